@@ -1,0 +1,114 @@
+package config_test
+
+import (
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/hostless/hostless/pkg/config"
+	"github.com/hostless/hostless/pkg/fault"
+)
+
+func TestLocate(t *testing.T) {
+	run := t.TempDir()
+	tests := []struct {
+		name         string
+		env          map[string]string
+		home, socket string
+		fails        string
+	}{
+		{name: "home given", env: map[string]string{"HOSTLESS_HOME": "/h", "HOME": "/u", "XDG_RUNTIME_DIR": run}, home: "/h", socket: "/h/control.sock"},
+		{name: "socket given", env: map[string]string{"HOSTLESS_SOCKET": "/s.sock", "HOME": "/u"}, home: "/u/.hostless", socket: "/s.sock"},
+		{name: "no runtime directory", env: map[string]string{"HOME": "/u", "XDG_RUNTIME_DIR": "/does/not/exist"}, home: "/u/.hostless", socket: "/u/.hostless/control.sock"},
+		{name: "relative home", env: map[string]string{"HOSTLESS_HOME": "h"}, fails: "absolute"},
+		{name: "relative socket", env: map[string]string{"HOSTLESS_HOME": "/h", "HOSTLESS_SOCKET": "s"}, fails: "absolute"},
+		{name: "nothing", env: nil, fails: "HOME"},
+		{name: "long", env: map[string]string{"HOSTLESS_HOME": "/" + strings.Repeat("x", 120)}, fails: "HOSTLESS_SOCKET"},
+	}
+	if runtime.GOOS == "linux" {
+		tests = append(tests, struct {
+			name         string
+			env          map[string]string
+			home, socket string
+			fails        string
+		}{name: "runtime directory", env: map[string]string{"HOME": "/u", "XDG_RUNTIME_DIR": run}, home: "/u/.hostless", socket: run + "/hostless/control.sock"})
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			p, err := config.Locate(func(k string) string { return tt.env[k] })
+			if tt.fails != "" {
+				if err == nil || !strings.Contains(err.Error(), tt.fails) || !fault.Is(err, fault.Usage) {
+					t.Fatalf("Locate = %+v, %v; want a usage error with %q", p, err, tt.fails)
+				}
+				return
+			}
+			if err != nil || p.Home != tt.home || p.Socket != tt.socket {
+				t.Fatalf("Locate = %+v, %v; want home %q, socket %q", p, err, tt.home, tt.socket)
+			}
+		})
+	}
+}
+
+func TestWritePrivate(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "state.json")
+	for _, text := range []string{"one", "two"} {
+		if err := config.WritePrivate(path, []byte(text)); err != nil {
+			t.Fatal(err)
+		}
+		got, opened, err := config.ReadPrivate(path)
+		if err != nil || opened || string(got) != text {
+			t.Fatalf("ReadPrivate = %q, %v, %v; want %q", got, opened, err, text)
+		}
+		if info, _ := os.Stat(path); info.Mode().Perm() != 0o600 {
+			t.Fatalf("mode = %v, want 0600", info.Mode())
+		}
+	}
+	entries, _ := os.ReadDir(filepath.Dir(path))
+	if len(entries) != 1 {
+		t.Errorf("left behind: %v", entries)
+	}
+	if err := config.WritePrivate(filepath.Join(path, "below-a-file"), nil); err == nil {
+		t.Error("writing below a file succeeded")
+	}
+}
+
+func TestReadPrivateClosesAnOpenFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "keys.env")
+	if err := os.WriteFile(path, []byte("x"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	_, opened, err := config.ReadPrivate(path)
+	info, _ := os.Stat(path)
+	if err != nil || !opened || info.Mode().Perm() != 0o600 {
+		t.Errorf("opened %v, mode %v, %v", opened, info.Mode(), err)
+	}
+}
+
+func TestKeepAside(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "tokens.json")
+	os.WriteFile(path, []byte("{half"), 0o600)
+	aside, err := config.KeepAside(path, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, _ := os.ReadFile(aside); string(got) != "{half" {
+		t.Errorf("aside holds %q", got)
+	}
+	if _, err := os.Stat(path); !os.IsNotExist(err) {
+		t.Error("the original is still there")
+	}
+}
+
+func TestEnsureDirClosesAnOpenDirectory(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "a", "b")
+	os.MkdirAll(dir, 0o755)
+	if err := config.EnsureDir(dir); err != nil {
+		t.Fatal(err)
+	}
+	if info, _ := os.Stat(dir); info.Mode().Perm() != 0o700 {
+		t.Errorf("mode = %v, want 0700", info.Mode().Perm())
+	}
+}

@@ -1,0 +1,113 @@
+// Package config owns where Hostless keeps its files, the settings in
+// config.json, and the one way in which private files are written: whole,
+// synced, renamed into place, readable by their owner alone.
+//
+// What the other files hold is left to the packages that own them (keys, token,
+// apps, certs).
+package config
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+
+	"github.com/hostless/hostless/pkg/fault"
+)
+
+// DefaultPort is the daemon's TCP port where none was asked for.
+const DefaultPort = 48282
+
+// Paths are the places of one installation. All are absolute.
+type Paths struct {
+	Home   string // the state directory, 0700
+	Socket string // the control socket
+}
+
+// Locate finds the paths from an environment lookup such as os.Getenv and
+// creates nothing. HOSTLESS_HOME and HOSTLESS_SOCKET win; a relative one, or a
+// socket path too long for the platform, is an error that names it.
+func Locate(getenv func(string) string) (Paths, error) {
+	home := getenv("HOSTLESS_HOME")
+	own := home != ""
+	if !own {
+		user := getenv("HOME")
+		if user == "" {
+			return Paths{}, &fault.Error{Kind: fault.Usage, Message: "neither HOSTLESS_HOME nor HOME is set", Next: "export HOSTLESS_HOME=/absolute/path"}
+		}
+		home = filepath.Join(user, ".hostless")
+	}
+	if !filepath.IsAbs(home) {
+		return Paths{}, fault.New(fault.Usage, fmt.Sprintf("HOSTLESS_HOME must be an absolute path, not %q", home))
+	}
+	home = filepath.Clean(home)
+	socket := getenv("HOSTLESS_SOCKET")
+	switch runtimeDir := getenv("XDG_RUNTIME_DIR"); {
+	case socket != "":
+		if !filepath.IsAbs(socket) {
+			return Paths{}, fault.New(fault.Usage, fmt.Sprintf("HOSTLESS_SOCKET must be an absolute path, not %q", socket))
+		}
+	case own:
+		socket = filepath.Join(home, "control.sock")
+	case runtime.GOOS == "linux" && isDir(runtimeDir):
+		socket = filepath.Join(runtimeDir, "hostless", "control.sock")
+	default:
+		socket = filepath.Join(home, "control.sock")
+	}
+	if err := checkSocketLength(socket); err != nil {
+		return Paths{}, err
+	}
+	return Paths{Home: home, Socket: socket}, nil
+}
+
+// checkSocketLength refuses what does not fit into sockaddr_un (unix(7): 108
+// bytes with the closing zero on Linux, 104 on macOS).
+func checkSocketLength(path string) error {
+	limit := 103
+	if runtime.GOOS == "linux" {
+		limit = 107
+	}
+	if len(path) > limit {
+		return &fault.Error{
+			Kind:    fault.Usage,
+			Message: fmt.Sprintf("control socket path is %d bytes long, %d are allowed: %s", len(path), limit, path),
+			Next:    "set HOSTLESS_SOCKET to a shorter path",
+		}
+	}
+	return nil
+}
+
+func isDir(path string) bool {
+	if !filepath.IsAbs(path) {
+		return false
+	}
+	info, err := os.Stat(path)
+	return err == nil && info.IsDir()
+}
+
+// Config is the path of config.json.
+func (p Paths) Config() string { return filepath.Join(p.Home, "config.json") }
+
+// Keys is the path of keys.env.
+func (p Paths) Keys() string { return filepath.Join(p.Home, "keys.env") }
+
+// Vault is the path of vault.json.
+func (p Paths) Vault() string { return filepath.Join(p.Home, "vault.json") }
+
+// Tokens is the path of tokens.json.
+func (p Paths) Tokens() string { return filepath.Join(p.Home, "tokens.json") }
+
+// Routes is the path of routes.json.
+func (p Paths) Routes() string { return filepath.Join(p.Home, "routes.json") }
+
+// Port is the path of the file that tells the daemon's TCP port.
+func (p Paths) Port() string { return filepath.Join(p.Home, "hostless.port") }
+
+// PID is the path of the file that tells the daemon's process id.
+func (p Paths) PID() string { return filepath.Join(p.Home, "hostless.pid") }
+
+// Lock is the path of the file whose lock makes a daemon the only one.
+func (p Paths) Lock() string { return filepath.Join(p.Home, "hostless.lock") }
+
+// Logs is the directory of log files where no journal takes them.
+func (p Paths) Logs() string { return filepath.Join(p.Home, "logs") }

@@ -1,0 +1,152 @@
+// Package dialect owns the shape of a translation between two AI dialects.
+//
+// A Translator is a pure function: it turns a request of one dialect into
+// another's and hands back what turns the answer around again. OpenAI's chat
+// completions are the middle: each other dialect translates to or from them,
+// and Chain puts two translations together, so N dialects need 2N translators
+// and not N². The translators themselves live in packages of their own
+// (anthropic, gemini, responses, ollama); which one applies, and all I/O, is
+// the gateway's business.
+package dialect
+
+import (
+	"net/http"
+
+	"github.com/hostless/hostless/pkg/fault"
+	"github.com/hostless/hostless/pkg/sse"
+)
+
+// Name is a dialect's name, as `--dialect` takes it.
+type Name string
+
+// The dialects.
+const (
+	OpenAI    Name = "openai"    // chat completions and the rest of /v1
+	Responses Name = "responses" // OpenAI's responses
+	Anthropic Name = "anthropic" // Messages
+	Gemini    Name = "gemini"    // generateContent
+	Ollama    Name = "ollama"    // /api/chat, /api/generate
+)
+
+// Request is one call in the caller's dialect.
+type Request struct {
+	Model    string      // the model as the upstream names it, prefix dropped
+	Provider string      // the provider's catalogue name, for extra_body.<provider>
+	Stream   bool        // whether the caller asked for a stream
+	Header   http.Header // the caller's headers, to be read only
+	Body     []byte      // the caller's JSON body, to be read only
+}
+
+// Call is what goes to the upstream, and how its answer comes back.
+type Call struct {
+	Path    string      // below the provider's base URL, with its query: "/messages"
+	Header  http.Header // headers that the upstream's dialect needs; no key
+	Body    []byte      // JSON
+	Stream  bool        // whether the upstream is asked for a stream
+	Ignored []string    // fields that were dropped without changing the meaning
+	Reply   Reply       // turns the answer around
+}
+
+// Reply turns one answer into the caller's dialect. It belongs to one Call and
+// is not safe for concurrent use.
+type Reply interface {
+	// Body translates a successful answer that is no stream.
+	Body(body []byte) ([]byte, error)
+	// Error translates the upstream's error body; the status stays as it is.
+	Error(status int, header http.Header, body []byte) []byte
+	// Stream begins the translation of a successful event stream.
+	Stream() Stream
+}
+
+// Stream translates events one by one. emit takes each event for the caller in
+// order; its bytes need to hold only until emit returns.
+type Stream interface {
+	// Event translates one upstream event. The event's bytes hold only during
+	// the call. An error ends the stream: End is called with it.
+	Event(ev sse.Event, emit func(sse.Event)) error
+	// End is called once, after the last event. cause is nil where the upstream
+	// closed in good order. The stream itself knows whether it had come to its
+	// true end; where it had not, or cause is not nil, it emits one error event
+	// and no false finish.
+	End(cause error, emit func(sse.Event))
+}
+
+// Translator translates one request. A request that cannot be carried without
+// changing its meaning is a fault of kind Invalid that names the Param.
+type Translator func(Request) (*Call, error)
+
+// Chain gives the translator that goes through both: first from the caller's
+// dialect to the middle, then from the middle to the upstream's.
+func Chain(first, second Translator) Translator {
+	return func(req Request) (*Call, error) {
+		outer, err := first(req)
+		if err != nil {
+			return nil, err
+		}
+		header := req.Header.Clone()
+		if header == nil {
+			header = http.Header{}
+		}
+		for name, values := range outer.Header {
+			header[name] = values
+		}
+		inner, err := second(Request{Model: req.Model, Provider: req.Provider, Stream: outer.Stream, Header: header, Body: outer.Body})
+		if err != nil {
+			return nil, err
+		}
+		inner.Ignored = append(append([]string{}, outer.Ignored...), inner.Ignored...)
+		inner.Reply = chained{outer.Reply, inner.Reply}
+		return inner, nil
+	}
+}
+
+type chained struct{ outer, inner Reply }
+
+func (c chained) Body(body []byte) ([]byte, error) {
+	middle, err := c.inner.Body(body)
+	if err != nil {
+		return nil, err
+	}
+	return c.outer.Body(middle)
+}
+
+func (c chained) Error(status int, header http.Header, body []byte) []byte {
+	return c.outer.Error(status, header, c.inner.Error(status, header, body))
+}
+
+func (c chained) Stream() Stream {
+	return &chainedStream{outer: c.outer.Stream(), inner: c.inner.Stream()}
+}
+
+type chainedStream struct {
+	outer, inner Stream
+	failed       error
+}
+
+func (s *chainedStream) forward(emit func(sse.Event)) func(sse.Event) {
+	return func(ev sse.Event) {
+		if s.failed == nil {
+			s.failed = s.outer.Event(ev, emit)
+		}
+	}
+}
+
+func (s *chainedStream) Event(ev sse.Event, emit func(sse.Event)) error {
+	if err := s.inner.Event(ev, s.forward(emit)); err != nil {
+		return err
+	}
+	return s.failed
+}
+
+func (s *chainedStream) End(cause error, emit func(sse.Event)) {
+	// The inner stream says in the middle dialect how it ended (an error event
+	// or the true end), and the outer one carries that over.
+	s.inner.End(cause, s.forward(emit))
+	s.outer.End(s.failed, emit)
+}
+
+// Errors dresses Hostless's own errors in a dialect.
+type Errors interface {
+	// Fault is the body of an error answer.
+	Fault(err *fault.Error) []byte
+}

@@ -1,0 +1,133 @@
+// Package fault names the kinds of error that Hostless tells its callers of.
+//
+// It owns one table, which gives each kind its HTTP status, its `type` on the
+// wire and the exit code of the client, and an error type that carries a public
+// message, the next step and a private cause. How a dialect dresses an error is
+// left to the packages that speak it.
+package fault
+
+import (
+	"errors"
+	"net/http"
+	"strings"
+	"time"
+)
+
+// Kind says what sort of thing went wrong; callers act on it.
+type Kind int
+
+// The kinds. Internal is the zero value: an error of unknown kind is ours.
+const (
+	Internal        Kind = iota
+	Unauthenticated      // no bridge token, or an unknown one
+	Expired              // a bridge token past its time
+	Origin               // the caller's origin is not the token's
+	Scope                // the token does not reach that far
+	Invalid              // the request is malformed
+	NotFound             // no such thing
+	Method               // the thing exists, the method does not
+	Conflict             // taken by a live owner
+	TooLarge             // a body past its limit
+	RateLimited          // over a limit, with RetryAfter
+	Unconfigured         // no key for that provider
+	Locked               // the keychain is locked
+	Upstream             // the provider or app failed or cannot be reached
+	UpstreamTimeout      // the provider or app did not answer in time
+	Forbidden            // the control socket's peer is not the owner
+	Unreachable          // the client cannot reach the daemon
+	Usage                // wrong command-line usage
+)
+
+var table = map[Kind]struct {
+	status int
+	wire   string
+	exit   int
+}{
+	Internal:        {http.StatusInternalServerError, "internal_error", 1},
+	Unauthenticated: {http.StatusUnauthorized, "authentication_error", 1},
+	Expired:         {http.StatusUnauthorized, "token_expired", 1},
+	Origin:          {http.StatusForbidden, "origin_mismatch", 1},
+	Scope:           {http.StatusForbidden, "scope_error", 1},
+	Invalid:         {http.StatusBadRequest, "invalid_request_error", 1},
+	NotFound:        {http.StatusNotFound, "invalid_request_error", 1},
+	Method:          {http.StatusMethodNotAllowed, "invalid_request_error", 1},
+	Conflict:        {http.StatusConflict, "invalid_request_error", 1},
+	TooLarge:        {http.StatusRequestEntityTooLarge, "invalid_request_error", 1},
+	RateLimited:     {http.StatusTooManyRequests, "rate_limit_error", 1},
+	Unconfigured:    {http.StatusBadRequest, "configuration_error", 1},
+	Locked:          {http.StatusServiceUnavailable, "configuration_error", 1},
+	Upstream:        {http.StatusBadGateway, "upstream_error", 1},
+	UpstreamTimeout: {http.StatusGatewayTimeout, "upstream_error", 1},
+	Forbidden:       {http.StatusForbidden, "permission_error", 1},
+	Unreachable:     {http.StatusServiceUnavailable, "unreachable", 3},
+	Usage:           {http.StatusBadRequest, "usage_error", 2},
+}
+
+// Status is the HTTP status of the kind.
+func (k Kind) Status() int { return table[k].status }
+
+// Type is the `type` member of the error on the wire.
+func (k Kind) Type() string { return table[k].wire }
+
+// Exit is the exit code of the client.
+func (k Kind) Exit() int { return table[k].exit }
+
+// Error is an error that may be shown. Message, Next, Code and Param are
+// public: they hold no secret and no internal detail. Err is private: it goes
+// to the log alone. An Error is immutable once it is returned.
+type Error struct {
+	Kind       Kind
+	Message    string        // what failed and why, in one sentence without a full stop
+	Next       string        // the command to type next, or ""
+	Code       string        // the machine-readable `code`, or ""
+	Param      string        // the request's field at fault, or ""
+	RetryAfter time.Duration // when to come back; zero says nothing
+	Err        error         // the private cause, or nil
+}
+
+// New makes an Error of a kind with its public message.
+func New(kind Kind, message string) *Error { return &Error{Kind: kind, Message: message} }
+
+// Error gives the public message and the next step, never the cause.
+func (e *Error) Error() string {
+	if e.Next == "" {
+		return e.Message
+	}
+	return e.Message + " (" + e.Next + ")"
+}
+
+// Unwrap gives the private cause.
+func (e *Error) Unwrap() error { return e.Err }
+
+// From finds the Error in err's chain. An error without one is internal, with
+// a fixed public message and err as its cause. From(nil) is nil.
+func From(err error) *Error {
+	if err == nil {
+		return nil
+	}
+	var e *Error
+	if errors.As(err, &e) {
+		return e
+	}
+	return &Error{Kind: Internal, Message: "internal error", Err: err}
+}
+
+// Is reports whether err is, or wraps, an Error of the kind.
+func Is(err error, kind Kind) bool {
+	var e *Error
+	return errors.As(err, &e) && e.Kind == kind
+}
+
+// KindOf finds the kind that a control-API error's status and type stand for,
+// so that the client's errors act like the daemon's.
+func KindOf(status int, wire string) Kind {
+	for kind := Internal; kind <= Usage; kind++ {
+		if table[kind].status == status && strings.EqualFold(table[kind].wire, wire) {
+			return kind
+		}
+	}
+	if status >= 400 && status < 500 {
+		return Invalid
+	}
+	return Internal
+}
