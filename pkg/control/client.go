@@ -1,0 +1,279 @@
+package control
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/hostless/hostless/pkg/fault"
+)
+
+// maxAnswer bounds what the client reads of one answer.
+const maxAnswer = 16 << 20
+
+// Client speaks to the daemon over its control socket. It is safe for
+// concurrent use. Its methods and the wire types are the stable surface of this
+// package: they change only by addition.
+//
+// Every error is a *fault.Error: the daemon's own with its kind, message and
+// next step, or fault.Unreachable with why the daemon cannot be reached and
+// what to type.
+type Client struct {
+	socket  string
+	http    *http.Client
+	version string
+	raw     *[]byte
+}
+
+// Option configures a Client.
+type Option func(*options)
+
+type options struct {
+	dial    func(ctx context.Context, socket string) (net.Conn, error)
+	version string
+}
+
+// WithDialer replaces how the socket is checked and dialled.
+func WithDialer(dial func(ctx context.Context, socket string) (net.Conn, error)) Option {
+	return func(o *options) { o.dial = dial }
+}
+
+// WithUserAgent names the program that asks, as in "hostless/1.0".
+func WithUserAgent(agent string) Option { return func(o *options) { o.version = agent } }
+
+// NewClient makes a client of the daemon whose control socket is at the path.
+// Nothing is dialled before the first request. Socket and folder must be the
+// caller's own and closed to others, no symbolic link, and the daemon must run
+// as the caller or as root: see Dial.
+func NewClient(socket string, opts ...Option) *Client {
+	o := options{dial: Dial, version: "hostless"}
+	for _, opt := range opts {
+		opt(&o)
+	}
+	transport := &http.Transport{
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return o.dial(ctx, socket)
+		},
+		DisableCompression: true,
+		MaxIdleConns:       2,
+		IdleConnTimeout:    10 * time.Second,
+	}
+	return &Client{
+		socket:  socket,
+		version: o.version,
+		http: &http.Client{
+			Transport:     transport,
+			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		},
+	}
+}
+
+// Socket is the path that the client dials.
+func (c *Client) Socket() string { return c.socket }
+
+// Keep returns a client that also stores the daemon's answer, unchanged, at
+// *raw: the words of --json. The copy is for use by one goroutine at a time.
+func (c *Client) Keep(raw *[]byte) *Client {
+	kept := *c
+	kept.raw = raw
+	return &kept
+}
+
+// CloseIdle closes connections that wait for reuse.
+func (c *Client) CloseIdle() { c.http.CloseIdleConnections() }
+
+// Do sends one request with body as JSON (none when nil), decodes the answer
+// into out (unless nil) and returns the answer's bytes unchanged.
+func (c *Client) Do(ctx context.Context, method, path string, body, out any) ([]byte, error) {
+	resp, err := c.send(ctx, method, path, body)
+	if err != nil {
+		return nil, err
+	}
+	defer resp.Body.Close()
+	raw, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
+	if err != nil {
+		return nil, c.unreachable(err)
+	}
+	if resp.StatusCode >= 400 {
+		return raw, decodeError(resp, raw)
+	}
+	if c.raw != nil {
+		*c.raw = raw
+	}
+	if out != nil {
+		if err := json.Unmarshal(raw, out); err != nil {
+			return raw, &fault.Error{Kind: fault.Internal, Message: fmt.Sprintf("the daemon's answer to %s %s cannot be read", method, path), Err: err}
+		}
+	}
+	return raw, nil
+}
+
+// send sends one request and returns the answer with its body unread.
+func (c *Client) send(ctx context.Context, method, path string, body any) (*http.Response, error) {
+	var content io.Reader
+	if body != nil {
+		data, err := json.Marshal(body)
+		if err != nil {
+			return nil, fmt.Errorf("encode %s %s: %w", method, path, err)
+		}
+		content = bytes.NewReader(data)
+	}
+	req, err := http.NewRequestWithContext(ctx, method, "http://hostless"+path, content)
+	if err != nil {
+		return nil, err
+	}
+	if body != nil {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	req.Header.Set("User-Agent", c.version)
+	resp, err := c.http.Do(req)
+	if err != nil {
+		return nil, c.unreachable(err)
+	}
+	return resp, nil
+}
+
+// unreachable turns a transport's error into one for people. A context's own
+// end stays what it is.
+func (c *Client) unreachable(err error) error {
+	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return &fault.Error{Kind: fault.Unreachable, Message: "the daemon did not answer in time", Next: "hostless status", Err: err}
+	}
+	var f *fault.Error
+	if errors.As(err, &f) {
+		return f
+	}
+	return diagnose(c.socket, err)
+}
+
+// decodeError makes the daemon's error the client's own.
+func decodeError(resp *http.Response, raw []byte) error {
+	var body wireError
+	if json.Unmarshal(raw, &body) != nil || body.Error.Message == "" {
+		return &fault.Error{Kind: fault.KindOf(resp.StatusCode, ""), Message: fmt.Sprintf("the daemon answered %s", resp.Status)}
+	}
+	return body.Error.fault(resp.StatusCode)
+}
+
+func (b errorBody) fault(status int) *fault.Error {
+	return &fault.Error{
+		Kind: fault.KindOf(status, b.Type), Message: b.Message, Next: b.Next, Code: b.Code, Param: b.Param,
+		RetryAfter: time.Duration(b.RetryAfter) * time.Second,
+	}
+}
+
+// Status tells how the daemon is.
+func (c *Client) Status(ctx context.Context) (s Status, err error) {
+	_, err = c.Do(ctx, http.MethodGet, "/status", nil, &s)
+	return s, err
+}
+
+// Stop asks an unsupervised daemon to end gracefully; it has not ended yet when
+// Stop returns.
+func (c *Client) Stop(ctx context.Context) error {
+	_, err := c.Do(ctx, http.MethodPost, "/stop", nil, nil)
+	return err
+}
+
+// Reload has the daemon read its settings and keys again.
+func (c *Client) Reload(ctx context.Context) error {
+	_, err := c.Do(ctx, http.MethodPost, "/reload", nil, nil)
+	return err
+}
+
+// CreateToken mints a bridge token.
+func (c *Client) CreateToken(ctx context.Context, req TokenRequest) (t Token, err error) {
+	_, err = c.Do(ctx, http.MethodPost, "/auth/token", req, &t)
+	return t, err
+}
+
+// RefreshToken extends a token, given whole or by its prefix.
+func (c *Client) RefreshToken(ctx context.Context, ref Secret) (r Refreshed, err error) {
+	_, err = c.Do(ctx, http.MethodPost, "/auth/refresh", TokenRef{ref}, &r)
+	return r, err
+}
+
+// RevokeToken ends a token, given whole or by its prefix, and its streams.
+func (c *Client) RevokeToken(ctx context.Context, ref Secret) (o Outcome, err error) {
+	_, err = c.Do(ctx, http.MethodPost, "/auth/revoke", TokenRef{ref}, &o)
+	return o, err
+}
+
+// Tokens lists the live tokens.
+func (c *Client) Tokens(ctx context.Context) (l TokenList, err error) {
+	_, err = c.Do(ctx, http.MethodGet, "/auth/tokens", nil, &l)
+	return l, err
+}
+
+// Routes lists the routes.
+func (c *Client) Routes(ctx context.Context) (l RouteList, err error) {
+	_, err = c.Do(ctx, http.MethodGet, "/routes", nil, &l)
+	return l, err
+}
+
+// Register adds a standing route, or one that a pid owns.
+func (c *Client) Register(ctx context.Context, req RouteRequest) (r Registered, err error) {
+	_, err = c.Do(ctx, http.MethodPost, "/routes/register", req, &r)
+	return r, err
+}
+
+// Deregister removes a route.
+func (c *Client) Deregister(ctx context.Context, name RouteName) (r Removed, err error) {
+	_, err = c.Do(ctx, http.MethodPost, "/routes/deregister", name, &r)
+	return r, err
+}
+
+// Keys lists the providers that have a key or a base URL.
+func (c *Client) Keys(ctx context.Context) (l KeyList, err error) {
+	_, err = c.Do(ctx, http.MethodGet, "/keys", nil, &l)
+	return l, err
+}
+
+// PutKey stores a provider's key.
+func (c *Client) PutKey(ctx context.Context, provider string, req KeyRequest) (k KeyStored, err error) {
+	_, err = c.Do(ctx, http.MethodPut, "/keys/"+url.PathEscape(provider), req, &k)
+	return k, err
+}
+
+// DeleteKey removes a provider's key.
+func (c *Client) DeleteKey(ctx context.Context, provider string) (o Outcome, err error) {
+	_, err = c.Do(ctx, http.MethodDelete, "/keys/"+url.PathEscape(provider), nil, &o)
+	return o, err
+}
+
+// Origins lists the allowed origins.
+func (c *Client) Origins(ctx context.Context) (l OriginList, err error) {
+	_, err = c.Do(ctx, http.MethodGet, "/origins", nil, &l)
+	return l, err
+}
+
+// AddOrigin allows an origin.
+func (c *Client) AddOrigin(ctx context.Context, origin string) (l OriginList, err error) {
+	_, err = c.Do(ctx, http.MethodPut, "/origins", OriginRequest{origin}, &l)
+	return l, err
+}
+
+// RemoveOrigin takes an origin back.
+func (c *Client) RemoveOrigin(ctx context.Context, origin string) (l OriginList, err error) {
+	_, err = c.Do(ctx, http.MethodDelete, "/origins", OriginRequest{origin}, &l)
+	return l, err
+}
+
+// Config tells the settings.
+func (c *Client) Config(ctx context.Context) (v ConfigValues, err error) {
+	_, err = c.Do(ctx, http.MethodGet, "/config", nil, &v)
+	return v, err
+}
+
+// SetConfig changes settings by their names; a null value puts the default back.
+func (c *Client) SetConfig(ctx context.Context, values ConfigValues) (v ConfigValues, err error) {
+	_, err = c.Do(ctx, http.MethodPatch, "/config", values, &v)
+	return v, err
+}

@@ -1,0 +1,116 @@
+package control
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"path/filepath"
+	"syscall"
+
+	"github.com/hostless/hostless/pkg/fault"
+)
+
+// Dial checks the control socket and connects to it. Before anything is sent it
+// makes sure that the socket and its folder belong to the caller (or to root),
+// that neither is a symbolic link nor open to others, and that the process
+// behind it runs as the caller or as root: an impostor's socket would be told
+// keys. What is wrong is a fault.Unreachable with what to type.
+func Dial(ctx context.Context, socket string) (net.Conn, error) {
+	if err := checkSocket(socket, os.Geteuid()); err != nil {
+		return nil, err
+	}
+	var d net.Dialer
+	conn, err := d.DialContext(ctx, "unix", socket)
+	if err != nil {
+		return nil, err // diagnosed by the client, which sees all causes
+	}
+	return conn, nil
+}
+
+// checkSocket holds the socket's file and folder against what a private socket
+// of uid looks like. A missing one is left to the dialler.
+func checkSocket(socket string, uid int) error {
+	info, err := os.Lstat(socket)
+	if errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if err != nil {
+		return err
+	}
+	if info.Mode()&fs.ModeSymlink != 0 || info.Mode()&fs.ModeSocket == 0 {
+		return untrusted(socket, "it is not a socket but "+kindOf(info.Mode()), "look who made it, then remove it")
+	}
+	folder := filepath.Dir(socket)
+	dir, err := os.Lstat(folder)
+	if err != nil {
+		return err
+	}
+	if dir.Mode()&fs.ModeSymlink != 0 || !dir.IsDir() {
+		return untrusted(socket, "its folder is "+kindOf(dir.Mode()), "set HOSTLESS_SOCKET to the real path")
+	}
+	for _, f := range []struct {
+		what string
+		path string
+		info fs.FileInfo
+	}{{"it", socket, info}, {"its folder", folder, dir}} {
+		if owner, ok := ownerOf(f.info); ok && owner != uid && owner != 0 {
+			return untrusted(socket, fmt.Sprintf("%s belongs to uid %d, not to you (uid %d)", f.what, owner, uid), "set HOSTLESS_HOME or HOSTLESS_SOCKET to your own")
+		}
+		if f.info.Mode().Perm()&0o022 != 0 {
+			return untrusted(socket, f.what+" can be written to by others", "chmod go-rwx "+f.path)
+		}
+	}
+	return nil
+}
+
+func ownerOf(info fs.FileInfo) (int, bool) {
+	st, ok := info.Sys().(*syscall.Stat_t)
+	if !ok {
+		return 0, false
+	}
+	return int(st.Uid), true
+}
+
+func kindOf(mode fs.FileMode) string {
+	switch {
+	case mode&fs.ModeSymlink != 0:
+		return "a symbolic link"
+	case mode.IsDir():
+		return "a folder"
+	case mode.IsRegular():
+		return "a plain file"
+	default:
+		return "something else"
+	}
+}
+
+func untrusted(socket, why, next string) error {
+	return &fault.Error{Kind: fault.Unreachable, Message: fmt.Sprintf("the control socket %s is not trusted: %s", socket, why), Next: next}
+}
+
+// startHint is what brings a daemon that does not run.
+const startHint = "hostless service start, or hostless proxy start"
+
+// diagnose says why the daemon at the socket cannot be reached.
+func diagnose(socket string, cause error) error {
+	e := &fault.Error{Kind: fault.Unreachable, Next: startHint, Err: cause}
+	switch {
+	case errors.Is(cause, fs.ErrNotExist):
+		e.Message = fmt.Sprintf("the daemon is not running: there is no control socket at %s", socket)
+	case errors.Is(cause, syscall.ECONNREFUSED):
+		e.Message = fmt.Sprintf("the daemon is not running: nobody answers at %s, which an earlier one left behind", socket)
+	case errors.Is(cause, fs.ErrPermission):
+		e.Message = fmt.Sprintf("the control socket %s may not be opened by you", socket)
+		e.Next = "run this as the user whose daemon it is"
+	case errors.Is(cause, syscall.EAGAIN):
+		e.Message = fmt.Sprintf("the daemon at %s is too busy to answer", socket)
+		e.Next = "hostless status"
+	default:
+		e.Message = fmt.Sprintf("the daemon at %s ended before it answered", socket)
+		e.Next = "hostless status"
+	}
+	return e
+}

@@ -1,0 +1,7 @@
+// Package control owns the control API: the server on the control socket, the
+// typed client, and the wire types that pass between them.
+//
+// Who may call is the kernel's word on the peer's uid; nothing else is asked.
+// Where the socket comes from is left to package listen, what is administered
+// to the stores, which come in as the interfaces of stores.go.
+package control

@@ -1,0 +1,93 @@
+package control
+
+import (
+	"context"
+	"time"
+)
+
+// The stores that the server administers. Implementations are safe for
+// concurrent use, return fault.Error for what a caller can act on, and return
+// from a change only when it is as durable as it will get.
+
+// Tokens is the server's need of package token's store.
+type Tokens interface {
+	// Mint makes a token. Bound names the hostname that it goes with, or "".
+	// With Lease it is not persisted: it lives as long as its lease.
+	Mint(ctx context.Context, req MintRequest) (Token, error)
+	// Adopt takes up a token that a lease's client holds from before a restart.
+	// A revoked one is fault.Unauthenticated.
+	Adopt(ctx context.Context, old Secret, req MintRequest) (Token, error)
+	// Refresh extends a token by the time it was made for.
+	Refresh(ctx context.Context, ref Secret) (expiresIn time.Duration, err error)
+	// Revoke ends a token and its streams; a whole one or a unique prefix.
+	Revoke(ctx context.Context, ref Secret) error
+	// RevokeBound ends all tokens that were made with that hostname and are
+	// not a lease's.
+	RevokeBound(ctx context.Context, hostname string) error
+	// List tells the live tokens.
+	List(ctx context.Context) ([]TokenInfo, error)
+}
+
+// MintRequest is a TokenRequest with what only the daemon decides.
+type MintRequest struct {
+	TokenRequest
+	Bound string // the hostname that the token goes with, or ""
+	Lease bool   // never written to disk
+}
+
+// Routes is the server's need of the apps plane's table. Answers come without
+// a token: the server mints it.
+type Routes interface {
+	List(ctx context.Context) ([]Route, error)
+	// Register adds or replaces a route. A name with a live owner is
+	// fault.Conflict that says who, unless req.Force.
+	Register(ctx context.Context, req RouteRequest) (Registered, error)
+	// Deregister removes a route. None is fault.NotFound; one that a live run
+	// holds is fault.Conflict.
+	Deregister(ctx context.Context, name RouteName) (Removed, error)
+	// Lease adds a route that lives until the lease is released.
+	Lease(ctx context.Context, req RouteRequest) (RouteLease, error)
+}
+
+// RouteLease is a route held by an open control connection.
+type RouteLease interface {
+	// Registered tells the route; its LeaseID is unique in this daemon.
+	Registered() Registered
+	// Events yields what the client must be told. It is closed when the lease
+	// has ended on the daemon's side.
+	Events() <-chan LeaseEvent
+	// Update takes the client's word on its child.
+	Update(ctx context.Context, u LeaseUpdate) error
+	// Release ends the lease and its route. It may be called twice.
+	Release()
+}
+
+// Keys is the server's need of package keys' store.
+type Keys interface {
+	List(ctx context.Context) ([]KeyInfo, error)
+	Put(ctx context.Context, provider string, req KeyRequest) (KeyInfo, error)
+	// Delete removes a provider's entry; none is fault.NotFound.
+	Delete(ctx context.Context, provider string) error
+}
+
+// Settings is the server's need of config.json.
+type Settings interface {
+	Values(ctx context.Context) (ConfigValues, error)
+	// Patch changes all of the given values or none.
+	Patch(ctx context.Context, values ConfigValues) error
+	Origins(ctx context.Context) ([]string, error)
+	// AddOrigin adds one; an origin already there is no error.
+	AddOrigin(ctx context.Context, origin string) error
+	// RemoveOrigin removes one; none is fault.NotFound.
+	RemoveOrigin(ctx context.Context, origin string) error
+}
+
+// Daemon is the server's need of the process it runs in.
+type Daemon interface {
+	Status(ctx context.Context) (Status, error)
+	// Reload reads settings and keys again, as SIGHUP does.
+	Reload(ctx context.Context) error
+	// Stop begins a graceful end and returns at once. A supervised daemon
+	// refuses with fault.Conflict that names the command to use.
+	Stop(ctx context.Context) error
+}

@@ -1,0 +1,276 @@
+package control
+
+import (
+	"encoding/json"
+	"time"
+
+	"github.com/hostless/hostless/pkg/secret"
+)
+
+// Secret is a secret that must cross the control socket: fmt and slog redact it
+// like any secret.String, JSON alone carries its text. Only wire types hold it.
+type Secret struct{ secret.String }
+
+// NewSecret wraps text for the wire.
+func NewSecret(text string) Secret { return Secret{secret.New(text)} }
+
+// MarshalText gives the text itself: the one place where a secret is written.
+func (s Secret) MarshalText() ([]byte, error) { return []byte(s.Reveal()), nil }
+
+// Status answers GET /status.
+type Status struct {
+	Version     string           `json:"version"`
+	PID         int              `json:"pid"`
+	Port        int              `json:"port"`
+	TLS         bool             `json:"tls"`
+	StartedAt   time.Time        `json:"started_at"`
+	Activation  string           `json:"activation"`   // systemd, launchd or self
+	IdleTimeout int64            `json:"idle_timeout"` // seconds; 0 is never
+	Routes      int              `json:"routes"`
+	Tokens      int              `json:"tokens"`
+	Providers   []ProviderStatus `json:"providers"`
+	InFlight    int              `json:"in_flight"`
+	URL         string           `json:"url,omitempty"` // the gateway's address on bare localhost
+	Home        string           `json:"home,omitempty"`
+	DevMode     bool             `json:"dev_mode,omitempty"`
+	Warnings    []string         `json:"warnings,omitempty"` // what is degraded, one sentence each
+}
+
+// ProviderStatus is one provider that the daemon holds a key or base URL of.
+type ProviderStatus struct {
+	Provider string `json:"provider"`
+	BaseURL  string `json:"base_url"`
+	Storage  string `json:"storage"`
+	Locked   bool   `json:"locked"`
+}
+
+// Scope is what a bridge token may use; empty lists mean everything.
+type Scope struct {
+	AllowedProviders []string `json:"allowed_providers"`
+	AllowedModels    []string `json:"allowed_models"`
+	RateLimit        int      `json:"rate_limit"` // requests per hour; 0 is unlimited
+}
+
+// TokenRequest is the body of POST /auth/token.
+type TokenRequest struct {
+	Origin string `json:"origin,omitempty"` // exact, or "*" (the default)
+	Name   string `json:"name,omitempty"`
+	TTL    int64  `json:"ttl,omitempty"` // seconds; 0 is the default, a day
+	Scope
+}
+
+// Token answers POST /auth/token: the only time that the whole token is told.
+type Token struct {
+	Token     Secret `json:"token"`
+	Origin    string `json:"origin"`
+	Name      string `json:"name"`
+	ExpiresIn int64  `json:"expires_in"` // seconds
+	Scope
+}
+
+// TokenRef is the body of POST /auth/refresh and /auth/revoke: a whole token or
+// a unique prefix of at least sk_local_ and eight characters.
+type TokenRef struct {
+	Token Secret `json:"token"`
+}
+
+// Refreshed answers POST /auth/refresh.
+type Refreshed struct {
+	Status    string `json:"status"` // "refreshed"
+	ExpiresIn int64  `json:"expires_in"`
+}
+
+// Outcome answers requests that have nothing to tell but that they are done.
+type Outcome struct {
+	Status string `json:"status"`
+}
+
+// TokenInfo is one row of GET /auth/tokens.
+type TokenInfo struct {
+	Prefix    string `json:"token_prefix"`
+	Origin    string `json:"origin"`
+	AppName   string `json:"app_name"`
+	ExpiresIn int64  `json:"expires_in_secs"`
+	Scope
+}
+
+// TokenList answers GET /auth/tokens.
+type TokenList struct {
+	Tokens []TokenInfo `json:"tokens"`
+}
+
+// RouteRequest is the body of POST /routes/register and POST /routes/lease.
+// Port or Target say where to; with Reserve and no Port the daemon picks a free
+// port, keeps it for this route and tells it in the answer.
+type RouteRequest struct {
+	Name       string `json:"name"`
+	Port       int    `json:"port,omitempty"`
+	Target     string `json:"target,omitempty"`      // host:port, http(s)://…, unix:PATH
+	PID        int    `json:"pid,omitempty"`         // the owner; a dead one frees the name
+	Reserve    bool   `json:"reserve,omitempty"`     // pick and reserve a port
+	Force      bool   `json:"force,omitempty"`       // take the name from its owner
+	KeepHost   bool   `json:"keep_host,omitempty"`   // pass the asked Host to a URL target
+	Insecure   bool   `json:"insecure,omitempty"`    // accept the target's certificate unchecked
+	Wildcard   bool   `json:"wildcard,omitempty"`    // serve every name below this one too
+	PathPrefix string `json:"path_prefix,omitempty"` // serve only paths below it
+	Alias      bool   `json:"alias,omitempty"`       // a standing route that a person named
+	Lazy       bool   `json:"lazy,omitempty"`        // lease: started by the first request
+	Command    string `json:"command,omitempty"`     // what a person typed, for pages and conflicts
+	Directory  string `json:"directory,omitempty"`   // where it runs, for the same
+
+	AutoToken bool   `json:"auto_token,omitempty"` // mint a bridge token bound to the app
+	Token     Secret `json:"token,omitzero"`       // lease: take up this token again
+	TTL       int64  `json:"ttl,omitempty"`        // seconds; 0 is the default
+	Scope
+}
+
+// BoundToken is the bridge token that came with a route.
+type BoundToken struct {
+	Token     Secret `json:"token"`
+	Origin    string `json:"origin"`
+	ExpiresIn int64  `json:"expires_in"`
+}
+
+// Registered answers POST /routes/register and opens a lease's stream.
+type Registered struct {
+	Hostname   string      `json:"hostname"`
+	URL        string      `json:"url"`
+	Target     string      `json:"target,omitempty"`
+	TargetPort int         `json:"target_port"`
+	PID        int         `json:"pid"`
+	Token      *BoundToken `json:"token"` // null without auto_token, or where the old one was revoked
+	LeaseID    string      `json:"lease_id,omitempty"`
+}
+
+// RouteName is the body of POST /routes/deregister.
+type RouteName struct {
+	Name       string `json:"name"`
+	PathPrefix string `json:"path_prefix,omitempty"`
+}
+
+// Removed answers POST /routes/deregister.
+type Removed struct {
+	Removed  bool   `json:"removed"`
+	Hostname string `json:"hostname"`
+	AppName  string `json:"app_name"`
+}
+
+// Route is one row of GET /routes.
+type Route struct {
+	Hostname   string `json:"hostname"`
+	Target     string `json:"target"`
+	TargetPort int    `json:"target_port"`
+	PID        int    `json:"pid"`
+	AppName    string `json:"app_name"`
+	URL        string `json:"url"`
+	Leased     bool   `json:"leased"`
+	State      string `json:"state,omitempty"` // of a lease: starting, listening, exited
+	PathPrefix string `json:"path_prefix,omitempty"`
+	Wildcard   bool   `json:"wildcard,omitempty"`
+	KeepHost   bool   `json:"keep_host,omitempty"`
+	Insecure   bool   `json:"insecure,omitempty"`
+	Command    string `json:"command,omitempty"`
+	Directory  string `json:"directory,omitempty"`
+}
+
+// RouteList answers GET /routes.
+type RouteList struct {
+	Routes []Route `json:"routes"`
+}
+
+// The states that a lease's client tells.
+const (
+	StateStarting  = "starting"
+	StateListening = "listening"
+	StateExited    = "exited"
+)
+
+// LeaseUpdate is the body of PATCH /routes/lease/{id}. What is absent stays.
+type LeaseUpdate struct {
+	Port  int      `json:"port,omitempty"`  // the port that the child really opened
+	PID   int      `json:"pid,omitempty"`   // the child
+	State string   `json:"state,omitempty"` // starting, listening, exited
+	Exit  *int     `json:"exit,omitempty"`  // the child's exit code, 128+n on a signal
+	Log   []string `json:"log,omitempty"`   // its last log lines
+}
+
+// The events of a lease's stream.
+const (
+	EventEvicted = "evicted" // another took the name by force: end the tree
+	EventStart   = "start"   // a lazy app is asked for
+	EventStop    = "stop"    // a person, or idleness, wants the app to end
+	EventPing    = "ping"    // the daemon lives; never shown to the lease's user
+)
+
+// LeaseEvent is one line of a lease's stream after the first.
+type LeaseEvent struct {
+	Event  string `json:"event"`
+	Reason string `json:"reason,omitempty"` // a sentence for people
+}
+
+// KeyRequest is the body of PUT /keys/{provider}. The daemon checks that what
+// it lacks (a key for a provider that needs one, a base URL for a custom one)
+// is there.
+type KeyRequest struct {
+	Key          Secret `json:"key,omitzero"`
+	BaseURL      string `json:"base_url,omitempty"`
+	Dialect      string `json:"dialect,omitempty"` // openai, anthropic or gemini
+	AllowPrivate bool   `json:"allow_private,omitempty"`
+}
+
+// KeyInfo is one row of GET /keys; the key itself is never told.
+type KeyInfo struct {
+	Provider     string `json:"provider"`
+	BaseURL      string `json:"base_url"`
+	Storage      string `json:"storage"` // file or keychain
+	Hint         string `json:"hint"`    // the last characters of a long key
+	Locked       bool   `json:"locked"`
+	Dialect      string `json:"dialect,omitempty"`
+	AllowPrivate bool   `json:"allow_private,omitempty"`
+}
+
+// KeyList answers GET /keys.
+type KeyList struct {
+	Keys []KeyInfo `json:"keys"`
+}
+
+// KeyStored answers PUT and DELETE /keys/{provider}.
+type KeyStored struct {
+	Status string `json:"status"` // "stored" or "removed"
+	KeyInfo
+}
+
+// OriginRequest is the body of PUT and DELETE /origins.
+type OriginRequest struct {
+	Origin string `json:"origin"`
+}
+
+// OriginList answers every request for /origins.
+type OriginList struct {
+	Origins []string `json:"origins"`
+}
+
+// ConfigValues answers GET and PATCH /config: each setting by its kebab-case
+// name, with its JSON value. In a PATCH a null puts the default back.
+type ConfigValues map[string]json.RawMessage
+
+// wireError is the body of every error.
+type wireError struct {
+	Error errorBody `json:"error"`
+}
+
+type errorBody struct {
+	Message    string `json:"message"`
+	Type       string `json:"type"`
+	Next       string `json:"next,omitempty"`
+	Code       string `json:"code,omitempty"`
+	Param      string `json:"param,omitempty"`
+	RetryAfter int64  `json:"retry_after,omitempty"` // seconds
+}
+
+// leaseLine is one line of a lease's stream.
+type leaseLine struct {
+	Registered *Registered `json:"registered,omitempty"`
+	Error      *errorBody  `json:"error,omitempty"`
+	LeaseEvent
+}
