@@ -1,0 +1,203 @@
+package responses
+
+import (
+	"encoding/base64"
+	"encoding/json"
+)
+
+// response is the Responses object. Fields that echo the request are raw.
+type response struct {
+	ID                 string          `json:"id"`
+	Object             string          `json:"object"`
+	CreatedAt          int64           `json:"created_at"`
+	Status             string          `json:"status"`
+	Background         bool            `json:"background"`
+	Error              any             `json:"error"`
+	IncompleteDetails  any             `json:"incomplete_details"`
+	Instructions       json.RawMessage `json:"instructions"`
+	MaxOutputTokens    json.RawMessage `json:"max_output_tokens"`
+	Model              string          `json:"model"`
+	Output             []any           `json:"output"`
+	ParallelToolCalls  json.RawMessage `json:"parallel_tool_calls"`
+	PreviousResponseID any             `json:"previous_response_id"`
+	Reasoning          json.RawMessage `json:"reasoning"`
+	Store              bool            `json:"store"`
+	Temperature        json.RawMessage `json:"temperature"`
+	Text               json.RawMessage `json:"text"`
+	ToolChoice         json.RawMessage `json:"tool_choice"`
+	Tools              json.RawMessage `json:"tools"`
+	TopP               json.RawMessage `json:"top_p"`
+	Truncation         json.RawMessage `json:"truncation"`
+	Usage              any             `json:"usage"`
+	User               json.RawMessage `json:"user"`
+	Metadata           json.RawMessage `json:"metadata"`
+}
+
+type messageItem struct {
+	ID      string `json:"id"`
+	Type    string `json:"type"`
+	Status  string `json:"status"`
+	Role    string `json:"role"`
+	Content []any  `json:"content"`
+}
+
+type textPart struct {
+	Type        string            `json:"type"`
+	Text        string            `json:"text"`
+	Annotations []json.RawMessage `json:"annotations"`
+	Logprobs    []json.RawMessage `json:"logprobs"`
+}
+
+func newTextPart(text string) textPart {
+	return textPart{Type: "output_text", Text: text, Annotations: []json.RawMessage{}, Logprobs: []json.RawMessage{}}
+}
+
+type refusalPart struct {
+	Type    string `json:"type"`
+	Refusal string `json:"refusal"`
+}
+
+type callItem struct {
+	ID        string  `json:"id"`
+	Type      string  `json:"type"`
+	Status    string  `json:"status"`
+	CallID    string  `json:"call_id"`
+	Namespace string  `json:"namespace,omitempty"`
+	Name      string  `json:"name"`
+	Arguments *string `json:"arguments,omitempty"` // a function's
+	Input     *string `json:"input,omitempty"`     // a custom tool's
+}
+
+type reasoningItem struct {
+	ID               string        `json:"id"`
+	Type             string        `json:"type"`
+	Summary          []summaryPart `json:"summary"`
+	EncryptedContent *string       `json:"encrypted_content,omitempty"`
+}
+
+type summaryPart struct {
+	Type string `json:"type"`
+	Text string `json:"text"`
+}
+
+type usage struct {
+	InputTokens        int64         `json:"input_tokens"`
+	InputTokensDetails inputDetails  `json:"input_tokens_details"`
+	OutputTokens       int64         `json:"output_tokens"`
+	OutputDetails      outputDetails `json:"output_tokens_details"`
+	TotalTokens        int64         `json:"total_tokens"`
+}
+
+type inputDetails struct {
+	CachedTokens int64 `json:"cached_tokens"`
+}
+
+type outputDetails struct {
+	ReasoningTokens int64 `json:"reasoning_tokens"`
+}
+
+// chatUsage is the middle's.
+type chatUsage struct {
+	Prompt        int64 `json:"prompt_tokens"`
+	Completion    int64 `json:"completion_tokens"`
+	Total         int64 `json:"total_tokens"`
+	PromptDetails struct {
+		Cached int64 `json:"cached_tokens"`
+	} `json:"prompt_tokens_details"`
+	CompletionDetails struct {
+		Reasoning int64 `json:"reasoning_tokens"`
+	} `json:"completion_tokens_details"`
+}
+
+func (u *chatUsage) responses() any {
+	if u == nil {
+		return nil
+	}
+	total := u.Total
+	if total == 0 {
+		total = u.Prompt + u.Completion
+	}
+	return usage{u.Prompt, inputDetails{u.PromptDetails.Cached}, u.Completion, outputDetails{u.CompletionDetails.Reasoning}, total}
+}
+
+// call makes the client's item of a finished tool call.
+func (r *reply) call(id, callID, name, arguments, status string) callItem {
+	kind, known := r.tools[name]
+	it := callItem{ID: "fc_" + id, Type: "function_call", Status: status, CallID: callID, Name: name, Arguments: &arguments}
+	if known {
+		it.Name, it.Namespace = kind.name, kind.namespace
+	}
+	if kind.custom {
+		input := customInput(arguments)
+		it.ID, it.Type, it.Arguments, it.Input = "ctc_"+id, "custom_tool_call", nil, &input
+	}
+	return it
+}
+
+// customInput takes a custom tool's text out of the function's arguments. A
+// model that ignores the schema is taken at its word.
+func customInput(arguments string) string {
+	if arguments == "" {
+		return ""
+	}
+	var v struct {
+		Input *string `json:"input"`
+	}
+	if json.Unmarshal([]byte(arguments), &v) == nil && v.Input != nil {
+		return *v.Input
+	}
+	return arguments
+}
+
+// seal packs reasoning_details so that a client can hand them back.
+func seal(details []json.RawMessage) string {
+	return sealed + base64.StdEncoding.EncodeToString(mustMarshal(details))
+}
+
+// finish maps a finish reason to status and incomplete_details.
+func finish(reason string) (status string, details any) {
+	switch reason {
+	case "length":
+		return "incomplete", map[string]string{"reason": "max_output_tokens"}
+	case "content_filter":
+		return "incomplete", map[string]string{"reason": "content_filter"}
+	}
+	return "completed", nil
+}
+
+// frame is the response object with the request echoed, before any output.
+func (r *reply) frame(id string, created int64, model, status string) response {
+	req := r.req
+	or := func(raw json.RawMessage, fallback string) json.RawMessage {
+		if v := set(raw); v != nil {
+			return v
+		}
+		return json.RawMessage(fallback)
+	}
+	f := response{
+		ID: id, Object: "response", CreatedAt: created, Status: status, Model: model, Output: []any{},
+		Instructions: or(req.Instructions, "null"), MaxOutputTokens: or(req.MaxOutputTokens, "null"),
+		ParallelToolCalls: or(req.ParallelToolCalls, "true"), Reasoning: or(req.Reasoning, `{"effort":null,"summary":null}`),
+		Store: req.Store == nil || *req.Store, Temperature: or(req.Temperature, "1"), Text: or(req.Text, `{"format":{"type":"text"}}`),
+		ToolChoice: or(req.ToolChoice, `"auto"`), Tools: or(req.Tools, "[]"), TopP: or(req.TopP, "1"),
+		Truncation: or(req.Truncation, `"disabled"`), User: or(req.User, "null"), Metadata: or(req.Metadata, "{}"),
+	}
+	if r.store == nil {
+		f.Store = false // nothing is kept, whatever was asked for
+	}
+	if req.PreviousResponseID != "" {
+		f.PreviousResponseID = req.PreviousResponseID
+	}
+	return f
+}
+
+// remember keeps the conversation so far under the response's id.
+func (r *reply) remember(id string, turn assistant) {
+	if r.store == nil {
+		return
+	}
+	c := &converter{messages: append([]json.RawMessage{}, r.history...)}
+	c.turn = &turn
+	c.endTurn()
+	r.store.Put(id, c.messages)
+}

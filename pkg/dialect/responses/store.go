@@ -1,0 +1,77 @@
+package responses
+
+import (
+	"container/list"
+	"encoding/json"
+	"sync"
+)
+
+// Store remembers conversations for previous_response_id.
+type Store interface {
+	// Get gives the chat messages up to and including the response.
+	Get(id string) ([]json.RawMessage, bool)
+	// Put keeps the chat messages up to and including the response.
+	Put(id string, messages []json.RawMessage)
+}
+
+// Memory is a Store that forgets the least recently used conversations past its
+// bounds. It is safe for concurrent use and lives no longer than the process.
+type Memory struct {
+	maxEntries, maxBytes int
+
+	mu    sync.Mutex
+	size  int
+	byID  map[string]*list.Element
+	order *list.List // front: most recently used
+}
+
+type memoryEntry struct {
+	id       string
+	messages []json.RawMessage
+	size     int
+}
+
+// NewMemory makes a Memory of at most so many conversations and bytes.
+func NewMemory(maxEntries, maxBytes int) *Memory {
+	return &Memory{maxEntries: maxEntries, maxBytes: maxBytes, byID: map[string]*list.Element{}, order: list.New()}
+}
+
+// Get implements Store.
+func (m *Memory) Get(id string) ([]json.RawMessage, bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	e, ok := m.byID[id]
+	if !ok {
+		return nil, false
+	}
+	m.order.MoveToFront(e)
+	return e.Value.(*memoryEntry).messages, true
+}
+
+// Put implements Store. A conversation larger than the whole bound is not kept.
+func (m *Memory) Put(id string, messages []json.RawMessage) {
+	entry := &memoryEntry{id: id, messages: messages, size: len(id)}
+	for _, raw := range messages {
+		entry.size += len(raw)
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.drop(m.byID[id])
+	if entry.size > m.maxBytes {
+		return
+	}
+	m.byID[id] = m.order.PushFront(entry)
+	m.size += entry.size
+	for m.size > m.maxBytes || m.order.Len() > m.maxEntries {
+		m.drop(m.order.Back())
+	}
+}
+
+func (m *Memory) drop(e *list.Element) {
+	if e == nil {
+		return
+	}
+	entry := m.order.Remove(e).(*memoryEntry)
+	delete(m.byID, entry.id)
+	m.size -= entry.size
+}

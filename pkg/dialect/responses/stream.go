@@ -1,0 +1,426 @@
+package responses
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"sort"
+	"strings"
+
+	"github.com/hostless/hostless/pkg/sse"
+)
+
+// stream turns chat's chunks into the Responses events. One item of thinking or
+// of text is open at a time; tool calls stay open until the model has finished,
+// since their pieces may come interleaved.
+type stream struct {
+	r       *reply
+	id      string
+	seq     int
+	created int64
+	model   string
+	begun   bool
+	ended   bool
+	reason  string
+	usage   *chatUsage
+	done    bool // chat's [DONE] was seen
+
+	items     []any // by output index; filled when an item is done
+	reasoning *openReasoning
+	message   *openMessage
+	calls     map[int]*openCall
+	turn      assistant
+}
+
+type openReasoning struct {
+	index   int
+	id      string
+	text    strings.Builder
+	details []json.RawMessage
+	summary bool // the summary part was announced
+
+	signed   string // thinking that came in details since the last signature
+	unsigned string // thinking that came as text since the last signature
+}
+
+// detail keeps one piece of reasoning_details. A signature that comes without
+// the text it signs, which was streamed as reasoning_content, gets it back.
+func (o *openReasoning) detail(raw json.RawMessage) {
+	var t thinkingDetail
+	if json.Unmarshal(raw, &t) != nil || t.Type != "thinking" {
+		o.details = append(o.details, append(json.RawMessage{}, raw...))
+		return
+	}
+	o.signed += t.Text
+	if t.Signature == "" {
+		return
+	}
+	t.Text = o.signed
+	if t.Text == "" {
+		t.Text = o.unsigned
+	}
+	o.details = append(o.details, mustMarshal(t))
+	o.signed, o.unsigned = "", ""
+}
+
+// rest keeps thinking that ended without a signature.
+func (o *openReasoning) rest() {
+	if o.signed != "" {
+		o.details = append(o.details, mustMarshal(thinkingDetail{Type: "thinking", Text: o.signed}))
+	}
+}
+
+type thinkingDetail struct {
+	Type      string `json:"type"`
+	Text      string `json:"text"`
+	Signature string `json:"signature,omitempty"`
+}
+
+type openMessage struct {
+	index         int
+	id            string
+	text, refusal strings.Builder
+	part          string // the kind of the open part
+	content       []any
+}
+
+type openCall struct {
+	index     int
+	id        string
+	callID    string
+	name      string
+	arguments strings.Builder
+	announced bool
+}
+
+type chunk struct {
+	ID      string     `json:"id"`
+	Created int64      `json:"created"`
+	Model   string     `json:"model"`
+	Usage   *chatUsage `json:"usage"`
+	Error   *struct {
+		Message string `json:"message"`
+		Type    string `json:"type"`
+		Code    any    `json:"code"`
+	} `json:"error"`
+	Choices []struct {
+		Index        int     `json:"index"`
+		FinishReason *string `json:"finish_reason"`
+		Delta        struct {
+			Content          string            `json:"content"`
+			Refusal          string            `json:"refusal"`
+			ReasoningContent string            `json:"reasoning_content"`
+			Reasoning        string            `json:"reasoning"`
+			ReasoningDetails []json.RawMessage `json:"reasoning_details"`
+			ToolCalls        []struct {
+				Index    *int   `json:"index"`
+				ID       string `json:"id"`
+				Function struct {
+					Name      string `json:"name"`
+					Arguments string `json:"arguments"`
+				} `json:"function"`
+			} `json:"tool_calls"`
+		} `json:"delta"`
+	} `json:"choices"`
+}
+
+type emitter func(sse.Event)
+
+// send emits one event: its type, the fields, the rising sequence number.
+func (s *stream) send(emit emitter, kind string, fields map[string]any) {
+	fields["type"] = kind
+	fields["sequence_number"] = s.seq
+	s.seq++
+	emit(sse.Event{Name: kind, Data: mustMarshal(fields)})
+}
+
+func (s *stream) Event(ev sse.Event, emit func(sse.Event)) error {
+	if s.ended || s.done {
+		return nil
+	}
+	if ev.Data == nil {
+		if ev.Comment != "" {
+			emit(sse.Event{Comment: ev.Comment})
+		}
+		return nil
+	}
+	if string(ev.Data) == "[DONE]" {
+		s.done = true
+		return nil
+	}
+	var c chunk
+	if err := json.Unmarshal(ev.Data, &c); err != nil {
+		return fmt.Errorf("read chat chunk: %w", err)
+	}
+	if c.Error != nil {
+		code := c.Error.Type
+		if word, ok := c.Error.Code.(string); ok && word != "" {
+			code = word
+		}
+		s.fail(emit, code, c.Error.Message)
+		return nil
+	}
+	s.begin(&c, emit)
+	if c.Usage != nil {
+		s.usage = c.Usage
+	}
+	for _, choice := range c.Choices {
+		if choice.Index != 0 {
+			continue
+		}
+		d := &choice.Delta
+		s.think(emit, d.ReasoningContent+d.Reasoning, d.ReasoningDetails)
+		s.say(emit, "output_text", d.Content)
+		s.say(emit, "refusal", d.Refusal)
+		for i := range d.ToolCalls {
+			t := &d.ToolCalls[i]
+			index := i
+			if t.Index != nil {
+				index = *t.Index
+			}
+			s.callDelta(emit, index, t.ID, t.Function.Name, t.Function.Arguments)
+		}
+		if choice.FinishReason != nil && *choice.FinishReason != "" {
+			s.reason = *choice.FinishReason
+		}
+	}
+	return nil
+}
+
+func (s *stream) begin(c *chunk, emit emitter) {
+	if s.begun {
+		return
+	}
+	s.begun = true
+	s.created, s.model = c.Created, c.Model
+	if s.created == 0 {
+		s.created = s.r.options.Now().Unix()
+	}
+	s.turn.Role = "assistant"
+	frame := s.r.frame(s.id, s.created, s.model, "in_progress")
+	s.send(emit, "response.created", map[string]any{"response": frame})
+	s.send(emit, "response.in_progress", map[string]any{"response": frame})
+}
+
+func (s *stream) next() int {
+	s.items = append(s.items, nil)
+	return len(s.items) - 1
+}
+
+func (s *stream) added(emit emitter, index int, item any) {
+	s.send(emit, "response.output_item.added", map[string]any{"output_index": index, "item": item})
+}
+
+func (s *stream) doneItem(emit emitter, index int, item any) {
+	s.items[index] = item
+	s.send(emit, "response.output_item.done", map[string]any{"output_index": index, "item": item})
+}
+
+func (s *stream) think(emit emitter, text string, details []json.RawMessage) {
+	if text == "" && len(details) == 0 {
+		return
+	}
+	if s.reasoning == nil {
+		s.closeMessage(emit, "completed")
+		s.reasoning = &openReasoning{index: s.next(), id: "rs_" + s.r.options.NewID()}
+		s.added(emit, s.reasoning.index, s.r.reasoning(s.reasoning.id, "", nil))
+	}
+	o := s.reasoning
+	if text != "" {
+		s.summarise(emit, text)
+	}
+	for _, raw := range details {
+		o.detail(raw)
+	}
+}
+
+// summarise shows a piece of thinking.
+func (s *stream) summarise(emit emitter, text string) {
+	o := s.reasoning
+	if !o.summary {
+		o.summary = true
+		s.send(emit, "response.reasoning_summary_part.added", map[string]any{"item_id": o.id, "output_index": o.index, "summary_index": 0, "part": summaryPart{"summary_text", ""}})
+	}
+	o.text.WriteString(text)
+	o.unsigned += text
+	s.send(emit, "response.reasoning_summary_text.delta", map[string]any{"item_id": o.id, "output_index": o.index, "summary_index": 0, "delta": text})
+}
+
+func (s *stream) closeReasoning(emit emitter) {
+	o := s.reasoning
+	if o == nil {
+		return
+	}
+	s.reasoning = nil
+	text := o.text.String()
+	if o.summary {
+		at := func(more map[string]any) map[string]any {
+			more["item_id"], more["output_index"], more["summary_index"] = o.id, o.index, 0
+			return more
+		}
+		s.send(emit, "response.reasoning_summary_text.done", at(map[string]any{"text": text}))
+		s.send(emit, "response.reasoning_summary_part.done", at(map[string]any{"part": summaryPart{"summary_text", text}}))
+	}
+	o.rest()
+	details := o.details
+	s.turn.ReasoningContent += text
+	s.turn.ReasoningDetails = append(s.turn.ReasoningDetails, details...)
+	s.doneItem(emit, o.index, s.r.reasoning(o.id, text, details))
+}
+
+// say adds text to the open message; kind is the part's type.
+func (s *stream) say(emit emitter, kind, text string) {
+	if text == "" {
+		return
+	}
+	s.closeReasoning(emit)
+	if s.message == nil {
+		s.message = &openMessage{index: s.next(), id: "msg_" + s.r.options.NewID(), content: []any{}}
+		s.added(emit, s.message.index, messageItem{s.message.id, "message", "in_progress", "assistant", []any{}})
+	}
+	m := s.message
+	if m.part != kind {
+		s.closePart(emit)
+		m.part = kind
+		var part any = newTextPart("")
+		if kind == "refusal" {
+			part = refusalPart{Type: "refusal"}
+		}
+		s.send(emit, "response.content_part.added", s.at(map[string]any{"part": part}))
+	}
+	fields := map[string]any{"delta": text}
+	if kind == "refusal" {
+		m.refusal.WriteString(text)
+	} else {
+		m.text.WriteString(text)
+		fields["logprobs"] = []any{}
+	}
+	s.send(emit, "response."+kind+".delta", s.at(fields))
+}
+
+// at adds the place of the open message's open part.
+func (s *stream) at(fields map[string]any) map[string]any {
+	fields["item_id"], fields["output_index"], fields["content_index"] = s.message.id, s.message.index, len(s.message.content)
+	return fields
+}
+
+func (s *stream) closePart(emit emitter) {
+	m := s.message
+	switch m.part {
+	case "output_text":
+		text := m.text.String()
+		s.turn.text.WriteString(text)
+		part := newTextPart(text)
+		s.send(emit, "response.output_text.done", s.at(map[string]any{"text": text, "logprobs": []any{}}))
+		s.send(emit, "response.content_part.done", s.at(map[string]any{"part": part}))
+		m.content = append(m.content, part)
+		m.text.Reset()
+	case "refusal":
+		text := m.refusal.String()
+		s.turn.Refusal += text
+		part := refusalPart{"refusal", text}
+		s.send(emit, "response.refusal.done", s.at(map[string]any{"refusal": text}))
+		s.send(emit, "response.content_part.done", s.at(map[string]any{"part": part}))
+		m.content = append(m.content, part)
+		m.refusal.Reset()
+	}
+	m.part = ""
+}
+
+func (s *stream) closeMessage(emit emitter, status string) {
+	m := s.message
+	if m == nil {
+		return
+	}
+	s.closePart(emit)
+	s.message = nil
+	s.doneItem(emit, m.index, messageItem{m.id, "message", status, "assistant", m.content})
+}
+
+func (s *stream) callDelta(emit emitter, index int, id, name, arguments string) {
+	o := s.calls[index]
+	if o == nil {
+		s.closeReasoning(emit)
+		s.closeMessage(emit, "completed")
+		o = &openCall{index: s.next(), id: s.r.options.NewID()}
+		s.calls[index] = o
+	}
+	if id != "" {
+		o.callID = id
+	}
+	o.name += name
+	if !o.announced && o.name != "" {
+		o.announced = true
+		s.added(emit, o.index, s.r.call(o.id, o.callID, o.name, "", "in_progress"))
+	}
+	if arguments == "" {
+		return
+	}
+	o.arguments.WriteString(arguments)
+	if o.announced && !s.r.tools[o.name].custom { // a custom tool's text comes whole, at its end
+		s.send(emit, "response.function_call_arguments.delta", map[string]any{"item_id": "fc_" + o.id, "output_index": o.index, "delta": arguments})
+	}
+}
+
+func (s *stream) closeCalls(emit emitter, status string) {
+	open := make([]*openCall, 0, len(s.calls))
+	for _, o := range s.calls {
+		open = append(open, o)
+	}
+	sort.Slice(open, func(i, j int) bool { return open[i].index < open[j].index })
+	for _, o := range open {
+		arguments := o.arguments.String()
+		it := s.r.call(o.id, o.callID, o.name, arguments, status)
+		if !o.announced {
+			s.added(emit, o.index, s.r.call(o.id, o.callID, o.name, "", "in_progress"))
+		}
+		at := map[string]any{"item_id": it.ID, "output_index": o.index}
+		if it.Input != nil {
+			s.send(emit, "response.custom_tool_call_input.delta", map[string]any{"item_id": it.ID, "output_index": o.index, "delta": *it.Input})
+			at["input"] = *it.Input
+			s.send(emit, "response.custom_tool_call_input.done", at)
+		} else {
+			at["arguments"], at["name"] = arguments, it.Name
+			s.send(emit, "response.function_call_arguments.done", at)
+		}
+		s.turn.ToolCalls = append(s.turn.ToolCalls, toolCall{ID: o.callID, Type: "function", Function: callFunction{o.name, arguments}})
+		s.doneItem(emit, o.index, it)
+	}
+	s.calls = map[int]*openCall{}
+}
+
+func (s *stream) End(cause error, emit func(sse.Event)) {
+	if s.ended {
+		return
+	}
+	if cause == nil && s.reason == "" {
+		cause = errors.New("the provider's stream ended before the answer was finished")
+	}
+	if cause != nil {
+		s.fail(emit, "upstream_error", "the provider's stream broke off")
+		return
+	}
+	s.ended = true
+	status, details := finish(s.reason)
+	s.closeReasoning(emit)
+	s.closeMessage(emit, status)
+	s.closeCalls(emit, status)
+	out := s.r.frame(s.id, s.created, s.model, status)
+	out.IncompleteDetails, out.Usage, out.Output = details, s.usage.responses(), append([]any{}, s.items...)
+	s.r.remember(s.id, s.turn)
+	s.send(emit, "response."+status, map[string]any{"response": out})
+}
+
+// fail ends the stream with the one event that says so.
+func (s *stream) fail(emit emitter, code, message string) {
+	s.begin(&chunk{Model: s.r.req.Model}, emit)
+	s.ended = true
+	out := s.r.frame(s.id, s.created, s.model, "failed")
+	for _, it := range s.items {
+		if it != nil {
+			out.Output = append(out.Output, it)
+		}
+	}
+	out.Error = map[string]string{"code": code, "message": message}
+	s.send(emit, "response.failed", map[string]any{"response": out})
+}
