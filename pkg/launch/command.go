@@ -1,0 +1,106 @@
+package launch
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+
+	"github.com/hostless/hostless/pkg/fault"
+)
+
+// The exit codes of a command that did not run, as POSIX gives a shell
+// (XCU 2.8.2).
+const (
+	exitNotFound      = 127
+	exitNotExecutable = 126
+	exitSignal        = 128 // plus the signal's number
+)
+
+// shellSyntax is what makes one argument more than a program's name.
+const shellSyntax = " \t\n|&;<>()$`\\\"'*?[]#~{}!"
+
+// shellWrap gives a single argument with shell syntax to the shell; anything
+// else is left as it is, to be executed by its arguments. A single argument
+// that names a file is that file, whatever its characters.
+func shellWrap(args []string, dir string) []string {
+	if len(args) != 1 || !strings.ContainsAny(args[0], shellSyntax) {
+		return args
+	}
+	if strings.ContainsRune(args[0], '/') {
+		path := args[0]
+		if !filepath.IsAbs(path) {
+			path = filepath.Join(dir, path)
+		}
+		if _, err := os.Stat(path); err == nil {
+			return args
+		}
+	}
+	return []string{"/bin/sh", "-c", args[0]}
+}
+
+// lookPath finds the file of a program's name as execvp(3) does, in the
+// child's PATH and from its working directory, which are not this process's.
+// The code is the exit code that an error stands for.
+func lookPath(name, dir, path string) (file string, code int, err error) {
+	if name == "" {
+		return "", exitNotFound, fault.New(fault.Usage, "the command is empty")
+	}
+	if strings.ContainsRune(name, '/') {
+		file = name
+		if !filepath.IsAbs(file) {
+			file = filepath.Join(dir, file)
+		}
+		if code, err := checkExecutable(file); err != nil {
+			return "", code, fault.New(fault.NotFound, fmt.Sprintf("%s: %v", name, err))
+		}
+		return file, 0, nil
+	}
+	code, err = exitNotFound, errors.New("command not found")
+	for entry := range strings.SplitSeq(path, string(os.PathListSeparator)) {
+		if entry == "" {
+			entry = "." // POSIX: an empty entry is the working directory
+		}
+		if !filepath.IsAbs(entry) {
+			entry = filepath.Join(dir, entry)
+		}
+		file := filepath.Join(entry, name)
+		c, e := checkExecutable(file)
+		if e == nil {
+			return file, 0, nil
+		}
+		if c == exitNotExecutable {
+			code, err = c, fmt.Errorf("%s: %w", file, e) // a later entry may still do
+		}
+	}
+	return "", code, fault.New(fault.NotFound, fmt.Sprintf("%s: %v", name, err))
+}
+
+func checkExecutable(file string) (code int, err error) {
+	info, err := os.Stat(file)
+	switch {
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ENOTDIR):
+		return exitNotFound, errors.New("no such file")
+	case err != nil:
+		return exitNotExecutable, errors.New("permission denied")
+	case info.IsDir():
+		return exitNotExecutable, errors.New("is a directory")
+	case !executable(file, info):
+		return exitNotExecutable, errors.New("permission denied")
+	}
+	return 0, nil
+}
+
+// getenv finds a variable in an environment list; the last one wins, as in
+// os/exec.
+func getenv(environ []string, name string) string {
+	for i := len(environ) - 1; i >= 0; i-- {
+		if value, ok := strings.CutPrefix(environ[i], name+"="); ok {
+			return value
+		}
+	}
+	return ""
+}
