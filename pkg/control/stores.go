@@ -21,6 +21,9 @@ type Tokens interface {
 	Refresh(ctx context.Context, ref Secret) (expiresIn time.Duration, err error)
 	// Revoke ends a token and its streams; a whole one or a unique prefix.
 	Revoke(ctx context.Context, ref Secret) error
+	// Release ends the token of a lease with its streams. Unlike a revoked one it
+	// may be adopted again.
+	Release(ctx context.Context, token Secret) error
 	// RevokeBound ends all tokens that were made with that hostname and are
 	// not a lease's.
 	RevokeBound(ctx context.Context, hostname string) error

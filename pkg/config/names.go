@@ -1,0 +1,8 @@
+package config
+
+// The values of token-persistence.
+const (
+	PersistOff      = "off"
+	PersistFile     = "file"
+	PersistKeychain = "keychain"
+)

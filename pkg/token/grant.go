@@ -1,0 +1,109 @@
+package token
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"time"
+
+	"github.com/hostless/hostless/pkg/fault"
+)
+
+// Grant is what a verified token lets its caller do. It stays tied to the
+// token: revoking that closes Done. It is safe for concurrent use.
+type Grant struct {
+	store     *Store
+	entry     *entry
+	presented string
+}
+
+// Prefix is as much of the token as may be shown: for logs and counters.
+func (g *Grant) Prefix() string { return g.entry.prefix }
+
+// Name is the app's name that the token was made with.
+func (g *Grant) Name() string { return g.entry.name }
+
+// Origin is the origin that the token is bound to, or AnyOrigin.
+func (g *Grant) Origin() string { return g.entry.origin }
+
+// Scope is how far the token reaches.
+func (g *Grant) Scope() Scope { return g.entry.scope }
+
+// Admit charges one request to the token's rate limit. Call it when all else
+// has been checked: what is refused is not charged. The error is
+// fault.RateLimited with the time until a request will be admitted again.
+func (g *Grant) Admit() error {
+	e := g.entry
+	e.mu.Lock()
+	wait, ok := e.limiter.admit(g.store.now())
+	e.mu.Unlock()
+	if ok {
+		return nil
+	}
+	seconds := time.Duration(math.Ceil(wait.Seconds())) * time.Second
+	return &fault.Error{
+		Kind:       fault.RateLimited,
+		Message:    fmt.Sprintf("Rate limit of %d requests per hour reached for this bridge token", e.rate),
+		Code:       "rate_limit_exceeded",
+		RetryAfter: max(seconds, time.Second),
+	}
+}
+
+// Check says whether the token still holds: fault.Unauthenticated once it was
+// revoked, fault.Expired once its time is over. A long-lived socket asks again
+// for each request it carries; a stream that has begun is let finish.
+func (g *Grant) Check() error {
+	e := g.entry
+	now := g.store.now()
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	switch {
+	case !e.ended.IsZero():
+		return fault.New(fault.Unauthenticated, MessageUnknown)
+	case now.Before(e.expires):
+		return nil
+	case now.Before(e.expires.Add(afterlife)):
+		return &fault.Error{Kind: fault.Expired, Message: MessageExpired, Code: "token_expired"}
+	default:
+		return fault.New(fault.Unauthenticated, MessageUnknown)
+	}
+}
+
+// Done is closed when the token is revoked.
+func (g *Grant) Done() <-chan struct{} { return g.entry.done }
+
+// Context is a context of parent that ends with the token as well; its cause is
+// then fault.Unauthenticated. The caller calls cancel when the work is over.
+func (g *Grant) Context(parent context.Context) (ctx context.Context, cancel context.CancelFunc) {
+	ctx, end := context.WithCancelCause(parent)
+	go func() {
+		select {
+		case <-g.entry.done:
+			end(fault.New(fault.Unauthenticated, MessageUnknown))
+		case <-ctx.Done():
+		}
+	}()
+	return ctx, func() { end(nil) }
+}
+
+// live reports whether the token would let a caller in now.
+func (e *entry) live(now time.Time) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.ended.IsZero() && now.Before(e.expires)
+}
+
+func (e *entry) revoked() bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return !e.ended.IsZero()
+}
+
+func (e *entry) info() Info {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return Info{
+		Prefix: e.prefix, Origin: e.origin, Name: e.name, Scope: e.scope, RateLimit: e.rate,
+		Expires: e.expires, Created: e.created, Bound: e.bound,
+	}
+}

@@ -1,0 +1,225 @@
+package token
+
+import (
+	"bytes"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/hostless/hostless/pkg/config"
+)
+
+// fileVersion is the form of tokens.json.
+const fileVersion = 1
+
+// maxWindow bounds how many request times of one token are written.
+const maxWindow = 4096
+
+type file struct {
+	Version int      `json:"version"`
+	Tokens  []record `json:"tokens"`
+}
+
+// record is one token on disk: its hash, never its text.
+type record struct {
+	Hash      string    `json:"sha256"`
+	Prefix    string    `json:"token_prefix"`
+	Origin    string    `json:"origin"`
+	Name      string    `json:"name"`
+	Providers []string  `json:"allowed_providers"`
+	Models    []string  `json:"allowed_models"`
+	RateLimit int       `json:"rate_limit"`
+	TTL       int64     `json:"ttl"`
+	Created   time.Time `json:"created_at"`
+	Expires   time.Time `json:"expires_at"`
+	Bound     string    `json:"bound,omitempty"`
+	Revoked   time.Time `json:"revoked_at,omitzero"`
+	Recent    []int64   `json:"recent,omitempty"` // requests of the last hour, Unix milliseconds
+}
+
+// changed notes a change of what is persisted; s.mu is held.
+func (s *Store) changed() uint64 {
+	s.change++
+	return s.change
+}
+
+// commit returns when the file holds the change. Callers that wait while
+// another writes are served together by the next write, so that a burst of
+// changes costs a few syncs, not one each.
+func (s *Store) commit(change uint64) error {
+	s.writing.Lock()
+	defer s.writing.Unlock()
+	s.mu.Lock()
+	if !s.persist || s.written >= change {
+		s.mu.Unlock()
+		return nil
+	}
+	s.prune()
+	data, upTo := s.encode(), s.change
+	s.mu.Unlock()
+	if err := config.WritePrivate(s.path, data); err != nil {
+		return fmt.Errorf("persist tokens: %w", err)
+	}
+	s.written = upTo
+	return nil
+}
+
+// encode renders what is persisted; s.mu is held.
+func (s *Store) encode() []byte {
+	f := file{Version: fileVersion, Tokens: []record{}}
+	now := s.now()
+	for _, e := range s.entries {
+		e.mu.Lock()
+		if !e.lease || !e.ended.IsZero() {
+			r := record{
+				Hash: hex.EncodeToString(e.hash[:]), Prefix: e.prefix, Origin: e.origin, Name: e.name,
+				Providers: list(e.scope.Providers), Models: list(e.scope.Models), RateLimit: e.rate,
+				TTL: int64(e.ttl / time.Second), Created: e.created, Expires: e.expires, Bound: e.bound, Revoked: e.ended,
+			}
+			if recent := e.limiter.recent(now); len(recent) <= maxWindow {
+				r.Recent = recent
+			}
+			f.Tokens = append(f.Tokens, r)
+		}
+		e.mu.Unlock()
+	}
+	slices.SortFunc(f.Tokens, func(a, b record) int { return strings.Compare(a.Hash, b.Hash) })
+	data, err := json.MarshalIndent(f, "", "  ")
+	if err != nil {
+		panic(err) // plain values always marshal
+	}
+	return append(data, '\n')
+}
+
+func list(in []string) []string {
+	if in == nil {
+		return []string{}
+	}
+	return in
+}
+
+// load reads the file into the empty store.
+func (s *Store) load() (warnings []string, err error) {
+	data, opened, err := config.ReadPrivate(s.path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read tokens: %w", err)
+	}
+	if opened {
+		warnings = append(warnings, s.path+" was readable by others and has been closed")
+	}
+	entries, bad := decode(data)
+	if bad != nil {
+		aside, err := config.KeepAside(s.path, s.now())
+		if err != nil {
+			return warnings, fmt.Errorf("read tokens: %w: %w", bad, err)
+		}
+		s.log.Warn("token file cannot be read and is kept aside", "path", aside, "error", bad)
+		return append(warnings, fmt.Sprintf("%s could not be read; it is kept as %s and no token of it is known", s.path, aside)), nil
+	}
+	for _, e := range entries {
+		s.entries[e.hash] = e
+	}
+	s.prune()
+	return warnings, nil
+}
+
+// decode reads a file's tokens; nothing of a bad file is used.
+func decode(data []byte) ([]*entry, error) {
+	var f file
+	if err := json.NewDecoder(bytes.NewReader(data)).Decode(&f); err != nil {
+		return nil, err
+	}
+	if f.Version != fileVersion {
+		return nil, fmt.Errorf("version %d, not %d", f.Version, fileVersion)
+	}
+	var out []*entry
+	for i, r := range f.Tokens {
+		hash, err := hex.DecodeString(r.Hash)
+		if err != nil || len(hash) != 32 || len(r.Prefix) != shown || !strings.HasPrefix(r.Prefix, Prefix) || r.Origin == "" || r.TTL <= 0 || r.RateLimit < 0 {
+			return nil, fmt.Errorf("token %d is malformed", i)
+		}
+		e := &entry{
+			hash: [32]byte(hash), prefix: r.Prefix, origin: r.Origin, name: r.Name, rate: r.RateLimit,
+			scope: Scope{Providers: r.Providers, Models: r.Models}, ttl: time.Duration(r.TTL) * time.Second,
+			created: r.Created, expires: r.Expires, bound: r.Bound, ended: r.Revoked,
+			done: make(chan struct{}), limiter: limiter{limit: r.RateLimit},
+		}
+		if err := e.scope.Validate(); err != nil {
+			return nil, fmt.Errorf("token %d: %w", i, err)
+		}
+		if !e.ended.IsZero() {
+			close(e.done)
+		}
+		for _, t := range r.Recent {
+			e.limiter.times = append(e.limiter.times, time.UnixMilli(t))
+		}
+		out = append(out, e)
+	}
+	return out, nil
+}
+
+// SetPersistence changes how tokens are persisted: turning it on writes the
+// file with all that live, turning it off removes it.
+func (s *Store) SetPersistence(mode string) error {
+	persist, err := persists(mode)
+	if err != nil {
+		return err
+	}
+	s.mu.Lock()
+	if persist && s.path == "" {
+		s.mu.Unlock()
+		return errors.New("token persistence needs a path")
+	}
+	was := s.persist
+	s.persist = persist
+	change := s.changed()
+	s.mu.Unlock()
+	switch {
+	case persist && !was:
+		return s.commit(change)
+	case was && !persist:
+		s.writing.Lock() // after a write under way, so that it stays removed
+		defer s.writing.Unlock()
+		return s.removeFile()
+	}
+	return nil
+}
+
+// Persistent reports whether tokens outlive the daemon.
+func (s *Store) Persistent() bool {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.persist
+}
+
+// Close writes what has changed without being waited for: the use of rate
+// limits. The store stays usable.
+func (s *Store) Close() error {
+	s.mu.Lock()
+	change := s.changed()
+	empty := len(s.entries) == 0
+	s.mu.Unlock()
+	if empty {
+		return nil
+	}
+	return s.commit(change)
+}
+
+func (s *Store) removeFile() error {
+	if s.path == "" {
+		return nil
+	}
+	if err := os.Remove(s.path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("remove token file: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,416 @@
+package token
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/hostless/hostless/pkg/config"
+	"github.com/hostless/hostless/pkg/fault"
+	"github.com/hostless/hostless/pkg/secret"
+)
+
+const (
+	// Prefix opens every bridge token.
+	Prefix = "sk_local_"
+	// DefaultTTL is how long a token lasts that was asked for without a time.
+	DefaultTTL = 24 * time.Hour
+
+	shown     = len(Prefix) + 8 // how much of a token may be shown and stored
+	afterlife = 24 * time.Hour  // how long an ended token is told from an unknown one
+	maxTTL    = 10 * 365 * 24 * time.Hour
+	minSecret = 43 // 256 bits in base64
+	maxSecret = 128
+	maxName   = 128
+)
+
+// The words of a 401, which clients look for.
+const (
+	MessageUnknown = "Invalid or unknown bridge token"
+	MessageExpired = "Bridge token has expired"
+)
+
+// Config is what a Store needs.
+type Config struct {
+	// Path is tokens.json; required unless Persistence stays off.
+	Path string
+	// Persistence is config.PersistOff (the zero value), PersistFile or
+	// PersistKeychain. The last keeps the same file: it holds hashes alone, from
+	// which no token can be made.
+	Persistence string
+	Now         func() time.Time // time.Now when nil
+	Rand        io.Reader        // crypto/rand when nil
+	Logger      *slog.Logger     // discards when nil
+}
+
+// Store keeps the bridge tokens. It is safe for concurrent use.
+type Store struct {
+	path string
+	now  func() time.Time
+	rand io.Reader
+	log  *slog.Logger
+
+	mu      sync.RWMutex
+	entries map[[sha256.Size]byte]*entry
+	persist bool
+	change  uint64 // counts changes of what is persisted
+
+	writing sync.Mutex // held while the file is written; before mu
+	written uint64     // the change that the file holds
+}
+
+// entry is one token. What is above the mutex never changes.
+type entry struct {
+	hash    [sha256.Size]byte
+	prefix  string
+	origin  string
+	name    string
+	scope   Scope
+	rate    int
+	ttl     time.Duration
+	created time.Time
+	bound   string
+	lease   bool
+	done    chan struct{} // closed when revoked
+
+	mu      sync.Mutex
+	expires time.Time
+	ended   time.Time // when it was revoked, or zero
+	limiter limiter
+}
+
+// Request says what token to make.
+type Request struct {
+	Origin    string // exact, or AnyOrigin; "" is AnyOrigin
+	Name      string // the app's, for people
+	Scope     Scope
+	RateLimit int           // requests per hour; 0 is unlimited
+	TTL       time.Duration // 0 is DefaultTTL
+	Bound     string        // the hostname that the token goes with, or ""
+	Lease     bool          // lives as long as a lease: never written to disk
+}
+
+// Minted is a new token: the only time that its text is known.
+type Minted struct {
+	Secret    secret.String
+	ExpiresIn time.Duration
+	Info
+}
+
+// Info is what may be told of a token.
+type Info struct {
+	Prefix    string // Prefix and eight characters
+	Origin    string
+	Name      string
+	Scope     Scope
+	RateLimit int
+	Expires   time.Time
+	Created   time.Time
+	Bound     string
+}
+
+// New makes a store and, where tokens are persisted, reads them. A file that
+// cannot be read as tokens is kept aside, logged and told by the second result:
+// the store then starts empty. With persistence off a left-over file is removed,
+// lest its tokens come alive again later.
+func New(cfg Config) (*Store, []string, error) {
+	s := &Store{path: cfg.Path, now: cfg.Now, rand: cfg.Rand, log: cfg.Logger, entries: map[[sha256.Size]byte]*entry{}}
+	if s.now == nil {
+		s.now = time.Now
+	}
+	if s.rand == nil {
+		s.rand = rand.Reader
+	}
+	if s.log == nil {
+		s.log = slog.New(slog.DiscardHandler)
+	}
+	persist, err := persists(cfg.Persistence)
+	if err != nil {
+		return nil, nil, err
+	}
+	if persist && s.path == "" {
+		return nil, nil, fmt.Errorf("token persistence needs a path")
+	}
+	s.persist = persist
+	if !persist {
+		return s, nil, s.removeFile()
+	}
+	warnings, err := s.load()
+	return s, warnings, err
+}
+
+func persists(mode string) (bool, error) {
+	switch mode {
+	case "", config.PersistOff:
+		return false, nil
+	case config.PersistFile, config.PersistKeychain:
+		return true, nil
+	}
+	return false, fault.New(fault.Invalid, fmt.Sprintf("token persistence is off, file or keychain, not %q", mode))
+}
+
+// Mint makes a token of 256 random bits. Where tokens are persisted it is on
+// disk when Mint returns.
+func (s *Store) Mint(ctx context.Context, req Request) (Minted, error) {
+	e, err := s.prepare(req)
+	if err != nil {
+		return Minted{}, err
+	}
+	var bits [32]byte
+	if _, err := io.ReadFull(s.rand, bits[:]); err != nil {
+		return Minted{}, fmt.Errorf("make a token: %w", err)
+	}
+	return s.add(e, Prefix+hex.EncodeToString(bits[:]))
+}
+
+// Adopt takes up a token again that was made by an earlier daemon and is held by
+// the client of a lease: the same text is valid afterwards, on the terms of req.
+// One that was revoked is fault.Unauthenticated, one that has no token's form
+// fault.Invalid.
+func (s *Store) Adopt(ctx context.Context, old secret.String, req Request) (Minted, error) {
+	text := old.Reveal()
+	if !wellFormed(text) {
+		return Minted{}, &fault.Error{Kind: fault.Invalid, Message: "token is not a bridge token", Param: "token"}
+	}
+	e, err := s.prepare(req)
+	if err != nil {
+		return Minted{}, err
+	}
+	return s.add(e, text)
+}
+
+// wellFormed reports whether text has the form of a whole token.
+func wellFormed(text string) bool {
+	body, ok := strings.CutPrefix(text, Prefix)
+	return ok && len(body) >= minSecret && len(body) <= maxSecret && !strings.ContainsFunc(body, func(r rune) bool {
+		return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '-' || r == '_')
+	})
+}
+
+// prepare checks a request and makes an entry of it, without its hash.
+func (s *Store) prepare(req Request) (*entry, error) {
+	origin := req.Origin
+	if origin == "" {
+		origin = AnyOrigin
+	}
+	if origin != AnyOrigin {
+		var err error
+		if origin, err = config.NormalizeOrigin(origin); err != nil {
+			return nil, err
+		}
+	}
+	if err := req.Scope.Validate(); err != nil {
+		return nil, err
+	}
+	switch {
+	case req.RateLimit < 0:
+		return nil, &fault.Error{Kind: fault.Invalid, Message: "rate_limit is a number of requests per hour, 0 for no limit", Param: "rate_limit"}
+	case req.TTL < 0 || req.TTL > maxTTL:
+		return nil, &fault.Error{Kind: fault.Invalid, Message: "ttl is a number of seconds, at most ten years", Param: "ttl"}
+	case len(req.Name) > maxName:
+		return nil, &fault.Error{Kind: fault.Invalid, Message: fmt.Sprintf("name is longer than %d bytes", maxName), Param: "name"}
+	}
+	ttl := req.TTL
+	if ttl == 0 {
+		ttl = DefaultTTL
+	}
+	ttl = max(ttl, time.Second) // the file counts in seconds
+	now := s.now()
+	return &entry{
+		origin: origin, name: req.Name, rate: req.RateLimit, ttl: ttl, created: now, expires: now.Add(ttl),
+		scope: Scope{Providers: slices.Clone(req.Scope.Providers), Models: slices.Clone(req.Scope.Models)},
+		bound: req.Bound, lease: req.Lease, done: make(chan struct{}), limiter: limiter{limit: req.RateLimit},
+	}, nil
+}
+
+// add puts an entry in under its token's hash and makes it durable.
+func (s *Store) add(e *entry, text string) (Minted, error) {
+	e.hash = sha256.Sum256([]byte(text))
+	e.prefix = text[:shown]
+	s.mu.Lock()
+	s.prune()
+	old := s.entries[e.hash]
+	if old != nil {
+		old.mu.Lock()
+		revoked := !old.ended.IsZero()
+		e.limiter.times = append([]time.Time(nil), old.limiter.times[old.limiter.head:]...)
+		old.mu.Unlock()
+		if revoked {
+			s.mu.Unlock()
+			return Minted{}, fault.New(fault.Unauthenticated, MessageUnknown)
+		}
+		e.done = old.done // what streams under the old terms ends with the new
+	}
+	s.entries[e.hash] = e
+	change := s.changed()
+	s.mu.Unlock()
+	if !e.lease || (old != nil && !old.lease) {
+		if err := s.commit(change); err != nil {
+			s.mu.Lock()
+			if s.entries[e.hash] == e {
+				delete(s.entries, e.hash)
+				if old != nil {
+					s.entries[e.hash] = old
+				}
+			}
+			s.mu.Unlock()
+			return Minted{}, err
+		}
+	}
+	return Minted{Secret: secret.New(text), ExpiresIn: e.ttl, Info: e.info()}, nil
+}
+
+// Verify lets a caller in by its token and the Origin that it sent ("" for
+// none). The errors are fault.Unauthenticated, fault.Expired and fault.Origin.
+// It charges nothing: see Grant.Admit.
+func (s *Store) Verify(bearer secret.String, origin string) (*Grant, error) {
+	hash := sha256.Sum256([]byte(bearer.Reveal()))
+	s.mu.RLock()
+	e := s.entries[hash]
+	s.mu.RUnlock()
+	// The map's lookup leaks at most how much of a hash of the attacker's own
+	// making it shares with a stored one; the comparison is for good measure.
+	if e == nil || subtle.ConstantTimeCompare(hash[:], e.hash[:]) != 1 {
+		return nil, fault.New(fault.Unauthenticated, MessageUnknown)
+	}
+	g := &Grant{store: s, entry: e, presented: origin}
+	if err := g.Check(); err != nil {
+		return nil, err
+	}
+	if !originMatches(e.origin, origin) {
+		return nil, fault.New(fault.Origin, fmt.Sprintf("Origin %q is not the one that this bridge token is bound to", cut(origin)))
+	}
+	return g, nil
+}
+
+// Refresh lets a token, given whole or by a unique prefix, last for its first
+// time again from now. It never shortens a token and never revives one.
+func (s *Store) Refresh(ctx context.Context, ref secret.String) (time.Duration, error) {
+	s.mu.Lock()
+	e, err := s.find(ref.Reveal())
+	if err != nil {
+		s.mu.Unlock()
+		return 0, err
+	}
+	now := s.now()
+	e.mu.Lock()
+	if !now.Before(e.expires) {
+		e.mu.Unlock()
+		s.mu.Unlock()
+		return 0, &fault.Error{Kind: fault.Expired, Message: MessageExpired, Next: "hostless token create"}
+	}
+	if until := now.Add(e.ttl); until.After(e.expires) {
+		e.expires = until
+	}
+	left := e.expires.Sub(now)
+	e.mu.Unlock()
+	change := s.changed()
+	s.mu.Unlock()
+	if e.lease {
+		return left, nil
+	}
+	return left, s.commit(change)
+}
+
+// Revoke ends a token, given whole or by a unique prefix, and closes Done of
+// its grants. It has ended in this process even where an error says that the
+// file could not be written.
+func (s *Store) Revoke(ctx context.Context, ref secret.String) error {
+	s.mu.Lock()
+	e, err := s.find(ref.Reveal())
+	if err != nil {
+		s.mu.Unlock()
+		return err
+	}
+	s.end(e)
+	change := s.changed()
+	s.mu.Unlock()
+	return s.commit(change)
+}
+
+// Release ends the token of a lease and closes Done of its grants. It leaves no
+// trace: the lease's client may have the token adopted again. A token that is
+// no lease's, or unknown, stays as it is.
+func (s *Store) Release(bearer secret.String) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	hash := sha256.Sum256([]byte(bearer.Reveal()))
+	if e := s.entries[hash]; e != nil && e.lease && !e.revoked() {
+		s.end(e)
+		delete(s.entries, hash)
+	}
+}
+
+// RevokeBound ends all tokens that go with a hostname, save those of leases,
+// which end with their lease.
+func (s *Store) RevokeBound(ctx context.Context, hostname string) error {
+	s.mu.Lock()
+	n := 0
+	for _, e := range s.entries {
+		if e.bound == hostname && !e.lease && hostname != "" && e.live(s.now()) {
+			s.end(e)
+			n++
+		}
+	}
+	if n == 0 {
+		s.mu.Unlock()
+		return nil
+	}
+	change := s.changed()
+	s.mu.Unlock()
+	return s.commit(change)
+}
+
+// end revokes an entry; s.mu is held.
+func (s *Store) end(e *entry) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.ended.IsZero() {
+		e.ended = s.now()
+		close(e.done)
+	}
+}
+
+// find finds the token that ref, whole or a prefix, stands for; s.mu is held.
+// Revoked ones are not found, expired ones are.
+func (s *Store) find(ref string) (*entry, error) {
+	unknown := &fault.Error{Kind: fault.NotFound, Message: "no such bridge token", Next: "hostless token list", Param: "token"}
+	if e := s.entries[sha256.Sum256([]byte(ref))]; e != nil && !e.revoked() {
+		return e, nil
+	}
+	if !strings.HasPrefix(ref, Prefix) {
+		return nil, &fault.Error{Kind: fault.Invalid, Message: "token must begin with " + Prefix, Next: "hostless token list", Param: "token"}
+	}
+	if len(ref) < shown {
+		return nil, &fault.Error{Kind: fault.Invalid, Message: fmt.Sprintf("token is shorter than %s and 8 characters", Prefix), Next: "hostless token list", Param: "token"}
+	}
+	// No more than its prefix is known of a token, so what a longer reference says
+	// past it cannot be checked, save that a whole token would have had its hash.
+	if wellFormed(ref) {
+		return nil, unknown
+	}
+	ref = ref[:shown]
+	var found *entry
+	for _, e := range s.entries {
+		if e.prefix != ref || e.revoked() {
+			continue
+		}
+		if found != nil {
+			return nil, &fault.Error{Kind: fault.Conflict, Message: "more than one bridge token begins with " + ref, Next: "give the whole token", Param: "token"}
+		}
+		found = e
+	}
+	if found == nil {
+		return nil, unknown
+	}
+	return found, nil
+}
