@@ -1,0 +1,271 @@
+package provider
+
+import (
+	_ "embed"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"sync"
+
+	"github.com/hostless/hostless/pkg/dialect"
+)
+
+//go:embed catalogue.json
+var catalogueJSON []byte
+
+// Auth is how a provider takes its key.
+type Auth string
+
+// The ways of authentication.
+const (
+	Bearer       Auth = "bearer"         // Authorization: Bearer KEY
+	XAPIKey      Auth = "x-api-key"      // x-api-key: KEY, and anthropic-version
+	XGoogAPIKey  Auth = "x-goog-api-key" // x-goog-api-key: KEY
+	APIKeyHeader Auth = "api-key"        // api-key: KEY (Azure)
+	NoAuth       Auth = "none"
+)
+
+// Endpoint is where and how a provider speaks one dialect.
+type Endpoint struct {
+	// Path is "" for the provider's base URL itself, "/suffix" for a place below
+	// it, or an absolute URL, which holds only while the base URL is the
+	// catalogue's.
+	Path string `json:"path"`
+	// Auth is the provider's own where it is "".
+	Auth Auth `json:"auth"`
+}
+
+// Limit is the most tokens that a family of models gives in one answer.
+type Limit struct {
+	Match  string `json:"match"` // a name, or a prefix with a closing *
+	Tokens int    `json:"tokens"`
+}
+
+// Provider is one entry of the catalogue. It is read-only once loaded.
+type Provider struct {
+	Name         string                    `json:"name"`
+	Title        string                    `json:"title"` // as people write it
+	Aliases      []string                  `json:"aliases"`
+	BaseURL      string                    `json:"base_url"`      // "" where each customer has an own one
+	BaseURLForm  string                    `json:"base_url_form"` // what such an own one looks like
+	Version      string                    `json:"version"`       // version path for base URLs without one; BaseURL's last segment where it is ""
+	Auth         Auth                      `json:"auth"`
+	KeyOptional  bool                      `json:"key_optional"` // works without a key
+	KeyPrefixes  []string                  `json:"key_prefixes"` // how its keys begin
+	Dialects     map[dialect.Name]Endpoint `json:"dialects"`
+	IncludeUsage bool                      `json:"include_usage"` // takes stream_options.include_usage
+	WebSockets   bool                      `json:"websockets"`    // has WebSockets of its own
+	ModelsURL    bool                      `json:"models_url"`    // lists its models at /models
+	BareModels   bool                      `json:"bare_models"`   // its models are listed without its name before them
+	Port         int                       `json:"port"`          // where a local one listens, or 0
+	Builtin      bool                      `json:"builtin"`       // answered by Hostless itself
+	Models       []string                  `json:"models"`        // names, or prefixes with a closing *, that lead here unprefixed
+	List         []string                  `json:"list"`          // listed where the provider has no list of its own
+	MaxOutputs   []Limit                   `json:"max_output"`    // the first match counts
+	Custom       bool                      `json:"-"`             // not of the catalogue: made by Custom
+}
+
+// Catalogue is all known providers. It is immutable and safe for concurrent use.
+type Catalogue struct {
+	all    []*Provider
+	byName map[string]*Provider // by name and alias
+	exact  map[string]*Provider // by whole model name
+	globs  []glob               // by model prefix, longest first
+}
+
+type glob struct {
+	prefix   string
+	provider *Provider
+}
+
+// Default is the embedded catalogue, parsed once.
+var Default = sync.OnceValue(func() *Catalogue {
+	c, err := Parse(catalogueJSON)
+	if err != nil {
+		panic("provider: embedded catalogue: " + err.Error()) // a test reads it
+	}
+	return c
+})
+
+// Parse reads a catalogue and checks that its names and key shapes are
+// unambiguous.
+func Parse(data []byte) (*Catalogue, error) {
+	var doc struct {
+		Providers []*Provider `json:"providers"`
+	}
+	if err := json.Unmarshal(data, &doc); err != nil {
+		return nil, err
+	}
+	c := &Catalogue{byName: map[string]*Provider{}, exact: map[string]*Provider{}}
+	for _, p := range doc.Providers {
+		if err := c.add(p); err != nil {
+			return nil, err
+		}
+	}
+	c.sortGlobs()
+	return c, nil
+}
+
+func (c *Catalogue) add(p *Provider) error {
+	if !ValidName(p.Name) {
+		return fmt.Errorf("bad provider name %q", p.Name)
+	}
+	if len(p.Dialects) == 0 {
+		return fmt.Errorf("provider %s speaks no dialect", p.Name)
+	}
+	if p.BaseURL != "" {
+		if _, err := ParseBaseURL(p.BaseURL); err != nil {
+			return fmt.Errorf("provider %s: %w", p.Name, err)
+		}
+		if p.Version == "" {
+			p.Version = versionOf(p.BaseURL)
+		}
+	}
+	for _, name := range append([]string{p.Name}, p.Aliases...) {
+		if c.byName[name] != nil {
+			return fmt.Errorf("provider name %q is given twice", name)
+		}
+		c.byName[name] = p
+	}
+	for _, m := range p.Models {
+		if prefix, ok := strings.CutSuffix(m, "*"); ok {
+			c.globs = append(c.globs, glob{prefix, p})
+		} else if c.exact[m] == nil {
+			c.exact[m] = p
+		}
+	}
+	c.all = append(c.all, p)
+	return nil
+}
+
+func (c *Catalogue) sortGlobs() {
+	// Insertion sort: few, and stable so that the catalogue's order decides.
+	for i := 1; i < len(c.globs); i++ {
+		for j := i; j > 0 && len(c.globs[j].prefix) > len(c.globs[j-1].prefix); j-- {
+			c.globs[j], c.globs[j-1] = c.globs[j-1], c.globs[j]
+		}
+	}
+}
+
+// All gives every provider in the catalogue's order. The slice is the caller's.
+func (c *Catalogue) All() []*Provider { return append([]*Provider(nil), c.all...) }
+
+// Get finds a provider by its name or alias, in any case; nil if there is none.
+func (c *Catalogue) Get(name string) *Provider {
+	if p := c.byName[name]; p != nil {
+		return p
+	}
+	return c.byName[strings.ToLower(name)]
+}
+
+// Canonical is the name that a provider's key is stored under: its own for an
+// alias, the lower-cased name for one that the catalogue does not know.
+func (c *Catalogue) Canonical(name string) string {
+	if p := c.Get(name); p != nil {
+		return p.Name
+	}
+	return strings.ToLower(name)
+}
+
+// Listed finds the provider whose catalogue entry lists a bare model name; nil
+// if none does.
+func (c *Catalogue) Listed(model string) *Provider {
+	if p := c.exact[model]; p != nil {
+		return p
+	}
+	for _, g := range c.globs {
+		if strings.HasPrefix(model, g.prefix) {
+			return g.provider
+		}
+	}
+	return nil
+}
+
+// ByKey tells the provider whose keys are shaped like the given one; nil where
+// the shape tells nothing.
+func (c *Catalogue) ByKey(key string) *Provider {
+	var found *Provider
+	longest := 0
+	for _, p := range c.all {
+		for _, prefix := range p.KeyPrefixes {
+			if len(prefix) > longest && strings.HasPrefix(key, prefix) {
+				found, longest = p, len(prefix)
+			}
+		}
+	}
+	return found
+}
+
+// Custom makes the provider of a user's own base URL: name as it is stored,
+// speaking one dialect (OpenAI where it is "").
+func Custom(name string, speaks dialect.Name) *Provider {
+	if speaks == "" {
+		speaks = dialect.OpenAI
+	}
+	p := &Provider{
+		Name: name, Title: name, Auth: Bearer, KeyOptional: true, ModelsURL: true, Custom: true,
+		Version: "v1", Dialects: map[dialect.Name]Endpoint{speaks: {}},
+	}
+	switch speaks {
+	case dialect.Anthropic:
+		p.Auth = XAPIKey
+	case dialect.Gemini:
+		p.Auth, p.Version = XGoogAPIKey, "v1beta"
+	}
+	return p
+}
+
+// With gives a provider as it is when its owner said which dialect its base URL
+// speaks: the provider itself where that is "" or what it speaks anyway.
+func (p *Provider) With(speaks dialect.Name) *Provider {
+	if speaks == "" || p.Builtin {
+		return p
+	}
+	if _, ok := p.Dialects[speaks]; ok && p.primary() == speaks {
+		return p
+	}
+	changed := Custom(p.Name, speaks)
+	changed.Title, changed.BaseURL, changed.Models, changed.List = p.Title, p.BaseURL, p.Models, p.List
+	changed.BareModels, changed.KeyOptional = p.BareModels, p.KeyOptional
+	return changed
+}
+
+// primary is the dialect of the base URL itself.
+func (p *Provider) primary() dialect.Name {
+	for _, name := range []dialect.Name{dialect.OpenAI, dialect.Anthropic, dialect.Gemini, dialect.Ollama} {
+		if e, ok := p.Dialects[name]; ok && e.Path == "" {
+			return name
+		}
+	}
+	return dialect.OpenAI
+}
+
+// MaxOutput is the most tokens a model gives in one answer, 0 where that is not
+// known.
+func (p *Provider) MaxOutput(model string) int {
+	for _, l := range p.MaxOutputs {
+		if prefix, ok := strings.CutSuffix(l.Match, "*"); l.Match == model || ok && strings.HasPrefix(model, prefix) {
+			return l.Tokens
+		}
+	}
+	return 0
+}
+
+// ValidName reports whether a provider may be called so: lower-case letters,
+// digits, '-', '_' and '.', at most 64, beginning with a letter or digit. It is
+// also a safe path segment and environment variable stem.
+func ValidName(name string) bool {
+	if name == "" || len(name) > 64 {
+		return false
+	}
+	for i := 0; i < len(name); i++ {
+		c := name[i]
+		if c >= 'a' && c <= 'z' || c >= '0' && c <= '9' {
+			continue
+		}
+		if i == 0 || c != '-' && c != '_' && c != '.' {
+			return false
+		}
+	}
+	return true
+}
