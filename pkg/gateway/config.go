@@ -1,0 +1,117 @@
+package gateway
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/hostless/hostless/pkg/dialect"
+	"github.com/hostless/hostless/pkg/provider"
+	"github.com/hostless/hostless/pkg/secret"
+	"github.com/hostless/hostless/pkg/token"
+)
+
+// Tokens lets callers in; *token.Store is one.
+type Tokens interface {
+	// Verify checks a bridge token and the Origin it came with ("" for none).
+	Verify(bearer secret.String, origin string) (*token.Grant, error)
+	// OwnsOrigin reports whether a live token is bound to that origin.
+	OwnsOrigin(origin string) bool
+}
+
+// Credential is what the user stored for a provider.
+type Credential struct {
+	Provider     string        // the canonical name
+	Key          secret.String // empty for a local provider that needs none
+	BaseURL      string        // "" for the catalogue's
+	Dialect      dialect.Name  // what the base URL speaks; "" for the catalogue's word, OpenAI for a custom one
+	AllowPrivate bool          // the base URL may lead to private addresses
+}
+
+// Keys are the stored credentials.
+type Keys interface {
+	// Get gives a provider's credential by its canonical name. ok is false where
+	// nothing is stored; an error is a fault such as fault.Locked.
+	Get(ctx context.Context, provider string) (cred Credential, ok bool, err error)
+	// Stored names the providers that something is stored for, sorted.
+	Stored() []string
+}
+
+// Settings are what config.json says to the gateway. The zero value is the
+// default of each.
+type Settings struct {
+	StreamUsageOff bool                // never ask providers for the usage of a stream
+	EchoOff        bool                // the built-in provider does not exist
+	Origins        []string            // the origins list, normalised
+	Models         map[string][]string // per provider, where it has no live list, and for routing
+	OllamaModels   []string            // ollama_api_models: further names for Ollama's lists
+}
+
+// Config is what New needs.
+type Config struct {
+	Tokens   Tokens          // required
+	Keys     Keys            // required
+	Settings func() Settings // called for each request that needs it, so cheap; nil for defaults
+	Version  string          // what /health tells
+
+	// DevMode lets callers without a token in that are Owner's and have no Origin
+	// or a bare-localhost one.
+	DevMode bool
+	// Owner reports whether the peer of a request's connection is the daemon's
+	// own user; nil means that nobody is.
+	Owner func(*http.Request) bool
+	// Pages serves GET /callback and POST /auth/register where the daemon has
+	// them; nil answers 404.
+	Pages http.Handler
+
+	Logger *slog.Logger     // nil discards
+	Now    func() time.Time // nil is time.Now
+
+	// Dial connects to an address, already resolved, in place of the network; nil
+	// is a net.Dialer's. Resolve looks names up; nil is the system's.
+	Dial    func(ctx context.Context, network, address string) (net.Conn, error)
+	Resolve func(ctx context.Context, host string) ([]net.IPAddr, error)
+	TLS     *tls.Config // roots for providers; nil is the system's
+
+	ConnectTimeout time.Duration // 10 s where it is 0
+	HeaderTimeout  time.Duration // how long a provider may think before its answer begins: 15 min where it is 0
+	MaxBody        int64         // the most bytes of a JSON body: 64 MiB where it is 0
+}
+
+func (c *Config) withDefaults() error {
+	if c.Tokens == nil || c.Keys == nil {
+		return fmt.Errorf("gateway: Tokens and Keys are required")
+	}
+	if c.Settings == nil {
+		c.Settings = func() Settings { return Settings{} }
+	}
+	if c.Owner == nil {
+		c.Owner = func(*http.Request) bool { return false }
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.Resolve == nil {
+		c.Resolve = net.DefaultResolver.LookupIPAddr
+	}
+	if c.ConnectTimeout <= 0 {
+		c.ConnectTimeout = 10 * time.Second
+	}
+	if c.HeaderTimeout <= 0 {
+		c.HeaderTimeout = 15 * time.Minute
+	}
+	if c.MaxBody <= 0 {
+		c.MaxBody = 64 << 20
+	}
+	return nil
+}
+
+// catalogue is the one that is built in; no other is configurable.
+func catalogue() *provider.Catalogue { return provider.Default() }
