@@ -1,0 +1,163 @@
+// Package hosts owns the managed block of the hosts file: the names of local
+// apps, for programs whose resolver does not know `*.localhost` (Safari, and
+// whatever asks the system).
+//
+// Everything outside the block belongs to somebody else and stays as it is, to
+// the byte. Which names go in is the caller's business.
+package hosts
+
+import (
+	"bytes"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// The lines that enclose the block.
+const (
+	begin = "# BEGIN hostless (managed: hostless hosts sync|clean)"
+	end   = "# END hostless"
+)
+
+// line is one line of the file with its own ending.
+type line struct{ text, ending string }
+
+func split(content []byte) []line {
+	var lines []line
+	for len(content) > 0 {
+		i := bytes.IndexByte(content, '\n')
+		if i < 0 {
+			text, cr := strings.CutSuffix(string(content), "\r")
+			ending := ""
+			if cr {
+				ending = "\r" // half a CRLF
+			}
+			return append(lines, line{text, ending})
+		}
+		text, ending := string(content[:i]), "\n"
+		if strings.HasSuffix(text, "\r") {
+			text, ending = text[:i-1], "\r\n"
+		}
+		lines = append(lines, line{text, ending})
+		content = content[i+1:]
+	}
+	return lines
+}
+
+func isBegin(l line) bool { return strings.HasPrefix(strings.TrimSpace(l.text), "# BEGIN hostless") }
+func isEnd(l line) bool   { return strings.TrimSpace(l.text) == end }
+
+// ours reports whether a line has the form that the block's lines have, and the
+// name it gives.
+func ours(l line) (string, bool) {
+	fields := strings.Fields(l.text)
+	if len(fields) != 2 || (fields[0] != "127.0.0.1" && fields[0] != "::1") {
+		return "", false
+	}
+	return fields[1], strings.HasSuffix(fields[1], ".localhost")
+}
+
+// Edit gives the content with a block of exactly these names; without names,
+// with no block at all. Names are host names below `.localhost`; each gets an
+// IPv4 and an IPv6 line. Lines outside the block, their endings included, stay
+// as they are. A block whose end was lost ends at the first line that is not of
+// its form; several blocks become one.
+func Edit(content []byte, names []string) ([]byte, error) {
+	for _, name := range names {
+		if !valid(name) {
+			return nil, fmt.Errorf("%q is not a name below .localhost", name)
+		}
+	}
+	names = slices.Compact(slices.Sorted(slices.Values(names)))
+	lines := split(content)
+	eol := "\n"
+	if slices.ContainsFunc(lines, func(l line) bool { return strings.HasPrefix(l.ending, "\r") }) {
+		eol = "\r\n"
+	}
+	var out []line
+	at := -1
+	for i := 0; i < len(lines); i++ {
+		if !isBegin(lines[i]) {
+			out = append(out, lines[i])
+			continue
+		}
+		if at < 0 {
+			at = len(out)
+		}
+		i = blockEnd(lines, i)
+	}
+	if len(names) > 0 {
+		block := []line{{begin, eol}}
+		for _, name := range names {
+			block = append(block, line{"127.0.0.1 " + name, eol}, line{"::1 " + name, eol})
+		}
+		block = append(block, line{end, eol})
+		if at < 0 {
+			at = len(out)
+			if at > 0 && !strings.HasSuffix(out[at-1].ending, "\n") {
+				out[at-1].ending = eol
+			}
+		}
+		out = slices.Insert(out, at, block...)
+	}
+	var b bytes.Buffer
+	for _, l := range out {
+		b.WriteString(l.text)
+		b.WriteString(l.ending)
+	}
+	return b.Bytes(), nil
+}
+
+// blockEnd gives the index of the block's last line.
+func blockEnd(lines []line, from int) int {
+	last := from
+	for i := from + 1; i < len(lines); i++ {
+		if isEnd(lines[i]) {
+			return i
+		}
+		if _, ok := ours(lines[i]); !ok {
+			return last
+		}
+		last = i
+	}
+	return last
+}
+
+// Names gives the names of the block, sorted; empty without one.
+func Names(content []byte) []string {
+	names := []string{}
+	lines := split(content)
+	for i := 0; i < len(lines); i++ {
+		if !isBegin(lines[i]) {
+			continue
+		}
+		stop := blockEnd(lines, i)
+		for ; i <= stop; i++ {
+			if name, ok := ours(lines[i]); ok {
+				names = append(names, name)
+			}
+		}
+		i--
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+// valid accepts RFC 1123 labels before `.localhost`.
+func valid(name string) bool {
+	app, ok := strings.CutSuffix(name, ".localhost")
+	if !ok || len(name) > 253 {
+		return false
+	}
+	for label := range strings.SplitSeq(app, ".") {
+		if label == "" || len(label) > 63 || label[0] == '-' || label[len(label)-1] == '-' {
+			return false
+		}
+		for _, c := range label {
+			if (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '-' {
+				return false
+			}
+		}
+	}
+	return true
+}
