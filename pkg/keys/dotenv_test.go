@@ -1,0 +1,50 @@
+package keys
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+
+	"github.com/hostless/hostless/pkg/secret"
+)
+
+func TestNamesGoBothWays(t *testing.T) {
+	for _, name := range []string{"openai", "my-llm", "my_llm", "a-b_c", "a__b", "x1"} {
+		if err := ValidProvider(name); err != nil {
+			t.Fatal(err)
+		}
+		if got := providerName(envName(name)); got != name {
+			t.Errorf("%q became %q and then %q", name, envName(name), got)
+		}
+	}
+}
+
+// FuzzParseEnv checks that any file is read without loss and can be added to.
+func FuzzParseEnv(f *testing.F) {
+	f.Add([]byte("# c\nHOSTLESS_KEY_A='x'\nexport HOSTLESS_KEY_B=\"y\\n\"\nFOO\n"), "key # '\"$")
+	f.Add([]byte("HOSTLESS_BASE_URL_A=http://h\r\n\r\nHOSTLESS_KEY_=\nHOSTLESS_KEY_A"), "k")
+	f.Fuzz(func(t *testing.T, data []byte, key string) {
+		file, _ := parseEnv(data)
+		before, _ := file.entries()
+		e, err := Entry{Provider: "canary-x", Key: secret.New(key), Storage: StorageFile}.clean()
+		if err != nil {
+			return
+		}
+		out := file.put(e).bytes()
+		again, _ := parseEnv(out)
+		after, _ := again.entries()
+		if got := after["canary-x"]; !got.Key.Equal(e.Key) {
+			t.Fatalf("stored %q, read %q from %q", e.Key.Reveal(), got.Key.Reveal(), out)
+		}
+		for name, b := range before {
+			if a := after[name]; name != "canary-x" && (!a.Key.Equal(b.Key) || a.BaseURL != b.BaseURL || a.Dialect != b.Dialect) {
+				t.Fatalf("%s changed from %q to %q", name, b.Key.Reveal(), a.Key.Reveal())
+			}
+		}
+		for _, text := range strings.Split(string(data), "\n") {
+			if strings.HasPrefix(text, "#") && !bytes.Contains(out, []byte(strings.TrimSuffix(text, "\r"))) {
+				t.Fatalf("comment %q was lost", text)
+			}
+		}
+	})
+}

@@ -1,0 +1,127 @@
+package keys
+
+import (
+	"context"
+	"fmt"
+	"net/url"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/hostless/hostless/pkg/fault"
+	"github.com/hostless/hostless/pkg/secret"
+)
+
+// Where an entry is stored.
+const (
+	StorageFile     = "file"
+	StorageKeychain = "keychain"
+)
+
+// Entry is what is kept of one provider. A provider without a key (a local
+// server) has a base URL, or it would have no entry.
+type Entry struct {
+	Provider     string        // lower-case name
+	Key          secret.String // empty where none is needed
+	BaseURL      string        // "" is the catalogue's
+	Dialect      string        // of a custom provider: openai, anthropic, gemini or ""
+	AllowPrivate bool          // the base URL may name a private address
+	Storage      string        // StorageFile or StorageKeychain
+}
+
+// Hint is the end of a key that is long enough to show some of, else "".
+func (e Entry) Hint() string {
+	const long, tail = 20, 4
+	key := e.Key.Reveal()
+	if len(key) < long || !utf8.ValidString(key) {
+		return ""
+	}
+	return key[len(key)-tail:]
+}
+
+// Vault is the seam for keys sealed by the system's keychain. The store asks it
+// before the file; what it holds wins. A nil Vault holds nothing.
+type Vault interface {
+	// Get finds a provider's entry. A vault that is not open yet may wait as
+	// long as ctx lasts; then, or when it cannot open, it is fault.Locked.
+	Get(ctx context.Context, provider string) (Entry, bool, error)
+	// List tells what is sealed, without keys where it is locked.
+	List(ctx context.Context) (entries []Entry, locked bool, err error)
+}
+
+// maxKey and maxURL bound what is stored.
+const (
+	maxKey = 16 << 10
+	maxURL = 2048
+)
+
+// ValidProvider says whether a provider's name can be stored: lower-case
+// letters, digits, `-` and `_`, beginning with a letter or digit, at most 64, a
+// `-` not beside another `-` or `_` (the file could not tell them apart).
+func ValidProvider(name string) error {
+	ok := name != "" && len(name) <= 64 && name[0] != '-' && name[0] != '_'
+	for _, r := range name {
+		ok = ok && (r >= 'a' && r <= 'z' || r >= '0' && r <= '9' || r == '-' || r == '_')
+	}
+	ok = ok && !strings.Contains(name, "--") && !strings.Contains(name, "-_") && !strings.Contains(name, "_-")
+	if !ok {
+		return &fault.Error{Kind: fault.Invalid, Message: fmt.Sprintf("provider name %.80q must be lower-case letters and digits, with single - or _ between", name), Param: "provider"}
+	}
+	return nil
+}
+
+// clean checks an entry before it is stored and trims what a paste brings along.
+func (e Entry) clean() (Entry, error) {
+	if err := ValidProvider(e.Provider); err != nil {
+		return e, err
+	}
+	key := strings.TrimSpace(e.Key.Reveal())
+	switch {
+	case len(key) > maxKey:
+		return e, &fault.Error{Kind: fault.Invalid, Message: fmt.Sprintf("the key is longer than %d bytes", maxKey), Param: "key"}
+	case !utf8.ValidString(key) || strings.ContainsFunc(key, unicode.IsControl):
+		return e, &fault.Error{Kind: fault.Invalid, Message: "the key holds line breaks or other control characters: give one key alone", Param: "key"}
+	case strings.ContainsFunc(key, func(r rune) bool { return r > unicode.MaxASCII }):
+		return e, &fault.Error{Kind: fault.Invalid, Message: "the key holds characters that no HTTP header can carry", Param: "key"}
+	}
+	e.Key = secret.New(key)
+	e.BaseURL = strings.TrimSpace(e.BaseURL)
+	if err := checkBaseURL(e.BaseURL); err != nil {
+		return e, err
+	}
+	switch e.Dialect {
+	case "", "openai", "anthropic", "gemini":
+	default:
+		return e, &fault.Error{Kind: fault.Invalid, Message: fmt.Sprintf("dialect %.40q is not one of openai, anthropic, gemini", e.Dialect), Param: "dialect"}
+	}
+	if e.Key.IsZero() && e.BaseURL == "" {
+		return e, &fault.Error{Kind: fault.Invalid, Message: "neither a key nor a base URL was given for " + e.Provider, Next: "hostless keys add " + e.Provider, Param: "key"}
+	}
+	return e, nil
+}
+
+func checkBaseURL(text string) error {
+	if text == "" {
+		return nil
+	}
+	bad := func(why string) error {
+		return &fault.Error{Kind: fault.Invalid, Message: "the base URL " + why, Param: "base_url"}
+	}
+	if len(text) > maxURL || strings.ContainsFunc(text, func(r rune) bool { return unicode.IsControl(r) || unicode.IsSpace(r) }) {
+		return bad("is too long or holds white space")
+	}
+	u, err := url.Parse(text)
+	switch {
+	case err != nil:
+		return bad("cannot be read")
+	case u.Scheme != "http" && u.Scheme != "https":
+		return bad("must begin with https:// or http://")
+	case u.Hostname() == "":
+		return bad("names no host")
+	case u.User != nil:
+		return bad("must not hold a user or password: give the key as the key")
+	case u.RawQuery != "" || u.Fragment != "" || u.ForceQuery:
+		return bad("must not have a query or fragment")
+	}
+	return nil
+}

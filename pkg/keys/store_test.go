@@ -1,0 +1,184 @@
+package keys_test
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/hostless/hostless/pkg/fault"
+	"github.com/hostless/hostless/pkg/keys"
+	"github.com/hostless/hostless/pkg/secret"
+)
+
+func newStore(t *testing.T, text string, now func() time.Time) (*keys.Store, string, []string) {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "keys.env")
+	if text != "" {
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s, warnings, err := keys.New(keys.Config{Path: path, Now: now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s, path, warnings
+}
+
+func TestReadsHandWrittenFile(t *testing.T) {
+	s, _, warnings := newStore(t, strings.Join([]string{
+		"# my keys",
+		"HOSTLESS_KEY_OPENAI=sk-plain",
+		"  export HOSTLESS_KEY_GROQ = \"gsk # \\\"x\\\" \\$y\" # mine",
+		"HOSTLESS_KEY_MISTRAL='with $dollar \\ = #'",
+		"HOSTLESS_KEY_XAI=a=b#c  # comment\r",
+		"HOSTLESS_BASE_URL_OLLAMA=http://127.0.0.1:11434",
+		"HOSTLESS_KEY_MY_LLM=k1",
+		"HOSTLESS_KEY_MY__LLM=k2",
+		"HOSTLESS_DIALECT_MY_LLM=anthropic",
+		"HOSTLESS_BASE_URL_MY_LLM=https://10.0.0.1/v1",
+		"HOSTLESS_ALLOW_PRIVATE_MY_LLM=true",
+		"OTHER=1",
+		"HOSTLESS_KEY_BROKEN=\"unclosed-secret",
+		"HOSTLESS_KEY_NOEQUALS secret",
+		"HOSTLESS_BASE_URL_BADURL=ftp://x",
+		"",
+	}, "\n"), nil)
+	for provider, want := range map[string]string{
+		"openai": "sk-plain", "groq": `gsk # "x" $y`, "mistral": `with $dollar \ = #`, "xai": "a=b#c",
+		"ollama": "", "my-llm": "k1", "my_llm": "k2",
+	} {
+		e, err := s.Get(t.Context(), provider)
+		if err != nil || e.Key.Reveal() != want {
+			t.Errorf("Get(%q) = %q, %v; want %q", provider, e.Key.Reveal(), err, want)
+		}
+	}
+	if e, _ := s.Get(t.Context(), "my-llm"); e.Dialect != "anthropic" || !e.AllowPrivate || e.BaseURL != "https://10.0.0.1/v1" || e.Storage != "file" {
+		t.Errorf("custom provider: %+v", e)
+	}
+	if len(warnings) != 3 || strings.Contains(fmt.Sprint(warnings), "secret") {
+		t.Errorf("warnings: %q", warnings)
+	}
+	_, err := s.Get(t.Context(), "anthropic")
+	if !fault.Is(err, fault.Unconfigured) || !strings.Contains(err.Error(), "hostless keys add anthropic") {
+		t.Errorf("missing: %v", err)
+	}
+}
+
+func TestPutKeepsForeignLines(t *testing.T) {
+	text := "# top\nHOSTLESS_KEY_OPENAI=old\n\nFOO=bar # mine\nHOSTLESS_KEY_BROKEN=\"x\n"
+	s, path, _ := newStore(t, text, nil)
+	for _, e := range []keys.Entry{
+		{Provider: "openai", Key: secret.New("  new key's \"#\" \n")},
+		{Provider: "local", BaseURL: "http://localhost:8000/v1", AllowPrivate: true},
+	} {
+		if _, err := s.Put(t.Context(), e); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got, _ := os.ReadFile(path)
+	want := "# top\nHOSTLESS_KEY_OPENAI=\"new key's \\\"#\\\"\"\n\nFOO=bar # mine\nHOSTLESS_KEY_BROKEN=\"x\nHOSTLESS_BASE_URL_LOCAL=http://localhost:8000/v1\nHOSTLESS_ALLOW_PRIVATE_LOCAL=1\n"
+	if string(got) != want {
+		t.Errorf("file:\n%s\nwant:\n%s", got, want)
+	}
+	if e, err := s.Get(t.Context(), "openai"); err != nil || e.Key.Reveal() != `new key's "#"` {
+		t.Errorf("Get = %q, %v", e.Key.Reveal(), err)
+	}
+	if err := s.Delete(t.Context(), "openai"); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Delete(t.Context(), "openai"); !fault.Is(err, fault.NotFound) {
+		t.Errorf("second delete: %v", err)
+	}
+	if err := s.Delete(t.Context(), "broken"); err != nil {
+		t.Errorf("a broken line can be removed: %v", err)
+	}
+	got, _ = os.ReadFile(path)
+	if want := "# top\n\nFOO=bar # mine\nHOSTLESS_BASE_URL_LOCAL=http://localhost:8000/v1\nHOSTLESS_ALLOW_PRIVATE_LOCAL=1\n"; string(got) != want {
+		t.Errorf("file:\n%s\nwant:\n%s", got, want)
+	}
+}
+
+func TestPutRefuses(t *testing.T) {
+	s, path, _ := newStore(t, "", nil)
+	for name, e := range map[string]keys.Entry{
+		"upper case":      {Provider: "OpenAI", Key: secret.New("k")},
+		"path":            {Provider: "../x", Key: secret.New("k")},
+		"double dash":     {Provider: "a--b", Key: secret.New("k")},
+		"dash underscore": {Provider: "a-_b", Key: secret.New("k")},
+		"newline":         {Provider: "a", Key: secret.New("k\nHOSTLESS_KEY_B=x")},
+		"control":         {Provider: "a", Key: secret.New("k\x01")},
+		"not ASCII":       {Provider: "a", Key: secret.New("clé")},
+		"nothing":         {Provider: "a"},
+		"scheme":          {Provider: "a", BaseURL: "file:///etc"},
+		"user":            {Provider: "a", BaseURL: "https://u:p@h/"},
+		"query":           {Provider: "a", BaseURL: "https://h/?k=v"},
+		"dialect":         {Provider: "a", Key: secret.New("k"), Dialect: "klingon"},
+	} {
+		if _, err := s.Put(t.Context(), e); !fault.Is(err, fault.Invalid) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if _, err := os.Stat(path); !os.IsNotExist(err) {
+		t.Error("a refused key made a file")
+	}
+}
+
+func TestFollowsEditsByHand(t *testing.T) {
+	now := time.Now()
+	s, path, _ := newStore(t, "HOSTLESS_KEY_A=1\n", func() time.Time { return now })
+	os.WriteFile(path, []byte("HOSTLESS_KEY_A=22\nHOSTLESS_KEY_B=3\n"), 0o600)
+	if e, _ := s.Get(t.Context(), "a"); e.Key.Reveal() != "1" {
+		t.Errorf("within a second the file is not looked at, yet the key is %q", e.Key.Reveal())
+	}
+	now = now.Add(time.Second)
+	if e, _ := s.Get(t.Context(), "a"); e.Key.Reveal() != "22" {
+		t.Errorf("after a second: %q", e.Key.Reveal())
+	}
+	os.WriteFile(path, []byte("HOSTLESS_KEY_A=4\n"), 0o600)
+	if _, err := s.Put(t.Context(), keys.Entry{Provider: "c", Key: secret.New("5")}); err != nil {
+		t.Fatal(err)
+	}
+	list, _, _ := s.List(t.Context())
+	if len(list) != 2 || list[0].Key.Reveal() != "4" || list[1].Key.Reveal() != "5" {
+		t.Errorf("an edit by hand was lost: %+v", list)
+	}
+	os.Remove(path)
+	now = now.Add(time.Second)
+	if _, err := s.Get(t.Context(), "a"); !fault.Is(err, fault.Unconfigured) {
+		t.Errorf("after removal: %v", err)
+	}
+}
+
+func TestHint(t *testing.T) {
+	for key, want := range map[string]string{"short-key-of-19-char": "char", "short": "", "": "", "sk-0123456789abcdefWXYZ": "WXYZ", "1234567890123456789": ""} {
+		if got := (keys.Entry{Key: secret.New(key)}).Hint(); got != want {
+			t.Errorf("Hint(%q) = %q, want %q", key, got, want)
+		}
+	}
+}
+
+func TestConcurrentPuts(t *testing.T) {
+	s, path, _ := newStore(t, "", nil)
+	var wg sync.WaitGroup
+	for i := range 20 {
+		wg.Go(func() {
+			if _, err := s.Put(context.Background(), keys.Entry{Provider: fmt.Sprintf("p%d", i), Key: secret.New("k")}); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	again, warnings, err := keys.New(keys.Config{Path: path})
+	if err != nil || len(warnings) > 0 {
+		t.Fatal(err, warnings)
+	}
+	if list, _, _ := again.List(t.Context()); len(list) != 20 {
+		t.Errorf("%d keys, want 20", len(list))
+	}
+}
