@@ -1,0 +1,167 @@
+package certs_test
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/hostless/hostless/pkg/certs"
+)
+
+func open(t *testing.T, dir string, now *time.Time) *certs.Authority {
+	t.Helper()
+	a, err := certs.New(certs.Config{
+		Dir:    dir,
+		Serves: func(host string) bool { return host == "app.localhost" || host == "api.app.localhost" },
+		Now:    func() time.Time { return *now },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a
+}
+
+func verify(t *testing.T, dir string, cert *tls.Certificate, name string, now time.Time) error {
+	t.Helper()
+	ca, err := certs.Load(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pool := x509.NewCertPool()
+	pool.AddCert(ca)
+	_, err = cert.Leaf.Verify(x509.VerifyOptions{Roots: pool, DNSName: name, CurrentTime: now})
+	return err
+}
+
+func TestLeavesBySNI(t *testing.T) {
+	dir, now := t.TempDir(), time.Now()
+	a := open(t, dir, &now)
+	tests := []struct {
+		sni    string
+		verify []string
+		fails  bool
+	}{
+		{sni: "", verify: []string{"localhost", "127.0.0.1", "[::1]"}},
+		{sni: "localhost", verify: []string{"localhost"}},
+		{sni: "app.localhost", verify: []string{"app.localhost"}},
+		{sni: "APP.localhost.", verify: []string{"app.localhost"}},
+		{sni: "api.app.localhost", verify: []string{"api.app.localhost"}},
+		{sni: "other.localhost", fails: true},
+		{sni: "example.com", fails: true},
+		{sni: "localhost.example.com", fails: true},
+	}
+	for _, tt := range tests {
+		cert, err := a.GetCertificate(&tls.ClientHelloInfo{ServerName: tt.sni})
+		if (err != nil) != tt.fails {
+			t.Errorf("%q: %v", tt.sni, err)
+		}
+		for _, name := range tt.verify {
+			if err := verify(t, dir, cert, name, now); err != nil {
+				t.Errorf("%q as %s: %v", tt.sni, name, err)
+			}
+		}
+	}
+}
+
+func TestSecondStartKeepsTheAuthority(t *testing.T) {
+	dir, now := t.TempDir(), time.Now()
+	first := open(t, dir, &now).Fingerprint()
+	if second := open(t, dir, &now).Fingerprint(); second != first {
+		t.Error("the second start made another authority")
+	}
+	for _, name := range []string{"ca.key", "ca.crt"} {
+		if info, err := os.Stat(filepath.Join(dir, name)); err != nil || info.Mode().Perm() != 0o600 {
+			t.Errorf("%s: %v, %v", name, info, err)
+		}
+	}
+	os.WriteFile(filepath.Join(dir, "ca.key"), []byte("broken"), 0o600)
+	if third := open(t, dir, &now).Fingerprint(); third == first {
+		t.Error("a broken key was used")
+	}
+	if kept, _ := filepath.Glob(filepath.Join(dir, "ca.key.corrupt-*")); len(kept) != 1 {
+		t.Errorf("the broken key was not kept aside: %v", kept)
+	}
+	now = now.Add(6 * 365 * 24 * time.Hour)
+	fourth := open(t, dir, &now)
+	if fourth.Expires().Before(now) {
+		t.Error("an expired authority is in use")
+	}
+}
+
+func TestRenewal(t *testing.T) {
+	dir, now := t.TempDir(), time.Now()
+	a := open(t, dir, &now)
+	get := func() *tls.Certificate {
+		cert, err := a.GetCertificate(&tls.ClientHelloInfo{ServerName: "app.localhost"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return cert
+	}
+	first := get()
+	if get() != first {
+		t.Error("a fresh leaf was made again")
+	}
+	now = now.Add(5 * 24 * time.Hour)
+	if second := get(); second == first || verify(t, dir, second, "app.localhost", now.Add(3*24*time.Hour)) != nil {
+		t.Error("the leaf was not renewed in time")
+	}
+}
+
+func TestManyAtOnceGetOneLeaf(t *testing.T) {
+	now := time.Now()
+	a := open(t, t.TempDir(), &now)
+	var wg sync.WaitGroup
+	var got [20]*tls.Certificate
+	for i := range got {
+		wg.Go(func() { got[i], _ = a.GetCertificate(&tls.ClientHelloInfo{ServerName: "app.localhost"}) })
+	}
+	wg.Wait()
+	for _, cert := range got {
+		if cert == nil || cert != got[0] {
+			t.Fatal("more than one leaf was made")
+		}
+	}
+}
+
+// TestConstraint: what the authority's key signs for another name is refused.
+func TestConstraint(t *testing.T) {
+	dir, now := t.TempDir(), time.Now()
+	open(t, dir, &now)
+	ca, err := certs.Load(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !ca.PermittedDNSDomainsCritical || len(ca.PermittedDNSDomains) != 1 || ca.PermittedDNSDomains[0] != "localhost" || len(ca.PermittedIPRanges) != 2 {
+		t.Errorf("constraints: %v, %v", ca.PermittedDNSDomains, ca.PermittedIPRanges)
+	}
+}
+
+func TestBundle(t *testing.T) {
+	dir, now := t.TempDir(), time.Now()
+	if _, _, err := certs.Bundle(dir, ""); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("without an authority: %v", err)
+	}
+	open(t, dir, &now)
+	other := t.TempDir()
+	open(t, other, &now)
+	base := filepath.Join(other, "ca.crt") // somebody's own bundle of one certificate
+	path, ok, err := certs.Bundle(dir, base)
+	if err != nil || !ok {
+		t.Fatal(ok, err)
+	}
+	content, _ := os.ReadFile(path)
+	if n := strings.Count(string(content), "BEGIN CERTIFICATE"); n != 2 {
+		t.Errorf("the bundle holds %d certificates, want 2", n)
+	}
+	if _, ok, _ := certs.Bundle(dir, filepath.Join(other, "missing")); ok {
+		t.Error("a bundle was made of our certificate alone")
+	}
+}

@@ -1,0 +1,136 @@
+package certs
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"fmt"
+	"net"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/hostless/hostless/pkg/config"
+)
+
+// bare is the name of the leaf for localhost and the loopback addresses.
+const bare = "localhost"
+
+// leaf is one name's certificate; its lock makes renewal happen once.
+type leaf struct {
+	mu   sync.Mutex
+	cert *tls.Certificate
+	used time.Time // guarded by Authority.mu
+}
+
+// TLSConfig is the server side: HTTP/2 and HTTP/1.1, leaves by SNI.
+func (a *Authority) TLSConfig() *tls.Config {
+	return &tls.Config{
+		MinVersion:     tls.VersionTLS12,
+		NextProtos:     []string{"h2", "http/1.1"},
+		GetCertificate: a.GetCertificate,
+	}
+}
+
+// GetCertificate gives the leaf for the name that the client asks for. Without
+// a name, as with an IP address, it is bare localhost's. A name that is not
+// served gets none, and the handshake ends.
+func (a *Authority) GetCertificate(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
+	name := strings.ToLower(strings.TrimSuffix(hello.ServerName, "."))
+	if name == "" {
+		name = bare
+	}
+	if name != bare && (!strings.HasSuffix(name, "."+bare) || !a.cfg.Serves(name)) {
+		return nil, fmt.Errorf("no app is served under %q", name)
+	}
+	return a.leaf(name)
+}
+
+func (a *Authority) leaf(name string) (*tls.Certificate, error) {
+	now := a.cfg.Now()
+	a.mu.Lock()
+	l := a.leaves[name]
+	if l == nil {
+		a.makeRoom()
+		l = &leaf{}
+		a.leaves[name] = l
+	}
+	l.used = now
+	a.mu.Unlock()
+
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.cert != nil && now.Add(leafRenew).Before(l.cert.Leaf.NotAfter) {
+		return l.cert, nil
+	}
+	cert, err := a.sign(name, now)
+	if err != nil {
+		return nil, err
+	}
+	l.cert = cert
+	return cert, nil
+}
+
+// makeRoom drops the leaf that was used longest ago. The caller holds a.mu.
+func (a *Authority) makeRoom() {
+	if len(a.leaves) < maxLeaves {
+		return
+	}
+	oldest := ""
+	for name, l := range a.leaves {
+		if oldest == "" || l.used.Before(a.leaves[oldest].used) {
+			oldest = name
+		}
+	}
+	delete(a.leaves, oldest)
+}
+
+func (a *Authority) sign(name string, now time.Time) (*tls.Certificate, error) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return nil, err
+	}
+	template := &x509.Certificate{
+		SerialNumber: serial(),
+		Subject:      pkix.Name{Organization: []string{"Hostless"}},
+		NotBefore:    now.Add(-backdate),
+		NotAfter:     now.Add(leafLife),
+		KeyUsage:     x509.KeyUsageDigitalSignature,
+		ExtKeyUsage:  []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+		DNSNames:     []string{name},
+	}
+	if name == bare {
+		template.IPAddresses = []net.IP{net.IPv4(127, 0, 0, 1), net.IPv6loopback}
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, a.cert, key.Public(), a.key)
+	if err != nil {
+		return nil, fmt.Errorf("sign certificate of %s: %w", name, err)
+	}
+	parsed, err := x509.ParseCertificate(der)
+	if err != nil {
+		return nil, err
+	}
+	if name == bare {
+		if err := a.keep(der, key); err != nil {
+			a.cfg.Logger.Warn("the certificate of localhost is not kept on disk", "err", err)
+		}
+	}
+	return &tls.Certificate{Certificate: [][]byte{der, a.cert.Raw}, PrivateKey: key, Leaf: parsed}, nil
+}
+
+// keep leaves bare localhost's certificate on disk for other local servers.
+func (a *Authority) keep(der []byte, key *ecdsa.PrivateKey) error {
+	pkcs8, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		return err
+	}
+	if err := config.WritePrivate(filepath.Join(a.cfg.Dir, "localhost.key"), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: pkcs8})); err != nil {
+		return err
+	}
+	return config.WritePrivate(filepath.Join(a.cfg.Dir, "localhost.crt"), append(encode(der), encode(a.cert.Raw)...))
+}
