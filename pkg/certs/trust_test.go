@@ -1,0 +1,119 @@
+package certs_test
+
+import (
+	"context"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/hostless/hostless/pkg/certs"
+)
+
+func needTool(t *testing.T, name string) string {
+	t.Helper()
+	path, err := exec.LookPath(name)
+	if err != nil && os.Getenv("CI") == "true" {
+		t.Fatalf("%s is missing in CI", name)
+	}
+	if err != nil {
+		t.Skipf("%s is not installed", name)
+	}
+	return path
+}
+
+func states(results []certs.StoreResult) []string {
+	var out []string
+	for _, r := range results {
+		out = append(out, r.Store+" "+r.State)
+	}
+	return out
+}
+
+// TestTrustSystem drives a Debian-like system store below a root of its own.
+func TestTrustSystem(t *testing.T) {
+	root, dir, now := t.TempDir(), t.TempDir(), time.Now()
+	a := open(t, dir, &now)
+	anchors := filepath.Join(root, "usr/local/share/ca-certificates")
+	if err := os.MkdirAll(anchors, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	var ran []string
+	trust := certs.Trust{
+		Dir: dir, Root: root,
+		Getenv: func(string) string { return "" },
+		Look:   func(name string) (string, error) { return name, nil },
+		Run: func(ctx context.Context, stdin []byte, name string, args ...string) ([]byte, error) {
+			ran = append(ran, name)
+			if !strings.HasPrefix(name, "/bin/") {
+				return nil, nil // the rebuild itself is the system's affair
+			}
+			cmd := exec.CommandContext(ctx, name, args...)
+			cmd.Stdin = strings.NewReader(string(stdin))
+			return cmd.CombinedOutput()
+		},
+	}
+	check := func(what string, results []certs.StoreResult, err error, want string) {
+		t.Helper()
+		if err != nil || !slices.Equal(states(results), []string{want}) {
+			t.Fatalf("%s: %+v, %v; want %s", what, results, err, want)
+		}
+	}
+	ctx := t.Context()
+	results, err := trust.Status(ctx)
+	check("before", results, err, "system untrusted")
+	results, err = trust.Install(ctx)
+	check("install", results, err, "system trusted")
+	files, _ := filepath.Glob(filepath.Join(anchors, "hostless-"+a.Fingerprint()[:16]+".crt"))
+	if len(files) != 1 || !slices.Contains(ran, "update-ca-certificates") {
+		t.Errorf("files %v, ran %v", files, ran)
+	}
+	ran = nil
+	results, err = trust.Install(ctx)
+	check("again", results, err, "system trusted")
+	if len(ran) != 0 {
+		t.Errorf("the second install ran %v", ran)
+	}
+	results, err = trust.Uninstall(ctx)
+	check("uninstall", results, err, "system untrusted")
+}
+
+// TestTrustNSS uses the real certutil on a fresh database like Chromium's.
+func TestTrustNSS(t *testing.T) {
+	certutil := needTool(t, "certutil")
+	home, dir, now := t.TempDir(), t.TempDir(), time.Now()
+	open(t, dir, &now)
+	db := filepath.Join(home, ".pki/nssdb")
+	os.MkdirAll(db, 0o700)
+	if out, err := exec.Command(certutil, "-d", "sql:"+db, "-N", "--empty-password").CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	getenv := func(name string) string {
+		if name == "HOME" {
+			return home
+		}
+		return ""
+	}
+	trust := certs.Trust{Dir: dir, Root: t.TempDir(), Getenv: getenv}
+	for _, step := range []struct {
+		name string
+		do   func(context.Context) ([]certs.StoreResult, error)
+		want string
+	}{
+		{"status", trust.Status, "nss untrusted"}, {"install", trust.Install, "nss trusted"}, {"again", trust.Install, "nss trusted"},
+		{"uninstall", trust.Uninstall, "nss untrusted"}, {"uninstall again", trust.Uninstall, "nss untrusted"},
+	} {
+		results, err := step.do(t.Context())
+		if err != nil || !slices.Equal(states(results), []string{step.want}) {
+			t.Fatalf("%s: %+v, %v; want %s", step.name, results, err, step.want)
+		}
+	}
+	trust.Look = func(string) (string, error) { return "", exec.ErrNotFound }
+	results, err := trust.Install(t.Context())
+	if err != nil || !slices.Equal(states(results), []string{"nss unavailable"}) || !strings.Contains(results[0].Detail, "libnss3-tools") {
+		t.Errorf("without certutil: %+v, %v", results, err)
+	}
+}
