@@ -1,0 +1,366 @@
+package config
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"maps"
+	"net/netip"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/hostless/hostless/pkg/fault"
+)
+
+// The members of config.json that have no name at `config set`.
+const (
+	memberOrigins = "allowed_origins"
+	memberOllama  = "ollama_api_models"
+	memberModels  = "models"
+	memberOAuth   = "oauth_clients"
+)
+
+// SettingsConfig is what OpenSettings needs.
+type SettingsConfig struct {
+	Path   string           // config.json; required
+	Now    func() time.Time // time.Now when nil
+	Logger *slog.Logger     // discards when nil
+}
+
+// Settings is config.json: what is not in it has its default. Members that this
+// version does not know are kept. It is safe for concurrent use; reading a
+// setting takes no lock.
+type Settings struct {
+	path string
+	now  func() time.Time
+	log  *slog.Logger
+
+	current  atomic.Pointer[snapshot]
+	writing  sync.Mutex // held over read, change and write of the file
+	watching sync.Mutex
+	watchers []func()
+}
+
+// snapshot is one state of the settings; nobody changes it.
+type snapshot struct {
+	members map[string]json.RawMessage // as in the file
+	values  map[string]any             // of all named settings
+	chosen  map[string]bool            // those that the file sets
+	proxies []netip.Prefix
+	origins []string
+	ollama  []string
+	models  map[string][]string
+}
+
+// OpenSettings reads config.json; a missing one is all defaults. One that is no
+// JSON object is kept aside, a member with a bad value is passed over: warnings
+// tell of both.
+func OpenSettings(cfg SettingsConfig) (s *Settings, warnings []string, err error) {
+	if cfg.Path == "" {
+		return nil, nil, errors.New("settings need a path")
+	}
+	s = &Settings{path: cfg.Path, now: cfg.Now, log: cfg.Logger}
+	if s.now == nil {
+		s.now = time.Now
+	}
+	if s.log == nil {
+		s.log = slog.New(slog.DiscardHandler)
+	}
+	s.writing.Lock()
+	defer s.writing.Unlock()
+	snap, warnings, err := s.read()
+	if err != nil {
+		return nil, warnings, err
+	}
+	s.current.Store(snap)
+	return s, warnings, nil
+}
+
+// Reload reads config.json again and tells those who watch where it has changed.
+// On an error the settings stay as they were.
+func (s *Settings) Reload() (warnings []string, err error) {
+	s.writing.Lock()
+	snap, warnings, err := s.read()
+	if err != nil {
+		s.writing.Unlock()
+		return warnings, err
+	}
+	old := s.current.Swap(snap)
+	s.writing.Unlock()
+	if !maps.EqualFunc(old.members, snap.members, func(a, b json.RawMessage) bool { return bytes.Equal(a, b) }) {
+		s.notify()
+	}
+	return warnings, nil
+}
+
+// OnChange has fn called after each change, by a setter or a reload, in the
+// goroutine that made it and outside all locks.
+func (s *Settings) OnChange(fn func()) {
+	s.watching.Lock()
+	defer s.watching.Unlock()
+	s.watchers = append(s.watchers, fn)
+}
+
+func (s *Settings) notify() {
+	s.watching.Lock()
+	watchers := slices.Clone(s.watchers)
+	s.watching.Unlock()
+	for _, fn := range watchers {
+		fn()
+	}
+}
+
+// read reads the file; s.writing is held.
+func (s *Settings) read() (*snapshot, []string, error) {
+	data, opened, err := ReadPrivate(s.path)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, nil, fmt.Errorf("read settings: %w", err)
+	}
+	var warnings []string
+	if opened {
+		warnings = append(warnings, s.path+" was readable by others and has been closed")
+	}
+	members := map[string]json.RawMessage{}
+	if err == nil {
+		if bad := decodeObject(data, &members); bad != nil {
+			aside, err := KeepAside(s.path, s.now())
+			if err != nil {
+				return nil, warnings, fmt.Errorf("read settings: %w: %w", bad, err)
+			}
+			warnings = append(warnings, fmt.Sprintf("%s could not be read (%v); it is kept as %s and the defaults hold", s.path, bad, aside))
+			members = map[string]json.RawMessage{}
+		}
+	}
+	snap, problems := interpret(members)
+	for _, p := range problems {
+		warnings = append(warnings, s.path+": "+p)
+	}
+	for _, w := range warnings {
+		s.log.Warn("settings have a problem", "problem", w)
+	}
+	return snap, warnings, nil
+}
+
+// decodeObject reads one JSON object and nothing after it.
+func decodeObject(data []byte, into *map[string]json.RawMessage) error {
+	data = bytes.TrimPrefix(data, []byte("\xef\xbb\xbf"))
+	d := json.NewDecoder(bytes.NewReader(data))
+	if err := d.Decode(into); err != nil {
+		return err
+	}
+	if *into == nil {
+		return errors.New("it is null")
+	}
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
+		return errors.New("it goes on after its end")
+	}
+	return nil
+}
+
+// interpret makes a snapshot of members, passing over what does not hold.
+func interpret(members map[string]json.RawMessage) (*snapshot, []string) {
+	snap := &snapshot{members: members, values: map[string]any{}, chosen: map[string]bool{}, origins: []string{}, ollama: []string{}, models: map[string][]string{}}
+	var problems []string
+	for _, def := range settings {
+		snap.values[def.name], _ = def.value(def.def)
+		raw, ok := members[def.name]
+		if !ok || string(raw) == "null" {
+			continue
+		}
+		v, err := def.fromJSON(raw)
+		if err != nil {
+			problems = append(problems, err.Error())
+			continue
+		}
+		snap.values[def.name], snap.chosen[def.name] = v, true
+	}
+	if list, ok := snap.values[TrustedProxies].([]string); ok {
+		for _, text := range list {
+			snap.proxies = append(snap.proxies, netip.MustParsePrefix(text))
+		}
+	}
+	var origins []json.RawMessage
+	for name, into := range map[string]any{memberOrigins: &origins, memberOllama: &snap.ollama, memberModels: &snap.models} {
+		if raw, ok := members[name]; ok && json.Unmarshal(raw, into) != nil {
+			problems = append(problems, name+" has not the form it should have")
+		}
+	}
+	for _, raw := range origins {
+		o := string(raw)
+		json.Unmarshal(raw, &o) // what is no string fails as an origin
+		normal, err := NormalizeOrigin(o)
+		if err != nil {
+			problems = append(problems, err.Error())
+			continue
+		}
+		if !slices.Contains(snap.origins, normal) {
+			snap.origins = append(snap.origins, normal)
+		}
+	}
+	slices.Sort(problems)
+	return snap, problems
+}
+
+// change reads the file as it is now, lets edit change its members and writes
+// it, so that edits by hand made meanwhile are kept. An edit that changes
+// nothing writes nothing.
+func (s *Settings) change(edit func(snap *snapshot, members map[string]json.RawMessage) (bool, error)) error {
+	s.writing.Lock()
+	snap, _, err := s.read()
+	if err != nil {
+		s.writing.Unlock()
+		return err
+	}
+	members := maps.Clone(snap.members)
+	changed, err := edit(snap, members)
+	if err == nil && changed {
+		var data []byte
+		if data, err = json.MarshalIndent(members, "", "  "); err == nil {
+			err = WritePrivate(s.path, append(data, '\n'))
+		}
+		snap, _ = interpret(members)
+	}
+	if err != nil {
+		s.writing.Unlock()
+		return err
+	}
+	s.current.Store(snap)
+	s.writing.Unlock()
+	if changed {
+		s.notify()
+	}
+	return nil
+}
+
+func mustJSON(v any) json.RawMessage {
+	data, err := json.Marshal(v)
+	if err != nil {
+		panic(err) // strings, numbers and lists of them always marshal
+	}
+	return data
+}
+
+// Get tells a setting by its name, as text; one that was not chosen has its
+// default.
+func (s *Settings) Get(name string) (string, error) {
+	def, err := lookup(name)
+	if err != nil {
+		return "", err
+	}
+	return text(s.value(def.name)), nil
+}
+
+// value is a named setting's value, chosen or default.
+func (s *Settings) value(name string) any { return s.current.Load().values[name] }
+
+// Chosen reports whether a person, or an installation, has set the setting.
+func (s *Settings) Chosen(name string) bool {
+	def, err := lookup(name)
+	if err != nil {
+		return false
+	}
+	return s.current.Load().chosen[def.name]
+}
+
+// Set changes a setting by its name to a text. A bad value is fault.Invalid and
+// tells the good ones. It is on disk when Set returns.
+func (s *Settings) Set(name, value string) error {
+	return s.Patch(map[string]json.RawMessage{name: mustJSON(value)})
+}
+
+// Patch changes several settings or, where one is bad, none. A value has the
+// setting's JSON type or is its text; null puts the default back.
+func (s *Settings) Patch(values map[string]json.RawMessage) error {
+	checked := map[string]json.RawMessage{}
+	for _, name := range slices.Sorted(maps.Keys(values)) {
+		def, err := lookup(name)
+		if err != nil {
+			return err
+		}
+		if raw := bytes.TrimSpace(values[name]); len(raw) == 0 || string(raw) == "null" {
+			checked[def.name] = nil
+			continue
+		}
+		v, err := def.fromJSON(values[name])
+		if err != nil {
+			return err
+		}
+		checked[def.name] = mustJSON(v)
+	}
+	return s.change(func(_ *snapshot, members map[string]json.RawMessage) (bool, error) {
+		changed := false
+		for name, raw := range checked {
+			old, was := members[name]
+			switch {
+			case raw == nil && was:
+				delete(members, name)
+				changed = true
+			case raw != nil && !bytes.Equal(old, raw):
+				members[name] = raw
+				changed = true
+			}
+		}
+		return changed, nil
+	})
+}
+
+// Values tells all named settings with their JSON values.
+func (s *Settings) Values() map[string]json.RawMessage {
+	out := map[string]json.RawMessage{}
+	for _, def := range settings {
+		out[def.name] = mustJSON(s.value(def.name))
+	}
+	return out
+}
+
+// AddOrigin allows an origin; one that is allowed already is no error.
+func (s *Settings) AddOrigin(origin string) error {
+	normal, err := NormalizeOrigin(origin)
+	if err != nil {
+		return err
+	}
+	return s.change(func(snap *snapshot, members map[string]json.RawMessage) (bool, error) {
+		if slices.Contains(snap.origins, normal) {
+			return false, nil
+		}
+		list, err := originMember(members)
+		members[memberOrigins] = mustJSON(append(list, mustJSON(normal)))
+		return true, err
+	})
+}
+
+// RemoveOrigin takes an origin back; one that is not allowed is fault.NotFound.
+func (s *Settings) RemoveOrigin(origin string) error {
+	normal, err := NormalizeOrigin(origin)
+	if err != nil {
+		return err
+	}
+	return s.change(func(snap *snapshot, members map[string]json.RawMessage) (bool, error) {
+		if !slices.Contains(snap.origins, normal) {
+			return false, &fault.Error{Kind: fault.NotFound, Message: fmt.Sprintf("origin %s is not in the list", normal), Next: "hostless origins list", Param: "origin"}
+		}
+		list, err := originMember(members)
+		members[memberOrigins] = mustJSON(slices.DeleteFunc(list, func(raw json.RawMessage) bool {
+			var o string
+			json.Unmarshal(raw, &o) // what is no string is no origin, and stays
+			o, err := NormalizeOrigin(o)
+			return err == nil && o == normal
+		}))
+		return true, err
+	})
+}
+
+// originMember is the list of origins as it stands in the file, bad ones kept.
+func originMember(members map[string]json.RawMessage) (list []json.RawMessage, err error) {
+	list = []json.RawMessage{}
+	if raw, ok := members[memberOrigins]; ok && json.Unmarshal(raw, &list) != nil {
+		err = &fault.Error{Kind: fault.Invalid, Message: memberOrigins + " in config.json is no list: mend it first"}
+	}
+	return list, err
+}

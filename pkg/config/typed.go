@@ -1,0 +1,57 @@
+package config
+
+import (
+	"encoding/json"
+	"maps"
+	"net/netip"
+	"slices"
+)
+
+// TokenPersistence is PersistOff, PersistFile or PersistKeychain.
+func (s *Settings) TokenPersistence() string { return s.value(TokenPersistence).(string) }
+
+// KeyStorage is StorageAuto, StorageKeychain or StorageFile.
+func (s *Settings) KeyStorage() string { return s.value(KeyStorage).(string) }
+
+// StreamUsage reports whether streams may be asked for their usage.
+func (s *Settings) StreamUsage() bool { return s.value(StreamUsage) == "on" }
+
+// EchoEnabled reports whether the built-in provider echo answers.
+func (s *Settings) EchoEnabled() bool { return s.value(Echo) == "on" }
+
+// HTTPSRedirect reports whether plain requests for apps go to https.
+func (s *Settings) HTTPSRedirect() bool { return s.value(HTTPSRedirect).(bool) }
+
+// WildcardRoutes reports whether a route serves the names below it too.
+func (s *Settings) WildcardRoutes() bool { return s.value(WildcardRoutes).(bool) }
+
+// Port is the TCP port to bind, 0 for any.
+func (s *Settings) Port() int { return s.value(Port).(int) }
+
+// TrustedProxies are the peers whose forwarding headers are believed.
+func (s *Settings) TrustedProxies() []netip.Prefix {
+	return slices.Clone(s.current.Load().proxies)
+}
+
+// AllowedOrigins are the origins whose pages may read the gateway's answers, in
+// the form of NormalizeOrigin. Never nil.
+func (s *Settings) AllowedOrigins() []string { return slices.Clone(s.current.Load().origins) }
+
+// OllamaModels are the models that the Ollama surface lists beside live ones,
+// as `provider/id`. Never nil.
+func (s *Settings) OllamaModels() []string { return slices.Clone(s.current.Load().ollama) }
+
+// Models are the models listed for a provider that cannot list its own.
+func (s *Settings) Models(provider string) []string {
+	return slices.Clone(s.current.Load().models[provider])
+}
+
+// ModelProviders are the providers that Models knows, sorted.
+func (s *Settings) ModelProviders() []string {
+	return slices.Sorted(maps.Keys(s.current.Load().models))
+}
+
+// OAuthClients is the member oauth_clients as it stands in the file, or nil.
+func (s *Settings) OAuthClients() json.RawMessage {
+	return slices.Clone(s.current.Load().members[memberOAuth])
+}
