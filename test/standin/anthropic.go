@@ -1,0 +1,147 @@
+package standin
+
+import (
+	"encoding/json"
+	"net/http"
+	"testing"
+)
+
+// AnthropicModels are what the stand-in lists.
+var AnthropicModels = []string{"claude-sonnet-4-5", "claude-haiku-4-5"}
+
+// Anthropic starts a stand-in of api.anthropic.com.
+func Anthropic(t testing.TB, key string) *Server {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /v1/models", func(w http.ResponseWriter, r *http.Request) {
+		data := []any{}
+		for _, id := range AnthropicModels {
+			data = append(data, map[string]any{"type": "model", "id": id, "display_name": id, "created_at": "2025-01-01T00:00:00Z"})
+		}
+		reply(w, 200, map[string]any{"data": data, "has_more": false, "first_id": AnthropicModels[0], "last_id": AnthropicModels[len(AnthropicModels)-1]})
+	})
+	mux.HandleFunc("POST /v1/messages/count_tokens", func(w http.ResponseWriter, r *http.Request) {
+		reply(w, 200, map[string]any{"input_tokens": 42})
+	})
+	mux.HandleFunc("POST /v1/messages", messages)
+	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+		reply(w, 404, anthropicError("not_found_error", "no "+r.URL.Path))
+	})
+	return start(t, key,
+		func(r *http.Request, key string) bool {
+			return r.Header.Get("x-api-key") == key && r.Header.Get("anthropic-version") != ""
+		},
+		func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("request-id", "req_anthropic")
+			reply(w, 401, anthropicError("authentication_error", "invalid x-api-key"))
+		}, mux)
+}
+
+func anthropicError(kind, message string) map[string]any {
+	return map[string]any{"type": "error", "error": map[string]any{"type": kind, "message": message}, "request_id": "req_anthropic"}
+}
+
+func messages(w http.ResponseWriter, r *http.Request) {
+	var req map[string]any
+	json.NewDecoder(r.Body).Decode(&req)
+	w.Header().Set("request-id", "req_anthropic")
+	if _, ok := req["max_tokens"]; !ok {
+		reply(w, 400, anthropicError("invalid_request_error", "max_tokens: Field required"))
+		return
+	}
+	if str(req, "model") == "claude-overloaded" {
+		reply(w, 529, anthropicError("overloaded_error", "Overloaded"))
+		return
+	}
+	turns, _ := req["messages"].([]any)
+	last := map[string]any{}
+	if len(turns) > 0 {
+		last, _ = turns[len(turns)-1].(map[string]any)
+	}
+	prompt, others := text(last["content"])
+	answer := said(prompt, others)
+	var call map[string]any
+	if parts, _ := last["content"].([]any); len(parts) > 0 {
+		for _, p := range parts {
+			if m, _ := p.(map[string]any); str(m, "type") == "tool_result" {
+				result, _ := text(m["content"])
+				answer, call = "Tool said: "+result, map[string]any{}
+			}
+		}
+	}
+	if tools, _ := req["tools"].([]any); call == nil && len(tools) > 0 {
+		t := pickTool(tools)
+		call = map[string]any{"type": "tool_use", "id": "toolu_1", "name": str(t, "name"), "input": toolArguments(str(t, "name"), t["input_schema"])}
+	}
+	if len(call) == 0 {
+		call = nil
+	}
+	var blocks []any
+	stop := "end_turn"
+	if thinking, _ := req["thinking"].(map[string]any); thinking != nil && str(thinking, "type") != "disabled" {
+		blocks = append(blocks, map[string]any{"type": "thinking", "thinking": "Let me think.", "signature": "c2lnbmF0dXJl"})
+	}
+	if call != nil {
+		stop = "tool_use"
+		blocks = append(blocks, call)
+	} else {
+		blocks = append(blocks, map[string]any{"type": "text", "text": answer})
+	}
+	message := map[string]any{"id": "msg_1", "type": "message", "role": "assistant", "model": str(req, "model"), "content": blocks, "stop_reason": stop, "stop_sequence": nil,
+		"usage": map[string]any{"input_tokens": 9, "cache_creation_input_tokens": 0, "cache_read_input_tokens": 3, "output_tokens": 4}}
+	if req["stream"] != true {
+		reply(w, 200, message)
+		return
+	}
+	s := newStream(w)
+	send := func(kind string, fields map[string]any) { fields["type"] = kind; s.send(kind, fields) }
+	start := map[string]any{}
+	for k, v := range message {
+		start[k] = v
+	}
+	start["content"], start["stop_reason"] = []any{}, nil
+	send("message_start", map[string]any{"message": start})
+	send("ping", map[string]any{})
+	for i, raw := range blocks {
+		b := raw.(map[string]any)
+		delta := func(d map[string]any) { send("content_block_delta", map[string]any{"index": i, "delta": d}) }
+		switch b["type"] {
+		case "thinking":
+			send("content_block_start", map[string]any{"index": i, "content_block": map[string]any{"type": "thinking", "thinking": "", "signature": ""}})
+			delta(map[string]any{"type": "thinking_delta", "thinking": b["thinking"]})
+			delta(map[string]any{"type": "signature_delta", "signature": b["signature"]})
+		case "tool_use":
+			send("content_block_start", map[string]any{"index": i, "content_block": map[string]any{"type": "tool_use", "id": b["id"], "name": b["name"], "input": map[string]any{}}})
+			delta(map[string]any{"type": "input_json_delta", "partial_json": ""})
+			for _, p := range pieces(compact(b["input"])) {
+				delta(map[string]any{"type": "input_json_delta", "partial_json": p})
+			}
+		default:
+			send("content_block_start", map[string]any{"index": i, "content_block": map[string]any{"type": "text", "text": ""}})
+			for _, p := range pieces(str(b, "text")) {
+				delta(map[string]any{"type": "text_delta", "text": p})
+			}
+		}
+		send("content_block_stop", map[string]any{"index": i})
+	}
+	send("message_delta", map[string]any{"delta": map[string]any{"stop_reason": stop, "stop_sequence": nil}, "usage": map[string]any{"output_tokens": 4}})
+	send("message_stop", map[string]any{})
+}
+
+// pickTool prefers the shell of a coding agent, else takes the first tool that
+// has a schema.
+func pickTool(tools []any) map[string]any {
+	var first map[string]any
+	for _, raw := range tools {
+		t, _ := raw.(map[string]any)
+		if t["input_schema"] == nil {
+			continue
+		}
+		if str(t, "name") == "Bash" {
+			return t
+		}
+		if first == nil {
+			first = t
+		}
+	}
+	return first
+}

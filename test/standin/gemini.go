@@ -1,0 +1,129 @@
+package standin
+
+import (
+	"encoding/json"
+	"net/http"
+	"strings"
+	"testing"
+)
+
+// GeminiModels are what the stand-in lists.
+var GeminiModels = []string{"gemini-2.5-flash", "gemini-3-pro"}
+
+// Gemini starts a stand-in of generativelanguage.googleapis.com; its base URL is
+// URL + "/v1beta". A key in the query is refused: it belongs in the header.
+func Gemini(t testing.TB, key string) *Server {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /v1beta/models", func(w http.ResponseWriter, r *http.Request) {
+		models := []any{}
+		for _, id := range GeminiModels {
+			models = append(models, map[string]any{"name": "models/" + id, "version": "1", "displayName": id, "inputTokenLimit": 1048576, "outputTokenLimit": 65536,
+				"supportedGenerationMethods": []any{"generateContent", "countTokens"}})
+		}
+		reply(w, 200, map[string]any{"models": models})
+	})
+	mux.HandleFunc("POST /v1beta/models/{call}", func(w http.ResponseWriter, r *http.Request) {
+		model, verb, _ := strings.Cut(r.PathValue("call"), ":")
+		var req map[string]any
+		json.NewDecoder(r.Body).Decode(&req)
+		switch verb {
+		case "countTokens":
+			reply(w, 200, map[string]any{"totalTokens": 42})
+		case "embedContent":
+			reply(w, 200, map[string]any{"embedding": map[string]any{"values": []float64{0.25, -0.5}}})
+		case "batchEmbedContents":
+			reply(w, 200, map[string]any{"embeddings": []any{map[string]any{"values": []float64{0.25, -0.5}}}})
+		case "generateContent", "streamGenerateContent":
+			generate(w, r, model, verb, req)
+		default:
+			reply(w, 404, geminiError(404, "NOT_FOUND", "no verb "+verb))
+		}
+	})
+	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+		reply(w, 404, geminiError(404, "NOT_FOUND", "no "+r.URL.Path))
+	})
+	return start(t, key,
+		func(r *http.Request, key string) bool {
+			return r.Header.Get("x-goog-api-key") == key && !r.URL.Query().Has("key")
+		},
+		func(w http.ResponseWriter, r *http.Request) {
+			reply(w, 400, geminiError(400, "INVALID_ARGUMENT", "API key not valid. Please pass a valid API key."))
+		}, mux)
+}
+
+func geminiError(code int, status, message string) map[string]any {
+	return map[string]any{"error": map[string]any{"code": code, "message": message, "status": status}}
+}
+
+func generate(w http.ResponseWriter, r *http.Request, model, verb string, req map[string]any) {
+	if model == "gemini-exhausted" {
+		reply(w, 429, geminiError(429, "RESOURCE_EXHAUSTED", "Quota exceeded"))
+		return
+	}
+	contents, _ := req["contents"].([]any)
+	last := map[string]any{}
+	if len(contents) > 0 {
+		last, _ = contents[len(contents)-1].(map[string]any)
+	}
+	prompt, others := text(last["parts"])
+	answer := said(prompt, others)
+	var call map[string]any
+	answered := false
+	if parts, _ := last["parts"].([]any); len(parts) > 0 {
+		for _, p := range parts {
+			m, _ := p.(map[string]any)
+			if f, ok := m["functionResponse"].(map[string]any); ok {
+				answer, answered = "Tool said: "+compact(f["response"]), true
+			}
+		}
+	}
+	if tools, _ := req["tools"].([]any); !answered && len(tools) > 0 {
+		if functions, _ := tools[0].(map[string]any)["functionDeclarations"].([]any); len(functions) > 0 {
+			f := functions[0].(map[string]any)
+			schema := f["parametersJsonSchema"]
+			if schema == nil {
+				schema = f["parameters"]
+			}
+			call = map[string]any{"functionCall": map[string]any{"name": str(f, "name"), "args": toolArguments(str(f, "name"), schema)}, "thoughtSignature": "dGhvdWdodA=="}
+		}
+	}
+	usage := map[string]any{"promptTokenCount": 9, "candidatesTokenCount": 4, "thoughtsTokenCount": 2, "totalTokenCount": 15}
+	chunk := func(parts []any, finish any) map[string]any {
+		c := map[string]any{"index": 0, "content": map[string]any{"role": "model", "parts": parts}}
+		if finish != nil {
+			c["finishReason"] = finish
+		}
+		return map[string]any{"candidates": []any{c}, "usageMetadata": usage, "modelVersion": model, "responseId": "gem_1"}
+	}
+	var parts []any
+	if call != nil {
+		parts = []any{call}
+	} else {
+		for _, p := range pieces(answer) {
+			parts = append(parts, map[string]any{"text": p})
+		}
+	}
+	if verb == "generateContent" {
+		if call == nil {
+			parts = []any{map[string]any{"text": answer}}
+		}
+		reply(w, 200, chunk(parts, "STOP"))
+		return
+	}
+	var chunks []map[string]any
+	for i, p := range parts {
+		var finish any
+		if i == len(parts)-1 {
+			finish = "STOP"
+		}
+		chunks = append(chunks, chunk([]any{p}, finish))
+	}
+	if r.URL.Query().Get("alt") != "sse" {
+		reply(w, 200, chunks)
+		return
+	}
+	s := newStream(w)
+	for _, c := range chunks {
+		s.send("", c)
+	}
+}

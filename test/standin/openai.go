@@ -1,0 +1,324 @@
+package standin
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/gorilla/websocket"
+)
+
+// OpenAIModels are what the stand-in lists.
+var OpenAIModels = []string{"gpt-4o-mini", "gpt-5", "text-embedding-3-small", "gpt-4o-realtime-preview"}
+
+// OpenAI starts a stand-in of api.openai.com; its base URL is URL + "/v1". The
+// models `err-STATUS` answer with that status.
+func OpenAI(t testing.TB, key string) *Server {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /v1/models", func(w http.ResponseWriter, r *http.Request) {
+		data := []any{}
+		for _, id := range OpenAIModels {
+			data = append(data, map[string]any{"id": id, "object": "model", "created": 1700000000, "owned_by": "openai"})
+		}
+		reply(w, 200, map[string]any{"object": "list", "data": data})
+	})
+	mux.HandleFunc("POST /v1/chat/completions", openAIChat)
+	mux.HandleFunc("POST /v1/responses", openAIResponses)
+	mux.HandleFunc("GET /v1/responses", openAISocket)
+	mux.HandleFunc("GET /v1/realtime", openAIRealtime)
+	mux.HandleFunc("GET /v1/responses/{id}", func(w http.ResponseWriter, r *http.Request) {
+		reply(w, 200, responseObject(r.PathValue("id"), "gpt-5", "completed", []any{}))
+	})
+	mux.HandleFunc("DELETE /v1/responses/{id}", func(w http.ResponseWriter, r *http.Request) {
+		reply(w, 200, map[string]any{"id": r.PathValue("id"), "object": "response", "deleted": true})
+	})
+	mux.HandleFunc("POST /v1/embeddings", func(w http.ResponseWriter, r *http.Request) {
+		reply(w, 200, map[string]any{"object": "list", "model": "text-embedding-3-small", "data": []any{map[string]any{"object": "embedding", "index": 0, "embedding": []float64{0.25, -0.5}}}, "usage": map[string]any{"prompt_tokens": 2, "total_tokens": 2}})
+	})
+	mux.HandleFunc("POST /v1/moderations", func(w http.ResponseWriter, r *http.Request) {
+		reply(w, 200, map[string]any{"id": "modr-1", "model": "omni-moderation-latest", "results": []any{map[string]any{"flagged": false, "categories": map[string]any{}, "category_scores": map[string]any{}}}})
+	})
+	mux.HandleFunc("POST /v1/audio/speech", func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "audio/mpeg")
+		for range 4 {
+			w.Write([]byte(strings.Repeat("\xff\xfb\x00", 100)))
+			w.(http.Flusher).Flush()
+		}
+	})
+	form := func(then func(w http.ResponseWriter, r *http.Request, size int, name string)) http.HandlerFunc {
+		return func(w http.ResponseWriter, r *http.Request) {
+			file, header, err := r.FormFile("file")
+			if err != nil {
+				reply(w, 400, openAIError("invalid_request_error", err.Error()))
+				return
+			}
+			data, _ := io.ReadAll(file)
+			then(w, r, len(data), header.Filename)
+		}
+	}
+	mux.HandleFunc("POST /v1/audio/transcriptions", form(func(w http.ResponseWriter, r *http.Request, size int, name string) {
+		reply(w, 200, map[string]any{"text": fmt.Sprintf("%d bytes for %s", size, r.FormValue("model"))})
+	}))
+	mux.HandleFunc("POST /v1/files", form(func(w http.ResponseWriter, r *http.Request, size int, name string) {
+		reply(w, 200, map[string]any{"id": "file-1", "object": "file", "bytes": size, "created_at": 1700000000, "filename": name, "purpose": r.FormValue("purpose"), "status": "processed"})
+	}))
+	mux.HandleFunc("GET /v1/files/{id}/content", func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "application/octet-stream")
+		io.WriteString(w, "content of "+r.PathValue("id"))
+	})
+	mux.HandleFunc("POST /v1/images/generations", func(w http.ResponseWriter, r *http.Request) {
+		reply(w, 200, map[string]any{"created": 1700000000, "data": []any{map[string]any{"b64_json": "iVBORw0KGgo="}}})
+	})
+	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+		reply(w, 404, openAIError("invalid_request_error", "Invalid URL ("+r.Method+" "+r.URL.Path+")"))
+	})
+	return start(t, key, func(r *http.Request, key string) bool { return r.Header.Get("Authorization") == "Bearer "+key },
+		func(w http.ResponseWriter, r *http.Request) {
+			e := openAIError("invalid_request_error", "Incorrect API key provided: "+strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")+".")
+			e["error"].(map[string]any)["code"] = "invalid_api_key"
+			reply(w, 401, e)
+		}, mux)
+}
+
+func openAIError(kind, message string) map[string]any {
+	return map[string]any{"error": map[string]any{"message": message, "type": kind, "param": nil, "code": nil}}
+}
+
+func failing(w http.ResponseWriter, model string) bool {
+	status, err := strconv.Atoi(strings.TrimPrefix(model, "err-"))
+	if !strings.HasPrefix(model, "err-") || err != nil {
+		return false
+	}
+	w.Header().Set("Retry-After", "0")
+	w.Header().Set("x-request-id", "req_err")
+	w.Header().Set("x-ratelimit-remaining-requests", "0")
+	reply(w, status, openAIError("standin_error", "asked to fail"))
+	return true
+}
+
+// openAITurn says what the model answers: a text, or a call of a tool.
+func openAITurn(req map[string]any) (answer, tool, args string) {
+	messages, _ := req["messages"].([]any)
+	last := map[string]any{}
+	if len(messages) > 0 {
+		last, _ = messages[len(messages)-1].(map[string]any)
+	}
+	prompt, others := text(last["content"])
+	if str(last, "role") == "tool" {
+		return "Tool said: " + prompt, "", ""
+	}
+	if tools, _ := req["tools"].([]any); len(tools) > 0 {
+		f, _ := tools[0].(map[string]any)["function"].(map[string]any)
+		return "", str(f, "name"), compact(arguments(f["parameters"]))
+	}
+	return said(prompt, others), "", ""
+}
+
+func openAIChat(w http.ResponseWriter, r *http.Request) {
+	var req map[string]any
+	if err := json.NewDecoder(r.Body).Decode(&req); err != nil {
+		reply(w, 400, openAIError("invalid_request_error", err.Error()))
+		return
+	}
+	model := str(req, "model")
+	if failing(w, model) {
+		return
+	}
+	w.Header().Set("x-request-id", "req_chat")
+	answer, tool, args := openAITurn(req)
+	usage := map[string]any{"prompt_tokens": 9, "completion_tokens": 4, "total_tokens": 13, "prompt_tokens_details": map[string]any{"cached_tokens": 0}, "completion_tokens_details": map[string]any{"reasoning_tokens": 0}}
+	finish := "stop"
+	message := map[string]any{"role": "assistant", "content": answer, "refusal": nil}
+	if tool != "" {
+		finish = "tool_calls"
+		message["content"] = nil
+		message["tool_calls"] = []any{map[string]any{"id": "call_1", "type": "function", "function": map[string]any{"name": tool, "arguments": args}}}
+	}
+	if req["stream"] != true {
+		reply(w, 200, map[string]any{"id": "chatcmpl-1", "object": "chat.completion", "created": 1700000000, "model": model, "usage": usage,
+			"choices": []any{map[string]any{"index": 0, "message": message, "finish_reason": finish, "logprobs": nil}}})
+		return
+	}
+	s := newStream(w)
+	chunk := func(delta map[string]any, finish any) {
+		s.send("", map[string]any{"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1700000000, "model": model,
+			"choices": []any{map[string]any{"index": 0, "delta": delta, "finish_reason": finish, "logprobs": nil}}})
+	}
+	chunk(map[string]any{"role": "assistant", "content": ""}, nil)
+	if tool != "" {
+		chunk(map[string]any{"tool_calls": []any{map[string]any{"index": 0, "id": "call_1", "type": "function", "function": map[string]any{"name": tool, "arguments": ""}}}}, nil)
+		for _, p := range pieces(args) {
+			chunk(map[string]any{"tool_calls": []any{map[string]any{"index": 0, "function": map[string]any{"arguments": p}}}}, nil)
+		}
+	}
+	for _, p := range pieces(answer) {
+		chunk(map[string]any{"content": p}, nil)
+	}
+	chunk(map[string]any{}, finish)
+	if options, _ := req["stream_options"].(map[string]any); options["include_usage"] == true {
+		s.send("", map[string]any{"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1700000000, "model": model, "choices": []any{}, "usage": usage})
+	}
+	s.send("", "[DONE]")
+}
+
+func responseObject(id, model, status string, output []any) map[string]any {
+	o := map[string]any{"id": id, "object": "response", "created_at": 1700000000, "status": status, "model": model, "output": output, "error": nil,
+		"incomplete_details": nil, "instructions": nil, "metadata": map[string]any{}, "parallel_tool_calls": true, "temperature": 1, "tool_choice": "auto", "tools": []any{}, "top_p": 1, "usage": nil}
+	if status == "completed" {
+		o["usage"] = map[string]any{"input_tokens": 9, "input_tokens_details": map[string]any{"cached_tokens": 0}, "output_tokens": 4, "output_tokens_details": map[string]any{"reasoning_tokens": 0}, "total_tokens": 13}
+	}
+	return o
+}
+
+// responsesTurn is openAITurn for the Responses API.
+func responsesTurn(req map[string]any) (answer, tool, kind, args string) {
+	if prompt, ok := req["input"].(string); ok {
+		answer = said(prompt, 0)
+	}
+	if items, _ := req["input"].([]any); len(items) > 0 {
+		last, _ := items[len(items)-1].(map[string]any)
+		if strings.HasSuffix(str(last, "type"), "_output") {
+			output, _ := text(last["output"])
+			return "Tool said: " + output, "", "", ""
+		}
+		prompt, others := text(last["content"])
+		answer = said(prompt, others)
+	}
+	tools, _ := req["tools"].([]any)
+	for _, raw := range tools {
+		t, _ := raw.(map[string]any)
+		if str(t, "type") == "function" {
+			return "", str(t, "name"), "function", compact(toolArguments(str(t, "name"), t["parameters"]))
+		}
+	}
+	return answer, "", "", ""
+}
+
+// toolArguments gives the well-known shell tools of coding agents a harmless command.
+func toolArguments(name string, schema any) map[string]any {
+	args := arguments(schema)
+	if _, ok := args["cmd"]; ok {
+		args["cmd"] = "echo standin-ran"
+	}
+	if c, ok := args["command"]; ok {
+		args["command"] = "echo standin-ran"
+		if _, list := c.([]any); list {
+			args["command"] = []any{"bash", "-lc", "echo standin-ran"}
+		}
+	}
+	return args
+}
+
+// responseEvents sends the events of one response through send.
+func responseEvents(req map[string]any, id string, send func(map[string]any)) {
+	model := str(req, "model")
+	answer, tool, _, args := responsesTurn(req)
+	seq := 0
+	emit := func(kind string, fields map[string]any) {
+		fields["type"], fields["sequence_number"] = kind, seq
+		seq++
+		send(fields)
+	}
+	emit("response.created", map[string]any{"response": responseObject(id, model, "in_progress", []any{})})
+	emit("response.in_progress", map[string]any{"response": responseObject(id, model, "in_progress", []any{})})
+	var item map[string]any
+	if tool != "" {
+		item = map[string]any{"id": "fc_1", "type": "function_call", "status": "in_progress", "call_id": "call_1", "name": tool, "arguments": ""}
+		emit("response.output_item.added", map[string]any{"output_index": 0, "item": item})
+		for _, p := range pieces(args) {
+			emit("response.function_call_arguments.delta", map[string]any{"item_id": "fc_1", "output_index": 0, "delta": p})
+		}
+		emit("response.function_call_arguments.done", map[string]any{"item_id": "fc_1", "output_index": 0, "arguments": args})
+		item = map[string]any{"id": "fc_1", "type": "function_call", "status": "completed", "call_id": "call_1", "name": tool, "arguments": args}
+	} else {
+		part := func(t string) map[string]any {
+			return map[string]any{"type": "output_text", "text": t, "annotations": []any{}, "logprobs": []any{}}
+		}
+		at := func(m map[string]any) map[string]any {
+			m["item_id"], m["output_index"], m["content_index"] = "msg_1", 0, 0
+			return m
+		}
+		emit("response.output_item.added", map[string]any{"output_index": 0, "item": map[string]any{"id": "msg_1", "type": "message", "status": "in_progress", "role": "assistant", "content": []any{}}})
+		emit("response.content_part.added", at(map[string]any{"part": part("")}))
+		for _, p := range pieces(answer) {
+			emit("response.output_text.delta", at(map[string]any{"delta": p, "logprobs": []any{}}))
+		}
+		emit("response.output_text.done", at(map[string]any{"text": answer, "logprobs": []any{}}))
+		emit("response.content_part.done", at(map[string]any{"part": part(answer)}))
+		item = map[string]any{"id": "msg_1", "type": "message", "status": "completed", "role": "assistant", "content": []any{part(answer)}}
+	}
+	emit("response.output_item.done", map[string]any{"output_index": 0, "item": item})
+	emit("response.standin_unknown", map[string]any{"note": "clients pass over events that they do not know"})
+	emit("response.completed", map[string]any{"response": responseObject(id, model, "completed", []any{item})})
+}
+
+func openAIResponses(w http.ResponseWriter, r *http.Request) {
+	var req map[string]any
+	json.NewDecoder(r.Body).Decode(&req)
+	if failing(w, str(req, "model")) {
+		return
+	}
+	if req["stream"] == true {
+		s := newStream(w)
+		responseEvents(req, "resp_1", func(ev map[string]any) { s.send(str(ev, "type"), ev) })
+		return
+	}
+	responseEvents(req, "resp_1", func(ev map[string]any) {
+		if ev["type"] == "response.completed" {
+			reply(w, 200, ev["response"])
+		}
+	})
+}
+
+var upgrader = websocket.Upgrader{CheckOrigin: func(*http.Request) bool { return true }, Subprotocols: []string{"realtime"}}
+
+// openAISocket is the Responses API's WebSocket mode: a response's successor
+// must name one of this connection.
+func openAISocket(w http.ResponseWriter, r *http.Request) {
+	conn, err := upgrader.Upgrade(w, r, nil)
+	if err != nil {
+		return
+	}
+	defer conn.Close()
+	known := map[string]bool{}
+	for n := 1; ; n++ {
+		var req map[string]any
+		if conn.ReadJSON(&req) != nil {
+			return
+		}
+		if prev := str(req, "previous_response_id"); prev != "" && !known[prev] {
+			conn.WriteJSON(map[string]any{"type": "error", "status": 400, "error": map[string]any{"type": "invalid_request_error", "code": "previous_response_not_found", "message": "Previous response not found."}})
+			continue
+		}
+		id := fmt.Sprintf("resp_ws_%d", n)
+		known[id] = true
+		responseEvents(req, id, func(ev map[string]any) { conn.WriteJSON(ev) })
+	}
+}
+
+// openAIRealtime opens a session and echoes what it gets, text and binary.
+func openAIRealtime(w http.ResponseWriter, r *http.Request) {
+	if r.URL.Query().Get("model") == "refused" {
+		reply(w, 403, openAIError("invalid_request_error", "no realtime for you"))
+		return
+	}
+	conn, err := upgrader.Upgrade(w, r, nil)
+	if err != nil {
+		return
+	}
+	defer conn.Close()
+	conn.WriteJSON(map[string]any{"type": "session.created", "session": map[string]any{"model": r.URL.Query().Get("model"), "object": "realtime.session"}})
+	for {
+		kind, data, err := conn.ReadMessage()
+		if err != nil {
+			return
+		}
+		if conn.WriteMessage(kind, data) != nil {
+			return
+		}
+	}
+}
