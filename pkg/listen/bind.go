@@ -1,0 +1,189 @@
+package listen
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// bind makes the sockets itself.
+func bind(cfg Config) (_ *Sockets, err error) {
+	s := &Sockets{Activation: Self}
+	defer func() {
+		if err != nil {
+			s.Close()
+		}
+	}()
+	if s.Control, s.lock, err = bindControl(cfg.Socket); err != nil {
+		return nil, err
+	}
+	if s.HTTP, err = bindTCP(cfg.Port, cfg.Logger); err != nil {
+		return nil, err
+	}
+	s.Port = portOf(s.HTTP[0])
+	return s, nil
+}
+
+// bindControl makes the control socket: 0600 in a 0700 directory. A socket that
+// is there already is dialled before it is taken for stale; the lock keeps two
+// daemons from doing so at once.
+func bindControl(path string) (_ net.Listener, _ *Lock, err error) {
+	dir := filepath.Dir(path)
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, nil, fmt.Errorf("create the control socket's directory: %w", err)
+	}
+	if err := checkDir(dir); err != nil {
+		return nil, nil, err
+	}
+	lock, err := Acquire(path + ".lock")
+	if errors.Is(err, ErrLocked) {
+		return nil, nil, invalid(fmt.Sprintf("another daemon holds the control socket %s", path), "hostless status", err)
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	defer func() {
+		if err != nil {
+			lock.Close()
+		}
+	}()
+	if err := removeStale(path); err != nil {
+		return nil, nil, err
+	}
+	// The directory keeps others out until the socket's own mode does.
+	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
+	if err != nil {
+		return nil, nil, fmt.Errorf("listen on the control socket: %w", err)
+	}
+	l.SetUnlinkOnClose(false)
+	if err = os.Chmod(path, 0o600); err != nil {
+		l.Close()
+		os.Remove(path)
+		return nil, nil, fmt.Errorf("close the control socket to others: %w", err)
+	}
+	info, err := os.Lstat(path)
+	if err != nil {
+		l.Close()
+		return nil, nil, fmt.Errorf("make the control socket: %w", err)
+	}
+	return &controlListener{UnixListener: l, path: path, made: info}, lock, nil
+}
+
+// checkDir closes the control socket's directory to others. One that belongs to
+// another user, or that others may write to and we may not close, is refused.
+func checkDir(dir string) error {
+	info, err := os.Stat(dir)
+	if err != nil {
+		return fmt.Errorf("control socket's directory: %w", err)
+	}
+	if info.Mode().Perm()&0o077 == 0 {
+		return nil
+	}
+	if info.Mode()&fs.ModeSticky != 0 {
+		return invalid(fmt.Sprintf("the control socket's directory %s is shared with other users", dir), "set HOSTLESS_SOCKET to a path in a directory of your own", nil)
+	}
+	if err := os.Chmod(dir, 0o700); err != nil {
+		return invalid(fmt.Sprintf("the control socket's directory %s is open to others", dir), "chmod 700 "+dir, err)
+	}
+	return nil
+}
+
+// removeStale removes the socket at path if nobody answers on it.
+func removeStale(path string) error {
+	info, err := os.Lstat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("control socket: %w", err)
+	}
+	if info.Mode()&fs.ModeSocket == 0 {
+		return invalid(fmt.Sprintf("there is something at %s that is not a socket", path), "look what it is, then move it away", nil)
+	}
+	conn, err := net.DialTimeout("unix", path, time.Second)
+	if err == nil {
+		conn.Close()
+		return invalid(fmt.Sprintf("another daemon answers on the control socket %s", path), "hostless status", nil)
+	}
+	if !errors.Is(err, syscall.ECONNREFUSED) {
+		return invalid(fmt.Sprintf("it cannot be told whether another daemon holds the control socket %s", path), "hostless status", err)
+	}
+	if err := os.Remove(path); err != nil {
+		return fmt.Errorf("remove the stale control socket: %w", err)
+	}
+	return nil
+}
+
+// controlListener removes the socket's file when it is closed, if that is still
+// the one it made.
+type controlListener struct {
+	*net.UnixListener
+	path string
+	made fs.FileInfo
+}
+
+func (l *controlListener) Close() error {
+	if info, err := os.Lstat(l.path); err == nil && os.SameFile(info, l.made) {
+		os.Remove(l.path)
+	}
+	return l.UnixListener.Close()
+}
+
+// bindTCP listens on 127.0.0.1 and ::1, the same port for both: whoever held the
+// other one would get what a browser sends to `localhost`.
+func bindTCP(port int, log *slog.Logger) ([]net.Listener, error) {
+	const attempts = 20 // for a free port that is taken on the other family
+	for attempt := 1; ; attempt++ {
+		v4, err := listenTCP("tcp4", "127.0.0.1", port)
+		if err != nil {
+			return nil, occupied(port, err)
+		}
+		v6, err := listenTCP("tcp6", "::1", portOf(v4))
+		if err == nil {
+			return []net.Listener{v4, v6}, nil
+		}
+		if noIPv6(err) {
+			log.Info("this machine has no IPv6: listening on 127.0.0.1 alone", "port", portOf(v4))
+			return []net.Listener{v4}, nil
+		}
+		v4.Close()
+		if port != 0 || attempt == attempts {
+			return nil, occupied(portOf(v4), err)
+		}
+	}
+}
+
+func listenTCP(network, host string, port int) (net.Listener, error) {
+	var lc net.ListenConfig
+	return lc.Listen(context.Background(), network, net.JoinHostPort(host, strconv.Itoa(port)))
+}
+
+// noIPv6 reports whether ::1 does not exist here.
+func noIPv6(err error) bool {
+	return errors.Is(err, syscall.EAFNOSUPPORT) || errors.Is(err, syscall.EADDRNOTAVAIL) || errors.Is(err, syscall.EPROTONOSUPPORT) ||
+		strings.Contains(err.Error(), "no suitable address")
+}
+
+// occupied explains why a port cannot be had.
+func occupied(port int, err error) error {
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		who := holder(port)
+		if who == "" {
+			who = "another program"
+		}
+		return invalid(fmt.Sprintf("port %d is taken by %s", port, who), "hostless status, or choose another with --port", err)
+	case errors.Is(err, syscall.EACCES):
+		return invalid(fmt.Sprintf("port %d may not be opened by you", port), "choose one above 1023 with --port", err)
+	}
+	return fmt.Errorf("listen on port %d: %w", port, err)
+}

@@ -1,0 +1,94 @@
+// Package listen owns where the daemon's sockets come from: handed over by
+// systemd, found by their names, or bound by itself under a lock.
+//
+// The two are never mixed: a daemon that was given descriptors takes all of its
+// sockets from them. What is served on the sockets is left to others.
+package listen
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+
+	"github.com/hostless/hostless/pkg/fault"
+)
+
+// The names of the sockets, as FileDescriptorName in the socket units has them.
+const (
+	NameHTTP    = "http"
+	NameControl = "control"
+)
+
+// The ways in which sockets come, in the words of GET /status.
+const (
+	Systemd = "systemd"
+	Self    = "self"
+)
+
+// Config says what to listen on where nothing was handed over.
+type Config struct {
+	Port   int          // TCP port; 0 picks a free one, the same for both families
+	Socket string       // the control socket's path; required
+	Logger *slog.Logger // discards when nil
+}
+
+// Sockets are the daemon's listeners.
+type Sockets struct {
+	HTTP       []net.Listener // one or two, loopback only
+	Control    net.Listener
+	Port       int    // of HTTP
+	Activation string // Systemd or Self
+
+	lock *Lock
+}
+
+// Open takes the sockets that were handed over or, where there are none, binds
+// its own. It reads and clears LISTEN_PID, LISTEN_FDS and LISTEN_FDNAMES
+// (sd_listen_fds(3)), so it is called once in a process, before any child is
+// started. The error is a fault.Error with what to do next where a person can
+// mend it.
+func Open(cfg Config) (*Sockets, error) {
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	if given := received(); len(given) > 0 {
+		return adopt(given, cfg.Logger)
+	}
+	return bind(cfg)
+}
+
+// Given reports whether this process was handed sockets, without taking them.
+func Given() bool {
+	pid, count := os.Getenv("LISTEN_PID"), os.Getenv("LISTEN_FDS")
+	return count != "" && count != "0" && pid == fmt.Sprint(os.Getpid())
+}
+
+// Close closes all listeners that are still open and gives up the lock. The
+// control socket's file goes with it, if it was bound here.
+func (s *Sockets) Close() error {
+	var errs []error
+	for _, l := range append([]net.Listener{s.Control}, s.HTTP...) {
+		if l == nil {
+			continue
+		}
+		if err := l.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
+			errs = append(errs, err)
+		}
+	}
+	errs = append(errs, s.lock.Close())
+	return errors.Join(errs...)
+}
+
+// portOf is the TCP port that l listens on.
+func portOf(l net.Listener) int {
+	if a, ok := l.Addr().(*net.TCPAddr); ok {
+		return a.Port
+	}
+	return 0
+}
+
+func invalid(message, next string, cause error) error {
+	return &fault.Error{Kind: fault.Conflict, Message: message, Next: next, Err: cause}
+}
