@@ -11,6 +11,7 @@ import (
 	"syscall"
 
 	"github.com/hostless/hostless/pkg/fault"
+	"github.com/hostless/hostless/pkg/peer"
 )
 
 // Dial checks the control socket and connects to it. Before anything is sent it
@@ -27,7 +28,21 @@ func Dial(ctx context.Context, socket string) (net.Conn, error) {
 	if err != nil {
 		return nil, err // diagnosed by the client, which sees all causes
 	}
+	uid, err := peerUID(conn)
+	if err == nil && uid != os.Geteuid() && uid != 0 {
+		err = untrusted(socket, fmt.Sprintf("a process of uid %d answers there", uid), "set HOSTLESS_HOME or HOSTLESS_SOCKET to your own")
+	}
+	if err != nil {
+		conn.Close()
+		return nil, err
+	}
 	return conn, nil
+}
+
+// peerUID is the user behind a connection, by the kernel's word.
+func peerUID(conn net.Conn) (int, error) {
+	cred, err := peer.Unix(conn)
+	return cred.UID, err
 }
 
 // checkSocket holds the socket's file and folder against what a private socket

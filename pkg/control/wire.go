@@ -268,9 +268,8 @@ type errorBody struct {
 	RetryAfter int64  `json:"retry_after,omitempty"` // seconds
 }
 
-// leaseLine is one line of a lease's stream.
+// leaseLine is one line of a lease's stream, as the client reads it.
 type leaseLine struct {
-	Registered *Registered `json:"registered,omitempty"`
-	Error      *errorBody  `json:"error,omitempty"`
+	Registered *Registered `json:"registered"`
 	LeaseEvent
 }

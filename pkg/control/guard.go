@@ -1,0 +1,144 @@
+package control
+
+import (
+	"fmt"
+	"net"
+	"net/http"
+	"path"
+	"runtime/debug"
+	"strings"
+	"time"
+
+	"github.com/hostless/hostless/pkg/fault"
+)
+
+// guarded lets on only what the daemon's own user, or root, sends with a program
+// of theirs. A browser cannot reach a Unix socket by itself; what relays for one
+// would carry the headers that are refused here.
+func (s *Server) guarded(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if err := s.refuse(r); err != nil {
+			w.Header().Set("Connection", "close")
+			s.fail(w, r, err)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+func (s *Server) refuse(r *http.Request) error {
+	caller, ok := r.Context().Value(peerKey).(peerResult)
+	switch {
+	case !ok || caller.err != nil:
+		return &fault.Error{Kind: fault.Forbidden, Message: "who is calling cannot be told", Err: caller.err}
+	case caller.uid != s.uid && caller.uid != 0:
+		return fault.New(fault.Forbidden, "this daemon belongs to another user")
+	case !ownHost(r.Host):
+		return fault.New(fault.Forbidden, "the control socket answers to Host hostless alone")
+	}
+	for name := range r.Header {
+		if name == "Origin" || name == "Referer" || strings.HasPrefix(name, "Sec-Fetch-") {
+			return fault.New(fault.Forbidden, "the control socket takes no request of a web page: it has "+name)
+		}
+	}
+	return nil
+}
+
+// ownHost reports whether a Host is one that a program sends to a local socket.
+func ownHost(host string) bool {
+	if h, _, err := net.SplitHostPort(host); err == nil {
+		host = h
+	}
+	switch strings.ToLower(host) {
+	case "hostless", "localhost", "127.0.0.1", "::1", "[::1]":
+		return true
+	}
+	return false
+}
+
+// strict answers what the mux has no handler for with this API's errors, and
+// never with a redirect.
+func strict(mux *http.ServeMux) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if _, pattern := mux.Handler(r); pattern != "" && path.Clean(r.URL.Path) == r.URL.Path {
+			mux.ServeHTTP(w, r)
+			return
+		}
+		probe := &blindWriter{header: http.Header{}}
+		mux.ServeHTTP(probe, r)
+		if probe.status == http.StatusMethodNotAllowed {
+			w.Header().Set("Allow", probe.header.Get("Allow"))
+			writeFault(w, fault.New(fault.Method, fmt.Sprintf("%.16s is not a method of this control path", r.Method)))
+			return
+		}
+		writeFault(w, fault.New(fault.NotFound, "no such control path"))
+	})
+}
+
+// blindWriter takes an answer for its status and header alone.
+type blindWriter struct {
+	header http.Header
+	status int
+}
+
+func (w *blindWriter) Header() http.Header         { return w.header }
+func (w *blindWriter) Write(p []byte) (int, error) { return len(p), nil }
+func (w *blindWriter) WriteHeader(status int)      { w.status = status }
+
+// recovered keeps a handler's panic from ending more than its request.
+func (s *Server) recovered(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		defer func() {
+			switch p := recover(); p {
+			case nil:
+			case http.ErrAbortHandler:
+				panic(p)
+			default:
+				// The value could quote what was asked for: its type must do.
+				s.log.Error("control handler panicked", "type", fmt.Sprintf("%T", p), "stack", string(debug.Stack()))
+				writeFault(w, fault.From(fmt.Errorf("panic of type %T", p)))
+			}
+		}()
+		next.ServeHTTP(w, r)
+	})
+}
+
+// logged notes each request, without its query, body or answer.
+func (s *Server) logged(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		start := time.Now()
+		seen := &statusWriter{ResponseWriter: w}
+		next.ServeHTTP(seen, r)
+		s.log.Debug("control request", "method", r.Method, "path", cutPath(r.URL.Path), "status", seen.status, "duration", time.Since(start))
+	})
+}
+
+func cutPath(p string) string {
+	if len(p) > 128 {
+		return p[:128]
+	}
+	return p
+}
+
+// statusWriter remembers the status of an answer.
+type statusWriter struct {
+	http.ResponseWriter
+	status int
+}
+
+func (w *statusWriter) WriteHeader(status int) {
+	if w.status == 0 {
+		w.status = status
+	}
+	w.ResponseWriter.WriteHeader(status)
+}
+
+func (w *statusWriter) Write(p []byte) (int, error) {
+	if w.status == 0 {
+		w.status = http.StatusOK
+	}
+	return w.ResponseWriter.Write(p)
+}
+
+// Unwrap lets http.ResponseController reach the connection.
+func (w *statusWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }

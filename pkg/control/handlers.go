@@ -1,0 +1,196 @@
+package control
+
+import (
+	"net/http"
+
+	"github.com/hostless/hostless/pkg/fault"
+)
+
+func (s *Server) getStatus(w http.ResponseWriter, r *http.Request) {
+	status, err := s.daemon.Status(r.Context())
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	if status.Providers == nil {
+		status.Providers = []ProviderStatus{}
+	}
+	answer(w, status)
+}
+
+func (s *Server) postStop(w http.ResponseWriter, r *http.Request) {
+	if err := s.daemon.Stop(r.Context()); err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	answer(w, Outcome{Status: "stopping"})
+}
+
+func (s *Server) postReload(w http.ResponseWriter, r *http.Request) {
+	if err := s.daemon.Reload(r.Context()); err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	answer(w, Outcome{Status: "reloaded"})
+}
+
+func (s *Server) postToken(w http.ResponseWriter, r *http.Request) {
+	var req TokenRequest
+	if err := decode(w, r, &req); err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	t, err := s.tokens.Mint(r.Context(), MintRequest{TokenRequest: req})
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	t.Scope = filled(t.Scope)
+	answer(w, t)
+}
+
+// tokenRef reads a body that names a token.
+func tokenRef(w http.ResponseWriter, r *http.Request) (Secret, error) {
+	var ref TokenRef
+	if err := decode(w, r, &ref); err != nil {
+		return Secret{}, err
+	}
+	if ref.Token.IsZero() {
+		return Secret{}, &fault.Error{Kind: fault.Invalid, Message: "token is missing", Param: "token"}
+	}
+	return ref.Token, nil
+}
+
+func (s *Server) postRefresh(w http.ResponseWriter, r *http.Request) {
+	ref, err := tokenRef(w, r)
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	left, err := s.tokens.Refresh(r.Context(), ref)
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	answer(w, Refreshed{Status: "refreshed", ExpiresIn: seconds(left)})
+}
+
+func (s *Server) postRevoke(w http.ResponseWriter, r *http.Request) {
+	ref, err := tokenRef(w, r)
+	if err == nil {
+		err = s.tokens.Revoke(r.Context(), ref)
+	}
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	answer(w, Outcome{Status: "revoked"})
+}
+
+func (s *Server) getTokens(w http.ResponseWriter, r *http.Request) {
+	tokens, err := s.tokens.List(r.Context())
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	out := TokenList{Tokens: []TokenInfo{}}
+	for _, t := range tokens {
+		t.Scope = filled(t.Scope)
+		out.Tokens = append(out.Tokens, t)
+	}
+	answer(w, out)
+}
+
+func (s *Server) getKeys(w http.ResponseWriter, r *http.Request) {
+	keys, err := s.keys.List(r.Context())
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	answer(w, KeyList{Keys: append([]KeyInfo{}, keys...)})
+}
+
+func (s *Server) putKey(w http.ResponseWriter, r *http.Request) {
+	var req KeyRequest
+	if err := decode(w, r, &req); err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	info, err := s.keys.Put(r.Context(), r.PathValue("provider"), req)
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	s.log.Info("provider key stored", "provider", info.Provider, "storage", info.Storage)
+	answer(w, KeyStored{Status: "stored", KeyInfo: info})
+}
+
+func (s *Server) deleteKey(w http.ResponseWriter, r *http.Request) {
+	provider := r.PathValue("provider")
+	if err := s.keys.Delete(r.Context(), provider); err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	s.log.Info("provider key removed", "provider", provider)
+	answer(w, struct {
+		Status   string `json:"status"`
+		Provider string `json:"provider"`
+	}{"removed", provider})
+}
+
+func (s *Server) getOrigins(w http.ResponseWriter, r *http.Request) {
+	origins, err := s.settings.Origins(r.Context())
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	answer(w, OriginList{Origins: append([]string{}, origins...)})
+}
+
+func (s *Server) putOrigin(w http.ResponseWriter, r *http.Request) {
+	var req OriginRequest
+	err := decode(w, r, &req)
+	if err == nil {
+		err = s.settings.AddOrigin(r.Context(), req.Origin)
+	}
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	s.getOrigins(w, r)
+}
+
+func (s *Server) deleteOrigin(w http.ResponseWriter, r *http.Request) {
+	var req OriginRequest
+	err := decode(w, r, &req)
+	if err == nil {
+		err = s.settings.RemoveOrigin(r.Context(), req.Origin)
+	}
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	s.getOrigins(w, r)
+}
+
+func (s *Server) getConfig(w http.ResponseWriter, r *http.Request) {
+	values, err := s.settings.Values(r.Context())
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	answer(w, values)
+}
+
+func (s *Server) patchConfig(w http.ResponseWriter, r *http.Request) {
+	var values ConfigValues
+	err := decode(w, r, &values)
+	if err == nil {
+		err = s.settings.Patch(r.Context(), values)
+	}
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	s.getConfig(w, r)
+}

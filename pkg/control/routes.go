@@ -1,0 +1,285 @@
+package control
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/hostless/hostless/pkg/fault"
+)
+
+func (s *Server) getRoutes(w http.ResponseWriter, r *http.Request) {
+	routes, err := s.routes.List(r.Context())
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	answer(w, RouteList{Routes: append([]Route{}, routes...)})
+}
+
+// routeRequest reads and checks what the table need not look at.
+func routeRequest(w http.ResponseWriter, r *http.Request) (RouteRequest, error) {
+	var req RouteRequest
+	if err := decode(w, r, &req); err != nil {
+		return req, err
+	}
+	bad := func(param, message string) (RouteRequest, error) {
+		return req, &fault.Error{Kind: fault.Invalid, Message: message, Param: param}
+	}
+	switch {
+	case req.Name == "":
+		return bad("name", "name is missing")
+	case req.Port < 0 || req.Port > 65535:
+		return bad("port", "port must be from 1 to 65535")
+	case req.PID < 0:
+		return bad("pid", "pid must not be negative")
+	case req.Port != 0 && req.Target != "":
+		return bad("target", "give port or target, not both")
+	case req.Port == 0 && req.Target == "" && !req.Reserve:
+		return bad("port", "port is missing")
+	}
+	return req, nil
+}
+
+// postRegister registers a route and, where asked for, its token: both or none.
+func (s *Server) postRegister(w http.ResponseWriter, r *http.Request) {
+	ctx := r.Context()
+	req, err := routeRequest(w, r)
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	reg, err := s.routes.Register(ctx, req)
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	// The tokens of what the route replaces go with it.
+	err = s.tokens.RevokeBound(ctx, reg.Hostname)
+	if err == nil && req.AutoToken {
+		var t Token
+		if t, err = s.tokens.Mint(ctx, mintFor(req, reg, false)); err == nil {
+			reg.Token = bound(t)
+		}
+	}
+	if err != nil {
+		if _, undo := s.routes.Deregister(ctx, RouteName{Name: req.Name, PathPrefix: req.PathPrefix}); undo != nil {
+			s.log.Error("route without its token stays", "hostname", reg.Hostname, "error", undo)
+		}
+		s.fail(w, r, err)
+		return
+	}
+	answer(w, reg)
+}
+
+// mintFor is the token that goes with a route: bound to the app's own origin.
+func mintFor(req RouteRequest, reg Registered, lease bool) MintRequest {
+	return MintRequest{
+		TokenRequest: TokenRequest{Origin: originOf(reg.URL), Name: req.Name, TTL: req.TTL, Scope: req.Scope},
+		Bound:        reg.Hostname,
+		Lease:        lease,
+	}
+}
+
+// originOf is the origin of a route's address.
+func originOf(address string) string {
+	u, err := url.Parse(address)
+	if err != nil {
+		return address // which no origin is, and so refused
+	}
+	return u.Scheme + "://" + u.Host
+}
+
+func bound(t Token) *BoundToken {
+	return &BoundToken{Token: t.Token, Origin: t.Origin, ExpiresIn: t.ExpiresIn}
+}
+
+func (s *Server) postDeregister(w http.ResponseWriter, r *http.Request) {
+	var name RouteName
+	if err := decode(w, r, &name); err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	if name.Name == "" {
+		s.fail(w, r, &fault.Error{Kind: fault.Invalid, Message: "name is missing", Param: "name"})
+		return
+	}
+	removed, err := s.routes.Deregister(r.Context(), name)
+	if err == nil {
+		err = s.tokens.RevokeBound(r.Context(), removed.Hostname)
+	}
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	answer(w, removed)
+}
+
+// postLease holds a route, and its token, for as long as the connection lasts.
+func (s *Server) postLease(w http.ResponseWriter, r *http.Request) {
+	ctx := r.Context()
+	req, err := routeRequest(w, r)
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	lease, err := s.routes.Lease(ctx, req)
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	reg := lease.Registered()
+	closing, _ := ctx.Value(closingKey).(<-chan struct{})
+	defer func() {
+		select {
+		case <-closing: // see Serve
+			s.forget(lease, reg)
+		default:
+			s.release(lease, reg)
+			s.log.Info("lease ended", "hostname", reg.Hostname, "lease", reg.LeaseID)
+		}
+	}()
+	if req.AutoToken || !req.Token.IsZero() {
+		if reg.Token, err = s.leaseToken(ctx, req, reg, lease); err != nil {
+			s.fail(w, r, err)
+			return
+		}
+	}
+	s.mu.Lock()
+	s.leases[reg.LeaseID] = lease
+	s.mu.Unlock()
+	s.log.Info("lease began", "hostname", reg.Hostname, "lease", reg.LeaseID)
+	s.stream(w, ctx, closing, req, reg, lease)
+}
+
+// leaseToken takes up the client's old token, or makes one. An old one that was
+// revoked meanwhile stays so: the route then has none.
+func (s *Server) leaseToken(ctx context.Context, req RouteRequest, reg Registered, lease RouteLease) (*BoundToken, error) {
+	s.owning.Lock()
+	defer s.owning.Unlock()
+	var t Token
+	var err error
+	if req.Token.IsZero() {
+		t, err = s.tokens.Mint(ctx, mintFor(req, reg, true))
+	} else {
+		t, err = s.tokens.Adopt(ctx, req.Token, mintFor(req, reg, true))
+		if fault.Is(err, fault.Unauthenticated) {
+			s.log.Warn("a lease came back with a revoked token", "hostname", reg.Hostname)
+			return nil, nil
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	s.owners[sha256.Sum256([]byte(t.Token.Reveal()))] = lease
+	return bound(t), nil
+}
+
+// release ends a lease: its token, unless a newer lease has taken that up, then
+// its route.
+func (s *Server) release(lease RouteLease, reg Registered) {
+	s.forget(lease, reg)
+	if reg.Token != nil {
+		s.owning.Lock()
+		hash := sha256.Sum256([]byte(reg.Token.Token.Reveal()))
+		if s.owners[hash] == lease {
+			delete(s.owners, hash)
+			if err := s.tokens.Release(context.Background(), reg.Token.Token); err != nil {
+				s.log.Error("token of an ended lease stays", "hostname", reg.Hostname, "error", err)
+			}
+		}
+		s.owning.Unlock()
+	}
+	lease.Release()
+}
+
+// forget takes a lease out of those that can be updated.
+func (s *Server) forget(lease RouteLease, reg Registered) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.leases[reg.LeaseID] == lease {
+		delete(s.leases, reg.LeaseID)
+	}
+}
+
+// stream writes a lease's lines until either side ends it.
+func (s *Server) stream(w http.ResponseWriter, ctx context.Context, closing <-chan struct{}, req RouteRequest, reg Registered, lease RouteLease) {
+	rc := http.NewResponseController(w)
+	write := func(line any) bool {
+		data, err := json.Marshal(line)
+		if err != nil {
+			return false
+		}
+		rc.SetWriteDeadline(time.Now().Add(writeTimeout)) // not every writer has deadlines
+		_, err = w.Write(append(data, '\n'))
+		return err == nil && rc.Flush() == nil
+	}
+	w.Header().Set("Content-Type", "application/jsonl")
+	w.Header().Set("Cache-Control", "no-store")
+	if !write(struct {
+		Registered Registered `json:"registered"`
+	}{reg}) {
+		return
+	}
+	ping := time.NewTicker(pingEvery)
+	defer ping.Stop()
+	renew := time.NewTicker(renewEvery)
+	defer renew.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-closing:
+			return
+		case e, open := <-lease.Events():
+			if !open || !write(e) {
+				return
+			}
+		case <-ping.C:
+			if !write(LeaseEvent{Event: EventPing}) {
+				return
+			}
+		case <-renew.C:
+			// A token without a time of its own lasts as long as its lease.
+			if reg.Token != nil && req.TTL == 0 {
+				if _, err := s.tokens.Refresh(ctx, reg.Token.Token); err != nil {
+					s.log.Debug("token of a lease was not renewed", "hostname", reg.Hostname, "error", err)
+				}
+			}
+		}
+	}
+}
+
+// patchLease takes a lease client's word on its child.
+func (s *Server) patchLease(w http.ResponseWriter, r *http.Request) {
+	var u LeaseUpdate
+	if err := decode(w, r, &u); err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	switch u.State {
+	case "", StateStarting, StateListening, StateExited:
+	default:
+		s.fail(w, r, &fault.Error{Kind: fault.Invalid, Message: "state is starting, listening or exited", Param: "state"})
+		return
+	}
+	if u.Port < 0 || u.Port > 65535 {
+		s.fail(w, r, &fault.Error{Kind: fault.Invalid, Message: "port must be from 1 to 65535", Param: "port"})
+		return
+	}
+	s.mu.Lock()
+	lease := s.leases[r.PathValue("id")]
+	s.mu.Unlock()
+	if lease == nil {
+		s.fail(w, r, fault.New(fault.NotFound, "no such lease"))
+		return
+	}
+	if err := lease.Update(r.Context(), u); err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	answer(w, Outcome{Status: "updated"})
+}

@@ -1,0 +1,169 @@
+package control
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"sync"
+	"time"
+)
+
+// Limits of the server. A lease's stream has no end of its own.
+const (
+	maxBody        = 1 << 20
+	maxHeader      = 64 << 10
+	headerTimeout  = 10 * time.Second
+	idleTimeout    = 2 * time.Minute
+	shutdownGrace  = 5 * time.Second
+	writeTimeout   = 10 * time.Second
+	pingEvery      = 30 * time.Second
+	renewEvery     = time.Hour
+	contentType    = "application/json"
+	anyRequestTime = 2 * time.Minute // for a body to arrive and an answer to leave
+)
+
+// ServerConfig is what NewServer needs. The stores and the daemon are required.
+type ServerConfig struct {
+	Tokens   Tokens
+	Keys     Keys
+	Routes   Routes
+	Settings Settings
+	Daemon   Daemon
+	// PeerUID tells the user behind a connection; peer.Unix when nil.
+	PeerUID func(net.Conn) (int, error)
+	UID     *int         // whose daemon it is; the process's user when nil
+	Logger  *slog.Logger // discards when nil
+}
+
+// Server serves the control API. It is safe for concurrent use.
+type Server struct {
+	tokens   Tokens
+	keys     Keys
+	routes   Routes
+	settings Settings
+	daemon   Daemon
+	peerUID  func(net.Conn) (int, error)
+	uid      int
+	log      *slog.Logger
+	handler  http.Handler
+
+	mu     sync.Mutex
+	leases map[string]RouteLease // by id
+
+	owning sync.Mutex              // held while a lease's token is taken up or released
+	owners map[[32]byte]RouteLease // the token's hash: the lease that answers for it
+}
+
+// NewServer makes a server; nothing is served yet.
+func NewServer(cfg ServerConfig) (*Server, error) {
+	if cfg.Tokens == nil || cfg.Keys == nil || cfg.Routes == nil || cfg.Settings == nil || cfg.Daemon == nil {
+		return nil, errors.New("control server: Tokens, Keys, Routes, Settings and Daemon are required")
+	}
+	s := &Server{
+		tokens: cfg.Tokens, keys: cfg.Keys, routes: cfg.Routes, settings: cfg.Settings, daemon: cfg.Daemon,
+		peerUID: cfg.PeerUID, uid: os.Geteuid(), log: cfg.Logger,
+		leases: map[string]RouteLease{}, owners: map[[32]byte]RouteLease{},
+	}
+	if cfg.UID != nil {
+		s.uid = *cfg.UID
+	}
+	if s.peerUID == nil {
+		s.peerUID = peerUID
+	}
+	if s.log == nil {
+		s.log = slog.New(slog.DiscardHandler)
+	}
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /status", s.getStatus)
+	mux.HandleFunc("POST /stop", s.postStop)
+	mux.HandleFunc("POST /reload", s.postReload)
+	mux.HandleFunc("POST /auth/token", s.postToken)
+	mux.HandleFunc("POST /auth/refresh", s.postRefresh)
+	mux.HandleFunc("POST /auth/revoke", s.postRevoke)
+	mux.HandleFunc("GET /auth/tokens", s.getTokens)
+	mux.HandleFunc("GET /routes", s.getRoutes)
+	mux.HandleFunc("POST /routes/register", s.postRegister)
+	mux.HandleFunc("POST /routes/deregister", s.postDeregister)
+	mux.HandleFunc("POST /routes/lease", s.postLease)
+	mux.HandleFunc("PATCH /routes/lease/{id}", s.patchLease)
+	mux.HandleFunc("GET /keys", s.getKeys)
+	mux.HandleFunc("PUT /keys/{provider}", s.putKey)
+	mux.HandleFunc("DELETE /keys/{provider}", s.deleteKey)
+	mux.HandleFunc("GET /origins", s.getOrigins)
+	mux.HandleFunc("PUT /origins", s.putOrigin)
+	mux.HandleFunc("DELETE /origins", s.deleteOrigin)
+	mux.HandleFunc("GET /config", s.getConfig)
+	mux.HandleFunc("PATCH /config", s.patchConfig)
+	s.handler = s.recovered(s.logged(s.guarded(strict(mux))))
+	return s, nil
+}
+
+// ServeHTTP serves one request of a connection that ConnContext has seen; any
+// other is refused.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.handler.ServeHTTP(w, r) }
+
+type contextKey int
+
+const (
+	peerKey    contextKey = iota // the connection's peerResult
+	closingKey                   // the server's closing channel
+)
+
+type peerResult struct {
+	uid int
+	err error
+}
+
+// ConnContext asks the kernel who is at the other end of a connection, once:
+// for http.Server.ConnContext.
+func (s *Server) ConnContext(ctx context.Context, conn net.Conn) context.Context {
+	uid, err := s.peerUID(conn)
+	return context.WithValue(ctx, peerKey, peerResult{uid, err})
+}
+
+// Serve serves a listener until ctx ends. Then leases' streams are ended without
+// ending their routes and tokens, which the process's end does: what is being
+// drained meanwhile still needs them. Requests in flight are let finish for a
+// few seconds. The listener is closed when Serve returns; the error is nil after
+// an end by ctx.
+func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
+	server := &http.Server{
+		Handler:           s,
+		ReadHeaderTimeout: headerTimeout,
+		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    maxHeader,
+
+		DisableGeneralOptionsHandler: true, // OPTIONS * is asked who it is, too
+		ConnContext:                  s.ConnContext,
+		BaseContext: func(net.Listener) context.Context {
+			return context.WithValue(context.Background(), closingKey, ctx.Done())
+		},
+		ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
+	}
+	failed := make(chan error, 1)
+	go func() { failed <- server.Serve(ln) }()
+	select {
+	case err := <-failed:
+		server.Close()
+		return err
+	case <-ctx.Done():
+	}
+	grace, cancel := context.WithTimeout(context.Background(), shutdownGrace)
+	defer cancel()
+	err := server.Shutdown(grace)
+	if err != nil {
+		err = server.Close()
+	}
+	<-failed
+	return err
+}
+
+// Leases counts the leases that are held now.
+func (s *Server) Leases() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.leases)
+}
