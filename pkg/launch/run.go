@@ -1,28 +1,238 @@
+//go:build unix
+
 package launch
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io"
+	"os"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
 
+	"github.com/hostless/hostless/pkg/control"
 	"github.com/hostless/hostless/pkg/fault"
 )
+
+const defaultGrace = 5 * time.Second
 
 // Run runs the command of c as an app of Hostless and returns its exit code:
 // the child's own, 128+n where signal n ended it, 127 for a command that is not
 // found, 126 for one that cannot be executed. An error is one of Hostless
-// itself, a *fault.Error whose kind's exit code (or 126, 127) is the code that
-// comes with it; nothing has been started then.
+// itself, a *fault.Error, and comes with the exit code that it stands for;
+// nothing runs then.
 //
 // With HOSTLESS=0 in the environment the command replaces this process, bare.
-// The end of ctx ends the tree as a TERM does.
+// The end of ctx ends the tree as a TERM does. Run takes over the process's
+// signals: a process has one Run at a time, and no other children.
 func Run(ctx context.Context, c Config) (code int, err error) {
 	if len(c.Args) == 0 {
-		err := &fault.Error{Kind: fault.Usage, Message: "no command to run", Next: "hostless run NAME -- CMD…"}
-		return err.Kind.Exit(), err
+		return failed(&fault.Error{Kind: fault.Usage, Message: "no command to run", Next: "hostless run NAME -- CMD…"})
 	}
-	return execBare(c)
+	if getenv(c.Environ, "HOSTLESS") == "0" {
+		return execBare(c)
+	}
+	if c.Grace == 0 {
+		c.Grace = defaultGrace
+	}
+	if c.Guard == nil {
+		exe, err := os.Executable()
+		if err != nil {
+			return failed(err)
+		}
+		c.Guard = []string{exe, GuardArg}
+	}
+	r := &run{Config: c}
+	if err := r.prepare(); err != nil {
+		return failed(err)
+	}
+	// What cannot start at all is said before a name is taken for it.
+	if _, code, err := lookPath(r.Args[0], r.Dir, binPath(r.Dir, getenv(r.Environ, "PATH"))); err != nil {
+		return code, err
+	}
+	return r.run(ctx)
+}
+
+func failed(err error) (int, error) {
+	f := fault.From(err)
+	return f.Kind.Exit(), f
+}
+
+// run is one Run.
+type run struct {
+	Config
+	planned int // the port asked for, 0 where the daemon picks one
+	status  control.Status
+	lease   *leasehold
+}
+
+// prepare finds name, command and port: everything that needs no daemon.
+func (r *run) prepare() (err error) {
+	if r.Name != "" {
+		if r.Name, err = CheckName(r.Name); err != nil {
+			return err
+		}
+	}
+	if err := r.preparePort(); err != nil {
+		return err
+	}
+	r.Args = shellWrap(r.Args, r.Dir)
+	return nil
+}
+
+func (r *run) preparePort() error {
+	from := "--app-port"
+	r.planned = r.AppPort
+	if text := getenv(r.Environ, "HOSTLESS_APP_PORT"); r.planned == 0 && text != "" {
+		from = "HOSTLESS_APP_PORT"
+		n, err := strconv.Atoi(text)
+		if err != nil || n == 0 {
+			n = -1
+		}
+		r.planned = n
+	}
+	if r.planned < 0 || r.planned > 65535 {
+		return fault.New(fault.Usage, from+" must be a port from 1 to 65535")
+	}
+	return nil
+}
+
+// run takes the lease, starts the child and attends it to its end.
+func (r *run) run(ctx context.Context) (code int, err error) {
+	if r.status, err = r.Client.Status(ctx); err != nil {
+		return failed(err)
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	becomeReaper() // of what a killed guard leaves
+	signals := catchSignals()
+	defer signals.stop()
+	// The lease's own context: the tree ends first, and the route after it.
+	leaseCtx, endLease := context.WithCancel(context.WithoutCancel(ctx))
+	defer endLease()
+	r.lease, err = takeLease(leaseCtx, r.Client, control.RouteRequest{
+		Name: r.Name, Port: r.planned, Reserve: r.planned == 0, PID: os.Getpid(), Force: r.Force,
+		Command: shortCommand(r.Args), Directory: r.Dir,
+		AutoToken: !r.NoToken, TTL: int64(r.TTL / time.Second),
+		Scope: control.Scope{AllowedProviders: r.Providers, AllowedModels: r.Models, RateLimit: r.RateLimit},
+	})
+	if err != nil {
+		return failed(err)
+	}
+	r.lease.again = func(got control.Registered) { r.note("%s is back at %s", got.Hostname, got.URL) }
+	r.lease.refused = func(err error) { r.note("the daemon is back, but not the route: %v", err) }
+	held := make(chan struct{})
+	go func() {
+		defer close(held)
+		r.lease.run(leaseCtx)
+	}()
+	defer func() {
+		endLease()
+		<-held
+	}()
+	go r.keepToken(ctx)
+	tty := openTerminal()
+	defer tty.close()
+	code, err = r.attend(ctx, tty, signals)
+	if err != nil {
+		return code, err
+	}
+	r.lease.update(control.LeaseUpdate{State: control.StateExited, Exit: &code})
+	return code, nil
+}
+
+// start makes the child's environment and starts it.
+func (r *run) start(front bool) (*child, int, error) {
+	got := r.lease.registered()
+	gateway := "http://localhost:" + strconv.Itoa(r.status.Port)
+	e := childEnv{
+		port: got.TargetPort, hostname: got.Hostname, url: got.URL, gateway: gateway, dir: r.Dir,
+	}
+	if got.Token != nil && !r.NoToken {
+		e.token = got.Token.Token.Reveal()
+	}
+	if !r.NoAIEnv {
+		e.ai.allowed = r.Providers
+		for _, p := range r.status.Providers {
+			e.ai.held = append(e.ai.held, p.Provider)
+		}
+	}
+	if r.status.TLS {
+		e.caCert = r.Paths.Home + "/ca.crt"
+	}
+	env, changed, removed := e.build(r.Environ)
+	r.noteVariables(changed, removed)
+	file, code, err := lookPath(r.Args[0], r.Dir, getenv(env, "PATH"))
+	if err != nil {
+		return nil, code, err
+	}
+	r.note("%s → 127.0.0.1:%d", got.URL, got.TargetPort)
+	ch, err := startChild(r.Guard, [3]*os.File{r.Stdin, r.Stdout, r.Stderr}, order{
+		Op: opSpawn, Path: file, Args: r.Args, Env: env, Dir: r.Dir, Front: front,
+	})
+	switch {
+	case errors.Is(err, syscall.ENOENT): // a script's interpreter
+		return nil, exitNotFound, startError(r.Args[0], err)
+	case err != nil:
+		return nil, exitNotExecutable, startError(r.Args[0], err)
+	}
+	return ch, 0, nil
 }
 
 func startError(name string, err error) error {
-	return &fault.Error{Kind: fault.Internal, Message: fmt.Sprintf("%s: cannot be executed", name), Err: err}
+	return &fault.Error{Kind: fault.Internal, Message: fmt.Sprintf("%s: cannot be executed: %v", name, err), Err: err}
+}
+
+// keepToken extends the child's token while it lives. A token whose time the
+// person chose ends when it should.
+func (r *run) keepToken(ctx context.Context) {
+	got := r.lease.registered().Token
+	if got == nil || r.TTL != 0 || got.ExpiresIn <= 0 {
+		return
+	}
+	every := time.Duration(got.ExpiresIn) * time.Second / 2
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(every):
+			if got := r.lease.registered().Token; got != nil {
+				_, _ = r.Client.RefreshToken(ctx, got.Token) // tried again in time
+			}
+		}
+	}
+}
+
+// note says one line on stderr: stdout is the child's alone.
+func (r *run) note(format string, args ...any) {
+	_, _ = io.WriteString(r.Stderr, "hostless: "+fmt.Sprintf(format, args...)+"\n")
+}
+
+// noteVariables names what the environment no longer says, never the values.
+func (r *run) noteVariables(changed, removed []string) {
+	var parts []string
+	if len(changed) > 0 {
+		parts = append(parts, "replaced "+strings.Join(changed, ", "))
+	}
+	if len(removed) > 0 {
+		parts = append(parts, "removed "+strings.Join(removed, ", "))
+	}
+	if len(parts) > 0 {
+		r.note("in the app's environment: %s (--no-ai-env leaves it alone)", strings.Join(parts, "; "))
+	}
+}
+
+// shortCommand is what pages and conflicts call the run: the command up to its
+// first flag, since what follows may be private.
+func shortCommand(args []string) string {
+	for i, arg := range args {
+		if i > 0 && (strings.HasPrefix(arg, "-") || strings.Contains(arg, "=")) {
+			args = args[:i]
+			break
+		}
+	}
+	return strings.Join(args[:min(len(args), 4)], " ")
 }

@@ -1,0 +1,114 @@
+package launch
+
+import "strings"
+
+// aiEnv says for which providers the AI SDKs' variables are made.
+type aiEnv struct {
+	held    []string // Hostless has a key or base URL of these
+	allowed []string // the token may use these: names or *-suffix globs; empty is all
+}
+
+// sdk is what the SDKs of one provider read from the environment.
+type sdk struct {
+	rooted []string // base URLs without a version path: the SDK adds it
+	v1     []string // base URLs that end in /v1
+	keys   []string // keys that are sent to one of these base URLs
+	// stray keys have no variable that points their SDK at the gateway: the
+	// bridge token must not be put there, it would be sent to the provider.
+	stray []string
+}
+
+// sdks names the variables by provider. Sources: the SDKs' own documentation;
+// openai-node and openai-python read OPENAI_BASE_URL with /v1, the Anthropic
+// SDKs and Claude Code ANTHROPIC_BASE_URL without, google-genai and the Gemini
+// CLI GOOGLE_GEMINI_BASE_URL without, aider OPENAI_API_BASE, Open WebUI
+// OPENAI_API_BASE_URL, Ollama's libraries OLLAMA_HOST.
+var sdks = map[string]sdk{
+	"openai": {
+		v1:   []string{"OPENAI_BASE_URL", "OPENAI_API_BASE", "OPENAI_API_BASE_URL"},
+		keys: []string{"OPENAI_API_KEY"},
+	},
+	"anthropic": {
+		rooted: []string{"ANTHROPIC_BASE_URL"},
+		keys:   []string{"ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN"},
+	},
+	"google": {
+		rooted: []string{"GOOGLE_GEMINI_BASE_URL"},
+		keys:   []string{"GEMINI_API_KEY", "GOOGLE_API_KEY"},
+		stray:  []string{"GOOGLE_GENERATIVE_AI_API_KEY"},
+	},
+	"ollama": {
+		rooted: []string{"OLLAMA_HOST"},
+		keys:   []string{"OLLAMA_API_KEY"},
+	},
+	"azure":       {stray: []string{"AZURE_OPENAI_API_KEY", "AZURE_API_KEY"}},
+	"bedrock":     {stray: []string{"AWS_BEARER_TOKEN_BEDROCK"}},
+	"cohere":      {stray: []string{"COHERE_API_KEY", "CO_API_KEY"}},
+	"huggingface": {stray: []string{"HF_TOKEN", "HUGGINGFACE_API_KEY", "HUGGING_FACE_HUB_TOKEN"}},
+	"perplexity":  {stray: []string{"PERPLEXITY_API_KEY", "PPLX_API_KEY"}},
+	"together":    {stray: []string{"TOGETHER_API_KEY", "TOGETHER_AI_API_KEY", "TOGETHERAI_API_KEY"}},
+	"zhipu":       {stray: []string{"ZHIPU_API_KEY", "ZHIPUAI_API_KEY", "ZAI_API_KEY"}},
+}
+
+// sdkOf finds a provider's variables; one without a row of its own has a key by
+// the field's custom, NAME_API_KEY.
+func sdkOf(provider string) sdk {
+	if s, ok := sdks[provider]; ok {
+		return s
+	}
+	name := strings.Map(func(r rune) rune {
+		if r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' {
+			return r
+		}
+		return '_'
+	}, strings.ToUpper(provider))
+	return sdk{stray: []string{name + "_API_KEY"}}
+}
+
+// apply points the SDKs of every held provider at the gateway with the token,
+// and takes away real keys that no variable leads there. It names the shell's
+// variables that it changed and removed, never their values.
+func (a aiEnv) apply(env *environment, gateway, token string) (changed, removed []string) {
+	put := func(name, value string) {
+		if env.get(name) != "" && env.get(name) != value {
+			changed = append(changed, name)
+		}
+		env.put(name, value)
+	}
+	drop := func(names []string) {
+		for _, name := range names {
+			if env.get(name) != "" {
+				removed = append(removed, name)
+			}
+			env.drop(name)
+		}
+	}
+	for _, provider := range a.held {
+		s := sdkOf(provider)
+		drop(s.stray)
+		if !a.permits(provider) {
+			drop(s.keys)
+			continue
+		}
+		for _, name := range s.rooted {
+			put(name, gateway)
+		}
+		for _, name := range s.v1 {
+			put(name, gateway+"/v1")
+		}
+		for _, name := range s.keys {
+			put(name, token)
+		}
+	}
+	return changed, removed
+}
+
+// permits mirrors the token's own rule: an exact name or a *-suffix glob.
+func (a aiEnv) permits(provider string) bool {
+	for _, rule := range a.allowed {
+		if prefix, glob := strings.CutSuffix(rule, "*"); rule == provider || glob && strings.HasPrefix(provider, prefix) {
+			return true
+		}
+	}
+	return len(a.allowed) == 0
+}

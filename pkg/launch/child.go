@@ -1,0 +1,139 @@
+//go:build unix
+
+package launch
+
+import (
+	"encoding/json"
+	"net"
+	"os"
+	"os/exec"
+	"sync"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// child is a started command, seen from the run: the guard is this process's
+// own child, the command is the guard's.
+type child struct {
+	guard   *exec.Cmd
+	conn    net.Conn
+	reports chan report // closed after the guard has ended
+
+	mu  sync.Mutex // of out
+	out *json.Encoder
+	pid int // of the command, and its process group
+}
+
+// startChild starts the guard with the three files and has it start the
+// command. It returns when the command runs; an error is the kernel's reason.
+func startChild(guardArgs []string, files [3]*os.File, spawn order) (*child, error) {
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM, 0)
+	if err != nil {
+		return nil, err
+	}
+	unix.CloseOnExec(fds[0])
+	unix.CloseOnExec(fds[1])
+	ours, theirs := os.NewFile(uintptr(fds[0]), "guard"), os.NewFile(uintptr(fds[1]), "run")
+	defer theirs.Close()
+	conn, err := net.FileConn(ours)
+	ours.Close()
+	if err != nil {
+		return nil, err
+	}
+	cmd := exec.Command(guardArgs[0], guardArgs[1:]...)
+	// Not through exec's pipes: the files themselves, so that a terminal stays
+	// one. The guard's own group keeps the terminal's signals from it.
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = files[0], files[1], files[2]
+	cmd.ExtraFiles = []*os.File{theirs}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.Env = []string{} // it needs none; the command's comes over the socket
+	if err := cmd.Start(); err != nil {
+		conn.Close()
+		return nil, err
+	}
+	c := &child{guard: cmd, conn: conn, out: json.NewEncoder(conn), reports: make(chan report, 8)}
+	if err := c.order(spawn); err != nil {
+		c.abandon()
+		return nil, err
+	}
+	in := json.NewDecoder(conn)
+	var first report
+	if err := in.Decode(&first); err != nil || first.Said != saidStarted {
+		c.abandon()
+		return nil, first.errno()
+	}
+	c.pid = first.PID
+	go c.read(in)
+	return c, nil
+}
+
+// abandon ends a guard that did not start its command.
+func (c *child) abandon() {
+	c.conn.Close()
+	_ = c.guard.Wait()
+}
+
+// read passes the guard's reports on. A guard that ended without a last word
+// was killed: its command died with it (see childAttr), and what it leaves is
+// this process's to end.
+func (c *child) read(in *json.Decoder) {
+	defer close(c.reports)
+	exited, empty := false, false
+	for {
+		var r report
+		if in.Decode(&r) != nil {
+			break
+		}
+		exited = exited || r.Said == saidExited
+		empty = empty || r.Said == saidEmpty
+		c.reports <- r
+	}
+	c.conn.Close()
+	_ = c.guard.Wait()
+	if !exited {
+		c.reports <- report{Said: saidExited, Code: exitSignal + int(syscall.SIGKILL), Signal: int(syscall.SIGKILL)}
+	}
+	if !empty {
+		killOrphans(c.pid)
+	}
+}
+
+// killOrphans ends what is below this process, or in the group, after a guard
+// was killed.
+func killOrphans(group int) {
+	for range killRounds {
+		_ = syscall.Kill(-group, syscall.SIGKILL)
+		tree := descendants(os.Getpid())
+		if len(tree) == 0 {
+			return
+		}
+		for _, p := range tree {
+			_ = syscall.Kill(p.pid, syscall.SIGKILL)
+		}
+		time.Sleep(killEvery)
+	}
+}
+
+func (c *child) order(o order) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.out.Encode(o)
+}
+
+// end signals the whole tree; what is left of it after the grace is killed.
+func (c *child) end(sig syscall.Signal, grace time.Duration) {
+	_ = c.order(order{Op: opEnd, Signal: int(sig), Grace: grace.Milliseconds()})
+}
+
+// signal passes a signal to the command's process group.
+func (c *child) signal(sig syscall.Signal) {
+	_ = c.order(order{Op: opSignal, Signal: int(sig)})
+}
+
+// resume continues a stopped command.
+func (c *child) resume() { _ = c.order(order{Op: opResume}) }
+
+// tree is the command and what is below it.
+func (c *child) tree() []process { return descendants(c.guard.Process.Pid) }

@@ -1,0 +1,125 @@
+package launch
+
+import (
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+)
+
+// childEnv is what the child's environment is made of.
+type childEnv struct {
+	port     int
+	hostname string // NAME.localhost
+	url      string // where the app is seen
+	gateway  string // the gateway's root, without /v1 and without a slash
+	token    string // the bridge token, "" for none
+	dir      string // the child's working directory
+	caCert   string // the local CA's certificate where TLS is on, else ""
+	bundle   string // the system's roots and the local CA in one file, or ""
+	ai       aiEnv
+}
+
+// build makes the environment from the shell's. changed names the variables of
+// the shell that an AI SDK would have read and that are others now; removed
+// those that are gone.
+func (e childEnv) build(shell []string) (env, changed, removed []string) {
+	set := newEnvironment(shell)
+	set.put("PORT", strconv.Itoa(e.port))
+	set.put("HOST", "127.0.0.1")
+	set.put("HOSTLESS_URL", e.url)
+	set.put("HOSTLESS_API", e.gateway+"/v1")
+	set.put("__VITE_ADDITIONAL_SERVER_ALLOWED_HOSTS", e.hostname)
+	set.put("PATH", binPath(e.dir, set.get("PATH")))
+	if e.token != "" {
+		set.put("HOSTLESS_TOKEN", e.token)
+		changed, removed = e.ai.apply(set, e.gateway, e.token)
+	} else {
+		set.drop("HOSTLESS_TOKEN") // an outer run's is not this app's
+	}
+	if e.caCert != "" {
+		set.putNew("NODE_EXTRA_CA_CERTS", e.caCert)
+		set.putNew("DENO_CERT", e.caCert)
+	}
+	if e.bundle != "" {
+		set.putNew("SSL_CERT_FILE", e.bundle)
+		set.putNew("REQUESTS_CA_BUNDLE", e.bundle)
+		set.putNew("CURL_CA_BUNDLE", e.bundle)
+	}
+	return set.list(), changed, removed
+}
+
+// binPath puts the node_modules/.bin of the directory and of each of its
+// ancestors before the path, nearest first, as npm does for scripts.
+func binPath(dir, path string) string {
+	have := map[string]bool{}
+	for entry := range strings.SplitSeq(path, string(os.PathListSeparator)) {
+		have[entry] = true
+	}
+	var entries []string
+	for {
+		bin := filepath.Join(dir, "node_modules", ".bin")
+		if info, err := os.Stat(bin); err == nil && info.IsDir() && !have[bin] {
+			entries = append(entries, bin)
+		}
+		parent := filepath.Dir(dir)
+		if parent == dir {
+			break
+		}
+		dir = parent
+	}
+	if path != "" {
+		entries = append(entries, path)
+	}
+	return strings.Join(entries, string(os.PathListSeparator))
+}
+
+// environment is a list of variables that keeps its order.
+type environment struct {
+	names  []string
+	values map[string]string
+}
+
+func newEnvironment(list []string) *environment {
+	e := &environment{values: map[string]string{}}
+	for _, entry := range list {
+		name, value, ok := strings.Cut(entry, "=")
+		if ok && name != "" {
+			e.put(name, value)
+		}
+	}
+	return e
+}
+
+func (e *environment) get(name string) string { return e.values[name] }
+
+func (e *environment) has(name string) bool {
+	_, ok := e.values[name]
+	return ok
+}
+
+func (e *environment) put(name, value string) {
+	if !e.has(name) {
+		e.names = append(e.names, name)
+	}
+	e.values[name] = value
+}
+
+// putNew leaves a variable alone that has a value.
+func (e *environment) putNew(name, value string) {
+	if e.get(name) == "" {
+		e.put(name, value)
+	}
+}
+
+func (e *environment) drop(name string) { delete(e.values, name) }
+
+func (e *environment) list() []string {
+	list := make([]string, 0, len(e.names))
+	for _, name := range e.names {
+		if value, ok := e.values[name]; ok {
+			list = append(list, name+"="+value)
+		}
+	}
+	return list
+}

@@ -1,0 +1,185 @@
+package launch
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"github.com/hostless/hostless/pkg/control"
+	"github.com/hostless/hostless/pkg/fault"
+)
+
+const (
+	retryFirst  = 50 * time.Millisecond
+	retryMost   = 2 * time.Second
+	updateLimit = 2 * time.Second
+)
+
+// leasehold keeps a run's route and token alive over the daemon's restarts.
+// Its methods are safe for concurrent use.
+type leasehold struct {
+	client *control.Client
+	req    control.RouteRequest
+	// events carries what the daemon asks for. It is buffered; whoever holds
+	// the lease reads it.
+	events chan control.LeaseEvent
+	// again is called when the daemon has the route again.
+	again func(control.Registered)
+	// refused is called once for each new reason why it does not take it.
+	refused func(error)
+
+	changed chan struct{} // capacity 1: the state is to be told
+
+	mu    sync.Mutex
+	lease *control.Lease
+	state control.LeaseUpdate
+	token control.Secret
+}
+
+// takeLease registers the route, once: what is wrong now is the person's to see.
+func takeLease(ctx context.Context, client *control.Client, req control.RouteRequest) (*leasehold, error) {
+	lease, err := client.Lease(ctx, req)
+	if err != nil {
+		return nil, err
+	}
+	h := &leasehold{
+		client: client, req: req, lease: lease,
+		events: make(chan control.LeaseEvent, 16), changed: make(chan struct{}, 1),
+	}
+	got := lease.Registered()
+	h.state.Port = got.TargetPort
+	if got.Token != nil {
+		h.token = got.Token.Token
+	}
+	return h, nil
+}
+
+// registered tells the route as the daemon last confirmed it.
+func (h *leasehold) registered() control.Registered { return h.current().Registered() }
+
+func (h *leasehold) current() *control.Lease {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.lease
+}
+
+// update tells the daemon, now or after it has come back. Fields that are zero
+// stay as they are; the last state wins.
+func (h *leasehold) update(u control.LeaseUpdate) {
+	h.mu.Lock()
+	if u.Port != 0 {
+		h.state.Port = u.Port
+	}
+	if u.PID != 0 {
+		h.state.PID = u.PID
+	}
+	if u.State != "" {
+		h.state.State, h.state.Exit, h.state.Log = u.State, u.Exit, u.Log
+	}
+	h.mu.Unlock()
+	select {
+	case h.changed <- struct{}{}:
+	default:
+	}
+}
+
+// run holds the lease until ctx ends; then it tells the last state and gives
+// the lease up. It returns after that.
+func (h *leasehold) run(ctx context.Context) {
+	for {
+		lease := h.current()
+		err := h.hold(ctx, lease)
+		if ctx.Err() != nil {
+			h.tell(context.WithoutCancel(ctx), lease, updateLimit/4)
+			lease.Close()
+			return
+		}
+		lease.Close()
+		if errors.Is(err, control.ErrEvicted) || !h.retake(ctx) {
+			<-ctx.Done()
+			h.current().Close()
+			return
+		}
+	}
+}
+
+// hold serves one lease until it ends.
+func (h *leasehold) hold(ctx context.Context, lease *control.Lease) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-h.changed:
+			h.tell(ctx, lease, updateLimit)
+		case e, ok := <-lease.Events():
+			if !ok {
+				return lease.Err()
+			}
+			select {
+			case h.events <- e:
+			default: // nobody acts on a seventeenth
+			}
+		}
+	}
+}
+
+// tell sends the state; a daemon that does not take it will be told again when
+// it has come back.
+func (h *leasehold) tell(ctx context.Context, lease *control.Lease, limit time.Duration) {
+	h.mu.Lock()
+	state := h.state
+	h.mu.Unlock()
+	if state.State == "" {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	_ = lease.Update(ctx, state)
+}
+
+// retake registers again, with the port that the child has and the token that
+// it knows, until it works or ctx ends.
+func (h *leasehold) retake(ctx context.Context) bool {
+	wait := retryFirst
+	said := ""
+	for {
+		h.mu.Lock()
+		req := h.req
+		req.Port, req.Reserve, req.Force = h.state.Port, false, false
+		req.PID = h.state.PID
+		req.Token = h.token
+		h.mu.Unlock()
+		// The lease lives past this loop, so it gets the context as it is; a
+		// daemon that accepts and never answers is no reason to give up early.
+		lease, err := h.client.Lease(ctx, req)
+		if err == nil {
+			h.mu.Lock()
+			h.lease = lease
+			if got := lease.Registered().Token; got != nil {
+				h.token = got.Token
+			}
+			h.mu.Unlock()
+			select {
+			case h.changed <- struct{}{}:
+			default:
+			}
+			h.again(lease.Registered())
+			return true
+		}
+		if ctx.Err() != nil {
+			return false
+		}
+		if !fault.Is(err, fault.Unreachable) && err.Error() != said {
+			said = err.Error()
+			h.refused(err)
+		}
+		select {
+		case <-ctx.Done():
+			return false
+		case <-time.After(wait + rand.N(wait/4)):
+		}
+		wait = min(wait*3/2, retryMost)
+	}
+}

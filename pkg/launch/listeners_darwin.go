@@ -1,0 +1,68 @@
+package launch
+
+import (
+	"bytes"
+	"context"
+	"net/netip"
+	"os/exec"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// listeners asks lsof, which every macOS has, what the tree listens on.
+func listeners(tree []process) []listener {
+	if len(tree) == 0 {
+		return nil
+	}
+	depth := make(map[int]int, len(tree))
+	pids := make([]string, len(tree))
+	for i, p := range tree {
+		depth[p.pid] = p.depth
+		pids[i] = strconv.Itoa(p.pid)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+	defer cancel()
+	// lsof exits 1 when one of the processes has none: its output counts.
+	out, _ := exec.CommandContext(ctx, "/usr/sbin/lsof", "-nP", "-a", "-iTCP", "-sTCP:LISTEN", "-p", strings.Join(pids, ","), "-Fpn").Output()
+	var found []listener
+	seen := map[int]bool{}
+	pid := 0
+	for line := range bytes.Lines(out) {
+		text := strings.TrimSpace(string(line))
+		if len(text) < 2 {
+			continue
+		}
+		switch text[0] {
+		case 'p':
+			pid, _ = strconv.Atoi(text[1:])
+		case 'n':
+			if port := lsofPort(text[1:]); port != 0 && !seen[port] {
+				seen[port] = true
+				found = append(found, listener{port: port, depth: depth[pid]})
+			}
+		}
+	}
+	sortListeners(found)
+	return found
+}
+
+// lsofPort reads "*:3000", "127.0.0.1:3000" or "[::1]:3000"; 0 is an address
+// that loopback does not reach.
+func lsofPort(name string) int {
+	i := strings.LastIndexByte(name, ':')
+	if i < 0 {
+		return 0
+	}
+	if host := strings.Trim(name[:i], "[]"); host != "*" {
+		ip, err := netip.ParseAddr(host)
+		if err != nil || !(ip.IsLoopback() || ip.IsUnspecified()) {
+			return 0
+		}
+	}
+	port, _ := strconv.Atoi(name[i+1:])
+	return port
+}
+
+// socketMark is different each time: there is no cheap way to see a change.
+func socketMark() string { return strconv.FormatInt(time.Now().UnixNano(), 36) }

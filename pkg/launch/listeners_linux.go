@@ -1,0 +1,118 @@
+package launch
+
+import (
+	"bufio"
+	"encoding/hex"
+	"net/netip"
+	"os"
+	"strconv"
+	"strings"
+)
+
+// stateListen is TCP_LISTEN of the kernel, as /proc/net/tcp writes it.
+const stateListen = "0A"
+
+// openSockets reads all listening TCP sockets of this network namespace that
+// loopback reaches, by inode. It is cheap: the tree is looked at only when a
+// new inode shows up.
+func openSockets() map[string]int {
+	found := map[string]int{}
+	for _, table := range []string{"/proc/net/tcp", "/proc/net/tcp6"} {
+		f, err := os.Open(table)
+		if err != nil {
+			continue
+		}
+		lines := bufio.NewScanner(f)
+		for lines.Scan() {
+			if inode, port, ok := parseSocket(lines.Text()); ok {
+				found[inode] = port
+			}
+		}
+		f.Close()
+	}
+	return found
+}
+
+// parseSocket reads one line of /proc/net/tcp or tcp6 (proc_net_tcp.rst).
+func parseSocket(line string) (inode string, port int, ok bool) {
+	fields := strings.Fields(line)
+	if len(fields) < 10 || fields[3] != stateListen {
+		return "", 0, false
+	}
+	address, portHex, found := strings.Cut(fields[1], ":")
+	if !found || !reachable(address) {
+		return "", 0, false
+	}
+	n, err := strconv.ParseUint(portHex, 16, 16)
+	if err != nil || n == 0 || fields[9] == "0" {
+		return "", 0, false
+	}
+	return fields[9], int(n), true
+}
+
+// reachable reports whether loopback leads to the address: itself, or any. The
+// kernel writes each 32-bit word in the host's order, little-endian on the
+// platforms built for.
+func reachable(address string) bool {
+	raw, err := hex.DecodeString(address)
+	if err != nil || (len(raw) != 4 && len(raw) != 16) {
+		return false
+	}
+	for i := 0; i < len(raw); i += 4 {
+		raw[i], raw[i+1], raw[i+2], raw[i+3] = raw[i+3], raw[i+2], raw[i+1], raw[i]
+	}
+	ip, _ := netip.AddrFromSlice(raw)
+	ip = ip.Unmap()
+	return ip.IsUnspecified() || ip.IsLoopback()
+}
+
+// listeners finds what the processes of a tree listen on.
+func listeners(tree []process) []listener {
+	sockets := openSockets()
+	var found []listener
+	seen := map[int]bool{}
+	for _, p := range tree {
+		for _, inode := range socketInodes(p.pid) {
+			if port, ok := sockets[inode]; ok && !seen[port] {
+				seen[port] = true
+				found = append(found, listener{port: port, depth: p.depth})
+			}
+		}
+	}
+	sortListeners(found)
+	return found
+}
+
+// socketInodes lists a process's sockets by the links in /proc/PID/fd. Another
+// user's process has none that we may see.
+func socketInodes(pid int) []string {
+	path := "/proc/" + strconv.Itoa(pid) + "/fd"
+	dir, err := os.Open(path)
+	if err != nil {
+		return nil
+	}
+	defer dir.Close()
+	names, _ := dir.Readdirnames(-1)
+	var inodes []string
+	for _, name := range names {
+		link, err := os.Readlink(path + "/" + name)
+		if err != nil {
+			continue
+		}
+		if inode, ok := strings.CutPrefix(link, "socket:["); ok {
+			inodes = append(inodes, strings.TrimSuffix(inode, "]"))
+		}
+	}
+	return inodes
+}
+
+// socketMark changes whenever a listening socket came or went.
+func socketMark() string {
+	sockets := openSockets()
+	sum := uint64(len(sockets))
+	for inode := range sockets {
+		n, _ := strconv.ParseUint(inode, 10, 64)
+		sum += n * 0x9E3779B97F4A7C15 // a sum: the map's order does not matter
+	}
+	return strconv.FormatUint(sum, 16)
+}

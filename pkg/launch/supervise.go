@@ -1,0 +1,212 @@
+//go:build unix
+
+package launch
+
+import (
+	"context"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/hostless/hostless/pkg/control"
+)
+
+const (
+	// daemonizing is how long a command that ended well may take until what it
+	// left behind listens.
+	daemonizing = 2 * time.Second
+	// lookAfter is how often the leftovers of a command are looked at.
+	lookAfter = 200 * time.Millisecond
+)
+
+// signals are what this process passes on or acts on.
+type signals struct {
+	ending chan os.Signal // end the tree
+	plain  chan os.Signal // for the command alone
+	cont   chan os.Signal // this process was continued
+}
+
+// catchSignals takes the signals over. One that the process was started to
+// ignore (nohup) stays ignored, for the child too.
+func catchSignals() *signals {
+	s := &signals{ending: make(chan os.Signal, 8), plain: make(chan os.Signal, 8), cont: make(chan os.Signal, 8)}
+	for _, sig := range []os.Signal{syscall.SIGHUP, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGTERM} {
+		if !signal.Ignored(sig) {
+			signal.Notify(s.ending, sig)
+		}
+	}
+	signal.Notify(s.plain, syscall.SIGTSTP, syscall.SIGUSR1, syscall.SIGUSR2)
+	signal.Notify(s.cont, syscall.SIGCONT)
+	return s
+}
+
+func (s *signals) stop() {
+	signal.Stop(s.ending)
+	signal.Stop(s.plain)
+	signal.Stop(s.cont)
+}
+
+// attend starts the child and stays until its tree has ended.
+func (r *run) attend(ctx context.Context, tty *terminal, sig *signals) (code int, err error) {
+	ch, code, err := r.start(tty.mine())
+	if err != nil {
+		return code, err
+	}
+	r.lease.update(control.LeaseUpdate{PID: ch.pid, State: control.StateStarting})
+	watchCtx, endWatch := context.WithCancel(ctx)
+	defer endWatch()
+	sightings := make(chan sighting, 4)
+	go watcher{planned: r.lease.registered().TargetPort, tree: ch.tree, look: listeners, mark: socketMark}.run(watchCtx, func(s sighting) {
+		select {
+		case sightings <- s:
+		case <-watchCtx.Done():
+		}
+	})
+	a := attendance{run: r, child: ch, tty: tty, sig: sig, done: ctx.Done()}
+	for {
+		if finished := a.step(sightings); finished {
+			return a.code, nil
+		}
+	}
+}
+
+// attendance is a child and what has become of it so far.
+type attendance struct {
+	*run
+	child *child
+	tty   *terminal
+	sig   *signals
+	done  <-chan struct{}
+
+	code     int
+	exited   bool
+	ending   bool             // the tree was told to end
+	leftover <-chan time.Time // look at what the command left behind
+	patience time.Time        // until when it may begin to listen
+}
+
+// step acts on one thing that happened; it reports whether the tree is gone.
+func (a *attendance) step(sightings <-chan sighting) (finished bool) {
+	select {
+	case rep, ok := <-a.child.reports:
+		if !ok {
+			return true
+		}
+		a.heard(rep)
+	case s := <-a.sig.ending:
+		a.end(s.(syscall.Signal))
+	case s := <-a.sig.plain:
+		a.child.signal(s.(syscall.Signal))
+	case <-a.sig.cont:
+		a.resume()
+	case <-a.done:
+		a.done = nil
+		a.end(syscall.SIGTERM)
+	case e := <-a.lease.events:
+		a.event(e)
+	case s := <-sightings:
+		a.sighted(s)
+	case <-a.leftover:
+		a.lookAtLeftover()
+	}
+	return false
+}
+
+func (a *attendance) heard(rep report) {
+	switch rep.Said {
+	case saidStopped:
+		a.stopped(syscall.Signal(rep.Signal))
+	case saidExited:
+		a.code, a.exited = rep.Code, true
+		a.tty.takeBack(a.child.pid)
+		interrupted := rep.Signal != 0 || rep.Code > exitSignal
+		if interrupted && !a.ending {
+			a.end(syscall.SIGTERM) // Ctrl-C was meant for all of it
+			return
+		}
+		if rep.Code != 0 && !a.ending {
+			a.end(syscall.SIGTERM) // it failed: what is left of it serves nobody
+			return
+		}
+		a.patience = time.Now().Add(daemonizing)
+		a.leftover = time.After(0)
+	}
+}
+
+// lookAtLeftover ends what a command left behind, unless that is a server: then
+// the run goes on until it listens no more.
+func (a *attendance) lookAtLeftover() {
+	tree := a.child.tree()
+	switch {
+	case a.ending || len(tree) == 0:
+		a.leftover = nil // the guard tells the rest
+	case len(listeners(tree)) > 0:
+		a.patience = time.Now()
+		a.leftover = time.After(lookAfter)
+	case time.Now().Before(a.patience):
+		a.leftover = time.After(lookAfter)
+	default:
+		a.end(syscall.SIGTERM)
+	}
+}
+
+// end tells the whole tree to end. Told again, it is told again; the first
+// time sets when it is killed.
+func (a *attendance) end(s syscall.Signal) {
+	if a.exited && !a.ending && a.code == 0 && s != syscall.SIGTERM {
+		a.code = exitSignal + int(s) // the command itself ended long ago
+	}
+	a.ending = true
+	a.child.end(s, a.Grace)
+}
+
+func (a *attendance) event(e control.LeaseEvent) {
+	switch e.Event {
+	case control.EventEvicted:
+		a.note("another run took the name %s: ending this one", a.lease.registered().Hostname)
+		a.end(syscall.SIGTERM)
+	case control.EventStop:
+		a.end(syscall.SIGTERM)
+	}
+}
+
+func (a *attendance) sighted(s sighting) {
+	if s.port == 0 {
+		a.lease.update(control.LeaseUpdate{State: control.StateStarting})
+		return
+	}
+	if s.unplanned {
+		a.note("the app does not listen on PORT but on %d: %s leads there", s.port, a.lease.registered().URL)
+	}
+	a.lease.update(control.LeaseUpdate{Port: s.port, State: control.StateListening})
+}
+
+// stopped follows the command into a stop, as a shell's other jobs do: the
+// shell above sees this process's group stop, and later continues it.
+func (a *attendance) stopped(by syscall.Signal) {
+	if a.tty == nil {
+		return // nobody to continue it but who stopped it
+	}
+	asked := by == syscall.SIGTTIN || by == syscall.SIGTTOU
+	if asked && a.tty.mine() { // started in the background, since brought forward
+		a.resume()
+		return
+	}
+	a.tty.takeBack(a.child.pid)
+	a.tty.stopSelf(a.sig.cont)
+	signal.Notify(a.sig.plain, syscall.SIGTSTP)
+	a.resume()
+}
+
+// resume gives the terminal to the command, where this process's group has it,
+// and continues it.
+func (a *attendance) resume() {
+	if a.exited {
+		return
+	}
+	if a.tty.mine() {
+		a.tty.give(a.child.pid)
+	}
+	a.child.resume()
+}

@@ -1,0 +1,91 @@
+//go:build unix
+
+package launch
+
+import (
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// stopPatience is how long a stop of this process may take to arrive. A group
+// without a shell above it cannot be stopped (POSIX: an orphaned process
+// group), so waiting longer would wait for ever.
+const stopPatience = 300 * time.Millisecond
+
+// terminal is the controlling terminal and who of this run is in its
+// foreground: the command while it runs, this process otherwise. A nil terminal
+// is none, and does nothing.
+//
+// The command has a process group of its own, as below a shell: Ctrl-C reaches
+// it once and by the kernel alone, and every signal that reaches this process
+// was meant to be passed on.
+type terminal struct {
+	tty *os.File
+	own int // this process's group
+}
+
+// openTerminal finds the controlling terminal, nil where there is none. From
+// then on SIGTTOU is ignored: this process moves the foreground from the
+// background.
+func openTerminal() *terminal {
+	tty, err := os.OpenFile("/dev/tty", os.O_RDWR, 0)
+	if err != nil {
+		return nil
+	}
+	signal.Ignore(syscall.SIGTTOU)
+	return &terminal{tty: tty, own: unix.Getpgrp()}
+}
+
+func (t *terminal) close() {
+	if t != nil {
+		t.tty.Close()
+	}
+}
+
+// foreground gives the terminal's foreground group, -1 for none.
+func (t *terminal) foreground() int {
+	if t == nil {
+		return -1
+	}
+	group, err := unix.IoctlGetInt(int(t.tty.Fd()), unix.TIOCGPGRP)
+	if err != nil {
+		return -1
+	}
+	return group
+}
+
+// mine reports whether this process's group is in the foreground.
+func (t *terminal) mine() bool { return t != nil && t.foreground() == t.own }
+
+// give moves a group into the foreground.
+func (t *terminal) give(group int) {
+	if t != nil {
+		_ = unix.IoctlSetPointerInt(int(t.tty.Fd()), unix.TIOCSPGRP, group)
+	}
+}
+
+// takeBack moves this process's group into the foreground, where the group
+// given has it now.
+func (t *terminal) takeBack(group int) {
+	if t != nil && t.foreground() == group {
+		t.give(t.own)
+	}
+}
+
+// stopSelf stops this process's group as Ctrl-Z does, for the shell above to
+// see, and returns when it was continued. cont carries its SIGCONT.
+func (t *terminal) stopSelf(cont <-chan os.Signal) {
+	for len(cont) > 0 {
+		<-cont
+	}
+	signal.Reset(syscall.SIGTSTP)
+	_ = syscall.Kill(0, syscall.SIGTSTP)
+	select {
+	case <-cont:
+	case <-time.After(stopPatience):
+	}
+}

@@ -1,0 +1,127 @@
+package launch
+
+import (
+	"context"
+	"time"
+)
+
+const (
+	watchFirst  = 20 * time.Millisecond  // between looks, while the app starts
+	watchSlow   = 250 * time.Millisecond // when it takes long to
+	watchSteady = time.Second            // once it listens
+	watchAnyway = 2 * time.Second        // without a change, while nothing listens
+	// settle is how long another port than the one agreed on must be open
+	// before it is taken for the app's: build tools open helpers first.
+	settle = 600 * time.Millisecond
+
+	inspectorFirst, inspectorLast = 9229, 9239 // node --inspect
+	ephemeral                     = 32768      // the kernel's own choice begins here
+)
+
+// sighting is a change of what the tree listens on.
+type sighting struct {
+	port      int // the app's, 0 when it listens no more
+	unplanned bool
+}
+
+// watcher looks which port the tree really opens.
+type watcher struct {
+	planned int
+	tree    func() []process
+	look    func([]process) []listener // listeners
+	mark    func() string              // socketMark
+}
+
+// run looks until ctx ends and reports each change. It is cheap: the tree's
+// descriptors are read only after some listening socket came or went.
+func (w watcher) run(ctx context.Context, say func(sighting)) {
+	var s sight
+	mark, wait := "", watchFirst
+	var looked time.Time
+	for {
+		if m := w.mark(); m != mark || s.candidate != 0 || s.port == 0 && time.Since(looked) > watchAnyway {
+			mark, looked = m, time.Now()
+			if seen, changed := s.next(w.look(w.tree()), w.planned, time.Now()); changed {
+				say(seen)
+			}
+		}
+		switch {
+		case s.candidate != 0:
+			wait = settle / 6
+		case s.port != 0:
+			wait = watchSteady
+		case wait > watchSlow:
+			wait = watchSlow
+		default:
+			wait += wait / 8
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(wait):
+		}
+	}
+}
+
+// sight is the pure part: from looks to changes.
+type sight struct {
+	port      int       // the app's port as last reported
+	candidate int       // an unplanned port that must settle first
+	since     time.Time // when the candidate was first seen
+}
+
+// next takes one look. The planned port wins at once and always; the port that
+// the app has is kept while it is open; any other must settle.
+func (s *sight) next(found []listener, planned int, now time.Time) (seen sighting, changed bool) {
+	open := map[int]bool{}
+	for _, l := range found {
+		open[l.port] = true
+	}
+	switch {
+	case planned != 0 && open[planned]:
+		s.candidate = 0
+		changed = s.port != planned
+		s.port = planned
+		return sighting{port: planned}, changed
+	case s.port != 0 && open[s.port]:
+		s.candidate = 0
+		return sighting{}, false
+	}
+	best := likeliest(found)
+	if best == 0 {
+		s.candidate = 0
+		changed = s.port != 0
+		s.port = 0
+		return sighting{}, changed
+	}
+	if s.candidate != best {
+		s.candidate, s.since = best, now
+	}
+	if now.Sub(s.since) < settle {
+		return sighting{}, false
+	}
+	s.candidate, s.port = 0, best
+	return sighting{port: best, unplanned: true}, true
+}
+
+// likeliest picks the app's port among those that nobody planned: no debugger's
+// port, rather a fixed one than the kernel's choice, else the listeners' order.
+func likeliest(found []listener) int {
+	best, rank := 0, 3
+	for _, l := range found {
+		r := 0
+		switch {
+		case l.port >= inspectorFirst && l.port <= inspectorLast:
+			r = 2
+		case l.port >= ephemeral:
+			r = 1
+		}
+		if r < rank {
+			best, rank = l.port, r
+		}
+	}
+	if rank == 2 {
+		return 0 // a debugger alone is no app
+	}
+	return best
+}
