@@ -1,0 +1,116 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+)
+
+// run runs one command line and returns the exit code.
+func run(ctx context.Context, e *env, argv []string) int {
+	tree := e.commands()
+	if len(argv) > 0 && argv[0] == completeCommand {
+		e.complete(ctx, tree, argv[1:])
+		return 0
+	}
+	var err error
+	if e.line, err = parse(tree, argv); err == nil {
+		err = e.dispatch(ctx, tree)
+	}
+	if err != nil {
+		return e.report(ctx, err)
+	}
+	return 0
+}
+
+// commands is the tree of commands, in the order of the help. The file named
+// for each group holds it.
+func (e *env) commands() []*cli.Command {
+	tree := []*cli.Command{
+		runGroup(e), listGroup(e), openGroup(e), routeGroup(e), aliasGroup(e),
+		keysGroup(e), tokenGroup(e), originsGroup(e), configGroup(e),
+		statusGroup(e), logsGroup(e), proxyGroup(e), serveGroup(e), stopGroup(e),
+		completionGroup(e),
+	}
+	settle(tree)
+	return tree
+}
+
+// settle turns off what urfave would do by itself: print, exit, and take "help"
+// for a subcommand of everything.
+func settle(level []*cli.Command) {
+	for _, c := range level {
+		c.HideHelp, c.HideHelpCommand = true, true
+		c.OnUsageError = usageError
+		settle(c.Subcommands)
+	}
+}
+
+func usageError(_ *cli.Context, err error, _ bool) error { return usage("%v", err) }
+
+// dispatch does what the parsed line says.
+func (e *env) dispatch(ctx context.Context, tree []*cli.Command) error {
+	for _, w := range e.line.warnings {
+		e.note("hostless: %s", w)
+	}
+	cmd := e.line.command()
+	switch {
+	case e.line.help:
+		return e.help(tree, e.line.path)
+	case e.line.version:
+		return e.say("hostless %s", e.version)
+	case cmd == nil && e.line.json:
+		return usage("--json needs a command")
+	case cmd == nil:
+		return e.overview(ctx, tree)
+	case e.line.json && findFlag(cmd, "json") == nil && len(cmd.Subcommands) == 0:
+		return usage("it has no answer to print as JSON")
+	case cmd.Action == nil:
+		return usage("a subcommand is missing: %s", strings.Join(commandNames(cmd.Subcommands), ", "))
+	}
+	app := &cli.App{
+		Name: "hostless", Commands: tree, HideHelp: true, HideHelpCommand: true, HideVersion: true,
+		Reader: e.in, Writer: e.out, ErrWriter: e.err,
+		OnUsageError:   usageError,
+		ExitErrHandler: func(*cli.Context, error) {}, // only main exits
+	}
+	return app.RunContext(ctx, e.line.ordered())
+}
+
+// leaf gives a command its number of positional arguments and what it does.
+func leaf(c *cli.Command, atLeast, atMost int, do func(*cli.Context) error) *cli.Command {
+	c.Action = func(cc *cli.Context) error {
+		switch n := cc.NArg(); {
+		case n < atLeast:
+			return usage("an argument is missing: %s", c.ArgsUsage)
+		case n > atMost:
+			return usage("one argument too many: %q", cc.Args().Get(atMost))
+		}
+		return do(cc)
+	}
+	return c
+}
+
+// jsonFlag marks a command that can print the control API's answer.
+func jsonFlag() cli.Flag {
+	return &cli.BoolFlag{Name: "json", Usage: "print the control API's answer, unchanged"}
+}
+
+// csv splits a comma-separated value; blanks around and empty parts are dropped.
+func csv(text string) (parts []string) {
+	for part := range strings.SplitSeq(text, ",") {
+		if part = strings.TrimSpace(part); part != "" {
+			parts = append(parts, part)
+		}
+	}
+	return parts
+}
+
+// overview is what `hostless` alone prints.
+func (e *env) overview(ctx context.Context, tree []*cli.Command) error {
+	fmt.Fprintln(e.out, e.statusLine(ctx))
+	fmt.Fprintln(e.out)
+	return e.help(tree, nil)
+}

@@ -1,0 +1,291 @@
+package main
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/hostless/hostless/pkg/fault"
+	"github.com/urfave/cli/v2"
+)
+
+// line is one command line, taken apart: urfave's parser stops at the first
+// positional argument, so what it gets is put in order here first. Nothing
+// after `--`, and nothing of a child's own arguments, is looked at.
+type line struct {
+	path     []*cli.Command // the command, from the top of the tree
+	flags    []string       // its flags with their values
+	args     []string       // its positional arguments
+	child    []string       // the command to run, for a command that runs one
+	json     bool
+	help     bool
+	version  bool
+	warnings []string
+}
+
+// name is the command's words, as in "keys add".
+func (l line) name() string {
+	words := make([]string, len(l.path))
+	for i, c := range l.path {
+		words[i] = c.Name
+	}
+	return strings.Join(words, " ")
+}
+
+// command is the command itself, or nil.
+func (l line) command() *cli.Command {
+	if len(l.path) == 0 {
+		return nil
+	}
+	return l.path[len(l.path)-1]
+}
+
+// ordered is the line as urfave wants it: command, flags, positionals.
+func (l line) ordered() []string {
+	out := []string{"hostless"}
+	for _, c := range l.path {
+		out = append(out, c.Name)
+	}
+	out = append(out, l.flags...)
+	return append(append(out, "--"), l.args...)
+}
+
+// isFlag tells a flag from a positional argument; a lone "-" is standard input.
+func isFlag(word string) bool { return len(word) > 1 && word[0] == '-' }
+
+// parser walks the words of one line.
+type parser struct {
+	tree  []*cli.Command
+	words []string
+	line  line
+}
+
+// parse takes a command line apart against the tree of commands. On an error
+// the line still tells how far it was understood. `hostless NAME CMD…` becomes
+// `hostless run NAME -- CMD…`.
+func parse(tree []*cli.Command, argv []string) (line, error) {
+	p := &parser{tree: tree, words: argv}
+	err := p.walk()
+	if err != nil && asksHelp(argv) {
+		p.line.help, err = true, nil
+	}
+	return p.line, err
+}
+
+// asksHelp reports whether --help stands before any "--".
+func asksHelp(argv []string) bool {
+	if i := slices.Index(argv, "--"); i >= 0 {
+		argv = argv[:i]
+	}
+	return slices.Contains(argv, "--help") || slices.Contains(argv, "-h")
+}
+
+func (p *parser) next() string {
+	word := p.words[0]
+	p.words = p.words[1:]
+	return word
+}
+
+func (p *parser) walk() error {
+	for len(p.words) > 0 {
+		cmd := p.line.command()
+		if cmd != nil && cmd.Name == runCommand && len(p.line.path) == 1 {
+			return p.run(cmd)
+		}
+		word := p.next()
+		switch {
+		case word == "--":
+			if cmd == nil {
+				return usage("there is no command before --")
+			}
+			p.line.args = append(p.line.args, p.words...)
+			p.words = nil
+		case isFlag(word):
+			if err := p.flag(cmd, word); err != nil {
+				return err
+			}
+		default:
+			if err := p.word(cmd, word); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// word takes a command's name or a positional argument.
+func (p *parser) word(cmd *cli.Command, word string) error {
+	level := p.tree
+	if cmd != nil {
+		level = cmd.Subcommands
+	}
+	if len(level) == 0 || len(p.line.args) > 0 {
+		p.line.args = append(p.line.args, word)
+		return nil
+	}
+	if found := find(level, word); found != nil {
+		p.line.path = append(p.line.path, found)
+		return nil
+	}
+	if cmd != nil {
+		return unknown(cmd.Subcommands, p.line.name(), word)
+	}
+	if word == "help" {
+		p.line.help = true
+		return nil
+	}
+	return p.app(word)
+}
+
+// flag takes one flag and its value.
+func (p *parser) flag(cmd *cli.Command, word string) error {
+	name, value, inline := strings.Cut(strings.TrimLeft(word, "-"), "=")
+	defined := findFlag(cmd, name)
+	switch {
+	case name == "json" && (!inline || value == "true" || value == "false"):
+		p.line.json = value != "false"
+	case name == "help" || name == "h":
+		p.line.help = true
+	case cmd == nil && (name == "version" || name == "v"):
+		p.line.version = true
+	case name == "daemon-port":
+		if !inline && len(p.words) > 0 && !isFlag(p.words[0]) {
+			p.next()
+		}
+		p.line.warnings = append(p.line.warnings, "--daemon-port is ignored: hostless finds the daemon by its control socket")
+	case defined == nil:
+		f := usage("unknown flag %s", word)
+		if near := nearest(name, flagNames(cmd)); near != "" {
+			f.Next = "did you mean --" + near + "?"
+		}
+		return f
+	case isBool(defined) || inline:
+		p.line.flags = append(p.line.flags, word)
+	case len(p.words) == 0 || p.words[0] == "--":
+		return usage("flag %s needs a value", word)
+	default:
+		p.line.flags = append(p.line.flags, word, p.next())
+	}
+	return nil
+}
+
+// run takes what follows `hostless run`: flags, at most one NAME, `--` and the
+// command. Without `--`, or where more than a NAME stands before it, the
+// command begins at the first positional argument.
+func (p *parser) run(cmd *cli.Command) error {
+	end := slices.Index(p.words, "--")
+	if end >= 0 {
+		try := parser{tree: p.tree, words: p.words[:end], line: p.line.clone()}
+		if err := try.flags(cmd, 1); err == nil && len(try.words) == 0 {
+			p.line = try.line
+			p.line.child, p.words = p.words[end+1:], nil
+			return nil
+		}
+	}
+	if err := p.flags(cmd, 0); err != nil {
+		return err
+	}
+	p.child()
+	return nil
+}
+
+// app takes what follows an app's NAME: flags of run, perhaps `--`, the command.
+func (p *parser) app(name string) error {
+	run := find(p.tree, runCommand)
+	rest := parser{tree: p.tree, words: p.words, line: p.line.clone()}
+	if err := rest.flags(run, 0); err != nil || (len(rest.words) == 0 && !rest.line.help) {
+		return unknown(p.tree, "", name)
+	}
+	p.line, p.words = rest.line, rest.words
+	p.line.path = append(p.line.path, run)
+	p.line.args = []string{name}
+	p.child()
+	return nil
+}
+
+// flags takes flags and up to n positional arguments.
+func (p *parser) flags(cmd *cli.Command, n int) error {
+	for len(p.words) > 0 && p.words[0] != "--" {
+		if !isFlag(p.words[0]) {
+			if n == 0 {
+				return nil
+			}
+			n--
+			p.line.args = append(p.line.args, p.next())
+			continue
+		}
+		if err := p.flag(cmd, p.next()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// child takes all the rest as the command to run.
+func (p *parser) child() {
+	if len(p.words) > 0 && p.words[0] == "--" {
+		p.next()
+	}
+	p.line.child, p.words = p.words, nil
+}
+
+func (l line) clone() line {
+	l.path, l.flags = slices.Clone(l.path), slices.Clone(l.flags)
+	l.args, l.warnings = slices.Clone(l.args), slices.Clone(l.warnings)
+	return l
+}
+
+// unknown is the error for a command that is not there, with the nearest one.
+func unknown(level []*cli.Command, under, word string) *fault.Error {
+	f := usage("there is no command %q", word)
+	if near := nearest(word, commandNames(level)); near != "" {
+		f.Next = "did you mean hostless " + strings.TrimSpace(under+" "+near) + "?"
+	} else if under == "" {
+		f.Next = "hostless --help, or hostless " + word + " CMD… to run a command as an app"
+	}
+	return f
+}
+
+func find(level []*cli.Command, name string) *cli.Command {
+	for _, c := range level {
+		if c.HasName(name) {
+			return c
+		}
+	}
+	return nil
+}
+
+func commandNames(level []*cli.Command) (names []string) {
+	for _, c := range level {
+		if !c.Hidden {
+			names = append(names, c.Names()...)
+		}
+	}
+	return names
+}
+
+func findFlag(cmd *cli.Command, name string) cli.Flag {
+	if cmd == nil {
+		return nil
+	}
+	for _, f := range cmd.Flags {
+		if slices.Contains(f.Names(), name) {
+			return f
+		}
+	}
+	return nil
+}
+
+func flagNames(cmd *cli.Command) (names []string) {
+	if cmd == nil {
+		return []string{"json", "help", "version"}
+	}
+	for _, f := range cmd.Flags {
+		names = append(names, f.Names()[0])
+	}
+	return names
+}
+
+func isBool(f cli.Flag) bool {
+	_, ok := f.(*cli.BoolFlag)
+	return ok
+}

@@ -1,0 +1,170 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/hostless/hostless/pkg/config"
+	"github.com/hostless/hostless/pkg/control"
+	"github.com/hostless/hostless/pkg/provider"
+	"github.com/urfave/cli/v2"
+)
+
+// completeCommand is what the shells' scripts call: the words of the line so
+// far, the unfinished one last.
+const completeCommand = "__complete"
+
+var scripts = map[string]string{
+	"bash": `# hostless completion for bash: source <(hostless completion bash)
+_hostless() {
+  local IFS=$'\n' words
+  words=("${COMP_WORDS[@]:1:COMP_CWORD}")
+  COMPREPLY=($(compgen -W "$(hostless __complete "${words[@]}" 2>/dev/null)" -- "${COMP_WORDS[COMP_CWORD]}"))
+}
+complete -o default -F _hostless hostless
+`,
+	"zsh": `#compdef hostless
+# hostless completion for zsh: source <(hostless completion zsh)
+_hostless() {
+  local -a found
+  found=("${(@f)$(hostless __complete "${(@)words[2,CURRENT]}" 2>/dev/null)}")
+  if [[ -n "$found[1]" ]]; then compadd -- "${found[@]}"; else _files; fi
+}
+compdef _hostless hostless
+`,
+	"fish": `# hostless completion for fish: hostless completion fish | source
+function __hostless_complete
+    set -l words (commandline -opc) (commandline -ct)
+    hostless __complete $words[2..-1] 2>/dev/null
+end
+complete -c hostless -f -a '(__hostless_complete)'
+`,
+}
+
+func completionGroup(e *env) *cli.Command {
+	return leaf(&cli.Command{
+		Name: "completion", Usage: "print a shell's completion script", ArgsUsage: "bash|zsh|fish",
+		Description: "  source <(hostless completion bash)\n  hostless completion fish > ~/.config/fish/completions/hostless.fish",
+	}, 1, 1, func(cc *cli.Context) error {
+		script, ok := scripts[cc.Args().First()]
+		if !ok {
+			return usage("%q is not bash, zsh or fish", cc.Args().First())
+		}
+		_, err := io.WriteString(e.out, script)
+		return err
+	})
+}
+
+// complete prints what may stand where the last of words stands, one a line.
+// It never fails: there is nobody to tell.
+func (e *env) complete(ctx context.Context, tree []*cli.Command, words []string) {
+	if len(words) == 0 {
+		words = []string{""}
+	}
+	last := words[len(words)-1]
+	before := words[:len(words)-1]
+	if slices.Contains(before, "--") {
+		return // the child's own
+	}
+	l, _ := parse(tree, before)
+	for _, c := range e.candidates(ctx, tree, l, last) {
+		if strings.HasPrefix(c, last) {
+			fmt.Fprintln(e.out, c)
+		}
+	}
+}
+
+func (e *env) candidates(ctx context.Context, tree []*cli.Command, l line, last string) []string {
+	cmd := l.command()
+	if isFlag(last) || last == "-" {
+		flags := []string{"--help"}
+		if cmd == nil {
+			return append(flags, "--json", "--version")
+		}
+		for _, f := range cmd.Flags {
+			flags = append(flags, "--"+f.Names()[0])
+		}
+		return flags
+	}
+	switch {
+	case cmd == nil:
+		return commandNames(tree)
+	case len(cmd.Subcommands) > 0:
+		return commandNames(cmd.Subcommands)
+	}
+	return e.arguments(ctx, l)
+}
+
+// arguments are the values that a command's next positional may have.
+func (e *env) arguments(ctx context.Context, l line) []string {
+	first := len(l.args) == 0
+	switch name := l.name(); {
+	case name == "completion" && first:
+		return []string{"bash", "zsh", "fish"}
+	case name == "alias" && first:
+		return append([]string{"list", "add", "remove"}, e.appNames(ctx)...)
+	case name == "alias" && len(l.args) == 1 && l.args[0] == "remove",
+		(name == "open" || name == "route remove") && first:
+		return e.appNames(ctx)
+	case (name == "config get" || name == "config set") && first:
+		return config.Names()
+	case name == "config set-token-persistence" && first:
+		return persistences()
+	case name == "keys add" && first:
+		var names []string
+		for _, p := range provider.Default().All() {
+			if !p.Builtin {
+				names = append(names, p.Name)
+			}
+		}
+		return names
+	case (name == "keys remove" || name == "keys test") && first:
+		return asked(e, ctx, func(ctx context.Context, c *control.Client) (names []string) {
+			l, _ := c.Keys(ctx)
+			for _, k := range l.Keys {
+				names = append(names, k.Provider)
+			}
+			return names
+		})
+	case (name == "token revoke" || name == "token refresh") && first:
+		return asked(e, ctx, func(ctx context.Context, c *control.Client) (names []string) {
+			l, _ := c.Tokens(ctx)
+			for _, t := range l.Tokens {
+				names = append(names, t.Prefix)
+			}
+			return names
+		})
+	case name == "origins remove" && first:
+		return asked(e, ctx, func(ctx context.Context, c *control.Client) []string {
+			l, _ := c.Origins(ctx)
+			return l.Origins
+		})
+	}
+	return nil
+}
+
+func (e *env) appNames(ctx context.Context) []string {
+	return asked(e, ctx, func(ctx context.Context, c *control.Client) (names []string) {
+		l, _ := c.Routes(ctx)
+		for _, r := range l.Routes {
+			names = append(names, r.AppName)
+		}
+		return names
+	})
+}
+
+// asked asks the daemon for names, for no longer than a person waits for a key.
+func asked(e *env, ctx context.Context, names func(context.Context, *control.Client) []string) []string {
+	client, err := e.client()
+	if err != nil {
+		return nil
+	}
+	defer client.CloseIdle()
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	return names(ctx, client)
+}

@@ -1,0 +1,103 @@
+package main
+
+import (
+	"encoding/json"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/hostless/hostless/pkg/config"
+	"github.com/hostless/hostless/pkg/control"
+	"github.com/urfave/cli/v2"
+)
+
+func configGroup(e *env) *cli.Command {
+	return &cli.Command{
+		Name: "config", Usage: "the daemon's settings",
+		Subcommands: []*cli.Command{
+			leaf(&cli.Command{Name: "list", Usage: "list all settings", Flags: []cli.Flag{jsonFlag()}}, 0, 0, e.configList),
+			leaf(&cli.Command{Name: "get", Usage: "print one setting", ArgsUsage: "NAME", Flags: []cli.Flag{jsonFlag()}}, 1, 1, e.configGet),
+			leaf(&cli.Command{
+				Name: "set", Usage: "change a setting", ArgsUsage: "NAME VALUE", Flags: []cli.Flag{jsonFlag()},
+				Description: "  hostless config set token-persistence file\n  hostless config set stream-usage off",
+			}, 2, 2, func(cc *cli.Context) error { return e.configSet(cc, cc.Args().Get(0), cc.Args().Get(1)) }),
+			leaf(&cli.Command{
+				Name: "set-token-persistence", Usage: "whether tokens outlive the daemon", ArgsUsage: "off|file|keychain", Flags: []cli.Flag{jsonFlag()},
+				Description: "The same as `hostless config set token-persistence VALUE`. Hashes are stored, never a token.",
+			}, 1, 1, func(cc *cli.Context) error {
+				value := cc.Args().First()
+				if !slices.Contains(persistences(), value) {
+					return usage("%q is not one of %s", value, strings.Join(persistences(), ", "))
+				}
+				return e.configSet(cc, "token-persistence", value)
+			}),
+		},
+	}
+}
+
+func (e *env) configList(cc *cli.Context) error {
+	return ask(e, func(c *control.Client) (control.ConfigValues, error) { return c.Config(cc.Context) },
+		func(v control.ConfigValues) error {
+			var rows [][]string
+			for _, name := range slices.Sorted(maps.Keys(v)) {
+				rows = append(rows, []string{name, plain(v[name])})
+			}
+			return e.table([]string{"NAME", "VALUE"}, rows)
+		})
+}
+
+func (e *env) configGet(cc *cli.Context) error {
+	name, err := settingName(cc.Args().First())
+	if err != nil {
+		return err
+	}
+	return ask(e, func(c *control.Client) (control.ConfigValues, error) { return c.Config(cc.Context) },
+		func(v control.ConfigValues) error { return e.say("%s", plain(v[name])) })
+}
+
+func (e *env) configSet(cc *cli.Context, word, value string) error {
+	name, err := settingName(word)
+	if err != nil {
+		return err
+	}
+	text, err := json.Marshal(value) // the daemon knows which type it has
+	if err != nil {
+		return err
+	}
+	return ask(e, func(c *control.Client) (control.ConfigValues, error) {
+		return c.SetConfig(cc.Context, control.ConfigValues{name: text})
+	}, func(v control.ConfigValues) error { return e.say("%s is %s", name, plain(v[name])) })
+}
+
+// plain shows a JSON value as it is typed: a text without its quotes, a list as
+// CSV, anything else as it is.
+func plain(value json.RawMessage) string {
+	var text string
+	if json.Unmarshal(value, &text) == nil {
+		return text
+	}
+	var list []string
+	if json.Unmarshal(value, &list) == nil {
+		return strings.Join(list, ",")
+	}
+	return string(value)
+}
+
+// settingName gives a setting's name; an unknown one is wrong usage.
+func settingName(word string) (string, error) {
+	name, names := strings.ReplaceAll(word, "_", "-"), config.Names()
+	if slices.Contains(names, name) {
+		return name, nil
+	}
+	f := usage("there is no setting %q; there are %s", word, strings.Join(names, ", "))
+	f.Next = "hostless config list"
+	if near := nearest(name, names); near != "" {
+		f.Next = "did you mean " + near + "?"
+	}
+	return "", f
+}
+
+// persistences are the values of token-persistence.
+func persistences() []string {
+	return []string{config.PersistOff, config.PersistFile, config.PersistKeychain}
+}

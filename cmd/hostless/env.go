@@ -1,0 +1,117 @@
+package main
+
+import (
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+
+	"github.com/hostless/hostless/pkg/config"
+	"github.com/hostless/hostless/pkg/control"
+	"github.com/hostless/hostless/pkg/fault"
+	"golang.org/x/term"
+)
+
+// env is the world that one invocation runs in, and what its line asked for.
+// Tests hand in their own.
+type env struct {
+	in       io.Reader
+	out, err io.Writer
+	getenv   func(string) string
+	environ  func() []string
+	dir      func() (string, error)
+	self     func() (string, error) // this program's path
+	version  string
+
+	files [3]*os.File // what a child gets as its own streams
+
+	line line // the parsed command line
+}
+
+// systemEnv is the process's own world.
+func systemEnv() *env {
+	return &env{
+		in: os.Stdin, out: os.Stdout, err: os.Stderr,
+		getenv: os.Getenv, environ: os.Environ, dir: os.Getwd, self: os.Executable,
+		version: version,
+		files:   [3]*os.File{os.Stdin, os.Stdout, os.Stderr},
+	}
+}
+
+// paths finds where this installation keeps its files.
+func (e *env) paths() (config.Paths, error) { return config.Locate(e.getenv) }
+
+// client makes a client of the daemon; nothing is dialled yet.
+func (e *env) client() (*control.Client, error) {
+	paths, err := e.paths()
+	if err != nil {
+		return nil, err
+	}
+	return control.NewClient(paths.Socket, control.WithUserAgent("hostless/"+e.version)), nil
+}
+
+// ask runs one request against the daemon. With --json its answer, unchanged,
+// is all that goes to standard output; else show makes it readable.
+func ask[T any](e *env, request func(*control.Client) (T, error), show func(T) error) error {
+	client, err := e.client()
+	if err != nil {
+		return err
+	}
+	defer client.CloseIdle()
+	var raw []byte
+	answer, err := request(client.Keep(&raw))
+	if err != nil {
+		return err
+	}
+	if e.line.json {
+		_, err := e.out.Write(raw)
+		return err
+	}
+	return show(answer)
+}
+
+// isTerminal reports whether a stream is a terminal.
+func isTerminal(stream any) bool {
+	f, ok := stream.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
+}
+
+// colour reports whether a stream may be coloured (https://no-color.org).
+func (e *env) colour(stream any) bool {
+	return e.getenv("NO_COLOR") == "" && e.getenv("TERM") != "dumb" && isTerminal(stream)
+}
+
+// daemonBinary finds hostlessd: beside this program, then in PATH.
+func (e *env) daemonBinary() (string, error) {
+	const name = "hostlessd"
+	if self, err := e.self(); err == nil {
+		places := []string{filepath.Dir(self)}
+		if real, err := filepath.EvalSymlinks(self); err == nil {
+			places = append(places, filepath.Dir(real))
+		}
+		for _, dir := range places {
+			if path := filepath.Join(dir, name); executable(path) {
+				return path, nil
+			}
+		}
+	}
+	if path, err := e.lookPath(name); err == nil {
+		return path, nil
+	}
+	return "", &fault.Error{Kind: fault.NotFound, Message: "hostlessd is not installed: it is neither beside hostless nor in PATH", Next: "make up, in a checkout of Hostless"}
+}
+
+// lookPath finds a program in the PATH of this world.
+func (e *env) lookPath(name string) (string, error) {
+	for _, dir := range filepath.SplitList(e.getenv("PATH")) {
+		if path := filepath.Join(dir, name); dir != "" && executable(path) {
+			return filepath.Abs(path)
+		}
+	}
+	return "", errors.New(name + " is not in PATH")
+}
+
+func executable(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.Mode().IsRegular() && info.Mode().Perm()&0o111 != 0
+}

@@ -1,0 +1,113 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+)
+
+// synopsis is the line after "usage:".
+func synopsis(path []*cli.Command) string {
+	if len(path) == 0 {
+		return "hostless COMMAND [ARGUMENTS] [FLAGS]"
+	}
+	cmd := path[len(path)-1]
+	words := []string{"hostless"}
+	for _, c := range path {
+		words = append(words, c.Name)
+	}
+	if cmd.UsageText != "" {
+		return cmd.UsageText
+	}
+	if len(cmd.Subcommands) > 0 {
+		words = append(words, strings.Join(commandNames(cmd.Subcommands), "|"))
+	}
+	if cmd.ArgsUsage != "" {
+		words = append(words, cmd.ArgsUsage)
+	}
+	return strings.Join(words, " ")
+}
+
+// help prints the help of a command, or of all where path is empty.
+func (e *env) help(tree, path []*cli.Command) error {
+	var b strings.Builder
+	if len(path) == 0 {
+		fmt.Fprintf(&b, "%s\n       hostless NAME CMD…     run CMD as the app NAME\n\n", "usage: "+synopsis(nil))
+		commandTable(&b, tree)
+		b.WriteString("\n`hostless COMMAND --help` tells more. --json goes before or after any command that has an answer.\n")
+		b.WriteString("Exit codes: 0 done, 1 failed, 2 wrong usage, 3 the daemon cannot be reached.\n")
+		_, err := io.WriteString(e.out, b.String())
+		return err
+	}
+	cmd := path[len(path)-1]
+	fmt.Fprintf(&b, "%s\n\nusage: %s\n", cmd.Usage, indentAfterFirst(synopsis(path), "       "))
+	if len(cmd.Subcommands) > 0 {
+		b.WriteByte('\n')
+		commandTable(&b, cmd.Subcommands)
+	}
+	if flags := flagRows(cmd); len(flags) > 0 {
+		b.WriteByte('\n')
+		twoColumns(&b, flags)
+	}
+	if cmd.Description != "" {
+		b.WriteString("\n" + cmd.Description + "\n")
+	}
+	_, err := io.WriteString(e.out, b.String())
+	return err
+}
+
+func indentAfterFirst(text, indent string) string {
+	return strings.ReplaceAll(text, "\n", "\n"+indent)
+}
+
+func commandTable(b *strings.Builder, level []*cli.Command) {
+	var rows [][2]string
+	for _, c := range level {
+		if !c.Hidden {
+			rows = append(rows, [2]string{strings.Join(c.Names(), ", "), c.Usage})
+		}
+	}
+	twoColumns(b, rows)
+}
+
+// flagRows gives a command's flags as --name VALUE and their meaning. The
+// value's name stands in backquotes in the meaning, as urfave has it.
+func flagRows(cmd *cli.Command) (rows [][2]string) {
+	for _, f := range cmd.Flags {
+		doc, ok := f.(cli.DocGenerationFlag)
+		if !ok {
+			continue
+		}
+		usage, value := doc.GetUsage(), ""
+		if doc.TakesValue() {
+			value = " VALUE"
+			if before, rest, ok := strings.Cut(usage, "`"); ok {
+				if name, after, ok := strings.Cut(rest, "`"); ok {
+					value, usage = " "+name, before+name+after
+				}
+			}
+		}
+		var names []string
+		for _, n := range f.Names() {
+			if len(n) == 1 {
+				names = append(names, "-"+n)
+			} else {
+				names = append(names, "--"+n)
+			}
+		}
+		rows = append(rows, [2]string{strings.Join(names, ", ") + value, usage})
+	}
+	return rows
+}
+
+func twoColumns(b *strings.Builder, rows [][2]string) {
+	width := 0
+	for _, r := range rows {
+		width = max(width, len(r[0]))
+	}
+	for _, r := range rows {
+		fmt.Fprintf(b, "  %-*s  %s\n", width, r[0], r[1])
+	}
+}

@@ -1,0 +1,145 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/hostless/hostless/pkg/fault"
+	"github.com/urfave/cli/v2"
+)
+
+const (
+	logShown  = 200                    // lines of the log without -f
+	logReread = 250 * time.Millisecond // between two looks at a followed log
+)
+
+func logsGroup(e *env) *cli.Command {
+	return leaf(&cli.Command{
+		Name: "logs", Usage: "the daemon's log",
+		Flags: []cli.Flag{
+			&cli.BoolFlag{Name: "follow", Aliases: []string{"f"}, Usage: "go on with what is logged from now on"},
+		},
+		Description: "A login service of systemd logs to the journal, any other daemon to ~/.hostless/logs.",
+	}, 0, 0, e.logs)
+}
+
+func (e *env) logs(cc *cli.Context) error {
+	paths, err := e.paths()
+	if err != nil {
+		return err
+	}
+	if e.journalled(cc.Context) {
+		return e.journal(cc.Bool("follow"))
+	}
+	f, err := os.Open(logFile(paths))
+	if errors.Is(err, fs.ErrNotExist) {
+		return &fault.Error{Kind: fault.NotFound, Message: "there is no log at " + logFile(paths), Next: e.startCommand()}
+	}
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if err := e.tail(f); err != nil || !cc.Bool("follow") {
+		return err
+	}
+	return e.follow(cc.Context, f)
+}
+
+// journalled reports whether the running daemon logs to systemd's journal.
+func (e *env) journalled(ctx context.Context) bool {
+	client, err := e.client()
+	if err != nil {
+		return false
+	}
+	defer client.CloseIdle()
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	status, err := client.Status(ctx)
+	return err == nil && status.Activation == "systemd"
+}
+
+// journal hands over to journalctl.
+func (e *env) journal(follow bool) error {
+	path, err := e.lookPath("journalctl")
+	if err != nil {
+		return &fault.Error{Kind: fault.NotFound, Message: "the log is in systemd's journal, and journalctl is not in PATH", Err: err}
+	}
+	args := []string{"journalctl", "--user", "--unit=hostlessd.service", "--lines", fmt.Sprint(logShown), "--no-pager"}
+	if follow {
+		args = append(args, "--follow")
+	}
+	err = syscall.Exec(path, args, e.environ())
+	return fmt.Errorf("start journalctl: %w", err)
+}
+
+// tail prints the last lines and leaves f at its end.
+func (e *env) tail(f *os.File) error {
+	const most = 256 << 10
+	end, err := f.Seek(0, io.SeekEnd)
+	if err != nil {
+		return err
+	}
+	from := max(0, end-most)
+	text := make([]byte, end-from)
+	if _, err := f.ReadAt(text, from); err != nil && !errors.Is(err, io.EOF) {
+		return err
+	}
+	lines := strings.SplitAfter(string(text), "\n")
+	if from > 0 && len(lines) > 1 {
+		lines = lines[1:] // the first may be cut
+	}
+	if n := len(lines); n > logShown+1 {
+		lines = lines[n-logShown-1:]
+	}
+	return e.print(strings.Join(lines, ""))
+}
+
+// print writes part of a log; what would steer a terminal is taken out.
+func (e *env) print(text string) error {
+	if isTerminal(e.out) {
+		text = printable(text, false)
+	}
+	_, err := io.WriteString(e.out, text)
+	return err
+}
+
+// follow prints what is appended to f, from its beginning again where it was
+// truncated, until ctx ends.
+func (e *env) follow(ctx context.Context, f *os.File) error {
+	tick := time.NewTicker(logReread)
+	defer tick.Stop()
+	buf := make([]byte, 64<<10)
+	for {
+		n, err := f.Read(buf)
+		if n > 0 {
+			if err := e.print(string(buf[:n])); err != nil {
+				return err
+			}
+			continue
+		}
+		if err != nil && !errors.Is(err, io.EOF) {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+		at, err := f.Seek(0, io.SeekCurrent)
+		if err != nil {
+			return err
+		}
+		if info, err := f.Stat(); err == nil && info.Size() < at {
+			if _, err := f.Seek(0, io.SeekStart); err != nil {
+				return err
+			}
+		}
+	}
+}

@@ -1,0 +1,61 @@
+package main
+
+import (
+	"github.com/hostless/hostless/pkg/config"
+	"github.com/hostless/hostless/pkg/control"
+	"github.com/urfave/cli/v2"
+)
+
+func originsGroup(e *env) *cli.Command {
+	return &cli.Command{
+		Name: "origins", Usage: "web origins that may call the gateway from a page",
+		Description: "Bare localhost, *.localhost and the origins of live tokens are always allowed.",
+		Subcommands: []*cli.Command{
+			leaf(&cli.Command{
+				Name: "add", Usage: "allow an origin", ArgsUsage: "ORIGIN", Flags: []cli.Flag{jsonFlag()},
+				Description: "  hostless origins add https://app.example.com",
+			}, 1, 1, func(cc *cli.Context) error {
+				origin, err := checkOrigin(cc.Args().First())
+				if err != nil {
+					return err
+				}
+				return ask(e, func(c *control.Client) (control.OriginList, error) { return c.AddOrigin(cc.Context, origin) },
+					func(control.OriginList) error { return e.say("%s is allowed", origin) })
+			}),
+			leaf(&cli.Command{Name: "list", Usage: "list the allowed origins", Flags: []cli.Flag{jsonFlag()}}, 0, 0,
+				func(cc *cli.Context) error {
+					return ask(e, func(c *control.Client) (control.OriginList, error) { return c.Origins(cc.Context) }, e.showOrigins)
+				}),
+			leaf(&cli.Command{Name: "remove", Aliases: []string{"rm"}, Usage: "take an origin back", ArgsUsage: "ORIGIN", Flags: []cli.Flag{jsonFlag()}}, 1, 1,
+				func(cc *cli.Context) error {
+					origin, err := checkOrigin(cc.Args().First())
+					if err != nil {
+						return err
+					}
+					return ask(e, func(c *control.Client) (control.OriginList, error) { return c.RemoveOrigin(cc.Context, origin) },
+						func(control.OriginList) error { return e.say("%s is no longer allowed", origin) })
+				}),
+		},
+	}
+}
+
+// checkOrigin gives an origin its one form; a bad one is wrong usage.
+func checkOrigin(text string) (string, error) {
+	origin, err := config.NormalizeOrigin(text)
+	if err != nil {
+		return "", usage("%v", err)
+	}
+	return origin, nil
+}
+
+func (e *env) showOrigins(l control.OriginList) error {
+	if len(l.Origins) == 0 {
+		e.note("No origins. Allow one: hostless origins add ORIGIN")
+		return nil
+	}
+	rows := make([][]string, len(l.Origins))
+	for i, o := range l.Origins {
+		rows[i] = []string{o}
+	}
+	return e.table([]string{"ORIGIN"}, rows)
+}

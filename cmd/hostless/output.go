@@ -1,0 +1,153 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+)
+
+// The colours in use, as SGR parameters (ECMA-48 section 8.3.117).
+const (
+	bold = "1"
+	red  = "1;31"
+	dim  = "2"
+)
+
+// paint colours text where the stream takes colours.
+func (e *env) paint(stream io.Writer, sgr, text string) string {
+	if !e.colour(stream) {
+		return text
+	}
+	return "\x1b[" + sgr + "m" + text + "\x1b[0m"
+}
+
+// printable replaces what would steer a terminal: names and commands in a
+// listing come from whoever registered them. Line ends stay; escapes stay where
+// they are our own.
+func printable(text string, coloured bool) string {
+	return strings.Map(func(r rune) rune {
+		if r == '\n' || (r == '\x1b' && coloured) {
+			return r
+		}
+		if unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) {
+			return '\ufffd'
+		}
+		return r
+	}, text)
+}
+
+// cell makes a value fit for one line of a table.
+func cell(text string) string {
+	if text == "" {
+		return "-"
+	}
+	return strings.ReplaceAll(printable(text, false), "\n", "\ufffd")
+}
+
+// table prints aligned columns under their headings. The last one is not padded.
+func (e *env) table(headings []string, rows [][]string) error {
+	widths := make([]int, len(headings))
+	for i, h := range headings {
+		widths[i] = utf8.RuneCountInString(h)
+	}
+	for _, row := range rows {
+		for i := range row {
+			row[i] = cell(row[i])
+			widths[i] = max(widths[i], utf8.RuneCountInString(row[i]))
+		}
+	}
+	var b strings.Builder
+	b.WriteString(e.paint(e.out, bold, columns(headings, widths)))
+	b.WriteByte('\n')
+	for _, row := range rows {
+		b.WriteString(columns(row, widths))
+		b.WriteByte('\n')
+	}
+	_, err := io.WriteString(e.out, b.String())
+	return err
+}
+
+func columns(cells []string, widths []int) string {
+	var b strings.Builder
+	for i, c := range cells {
+		b.WriteString(c)
+		if i < len(cells)-1 {
+			b.WriteString(strings.Repeat(" ", widths[i]-utf8.RuneCountInString(c)+2))
+		}
+	}
+	return b.String()
+}
+
+// pairs prints names and values, aligned; empty values are left out.
+func (e *env) pairs(rows [][2]string) error {
+	width := 0
+	for _, r := range rows {
+		if r[1] != "" {
+			width = max(width, utf8.RuneCountInString(r[0]))
+		}
+	}
+	var b strings.Builder
+	for _, r := range rows {
+		if r[1] != "" {
+			name := r[0] + strings.Repeat(" ", width-utf8.RuneCountInString(r[0])+2)
+			b.WriteString(e.paint(e.out, dim, name) + cell(r[1]) + "\n")
+		}
+	}
+	_, err := io.WriteString(e.out, b.String())
+	return err
+}
+
+// say prints one line of a result.
+func (e *env) say(format string, args ...any) error {
+	_, err := fmt.Fprintln(e.out, printable(fmt.Sprintf(format, args...), false))
+	return err
+}
+
+// note prints one line that is no result, to standard error.
+func (e *env) note(format string, args ...any) {
+	fmt.Fprintln(e.err, printable(fmt.Sprintf(format, args...), false))
+}
+
+// list joins values for a table; none is what "everything" is.
+func list(values []string) string {
+	if len(values) == 0 {
+		return "all"
+	}
+	return strings.Join(values, ",")
+}
+
+// span writes a number of seconds as people read it: 45s, 5m, 23h, 3d.
+func span(seconds int64) string {
+	d := time.Duration(seconds) * time.Second
+	switch {
+	case seconds <= 0:
+		return "now"
+	case d < 2*time.Minute:
+		return fmt.Sprintf("%ds", seconds)
+	case d < 2*time.Hour:
+		return fmt.Sprintf("%dm", int(d.Minutes()))
+	case d < 48*time.Hour:
+		return fmt.Sprintf("%dh", int(d.Hours()))
+	default:
+		return fmt.Sprintf("%dd", int(d.Hours())/24)
+	}
+}
+
+// perHour writes a rate limit.
+func perHour(n int) string {
+	if n == 0 {
+		return "none"
+	}
+	return fmt.Sprintf("%d/h", n)
+}
+
+// count writes a number with its noun.
+func count(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
+}

@@ -1,0 +1,112 @@
+package main
+
+import (
+	"context"
+
+	"github.com/hostless/hostless/pkg/fault"
+	"github.com/hostless/hostless/pkg/launch"
+	"github.com/urfave/cli/v2"
+)
+
+// runCommand is the name of the command whose line ends in another's.
+const runCommand = "run"
+
+func runGroup(e *env) *cli.Command {
+	return leaf(&cli.Command{
+		Name: runCommand, Usage: "run a command as an app with a name of its own", ArgsUsage: "[NAME]",
+		UsageText: "hostless run [NAME] [FLAGS] -- CMD…\nhostless NAME CMD…",
+		Flags: append([]cli.Flag{
+			&cli.StringFlag{Name: "name", Usage: "the app's `NAME`, as the argument"},
+			&cli.BoolFlag{Name: "infer-name", Usage: "find the name in the project's files (the default without NAME)"},
+			&cli.BoolFlag{Name: "worktree-prefix", Usage: "put a linked worktree's branch before an explicit name too"},
+			&cli.BoolFlag{Name: "no-worktree", Usage: "put no worktree's branch before the name"},
+			&cli.IntFlag{Name: "app-port", Usage: "the app listens on `PORT`; else the daemon finds a free one"},
+			&cli.BoolFlag{Name: "force", Usage: "end the run that has the name"},
+			&cli.BoolFlag{Name: "no-token", Usage: "give the app no bridge token"},
+			&cli.BoolFlag{Name: "no-ai-env", Usage: "leave OPENAI_API_KEY and its kin alone"},
+		}, scopeFlags()...),
+		Description: "The app gets PORT, HOST, HOSTLESS_URL, HOSTLESS_TOKEN and HOSTLESS_API. When the command\n" +
+			"ends, its name and token are gone. The exit code is the command's own. HOSTLESS=0 runs it bare.\n\n" +
+			"  hostless run shop -- npm run dev\n" +
+			"  hostless shop npm run dev",
+	}, 0, 1, e.run)
+}
+
+func (e *env) run(cc *cli.Context) error {
+	c, err := e.runConfig(cc)
+	if err != nil {
+		return err
+	}
+	// Signals are the run's own business: it hands them to the child.
+	code, err := launch.Run(context.WithoutCancel(cc.Context), c)
+	if err != nil {
+		if code == 0 || code == fault.From(err).Kind.Exit() {
+			return err
+		}
+		e.report(cc.Context, err)
+	}
+	if code != 0 {
+		return exitError(code)
+	}
+	return nil
+}
+
+// runConfig checks the whole line before anything starts.
+func (e *env) runConfig(cc *cli.Context) (c launch.Config, err error) {
+	name := cc.String("name")
+	if arg := cc.Args().First(); arg != "" {
+		if name != "" && name != arg {
+			return c, usage("two names are given: %q and %q", arg, name)
+		}
+		name = arg
+	}
+	if cc.IsSet("name") || cc.NArg() > 0 {
+		if name, err = launch.CheckName(name); err != nil {
+			return c, err
+		}
+		if cc.Bool("infer-name") {
+			return c, usage("--infer-name and a name exclude each other")
+		}
+	}
+	prefix := launch.PrefixAuto
+	switch always, never := cc.Bool("worktree-prefix"), cc.Bool("no-worktree"); {
+	case always && never:
+		return c, usage("--worktree-prefix and --no-worktree exclude each other")
+	case always:
+		prefix = launch.PrefixAlways
+	case never:
+		prefix = launch.PrefixNever
+	}
+	port := cc.Int("app-port")
+	if cc.IsSet("app-port") && (port < 1 || port > 65535) {
+		return c, usage("--app-port %d is not between 1 and 65535", port)
+	}
+	s, ttl, err := scope(cc)
+	if err != nil {
+		return c, err
+	}
+	if len(e.line.child) == 0 {
+		f := usage("there is no command to run")
+		f.Next = "hostless run NAME -- CMD…"
+		return c, f
+	}
+	paths, err := e.paths()
+	if err != nil {
+		return c, err
+	}
+	client, err := e.client()
+	if err != nil {
+		return c, err
+	}
+	dir, err := e.dir()
+	if err != nil {
+		return c, err
+	}
+	return launch.Config{
+		Args: e.line.child, Name: name, Prefix: prefix, AppPort: port, Force: cc.Bool("force"),
+		Providers: s.AllowedProviders, Models: s.AllowedModels, RateLimit: s.RateLimit, TTL: ttl,
+		NoToken: cc.Bool("no-token"), NoAIEnv: cc.Bool("no-ai-env"),
+		Environ: e.environ(), Dir: dir, Paths: paths, Client: client,
+		Stdin: e.files[0], Stdout: e.files[1], Stderr: e.files[2],
+	}, nil
+}

@@ -1,0 +1,95 @@
+package main
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"github.com/urfave/cli/v2"
+)
+
+// daemonOptions are the daemon's flags that a person can give here.
+type daemonOptions struct {
+	port        int // -1 leaves it to the daemon
+	tls         bool
+	verbose     bool
+	devMode     bool
+	persistence string
+}
+
+// daemonFlags are the flags that serve and proxy start share.
+func daemonFlags(tls string) []cli.Flag {
+	return []cli.Flag{
+		&cli.IntFlag{Name: "port", Usage: "listen on `PORT` of loopback; 0 is any free one", Value: -1},
+		&cli.BoolFlag{Name: tls, Usage: "serve https beside http on the same port"},
+		&cli.BoolFlag{Name: "verbose", Usage: "log each request"},
+		&cli.BoolFlag{Name: "dev-mode", Usage: "your own local callers need no token"},
+		&cli.StringFlag{Name: "token-persistence", Usage: "whether tokens outlive the daemon: `WHERE` is off, file or keychain"},
+	}
+}
+
+// daemonOptionsOf reads daemonFlags.
+func daemonOptionsOf(cc *cli.Context, tls string) (o daemonOptions, err error) {
+	o = daemonOptions{port: cc.Int("port"), tls: cc.Bool(tls), verbose: cc.Bool("verbose"), devMode: cc.Bool("dev-mode"), persistence: cc.String("token-persistence")}
+	if cc.IsSet("port") && (o.port < 0 || o.port > 65535) {
+		return o, usage("--port %d is not between 0 and 65535", o.port)
+	}
+	if o.persistence != "" && !slices.Contains(persistences(), o.persistence) {
+		return o, usage("--token-persistence %q is not one of %s", o.persistence, strings.Join(persistences(), ", "))
+	}
+	return o, nil
+}
+
+// args are the options as hostlessd takes them.
+func (o daemonOptions) args() (args []string) {
+	if o.port >= 0 {
+		args = append(args, "--port", strconv.Itoa(o.port))
+	}
+	if o.tls {
+		args = append(args, "--tls")
+	}
+	if o.verbose {
+		args = append(args, "--verbose")
+	}
+	if o.devMode {
+		args = append(args, "--dev-mode")
+	}
+	if o.persistence != "" {
+		args = append(args, "--token-persistence", o.persistence)
+	}
+	return args
+}
+
+func serveGroup(e *env) *cli.Command {
+	return leaf(&cli.Command{
+		Name: "serve", Usage: "run the daemon here, in the foreground",
+		Flags: append(daemonFlags("tls"),
+			&cli.BoolFlag{Name: "daemon", Usage: "run it in the background, as `proxy start` does"}, jsonFlag()),
+		Description: "  hostless serve --port 48282\n  hostless serve --dev-mode --verbose",
+	}, 0, 0, func(cc *cli.Context) error {
+		o, err := daemonOptionsOf(cc, "tls")
+		if err != nil {
+			return err
+		}
+		if cc.Bool("daemon") {
+			return e.startBackground(cc.Context, o)
+		}
+		return e.becomeDaemon(o)
+	})
+}
+
+// becomeDaemon replaces this process by the daemon: signals, streams and exit
+// code are the daemon's own.
+func (e *env) becomeDaemon(o daemonOptions) error {
+	if e.line.json {
+		return usage("--json needs a daemon in the background: the foreground's output is its log")
+	}
+	path, err := e.daemonBinary()
+	if err != nil {
+		return err
+	}
+	err = syscall.Exec(path, append([]string{path}, o.args()...), e.environ())
+	return fmt.Errorf("start %s: %w", path, err)
+}

@@ -1,0 +1,65 @@
+package main
+
+import (
+	"context"
+	"time"
+
+	"github.com/hostless/hostless/pkg/control"
+	"github.com/hostless/hostless/pkg/fault"
+	"github.com/urfave/cli/v2"
+)
+
+// stopPatience is a little more than the daemon takes to drain and end.
+const stopPatience = 30 * time.Second
+
+func stopGroup(e *env) *cli.Command {
+	return leaf(&cli.Command{
+		Name: "stop", Usage: "stop the daemon", Flags: []cli.Flag{jsonFlag()},
+		Description: "A login service stops with its sockets; it returns at the next login or with\n`hostless service start`.",
+	}, 0, 0, e.stop)
+}
+
+// stop ends the daemon, however it was started, and waits for its end.
+func (e *env) stop(cc *cli.Context) error {
+	client, err := e.client()
+	if err != nil {
+		return err
+	}
+	defer client.CloseIdle()
+	status, err := client.Status(cc.Context)
+	if err != nil {
+		return err
+	}
+	var raw []byte
+	if err := client.Keep(&raw).Stop(cc.Context); err != nil {
+		return err
+	}
+	if err := gone(cc.Context, client, status.PID); err != nil {
+		return err
+	}
+	if e.line.json {
+		_, err := e.out.Write(raw)
+		return err
+	}
+	return e.say("hostlessd stopped (pid %d)", status.PID)
+}
+
+// gone waits until the daemon of that pid answers no more.
+func gone(ctx context.Context, client *control.Client, pid int) error {
+	ctx, cancel := context.WithTimeout(ctx, stopPatience)
+	defer cancel()
+	probe := time.NewTicker(startProbe)
+	defer probe.Stop()
+	for {
+		client.CloseIdle()
+		status, err := client.Status(ctx)
+		if (notRunning(err) || err == nil && status.PID != pid) && !alive(pid) {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return &fault.Error{Kind: fault.Internal, Message: "hostlessd is still draining what is in flight", Next: "hostless status"}
+		case <-probe.C:
+		}
+	}
+}

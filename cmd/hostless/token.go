@@ -1,0 +1,125 @@
+package main
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/hostless/hostless/pkg/control"
+	"github.com/urfave/cli/v2"
+)
+
+func tokenGroup(e *env) *cli.Command {
+	return &cli.Command{
+		Name: "token", Usage: "bridge tokens: what apps hold instead of a provider's key",
+		Subcommands: []*cli.Command{
+			leaf(&cli.Command{
+				Name: "create", Usage: "make a token and print it, this once",
+				ArgsUsage: "[--name NAME] [--origin ORIGIN] [--providers CSV] [--models CSV] [--rate-limit N] [--ttl S]",
+				Flags: append([]cli.Flag{
+					&cli.StringFlag{Name: "name", Usage: "what it is for: `NAME` in the listing"},
+					&cli.StringFlag{Name: "origin", Usage: "it works from this web `ORIGIN` alone; * for any", Value: "*"},
+				}, append(scopeFlags(), jsonFlag())...),
+				Description: "The token alone goes to standard output:\n\n  TOKEN=$(hostless token create --name notebook --models 'gpt-4o*' --ttl 3600)",
+			}, 0, 0, e.tokenCreate),
+			leaf(&cli.Command{Name: "list", Usage: "list the live tokens", Flags: []cli.Flag{jsonFlag()}}, 0, 0, e.tokenList),
+			leaf(&cli.Command{Name: "revoke", Usage: "end a token and its streams in flight", ArgsUsage: "TOKEN-OR-PREFIX", Flags: []cli.Flag{jsonFlag()}}, 1, 1,
+				func(cc *cli.Context) error {
+					ref := cc.Args().First()
+					return ask(e, func(c *control.Client) (control.Outcome, error) {
+						return c.RevokeToken(cc.Context, control.NewSecret(ref))
+					}, func(control.Outcome) error { return e.say("%s revoked", shortToken(ref)) })
+				}),
+			leaf(&cli.Command{Name: "refresh", Usage: "extend a token by the time it was made for", ArgsUsage: "TOKEN-OR-PREFIX", Flags: []cli.Flag{jsonFlag()}}, 1, 1,
+				func(cc *cli.Context) error {
+					ref := cc.Args().First()
+					return ask(e, func(c *control.Client) (control.Refreshed, error) {
+						return c.RefreshToken(cc.Context, control.NewSecret(ref))
+					}, func(r control.Refreshed) error {
+						return e.say("%s refreshed, expires in %s", shortToken(ref), span(r.ExpiresIn))
+					})
+				}),
+		},
+	}
+}
+
+// scopeFlags say what a token may do.
+func scopeFlags() []cli.Flag {
+	return []cli.Flag{
+		&cli.StringFlag{Name: "providers", Usage: "only these providers, `CSV`"},
+		&cli.StringFlag{Name: "models", Usage: "only these models, `CSV`; a closing * matches the rest of a name"},
+		&cli.IntFlag{Name: "rate-limit", Usage: "at most `N` requests an hour; 0 is no limit"},
+		&cli.StringFlag{Name: "ttl", Usage: "it lives `S` seconds, or a duration such as 12h; a day where not given"},
+	}
+}
+
+// scope reads the scopeFlags.
+func scope(cc *cli.Context) (s control.Scope, ttl time.Duration, err error) {
+	s.AllowedProviders, s.AllowedModels = csv(cc.String("providers")), csv(cc.String("models"))
+	if s.RateLimit = cc.Int("rate-limit"); s.RateLimit < 0 {
+		return s, 0, usage("--rate-limit is negative")
+	}
+	if cc.IsSet("ttl") {
+		ttl, err = parseTTL(cc.String("ttl"))
+	}
+	return s, ttl, err
+}
+
+// parseTTL reads a number of seconds or a duration of at least one second.
+func parseTTL(text string) (time.Duration, error) {
+	d, err := time.ParseDuration(text)
+	if n, numeric := strconv.ParseInt(text, 10, 32); numeric == nil {
+		d, err = time.Duration(n)*time.Second, nil
+	}
+	if err != nil || d < time.Second {
+		return 0, usage("--ttl %q is no number of seconds above 0", text)
+	}
+	return d, nil
+}
+
+func (e *env) tokenCreate(cc *cli.Context) error {
+	s, ttl, err := scope(cc)
+	if err != nil {
+		return err
+	}
+	req := control.TokenRequest{Name: cc.String("name"), Origin: cc.String("origin"), TTL: int64(ttl / time.Second), Scope: s}
+	if req.Origin != "*" {
+		if req.Origin, err = checkOrigin(req.Origin); err != nil {
+			return err
+		}
+	}
+	return ask(e, func(c *control.Client) (control.Token, error) { return c.CreateToken(cc.Context, req) },
+		func(t control.Token) error {
+			e.note("origin %s, providers %s, models %s, rate limit %s, expires in %s",
+				t.Origin, list(t.AllowedProviders), list(t.AllowedModels), perHour(t.RateLimit), span(t.ExpiresIn))
+			_, err := fmt.Fprintln(e.out, t.Token.Reveal())
+			return err
+		})
+}
+
+func (e *env) tokenList(cc *cli.Context) error {
+	return ask(e, func(c *control.Client) (control.TokenList, error) { return c.Tokens(cc.Context) },
+		func(l control.TokenList) error {
+			if len(l.Tokens) == 0 {
+				e.note("No tokens. Make one: hostless token create")
+				return nil
+			}
+			var rows [][]string
+			for _, t := range l.Tokens {
+				rows = append(rows, []string{t.Prefix, t.AppName, t.Origin, list(t.AllowedProviders), list(t.AllowedModels), perHour(t.RateLimit), span(t.ExpiresIn)})
+			}
+			return e.table([]string{"TOKEN", "NAME", "ORIGIN", "PROVIDERS", "MODELS", "LIMIT", "EXPIRES"}, rows)
+		})
+}
+
+// tokenShown is how much of a token may be shown: sk_local_ and 8 characters.
+const tokenShown = len("sk_local_") + 8
+
+// shortToken cuts a token that was typed to what may be shown.
+func shortToken(ref string) string {
+	if len(ref) > tokenShown && strings.HasPrefix(ref, "sk_local_") {
+		return ref[:tokenShown] + "…"
+	}
+	return ref
+}
