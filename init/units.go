@@ -1,0 +1,37 @@
+// Package units holds the service definitions of Hostless: the one source for
+// `hostless service install` and for the packages. It owns their text; filling it
+// in and installing it is pkg/service's business.
+package units
+
+import (
+	"embed"
+	"strings"
+	"text/template"
+)
+
+//go:embed systemd
+var files embed.FS
+
+// Systemd are the values of the systemd units. Strings go in as systemd reads
+// them, so the caller escapes what needs it (systemd.syntax(7)).
+type Systemd struct {
+	Program     string   // ExecStart's first word
+	Arguments   string   // the rest of ExecStart, with a leading space, or ""
+	Environment []string // quoted assignments
+	Port        int
+	IPv6        bool   // whether [::1] exists on this machine
+	Control     string // the control socket's path; may use specifiers such as %t
+}
+
+// Render fills in a unit by its file name, as "hostlessd.service".
+func Render(name string, values Systemd) (string, error) {
+	t, err := template.New(name).Option("missingkey=error").ParseFS(files, "systemd/"+name)
+	if err != nil {
+		return "", err
+	}
+	var b strings.Builder
+	if err := t.Execute(&b, values); err != nil {
+		return "", err
+	}
+	return b.String(), nil
+}

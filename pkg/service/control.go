@@ -1,0 +1,194 @@
+package service
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"github.com/hostless/hostless/pkg/fault"
+)
+
+// Unit is how one unit stands.
+type Unit struct {
+	Name    string `json:"name"`
+	Active  string `json:"active"`  // systemd's word: active, inactive, failed, …
+	Sub     string `json:"sub"`     // running, listening, dead, …
+	Enabled string `json:"enabled"` // enabled, disabled, "" where it is not installed
+}
+
+// Status is how the service stands.
+type Status struct {
+	Manager   string   `json:"manager"` // systemd
+	Installed bool     `json:"installed"`
+	Running   bool     `json:"running"`   // the daemon's process exists
+	Listening bool     `json:"listening"` // the sockets are open, daemon or not
+	PID       int      `json:"pid"`       // 0 without a process
+	Home      string   `json:"home"`      // of the installation
+	Port      int      `json:"port"`
+	Program   string   `json:"program"`
+	Listen    []string `json:"listen"` // addresses and socket paths
+	Units     []Unit   `json:"units"`
+}
+
+// Status asks the manager; without an installation it says just that.
+func (m *Manager) Status(ctx context.Context) (Status, error) {
+	s := Status{Manager: "systemd", Home: m.installedHome(), Listen: []string{}, Units: []Unit{}, Listening: true}
+	s.Installed = s.Home != ""
+	for _, name := range allUnits {
+		p, err := m.properties(ctx, name, "ActiveState", "SubState", "UnitFileState", "Listen", "MainPID", "ExecStart")
+		if err != nil {
+			return s, err
+		}
+		s.Units = append(s.Units, Unit{Name: name, Active: p["ActiveState"], Sub: p["SubState"], Enabled: p["UnitFileState"]})
+		if name == serviceUnit {
+			s.PID, _ = strconv.Atoi(p["MainPID"])
+			s.Running = s.PID != 0
+			continue
+		}
+		s.Listening = s.Listening && p["ActiveState"] == "active"
+		for line := range strings.SplitSeq(p["Listen"], "\n") {
+			if address, _, ok := strings.Cut(line, " ("); ok {
+				s.Listen = append(s.Listen, address)
+				if _, port, ok := strings.Cut(address, "127.0.0.1:"); ok {
+					s.Port, _ = strconv.Atoi(port)
+				}
+			}
+		}
+	}
+	if s.Installed {
+		s.Program = m.installedProgram()
+	}
+	return s, nil
+}
+
+// installedProgram reads the program out of the installed unit.
+func (m *Manager) installedProgram() string {
+	data, err := os.ReadFile(filepath.Join(m.unitDir(), serviceUnit))
+	if err != nil {
+		return ""
+	}
+	for line := range strings.SplitSeq(string(data), "\n") {
+		if value, ok := strings.CutPrefix(line, "ExecStart="); ok {
+			return unquote(value)
+		}
+	}
+	return ""
+}
+
+// properties reads a unit's properties; one that comes several times has its
+// values on lines of their own.
+func (m *Manager) properties(ctx context.Context, unit string, names ...string) (map[string]string, error) {
+	out, err := m.systemctl(ctx, "show", "--property="+strings.Join(names, ","), unit)
+	if err != nil {
+		return nil, err
+	}
+	p := map[string]string{}
+	for line := range strings.SplitSeq(out, "\n") {
+		if name, value, ok := strings.Cut(line, "="); ok {
+			if p[name] != "" {
+				value = p[name] + "\n" + value
+			}
+			p[name] = value
+		}
+	}
+	return p, nil
+}
+
+func (m *Manager) active(ctx context.Context, unit string) bool {
+	p, err := m.properties(ctx, unit, "ActiveState")
+	return err == nil && (p["ActiveState"] == "active" || p["ActiveState"] == "activating" || p["ActiveState"] == "reloading")
+}
+
+// Supervised reports whether the daemon of this home is the service's: installed
+// for it, with its sockets open or its process running.
+func (m *Manager) Supervised(ctx context.Context) bool {
+	return m.installedHome() == m.cfg.Paths.Home &&
+		(m.active(ctx, serviceUnit) || m.active(ctx, httpSocket) || m.active(ctx, controlSocket))
+}
+
+// Start opens the sockets and starts the daemon.
+func (m *Manager) Start(ctx context.Context) error {
+	if err := m.needInstalled(); err != nil {
+		return err
+	}
+	if err := m.startSockets(ctx); err != nil {
+		return err
+	}
+	_, err := m.systemctl(ctx, "start", serviceUnit)
+	return m.explain(ctx, err)
+}
+
+// Stop closes the sockets first, so that no connection brings the daemon back,
+// then ends the daemon. It returns at the next login or with Start.
+func (m *Manager) Stop(ctx context.Context) error {
+	if err := m.needInstalled(); err != nil {
+		return err
+	}
+	return m.stopAll(ctx)
+}
+
+// Restart ends the daemon and starts it again; connections wait in the sockets.
+func (m *Manager) Restart(ctx context.Context) error {
+	if err := m.needInstalled(); err != nil {
+		return err
+	}
+	if err := m.startSockets(ctx); err != nil {
+		return err
+	}
+	_, err := m.systemctl(ctx, "restart", serviceUnit)
+	return m.explain(ctx, err)
+}
+
+func (m *Manager) needInstalled() error {
+	if m.installedHome() != "" {
+		return nil
+	}
+	return &fault.Error{Kind: fault.NotFound, Message: "the service is not installed", Next: "hostless service install"}
+}
+
+func (m *Manager) startSockets(ctx context.Context) error {
+	for _, name := range sockets {
+		if m.active(ctx, name) {
+			continue
+		}
+		// A socket unit cannot start under a daemon that runs without it.
+		if m.active(ctx, serviceUnit) {
+			if _, err := m.systemctl(ctx, "stop", serviceUnit); err != nil {
+				return err
+			}
+		}
+		if _, err := m.systemctl(ctx, "start", name); err != nil {
+			return m.explain(ctx, err)
+		}
+	}
+	return nil
+}
+
+func (m *Manager) stopAll(ctx context.Context) error {
+	if _, err := m.systemctl(ctx, append([]string{"stop"}, sockets...)...); err != nil {
+		return err
+	}
+	_, err := m.systemctl(ctx, "stop", serviceUnit)
+	return err
+}
+
+// explain adds to a failed start what the units' log says of it.
+func (m *Manager) explain(ctx context.Context, err error) error {
+	if err == nil {
+		return nil
+	}
+	message := "the service does not start"
+	if log, logErr := m.cfg.Run(ctx, "journalctl", "--user", "--quiet", "--no-pager", "--output=cat", "--lines=5",
+		"--unit="+httpSocket, "--unit="+controlSocket, "--unit="+serviceUnit); logErr == nil && log != "" {
+		lines := strings.Split(log, "\n")
+		for _, line := range lines {
+			if strings.Contains(line, "Address already in use") {
+				message = "port " + strconv.Itoa(m.cfg.Port) + " is taken by another program"
+			}
+		}
+		return &fault.Error{Kind: fault.Internal, Message: message + ": " + strings.Join(lines, "; "), Next: "hostless service status", Err: err}
+	}
+	return &fault.Error{Kind: fault.Internal, Message: message + ": " + err.Error(), Next: "hostless service status", Err: err}
+}

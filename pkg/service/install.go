@@ -1,0 +1,282 @@
+package service
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+
+	kardianos "github.com/kardianos/service"
+
+	"github.com/hostless/hostless/pkg/config"
+	"github.com/hostless/hostless/pkg/control"
+	"github.com/hostless/hostless/pkg/fault"
+)
+
+// Installed says what Install did.
+type Installed struct {
+	Units            []string `json:"units"`             // the units' files
+	Changed          bool     `json:"changed"`           // false where all was in place
+	Port             int      `json:"port"`              //
+	Home             string   `json:"home"`              //
+	Socket           string   `json:"socket"`            //
+	Program          string   `json:"program"`           //
+	TokenPersistence string   `json:"token_persistence"` // as set now
+}
+
+// Install puts the units in place, enables them and opens the sockets; the
+// daemon starts with the first connection. Installing again updates what is
+// there and restarts a running daemon, so that it is the program installed.
+// A daemon that runs by hand, or an installation for another home, is refused.
+func (m *Manager) Install(ctx context.Context) (Installed, error) {
+	if info, err := os.Stat(m.cfg.Program); err != nil || info.IsDir() || info.Mode()&0o111 == 0 {
+		return Installed{}, &fault.Error{Kind: fault.Invalid, Message: fmt.Sprintf("hostlessd is not at %q", m.cfg.Program), Next: "make install"}
+	}
+	if err := m.refuseOthers(ctx); err != nil {
+		return Installed{}, err
+	}
+	if err := config.EnsureDir(m.cfg.Paths.Home); err != nil {
+		return Installed{}, err
+	}
+	texts, err := m.render()
+	if err != nil {
+		return Installed{}, err
+	}
+	out := Installed{Port: m.cfg.Port, Home: m.cfg.Paths.Home, Socket: m.cfg.Paths.Socket, Program: m.cfg.Program}
+	if out.TokenPersistence, err = m.persistTokens(); err != nil {
+		return out, err
+	}
+	socketsChanged := false
+	for _, name := range allUnits {
+		path := filepath.Join(m.unitDir(), name)
+		out.Units = append(out.Units, path)
+		old, err := os.ReadFile(path)
+		if err == nil && string(old) == texts[name] {
+			continue
+		}
+		out.Changed = true
+		socketsChanged = socketsChanged || name != serviceUnit
+		if err := m.write(name, texts[name]); err != nil {
+			return out, err
+		}
+	}
+	if err := m.verify(ctx, out.Units); err != nil {
+		m.remove(ctx)
+		return out, err
+	}
+	return out, m.bringUp(ctx, socketsChanged)
+}
+
+// write puts one unit's file in place. The service's goes through
+// kardianos/service, which refuses to replace one.
+func (m *Manager) write(name, text string) error {
+	path := filepath.Join(m.unitDir(), name)
+	if err := os.MkdirAll(m.unitDir(), 0o755); err != nil {
+		return err
+	}
+	if name != serviceUnit {
+		return os.WriteFile(path, []byte(text), 0o644)
+	}
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	svc, err := m.kardianos(text)
+	if err != nil {
+		return err
+	}
+	if err := svc.Install(); err != nil {
+		return fmt.Errorf("install %s: %w", name, err)
+	}
+	written, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	if string(written) != text { // its template engine leaves what it cannot read empty
+		os.Remove(path)
+		return fmt.Errorf("install %s: the unit was written wrong", name)
+	}
+	return nil
+}
+
+func (m *Manager) kardianos(script string) (kardianos.Service, error) {
+	return kardianos.New(program{}, &kardianos.Config{
+		Name: Name, DisplayName: "Hostless", Executable: m.cfg.Program,
+		Option: kardianos.KeyValue{"UserService": true, "SystemdScript": script},
+	})
+}
+
+// program is what kardianos/service would run in the daemon; the daemon runs
+// itself (pkg/daemon).
+type program struct{}
+
+func (program) Start(kardianos.Service) error { return nil }
+func (program) Stop(kardianos.Service) error  { return nil }
+
+// verify asks systemd itself, where its checker is installed.
+func (m *Manager) verify(ctx context.Context, paths []string) error {
+	if _, err := exec.LookPath("systemd-analyze"); err != nil {
+		return nil
+	}
+	out, err := m.cfg.Run(ctx, "systemd-analyze", append([]string{"--user", "verify"}, paths...)...)
+	if err != nil {
+		return fmt.Errorf("systemd does not take the units: %w", err)
+	}
+	for line := range strings.SplitSeq(out, "\n") {
+		if strings.Contains(line, Name) && (strings.Contains(line, "Unknown") || strings.Contains(line, "Failed to parse")) {
+			return fmt.Errorf("systemd does not take the units: %s", line)
+		}
+	}
+	return nil
+}
+
+// bringUp enables the units and opens the sockets. A daemon that runs is
+// restarted, behind sockets that stay open unless they themselves have changed.
+func (m *Manager) bringUp(ctx context.Context, socketsChanged bool) error {
+	if _, err := m.systemctl(ctx, "daemon-reload"); err != nil {
+		return err
+	}
+	if _, err := m.systemctl(ctx, append([]string{"enable"}, allUnits...)...); err != nil {
+		return err
+	}
+	running := m.active(ctx, serviceUnit)
+	if socketsChanged && (m.active(ctx, httpSocket) || m.active(ctx, controlSocket) || running) {
+		if err := m.stopAll(ctx); err != nil {
+			return err
+		}
+	}
+	m.systemctl(ctx, append([]string{"reset-failed"}, allUnits...)...) // says no where nothing had failed
+	if err := m.startSockets(ctx); err != nil {
+		return err
+	}
+	if running {
+		_, err := m.systemctl(ctx, "restart", serviceUnit)
+		return m.explain(ctx, err)
+	}
+	return nil
+}
+
+// persistTokens chooses the file for tokens where the person chose nothing: a
+// supervised daemon comes and goes.
+func (m *Manager) persistTokens() (string, error) {
+	settings, _, err := config.OpenSettings(config.SettingsConfig{Path: m.cfg.Paths.Config()})
+	if err != nil {
+		return "", err
+	}
+	if !settings.Chosen(config.TokenPersistence) {
+		if err := settings.Set(config.TokenPersistence, "file"); err != nil {
+			return "", err
+		}
+	}
+	return settings.TokenPersistence(), nil
+}
+
+// refuseOthers looks for what the installation would collide with.
+func (m *Manager) refuseOthers(ctx context.Context) error {
+	if home := m.installedHome(); home != "" && home != m.cfg.Paths.Home {
+		return &fault.Error{
+			Kind: fault.Conflict, Message: fmt.Sprintf("the service is installed for another home, %s", home),
+			Next: fmt.Sprintf("HOSTLESS_HOME=%s hostless service uninstall", home),
+		}
+	}
+	if m.active(ctx, controlSocket) {
+		return nil // its daemon is ours
+	}
+	client := control.NewClient(m.cfg.Paths.Socket)
+	defer client.CloseIdle()
+	if status, err := client.Status(ctx); err == nil && status.Activation == "self" {
+		return &fault.Error{
+			Kind: fault.Conflict, Message: fmt.Sprintf("a daemon that was started by hand is running (pid %d)", status.PID),
+			Next: "hostless stop",
+		}
+	}
+	return nil
+}
+
+// installedHome reads the home out of the installed unit, "" without one.
+func (m *Manager) installedHome() string {
+	data, err := os.ReadFile(filepath.Join(m.unitDir(), serviceUnit))
+	if err != nil {
+		return ""
+	}
+	for line := range strings.SplitSeq(string(data), "\n") {
+		value, ok := strings.CutPrefix(line, "Environment=")
+		if !ok {
+			continue
+		}
+		if home, ok := strings.CutPrefix(unquote(value), "HOSTLESS_HOME="); ok {
+			return home
+		}
+	}
+	return ""
+}
+
+// unquote is the inverse of quote.
+func unquote(text string) string {
+	if len(text) >= 2 && text[0] == '"' && text[len(text)-1] == '"' {
+		text = text[1 : len(text)-1]
+	}
+	return strings.NewReplacer(`\\`, `\`, `\"`, `"`, "%%", "%").Replace(text)
+}
+
+// Removed says what Uninstall did.
+type Removed struct {
+	Units  []string `json:"units"`  // the files that were removed
+	Purged bool     `json:"purged"` // whether the home went too
+}
+
+// Uninstall stops everything, sockets first, and removes the units. The home
+// stays unless purge is set: then keys, tokens and settings are gone for good.
+// Uninstalling what is not installed removes nothing and is no error.
+func (m *Manager) Uninstall(ctx context.Context, purge bool) (Removed, error) {
+	out := Removed{Units: []string{}}
+	if home := m.installedHome(); home != "" && home != m.cfg.Paths.Home {
+		return out, m.refuseOthers(ctx)
+	}
+	units, err := m.remove(ctx)
+	out.Units = units
+	if err != nil {
+		return out, err
+	}
+	if purge {
+		if err := os.RemoveAll(m.cfg.Paths.Home); err != nil {
+			return out, fmt.Errorf("remove %s: %w", m.cfg.Paths.Home, err)
+		}
+		out.Purged = true
+	}
+	return out, nil
+}
+
+func (m *Manager) remove(ctx context.Context) ([]string, error) {
+	removed := []string{}
+	var installed []string
+	for _, name := range allUnits {
+		if _, err := os.Lstat(filepath.Join(m.unitDir(), name)); err == nil {
+			installed = append(installed, name)
+		}
+	}
+	if len(installed) == 0 {
+		return removed, nil
+	}
+	if err := m.stopAll(ctx); err != nil {
+		return removed, err
+	}
+	if _, err := m.systemctl(ctx, append([]string{"disable"}, installed...)...); err != nil {
+		return removed, err
+	}
+	for _, name := range installed {
+		path := filepath.Join(m.unitDir(), name)
+		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return removed, err
+		}
+		removed = append(removed, path)
+	}
+	if _, err := m.systemctl(ctx, "daemon-reload"); err != nil {
+		return removed, err
+	}
+	m.systemctl(ctx, append([]string{"reset-failed"}, installed...)...) // says no where nothing had failed
+	return removed, nil
+}

@@ -1,0 +1,128 @@
+// Package service installs Hostless as a login service and controls it there.
+//
+// It owns what stands between the client and the platform's service manager:
+// the units' values, installing and removing them, starting and stopping in the
+// right order. The units' text is package init's, the daemon's behaviour under a
+// manager (readiness, sockets, watchdog) package daemon's. So far the manager is
+// systemd's, of the user.
+package service
+
+import (
+	"context"
+	"errors"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+
+	kardianos "github.com/kardianos/service"
+
+	"github.com/hostless/hostless/pkg/config"
+	"github.com/hostless/hostless/pkg/fault"
+)
+
+// Name is the service's name; its units start with it.
+const Name = "hostlessd"
+
+// Config configures a Manager.
+type Config struct {
+	Paths   config.Paths        // required: the home and control socket of the service
+	Program string              // required to install: hostlessd's absolute path
+	Port    int                 // the TCP port; 0 is config.DefaultPort
+	Getenv  func(string) string // nil: os.Getenv
+	Run     Runner              // nil: runs the command
+}
+
+// Runner runs one command and gives its output; a failure's error holds what the
+// command said.
+type Runner func(ctx context.Context, name string, args ...string) (string, error)
+
+// Manager installs and controls the service of the current user. Its methods
+// are safe for concurrent use only as far as the service manager is.
+type Manager struct{ cfg Config }
+
+// New makes a Manager. Where the platform has no manager that is supported, or
+// this user's cannot be reached, it is an error that wraps
+// ErrNoManager and says what to do instead.
+func New(ctx context.Context, cfg Config) (*Manager, error) {
+	if cfg.Getenv == nil {
+		cfg.Getenv = os.Getenv
+	}
+	if cfg.Run == nil {
+		cfg.Run = run
+	}
+	if cfg.Port == 0 {
+		cfg.Port = config.DefaultPort
+	}
+	m := &Manager{cfg: cfg}
+	if err := m.reachable(ctx); err != nil {
+		return nil, err
+	}
+	return m, nil
+}
+
+// ErrNoManager is in the chain of New's error where there is no service manager.
+var ErrNoManager = errors.New("no service manager")
+
+func (m *Manager) reachable(ctx context.Context) error {
+	none := func(message string, cause error) error {
+		return &fault.Error{Kind: fault.Internal, Message: message, Next: "hostless proxy start", Err: errors.Join(ErrNoManager, cause)}
+	}
+	if runtime.GOOS != "linux" {
+		return none("a login service can be installed with systemd only, so far", nil)
+	}
+	if system := kardianos.ChosenSystem(); system == nil || system.String() != "linux-systemd" {
+		return none("this system does not run systemd", nil)
+	}
+	if _, err := m.systemctl(ctx, "show-environment"); err != nil {
+		return none("the systemd manager of this user cannot be reached", err)
+	}
+	return nil
+}
+
+// systemctl runs `systemctl --user`.
+func (m *Manager) systemctl(ctx context.Context, args ...string) (string, error) {
+	return m.cfg.Run(ctx, "systemctl", append([]string{"--user", "--no-pager"}, args...)...)
+}
+
+// run is the Runner of real life.
+func run(ctx context.Context, name string, args ...string) (string, error) {
+	out, err := exec.CommandContext(ctx, name, args...).CombinedOutput()
+	text := strings.TrimSpace(string(out))
+	if err != nil {
+		return text, &commandError{strings.Join(append([]string{name}, args...), " "), text, err}
+	}
+	return text, nil
+}
+
+// commandError is a command that failed, with what it said.
+type commandError struct {
+	command, output string
+	err             error
+}
+
+func (e *commandError) Error() string {
+	if e.output == "" {
+		return e.command + ": " + e.err.Error()
+	}
+	return e.command + ": " + e.output
+}
+
+func (e *commandError) Unwrap() error { return e.err }
+
+// unitDir is where the units go: kardianos/service writes its own there.
+func (m *Manager) unitDir() string {
+	return filepath.Join(m.cfg.Getenv("HOME"), ".config", "systemd", "user")
+}
+
+// hasIPv6 reports whether [::1] can be bound on this machine.
+func hasIPv6() bool {
+	l, err := net.Listen("tcp6", "[::1]:0")
+	if err != nil {
+		return false
+	}
+	l.Close()
+	return true
+}
