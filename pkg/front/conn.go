@@ -1,0 +1,103 @@
+package front
+
+import (
+	"context"
+	"net"
+	"net/http"
+	"sync"
+)
+
+type connKey struct{}
+
+// conn is a connection as this package accepted it: it remembers what was found
+// out about its peer, and is known until it is closed, upgraded or not.
+type conn struct {
+	*net.TCPConn
+	server *Server
+
+	judge   sync.Once
+	verdict error
+
+	once     sync.Once
+	closeErr error
+}
+
+// Close closes the connection and forgets it.
+func (c *conn) Close() error {
+	c.once.Do(func() {
+		c.server.mu.Lock()
+		delete(c.server.fresh, c)
+		delete(c.server.upgraded, c)
+		c.server.mu.Unlock()
+		c.closeErr = c.TCPConn.Close()
+	})
+	return c.closeErr
+}
+
+// admitted says whether the connection's peer may speak to us.
+func (c *conn) admitted() error {
+	c.judge.Do(func() {
+		if c.server.cfg.Peer != nil {
+			c.verdict = c.server.cfg.Peer(c.TCPConn)
+		}
+	})
+	return c.verdict
+}
+
+// ownConn finds the conn inside what net/http knows, which TLS may wrap.
+func ownConn(c net.Conn) *conn {
+	for {
+		if own, ok := c.(*conn); ok {
+			return own
+		}
+		w, ok := c.(interface{ NetConn() net.Conn })
+		if !ok {
+			return nil
+		}
+		c = w.NetConn()
+	}
+}
+
+func connOf(ctx context.Context) *conn {
+	c, _ := ctx.Value(connKey{}).(*conn)
+	return c
+}
+
+// connState notes connections that net/http's Shutdown would not end: those it
+// gave away, and those that have not sent anything.
+func (s *Server) connState(c net.Conn, state http.ConnState) {
+	own := ownConn(c)
+	if own == nil {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch state {
+	case http.StateNew:
+		s.fresh[own] = struct{}{}
+	case http.StateHijacked:
+		s.upgraded[own] = struct{}{}
+		fallthrough
+	default:
+		delete(s.fresh, own)
+	}
+}
+
+// listener makes conns of what it accepts.
+type listener struct {
+	net.Listener
+	server *Server
+}
+
+// Accept waits for the next connection.
+func (l *listener) Accept() (net.Conn, error) {
+	c, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	tcp, ok := c.(*net.TCPConn)
+	if !ok { // nothing but TCP is handed in; others are served unjudged and untracked
+		return c, nil
+	}
+	return &conn{TCPConn: tcp, server: l.server}, nil
+}

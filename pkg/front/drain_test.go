@@ -1,0 +1,152 @@
+package front
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+)
+
+func dial(t *testing.T, addr string) (net.Conn, *bufio.Reader) {
+	t.Helper()
+	c, err := net.Dial("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	c.SetDeadline(time.Now().Add(10 * time.Second))
+	return c, bufio.NewReader(c)
+}
+
+func TestDrainAnswersWhatIsInFlight(t *testing.T) {
+	entered, release := make(chan struct{}), make(chan struct{})
+	s := start(t, Config{Linger: 50 * time.Millisecond, Gateway: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/slow" {
+			close(entered)
+			<-release
+		}
+		fmt.Fprint(w, "done")
+	})})
+	slow, slowReader := dial(t, s.addr)
+	io.WriteString(slow, "GET /slow HTTP/1.1\r\nHost: localhost\r\n\r\n")
+	kept, keptReader := dial(t, s.addr)
+	io.WriteString(kept, "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+	if resp, err := http.ReadResponse(keptReader, nil); err != nil || resp.Close {
+		t.Fatalf("before: %v", err)
+	} else {
+		io.Copy(io.Discard, resp.Body)
+	}
+	<-entered
+	stopped := make(chan error, 1)
+	go func() { stopped <- s.stop() }()
+	for { // until the listener is closed
+		c, err := net.Dial("tcp", s.addr)
+		if err != nil {
+			break
+		}
+		c.Close()
+	}
+	// A kept-alive connection is still answered, for the last time.
+	io.WriteString(kept, "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+	resp, err := http.ReadResponse(keptReader, nil)
+	if err != nil || !resp.Close {
+		t.Fatalf("while draining: %+v, %v; want an answer with Connection: close", resp, err)
+	}
+	close(release)
+	resp, err = http.ReadResponse(slowReader, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if body, err := io.ReadAll(resp.Body); err != nil || string(body) != "done" {
+		t.Errorf("the request in flight got %q, %v", body, err)
+	}
+	if err := <-stopped; err != nil {
+		t.Error(err)
+	}
+	if n := s.InFlight(); n != 0 {
+		t.Errorf("%d in flight at the end", n)
+	}
+}
+
+func TestDrainCutsWhatOutlastsTheDeadline(t *testing.T) {
+	entered, ended := make(chan struct{}), make(chan struct{})
+	s := start(t, Config{Linger: time.Millisecond, Drain: 20 * time.Millisecond, Gateway: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.(http.Flusher).Flush()
+		close(entered)
+		<-r.Context().Done()
+		close(ended)
+	})})
+	c, _ := dial(t, s.addr)
+	io.WriteString(c, "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+	<-entered
+	if err := s.stop(); err != nil {
+		t.Error(err)
+	}
+	<-ended
+}
+
+// TestDrainEndsUpgradedConnections covers a handler that ends with its context,
+// as the gateway's sockets do, and one that only ends with the connection, as
+// the relay of the apps plane does.
+func TestDrainEndsUpgradedConnections(t *testing.T) {
+	for _, polite := range []bool{true, false} {
+		t.Run(fmt.Sprint("polite ", polite), func(t *testing.T) {
+			handlerEnded := make(chan struct{})
+			s := start(t, Config{Linger: time.Millisecond, Farewell: 200 * time.Millisecond, Apps: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				defer close(handlerEnded)
+				c, _, err := w.(http.Hijacker).Hijack()
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				defer c.Close()
+				io.WriteString(c, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n")
+				if polite {
+					<-r.Context().Done()
+					io.WriteString(c, "bye")
+					return
+				}
+				io.Copy(io.Discard, c)
+			})})
+			c, reader := dial(t, s.addr)
+			io.WriteString(c, "GET / HTTP/1.1\r\nHost: app.localhost\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n")
+			if resp, err := http.ReadResponse(reader, nil); err != nil || resp.StatusCode != 101 {
+				t.Fatal(resp, err)
+			}
+			if s.InFlight() != 1 {
+				t.Errorf("%d in flight", s.InFlight())
+			}
+			if err := s.stop(); err != nil {
+				t.Error(err)
+			}
+			<-handlerEnded
+			rest, err := io.ReadAll(reader)
+			if err != nil && !strings.Contains(err.Error(), "reset") || polite != (string(rest) == "bye") {
+				t.Errorf("the client got %q, %v", rest, err)
+			}
+		})
+	}
+}
+
+func TestRunFailsWithItsListener(t *testing.T) {
+	s, err := New(Config{Gateway: saying("g"), Apps: saying("a"), Linger: time.Millisecond})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.Close()
+	if err := s.Run(context.Background(), l); err == nil {
+		t.Error("Run on a closed listener ended without an error")
+	}
+	if _, err := New(Config{Gateway: saying("g")}); err == nil {
+		t.Error("New without a plane succeeded")
+	}
+}

@@ -1,0 +1,220 @@
+// Package front owns the gate before everything on TCP: it decides by the Host
+// alone which plane a request reaches, turns away what is malformed, foreign or
+// another user's, and ends connections in an order that loses no request.
+//
+// Loopback names go to the gateway, names below .localhost to the apps, all
+// else nowhere. What the planes do with a request is left to them; where
+// listeners come from to package listen.
+package front
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"errors"
+	"log"
+	"log/slog"
+	"maps"
+	"net"
+	"net/http"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// The limits of a connection. None of them cuts a stream: bodies have no
+// deadline in either direction.
+const (
+	headerTimeout  = 15 * time.Second // to read a request's header
+	idleTimeout    = 2 * time.Minute  // between requests
+	maxHeaderBytes = 64 << 10
+	patience       = time.Second // while draining, for a connection's first request
+)
+
+// Config is what a Server needs.
+type Config struct {
+	Gateway http.Handler // required; serves loopback names
+	Apps    http.Handler // required; serves names below .localhost
+
+	// Peer judges who is at the other end, once for each connection, at its first
+	// request. An error refuses the connection; its text goes to the log. Nil
+	// admits all.
+	Peer func(net.Conn) error
+	// TLS, when not nil, has both http:// and https:// served on each listener.
+	// It is not changed; its callbacks may choose certificates as they like.
+	TLS *tls.Config
+	// RedirectHTTPS says whether a plain request is sent on to https://. It is
+	// asked only with TLS; nil is never.
+	RedirectHTTPS func() bool
+
+	Logger *slog.Logger // discards when nil
+
+	// Linger is how long requests are still taken on open connections after the
+	// listeners have closed: 150 ms when zero. Each is answered with
+	// Connection: close, so that a client's next one goes to the next daemon.
+	Linger time.Duration
+	// Drain is how long requests in flight may take to end after that: 10 s
+	// when zero.
+	Drain time.Duration
+	// Farewell is how long upgraded connections may take to end once their
+	// requests' contexts have: 500 ms when zero.
+	Farewell time.Duration
+}
+
+// Server serves the two planes. It is safe for concurrent use; Run is called
+// once.
+type Server struct {
+	cfg      Config
+	log      *slog.Logger
+	http     *http.Server
+	inFlight atomic.Int64
+	draining atomic.Bool
+
+	mu       sync.Mutex
+	fresh    map[*conn]struct{} // no request's header has been read yet
+	upgraded map[*conn]struct{}
+}
+
+// New makes a Server.
+func New(cfg Config) (*Server, error) {
+	if cfg.Gateway == nil || cfg.Apps == nil {
+		return nil, errors.New("front: a plane is missing")
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	defaultTo(&cfg.Linger, 150*time.Millisecond)
+	defaultTo(&cfg.Drain, 10*time.Second)
+	defaultTo(&cfg.Farewell, 500*time.Millisecond)
+	s := &Server{cfg: cfg, log: cfg.Logger, fresh: map[*conn]struct{}{}, upgraded: map[*conn]struct{}{}}
+	s.http = &http.Server{
+		Handler:                      s,
+		ReadHeaderTimeout:            headerTimeout,
+		IdleTimeout:                  idleTimeout,
+		MaxHeaderBytes:               maxHeaderBytes,
+		DisableGeneralOptionsHandler: true, // `OPTIONS *` must pass the gate too
+		ErrorLog:                     log.New(serverLog{cfg.Logger}, "", 0),
+		ConnState:                    s.connState,
+		ConnContext: func(ctx context.Context, c net.Conn) context.Context {
+			if own := ownConn(c); own != nil {
+				return context.WithValue(ctx, connKey{}, own)
+			}
+			return ctx
+		},
+	}
+	if cfg.TLS != nil {
+		s.http.TLSConfig = tlsConfig(cfg.TLS)
+	}
+	return s, nil
+}
+
+func defaultTo(d *time.Duration, value time.Duration) {
+	if *d == 0 {
+		*d = value
+	}
+}
+
+// InFlight is how many requests are being answered, upgraded ones included.
+func (s *Server) InFlight() int { return int(s.inFlight.Load()) }
+
+// Run serves on the listeners until ctx ends, then ends in this order: the
+// listeners are closed; requests that were already sent are answered for
+// Linger; those in flight get Drain; the contexts of all others and of upgraded
+// connections are cancelled, and after Farewell what is left is closed. It
+// returns when nothing that it started runs any more; nil after ctx ended.
+func (s *Server) Run(ctx context.Context, listeners ...net.Listener) error {
+	base, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	s.http.BaseContext = func(net.Listener) context.Context { return base }
+
+	failed := make(chan error, len(listeners))
+	var serving sync.WaitGroup
+	var sniffers sync.WaitGroup
+	for _, l := range listeners {
+		l := s.wrap(base, l, &sniffers)
+		serving.Go(func() { failed <- s.http.Serve(l) })
+	}
+	var err error
+	select {
+	case <-ctx.Done():
+	case err = <-failed:
+	}
+	s.drain(base, cancel, listeners)
+	serving.Wait()
+	sniffers.Wait()
+	return err
+}
+
+// drain ends the server. Shutdown alone would drop requests that have arrived
+// but were not read yet, and leaves upgraded connections open.
+func (s *Server) drain(base context.Context, cancel context.CancelFunc, listeners []net.Listener) {
+	s.draining.Store(true)
+	for _, l := range listeners {
+		l.Close()
+	}
+	after(base, s.cfg.Linger)
+	// Shutdown itself would wait five seconds for connections that never spoke.
+	unspoken := time.AfterFunc(patience, func() { s.closeAll(s.fresh) })
+	defer unspoken.Stop()
+	deadline, done := context.WithTimeout(base, s.cfg.Drain)
+	defer done()
+	if err := s.http.Shutdown(deadline); err != nil {
+		s.log.Info("requests in flight are cut", "requests", s.InFlight())
+	}
+	cancel()
+	s.farewell()
+	s.http.Close()
+}
+
+// after waits for a while, or for the context's end.
+func after(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+}
+
+// farewell lets handlers whose contexts have ended finish by themselves, then
+// closes the upgraded connections that are left.
+func (s *Server) farewell() {
+	end := time.NewTimer(s.cfg.Farewell)
+	defer end.Stop()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for s.InFlight() > 0 {
+		select {
+		case <-tick.C:
+			continue
+		case <-end.C:
+		}
+		break
+	}
+	s.closeAll(s.upgraded)
+}
+
+// closeAll closes the connections of one of the server's sets.
+func (s *Server) closeAll(set map[*conn]struct{}) {
+	s.mu.Lock()
+	conns := slices.Collect(maps.Keys(set))
+	s.mu.Unlock()
+	for _, c := range conns {
+		c.Close()
+	}
+}
+
+// serverLog takes what net/http logs by itself. Bad requests and broken
+// handshakes are the client's doing and of interest to few; a listener that
+// cannot accept is not.
+type serverLog struct{ log *slog.Logger }
+
+func (l serverLog) Write(line []byte) (int, error) {
+	level := slog.LevelDebug
+	if bytes.Contains(line, []byte("Accept error")) {
+		level = slog.LevelWarn
+	}
+	l.log.Log(context.Background(), level, "http server", "detail", string(bytes.TrimSpace(line)))
+	return len(line), nil
+}

@@ -1,0 +1,115 @@
+package front
+
+import (
+	"encoding/json"
+	"net/http"
+	"strings"
+)
+
+// refusal is an answer of the gate itself.
+type refusal struct {
+	status  int
+	kind    string
+	message string
+	allow   string
+	close   bool // the connection is not worth keeping
+}
+
+var (
+	refuseMethod  = &refusal{http.StatusMethodNotAllowed, "invalid_request_error", "this method is not served here", "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS", true}
+	refuseVersion = &refusal{http.StatusHTTPVersionNotSupported, "invalid_request_error", "this version of HTTP is not served here", "", true}
+	refuseTarget  = &refusal{http.StatusBadRequest, "invalid_request_error", "the request target cannot be read", "", true}
+	refuseHost    = &refusal{http.StatusBadRequest, "invalid_request_error", "the request must name exactly one host", "", true}
+	refuseForeign = &refusal{http.StatusMisdirectedRequest, "invalid_request_error", "this host is not served here: use localhost, or NAME.localhost", "", true}
+	refusePeer    = &refusal{http.StatusForbidden, "permission_error", "this daemon serves another user of this machine", "", true}
+)
+
+// gate checks a request before anything else sees it, in this order: method,
+// Host, peer. On success the request's Host and URL are in the one form that
+// the planes rely on: origin-form target, normal authority.
+func (s *Server) gate(r *http.Request) (plane, *refusal) {
+	if r.Method == http.MethodConnect || r.Method == http.MethodTrace {
+		return 0, refuseMethod
+	}
+	if r.Method == "PRI" || r.ProtoMajor < 1 || r.ProtoMajor > 2 {
+		return 0, refuseVersion
+	}
+	authority, no := authorityOf(r)
+	if no != nil {
+		return 0, no
+	}
+	p, normal := classify(authority)
+	switch p {
+	case malformed:
+		return 0, refuseHost
+	case foreign:
+		return 0, refuseForeign
+	}
+	r.Host = normal
+	if c := connOf(r.Context()); c != nil {
+		if err := c.admitted(); err != nil {
+			s.log.Warn("a connection is refused", "error", err)
+			return 0, refusePeer
+		}
+	}
+	return p, nil
+}
+
+// authorityOf finds the authority that a request is for. An absolute-form target
+// is judged by its own, as it was written, and its Host header is then ignored
+// (RFC 9112 section 3.2.2): the target is brought into origin-form, so that
+// nothing behind the gate sees two.
+func authorityOf(r *http.Request) (string, *refusal) {
+	// HTTP/2 has :authority; a Host field beside it must say the same
+	// (RFC 9113 section 8.3.1). HTTP/1's Host never shows in Header.
+	if hosts, ok := r.Header["Host"]; ok {
+		if len(hosts) != 1 || !strings.EqualFold(hosts[0], r.Host) {
+			return "", refuseHost
+		}
+		delete(r.Header, "Host")
+	}
+	target := r.RequestURI
+	switch {
+	case target == "*":
+		if r.Method != http.MethodOptions {
+			return "", refuseTarget
+		}
+		return r.Host, nil
+	case strings.HasPrefix(target, "/"):
+		return r.Host, nil
+	}
+	scheme, rest, ok := strings.Cut(target, "://")
+	if !ok || !strings.EqualFold(scheme, "http") && !strings.EqualFold(scheme, "https") {
+		return "", refuseTarget
+	}
+	authority := rest
+	if end := strings.IndexAny(rest, "/?#"); end >= 0 {
+		authority = rest[:end]
+	}
+	if r.URL.User != nil || strings.ContainsAny(authority, "@\\%") {
+		return "", refuseTarget
+	}
+	r.URL.Scheme, r.URL.Host, r.URL.Opaque = "", "", ""
+	if r.URL.Path == "" {
+		r.URL.Path = "/"
+	}
+	r.RequestURI = r.URL.RequestURI()
+	return authority, nil
+}
+
+// refuse writes a refusal.
+func refuse(w http.ResponseWriter, no *refusal) {
+	h := w.Header()
+	if no.close {
+		h.Set("Connection", "close")
+	}
+	if no.allow != "" {
+		h.Set("Allow", no.allow)
+	}
+	h.Set("Content-Type", "application/json")
+	h.Set("X-Content-Type-Options", "nosniff")
+	w.WriteHeader(no.status)
+	json.NewEncoder(w).Encode(map[string]any{"error": map[string]any{
+		"message": no.message, "type": no.kind, "code": nil, "param": nil,
+	}})
+}

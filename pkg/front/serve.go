@@ -1,0 +1,60 @@
+package front
+
+import (
+	"log/slog"
+	"net/http"
+	"runtime/debug"
+	"time"
+)
+
+// ServeHTTP passes a request through the gate and hands it to its plane.
+func (s *Server) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
+	s.inFlight.Add(1)
+	defer s.inFlight.Add(-1)
+	w := &response{ResponseWriter: rw}
+	begun := time.Now()
+	defer s.finish(w, r, begun, r.Method)
+
+	if s.draining.Load() && r.Header.Get("Upgrade") == "" {
+		w.Header().Set("Connection", "close")
+	}
+	p, no := s.gate(r)
+	switch {
+	case no != nil:
+		refuse(w, no)
+	case r.RequestURI == "*":
+		w.Header().Set("Content-Length", "0")
+		w.WriteHeader(http.StatusOK)
+	case r.TLS == nil && s.http.TLSConfig != nil && s.cfg.RedirectHTTPS != nil && s.cfg.RedirectHTTPS():
+		w.Header().Set("Location", "https://"+r.Host+r.RequestURI)
+		w.WriteHeader(http.StatusPermanentRedirect)
+	case p == gatewayPlane:
+		s.cfg.Gateway.ServeHTTP(w, r)
+	default:
+		s.cfg.Apps.ServeHTTP(w, r)
+	}
+}
+
+// finish logs the request and turns a panic into a 500, or into the end of the
+// connection where the answer has begun. http.ErrAbortHandler goes on: it means
+// just that.
+func (s *Server) finish(w *response, r *http.Request, begun time.Time, method string) {
+	caught := recover()
+	if caught != nil && caught != http.ErrAbortHandler {
+		s.log.Error("a request handler panicked", "method", method, "path", r.URL.Path, "panic", caught, "stack", string(debug.Stack()))
+		if w.status != 0 {
+			caught = http.ErrAbortHandler
+		} else {
+			caught = nil
+			refuse(w, &refusal{status: http.StatusInternalServerError, kind: "internal_error", message: "internal error", close: true})
+		}
+	}
+	if s.log.Enabled(r.Context(), slog.LevelDebug) {
+		// Query strings may hold keys: the path alone is logged.
+		s.log.Debug("request", "method", method, "host", r.Host, "path", r.URL.Path, "status", w.status,
+			"bytes", w.bytes, "duration", time.Since(begun).Round(time.Microsecond))
+	}
+	if caught != nil {
+		panic(caught)
+	}
+}
