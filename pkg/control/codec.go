@@ -85,7 +85,7 @@ func answer(w http.ResponseWriter, v any) {
 func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
 	f := fault.From(err)
 	if f.Kind == fault.Internal {
-		s.log.Error("control request failed", "method", r.Method, "path", cutPath(r.URL.Path), "error", f.Err)
+		s.log.Error("control request failed", "route", r.Pattern, "error", f.Err)
 	}
 	writeFault(w, f)
 }

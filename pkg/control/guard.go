@@ -103,21 +103,15 @@ func (s *Server) recovered(next http.Handler) http.Handler {
 	})
 }
 
-// logged notes each request, without its query, body or answer.
+// logged notes each request by its route: even a path may hold a secret, where a
+// person gave a key for a provider's name.
 func (s *Server) logged(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		start := time.Now()
 		seen := &statusWriter{ResponseWriter: w}
 		next.ServeHTTP(seen, r)
-		s.log.Debug("control request", "method", r.Method, "path", cutPath(r.URL.Path), "status", seen.status, "duration", time.Since(start))
+		s.log.Debug("control request", "route", r.Pattern, "status", seen.status, "duration", time.Since(start))
 	})
-}
-
-func cutPath(p string) string {
-	if len(p) > 128 {
-		return p[:128]
-	}
-	return p
 }
 
 // statusWriter remembers the status of an answer.

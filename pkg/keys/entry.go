@@ -65,7 +65,7 @@ func ValidProvider(name string) error {
 	}
 	ok = ok && !strings.Contains(name, "--") && !strings.Contains(name, "-_") && !strings.Contains(name, "_-")
 	if !ok {
-		return &fault.Error{Kind: fault.Invalid, Message: fmt.Sprintf("provider name %.80q must be lower-case letters and digits, with single - or _ between", name), Param: "provider"}
+		return &fault.Error{Kind: fault.Invalid, Message: "a provider's name must be lower-case letters and digits, with single - or _ between", Param: "provider"}
 	}
 	return nil
 }

@@ -1,0 +1,265 @@
+package control_test
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/hostless/hostless/pkg/config"
+	"github.com/hostless/hostless/pkg/control"
+	"github.com/hostless/hostless/pkg/fault"
+	"github.com/hostless/hostless/pkg/keys"
+	"github.com/hostless/hostless/pkg/token"
+)
+
+// tokens adapts the real token store.
+type tokens struct{ *token.Store }
+
+func request(req control.MintRequest) token.Request {
+	return token.Request{
+		Origin: req.Origin, Name: req.Name, TTL: time.Duration(req.TTL) * time.Second, RateLimit: req.RateLimit,
+		Scope: token.Scope{Providers: req.AllowedProviders, Models: req.AllowedModels}, Bound: req.Bound, Lease: req.Lease,
+	}
+}
+
+func answerOf(m token.Minted, err error) (control.Token, error) {
+	return control.Token{
+		Token: control.Secret{String: m.Secret}, Origin: m.Origin, Name: m.Name, ExpiresIn: int64(m.ExpiresIn / time.Second),
+		Scope: control.Scope{AllowedProviders: m.Scope.Providers, AllowedModels: m.Scope.Models, RateLimit: m.RateLimit},
+	}, err
+}
+
+func (t tokens) Mint(ctx context.Context, req control.MintRequest) (control.Token, error) {
+	return answerOf(t.Store.Mint(ctx, request(req)))
+}
+
+func (t tokens) Adopt(ctx context.Context, old control.Secret, req control.MintRequest) (control.Token, error) {
+	return answerOf(t.Store.Adopt(ctx, old.String, request(req)))
+}
+
+func (t tokens) Refresh(ctx context.Context, ref control.Secret) (time.Duration, error) {
+	return t.Store.Refresh(ctx, ref.String)
+}
+
+func (t tokens) Revoke(ctx context.Context, ref control.Secret) error {
+	return t.Store.Revoke(ctx, ref.String)
+}
+
+func (t tokens) Release(_ context.Context, s control.Secret) error {
+	t.Store.Release(s.String)
+	return nil
+}
+
+func (t tokens) List(context.Context) ([]control.TokenInfo, error) {
+	var out []control.TokenInfo
+	for _, i := range t.Store.List() {
+		out = append(out, control.TokenInfo{Prefix: i.Prefix, Origin: i.Origin, AppName: i.Name, ExpiresIn: int64(time.Until(i.Expires) / time.Second)})
+	}
+	return out, nil
+}
+
+// keyStore adapts the real key store.
+type keyStore struct{ *keys.Store }
+
+func infoOf(e keys.Entry) control.KeyInfo {
+	return control.KeyInfo{Provider: e.Provider, BaseURL: e.BaseURL, Storage: e.Storage, Hint: e.Hint(), Dialect: e.Dialect, AllowPrivate: e.AllowPrivate}
+}
+
+func (k keyStore) List(ctx context.Context) ([]control.KeyInfo, error) {
+	entries, _, err := k.Store.List(ctx)
+	var out []control.KeyInfo
+	for _, e := range entries {
+		out = append(out, infoOf(e))
+	}
+	return out, err
+}
+
+func (k keyStore) Put(ctx context.Context, provider string, req control.KeyRequest) (control.KeyInfo, error) {
+	e, err := k.Store.Put(ctx, keys.Entry{Provider: provider, Key: req.Key.String, BaseURL: req.BaseURL, Dialect: req.Dialect, AllowPrivate: req.AllowPrivate})
+	return infoOf(e), err
+}
+
+// settings adapts the real settings.
+type settings struct{ *config.Settings }
+
+func (s settings) Values(context.Context) (control.ConfigValues, error) {
+	return s.Settings.Values(), nil
+}
+func (s settings) Patch(_ context.Context, v control.ConfigValues) error { return s.Settings.Patch(v) }
+func (s settings) Origins(context.Context) ([]string, error)             { return s.AllowedOrigins(), nil }
+func (s settings) AddOrigin(_ context.Context, o string) error           { return s.Settings.AddOrigin(o) }
+func (s settings) RemoveOrigin(_ context.Context, o string) error        { return s.Settings.RemoveOrigin(o) }
+
+// routes is a table in memory.
+type routes struct {
+	mu       sync.Mutex
+	n        int
+	held     map[string]*lease
+	standing map[string]control.Route
+	released chan string
+	updates  chan control.LeaseUpdate
+}
+
+type lease struct {
+	routes *routes
+	reg    control.Registered
+	name   string
+	events chan control.LeaseEvent
+	once   sync.Once
+}
+
+func (r *routes) registered(req control.RouteRequest) control.Registered {
+	r.n++
+	return control.Registered{
+		Hostname: req.Name + ".localhost", URL: "http://" + req.Name + ".localhost:48282", TargetPort: req.Port, PID: req.PID,
+		LeaseID: fmt.Sprintf("l%d", r.n),
+	}
+}
+
+func (r *routes) List(context.Context) ([]control.Route, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var out []control.Route
+	for _, route := range r.standing {
+		out = append(out, route)
+	}
+	return out, nil
+}
+
+func (r *routes) taken(req control.RouteRequest) error {
+	if l := r.held[req.Name]; l != nil && !req.Force {
+		return &fault.Error{Kind: fault.Conflict, Message: req.Name + " is held by pid 7 (vite)", Next: "hostless run --force"}
+	}
+	return nil
+}
+
+func (r *routes) Register(_ context.Context, req control.RouteRequest) (control.Registered, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if err := r.taken(req); err != nil {
+		return control.Registered{}, err
+	}
+	reg := r.registered(req)
+	reg.LeaseID = ""
+	r.standing[req.Name] = control.Route{Hostname: reg.Hostname, AppName: req.Name, TargetPort: req.Port, URL: reg.URL}
+	return reg, nil
+}
+
+func (r *routes) Deregister(_ context.Context, name control.RouteName) (control.Removed, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if _, ok := r.standing[name.Name]; !ok {
+		return control.Removed{}, fault.New(fault.NotFound, "no route "+name.Name)
+	}
+	delete(r.standing, name.Name)
+	return control.Removed{Removed: true, Hostname: name.Name + ".localhost", AppName: name.Name}, nil
+}
+
+func (r *routes) Lease(_ context.Context, req control.RouteRequest) (control.RouteLease, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if err := r.taken(req); err != nil {
+		return nil, err
+	}
+	l := &lease{routes: r, reg: r.registered(req), name: req.Name, events: make(chan control.LeaseEvent, 4)}
+	if old := r.held[req.Name]; old != nil {
+		old.events <- control.LeaseEvent{Event: control.EventEvicted}
+	}
+	r.held[req.Name] = l
+	return l, nil
+}
+
+func (l *lease) Registered() control.Registered    { return l.reg }
+func (l *lease) Events() <-chan control.LeaseEvent { return l.events }
+func (l *lease) Update(_ context.Context, u control.LeaseUpdate) error {
+	l.routes.updates <- u
+	return nil
+}
+func (l *lease) Release() {
+	l.once.Do(func() {
+		l.routes.mu.Lock()
+		if l.routes.held[l.name] == l {
+			delete(l.routes.held, l.name)
+		}
+		l.routes.mu.Unlock()
+		l.routes.released <- l.reg.LeaseID
+	})
+}
+
+// process stands in for the daemon.
+type process struct{ stopped, reloaded chan struct{} }
+
+func (p process) Status(context.Context) (control.Status, error) {
+	return control.Status{Version: "test", PID: os.Getpid(), Port: 48282, Activation: "self"}, nil
+}
+func (p process) Reload(context.Context) error { p.reloaded <- struct{}{}; return nil }
+func (p process) Stop(context.Context) error   { p.stopped <- struct{}{}; return nil }
+
+// world is a control server on a real socket, with its stores.
+type world struct {
+	socket string
+	tokens tokens
+	keys   keyStore
+	routes *routes
+	proc   process
+	stop   func()
+	server *control.Server
+}
+
+func newWorld(t *testing.T, change func(*control.ServerConfig)) *world {
+	t.Helper()
+	dir, err := os.MkdirTemp("/tmp", "hlc")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	ts, _, err := token.New(token.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ks, _, err := keys.New(keys.Config{Path: filepath.Join(dir, "keys.env")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	st, _, err := config.OpenSettings(config.SettingsConfig{Path: filepath.Join(dir, "config.json")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := &world{
+		socket: filepath.Join(dir, "c.sock"), tokens: tokens{ts}, keys: keyStore{ks},
+		routes: &routes{held: map[string]*lease{}, standing: map[string]control.Route{}, released: make(chan string, 16), updates: make(chan control.LeaseUpdate, 16)},
+		proc:   process{make(chan struct{}, 1), make(chan struct{}, 1)},
+	}
+	cfg := control.ServerConfig{
+		Tokens: w.tokens, Keys: w.keys, Routes: w.routes, Settings: settings{st}, Daemon: w.proc,
+		Logger: slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelDebug})),
+	}
+	if change != nil {
+		change(&cfg)
+	}
+	if w.server, err = control.NewServer(cfg); err != nil {
+		t.Fatal(err)
+	}
+	ln, err := net.Listen("unix", w.socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	os.Chmod(w.socket, 0o600)
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- w.server.Serve(ctx, ln) }()
+	w.stop = sync.OnceFunc(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Errorf("Serve: %v", err)
+		}
+	})
+	t.Cleanup(w.stop)
+	return w
+}
