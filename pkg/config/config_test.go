@@ -112,3 +112,20 @@ func TestEnsureDirClosesAnOpenDirectory(t *testing.T) {
 		t.Errorf("mode = %v, want 0700", info.Mode().Perm())
 	}
 }
+
+func TestSweep(t *testing.T) {
+	dir := t.TempDir()
+	now := time.Now()
+	for name, age := range map[string]time.Duration{".keys.env.tmp-1": time.Hour, ".keys.env.tmp-2": time.Second, "keys.env": time.Hour, ".other": time.Hour} {
+		path := filepath.Join(dir, name)
+		os.WriteFile(path, nil, 0o600)
+		os.Chtimes(path, now.Add(-age), now.Add(-age))
+	}
+	if err := config.Sweep(dir, now); err != nil {
+		t.Fatal(err)
+	}
+	left, _ := os.ReadDir(dir)
+	if len(left) != 3 || left[0].Name() != ".keys.env.tmp-2" {
+		t.Errorf("left: %v", left)
+	}
+}

@@ -110,3 +110,25 @@ func KeepAside(path string, now time.Time) (string, error) {
 	os.Chmod(aside, 0o600)
 	return aside, nil
 }
+
+// staleAfter is how old the leavings of a write must be to be nobody's any more.
+const staleAfter = time.Minute
+
+// Sweep removes from a directory what writers that were killed have left
+// behind: WritePrivate's own files, a minute old or older. They may hold secrets.
+func Sweep(dir string, now time.Time) error {
+	left, err := filepath.Glob(filepath.Join(dir, ".*.tmp-*"))
+	if err != nil {
+		return fmt.Errorf("sweep %s: %w", dir, err)
+	}
+	for _, path := range left {
+		info, err := os.Lstat(path)
+		if err != nil || !info.Mode().IsRegular() || now.Sub(info.ModTime()) < staleAfter {
+			continue
+		}
+		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("sweep: %w", err)
+		}
+	}
+	return nil
+}

@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"maps"
 	"net/netip"
+	"path/filepath"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -60,7 +61,7 @@ type snapshot struct {
 
 // OpenSettings reads config.json; a missing one is all defaults. One that is no
 // JSON object is kept aside, a member with a bad value is passed over: warnings
-// tell of both.
+// tell of both. What killed writers have left in the directory is swept.
 func OpenSettings(cfg SettingsConfig) (s *Settings, warnings []string, err error) {
 	if cfg.Path == "" {
 		return nil, nil, errors.New("settings need a path")
@@ -74,6 +75,9 @@ func OpenSettings(cfg SettingsConfig) (s *Settings, warnings []string, err error
 	}
 	s.writing.Lock()
 	defer s.writing.Unlock()
+	if err := Sweep(filepath.Dir(s.path), s.now()); err != nil {
+		s.log.Warn("leavings of killed writers stay", "error", err)
+	}
 	snap, warnings, err := s.read()
 	if err != nil {
 		return nil, warnings, err
