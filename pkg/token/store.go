@@ -174,7 +174,7 @@ func (s *Store) Mint(ctx context.Context, req Request) (Minted, error) {
 
 // Adopt takes up a token again that was made by an earlier daemon and is held by
 // the client of a lease: the same text is valid afterwards, on the terms of req.
-// One that was revoked is fault.Unauthenticated, one that has no token's form
+// A lease's token that was revoked is fault.Unauthenticated, one that has no token's form
 // fault.Invalid.
 func (s *Store) Adopt(ctx context.Context, old secret.String, req Request) (Minted, error) {
 	text := old.Reveal()
@@ -370,13 +370,17 @@ func (s *Store) RevokeBound(ctx context.Context, hostname string) error {
 	return s.commit(change)
 }
 
-// end revokes an entry; s.mu is held.
+// end revokes an entry; s.mu is held. That of a lease is remembered, since the
+// lease's client would have it adopted again.
 func (s *Store) end(e *entry) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.ended.IsZero() {
 		e.ended = s.now()
 		close(e.done)
+	}
+	if !e.lease {
+		delete(s.entries, e.hash)
 	}
 }
 

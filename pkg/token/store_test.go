@@ -179,7 +179,11 @@ func TestRevoke(t *testing.T) {
 	wantKind(t, "revoked", err, fault.Unauthenticated)
 	_, err = s.Refresh(t.Context(), m.Secret)
 	wantKind(t, "refresh a revoked one", err, fault.NotFound)
-	_, err = s.Adopt(t.Context(), m.Secret, token.Request{})
+	lease := mint(t, s, token.Request{Lease: true})
+	if err := s.Revoke(t.Context(), lease.Secret); err != nil {
+		t.Fatal(err)
+	}
+	_, err = s.Adopt(t.Context(), lease.Secret, token.Request{Lease: true})
 	wantKind(t, "adopt a revoked one", err, fault.Unauthenticated)
 	if _, err := s.Verify(other.Secret, ""); err != nil {
 		t.Errorf("the other token: %v", err)

@@ -1,0 +1,268 @@
+// Package crash kills the real daemon in the middle of its writes.
+package crash
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/hostless/hostless/pkg/control"
+	"github.com/hostless/hostless/pkg/keys"
+	"github.com/hostless/hostless/test/harness"
+)
+
+func TestMain(m *testing.M) { harness.Main(m) }
+
+// rounds is how often the daemon is killed: HOSTLESS_CRASH_ROUNDS, else 200, or
+// a few in -short.
+func rounds(t *testing.T) int {
+	if n, err := strconv.Atoi(os.Getenv("HOSTLESS_CRASH_ROUNDS")); err == nil && n > 0 {
+		return n
+	}
+	if testing.Short() {
+		return 5
+	}
+	return 200
+}
+
+// span is what a value may be after a crash: the last one acknowledged, or any
+// that was asked for after it.
+type span struct{ acked, asked int }
+
+// ledger is what was acknowledged, over all rounds.
+type ledger struct {
+	mu      sync.Mutex
+	keys    map[string]span // provider: number of its key
+	routes  map[string]span // name: port
+	tokens  map[string]bool // prefix: false once its revocation was asked for
+	dead    map[string]bool // prefix of tokens whose revocation was acknowledged
+	origins map[string]bool
+	acks    int
+}
+
+func (l *ledger) ask(m map[string]span, name string) int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	s := m[name]
+	s.asked++
+	m[name] = s
+	return s.asked
+}
+
+func (l *ledger) ack(m map[string]span, name string, n int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	s := m[name]
+	s.acked = max(s.acked, n)
+	m[name] = s
+	l.acks++
+}
+
+func (l *ledger) note(f func()) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	f()
+	l.acks++
+}
+
+// keyText is a key that tells its number by the hint that listings show.
+func keyText(n int) control.Secret {
+	return control.NewSecret(fmt.Sprintf("crash-test-key-0000-%04d", n))
+}
+
+const basePort = 20000
+
+// TestKillInTheMiddleOfWrites kills the daemon again and again while clients
+// write keys, routes, tokens and origins. After each kill every state file must
+// parse and hold all that was acknowledged.
+func TestKillInTheMiddleOfWrites(t *testing.T) {
+	home := harness.Home(t)
+	l := &ledger{keys: map[string]span{}, routes: map[string]span{}, tokens: map[string]bool{}, dead: map[string]bool{}, origins: map[string]bool{}}
+	seed := uint64(time.Now().UnixNano())
+	t.Logf("seed %d", seed)
+	rnd := rand.New(rand.NewPCG(seed, 1))
+	n := rounds(t)
+	for round := range n {
+		d := harness.StartIn(t, home, "--token-persistence", "file")
+		client := control.NewClient(filepath.Join(home, "control.sock"))
+		l.check(t, client)
+		stop := l.write(client)
+		time.Sleep(time.Duration(rnd.IntN(40_000)) * time.Microsecond) // the moment of the kill is what varies
+		d.Kill()
+		stop()
+		client.CloseIdle()
+		parse(t, home)
+		if t.Failed() {
+			t.Fatalf("in round %d of %d", round+1, n)
+		}
+	}
+	if l.acks == 0 {
+		t.Fatal("nothing was acknowledged: the test shows nothing")
+	}
+	harness.StartIn(t, home, "--token-persistence", "file")
+	l.check(t, control.NewClient(filepath.Join(home, "control.sock")))
+	t.Logf("%d kills, %d changes acknowledged, none lost", n, l.acks)
+}
+
+// write starts clients that change state until stop, which waits for them.
+func (l *ledger) write(c *control.Client) (stop func()) {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	var wg sync.WaitGroup
+	loop := func(change func(i int) error) {
+		wg.Go(func() {
+			for i := 0; ctx.Err() == nil; i++ {
+				if change(i) != nil {
+					return // the daemon is gone
+				}
+			}
+		})
+	}
+	loop(func(i int) error {
+		name := fmt.Sprintf("provider-%d", i%5)
+		n := l.ask(l.keys, name)
+		_, err := c.PutKey(ctx, name, control.KeyRequest{Key: keyText(n), BaseURL: "http://127.0.0.1:9/v1"})
+		if err == nil {
+			l.ack(l.keys, name, n)
+		}
+		return err
+	})
+	loop(func(i int) error {
+		name := fmt.Sprintf("app-%d", i%5)
+		n := l.ask(l.routes, name)
+		_, err := c.Register(ctx, control.RouteRequest{Name: name, Port: basePort + n, Force: true})
+		if err == nil {
+			l.ack(l.routes, name, n)
+		}
+		return err
+	})
+	loop(func(i int) error {
+		tok, err := c.CreateToken(ctx, control.TokenRequest{Name: "crash"})
+		if err != nil {
+			return err
+		}
+		prefix := tok.Token.Reveal()[:17]
+		l.note(func() { l.tokens[prefix] = true })
+		if i%2 == 0 {
+			return nil
+		}
+		l.mu.Lock()
+		l.tokens[prefix] = false
+		l.mu.Unlock()
+		if _, err := c.RevokeToken(ctx, tok.Token); err != nil {
+			return err
+		}
+		l.note(func() { l.dead[prefix] = true; delete(l.tokens, prefix) })
+		return nil
+	})
+	loop(func(i int) error {
+		l.mu.Lock()
+		origin := fmt.Sprintf("https://o%d.example", len(l.origins))
+		l.mu.Unlock()
+		_, err := c.AddOrigin(ctx, origin)
+		if err == nil {
+			l.note(func() { l.origins[origin] = true })
+		}
+		return err
+	})
+	return func() {
+		cancel()
+		wg.Wait()
+	}
+}
+
+// check asks a fresh daemon for all that was acknowledged.
+func (l *ledger) check(t *testing.T, c *control.Client) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	within := func(what string, s span, got int) {
+		t.Helper()
+		if s.acked > 0 && (got < s.acked || got > s.asked) {
+			t.Errorf("%s is %d, acknowledged was %d and asked for %d", what, got, s.acked, s.asked)
+		}
+	}
+	keyList, err := c.Keys(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	have := map[string]int{}
+	for _, k := range keyList.Keys {
+		have[k.Provider], _ = strconv.Atoi(k.Hint)
+	}
+	for name, s := range l.keys {
+		within("key of "+name, s, have[name])
+	}
+	routeList, err := c.Routes(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	clear(have)
+	for _, r := range routeList.Routes {
+		have[r.AppName] = r.TargetPort - basePort
+	}
+	for name, s := range l.routes {
+		within("port of "+name, s, have[name])
+	}
+	tokenList, err := c.Tokens(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	live := map[string]bool{}
+	for _, tok := range tokenList.Tokens {
+		live[tok.Prefix] = true
+		if l.dead[tok.Prefix] {
+			t.Errorf("token %s lives again", tok.Prefix)
+		}
+	}
+	for prefix, must := range l.tokens {
+		if must && !live[prefix] {
+			t.Errorf("token %s is lost", prefix)
+		}
+	}
+	originList, err := c.Origins(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lost := maps.Clone(l.origins)
+	for _, o := range originList.Origins {
+		delete(lost, o)
+	}
+	if len(lost) > 0 {
+		t.Errorf("origins are lost: %v", lost)
+	}
+}
+
+// parse reads the state files as the kill has left them.
+func parse(t *testing.T, home string) {
+	t.Helper()
+	for _, name := range []string{"config.json", "tokens.json", "routes.json"} {
+		data, err := os.ReadFile(filepath.Join(home, name))
+		if err == nil && !json.Valid(data) {
+			t.Errorf("%s does not parse: %.200q", name, data)
+		}
+	}
+	if _, warnings, err := keys.New(keys.Config{Path: filepath.Join(home, "keys.env")}); err != nil || len(warnings) > 0 {
+		t.Errorf("keys.env: %v %v", warnings, err)
+	}
+	entries, err := os.ReadDir(home)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		if strings.Contains(e.Name(), ".corrupt-") {
+			t.Errorf("the daemon found %s corrupt", e.Name())
+		}
+		if info, err := e.Info(); err == nil && info.Mode().IsRegular() && info.Mode().Perm()&0o077 != 0 && !strings.HasSuffix(e.Name(), ".crt") {
+			t.Errorf("%s has mode %v", e.Name(), info.Mode())
+		}
+	}
+}
