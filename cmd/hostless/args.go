@@ -16,6 +16,7 @@ type line struct {
 	flags    []string       // its flags with their values
 	args     []string       // its positional arguments
 	child    []string       // the command to run, for a command that runs one
+	app      bool           // it began with an app's NAME instead of a command
 	json     bool
 	help     bool
 	version  bool
@@ -197,7 +198,7 @@ func (p *parser) app(name string) error {
 	}
 	p.line, p.words = rest.line, rest.words
 	p.line.path = append(p.line.path, run)
-	p.line.args = []string{name}
+	p.line.args, p.line.app = []string{name}, true
 	p.child()
 	return nil
 }

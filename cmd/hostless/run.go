@@ -40,7 +40,8 @@ func (e *env) run(cc *cli.Context) error {
 	// Signals are the run's own business: it hands them to the child.
 	code, err := launch.Run(context.WithoutCancel(cc.Context), c)
 	if err != nil {
-		if code == 0 || code == fault.From(err).Kind.Exit() {
+		err = e.meant(err, code)
+		if fault.Is(err, fault.Usage) || code == fault.From(err).Kind.Exit() {
 			return err
 		}
 		e.report(cc.Context, err)
@@ -49,6 +50,32 @@ func (e *env) run(cc *cli.Context) error {
 		return exitError(code)
 	}
 	return nil
+}
+
+// meant looks at a command that was not found: the line may have been meant
+// otherwise.
+func (e *env) meant(err error, code int) error {
+	const notFound = 127
+	if code != notFound {
+		return err
+	}
+	child := e.line.child
+	if e.line.app {
+		if name := e.line.args[0]; nearest(name, commandNames(e.commands())) != "" {
+			e.line.path = nil
+			return unknown(e.commands(), "", name)
+		}
+	}
+	if len(e.line.args) == 0 && len(child) > 1 {
+		if _, bad := launch.CheckName(child[0]); bad == nil {
+			if _, missing := e.lookPath(child[1]); missing == nil {
+				told := *fault.From(err)
+				told.Next = "hostless run " + child[0] + " -- " + child[1] + " …, if " + child[0] + " is the app's name"
+				return &told
+			}
+		}
+	}
+	return err
 }
 
 // runConfig checks the whole line before anything starts.
