@@ -31,7 +31,7 @@ func (e *env) commands() []*cli.Command {
 	tree := []*cli.Command{
 		runGroup(e), listGroup(e), openGroup(e), routeGroup(e), aliasGroup(e),
 		keysGroup(e), tokenGroup(e), originsGroup(e), configGroup(e),
-		statusGroup(e), logsGroup(e), proxyGroup(e), serveGroup(e), stopGroup(e),
+		statusGroup(e), logsGroup(e), proxyGroup(e), serveGroup(e), stopGroup(e), serviceGroup(e),
 		completionGroup(e),
 	}
 	settle(tree)
@@ -68,7 +68,7 @@ func (e *env) dispatch(ctx context.Context, tree []*cli.Command) error {
 	case e.line.json && findFlag(cmd, "json") == nil && len(cmd.Subcommands) == 0:
 		return usage("it has no answer to print as JSON")
 	case cmd.Action == nil:
-		return usage("a subcommand is missing: %s", strings.Join(commandNames(cmd.Subcommands), ", "))
+		return usage("a subcommand is missing: %s", strings.Join(ownNames(cmd.Subcommands), ", "))
 	}
 	app := &cli.App{
 		Name: "hostless", Commands: tree, HideHelp: true, HideHelpCommand: true, HideVersion: true,
@@ -77,6 +77,14 @@ func (e *env) dispatch(ctx context.Context, tree []*cli.Command) error {
 		ExitErrHandler: func(*cli.Context, error) {}, // only main exits
 	}
 	return app.RunContext(ctx, e.line.ordered())
+}
+
+// ownNames are the names of commands without their aliases.
+func ownNames(level []*cli.Command) (names []string) {
+	for _, c := range level {
+		names = append(names, c.Name)
+	}
+	return names
 }
 
 // leaf gives a command its number of positional arguments and what it does.

@@ -41,7 +41,7 @@ func (e *env) report(ctx context.Context, err error) int {
 	if !errors.As(err, &f) {
 		f = &fault.Error{Kind: fault.Internal, Message: err.Error()}
 	} else if f.Kind == fault.Unreachable {
-		f = e.explain(f)
+		f = e.explain(ctx, f)
 	}
 	var b strings.Builder
 	b.WriteString(e.paint(e.err, red, "hostless:"))
@@ -50,8 +50,8 @@ func (e *env) report(ctx context.Context, err error) int {
 		b.WriteString(what + ": ")
 	}
 	b.WriteString(f.Message)
-	if f.Kind == fault.Internal && f.Err != nil {
-		b.WriteString(": " + f.Err.Error())
+	if f.Kind == fault.Internal && f.Err != nil && !noManager(f.Err) && !strings.Contains(f.Message, f.Err.Error()) {
+		b.WriteString(": " + strings.ReplaceAll(f.Err.Error(), "\n", "; "))
 	}
 	b.WriteByte('\n')
 	next := f.Next
@@ -67,7 +67,7 @@ func (e *env) report(ctx context.Context, err error) int {
 
 // explain adds to an unreachable daemon what only this program can find out:
 // whether there is a daemon to start at all.
-func (e *env) explain(f *fault.Error) *fault.Error {
+func (e *env) explain(ctx context.Context, f *fault.Error) *fault.Error {
 	if !errors.Is(f.Err, fs.ErrNotExist) && !errors.Is(f.Err, syscall.ECONNREFUSED) {
 		return f
 	}
@@ -77,6 +77,6 @@ func (e *env) explain(f *fault.Error) *fault.Error {
 		return &missing
 	}
 	told := *f
-	told.Next = e.startCommand()
+	told.Next = e.startCommand(ctx)
 	return &told
 }

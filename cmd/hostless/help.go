@@ -22,7 +22,7 @@ func synopsis(path []*cli.Command) string {
 		return cmd.UsageText
 	}
 	if len(cmd.Subcommands) > 0 {
-		words = append(words, strings.Join(commandNames(cmd.Subcommands), "|"))
+		words = append(words, strings.Join(ownNames(cmd.Subcommands), "|"))
 	}
 	if cmd.ArgsUsage != "" {
 		words = append(words, cmd.ArgsUsage)

@@ -40,7 +40,7 @@ func (e *env) logs(cc *cli.Context) error {
 	}
 	f, err := os.Open(logFile(paths))
 	if errors.Is(err, fs.ErrNotExist) {
-		return &fault.Error{Kind: fault.NotFound, Message: "there is no log at " + logFile(paths), Next: e.startCommand()}
+		return &fault.Error{Kind: fault.NotFound, Message: "there is no log at " + logFile(paths), Next: e.startCommand(cc.Context)}
 	}
 	if err != nil {
 		return err
@@ -52,7 +52,8 @@ func (e *env) logs(cc *cli.Context) error {
 	return e.follow(cc.Context, f)
 }
 
-// journalled reports whether the running daemon logs to systemd's journal.
+// journalled reports whether the daemon logs to systemd's journal: the one that
+// runs, else the one that is installed.
 func (e *env) journalled(ctx context.Context) bool {
 	client, err := e.client()
 	if err != nil {
@@ -62,7 +63,10 @@ func (e *env) journalled(ctx context.Context) bool {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
 	status, err := client.Status(ctx)
-	return err == nil && status.Activation == "systemd"
+	if err != nil {
+		return e.installed(ctx) != nil
+	}
+	return status.Activation == "systemd"
 }
 
 // journal hands over to journalctl.

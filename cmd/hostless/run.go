@@ -66,16 +66,19 @@ func (e *env) meant(err error, code int) error {
 			return unknown(e.commands(), "", name)
 		}
 	}
-	if len(e.line.args) == 0 && len(child) > 1 {
-		if _, bad := launch.CheckName(child[0]); bad == nil {
-			if _, missing := e.lookPath(child[1]); missing == nil {
-				told := *fault.From(err)
-				told.Next = "hostless run " + child[0] + " -- " + child[1] + " …, if " + child[0] + " is the app's name"
-				return &told
-			}
-		}
+	if _, bad := launch.CheckName(child[0]); bad != nil || len(e.line.args) > 0 {
+		return err
 	}
-	return err
+	command := "CMD…"
+	if len(child) > 1 {
+		if _, missing := e.lookPath(child[1]); missing != nil {
+			return err
+		}
+		command = child[1] + " …"
+	}
+	told := *fault.From(err)
+	told.Next = "hostless run " + child[0] + " -- " + command + ", if " + child[0] + " is the app's name"
+	return &told
 }
 
 // runConfig checks the whole line before anything starts.

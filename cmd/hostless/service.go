@@ -1,4 +1,195 @@
 package main
 
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/hostless/hostless/pkg/config"
+	"github.com/hostless/hostless/pkg/service"
+	"github.com/urfave/cli/v2"
+)
+
+func serviceGroup(e *env) *cli.Command {
+	own := func() cli.Flag { return &cli.BoolFlag{Name: "json", Usage: "print the result as JSON"} }
+	return &cli.Command{
+		Name: "service", Usage: "the login service: installed once, then simply there",
+		Subcommands: []*cli.Command{
+			leaf(&cli.Command{
+				Name: "install", Usage: "install the daemon as a login service, or update it",
+				Flags: []cli.Flag{
+					&cli.IntFlag{Name: "port", Usage: "listen on `PORT` of loopback; where not given, as installed before, else " + strconv.Itoa(config.DefaultPort)},
+					own(),
+				},
+				Description: "The daemon starts with the first request. Tokens outlive it as hashes in a file, unless you chose\nanother token-persistence.",
+			}, 0, 0, e.serviceInstall),
+			leaf(&cli.Command{
+				Name: "uninstall", Usage: "stop and remove the login service; keys and settings stay",
+				Flags: []cli.Flag{&cli.BoolFlag{Name: "purge", Usage: "remove keys, tokens and settings too"}, own()},
+			}, 0, 0, e.serviceUninstall),
+			leaf(&cli.Command{Name: "status", Usage: "how the login service stands", Flags: []cli.Flag{own()}}, 0, 0, e.serviceStatus),
+			leaf(&cli.Command{Name: "start", Usage: "open the sockets and start the daemon", Flags: []cli.Flag{own()}}, 0, 0,
+				func(cc *cli.Context) error { return e.serviceDo(cc, (*service.Manager).Start, "started") }),
+			leaf(&cli.Command{Name: "stop", Usage: "close the sockets and stop the daemon until the next login", Flags: []cli.Flag{own()}}, 0, 0,
+				func(cc *cli.Context) error { return e.serviceDo(cc, (*service.Manager).Stop, "stopped") }),
+			leaf(&cli.Command{Name: "restart", Usage: "restart the daemon; connections wait meanwhile", Flags: []cli.Flag{own()}}, 0, 0,
+				func(cc *cli.Context) error { return e.serviceDo(cc, (*service.Manager).Restart, "restarted") }),
+		},
+	}
+}
+
+// manager makes the service manager's client; program and port matter to an
+// installation alone.
+func (e *env) manager(ctx context.Context, program string, port int) (*service.Manager, error) {
+	paths, err := e.paths()
+	if err != nil {
+		return nil, err
+	}
+	return service.New(ctx, service.Config{Paths: paths, Program: program, Port: port, Getenv: e.getenv})
+}
+
+// installed finds the login service of this home; nil where there is none.
+func (e *env) installed(ctx context.Context) *service.Manager {
+	paths, err := e.paths()
+	if err != nil {
+		return nil
+	}
+	m, err := e.manager(ctx, "", 0)
+	if err != nil {
+		return nil
+	}
+	if s, err := m.Status(ctx); err != nil || !s.Installed || s.Home != paths.Home {
+		return nil
+	}
+	return m
+}
+
 // startCommand is what brings the daemon back in this installation.
-func (e *env) startCommand() string { return "hostless proxy start" }
+func (e *env) startCommand(ctx context.Context) string {
+	if e.installed(ctx) != nil {
+		return "hostless service start"
+	}
+	return "hostless proxy start"
+}
+
+func (e *env) serviceInstall(cc *cli.Context) error {
+	port := cc.Int("port")
+	if cc.IsSet("port") && (port < 1 || port > 65535) {
+		return usage("--port %d is not between 1 and 65535", port)
+	}
+	program, err := e.daemonBinary()
+	if err != nil {
+		return err
+	}
+	if port == 0 {
+		if m := e.installed(cc.Context); m != nil {
+			if s, err := m.Status(cc.Context); err == nil {
+				port = s.Port
+			}
+		}
+	}
+	m, err := e.manager(cc.Context, program, port)
+	if err != nil {
+		return err
+	}
+	done, err := m.Install(cc.Context)
+	if err != nil {
+		return err
+	}
+	if e.line.json {
+		return e.result(done)
+	}
+	if !done.Changed {
+		e.note("The service was installed already; it is up to date.")
+	}
+	return e.say("installed: http://localhost:%d starts %s with the first request", done.Port, done.Program)
+}
+
+func (e *env) serviceUninstall(cc *cli.Context) error {
+	m, err := e.manager(cc.Context, "", 0)
+	if err != nil {
+		return err
+	}
+	done, err := m.Uninstall(cc.Context, cc.Bool("purge"))
+	if err != nil {
+		return err
+	}
+	paths, err := e.paths()
+	switch {
+	case err != nil:
+		return err
+	case e.line.json:
+		return e.result(done)
+	case done.Purged:
+		return e.say("uninstalled; %s is removed", paths.Home)
+	case len(done.Units) == 0:
+		return e.say("the service is not installed; nothing was removed")
+	}
+	return e.say("uninstalled; keys and settings are still in %s", paths.Home)
+}
+
+func (e *env) serviceStatus(cc *cli.Context) error {
+	m, err := e.manager(cc.Context, "", 0)
+	if err != nil {
+		return err
+	}
+	s, err := m.Status(cc.Context)
+	if err != nil {
+		return err
+	}
+	if e.line.json {
+		return e.result(s)
+	}
+	if !s.Installed {
+		e.note("Install it: hostless service install")
+		return e.say("the service is not installed")
+	}
+	state := "stopped; it returns at the next login or with `hostless service start`"
+	switch {
+	case s.Running:
+		state = fmt.Sprintf("running (pid %d)", s.PID)
+	case s.Listening:
+		state = "listening; the first request starts the daemon"
+	}
+	rows := [][2]string{
+		{"Service", state},
+		{"Manager", s.Manager},
+		{"Listens on", strings.Join(s.Listen, ", ")},
+		{"Program", s.Program},
+		{"Home", s.Home},
+	}
+	for _, u := range s.Units {
+		rows = append(rows, [2]string{u.Name, strings.Join([]string{u.Active, u.Sub, u.Enabled}, ", ")})
+	}
+	return e.pairs(rows)
+}
+
+func (e *env) serviceDo(cc *cli.Context, do func(*service.Manager, context.Context) error, what string) error {
+	m, err := e.manager(cc.Context, "", 0)
+	if err != nil {
+		return err
+	}
+	if err := do(m, cc.Context); err != nil {
+		return err
+	}
+	if e.line.json {
+		return e.result(map[string]string{"status": what})
+	}
+	return e.say("hostlessd %s", what)
+}
+
+// result prints a result that is not the control API's as JSON.
+func (e *env) result(v any) error {
+	data, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	_, err = e.out.Write(append(data, '\n'))
+	return err
+}
+
+// noManager tells a machine without a service manager from one that failed.
+func noManager(err error) bool { return errors.Is(err, service.ErrNoManager) }

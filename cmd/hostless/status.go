@@ -87,7 +87,7 @@ func (e *env) statusLine(ctx context.Context) string {
 	if err != nil {
 		f := fault.From(err)
 		if f.Kind == fault.Unreachable {
-			f = e.explain(f)
+			f = e.explain(ctx, f)
 		}
 		return "hostlessd: " + f.Error()
 	}

@@ -6,6 +6,7 @@ import (
 
 	"github.com/hostless/hostless/pkg/control"
 	"github.com/hostless/hostless/pkg/fault"
+	"github.com/hostless/hostless/pkg/service"
 	"github.com/urfave/cli/v2"
 )
 
@@ -21,6 +22,9 @@ func stopGroup(e *env) *cli.Command {
 
 // stop ends the daemon, however it was started, and waits for its end.
 func (e *env) stop(cc *cli.Context) error {
+	if m := e.installed(cc.Context); m != nil && m.Supervised(cc.Context) {
+		return e.stopService(cc.Context, m)
+	}
 	client, err := e.client()
 	if err != nil {
 		return err
@@ -42,6 +46,19 @@ func (e *env) stop(cc *cli.Context) error {
 		return err
 	}
 	return e.say("hostlessd stopped (pid %d)", status.PID)
+}
+
+// stopService stops a supervised daemon, its sockets first, or the next request
+// would bring it back.
+func (e *env) stopService(ctx context.Context, m *service.Manager) error {
+	if err := m.Stop(ctx); err != nil {
+		return err
+	}
+	if e.line.json {
+		return e.result(control.Outcome{Status: "stopped"})
+	}
+	e.note("It returns at the next login, or with: hostless service start")
+	return e.say("hostlessd stopped, the login service with its sockets")
 }
 
 // gone waits until the daemon of that pid answers no more.
