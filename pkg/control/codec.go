@@ -51,6 +51,17 @@ func decode(w http.ResponseWriter, r *http.Request, out any) error {
 	return fault.New(fault.Invalid, "the request's body is not valid JSON")
 }
 
+// maxTTL is ten years in seconds: far past any use, far from overflowing.
+const maxTTL = 10 * 365 * 24 * 3600
+
+// checkTTL refuses a time that no token can last for.
+func checkTTL(ttl int64) error {
+	if ttl < 0 || ttl > maxTTL {
+		return &fault.Error{Kind: fault.Invalid, Message: "ttl is a number of seconds, at most ten years", Param: "ttl"}
+	}
+	return nil
+}
+
 // typeName says what JSON type a Go type stands for.
 func typeName(t reflect.Type) string {
 	switch t.Kind() {

@@ -36,7 +36,11 @@ func (s *Server) postReload(w http.ResponseWriter, r *http.Request) {
 
 func (s *Server) postToken(w http.ResponseWriter, r *http.Request) {
 	var req TokenRequest
-	if err := decode(w, r, &req); err != nil {
+	err := decode(w, r, &req)
+	if err == nil {
+		err = checkTTL(req.TTL)
+	}
+	if err != nil {
 		s.fail(w, r, err)
 		return
 	}

@@ -41,7 +41,7 @@ func routeRequest(w http.ResponseWriter, r *http.Request) (RouteRequest, error) 
 	case req.Port == 0 && req.Target == "" && !req.Reserve:
 		return bad("port", "port is missing")
 	}
-	return req, nil
+	return req, checkTTL(req.TTL)
 }
 
 // postRegister registers a route and, where asked for, its token: both or none.

@@ -68,6 +68,8 @@ func TestErrorsOfTheWire(t *testing.T) {
 		{"wrong list", "POST", "/auth/token", `{"allowed_models":"gpt"}`, nil, 400, "invalid_request_error", "allowed_models must be a list"},
 		{"wrong token type", "POST", "/auth/revoke", `{"token":5}`, nil, 400, "invalid_request_error", "token must be a string"},
 		{"too large", "POST", "/auth/token", `{"name":"` + strings.Repeat("x", 1<<20) + `"}`, nil, 413, "invalid_request_error", "longer"},
+		{"endless ttl", "POST", "/auth/token", `{"ttl":36893488147}`, nil, 400, "invalid_request_error", "ttl"},
+		{"endless route ttl", "POST", "/routes/register", `{"name":"a","port":1,"ttl":36893488147}`, nil, 400, "invalid_request_error", "ttl"},
 		{"no token", "POST", "/auth/revoke", "", nil, 400, "invalid_request_error", "token is missing"},
 		{"unknown token", "POST", "/auth/revoke", `{"token":"sk_local_aaaaaaaa"}`, nil, 404, "invalid_request_error", "no such bridge token"},
 		{"short prefix", "POST", "/auth/refresh", `{"token":"sk_local_aa"}`, nil, 400, "invalid_request_error", "8 characters"},
