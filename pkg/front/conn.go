@@ -16,6 +16,7 @@ type conn struct {
 	server *Server
 
 	judge   sync.Once
+	uid     int // of the peer, once judged
 	verdict error
 
 	once     sync.Once
@@ -37,11 +38,25 @@ func (c *conn) Close() error {
 // admitted says whether the connection's peer may speak to us.
 func (c *conn) admitted() error {
 	c.judge.Do(func() {
+		c.uid = UnknownUID
 		if c.server.cfg.Peer != nil {
-			c.verdict = c.server.cfg.Peer(c.TCPConn)
+			c.uid, c.verdict = c.server.cfg.Peer(c.TCPConn)
 		}
 	})
 	return c.verdict
+}
+
+// UnknownUID is the peer's uid where it cannot be told.
+const UnknownUID = -1
+
+// PeerUID tells, within a plane's handler, whose process sent the request, or
+// UnknownUID.
+func PeerUID(r *http.Request) int {
+	c := connOf(r.Context())
+	if c == nil || c.admitted() != nil {
+		return UnknownUID
+	}
+	return c.uid
 }
 
 // ownConn finds the conn inside what net/http knows, which TLS may wrap.

@@ -37,10 +37,11 @@ type Config struct {
 	Gateway http.Handler // required; serves loopback names
 	Apps    http.Handler // required; serves names below .localhost
 
-	// Peer judges who is at the other end, once for each connection, at its first
+	// Peer tells whose process is at the other end, or UnknownUID, and whether it
+	// may speak to us. It is asked once for each connection, at its first
 	// request. An error refuses the connection; its text goes to the log. Nil
-	// admits all.
-	Peer func(net.Conn) error
+	// admits all and knows nobody.
+	Peer func(net.Conn) (uid int, err error)
 	// TLS, when not nil, has both http:// and https:// served on each listener.
 	// It is not changed; its callbacks may choose certificates as they like.
 	TLS *tls.Config

@@ -161,17 +161,20 @@ func TestPeerIsJudgedOncePerConnection(t *testing.T) {
 	var asked int
 	refused := errors.New("uid 4711")
 	var verdict error
-	s := start(t, Config{Linger: time.Millisecond, Peer: func(c net.Conn) error { asked++; return verdict }})
+	s := start(t, Config{Linger: time.Millisecond, Peer: func(c net.Conn) (int, error) { asked++; return 42, verdict }, Gateway: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("X-Plane", "gateway")
+		fmt.Fprint(w, PeerUID(r))
+	})})
 	client := &http.Client{Transport: &http.Transport{}}
 	for range 3 {
 		resp, err := client.Get("http://" + s.addr)
 		if err != nil {
 			t.Fatal(err)
 		}
-		io.Copy(io.Discard, resp.Body)
+		body, _ := io.ReadAll(resp.Body)
 		resp.Body.Close()
-		if resp.StatusCode != 200 {
-			t.Fatalf("status %d", resp.StatusCode)
+		if resp.StatusCode != 200 || string(body) != "42" {
+			t.Fatalf("status %d, peer %s", resp.StatusCode, body)
 		}
 	}
 	if asked != 1 {
