@@ -2,12 +2,16 @@ package daemon
 
 import (
 	"context"
+	"fmt"
+	"strings"
 
 	"github.com/hostless/hostless/pkg/control"
 	"github.com/hostless/hostless/pkg/dialect"
 	"github.com/hostless/hostless/pkg/fault"
 	"github.com/hostless/hostless/pkg/gateway"
 	"github.com/hostless/hostless/pkg/keys"
+	"github.com/hostless/hostless/pkg/provider"
+	"github.com/hostless/hostless/pkg/secret"
 )
 
 // controlKeys shows the key store as the control server needs it. No key ever
@@ -36,9 +40,13 @@ func (c controlKeys) List(ctx context.Context) ([]control.KeyInfo, error) {
 	return out, nil
 }
 
-func (c controlKeys) Put(ctx context.Context, provider string, req control.KeyRequest) (control.KeyInfo, error) {
+func (c controlKeys) Put(ctx context.Context, name string, req control.KeyRequest) (control.KeyInfo, error) {
+	name = provider.Default().Canonical(name)
+	if err := complete(name, req); err != nil {
+		return control.KeyInfo{}, err
+	}
 	e, err := c.store.Put(ctx, keys.Entry{
-		Provider: provider, Key: req.Key.String, BaseURL: req.BaseURL, Dialect: req.Dialect, AllowPrivate: req.AllowPrivate,
+		Provider: name, Key: req.Key.String, BaseURL: req.BaseURL, Dialect: req.Dialect, AllowPrivate: req.AllowPrivate,
 	})
 	if err != nil {
 		return control.KeyInfo{}, err
@@ -47,8 +55,32 @@ func (c controlKeys) Put(ctx context.Context, provider string, req control.KeyRe
 	return keyInfo(e, false), nil
 }
 
-func (c controlKeys) Delete(ctx context.Context, provider string) error {
-	if err := c.store.Delete(ctx, provider); err != nil {
+// complete checks that a provider can be used with what was given.
+func complete(name string, req control.KeyRequest) error {
+	p := provider.Default().Get(name)
+	switch {
+	case p != nil && p.Builtin:
+		return &fault.Error{Kind: fault.Invalid, Message: fmt.Sprintf("provider %s is built in and needs no key", name), Param: "provider"}
+	case p == nil && req.BaseURL == "":
+		return &fault.Error{
+			Kind: fault.Invalid, Message: fmt.Sprintf("provider %.80q is not in the catalogue, so it needs a base URL", name),
+			Next: fmt.Sprintf("hostless keys add %.80s --base-url https://…", name), Param: "base_url",
+		}
+	case p != nil && p.BaseURL == "" && req.BaseURL == "":
+		return &fault.Error{
+			Kind: fault.Invalid, Message: fmt.Sprintf("provider %s has a base URL for each customer, as in %s", name, p.BaseURLForm),
+			Next: fmt.Sprintf("hostless keys add %s --base-url …", name), Param: "base_url",
+		}
+	case p != nil && !p.KeyOptional && req.BaseURL == "" && strings.TrimSpace(req.Key.Reveal()) == "":
+		return &fault.Error{Kind: fault.Invalid, Message: fmt.Sprintf("provider %s needs a key", name), Next: "hostless keys add " + name, Param: "key"}
+	case req.BaseURL != "":
+		return provider.CheckBaseURL(req.BaseURL, req.AllowPrivate)
+	}
+	return nil
+}
+
+func (c controlKeys) Delete(ctx context.Context, name string) error {
+	if err := c.store.Delete(ctx, provider.Default().Canonical(name)); err != nil {
 		return err
 	}
 	c.changed()
@@ -56,7 +88,10 @@ func (c controlKeys) Delete(ctx context.Context, provider string) error {
 }
 
 // gatewayKeys shows the key store as the gateway needs it.
-type gatewayKeys struct{ store *keys.Store }
+type gatewayKeys struct {
+	store *keys.Store
+	used  func(secret.String) // is told each key before the gateway has it
+}
 
 func (g gatewayKeys) Get(ctx context.Context, provider string) (gateway.Credential, bool, error) {
 	e, err := g.store.Get(ctx, provider)
@@ -66,6 +101,7 @@ func (g gatewayKeys) Get(ctx context.Context, provider string) (gateway.Credenti
 	if err != nil {
 		return gateway.Credential{}, false, err
 	}
+	g.used(e.Key)
 	return gateway.Credential{
 		Provider: e.Provider, Key: e.Key, BaseURL: e.BaseURL, Dialect: dialect.Name(e.Dialect), AllowPrivate: e.AllowPrivate,
 	}, true, nil

@@ -1,0 +1,113 @@
+// Command hostlessd is the Hostless daemon: the AI gateway and the app proxy on
+// one loopback port, administered over its control socket.
+//
+// It owns its flags and exit codes; package daemon does the rest.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"strconv"
+	"syscall"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/hostless/hostless/pkg/config"
+	"github.com/hostless/hostless/pkg/daemon"
+	"github.com/hostless/hostless/pkg/fault"
+)
+
+// version is set by the linker.
+var version = ""
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // a second signal ends the process at once
+	err := app().RunContext(ctx, os.Args)
+	if err == nil {
+		return
+	}
+	fmt.Fprintln(os.Stderr, "hostlessd: "+err.Error())
+	var f *fault.Error
+	if !errors.As(err, &f) {
+		os.Exit(1)
+	}
+	os.Exit(f.Kind.Exit())
+}
+
+func app() *cli.App {
+	cli.VersionPrinter = func(c *cli.Context) { fmt.Fprintln(c.App.Writer, "hostlessd "+c.App.Version) }
+	wrong := func(_ *cli.Context, err error, _ bool) error { return fault.New(fault.Usage, err.Error()) }
+	return &cli.App{
+		Name: "hostlessd", Usage: "the Hostless daemon", Version: buildVersion(),
+		UsageText:       "hostlessd [--port N] [--tls] [--verbose] [--dev-mode] [--token-persistence off|file|keychain]",
+		HideHelpCommand: true, OnUsageError: wrong,
+		ExitErrHandler: func(*cli.Context, error) {}, // main alone exits
+		Flags: []cli.Flag{
+			&cli.StringFlag{Name: "port", EnvVars: []string{"HOSTLESS_PORT"}, Usage: "listen on `PORT` of loopback; 0 is any free one (default: the setting `port`, 48282)"},
+			&cli.BoolFlag{Name: "tls", Usage: "serve https beside http on the same port"},
+			&cli.BoolFlag{Name: "verbose", Usage: "log each request"},
+			&cli.BoolFlag{Name: "dev-mode", Usage: "your own local callers need no token"},
+			&cli.StringFlag{Name: "token-persistence", Usage: "whether tokens outlive the daemon: `WHERE` is off, file or keychain (default: the setting)"},
+		},
+		Action: run,
+	}
+}
+
+// run starts the daemon with what the command line says.
+func run(c *cli.Context) error {
+	if c.Args().Present() {
+		return fault.New(fault.Usage, fmt.Sprintf("unknown argument %q", c.Args().First()))
+	}
+	cfg := daemon.Config{
+		Version: c.App.Version, Port: -1, TLS: c.Bool("tls"), Verbose: c.Bool("verbose"), DevMode: c.Bool("dev-mode"),
+		TokenPersistence: c.String("token-persistence"),
+	}
+	if text := c.String("port"); text != "" {
+		n, err := strconv.ParseUint(text, 10, 16)
+		if err != nil {
+			return fault.New(fault.Usage, fmt.Sprintf("port %q is not a number from 0 to 65535", text))
+		}
+		cfg.Port = int(n)
+	}
+	switch cfg.TokenPersistence {
+	case "", config.PersistOff, config.PersistFile, config.PersistKeychain:
+	default:
+		return fault.New(fault.Usage, fmt.Sprintf("token persistence is off, file or keychain, not %q", cfg.TokenPersistence))
+	}
+	var err error
+	if cfg.Paths, err = config.Locate(os.Getenv); err != nil {
+		return err
+	}
+	hangup := make(chan os.Signal, 1)
+	signal.Notify(hangup, syscall.SIGHUP)
+	cfg.Hangup = hangup
+	if err := daemon.Harden(); err != nil {
+		return err
+	}
+	return daemon.Run(c.Context, cfg)
+}
+
+// buildVersion is the linker's version, else the module's, else the commit's.
+func buildVersion() string {
+	if version != "" {
+		return version
+	}
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "dev"
+	}
+	if v := info.Main.Version; v != "" && v != "(devel)" {
+		return v
+	}
+	for _, s := range info.Settings {
+		if s.Key == "vcs.revision" && len(s.Value) >= 12 {
+			return "dev-" + s.Value[:12]
+		}
+	}
+	return "dev"
+}

@@ -1,0 +1,69 @@
+package daemon
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+
+	"github.com/hostless/hostless/pkg/config"
+	"github.com/hostless/hostless/pkg/fault"
+	"github.com/hostless/hostless/pkg/listen"
+)
+
+// announcement is hostless.port and hostless.pid, by which other programs find
+// the daemon: one number and a newline each.
+type announcement map[string]string // path: content
+
+// announce writes the files; those that a killed daemon left are replaced.
+func announce(paths config.Paths, port int) (announcement, error) {
+	a := announcement{paths.PID(): fmt.Sprintln(os.Getpid()), paths.Port(): fmt.Sprintln(port)}
+	for _, path := range []string{paths.PID(), paths.Port()} {
+		if err := config.WritePrivate(path, []byte(a[path])); err != nil {
+			a.withdraw()
+			return nil, err
+		}
+	}
+	return a, nil
+}
+
+// withdraw removes the files that are still as announce wrote them.
+func (a announcement) withdraw() {
+	for path, content := range a {
+		if found, err := os.ReadFile(path); err == nil && string(found) == content {
+			os.Remove(path)
+		}
+	}
+}
+
+// lockHome makes this daemon the only one of its home. The error says who runs.
+func lockHome(paths config.Paths) (*listen.Lock, error) {
+	lock, err := listen.Acquire(paths.Lock())
+	if !errors.Is(err, listen.ErrLocked) {
+		if err == nil { // whoever is told in these files has ended without order
+			os.Remove(paths.PID())
+			os.Remove(paths.Port())
+		}
+		return lock, err
+	}
+	who := "is starting or stopping"
+	pid, port := number(paths.PID()), number(paths.Port())
+	if pid != 0 && port != 0 {
+		who = fmt.Sprintf("runs already (pid %d, port %d)", pid, port)
+	}
+	return nil, &fault.Error{Kind: fault.Conflict, Message: fmt.Sprintf("a daemon for %s %s", paths.Home, who), Next: "hostless status", Err: err}
+}
+
+// number reads a file that announce wrote; 0 where there is none.
+func number(path string) int {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return 0
+	}
+	n, err := strconv.Atoi(strings.TrimSpace(string(data)))
+	if err != nil {
+		return 0
+	}
+	return n
+}

@@ -1,0 +1,256 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"os"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/hostless/hostless/pkg/config"
+	"github.com/hostless/hostless/pkg/control"
+	"github.com/hostless/hostless/pkg/fault"
+	"github.com/hostless/hostless/pkg/front"
+	"github.com/hostless/hostless/pkg/gateway"
+	"github.com/hostless/hostless/pkg/keys"
+	"github.com/hostless/hostless/pkg/listen"
+	"github.com/hostless/hostless/pkg/token"
+)
+
+// Config is what Run needs.
+type Config struct {
+	Paths   config.Paths // required
+	Version string       // what /health and /status tell
+
+	Port             int    // TCP port to bind; 0 picks one, negative takes the setting's
+	TLS              bool   // serve https:// beside http:// on the port
+	Verbose          bool   // log each request
+	DevMode          bool   // the owner's own local callers need no token
+	TokenPersistence string // overrides the setting, unless ""
+
+	Hangup <-chan os.Signal // each value has settings and keys read again; nil is none
+	Getenv func(string) string
+	Output io.Writer // the log; os.Stderr when nil
+}
+
+// Daemon is a hostlessd that runs.
+type daemon struct {
+	cfg      Config
+	log      *slog.Logger
+	redactor *redactor
+	started  time.Time
+	uid      int
+	stop     context.CancelCauseFunc
+
+	sockets  *listen.Sockets
+	settings *config.Settings
+	tokens   *token.Store
+	keys     *keys.Store
+	gateway  *gateway.Gateway
+	apps     apps
+	front    *front.Server
+	control  *control.Server
+	notify   notifier
+	warnings warnings
+
+	gatewaySettings *gatewaySettings
+}
+
+// Run runs the daemon until ctx ends and everything has been stopped in order:
+// accepting, requests in flight, upgraded connections, stores. It is nil after
+// an end by ctx or over the control socket. Where it cannot start, or another
+// daemon runs for the same home, it is a fault.Error that says what to do.
+func Run(ctx context.Context, cfg Config) error {
+	if cfg.Getenv == nil {
+		cfg.Getenv = os.Getenv
+	}
+	if cfg.Output == nil {
+		cfg.Output = os.Stderr
+	}
+	if err := refuseForeign(cfg.Paths.Home, os.Geteuid(), cfg.Getenv); err != nil {
+		return err
+	}
+	if err := config.EnsureDir(cfg.Paths.Home); err != nil {
+		return fmt.Errorf("home of the daemon: %w", err)
+	}
+	lock, err := lockHome(cfg.Paths)
+	if err != nil {
+		return err
+	}
+	defer lock.Close()
+
+	d := &daemon{cfg: cfg, started: time.Now(), uid: os.Geteuid()}
+	d.log, d.redactor = newLogger(cfg.Output, cfg.Verbose, onJournal(cfg.Output, cfg.Getenv))
+	ctx, d.stop = context.WithCancelCause(ctx)
+	defer d.stop(nil)
+	if err := d.open(); err != nil {
+		return errors.Join(err, d.close())
+	}
+	return errors.Join(d.serve(ctx), d.close())
+}
+
+// open takes the sockets and makes the parts, without serving yet. What it has
+// opened before it fails is closed by close.
+func (d *daemon) open() (err error) {
+	component := func(name string) *slog.Logger { return d.log.With("component", name) }
+	var found []string
+	if d.settings, found, err = config.OpenSettings(config.SettingsConfig{Path: d.cfg.Paths.Config(), Logger: component("config")}); err != nil {
+		return err
+	}
+	d.warnings.set("config", found)
+	port := d.cfg.Port
+	if port < 0 {
+		port = d.settings.Port()
+	}
+	if d.sockets, err = listen.Open(listen.Config{Port: port, Socket: d.cfg.Paths.Socket, Logger: component("listen")}); err != nil {
+		return err
+	}
+	if d.tokens, found, err = token.New(token.Config{Path: d.cfg.Paths.Tokens(), Persistence: d.persistence(), Logger: component("token")}); err != nil {
+		return err
+	}
+	d.warnings.set("token", found)
+	if d.keys, found, err = keys.New(keys.Config{Path: d.cfg.Paths.Keys(), Logger: component("keys")}); err != nil {
+		return err
+	}
+	d.warnings.set("keys", found)
+	d.gatewaySettings = newGatewaySettings(d.settings)
+	d.settings.OnChange(d.settingsChanged)
+	if d.gateway, err = gateway.New(gateway.Config{
+		Tokens: d.tokens, Keys: gatewayKeys{d.keys, d.redactor.learn}, Settings: d.gatewaySettings.get,
+		Version: d.cfg.Version, DevMode: d.cfg.DevMode, Owner: d.owner, Logger: component("gateway"),
+	}); err != nil {
+		return err
+	}
+	if err := d.openApps(component("apps")); err != nil {
+		return err
+	}
+	if err := d.openFront(component("front")); err != nil {
+		return err
+	}
+	d.control, err = control.NewServer(control.ServerConfig{
+		Tokens: controlTokens{d.tokens}, Keys: controlKeys{d.keys, d.keysChanged}, Routes: d.apps.routes(),
+		Settings: controlSettings{d.settings}, Daemon: controlDaemon{d}, Logger: component("control"),
+	})
+	return err
+}
+
+// persistence is where tokens are kept: the flag's word, else the setting's.
+func (d *daemon) persistence() string {
+	if d.cfg.TokenPersistence != "" {
+		return d.cfg.TokenPersistence
+	}
+	return d.settings.TokenPersistence()
+}
+
+// serve runs the parts until ctx ends or one of them fails.
+func (d *daemon) serve(ctx context.Context) error {
+	announced, err := announce(d.cfg.Paths, d.sockets.Port)
+	if err != nil {
+		return err
+	}
+	defer announced.withdraw()
+
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return d.front.Run(ctx, d.sockets.HTTP...) })
+	group.Go(func() error { return d.control.Serve(ctx, d.sockets.Control) })
+	group.Go(func() error { return d.apps.run(ctx) })
+	group.Go(func() error { return d.watchdog(ctx) })
+	group.Go(func() error { return d.hangups(ctx) })
+	group.Go(func() error {
+		<-ctx.Done()
+		d.notify.stopping()
+		d.log.Info("stopping", "in_flight", d.front.InFlight())
+		return nil
+	})
+	d.log.Info("serving", "version", d.cfg.Version, "pid", os.Getpid(), "port", d.sockets.Port, "activation", d.sockets.Activation,
+		"control", d.cfg.Paths.Socket, "home", d.cfg.Paths.Home, "tls", d.cfg.TLS, "dev_mode", d.cfg.DevMode)
+	d.notify.ready(fmt.Sprintf("Serving on port %d", d.sockets.Port))
+	err = group.Wait()
+	d.log.Info("stopped")
+	return err
+}
+
+// close closes what open opened, stores last.
+func (d *daemon) close() error {
+	var errs []error
+	if d.sockets != nil {
+		errs = append(errs, d.sockets.Close())
+	}
+	if d.apps != nil {
+		errs = append(errs, d.apps.close())
+	}
+	if d.gateway != nil {
+		d.gateway.Close()
+	}
+	if d.tokens != nil {
+		errs = append(errs, d.tokens.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// hangups reads settings and keys again at each SIGHUP.
+func (d *daemon) hangups(ctx context.Context) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-d.cfg.Hangup:
+			if err := d.reload(); err != nil {
+				d.log.Error("reload failed, what was known before stays in use", "error", err)
+			}
+		}
+	}
+}
+
+// reload reads what may have been edited by hand.
+func (d *daemon) reload() error {
+	d.notify.reloading()
+	defer d.notify.ready(fmt.Sprintf("Serving on port %d", d.sockets.Port))
+	found, err := d.settings.Reload()
+	d.warnings.set("config", found)
+	more, keysErr := d.keys.Reload()
+	d.warnings.set("keys", more)
+	if err := errors.Join(err, keysErr); err != nil {
+		return err
+	}
+	d.log.Info("settings and keys were read again")
+	return nil
+}
+
+// settingsChanged follows a change of config.json, whoever made it.
+func (d *daemon) settingsChanged() {
+	d.gatewaySettings.refresh()
+	if err := d.tokens.SetPersistence(d.persistence()); err != nil {
+		d.log.Error("token persistence cannot be changed", "error", err)
+	}
+}
+
+// keysChanged follows a change of the stored keys.
+func (d *daemon) keysChanged() {
+	if found, err := d.keys.Reload(); err == nil {
+		d.warnings.set("keys", found)
+	}
+}
+
+// owner reports whether a request came from a process of the daemon's own user.
+func (d *daemon) owner(r *http.Request) bool { return front.PeerUID(r) == d.uid }
+
+// controlDaemon is the process as the control server needs it.
+type controlDaemon struct{ *daemon }
+
+// Reload is what SIGHUP does.
+func (c controlDaemon) Reload(context.Context) error { return c.reload() }
+
+// Stop begins the end, unless a supervisor would bring the daemon back.
+func (c controlDaemon) Stop(context.Context) error {
+	if c.sockets.Activation != listen.Self || c.notify.supervised() {
+		return &fault.Error{Kind: fault.Conflict, Message: "this daemon is a login service: the next connection would bring it back", Next: "hostless service stop"}
+	}
+	c.stop(errors.New("asked to over the control socket"))
+	return nil
+}

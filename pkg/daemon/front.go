@@ -1,0 +1,51 @@
+package daemon
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"sync"
+
+	"github.com/hostless/hostless/pkg/certs"
+	"github.com/hostless/hostless/pkg/front"
+	"github.com/hostless/hostless/pkg/peer"
+)
+
+// openFront makes the gate before both planes.
+func (d *daemon) openFront(log *slog.Logger) (err error) {
+	cfg := front.Config{Gateway: d.gateway, Apps: d.apps, Peer: d.judge(log), Logger: log, RedirectHTTPS: d.settings.HTTPSRedirect}
+	if d.cfg.TLS {
+		// A name without an app gets its leaf too, and then a page that says so.
+		authority, err := certs.New(certs.Config{Dir: d.cfg.Paths.Home, Serves: func(string) bool { return true }, Logger: d.log.With("component", "certs")})
+		if err != nil {
+			return fmt.Errorf("local certificate authority: %w", err)
+		}
+		cfg.TLS = authority.TLSConfig()
+	}
+	d.front, err = front.New(cfg)
+	return err
+}
+
+// judge admits the daemon's own user and root. Where the kernel does not tell
+// who connects, as on macOS, everybody on this machine is admitted, which is
+// said once.
+func (d *daemon) judge(log *slog.Logger) func(net.Conn) (int, error) {
+	var once sync.Once
+	return func(c net.Conn) (int, error) {
+		uid, err := peer.TCPOwner(c)
+		switch {
+		case errors.Is(err, peer.ErrUnsupported):
+			once.Do(func() {
+				log.Warn("who connects over TCP cannot be told here: other users of this machine are not kept out", "error", err)
+				d.warnings.set("front", []string{"other users of this machine are not kept out: who connects over TCP cannot be told here"})
+			})
+			return front.UnknownUID, nil
+		case err != nil:
+			return front.UnknownUID, err
+		case uid != d.uid && uid != 0:
+			return uid, fmt.Errorf("it is uid %d's", uid)
+		}
+		return uid, nil
+	}
+}

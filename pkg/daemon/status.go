@@ -1,0 +1,65 @@
+package daemon
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"os"
+	"slices"
+	"sync"
+
+	"github.com/hostless/hostless/pkg/control"
+)
+
+// Status tells how the daemon is.
+func (c controlDaemon) Status(ctx context.Context) (control.Status, error) {
+	s := control.Status{
+		Version: c.cfg.Version, PID: os.Getpid(), Port: c.sockets.Port, TLS: c.cfg.TLS, StartedAt: c.started.UTC(),
+		Activation: c.sockets.Activation, Routes: c.apps.count(), Tokens: c.tokens.Live(), InFlight: c.front.InFlight(),
+		URL: c.url(), Home: c.cfg.Paths.Home, DevMode: c.cfg.DevMode, Warnings: c.daemon.warnings.list(), Providers: []control.ProviderStatus{},
+	}
+	stored, err := controlKeys{store: c.keys}.List(ctx)
+	if err != nil {
+		return s, err
+	}
+	for _, k := range stored {
+		s.Providers = append(s.Providers, control.ProviderStatus{Provider: k.Provider, BaseURL: k.BaseURL, Storage: k.Storage, Locked: k.Locked})
+	}
+	return s, nil
+}
+
+// url is the gateway's address on bare localhost.
+func (d *daemon) url() string {
+	scheme := "http"
+	if d.cfg.TLS {
+		scheme = "https"
+	}
+	return fmt.Sprintf("%s://localhost:%d", scheme, d.sockets.Port)
+}
+
+// warnings are what is degraded, by the part that says so. It is safe for
+// concurrent use.
+type warnings struct {
+	mu     sync.Mutex
+	byPart map[string][]string
+}
+
+// set replaces what a part says.
+func (w *warnings) set(part string, found []string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.byPart == nil {
+		w.byPart = map[string][]string{}
+	}
+	w.byPart[part] = slices.Clone(found)
+}
+
+// list tells all, nil where there are none.
+func (w *warnings) list() (all []string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, part := range slices.Sorted(maps.Keys(w.byPart)) {
+		all = append(all, w.byPart[part]...)
+	}
+	return all
+}
