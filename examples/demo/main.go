@@ -1,0 +1,75 @@
+// Command demo shows Hostless without installing anything: a throwaway home, a
+// daemon on a free port, the chat example run through `hostless run`, and a
+// token to try with curl. Ctrl-C ends and removes all of it.
+//
+// It uses the binaries of `make build` and is what `make demo` runs.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+	"time"
+)
+
+func main() {
+	bin := flag.String("bin", "bin", "`folder` with hostless, hostlessd and chat")
+	check := flag.Bool("check", false, "try what is shown, then end")
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	defer stop()
+	if err := run(ctx, *bin, *check); err != nil && !errors.Is(err, context.Canceled) {
+		fmt.Fprintln(os.Stderr, "demo:", err)
+		os.Exit(1)
+	}
+}
+
+// run brings everything up, shows it, waits for ctx and takes it down.
+func run(ctx context.Context, bin string, check bool) (err error) {
+	bin, err = filepath.Abs(bin)
+	if err != nil {
+		return err
+	}
+	home, err := os.MkdirTemp("/tmp", "hostless-demo-") // short: a socket's path is
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(home)
+	s := &stage{bin: bin, home: home}
+	defer s.down()
+	up, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	if err := s.up(up); err != nil {
+		return err
+	}
+	if err := s.try(up); err != nil {
+		return err
+	}
+	s.show(os.Stdout)
+	if check {
+		return nil
+	}
+	parent := os.Getppid() // `go run` and `make` may go without telling
+	orphan := time.NewTicker(time.Second)
+	defer orphan.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			fmt.Println("\nCleaning up.")
+			return nil
+		case <-s.daemon.ended:
+			return fmt.Errorf("hostlessd ended: %s", s.daemon.lastWords())
+		case <-s.app.ended:
+			return fmt.Errorf("the chat app ended: %s", s.app.lastWords())
+		case <-orphan.C:
+			if os.Getppid() != parent {
+				return nil
+			}
+		}
+	}
+}
