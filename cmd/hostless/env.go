@@ -33,7 +33,7 @@ func systemEnv() *env {
 	return &env{
 		in: os.Stdin, out: os.Stdout, err: os.Stderr,
 		getenv: os.Getenv, environ: os.Environ, dir: os.Getwd, self: os.Executable,
-		version: version,
+		version: buildVersion(),
 		files:   [3]*os.File{os.Stdin, os.Stdout, os.Stderr},
 	}
 }

@@ -10,13 +10,14 @@ import (
 	"context"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"syscall"
 
 	"github.com/hostless/hostless/pkg/launch"
 )
 
 // version is set by the linker.
-var version = "dev"
+var version = ""
 
 func main() {
 	if len(os.Args) > 1 && os.Args[1] == launch.GuardArg {
@@ -25,4 +26,25 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second signal ends the process at once
 	os.Exit(run(ctx, systemEnv(), os.Args[1:]))
+}
+
+// buildVersion is the linker's version, else the module's, else the commit's, as
+// hostlessd tells its own.
+func buildVersion() string {
+	if version != "" {
+		return version
+	}
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "dev"
+	}
+	if v := info.Main.Version; v != "" && v != "(devel)" {
+		return v
+	}
+	for _, s := range info.Settings {
+		if s.Key == "vcs.revision" && len(s.Value) >= 12 {
+			return "dev-" + s.Value[:12]
+		}
+	}
+	return "dev"
 }
