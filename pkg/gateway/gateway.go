@@ -2,15 +2,27 @@ package gateway
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
+	"runtime/debug"
+	"strconv"
+	"strings"
 	"sync/atomic"
+	"time"
 
+	"crypto/rand"
+
+	"github.com/hostless/hostless/pkg/dialect"
 	"github.com/hostless/hostless/pkg/fault"
 )
 
 // Gateway serves the AI plane. It is an http.Handler, safe for concurrent use.
 type Gateway struct {
 	cfg      Config
+	up       *upstreams
+	echo     *echo
+	lists    *lister
+	ledger   ledger
 	inFlight atomic.Int64
 }
 
@@ -19,25 +31,119 @@ func New(cfg Config) (*Gateway, error) {
 	if err := cfg.withDefaults(); err != nil {
 		return nil, err
 	}
-	return &Gateway{cfg: cfg}, nil
+	g := &Gateway{cfg: cfg, up: newUpstreams(&cfg), echo: &echo{now: cfg.Now, wait: sleep, id: rand.Text}}
+	g.lists = newLister(g)
+	return g, nil
 }
 
-// InFlight is how many requests to providers are being served now.
+// InFlight is how many requests of the AI plane are being served now.
 func (g *Gateway) InFlight() int { return int(g.inFlight.Load()) }
+
+// Usage tells what was spent since the gateway was made, by provider and model.
+func (g *Gateway) Usage() []Usage { return g.ledger.list() }
 
 // Close ends idle connections to providers and what runs in the background.
 // Requests in flight are left to their own contexts.
-func (g *Gateway) Close() {}
+func (g *Gateway) Close() {
+	g.lists.close()
+	g.up.close()
+}
 
-// ServeHTTP serves one request of bare localhost.
+// ServeHTTP serves one request of bare localhost. What is not named here does
+// not exist: the control API's paths among them, with any header.
 func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if r.URL.Path == "/health" && r.Method == http.MethodGet {
-		w.Header().Set("Content-Type", "application/json")
-		json.NewEncoder(w).Encode(map[string]string{"status": "ok", "version": g.cfg.Version, "service": "hostless"})
+	switch r.URL.Path {
+	case "/health":
+		g.health(w, r)
+		return
+	case "/callback", "/auth/register":
+		if g.cfg.Pages != nil {
+			g.cfg.Pages.ServeHTTP(w, r)
+			return
+		}
+	}
+	loc, err := locate(r.URL, r.Method)
+	if err == nil && loc.methods == "" {
+		err = fault.New(fault.NotFound, "no such path: "+r.URL.Path)
+	}
+	if err != nil {
+		g.cors(w.Header(), r)
+		writeFault(w, envelope(r.URL.Path), err)
 		return
 	}
-	err := fault.New(fault.NotFound, "no such path: "+r.URL.Path)
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(err.Kind.Status())
-	json.NewEncoder(w).Encode(map[string]any{"error": map[string]any{"message": err.Error(), "type": err.Kind.Type(), "code": nil, "param": nil}})
+	g.cors(w.Header(), r)
+	if r.Method == http.MethodOptions {
+		g.preflight(w, r, loc.methods)
+		return
+	}
+	if loc.surface == nil {
+		w.Header()["Allow"] = []string{loc.methods + ", OPTIONS"}
+		writeFault(w, envelope(r.URL.Path), fault.New(fault.Method, fmt.Sprintf("%s is not a method of this path; %s", r.Method, loc.methods)))
+		return
+	}
+	g.serve(w, r, loc)
 }
+
+func (g *Gateway) serve(w http.ResponseWriter, r *http.Request, loc location) {
+	g.inFlight.Add(1)
+	c := &exchange{g: g, w: w, r: r, loc: loc, speaks: loc.surface.speaks, started: g.cfg.Now(), settings: g.cfg.Settings()}
+	defer func() {
+		g.inFlight.Add(-1)
+		if p := recover(); p != nil {
+			if p == http.ErrAbortHandler {
+				panic(p)
+			}
+			g.cfg.Logger.Error("panic in the gateway", "path", loc.surface.pattern, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+			panic(http.ErrAbortHandler)
+		}
+	}()
+	c.finish(c.serve())
+}
+
+// envelope is the dialect that errors of a path are told in, where no surface
+// says it.
+func envelope(path string) dialect.Name {
+	switch {
+	case strings.HasPrefix(path, "/v1/messages"), strings.HasPrefix(path, "/messages"), strings.HasPrefix(path, "/v1/v1/messages"):
+		return dialect.Anthropic
+	case strings.HasPrefix(path, "/v1beta/"), strings.HasPrefix(path, "/upload/v1beta/"):
+		return dialect.Gemini
+	case path == "/api" || strings.HasPrefix(path, "/api/"):
+		return dialect.Ollama
+	}
+	return dialect.OpenAI
+}
+
+func (g *Gateway) health(w http.ResponseWriter, r *http.Request) {
+	g.cors(w.Header(), r)
+	switch r.Method {
+	case http.MethodGet, http.MethodHead:
+	case http.MethodOptions:
+		g.preflight(w, r, "GET, HEAD")
+		return
+	default:
+		w.Header()["Allow"] = []string{"GET, HEAD, OPTIONS"}
+		writeFault(w, dialect.OpenAI, fault.New(fault.Method, r.Method+" is not a method of this path; GET"))
+		return
+	}
+	data, err := json.Marshal(struct {
+		Status  string `json:"status"`
+		Version string `json:"version"`
+		Service string `json:"service"`
+	}{"ok", g.cfg.Version, "hostless"})
+	if err != nil {
+		writeFault(w, dialect.OpenAI, err)
+		return
+	}
+	h := w.Header()
+	h["Content-Type"] = []string{"application/json"}
+	h["Content-Length"] = []string{strconv.Itoa(len(data))}
+	h["Cache-Control"] = []string{"no-store"}
+	w.WriteHeader(http.StatusOK)
+	if r.Method == http.MethodGet {
+		w.Write(data)
+	}
+}
+
+// since is the time that has passed on the gateway's clock.
+func (g *Gateway) since(t time.Time) time.Duration { return g.cfg.Now().Sub(t) }

@@ -221,7 +221,7 @@ func (p *Provider) With(speaks dialect.Name) *Provider {
 	if speaks == "" || p.Builtin {
 		return p
 	}
-	if _, ok := p.Dialects[speaks]; ok && p.primary() == speaks {
+	if _, ok := p.Dialects[speaks]; ok && p.Primary() == speaks {
 		return p
 	}
 	changed := Custom(p.Name, speaks)
@@ -230,8 +230,8 @@ func (p *Provider) With(speaks dialect.Name) *Provider {
 	return changed
 }
 
-// primary is the dialect of the base URL itself.
-func (p *Provider) primary() dialect.Name {
+// Primary is the dialect of the base URL itself.
+func (p *Provider) Primary() dialect.Name {
 	for _, name := range []dialect.Name{dialect.OpenAI, dialect.Anthropic, dialect.Gemini, dialect.Ollama} {
 		if e, ok := p.Dialects[name]; ok && e.Path == "" {
 			return name

@@ -1,0 +1,85 @@
+package gateway
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/hostless/hostless/pkg/config"
+)
+
+// exposed are the response headers that a page may read beside the safelisted
+// ones: request ids, retry and rate-limit headers, and Hostless's own.
+var exposed = []string{strings.Join([]string{
+	"x-request-id", "request-id", "cf-ray", "openai-organization", "openai-processing-ms", "openai-version", "openai-model",
+	"anthropic-organization-id", "retry-after", "retry-after-ms", "x-should-retry",
+	"x-ratelimit-limit-requests", "x-ratelimit-limit-tokens", "x-ratelimit-remaining-requests", "x-ratelimit-remaining-tokens",
+	"x-ratelimit-reset-requests", "x-ratelimit-reset-tokens", "x-ratelimit-limit", "x-ratelimit-remaining", "x-ratelimit-reset",
+	"anthropic-ratelimit-requests-limit", "anthropic-ratelimit-requests-remaining", "anthropic-ratelimit-requests-reset",
+	"anthropic-ratelimit-tokens-limit", "anthropic-ratelimit-tokens-remaining", "anthropic-ratelimit-tokens-reset",
+	"anthropic-ratelimit-input-tokens-limit", "anthropic-ratelimit-input-tokens-remaining", "anthropic-ratelimit-input-tokens-reset",
+	"anthropic-ratelimit-output-tokens-limit", "anthropic-ratelimit-output-tokens-remaining", "anthropic-ratelimit-output-tokens-reset",
+	"location", "x-goog-upload-url", "x-goog-upload-status",
+	"x-hostless-error", "x-hostless-provider", "x-hostless-model", "x-hostless-ignored",
+}, ", ")}
+
+var varyOrigin = []string{"Origin"}
+
+// cors marks an answer as readable for the page that asked, where its origin is
+// an allowed one, and reports whether it is.
+func (g *Gateway) cors(h http.Header, r *http.Request) bool {
+	origins := r.Header["Origin"]
+	if len(origins) == 0 {
+		return false
+	}
+	h["Vary"] = varyOrigin
+	if len(origins) != 1 || !g.allowedOrigin(origins[0]) {
+		return false
+	}
+	h["Access-Control-Allow-Origin"] = origins
+	h["Access-Control-Expose-Headers"] = exposed
+	return true
+}
+
+// allowedOrigin is the rule of who may read answers: bare localhost on any port,
+// *.localhost, the origins list, and the origin of any live token. A token bound
+// to no origin (`*`) adds none.
+func (g *Gateway) allowedOrigin(origin string) bool {
+	host := originHost(origin)
+	if host == "" {
+		return g.cfg.Tokens.OwnsOrigin(origin)
+	}
+	if bareLocalhost(origin) || strings.HasSuffix(host, ".localhost") {
+		return true
+	}
+	list := g.cfg.Settings().Origins
+	if slices.Contains(list, origin) {
+		return true
+	}
+	if norm, err := config.NormalizeOrigin(origin); err == nil && slices.Contains(list, norm) {
+		return true
+	}
+	return g.cfg.Tokens.OwnsOrigin(origin)
+}
+
+// preflight answers a CORS preflight (and any other OPTIONS) for an endpoint
+// with these methods. For an origin that is not allowed it says nothing of CORS.
+func (g *Gateway) preflight(w http.ResponseWriter, r *http.Request, methods string) {
+	h := w.Header()
+	h["Allow"] = []string{methods + ", OPTIONS"}
+	if len(h["Access-Control-Allow-Origin"]) > 0 {
+		h["Vary"] = []string{"Origin, Access-Control-Request-Method, Access-Control-Request-Headers, Access-Control-Request-Private-Network"}
+		h["Access-Control-Allow-Methods"] = []string{methods + ", OPTIONS"}
+		if asked := r.Header["Access-Control-Request-Headers"]; len(asked) > 0 {
+			h["Access-Control-Allow-Headers"] = asked
+		}
+		for _, network := range []string{"Private", "Local"} {
+			if r.Header.Get("Access-Control-Request-"+network+"-Network") == "true" {
+				h["Access-Control-Allow-"+network+"-Network"] = []string{"true"}
+			}
+		}
+		h["Access-Control-Max-Age"] = []string{"600"}
+		delete(h, "Access-Control-Expose-Headers")
+	}
+	w.WriteHeader(http.StatusNoContent)
+}

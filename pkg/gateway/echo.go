@@ -1,0 +1,209 @@
+package gateway
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/hostless/hostless/pkg/provider"
+)
+
+// echo is the built-in provider: an OpenAI-compatible upstream inside the
+// process, so that the first request of a newcomer needs neither key nor
+// network. `text` answers with the last user message at once, `slow` word by
+// word. It is an http.RoundTripper, safe for concurrent use.
+type echo struct {
+	now  func() time.Time
+	wait func(ctx context.Context, d time.Duration) error
+	id   func() string
+}
+
+// echoPace is the time between two words of `slow`.
+const echoPace = 120 * time.Millisecond
+
+// sleep waits, or gives up with the context.
+func sleep(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// RoundTrip implements http.RoundTripper.
+func (e *echo) RoundTrip(r *http.Request) (*http.Response, error) {
+	if r.URL.Path != "/chat/completions" || r.Method != http.MethodPost {
+		return echoError(http.StatusNotFound, "echo answers chat completions only", ""), nil
+	}
+	data, err := io.ReadAll(r.Body)
+	if err != nil {
+		return nil, err
+	}
+	var req struct {
+		Model    string `json:"model"`
+		Stream   bool   `json:"stream"`
+		Messages []struct {
+			Role    string          `json:"role"`
+			Content json.RawMessage `json:"content"`
+		} `json:"messages"`
+		Options struct {
+			Usage bool `json:"include_usage"`
+		} `json:"stream_options"`
+	}
+	if err := json.Unmarshal(data, &req); err != nil {
+		return echoError(http.StatusBadRequest, "the request is not a chat completion", ""), nil
+	}
+	if req.Model != "text" && req.Model != "slow" {
+		return echoError(http.StatusNotFound, fmt.Sprintf("echo has no model %q; it has text and slow", req.Model), "model"), nil
+	}
+	if len(req.Messages) == 0 {
+		return echoError(http.StatusBadRequest, "messages is empty", "messages"), nil
+	}
+	answer, heard := "", 0
+	for _, m := range req.Messages {
+		text := contentText(m.Content)
+		heard += len(strings.Fields(text))
+		if m.Role == "user" {
+			answer = text
+		}
+	}
+	a := echoAnswer{
+		id: "chatcmpl-" + e.id(), model: "echo/" + req.Model, created: e.now().Unix(),
+		words: splitWords(answer), heard: heard,
+	}
+	if req.Model == "slow" {
+		a.pace = echoPace
+	}
+	resp := &http.Response{
+		StatusCode: http.StatusOK, Status: "200 OK", Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, ContentLength: -1, Request: r,
+		Header: http.Header{"X-Request-Id": {"echo-" + a.id}},
+	}
+	if req.Stream {
+		resp.Header.Set("Content-Type", "text/event-stream; charset=utf-8")
+		reader, writer := io.Pipe()
+		go func() { writer.CloseWithError(a.stream(r.Context(), writer, e.wait, req.Options.Usage)) }()
+		resp.Body = reader
+		return resp, nil
+	}
+	for range a.words {
+		if a.pace > 0 {
+			if err := e.wait(r.Context(), a.pace); err != nil {
+				return nil, err
+			}
+		}
+	}
+	body := a.whole()
+	resp.Header.Set("Content-Type", "application/json")
+	resp.Body, resp.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
+	return resp, nil
+}
+
+// echoAnswer is one answer on its way.
+type echoAnswer struct {
+	id, model string
+	created   int64
+	words     []string
+	heard     int
+	pace      time.Duration
+}
+
+func (a *echoAnswer) usage() string {
+	return fmt.Sprintf(`{"prompt_tokens":%d,"completion_tokens":%d,"total_tokens":%d}`, a.heard, len(a.words), a.heard+len(a.words))
+}
+
+func (a *echoAnswer) head(object string) string {
+	return `"id":"` + a.id + `","object":"` + object + `","created":` + strconv.FormatInt(a.created, 10) + `,"model":"` + a.model + `"`
+}
+
+func (a *echoAnswer) whole() []byte {
+	return fmt.Appendf(nil, `{%s,"choices":[{"index":0,"message":{"role":"assistant","content":%s,"refusal":null},"logprobs":null,"finish_reason":"stop"}],"usage":%s}`,
+		a.head("chat.completion"), provider.Quote(strings.Join(a.words, "")), a.usage())
+}
+
+func (a *echoAnswer) stream(ctx context.Context, w io.Writer, wait func(context.Context, time.Duration) error, usage bool) error {
+	head := a.head("chat.completion.chunk")
+	send := func(delta, finish string) error {
+		_, err := fmt.Fprintf(w, "data: {%s,\"choices\":[{\"index\":0,\"delta\":%s,\"finish_reason\":%s}]}\n\n", head, delta, finish)
+		return err
+	}
+	if err := send(`{"role":"assistant","content":""}`, "null"); err != nil {
+		return err
+	}
+	for _, word := range a.words {
+		if a.pace > 0 {
+			if err := wait(ctx, a.pace); err != nil {
+				return err
+			}
+		}
+		if err := send(`{"content":`+string(provider.Quote(word))+`}`, "null"); err != nil {
+			return err
+		}
+	}
+	if err := send("{}", `"stop"`); err != nil {
+		return err
+	}
+	if usage {
+		if _, err := fmt.Fprintf(w, "data: {%s,\"choices\":[],\"usage\":%s}\n\n", head, a.usage()); err != nil {
+			return err
+		}
+	}
+	_, err := io.WriteString(w, "data: [DONE]\n\n")
+	return err
+}
+
+// splitWords cuts a text into words with the space that follows each.
+func splitWords(s string) []string {
+	var words []string
+	from := 0
+	for i := 1; i < len(s); i++ {
+		if s[i] != ' ' && s[i] != '\n' && (s[i-1] == ' ' || s[i-1] == '\n') {
+			words = append(words, s[from:i])
+			from = i
+		}
+	}
+	if from < len(s) {
+		words = append(words, s[from:])
+	}
+	return words
+}
+
+// contentText is the text of a message's content: a string, or parts.
+func contentText(raw json.RawMessage) string {
+	if s, ok := provider.Text(raw); ok {
+		return s
+	}
+	var parts []struct {
+		Text string `json:"text"`
+	}
+	if json.Unmarshal(raw, &parts) != nil {
+		return ""
+	}
+	texts := make([]string, 0, len(parts))
+	for _, p := range parts {
+		if p.Text != "" {
+			texts = append(texts, p.Text)
+		}
+	}
+	return strings.Join(texts, "\n")
+}
+
+func echoError(status int, message, param string) *http.Response {
+	p := "null"
+	if param != "" {
+		p = string(provider.Quote(param))
+	}
+	body := fmt.Appendf(nil, `{"error":{"message":%s,"type":"invalid_request_error","param":%s,"code":null}}`, provider.Quote(message), p)
+	return &http.Response{
+		StatusCode: status, Status: http.StatusText(status), Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+		Header: http.Header{"Content-Type": {"application/json"}}, Body: io.NopCloser(bytes.NewReader(body)), ContentLength: int64(len(body)),
+	}
+}

@@ -1,0 +1,242 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/hostless/hostless/pkg/dialect"
+	"github.com/hostless/hostless/pkg/fault"
+	"github.com/hostless/hostless/pkg/provider"
+	"github.com/hostless/hostless/pkg/token"
+)
+
+// exchange is one request on its way. It belongs to one goroutine.
+type exchange struct {
+	g        *Gateway
+	w        http.ResponseWriter
+	r        *http.Request
+	loc      location
+	speaks   dialect.Name // the caller's dialect: of errors, and of the answer
+	started  time.Time
+	settings Settings
+
+	grant    *token.Grant // nil for one that dev mode let in
+	provider *provider.Provider
+	cred     Credential
+	model    string // as the provider names it, "" where there is none
+
+	dropUsage bool     // the usage chunk is not the caller's
+	ignored   []string // fields that were dropped
+	counted   bool
+}
+
+// serve takes a classified request through: token → scope → key → upstream. What
+// it returns has not been told to the caller yet, save begun and errClient.
+func (c *exchange) serve() error {
+	s := c.loc.surface
+	if s.kind == metadata {
+		return c.serveMetadata()
+	}
+	grant, err := c.g.authenticate(c.r, s.speaks == dialect.Gemini)
+	if err != nil {
+		return err
+	}
+	c.grant = grant
+	switch s.rule {
+	case refused:
+		return &fault.Error{Kind: fault.Scope, Message: "administering the provider's account is not for bridge tokens"}
+	case opaque:
+		if c.limited() {
+			return &fault.Error{Kind: fault.Scope, Message: "this bridge token is limited to certain models, which cannot be checked on " + s.pattern}
+		}
+	}
+	switch s.kind {
+	case models, model:
+		return c.serveModels()
+	case socket:
+		return c.serveSocket()
+	}
+	switch s.model {
+	case inBody:
+		return c.serveBody()
+	case inForm:
+		return c.serveForm()
+	case inPath:
+		return c.servePath()
+	}
+	return c.servePlain()
+}
+
+// limited is whether the token is limited to certain models.
+func (c *exchange) limited() bool { return c.grant != nil && c.grant.Scope().LimitsModels() }
+
+// reach finds the provider and holds the token's scope against it, and against
+// the model where there is one; only then is the key asked for and the request
+// charged.
+func (c *exchange) reach(name, model string) error {
+	if err := c.inScope(name, model); err != nil {
+		return err
+	}
+	p, cred, err := c.g.credential(c.r.Context(), name, c.settings)
+	if err != nil {
+		return err
+	}
+	c.provider, c.cred, c.model = p, cred, model
+	return nil
+}
+
+// admit charges the token's rate limit: last of all that may refuse.
+func (c *exchange) admit() error {
+	if c.grant == nil {
+		return nil
+	}
+	return c.grant.Admit()
+}
+
+func (c *exchange) inScope(name, model string) error {
+	if c.grant == nil {
+		return nil
+	}
+	scope := c.grant.Scope()
+	if !scope.Provider(name) {
+		return &fault.Error{Kind: fault.Scope, Message: fmt.Sprintf("this bridge token may not use provider %q", name), Code: "provider_not_allowed"}
+	}
+	if model != "" && !scope.Model(name, model) {
+		return &fault.Error{Kind: fault.Scope, Message: fmt.Sprintf("this bridge token may not use model %q of provider %q", model, name), Param: "model", Code: "model_not_allowed"}
+	}
+	return nil
+}
+
+// credential resolves a provider by its canonical name.
+func (g *Gateway) credential(ctx context.Context, name string, settings Settings) (*provider.Provider, Credential, error) {
+	p := catalogue().Get(name)
+	if p != nil && p.Builtin {
+		if settings.EchoOff {
+			return nil, Credential{}, &fault.Error{Kind: fault.Unconfigured, Message: fmt.Sprintf("the built-in provider %q is switched off", name), Next: "hostless config set echo on"}
+		}
+		return p, Credential{Provider: name}, nil
+	}
+	cred, ok, err := g.cfg.Keys.Get(ctx, name)
+	if err != nil {
+		return nil, Credential{}, err
+	}
+	if !ok && (p == nil || !p.KeyOptional) || ok && p != nil && !p.KeyOptional && cred.Key.IsZero() && cred.BaseURL == "" {
+		return nil, Credential{}, unconfigured(name)
+	}
+	cred.Provider = name
+	if p == nil {
+		return provider.Custom(name, cred.Dialect), cred, nil
+	}
+	return p.With(cred.Dialect), cred, nil
+}
+
+func unconfigured(name string) error {
+	return &fault.Error{
+		Kind: fault.Unconfigured, Code: "no_provider_key",
+		Message: fmt.Sprintf("no key for provider %q", name),
+		Next:    "hostless keys add " + name,
+	}
+}
+
+// route finds where a model leads.
+func (c *exchange) route(model string) provider.Target {
+	return catalogue().Route(model, known{c.g.cfg.Keys, c.settings.Models})
+}
+
+// known answers routing's questions from what is stored and configured.
+type known struct {
+	keys   Keys
+	models map[string][]string
+}
+
+// Custom implements provider.Known.
+func (k known) Custom(name string) bool {
+	for _, stored := range k.keys.Stored() {
+		if stored == name {
+			return true
+		}
+	}
+	return false
+}
+
+// Lists implements provider.Known.
+func (k known) Lists(model string) string {
+	found := ""
+	for name, list := range k.models {
+		for _, m := range list {
+			if m == model && (found == "" || name < found) {
+				found = name
+			}
+		}
+	}
+	return found
+}
+
+// plainProvider names the provider of a surface that carries no model: the one
+// the caller names in x-hostless-provider, else the one whose dialect it speaks.
+func (c *exchange) plainProvider() (string, error) {
+	if asked := c.r.Header.Get("X-Hostless-Provider"); asked != "" {
+		name := catalogue().Canonical(asked)
+		if catalogue().Get(name) == nil && !(known{keys: c.g.cfg.Keys}).Custom(name) {
+			return "", &fault.Error{Kind: fault.Invalid, Message: "x-hostless-provider names no provider", Param: "x-hostless-provider"}
+		}
+		return name, nil
+	}
+	switch {
+	case c.loc.surface.speaks == dialect.Gemini:
+		return "google", nil
+	case c.loc.surface.speaks == dialect.Anthropic, c.r.Header.Get("Anthropic-Version") != "":
+		return "anthropic", nil
+	}
+	return "openai", nil
+}
+
+// account counts the request once.
+func (c *exchange) account(failed bool, t tokens) {
+	if c.counted || c.cred.Provider == "" {
+		return
+	}
+	c.counted = true
+	c.g.ledger.add(c.cred.Provider, c.model, failed, t)
+}
+
+// finish tells the caller what serve returned, unless it has been told, and logs
+// the request.
+func (c *exchange) finish(err error) {
+	var started *begun
+	if err != nil && !errors.As(err, &started) && !errors.Is(err, errClient) {
+		writeFault(c.w, c.speaks, err)
+	}
+	c.log(c.r.Context(), err)
+}
+
+// log tells of a request: no header, no query, no body, no name the caller chose
+// but the model's.
+func (c *exchange) log(ctx context.Context, err error) {
+	level := slog.LevelDebug
+	if f := fault.From(err); err != nil && f.Kind == fault.Internal && !errors.Is(err, errClient) {
+		level = slog.LevelError
+	}
+	if !c.g.cfg.Logger.Enabled(ctx, level) {
+		return
+	}
+	attrs := []slog.Attr{
+		slog.String("method", c.r.Method), slog.String("path", c.loc.surface.pattern),
+		slog.String("provider", c.cred.Provider), slog.String("model", headerSafe(c.model)),
+		slog.Duration("took", c.g.since(c.started)),
+	}
+	if c.grant != nil {
+		attrs = append(attrs, slog.String("token", c.grant.Prefix()))
+	}
+	if err != nil {
+		attrs = append(attrs, slog.String("error", err.Error()))
+		if cause := errors.Unwrap(err); cause != nil {
+			attrs = append(attrs, slog.String("cause", redactFor(c.cred.Key, true).text(cause.Error())))
+		}
+	}
+	c.g.cfg.Logger.LogAttrs(ctx, level, "request", attrs...)
+}

@@ -1,0 +1,346 @@
+package gateway
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"net/http/httptrace"
+	"net/textproto"
+	"net/url"
+	"strconv"
+	"strings"
+	"sync"
+
+	"github.com/hostless/hostless/pkg/dialect"
+	"github.com/hostless/hostless/pkg/fault"
+	"github.com/hostless/hostless/pkg/secret"
+)
+
+// wholeLimit is the largest answer of a known length, or error, that is read as
+// a whole before it goes on.
+const wholeLimit = 1 << 20
+
+// outgoing is a request on its way up, complete but for the key.
+type outgoing struct {
+	endpoint *endpoint
+	method   string
+	path     string // escaped, below the base URL; may carry a query of its own
+	query    string
+	upload   bool // Gemini's upload host path
+	header   http.Header
+	data     []byte    // the body, or
+	body     io.Reader // a stream of size bytes, -1 where that is not known
+	size     int64
+}
+
+// url puts the request's URL together.
+func (o *outgoing) url() *url.URL {
+	u := o.endpoint.base
+	path, own, _ := strings.Cut(o.path, "?")
+	if o.upload {
+		i := strings.LastIndexByte(u.Path, '/')
+		u.Path = u.Path[:max(i, 0)] + "/upload" + u.Path[max(i, 0):]
+	}
+	if strings.IndexByte(path, '%') >= 0 {
+		u.RawPath = u.Path + path
+		if plain, err := url.PathUnescape(path); err == nil {
+			path = plain
+		}
+	}
+	u.Path += path
+	switch u.RawQuery = o.query; {
+	case own != "" && o.query != "":
+		u.RawQuery = own + "&" + o.query
+	case own != "":
+		u.RawQuery = own
+	}
+	return &u
+}
+
+// request makes the HTTP request with the key in it, for that endpoint alone.
+func (o *outgoing) request(ctx context.Context, key secret.String) *http.Request {
+	setAuth(o.header, o.endpoint.auth, key)
+	req := (&http.Request{
+		Method: o.method, URL: o.url(), Header: o.header,
+		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+	}).WithContext(ctx)
+	switch {
+	case o.body != nil:
+		req.Body, req.ContentLength = io.NopCloser(o.body), o.size
+	case len(o.data) > 0:
+		req.ContentLength = int64(len(o.data))
+		req.Body = io.NopCloser(bytes.NewReader(o.data))
+		// Lets the transport try again on a kept connection that turns out closed.
+		req.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(o.data)), nil }
+	}
+	return req
+}
+
+// roundTrip sends a request up, and hands informational answers (103 and the
+// like) down as they come.
+func (c *exchange) roundTrip(ctx context.Context, o *outgoing) (*http.Response, error) {
+	if o.endpoint.builtin {
+		return c.g.echo.RoundTrip(o.request(ctx, secret.String{}))
+	}
+	var mu sync.Mutex
+	done := false
+	trace := &httptrace.ClientTrace{Got1xxResponse: func(code int, header textproto.MIMEHeader) error {
+		mu.Lock()
+		defer mu.Unlock()
+		if done || code == http.StatusContinue || code == http.StatusSwitchingProtocols {
+			return nil
+		}
+		h := c.w.Header()
+		before := h.Clone()
+		downHeader(h, http.Header(header), redactFor(c.cred.Key, true))
+		c.w.WriteHeader(code)
+		clear(h)
+		for name, values := range before {
+			h[name] = values
+		}
+		return nil
+	}}
+	resp, err := c.g.up.transport(o.endpoint).RoundTrip(o.request(httptrace.WithClientTrace(ctx, trace), c.cred.Key))
+	mu.Lock()
+	done = true
+	mu.Unlock()
+	return resp, err
+}
+
+// send carries a request out natively: the answer's own bytes go to the caller.
+func (c *exchange) send(o *outgoing) error {
+	ctx, cancel := c.context()
+	defer cancel()
+	resp, err := c.roundTrip(ctx, o)
+	if err != nil {
+		return c.unanswered(ctx, err)
+	}
+	defer resp.Body.Close()
+	return c.answer(ctx, resp, o.endpoint.speaks)
+}
+
+// context ends with the caller's connection and with its token.
+func (c *exchange) context() (context.Context, context.CancelFunc) {
+	if c.grant == nil {
+		return context.WithCancel(c.r.Context())
+	}
+	return c.grant.Context(c.r.Context())
+}
+
+// unanswered is the error of a request that no answer came to.
+func (c *exchange) unanswered(ctx context.Context, err error) error {
+	c.account(true, tokens{})
+	if ctx.Err() != nil {
+		if cause := context.Cause(ctx); fault.Is(cause, fault.Unauthenticated) {
+			return cause
+		}
+		return errClient
+	}
+	return upstreamFault(c.cred.Provider, err)
+}
+
+// answer hands an upstream's answer to the caller.
+func (c *exchange) answer(ctx context.Context, resp *http.Response, speaks dialect.Name) error {
+	failed := resp.StatusCode >= 400
+	key := redactFor(c.cred.Key, failed)
+	contentType := resp.Header.Get("Content-Type")
+	events := isEventStream(contentType)
+	body := io.Reader(resp.Body)
+	length := resp.ContentLength
+	if failed || events || isJSON(contentType) {
+		if plain, ok := c.unfold(resp); ok {
+			defer plain.Close()
+			body, length = plain, -1
+		}
+	}
+	h := c.w.Header()
+	downHeader(h, resp.Header, key)
+	c.mark(h)
+	if failed {
+		h[ErrorHeader] = []string{errorUpstream}
+	}
+	if len(resp.Trailer) > 0 {
+		for name := range resp.Trailer {
+			h.Add("Trailer", name)
+		}
+		defer func() {
+			for name, values := range resp.Trailer {
+				h[name] = values
+			}
+		}()
+	}
+	switch {
+	case c.r.Method == http.MethodHead || resp.StatusCode == http.StatusNoContent || resp.StatusCode == http.StatusNotModified:
+		if length >= 0 && c.r.Method == http.MethodHead {
+			h["Content-Length"] = []string{strconv.FormatInt(length, 10)}
+		}
+		c.w.WriteHeader(resp.StatusCode)
+		c.account(failed, tokens{})
+		return nil
+	case events && !failed:
+		return c.answerEvents(ctx, resp, body, speaks, key)
+	case failed || length >= 0 && length <= wholeLimit && len(resp.Trailer) == 0:
+		return c.answerWhole(resp, body, length, key)
+	default:
+		return c.answerPieces(ctx, resp, body, length, key)
+	}
+}
+
+// mark names who answered.
+func (c *exchange) mark(h http.Header) {
+	if c.cred.Provider != "" {
+		h["X-Hostless-Provider"] = []string{c.cred.Provider}
+	}
+	if c.model != "" {
+		h["X-Hostless-Model"] = []string{headerSafe(c.model)}
+	}
+	if len(c.ignored) > 0 {
+		h["X-Hostless-Ignored"] = []string{strings.Join(c.ignored, ", ")}
+	}
+}
+
+// headerSafe keeps a caller's text from being more than one header value.
+func headerSafe(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r < ' ' || r > '~' {
+			return '?'
+		}
+		return r
+	}, s)
+}
+
+// unfold decodes an answer that came compressed though it must be read.
+func (c *exchange) unfold(resp *http.Response) (io.ReadCloser, bool) {
+	encoding := strings.ToLower(resp.Header.Get("Content-Encoding"))
+	if encoding == "" || encoding == "identity" || c.r.Method == http.MethodHead {
+		return nil, false
+	}
+	plain, err := decoder(encoding, resp.Body, 1<<30)
+	if err != nil {
+		return nil, false
+	}
+	delete(resp.Header, "Content-Encoding")
+	return plain, true
+}
+
+func (c *exchange) answerEvents(ctx context.Context, resp *http.Response, body io.Reader, speaks dialect.Name, key redactor) error {
+	s := stream{
+		w: c.w, flush: flusher(c.w), upstream: speaks, caller: c.speaks, key: key,
+		dropUsage: c.dropUsage, provider: c.cred.Provider,
+	}
+	if k := c.loc.surface.kind; k != chat && k != generate {
+		s.upstream = "" // no known end
+	}
+	h := c.w.Header()
+	h["X-Accel-Buffering"] = []string{"no"}
+	c.w.WriteHeader(resp.StatusCode)
+	s.flush()
+	err := s.run(ctx, body)
+	c.account(false, s.spent)
+	return c.ended(err)
+}
+
+// ended is what is left to say of an answer that has begun: the caller has been
+// told already, so that errors are for the log alone.
+func (c *exchange) ended(err error) error {
+	if err == nil || errors.Is(err, errClient) {
+		return err
+	}
+	return &begun{err}
+}
+
+// begun wraps an error that came after the answer's beginning.
+type begun struct{ cause error }
+
+func (b *begun) Error() string { return b.cause.Error() }
+func (b *begun) Unwrap() error { return b.cause }
+
+// answerWhole reads the answer whole and sends it whole.
+func (c *exchange) answerWhole(resp *http.Response, body io.Reader, length int64, key redactor) error {
+	failed := resp.StatusCode >= 400
+	var data []byte
+	var err error
+	pooled := chunks.Get().(*[]byte)
+	defer chunks.Put(pooled)
+	more := false
+	if length >= 0 && length <= wholeLimit {
+		if data = (*pooled)[:0]; int64(cap(data)) < length {
+			data = make([]byte, 0, length)
+		}
+		data = data[:length]
+		_, err = io.ReadFull(body, data)
+	} else {
+		data, err = io.ReadAll(io.LimitReader(body, wholeLimit))
+		more = len(data) == wholeLimit
+	}
+	if err != nil {
+		c.account(true, tokens{})
+		if c.r.Context().Err() != nil {
+			return errClient
+		}
+		if resp.StatusCode < 400 {
+			return c.bare(&fault.Error{Kind: fault.Upstream, Message: "provider \"" + c.cred.Provider + "\" broke the answer off", Err: err})
+		}
+	}
+	var t tokens
+	if !failed {
+		t, _ = spent(data)
+	}
+	h := c.w.Header()
+	if more {
+		c.w.WriteHeader(resp.StatusCode)
+		r := relay{w: c.w, flush: flusher(c.w), key: key}
+		c.account(failed, t)
+		if err := r.run(io.MultiReader(bytes.NewReader(data), body)); err != nil {
+			panic(http.ErrAbortHandler) // no other way is left to tell
+		}
+		return nil
+	}
+	data = key.whole(data)
+	h["Content-Length"] = []string{strconv.Itoa(len(data))}
+	c.w.WriteHeader(resp.StatusCode)
+	c.account(failed, t)
+	if _, err := c.w.Write(data); err != nil {
+		return errClient
+	}
+	return nil
+}
+
+// bare takes the provider's headers off again before an error of Hostless's own.
+func (c *exchange) bare(err error) error {
+	h := c.w.Header()
+	for name := range h {
+		if !strings.HasPrefix(name, "Access-Control-") && name != "Vary" {
+			delete(h, name)
+		}
+	}
+	return err
+}
+
+// answerPieces passes on what is long or of unknown length as it comes.
+func (c *exchange) answerPieces(ctx context.Context, resp *http.Response, body io.Reader, length int64, key redactor) error {
+	h := c.w.Header()
+	r := relay{w: c.w, flush: flusher(c.w), key: key}
+	if length >= 0 {
+		h["Content-Length"] = []string{strconv.FormatInt(length, 10)}
+		r.fixed = true
+	}
+	if isJSON(resp.Header.Get("Content-Type")) {
+		r.keep = wholeLimit
+	}
+	c.w.WriteHeader(resp.StatusCode)
+	r.flush()
+	err := r.run(body)
+	t, _ := spent(r.kept)
+	c.account(false, t)
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, errClient):
+		return err
+	}
+	c.log(ctx, &begun{err})
+	panic(http.ErrAbortHandler) // the caller must not take it for the whole
+}

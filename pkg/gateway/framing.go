@@ -1,0 +1,142 @@
+package gateway
+
+import (
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/hostless/hostless/pkg/dialect"
+	"github.com/hostless/hostless/pkg/sse"
+)
+
+// framing is how translated events are put on the wire for a caller.
+type framing struct {
+	contentType string
+	lines       bool          // one JSON text a line (Ollama)
+	array       bool          // the elements of one JSON array (Gemini without alt=sse)
+	ping        string        // what keeps an idle stream alive, or ""
+	every       time.Duration // how often
+}
+
+func framingFor(d dialect.Name, r *http.Request) framing {
+	switch d {
+	case dialect.Ollama:
+		return framing{contentType: "application/x-ndjson", lines: true}
+	case dialect.Gemini:
+		if !strings.Contains(r.URL.RawQuery, "alt=sse") {
+			return framing{contentType: "application/json; charset=UTF-8", array: true}
+		}
+		return framing{contentType: "text/event-stream"}
+	case dialect.Anthropic:
+		return framing{contentType: "text/event-stream; charset=utf-8", ping: "event: ping\ndata: {\"type\": \"ping\"}\n\n", every: 10 * time.Second}
+	default:
+		return framing{contentType: "text/event-stream; charset=utf-8", ping: ": ping\n\n", every: 15 * time.Second}
+	}
+}
+
+// stretch writes translated events out. Its mutex keeps pings and events apart.
+type stretch struct {
+	framing framing
+	w       http.ResponseWriter
+	flush   func()
+
+	mu    sync.Mutex
+	buf   []byte
+	begun bool // an element of the array went out
+	wrote time.Time
+	err   error
+	quit  chan struct{}
+	ended sync.WaitGroup
+}
+
+func (c *exchange) stretch(f framing, flush func()) *stretch {
+	s := &stretch{framing: f, w: c.w, flush: flush, quit: make(chan struct{})}
+	if f.ping != "" {
+		s.ended.Add(1)
+		go s.keepAlive()
+	}
+	return s
+}
+
+// keepAlive sends pings while nothing else is sent.
+func (s *stretch) keepAlive() {
+	defer s.ended.Done()
+	tick := time.NewTicker(s.framing.every)
+	defer tick.Stop()
+	for {
+		select {
+		case <-s.quit:
+			return
+		case <-tick.C:
+			s.mu.Lock()
+			if s.err == nil && time.Since(s.wrote) >= s.framing.every/2 && s.begun {
+				s.buf = append(s.buf, s.framing.ping...)
+				s.write()
+			}
+			s.mu.Unlock()
+		}
+	}
+}
+
+// emit takes an event; send puts what was emitted on the wire.
+func (s *stretch) emit(ev sse.Event) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.framing.lines:
+		if ev.Data != nil {
+			s.buf = append(append(s.buf, ev.Data...), '\n')
+		}
+	case s.framing.array:
+		if ev.Data == nil {
+			return
+		}
+		if s.begun {
+			s.buf = append(s.buf, ",\r\n"...)
+		} else {
+			s.buf = append(s.buf, '[')
+		}
+		s.begun = true
+		s.buf = append(s.buf, ev.Data...)
+	default:
+		s.begun = true
+		s.buf = sse.Append(s.buf, ev)
+	}
+}
+
+func (s *stretch) send() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.write()
+	return s.err
+}
+
+func (s *stretch) write() {
+	if len(s.buf) == 0 || s.err != nil {
+		return
+	}
+	if _, s.err = s.w.Write(s.buf); s.err == nil {
+		s.flush()
+	}
+	s.buf, s.wrote = s.buf[:0], time.Now()
+}
+
+// close ends the framing.
+func (s *stretch) close() error {
+	s.mu.Lock()
+	if s.framing.array {
+		if !s.begun {
+			s.buf = append(s.buf, '[')
+		}
+		s.buf = append(s.buf, ']')
+	}
+	s.mu.Unlock()
+	return s.send()
+}
+
+// stop ends the pings, before the handler returns.
+func (s *stretch) stop() {
+	close(s.quit)
+	s.ended.Wait()
+}

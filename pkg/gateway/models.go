@@ -1,0 +1,219 @@
+package gateway
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/hostless/hostless/pkg/dialect"
+	"github.com/hostless/hostless/pkg/fault"
+	"github.com/hostless/hostless/pkg/provider"
+)
+
+// listed is a model as it stands in a list: ID is what it is called by.
+type listed struct {
+	ID       string
+	Provider string
+	modelInfo
+}
+
+// union gives every model that the caller may use, by provider. name makes the
+// ID a model is listed under.
+func (g *Gateway) union(ctx context.Context, settings Settings, may func(provider, model string) bool, name func(p *provider.Provider, id string) string) []listed {
+	type part struct {
+		p      *provider.Provider
+		models []modelInfo
+	}
+	var parts []*part
+	var wait sync.WaitGroup
+	for _, stored := range g.usable(settings) {
+		if !may(stored, "") {
+			continue
+		}
+		p, cred, err := g.credential(ctx, stored, settings)
+		if err != nil {
+			continue // a locked or broken store: the others are listed still
+		}
+		one := &part{p: p}
+		parts = append(parts, one)
+		wait.Add(1)
+		go func() {
+			defer wait.Done()
+			one.models = g.modelsOf(ctx, p, cred, settings)
+		}()
+	}
+	wait.Wait()
+	var all []listed
+	seen := map[string]bool{}
+	for _, part := range parts {
+		for _, m := range part.models {
+			id := name(part.p, m.ID)
+			if seen[id] || !may(part.p.Name, m.ID) {
+				continue
+			}
+			seen[id] = true
+			if m.Owner == "" {
+				m.Owner = part.p.Name
+			}
+			all = append(all, listed{id, part.p.Name, m})
+		}
+	}
+	return all
+}
+
+// usable names the providers that can be used at all, in the catalogue's order
+// and then the custom ones.
+func (g *Gateway) usable(settings Settings) []string {
+	stored := map[string]bool{}
+	names := g.cfg.Keys.Stored()
+	for _, name := range names {
+		stored[name] = true
+	}
+	var out []string
+	for _, p := range catalogue().All() {
+		if p.Builtin && !settings.EchoOff || stored[p.Name] {
+			out = append(out, p.Name)
+		}
+	}
+	for _, name := range names {
+		if catalogue().Get(name) == nil {
+			out = append(out, name)
+		}
+	}
+	return out
+}
+
+// modelsOf gives a provider's models: live where it lists them, else those that
+// config.json names, else the catalogue's.
+func (g *Gateway) modelsOf(ctx context.Context, p *provider.Provider, cred Credential, settings Settings) []modelInfo {
+	if p.ModelsURL && !p.Builtin {
+		if live := g.lists.get(ctx, p, cred); len(live) > 0 {
+			return live
+		}
+	}
+	ids := settings.Models[p.Name]
+	if len(ids) == 0 {
+		ids = p.List
+	}
+	models := make([]modelInfo, 0, len(ids))
+	for _, id := range ids {
+		models = append(models, modelInfo{ID: id, Title: id})
+	}
+	return models
+}
+
+// openAIName is how /v1/models calls a model: openai's, anthropic's and google's
+// by their bare ids, where these lead back to them; all others with the
+// provider's name before them.
+func (g *Gateway) openAIName(settings Settings) func(*provider.Provider, string) string {
+	k := known{g.cfg.Keys, settings.Models}
+	return func(p *provider.Provider, id string) string {
+		if p.BareModels {
+			if t := catalogue().Route(id, k); t.Provider == p.Name && t.Model == id {
+				return id
+			}
+		}
+		return p.Name + "/" + id
+	}
+}
+
+// may is the caller's scope over models.
+func (c *exchange) may(name, model string) bool { return c.inScope(name, model) == nil }
+
+// serveModels answers a list of models, or one, in the asker's dialect.
+func (c *exchange) serveModels() error {
+	shape := c.loc.surface.speaks
+	if shape == dialect.OpenAI && c.r.Header.Get("Anthropic-Version") != "" {
+		shape = dialect.Anthropic
+		c.speaks = shape
+	}
+	if err := c.admit(); err != nil {
+		return err
+	}
+	all := c.g.union(c.r.Context(), c.settings, c.may, c.g.openAIName(c.settings))
+	if c.loc.surface.kind == models {
+		return c.writeJSON(modelList(shape, all))
+	}
+	asked := strings.Join(c.loc.segments[2:], "/")
+	target := c.route(asked)
+	for _, m := range all {
+		if m.ID == asked || m.Provider == target.Provider && m.modelInfo.ID == target.Model {
+			m.ID = asked
+			return c.writeJSON(modelEntry(shape, m))
+		}
+	}
+	if err := c.inScope(target.Provider, target.Model); err != nil {
+		return err
+	}
+	return &fault.Error{Kind: fault.NotFound, Message: "the model `" + headerSafe(asked) + "` does not exist or is not listed by its provider", Param: "model", Code: "model_not_found"}
+}
+
+func modelList(shape dialect.Name, all []listed) any {
+	entries := make([]any, 0, len(all))
+	for _, m := range all {
+		entries = append(entries, modelEntry(shape, m))
+	}
+	switch shape {
+	case dialect.Anthropic:
+		list := map[string]any{"data": entries, "has_more": false, "first_id": nil, "last_id": nil}
+		if len(all) > 0 {
+			list["first_id"], list["last_id"] = all[0].ID, all[len(all)-1].ID
+		}
+		return list
+	case dialect.Gemini:
+		return map[string]any{"models": entries}
+	default:
+		return map[string]any{"object": "list", "data": entries}
+	}
+}
+
+func modelEntry(shape dialect.Name, m listed) any {
+	title := m.Title
+	if title == "" {
+		title = m.ID
+	}
+	switch shape {
+	case dialect.Anthropic:
+		return map[string]any{"type": "model", "id": m.ID, "display_name": title, "created_at": time.Unix(m.Created, 0).UTC().Format(time.RFC3339)}
+	case dialect.Gemini:
+		if m.Raw != nil && m.ID == m.modelInfo.ID {
+			return m.Raw
+		}
+		entry := map[string]any{
+			"name": "models/" + m.ID, "displayName": title, "version": "",
+			"supportedGenerationMethods": []string{"generateContent", "streamGenerateContent"},
+		}
+		if m.Input > 0 {
+			entry["inputTokenLimit"] = m.Input
+		}
+		if m.Output > 0 {
+			entry["outputTokenLimit"] = m.Output
+		}
+		return entry
+	default:
+		return map[string]any{"id": m.ID, "object": "model", "created": m.Created, "owned_by": m.Owner}
+	}
+}
+
+// writeJSON answers with a value of Hostless's own.
+func (c *exchange) writeJSON(v any) error {
+	data, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	h := c.w.Header()
+	h["Content-Type"] = []string{"application/json"}
+	h["Content-Length"] = []string{strconv.Itoa(len(data))}
+	c.w.WriteHeader(http.StatusOK)
+	if c.r.Method == http.MethodHead {
+		return nil
+	}
+	if _, err := c.w.Write(data); err != nil {
+		return errClient
+	}
+	return nil
+}

@@ -1,0 +1,11 @@
+package gateway
+
+import "github.com/hostless/hostless/pkg/fault"
+
+func (c *exchange) serveSocket() error {
+	return fault.New(fault.NotFound, "no such path")
+}
+
+func (c *exchange) serveMetadata() error {
+	return fault.New(fault.NotFound, "no such path")
+}

@@ -1,0 +1,224 @@
+package gateway
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net/url"
+	"strings"
+
+	"github.com/hostless/hostless/pkg/dialect"
+	"github.com/hostless/hostless/pkg/fault"
+	"github.com/hostless/hostless/pkg/provider"
+)
+
+// serveBody serves a surface whose model is a member of its JSON body.
+func (c *exchange) serveBody() error {
+	s := c.loc.surface
+	if s.rule == opaque && !isJSON(c.r.Header.Get("Content-Type")) {
+		return c.servePlain()
+	}
+	data, err := readBody(c.r, c.g.cfg.MaxBody)
+	if err != nil {
+		return err
+	}
+	body, err := provider.ReadBody(data)
+	if err != nil {
+		if s.rule == opaque {
+			return c.sendPlain(data)
+		}
+		return err
+	}
+	if err := c.checkModels(body); err != nil {
+		return err
+	}
+	if body.Model == "" {
+		needed := s.rule == byModel && !(s.speaks == dialect.Responses && body.HasPrompt()) || c.limited() && s.rule != byModelGiven
+		if needed {
+			return &fault.Error{Kind: fault.Invalid, Message: "model is missing", Param: "model", Code: "missing_required_parameter"}
+		}
+		return c.sendPlain(data)
+	}
+	target := c.route(body.Model)
+	if err := c.reach(target.Provider, target.Model); err != nil {
+		return err
+	}
+	return c.dispatch(body)
+}
+
+// checkModels refuses, for a token that is limited to certain models, bodies that
+// may mean another model than the one that is checked: a second `model` in other
+// letters, or a list of fallbacks.
+func (c *exchange) checkModels(body *provider.Body) error {
+	if !c.limited() {
+		return nil
+	}
+	if body.Odd {
+		return &fault.Error{Kind: fault.Invalid, Message: "model is given more than once", Param: "model"}
+	}
+	for _, name := range []string{"models", "fallbacks"} {
+		if _, ok := provider.Member(body.Data(), name); ok {
+			return &fault.Error{Kind: fault.Scope, Message: name + " cannot be used with a bridge token that is limited to certain models", Param: name}
+		}
+	}
+	return nil
+}
+
+// dispatch sends a JSON request to the provider it was routed to, in the dialect
+// that both speak, or translated.
+func (c *exchange) dispatch(body *provider.Body) error {
+	way, err := c.g.wire(c.provider, c.cred, c.loc)
+	if err != nil {
+		return err
+	}
+	if err := c.admit(); err != nil {
+		return err
+	}
+	if way.translate != nil {
+		return c.sendTranslated(way, body)
+	}
+	usage := false
+	if c.loc.surface.kind == chat && body.Stream && c.provider.IncludeUsage && !c.settings.StreamUsageOff {
+		usage = body.AddsUsage()
+		c.dropUsage = usage
+	}
+	header := upHeader(c.r.Header)
+	identity(header)
+	delete(header, "Content-Encoding") // decoded on the way in
+	delete(header, "Expect")
+	data := body.Edit(c.model, usage)
+	return c.send(&outgoing{
+		endpoint: way.endpoint, method: c.r.Method, path: c.upPath(), query: c.query(), header: header,
+		data: data, size: int64(len(data)),
+	})
+}
+
+// upPath is the path to ask the provider for.
+func (c *exchange) upPath() string { return c.loc.raw }
+
+// query is the caller's query as it may go up.
+func (c *exchange) query() string {
+	return upQuery(c.r.URL.RawQuery, c.loc.surface.speaks == dialect.Gemini)
+}
+
+// servePlain serves a surface without a model, its body streamed.
+func (c *exchange) servePlain() error {
+	if isJSON(c.r.Header.Get("Content-Type")) && c.r.ContentLength > c.g.cfg.MaxBody {
+		return tooLarge(c.g.cfg.MaxBody)
+	}
+	return c.sendPlain(nil)
+}
+
+// sendPlain sends to the provider that a request without a model goes to: data
+// where the body has been read, else the body as it comes.
+func (c *exchange) sendPlain(data []byte) error {
+	name, err := c.plainProvider()
+	if err != nil {
+		return err
+	}
+	if err := c.reach(name, ""); err != nil {
+		return err
+	}
+	way, err := c.g.wire(c.provider, c.cred, c.loc)
+	if err != nil {
+		return err
+	}
+	if way.translate != nil {
+		return &fault.Error{Kind: fault.Invalid, Message: "model is missing", Param: "model"}
+	}
+	if err := c.admit(); err != nil {
+		return err
+	}
+	header := upHeader(c.r.Header)
+	o := &outgoing{endpoint: way.endpoint, method: c.r.Method, path: c.upPath(), query: c.query(), upload: c.loc.upload, header: header}
+	switch {
+	case data != nil:
+		delete(header, "Content-Encoding")
+		o.data, o.size = data, int64(len(data))
+	case c.r.ContentLength != 0 && c.r.Body != nil:
+		o.body, o.size = c.r.Body, c.r.ContentLength
+	}
+	return c.send(o)
+}
+
+// serveForm serves a surface whose model is a part of multipart/form-data; the
+// same surfaces take JSON as well.
+func (c *exchange) serveForm() error {
+	kind, params, err := mime.ParseMediaType(c.r.Header.Get("Content-Type"))
+	if err != nil || kind != "multipart/form-data" || params["boundary"] == "" {
+		if kind == "multipart/form-data" {
+			return &fault.Error{Kind: fault.Invalid, Message: "multipart/form-data has no boundary", Param: "content-type"}
+		}
+		return c.serveBody()
+	}
+	if c.r.Header.Get("Content-Encoding") != "" {
+		return &fault.Error{Kind: fault.Invalid, Message: "a multipart body must not be compressed", Param: "content-encoding"}
+	}
+	form, err := c.readForm(params["boundary"])
+	if err != nil {
+		return err
+	}
+	if form.model == "" {
+		needed := c.loc.surface.rule == byModel && form.ended || c.limited()
+		if needed {
+			return &fault.Error{Kind: fault.Invalid, Message: "model is missing, or comes after more than is looked through for it", Param: "model"}
+		}
+		name, err := c.plainProvider()
+		if err != nil {
+			return err
+		}
+		if err := c.reach(name, ""); err != nil {
+			return err
+		}
+	} else {
+		target := c.route(form.model)
+		if err := c.reach(target.Provider, target.Model); err != nil {
+			return err
+		}
+	}
+	way, err := c.g.wire(c.provider, c.cred, c.loc)
+	if err != nil {
+		return err
+	}
+	if err := c.admit(); err != nil {
+		return err
+	}
+	body, grew := form.replay(c.model)
+	size := c.r.ContentLength
+	if size >= 0 {
+		size += int64(grew)
+	}
+	header := upHeader(c.r.Header)
+	return c.send(&outgoing{endpoint: way.endpoint, method: c.r.Method, path: c.upPath(), query: c.query(), header: header, body: body, size: size})
+}
+
+// servePath serves a surface whose model is in its path, as Gemini has it:
+// /models/MODEL:method.
+func (c *exchange) servePath() error {
+	named := strings.Join(c.loc.segments[2:], "/")
+	method := ""
+	if c.loc.surface.speaks == dialect.Gemini {
+		i := strings.LastIndexByte(named, ':')
+		if i < 0 {
+			return &fault.Error{Kind: fault.NotFound, Message: fmt.Sprintf("no such method: %s", c.loc.surface.pattern)}
+		}
+		named, method = named[:i], named[i+1:]
+	}
+	target := c.route(named)
+	if c.loc.surface.speaks == dialect.Gemini && !target.Stripped && catalogue().Listed(named) == nil && !strings.HasPrefix(named, "claude") && target.Provider == "openai" {
+		target.Provider = "google" // an unknown model asked for in Gemini's own way
+	}
+	if err := c.reach(target.Provider, target.Model); err != nil {
+		return err
+	}
+	return c.dispatchPath(method)
+}
+
+// isEOF reports the end of a caller's body.
+func isEOF(err error) bool { return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) }
+
+// pathEscape escapes a model's name for a path, its slashes kept.
+func pathEscape(s string) string {
+	return strings.ReplaceAll(url.PathEscape(s), "%2F", "/")
+}

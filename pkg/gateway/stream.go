@@ -1,0 +1,252 @@
+package gateway
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"sync"
+
+	"github.com/hostless/hostless/pkg/dialect"
+	"github.com/hostless/hostless/pkg/fault"
+)
+
+const (
+	chunkSize = 32 << 10
+	// holdLimit bounds how much of one event is held until it is whole. Past it
+	// the event passes in pieces, unread.
+	holdLimit = 8 << 20
+)
+
+// chunks are the buffers that answers are copied through.
+var chunks = sync.Pool{New: func() any { b := make([]byte, chunkSize); return &b }}
+
+// stream passes a provider's event stream on. Events go out whole, as soon as
+// they are, in the provider's own bytes: what ends a connection in the middle of
+// an event then leaves none half-told. On the side it reads usage, keeps the
+// usage chunk that only Hostless asked for, and takes out the key's text.
+type stream struct {
+	w         http.ResponseWriter
+	flush     func()
+	upstream  dialect.Name // what the events are in
+	caller    dialect.Name // what an error event is told in
+	key       redactor
+	dropUsage bool // the caller did not ask for the usage chunk
+	provider  string
+	began     func() // called before the first byte goes out, or nil
+
+	spent  tokens
+	closed bool // the stream came to its true end
+}
+
+// run copies until the upstream ends. It returns an error where the upstream
+// broke off, which the caller has then been told, and errClient where the caller
+// has gone.
+func (s *stream) run(ctx context.Context, body io.Reader) error {
+	pooled := chunks.Get().(*[]byte)
+	defer chunks.Put(pooled)
+	buf := (*pooled)[:0]
+	var split splitter
+	raw := false // an event past holdLimit is going out in pieces
+	for {
+		if len(buf) == cap(buf) {
+			if len(buf) >= holdLimit {
+				if err := s.write(buf); err != nil {
+					return err
+				}
+				raw = true
+				split.shift(len(buf))
+				buf = buf[:0]
+			} else {
+				grown := make([]byte, len(buf), 2*cap(buf))
+				copy(grown, buf)
+				buf = grown
+			}
+		}
+		n, err := body.Read(buf[len(buf):cap(buf)])
+		buf = buf[:len(buf)+n]
+		if n > 0 {
+			from, end := 0, 0
+			var cut []byte // what stands before an event that was taken out
+			kept := false
+			for {
+				stop, ok := split.next(buf)
+				if !ok {
+					break
+				}
+				if raw {
+					raw = false
+				} else if s.see(buf[end:stop]) {
+					// This event stays here: what came before it goes out now.
+					if !kept {
+						cut, kept = append([]byte(nil), buf[from:end]...), true
+					} else {
+						cut = append(cut, buf[from:end]...)
+					}
+					from = stop
+				}
+				end = stop
+			}
+			if end > 0 {
+				out := buf[from:end]
+				if kept {
+					out = append(cut, out...)
+				}
+				if len(out) > 0 {
+					if err := s.write(s.key.whole(out)); err != nil {
+						return err
+					}
+				}
+				buf = buf[:copy(buf, buf[end:])]
+				split.shift(end)
+			}
+		}
+		switch {
+		case err == nil:
+			continue
+		case errors.Is(err, io.EOF) && (s.closed || len(buf) == 0 && s.upstream == ""):
+			return s.finish(buf)
+		case errors.Is(err, io.EOF):
+			// A last event without its blank line still may be the end.
+			s.see(buf)
+			if s.closed {
+				return s.finish(buf)
+			}
+			err = io.ErrUnexpectedEOF
+		}
+		return s.broken(ctx, err, raw)
+	}
+}
+
+func (s *stream) finish(rest []byte) error {
+	if len(rest) == 0 {
+		return nil
+	}
+	return s.write(s.key.whole(rest))
+}
+
+// see reads one event on the side; drop is whether it stays here.
+func (s *stream) see(ev []byte) (drop bool) {
+	data := eventData(ev)
+	if data == nil {
+		return false
+	}
+	if t, ok := spent(data); ok {
+		s.spent.merge(t)
+		if s.dropUsage && onlyUsage(data) {
+			return true
+		}
+	}
+	if !s.closed {
+		s.closed = closes(s.upstream, data)
+	}
+	return false
+}
+
+// broken tells the caller, in one event and nothing after it, that the stream
+// ended before its end.
+func (s *stream) broken(ctx context.Context, cause error, midEvent bool) error {
+	f := &fault.Error{Kind: fault.Upstream, Message: "provider \"" + s.provider + "\" broke the stream off", Err: cause}
+	if ctx.Err() != nil {
+		if !fault.Is(context.Cause(ctx), fault.Unauthenticated) {
+			return errClient
+		}
+		f = &fault.Error{Kind: fault.Unauthenticated, Message: "the bridge token was revoked", Err: cause}
+	}
+	var out []byte
+	if midEvent {
+		out = []byte("\n\n")
+	}
+	if err := s.write(append(out, streamFault(s.caller, f)...)); err != nil {
+		return err
+	}
+	return f
+}
+
+// errClient says that the caller has gone: there is nobody left to tell.
+var errClient = errors.New("the caller has gone")
+
+func (s *stream) write(p []byte) error {
+	if s.began != nil {
+		s.began()
+		s.began = nil
+	}
+	if _, err := s.w.Write(p); err != nil {
+		return errClient
+	}
+	s.flush()
+	return nil
+}
+
+// flusher gives what pushes written bytes out to the caller.
+func flusher(w http.ResponseWriter) func() {
+	if f, ok := w.(http.Flusher); ok {
+		return f.Flush
+	}
+	control := http.NewResponseController(w)
+	return func() { control.Flush() }
+}
+
+// relay passes an answer of any other kind on, each piece as it comes. fixed is
+// whether its length was told already.
+type relay struct {
+	w     http.ResponseWriter
+	flush func()
+	key   redactor
+	fixed bool
+	keep  int // how many first bytes to keep for reading on the side
+	kept  []byte
+}
+
+// run copies until the upstream ends. An upstream that breaks off is an error;
+// errClient says that the caller has gone.
+func (r *relay) run(body io.Reader) error {
+	pooled := chunks.Get().(*[]byte)
+	defer chunks.Put(pooled)
+	buf := (*pooled)[:cap(*pooled)]
+	held := 0
+	for {
+		n, err := body.Read(buf[held:])
+		if n > 0 || err != nil && held > 0 {
+			data := buf[:held+n]
+			held = 0
+			if r.fixed {
+				r.key.sameLength(data)
+			}
+			if err == nil {
+				held = r.key.held(data)
+			}
+			out := data[:len(data)-held]
+			if room := r.keep - len(r.kept); room > 0 {
+				r.kept = append(r.kept, out[:min(room, len(out))]...)
+			}
+			if !r.fixed {
+				out = r.key.whole(out)
+			}
+			if len(out) > 0 {
+				if _, werr := r.w.Write(out); werr != nil {
+					return errClient
+				}
+				r.flush()
+			}
+			copy(buf, data[len(data)-held:])
+		}
+		if err != nil {
+			if errors.Is(err, io.EOF) {
+				return nil
+			}
+			return err
+		}
+	}
+}
+
+// isEventStream reports whether a content type is that of server-sent events.
+func isEventStream(contentType string) bool {
+	return len(contentType) >= 17 && bytes.EqualFold([]byte(contentType[:17]), []byte("text/event-stream"))
+}
+
+// isJSON reports whether a content type is JSON.
+func isJSON(contentType string) bool {
+	return len(contentType) >= 16 && bytes.EqualFold([]byte(contentType[:16]), []byte("application/json"))
+}

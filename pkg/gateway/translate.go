@@ -1,0 +1,151 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"strconv"
+
+	"github.com/hostless/hostless/pkg/dialect"
+	"github.com/hostless/hostless/pkg/fault"
+	"github.com/hostless/hostless/pkg/provider"
+	"github.com/hostless/hostless/pkg/sse"
+)
+
+// sendTranslated carries a request to a provider of another dialect, and its
+// answer back in the caller's.
+func (c *exchange) sendTranslated(w way, body *provider.Body) error {
+	header := upHeader(c.r.Header)
+	call, err := w.translate(dialect.Request{
+		Model: c.model, Provider: c.cred.Provider, Stream: body.Stream, Header: header, Body: body.Data(),
+	})
+	if err != nil {
+		return err
+	}
+	c.ignored = call.Ignored
+	for name, values := range call.Header {
+		header[http.CanonicalHeaderKey(name)] = values
+	}
+	identity(header)
+	for _, name := range []string{"Content-Encoding", "Expect", "Accept"} {
+		delete(header, name)
+	}
+	header["Content-Type"] = []string{"application/json"}
+	ctx, cancel := c.context()
+	defer cancel()
+	resp, err := c.roundTrip(ctx, &outgoing{
+		endpoint: w.endpoint, method: http.MethodPost, path: call.Path, header: header, data: call.Body, size: int64(len(call.Body)),
+	})
+	if err != nil {
+		return c.unanswered(ctx, err)
+	}
+	defer resp.Body.Close()
+	return c.answerTranslated(ctx, resp, call, w.endpoint.speaks)
+}
+
+// translatedLimit bounds an answer that must be read whole to be translated.
+const translatedLimit = 64 << 20
+
+func (c *exchange) answerTranslated(ctx context.Context, resp *http.Response, call *dialect.Call, speaks dialect.Name) error {
+	failed := resp.StatusCode >= 400
+	key := redactFor(c.cred.Key, failed)
+	in := io.Reader(resp.Body)
+	if plain, ok := c.unfold(resp); ok {
+		defer plain.Close()
+		in = plain
+	}
+	h := c.w.Header()
+	downHeader(h, resp.Header, key)
+	for _, name := range []string{"Content-Type", "Content-Encoding", "Etag", "Content-Md5", "Digest", "Content-Digest"} {
+		delete(h, name) // of another body than the one that goes down
+	}
+	c.mark(h)
+	if !failed && call.Stream && isEventStream(resp.Header.Get("Content-Type")) {
+		return c.answerStream(ctx, in, call, speaks, key)
+	}
+	data, err := io.ReadAll(io.LimitReader(in, translatedLimit))
+	if err != nil && !failed {
+		c.account(true, tokens{})
+		if ctx.Err() != nil {
+			return c.unanswered(ctx, err)
+		}
+		return c.bare(&fault.Error{Kind: fault.Upstream, Message: "provider \"" + c.cred.Provider + "\" broke the answer off", Err: err})
+	}
+	data = key.whole(data)
+	var out []byte
+	if failed {
+		h[ErrorHeader] = []string{errorUpstream}
+		out = call.Reply.Error(resp.StatusCode, resp.Header, data)
+		c.account(true, tokens{})
+	} else {
+		t, _ := spent(data)
+		c.account(false, t)
+		if out, err = call.Reply.Body(data); err != nil {
+			return c.bare(&fault.Error{Kind: fault.Upstream, Message: "provider \"" + c.cred.Provider + "\" gave an answer that cannot be read", Err: err})
+		}
+	}
+	h["Content-Type"] = []string{"application/json"}
+	h["Content-Length"] = []string{strconv.Itoa(len(out))}
+	c.w.WriteHeader(resp.StatusCode)
+	if _, err := c.w.Write(out); err != nil {
+		return errClient
+	}
+	return nil
+}
+
+// answerStream translates event by event.
+func (c *exchange) answerStream(ctx context.Context, in io.Reader, call *dialect.Call, speaks dialect.Name, key redactor) error {
+	h := c.w.Header()
+	framing := framingFor(c.speaks, c.r)
+	h["Content-Type"] = []string{framing.contentType}
+	h["Cache-Control"] = []string{"no-cache"}
+	h["X-Accel-Buffering"] = []string{"no"}
+	c.w.WriteHeader(http.StatusOK)
+	flush := flusher(c.w)
+	flush()
+	out := c.stretch(framing, flush)
+	defer out.stop()
+	events := sse.NewReader(in, 0)
+	reply := call.Reply.Stream()
+	var t tokens
+	var cause error
+	for cause == nil {
+		ev, err := events.Next()
+		if err == nil || errors.Is(err, io.ErrUnexpectedEOF) && ev.Raw != nil {
+			ev.Data = key.whole(ev.Data)
+			if u, ok := spent(ev.Data); ok {
+				t.merge(u)
+			}
+			if failed := reply.Event(ev, out.emit); failed != nil {
+				cause = failed
+				break
+			}
+			if out.send() != nil {
+				c.account(false, t)
+				return errClient
+			}
+		}
+		if err != nil {
+			cause = err
+		}
+	}
+	if errors.Is(cause, io.EOF) {
+		cause = nil
+	}
+	if ctx.Err() != nil {
+		if !fault.Is(context.Cause(ctx), fault.Unauthenticated) {
+			c.account(false, t)
+			return errClient
+		}
+		cause = &fault.Error{Kind: fault.Unauthenticated, Message: "the bridge token was revoked"}
+	} else if cause != nil && !errors.As(cause, new(*fault.Error)) {
+		cause = &fault.Error{Kind: fault.Upstream, Message: "provider \"" + c.cred.Provider + "\" broke the stream off", Err: cause}
+	}
+	c.account(false, t)
+	reply.End(cause, out.emit)
+	if out.close() != nil {
+		return errClient
+	}
+	return c.ended(cause)
+}
