@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/hostless/hostless/pkg/secret"
 )
@@ -64,10 +66,32 @@ func parseEnv(data []byte) (f envFile, problems []string) {
 				problems = append(problems, fmt.Sprintf("line %d: %v", i+1, err))
 				l = line{text: text}
 			}
+		} else if !foreign.MatchString(text) {
+			problems = append(problems, fmt.Sprintf("line %d: it is neither an assignment nor a comment", i+1))
 		}
 		f.lines = append(f.lines, l)
 	}
 	return f, problems
+}
+
+// foreign is what a line that is not ours may be: blank, a comment, or an
+// assignment of another variable.
+var foreign = regexp.MustCompile(`^\s*(#.*|(export\s+)?[A-Za-z_][A-Za-z0-9_.]*\s*=.*)?$`)
+
+// ruined reports whether data is no such file at all: not text, or nothing in it
+// but lines that cannot be read.
+func ruined(data []byte) bool {
+	if !utf8.Valid(data) || bytes.IndexByte(data, 0) >= 0 {
+		return true
+	}
+	f, problems := parseEnv(data)
+	if len(problems) == 0 {
+		return false
+	}
+	return !slices.ContainsFunc(f.lines, func(l line) bool {
+		_, _, ours := assignment(l.text)
+		return l.kind != "" || ours || (foreign.MatchString(l.text) && strings.TrimSpace(l.text) != "")
+	})
 }
 
 // assignment splits a line that assigns to one of our variables, well or badly.

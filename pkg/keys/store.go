@@ -60,7 +60,7 @@ func (s stamp) same(info fs.FileInfo) bool {
 }
 
 // New makes a store and reads the file. Lines that cannot be used are told by
-// warnings and stay in the file.
+// warnings and stay in the file; a file of nothing else is kept aside.
 func New(cfg Config) (s *Store, warnings []string, err error) {
 	if cfg.Path == "" {
 		return nil, nil, errors.New("key store needs a path")
@@ -102,11 +102,21 @@ func (s *Store) read() (envFile, []string, error) {
 	if err != nil {
 		info = nil
 	}
+	var aside string
+	if info != nil && ruined(data) {
+		if aside, err = config.KeepAside(s.path, s.now()); err != nil {
+			return envFile{}, nil, fmt.Errorf("read keys: it holds no keys: %w", err)
+		}
+		data, info = nil, nil
+	}
 	file, warnings := parseEnv(data)
 	entries, more := file.entries()
 	warnings = append(warnings, more...)
 	for i, w := range warnings {
 		warnings[i] = s.path + ": " + w
+	}
+	if aside != "" {
+		warnings = append(warnings, fmt.Sprintf("%s could not be read as keys; it is kept as %s", s.path, aside))
 	}
 	if opened {
 		warnings = append(warnings, s.path+" was readable by others and has been closed")

@@ -44,6 +44,7 @@ func TestReadsHandWrittenFile(t *testing.T) {
 		"HOSTLESS_BASE_URL_MY_LLM=https://10.0.0.1/v1",
 		"HOSTLESS_ALLOW_PRIVATE_MY_LLM=true",
 		"OTHER=1",
+		"what is this",
 		"HOSTLESS_KEY_BROKEN=\"unclosed-secret",
 		"HOSTLESS_KEY_NOEQUALS secret",
 		"HOSTLESS_BASE_URL_BADURL=ftp://x",
@@ -61,7 +62,7 @@ func TestReadsHandWrittenFile(t *testing.T) {
 	if e, _ := s.Get(t.Context(), "my-llm"); e.Dialect != "anthropic" || !e.AllowPrivate || e.BaseURL != "https://10.0.0.1/v1" || e.Storage != "file" {
 		t.Errorf("custom provider: %+v", e)
 	}
-	if len(warnings) != 3 || strings.Contains(fmt.Sprint(warnings), "secret") {
+	if len(warnings) != 4 || strings.Contains(fmt.Sprint(warnings), "secret") {
 		t.Errorf("warnings: %q", warnings)
 	}
 	_, err := s.Get(t.Context(), "anthropic")
@@ -101,6 +102,29 @@ func TestPutKeepsForeignLines(t *testing.T) {
 	got, _ = os.ReadFile(path)
 	if want := "# top\n\nFOO=bar # mine\nHOSTLESS_BASE_URL_LOCAL=http://localhost:8000/v1\nHOSTLESS_ALLOW_PRIVATE_LOCAL=1\n"; string(got) != want {
 		t.Errorf("file:\n%s\nwant:\n%s", got, want)
+	}
+}
+
+func TestRuinedFileIsKeptAside(t *testing.T) {
+	for _, text := range []string{"\x00\x01garbage", "{\"openai\": \"sk\"}", "HOSTLESS_KEY_A=\xff\xfe", "<html>\n\n</html>"} {
+		s, path, warnings := newStore(t, text, nil)
+		aside, _ := filepath.Glob(path + ".corrupt-*")
+		if len(aside) != 1 || len(warnings) != 1 {
+			t.Errorf("%q: kept %v, warnings %q", text, aside, warnings)
+			continue
+		}
+		if got, _ := os.ReadFile(aside[0]); string(got) != text {
+			t.Errorf("kept %q, want %q", got, text)
+		}
+		if _, err := s.Put(t.Context(), keys.Entry{Provider: "a", Key: secret.New("k")}); err != nil {
+			t.Error(err)
+		}
+	}
+	for _, text := range []string{"# only a comment\nwhat", "HOSTLESS_KEY_OPENAI sk-x", "", "\n\n"} {
+		_, path, _ := newStore(t, text, nil)
+		if aside, _ := filepath.Glob(path + ".corrupt-*"); len(aside) != 0 {
+			t.Errorf("%q was moved away", text)
+		}
 	}
 }
 
