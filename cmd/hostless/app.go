@@ -31,7 +31,7 @@ func (e *env) commands() []*cli.Command {
 	tree := []*cli.Command{
 		runGroup(e), listGroup(e), openGroup(e), routeGroup(e), aliasGroup(e),
 		keysGroup(e), tokenGroup(e), originsGroup(e), configGroup(e),
-		statusGroup(e), logsGroup(e), proxyGroup(e), serveGroup(e), stopGroup(e), serviceGroup(e),
+		statusGroup(e), doctorGroup(e), logsGroup(e), hostsGroup(e), trustGroup(e), caGroup(e), proxyGroup(e), serveGroup(e), stopGroup(e), serviceGroup(e),
 		completionGroup(e),
 	}
 	settle(tree)

@@ -152,9 +152,17 @@ func (f File) explain(verb string, err error) error {
 	if err == nil {
 		return nil
 	}
-	e := &fault.Error{Kind: fault.Internal, Message: fmt.Sprintf("cannot %s %s: %v", verb, f.Path, errors.Unwrap(err)), Err: err}
+	e := &fault.Error{Kind: fault.Internal, Message: fmt.Sprintf("cannot %s %s: %v", verb, f.Path, reason(err))}
 	if errors.Is(err, fs.ErrPermission) {
 		e.Kind, e.Next = fault.Forbidden, "sudo env HOSTLESS_HOME=\"$HOME/.hostless\" hostless hosts sync"
 	}
 	return e
+}
+
+// reason is an error without the operation and path that come before it.
+func reason(err error) error {
+	if inner := errors.Unwrap(err); inner != nil {
+		return inner
+	}
+	return err
 }

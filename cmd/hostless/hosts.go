@@ -1,0 +1,145 @@
+package main
+
+import (
+	"context"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+
+	"github.com/hostless/hostless/pkg/control"
+	"github.com/hostless/hostless/pkg/fault"
+	"github.com/hostless/hostless/pkg/hosts"
+	"github.com/urfave/cli/v2"
+)
+
+func hostsGroup(e *env) *cli.Command {
+	flags := func(more ...cli.Flag) []cli.Flag {
+		return append([]cli.Flag{
+			&cli.StringFlag{Name: "file", Usage: "the hosts `FILE`; else HOSTLESS_HOSTS_FILE, else the system's"},
+			&cli.BoolFlag{Name: "json", Usage: "print the result as JSON"},
+		}, more...)
+	}
+	return &cli.Command{
+		Name: "hosts", Usage: "app names in the hosts file, for Safari and what asks the system's resolver",
+		Description: "Chrome, Edge and Firefox find NAME.localhost by themselves. Only the block that Hostless marks as its\nown is ever changed.",
+		Subcommands: []*cli.Command{
+			leaf(&cli.Command{
+				Name: "sync", Usage: "write the names of all routes into the block",
+				Flags: flags(&cli.StringFlag{Name: "names", Usage: "write these instead, as `CSV`: for a sudo that cannot ask the daemon"}),
+			}, 0, 0, e.hostsSync),
+			leaf(&cli.Command{Name: "clean", Usage: "remove the block", Flags: flags()}, 0, 0, e.hostsClean),
+			leaf(&cli.Command{Name: "status", Usage: "compare the block with the routes", Flags: flags()}, 0, 0, e.hostsStatus),
+		},
+	}
+}
+
+// hostsResult is what sync and clean did.
+type hostsResult struct {
+	Path    string   `json:"path"`
+	Names   []string `json:"names"`
+	Changed bool     `json:"changed"`
+}
+
+// routeNames asks the daemon for the names that it serves.
+func (e *env) routeNames(ctx context.Context) ([]string, error) {
+	client, err := e.client()
+	if err != nil {
+		return nil, err
+	}
+	defer client.CloseIdle()
+	list, err := client.Routes(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return namesOf(list.Routes), nil
+}
+
+// namesOf are the names that a hosts file can hold: a wildcard is none.
+func namesOf(routes []control.Route) []string {
+	names := []string{}
+	for _, r := range routes {
+		if name := strings.TrimPrefix(r.Hostname, "*."); !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+func (e *env) hostsSync(cc *cli.Context) error {
+	names := csv(cc.String("names"))
+	if !cc.IsSet("names") {
+		var err error
+		if names, err = e.routeNames(cc.Context); err != nil {
+			return err
+		}
+	}
+	return e.hostsWrite(cc, names, []string{"sync", "--names", strings.Join(names, ",")})
+}
+
+func (e *env) hostsClean(cc *cli.Context) error {
+	return e.hostsWrite(cc, []string{}, []string{"clean"})
+}
+
+// hostsWrite changes the block. Where that needs root and a person sits at the
+// terminal, it is done through sudo, by the same command with the names given.
+func (e *env) hostsWrite(cc *cli.Context, names []string, again []string) error {
+	file := hosts.Locate(cc.String("file"), e.getenv)
+	changed, err := file.Sync(names)
+	if fault.Is(err, fault.Forbidden) && os.Geteuid() != 0 && isTerminal(e.in) {
+		if err = e.sudo(cc.Context, append(append([]string{"hosts"}, again...), "--file", file.Path)); err != nil {
+			return err
+		}
+		changed = true
+	} else if err != nil {
+		return err
+	}
+	if e.line.json {
+		return e.result(hostsResult{Path: file.Path, Names: names, Changed: changed})
+	}
+	switch {
+	case !changed:
+		return e.say("%s is as it should be", file.Path)
+	case len(names) == 0:
+		return e.say("%s has no names of Hostless any more", file.Path)
+	default:
+		return e.say("%s has %s", file.Path, count(len(names), "name"))
+	}
+}
+
+// sudo runs this program again as root; what it prints goes to standard error.
+func (e *env) sudo(ctx context.Context, args []string) error {
+	self, err := e.self()
+	if err != nil {
+		return err
+	}
+	cmd := exec.CommandContext(ctx, "sudo", append([]string{"--prompt=hostless: password for sudo, to change the hosts file: ", "--", self}, args...)...)
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = e.in, e.err, e.err
+	if err := cmd.Run(); err != nil {
+		return &fault.Error{Kind: fault.Forbidden, Message: "the hosts file was not changed: sudo did not run the command", Err: err}
+	}
+	return nil
+}
+
+func (e *env) hostsStatus(cc *cli.Context) error {
+	names, err := e.routeNames(cc.Context)
+	if err != nil {
+		return err
+	}
+	status, err := hosts.Locate(cc.String("file"), e.getenv).Status(names)
+	if err != nil {
+		return err
+	}
+	if e.line.json {
+		return e.result(status)
+	}
+	state := "as it should be"
+	if !status.Synced {
+		state = "out of date: hostless hosts sync"
+	}
+	return e.pairs([][2]string{
+		{"file", status.Path}, {"state", state}, {"names", strings.Join(status.Names, " ")},
+		{"missing", strings.Join(status.Missing, " ")}, {"stale", strings.Join(status.Stale, " ")},
+	})
+}

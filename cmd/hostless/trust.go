@@ -1,0 +1,90 @@
+package main
+
+import (
+	"errors"
+	"io/fs"
+
+	"github.com/hostless/hostless/pkg/certs"
+	"github.com/hostless/hostless/pkg/fault"
+	"github.com/urfave/cli/v2"
+)
+
+func trustGroup(e *env) *cli.Command {
+	return leaf(&cli.Command{
+		Name: "trust", Usage: "have browsers and the system trust the local certificate authority",
+		Flags: []cli.Flag{
+			&cli.BoolFlag{Name: "uninstall", Usage: "take it out of the trust stores again"},
+			&cli.BoolFlag{Name: "json", Usage: "print the result as JSON"},
+		},
+		Description: "Needed for https:// only. The authority can vouch for localhost and names below it, nothing else; its key\nis in ca.key of this home and never leaves it. Stores: the system's, NSS (Chromium, Firefox), Java's.",
+	}, 0, 0, e.trust)
+}
+
+func caGroup(e *env) *cli.Command {
+	return &cli.Command{
+		Name: "ca", Usage: "the local certificate authority",
+		Subcommands: []*cli.Command{
+			leaf(&cli.Command{Name: "path", Usage: "print the path of its certificate, making it first where there is none"}, 0, 0,
+				func(*cli.Context) error {
+					dir, err := e.authority()
+					if err != nil {
+						return err
+					}
+					return e.say("%s", certs.CertPath(dir))
+				}),
+		},
+	}
+}
+
+// authority makes sure that there is an authority and gives its directory.
+func (e *env) authority() (string, error) {
+	paths, err := e.paths()
+	if err != nil {
+		return "", err
+	}
+	_, err = certs.Load(paths.Home)
+	if errors.Is(err, fs.ErrNotExist) {
+		_, err = certs.New(certs.Config{Dir: paths.Home})
+	}
+	return paths.Home, err
+}
+
+func (e *env) trust(cc *cli.Context) error {
+	dir, err := e.authority()
+	if err != nil {
+		return err
+	}
+	t := certs.Trust{Dir: dir, Getenv: e.getenv, Look: e.lookPath, Sudo: isTerminal(e.in)}
+	change, want := t.Install, certs.Trusted
+	if cc.Bool("uninstall") {
+		change, want = t.Uninstall, certs.Untrusted
+	}
+	results, err := change(cc.Context)
+	if err != nil {
+		return err
+	}
+	failed := 0
+	rows := make([][]string, 0, len(results))
+	for _, r := range results {
+		if r.State == certs.Failed || (r.State != want && r.State != certs.Unavailable) {
+			failed++
+		}
+		rows = append(rows, []string{r.Store, r.State, r.Path, r.Detail})
+	}
+	if e.line.json {
+		err = e.result(struct {
+			Stores []certs.StoreResult `json:"stores"`
+		}{results})
+	} else if len(results) > 0 {
+		err = e.table([]string{"STORE", "STATE", "PATH", "DETAIL"}, rows)
+	}
+	switch {
+	case err != nil:
+		return err
+	case len(results) == 0:
+		return &fault.Error{Kind: fault.NotFound, Message: "no trust store was found: install the package ca-certificates, or start a browser once"}
+	case failed > 0:
+		return fault.New(fault.Internal, count(failed, "trust store")+" could not be changed")
+	}
+	return nil
+}
