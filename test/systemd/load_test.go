@@ -1,0 +1,173 @@
+package systemd
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// load is a steady stream of requests on connections that are kept alive. It
+// retries nothing: a request that was written and got no whole answer is broken,
+// even on a connection that was closed meanwhile.
+type load struct {
+	answered, redialled, refused, broken atomic.Int64
+	slowest                              atomic.Int64 // nanoseconds
+
+	mu     sync.Mutex
+	errors []string
+	stop   context.CancelFunc
+	done   sync.WaitGroup
+}
+
+func startLoad(connections int, pause time.Duration) *load {
+	ctx, cancel := context.WithCancel(context.Background())
+	l := &load{stop: cancel}
+	for range connections {
+		l.done.Go(func() { l.client(ctx, pause) })
+	}
+	return l
+}
+
+// client sends one request after the other.
+func (l *load) client(ctx context.Context, pause time.Duration) {
+	var conn net.Conn
+	var reader *bufio.Reader
+	defer func() {
+		if conn != nil {
+			conn.Close()
+		}
+	}()
+	for ctx.Err() == nil {
+		if conn == nil {
+			c, err := net.DialTimeout("tcp", "127.0.0.1:"+port, 20*time.Second)
+			if err != nil {
+				l.refused.Add(1)
+				l.note(err)
+				time.Sleep(pause)
+				continue
+			}
+			l.redialled.Add(1)
+			conn, reader = c, bufio.NewReader(c)
+		}
+		begun := time.Now()
+		closed, err := ask(conn, reader)
+		l.slowest.Store(max(l.slowest.Load(), int64(time.Since(begun))))
+		if err != nil {
+			l.broken.Add(1)
+			l.note(err)
+		} else {
+			l.answered.Add(1)
+		}
+		if err != nil || closed {
+			conn.Close()
+			conn = nil
+		}
+		time.Sleep(pause)
+	}
+}
+
+func (l *load) note(err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.errors) < 10 {
+		l.errors = append(l.errors, err.Error())
+	}
+}
+
+// ask sends a request and reads its answer.
+func ask(conn net.Conn, reader *bufio.Reader) (closed bool, err error) {
+	conn.SetDeadline(time.Now().Add(20 * time.Second))
+	if _, err := io.WriteString(conn, "GET /health HTTP/1.1\r\nHost: localhost:"+port+"\r\n\r\n"); err != nil {
+		return true, fmt.Errorf("send: %w", err)
+	}
+	resp, err := http.ReadResponse(reader, nil)
+	if err != nil {
+		return true, fmt.Errorf("answer: %w", err)
+	}
+	_, err = io.Copy(io.Discard, resp.Body)
+	if err == nil && resp.StatusCode != http.StatusOK {
+		err = errors.New(resp.Status)
+	}
+	return resp.Close, err
+}
+
+// end stops the load and tells what it saw.
+func (l *load) end(t *testing.T, what string) {
+	t.Helper()
+	l.stop()
+	l.done.Wait()
+	t.Logf("%s: %d answered, %d connections, %d refused, %d broken, slowest %v %v", what,
+		l.answered.Load(), l.redialled.Load(), l.refused.Load(), l.broken.Load(), time.Duration(l.slowest.Load()).Round(time.Millisecond), l.errors)
+}
+
+func restartUnderLoad(t *testing.T) {
+	restarts := 30
+	if testing.Short() {
+		restarts = 5
+	}
+	l := startLoad(8, time.Millisecond)
+	var total time.Duration
+	for range restarts {
+		before := mainPID()
+		begun := time.Now()
+		must(t, "service", "restart")
+		total += time.Since(begun)
+		if now := mainPID(); now == before || now == 0 {
+			t.Errorf("restart: pid %d before, %d after", before, now)
+		}
+	}
+	l.end(t, fmt.Sprintf("%d restarts, %v each", restarts, (total/time.Duration(restarts)).Round(time.Millisecond)))
+	if l.refused.Load() != 0 || l.broken.Load() != 0 {
+		t.Error("requests were lost")
+	}
+	if l.answered.Load() == 0 {
+		t.Error("nothing was answered")
+	}
+	if n := property("hostlessd.service", "Result"); n != "success" {
+		t.Errorf("the service's result is %s", n)
+	}
+}
+
+// killUnderLoad kills the daemon: what it had in its hands is lost, but nobody
+// is refused, and it comes back by itself.
+func killUnderLoad(t *testing.T) {
+	l := startLoad(4, time.Millisecond)
+	const kills = 3
+	for range kills {
+		before := mainPID()
+		if before == 0 {
+			t.Fatal("no daemon runs")
+		}
+		answered := l.answered.Load()
+		begun := time.Now()
+		if err := syscall.Kill(before, syscall.SIGKILL); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, "the daemon comes back", func() bool { pid := mainPID(); return pid != 0 && pid != before })
+		wantListening(t)
+		eventually(t, "requests are answered again", func() bool { return l.answered.Load() > answered })
+		t.Logf("back after kill -9: %v", time.Since(begun).Round(time.Millisecond))
+		data, err := os.ReadFile(os.Getenv("HOME") + "/.hostless/hostless.pid")
+		if err != nil || string(data) != fmt.Sprintln(mainPID()) {
+			t.Errorf("hostless.pid holds %q (%v), the daemon is %d", data, err, mainPID())
+		}
+	}
+	l.end(t, fmt.Sprintf("%d kills", kills))
+	if l.refused.Load() != 0 {
+		t.Error("connections were refused: the sockets went away")
+	}
+	// At most what was in the daemon's hands: one request a connection and kill.
+	if l.broken.Load() > 4*kills {
+		t.Error("more requests were lost than were in flight")
+	}
+}

@@ -1,0 +1,368 @@
+// Package systemd runs the real binaries under a real `systemd --user` manager,
+// made by test/with-systemd-user: a throwaway user, a network of its own, the
+// default port.
+package systemd
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/hostless/hostless/test/harness"
+)
+
+// inside is set for the copy of this test that runs within the manager.
+const inside = "HOSTLESS_SYSTEMD_TEST_BIN"
+
+const port = "48282"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(inside) != "" {
+		os.Exit(m.Run())
+	}
+	harness.Main(m)
+}
+
+// TestService runs TestInside under the manager.
+func TestService(t *testing.T) {
+	if os.Getenv(inside) != "" {
+		t.Skip("this is the inner run")
+	}
+	missing := ""
+	switch _, err := os.Stat("/lib/systemd/systemd"); {
+	case runtime.GOOS != "linux" || err != nil:
+		missing = "systemd is not installed"
+	case os.Getuid() != 0:
+		missing = "a throwaway user can be made by root alone"
+	}
+	for _, program := range []string{"systemctl", "setpriv", "unshare", "useradd", "ip"} {
+		if _, err := exec.LookPath(program); err != nil && missing == "" {
+			missing = program + " is not installed"
+		}
+	}
+	if missing != "" {
+		if harness.CI() {
+			t.Fatal(missing + ", and CI skips nothing")
+		}
+		t.Skip(missing)
+	}
+	// Where the other user can read it.
+	dir, err := os.MkdirTemp("/tmp", "hl-systemd-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	os.Chmod(dir, 0o755)
+	for _, path := range []string{filepath.Join(harness.Bin(t), "hostless"), filepath.Join(harness.Bin(t), "hostlessd"), os.Args[0]} {
+		copyProgram(t, path, filepath.Join(dir, filepath.Base(path)))
+	}
+	t.Setenv(inside, dir)
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
+	defer cancel()
+	args := []string{"-n", "-e", inside, filepath.Join(dir, filepath.Base(os.Args[0])), "-test.run=^TestInside$", "-test.v", "-test.timeout=4m"}
+	if testing.Short() {
+		args = append(args, "-test.short")
+	}
+	cmd := exec.CommandContext(ctx, filepath.Join(harness.Root(), "test", "with-systemd-user"), args...)
+	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
+	out, err := cmd.CombinedOutput()
+	t.Logf("%s", out)
+	if err != nil || !bytes.Contains(out, []byte("--- PASS: TestInside")) {
+		t.Fatalf("inside the manager: %v", err)
+	}
+}
+
+func copyProgram(t *testing.T, from, to string) {
+	t.Helper()
+	data, err := os.ReadFile(from)
+	if err == nil {
+		err = os.WriteFile(to, data, 0o755)
+	}
+	if err == nil {
+		err = os.Chmod(to, 0o755)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestInside is the life of an installation, step by step.
+func TestInside(t *testing.T) {
+	if os.Getenv(inside) == "" {
+		t.Skip("run by TestService, under a manager")
+	}
+	for _, step := range []struct {
+		name string
+		run  func(*testing.T)
+	}{
+		{"install", install},
+		{"install again", installAgain},
+		{"the port starts the daemon", portStarts},
+		{"the control socket starts the daemon", controlStarts},
+		{"reload", reload},
+		{"restart under load", restartUnderLoad},
+		{"kill -9 under load", killUnderLoad},
+		{"the watchdog is fed", watchdog},
+		{"stop and start", stopAndStart},
+		{"upgrade", upgrade},
+		{"uninstall", uninstall},
+	} {
+		if !t.Run(step.name, step.run) {
+			t.Fatalf("journal:\n%s", command("journalctl", "--user", "--no-pager", "--lines=60", "--output=short-precise"))
+		}
+	}
+}
+
+// command runs a program and gives what it said, whether it failed or not.
+func command(name string, args ...string) string {
+	out, err := exec.Command(name, args...).CombinedOutput()
+	if err != nil {
+		return fmt.Sprintf("%s%v", out, err)
+	}
+	return strings.TrimSpace(string(out))
+}
+
+func client() string { return filepath.Join(os.Getenv(inside), "hostless") }
+
+// must runs the client and gives its standard output.
+func must(t *testing.T, args ...string) string {
+	t.Helper()
+	cmd := exec.Command(client(), args...)
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("hostless %s: %v\n%s%s", strings.Join(args, " "), err, out, stderr.String())
+	}
+	return string(out)
+}
+
+// property reads one property of a unit.
+func property(unit, name string) string {
+	return command("systemctl", "--user", "show", "--value", "--property="+name, unit)
+}
+
+func mainPID() int {
+	pid, _ := strconv.Atoi(property("hostlessd.service", "MainPID"))
+	return pid
+}
+
+// eventually waits for a condition on another process, which gives no signal.
+func eventually(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	deadline := time.Now().Add(20 * time.Second)
+	for !ok() {
+		if time.Now().After(deadline) {
+			t.Fatalf("not within 20 s: %s", what)
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+}
+
+func wantListening(t *testing.T) {
+	t.Helper()
+	for _, unit := range []string{"hostlessd-http.socket", "hostlessd-control.socket"} {
+		if state := property(unit, "ActiveState"); state != "active" {
+			t.Errorf("%s is %s, want active", unit, state)
+		}
+	}
+}
+
+func health(t *testing.T, host string) {
+	t.Helper()
+	c := http.Client{Timeout: 20 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+	resp, err := c.Get("http://" + net.JoinHostPort(host, port) + "/health")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	body, _ := io.ReadAll(resp.Body)
+	if resp.StatusCode != 200 || !strings.Contains(string(body), `"service":"hostless"`) {
+		t.Fatalf("GET /health: %d %s", resp.StatusCode, body)
+	}
+}
+
+type status struct {
+	PID        int
+	Port       int
+	Activation string
+}
+
+func daemonStatus(t *testing.T) (s status) {
+	t.Helper()
+	if err := json.Unmarshal([]byte(must(t, "status", "--json")), &s); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func install(t *testing.T) {
+	must(t, "service", "install")
+	wantListening(t)
+	if pid := mainPID(); pid != 0 {
+		t.Errorf("the daemon runs (pid %d) before anybody asked", pid)
+	}
+	for _, unit := range []string{"hostlessd.service", "hostlessd-http.socket", "hostlessd-control.socket"} {
+		if state := property(unit, "UnitFileState"); state != "enabled" {
+			t.Errorf("%s is %s, want enabled", unit, state)
+		}
+	}
+	if got := strings.TrimSpace(must(t, "service", "status")); got == "" {
+		t.Error("service status says nothing")
+	}
+	if pid := mainPID(); pid != 0 {
+		t.Errorf("service status has started the daemon (pid %d)", pid)
+	}
+	data, err := os.ReadFile(filepath.Join(os.Getenv("HOME"), ".hostless", "config.json"))
+	if err != nil || !strings.Contains(string(data), `"token-persistence": "file"`) {
+		t.Errorf("token persistence was not set to file: %s %v", data, err)
+	}
+	info, err := os.Stat(filepath.Join(os.Getenv("XDG_RUNTIME_DIR"), "hostless", "control.sock"))
+	if err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("control socket: %v %v", info, err)
+	}
+}
+
+func installAgain(t *testing.T) {
+	must(t, "service", "install")
+	wantListening(t)
+}
+
+func portStarts(t *testing.T) {
+	begun := time.Now()
+	health(t, "127.0.0.1")
+	t.Logf("cold start, request to answer: %v", time.Since(begun).Round(time.Millisecond))
+	health(t, "::1")
+	s := daemonStatus(t)
+	if s.Activation != "systemd" || s.PID != mainPID() || strconv.Itoa(s.Port) != port {
+		t.Errorf("status %+v, main pid %d", s, mainPID())
+	}
+	for name, want := range map[string]int{"hostless.pid": s.PID, "hostless.port": s.Port} {
+		data, err := os.ReadFile(filepath.Join(os.Getenv("HOME"), ".hostless", name))
+		if err != nil || string(data) != fmt.Sprintln(want) {
+			t.Errorf("%s: %q, %v; want %d", name, data, err, want)
+		}
+	}
+	out, err := exec.Command(client(), "stop").CombinedOutput()
+	t.Logf("hostless stop: %s (%v)", bytes.TrimSpace(out), err)
+	if err != nil {
+		t.Error(err)
+	}
+	eventually(t, "the sockets close", func() bool { return property("hostlessd-http.socket", "ActiveState") == "inactive" })
+	if c, err := net.Dial("tcp", "127.0.0.1:"+port); err == nil {
+		c.Close()
+		t.Error("the port is open after hostless stop")
+	}
+	must(t, "service", "start")
+	wantListening(t)
+}
+
+func controlStarts(t *testing.T) {
+	command("systemctl", "--user", "stop", "hostlessd.service")
+	wantListening(t)
+	if pid := mainPID(); pid != 0 {
+		t.Fatalf("the daemon runs: %d", pid)
+	}
+	begun := time.Now()
+	s := daemonStatus(t)
+	t.Logf("cold start by hostless status: %v", time.Since(begun).Round(time.Millisecond))
+	if s.Activation != "systemd" || s.PID != mainPID() {
+		t.Errorf("status %+v, main pid %d", s, mainPID())
+	}
+}
+
+func reload(t *testing.T) {
+	before := mainPID()
+	if out := command("systemctl", "--user", "reload", "hostlessd.service"); out != "" {
+		t.Error(out)
+	}
+	eventually(t, "the log tells of the reload", func() bool {
+		return strings.Contains(command("journalctl", "--user", "--unit=hostlessd.service", "--output=cat"), "read again")
+	})
+	if mainPID() != before {
+		t.Error("a reload restarted the daemon")
+	}
+	journal := command("journalctl", "--user", "--unit=hostlessd.service", "--output=json", "--lines=1")
+	var entry struct{ PRIORITY, MESSAGE string }
+	if err := json.Unmarshal([]byte(journal), &entry); err != nil || entry.PRIORITY != "6" || strings.Contains(entry.MESSAGE, "time=") || strings.HasPrefix(entry.MESSAGE, "<") {
+		t.Errorf("journal entry %s (%v): want priority 6, and no time in the text", journal, err)
+	}
+}
+
+func watchdog(t *testing.T) {
+	if usec := property("hostlessd.service", "WatchdogUSec"); usec != "30s" {
+		t.Errorf("watchdog every %s, want 30s", usec)
+	}
+	if testing.Short() {
+		t.Skip("takes ten seconds")
+	}
+	first := property("hostlessd.service", "WatchdogTimestampMonotonic")
+	eventually(t, "a watchdog message", func() bool {
+		now := property("hostlessd.service", "WatchdogTimestampMonotonic")
+		return now != first && now != "0"
+	})
+}
+
+func stopAndStart(t *testing.T) {
+	must(t, "service", "stop")
+	if pid := mainPID(); pid != 0 {
+		t.Errorf("the daemon runs after stop: %d", pid)
+	}
+	for _, network := range [][2]string{{"tcp", "127.0.0.1:" + port}, {"tcp", "[::1]:" + port}, {"unix", filepath.Join(os.Getenv("XDG_RUNTIME_DIR"), "hostless", "control.sock")}} {
+		if c, err := net.Dial(network[0], network[1]); err == nil {
+			c.Close()
+			t.Errorf("%s is open after stop", network[1])
+		}
+	}
+	must(t, "service", "start")
+	health(t, "localhost")
+}
+
+// upgrade replaces the daemon's program and installs again.
+func upgrade(t *testing.T) {
+	before := mainPID()
+	must(t, "service", "install")
+	eventually(t, "another daemon", func() bool { pid := mainPID(); return pid != 0 && pid != before })
+	wantListening(t)
+	health(t, "localhost")
+}
+
+func uninstall(t *testing.T) {
+	pid := mainPID()
+	must(t, "service", "uninstall")
+	units, _ := filepath.Glob(filepath.Join(os.Getenv("HOME"), ".config", "systemd", "user", "*hostless*"))
+	links, _ := filepath.Glob(filepath.Join(os.Getenv("HOME"), ".config", "systemd", "user", "*", "*hostless*"))
+	if len(units)+len(links) != 0 {
+		t.Errorf("left: %v %v", units, links)
+	}
+	if out := command("systemctl", "--user", "list-units", "--all", "--plain", "--no-legend", "*hostless*"); out != "" {
+		t.Errorf("units left: %s", out)
+	}
+	if pid != 0 && syscall.Kill(pid, 0) == nil {
+		t.Errorf("process %d is left", pid)
+	}
+	if c, err := net.Dial("tcp", "127.0.0.1:"+port); err == nil {
+		c.Close()
+		t.Error("the port is still open")
+	}
+	if _, err := os.Stat(filepath.Join(os.Getenv("XDG_RUNTIME_DIR"), "hostless", "control.sock")); !os.IsNotExist(err) {
+		t.Errorf("the control socket is left: %v", err)
+	}
+	if _, err := os.Stat(filepath.Join(os.Getenv("HOME"), ".hostless")); err != nil {
+		t.Errorf("the home went without --purge: %v", err)
+	}
+	must(t, "service", "uninstall") // nothing to do is no error
+}
