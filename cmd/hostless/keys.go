@@ -42,6 +42,7 @@ func keysGroup(e *env) *cli.Command {
 					return ask(e, func(c *control.Client) (control.Outcome, error) { return c.DeleteKey(cc.Context, name) },
 						func(control.Outcome) error { return e.say("%s: key removed", name) })
 				}),
+			keysTest(e),
 		},
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -37,6 +38,7 @@ func TestScripts(t *testing.T) {
 			"get":     get,
 			"listens": listens,
 			"mode":    mode,
+			"openai":  openai,
 		},
 	})
 }
@@ -166,6 +168,26 @@ func listens(ts *testscript.TestScript, neg bool, args []string) {
 	go server.Serve(l)
 	ts.Defer(func() { server.Close() })
 	ts.Setenv(args[0], strconv.Itoa(l.Addr().(*net.TCPAddr).Port))
+}
+
+// openai serves a provider that accepts one key and has no models, for the rest
+// of the script, and puts its base URL into a variable: openai VARIABLE KEY
+func openai(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: openai VARIABLE KEY")
+	}
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		if r.Header.Get("Authorization") != "Bearer "+args[1] {
+			w.WriteHeader(http.StatusUnauthorized)
+			io.WriteString(w, `{"error":{"message":"Incorrect API key provided","type":"invalid_request_error","code":"invalid_api_key"}}`)
+			return
+		}
+		w.WriteHeader(http.StatusNotFound)
+		io.WriteString(w, `{"error":{"message":"The model does not exist","type":"invalid_request_error","code":"model_not_found"}}`)
+	}))
+	ts.Defer(server.Close)
+	ts.Setenv(args[0], server.URL+"/v1")
 }
 
 // mode checks a file's permissions: mode 600 FILE
