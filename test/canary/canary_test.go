@@ -161,8 +161,10 @@ func TestNoSecretLeaves(t *testing.T) {
 	}
 
 	// Requests of every outcome. None of the answers may hold a secret.
+	var last string // the last answer, headers and body
 	ask := func(name, method, path, body string, header ...string) int {
 		t.Helper()
+		last = ""
 		req, err := http.NewRequestWithContext(ctx, method, d.URL+path, strings.NewReader(body))
 		if err != nil {
 			t.Fatal(err)
@@ -180,7 +182,8 @@ func TestNoSecretLeaves(t *testing.T) {
 		data, _ := io.ReadAll(resp.Body) // a stream that breaks off is among them
 		var head bytes.Buffer
 		resp.Header.Write(&head)
-		h.look("answer to "+name, head.String()+string(data))
+		last = head.String() + string(data)
+		h.look("answer to "+name, last)
 		return resp.StatusCode
 	}
 	chat := func(model, say string, more ...string) string {
@@ -201,6 +204,12 @@ func TestNoSecretLeaves(t *testing.T) {
 	}
 	if got := ask("a plain chat", "POST", "/v1/chat/completions", chat("gpt-4o", "hello"), bearer(all)...); got != 200 {
 		t.Fatalf("a plain chat answered %d: the test would show nothing", got)
+	}
+	if got := ask("a refusal", "POST", "/v1/chat/completions", chat("gpt-4o", "deny"), bearer(all)...); got != 401 || !strings.Contains(last, "[redacted]") || !strings.Contains(last, "req-openai") {
+		t.Errorf("a provider's own error came as %d %s, want it whole but for the key", got, last)
+	}
+	if got := ask("a redirect", "POST", "/v1/chat/completions", chat("gpt-4o", "elsewhere"), bearer(all)...); got != 307 || strings.Contains(openai.got(), "/redirected") {
+		t.Errorf("a redirect came as %d, want it handed on and not followed", got)
 	}
 	ask("token in the query", "POST", "/v1/chat/completions?key="+all, chat("gpt-4o", "hello"))
 	ask("gemini with ?key=", "POST", "/v1beta/models/gemini-2.5-pro:generateContent?key="+all, `{"contents":[]}`)

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"net/http"
 	"os"
@@ -41,6 +42,13 @@ func Need(t testing.TB, name string) string {
 var build = sync.OnceValues(func() (string, error) {
 	if dir := os.Getenv("HOSTLESS_TEST_BIN"); dir != "" {
 		return dir, nil
+	}
+	for _, top := range []string{"cmd", "pkg", "init"} {
+		// Reading the directories tells go test what the result depends on: it
+		// would else answer from its cache for binaries that have changed.
+		if err := filepath.WalkDir(filepath.Join(Root(), top), func(string, fs.DirEntry, error) error { return nil }); err != nil {
+			return "", err
+		}
 	}
 	dir, err := os.MkdirTemp("", "hostless-bin-")
 	if err != nil {
