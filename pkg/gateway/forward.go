@@ -13,7 +13,6 @@ import (
 	"strings"
 	"sync"
 
-	"github.com/hostless/hostless/pkg/dialect"
 	"github.com/hostless/hostless/pkg/fault"
 	"github.com/hostless/hostless/pkg/secret"
 )
@@ -118,7 +117,7 @@ func (c *exchange) send(o *outgoing) error {
 		return c.unanswered(ctx, err)
 	}
 	defer resp.Body.Close()
-	return c.answer(ctx, resp, o.endpoint.speaks)
+	return c.answer(ctx, resp)
 }
 
 // context ends with the caller's connection and with its token.
@@ -142,7 +141,7 @@ func (c *exchange) unanswered(ctx context.Context, err error) error {
 }
 
 // answer hands an upstream's answer to the caller.
-func (c *exchange) answer(ctx context.Context, resp *http.Response, speaks dialect.Name) error {
+func (c *exchange) answer(ctx context.Context, resp *http.Response) error {
 	failed := resp.StatusCode >= 400
 	key := redactFor(c.cred.Key, failed)
 	contentType := resp.Header.Get("Content-Type")
@@ -180,7 +179,7 @@ func (c *exchange) answer(ctx context.Context, resp *http.Response, speaks diale
 		c.account(failed, tokens{})
 		return nil
 	case events && !failed:
-		return c.answerEvents(ctx, resp, body, speaks, key)
+		return c.answerEvents(ctx, resp, body, key)
 	case failed || length >= 0 && length <= wholeLimit && len(resp.Trailer) == 0:
 		return c.answerWhole(resp, body, length, key)
 	default:
@@ -225,9 +224,9 @@ func (c *exchange) unfold(resp *http.Response) (io.ReadCloser, bool) {
 	return plain, true
 }
 
-func (c *exchange) answerEvents(ctx context.Context, resp *http.Response, body io.Reader, speaks dialect.Name, key redactor) error {
+func (c *exchange) answerEvents(ctx context.Context, resp *http.Response, body io.Reader, key redactor) error {
 	s := stream{
-		w: c.w, flush: flusher(c.w), upstream: speaks, caller: c.speaks, key: key,
+		w: c.w, flush: flusher(c.w), upstream: c.loc.surface.speaks, caller: c.speaks, key: key,
 		dropUsage: c.dropUsage, provider: c.cred.Provider,
 	}
 	if k := c.loc.surface.kind; k != chat && k != generate {
@@ -343,4 +342,23 @@ func (c *exchange) answerPieces(ctx context.Context, resp *http.Response, body i
 	}
 	c.log(ctx, &begun{err})
 	panic(http.ErrAbortHandler) // the caller must not take it for the whole
+}
+
+// missing reports whether an answer says that the path does not exist, and not
+// that the model does not. What was read of the body is put back.
+func (c *exchange) missing(ctx context.Context, resp *http.Response) bool {
+	switch resp.StatusCode {
+	case http.StatusNotFound, http.StatusMethodNotAllowed, http.StatusNotImplemented:
+	default:
+		return false
+	}
+	head, err := io.ReadAll(io.LimitReader(resp.Body, 64<<10))
+	if err != nil && ctx.Err() != nil {
+		return false
+	}
+	resp.Body = struct {
+		io.Reader
+		io.Closer
+	}{io.MultiReader(bytes.NewReader(head), resp.Body), resp.Body}
+	return !bytes.Contains(bytes.ToLower(head), []byte("model"))
 }

@@ -1,18 +1,19 @@
 package gateway
 
 import (
+	"crypto/rand"
 	"encoding/json"
 	"fmt"
 	"net/http"
 	"runtime/debug"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
-	"crypto/rand"
-
 	"github.com/hostless/hostless/pkg/dialect"
+	"github.com/hostless/hostless/pkg/dialect/responses"
 	"github.com/hostless/hostless/pkg/fault"
 )
 
@@ -23,6 +24,8 @@ type Gateway struct {
 	echo     *echo
 	lists    *lister
 	ledger   ledger
+	memory   *responses.Memory
+	lacking  sync.Map // *endpoint → time.Time
 	inFlight atomic.Int64
 }
 
@@ -31,7 +34,10 @@ func New(cfg Config) (*Gateway, error) {
 	if err := cfg.withDefaults(); err != nil {
 		return nil, err
 	}
-	g := &Gateway{cfg: cfg, up: newUpstreams(&cfg), echo: &echo{now: cfg.Now, wait: sleep, id: rand.Text}}
+	g := &Gateway{
+		cfg: cfg, up: newUpstreams(&cfg), echo: &echo{now: cfg.Now, wait: sleep, id: rand.Text},
+		memory: responses.NewMemory(memoryEntries, memoryBytes),
+	}
 	g.lists = newLister(g)
 	return g, nil
 }

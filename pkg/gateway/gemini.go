@@ -2,7 +2,7 @@ package gateway
 
 // dispatchPath sends a request whose model is in its path, Gemini's way.
 func (c *exchange) dispatchPath(method string) error {
-	way, err := c.g.wire(c.provider, c.cred, c.loc)
+	way, err := c.wire()
 	if err != nil {
 		return err
 	}

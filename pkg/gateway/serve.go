@@ -68,7 +68,7 @@ func (c *exchange) checkModels(body *provider.Body) error {
 // dispatch sends a JSON request to the provider it was routed to, in the dialect
 // that both speak, or translated.
 func (c *exchange) dispatch(body *provider.Body) error {
-	way, err := c.g.wire(c.provider, c.cred, c.loc)
+	way, err := c.wire()
 	if err != nil {
 		return err
 	}
@@ -88,10 +88,14 @@ func (c *exchange) dispatch(body *provider.Body) error {
 	delete(header, "Content-Encoding") // decoded on the way in
 	delete(header, "Expect")
 	data := body.Edit(c.model, usage)
-	return c.send(&outgoing{
+	o := &outgoing{
 		endpoint: way.endpoint, method: c.r.Method, path: c.upPath(), query: c.query(), header: header,
 		data: data, size: int64(len(data)),
-	})
+	}
+	if way.instead != nil {
+		return c.sendOr(o, *way.instead, body)
+	}
+	return c.send(o)
 }
 
 // upPath is the path to ask the provider for.
@@ -120,7 +124,7 @@ func (c *exchange) sendPlain(data []byte) error {
 	if err := c.reach(name, ""); err != nil {
 		return err
 	}
-	way, err := c.g.wire(c.provider, c.cred, c.loc)
+	way, err := c.wire()
 	if err != nil {
 		return err
 	}
@@ -177,7 +181,7 @@ func (c *exchange) serveForm() error {
 			return err
 		}
 	}
-	way, err := c.g.wire(c.provider, c.cred, c.loc)
+	way, err := c.wire()
 	if err != nil {
 		return err
 	}

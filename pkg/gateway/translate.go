@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"strconv"
+	"strings"
 
 	"github.com/hostless/hostless/pkg/dialect"
 	"github.com/hostless/hostless/pkg/fault"
@@ -24,6 +25,14 @@ func (c *exchange) sendTranslated(w way, body *provider.Body) error {
 		return err
 	}
 	c.ignored = call.Ignored
+	for name := range header {
+		// Of the caller's dialect, which the provider does not speak.
+		for _, own := range [...]string{"Anthropic-", "Openai-", "X-Goog-"} {
+			if strings.HasPrefix(name, own) {
+				delete(header, name)
+			}
+		}
+	}
 	for name, values := range call.Header {
 		header[http.CanonicalHeaderKey(name)] = values
 	}

@@ -163,7 +163,9 @@ func (u *upstreams) endpoint(p *provider.Provider, cred Credential, speaks diale
 		if _, ok := p.Dialects[speaks]; !ok {
 			return nil, nil
 		}
-		return &endpoint{base: url.URL{Scheme: "http", Host: p.Name + ".invalid"}, auth: provider.NoAuth, speaks: speaks, builtin: true}, nil
+		e := &endpoint{base: url.URL{Scheme: "http", Host: p.Name + ".invalid"}, auth: provider.NoAuth, speaks: speaks, builtin: true}
+		u.endpoints.Store(key, e)
+		return e, nil
 	}
 	base, auth, ok, err := p.Base(cred.BaseURL, speaks)
 	if err != nil {

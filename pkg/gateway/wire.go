@@ -1,9 +1,12 @@
 package gateway
 
 import (
+	"encoding/json"
 	"fmt"
+	"time"
 
 	"github.com/hostless/hostless/pkg/dialect"
+	"github.com/hostless/hostless/pkg/dialect/responses"
 	"github.com/hostless/hostless/pkg/fault"
 	"github.com/hostless/hostless/pkg/provider"
 )
@@ -12,30 +15,193 @@ import (
 type way struct {
 	endpoint  *endpoint
 	translate dialect.Translator
+	// instead is the way to go where the native one turns out not to exist, which
+	// only trying tells of a user's own base URL; nil where there is none.
+	instead *way
 }
 
-// wire finds the way from a surface to a provider: the surface's own dialect
-// where the provider speaks it, else a translation through the middle.
-func (g *Gateway) wire(p *provider.Provider, cred Credential, loc location) (way, error) {
-	s := loc.surface
-	native := s.speaks
-	e, err := g.up.endpoint(p, cred, native)
-	if err != nil {
-		return way{}, err
+// wire finds the way from the request's surface to its provider: natively where
+// the provider speaks the surface's dialect, else translated through chat
+// completions, where that surface can be.
+func (c *exchange) wire() (way, error) {
+	s := c.loc.surface
+	switch s.kind {
+	case chat:
+		if s.below == "/chat/completions" {
+			return c.wireChat()
+		}
+	case generate, count:
+		return c.wireGenerate()
 	}
-	if e == nil && native == dialect.Responses && s.kind == pass {
+	e, err := c.endpoint(s.speaks)
+	if e == nil && err == nil && s.speaks == dialect.Responses {
 		// A provider that is only known to speak chat may have the rest of
 		// OpenAI's surface all the same.
-		e, err = g.up.endpoint(p, cred, dialect.OpenAI)
+		e, err = c.endpoint(dialect.OpenAI)
 	}
 	if err != nil {
 		return way{}, err
 	}
-	if e != nil {
-		return way{endpoint: e}, nil
+	if e == nil {
+		return way{}, c.unsupported()
 	}
-	return way{}, &fault.Error{
+	return way{endpoint: e}, nil
+}
+
+func (c *exchange) endpoint(speaks dialect.Name) (*endpoint, error) {
+	return c.g.up.endpoint(c.provider, c.cred, speaks)
+}
+
+func (c *exchange) unsupported() error {
+	return &fault.Error{
 		Kind: fault.Invalid, Param: "model", Code: "unsupported_endpoint",
-		Message: fmt.Sprintf("provider %q has no %s", p.Name, s.pattern),
+		Message: fmt.Sprintf("provider %q has no %s", c.provider.Name, c.loc.surface.pattern),
 	}
+}
+
+// wireChat is the way of a chat completion: in the provider's own dialect where
+// that is another one, since its compatibility layer, if any, carries less.
+func (c *exchange) wireChat() (way, error) {
+	for _, speaks := range [...]dialect.Name{dialect.OpenAI, dialect.Anthropic, dialect.Gemini} {
+		if speaks == dialect.OpenAI && c.provider.Primary() != dialect.OpenAI {
+			continue
+		}
+		e, err := c.endpoint(speaks)
+		if err != nil {
+			return way{}, err
+		}
+		if e == nil {
+			continue
+		}
+		if speaks == dialect.OpenAI {
+			return way{endpoint: e}, nil
+		}
+		if t := c.g.fromChat(c, speaks); t != nil {
+			return way{endpoint: e, translate: t}, nil
+		}
+	}
+	e, err := c.endpoint(dialect.OpenAI)
+	if err != nil {
+		return way{}, err
+	}
+	if e == nil {
+		return way{}, c.unsupported()
+	}
+	return way{endpoint: e}, nil
+}
+
+// wireGenerate is the way of a surface that is a dialect's own: native, or first
+// to chat and from there on as a chat completion goes.
+func (c *exchange) wireGenerate() (way, error) {
+	native, err := c.endpoint(c.loc.surface.speaks)
+	if err != nil {
+		return way{}, err
+	}
+	own := c.loc.surface.speaks == dialect.Responses && c.cred.BaseURL != "" && c.provider.Primary() == dialect.OpenAI
+	if native == nil && own && c.provider.Custom {
+		// A user's own base URL may speak responses; asking is the only way to know.
+		if native, err = c.endpoint(dialect.OpenAI); err != nil {
+			return way{}, err
+		}
+	}
+	if native != nil && !(own && c.g.lacks(native)) {
+		w := way{endpoint: native}
+		if own {
+			if other, err := c.wireTranslated(); err == nil {
+				w.instead = &other
+			}
+		}
+		return w, nil
+	}
+	return c.wireTranslated()
+}
+
+func (c *exchange) wireTranslated() (way, error) {
+	first := c.g.toChat(c)
+	if first == nil {
+		return way{}, c.unsupported()
+	}
+	onward, err := c.wireChat()
+	if err != nil {
+		return way{}, err
+	}
+	if onward.translate != nil {
+		first = dialect.Chain(first, onward.translate)
+	}
+	return way{endpoint: onward.endpoint, translate: first}, nil
+}
+
+// lacks reports whether an endpoint was found, not long ago, not to have the
+// native surface.
+func (g *Gateway) lacks(e *endpoint) bool {
+	at, ok := g.lacking.Load(e)
+	return ok && g.since(at.(time.Time)) < time.Hour
+}
+
+// fromChat gives the translation from chat completions to a provider's dialect;
+// nil where there is none.
+func (g *Gateway) fromChat(c *exchange, to dialect.Name) dialect.Translator {
+	return nil
+}
+
+// toChat gives the translation from the caller's surface to chat completions;
+// nil where there is none.
+func (g *Gateway) toChat(c *exchange) dialect.Translator {
+	switch c.loc.surface.speaks {
+	case dialect.Responses:
+		return func(req dialect.Request) (*dialect.Call, error) {
+			return responses.ToChat(responses.Options{Store: c.conversations(req.Body), Now: g.cfg.Now})(req)
+		}
+	}
+	return nil
+}
+
+// conversations is the memory of previous_response_id for this caller: of its
+// own token's responses alone, and of those only that it asked to be stored.
+func (c *exchange) conversations(body []byte) responses.Store {
+	owner := "dev"
+	if c.grant != nil {
+		owner = c.grant.Prefix()
+	}
+	store, _ := provider.Member(body, "store")
+	return ownStore{c.g.memory, owner, string(store.Of(body)) == "true"}
+}
+
+// The bounds of that memory.
+const (
+	memoryEntries = 1024
+	memoryBytes   = 32 << 20
+)
+
+type ownStore struct {
+	memory *responses.Memory
+	owner  string
+	keep   bool
+}
+
+// Get implements responses.Store.
+func (s ownStore) Get(id string) ([]json.RawMessage, bool) { return s.memory.Get(s.owner + " " + id) }
+
+// Put implements responses.Store.
+func (s ownStore) Put(id string, messages []json.RawMessage) {
+	if s.keep {
+		s.memory.Put(s.owner+" "+id, messages)
+	}
+}
+
+// sendOr sends natively, and goes the other way where the upstream has no such
+// path.
+func (c *exchange) sendOr(o *outgoing, instead way, body *provider.Body) error {
+	ctx, cancel := c.context()
+	defer cancel()
+	resp, err := c.roundTrip(ctx, o)
+	if err != nil {
+		return c.unanswered(ctx, err)
+	}
+	defer resp.Body.Close()
+	if !c.missing(ctx, resp) {
+		return c.answer(ctx, resp)
+	}
+	c.g.lacking.Store(o.endpoint, c.g.cfg.Now())
+	return c.sendTranslated(instead, body)
 }

@@ -1,0 +1,109 @@
+package gateway_test
+
+import (
+	"encoding/json"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/hostless/hostless/pkg/token"
+)
+
+// chatOnly is a provider that speaks nothing but chat completions.
+func chatOnly(t *testing.T) http.HandlerFunc {
+	return func(rw http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != "/v1/chat/completions" {
+			http.NotFound(rw, r)
+			return
+		}
+		var req struct {
+			Stream   bool
+			Model    string
+			Messages []struct{ Role, Content string }
+		}
+		if err := json.NewDecoder(r.Body).Decode(&req); err != nil || len(req.Messages) == 0 {
+			t.Errorf("the upstream cannot read its request: %v", err)
+		}
+		if req.Messages[len(req.Messages)-1].Content == "fail" {
+			rw.WriteHeader(529)
+			io.WriteString(rw, `{"error":{"message":"overloaded","type":"x"}}`)
+			return
+		}
+		if !req.Stream {
+			io.WriteString(rw, `{"id":"c","model":"`+req.Model+`","choices":[{"index":0,"message":{"role":"assistant","content":"pong"},"finish_reason":"stop"}],"usage":{"prompt_tokens":2,"completion_tokens":3,"total_tokens":5}}`)
+			return
+		}
+		send := events(rw)
+		send(`data: {"id":"c","choices":[{"index":0,"delta":{"role":"assistant","content":"po"}}]}` + "\n\n")
+		send(`data: {"id":"c","choices":[{"index":0,"delta":{"content":"ng"}}]}` + "\n\n")
+		if strings.Contains(req.Messages[len(req.Messages)-1].Content, "die") {
+			panic(http.ErrAbortHandler)
+		}
+		send(`data: {"id":"c","choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}` + "\n\n")
+		send(`data: {"id":"c","choices":[],"usage":{"prompt_tokens":2,"completion_tokens":3,"total_tokens":5}}` + "\n\n")
+		send("data: [DONE]\n\n")
+	}
+}
+
+func TestResponsesOnAChatProvider(t *testing.T) {
+	w := newWorld(t)
+	w.upstream("mistral", chatOnly(t))
+	w.upstream("mine", chatOnly(t))
+	for _, model := range []string{"mistral/m", "mine/m", "mine/m", "echo/text"} {
+		a := w.do("POST", "/v1/responses", `{"model":"`+model+`","input":"pong"}`)
+		if a.status != 200 || !strings.Contains(a.body, `"object":"response"`) || !strings.Contains(a.body, "pong") {
+			t.Errorf("%s: %d %s", model, a.status, a.body)
+		}
+		a = w.do("POST", "/v1/responses", `{"model":"`+model+`","input":"pong","stream":true}`)
+		if !strings.Contains(a.body, "event: response.completed\n") || !strings.HasPrefix(a.header.Get("Content-Type"), "text/event-stream") {
+			t.Errorf("%s: %v %s", model, a.header, a.body)
+		}
+	}
+	a := w.do("POST", "/v1/responses", `{"model":"mistral/m","input":"die","stream":true}`)
+	if strings.Contains(a.body, "response.completed") || !strings.Contains(a.body, "broke off") {
+		t.Errorf("a broken stream: %s", a.body)
+	}
+	a = w.do("POST", "/v1/responses", `{"model":"mistral/m","input":"fail"}`)
+	if a.want(t, 529, "overloaded"); a.header.Get("X-Hostless-Error") != "upstream" {
+		t.Errorf("headers %v", a.header)
+	}
+	for _, u := range w.gw.Usage() {
+		if u.Provider == "mistral" && (u.InputTokens != 4 || u.OutputTokens != 6 || u.Errors != 1) {
+			t.Errorf("usage %+v", u)
+		}
+	}
+}
+
+func TestPreviousResponseBelongsToItsToken(t *testing.T) {
+	w := newWorld(t)
+	w.upstream("mistral", chatOnly(t))
+	a := w.do("POST", "/v1/responses", `{"model":"mistral/m","input":"one","store":true}`)
+	var first struct{ ID string }
+	if err := json.Unmarshal([]byte(a.body), &first); err != nil {
+		t.Fatal(err)
+	}
+	next := `{"model":"mistral/m","input":"two","previous_response_id":"` + first.ID + `"}`
+	w.do("POST", "/v1/responses", next).want(t, 200, "pong")
+	w.do("POST", "/v1/responses", next, "Authorization", "Bearer "+w.mint(token.Request{})).want(t, 400, "previous_response_id")
+}
+
+func TestNativeResponsesPass(t *testing.T) {
+	w := newWorld(t)
+	stream := "event: response.created\ndata: {\"type\":\"response.created\",\"x\":1}\n\nevent: response.new_thing\ndata: {\"type\":\"response.new_thing\"}\n\nevent: response.completed\ndata: {\"type\":\"response.completed\",\"response\":{\"usage\":{\"input_tokens\":8,\"output_tokens\":9}}}\n\n"
+	var saw string
+	for _, name := range []string{"openai", "mine"} {
+		w.upstream(name, func(rw http.ResponseWriter, r *http.Request) {
+			b, _ := io.ReadAll(r.Body)
+			saw = r.URL.Path + string(b)
+			events(rw)(stream)
+		})
+		a := w.do("POST", "/v1/responses", `{"model":"`+name+`/m","stream":true,"input":[]}`)
+		if a.body != stream || saw != `/v1/responses{"model":"m","stream":true,"input":[]}` {
+			t.Errorf("%s: got %s; upstream saw %s", name, a.body, saw)
+		}
+	}
+	if u := w.gw.Usage(); u[0].InputTokens != 8 || u[1].OutputTokens != 9 {
+		t.Errorf("usage %+v", u)
+	}
+}
