@@ -71,11 +71,16 @@ type run struct {
 
 // prepare finds name, command and port: everything that needs no daemon.
 func (r *run) prepare() (err error) {
-	if r.Name != "" {
+	fsys := files{os.DirFS("/")}
+	explicit := r.Name != ""
+	if explicit {
 		if r.Name, err = CheckName(r.Name); err != nil {
 			return err
 		}
+	} else {
+		r.Name = inferName(fsys, r.Dir, getenv(r.Environ, "HOME"))
 	}
+	r.Name = fullName(fsys, r.Name, explicit, r.Prefix, r.Dir)
 	if err := r.preparePort(); err != nil {
 		return err
 	}

@@ -11,9 +11,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// stopPatience is how long a stop of this process may take to arrive. A group
-// without a shell above it cannot be stopped (POSIX: an orphaned process
-// group), so waiting longer would wait for ever.
+// stopPatience is how long a stop of this process may take to arrive; it is
+// longer than any, and only passes where the stop was undone unseen.
 const stopPatience = 300 * time.Millisecond
 
 // terminal is the controlling terminal and who of this run is in its
@@ -77,15 +76,51 @@ func (t *terminal) takeBack(group int) {
 }
 
 // stopSelf stops this process's group as Ctrl-Z does, for the shell above to
-// see, and returns when it was continued. cont carries its SIGCONT.
+// see, and returns when it was continued. cont carries its SIGCONT. Without a
+// shell above nothing could continue it, so it is not stopped, as the kernel
+// has it for the terminal's own stop signal.
 func (t *terminal) stopSelf(cont <-chan os.Signal) {
+	if orphanedGroup() {
+		return
+	}
 	for len(cont) > 0 {
 		<-cont
 	}
+	// A Go program that ever asked for TSTP keeps the runtime's handler and does
+	// not stop by it any more, so its own stop is a STOP.
 	signal.Reset(syscall.SIGTSTP)
 	_ = syscall.Kill(0, syscall.SIGTSTP)
+	_ = syscall.Kill(os.Getpid(), syscall.SIGSTOP)
 	select {
 	case <-cont:
 	case <-time.After(stopPatience):
 	}
+}
+
+// orphanedGroup reports whether no process above this one's group is of its
+// session, such as a shell with job control would be.
+func orphanedGroup() bool {
+	group := unix.Getpgrp()
+	session, err := unix.Getsid(0)
+	if err != nil {
+		return true
+	}
+	parents := map[int]process{}
+	for _, p := range processes() {
+		parents[p.pid] = p
+	}
+	for pid := os.Getppid(); pid > 1; {
+		p, ok := parents[pid]
+		if !ok {
+			return true
+		}
+		if sid, err := unix.Getsid(pid); err != nil || sid != session {
+			return true
+		}
+		if p.pgrp != group {
+			return false
+		}
+		pid = p.ppid
+	}
+	return true
 }

@@ -1,0 +1,164 @@
+package launch
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"io/fs"
+	"path"
+	"regexp"
+	"strings"
+
+	"github.com/BurntSushi/toml"
+)
+
+// files is what the pure parts read: the whole file system, so that parents can
+// be looked at. Paths are given absolute.
+type files struct{ fs.FS }
+
+func (f files) read(name string) ([]byte, bool) {
+	data, err := fs.ReadFile(f.FS, rooted(name))
+	return data, err == nil
+}
+
+func (f files) text(name string) string {
+	data, _ := f.read(name)
+	return strings.TrimSpace(string(data))
+}
+
+func (f files) exists(name string) bool {
+	_, err := fs.Stat(f.FS, rooted(name))
+	return err == nil
+}
+
+func (f files) isDir(name string) bool {
+	info, err := fs.Stat(f.FS, rooted(name))
+	return err == nil && info.IsDir()
+}
+
+func (f files) names(dir string) []string {
+	entries, err := fs.ReadDir(f.FS, rooted(dir))
+	if err != nil {
+		return nil
+	}
+	names := make([]string, len(entries))
+	for i, e := range entries {
+		names[i] = e.Name()
+	}
+	return names
+}
+
+// rooted makes an absolute path one of io/fs.
+func rooted(name string) string {
+	name = strings.TrimPrefix(path.Clean(name), "/")
+	if name == "" {
+		return "."
+	}
+	return name
+}
+
+// manifests are what a project's name is read from, in this order.
+var manifests = []struct {
+	file string
+	name func(data []byte) string
+}{
+	{"hostless.json", func(data []byte) string { return Sanitize(jsonName(data)) }},
+	{"package.json", func(data []byte) string { return sanitizeLabel(dropScope(jsonName(data))) }},
+	{"pyproject.toml", pyprojectName},
+	{"go.mod", goModName},
+	{"Cargo.toml", cargoName},
+}
+
+// inferName finds the name of the project that dir is in: the nearest manifest
+// that has one, up to the git root (or, outside of git, below home), then the
+// git root's own name, then the directory's. It is never empty.
+func inferName(f files, dir, home string) string {
+	git, inGit := findGit(f, dir)
+	for at := dir; ; at = path.Dir(at) {
+		if !inGit && at != dir && (at == home || at == "/") {
+			break
+		}
+		for _, m := range manifests {
+			if data, ok := f.read(path.Join(at, m.file)); ok {
+				if name := m.name(data); name != "" {
+					return name
+				}
+			}
+		}
+		if at == "/" || inGit && at == git.root {
+			break
+		}
+	}
+	if inGit {
+		if name := sanitizeLabel(git.project()); name != "" {
+			return name
+		}
+	}
+	if name := sanitizeLabel(path.Base(dir)); name != "" {
+		return name
+	}
+	return "app-" + shortHash(dir) // a name in a script that host names have not
+}
+
+func shortHash(text string) string {
+	sum := sha256.Sum256([]byte(text))
+	return hex.EncodeToString(sum[:])[:6]
+}
+
+func jsonName(data []byte) string {
+	var m struct{ Name string }
+	if json.Unmarshal(data, &m) != nil {
+		return ""
+	}
+	return m.Name
+}
+
+// dropScope drops npm's scope: @acme/web is web.
+func dropScope(name string) string {
+	if strings.HasPrefix(name, "@") {
+		if _, rest, ok := strings.Cut(name, "/"); ok {
+			return rest
+		}
+	}
+	return name
+}
+
+func pyprojectName(data []byte) string {
+	var m struct {
+		Project struct{ Name string }
+		Tool    struct{ Poetry struct{ Name string } }
+	}
+	if _, err := toml.Decode(string(data), &m); err != nil {
+		return ""
+	}
+	if m.Project.Name != "" {
+		return sanitizeLabel(m.Project.Name)
+	}
+	return sanitizeLabel(m.Tool.Poetry.Name)
+}
+
+func cargoName(data []byte) string {
+	var m struct{ Package struct{ Name string } }
+	if _, err := toml.Decode(string(data), &m); err != nil {
+		return ""
+	}
+	return sanitizeLabel(m.Package.Name)
+}
+
+var (
+	moduleLine   = regexp.MustCompile(`(?m)^\s*module\s+"?([^\s"]+)"?`)
+	majorVersion = regexp.MustCompile(`^v[0-9]+$`)
+)
+
+// goModName takes the module path's last element, without its major version.
+func goModName(data []byte) string {
+	m := moduleLine.FindSubmatch(data)
+	if m == nil {
+		return ""
+	}
+	module := string(m[1])
+	if base := path.Base(module); majorVersion.MatchString(base) {
+		module = path.Dir(module)
+	}
+	return sanitizeLabel(path.Base(module))
+}

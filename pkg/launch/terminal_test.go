@@ -1,0 +1,254 @@
+package launch
+
+import (
+	"bufio"
+	"bytes"
+	"io"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/creack/pty"
+	"golang.org/x/sys/unix"
+
+	"github.com/hostless/hostless/pkg/control"
+)
+
+// screen is what a terminal showed so far.
+type screen struct {
+	t    *testing.T
+	tty  *os.File
+	mu   sync.Mutex
+	text bytes.Buffer
+	more chan struct{}
+}
+
+func newScreen(t *testing.T, cmd *exec.Cmd) *screen {
+	t.Helper()
+	tty, err := pty.Start(cmd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// A descriptor that Close takes from under a reader: pty's own blocks.
+	fd, err := unix.Dup(int(tty.Fd()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	tty.Close()
+	unix.CloseOnExec(fd)
+	if err := unix.SetNonblock(fd, true); err != nil {
+		t.Fatal(err)
+	}
+	tty = os.NewFile(uintptr(fd), "terminal")
+	s := &screen{t: t, tty: tty, more: make(chan struct{}, 1)}
+	go func() {
+		in := bufio.NewReader(tty)
+		for {
+			b, err := in.ReadByte()
+			if err != nil {
+				return
+			}
+			s.mu.Lock()
+			s.text.WriteByte(b)
+			s.mu.Unlock()
+			select {
+			case s.more <- struct{}{}:
+			default:
+			}
+		}
+	}()
+	t.Cleanup(func() { tty.Close() })
+	return s
+}
+
+func (s *screen) shown() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.text.String()
+}
+
+// await waits until the text is shown after the first `after` bytes and gives
+// how much is shown then.
+func (s *screen) await(text string, after int) int {
+	s.t.Helper()
+	limit := time.After(15 * time.Second)
+	for {
+		shown := s.shown()
+		if i := strings.Index(shown[after:], text); i >= 0 {
+			return after + i + len(text)
+		}
+		select {
+		case <-s.more:
+		case <-limit:
+			s.t.Fatalf("the terminal does not show %q but %q", text, shown[after:])
+		}
+	}
+}
+
+func (s *screen) press(keys string) {
+	s.t.Helper()
+	if _, err := io.WriteString(s.tty, keys); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+func TestTerminalCtrlCReachesTheAppOnce(t *testing.T) {
+	d := newStandIn(t)
+	cmd := d.run(Config{Args: app(t, "catch", "serve:", "count", "exit:9")})
+	s := newScreen(t, cmd)
+	d.awaitState(control.StateListening)
+	s.press("\x03")
+	s.await("interrupt 1", 0)
+	_ = cmd.Wait()
+	if code := cmd.ProcessState.ExitCode(); code != 9 {
+		t.Errorf("exit %d, want the app's own 9", code)
+	}
+}
+
+func TestTerminalCtrlCEndsTheTree(t *testing.T) {
+	d := newStandIn(t)
+	mark := t.TempDir() + "/pid"
+	cmd := d.run(Config{Args: app(t, "daemon:pid:"+mark+",wait", "fork:deaf,pid:"+mark+",wait", "pid:"+mark, "serve:", "wait"), Grace: 300 * time.Millisecond})
+	s := newScreen(t, cmd)
+	d.awaitState(control.StateListening)
+	pids := awaitPIDs(t, mark, 3)
+	s.press("\x03")
+	_ = cmd.Wait()
+	if code := cmd.ProcessState.ExitCode(); code != 130 {
+		t.Errorf("exit %d, want 130", code)
+	}
+	awaitGone(t, pids)
+}
+
+func TestTerminalIsTheApps(t *testing.T) {
+	d := newStandIn(t)
+	cmd := d.run(Config{Args: []string{"/bin/sh", "-c", "test -t 0 && test -t 1 && test -t 2 && echo a tty; read x; echo got $x"}})
+	s := newScreen(t, cmd)
+	s.await("a tty", 0)
+	s.press("hello\n")
+	s.await("got hello", 0)
+	if err := cmd.Wait(); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestTerminalCtrlZ works below a real shell, whose job the run is.
+func TestTerminalCtrlZ(t *testing.T) {
+	bash, err := exec.LookPath("bash")
+	if err != nil {
+		t.Skip("bash is not installed")
+	}
+	d := newStandIn(t)
+	inner := d.run(Config{Args: []string{"/bin/sh", "-c", "echo ready; while read x; do echo got $x; done"}})
+	self := inner.Path
+	shell := exec.Command(bash, "--norc", "--noprofile", "-i")
+	shell.Env = append(inner.Env, "PS1=prompt> ", "SELF="+self)
+	s := newScreen(t, shell)
+	at := s.await("prompt> ", 0)
+	s.press("\"$SELF\" __run\n")
+	at = s.await("ready\r\n", at)
+	s.press("one\n")
+	at = s.await("got one", at)
+	s.press("\x1a")
+	at = s.await("Stopped", at)
+	at = s.await("prompt> ", at)
+	pids := descendants(shell.Process.Pid)
+	if len(pids) == 0 {
+		t.Fatal("the job is gone")
+	}
+	s.press("echo still a shell\n")
+	at = s.await("still a shell\r\n", at)
+	s.press("fg\n")
+	at = s.await("__run", at)
+	s.press("two\n")
+	at = s.await("got two", at)
+	// Once more, through the background.
+	s.press("\x1a")
+	at = s.await("Stopped", at)
+	s.press("bg\n")
+	at = s.await("prompt> ", at)
+	// It reads in the background, so it stops once more, and the run with it.
+	awaitStopped(t, shell.Process.Pid)
+	s.press("fg\n")
+	at = s.await("__run", at)
+	s.press("three\n")
+	at = s.await("got three", at)
+	s.press("\x04") // the end of its input
+	at = s.await("prompt> ", at)
+	s.press("echo code $?\n")
+	s.await("code 0", at)
+	s.press("exit\n")
+	_ = shell.Wait()
+}
+
+// awaitStopped waits until the shell's job, a run, is stopped.
+func awaitStopped(t *testing.T, shell int) {
+	t.Helper()
+	for limit := time.Now().Add(10 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+		for _, p := range descendants(shell) {
+			if out, _ := exec.Command("ps", "-o", "stat=", "-p", strconv.Itoa(p.pid)).Output(); p.depth == 1 && strings.HasPrefix(string(out), "T") {
+				return
+			}
+		}
+		if time.Now().After(limit) {
+			t.Fatal("the run does not stop")
+		}
+	}
+}
+
+func TestTerminalStartedInTheBackground(t *testing.T) {
+	bash, err := exec.LookPath("bash")
+	if err != nil {
+		t.Skip("bash is not installed")
+	}
+	d := newStandIn(t)
+	inner := d.run(Config{Args: []string{"/bin/sh", "-c", "while read x; do echo got $x; done"}})
+	shell := exec.Command(bash, "--norc", "--noprofile", "-i")
+	shell.Env = append(inner.Env, "PS1=prompt> ", "SELF="+inner.Path)
+	s := newScreen(t, shell)
+	at := s.await("prompt> ", 0)
+	s.press("\"$SELF\" __run &\n")
+	d.await("lease", func() bool { return d.live == 1 })
+	at = s.await("app.localhost", at)
+	awaitStopped(t, shell.Process.Pid) // it reads
+	s.press("fg\n")
+	at = s.await("__run", at)
+	s.press("one\n")
+	at = s.await("got one", at)
+	s.press("\x03")
+	at = s.await("prompt> ", at)
+	s.press("echo code $?\n")
+	s.await("code 130", at)
+	s.press("exit\n")
+	_ = shell.Wait()
+}
+
+// TestTerminalHangup closes the terminal under the run.
+func TestTerminalHangup(t *testing.T) {
+	d := newStandIn(t)
+	mark := t.TempDir() + "/pid"
+	cmd := d.run(Config{Args: app(t, "fork:deaf,pid:"+mark+",wait", "pid:"+mark, "serve:", "wait"), Grace: 300 * time.Millisecond})
+	s := newScreen(t, cmd)
+	d.awaitState(control.StateListening)
+	pids := awaitPIDs(t, mark, 2)
+	s.tty.Close()
+	_ = cmd.Wait()
+	d.await("end of the lease", func() bool { return d.live == 0 })
+	awaitGone(t, pids)
+}
+
+// TestStdoutIsPure checks that stdout has the app's bytes and nothing else, on
+// a pipe with the terminal elsewhere.
+func TestStdoutIsPure(t *testing.T) {
+	d := newStandIn(t)
+	cmd := d.run(Config{Args: app(t, "say:only this")})
+	cmd.Stderr = nil
+	out, err := cmd.Output()
+	if err != nil || string(out) != "only this\n" {
+		t.Errorf("stdout %q, %v", out, err)
+	}
+}

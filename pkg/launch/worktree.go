@@ -1,0 +1,128 @@
+package launch
+
+import (
+	"path"
+	"strings"
+)
+
+// gitDir is a checkout, found without git: by its .git directory or file
+// (gitrepository-layout(5)).
+type gitDir struct {
+	root   string // of the checkout
+	dir    string // its git directory
+	common string // the repository's git directory
+	linked bool   // a linked worktree: "git worktree add"
+}
+
+// findGit finds the checkout that dir is in.
+func findGit(f files, dir string) (gitDir, bool) {
+	for at := dir; ; at = path.Dir(at) {
+		dotGit := path.Join(at, ".git")
+		if f.isDir(dotGit) {
+			return gitDir{root: at, dir: dotGit, common: dotGit}, true
+		}
+		if target, ok := strings.CutPrefix(f.text(dotGit), "gitdir:"); ok {
+			g := gitDir{root: at, dir: absolute(at, strings.TrimSpace(target))}
+			// A submodule has a .git file too, but no repository beside it.
+			if common := f.text(path.Join(g.dir, "commondir")); common != "" {
+				g.common, g.linked = absolute(g.dir, common), true
+			} else {
+				g.common = g.dir
+			}
+			return g, true
+		}
+		if at == "/" {
+			return gitDir{}, false
+		}
+	}
+}
+
+func absolute(base, name string) string {
+	if path.IsAbs(name) {
+		return path.Clean(name)
+	}
+	return path.Join(base, name)
+}
+
+// project is the repository's own name, the same in all its worktrees.
+func (g gitDir) project() string {
+	if !g.linked {
+		return path.Base(g.root)
+	}
+	if path.Base(g.common) == ".git" {
+		return path.Base(path.Dir(g.common))
+	}
+	return strings.TrimSuffix(path.Base(g.common), ".git") // a bare repository
+}
+
+// worktreeLabel is the sub-label of a linked worktree: the last segment of its
+// branch, or its directory where no branch is checked out. The main checkout
+// has none, nor have the branches main and master. Where another worktree of
+// the repository would have the same, both get a hash of their place.
+func worktreeLabel(f files, dir string) string {
+	g, ok := findGit(f, dir)
+	if !ok || !g.linked {
+		return ""
+	}
+	label := labelOf(f, g.dir, g.root)
+	if label == "" {
+		return ""
+	}
+	worktrees := path.Join(g.common, "worktrees")
+	for _, id := range f.names(worktrees) {
+		other := path.Join(worktrees, id)
+		if other == g.dir || id == path.Base(g.dir) {
+			continue
+		}
+		root := path.Dir(absolute(other, f.text(path.Join(other, "gitdir"))))
+		if root != g.root && labelOf(f, other, root) == label {
+			return cutLabel(label + "-" + shortHash(g.root))
+		}
+	}
+	return label
+}
+
+// labelOf is the label by branch and directory alone.
+func labelOf(f files, dir, root string) string {
+	branch := branchOf(f, dir)
+	switch branch {
+	case "main", "master":
+		return ""
+	case "":
+		return sanitizeLabel(path.Base(root))
+	}
+	if label := sanitizeLabel(path.Base(branch)); label != "" {
+		return label
+	}
+	return shortHash(branch)
+}
+
+// branchOf reads which branch is checked out, or being rebased; "" is none.
+func branchOf(f files, dir string) string {
+	const heads = "refs/heads/"
+	if ref, ok := strings.CutPrefix(f.text(path.Join(dir, "HEAD")), "ref:"); ok {
+		branch, ok := strings.CutPrefix(strings.TrimSpace(ref), heads)
+		if ok && branch != ".invalid" { // what the reftable format writes there
+			return branch
+		}
+		return ""
+	}
+	for _, state := range []string{"rebase-merge", "rebase-apply"} {
+		if branch, ok := strings.CutPrefix(f.text(path.Join(dir, state, "head-name")), heads); ok {
+			return branch
+		}
+	}
+	return ""
+}
+
+// fullName puts a worktree's label before a name, where the mode asks for it.
+func fullName(f files, name string, explicit bool, mode Prefix, dir string) string {
+	if mode == PrefixNever || explicit && mode != PrefixAlways {
+		return name
+	}
+	label := worktreeLabel(f, dir)
+	if label == "" || len(label)+1+len(name)+len(suffix) > maxHost {
+		return name
+	}
+	return label + "." + name
+}
