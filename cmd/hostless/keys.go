@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -92,7 +93,7 @@ func (e *env) keysAdd(cc *cli.Context) error {
 			if req.Key.IsZero() {
 				what = "stored without a key"
 			}
-			for _, d := range []string{k.Storage, k.Hint, k.BaseURL} {
+			for _, d := range []string{k.Storage, hint(k.KeyInfo), k.BaseURL} {
 				if d != "" {
 					details = append(details, d)
 				}
@@ -117,13 +118,7 @@ func providerOfKey(word string) string {
 // readKey reads a key from standard input, without echo on a terminal.
 func (e *env) readKey(name string) (string, error) {
 	if isTerminal(e.in) {
-		fmt.Fprintf(e.err, "Key for %s (not shown): ", name)
-		key, err := term.ReadPassword(int(e.in.(*os.File).Fd()))
-		fmt.Fprintln(e.err)
-		if err != nil {
-			return "", fmt.Errorf("read key: %w", err)
-		}
-		return string(key), nil
+		return e.promptKey(name)
 	}
 	key, err := io.ReadAll(io.LimitReader(e.in, maxKey+1))
 	if err != nil {
@@ -135,6 +130,27 @@ func (e *env) readKey(name string) (string, error) {
 	return string(bytes.TrimSpace(key)), nil
 }
 
+// promptKey asks for a key on a terminal. The echo is off before the prompt
+// shows; Ctrl-C ends the command.
+func (e *env) promptKey(name string) (string, error) {
+	fd := int(e.in.(*os.File).Fd())
+	before, err := term.MakeRaw(fd)
+	if err != nil {
+		return "", fmt.Errorf("turn off the terminal's echo: %w", err)
+	}
+	defer term.Restore(fd, before)
+	terminal := term.NewTerminal(struct {
+		io.Reader
+		io.Writer
+	}{e.in, e.err}, "")
+	key, err := terminal.ReadPassword("Key for " + name + " (not shown): ")
+	if errors.Is(err, io.EOF) { // Ctrl-C or Ctrl-D
+		fmt.Fprint(e.err, "\r\n")
+		return "", exitError(exitInterrupted)
+	}
+	return key, err
+}
+
 func (e *env) keysList(cc *cli.Context) error {
 	return ask(e, func(c *control.Client) (control.KeyList, error) { return c.Keys(cc.Context) },
 		func(l control.KeyList) error {
@@ -144,12 +160,19 @@ func (e *env) keysList(cc *cli.Context) error {
 			}
 			var rows [][]string
 			for _, k := range l.Keys {
-				state := k.Hint
-				if k.Locked {
-					state = "locked"
-				}
-				rows = append(rows, []string{k.Provider, state, k.Storage, k.BaseURL})
+				rows = append(rows, []string{k.Provider, hint(k), k.Storage, k.BaseURL})
 			}
 			return e.table([]string{"PROVIDER", "KEY", "STORAGE", "BASE URL"}, rows)
 		})
+}
+
+// hint is what may be shown of a key: its end, or why even that is not known.
+func hint(k control.KeyInfo) string {
+	switch {
+	case k.Locked:
+		return "locked"
+	case k.Hint == "":
+		return ""
+	}
+	return "…" + strings.TrimPrefix(k.Hint, "…")
 }

@@ -128,11 +128,11 @@ func span(seconds int64) string {
 	case d < 2*time.Minute:
 		return fmt.Sprintf("%ds", seconds)
 	case d < 2*time.Hour:
-		return fmt.Sprintf("%dm", int(d.Minutes()))
+		return fmt.Sprintf("%dm", int(d.Round(time.Minute).Minutes()))
 	case d < 48*time.Hour:
-		return fmt.Sprintf("%dh", int(d.Hours()))
+		return fmt.Sprintf("%dh", int(d.Round(time.Hour).Hours()))
 	default:
-		return fmt.Sprintf("%dd", int(d.Hours())/24)
+		return fmt.Sprintf("%dd", int(d.Round(24*time.Hour).Hours())/24)
 	}
 }
 
