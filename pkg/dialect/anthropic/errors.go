@@ -1,0 +1,212 @@
+package anthropic
+
+import (
+	"bytes"
+	"encoding/json"
+	"net/http"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/hostless/hostless/pkg/fault"
+	"github.com/hostless/hostless/pkg/sse"
+)
+
+// types are the words of Anthropic's errors
+// (https://platform.claude.com/docs/en/api/errors).
+var types = map[string]bool{
+	"invalid_request_error": true, "authentication_error": true, "billing_error": true, "permission_error": true,
+	"not_found_error": true, "request_too_large": true, "rate_limit_error": true, "api_error": true,
+	"timeout_error": true, "overloaded_error": true,
+}
+
+func typeOf(status int) string {
+	switch status {
+	case http.StatusUnauthorized:
+		return "authentication_error"
+	case http.StatusPaymentRequired:
+		return "billing_error"
+	case http.StatusForbidden:
+		return "permission_error"
+	case http.StatusNotFound:
+		return "not_found_error"
+	case http.StatusRequestEntityTooLarge:
+		return "request_too_large"
+	case http.StatusTooManyRequests:
+		return "rate_limit_error"
+	case http.StatusGatewayTimeout, http.StatusRequestTimeout:
+		return "timeout_error"
+	case http.StatusServiceUnavailable, 529:
+		return "overloaded_error"
+	}
+	if status >= 500 || status < 400 {
+		return "api_error"
+	}
+	return "invalid_request_error"
+}
+
+func envelope(kind, message, requestID string) []byte {
+	b := append([]byte(`{"type":"error","error":{"type":`), quote(kind)...)
+	b = append(append(b, `,"message":`...), quote(message)...)
+	b = append(b, '}')
+	if requestID != "" {
+		b = append(append(b, `,"request_id":`...), quote(requestID)...)
+	}
+	return append(b, '}')
+}
+
+// Errors dresses Hostless's own errors for Messages clients; it is a
+// dialect.Errors.
+type Errors struct{}
+
+// Fault is the package's Fault.
+func (Errors) Fault(err *fault.Error) []byte { return Fault(err) }
+
+// Fault is the body of an error answer in Anthropic's envelope, with the type
+// that Anthropic gives to errors of that status.
+func Fault(err *fault.Error) []byte {
+	return envelope(typeOf(err.Kind.Status()), err.Error(), "")
+}
+
+// Ping is the event that tells a Messages client that its stream is alive. It
+// may stand between any two events.
+func Ping() sse.Event { return sse.Event{Name: "ping", Data: []byte(`{"type":"ping"}`)} }
+
+// ModelInfo is one model of a listing.
+type ModelInfo struct {
+	ID          string
+	DisplayName string    // the id where it is ""
+	Created     time.Time // 1970 where it is zero, as Anthropic has it for a date it does not know
+}
+
+// Models is the body of GET /v1/models as Anthropic answers it, on one page.
+func Models(models []ModelInfo) []byte {
+	b := []byte(`{"data":[`)
+	for i, m := range models {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = AppendModel(b, m)
+	}
+	b = append(b, `],"has_more":false,"first_id":`...)
+	first, last := json.RawMessage("null"), json.RawMessage("null")
+	if len(models) > 0 {
+		first, last = quote(models[0].ID), quote(models[len(models)-1].ID)
+	}
+	b = append(append(append(b, first...), `,"last_id":`...), last...)
+	return append(b, '}')
+}
+
+// AppendModel appends one model as Anthropic answers GET /v1/models/{id}.
+func AppendModel(b []byte, m ModelInfo) []byte {
+	if m.DisplayName == "" {
+		m.DisplayName = m.ID
+	}
+	if m.Created.IsZero() {
+		m.Created = time.Unix(0, 0)
+	}
+	b = append(append(b, `{"type":"model","id":`...), quote(m.ID)...)
+	b = append(append(b, `,"display_name":`...), quote(m.DisplayName)...)
+	b = append(append(b, `,"created_at":`...), quote(m.Created.UTC().Format(time.RFC3339))...)
+	return append(b, '}')
+}
+
+// said is an error as an upstream words it, in whichever envelope.
+type said struct {
+	Type    string          `json:"type"`
+	Message string          `json:"message"`
+	Param   json.RawMessage `json:"param"`
+	Code    json.RawMessage `json:"code"`
+}
+
+// readError finds the error in a body: {"error":{…}} of both dialects,
+// {"error":"text"}, {"message":"text"} and {"detail":…} of lesser ones, or text.
+func readError(status int, body []byte) said {
+	var outer struct {
+		Error     json.RawMessage `json:"error"`
+		Message   json.RawMessage `json:"message"`
+		Detail    json.RawMessage `json:"detail"`
+		RequestID json.RawMessage `json:"request_id"`
+	}
+	var e said
+	if json.Unmarshal(body, &outer) == nil {
+		for _, raw := range []json.RawMessage{outer.Error, outer.Message, outer.Detail} {
+			if set(raw) == nil {
+				continue
+			}
+			var text string
+			if json.Unmarshal(raw, &text) == nil {
+				e.Message = text
+				break
+			}
+			if isObject(raw) {
+				var loose struct {
+					Type, Message, Param, Code json.RawMessage
+				}
+				json.Unmarshal(raw, &loose)
+				json.Unmarshal(loose.Type, &e.Type)
+				json.Unmarshal(loose.Message, &e.Message)
+				e.Param, e.Code = loose.Param, loose.Code
+			}
+			if e.Message == "" {
+				e.Message = string(compact(raw))
+			}
+			break
+		}
+	}
+	if e.Message == "" {
+		e.Message = clip(string(bytes.TrimSpace(body)), 1000)
+	}
+	if e.Message == "" {
+		e.Message = "the provider answered " + strings.TrimSpace(http.StatusText(status)) + " without saying why"
+	}
+	return e
+}
+
+func clip(s string, max int) string {
+	if len(s) <= max {
+		return s
+	}
+	for max > 0 && !utf8.RuneStart(s[max]) {
+		max--
+	}
+	return s[:max] + "…"
+}
+
+// chatError words an error in OpenAI's envelope; status 0 is an error of a
+// stream.
+func chatError(status int, body []byte) []byte {
+	e := readError(status, body)
+	if e.Type == "" {
+		e.Type = typeOf(status)
+	}
+	return chatEnvelope(e)
+}
+
+func chatEnvelope(e said) []byte {
+	b := append([]byte(`{"error":{"message":`), quote(e.Message)...)
+	b = append(append(b, `,"type":`...), quote(e.Type)...)
+	b = append(append(b, `,"param":`...), orNull(e.Param)...)
+	b = append(append(b, `,"code":`...), orNull(e.Code)...)
+	return append(b, "}}"...)
+}
+
+func orNull(raw json.RawMessage) json.RawMessage {
+	if set(raw) == nil {
+		return json.RawMessage("null")
+	}
+	return compact(raw)
+}
+
+// messagesError words an error in Anthropic's envelope.
+func messagesError(status int, header http.Header, body []byte) []byte {
+	e := readError(status, body)
+	if !types[e.Type] || status != 0 && status < 500 && e.Type == "api_error" {
+		e.Type = typeOf(status)
+	}
+	id := header.Get("Request-Id")
+	if id == "" {
+		id = header.Get("X-Request-Id")
+	}
+	return envelope(e.Type, e.Message, id)
+}

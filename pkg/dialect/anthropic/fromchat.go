@@ -1,0 +1,407 @@
+package anthropic
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"math"
+	"net/http"
+	"sort"
+	"strconv"
+	"strings"
+
+	"github.com/hostless/hostless/pkg/dialect"
+	"github.com/hostless/hostless/pkg/fault"
+)
+
+// version is the API version that all of this is written for.
+const version = "2023-06-01"
+
+// filesBeta is what Anthropic asks for where a file id is used.
+const filesBeta = "files-api-2025-04-14"
+
+// chatRequest is the part of a chat request that the translation reads.
+type chatRequest struct {
+	Messages            []chatMessage   `json:"messages"`
+	Tools               []chatTool      `json:"tools"`
+	ToolChoice          json.RawMessage `json:"tool_choice"`
+	Functions           []chatFunction  `json:"functions"`
+	FunctionCall        json.RawMessage `json:"function_call"`
+	ParallelToolCalls   *bool           `json:"parallel_tool_calls"`
+	MaxCompletionTokens *int64          `json:"max_completion_tokens"`
+	MaxTokens           *int64          `json:"max_tokens"`
+	Temperature         json.RawMessage `json:"temperature"`
+	TopP                json.RawMessage `json:"top_p"`
+	TopK                json.RawMessage `json:"top_k"`
+	Stop                json.RawMessage `json:"stop"`
+	ResponseFormat      json.RawMessage `json:"response_format"`
+	ReasoningEffort     *string         `json:"reasoning_effort"`
+	Thinking            json.RawMessage `json:"thinking"`
+	SafetyIdentifier    *string         `json:"safety_identifier"`
+	User                *string         `json:"user"`
+	ServiceTier         *string         `json:"service_tier"`
+	N                   *int64          `json:"n"`
+	Modalities          []string        `json:"modalities"`
+	Stream              bool            `json:"stream"`
+	StreamOptions       *struct {
+		IncludeUsage bool `json:"include_usage"`
+	} `json:"stream_options"`
+	ExtraBody map[string]json.RawMessage `json:"extra_body"`
+}
+
+// carried are the top-level fields that the translation reads or has no need to
+// report.
+var carried = map[string]bool{
+	"model": true, "messages": true, "tools": true, "tool_choice": true, "functions": true, "function_call": true,
+	"parallel_tool_calls": true, "max_completion_tokens": true, "max_tokens": true, "temperature": true, "top_p": true,
+	"top_k": true, "stop": true, "response_format": true, "reasoning_effort": true, "thinking": true,
+	"safety_identifier": true, "user": true, "service_tier": true, "n": true, "modalities": true, "stream": true,
+	"stream_options": true, "extra_body": true,
+}
+
+// refused are those that no Messages request can carry, with the reason.
+var refused = map[string]string{
+	"audio":              "audio output cannot be had from this provider",
+	"web_search_options": "web_search_options cannot be used with this provider",
+}
+
+// FromChat translates chat requests into Messages requests. Call.Path is
+// "/messages", below a base URL that ends in its version (…/v1).
+func FromChat(options Options) dialect.Translator {
+	options = options.withDefaults()
+	return func(in dialect.Request) (*dialect.Call, error) {
+		var req chatRequest
+		if err := decode(in.Body, &req, "chat completion"); err != nil {
+			return nil, err
+		}
+		t := &fromChat{in: in, req: &req, options: options, model: options.Models(in.Provider, in.Model, ModelByName(in.Model))}
+		return t.call()
+	}
+}
+
+// fromChat is one request under translation.
+type fromChat struct {
+	notes
+	in      dialect.Request
+	req     *chatRequest
+	options Options
+	model   Model
+
+	system []json.RawMessage
+	turns  []turn
+	files  bool // a file id is used
+	calls  int  // ids given to calls that came without one
+	lastID map[string]string
+
+	out       object
+	tools     []json.RawMessage
+	toolNames []string
+	choice    string // the type of tool_choice: "", auto, any, tool or none
+	hidden    string // the tool that stands for a response format
+	legacy    bool   // the caller speaks functions, not tools
+	maxTokens int64
+}
+
+func (t *fromChat) call() (*dialect.Call, error) {
+	for _, step := range []func() error{t.fields, t.messages, t.toolsAndChoice, t.format, t.limits, t.rest} {
+		if err := step(); err != nil {
+			return nil, err
+		}
+	}
+	body, err := t.body()
+	if err != nil {
+		return nil, err
+	}
+	header := http.Header{"Anthropic-Version": {version}, "Content-Type": {"application/json"}}
+	if betas := t.in.Header.Values("Anthropic-Beta"); len(betas) > 0 || t.files {
+		if t.files && !strings.Contains(strings.Join(betas, ","), filesBeta) {
+			betas = append(append([]string{}, betas...), filesBeta)
+		}
+		header["Anthropic-Beta"] = []string{strings.Join(betas, ",")}
+	}
+	stream := t.req.Stream
+	return &dialect.Call{
+		Path: "/messages", Header: header, Body: body, Stream: stream, Ignored: t.names,
+		Reply: &chatReply{
+			options: t.options, model: t.in.Model, hidden: t.hidden, legacy: t.legacy,
+			usage: t.req.StreamOptions != nil && t.req.StreamOptions.IncludeUsage,
+		},
+	}, nil
+}
+
+// fields refuses what changes the meaning and notes what does not.
+func (t *fromChat) fields() error {
+	var all map[string]json.RawMessage
+	if err := json.Unmarshal(t.in.Body, &all); err != nil {
+		return &fault.Error{Kind: fault.Invalid, Message: "the request body is not a JSON object", Err: err}
+	}
+	names := make([]string, 0, len(all))
+	for name, value := range all {
+		if !carried[name] && set(value) != nil {
+			names = append(names, name)
+		}
+	}
+	sort.Strings(names)
+	for _, name := range names {
+		if why := refused[name]; why != "" {
+			return invalid(name, why)
+		}
+		if v := string(all[name]); v == "false" && (name == "store" || name == "logprobs") {
+			continue // as it is here anyway
+		}
+		t.ignore(name)
+	}
+	if t.req.N != nil && *t.req.N != 1 {
+		return invalid("n", "this provider gives one choice only; n must be 1")
+	}
+	for _, m := range t.req.Modalities {
+		if m != "text" {
+			return invalid("modalities", fmt.Sprintf("this provider gives text only; modalities cannot hold %q", m))
+		}
+	}
+	return nil
+}
+
+// limits settles max_tokens, thinking and the sampling parameters, which depend
+// on one another.
+func (t *fromChat) limits() error {
+	for name, n := range map[string]*int64{"max_completion_tokens": t.req.MaxCompletionTokens, "max_tokens": t.req.MaxTokens} {
+		if n != nil && *n < 1 {
+			return invalid(name, name+" must be at least 1")
+		}
+	}
+	switch {
+	case t.req.MaxCompletionTokens != nil:
+		t.maxTokens = *t.req.MaxCompletionTokens
+	case t.req.MaxTokens != nil:
+		t.maxTokens = *t.req.MaxTokens
+	case t.model.MaxOutput > 0:
+		t.maxTokens = int64(t.model.MaxOutput)
+	default:
+		t.maxTokens = 8192
+	}
+	thinks, err := t.thinking()
+	if err != nil {
+		return err
+	}
+	return t.sampling(thinks)
+}
+
+func (t *fromChat) sampling(thinks bool) error {
+	temperature, err := number("temperature", t.req.Temperature, 0, 2)
+	if err != nil {
+		return err
+	}
+	topP, err := number("top_p", t.req.TopP, 0, 1)
+	if err != nil {
+		return err
+	}
+	topK := set(t.req.TopK)
+	if topK != nil {
+		if _, err := number("top_k", topK, 0, math.MaxInt32); err != nil {
+			return err
+		}
+	}
+	if !t.model.Sampling || thinks {
+		for _, f := range []struct {
+			name  string
+			value json.RawMessage
+		}{{"temperature", temperature}, {"top_p", topP}, {"top_k", topK}} {
+			if f.value != nil {
+				t.ignore(f.name)
+			}
+		}
+		return nil
+	}
+	if temperature != nil && topP != nil && t.model.OneSampler {
+		if isOne(temperature) && !isOne(topP) {
+			temperature = nil
+			t.ignore("temperature")
+		} else {
+			topP = nil
+			t.ignore("top_p")
+		}
+	}
+	if f, _ := strconv.ParseFloat(string(temperature), 64); f > 1 {
+		temperature = json.RawMessage("1")
+	}
+	t.out.put("temperature", temperature)
+	t.out.put("top_p", topP)
+	t.out.put("top_k", topK)
+	return nil
+}
+
+func isOne(raw json.RawMessage) bool {
+	f, err := strconv.ParseFloat(string(raw), 64)
+	return err == nil && f == 1
+}
+
+// number checks a number and gives its own digits.
+func number(name string, raw json.RawMessage, low, high float64) (json.RawMessage, error) {
+	if raw = set(raw); raw == nil {
+		return nil, nil
+	}
+	f, err := strconv.ParseFloat(string(raw), 64)
+	if err != nil || f < low || f > high {
+		return nil, invalid(name, fmt.Sprintf("%s must be a number from %v to %v", name, low, high))
+	}
+	return raw, nil
+}
+
+// rest carries the fields that stand for themselves.
+func (t *fromChat) rest() error {
+	if raw := set(t.req.Stop); raw != nil {
+		var list []string
+		var one string
+		if json.Unmarshal(raw, &one) == nil {
+			list = []string{one}
+		} else if json.Unmarshal(raw, &list) != nil {
+			return invalid("stop", "stop must be a string or a list of strings")
+		}
+		var kept []json.RawMessage
+		for _, s := range list {
+			if blank(s) {
+				if s != "" {
+					t.ignore("stop") // Anthropic refuses sequences of nothing but space
+				}
+				continue
+			}
+			kept = append(kept, quote(s))
+		}
+		if kept != nil {
+			t.out.put("stop_sequences", array(kept))
+		}
+	}
+	id, name := t.req.SafetyIdentifier, "safety_identifier"
+	if id == nil {
+		id, name = t.req.User, "user"
+	} else if t.req.User != nil {
+		t.ignore("user")
+	}
+	if id != nil && *id != "" {
+		if len(*id) > 256 {
+			t.ignore(name)
+		} else {
+			t.out.put("metadata", json.RawMessage(`{"user_id":`+string(quote(*id))+`}`))
+		}
+	}
+	if tier := t.req.ServiceTier; tier != nil {
+		switch *tier {
+		case "default":
+			t.out.text("service_tier", "standard_only")
+		case "auto", "":
+		default:
+			t.ignore("service_tier")
+		}
+	}
+	return nil
+}
+
+// body puts the request together.
+func (t *fromChat) body() (json.RawMessage, error) {
+	if len(t.turns) == 0 {
+		// Messages wants a turn of the user; a chat may be instructions alone.
+		if len(t.system) == 0 {
+			return nil, invalid("messages", "messages must hold at least one message with content")
+		}
+		t.turns, t.system = []turn{{role: "user", blocks: t.system}}, nil
+	}
+	var o object
+	o.text("model", t.in.Model)
+	o.put("max_tokens", strconv.AppendInt(nil, t.maxTokens, 10))
+	if len(t.system) > 0 {
+		o.put("system", array(t.system))
+	}
+	turns := make([]json.RawMessage, len(t.turns))
+	for i, turn := range t.turns {
+		turns[i] = turn.json()
+	}
+	o.put("messages", array(turns))
+	if len(t.tools) > 0 {
+		o.put("tools", array(t.tools))
+	}
+	for i, name := range t.out.names {
+		o.put(name, t.out.values[i])
+	}
+	if t.req.Stream {
+		o.put("stream", json.RawMessage("true"))
+	}
+	if err := t.extra(&o); err != nil {
+		return nil, err
+	}
+	return o.json(), nil
+}
+
+// extra merges extra_body's members for this provider, which win.
+func (t *fromChat) extra(o *object) error {
+	for _, name := range []string{"anthropic", t.in.Provider} {
+		raw := set(t.req.ExtraBody[name])
+		if raw == nil {
+			continue
+		}
+		list, err := members(raw)
+		if err != nil {
+			return invalid("extra_body."+name, "extra_body."+name+" must be an object")
+		}
+		for _, m := range list {
+			if m.name == "model" || m.name == "messages" || m.name == "stream" {
+				return invalid("extra_body."+name+"."+m.name, m.name+" cannot be set by extra_body")
+			}
+			o.put(m.name, m.value)
+		}
+		if t.in.Provider == name {
+			break
+		}
+	}
+	names := make([]string, 0, len(t.req.ExtraBody))
+	for name := range t.req.ExtraBody {
+		if name != "anthropic" && name != t.in.Provider {
+			names = append(names, "extra_body."+name)
+		}
+	}
+	sort.Strings(names)
+	for _, name := range names {
+		t.ignore(name)
+	}
+	return nil
+}
+
+// turn is one turn of the conversation.
+type turn struct {
+	role    string
+	results []json.RawMessage // tool_result blocks, which come first
+	blocks  []json.RawMessage
+}
+
+func (t turn) json() json.RawMessage {
+	b := append([]byte(`{"role":`), quote(t.role)...)
+	b = append(b, `,"content":`...)
+	b = append(b, array(append(append([]json.RawMessage{}, t.results...), t.blocks...))...)
+	return append(b, '}')
+}
+
+// add appends blocks to the conversation; neighbours of one role are one turn.
+func (t *fromChat) add(role string, results, blocks []json.RawMessage) {
+	if len(results) == 0 && len(blocks) == 0 {
+		return
+	}
+	if n := len(t.turns); n > 0 && t.turns[n-1].role == role {
+		last := &t.turns[n-1]
+		last.results, last.blocks = append(last.results, results...), append(last.blocks, blocks...)
+		return
+	}
+	t.turns = append(t.turns, turn{role, results, blocks})
+}
+
+// mark puts cache_control into the last of the blocks.
+func mark(blocks []json.RawMessage, cache json.RawMessage) {
+	if set(cache) == nil || len(blocks) == 0 {
+		return
+	}
+	last := blocks[len(blocks)-1]
+	if bytes.Contains(last, []byte(`"cache_control":`)) {
+		return
+	}
+	last = append(append(json.RawMessage{}, last[:len(last)-1]...), `,"cache_control":`...)
+	blocks[len(blocks)-1] = append(append(last, compact(cache)...), '}')
+}

@@ -1,0 +1,313 @@
+package anthropic
+
+import (
+	"encoding/json"
+	"fmt"
+	"strconv"
+
+	"github.com/hostless/hostless/pkg/sse"
+)
+
+// event is one event of a Messages stream; only what its type has is filled.
+type event struct {
+	Type    string `json:"type"`
+	Index   int    `json:"index"`
+	Message struct {
+		ID    string `json:"id"`
+		Model string `json:"model"`
+		Usage usage  `json:"usage"`
+	} `json:"message"`
+	Block block `json:"content_block"`
+	Delta struct {
+		Type        string          `json:"type"`
+		Text        string          `json:"text"`
+		Thinking    string          `json:"thinking"`
+		Signature   string          `json:"signature"`
+		PartialJSON string          `json:"partial_json"`
+		Citation    json.RawMessage `json:"citation"`
+		StopReason  string          `json:"stop_reason"`
+		StopDetails stopDetails     `json:"stop_details"`
+	} `json:"delta"`
+	Usage usage           `json:"usage"`
+	Error json.RawMessage `json:"error"`
+}
+
+// chatStream turns Messages events into chat chunks. Chunks are written by
+// appending to one buffer: the parts that never change are made once.
+type chatStream struct {
+	r       *chatReply
+	id      string
+	model   string
+	created int64
+
+	head  []byte // of each chunk, up to the delta
+	tail  string // of each chunk behind the delta
+	buf   []byte
+	begun bool
+	ended bool // message_stop, or an error, was passed on
+
+	blocks  map[int]*openBlock
+	calls   int // tool calls so far
+	at      int // characters of content so far
+	answer  bool
+	reason  string
+	details stopDetails
+	usage   usage
+}
+
+// openBlock is a content block of the upstream that has begun.
+type openBlock struct {
+	kind      string
+	call      int  // the number of the tool call
+	hidden    bool // its input is the answer's text
+	arguments bool // some of its input came
+	input     json.RawMessage
+	thinking  []byte
+	signature string
+	start     int // where its text begins in the content
+}
+
+// Event translates one event.
+func (s *chatStream) Event(ev sse.Event, emit func(sse.Event)) error {
+	if s.ended {
+		return nil
+	}
+	if ev.Data == nil {
+		if ev.Comment != "" {
+			emit(sse.Event{Comment: ev.Comment})
+		}
+		return nil
+	}
+	var e event
+	if err := json.Unmarshal(ev.Data, &e); err != nil {
+		return fmt.Errorf("read event of message stream: %w", err)
+	}
+	switch e.Type {
+	case "message_start":
+		s.start(&e, emit)
+	case "content_block_start":
+		s.open(&e, emit)
+	case "content_block_delta":
+		s.delta(&e, emit)
+	case "content_block_stop":
+		s.close(e.Index, emit)
+	case "message_delta":
+		if e.Delta.StopReason != "" {
+			s.reason, s.details = e.Delta.StopReason, e.Delta.StopDetails
+		}
+		s.usage.merge(e.Usage)
+	case "message_stop":
+		s.finish(emit)
+	case "ping":
+		emit(sse.Event{Comment: "ping"})
+	case "error":
+		s.ended = true
+		emit(sse.Event{Data: chatError(0, ev.Data)})
+	}
+	return nil
+}
+
+// End says how the stream ended where it did not say so itself.
+func (s *chatStream) End(cause error, emit func(sse.Event)) {
+	if s.ended {
+		return
+	}
+	s.ended = true
+	emit(sse.Event{Data: chatEnvelope(said{Type: "upstream_error", Message: "the provider's stream ended before its answer was complete"})})
+}
+
+func (s *chatStream) start(e *event, emit func(sse.Event)) {
+	if s.begun {
+		return
+	}
+	s.begun = true
+	if e.Message.ID != "" {
+		s.id = e.Message.ID
+	}
+	if e.Message.Model != "" {
+		s.model = e.Message.Model
+	}
+	s.usage.merge(e.Message.Usage)
+	s.head = appendString([]byte(`{"id":`), s.id)
+	s.head = strconv.AppendInt(append(s.head, `,"object":"chat.completion.chunk","created":`...), s.created, 10)
+	s.head = append(appendString(append(s.head, `,"model":`...), s.model), `,"choices":[`...)
+	s.tail = `]}`
+	if s.r.usage {
+		s.tail = `],"usage":null}`
+	}
+	s.buf = append(s.delta0(), `{"role":"assistant","content":"","refusal":null}`...)
+	s.emit(emit)
+}
+
+// delta0 begins a chunk, up to its delta; emit closes it.
+func (s *chatStream) delta0() []byte {
+	return append(append(s.buf[:0], s.head...), `{"index":0,"delta":`...)
+}
+
+func (s *chatStream) emit(emit func(sse.Event)) {
+	s.buf = append(append(s.buf, `,"logprobs":null,"finish_reason":null}`...), s.tail...)
+	emit(sse.Event{Data: s.buf})
+}
+
+// text emits one chunk whose delta has a single string.
+func (s *chatStream) text(name, value string, emit func(sse.Event)) {
+	s.buf = append(append(append(s.delta0(), `{"`...), name...), `":`...)
+	s.buf = append(appendString(s.buf, value), '}')
+	s.emit(emit)
+}
+
+func (s *chatStream) open(e *event, emit func(sse.Event)) {
+	s.start(e, emit)
+	if s.blocks == nil {
+		s.blocks = map[int]*openBlock{}
+	}
+	b := &openBlock{kind: e.Block.Type, start: s.at}
+	s.blocks[e.Index] = b
+	switch b.kind {
+	case "text":
+		if e.Block.Text != "" {
+			s.content(e.Block.Text, emit)
+		}
+		for _, c := range e.Block.Citations {
+			s.citation(b, c, emit)
+		}
+	case "thinking":
+		b.signature = e.Block.Signature
+		if e.Block.Thinking != "" {
+			b.thinking = append(b.thinking, e.Block.Thinking...)
+			s.text("reasoning_content", e.Block.Thinking, emit)
+		}
+	case "redacted_thinking":
+		s.buf = append(s.delta0(), `{"reasoning_details":[`...)
+		s.buf = append(appendRedacted(s.buf, e.Block.Data), `]}`...)
+		s.emit(emit)
+	case "tool_use":
+		b.input = e.Block.Input
+		if s.r.hidden != "" && e.Block.Name == s.r.hidden {
+			b.hidden, s.answer = true, true
+			return
+		}
+		b.call = s.calls
+		s.calls++
+		if s.r.legacy {
+			s.buf = append(s.delta0(), `{"function_call":`...)
+			s.buf = append(appendCalled(s.buf, e.Block.Name, ""), '}')
+		} else {
+			s.buf = append(s.delta0(), `{"tool_calls":[`...)
+			s.buf = append(appendCall(s.buf, b.call, e.Block.ID, e.Block.Name, ""), `]}`...)
+		}
+		s.emit(emit)
+	}
+}
+
+func (s *chatStream) content(text string, emit func(sse.Event)) {
+	s.at += chars(text)
+	s.text("content", text, emit)
+}
+
+func (s *chatStream) citation(b *openBlock, raw json.RawMessage, emit func(sse.Event)) {
+	if a := annotation(raw, b.start, s.at); a != nil {
+		s.buf = append(append(append(s.delta0(), `{"annotations":[`...), a...), `]}`...)
+		s.emit(emit)
+	}
+}
+
+func (s *chatStream) delta(e *event, emit func(sse.Event)) {
+	b := s.blocks[e.Index]
+	if b == nil {
+		return
+	}
+	switch e.Delta.Type {
+	case "text_delta":
+		if b.kind == "text" && e.Delta.Text != "" {
+			s.content(e.Delta.Text, emit)
+		}
+	case "citations_delta":
+		if b.kind == "text" {
+			s.citation(b, e.Delta.Citation, emit)
+		}
+	case "thinking_delta":
+		if e.Delta.Thinking != "" {
+			b.thinking = append(b.thinking, e.Delta.Thinking...)
+			s.text("reasoning_content", e.Delta.Thinking, emit)
+		}
+	case "signature_delta":
+		b.signature += e.Delta.Signature
+	case "input_json_delta":
+		if b.kind == "tool_use" && e.Delta.PartialJSON != "" {
+			b.arguments = true
+			s.arguments(b, e.Delta.PartialJSON, emit)
+		}
+	}
+}
+
+// arguments emits a piece of a tool call's input.
+func (s *chatStream) arguments(b *openBlock, piece string, emit func(sse.Event)) {
+	switch {
+	case b.hidden:
+		s.content(piece, emit)
+		return
+	case s.r.legacy:
+		s.buf = append(s.delta0(), `{"function_call":{"arguments":`...)
+		s.buf = append(appendString(s.buf, piece), `}}`...)
+	default:
+		s.buf = strconv.AppendInt(append(s.delta0(), `{"tool_calls":[{"index":`...), int64(b.call), 10)
+		s.buf = append(appendString(append(s.buf, `,"function":{"arguments":`...), piece), `}}]}`...)
+	}
+	s.emit(emit)
+}
+
+// close ends a block: a call without input gets its {}, and signed thinking is
+// told whole, so that a client can hand it back as it is.
+func (s *chatStream) close(index int, emit func(sse.Event)) {
+	b := s.blocks[index]
+	if b == nil {
+		return
+	}
+	delete(s.blocks, index)
+	switch {
+	case b.kind == "tool_use" && !b.arguments:
+		input := "{}"
+		if isObject(b.input) {
+			input = string(compact(b.input))
+		}
+		s.arguments(b, input, emit)
+	case b.kind == "thinking" && b.signature != "":
+		s.buf = append(s.delta0(), `{"reasoning_details":[`...)
+		s.buf = append(appendThinking(s.buf, string(b.thinking), b.signature), `]}`...)
+		s.emit(emit)
+	}
+}
+
+func (s *chatStream) finish(emit func(sse.Event)) {
+	if !s.begun {
+		return // End will say that nothing came
+	}
+	s.ended = true
+	finish := finishOf(s.reason)
+	switch {
+	case finish == "tool_calls" && s.answer && s.calls == 0:
+		finish = "stop"
+	case finish == "tool_calls" && s.r.legacy:
+		finish = "function_call"
+	}
+	if s.reason == "refusal" {
+		if s.details.Explanation == "" {
+			s.details.Explanation = declined
+		}
+		s.text("refusal", s.details.Explanation, emit)
+	}
+	s.buf = append(s.delta0(), `{},"logprobs":null,"finish_reason":`...)
+	s.buf = appendString(s.buf, finish)
+	if s.reason != "" {
+		s.buf = appendString(append(s.buf, `,"native_finish_reason":`...), s.reason)
+	}
+	s.buf = append(append(s.buf, '}'), s.tail...)
+	emit(sse.Event{Data: s.buf})
+	if s.r.usage {
+		s.buf = append(append(s.buf[:0], s.head...), `],"usage":`...)
+		s.buf = append(s.usage.appendChat(s.buf), '}')
+		emit(sse.Event{Data: s.buf})
+	}
+	emit(sse.Event{Data: []byte("[DONE]")})
+}

@@ -1,0 +1,152 @@
+package anthropic
+
+import (
+	"encoding/json"
+	"strconv"
+	"unicode/utf8"
+)
+
+// message is an answer of the Messages API.
+type message struct {
+	ID          string      `json:"id"`
+	Model       string      `json:"model"`
+	Content     []block     `json:"content"`
+	StopReason  string      `json:"stop_reason"`
+	StopDetails stopDetails `json:"stop_details"`
+	Usage       usage       `json:"usage"`
+}
+
+type stopDetails struct {
+	Explanation string `json:"explanation"`
+}
+
+type block struct {
+	Type      string            `json:"type"`
+	Text      string            `json:"text"`
+	Citations []json.RawMessage `json:"citations"`
+	Thinking  string            `json:"thinking"`
+	Signature string            `json:"signature"`
+	Data      string            `json:"data"`
+	ID        string            `json:"id"`
+	Name      string            `json:"name"`
+	Input     json.RawMessage   `json:"input"`
+}
+
+// usage is what Anthropic counts; pointers tell absent from zero, since later
+// events of a stream repeat only some.
+type usage struct {
+	Input         *int64 `json:"input_tokens"`
+	CacheRead     *int64 `json:"cache_read_input_tokens"`
+	CacheCreation *int64 `json:"cache_creation_input_tokens"`
+	Output        *int64 `json:"output_tokens"`
+	Details       *struct {
+		Thinking *int64 `json:"thinking_tokens"`
+	} `json:"output_tokens_details"`
+}
+
+// merge takes over what a later count says.
+func (u *usage) merge(later usage) {
+	for _, f := range []struct{ have, got **int64 }{
+		{&u.Input, &later.Input}, {&u.CacheRead, &later.CacheRead}, {&u.CacheCreation, &later.CacheCreation}, {&u.Output, &later.Output},
+	} {
+		if *f.got != nil {
+			*f.have = *f.got
+		}
+	}
+	if later.Details != nil {
+		u.Details = later.Details
+	}
+}
+
+func count(n *int64) int64 {
+	if n == nil || *n < 0 {
+		return 0
+	}
+	return *n
+}
+
+// appendChat writes the counts as chat has them: the prompt includes what the
+// cache gave and took.
+func (u *usage) appendChat(b []byte) []byte {
+	read, created, output := count(u.CacheRead), count(u.CacheCreation), count(u.Output)
+	prompt := count(u.Input) + read + created
+	thought := int64(0)
+	if u.Details != nil {
+		thought = count(u.Details.Thinking)
+	}
+	b = strconv.AppendInt(append(b, `{"prompt_tokens":`...), prompt, 10)
+	b = strconv.AppendInt(append(b, `,"completion_tokens":`...), output, 10)
+	b = strconv.AppendInt(append(b, `,"total_tokens":`...), prompt+output, 10)
+	b = strconv.AppendInt(append(b, `,"prompt_tokens_details":{"cached_tokens":`...), read, 10)
+	b = strconv.AppendInt(append(b, `,"cache_write_tokens":`...), created, 10)
+	b = strconv.AppendInt(append(b, `,"audio_tokens":0},"completion_tokens_details":{"reasoning_tokens":`...), thought, 10)
+	return append(b, `,"audio_tokens":0,"accepted_prediction_tokens":0,"rejected_prediction_tokens":0}}`...)
+}
+
+// finishOf is chat's word for a stop reason.
+func finishOf(reason string) string {
+	switch reason {
+	case "max_tokens", "model_context_window_exceeded":
+		return "length"
+	case "tool_use":
+		return "tool_calls"
+	case "refusal":
+		return "content_filter"
+	}
+	return "stop"
+}
+
+const declined = "The model declined to answer."
+
+// annotation makes chat's annotation of a citation; from and to are where the
+// cited text stands in the content, in characters. Nil where it tells no source.
+func annotation(raw json.RawMessage, from, to int) json.RawMessage {
+	var c struct {
+		Type          string `json:"type"`
+		URL           string `json:"url"`
+		Source        string `json:"source"`
+		Title         string `json:"title"`
+		DocumentTitle string `json:"document_title"`
+		FileID        string `json:"file_id"`
+		CitedText     string `json:"cited_text"`
+	}
+	if json.Unmarshal(raw, &c) != nil {
+		return nil
+	}
+	kind := "url_citation"
+	var o object
+	switch c.Type {
+	case "web_search_result_location":
+		o.text("url", c.URL)
+		o.text("title", c.Title)
+	case "search_result_location":
+		o.text("url", c.Source)
+		o.text("title", c.Title)
+	case "char_location", "page_location", "content_block_location":
+		kind = "file_citation"
+		o.text("file_id", c.FileID)
+		o.text("filename", c.DocumentTitle)
+	default:
+		return nil
+	}
+	o.put("start_index", strconv.AppendInt(nil, int64(from), 10))
+	o.put("end_index", strconv.AppendInt(nil, int64(to), 10))
+	if c.CitedText != "" {
+		o.text("cited_text", c.CitedText)
+	}
+	return json.RawMessage(`{"type":"` + kind + `","` + kind + `":` + string(o.json()) + `}`)
+}
+
+func chars(s string) int { return utf8.RuneCountInString(s) }
+
+func appendThinking(b []byte, text, signature string) []byte {
+	b = appendString(append(b, `{"type":"thinking","text":`...), text)
+	if signature != "" {
+		b = appendString(append(b, `,"signature":`...), signature)
+	}
+	return append(b, '}')
+}
+
+func appendRedacted(b []byte, data string) []byte {
+	return append(appendString(append(b, `{"type":"redacted","data":`...), data), '}')
+}

@@ -1,0 +1,162 @@
+package anthropic
+
+import (
+	"crypto/rand"
+	"encoding/hex"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Options are what a translation needs from outside. The zero value works.
+type Options struct {
+	// Models corrects what a model's name tells (ModelByName) by what the
+	// caller's catalogue knows; nil takes the name's word.
+	Models func(provider, model string, byName Model) Model
+	// Upstreams corrects what a provider's name tells (UpstreamByName); nil takes
+	// the name's word. Only ToChat asks.
+	Upstreams func(provider string, byName Upstream) Upstream
+	// Now is the clock of `created`; nil is time.Now.
+	Now func() time.Time
+	// NewID makes the random part of an id; nil is 12 random bytes in hex.
+	NewID func() string
+}
+
+func (o Options) withDefaults() Options {
+	if o.Models == nil {
+		o.Models = func(_, _ string, m Model) Model { return m }
+	}
+	if o.Upstreams == nil {
+		o.Upstreams = func(_ string, u Upstream) Upstream { return u }
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.NewID == nil {
+		o.NewID = func() string {
+			var b [12]byte
+			rand.Read(b[:])
+			return hex.EncodeToString(b[:])
+		}
+	}
+	return o
+}
+
+// Model is what a translation has to know of a model.
+type Model struct {
+	MaxOutput  int  // the most tokens of one answer; 0 where it is not known
+	Thinking   bool // takes thinking (Messages) or reasoning_effort (chat)
+	Adaptive   bool // takes thinking of type adaptive, with output_config.effort
+	AlwaysOn   bool // thinking cannot be switched off
+	XHigh      bool // takes the effort xhigh
+	Sampling   bool // takes temperature, top_p and top_k
+	OneSampler bool // takes temperature or top_p, not both
+	Structured bool // takes output_config.format and strict tools
+}
+
+// ModelByName tells what is known of a model by its name alone. The rules for
+// Claude follow Anthropic's migration guides: adaptive thinking since 4.6, no
+// sampling parameters since Opus 4.7 and in all of 5, structured output since
+// 4.5. A name that no rule knows gets the most common answers.
+func ModelByName(name string) Model {
+	bare := strings.ToLower(name[strings.LastIndexByte(name, '/')+1:])
+	if i := strings.Index(bare, "claude"); i >= 0 {
+		return claude(bare[i:])
+	}
+	m := Model{Sampling: true}
+	switch {
+	case strings.HasPrefix(bare, "gpt-5") && !strings.Contains(bare, "chat"):
+		m = Model{MaxOutput: 128000, Thinking: true, XHigh: !(bare == "gpt-5" || strings.HasPrefix(bare, "gpt-5-") || strings.HasPrefix(bare, "gpt-5.1")) || strings.Contains(bare, "codex-max")}
+	case len(bare) > 1 && bare[0] == 'o' && bare[1] >= '1' && bare[1] <= '9':
+		m = Model{MaxOutput: 100000, Thinking: true}
+	case strings.HasPrefix(bare, "gpt-oss"):
+		m.Thinking = true
+	case strings.HasPrefix(bare, "gemini-2.5"), strings.HasPrefix(bare, "gemini-3"):
+		m.Thinking = true
+	case strings.HasPrefix(bare, "gpt-4.1"):
+		m.MaxOutput = 32768
+	case strings.HasPrefix(bare, "gpt-4o"), strings.HasPrefix(bare, "chatgpt-4o"), strings.HasPrefix(bare, "gpt-5"):
+		m.MaxOutput = 16384
+	case strings.HasPrefix(bare, "gpt-4-turbo"), strings.HasPrefix(bare, "gpt-3.5"):
+		m.MaxOutput = 4096
+	case strings.HasPrefix(bare, "grok-3-mini"):
+		m.Thinking = true
+	}
+	return m
+}
+
+// claude reads family and version off names such as claude-opus-4-6,
+// claude-sonnet-4-5-20250929, claude-opus-4@20250514 and claude-3-5-haiku-latest.
+func claude(bare string) Model {
+	family, version := "", 0.0
+	digits := 0
+	for _, word := range strings.FieldsFunc(bare, func(r rune) bool { return r == '-' || r == '@' || r == '.' || r == ':' }) {
+		n, err := strconv.Atoi(word)
+		switch {
+		case err == nil && len(word) <= 2 && digits == 0:
+			version, digits = float64(n), 1
+		case err == nil && len(word) <= 2 && digits == 1:
+			version, digits = version+float64(n)/10, 2
+		case err == nil:
+			digits = 2 // a date ends the version
+		case family == "" && slices.Contains([]string{"opus", "sonnet", "haiku", "fable", "mythos"}, word):
+			family = word
+		}
+	}
+	if version == 0 {
+		if family == "" {
+			return Model{MaxOutput: 64000, Sampling: true, OneSampler: true, Thinking: true} // claude-next, whatever it will be
+		}
+		version = 5 // claude-mythos-preview, claude-opus-latest
+	}
+	atLeast := func(v float64) bool { return version > v-0.01 }
+	m := Model{
+		Thinking:   atLeast(3.7),
+		Adaptive:   atLeast(4.6),
+		AlwaysOn:   family == "mythos" || family == "fable",
+		XHigh:      atLeast(4.7),
+		Sampling:   !atLeast(5) && !(family == "opus" && atLeast(4.7)),
+		OneSampler: atLeast(4.1),
+		Structured: atLeast(4.5),
+		MaxOutput:  64000,
+	}
+	switch {
+	case !atLeast(3.5):
+		m.MaxOutput = 4096
+	case !atLeast(3.7):
+		m.MaxOutput = 8192
+	case family == "opus" && !atLeast(4.5):
+		m.MaxOutput = 32000
+	case atLeast(4.6) && family != "haiku" && family != "sonnet":
+		m.MaxOutput = 128000
+	}
+	return m
+}
+
+// Upstream is what ToChat has to know of the provider behind it: fields of the
+// middle that a strict one would refuse are left out.
+type Upstream struct {
+	CacheControl        bool // takes cache_control on messages, parts and tools
+	Reasoning           bool // takes reasoning_content on assistant messages
+	ReasoningDetails    bool // takes reasoning_details, and reasoning_effort none
+	MaxCompletionTokens bool // takes max_completion_tokens, else max_tokens
+	User                bool // takes user
+}
+
+// UpstreamByName tells what is known of a provider by its catalogue name alone.
+// The providers that are themselves translated to take all of the middle; one
+// that is not known takes only what every one does.
+func UpstreamByName(provider string) Upstream {
+	switch provider {
+	case "", "google", "anthropic":
+		return Upstream{true, true, true, true, true}
+	case "openrouter":
+		return Upstream{CacheControl: true, Reasoning: true, ReasoningDetails: true, User: true}
+	case "openai", "azure":
+		return Upstream{MaxCompletionTokens: true, User: true}
+	case "deepseek", "moonshot", "zhipu", "dashscope", "vllm", "ollama", "lmstudio", "llamacpp":
+		return Upstream{Reasoning: true}
+	}
+	return Upstream{}
+}

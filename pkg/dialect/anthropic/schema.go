@@ -1,0 +1,168 @@
+package anthropic
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// kept are the keywords of JSON Schema that Anthropic's structured outputs take
+// as they are (https://platform.claude.com/docs/en/build-with-claude/structured-outputs).
+var kept = map[string]bool{
+	"type": true, "enum": true, "const": true, "required": true, "title": true, "default": true,
+	"$ref": true, "$id": true, "$anchor": true,
+}
+
+var formats = []string{"date-time", "time", "date", "duration", "email", "hostname", "uri", "ipv4", "ipv6", "uuid"}
+
+const maxDepth = 64
+
+var errDepth = errors.New("it is nested too deeply")
+
+// strictSchema rewrites a schema for output_config.format: objects are closed,
+// oneOf becomes anyOf, and what cannot be enforced is told to the model in the
+// description. Members keep their order, which is the order of the answer.
+func strictSchema(raw json.RawMessage) (json.RawMessage, error) { return strictAt(raw, 0) }
+
+func strictAt(raw json.RawMessage, depth int) (json.RawMessage, error) {
+	if depth > maxDepth {
+		return nil, errDepth
+	}
+	if set(raw) == nil || string(raw) == "true" || string(raw) == "false" {
+		return raw, nil
+	}
+	list, err := members(raw)
+	if err != nil {
+		return nil, err
+	}
+	var o object
+	var said []string
+	description, isObj := "", false
+	for _, m := range list {
+		value, note := compact(m.value), false
+		switch m.name {
+		case "description":
+			if json.Unmarshal(m.value, &description) != nil {
+				return nil, errors.New("a description is no string")
+			}
+			o.put("description", value) // holds its place
+			continue
+		case "$schema", "additionalProperties":
+			note = m.name == "additionalProperties" && isObject(m.value)
+			value = nil
+		case "properties", "$defs", "definitions":
+			isObj = isObj || m.name == "properties"
+			value, err = eachMember(m.value, depth)
+		case "items":
+			if isObject(m.value) {
+				value, err = strictAt(m.value, depth+1)
+			}
+		case "anyOf", "oneOf", "allOf":
+			value, err = eachElement(m.value, depth)
+			if m.name == "oneOf" {
+				m.name = "anyOf"
+			}
+		case "format":
+			var f string
+			json.Unmarshal(m.value, &f)
+			note = !slices.Contains(formats, f)
+		case "minItems":
+			note = string(value) != "0" && string(value) != "1"
+		case "type":
+			isObj = isObj || strings.Contains(string(value), `"object"`)
+		default:
+			note = !kept[m.name]
+		}
+		if err != nil {
+			return nil, err
+		}
+		if note {
+			said = append(said, m.name+": "+string(compact(m.value)))
+			continue
+		}
+		o.put(m.name, value)
+	}
+	if isObj {
+		o.put("additionalProperties", json.RawMessage("false"))
+	}
+	if len(said) > 0 {
+		if description != "" {
+			description += "\n\n"
+		}
+		o.text("description", fmt.Sprintf("%s{%s}", description, strings.Join(said, ", ")))
+	}
+	return o.json(), nil
+}
+
+func eachMember(raw json.RawMessage, depth int) (json.RawMessage, error) {
+	list, err := members(raw)
+	if err != nil {
+		return nil, err
+	}
+	var o object
+	for _, m := range list {
+		value, err := strictAt(m.value, depth+1)
+		if err != nil {
+			return nil, err
+		}
+		o.put(m.name, value)
+	}
+	return o.json(), nil
+}
+
+func eachElement(raw json.RawMessage, depth int) (json.RawMessage, error) {
+	var list []json.RawMessage
+	if err := json.Unmarshal(raw, &list); err != nil {
+		return nil, err
+	}
+	for i := range list {
+		value, err := strictAt(list[i], depth+1)
+		if err != nil {
+			return nil, err
+		}
+		list[i] = value
+	}
+	return array(list), nil
+}
+
+// strictable reports whether a schema keeps the rules of OpenAI's strict mode:
+// each object is closed and requires all of its properties.
+func strictable(raw json.RawMessage, depth int) bool {
+	if depth > maxDepth {
+		return false
+	}
+	var s struct {
+		Properties map[string]json.RawMessage `json:"properties"`
+		Required   []string                   `json:"required"`
+		Additional json.RawMessage            `json:"additionalProperties"`
+		Items      json.RawMessage            `json:"items"`
+		AnyOf      []json.RawMessage          `json:"anyOf"`
+		OneOf      json.RawMessage            `json:"oneOf"`
+		AllOf      json.RawMessage            `json:"allOf"`
+		Defs       map[string]json.RawMessage `json:"$defs"`
+	}
+	if json.Unmarshal(raw, &s) != nil || set(s.OneOf) != nil || set(s.AllOf) != nil {
+		return false
+	}
+	if s.Properties != nil && string(s.Additional) != "false" {
+		return false
+	}
+	for name, p := range s.Properties {
+		if !slices.Contains(s.Required, name) || !strictable(p, depth+1) {
+			return false
+		}
+	}
+	for _, d := range s.Defs {
+		if !strictable(d, depth+1) {
+			return false
+		}
+	}
+	for _, a := range s.AnyOf {
+		if !strictable(a, depth+1) {
+			return false
+		}
+	}
+	return set(s.Items) == nil || strictable(s.Items, depth+1)
+}

@@ -1,0 +1,136 @@
+package anthropic
+
+import (
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"strings"
+)
+
+// budgets are the tokens that an older model may spend on thinking.
+var budgets = map[string]int64{"minimal": 1024, "low": 1024, "medium": 2048, "high": 4096, "xhigh": 8192, "max": 16384}
+
+const leastBudget = 1024
+
+// thinking carries reasoning_effort, or a Messages `thinking` sent as it is. It
+// reports whether the model will think.
+func (t *fromChat) thinking() (bool, error) {
+	if raw := set(t.req.Thinking); raw != nil {
+		return t.ownThinking(raw)
+	}
+	if t.req.ReasoningEffort == nil || *t.req.ReasoningEffort == "" {
+		return false, nil
+	}
+	effort := *t.req.ReasoningEffort
+	budget, known := budgets[effort]
+	switch {
+	case !known && effort != "none":
+		return false, invalid("reasoning_effort", fmt.Sprintf("reasoning_effort must be none, minimal, low, medium, high, xhigh or max, not %q", effort))
+	case !t.model.Thinking:
+		if effort != "none" {
+			t.ignore("reasoning_effort")
+		}
+		return false, nil
+	case effort == "none" && t.model.AlwaysOn:
+		t.effort("low") // the nearest that there is
+		t.ignore("reasoning_effort")
+		return false, nil
+	case effort == "none":
+		t.out.put("thinking", json.RawMessage(`{"type":"disabled"}`))
+		return false, nil
+	case t.model.Adaptive:
+		if effort == "minimal" {
+			effort = "low"
+		}
+		if effort == "xhigh" && !t.model.XHigh {
+			effort = "high"
+		}
+		t.effort(effort)
+		if t.forced() {
+			return false, nil
+		}
+		t.out.put("thinking", json.RawMessage(`{"type":"adaptive"}`))
+		return true, nil
+	}
+	// With a budget, Anthropic refuses forced tools, and a tool's result whose
+	// call has lost the signed thinking before it.
+	if t.forced() || t.unsigned() {
+		t.ignore("reasoning_effort")
+		return false, nil
+	}
+	if t.maxTokens <= budget {
+		t.maxTokens += budget
+		if most := int64(t.model.MaxOutput); most > 0 && t.maxTokens > most {
+			t.maxTokens = most
+		}
+		if t.maxTokens <= budget {
+			budget = max(t.maxTokens/2, leastBudget)
+		}
+		if t.maxTokens <= budget {
+			t.ignore("reasoning_effort")
+			return false, nil
+		}
+	}
+	t.out.put("thinking", json.RawMessage(`{"type":"enabled","budget_tokens":`+strconv.FormatInt(budget, 10)+`}`))
+	return true, nil
+}
+
+func (t *fromChat) ownThinking(raw json.RawMessage) (bool, error) {
+	var th struct {
+		Type   string `json:"type"`
+		Budget int64  `json:"budget_tokens"`
+	}
+	if !isObject(raw) || json.Unmarshal(raw, &th) != nil {
+		return false, invalid("thinking", "thinking must be an object")
+	}
+	t.out.put("thinking", compact(raw))
+	if th.Type == "enabled" && t.maxTokens <= th.Budget {
+		t.maxTokens += th.Budget
+	}
+	if e := t.req.ReasoningEffort; e != nil && t.model.Adaptive && budgets[*e] > 0 && *e != "minimal" {
+		t.effort(*e)
+	} else if e != nil {
+		t.ignore("reasoning_effort")
+	}
+	return th.Type != "disabled", nil
+}
+
+// effort adds output_config.effort beside a format.
+func (t *fromChat) effort(effort string) {
+	for i, name := range t.out.names {
+		if name == "output_config" {
+			have := t.out.values[i]
+			t.out.values[i] = json.RawMessage(`{"effort":` + string(quote(effort)) + `,` + string(have[1:]))
+			return
+		}
+	}
+	t.out.put("output_config", json.RawMessage(`{"effort":`+string(quote(effort))+`}`))
+}
+
+func (t *fromChat) forced() bool { return t.choice == "any" || t.choice == "tool" }
+
+// unsigned reports whether the conversation stands in the middle of tool use
+// whose turn of the assistant begins without its thinking.
+func (t *fromChat) unsigned() bool {
+	n := len(t.turns)
+	if n < 2 || len(t.turns[n-1].results) == 0 {
+		return false
+	}
+	blocks := t.turns[n-2].blocks
+	return len(blocks) > 0 && !strings.HasPrefix(string(blocks[0]), `{"type":"thinking"`) && !strings.HasPrefix(string(blocks[0]), `{"type":"redacted_thinking"`)
+}
+
+// effortOf is the reasoning_effort nearest to a budget of tokens.
+func effortOf(budget int64) string {
+	switch {
+	case budget < budgets["medium"]:
+		return "low"
+	case budget < budgets["high"]:
+		return "medium"
+	case budget < budgets["xhigh"]:
+		return "high"
+	case budget < budgets["max"]:
+		return "xhigh"
+	}
+	return "max"
+}
