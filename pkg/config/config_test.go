@@ -111,6 +111,14 @@ func TestEnsureDirClosesAnOpenDirectory(t *testing.T) {
 	if info, _ := os.Stat(dir); info.Mode().Perm() != 0o700 {
 		t.Errorf("mode = %v, want 0700", info.Mode().Perm())
 	}
+	shared := filepath.Join(t.TempDir(), "shared")
+	os.Mkdir(shared, 0o700)
+	if err := os.Chmod(shared, 0o777|os.ModeSticky); err != nil {
+		t.Fatal(err)
+	}
+	if err := config.EnsureDir(shared); !fault.Is(err, fault.Usage) {
+		t.Errorf("a shared directory: %v", err)
+	}
 }
 
 func TestSweep(t *testing.T) {

@@ -7,10 +7,13 @@ import (
 	"os"
 	"path/filepath"
 	"time"
+
+	"github.com/hostless/hostless/pkg/fault"
 )
 
 // EnsureDir makes a private directory and its parents, and closes an existing
-// one of ours to group and others.
+// one of ours to group and others. One that is shared on purpose, as /tmp is, is
+// an error.
 func EnsureDir(path string) error {
 	if err := os.MkdirAll(path, 0o700); err != nil {
 		return fmt.Errorf("create directory: %w", err)
@@ -23,6 +26,9 @@ func EnsureDir(path string) error {
 		return fmt.Errorf("%s is not a directory", path)
 	}
 	if info.Mode().Perm()&0o077 != 0 {
+		if info.Mode()&fs.ModeSticky != 0 {
+			return &fault.Error{Kind: fault.Usage, Message: fmt.Sprintf("%s is shared with other users and cannot hold private files", path), Next: "set HOSTLESS_HOME to a directory of your own"}
+		}
 		if err := os.Chmod(path, 0o700); err != nil {
 			return fmt.Errorf("close directory to others: %w", err)
 		}
