@@ -21,9 +21,11 @@ const completeCommand = "__complete"
 var scripts = map[string]string{
 	"bash": `# hostless completion for bash: source <(hostless completion bash)
 _hostless() {
-  local IFS=$'\n' words
-  words=("${COMP_WORDS[@]:1:COMP_CWORD}")
-  COMPREPLY=($(compgen -W "$(hostless __complete "${words[@]}" 2>/dev/null)" -- "${COMP_WORDS[COMP_CWORD]}"))
+  local line
+  COMPREPLY=()
+  while IFS= read -r line; do
+    COMPREPLY+=("$line")
+  done < <(hostless __complete "${COMP_WORDS[@]:1:COMP_CWORD}" 2>/dev/null)
 }
 complete -o default -F _hostless hostless
 `,

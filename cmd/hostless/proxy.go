@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -24,6 +25,7 @@ import (
 const (
 	startPatience = 20 * time.Second      // for a started daemon to be healthy
 	startProbe    = 25 * time.Millisecond // between two looks at it
+	rivalTries    = 40                    // looks for another daemon once ours has ended
 	logTail       = 4 << 10               // of a daemon that ended at once
 	logLimit      = 16 << 20              // past it the log is put aside at a start
 )
@@ -80,6 +82,9 @@ func (e *env) startBackground(ctx context.Context, o daemonOptions) error {
 	if err != nil {
 		return err
 	}
+	if status.PID != child.pid { // another start was faster
+		return e.started(status, raw, "runs already")
+	}
 	return e.started(status, raw, "started")
 }
 
@@ -126,7 +131,7 @@ func (e *env) spawn(o daemonOptions) (*background, error) {
 		b.from = info.Size()
 	}
 	cmd := exec.Command(path, o.args()...)
-	cmd.Env, cmd.Dir = e.environ(), "/"
+	cmd.Env, cmd.Dir = unsupervised(e.environ()), "/"
 	cmd.Stdout, cmd.Stderr = out, out
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	if err := cmd.Start(); err != nil {
@@ -138,6 +143,19 @@ func (e *env) spawn(o daemonOptions) (*background, error) {
 		close(b.ended)
 	}()
 	return b, nil
+}
+
+// unsupervised takes from an environment what a service manager meant for this
+// process alone (sd_listen_fds(3), sd_notify(3), systemd.exec(5)).
+func unsupervised(environ []string) []string {
+	return slices.DeleteFunc(environ, func(kv string) bool {
+		name, _, _ := strings.Cut(kv, "=")
+		switch name {
+		case "NOTIFY_SOCKET", "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES", "WATCHDOG_USEC", "WATCHDOG_PID", "JOURNAL_STREAM", "INVOCATION_ID":
+			return true
+		}
+		return false
+	})
 }
 
 // logFile is where a daemon in the background logs.
@@ -174,6 +192,7 @@ func (b *background) healthy(ctx context.Context, client *control.Client) (contr
 	defer cancel()
 	probe := time.NewTicker(startProbe)
 	defer probe.Stop()
+	tries := 0
 	for {
 		status, err := client.Status(ctx)
 		if err == nil {
@@ -183,6 +202,10 @@ func (b *background) healthy(ctx context.Context, client *control.Client) (contr
 		}
 		select {
 		case <-b.ended:
+			if tries++; tries < rivalTries {
+				<-probe.C // another may have been started at the same time, and be not ready yet
+				continue
+			}
 			return status, &fault.Error{Kind: fault.Internal, Message: "hostlessd ended at once: " + b.lastWords(), Next: "look into " + b.log}
 		case <-ctx.Done():
 			if errors.Is(ctx.Err(), context.Canceled) {

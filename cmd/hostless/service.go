@@ -84,11 +84,9 @@ func (e *env) serviceInstall(cc *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	if port == 0 {
-		if m := e.installed(cc.Context); m != nil {
-			if s, err := m.Status(cc.Context); err == nil {
-				port = s.Port
-			}
+	if !cc.IsSet("port") {
+		if port, err = e.portAsBefore(cc.Context); err != nil {
+			return err
 		}
 	}
 	m, err := e.manager(cc.Context, program, port)
@@ -106,6 +104,24 @@ func (e *env) serviceInstall(cc *cli.Context) error {
 		e.note("The service was installed already; it is up to date.")
 	}
 	return e.say("installed: http://localhost:%d starts %s with the first request", done.Port, done.Program)
+}
+
+// portAsBefore is the port of an installation where none was given: HOSTLESS_PORT,
+// else the one that is installed; 0 leaves it to the default.
+func (e *env) portAsBefore(ctx context.Context) (int, error) {
+	if text := e.getenv("HOSTLESS_PORT"); text != "" {
+		port, err := strconv.Atoi(text)
+		if err != nil || port < 1 || port > 65535 {
+			return 0, usage("HOSTLESS_PORT %q is not between 1 and 65535", text)
+		}
+		return port, nil
+	}
+	m := e.installed(ctx)
+	if m == nil {
+		return 0, nil
+	}
+	s, err := m.Status(ctx)
+	return s.Port, err
 }
 
 func (e *env) serviceUninstall(cc *cli.Context) error {
