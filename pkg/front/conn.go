@@ -30,6 +30,7 @@ func (c *conn) Close() error {
 		delete(c.server.fresh, c)
 		delete(c.server.upgraded, c)
 		c.server.mu.Unlock()
+		c.server.open.Add(-1)
 		c.closeErr = c.TCPConn.Close()
 	})
 	return c.closeErr
@@ -114,5 +115,6 @@ func (l *listener) Accept() (net.Conn, error) {
 	if !ok { // nothing but TCP is handed in; others are served unjudged and untracked
 		return c, nil
 	}
+	l.server.open.Add(1)
 	return &conn{TCPConn: tcp, server: l.server}, nil
 }

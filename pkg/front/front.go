@@ -69,7 +69,8 @@ type Server struct {
 	cfg      Config
 	log      *slog.Logger
 	http     *http.Server
-	inFlight atomic.Int64
+	inFlight atomic.Int64 // requests
+	open     atomic.Int64 // connections
 	draining atomic.Bool
 
 	mu       sync.Mutex
@@ -154,7 +155,9 @@ func (s *Server) drain(base context.Context, cancel context.CancelFunc, listener
 	for _, l := range listeners {
 		l.Close()
 	}
-	after(base, s.cfg.Linger)
+	if s.open.Load() > 0 {
+		after(base, s.cfg.Linger)
+	}
 	// Shutdown itself would wait five seconds for connections that never spoke.
 	unspoken := time.AfterFunc(patience, func() { s.closeAll(s.fresh) })
 	defer unspoken.Stop()

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -136,6 +137,53 @@ func restartUnderLoad(t *testing.T) {
 	if n := property("hostlessd.service", "Result"); n != "success" {
 		t.Errorf("the service's result is %s", n)
 	}
+}
+
+// streamOverRestart restarts the daemon amid an answer; the token is good before
+// and after.
+func streamOverRestart(t *testing.T) {
+	token := strings.TrimSpace(must(t, "token", "create", "--name", "stream"))
+	chat := func(model, text string) *http.Response {
+		req, err := http.NewRequest("POST", "http://localhost:"+port+"/v1/chat/completions",
+			strings.NewReader(`{"model":"`+model+`","stream":true,"messages":[{"role":"user","content":"`+text+`"}]}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Authorization", "Bearer "+token)
+		req.Header.Set("Content-Type", "application/json")
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if resp.StatusCode != http.StatusOK {
+			t.Fatal(resp.Status)
+		}
+		return resp
+	}
+	before := mainPID()
+	resp := chat("echo/slow", "one two three four five six seven eight nine ten")
+	lines := bufio.NewReader(resp.Body)
+	first, err := lines.ReadString('\n')
+	if err != nil {
+		t.Fatal(err)
+	}
+	restarted := make(chan struct{})
+	go func() { command("systemctl", "--user", "restart", "hostlessd.service"); close(restarted) }()
+	rest, err := io.ReadAll(lines)
+	if err != nil || !strings.Contains(first+string(rest), "ten") || !strings.HasSuffix(strings.TrimSpace(string(rest)), "data: [DONE]") {
+		t.Errorf("the stream ended with %v:\n%s%s", err, first, rest)
+	}
+	resp.Body.Close()
+	<-restarted
+	if mainPID() == before {
+		t.Error("the daemon was not restarted")
+	}
+	again := chat("echo/text", "hello")
+	if text, err := io.ReadAll(again.Body); err != nil || !strings.Contains(string(text), "hello") {
+		t.Errorf("after the restart: %s %v", text, err)
+	}
+	again.Body.Close()
+	http.DefaultClient.CloseIdleConnections()
 }
 
 // killUnderLoad kills the daemon: what it had in its hands is lost, but nobody

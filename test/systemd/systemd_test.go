@@ -114,6 +114,7 @@ func TestInside(t *testing.T) {
 		{"the control socket starts the daemon", controlStarts},
 		{"reload", reload},
 		{"restart under load", restartUnderLoad},
+		{"a stream is finished before a restart", streamOverRestart},
 		{"kill -9 under load", killUnderLoad},
 		{"the watchdog is fed", watchdog},
 		{"stop and start", stopAndStart},
