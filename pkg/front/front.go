@@ -69,6 +69,7 @@ type Server struct {
 	cfg      Config
 	log      *slog.Logger
 	http     *http.Server
+	tls      *tls.Config  // nil serves plain HTTP alone
 	inFlight atomic.Int64 // requests
 	open     atomic.Int64 // connections
 	draining atomic.Bool
@@ -106,7 +107,8 @@ func New(cfg Config) (*Server, error) {
 		},
 	}
 	if cfg.TLS != nil {
-		s.http.TLSConfig = tlsConfig(cfg.TLS)
+		s.tls = tlsConfig(cfg.TLS)
+		s.http.TLSConfig = s.tls.Clone() // net/http changes its own
 	}
 	return s, nil
 }

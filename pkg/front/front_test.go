@@ -243,6 +243,37 @@ func (b *syncBuffer) String() string {
 	return b.b.String()
 }
 
+// TestWithoutTLS serves plain requests on each of several listeners, whatever
+// net/http makes of its own TLS configuration meanwhile.
+func TestWithoutTLS(t *testing.T) {
+	s, err := New(Config{Gateway: saying("gateway"), Apps: saying("apps"), RedirectHTTPS: func() bool { return true }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	var listeners []net.Listener
+	for range 3 {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		listeners = append(listeners, l)
+	}
+	done := make(chan error, 1)
+	go func() { done <- s.Run(ctx, listeners...) }()
+	for range 2 {
+		for _, l := range listeners {
+			if resp, _ := raw(t, l.Addr().String(), "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"); resp.StatusCode != 200 {
+				t.Errorf("%v: %s", l.Addr(), resp.Status)
+			}
+		}
+	}
+	cancel()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+}
+
 func TestTLSAndPlainOnOnePort(t *testing.T) {
 	cert := httptest.NewTLSServer(nil)
 	defer cert.Close()

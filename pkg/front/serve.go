@@ -25,7 +25,7 @@ func (s *Server) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 	case r.RequestURI == "*":
 		w.Header().Set("Content-Length", "0")
 		w.WriteHeader(http.StatusOK)
-	case r.TLS == nil && s.http.TLSConfig != nil && s.cfg.RedirectHTTPS != nil && s.cfg.RedirectHTTPS():
+	case r.TLS == nil && s.tls != nil && s.cfg.RedirectHTTPS != nil && s.cfg.RedirectHTTPS():
 		w.Header().Set("Location", "https://"+r.Host+r.RequestURI)
 		w.WriteHeader(http.StatusPermanentRedirect)
 	case p == gatewayPlane:

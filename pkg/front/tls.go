@@ -25,10 +25,10 @@ func tlsConfig(given *tls.Config) *tls.Config {
 // type handshake (22, RFC 8446 section 5.1) begins no HTTP request.
 func (s *Server) wrap(ctx context.Context, l net.Listener, running *sync.WaitGroup) net.Listener {
 	own := &listener{Listener: l, server: s}
-	if s.http.TLSConfig == nil {
+	if s.tls == nil {
 		return own
 	}
-	sl := &sniffer{listener: own, tls: s.http.TLSConfig, ready: make(chan net.Conn), failed: make(chan error, 1), waiting: map[*conn]struct{}{}, closed: make(chan struct{})}
+	sl := &sniffer{listener: own, tls: s.tls, ready: make(chan net.Conn), failed: make(chan error, 1), waiting: map[*conn]struct{}{}, closed: make(chan struct{})}
 	running.Go(func() { sl.accept(ctx, running) })
 	return sl
 }
