@@ -32,6 +32,8 @@ type exchange struct {
 	dropUsage bool     // the usage chunk is not the caller's
 	ignored   []string // fields that were dropped
 	counted   bool
+
+	connection *bridged // the WebSocket that this request came over, or nil
 }
 
 // serve takes a classified request through: token → scope → key → upstream. What

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"context"
 	"crypto/rand"
 	"encoding/json"
 	"fmt"
@@ -25,7 +26,9 @@ type Gateway struct {
 	lists    *lister
 	ledger   ledger
 	memory   *responses.Memory
-	lacking  sync.Map // *endpoint → time.Time
+	lacking  sync.Map        // *endpoint → time.Time
+	sockets  context.Context // ends all WebSockets
+	goAway   context.CancelFunc
 	inFlight atomic.Int64
 }
 
@@ -38,6 +41,7 @@ func New(cfg Config) (*Gateway, error) {
 		cfg: cfg, up: newUpstreams(&cfg), echo: &echo{now: cfg.Now, wait: sleep, id: rand.Text},
 		memory: responses.NewMemory(memoryEntries, memoryBytes),
 	}
+	g.sockets, g.goAway = context.WithCancel(context.Background())
 	g.lists = newLister(g)
 	return g, nil
 }
@@ -48,9 +52,10 @@ func (g *Gateway) InFlight() int { return int(g.inFlight.Load()) }
 // Usage tells what was spent since the gateway was made, by provider and model.
 func (g *Gateway) Usage() []Usage { return g.ledger.list() }
 
-// Close ends idle connections to providers and what runs in the background.
-// Requests in flight are left to their own contexts.
+// Close ends WebSockets, idle connections to providers and what runs in the
+// background. Other requests in flight are left to their own contexts.
 func (g *Gateway) Close() {
+	g.goAway()
 	g.lists.close()
 	g.up.close()
 }

@@ -163,6 +163,10 @@ func (c *exchange) conversations(body []byte) responses.Store {
 	if c.grant != nil {
 		owner = c.grant.Prefix()
 	}
+	if c.connection != nil {
+		// A WebSocket's responses are remembered for as long as it lives.
+		return ownStore{c.g.memory, owner + " " + c.connection.id, true}
+	}
 	store, _ := provider.Member(body, "store")
 	return ownStore{c.g.memory, owner, string(store.Of(body)) == "true"}
 }

@@ -1,0 +1,288 @@
+package gateway
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"sync"
+
+	"github.com/gorilla/websocket"
+	"github.com/hostless/hostless/pkg/dialect"
+	"github.com/hostless/hostless/pkg/fault"
+	"github.com/hostless/hostless/pkg/provider"
+)
+
+// bridge serves /v1/responses in WebSocket mode for a provider that has only
+// HTTP: each response.create becomes a streamed POST whose events come back as
+// messages. previous_response_id reaches back within the connection where the
+// provider is translated to; one that speaks responses itself knows only what it
+// stores. first is a message that was read already.
+func (s *duplex) bridge(first *frame) error {
+	ctx, cancel := s.context()
+	defer cancel()
+	if s.caller == nil {
+		header := http.Header{}
+		s.c.mark(header)
+		caller, err := s.c.upgrade("", header)
+		if err != nil {
+			return errClient
+		}
+		defer caller.Close()
+		s.caller = caller
+		caller.SetReadLimit(s.c.g.cfg.MaxBody)
+	}
+	stop := context.AfterFunc(ctx, func() { s.end(ctx) })
+	defer stop()
+	b := &bridged{s: s, id: rand.Text(), ctx: ctx, model: s.c.model, provider: s.c.cred.Provider}
+	return b.run(first)
+}
+
+// bridged runs one request after the other. While one runs, the connection is
+// read on, so that its end, or a response.cancel, ends the request.
+type bridged struct {
+	s               *duplex
+	id              string // its memory's name
+	ctx             context.Context
+	provider, model string // of the connection, where the query named them
+
+	mu      sync.Mutex
+	current context.CancelFunc
+}
+
+// bridgeQueue is how many messages wait while one is answered; past it the
+// connection is not read.
+const bridgeQueue = 4
+
+func (b *bridged) run(first *frame) error {
+	ctx, cancel := context.WithCancel(b.ctx)
+	queue := make(chan frame, bridgeQueue)
+	done := make(chan error, 1)
+	go func() {
+		defer close(queue)
+		done <- b.read(ctx, queue)
+		cancel()
+	}()
+	if first != nil {
+		b.answer(ctx, *first)
+	}
+	for f := range queue {
+		b.answer(ctx, f)
+	}
+	cancel()
+	err := <-done
+	relayClose(b.s.caller, err, websocket.CloseNormalClosure)
+	return errClient
+}
+
+func (b *bridged) read(ctx context.Context, queue chan<- frame) error {
+	b.s.caller.SetCloseHandler(func(int, string) error { return nil })
+	for {
+		_, data, err := b.s.caller.ReadMessage()
+		if err != nil {
+			return err
+		}
+		f, ok := readFrame(data)
+		switch {
+		case !ok:
+			b.tell(errorFrame(fault.New(fault.Invalid, "the message is not a JSON object"), ""))
+		case f.kind == "response.cancel":
+			b.mu.Lock()
+			if b.current != nil {
+				b.current()
+			}
+			b.mu.Unlock()
+		case f.kind == "response.create":
+			select {
+			case queue <- f:
+			case <-ctx.Done():
+				return context.Cause(ctx)
+			}
+		default:
+			b.tell(errorFrame(&fault.Error{Kind: fault.Invalid, Message: "only response.create and response.cancel are understood here", Param: "type"}, f.id))
+		}
+	}
+}
+
+func (b *bridged) tell(data []byte) error { return b.s.tell(websocket.TextMessage, data) }
+
+// answer serves one response.create as the POST that it stands for.
+func (b *bridged) answer(ctx context.Context, f frame) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	b.mu.Lock()
+	b.current = cancel
+	b.mu.Unlock()
+	out := &frameWriter{tell: b.tell, header: http.Header{}}
+	err := b.serve(ctx, f, out)
+	var told *begun
+	if err != nil && !errors.As(err, &told) && !errors.Is(err, errClient) {
+		b.tell(errorFrame(err, f.id))
+	}
+	out.finish()
+	b.mu.Lock()
+	b.current = nil
+	b.mu.Unlock()
+}
+
+func (b *bridged) serve(ctx context.Context, f frame, out *frameWriter) error {
+	outer := b.s.c
+	if outer.grant != nil {
+		if err := outer.grant.Check(); err != nil {
+			return err
+		}
+	}
+	if outer.limited() && f.odd {
+		return &fault.Error{Kind: fault.Invalid, Message: "model is given more than once", Param: "model"}
+	}
+	data, err := responseBody(f, b.provider, b.model)
+	if err != nil {
+		return err
+	}
+	body, err := provider.ReadBody(data)
+	if err != nil {
+		return err
+	}
+	if body.Model == "" {
+		return &fault.Error{Kind: fault.Invalid, Message: "model is missing", Param: "model"}
+	}
+	r := outer.r.Clone(ctx)
+	r.Method, r.Body, r.ContentLength = http.MethodPost, http.NoBody, 0
+	r.URL.RawQuery = ""
+	for _, name := range []string{"Upgrade", "Connection"} {
+		delete(r.Header, name)
+	}
+	r.Header["Content-Type"] = []string{"application/json"}
+	r.Header["Accept"] = []string{"text/event-stream"}
+	loc, err := locate(r.URL, http.MethodPost)
+	if err != nil {
+		return err
+	}
+	c := &exchange{
+		g: outer.g, w: out, r: r, loc: loc, speaks: dialect.Responses, started: outer.g.cfg.Now(),
+		settings: outer.g.cfg.Settings(), grant: outer.grant, connection: b,
+	}
+	if err := c.checkModels(body); err != nil {
+		return err
+	}
+	target := c.route(body.Model)
+	if err := c.reach(target.Provider, target.Model); err != nil {
+		return err
+	}
+	err = c.dispatch(body)
+	c.log(ctx, err)
+	return err
+}
+
+// responseBody makes the POST's body of a response.create: its members but for
+// those of the message, streamed, and with the connection's model where it has
+// none.
+func responseBody(f frame, providerName, model string) ([]byte, error) {
+	var members map[string]json.RawMessage
+	if err := json.Unmarshal(f.data, &members); err != nil {
+		return nil, fault.New(fault.Invalid, "the message is not a JSON object")
+	}
+	if inner, ok := members["response"]; ok && members["input"] == nil {
+		// Some clients wrap the request, as the realtime API has it.
+		members = nil
+		if err := json.Unmarshal(inner, &members); err != nil || members == nil {
+			return nil, &fault.Error{Kind: fault.Invalid, Message: "response is not an object", Param: "response"}
+		}
+	}
+	delete(members, "type")
+	delete(members, "event_id")
+	delete(members, "background")
+	members["stream"] = json.RawMessage("true")
+	if members["model"] == nil && model != "" {
+		members["model"] = provider.Quote(providerName + "/" + model)
+	}
+	return json.Marshal(members)
+}
+
+// frameWriter turns what an exchange answers into messages: each event's data is
+// one, an answer that is no stream an error.
+type frameWriter struct {
+	tell   func([]byte) error
+	header http.Header
+	status int
+	events bool
+	split  splitter
+	buf    []byte
+	err    error
+}
+
+// Header implements http.ResponseWriter.
+func (w *frameWriter) Header() http.Header { return w.header }
+
+// WriteHeader implements http.ResponseWriter.
+func (w *frameWriter) WriteHeader(status int) {
+	if status < 200 {
+		return
+	}
+	w.status = status
+	w.events = status == http.StatusOK && isEventStream(w.header.Get("Content-Type"))
+}
+
+// Write implements http.ResponseWriter.
+func (w *frameWriter) Write(p []byte) (int, error) {
+	if w.err != nil {
+		return 0, w.err
+	}
+	if len(w.buf)+len(p) > sseFrameLimit {
+		w.err = errors.New("an event is too long")
+		return 0, w.err
+	}
+	w.buf = append(w.buf, p...)
+	if !w.events {
+		return len(p), nil
+	}
+	from := 0
+	for {
+		end, ok := w.split.next(w.buf)
+		if !ok {
+			break
+		}
+		data := eventData(w.buf[from:end])
+		from = end
+		if len(data) == 0 || bytes.Equal(data, doneMark) {
+			continue
+		}
+		if w.err = w.tell(data); w.err != nil {
+			return 0, w.err
+		}
+	}
+	w.buf = w.buf[:copy(w.buf, w.buf[from:])]
+	w.split.shift(from)
+	return len(p), nil
+}
+
+// Flush implements http.Flusher: messages go out as they are made.
+func (w *frameWriter) Flush() {}
+
+const sseFrameLimit = 64 << 20
+
+// finish tells an answer that was no stream.
+func (w *frameWriter) finish() {
+	if w.status != 0 && !w.events && w.err == nil {
+		w.tell(upstreamErrorFrame(w.status, w.buf))
+	}
+}
+
+// upstreamErrorFrame is the event for a provider's own error: its error object
+// where it has one, else its text.
+func upstreamErrorFrame(status int, body []byte) []byte {
+	var doc struct {
+		Error json.RawMessage `json:"error"`
+	}
+	if json.Unmarshal(body, &doc) != nil || len(doc.Error) == 0 || doc.Error[0] != '{' {
+		message := string(bytes.ToValidUTF8(body[:min(len(body), 2048)], []byte("?")))
+		doc.Error, _ = json.Marshal(map[string]any{"type": "upstream_error", "code": nil, "message": message, "param": nil})
+	}
+	data, err := json.Marshal(map[string]any{"type": "error", "status": status, "error": doc.Error})
+	if err != nil {
+		return []byte(`{"type":"error","status":502,"error":{"type":"upstream_error","message":"the provider's error cannot be read"}}`)
+	}
+	return data
+}

@@ -1,0 +1,195 @@
+package gateway
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"time"
+
+	"github.com/gorilla/websocket"
+	"github.com/hostless/hostless/pkg/fault"
+	"github.com/hostless/hostless/pkg/secret"
+)
+
+// errGoingAway is the cause of sockets that end with the gateway.
+var errGoingAway = errors.New("the gateway is stopping")
+
+// join passes messages between the two ends until one closes: one message at a
+// time each way, so that a slow reader slows its writer down, at most MaxBody
+// bytes each. Pings, pongs and close codes are the ends' own.
+func (s *duplex) join(ctx context.Context, first *frame) error {
+	s.caller.SetReadLimit(s.c.g.cfg.MaxBody)
+	s.upstream.SetReadLimit(s.c.g.cfg.MaxBody)
+	passControl(s.caller, s.upstream)
+	passControl(s.upstream, s.caller)
+	stop := context.AfterFunc(ctx, func() { s.end(ctx) })
+	defer stop()
+	if first != nil {
+		if !s.send(websocket.TextMessage, *first, true) {
+			return errClient
+		}
+	}
+	up := make(chan error, 1)
+	go func() {
+		err := s.pumpUp()
+		relayClose(s.upstream, err, websocket.CloseGoingAway)
+		up <- err
+	}()
+	err := s.pumpDown()
+	gone := websocket.IsUnexpectedCloseError(err) || !isClose(err)
+	if gone && ctx.Err() == nil {
+		select {
+		case <-up: // the caller went first; nobody is left to tell
+		default:
+			if !isClose(err) {
+				s.tell(websocket.TextMessage, errorFrame(&fault.Error{Kind: fault.Upstream, Message: "provider \"" + s.c.cred.Provider + "\" broke the connection off"}, ""))
+			}
+		}
+	}
+	relayClose(s.caller, err, websocket.CloseInternalServerErr)
+	// The caller's answer to the close ends the other direction; one that gives
+	// none is cut off.
+	cut := time.AfterFunc(closeGrace, func() { s.caller.Close(); s.upstream.Close() })
+	<-up
+	cut.Stop()
+	if !s.c.counted {
+		s.c.account(false, tokens{})
+	}
+	return errClient
+}
+
+func isClose(err error) bool {
+	var c *websocket.CloseError
+	return errors.As(err, &c) && c.Code != websocket.CloseAbnormalClosure
+}
+
+// relayClose hands one end's close to the other; an end that just went away is
+// told as the given code.
+func relayClose(to *websocket.Conn, err error, otherwise int) {
+	var closed *websocket.CloseError
+	message := websocket.FormatCloseMessage(otherwise, "")
+	if errors.As(err, &closed) && closed.Code != websocket.CloseAbnormalClosure {
+		message = websocket.FormatCloseMessage(closed.Code, closed.Text)
+	} else if errors.Is(err, websocket.ErrReadLimit) {
+		message = websocket.FormatCloseMessage(websocket.CloseMessageTooBig, "")
+	}
+	to.WriteControl(websocket.CloseMessage, message, time.Now().Add(closeGrace))
+}
+
+// passControl hands pings and pongs of one end to the other, and keeps closes
+// for relayClose.
+func passControl(from, to *websocket.Conn) {
+	pass := func(kind int) func(string) error {
+		return func(data string) error {
+			err := to.WriteControl(kind, []byte(data), time.Now().Add(closeGrace))
+			if errors.Is(err, websocket.ErrCloseSent) {
+				return nil
+			}
+			return err
+		}
+	}
+	from.SetPingHandler(pass(websocket.PingMessage))
+	from.SetPongHandler(pass(websocket.PongMessage))
+	from.SetCloseHandler(func(int, string) error { return nil })
+}
+
+// pumpUp passes the caller's messages up.
+func (s *duplex) pumpUp() error {
+	for {
+		kind, data, err := s.caller.ReadMessage()
+		if err != nil {
+			return err
+		}
+		f, ok := readFrame(data)
+		if !s.send(kind, f, ok) {
+			return io.ErrClosedPipe
+		}
+	}
+}
+
+// send checks one message and passes it up; one that the token does not reach
+// goes nowhere, which an event says. It reports whether the socket lives on.
+func (s *duplex) send(kind int, f frame, readable bool) bool {
+	if err := s.check(f, readable); err != nil {
+		return s.tell(websocket.TextMessage, errorFrame(err, f.id)) == nil
+	}
+	data := f.edit(func(name string) string {
+		if t := s.c.route(name); t.Provider == s.c.cred.Provider {
+			return t.Model
+		}
+		return name
+	})
+	return s.upstream.WriteMessage(kind, data) == nil
+}
+
+// check holds a message against the token.
+func (s *duplex) check(f frame, readable bool) error {
+	c := s.c
+	if !readable {
+		if c.limited() {
+			return fault.New(fault.Invalid, "the message is not a JSON object")
+		}
+		return nil
+	}
+	if c.grant != nil {
+		if err := c.grant.Check(); err != nil {
+			return err
+		}
+	}
+	if c.limited() && f.odd {
+		return &fault.Error{Kind: fault.Invalid, Message: "model is given more than once", Param: "model"}
+	}
+	for _, m := range f.models {
+		t := c.route(m.name)
+		if t.Provider != c.cred.Provider && (t.Stripped || m.top) && s.opened {
+			return &fault.Error{Kind: fault.Invalid, Message: "this connection is to provider \"" + c.cred.Provider + "\"; open another one for " + headerSafe(m.name), Param: "model"}
+		}
+		name := m.name
+		if t.Provider == c.cred.Provider {
+			name = t.Model
+		}
+		if err := c.inScope(c.cred.Provider, name); err != nil {
+			return err
+		}
+	}
+	if s.responses && f.kind == "response.create" {
+		model := f.model()
+		if model == "" && c.model == "" && c.limited() {
+			return &fault.Error{Kind: fault.Invalid, Message: "model is missing", Param: "model"}
+		}
+		return c.admit()
+	}
+	return nil
+}
+
+// pumpDown passes the provider's messages down, counting what they say was spent.
+func (s *duplex) pumpDown() error {
+	key := redactFor(s.c.cred.Key, false)
+	for {
+		kind, data, err := s.upstream.ReadMessage()
+		if err != nil {
+			return err
+		}
+		if bytes.Contains(data, usageMark) {
+			if t, ok := spent(data); ok && t != (tokens{}) {
+				s.c.counted = true
+				s.c.g.ledger.add(s.c.cred.Provider, s.c.model, false, t)
+			}
+		}
+		if err := s.tell(kind, key.whole(data)); err != nil {
+			return err
+		}
+	}
+}
+
+// refusal tells a caller that is connected already what the provider answered to
+// the upgrade.
+func (s *duplex) refusal(resp *http.Response) {
+	body, _ := io.ReadAll(io.LimitReader(resp.Body, 64<<10))
+	text := secret.Redact(string(body), s.c.cred.Key)
+	s.c.account(true, tokens{})
+	s.tell(websocket.TextMessage, upstreamErrorFrame(resp.StatusCode, []byte(text)))
+	s.closeCaller(websocket.CloseInternalServerErr, "the provider refused the connection")
+}

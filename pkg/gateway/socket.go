@@ -1,0 +1,255 @@
+package gateway
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/gorilla/websocket"
+	"github.com/hostless/hostless/pkg/dialect"
+	"github.com/hostless/hostless/pkg/fault"
+)
+
+// serveSocket serves a WebSocket: /v1/realtime, and /v1/responses in WebSocket
+// mode. Where the query names the model, the provider's answer decides before
+// the caller's upgrade is taken; else the first response.create names it.
+func (c *exchange) serveSocket() error {
+	if !websocket.IsWebSocketUpgrade(c.r) {
+		return fault.New(fault.Method, "GET needs a WebSocket upgrade here; POST takes JSON")
+	}
+	query, err := url.ParseQuery(c.r.URL.RawQuery)
+	if err != nil {
+		return fault.New(fault.Invalid, "the query is malformed")
+	}
+	if len(query["model"]) > 1 {
+		return &fault.Error{Kind: fault.Invalid, Message: "model is given more than once", Param: "model"}
+	}
+	s := &duplex{c: c, responses: c.loc.surface.speaks == dialect.Responses}
+	switch asked := query.Get("model"); {
+	case asked != "":
+		return s.named(asked)
+	case s.responses:
+		return s.unnamed()
+	case c.limited():
+		return &fault.Error{Kind: fault.Invalid, Message: "model is missing", Param: "model"}
+	}
+	name, err := c.plainProvider()
+	if err != nil {
+		return err
+	}
+	if err := c.reach(name, ""); err != nil {
+		return err
+	}
+	return s.native(true)
+}
+
+// duplex is a WebSocket with its two ends.
+type duplex struct {
+	c         *exchange
+	responses bool // response.create is a request of its own; else the session is
+	caller    *websocket.Conn
+	upstream  *websocket.Conn
+	query     string
+	opened    bool // the provider is fixed by the connection
+
+	telling sync.Mutex // held while a message is written to the caller
+}
+
+// tell writes one message to the caller.
+func (s *duplex) tell(kind int, data []byte) error {
+	s.telling.Lock()
+	defer s.telling.Unlock()
+	return s.caller.WriteMessage(kind, data)
+}
+
+// named serves a socket whose model stands in the query.
+func (s *duplex) named(asked string) error {
+	target := s.c.route(asked)
+	if err := s.c.reach(target.Provider, target.Model); err != nil {
+		return err
+	}
+	s.query = renamedQuery(upQuery(s.c.r.URL.RawQuery, false), target.Model)
+	if s.responses && !s.speaksSockets() {
+		return s.bridge(nil)
+	}
+	return s.native(!s.responses)
+}
+
+// speaksSockets reports whether the provider is to be asked for a WebSocket: it
+// is known to have them, or its owner's base URL may.
+func (s *duplex) speaksSockets() bool {
+	p := s.c.provider
+	if p.Builtin {
+		return false
+	}
+	return p.WebSockets || p.Custom && p.Primary() == dialect.OpenAI
+}
+
+// native connects to the provider's own WebSocket and joins the two. charge is
+// whether opening it is a request of its own.
+func (s *duplex) native(charge bool) error {
+	c := s.c
+	e, err := c.endpoint(dialect.OpenAI)
+	if err != nil {
+		return err
+	}
+	if e == nil || e.builtin {
+		return &fault.Error{Kind: fault.Invalid, Param: "model", Code: "unsupported_endpoint", Message: fmt.Sprintf("provider %q has no %s", c.provider.Name, c.loc.surface.pattern)}
+	}
+	if charge {
+		if err := c.admit(); err != nil {
+			return err
+		}
+	}
+	if s.query == "" {
+		s.query = upQuery(c.r.URL.RawQuery, false)
+	}
+	ctx, cancel := s.context()
+	defer cancel()
+	upstream, resp, err := c.dialSocket(ctx, e, s.query, offered(c.r))
+	if err != nil {
+		return c.unanswered(ctx, err)
+	}
+	if upstream == nil {
+		if s.responses && !c.provider.WebSockets {
+			resp.Body.Close()
+			return s.bridge(nil)
+		}
+		defer resp.Body.Close()
+		return c.answer(ctx, resp)
+	}
+	defer upstream.Close()
+	header := http.Header{}
+	downHeader(header, resp.Header, redactFor(c.cred.Key, true))
+	for name := range header {
+		if strings.HasPrefix(name, "Sec-Websocket-") {
+			delete(header, name)
+		}
+	}
+	c.mark(header)
+	caller, err := c.upgrade(upstream.Subprotocol(), header)
+	if err != nil {
+		return errClient
+	}
+	defer caller.Close()
+	s.caller, s.upstream, s.opened = caller, upstream, true
+	return s.join(ctx, nil)
+}
+
+// unnamed serves a socket whose model comes with its first response.create.
+func (s *duplex) unnamed() error {
+	ctx, cancel := s.context()
+	defer cancel()
+	caller, err := s.c.upgrade("", nil)
+	if err != nil {
+		return errClient
+	}
+	defer caller.Close()
+	s.caller = caller
+	caller.SetReadLimit(s.c.g.cfg.MaxBody)
+	stop := context.AfterFunc(ctx, func() { s.end(ctx) })
+	defer stop()
+	for {
+		_, data, err := caller.ReadMessage()
+		if err != nil {
+			return errClient
+		}
+		first, err := s.first(data)
+		if err != nil {
+			if s.tell(websocket.TextMessage, errorFrame(err, first.id)) != nil {
+				return errClient
+			}
+			continue
+		}
+		return s.connect(ctx, first)
+	}
+}
+
+// first reads the message that tells the provider.
+func (s *duplex) first(data []byte) (frame, error) {
+	f, ok := readFrame(data)
+	if !ok {
+		return f, fault.New(fault.Invalid, "the message is not a JSON object")
+	}
+	if f.kind != "response.create" || f.model() == "" {
+		return f, &fault.Error{Kind: fault.Invalid, Message: "the first message must be a response.create that names its model", Param: "model"}
+	}
+	target := s.c.route(f.model())
+	return f, s.c.reach(target.Provider, target.Model)
+}
+
+// connect goes on with a socket whose caller is connected already.
+func (s *duplex) connect(ctx context.Context, first frame) error {
+	c := s.c
+	if !s.speaksSockets() {
+		return s.bridge(&first)
+	}
+	e, err := c.endpoint(dialect.OpenAI)
+	if err == nil && e == nil {
+		err = c.unsupported()
+	}
+	if err != nil {
+		return s.giveUp(err, first.id)
+	}
+	upstream, resp, err := c.dialSocket(ctx, e, upQuery(c.r.URL.RawQuery, false), offered(c.r))
+	if err != nil {
+		return s.giveUp(c.unanswered(ctx, err), first.id)
+	}
+	if upstream == nil {
+		defer resp.Body.Close()
+		if !c.provider.WebSockets {
+			return s.bridge(&first)
+		}
+		s.refusal(resp)
+		return errClient
+	}
+	defer upstream.Close()
+	s.upstream, s.opened = upstream, true
+	return s.join(ctx, &first)
+}
+
+// giveUp tells the caller in an event what keeps the socket from being served,
+// and closes it.
+func (s *duplex) giveUp(err error, eventID string) error {
+	s.tell(websocket.TextMessage, errorFrame(err, eventID))
+	s.closeCaller(websocket.CloseInternalServerErr, "the provider cannot be reached")
+	return &begun{err}
+}
+
+// context ends with the token and with the gateway; the connection's own end is
+// seen by reading it.
+func (s *duplex) context() (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancelCause(s.c.r.Context())
+	stop := context.AfterFunc(s.c.g.sockets, func() { cancel(errGoingAway) })
+	if s.c.grant == nil {
+		return ctx, func() { stop(); cancel(nil) }
+	}
+	inner, done := s.c.grant.Context(ctx)
+	return inner, func() { done(); stop(); cancel(nil) }
+}
+
+// closeGrace is how long a peer is given to answer a close.
+const closeGrace = 2 * time.Second
+
+func (s *duplex) closeCaller(code int, reason string) {
+	s.caller.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(code, reason), time.Now().Add(closeGrace))
+}
+
+// end closes both ends for a cause that is neither's.
+func (s *duplex) end(ctx context.Context) {
+	code, reason := websocket.CloseGoingAway, "the gateway is stopping"
+	if fault.Is(context.Cause(ctx), fault.Unauthenticated) {
+		code, reason = websocket.ClosePolicyViolation, "the bridge token was revoked"
+	}
+	if s.caller != nil {
+		s.closeCaller(code, reason)
+		s.caller.Close()
+	}
+	if s.upstream != nil {
+		s.upstream.Close()
+	}
+}
