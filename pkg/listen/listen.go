@@ -7,10 +7,8 @@ package listen
 
 import (
 	"errors"
-	"fmt"
 	"log/slog"
 	"net"
-	"os"
 
 	"github.com/hostless/hostless/pkg/fault"
 )
@@ -57,12 +55,6 @@ func Open(cfg Config) (*Sockets, error) {
 		return adopt(given, cfg.Logger)
 	}
 	return bind(cfg)
-}
-
-// Given reports whether this process was handed sockets, without taking them.
-func Given() bool {
-	pid, count := os.Getenv("LISTEN_PID"), os.Getenv("LISTEN_FDS")
-	return count != "" && count != "0" && pid == fmt.Sprint(os.Getpid())
 }
 
 // Close closes all listeners that are still open and gives up the lock. The

@@ -1,0 +1,91 @@
+package front
+
+import (
+	"bufio"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"testing"
+)
+
+// FuzzGate compares where a request is let to with what an independent reading
+// of it says: the plane is never that of another authority than the one that
+// HTTP gives precedence.
+func FuzzGate(f *testing.F) {
+	for _, seed := range [][2]string{
+		{"/", "localhost"}, {"/x?y", "app.localhost:1"}, {"http://localhost/", "app.localhost"}, {"http://app.localhost", "localhost"},
+		{"http://localhost@app.localhost/", "localhost"}, {"http://localhost%2eapp.localhost/", "x"}, {"HTTP://[::1]:80/", "evil.com"},
+		{"*", "localhost"}, {"//app.localhost/", "localhost"}, {"http:localhost", "localhost"}, {"http://localhost?.app.localhost", "evil"},
+	} {
+		f.Add(seed[0], seed[1])
+	}
+	none := http.NotFoundHandler()
+	s, err := New(Config{Gateway: none, Apps: none})
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Fuzz(func(t *testing.T, target, host string) {
+		if strings.ContainsAny(target+host, "\r\n ") {
+			return
+		}
+		r, err := http.ReadRequest(bufio.NewReader(strings.NewReader("OPTIONS " + target + " HTTP/1.1\r\nHost: " + host + "\r\n\r\n")))
+		if err != nil {
+			return
+		}
+		p, no := s.gate(r)
+		if no != nil {
+			return
+		}
+		want := host
+		if !strings.HasPrefix(target, "/") && target != "*" {
+			u, err := url.Parse(target)
+			if err != nil {
+				t.Fatalf("%q was let through to plane %d", target, p)
+			}
+			want = u.Host
+		}
+		name := strings.ToLower(strings.Trim(want, "\t"))
+		if h, _, err := net.SplitHostPort(name); err == nil {
+			name = h
+		}
+		name = strings.TrimSuffix(strings.Trim(name, "[]"), ".")
+		isApp := strings.HasSuffix(name, ".localhost")
+		if p == appsPlane != isApp {
+			t.Fatalf("target %q, Host %q: plane %d, want that of %q", target, host, p, name)
+		}
+		if p == gatewayPlane && name != "localhost" && name != "127.0.0.1" && !net.ParseIP(name).IsLoopback() {
+			t.Fatalf("target %q, Host %q reaches the gateway", target, host)
+		}
+		if r.URL.Host != "" || r.URL.Scheme != "" || r.RequestURI != "*" && !strings.HasPrefix(r.RequestURI, "/") {
+			t.Fatalf("target %q stays %q, %+v", target, r.RequestURI, r.URL)
+		}
+	})
+}
+
+// TestHTTP2Host checks the fields that HTTP/2 can carry beside :authority.
+func TestHTTP2Host(t *testing.T) {
+	s, err := New(Config{Gateway: saying("gateway"), Apps: saying("apps")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		hosts  []string
+		status int
+	}{
+		{nil, 200}, {[]string{"app.localhost"}, 200}, {[]string{"APP.localhost"}, 200},
+		{[]string{"localhost"}, 400}, {[]string{"app.localhost", "app.localhost"}, 400}, {[]string{}, 400},
+	} {
+		r := httptest.NewRequest("GET", "/", nil)
+		r.ProtoMajor, r.ProtoMinor, r.Host = 2, 0, "app.localhost"
+		if tt.hosts != nil {
+			r.Header["Host"] = tt.hosts
+		}
+		w := httptest.NewRecorder()
+		s.ServeHTTP(w, r)
+		if w.Code != tt.status {
+			t.Errorf("Host fields %q: %d, want %d", tt.hosts, w.Code, tt.status)
+		}
+	}
+}
