@@ -2,47 +2,130 @@ package daemon
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
-	"net/http"
+	"os"
 
+	"github.com/hostless/hostless/pkg/apps"
 	"github.com/hostless/hostless/pkg/control"
 	"github.com/hostless/hostless/pkg/fault"
 )
 
-// apps is the reverse plane as the daemon runs it.
-type apps interface {
-	http.Handler
-	routes() control.Routes
-	count() int
-	run(ctx context.Context) error
-	close() error
-}
-
+// openApps makes the reverse plane.
 func (d *daemon) openApps(log *slog.Logger) error {
-	d.apps = noApps{}
-	return nil
+	plane, found, err := apps.New(apps.Config{
+		Path: d.cfg.Paths.Routes(), URL: d.appURL, TrustedProxies: d.settings.TrustedProxies, Logger: log,
+		Wildcards: func() bool { return d.wildcards || d.settings.WildcardRoutes() },
+		Dropped: func(r apps.Route) {
+			if err := d.tokens.RevokeBound(context.Background(), r.Hostname); err != nil {
+				log.Error("tokens of a dropped route cannot be revoked", "host", r.Hostname, "error", err)
+			}
+		},
+	})
+	d.warnings.set("apps", found)
+	d.apps = plane
+	return err
 }
 
-// noApps is an empty reverse plane.
-type noApps struct{}
+// wildcardsAsked reports whether the environment turns wildcard routes on.
+func wildcardsAsked(getenv func(string) string) bool {
+	return getenv("HOSTLESS_ENABLE_WILDCARD_ROUTES") == "1"
+}
 
-func (noApps) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	http.Error(w, "no app is registered under "+r.Host, http.StatusNotFound)
+// appURL is an app's address for people.
+func (d *daemon) appURL(hostname string) string {
+	scheme := "http"
+	if d.cfg.TLS {
+		scheme = "https"
+	}
+	return fmt.Sprintf("%s://%s:%d", scheme, hostname, d.sockets.Port)
 }
-func (noApps) routes() control.Routes    { return noApps{} }
-func (noApps) count() int                { return 0 }
-func (noApps) run(context.Context) error { return nil }
-func (noApps) close() error              { return nil }
 
-var errNoApps = fault.New(fault.Internal, "this daemon has no reverse plane")
+// controlRoutes shows the reverse plane as the control server needs it.
+type controlRoutes struct {
+	plane *apps.Plane
+	url   func(hostname string) string
+}
 
-func (noApps) List(context.Context) ([]control.Route, error) { return nil, nil }
-func (noApps) Register(context.Context, control.RouteRequest) (control.Registered, error) {
-	return control.Registered{}, errNoApps
+func registration(req control.RouteRequest) apps.Registration {
+	return apps.Registration{
+		Name: req.Name, Target: req.Target, Port: req.Port, PID: req.PID, Reserve: req.Reserve, Force: req.Force, KeepHost: req.KeepHost,
+		Insecure: req.Insecure, Wildcard: req.Wildcard, PathPrefix: req.PathPrefix, Alias: req.Alias, Lazy: req.Lazy,
+		Command: req.Command, Directory: req.Directory,
+	}
 }
-func (noApps) Deregister(context.Context, control.RouteName) (control.Removed, error) {
-	return control.Removed{}, fault.New(fault.NotFound, "no such route")
+
+func (c controlRoutes) registered(r apps.Route, lease string) control.Registered {
+	return control.Registered{
+		Hostname: r.Hostname, URL: c.url(r.Hostname), Target: r.Target.String(), TargetPort: r.Target.Port(), PID: r.PID, LeaseID: lease,
+	}
 }
-func (noApps) Lease(context.Context, control.RouteRequest) (control.RouteLease, error) {
-	return nil, errNoApps
+
+func (c controlRoutes) List(context.Context) ([]control.Route, error) {
+	out := []control.Route{}
+	for _, r := range c.plane.List() {
+		out = append(out, control.Route{
+			Hostname: r.Hostname, Target: r.Target.String(), TargetPort: r.Target.Port(), PID: r.PID, AppName: r.Name, URL: c.url(r.Hostname),
+			Leased: r.Kind == apps.Leased, State: r.State, PathPrefix: r.PathPrefix, Wildcard: r.Wildcard, KeepHost: r.KeepHost,
+			Insecure: r.Insecure, Command: r.Command, Directory: r.Directory,
+		})
+	}
+	return out, nil
 }
+
+func (c controlRoutes) Register(ctx context.Context, req control.RouteRequest) (control.Registered, error) {
+	if req.PID == os.Getpid() {
+		return control.Registered{}, &fault.Error{Kind: fault.Invalid, Param: "pid", Message: "the daemon owns no route itself"}
+	}
+	r, err := c.plane.Register(ctx, registration(req))
+	return c.registered(r, ""), err
+}
+
+func (c controlRoutes) Deregister(ctx context.Context, name control.RouteName) (control.Removed, error) {
+	r, err := c.plane.Deregister(ctx, name.Name, name.PathPrefix)
+	if err != nil {
+		return control.Removed{}, err
+	}
+	return control.Removed{Removed: true, Hostname: r.Hostname, AppName: r.Name}, nil
+}
+
+func (c controlRoutes) Lease(ctx context.Context, req control.RouteRequest) (control.RouteLease, error) {
+	lease, err := c.plane.Lease(ctx, registration(req))
+	if err != nil {
+		return nil, err
+	}
+	l := &routeLease{lease, c, make(chan control.LeaseEvent)} // leases are told apart by their address
+	go l.forward()
+	return l, nil
+}
+
+// routeLease shows a lease as the control server needs it.
+type routeLease struct {
+	lease  *apps.Lease
+	routes controlRoutes
+	events chan control.LeaseEvent
+}
+
+// forward ends with the lease, whose events close.
+func (l *routeLease) forward() {
+	defer close(l.events)
+	for ev := range l.lease.Events() {
+		select {
+		case l.events <- control.LeaseEvent{Event: ev.Kind, Reason: ev.Reason}:
+		case <-l.lease.Done():
+			return
+		}
+	}
+}
+
+func (l *routeLease) Registered() control.Registered {
+	return l.routes.registered(l.lease.Route(), l.lease.ID())
+}
+
+func (l *routeLease) Events() <-chan control.LeaseEvent { return l.events }
+
+func (l *routeLease) Update(_ context.Context, u control.LeaseUpdate) error {
+	return l.lease.Update(apps.Update{Port: u.Port, PID: u.PID, State: u.State, Exit: u.Exit, Log: u.Log})
+}
+
+func (l *routeLease) Release() { l.lease.Release() }

@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/hostless/hostless/pkg/apps"
 	"github.com/hostless/hostless/pkg/config"
 	"github.com/hostless/hostless/pkg/control"
 	"github.com/hostless/hostless/pkg/fault"
@@ -52,13 +53,14 @@ type daemon struct {
 	tokens   *token.Store
 	keys     *keys.Store
 	gateway  *gateway.Gateway
-	apps     apps
+	apps     *apps.Plane
 	front    *front.Server
 	control  *control.Server
 	notify   notifier
 	warnings warnings
 
 	gatewaySettings *gatewaySettings
+	wildcards       bool // asked for in the environment
 }
 
 // Run runs the daemon until ctx ends and everything has been stopped in order:
@@ -84,7 +86,7 @@ func Run(ctx context.Context, cfg Config) error {
 	}
 	defer lock.Close()
 
-	d := &daemon{cfg: cfg, started: time.Now(), uid: os.Geteuid()}
+	d := &daemon{cfg: cfg, started: time.Now(), uid: os.Geteuid(), wildcards: wildcardsAsked(cfg.Getenv)}
 	d.log, d.redactor = newLogger(cfg.Output, cfg.Verbose, onJournal(cfg.Output, cfg.Getenv))
 	ctx, d.stop = context.WithCancelCause(ctx)
 	defer d.stop(nil)
@@ -133,7 +135,7 @@ func (d *daemon) open() (err error) {
 		return err
 	}
 	d.control, err = control.NewServer(control.ServerConfig{
-		Tokens: controlTokens{d.tokens}, Keys: controlKeys{d.keys, d.keysChanged}, Routes: d.apps.routes(),
+		Tokens: controlTokens{d.tokens}, Keys: controlKeys{d.keys, d.keysChanged}, Routes: controlRoutes{d.apps, d.appURL},
 		Settings: controlSettings{d.settings}, Daemon: controlDaemon{d}, Logger: component("control"),
 	})
 	return err
@@ -158,7 +160,7 @@ func (d *daemon) serve(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return d.front.Run(ctx, d.sockets.HTTP...) })
 	group.Go(func() error { return d.control.Serve(ctx, d.sockets.Control) })
-	group.Go(func() error { return d.apps.run(ctx) })
+	group.Go(func() error { return d.apps.Run(ctx) })
 	group.Go(func() error { return d.watchdog(ctx) })
 	group.Go(func() error { return d.hangups(ctx) })
 	group.Go(func() error {
@@ -182,7 +184,7 @@ func (d *daemon) close() error {
 		errs = append(errs, d.sockets.Close())
 	}
 	if d.apps != nil {
-		errs = append(errs, d.apps.close())
+		errs = append(errs, d.apps.Close())
 	}
 	if d.gateway != nil {
 		d.gateway.Close()

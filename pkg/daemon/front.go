@@ -16,8 +16,7 @@ import (
 func (d *daemon) openFront(log *slog.Logger) (err error) {
 	cfg := front.Config{Gateway: d.gateway, Apps: d.apps, Peer: d.judge(log), Logger: log, RedirectHTTPS: d.settings.HTTPSRedirect}
 	if d.cfg.TLS {
-		// A name without an app gets its leaf too, and then a page that says so.
-		authority, err := certs.New(certs.Config{Dir: d.cfg.Paths.Home, Serves: func(string) bool { return true }, Logger: d.log.With("component", "certs")})
+		authority, err := certs.New(certs.Config{Dir: d.cfg.Paths.Home, Serves: d.apps.Serves, Logger: d.log.With("component", "certs")})
 		if err != nil {
 			return fmt.Errorf("local certificate authority: %w", err)
 		}
