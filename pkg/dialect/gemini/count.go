@@ -1,0 +1,69 @@
+package gemini
+
+import (
+	"encoding/json"
+	"strconv"
+	"unicode/utf8"
+)
+
+// perMedia is what Gemini counts for a small image
+// (https://ai.google.dev/gemini-api/docs/tokens).
+const perMedia = 258
+
+// CountTokens answers a countTokens request by an estimate: a token for every
+// four characters of text, schemas included, and 258 for each image or other
+// file. An error is fault.Invalid.
+func CountTokens(body []byte) ([]byte, error) {
+	body = camel(body)
+	var req struct {
+		Contents json.RawMessage `json:"contents"`
+		Generate json.RawMessage `json:"generateContentRequest"`
+	}
+	if err := json.Unmarshal(body, &req); err != nil {
+		return nil, badJSON("countTokens", err)
+	}
+	counted := set(req.Contents)
+	if inner := set(req.Generate); inner != nil {
+		counted = inner
+	}
+	if counted == nil {
+		return nil, invalid("contents", "contents are missing")
+	}
+	characters, media := weigh(counted, 0)
+	total := strconv.AppendInt([]byte(`{"totalTokens":`), int64((characters+3)/4+media*perMedia), 10)
+	return append(total, '}'), nil
+}
+
+func weigh(raw json.RawMessage, depth int) (characters, media int) {
+	if depth > 64 {
+		return len(raw), 0
+	}
+	if list, ok := members(raw); ok {
+		for _, m := range list {
+			switch m.name {
+			case "inlineData", "fileData":
+				media++
+				continue
+			case "role", "model", "thoughtSignature", "generationConfig", "safetySettings":
+				continue
+			case "parameters", "parametersJsonSchema", "args", "response":
+				characters += len(compact(m.value))
+				continue
+			}
+			c, n := weigh(m.value, depth+1)
+			characters, media = characters+c, media+n
+		}
+		return characters, media
+	}
+	if list, ok := elements(raw); ok {
+		for _, one := range list {
+			c, n := weigh(one, depth+1)
+			characters, media = characters+c, media+n
+		}
+		return characters, media
+	}
+	if s, ok := text(raw); ok {
+		return utf8.RuneCountInString(s), 0
+	}
+	return 0, 0
+}

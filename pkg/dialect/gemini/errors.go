@@ -1,0 +1,254 @@
+package gemini
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/hostless/hostless/pkg/fault"
+)
+
+// problem is an error on its way between dialects.
+type problem struct {
+	status  int    // HTTP's, 0 where it is not known
+	message string // public
+	kind    string // OpenAI's type
+	code    string // a machine-readable word, or ""
+	param   string
+	retry   time.Duration
+	details []json.RawMessage // Google's own
+}
+
+// statuses are google.rpc's names (https://cloud.google.com/apis/design/errors)
+// with the status and OpenAI's type that each stands for. The first row of a
+// status is the one that it is given.
+var statuses = []struct {
+	name   string
+	status int
+	kind   string
+}{
+	{"INVALID_ARGUMENT", 400, "invalid_request_error"},
+	{"FAILED_PRECONDITION", 400, "invalid_request_error"},
+	{"OUT_OF_RANGE", 400, "invalid_request_error"},
+	{"INVALID_ARGUMENT", 405, "invalid_request_error"},
+	{"INVALID_ARGUMENT", 413, "invalid_request_error"},
+	{"INVALID_ARGUMENT", 422, "invalid_request_error"},
+	{"UNAUTHENTICATED", 401, "authentication_error"},
+	{"PERMISSION_DENIED", 403, "permission_error"},
+	{"NOT_FOUND", 404, "not_found_error"},
+	{"ABORTED", 409, "invalid_request_error"},
+	{"ALREADY_EXISTS", 409, "invalid_request_error"},
+	{"RESOURCE_EXHAUSTED", 429, "rate_limit_error"},
+	{"CANCELLED", 499, "api_error"},
+	{"INTERNAL", 500, "api_error"},
+	{"UNKNOWN", 500, "api_error"},
+	{"DATA_LOSS", 500, "api_error"},
+	{"UNIMPLEMENTED", 501, "api_error"},
+	{"UNAVAILABLE", 503, "overloaded_error"},
+	{"UNAVAILABLE", 529, "overloaded_error"},
+	{"UNAVAILABLE", 502, "overloaded_error"},
+	{"DEADLINE_EXCEEDED", 504, "timeout_error"},
+}
+
+// statusName is Google's name of an HTTP status.
+func statusName(status int) string {
+	for _, row := range statuses {
+		if row.status == status {
+			return row.name
+		}
+	}
+	if status >= 400 && status < 500 {
+		return "INVALID_ARGUMENT"
+	}
+	return "INTERNAL"
+}
+
+// statusOf is the HTTP status of Google's name or OpenAI's type, 500 where
+// neither says anything.
+func statusOf(name, kind string) int {
+	for _, row := range statuses {
+		if name != "" && row.name == name || name == "" && row.kind == kind {
+			return row.status
+		}
+	}
+	return http.StatusInternalServerError
+}
+
+func kindOf(name string, status int) string {
+	for _, row := range statuses {
+		if name != "" && row.name == name || name == "" && row.status == status {
+			return row.kind
+		}
+	}
+	if status >= 400 && status < 500 {
+		return "invalid_request_error"
+	}
+	return "api_error"
+}
+
+// anyError is an error of Google's, OpenAI's or another's, whichever members it has.
+type anyError struct {
+	Code    json.RawMessage   `json:"code"`
+	Message string            `json:"message"`
+	Status  string            `json:"status"`
+	Type    string            `json:"type"`
+	Param   string            `json:"param"`
+	Details []json.RawMessage `json:"details"`
+}
+
+// readError reads an error body of any of the dialects; a list of one error,
+// as Google sends them on streams, is unwrapped.
+func readError(status int, header http.Header, body []byte) problem {
+	p := problem{status: status, retry: retryAfter(header)}
+	if list, ok := elements(body); ok && len(list) > 0 {
+		body = list[0]
+	}
+	var envelope struct {
+		Error json.RawMessage `json:"error"`
+	}
+	var e anyError
+	if json.Unmarshal(body, &envelope) == nil && set(envelope.Error) != nil {
+		if s, ok := text(envelope.Error); ok {
+			e.Message = s
+		} else if err := json.Unmarshal(envelope.Error, &e); err != nil {
+			e.Message = strings.TrimSpace(string(envelope.Error))
+		}
+	} else {
+		e.Message = plain(body)
+	}
+	if e.Status != "" && statusOf(e.Status, "") == 500 && kindOf(e.Status, 0) != "api_error" {
+		e.Status = ""
+	}
+	if p.status == 0 {
+		if code, err := strconv.Atoi(strings.Trim(string(e.Code), `"`)); err == nil && code >= 400 && code < 600 {
+			p.status = code
+		} else {
+			p.status = statusOf(e.Status, e.Type)
+		}
+	}
+	p.message, p.kind, p.param, p.details = e.Message, e.Type, e.Param, e.Details
+	if p.kind == "" {
+		p.kind = kindOf(e.Status, p.status)
+	}
+	if p.code, _ = text(e.Code); p.code == "" {
+		p.code = e.Status
+	}
+	p.read()
+	if p.message == "" {
+		p.message = "the provider answered " + strings.TrimSpace(strconv.Itoa(p.status)+" "+http.StatusText(p.status))
+	}
+	return p
+}
+
+// read takes from Google's details what OpenAI's envelope has members for.
+func (p *problem) read() {
+	for _, raw := range p.details {
+		var d struct {
+			Reason     string `json:"reason"`
+			RetryDelay string `json:"retryDelay"`
+			Violations []struct {
+				Field string `json:"field"`
+			} `json:"fieldViolations"`
+		}
+		if json.Unmarshal(raw, &d) != nil {
+			continue
+		}
+		if d.Reason == "API_KEY_INVALID" {
+			p.kind, p.code = "authentication_error", d.Reason
+		}
+		if len(d.Violations) > 0 && p.param == "" {
+			p.param = d.Violations[0].Field
+		}
+		if delay, err := time.ParseDuration(d.RetryDelay); err == nil && p.retry == 0 {
+			p.retry = delay
+		}
+	}
+}
+
+func retryAfter(header http.Header) time.Duration {
+	seconds, err := strconv.ParseFloat(header.Get("Retry-After"), 64)
+	if err != nil || seconds <= 0 || seconds > 1e6 {
+		return 0
+	}
+	return time.Duration(seconds * float64(time.Second))
+}
+
+// plain is a text body as a message: short, and no page of HTML.
+func plain(body []byte) string {
+	body = bytes.TrimSpace(body)
+	if len(body) == 0 || body[0] == '<' || len(body) > 2000 {
+		return ""
+	}
+	return strings.ToValidUTF8(string(body), "\ufffd")
+}
+
+// broken is the error of a stream that did not come to its end. What is not
+// made to be shown is not.
+func broken(cause error) problem {
+	var e *fault.Error
+	if errors.As(cause, &e) {
+		return faulty(e)
+	}
+	return problem{status: http.StatusBadGateway, kind: "upstream_error", message: "the provider's stream broke off before its end"}
+}
+
+func faulty(e *fault.Error) problem {
+	return problem{status: e.Kind.Status(), message: e.Error(), kind: e.Kind.Type(), code: e.Code, param: e.Param, retry: e.RetryAfter}
+}
+
+// chatError is the middle's error body.
+func chatError(p problem) []byte {
+	b := appendString([]byte(`{"error":{"message":`), p.message)
+	b = appendString(append(b, `,"type":`...), p.kind)
+	for _, m := range []struct{ name, value string }{{`,"code":`, p.code}, {`,"param":`, p.param}} {
+		b = append(b, m.name...)
+		if m.value == "" {
+			b = append(b, "null"...)
+		} else {
+			b = appendString(b, m.value)
+		}
+	}
+	return append(b, "}}"...)
+}
+
+// nativeError is Google's error body.
+func nativeError(p problem) []byte {
+	details := p.details
+	typed := func(name string, fields ...member) {
+		details = append(details, object(append([]member{{"@type", appendString(nil, "type.googleapis.com/google.rpc."+name)}}, fields...)))
+	}
+	if len(p.details) == 0 {
+		reason := p.code
+		if reason == "" {
+			reason = p.kind
+		}
+		typed("ErrorInfo", member{"reason", appendString(nil, strings.ToUpper(reason))}, member{"domain", json.RawMessage(`"hostless"`)})
+		if p.param != "" {
+			typed("BadRequest", member{"fieldViolations", array([]json.RawMessage{object([]member{
+				{"field", appendString(nil, p.param)}, {"description", appendString(nil, p.message)},
+			})})})
+		}
+		if p.retry > 0 {
+			typed("RetryInfo", member{"retryDelay", appendString(nil, strconv.FormatFloat(p.retry.Seconds(), 'f', -1, 64)+"s")})
+		}
+	}
+	b := strconv.AppendInt([]byte(`{"error":{"code":`), int64(p.status), 10)
+	b = appendString(append(b, `,"message":`...), p.message)
+	b = appendString(append(b, `,"status":`...), statusName(p.status))
+	b = append(append(b, `,"details":`...), array(details)...)
+	return append(b, "}}"...)
+}
+
+// Fault is the body of one of Hostless's own errors as Google writes them:
+// {"error":{"code","message","status","details"}}.
+func Fault(err *fault.Error) []byte { return nativeError(faulty(err)) }
+
+// Errors dresses Hostless's own errors; it is a dialect.Errors.
+type Errors struct{}
+
+// Fault is the package's Fault.
+func (Errors) Fault(err *fault.Error) []byte { return Fault(err) }

@@ -1,0 +1,233 @@
+package gemini
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/hostless/hostless/pkg/dialect"
+	"github.com/hostless/hostless/pkg/fault"
+)
+
+// chatRequest is the part of a chat request that the translation reads.
+type chatRequest struct {
+	Messages            []json.RawMessage `json:"messages"`
+	Tools               []json.RawMessage `json:"tools"`
+	Functions           []json.RawMessage `json:"functions"`
+	ToolChoice          json.RawMessage   `json:"tool_choice"`
+	FunctionCall        json.RawMessage   `json:"function_call"`
+	Temperature         json.RawMessage   `json:"temperature"`
+	TopP                json.RawMessage   `json:"top_p"`
+	TopK                json.RawMessage   `json:"top_k"`
+	MaxTokens           json.RawMessage   `json:"max_tokens"`
+	MaxCompletionTokens json.RawMessage   `json:"max_completion_tokens"`
+	Stop                json.RawMessage   `json:"stop"`
+	N                   json.RawMessage   `json:"n"`
+	Seed                json.RawMessage   `json:"seed"`
+	PresencePenalty     json.RawMessage   `json:"presence_penalty"`
+	FrequencyPenalty    json.RawMessage   `json:"frequency_penalty"`
+	Logprobs            bool              `json:"logprobs"`
+	TopLogprobs         json.RawMessage   `json:"top_logprobs"`
+	ResponseFormat      json.RawMessage   `json:"response_format"`
+	Modalities          []string          `json:"modalities"`
+	Audio               json.RawMessage   `json:"audio"`
+	ReasoningEffort     string            `json:"reasoning_effort"`
+	Stream              bool              `json:"stream"`
+	StreamOptions       struct {
+		IncludeUsage bool `json:"include_usage"`
+	} `json:"stream_options"`
+	WebSearch json.RawMessage `json:"web_search_options"`
+	ExtraBody json.RawMessage `json:"extra_body"`
+}
+
+// read names the members of a chat request that have their place in Gemini's;
+// all others are dropped and reported.
+var read = []string{
+	"model", "messages", "tools", "functions", "tool_choice", "function_call", "temperature", "top_p", "top_k",
+	"max_tokens", "max_completion_tokens", "stop", "n", "seed", "presence_penalty", "frequency_penalty",
+	"logprobs", "top_logprobs", "response_format", "modalities", "audio", "reasoning_effort", "stream",
+	"stream_options", "web_search_options", "extra_body",
+}
+
+// generateRequest is a GenerateContentRequest as it is sent.
+type generateRequest struct {
+	SystemInstruction *content          `json:"systemInstruction,omitempty"`
+	Contents          []content         `json:"contents"`
+	Tools             []json.RawMessage `json:"tools,omitempty"`
+	ToolConfig        json.RawMessage   `json:"toolConfig,omitempty"`
+	GenerationConfig  *generationConfig `json:"generationConfig,omitempty"`
+}
+
+// FromChat translates chat completions into Gemini's generateContent. The
+// call's Path is below a base URL that ends in /v1beta.
+func FromChat(options Options) dialect.Translator {
+	options = options.withDefaults()
+	return func(in dialect.Request) (*dialect.Call, error) {
+		var req chatRequest
+		if err := json.Unmarshal(in.Body, &req); err != nil {
+			return nil, badJSON("chat completions", err)
+		}
+		t := &toGemini{options: options, facts: options.Facts(in.Model), req: &req, provider: in.Provider}
+		body, err := t.translate(in)
+		if err != nil {
+			return nil, err
+		}
+		path, err := modelPath(in.Model)
+		if err != nil {
+			return nil, err
+		}
+		verb := ":generateContent"
+		if req.Stream {
+			verb = ":streamGenerateContent?alt=sse"
+		}
+		return &dialect.Call{
+			Path: path + verb, Body: body, Stream: req.Stream, Ignored: t.ignored,
+			Reply: &chatReply{options: options, model: in.Model, usage: req.StreamOptions.IncludeUsage, wav: t.wav},
+		}, nil
+	}
+}
+
+// modelPath is a model's path, so escaped that a name leads nowhere else.
+func modelPath(model string) (string, error) {
+	if model == "" {
+		return "", invalid("model", "model is missing")
+	}
+	segments := []string{"models", model}
+	for _, collection := range []string{"models/", "tunedModels/", "publishers/"} {
+		if strings.HasPrefix(model, collection) {
+			segments = strings.Split(model, "/")
+		}
+	}
+	var b strings.Builder
+	for _, s := range segments {
+		if s == "" || s == "." || s == ".." {
+			return "", invalid("model", fmt.Sprintf("model %q is not a model's name", model))
+		}
+		b.WriteByte('/')
+		b.WriteString(url.PathEscape(s))
+	}
+	return b.String(), nil
+}
+
+// toGemini gathers one Gemini request.
+type toGemini struct {
+	options  Options
+	facts    Facts
+	req      *chatRequest
+	provider string
+	ignored  []string
+	wav      bool // audio is asked for as WAV: Gemini sends bare samples
+
+	system   []part
+	contents []content
+	calls    []pending         // the last assistant turn's calls, in order
+	names    map[string]string // functions by tool call id
+}
+
+func (t *toGemini) ignore(name string) {
+	if !slices.Contains(t.ignored, name) {
+		t.ignored = append(t.ignored, name)
+	}
+}
+
+func (t *toGemini) translate(in dialect.Request) (json.RawMessage, error) {
+	all, _ := members(in.Body)
+	for _, m := range all {
+		if !slices.Contains(read, m.name) && set(m.value) != nil {
+			t.ignore(m.name)
+		}
+	}
+	if len(t.req.Messages) == 0 {
+		return nil, invalid("messages", "messages must be a list of at least one message")
+	}
+	if err := t.messages(); err != nil {
+		return nil, err
+	}
+	out := generateRequest{Contents: t.contents}
+	if len(t.system) > 0 {
+		out.SystemInstruction = &content{Parts: t.system}
+	}
+	if len(out.Contents) == 0 {
+		// Gemini wants contents: instructions alone are then what is asked.
+		if out.SystemInstruction == nil {
+			return nil, invalid("messages", "messages hold no content")
+		}
+		out.Contents = []content{{Role: "user", Parts: t.system}}
+		out.SystemInstruction = nil
+	}
+	var err error
+	if out.Tools, out.ToolConfig, err = t.tools(); err != nil {
+		return nil, err
+	}
+	if out.GenerationConfig, err = t.generation(); err != nil {
+		return nil, err
+	}
+	body, err := marshal(out)
+	if err != nil {
+		return nil, err
+	}
+	return t.extra(body)
+}
+
+// extra merges extra_body.<provider> into the request. Objects merge, tools are
+// added, everything else is replaced. As at Google's own chat endpoint,
+// thinking_config and cached_content are known by these names too.
+func (t *toGemini) extra(body json.RawMessage) (json.RawMessage, error) {
+	all, _ := members(t.req.ExtraBody)
+	for _, m := range all {
+		if m.name != t.provider && m.name != "google" && m.name != "gemini" {
+			continue
+		}
+		fields, ok := members(m.value)
+		if !ok {
+			return nil, invalid("extra_body."+m.name, "extra_body."+m.name+" must be an object")
+		}
+		for _, f := range fields {
+			switch f.name {
+			case "model":
+				return nil, invalid("extra_body."+m.name+".model", "the model is named by model alone")
+			case "thinking_config":
+				f = member{"generationConfig", object([]member{{"thinkingConfig", camel(f.value)}})}
+			case "cached_content":
+				f.name = "cachedContent"
+			}
+			body = merge(body, f)
+		}
+	}
+	return body, nil
+}
+
+// merge puts one member into an object.
+func merge(into json.RawMessage, m member) json.RawMessage {
+	list, _ := members(into)
+	for i := range list {
+		if list[i].name != m.name {
+			continue
+		}
+		if inner, ok := members(m.value); ok && isObject(list[i].value) {
+			for _, deeper := range inner {
+				list[i].value = merge(list[i].value, deeper)
+			}
+			return object(list)
+		}
+		if more, ok := elements(m.value); ok && m.name == "tools" {
+			if have, ok := elements(list[i].value); ok {
+				list[i].value = array(append(have, more...))
+				return object(list)
+			}
+		}
+		list[i].value = m.value
+		return object(list)
+	}
+	return object(append(list, m))
+}
+
+func badJSON(what string, err error) error {
+	e := &fault.Error{Kind: fault.Invalid, Message: "the request body is not a valid " + what + " request: " + err.Error(), Err: err}
+	if te, ok := err.(*json.UnmarshalTypeError); ok {
+		e.Param = te.Field
+	}
+	return e
+}

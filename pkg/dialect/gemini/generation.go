@@ -1,0 +1,195 @@
+package gemini
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+type generationConfig struct {
+	Temperature        json.RawMessage `json:"temperature,omitempty"`
+	TopP               json.RawMessage `json:"topP,omitempty"`
+	TopK               json.RawMessage `json:"topK,omitempty"`
+	MaxOutputTokens    json.RawMessage `json:"maxOutputTokens,omitempty"`
+	StopSequences      []string        `json:"stopSequences,omitempty"`
+	CandidateCount     json.RawMessage `json:"candidateCount,omitempty"`
+	Seed               json.RawMessage `json:"seed,omitempty"`
+	PresencePenalty    json.RawMessage `json:"presencePenalty,omitempty"`
+	FrequencyPenalty   json.RawMessage `json:"frequencyPenalty,omitempty"`
+	ResponseLogprobs   bool            `json:"responseLogprobs,omitempty"`
+	Logprobs           json.RawMessage `json:"logprobs,omitempty"`
+	ResponseMimeType   string          `json:"responseMimeType,omitempty"`
+	ResponseJSONSchema json.RawMessage `json:"responseJsonSchema,omitempty"`
+	ResponseSchema     json.RawMessage `json:"responseSchema,omitempty"`
+	ResponseModalities []string        `json:"responseModalities,omitempty"`
+	SpeechConfig       json.RawMessage `json:"speechConfig,omitempty"`
+	ThinkingConfig     *thinkingConfig `json:"thinkingConfig,omitempty"`
+}
+
+type thinkingConfig struct {
+	IncludeThoughts bool   `json:"includeThoughts,omitempty"`
+	ThinkingLevel   string `json:"thinkingLevel,omitempty"`
+	ThinkingBudget  *int   `json:"thinkingBudget,omitempty"`
+}
+
+func (t *toGemini) generation() (*generationConfig, error) {
+	req := t.req
+	out := &generationConfig{
+		Temperature: set(req.Temperature), TopP: set(req.TopP), TopK: set(req.TopK), MaxOutputTokens: set(req.MaxCompletionTokens),
+		CandidateCount: set(req.N), Seed: set(req.Seed), PresencePenalty: set(req.PresencePenalty), FrequencyPenalty: set(req.FrequencyPenalty),
+		ResponseLogprobs: req.Logprobs,
+	}
+	if out.MaxOutputTokens == nil {
+		out.MaxOutputTokens = set(req.MaxTokens)
+	}
+	if string(out.CandidateCount) == "1" {
+		out.CandidateCount = nil
+	}
+	if req.Logprobs {
+		if out.Logprobs = set(req.TopLogprobs); string(out.Logprobs) == "0" {
+			out.Logprobs = nil
+		}
+	}
+	for _, step := range []func(*generationConfig) error{t.stop, t.format, t.modalities, t.thinking} {
+		if err := step(out); err != nil {
+			return nil, err
+		}
+	}
+	if string(must(out)) == "{}" {
+		return nil, nil
+	}
+	return out, nil
+}
+
+func (t *toGemini) stop(out *generationConfig) error {
+	raw := set(t.req.Stop)
+	if raw == nil {
+		return nil
+	}
+	var list []string
+	if s, ok := text(raw); ok {
+		list = []string{s}
+	} else if json.Unmarshal(raw, &list) != nil {
+		return invalid("stop", "stop must be a string or a list of strings")
+	}
+	out.StopSequences = slices.DeleteFunc(list, func(s string) bool { return s == "" })
+	return nil
+}
+
+func (t *toGemini) format(out *generationConfig) error {
+	raw := set(t.req.ResponseFormat)
+	if raw == nil {
+		return nil
+	}
+	var f struct {
+		Type   string `json:"type"`
+		Schema struct {
+			Schema json.RawMessage `json:"schema"`
+		} `json:"json_schema"`
+	}
+	if err := json.Unmarshal(raw, &f); err != nil {
+		return invalid("response_format", "response_format must be an object")
+	}
+	switch f.Type {
+	case "text":
+		return nil
+	case "json_object":
+		out.ResponseMimeType = "application/json"
+		return nil
+	case "json_schema":
+		out.ResponseMimeType = "application/json"
+		schema := set(f.Schema.Schema)
+		switch {
+		case schema == nil:
+		case !isObject(schema):
+			return invalid("response_format.json_schema.schema", "the schema must be an object")
+		case t.options.PlainSchemas:
+			out.ResponseSchema = CleanSchema(schema)
+		default:
+			out.ResponseJSONSchema = schema
+		}
+		return nil
+	}
+	return invalid("response_format.type", fmt.Sprintf("response_format %q is not known; use text, json_object or json_schema", f.Type))
+}
+
+func (t *toGemini) modalities(out *generationConfig) error {
+	for i, m := range t.req.Modalities {
+		switch m {
+		case "text", "audio", "image":
+			out.ResponseModalities = append(out.ResponseModalities, strings.ToUpper(m))
+		default:
+			return invalid(fmt.Sprintf("modalities[%d]", i), fmt.Sprintf("modality %q is not known; use text, audio or image", m))
+		}
+	}
+	if slices.Equal(out.ResponseModalities, []string{"TEXT"}) {
+		out.ResponseModalities = nil
+	}
+	if slices.Contains(out.ResponseModalities, "AUDIO") {
+		// Gemini's models speak or write, not both at once.
+		out.ResponseModalities = slices.DeleteFunc(out.ResponseModalities, func(m string) bool { return m == "TEXT" })
+	}
+	raw := set(t.req.Audio)
+	if raw == nil {
+		return nil
+	}
+	var audio struct {
+		Voice  json.RawMessage `json:"voice"`
+		Format string          `json:"format"`
+	}
+	if err := json.Unmarshal(raw, &audio); err != nil {
+		return invalid("audio", "audio must be an object")
+	}
+	switch audio.Format {
+	case "pcm16", "":
+	case "wav":
+		if t.req.Stream {
+			return invalid("audio.format", "a stream carries audio as pcm16 only")
+		}
+		t.wav = true
+	default:
+		return invalid("audio.format", fmt.Sprintf("audio format %q cannot be used with this provider; use pcm16 or wav", audio.Format))
+	}
+	if voice, ok := text(audio.Voice); ok && voice != "" {
+		out.SpeechConfig = object([]member{{"voiceConfig", object([]member{{"prebuiltVoiceConfig", object([]member{{"voiceName", appendString(nil, voice)}})}})}})
+	}
+	return nil
+}
+
+// budgets are what reasoning_effort means in tokens, as at Google's own chat
+// endpoint (https://ai.google.dev/gemini-api/docs/openai).
+var budgets = map[string]int{"none": 0, "minimal": 1024, "low": 1024, "medium": 8192, "high": 24576, "xhigh": 24576, "max": 32768}
+
+func (t *toGemini) thinking(out *generationConfig) error {
+	effort := t.req.ReasoningEffort
+	if effort == "" {
+		return nil
+	}
+	budget, known := budgets[effort]
+	if !known {
+		return invalid("reasoning_effort", fmt.Sprintf("reasoning_effort %q is not known; use none, minimal, low, medium, high or xhigh", effort))
+	}
+	switch {
+	case len(t.facts.Levels) > 0:
+		out.ThinkingConfig = &thinkingConfig{IncludeThoughts: effort != "none", ThinkingLevel: nearest(t.facts.Levels, effort)}
+	case t.facts.MaxBudget > 0:
+		budget = min(max(budget, t.facts.MinBudget), t.facts.MaxBudget)
+		out.ThinkingConfig = &thinkingConfig{IncludeThoughts: effort != "none", ThinkingBudget: &budget}
+	case effort != "none":
+		t.ignore("reasoning_effort")
+	}
+	return nil
+}
+
+// nearest is the level that a model has for an effort: its own, else the next
+// stronger one, else its strongest. None is the weakest: these models always think.
+func nearest(levels []string, effort string) string {
+	order := []string{"none", "minimal", "low", "medium", "high", "xhigh", "max"}
+	for _, level := range levels {
+		if slices.Index(order, level) >= slices.Index(order, effort) {
+			return level
+		}
+	}
+	return levels[len(levels)-1]
+}

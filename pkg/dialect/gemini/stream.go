@@ -1,0 +1,224 @@
+package gemini
+
+import (
+	"encoding/json"
+	"errors"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/hostless/hostless/pkg/fault"
+	"github.com/hostless/hostless/pkg/sse"
+)
+
+// errUpstream ends a stream whose upstream told an error in it.
+var errUpstream = errors.New("the provider ended its stream with an error")
+
+// chatStream turns Gemini's events into chunks of chat completions. Gemini has
+// no sentinel: the finish, the usage and [DONE] are made at the end.
+type chatStream struct {
+	reply  *chatReply
+	before []byte // a chunk up to its choice's index
+	buf    []byte
+	usage  *usageMetadata
+
+	seen      []int          // candidates, as they came
+	callCount map[int]int    // tool calls by candidate
+	finish    map[int]string // finish reasons by candidate
+	blocked   *feedback
+	failure   *problem // what the provider said
+	done      bool
+}
+
+// Event translates one event of Gemini's.
+func (s *chatStream) Event(ev sse.Event, emit func(sse.Event)) error {
+	if s.done {
+		return nil
+	}
+	if ev.Data == nil {
+		if ev.Comment != "" {
+			emit(sse.Event{Comment: ev.Comment})
+		}
+		return nil
+	}
+	if first := strings.TrimLeft(string(ev.Data[:min(8, len(ev.Data))]), " \t\r\n"); strings.HasPrefix(first, "[") {
+		if string(ev.Data) == "[DONE]" {
+			return nil
+		}
+		return s.fail(ev.Data)
+	}
+	var a answer
+	if err := json.Unmarshal(ev.Data, &a); err != nil {
+		return &fault.Error{Kind: fault.Upstream, Message: "the provider's stream holds something that is not Gemini's", Err: err}
+	}
+	if set(a.Error) != nil {
+		return s.fail(ev.Data)
+	}
+	if s.before == nil {
+		s.begin(&a)
+	}
+	if a.Usage != nil {
+		s.usage = a.Usage
+	}
+	if a.PromptFeedback != nil && a.PromptFeedback.BlockReason != "" {
+		s.blocked = a.PromptFeedback
+	}
+	for i := range a.Candidates {
+		if err := s.candidate(&a.Candidates[i], emit); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *chatStream) fail(data []byte) error {
+	p := readError(0, nil, data)
+	s.failure = &p
+	return errUpstream
+}
+
+func (s *chatStream) begin(a *answer) {
+	b := appendString([]byte(`{"id":`), s.reply.id(a.ResponseID))
+	b = append(b, `,"object":"chat.completion.chunk","created":`...)
+	b = strconv.AppendInt(b, s.reply.options.Now().Unix(), 10)
+	b = appendString(append(b, `,"model":`...), s.reply.name(a.ModelVersion))
+	s.before = append(b, `,"choices":[`...)
+}
+
+// chunk opens a chunk of one choice; close ends it.
+func (s *chatStream) chunk(index int) []byte {
+	b := append(s.buf[:0], s.before...)
+	b = append(b, `{"index":`...)
+	b = strconv.AppendInt(b, int64(index), 10)
+	return append(b, `,"delta":{`...)
+}
+
+func (s *chatStream) close(b []byte, emit func(sse.Event)) {
+	b = append(b, `},"finish_reason":null}]}`...)
+	s.buf = b
+	emit(sse.Event{Data: b})
+}
+
+// role tells a candidate's role, once.
+func (s *chatStream) role(index int, emit func(sse.Event)) {
+	if slices.Contains(s.seen, index) {
+		return
+	}
+	s.seen = append(s.seen, index)
+	s.close(append(s.chunk(index), `"role":"assistant","content":""`...), emit)
+}
+
+func (s *chatStream) candidate(c *candidate, emit func(sse.Event)) error {
+	s.role(c.Index, emit)
+	for i := range c.Content.Parts {
+		if err := s.part(c.Index, &c.Content.Parts[i], emit); err != nil {
+			return err
+		}
+	}
+	if probabilities := c.Logprobs.chat(); probabilities != nil {
+		b := append(s.chunk(c.Index), `},"logprobs":`...)
+		b = append(append(b, probabilities...), `,"finish_reason":null}]}`...)
+		s.buf = b
+		emit(sse.Event{Data: b})
+	}
+	if c.FinishReason != "" {
+		s.finish[c.Index] = c.FinishReason
+	}
+	return nil
+}
+
+func (s *chatStream) part(index int, p *part, emit func(sse.Event)) error {
+	p.render()
+	b := s.chunk(index)
+	switch {
+	case p.FunctionCall != nil:
+		k := s.callCount[index]
+		s.callCount[index]++
+		b = append(appendCall(append(b, `"tool_calls":[`...), k, s.reply.call(p)), ']')
+		s.close(b, emit)
+		return nil
+	case p.Text != nil:
+		raw := *p.Text
+		if len(raw) < 2 || raw[0] != '"' {
+			return fault.New(fault.Upstream, "the provider's stream has a text that is none")
+		}
+		if len(raw) == 2 && p.ThoughtSignature == "" {
+			return nil
+		}
+		field := `"content":`
+		if p.Thought {
+			field = `"reasoning_content":`
+		}
+		b = append(append(b, field...), raw...)
+	case p.InlineData != nil && strings.HasPrefix(p.InlineData.MimeType, "audio/"):
+		b = appendString(append(b, `"audio":{"data":`...), p.InlineData.Data)
+		b = append(b, '}')
+	case p.InlineData != nil:
+		b = append(appendImage(append(b, `"images":[`...), 0, p.InlineData), ']')
+	default:
+		return nil
+	}
+	if p.ThoughtSignature != "" {
+		b = appendSignature(append(b, `,"extra_content":`...), p.ThoughtSignature)
+	}
+	s.close(b, emit)
+	return nil
+}
+
+// End tells how the stream ended.
+func (s *chatStream) End(cause error, emit func(sse.Event)) {
+	if s.done {
+		return
+	}
+	s.done = true
+	switch {
+	case s.failure != nil:
+		emit(sse.Event{Data: chatError(*s.failure)})
+		return
+	case cause != nil || !s.complete():
+		emit(sse.Event{Data: chatError(broken(cause))})
+		return
+	}
+	if len(s.seen) == 0 {
+		s.role(0, emit)
+		s.close(appendString(append(s.chunk(0), `"refusal":`...), s.blocked.refusal()), emit)
+		s.ending(0, "content_filter", s.blocked.BlockReason, emit)
+	} else {
+		for _, index := range s.seen {
+			middle, native := finish(s.finish[index], s.callCount[index] > 0)
+			s.ending(index, middle, native, emit)
+		}
+	}
+	if s.reply.usage {
+		if s.usage == nil {
+			s.usage = &usageMetadata{}
+		}
+		b := append(append(s.buf[:0], s.before...), `],"usage":`...)
+		emit(sse.Event{Data: append(append(b, must(s.usage.middle())...), '}')})
+	}
+	emit(sse.Event{Data: []byte("[DONE]")})
+}
+
+// complete is whether every candidate came to its end.
+func (s *chatStream) complete() bool {
+	if len(s.seen) == 0 {
+		return s.blocked != nil
+	}
+	return len(s.finish) == len(s.seen)
+}
+
+func (s *chatStream) ending(index int, middle, native string, emit func(sse.Event)) {
+	b := appendString(append(s.chunk(index), `},"finish_reason":`...), middle)
+	if native != "" {
+		b = appendString(append(b, `,"native_finish_reason":`...), native)
+	}
+	emit(sse.Event{Data: append(b, "}]}"...)})
+}
+
+// appendIndex writes an element's place in a stream, if it has one.
+func appendIndex(b []byte, index int) []byte {
+	if index < 0 {
+		return b
+	}
+	return append(strconv.AppendInt(append(b, `"index":`...), int64(index), 10), ',')
+}

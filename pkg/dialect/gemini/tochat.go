@@ -1,0 +1,253 @@
+package gemini
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/hostless/hostless/pkg/dialect"
+)
+
+// nativeRequest is a GenerateContentRequest as it comes in.
+type nativeRequest struct {
+	Contents          json.RawMessage `json:"contents"`
+	SystemInstruction json.RawMessage `json:"systemInstruction"`
+	Tools             []nativeTool       `json:"tools"`
+	ToolConfig        struct {
+		Calling callingConfig `json:"functionCallingConfig"`
+	} `json:"toolConfig"`
+	Generation    nativeGeneration `json:"generationConfig"`
+	CachedContent string           `json:"cachedContent"`
+}
+
+// nativeTool is a tool: an object of one member, or of several.
+type nativeTool []member
+
+func (m *nativeTool) UnmarshalJSON(raw []byte) error {
+	list, ok := members(raw)
+	if !ok {
+		return fmt.Errorf("a tool must be an object")
+	}
+	*m = list
+	return nil
+}
+
+type nativeGeneration struct {
+	generationConfig
+	OldSchema json.RawMessage `json:"_responseJsonSchema"`
+}
+
+// chatOut is a chat request as it is sent.
+type chatOut struct {
+	Model               string            `json:"model"`
+	Messages            []json.RawMessage `json:"messages"`
+	Tools               []json.RawMessage `json:"tools,omitempty"`
+	ToolChoice          json.RawMessage   `json:"tool_choice,omitempty"`
+	Temperature         json.RawMessage   `json:"temperature,omitempty"`
+	TopP                json.RawMessage   `json:"top_p,omitempty"`
+	MaxCompletionTokens json.RawMessage   `json:"max_completion_tokens,omitempty"`
+	Stop                []string          `json:"stop,omitempty"`
+	N                   json.RawMessage   `json:"n,omitempty"`
+	Seed                json.RawMessage   `json:"seed,omitempty"`
+	PresencePenalty     json.RawMessage   `json:"presence_penalty,omitempty"`
+	FrequencyPenalty    json.RawMessage   `json:"frequency_penalty,omitempty"`
+	Logprobs            bool              `json:"logprobs,omitempty"`
+	TopLogprobs         json.RawMessage   `json:"top_logprobs,omitempty"`
+	ResponseFormat      json.RawMessage   `json:"response_format,omitempty"`
+	Modalities          []string          `json:"modalities,omitempty"`
+	Audio               json.RawMessage   `json:"audio,omitempty"`
+	ReasoningEffort     string            `json:"reasoning_effort,omitempty"`
+	WebSearch           json.RawMessage   `json:"web_search_options,omitempty"`
+	Stream              bool              `json:"stream,omitempty"`
+	StreamOptions       json.RawMessage   `json:"stream_options,omitempty"`
+}
+
+// carried names the members of a request that have their place in a chat's.
+var carried = []string{"model", "contents", "systemInstruction", "tools", "toolConfig", "generationConfig", "cachedContent"}
+
+// carriedGeneration does so for generationConfig.
+var carriedGeneration = []string{
+	"temperature", "topP", "maxOutputTokens", "stopSequences", "candidateCount", "seed", "presencePenalty", "frequencyPenalty",
+	"responseLogprobs", "logprobs", "responseMimeType", "responseJsonSchema", "responseSchema", "_responseJsonSchema", "responseModalities",
+	"speechConfig", "thinkingConfig",
+}
+
+// ToChat translates Gemini's generateContent into chat completions. Model and
+// stream flag come from the path (ParsePath) in dialect.Request.
+func ToChat(options Options) dialect.Translator {
+	options = options.withDefaults()
+	return func(in dialect.Request) (*dialect.Call, error) {
+		var req nativeRequest
+		body := camel(in.Body)
+		if err := json.Unmarshal(body, &req); err != nil {
+			return nil, badJSON("generateContent", err)
+		}
+		f := &fromGemini{req: &req}
+		out, err := f.translate(in)
+		if err != nil {
+			return nil, err
+		}
+		f.report(body)
+		sent, err := marshal(out)
+		if err != nil {
+			return nil, err
+		}
+		thoughts := req.Generation.ThinkingConfig != nil && req.Generation.ThinkingConfig.IncludeThoughts
+		return &dialect.Call{
+			Path: "/chat/completions", Body: sent, Stream: in.Stream, Ignored: f.ignored,
+			Reply: &nativeReply{options: options, model: in.Model, thoughts: thoughts},
+		}, nil
+	}
+}
+
+// fromGemini gathers one chat request.
+type fromGemini struct {
+	req      *nativeRequest
+	messages []json.RawMessage
+	ignored  []string
+	open     []opened // calls without their result yet
+}
+
+func (f *fromGemini) report(body []byte) {
+	ignore := func(raw json.RawMessage, before string, known []string) {
+		list, _ := members(raw)
+		for _, m := range list {
+			if !slices.Contains(known, m.name) && set(m.value) != nil {
+				f.ignored = append(f.ignored, before+m.name)
+			}
+			if before == "" && m.name == "generationConfig" {
+				generation, _ := members(m.value)
+				for _, g := range generation {
+					if !slices.Contains(carriedGeneration, g.name) && set(g.value) != nil {
+						f.ignored = append(f.ignored, "generationConfig."+g.name)
+					}
+				}
+			}
+		}
+	}
+	ignore(body, "", carried)
+}
+
+func (f *fromGemini) translate(in dialect.Request) (*chatOut, error) {
+	if f.req.CachedContent != "" {
+		return nil, invalid("cachedContent", "cached content is kept by Google itself and cannot be used with this provider")
+	}
+	g := &f.req.Generation
+	out := &chatOut{
+		Model: in.Model, Stream: in.Stream,
+		Temperature: set(g.Temperature), TopP: set(g.TopP), MaxCompletionTokens: set(g.MaxOutputTokens), Stop: g.StopSequences,
+		N: set(g.CandidateCount), Seed: set(g.Seed), PresencePenalty: set(g.PresencePenalty), FrequencyPenalty: set(g.FrequencyPenalty),
+		Logprobs: g.ResponseLogprobs,
+	}
+	if string(out.N) == "1" {
+		out.N = nil
+	}
+	if out.Logprobs {
+		out.TopLogprobs = set(g.Logprobs)
+	}
+	if in.Stream {
+		out.StreamOptions = json.RawMessage(`{"include_usage":true}`)
+	}
+	if err := f.instruction(); err != nil {
+		return nil, err
+	}
+	if err := f.contents(); err != nil {
+		return nil, err
+	}
+	out.Messages = f.messages
+	for _, step := range []func(*chatOut) error{f.tools, f.format, f.modalities, f.thinking} {
+		if err := step(out); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+func (f *fromGemini) format(out *chatOut) error {
+	g := &f.req.Generation
+	schema := set(g.ResponseJSONSchema)
+	if schema == nil {
+		schema = set(g.OldSchema)
+	}
+	if schema == nil && set(g.ResponseSchema) != nil {
+		schema = StandardSchema(g.ResponseSchema)
+	}
+	switch g.ResponseMimeType {
+	case "", "text/plain":
+	case "application/json":
+		if schema == nil {
+			out.ResponseFormat = json.RawMessage(`{"type":"json_object"}`)
+			return nil
+		}
+		out.ResponseFormat = object([]member{
+			{"type", json.RawMessage(`"json_schema"`)},
+			{"json_schema", object([]member{{"name", json.RawMessage(`"response"`)}, {"schema", schema}})},
+		})
+	default:
+		return invalid("generationConfig.responseMimeType", fmt.Sprintf("responseMimeType %q cannot be used with this provider; use text/plain or application/json", g.ResponseMimeType))
+	}
+	return nil
+}
+
+func (f *fromGemini) modalities(out *chatOut) error {
+	g := &f.req.Generation
+	for i, m := range g.ResponseModalities {
+		switch m = strings.ToLower(m); m {
+		case "text", "audio", "image":
+			out.Modalities = append(out.Modalities, m)
+		default:
+			return invalid(fmt.Sprintf("generationConfig.responseModalities[%d]", i), fmt.Sprintf("modality %q is not known", m))
+		}
+	}
+	if slices.Equal(out.Modalities, []string{"text"}) {
+		out.Modalities = nil
+	}
+	if !slices.Contains(out.Modalities, "audio") {
+		return nil
+	}
+	if !slices.Contains(out.Modalities, "text") {
+		out.Modalities = append([]string{"text"}, out.Modalities...) // chat models speak and write
+	}
+	var speech struct {
+		Voice struct {
+			Prebuilt struct {
+				Name string `json:"voiceName"`
+			} `json:"prebuiltVoiceConfig"`
+		} `json:"voiceConfig"`
+	}
+	if raw := set(g.SpeechConfig); raw != nil {
+		if err := json.Unmarshal(raw, &speech); err != nil {
+			return invalid("generationConfig.speechConfig", "speechConfig must be an object")
+		}
+	}
+	voice := speech.Voice.Prebuilt.Name
+	if voice == "" {
+		voice = "alloy"
+	}
+	out.Audio = object([]member{{"voice", appendString(nil, voice)}, {"format", json.RawMessage(`"pcm16"`)}})
+	return nil
+}
+
+func (f *fromGemini) thinking(out *chatOut) error {
+	t := f.req.Generation.ThinkingConfig
+	switch {
+	case t == nil:
+	case t.ThinkingLevel != "" && t.ThinkingLevel != "THINKING_LEVEL_UNSPECIFIED":
+		level := strings.ToLower(t.ThinkingLevel)
+		if _, ok := budgets[level]; !ok {
+			return invalid("generationConfig.thinkingConfig.thinkingLevel", fmt.Sprintf("thinkingLevel %q is not known", t.ThinkingLevel))
+		}
+		out.ReasoningEffort = level
+	case t.ThinkingBudget == nil || *t.ThinkingBudget < 0: // as the model sees fit
+	case *t.ThinkingBudget == 0:
+		out.ReasoningEffort = "none"
+	case *t.ThinkingBudget <= 1024:
+		out.ReasoningEffort = "low"
+	case *t.ThinkingBudget <= 8192:
+		out.ReasoningEffort = "medium"
+	default:
+		out.ReasoningEffort = "high"
+	}
+	return nil
+}

@@ -1,0 +1,163 @@
+package gemini
+
+import (
+	"encoding/json"
+	"fmt"
+)
+
+// chatTool is one of a chat request's tools.
+type chatTool struct {
+	Type         string          `json:"type"`
+	Function     declaration     `json:"function"`
+	CacheControl json.RawMessage `json:"cache_control"`
+}
+
+type declaration struct {
+	Name        string          `json:"name"`
+	Description string          `json:"description"`
+	Parameters  json.RawMessage `json:"parameters"`
+	Strict      bool            `json:"strict"`
+}
+
+// nativeDeclaration is a FunctionDeclaration as it is sent.
+type nativeDeclaration struct {
+	Name        string          `json:"name"`
+	Description string          `json:"description,omitempty"`
+	JSONSchema  json.RawMessage `json:"parametersJsonSchema,omitempty"`
+	Parameters  json.RawMessage `json:"parameters,omitempty"`
+}
+
+// tools translates tools and tool_choice.
+func (t *toGemini) tools() (tools []json.RawMessage, config json.RawMessage, err error) {
+	var functions []nativeDeclaration
+	strict := false
+	declare := func(d *declaration, at string) error {
+		if d.Name == "" {
+			return invalid(at+".name", "a function needs a name")
+		}
+		out := nativeDeclaration{Name: d.Name, Description: d.Description}
+		if schema := set(d.Parameters); schema != nil {
+			if !isObject(schema) {
+				return invalid(at+".parameters", "a function's parameters must be a JSON schema")
+			}
+			if t.options.PlainSchemas {
+				out.Parameters = CleanSchema(schema)
+			} else {
+				out.JSONSchema = schema
+			}
+		}
+		strict = strict || d.Strict
+		functions = append(functions, out)
+		return nil
+	}
+	for i, raw := range t.req.Tools {
+		at := fmt.Sprintf("tools[%d]", i)
+		var tool chatTool
+		if err := json.Unmarshal(raw, &tool); err != nil {
+			return nil, nil, invalid(at, at+" is not a tool: "+err.Error())
+		}
+		if set(tool.CacheControl) != nil {
+			t.ignore("cache_control")
+		}
+		if tool.Type != "function" && tool.Type != "" {
+			return nil, nil, invalid(at+".type", fmt.Sprintf("tools of type %q cannot be used with this provider", tool.Type))
+		}
+		if err := declare(&tool.Function, at+".function"); err != nil {
+			return nil, nil, err
+		}
+	}
+	for i, raw := range t.req.Functions {
+		at := fmt.Sprintf("functions[%d]", i)
+		var d declaration
+		if err := json.Unmarshal(raw, &d); err != nil {
+			return nil, nil, invalid(at, at+" is not a function: "+err.Error())
+		}
+		if err := declare(&d, at); err != nil {
+			return nil, nil, err
+		}
+	}
+	if len(functions) > 0 {
+		tools = append(tools, object([]member{{"functionDeclarations", must(functions)}}))
+	}
+	if set(t.req.WebSearch) != nil {
+		tools = append(tools, json.RawMessage(`{"googleSearch":{}}`))
+	}
+	choice, err := t.choice(strict)
+	if err != nil || choice == nil || len(functions) == 0 {
+		return tools, nil, err
+	}
+	return tools, object([]member{{"functionCallingConfig", must(choice)}}), nil
+}
+
+type callingConfig struct {
+	Mode    string   `json:"mode"`
+	Allowed []string `json:"allowedFunctionNames,omitempty"`
+}
+
+// choice translates tool_choice; nil is what Gemini does anyway.
+func (t *toGemini) choice(strict bool) (*callingConfig, error) {
+	raw, at := set(t.req.ToolChoice), "tool_choice"
+	if raw == nil {
+		raw, at = set(t.req.FunctionCall), "function_call"
+	}
+	word, isText := text(raw)
+	if raw == nil {
+		word, isText = "auto", true
+	}
+	if isText {
+		switch word {
+		case "auto":
+			if strict {
+				return &callingConfig{Mode: "VALIDATED"}, nil
+			}
+			if raw == nil {
+				return nil, nil
+			}
+			return &callingConfig{Mode: "AUTO"}, nil
+		case "none":
+			return &callingConfig{Mode: "NONE"}, nil
+		case "required", "any":
+			return &callingConfig{Mode: "ANY"}, nil
+		}
+		return nil, invalid(at, fmt.Sprintf("%s %q is not known; use auto, none, required or a function", at, word))
+	}
+	type named struct {
+		Name string `json:"name"`
+	}
+	var c struct {
+		Type     string `json:"type"`
+		Name     string `json:"name"`
+		Function named  `json:"function"`
+		Allowed  struct {
+			Mode  string `json:"mode"`
+			Tools []struct {
+				Function named `json:"function"`
+			} `json:"tools"`
+		} `json:"allowed_tools"`
+	}
+	if err := json.Unmarshal(raw, &c); err != nil {
+		return nil, invalid(at, at+" must be a string or an object")
+	}
+	switch {
+	case c.Type == "allowed_tools":
+		out := &callingConfig{Mode: "VALIDATED"}
+		if c.Allowed.Mode == "required" {
+			out.Mode = "ANY"
+		}
+		for _, tool := range c.Allowed.Tools {
+			if tool.Function.Name == "" {
+				return nil, invalid("tool_choice.allowed_tools.tools", "only functions can be allowed with this provider")
+			}
+			out.Allowed = append(out.Allowed, tool.Function.Name)
+		}
+		if len(out.Allowed) == 0 {
+			out.Mode = "NONE"
+		}
+		return out, nil
+	case c.Function.Name != "":
+		return &callingConfig{Mode: "ANY", Allowed: []string{c.Function.Name}}, nil
+	case c.Name != "" && at == "function_call":
+		return &callingConfig{Mode: "ANY", Allowed: []string{c.Name}}, nil
+	}
+	return nil, invalid(at, at+" names no function")
+}

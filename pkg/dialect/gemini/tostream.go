@@ -1,0 +1,169 @@
+package gemini
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"slices"
+
+	"github.com/hostless/hostless/pkg/fault"
+	"github.com/hostless/hostless/pkg/sse"
+)
+
+// maxCalls bounds the arguments of calls that are gathered from a stream, in bytes.
+const maxCalls = 16 << 20
+
+// nativeStream turns chunks of chat completions into Gemini's events: text as
+// it comes, calls whole, finish and usage in the last one.
+type nativeStream struct {
+	reply   *nativeReply
+	id      string
+	model   string
+	choices map[int]*gathered
+	order   []int
+	usage   *usage
+	size    int
+	failure *problem
+	done    bool
+}
+
+// Event translates one chunk.
+func (s *nativeStream) Event(ev sse.Event, emit func(sse.Event)) error {
+	if s.done {
+		return nil
+	}
+	if ev.Data == nil {
+		if ev.Comment != "" {
+			emit(sse.Event{Comment: ev.Comment})
+		}
+		return nil
+	}
+	if string(ev.Data) == "[DONE]" {
+		s.End(nil, emit)
+		return nil
+	}
+	var c chatCompletion
+	if err := json.Unmarshal(ev.Data, &c); err != nil {
+		return &fault.Error{Kind: fault.Upstream, Message: "the provider's stream holds something that is no chunk of a chat completion", Err: err}
+	}
+	if set(c.Error) != nil {
+		p := readError(0, nil, ev.Data)
+		s.failure = &p
+		return errUpstream
+	}
+	if s.id == "" {
+		s.id = c.ID
+	}
+	if s.model == "" {
+		s.model = c.Model
+	}
+	if c.Usage != nil {
+		s.usage = c.Usage
+	}
+	for i := range c.Choices {
+		if err := s.choice(&c.Choices[i], emit); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *nativeStream) choice(c *middleChoice, emit func(sse.Event)) error {
+	g := s.choices[c.Index]
+	if g == nil {
+		g = &gathered{}
+		s.choices[c.Index] = g
+		s.order = append(s.order, c.Index)
+	}
+	for i := range c.Delta.ToolCalls {
+		s.size += len(c.Delta.ToolCalls[i].Function.Arguments)
+	}
+	if s.size > maxCalls {
+		return fault.New(fault.Upstream, fmt.Sprintf("the provider's tool calls are larger than %d bytes", maxCalls))
+	}
+	parts := g.take(&c.Delta, s.reply.thoughts)
+	if c.FinishReason != "" {
+		g.reason, g.native = c.FinishReason, c.Native
+	}
+	if len(parts) > 0 {
+		s.emit(nativeAnswer{Candidates: []nativeCandidate{{Content: content{Role: "model", Parts: parts}, Index: c.Index}}}, emit)
+	}
+	return nil
+}
+
+func (s *nativeStream) emit(a nativeAnswer, emit func(sse.Event)) {
+	a.ModelVersion, a.ResponseID = s.model, s.id
+	if a.ModelVersion == "" {
+		a.ModelVersion = s.reply.model
+	}
+	emit(sse.Event{Data: must(a)})
+}
+
+// End tells how the stream ended.
+func (s *nativeStream) End(cause error, emit func(sse.Event)) {
+	if s.done {
+		return
+	}
+	s.done = true
+	incomplete := len(s.order) == 0 || slices.ContainsFunc(s.order, func(i int) bool { return s.choices[i].reason == "" })
+	switch {
+	case s.failure != nil:
+		emit(sse.Event{Data: nativeError(*s.failure)})
+		return
+	case cause != nil || incomplete:
+		emit(sse.Event{Data: nativeError(broken(cause))})
+		return
+	}
+	last := nativeAnswer{}
+	for _, index := range s.order {
+		last.Candidates = append(last.Candidates, s.choices[index].candidate(index, nil))
+	}
+	if s.usage != nil {
+		last.UsageMetadata = s.usage.native()
+	}
+	s.emit(last, emit)
+}
+
+// Content types of a stream's two forms.
+const (
+	ContentTypeSSE   = "text/event-stream"
+	ContentTypeArray = "application/json; charset=UTF-8"
+)
+
+// ArrayWriter writes a stream's events as one JSON array, the form of
+// streamGenerateContent without alt=sse. Each Write is whole, so that it may be
+// flushed. It is not safe for concurrent use.
+type ArrayWriter struct {
+	w       io.Writer
+	started bool
+	buf     []byte
+}
+
+// NewArrayWriter writes to w.
+func NewArrayWriter(w io.Writer) *ArrayWriter { return &ArrayWriter{w: w} }
+
+// Write adds an event's data as an element. Events without data are left out:
+// an array has no place for comments.
+func (a *ArrayWriter) Write(ev sse.Event) error {
+	if ev.Data == nil {
+		return nil
+	}
+	a.buf = append(a.buf[:0], '[')
+	if a.started {
+		a.buf = append(a.buf[:0], ",\r\n"...)
+	}
+	a.started = true
+	a.buf = append(a.buf, ev.Data...)
+	_, err := a.w.Write(a.buf)
+	return err
+}
+
+// Close ends the array. It does not close the writer below.
+func (a *ArrayWriter) Close() error {
+	end := "]"
+	if !a.started {
+		end = "[]"
+	}
+	_, err := io.WriteString(a.w, end)
+	return err
+}
