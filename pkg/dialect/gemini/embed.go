@@ -205,6 +205,12 @@ func EmbedToOpenAI() dialect.Translator {
 
 type nativeEmbedReply struct{ batch bool }
 
+// embedded is one of OpenAI's embeddings.
+type embedded struct {
+	Index     int             `json:"index"`
+	Embedding json.RawMessage `json:"embedding"`
+}
+
 func (r *nativeEmbedReply) Stream() dialect.Stream { return noStream{nativeError} }
 
 func (r *nativeEmbedReply) Error(status int, header http.Header, body []byte) []byte {
@@ -213,20 +219,12 @@ func (r *nativeEmbedReply) Error(status int, header http.Header, body []byte) []
 
 func (r *nativeEmbedReply) Body(body []byte) ([]byte, error) {
 	var a struct {
-		Data []struct {
-			Index     int             `json:"index"`
-			Embedding json.RawMessage `json:"embedding"`
-		} `json:"data"`
+		Data []embedded `json:"data"`
 	}
 	if err := json.Unmarshal(body, &a); err != nil {
 		return nil, &fault.Error{Kind: fault.Upstream, Message: "the provider's answer holds no embeddings", Err: err}
 	}
-	slices.SortStableFunc(a.Data, func(x, y struct {
-		Index     int             `json:"index"`
-		Embedding json.RawMessage `json:"embedding"`
-	}) int {
-		return x.Index - y.Index
-	})
+	slices.SortStableFunc(a.Data, func(x, y embedded) int { return x.Index - y.Index })
 	var list []json.RawMessage
 	for _, d := range a.Data {
 		if _, ok := elements(d.Embedding); !ok {

@@ -16,9 +16,9 @@ const filesBase = "https://generativelanguage.googleapis.com/v1beta/"
 
 // chatPart is one part of a message's content.
 type chatPart struct {
-	Type     string `json:"type"`
-	Text     string `json:"text"`
-	Refusal  string `json:"refusal"`
+	Type     string  `json:"type"`
+	Text     string  `json:"text"`
+	Refusal  string  `json:"refusal"`
 	ImageURL urlPart `json:"image_url"`
 	VideoURL urlPart `json:"video_url"`
 	Audio    struct {

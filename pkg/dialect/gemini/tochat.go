@@ -13,7 +13,7 @@ import (
 type nativeRequest struct {
 	Contents          json.RawMessage `json:"contents"`
 	SystemInstruction json.RawMessage `json:"systemInstruction"`
-	Tools             []nativeTool       `json:"tools"`
+	Tools             []nativeTool    `json:"tools"`
 	ToolConfig        struct {
 		Calling callingConfig `json:"functionCallingConfig"`
 	} `json:"toolConfig"`

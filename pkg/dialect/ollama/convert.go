@@ -1,0 +1,326 @@
+package ollama
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/hostless/hostless/pkg/dialect"
+)
+
+// converter gathers one chat request.
+type converter struct {
+	req      *request
+	messages []json.RawMessage
+	ignored  []string
+	silent   bool // the caller wants no thinking
+	open     []pending
+}
+
+// pending is a call whose result is to come.
+type pending struct{ id, name string }
+
+func (c *converter) ignore(name string) {
+	if !contains(c.ignored, name) {
+		c.ignored = append(c.ignored, name)
+	}
+}
+
+func (c *converter) translate(in dialect.Request, generate bool) (*chatOut, error) {
+	out := &chatOut{Model: in.Model, Stream: c.req.Stream == nil || *c.req.Stream}
+	if out.Stream {
+		out.StreamOptions = json.RawMessage(`{"include_usage":true}`)
+	}
+	if c.req.Logprobs {
+		out.Logprobs = true
+		if top := set(c.req.TopLogprobs); string(top) != "0" {
+			out.TopLogprobs = top
+		}
+	}
+	gather := c.chat
+	if generate {
+		gather = c.generate
+	}
+	for _, step := range []func(*chatOut) error{gather, c.format, c.options, c.think} {
+		if err := step(out); err != nil {
+			return nil, err
+		}
+	}
+	out.Messages = c.messages
+	return out, nil
+}
+
+func (c *converter) message(role string, content json.RawMessage, more ...member) {
+	c.messages = append(c.messages, object(append([]member{{"role", appendString(nil, role)}, {"content", content}}, more...)))
+}
+
+// generate makes the messages of /api/generate.
+func (c *converter) generate(*chatOut) error {
+	switch {
+	case c.req.Suffix != "":
+		return invalid("suffix", "filling in before a suffix cannot be done with this provider")
+	case c.req.Raw:
+		return invalid("raw", "a raw prompt cannot be used with this provider: it has its own template")
+	case c.req.Template != "":
+		return invalid("template", "a template cannot be used with this provider: it has its own")
+	case len(c.req.Context) > 0:
+		return invalid("context", "a context of tokens cannot be used with this provider; send the conversation to /api/chat")
+	case c.req.Prompt == "" && len(c.req.Images) == 0:
+		return invalid("prompt", "prompt is missing")
+	}
+	if c.req.System != "" {
+		c.message("system", appendString(nil, c.req.System))
+	}
+	return c.user(c.req.Prompt, c.req.Images, "images")
+}
+
+type message struct {
+	Role       string   `json:"role"`
+	Content    string   `json:"content"`
+	Thinking   string   `json:"thinking"`
+	Images     []string `json:"images"`
+	ToolName   string   `json:"tool_name"`
+	Name       string   `json:"name"`
+	ToolCallID string   `json:"tool_call_id"`
+	ToolCalls  []struct {
+		ID       string `json:"id"`
+		Function struct {
+			Name      string          `json:"name"`
+			Arguments json.RawMessage `json:"arguments"`
+		} `json:"function"`
+	} `json:"tool_calls"`
+}
+
+// chat makes the messages and tools of /api/chat.
+func (c *converter) chat(out *chatOut) error {
+	if len(c.req.Messages) == 0 {
+		return invalid("messages", "messages must be a list of at least one message")
+	}
+	for i, raw := range c.req.Messages {
+		at := fmt.Sprintf("messages[%d]", i)
+		var m message
+		if err := json.Unmarshal(raw, &m); err != nil {
+			return invalid(at, at+" is not a message: "+err.Error())
+		}
+		var err error
+		switch m.Role {
+		case "system":
+			c.message("system", appendString(nil, m.Content))
+		case "user":
+			err = c.user(m.Content, m.Images, at+".images")
+		case "assistant":
+			err = c.assistant(&m, i, at)
+		case "tool":
+			err = c.tool(&m, at)
+		default:
+			err = invalid(at+".role", fmt.Sprintf("role %q is not known; use system, user, assistant or tool", m.Role))
+		}
+		if err != nil {
+			return err
+		}
+	}
+	for i, raw := range c.req.Tools {
+		at := fmt.Sprintf("tools[%d]", i)
+		tool, ok := members(raw)
+		if !ok {
+			return invalid(at, at+" is not a tool")
+		}
+		if k := slices.IndexFunc(tool, func(m member) bool { return m.name == "type" }); k >= 0 && string(tool[k].value) != `"function"` {
+			return invalid(at+".type", "only tools of type function can be used")
+		}
+		k := slices.IndexFunc(tool, func(m member) bool { return m.name == "function" })
+		if k < 0 || !isObject(tool[k].value) {
+			return invalid(at+".function", "a tool needs a function")
+		}
+		out.Tools = append(out.Tools, object([]member{{"type", json.RawMessage(`"function"`)}, tool[k]}))
+	}
+	return nil
+}
+
+func (c *converter) user(said string, images []string, at string) error {
+	if len(images) == 0 {
+		c.message("user", appendString(nil, said))
+		return nil
+	}
+	var parts []json.RawMessage
+	if said != "" {
+		parts = append(parts, object([]member{{"type", json.RawMessage(`"text"`)}, {"text", appendString(nil, said)}}))
+	}
+	for i, image := range images {
+		uri, err := dataURL(image, fmt.Sprintf("%s[%d]", at, i))
+		if err != nil {
+			return err
+		}
+		parts = append(parts, object([]member{{"type", json.RawMessage(`"image_url"`)}, {"image_url", object([]member{{"url", appendString(nil, uri)}})}}))
+	}
+	c.message("user", array(parts))
+	return nil
+}
+
+// dataURL tells an image's type by its first bytes.
+func dataURL(image, at string) (string, error) {
+	if strings.HasPrefix(image, "data:image/") {
+		return image, nil
+	}
+	head := image[:min(len(image), 684)] // 512 bytes and a bit, as base64
+	head = strings.TrimRight(head[:len(head)/4*4], "=")
+	data, err := base64.RawStdEncoding.DecodeString(head)
+	if err != nil || len(data) == 0 {
+		return "", invalid(at, "the image is not base64")
+	}
+	mime := http.DetectContentType(data)
+	if !strings.HasPrefix(mime, "image/") {
+		return "", invalid(at, "the image is of no known type; use PNG, JPEG, GIF or WebP")
+	}
+	return "data:" + mime + ";base64," + image, nil
+}
+
+func (c *converter) assistant(m *message, turn int, at string) error {
+	c.open = nil
+	var calls []json.RawMessage
+	for i, call := range m.ToolCalls {
+		at := fmt.Sprintf("%s.tool_calls[%d].function", at, i)
+		if call.Function.Name == "" {
+			return invalid(at+".name", "a tool call needs a function's name")
+		}
+		args := "{}"
+		if raw := set(call.Function.Arguments); raw != nil {
+			if s, ok := text(raw); ok {
+				raw = json.RawMessage(s) // some clients send the text of an object
+			}
+			if !isObject(raw) || !json.Valid(raw) {
+				return invalid(at+".arguments", "a tool call's arguments must be an object")
+			}
+			args = string(compact(raw))
+		}
+		// Without an id, its place: the same each time the conversation comes again.
+		id := call.ID
+		if id == "" {
+			id = fmt.Sprintf("call_%d_%d", turn, i)
+		}
+		c.open = append(c.open, pending{id, call.Function.Name})
+		calls = append(calls, object([]member{
+			{"id", appendString(nil, id)}, {"type", json.RawMessage(`"function"`)},
+			{"function", object([]member{{"name", appendString(nil, call.Function.Name)}, {"arguments", appendString(nil, args)}})},
+		}))
+	}
+	var more []member
+	content := json.RawMessage(appendString(nil, m.Content))
+	if m.Thinking != "" {
+		more = append(more, member{"reasoning_content", appendString(nil, m.Thinking)})
+	}
+	if len(calls) > 0 {
+		more = append(more, member{"tool_calls", array(calls)})
+		if m.Content == "" {
+			content = json.RawMessage("null")
+		}
+	}
+	c.message("assistant", content, more...)
+	return nil
+}
+
+// tool finds the call that a result answers: by id, by name, else the next one.
+func (c *converter) tool(m *message, at string) error {
+	name := m.ToolName
+	if name == "" {
+		name = m.Name
+	}
+	i := slices.IndexFunc(c.open, func(p pending) bool {
+		if m.ToolCallID != "" {
+			return p.id == m.ToolCallID
+		}
+		return name == "" || p.name == name
+	})
+	if i < 0 {
+		return invalid(at, "this tool message answers no tool call before it")
+	}
+	id := c.open[i].id
+	c.open = slices.Delete(c.open, i, i+1)
+	c.message("tool", appendString(nil, m.Content), member{"tool_call_id", appendString(nil, id)})
+	return nil
+}
+
+func (c *converter) format(out *chatOut) error {
+	raw := set(c.req.Format)
+	if raw == nil {
+		return nil
+	}
+	if s, ok := text(raw); ok {
+		switch s {
+		case "":
+			return nil
+		case "json":
+			out.ResponseFormat = json.RawMessage(`{"type":"json_object"}`)
+			return nil
+		}
+	}
+	if !isObject(raw) {
+		return invalid("format", `format must be "json" or a JSON schema`)
+	}
+	out.ResponseFormat = object([]member{
+		{"type", json.RawMessage(`"json_schema"`)},
+		{"json_schema", object([]member{{"name", json.RawMessage(`"response"`)}, {"schema", raw}})},
+	})
+	return nil
+}
+
+func (c *converter) options(out *chatOut) error {
+	raw := set(c.req.Options)
+	if raw == nil {
+		return nil
+	}
+	list, ok := members(raw)
+	if !ok {
+		return invalid("options", "options must be an object")
+	}
+	fields := map[string]*json.RawMessage{
+		"temperature": &out.Temperature, "top_p": &out.TopP, "seed": &out.Seed,
+		"presence_penalty": &out.PresencePenalty, "frequency_penalty": &out.FrequencyPenalty,
+	}
+	for _, m := range list {
+		if set(m.value) == nil {
+			continue
+		}
+		switch field := fields[m.name]; {
+		case field != nil:
+			*field = m.value
+		case m.name == "num_predict":
+			// Negative ones ask for as much as there is.
+			if m.value[0] != '-' {
+				out.MaxCompletionTokens = m.value
+			}
+		case m.name == "stop":
+			if s, ok := text(m.value); ok && s != "" {
+				out.Stop = array([]json.RawMessage{m.value})
+			} else if list, ok := elements(m.value); ok && len(list) > 0 {
+				out.Stop = m.value
+			} else if !ok && s != "" {
+				return invalid("options.stop", "stop must be a list of strings")
+			}
+		default:
+			c.ignore("options." + m.name)
+		}
+	}
+	return nil
+}
+
+func (c *converter) think(out *chatOut) error {
+	raw := set(c.req.Think)
+	switch word, isText := text(raw); {
+	case raw == nil:
+	case string(raw) == "true":
+		out.ReasoningEffort = "medium"
+	case string(raw) == "false":
+		// Models that do not think refuse to be told not to.
+		c.silent = true
+		c.ignore("think")
+	case isText && contains([]string{"low", "medium", "high"}, word):
+		out.ReasoningEffort = word
+	default:
+		return invalid("think", "think must be true, false, low, medium or high")
+	}
+	return nil
+}

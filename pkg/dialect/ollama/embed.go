@@ -1,0 +1,117 @@
+package ollama
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"slices"
+	"time"
+
+	"github.com/hostless/hostless/pkg/dialect"
+	"github.com/hostless/hostless/pkg/fault"
+	"github.com/hostless/hostless/pkg/sse"
+)
+
+// EmbedToOpenAI translates /api/embed into OpenAI's /v1/embeddings.
+func EmbedToOpenAI(options Options) dialect.Translator { return embedder(options, "input") }
+
+// EmbeddingsToOpenAI translates the older /api/embeddings, which takes one
+// prompt and answers with one embedding.
+func EmbeddingsToOpenAI(options Options) dialect.Translator { return embedder(options, "prompt") }
+
+func embedder(options Options, field string) dialect.Translator {
+	options = options.withDefaults()
+	return func(in dialect.Request) (*dialect.Call, error) {
+		var req struct {
+			Model      string          `json:"model"`
+			Input      json.RawMessage `json:"input"`
+			Prompt     json.RawMessage `json:"prompt"`
+			Dimensions json.RawMessage `json:"dimensions"`
+		}
+		if err := json.Unmarshal(in.Body, &req); err != nil {
+			return nil, badJSON(err)
+		}
+		input := set(req.Input)
+		if field == "prompt" {
+			input = set(req.Prompt)
+		}
+		var several []string
+		if _, one := text(input); !one && (field == "prompt" || json.Unmarshal(input, &several) != nil || len(several) == 0) {
+			return nil, invalid(field, field+" must be a string"+map[string]string{"input": " or a list of strings"}[field])
+		}
+		out := []member{{"model", appendString(nil, in.Model)}, {"input", input}, {"encoding_format", json.RawMessage(`"float"`)}}
+		if d := set(req.Dimensions); d != nil && field == "input" {
+			out = append(out, member{"dimensions", d})
+		}
+		reply := &embedReply{options: options, model: req.Model, single: field == "prompt", began: options.Now()}
+		if reply.model == "" {
+			reply.model = in.Model
+		}
+		call := &dialect.Call{Path: "/embeddings", Body: object(out), Reply: reply}
+		all, _ := members(in.Body)
+		for _, m := range all {
+			// truncate is what providers do or refuse by themselves.
+			if !contains([]string{"model", field, "dimensions", "keep_alive"}, m.name) && set(m.value) != nil {
+				call.Ignored = append(call.Ignored, m.name)
+			}
+		}
+		return call, nil
+	}
+}
+
+type embedReply struct {
+	options Options
+	model   string
+	single  bool
+	began   time.Time
+}
+
+type embedded struct {
+	Index     int             `json:"index"`
+	Embedding json.RawMessage `json:"embedding"`
+}
+
+func (r *embedReply) Error(status int, _ http.Header, body []byte) []byte {
+	return errorBody(messageOf(status, body))
+}
+
+func (r *embedReply) Body(body []byte) ([]byte, error) {
+	var a struct {
+		Data  []embedded `json:"data"`
+		Usage usage      `json:"usage"`
+	}
+	if err := json.Unmarshal(body, &a); err != nil {
+		return nil, &fault.Error{Kind: fault.Upstream, Message: "the provider's answer holds no embeddings", Err: err}
+	}
+	slices.SortStableFunc(a.Data, func(x, y embedded) int { return x.Index - y.Index })
+	var list []json.RawMessage
+	for _, d := range a.Data {
+		if _, ok := elements(d.Embedding); !ok {
+			return nil, fault.New(fault.Upstream, "the provider's answer holds an embedding that is no list of numbers")
+		}
+		list = append(list, compact(d.Embedding))
+	}
+	if r.single {
+		if len(list) == 0 {
+			return nil, fault.New(fault.Upstream, "the provider's answer holds no embedding")
+		}
+		return object([]member{{"embedding", list[0]}}), nil
+	}
+	b := appendString([]byte(`{"model":`), r.model)
+	b = append(append(b, `,"embeddings":`...), array(list)...)
+	took := max(1, int64(r.options.Now().Sub(r.began)))
+	return append(b, fmt.Sprintf(`,"total_duration":%d,"load_duration":0,"prompt_eval_count":%d}`, took, a.Usage.Prompt)...), nil
+}
+
+func (r *embedReply) Stream() dialect.Stream { return noStream{} }
+
+// noStream answers for calls whose answer never is a stream.
+type noStream struct{}
+
+func (noStream) Event(sse.Event, func(sse.Event)) error {
+	return fault.New(fault.Upstream, "the provider answered with a stream")
+}
+
+func (noStream) End(cause error, emit func(sse.Event)) {
+	emit(sse.Event{Data: errorBody("the provider answered with a stream")})
+}

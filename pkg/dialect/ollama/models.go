@@ -1,0 +1,156 @@
+package ollama
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"slices"
+	"strings"
+	"time"
+)
+
+// APIVersion is the version of Ollama whose API is spoken here; /api/version
+// tells it, for clients refuse older ones.
+const APIVersion = "0.12.6"
+
+// ID is a model's name in Ollama's lists: always `provider/id`, and Google's
+// under `gemini`.
+func ID(provider, id string) string {
+	if provider == "google" {
+		provider = "gemini"
+	}
+	return provider + "/" + strings.TrimPrefix(id, "models/")
+}
+
+// Name is a model's name without the `:latest` that Ollama's clients add.
+func Name(name string) string { return strings.TrimSuffix(name, ":latest") }
+
+// Model is what is told of a model. Name and Provider are required.
+type Model struct {
+	Name         string    // as listed and called: ID's
+	Provider     string    // the provider's name, given as its family
+	Modified     time.Time // when it was made or learnt of
+	Context      int       // the most tokens of a prompt, 0 for unknown
+	Capabilities []string  // completion, tools, vision, thinking, embedding; nil is completion and tools
+}
+
+type details struct {
+	Parent       string   `json:"parent_model"`
+	Format       string   `json:"format"`
+	Family       string   `json:"family"`
+	Families     []string `json:"families"`
+	Size         string   `json:"parameter_size"`
+	Quantization string   `json:"quantization_level"`
+}
+
+func (m Model) details() details {
+	return details{Format: "remote", Family: m.Provider, Families: []string{m.Provider}}
+}
+
+// digest is a name's own: there are no weights to hash.
+func (m Model) digest() string {
+	sum := sha256.Sum256([]byte(m.Name))
+	return hex.EncodeToString(sum[:])
+}
+
+func (m Model) capabilities() []string {
+	if m.Capabilities == nil {
+		return []string{"completion", "tools"}
+	}
+	return m.Capabilities
+}
+
+type tag struct {
+	Name     string  `json:"name"`
+	Model    string  `json:"model"`
+	Modified string  `json:"modified_at"`
+	Size     int64   `json:"size"`
+	Digest   string  `json:"digest"`
+	Details  details `json:"details"`
+}
+
+// Tags is the answer of GET /api/tags: {"models":[…]}, never null.
+func Tags(models []Model) []byte {
+	out := struct {
+		Models []tag `json:"models"`
+	}{[]tag{}}
+	for _, m := range models {
+		out.Models = append(out.Models, tag{m.Name, m.Name, stamp(m.Modified), 0, m.digest(), m.details()})
+	}
+	return must(out)
+}
+
+// Show is the answer of POST /api/show.
+func Show(m Model) []byte {
+	info := []member{
+		{"general.architecture", appendString(nil, m.Provider)},
+		{"general.basename", appendString(nil, m.Name)},
+	}
+	if m.Context > 0 {
+		info = append(info, member{m.Provider + ".context_length", must(m.Context)})
+	}
+	if slices.Contains(m.capabilities(), "embedding") && m.Context == 0 {
+		info = append(info, member{"general.type", []byte(`"embedding"`)})
+	}
+	return object([]member{
+		{"license", []byte(`""`)},
+		{"modelfile", appendString(nil, "FROM "+m.Name+"\n")},
+		{"parameters", []byte(`""`)},
+		{"template", []byte(`"{{ .Prompt }}"`)},
+		{"details", must(m.details())},
+		{"model_info", object(info)},
+		{"capabilities", must(m.capabilities())},
+		{"modified_at", appendString(nil, stamp(m.Modified))},
+	})
+}
+
+// ShowRequest reads the model that POST /api/show asks for: `model`, or `name`
+// as older clients write it. An error is fault.Invalid.
+func ShowRequest(body []byte) (string, error) {
+	list, ok := members(body)
+	if !ok {
+		return "", invalid("", "the request body must be a JSON object")
+	}
+	for _, field := range []string{"model", "name"} {
+		for _, m := range list {
+			if s, ok := text(m.value); ok && m.name == field && s != "" {
+				return Name(s), nil
+			}
+		}
+	}
+	return "", invalid("model", "model is required")
+}
+
+// Active is a model that was used lately.
+type Active struct {
+	Model
+	Expires time.Time // when it will be listed no longer
+}
+
+// PS is the answer of GET /api/ps: {"models":[…]}, never null.
+func PS(active []Active) []byte {
+	type running struct {
+		Name    string  `json:"name"`
+		Model   string  `json:"model"`
+		Size    int64   `json:"size"`
+		Digest  string  `json:"digest"`
+		Details details `json:"details"`
+		Expires string  `json:"expires_at"`
+		VRAM    int64   `json:"size_vram"`
+		Context int     `json:"context_length"`
+	}
+	out := struct {
+		Models []running `json:"models"`
+	}{[]running{}}
+	for _, a := range active {
+		out.Models = append(out.Models, running{a.Name, a.Name, 0, a.digest(), a.details(), stamp(a.Expires), 0, a.Context})
+	}
+	return must(out)
+}
+
+// Version is the answer of GET /api/version; "" is APIVersion.
+func Version(version string) []byte {
+	if version == "" {
+		version = APIVersion
+	}
+	return object([]member{{"version", appendString(nil, version)}})
+}

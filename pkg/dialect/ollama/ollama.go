@@ -1,0 +1,206 @@
+// Package ollama translates Ollama's API (https://docs.ollama.com/api) to
+// OpenAI's chat completions and embeddings and back, so that Ollama's clients
+// run on any provider: ToChat for /api/chat, GenerateToChat for /api/generate,
+// EmbedToOpenAI for /api/embed and EmbeddingsToOpenAI for /api/embeddings.
+//
+// It owns those mappings, the shapes of what Ollama tells of its models
+// (/api/tags, /api/show, /api/ps, /api/version) and its errors. Which models
+// there are, and all I/O, is the gateway's business.
+//
+// Streams: each event that a Stream emits has one JSON object as its Data. The
+// gateway writes it as one line (ContentTypeStream, newline-delimited JSON), and
+// leaves out events without Data: there is no place for comments. AppendLine
+// does both.
+package ollama
+
+import (
+	"encoding/json"
+	"time"
+
+	"github.com/hostless/hostless/pkg/dialect"
+	"github.com/hostless/hostless/pkg/fault"
+	"github.com/hostless/hostless/pkg/sse"
+)
+
+// Content types of Ollama's answers.
+const (
+	ContentTypeStream = "application/x-ndjson"
+	ContentType       = "application/json; charset=utf-8"
+)
+
+// Options are what a translation needs from outside. The zero value works.
+type Options struct {
+	// Now is the clock of created_at and of the durations; nil is time.Now.
+	Now func() time.Time
+}
+
+func (o Options) withDefaults() Options {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	return o
+}
+
+// AppendLine adds an event to b as a line of NDJSON; nothing for an event
+// without data.
+func AppendLine(b []byte, ev sse.Event) []byte {
+	if ev.Data == nil {
+		return b
+	}
+	return append(append(b, ev.Data...), '\n')
+}
+
+// Streams reports whether a body of /api/chat or /api/generate asks for a
+// stream: it does unless it says `"stream":false`.
+func Streams(body []byte) bool {
+	var req struct {
+		Stream *bool `json:"stream"`
+	}
+	return json.Unmarshal(body, &req) != nil || req.Stream == nil || *req.Stream
+}
+
+// request is what /api/chat and /api/generate have in common.
+type request struct {
+	Model       string          `json:"model"`
+	Stream      *bool           `json:"stream"`
+	Format      json.RawMessage `json:"format"`
+	Options     json.RawMessage `json:"options"`
+	Think       json.RawMessage `json:"think"`
+	KeepAlive   json.RawMessage `json:"keep_alive"`
+	Logprobs    bool            `json:"logprobs"`
+	TopLogprobs json.RawMessage `json:"top_logprobs"`
+
+	// /api/chat
+	Messages []json.RawMessage `json:"messages"`
+	Tools    []json.RawMessage `json:"tools"`
+
+	// /api/generate
+	Prompt   string            `json:"prompt"`
+	System   string            `json:"system"`
+	Images   []string          `json:"images"`
+	Suffix   string            `json:"suffix"`
+	Template string            `json:"template"`
+	Raw      bool              `json:"raw"`
+	Context  []json.RawMessage `json:"context"`
+}
+
+// known names the members of both requests; all others are dropped and reported.
+var known = []string{
+	"model", "stream", "format", "options", "think", "keep_alive", "logprobs", "top_logprobs", "messages", "tools",
+	"prompt", "system", "images", "suffix", "template", "raw", "context",
+}
+
+// chatOut is a chat request as it is sent.
+type chatOut struct {
+	Model               string            `json:"model"`
+	Messages            []json.RawMessage `json:"messages"`
+	Tools               []json.RawMessage `json:"tools,omitempty"`
+	Temperature         json.RawMessage   `json:"temperature,omitempty"`
+	TopP                json.RawMessage   `json:"top_p,omitempty"`
+	MaxCompletionTokens json.RawMessage   `json:"max_completion_tokens,omitempty"`
+	Stop                json.RawMessage   `json:"stop,omitempty"`
+	Seed                json.RawMessage   `json:"seed,omitempty"`
+	PresencePenalty     json.RawMessage   `json:"presence_penalty,omitempty"`
+	FrequencyPenalty    json.RawMessage   `json:"frequency_penalty,omitempty"`
+	Logprobs            bool              `json:"logprobs,omitempty"`
+	TopLogprobs         json.RawMessage   `json:"top_logprobs,omitempty"`
+	ResponseFormat      json.RawMessage   `json:"response_format,omitempty"`
+	ReasoningEffort     string            `json:"reasoning_effort,omitempty"`
+	Stream              bool              `json:"stream,omitempty"`
+	StreamOptions       json.RawMessage   `json:"stream_options,omitempty"`
+}
+
+// ToChat translates /api/chat. Whether the answer is a stream is read from the
+// body (Streams), not from dialect.Request. A request without messages only
+// loads or unloads a model: answer it with Idle.
+func ToChat(options Options) dialect.Translator {
+	return translator(options, false)
+}
+
+// GenerateToChat translates /api/generate in the same way.
+func GenerateToChat(options Options) dialect.Translator {
+	return translator(options, true)
+}
+
+func translator(options Options, generate bool) dialect.Translator {
+	options = options.withDefaults()
+	return func(in dialect.Request) (*dialect.Call, error) {
+		var req request
+		if err := json.Unmarshal(in.Body, &req); err != nil {
+			return nil, badJSON(err)
+		}
+		c := &converter{req: &req}
+		out, err := c.translate(in, generate)
+		if err != nil {
+			return nil, err
+		}
+		all, _ := members(in.Body)
+		for _, m := range all {
+			if !contains(known, m.name) && set(m.value) != nil {
+				c.ignore(m.name)
+			}
+		}
+		body, err := marshal(out)
+		if err != nil {
+			return nil, err
+		}
+		name := req.Model
+		if name == "" {
+			name = in.Model
+		}
+		return &dialect.Call{
+			Path: "/chat/completions", Body: body, Stream: out.Stream, Ignored: c.ignored,
+			Reply: &reply{options: options, model: name, generate: generate, silent: c.silent, began: options.Now()},
+		}, nil
+	}
+}
+
+// Idle answers a request that holds nothing to say, by which clients load a
+// model (or, with keep_alive 0, unload it). ok is false for all others. path is
+// the request's; the answer is one object, whether or not a stream was asked for.
+func Idle(path string, body []byte, now time.Time) (answer []byte, ok bool) {
+	var req request
+	if err := json.Unmarshal(body, &req); err != nil || req.Model == "" {
+		return nil, false
+	}
+	generate := path == "/api/generate"
+	if generate && (req.Prompt != "" || len(req.Images) > 0) || !generate && len(req.Messages) > 0 {
+		return nil, false
+	}
+	reason := "load"
+	if s := string(req.KeepAlive); s == "0" || s == `"0"` || s == `"0s"` {
+		reason = "unload"
+	}
+	b := appendString([]byte(`{"model":`), req.Model)
+	b = appendString(append(b, `,"created_at":`...), stamp(now))
+	if generate {
+		b = append(b, `,"response":""`...)
+	} else {
+		b = append(b, `,"message":{"role":"assistant","content":""}`...)
+	}
+	b = appendString(append(b, `,"done_reason":`...), reason)
+	return append(b, `,"done":true}`...), true
+}
+
+func stamp(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000000Z") }
+
+func contains(list []string, want string) bool {
+	for _, s := range list {
+		if s == want {
+			return true
+		}
+	}
+	return false
+}
+
+func invalid(param, message string) error {
+	return &fault.Error{Kind: fault.Invalid, Message: message, Param: param}
+}
+
+func badJSON(err error) error {
+	e := &fault.Error{Kind: fault.Invalid, Message: "the request body is not valid: " + err.Error(), Err: err}
+	if te, ok := err.(*json.UnmarshalTypeError); ok {
+		e.Param = te.Field
+	}
+	return e
+}

@@ -1,0 +1,239 @@
+package ollama
+
+import (
+	"encoding/json"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/hostless/hostless/pkg/dialect"
+	"github.com/hostless/hostless/pkg/fault"
+)
+
+// reply turns chat completions into Ollama's answers.
+type reply struct {
+	options  Options
+	model    string // as the caller named it
+	generate bool
+	silent   bool
+	began    time.Time
+}
+
+// completion is an answer of the middle, whole or a chunk.
+type completion struct {
+	Choices []struct {
+		Index        int             `json:"index"`
+		Message      said            `json:"message"`
+		Delta        said            `json:"delta"`
+		Logprobs     json.RawMessage `json:"logprobs"`
+		FinishReason string          `json:"finish_reason"`
+	} `json:"choices"`
+	Usage *usage          `json:"usage"`
+	Error json.RawMessage `json:"error"`
+}
+
+type usage struct {
+	Prompt     int `json:"prompt_tokens"`
+	Completion int `json:"completion_tokens"`
+}
+
+// said is a message or a delta. Texts stay encoded: they pass through as they are.
+type said struct {
+	Content   json.RawMessage `json:"content"`
+	Refusal   json.RawMessage `json:"refusal"`
+	Reasoning json.RawMessage `json:"reasoning_content"`
+	ToolCalls []struct {
+		Index    *int   `json:"index"`
+		ID       string `json:"id"`
+		Function struct {
+			Name      string `json:"name"`
+			Arguments string `json:"arguments"`
+		} `json:"function"`
+	} `json:"tool_calls"`
+}
+
+// call is a tool call that is gathered.
+type call struct{ id, name, arguments string }
+
+func (r *reply) Stream() dialect.Stream { return &stream{reply: r} }
+
+func (r *reply) Error(status int, _ http.Header, body []byte) []byte {
+	return errorBody(messageOf(status, body))
+}
+
+func (r *reply) Body(body []byte) ([]byte, error) {
+	var c completion
+	if err := json.Unmarshal(body, &c); err != nil {
+		return nil, &fault.Error{Kind: fault.Upstream, Message: "the provider's answer is not a chat completion", Err: err}
+	}
+	if len(c.Choices) == 0 {
+		return nil, fault.New(fault.Upstream, "the provider's answer has no choices")
+	}
+	choice := &c.Choices[0]
+	calls, err := gather(nil, &choice.Message)
+	if err != nil {
+		return nil, err
+	}
+	toolCalls, err := appendCalls(nil, calls)
+	if err != nil {
+		return nil, err
+	}
+	content := choice.Message.content()
+	b := r.open(nil)
+	b = r.payload(b, content, r.thinking(&choice.Message), toolCalls)
+	b = appendLogprobs(b, choice.Logprobs)
+	return r.close(b, choice.FinishReason, c.Usage, r.options.Now()), nil
+}
+
+// content is what was said, or what was refused; nil for nothing.
+func (s *said) content() json.RawMessage {
+	for _, raw := range []json.RawMessage{s.Content, s.Refusal} {
+		if len(raw) > 2 && raw[0] == '"' {
+			return raw
+		}
+	}
+	return nil
+}
+
+func (r *reply) thinking(s *said) json.RawMessage {
+	if r.silent || len(s.Reasoning) <= 2 || s.Reasoning[0] != '"' {
+		return nil
+	}
+	return s.Reasoning
+}
+
+// open writes the members that every object begins with.
+func (r *reply) open(b []byte) []byte {
+	b = appendString(append(b, `{"model":`...), r.model)
+	b = append(b, `,"created_at":"`...)
+	b = r.options.Now().UTC().AppendFormat(b, "2006-01-02T15:04:05.000000Z")
+	return append(b, '"')
+}
+
+// payload writes what was said, in the endpoint's own place.
+func (r *reply) payload(b []byte, content, thinking, calls json.RawMessage) []byte {
+	if content == nil {
+		content = json.RawMessage(`""`)
+	}
+	if r.generate {
+		b = append(append(b, `,"response":`...), content...)
+		if thinking != nil {
+			b = append(append(b, `,"thinking":`...), thinking...)
+		}
+		if calls != nil {
+			b = append(append(b, `,"tool_calls":`...), calls...)
+		}
+		return b
+	}
+	b = append(append(b, `,"message":{"role":"assistant","content":`...), content...)
+	if thinking != nil {
+		b = append(append(b, `,"thinking":`...), thinking...)
+	}
+	if calls != nil {
+		b = append(append(b, `,"tool_calls":`...), calls...)
+	}
+	return append(b, '}')
+}
+
+// close writes the end of the last object. Durations are in nanoseconds, never
+// 0 where clients divide by them; the provider's own are not known.
+func (r *reply) close(b []byte, reason string, u *usage, first time.Time) []byte {
+	now := r.options.Now()
+	if first.IsZero() || first.Before(r.began) {
+		first = now
+	}
+	b = appendString(append(b, `,"done_reason":`...), doneReason(reason))
+	b = append(b, `,"done":true`...)
+	number := func(name string, n int64) {
+		b = append(append(append(b, `,"`...), name...), `":`...)
+		b = strconv.AppendInt(b, n, 10)
+	}
+	number("total_duration", max(1, int64(now.Sub(r.began))))
+	number("load_duration", 0)
+	if u == nil {
+		u = &usage{}
+	}
+	number("prompt_eval_count", int64(u.Prompt))
+	number("prompt_eval_duration", max(1, int64(first.Sub(r.began))))
+	number("eval_count", int64(u.Completion))
+	number("eval_duration", max(1, int64(now.Sub(first))))
+	return append(b, '}')
+}
+
+func doneReason(reason string) string {
+	switch reason {
+	case "length", "content_filter":
+		return reason
+	}
+	return "stop"
+}
+
+// maxCalls bounds the arguments of calls that are gathered, in bytes.
+const maxCalls = 16 << 20
+
+// gather adds the pieces of calls to those that there are.
+func gather(calls []call, s *said) ([]call, error) {
+	for i := range s.ToolCalls {
+		in := &s.ToolCalls[i]
+		k := len(calls)
+		if in.Index != nil && *in.Index >= 0 && *in.Index < k {
+			k = *in.Index
+		}
+		if k == len(calls) {
+			calls = append(calls, call{})
+		}
+		if in.ID != "" {
+			calls[k].id = in.ID
+		}
+		calls[k].name += in.Function.Name
+		calls[k].arguments += in.Function.Arguments
+		if len(calls[k].arguments) > maxCalls {
+			return nil, fault.New(fault.Upstream, "the provider's tool call is too large")
+		}
+	}
+	return calls, nil
+}
+
+// appendCalls writes whole calls, their arguments as objects; nil for none.
+func appendCalls(b []byte, calls []call) (json.RawMessage, error) {
+	if len(calls) == 0 {
+		return nil, nil
+	}
+	b = append(b, '[')
+	for i, c := range calls {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		args := json.RawMessage(c.arguments)
+		if strings.TrimSpace(c.arguments) == "" {
+			args = json.RawMessage("{}")
+		}
+		if !isObject(args) || !json.Valid(args) || c.name == "" {
+			return nil, fault.New(fault.Upstream, "the model called a tool with arguments that are no JSON object")
+		}
+		b = append(b, '{')
+		if c.id != "" {
+			b = append(appendString(append(b, `"id":`...), c.id), ',')
+		}
+		b = append(b, `"function":{"index":`...)
+		b = strconv.AppendInt(b, int64(i), 10)
+		b = appendString(append(b, `,"name":`...), c.name)
+		b = append(append(append(b, `,"arguments":`...), compact(args)...), "}}"...)
+	}
+	return append(b, ']'), nil
+}
+
+// appendLogprobs passes on the list that Ollama has in the same shape.
+func appendLogprobs(b []byte, raw json.RawMessage) []byte {
+	var l struct {
+		Content json.RawMessage `json:"content"`
+	}
+	if !isObject(raw) || json.Unmarshal(raw, &l) != nil {
+		return b
+	}
+	if _, ok := elements(l.Content); !ok {
+		return b
+	}
+	return append(append(b, `,"logprobs":`...), compact(l.Content)...)
+}

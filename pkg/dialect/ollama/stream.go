@@ -1,0 +1,148 @@
+package ollama
+
+import (
+	"encoding/json"
+	"errors"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/hostless/hostless/pkg/fault"
+	"github.com/hostless/hostless/pkg/sse"
+)
+
+// errUpstream ends a stream whose upstream told an error in it.
+var errUpstream = errors.New("the provider ended its stream with an error")
+
+// stream turns chunks of chat completions into Ollama's objects: text as it
+// comes, calls whole, counts and durations in the last one.
+type stream struct {
+	reply   *reply
+	buf     []byte
+	first   time.Time // when the first piece came
+	calls   []call
+	reason  string
+	usage   *usage
+	failure string
+	done    bool
+}
+
+// Event translates one chunk.
+func (s *stream) Event(ev sse.Event, emit func(sse.Event)) error {
+	if s.done || ev.Data == nil {
+		return nil
+	}
+	if string(ev.Data) == "[DONE]" {
+		s.End(nil, emit)
+		return nil
+	}
+	var c completion
+	if err := json.Unmarshal(ev.Data, &c); err != nil {
+		return &fault.Error{Kind: fault.Upstream, Message: "the provider's stream holds something that is no chunk of a chat completion", Err: err}
+	}
+	if set(c.Error) != nil {
+		s.failure = messageOf(0, ev.Data)
+		return errUpstream
+	}
+	if c.Usage != nil {
+		s.usage = c.Usage
+	}
+	for i := range c.Choices {
+		choice := &c.Choices[i]
+		if choice.Index != 0 {
+			continue // Ollama has one answer
+		}
+		var err error
+		if s.calls, err = gather(s.calls, &choice.Delta); err != nil {
+			return err
+		}
+		if choice.FinishReason != "" {
+			s.reason = choice.FinishReason
+		}
+		content, thinking := choice.Delta.content(), s.reply.thinking(&choice.Delta)
+		if content == nil && thinking == nil {
+			continue
+		}
+		if s.first.IsZero() {
+			s.first = s.reply.options.Now()
+		}
+		b := s.reply.payload(s.reply.open(s.buf[:0]), content, thinking, nil)
+		b = appendLogprobs(append(b, `,"done":false`...), choice.Logprobs)
+		s.buf = append(b, '}')
+		emit(sse.Event{Data: s.buf})
+	}
+	return nil
+}
+
+// End tells how the stream ended.
+func (s *stream) End(cause error, emit func(sse.Event)) {
+	if s.done {
+		return
+	}
+	s.done = true
+	calls, err := appendCalls(nil, s.calls)
+	if cause == nil {
+		cause = err
+	}
+	switch {
+	case s.failure != "":
+		emit(sse.Event{Data: errorBody(s.failure)})
+		return
+	case cause != nil || s.reason == "":
+		message := "the provider's stream broke off before its end"
+		var e *fault.Error
+		if errors.As(cause, &e) {
+			message = e.Error()
+		}
+		emit(sse.Event{Data: errorBody(message)})
+		return
+	}
+	if calls != nil {
+		b := s.reply.payload(s.reply.open(s.buf[:0]), nil, nil, calls)
+		s.buf = append(b, `,"done":false}`...)
+		emit(sse.Event{Data: s.buf})
+	}
+	b := s.reply.payload(s.reply.open(s.buf[:0]), nil, nil, nil)
+	emit(sse.Event{Data: s.reply.close(b, s.reason, s.usage, s.first)})
+}
+
+// messageOf reads an error's message in whichever dialect it comes.
+func messageOf(status int, body []byte) string {
+	if list, ok := elements(body); ok && len(list) > 0 {
+		body = list[0]
+	}
+	var envelope struct {
+		Error json.RawMessage `json:"error"`
+	}
+	if json.Unmarshal(body, &envelope) == nil {
+		if s, ok := text(envelope.Error); ok && s != "" {
+			return s
+		}
+		var e struct {
+			Message string `json:"message"`
+		}
+		if json.Unmarshal(envelope.Error, &e) == nil && e.Message != "" {
+			return e.Message
+		}
+	} else if s := strings.TrimSpace(string(body)); s != "" && s[0] != '<' && len(s) < 2000 {
+		return strings.ToValidUTF8(s, "\ufffd")
+	}
+	if status == 0 {
+		return "the provider ended its stream with an error"
+	}
+	return "the provider answered " + http.StatusText(status)
+}
+
+// errorBody is Ollama's error.
+func errorBody(message string) []byte {
+	return append(appendString([]byte(`{"error":`), message), '}')
+}
+
+// Fault is the body of one of Hostless's own errors: {"error":"…"}.
+func Fault(err *fault.Error) []byte { return errorBody(err.Error()) }
+
+// Errors dresses Hostless's own errors; it is a dialect.Errors.
+type Errors struct{}
+
+// Fault is the package's Fault.
+func (Errors) Fault(err *fault.Error) []byte { return Fault(err) }
