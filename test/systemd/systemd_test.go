@@ -120,6 +120,7 @@ func TestInside(t *testing.T) {
 		{"stop and start", stopAndStart},
 		{"upgrade", upgrade},
 		{"uninstall", uninstall},
+		{"another home and port", elsewhere},
 	} {
 		if !t.Run(step.name, step.run) {
 			t.Fatalf("journal:\n%s", command("journalctl", "--user", "--no-pager", "--lines=60", "--output=short-precise"))
@@ -366,4 +367,31 @@ func uninstall(t *testing.T) {
 		t.Errorf("the home went without --purge: %v", err)
 	}
 	must(t, "service", "uninstall") // nothing to do is no error
+}
+
+// elsewhere installs with a home whose path needs quoting, and another port,
+// beside a program that holds the usual one; then purges it.
+func elsewhere(t *testing.T) {
+	squatter, err := net.Listen("tcp", "[::1]:"+port)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer squatter.Close()
+	home := filepath.Join(os.Getenv("HOME"), "state 100% here")
+	t.Setenv("HOSTLESS_HOME", home)
+	if out, err := exec.Command(client(), "service", "install").CombinedOutput(); err == nil || !strings.Contains(string(out), port) {
+		t.Errorf("install on a taken port: %v\n%s", err, out)
+	}
+	var installed struct{ Home, Socket string }
+	if err := json.Unmarshal([]byte(must(t, "service", "install", "--port", "48383", "--json")), &installed); err != nil || installed.Home != home || installed.Socket != filepath.Join(home, "control.sock") {
+		t.Errorf("installed %+v, %v", installed, err)
+	}
+	s := daemonStatus(t)
+	if s.Port != 48383 || s.Activation != "systemd" || s.PID != mainPID() {
+		t.Errorf("status %+v", s)
+	}
+	must(t, "service", "uninstall", "--purge")
+	if _, err := os.Stat(home); !os.IsNotExist(err) {
+		t.Errorf("the home is left: %v", err)
+	}
 }
