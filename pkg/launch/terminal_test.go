@@ -169,6 +169,7 @@ func TestTerminalCtrlZ(t *testing.T) {
 	// Once more, through the background.
 	s.press("\x1a")
 	at = s.await("Stopped", at)
+	at = s.await("prompt> ", at)
 	s.press("bg\n")
 	at = s.await("prompt> ", at)
 	// It reads in the background, so it stops once more, and the run with it.
