@@ -85,6 +85,9 @@ func (r *run) prepare() (err error) {
 		return err
 	}
 	r.Args = shellWrap(r.Args, r.Dir)
+	if r.planned == 0 {
+		r.planned = makePlan(fsys, r.Dir, r.Args, 0).port
+	}
 	return nil
 }
 
@@ -170,13 +173,17 @@ func (r *run) start(front bool) (*child, int, error) {
 	}
 	env, changed, removed := e.build(r.Environ)
 	r.noteVariables(changed, removed)
-	file, code, err := lookPath(r.Args[0], r.Dir, getenv(env, "PATH"))
+	p := makePlan(files{os.DirFS("/")}, r.Dir, r.Args, got.TargetPort)
+	for _, note := range p.notes {
+		r.note("%s", note)
+	}
+	file, code, err := lookPath(p.args[0], r.Dir, getenv(env, "PATH"))
 	if err != nil {
 		return nil, code, err
 	}
 	r.note("%s → 127.0.0.1:%d", got.URL, got.TargetPort)
 	ch, err := startChild(r.Guard, [3]*os.File{r.Stdin, r.Stdout, r.Stderr}, order{
-		Op: opSpawn, Path: file, Args: r.Args, Env: env, Dir: r.Dir, Front: front,
+		Op: opSpawn, Path: file, Args: p.args, Env: env, Dir: r.Dir, Front: front,
 	})
 	switch {
 	case errors.Is(err, syscall.ENOENT): // a script's interpreter

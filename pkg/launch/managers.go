@@ -1,0 +1,255 @@
+package launch
+
+import (
+	"encoding/json"
+	"path"
+	"slices"
+	"strings"
+)
+
+// valued are the package managers' own flags that take the next word.
+var valued = w("-C", "--dir", "--prefix", "--cwd", "-F", "--filter", "-w", "--workspace", "-p", "--package",
+	"--reporter", "--loglevel", "--registry", "--config", "--userconfig", "--script-shell")
+
+// call is a package manager's command line, taken apart.
+type call struct {
+	manager string
+	dir     string // where it works
+	filter  string // the workspace package, "" for none
+	many    bool   // it runs in several packages at once
+	rest    []string
+	at      int // index of rest[0] in the line
+	last    string
+}
+
+// flags takes the manager's flags before its next word.
+func (c *call) flags() {
+	i := 0
+	for ; i < len(c.rest) && strings.HasPrefix(c.rest[i], "-") && c.rest[i] != "--"; i++ {
+		name, value, joined := strings.Cut(c.rest[i], "=")
+		// pnpm's -w is the workspace's root and has no value.
+		takes := slices.Contains(valued, name) && (name != "-w" || c.manager == "npm") && (name != "-p" || c.last == "exec")
+		if takes && !joined && i+1 < len(c.rest) {
+			i++
+			value = c.rest[i]
+		}
+		c.flag(name, value)
+	}
+	c.drop(i)
+}
+
+func (c *call) flag(name, value string) {
+	switch name {
+	case "-C", "--dir", "--prefix", "--cwd":
+		c.dir = absolute(c.dir, value)
+	case "-F", "--filter":
+		c.pick(value)
+	case "--workspace":
+		c.pick(value)
+	case "-w":
+		if c.manager == "npm" {
+			c.pick(value)
+		}
+	case "-r", "--recursive", "--parallel", "--workspaces", "-ws", "--call", "--shell-mode":
+		c.many = true
+	case "-c":
+		c.many = c.many || c.last == "exec" // a text for the shell
+	}
+}
+
+// pick takes a workspace's package; a second one is more than one.
+func (c *call) pick(name string) {
+	c.many = c.many || c.filter != "" || strings.ContainsAny(name, "*!{}[]") || strings.Contains(name, "...")
+	c.filter = name
+}
+
+func (c *call) drop(n int) {
+	n = min(n, len(c.rest))
+	c.at += n
+	c.rest = c.rest[n:]
+}
+
+// word takes the next word.
+func (c *call) word() string {
+	if len(c.rest) == 0 {
+		return ""
+	}
+	c.last = c.rest[0]
+	c.drop(1)
+	return c.last
+}
+
+// seeManager sees through a JavaScript package manager: to a program that it
+// fetches or finds (npx, dlx, exec), or to a script of package.json.
+func (s *seer) seeManager(name, dir string, line []string) (sighted, bool) {
+	if name == "corepack" {
+		return s.seeAfter(dir, line, 1, 0)
+	}
+	c := &call{manager: name, dir: dir, rest: line[1:], at: 1}
+	switch name {
+	case "npx", "pnpx", "bunx":
+		c.manager, c.last = map[string]string{"npx": "npm", "pnpx": "pnpm", "bunx": "bun"}[name], "exec"
+		return s.seeProgram(c, line)
+	}
+	c.flags()
+	verb := c.word()
+	switch {
+	case verb == "" || verb == "--":
+		return sighted{}, false
+	case verb == "exec" && name == "npm", verb == "x" && name == "npm":
+		c.last = "exec"
+		return s.seeNpmExec(c, line)
+	case verb == "exec", verb == "dlx", verb == "x" && name == "bun":
+		c.last = "exec"
+		return s.seeProgram(c, line)
+	case verb == "workspace" && name == "yarn":
+		c.filter = c.word()
+		verb = c.word()
+	}
+	if verb == "run" || verb == "run-script" || verb == "rum" || verb == "urn" {
+		c.flags()
+		verb = c.word()
+	} else if name == "npm" && verb != "start" {
+		return sighted{}, false // npm's other verbs run nothing
+	}
+	return s.seeScriptOf(c, verb, line)
+}
+
+// seeProgram sees a program named on the line: all behind it is its own.
+func (s *seer) seeProgram(c *call, line []string) (sighted, bool) {
+	c.flags()
+	if len(c.rest) > 0 && c.rest[0] == "--" {
+		c.drop(1)
+	}
+	dir, ok := s.workspaceDir(c)
+	if !ok || len(c.rest) == 0 {
+		return sighted{}, false
+	}
+	return s.seeAfter(dir, line, c.at, 0)
+}
+
+// seeNpmExec sees `npm exec`: flags are npm's own up to a "--", wherever the
+// program's name stands.
+func (s *seer) seeNpmExec(c *call, line []string) (sighted, bool) {
+	c.flags()
+	if len(c.rest) > 0 && c.rest[0] == "--" {
+		return s.seeProgram(c, line)
+	}
+	dir, ok := s.workspaceDir(c)
+	if !ok || len(c.rest) == 0 {
+		return sighted{}, false
+	}
+	words, dashed := npmArgs(c.rest)
+	return s.grown(dir, line, words, dashed, true)
+}
+
+// npmArgs gives the words that npm passes on: those that are no flags, and all
+// behind the first "--".
+func npmArgs(rest []string) (words []string, dashed bool) {
+	for i, a := range rest {
+		if a == "--" {
+			return append(words, rest[i+1:]...), true
+		}
+		if !strings.HasPrefix(a, "-") {
+			words = append(words, a)
+		}
+	}
+	return words, false
+}
+
+// grown sees a command that the line's end is appended to. dashed says that the
+// line has a "--" already; needs, that flags get through only behind one.
+func (s *seer) grown(dir string, line, words []string, dashed, needs bool) (sighted, bool) {
+	found, ok := s.see(dir, words)
+	if !ok {
+		return found, false
+	}
+	inner := found.tail
+	found.tail = func(flags []string) ([]string, bool) {
+		more, ok := inner(flags)
+		if !dashed && len(more) > 0 && (needs || more[0] == "--") {
+			more = append([]string{"--"}, more...)
+		}
+		return more, ok
+	}
+	found.insert = func(flags []string) ([]string, bool) {
+		more, ok := found.tail(flags)
+		return append(append([]string{}, line...), more...), ok
+	}
+	return found, true
+}
+
+// seeScriptOf sees a script of package.json, or a program where there is no
+// such script and the manager would look for one.
+func (s *seer) seeScriptOf(c *call, script string, line []string) (sighted, bool) {
+	dir, ok := s.workspaceDir(c)
+	if !ok || script == "" {
+		return sighted{}, false
+	}
+	text, at, ok := s.script(dir, script)
+	if !ok {
+		if c.manager == "npm" || strings.HasPrefix(script, "-") || (c.manager == "bun" && strings.Contains(path.Base(script), ".") && !strings.Contains(script, "node_modules/")) {
+			return sighted{}, false
+		}
+		return s.seeAfter(dir, line, c.at-1, 0) // `pnpm vite`, `yarn run vite`
+	}
+	words, ok := lastCommand(text)
+	if !ok {
+		return sighted{}, false
+	}
+	var more []string
+	dashed, needs := false, false
+	switch c.manager {
+	case "npm":
+		more, dashed = npmArgs(c.rest)
+		needs = true
+	case "pnpm":
+		// What follows goes on as it is, "--" included: it never needs one.
+		more, dashed = c.rest, true
+	default: // yarn, bun: the first "--" is dropped
+		more = c.rest
+		if i := slices.Index(more, "--"); i >= 0 {
+			more, dashed = append(append([]string{}, more[:i]...), more[i+1:]...), true
+		}
+	}
+	found, ok := s.grown(at, line, append(words, more...), dashed, needs)
+	return found, ok
+}
+
+// script finds a script in the nearest package.json, as the managers do.
+func (s *seer) script(dir, name string) (text, at string, ok bool) {
+	for at = dir; ; at = path.Dir(at) {
+		if data, found := s.files.read(path.Join(at, "package.json")); found {
+			var m struct{ Scripts map[string]string }
+			if json.Unmarshal(data, &m) != nil {
+				return "", "", false
+			}
+			text, ok = m.Scripts[name]
+			return text, at, ok
+		}
+		if at == "/" {
+			return "", "", false
+		}
+	}
+}
+
+// workspaceDir is where the call runs: its directory, or that of the one
+// package that it picks.
+func (s *seer) workspaceDir(c *call) (dir string, ok bool) {
+	switch {
+	case c.many:
+		return "", false
+	case c.filter == "":
+		return c.dir, true
+	}
+	root, packages := workspace(s.files, c.dir)
+	if root == "" {
+		return "", false
+	}
+	for _, p := range packages {
+		if p.name == c.filter || dropScope(p.name) == c.filter || p.dir == absolute(c.dir, c.filter) {
+			return p.dir, true
+		}
+	}
+	return "", false
+}

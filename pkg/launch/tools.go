@@ -1,0 +1,339 @@
+package launch
+
+import (
+	"net"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// tool is one row of the flag table: a dev server that does not obey PORT and
+// HOST, and how it is told instead.
+type tool struct {
+	// serves reports whether the arguments start a server at all: `vite build`
+	// gets no flags.
+	serves func(f files, dir string, args []string) bool
+	port   []string // before the port's number; nil where only place counts
+	extra  []string // that go with the port
+	host   []string // the address flag and its value
+	// place, where not nil, makes all words from the port alone and finds the
+	// port that is there: for tools that take it as an argument.
+	place func(args []string, port int) []string
+	found func(args []string) (port int, ok bool)
+}
+
+// Subcommands and flags are those of the tools' current versions; RUN.md's
+// table is the source of the rows up to hugo.
+var tools = map[string]tool{
+	"vite":         {serves: unlessSub("build", "optimize", "create"), port: w("--port"), extra: w("--strictPort"), host: w("--host", loopback)},
+	"vp":           {serves: sub("dev", "serve", "preview"), port: w("--port"), extra: w("--strictPort"), host: w("--host", loopback)},
+	"react-router": {serves: sub("dev"), port: w("--port"), extra: w("--strictPort"), host: w("--host", loopback)},
+
+	"rsbuild":      {serves: sub("", "dev", "preview"), port: w("--port"), host: w("--host", loopback)},
+	"astro":        {serves: sub("dev", "preview"), port: w("--port"), host: w("--host", loopback)},
+	"ng":           {serves: sub("serve", "s", "dev"), port: w("--port"), host: w("--host", loopback)},
+	"nuxt":         {serves: sub("dev", "preview"), port: w("--port"), host: w("--host", loopback)},
+	"remix":        {serves: sub("dev", "vite:dev"), port: w("--port"), host: w("--host", loopback)},
+	"react-native": {serves: sub("start"), port: w("--port"), host: w("--host", loopback)},
+	"vinext":       {serves: sub("dev", "start"), port: w("--port"), host: w("--host", loopback)},
+	"vitepress":    {serves: sub("", "dev", "preview", "serve"), port: w("--port"), host: w("--host", loopback)},
+
+	"expo":            {serves: sub("", "start"), port: w("--port"), host: w("--host", "localhost")},
+	"next":            {serves: sub("", "dev", "start"), port: w("-p"), host: w("-H", loopback)},
+	"storybook":       {serves: sub("dev"), port: w("-p"), host: w("--host", loopback)},
+	"start-storybook": {serves: always, port: w("-p"), host: w("--host", loopback)},
+	"wrangler":        {serves: wrangles, port: w("--port"), host: w("--ip", loopback)},
+
+	"uvicorn":     {serves: unlessFlag("--uds", "--fd"), port: w("--port"), host: w("--host", loopback)},
+	"flask":       {serves: anyWord("run"), port: w("--port"), host: w("--host", loopback)},
+	"manage.py":   {serves: sub("runserver"), place: djangoPlace, found: djangoFound},
+	"rails":       {serves: sub("server", "s"), port: w("-p"), host: w("-b", loopback)},
+	"php":         {serves: phpServes, place: phpPlace, found: phpFound},
+	"artisan":     {serves: sub("serve"), port: w("--port"), host: w("--host", loopback)},
+	"hugo":        {serves: sub("server", "serve"), port: w("-p"), host: w("--bind", loopback)},
+	"http.server": {serves: always, place: httpServerPlace, found: httpServerFound},
+
+	"fastapi":         {serves: sub("dev", "run"), port: w("--port"), host: w("--host", loopback)},
+	"webpack":         {serves: sub("serve", "server", "s"), port: w("--port"), host: w("--host", loopback)},
+	"vue-cli-service": {serves: sub("serve"), port: w("--port"), host: w("--host", loopback)},
+	"docusaurus":      {serves: sub("start", "serve"), port: w("--port"), host: w("--host", loopback)},
+	"gatsby":          {serves: sub("develop", "serve"), port: w("-p"), host: w("-H", loopback)},
+}
+
+const loopback = "127.0.0.1"
+
+// bins are packages whose program has another name, and programs that are
+// another row by a second name.
+var bins = map[string]string{
+	"@angular/cli": "ng", "@react-router/dev": "react-router", "@remix-run/dev": "remix", "@rsbuild/core": "rsbuild",
+	"@react-native-community/cli": "react-native", "vite-plus": "vp", "nuxi": "nuxt", "@expo/cli": "expo", "@storybook/cli": "storybook",
+	"@docusaurus/core": "docusaurus", "@vue/cli-service": "vue-cli-service", "webpack-cli": "webpack", "django-admin": "manage.py",
+	"django": "manage.py", "webpack-dev-server": "webpack", "sb": "storybook",
+}
+
+func w(words ...string) []string { return words }
+
+type rule = func(f files, dir string, args []string) bool
+
+func always(files, string, []string) bool { return true }
+
+// asksOnly are flags with which a tool tells something and ends.
+func asksOnly(args []string) bool {
+	for _, a := range args {
+		switch a {
+		case "--":
+			return false
+		case "--help", "-h", "--version", "-v", "-V":
+			return true
+		}
+	}
+	return false
+}
+
+// subcommand is the first argument that is neither a flag nor a common flag's
+// value; "" is none.
+func subcommand(args []string) string {
+	for i := 0; i < len(args) && args[i] != "--"; i++ {
+		switch a := args[i]; {
+		case slices.Contains(valuedFlags, a):
+			if i+1 < len(args) && strings.HasPrefix(args[i+1], "-") {
+				continue // `--host` alone
+			}
+			i++
+		case !strings.HasPrefix(a, "-"):
+			return a
+		}
+	}
+	return ""
+}
+
+// valuedFlags take the next word in every tool of the table that has them.
+var valuedFlags = w("-p", "--port", "-H", "--host", "--hostname", "--ip", "--bind", "-c", "--config", "-m", "--mode", "--env", "--root", "--cwd", "--project", "--app")
+
+// sub accepts these subcommands; with "" among them also none, or a directory
+// in its place (`next ./site`).
+func sub(names ...string) rule {
+	return func(f files, dir string, args []string) bool {
+		got := subcommand(args)
+		for _, name := range names {
+			// A bare word is a subcommand even where a directory is called so.
+			if got == name || name == "" && strings.ContainsAny(got, "./") && f.isDir(absolute(dir, got)) {
+				return true
+			}
+		}
+		return false
+	}
+}
+
+func unlessSub(names ...string) rule {
+	return func(_ files, _ string, args []string) bool {
+		got := subcommand(args)
+		for _, name := range names {
+			if got == name {
+				return false
+			}
+		}
+		return true
+	}
+}
+
+func unlessFlag(names ...string) rule {
+	return func(_ files, _ string, args []string) bool {
+		for _, name := range names {
+			if _, ok := flagValue(args, name); ok {
+				return false
+			}
+		}
+		return subcommand(args) != ""
+	}
+}
+
+func anyWord(name string) rule {
+	return func(_ files, _ string, args []string) bool {
+		for _, a := range args {
+			if a == name {
+				return true
+			}
+		}
+		return false
+	}
+}
+
+func wrangles(_ files, _ string, args []string) bool {
+	switch subcommand(args) {
+	case "dev":
+		return true
+	case "pages":
+		return len(args) > 1 && args[0] == "pages" && args[1] == "dev"
+	}
+	return false
+}
+
+// flagValue finds `--name value` or `--name=value` (`-p3000` and `-p=3000` for
+// a short one), up to a literal "--". The value is "" where the flag ends the
+// line or another flag follows.
+func flagValue(args []string, name string) (value string, ok bool) {
+	short := len(name) == 2
+	for i, a := range args {
+		if a == "--" {
+			break
+		}
+		if a == name {
+			if i+1 < len(args) && !strings.HasPrefix(args[i+1], "-") {
+				value = args[i+1]
+			}
+			return value, true
+		}
+		if v, found := strings.CutPrefix(a, name+"="); found {
+			return v, true
+		}
+		if v, found := strings.CutPrefix(a, name); found && short && isPort(v) {
+			return v, true
+		}
+	}
+	return "", false
+}
+
+func isPort(s string) bool {
+	n, err := strconv.ParseUint(s, 10, 16)
+	return err == nil && (n > 0 || s == "0")
+}
+
+func toPort(s string) int {
+	n, _ := strconv.ParseUint(s, 10, 16)
+	return int(n)
+}
+
+// givenPort finds the port that a tool's arguments name already.
+func (t tool) givenPort(args []string) (port int, ok bool) {
+	if t.found != nil {
+		return t.found(args)
+	}
+	if v, found := flagValue(args, "--port"); found {
+		return toPort(v), true
+	}
+	if v, found := flagValue(args, "-p"); found && isPort(v) {
+		return toPort(v), true
+	}
+	return 0, false
+}
+
+// words are what tells the tool the port, and the address where the arguments
+// do not name one.
+func (t tool) words(args []string, port int) []string {
+	if t.place != nil {
+		return t.place(args, port)
+	}
+	words := append(append([]string{}, t.port...), strconv.Itoa(port))
+	for _, extra := range t.extra {
+		if _, ok := flagValue(args, extra); !ok {
+			words = append(words, extra)
+		}
+	}
+	for _, name := range []string{t.host[0], "--host", "-H", "--hostname", "--binding"} {
+		if name == "-H" && t.host[0] != "-H" {
+			continue
+		}
+		if _, ok := flagValue(args, name); ok {
+			return words
+		}
+	}
+	return append(words, t.host...)
+}
+
+func address(port int) string { return net.JoinHostPort(loopback, strconv.Itoa(port)) }
+
+// Django: `runserver [options] [port | address:port]`.
+func djangoPlace(_ []string, port int) []string { return w(address(port)) }
+
+func djangoFound(args []string) (int, bool) {
+	for _, a := range args {
+		if isPort(a) {
+			return toPort(a), true
+		}
+		if i := strings.LastIndexByte(a, ':'); i >= 0 && !strings.HasPrefix(a, "-") && isPort(a[i+1:]) {
+			return toPort(a[i+1:]), true
+		}
+	}
+	return 0, false
+}
+
+// PHP: `php -S address:port [-t root] [router.php]`; -t alone means the same
+// server.
+func phpServes(_ files, _ string, args []string) bool {
+	_, s := flagValue(args, "-S")
+	_, t := flagValue(args, "-t")
+	return s || t
+}
+
+func phpPlace(args []string, port int) []string {
+	if len(args) > 0 && args[len(args)-1] == "-S" {
+		return w(address(port))
+	}
+	return w("-S", address(port))
+}
+
+func phpFound(args []string) (int, bool) {
+	v, ok := flagValue(args, "-S")
+	if i := strings.LastIndexByte(v, ':'); ok && i >= 0 && isPort(v[i+1:]) {
+		return toPort(v[i+1:]), true
+	}
+	return 0, false
+}
+
+// Python: `python -m http.server [--bind ADDRESS] [--directory DIR] [port]`.
+func httpServerPlace(args []string, port int) []string {
+	for _, name := range []string{"--bind", "-b"} {
+		if _, ok := flagValue(args, name); ok {
+			return w(strconv.Itoa(port))
+		}
+	}
+	return w("--bind", loopback, strconv.Itoa(port))
+}
+
+func httpServerFound(args []string) (int, bool) {
+	for i, a := range args {
+		if isPort(a) && (i == 0 || args[i-1] == "--cgi" || !strings.HasPrefix(args[i-1], "-")) {
+			return toPort(a), true
+		}
+	}
+	return 0, false
+}
+
+// toolName finds the row's name for a word of a command line: a program, a path
+// to one, or a package with its version.
+func toolName(word string) string {
+	word = strings.TrimPrefix(word, "npm:")
+	if i := strings.LastIndexByte(word, '@'); i > 0 && i > strings.LastIndexByte(word, '/') {
+		word = word[:i] // vite@7, @angular/cli@18
+	}
+	if bin, ok := bins[word]; ok {
+		return bin
+	}
+	// A path into a package: its program may be called bin.js.
+	if i := strings.LastIndex(word, "node_modules/"); i >= 0 {
+		parts := strings.Split(word[i+len("node_modules/"):], "/")
+		pkg := parts[0]
+		if strings.HasPrefix(pkg, "@") && len(parts) > 1 {
+			pkg += "/" + parts[1]
+		}
+		if bin, ok := bins[pkg]; ok {
+			return bin
+		}
+		if _, ok := tools[pkg]; ok && pkg != ".bin" {
+			return pkg
+		}
+	}
+	base := path.Base(word)
+	if base == "manage.py" {
+		return base
+	}
+	for _, ext := range []string{".js", ".mjs", ".cjs", ".cmd", ".py"} {
+		base = strings.TrimSuffix(base, ext)
+	}
+	if bin, ok := bins[base]; ok {
+		return bin
+	}
+	return base
+}
