@@ -107,3 +107,74 @@ func TestNativeResponsesPass(t *testing.T) {
 		t.Errorf("usage %+v", u)
 	}
 }
+
+func TestAnthropicNativeAndFromChat(t *testing.T) {
+	w := newWorld(t)
+	var saw, path string
+	var header http.Header
+	stream := "event: message_start\ndata: {\"type\":\"message_start\",\"message\":{\"id\":\"m\",\"usage\":{\"input_tokens\":7,\"output_tokens\":1}}}\n\nevent: ping\ndata: {\"type\": \"ping\"}\n\n" +
+		"event: content_block_start\ndata: {\"type\":\"content_block_start\",\"index\":0,\"content_block\":{\"type\":\"text\",\"text\":\"\"}}\n\n" +
+		"event: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"index\":0,\"delta\":{\"type\":\"text_delta\",\"text\":\"pong\"}}\n\nevent: content_block_stop\ndata: {\"type\":\"content_block_stop\",\"index\":0}\n\n" +
+		"event: message_delta\ndata: {\"type\":\"message_delta\",\"delta\":{\"stop_reason\":\"end_turn\"},\"usage\":{\"output_tokens\":5}}\n\nevent: message_stop\ndata: {\"type\":\"message_stop\"}\n\n"
+	w.upstream("anthropic", func(rw http.ResponseWriter, r *http.Request) {
+		b, _ := io.ReadAll(r.Body)
+		saw, path, header = string(b), r.URL.String(), r.Header
+		switch {
+		case strings.Contains(saw, "die"):
+			events(rw)(stream[:200])
+			panic(http.ErrAbortHandler)
+		case strings.Contains(saw, `"stream":true`):
+			events(rw)(stream)
+		default:
+			rw.Header().Set("Content-Type", "application/json")
+			io.WriteString(rw, `{"id":"m","type":"message","role":"assistant","model":"claude-opus-4-5","content":[{"type":"text","text":"pong"}],"stop_reason":"end_turn","usage":{"input_tokens":7,"output_tokens":5}}`)
+		}
+	})
+	body := `{"model":"claude-opus-4-5","max_tokens":5,"stream":true,"messages":[],"new_field":{"a":1.0}}`
+	for _, p := range []string{"/v1/messages?beta=true", "/messages?beta=true", "/v1/v1/messages?beta=true"} {
+		a := w.do("POST", p, body, "Authorization", "", "x-api-key", w.token, "anthropic-beta", "x,y", "anthropic-version", "2023-01-01")
+		if a.body != stream || saw != body || path != "/v1/messages?beta=true" {
+			t.Errorf("%s: %s\nupstream saw %s %s", p, a.body, path, saw)
+		}
+		if header.Get("X-Api-Key") != canary || header.Get("Authorization") != "" || header.Get("Anthropic-Beta") != "x,y" || header.Get("Anthropic-Version") != "2023-01-01" {
+			t.Errorf("headers %v", header)
+		}
+	}
+	if u := w.gw.Usage()[0]; u.InputTokens != 21 || u.OutputTokens != 15 {
+		t.Errorf("usage %+v", u)
+	}
+	a := w.do("POST", "/v1/messages", `{"model":"claude-x","stream":true,"x":"die"}`)
+	if !strings.Contains(a.body, "event: error\ndata: {\"error\":{\"message\":") || strings.Contains(a.body, "message_stop") {
+		t.Errorf("a broken stream: %s", a.body)
+	}
+	w.do("POST", "/v1/messages/count_tokens", `{"model":"claude-x","messages":[]}`).want(t, 200, "")
+	if path != "/v1/messages/count_tokens" {
+		t.Errorf("count went to %s", path)
+	}
+	w.do("GET", "/v1/messages/batches/b/results", "")
+	if path != "/v1/messages/batches/b/results" {
+		t.Errorf("batches went to %s", path)
+	}
+	w.do("POST", "/v1/chat/completions", `{"model":"claude-opus-4-5","messages":[{"role":"user","content":"ping"}]}`).want(t, 200, `"content":"pong"`)
+	if path != "/v1/messages" || header.Get("Anthropic-Version") != "2023-06-01" {
+		t.Errorf("chat went to %s with %v", path, header)
+	}
+	a = w.do("POST", "/v1/chat/completions", `{"model":"claude-opus-4-5","stream":true,"messages":[{"role":"user","content":"ping"}]}`)
+	if !strings.Contains(a.body, `"pong"`) || !strings.HasSuffix(a.body, "data: [DONE]\n\n") || strings.Contains(a.body, "usage") {
+		t.Errorf("got %s", a.body)
+	}
+	a = w.do("POST", "/v1/chat/completions", `{"model":"claude-opus-4-5","stream":true,"messages":[{"role":"user","content":"die"}]}`)
+	if !strings.Contains(a.body, `data: {"error":{`) || strings.Contains(a.body, "[DONE]") {
+		t.Errorf("a broken stream: %s", a.body)
+	}
+	w.do("POST", "/v1/responses", `{"model":"claude-opus-4-5","input":"ping"}`).want(t, 200, `"text":"pong"`)
+	a = w.do("POST", "/v1/chat/completions", `{"model":"claude-opus-4-5","n":2,"messages":[{"role":"user","content":"x"}]}`)
+	if a.want(t, 400, `"param":"n"`); a.header.Get("X-Hostless-Error") != "local" {
+		t.Errorf("headers %v", a.header)
+	}
+	a = w.do("POST", "/v1/chat/completions", `{"model":"claude-opus-4-5","seed":2,"messages":[{"role":"user","content":"x"}]}`)
+	if a.want(t, 200, "pong"); a.header.Get("X-Hostless-Ignored") != "seed" {
+		t.Errorf("headers %v", a.header)
+	}
+	w.do("POST", "/v1/embeddings", `{"model":"anthropic/x"}`).want(t, 400, "unsupported_endpoint")
+}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/hostless/hostless/pkg/dialect"
+	"github.com/hostless/hostless/pkg/dialect/anthropic"
 	"github.com/hostless/hostless/pkg/dialect/responses"
 	"github.com/hostless/hostless/pkg/fault"
 	"github.com/hostless/hostless/pkg/provider"
@@ -141,6 +142,10 @@ func (g *Gateway) lacks(e *endpoint) bool {
 // fromChat gives the translation from chat completions to a provider's dialect;
 // nil where there is none.
 func (g *Gateway) fromChat(c *exchange, to dialect.Name) dialect.Translator {
+	switch to {
+	case dialect.Anthropic:
+		return anthropic.FromChat(anthropic.Options{Now: g.cfg.Now})
+	}
 	return nil
 }
 

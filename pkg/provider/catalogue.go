@@ -35,12 +35,6 @@ type Endpoint struct {
 	Auth Auth `json:"auth"`
 }
 
-// Limit is the most tokens that a family of models gives in one answer.
-type Limit struct {
-	Match  string `json:"match"` // a name, or a prefix with a closing *
-	Tokens int    `json:"tokens"`
-}
-
 // Provider is one entry of the catalogue. It is read-only once loaded.
 type Provider struct {
 	Name         string                    `json:"name"`
@@ -61,7 +55,6 @@ type Provider struct {
 	Builtin      bool                      `json:"builtin"`       // answered by Hostless itself
 	Models       []string                  `json:"models"`        // names, or prefixes with a closing *, that lead here unprefixed
 	List         []string                  `json:"list"`          // listed where the provider has no list of its own
-	MaxOutputs   []Limit                   `json:"max_output"`    // the first match counts
 	Custom       bool                      `json:"-"`             // not of the catalogue: made by Custom
 }
 
@@ -238,17 +231,6 @@ func (p *Provider) Primary() dialect.Name {
 		}
 	}
 	return dialect.OpenAI
-}
-
-// MaxOutput is the most tokens a model gives in one answer, 0 where that is not
-// known.
-func (p *Provider) MaxOutput(model string) int {
-	for _, l := range p.MaxOutputs {
-		if prefix, ok := strings.CutSuffix(l.Match, "*"); l.Match == model || ok && strings.HasPrefix(model, prefix) {
-			return l.Tokens
-		}
-	}
-	return 0
 }
 
 // ValidName reports whether a provider may be called so: lower-case letters,

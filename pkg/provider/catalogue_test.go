@@ -147,9 +147,6 @@ func TestCatalogue(t *testing.T) {
 			t.Errorf("%s: neither base URL nor its form", p.Name)
 		}
 	}
-	if got := c.Get("anthropic").MaxOutput("claude-3-5-sonnet-latest"); got != 8192 {
-		t.Errorf("max output %d", got)
-	}
 }
 
 func TestRefused(t *testing.T) {
