@@ -145,6 +145,31 @@ func TestLeaseLivesAsLongAsItsConnection(t *testing.T) {
 	}
 }
 
+// TestLeaseReleaseIsOver holds that after Release the name is free and the token
+// dead, without waiting.
+func TestLeaseReleaseIsOver(t *testing.T) {
+	w := newWorld(t, nil)
+	c := control.NewClient(w.socket)
+	for range 20 {
+		ctx, cancel := context.WithCancel(t.Context())
+		l, err := c.Lease(ctx, control.RouteRequest{Name: "app", Port: 4001, AutoToken: true})
+		if err != nil {
+			t.Fatalf("the name is not free: %v", err)
+		}
+		cancel() // as a run does: its stream ends first
+		if err := l.Release(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := w.tokens.Verify(l.Registered().Token.Token.String, ""); err == nil || w.server.Leases() != 0 {
+			t.Fatalf("after Release: token %v, %d leases", err, w.server.Leases())
+		}
+		<-w.routes.released
+		if err := l.Release(t.Context()); err != nil {
+			t.Errorf("a second Release: %v", err)
+		}
+	}
+}
+
 func TestLeaseIsEvicted(t *testing.T) {
 	w := newWorld(t, nil)
 	c := control.NewClient(w.socket)

@@ -129,6 +129,18 @@ func (l *Lease) Update(ctx context.Context, u LeaseUpdate) error {
 	return err
 }
 
+// Release ends the lease and returns when the daemon has taken its route and
+// token away, at the latest when ctx ends. A lease that is gone already is no
+// error. It may be called after the lease's own context has ended.
+func (l *Lease) Release(ctx context.Context) error {
+	_, err := l.client.Do(ctx, http.MethodDelete, "/routes/lease/"+url.PathEscape(l.registered.LeaseID), nil, nil)
+	l.Close()
+	if fault.Is(err, fault.NotFound) {
+		return nil
+	}
+	return err
+}
+
 // Close ends the lease: the route and its token are gone when the daemon has
 // seen the connection close. It waits for the reader to end, and may be called
 // twice.

@@ -133,6 +133,9 @@ func (s *Server) postLease(w http.ResponseWriter, r *http.Request) {
 	}
 	reg := lease.Registered()
 	closing, _ := ctx.Value(closingKey).(<-chan struct{})
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer s.endable(reg.LeaseID, cancel)()
 	defer func() {
 		select {
 		case <-closing: // see Serve
@@ -153,6 +156,45 @@ func (s *Server) postLease(w http.ResponseWriter, r *http.Request) {
 	s.mu.Unlock()
 	s.log.Info("lease began", "hostname", reg.Hostname, "lease", reg.LeaseID)
 	s.stream(w, ctx, closing, req, reg, lease)
+}
+
+// leaseEnd is how a lease is ended from outside its stream.
+type leaseEnd struct {
+	cancel context.CancelFunc
+	gone   chan struct{} // closed when route and token are gone
+}
+
+// endable lets a lease be ended by deleteLease; the function that it returns is
+// called when nothing of it is left.
+func (s *Server) endable(id string, cancel context.CancelFunc) (gone func()) {
+	end := leaseEnd{cancel, make(chan struct{})}
+	s.mu.Lock()
+	s.ends[id] = end
+	s.mu.Unlock()
+	return func() {
+		s.mu.Lock()
+		delete(s.ends, id)
+		s.mu.Unlock()
+		close(end.gone)
+	}
+}
+
+// deleteLease ends a lease and answers when its route and token are gone: the
+// end of a connection alone is seen some time later.
+func (s *Server) deleteLease(w http.ResponseWriter, r *http.Request) {
+	s.mu.Lock()
+	end, ok := s.ends[r.PathValue("id")]
+	s.mu.Unlock()
+	if !ok {
+		s.fail(w, r, fault.New(fault.NotFound, "no such lease"))
+		return
+	}
+	end.cancel()
+	select {
+	case <-end.gone:
+		answer(w, Outcome{Status: "released"})
+	case <-r.Context().Done():
+	}
 }
 
 // leaseToken takes up the client's old token, or makes one. An old one that was

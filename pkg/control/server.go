@@ -52,6 +52,7 @@ type Server struct {
 
 	mu     sync.Mutex
 	leases map[string]RouteLease // by id
+	ends   map[string]leaseEnd   // by id, until route and token are gone
 
 	owning sync.Mutex              // held while a lease's token is taken up or released
 	owners map[[32]byte]RouteLease // the token's hash: the lease that answers for it
@@ -65,7 +66,7 @@ func NewServer(cfg ServerConfig) (*Server, error) {
 	s := &Server{
 		tokens: cfg.Tokens, keys: cfg.Keys, routes: cfg.Routes, settings: cfg.Settings, daemon: cfg.Daemon,
 		peerUID: cfg.PeerUID, uid: os.Geteuid(), log: cfg.Logger,
-		leases: map[string]RouteLease{}, owners: map[[32]byte]RouteLease{},
+		leases: map[string]RouteLease{}, ends: map[string]leaseEnd{}, owners: map[[32]byte]RouteLease{},
 	}
 	if cfg.UID != nil {
 		s.uid = *cfg.UID
@@ -89,6 +90,7 @@ func NewServer(cfg ServerConfig) (*Server, error) {
 	mux.HandleFunc("POST /routes/deregister", s.postDeregister)
 	mux.HandleFunc("POST /routes/lease", s.postLease)
 	mux.HandleFunc("PATCH /routes/lease/{id}", s.patchLease)
+	mux.HandleFunc("DELETE /routes/lease/{id}", s.deleteLease)
 	mux.HandleFunc("GET /keys", s.getKeys)
 	mux.HandleFunc("PUT /keys/{provider}", s.putKey)
 	mux.HandleFunc("DELETE /keys/{provider}", s.deleteKey)

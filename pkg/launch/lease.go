@@ -93,16 +93,25 @@ func (h *leasehold) run(ctx context.Context) {
 		err := h.hold(ctx, lease)
 		if ctx.Err() != nil {
 			h.tell(context.WithoutCancel(ctx), lease, updateLimit/4)
-			lease.Close()
+			h.release(ctx, lease)
 			return
 		}
 		lease.Close()
 		if errors.Is(err, control.ErrEvicted) || !h.retake(ctx) {
 			<-ctx.Done()
-			h.current().Close()
+			h.release(ctx, h.current())
 			return
 		}
 	}
+}
+
+// release gives a lease up. The name is free, and the token dead, when it returns,
+// so that the next command may take the name; a daemon that does not answer
+// sees the connection end.
+func (h *leasehold) release(ctx context.Context, lease *control.Lease) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), updateLimit/4)
+	defer cancel()
+	_ = lease.Release(ctx)
 }
 
 // hold serves one lease until it ends.
