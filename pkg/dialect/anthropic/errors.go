@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"net/http"
+	"strconv"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -201,6 +202,9 @@ func orNull(raw json.RawMessage) json.RawMessage {
 // messagesError words an error in Anthropic's envelope.
 func messagesError(status int, header http.Header, body []byte) []byte {
 	e := readError(status, body)
+	if code, err := strconv.Atoi(string(e.Code)); status == 0 && err == nil {
+		status = code // in a stream, some say the status there
+	}
 	if !types[e.Type] || status != 0 && status < 500 && e.Type == "api_error" {
 		e.Type = typeOf(status)
 	}

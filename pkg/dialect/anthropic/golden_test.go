@@ -38,6 +38,10 @@ func options() anthropic.Options {
 func directions() map[string]dialect.Translator {
 	return map[string]dialect.Translator{
 		"fromchat": anthropic.FromChat(options()),
+		"tochat":   anthropic.ToChat(options()),
+		// A Messages client whose chat is translated again is as close as this
+		// package comes to both of its translators at work.
+		"chain": dialect.Chain(anthropic.ToChat(options()), anthropic.FromChat(options())),
 	}
 }
 
@@ -139,7 +143,8 @@ func run(t *testing.T, folder, provider string, in map[string][]byte) map[string
 		got["failed"] = indent(t, call.Reply.Error(code, http.Header{"Request-Id": {"req_1"}}, body))
 	}
 	if events, ok := in["events"]; ok {
-		got["stream"] = translate(call.Reply.Stream(), bytes.NewReader(events))
+		fresh, _ := directions()[folder](dialect.Request{Model: asked.Model, Provider: provider, Stream: asked.Stream, Body: in["request"]})
+		got["stream"] = translate(fresh.Reply.Stream(), bytes.NewReader(events))
 		for _, r := range []io.Reader{iotest.OneByteReader(bytes.NewReader(events)), iotest.HalfReader(bytes.NewReader(events))} {
 			again, _ := directions()[folder](dialect.Request{Model: asked.Model, Provider: provider, Stream: asked.Stream, Body: in["request"]})
 			if diff := cmp.Diff(string(got["stream"]), string(translate(again.Reply.Stream(), r))); diff != "" {

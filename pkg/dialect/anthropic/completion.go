@@ -1,0 +1,161 @@
+package anthropic
+
+import (
+	"encoding/json"
+	"strconv"
+	"strings"
+)
+
+// chunk is an answer of the chat API, whole (Message) or a piece of its stream
+// (Delta).
+type chunk struct {
+	Model   string `json:"model"`
+	Choices []struct {
+		Index   int     `json:"index"`
+		Message spoken  `json:"message"`
+		Delta   spoken  `json:"delta"`
+		Finish  *string `json:"finish_reason"`
+		Native  string  `json:"native_finish_reason"`
+	} `json:"choices"`
+	Usage *chatUsage      `json:"usage"`
+	Error json.RawMessage `json:"error"`
+}
+
+type spoken struct {
+	Content          json.RawMessage   `json:"content"`
+	Refusal          string            `json:"refusal"`
+	ReasoningContent string            `json:"reasoning_content"`
+	Reasoning        json.RawMessage   `json:"reasoning"` // OpenRouter's, Groq's and vLLM's word for it
+	ReasoningDetails []json.RawMessage `json:"reasoning_details"`
+	ToolCalls        []chatCall        `json:"tool_calls"`
+	FunctionCall     *chatCalled       `json:"function_call"`
+}
+
+// text is the content, whether a string or parts of text; thought is what parts
+// of it say that are thinking (Mistral's form).
+func (s *spoken) text() (text, thought string) {
+	raw := set(s.Content)
+	if raw == nil {
+		return "", ""
+	}
+	if json.Unmarshal(raw, &text) == nil {
+		return text, ""
+	}
+	var parts []struct {
+		Type     string `json:"type"`
+		Text     string `json:"text"`
+		Thinking []struct {
+			Text string `json:"text"`
+		} `json:"thinking"`
+	}
+	json.Unmarshal(raw, &parts)
+	for _, p := range parts {
+		text += p.Text
+		for _, t := range p.Thinking {
+			thought += t.Text
+		}
+	}
+	return text, thought
+}
+
+// thought is the thinking in clear.
+func (s *spoken) thought() string {
+	if s.ReasoningContent != "" {
+		return s.ReasoningContent
+	}
+	var text string
+	if set(s.Reasoning) != nil {
+		json.Unmarshal(s.Reasoning, &text)
+	}
+	return text
+}
+
+// calls gives the tool calls, the older form too.
+func (s *spoken) calls() []chatCall {
+	if s.FunctionCall != nil && len(s.ToolCalls) == 0 {
+		return []chatCall{{Function: *s.FunctionCall}}
+	}
+	return s.ToolCalls
+}
+
+type chatUsage struct {
+	Prompt     int64 `json:"prompt_tokens"`
+	Completion int64 `json:"completion_tokens"`
+	Details    struct {
+		Cached  int64 `json:"cached_tokens"`
+		Written int64 `json:"cache_write_tokens"`
+	} `json:"prompt_tokens_details"`
+	OutputDetails struct {
+		Reasoning int64 `json:"reasoning_tokens"`
+	} `json:"completion_tokens_details"`
+}
+
+// appendMessages writes the counts as Messages has them: the input without what
+// the cache gave and took.
+func (u *chatUsage) appendMessages(b []byte) []byte {
+	if u == nil {
+		u = &chatUsage{}
+	}
+	input := max(u.Prompt-u.Details.Cached-u.Details.Written, 0)
+	b = strconv.AppendInt(append(b, `{"input_tokens":`...), input, 10)
+	b = strconv.AppendInt(append(b, `,"cache_creation_input_tokens":`...), u.Details.Written, 10)
+	b = strconv.AppendInt(append(b, `,"cache_read_input_tokens":`...), u.Details.Cached, 10)
+	b = strconv.AppendInt(append(b, `,"output_tokens":`...), u.Completion, 10)
+	if u.OutputDetails.Reasoning > 0 {
+		b = strconv.AppendInt(append(b, `,"output_tokens_details":{"thinking_tokens":`...), u.OutputDetails.Reasoning, 10)
+		b = append(b, '}')
+	}
+	return append(b, '}')
+}
+
+// stopOf is the stop reason for a finish reason. A native word that is
+// Anthropic's own says it more exactly.
+func stopOf(finish, native string, calls, refused bool) string {
+	switch native {
+	case "end_turn", "max_tokens", "stop_sequence", "pause_turn", "model_context_window_exceeded":
+		if finishOf(native) == finish {
+			return native
+		}
+	}
+	switch {
+	case finish == "content_filter", refused && !calls:
+		return "refusal"
+	case finish == "length":
+		return "max_tokens"
+	case calls:
+		return "tool_use" // some say stop with calls
+	}
+	return "end_turn"
+}
+
+// callID is the id that a call has in Messages. Gemini's thought signature goes
+// into it, since a Messages client gives nothing else of a call back.
+func callID(c *chatCall, fallback func() string) string {
+	id := c.ID
+	if id == "" {
+		id = "call_" + fallback()
+	}
+	if len(c.Extra) > 0 && !strings.Contains(id, thoughtMark) {
+		var extra struct {
+			Google struct {
+				Signature string `json:"thought_signature"`
+			} `json:"google"`
+		}
+		if json.Unmarshal(c.Extra, &extra) == nil && extra.Google.Signature != "" {
+			id += thoughtMark + extra.Google.Signature
+		}
+	}
+	return safeID(id)
+}
+
+// inputOf is a call's input. What is no JSON object is passed on all the same,
+// so that the tool refuses it and the model sees why.
+func inputOf(arguments string) json.RawMessage {
+	if blank(arguments) {
+		return json.RawMessage("{}")
+	}
+	if isObject([]byte(arguments)) {
+		return compact(json.RawMessage(arguments))
+	}
+	return json.RawMessage(`{"invalid_arguments":` + string(quote(arguments)) + `}`)
+}

@@ -1,0 +1,266 @@
+package anthropic
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"math"
+	"net/http"
+	"sort"
+	"strconv"
+
+	"github.com/hostless/hostless/pkg/dialect"
+	"github.com/hostless/hostless/pkg/fault"
+)
+
+// request is the part of a Messages request that the translation reads.
+type request struct {
+	MaxTokens     *int64          `json:"max_tokens"`
+	System        json.RawMessage `json:"system"`
+	Messages      []inMessage     `json:"messages"`
+	Tools         []inTool        `json:"tools"`
+	ToolChoice    json.RawMessage `json:"tool_choice"`
+	StopSequences []string        `json:"stop_sequences"`
+	Temperature   json.RawMessage `json:"temperature"`
+	TopP          json.RawMessage `json:"top_p"`
+	Stream        bool            `json:"stream"`
+	ServiceTier   string          `json:"service_tier"`
+	Metadata      struct {
+		UserID string `json:"user_id"`
+	} `json:"metadata"`
+	Thinking struct {
+		Type   string `json:"type"`
+		Budget int64  `json:"budget_tokens"`
+	} `json:"thinking"`
+	OutputConfig struct {
+		Effort string          `json:"effort"`
+		Format json.RawMessage `json:"format"`
+	} `json:"output_config"`
+	OutputFormat json.RawMessage `json:"output_format"` // before it was output_config's
+	Servers      json.RawMessage `json:"mcp_servers"`
+}
+
+// read are the top-level fields that the translation reads or has no need to
+// report.
+var read = map[string]bool{
+	"model": true, "max_tokens": true, "system": true, "messages": true, "tools": true, "tool_choice": true,
+	"stop_sequences": true, "temperature": true, "top_p": true, "stream": true, "service_tier": true, "metadata": true,
+	"thinking": true, "output_config": true, "output_format": true, "mcp_servers": true, "cache_control": true,
+}
+
+// ToChat translates Messages requests into chat requests. Call.Path is
+// "/chat/completions". Pings are the gateway's: see Ping.
+func ToChat(options Options) dialect.Translator {
+	options = options.withDefaults()
+	return func(in dialect.Request) (*dialect.Call, error) {
+		var req request
+		if err := decode(in.Body, &req, "Messages"); err != nil {
+			return nil, err
+		}
+		t := &toChat{
+			in: in, req: &req, options: options,
+			model: options.Models(in.Provider, in.Model, ModelByName(in.Model)),
+			up:    options.Upstreams(in.Provider, UpstreamByName(in.Provider)),
+			long:  map[string]string{},
+		}
+		return t.call()
+	}
+}
+
+// toChat is one request under translation.
+type toChat struct {
+	notes
+	in      dialect.Request
+	req     *request
+	options Options
+	model   Model
+	up      Upstream
+
+	chat []json.RawMessage // the messages
+	out  object
+	long map[string]string // names of tools that chat finds too long, by the short one
+}
+
+func (t *toChat) call() (*dialect.Call, error) {
+	if err := t.fields(); err != nil {
+		return nil, err
+	}
+	t.out.text("model", t.in.Model)
+	if err := t.messages(); err != nil {
+		return nil, err
+	}
+	t.out.put("messages", array(t.chat))
+	for _, step := range []func() error{t.tools, t.limits, t.thinking, t.format} {
+		if err := step(); err != nil {
+			return nil, err
+		}
+	}
+	t.rest()
+	if t.req.Stream {
+		t.out.put("stream", json.RawMessage("true"))
+		t.out.put("stream_options", json.RawMessage(`{"include_usage":true}`))
+	}
+	return &dialect.Call{
+		Path: "/chat/completions", Header: http.Header{"Content-Type": {"application/json"}},
+		Body: t.out.json(), Stream: t.req.Stream, Ignored: t.names,
+		Reply: &messageReply{options: t.options, model: t.in.Model, long: t.long},
+	}, nil
+}
+
+func (t *toChat) fields() error {
+	var all map[string]json.RawMessage
+	if err := json.Unmarshal(t.in.Body, &all); err != nil {
+		return &fault.Error{Kind: fault.Invalid, Message: "the request body is not a JSON object", Err: err}
+	}
+	names := make([]string, 0, len(all))
+	for name, value := range all {
+		if !read[name] && set(value) != nil {
+			names = append(names, name)
+		}
+	}
+	sort.Strings(names)
+	for _, name := range names {
+		if name == "container" || name == "inference_geo" {
+			return invalid(name, name+" can be kept by Anthropic alone and cannot be used with this provider")
+		}
+		t.ignore(name)
+	}
+	if servers := set(t.req.Servers); servers != nil && string(compact(servers)) != "[]" {
+		return invalid("mcp_servers", "mcp_servers are called by Anthropic itself and cannot be used with this provider")
+	}
+	return nil
+}
+
+func (t *toChat) limits() error {
+	if n := t.req.MaxTokens; n != nil {
+		most := *n
+		if most < 1 {
+			return invalid("max_tokens", "max_tokens must be at least 1")
+		}
+		if t.model.MaxOutput > 0 {
+			most = min(most, int64(t.model.MaxOutput)) // clients ask for what Claude gives
+		}
+		name := "max_tokens"
+		if t.up.MaxCompletionTokens {
+			name = "max_completion_tokens"
+		}
+		t.out.put(name, strconv.AppendInt(nil, most, 10))
+	}
+	for _, f := range []struct {
+		name string
+		raw  json.RawMessage
+		high float64
+	}{{"temperature", t.req.Temperature, 2}, {"top_p", t.req.TopP, math.Inf(1)}} {
+		value, err := number(f.name, f.raw, math.Inf(-1), f.high)
+		if err != nil {
+			return err
+		}
+		switch {
+		case value == nil:
+		case !t.model.Sampling:
+			if !isOne(value) {
+				t.ignore(f.name)
+			}
+		case f.name == "top_p" && value[0] == '-':
+			t.ignore(f.name) // -1 stands for the default
+		default:
+			t.out.put(f.name, value)
+		}
+	}
+	var stops []json.RawMessage
+	for _, s := range t.req.StopSequences {
+		if s != "" {
+			stops = append(stops, quote(s))
+		}
+	}
+	if stops != nil {
+		t.out.put("stop", array(stops))
+	}
+	return nil
+}
+
+// thinking turns thinking and output_config.effort into reasoning_effort.
+func (t *toChat) thinking() error {
+	effort := t.req.OutputConfig.Effort
+	switch t.req.Thinking.Type {
+	case "enabled":
+		if effort == "" {
+			effort = effortOf(t.req.Thinking.Budget)
+		}
+	case "adaptive", "between_tools":
+		if effort == "" {
+			effort = "high" // what Anthropic takes for none
+		}
+	case "disabled":
+		if effort = ""; t.up.ReasoningDetails && t.model.Thinking {
+			effort = "none"
+		}
+	case "":
+	default:
+		return invalid("thinking.type", fmt.Sprintf("thinking.type cannot be %q", t.req.Thinking.Type))
+	}
+	switch {
+	case effort == "":
+		return nil
+	case !t.model.Thinking && t.in.Provider != "openrouter":
+		if t.req.Thinking.Type != "" {
+			t.ignore("thinking")
+		} else {
+			t.ignore("output_config.effort")
+		}
+		return nil
+	case (effort == "xhigh" || effort == "max") && !t.whole():
+		if effort = "high"; t.model.XHigh {
+			effort = "xhigh"
+		}
+	}
+	t.out.text("reasoning_effort", effort)
+	return nil
+}
+
+// whole reports whether the upstream is another translation, which knows every
+// effort.
+func (t *toChat) whole() bool { return t.up.ReasoningDetails && t.up.MaxCompletionTokens }
+
+// format carries structured output.
+func (t *toChat) format() error {
+	raw, name := set(t.req.OutputConfig.Format), "output_config.format"
+	if raw == nil {
+		raw, name = set(t.req.OutputFormat), "output_format"
+	}
+	if raw == nil {
+		return nil
+	}
+	var f struct {
+		Type   string          `json:"type"`
+		Schema json.RawMessage `json:"schema"`
+	}
+	if json.Unmarshal(raw, &f) != nil || f.Type != "json_schema" || !isObject(f.Schema) {
+		return invalid(name, name+" must be of type json_schema, with a schema")
+	}
+	strict := ""
+	if strictable(f.Schema, 0) {
+		strict = `,"strict":true`
+	}
+	t.out.put("response_format", json.RawMessage(`{"type":"json_schema","json_schema":{"name":"answer","schema":`+string(compact(f.Schema))+strict+`}}`))
+	return nil
+}
+
+func (t *toChat) rest() {
+	if id := t.req.Metadata.UserID; id != "" {
+		switch {
+		case !t.up.User:
+			t.ignore("metadata.user_id")
+		case len(id) <= 64 || t.whole():
+			t.out.text("user", id)
+		default:
+			// OpenAI takes 64 characters; as many stand for one user as well.
+			sum := sha256.Sum256([]byte(id))
+			t.out.text("user", hex.EncodeToString(sum[:]))
+		}
+	}
+	if t.req.ServiceTier == "standard_only" && t.up.MaxCompletionTokens {
+		t.out.text("service_tier", "default")
+	}
+}

@@ -1,0 +1,317 @@
+package anthropic
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"strconv"
+
+	"github.com/hostless/hostless/pkg/sse"
+)
+
+// messageStream turns chat chunks into Messages events. Messages has one block
+// open at a time: a call that begins while another is not complete waits for
+// it, and so does text.
+type messageStream struct {
+	r       *messageReply
+	buf     []byte
+	begun   bool
+	ended   bool
+	index   int    // of the block that is, or was last, open
+	open    string // its type, or ""
+	thought []byte // what the open thinking block told so far
+
+	calls   []*streamCall
+	byIndex map[int]*streamCall
+	current *streamCall // the one whose block is open
+	waiting []pending   // what came while a call was not complete
+	refused bool
+
+	finish *string // the finish reason, once it came
+	native string
+	usage  *chatUsage
+}
+
+type streamCall struct {
+	call      chatCall
+	arguments []byte
+	sent      int // bytes of arguments that went out
+	begun     bool
+	done      bool
+}
+
+type pending struct{ kind, text string }
+
+// Event translates one chunk.
+func (s *messageStream) Event(ev sse.Event, emit func(sse.Event)) error {
+	switch {
+	case s.ended:
+		return nil
+	case ev.Data == nil:
+		if ev.Comment != "" {
+			emit(Ping())
+		}
+		return nil
+	case string(ev.Data) == "[DONE]":
+		if s.begun {
+			s.end(emit)
+		}
+		return nil
+	}
+	var c chunk
+	if err := json.Unmarshal(ev.Data, &c); err != nil {
+		return fmt.Errorf("read chunk of chat stream: %w", err)
+	}
+	if set(c.Error) != nil {
+		s.fail(messagesError(0, nil, ev.Data), emit)
+		return nil
+	}
+	if c.Usage != nil {
+		s.usage = c.Usage
+	}
+	s.start(&c, emit)
+	for i := range c.Choices {
+		choice := &c.Choices[i]
+		if choice.Index != 0 {
+			continue
+		}
+		s.delta(&choice.Delta, emit)
+		if choice.Finish != nil && *choice.Finish != "" {
+			s.finish = choice.Finish
+		}
+		if choice.Native != "" {
+			s.native = choice.Native
+		}
+	}
+	return nil
+}
+
+// End says how the stream ended where it did not say so itself. Providers that
+// leave [DONE] out have ended truly once a finish reason came.
+func (s *messageStream) End(cause error, emit func(sse.Event)) {
+	switch {
+	case s.ended:
+	case cause == nil && s.begun && s.finish != nil:
+		s.end(emit)
+	default:
+		s.fail(envelope("api_error", "the provider's stream ended before its answer was complete", ""), emit)
+	}
+}
+
+func (s *messageStream) fail(body []byte, emit func(sse.Event)) {
+	s.ended = true
+	emit(sse.Event{Name: "error", Data: body})
+}
+
+func (s *messageStream) start(c *chunk, emit func(sse.Event)) {
+	if s.begun {
+		return
+	}
+	s.begun = true
+	b := append([]byte(`{"type":"message_start","message":`), s.r.head("msg_"+s.r.options.NewID(), c.Model)...)
+	b = append(b, `[],"stop_reason":null,"stop_sequence":null,"usage":`...)
+	b = append(s.usage.appendMessages(b), `}}`...)
+	emit(sse.Event{Name: "message_start", Data: b})
+}
+
+func (s *messageStream) delta(d *spoken, emit func(sse.Event)) {
+	text, thought := d.text()
+	if thought += d.thought(); thought != "" {
+		s.say("thinking", thought, emit)
+	}
+	for _, raw := range d.ReasoningDetails {
+		s.detail(raw, thought != "", emit)
+	}
+	if text != "" {
+		s.say("text", text, emit)
+	}
+	if d.Refusal != "" {
+		s.refused = true
+		s.say("text", d.Refusal, emit)
+	}
+	calls := d.calls()
+	for i := range calls {
+		s.call(&calls[i], emit)
+	}
+}
+
+// say passes text or thinking on, in a block of its own kind.
+func (s *messageStream) say(kind, text string, emit func(sse.Event)) {
+	if s.current != nil && !s.complete(emit) {
+		s.waiting = append(s.waiting, pending{kind, text})
+		return
+	}
+	if s.open != kind {
+		s.shut(emit)
+		if kind == "text" {
+			s.begin("text", `{"type":"text","text":""}`, emit)
+		} else {
+			s.begin("thinking", `{"type":"thinking","thinking":"","signature":""}`, emit)
+		}
+	}
+	if kind == "text" {
+		s.piece("text_delta", "text", text, emit)
+		return
+	}
+	s.thought = append(s.thought, text...)
+	s.piece("thinking_delta", "thinking", text, emit)
+}
+
+// detail passes an entry of reasoning_details on: a signature closes the
+// thinking that it signs, whose text has mostly been told already.
+func (s *messageStream) detail(raw json.RawMessage, told bool, emit func(sse.Event)) {
+	var d detail
+	json.Unmarshal(raw, &d)
+	if s.current != nil && !s.complete(emit) {
+		return // it would belong to no block
+	}
+	switch {
+	case d.Type == "thinking", d.Type == "reasoning.text":
+		if d.Text != nil && *d.Text != "" && !told && (s.open != "thinking" || d.Signature == "" || *d.Text != string(s.thought)) {
+			s.say("thinking", *d.Text, emit)
+		}
+		if d.Signature == "" {
+			return
+		}
+		if s.open != "thinking" {
+			s.shut(emit)
+			s.begin("thinking", `{"type":"thinking","thinking":"","signature":""}`, emit)
+		}
+		s.piece("signature_delta", "signature", d.Signature, emit)
+		s.shut(emit)
+	case d.Type == "redacted" && d.Data != "":
+		s.redacted(d.Data, emit)
+	default:
+		s.redacted(sealedDetail(raw), emit)
+	}
+}
+
+func (s *messageStream) redacted(data string, emit func(sse.Event)) {
+	s.shut(emit)
+	s.begin("redacted_thinking", string(redactedBlock(data)), emit)
+	s.shut(emit)
+}
+
+// call takes a piece of a tool call.
+func (s *messageStream) call(piece *chatCall, emit func(sse.Event)) {
+	if s.byIndex == nil {
+		s.byIndex = map[int]*streamCall{}
+	}
+	c := s.byIndex[piece.Index]
+	// Some providers number all calls 0 and tell them apart by their ids alone.
+	if c == nil || piece.ID != "" && c.call.ID != "" && piece.ID != c.call.ID && piece.Function.Name != "" {
+		c = &streamCall{}
+		s.byIndex[piece.Index] = c
+		s.calls = append(s.calls, c)
+	}
+	if c.call.ID == "" {
+		c.call.ID = piece.ID
+	}
+	if c.call.Function.Name == "" {
+		c.call.Function.Name = piece.Function.Name
+	}
+	if len(c.call.Extra) == 0 {
+		c.call.Extra = piece.Extra
+	}
+	if c.done {
+		return
+	}
+	c.arguments = append(c.arguments, piece.Function.Arguments...)
+	if c != s.current {
+		if c.call.Function.Name == "" || s.current != nil && !s.complete(emit) {
+			return
+		}
+		s.beginCall(c, emit)
+	}
+	s.pass(c, emit)
+}
+
+// complete reports whether the open call has all of its input; then it is shut.
+func (s *messageStream) complete(emit func(sse.Event)) bool {
+	if !isObject(s.current.arguments) {
+		return false
+	}
+	s.shut(emit)
+	waiting := s.waiting
+	s.waiting = nil
+	for _, p := range waiting {
+		s.say(p.kind, p.text, emit)
+	}
+	return true
+}
+
+func (s *messageStream) beginCall(c *streamCall, emit func(sse.Event)) {
+	s.shut(emit)
+	c.begun = true
+	id := callID(&c.call, s.r.options.NewID)
+	s.begin("tool_use", string(toolBlock(id, s.r.toolName(c.call.Function.Name), json.RawMessage("{}"))), emit)
+	s.current = c
+}
+
+// pass sends what came of a call's arguments since.
+func (s *messageStream) pass(c *streamCall, emit func(sse.Event)) {
+	if c.sent < len(c.arguments) {
+		s.piece("input_json_delta", "partial_json", string(c.arguments[c.sent:]), emit)
+		c.sent = len(c.arguments)
+	}
+}
+
+func (s *messageStream) begin(kind, block string, emit func(sse.Event)) {
+	s.index++
+	s.open, s.thought = kind, s.thought[:0]
+	s.buf = strconv.AppendInt(append(s.buf[:0], `{"type":"content_block_start","index":`...), int64(s.index), 10)
+	s.buf = append(append(append(s.buf, `,"content_block":`...), block...), '}')
+	emit(sse.Event{Name: "content_block_start", Data: s.buf})
+}
+
+func (s *messageStream) piece(kind, field, value string, emit func(sse.Event)) {
+	s.buf = strconv.AppendInt(append(s.buf[:0], `{"type":"content_block_delta","index":`...), int64(s.index), 10)
+	s.buf = append(append(append(s.buf, `,"delta":{"type":"`...), kind...), `","`...)
+	s.buf = append(append(s.buf, field...), `":`...)
+	s.buf = append(appendString(s.buf, value), `}}`...)
+	emit(sse.Event{Name: "content_block_delta", Data: s.buf})
+}
+
+// shut closes the open block, if one is.
+func (s *messageStream) shut(emit func(sse.Event)) {
+	if s.open == "" {
+		return
+	}
+	if c := s.current; c != nil {
+		if len(bytes.TrimSpace(c.arguments)) == 0 {
+			s.piece("input_json_delta", "partial_json", "{}", emit)
+		}
+		c.done, s.current = true, nil
+	}
+	s.open = ""
+	s.buf = strconv.AppendInt(append(s.buf[:0], `{"type":"content_block_stop","index":`...), int64(s.index), 10)
+	s.buf = append(s.buf, '}')
+	emit(sse.Event{Name: "content_block_stop", Data: s.buf})
+}
+
+// end closes everything in good order.
+func (s *messageStream) end(emit func(sse.Event)) {
+	s.ended = true
+	s.shut(emit)
+	for _, c := range s.calls {
+		if !c.done {
+			s.beginCall(c, emit)
+			s.pass(c, emit)
+			s.shut(emit)
+		}
+	}
+	for _, p := range s.waiting {
+		s.say(p.kind, p.text, emit) // no call is open any more
+	}
+	s.shut(emit)
+	finish := ""
+	if s.finish != nil {
+		finish = *s.finish
+	}
+	s.buf = append(s.buf[:0], `{"type":"message_delta","delta":{"stop_reason":`...)
+	s.buf = appendString(s.buf, stopOf(finish, s.native, len(s.calls) > 0, s.refused))
+	s.buf = append(s.buf, `,"stop_sequence":null},"usage":`...)
+	s.buf = append(s.usage.appendMessages(s.buf), '}')
+	emit(sse.Event{Name: "message_delta", Data: s.buf})
+	emit(sse.Event{Name: "message_stop", Data: []byte(`{"type":"message_stop"}`)})
+}
