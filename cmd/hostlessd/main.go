@@ -15,6 +15,7 @@ import (
 	"syscall"
 
 	"github.com/urfave/cli/v2"
+	"golang.org/x/term"
 
 	"github.com/hostless/hostless/pkg/config"
 	"github.com/hostless/hostless/pkg/daemon"
@@ -83,13 +84,37 @@ func run(c *cli.Context) error {
 	if cfg.Paths, err = config.Locate(os.Getenv); err != nil {
 		return err
 	}
-	hangup := make(chan os.Signal, 1)
-	signal.Notify(hangup, syscall.SIGHUP)
-	cfg.Hangup = hangup
 	if err := daemon.Harden(); err != nil {
 		return err
 	}
-	return daemon.Run(c.Context, cfg)
+	signal.Ignore(syscall.SIGPIPE) // whoever read the log may go; the daemon stays
+	ctx, cancel := context.WithCancel(c.Context)
+	defer cancel()
+	cfg.Hangup = hangups(ctx, cancel)
+	return daemon.Run(ctx, cfg)
+}
+
+// hangups passes SIGHUP on as the wish to reload. Where it means that the
+// terminal is gone in which the daemon was started, the daemon ends.
+func hangups(ctx context.Context, end func()) <-chan os.Signal {
+	atTerminal := func() bool { return term.IsTerminal(int(os.Stderr.Fd())) }
+	started := atTerminal()
+	in, out := make(chan os.Signal, 1), make(chan os.Signal)
+	signal.Notify(in, syscall.SIGHUP)
+	go func() {
+		for s := range in {
+			if started && !atTerminal() {
+				end()
+				return
+			}
+			select {
+			case out <- s:
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	return out
 }
 
 // buildVersion is the linker's version, else the module's, else the commit's.

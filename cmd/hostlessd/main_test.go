@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"errors"
 	"fmt"
@@ -15,6 +16,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/creack/pty"
 
 	"github.com/hostless/hostless/test/harness"
 )
@@ -116,6 +119,80 @@ func TestSecondSignalEndsAtOnce(t *testing.T) {
 	cmd.Wait()
 	if ws, ok := cmd.ProcessState.Sys().(syscall.WaitStatus); !ok || !ws.Signaled() || ws.Signal() != syscall.SIGTERM {
 		t.Errorf("ended by %v, want by the second signal", cmd.ProcessState)
+	}
+}
+
+// TestClosedTerminalEndsTheDaemon tells the two meanings of SIGHUP apart.
+func TestClosedTerminalEndsTheDaemon(t *testing.T) {
+	home := harness.Home(t)
+	cmd := exec.Command(filepath.Join(harness.Bin(t), "hostlessd"), "--port", "0")
+	cmd.Env = []string{"HOME=" + home, "HOSTLESS_HOME=" + home}
+	terminal, err := pty.Start(cmd)
+	if err != nil {
+		t.Skipf("no pseudo-terminal here: %v", err)
+	}
+	defer terminal.Close()
+	defer cmd.Process.Kill()
+	ended := make(chan struct{})
+	go func() { cmd.Wait(); close(ended) }()
+	var log bytes.Buffer
+	read := func(until string) {
+		t.Helper()
+		buf := make([]byte, 4096)
+		terminal.SetReadDeadline(time.Now().Add(10 * time.Second))
+		for !strings.Contains(log.String(), until) {
+			n, err := terminal.Read(buf)
+			if err != nil {
+				t.Fatalf("waiting for %q: %v\n%s", until, err, log.String())
+			}
+			log.Write(buf[:n])
+		}
+	}
+	read("serving")
+	cmd.Process.Signal(syscall.SIGHUP)
+	read("read again")
+	terminal.Close()
+	select {
+	case <-ended:
+	case <-time.After(10 * time.Second):
+		t.Fatal("the daemon outlives its terminal")
+	}
+	if _, err := os.Stat(filepath.Join(home, "hostless.pid")); !os.IsNotExist(err) {
+		t.Errorf("it did not end in order: %v", err)
+	}
+}
+
+// TestLostLogReaderIsNoReasonToEnd closes the pipe that the daemon logs to.
+func TestLostLogReaderIsNoReasonToEnd(t *testing.T) {
+	home := harness.Home(t)
+	cmd := exec.Command(filepath.Join(harness.Bin(t), "hostlessd"), "--port", "0", "--verbose")
+	cmd.Env = []string{"HOME=" + home, "HOSTLESS_HOME=" + home}
+	log, err := cmd.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer cmd.Process.Kill()
+	if _, err := bufio.NewReader(log).ReadString('\n'); err != nil {
+		t.Fatal(err)
+	}
+	log.Close()
+	port, err := os.ReadFile(filepath.Join(home, "hostless.port"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 3 {
+		resp, err := http.Get("http://127.0.0.1:" + strings.TrimSpace(string(port)) + "/health")
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+	}
+	cmd.Process.Signal(syscall.SIGTERM)
+	if err := cmd.Wait(); err != nil {
+		t.Errorf("ended with %v", err)
 	}
 }
 
