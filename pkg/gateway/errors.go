@@ -8,6 +8,9 @@ import (
 	"time"
 
 	"github.com/hostless/hostless/pkg/dialect"
+	"github.com/hostless/hostless/pkg/dialect/anthropic"
+	"github.com/hostless/hostless/pkg/dialect/gemini"
+	"github.com/hostless/hostless/pkg/dialect/ollama"
 	"github.com/hostless/hostless/pkg/fault"
 )
 
@@ -23,18 +26,15 @@ const (
 
 // errorBody dresses an error of Hostless's own in the caller's dialect.
 func errorBody(d dialect.Name, f *fault.Error) []byte {
-	var v any
 	switch d {
 	case dialect.Anthropic:
-		v = map[string]any{"type": "error", "error": map[string]any{"type": anthropicType(f.Kind), "message": f.Error()}}
+		return anthropic.Fault(f)
 	case dialect.Gemini:
-		v = map[string]any{"error": map[string]any{"code": f.Kind.Status(), "message": f.Error(), "status": geminiStatus(f.Kind)}}
+		return gemini.Fault(f)
 	case dialect.Ollama:
-		v = map[string]any{"error": f.Error()}
-	default:
-		v = map[string]any{"error": openAIError(f)}
+		return ollama.Fault(f)
 	}
-	b, err := json.Marshal(v)
+	b, err := json.Marshal(map[string]any{"error": openAIError(f)})
 	if err != nil {
 		return []byte(`{"error":{"message":"internal error","type":"internal_error","param":null,"code":null}}`)
 	}
@@ -50,50 +50,6 @@ func openAIError(f *fault.Error) map[string]any {
 		return s
 	}
 	return map[string]any{"message": f.Error(), "type": f.Kind.Type(), "param": orNull(f.Param), "code": orNull(f.Code)}
-}
-
-func anthropicType(k fault.Kind) string {
-	switch k {
-	case fault.Unauthenticated, fault.Expired:
-		return "authentication_error"
-	case fault.Origin, fault.Scope, fault.Forbidden:
-		return "permission_error"
-	case fault.NotFound:
-		return "not_found_error"
-	case fault.TooLarge:
-		return "request_too_large"
-	case fault.RateLimited:
-		return "rate_limit_error"
-	case fault.Invalid, fault.Method, fault.Unconfigured, fault.Conflict, fault.Usage:
-		return "invalid_request_error"
-	case fault.UpstreamTimeout:
-		return "timeout_error"
-	default:
-		return "api_error"
-	}
-}
-
-func geminiStatus(k fault.Kind) string {
-	switch k {
-	case fault.Unauthenticated, fault.Expired:
-		return "UNAUTHENTICATED"
-	case fault.Origin, fault.Scope, fault.Forbidden:
-		return "PERMISSION_DENIED"
-	case fault.NotFound:
-		return "NOT_FOUND"
-	case fault.RateLimited:
-		return "RESOURCE_EXHAUSTED"
-	case fault.Unconfigured:
-		return "FAILED_PRECONDITION"
-	case fault.Invalid, fault.Method, fault.TooLarge, fault.Conflict, fault.Usage:
-		return "INVALID_ARGUMENT"
-	case fault.UpstreamTimeout:
-		return "DEADLINE_EXCEEDED"
-	case fault.Upstream, fault.Locked:
-		return "UNAVAILABLE"
-	default:
-		return "INTERNAL"
-	}
 }
 
 // writeFault answers with an error of Hostless's own.

@@ -28,6 +28,7 @@ type exchange struct {
 	provider *provider.Provider
 	cred     Credential
 	model    string // as the provider names it, "" where there is none
+	verb     string // Gemini's, behind the model in the path
 
 	dropUsage bool     // the usage chunk is not the caller's
 	ignored   []string // fields that were dropped

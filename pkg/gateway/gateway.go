@@ -14,22 +14,26 @@ import (
 	"time"
 
 	"github.com/hostless/hostless/pkg/dialect"
+	"github.com/hostless/hostless/pkg/dialect/gemini"
 	"github.com/hostless/hostless/pkg/dialect/responses"
 	"github.com/hostless/hostless/pkg/fault"
 )
 
 // Gateway serves the AI plane. It is an http.Handler, safe for concurrent use.
 type Gateway struct {
-	cfg      Config
-	up       *upstreams
-	echo     *echo
-	lists    *lister
-	ledger   ledger
-	memory   *responses.Memory
-	lacking  sync.Map        // *endpoint → time.Time
-	sockets  context.Context // ends all WebSockets
-	goAway   context.CancelFunc
-	inFlight atomic.Int64
+	cfg        Config
+	up         *upstreams
+	echo       *echo
+	lists      *lister
+	ledger     ledger
+	memory     *responses.Memory
+	signatures *gemini.SignatureCache
+	fetching   *http.Client
+	lacking    sync.Map        // *endpoint → time.Time
+	sockets    context.Context // ends all WebSockets
+	goAway     context.CancelFunc
+	made       time.Time
+	inFlight   atomic.Int64
 }
 
 // New makes a gateway.
@@ -39,7 +43,8 @@ func New(cfg Config) (*Gateway, error) {
 	}
 	g := &Gateway{
 		cfg: cfg, up: newUpstreams(&cfg), echo: &echo{now: cfg.Now, wait: sleep, id: rand.Text},
-		memory: responses.NewMemory(memoryEntries, memoryBytes),
+		memory: responses.NewMemory(memoryEntries, memoryBytes), signatures: gemini.NewSignatureCache(0),
+		fetching: newFetcher(&cfg), made: cfg.Now().UTC(), ledger: ledger{now: cfg.Now},
 	}
 	g.sockets, g.goAway = context.WithCancel(context.Background())
 	g.lists = newLister(g)
@@ -58,6 +63,7 @@ func (g *Gateway) Close() {
 	g.goAway()
 	g.lists.close()
 	g.up.close()
+	g.fetching.CloseIdleConnections()
 }
 
 // ServeHTTP serves one request of bare localhost. What is not named here does
@@ -72,6 +78,10 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			g.cfg.Pages.ServeHTTP(w, r)
 			return
 		}
+	}
+	if r.URL.Path == "/" && r.Method == http.MethodHead {
+		g.root(w, r)
+		return
 	}
 	loc, err := locate(r.URL, r.Method)
 	if err == nil && loc.methods == "" {

@@ -1,25 +1,67 @@
 package gateway
 
-// dispatchPath sends a request whose model is in its path, Gemini's way.
-func (c *exchange) dispatchPath(method string) error {
-	way, err := c.wire()
-	if err != nil {
+import (
+	"net/url"
+	"strings"
+
+	"github.com/hostless/hostless/pkg/dialect/gemini"
+	"github.com/hostless/hostless/pkg/fault"
+)
+
+// servePath serves a surface whose model is in its path, as Gemini has it:
+// /models/MODEL:verb.
+func (c *exchange) servePath() error {
+	target, ok := gemini.ParsePath("/" + strings.Join(c.loc.segments, "/"))
+	if !ok {
+		return fault.New(fault.NotFound, "the path names no model and method")
+	}
+	c.verb = target.Verb
+	to := c.route(target.Model)
+	if !to.Stripped && to.Provider == "openai" && catalogue().Listed(target.Model) == nil {
+		to.Provider = "google" // an unknown model, asked for in Gemini's own way
+	}
+	if err := c.reach(to.Provider, to.Model); err != nil {
 		return err
 	}
 	data, err := readBody(c.r, c.g.cfg.MaxBody)
 	if err != nil {
 		return err
 	}
+	if answer, ok, err := c.answeredHere(data); ok || err != nil {
+		return c.answerHere(answer, err)
+	}
+	way, err := c.wire()
+	if err != nil {
+		return err
+	}
 	if err := c.admit(); err != nil {
 		return err
 	}
-	path := "/models/" + pathEscape(c.model)
-	if method != "" {
-		path += ":" + pathEscape(method)
+	if way.translate != nil {
+		return c.sendTranslated(way, data, target.Stream)
 	}
 	header := upHeader(c.r.Header)
 	identity(header)
 	delete(header, "Content-Encoding")
 	delete(header, "Expect")
+	path := "/models/" + pathEscape(c.model) + ":" + pathEscape(c.verb)
+	if strings.HasPrefix(c.model, "tunedModels/") {
+		path = path[len("/models"):]
+	}
 	return c.send(&outgoing{endpoint: way.endpoint, method: c.r.Method, path: path, query: c.query(), header: header, data: data, size: int64(len(data))})
+}
+
+// pathEscape escapes a model's name for a path, its slashes kept.
+func pathEscape(s string) string { return strings.ReplaceAll(url.PathEscape(s), "%2F", "/") }
+
+// answerHere answers with what Hostless made itself.
+func (c *exchange) answerHere(answer []byte, err error) error {
+	if err != nil {
+		return err
+	}
+	if err := c.admit(); err != nil {
+		return err
+	}
+	c.mark(c.w.Header())
+	return c.write(answer)
 }

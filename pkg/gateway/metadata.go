@@ -1,5 +1,114 @@
 package gateway
 
-import "github.com/hostless/hostless/pkg/fault"
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"slices"
+	"time"
 
-func (c *exchange) serveMetadata() error { return fault.New(fault.NotFound, "no such path") }
+	"github.com/hostless/hostless/pkg/dialect"
+	"github.com/hostless/hostless/pkg/dialect/ollama"
+	"github.com/hostless/hostless/pkg/fault"
+	"github.com/hostless/hostless/pkg/provider"
+)
+
+// activeFor is how long a model is listed as active after it was used.
+const activeFor = 5 * time.Minute
+
+// serveMetadata answers Ollama's lists, which need no token: they tell names
+// alone. A page may ask only from bare localhost.
+func (c *exchange) serveMetadata() error {
+	if err := plainOrigin(c.r); err != nil {
+		return err
+	}
+	switch c.loc.surface.pattern {
+	case "/api/version":
+		return c.write(ollama.Version(""))
+	case "/api/ps":
+		return c.write(ollama.PS(c.g.active()))
+	case "/api/tags":
+		return c.write(ollama.Tags(c.g.ollamaModels(c.r.Context(), c.settings)))
+	}
+	data, err := readBody(c.r, 1<<20)
+	if err != nil {
+		return err
+	}
+	name, err := ollama.ShowRequest(data)
+	if err != nil {
+		return err
+	}
+	name = ollama.Name(name)
+	target := c.route(name)
+	for _, m := range c.g.ollamaModels(c.r.Context(), c.settings) {
+		if m.Name == name || m.Name == ollama.ID(target.Provider, target.Model) {
+			m.Name = name
+			return c.write(ollama.Show(m))
+		}
+	}
+	return fault.New(fault.NotFound, fmt.Sprintf("model '%s' not found", headerSafe(name)))
+}
+
+// plainOrigin lets in callers without Origin and pages of bare localhost.
+func plainOrigin(r *http.Request) error {
+	origin, err := originOf(r)
+	if err != nil {
+		return err
+	}
+	if origin != "" && !bareLocalhost(origin) {
+		return fault.New(fault.Origin, "only pages of bare localhost may ask for this")
+	}
+	return nil
+}
+
+// root answers HEAD /, by which Ollama's clients look for their server.
+func (g *Gateway) root(w http.ResponseWriter, r *http.Request) {
+	g.cors(w.Header(), r)
+	if err := plainOrigin(r); err != nil {
+		writeFault(w, dialect.Ollama, err)
+		return
+	}
+	w.Header()["Content-Type"] = []string{"text/plain; charset=utf-8"}
+	w.WriteHeader(http.StatusOK)
+}
+
+// ollamaModels gives all models as Ollama's lists name them: what the providers
+// have, and what config.json's ollama_api_models adds.
+func (g *Gateway) ollamaModels(ctx context.Context, settings Settings) []ollama.Model {
+	everything := func(string, string) bool { return true }
+	var out []ollama.Model
+	for _, m := range g.union(ctx, settings, everything, func(p *provider.Provider, id string) string { return ollama.ID(p.Name, id) }) {
+		out = append(out, ollama.Model{Name: m.ID, Provider: m.Provider, Modified: g.modified(m.Created), Context: m.Input})
+	}
+	for _, name := range settings.OllamaModels {
+		target := catalogue().Route(name, known{g.cfg.Keys, settings.Models})
+		id := ollama.ID(target.Provider, target.Model)
+		if target.Model != "" && !slices.ContainsFunc(out, func(m ollama.Model) bool { return m.Name == id }) {
+			out = append(out, ollama.Model{Name: id, Provider: target.Provider, Modified: g.modified(0)})
+		}
+	}
+	return out
+}
+
+// modified is when a model was made, or else when this gateway was.
+func (g *Gateway) modified(created int64) time.Time {
+	if created > 0 {
+		return time.Unix(created, 0).UTC()
+	}
+	return g.made
+}
+
+// active gives the models that were used lately, the latest first.
+func (g *Gateway) active() []ollama.Active {
+	var out []ollama.Active
+	for _, u := range g.ledger.list() {
+		if u.Model != "" && g.since(u.LastUsed) < activeFor {
+			out = append(out, ollama.Active{
+				Model:   ollama.Model{Name: ollama.ID(u.Provider, u.Model), Provider: u.Provider, Modified: g.made},
+				Expires: u.LastUsed.Add(activeFor),
+			})
+		}
+	}
+	slices.SortStableFunc(out, func(a, b ollama.Active) int { return b.Expires.Compare(a.Expires) })
+	return out
+}

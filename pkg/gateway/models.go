@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/hostless/hostless/pkg/dialect"
+	"github.com/hostless/hostless/pkg/dialect/anthropic"
+	"github.com/hostless/hostless/pkg/dialect/gemini"
 	"github.com/hostless/hostless/pkg/fault"
 	"github.com/hostless/hostless/pkg/provider"
 )
@@ -178,22 +180,12 @@ func modelEntry(shape dialect.Name, m listed) any {
 	}
 	switch shape {
 	case dialect.Anthropic:
-		return map[string]any{"type": "model", "id": m.ID, "display_name": title, "created_at": time.Unix(m.Created, 0).UTC().Format(time.RFC3339)}
+		return json.RawMessage(anthropic.AppendModel(nil, anthropic.ModelInfo{ID: m.ID, DisplayName: title, Created: time.Unix(m.Created, 0)}))
 	case dialect.Gemini:
 		if m.Raw != nil && m.ID == m.modelInfo.ID {
 			return m.Raw
 		}
-		entry := map[string]any{
-			"name": "models/" + m.ID, "displayName": title, "version": "",
-			"supportedGenerationMethods": []string{"generateContent", "streamGenerateContent"},
-		}
-		if m.Input > 0 {
-			entry["inputTokenLimit"] = m.Input
-		}
-		if m.Output > 0 {
-			entry["outputTokenLimit"] = m.Output
-		}
-		return entry
+		return json.RawMessage(gemini.Model{ID: m.ID, DisplayName: title, Input: m.Input, Output: m.Output}.JSON())
 	default:
 		return map[string]any{"id": m.ID, "object": "model", "created": m.Created, "owned_by": m.Owner}
 	}
@@ -205,6 +197,11 @@ func (c *exchange) writeJSON(v any) error {
 	if err != nil {
 		return err
 	}
+	return c.write(data)
+}
+
+// write answers with JSON of Hostless's own.
+func (c *exchange) write(data []byte) error {
 	h := c.w.Header()
 	h["Content-Type"] = []string{"application/json"}
 	h["Content-Length"] = []string{strconv.Itoa(len(data))}

@@ -2,13 +2,11 @@ package gateway
 
 import (
 	"errors"
-	"fmt"
 	"io"
 	"mime"
-	"net/url"
-	"strings"
 
 	"github.com/hostless/hostless/pkg/dialect"
+	"github.com/hostless/hostless/pkg/dialect/ollama"
 	"github.com/hostless/hostless/pkg/fault"
 	"github.com/hostless/hostless/pkg/provider"
 )
@@ -40,7 +38,11 @@ func (c *exchange) serveBody() error {
 		}
 		return c.sendPlain(data)
 	}
-	target := c.route(body.Model)
+	name := body.Model
+	if s.speaks == dialect.Ollama {
+		name = ollama.Name(name)
+	}
+	target := c.route(name)
 	if err := c.reach(target.Provider, target.Model); err != nil {
 		return err
 	}
@@ -68,6 +70,9 @@ func (c *exchange) checkModels(body *provider.Body) error {
 // dispatch sends a JSON request to the provider it was routed to, in the dialect
 // that both speak, or translated.
 func (c *exchange) dispatch(body *provider.Body) error {
+	if answer, ok, err := c.answeredHere(body.Data()); ok || err != nil {
+		return c.answerHere(answer, err)
+	}
 	way, err := c.wire()
 	if err != nil {
 		return err
@@ -76,7 +81,7 @@ func (c *exchange) dispatch(body *provider.Body) error {
 		return err
 	}
 	if way.translate != nil {
-		return c.sendTranslated(way, body)
+		return c.sendTranslated(way, body.Data(), body.Stream)
 	}
 	usage := false
 	if c.loc.surface.kind == chat && body.Stream && c.provider.IncludeUsage && !c.settings.StreamUsageOff {
@@ -197,32 +202,5 @@ func (c *exchange) serveForm() error {
 	return c.send(&outgoing{endpoint: way.endpoint, method: c.r.Method, path: c.upPath(), query: c.query(), header: header, body: body, size: size})
 }
 
-// servePath serves a surface whose model is in its path, as Gemini has it:
-// /models/MODEL:method.
-func (c *exchange) servePath() error {
-	named := strings.Join(c.loc.segments[2:], "/")
-	method := ""
-	if c.loc.surface.speaks == dialect.Gemini {
-		i := strings.LastIndexByte(named, ':')
-		if i < 0 {
-			return &fault.Error{Kind: fault.NotFound, Message: fmt.Sprintf("no such method: %s", c.loc.surface.pattern)}
-		}
-		named, method = named[:i], named[i+1:]
-	}
-	target := c.route(named)
-	if c.loc.surface.speaks == dialect.Gemini && !target.Stripped && catalogue().Listed(named) == nil && !strings.HasPrefix(named, "claude") && target.Provider == "openai" {
-		target.Provider = "google" // an unknown model asked for in Gemini's own way
-	}
-	if err := c.reach(target.Provider, target.Model); err != nil {
-		return err
-	}
-	return c.dispatchPath(method)
-}
-
 // isEOF reports the end of a caller's body.
 func isEOF(err error) bool { return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) }
-
-// pathEscape escapes a model's name for a path, its slashes kept.
-func pathEscape(s string) string {
-	return strings.ReplaceAll(url.PathEscape(s), "%2F", "/")
-}

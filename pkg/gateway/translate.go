@@ -9,17 +9,17 @@ import (
 	"strings"
 
 	"github.com/hostless/hostless/pkg/dialect"
+	"github.com/hostless/hostless/pkg/dialect/ollama"
 	"github.com/hostless/hostless/pkg/fault"
-	"github.com/hostless/hostless/pkg/provider"
 	"github.com/hostless/hostless/pkg/sse"
 )
 
 // sendTranslated carries a request to a provider of another dialect, and its
 // answer back in the caller's.
-func (c *exchange) sendTranslated(w way, body *provider.Body) error {
+func (c *exchange) sendTranslated(w way, body []byte, stream bool) error {
 	header := upHeader(c.r.Header)
 	call, err := w.translate(dialect.Request{
-		Model: c.model, Provider: c.cred.Provider, Stream: body.Stream, Header: header, Body: body.Data(),
+		Model: c.model, Provider: c.cred.Provider, Stream: stream, Header: header, Body: body,
 	})
 	if err != nil {
 		return err
@@ -95,6 +95,9 @@ func (c *exchange) answerTranslated(ctx context.Context, resp *http.Response, ca
 		}
 	}
 	h["Content-Type"] = []string{"application/json"}
+	if c.speaks == dialect.Ollama {
+		h["Content-Type"] = []string{ollama.ContentType}
+	}
 	h["Content-Length"] = []string{strconv.Itoa(len(out))}
 	c.w.WriteHeader(resp.StatusCode)
 	if _, err := c.w.Write(out); err != nil {

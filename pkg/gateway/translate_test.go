@@ -144,7 +144,7 @@ func TestAnthropicNativeAndFromChat(t *testing.T) {
 		t.Errorf("usage %+v", u)
 	}
 	a := w.do("POST", "/v1/messages", `{"model":"claude-x","stream":true,"x":"die"}`)
-	if !strings.Contains(a.body, "event: error\ndata: {\"error\":{\"message\":") || strings.Contains(a.body, "message_stop") {
+	if !strings.Contains(a.body, "event: error\ndata: {\"type\":\"error\",\"error\":{\"type\":\"api_error\"") || strings.Contains(a.body, "message_stop") {
 		t.Errorf("a broken stream: %s", a.body)
 	}
 	w.do("POST", "/v1/messages/count_tokens", `{"model":"claude-x","messages":[]}`).want(t, 200, "")

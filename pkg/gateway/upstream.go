@@ -29,10 +29,7 @@ type refusedError struct{ host, why string }
 func (e *refusedError) Error() string { return fmt.Sprintf("%s leads to %s", e.host, e.why) }
 
 func newUpstreams(cfg *Config) *upstreams {
-	dial := cfg.Dial
-	if dial == nil {
-		dial = (&net.Dialer{KeepAlive: 30 * time.Second}).DialContext
-	}
+	dial := dialer(cfg)
 	u := &upstreams{}
 	for _, pool := range []struct {
 		to           **http.Transport
@@ -40,7 +37,7 @@ func newUpstreams(cfg *Config) *upstreams {
 	}{{&u.guarded, false}, {&u.open, true}} {
 		*pool.to = &http.Transport{
 			Proxy:                 http.ProxyFromEnvironment,
-			DialContext:           guardedDial(cfg, dial, pool.allowPrivate),
+			DialContext:           guardedDial(cfg, dial, refusal(pool.allowPrivate)),
 			TLSClientConfig:       cfg.TLS.Clone(),
 			ForceAttemptHTTP2:     true,
 			MaxIdleConns:          1024,
@@ -61,10 +58,27 @@ func newUpstreams(cfg *Config) *upstreams {
 	return u
 }
 
+func dialer(cfg *Config) func(context.Context, string, string) (net.Conn, error) {
+	if cfg.Dial != nil {
+		return cfg.Dial
+	}
+	return (&net.Dialer{KeepAlive: 30 * time.Second}).DialContext
+}
+
+// refusal says why an address may not be reached, "" where it may.
+func refusal(allowPrivate bool) func(host string, addr netip.Addr) string {
+	return func(host string, addr netip.Addr) string {
+		if allowPrivate || isProxy(host) {
+			return ""
+		}
+		return provider.Refused(addr.WithZone(""))
+	}
+}
+
 // guardedDial resolves a name itself and connects only to addresses that may be
 // reached, so that a name cannot lead elsewhere between the check and the use.
 // A proxy that the environment names is the user's own word: it may be private.
-func guardedDial(cfg *Config, dial func(context.Context, string, string) (net.Conn, error), allowPrivate bool) func(context.Context, string, string) (net.Conn, error) {
+func guardedDial(cfg *Config, dial func(context.Context, string, string) (net.Conn, error), refuse func(string, netip.Addr) string) func(context.Context, string, string) (net.Conn, error) {
 	return func(ctx context.Context, network, address string) (net.Conn, error) {
 		ctx, cancel := context.WithTimeout(ctx, cfg.ConnectTimeout)
 		defer cancel()
@@ -78,11 +92,9 @@ func guardedDial(cfg *Config, dial func(context.Context, string, string) (net.Co
 		}
 		var last error
 		for _, addr := range addrs {
-			if !allowPrivate && !isProxy(host) {
-				if why := provider.Refused(addr.WithZone("")); why != "" {
-					last = &refusedError{host, why}
-					continue
-				}
+			if why := refuse(host, addr); why != "" {
+				last = &refusedError{host, why}
+				continue
 			}
 			conn, err := dial(ctx, network, net.JoinHostPort(addr.String(), port))
 			if err == nil {

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/hostless/hostless/pkg/provider"
 )
@@ -13,14 +14,15 @@ import (
 // Usage is what was spent on one model since the daemon began, as far as the
 // provider's answers told.
 type Usage struct {
-	Provider        string `json:"provider"`
-	Model           string `json:"model"`
-	Requests        int64  `json:"requests"`
-	Errors          int64  `json:"errors"` // answers of 400 and above, and none at all
-	InputTokens     int64  `json:"input_tokens"`
-	CachedTokens    int64  `json:"cached_tokens"` // of the input
-	OutputTokens    int64  `json:"output_tokens"`
-	ReasoningTokens int64  `json:"reasoning_tokens"` // of the output
+	Provider        string    `json:"provider"`
+	Model           string    `json:"model"`
+	Requests        int64     `json:"requests"`
+	Errors          int64     `json:"errors"` // answers of 400 and above, and none at all
+	InputTokens     int64     `json:"input_tokens"`
+	CachedTokens    int64     `json:"cached_tokens"` // of the input
+	OutputTokens    int64     `json:"output_tokens"`
+	ReasoningTokens int64     `json:"reasoning_tokens"` // of the output
+	LastUsed        time.Time `json:"last_used"`
 }
 
 // tokens is what one answer, or one event of a stream, says was spent.
@@ -35,8 +37,6 @@ func (t *tokens) merge(o tokens) {
 var (
 	usageMark     = []byte(`"usage`)
 	usageNull     = []byte(`"usage":null`)
-	responseMark  = []byte(`"response"`)
-	messageMark   = []byte(`"message"`)
 	usageMetadata = []byte(`"usageMetadata"`)
 )
 
@@ -111,6 +111,7 @@ func readUsage(text []byte) (t tokens, ok bool) {
 
 // ledger counts usage. It is safe for concurrent use.
 type ledger struct {
+	now  func() time.Time
 	mu   sync.Mutex
 	rows map[ledgerKey]*Usage
 }
@@ -140,6 +141,7 @@ func (l *ledger) add(providerName, model string, failed bool, t tokens) {
 		}
 	}
 	row.Requests++
+	row.LastUsed = l.now()
 	if failed {
 		row.Errors++
 	}

@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"github.com/hostless/hostless/pkg/dialect"
-	"github.com/hostless/hostless/pkg/dialect/anthropic"
+	"github.com/hostless/hostless/pkg/dialect/gemini"
 	"github.com/hostless/hostless/pkg/dialect/responses"
 	"github.com/hostless/hostless/pkg/fault"
 	"github.com/hostless/hostless/pkg/provider"
@@ -26,12 +26,12 @@ type way struct {
 // completions, where that surface can be.
 func (c *exchange) wire() (way, error) {
 	s := c.loc.surface
-	switch s.kind {
-	case chat:
-		if s.below == "/chat/completions" {
-			return c.wireChat()
-		}
-	case generate, count:
+	switch {
+	case s.below == "/chat/completions":
+		return c.wireChat()
+	case s.below == "/embeddings":
+		return c.wireEmbed(nil)
+	case s.kind == generate || s.kind == count:
 		return c.wireGenerate()
 	}
 	e, err := c.endpoint(s.speaks)
@@ -77,9 +77,24 @@ func (c *exchange) wireChat() (way, error) {
 		if speaks == dialect.OpenAI {
 			return way{endpoint: e}, nil
 		}
-		if t := c.g.fromChat(c, speaks); t != nil {
-			return way{endpoint: e, translate: t}, nil
+		return way{endpoint: e, translate: c.fromChat(speaks)}, nil
+	}
+	return way{}, c.unsupported()
+}
+
+// wireEmbed is the way of OpenAI's embeddings, first being what translates the
+// caller's request to them.
+func (c *exchange) wireEmbed(first dialect.Translator) (way, error) {
+	if c.provider.Primary() == dialect.Gemini {
+		e, err := c.endpoint(dialect.Gemini)
+		if err != nil || e == nil {
+			return way{}, err
 		}
+		onward := gemini.EmbedFromOpenAI()
+		if first != nil {
+			onward = dialect.Chain(first, onward)
+		}
+		return way{endpoint: e, translate: onward}, nil
 	}
 	e, err := c.endpoint(dialect.OpenAI)
 	if err != nil {
@@ -88,7 +103,7 @@ func (c *exchange) wireChat() (way, error) {
 	if e == nil {
 		return way{}, c.unsupported()
 	}
-	return way{endpoint: e}, nil
+	return way{endpoint: e, translate: first}, nil
 }
 
 // wireGenerate is the way of a surface that is a dialect's own: native, or first
@@ -118,9 +133,12 @@ func (c *exchange) wireGenerate() (way, error) {
 }
 
 func (c *exchange) wireTranslated() (way, error) {
-	first := c.g.toChat(c)
-	if first == nil {
+	first, embeds := c.toMiddle()
+	switch {
+	case first == nil:
 		return way{}, c.unsupported()
+	case embeds:
+		return c.wireEmbed(first)
 	}
 	onward, err := c.wireChat()
 	if err != nil {
@@ -137,28 +155,6 @@ func (c *exchange) wireTranslated() (way, error) {
 func (g *Gateway) lacks(e *endpoint) bool {
 	at, ok := g.lacking.Load(e)
 	return ok && g.since(at.(time.Time)) < time.Hour
-}
-
-// fromChat gives the translation from chat completions to a provider's dialect;
-// nil where there is none.
-func (g *Gateway) fromChat(c *exchange, to dialect.Name) dialect.Translator {
-	switch to {
-	case dialect.Anthropic:
-		return anthropic.FromChat(anthropic.Options{Now: g.cfg.Now})
-	}
-	return nil
-}
-
-// toChat gives the translation from the caller's surface to chat completions;
-// nil where there is none.
-func (g *Gateway) toChat(c *exchange) dialect.Translator {
-	switch c.loc.surface.speaks {
-	case dialect.Responses:
-		return func(req dialect.Request) (*dialect.Call, error) {
-			return responses.ToChat(responses.Options{Store: c.conversations(req.Body), Now: g.cfg.Now})(req)
-		}
-	}
-	return nil
 }
 
 // conversations is the memory of previous_response_id for this caller: of its
@@ -212,5 +208,5 @@ func (c *exchange) sendOr(o *outgoing, instead way, body *provider.Body) error {
 		return c.answer(ctx, resp)
 	}
 	c.g.lacking.Store(o.endpoint, c.g.cfg.Now())
-	return c.sendTranslated(instead, body)
+	return c.sendTranslated(instead, body.Data(), body.Stream)
 }

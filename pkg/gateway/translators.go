@@ -1,0 +1,89 @@
+package gateway
+
+import (
+	"fmt"
+
+	"github.com/hostless/hostless/pkg/dialect"
+	"github.com/hostless/hostless/pkg/dialect/anthropic"
+	"github.com/hostless/hostless/pkg/dialect/gemini"
+	"github.com/hostless/hostless/pkg/dialect/ollama"
+	"github.com/hostless/hostless/pkg/dialect/responses"
+)
+
+// fromChat gives the translation from chat completions to a provider's dialect.
+func (c *exchange) fromChat(to dialect.Name) dialect.Translator {
+	if to == dialect.Anthropic {
+		return anthropic.FromChat(anthropic.Options{Now: c.g.cfg.Now})
+	}
+	return gemini.FromChat(c.geminiOptions())
+}
+
+func (c *exchange) geminiOptions() gemini.Options {
+	return gemini.Options{Context: c.r.Context(), Fetch: c.g.fetch, Signatures: c.g.signatures, Now: c.g.cfg.Now}
+}
+
+// toMiddle gives the translation from the caller's surface to chat completions,
+// or (embeds) to OpenAI's embeddings; nil where there is none.
+func (c *exchange) toMiddle() (first dialect.Translator, embeds bool) {
+	switch s := c.loc.surface; s.speaks {
+	case dialect.Responses:
+		return func(req dialect.Request) (*dialect.Call, error) {
+			return responses.ToChat(responses.Options{Store: c.conversations(req.Body), Now: c.g.cfg.Now})(req)
+		}, false
+	case dialect.Anthropic:
+		return anthropic.ToChat(anthropic.Options{Now: c.g.cfg.Now}), false
+	case dialect.Gemini:
+		switch c.verb {
+		case "generateContent", "streamGenerateContent":
+			return gemini.ToChat(c.geminiOptions()), false
+		case "embedContent", "batchEmbedContents":
+			return gemini.EmbedToOpenAI(), true
+		}
+	case dialect.Ollama:
+		options := ollama.Options{Now: c.g.cfg.Now}
+		switch s.pattern {
+		case "/api/chat":
+			return ollama.ToChat(options), false
+		case "/api/generate":
+			return ollama.GenerateToChat(options), false
+		case "/api/embed":
+			return ollama.EmbedToOpenAI(options), true
+		case "/api/embeddings":
+			return ollama.EmbeddingsToOpenAI(options), true
+		}
+	}
+	return nil, false
+}
+
+// answeredHere answers, where the provider cannot, what needs no provider: the
+// count of a prompt's tokens, estimated, and Ollama's loading of a model.
+func (c *exchange) answeredHere(body []byte) (answer []byte, ok bool, err error) {
+	s := c.loc.surface
+	switch {
+	case s.kind == count:
+		if native, err := c.endpoint(dialect.Anthropic); native != nil || err != nil {
+			return nil, false, err
+		}
+		answer, err = countTokens(body)
+		return answer, true, err
+	case c.verb == "countTokens":
+		if native, err := c.endpoint(dialect.Gemini); native != nil || err != nil {
+			return nil, false, err
+		}
+		answer, err = gemini.CountTokens(body)
+		return answer, true, err
+	case s.pattern == "/api/chat" || s.pattern == "/api/generate":
+		answer, ok = ollama.Idle(s.pattern, body, c.g.cfg.Now())
+		return answer, ok, nil
+	}
+	return nil, false, nil
+}
+
+// countTokens answers count_tokens by an estimate.
+func countTokens(body []byte) ([]byte, error) {
+	n, err := anthropic.EstimateTokens(body)
+	if err != nil {
+		return nil, err
+	}
+	return fmt.Appendf(nil, `{"input_tokens":%d}`, n), nil
+}
