@@ -108,11 +108,11 @@ func appMain(words []string) int {
 			}
 			fmt.Println(s, n)
 		case "wait":
-			select {}
+			time.Sleep(time.Hour) // select {} is a deadlock to a runtime without cgo
 		case "die":
 			n, _ := strconv.Atoi(arg)
 			_ = syscall.Kill(os.Getpid(), syscall.Signal(n))
-			select {}
+			time.Sleep(time.Hour) // select {} is a deadlock to a runtime without cgo
 		case "exit":
 			n, _ := strconv.Atoi(arg)
 			return n
