@@ -38,7 +38,7 @@ func (s *spoken) text() (text, thought string) {
 	if raw == nil {
 		return "", ""
 	}
-	if json.Unmarshal(raw, &text) == nil {
+	if isString(raw) && json.Unmarshal(raw, &text) == nil {
 		return text, ""
 	}
 	var parts []struct {

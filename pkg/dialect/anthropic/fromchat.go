@@ -11,7 +11,6 @@ import (
 	"strings"
 
 	"github.com/hostless/hostless/pkg/dialect"
-	"github.com/hostless/hostless/pkg/fault"
 )
 
 // version is the API version that all of this is written for.
@@ -131,16 +130,14 @@ func (t *fromChat) call() (*dialect.Call, error) {
 
 // fields refuses what changes the meaning and notes what does not.
 func (t *fromChat) fields() error {
-	var all map[string]json.RawMessage
-	if err := json.Unmarshal(t.in.Body, &all); err != nil {
-		return &fault.Error{Kind: fault.Invalid, Message: "the request body is not a JSON object", Err: err}
-	}
-	names := make([]string, 0, len(all))
-	for name, value := range all {
+	all := map[string]json.RawMessage{}
+	var names []string
+	scan(t.in.Body, func(name string, value json.RawMessage) {
 		if !carried[name] && set(value) != nil {
+			all[name] = value
 			names = append(names, name)
 		}
-	}
+	})
 	sort.Strings(names)
 	for _, name := range names {
 		if why := refused[name]; why != "" {

@@ -104,7 +104,7 @@ func (t *fromChat) content(raw json.RawMessage, at string) ([]json.RawMessage, e
 		return nil, nil
 	}
 	var text string
-	if json.Unmarshal(raw, &text) == nil {
+	if isString(raw) && json.Unmarshal(raw, &text) == nil {
 		if blank(text) {
 			return nil, nil
 		}
@@ -375,7 +375,7 @@ func (t *fromChat) result(m *chatMessage, at string) error {
 	o.text("tool_use_id", safeID(id))
 	if len(content) > 0 {
 		var text string
-		if json.Unmarshal(m.Content, &text) == nil {
+		if isString(m.Content) && json.Unmarshal(m.Content, &text) == nil {
 			o.text("content", text)
 		} else {
 			o.put("content", array(content))

@@ -182,6 +182,77 @@ func members(raw json.RawMessage) ([]member, error) {
 	return out, nil
 }
 
+// scan calls f with each member of an object that is known to be valid, without
+// decoding the values: bodies hold megabytes of images in them.
+func scan(raw []byte, f func(name string, value json.RawMessage)) {
+	i := skipSpace(raw, bytes.IndexByte(raw, '{')+1)
+	for i < len(raw) && raw[i] == '"' {
+		end := skipValue(raw, i)
+		var name string
+		json.Unmarshal(raw[i:end], &name)
+		i = skipSpace(raw, skipSpace(raw, end)+1) // past the colon
+		end = skipValue(raw, i)
+		f(name, raw[i:end])
+		if i = skipSpace(raw, end); i < len(raw) && raw[i] == ',' {
+			i = skipSpace(raw, i+1)
+		}
+	}
+}
+
+func skipSpace(b []byte, i int) int {
+	for i < len(b) && (b[i] == ' ' || b[i] == '\n' || b[i] == '\r' || b[i] == '\t') {
+		i++
+	}
+	return i
+}
+
+// skipValue gives the place behind the value that begins at i.
+func skipValue(b []byte, i int) int {
+	depth := 0
+	for i < len(b) {
+		switch b[i] {
+		case '"':
+			i = skipString(b, i)
+			if depth == 0 {
+				return i
+			}
+			continue
+		case '{', '[':
+			depth++
+		case '}', ']':
+			if depth--; depth <= 0 {
+				return min(i+depth+1, len(b)) // the end of a bare word belongs to the object around it
+			}
+		case ',', ' ', '\n', '\r', '\t':
+			if depth == 0 {
+				return i
+			}
+		}
+		i++
+	}
+	return len(b)
+}
+
+func skipString(b []byte, i int) int {
+	for i++; i < len(b); i++ {
+		end := bytes.IndexByte(b[i:], '"')
+		if end < 0 {
+			return len(b)
+		}
+		slashes := 0
+		for end-slashes > 0 && b[i+end-slashes-1] == '\\' {
+			slashes++
+		}
+		if i += end; slashes%2 == 0 {
+			return i + 1
+		}
+	}
+	return len(b)
+}
+
+// isString reports whether raw, which is valid, is a string.
+func isString(raw json.RawMessage) bool { return len(raw) > 0 && raw[0] == '"' }
+
 // isObject reports whether raw is a valid JSON object.
 func isObject(raw []byte) bool {
 	raw = bytes.TrimLeft(raw, " \n\r\t")
@@ -192,7 +263,7 @@ func blank(s string) bool { return strings.TrimSpace(s) == "" }
 
 // decode reads a request's body into v.
 func decode(body []byte, v any, dialect string) error {
-	if !isObject(body) {
+	if b := bytes.TrimLeft(body, " \n\r\t"); len(b) == 0 || b[0] != '{' {
 		return &fault.Error{Kind: fault.Invalid, Message: "the request body is not a JSON object"}
 	}
 	if err := json.Unmarshal(body, v); err != nil {

@@ -11,7 +11,6 @@ import (
 	"strconv"
 
 	"github.com/hostless/hostless/pkg/dialect"
-	"github.com/hostless/hostless/pkg/fault"
 )
 
 // request is the part of a Messages request that the translation reads.
@@ -109,16 +108,12 @@ func (t *toChat) call() (*dialect.Call, error) {
 }
 
 func (t *toChat) fields() error {
-	var all map[string]json.RawMessage
-	if err := json.Unmarshal(t.in.Body, &all); err != nil {
-		return &fault.Error{Kind: fault.Invalid, Message: "the request body is not a JSON object", Err: err}
-	}
-	names := make([]string, 0, len(all))
-	for name, value := range all {
+	var names []string
+	scan(t.in.Body, func(name string, value json.RawMessage) {
 		if !read[name] && set(value) != nil {
 			names = append(names, name)
 		}
-	}
+	})
 	sort.Strings(names)
 	for _, name := range names {
 		if name == "container" || name == "inference_geo" {

@@ -1,6 +1,7 @@
 package anthropic
 
 import (
+	"bytes"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
@@ -52,7 +53,7 @@ func blocksOf(raw json.RawMessage, at string) ([]inBlock, error) {
 		return nil, nil
 	}
 	var text string
-	if json.Unmarshal(raw, &text) == nil {
+	if isString(raw) && json.Unmarshal(raw, &text) == nil {
 		if text == "" {
 			return nil, nil
 		}
@@ -147,7 +148,7 @@ func (t *toChat) marked(parts []json.RawMessage, cache json.RawMessage) {
 
 // plainest gives one unmarked text as a string, which every provider takes.
 func plainest(parts []json.RawMessage) json.RawMessage {
-	if len(parts) == 1 {
+	if len(parts) == 1 && bytes.HasPrefix(parts[0], []byte(`{"type":"text"`)) {
 		if text, ok := strings.CutPrefix(string(parts[0]), `{"type":"text","text":`); ok {
 			if text = strings.TrimSuffix(text, "}"); json.Valid([]byte(text)) {
 				return json.RawMessage(text)
