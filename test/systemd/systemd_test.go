@@ -30,10 +30,25 @@ const inside = "HOSTLESS_SYSTEMD_TEST_BIN"
 const port = "48282"
 
 func TestMain(m *testing.M) {
+	if os.Getenv(beApp) != "" {
+		serveApp()
+	}
 	if os.Getenv(inside) != "" {
 		os.Exit(m.Run())
 	}
 	harness.Main(m)
+}
+
+// beApp makes this program an app for `hostless run`, which gives it its token.
+const beApp = "HOSTLESS_SYSTEMD_TEST_APP"
+
+// serveApp answers each request with the token that the app was started with.
+func serveApp() {
+	err := http.ListenAndServe(net.JoinHostPort(os.Getenv("HOST"), os.Getenv("PORT")), http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		io.WriteString(w, os.Getenv("HOSTLESS_TOKEN"))
+	}))
+	fmt.Fprintln(os.Stderr, err)
+	os.Exit(1)
 }
 
 // TestService runs TestInside under the manager.
@@ -115,6 +130,7 @@ func TestInside(t *testing.T) {
 		{"reload", reload},
 		{"restart under load", restartUnderLoad},
 		{"a stream is finished before a restart", streamOverRestart},
+		{"an app outlives restart and kill -9", appOutlives},
 		{"kill -9 under load", killUnderLoad},
 		{"the watchdog is fed", watchdog},
 		{"stop and start", stopAndStart},
@@ -393,5 +409,69 @@ func elsewhere(t *testing.T) {
 	must(t, "service", "uninstall", "--purge")
 	if _, err := os.Stat(home); !os.IsNotExist(err) {
 		t.Errorf("the home is left: %v", err)
+	}
+}
+
+// appOutlives runs an app through the daemon's end and return: its route comes
+// back, and its token is good.
+func appOutlives(t *testing.T) {
+	run := exec.Command(client(), "run", "--name", "survivor", "--", os.Args[0])
+	run.Env = append(os.Environ(), beApp+"=1")
+	var output bytes.Buffer
+	run.Stdout, run.Stderr = &output, &output
+	if err := run.Start(); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan struct{})
+	go func() { run.Wait(); close(ended) }()
+	defer func() {
+		run.Process.Signal(syscall.SIGTERM)
+		<-ended
+		if t.Failed() {
+			t.Logf("hostless run: %s", output.String())
+		}
+	}()
+	ask := func(host, token string) (int, string) {
+		req, err := http.NewRequest("GET", "http://127.0.0.1:"+port+"/v1/models", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Host, req.Close = host+":"+port, true
+		if token != "" {
+			req.Header.Set("Authorization", "Bearer "+token)
+		}
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			return 0, err.Error()
+		}
+		defer resp.Body.Close()
+		body, _ := io.ReadAll(resp.Body)
+		return resp.StatusCode, string(body)
+	}
+	token := ""
+	eventually(t, "the app answers", func() bool {
+		code, body := ask("survivor.localhost", "")
+		token = body
+		return code == 200
+	})
+	for _, end := range []struct {
+		how string
+		do  func()
+	}{
+		{"restart", func() { must(t, "service", "restart") }},
+		{"kill -9", func() { syscall.Kill(mainPID(), syscall.SIGKILL) }},
+	} {
+		before := mainPID()
+		begun := time.Now()
+		end.do()
+		eventually(t, "the app answers again after "+end.how, func() bool {
+			code, body := ask("survivor.localhost", "")
+			return code == 200 && body == token && mainPID() != before
+		})
+		took := time.Since(begun)
+		if code, body := ask("localhost", token); code != 200 {
+			t.Errorf("after %s the app's token is no good: %d %s", end.how, code, body)
+		}
+		t.Logf("the app is back after %s: %v", end.how, took.Round(time.Millisecond))
 	}
 }
