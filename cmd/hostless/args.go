@@ -193,7 +193,12 @@ func (p *parser) run(cmd *cli.Command) error {
 func (p *parser) app(name string) error {
 	run := find(p.tree, runCommand)
 	rest := parser{tree: p.tree, words: p.words, line: p.line.clone()}
-	if err := rest.flags(run, 0); err != nil || (len(rest.words) == 0 && !rest.line.help) {
+	err := rest.flags(run, 0)
+	if err != nil && nearest(name, commandNames(p.tree)) == "" {
+		p.line.path = append(p.line.path, run)
+		return err // a flag that run does not have
+	}
+	if err != nil || (len(rest.words) == 0 && !rest.line.help) {
 		return unknown(p.tree, "", name)
 	}
 	p.line, p.words = rest.line, rest.words

@@ -77,6 +77,7 @@ func TestParseErrors(t *testing.T) {
 		{"mistyped command with a flag", "lsit --json", `there is no command "lsit"`, "did you mean hostless list?"},
 		{"mistyped subcommand", "token crate", `there is no command "crate"`, "did you mean hostless token create?"},
 		{"unknown flag", "route add web --prot 3", "unknown flag --prot", "did you mean --port?"},
+		{"unknown flag of an app", "web --fource npm", "unknown flag --fource", "did you mean --force?"},
 		{"unknown flag of a group", "keys --base-url x list", "unknown flag --base-url", ""},
 		{"flag without its value", "route add web --port", "flag --port needs a value", ""},
 		{"no value across --", "run --name -- x", "flag --name needs a value", ""},
