@@ -265,7 +265,7 @@ func (p *Plane) Deregister(_ context.Context, name, prefix string) (Route, error
 	if old.Kind == Leased {
 		p.mu.Unlock()
 		f := *fault.From(taken(old))
-		f.Next = "end the run itself: press Ctrl-C where it runs, or hostless stop " + clean
+		f.Next = "end the run itself, with Ctrl-C where it runs"
 		return Route{}, &f
 	}
 	p.remove(old)
