@@ -1,0 +1,351 @@
+package ollama_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"testing/iotest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"golang.org/x/tools/txtar"
+
+	"github.com/hostless/hostless/pkg/dialect"
+	"github.com/hostless/hostless/pkg/dialect/ollama"
+	"github.com/hostless/hostless/pkg/fault"
+	"github.com/hostless/hostless/pkg/sse"
+)
+
+var update = flag.Bool("update", false, "rewrite the golden files")
+
+var _ dialect.Errors = ollama.Errors{}
+
+// options have a clock that goes a millisecond at each look.
+func options() ollama.Options {
+	now := time.Date(2025, 1, 2, 3, 4, 5, 0, time.UTC)
+	return ollama.Options{Now: func() time.Time { now = now.Add(time.Millisecond); return now }}
+}
+
+// translators are chosen by the beginning of a case's file name.
+var translators = map[string]func(ollama.Options) dialect.Translator{
+	"chat":       ollama.ToChat,
+	"generate":   ollama.GenerateToChat,
+	"embed":      ollama.EmbedToOpenAI,
+	"embeddings": ollama.EmbeddingsToOpenAI,
+}
+
+var given = []string{"request", "reply", "status", "failure", "events"}
+
+// TestGolden: request in, call out; then reply in, response out; a failure; a stream.
+func TestGolden(t *testing.T) {
+	files, _ := filepath.Glob("testdata/*.txtar")
+	if len(files) == 0 {
+		t.Fatal("no golden files")
+	}
+	for _, file := range files {
+		name := strings.TrimSuffix(filepath.Base(file), ".txtar")
+		t.Run(name, func(t *testing.T) {
+			archive, err := txtar.ParseFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			in := map[string][]byte{}
+			for _, f := range archive.Files {
+				in[f.Name] = f.Data
+			}
+			kind, _, _ := strings.Cut(name, "-")
+			got := run(t, translators[kind](options()), in)
+			if *update {
+				out := &txtar.Archive{Comment: archive.Comment}
+				for _, name := range []string{"request", "error", "call", "ignored", "reply", "response", "status", "failure", "told", "events", "stream"} {
+					if data, ok := got[name]; ok {
+						out.Files = append(out.Files, txtar.File{Name: name, Data: data})
+					} else if data, ok := in[name]; ok && slices.Contains(given, name) {
+						out.Files = append(out.Files, txtar.File{Name: name, Data: data})
+					}
+				}
+				if err := os.WriteFile(file, txtar.Format(out), 0o644); err != nil {
+					t.Fatal(err)
+				}
+				return
+			}
+			for _, name := range given {
+				delete(in, name)
+			}
+			for name, data := range got {
+				if diff := cmp.Diff(string(in[name]), string(data)); diff != "" {
+					t.Errorf("%s (-want +got):\n%s", name, diff)
+				}
+				delete(in, name)
+			}
+			for name := range in {
+				t.Errorf("%s was not made", name)
+			}
+		})
+	}
+}
+
+func run(t *testing.T, tr dialect.Translator, in map[string][]byte) map[string][]byte {
+	t.Helper()
+	got := map[string][]byte{}
+	call, err := tr(dialect.Request{Model: "gpt-x", Provider: "openai", Body: in["request"]})
+	if err != nil {
+		e := fault.From(err)
+		got["error"] = fmt.Appendf(nil, "%d %s: %s\n", e.Kind.Status(), e.Param, e.Message)
+		return got
+	}
+	got["call"] = indent(t, call.Body)
+	if len(call.Ignored) > 0 {
+		got["ignored"] = []byte(strings.Join(call.Ignored, "\n") + "\n")
+	}
+	if reply, ok := in["reply"]; ok {
+		body, err := call.Reply.Body(reply)
+		if err != nil {
+			body, _ = json.Marshal("error: " + err.Error())
+		}
+		got["response"] = indent(t, body)
+	}
+	if failure, ok := in["failure"]; ok {
+		status, _ := strconv.Atoi(strings.TrimSpace(string(in["status"])))
+		got["told"] = indent(t, call.Reply.Error(status, nil, failure))
+	}
+	if events, ok := in["events"]; ok {
+		got["stream"] = translate(call.Reply.Stream(), bytes.NewReader(events))
+	}
+	return got
+}
+
+// translate reads a stream as the gateway does and writes it as NDJSON.
+func translate(s dialect.Stream, events io.Reader) []byte {
+	var out []byte
+	emit := func(ev sse.Event) { out = ollama.AppendLine(out, ev) }
+	r := sse.NewReader(events, 0)
+	var cause error
+	for {
+		ev, err := r.Next()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err == nil {
+			err = s.Event(ev, emit)
+		}
+		if err != nil {
+			cause = err
+			break
+		}
+	}
+	s.End(cause, emit)
+	return out
+}
+
+func indent(t *testing.T, data []byte) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	if err := json.Indent(&b, data, "", "  "); err != nil {
+		t.Fatalf("%v in %s", err, data)
+	}
+	return append(b.Bytes(), '\n')
+}
+
+func seed(f *testing.F, kinds ...string) {
+	files, _ := filepath.Glob("testdata/*.txtar")
+	for _, file := range files {
+		kind, _, _ := strings.Cut(filepath.Base(file), "-")
+		if !slices.Contains(kinds, kind) {
+			continue
+		}
+		archive, err := txtar.ParseFile(file)
+		if err != nil {
+			f.Fatal(err)
+		}
+		in := map[string][]byte{}
+		for _, part := range archive.Files {
+			in[part.Name] = part.Data
+		}
+		f.Add(in["request"], in["reply"], in["events"])
+	}
+}
+
+// FuzzToChat: no input panics, JSON comes out, chunking makes no difference, and
+// a stream ends once.
+func FuzzToChat(f *testing.F) {
+	seed(f, "chat", "generate")
+	f.Fuzz(func(t *testing.T, request, reply, events []byte) {
+		for _, make := range []func(ollama.Options) dialect.Translator{ollama.ToChat, ollama.GenerateToChat} {
+			translated := func(events io.Reader) (*dialect.Call, []byte) {
+				call, err := make(options())(dialect.Request{Model: "m", Body: request})
+				if err != nil {
+					if fault.From(err).Kind != fault.Invalid {
+						t.Errorf("%s: %v is not a bad request", request, err)
+					}
+					return nil, nil
+				}
+				return call, translate(call.Reply.Stream(), events)
+			}
+			call, whole := translated(bytes.NewReader(events))
+			if call == nil {
+				continue
+			}
+			if !json.Valid(call.Body) {
+				t.Errorf("invalid request %s", call.Body)
+			}
+			if body, err := call.Reply.Body(reply); err == nil && !json.Valid(body) {
+				t.Errorf("invalid reply %s", body)
+			}
+			if told := call.Reply.Error(500, nil, reply); !json.Valid(told) {
+				t.Errorf("invalid error %s", told)
+			}
+			if _, pieces := translated(iotest.OneByteReader(bytes.NewReader(events))); !bytes.Equal(whole, pieces) {
+				t.Errorf("in one piece:\n%s\nbyte by byte:\n%s", whole, pieces)
+			}
+			ends := 0
+			lines := strings.Split(strings.TrimSuffix(string(whole), "\n"), "\n")
+			for i, line := range lines {
+				var o struct {
+					Done  bool `json:"done"`
+					Error any  `json:"error"`
+				}
+				if err := json.Unmarshal([]byte(line), &o); err != nil {
+					t.Errorf("line %q: %v", line, err)
+				}
+				if o.Done || o.Error != nil {
+					ends++
+					if i != len(lines)-1 {
+						t.Errorf("lines behind the end: %s", whole)
+					}
+				}
+			}
+			if ends != 1 {
+				t.Errorf("%d ends in %s", ends, whole)
+			}
+		}
+	})
+}
+
+func FuzzEmbed(f *testing.F) {
+	seed(f, "embed", "embeddings")
+	f.Fuzz(func(t *testing.T, request, reply, _ []byte) {
+		for _, make := range []func(ollama.Options) dialect.Translator{ollama.EmbedToOpenAI, ollama.EmbeddingsToOpenAI} {
+			call, err := make(options())(dialect.Request{Model: "m", Body: request})
+			if err != nil {
+				if fault.From(err).Kind != fault.Invalid {
+					t.Errorf("%s: %v is not a bad request", request, err)
+				}
+				continue
+			}
+			if !json.Valid(call.Body) {
+				t.Errorf("invalid request %s", call.Body)
+			}
+			if body, err := call.Reply.Body(reply); err == nil && !json.Valid(body) {
+				t.Errorf("invalid reply %s", body)
+			}
+		}
+	})
+}
+
+func TestStreams(t *testing.T) {
+	for body, want := range map[string]bool{`{}`: true, `{"stream":true}`: true, `{"stream":false}`: false, `{"stream":null}`: true} {
+		if got := ollama.Streams([]byte(body)); got != want {
+			t.Errorf("Streams(%s) = %v, want %v", body, got, want)
+		}
+	}
+}
+
+func TestIdle(t *testing.T) {
+	now := time.Date(2025, 1, 2, 3, 4, 5, 6000, time.UTC)
+	for _, tt := range []struct{ path, body, want string }{
+		{"/api/chat", `{"model":"a/b"}`, `{"model":"a/b","created_at":"2025-01-02T03:04:05.000006Z","message":{"role":"assistant","content":""},"done_reason":"load","done":true}`},
+		{"/api/generate", `{"model":"a/b","keep_alive":0}`, `{"model":"a/b","created_at":"2025-01-02T03:04:05.000006Z","response":"","done_reason":"unload","done":true}`},
+		{"/api/chat", `{"model":"a","messages":[{}]}`, ""},
+		{"/api/generate", `{"model":"a","prompt":"x"}`, ""},
+		{"/api/chat", `{}`, ""},
+	} {
+		got, ok := ollama.Idle(tt.path, []byte(tt.body), now)
+		if string(got) != tt.want || ok != (tt.want != "") {
+			t.Errorf("Idle(%s, %s) = %s, %v, want %s", tt.path, tt.body, got, ok, tt.want)
+		}
+	}
+}
+
+func TestShapes(t *testing.T) {
+	at := time.Date(2025, 1, 2, 3, 4, 5, 0, time.UTC)
+	m := ollama.Model{Name: ollama.ID("google", "models/gemini-2.5-flash"), Provider: "google", Modified: at, Context: 1048576, Capabilities: []string{"completion", "vision"}}
+	for _, tt := range []struct {
+		name string
+		got  []byte
+		want string
+	}{
+		{"no tags", ollama.Tags(nil), `{"models":[]}`},
+		{"nothing runs", ollama.PS(nil), `{"models":[]}`},
+		{"version", ollama.Version(""), `{"version":"` + ollama.APIVersion + `"}`},
+		{"tags", ollama.Tags([]ollama.Model{m}), `{"models":[{"name":"gemini/gemini-2.5-flash","model":"gemini/gemini-2.5-flash","modified_at":"2025-01-02T03:04:05.000000Z","size":0,"digest":"DIGEST","details":{"parent_model":"","format":"remote","family":"google","families":["google"],"parameter_size":"","quantization_level":""}}]}`},
+		{"show", ollama.Show(m), `{"license":"","modelfile":"FROM gemini/gemini-2.5-flash\n","parameters":"","template":"{{ .Prompt }}","details":{"parent_model":"","format":"remote","family":"google","families":["google"],"parameter_size":"","quantization_level":""},"model_info":{"general.architecture":"google","general.basename":"gemini/gemini-2.5-flash","google.context_length":1048576},"capabilities":["completion","vision"],"modified_at":"2025-01-02T03:04:05.000000Z"}`},
+		{"ps", ollama.PS([]ollama.Active{{Model: m, Expires: at}}), `{"models":[{"name":"gemini/gemini-2.5-flash","model":"gemini/gemini-2.5-flash","size":0,"digest":"DIGEST","details":{"parent_model":"","format":"remote","family":"google","families":["google"],"parameter_size":"","quantization_level":""},"expires_at":"2025-01-02T03:04:05.000000Z","size_vram":0,"context_length":1048576}]}`},
+		{"fault", ollama.Fault(&fault.Error{Kind: fault.Unconfigured, Message: "no <key>", Next: "hostless keys add openai"}), `{"error":"no <key> (hostless keys add openai)"}`},
+	} {
+		want := tt.want
+		got := string(tt.got)
+		if i := strings.Index(got, `"digest":"`); i >= 0 {
+			digest := got[i+len(`"digest":"`):][:64]
+			if strings.Trim(digest, "0123456789abcdef") != "" {
+				t.Errorf("%s: digest %s", tt.name, digest)
+			}
+			want = strings.ReplaceAll(tt.want, "DIGEST", digest)
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", tt.name, diff)
+		}
+	}
+	if a, b := ollama.ID("openai", "gpt-x"), ollama.Name("openai/gpt-x:latest"); a != b {
+		t.Errorf("ID %s, Name %s", a, b)
+	}
+}
+
+func TestShowRequest(t *testing.T) {
+	for body, want := range map[string]string{`{"model":"a/b:latest"}`: "a/b", `{"name":"c","verbose":true}`: "c", `{"name":"c","model":"d"}`: "d", `{}`: "", `[]`: "", `{"model":3}`: ""} {
+		got, err := ollama.ShowRequest([]byte(body))
+		if got != want || (want == "") != fault.Is(err, fault.Invalid) {
+			t.Errorf("ShowRequest(%s) = %q, %v, want %q", body, got, err, want)
+		}
+	}
+}
+
+// TestCauseIsPrivate: why a stream broke is not told.
+func TestCauseIsPrivate(t *testing.T) {
+	call, err := ollama.ToChat(ollama.Options{})(dialect.Request{Model: "m", Body: []byte(`{"messages":[{"role":"user","content":"x"}]}`)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out []byte
+	s := call.Reply.Stream()
+	emit := func(ev sse.Event) { out = ollama.AppendLine(out, ev) }
+	s.End(errors.New("read tcp 10.1.2.3:443: reset"), emit)
+	s.End(nil, emit)
+	if got, want := string(out), `{"error":"the provider's stream broke off before its end"}`+"\n"; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+}
+
+func BenchmarkStream(b *testing.B) {
+	call, err := ollama.ToChat(ollama.Options{})(dialect.Request{Model: "m", Body: []byte(`{"messages":[{"role":"user","content":"x"}]}`)})
+	if err != nil {
+		b.Fatal(err)
+	}
+	s := call.Reply.Stream()
+	ev := sse.Event{Data: []byte(`{"id":"chatcmpl-1","object":"chat.completion.chunk","created":1700000001,"model":"m-1","choices":[{"index":0,"delta":{"content":" a few words of an answer"},"finish_reason":null}]}`)}
+	b.ReportAllocs()
+	for b.Loop() {
+		if err := s.Event(ev, func(sse.Event) {}); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
