@@ -252,7 +252,9 @@ func responseEvents(req map[string]any, id string, send func(map[string]any)) {
 		item = map[string]any{"id": "msg_1", "type": "message", "status": "completed", "role": "assistant", "content": []any{part(answer)}}
 	}
 	emit("response.output_item.done", map[string]any{"output_index": 0, "item": item})
-	emit("response.standin_unknown", map[string]any{"note": "clients pass over events that they do not know"})
+	if metadata, _ := req["metadata"].(map[string]any); metadata["standin"] == "unknown event" {
+		emit("response.standin_unknown", map[string]any{"note": "a provider may send what no client knows yet"})
+	}
 	emit("response.completed", map[string]any{"response": responseObject(id, model, "completed", []any{item})})
 }
 
