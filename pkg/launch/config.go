@@ -13,6 +13,7 @@ package launch
 
 import (
 	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/hostless/hostless/pkg/config"
@@ -47,16 +48,55 @@ type Config struct {
 	NoToken   bool          // mint no token
 	NoAIEnv   bool          // leave the SDK variables alone
 
-	Environ []string     // the environment, as os.Environ gives it
-	Dir     string       // the working directory, absolute
-	Paths   config.Paths // where the daemon keeps its files
-	Client  *control.Client
+	// Detach starts the run in a session of its own, its output in LogFile, and
+	// returns as soon as the command runs.
+	Detach bool
+	// Lazy starts the command with the first request and ends it after
+	// IdleTimeout without a connection; 0 is 15 minutes.
+	Lazy        bool
+	IdleTimeout time.Duration
+	// Label, where not "", begins each line of the command's output, which then
+	// is no terminal's.
+	Label string
 
-	Stdin, Stdout, Stderr *os.File
+	Environ []string        `json:"-"` // the environment, as os.Environ gives it
+	Dir     string          // the working directory, absolute
+	Paths   config.Paths    // where the daemon keeps its files
+	Client  *control.Client `json:"-"`
+
+	Stdin, Stdout, Stderr *os.File `json:"-"`
 
 	// Grace is how long the tree may take to end before it is killed; 0 is 5 s.
 	Grace time.Duration
-	// Guard is the command line that runs Guard in a new process of this
-	// program; nil is this executable with GuardArg.
-	Guard []string
+	// Self is the command line that runs Guard in a new process of this program;
+	// nil is this executable with GuardArg.
+	Self []string
+}
+
+const (
+	defaultGrace = 5 * time.Second
+	defaultIdle  = 15 * time.Minute
+)
+
+// defaults fills in what was left zero.
+func (c *Config) defaults() error {
+	if c.Grace == 0 {
+		c.Grace = defaultGrace
+	}
+	if c.IdleTimeout == 0 {
+		c.IdleTimeout = defaultIdle
+	}
+	if c.Self == nil {
+		exe, err := os.Executable()
+		if err != nil {
+			return err
+		}
+		c.Self = []string{exe, GuardArg}
+	}
+	return nil
+}
+
+// LogFile is where the output of a detached run of that name goes.
+func LogFile(paths config.Paths, name string) string {
+	return filepath.Join(paths.Logs(), "apps", name+".log")
 }

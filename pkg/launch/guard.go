@@ -66,7 +66,13 @@ type report struct {
 // the run's death, a KILL included, closes their socket. It is the parent of
 // the child and, on Linux, of every orphan below it, so nothing of the tree
 // gets away. It gives the process's exit code.
+//
+// With a further word it is a run in the background, or one of several: see
+// startWorker.
 func Guard() int {
+	if len(os.Args) > 2 && os.Args[2] == workerArg {
+		return workerMain()
+	}
 	// The child dies with the thread that made it (PR_SET_PDEATHSIG), so this
 	// goroutine keeps its thread to the end of the process.
 	runtime.LockOSThread()

@@ -3,14 +3,18 @@ package launch
 import (
 	"bufio"
 	"encoding/hex"
+	"fmt"
 	"net/netip"
 	"os"
 	"strconv"
 	"strings"
 )
 
-// stateListen is TCP_LISTEN of the kernel, as /proc/net/tcp writes it.
-const stateListen = "0A"
+// States of the kernel's TCP, as /proc/net/tcp writes them (tcp_states.h).
+const (
+	stateCloseWait = "08"
+	stateListen    = "0A"
+)
 
 // openSockets reads all listening TCP sockets of this network namespace that
 // loopback reaches, by inode. It is cheap: the tree is looked at only when a
@@ -115,4 +119,24 @@ func socketMark() string {
 		sum += n * 0x9E3779B97F4A7C15 // a sum: the map's order does not matter
 	}
 	return strconv.FormatUint(sum, 16)
+}
+
+// connected reports whether a connection to a local port is open, or was until
+// a moment ago: a server that closes first leaves it in TIME_WAIT. One whose
+// client has gone and that the server forgot (CLOSE_WAIT) does not count.
+func connected(port int) bool {
+	want := fmt.Sprintf(":%04X", port)
+	for _, table := range []string{"/proc/net/tcp", "/proc/net/tcp6"} {
+		data, err := os.ReadFile(table)
+		if err != nil {
+			continue
+		}
+		for line := range strings.Lines(string(data)) {
+			fields := strings.Fields(line)
+			if len(fields) > 3 && fields[3] != stateListen && fields[3] != stateCloseWait && strings.HasSuffix(fields[1], want) {
+				return true
+			}
+		}
+	}
+	return false
 }

@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"strconv"
 	"strings"
@@ -16,8 +15,6 @@ import (
 	"github.com/hostless/hostless/pkg/control"
 	"github.com/hostless/hostless/pkg/fault"
 )
-
-const defaultGrace = 5 * time.Second
 
 // Run runs the command of c as an app of Hostless and returns its exit code:
 // the child's own, 128+n where signal n ended it, 127 for a command that is not
@@ -35,15 +32,8 @@ func Run(ctx context.Context, c Config) (code int, err error) {
 	if getenv(c.Environ, "HOSTLESS") == "0" {
 		return execBare(c)
 	}
-	if c.Grace == 0 {
-		c.Grace = defaultGrace
-	}
-	if c.Guard == nil {
-		exe, err := os.Executable()
-		if err != nil {
-			return failed(err)
-		}
-		c.Guard = []string{exe, GuardArg}
+	if err := c.defaults(); err != nil {
+		return failed(err)
 	}
 	r := &run{Config: c}
 	if err := r.prepare(); err != nil {
@@ -52,6 +42,9 @@ func Run(ctx context.Context, c Config) (code int, err error) {
 	// What cannot start at all is said before a name is taken for it.
 	if _, code, err := lookPath(r.Args[0], r.Dir, binPath(r.Dir, getenv(r.Environ, "PATH"))); err != nil {
 		return code, err
+	}
+	if r.Detach {
+		return r.detach(ctx)
 	}
 	return r.run(ctx)
 }
@@ -67,6 +60,20 @@ type run struct {
 	planned int // the port asked for, 0 where the daemon picks one
 	status  control.Status
 	lease   *leasehold
+	desk    *desk  // takes the orders of `hostless stop NAME` and its kin
+	output  output // of the command
+	// started, where not nil, is told once that the run holds its name and, if
+	// it is not lazy, that the command runs.
+	started func(Running)
+}
+
+// Running tells of a run that has begun.
+type Running struct {
+	Name string `json:"name"`
+	URL  string `json:"url"`
+	Port int    `json:"port"`          // the app's
+	PID  int    `json:"pid"`           // of the run: its end is the app's
+	Log  string `json:"log,omitempty"` // the file with the output of a detached run
 }
 
 // prepare finds name, command and port: everything that needs no daemon.
@@ -122,7 +129,7 @@ func (r *run) run(ctx context.Context) (code int, err error) {
 	leaseCtx, endLease := context.WithCancel(context.WithoutCancel(ctx))
 	defer endLease()
 	r.lease, err = takeLease(leaseCtx, r.Client, control.RouteRequest{
-		Name: r.Name, Port: r.planned, Reserve: r.planned == 0, PID: os.Getpid(), Force: r.Force,
+		Name: r.Name, Port: r.planned, Reserve: r.planned == 0, PID: os.Getpid(), Force: r.Force, Lazy: r.Lazy,
 		Command: shortCommand(r.Args), Directory: r.Dir,
 		AutoToken: !r.NoToken, TTL: int64(r.TTL / time.Second),
 		Scope: control.Scope{AllowedProviders: r.Providers, AllowedModels: r.Models, RateLimit: r.RateLimit},
@@ -142,14 +149,66 @@ func (r *run) run(ctx context.Context) (code int, err error) {
 		<-held
 	}()
 	go r.keepToken(ctx)
-	tty := openTerminal()
-	defer tty.close()
-	code, err = r.attend(ctx, tty, signals)
+	r.desk = openDesk(r.Paths, r.Name)
+	defer r.desk.close()
+	if err := r.output.open(r.Config); err != nil {
+		return failed(err)
+	}
+	defer r.output.close()
+	var tty *terminal
+	if r.Label == "" && !r.background() {
+		tty = openTerminal()
+		defer tty.close()
+	}
+	code, err = r.turns(ctx, tty, signals)
 	if err != nil {
 		return code, err
 	}
-	r.lease.update(control.LeaseUpdate{State: control.StateExited, Exit: &code})
+	r.output.close()
+	r.lease.update(control.LeaseUpdate{State: control.StateExited, Exit: &code, Log: r.output.last()})
+	endLease()
+	<-held // whoever waits for the end is told when the name is free
+	r.desk.exited(code)
 	return code, nil
+}
+
+// background reports whether this is a detached run: it has a log, no terminal.
+func (r *run) background() bool { return r.output.log != "" }
+
+// turns starts the command, and starts it again as often as that is wanted.
+func (r *run) turns(ctx context.Context, tty *terminal, sig *signals) (code int, err error) {
+	for {
+		if r.Lazy {
+			if over, code := r.idle(ctx, sig); over {
+				return code, nil
+			}
+		}
+		next, code, err := r.attend(ctx, tty, sig)
+		switch {
+		case err != nil:
+			return code, err
+		case next == restart:
+			r.note("starting again")
+		case next == rest && r.Lazy:
+			r.note("at rest until the next request")
+		case r.Lazy && next == ended && code == 0:
+		default:
+			return code, nil
+		}
+	}
+}
+
+// running tells of this run.
+func (r *run) running() Running {
+	got := r.lease.registered()
+	return Running{Name: r.Name, URL: got.URL, Port: got.TargetPort, PID: os.Getpid(), Log: r.output.log}
+}
+
+func (r *run) begun() {
+	if r.started != nil {
+		r.started(r.running())
+		r.started = nil
+	}
 }
 
 // start makes the child's environment and starts it.
@@ -182,7 +241,7 @@ func (r *run) start(front bool) (*child, int, error) {
 		return nil, code, err
 	}
 	r.note("%s → 127.0.0.1:%d", got.URL, got.TargetPort)
-	ch, err := startChild(r.Guard, [3]*os.File{r.Stdin, r.Stdout, r.Stderr}, order{
+	ch, err := startChild(r.Self, r.output.files(r.Config), order{
 		Op: opSpawn, Path: file, Args: p.args, Env: env, Dir: r.Dir, Front: front,
 	})
 	switch {
@@ -220,7 +279,7 @@ func (r *run) keepToken(ctx context.Context) {
 
 // note says one line on stderr: stdout is the child's alone.
 func (r *run) note(format string, args ...any) {
-	_, _ = io.WriteString(r.Stderr, "hostless: "+fmt.Sprintf(format, args...)+"\n")
+	r.labelled("hostless: " + fmt.Sprintf(format, args...) + "\n")
 }
 
 // noteVariables names what the environment no longer says, never the values.
@@ -241,6 +300,9 @@ func (r *run) noteVariables(changed, removed []string) {
 // first flag, since what follows may be private.
 func shortCommand(args []string) string {
 	for i, arg := range args {
+		if arg == "-m" && i == 1 && strings.HasPrefix(args[0], "py") {
+			continue // python -m module
+		}
 		if i > 0 && (strings.HasPrefix(arg, "-") || strings.Contains(arg, "=")) {
 			args = args[:i]
 			break

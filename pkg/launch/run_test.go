@@ -51,7 +51,11 @@ func runMain() int {
 	}
 	c.Client = control.NewClient(c.Paths.Socket)
 	c.Stdin, c.Stdout, c.Stderr = os.Stdin, os.Stdout, os.Stderr
-	code, err := Run(context.Background(), c)
+	start := Run
+	if os.Getenv("RUN_ALL") != "" {
+		start = RunAll
+	}
+	code, err := start(context.Background(), c)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "hostless:", err)
 	}

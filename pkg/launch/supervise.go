@@ -47,12 +47,22 @@ func (s *signals) stop() {
 	signal.Stop(s.cont)
 }
 
+// turn is how a turn of the command ended.
+type turn int
+
+const (
+	ended   turn = iota
+	restart      // somebody wants it to start again
+	rest         // a lazy one that nobody uses
+)
+
 // attend starts the child and stays until its tree has ended.
-func (r *run) attend(ctx context.Context, tty *terminal, sig *signals) (code int, err error) {
+func (r *run) attend(ctx context.Context, tty *terminal, sig *signals) (next turn, code int, err error) {
 	ch, code, err := r.start(tty.mine())
 	if err != nil {
-		return code, err
+		return ended, code, err
 	}
+	r.begun()
 	r.lease.update(control.LeaseUpdate{PID: ch.pid, State: control.StateStarting})
 	watchCtx, endWatch := context.WithCancel(ctx)
 	defer endWatch()
@@ -64,9 +74,13 @@ func (r *run) attend(ctx context.Context, tty *terminal, sig *signals) (code int
 		}
 	})
 	a := attendance{run: r, child: ch, tty: tty, sig: sig, done: ctx.Done()}
+	if r.Lazy {
+		a.unused = watchUse(watchCtx, r.IdleTimeout)
+	}
 	for {
 		if finished := a.step(sightings); finished {
-			return a.code, nil
+			r.desk.rests()
+			return a.next, a.code, nil
 		}
 	}
 }
@@ -79,6 +93,8 @@ type attendance struct {
 	sig   *signals
 	done  <-chan struct{}
 
+	next     turn
+	unused   *use // of a lazy run, else nil
 	code     int
 	exited   bool
 	ending   bool             // the tree was told to end
@@ -95,13 +111,14 @@ func (a *attendance) step(sightings <-chan sighting) (finished bool) {
 		}
 		a.heard(rep)
 	case s := <-a.sig.ending:
+		a.next = ended
 		a.end(s.(syscall.Signal))
 	case s := <-a.sig.plain:
 		a.child.signal(s.(syscall.Signal))
 	case <-a.sig.cont:
 		a.resume()
 	case <-a.done:
-		a.done = nil
+		a.done, a.next = nil, ended
 		a.end(syscall.SIGTERM)
 	case e := <-a.lease.events:
 		a.event(e)
@@ -109,8 +126,33 @@ func (a *attendance) step(sightings <-chan sighting) (finished bool) {
 		a.sighted(s)
 	case <-a.leftover:
 		a.lookAtLeftover()
+	case <-a.unused.over():
+		a.goToRest()
+	case o := <-a.desk.orders():
+		a.ordered(o)
 	}
 	return false
+}
+
+// goToRest ends the app until it is asked for again. Requests that come
+// meanwhile are held, not sent to it.
+func (a *attendance) goToRest() {
+	a.next = rest
+	if a.Lazy {
+		a.lease.update(control.LeaseUpdate{State: control.StateStarting})
+	}
+	a.end(syscall.SIGTERM)
+}
+
+// ordered does what a person asked for by the run's name.
+func (a *attendance) ordered(what string) {
+	switch what {
+	case deskRestart:
+		a.next = restart
+	case deskStop:
+		a.next = ended
+	}
+	a.end(syscall.SIGTERM)
 }
 
 func (a *attendance) heard(rep report) {
@@ -165,21 +207,30 @@ func (a *attendance) event(e control.LeaseEvent) {
 	switch e.Event {
 	case control.EventEvicted:
 		a.note("another run took the name %s: ending this one", a.lease.registered().Hostname)
+		a.next = ended
 		a.end(syscall.SIGTERM)
 	case control.EventStop:
-		a.end(syscall.SIGTERM)
+		a.goToRest() // a run that is not lazy ends by it
 	}
 }
 
 func (a *attendance) sighted(s sighting) {
+	if a.ending {
+		return
+	}
 	if s.port == 0 {
 		a.lease.update(control.LeaseUpdate{State: control.StateStarting})
+		a.desk.rests()
 		return
 	}
 	if s.unplanned {
 		a.note("the app does not listen on PORT but on %d: %s leads there", s.port, a.lease.registered().URL)
 	}
 	a.lease.update(control.LeaseUpdate{Port: s.port, State: control.StateListening})
+	a.unused.on(s.port)
+	told := a.running()
+	told.Port = s.port
+	a.desk.listens(told)
 }
 
 // stopped follows the command into a stop, as a shell's other jobs do: the

@@ -1,0 +1,269 @@
+package launch
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/hostless/hostless/pkg/config"
+	"github.com/hostless/hostless/pkg/control"
+	"github.com/hostless/hostless/pkg/fault"
+)
+
+func (d *standIn) paths() config.Paths { return config.Paths{Home: d.home, Socket: d.socket()} }
+
+func limited(t *testing.T) context.Context {
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+func TestDetach(t *testing.T) {
+	d := newStandIn(t)
+	ctx := limited(t)
+	mark := filepath.Join(t.TempDir(), "pid")
+	cmd := d.run(Config{Args: app(t, "say:hello", "pid:"+mark, "serve:", "wait"), Detach: true})
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	t.Cleanup(func() { _, _ = Stop(context.Background(), d.paths(), "app") })
+	if !strings.Contains(string(out), "http://app.localhost") {
+		t.Errorf("output %q does not name the URL", out)
+	}
+	got, err := Wait(ctx, d.paths(), "app")
+	if err != nil || got.Name != "app" || got.Port != d.awaitState(control.StateListening).Port || got.Log != LogFile(d.paths(), "app") {
+		t.Fatalf("Wait: %+v, %v", got, err)
+	}
+	if log, _ := os.ReadFile(got.Log); !strings.Contains(string(log), "hello\n") {
+		t.Errorf("log %q", log)
+	}
+	if info, _ := os.Stat(got.Log); info.Mode().Perm() != 0o600 {
+		t.Errorf("log's mode %v", info.Mode())
+	}
+	first := awaitPIDs(t, mark, 1)
+	again, err := Restart(ctx, d.paths(), "app")
+	if err != nil || again.PID != got.PID || again.Port != got.Port {
+		t.Errorf("Restart: %+v, %v; want %+v", again, err, got)
+	}
+	pids := awaitPIDs(t, mark, 2)
+	awaitGone(t, first)
+	code, err := Stop(ctx, d.paths(), "app")
+	if err != nil || code != 143 {
+		t.Errorf("Stop: %d, %v; want 143", code, err)
+	}
+	d.mu.Lock()
+	live, last, leases := d.live, d.updates[len(d.updates)-1], len(d.requests)
+	d.mu.Unlock()
+	if live != 0 || leases != 1 || last.State != control.StateExited || !strings.Contains(strings.Join(last.Log, "\n"), "hello") {
+		t.Errorf("after the stop: %d leases live of %d, last update %+v", live, leases, last)
+	}
+	awaitGone(t, pids)
+	if _, err := Stop(ctx, d.paths(), "app"); !fault.Is(err, fault.NotFound) {
+		t.Errorf("a second Stop: %v, want not found", err)
+	}
+}
+
+func TestDetachTellsWhatIsWrong(t *testing.T) {
+	d := newStandIn(t)
+	cmd := d.run(Config{Args: []string{"no-such-command"}, Detach: true})
+	out, _ := cmd.CombinedOutput()
+	if code := cmd.ProcessState.ExitCode(); code != 127 {
+		t.Errorf("not found: exit %d, %s", code, out)
+	}
+	d.stop()
+	cmd = d.run(Config{Args: app(t, "wait"), Detach: true})
+	out, _ = cmd.CombinedOutput()
+	if code := cmd.ProcessState.ExitCode(); code != 3 || !strings.Contains(string(out), "hostless:") {
+		t.Errorf("no daemon: exit %d, %s", code, out)
+	}
+}
+
+func TestWaitForOneThatEnds(t *testing.T) {
+	d := newStandIn(t)
+	ctx := limited(t)
+	go2 := filepath.Join(t.TempDir(), "go")
+	cmd := d.run(Config{Args: app(t, "until:"+go2, "exit:4"), Detach: true})
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	short, cancel := context.WithTimeout(ctx, 50*time.Millisecond)
+	if _, err := Wait(short, d.paths(), "app"); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("Wait in vain: %v", err)
+	}
+	cancel()
+	waited := make(chan error, 1)
+	go func() {
+		_, err := Wait(ctx, d.paths(), "app")
+		waited <- err
+	}()
+	ended := make(chan int, 1)
+	go func() {
+		code, _ := WaitExit(ctx, d.paths(), "app")
+		ended <- code
+	}()
+	time.Sleep(20 * time.Millisecond) // either order is right; this one is the rule
+	_ = os.WriteFile(go2, nil, 0o600)
+	if code := <-ended; code != 4 {
+		t.Errorf("WaitExit: %d, want 4", code)
+	}
+	if err := <-waited; !fault.Is(err, fault.Upstream) && !fault.Is(err, fault.NotFound) {
+		t.Errorf("Wait: %v, want that it ended", err)
+	}
+	if _, err := Wait(ctx, d.paths(), "Bad_Name"); !fault.Is(err, fault.Usage) {
+		t.Errorf("a bad name: %v", err)
+	}
+}
+
+func TestStopWithoutADaemon(t *testing.T) {
+	d := newStandIn(t)
+	cmd := d.run(Config{Args: app(t, "serve:", "wait")})
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	d.awaitState(control.StateListening)
+	d.stop()
+	if code, err := Stop(limited(t), d.paths(), "app"); err != nil || code != 143 {
+		t.Errorf("Stop: %d, %v", code, err)
+	}
+	_ = cmd.Wait()
+}
+
+func TestLazy(t *testing.T) {
+	d := newStandIn(t)
+	mark := filepath.Join(t.TempDir(), "pid")
+	cmd := d.run(Config{Args: app(t, "pid:"+mark, "serve:", "wait"), Lazy: true, IdleTimeout: 200 * time.Millisecond})
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	d.awaitState(stateIdle)
+	if started, _ := filepath.Glob(mark + "*"); len(started) != 0 {
+		t.Error("it was started without being asked for")
+	}
+	d.events <- control.LeaseEvent{Event: control.EventStart}
+	u := d.awaitState(control.StateListening)
+	conn, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", u.Port))
+	if err != nil {
+		t.Fatal(err)
+	}
+	pids := awaitPIDs(t, mark, 1)
+	conn.Close()
+	d.awaitState(stateIdle)
+	awaitGone(t, pids)
+	d.events <- control.LeaseEvent{Event: control.EventStart}
+	d.awaitState(control.StateListening)
+	again := awaitPIDs(t, mark, 2)
+	_ = cmd.Process.Signal(syscall.SIGTERM)
+	_ = cmd.Wait()
+	if code := cmd.ProcessState.ExitCode(); code != 143 {
+		t.Errorf("exit %d, want 143", code)
+	}
+	awaitGone(t, again)
+}
+
+func TestLazyIsUsed(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	port := l.Addr().(*net.TCPAddr).Port
+	if connected(port) {
+		t.Error("a port without a connection counts as used")
+	}
+	conn, err := net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if !connected(port) {
+		t.Error("an open connection does not count as use")
+	}
+}
+
+func TestApps(t *testing.T) {
+	f := tree(
+		"/r/package.json", `{"name":"shop","workspaces":["packages/*"],"packageManager":"bun@1"}`,
+		"/r/packages/web/package.json", `{"name":"@shop/web","scripts":{"dev":"vite"}}`,
+		"/r/packages/api/package.json", `{"name":"api","scripts":{"dev":"node ."}}`,
+		"/r/packages/lib/package.json", `{"name":"lib","scripts":{"build":"tsc"}}`,
+		"/j/hostless.json", `{"name":"mine","apps":{"web":{"dir":"w","command":"npm run x | cat","port":3000},"api":{"command":["node","a.js"],"lazy":true}}}`,
+		"/p/pnpm-workspace.yaml", "packages: [a, b]", "/p/a/package.json", `{"name":"@x/same","scripts":{"dev":"x"}}`, "/p/b/package.json", `{"name":"@y/same","scripts":{"dev":"x"}}`,
+		"/e/package.json", `{"name":"e"}`,
+		"/b/hostless.json", `{"apps":[]}`,
+		"/n/hostless.json", `{"apps":{"web":{}}}`,
+	)
+	tests := []struct {
+		dir  string
+		want []App
+		bad  bool
+	}{
+		{dir: "/r", want: []App{{Name: "api.shop", Dir: "/r/packages/api", Command: []string{"bun", "run", "dev"}}, {Name: "web.shop", Dir: "/r/packages/web", Command: []string{"bun", "run", "dev"}}}},
+		{dir: "/j", want: []App{{Name: "api.mine", Dir: "/j", Command: []string{"node", "a.js"}, Lazy: true}, {Name: "web.mine", Dir: "/j/w", Command: []string{"npm run x | cat"}, Port: 3000}}},
+		{dir: "/e"}, {dir: "/r/packages/web"},
+		{dir: "/p", bad: true}, {dir: "/b", bad: true}, {dir: "/n", bad: true},
+	}
+	for _, tt := range tests {
+		got, err := appsOf(f, tt.dir, "/u", PrefixAuto)
+		if tt.bad != fault.Is(err, fault.Usage) {
+			t.Errorf("%s: %v", tt.dir, err)
+		}
+		if diff := cmp.Diff(tt.want, got); diff != "" {
+			t.Errorf("%s: %s", tt.dir, diff)
+		}
+	}
+}
+
+func TestRunAll(t *testing.T) {
+	for _, end := range []syscall.Signal{syscall.SIGINT, syscall.SIGKILL} {
+		t.Run(end.String(), func(t *testing.T) {
+			d := newStandIn(t)
+			dir := t.TempDir()
+			mark := filepath.Join(t.TempDir(), "pid")
+			one := app(t, "say:I am one", "pid:"+mark, "serve:", "wait")
+			file := fmt.Sprintf(`{"name":"shop","apps":{"web":{"command":[%q,%q,%q,%q,%q,%q]},"api":{"command":[%q,%q,%q,%q,%q]}}}`,
+				one[0], one[1], one[2], one[3], one[4], one[5], one[0], one[1], one[3], one[4], one[5])
+			if err := os.WriteFile(filepath.Join(dir, "hostless.json"), []byte(file), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			var out bytes.Buffer
+			cmd := d.run(Config{Dir: dir}, "RUN_ALL=1")
+			cmd.Stdout = &out
+			if err := cmd.Start(); err != nil {
+				t.Fatal(err)
+			}
+			d.await("two apps that listen", func() bool {
+				n := 0
+				for _, u := range d.updates {
+					if u.State == control.StateListening {
+						n++
+					}
+				}
+				return n == 2
+			})
+			pids := awaitPIDs(t, mark, 2)
+			_ = cmd.Process.Signal(end)
+			_ = cmd.Wait()
+			d.await("end of the leases", func() bool { return d.live == 0 })
+			awaitGone(t, pids)
+			if end == syscall.SIGINT {
+				if code := cmd.ProcessState.ExitCode(); code != 130 {
+					t.Errorf("exit %d, want 130", code)
+				}
+				if !strings.Contains(out.String(), "web │ I am one\n") || !strings.Contains(out.String(), "api │ hostless: http://api.shop.localhost") {
+					t.Errorf("output %q", &out)
+				}
+			}
+		})
+	}
+}

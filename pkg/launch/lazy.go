@@ -1,0 +1,103 @@
+//go:build unix
+
+package launch
+
+import (
+	"context"
+	"syscall"
+	"time"
+
+	"github.com/hostless/hostless/pkg/control"
+)
+
+// stateIdle is a lazy app's state while it does not run.
+const stateIdle = "idle"
+
+// idle waits, the name held and nothing running, until the app is asked for. It
+// reports whether the run is over instead, with its exit code.
+func (r *run) idle(ctx context.Context, sig *signals) (over bool, code int) {
+	r.lease.update(control.LeaseUpdate{State: stateIdle})
+	r.begun()
+	for {
+		select {
+		case <-ctx.Done():
+			return true, exitSignal + int(syscall.SIGTERM)
+		case s := <-sig.ending:
+			return true, exitSignal + int(s.(syscall.Signal))
+		case <-sig.plain: // there is nobody to pass it to
+		case <-sig.cont:
+		case e := <-r.lease.events:
+			switch e.Event {
+			case control.EventStart:
+				return false, 0
+			case control.EventEvicted:
+				r.note("another run took the name %s", r.lease.registered().Hostname)
+				return true, exitSignal + int(syscall.SIGTERM)
+			}
+		case o := <-r.desk.orders():
+			if o == deskStop {
+				return true, 0
+			}
+			return false, 0 // restart, and whoever waits, want it to run
+		}
+	}
+}
+
+// use watches whether anybody is connected to a lazy app's port. A nil use
+// never ends.
+type use struct {
+	ports chan int
+	done  chan struct{} // closed when nobody was connected for the time
+}
+
+// useEvery is how often connections are looked at. A connection that came and
+// went in between leaves its trace (TIME_WAIT) for longer.
+const useEvery = 2 * time.Second
+
+func watchUse(ctx context.Context, limit time.Duration) *use {
+	u := &use{ports: make(chan int, 1), done: make(chan struct{})}
+	go u.run(ctx, limit)
+	return u
+}
+
+// on tells which port the app has.
+func (u *use) on(port int) {
+	if u == nil {
+		return
+	}
+	select {
+	case <-u.ports:
+	default:
+	}
+	u.ports <- port
+}
+
+// over is closed when the app was unused for long enough.
+func (u *use) over() <-chan struct{} {
+	if u == nil {
+		return nil
+	}
+	return u.done
+}
+
+func (u *use) run(ctx context.Context, limit time.Duration) {
+	port := 0
+	last := time.Now()
+	tick := time.NewTicker(min(useEvery, max(limit/4, time.Millisecond)))
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case port = <-u.ports:
+			last = time.Now()
+		case <-tick.C:
+			if port == 0 || connected(port) {
+				last = time.Now()
+			} else if time.Since(last) >= limit {
+				close(u.done)
+				return
+			}
+		}
+	}
+}

@@ -1,0 +1,164 @@
+//go:build unix
+
+package launch
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/hostless/hostless/pkg/control"
+	"github.com/hostless/hostless/pkg/fault"
+)
+
+// workerArg is the word behind GuardArg that makes the process a run of its
+// own instead of a guard.
+const workerArg = "worker"
+
+// workerSpec is what a worker is told over its socket.
+type workerSpec struct {
+	Config
+	Log string // of a detached run
+}
+
+// workerReport is what it says: that it runs, or why it does not.
+type workerReport struct {
+	Running *Running   `json:"running,omitempty"`
+	Kind    fault.Kind `json:"kind,omitempty"`
+	Message string     `json:"message,omitempty"`
+	Next    string     `json:"next,omitempty"`
+	Code    int        `json:"code"`
+	Ended   bool       `json:"ended,omitempty"`
+}
+
+// worker is a run in a process of its own, seen from the one that started it.
+type worker struct {
+	cmd  *exec.Cmd
+	conn net.Conn
+	in   *json.Decoder
+}
+
+// startWorker starts a run in a new process. A detached one gets a session of
+// its own; any other ends when the connection, or this process, does.
+func startWorker(c Config, log string, out *os.File) (*worker, error) {
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM, 0)
+	if err != nil {
+		return nil, err
+	}
+	unix.CloseOnExec(fds[0])
+	unix.CloseOnExec(fds[1])
+	ours, theirs := os.NewFile(uintptr(fds[0]), "worker"), os.NewFile(uintptr(fds[1]), "run")
+	defer theirs.Close()
+	conn, err := net.FileConn(ours)
+	ours.Close()
+	if err != nil {
+		return nil, err
+	}
+	cmd := exec.Command(c.Self[0], append(c.Self[1:len(c.Self):len(c.Self)], workerArg)...)
+	cmd.Dir = c.Dir
+	cmd.Env = c.Environ
+	cmd.Stdout, cmd.Stderr = out, out
+	cmd.ExtraFiles = []*os.File{theirs}
+	// In a group of its own the terminal's Ctrl-C reaches the starter alone,
+	// which passes it on.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: c.Detach, Setpgid: !c.Detach}
+	if err := cmd.Start(); err != nil {
+		conn.Close()
+		return nil, err
+	}
+	w := &worker{cmd: cmd, conn: conn, in: json.NewDecoder(conn)}
+	if err := json.NewEncoder(conn).Encode(workerSpec{c, log}); err != nil {
+		w.conn.Close()
+		_ = cmd.Wait()
+		return nil, err
+	}
+	return w, nil
+}
+
+// begun waits until the worker runs; else it gives its exit code and why.
+func (w *worker) begun() (Running, int, error) {
+	var rep workerReport
+	if err := w.in.Decode(&rep); err != nil {
+		return Running{}, 1, &fault.Error{Kind: fault.Internal, Message: "the run ended before it began", Err: err}
+	}
+	if rep.Running != nil {
+		return *rep.Running, 0, nil
+	}
+	if rep.Message == "" { // it has begun and ended
+		return Running{}, rep.Code, nil
+	}
+	return Running{}, rep.Code, &fault.Error{Kind: rep.Kind, Message: rep.Message, Next: rep.Next}
+}
+
+// workerMain is the process that startWorker starts.
+func workerMain() int {
+	syscall.CloseOnExec(guardFD)
+	file := os.NewFile(guardFD, "starter")
+	conn, err := net.FileConn(file)
+	file.Close()
+	if err != nil {
+		return 2
+	}
+	defer conn.Close()
+	in, out := json.NewDecoder(conn), json.NewEncoder(conn)
+	var spec workerSpec
+	if in.Decode(&spec) != nil {
+		return 2
+	}
+	c := spec.Config
+	c.Environ = os.Environ()
+	c.Client = control.NewClient(c.Paths.Socket)
+	c.Stdin, c.Stdout, c.Stderr = os.Stdin, os.Stdout, os.Stderr
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	if !c.Detach {
+		go func() {
+			defer cancel() // the starter is gone, or wants the end
+			_, _ = io.Copy(io.Discard, conn)
+		}()
+	}
+	r := &run{Config: c, planned: c.AppPort}
+	r.Detach = false
+	r.output.log = spec.Log
+	r.started = func(got Running) { _ = out.Encode(workerReport{Running: &got}) }
+	code, err := r.run(ctx)
+	rep := workerReport{Code: code, Ended: true}
+	var f *fault.Error
+	if errors.As(err, &f) {
+		rep.Kind, rep.Message, rep.Next = f.Kind, f.Message, f.Next
+	}
+	_ = out.Encode(rep)
+	return code
+}
+
+// detach starts the run in the background and tells where it is.
+func (r *run) detach(_ context.Context) (code int, err error) {
+	path := LogFile(r.Paths, r.Name)
+	log, err := openLog(path)
+	if err != nil {
+		return failed(&fault.Error{Kind: fault.Internal, Message: "the log " + path + " cannot be written", Err: err})
+	}
+	defer log.Close()
+	c := r.Config
+	c.AppPort = r.planned
+	w, err := startWorker(c, path, log)
+	if err != nil {
+		return failed(err)
+	}
+	defer w.conn.Close()
+	got, code, err := w.begun()
+	if err != nil || got.PID == 0 {
+		_ = w.cmd.Wait()
+		return code, err
+	}
+	_ = w.cmd.Process.Release()
+	r.note("%s runs in the background (pid %d); hostless logs %s, hostless stop %s", got.URL, got.PID, got.Name, got.Name)
+	return 0, nil
+}
