@@ -53,10 +53,7 @@ func messages(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	turns, _ := req["messages"].([]any)
-	last := map[string]any{}
-	if len(turns) > 0 {
-		last, _ = turns[len(turns)-1].(map[string]any)
-	}
+	last := lastTurn(turns)
 	prompt, others := text(last["content"])
 	answer := said(prompt, others)
 	var call map[string]any
@@ -68,9 +65,9 @@ func messages(w http.ResponseWriter, r *http.Request) {
 			}
 		}
 	}
-	if tools, _ := req["tools"].([]any); call == nil && len(tools) > 0 {
-		t := pickTool(tools)
-		call = map[string]any{"type": "tool_use", "id": "toolu_1", "name": str(t, "name"), "input": toolArguments(str(t, "name"), t["input_schema"])}
+	tools, _ := req["tools"].([]any)
+	if name, schema := pick(tools, messagesTool); call == nil && name != "" {
+		call = map[string]any{"type": "tool_use", "id": "toolu_1", "name": name, "input": toolArguments(prompt, name, schema)}
 	}
 	if len(call) == 0 {
 		call = nil
@@ -127,21 +124,10 @@ func messages(w http.ResponseWriter, r *http.Request) {
 	send("message_stop", map[string]any{})
 }
 
-// pickTool prefers the shell of a coding agent, else takes the first tool that
-// has a schema.
-func pickTool(tools []any) map[string]any {
-	var first map[string]any
-	for _, raw := range tools {
-		t, _ := raw.(map[string]any)
-		if t["input_schema"] == nil {
-			continue
-		}
-		if str(t, "name") == "Bash" {
-			return t
-		}
-		if first == nil {
-			first = t
-		}
+// messagesTool passes over Anthropic's own tools, which have no schema.
+func messagesTool(t map[string]any) (string, any) {
+	if t["input_schema"] == nil {
+		return "", nil
 	}
-	return first
+	return str(t, "name"), t["input_schema"]
 }

@@ -77,15 +77,15 @@ func generate(w http.ResponseWriter, r *http.Request, model, verb string, req ma
 			}
 		}
 	}
-	if tools, _ := req["tools"].([]any); !answered && len(tools) > 0 {
-		if functions, _ := tools[0].(map[string]any)["functionDeclarations"].([]any); len(functions) > 0 {
-			f := functions[0].(map[string]any)
-			schema := f["parametersJsonSchema"]
-			if schema == nil {
-				schema = f["parameters"]
-			}
-			call = map[string]any{"functionCall": map[string]any{"name": str(f, "name"), "args": toolArguments(str(f, "name"), schema)}, "thoughtSignature": "dGhvdWdodA=="}
-		}
+	var functions []any
+	tools, _ := req["tools"].([]any)
+	for _, raw := range tools {
+		t, _ := raw.(map[string]any)
+		more, _ := t["functionDeclarations"].([]any)
+		functions = append(functions, more...)
+	}
+	if name, schema := pick(functions, declaration); name != "" && !answered {
+		call = map[string]any{"functionCall": map[string]any{"name": name, "args": toolArguments(prompt, name, schema)}, "thoughtSignature": "dGhvdWdodA=="}
 	}
 	usage := map[string]any{"promptTokenCount": 9, "candidatesTokenCount": 4, "thoughtsTokenCount": 2, "totalTokenCount": 15}
 	chunk := func(parts []any, finish any) map[string]any {
@@ -126,4 +126,11 @@ func generate(w http.ResponseWriter, r *http.Request, model, verb string, req ma
 	for _, c := range chunks {
 		s.send("", c)
 	}
+}
+
+func declaration(f map[string]any) (string, any) {
+	if schema := f["parametersJsonSchema"]; schema != nil {
+		return str(f, "name"), schema
+	}
+	return str(f, "name"), f["parameters"]
 }

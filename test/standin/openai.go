@@ -18,15 +18,7 @@ var OpenAIModels = []string{"gpt-4o-mini", "gpt-5", "text-embedding-3-small", "g
 // OpenAI starts a stand-in of api.openai.com; its base URL is URL + "/v1". The
 // models `err-STATUS` answer with that status.
 func OpenAI(t testing.TB, key string) *Server {
-	mux := http.NewServeMux()
-	mux.HandleFunc("GET /v1/models", func(w http.ResponseWriter, r *http.Request) {
-		data := []any{}
-		for _, id := range OpenAIModels {
-			data = append(data, map[string]any{"id": id, "object": "model", "created": 1700000000, "owned_by": "openai"})
-		}
-		reply(w, 200, map[string]any{"object": "list", "data": data})
-	})
-	mux.HandleFunc("POST /v1/chat/completions", openAIChat)
+	mux := chatMux()
 	mux.HandleFunc("POST /v1/responses", openAIResponses)
 	mux.HandleFunc("GET /v1/responses", openAISocket)
 	mux.HandleFunc("GET /v1/realtime", openAIRealtime)
@@ -73,9 +65,29 @@ func OpenAI(t testing.TB, key string) *Server {
 	mux.HandleFunc("POST /v1/images/generations", func(w http.ResponseWriter, r *http.Request) {
 		reply(w, 200, map[string]any{"created": 1700000000, "data": []any{map[string]any{"b64_json": "iVBORw0KGgo="}}})
 	})
+	return startOpenAI(t, key, mux)
+}
+
+// Chat starts a stand-in of a server that has chat completions and models only.
+func Chat(t testing.TB, key string) *Server { return startOpenAI(t, key, chatMux()) }
+
+func chatMux() *http.ServeMux {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /v1/models", func(w http.ResponseWriter, r *http.Request) {
+		data := []any{}
+		for _, id := range OpenAIModels {
+			data = append(data, map[string]any{"id": id, "object": "model", "created": 1700000000, "owned_by": "openai"})
+		}
+		reply(w, 200, map[string]any{"object": "list", "data": data})
+	})
+	mux.HandleFunc("POST /v1/chat/completions", openAIChat)
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		reply(w, 404, openAIError("invalid_request_error", "Invalid URL ("+r.Method+" "+r.URL.Path+")"))
 	})
+	return mux
+}
+
+func startOpenAI(t testing.TB, key string, mux *http.ServeMux) *Server {
 	return start(t, key, func(r *http.Request, key string) bool { return r.Header.Get("Authorization") == "Bearer "+key },
 		func(w http.ResponseWriter, r *http.Request) {
 			e := openAIError("invalid_request_error", "Incorrect API key provided: "+strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")+".")
@@ -103,19 +115,28 @@ func failing(w http.ResponseWriter, model string) bool {
 // openAITurn says what the model answers: a text, or a call of a tool.
 func openAITurn(req map[string]any) (answer, tool, args string) {
 	messages, _ := req["messages"].([]any)
-	last := map[string]any{}
-	if len(messages) > 0 {
-		last, _ = messages[len(messages)-1].(map[string]any)
-	}
+	last := lastTurn(messages)
 	prompt, others := text(last["content"])
 	if str(last, "role") == "tool" {
 		return "Tool said: " + prompt, "", ""
 	}
-	if tools, _ := req["tools"].([]any); len(tools) > 0 {
-		f, _ := tools[0].(map[string]any)["function"].(map[string]any)
-		return "", str(f, "name"), compact(arguments(f["parameters"]))
+	tools, _ := req["tools"].([]any)
+	if name, schema := pick(tools, chatTool); name != "" {
+		return "", name, compact(toolArguments(prompt, name, schema))
 	}
 	return said(prompt, others), "", ""
+}
+
+func chatTool(t map[string]any) (string, any) {
+	f, _ := t["function"].(map[string]any)
+	return str(f, "name"), f["parameters"]
+}
+
+func responsesTool(t map[string]any) (string, any) {
+	if str(t, "type") != "function" {
+		return "", nil
+	}
+	return str(t, "name"), t["parameters"]
 }
 
 func openAIChat(w http.ResponseWriter, r *http.Request) {
@@ -175,48 +196,32 @@ func responseObject(id, model, status string, output []any) map[string]any {
 }
 
 // responsesTurn is openAITurn for the Responses API.
-func responsesTurn(req map[string]any) (answer, tool, kind, args string) {
-	if prompt, ok := req["input"].(string); ok {
+func responsesTurn(req map[string]any) (answer, tool, args string) {
+	prompt, ok := req["input"].(string)
+	if ok {
 		answer = said(prompt, 0)
 	}
 	if items, _ := req["input"].([]any); len(items) > 0 {
-		last, _ := items[len(items)-1].(map[string]any)
+		last := lastTurn(items)
 		if strings.HasSuffix(str(last, "type"), "_output") {
 			output, _ := text(last["output"])
-			return "Tool said: " + output, "", "", ""
+			return "Tool said: " + output, "", ""
 		}
-		prompt, others := text(last["content"])
+		var others int
+		prompt, others = text(last["content"])
 		answer = said(prompt, others)
 	}
 	tools, _ := req["tools"].([]any)
-	for _, raw := range tools {
-		t, _ := raw.(map[string]any)
-		if str(t, "type") == "function" {
-			return "", str(t, "name"), "function", compact(toolArguments(str(t, "name"), t["parameters"]))
-		}
+	if name, schema := pick(tools, responsesTool); name != "" {
+		return "", name, compact(toolArguments(prompt, name, schema))
 	}
-	return answer, "", "", ""
-}
-
-// toolArguments gives the well-known shell tools of coding agents a harmless command.
-func toolArguments(name string, schema any) map[string]any {
-	args := arguments(schema)
-	if _, ok := args["cmd"]; ok {
-		args["cmd"] = "echo standin-ran"
-	}
-	if c, ok := args["command"]; ok {
-		args["command"] = "echo standin-ran"
-		if _, list := c.([]any); list {
-			args["command"] = []any{"bash", "-lc", "echo standin-ran"}
-		}
-	}
-	return args
+	return answer, "", ""
 }
 
 // responseEvents sends the events of one response through send.
 func responseEvents(req map[string]any, id string, send func(map[string]any)) {
 	model := str(req, "model")
-	answer, tool, _, args := responsesTurn(req)
+	answer, tool, args := responsesTurn(req)
 	seq := 0
 	emit := func(kind string, fields map[string]any) {
 		fields["type"], fields["sequence_number"] = kind, seq
@@ -225,6 +230,10 @@ func responseEvents(req map[string]any, id string, send func(map[string]any)) {
 	}
 	emit("response.created", map[string]any{"response": responseObject(id, model, "in_progress", []any{})})
 	emit("response.in_progress", map[string]any{"response": responseObject(id, model, "in_progress", []any{})})
+	if req["generate"] == false { // a WebSocket's warm-up: what is asked is kept, nothing answered
+		emit("response.completed", map[string]any{"response": responseObject(id, model, "completed", []any{})})
+		return
+	}
 	var item map[string]any
 	if tool != "" {
 		item = map[string]any{"id": "fc_1", "type": "function_call", "status": "in_progress", "call_id": "call_1", "name": tool, "arguments": ""}
@@ -288,10 +297,13 @@ func openAISocket(w http.ResponseWriter, r *http.Request) {
 	defer conn.Close()
 	known := map[string]bool{}
 	for n := 1; ; n++ {
-		var req map[string]any
-		if conn.ReadJSON(&req) != nil {
+		_, data, err := conn.ReadMessage()
+		if err != nil {
 			return
 		}
+		keepFrame(r, data)
+		var req map[string]any
+		json.Unmarshal(data, &req)
 		if prev := str(req, "previous_response_id"); prev != "" && !known[prev] {
 			conn.WriteJSON(map[string]any{"type": "error", "status": 400, "error": map[string]any{"type": "invalid_request_error", "code": "previous_response_not_found", "message": "Previous response not found."}})
 			continue

@@ -6,11 +6,16 @@
 package standin
 
 import (
+	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
+	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -27,6 +32,8 @@ type Seen struct {
 type Server struct {
 	*httptest.Server
 	Key string // what the provider takes for its key
+
+	authorized func(*http.Request, string) bool
 
 	mu   sync.Mutex
 	seen []Seen
@@ -49,8 +56,49 @@ func (s *Server) Last(t testing.TB) Seen {
 	return all[len(all)-1]
 }
 
+// frame is the Method of a WebSocket's message among what was seen.
+const frame = "FRAME"
+
+// Generations gives the requests for an answer of a model so far; a WebSocket's
+// messages count, its handshake and warm-up do not.
+func (s *Server) Generations() []Seen {
+	var out []Seen
+	for _, seen := range s.Requests() {
+		if seen.Method != http.MethodPost && seen.Method != frame || bytes.Contains(seen.Body, []byte(`"generate":false`)) {
+			continue
+		}
+		for _, end := range []string{"/chat/completions", "/responses", "/messages", ":generateContent", ":streamGenerateContent"} {
+			if strings.HasSuffix(seen.Path, end) {
+				out = append(out, seen)
+			}
+		}
+	}
+	return out
+}
+
+// Authorized reports whether a request brought the provider's key, where and as
+// the provider wants it.
+func (s *Server) Authorized(seen Seen) bool {
+	return s.authorized(&http.Request{Header: seen.Header, URL: &url.URL{Path: seen.Path, RawQuery: seen.Query}}, s.Key)
+}
+
+func (s *Server) keep(seen Seen) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.seen = append(s.seen, seen)
+}
+
+type serverKey struct{}
+
+// keepFrame keeps a WebSocket's message as a request of its own.
+func keepFrame(r *http.Request, data []byte) {
+	if s, ok := r.Context().Value(serverKey{}).(*Server); ok {
+		s.keep(Seen{frame, r.URL.Path, r.URL.RawQuery, r.Header.Clone(), data})
+	}
+}
+
 func start(t testing.TB, key string, authorized func(*http.Request, string) bool, denied http.HandlerFunc, mux *http.ServeMux) *Server {
-	s := &Server{Key: key}
+	s := &Server{Key: key, authorized: authorized}
 	s.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		upgrade := r.Header.Get("Upgrade") != ""
 		var body []byte
@@ -58,9 +106,8 @@ func start(t testing.TB, key string, authorized func(*http.Request, string) bool
 			body, _ = io.ReadAll(io.LimitReader(r.Body, 64<<20))
 			r.Body = io.NopCloser(strings.NewReader(string(body)))
 		}
-		s.mu.Lock()
-		s.seen = append(s.seen, Seen{r.Method, r.URL.Path, r.URL.RawQuery, r.Header.Clone(), body})
-		s.mu.Unlock()
+		s.keep(Seen{r.Method, r.URL.Path, r.URL.RawQuery, r.Header.Clone(), body})
+		r = r.WithContext(context.WithValue(r.Context(), serverKey{}, s))
 		if !authorized(r, key) {
 			denied(w, r)
 			return
@@ -112,6 +159,17 @@ func pieces(text string) []string {
 	return out
 }
 
+// lastTurn gives the last message that is no instruction; an empty one where
+// there is none.
+func lastTurn(turns []any) map[string]any {
+	for _, raw := range slices.Backward(turns) {
+		if m, _ := raw.(map[string]any); m != nil && str(m, "role") != "system" && str(m, "role") != "developer" {
+			return m
+		}
+	}
+	return map[string]any{}
+}
+
 // text gives the text of a content that is a string or a list of parts, and how
 // many parts were something else.
 func text(content any) (string, int) {
@@ -160,6 +218,50 @@ func arguments(schema any) map[string]any {
 		}
 	}
 	return out
+}
+
+// shells are the names that coding agents give their shell, and codex's list
+// form among them.
+var shells = []string{"Bash", "exec_command", "shell_command", "shell", "run_shell_command"}
+
+// pick gives the name and schema of the tool to call: a coding agent's shell,
+// else the first. read gives them for one entry of a list of tools; no name
+// where it is nothing that can be called.
+func pick(tools []any, read func(map[string]any) (string, any)) (string, any) {
+	first, schema := "", any(nil)
+	for _, raw := range tools {
+		t, _ := raw.(map[string]any)
+		name, s := read(t)
+		if slices.Contains(shells, name) {
+			return name, s
+		}
+		if first == "" {
+			first, schema = name, s
+		}
+	}
+	return first, schema
+}
+
+var asked = regexp.MustCompile("run: `([^`]+)`")
+
+// toolArguments gives a shell the command that the prompt asks for ("run:
+// `cat x`"), or a harmless one; any other tool gets made-up arguments.
+func toolArguments(prompt, name string, schema any) map[string]any {
+	args := arguments(schema)
+	command := "echo standin-ran"
+	if m := asked.FindAllStringSubmatch(prompt, -1); m != nil {
+		command = m[len(m)-1][1]
+	}
+	if _, ok := args["cmd"]; ok {
+		args["cmd"] = command
+	}
+	if c, ok := args["command"]; ok {
+		args["command"] = command
+		if _, list := c.([]any); list {
+			args["command"] = []any{"bash", "-lc", command}
+		}
+	}
+	return args
 }
 
 func compact(v any) string {

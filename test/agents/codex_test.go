@@ -1,0 +1,59 @@
+package agents
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/hostless/hostless/test/standin"
+)
+
+// TestCodex runs the Codex CLI headless.
+func TestCodex(t *testing.T) {
+	script := installed(t, "@openai/codex/bin/codex.js")
+	for _, c := range []struct {
+		model   string
+		sockets bool
+		to      func(*world) *standin.Server
+		want    int
+	}{
+		{"gpt-5", false, func(w *world) *standin.Server { return w.openai }, 2},
+		{"gpt-5", true, func(w *world) *standin.Server { return w.openai }, 2},
+		{"claude-sonnet-4-5", false, func(w *world) *standin.Server { return w.anthropic }, 2},
+		{"gemini-2.5-flash", false, func(w *world) *standin.Server { return w.gemini }, 2},
+		// A server of one's own is asked once whether it has responses.
+		{"mine/any-model", false, func(w *world) *standin.Server { return w.mine }, 3},
+	} {
+		how := "http"
+		if c.sockets {
+			how = "websocket"
+		}
+		t.Run(c.model+"/"+how, func(t *testing.T) {
+			w := newWorld(t)
+			w.file(t, ".codex/config.toml", fmt.Sprintf(`model = %q
+model_provider = "hostless"
+check_for_update_on_startup = false
+
+[analytics]
+enabled = false
+
+[feedback]
+enabled = false
+
+[features]
+plugins = false
+remote_plugin = false
+plugin_sharing = false
+
+[model_providers.hostless]
+name = "Hostless"
+base_url = "%s/v1"
+env_key = "HOSTLESS_TOKEN"
+wire_api = "responses"
+supports_websockets = %t
+`, c.model, w.URL, c.sockets))
+			out := w.run(t, []string{"HOSTLESS_TOKEN=" + w.token, "CODEX_HOME=" + w.home + "/.codex"},
+				"node", script, "exec", "--json", "--skip-git-repo-check", "--sandbox", "danger-full-access", prompt)
+			w.check(t, out, c.to(w), c.want)
+		})
+	}
+}

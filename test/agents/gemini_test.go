@@ -1,0 +1,31 @@
+package agents
+
+import (
+	"testing"
+
+	"github.com/hostless/hostless/test/standin"
+)
+
+// TestGeminiCLI runs the Gemini CLI headless.
+func TestGeminiCLI(t *testing.T) {
+	script := installed(t, "@google/gemini-cli/bundle/gemini.js")
+	for _, c := range []struct {
+		model string
+		to    func(*world) *standin.Server
+	}{
+		{"gemini-2.5-flash", func(w *world) *standin.Server { return w.gemini }},
+	} {
+		t.Run(c.model, func(t *testing.T) {
+			w := newWorld(t)
+			w.file(t, ".gemini/settings.json", `{
+  "general": {"enableAutoUpdate": false, "enableAutoUpdateNotification": false, "checkpointing": {"enabled": false}},
+  "privacy": {"usageStatisticsEnabled": false},
+  "telemetry": {"enabled": false},
+  "security": {"auth": {"selectedType": "gemini-api-key"}, "folderTrust": {"enabled": false}}
+}`)
+			out := w.run(t, []string{"GEMINI_API_KEY=" + w.token, "GOOGLE_GEMINI_BASE_URL=" + w.URL, "GEMINI_CLI_NO_RELAUNCH=true"},
+				"node", script, "-p", prompt, "-m", c.model, "--approval-mode", "yolo", "-o", "json")
+			w.check(t, out, c.to(w), 2)
+		})
+	}
+}
