@@ -15,8 +15,10 @@ import (
 	"github.com/hostless/hostless/pkg/fault"
 )
 
-// maxAnswer bounds what the client reads of one answer.
-const maxAnswer = 16 << 20
+const (
+	maxAnswer  = 16 << 20         // bounds what the client reads of one answer
+	answerWait = 90 * time.Second // for one answer: longer than a person's keychain prompt
+)
 
 // Client speaks to the daemon over its control socket. It is safe for
 // concurrent use. Its methods and the wire types are the stable surface of this
@@ -90,8 +92,11 @@ func (c *Client) Keep(raw *[]byte) *Client {
 func (c *Client) CloseIdle() { c.http.CloseIdleConnections() }
 
 // Do sends one request with body as JSON (none when nil), decodes the answer
-// into out (unless nil) and returns the answer's bytes unchanged.
+// into out (unless nil) and returns the answer's bytes unchanged. A daemon that
+// hangs is given up after a while.
 func (c *Client) Do(ctx context.Context, method, path string, body, out any) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(ctx, answerWait)
+	defer cancel()
 	resp, err := c.send(ctx, method, path, body)
 	if err != nil {
 		return nil, err
