@@ -44,7 +44,7 @@ func (s *splitter) next(buf []byte) (end int, ok bool) {
 // carriage looks for an event that lone CRs end before limit. Two CRs in a row
 // end a line and then a blank one, unless the second belongs to a CRLF.
 func (s *splitter) carriage(buf []byte, limit int) (end int, ok bool) {
-	from := max(s.line, s.seen-1)
+	from := max(s.line, s.seen-2)
 	if i := bytes.Index(buf[from:limit], []byte("\r\r")); i >= 0 && from+i+2 < limit {
 		end = from + i + 2
 		s.start, s.line, s.seen = end, end, end

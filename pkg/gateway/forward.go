@@ -32,6 +32,7 @@ type outgoing struct {
 	data     []byte    // the body, or
 	body     io.Reader // a stream of size bytes, -1 where that is not known
 	size     int64
+	again    bool // may be sent again where a kept connection closed before any answer
 }
 
 // url puts the request's URL together.
@@ -73,6 +74,10 @@ func (o *outgoing) request(ctx context.Context, key secret.String) *http.Request
 		req.Body = io.NopCloser(bytes.NewReader(o.data))
 		// Lets the transport try again on a kept connection that turns out closed.
 		req.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(o.data)), nil }
+		if _, own := o.header["X-Idempotency-Key"]; o.again && !own {
+			// An empty list is not sent; it only tells the transport that it may.
+			o.header["X-Idempotency-Key"] = []string{}
+		}
 	}
 	return req
 }
@@ -157,6 +162,7 @@ func (c *exchange) answer(ctx context.Context, resp *http.Response) error {
 	h := c.w.Header()
 	downHeader(h, resp.Header, key)
 	c.mark(h)
+	c.ownUploads(h)
 	if failed {
 		h[ErrorHeader] = []string{errorUpstream}
 	}
@@ -185,6 +191,29 @@ func (c *exchange) answer(ctx context.Context, resp *http.Response) error {
 	default:
 		return c.answerPieces(ctx, resp, body, length, key)
 	}
+}
+
+// ownUploads leads the second step of a Gemini upload back here: at the address
+// that Google names, the caller would send its bridge token to Google.
+func (c *exchange) ownUploads(h http.Header) {
+	values := h["X-Goog-Upload-Url"]
+	if !c.loc.upload || len(values) != 1 {
+		return
+	}
+	u, err := url.Parse(values[0])
+	if err != nil {
+		return
+	}
+	i := strings.Index(u.Path, "/upload/v1")
+	if i < 0 {
+		return
+	}
+	scheme := "http"
+	if c.r.TLS != nil {
+		scheme = "https"
+	}
+	own := url.URL{Scheme: scheme, Host: c.r.Host, Path: u.Path[i:], RawQuery: u.RawQuery}
+	h["X-Goog-Upload-Url"] = []string{own.String()}
 }
 
 // mark names who answered.
@@ -285,7 +314,10 @@ func (c *exchange) answerWhole(resp *http.Response, body io.Reader, length int64
 	}
 	var t tokens
 	if !failed {
-		t, _ = spent(data)
+		var ok bool
+		if t, ok = spent(data); !ok {
+			t, _ = spentInArray(data)
+		}
 	}
 	h := c.w.Header()
 	if more {
@@ -332,7 +364,10 @@ func (c *exchange) answerPieces(ctx context.Context, resp *http.Response, body i
 	c.w.WriteHeader(resp.StatusCode)
 	r.flush()
 	err := r.run(body)
-	t, _ := spent(r.kept)
+	t, ok := spent(r.kept)
+	if !ok {
+		t, _ = spentInArray(r.kept)
+	}
 	c.account(false, t)
 	switch {
 	case err == nil:

@@ -20,6 +20,9 @@ func (c *exchange) servePath() error {
 	if !to.Stripped && to.Provider == "openai" && catalogue().Listed(target.Model) == nil {
 		to.Provider = "google" // an unknown model, asked for in Gemini's own way
 	}
+	if strings.Contains(strings.ToLower(c.verb), "batch") && c.verb != "batchEmbedContents" && c.limited() {
+		return &fault.Error{Kind: fault.Scope, Message: "this bridge token is limited to certain models, which cannot be checked in a batch"}
+	}
 	if err := c.reach(to.Provider, to.Model); err != nil {
 		return err
 	}
@@ -48,7 +51,7 @@ func (c *exchange) servePath() error {
 	if strings.HasPrefix(c.model, "tunedModels/") {
 		path = path[len("/models"):]
 	}
-	return c.send(&outgoing{endpoint: way.endpoint, method: c.r.Method, path: path, query: c.query(), header: header, data: data, size: int64(len(data))})
+	return c.send(&outgoing{endpoint: way.endpoint, method: c.r.Method, path: path, query: c.query(), header: header, data: data, size: int64(len(data)), again: true})
 }
 
 // pathEscape escapes a model's name for a path, its slashes kept.

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/gorilla/websocket"
+	"github.com/hostless/hostless/pkg/fault"
 )
 
 // dialSocket opens a WebSocket to a provider through the same transport, guard
@@ -175,7 +176,9 @@ func (c *exchange) upgrade(chosen string, header http.Header) (*websocket.Conn, 
 	up := websocket.Upgrader{
 		ReadBufferSize: 16 << 10, WriteBufferSize: 16 << 10,
 		CheckOrigin: func(*http.Request) bool { return true },
-		Error:       func(http.ResponseWriter, *http.Request, int, error) {},
+		Error: func(_ http.ResponseWriter, _ *http.Request, _ int, reason error) {
+			writeFault(c.w, c.speaks, &fault.Error{Kind: fault.Invalid, Message: "the WebSocket upgrade is malformed", Err: reason})
+		},
 	}
 	if chosen != "" {
 		up.Subprotocols = []string{chosen}

@@ -1,9 +1,13 @@
 package gateway
 
 import (
+	"bytes"
+	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"mime"
+	"strings"
 
 	"github.com/hostless/hostless/pkg/dialect"
 	"github.com/hostless/hostless/pkg/dialect/ollama"
@@ -39,8 +43,11 @@ func (c *exchange) serveBody() error {
 		return c.sendPlain(data)
 	}
 	name := body.Model
-	if s.speaks == dialect.Ollama {
+	switch s.speaks {
+	case dialect.Ollama:
 		name = ollama.Name(name)
+	case dialect.Gemini:
+		name = strings.TrimPrefix(name, geminiModels)
 	}
 	target := c.route(name)
 	if err := c.reach(target.Provider, target.Model); err != nil {
@@ -48,6 +55,11 @@ func (c *exchange) serveBody() error {
 	}
 	return c.dispatch(body)
 }
+
+// geminiModels opens the name of a model as Gemini writes it in bodies.
+const geminiModels = "models/"
+
+var modelMark = []byte(`"model"`)
 
 // checkModels refuses, for a token that is limited to certain models, bodies that
 // may mean another model than the one that is checked: a second `model` in other
@@ -58,6 +70,23 @@ func (c *exchange) checkModels(body *provider.Body) error {
 	}
 	if body.Odd {
 		return &fault.Error{Kind: fault.Invalid, Message: "model is given more than once", Param: "model"}
+	}
+	if tools, ok := provider.Member(body.Data(), "tools"); ok && bytes.Contains(tools.Of(body.Data()), modelMark) {
+		// Hosted tools that run a model of their own, as image generation does.
+		var list []struct {
+			Model string `json:"model"`
+		}
+		if err := json.Unmarshal(tools.Of(body.Data()), &list); err != nil {
+			return &fault.Error{Kind: fault.Invalid, Message: "tools cannot be read", Param: "tools", Err: err}
+		}
+		for _, tool := range list {
+			if tool.Model == "" {
+				continue
+			}
+			if t := c.route(tool.Model); c.inScope(t.Provider, t.Model) != nil {
+				return &fault.Error{Kind: fault.Scope, Message: fmt.Sprintf("this bridge token may not use model %q in a tool", tool.Model), Param: "tools", Code: "model_not_allowed"}
+			}
+		}
 	}
 	for _, name := range []string{"models", "fallbacks"} {
 		if _, ok := provider.Member(body.Data(), name); ok {
@@ -92,10 +121,14 @@ func (c *exchange) dispatch(body *provider.Body) error {
 	identity(header)
 	delete(header, "Content-Encoding") // decoded on the way in
 	delete(header, "Expect")
-	data := body.Edit(c.model, usage)
+	model := c.model
+	if c.loc.surface.speaks == dialect.Gemini && strings.HasPrefix(body.Model, geminiModels) {
+		model = geminiModels + model
+	}
+	data := body.Edit(model, usage)
 	o := &outgoing{
 		endpoint: way.endpoint, method: c.r.Method, path: c.upPath(), query: c.query(), header: header,
-		data: data, size: int64(len(data)),
+		data: data, size: int64(len(data)), again: c.loc.surface.kind != pass,
 	}
 	if way.instead != nil {
 		return c.sendOr(o, *way.instead, body)

@@ -14,6 +14,7 @@ import (
 
 const (
 	chunkSize = 32 << 10
+	eventSize = 4 << 10 // what an event stream's buffer begins with
 	// holdLimit bounds how much of one event is held until it is whole. Past it
 	// the event passes in pieces, unread.
 	holdLimit = 8 << 20
@@ -21,6 +22,10 @@ const (
 
 // chunks are the buffers that answers are copied through.
 var chunks = sync.Pool{New: func() any { b := make([]byte, chunkSize); return &b }}
+
+// eventChunks are the smaller ones of event streams, of which many are open at
+// the same time.
+var eventChunks = sync.Pool{New: func() any { b := make([]byte, eventSize); return &b }}
 
 // stream passes a provider's event stream on. Events go out whole, as soon as
 // they are, in the provider's own bytes: what ends a connection in the middle of
@@ -44,8 +49,8 @@ type stream struct {
 // broke off, which the caller has then been told, and errClient where the caller
 // has gone.
 func (s *stream) run(ctx context.Context, body io.Reader) error {
-	pooled := chunks.Get().(*[]byte)
-	defer chunks.Put(pooled)
+	pooled := eventChunks.Get().(*[]byte)
+	defer eventChunks.Put(pooled)
 	buf := (*pooled)[:0]
 	var split splitter
 	raw := false // an event past holdLimit is going out in pieces

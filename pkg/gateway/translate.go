@@ -44,7 +44,7 @@ func (c *exchange) sendTranslated(w way, body []byte, stream bool) error {
 	ctx, cancel := c.context()
 	defer cancel()
 	resp, err := c.roundTrip(ctx, &outgoing{
-		endpoint: w.endpoint, method: http.MethodPost, path: call.Path, header: header, data: call.Body, size: int64(len(call.Body)),
+		endpoint: w.endpoint, method: http.MethodPost, path: call.Path, header: header, data: call.Body, size: int64(len(call.Body)), again: true,
 	})
 	if err != nil {
 		return c.unanswered(ctx, err)

@@ -47,8 +47,6 @@ func newUpstreams(cfg *Config) *upstreams {
 			ResponseHeaderTimeout: cfg.HeaderTimeout,
 			ExpectContinueTimeout: time.Second,
 			DisableCompression:    true, // bodies pass as they are
-			ReadBufferSize:        16 << 10,
-			WriteBufferSize:       16 << 10,
 			HTTP2: &http.HTTP2Config{
 				SendPingTimeout: 30 * time.Second, // a dead connection does not hang a stream for ever
 				PingTimeout:     15 * time.Second,

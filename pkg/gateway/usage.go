@@ -73,6 +73,21 @@ func spent(data []byte) (t tokens, ok bool) {
 	return readUsage(text)
 }
 
+// spentInArray reads the usage out of the last element that has one, of Gemini's
+// stream in the form of an array.
+func spentInArray(data []byte) (t tokens, ok bool) {
+	i := bytes.LastIndex(data, usageMetadata)
+	if i < 0 || len(bytes.TrimSpace(data)) == 0 || bytes.TrimSpace(data)[0] != '[' {
+		return t, false
+	}
+	rest := bytes.TrimLeft(data[i+len(usageMetadata):], ": \t\r\n")
+	var text json.RawMessage
+	if err := json.NewDecoder(bytes.NewReader(rest)).Decode(&text); err != nil || len(text) == 0 || text[0] != '{' {
+		return t, false
+	}
+	return readUsage(text)
+}
+
 func readUsage(text []byte) (t tokens, ok bool) {
 	var u struct {
 		Prompt     int64 `json:"prompt_tokens"`

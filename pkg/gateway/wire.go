@@ -35,6 +35,9 @@ func (c *exchange) wire() (way, error) {
 		return c.wireGenerate()
 	}
 	e, err := c.endpoint(s.speaks)
+	if e == nil && err == nil && s.kind == pass && c.provider.Primary() == dialect.Anthropic && c.r.Header.Get("Anthropic-Version") != "" {
+		e, err = c.endpoint(dialect.Anthropic) // its files, skills and the like have OpenAI's paths
+	}
 	if e == nil && err == nil && s.speaks == dialect.Responses {
 		// A provider that is only known to speak chat may have the rest of
 		// OpenAI's surface all the same.

@@ -1,0 +1,184 @@
+package gateway
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"testing"
+
+	"github.com/hostless/hostless/pkg/dialect"
+	"github.com/hostless/hostless/pkg/provider"
+)
+
+// chopped gives data in pieces of the sizes that cuts tells.
+type chopped struct {
+	data, cuts []byte
+	i          int
+}
+
+func (c *chopped) Read(p []byte) (int, error) {
+	if len(c.data) == 0 {
+		return 0, io.EOF
+	}
+	n := 1
+	if len(c.cuts) > 0 {
+		n = int(c.cuts[c.i%len(c.cuts)])%97 + 1
+		c.i++
+	}
+	n = copy(p, c.data[:min(n, len(c.data))])
+	c.data = c.data[n:]
+	return n, nil
+}
+
+// FuzzStream holds that however a stream is cut, what goes down is the same, and
+// that nothing is lost of it but the usage chunk that only Hostless asked for.
+func FuzzStream(f *testing.F) {
+	f.Add([]byte("data: {\"a\":1}\n\ndata: [DONE]\n\n"), []byte{1}, false)
+	f.Add([]byte("event: x\r\ndata: 1\r\ndata: 2\r\n\r\n: c\r\rdata: {\"choices\":[],\"usage\":{\"prompt_tokens\":1}}\n\nrest"), []byte{3, 90}, true)
+	f.Add([]byte("\n\r\n\r\r\r\n\n"), []byte{2}, false)
+	f.Fuzz(func(t *testing.T, data, cuts []byte, drop bool) {
+		run := func(cuts []byte) (string, tokens) {
+			w := httptest.NewRecorder()
+			s := stream{w: w, flush: func() {}, upstream: "", caller: dialect.OpenAI, dropUsage: drop}
+			if err := s.run(context.Background(), &chopped{data: bytes.Clone(data), cuts: cuts}); err != nil && !s.closed {
+				body := w.Body.String()
+				if i := strings.LastIndex(body, "data: {\"error\""); i >= 0 {
+					return body[:i], s.spent
+				}
+				t.Fatalf("a broken stream without its error event: %q", body)
+			}
+			return w.Body.String(), s.spent
+		}
+		whole, spentWhole := run([]byte{96})
+		cut, spentCut := run(cuts)
+		if whole != cut || spentWhole != spentCut {
+			t.Fatalf("cutting changed the stream:\n%q %v\n%q %v", whole, spentWhole, cut, spentCut)
+		}
+		if !drop && !strings.HasPrefix(string(data), whole) {
+			t.Fatalf("bytes changed: %q became %q", data, whole)
+		}
+		if !bytes.Contains(data, []byte("data")) {
+			return
+		}
+		if !drop && len(whole) < len(data) && strings.Contains(string(data[len(whole):]), "\n\n") {
+			t.Fatalf("whole events are missing: %q became %q", data, whole)
+		}
+	})
+}
+
+// FuzzRelay holds that the key never passes and nothing else is lost, however the
+// answer is cut.
+func FuzzRelay(f *testing.F) {
+	const key = "sk-abcabcabd-0"
+	f.Add([]byte("x"+key+"y"), []byte{5})
+	f.Add([]byte("sk-abcsk-abcabcabcabd-0"), []byte{1})
+	f.Fuzz(func(t *testing.T, data, cuts []byte) {
+		w := httptest.NewRecorder()
+		r := relay{w: w, flush: func() {}, key: redactor{key}}
+		if err := r.run(&chopped{data: bytes.Clone(data), cuts: cuts}); err != nil {
+			t.Fatal(err)
+		}
+		if want := strings.ReplaceAll(string(data), key, "[redacted]"); w.Body.String() != want {
+			t.Fatalf("got %q, want %q", w.Body.String(), want)
+		}
+	})
+}
+
+// FuzzLocate holds that no spelling of a path reaches a surface other than the
+// one that the provider would be asked for, and that the control API has none.
+func FuzzLocate(f *testing.F) {
+	for _, s := range []string{"/v1/chat/completions", "/v1/files/%2e%2e/x", "/v1//models/a%2Fb", "/auth/token", "/v1beta/models/x:generateContent", "/upload/v1beta/files"} {
+		f.Add(s, "POST")
+	}
+	f.Fuzz(func(t *testing.T, path, method string) {
+		u, err := url.ParseRequestURI(path)
+		if err != nil {
+			return
+		}
+		loc, err := locate(u, method)
+		if err != nil || loc.surface == nil {
+			return
+		}
+		first := strings.TrimLeft(u.Path, "/")
+		ok := false
+		for _, prefix := range []string{"v1/", "v1beta/", "upload/", "api/", "messages"} {
+			ok = ok || strings.HasPrefix(first, prefix)
+		}
+		if !ok {
+			t.Fatalf("%q is served as %s", path, loc.surface.pattern)
+		}
+		plain, err := url.PathUnescape(loc.raw)
+		if err != nil {
+			t.Fatalf("%q goes up as %q", path, loc.raw)
+		}
+		for segment := range strings.SplitSeq(plain, "/") {
+			if segment == ".." || segment == "." {
+				t.Fatalf("%q goes up as %q", path, loc.raw)
+			}
+		}
+		again, err := locate(&url.URL{Path: "/" + strings.Join(loc.segments, "/")}, method)
+		if len(loc.segments) > 0 && !strings.Contains(path, "%") && (err != nil || again.surface != loc.surface) {
+			t.Fatalf("%q is %s, but its plain form is %+v, %v", path, loc.surface.pattern, again.surface, err)
+		}
+	})
+}
+
+// FuzzForm holds that a form comes out as it went in, but for its model.
+func FuzzForm(f *testing.F) {
+	f.Add([]byte("--B\r\nContent-Disposition: form-data; name=\"model\"\r\n\r\np/m\r\n--B\r\n\r\nx\r\n--B--\r\n"), []byte{7}, true)
+	f.Add([]byte("pre\r\n--B \r\nContent-Disposition: form-data; name=\"file\"; filename=x\r\n\r\n\r\n--B--"), []byte{1}, false)
+	f.Fuzz(func(t *testing.T, data, cuts []byte, all bool) {
+		p := formParser{in: &chopped{data: bytes.Clone(data), cuts: cuts}, limit: 1 << 20, delimiter: []byte("\r\n--B")}
+		form, err := p.parse(all)
+		if err != nil {
+			return
+		}
+		body, grew := form.replay(form.model)
+		out, err := io.ReadAll(body)
+		if err != nil || grew != 0 || !bytes.Equal(out, data) {
+			t.Fatalf("%q became %q, %v", data, out, err)
+		}
+		if form.model != "" && len(form.at) > 0 && string(form.at[0].Of(form.prefix)) != form.model {
+			t.Fatalf("the model is not where it was found")
+		}
+	})
+}
+
+// FuzzFrame holds that a message is changed in its models alone.
+func FuzzFrame(f *testing.F) {
+	f.Add([]byte(`{"type":"response.create","model":"a/b","session":{"model":"c"}}`))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		fr, ok := readFrame(bytes.Clone(data))
+		if !ok {
+			return
+		}
+		if out := fr.edit(func(s string) string { return s }); !bytes.Equal(out, data) {
+			t.Fatalf("%q became %q", data, out)
+		}
+		out := fr.edit(func(s string) string { return s + "x" })
+		if _, err := provider.Object(out, func([]byte, provider.Span) error { return nil }); err != nil {
+			t.Fatalf("%q became %q: %v", data, out, err)
+		}
+	})
+}
+
+func TestUpstreamFaults(t *testing.T) {
+	for _, tt := range []struct {
+		err    error
+		status int
+	}{
+		{context.DeadlineExceeded, http.StatusGatewayTimeout},
+		{&refusedError{"h", "a private address"}, http.StatusBadRequest},
+		{errors.New("x"), http.StatusBadGateway},
+		{io.ErrUnexpectedEOF, http.StatusBadGateway},
+	} {
+		if got := upstreamFault("p", tt.err); got.Kind.Status() != tt.status || strings.Contains(got.Error(), "EOF") {
+			t.Errorf("%v = %d %s", tt.err, got.Kind.Status(), got)
+		}
+	}
+}
