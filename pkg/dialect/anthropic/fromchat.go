@@ -92,6 +92,9 @@ type fromChat struct {
 	calls  int  // ids given to calls that came without one
 	lastID map[string]string
 
+	inResult    bool            // a tool's result is being read
+	resultCache json.RawMessage // its mark for the prompt cache
+
 	out       object
 	tools     []json.RawMessage
 	toolNames []string

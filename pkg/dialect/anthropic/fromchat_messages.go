@@ -124,6 +124,10 @@ func (t *fromChat) content(raw json.RawMessage, at string) ([]json.RawMessage, e
 			continue
 		}
 		blocks = append(blocks, block)
+		if t.inResult && set(parts[j].Cache) != nil {
+			t.resultCache = parts[j].Cache
+			continue
+		}
 		mark(blocks, parts[j].Cache)
 	}
 	return blocks, nil
@@ -238,6 +242,7 @@ func (t *fromChat) assistant(m *chatMessage, at string, last bool) error {
 		return invalid(at+".audio", "this provider takes no audio")
 	}
 	blocks := t.replay(m)
+	replayed := len(blocks)
 	content, err := t.content(m.Content, at)
 	if err != nil {
 		return err
@@ -245,7 +250,6 @@ func (t *fromChat) assistant(m *chatMessage, at string, last bool) error {
 	if m.Refusal != "" && len(content) == 0 {
 		content = append(content, textBlock(m.Refusal))
 	}
-	mark(content, m.Cache)
 	if last && len(content) > 0 && len(m.ToolCalls) == 0 {
 		content[len(content)-1] = trimmed(content[len(content)-1])
 	}
@@ -272,7 +276,7 @@ func (t *fromChat) assistant(m *chatMessage, at string, last bool) error {
 		}
 		blocks = append(blocks, block)
 	}
-	if len(m.ToolCalls) > 0 && len(content) == 0 {
+	if len(blocks) > replayed { // thinking cannot be marked
 		mark(blocks, m.Cache)
 	}
 	t.add("assistant", nil, blocks)
@@ -357,8 +361,11 @@ func (t *fromChat) replay(m *chatMessage) []json.RawMessage {
 }
 
 // result makes a tool_result of a tool's (or a function's) message.
+// Marks for the prompt cache stand on the result itself, never inside of it.
 func (t *fromChat) result(m *chatMessage, at string) error {
+	t.inResult, t.resultCache = true, m.Cache
 	content, err := t.content(m.Content, at)
+	t.inResult = false
 	if err != nil {
 		return err
 	}
@@ -381,11 +388,9 @@ func (t *fromChat) result(m *chatMessage, at string) error {
 			o.put("content", array(content))
 		}
 	}
-	results := []json.RawMessage{o.json()}
-	if set(m.Cache) != nil {
-		o.put("cache_control", compact(m.Cache))
-		results[0] = o.json()
+	if set(t.resultCache) != nil {
+		o.put("cache_control", compact(t.resultCache))
 	}
-	t.add("user", results, nil)
+	t.add("user", []json.RawMessage{o.json()}, nil)
 	return nil
 }

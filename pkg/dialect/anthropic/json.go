@@ -22,27 +22,6 @@ func invalid(param, message string) error {
 	return &fault.Error{Kind: fault.Invalid, Message: message, Param: param}
 }
 
-// marshal is json.Marshal without the escaping of <, > and &.
-func marshal(v any) (json.RawMessage, error) {
-	var b bytes.Buffer
-	enc := json.NewEncoder(&b)
-	enc.SetEscapeHTML(false)
-	if err := enc.Encode(v); err != nil {
-		return nil, err
-	}
-	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
-}
-
-// mustMarshal is for values made here out of strings and valid JSON, which
-// always marshal.
-func mustMarshal(v any) json.RawMessage {
-	b, err := marshal(v)
-	if err != nil {
-		return json.RawMessage("null")
-	}
-	return b
-}
-
 func quote(s string) json.RawMessage { return appendString(nil, s) }
 
 const hexDigits = "0123456789abcdef"

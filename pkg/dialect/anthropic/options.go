@@ -48,6 +48,7 @@ type Model struct {
 	MaxOutput  int  // the most tokens of one answer; 0 where it is not known
 	Thinking   bool // takes thinking (Messages) or reasoning_effort (chat)
 	Adaptive   bool // takes thinking of type adaptive, with output_config.effort
+	DefaultOn  bool // thinks unless it is told not to
 	AlwaysOn   bool // thinking cannot be switched off
 	XHigh      bool // takes the effort xhigh
 	Sampling   bool // takes temperature, top_p and top_k
@@ -58,7 +59,7 @@ type Model struct {
 // ModelByName tells what is known of a model by its name alone. The rules for
 // Claude follow Anthropic's migration guides: adaptive thinking since 4.6, no
 // sampling parameters since Opus 4.7 and in all of 5, structured output since
-// 4.5. A name that no rule knows gets the most common answers.
+// 4.5, the effort xhigh since 4.7, thinking by default since 5. A name that no rule knows gets the most common answers.
 func ModelByName(name string) Model {
 	bare := strings.ToLower(name[strings.LastIndexByte(name, '/')+1:])
 	if i := strings.Index(bare, "claude"); i >= 0 {
@@ -114,6 +115,7 @@ func claude(bare string) Model {
 	m := Model{
 		Thinking:   atLeast(3.7),
 		Adaptive:   atLeast(4.6),
+		DefaultOn:  atLeast(5),
 		AlwaysOn:   family == "mythos" || family == "fable",
 		XHigh:      atLeast(4.7),
 		Sampling:   !atLeast(5) && !(family == "opus" && atLeast(4.7)),

@@ -18,6 +18,11 @@ func (t *fromChat) thinking() (bool, error) {
 	if raw := set(t.req.Thinking); raw != nil {
 		return t.ownThinking(raw)
 	}
+	// Where a tool is forced there can be no thinking, not even by default.
+	off := t.forced() && t.model.DefaultOn && !t.model.AlwaysOn
+	if off {
+		t.out.put("thinking", json.RawMessage(`{"type":"disabled"}`))
+	}
 	if t.req.ReasoningEffort == nil || *t.req.ReasoningEffort == "" {
 		return false, nil
 	}
@@ -42,8 +47,8 @@ func (t *fromChat) thinking() (bool, error) {
 		if effort == "minimal" {
 			effort = "low"
 		}
-		if effort == "xhigh" && !t.model.XHigh {
-			effort = "high"
+		if effort == "xhigh" && !t.model.XHigh || off && (effort == "xhigh" || effort == "max") {
+			effort = "high" // without thinking there is no more
 		}
 		t.effort(effort)
 		if t.forced() {
