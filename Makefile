@@ -63,8 +63,8 @@ down: build ## take away what `make up` put in place; keys and settings stay
 	@PREFIX="$(PREFIX)" packaging/down
 
 demo: build ## a throwaway daemon and a chat app talking to the built-in echo model
-	@$(GO) build -o $(BIN)/ ./examples/chat
-	@$(GO) run ./examples/demo
+	@$(GO) build -o $(BIN)/ ./examples/chat ./examples/demo
+	@$(BIN)/demo -bin $(BIN)
 
 test: ## run the tests; what needs root, systemd, a browser, Node or Python skips where they are missing
 	$(GO) test ./...
