@@ -156,14 +156,15 @@ func (d *desk) listens(r Running) { d.set(func() { d.listen, d.answer.Running = 
 
 func (d *desk) rests() { d.set(func() { d.listen = false }) }
 
-// exited answers all who wait, and returns when they have been told.
+// exited takes no more orders and then answers all who wait.
 func (d *desk) exited(code int) {
+	d.retire()
 	d.set(func() { d.answer.Exited, d.answer.Code = true, code })
 }
 
-// close takes no more orders. The socket stays where another run of the name
-// has put its own.
-func (d *desk) close() {
+// retire takes no more orders. The socket stays where another run of the name
+// has put its own. It may be called twice.
+func (d *desk) retire() {
 	if d == nil {
 		return
 	}
@@ -171,6 +172,14 @@ func (d *desk) close() {
 		_ = os.Remove(d.path)
 	}
 	d.listener.Close()
+}
+
+// close retires the desk and returns when all who wait have been answered.
+func (d *desk) close() {
+	if d == nil {
+		return
+	}
+	d.retire()
 	d.set(func() { d.answer.Exited = true })
 	d.serving.Wait()
 }

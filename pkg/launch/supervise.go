@@ -127,6 +127,7 @@ func (a *attendance) step(sightings <-chan sighting) (finished bool) {
 	case <-a.leftover:
 		a.lookAtLeftover()
 	case <-a.unused.over():
+		a.unused = nil // it is said once
 		a.goToRest()
 	case o := <-a.desk.orders():
 		a.ordered(o)
@@ -137,6 +138,9 @@ func (a *attendance) step(sightings <-chan sighting) (finished bool) {
 // goToRest ends the app until it is asked for again. Requests that come
 // meanwhile are held, not sent to it.
 func (a *attendance) goToRest() {
+	if a.ending {
+		return // somebody wants more than that
+	}
 	a.next = rest
 	if a.Lazy {
 		a.lease.update(control.LeaseUpdate{State: control.StateStarting})
