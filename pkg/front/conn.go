@@ -2,9 +2,11 @@ package front
 
 import (
 	"context"
+	"crypto/tls"
 	"net"
 	"net/http"
 	"sync"
+	"sync/atomic"
 )
 
 type connKey struct{}
@@ -19,15 +21,32 @@ type conn struct {
 	uid     int // of the peer, once judged
 	verdict error
 
+	tls  bool        // carries TLS; set with server.mu held
+	read atomic.Bool // bytes have been read since it was idle last
+
 	once     sync.Once
 	closeErr error
 }
+
+// Read notes that something has arrived.
+func (c *conn) Read(p []byte) (int, error) {
+	n, err := c.TCPConn.Read(p)
+	if n > 0 && !c.read.Load() {
+		c.read.Store(true)
+	}
+	return n, err
+}
+
+// pending reports whether something has arrived on an idle connection, read or
+// not.
+func (c *conn) pending() bool { return c.read.Load() || unread(c.TCPConn) }
 
 // Close closes the connection and forgets it.
 func (c *conn) Close() error {
 	c.once.Do(func() {
 		c.server.mu.Lock()
 		delete(c.server.fresh, c)
+		delete(c.server.idle, c)
 		delete(c.server.upgraded, c)
 		c.server.mu.Unlock()
 		c.server.open.Add(-1)
@@ -80,7 +99,7 @@ func connOf(ctx context.Context) *conn {
 }
 
 // connState notes connections that net/http's Shutdown would not end: those it
-// gave away, and those that have not sent anything.
+// gave away, and those that have not sent anything; and those that wait.
 func (s *Server) connState(c net.Conn, state http.ConnState) {
 	own := ownConn(c)
 	if own == nil {
@@ -88,14 +107,17 @@ func (s *Server) connState(c net.Conn, state http.ConnState) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	delete(s.fresh, own)
+	delete(s.idle, own)
 	switch state {
 	case http.StateNew:
+		_, own.tls = c.(*tls.Conn)
 		s.fresh[own] = struct{}{}
+	case http.StateIdle:
+		own.read.Store(false)
+		s.idle[own] = struct{}{}
 	case http.StateHijacked:
 		s.upgraded[own] = struct{}{}
-		fallthrough
-	default:
-		delete(s.fresh, own)
 	}
 }
 

@@ -150,3 +150,59 @@ func TestRunFailsWithItsListener(t *testing.T) {
 		t.Error("New without a plane succeeded")
 	}
 }
+
+// TestRetireKeepsWhatHasArrived holds back the server's reader, as a busy machine
+// does, and lets a request arrive meanwhile.
+func TestRetireKeepsWhatHasArrived(t *testing.T) {
+	s, err := New(Config{Gateway: saying("g"), Apps: saying("a")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	wrapped := &listener{Listener: l, server: s}
+	accept := func() (net.Conn, *conn) {
+		client, _ := dial(t, l.Addr().String())
+		c, err := wrapped.Accept()
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.connState(c, http.StateNew)
+		s.connState(c, http.StateIdle)
+		t.Cleanup(func() { c.Close() })
+		return client, c.(*conn)
+	}
+	_, waiting := accept()
+	sender, arrived := accept()
+	readSender, read := accept()
+	io.WriteString(sender, "GET")
+	io.WriteString(readSender, "GET")
+	if _, err := read.Read(make([]byte, 8)); err != nil {
+		t.Fatal(err)
+	}
+	for !arrived.pending() { // until the kernel has brought it over
+		time.Sleep(time.Millisecond)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() { s.retire(ctx); close(done) }()
+	for len(s.members(s.idle)) != 2 {
+		time.Sleep(time.Millisecond)
+	}
+	if _, err := waiting.Write([]byte("x")); err == nil {
+		t.Error("the connection without a request is open")
+	}
+	for _, c := range []*conn{arrived, read} {
+		if _, err := c.Write([]byte("x")); err != nil {
+			t.Errorf("a connection with a request was closed: %v", err)
+		}
+	}
+	// Once its request is read and answered, nothing holds the end up.
+	s.connState(arrived, http.StateActive)
+	s.connState(read, http.StateActive)
+	<-done
+	cancel()
+}

@@ -76,6 +76,7 @@ type Server struct {
 
 	mu       sync.Mutex
 	fresh    map[*conn]struct{} // no request's header has been read yet
+	idle     map[*conn]struct{} // between requests
 	upgraded map[*conn]struct{}
 }
 
@@ -90,7 +91,7 @@ func New(cfg Config) (*Server, error) {
 	defaultTo(&cfg.Linger, 150*time.Millisecond)
 	defaultTo(&cfg.Drain, 10*time.Second)
 	defaultTo(&cfg.Farewell, 500*time.Millisecond)
-	s := &Server{cfg: cfg, log: cfg.Logger, fresh: map[*conn]struct{}{}, upgraded: map[*conn]struct{}{}}
+	s := &Server{cfg: cfg, log: cfg.Logger, fresh: map[*conn]struct{}{}, idle: map[*conn]struct{}{}, upgraded: map[*conn]struct{}{}}
 	s.http = &http.Server{
 		Handler:                      s,
 		ReadHeaderTimeout:            headerTimeout,
@@ -163,6 +164,7 @@ func (s *Server) drain(base context.Context, cancel context.CancelFunc, listener
 	// Shutdown itself would wait five seconds for connections that never spoke.
 	unspoken := time.AfterFunc(patience, func() { s.closeAll(s.fresh) })
 	defer unspoken.Stop()
+	s.retire(base)
 	deadline, done := context.WithTimeout(base, s.cfg.Drain)
 	defer done()
 	if err := s.http.Shutdown(deadline); err != nil {
@@ -201,12 +203,39 @@ func (s *Server) farewell() {
 	s.closeAll(s.upgraded)
 }
 
+// retire ends the connections that wait for a next request, except where one has
+// arrived: that is let be answered. Shutdown would close all of them, and on a
+// busy machine many may have arrived and not been read.
+func (s *Server) retire(ctx context.Context) {
+	ctx, done := context.WithTimeout(ctx, patience)
+	defer done()
+	for {
+		arrived := false
+		for _, c := range s.members(s.idle) {
+			switch {
+			case c.pending():
+				arrived = true
+			case !c.tls: // TLS has its own words of farewell, which Shutdown says
+				c.Close()
+			}
+		}
+		if !arrived || ctx.Err() != nil {
+			return
+		}
+		after(ctx, time.Millisecond)
+	}
+}
+
+// members copies one of the server's sets.
+func (s *Server) members(set map[*conn]struct{}) []*conn {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Collect(maps.Keys(set))
+}
+
 // closeAll closes the connections of one of the server's sets.
 func (s *Server) closeAll(set map[*conn]struct{}) {
-	s.mu.Lock()
-	conns := slices.Collect(maps.Keys(set))
-	s.mu.Unlock()
-	for _, c := range conns {
+	for _, c := range s.members(set) {
 		c.Close()
 	}
 }

@@ -35,3 +35,18 @@ func peek(c *net.TCPConn) (byte, error) {
 	}
 	return b[0], nil
 }
+
+// unread reports whether a connection has bytes that nobody has read yet. It
+// does not wait for a reader that is blocked on the connection.
+func unread(c *net.TCPConn) bool {
+	raw, err := c.SyscallConn()
+	if err != nil {
+		return false
+	}
+	var n int
+	err = raw.Control(func(fd uintptr) {
+		var b [1]byte
+		n, _, _ = unix.Recvfrom(int(fd), b[:], unix.MSG_PEEK|unix.MSG_DONTWAIT)
+	})
+	return err == nil && n > 0
+}
