@@ -157,6 +157,10 @@ func (d *daemon) serve(ctx context.Context) error {
 	}
 	defer announced.withdraw()
 
+	// Said before anything is answered: to a manager that takes the daemon for
+	// still starting, a reload that somebody asks for is part of the start. The
+	// sockets listen already.
+	d.notify.ready(fmt.Sprintf("Serving on port %d", d.sockets.Port))
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return d.front.Run(ctx, d.sockets.HTTP...) })
 	group.Go(func() error { return d.control.Serve(ctx, d.sockets.Control) })
@@ -171,7 +175,6 @@ func (d *daemon) serve(ctx context.Context) error {
 	})
 	d.log.Info("serving", "version", d.cfg.Version, "pid", os.Getpid(), "port", d.sockets.Port, "activation", d.sockets.Activation,
 		"control", d.cfg.Paths.Socket, "home", d.cfg.Paths.Home, "tls", d.cfg.TLS, "dev_mode", d.cfg.DevMode)
-	d.notify.ready(fmt.Sprintf("Serving on port %d", d.sockets.Port))
 	err = group.Wait()
 	d.log.Info("stopped")
 	return err
