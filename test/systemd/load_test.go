@@ -196,13 +196,13 @@ func killUnderLoad(t *testing.T) {
 		if before == 0 {
 			t.Fatal("no daemon runs")
 		}
-		answered := l.answered.Load()
 		begun := time.Now()
 		if err := syscall.Kill(before, syscall.SIGKILL); err != nil {
 			t.Fatal(err)
 		}
 		eventually(t, "the daemon comes back", func() bool { pid := mainPID(); return pid != 0 && pid != before })
 		wantListening(t)
+		answered := l.answered.Load()
 		eventually(t, "requests are answered again", func() bool { return l.answered.Load() > answered })
 		t.Logf("back after kill -9: %v", time.Since(begun).Round(time.Millisecond))
 		data, err := os.ReadFile(os.Getenv("HOME") + "/.hostless/hostless.pid")
