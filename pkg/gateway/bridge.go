@@ -17,9 +17,9 @@ import (
 
 // bridge serves /v1/responses in WebSocket mode for a provider that has only
 // HTTP: each response.create becomes a streamed POST whose events come back as
-// messages. previous_response_id reaches back within the connection where the
-// provider is translated to; one that speaks responses itself knows only what it
-// stores. first is a message that was read already.
+// messages. previous_response_id reaches back within the connection: to any
+// response where the provider is translated to, to the newest where it speaks
+// responses itself, and beyond that to what such a one stores. first is a message that was read already.
 func (s *duplex) bridge(first *frame) error {
 	ctx, cancel := s.context()
 	defer cancel()
@@ -47,6 +47,7 @@ type bridged struct {
 	id              string // its memory's name
 	ctx             context.Context
 	provider, model string // of the connection, where the query named them
+	recall          recall
 
 	mu      sync.Mutex
 	current context.CancelFunc
@@ -115,7 +116,10 @@ func (b *bridged) answer(ctx context.Context, f frame) {
 	b.mu.Lock()
 	b.current = cancel
 	b.mu.Unlock()
-	out := &frameWriter{tell: b.tell, header: http.Header{}}
+	out := &frameWriter{header: http.Header{}, tell: func(event []byte) error {
+		b.recall.see(event)
+		return b.tell(event)
+	}}
 	err := b.serve(ctx, f, out)
 	var told *begun
 	if err != nil && !errors.As(err, &told) && !errors.Is(err, errClient) {
@@ -137,7 +141,13 @@ func (b *bridged) serve(ctx context.Context, f frame, out *frameWriter) error {
 	if outer.limited() && f.odd {
 		return &fault.Error{Kind: fault.Invalid, Message: "model is given more than once", Param: "model"}
 	}
-	data, err := responseBody(f, b.provider, b.model)
+	members, err := responseBody(f, b.provider, b.model)
+	if err != nil {
+		return err
+	}
+	warmUp := string(members["generate"]) == "false"
+	delete(members, "generate")
+	data, err := json.Marshal(members)
 	if err != nil {
 		return err
 	}
@@ -171,15 +181,28 @@ func (b *bridged) serve(ctx context.Context, f frame, out *frameWriter) error {
 	if err := c.reach(target.Provider, target.Model); err != nil {
 		return err
 	}
+	stored := func(id string) bool { _, ok := c.conversations(body.Data()).Get(id); return ok }
+	if err := b.recall.expand(members, warmUp, stored); err != nil {
+		return err
+	}
+	if warmUp {
+		return b.recall.warmUp(target.Model, members, c.started.Unix(), b.tell)
+	}
+	if data, err = json.Marshal(members); err != nil {
+		return err
+	}
+	if body, err = provider.ReadBody(data); err != nil {
+		return err
+	}
 	err = c.dispatch(body)
 	c.log(ctx, err)
 	return err
 }
 
-// responseBody makes the POST's body of a response.create: its members but for
-// those of the message, streamed, and with the connection's model where it has
-// none.
-func responseBody(f frame, providerName, model string) ([]byte, error) {
+// responseBody makes the members of the POST's body of a response.create: its
+// own but for those of the message, streamed, and with the connection's model
+// where it has none.
+func responseBody(f frame, providerName, model string) (map[string]json.RawMessage, error) {
 	var members map[string]json.RawMessage
 	if err := json.Unmarshal(f.data, &members); err != nil {
 		return nil, fault.New(fault.Invalid, "the message is not a JSON object")
@@ -198,7 +221,7 @@ func responseBody(f frame, providerName, model string) ([]byte, error) {
 	if members["model"] == nil && model != "" {
 		members["model"] = provider.Quote(providerName + "/" + model)
 	}
-	return json.Marshal(members)
+	return members, nil
 }
 
 // frameWriter turns what an exchange answers into messages: each event's data is

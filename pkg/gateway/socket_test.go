@@ -9,6 +9,7 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -359,5 +360,89 @@ func TestBridgedSocketEndsTheUpstream(t *testing.T) {
 	case <-gone:
 	case <-time.After(time.Second):
 		t.Fatal("the upstream was not ended within a second")
+	}
+}
+
+// TestBridgedSocketGoesOn: a warm-up asks no model, and what it brought, or a
+// response that nobody stored, comes before the next request's own input, also
+// for a provider that speaks responses itself, over HTTP.
+func TestBridgedSocketGoesOn(t *testing.T) {
+	w := newWorld(t)
+	var mu sync.Mutex
+	var bodies []string
+	w.upstream("groq", func(rw http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		mu.Lock()
+		bodies = append(bodies, string(body))
+		n := len(bodies)
+		mu.Unlock()
+		events(rw)(fmt.Sprintf("event: response.completed\ndata: {\"type\":\"response.completed\",\"response\":{\"id\":\"r%d\",\"status\":\"completed\",\"output\":[{\"type\":\"reasoning\",\"id\":\"x\"},{\"type\":\"message\",\"role\":\"assistant\",\"content\":\"a%d\"}]}}\n\n", n, n))
+	})
+	chatBodies := 0
+	chat := chatOnly(t)
+	w.upstream("mistral", func(rw http.ResponseWriter, r *http.Request) {
+		mu.Lock()
+		chatBodies++
+		mu.Unlock()
+		chat(rw, r)
+	})
+	run := func(c *websocket.Conn, frame string) (id, end string) {
+		send(t, c, frame)
+		for {
+			got := receive(t, c)
+			var ev struct {
+				Type     string
+				Response struct{ ID string }
+			}
+			if err := json.Unmarshal([]byte(got), &ev); err != nil {
+				t.Fatal(err)
+			}
+			if ev.Type == "response.completed" || ev.Type == "error" {
+				return ev.Response.ID, got
+			}
+		}
+	}
+	create := func(rest string) string { return `{"type":"response.create","store":false,` + rest + `}` }
+
+	c, _, err := w.dial("/v1/responses?model=groq/m")
+	if err != nil {
+		t.Fatal(err)
+	}
+	id, _ := run(c, create(`"generate":false,"instructions":"be brief","input":[{"role":"developer","content":"d"}]`))
+	if len(bodies) != 0 || id == "" {
+		t.Fatalf("a warm-up gave %q and asked the model: %v", id, bodies)
+	}
+	id, _ = run(c, create(`"input":"one","previous_response_id":"`+id+`"`))
+	run(c, create(`"input":"two","previous_response_id":"`+id+`"`))
+	run(c, create(`"input":"three","previous_response_id":"elsewhere"`))
+	_, refused := run(c, create(`"generate":false,"input":"four","previous_response_id":"elsewhere"`))
+	if !strings.Contains(refused, "previous_response_not_found") {
+		t.Errorf("got %s", refused)
+	}
+	first := `{"role":"developer","content":"d"},{"content":"one","role":"user","type":"message"}`
+	for i, want := range []string{
+		`"input":[` + first + `]`,
+		`"input":[` + first + `,{"type":"message","role":"assistant","content":"a1"},{"content":"two","role":"user","type":"message"}]`,
+		`"previous_response_id":"elsewhere"`,
+	} {
+		if !strings.Contains(bodies[i], want) || i < 2 && strings.Contains(bodies[i], "previous_response_id") || strings.Contains(bodies[i], "generate") {
+			t.Errorf("request %d went up as %s, want %s", i, bodies[i], want)
+		}
+	}
+
+	c, _, err = w.dial("/v1/responses?model=mistral/m")
+	if err != nil {
+		t.Fatal(err)
+	}
+	id, _ = run(c, create(`"generate":false,"input":"fail"`))
+	if chatBodies != 0 {
+		t.Error("a warm-up asked the model")
+	}
+	id, end := run(c, create(`"input":"one","previous_response_id":"`+id+`"`))
+	if !strings.Contains(end, "pong") {
+		t.Errorf("got %s", end)
+	}
+	if _, end = run(c, create(`"input":"two","previous_response_id":"`+id+`"`)); !strings.Contains(end, "pong") {
+		t.Errorf("got %s", end)
 	}
 }

@@ -2,6 +2,7 @@ package agents
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/hostless/hostless/test/standin"
@@ -19,9 +20,12 @@ func TestCodex(t *testing.T) {
 		{"gpt-5", false, func(w *world) *standin.Server { return w.openai }, 2},
 		{"gpt-5", true, func(w *world) *standin.Server { return w.openai }, 2},
 		{"claude-sonnet-4-5", false, func(w *world) *standin.Server { return w.anthropic }, 2},
+		{"claude-sonnet-4-5", true, func(w *world) *standin.Server { return w.anthropic }, 2},
 		{"gemini-2.5-flash", false, func(w *world) *standin.Server { return w.gemini }, 2},
+		{"gemini-2.5-flash", true, func(w *world) *standin.Server { return w.gemini }, 2},
 		// A server of one's own is asked once whether it has responses.
 		{"mine/any-model", false, func(w *world) *standin.Server { return w.mine }, 3},
+		{"mine/any-model", true, func(w *world) *standin.Server { return w.mine }, 3},
 	} {
 		how := "http"
 		if c.sockets {
@@ -53,6 +57,9 @@ supports_websockets = %t
 `, c.model, w.URL, c.sockets))
 			out := w.run(t, []string{"HOSTLESS_TOKEN=" + w.token, "CODEX_HOME=" + w.home + "/.codex"},
 				"node", script, "exec", "--json", "--skip-git-repo-check", "--sandbox", "danger-full-access", prompt)
+			if posted := strings.Contains(w.Log(), "component=front method=POST"); posted == c.sockets {
+				t.Errorf("requests were posted: %t", posted)
+			}
 			w.check(t, out, c.to(w), c.want)
 		})
 	}
