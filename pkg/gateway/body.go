@@ -61,20 +61,14 @@ func decoder(encoding string, body io.Reader, limit int64) (io.ReadCloser, error
 
 // readAll reads to the end, at most limit bytes. size is what was told, or -1.
 func readAll(r io.Reader, size, limit int64) ([]byte, error) {
-	if size > 0 {
-		// Not more at once than a sender has shown: a told length costs nothing.
-		if size <= 1<<20 {
-			data := make([]byte, size)
-			if _, err := io.ReadFull(r, data); err != nil {
-				return nil, bodyFault(err)
-			}
-			return data, nil
+	if size >= 0 {
+		data := make([]byte, size) // at most limit, and of a caller that was let in
+		if _, err := io.ReadFull(r, data); err != nil {
+			return nil, bodyFault(err)
 		}
+		return data, nil
 	}
 	var buf bytes.Buffer
-	if size > 0 {
-		buf.Grow(1 << 20)
-	}
 	n, err := io.Copy(&buf, io.LimitReader(r, limit+1))
 	if errors.Is(err, zstd.ErrDecoderSizeExceeded) || errors.Is(err, zstd.ErrWindowSizeExceeded) || n > limit {
 		return nil, tooLarge(limit)

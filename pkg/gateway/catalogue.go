@@ -74,7 +74,7 @@ func (l *lister) get(ctx context.Context, p *provider.Provider, cred Credential)
 	now := l.g.cfg.Now()
 	l.mu.Lock()
 	e := l.entries[p.Name]
-	if e == nil || e.cred.BaseURL != cred.BaseURL || e.cred.Dialect != cred.Dialect || !e.cred.Key.Equal(cred.Key) {
+	if e == nil || e.cred.BaseURL != cred.BaseURL || e.cred.Dialect != cred.Dialect || e.cred.AllowPrivate != cred.AllowPrivate || !e.cred.Key.Equal(cred.Key) {
 		e = &listing{cred: cred}
 		l.entries[p.Name] = e
 	}

@@ -12,9 +12,9 @@ import (
 // decoding them. It remembers how far it has looked, so that each byte is looked
 // at once however the stream is cut.
 type splitter struct {
-	start int // where the event in progress begins
-	line  int // where its line in progress begins
-	seen  int // how far was looked for the line's end
+	line   int  // where the line in progress begins
+	seen   int  // how far was looked for the line's end
+	partly bool // the line's beginning has left the buffer
 }
 
 // next gives the end of the next whole event in buf, or false. Lines end with
@@ -29,13 +29,13 @@ func (s *splitter) next(buf []byte) (end int, ok bool) {
 		if end, ok := s.carriage(buf, lf); ok {
 			return end, true
 		}
-		line := buf[s.line:lf]
+		line, partly := buf[s.line:lf], s.partly
+		s.partly = false
 		if n := len(line); n > 0 && line[n-1] == '\r' {
 			line = line[:n-1]
 		}
 		s.line, s.seen = lf+1, lf+1
-		if len(line) == 0 || line[len(line)-1] == '\r' {
-			s.start = lf + 1
+		if len(line) == 0 && !partly || len(line) > 0 && line[len(line)-1] == '\r' {
 			return lf + 1, true
 		}
 	}
@@ -47,7 +47,7 @@ func (s *splitter) carriage(buf []byte, limit int) (end int, ok bool) {
 	from := max(s.line, s.seen-2)
 	if i := bytes.Index(buf[from:limit], []byte("\r\r")); i >= 0 && from+i+2 < limit {
 		end = from + i + 2
-		s.start, s.line, s.seen = end, end, end
+		s.line, s.seen, s.partly = end, end, false
 		return end, true
 	}
 	s.seen = limit
@@ -59,7 +59,8 @@ func (s *splitter) carriage(buf []byte, limit int) (end int, ok bool) {
 
 // shift tells that n bytes were taken off the front of the buffer.
 func (s *splitter) shift(n int) {
-	s.start, s.line, s.seen = s.start-n, s.line-n, s.seen-n
+	s.partly = s.partly || s.line < n && s.seen > s.line
+	s.line, s.seen = max(s.line-n, 0), max(s.seen-n, 0)
 }
 
 // eventData gives an event's data: the bytes themselves where it is one line, as

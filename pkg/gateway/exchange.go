@@ -81,6 +81,9 @@ func (c *exchange) limited() bool { return c.grant != nil && c.grant.Scope().Lim
 // the model where there is one; only then is the key asked for and the request
 // charged.
 func (c *exchange) reach(name, model string) error {
+	if len(model) > maxModelName {
+		return &fault.Error{Kind: fault.Invalid, Message: fmt.Sprintf("model is longer than %d bytes", maxModelName), Param: "model"}
+	}
 	if err := c.inScope(name, model); err != nil {
 		return err
 	}
@@ -91,6 +94,9 @@ func (c *exchange) reach(name, model string) error {
 	c.provider, c.cred, c.model = p, cred, model
 	return nil
 }
+
+// maxModelName bounds a model's name, which headers, counters and messages repeat.
+const maxModelName = 512
 
 // admit charges the token's rate limit: last of all that may refuse.
 func (c *exchange) admit() error {

@@ -161,6 +161,9 @@ func (c *exchange) answer(ctx context.Context, resp *http.Response) error {
 	}
 	h := c.w.Header()
 	downHeader(h, resp.Header, key)
+	if _, told := resp.Header["Content-Type"]; !told {
+		h["Content-Type"] = nil // or net/http would guess one
+	}
 	c.mark(h)
 	c.ownUploads(h)
 	if failed {

@@ -98,6 +98,9 @@ func (g *Gateway) modelsOf(ctx context.Context, p *provider.Provider, cred Crede
 		}
 	}
 	ids := settings.Models[p.Name]
+	for _, alias := range p.Aliases {
+		ids = append(ids[:len(ids):len(ids)], settings.Models[alias]...)
+	}
 	if len(ids) == 0 {
 		ids = p.List
 	}

@@ -31,11 +31,15 @@ func (s *duplex) join(ctx context.Context, first *frame) error {
 			return errClient
 		}
 	}
-	up := make(chan error, 1)
+	up, down := make(chan error, 1), make(chan struct{})
+	defer close(down)
 	go func() {
 		err := s.pumpUp()
 		relayClose(s.upstream, err, websocket.CloseGoingAway)
+		cut := time.AfterFunc(closeGrace, func() { s.upstream.Close() }) // one that does not answer the close
+		defer cut.Stop()
 		up <- err
+		<-down
 	}()
 	err := s.pumpDown()
 	gone := websocket.IsUnexpectedCloseError(err) || !isClose(err)

@@ -419,3 +419,29 @@ func TestUploadsAreStreamed(t *testing.T) {
 		t.Errorf("upstream got %d bytes, status %d", n, resp.StatusCode)
 	}
 }
+
+func TestHugeEventsPass(t *testing.T) {
+	w := newWorld(t)
+	huge := "data: {\"x\":\"" + strings.Repeat("y", 20<<20) + "\"}\n\n"
+	end := "data: {\"choices\":[{\"finish_reason\":\"stop\"}],\"usage\":{\"prompt_tokens\":3}}\n\ndata: [DONE]\n\n"
+	die := false
+	w.upstream("openai", func(rw http.ResponseWriter, r *http.Request) {
+		send := events(rw)
+		if die {
+			send(huge[:12<<20])
+			panic(http.ErrAbortHandler)
+		}
+		send(huge)
+		send(end)
+	})
+	if a := w.do("POST", "/v1/chat/completions", streamBody); a.body != huge+end {
+		t.Errorf("got %d bytes of %d", len(a.body), len(huge+end))
+	}
+	if u := w.gw.Usage()[0]; u.InputTokens != 3 {
+		t.Errorf("usage %+v", u)
+	}
+	die = true
+	if a := w.do("POST", "/v1/chat/completions", streamBody); !strings.Contains(a.body, "y\n\ndata: {\"error\"") && !strings.HasPrefix(a.body, "data: {\"error\"") {
+		t.Errorf("a broken huge event: %d bytes, ending in %q", len(a.body), a.body[max(0, len(a.body)-200):])
+	}
+}

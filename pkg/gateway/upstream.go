@@ -89,12 +89,17 @@ func guardedDial(cfg *Config, dial func(context.Context, string, string) (net.Co
 			return nil, err
 		}
 		var last error
-		for _, addr := range addrs {
+		for i, addr := range addrs {
 			if why := refuse(host, addr); why != "" {
 				last = &refusedError{host, why}
 				continue
 			}
-			conn, err := dial(ctx, network, net.JoinHostPort(addr.String(), port))
+			one, stop := ctx, context.CancelFunc(func() {})
+			if i < len(addrs)-1 {
+				one, stop = context.WithTimeout(ctx, cfg.ConnectTimeout/3) // leave time for the others
+			}
+			conn, err := dial(one, network, net.JoinHostPort(addr.String(), port))
+			stop()
 			if err == nil {
 				return conn, nil
 			}

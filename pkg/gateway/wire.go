@@ -116,8 +116,14 @@ func (c *exchange) wireGenerate() (way, error) {
 	if err != nil {
 		return way{}, err
 	}
-	own := c.loc.surface.speaks == dialect.Responses && c.cred.BaseURL != "" && c.provider.Primary() == dialect.OpenAI
-	if native == nil && own && c.provider.Custom {
+	own := false
+	switch local := c.provider.Port > 0; c.loc.surface.speaks {
+	case dialect.Responses:
+		own = (local || c.cred.BaseURL != "") && c.provider.Primary() == dialect.OpenAI
+	case dialect.Anthropic:
+		own = local && c.loc.surface.kind == generate // older versions do not speak it
+	}
+	if native == nil && own && c.provider.Custom && c.loc.surface.speaks == dialect.Responses {
 		// A user's own base URL may speak responses; asking is the only way to know.
 		if native, err = c.endpoint(dialect.OpenAI); err != nil {
 			return way{}, err
