@@ -51,24 +51,41 @@ func (m *Manager) Install(ctx context.Context) (Installed, error) {
 		return out, err
 	}
 	socketsChanged := false
+	before := map[string][]byte{}
 	for _, name := range allUnits {
 		path := filepath.Join(m.unitDir(), name)
 		out.Units = append(out.Units, path)
 		old, err := os.ReadFile(path)
+		if err == nil {
+			before[name] = old
+		}
 		if err == nil && string(old) == texts[name] {
 			continue
 		}
 		out.Changed = true
 		socketsChanged = socketsChanged || name != serviceUnit
 		if err := m.write(name, texts[name]); err != nil {
-			return out, err
+			return out, errors.Join(err, m.putBack(before))
 		}
 	}
 	if err := m.verify(ctx, out.Units); err != nil {
-		m.remove(ctx)
-		return out, err
+		return out, errors.Join(err, m.putBack(before))
 	}
 	return out, m.bringUp(ctx, socketsChanged)
+}
+
+// putBack leaves the units' files as they were before an installation failed.
+func (m *Manager) putBack(before map[string][]byte) error {
+	var errs []error
+	for _, name := range allUnits {
+		path := filepath.Join(m.unitDir(), name)
+		if old, ok := before[name]; ok {
+			errs = append(errs, os.WriteFile(path, old, 0o644))
+		} else if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // write puts one unit's file in place. The service's goes through
