@@ -39,21 +39,41 @@ func newBench(b *testing.B) *bench {
 	h := func(rw http.ResponseWriter, r *http.Request) {
 		var body bytes.Buffer
 		body.ReadFrom(r.Body)
-		if !bytes.Contains(body.Bytes(), []byte(`"stream":true`)) {
+		if !bytes.Contains(body.Bytes(), []byte(`"stream":true`)) && !strings.Contains(r.URL.Path, ":stream") {
 			rw.Header().Set("Content-Type", "application/json")
 			rw.Header().Set("Content-Length", fmt.Sprint(len(reply)))
 			rw.Write(reply)
 			return
 		}
 		rw.Header().Set("Content-Type", "text/event-stream")
+		if r.Header.Get("X-Stainless-Pace") != "" {
+			for range benchEvents {
+				time.Sleep(300 * time.Microsecond)
+				fmt.Fprintf(rw, "data: {\"sent\":%d,\"choices\":[{\"index\":0,\"delta\":{\"content\":\"word \"},\"finish_reason\":null}],\"usage\":null}\n\n", time.Since(benchStart))
+				rw.(http.Flusher).Flush()
+			}
+			io.WriteString(rw, "data: [DONE]\n\n")
+			return
+		}
 		for range benchEvents {
 			rw.Write(event)
 			rw.(http.Flusher).Flush()
 		}
-		io.WriteString(rw, "data: [DONE]\n\n")
+		switch { // each dialect's true end
+		case strings.HasSuffix(r.URL.Path, "/messages"):
+			io.WriteString(rw, "event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n")
+		case strings.HasSuffix(r.URL.Path, "/responses"):
+			io.WriteString(rw, "event: response.completed\ndata: {\"type\":\"response.completed\"}\n\n")
+		case strings.Contains(r.URL.Path, ":stream"):
+			io.WriteString(rw, "data: {\"finishReason\":\"STOP\"}\n\n")
+		default:
+			io.WriteString(rw, "data: [DONE]\n\n")
+		}
 	}
 	w := newWorld(b, func(c *gateway.Config) { c.Logger = slog.New(slog.DiscardHandler) })
 	up := w.upstream("openai", h)
+	w.keys.put("anthropic", up.URL)
+	w.keys.put("google", up.URL)
 	target, err := url.Parse(up.URL)
 	if err != nil {
 		b.Fatal(err)
@@ -66,10 +86,25 @@ func newBench(b *testing.B) *bench {
 	return &bench{ways: [3]string{up.URL, proxy.URL, w.server.URL}, token: w.token}
 }
 
-var benchBody = `{"model":"gpt-4o-mini","stream":%v,"stream_options":{"include_usage":true},"messages":[{"role":"system","content":"` + strings.Repeat("be brief ", 100) + `"},{"role":"user","content":"` + strings.Repeat("hello ", 150) + `"}]}`
+var benchBody = `{"model":%q,"stream":%v,"stream_options":{"include_usage":true},"messages":[{"role":"system","content":"` + strings.Repeat("be brief ", 100) + `"},{"role":"user","content":"` + strings.Repeat("hello ", 150) + `"}]}`
 
-func (s *bench) request(b *testing.B, url string, stream bool) *http.Request {
-	req, err := http.NewRequest("POST", url+"/v1/chat/completions", strings.NewReader(fmt.Sprintf(benchBody, stream)))
+// family is one kind of endpoint.
+type family struct{ name, path, streamPath, model string }
+
+var families = []family{
+	{"chat", "/v1/chat/completions", "/v1/chat/completions", "gpt-4o-mini"},
+	{"responses", "/v1/responses", "/v1/responses", "gpt-4o-mini"},
+	{"embeddings", "/v1/embeddings", "", "text-embedding-3-small"},
+	{"messages", "/v1/messages", "/v1/messages", "claude-sonnet-4-5"},
+	{"gemini", "/v1beta/models/gemini-2.5-flash:generateContent", "/v1beta/models/gemini-2.5-flash:streamGenerateContent?alt=sse", "gemini-2.5-flash"},
+}
+
+func (s *bench) request(b *testing.B, url string, f family, stream bool) *http.Request {
+	path := f.path
+	if stream {
+		path = f.streamPath
+	}
+	req, err := http.NewRequest("POST", url+path, strings.NewReader(fmt.Sprintf(benchBody, f.model, stream)))
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -100,12 +135,18 @@ func (q quantiles) at(p float64) float64 {
 // BenchmarkJSON times one request at a time, the three ways in turn, so that
 // whatever else the machine does falls on all of them alike.
 func BenchmarkJSON(b *testing.B) {
+	for _, f := range families {
+		b.Run(f.name, func(b *testing.B) { benchJSON(b, f) })
+	}
+}
+
+func benchJSON(b *testing.B, f family) {
 	s := newBench(b)
 	client := benchClient()
 	var took [3]quantiles
 	one := func(way int) {
 		start := time.Now()
-		resp, err := client.Do(s.request(b, s.ways[way], false))
+		resp, err := client.Do(s.request(b, s.ways[way], f, false))
 		if err != nil {
 			b.Fatal(err)
 		}
@@ -134,14 +175,22 @@ func BenchmarkJSON(b *testing.B) {
 	b.ReportMetric(0, "ns/op")
 }
 
-// BenchmarkSSE times the first event and the time per event of a stream.
+// BenchmarkSSE times the first event and the whole of a stream sent at full speed.
 func BenchmarkSSE(b *testing.B) {
+	for _, f := range families {
+		if f.streamPath != "" {
+			b.Run(f.name, func(b *testing.B) { benchSSE(b, f) })
+		}
+	}
+}
+
+func benchSSE(b *testing.B, f family) {
 	s := newBench(b)
 	client := benchClient()
-	var first, each [3]quantiles
+	var first, whole [3]quantiles
 	one := func(way int) {
 		start := time.Now()
-		resp, err := client.Do(s.request(b, s.ways[way], true))
+		resp, err := client.Do(s.request(b, s.ways[way], f, true))
 		if err != nil {
 			b.Fatal(err)
 		}
@@ -153,7 +202,7 @@ func BenchmarkSSE(b *testing.B) {
 		io.Copy(io.Discard, in)
 		resp.Body.Close()
 		first[way] = append(first[way], begun)
-		each[way] = append(each[way], (time.Since(start)-begun)/benchEvents)
+		whole[way] = append(whole[way], time.Since(start))
 	}
 	for way := range s.ways {
 		one(way)
@@ -165,10 +214,10 @@ func BenchmarkSSE(b *testing.B) {
 	}
 	for way, name := range wayNames {
 		b.ReportMetric(first[way].at(0.5), name+"-ttfe-p50-µs")
-		b.ReportMetric(each[way].at(0.5), name+"-event-p50-µs")
+		b.ReportMetric(whole[way].at(0.5), name+"-whole-p50-µs")
 	}
 	b.ReportMetric(first[2].at(0.5)-first[0].at(0.5), "added-ttfe-µs")
-	b.ReportMetric(each[2].at(0.5)-each[0].at(0.5), "added-event-µs")
+	b.ReportMetric(whole[2].at(0.5)/whole[1].at(0.5), "whole-ratio")
 	b.ReportMetric(0, "ns/op")
 }
 
@@ -185,7 +234,7 @@ func BenchmarkThroughput(b *testing.B) {
 		for range 16 {
 			wait.Go(func() {
 				for range 8 {
-					resp, err := client.Do(s.request(b, s.ways[way], false))
+					resp, err := client.Do(s.request(b, s.ways[way], families[0], false))
 					if err != nil {
 						b.Error(err)
 						return
@@ -211,6 +260,48 @@ func BenchmarkThroughput(b *testing.B) {
 		b.ReportMetric(float64(turns*16*8)/spent[way].Seconds(), name+"-rps")
 	}
 	b.ReportMetric(spent[1].Seconds()/spent[2].Seconds(), "rps-ratio")
+	b.ReportMetric(0, "ns/op")
+}
+
+// benchStart is where the clock of paced events begins.
+var benchStart = time.Now()
+
+// BenchmarkEvent times each event of a paced stream from the upstream's write to
+// the caller's read, the three ways in turn.
+func BenchmarkEvent(b *testing.B) {
+	s := newBench(b)
+	client := benchClient()
+	var took [3]quantiles
+	one := func(way int) {
+		req := s.request(b, s.ways[way], families[0], true)
+		req.Header.Set("X-Stainless-Pace", "1")
+		resp, err := client.Do(req)
+		if err != nil {
+			b.Fatal(err)
+		}
+		defer resp.Body.Close()
+		lines := bufio.NewScanner(resp.Body)
+		for lines.Scan() {
+			var sent int64
+			if n, _ := fmt.Sscanf(lines.Text(), `data: {"sent":%d`, &sent); n == 1 {
+				took[way] = append(took[way], time.Since(benchStart)-time.Duration(sent))
+			}
+		}
+	}
+	for way := range s.ways {
+		one(way)
+		took[way] = nil
+	}
+	for b.Loop() {
+		for way := range s.ways {
+			one(way)
+		}
+	}
+	for way, name := range wayNames {
+		b.ReportMetric(took[way].at(0.5), name+"-p50-µs")
+		b.ReportMetric(took[way].at(0.99), name+"-p99-µs")
+	}
+	b.ReportMetric(took[2].at(0.5)-took[0].at(0.5), "added-p50-µs")
 	b.ReportMetric(0, "ns/op")
 }
 
@@ -245,7 +336,7 @@ func BenchmarkHandler(b *testing.B) {
 			b.Run(name+"/"+way, func(b *testing.B) {
 				b.ReportAllocs()
 				for b.Loop() {
-					h.ServeHTTP(&sink{header: http.Header{}}, s.request(b, s.ways[0], stream))
+					h.ServeHTTP(&sink{header: http.Header{}}, s.request(b, s.ways[0], families[0], stream))
 				}
 			})
 		}
