@@ -24,7 +24,7 @@ func TestCORS(t *testing.T) {
 			"Access-Control-Request-Headers", "authorization,x-stainless-lang", "Access-Control-Request-Private-Network", "true", "Access-Control-Request-Local-Network", "true")
 		h := a.header
 		if allowed {
-			if a.status != 204 || h.Get("Access-Control-Allow-Origin") != origin || !strings.Contains(h.Get("Access-Control-Allow-Methods"), "POST") || h.Get("Access-Control-Allow-Headers") != "authorization,x-stainless-lang" ||
+			if a.status != 204 || h.Get("Access-Control-Allow-Origin") != origin || h.Get("Access-Control-Allow-Methods") != "POST, GET, OPTIONS" || h.Get("Access-Control-Allow-Headers") != "authorization,x-stainless-lang" ||
 				h.Get("Access-Control-Allow-Private-Network") != "true" || h.Get("Access-Control-Allow-Local-Network") != "true" || !strings.Contains(h.Get("Vary"), "Origin") {
 				t.Errorf("%s: preflight %d %v", origin, a.status, h)
 			}

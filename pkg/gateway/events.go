@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"bytes"
-	"strings"
 
 	"github.com/hostless/hostless/pkg/dialect"
 	"github.com/hostless/hostless/pkg/provider"
@@ -104,28 +103,48 @@ var (
 	endMarks     = [][]byte{[]byte(`"response.completed"`), []byte(`"response.incomplete"`), []byte(`"response.failed"`), []byte(`"response.cancelled"`)}
 )
 
-// closes reports whether an event brings its stream to its true end, so that a
-// connection that closes afterwards broke nothing off.
-func closes(d dialect.Name, data []byte) bool {
-	if len(data) < 512 && bytes.Contains(data, errorMark) {
-		return true
+// ending is how near its end a stream is.
+type ending int
+
+const (
+	running  ending = iota
+	finished        // the model has finished: a connection that is closed in good order broke nothing off
+	ended           // the last event has come: nothing that follows matters
+)
+
+// endingOf tells what an event says of its stream's end.
+func endingOf(d dialect.Name, data []byte) ending {
+	if bytes.Contains(data, errorMark) {
+		if v, ok := provider.Member(data, "error"); ok && data[v.Start] != 'n' {
+			return ended // the provider has told of its own failure
+		}
 	}
 	switch d {
 	case dialect.OpenAI:
-		return bytes.Equal(data, doneMark) || bytes.Contains(data, finishMark) || bytes.Contains(data, finishSpaced)
+		switch {
+		case bytes.Equal(data, doneMark):
+			return ended
+		case bytes.Contains(data, finishMark), bytes.Contains(data, finishSpaced):
+			return finished
+		}
 	case dialect.Anthropic:
-		return bytes.Contains(data, stopMark) && typeOf(data) == "message_stop"
+		if bytes.Contains(data, stopMark) && typeOf(data) == "message_stop" {
+			return ended
+		}
 	case dialect.Responses:
 		for _, mark := range endMarks {
-			if bytes.Contains(data, mark) && strings.HasPrefix(string(mark), `"`+typeOf(data)+`"`) {
-				return true
+			if bytes.Contains(data, mark) && string(mark) == `"`+typeOf(data)+`"` {
+				return ended
 			}
 		}
-		return false
 	case dialect.Gemini:
-		return bytes.Contains(data, finishReason)
+		if bytes.Contains(data, finishReason) {
+			return finished
+		}
+	default:
+		return finished
 	}
-	return true
+	return running
 }
 
 // typeOf is an event's `type`, which comes first in nearly all.

@@ -187,7 +187,7 @@ func (c *exchange) answer(ctx context.Context, resp *http.Response) error {
 		c.w.WriteHeader(resp.StatusCode)
 		c.account(failed, tokens{})
 		return nil
-	case events && !failed:
+	case events && !failed && h.Get("Content-Encoding") == "":
 		return c.answerEvents(ctx, resp, body, key)
 	case failed || length >= 0 && length <= wholeLimit && len(resp.Trailer) == 0:
 		return c.answerWhole(resp, body, length, key)

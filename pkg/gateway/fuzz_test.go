@@ -45,7 +45,7 @@ func FuzzStream(f *testing.F) {
 		run := func(cuts []byte) (string, tokens) {
 			w := httptest.NewRecorder()
 			s := stream{w: w, flush: func() {}, upstream: "", caller: dialect.OpenAI, dropUsage: drop}
-			if err := s.run(context.Background(), &chopped{data: bytes.Clone(data), cuts: cuts}); err != nil && !s.closed {
+			if err := s.run(context.Background(), &chopped{data: bytes.Clone(data), cuts: cuts}); err != nil && s.end == running {
 				body := w.Body.String()
 				if i := strings.LastIndex(body, "data: {\"error\""); i >= 0 {
 					return body[:i], s.spent

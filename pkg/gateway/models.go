@@ -58,7 +58,10 @@ func (g *Gateway) union(ctx context.Context, settings Settings, may func(provide
 				continue
 			}
 			seen[id] = true
-			if m.Owner == "" {
+			switch {
+			case part.p.Builtin:
+				m.Owner = "hostless"
+			case m.Owner == "":
 				m.Owner = part.p.Name
 			}
 			all = append(all, listed{id, part.p.Name, m})

@@ -41,8 +41,8 @@ type stream struct {
 	provider  string
 	began     func() // called before the first byte goes out, or nil
 
-	spent  tokens
-	closed bool // the stream came to its true end
+	spent tokens
+	end   ending
 }
 
 // run copies until the upstream ends. It returns an error where the upstream
@@ -110,12 +110,14 @@ func (s *stream) run(ctx context.Context, body io.Reader) error {
 		switch {
 		case err == nil:
 			continue
-		case errors.Is(err, io.EOF) && (s.closed || len(buf) == 0 && s.upstream == ""):
+		case s.end == ended:
+			return s.finish(buf)
+		case errors.Is(err, io.EOF) && (s.end == finished || len(buf) == 0 && s.upstream == ""):
 			return s.finish(buf)
 		case errors.Is(err, io.EOF):
 			// A last event without its blank line still may be the end.
 			s.see(buf)
-			if s.closed {
+			if s.end != running {
 				return s.finish(buf)
 			}
 			err = io.ErrUnexpectedEOF
@@ -143,8 +145,8 @@ func (s *stream) see(ev []byte) (drop bool) {
 			return true
 		}
 	}
-	if !s.closed {
-		s.closed = closes(s.upstream, data)
+	if s.end != ended {
+		s.end = max(s.end, endingOf(s.upstream, data))
 	}
 	return false
 }

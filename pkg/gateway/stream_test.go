@@ -173,6 +173,35 @@ func TestUpstreamDeathInTheMiddle(t *testing.T) {
 			t.Errorf("got %q", a.body)
 		}
 	})
+	t.Run("after the end", func(t *testing.T) {
+		w := newWorld(t)
+		w.upstream("openai", func(rw http.ResponseWriter, r *http.Request) {
+			events(rw)("data: {\"a\":1,\"error\":null}\n\ndata: [DONE]\n\n")
+			panic(http.ErrAbortHandler)
+		})
+		if a := w.do("POST", "/v1/chat/completions", streamBody); !strings.HasSuffix(a.body, "data: [DONE]\n\n") {
+			t.Errorf("got %q", a.body)
+		}
+	})
+	t.Run("after the provider's own error", func(t *testing.T) {
+		w := newWorld(t)
+		w.upstream("openai", func(rw http.ResponseWriter, r *http.Request) {
+			events(rw)("data: {\"a\":1}\n\ndata: {\"error\":{\"message\":\"x\"}}\n\n")
+		})
+		if a := w.do("POST", "/v1/chat/completions", streamBody); strings.Count(a.body, `"error"`) != 1 {
+			t.Errorf("got %q", a.body)
+		}
+	})
+	t.Run("after the finish reason", func(t *testing.T) {
+		w := newWorld(t)
+		w.upstream("openai", func(rw http.ResponseWriter, r *http.Request) {
+			events(rw)("data: {\"choices\":[{\"finish_reason\":\"stop\"}],\"error\":null}\n\n")
+			panic(http.ErrAbortHandler)
+		})
+		if a := w.do("POST", "/v1/chat/completions", streamBody); strings.Count(a.body, `data: {"error"`) != 1 {
+			t.Errorf("got %q", a.body)
+		}
+	})
 	t.Run("in an answer that is no stream", func(t *testing.T) {
 		w := newWorld(t)
 		w.upstream("openai", func(rw http.ResponseWriter, r *http.Request) {

@@ -297,7 +297,7 @@ func locate(u *url.URL, method string) (location, error) {
 			}
 			loc.addMethods(s.methods)
 		}
-		if loc.methods != "" && method != "OPTIONS" {
+		if loc.methods != "" {
 			return loc, nil // the path is known, the method is not its
 		}
 	}
