@@ -1,167 +1,152 @@
 package apps
 
 import (
-	"context"
 	"errors"
 	"net/http"
-	"net/http/httputil"
-	"net/url"
-	"strconv"
-	"strings"
 	"time"
-
-	"github.com/hostless/hostless/pkg/fault"
 )
 
-// hopsHeader counts how often a request has passed through here: an app that
-// proxies to its own name would loop.
-const (
-	hopsHeader = "X-Hostless-Hops"
-	maxHops    = 5
-)
-
-// ServeHTTP proxies a request to the app that its Host names, or says why not.
+// ServeHTTP takes a request to the app of its host, or answers with a page that
+// says what is wrong.
 func (p *Plane) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	host, ok := hostOf(r.Host)
 	if !ok {
-		p.fail(w, r, nil, &problem{status: http.StatusMisdirectedRequest, kind: fault.Invalid, title: "Not an app", text: "This address belongs to no app of Hostless."})
+		p.fail(w, r, &trouble{status: http.StatusMisdirectedRequest, host: host})
+		return
+	}
+	if hops(r.Header) >= maxHops {
+		p.fail(w, r, &trouble{status: http.StatusLoopDetected, host: host, route: p.lookup(host, r.URL.Path)})
 		return
 	}
 	rt := p.lookup(host, r.URL.Path)
 	if rt == nil {
-		p.fail(w, r, nil, unknownName(host))
+		p.fail(w, r, &trouble{status: http.StatusNotFound, host: host})
 		return
 	}
-	hops, err := strconv.Atoi(r.Header.Get(hopsHeader))
-	if (err != nil && r.Header.Get(hopsHeader) != "") || hops < 0 || hops >= maxHops {
-		p.fail(w, r, rt, looping(rt))
+	if s := rt.state.Load(); s != nil {
+		switch s.name {
+		case StateIdle:
+			rt.lease.tell(Event{Kind: EventStart, Reason: "it was asked for"})
+		case StateExited: // its port may be another's by now
+			p.fail(w, r, &trouble{status: http.StatusBadGateway, host: host, route: rt, err: &dialError{errExited}})
+			return
+		}
+	}
+	if protocol := upgradeOf(r); protocol != "" {
+		p.upgrade(w, r, rt, host, protocol)
 		return
 	}
-	if s := rt.state.Load(); s != nil && s.name != StateListening && !p.await(r, rt) {
-		p.fail(w, r, rt, p.notListening(rt))
-		return
-	}
-	p.proxy(w, r, rt, hops)
+	p.forward(w, r, rt, host)
 }
 
-// await waits for an app that is starting. Where a person looks on it returns at
-// once, so that the page tells him; other clients are held for a while.
-func (p *Plane) await(r *http.Request, rt *route) bool {
-	if s := rt.state.Load(); s.name == StateIdle {
-		rt.lease.tell(Event{Kind: EventStart, Reason: "the first request"})
+// forward takes a request to its app and the answer back.
+func (p *Plane) forward(w http.ResponseWriter, r *http.Request, rt *route, host string) {
+	x := p.outgoing(r, rt)
+	header := w.Header()
+	rc := http.NewResponseController(w)
+	if x.body != nil {
+		// An app may answer before it has read all; the answer must not wait.
+		_ = rc.EnableFullDuplex() // HTTP/2 always does
 	}
-	ctx, cancel := context.WithTimeout(r.Context(), p.cfg.Hold)
-	defer cancel()
-	patient := !wantsHTML(r)
-	tick := time.NewTicker(50 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		s := rt.state.Load()
-		if s.name == StateListening {
-			return true
-		}
-		if s.name == StateExited {
-			return false
-		}
-		// The client learns of the port a moment after it opens: look oneself.
-		if s.name == StateStarting && probe(ctx, rt) {
-			return true
-		}
-		if !patient {
-			return false
-		}
-		select {
-		case <-ctx.Done():
-			return false
-		case <-tick.C:
-		}
-	}
-}
-
-// probe reports whether the app takes connections.
-func probe(ctx context.Context, rt *route) bool {
-	conn, err := rt.upstream.dial(ctx, rt.target())
+	x.inform = func(status int, h http.Header) { inform(w, r, status, h) }
+	in, err := p.reach(r, x, header)
 	if err != nil {
+		p.unreachable(w, r, rt, host, err)
+		return
+	}
+	defer p.settle(rc, r, x, in)
+	if x.body != nil && !x.body.complete.Load() && r.ProtoMajor == 1 {
+		header.Set("Connection", "close") // what is left of the body is not read
+	}
+	if _, has := header["Content-Type"]; !has {
+		header["Content-Type"] = nil // or the server guesses one
+	}
+	w.WriteHeader(in.status)
+	if err := relay(w, r, in); err != nil {
+		p.log.Debug("answer was cut", "hostname", host, "error", err)
+		panic(http.ErrAbortHandler)
+	}
+	if in.trailers != nil {
+		announced := header["Trailer"]
+		for name, values := range in.trailers() {
+			if !hasToken(announced, name) {
+				_ = rc.Flush() // a short answer that waits whole would get a length, and no trailers
+				name = http.TrailerPrefix + name
+			}
+			header[name] = values
+		}
+	}
+}
+
+// settle ends an exchange: no goroutine of it reads the request's body any more
+// when the handler returns.
+func (p *Plane) settle(rc *http.ResponseController, r *http.Request, x *outgoing, in *incoming) {
+	if x.body != nil && !x.body.complete.Load() {
+		_ = rc.SetReadDeadline(time.Unix(1, 0)) // ends a Read that waits for the client
+	}
+	in.body.finish()
+}
+
+// inform passes an interim answer on, such as 103 Early Hints.
+func inform(w http.ResponseWriter, r *http.Request, status int, h http.Header) {
+	if !r.ProtoAtLeast(1, 1) {
+		return
+	}
+	header := w.Header()
+	for name, values := range h {
+		if !hopByHop(name) {
+			header[name] = values
+		}
+	}
+	w.WriteHeader(status)
+	for name := range h {
+		delete(header, name)
+	}
+}
+
+// reach sends the request. While the app of a run starts, a client that is no
+// browser is held and the request is tried again: none of it was sent.
+func (p *Plane) reach(r *http.Request, x *outgoing, header http.Header) (*incoming, error) {
+	in, err := x.route.upstream.roundTrip(r.Context(), x, header)
+	var dial *dialError
+	if err == nil || !errors.As(err, &dial) || !starting(x.route) || wantsHTML(r) {
+		return in, err
+	}
+	deadline := time.NewTimer(p.cfg.Hold)
+	defer deadline.Stop()
+	look := time.NewTicker(50 * time.Millisecond)
+	defer look.Stop()
+	for starting(x.route) {
+		select {
+		case <-r.Context().Done():
+			return nil, r.Context().Err()
+		case <-p.closing.Done():
+			return nil, err
+		case <-deadline.C:
+			return nil, err
+		case <-look.C:
+		}
+		x.target = x.route.target()
+		in, err = x.route.upstream.roundTrip(r.Context(), x, header)
+		if err == nil || !errors.As(err, &dial) {
+			break
+		}
+	}
+	return in, err
+}
+
+var errExited = errors.New("the app has ended")
+
+// starting reports whether the app of a run is still to listen.
+func starting(rt *route) bool {
+	if rt.lease == nil {
 		return false
 	}
-	conn.Close()
-	return true
-}
-
-// proxy hands the request to the app and its answer back.
-func (p *Plane) proxy(w http.ResponseWriter, r *http.Request, rt *route, hops int) {
-	target := rt.target()
-	ctx := withTarget(r.Context(), target)
-	rp := &httputil.ReverseProxy{
-		Transport:     rt.upstream.transport,
-		FlushInterval: -1, // each piece goes on as it comes
-		ErrorLog:      nil,
-		Rewrite:       func(pr *httputil.ProxyRequest) { p.rewrite(pr, rt, target, hops) },
-		ErrorHandler: func(w http.ResponseWriter, r *http.Request, err error) {
-			if r.Context().Err() != nil {
-				panic(http.ErrAbortHandler) // the client has left
-			}
-			p.log.Debug("app does not answer", "host", rt.Hostname, "err", err)
-			p.fail(w, r, rt, p.unreachable(rt, err))
-		},
+	select {
+	case <-rt.lease.done:
+		return false
+	default:
 	}
-	rp.ServeHTTP(w, r.WithContext(ctx))
-}
-
-// rewrite makes the request that the app gets: path and query as they came, the
-// Host that was asked for (a URL target's own, unless it is to be kept), and
-// forwarding headers that say who asked.
-func (p *Plane) rewrite(pr *httputil.ProxyRequest, rt *route, target Target, hops int) {
-	out := pr.Out
-	out.URL = &url.URL{
-		Scheme: target.Scheme, Host: target.Host, Path: pr.In.URL.Path, RawPath: pr.In.URL.RawPath,
-		RawQuery: pr.In.URL.RawQuery, ForceQuery: pr.In.URL.ForceQuery,
-	}
-	if target.Path != "" {
-		joined := target.Path + pr.In.URL.EscapedPath()
-		out.URL.RawPath = joined
-		if path, err := url.PathUnescape(joined); err == nil {
-			out.URL.Path = path
-		}
-	}
-	out.Host = pr.In.Host
-	if target.URL && !rt.KeepHost {
-		out.Host = hostHeader(target)
-	}
-	p.forwarding(pr.In, out)
-	out.Header.Set(hopsHeader, strconv.Itoa(hops+1))
-	if _, ok := out.Header["User-Agent"]; !ok {
-		out.Header["User-Agent"] = nil // none was sent, none is made up
-	}
-}
-
-// hostHeader is a URL target's authority without a default port.
-func hostHeader(t Target) string {
-	if host, ok := strings.CutSuffix(t.Host, map[string]string{"http": ":80", "https": ":443"}[t.Scheme]); ok {
-		return host
-	}
-	return t.Host
-}
-
-// notListening says why an app that was started cannot be asked.
-func (p *Plane) notListening(rt *route) *problem {
-	s := rt.snapshot()
-	if s.State == StateExited {
-		return ended(s)
-	}
-	return starting(s)
-}
-
-// unreachable says why an app did not answer.
-func (p *Plane) unreachable(rt *route, err error) *problem {
-	s := rt.snapshot()
-	switch {
-	case s.Kind == Leased && s.State == StateExited:
-		return ended(s)
-	case errors.Is(err, context.DeadlineExceeded):
-		return &problem{status: http.StatusGatewayTimeout, kind: fault.UpstreamTimeout, title: s.Name + " does not answer in time", text: "The app was reached and did not answer."}
-	case refused(err):
-		return nothingListens(s)
-	}
-	return &problem{status: http.StatusBadGateway, kind: fault.Upstream, title: s.Name + " answers nonsense", text: "The app at " + s.Target.String() + " took the request and did not answer it in HTTP, or closed the connection first."}
+	s := rt.state.Load().name
+	return s == StateStarting || s == StateIdle
 }

@@ -168,6 +168,7 @@ func (l *Lease) Release() {
 	defer p.mu.Unlock()
 	delete(p.reserved, l.route.target().Port())
 	p.remove(l.route)
+	p.remember(l.route.snapshot())
 	p.released.Broadcast()
 	p.log.Info("lease ended", "host", l.route.Hostname)
 }

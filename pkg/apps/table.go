@@ -36,6 +36,9 @@ type Config struct {
 	// Hold is how long a request of no browser waits for an app that is
 	// starting: 5 s when zero.
 	Hold time.Duration
+	// StockTransport sends requests through net/http's Transport instead of this
+	// package's own.
+	StockTransport bool
 	// Dropped is told of a route that goes because its process has ended; nil
 	// is told nothing.
 	Dropped func(Route)
@@ -57,6 +60,10 @@ type Plane struct {
 	reserved map[int]time.Time // ports promised to apps that have not opened them yet
 	released *sync.Cond        // a lease has ended
 	leases   uint64            // counts, for ids
+	past     map[string]*lastRun
+
+	closing context.Context // ends upgraded connections
+	end     context.CancelFunc
 }
 
 // index is the table as requests look it up: by host name, prefixes longest first.
@@ -88,7 +95,8 @@ func New(cfg Config) (p *Plane, warnings []string, err error) {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	p = &Plane{cfg: cfg, log: cfg.Logger, reserved: map[int]time.Time{}}
+	p = &Plane{cfg: cfg, log: cfg.Logger, reserved: map[int]time.Time{}, past: map[string]*lastRun{}}
+	p.closing, p.end = context.WithCancel(context.Background())
 	p.released = sync.NewCond(&p.mu)
 	if p.disk, warnings, err = openDisk(cfg.Path, cfg.Now); err != nil {
 		return nil, warnings, err
@@ -141,7 +149,7 @@ func (p *Plane) make(reg Registration) (*route, error) {
 			return nil, &fault.Error{Kind: fault.Invalid, Param: "pid", Message: fmt.Sprintf("there is no process %d", reg.PID)}
 		}
 	}
-	r.upstream = newUpstream(r.Insecure)
+	r.upstream = newUpstream(r.Insecure, p.cfg.StockTransport)
 	return r, nil
 }
 
@@ -413,8 +421,10 @@ func (p *Plane) Len() int {
 	return len(p.routes)
 }
 
-// Close ends idle connections to apps. Requests must have ended before.
+// Close ends upgraded connections and idle ones to apps. Requests must have
+// ended before.
 func (p *Plane) Close() error {
+	p.end()
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, r := range p.routes {

@@ -5,57 +5,52 @@ import (
 	"crypto/tls"
 	"errors"
 	"net"
-	"net/http"
+	"strings"
 	"sync/atomic"
-	"syscall"
 	"time"
 )
 
-// upstream is the connections to one route's app.
+const (
+	dialTimeout      = 10 * time.Second
+	handshakeTimeout = 10 * time.Second
+	keepAlive        = 30 * time.Second
+)
+
+// upstream is the way to one route's app, and the connections kept to it.
 type upstream struct {
-	transport *http.Transport
-	family    atomic.Pointer[string] // the loopback address that answered last
+	insecure bool // the certificate is not checked
+	family   atomic.Pointer[string]
+	transport
 }
 
-// newUpstream makes the transport of one route. Compression, proxies and
-// redirects are the app's and the client's business; the default of two idle
-// connections to a host would cost most of the throughput.
-func newUpstream(insecure bool) *upstream {
-	u := &upstream{}
-	u.transport = &http.Transport{
-		DisableCompression:    true,
-		MaxIdleConnsPerHost:   256,
-		IdleConnTimeout:       60 * time.Second,
-		TLSHandshakeTimeout:   10 * time.Second,
-		ExpectContinueTimeout: time.Second,
-		ResponseHeaderTimeout: 0, // long polls may think for hours
-		ForceAttemptHTTP2:     false,
-		WriteBufferSize:       32 << 10,
-		ReadBufferSize:        32 << 10,
-		TLSClientConfig:       &tls.Config{InsecureSkipVerify: insecure}, // by the user's word, for this one target
-		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return u.dial(ctx, targetOf(ctx))
-		},
+// newUpstream makes the way to an app. Compression and redirects are the app's
+// and the client's business.
+func newUpstream(insecure, stock bool) *upstream {
+	u := &upstream{insecure: insecure}
+	if stock {
+		u.transport = newStock(u)
+	} else {
+		u.transport = newFast(u)
 	}
 	return u
 }
 
-// targetKey carries a request's target to the dialler.
-type targetKey struct{}
-
-func withTarget(ctx context.Context, t Target) context.Context {
-	return context.WithValue(ctx, targetKey{}, t)
-}
-
-func targetOf(ctx context.Context) Target {
-	t, _ := ctx.Value(targetKey{}).(Target)
-	return t
-}
-
-// dial connects to a target. `localhost` is tried on both families, the one that
-// answered last first: a dev server listens on either.
+// dial connects to a target, by TLS where it says so. `localhost` is tried on
+// both families, the one that answered last first: a dev server listens on
+// either. The error is a *dialError.
 func (u *upstream) dial(ctx context.Context, t Target) (net.Conn, error) {
-	d := net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second}
+	c, err := u.connect(ctx, t)
+	if err == nil && t.Scheme == "https" {
+		c, err = u.handshake(ctx, c, t)
+	}
+	if err != nil {
+		return nil, &dialError{err}
+	}
+	return c, nil
+}
+
+func (u *upstream) connect(ctx context.Context, t Target) (net.Conn, error) {
+	d := net.Dialer{Timeout: dialTimeout, KeepAlive: keepAlive}
 	if t.Socket != "" {
 		return d.DialContext(ctx, "unix", t.Socket)
 	}
@@ -67,19 +62,36 @@ func (u *upstream) dial(ctx context.Context, t Target) (net.Conn, error) {
 	if known := u.family.Load(); known != nil && *known == second {
 		first, second = second, first
 	}
-	conn, err := d.DialContext(ctx, "tcp", net.JoinHostPort(first, port))
+	c, err := d.DialContext(ctx, "tcp", net.JoinHostPort(first, port))
 	if err == nil {
 		u.answered(first)
-		return conn, nil
+		return c, nil
 	}
 	if ctx.Err() != nil {
 		return nil, err
 	}
-	if conn, other := d.DialContext(ctx, "tcp", net.JoinHostPort(second, port)); other == nil {
+	c, other := d.DialContext(ctx, "tcp", net.JoinHostPort(second, port))
+	if other == nil {
 		u.answered(second)
-		return conn, nil
+		return c, nil
 	}
-	return nil, err
+	return nil, errors.Join(err, other)
+}
+
+// handshake makes a TLS connection of c, which it closes where it cannot.
+func (u *upstream) handshake(ctx context.Context, c net.Conn, t Target) (net.Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, handshakeTimeout)
+	defer cancel()
+	name, _, _ := net.SplitHostPort(t.Host)
+	secured := tls.Client(c, &tls.Config{
+		ServerName: name, NextProtos: []string{"http/1.1"}, MinVersion: tls.VersionTLS12,
+		InsecureSkipVerify: u.insecure, // by the user's word, for this one target
+	})
+	if err := secured.HandshakeContext(ctx); err != nil {
+		c.Close()
+		return nil, err
+	}
+	return secured, nil
 }
 
 func (u *upstream) answered(family string) {
@@ -91,12 +103,24 @@ func (u *upstream) answered(family string) {
 // forget drops what was known of the app's place.
 func (u *upstream) forget() {
 	u.family.Store(nil)
-	u.transport.CloseIdleConnections()
+	u.closeIdle()
 }
 
-func (u *upstream) close() { u.transport.CloseIdleConnections() }
+// close ends the kept connections, and those in use once they are free.
+func (u *upstream) close() { u.transport.close() }
 
-// refused reports whether nothing listens at the other end.
-func refused(err error) bool {
-	return errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, syscall.ENOENT)
+// dialError is an app that could not be reached: nothing was sent to it.
+type dialError struct{ err error }
+
+func (e *dialError) Error() string { return "reach app: " + e.err.Error() }
+func (e *dialError) Unwrap() error { return e.err }
+
+// authority is the Host that a URL target is sent: its own, without a default
+// port.
+func (t Target) authority() string {
+	port := ":80"
+	if t.Scheme == "https" {
+		port = ":443"
+	}
+	return strings.TrimSuffix(t.Host, port)
 }

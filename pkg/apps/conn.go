@@ -1,0 +1,234 @@
+package apps
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strconv"
+	"time"
+)
+
+// The bounds of an answer's head and framing.
+const (
+	readSize = 4 << 10
+	maxHead  = 1 << 20
+	maxLine  = 16 << 10 // of a chunk's size with its extensions
+)
+
+// conn is a connection to an app with what was read from it ahead.
+type conn struct {
+	net.Conn
+	target Target
+	buf    []byte
+	r, w   int    // buf[r:w] was read and not used
+	head   []byte // the last request's head, for its memory
+	abort  func() // ends all reading and writing at once
+
+	expires time.Time // while it is kept
+	since   time.Time
+	idle    time.Duration // how long the app keeps it, or 0
+	peek    func(fd uintptr) bool
+	alive   bool // the last peek's word
+}
+
+func newConn(c net.Conn, t Target) *conn {
+	u := &conn{Conn: c, target: t, buf: make([]byte, readSize), head: make([]byte, 0, 1024)}
+	u.abort = func() { u.SetDeadline(time.Unix(1, 0)) }
+	return u
+}
+
+// Read reads ahead for small reads only.
+func (u *conn) Read(p []byte) (int, error) {
+	if u.r == u.w {
+		if len(p) >= len(u.buf) {
+			return u.Conn.Read(p)
+		}
+		if err := u.fill(); err != nil {
+			return 0, err
+		}
+	}
+	n := copy(p, u.buf[u.r:u.w])
+	u.r += n
+	return n, nil
+}
+
+// fill reads more; what is unused stays at the buffer's beginning.
+func (u *conn) fill() error {
+	if u.r == u.w {
+		u.r, u.w = 0, 0
+	} else if u.w == len(u.buf) {
+		if u.r > 0 {
+			u.w = copy(u.buf, u.buf[u.r:u.w])
+			u.r = 0
+		} else {
+			u.buf = append(u.buf, make([]byte, len(u.buf))...)
+		}
+	}
+	for range 100 {
+		n, err := u.Conn.Read(u.buf[u.w:])
+		u.w += n
+		if n > 0 {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return io.ErrNoProgress
+}
+
+// line gives the next line without its end; it is valid until the next read.
+func (u *conn) line(limit int) ([]byte, error) {
+	seen := 0
+	for {
+		if i := bytes.IndexByte(u.buf[u.r+seen:u.w], '\n'); i >= 0 {
+			line := u.buf[u.r : u.r+seen+i]
+			u.r += seen + i + 1
+			return bytes.TrimSuffix(line, []byte{'\r'}), nil
+		}
+		seen = u.w - u.r
+		if seen > limit {
+			return nil, &protocolError{why: "a line is too long"}
+		}
+		if err := u.fill(); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// readChunkSize reads a chunk's first line; extensions mean nothing to us.
+func (u *conn) readChunkSize() (int64, error) {
+	line, err := u.line(maxLine)
+	if err != nil {
+		return 0, err
+	}
+	if i := bytes.IndexByte(line, ';'); i >= 0 {
+		line = line[:i]
+	}
+	line = bytes.TrimRight(line, " \t")
+	if len(line) == 0 || len(line) > 15 {
+		return 0, &protocolError{why: "a chunk has no size that can be read"}
+	}
+	var n int64
+	for _, c := range line {
+		switch {
+		case c >= '0' && c <= '9':
+			c -= '0'
+		case c >= 'a' && c <= 'f':
+			c -= 'a' - 10
+		case c >= 'A' && c <= 'F':
+			c -= 'A' - 10
+		default:
+			return 0, &protocolError{why: "a chunk has no size that can be read"}
+		}
+		n = n<<4 | int64(c)
+	}
+	return n, nil
+}
+
+// readCRLF reads the end of a chunk.
+func (u *conn) readCRLF() error {
+	line, err := u.line(2)
+	if err != nil {
+		return err
+	}
+	if len(line) != 0 {
+		return &protocolError{why: "a chunk is longer than its size"}
+	}
+	return nil
+}
+
+// readTrailer reads the fields after the last chunk; nil where there are none.
+func (u *conn) readTrailer() (http.Header, error) {
+	var h http.Header
+	size := 0
+	for {
+		line, err := u.line(maxHead)
+		if err != nil || len(line) == 0 {
+			return h, err
+		}
+		if size += len(line); size > maxHead {
+			return nil, &protocolError{why: "the trailers are too long"}
+		}
+		name, value, err := splitField(string(line))
+		if err != nil {
+			return nil, err
+		}
+		if hopByHop(name) || name == "Host" {
+			continue
+		}
+		if h == nil {
+			h = make(http.Header)
+		}
+		h[name] = append(h[name], value)
+	}
+}
+
+// writeBody sends the request's body in its framing. It is nil only after the
+// whole of it was sent.
+func (u *conn) writeBody(x *outgoing) error {
+	buf := copyBuffers.Get().(*[]byte)
+	defer copyBuffers.Put(buf)
+	const room = 10 // before and after a chunk's data: eight digits and two line ends
+	left := x.body.length
+	for {
+		chunk := (*buf)[room : len(*buf)-2]
+		n, err := x.body.Read(chunk)
+		if n > 0 {
+			out := chunk[:n]
+			if left >= 0 {
+				left -= int64(n)
+			} else {
+				size := strconv.FormatInt(int64(n), 16)
+				start := room - len(size) - 2
+				copy((*buf)[start:], size)
+				copy((*buf)[room-2:], "\r\n")
+				copy((*buf)[room+n:], "\r\n")
+				out = (*buf)[start : room+n+2]
+			}
+			if _, err := u.Write(out); err != nil {
+				return err
+			}
+		}
+		switch {
+		case left == 0:
+			if err == nil { // the server must see that its body was read to the end
+				var one [1]byte
+				if n, err := x.body.Read(one[:]); n != 0 || err != io.EOF {
+					return errors.New("request body is longer than its length")
+				}
+			} else if err != io.EOF {
+				return err
+			}
+			return nil
+		case err == io.EOF && left > 0:
+			return io.ErrUnexpectedEOF
+		case err == io.EOF:
+			return u.endChunks(x.r.Trailer)
+		case err != nil:
+			return err
+		}
+	}
+}
+
+func (u *conn) endChunks(trailer http.Header) error {
+	end := []byte("0\r\n")
+	for name, values := range trailer {
+		if hopByHop(name) || forwarding(name) {
+			continue
+		}
+		for _, value := range values {
+			end = appendField(end, name, value)
+		}
+	}
+	_, err := u.Write(append(end, '\r', '\n'))
+	return err
+}
+
+// errNoHTTP is an answer that is none.
+func errNoHTTP(said []byte) error {
+	return &protocolError{why: fmt.Sprintf("it is not HTTP: %.60q", said), said: string(said[:min(len(said), 200)])}
+}

@@ -1,0 +1,321 @@
+package apps
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strconv"
+	"time"
+)
+
+// fast is the transport of this package: a round trip runs in the request's own
+// goroutine on a kept connection, without goroutines of the connection's own.
+type fast struct {
+	upstream *upstream
+	pool     pool
+}
+
+func newFast(u *upstream) *fast { return &fast{upstream: u} }
+
+func (f *fast) closeIdle() { f.pool.clear(false) }
+func (f *fast) close()     { f.pool.clear(true) }
+
+func (f *fast) roundTrip(ctx context.Context, x *outgoing, header http.Header) (*incoming, error) {
+	u := f.pool.get(x.target, !x.retryable())
+	if u == nil {
+		return f.fresh(ctx, x, header)
+	}
+	in, err := f.try(ctx, u, x, header)
+	if err == nil || !x.retryable() || !errors.Is(err, errStale) || ctx.Err() != nil {
+		return in, err
+	}
+	return f.fresh(ctx, x, header) // the app had closed what we kept
+}
+
+// fresh sends the request on a connection of its own.
+func (f *fast) fresh(ctx context.Context, x *outgoing, header http.Header) (*incoming, error) {
+	c, err := f.upstream.dial(ctx, x.target)
+	if err != nil {
+		return nil, err
+	}
+	return f.try(ctx, newConn(c, x.target), x, header)
+}
+
+// lastWrite is how long the end of a request's body may take to be written once
+// its answer is there.
+const lastWrite = 50 * time.Millisecond
+
+// errStale is a connection that ended before anything of an answer came.
+var errStale = errors.New("app closed the connection without an answer")
+
+// try sends the request on a connection, which it or the answer's body owns.
+func (f *fast) try(ctx context.Context, u *conn, x *outgoing, header http.Header) (*incoming, error) {
+	b := &fastBody{fast: f, up: u}
+	b.stop = context.AfterFunc(ctx, u.abort)
+	u.head = x.appendHead(u.head[:0])
+	if _, err := u.Write(u.head); err != nil {
+		return nil, b.fail(fmt.Errorf("%w: %w", errStale, err))
+	}
+	if x.body != nil {
+		b.send(x)
+	}
+	in := &incoming{body: b}
+	for {
+		h, err := u.readHead()
+		if err != nil {
+			return nil, b.fail(err)
+		}
+		switch {
+		case h.status == http.StatusContinue:
+			b.proceed()
+			continue
+		case h.status == http.StatusSwitchingProtocols:
+			return nil, b.fail(&protocolError{why: "it switched protocols unasked", said: "101"})
+		case h.status < 200:
+			interim := make(http.Header)
+			if err := h.fields(interim); err != nil {
+				return nil, b.fail(err)
+			}
+			if x.inform != nil {
+				x.inform(h.status, interim)
+			}
+			continue
+		}
+		if err := b.frame(h, x.method, header); err != nil {
+			return nil, b.fail(err)
+		}
+		in.status, in.length = h.status, b.length
+		if b.chunked {
+			in.trailers = func() http.Header { return b.trailer }
+		}
+		return in, nil
+	}
+}
+
+// appendHead writes the request's head.
+func (x *outgoing) appendHead(b []byte) []byte {
+	b = append(b, x.method...)
+	b = append(b, ' ')
+	b = append(b, x.uri...)
+	b = append(b, " HTTP/1.1\r\nHost: "...)
+	b = append(b, x.host...)
+	b = append(b, '\r', '\n')
+	for name, values := range x.r.Header {
+		if x.passes(name) {
+			for _, value := range values {
+				b = appendField(b, name, value)
+			}
+		}
+	}
+	for _, f := range x.add {
+		b = appendField(b, f.name, f.value)
+	}
+	switch {
+	case x.upgrade != "":
+		b = appendField(b, "Connection", "Upgrade")
+		b = appendField(b, "Upgrade", x.upgrade)
+	case x.body == nil:
+		if len(x.r.Header["Content-Length"]) > 0 {
+			b = append(b, "Content-Length: 0\r\n"...)
+		}
+	case x.body.length >= 0:
+		b = append(b, "Content-Length: "...)
+		b = strconv.AppendInt(b, x.body.length, 10)
+		b = append(b, '\r', '\n')
+	default:
+		b = append(b, "Transfer-Encoding: chunked\r\n"...)
+		for name := range x.r.Trailer {
+			b = appendField(b, "Trailer", name)
+		}
+	}
+	return append(b, '\r', '\n')
+}
+
+func appendField(b []byte, name, value string) []byte {
+	b = append(b, name...)
+	b = append(b, ':', ' ')
+	b = append(b, value...)
+	return append(b, '\r', '\n')
+}
+
+// fastBody is an answer's body on a connection, and all that ends with it.
+type fastBody struct {
+	fast    *fast
+	up      *conn
+	stop    func() bool // ends watching the request's context
+	length  int64       // as the head says it, -1 where it does not
+	left    int64       // of the body, or of the current chunk
+	chunked bool
+	ended   bool // the body was read to its end
+	broken  error
+	keep    bool // the app keeps the connection
+	trailer http.Header
+
+	request  *requestBody
+	sent     chan struct{} // closed when the request's body is no more read; nil without one
+	go100    chan struct{} // closed when the body may be sent
+	waiting  bool          // go100 is open
+	sentFull bool          // the body was sent whole; to be read after sent is closed
+	stopSend chan struct{} // closed when the body is not wanted any more
+}
+
+// send copies the request's body to the app while its answer is awaited.
+func (b *fastBody) send(x *outgoing) {
+	b.request, b.sent, b.stopSend = x.body, make(chan struct{}), make(chan struct{})
+	if hasToken(x.r.Header["Expect"], "100-continue") {
+		b.go100, b.waiting = make(chan struct{}), true
+	}
+	u := b.up // finish takes it from b
+	go func() {
+		defer close(b.sent)
+		if b.go100 != nil {
+			timer := time.NewTimer(continueTimeout)
+			defer timer.Stop()
+			select {
+			case <-b.go100:
+			case <-timer.C: // an app that does not know the wait
+			case <-b.stopSend:
+				return
+			}
+		}
+		err := u.writeBody(x)
+		b.sentFull = err == nil
+		if x.body.failed.Load() {
+			u.abort() // the client broke off: the app must not take what it has for all
+		}
+	}()
+}
+
+// proceed lets the request's body go.
+func (b *fastBody) proceed() {
+	if b.waiting {
+		b.waiting = false
+		close(b.go100)
+	}
+}
+
+// fail ends a connection before its answer began.
+func (b *fastBody) fail(err error) error {
+	b.broken = err
+	b.finish()
+	return err
+}
+
+// finish gives the connection back where both bodies went over it whole.
+func (b *fastBody) finish() {
+	if b.up == nil {
+		return
+	}
+	u := b.up
+	b.up = nil
+	whole := b.ended && b.broken == nil && b.keep && u.r == u.w
+	if b.sent != nil {
+		close(b.stopSend)
+		if whole && b.request.complete.Load() { // the last of it may just be on its way
+			select {
+			case <-b.sent:
+			case <-time.After(lastWrite):
+			}
+		}
+		select {
+		case <-b.sent:
+		default:
+			u.abort() // ends a write; forward has ended the reading
+			<-b.sent
+		}
+		whole = whole && b.sentFull
+	}
+	if !b.stop() || !whole { // the abort may still come
+		u.Close()
+		return
+	}
+	b.fast.pool.put(u)
+}
+
+// Read reads the answer's body without its framing.
+func (b *fastBody) Read(p []byte) (n int, err error) {
+	switch {
+	case b.broken != nil:
+		return 0, b.broken
+	case b.ended:
+		return 0, io.EOF
+	case b.chunked:
+		n, err = b.readChunked(p)
+	case b.length < 0:
+		n, err = b.up.Read(p)
+		b.ended = err == io.EOF
+	default:
+		n, err = b.up.Read(p[:min(int64(len(p)), b.left)])
+		b.took(int64(n))
+		if b.ended {
+			err = nil
+		} else if err == io.EOF {
+			err = io.ErrUnexpectedEOF
+		}
+	}
+	if err != nil && err != io.EOF {
+		b.broken = err
+	}
+	if n > 0 && err == io.EOF {
+		err = nil
+	}
+	if n == 0 && err == nil && b.ended {
+		err = io.EOF
+	}
+	return n, err
+}
+
+// readChunked reads from chunks (RFC 9112 section 7.1).
+func (b *fastBody) readChunked(p []byte) (int, error) {
+	if b.left == 0 {
+		size, err := b.up.readChunkSize()
+		if err != nil {
+			return 0, noEOF(err)
+		}
+		if size == 0 {
+			if b.trailer, err = b.up.readTrailer(); err != nil {
+				return 0, noEOF(err)
+			}
+			b.ended = true
+			return 0, io.EOF
+		}
+		b.left = size
+	}
+	n, err := b.up.Read(p[:min(int64(len(p)), b.left)])
+	b.left -= int64(n)
+	if b.left == 0 && err == nil {
+		err = b.up.readCRLF()
+	}
+	return n, noEOF(err)
+}
+
+func noEOF(err error) error {
+	if err == io.EOF {
+		return io.ErrUnexpectedEOF
+	}
+	return err
+}
+
+// ready implements answerBody.
+func (b *fastBody) ready() bool { return b.ended || b.up.r < b.up.w }
+
+// direct implements what relay needs to have the kernel copy.
+func (b *fastBody) direct() (c *net.TCPConn, buffered []byte, left int64) {
+	c, _ = b.up.Conn.(*net.TCPConn)
+	if c == nil || b.chunked || b.length < 0 {
+		return nil, nil, 0
+	}
+	n := int(min(int64(b.up.w-b.up.r), b.left))
+	buffered = b.up.buf[b.up.r : b.up.r+n]
+	b.up.r += n
+	return c, buffered, b.left
+}
+
+// took notes bytes of the body that were passed on.
+func (b *fastBody) took(n int64) {
+	b.left -= n
+	b.ended = b.left == 0
+}

@@ -1,0 +1,128 @@
+package apps
+
+import (
+	"sync"
+	"syscall"
+	"time"
+)
+
+// pool keeps connections to one app that nothing runs on. It is safe for
+// concurrent use.
+type pool struct {
+	mu     sync.Mutex
+	idle   []*conn     // the longest unused first
+	timer  *time.Timer // sweeps while there are any
+	closed bool
+}
+
+const (
+	sweepEvery  = 5 * time.Second
+	maxKeptBuf  = 64 << 10
+	trustedIdle = time.Second // of a connection that cannot be looked at
+)
+
+// get takes the connection to the target that was used last, or nil. With
+// surely, the connection is looked at first: a request that cannot be sent twice
+// must not meet one that the app has closed.
+func (p *pool) get(t Target, surely bool) *conn {
+	for {
+		p.mu.Lock()
+		last := len(p.idle) - 1
+		if last < 0 {
+			p.mu.Unlock()
+			return nil
+		}
+		u := p.idle[last]
+		p.idle[last] = nil
+		p.idle = p.idle[:last]
+		p.mu.Unlock()
+		if u.target == t && time.Now().Before(u.expires) && (!surely || u.looksAlive()) {
+			return u
+		}
+		u.Close()
+	}
+}
+
+// put keeps a connection.
+func (p *pool) put(u *conn) {
+	now := time.Now()
+	keep := idleTimeout
+	if u.idle > 0 {
+		keep = min(keep, u.idle-time.Second)
+	}
+	if len(u.buf) > maxKeptBuf {
+		u.buf = make([]byte, readSize)
+	}
+	u.r, u.w = 0, 0
+	u.since, u.expires = now, now.Add(keep)
+	p.mu.Lock()
+	if p.closed || keep <= 0 || len(p.idle) >= maxIdle {
+		p.mu.Unlock()
+		u.Close()
+		return
+	}
+	p.idle = append(p.idle, u)
+	if p.timer == nil {
+		p.timer = time.AfterFunc(sweepEvery, p.sweep)
+	}
+	p.mu.Unlock()
+}
+
+// sweep ends what has been kept for too long.
+func (p *pool) sweep() {
+	now := time.Now()
+	var dead []*conn
+	p.mu.Lock()
+	kept := p.idle[:0]
+	for _, u := range p.idle {
+		if now.Before(u.expires) {
+			kept = append(kept, u)
+		} else {
+			dead = append(dead, u)
+		}
+	}
+	clear(p.idle[len(kept):])
+	p.idle, p.timer = kept, nil
+	if len(kept) > 0 {
+		p.timer = time.AfterFunc(sweepEvery, p.sweep)
+	}
+	p.mu.Unlock()
+	for _, u := range dead {
+		u.Close()
+	}
+}
+
+// clear ends all kept connections and, for good, those put back later.
+func (p *pool) clear(forGood bool) {
+	p.mu.Lock()
+	idle := p.idle
+	p.idle, p.closed = nil, p.closed || forGood
+	if p.timer != nil {
+		p.timer.Stop()
+		p.timer = nil
+	}
+	p.mu.Unlock()
+	for _, u := range idle {
+		u.Close()
+	}
+}
+
+// looksAlive reports whether a kept connection is open and silent. One that the
+// system cannot be asked about is so only for a moment.
+func (u *conn) looksAlive() bool {
+	sc, ok := u.Conn.(syscall.Conn)
+	if !ok {
+		return time.Since(u.since) < trustedIdle
+	}
+	raw, err := sc.SyscallConn()
+	if err != nil {
+		return false
+	}
+	if u.peek == nil {
+		u.peek = func(fd uintptr) bool {
+			u.alive = silent(fd)
+			return true
+		}
+	}
+	return raw.Read(u.peek) == nil && u.alive
+}

@@ -1,0 +1,294 @@
+package apps
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"net"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// trouble is why a request reaches no app.
+type trouble struct {
+	status int
+	host   string
+	route  *route // nil where there is none
+	err    error
+}
+
+// The codes of the pages, for programs.
+const (
+	codeNoRoute     = "no_route"
+	codeStarting    = "app_starting"
+	codeExited      = "app_exited"
+	codeRefused     = "app_unreachable"
+	codeBadAnswer   = "app_bad_answer"
+	codeClosed      = "app_closed"
+	codeCertificate = "app_certificate"
+	codeLoop        = "loop"
+	codeMisdirected = "misdirected"
+)
+
+// report is what a page says.
+type report struct {
+	Status   int
+	Code     string
+	App      string // its name, or ""
+	Host     string
+	Title    string
+	Lead     string
+	Note     string
+	Facts    []fact
+	Commands []string // that mend it, to be typed
+	Log      []string
+	Others   []link
+	Refresh  int // seconds, or 0
+}
+
+type fact struct{ Name, Value string }
+
+type link struct{ Name, URL, Target string }
+
+// unreachable answers for a request that got no answer from its app.
+func (p *Plane) unreachable(w http.ResponseWriter, r *http.Request, rt *route, host string, err error) {
+	if r.Context().Err() != nil {
+		panic(http.ErrAbortHandler) // nobody is there to read it
+	}
+	p.log.Debug("app not reached", "hostname", host, "error", err)
+	p.fail(w, r, p.diagnose(rt, host, err))
+}
+
+// diagnose tells starting from broken.
+func (p *Plane) diagnose(rt *route, host string, err error) *trouble {
+	t := &trouble{status: http.StatusBadGateway, host: host, route: rt, err: err}
+	var dial *dialError
+	if errors.As(err, &dial) && starting(rt) {
+		t.status = http.StatusServiceUnavailable
+	}
+	if errors.Is(err, context.Canceled) && p.closing.Err() != nil {
+		t.status = http.StatusServiceUnavailable
+	}
+	return t
+}
+
+// report puts a trouble into words.
+func (p *Plane) report(t *trouble) *report {
+	rep := &report{Status: t.status, Host: t.host, App: strings.TrimSuffix(t.host, Suffix)}
+	var last *lastRun
+	if t.route != nil {
+		now := t.route.snapshot()
+		rep.App = now.Name
+		if now.State == StateExited {
+			last = &lastRun{exit: now.Exit, tail: now.Log, command: now.Command, directory: now.Directory}
+		}
+		rep.describe(now)
+	}
+	if last == nil {
+		p.mu.Lock()
+		last = p.past[rep.App]
+		p.mu.Unlock()
+	}
+	switch t.status {
+	case http.StatusMisdirectedRequest:
+		rep.App, rep.Code, rep.Title = "", codeMisdirected, "This host is not served here"
+		rep.Lead = "Apps have names below .localhost."
+	case http.StatusLoopDetected:
+		p.sayLoop(rep)
+	case http.StatusNotFound:
+		p.sayNoRoute(rep, last)
+	case http.StatusServiceUnavailable:
+		rep.Code, rep.Title, rep.Refresh = codeStarting, rep.App+" is starting", 1
+		rep.Lead = "It does not listen yet. This page looks again by itself."
+		last = nil
+	default:
+		p.sayBroken(rep, t, last)
+	}
+	if last != nil {
+		rep.Facts = append(rep.Facts, fact{"Last run", last.ending(p.cfg.Now())})
+		rep.Log = last.tail
+	}
+	rep.Others = p.others(rep.App)
+	return rep
+}
+
+// describe adds what is known of the app.
+func (rep *report) describe(rt Route) {
+	where := rt.Target.String()
+	if rt.Target.local() && !rt.Target.URL {
+		where = "port " + strconv.Itoa(rt.Target.Port())
+	}
+	rep.Facts = append(rep.Facts, fact{"Target", where})
+	if rt.PID != 0 {
+		rep.Facts = append(rep.Facts, fact{"Process", strconv.Itoa(rt.PID)})
+	}
+	if rt.Command != "" {
+		rep.Facts = append(rep.Facts, fact{"Command", rt.Command})
+	}
+	if rt.Directory != "" {
+		rep.Facts = append(rep.Facts, fact{"Directory", rt.Directory})
+	}
+}
+
+func (p *Plane) sayLoop(rep *report) {
+	rep.Code, rep.Title = codeLoop, "The request goes in a circle"
+	rep.Lead = "It came through Hostless " + strconv.Itoa(maxHops) + " times: " + rep.App + " sends it back to the name it was asked under."
+	rep.Note = "Where a dev server proxies to another app, have it send that app's own host: in Vite, webpack and http-proxy that is"
+	rep.Commands = []string{"changeOrigin: true"}
+}
+
+func (p *Plane) sayNoRoute(rep *report, last *lastRun) {
+	rep.Code, rep.Title = codeNoRoute, "No app is called "+rep.App
+	rep.Lead = "Nothing runs under this name at the moment."
+	if list := p.current.Load().byHost[rep.Host]; len(list) > 0 {
+		rep.Lead = "This name has apps below some paths, but none here."
+		for _, e := range list {
+			rep.Facts = append(rep.Facts, fact{"Path", e.PathPrefix})
+		}
+		return
+	}
+	command := "npm run dev"
+	if last != nil && last.command != "" {
+		command = last.command
+		if last.directory != "" {
+			rep.Facts = append(rep.Facts, fact{"Directory", last.directory})
+		}
+	}
+	rep.Commands = []string{runCommand(rep.App, command), "hostless alias " + rep.App + " 3000"}
+	rep.Note = "Start it under that name, or give the name to what listens already:"
+}
+
+// runCommand is what starts an app under its name.
+func runCommand(name, command string) string {
+	if strings.HasPrefix(command, "hostless ") {
+		return command
+	}
+	return "hostless run " + name + " -- " + command
+}
+
+func (p *Plane) sayBroken(rep *report, t *trouble, last *lastRun) {
+	rt := t.route.snapshot()
+	target := rt.Target.String()
+	leased := rt.Kind == Leased
+	var dial *dialError
+	var proto *protocolError
+	var cert *tls.CertificateVerificationError
+	var timeout net.Error
+	switch {
+	case errors.As(t.err, &proto):
+		rep.Code, rep.Title = codeBadAnswer, rep.App+" did not answer in HTTP"
+		rep.Lead = "Its answer cannot be read: " + proto.why + "."
+		if strings.HasPrefix(strings.TrimSpace(proto.said), "Unauthorized") {
+			rep.Lead = "It said only “Unauthorized”, without a status line."
+			rep.Note = "Next.js refuses so what comes from a host that it does not know. Allow this one in next.config:"
+			rep.Commands = []string{`allowedDevOrigins: ["` + rep.Host + `"]`}
+		}
+	case errors.As(t.err, &cert):
+		rep.Code, rep.Title = codeCertificate, "The certificate of "+rep.App+" is not trusted"
+		rep.Lead = cert.Err.Error() + "."
+		rep.Note = "If it is your own, accept it for this one target:"
+		rep.Commands = []string{"hostless alias --force --insecure " + rep.App + " " + target}
+	case errors.As(t.err, &dial) && leased && rt.State == StateExited:
+		rep.Code, rep.Title = codeExited, rep.App+" has ended"
+		rep.Lead = "Its process " + lastWords(last) + "."
+		if rt.Command != "" {
+			rep.Commands = []string{runCommand(rep.App, rt.Command)}
+		}
+	case errors.As(t.err, &dial):
+		rep.Code, rep.Title = codeRefused, rep.App+" does not answer"
+		rep.Lead = "Nothing accepts connections at " + target + "."
+		if errors.As(t.err, &timeout) && timeout.Timeout() {
+			rep.Lead = target + " did not accept the connection in time."
+		}
+		switch {
+		case leased:
+			rep.Note = "Its process lives but listens elsewhere, or no more. Have it listen on the port in $PORT, or start it again:"
+			if rt.Command != "" {
+				rep.Commands = []string{runCommand(rep.App, rt.Command)}
+			}
+		case rt.Target.Socket == "" && !rt.Target.URL:
+			rep.Note = "Start what listens there, or point the name elsewhere:"
+			rep.Commands = []string{"hostless alias " + rep.App + " PORT"}
+		default:
+			rep.Note = "Start what listens there, or take the name back:"
+			rep.Commands = []string{"hostless alias remove " + rep.App}
+		}
+	default:
+		rep.Code, rep.Title = codeClosed, rep.App+" closed the connection"
+		rep.Lead = "It ended before it had answered. It may have crashed, or be starting again."
+		rep.Note = "What it printed says more:"
+		rep.Commands = []string{"hostless logs " + rep.App}
+		if !leased {
+			rep.Note, rep.Commands = "", nil
+		}
+	}
+}
+
+// maxPast bounds how many ended runs are remembered.
+const maxPast = 64
+
+// lastRun is how a run of a name ended.
+type lastRun struct {
+	exit      *int
+	tail      []string
+	command   string
+	directory string
+	at        time.Time
+}
+
+// remember keeps how a run ended, for the pages; p.mu is held.
+func (p *Plane) remember(rt Route) {
+	p.past[rt.Name] = &lastRun{exit: rt.Exit, tail: rt.Log, command: rt.Command, directory: rt.Directory, at: p.cfg.Now()}
+	if len(p.past) <= maxPast {
+		return
+	}
+	oldest := rt.Name
+	for name, run := range p.past {
+		if run.at.Before(p.past[oldest].at) {
+			oldest = name
+		}
+	}
+	delete(p.past, oldest)
+}
+
+// lastWords say how a run ended.
+func lastWords(last *lastRun) string {
+	switch {
+	case last == nil || last.exit == nil:
+		return "ended without a word"
+	case *last.exit > 128 && *last.exit < 128+65:
+		return "was ended by signal " + strconv.Itoa(*last.exit-128)
+	}
+	return "ended with exit code " + strconv.Itoa(*last.exit)
+}
+
+func (l *lastRun) ending(now time.Time) string {
+	words := lastWords(l)
+	if !l.at.IsZero() {
+		if ago := now.Sub(l.at).Round(time.Second); ago < time.Hour {
+			words += ", " + ago.String() + " ago"
+		} else {
+			words += ", " + l.at.Local().Format("Jan 2 15:04")
+		}
+	}
+	return words
+}
+
+// maxOthers bounds the links of a page.
+const maxOthers = 12
+
+// others are the other apps, as links.
+func (p *Plane) others(name string) []link {
+	var links []link
+	for host, list := range p.current.Load().byHost {
+		if host == name+Suffix {
+			continue
+		}
+		links = append(links, link{Name: host, URL: p.cfg.URL(host), Target: list[len(list)-1].target().String()})
+	}
+	slices.SortFunc(links, func(a, b link) int { return strings.Compare(a.Name, b.Name) })
+	return links[:min(len(links), maxOthers)]
+}
