@@ -12,6 +12,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/hostless/hostless/pkg/certs"
 	"github.com/hostless/hostless/pkg/control"
 	"github.com/hostless/hostless/pkg/fault"
 )
@@ -228,7 +229,14 @@ func (r *run) start(front bool) (*child, int, error) {
 		}
 	}
 	if r.status.TLS {
-		e.caCert = r.Paths.Home + "/ca.crt"
+		e.caCert = certs.CertPath(r.Paths.Home)
+		bundle, ok, err := certs.Bundle(r.Paths.Home, getenv(r.Environ, "SSL_CERT_FILE"))
+		switch {
+		case err != nil:
+			r.note("the app's programs may not trust https://: %v", err)
+		case ok:
+			e.bundle = bundle
+		}
 	}
 	env, changed, removed := e.build(r.Environ)
 	r.noteVariables(changed, removed)
