@@ -218,6 +218,7 @@ func (c *exchange) account(failed bool, t tokens) {
 func (c *exchange) finish(err error) {
 	var started *begun
 	if err != nil && !errors.As(err, &started) && !errors.Is(err, errClient) {
+		drain(c.w, c.r)
 		writeFault(c.w, c.speaks, err)
 	}
 	c.log(c.r.Context(), err)

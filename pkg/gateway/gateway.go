@@ -89,6 +89,7 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	if err != nil {
 		g.cors(w.Header(), r)
+		drain(w, r)
 		writeFault(w, envelope(r.URL.Path), err)
 		return
 	}
@@ -98,6 +99,7 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if loc.surface == nil {
+		drain(w, r)
 		w.Header()["Allow"] = []string{loc.methods + ", OPTIONS"}
 		writeFault(w, envelope(r.URL.Path), fault.New(fault.Method, fmt.Sprintf("%s is not a method of this path; %s", r.Method, loc.methods)))
 		return
