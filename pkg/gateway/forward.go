@@ -98,7 +98,7 @@ func (c *exchange) roundTrip(ctx context.Context, o *outgoing) (*http.Response, 
 		}
 		h := c.w.Header()
 		before := h.Clone()
-		downHeader(h, http.Header(header), redactFor(c.cred.Key, true))
+		downHeader(h, http.Header(header), c.redactor(true))
 		c.w.WriteHeader(code)
 		clear(h)
 		for name, values := range before {
@@ -148,7 +148,7 @@ func (c *exchange) unanswered(ctx context.Context, err error) error {
 // answer hands an upstream's answer to the caller.
 func (c *exchange) answer(ctx context.Context, resp *http.Response) error {
 	failed := resp.StatusCode >= 400
-	key := redactFor(c.cred.Key, failed)
+	key := c.redactor(failed)
 	contentType := resp.Header.Get("Content-Type")
 	events := isEventStream(contentType)
 	body := io.Reader(resp.Body)

@@ -1,11 +1,13 @@
 package gateway_test
 
 import (
+	"context"
 	"encoding/json"
 	"io"
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 )
 
 // messagesOnly is a provider that speaks Anthropic's dialect alone.
@@ -189,5 +191,56 @@ func TestFilesAreNotFetchedFromHere(t *testing.T) {
 	w.upstream("google", geminiOnly(t))
 	for _, url := range []string{"https://127.0.0.1:1/x.png", "https://localhost/x.png", "https://169.254.169.254/x", "https://10.0.0.1/x", "http://example.com/x.png"} {
 		w.do("POST", "/v1/chat/completions", `{"model":"gemini-2.5-flash","messages":[{"role":"user","content":[{"type":"image_url","image_url":{"url":"`+url+`"}}]}]}`).want(t, 400, "invalid_request_error")
+	}
+}
+
+// TestCallerGoneInEveryDialect holds that a caller that leaves ends the upstream
+// within a second, before its answer and in the middle of it.
+func TestCallerGoneInEveryDialect(t *testing.T) {
+	for _, tt := range []struct{ path, body string }{
+		{"/v1/chat/completions", `{"model":"mistral/m","stream":true,"messages":[{"role":"user","content":"x"}]}`},
+		{"/v1/chat/completions", `{"model":"anthropic/m","stream":true,"messages":[{"role":"user","content":"x"}]}`},
+		{"/v1/chat/completions", `{"model":"google/m","stream":true,"messages":[{"role":"user","content":"x"}]}`},
+		{"/v1/responses", `{"model":"mistral/m","stream":true,"input":"x"}`},
+		{"/v1/responses", `{"model":"openai/m","stream":true,"input":"x"}`},
+		{"/v1/messages", `{"model":"anthropic/m","stream":true,"max_tokens":9,"messages":[{"role":"user","content":"x"}]}`},
+		{"/v1/messages", `{"model":"mistral/m","stream":true,"max_tokens":9,"messages":[{"role":"user","content":"x"}]}`},
+		{"/v1beta/models/google/m:streamGenerateContent", `{"contents":[{"parts":[{"text":"x"}]}]}`},
+		{"/v1beta/models/mistral/m:streamGenerateContent?alt=sse", `{"contents":[{"parts":[{"text":"x"}]}]}`},
+		{"/api/chat", `{"model":"mistral/m","messages":[{"role":"user","content":"x"}]}`},
+		{"/v1/audio/speech", `{"model":"tts-1"}`},
+	} {
+		for _, when := range []string{"before the answer", "in the middle"} {
+			t.Run(tt.path+" "+tt.body[:17]+" "+when, func(t *testing.T) {
+				w := newWorld(t)
+				asked, gone := make(chan struct{}), make(chan struct{})
+				for _, name := range []string{"mistral", "anthropic", "google", "openai"} {
+					w.upstream(name, func(rw http.ResponseWriter, r *http.Request) {
+						io.Copy(io.Discard, r.Body)
+						if when == "in the middle" {
+							events(rw)(": hello\n\n")
+						}
+						close(asked)
+						<-r.Context().Done()
+						close(gone)
+					})
+				}
+				ctx, cancel := context.WithCancel(context.Background())
+				go func() {
+					resp, err := noRedirects.Do(w.request("POST", tt.path, tt.body).WithContext(ctx))
+					if err == nil {
+						io.Copy(io.Discard, resp.Body)
+						resp.Body.Close()
+					}
+				}()
+				<-asked
+				cancel()
+				select {
+				case <-gone:
+				case <-time.After(time.Second):
+					t.Fatal("the upstream was not ended within a second")
+				}
+			})
+		}
 	}
 }

@@ -170,7 +170,7 @@ func (s *duplex) check(f frame, readable bool) error {
 
 // pumpDown passes the provider's messages down, counting what they say was spent.
 func (s *duplex) pumpDown() error {
-	key := redactFor(s.c.cred.Key, false)
+	key := s.c.redactor(false)
 	for {
 		kind, data, err := s.upstream.ReadMessage()
 		if err != nil {

@@ -7,28 +7,38 @@ import (
 	"github.com/hostless/hostless/pkg/secret"
 )
 
-// Keys shorter than this are no secrets ("ollama", "none"): taking their text
-// out of answers would spoil those. In errors, which hold nothing else of
-// worth, shorter ones are taken out too.
+// Keys shorter than these are no secrets. A local provider's is often a word
+// ("ollama", "lm-studio"), which its models may well say.
 const (
-	minSecretInAnswer = 12
-	minSecretInError  = 4
+	minSecret      = 6
+	minSecretLocal = 16
+	minSecretError = 4 // in an error, which holds nothing else of worth
 )
 
 // redactor takes one key's text out of what a provider answers. The zero value
 // takes out nothing.
 type redactor struct{ key string }
 
-// redactFor is the redactor of a key; inError is whether the text is an error's.
-func redactFor(key secret.String, inError bool) redactor {
-	min := minSecretInAnswer
-	if inError {
-		min = minSecretInError
-	}
+// redactFor is the redactor of a key for texts in which one of at least min
+// bytes counts.
+func redactFor(key secret.String, min int) redactor {
 	if text := key.Reveal(); len(text) >= min {
 		return redactor{text}
 	}
 	return redactor{}
+}
+
+// redactor is the one for this provider's answers; inError is whether for an
+// error.
+func (c *exchange) redactor(inError bool) redactor {
+	min := minSecret
+	switch {
+	case inError:
+		min = minSecretError
+	case c.provider != nil && c.provider.Port > 0:
+		min = minSecretLocal
+	}
+	return redactFor(c.cred.Key, min)
 }
 
 func (r redactor) inText(s string) bool { return r.key != "" && strings.Contains(s, r.key) }

@@ -124,7 +124,7 @@ func (s *duplex) native(charge bool) error {
 	}
 	defer upstream.Close()
 	header := http.Header{}
-	downHeader(header, resp.Header, redactFor(c.cred.Key, true))
+	downHeader(header, resp.Header, c.redactor(true))
 	for name := range header {
 		if strings.HasPrefix(name, "Sec-Websocket-") {
 			delete(header, name)

@@ -58,7 +58,7 @@ const translatedLimit = 64 << 20
 
 func (c *exchange) answerTranslated(ctx context.Context, resp *http.Response, call *dialect.Call, speaks dialect.Name) error {
 	failed := resp.StatusCode >= 400
-	key := redactFor(c.cred.Key, failed)
+	key := c.redactor(failed)
 	in := io.Reader(resp.Body)
 	if plain, ok := c.unfold(resp); ok {
 		defer plain.Close()

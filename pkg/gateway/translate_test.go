@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/hostless/hostless/pkg/secret"
 	"github.com/hostless/hostless/pkg/token"
 )
 
@@ -177,4 +178,30 @@ func TestAnthropicNativeAndFromChat(t *testing.T) {
 		t.Errorf("headers %v", a.header)
 	}
 	w.do("POST", "/v1/embeddings", `{"model":"anthropic/x"}`).want(t, 400, "unsupported_endpoint")
+}
+
+func TestAnthropicFiles(t *testing.T) {
+	w := newWorld(t)
+	w.upstream("anthropic", func(rw http.ResponseWriter, r *http.Request) {
+		io.WriteString(rw, r.URL.Path+r.Header.Get("X-Api-Key")[:3])
+	})
+	w.do("GET", "/v1/files/f1/content", "", "anthropic-version", "2023-06-01", "anthropic-beta", "files-api-2025-04-14").want(t, 200, "/v1/files/f1/contentsk-")
+	w.do("GET", "/v1/skills", "", "anthropic-version", "2023-06-01").want(t, 200, "/v1/skills")
+	w.do("GET", "/v1/files", "", "X-Hostless-Provider", "anthropic").want(t, 400, "unsupported_endpoint")
+	w.do("GET", "/v1/files", "", "X-Hostless-Provider", "nobody").want(t, 400, "x-hostless-provider")
+}
+
+func TestShortKeysAreTakenOutToo(t *testing.T) {
+	w := newWorld(t)
+	for key, want := range map[string]string{"sk-up1": "saw [redacted]", "abc": "saw abc"} {
+		w.upstream("openai", func(rw http.ResponseWriter, r *http.Request) {
+			io.WriteString(rw, "saw "+strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer "))
+		})
+		cred := w.keys.creds["openai"]
+		cred.Key = secret.New(key)
+		w.keys.putCred("openai", cred)
+		if a := w.do("POST", "/v1/chat/completions", `{"model":"gpt-4o"}`); a.body != want {
+			t.Errorf("key %q: %q, want %q", key, a.body, want)
+		}
+	}
 }

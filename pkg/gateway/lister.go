@@ -110,7 +110,7 @@ func (l *lister) refresh(e *listing, p *provider.Provider) {
 	defer l.mu.Unlock()
 	if err != nil {
 		e.failed = l.g.cfg.Now()
-		l.g.cfg.Logger.Debug("list models", "provider", p.Name, "error", redactFor(e.cred.Key, true).text(err.Error()))
+		l.g.cfg.Logger.Debug("list models", "provider", p.Name, "error", redactFor(e.cred.Key, minSecretError).text(err.Error()))
 	} else {
 		e.models, e.at, e.failed = models, l.g.cfg.Now(), time.Time{}
 	}
