@@ -16,6 +16,7 @@ import (
 // A client that sends all of its body before it reads must still get its refusal.
 func TestRefusalOutlivesLargeBody(t *testing.T) {
 	w := newWorld(t, func(c *gateway.Config) { c.MaxBody = 1 << 20 })
+	w.upstream("openai", func(w http.ResponseWriter, r *http.Request) { io.Copy(io.Discard, r.Body) })
 	body := strings.Repeat("a", 16<<20)
 	for _, c := range []struct {
 		name, line, token, framing string
@@ -23,6 +24,7 @@ func TestRefusalOutlivesLargeBody(t *testing.T) {
 	}{
 		{"too large, told", "POST /v1/chat/completions", w.token, "", 413},
 		{"too large, chunked", "POST /v1/chat/completions", w.token, "chunked", 413},
+		{"too large, no model, chunked", "POST /v1/vector_stores", w.token, "chunked", 413},
 		{"no token", "POST /v1/files", "none", "", 401},
 		{"no path", "POST /nowhere", w.token, "", 404},
 		{"no method", "PUT /v1/embeddings", w.token, "", 405},

@@ -204,6 +204,7 @@ func TestMissingKeyAndOrder(t *testing.T) {
 	w.do("POST", "/v1/chat/completions", `{"model":"gpt-4o"}`).want(t, 400, `"type":"configuration_error"`)
 	w.do("POST", "/v1/chat/completions", `{"model":"gpt-4o"}`).want(t, 400, `hostless keys add openai`)
 	w.do("POST", "/v1/chat/completions", `[]`).want(t, 400, "not a JSON object")
+	w.do("POST", "/v1/chat/completions", `[]`).want(t, 400, `"param":"model"`)
 	w.do("POST", "/v1/chat/completions", `{"messages":[]}`).want(t, 400, `"param":"model"`)
 	limited := "Bearer " + w.mint(token.Request{RateLimit: 1})
 	for range 3 {

@@ -144,12 +144,17 @@ func (c *exchange) query() string {
 	return upQuery(c.r.URL.RawQuery, c.loc.surface.speaks == dialect.Gemini)
 }
 
-// servePlain serves a surface without a model, its body streamed.
+// servePlain serves a surface without a model. Its body is streamed, unless it is
+// JSON and no upload's: that has a limit, whether its length was told or not.
 func (c *exchange) servePlain() error {
-	if isJSON(c.r.Header.Get("Content-Type")) && c.r.ContentLength > c.g.cfg.MaxBody {
-		return tooLarge(c.g.cfg.MaxBody)
+	if c.loc.upload || !isJSON(c.r.Header.Get("Content-Type")) {
+		return c.sendPlain(nil)
 	}
-	return c.sendPlain(nil)
+	data, err := readBody(c.r, c.g.cfg.MaxBody)
+	if err != nil {
+		return err
+	}
+	return c.sendPlain(data)
 }
 
 // sendPlain sends to the provider that a request without a model goes to: data

@@ -57,7 +57,7 @@ func ReadBody(data []byte) (*Body, error) {
 		return nil
 	})
 	if err != nil {
-		return nil, &fault.Error{Kind: fault.Invalid, Message: "the request body is not a JSON object", Err: err}
+		return nil, &fault.Error{Kind: fault.Invalid, Message: "the request body is not a JSON object", Param: "model", Err: err}
 	}
 	b.closing = closing
 	b.Stream = string(b.streams.Of(data)) == "true"
