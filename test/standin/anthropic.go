@@ -23,6 +23,7 @@ func Anthropic(t testing.TB, key string) *Server {
 		reply(w, 200, map[string]any{"input_tokens": 42})
 	})
 	mux.HandleFunc("POST /v1/messages", messages)
+	stored(mux, "/v1/messages/batches", "/v1/files")
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		reply(w, 404, anthropicError("not_found_error", "no "+r.URL.Path))
 	})

@@ -39,6 +39,7 @@ func Gemini(t testing.TB, key string) *Server {
 			reply(w, 404, geminiError(404, "NOT_FOUND", "no verb "+verb))
 		}
 	})
+	geminiRest(mux)
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		reply(w, 404, geminiError(404, "NOT_FOUND", "no "+r.URL.Path))
 	})

@@ -65,6 +65,10 @@ func OpenAI(t testing.TB, key string) *Server {
 	mux.HandleFunc("POST /v1/images/generations", func(w http.ResponseWriter, r *http.Request) {
 		reply(w, 200, map[string]any{"created": 1700000000, "data": []any{map[string]any{"b64_json": "iVBORw0KGgo="}}})
 	})
+	mux.HandleFunc("POST /v1/audio/translations", form(func(w http.ResponseWriter, r *http.Request, size int, name string) {
+		reply(w, 200, map[string]any{"text": fmt.Sprintf("%d bytes in English for %s", size, r.FormValue("model"))})
+	}))
+	openAIRest(mux)
 	return startOpenAI(t, key, mux)
 }
 
