@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -242,5 +243,33 @@ func TestCallerGoneInEveryDialect(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// TestGeminiUploadStaysHere follows a resumable upload: the address of its second
+// step must lead back here, or the bridge token would go to Google.
+func TestGeminiUploadStaysHere(t *testing.T) {
+	w := newWorld(t)
+	var up *httptest.Server
+	var seen []string
+	up = w.upstream("google", func(rw http.ResponseWriter, r *http.Request) {
+		b, _ := io.ReadAll(r.Body)
+		seen = append(seen, r.URL.String()+" "+string(b)+" "+r.Header.Get("X-Goog-Upload-Command"))
+		if r.Header.Get("X-Goog-Api-Key") != canary {
+			t.Errorf("headers %v", r.Header)
+		}
+		rw.Header().Set("X-Goog-Upload-Url", up.URL+"/upload/v1beta/files?upload_id=7&upload_protocol=resumable")
+		io.WriteString(rw, "{}")
+	})
+	a := w.do("POST", "/upload/v1beta/files?key="+w.token, `{"file":{}}`, "Authorization", "", "X-Goog-Upload-Command", "start")
+	own := a.header.Get("X-Goog-Upload-Url")
+	path, ok := strings.CutPrefix(own, w.server.URL)
+	if !ok {
+		t.Fatalf("the upload leads to %q", own)
+	}
+	w.do("POST", path, "bytes", "Content-Type", "application/octet-stream", "X-Goog-Upload-Command", "upload, finalize").want(t, 200, "{}")
+	want := `/upload/v1beta/files {"file":{}} start|/upload/v1beta/files?upload_id=7&upload_protocol=resumable bytes upload, finalize`
+	if got := strings.Join(seen, "|"); got != want {
+		t.Errorf("google saw %s", got)
 	}
 }

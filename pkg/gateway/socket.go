@@ -89,6 +89,22 @@ func (s *duplex) speaksSockets() bool {
 	return p.WebSockets || p.Custom && p.Primary() == dialect.OpenAI
 }
 
+// hasNone reports whether a refused upgrade says that there is no WebSocket at
+// all, which happens at a user's own base URL; any other refusal is the
+// provider's word on this request.
+func (s *duplex) hasNone(resp *http.Response) bool {
+	if s.c.cred.BaseURL == "" {
+		return false
+	}
+	switch resp.StatusCode {
+	case http.StatusNotFound, http.StatusMethodNotAllowed, http.StatusNotImplemented:
+		return true
+	case http.StatusUpgradeRequired:
+		return s.c.provider.Custom
+	}
+	return resp.StatusCode < 300
+}
+
 // native connects to the provider's own WebSocket and joins the two. charge is
 // whether opening it is a request of its own.
 func (s *duplex) native(charge bool) error {
@@ -115,11 +131,10 @@ func (s *duplex) native(charge bool) error {
 		return c.unanswered(ctx, err)
 	}
 	if upstream == nil {
-		if s.responses && !c.provider.WebSockets {
-			resp.Body.Close()
+		defer resp.Body.Close()
+		if s.responses && s.hasNone(resp) {
 			return s.bridge(nil)
 		}
-		defer resp.Body.Close()
 		return c.answer(ctx, resp)
 	}
 	defer upstream.Close()
@@ -201,7 +216,7 @@ func (s *duplex) connect(ctx context.Context, first frame) error {
 	}
 	if upstream == nil {
 		defer resp.Body.Close()
-		if !c.provider.WebSockets {
+		if s.hasNone(resp) {
 			return s.bridge(&first)
 		}
 		s.refusal(resp)

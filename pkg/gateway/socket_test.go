@@ -446,3 +446,27 @@ func TestBridgedSocketGoesOn(t *testing.T) {
 		t.Errorf("got %s", end)
 	}
 }
+
+func TestCustomProvidersRefusal(t *testing.T) {
+	w := newWorld(t)
+	status := 401
+	w.upstream("mine", func(rw http.ResponseWriter, r *http.Request) {
+		if r.Method == "GET" {
+			http.Error(rw, "not you", status)
+			return
+		}
+		chatOnly(t)(rw, r)
+	})
+	if _, resp, err := w.dial("/v1/responses?model=mine/m"); err == nil || resp.StatusCode != 401 {
+		t.Errorf("a refusal was not handed on: %v %v", resp, err)
+	}
+	status = 405
+	c, resp, err := w.dial("/v1/responses?model=mine/m")
+	if err != nil {
+		t.Fatalf("%v %v", resp, err)
+	}
+	send(t, c, `{"type":"response.create","input":"x"}`)
+	if got := receive(t, c); !strings.Contains(got, "response.created") {
+		t.Errorf("got %s", got)
+	}
+}
