@@ -29,7 +29,7 @@ func run(ctx context.Context, e *env, argv []string) int {
 // for each group holds it.
 func (e *env) commands() []*cli.Command {
 	tree := []*cli.Command{
-		runGroup(e), listGroup(e), openGroup(e), routeGroup(e), aliasGroup(e),
+		runGroup(e), restartGroup(e), waitGroup(e), listGroup(e), openGroup(e), routeGroup(e), aliasGroup(e),
 		keysGroup(e), tokenGroup(e), originsGroup(e), configGroup(e),
 		statusGroup(e), doctorGroup(e), logsGroup(e), hostsGroup(e), trustGroup(e), caGroup(e), proxyGroup(e), serveGroup(e), stopGroup(e), serviceGroup(e),
 		completionGroup(e),
@@ -64,6 +64,9 @@ func (e *env) dispatch(ctx context.Context, tree []*cli.Command) error {
 	case cmd == nil && e.line.json:
 		return usage("--json needs a command")
 	case cmd == nil:
+		if ran, err := e.runAll(ctx); ran {
+			return err
+		}
 		return e.overview(ctx, tree)
 	case e.line.json && findFlag(cmd, "json") == nil && len(cmd.Subcommands) == 0:
 		return usage("it has no answer to print as JSON")

@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/hostless/hostless/pkg/control"
+	"github.com/hostless/hostless/pkg/launch"
 	"github.com/urfave/cli/v2"
 )
 
@@ -134,6 +135,8 @@ var answers = []struct {
 	{"token refresh", control.Refreshed{}},
 	{"token revoke, keys remove, stop", control.Outcome{}},
 	{"origins add, list, remove", control.OriginList{}},
+	{"wait NAME, restart NAME", launch.Running{}},
+	{"stop NAME, wait NAME --exit", ended{}},
 }
 
 func documentJSON(b *strings.Builder) {

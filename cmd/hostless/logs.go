@@ -22,18 +22,22 @@ const (
 
 func logsGroup(e *env) *cli.Command {
 	return leaf(&cli.Command{
-		Name: "logs", Usage: "the daemon's log",
+		Name: "logs", Usage: "the daemon's log, or the output of a detached app", ArgsUsage: "[NAME]",
 		Flags: []cli.Flag{
 			&cli.BoolFlag{Name: "follow", Aliases: []string{"f"}, Usage: "go on with what is logged from now on"},
 		},
-		Description: "A login service of systemd logs to the journal, any other daemon to ~/.hostless/logs.",
-	}, 0, 0, e.logs)
+		Description: "A login service of systemd logs to the journal, any other daemon to ~/.hostless/logs.\n" +
+			"An app of `hostless run --detach` writes to ~/.hostless/logs/apps.",
+	}, 0, 1, e.logs)
 }
 
 func (e *env) logs(cc *cli.Context) error {
 	paths, err := e.paths()
 	if err != nil {
 		return err
+	}
+	if name := cc.Args().First(); name != "" {
+		return e.appLogs(cc, paths, name)
 	}
 	if e.journalled(cc.Context) {
 		return e.journal(cc.Bool("follow"))

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"time"
 
 	"github.com/hostless/hostless/pkg/fault"
 	"github.com/hostless/hostless/pkg/launch"
@@ -14,7 +15,7 @@ const runCommand = "run"
 func runGroup(e *env) *cli.Command {
 	return leaf(&cli.Command{
 		Name: runCommand, Usage: "run a command as an app with a name of its own", ArgsUsage: "[NAME]",
-		UsageText: "hostless run [NAME] [FLAGS] -- CMD…\nhostless NAME CMD…",
+		UsageText: "hostless run [NAME] [FLAGS] -- CMD…\nhostless NAME CMD…\nhostless run --all [FLAGS]",
 		Flags: append([]cli.Flag{
 			&cli.StringFlag{Name: "name", Usage: "the app's `NAME`, as the argument"},
 			&cli.BoolFlag{Name: "infer-name", Usage: "find the name in the project's files (the default without NAME)"},
@@ -24,11 +25,16 @@ func runGroup(e *env) *cli.Command {
 			&cli.BoolFlag{Name: "force", Usage: "end the run that has the name"},
 			&cli.BoolFlag{Name: "no-token", Usage: "give the app no bridge token"},
 			&cli.BoolFlag{Name: "no-ai-env", Usage: "leave OPENAI_API_KEY and its kin alone"},
+			&cli.BoolFlag{Name: "detach", Usage: "run it in the background; see logs, stop, restart and wait NAME"},
+			&cli.BoolFlag{Name: "lazy", Usage: "start the command with the first request, end it when nobody uses it"},
+			&cli.DurationFlag{Name: "idle-timeout", Usage: "how long nobody must use a lazy app before it ends, `D`", Value: 15 * time.Minute},
+			&cli.BoolFlag{Name: "all", Usage: "run all apps of hostless.json, or of a workspace's dev scripts, as PACKAGE.PROJECT"},
 		}, scopeFlags()...),
 		Description: "The app gets PORT, HOST, HOSTLESS_URL, HOSTLESS_TOKEN and HOSTLESS_API. When the command\n" +
 			"ends, its name and token are gone. The exit code is the command's own. HOSTLESS=0 runs it bare.\n\n" +
 			"  hostless run shop -- npm run dev\n" +
-			"  hostless shop npm run dev",
+			"  hostless shop npm run dev\n\n" +
+			"hostless alone, in a project with several apps, is hostless run --all.",
 	}, 0, 1, e.run)
 }
 
@@ -38,7 +44,11 @@ func (e *env) run(cc *cli.Context) error {
 		return err
 	}
 	// Signals are the run's own business: it hands them to the child.
-	code, err := launch.Run(context.WithoutCancel(cc.Context), c)
+	start := launch.Run
+	if cc.Bool("all") {
+		start = launch.RunAll
+	}
+	code, err := start(context.WithoutCancel(cc.Context), c)
 	if err != nil {
 		err = e.meant(err, code)
 		if fault.Is(err, fault.Usage) || code == fault.From(err).Kind.Exit() {
@@ -60,6 +70,9 @@ func (e *env) meant(err error, code int) error {
 		return err
 	}
 	child := e.line.child
+	if len(child) == 0 {
+		return err
+	}
 	if e.line.app {
 		if name := e.line.args[0]; nearest(name, commandNames(e.commands())) != "" {
 			e.line.path = nil
@@ -115,7 +128,16 @@ func (e *env) runConfig(cc *cli.Context) (c launch.Config, err error) {
 	if err != nil {
 		return c, err
 	}
-	if len(e.line.child) == 0 {
+	switch idle := cc.Duration("idle-timeout"); {
+	case cc.IsSet("idle-timeout") && !cc.Bool("lazy"):
+		return c, usage("--idle-timeout goes with --lazy")
+	case idle <= 0:
+		return c, usage("--idle-timeout %v is not a time", idle)
+	case cc.Bool("all") && (len(e.line.child) > 0 || name != ""):
+		return c, usage("--all takes names and commands from the project, not from the line")
+	case cc.Bool("all") && cc.IsSet("app-port"):
+		return c, usage("--app-port goes with one app, not with --all")
+	case !cc.Bool("all") && len(e.line.child) == 0:
 		f := usage("there is no command to run")
 		f.Next = "hostless run NAME -- CMD…"
 		return c, f
@@ -136,7 +158,37 @@ func (e *env) runConfig(cc *cli.Context) (c launch.Config, err error) {
 		Args: e.line.child, Name: name, Prefix: prefix, AppPort: port, Force: cc.Bool("force"),
 		Providers: s.AllowedProviders, Models: s.AllowedModels, RateLimit: s.RateLimit, TTL: ttl,
 		NoToken: cc.Bool("no-token"), NoAIEnv: cc.Bool("no-ai-env"),
+		Detach: cc.Bool("detach"), Lazy: cc.Bool("lazy"), IdleTimeout: cc.Duration("idle-timeout"),
 		Environ: e.environ(), Dir: dir, Paths: paths, Client: client,
 		Stdin: e.files[0], Stdout: e.files[1], Stderr: e.files[2],
 	}, nil
+}
+
+// runAll is `hostless` alone in a project with several apps. It reports whether
+// this is one.
+func (e *env) runAll(ctx context.Context) (ran bool, err error) {
+	dir, err := e.dir()
+	if err != nil {
+		return false, nil
+	}
+	// A project file that cannot be read is told by the run.
+	if apps, err := launch.Apps(dir, e.environ()); err == nil && len(apps) == 0 {
+		return false, nil
+	}
+	paths, err := e.paths()
+	if err != nil {
+		return true, err
+	}
+	client, err := e.client()
+	if err != nil {
+		return true, err
+	}
+	code, err := launch.RunAll(context.WithoutCancel(ctx), launch.Config{
+		Environ: e.environ(), Dir: dir, Paths: paths, Client: client,
+		Stdin: e.files[0], Stdout: e.files[1], Stderr: e.files[2],
+	})
+	if err == nil && code != 0 {
+		err = exitError(code)
+	}
+	return true, err
 }

@@ -15,13 +15,16 @@ const stopPatience = 30 * time.Second
 
 func stopGroup(e *env) *cli.Command {
 	return leaf(&cli.Command{
-		Name: "stop", Usage: "stop the daemon", Flags: []cli.Flag{jsonFlag()},
-		Description: "A login service stops with its sockets; it returns at the next login or with\n`hostless service start`.",
-	}, 0, 0, e.stop)
+		Name: "stop", Usage: "stop the daemon, or the app of that NAME", ArgsUsage: "[NAME]", Flags: []cli.Flag{jsonFlag()},
+		Description: "A login service stops with its sockets; it returns at the next login or with\n`hostless service start`. An app ends with its whole process tree.",
+	}, 0, 1, e.stop)
 }
 
 // stop ends the daemon, however it was started, and waits for its end.
 func (e *env) stop(cc *cli.Context) error {
+	if name := cc.Args().First(); name != "" {
+		return e.stopApp(cc.Context, name)
+	}
 	if m := e.installed(cc.Context); m != nil && m.Supervised(cc.Context) {
 		return e.stopService(cc.Context, m)
 	}

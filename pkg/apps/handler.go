@@ -126,6 +126,9 @@ func (p *Plane) reach(r *http.Request, x *outgoing, header http.Header) (*incomi
 			return nil, err
 		case <-look.C:
 		}
+		if x.route.state.Load().name == StateIdle { // it came to rest meanwhile
+			x.route.lease.tell(Event{Kind: EventStart, Reason: "it was asked for"})
+		}
 		x.target = x.route.target()
 		in, err = x.route.upstream.roundTrip(r.Context(), x, header)
 		if err == nil || !errors.As(err, &dial) {

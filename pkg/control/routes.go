@@ -303,9 +303,9 @@ func (s *Server) patchLease(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	switch u.State {
-	case "", StateStarting, StateListening, StateExited:
+	case "", StateStarting, StateListening, StateExited, StateIdle:
 	default:
-		s.fail(w, r, &fault.Error{Kind: fault.Invalid, Message: "state is starting, listening or exited", Param: "state"})
+		s.fail(w, r, &fault.Error{Kind: fault.Invalid, Message: "state is starting, listening, exited or idle", Param: "state"})
 		return
 	}
 	if u.Port < 0 || u.Port > 65535 {

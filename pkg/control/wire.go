@@ -164,7 +164,7 @@ type Route struct {
 	AppName    string `json:"app_name"`
 	URL        string `json:"url"`
 	Leased     bool   `json:"leased"`
-	State      string `json:"state,omitempty"` // of a lease: starting, listening, exited
+	State      string `json:"state,omitempty"` // of a lease: starting, listening, exited, idle
 	PathPrefix string `json:"path_prefix,omitempty"`
 	Wildcard   bool   `json:"wildcard,omitempty"`
 	KeepHost   bool   `json:"keep_host,omitempty"`
@@ -183,13 +183,14 @@ const (
 	StateStarting  = "starting"
 	StateListening = "listening"
 	StateExited    = "exited"
+	StateIdle      = "idle" // lazy: it runs when it is asked for
 )
 
 // LeaseUpdate is the body of PATCH /routes/lease/{id}. What is absent stays.
 type LeaseUpdate struct {
 	Port  int      `json:"port,omitempty"`  // the port that the child really opened
 	PID   int      `json:"pid,omitempty"`   // the child
-	State string   `json:"state,omitempty"` // starting, listening, exited
+	State string   `json:"state,omitempty"` // starting, listening, exited, idle
 	Exit  *int     `json:"exit,omitempty"`  // the child's exit code, 128+n on a signal
 	Log   []string `json:"log,omitempty"`   // its last log lines
 }

@@ -146,7 +146,7 @@ func TestLazy(t *testing.T) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	d.awaitState(stateIdle)
+	d.awaitState(control.StateIdle)
 	if started, _ := filepath.Glob(mark + "*"); len(started) != 0 {
 		t.Error("it was started without being asked for")
 	}
@@ -158,7 +158,7 @@ func TestLazy(t *testing.T) {
 	}
 	pids := awaitPIDs(t, mark, 1)
 	conn.Close()
-	d.awaitState(stateIdle)
+	d.awaitState(control.StateIdle)
 	awaitGone(t, pids)
 	d.events <- control.LeaseEvent{Event: control.EventStart}
 	d.awaitState(control.StateListening)
@@ -178,7 +178,7 @@ func TestLazyIsUsed(t *testing.T) {
 	}
 	defer l.Close()
 	port := l.Addr().(*net.TCPAddr).Port
-	if connected(port) {
+	if connected(port, true) {
 		t.Error("a port without a connection counts as used")
 	}
 	conn, err := net.Dial("tcp", l.Addr().String())
@@ -186,7 +186,12 @@ func TestLazyIsUsed(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	if !connected(port) {
+	accepted, err := l.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer accepted.Close()
+	if !connected(port, true) {
 		t.Error("an open connection does not count as use")
 	}
 }

@@ -10,13 +10,10 @@ import (
 	"github.com/hostless/hostless/pkg/control"
 )
 
-// stateIdle is a lazy app's state while it does not run.
-const stateIdle = "idle"
-
 // idle waits, the name held and nothing running, until the app is asked for. It
 // reports whether the run is over instead, with its exit code.
 func (r *run) idle(ctx context.Context, sig *signals) (over bool, code int) {
-	r.lease.update(control.LeaseUpdate{State: stateIdle})
+	r.lease.update(control.LeaseUpdate{State: control.StateIdle})
 	r.begun()
 	for {
 		select {
@@ -50,9 +47,13 @@ type use struct {
 	done  chan struct{} // closed when nobody was connected for the time
 }
 
-// useEvery is how often connections are looked at. A connection that came and
-// went in between leaves its trace (TIME_WAIT) for longer.
-const useEvery = 2 * time.Second
+const (
+	// useEvery is how often connections are looked at.
+	useEvery = 2 * time.Second
+	// traceable is the shortest limit for which the trace of a connection that
+	// came and went between two looks counts: it stays for a minute.
+	traceable = 2 * time.Minute
+)
 
 func watchUse(ctx context.Context, limit time.Duration) *use {
 	u := &use{ports: make(chan int, 1), done: make(chan struct{})}
@@ -92,7 +93,7 @@ func (u *use) run(ctx context.Context, limit time.Duration) {
 		case port = <-u.ports:
 			last = time.Now()
 		case <-tick.C:
-			if port == 0 || connected(port) {
+			if port == 0 || connected(port, limit >= traceable) {
 				last = time.Now()
 			} else if time.Since(last) >= limit {
 				close(u.done)

@@ -67,8 +67,9 @@ func lsofPort(name string) int {
 // socketMark is different each time: there is no cheap way to see a change.
 func socketMark() string { return strconv.FormatInt(time.Now().UnixNano(), 36) }
 
-// connected reports whether a connection to a local port is open.
-func connected(port int) bool {
+// connected reports whether a connection to a local port is open. What was is
+// not to be seen here.
+func connected(port int, _ bool) bool {
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
 	defer cancel()
 	out, _ := exec.CommandContext(ctx, "/usr/sbin/lsof", "-nP", "-iTCP:"+strconv.Itoa(port), "-sTCP:ESTABLISHED", "-t").Output()

@@ -12,6 +12,7 @@ import (
 
 // States of the kernel's TCP, as /proc/net/tcp writes them (tcp_states.h).
 const (
+	stateTimeWait  = "06"
 	stateCloseWait = "08"
 	stateListen    = "0A"
 )
@@ -121,10 +122,11 @@ func socketMark() string {
 	return strconv.FormatUint(sum, 16)
 }
 
-// connected reports whether a connection to a local port is open, or was until
-// a moment ago: a server that closes first leaves it in TIME_WAIT. One whose
-// client has gone and that the server forgot (CLOSE_WAIT) does not count.
-func connected(port int) bool {
+// connected reports whether a connection to a local port is open; with recently,
+// also whether one was until a minute ago: a server that closes first leaves it
+// in TIME_WAIT. One whose client has gone and that the server forgot
+// (CLOSE_WAIT) does not count.
+func connected(port int, recently bool) bool {
 	want := fmt.Sprintf(":%04X", port)
 	for _, table := range []string{"/proc/net/tcp", "/proc/net/tcp6"} {
 		data, err := os.ReadFile(table)
@@ -133,8 +135,19 @@ func connected(port int) bool {
 		}
 		for line := range strings.Lines(string(data)) {
 			fields := strings.Fields(line)
-			if len(fields) > 3 && fields[3] != stateListen && fields[3] != stateCloseWait && strings.HasSuffix(fields[1], want) {
-				return true
+			if len(fields) < 10 || !strings.HasSuffix(fields[1], want) {
+				continue
+			}
+			switch fields[3] {
+			case stateListen, stateCloseWait:
+			case stateTimeWait:
+				if recently {
+					return true
+				}
+			default:
+				if fields[9] != "0" { // some process holds it
+					return true
+				}
 			}
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
@@ -178,17 +179,19 @@ func (r *run) background() bool { return r.output.log != "" }
 
 // turns starts the command, and starts it again as often as that is wanted.
 func (r *run) turns(ctx context.Context, tty *terminal, sig *signals) (code int, err error) {
+	again := false
 	for {
-		if r.Lazy {
+		if r.Lazy && !again {
 			if over, code := r.idle(ctx, sig); over {
 				return code, nil
 			}
 		}
 		next, code, err := r.attend(ctx, tty, sig)
+		again = next == restart
 		switch {
 		case err != nil:
 			return code, err
-		case next == restart:
+		case again:
 			r.note("starting again")
 		case next == rest && r.Lazy:
 			r.note("at rest until the next request")
@@ -307,14 +310,21 @@ func (r *run) noteVariables(changed, removed []string) {
 // shortCommand is what pages and conflicts call the run: the command up to its
 // first flag, since what follows may be private.
 func shortCommand(args []string) string {
-	for i, arg := range args {
-		if arg == "-m" && i == 1 && strings.HasPrefix(args[0], "py") {
-			continue // python -m module
-		}
-		if i > 0 && (strings.HasPrefix(arg, "-") || strings.Contains(arg, "=")) {
-			args = args[:i]
-			break
-		}
+	if len(args) == 3 && args[0] == "/bin/sh" && args[1] == "-c" {
+		args = strings.Fields(args[2])
 	}
-	return strings.Join(args[:min(len(args), 4)], " ")
+	var words []string
+	for i, arg := range args {
+		module := i > 0 && (arg == "-m" || arg == "-u") && strings.HasPrefix(filepath.Base(args[0]), "py")
+		switch {
+		case module:
+			continue // python -m module
+		case i > 0 && (strings.HasPrefix(arg, "-") || strings.Contains(arg, "=")), len(words) == 4:
+			return strings.Join(words, " ")
+		case i == 0 && strings.Contains(arg, "="):
+			return "a shell's line"
+		}
+		words = append(words, arg)
+	}
+	return strings.Join(words, " ")
 }
