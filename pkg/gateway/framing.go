@@ -15,6 +15,7 @@ type framing struct {
 	contentType string
 	lines       bool          // one JSON text a line (Ollama)
 	array       bool          // the elements of one JSON array (Gemini without alt=sse)
+	bare        bool          // no comments: Google's clients read nothing but data
 	ping        string        // what keeps an idle stream alive, or ""
 	every       time.Duration // how often
 }
@@ -27,7 +28,7 @@ func framingFor(d dialect.Name, r *http.Request) framing {
 		if !strings.Contains(r.URL.RawQuery, "alt=sse") {
 			return framing{contentType: "application/json; charset=UTF-8", array: true}
 		}
-		return framing{contentType: "text/event-stream"}
+		return framing{contentType: "text/event-stream", bare: true}
 	case dialect.Anthropic:
 		return framing{contentType: "text/event-stream; charset=utf-8", ping: "event: ping\ndata: {\"type\": \"ping\"}\n\n", every: 10 * time.Second}
 	default:
@@ -99,6 +100,7 @@ func (s *stretch) emit(ev sse.Event) {
 		}
 		s.begun = true
 		s.buf = append(s.buf, ev.Data...)
+	case s.framing.bare && ev.Data == nil:
 	default:
 		s.begun = true
 		s.buf = sse.Append(s.buf, ev)

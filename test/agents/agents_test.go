@@ -76,7 +76,7 @@ func newWorld(t *testing.T) *world {
 	proxy := httptest.NewServer(&w.outside)
 	t.Cleanup(proxy.Close)
 	w.env = []string{
-		"HOME=" + w.home, "PATH=" + os.Getenv("PATH"), "TERM=dumb", "LANG=C.UTF-8", "CI=", "NO_COLOR=1", "SHELL=/bin/bash",
+		"HOME=" + w.home, "TMPDIR=" + w.home, "PATH=" + os.Getenv("PATH"), "TERM=dumb", "LANG=C.UTF-8", "CI=", "NO_COLOR=1", "SHELL=/bin/bash",
 		"HTTP_PROXY=" + proxy.URL, "HTTPS_PROXY=" + proxy.URL, "http_proxy=" + proxy.URL, "https_proxy=" + proxy.URL,
 		"NO_PROXY=localhost,127.0.0.1,::1", "no_proxy=localhost,127.0.0.1,::1",
 	}

@@ -14,6 +14,9 @@ func TestGeminiCLI(t *testing.T) {
 		to    func(*world) *standin.Server
 	}{
 		{"gemini-2.5-flash", func(w *world) *standin.Server { return w.gemini }},
+		{"claude-sonnet-4-5", func(w *world) *standin.Server { return w.anthropic }},
+		{"gpt-4o-mini", func(w *world) *standin.Server { return w.openai }},
+		{"mine/any-model", func(w *world) *standin.Server { return w.mine }},
 	} {
 		t.Run(c.model, func(t *testing.T) {
 			w := newWorld(t)

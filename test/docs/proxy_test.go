@@ -100,7 +100,6 @@ func TestProxyAPI(t *testing.T) {
 			t.Errorf("proxy-api.md:%d: status %s, %v; shown %q\n%s%.4000s", r.line, status, err, want, r.script, answer)
 			continue
 		}
-		t.Logf("%d: %.600s", r.line, answer)
 		rest := answer[:end]
 		for line := range strings.Lines(rest) {
 			if early := strings.TrimSpace(line); len(early) == 3 && early >= "400" && early <= "599" {

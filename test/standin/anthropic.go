@@ -53,6 +53,10 @@ func messages(w http.ResponseWriter, r *http.Request) {
 		reply(w, 529, anthropicError("overloaded_error", "Overloaded"))
 		return
 	}
+	if why := badMessages(req); why != "" {
+		reply(w, 400, anthropicError("invalid_request_error", why))
+		return
+	}
 	turns, _ := req["messages"].([]any)
 	last := lastTurn(turns)
 	prompt, others := text(last["content"])

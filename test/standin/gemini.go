@@ -61,6 +61,10 @@ func generate(w http.ResponseWriter, r *http.Request, model, verb string, req ma
 		reply(w, 429, geminiError(429, "RESOURCE_EXHAUSTED", "Quota exceeded"))
 		return
 	}
+	if why := badContents(req); why != "" {
+		reply(w, 400, geminiError(400, "INVALID_ARGUMENT", why))
+		return
+	}
 	contents, _ := req["contents"].([]any)
 	last := map[string]any{}
 	if len(contents) > 0 {

@@ -154,6 +154,10 @@ func openAIChat(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	w.Header().Set("x-request-id", "req_chat")
+	if why := badChat(req); why != "" {
+		reply(w, 400, openAIError("invalid_request_error", why))
+		return
+	}
 	answer, tool, args := openAITurn(req)
 	usage := map[string]any{"prompt_tokens": 9, "completion_tokens": 4, "total_tokens": 13, "prompt_tokens_details": map[string]any{"cached_tokens": 0}, "completion_tokens_details": map[string]any{"reasoning_tokens": 0}}
 	finish := "stop"
@@ -275,6 +279,10 @@ func openAIResponses(w http.ResponseWriter, r *http.Request) {
 	var req map[string]any
 	json.NewDecoder(r.Body).Decode(&req)
 	if failing(w, str(req, "model")) {
+		return
+	}
+	if why := badResponses(req); why != "" {
+		reply(w, 400, openAIError("invalid_request_error", why))
 		return
 	}
 	if req["stream"] == true {

@@ -1,0 +1,199 @@
+package standin
+
+import (
+	"fmt"
+	"regexp"
+)
+
+// What the providers refuse, so that a translation that a lenient stand-in would
+// let pass fails here as it would there. Each check gives "" or the complaint.
+
+var toolName = regexp.MustCompile(`^[a-zA-Z0-9_-]{1,64}$`)
+
+func list(v any) []any            { l, _ := v.([]any); return l }
+func object(v any) map[string]any { m, _ := v.(map[string]any); return m }
+func objects(v any) (out []map[string]any) {
+	for _, raw := range list(v) {
+		out = append(out, object(raw))
+	}
+	return out
+}
+
+// badTool checks a tool's name and schema.
+func badTool(name string, schema any) string {
+	if !toolName.MatchString(name) {
+		return fmt.Sprintf("Invalid tool name %q: expected a string that matches the pattern %s", name, toolName)
+	}
+	if s := object(schema); schema != nil && (s == nil || s["type"] != "object") {
+		return fmt.Sprintf("Invalid schema for function %q: schema must be of type \"object\"", name)
+	}
+	return ""
+}
+
+// badChat checks a chat completion's turns: each call of a tool is answered, at
+// once, and nothing else is.
+func badChat(req map[string]any) string {
+	open := map[string]bool{}
+	for i, m := range objects(req["messages"]) {
+		if str(m, "role") == "tool" {
+			id := str(m, "tool_call_id")
+			if !open[id] {
+				return fmt.Sprintf("messages[%d]: messages with role 'tool' must be a response to a preceding message with 'tool_calls'", i)
+			}
+			delete(open, id)
+			continue
+		}
+		if len(open) > 0 {
+			return fmt.Sprintf("messages[%d]: an assistant message with 'tool_calls' must be followed by tool messages responding to each 'tool_call_id'", i)
+		}
+		calls := objects(m["tool_calls"])
+		if m["content"] == nil && len(calls) == 0 && m["refusal"] == nil && m["function_call"] == nil {
+			return fmt.Sprintf("messages[%d].content: expected a string, got null", i)
+		}
+		for _, c := range calls {
+			open[str(c, "id")] = true
+		}
+	}
+	if len(open) > 0 {
+		return "the last assistant message's 'tool_calls' are not answered"
+	}
+	for _, t := range objects(req["tools"]) {
+		name, schema := chatTool(t)
+		if why := badTool(name, schema); why != "" && str(t, "type") == "function" {
+			return why
+		}
+	}
+	return ""
+}
+
+// badResponses checks that outputs belong to calls.
+func badResponses(req map[string]any) string {
+	calls := map[string]bool{}
+	for i, item := range objects(req["input"]) {
+		switch str(item, "type") {
+		case "function_call":
+			calls[str(item, "call_id")] = true
+		case "function_call_output":
+			if !calls[str(item, "call_id")] && str(req, "previous_response_id") == "" {
+				return fmt.Sprintf("No tool call found for function call output with call_id %s (input[%d])", str(item, "call_id"), i)
+			}
+		}
+	}
+	return ""
+}
+
+// badMessages checks a Messages request: results follow the calls that they
+// answer, first in their turn; no text is empty; schemas are objects; thinking
+// leaves room for an answer; at most four cache marks.
+func badMessages(req map[string]any) string {
+	var open map[string]bool
+	marks := 0
+	for i, m := range objects(req["messages"]) {
+		next := map[string]bool{}
+		others := false
+		for j, b := range objects(m["content"]) {
+			if b["cache_control"] != nil {
+				marks++
+			}
+			switch str(b, "type") {
+			case "text":
+				others = true
+				if str(b, "text") == "" {
+					return fmt.Sprintf("messages.%d.content.%d: text content blocks must be non-empty", i, j)
+				}
+			case "tool_use":
+				next[str(b, "id")] = true
+				if object(b["input"]) == nil {
+					return fmt.Sprintf("messages.%d.content.%d.tool_use.input: Input should be a valid dictionary", i, j)
+				}
+			case "tool_result":
+				if !open[str(b, "tool_use_id")] {
+					return fmt.Sprintf("messages.%d.content.%d: unexpected `tool_use_id` found in `tool_result` blocks: %s", i, j, str(b, "tool_use_id"))
+				}
+				if others {
+					return fmt.Sprintf("messages.%d: tool_result blocks must come first in a turn that answers tool_use", i)
+				}
+				delete(open, str(b, "tool_use_id"))
+			}
+		}
+		if text, ok := m["content"].(string); ok && text == "" {
+			return fmt.Sprintf("messages.%d: user messages must have non-empty content", i)
+		}
+		if len(open) > 0 && str(m, "role") != "system" {
+			return fmt.Sprintf("messages.%d: `tool_use` ids were found without `tool_result` blocks immediately after", i)
+		}
+		if str(m, "role") != "system" {
+			open = next
+		}
+	}
+	for _, b := range objects(req["system"]) {
+		if b["cache_control"] != nil {
+			marks++
+		}
+		if str(b, "text") == "" {
+			return "system: text content blocks must be non-empty"
+		}
+	}
+	for i, t := range objects(req["tools"]) {
+		if t["cache_control"] != nil {
+			marks++
+		}
+		if name, schema := messagesTool(t); name != "" {
+			if why := badTool(name, schema); why != "" {
+				return fmt.Sprintf("tools.%d: %s", i, why)
+			}
+		}
+	}
+	if marks > 4 {
+		return fmt.Sprintf("A maximum of 4 blocks with cache_control may be provided. Found %d.", marks)
+	}
+	budget, _ := object(req["thinking"])["budget_tokens"].(float64)
+	if most, _ := req["max_tokens"].(float64); budget > 0 && budget >= most {
+		return "`max_tokens` must be greater than `thinking.budget_tokens`"
+	}
+	return ""
+}
+
+// badContents checks a Gemini request: a turn of calls is followed by a turn of
+// as many answers, a call carries the signature that it was given with, and no
+// turn is empty.
+func badContents(req map[string]any) string {
+	calls := 0
+	for i, turn := range objects(req["contents"]) {
+		parts := objects(turn["parts"])
+		if len(parts) == 0 {
+			return fmt.Sprintf("contents[%d].parts must not be empty", i)
+		}
+		called, answered := 0, 0
+		for j, p := range parts {
+			if p["functionCall"] != nil {
+				called++
+				if called == 1 && str(p, "thoughtSignature") == "" {
+					return fmt.Sprintf("Function call in position %d of contents[%d] is missing a thought_signature", j, i)
+				}
+			}
+			if p["functionResponse"] != nil {
+				answered++
+			}
+		}
+		if answered != calls {
+			return "Please ensure that the number of function response parts is equal to the number of function call parts of the function call turn."
+		}
+		calls = called
+	}
+	if calls > 0 {
+		return "Please ensure that function call turn is followed by a function response turn."
+	}
+	for _, group := range objects(req["tools"]) {
+		for _, f := range objects(group["functionDeclarations"]) {
+			name, schema := declaration(f)
+			if s := object(schema); s != nil && s["type"] == "OBJECT" {
+				schema = nil
+			}
+			if why := badTool(name, schema); why != "" {
+				return why
+			}
+		}
+	}
+	return ""
+}
