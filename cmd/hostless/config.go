@@ -65,7 +65,8 @@ func (e *env) configSet(cc *cli.Context, word, value string) error {
 		return err
 	}
 	return ask(e, func(c *control.Client) (control.ConfigValues, error) {
-		return c.SetConfig(cc.Context, control.ConfigValues{name: text})
+		v, err := c.SetConfig(cc.Context, control.ConfigValues{name: text})
+		return v, badArgument(err)
 	}, func(v control.ConfigValues) error { return e.say("%s is %s", name, plain(v[name])) })
 }
 

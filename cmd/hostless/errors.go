@@ -24,6 +24,17 @@ func usage(format string, args ...any) *fault.Error {
 	return fault.New(fault.Usage, fmt.Sprintf(format, args...))
 }
 
+// badArgument makes wrong usage of a value that came from the command line and
+// that the daemon, which knows what is allowed, found wrong.
+func badArgument(err error) error {
+	if !fault.Is(err, fault.Invalid) {
+		return err
+	}
+	f := *fault.From(err)
+	f.Kind = fault.Usage
+	return &f
+}
+
 // report prints an error once, as `hostless: what failed: why` and the next
 // step, and chooses the exit code.
 func (e *env) report(ctx context.Context, err error) int {

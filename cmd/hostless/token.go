@@ -89,7 +89,10 @@ func (e *env) tokenCreate(cc *cli.Context) error {
 			return err
 		}
 	}
-	return ask(e, func(c *control.Client) (control.Token, error) { return c.CreateToken(cc.Context, req) },
+	return ask(e, func(c *control.Client) (control.Token, error) {
+		t, err := c.CreateToken(cc.Context, req)
+		return t, badArgument(err)
+	},
 		func(t control.Token) error {
 			e.note("origin %s, providers %s, models %s, rate limit %s, expires in %s",
 				t.Origin, list(t.AllowedProviders), list(t.AllowedModels), perHour(t.RateLimit), span(t.ExpiresIn))

@@ -174,6 +174,7 @@ func (p *Plane) Register(ctx context.Context, reg Registration) (Route, error) {
 		return Route{}, err
 	}
 	p.mu.Lock()
+	old := p.find(r.Hostname, r.PathPrefix)
 	if err := p.takeName(ctx, r, reg.Force); err != nil {
 		p.mu.Unlock()
 		return Route{}, err
@@ -182,10 +183,26 @@ func (p *Plane) Register(ctx context.Context, reg Registration) (Route, error) {
 	snapshot := r.snapshot()
 	p.mu.Unlock()
 	if err := p.save(); err != nil {
+		p.restore(old, r)
 		return Route{}, err
 	}
 	p.log.Info("route added", "host", r.Hostname, "target", r.Target.String())
 	return snapshot, nil
+}
+
+// restore puts the table back as it was before a change that could not be
+// written: what was refused must not hold until the next restart. added goes,
+// old (nil where there was none) comes back unless the name was taken meanwhile.
+func (p *Plane) restore(old, added *route) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if added != nil && slices.Contains(p.routes, added) {
+		p.remove(added)
+	}
+	if old != nil && old.Kind != Leased && p.find(old.Hostname, old.PathPrefix) == nil {
+		// A new entry: removing the old one closed its connections for good.
+		p.add(&route{Route: old.Route, owner: old.owner, upstream: newUpstream(old.Insecure, p.cfg.StockTransport)})
+	}
 }
 
 // takeName frees the place of r, or says who holds it. The caller holds p.mu,
@@ -279,6 +296,7 @@ func (p *Plane) Deregister(_ context.Context, name, prefix string) (Route, error
 	p.remove(old)
 	p.mu.Unlock()
 	if err := p.save(); err != nil {
+		p.restore(old, nil)
 		return Route{}, err
 	}
 	p.log.Info("route removed", "host", old.Hostname)

@@ -1,6 +1,8 @@
 package config_test
 
 import (
+	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -72,6 +74,19 @@ func TestWritePrivate(t *testing.T) {
 	}
 	if err := config.WritePrivate(filepath.Join(path, "below-a-file"), nil); err == nil {
 		t.Error("writing below a file succeeded")
+	}
+}
+
+// A full or read-only disk must be told in public, not as an internal error.
+func TestWritePrivateSaysWhy(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "missing", "keys.env")
+	err := config.WritePrivate(path, []byte("x"))
+	var f *fault.Error
+	if !errors.As(err, &f) || !strings.Contains(f.Message, path) || !strings.Contains(f.Message, "no such file or directory; nothing was changed") {
+		t.Errorf("got %v, want a public message with the path and the reason", err)
+	}
+	if !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("got %v, want its cause kept", err)
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 	"time"
 
 	"github.com/hostless/hostless/pkg/fault"
@@ -39,8 +40,18 @@ func EnsureDir(path string) error {
 // WritePrivate replaces the file at path with data, mode 0600: written beside
 // it, synced, renamed over it, the directory synced. At every moment, a crash
 // included, the path holds either the old content or the new. A reader never
-// sees part of either. Concurrent writers each leave a whole file.
-func WritePrivate(path string, data []byte) (err error) {
+// sees part of either. Concurrent writers each leave a whole file. The error says
+// in public why nothing was changed, where that is the disk's doing.
+func WritePrivate(path string, data []byte) error {
+	err := writePrivate(path, data)
+	var why syscall.Errno
+	if err != nil && errors.As(err, &why) {
+		return &fault.Error{Kind: fault.Internal, Message: fmt.Sprintf("%s cannot be written: %s; nothing was changed", path, why.Error()), Err: err}
+	}
+	return err
+}
+
+func writePrivate(path string, data []byte) (err error) {
 	dir := filepath.Dir(path)
 	f, err := os.CreateTemp(dir, "."+filepath.Base(path)+".tmp-*") // 0600 by its contract
 	if err != nil {
