@@ -79,11 +79,12 @@ func project(t *testing.T, files map[string]string) string {
 	dir := t.TempDir()
 	// Linked packages would lie outside of the project, which dev servers
 	// refuse to serve; hard links are quick and lie within.
-	if out, err := exec.Command("cp", "-al", filepath.Join(from, "node_modules"), filepath.Join(dir, "node_modules")).CombinedOutput(); err != nil {
-		if out, err = exec.Command("cp", "-R", filepath.Join(from, "node_modules"), filepath.Join(dir, "node_modules")).CombinedOutput(); err != nil {
+	modules := filepath.Join(dir, "node_modules")
+	if exec.Command("cp", "-al", filepath.Join(from, "node_modules"), modules).Run() != nil {
+		os.RemoveAll(modules)
+		if out, err := exec.Command("cp", "-R", filepath.Join(from, "node_modules"), modules).CombinedOutput(); err != nil {
 			t.Fatalf("%v: %s", err, out)
 		}
-		_ = out
 	}
 	for name, text := range files {
 		write(t, filepath.Join(dir, name), text)
