@@ -4,10 +4,12 @@ import (
 	_ "embed"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 
 	"github.com/hostless/hostless/pkg/dialect"
+	"github.com/hostless/hostless/pkg/dialect/openai"
 )
 
 //go:embed catalogue.json
@@ -55,6 +57,7 @@ type Provider struct {
 	Builtin      bool                      `json:"builtin"`       // answered by Hostless itself
 	Models       []string                  `json:"models"`        // names, or prefixes with a closing *, that lead here unprefixed
 	List         []string                  `json:"list"`          // listed where the provider has no list of its own
+	Takes        openai.Facts              `json:"takes"`         // what of chat completions it takes that not every provider does
 	Custom       bool                      `json:"-"`             // not of the catalogue: made by Custom
 }
 
@@ -105,6 +108,11 @@ func (c *Catalogue) add(p *Provider) error {
 	}
 	if len(p.Dialects) == 0 {
 		return fmt.Errorf("provider %s speaks no dialect", p.Name)
+	}
+	for _, field := range p.Takes {
+		if !slices.Contains(openai.Names(), field) {
+			return fmt.Errorf("provider %s takes %q, which no translation makes", p.Name, field)
+		}
 	}
 	if p.BaseURL != "" {
 		if _, err := ParseBaseURL(p.BaseURL); err != nil {
@@ -219,8 +227,21 @@ func (p *Provider) With(speaks dialect.Name) *Provider {
 	}
 	changed := Custom(p.Name, speaks)
 	changed.Title, changed.BaseURL, changed.Models, changed.List = p.Title, p.BaseURL, p.Models, p.List
-	changed.BareModels, changed.KeyOptional = p.BareModels, p.KeyOptional
+	changed.BareModels, changed.KeyOptional, changed.Takes = p.BareModels, p.KeyOptional, p.Takes
 	return changed
+}
+
+// ChatFacts tells what the provider takes of a translation to chat completions:
+// all of the middle where it speaks another dialect, to which the translation
+// goes on. A custom one is asked for usage, without which some clients are blind.
+func (p *Provider) ChatFacts() openai.Facts {
+	if p.Primary() != dialect.OpenAI {
+		return openai.Everything()
+	}
+	if p.IncludeUsage || p.Custom {
+		return append(p.Takes[:len(p.Takes):len(p.Takes)], openai.StreamOptions)
+	}
+	return p.Takes
 }
 
 // Primary is the dialect of the base URL itself.

@@ -12,6 +12,7 @@ import (
 
 	"github.com/hostless/hostless/pkg/dialect"
 	"github.com/hostless/hostless/pkg/dialect/anthropic"
+	"github.com/hostless/hostless/pkg/dialect/openai"
 	"github.com/hostless/hostless/pkg/fault"
 	"github.com/hostless/hostless/pkg/sse"
 )
@@ -130,10 +131,7 @@ func TestOptionsCorrectNames(t *testing.T) {
 		m.MaxOutput = 77
 		return m
 	}
-	o.Upstreams = func(provider string, u anthropic.Upstream) anthropic.Upstream {
-		u.MaxCompletionTokens = true
-		return u
-	}
+	o.Takes = func(string) openai.Facts { return openai.Facts{openai.MaxCompletionTokens} }
 	call, err := anthropic.FromChat(o)(dialect.Request{Model: "m", Provider: "p", Body: []byte(`{"messages":[{"role":"user","content":"x"}]}`)})
 	if err != nil || !bytes.Contains(call.Body, []byte(`"max_tokens":77,`)) {
 		t.Errorf("FromChat: %v, %s", err, call.Body)

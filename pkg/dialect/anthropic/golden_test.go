@@ -20,7 +20,9 @@ import (
 
 	"github.com/hostless/hostless/pkg/dialect"
 	"github.com/hostless/hostless/pkg/dialect/anthropic"
+	"github.com/hostless/hostless/pkg/dialect/openai"
 	"github.com/hostless/hostless/pkg/fault"
+	"github.com/hostless/hostless/pkg/provider"
 	"github.com/hostless/hostless/pkg/sse"
 )
 
@@ -31,6 +33,12 @@ func options() anthropic.Options {
 	return anthropic.Options{
 		Now:   func() time.Time { return time.Unix(1700000000, 0) },
 		NewID: func() string { n++; return fmt.Sprint(n) },
+		Takes: func(name string) openai.Facts {
+			if p := provider.Default().Get(name); p != nil && p.Primary() == dialect.OpenAI {
+				return p.ChatFacts()
+			}
+			return openai.Everything()
+		},
 	}
 }
 
@@ -75,8 +83,8 @@ func golden(t *testing.T, folder, file string) {
 	for _, f := range archive.Files {
 		in[f.Name] = f.Data
 	}
-	_, provider, _ := strings.Cut(string(archive.Comment), "provider: ")
-	got := run(t, folder, strings.TrimSpace(provider), in)
+	_, name, _ := strings.Cut(string(archive.Comment), "provider: ")
+	got := run(t, folder, strings.TrimSpace(name), in)
 	if *update {
 		out := &txtar.Archive{Comment: archive.Comment}
 		for _, name := range parts {

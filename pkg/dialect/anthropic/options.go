@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/hostless/hostless/pkg/dialect/openai"
 )
 
 // Options are what a translation needs from outside. The zero value works.
@@ -14,9 +16,9 @@ type Options struct {
 	// Models corrects what a model's name tells (ModelByName) by what the
 	// caller's catalogue knows; nil takes the name's word.
 	Models func(provider, model string, byName Model) Model
-	// Upstreams corrects what a provider's name tells (UpstreamByName); nil takes
-	// the name's word. Only ToChat asks.
-	Upstreams func(provider string, byName Upstream) Upstream
+	// Takes tells what a provider takes of chat completions; nil is everything,
+	// as a translation that follows does. Only ToChat asks.
+	Takes func(provider string) openai.Facts
 	// Now is the clock of `created`; nil is time.Now.
 	Now func() time.Time
 	// NewID makes the random part of an id; nil is 12 random bytes in hex.
@@ -27,8 +29,8 @@ func (o Options) withDefaults() Options {
 	if o.Models == nil {
 		o.Models = func(_, _ string, m Model) Model { return m }
 	}
-	if o.Upstreams == nil {
-		o.Upstreams = func(_ string, u Upstream) Upstream { return u }
+	if o.Takes == nil {
+		o.Takes = func(string) openai.Facts { return openai.Everything() }
 	}
 	if o.Now == nil {
 		o.Now = time.Now
@@ -134,31 +136,4 @@ func claude(bare string) Model {
 		m.MaxOutput = 128000
 	}
 	return m
-}
-
-// Upstream is what ToChat has to know of the provider behind it: fields of the
-// middle that a strict one would refuse are left out.
-type Upstream struct {
-	CacheControl        bool // takes cache_control on messages, parts and tools
-	Reasoning           bool // takes reasoning_content on assistant messages
-	ReasoningDetails    bool // takes reasoning_details, and reasoning_effort none
-	MaxCompletionTokens bool // takes max_completion_tokens, else max_tokens
-	User                bool // takes user
-}
-
-// UpstreamByName tells what is known of a provider by its catalogue name alone.
-// The providers that are themselves translated to take all of the middle; one
-// that is not known takes only what every one does.
-func UpstreamByName(provider string) Upstream {
-	switch provider {
-	case "", "google", "anthropic":
-		return Upstream{true, true, true, true, true}
-	case "openrouter":
-		return Upstream{CacheControl: true, Reasoning: true, ReasoningDetails: true, User: true}
-	case "openai", "azure":
-		return Upstream{MaxCompletionTokens: true, User: true}
-	case "deepseek", "moonshot", "zhipu", "dashscope", "vllm", "ollama", "lmstudio", "llamacpp":
-		return Upstream{Reasoning: true}
-	}
-	return Upstream{}
 }

@@ -11,6 +11,7 @@ import (
 	"strconv"
 
 	"github.com/hostless/hostless/pkg/dialect"
+	"github.com/hostless/hostless/pkg/dialect/openai"
 )
 
 // request is the part of a Messages request that the translation reads.
@@ -60,7 +61,7 @@ func ToChat(options Options) dialect.Translator {
 		t := &toChat{
 			in: in, req: &req, options: options,
 			model: options.Models(in.Provider, in.Model, ModelByName(in.Model)),
-			up:    options.Upstreams(in.Provider, UpstreamByName(in.Provider)),
+			up:    options.Takes(in.Provider),
 			long:  map[string]string{},
 		}
 		return t.call()
@@ -74,7 +75,7 @@ type toChat struct {
 	req     *request
 	options Options
 	model   Model
-	up      Upstream
+	up      openai.Facts
 
 	chat []json.RawMessage // the messages
 	out  object
@@ -137,7 +138,7 @@ func (t *toChat) limits() error {
 			most = min(most, int64(t.model.MaxOutput)) // clients ask for what Claude gives
 		}
 		name := "max_tokens"
-		if t.up.MaxCompletionTokens {
+		if t.up.Takes(openai.MaxCompletionTokens) {
 			name = "max_completion_tokens"
 		}
 		t.out.put(name, strconv.AppendInt(nil, most, 10))
@@ -188,7 +189,7 @@ func (t *toChat) thinking() error {
 			effort = "high" // what Anthropic takes for none
 		}
 	case "disabled":
-		if effort = ""; t.up.ReasoningDetails && t.model.Thinking {
+		if effort = ""; t.up.Takes(openai.ReasoningDetails) && t.model.Thinking {
 			effort = "none"
 		}
 	case "":
@@ -198,14 +199,14 @@ func (t *toChat) thinking() error {
 	switch {
 	case effort == "":
 		return nil
-	case !t.model.Thinking && t.in.Provider != "openrouter":
+	case !t.model.Thinking && !t.ownDetails():
 		if t.req.Thinking.Type != "" {
 			t.ignore("thinking")
 		} else {
 			t.ignore("output_config.effort")
 		}
 		return nil
-	case (effort == "xhigh" || effort == "max") && !t.whole():
+	case (effort == "xhigh" || effort == "max") && !t.up.Whole():
 		if effort = "high"; t.model.XHigh {
 			effort = "xhigh"
 		}
@@ -214,9 +215,9 @@ func (t *toChat) thinking() error {
 	return nil
 }
 
-// whole reports whether the upstream is another translation, which knows every
-// effort.
-func (t *toChat) whole() bool { return t.up.ReasoningDetails && t.up.MaxCompletionTokens }
+// ownDetails reports whether the upstream takes thinking back in words of its
+// own, for any model.
+func (t *toChat) ownDetails() bool { return t.up.Takes(openai.ReasoningDetails) && !t.up.Whole() }
 
 // format carries structured output.
 func (t *toChat) format() error {
@@ -245,9 +246,9 @@ func (t *toChat) format() error {
 func (t *toChat) rest() {
 	if id := t.req.Metadata.UserID; id != "" {
 		switch {
-		case !t.up.User:
+		case !t.up.Takes(openai.User):
 			t.ignore("metadata.user_id")
-		case len(id) <= 64 || t.whole():
+		case len(id) <= 64 || t.up.Whole():
 			t.out.text("user", id)
 		default:
 			// OpenAI takes 64 characters; as many stand for one user as well.
@@ -255,7 +256,7 @@ func (t *toChat) rest() {
 			t.out.text("user", hex.EncodeToString(sum[:]))
 		}
 	}
-	if t.req.ServiceTier == "standard_only" && t.up.MaxCompletionTokens {
+	if t.req.ServiceTier == "standard_only" && t.up.Takes(openai.ServiceTier) {
 		t.out.text("service_tier", "default")
 	}
 }

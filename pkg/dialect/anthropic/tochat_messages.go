@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/hostless/hostless/pkg/dialect/openai"
 )
 
 type inMessage struct {
@@ -120,7 +122,7 @@ func (t *toChat) systemMessage(blocks []inBlock, at string) error {
 			continue
 		}
 		parts, texts = append(parts, t.textPart(b)), append(texts, b.Text)
-		marked = marked || t.up.CacheControl && set(b.Cache) != nil
+		marked = marked || t.up.Takes(openai.CacheControl) && set(b.Cache) != nil
 	}
 	switch {
 	case len(texts) == 0:
@@ -141,7 +143,7 @@ func (t *toChat) textPart(b *inBlock) json.RawMessage {
 }
 
 func (t *toChat) marked(parts []json.RawMessage, cache json.RawMessage) {
-	if t.up.CacheControl {
+	if t.up.Takes(openai.CacheControl) {
 		mark(parts, cache)
 	}
 }
@@ -310,7 +312,7 @@ func (t *toChat) result(b *inBlock, at string) (shown []json.RawMessage, err err
 	o.text("role", "tool")
 	o.text("tool_call_id", id)
 	o.text("content", text)
-	if t.up.CacheControl && set(b.Cache) != nil {
+	if t.up.Takes(openai.CacheControl) && set(b.Cache) != nil {
 		o.put("cache_control", compact(b.Cache))
 	}
 	t.chat = append(t.chat, o.json())
@@ -344,7 +346,7 @@ func (t *toChat) assistant(blocks []inBlock, at string) error {
 			}
 			plain.WriteString(b.Text)
 			texts = append(texts, t.textPart(b))
-			marked = marked || t.up.CacheControl && set(b.Cache) != nil
+			marked = marked || t.up.Takes(openai.CacheControl) && set(b.Cache) != nil
 		case b.Type == "thinking":
 			thought.WriteString(b.Thinking)
 			details = append(details, t.thought(b))
@@ -377,11 +379,15 @@ func (t *toChat) assistant(blocks []inBlock, at string) error {
 	default:
 		o.text("content", plain.String())
 	}
-	if t.up.Reasoning && thought.Len() > 0 {
+	if t.up.Takes(openai.ReasoningContent) && thought.Len() > 0 {
 		o.text("reasoning_content", thought.String())
 	}
-	if t.up.ReasoningDetails && len(details) > 0 {
-		o.put("reasoning_details", array(details))
+	if t.up.Takes(openai.ReasoningDetails) && len(details) > 0 {
+		list := array(details)
+		if t.ownDetails() {
+			list = openai.OwnDetails(list)
+		}
+		o.put("reasoning_details", list)
 	}
 	if len(calls) > 0 {
 		o.put("tool_calls", array(calls))
@@ -391,11 +397,7 @@ func (t *toChat) assistant(blocks []inBlock, at string) error {
 }
 
 func (t *toChat) thought(b *inBlock) json.RawMessage {
-	d := json.RawMessage(appendThinking(nil, b.Thinking, b.Signature))
-	if t.in.Provider == "openrouter" { // its own word for the same
-		return append(json.RawMessage(`{"type":"reasoning.text"`), d[len(`{"type":"thinking"`):]...)
-	}
-	return d
+	return appendThinking(nil, b.Thinking, b.Signature)
 }
 
 // redacted takes apart what sealedDetail put together, or keeps Anthropic's own.
@@ -407,11 +409,7 @@ func (t *toChat) redacted(data string) json.RawMessage {
 		}
 		return compact(raw)
 	}
-	d := json.RawMessage(appendRedacted(nil, data))
-	if t.in.Provider == "openrouter" {
-		return append(json.RawMessage(`{"type":"reasoning.encrypted"`), d[len(`{"type":"redacted"`):]...)
-	}
-	return d
+	return appendRedacted(nil, data)
 }
 
 func sealedDetail(raw json.RawMessage) string {

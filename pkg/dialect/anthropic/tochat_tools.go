@@ -6,6 +6,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+
+	"github.com/hostless/hostless/pkg/dialect/openai"
 )
 
 type inTool struct {
@@ -55,13 +57,13 @@ func (t *toChat) tools() error {
 			}
 			f.put("parameters", compact(schema))
 		}
-		if tool.Strict != nil && *tool.Strict && (t.whole() || strictable(tool.Schema, 0)) {
+		if tool.Strict != nil && *tool.Strict && (t.up.Whole() || strictable(tool.Schema, 0)) {
 			f.put("strict", json.RawMessage("true"))
 		}
 		var o object
 		o.text("type", "function")
 		o.put("function", f.json())
-		if t.up.CacheControl && set(tool.Cache) != nil {
+		if t.up.Takes(openai.CacheControl) && set(tool.Cache) != nil {
 			o.put("cache_control", compact(tool.Cache))
 		}
 		list, names = append(list, o.json()), append(names, tool.Name)

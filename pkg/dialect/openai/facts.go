@@ -1,0 +1,53 @@
+// Package openai owns what sets the providers of chat completions apart: what
+// each takes beyond what every one does, and the last step of a translation to
+// such a provider, which leaves out of the middle what it would refuse.
+//
+// It leaves chat requests that callers wrote themselves alone: those go up byte
+// for byte. Which provider takes what is the catalogue's to say.
+package openai
+
+import "slices"
+
+// Facts name what a provider takes of chat completions beyond what every one
+// does: fields by their own names, and Developer. Nil is a provider of which
+// nothing is known. Facts are read-only.
+type Facts []string
+
+// What only some providers take. Whatever else a translation to chat completions
+// makes, all do.
+const (
+	CacheControl        = "cache_control"         // on messages, content parts and tools
+	ReasoningContent    = "reasoning_content"     // on messages of the assistant
+	ReasoningDetails    = "reasoning_details"     // the same, in OpenRouter's words; and reasoning_effort none
+	ExtraContent        = "extra_content"         // on messages and tool calls: Google's thought signatures
+	Refusal             = "refusal"               // on messages of the assistant
+	Developer           = "developer"             // the role; else system
+	MaxCompletionTokens = "max_completion_tokens" // else max_tokens
+	StreamOptions       = "stream_options"
+	User                = "user"
+	SafetyIdentifier    = "safety_identifier"
+	PromptCacheKey      = "prompt_cache_key"
+	ServiceTier         = "service_tier"
+	Verbosity           = "verbosity"
+
+	everything = "*"
+)
+
+// hints are the fields of a request that change no answer's meaning.
+var hints = []string{User, SafetyIdentifier, PromptCacheKey, ServiceTier, Verbosity, StreamOptions}
+
+// Names are all names that Facts may hold.
+func Names() []string {
+	return append([]string{CacheControl, ReasoningContent, ReasoningDetails, ExtraContent, Refusal, Developer, MaxCompletionTokens}, hints...)
+}
+
+// Everything is what another translation takes: all of the middle.
+func Everything() Facts { return Facts{everything} }
+
+// Takes reports whether the provider takes a field.
+func (f Facts) Takes(name string) bool {
+	return slices.Contains(f, name) || f.Whole()
+}
+
+// Whole reports whether all of the middle is taken, in its own words.
+func (f Facts) Whole() bool { return len(f) == 1 && f[0] == everything }

@@ -1,0 +1,172 @@
+package openai_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"golang.org/x/tools/txtar"
+
+	"github.com/hostless/hostless/pkg/dialect"
+	"github.com/hostless/hostless/pkg/dialect/openai"
+	"github.com/hostless/hostless/pkg/fault"
+	"github.com/hostless/hostless/pkg/provider"
+)
+
+var update = flag.Bool("update", false, "rewrite the golden files")
+
+// asIs stands for a translation to chat completions.
+func asIs(in dialect.Request) (*dialect.Call, error) {
+	return &dialect.Call{Path: "/chat/completions", Body: in.Body}, nil
+}
+
+// TestGolden: a case's `request` is the middle's; `call` is what each provider
+// named in the comment takes of it, `ignored` and `error` what the caller hears.
+func TestGolden(t *testing.T) {
+	files, _ := filepath.Glob("testdata/*.txtar")
+	if len(files) < 6 {
+		t.Fatalf("%d golden files, want 6 or more", len(files))
+	}
+	for _, file := range files {
+		t.Run(strings.TrimSuffix(filepath.Base(file), ".txtar"), func(t *testing.T) {
+			archive, err := txtar.ParseFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, names, ok := strings.Cut(string(archive.Comment), "providers: ")
+			if !ok || archive.Files[0].Name != "request" {
+				t.Fatal("no `providers:` in the comment, or no request")
+			}
+			request := archive.Files[0].Data
+			got := &txtar.Archive{Comment: archive.Comment, Files: archive.Files[:1]}
+			for _, name := range strings.Fields(names) {
+				got.Files = append(got.Files, run(t, name, request)...)
+			}
+			if *update {
+				if err := os.WriteFile(file, txtar.Format(got), 0o644); err != nil {
+					t.Fatal(err)
+				}
+				return
+			}
+			want, _ := os.ReadFile(file)
+			if diff := cmp.Diff(string(want), string(txtar.Format(got))); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func run(t *testing.T, name string, request []byte) []txtar.File {
+	t.Helper()
+	p := provider.Default().Get(name)
+	if p == nil {
+		p = provider.Custom(name, dialect.OpenAI)
+	}
+	var asked struct{ Model string }
+	if err := json.Unmarshal(request, &asked); err != nil {
+		t.Fatal(err)
+	}
+	call, err := openai.Plain(asIs, p.ChatFacts())(dialect.Request{Model: asked.Model, Provider: name, Body: request})
+	if err != nil {
+		e := fault.From(err)
+		return []txtar.File{{Name: name + " error", Data: fmt.Appendf(nil, "%d %s: %s\n", e.Kind.Status(), e.Param, e.Message)}}
+	}
+	var b bytes.Buffer
+	if err := json.Indent(&b, call.Body, "", "  "); err != nil {
+		t.Fatalf("%v in %s", err, call.Body)
+	}
+	b.WriteByte('\n')
+	files := []txtar.File{{Name: name + " call", Data: b.Bytes()}}
+	if len(call.Ignored) > 0 {
+		files = append(files, txtar.File{Name: name + " ignored", Data: []byte(strings.Join(call.Ignored, "\n") + "\n")})
+	}
+	return files
+}
+
+// TestUntouched: what need not change keeps its bytes, and a provider that takes
+// everything gets the first translation's own request.
+func TestUntouched(t *testing.T) {
+	const body = `{"model":"m","messages":[{"role":"user","content":"a <b> \"cache_control\" 1.0","x":1.50}],"tools":[ {"a": 1e3} ],"temperature":1.0}`
+	for _, facts := range []openai.Facts{nil, openai.Everything(), {openai.User}} {
+		call, err := openai.Plain(asIs, facts)(dialect.Request{Model: "m", Provider: "p", Body: []byte(body)})
+		if err != nil || string(call.Body) != body {
+			t.Errorf("%v: %v\n%s, want\n%s", facts, err, call.Body, body)
+		}
+	}
+	refused := func(dialect.Request) (*dialect.Call, error) { return nil, fault.New(fault.Invalid, "no") }
+	if _, err := openai.Plain(refused, nil)(dialect.Request{}); err == nil {
+		t.Error("the first translation's error is lost")
+	}
+}
+
+// FuzzPlain: what comes out is JSON, holds nothing that the provider does not
+// take where it would be refused, asks the model that was asked, and stays as it
+// is when it goes through once more.
+func FuzzPlain(f *testing.F) {
+	files, _ := filepath.Glob("testdata/*.txtar")
+	for _, file := range files {
+		archive, err := txtar.ParseFile(file)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(archive.Files[0].Data, 0)
+		f.Add(archive.Files[0].Data, 1)
+	}
+	kinds := []openai.Facts{nil, {openai.ReasoningDetails, openai.CacheControl}, {openai.MaxCompletionTokens, openai.Refusal, openai.Developer}}
+	f.Fuzz(func(t *testing.T, body []byte, kind int) {
+		var asked struct {
+			Model  string
+			Stream any
+		}
+		if !json.Valid(body) || bytes.TrimSpace(body)[0] != '{' {
+			return
+		}
+		json.Unmarshal(body, &asked)
+		facts := kinds[uint(kind)%uint(len(kinds))]
+		in := dialect.Request{Model: asked.Model, Provider: "p", Body: body}
+		call, err := openai.Plain(asIs, facts)(in)
+		if err != nil {
+			if e := fault.From(err); e.Kind != fault.Invalid || e.Param == "" {
+				t.Errorf("%v is no fault of the request with a param", err)
+			}
+			return
+		}
+		var out map[string]json.RawMessage
+		if err := json.Unmarshal(call.Body, &out); err != nil {
+			t.Fatalf("%v in %s", err, call.Body)
+		}
+		for _, name := range []string{openai.User, openai.SafetyIdentifier, openai.PromptCacheKey, openai.ServiceTier, openai.Verbosity} {
+			// extra_body alone may set it, for it is the caller's word for this provider.
+			if _, there := out[name]; there && !bytes.Contains(body, []byte("extra")) && !bytes.Contains(body, []byte(`\u`)) {
+				t.Errorf("%s stays in %s", name, call.Body)
+			}
+		}
+		var messages []map[string]json.RawMessage
+		if json.Unmarshal(out["messages"], &messages) == nil && !bytes.Contains(body, []byte(`\u`)) {
+			for _, m := range messages {
+				for _, name := range []string{openai.CacheControl, openai.ReasoningContent, openai.ReasoningDetails, openai.ExtraContent, openai.Refusal} {
+					if _, there := m[name]; there && !facts.Takes(name) {
+						t.Errorf("%s stays in %s", name, call.Body)
+					}
+				}
+			}
+		}
+		in.Body = call.Body
+		again, err := openai.Plain(asIs, facts)(in)
+		if err != nil {
+			if !bytes.Contains(call.Body, []byte("extra_body")) { // one within the other
+				t.Fatal(err)
+			}
+			return
+		}
+		if !bytes.Contains(body, []byte("extra")) && !bytes.Equal(again.Body, call.Body) {
+			t.Errorf("not the same a second time: %s, then %s", call.Body, again.Body)
+		}
+	})
+}
