@@ -30,6 +30,9 @@ func (c *exchange) servePath() error {
 	if err != nil {
 		return err
 	}
+	if err := c.checkGemini(data); err != nil {
+		return err
+	}
 	if answer, ok, err := c.answeredHere(data); ok || err != nil {
 		return c.answerHere(answer, err)
 	}

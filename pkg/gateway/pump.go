@@ -159,6 +159,9 @@ func (s *duplex) check(f frame, readable bool) error {
 		}
 	}
 	if s.responses && f.kind == "response.create" {
+		if err := c.checkNested(f.data); err != nil {
+			return err
+		}
 		model := f.model()
 		if model == "" && c.model == "" && c.limited() {
 			return &fault.Error{Kind: fault.Invalid, Message: "model is missing", Param: "model"}

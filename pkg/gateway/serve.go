@@ -1,10 +1,7 @@
 package gateway
 
 import (
-	"bytes"
-	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"mime"
 	"strings"
@@ -59,11 +56,9 @@ func (c *exchange) serveBody() error {
 // geminiModels opens the name of a model as Gemini writes it in bodies.
 const geminiModels = "models/"
 
-var modelMark = []byte(`"model"`)
-
 // checkModels refuses, for a token that is limited to certain models, bodies that
 // may mean another model than the one that is checked: a second `model` in other
-// letters, or a list of fallbacks.
+// letters, or one within.
 func (c *exchange) checkModels(body *provider.Body) error {
 	if !c.limited() {
 		return nil
@@ -71,29 +66,7 @@ func (c *exchange) checkModels(body *provider.Body) error {
 	if body.Odd {
 		return &fault.Error{Kind: fault.Invalid, Message: "model is given more than once", Param: "model"}
 	}
-	if tools, ok := provider.Member(body.Data(), "tools"); ok && bytes.Contains(tools.Of(body.Data()), modelMark) {
-		// Hosted tools that run a model of their own, as image generation does.
-		var list []struct {
-			Model string `json:"model"`
-		}
-		if err := json.Unmarshal(tools.Of(body.Data()), &list); err != nil {
-			return &fault.Error{Kind: fault.Invalid, Message: "tools cannot be read", Param: "tools", Err: err}
-		}
-		for _, tool := range list {
-			if tool.Model == "" {
-				continue
-			}
-			if t := c.route(tool.Model); c.inScope(t.Provider, t.Model) != nil {
-				return &fault.Error{Kind: fault.Scope, Message: fmt.Sprintf("this bridge token may not use model %q in a tool", tool.Model), Param: "tools", Code: "model_not_allowed"}
-			}
-		}
-	}
-	for _, name := range []string{"models", "fallbacks"} {
-		if _, ok := provider.Member(body.Data(), name); ok {
-			return &fault.Error{Kind: fault.Scope, Message: name + " cannot be used with a bridge token that is limited to certain models", Param: name}
-		}
-	}
-	return nil
+	return c.checkNested(body.Data())
 }
 
 // dispatch sends a JSON request to the provider it was routed to, in the dialect

@@ -11,6 +11,7 @@ import (
 	"github.com/hostless/hostless/pkg/dialect"
 	"github.com/hostless/hostless/pkg/dialect/ollama"
 	"github.com/hostless/hostless/pkg/fault"
+	"github.com/hostless/hostless/pkg/provider"
 	"github.com/hostless/hostless/pkg/sse"
 )
 
@@ -22,6 +23,9 @@ func (c *exchange) sendTranslated(w way, body []byte, stream bool) error {
 		Model: c.model, Provider: c.cred.Provider, Stream: stream, Header: header, Body: body,
 	})
 	if err != nil {
+		return err
+	}
+	if err := c.checkTranslated(call.Body); err != nil {
 		return err
 	}
 	c.ignored = call.Ignored
@@ -51,6 +55,23 @@ func (c *exchange) sendTranslated(w way, body []byte, stream bool) error {
 	}
 	defer resp.Body.Close()
 	return c.answerTranslated(ctx, resp, call, w.endpoint.speaks)
+}
+
+// checkTranslated holds what a translation made of a request against the scope
+// of a token that is limited to certain models: extra_body may have brought in
+// what would not have passed in the request itself.
+func (c *exchange) checkTranslated(data []byte) error {
+	if !c.limited() {
+		return nil
+	}
+	body, err := provider.ReadBody(data)
+	if err != nil {
+		return err
+	}
+	if name := strings.TrimPrefix(body.Model, geminiModels); name != "" && name != c.model {
+		return &fault.Error{Kind: fault.Scope, Message: "another model than the request's cannot be used with a bridge token that is limited to certain models", Param: "model", Code: "model_not_allowed"}
+	}
+	return c.checkModels(body)
 }
 
 // translatedLimit bounds an answer that must be read whole to be translated.

@@ -7,6 +7,7 @@ import (
 	"github.com/hostless/hostless/pkg/dialect/anthropic"
 	"github.com/hostless/hostless/pkg/dialect/gemini"
 	"github.com/hostless/hostless/pkg/dialect/ollama"
+	"github.com/hostless/hostless/pkg/dialect/openai"
 	"github.com/hostless/hostless/pkg/dialect/responses"
 )
 
@@ -31,7 +32,8 @@ func (c *exchange) toMiddle() (first dialect.Translator, embeds bool) {
 			return responses.ToChat(responses.Options{Store: c.conversations(req.Body), Now: c.g.cfg.Now})(req)
 		}, false
 	case dialect.Anthropic:
-		return anthropic.ToChat(anthropic.Options{Now: c.g.cfg.Now}), false
+		takes := func(string) openai.Facts { return c.provider.ChatFacts() }
+		return anthropic.ToChat(anthropic.Options{Takes: takes, Now: c.g.cfg.Now}), false
 	case dialect.Gemini:
 		switch c.verb {
 		case "generateContent", "streamGenerateContent":

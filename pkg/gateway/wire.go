@@ -7,6 +7,7 @@ import (
 
 	"github.com/hostless/hostless/pkg/dialect"
 	"github.com/hostless/hostless/pkg/dialect/gemini"
+	"github.com/hostless/hostless/pkg/dialect/openai"
 	"github.com/hostless/hostless/pkg/dialect/responses"
 	"github.com/hostless/hostless/pkg/fault"
 	"github.com/hostless/hostless/pkg/provider"
@@ -154,9 +155,9 @@ func (c *exchange) wireTranslated() (way, error) {
 		return way{}, err
 	}
 	if onward.translate != nil {
-		first = dialect.Chain(first, onward.translate)
+		return way{endpoint: onward.endpoint, translate: dialect.Chain(first, onward.translate)}, nil
 	}
-	return way{endpoint: onward.endpoint, translate: first}, nil
+	return way{endpoint: onward.endpoint, translate: openai.Plain(first, c.provider.ChatFacts())}, nil
 }
 
 // lacks reports whether an endpoint was found, not long ago, not to have the
