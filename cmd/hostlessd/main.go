@@ -17,6 +17,7 @@ import (
 	"github.com/urfave/cli/v2"
 	"golang.org/x/term"
 
+	_ "github.com/hostless/hostless/cmd/hostlessd/xconnect" // before net/http
 	"github.com/hostless/hostless/pkg/config"
 	"github.com/hostless/hostless/pkg/daemon"
 	"github.com/hostless/hostless/pkg/fault"

@@ -146,7 +146,7 @@ func (rep *report) json() []byte {
 		kind = "invalid_request_error"
 	}
 	data, err := json.MarshalIndent(map[string]any{"error": map[string]any{
-		"message": rep.Title + ": " + rep.Lead, "type": kind, "code": rep.Code, "param": nil, "next": next,
+		"message": rep.Title + ": " + rep.Lead, "type": kind, "code": rep.Code, "param": nil, "next": next, "note": rep.Note,
 		"app": rep.App, "hostname": rep.Host, "details": details, "log": append([]string{}, rep.Log...), "routes": others,
 	}}, "", "  ")
 	if err != nil {

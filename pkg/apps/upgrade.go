@@ -2,6 +2,7 @@ package apps
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"crypto/rand"
 	"encoding/base64"
@@ -75,7 +76,11 @@ func (p *Plane) upgrade(w http.ResponseWriter, r *http.Request, rt *route, host,
 	if ctx := r.Context(); ctx.Err() == nil {
 		defer context.AfterFunc(ctx, func() { client.Close(); c.Close() })()
 	}
-	t := &tunnel{client: client, from: rw.Reader, app: u, switched: make(chan bool, 1)}
+	// What the server has read ahead comes first; its reader would take the end
+	// of the client's side for the end of the request.
+	ahead, _ := rw.Reader.Peek(rw.Reader.Buffered())
+	from := io.MultiReader(bytes.NewReader(bytes.Clone(ahead)), client)
+	t := &tunnel{client: client, from: from, app: u, switched: make(chan bool, 1)}
 	if err := t.open(x); err != nil {
 		p.log.Debug("upgrade failed", "hostname", host, "error", err)
 		status, header, body := p.page(r, p.diagnose(rt, host, err))
@@ -111,7 +116,7 @@ func (p *Plane) reachConn(ctx context.Context, x *outgoing) (net.Conn, error) {
 // tunnel is an upgraded connection, or one on its way to be.
 type tunnel struct {
 	client   net.Conn
-	from     *bufio.Reader // what the client sent, with what was read of it ahead
+	from     io.Reader // what the client sends, with what was read of it ahead
 	app      *conn
 	switched chan bool // capacity 1: whether the app has agreed
 }

@@ -242,7 +242,7 @@ func TestWebSocketCases(t *testing.T) {
 				}
 			}
 			// Fragments, with a ping in between.
-			pong := make(chan string, 1)
+			pong := make(chan string, 8)
 			c.SetPongHandler(func(s string) error { pong <- s; return nil })
 			w, _ := c.NextWriter(websocket.TextMessage)
 			for i := range 5 {

@@ -28,7 +28,8 @@ var (
 // Host, peer. On success the request's Host and URL are in the one form that
 // the planes rely on: origin-form target, normal authority.
 func (s *Server) gate(r *http.Request) (plane, *refusal) {
-	if r.Method == http.MethodConnect || r.Method == http.MethodTrace {
+	socket := extendedConnect(r)
+	if r.Method == http.MethodConnect && !socket || r.Method == http.MethodTrace {
 		return 0, refuseMethod
 	}
 	if r.Method == "PRI" || r.ProtoMajor < 1 || r.ProtoMajor > 2 {
@@ -44,6 +45,10 @@ func (s *Server) gate(r *http.Request) (plane, *refusal) {
 		return 0, refuseHost
 	case foreign:
 		return 0, refuseForeign
+	case gatewayPlane:
+		if socket && !websocketStream(r) {
+			return 0, refuseMethod
+		}
 	}
 	r.Host = normal
 	if c := connOf(r.Context()); c != nil {

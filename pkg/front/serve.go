@@ -28,6 +28,9 @@ func (s *Server) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 	case r.TLS == nil && s.tls != nil && s.cfg.RedirectHTTPS != nil && s.cfg.RedirectHTTPS():
 		w.Header().Set("Location", "https://"+r.Host+r.RequestURI)
 		w.WriteHeader(http.StatusPermanentRedirect)
+	case p == gatewayPlane && extendedConnect(r):
+		rw, asked := asUpgrade(w, r)
+		s.cfg.Gateway.ServeHTTP(rw, asked)
 	case p == gatewayPlane:
 		s.cfg.Gateway.ServeHTTP(w, r)
 	default:
