@@ -6,6 +6,9 @@ import (
 	"github.com/hostless/hostless/test/standin"
 )
 
+// quiet switches off what Claude Code asks for beside its provider.
+var quiet = []string{"CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC=1", "DISABLE_AUTOUPDATER=1", "DISABLE_TELEMETRY=1", "DISABLE_ERROR_REPORTING=1"}
+
 // TestClaudeCode runs Claude Code headless.
 func TestClaudeCode(t *testing.T) {
 	wrapper := installed(t, "@anthropic-ai/claude-code/cli-wrapper.cjs")
@@ -20,11 +23,10 @@ func TestClaudeCode(t *testing.T) {
 	} {
 		t.Run(c.model, func(t *testing.T) {
 			w := newWorld(t)
-			out := w.run(t, []string{
+			out := w.run(t, append([]string{
 				"ANTHROPIC_BASE_URL=" + w.URL, "ANTHROPIC_AUTH_TOKEN=" + w.token,
 				"ANTHROPIC_MODEL=" + c.model, "ANTHROPIC_DEFAULT_HAIKU_MODEL=" + c.model,
-				"CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC=1", "DISABLE_AUTOUPDATER=1", "DISABLE_TELEMETRY=1", "DISABLE_ERROR_REPORTING=1",
-			}, "node", wrapper, "-p", prompt, "--output-format", "json", "--allowedTools", "Bash")
+			}, quiet...), "node", wrapper, "-p", prompt, "--output-format", "json", "--allowedTools", "Bash")
 			w.check(t, out, c.to(w), 2)
 		})
 	}

@@ -8,6 +8,22 @@ import (
 	"github.com/hostless/hostless/test/standin"
 )
 
+// codexQuiet switches off what Codex asks for beside its provider.
+const codexQuiet = `check_for_update_on_startup = false
+
+[analytics]
+enabled = false
+
+[feedback]
+enabled = false
+
+[features]
+plugins = false
+remote_plugin = false
+plugin_sharing = false
+
+`
+
 // TestCodex runs the Codex CLI headless.
 func TestCodex(t *testing.T) {
 	script := installed(t, "@openai/codex/bin/codex.js")
@@ -35,26 +51,13 @@ func TestCodex(t *testing.T) {
 			w := newWorld(t)
 			w.file(t, ".codex/config.toml", fmt.Sprintf(`model = %q
 model_provider = "hostless"
-check_for_update_on_startup = false
-
-[analytics]
-enabled = false
-
-[feedback]
-enabled = false
-
-[features]
-plugins = false
-remote_plugin = false
-plugin_sharing = false
-
-[model_providers.hostless]
+%s[model_providers.hostless]
 name = "Hostless"
 base_url = "%s/v1"
 env_key = "HOSTLESS_TOKEN"
 wire_api = "responses"
 supports_websockets = %t
-`, c.model, w.URL, c.sockets))
+`, c.model, codexQuiet, w.URL, c.sockets))
 			out := w.run(t, []string{"HOSTLESS_TOKEN=" + w.token, "CODEX_HOME=" + w.home + "/.codex"},
 				"node", script, "exec", "--json", "--skip-git-repo-check", "--sandbox", "danger-full-access", prompt)
 			if posted := strings.Contains(w.Log(), "component=front method=POST"); posted == c.sockets {

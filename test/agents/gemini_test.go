@@ -6,6 +6,15 @@ import (
 	"github.com/hostless/hostless/test/standin"
 )
 
+// geminiSettings switch off what Gemini CLI asks for beside its provider, and
+// have it take its key from the environment.
+const geminiSettings = `{
+  "general": {"enableAutoUpdate": false, "enableAutoUpdateNotification": false, "checkpointing": {"enabled": false}},
+  "privacy": {"usageStatisticsEnabled": false},
+  "telemetry": {"enabled": false},
+  "security": {"auth": {"selectedType": "gemini-api-key"}, "folderTrust": {"enabled": false}}
+}`
+
 // TestGeminiCLI runs the Gemini CLI headless.
 func TestGeminiCLI(t *testing.T) {
 	script := installed(t, "@google/gemini-cli/bundle/gemini.js")
@@ -20,12 +29,7 @@ func TestGeminiCLI(t *testing.T) {
 	} {
 		t.Run(c.model, func(t *testing.T) {
 			w := newWorld(t)
-			w.file(t, ".gemini/settings.json", `{
-  "general": {"enableAutoUpdate": false, "enableAutoUpdateNotification": false, "checkpointing": {"enabled": false}},
-  "privacy": {"usageStatisticsEnabled": false},
-  "telemetry": {"enabled": false},
-  "security": {"auth": {"selectedType": "gemini-api-key"}, "folderTrust": {"enabled": false}}
-}`)
+			w.file(t, ".gemini/settings.json", geminiSettings)
 			out := w.run(t, []string{"GEMINI_API_KEY=" + w.token, "GOOGLE_GEMINI_BASE_URL=" + w.URL, "GEMINI_CLI_NO_RELAUNCH=true"},
 				"node", script, "-p", prompt, "-m", c.model, "--approval-mode", "yolo", "-o", "json")
 			w.check(t, out, c.to(w), 2)
