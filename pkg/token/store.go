@@ -7,6 +7,7 @@ import (
 	"crypto/subtle"
 	"encoding/hex"
 	"fmt"
+	"hash/maphash"
 	"io"
 	"log/slog"
 	"slices"
@@ -28,7 +29,8 @@ const (
 	shown     = len(Prefix) + 8 // how much of a token may be shown and stored
 	afterlife = 24 * time.Hour  // how long an ended token is told from an unknown one
 	maxTTL    = 10 * 365 * 24 * time.Hour
-	minSecret = 43 // 256 bits in base64
+	minSecret = 43               // 256 bits in base64
+	whole     = len(Prefix) + 64 // how long the tokens are that are made here
 	maxSecret = 128
 	maxName   = 128
 )
@@ -58,6 +60,7 @@ type Store struct {
 	now  func() time.Time
 	rand io.Reader
 	log  *slog.Logger
+	seed maphash.Seed // of the marks
 
 	mu      sync.RWMutex
 	entries map[[sha256.Size]byte]*entry
@@ -81,6 +84,7 @@ type entry struct {
 	bound   string
 	lease   bool
 	done    chan struct{} // closed when revoked
+	marks   []uint64      // of what goes past the prefix, see mark; nil where that is not known
 
 	mu      sync.Mutex
 	expires time.Time
@@ -123,7 +127,7 @@ type Info struct {
 // the store then starts empty. With persistence off a left-over file is removed,
 // lest its tokens come alive again later.
 func New(cfg Config) (*Store, []string, error) {
-	s := &Store{path: cfg.Path, now: cfg.Now, rand: cfg.Rand, log: cfg.Logger, entries: map[[sha256.Size]byte]*entry{}}
+	s := &Store{path: cfg.Path, now: cfg.Now, rand: cfg.Rand, log: cfg.Logger, seed: maphash.MakeSeed(), entries: map[[sha256.Size]byte]*entry{}}
 	if s.now == nil {
 		s.now = time.Now
 	}
@@ -236,6 +240,7 @@ func (s *Store) prepare(req Request) (*entry, error) {
 func (s *Store) add(e *entry, text string) (Minted, error) {
 	e.hash = sha256.Sum256([]byte(text))
 	e.prefix = text[:shown]
+	e.marks = s.mark(text)
 	s.mu.Lock()
 	s.prune()
 	old := s.entries[e.hash]
@@ -397,19 +402,13 @@ func (s *Store) find(ref string) (*entry, error) {
 	if len(ref) < shown {
 		return nil, &fault.Error{Kind: fault.Invalid, Message: fmt.Sprintf("token is shorter than %s and 8 characters", Prefix), Next: "hostless token list", Param: "token"}
 	}
-	// No more than its prefix is known of a token, so what a longer reference says
-	// past it cannot be checked, save that a whole token would have had its hash.
-	if wellFormed(ref) {
-		return nil, unknown
-	}
-	ref = ref[:shown]
 	var found *entry
 	for _, e := range s.entries {
-		if e.prefix != ref || e.revoked() {
+		if !s.begins(e, ref) || e.revoked() {
 			continue
 		}
 		if found != nil {
-			return nil, &fault.Error{Kind: fault.Conflict, Message: "more than one bridge token begins with " + ref, Next: "give the whole token", Param: "token"}
+			return nil, &fault.Error{Kind: fault.Conflict, Message: "more than one bridge token begins with " + ref[:shown], Next: "give the whole token", Param: "token"}
 		}
 		found = e
 	}
@@ -417,4 +416,31 @@ func (s *Store) find(ref string) (*entry, error) {
 		return nil, unknown
 	}
 	return found, nil
+}
+
+// mark hashes each beginning of a token that is longer than its prefix, so that
+// a longer reference to it can be checked without its text being kept. The marks
+// are of this process alone and never stored.
+func (s *Store) mark(text string) []uint64 {
+	marks := make([]uint64, 0, len(text)-shown)
+	for n := shown + 1; n <= len(text); n++ {
+		marks = append(marks, maphash.String(s.seed, text[:n]))
+	}
+	return marks
+}
+
+// begins reports whether ref, at least a prefix long, is how a token begins. Of
+// one that was read from disk no more is known than the prefix and that a whole
+// token would have had its hash.
+func (s *Store) begins(e *entry, ref string) bool {
+	more := len(ref) - shown
+	switch {
+	case e.prefix != ref[:shown]:
+		return false
+	case more == 0:
+		return true
+	case e.marks == nil:
+		return len(ref) < whole
+	}
+	return more <= len(e.marks) && e.marks[more-1] == maphash.String(s.seed, ref)
 }

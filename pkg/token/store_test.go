@@ -166,6 +166,7 @@ func TestRevoke(t *testing.T) {
 	}{
 		{"", fault.Invalid}, {"sk_local_", fault.Invalid}, {m.Prefix[:16], fault.Invalid}, {"sk-live-12345678", fault.Invalid},
 		{"sk_local_zzzzzzzz", fault.NotFound}, {m.Secret.Reveal()[:72] + "x", fault.NotFound},
+		{m.Prefix + "x", fault.NotFound}, {m.Secret.Reveal()[:40] + "x", fault.NotFound}, {m.Secret.Reveal() + "0", fault.NotFound},
 	} {
 		wantKind(t, "revoke "+tt.ref, s.Revoke(t.Context(), secret.New(tt.ref)), tt.kind)
 	}
@@ -210,6 +211,25 @@ func TestAmbiguousPrefix(t *testing.T) {
 	}
 	if err := s.Revoke(t.Context(), secret.New(m.Prefix)); err != nil {
 		t.Errorf("now unique: %v", err)
+	}
+}
+
+// A reference is any beginning of a token that is long enough, however long.
+func TestEveryLongerPrefix(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "tokens.json")
+	cfg := token.Config{Path: path, Persistence: config.PersistFile}
+	s := newStore(t, cfg)
+	m := mint(t, s, token.Request{})
+	text := m.Secret.Reveal()
+	for _, when := range []string{"minted", "read from disk"} {
+		for n := len(m.Prefix); n <= len(text); n++ {
+			if _, err := s.Refresh(t.Context(), secret.New(text[:n])); err != nil {
+				t.Errorf("%s, %d characters: %v", when, n, err)
+			}
+		}
+		_, err := s.Refresh(t.Context(), secret.New(text[:len(text)-1]+"x"))
+		wantKind(t, when+", another whole token", err, fault.NotFound)
+		s = newStore(t, cfg)
 	}
 }
 
