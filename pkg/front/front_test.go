@@ -146,6 +146,9 @@ func TestSmuggledBodies(t *testing.T) {
 	if resp.StatusCode != 400 && body != `-1 [chunked] "ok" <nil>` {
 		t.Errorf("length and chunks: %d %s", resp.StatusCode, body)
 	}
+	if !resp.Close {
+		t.Error("length and chunks: the connection is kept")
+	}
 	for _, header := range []string{
 		"Content-Length: 1\r\nContent-Length: 2", "Content-Length: -1", "Content-Length: 0x1",
 		"Transfer-Encoding: gzip, chunked", "Transfer-Encoding: xchunked", "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked",

@@ -15,7 +15,12 @@ func (s *Server) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 	begun := time.Now()
 	defer s.finish(w, r, begun, r.Method)
 
-	if s.draining.Load() && r.Header.Get("Upgrade") == "" {
+	// After a chunked request the connection ends: it may have had a
+	// Content-Length as well, which net/http drops without a word and which must
+	// not leave another reader of the same bytes with a request more than we saw
+	// (RFC 9112 section 6.1).
+	chunked := r.ProtoMajor == 1 && len(r.TransferEncoding) > 0
+	if (s.draining.Load() || chunked) && r.Header.Get("Upgrade") == "" {
 		w.Header().Set("Connection", "close")
 	}
 	p, no := s.gate(r)
