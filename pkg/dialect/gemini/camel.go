@@ -5,6 +5,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/hostless/hostless/pkg/dialect/rawjson"
 )
 
 // opaque are members whose insides are the caller's own words.
@@ -27,20 +29,20 @@ func rename(raw json.RawMessage, depth int) json.RawMessage {
 	if depth > 32 {
 		return raw
 	}
-	if list, ok := members(raw); ok {
+	if list, ok := rawjson.Members(raw); ok {
 		for i := range list {
-			list[i].name = camelName(list[i].name)
-			if !slices.Contains(opaque, list[i].name) {
-				list[i].value = rename(list[i].value, depth+1)
+			list[i].Name = camelName(list[i].Name)
+			if !slices.Contains(opaque, list[i].Name) {
+				list[i].Value = rename(list[i].Value, depth+1)
 			}
 		}
-		return object(list)
+		return list.JSON()
 	}
-	if list, ok := elements(raw); ok {
+	if list, ok := rawjson.Elements(raw); ok {
 		for i := range list {
 			list[i] = rename(list[i], depth+1)
 		}
-		return array(list)
+		return rawjson.Array(list)
 	}
 	return raw
 }

@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"strconv"
 	"unicode/utf8"
+
+	"github.com/hostless/hostless/pkg/dialect/rawjson"
 )
 
 // perMedia is what Gemini counts for a small image
@@ -22,8 +24,8 @@ func CountTokens(body []byte) ([]byte, error) {
 	if err := json.Unmarshal(body, &req); err != nil {
 		return nil, badJSON("countTokens", err)
 	}
-	counted := set(req.Contents)
-	if inner := set(req.Generate); inner != nil {
+	counted := rawjson.Set(req.Contents)
+	if inner := rawjson.Set(req.Generate); inner != nil {
 		counted = inner
 	}
 	if counted == nil {
@@ -38,31 +40,31 @@ func weigh(raw json.RawMessage, depth int) (characters, media int) {
 	if depth > 64 {
 		return len(raw), 0
 	}
-	if list, ok := members(raw); ok {
+	if list, ok := rawjson.Members(raw); ok {
 		for _, m := range list {
-			switch m.name {
+			switch m.Name {
 			case "inlineData", "fileData":
 				media++
 				continue
 			case "role", "model", "thoughtSignature", "generationConfig", "safetySettings":
 				continue
 			case "parameters", "parametersJsonSchema", "args", "response":
-				characters += len(compact(m.value))
+				characters += len(rawjson.Compact(m.Value))
 				continue
 			}
-			c, n := weigh(m.value, depth+1)
+			c, n := weigh(m.Value, depth+1)
 			characters, media = characters+c, media+n
 		}
 		return characters, media
 	}
-	if list, ok := elements(raw); ok {
+	if list, ok := rawjson.Elements(raw); ok {
 		for _, one := range list {
 			c, n := weigh(one, depth+1)
 			characters, media = characters+c, media+n
 		}
 		return characters, media
 	}
-	if s, ok := text(raw); ok {
+	if s, ok := rawjson.Text(raw); ok {
 		return utf8.RuneCountInString(s), 0
 	}
 	return 0, 0

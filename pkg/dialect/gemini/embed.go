@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/hostless/hostless/pkg/dialect"
+	"github.com/hostless/hostless/pkg/dialect/rawjson"
 	"github.com/hostless/hostless/pkg/fault"
 	"github.com/hostless/hostless/pkg/sse"
 )
@@ -59,7 +60,7 @@ func EmbedFromOpenAI() dialect.Translator {
 			return nil, invalid("encoding_format", fmt.Sprintf("encoding_format %q is not known; use float or base64", req.Format))
 		}
 		var inputs []string
-		one, single := text(req.Input)
+		one, single := rawjson.Text(req.Input)
 		if single {
 			inputs = []string{one}
 		} else if json.Unmarshal(req.Input, &inputs) != nil || len(inputs) == 0 {
@@ -70,19 +71,19 @@ func EmbedFromOpenAI() dialect.Translator {
 		name := strings.TrimPrefix(path, "/")
 		for _, s := range inputs {
 			size += len(s)
-			requests = append(requests, embedRequest{Model: name, Content: content{Parts: []part{textPart(s)}}, Dimensions: set(req.Dimensions)})
+			requests = append(requests, embedRequest{Model: name, Content: content{Parts: []part{textPart(s)}}, Dimensions: rawjson.Set(req.Dimensions)})
 		}
 		call := &dialect.Call{Path: path + ":batchEmbedContents", Reply: &embedReply{model: in.Model, base64: req.Format == "base64", tokens: (size + 3) / 4}}
 		if single {
 			call.Path = path + ":embedContent"
-			call.Body, err = marshal(requests[0])
+			call.Body, err = rawjson.Marshal(requests[0])
 		} else {
-			call.Body, err = marshal(map[string]any{"requests": requests})
+			call.Body, err = rawjson.Marshal(map[string]any{"requests": requests})
 		}
-		all, _ := members(in.Body)
+		all, _ := rawjson.Members(in.Body)
 		for _, m := range all {
-			if !slices.Contains([]string{"model", "input", "dimensions", "encoding_format"}, m.name) && set(m.value) != nil {
-				call.Ignored = append(call.Ignored, m.name)
+			if !slices.Contains([]string{"model", "input", "dimensions", "encoding_format"}, m.Name) && rawjson.Set(m.Value) != nil {
+				call.Ignored = append(call.Ignored, m.Name)
 			}
 		}
 		return call, err
@@ -126,15 +127,15 @@ func (r *embedReply) Body(body []byte) ([]byte, error) {
 		}
 		switch {
 		case r.base64:
-			b = appendString(b, pack(values))
+			b = rawjson.AppendString(b, pack(values))
 		case values == nil:
 			b = append(b, "[]"...)
 		default:
-			b = append(b, compact(e.Values)...)
+			b = append(b, rawjson.Compact(e.Values)...)
 		}
 		b = append(b, '}')
 	}
-	b = appendString(append(b, `],"model":`...), r.model)
+	b = rawjson.AppendString(append(b, `],"model":`...), r.model)
 	b = append(b, fmt.Sprintf(`,"usage":{"prompt_tokens":%d,"total_tokens":%d}}`, r.tokens, r.tokens)...)
 	return b, nil
 }
@@ -192,14 +193,14 @@ func EmbedToOpenAI() dialect.Translator {
 					ignored = append(ignored, name)
 				}
 			}
-			inputs = append(inputs, appendString(nil, said.String()))
+			inputs = append(inputs, rawjson.Quote(said.String()))
 		}
 		slices.Sort(ignored)
-		out := []member{{"model", appendString(nil, in.Model)}, {"input", array(inputs)}, {"encoding_format", json.RawMessage(`"float"`)}}
-		if d := set(list[0].Dimensions); d != nil {
-			out = append(out, member{"dimensions", d})
+		out := rawjson.Object{rawjson.T("model", in.Model), rawjson.M("input", rawjson.Array(inputs)), rawjson.T("encoding_format", "float")}
+		if d := rawjson.Set(list[0].Dimensions); d != nil {
+			out = append(out, rawjson.M("dimensions", d))
 		}
-		return &dialect.Call{Path: "/embeddings", Body: object(out), Ignored: ignored, Reply: &nativeEmbedReply{batch: batch}}, nil
+		return &dialect.Call{Path: "/embeddings", Body: out.JSON(), Ignored: ignored, Reply: &nativeEmbedReply{batch: batch}}, nil
 	}
 }
 
@@ -227,18 +228,18 @@ func (r *nativeEmbedReply) Body(body []byte) ([]byte, error) {
 	slices.SortStableFunc(a.Data, func(x, y embedded) int { return x.Index - y.Index })
 	var list []json.RawMessage
 	for _, d := range a.Data {
-		if _, ok := elements(d.Embedding); !ok {
+		if _, ok := rawjson.Elements(d.Embedding); !ok {
 			return nil, fault.New(fault.Upstream, "the provider's answer holds an embedding that is no list of numbers")
 		}
-		list = append(list, object([]member{{"values", d.Embedding}}))
+		list = append(list, rawjson.Object{rawjson.M("values", d.Embedding)}.JSON())
 	}
 	if r.batch {
-		return marshal(map[string]json.RawMessage{"embeddings": array(list)})
+		return rawjson.Marshal(map[string]json.RawMessage{"embeddings": rawjson.Array(list)})
 	}
 	if len(list) == 0 {
 		return nil, fault.New(fault.Upstream, "the provider's answer holds no embedding")
 	}
-	return marshal(map[string]json.RawMessage{"embedding": list[0]})
+	return rawjson.Marshal(map[string]json.RawMessage{"embedding": list[0]})
 }
 
 // noStream answers for calls whose answer never is a stream.

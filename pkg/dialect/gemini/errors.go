@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/hostless/hostless/pkg/dialect/rawjson"
 	"github.com/hostless/hostless/pkg/fault"
 )
 
@@ -104,15 +105,15 @@ type anyError struct {
 // as Google sends them on streams, is unwrapped.
 func readError(status int, header http.Header, body []byte) problem {
 	p := problem{status: status, retry: retryAfter(header)}
-	if list, ok := elements(body); ok && len(list) > 0 {
+	if list, ok := rawjson.Elements(body); ok && len(list) > 0 {
 		body = list[0]
 	}
 	var envelope struct {
 		Error json.RawMessage `json:"error"`
 	}
 	var e anyError
-	if json.Unmarshal(body, &envelope) == nil && set(envelope.Error) != nil {
-		if s, ok := text(envelope.Error); ok {
+	if json.Unmarshal(body, &envelope) == nil && rawjson.Set(envelope.Error) != nil {
+		if s, ok := rawjson.Text(envelope.Error); ok {
 			e.Message = s
 		} else if err := json.Unmarshal(envelope.Error, &e); err != nil {
 			e.Message = strings.TrimSpace(string(envelope.Error))
@@ -134,7 +135,7 @@ func readError(status int, header http.Header, body []byte) problem {
 	if p.kind == "" {
 		p.kind = kindOf(e.Status, p.status)
 	}
-	if p.code, _ = text(e.Code); p.code == "" {
+	if p.code, _ = rawjson.Text(e.Code); p.code == "" {
 		p.code = e.Status
 	}
 	p.read()
@@ -202,14 +203,14 @@ func faulty(e *fault.Error) problem {
 
 // chatError is the middle's error body.
 func chatError(p problem) []byte {
-	b := appendString([]byte(`{"error":{"message":`), p.message)
-	b = appendString(append(b, `,"type":`...), p.kind)
+	b := rawjson.AppendString([]byte(`{"error":{"message":`), p.message)
+	b = rawjson.AppendString(append(b, `,"type":`...), p.kind)
 	for _, m := range []struct{ name, value string }{{`,"code":`, p.code}, {`,"param":`, p.param}} {
 		b = append(b, m.name...)
 		if m.value == "" {
 			b = append(b, "null"...)
 		} else {
-			b = appendString(b, m.value)
+			b = rawjson.AppendString(b, m.value)
 		}
 	}
 	return append(b, "}}"...)
@@ -218,28 +219,28 @@ func chatError(p problem) []byte {
 // nativeError is Google's error body.
 func nativeError(p problem) []byte {
 	details := p.details
-	typed := func(name string, fields ...member) {
-		details = append(details, object(append([]member{{"@type", appendString(nil, "type.googleapis.com/google.rpc."+name)}}, fields...)))
+	typed := func(name string, fields ...rawjson.Member) {
+		details = append(details, rawjson.Object(append(rawjson.Object{rawjson.T("@type", "type.googleapis.com/google.rpc."+name)}, fields...)).JSON())
 	}
 	if len(p.details) == 0 {
 		reason := p.code
 		if reason == "" {
 			reason = p.kind
 		}
-		typed("ErrorInfo", member{"reason", appendString(nil, strings.ToUpper(reason))}, member{"domain", json.RawMessage(`"hostless"`)})
+		typed("ErrorInfo", rawjson.T("reason", strings.ToUpper(reason)), rawjson.T("domain", "hostless"))
 		if p.param != "" {
-			typed("BadRequest", member{"fieldViolations", array([]json.RawMessage{object([]member{
-				{"field", appendString(nil, p.param)}, {"description", appendString(nil, p.message)},
-			})})})
+			typed("BadRequest", rawjson.M("fieldViolations", rawjson.Array([]json.RawMessage{rawjson.Object{
+				rawjson.T("field", p.param), rawjson.T("description", p.message),
+			}.JSON()})))
 		}
 		if p.retry > 0 {
-			typed("RetryInfo", member{"retryDelay", appendString(nil, strconv.FormatFloat(p.retry.Seconds(), 'f', -1, 64)+"s")})
+			typed("RetryInfo", rawjson.T("retryDelay", strconv.FormatFloat(p.retry.Seconds(), 'f', -1, 64)+"s"))
 		}
 	}
 	b := strconv.AppendInt([]byte(`{"error":{"code":`), int64(p.status), 10)
-	b = appendString(append(b, `,"message":`...), p.message)
-	b = appendString(append(b, `,"status":`...), statusName(p.status))
-	b = append(append(b, `,"details":`...), array(details)...)
+	b = rawjson.AppendString(append(b, `,"message":`...), p.message)
+	b = rawjson.AppendString(append(b, `,"status":`...), statusName(p.status))
+	b = append(append(b, `,"details":`...), rawjson.Array(details)...)
 	return append(b, "}}"...)
 }
 

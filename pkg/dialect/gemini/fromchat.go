@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/hostless/hostless/pkg/dialect"
+	"github.com/hostless/hostless/pkg/dialect/rawjson"
 	"github.com/hostless/hostless/pkg/fault"
 )
 
@@ -133,10 +134,10 @@ func (t *toGemini) ignore(name string) {
 }
 
 func (t *toGemini) translate(in dialect.Request) (json.RawMessage, error) {
-	all, _ := members(in.Body)
+	all, _ := rawjson.Members(in.Body)
 	for _, m := range all {
-		if !slices.Contains(read, m.name) && set(m.value) != nil {
-			t.ignore(m.name)
+		if !slices.Contains(read, m.Name) && rawjson.Set(m.Value) != nil {
+			t.ignore(m.Name)
 		}
 	}
 	if len(t.req.Messages) == 0 {
@@ -164,7 +165,7 @@ func (t *toGemini) translate(in dialect.Request) (json.RawMessage, error) {
 	if out.GenerationConfig, err = t.generation(); err != nil {
 		return nil, err
 	}
-	body, err := marshal(out)
+	body, err := rawjson.Marshal(out)
 	if err != nil {
 		return nil, err
 	}
@@ -175,23 +176,23 @@ func (t *toGemini) translate(in dialect.Request) (json.RawMessage, error) {
 // added, everything else is replaced. As at Google's own chat endpoint,
 // thinking_config and cached_content are known by these names too.
 func (t *toGemini) extra(body json.RawMessage) (json.RawMessage, error) {
-	all, _ := members(t.req.ExtraBody)
+	all, _ := rawjson.Members(t.req.ExtraBody)
 	for _, m := range all {
-		if m.name != t.provider && m.name != "google" && m.name != "gemini" {
+		if m.Name != t.provider && m.Name != "google" && m.Name != "gemini" {
 			continue
 		}
-		fields, ok := members(m.value)
+		fields, ok := rawjson.Members(m.Value)
 		if !ok {
-			return nil, invalid("extra_body."+m.name, "extra_body."+m.name+" must be an object")
+			return nil, invalid("extra_body."+m.Name, "extra_body."+m.Name+" must be an object")
 		}
 		for _, f := range fields {
-			switch f.name {
+			switch f.Name {
 			case "model":
-				return nil, invalid("extra_body."+m.name+".model", "the model is named by model alone")
+				return nil, invalid("extra_body."+m.Name+".model", "the model is named by model alone")
 			case "thinking_config":
-				f = member{"generationConfig", object([]member{{"thinkingConfig", camel(f.value)}})}
+				f = rawjson.M("generationConfig", rawjson.Object{rawjson.M("thinkingConfig", camel(f.Value))}.JSON())
 			case "cached_content":
-				f.name = "cachedContent"
+				f.Name = "cachedContent"
 			}
 			body = merge(body, f)
 		}
@@ -200,28 +201,28 @@ func (t *toGemini) extra(body json.RawMessage) (json.RawMessage, error) {
 }
 
 // merge puts one member into an object.
-func merge(into json.RawMessage, m member) json.RawMessage {
-	list, _ := members(into)
+func merge(into json.RawMessage, m rawjson.Member) json.RawMessage {
+	list, _ := rawjson.Members(into)
 	for i := range list {
-		if list[i].name != m.name {
+		if list[i].Name != m.Name {
 			continue
 		}
-		if inner, ok := members(m.value); ok && isObject(list[i].value) {
+		if inner, ok := rawjson.Members(m.Value); ok && rawjson.IsObject(list[i].Value) {
 			for _, deeper := range inner {
-				list[i].value = merge(list[i].value, deeper)
+				list[i].Value = merge(list[i].Value, deeper)
 			}
-			return object(list)
+			return list.JSON()
 		}
-		if more, ok := elements(m.value); ok && m.name == "tools" {
-			if have, ok := elements(list[i].value); ok {
-				list[i].value = array(append(have, more...))
-				return object(list)
+		if more, ok := rawjson.Elements(m.Value); ok && m.Name == "tools" {
+			if have, ok := rawjson.Elements(list[i].Value); ok {
+				list[i].Value = rawjson.Array(append(have, more...))
+				return list.JSON()
 			}
 		}
-		list[i].value = m.value
-		return object(list)
+		list[i].Value = m.Value
+		return list.JSON()
 	}
-	return object(append(list, m))
+	return rawjson.Object(append(list, m)).JSON()
 }
 
 func badJSON(what string, err error) error {

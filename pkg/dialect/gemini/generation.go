@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/hostless/hostless/pkg/dialect/rawjson"
 )
 
 type generationConfig struct {
@@ -36,18 +38,18 @@ type thinkingConfig struct {
 func (t *toGemini) generation() (*generationConfig, error) {
 	req := t.req
 	out := &generationConfig{
-		Temperature: set(req.Temperature), TopP: set(req.TopP), TopK: set(req.TopK), MaxOutputTokens: set(req.MaxCompletionTokens),
-		CandidateCount: set(req.N), Seed: set(req.Seed), PresencePenalty: set(req.PresencePenalty), FrequencyPenalty: set(req.FrequencyPenalty),
+		Temperature: rawjson.Set(req.Temperature), TopP: rawjson.Set(req.TopP), TopK: rawjson.Set(req.TopK), MaxOutputTokens: rawjson.Set(req.MaxCompletionTokens),
+		CandidateCount: rawjson.Set(req.N), Seed: rawjson.Set(req.Seed), PresencePenalty: rawjson.Set(req.PresencePenalty), FrequencyPenalty: rawjson.Set(req.FrequencyPenalty),
 		ResponseLogprobs: req.Logprobs,
 	}
 	if out.MaxOutputTokens == nil {
-		out.MaxOutputTokens = set(req.MaxTokens)
+		out.MaxOutputTokens = rawjson.Set(req.MaxTokens)
 	}
 	if string(out.CandidateCount) == "1" {
 		out.CandidateCount = nil
 	}
 	if req.Logprobs {
-		if out.Logprobs = set(req.TopLogprobs); string(out.Logprobs) == "0" {
+		if out.Logprobs = rawjson.Set(req.TopLogprobs); string(out.Logprobs) == "0" {
 			out.Logprobs = nil
 		}
 	}
@@ -56,19 +58,19 @@ func (t *toGemini) generation() (*generationConfig, error) {
 			return nil, err
 		}
 	}
-	if string(must(out)) == "{}" {
+	if string(rawjson.Must(out)) == "{}" {
 		return nil, nil
 	}
 	return out, nil
 }
 
 func (t *toGemini) stop(out *generationConfig) error {
-	raw := set(t.req.Stop)
+	raw := rawjson.Set(t.req.Stop)
 	if raw == nil {
 		return nil
 	}
 	var list []string
-	if s, ok := text(raw); ok {
+	if s, ok := rawjson.Text(raw); ok {
 		list = []string{s}
 	} else if json.Unmarshal(raw, &list) != nil {
 		return invalid("stop", "stop must be a string or a list of strings")
@@ -78,7 +80,7 @@ func (t *toGemini) stop(out *generationConfig) error {
 }
 
 func (t *toGemini) format(out *generationConfig) error {
-	raw := set(t.req.ResponseFormat)
+	raw := rawjson.Set(t.req.ResponseFormat)
 	if raw == nil {
 		return nil
 	}
@@ -99,10 +101,10 @@ func (t *toGemini) format(out *generationConfig) error {
 		return nil
 	case "json_schema":
 		out.ResponseMimeType = "application/json"
-		schema := set(f.Schema.Schema)
+		schema := rawjson.Set(f.Schema.Schema)
 		switch {
 		case schema == nil:
-		case !isObject(schema):
+		case !rawjson.IsObject(schema):
 			return invalid("response_format.json_schema.schema", "the schema must be an object")
 		case t.options.PlainSchemas:
 			out.ResponseSchema = CleanSchema(schema)
@@ -130,7 +132,7 @@ func (t *toGemini) modalities(out *generationConfig) error {
 		// Gemini's models speak or write, not both at once.
 		out.ResponseModalities = slices.DeleteFunc(out.ResponseModalities, func(m string) bool { return m == "TEXT" })
 	}
-	raw := set(t.req.Audio)
+	raw := rawjson.Set(t.req.Audio)
 	if raw == nil {
 		return nil
 	}
@@ -151,8 +153,8 @@ func (t *toGemini) modalities(out *generationConfig) error {
 	default:
 		return invalid("audio.format", fmt.Sprintf("audio format %q cannot be used with this provider; use pcm16 or wav", audio.Format))
 	}
-	if voice, ok := text(audio.Voice); ok && voice != "" {
-		out.SpeechConfig = object([]member{{"voiceConfig", object([]member{{"prebuiltVoiceConfig", object([]member{{"voiceName", appendString(nil, voice)}})}})}})
+	if voice, ok := rawjson.Text(audio.Voice); ok && voice != "" {
+		out.SpeechConfig = rawjson.Object{rawjson.M("voiceConfig", rawjson.Object{rawjson.M("prebuiltVoiceConfig", rawjson.Object{rawjson.T("voiceName", voice)}.JSON())}.JSON())}.JSON()
 	}
 	return nil
 }

@@ -8,6 +8,7 @@ import (
 	"path"
 	"strings"
 
+	"github.com/hostless/hostless/pkg/dialect/rawjson"
 	"github.com/hostless/hostless/pkg/fault"
 )
 
@@ -39,7 +40,7 @@ type urlPart struct {
 }
 
 func (u *urlPart) UnmarshalJSON(raw []byte) error {
-	if s, ok := text(raw); ok {
+	if s, ok := rawjson.Text(raw); ok {
 		u.URL = s
 		return nil
 	}
@@ -49,10 +50,10 @@ func (u *urlPart) UnmarshalJSON(raw []byte) error {
 
 // parts translates a message's content: a string, a list of parts, or null.
 func (t *toGemini) parts(raw json.RawMessage, at string) ([]part, error) {
-	if set(raw) == nil {
+	if rawjson.Set(raw) == nil {
 		return nil, nil
 	}
-	if s, ok := text(raw); ok {
+	if s, ok := rawjson.Text(raw); ok {
 		if s == "" {
 			return nil, nil
 		}
@@ -65,7 +66,7 @@ func (t *toGemini) parts(raw json.RawMessage, at string) ([]part, error) {
 	var out []part
 	for i := range list {
 		at := fmt.Sprintf("%s[%d]", at, i)
-		if set(list[i].CacheControl) != nil {
+		if rawjson.Set(list[i].CacheControl) != nil {
 			t.ignore("cache_control")
 		}
 		p, err := t.part(&list[i], at)

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/hostless/hostless/pkg/dialect/rawjson"
 )
 
 // message is one of a chat request's.
@@ -53,7 +55,7 @@ func (t *toGemini) messages() error {
 		if err := json.Unmarshal(raw, &m); err != nil {
 			return invalid(at, at+" is not a message: "+err.Error())
 		}
-		if set(m.CacheControl) != nil {
+		if rawjson.Set(m.CacheControl) != nil {
 			t.ignore("cache_control")
 		}
 		if m.Role != "tool" && m.Role != "function" {
@@ -146,7 +148,7 @@ func (t *toGemini) call(c *toolCall, at string) (part, error) {
 	if strings.TrimSpace(c.Function.Arguments) == "" {
 		args = json.RawMessage("{}")
 	}
-	if !isObject(args) || !json.Valid(args) {
+	if !rawjson.IsObject(args) || !json.Valid(args) {
 		return part{}, invalid(at+".function.arguments", "a tool call's arguments must be the text of a JSON object")
 	}
 	id, signature, _ := strings.Cut(c.ID, inID)
@@ -178,12 +180,12 @@ func (t *toGemini) result(m *message, at string) error {
 			images = append(images, p)
 			continue
 		}
-		s, _ := text(*p.Text)
+		s, _ := rawjson.Text(*p.Text)
 		said = append(said, s)
 	}
 	response := json.RawMessage(strings.Join(said, "\n"))
-	if !isObject(response) || !json.Valid(response) {
-		response = object([]member{{"content", appendString(nil, strings.Join(said, "\n"))}})
+	if !rawjson.IsObject(response) || !json.Valid(response) {
+		response = rawjson.Object{rawjson.T("content", strings.Join(said, "\n"))}.JSON()
 	}
 	slot := slices.IndexFunc(t.calls, func(p pending) bool {
 		return p.result == nil && (m.Role == "tool" && p.id == m.ToolCallID || m.Role == "function" && p.name == m.Name)

@@ -1,6 +1,10 @@
 package gemini
 
-import "strings"
+import (
+	"strings"
+
+	"github.com/hostless/hostless/pkg/dialect/rawjson"
+)
 
 // Model is what a list of models tells of one.
 type Model struct {
@@ -37,7 +41,7 @@ func (m Model) info() modelInfo {
 }
 
 // JSON is the answer of GET /v1beta/models/{model}.
-func (m Model) JSON() []byte { return must(m.info()) }
+func (m Model) JSON() []byte { return rawjson.Must(m.info()) }
 
 // List is the answer of GET /v1beta/models: {"models":[…]}, never null.
 func List(models []Model) []byte {
@@ -47,5 +51,5 @@ func List(models []Model) []byte {
 	for _, m := range models {
 		out.Models = append(out.Models, m.info())
 	}
-	return must(out)
+	return rawjson.Must(out)
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/hostless/hostless/pkg/dialect"
+	"github.com/hostless/hostless/pkg/dialect/rawjson"
 	"github.com/hostless/hostless/pkg/fault"
 )
 
@@ -95,7 +96,7 @@ func (r *chatReply) Body(body []byte) ([]byte, error) {
 			Message: chatMessage{Role: "assistant", Refusal: &refusal}, FinishReason: "content_filter", Native: a.PromptFeedback.BlockReason,
 		})
 	}
-	return marshal(out)
+	return rawjson.Marshal(out)
 }
 
 func (f *feedback) refusal() string {
@@ -119,7 +120,7 @@ func (r *chatReply) choice(c *candidate) (chatChoice, error) {
 			out.Message.ToolCalls = append(out.Message.ToolCalls, appendCall(nil, -1, call))
 			continue
 		case p.Text != nil:
-			s, ok := text(*p.Text)
+			s, ok := rawjson.Text(*p.Text)
 			if !ok {
 				return out, fault.New(fault.Upstream, "the provider's answer has a text that is none")
 			}
@@ -151,12 +152,12 @@ func (r *chatReply) choice(c *candidate) (chatChoice, error) {
 		if r.wav {
 			audio = wav(audio)
 		}
-		out.Message.Audio = object([]member{
-			{"id", appendString(nil, "audio_"+r.options.NewID())},
-			{"data", appendString(nil, base64.StdEncoding.EncodeToString(audio))},
-			{"expires_at", json.RawMessage("0")},
-			{"transcript", json.RawMessage(`""`)},
-		})
+		out.Message.Audio = rawjson.Object{
+			rawjson.T("id", "audio_"+r.options.NewID()),
+			rawjson.T("data", base64.StdEncoding.EncodeToString(audio)),
+			rawjson.M("expires_at", json.RawMessage("0")),
+			rawjson.T("transcript", ""),
+		}.JSON()
 	}
 	out.FinishReason, out.Native = finish(c.FinishReason, len(out.Message.ToolCalls) > 0)
 	return out, nil
@@ -173,7 +174,7 @@ func (p *part) render() {
 	default:
 		return
 	}
-	raw := json.RawMessage(appendString(nil, s))
+	raw := rawjson.Quote(s)
 	p.Text = &raw
 }
 
@@ -185,8 +186,8 @@ func (r *chatReply) call(p *part) outCall {
 	if c.id == "" {
 		c.id = "call_" + r.options.NewID()
 	}
-	if args := set(p.FunctionCall.Args); args != nil {
-		c.arguments = string(compact(args))
+	if args := rawjson.Set(p.FunctionCall.Args); args != nil {
+		c.arguments = string(rawjson.Compact(args))
 	}
 	if c.signature != "" {
 		r.options.Signatures.Put(c.id, c.signature)
@@ -198,9 +199,9 @@ func (r *chatReply) call(p *part) outCall {
 func appendCall(b []byte, index int, c outCall) []byte {
 	b = append(b, '{')
 	b = appendIndex(b, index)
-	b = appendString(append(b, `"id":`...), c.id)
-	b = appendString(append(b, `,"type":"function","function":{"name":`...), c.name)
-	b = appendString(append(b, `,"arguments":`...), c.arguments)
+	b = rawjson.AppendString(append(b, `"id":`...), c.id)
+	b = rawjson.AppendString(append(b, `,"type":"function","function":{"name":`...), c.name)
+	b = rawjson.AppendString(append(b, `,"arguments":`...), c.arguments)
 	b = append(b, '}')
 	if c.signature != "" {
 		b = appendSignature(append(b, `,"extra_content":`...), c.signature)
@@ -209,14 +210,14 @@ func appendCall(b []byte, index int, c outCall) []byte {
 }
 
 func appendSignature(b []byte, signature string) []byte {
-	return append(appendString(append(b, `{"google":{"thought_signature":`...), signature), "}}"...)
+	return append(rawjson.AppendString(append(b, `{"google":{"thought_signature":`...), signature), "}}"...)
 }
 
 func appendImage(b []byte, index int, data *blob) []byte {
 	b = append(b, '{')
 	b = appendIndex(b, index)
 	b = append(b, `"type":"image_url","image_url":{"url":`...)
-	return append(appendString(b, "data:"+data.MimeType+";base64,"+data.Data), "}}"...)
+	return append(rawjson.AppendString(b, "data:"+data.MimeType+";base64,"+data.Data), "}}"...)
 }
 
 // finish maps a finish reason; native is Google's word where the mapping loses it.
@@ -262,9 +263,9 @@ func (l *logprobs) chat() json.RawMessage {
 }
 
 func (l logprob) chat(b []byte) []byte {
-	b = appendString(append(b, `{"token":`...), l.Token)
+	b = rawjson.AppendString(append(b, `{"token":`...), l.Token)
 	b = append(b, `,"logprob":`...)
-	if p := set(l.Probability); p != nil {
+	if p := rawjson.Set(l.Probability); p != nil {
 		b = append(b, p...)
 	} else {
 		b = append(b, '0')
@@ -274,7 +275,7 @@ func (l logprob) chat(b []byte) []byte {
 	for _, c := range []byte(l.Token) {
 		bytes = append(bytes, int(c))
 	}
-	return append(b, must(bytes)...)
+	return append(b, rawjson.Must(bytes)...)
 }
 
 // wav puts a header in front of Gemini's samples: 16 bit, mono, 24 kHz.

@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"slices"
 	"strings"
+
+	"github.com/hostless/hostless/pkg/dialect/rawjson"
 )
 
 // schemaDepth bounds how deep a schema is followed, and so what a $ref that
@@ -45,55 +47,55 @@ func (c *cleaner) spent(depth int) bool {
 }
 
 func (c *cleaner) clean(schema json.RawMessage, depth int) json.RawMessage {
-	list, ok := members(schema)
+	list, ok := rawjson.Members(schema)
 	if !ok || c.spent(depth) {
 		return json.RawMessage("{}")
 	}
 	list = c.fold(list, depth)
-	var out []member
+	var out rawjson.Object
 	nullable := false
 	for _, m := range list {
-		switch m.name {
+		switch m.Name {
 		case "const":
-			m = member{"enum", array([]json.RawMessage{m.value})}
+			m = rawjson.M("enum", rawjson.Array([]json.RawMessage{m.Value}))
 		case "oneOf":
-			m.name = "anyOf"
+			m.Name = "anyOf"
 		}
-		if !slices.Contains(kept, m.name) || has(out, m.name) {
+		if !slices.Contains(kept, m.Name) || has(out, m.Name) {
 			continue
 		}
-		switch m.name {
+		switch m.Name {
 		case "type":
 			var null bool
-			m.value, null = typeOf(m.value)
+			m.Value, null = typeOf(m.Value)
 			nullable = nullable || null
-			if m.value == nil {
+			if m.Value == nil {
 				continue
 			}
 		case "format":
-			if f, _ := text(m.value); !slices.Contains(formats, f) {
+			if f, _ := rawjson.Text(m.Value); !slices.Contains(formats, f) {
 				continue
 			}
 		case "enum":
-			m.value = enum(m.value)
-			if m.value == nil {
+			m.Value = enum(m.Value)
+			if m.Value == nil {
 				continue
 			}
 		case "items":
-			m.value = c.clean(m.value, depth+1)
+			m.Value = c.clean(m.Value, depth+1)
 		case "properties":
-			properties, _ := members(m.value)
+			properties, _ := rawjson.Members(m.Value)
 			for i := range properties {
-				properties[i].value = c.clean(properties[i].value, depth+1)
+				properties[i].Value = c.clean(properties[i].Value, depth+1)
 			}
-			m.value = object(properties)
+			m.Value = properties.JSON()
 		case "anyOf":
-			choices, null := c.choices(m.value, depth)
+			choices, null := c.choices(m.Value, depth)
 			nullable = nullable || null
 			if len(choices) == 1 {
-				only, _ := members(choices[0])
+				only, _ := rawjson.Members(choices[0])
 				for _, o := range only {
-					if !has(out, o.name) {
+					if !has(out, o.Name) {
 						out = append(out, o)
 					}
 				}
@@ -102,42 +104,42 @@ func (c *cleaner) clean(schema json.RawMessage, depth int) json.RawMessage {
 			if len(choices) == 0 {
 				continue
 			}
-			m.value = array(choices)
+			m.Value = rawjson.Array(choices)
 		}
 		out = append(out, m)
 	}
 	if nullable && !has(out, "nullable") {
-		out = append(out, member{"nullable", json.RawMessage("true")})
+		out = append(out, rawjson.M("nullable", json.RawMessage("true")))
 	}
 	if has(out, "enum") && !has(out, "type") {
-		out = append(out, member{"type", json.RawMessage(`"string"`)})
+		out = append(out, rawjson.T("type", "string"))
 	}
-	if kind := slices.IndexFunc(out, func(m member) bool { return m.name == "type" }); kind >= 0 && !strings.EqualFold(string(out[kind].value), `"string"`) {
-		out = slices.DeleteFunc(out, func(m member) bool { return m.name == "enum" }) // there are enums of strings only
+	if kind := slices.IndexFunc(out, func(m rawjson.Member) bool { return m.Name == "type" }); kind >= 0 && !strings.EqualFold(string(out[kind].Value), `"string"`) {
+		out = slices.DeleteFunc(out, func(m rawjson.Member) bool { return m.Name == "enum" }) // there are enums of strings only
 	}
 	if has(out, "properties") && !has(out, "type") {
-		out = append(out, member{"type", json.RawMessage(`"object"`)})
+		out = append(out, rawjson.T("type", "object"))
 	}
-	return object(out)
+	return out.JSON()
 }
 
 // fold puts the members of $ref and allOf among the schema's own; those win.
-func (c *cleaner) fold(list []member, depth int) []member {
+func (c *cleaner) fold(list rawjson.Object, depth int) rawjson.Object {
 	if c.spent(depth) {
 		return list
 	}
-	var out, more []member
+	var out, more rawjson.Object
 	for _, m := range list {
-		switch m.name {
+		switch m.Name {
 		case "$ref":
-			if pointer, ok := text(m.value); ok {
-				target, _ := members(c.find(pointer))
+			if pointer, ok := rawjson.Text(m.Value); ok {
+				target, _ := rawjson.Members(c.find(pointer))
 				more = append(more, c.fold(target, depth+1)...)
 			}
 		case "allOf":
-			all, _ := elements(m.value)
+			all, _ := rawjson.Elements(m.Value)
 			for _, one := range all {
-				inner, _ := members(one)
+				inner, _ := rawjson.Members(one)
 				more = append(more, c.fold(inner, depth+1)...)
 			}
 		default:
@@ -145,23 +147,23 @@ func (c *cleaner) fold(list []member, depth int) []member {
 		}
 	}
 	for _, m := range more {
-		i := slices.IndexFunc(out, func(o member) bool { return o.name == m.name })
+		i := slices.IndexFunc(out, func(o rawjson.Member) bool { return o.Name == m.Name })
 		switch {
 		case i < 0:
 			out = append(out, m)
-		case m.name == "properties":
-			have, _ := members(out[i].value)
-			added, _ := members(m.value)
+		case m.Name == "properties":
+			have, _ := rawjson.Members(out[i].Value)
+			added, _ := rawjson.Members(m.Value)
 			for _, a := range added {
-				if !has(have, a.name) {
+				if !has(have, a.Name) {
 					have = append(have, a)
 				}
 			}
-			out[i].value = object(have)
-		case m.name == "required":
-			have, _ := elements(out[i].value)
-			added, _ := elements(m.value)
-			out[i].value = array(append(have, added...))
+			out[i].Value = have.JSON()
+		case m.Name == "required":
+			have, _ := rawjson.Elements(out[i].Value)
+			added, _ := rawjson.Elements(m.Value)
+			out[i].Value = rawjson.Array(append(have, added...))
 		}
 	}
 	return out
@@ -179,11 +181,11 @@ func (c *cleaner) find(pointer string) json.RawMessage {
 			continue
 		}
 		step = strings.NewReplacer("~1", "/", "~0", "~").Replace(step)
-		list, _ := members(at)
+		list, _ := rawjson.Members(at)
 		at = nil
 		for _, m := range list {
-			if m.name == step {
-				at = m.value
+			if m.Name == step {
+				at = m.Value
 			}
 		}
 	}
@@ -191,10 +193,10 @@ func (c *cleaner) find(pointer string) json.RawMessage {
 }
 
 func (c *cleaner) choices(raw json.RawMessage, depth int) (out []json.RawMessage, nullable bool) {
-	all, _ := elements(raw)
+	all, _ := rawjson.Elements(raw)
 	for _, one := range all {
-		list, _ := members(one)
-		if len(list) == 1 && list[0].name == "type" && string(list[0].value) == `"null"` {
+		list, _ := rawjson.Members(one)
+		if len(list) == 1 && list[0].Name == "type" && string(list[0].Value) == `"null"` {
 			nullable = true
 			continue
 		}
@@ -206,7 +208,7 @@ func (c *cleaner) choices(raw json.RawMessage, depth int) (out []json.RawMessage
 // typeOf takes null out of a list of types. Of several others the first stays:
 // there is no word for more.
 func typeOf(raw json.RawMessage) (kind json.RawMessage, nullable bool) {
-	list, ok := elements(raw)
+	list, ok := rawjson.Elements(raw)
 	if !ok {
 		list = []json.RawMessage{raw}
 	}
@@ -222,23 +224,23 @@ func typeOf(raw json.RawMessage) (kind json.RawMessage, nullable bool) {
 
 // enum writes all values as strings, the only ones that there are.
 func enum(raw json.RawMessage) json.RawMessage {
-	list, _ := elements(raw)
+	list, _ := rawjson.Elements(raw)
 	var out []json.RawMessage
 	for _, v := range list {
 		if string(v) == "null" || string(v) == `""` {
 			continue
 		}
-		if _, ok := text(v); !ok {
-			v = appendString(nil, string(compact(v)))
+		if _, ok := rawjson.Text(v); !ok {
+			v = rawjson.Quote(string(rawjson.Compact(v)))
 		}
 		out = append(out, v)
 	}
 	if out == nil {
 		return nil
 	}
-	return array(out)
+	return rawjson.Array(out)
 }
 
-func has(list []member, name string) bool {
-	return slices.ContainsFunc(list, func(m member) bool { return m.name == name })
+func has(list rawjson.Object, name string) bool {
+	return slices.ContainsFunc(list, func(m rawjson.Member) bool { return m.Name == name })
 }

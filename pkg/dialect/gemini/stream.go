@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/hostless/hostless/pkg/dialect/rawjson"
 	"github.com/hostless/hostless/pkg/fault"
 	"github.com/hostless/hostless/pkg/sse"
 )
@@ -51,7 +52,7 @@ func (s *chatStream) Event(ev sse.Event, emit func(sse.Event)) error {
 	if err := json.Unmarshal(ev.Data, &a); err != nil {
 		return &fault.Error{Kind: fault.Upstream, Message: "the provider's stream holds something that is not Gemini's", Err: err}
 	}
-	if set(a.Error) != nil {
+	if rawjson.Set(a.Error) != nil {
 		return s.fail(ev.Data)
 	}
 	if s.before == nil {
@@ -78,10 +79,10 @@ func (s *chatStream) fail(data []byte) error {
 }
 
 func (s *chatStream) begin(a *answer) {
-	b := appendString([]byte(`{"id":`), s.reply.id(a.ResponseID))
+	b := rawjson.AppendString([]byte(`{"id":`), s.reply.id(a.ResponseID))
 	b = append(b, `,"object":"chat.completion.chunk","created":`...)
 	b = strconv.AppendInt(b, s.reply.options.Now().Unix(), 10)
-	b = appendString(append(b, `,"model":`...), s.reply.name(a.ModelVersion))
+	b = rawjson.AppendString(append(b, `,"model":`...), s.reply.name(a.ModelVersion))
 	s.before = append(b, `,"choices":[`...)
 }
 
@@ -151,7 +152,7 @@ func (s *chatStream) part(index int, p *part, emit func(sse.Event)) error {
 		}
 		b = append(append(b, field...), raw...)
 	case p.InlineData != nil && strings.HasPrefix(p.InlineData.MimeType, "audio/"):
-		b = appendString(append(b, `"audio":{"data":`...), p.InlineData.Data)
+		b = rawjson.AppendString(append(b, `"audio":{"data":`...), p.InlineData.Data)
 		b = append(b, '}')
 	case p.InlineData != nil:
 		b = append(appendImage(append(b, `"images":[`...), 0, p.InlineData), ']')
@@ -181,7 +182,7 @@ func (s *chatStream) End(cause error, emit func(sse.Event)) {
 	}
 	if len(s.seen) == 0 {
 		s.role(0, emit)
-		s.close(appendString(append(s.chunk(0), `"refusal":`...), s.blocked.refusal()), emit)
+		s.close(rawjson.AppendString(append(s.chunk(0), `"refusal":`...), s.blocked.refusal()), emit)
 		s.ending(0, "content_filter", s.blocked.BlockReason, emit)
 	} else {
 		for _, index := range s.seen {
@@ -194,7 +195,7 @@ func (s *chatStream) End(cause error, emit func(sse.Event)) {
 			s.usage = &usageMetadata{}
 		}
 		b := append(append(s.buf[:0], s.before...), `],"usage":`...)
-		emit(sse.Event{Data: append(append(b, must(s.usage.middle())...), '}')})
+		emit(sse.Event{Data: append(append(b, rawjson.Must(s.usage.middle())...), '}')})
 	}
 	emit(sse.Event{Data: []byte("[DONE]")})
 }
@@ -208,9 +209,9 @@ func (s *chatStream) complete() bool {
 }
 
 func (s *chatStream) ending(index int, middle, native string, emit func(sse.Event)) {
-	b := appendString(append(s.chunk(index), `},"finish_reason":`...), middle)
+	b := rawjson.AppendString(append(s.chunk(index), `},"finish_reason":`...), middle)
 	if native != "" {
-		b = appendString(append(b, `,"native_finish_reason":`...), native)
+		b = rawjson.AppendString(append(b, `,"native_finish_reason":`...), native)
 	}
 	emit(sse.Event{Data: append(b, "}]}"...)})
 }

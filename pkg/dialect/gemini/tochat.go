@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/hostless/hostless/pkg/dialect"
+	"github.com/hostless/hostless/pkg/dialect/rawjson"
 )
 
 // nativeRequest is a GenerateContentRequest as it comes in.
@@ -22,14 +23,14 @@ type nativeRequest struct {
 }
 
 // nativeTool is a tool: an object of one member, or of several.
-type nativeTool []member
+type nativeTool rawjson.Object
 
 func (m *nativeTool) UnmarshalJSON(raw []byte) error {
-	list, ok := members(raw)
+	list, ok := rawjson.Members(raw)
 	if !ok {
 		return fmt.Errorf("a tool must be an object")
 	}
-	*m = list
+	*m = nativeTool(list)
 	return nil
 }
 
@@ -89,7 +90,7 @@ func ToChat(options Options) dialect.Translator {
 			return nil, err
 		}
 		f.report(body)
-		sent, err := marshal(out)
+		sent, err := rawjson.Marshal(out)
 		if err != nil {
 			return nil, err
 		}
@@ -111,16 +112,16 @@ type fromGemini struct {
 
 func (f *fromGemini) report(body []byte) {
 	ignore := func(raw json.RawMessage, before string, known []string) {
-		list, _ := members(raw)
+		list, _ := rawjson.Members(raw)
 		for _, m := range list {
-			if !slices.Contains(known, m.name) && set(m.value) != nil {
-				f.ignored = append(f.ignored, before+m.name)
+			if !slices.Contains(known, m.Name) && rawjson.Set(m.Value) != nil {
+				f.ignored = append(f.ignored, before+m.Name)
 			}
-			if before == "" && m.name == "generationConfig" {
-				generation, _ := members(m.value)
+			if before == "" && m.Name == "generationConfig" {
+				generation, _ := rawjson.Members(m.Value)
 				for _, g := range generation {
-					if !slices.Contains(carriedGeneration, g.name) && set(g.value) != nil {
-						f.ignored = append(f.ignored, "generationConfig."+g.name)
+					if !slices.Contains(carriedGeneration, g.Name) && rawjson.Set(g.Value) != nil {
+						f.ignored = append(f.ignored, "generationConfig."+g.Name)
 					}
 				}
 			}
@@ -136,15 +137,15 @@ func (f *fromGemini) translate(in dialect.Request) (*chatOut, error) {
 	g := &f.req.Generation
 	out := &chatOut{
 		Model: in.Model, Stream: in.Stream,
-		Temperature: set(g.Temperature), TopP: set(g.TopP), MaxCompletionTokens: set(g.MaxOutputTokens), Stop: g.StopSequences,
-		N: set(g.CandidateCount), Seed: set(g.Seed), PresencePenalty: set(g.PresencePenalty), FrequencyPenalty: set(g.FrequencyPenalty),
+		Temperature: rawjson.Set(g.Temperature), TopP: rawjson.Set(g.TopP), MaxCompletionTokens: rawjson.Set(g.MaxOutputTokens), Stop: g.StopSequences,
+		N: rawjson.Set(g.CandidateCount), Seed: rawjson.Set(g.Seed), PresencePenalty: rawjson.Set(g.PresencePenalty), FrequencyPenalty: rawjson.Set(g.FrequencyPenalty),
 		Logprobs: g.ResponseLogprobs,
 	}
 	if string(out.N) == "1" {
 		out.N = nil
 	}
 	if out.Logprobs {
-		out.TopLogprobs = set(g.Logprobs)
+		out.TopLogprobs = rawjson.Set(g.Logprobs)
 	}
 	if in.Stream {
 		out.StreamOptions = json.RawMessage(`{"include_usage":true}`)
@@ -166,11 +167,11 @@ func (f *fromGemini) translate(in dialect.Request) (*chatOut, error) {
 
 func (f *fromGemini) format(out *chatOut) error {
 	g := &f.req.Generation
-	schema := set(g.ResponseJSONSchema)
+	schema := rawjson.Set(g.ResponseJSONSchema)
 	if schema == nil {
-		schema = set(g.OldSchema)
+		schema = rawjson.Set(g.OldSchema)
 	}
-	if schema == nil && set(g.ResponseSchema) != nil {
+	if schema == nil && rawjson.Set(g.ResponseSchema) != nil {
 		schema = StandardSchema(g.ResponseSchema)
 	}
 	switch g.ResponseMimeType {
@@ -180,10 +181,10 @@ func (f *fromGemini) format(out *chatOut) error {
 			out.ResponseFormat = json.RawMessage(`{"type":"json_object"}`)
 			return nil
 		}
-		out.ResponseFormat = object([]member{
-			{"type", json.RawMessage(`"json_schema"`)},
-			{"json_schema", object([]member{{"name", json.RawMessage(`"response"`)}, {"schema", schema}})},
-		})
+		out.ResponseFormat = rawjson.Object{
+			rawjson.T("type", "json_schema"),
+			rawjson.M("json_schema", rawjson.Object{rawjson.T("name", "response"), rawjson.M("schema", schema)}.JSON()),
+		}.JSON()
 	default:
 		return invalid("generationConfig.responseMimeType", fmt.Sprintf("responseMimeType %q cannot be used with this provider; use text/plain or application/json", g.ResponseMimeType))
 	}
@@ -216,7 +217,7 @@ func (f *fromGemini) modalities(out *chatOut) error {
 			} `json:"prebuiltVoiceConfig"`
 		} `json:"voiceConfig"`
 	}
-	if raw := set(g.SpeechConfig); raw != nil {
+	if raw := rawjson.Set(g.SpeechConfig); raw != nil {
 		if err := json.Unmarshal(raw, &speech); err != nil {
 			return invalid("generationConfig.speechConfig", "speechConfig must be an object")
 		}
@@ -225,7 +226,7 @@ func (f *fromGemini) modalities(out *chatOut) error {
 	if voice == "" {
 		voice = "alloy"
 	}
-	out.Audio = object([]member{{"voice", appendString(nil, voice)}, {"format", json.RawMessage(`"pcm16"`)}})
+	out.Audio = rawjson.Object{rawjson.T("voice", voice), rawjson.T("format", "pcm16")}.JSON()
 	return nil
 }
 

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/hostless/hostless/pkg/dialect/rawjson"
 )
 
 // sealed marks thought signatures made here: the middle's reasoning_details, not
@@ -14,7 +16,7 @@ const sealed = "hostless1:"
 
 // seal makes a thought signature of reasoning details; unseal opens it again.
 func seal(details []json.RawMessage) string {
-	return base64.StdEncoding.EncodeToString(append([]byte(sealed), array(details)...))
+	return base64.StdEncoding.EncodeToString(append([]byte(sealed), rawjson.Array(details)...))
 }
 
 func unseal(signature string) ([]json.RawMessage, bool) {
@@ -26,18 +28,18 @@ func unseal(signature string) ([]json.RawMessage, bool) {
 	if !ok || !json.Valid([]byte(body)) {
 		return nil, false
 	}
-	return elements(json.RawMessage(body))
+	return rawjson.Elements(json.RawMessage(body))
 }
 
 // opened is a call without its result yet.
 type opened struct{ id, name string }
 
 func (f *fromGemini) instruction() error {
-	raw := set(f.req.SystemInstruction)
+	raw := rawjson.Set(f.req.SystemInstruction)
 	if raw == nil {
 		return nil
 	}
-	said, ok := text(raw)
+	said, ok := rawjson.Text(raw)
 	if !ok {
 		var c content
 		if err := json.Unmarshal(raw, &c); err != nil {
@@ -54,13 +56,13 @@ func (f *fromGemini) instruction() error {
 		said = strings.Join(all, "\n")
 	}
 	if said != "" {
-		f.message("system", appendString(nil, said))
+		f.message("system", rawjson.Quote(said))
 	}
 	return nil
 }
 
-func (f *fromGemini) message(role string, content json.RawMessage, more ...member) {
-	f.messages = append(f.messages, object(append([]member{{"role", appendString(nil, role)}, {"content", content}}, more...)))
+func (f *fromGemini) message(role string, content json.RawMessage, more ...rawjson.Member) {
+	f.messages = append(f.messages, rawjson.Object(append(rawjson.Object{rawjson.T("role", role), rawjson.M("content", content)}, more...)).JSON())
 }
 
 // said is a part's text; ok is false for a part that is something else.
@@ -69,17 +71,17 @@ func (p *part) said() (s string, ok bool) {
 	if p.Text == nil {
 		return "", false
 	}
-	return text(*p.Text)
+	return rawjson.Text(*p.Text)
 }
 
 func (f *fromGemini) contents() error {
-	raw := set(f.req.Contents)
+	raw := rawjson.Set(f.req.Contents)
 	if raw == nil {
 		return invalid("contents", "contents are missing")
 	}
 	var list []content
-	if isObject(raw) {
-		raw = array([]json.RawMessage{raw})
+	if rawjson.IsObject(raw) {
+		raw = rawjson.Array([]json.RawMessage{raw})
 	}
 	if err := json.Unmarshal(raw, &list); err != nil {
 		return invalid("contents", "contents must be a list of contents: "+err.Error())
@@ -143,9 +145,9 @@ func (f *fromGemini) user(parts []part, at string) error {
 		if err := json.Unmarshal(rest[0], &one); err != nil {
 			return err
 		}
-		f.message("user", appendString(nil, one.Text))
+		f.message("user", rawjson.Quote(one.Text))
 	default:
-		f.message("user", array(rest))
+		f.message("user", rawjson.Array(rest))
 	}
 	return nil
 }
@@ -156,7 +158,7 @@ func (f *fromGemini) userPart(p *part, at string) (raw json.RawMessage, isText b
 		if s == "" || p.Thought {
 			return nil, true, nil
 		}
-		return object([]member{{"type", json.RawMessage(`"text"`)}, {"text", appendString(nil, s)}}), true, nil
+		return rawjson.Object{rawjson.T("type", "text"), rawjson.T("text", s)}.JSON(), true, nil
 	}
 	switch {
 	case p.InlineData != nil:
@@ -175,7 +177,7 @@ func (f *fromGemini) userPart(p *part, at string) (raw json.RawMessage, isText b
 }
 
 func imagePart(url string) json.RawMessage {
-	return object([]member{{"type", json.RawMessage(`"image_url"`)}, {"image_url", object([]member{{"url", appendString(nil, url)}})}})
+	return rawjson.Object{rawjson.T("type", "image_url"), rawjson.M("image_url", rawjson.Object{rawjson.T("url", url)}.JSON())}.JSON()
 }
 
 func inlinePart(b *blob, at string) (json.RawMessage, error) {
@@ -192,19 +194,19 @@ func inlinePart(b *blob, at string) (json.RawMessage, error) {
 		case "x-wav", "wave":
 			sub = "wav"
 		}
-		return object([]member{{"type", json.RawMessage(`"input_audio"`)}, {"input_audio", object([]member{{"data", appendString(nil, b.Data)}, {"format", appendString(nil, sub)}})}}), nil
+		return rawjson.Object{rawjson.T("type", "input_audio"), rawjson.M("input_audio", rawjson.Object{rawjson.T("data", b.Data), rawjson.T("format", sub)}.JSON())}.JSON(), nil
 	case kind == "text":
 		data, err := base64.StdEncoding.DecodeString(b.Data)
 		if err != nil {
 			return nil, invalid(at+".data", "the data is not base64")
 		}
-		return object([]member{{"type", json.RawMessage(`"text"`)}, {"text", appendString(nil, string(data))}}), nil
+		return rawjson.Object{rawjson.T("type", "text"), rawjson.T("text", string(data))}.JSON(), nil
 	case mime == "application/pdf":
 		name := b.DisplayName
 		if name == "" {
 			name = "file.pdf"
 		}
-		return object([]member{{"type", json.RawMessage(`"file"`)}, {"file", object([]member{{"filename", appendString(nil, name)}, {"file_data", appendString(nil, uri)}})}}), nil
+		return rawjson.Object{rawjson.T("type", "file"), rawjson.M("file", rawjson.Object{rawjson.T("filename", name), rawjson.T("file_data", uri)}.JSON())}.JSON(), nil
 	}
 	return nil, invalid(at+".mimeType", fmt.Sprintf("data of type %q cannot be used with this provider", b.MimeType))
 }
@@ -226,17 +228,17 @@ func (f *fromGemini) result(r *functionResponse, at string) error {
 	}
 	id := f.open[i].id
 	f.open = slices.Delete(f.open, i, i+1)
-	said := string(compact(r.Response))
-	if set(r.Response) == nil {
+	said := string(rawjson.Compact(r.Response))
+	if rawjson.Set(r.Response) == nil {
 		said = "{}"
 	}
 	// {"output":"…"} is how Google's clients wrap a text.
-	if list, ok := members(r.Response); ok && len(list) == 1 && list[0].name == "output" {
-		if s, ok := text(list[0].value); ok {
+	if list, ok := rawjson.Members(r.Response); ok && len(list) == 1 && list[0].Name == "output" {
+		if s, ok := rawjson.Text(list[0].Value); ok {
 			said = s
 		}
 	}
-	f.message("tool", appendString(nil, said), member{"tool_call_id", appendString(nil, id)})
+	f.message("tool", rawjson.Quote(said), rawjson.T("tool_call_id", id))
 	return nil
 }
 
@@ -268,9 +270,9 @@ func (f *fromGemini) model(parts []part, turn int, at string) error {
 			}
 			kept = append(kept, inside...)
 			if !ours && p.ThoughtSignature != "" && p.ThoughtSignature != skipValidator {
-				call = append(call, member{"extra_content", appendSignature(nil, p.ThoughtSignature)})
+				call = append(call, rawjson.M("extra_content", appendSignature(nil, p.ThoughtSignature)))
 			}
-			calls = append(calls, object(call))
+			calls = append(calls, call.JSON())
 		case p.FunctionResponse != nil:
 			return invalid(at+".functionResponse", "a function response belongs to a turn of the user")
 		case p.InlineData != nil || p.FileData != nil:
@@ -285,20 +287,20 @@ func (f *fromGemini) model(parts []part, turn int, at string) error {
 	}
 	content := json.RawMessage("null")
 	if spoke {
-		content = appendString(nil, said.String())
+		content = rawjson.Quote(said.String())
 	}
-	var more []member
+	var more rawjson.Object
 	if thought.Len() > 0 {
-		more = append(more, member{"reasoning_content", appendString(nil, thought.String())})
+		more = append(more, rawjson.T("reasoning_content", thought.String()))
 	}
 	if len(details) > 0 {
-		more = append(more, member{"reasoning_details", array(details)})
+		more = append(more, rawjson.M("reasoning_details", rawjson.Array(details)))
 	}
 	if len(calls) > 0 {
-		more = append(more, member{"tool_calls", array(calls)})
+		more = append(more, rawjson.M("tool_calls", rawjson.Array(calls)))
 	}
 	if signature != "" {
-		more = append(more, member{"extra_content", appendSignature(nil, signature)})
+		more = append(more, rawjson.M("extra_content", appendSignature(nil, signature)))
 	}
 	f.message("assistant", content, more...)
 	return nil
@@ -306,23 +308,23 @@ func (f *fromGemini) model(parts []part, turn int, at string) error {
 
 // call gives a tool call's members. Calls without an id get one by their place,
 // which is the same each time the conversation comes again.
-func (f *fromGemini) call(c *functionCall, id, at string) ([]member, error) {
+func (f *fromGemini) call(c *functionCall, id, at string) (rawjson.Object, error) {
 	if c.Name == "" {
 		return nil, invalid(at+".functionCall.name", "a function call needs a name")
 	}
 	args := json.RawMessage("{}")
-	if a := set(c.Args); a != nil {
-		if !isObject(a) {
+	if a := rawjson.Set(c.Args); a != nil {
+		if !rawjson.IsObject(a) {
 			return nil, invalid(at+".functionCall.args", "a function call's args must be an object")
 		}
-		args = compact(a)
+		args = rawjson.Compact(a)
 	}
 	if c.ID != "" {
 		id = c.ID
 	}
 	f.open = append(f.open, opened{id, c.Name})
-	return []member{
-		{"id", appendString(nil, id)}, {"type", json.RawMessage(`"function"`)},
-		{"function", object([]member{{"name", appendString(nil, c.Name)}, {"arguments", appendString(nil, string(args))}})},
+	return rawjson.Object{
+		rawjson.T("id", id), rawjson.T("type", "function"),
+		rawjson.M("function", rawjson.Object{rawjson.T("name", c.Name), rawjson.T("arguments", string(args))}.JSON()),
 	}, nil
 }

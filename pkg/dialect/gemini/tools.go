@@ -3,6 +3,8 @@ package gemini
 import (
 	"encoding/json"
 	"fmt"
+
+	"github.com/hostless/hostless/pkg/dialect/rawjson"
 )
 
 // chatTool is one of a chat request's tools.
@@ -36,8 +38,8 @@ func (t *toGemini) tools() (tools []json.RawMessage, config json.RawMessage, err
 			return invalid(at+".name", "a function needs a name")
 		}
 		out := nativeDeclaration{Name: d.Name, Description: d.Description}
-		if schema := set(d.Parameters); schema != nil {
-			if !isObject(schema) {
+		if schema := rawjson.Set(d.Parameters); schema != nil {
+			if !rawjson.IsObject(schema) {
 				return invalid(at+".parameters", "a function's parameters must be a JSON schema")
 			}
 			if t.options.PlainSchemas {
@@ -56,7 +58,7 @@ func (t *toGemini) tools() (tools []json.RawMessage, config json.RawMessage, err
 		if err := json.Unmarshal(raw, &tool); err != nil {
 			return nil, nil, invalid(at, at+" is not a tool: "+err.Error())
 		}
-		if set(tool.CacheControl) != nil {
+		if rawjson.Set(tool.CacheControl) != nil {
 			t.ignore("cache_control")
 		}
 		if tool.Type != "function" && tool.Type != "" {
@@ -77,16 +79,16 @@ func (t *toGemini) tools() (tools []json.RawMessage, config json.RawMessage, err
 		}
 	}
 	if len(functions) > 0 {
-		tools = append(tools, object([]member{{"functionDeclarations", must(functions)}}))
+		tools = append(tools, rawjson.Object{rawjson.M("functionDeclarations", rawjson.Must(functions))}.JSON())
 	}
-	if set(t.req.WebSearch) != nil {
+	if rawjson.Set(t.req.WebSearch) != nil {
 		tools = append(tools, json.RawMessage(`{"googleSearch":{}}`))
 	}
 	choice, err := t.choice(strict)
 	if err != nil || choice == nil || len(functions) == 0 {
 		return tools, nil, err
 	}
-	return tools, object([]member{{"functionCallingConfig", must(choice)}}), nil
+	return tools, rawjson.Object{rawjson.M("functionCallingConfig", rawjson.Must(choice))}.JSON(), nil
 }
 
 type callingConfig struct {
@@ -96,11 +98,11 @@ type callingConfig struct {
 
 // choice translates tool_choice; nil is what Gemini does anyway.
 func (t *toGemini) choice(strict bool) (*callingConfig, error) {
-	raw, at := set(t.req.ToolChoice), "tool_choice"
+	raw, at := rawjson.Set(t.req.ToolChoice), "tool_choice"
 	if raw == nil {
-		raw, at = set(t.req.FunctionCall), "function_call"
+		raw, at = rawjson.Set(t.req.FunctionCall), "function_call"
 	}
-	word, isText := text(raw)
+	word, isText := rawjson.Text(raw)
 	if raw == nil {
 		word, isText = "auto", true
 	}

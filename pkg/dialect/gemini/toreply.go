@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/hostless/hostless/pkg/dialect"
+	"github.com/hostless/hostless/pkg/dialect/rawjson"
 	"github.com/hostless/hostless/pkg/fault"
 )
 
@@ -95,7 +96,7 @@ func (r *nativeReply) Body(body []byte) ([]byte, error) {
 		parts := g.take(m, r.thoughts)
 		out.Candidates = append(out.Candidates, g.candidate(c.Choices[i].Index, parts))
 	}
-	return marshal(out)
+	return rawjson.Marshal(out)
 }
 
 // gathered is what a choice has told and not passed on yet.
@@ -110,10 +111,10 @@ type gathered struct {
 func (g *gathered) take(m *middleMessage, thoughts bool) []part {
 	var parts []part
 	g.details = append(g.details, m.Details...)
-	if raw := set(m.Reasoning); thoughts && len(raw) > 2 && raw[0] == '"' {
+	if raw := rawjson.Set(m.Reasoning); thoughts && len(raw) > 2 && raw[0] == '"' {
 		parts = append(parts, part{Text: &raw, Thought: true})
 	}
-	if raw := set(m.Content); len(raw) > 2 && raw[0] == '"' {
+	if raw := rawjson.Set(m.Content); len(raw) > 2 && raw[0] == '"' {
 		parts = append(parts, part{Text: &raw, ThoughtSignature: m.Extra.Google.ThoughtSignature})
 	}
 	if m.Refusal != "" {
@@ -160,7 +161,7 @@ func (g *gathered) candidate(index int, parts []part) nativeCandidate {
 		if strings.TrimSpace(call.Function.Arguments) == "" {
 			args = json.RawMessage("{}")
 		}
-		if !isObject(args) || !json.Valid(args) || call.Function.Name == "" {
+		if !rawjson.IsObject(args) || !json.Valid(args) || call.Function.Name == "" {
 			out.FinishReason = "MALFORMED_FUNCTION_CALL"
 			out.FinishMessage = "The model called a function with arguments that are no JSON object"
 			continue
@@ -199,12 +200,12 @@ func joined(details []json.RawMessage) []json.RawMessage {
 		}
 		open.Text += d.Text
 		if open.Signature = d.Signature; d.Signature != "" {
-			out = append(out, must(open))
+			out = append(out, rawjson.Must(open))
 			open = nil
 		}
 	}
 	if open != nil {
-		out = append(out, must(open))
+		out = append(out, rawjson.Must(open))
 	}
 	return out
 }

@@ -6,6 +6,7 @@ import (
 	"io"
 	"slices"
 
+	"github.com/hostless/hostless/pkg/dialect/rawjson"
 	"github.com/hostless/hostless/pkg/fault"
 	"github.com/hostless/hostless/pkg/sse"
 )
@@ -46,7 +47,7 @@ func (s *nativeStream) Event(ev sse.Event, emit func(sse.Event)) error {
 	if err := json.Unmarshal(ev.Data, &c); err != nil {
 		return &fault.Error{Kind: fault.Upstream, Message: "the provider's stream holds something that is no chunk of a chat completion", Err: err}
 	}
-	if set(c.Error) != nil {
+	if rawjson.Set(c.Error) != nil {
 		p := readError(0, nil, ev.Data)
 		s.failure = &p
 		return errUpstream
@@ -96,7 +97,7 @@ func (s *nativeStream) emit(a nativeAnswer, emit func(sse.Event)) {
 	if a.ModelVersion == "" {
 		a.ModelVersion = s.reply.model
 	}
-	emit(sse.Event{Data: must(a)})
+	emit(sse.Event{Data: rawjson.Must(a)})
 }
 
 // End tells how the stream ended.

@@ -6,19 +6,21 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/hostless/hostless/pkg/dialect/rawjson"
 )
 
 // tools translates tools and toolConfig.
 func (f *fromGemini) tools(out *chatOut) error {
 	for i, tool := range f.req.Tools {
 		for _, m := range tool {
-			at := fmt.Sprintf("tools[%d].%s", i, m.name)
-			if set(m.value) == nil {
+			at := fmt.Sprintf("tools[%d].%s", i, m.Name)
+			if rawjson.Set(m.Value) == nil {
 				continue
 			}
-			switch m.name {
+			switch m.Name {
 			case "functionDeclarations":
-				list, ok := elements(m.value)
+				list, ok := rawjson.Elements(m.Value)
 				if !ok {
 					return invalid(at, at+" must be a list")
 				}
@@ -32,7 +34,7 @@ func (f *fromGemini) tools(out *chatOut) error {
 			case "googleSearch", "googleSearchRetrieval":
 				out.WebSearch = json.RawMessage("{}")
 			default:
-				return invalid(at, m.name+" is run by Google itself and cannot be used with this provider")
+				return invalid(at, m.Name+" is run by Google itself and cannot be used with this provider")
 			}
 		}
 	}
@@ -47,35 +49,35 @@ func declared(raw json.RawMessage, at string) (json.RawMessage, error) {
 	if err := json.Unmarshal(raw, &d); err != nil || d.Name == "" {
 		return nil, invalid(at, at+" is not a function declaration")
 	}
-	function := []member{{"name", appendString(nil, d.Name)}}
+	function := rawjson.Object{rawjson.T("name", d.Name)}
 	if d.Description != "" {
-		function = append(function, member{"description", appendString(nil, d.Description)})
+		function = append(function, rawjson.T("description", d.Description))
 	}
-	schema := set(d.JSONSchema)
-	if schema == nil && set(d.Parameters) != nil {
+	schema := rawjson.Set(d.JSONSchema)
+	if schema == nil && rawjson.Set(d.Parameters) != nil {
 		schema = StandardSchema(d.Parameters)
 	}
 	if schema == nil {
 		schema = json.RawMessage(`{"type":"object","properties":{}}`)
 	}
-	function = append(function, member{"parameters", schema})
-	return object([]member{{"type", json.RawMessage(`"function"`)}, {"function", object(function)}}), nil
+	function = append(function, rawjson.M("parameters", schema))
+	return rawjson.Object{rawjson.T("type", "function"), rawjson.M("function", function.JSON())}.JSON(), nil
 }
 
 func (f *fromGemini) choice(out *chatOut) error {
 	c := f.req.ToolConfig.Calling
 	named := func(name string) json.RawMessage {
-		return object([]member{{"type", json.RawMessage(`"function"`)}, {"function", object([]member{{"name", appendString(nil, name)}})}})
+		return rawjson.Object{rawjson.T("type", "function"), rawjson.M("function", rawjson.Object{rawjson.T("name", name)}.JSON())}.JSON()
 	}
 	allowed := func(mode string) json.RawMessage {
 		var tools []json.RawMessage
 		for _, name := range c.Allowed {
 			tools = append(tools, named(name))
 		}
-		return object([]member{
-			{"type", json.RawMessage(`"allowed_tools"`)},
-			{"allowed_tools", object([]member{{"mode", appendString(nil, mode)}, {"tools", array(tools)}})},
-		})
+		return rawjson.Object{
+			rawjson.T("type", "allowed_tools"),
+			rawjson.M("allowed_tools", rawjson.Object{rawjson.T("mode", mode), rawjson.M("tools", rawjson.Array(tools))}.JSON()),
+		}.JSON()
 	}
 	switch mode := strings.ToUpper(c.Mode); {
 	case mode == "NONE":
@@ -101,49 +103,49 @@ func (f *fromGemini) choice(out *chatOut) error {
 func StandardSchema(schema json.RawMessage) json.RawMessage { return standard(schema, 0) }
 
 func standard(schema json.RawMessage, depth int) json.RawMessage {
-	list, ok := members(schema)
+	list, ok := rawjson.Members(schema)
 	if !ok || depth > 64 {
 		return schema
 	}
-	nullable := slices.ContainsFunc(list, func(m member) bool { return m.name == "nullable" && string(m.value) == "true" })
-	var out []member
+	nullable := slices.ContainsFunc(list, func(m rawjson.Member) bool { return m.Name == "nullable" && string(m.Value) == "true" })
+	var out rawjson.Object
 	for _, m := range list {
-		switch m.name {
+		switch m.Name {
 		case "nullable", "propertyOrdering", "example":
 			continue
 		case "type":
-			if s, ok := text(m.value); ok {
-				m.value = appendString(nil, strings.ToLower(s))
+			if s, ok := rawjson.Text(m.Value); ok {
+				m.Value = rawjson.Quote(strings.ToLower(s))
 				if nullable {
-					m.value = array([]json.RawMessage{m.value, json.RawMessage(`"null"`)})
+					m.Value = rawjson.Array([]json.RawMessage{m.Value, json.RawMessage(`"null"`)})
 				}
 			}
 		case "minItems", "maxItems", "minProperties", "maxProperties", "minLength", "maxLength":
-			if s, ok := text(m.value); ok {
+			if s, ok := rawjson.Text(m.Value); ok {
 				if n, err := strconv.ParseInt(s, 10, 64); err == nil {
-					m.value = strconv.AppendInt(nil, n, 10)
+					m.Value = strconv.AppendInt(nil, n, 10)
 				}
 			}
 		case "items", "additionalProperties", "not":
-			m.value = standard(m.value, depth+1)
+			m.Value = standard(m.Value, depth+1)
 		case "properties", "$defs", "definitions":
-			properties, _ := members(m.value)
+			properties, _ := rawjson.Members(m.Value)
 			for i := range properties {
-				properties[i].value = standard(properties[i].value, depth+1)
+				properties[i].Value = standard(properties[i].Value, depth+1)
 			}
-			m.value = object(properties)
+			m.Value = properties.JSON()
 		case "anyOf", "oneOf", "allOf":
-			choices, _ := elements(m.value)
+			choices, _ := rawjson.Elements(m.Value)
 			for i := range choices {
 				choices[i] = standard(choices[i], depth+1)
 			}
-			m.value = array(choices)
+			m.Value = rawjson.Array(choices)
 		case "enum":
-			if values, ok := elements(m.value); ok && nullable {
-				m.value = array(append(values, json.RawMessage("null")))
+			if values, ok := rawjson.Elements(m.Value); ok && nullable {
+				m.Value = rawjson.Array(append(values, json.RawMessage("null")))
 			}
 		}
 		out = append(out, m)
 	}
-	return object(out)
+	return out.JSON()
 }

@@ -1,6 +1,10 @@
 package gemini
 
-import "encoding/json"
+import (
+	"encoding/json"
+
+	"github.com/hostless/hostless/pkg/dialect/rawjson"
+)
 
 // The API's own shapes, as far as the translations read and write them.
 
@@ -100,7 +104,7 @@ type logprob struct {
 }
 
 func textPart(s string) part {
-	raw := json.RawMessage(appendString(nil, s))
+	raw := json.RawMessage(rawjson.Quote(s))
 	return part{Text: &raw}
 }
 

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/hostless/hostless/pkg/dialect"
+	"github.com/hostless/hostless/pkg/dialect/rawjson"
 )
 
 // converter gathers one chat request.
@@ -36,7 +37,7 @@ func (c *converter) translate(in dialect.Request, generate bool) (*chatOut, erro
 	}
 	if c.req.Logprobs {
 		out.Logprobs = true
-		if top := set(c.req.TopLogprobs); string(top) != "0" {
+		if top := rawjson.Set(c.req.TopLogprobs); string(top) != "0" {
 			out.TopLogprobs = top
 		}
 	}
@@ -53,8 +54,8 @@ func (c *converter) translate(in dialect.Request, generate bool) (*chatOut, erro
 	return out, nil
 }
 
-func (c *converter) message(role string, content json.RawMessage, more ...member) {
-	c.messages = append(c.messages, object(append([]member{{"role", appendString(nil, role)}, {"content", content}}, more...)))
+func (c *converter) message(role string, content json.RawMessage, more ...rawjson.Member) {
+	c.messages = append(c.messages, rawjson.Object(append(rawjson.Object{rawjson.T("role", role), rawjson.M("content", content)}, more...)).JSON())
 }
 
 // generate makes the messages of /api/generate.
@@ -72,7 +73,7 @@ func (c *converter) generate(*chatOut) error {
 		return invalid("prompt", "prompt is missing")
 	}
 	if c.req.System != "" {
-		c.message("system", appendString(nil, c.req.System))
+		c.message("system", rawjson.Quote(c.req.System))
 	}
 	return c.user(c.req.Prompt, c.req.Images, "images")
 }
@@ -108,7 +109,7 @@ func (c *converter) chat(out *chatOut) error {
 		var err error
 		switch m.Role {
 		case "system":
-			c.message("system", appendString(nil, m.Content))
+			c.message("system", rawjson.Quote(m.Content))
 		case "user":
 			err = c.user(m.Content, m.Images, at+".images")
 		case "assistant":
@@ -124,39 +125,39 @@ func (c *converter) chat(out *chatOut) error {
 	}
 	for i, raw := range c.req.Tools {
 		at := fmt.Sprintf("tools[%d]", i)
-		tool, ok := members(raw)
+		tool, ok := rawjson.Members(raw)
 		if !ok {
 			return invalid(at, at+" is not a tool")
 		}
-		if k := slices.IndexFunc(tool, func(m member) bool { return m.name == "type" }); k >= 0 && string(tool[k].value) != `"function"` {
+		if k := slices.IndexFunc(tool, func(m rawjson.Member) bool { return m.Name == "type" }); k >= 0 && string(tool[k].Value) != `"function"` {
 			return invalid(at+".type", "only tools of type function can be used")
 		}
-		k := slices.IndexFunc(tool, func(m member) bool { return m.name == "function" })
-		if k < 0 || !isObject(tool[k].value) {
+		k := slices.IndexFunc(tool, func(m rawjson.Member) bool { return m.Name == "function" })
+		if k < 0 || !rawjson.IsObject(tool[k].Value) {
 			return invalid(at+".function", "a tool needs a function")
 		}
-		out.Tools = append(out.Tools, object([]member{{"type", json.RawMessage(`"function"`)}, tool[k]}))
+		out.Tools = append(out.Tools, rawjson.Object{rawjson.T("type", "function"), tool[k]}.JSON())
 	}
 	return nil
 }
 
 func (c *converter) user(said string, images []string, at string) error {
 	if len(images) == 0 {
-		c.message("user", appendString(nil, said))
+		c.message("user", rawjson.Quote(said))
 		return nil
 	}
 	var parts []json.RawMessage
 	if said != "" {
-		parts = append(parts, object([]member{{"type", json.RawMessage(`"text"`)}, {"text", appendString(nil, said)}}))
+		parts = append(parts, rawjson.Object{rawjson.T("type", "text"), rawjson.T("text", said)}.JSON())
 	}
 	for i, image := range images {
 		uri, err := dataURL(image, fmt.Sprintf("%s[%d]", at, i))
 		if err != nil {
 			return err
 		}
-		parts = append(parts, object([]member{{"type", json.RawMessage(`"image_url"`)}, {"image_url", object([]member{{"url", appendString(nil, uri)}})}}))
+		parts = append(parts, rawjson.Object{rawjson.T("type", "image_url"), rawjson.M("image_url", rawjson.Object{rawjson.T("url", uri)}.JSON())}.JSON())
 	}
-	c.message("user", array(parts))
+	c.message("user", rawjson.Array(parts))
 	return nil
 }
 
@@ -187,14 +188,14 @@ func (c *converter) assistant(m *message, turn int, at string) error {
 			return invalid(at+".name", "a tool call needs a function's name")
 		}
 		args := "{}"
-		if raw := set(call.Function.Arguments); raw != nil {
-			if s, ok := text(raw); ok {
+		if raw := rawjson.Set(call.Function.Arguments); raw != nil {
+			if s, ok := rawjson.Text(raw); ok {
 				raw = json.RawMessage(s) // some clients send the text of an object
 			}
-			if !isObject(raw) || !json.Valid(raw) {
+			if !rawjson.IsObject(raw) || !json.Valid(raw) {
 				return invalid(at+".arguments", "a tool call's arguments must be an object")
 			}
-			args = string(compact(raw))
+			args = string(rawjson.Compact(raw))
 		}
 		// Without an id, its place: the same each time the conversation comes again.
 		id := call.ID
@@ -202,18 +203,18 @@ func (c *converter) assistant(m *message, turn int, at string) error {
 			id = fmt.Sprintf("call_%d_%d", turn, i)
 		}
 		c.open = append(c.open, pending{id, call.Function.Name})
-		calls = append(calls, object([]member{
-			{"id", appendString(nil, id)}, {"type", json.RawMessage(`"function"`)},
-			{"function", object([]member{{"name", appendString(nil, call.Function.Name)}, {"arguments", appendString(nil, args)}})},
-		}))
+		calls = append(calls, rawjson.Object{
+			rawjson.T("id", id), rawjson.T("type", "function"),
+			rawjson.M("function", rawjson.Object{rawjson.T("name", call.Function.Name), rawjson.T("arguments", args)}.JSON()),
+		}.JSON())
 	}
-	var more []member
-	content := json.RawMessage(appendString(nil, m.Content))
+	var more rawjson.Object
+	content := rawjson.Quote(m.Content)
 	if m.Thinking != "" {
-		more = append(more, member{"reasoning_content", appendString(nil, m.Thinking)})
+		more = append(more, rawjson.T("reasoning_content", m.Thinking))
 	}
 	if len(calls) > 0 {
-		more = append(more, member{"tool_calls", array(calls)})
+		more = append(more, rawjson.M("tool_calls", rawjson.Array(calls)))
 		if m.Content == "" {
 			content = json.RawMessage("null")
 		}
@@ -239,16 +240,16 @@ func (c *converter) tool(m *message, at string) error {
 	}
 	id := c.open[i].id
 	c.open = slices.Delete(c.open, i, i+1)
-	c.message("tool", appendString(nil, m.Content), member{"tool_call_id", appendString(nil, id)})
+	c.message("tool", rawjson.Quote(m.Content), rawjson.T("tool_call_id", id))
 	return nil
 }
 
 func (c *converter) format(out *chatOut) error {
-	raw := set(c.req.Format)
+	raw := rawjson.Set(c.req.Format)
 	if raw == nil {
 		return nil
 	}
-	if s, ok := text(raw); ok {
+	if s, ok := rawjson.Text(raw); ok {
 		switch s {
 		case "":
 			return nil
@@ -257,22 +258,22 @@ func (c *converter) format(out *chatOut) error {
 			return nil
 		}
 	}
-	if !isObject(raw) {
+	if !rawjson.IsObject(raw) {
 		return invalid("format", `format must be "json" or a JSON schema`)
 	}
-	out.ResponseFormat = object([]member{
-		{"type", json.RawMessage(`"json_schema"`)},
-		{"json_schema", object([]member{{"name", json.RawMessage(`"response"`)}, {"schema", raw}})},
-	})
+	out.ResponseFormat = rawjson.Object{
+		rawjson.T("type", "json_schema"),
+		rawjson.M("json_schema", rawjson.Object{rawjson.T("name", "response"), rawjson.M("schema", raw)}.JSON()),
+	}.JSON()
 	return nil
 }
 
 func (c *converter) options(out *chatOut) error {
-	raw := set(c.req.Options)
+	raw := rawjson.Set(c.req.Options)
 	if raw == nil {
 		return nil
 	}
-	list, ok := members(raw)
+	list, ok := rawjson.Members(raw)
 	if !ok {
 		return invalid("options", "options must be an object")
 	}
@@ -281,35 +282,35 @@ func (c *converter) options(out *chatOut) error {
 		"presence_penalty": &out.PresencePenalty, "frequency_penalty": &out.FrequencyPenalty,
 	}
 	for _, m := range list {
-		if set(m.value) == nil {
+		if rawjson.Set(m.Value) == nil {
 			continue
 		}
-		switch field := fields[m.name]; {
+		switch field := fields[m.Name]; {
 		case field != nil:
-			*field = m.value
-		case m.name == "num_predict":
+			*field = m.Value
+		case m.Name == "num_predict":
 			// Negative ones ask for as much as there is.
-			if m.value[0] != '-' {
-				out.MaxCompletionTokens = m.value
+			if m.Value[0] != '-' {
+				out.MaxCompletionTokens = m.Value
 			}
-		case m.name == "stop":
-			if s, ok := text(m.value); ok && s != "" {
-				out.Stop = array([]json.RawMessage{m.value})
-			} else if list, ok := elements(m.value); ok && len(list) > 0 {
-				out.Stop = m.value
+		case m.Name == "stop":
+			if s, ok := rawjson.Text(m.Value); ok && s != "" {
+				out.Stop = rawjson.Array([]json.RawMessage{m.Value})
+			} else if list, ok := rawjson.Elements(m.Value); ok && len(list) > 0 {
+				out.Stop = m.Value
 			} else if !ok && s != "" {
 				return invalid("options.stop", "stop must be a list of strings")
 			}
 		default:
-			c.ignore("options." + m.name)
+			c.ignore("options." + m.Name)
 		}
 	}
 	return nil
 }
 
 func (c *converter) think(out *chatOut) error {
-	raw := set(c.req.Think)
-	switch word, isText := text(raw); {
+	raw := rawjson.Set(c.req.Think)
+	switch word, isText := rawjson.Text(raw); {
 	case raw == nil:
 	case string(raw) == "true":
 		out.ReasoningEffort = "medium"

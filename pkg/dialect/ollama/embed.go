@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/hostless/hostless/pkg/dialect"
+	"github.com/hostless/hostless/pkg/dialect/rawjson"
 	"github.com/hostless/hostless/pkg/fault"
 	"github.com/hostless/hostless/pkg/sse"
 )
@@ -31,28 +32,28 @@ func embedder(options Options, field string) dialect.Translator {
 		if err := json.Unmarshal(in.Body, &req); err != nil {
 			return nil, badJSON(err)
 		}
-		input := set(req.Input)
+		input := rawjson.Set(req.Input)
 		if field == "prompt" {
-			input = set(req.Prompt)
+			input = rawjson.Set(req.Prompt)
 		}
 		var several []string
-		if _, one := text(input); !one && (field == "prompt" || json.Unmarshal(input, &several) != nil || len(several) == 0) {
+		if _, one := rawjson.Text(input); !one && (field == "prompt" || json.Unmarshal(input, &several) != nil || len(several) == 0) {
 			return nil, invalid(field, field+" must be a string"+map[string]string{"input": " or a list of strings"}[field])
 		}
-		out := []member{{"model", appendString(nil, in.Model)}, {"input", input}, {"encoding_format", json.RawMessage(`"float"`)}}
-		if d := set(req.Dimensions); d != nil && field == "input" {
-			out = append(out, member{"dimensions", d})
+		out := rawjson.Object{rawjson.T("model", in.Model), rawjson.M("input", input), rawjson.T("encoding_format", "float")}
+		if d := rawjson.Set(req.Dimensions); d != nil && field == "input" {
+			out = append(out, rawjson.M("dimensions", d))
 		}
 		reply := &embedReply{options: options, model: req.Model, single: field == "prompt", began: options.Now()}
 		if reply.model == "" {
 			reply.model = in.Model
 		}
-		call := &dialect.Call{Path: "/embeddings", Body: object(out), Reply: reply}
-		all, _ := members(in.Body)
+		call := &dialect.Call{Path: "/embeddings", Body: out.JSON(), Reply: reply}
+		all, _ := rawjson.Members(in.Body)
 		for _, m := range all {
 			// truncate is what providers do or refuse by themselves.
-			if !contains([]string{"model", field, "dimensions", "keep_alive"}, m.name) && set(m.value) != nil {
-				call.Ignored = append(call.Ignored, m.name)
+			if !contains([]string{"model", field, "dimensions", "keep_alive"}, m.Name) && rawjson.Set(m.Value) != nil {
+				call.Ignored = append(call.Ignored, m.Name)
 			}
 		}
 		return call, nil
@@ -86,19 +87,19 @@ func (r *embedReply) Body(body []byte) ([]byte, error) {
 	slices.SortStableFunc(a.Data, func(x, y embedded) int { return x.Index - y.Index })
 	var list []json.RawMessage
 	for _, d := range a.Data {
-		if _, ok := elements(d.Embedding); !ok {
+		if _, ok := rawjson.Elements(d.Embedding); !ok {
 			return nil, fault.New(fault.Upstream, "the provider's answer holds an embedding that is no list of numbers")
 		}
-		list = append(list, compact(d.Embedding))
+		list = append(list, rawjson.Compact(d.Embedding))
 	}
 	if r.single {
 		if len(list) == 0 {
 			return nil, fault.New(fault.Upstream, "the provider's answer holds no embedding")
 		}
-		return object([]member{{"embedding", list[0]}}), nil
+		return rawjson.Object{rawjson.M("embedding", list[0])}.JSON(), nil
 	}
-	b := appendString([]byte(`{"model":`), r.model)
-	b = append(append(b, `,"embeddings":`...), array(list)...)
+	b := rawjson.AppendString([]byte(`{"model":`), r.model)
+	b = append(append(b, `,"embeddings":`...), rawjson.Array(list)...)
 	took := max(1, int64(r.options.Now().Sub(r.began)))
 	return append(b, fmt.Sprintf(`,"total_duration":%d,"load_duration":0,"prompt_eval_count":%d}`, took, a.Usage.Prompt)...), nil
 }

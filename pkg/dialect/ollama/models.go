@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/hostless/hostless/pkg/dialect/rawjson"
 )
 
 // APIVersion is the version of Ollama whose API is spoken here; /api/version
@@ -76,43 +78,43 @@ func Tags(models []Model) []byte {
 	for _, m := range models {
 		out.Models = append(out.Models, tag{m.Name, m.Name, stamp(m.Modified), 0, m.digest(), m.details()})
 	}
-	return must(out)
+	return rawjson.Must(out)
 }
 
 // Show is the answer of POST /api/show.
 func Show(m Model) []byte {
-	info := []member{
-		{"general.architecture", appendString(nil, m.Provider)},
-		{"general.basename", appendString(nil, m.Name)},
+	info := rawjson.Object{
+		rawjson.T("general.architecture", m.Provider),
+		rawjson.T("general.basename", m.Name),
 	}
 	if m.Context > 0 {
-		info = append(info, member{m.Provider + ".context_length", must(m.Context)})
+		info = append(info, rawjson.M(m.Provider+".context_length", rawjson.Must(m.Context)))
 	}
 	if slices.Contains(m.capabilities(), "embedding") && m.Context == 0 {
-		info = append(info, member{"general.type", []byte(`"embedding"`)})
+		info = append(info, rawjson.M("general.type", []byte(`"embedding"`)))
 	}
-	return object([]member{
-		{"license", []byte(`""`)},
-		{"modelfile", appendString(nil, "FROM "+m.Name+"\n")},
-		{"parameters", []byte(`""`)},
-		{"template", []byte(`"{{ .Prompt }}"`)},
-		{"details", must(m.details())},
-		{"model_info", object(info)},
-		{"capabilities", must(m.capabilities())},
-		{"modified_at", appendString(nil, stamp(m.Modified))},
-	})
+	return rawjson.Object{
+		rawjson.M("license", []byte(`""`)),
+		rawjson.T("modelfile", "FROM "+m.Name+"\n"),
+		rawjson.M("parameters", []byte(`""`)),
+		rawjson.M("template", []byte(`"{{ .Prompt }}"`)),
+		rawjson.M("details", rawjson.Must(m.details())),
+		rawjson.M("model_info", info.JSON()),
+		rawjson.M("capabilities", rawjson.Must(m.capabilities())),
+		rawjson.T("modified_at", stamp(m.Modified)),
+	}.JSON()
 }
 
 // ShowRequest reads the model that POST /api/show asks for: `model`, or `name`
 // as older clients write it. An error is fault.Invalid.
 func ShowRequest(body []byte) (string, error) {
-	list, ok := members(body)
+	list, ok := rawjson.Members(body)
 	if !ok {
 		return "", invalid("", "the request body must be a JSON object")
 	}
 	for _, field := range []string{"model", "name"} {
 		for _, m := range list {
-			if s, ok := text(m.value); ok && m.name == field && s != "" {
+			if s, ok := rawjson.Text(m.Value); ok && m.Name == field && s != "" {
 				return Name(s), nil
 			}
 		}
@@ -144,7 +146,7 @@ func PS(active []Active) []byte {
 	for _, a := range active {
 		out.Models = append(out.Models, running{a.Name, a.Name, 0, a.digest(), a.details(), stamp(a.Expires), 0, a.Context})
 	}
-	return must(out)
+	return rawjson.Must(out)
 }
 
 // Version is the answer of GET /api/version; "" is APIVersion.
@@ -152,5 +154,5 @@ func Version(version string) []byte {
 	if version == "" {
 		version = APIVersion
 	}
-	return object([]member{{"version", appendString(nil, version)}})
+	return rawjson.Object{rawjson.T("version", version)}.JSON()
 }

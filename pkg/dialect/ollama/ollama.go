@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/hostless/hostless/pkg/dialect"
+	"github.com/hostless/hostless/pkg/dialect/rawjson"
 	"github.com/hostless/hostless/pkg/fault"
 	"github.com/hostless/hostless/pkg/sse"
 )
@@ -134,13 +135,13 @@ func translator(options Options, generate bool) dialect.Translator {
 		if err != nil {
 			return nil, err
 		}
-		all, _ := members(in.Body)
+		all, _ := rawjson.Members(in.Body)
 		for _, m := range all {
-			if !contains(known, m.name) && set(m.value) != nil {
-				c.ignore(m.name)
+			if !contains(known, m.Name) && rawjson.Set(m.Value) != nil {
+				c.ignore(m.Name)
 			}
 		}
-		body, err := marshal(out)
+		body, err := rawjson.Marshal(out)
 		if err != nil {
 			return nil, err
 		}
@@ -171,14 +172,14 @@ func Idle(path string, body []byte, now time.Time) (answer []byte, ok bool) {
 	if s := string(req.KeepAlive); s == "0" || s == `"0"` || s == `"0s"` {
 		reason = "unload"
 	}
-	b := appendString([]byte(`{"model":`), req.Model)
-	b = appendString(append(b, `,"created_at":`...), stamp(now))
+	b := rawjson.AppendString([]byte(`{"model":`), req.Model)
+	b = rawjson.AppendString(append(b, `,"created_at":`...), stamp(now))
 	if generate {
 		b = append(b, `,"response":""`...)
 	} else {
 		b = append(b, `,"message":{"role":"assistant","content":""}`...)
 	}
-	b = appendString(append(b, `,"done_reason":`...), reason)
+	b = rawjson.AppendString(append(b, `,"done_reason":`...), reason)
 	return append(b, `,"done":true}`...), true
 }
 

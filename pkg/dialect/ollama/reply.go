@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/hostless/hostless/pkg/dialect"
+	"github.com/hostless/hostless/pkg/dialect/rawjson"
 	"github.com/hostless/hostless/pkg/fault"
 )
 
@@ -105,7 +106,7 @@ func (r *reply) thinking(s *said) json.RawMessage {
 
 // open writes the members that every object begins with.
 func (r *reply) open(b []byte) []byte {
-	b = appendString(append(b, `{"model":`...), r.model)
+	b = rawjson.AppendString(append(b, `{"model":`...), r.model)
 	b = append(b, `,"created_at":"`...)
 	b = r.options.Now().UTC().AppendFormat(b, "2006-01-02T15:04:05.000000Z")
 	return append(b, '"')
@@ -143,7 +144,7 @@ func (r *reply) close(b []byte, reason string, u *usage, first time.Time) []byte
 	if first.IsZero() || first.Before(r.began) {
 		first = now
 	}
-	b = appendString(append(b, `,"done_reason":`...), doneReason(reason))
+	b = rawjson.AppendString(append(b, `,"done_reason":`...), doneReason(reason))
 	b = append(b, `,"done":true`...)
 	number := func(name string, n int64) {
 		b = append(append(append(b, `,"`...), name...), `":`...)
@@ -209,17 +210,17 @@ func appendCalls(b []byte, calls []call) (json.RawMessage, error) {
 		if strings.TrimSpace(c.arguments) == "" {
 			args = json.RawMessage("{}")
 		}
-		if !isObject(args) || !json.Valid(args) || c.name == "" {
+		if !rawjson.IsObject(args) || !json.Valid(args) || c.name == "" {
 			return nil, fault.New(fault.Upstream, "the model called a tool with arguments that are no JSON object")
 		}
 		b = append(b, '{')
 		if c.id != "" {
-			b = append(appendString(append(b, `"id":`...), c.id), ',')
+			b = append(rawjson.AppendString(append(b, `"id":`...), c.id), ',')
 		}
 		b = append(b, `"function":{"index":`...)
 		b = strconv.AppendInt(b, int64(i), 10)
-		b = appendString(append(b, `,"name":`...), c.name)
-		b = append(append(append(b, `,"arguments":`...), compact(args)...), "}}"...)
+		b = rawjson.AppendString(append(b, `,"name":`...), c.name)
+		b = append(append(append(b, `,"arguments":`...), rawjson.Compact(args)...), "}}"...)
 	}
 	return append(b, ']'), nil
 }
@@ -229,11 +230,11 @@ func appendLogprobs(b []byte, raw json.RawMessage) []byte {
 	var l struct {
 		Content json.RawMessage `json:"content"`
 	}
-	if !isObject(raw) || json.Unmarshal(raw, &l) != nil {
+	if !rawjson.IsObject(raw) || json.Unmarshal(raw, &l) != nil {
 		return b
 	}
-	if _, ok := elements(l.Content); !ok {
+	if _, ok := rawjson.Elements(l.Content); !ok {
 		return b
 	}
-	return append(append(b, `,"logprobs":`...), compact(l.Content)...)
+	return append(append(b, `,"logprobs":`...), rawjson.Compact(l.Content)...)
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/hostless/hostless/pkg/dialect/rawjson"
 	"github.com/hostless/hostless/pkg/fault"
 	"github.com/hostless/hostless/pkg/sse"
 )
@@ -40,7 +41,7 @@ func (s *stream) Event(ev sse.Event, emit func(sse.Event)) error {
 	if err := json.Unmarshal(ev.Data, &c); err != nil {
 		return &fault.Error{Kind: fault.Upstream, Message: "the provider's stream holds something that is no chunk of a chat completion", Err: err}
 	}
-	if set(c.Error) != nil {
+	if rawjson.Set(c.Error) != nil {
 		s.failure = messageOf(0, ev.Data)
 		return errUpstream
 	}
@@ -108,14 +109,14 @@ func (s *stream) End(cause error, emit func(sse.Event)) {
 
 // messageOf reads an error's message in whichever dialect it comes.
 func messageOf(status int, body []byte) string {
-	if list, ok := elements(body); ok && len(list) > 0 {
+	if list, ok := rawjson.Elements(body); ok && len(list) > 0 {
 		body = list[0]
 	}
 	var envelope struct {
 		Error json.RawMessage `json:"error"`
 	}
 	if json.Unmarshal(body, &envelope) == nil {
-		if s, ok := text(envelope.Error); ok && s != "" {
+		if s, ok := rawjson.Text(envelope.Error); ok && s != "" {
 			return s
 		}
 		var e struct {
@@ -135,7 +136,7 @@ func messageOf(status int, body []byte) string {
 
 // errorBody is Ollama's error.
 func errorBody(message string) []byte {
-	return append(appendString([]byte(`{"error":`), message), '}')
+	return append(rawjson.AppendString([]byte(`{"error":`), message), '}')
 }
 
 // Fault is the body of one of Hostless's own errors: {"error":"…"}.

@@ -11,6 +11,12 @@ type Member struct {
 	Value json.RawMessage // valid JSON
 }
 
+// M is the member of that name and value.
+func M(name string, value json.RawMessage) Member { return Member{name, value} }
+
+// T is the member of that name whose value is a string.
+func T(name, text string) Member { return Member{name, Quote(text)} }
+
 // Object is an object's members in their order. The zero value is {}.
 type Object []Member
 
