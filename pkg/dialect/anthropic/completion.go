@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"strconv"
 	"strings"
+
+	"github.com/hostless/hostless/pkg/dialect/rawjson"
 )
 
 // chunk is an answer of the chat API, whole (Message) or a piece of its stream
@@ -34,11 +36,11 @@ type spoken struct {
 // text is the content, whether a string or parts of text; thought is what parts
 // of it say that are thinking (Mistral's form).
 func (s *spoken) text() (text, thought string) {
-	raw := set(s.Content)
+	raw := rawjson.Set(s.Content)
 	if raw == nil {
 		return "", ""
 	}
-	if isString(raw) && json.Unmarshal(raw, &text) == nil {
+	if rawjson.IsString(raw) && json.Unmarshal(raw, &text) == nil {
 		return text, ""
 	}
 	var parts []struct {
@@ -64,7 +66,7 @@ func (s *spoken) thought() string {
 		return s.ReasoningContent
 	}
 	var text string
-	if set(s.Reasoning) != nil {
+	if rawjson.Set(s.Reasoning) != nil {
 		json.Unmarshal(s.Reasoning, &text)
 	}
 	return text
@@ -155,7 +157,7 @@ func inputOf(arguments string) json.RawMessage {
 		return json.RawMessage("{}")
 	}
 	if isObject([]byte(arguments)) {
-		return compact(json.RawMessage(arguments))
+		return rawjson.Compact(json.RawMessage(arguments))
 	}
-	return json.RawMessage(`{"invalid_arguments":` + string(quote(arguments)) + `}`)
+	return json.RawMessage(`{"invalid_arguments":` + string(rawjson.Quote(arguments)) + `}`)
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/hostless/hostless/pkg/dialect/rawjson"
 	"github.com/hostless/hostless/pkg/fault"
 	"github.com/hostless/hostless/pkg/sse"
 )
@@ -47,11 +48,11 @@ func typeOf(status int) string {
 }
 
 func envelope(kind, message, requestID string) []byte {
-	b := append([]byte(`{"type":"error","error":{"type":`), quote(kind)...)
-	b = append(append(b, `,"message":`...), quote(message)...)
+	b := append([]byte(`{"type":"error","error":{"type":`), rawjson.Quote(kind)...)
+	b = append(append(b, `,"message":`...), rawjson.Quote(message)...)
 	b = append(b, '}')
 	if requestID != "" {
-		b = append(append(b, `,"request_id":`...), quote(requestID)...)
+		b = append(append(b, `,"request_id":`...), rawjson.Quote(requestID)...)
 	}
 	return append(b, '}')
 }
@@ -92,7 +93,7 @@ func Models(models []ModelInfo) []byte {
 	b = append(b, `],"has_more":false,"first_id":`...)
 	first, last := json.RawMessage("null"), json.RawMessage("null")
 	if len(models) > 0 {
-		first, last = quote(models[0].ID), quote(models[len(models)-1].ID)
+		first, last = rawjson.Quote(models[0].ID), rawjson.Quote(models[len(models)-1].ID)
 	}
 	b = append(append(append(b, first...), `,"last_id":`...), last...)
 	return append(b, '}')
@@ -106,9 +107,9 @@ func AppendModel(b []byte, m ModelInfo) []byte {
 	if m.Created.IsZero() {
 		m.Created = time.Unix(0, 0)
 	}
-	b = append(append(b, `{"type":"model","id":`...), quote(m.ID)...)
-	b = append(append(b, `,"display_name":`...), quote(m.DisplayName)...)
-	b = append(append(b, `,"created_at":`...), quote(m.Created.UTC().Format(time.RFC3339))...)
+	b = append(append(b, `{"type":"model","id":`...), rawjson.Quote(m.ID)...)
+	b = append(append(b, `,"display_name":`...), rawjson.Quote(m.DisplayName)...)
+	b = append(append(b, `,"created_at":`...), rawjson.Quote(m.Created.UTC().Format(time.RFC3339))...)
 	return append(b, '}')
 }
 
@@ -132,7 +133,7 @@ func readError(status int, body []byte) said {
 	var e said
 	if json.Unmarshal(body, &outer) == nil {
 		for _, raw := range []json.RawMessage{outer.Error, outer.Message, outer.Detail} {
-			if set(raw) == nil {
+			if rawjson.Set(raw) == nil {
 				continue
 			}
 			var text string
@@ -150,7 +151,7 @@ func readError(status int, body []byte) said {
 				e.Param, e.Code = loose.Param, loose.Code
 			}
 			if e.Message == "" {
-				e.Message = string(compact(raw))
+				e.Message = string(rawjson.Compact(raw))
 			}
 			break
 		}
@@ -185,18 +186,18 @@ func chatError(status int, body []byte) []byte {
 }
 
 func chatEnvelope(e said) []byte {
-	b := append([]byte(`{"error":{"message":`), quote(e.Message)...)
-	b = append(append(b, `,"type":`...), quote(e.Type)...)
+	b := append([]byte(`{"error":{"message":`), rawjson.Quote(e.Message)...)
+	b = append(append(b, `,"type":`...), rawjson.Quote(e.Type)...)
 	b = append(append(b, `,"param":`...), orNull(e.Param)...)
 	b = append(append(b, `,"code":`...), orNull(e.Code)...)
 	return append(b, "}}"...)
 }
 
 func orNull(raw json.RawMessage) json.RawMessage {
-	if set(raw) == nil {
+	if rawjson.Set(raw) == nil {
 		return json.RawMessage("null")
 	}
-	return compact(raw)
+	return rawjson.Compact(raw)
 }
 
 // messagesError words an error in Anthropic's envelope.

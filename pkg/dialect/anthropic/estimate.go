@@ -3,6 +3,7 @@ package anthropic
 import (
 	"encoding/json"
 
+	"github.com/hostless/hostless/pkg/dialect/rawjson"
 	"github.com/hostless/hostless/pkg/fault"
 )
 
@@ -37,9 +38,9 @@ func EstimateTokens(body []byte) (int, error) {
 		c.tokens += turnTokens
 		c.value(m.Content)
 	}
-	if set(req.Tools) != nil && string(compact(req.Tools)) != "[]" {
+	if rawjson.Set(req.Tools) != nil && string(rawjson.Compact(req.Tools)) != "[]" {
 		c.tokens += toolsPrompt
-		c.chars += len(compact(req.Tools))
+		c.chars += len(rawjson.Compact(req.Tools))
 	}
 	return c.tokens + (c.chars*4+charsPer4-1)/charsPer4, nil
 }

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/hostless/hostless/pkg/dialect"
+	"github.com/hostless/hostless/pkg/dialect/rawjson"
 )
 
 // version is the API version that all of this is written for.
@@ -95,7 +96,7 @@ type fromChat struct {
 	inResult    bool            // a tool's result is being read
 	resultCache json.RawMessage // its mark for the prompt cache
 
-	out       object
+	out       rawjson.Object
 	tools     []json.RawMessage
 	toolNames []string
 	choice    string // the type of tool_choice: "", auto, any, tool or none
@@ -135,8 +136,8 @@ func (t *fromChat) call() (*dialect.Call, error) {
 func (t *fromChat) fields() error {
 	all := map[string]json.RawMessage{}
 	var names []string
-	scan(t.in.Body, func(name string, value json.RawMessage) {
-		if !carried[name] && set(value) != nil {
+	rawjson.Scan(t.in.Body, func(name string, value json.RawMessage) {
+		if !carried[name] && rawjson.Set(value) != nil {
 			all[name] = value
 			names = append(names, name)
 		}
@@ -196,7 +197,7 @@ func (t *fromChat) sampling(thinks bool) error {
 	if err != nil {
 		return err
 	}
-	topK := set(t.req.TopK)
+	topK := rawjson.Set(t.req.TopK)
 	if topK != nil {
 		if _, err := number("top_k", topK, 0, math.MaxInt32); err != nil {
 			return err
@@ -225,9 +226,9 @@ func (t *fromChat) sampling(thinks bool) error {
 	if f, _ := strconv.ParseFloat(string(temperature), 64); f > 1 {
 		temperature = json.RawMessage("1")
 	}
-	t.out.put("temperature", temperature)
-	t.out.put("top_p", topP)
-	t.out.put("top_k", topK)
+	t.out.Put("temperature", temperature)
+	t.out.Put("top_p", topP)
+	t.out.Put("top_k", topK)
 	return nil
 }
 
@@ -238,7 +239,7 @@ func isOne(raw json.RawMessage) bool {
 
 // number checks a number and gives its own digits.
 func number(name string, raw json.RawMessage, low, high float64) (json.RawMessage, error) {
-	if raw = set(raw); raw == nil {
+	if raw = rawjson.Set(raw); raw == nil {
 		return nil, nil
 	}
 	f, err := strconv.ParseFloat(string(raw), 64)
@@ -250,7 +251,7 @@ func number(name string, raw json.RawMessage, low, high float64) (json.RawMessag
 
 // rest carries the fields that stand for themselves.
 func (t *fromChat) rest() error {
-	if raw := set(t.req.Stop); raw != nil {
+	if raw := rawjson.Set(t.req.Stop); raw != nil {
 		var list []string
 		var one string
 		if json.Unmarshal(raw, &one) == nil {
@@ -266,10 +267,10 @@ func (t *fromChat) rest() error {
 				}
 				continue
 			}
-			kept = append(kept, quote(s))
+			kept = append(kept, rawjson.Quote(s))
 		}
 		if kept != nil {
-			t.out.put("stop_sequences", array(kept))
+			t.out.Put("stop_sequences", rawjson.Array(kept))
 		}
 	}
 	id, name := t.req.SafetyIdentifier, "safety_identifier"
@@ -282,13 +283,13 @@ func (t *fromChat) rest() error {
 		if len(*id) > 256 {
 			t.ignore(name)
 		} else {
-			t.out.put("metadata", json.RawMessage(`{"user_id":`+string(quote(*id))+`}`))
+			t.out.Put("metadata", json.RawMessage(`{"user_id":`+string(rawjson.Quote(*id))+`}`))
 		}
 	}
 	if tier := t.req.ServiceTier; tier != nil {
 		switch *tier {
 		case "default":
-			t.out.text("service_tier", "standard_only")
+			t.out.PutText("service_tier", "standard_only")
 		case "auto", "":
 		default:
 			t.ignore("service_tier")
@@ -306,48 +307,48 @@ func (t *fromChat) body() (json.RawMessage, error) {
 		}
 		t.turns, t.system = []turn{{role: "user", blocks: t.system}}, nil
 	}
-	var o object
-	o.text("model", t.in.Model)
-	o.put("max_tokens", strconv.AppendInt(nil, t.maxTokens, 10))
+	var o rawjson.Object
+	o.PutText("model", t.in.Model)
+	o.Put("max_tokens", strconv.AppendInt(nil, t.maxTokens, 10))
 	if len(t.system) > 0 {
-		o.put("system", array(t.system))
+		o.Put("system", rawjson.Array(t.system))
 	}
 	turns := make([]json.RawMessage, len(t.turns))
 	for i, turn := range t.turns {
 		turns[i] = turn.json()
 	}
-	o.put("messages", array(turns))
+	o.Put("messages", rawjson.Array(turns))
 	if len(t.tools) > 0 {
-		o.put("tools", array(t.tools))
+		o.Put("tools", rawjson.Array(t.tools))
 	}
-	for i, name := range t.out.names {
-		o.put(name, t.out.values[i])
+	for _, m := range t.out {
+		o.Put(m.Name, m.Value)
 	}
 	if t.req.Stream {
-		o.put("stream", json.RawMessage("true"))
+		o.Put("stream", json.RawMessage("true"))
 	}
 	if err := t.extra(&o); err != nil {
 		return nil, err
 	}
-	return o.json(), nil
+	return o.JSON(), nil
 }
 
 // extra merges extra_body's members for this provider, which win.
-func (t *fromChat) extra(o *object) error {
+func (t *fromChat) extra(o *rawjson.Object) error {
 	for _, name := range []string{"anthropic", t.in.Provider} {
-		raw := set(t.req.ExtraBody[name])
+		raw := rawjson.Set(t.req.ExtraBody[name])
 		if raw == nil {
 			continue
 		}
-		list, err := members(raw)
-		if err != nil {
+		list, ok := rawjson.Members(raw)
+		if !ok {
 			return invalid("extra_body."+name, "extra_body."+name+" must be an object")
 		}
 		for _, m := range list {
-			if m.name == "model" || m.name == "messages" || m.name == "stream" {
-				return invalid("extra_body."+name+"."+m.name, m.name+" cannot be set by extra_body")
+			if m.Name == "model" || m.Name == "messages" || m.Name == "stream" {
+				return invalid("extra_body."+name+"."+m.Name, m.Name+" cannot be set by extra_body")
 			}
-			o.put(m.name, m.value)
+			o.Put(m.Name, m.Value)
 		}
 		if t.in.Provider == name {
 			break
@@ -374,9 +375,9 @@ type turn struct {
 }
 
 func (t turn) json() json.RawMessage {
-	b := append([]byte(`{"role":`), quote(t.role)...)
+	b := append([]byte(`{"role":`), rawjson.Quote(t.role)...)
 	b = append(b, `,"content":`...)
-	b = append(b, array(append(append([]json.RawMessage{}, t.results...), t.blocks...))...)
+	b = append(b, rawjson.Array(append(append([]json.RawMessage{}, t.results...), t.blocks...))...)
 	return append(b, '}')
 }
 
@@ -395,7 +396,7 @@ func (t *fromChat) add(role string, results, blocks []json.RawMessage) {
 
 // mark puts cache_control into the last of the blocks.
 func mark(blocks []json.RawMessage, cache json.RawMessage) {
-	if set(cache) == nil || len(blocks) == 0 {
+	if rawjson.Set(cache) == nil || len(blocks) == 0 {
 		return
 	}
 	last := blocks[len(blocks)-1]
@@ -403,5 +404,5 @@ func mark(blocks []json.RawMessage, cache json.RawMessage) {
 		return
 	}
 	last = append(append(json.RawMessage{}, last[:len(last)-1]...), `,"cache_control":`...)
-	blocks[len(blocks)-1] = append(append(last, compact(cache)...), '}')
+	blocks[len(blocks)-1] = append(append(last, rawjson.Compact(cache)...), '}')
 }

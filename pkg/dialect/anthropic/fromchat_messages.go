@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/hostless/hostless/pkg/dialect/rawjson"
 )
 
 type chatMessage struct {
@@ -100,11 +102,11 @@ func (t *fromChat) systemMessage(m *chatMessage, at string) error {
 
 // content makes blocks of a string or of parts; empty text leaves none.
 func (t *fromChat) content(raw json.RawMessage, at string) ([]json.RawMessage, error) {
-	if set(raw) == nil {
+	if rawjson.Set(raw) == nil {
 		return nil, nil
 	}
 	var text string
-	if isString(raw) && json.Unmarshal(raw, &text) == nil {
+	if rawjson.IsString(raw) && json.Unmarshal(raw, &text) == nil {
 		if blank(text) {
 			return nil, nil
 		}
@@ -124,7 +126,7 @@ func (t *fromChat) content(raw json.RawMessage, at string) ([]json.RawMessage, e
 			continue
 		}
 		blocks = append(blocks, block)
-		if t.inResult && set(parts[j].Cache) != nil {
+		if t.inResult && rawjson.Set(parts[j].Cache) != nil {
 			t.resultCache = parts[j].Cache
 			continue
 		}
@@ -134,7 +136,7 @@ func (t *fromChat) content(raw json.RawMessage, at string) ([]json.RawMessage, e
 }
 
 func textBlock(text string) json.RawMessage {
-	return append(appendString([]byte(`{"type":"text","text":`), text), '}')
+	return append(rawjson.AppendString([]byte(`{"type":"text","text":`), text), '}')
 }
 
 func (t *fromChat) part(p *chatPart, at string) (json.RawMessage, error) {
@@ -174,7 +176,7 @@ func image(url, at string) (json.RawMessage, error) {
 	if !strings.HasPrefix(url, "https://") && !strings.HasPrefix(url, "http://") {
 		return nil, invalid(at, "an image must be an https or a base64 data URL")
 	}
-	return json.RawMessage(`{"type":"image","source":{"type":"url","url":` + string(quote(url)) + `}}`), nil
+	return json.RawMessage(`{"type":"image","source":{"type":"url","url":` + string(rawjson.Quote(url)) + `}}`), nil
 }
 
 // dataURL takes a base64 data URL apart; the media type is in lower case,
@@ -193,11 +195,11 @@ func dataURL(url string) (media, data string, ok bool) {
 
 func sourceBlock(kind, media, data, title string) json.RawMessage {
 	b := make([]byte, 0, len(data)+len(title)+128)
-	b = append(append(b, `{"type":`...), quote(kind)...)
-	b = append(append(b, `,"source":{"type":"base64","media_type":`...), quote(media)...)
-	b = append(appendString(append(b, `,"data":`...), data), '}')
+	b = append(append(b, `{"type":`...), rawjson.Quote(kind)...)
+	b = append(append(b, `,"source":{"type":"base64","media_type":`...), rawjson.Quote(media)...)
+	b = append(rawjson.AppendString(append(b, `,"data":`...), data), '}')
 	if title != "" {
-		b = appendString(append(b, `,"title":`...), title)
+		b = rawjson.AppendString(append(b, `,"title":`...), title)
 	}
 	return append(b, '}')
 }
@@ -209,7 +211,7 @@ func (t *fromChat) file(p *chatPart, at string) (json.RawMessage, error) {
 			return nil, invalid(at, "a file needs file_data or file_id")
 		}
 		t.files = true
-		return json.RawMessage(`{"type":"document","source":{"type":"file","file_id":` + string(quote(p.File.FileID)) + `}}`), nil
+		return json.RawMessage(`{"type":"document","source":{"type":"file","file_id":` + string(rawjson.Quote(p.File.FileID)) + `}}`), nil
 	}
 	media, data := "", p.File.FileData
 	if strings.HasPrefix(data, "data:") {
@@ -229,16 +231,16 @@ func (t *fromChat) file(p *chatPart, at string) (json.RawMessage, error) {
 	if err != nil || !utf8.Valid(text) || strings.ContainsRune(string(text), 0) {
 		return nil, invalid(at+".file_data", "this provider takes PDF, image and text files only")
 	}
-	b := appendString([]byte(`{"type":"document","source":{"type":"text","media_type":"text/plain","data":`), string(text))
+	b := rawjson.AppendString([]byte(`{"type":"document","source":{"type":"text","media_type":"text/plain","data":`), string(text))
 	b = append(b, '}')
 	if p.File.Filename != "" {
-		b = appendString(append(b, `,"title":`...), p.File.Filename)
+		b = rawjson.AppendString(append(b, `,"title":`...), p.File.Filename)
 	}
 	return append(b, '}'), nil
 }
 
 func (t *fromChat) assistant(m *chatMessage, at string, last bool) error {
-	if set(m.Audio) != nil {
+	if rawjson.Set(m.Audio) != nil {
 		return invalid(at+".audio", "this provider takes no audio")
 	}
 	blocks := t.replay(m)
@@ -304,14 +306,14 @@ func (t *fromChat) toolUse(id string, f *chatCalled, at string) (json.RawMessage
 		if !isObject(input) {
 			return nil, invalid(at+".arguments", "arguments must be a JSON object")
 		}
-		input = compact(input)
+		input = rawjson.Compact(input)
 	}
-	var o object
-	o.text("type", "tool_use")
-	o.text("id", safeID(id))
-	o.text("name", f.Name)
-	o.put("input", input)
-	return o.json(), nil
+	var o rawjson.Object
+	o.PutText("type", "tool_use")
+	o.PutText("id", safeID(id))
+	o.PutText("name", f.Name)
+	o.Put("input", input)
+	return o.JSON(), nil
 }
 
 // detail is one entry of reasoning_details, ours or OpenRouter's.
@@ -325,7 +327,7 @@ type detail struct {
 // replay brings back thinking that is signed; what is not, Anthropic refuses.
 func (t *fromChat) replay(m *chatMessage) []json.RawMessage {
 	var list []detail
-	if set(m.ReasoningDetails) == nil || json.Unmarshal(m.ReasoningDetails, &list) != nil {
+	if rawjson.Set(m.ReasoningDetails) == nil || json.Unmarshal(m.ReasoningDetails, &list) != nil {
 		return nil
 	}
 	var blocks []json.RawMessage
@@ -347,13 +349,13 @@ func (t *fromChat) replay(m *chatMessage) []json.RawMessage {
 			if d.Text == nil && text == "" && signed == 1 {
 				text = m.ReasoningContent // a client that kept the two apart
 			}
-			b := appendString([]byte(`{"type":"thinking","thinking":`), text)
-			b = appendString(append(b, `,"signature":`...), d.Signature)
+			b := rawjson.AppendString([]byte(`{"type":"thinking","thinking":`), text)
+			b = rawjson.AppendString(append(b, `,"signature":`...), d.Signature)
 			blocks = append(blocks, append(b, '}'))
 			text = ""
 		case "redacted", "reasoning.encrypted":
 			if d.Data != "" {
-				blocks = append(blocks, append(appendString([]byte(`{"type":"redacted_thinking","data":`), d.Data), '}'))
+				blocks = append(blocks, append(rawjson.AppendString([]byte(`{"type":"redacted_thinking","data":`), d.Data), '}'))
 			}
 		}
 	}
@@ -377,20 +379,20 @@ func (t *fromChat) result(m *chatMessage, at string) error {
 	} else if id == "" {
 		return invalid(at+".tool_call_id", "a tool message needs a tool_call_id")
 	}
-	var o object
-	o.text("type", "tool_result")
-	o.text("tool_use_id", safeID(id))
+	var o rawjson.Object
+	o.PutText("type", "tool_result")
+	o.PutText("tool_use_id", safeID(id))
 	if len(content) > 0 {
 		var text string
-		if isString(m.Content) && json.Unmarshal(m.Content, &text) == nil {
-			o.text("content", text)
+		if rawjson.IsString(m.Content) && json.Unmarshal(m.Content, &text) == nil {
+			o.PutText("content", text)
 		} else {
-			o.put("content", array(content))
+			o.Put("content", rawjson.Array(content))
 		}
 	}
-	if set(t.resultCache) != nil {
-		o.put("cache_control", compact(t.resultCache))
+	if rawjson.Set(t.resultCache) != nil {
+		o.Put("cache_control", rawjson.Compact(t.resultCache))
 	}
-	t.add("user", []json.RawMessage{o.json()}, nil)
+	t.add("user", []json.RawMessage{o.JSON()}, nil)
 	return nil
 }

@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+
+	"github.com/hostless/hostless/pkg/dialect/rawjson"
 )
 
 type chatTool struct {
@@ -27,7 +29,7 @@ func (t *fromChat) toolsAndChoice() error {
 			return invalid(fmt.Sprintf("tools[%d].type", i), fmt.Sprintf("tools of type %q cannot be used with this provider", tool.Type))
 		}
 		cache := tool.Cache
-		if set(cache) == nil {
+		if rawjson.Set(cache) == nil {
 			cache = tool.Function.Cache
 		}
 		if err := t.tool(&tool.Function, cache, fmt.Sprintf("tools[%d].function", i)); err != nil {
@@ -68,47 +70,47 @@ func (t *fromChat) putChoice(name string, single bool) {
 	if t.choice == "" {
 		return
 	}
-	var o object
-	o.text("type", t.choice)
+	var o rawjson.Object
+	o.PutText("type", t.choice)
 	if t.choice == "tool" {
-		o.text("name", name)
+		o.PutText("name", name)
 	}
 	if single && t.choice != "none" {
-		o.put("disable_parallel_tool_use", json.RawMessage("true"))
+		o.Put("disable_parallel_tool_use", json.RawMessage("true"))
 	}
-	t.out.put("tool_choice", o.json())
+	t.out.Put("tool_choice", o.JSON())
 }
 
 func (t *fromChat) tool(f *chatFunction, cache json.RawMessage, at string) error {
 	if f.Name == "" {
 		return invalid(at+".name", "a tool needs a name")
 	}
-	var o object
-	o.text("name", f.Name)
+	var o rawjson.Object
+	o.PutText("name", f.Name)
 	if f.Description != "" {
-		o.text("description", f.Description)
+		o.PutText("description", f.Description)
 	}
-	schema := set(f.Parameters)
+	schema := rawjson.Set(f.Parameters)
 	switch {
-	case schema == nil || string(compact(schema)) == "{}":
+	case schema == nil || string(rawjson.Compact(schema)) == "{}":
 		schema = json.RawMessage(`{"type":"object","properties":{}}`)
 	case !isObject(schema):
 		return invalid(at+".parameters", "parameters must be a JSON schema of an object")
 	default:
-		schema = typed(compact(schema))
+		schema = typed(rawjson.Compact(schema))
 	}
-	o.put("input_schema", schema)
+	o.Put("input_schema", schema)
 	if f.Strict != nil && *f.Strict {
 		if t.model.Structured {
-			o.put("strict", json.RawMessage("true"))
+			o.Put("strict", json.RawMessage("true"))
 		} else {
 			t.ignore("tools.function.strict")
 		}
 	}
-	if set(cache) != nil {
-		o.put("cache_control", compact(cache))
+	if rawjson.Set(cache) != nil {
+		o.Put("cache_control", rawjson.Compact(cache))
 	}
-	t.tools, t.toolNames = append(t.tools, o.json()), append(t.toolNames, f.Name)
+	t.tools, t.toolNames = append(t.tools, o.JSON()), append(t.toolNames, f.Name)
 	return nil
 }
 
@@ -117,7 +119,7 @@ func typed(schema json.RawMessage) json.RawMessage {
 	var s struct {
 		Type json.RawMessage `json:"type"`
 	}
-	if json.Unmarshal(schema, &s) != nil || set(s.Type) != nil {
+	if json.Unmarshal(schema, &s) != nil || rawjson.Set(s.Type) != nil {
 		return schema
 	}
 	return append(json.RawMessage(`{"type":"object",`), schema[1:]...)
@@ -126,9 +128,9 @@ func typed(schema json.RawMessage) json.RawMessage {
 // toolChoice reads tool_choice or its predecessor function_call into t.choice;
 // allowed_tools also filters the tools.
 func (t *fromChat) toolChoice() (name string, err error) {
-	raw, field := set(t.req.ToolChoice), "tool_choice"
+	raw, field := rawjson.Set(t.req.ToolChoice), "tool_choice"
 	if raw == nil {
-		raw, field = set(t.req.FunctionCall), "function_call"
+		raw, field = rawjson.Set(t.req.FunctionCall), "function_call"
 	}
 	if raw == nil {
 		return "", nil
@@ -204,7 +206,7 @@ func (t *fromChat) filter(allowed []string) {
 
 // format carries response_format.
 func (t *fromChat) format() error {
-	raw := set(t.req.ResponseFormat)
+	raw := rawjson.Set(t.req.ResponseFormat)
 	if raw == nil {
 		return nil
 	}
@@ -237,7 +239,7 @@ func (t *fromChat) format() error {
 		if err != nil {
 			return invalid("response_format.json_schema.schema", "response_format.json_schema.schema is no JSON schema that can be enforced: "+err.Error())
 		}
-		t.out.put("output_config", json.RawMessage(`{"format":{"type":"json_schema","schema":`+string(schema)+`}}`))
+		t.out.Put("output_config", json.RawMessage(`{"format":{"type":"json_schema","schema":`+string(schema)+`}}`))
 		return nil
 	}
 	// An older model is made to call a tool whose input is the answer.

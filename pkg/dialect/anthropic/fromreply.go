@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/hostless/hostless/pkg/dialect"
+	"github.com/hostless/hostless/pkg/dialect/rawjson"
 )
 
 // chatReply turns a Messages answer into a chat completion.
@@ -57,8 +58,8 @@ func (r *chatReply) Body(body []byte) ([]byte, error) {
 			details = append(details, appendRedacted(nil, b.Data))
 		case "tool_use":
 			arguments := "{}"
-			if set(b.Input) != nil {
-				arguments = string(compact(b.Input))
+			if rawjson.Set(b.Input) != nil {
+				arguments = string(rawjson.Compact(b.Input))
 			}
 			if r.hidden != "" && b.Name == r.hidden {
 				answered, hasText = true, true
@@ -73,12 +74,12 @@ func (r *chatReply) Body(body []byte) ([]byte, error) {
 		finish = "stop"
 	}
 
-	out := appendString([]byte(`{"id":`), m.ID)
+	out := rawjson.AppendString([]byte(`{"id":`), m.ID)
 	out = strconv.AppendInt(append(out, `,"object":"chat.completion","created":`...), r.options.Now().Unix(), 10)
-	out = appendString(append(out, `,"model":`...), m.Model)
+	out = rawjson.AppendString(append(out, `,"model":`...), m.Model)
 	out = append(out, `,"choices":[{"index":0,"message":{"role":"assistant","content":`...)
 	if hasText || len(calls) == 0 {
-		out = appendString(out, text.String())
+		out = rawjson.AppendString(out, text.String())
 	} else {
 		out = append(out, "null"...)
 	}
@@ -87,16 +88,16 @@ func (r *chatReply) Body(body []byte) ([]byte, error) {
 		if m.StopDetails.Explanation == "" {
 			m.StopDetails.Explanation = declined
 		}
-		out = appendString(out, m.StopDetails.Explanation)
+		out = rawjson.AppendString(out, m.StopDetails.Explanation)
 	} else {
 		out = append(out, "null"...)
 	}
 	if annotations != nil {
-		out = append(append(out, `,"annotations":`...), array(annotations)...)
+		out = append(append(out, `,"annotations":`...), rawjson.Array(annotations)...)
 	}
 	if details != nil {
-		out = appendString(append(out, `,"reasoning_content":`...), thought.String())
-		out = append(append(out, `,"reasoning_details":`...), array(details)...)
+		out = rawjson.AppendString(append(out, `,"reasoning_content":`...), thought.String())
+		out = append(append(out, `,"reasoning_details":`...), rawjson.Array(details)...)
 	}
 	switch {
 	case calls != nil && r.legacy:
@@ -107,12 +108,12 @@ func (r *chatReply) Body(body []byte) ([]byte, error) {
 			finish = "function_call"
 		}
 	case calls != nil:
-		out = append(append(out, `,"tool_calls":`...), array(calls)...)
+		out = append(append(out, `,"tool_calls":`...), rawjson.Array(calls)...)
 	}
 	out = append(out, `},"logprobs":null,"finish_reason":`...)
-	out = appendString(out, finish)
+	out = rawjson.AppendString(out, finish)
 	out = append(out, `,"native_finish_reason":`...)
-	out = appendString(out, m.StopReason)
+	out = rawjson.AppendString(out, m.StopReason)
 	out = append(out, `}],"usage":`...)
 	out = m.Usage.appendChat(out)
 	return append(out, '}'), nil
@@ -125,14 +126,14 @@ func appendCall(b []byte, index int, id, name, arguments string) []byte {
 	if index >= 0 {
 		b = append(strconv.AppendInt(append(b, `"index":`...), int64(index), 10), ',')
 	}
-	b = appendString(append(b, `"id":`...), id)
+	b = rawjson.AppendString(append(b, `"id":`...), id)
 	b = append(b, `,"type":"function","function":`...)
 	return append(appendCalled(b, name, arguments), '}')
 }
 
 func appendCalled(b []byte, name, arguments string) []byte {
-	b = appendString(append(b, `{"name":`...), name)
-	b = appendString(append(b, `,"arguments":`...), arguments)
+	b = rawjson.AppendString(append(b, `{"name":`...), name)
+	b = rawjson.AppendString(append(b, `,"arguments":`...), arguments)
 	return append(b, '}')
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strconv"
 
+	"github.com/hostless/hostless/pkg/dialect/rawjson"
 	"github.com/hostless/hostless/pkg/sse"
 )
 
@@ -128,9 +129,9 @@ func (s *chatStream) start(e *event, emit func(sse.Event)) {
 		s.model = e.Message.Model
 	}
 	s.usage.merge(e.Message.Usage)
-	s.head = appendString([]byte(`{"id":`), s.id)
+	s.head = rawjson.AppendString([]byte(`{"id":`), s.id)
 	s.head = strconv.AppendInt(append(s.head, `,"object":"chat.completion.chunk","created":`...), s.created, 10)
-	s.head = append(appendString(append(s.head, `,"model":`...), s.model), `,"choices":[`...)
+	s.head = append(rawjson.AppendString(append(s.head, `,"model":`...), s.model), `,"choices":[`...)
 	s.tail = `]}`
 	if s.r.usage {
 		s.tail = `],"usage":null}`
@@ -152,7 +153,7 @@ func (s *chatStream) emit(emit func(sse.Event)) {
 // text emits one chunk whose delta has a single string.
 func (s *chatStream) text(name, value string, emit func(sse.Event)) {
 	s.buf = append(append(append(s.delta0(), `{"`...), name...), `":`...)
-	s.buf = append(appendString(s.buf, value), '}')
+	s.buf = append(rawjson.AppendString(s.buf, value), '}')
 	s.emit(emit)
 }
 
@@ -249,10 +250,10 @@ func (s *chatStream) arguments(b *openBlock, piece string, emit func(sse.Event))
 		return
 	case s.r.legacy:
 		s.buf = append(s.delta0(), `{"function_call":{"arguments":`...)
-		s.buf = append(appendString(s.buf, piece), `}}`...)
+		s.buf = append(rawjson.AppendString(s.buf, piece), `}}`...)
 	default:
 		s.buf = strconv.AppendInt(append(s.delta0(), `{"tool_calls":[{"index":`...), int64(b.call), 10)
-		s.buf = append(appendString(append(s.buf, `,"function":{"arguments":`...), piece), `}}]}`...)
+		s.buf = append(rawjson.AppendString(append(s.buf, `,"function":{"arguments":`...), piece), `}}]}`...)
 	}
 	s.emit(emit)
 }
@@ -269,7 +270,7 @@ func (s *chatStream) close(index int, emit func(sse.Event)) {
 	case b.kind == "tool_use" && !b.arguments:
 		input := "{}"
 		if isObject(b.input) {
-			input = string(compact(b.input))
+			input = string(rawjson.Compact(b.input))
 		}
 		s.arguments(b, input, emit)
 	case b.kind == "thinking" && b.signature != "":
@@ -298,9 +299,9 @@ func (s *chatStream) finish(emit func(sse.Event)) {
 		s.text("refusal", s.details.Explanation, emit)
 	}
 	s.buf = append(s.delta0(), `{},"logprobs":null,"finish_reason":`...)
-	s.buf = appendString(s.buf, finish)
+	s.buf = rawjson.AppendString(s.buf, finish)
 	if s.reason != "" {
-		s.buf = appendString(append(s.buf, `,"native_finish_reason":`...), s.reason)
+		s.buf = rawjson.AppendString(append(s.buf, `,"native_finish_reason":`...), s.reason)
 	}
 	s.buf = append(append(s.buf, '}'), s.tail...)
 	emit(sse.Event{Data: s.buf})

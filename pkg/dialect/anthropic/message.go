@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"strconv"
 	"unicode/utf8"
+
+	"github.com/hostless/hostless/pkg/dialect/rawjson"
 )
 
 // message is an answer of the Messages API.
@@ -114,39 +116,39 @@ func annotation(raw json.RawMessage, from, to int) json.RawMessage {
 		return nil
 	}
 	kind := "url_citation"
-	var o object
+	var o rawjson.Object
 	switch c.Type {
 	case "web_search_result_location":
-		o.text("url", c.URL)
-		o.text("title", c.Title)
+		o.PutText("url", c.URL)
+		o.PutText("title", c.Title)
 	case "search_result_location":
-		o.text("url", c.Source)
-		o.text("title", c.Title)
+		o.PutText("url", c.Source)
+		o.PutText("title", c.Title)
 	case "char_location", "page_location", "content_block_location":
 		kind = "file_citation"
-		o.text("file_id", c.FileID)
-		o.text("filename", c.DocumentTitle)
+		o.PutText("file_id", c.FileID)
+		o.PutText("filename", c.DocumentTitle)
 	default:
 		return nil
 	}
-	o.put("start_index", strconv.AppendInt(nil, int64(from), 10))
-	o.put("end_index", strconv.AppendInt(nil, int64(to), 10))
+	o.Put("start_index", strconv.AppendInt(nil, int64(from), 10))
+	o.Put("end_index", strconv.AppendInt(nil, int64(to), 10))
 	if c.CitedText != "" {
-		o.text("cited_text", c.CitedText)
+		o.PutText("cited_text", c.CitedText)
 	}
-	return json.RawMessage(`{"type":"` + kind + `","` + kind + `":` + string(o.json()) + `}`)
+	return json.RawMessage(`{"type":"` + kind + `","` + kind + `":` + string(o.JSON()) + `}`)
 }
 
 func chars(s string) int { return utf8.RuneCountInString(s) }
 
 func appendThinking(b []byte, text, signature string) []byte {
-	b = appendString(append(b, `{"type":"thinking","text":`...), text)
+	b = rawjson.AppendString(append(b, `{"type":"thinking","text":`...), text)
 	if signature != "" {
-		b = appendString(append(b, `,"signature":`...), signature)
+		b = rawjson.AppendString(append(b, `,"signature":`...), signature)
 	}
 	return append(b, '}')
 }
 
 func appendRedacted(b []byte, data string) []byte {
-	return append(appendString(append(b, `{"type":"redacted","data":`...), data), '}')
+	return append(rawjson.AppendString(append(b, `{"type":"redacted","data":`...), data), '}')
 }

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/hostless/hostless/pkg/dialect/rawjson"
 )
 
 // kept are the keywords of JSON Schema that Anthropic's structured outputs take
@@ -30,86 +32,87 @@ func strictAt(raw json.RawMessage, depth int) (json.RawMessage, error) {
 	if depth > maxDepth {
 		return nil, errDepth
 	}
-	if set(raw) == nil || string(raw) == "true" || string(raw) == "false" {
+	if rawjson.Set(raw) == nil || string(raw) == "true" || string(raw) == "false" {
 		return raw, nil
 	}
-	list, err := members(raw)
-	if err != nil {
-		return nil, err
+	list, ok := rawjson.Members(raw)
+	if !ok {
+		return nil, errNoObject
 	}
-	var o object
+	var o rawjson.Object
 	var said []string
 	description, isObj := "", false
 	for _, m := range list {
-		value, note := compact(m.value), false
-		switch m.name {
+		var err error
+		value, note := rawjson.Compact(m.Value), false
+		switch m.Name {
 		case "description":
-			if json.Unmarshal(m.value, &description) != nil {
+			if json.Unmarshal(m.Value, &description) != nil {
 				return nil, errors.New("a description is no string")
 			}
-			o.put("description", value) // holds its place
+			o.Put("description", value) // holds its place
 			continue
 		case "$schema", "additionalProperties":
-			note = m.name == "additionalProperties" && isObject(m.value)
+			note = m.Name == "additionalProperties" && isObject(m.Value)
 			value = nil
 		case "properties", "$defs", "definitions":
-			isObj = isObj || m.name == "properties"
-			value, err = eachMember(m.value, depth)
+			isObj = isObj || m.Name == "properties"
+			value, err = eachMember(m.Value, depth)
 		case "items":
-			if isObject(m.value) {
-				value, err = strictAt(m.value, depth+1)
+			if isObject(m.Value) {
+				value, err = strictAt(m.Value, depth+1)
 			}
 		case "anyOf", "oneOf", "allOf":
-			value, err = eachElement(m.value, depth)
-			if m.name == "oneOf" {
-				m.name = "anyOf"
+			value, err = eachElement(m.Value, depth)
+			if m.Name == "oneOf" {
+				m.Name = "anyOf"
 			}
 		case "format":
 			var f string
-			json.Unmarshal(m.value, &f)
+			json.Unmarshal(m.Value, &f)
 			note = !slices.Contains(formats, f)
 		case "minItems":
 			note = string(value) != "0" && string(value) != "1"
 		case "type":
 			isObj = isObj || strings.Contains(string(value), `"object"`)
 		default:
-			note = !kept[m.name]
+			note = !kept[m.Name]
 		}
 		if err != nil {
 			return nil, err
 		}
 		if note {
-			said = append(said, m.name+": "+string(compact(m.value)))
+			said = append(said, m.Name+": "+string(rawjson.Compact(m.Value)))
 			continue
 		}
-		o.put(m.name, value)
+		o.Put(m.Name, value)
 	}
 	if isObj {
-		o.put("additionalProperties", json.RawMessage("false"))
+		o.Put("additionalProperties", json.RawMessage("false"))
 	}
 	if len(said) > 0 {
 		if description != "" {
 			description += "\n\n"
 		}
-		o.text("description", fmt.Sprintf("%s{%s}", description, strings.Join(said, ", ")))
+		o.PutText("description", fmt.Sprintf("%s{%s}", description, strings.Join(said, ", ")))
 	}
-	return o.json(), nil
+	return o.JSON(), nil
 }
 
 func eachMember(raw json.RawMessage, depth int) (json.RawMessage, error) {
-	list, err := members(raw)
-	if err != nil {
-		return nil, err
+	list, ok := rawjson.Members(raw)
+	if !ok {
+		return nil, errNoObject
 	}
-	var o object
+	var o rawjson.Object
 	for _, m := range list {
-		value, err := strictAt(m.value, depth+1)
+		value, err := strictAt(m.Value, depth+1)
 		if err != nil {
 			return nil, err
 		}
-		o.put(m.name, value)
+		o.Put(m.Name, value)
 	}
-	return o.json(), nil
+	return o.JSON(), nil
 }
 
 func eachElement(raw json.RawMessage, depth int) (json.RawMessage, error) {
@@ -124,7 +127,7 @@ func eachElement(raw json.RawMessage, depth int) (json.RawMessage, error) {
 		}
 		list[i] = value
 	}
-	return array(list), nil
+	return rawjson.Array(list), nil
 }
 
 // strictable reports whether a schema keeps the rules of OpenAI's strict mode:
@@ -143,7 +146,7 @@ func strictable(raw json.RawMessage, depth int) bool {
 		AllOf      json.RawMessage            `json:"allOf"`
 		Defs       map[string]json.RawMessage `json:"$defs"`
 	}
-	if json.Unmarshal(raw, &s) != nil || set(s.OneOf) != nil || set(s.AllOf) != nil {
+	if json.Unmarshal(raw, &s) != nil || rawjson.Set(s.OneOf) != nil || rawjson.Set(s.AllOf) != nil {
 		return false
 	}
 	if s.Properties != nil && string(s.Additional) != "false" {
@@ -164,5 +167,5 @@ func strictable(raw json.RawMessage, depth int) bool {
 			return false
 		}
 	}
-	return set(s.Items) == nil || strictable(s.Items, depth+1)
+	return rawjson.Set(s.Items) == nil || strictable(s.Items, depth+1)
 }

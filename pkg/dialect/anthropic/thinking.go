@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+
+	"github.com/hostless/hostless/pkg/dialect/rawjson"
 )
 
 // budgets are the tokens that an older model may spend on thinking.
@@ -15,13 +17,13 @@ const leastBudget = 1024
 // thinking carries reasoning_effort, or a Messages `thinking` sent as it is. It
 // reports whether the model will think.
 func (t *fromChat) thinking() (bool, error) {
-	if raw := set(t.req.Thinking); raw != nil {
+	if raw := rawjson.Set(t.req.Thinking); raw != nil {
 		return t.ownThinking(raw)
 	}
 	// Where a tool is forced there can be no thinking, not even by default.
 	off := t.forced() && t.model.DefaultOn && !t.model.AlwaysOn
 	if off {
-		t.out.put("thinking", json.RawMessage(`{"type":"disabled"}`))
+		t.out.Put("thinking", json.RawMessage(`{"type":"disabled"}`))
 	}
 	if t.req.ReasoningEffort == nil || *t.req.ReasoningEffort == "" {
 		return false, nil
@@ -41,7 +43,7 @@ func (t *fromChat) thinking() (bool, error) {
 		t.ignore("reasoning_effort")
 		return false, nil
 	case effort == "none":
-		t.out.put("thinking", json.RawMessage(`{"type":"disabled"}`))
+		t.out.Put("thinking", json.RawMessage(`{"type":"disabled"}`))
 		return false, nil
 	case t.model.Adaptive:
 		if effort == "minimal" {
@@ -54,7 +56,7 @@ func (t *fromChat) thinking() (bool, error) {
 		if t.forced() {
 			return false, nil
 		}
-		t.out.put("thinking", json.RawMessage(`{"type":"adaptive"}`))
+		t.out.Put("thinking", json.RawMessage(`{"type":"adaptive"}`))
 		return true, nil
 	}
 	// With a budget, Anthropic refuses forced tools, and a tool's result whose
@@ -76,7 +78,7 @@ func (t *fromChat) thinking() (bool, error) {
 			return false, nil
 		}
 	}
-	t.out.put("thinking", json.RawMessage(`{"type":"enabled","budget_tokens":`+strconv.FormatInt(budget, 10)+`}`))
+	t.out.Put("thinking", json.RawMessage(`{"type":"enabled","budget_tokens":`+strconv.FormatInt(budget, 10)+`}`))
 	return true, nil
 }
 
@@ -88,7 +90,7 @@ func (t *fromChat) ownThinking(raw json.RawMessage) (bool, error) {
 	if !isObject(raw) || json.Unmarshal(raw, &th) != nil {
 		return false, invalid("thinking", "thinking must be an object")
 	}
-	t.out.put("thinking", compact(raw))
+	t.out.Put("thinking", rawjson.Compact(raw))
 	if th.Type == "enabled" && t.maxTokens <= th.Budget {
 		t.maxTokens += th.Budget
 	}
@@ -102,14 +104,14 @@ func (t *fromChat) ownThinking(raw json.RawMessage) (bool, error) {
 
 // effort adds output_config.effort beside a format.
 func (t *fromChat) effort(effort string) {
-	for i, name := range t.out.names {
-		if name == "output_config" {
-			have := t.out.values[i]
-			t.out.values[i] = json.RawMessage(`{"effort":` + string(quote(effort)) + `,` + string(have[1:]))
+	for i, m := range t.out {
+		if m.Name == "output_config" {
+			have := m.Value
+			t.out[i].Value = json.RawMessage(`{"effort":` + string(rawjson.Quote(effort)) + `,` + string(have[1:]))
 			return
 		}
 	}
-	t.out.put("output_config", json.RawMessage(`{"effort":`+string(quote(effort))+`}`))
+	t.out.Put("output_config", json.RawMessage(`{"effort":`+string(rawjson.Quote(effort))+`}`))
 }
 
 func (t *fromChat) forced() bool { return t.choice == "any" || t.choice == "tool" }

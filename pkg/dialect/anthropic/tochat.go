@@ -12,6 +12,7 @@ import (
 
 	"github.com/hostless/hostless/pkg/dialect"
 	"github.com/hostless/hostless/pkg/dialect/openai"
+	"github.com/hostless/hostless/pkg/dialect/rawjson"
 )
 
 // request is the part of a Messages request that the translation reads.
@@ -78,7 +79,7 @@ type toChat struct {
 	up      openai.Facts
 
 	chat []json.RawMessage // the messages
-	out  object
+	out  rawjson.Object
 	long map[string]string // names of tools that chat finds too long, by the short one
 }
 
@@ -86,11 +87,11 @@ func (t *toChat) call() (*dialect.Call, error) {
 	if err := t.fields(); err != nil {
 		return nil, err
 	}
-	t.out.text("model", t.in.Model)
+	t.out.PutText("model", t.in.Model)
 	if err := t.messages(); err != nil {
 		return nil, err
 	}
-	t.out.put("messages", array(t.chat))
+	t.out.Put("messages", rawjson.Array(t.chat))
 	for _, step := range []func() error{t.tools, t.limits, t.thinking, t.format} {
 		if err := step(); err != nil {
 			return nil, err
@@ -98,20 +99,20 @@ func (t *toChat) call() (*dialect.Call, error) {
 	}
 	t.rest()
 	if t.req.Stream {
-		t.out.put("stream", json.RawMessage("true"))
-		t.out.put("stream_options", json.RawMessage(`{"include_usage":true}`))
+		t.out.Put("stream", json.RawMessage("true"))
+		t.out.Put("stream_options", json.RawMessage(`{"include_usage":true}`))
 	}
 	return &dialect.Call{
 		Path: "/chat/completions", Header: http.Header{"Content-Type": {"application/json"}},
-		Body: t.out.json(), Stream: t.req.Stream, Ignored: t.names,
+		Body: t.out.JSON(), Stream: t.req.Stream, Ignored: t.names,
 		Reply: &messageReply{options: t.options, model: t.in.Model, long: t.long},
 	}, nil
 }
 
 func (t *toChat) fields() error {
 	var names []string
-	scan(t.in.Body, func(name string, value json.RawMessage) {
-		if !read[name] && set(value) != nil {
+	rawjson.Scan(t.in.Body, func(name string, value json.RawMessage) {
+		if !read[name] && rawjson.Set(value) != nil {
 			names = append(names, name)
 		}
 	})
@@ -122,7 +123,7 @@ func (t *toChat) fields() error {
 		}
 		t.ignore(name)
 	}
-	if servers := set(t.req.Servers); servers != nil && string(compact(servers)) != "[]" {
+	if servers := rawjson.Set(t.req.Servers); servers != nil && string(rawjson.Compact(servers)) != "[]" {
 		return invalid("mcp_servers", "mcp_servers are called by Anthropic itself and cannot be used with this provider")
 	}
 	return nil
@@ -141,7 +142,7 @@ func (t *toChat) limits() error {
 		if t.up.Takes(openai.MaxCompletionTokens) {
 			name = "max_completion_tokens"
 		}
-		t.out.put(name, strconv.AppendInt(nil, most, 10))
+		t.out.Put(name, strconv.AppendInt(nil, most, 10))
 	}
 	for _, f := range []struct {
 		name string
@@ -161,17 +162,17 @@ func (t *toChat) limits() error {
 		case f.name == "top_p" && value[0] == '-':
 			t.ignore(f.name) // -1 stands for the default
 		default:
-			t.out.put(f.name, value)
+			t.out.Put(f.name, value)
 		}
 	}
 	var stops []json.RawMessage
 	for _, s := range t.req.StopSequences {
 		if s != "" {
-			stops = append(stops, quote(s))
+			stops = append(stops, rawjson.Quote(s))
 		}
 	}
 	if stops != nil {
-		t.out.put("stop", array(stops))
+		t.out.Put("stop", rawjson.Array(stops))
 	}
 	return nil
 }
@@ -211,7 +212,7 @@ func (t *toChat) thinking() error {
 			effort = "xhigh"
 		}
 	}
-	t.out.text("reasoning_effort", effort)
+	t.out.PutText("reasoning_effort", effort)
 	return nil
 }
 
@@ -221,9 +222,9 @@ func (t *toChat) ownDetails() bool { return t.up.Takes(openai.ReasoningDetails) 
 
 // format carries structured output.
 func (t *toChat) format() error {
-	raw, name := set(t.req.OutputConfig.Format), "output_config.format"
+	raw, name := rawjson.Set(t.req.OutputConfig.Format), "output_config.format"
 	if raw == nil {
-		raw, name = set(t.req.OutputFormat), "output_format"
+		raw, name = rawjson.Set(t.req.OutputFormat), "output_format"
 	}
 	if raw == nil {
 		return nil
@@ -239,7 +240,7 @@ func (t *toChat) format() error {
 	if strictable(f.Schema, 0) {
 		strict = `,"strict":true`
 	}
-	t.out.put("response_format", json.RawMessage(`{"type":"json_schema","json_schema":{"name":"answer","schema":`+string(compact(f.Schema))+strict+`}}`))
+	t.out.Put("response_format", json.RawMessage(`{"type":"json_schema","json_schema":{"name":"answer","schema":`+string(rawjson.Compact(f.Schema))+strict+`}}`))
 	return nil
 }
 
@@ -249,14 +250,14 @@ func (t *toChat) rest() {
 		case !t.up.Takes(openai.User):
 			t.ignore("metadata.user_id")
 		case len(id) <= 64 || t.up.Whole():
-			t.out.text("user", id)
+			t.out.PutText("user", id)
 		default:
 			// OpenAI takes 64 characters; as many stand for one user as well.
 			sum := sha256.Sum256([]byte(id))
-			t.out.text("user", hex.EncodeToString(sum[:]))
+			t.out.PutText("user", hex.EncodeToString(sum[:]))
 		}
 	}
 	if t.req.ServiceTier == "standard_only" && t.up.Takes(openai.ServiceTier) {
-		t.out.text("service_tier", "default")
+		t.out.PutText("service_tier", "default")
 	}
 }

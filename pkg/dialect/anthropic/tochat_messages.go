@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/hostless/hostless/pkg/dialect/openai"
+	"github.com/hostless/hostless/pkg/dialect/rawjson"
 )
 
 type inMessage struct {
@@ -51,11 +52,11 @@ const billing = "x-anthropic-billing-header:"
 
 // blocksOf reads content that is a string or a list of blocks.
 func blocksOf(raw json.RawMessage, at string) ([]inBlock, error) {
-	if set(raw) == nil {
+	if rawjson.Set(raw) == nil {
 		return nil, nil
 	}
 	var text string
-	if isString(raw) && json.Unmarshal(raw, &text) == nil {
+	if rawjson.IsString(raw) && json.Unmarshal(raw, &text) == nil {
 		if text == "" {
 			return nil, nil
 		}
@@ -103,10 +104,10 @@ func (t *toChat) messages() error {
 }
 
 func (t *toChat) say(role string, content json.RawMessage) {
-	var o object
-	o.text("role", role)
-	o.put("content", content)
-	t.chat = append(t.chat, o.json())
+	var o rawjson.Object
+	o.PutText("role", role)
+	o.Put("content", content)
+	t.chat = append(t.chat, o.JSON())
 }
 
 func (t *toChat) systemMessage(blocks []inBlock, at string) error {
@@ -122,14 +123,14 @@ func (t *toChat) systemMessage(blocks []inBlock, at string) error {
 			continue
 		}
 		parts, texts = append(parts, t.textPart(b)), append(texts, b.Text)
-		marked = marked || t.up.Takes(openai.CacheControl) && set(b.Cache) != nil
+		marked = marked || t.up.Takes(openai.CacheControl) && rawjson.Set(b.Cache) != nil
 	}
 	switch {
 	case len(texts) == 0:
 	case marked:
-		t.say("system", array(parts))
+		t.say("system", rawjson.Array(parts))
 	default:
-		t.say("system", quote(strings.Join(texts, "\n\n")))
+		t.say("system", rawjson.Quote(strings.Join(texts, "\n\n")))
 	}
 	return nil
 }
@@ -157,7 +158,7 @@ func plainest(parts []json.RawMessage) json.RawMessage {
 			}
 		}
 	}
-	return array(parts)
+	return rawjson.Array(parts)
 }
 
 // user splits a turn into tool messages and a user message behind them, which
@@ -231,7 +232,7 @@ func (t *toChat) parts(b *inBlock, at string) ([]json.RawMessage, error) {
 }
 
 func imagePart(url string) []json.RawMessage {
-	return []json.RawMessage{append(appendString([]byte(`{"type":"image_url","image_url":{"url":`), url), `}}`...)}
+	return []json.RawMessage{append(rawjson.AppendString([]byte(`{"type":"image_url","image_url":{"url":`), url), `}}`...)}
 }
 
 func (t *toChat) document(b *inBlock, s *inSource, at string) ([]json.RawMessage, error) {
@@ -241,8 +242,8 @@ func (t *toChat) document(b *inBlock, s *inSource, at string) ([]json.RawMessage
 		if name == "" {
 			name = "document.pdf"
 		}
-		p := append(appendString([]byte(`{"type":"file","file":{"filename":`), name), `,"file_data":`...)
-		p = append(appendString(p, "data:"+s.MediaType+";base64,"+s.Data), `}}`...)
+		p := append(rawjson.AppendString([]byte(`{"type":"file","file":{"filename":`), name), `,"file_data":`...)
+		p = append(rawjson.AppendString(p, "data:"+s.MediaType+";base64,"+s.Data), `}}`...)
 		return []json.RawMessage{p}, nil
 	case "text":
 		text := s.Data
@@ -308,14 +309,14 @@ func (t *toChat) result(b *inBlock, at string) (shown []json.RawMessage, err err
 	if b.IsError && !strings.HasPrefix(strings.ToLower(text), "error") && !strings.Contains(text, "<tool_use_error>") {
 		text = strings.TrimSuffix("Error: "+text, ": ") // chat has no other place for it
 	}
-	var o object
-	o.text("role", "tool")
-	o.text("tool_call_id", id)
-	o.text("content", text)
-	if t.up.Takes(openai.CacheControl) && set(b.Cache) != nil {
-		o.put("cache_control", compact(b.Cache))
+	var o rawjson.Object
+	o.PutText("role", "tool")
+	o.PutText("tool_call_id", id)
+	o.PutText("content", text)
+	if t.up.Takes(openai.CacheControl) && rawjson.Set(b.Cache) != nil {
+		o.Put("cache_control", rawjson.Compact(b.Cache))
 	}
-	t.chat = append(t.chat, o.json())
+	t.chat = append(t.chat, o.JSON())
 	return shown, nil
 }
 
@@ -346,7 +347,7 @@ func (t *toChat) assistant(blocks []inBlock, at string) error {
 			}
 			plain.WriteString(b.Text)
 			texts = append(texts, t.textPart(b))
-			marked = marked || t.up.Takes(openai.CacheControl) && set(b.Cache) != nil
+			marked = marked || t.up.Takes(openai.CacheControl) && rawjson.Set(b.Cache) != nil
 		case b.Type == "thinking":
 			thought.WriteString(b.Thinking)
 			details = append(details, t.thought(b))
@@ -369,30 +370,30 @@ func (t *toChat) assistant(blocks []inBlock, at string) error {
 	if len(texts) == 0 && len(calls) == 0 {
 		return nil // thinking alone is no turn that a chat provider takes
 	}
-	var o object
-	o.text("role", "assistant")
+	var o rawjson.Object
+	o.PutText("role", "assistant")
 	switch {
 	case len(texts) == 0:
-		o.put("content", json.RawMessage("null"))
+		o.Put("content", json.RawMessage("null"))
 	case marked:
-		o.put("content", array(texts))
+		o.Put("content", rawjson.Array(texts))
 	default:
-		o.text("content", plain.String())
+		o.PutText("content", plain.String())
 	}
 	if t.up.Takes(openai.ReasoningContent) && thought.Len() > 0 {
-		o.text("reasoning_content", thought.String())
+		o.PutText("reasoning_content", thought.String())
 	}
 	if t.up.Takes(openai.ReasoningDetails) && len(details) > 0 {
-		list := array(details)
+		list := rawjson.Array(details)
 		if t.ownDetails() {
 			list = openai.OwnDetails(list)
 		}
-		o.put("reasoning_details", list)
+		o.Put("reasoning_details", list)
 	}
 	if len(calls) > 0 {
-		o.put("tool_calls", array(calls))
+		o.Put("tool_calls", rawjson.Array(calls))
 	}
-	t.chat = append(t.chat, o.json())
+	t.chat = append(t.chat, o.JSON())
 	return nil
 }
 
@@ -407,27 +408,27 @@ func (t *toChat) redacted(data string) json.RawMessage {
 		if err != nil || !isObject(raw) {
 			return nil
 		}
-		return compact(raw)
+		return rawjson.Compact(raw)
 	}
 	return appendRedacted(nil, data)
 }
 
 func sealedDetail(raw json.RawMessage) string {
-	return sealed + base64.StdEncoding.EncodeToString(compact(raw))
+	return sealed + base64.StdEncoding.EncodeToString(rawjson.Compact(raw))
 }
 
 func (t *toChat) toolCall(b *inBlock, at string) (json.RawMessage, error) {
 	arguments := "{}"
-	if set(b.Input) != nil {
+	if rawjson.Set(b.Input) != nil {
 		if !isObject(b.Input) {
 			return nil, invalid(at+".input", "input must be an object")
 		}
-		arguments = string(compact(b.Input))
+		arguments = string(rawjson.Compact(b.Input))
 	}
 	id, thought := t.ownID(b.ID)
 	call := json.RawMessage(appendCall(nil, -1, id, t.short(b.Name), arguments))
 	if thought != "" {
-		call = appendString(append(call[:len(call)-1], `,"extra_content":{"google":{"thought_signature":`...), thought)
+		call = rawjson.AppendString(append(call[:len(call)-1], `,"extra_content":{"google":{"thought_signature":`...), thought)
 		call = append(call, `}}}`...)
 	}
 	return call, nil

@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"github.com/hostless/hostless/pkg/dialect/openai"
+	"github.com/hostless/hostless/pkg/dialect/rawjson"
 )
 
 type inTool struct {
@@ -46,36 +47,36 @@ func (t *toChat) tools() error {
 		if tool.Name == "" {
 			return invalid(fmt.Sprintf("tools[%d].name", i), "a tool needs a name")
 		}
-		var f object
-		f.text("name", t.short(tool.Name))
+		var f rawjson.Object
+		f.PutText("name", t.short(tool.Name))
 		if tool.Description != "" {
-			f.text("description", tool.Description)
+			f.PutText("description", tool.Description)
 		}
-		if schema := set(tool.Schema); schema != nil {
+		if schema := rawjson.Set(tool.Schema); schema != nil {
 			if !isObject(schema) {
 				return invalid(fmt.Sprintf("tools[%d].input_schema", i), "input_schema must be a JSON schema")
 			}
-			f.put("parameters", compact(schema))
+			f.Put("parameters", rawjson.Compact(schema))
 		}
 		if tool.Strict != nil && *tool.Strict && (t.up.Whole() || strictable(tool.Schema, 0)) {
-			f.put("strict", json.RawMessage("true"))
+			f.Put("strict", json.RawMessage("true"))
 		}
-		var o object
-		o.text("type", "function")
-		o.put("function", f.json())
-		if t.up.Takes(openai.CacheControl) && set(tool.Cache) != nil {
-			o.put("cache_control", compact(tool.Cache))
+		var o rawjson.Object
+		o.PutText("type", "function")
+		o.Put("function", f.JSON())
+		if t.up.Takes(openai.CacheControl) && rawjson.Set(tool.Cache) != nil {
+			o.Put("cache_control", rawjson.Compact(tool.Cache))
 		}
-		list, names = append(list, o.json()), append(names, tool.Name)
+		list, names = append(list, o.JSON()), append(names, tool.Name)
 	}
 	if len(list) > 0 {
-		t.out.put("tools", array(list))
+		t.out.Put("tools", rawjson.Array(list))
 	}
 	return t.toolChoice(names)
 }
 
 func (t *toChat) toolChoice(names []string) error {
-	raw := set(t.req.ToolChoice)
+	raw := rawjson.Set(t.req.ToolChoice)
 	if raw == nil {
 		return nil
 	}
@@ -90,14 +91,14 @@ func (t *toChat) toolChoice(names []string) error {
 	var choice json.RawMessage
 	switch c.Type {
 	case "auto", "none":
-		choice = quote(c.Type)
+		choice = rawjson.Quote(c.Type)
 	case "any":
-		choice = quote("required")
+		choice = rawjson.Quote("required")
 	case "tool":
 		if !slices.Contains(names, c.Name) {
 			return invalid("tool_choice.name", fmt.Sprintf("tool_choice names the tool %q, which is not among the tools", c.Name))
 		}
-		choice = json.RawMessage(`{"type":"function","function":{"name":` + string(quote(t.short(c.Name))) + `}}`)
+		choice = json.RawMessage(`{"type":"function","function":{"name":` + string(rawjson.Quote(t.short(c.Name))) + `}}`)
 	default:
 		return invalid("tool_choice.type", fmt.Sprintf("tool_choice.type must be auto, any, tool or none, not %q", c.Type))
 	}
@@ -107,9 +108,9 @@ func (t *toChat) toolChoice(names []string) error {
 		}
 		return nil
 	}
-	t.out.put("tool_choice", choice)
+	t.out.Put("tool_choice", choice)
 	if c.Single && c.Type != "none" {
-		t.out.put("parallel_tool_calls", json.RawMessage("false"))
+		t.out.Put("parallel_tool_calls", json.RawMessage("false"))
 	}
 	return nil
 }

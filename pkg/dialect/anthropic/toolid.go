@@ -2,6 +2,8 @@ package anthropic
 
 import "strings"
 
+const hexDigits = "0123456789abcdef"
+
 // Tool ids are [A-Za-z0-9_-]+ in Messages and anything in chat. An id outside of
 // that is rewritten so that it can be read back without any memory: a mark, then
 // each byte other than a letter, digit or '-' as '_' and two hexadecimal digits.

@@ -6,6 +6,7 @@ import (
 	"net/http"
 
 	"github.com/hostless/hostless/pkg/dialect"
+	"github.com/hostless/hostless/pkg/dialect/rawjson"
 )
 
 // messageReply turns a chat answer into a message.
@@ -59,8 +60,8 @@ func (r *messageReply) Body(body []byte) ([]byte, error) {
 		finish = *c.Choices[0].Finish
 	}
 	out := r.head("msg_"+r.options.NewID(), c.Model)
-	out = append(append(out, array(content)...), `,"stop_reason":`...)
-	out = appendString(out, stopOf(finish, c.Choices[0].Native, len(calls) > 0, m.Refusal != ""))
+	out = append(append(out, rawjson.Array(content)...), `,"stop_reason":`...)
+	out = rawjson.AppendString(out, stopOf(finish, c.Choices[0].Native, len(calls) > 0, m.Refusal != ""))
 	out = append(out, `,"stop_sequence":null,"usage":`...)
 	return append(c.Usage.appendMessages(out), '}'), nil
 }
@@ -70,23 +71,23 @@ func (r *messageReply) head(id, model string) []byte {
 	if model == "" {
 		model = r.model
 	}
-	b := appendString([]byte(`{"id":`), id)
-	b = appendString(append(b, `,"type":"message","role":"assistant","model":`...), model)
+	b := rawjson.AppendString([]byte(`{"id":`), id)
+	b = rawjson.AppendString(append(b, `,"type":"message","role":"assistant","model":`...), model)
 	return append(b, `,"content":`...)
 }
 
 func thinkingBlock(text, signature string) json.RawMessage {
-	b := appendString([]byte(`{"type":"thinking","thinking":`), text)
-	return append(appendString(append(b, `,"signature":`...), signature), '}')
+	b := rawjson.AppendString([]byte(`{"type":"thinking","thinking":`), text)
+	return append(rawjson.AppendString(append(b, `,"signature":`...), signature), '}')
 }
 
 func redactedBlock(data string) json.RawMessage {
-	return append(appendString([]byte(`{"type":"redacted_thinking","data":`), data), '}')
+	return append(rawjson.AppendString([]byte(`{"type":"redacted_thinking","data":`), data), '}')
 }
 
 func toolBlock(id, name string, input json.RawMessage) json.RawMessage {
-	b := appendString([]byte(`{"type":"tool_use","id":`), id)
-	b = appendString(append(b, `,"name":`...), name)
+	b := rawjson.AppendString([]byte(`{"type":"tool_use","id":`), id)
+	b = rawjson.AppendString(append(b, `,"name":`...), name)
 	return append(append(append(b, `,"input":`...), input...), '}')
 }
 

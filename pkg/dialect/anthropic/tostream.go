@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strconv"
 
+	"github.com/hostless/hostless/pkg/dialect/rawjson"
 	"github.com/hostless/hostless/pkg/sse"
 )
 
@@ -62,7 +63,7 @@ func (s *messageStream) Event(ev sse.Event, emit func(sse.Event)) error {
 	if err := json.Unmarshal(ev.Data, &c); err != nil {
 		return fmt.Errorf("read chunk of chat stream: %w", err)
 	}
-	if set(c.Error) != nil {
+	if rawjson.Set(c.Error) != nil {
 		s.fail(messagesError(0, nil, ev.Data), emit)
 		return nil
 	}
@@ -268,7 +269,7 @@ func (s *messageStream) piece(kind, field, value string, emit func(sse.Event)) {
 	s.buf = strconv.AppendInt(append(s.buf[:0], `{"type":"content_block_delta","index":`...), int64(s.index), 10)
 	s.buf = append(append(append(s.buf, `,"delta":{"type":"`...), kind...), `","`...)
 	s.buf = append(append(s.buf, field...), `":`...)
-	s.buf = append(appendString(s.buf, value), `}}`...)
+	s.buf = append(rawjson.AppendString(s.buf, value), `}}`...)
 	emit(sse.Event{Name: "content_block_delta", Data: s.buf})
 }
 
@@ -309,7 +310,7 @@ func (s *messageStream) end(emit func(sse.Event)) {
 		finish = *s.finish
 	}
 	s.buf = append(s.buf[:0], `{"type":"message_delta","delta":{"stop_reason":`...)
-	s.buf = appendString(s.buf, stopOf(finish, s.native, len(s.calls) > 0, s.refused))
+	s.buf = rawjson.AppendString(s.buf, stopOf(finish, s.native, len(s.calls) > 0, s.refused))
 	s.buf = append(s.buf, `,"stop_sequence":null},"usage":`...)
 	s.buf = append(s.usage.appendMessages(s.buf), '}')
 	emit(sse.Event{Name: "message_delta", Data: s.buf})

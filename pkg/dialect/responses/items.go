@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"strings"
+
+	"github.com/hostless/hostless/pkg/dialect/rawjson"
 )
 
 // sealed marks encrypted_content made here: the reasoning_details of the
@@ -79,11 +81,11 @@ func (c *converter) ignore(name string) {
 }
 
 func (c *converter) add(v any) {
-	c.messages = append(c.messages, mustMarshal(v))
+	c.messages = append(c.messages, rawjson.Must(v))
 }
 
 func (c *converter) instructions(raw json.RawMessage) error {
-	if set(raw) == nil {
+	if rawjson.Set(raw) == nil {
 		return nil
 	}
 	var text string
@@ -98,7 +100,7 @@ func (c *converter) instructions(raw json.RawMessage) error {
 
 // input takes a string or a list of items.
 func (c *converter) input(raw json.RawMessage) error {
-	if set(raw) == nil {
+	if rawjson.Set(raw) == nil {
 		return invalid("input", "input is missing")
 	}
 	var text string
@@ -133,7 +135,7 @@ func (c *converter) item(it *item, at string) error {
 		}
 		c.call(it.CallID, name, it.Arguments)
 	case "custom_tool_call":
-		c.call(it.CallID, it.Name, string(mustMarshal(map[string]string{"input": it.Input})))
+		c.call(it.CallID, it.Name, string(rawjson.Must(map[string]string{"input": it.Input})))
 	case "function_call_output", "custom_tool_call_output":
 		return c.output(it, at)
 	case "web_search_call", "file_search_call", "code_interpreter_call", "image_generation_call":
@@ -257,7 +259,7 @@ func contentParts(raw json.RawMessage, at string) ([]json.RawMessage, error) {
 		default:
 			return nil, invalid(where+".type", fmt.Sprintf("content parts of type %q cannot be used with this provider", p.Type))
 		}
-		out = append(out, mustMarshal(v))
+		out = append(out, rawjson.Must(v))
 	}
 	return out, nil
 }
@@ -306,7 +308,7 @@ func (c *converter) output(it *item, at string) error {
 			case "input_text", "output_text", "text":
 				texts = append(texts, p.Text)
 			case "input_image":
-				c.images = append(c.images, mustMarshal(map[string]any{"type": "image_url", "image_url": map[string]string{"url": p.ImageURL}}))
+				c.images = append(c.images, rawjson.Must(map[string]any{"type": "image_url", "image_url": map[string]string{"url": p.ImageURL}}))
 			default:
 				return invalid(fmt.Sprintf("%s.output[%d].type", at, i), fmt.Sprintf("a tool's output part cannot be %q with this provider", p.Type))
 			}

@@ -3,6 +3,8 @@ package responses
 import (
 	"encoding/base64"
 	"encoding/json"
+
+	"github.com/hostless/hostless/pkg/dialect/rawjson"
 )
 
 // response is the Responses object. Fields that echo the request are raw.
@@ -151,7 +153,7 @@ func customInput(arguments string) string {
 
 // seal packs reasoning_details so that a client can hand them back.
 func seal(details []json.RawMessage) string {
-	return sealed + base64.StdEncoding.EncodeToString(mustMarshal(details))
+	return sealed + base64.StdEncoding.EncodeToString(rawjson.Must(details))
 }
 
 // finish maps a finish reason to status and incomplete_details.
@@ -169,7 +171,7 @@ func finish(reason string) (status string, details any) {
 func (r *reply) frame(id string, created int64, model, status string) response {
 	req := r.req
 	or := func(raw json.RawMessage, fallback string) json.RawMessage {
-		if v := set(raw); v != nil {
+		if v := rawjson.Set(raw); v != nil {
 			return v
 		}
 		return json.RawMessage(fallback)

@@ -6,6 +6,7 @@ import (
 	"net/http"
 
 	"github.com/hostless/hostless/pkg/dialect"
+	"github.com/hostless/hostless/pkg/dialect/rawjson"
 )
 
 // reply turns chat's answer into a Responses object.
@@ -76,7 +77,7 @@ func (r *reply) Body(body []byte) ([]byte, error) {
 		out.Output = append(out.Output, r.call(r.options.NewID(), call.ID, call.Function.Name, call.Function.Arguments, status))
 	}
 	r.remember(out.ID, turn)
-	return marshal(out)
+	return rawjson.Marshal(out)
 }
 
 func (r *reply) reasoning(id, text string, details []json.RawMessage) reasoningItem {

@@ -10,7 +10,6 @@
 package responses
 
 import (
-	"bytes"
 	"crypto/rand"
 	"encoding/hex"
 	"encoding/json"
@@ -18,6 +17,7 @@ import (
 	"time"
 
 	"github.com/hostless/hostless/pkg/dialect"
+	"github.com/hostless/hostless/pkg/dialect/rawjson"
 	"github.com/hostless/hostless/pkg/fault"
 )
 
@@ -118,11 +118,11 @@ func translate(in dialect.Request, req *request, options Options) (*dialect.Call
 	}
 	out := chat{
 		Model: in.Model, Stream: req.Stream,
-		MaxCompletionTokens: set(req.MaxOutputTokens), Temperature: set(req.Temperature), TopP: set(req.TopP),
-		User: set(req.User), SafetyIdentifier: set(req.SafetyIdentifier), PromptCacheKey: set(req.PromptCacheKey),
-		ServiceTier: set(req.ServiceTier), ExtraBody: set(req.ExtraBody),
+		MaxCompletionTokens: rawjson.Set(req.MaxOutputTokens), Temperature: rawjson.Set(req.Temperature), TopP: rawjson.Set(req.TopP),
+		User: rawjson.Set(req.User), SafetyIdentifier: rawjson.Set(req.SafetyIdentifier), PromptCacheKey: rawjson.Set(req.PromptCacheKey),
+		ServiceTier: rawjson.Set(req.ServiceTier), ExtraBody: rawjson.Set(req.ExtraBody),
 	}
-	if top := set(req.TopLogprobs); top != nil && string(top) != "0" {
+	if top := rawjson.Set(req.TopLogprobs); top != nil && string(top) != "0" {
 		out.Logprobs, out.TopLogprobs = true, top
 	}
 	if req.Stream {
@@ -150,7 +150,7 @@ func translate(in dialect.Request, req *request, options Options) (*dialect.Call
 		if out.ToolChoice, err = c.toolChoice(req.ToolChoice); err != nil {
 			return nil, err
 		}
-		out.ParallelToolCalls = set(req.ParallelToolCalls)
+		out.ParallelToolCalls = rawjson.Set(req.ParallelToolCalls)
 	}
 	if err := c.reasoning(req.Reasoning, &out); err != nil {
 		return nil, err
@@ -159,12 +159,12 @@ func translate(in dialect.Request, req *request, options Options) (*dialect.Call
 		return nil, err
 	}
 	for name, value := range map[string]json.RawMessage{"truncation": req.Truncation, "max_tool_calls": req.MaxToolCalls} {
-		if v := set(value); v != nil && string(v) != `"disabled"` {
+		if v := rawjson.Set(value); v != nil && string(v) != `"disabled"` {
 			c.ignore(name)
 		}
 	}
 	out.Messages = c.messages
-	body, err := marshal(out)
+	body, err := rawjson.Marshal(out)
 	if err != nil {
 		return nil, err
 	}
@@ -180,7 +180,7 @@ func translate(in dialect.Request, req *request, options Options) (*dialect.Call
 // refuse names what has no meaning on a provider without the Responses API.
 func refuse(req *request) error {
 	for name, value := range map[string]json.RawMessage{"conversation": req.Conversation, "prompt": req.Prompt} {
-		if set(value) != nil {
+		if rawjson.Set(value) != nil {
 			return invalid(name, name+" is kept by OpenAI itself and cannot be used with this provider")
 		}
 	}
@@ -208,7 +208,7 @@ func previous(req *request, store Store) ([]json.RawMessage, error) {
 
 // reasoning maps reasoning.effort; a summary comes whenever the model thinks aloud.
 func (c *converter) reasoning(raw json.RawMessage, out *chat) error {
-	if set(raw) == nil {
+	if rawjson.Set(raw) == nil {
 		return nil
 	}
 	var r struct {
@@ -223,7 +223,7 @@ func (c *converter) reasoning(raw json.RawMessage, out *chat) error {
 
 // text maps text.format and text.verbosity.
 func (c *converter) text(raw json.RawMessage, out *chat) error {
-	if set(raw) == nil {
+	if rawjson.Set(raw) == nil {
 		return nil
 	}
 	var t struct {
@@ -233,8 +233,8 @@ func (c *converter) text(raw json.RawMessage, out *chat) error {
 	if err := json.Unmarshal(raw, &t); err != nil {
 		return invalid("text", "text must be an object")
 	}
-	out.Verbosity = set(t.Verbosity)
-	if set(t.Format) == nil {
+	out.Verbosity = rawjson.Set(t.Verbosity)
+	if rawjson.Set(t.Format) == nil {
 		return nil
 	}
 	var f struct {
@@ -255,12 +255,12 @@ func (c *converter) text(raw json.RawMessage, out *chat) error {
 		return nil
 	case "json_schema":
 		f.Type = ""
-		schema, err := marshal(struct {
+		schema, err := rawjson.Marshal(struct {
 			Name        string          `json:"name"`
 			Description string          `json:"description,omitempty"`
 			Schema      json.RawMessage `json:"schema,omitempty"`
 			Strict      json.RawMessage `json:"strict,omitempty"`
-		}{f.Name, f.Description, f.Schema, set(f.Strict)})
+		}{f.Name, f.Description, f.Schema, rawjson.Set(f.Strict)})
 		if err != nil {
 			return err
 		}
@@ -268,14 +268,6 @@ func (c *converter) text(raw json.RawMessage, out *chat) error {
 		return nil
 	}
 	return invalid("text.format.type", fmt.Sprintf("text.format.type %q cannot be used with this provider; use text, json_object or json_schema", f.Type))
-}
-
-// set gives nil for an absent or null value.
-func set(raw json.RawMessage) json.RawMessage {
-	if len(raw) == 0 || string(raw) == "null" {
-		return nil
-	}
-	return raw
 }
 
 func contains(list []string, want string) bool {
@@ -297,26 +289,6 @@ func badJSON(err error) error {
 		e.Param = te.Field
 	}
 	return e
-}
-
-// marshal is json.Marshal without the escaping of <, > and &.
-func marshal(v any) (json.RawMessage, error) {
-	var b bytes.Buffer
-	enc := json.NewEncoder(&b)
-	enc.SetEscapeHTML(false)
-	if err := enc.Encode(v); err != nil {
-		return nil, err
-	}
-	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
-}
-
-// mustMarshal is for values made here, which always marshal.
-func mustMarshal(v any) json.RawMessage {
-	b, err := marshal(v)
-	if err != nil {
-		return json.RawMessage("null")
-	}
-	return b
 }
 
 func concat(before string, middle json.RawMessage, after string) json.RawMessage {

@@ -7,6 +7,7 @@ import (
 	"sort"
 	"strings"
 
+	"github.com/hostless/hostless/pkg/dialect/rawjson"
 	"github.com/hostless/hostless/pkg/sse"
 )
 
@@ -59,14 +60,14 @@ func (o *openReasoning) detail(raw json.RawMessage) {
 	if t.Text == "" {
 		t.Text = o.unsigned
 	}
-	o.details = append(o.details, mustMarshal(t))
+	o.details = append(o.details, rawjson.Must(t))
 	o.signed, o.unsigned = "", ""
 }
 
 // rest keeps thinking that ended without a signature.
 func (o *openReasoning) rest() {
 	if o.signed != "" {
-		o.details = append(o.details, mustMarshal(thinkingDetail{Type: "thinking", Text: o.signed}))
+		o.details = append(o.details, rawjson.Must(thinkingDetail{Type: "thinking", Text: o.signed}))
 	}
 }
 
@@ -131,7 +132,7 @@ func (s *stream) send(emit emitter, kind string, fields map[string]any) {
 	fields["type"] = kind
 	fields["sequence_number"] = s.seq
 	s.seq++
-	emit(sse.Event{Name: kind, Data: mustMarshal(fields)})
+	emit(sse.Event{Name: kind, Data: rawjson.Must(fields)})
 }
 
 func (s *stream) Event(ev sse.Event, emit func(sse.Event)) error {

@@ -3,6 +3,8 @@ package responses
 import (
 	"encoding/json"
 	"fmt"
+
+	"github.com/hostless/hostless/pkg/dialect/rawjson"
 )
 
 // tool remembers what a function that the model sees was to the client.
@@ -41,7 +43,7 @@ var customSchema = json.RawMessage(`{"type":"object","properties":{"input":{"typ
 // not demanded is left out and reported: Codex offers it without being asked.
 // Other hosted tools have no equal and are refused.
 func (c *converter) tools(raw, choice json.RawMessage) ([]json.RawMessage, error) {
-	if set(raw) == nil {
+	if rawjson.Set(raw) == nil {
 		return nil, nil
 	}
 	var specs []toolSpec
@@ -80,7 +82,7 @@ func (c *converter) function(spec toolSpec, namespace string) json.RawMessage {
 		name = joinName(namespace, spec.Name)
 	}
 	c.kinds[name] = tool{custom: spec.Type == "custom", namespace: namespace, name: spec.Name}
-	f := chatFunction{Name: name, Description: spec.Description, Parameters: set(spec.Parameters), Strict: set(spec.Strict)}
+	f := chatFunction{Name: name, Description: spec.Description, Parameters: rawjson.Set(spec.Parameters), Strict: rawjson.Set(spec.Strict)}
 	if spec.Type == "custom" {
 		f.Parameters, f.Strict = customSchema, nil
 		var format struct {
@@ -90,7 +92,7 @@ func (c *converter) function(spec toolSpec, namespace string) json.RawMessage {
 			f.Description += fmt.Sprintf("\n\nThe input must follow this %s grammar:\n%s", format.Syntax, format.Definition)
 		}
 	}
-	return mustMarshal(chatTool{Type: "function", Function: f})
+	return rawjson.Must(chatTool{Type: "function", Function: f})
 }
 
 // joinName makes one function name of a namespace and a name within it.
@@ -111,7 +113,7 @@ func forced(choice json.RawMessage) string {
 }
 
 func (c *converter) toolChoice(raw json.RawMessage) (json.RawMessage, error) {
-	if set(raw) == nil {
+	if rawjson.Set(raw) == nil {
 		return nil, nil
 	}
 	var word string
@@ -129,7 +131,7 @@ func (c *converter) toolChoice(raw json.RawMessage) (json.RawMessage, error) {
 	}
 	switch v.Type {
 	case "function", "custom":
-		return mustMarshal(map[string]any{"type": "function", "function": map[string]string{"name": v.Name}}), nil
+		return rawjson.Must(map[string]any{"type": "function", "function": map[string]string{"name": v.Name}}), nil
 	case "allowed_tools":
 		tools := make([]any, 0, len(v.Tools))
 		for _, t := range v.Tools {
@@ -141,7 +143,7 @@ func (c *converter) toolChoice(raw json.RawMessage) (json.RawMessage, error) {
 				tools = append(tools, map[string]any{"type": "function", "function": map[string]string{"name": one.Name}})
 			}
 		}
-		return mustMarshal(map[string]any{"type": "allowed_tools", "allowed_tools": map[string]any{"mode": v.Mode, "tools": tools}}), nil
+		return rawjson.Must(map[string]any{"type": "allowed_tools", "allowed_tools": map[string]any{"mode": v.Mode, "tools": tools}}), nil
 	}
 	return nil, invalid("tool_choice", fmt.Sprintf("tool_choice of type %q cannot be used with this provider", v.Type))
 }
