@@ -5,6 +5,7 @@ package agents
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -98,8 +99,28 @@ func (w *world) file(t *testing.T, name, content string) {
 	}
 }
 
-// run starts an agent and gives its standard output.
+// run starts an agent, which has to succeed, and gives its output.
 func (w *world) run(t *testing.T, env []string, name string, args ...string) string {
+	t.Helper()
+	out, err := w.start(t, env, name, args...)
+	if err != nil {
+		t.Errorf("%v\n%s", err, out)
+	}
+	return out
+}
+
+// attempt starts an agent, which has to fail, and gives its output.
+func (w *world) attempt(t *testing.T, env []string, name string, args ...string) string {
+	t.Helper()
+	out, err := w.start(t, env, name, args...)
+	var exit *exec.ExitError
+	if !errors.As(err, &exit) {
+		t.Errorf("the agent ended with %v\n%s", err, out)
+	}
+	return out
+}
+
+func (w *world) start(t *testing.T, env []string, name string, args ...string) (string, error) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), limit)
 	defer cancel()
@@ -111,10 +132,7 @@ func (w *world) run(t *testing.T, env []string, name string, args ...string) str
 	began := time.Now()
 	err := cmd.Run()
 	t.Logf("%s ran for %s", filepath.Base(name), time.Since(began).Round(100*time.Millisecond))
-	if err != nil {
-		t.Errorf("%v\nstandard output:\n%s\nstandard error:\n%s", err, stdout.String(), stderr.String())
-	}
-	return stdout.String() + stderr.String()
+	return stdout.String() + stderr.String(), err
 }
 
 // check holds a run against what it must show: the tool ran and its answer came

@@ -24,6 +24,19 @@ plugin_sharing = false
 
 `
 
+// codexConfig is a config.toml with the gateway as the provider.
+func codexConfig(gateway, model string, sockets bool) string {
+	return fmt.Sprintf(`model = %q
+model_provider = "hostless"
+%s[model_providers.hostless]
+name = "Hostless"
+base_url = "%s/v1"
+env_key = "HOSTLESS_TOKEN"
+wire_api = "responses"
+supports_websockets = %t
+`, model, codexQuiet, gateway, sockets)
+}
+
 // TestCodex runs the Codex CLI headless.
 func TestCodex(t *testing.T) {
 	script := installed(t, "@openai/codex/bin/codex.js")
@@ -49,15 +62,7 @@ func TestCodex(t *testing.T) {
 		}
 		t.Run(c.model+"/"+how, func(t *testing.T) {
 			w := newWorld(t)
-			w.file(t, ".codex/config.toml", fmt.Sprintf(`model = %q
-model_provider = "hostless"
-%s[model_providers.hostless]
-name = "Hostless"
-base_url = "%s/v1"
-env_key = "HOSTLESS_TOKEN"
-wire_api = "responses"
-supports_websockets = %t
-`, c.model, codexQuiet, w.URL, c.sockets))
+			w.file(t, ".codex/config.toml", codexConfig(w.URL, c.model, c.sockets))
 			out := w.run(t, []string{"HOSTLESS_TOKEN=" + w.token, "CODEX_HOME=" + w.home + "/.codex"},
 				"node", script, "exec", "--json", "--skip-git-repo-check", "--sandbox", "danger-full-access", prompt)
 			if posted := strings.Contains(w.Log(), "component=front method=POST"); posted == c.sockets {
