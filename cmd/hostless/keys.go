@@ -31,7 +31,7 @@ func keysGroup(e *env) *cli.Command {
 					jsonFlag(),
 				},
 				Description: "Without KEY, or with -, the key is read from standard input; a terminal does not show it.\n" +
-					"A KEY given as an argument ends in the shell's history. A key alone finds its provider\nwhere its shape tells it.\n\n" +
+					"A KEY given as an argument ends in the shell's history. A key alone finds its provider\nwhere its shape tells it. A local one (ollama, lmstudio, vllm, llamacpp) is found on its port and needs no key.\n\n" +
 					"  hostless keys add openai\n" +
 					"  pass show groq | hostless keys add groq -\n" +
 					"  hostless keys add mine - --base-url http://localhost:8000/v1 </dev/null",
@@ -72,14 +72,27 @@ func (e *env) keysAdd(cc *cli.Context) error {
 			return usage("--base-url: %v", err)
 		}
 	}
-	if !given {
+	req := control.KeyRequest{
+		BaseURL: cc.String("base-url"), Dialect: cc.String("dialect"), AllowPrivate: cc.Bool("allow-private"),
+	}
+	local := provider.Default().Get(name)
+	if local != nil && local.Port == 0 {
+		local = nil
+	}
+	// A local server needs no key, so nobody is asked for one.
+	if !given && (local == nil || cc.NArg() == 2 || !isTerminal(e.in)) {
 		var err error
 		if key, err = e.readKey(name); err != nil {
 			return err
 		}
 	}
-	req := control.KeyRequest{
-		BaseURL: cc.String("base-url"), Dialect: cc.String("dialect"), AllowPrivate: cc.Bool("allow-private"),
+	if local != nil && req.BaseURL == "" {
+		base, models, err := e.findLocal(cc.Context, local)
+		if err != nil {
+			return err
+		}
+		e.note("%s was found at %s: %s", local.Title, base, count(models, "model"))
+		req.BaseURL = base
 	}
 	if key = strings.TrimSpace(key); key != "" {
 		if strings.ContainsAny(key, " \t\r\n") {
