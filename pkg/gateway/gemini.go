@@ -17,8 +17,8 @@ func (c *exchange) servePath() error {
 	}
 	c.verb = target.Verb
 	to := c.route(target.Model)
-	if !to.Stripped && to.Provider == "openai" && catalogue().Listed(target.Model) == nil {
-		to.Provider = "google" // an unknown model, asked for in Gemini's own way
+	if googleByDefault(to) {
+		to.Provider = "google"
 	}
 	if strings.Contains(strings.ToLower(c.verb), "batch") && c.verb != "batchEmbedContents" && c.limited() {
 		return &fault.Error{Kind: fault.Scope, Message: "this bridge token is limited to certain models, which cannot be checked in a batch"}

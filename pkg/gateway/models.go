@@ -129,6 +129,23 @@ func (g *Gateway) openAIName(settings Settings) func(*provider.Provider, string)
 	}
 }
 
+// geminiName is how Gemini's list calls a model: as OpenAI's does, but for those
+// that would be taken for Google's when asked for in Gemini's way.
+func geminiName(name func(*provider.Provider, string) string) func(*provider.Provider, string) string {
+	return func(p *provider.Provider, id string) string {
+		if called := name(p, id); called != id || !googleByDefault(provider.Target{Provider: p.Name, Model: id}) {
+			return called
+		}
+		return p.Name + "/" + id
+	}
+}
+
+// googleByDefault is whether a model that was asked for in Gemini's way leads to
+// Google because nothing says otherwise.
+func googleByDefault(to provider.Target) bool {
+	return !to.Stripped && to.Provider == "openai" && catalogue().Listed(to.Model) == nil
+}
+
 // may is the caller's scope over models.
 func (c *exchange) may(name, model string) bool { return c.inScope(name, model) == nil }
 
@@ -142,7 +159,11 @@ func (c *exchange) serveModels() error {
 	if err := c.admit(); err != nil {
 		return err
 	}
-	all := c.g.union(c.r.Context(), c.settings, c.may, c.g.openAIName(c.settings))
+	name := c.g.openAIName(c.settings)
+	if shape == dialect.Gemini {
+		name = geminiName(name)
+	}
+	all := c.g.union(c.r.Context(), c.settings, c.may, name)
 	if c.loc.surface.kind == models {
 		return c.writeJSON(modelList(shape, all))
 	}

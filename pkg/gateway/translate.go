@@ -54,6 +54,9 @@ func (c *exchange) sendTranslated(w way, body []byte, stream bool) error {
 		return c.unanswered(ctx, err)
 	}
 	defer resp.Body.Close()
+	if resp.StatusCode >= 300 && resp.StatusCode < 400 {
+		return c.answer(ctx, resp) // a redirect is the caller's to judge, as it came
+	}
 	return c.answerTranslated(ctx, resp, call, w.endpoint.speaks)
 }
 
