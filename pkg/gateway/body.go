@@ -34,8 +34,8 @@ func readBody(r *http.Request, limit int64) ([]byte, error) {
 	}
 	defer plain.Close()
 	data, err := readAll(plain, -1, limit)
-	if err != nil && fault.From(err).Kind == fault.Internal {
-		return nil, &fault.Error{Kind: fault.Invalid, Message: "the request body is not the " + encoding + " it says it is", Err: err}
+	if f := fault.From(err); f != nil && f.Kind == fault.Invalid {
+		return nil, &fault.Error{Kind: fault.Invalid, Message: "the request body is not the " + encoding + " it says it is", Err: f.Err}
 	}
 	return data, err
 }
@@ -87,5 +87,6 @@ func bodyFault(err error) error {
 	if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) {
 		return &fault.Error{Kind: fault.Invalid, Message: "the request body ended early", Err: err}
 	}
-	return fmt.Errorf("read request body: %w", err)
+	// Chunks that are none, or a connection that broke, which nobody hears of.
+	return &fault.Error{Kind: fault.Invalid, Message: "the request body cannot be read", Err: err}
 }

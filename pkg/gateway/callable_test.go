@@ -1,9 +1,12 @@
 package gateway_test
 
 import (
+	"bufio"
 	"fmt"
+	"net"
 	"net/http"
 	"testing"
+	"time"
 )
 
 // A redirect comes as it is on translated ways too, and is not followed.
@@ -47,4 +50,35 @@ func TestGeminiListIsCallable(t *testing.T) {
 		w.do("POST", "/v1beta/models/"+name+":generateContent", `{"contents":[{"role":"user","parts":[{"text":"x"}]}]}`).want(t, 200, "pong")
 	}
 	w.do("GET", "/v1/models", "").want(t, 200, `"id":"odd-name"`)
+}
+
+// The provider's administration is refused however its path is spelt.
+func TestAdministrationInDisguise(t *testing.T) {
+	w := newWorld(t)
+	w.upstream("openai", func(w http.ResponseWriter, r *http.Request) { t.Errorf("the provider was asked for %s", r.URL) })
+	for _, path := range []string{
+		"/v1/organization/users", "/v1/Organization/users", "/v1/organization%2Fusers", "/v1/ORGANI%7AATION%2fusers", "/v1/organization;x/users", "/v1/organization%20/users", "/v1/projects%3Fx",
+	} {
+		w.do("GET", path, "").want(t, http.StatusForbidden, "scope_error")
+	}
+}
+
+// A body whose framing is broken is the caller's error, not the gateway's.
+func TestBrokenChunks(t *testing.T) {
+	w := newWorld(t)
+	conn, err := net.Dial("tcp", w.server.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	conn.SetDeadline(time.Now().Add(10 * time.Second))
+	fmt.Fprintf(conn, "POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer %s\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n{}", w.token)
+	resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	if resp.StatusCode != http.StatusBadRequest {
+		t.Errorf("got %d, want 400", resp.StatusCode)
+	}
 }

@@ -284,6 +284,11 @@ func locate(u *url.URL, method string) (location, error) {
 	groups := [2]string{path[0]}
 	if len(path) > 1 {
 		groups = [2]string{path[0] + "/" + path[1], path[0]}
+		if s := administration(path[0], path[1]); s != nil {
+			loc.surface = s
+			loc.finish(raw)
+			return loc, nil
+		}
 	}
 	for _, key := range groups {
 		for _, s := range table[key] {
@@ -302,6 +307,22 @@ func locate(u *url.URL, method string) (location, error) {
 		}
 	}
 	return loc, nil
+}
+
+// administration gives the surface of a path that another reader could take for
+// one that is refused: in other letters, or with an encoded slash, a parameter or
+// a blank after its name. Nil where it is none.
+func administration(version, segment string) *surface {
+	name := strings.ToLower(strings.TrimSpace(segment))
+	if end := strings.IndexAny(name, "/;,?# \t"); end >= 0 {
+		name = name[:end]
+	}
+	for _, s := range table[version+"/"+name] {
+		if s.rule == refused {
+			return s
+		}
+	}
+	return nil
 }
 
 func (l *location) finish(raw []string) {
