@@ -145,7 +145,7 @@ func (t *fromChat) fields() error {
 	sort.Strings(names)
 	for _, name := range names {
 		if why := refused[name]; why != "" {
-			return invalid(name, why)
+			return dialect.Invalid(name, why)
 		}
 		if v := string(all[name]); v == "false" && (name == "store" || name == "logprobs") {
 			continue // as it is here anyway
@@ -153,11 +153,11 @@ func (t *fromChat) fields() error {
 		t.ignore(name)
 	}
 	if t.req.N != nil && *t.req.N != 1 {
-		return invalid("n", "this provider gives one choice only; n must be 1")
+		return dialect.Invalid("n", "this provider gives one choice only; n must be 1")
 	}
 	for _, m := range t.req.Modalities {
 		if m != "text" {
-			return invalid("modalities", fmt.Sprintf("this provider gives text only; modalities cannot hold %q", m))
+			return dialect.Invalid("modalities", fmt.Sprintf("this provider gives text only; modalities cannot hold %q", m))
 		}
 	}
 	return nil
@@ -168,7 +168,7 @@ func (t *fromChat) fields() error {
 func (t *fromChat) limits() error {
 	for name, n := range map[string]*int64{"max_completion_tokens": t.req.MaxCompletionTokens, "max_tokens": t.req.MaxTokens} {
 		if n != nil && *n < 1 {
-			return invalid(name, name+" must be at least 1")
+			return dialect.Invalid(name, name+" must be at least 1")
 		}
 	}
 	switch {
@@ -244,7 +244,7 @@ func number(name string, raw json.RawMessage, low, high float64) (json.RawMessag
 	}
 	f, err := strconv.ParseFloat(string(raw), 64)
 	if err != nil || f < low || f > high {
-		return nil, invalid(name, fmt.Sprintf("%s must be a number from %v to %v", name, low, high))
+		return nil, dialect.Invalid(name, fmt.Sprintf("%s must be a number from %v to %v", name, low, high))
 	}
 	return raw, nil
 }
@@ -257,7 +257,7 @@ func (t *fromChat) rest() error {
 		if json.Unmarshal(raw, &one) == nil {
 			list = []string{one}
 		} else if json.Unmarshal(raw, &list) != nil {
-			return invalid("stop", "stop must be a string or a list of strings")
+			return dialect.Invalid("stop", "stop must be a string or a list of strings")
 		}
 		var kept []json.RawMessage
 		for _, s := range list {
@@ -303,7 +303,7 @@ func (t *fromChat) body() (json.RawMessage, error) {
 	if len(t.turns) == 0 {
 		// Messages wants a turn of the user; a chat may be instructions alone.
 		if len(t.system) == 0 {
-			return nil, invalid("messages", "messages must hold at least one message with content")
+			return nil, dialect.Invalid("messages", "messages must hold at least one message with content")
 		}
 		t.turns, t.system = []turn{{role: "user", blocks: t.system}}, nil
 	}
@@ -342,11 +342,11 @@ func (t *fromChat) extra(o *rawjson.Object) error {
 		}
 		list, ok := rawjson.Members(raw)
 		if !ok {
-			return invalid("extra_body."+name, "extra_body."+name+" must be an object")
+			return dialect.Invalid("extra_body."+name, "extra_body."+name+" must be an object")
 		}
 		for _, m := range list {
 			if m.Name == "model" || m.Name == "messages" || m.Name == "stream" {
-				return invalid("extra_body."+name+"."+m.Name, m.Name+" cannot be set by extra_body")
+				return dialect.Invalid("extra_body."+name+"."+m.Name, m.Name+" cannot be set by extra_body")
 			}
 			o.Put(m.Name, m.Value)
 		}

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"github.com/hostless/hostless/pkg/dialect"
 	"github.com/hostless/hostless/pkg/dialect/rawjson"
 )
 
@@ -76,7 +77,7 @@ func (t *fromChat) messages() error {
 		case "tool", "function":
 			err = t.result(m, at)
 		default:
-			err = invalid(at+".role", fmt.Sprintf("role must be system, developer, user, assistant or tool, not %q", m.Role))
+			err = dialect.Invalid(at+".role", fmt.Sprintf("role must be system, developer, user, assistant or tool, not %q", m.Role))
 		}
 		if err != nil {
 			return err
@@ -92,7 +93,7 @@ func (t *fromChat) systemMessage(m *chatMessage, at string) error {
 	}
 	for j, b := range blocks {
 		if !strings.HasPrefix(string(b), `{"type":"text"`) {
-			return invalid(fmt.Sprintf("%s.content[%d]", at, j), "instructions can hold text only")
+			return dialect.Invalid(fmt.Sprintf("%s.content[%d]", at, j), "instructions can hold text only")
 		}
 	}
 	mark(blocks, m.Cache)
@@ -114,7 +115,7 @@ func (t *fromChat) content(raw json.RawMessage, at string) ([]json.RawMessage, e
 	}
 	var parts []chatPart
 	if err := json.Unmarshal(raw, &parts); err != nil {
-		return nil, invalid(at+".content", "content must be a string or a list of parts")
+		return nil, dialect.Invalid(at+".content", "content must be a string or a list of parts")
 	}
 	var blocks []json.RawMessage
 	for j := range parts {
@@ -159,9 +160,9 @@ func (t *fromChat) part(p *chatPart, at string) (json.RawMessage, error) {
 	case "file":
 		return t.file(p, at+".file")
 	case "input_audio":
-		return nil, invalid(at+".input_audio", "this provider takes no audio")
+		return nil, dialect.Invalid(at+".input_audio", "this provider takes no audio")
 	}
-	return nil, invalid(at+".type", fmt.Sprintf("content parts of type %q cannot be used with this provider", p.Type))
+	return nil, dialect.Invalid(at+".type", fmt.Sprintf("content parts of type %q cannot be used with this provider", p.Type))
 }
 
 // image makes an image block of a data: or https: URL.
@@ -169,12 +170,12 @@ func image(url, at string) (json.RawMessage, error) {
 	if strings.HasPrefix(url, "data:") {
 		media, data, ok := dataURL(url)
 		if !ok {
-			return nil, invalid(at, "the image's data URL is not base64")
+			return nil, dialect.Invalid(at, "the image's data URL is not base64")
 		}
 		return sourceBlock("image", media, data, ""), nil
 	}
 	if !strings.HasPrefix(url, "https://") && !strings.HasPrefix(url, "http://") {
-		return nil, invalid(at, "an image must be an https or a base64 data URL")
+		return nil, dialect.Invalid(at, "an image must be an https or a base64 data URL")
 	}
 	return json.RawMessage(`{"type":"image","source":{"type":"url","url":` + string(rawjson.Quote(url)) + `}}`), nil
 }
@@ -208,7 +209,7 @@ func sourceBlock(kind, media, data, title string) json.RawMessage {
 func (t *fromChat) file(p *chatPart, at string) (json.RawMessage, error) {
 	if p.File.FileData == "" {
 		if p.File.FileID == "" {
-			return nil, invalid(at, "a file needs file_data or file_id")
+			return nil, dialect.Invalid(at, "a file needs file_data or file_id")
 		}
 		t.files = true
 		return json.RawMessage(`{"type":"document","source":{"type":"file","file_id":` + string(rawjson.Quote(p.File.FileID)) + `}}`), nil
@@ -217,7 +218,7 @@ func (t *fromChat) file(p *chatPart, at string) (json.RawMessage, error) {
 	if strings.HasPrefix(data, "data:") {
 		var ok bool
 		if media, data, ok = dataURL(data); !ok {
-			return nil, invalid(at+".file_data", "the file's data URL is not base64")
+			return nil, dialect.Invalid(at+".file_data", "the file's data URL is not base64")
 		}
 	}
 	name := strings.ToLower(p.File.Filename)
@@ -229,7 +230,7 @@ func (t *fromChat) file(p *chatPart, at string) (json.RawMessage, error) {
 	}
 	text, err := base64.StdEncoding.DecodeString(data)
 	if err != nil || !utf8.Valid(text) || strings.ContainsRune(string(text), 0) {
-		return nil, invalid(at+".file_data", "this provider takes PDF, image and text files only")
+		return nil, dialect.Invalid(at+".file_data", "this provider takes PDF, image and text files only")
 	}
 	b := rawjson.AppendString([]byte(`{"type":"document","source":{"type":"text","media_type":"text/plain","data":`), string(text))
 	b = append(b, '}')
@@ -241,7 +242,7 @@ func (t *fromChat) file(p *chatPart, at string) (json.RawMessage, error) {
 
 func (t *fromChat) assistant(m *chatMessage, at string, last bool) error {
 	if rawjson.Set(m.Audio) != nil {
-		return invalid(at+".audio", "this provider takes no audio")
+		return dialect.Invalid(at+".audio", "this provider takes no audio")
 	}
 	blocks := t.replay(m)
 	replayed := len(blocks)
@@ -260,7 +261,7 @@ func (t *fromChat) assistant(m *chatMessage, at string, last bool) error {
 		call := &m.ToolCalls[j]
 		where := fmt.Sprintf("%s.tool_calls[%d]", at, j)
 		if call.Type != "" && call.Type != "function" {
-			return invalid(where+".type", fmt.Sprintf("tool calls of type %q cannot be used with this provider", call.Type))
+			return dialect.Invalid(where+".type", fmt.Sprintf("tool calls of type %q cannot be used with this provider", call.Type))
 		}
 		block, err := t.toolUse(call.ID, &call.Function, where+".function")
 		if err != nil {
@@ -304,7 +305,7 @@ func (t *fromChat) toolUse(id string, f *chatCalled, at string) (json.RawMessage
 	if !blank(f.Arguments) {
 		input = json.RawMessage(f.Arguments)
 		if !isObject(input) {
-			return nil, invalid(at+".arguments", "arguments must be a JSON object")
+			return nil, dialect.Invalid(at+".arguments", "arguments must be a JSON object")
 		}
 		input = rawjson.Compact(input)
 	}
@@ -374,10 +375,10 @@ func (t *fromChat) result(m *chatMessage, at string) error {
 	id := m.ToolCallID
 	if m.Role == "function" {
 		if id = t.lastID[m.Name]; id == "" {
-			return invalid(at+".name", fmt.Sprintf("no function %q was called before", m.Name))
+			return dialect.Invalid(at+".name", fmt.Sprintf("no function %q was called before", m.Name))
 		}
 	} else if id == "" {
-		return invalid(at+".tool_call_id", "a tool message needs a tool_call_id")
+		return dialect.Invalid(at+".tool_call_id", "a tool message needs a tool_call_id")
 	}
 	var o rawjson.Object
 	o.PutText("type", "tool_result")

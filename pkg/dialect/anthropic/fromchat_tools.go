@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/hostless/hostless/pkg/dialect"
 	"github.com/hostless/hostless/pkg/dialect/rawjson"
 )
 
@@ -26,7 +27,7 @@ func (t *fromChat) toolsAndChoice() error {
 	for i := range t.req.Tools {
 		tool := &t.req.Tools[i]
 		if tool.Type != "function" && tool.Type != "" {
-			return invalid(fmt.Sprintf("tools[%d].type", i), fmt.Sprintf("tools of type %q cannot be used with this provider", tool.Type))
+			return dialect.Invalid(fmt.Sprintf("tools[%d].type", i), fmt.Sprintf("tools of type %q cannot be used with this provider", tool.Type))
 		}
 		cache := tool.Cache
 		if rawjson.Set(cache) == nil {
@@ -48,7 +49,7 @@ func (t *fromChat) toolsAndChoice() error {
 	}
 	if len(t.tools) == 0 {
 		if t.choice == "any" || t.choice == "tool" {
-			return invalid("tool_choice", "tool_choice asks for a tool, but there are no tools")
+			return dialect.Invalid("tool_choice", "tool_choice asks for a tool, but there are no tools")
 		}
 		t.choice = ""
 		if t.req.ParallelToolCalls != nil {
@@ -57,7 +58,7 @@ func (t *fromChat) toolsAndChoice() error {
 		return nil
 	}
 	if t.choice == "tool" && !slices.Contains(t.toolNames, name) {
-		return invalid("tool_choice", fmt.Sprintf("tool_choice names the tool %q, which is not among the tools", name))
+		return dialect.Invalid("tool_choice", fmt.Sprintf("tool_choice names the tool %q, which is not among the tools", name))
 	}
 	t.putChoice(name, t.legacy || t.req.ParallelToolCalls != nil && !*t.req.ParallelToolCalls)
 	return nil
@@ -83,7 +84,7 @@ func (t *fromChat) putChoice(name string, single bool) {
 
 func (t *fromChat) tool(f *chatFunction, cache json.RawMessage, at string) error {
 	if f.Name == "" {
-		return invalid(at+".name", "a tool needs a name")
+		return dialect.Invalid(at+".name", "a tool needs a name")
 	}
 	var o rawjson.Object
 	o.PutText("name", f.Name)
@@ -95,7 +96,7 @@ func (t *fromChat) tool(f *chatFunction, cache json.RawMessage, at string) error
 	case schema == nil || string(rawjson.Compact(schema)) == "{}":
 		schema = json.RawMessage(`{"type":"object","properties":{}}`)
 	case !isObject(schema):
-		return invalid(at+".parameters", "parameters must be a JSON schema of an object")
+		return dialect.Invalid(at+".parameters", "parameters must be a JSON schema of an object")
 	default:
 		schema = typed(rawjson.Compact(schema))
 	}
@@ -143,7 +144,7 @@ func (t *fromChat) toolChoice() (name string, err error) {
 		case "required", "any":
 			t.choice = "any"
 		default:
-			return "", invalid(field, fmt.Sprintf("%s cannot be %q", field, word))
+			return "", dialect.Invalid(field, fmt.Sprintf("%s cannot be %q", field, word))
 		}
 		return "", nil
 	}
@@ -164,7 +165,7 @@ func (t *fromChat) toolChoice() (name string, err error) {
 		} `json:"allowed_tools"`
 	}
 	if err := json.Unmarshal(raw, &c); err != nil {
-		return "", invalid(field, field+" must be a word or an object")
+		return "", dialect.Invalid(field, field+" must be a word or an object")
 	}
 	switch {
 	case c.Type == "function" || c.Type == "" && field == "function_call":
@@ -180,7 +181,7 @@ func (t *fromChat) toolChoice() (name string, err error) {
 				tool.Function.Name = tool.Name
 			}
 			if !slices.Contains(t.toolNames, tool.Function.Name) {
-				return "", invalid(field, fmt.Sprintf("%s names the tool %q, which is not among the tools", field, tool.Function.Name))
+				return "", dialect.Invalid(field, fmt.Sprintf("%s names the tool %q, which is not among the tools", field, tool.Function.Name))
 			}
 			allowed = append(allowed, tool.Function.Name)
 		}
@@ -190,7 +191,7 @@ func (t *fromChat) toolChoice() (name string, err error) {
 		}
 		return "", nil
 	}
-	return "", invalid(field, fmt.Sprintf("%s of type %q cannot be used with this provider", field, c.Type))
+	return "", dialect.Invalid(field, fmt.Sprintf("%s of type %q cannot be used with this provider", field, c.Type))
 }
 
 func (t *fromChat) filter(allowed []string) {
@@ -219,7 +220,7 @@ func (t *fromChat) format() error {
 		} `json:"json_schema"`
 	}
 	if err := json.Unmarshal(raw, &f); err != nil {
-		return invalid("response_format", "response_format must be an object")
+		return dialect.Invalid("response_format", "response_format must be an object")
 	}
 	switch f.Type {
 	case "text", "":
@@ -229,15 +230,15 @@ func (t *fromChat) format() error {
 		return nil
 	case "json_schema":
 	default:
-		return invalid("response_format.type", fmt.Sprintf("response_format.type %q cannot be used with this provider", f.Type))
+		return dialect.Invalid("response_format.type", fmt.Sprintf("response_format.type %q cannot be used with this provider", f.Type))
 	}
 	if !isObject(f.Schema.Schema) {
-		return invalid("response_format.json_schema.schema", "response_format.json_schema.schema must be a JSON schema")
+		return dialect.Invalid("response_format.json_schema.schema", "response_format.json_schema.schema must be a JSON schema")
 	}
 	if t.model.Structured {
 		schema, err := strictSchema(f.Schema.Schema)
 		if err != nil {
-			return invalid("response_format.json_schema.schema", "response_format.json_schema.schema is no JSON schema that can be enforced: "+err.Error())
+			return dialect.Invalid("response_format.json_schema.schema", "response_format.json_schema.schema is no JSON schema that can be enforced: "+err.Error())
 		}
 		t.out.Put("output_config", json.RawMessage(`{"format":{"type":"json_schema","schema":`+string(schema)+`}}`))
 		return nil

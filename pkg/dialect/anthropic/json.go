@@ -10,10 +10,6 @@ import (
 	"github.com/hostless/hostless/pkg/fault"
 )
 
-func invalid(param, message string) error {
-	return &fault.Error{Kind: fault.Invalid, Message: message, Param: param}
-}
-
 var errNoObject = errors.New("not a JSON object")
 
 // isObject reports whether raw is a valid JSON object.

@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/hostless/hostless/pkg/dialect"
 	"github.com/hostless/hostless/pkg/dialect/rawjson"
 )
 
@@ -32,7 +33,7 @@ func (t *fromChat) thinking() (bool, error) {
 	budget, known := budgets[effort]
 	switch {
 	case !known && effort != "none":
-		return false, invalid("reasoning_effort", fmt.Sprintf("reasoning_effort must be none, minimal, low, medium, high, xhigh or max, not %q", effort))
+		return false, dialect.Invalid("reasoning_effort", fmt.Sprintf("reasoning_effort must be none, minimal, low, medium, high, xhigh or max, not %q", effort))
 	case !t.model.Thinking:
 		if effort != "none" {
 			t.ignore("reasoning_effort")
@@ -88,7 +89,7 @@ func (t *fromChat) ownThinking(raw json.RawMessage) (bool, error) {
 		Budget int64  `json:"budget_tokens"`
 	}
 	if !isObject(raw) || json.Unmarshal(raw, &th) != nil {
-		return false, invalid("thinking", "thinking must be an object")
+		return false, dialect.Invalid("thinking", "thinking must be an object")
 	}
 	t.out.Put("thinking", rawjson.Compact(raw))
 	if th.Type == "enabled" && t.maxTokens <= th.Budget {

@@ -119,12 +119,12 @@ func (t *toChat) fields() error {
 	sort.Strings(names)
 	for _, name := range names {
 		if name == "container" || name == "inference_geo" {
-			return invalid(name, name+" can be kept by Anthropic alone and cannot be used with this provider")
+			return dialect.Invalid(name, name+" can be kept by Anthropic alone and cannot be used with this provider")
 		}
 		t.ignore(name)
 	}
 	if servers := rawjson.Set(t.req.Servers); servers != nil && string(rawjson.Compact(servers)) != "[]" {
-		return invalid("mcp_servers", "mcp_servers are called by Anthropic itself and cannot be used with this provider")
+		return dialect.Invalid("mcp_servers", "mcp_servers are called by Anthropic itself and cannot be used with this provider")
 	}
 	return nil
 }
@@ -133,7 +133,7 @@ func (t *toChat) limits() error {
 	if n := t.req.MaxTokens; n != nil {
 		most := *n
 		if most < 1 {
-			return invalid("max_tokens", "max_tokens must be at least 1")
+			return dialect.Invalid("max_tokens", "max_tokens must be at least 1")
 		}
 		if t.model.MaxOutput > 0 {
 			most = min(most, int64(t.model.MaxOutput)) // clients ask for what Claude gives
@@ -195,7 +195,7 @@ func (t *toChat) thinking() error {
 		}
 	case "":
 	default:
-		return invalid("thinking.type", fmt.Sprintf("thinking.type cannot be %q", t.req.Thinking.Type))
+		return dialect.Invalid("thinking.type", fmt.Sprintf("thinking.type cannot be %q", t.req.Thinking.Type))
 	}
 	switch {
 	case effort == "":
@@ -234,7 +234,7 @@ func (t *toChat) format() error {
 		Schema json.RawMessage `json:"schema"`
 	}
 	if json.Unmarshal(raw, &f) != nil || f.Type != "json_schema" || !isObject(f.Schema) {
-		return invalid(name, name+" must be of type json_schema, with a schema")
+		return dialect.Invalid(name, name+" must be of type json_schema, with a schema")
 	}
 	strict := ""
 	if strictable(f.Schema, 0) {

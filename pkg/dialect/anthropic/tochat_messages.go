@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/hostless/hostless/pkg/dialect"
 	"github.com/hostless/hostless/pkg/dialect/openai"
 	"github.com/hostless/hostless/pkg/dialect/rawjson"
 )
@@ -64,7 +65,7 @@ func blocksOf(raw json.RawMessage, at string) ([]inBlock, error) {
 	}
 	var blocks []inBlock
 	if err := json.Unmarshal(raw, &blocks); err != nil {
-		return nil, invalid(at, at+" must be a string or a list of content blocks")
+		return nil, dialect.Invalid(at, at+" must be a string or a list of content blocks")
 	}
 	return blocks, nil
 }
@@ -91,14 +92,14 @@ func (t *toChat) messages() error {
 		case "system":
 			err = t.systemMessage(blocks, at)
 		default:
-			err = invalid(fmt.Sprintf("messages[%d].role", i), fmt.Sprintf("role must be user or assistant, not %q", m.Role))
+			err = dialect.Invalid(fmt.Sprintf("messages[%d].role", i), fmt.Sprintf("role must be user or assistant, not %q", m.Role))
 		}
 		if err != nil {
 			return err
 		}
 	}
 	if len(t.chat) == 0 {
-		return invalid("messages", "messages must hold at least one message")
+		return dialect.Invalid("messages", "messages must hold at least one message")
 	}
 	return nil
 }
@@ -117,7 +118,7 @@ func (t *toChat) systemMessage(blocks []inBlock, at string) error {
 	for j := range blocks {
 		b := &blocks[j]
 		if b.Type != "text" {
-			return invalid(fmt.Sprintf("%s[%d].type", at, j), "instructions can hold text only")
+			return dialect.Invalid(fmt.Sprintf("%s[%d].type", at, j), "instructions can hold text only")
 		}
 		if b.Text == "" || strings.HasPrefix(b.Text, billing) {
 			continue
@@ -193,7 +194,7 @@ func (t *toChat) parts(b *inBlock, at string) ([]json.RawMessage, error) {
 	var s inSource
 	if b.Type == "image" || b.Type == "document" {
 		if err := json.Unmarshal(b.Source, &s); err != nil {
-			return nil, invalid(at+".source", "source must be an object")
+			return nil, dialect.Invalid(at+".source", "source must be an object")
 		}
 	}
 	switch b.Type {
@@ -209,7 +210,7 @@ func (t *toChat) parts(b *inBlock, at string) ([]json.RawMessage, error) {
 		case "url":
 			return imagePart(s.URL), nil
 		}
-		return nil, invalid(at+".source.type", fmt.Sprintf("an image's source of type %q cannot be used with this provider", s.Type))
+		return nil, dialect.Invalid(at+".source.type", fmt.Sprintf("an image's source of type %q cannot be used with this provider", s.Type))
 	case "document":
 		return t.document(b, &s, at)
 	case "search_result":
@@ -228,7 +229,7 @@ func (t *toChat) parts(b *inBlock, at string) ([]json.RawMessage, error) {
 		t.ignore(b.Type)
 		return nil, nil
 	}
-	return nil, invalid(at+".type", fmt.Sprintf("content blocks of type %q cannot be used with this provider", b.Type))
+	return nil, dialect.Invalid(at+".type", fmt.Sprintf("content blocks of type %q cannot be used with this provider", b.Type))
 }
 
 func imagePart(url string) []json.RawMessage {
@@ -262,7 +263,7 @@ func (t *toChat) document(b *inBlock, s *inSource, at string) ([]json.RawMessage
 		}
 		for k := range inner {
 			if inner[k].Type == "document" {
-				return nil, invalid(at+".source.content", "a document cannot hold another one")
+				return nil, dialect.Invalid(at+".source.content", "a document cannot hold another one")
 			}
 			more, err := t.parts(&inner[k], fmt.Sprintf("%s.source.content[%d]", at, k))
 			if err != nil {
@@ -272,7 +273,7 @@ func (t *toChat) document(b *inBlock, s *inSource, at string) ([]json.RawMessage
 		}
 		return parts, nil
 	}
-	return nil, invalid(at+".source.type", fmt.Sprintf("a document's source of type %q cannot be used with this provider", s.Type))
+	return nil, dialect.Invalid(at+".source.type", fmt.Sprintf("a document's source of type %q cannot be used with this provider", s.Type))
 }
 
 // result makes a tool message; what of it is no text is for the user message
@@ -364,7 +365,7 @@ func (t *toChat) assistant(blocks []inBlock, at string) error {
 		case slices.Contains(serverSide, b.Type):
 			t.ignore(b.Type)
 		default:
-			return invalid(where+".type", fmt.Sprintf("an assistant's content block of type %q cannot be used with this provider", b.Type))
+			return dialect.Invalid(where+".type", fmt.Sprintf("an assistant's content block of type %q cannot be used with this provider", b.Type))
 		}
 	}
 	if len(texts) == 0 && len(calls) == 0 {
@@ -421,7 +422,7 @@ func (t *toChat) toolCall(b *inBlock, at string) (json.RawMessage, error) {
 	arguments := "{}"
 	if rawjson.Set(b.Input) != nil {
 		if !isObject(b.Input) {
-			return nil, invalid(at+".input", "input must be an object")
+			return nil, dialect.Invalid(at+".input", "input must be an object")
 		}
 		arguments = string(rawjson.Compact(b.Input))
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/hostless/hostless/pkg/dialect"
 	"github.com/hostless/hostless/pkg/dialect/openai"
 	"github.com/hostless/hostless/pkg/dialect/rawjson"
 )
@@ -42,10 +43,10 @@ func (t *toChat) tools() error {
 	for i := range t.req.Tools {
 		tool := &t.req.Tools[i]
 		if tool.Type != "" && tool.Type != "custom" {
-			return invalid(fmt.Sprintf("tools[%d].type", i), fmt.Sprintf("tools of type %q are Anthropic's own and cannot be used with this provider", tool.Type))
+			return dialect.Invalid(fmt.Sprintf("tools[%d].type", i), fmt.Sprintf("tools of type %q are Anthropic's own and cannot be used with this provider", tool.Type))
 		}
 		if tool.Name == "" {
-			return invalid(fmt.Sprintf("tools[%d].name", i), "a tool needs a name")
+			return dialect.Invalid(fmt.Sprintf("tools[%d].name", i), "a tool needs a name")
 		}
 		var f rawjson.Object
 		f.PutText("name", t.short(tool.Name))
@@ -54,7 +55,7 @@ func (t *toChat) tools() error {
 		}
 		if schema := rawjson.Set(tool.Schema); schema != nil {
 			if !isObject(schema) {
-				return invalid(fmt.Sprintf("tools[%d].input_schema", i), "input_schema must be a JSON schema")
+				return dialect.Invalid(fmt.Sprintf("tools[%d].input_schema", i), "input_schema must be a JSON schema")
 			}
 			f.Put("parameters", rawjson.Compact(schema))
 		}
@@ -86,7 +87,7 @@ func (t *toChat) toolChoice(names []string) error {
 		Single bool   `json:"disable_parallel_tool_use"`
 	}
 	if json.Unmarshal(raw, &c) != nil {
-		return invalid("tool_choice", "tool_choice must be an object")
+		return dialect.Invalid("tool_choice", "tool_choice must be an object")
 	}
 	var choice json.RawMessage
 	switch c.Type {
@@ -96,15 +97,15 @@ func (t *toChat) toolChoice(names []string) error {
 		choice = rawjson.Quote("required")
 	case "tool":
 		if !slices.Contains(names, c.Name) {
-			return invalid("tool_choice.name", fmt.Sprintf("tool_choice names the tool %q, which is not among the tools", c.Name))
+			return dialect.Invalid("tool_choice.name", fmt.Sprintf("tool_choice names the tool %q, which is not among the tools", c.Name))
 		}
 		choice = json.RawMessage(`{"type":"function","function":{"name":` + string(rawjson.Quote(t.short(c.Name))) + `}}`)
 	default:
-		return invalid("tool_choice.type", fmt.Sprintf("tool_choice.type must be auto, any, tool or none, not %q", c.Type))
+		return dialect.Invalid("tool_choice.type", fmt.Sprintf("tool_choice.type must be auto, any, tool or none, not %q", c.Type))
 	}
 	if len(names) == 0 {
 		if c.Type == "any" {
-			return invalid("tool_choice", "tool_choice asks for a tool, but there are no tools")
+			return dialect.Invalid("tool_choice", "tool_choice asks for a tool, but there are no tools")
 		}
 		return nil
 	}

@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"unicode/utf8"
 
+	"github.com/hostless/hostless/pkg/dialect"
 	"github.com/hostless/hostless/pkg/dialect/rawjson"
 )
 
@@ -22,14 +23,14 @@ func CountTokens(body []byte) ([]byte, error) {
 		Generate json.RawMessage `json:"generateContentRequest"`
 	}
 	if err := json.Unmarshal(body, &req); err != nil {
-		return nil, badJSON("countTokens", err)
+		return nil, dialect.Unreadable("countTokens", err)
 	}
 	counted := rawjson.Set(req.Contents)
 	if inner := rawjson.Set(req.Generate); inner != nil {
 		counted = inner
 	}
 	if counted == nil {
-		return nil, invalid("contents", "contents are missing")
+		return nil, dialect.Invalid("contents", "contents are missing")
 	}
 	characters, media := weigh(counted, 0)
 	total := strconv.AppendInt([]byte(`{"totalTokens":`), int64((characters+3)/4+media*perMedia), 10)

@@ -50,21 +50,21 @@ func EmbedFromOpenAI() dialect.Translator {
 			Format     string          `json:"encoding_format"`
 		}
 		if err := json.Unmarshal(in.Body, &req); err != nil {
-			return nil, badJSON("embeddings", err)
+			return nil, dialect.Unreadable("embeddings", err)
 		}
 		path, err := modelPath(in.Model)
 		if err != nil {
 			return nil, err
 		}
 		if !slices.Contains([]string{"", "float", "base64"}, req.Format) {
-			return nil, invalid("encoding_format", fmt.Sprintf("encoding_format %q is not known; use float or base64", req.Format))
+			return nil, dialect.Invalid("encoding_format", fmt.Sprintf("encoding_format %q is not known; use float or base64", req.Format))
 		}
 		var inputs []string
 		one, single := rawjson.Text(req.Input)
 		if single {
 			inputs = []string{one}
 		} else if json.Unmarshal(req.Input, &inputs) != nil || len(inputs) == 0 {
-			return nil, invalid("input", "input must be a string or a list of strings with this provider")
+			return nil, dialect.Invalid("input", "input must be a string or a list of strings with this provider")
 		}
 		size := 0
 		var requests []embedRequest
@@ -158,14 +158,14 @@ func EmbedToOpenAI() dialect.Translator {
 			Requests *[]embedRequest `json:"requests"`
 		}
 		if err := json.Unmarshal(camel(in.Body), &req); err != nil {
-			return nil, badJSON("embedContent", err)
+			return nil, dialect.Unreadable("embedContent", err)
 		}
 		list, batch := []embedRequest{req.embedRequest}, req.Requests != nil
 		if batch {
 			list = *req.Requests
 		}
 		if len(list) == 0 {
-			return nil, invalid("requests", "requests are missing")
+			return nil, dialect.Invalid("requests", "requests are missing")
 		}
 		var inputs []json.RawMessage
 		var ignored []string
@@ -178,15 +178,15 @@ func EmbedToOpenAI() dialect.Translator {
 			for k := range list[i].Content.Parts {
 				s, ok := list[i].Content.Parts[k].said()
 				if !ok {
-					return nil, invalid(fmt.Sprintf("%s.parts[%d]", at, k), "only text can be embedded with this provider")
+					return nil, dialect.Invalid(fmt.Sprintf("%s.parts[%d]", at, k), "only text can be embedded with this provider")
 				}
 				said.WriteString(s)
 			}
 			if said.Len() == 0 {
-				return nil, invalid(at, "there is nothing to embed")
+				return nil, dialect.Invalid(at, "there is nothing to embed")
 			}
 			if string(list[i].Dimensions) != string(list[0].Dimensions) {
-				return nil, invalid(at, "all requests of a batch must ask for the same outputDimensionality with this provider")
+				return nil, dialect.Invalid(at, "all requests of a batch must ask for the same outputDimensionality with this provider")
 			}
 			for name, value := range map[string]string{"taskType": list[i].TaskType, "title": list[i].Title} {
 				if value != "" && !slices.Contains(ignored, name) {

@@ -9,7 +9,6 @@ import (
 
 	"github.com/hostless/hostless/pkg/dialect"
 	"github.com/hostless/hostless/pkg/dialect/rawjson"
-	"github.com/hostless/hostless/pkg/fault"
 )
 
 // chatRequest is the part of a chat request that the translation reads.
@@ -68,7 +67,7 @@ func FromChat(options Options) dialect.Translator {
 	return func(in dialect.Request) (*dialect.Call, error) {
 		var req chatRequest
 		if err := json.Unmarshal(in.Body, &req); err != nil {
-			return nil, badJSON("chat completions", err)
+			return nil, dialect.Unreadable("chat completions", err)
 		}
 		t := &toGemini{options: options, facts: options.Facts(in.Model), req: &req, provider: in.Provider}
 		body, err := t.translate(in)
@@ -93,7 +92,7 @@ func FromChat(options Options) dialect.Translator {
 // modelPath is a model's path, so escaped that a name leads nowhere else.
 func modelPath(model string) (string, error) {
 	if model == "" {
-		return "", invalid("model", "model is missing")
+		return "", dialect.Invalid("model", "model is missing")
 	}
 	segments := []string{"models", model}
 	for _, collection := range []string{"models/", "tunedModels/", "publishers/"} {
@@ -104,7 +103,7 @@ func modelPath(model string) (string, error) {
 	var b strings.Builder
 	for _, s := range segments {
 		if s == "" || s == "." || s == ".." {
-			return "", invalid("model", fmt.Sprintf("model %q is not a model's name", model))
+			return "", dialect.Invalid("model", fmt.Sprintf("model %q is not a model's name", model))
 		}
 		b.WriteByte('/')
 		b.WriteString(url.PathEscape(s))
@@ -141,7 +140,7 @@ func (t *toGemini) translate(in dialect.Request) (json.RawMessage, error) {
 		}
 	}
 	if len(t.req.Messages) == 0 {
-		return nil, invalid("messages", "messages must be a list of at least one message")
+		return nil, dialect.Invalid("messages", "messages must be a list of at least one message")
 	}
 	if err := t.messages(); err != nil {
 		return nil, err
@@ -153,7 +152,7 @@ func (t *toGemini) translate(in dialect.Request) (json.RawMessage, error) {
 	if len(out.Contents) == 0 {
 		// Gemini wants contents: instructions alone are then what is asked.
 		if out.SystemInstruction == nil {
-			return nil, invalid("messages", "messages hold no content")
+			return nil, dialect.Invalid("messages", "messages hold no content")
 		}
 		out.Contents = []content{{Role: "user", Parts: t.system}}
 		out.SystemInstruction = nil
@@ -183,12 +182,12 @@ func (t *toGemini) extra(body json.RawMessage) (json.RawMessage, error) {
 		}
 		fields, ok := rawjson.Members(m.Value)
 		if !ok {
-			return nil, invalid("extra_body."+m.Name, "extra_body."+m.Name+" must be an object")
+			return nil, dialect.Invalid("extra_body."+m.Name, "extra_body."+m.Name+" must be an object")
 		}
 		for _, f := range fields {
 			switch f.Name {
 			case "model":
-				return nil, invalid("extra_body."+m.Name+".model", "the model is named by model alone")
+				return nil, dialect.Invalid("extra_body."+m.Name+".model", "the model is named by model alone")
 			case "thinking_config":
 				f = rawjson.M("generationConfig", rawjson.Object{rawjson.M("thinkingConfig", camel(f.Value))}.JSON())
 			case "cached_content":
@@ -223,12 +222,4 @@ func merge(into json.RawMessage, m rawjson.Member) json.RawMessage {
 		return list.JSON()
 	}
 	return rawjson.Object(append(list, m)).JSON()
-}
-
-func badJSON(what string, err error) error {
-	e := &fault.Error{Kind: fault.Invalid, Message: "the request body is not a valid " + what + " request: " + err.Error(), Err: err}
-	if te, ok := err.(*json.UnmarshalTypeError); ok {
-		e.Param = te.Field
-	}
-	return e
 }

@@ -17,8 +17,6 @@ import (
 	"encoding/hex"
 	"strings"
 	"time"
-
-	"github.com/hostless/hostless/pkg/fault"
 )
 
 // Options are what a translation needs from outside. The zero value works.
@@ -104,8 +102,4 @@ func FactsOf(model string) Facts {
 		return Facts{Levels: []string{"low", "medium", "high"}, Signed: true}
 	}
 	return Facts{Levels: []string{"minimal", "low", "medium", "high"}, Signed: true}
-}
-
-func invalid(param, message string) error {
-	return &fault.Error{Kind: fault.Invalid, Message: message, Param: param}
 }

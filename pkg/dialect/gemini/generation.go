@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/hostless/hostless/pkg/dialect"
 	"github.com/hostless/hostless/pkg/dialect/rawjson"
 )
 
@@ -73,7 +74,7 @@ func (t *toGemini) stop(out *generationConfig) error {
 	if s, ok := rawjson.Text(raw); ok {
 		list = []string{s}
 	} else if json.Unmarshal(raw, &list) != nil {
-		return invalid("stop", "stop must be a string or a list of strings")
+		return dialect.Invalid("stop", "stop must be a string or a list of strings")
 	}
 	out.StopSequences = slices.DeleteFunc(list, func(s string) bool { return s == "" })
 	return nil
@@ -91,7 +92,7 @@ func (t *toGemini) format(out *generationConfig) error {
 		} `json:"json_schema"`
 	}
 	if err := json.Unmarshal(raw, &f); err != nil {
-		return invalid("response_format", "response_format must be an object")
+		return dialect.Invalid("response_format", "response_format must be an object")
 	}
 	switch f.Type {
 	case "text":
@@ -105,7 +106,7 @@ func (t *toGemini) format(out *generationConfig) error {
 		switch {
 		case schema == nil:
 		case !rawjson.IsObject(schema):
-			return invalid("response_format.json_schema.schema", "the schema must be an object")
+			return dialect.Invalid("response_format.json_schema.schema", "the schema must be an object")
 		case t.options.PlainSchemas:
 			out.ResponseSchema = CleanSchema(schema)
 		default:
@@ -113,7 +114,7 @@ func (t *toGemini) format(out *generationConfig) error {
 		}
 		return nil
 	}
-	return invalid("response_format.type", fmt.Sprintf("response_format %q is not known; use text, json_object or json_schema", f.Type))
+	return dialect.Invalid("response_format.type", fmt.Sprintf("response_format %q is not known; use text, json_object or json_schema", f.Type))
 }
 
 func (t *toGemini) modalities(out *generationConfig) error {
@@ -122,7 +123,7 @@ func (t *toGemini) modalities(out *generationConfig) error {
 		case "text", "audio", "image":
 			out.ResponseModalities = append(out.ResponseModalities, strings.ToUpper(m))
 		default:
-			return invalid(fmt.Sprintf("modalities[%d]", i), fmt.Sprintf("modality %q is not known; use text, audio or image", m))
+			return dialect.Invalid(fmt.Sprintf("modalities[%d]", i), fmt.Sprintf("modality %q is not known; use text, audio or image", m))
 		}
 	}
 	if slices.Equal(out.ResponseModalities, []string{"TEXT"}) {
@@ -141,17 +142,17 @@ func (t *toGemini) modalities(out *generationConfig) error {
 		Format string          `json:"format"`
 	}
 	if err := json.Unmarshal(raw, &audio); err != nil {
-		return invalid("audio", "audio must be an object")
+		return dialect.Invalid("audio", "audio must be an object")
 	}
 	switch audio.Format {
 	case "pcm16", "":
 	case "wav":
 		if t.req.Stream {
-			return invalid("audio.format", "a stream carries audio as pcm16 only")
+			return dialect.Invalid("audio.format", "a stream carries audio as pcm16 only")
 		}
 		t.wav = true
 	default:
-		return invalid("audio.format", fmt.Sprintf("audio format %q cannot be used with this provider; use pcm16 or wav", audio.Format))
+		return dialect.Invalid("audio.format", fmt.Sprintf("audio format %q cannot be used with this provider; use pcm16 or wav", audio.Format))
 	}
 	if voice, ok := rawjson.Text(audio.Voice); ok && voice != "" {
 		out.SpeechConfig = rawjson.Object{rawjson.M("voiceConfig", rawjson.Object{rawjson.M("prebuiltVoiceConfig", rawjson.Object{rawjson.T("voiceName", voice)}.JSON())}.JSON())}.JSON()
@@ -170,7 +171,7 @@ func (t *toGemini) thinking(out *generationConfig) error {
 	}
 	budget, known := budgets[effort]
 	if !known {
-		return invalid("reasoning_effort", fmt.Sprintf("reasoning_effort %q is not known; use none, minimal, low, medium, high or xhigh", effort))
+		return dialect.Invalid("reasoning_effort", fmt.Sprintf("reasoning_effort %q is not known; use none, minimal, low, medium, high or xhigh", effort))
 	}
 	switch {
 	case len(t.facts.Levels) > 0:

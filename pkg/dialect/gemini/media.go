@@ -8,6 +8,7 @@ import (
 	"path"
 	"strings"
 
+	"github.com/hostless/hostless/pkg/dialect"
 	"github.com/hostless/hostless/pkg/dialect/rawjson"
 	"github.com/hostless/hostless/pkg/fault"
 )
@@ -61,7 +62,7 @@ func (t *toGemini) parts(raw json.RawMessage, at string) ([]part, error) {
 	}
 	var list []chatPart
 	if err := json.Unmarshal(raw, &list); err != nil {
-		return nil, invalid(at, at+" must be a string or a list of parts")
+		return nil, dialect.Invalid(at, at+" must be a string or a list of parts")
 	}
 	var out []part
 	for i := range list {
@@ -92,13 +93,13 @@ func (t *toGemini) part(p *chatPart, at string) (*part, error) {
 		return t.address(p.VideoURL.URL, at+".video_url.url")
 	case "input_audio":
 		if p.Audio.Data == "" || p.Audio.Format == "" {
-			return nil, invalid(at+".input_audio", "input_audio needs data and format")
+			return nil, dialect.Invalid(at+".input_audio", "input_audio needs data and format")
 		}
 		return &part{InlineData: &blob{MimeType: "audio/" + p.Audio.Format, Data: p.Audio.Data}}, nil
 	case "file":
 		return t.file(p, at)
 	}
-	return nil, invalid(at+".type", fmt.Sprintf("content parts of type %q cannot be used with this provider", p.Type))
+	return nil, dialect.Invalid(at+".type", fmt.Sprintf("content parts of type %q cannot be used with this provider", p.Type))
 }
 
 func optional(s string) *part {
@@ -117,7 +118,7 @@ func (t *toGemini) file(p *chatPart, at string) (*part, error) {
 			uri = filesBase + uri
 		}
 		if !googles(uri) {
-			return nil, invalid(at+".file.file_id", fmt.Sprintf("file %q is not one of Google's; send file_data, or an id as files/… of Google's Files API", p.File.ID))
+			return nil, dialect.Invalid(at+".file.file_id", fmt.Sprintf("file %q is not one of Google's; send file_data, or an id as files/… of Google's Files API", p.File.ID))
 		}
 		return &part{FileData: &fileData{FileURI: uri}}, nil
 	case strings.HasPrefix(p.File.Data, "data:"):
@@ -125,7 +126,7 @@ func (t *toGemini) file(p *chatPart, at string) (*part, error) {
 	case p.File.Data != "":
 		return &part{InlineData: &blob{MimeType: mimeOf(p.File.Name), Data: p.File.Data}}, nil
 	}
-	return nil, invalid(at+".file", "a file needs file_data or file_id")
+	return nil, dialect.Invalid(at+".file", "a file needs file_data or file_id")
 }
 
 // address translates a URL: data inline, Google's own files by reference,
@@ -133,15 +134,15 @@ func (t *toGemini) file(p *chatPart, at string) (*part, error) {
 func (t *toGemini) address(uri, at string) (*part, error) {
 	switch {
 	case uri == "":
-		return nil, invalid(at, "the address is missing")
+		return nil, dialect.Invalid(at, "the address is missing")
 	case strings.HasPrefix(uri, "data:"):
 		return inline(uri, at)
 	case googles(uri):
 		return &part{FileData: &fileData{FileURI: uri}}, nil
 	case !strings.HasPrefix(uri, "https://"):
-		return nil, invalid(at, "only https: and data: addresses can be used with this provider")
+		return nil, dialect.Invalid(at, "only https: and data: addresses can be used with this provider")
 	case t.options.Fetch == nil:
-		return nil, invalid(at, "this provider takes no addresses of other sites; send the file as a data: URL")
+		return nil, dialect.Invalid(at, "this provider takes no addresses of other sites; send the file as a data: URL")
 	}
 	mime, data, err := t.options.Fetch(t.options.Context, uri)
 	if err != nil {
@@ -167,13 +168,13 @@ func googles(uri string) bool {
 func inline(uri, at string) (*part, error) {
 	head, data, ok := strings.Cut(strings.TrimPrefix(uri, "data:"), ",")
 	if !ok {
-		return nil, invalid(at, "the data: URL has no data")
+		return nil, dialect.Invalid(at, "the data: URL has no data")
 	}
 	mime, encoded := strings.CutSuffix(head, ";base64")
 	if !encoded {
 		plain, err := url.PathUnescape(data)
 		if err != nil {
-			return nil, invalid(at, "the data: URL is not well escaped")
+			return nil, dialect.Invalid(at, "the data: URL is not well escaped")
 		}
 		data = base64.StdEncoding.EncodeToString([]byte(plain))
 	}

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/hostless/hostless/pkg/dialect"
 	"github.com/hostless/hostless/pkg/dialect/rawjson"
 )
 
@@ -53,7 +54,7 @@ func (t *toGemini) messages() error {
 		at := fmt.Sprintf("messages[%d]", i)
 		var m message
 		if err := json.Unmarshal(raw, &m); err != nil {
-			return invalid(at, at+" is not a message: "+err.Error())
+			return dialect.Invalid(at, at+" is not a message: "+err.Error())
 		}
 		if rawjson.Set(m.CacheControl) != nil {
 			t.ignore("cache_control")
@@ -84,7 +85,7 @@ func (t *toGemini) message(m *message, at string) error {
 	case "tool", "function":
 		return t.result(m, at)
 	}
-	return invalid(at+".role", fmt.Sprintf("role %q is not known; use system, developer, user, assistant or tool", m.Role))
+	return dialect.Invalid(at+".role", fmt.Sprintf("role %q is not known; use system, developer, user, assistant or tool", m.Role))
 }
 
 // add appends parts, to the last turn where that is the same side's and no turn
@@ -139,17 +140,17 @@ func (t *toGemini) assistant(m *message, at string) error {
 
 func (t *toGemini) call(c *toolCall, at string) (part, error) {
 	if c.Type != "" && c.Type != "function" {
-		return part{}, invalid(at+".type", fmt.Sprintf("tool calls of type %q cannot be used with this provider", c.Type))
+		return part{}, dialect.Invalid(at+".type", fmt.Sprintf("tool calls of type %q cannot be used with this provider", c.Type))
 	}
 	if c.Function.Name == "" {
-		return part{}, invalid(at+".function.name", "a tool call needs a function's name")
+		return part{}, dialect.Invalid(at+".function.name", "a tool call needs a function's name")
 	}
 	args := json.RawMessage(c.Function.Arguments)
 	if strings.TrimSpace(c.Function.Arguments) == "" {
 		args = json.RawMessage("{}")
 	}
 	if !rawjson.IsObject(args) || !json.Valid(args) {
-		return part{}, invalid(at+".function.arguments", "a tool call's arguments must be the text of a JSON object")
+		return part{}, dialect.Invalid(at+".function.arguments", "a tool call's arguments must be the text of a JSON object")
 	}
 	id, signature, _ := strings.Cut(c.ID, inID)
 	if s := c.Extra.Google.ThoughtSignature; s != "" {
@@ -197,7 +198,7 @@ func (t *toGemini) result(m *message, at string) error {
 			name = m.Name
 		}
 		if name == "" {
-			return invalid(at+".tool_call_id", fmt.Sprintf("tool_call_id %q answers no tool call of the messages before it", m.ToolCallID))
+			return dialect.Invalid(at+".tool_call_id", fmt.Sprintf("tool_call_id %q answers no tool call of the messages before it", m.ToolCallID))
 		}
 		t.calls = append(t.calls, pending{id: m.ToolCallID, name: name})
 		slot = len(t.calls) - 1

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/hostless/hostless/pkg/dialect"
+	"github.com/hostless/hostless/pkg/dialect/openai"
 	"github.com/hostless/hostless/pkg/dialect/rawjson"
 )
 
@@ -39,31 +40,6 @@ type nativeGeneration struct {
 	OldSchema json.RawMessage `json:"_responseJsonSchema"`
 }
 
-// chatOut is a chat request as it is sent.
-type chatOut struct {
-	Model               string            `json:"model"`
-	Messages            []json.RawMessage `json:"messages"`
-	Tools               []json.RawMessage `json:"tools,omitempty"`
-	ToolChoice          json.RawMessage   `json:"tool_choice,omitempty"`
-	Temperature         json.RawMessage   `json:"temperature,omitempty"`
-	TopP                json.RawMessage   `json:"top_p,omitempty"`
-	MaxCompletionTokens json.RawMessage   `json:"max_completion_tokens,omitempty"`
-	Stop                []string          `json:"stop,omitempty"`
-	N                   json.RawMessage   `json:"n,omitempty"`
-	Seed                json.RawMessage   `json:"seed,omitempty"`
-	PresencePenalty     json.RawMessage   `json:"presence_penalty,omitempty"`
-	FrequencyPenalty    json.RawMessage   `json:"frequency_penalty,omitempty"`
-	Logprobs            bool              `json:"logprobs,omitempty"`
-	TopLogprobs         json.RawMessage   `json:"top_logprobs,omitempty"`
-	ResponseFormat      json.RawMessage   `json:"response_format,omitempty"`
-	Modalities          []string          `json:"modalities,omitempty"`
-	Audio               json.RawMessage   `json:"audio,omitempty"`
-	ReasoningEffort     string            `json:"reasoning_effort,omitempty"`
-	WebSearch           json.RawMessage   `json:"web_search_options,omitempty"`
-	Stream              bool              `json:"stream,omitempty"`
-	StreamOptions       json.RawMessage   `json:"stream_options,omitempty"`
-}
-
 // carried names the members of a request that have their place in a chat's.
 var carried = []string{"model", "contents", "systemInstruction", "tools", "toolConfig", "generationConfig", "cachedContent"}
 
@@ -82,7 +58,7 @@ func ToChat(options Options) dialect.Translator {
 		var req nativeRequest
 		body := camel(in.Body)
 		if err := json.Unmarshal(body, &req); err != nil {
-			return nil, badJSON("generateContent", err)
+			return nil, dialect.Unreadable("generateContent", err)
 		}
 		f := &fromGemini{req: &req}
 		out, err := f.translate(in)
@@ -130,14 +106,14 @@ func (f *fromGemini) report(body []byte) {
 	ignore(body, "", carried)
 }
 
-func (f *fromGemini) translate(in dialect.Request) (*chatOut, error) {
+func (f *fromGemini) translate(in dialect.Request) (*openai.Request, error) {
 	if f.req.CachedContent != "" {
-		return nil, invalid("cachedContent", "cached content is kept by Google itself and cannot be used with this provider")
+		return nil, dialect.Invalid("cachedContent", "cached content is kept by Google itself and cannot be used with this provider")
 	}
 	g := &f.req.Generation
-	out := &chatOut{
+	out := &openai.Request{
 		Model: in.Model, Stream: in.Stream,
-		Temperature: rawjson.Set(g.Temperature), TopP: rawjson.Set(g.TopP), MaxCompletionTokens: rawjson.Set(g.MaxOutputTokens), Stop: g.StopSequences,
+		Temperature: rawjson.Set(g.Temperature), TopP: rawjson.Set(g.TopP), MaxCompletionTokens: rawjson.Set(g.MaxOutputTokens),
 		N: rawjson.Set(g.CandidateCount), Seed: rawjson.Set(g.Seed), PresencePenalty: rawjson.Set(g.PresencePenalty), FrequencyPenalty: rawjson.Set(g.FrequencyPenalty),
 		Logprobs: g.ResponseLogprobs,
 	}
@@ -146,6 +122,9 @@ func (f *fromGemini) translate(in dialect.Request) (*chatOut, error) {
 	}
 	if out.Logprobs {
 		out.TopLogprobs = rawjson.Set(g.Logprobs)
+	}
+	if len(g.StopSequences) > 0 {
+		out.Stop = rawjson.Must(g.StopSequences)
 	}
 	if in.Stream {
 		out.StreamOptions = json.RawMessage(`{"include_usage":true}`)
@@ -157,7 +136,7 @@ func (f *fromGemini) translate(in dialect.Request) (*chatOut, error) {
 		return nil, err
 	}
 	out.Messages = f.messages
-	for _, step := range []func(*chatOut) error{f.tools, f.format, f.modalities, f.thinking} {
+	for _, step := range []func(*openai.Request) error{f.tools, f.format, f.modalities, f.thinking} {
 		if err := step(out); err != nil {
 			return nil, err
 		}
@@ -165,7 +144,7 @@ func (f *fromGemini) translate(in dialect.Request) (*chatOut, error) {
 	return out, nil
 }
 
-func (f *fromGemini) format(out *chatOut) error {
+func (f *fromGemini) format(out *openai.Request) error {
 	g := &f.req.Generation
 	schema := rawjson.Set(g.ResponseJSONSchema)
 	if schema == nil {
@@ -186,19 +165,19 @@ func (f *fromGemini) format(out *chatOut) error {
 			rawjson.M("json_schema", rawjson.Object{rawjson.T("name", "response"), rawjson.M("schema", schema)}.JSON()),
 		}.JSON()
 	default:
-		return invalid("generationConfig.responseMimeType", fmt.Sprintf("responseMimeType %q cannot be used with this provider; use text/plain or application/json", g.ResponseMimeType))
+		return dialect.Invalid("generationConfig.responseMimeType", fmt.Sprintf("responseMimeType %q cannot be used with this provider; use text/plain or application/json", g.ResponseMimeType))
 	}
 	return nil
 }
 
-func (f *fromGemini) modalities(out *chatOut) error {
+func (f *fromGemini) modalities(out *openai.Request) error {
 	g := &f.req.Generation
 	for i, m := range g.ResponseModalities {
 		switch m = strings.ToLower(m); m {
 		case "text", "audio", "image":
 			out.Modalities = append(out.Modalities, m)
 		default:
-			return invalid(fmt.Sprintf("generationConfig.responseModalities[%d]", i), fmt.Sprintf("modality %q is not known", m))
+			return dialect.Invalid(fmt.Sprintf("generationConfig.responseModalities[%d]", i), fmt.Sprintf("modality %q is not known", m))
 		}
 	}
 	if slices.Equal(out.Modalities, []string{"text"}) {
@@ -219,7 +198,7 @@ func (f *fromGemini) modalities(out *chatOut) error {
 	}
 	if raw := rawjson.Set(g.SpeechConfig); raw != nil {
 		if err := json.Unmarshal(raw, &speech); err != nil {
-			return invalid("generationConfig.speechConfig", "speechConfig must be an object")
+			return dialect.Invalid("generationConfig.speechConfig", "speechConfig must be an object")
 		}
 	}
 	voice := speech.Voice.Prebuilt.Name
@@ -230,14 +209,14 @@ func (f *fromGemini) modalities(out *chatOut) error {
 	return nil
 }
 
-func (f *fromGemini) thinking(out *chatOut) error {
+func (f *fromGemini) thinking(out *openai.Request) error {
 	t := f.req.Generation.ThinkingConfig
 	switch {
 	case t == nil:
 	case t.ThinkingLevel != "" && t.ThinkingLevel != "THINKING_LEVEL_UNSPECIFIED":
 		level := strings.ToLower(t.ThinkingLevel)
 		if _, ok := budgets[level]; !ok {
-			return invalid("generationConfig.thinkingConfig.thinkingLevel", fmt.Sprintf("thinkingLevel %q is not known", t.ThinkingLevel))
+			return dialect.Invalid("generationConfig.thinkingConfig.thinkingLevel", fmt.Sprintf("thinkingLevel %q is not known", t.ThinkingLevel))
 		}
 		out.ReasoningEffort = level
 	case t.ThinkingBudget == nil || *t.ThinkingBudget < 0: // as the model sees fit

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/hostless/hostless/pkg/dialect"
 	"github.com/hostless/hostless/pkg/dialect/rawjson"
 )
 
@@ -43,13 +44,13 @@ func (f *fromGemini) instruction() error {
 	if !ok {
 		var c content
 		if err := json.Unmarshal(raw, &c); err != nil {
-			return invalid("systemInstruction", "systemInstruction must be a content")
+			return dialect.Invalid("systemInstruction", "systemInstruction must be a content")
 		}
 		var all []string
 		for i, p := range c.Parts {
 			s, ok := p.said()
 			if !ok {
-				return invalid(fmt.Sprintf("systemInstruction.parts[%d]", i), "system instructions can only be text with this provider")
+				return dialect.Invalid(fmt.Sprintf("systemInstruction.parts[%d]", i), "system instructions can only be text with this provider")
 			}
 			all = append(all, s)
 		}
@@ -77,14 +78,14 @@ func (p *part) said() (s string, ok bool) {
 func (f *fromGemini) contents() error {
 	raw := rawjson.Set(f.req.Contents)
 	if raw == nil {
-		return invalid("contents", "contents are missing")
+		return dialect.Invalid("contents", "contents are missing")
 	}
 	var list []content
 	if rawjson.IsObject(raw) {
 		raw = rawjson.Array([]json.RawMessage{raw})
 	}
 	if err := json.Unmarshal(raw, &list); err != nil {
-		return invalid("contents", "contents must be a list of contents: "+err.Error())
+		return dialect.Invalid("contents", "contents must be a list of contents: "+err.Error())
 	}
 	for i := range list {
 		at := fmt.Sprintf("contents[%d]", i)
@@ -95,14 +96,14 @@ func (f *fromGemini) contents() error {
 		case "model":
 			err = f.model(list[i].Parts, i, at)
 		default:
-			err = invalid(at+".role", fmt.Sprintf("role %q is not known; use user or model", list[i].Role))
+			err = dialect.Invalid(at+".role", fmt.Sprintf("role %q is not known; use user or model", list[i].Role))
 		}
 		if err != nil {
 			return err
 		}
 	}
 	if len(f.messages) == 0 {
-		return invalid("contents", "contents hold nothing")
+		return dialect.Invalid("contents", "contents hold nothing")
 	}
 	return nil
 }
@@ -169,9 +170,9 @@ func (f *fromGemini) userPart(p *part, at string) (raw json.RawMessage, isText b
 			(p.FileData.MimeType == "" || strings.HasPrefix(p.FileData.MimeType, "image/")) {
 			return imagePart(p.FileData.FileURI), false, nil
 		}
-		return nil, false, invalid(at+".fileData", "files kept by Google and files that are no images cannot be used with this provider; send them as inlineData")
+		return nil, false, dialect.Invalid(at+".fileData", "files kept by Google and files that are no images cannot be used with this provider; send them as inlineData")
 	case p.FunctionCall != nil:
-		return nil, false, invalid(at+".functionCall", "a function call belongs to a turn of the model")
+		return nil, false, dialect.Invalid(at+".functionCall", "a function call belongs to a turn of the model")
 	}
 	return nil, false, nil
 }
@@ -198,7 +199,7 @@ func inlinePart(b *blob, at string) (json.RawMessage, error) {
 	case kind == "text":
 		data, err := base64.StdEncoding.DecodeString(b.Data)
 		if err != nil {
-			return nil, invalid(at+".data", "the data is not base64")
+			return nil, dialect.Invalid(at+".data", "the data is not base64")
 		}
 		return rawjson.Object{rawjson.T("type", "text"), rawjson.T("text", string(data))}.JSON(), nil
 	case mime == "application/pdf":
@@ -208,7 +209,7 @@ func inlinePart(b *blob, at string) (json.RawMessage, error) {
 		}
 		return rawjson.Object{rawjson.T("type", "file"), rawjson.M("file", rawjson.Object{rawjson.T("filename", name), rawjson.T("file_data", uri)}.JSON())}.JSON(), nil
 	}
-	return nil, invalid(at+".mimeType", fmt.Sprintf("data of type %q cannot be used with this provider", b.MimeType))
+	return nil, dialect.Invalid(at+".mimeType", fmt.Sprintf("data of type %q cannot be used with this provider", b.MimeType))
 }
 
 // result writes a tool message, for the call that it answers: by id, else by
@@ -224,7 +225,7 @@ func (f *fromGemini) result(r *functionResponse, at string) error {
 		i = slices.IndexFunc(f.open, func(o opened) bool { return o.name == r.Name })
 	}
 	if i < 0 {
-		return invalid(at+".functionResponse", fmt.Sprintf("the response of %q answers no function call before it", r.Name))
+		return dialect.Invalid(at+".functionResponse", fmt.Sprintf("the response of %q answers no function call before it", r.Name))
 	}
 	id := f.open[i].id
 	f.open = slices.Delete(f.open, i, i+1)
@@ -274,9 +275,9 @@ func (f *fromGemini) model(parts []part, turn int, at string) error {
 			}
 			calls = append(calls, call.JSON())
 		case p.FunctionResponse != nil:
-			return invalid(at+".functionResponse", "a function response belongs to a turn of the user")
+			return dialect.Invalid(at+".functionResponse", "a function response belongs to a turn of the user")
 		case p.InlineData != nil || p.FileData != nil:
-			return invalid(at, "what a model made other than text cannot be sent back to this provider")
+			return dialect.Invalid(at, "what a model made other than text cannot be sent back to this provider")
 		}
 	}
 	if len(details) == 0 {
@@ -310,12 +311,12 @@ func (f *fromGemini) model(parts []part, turn int, at string) error {
 // which is the same each time the conversation comes again.
 func (f *fromGemini) call(c *functionCall, id, at string) (rawjson.Object, error) {
 	if c.Name == "" {
-		return nil, invalid(at+".functionCall.name", "a function call needs a name")
+		return nil, dialect.Invalid(at+".functionCall.name", "a function call needs a name")
 	}
 	args := json.RawMessage("{}")
 	if a := rawjson.Set(c.Args); a != nil {
 		if !rawjson.IsObject(a) {
-			return nil, invalid(at+".functionCall.args", "a function call's args must be an object")
+			return nil, dialect.Invalid(at+".functionCall.args", "a function call's args must be an object")
 		}
 		args = rawjson.Compact(a)
 	}

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 
+	"github.com/hostless/hostless/pkg/dialect"
 	"github.com/hostless/hostless/pkg/dialect/rawjson"
 )
 
@@ -35,12 +36,12 @@ func (t *toGemini) tools() (tools []json.RawMessage, config json.RawMessage, err
 	strict := false
 	declare := func(d *declaration, at string) error {
 		if d.Name == "" {
-			return invalid(at+".name", "a function needs a name")
+			return dialect.Invalid(at+".name", "a function needs a name")
 		}
 		out := nativeDeclaration{Name: d.Name, Description: d.Description}
 		if schema := rawjson.Set(d.Parameters); schema != nil {
 			if !rawjson.IsObject(schema) {
-				return invalid(at+".parameters", "a function's parameters must be a JSON schema")
+				return dialect.Invalid(at+".parameters", "a function's parameters must be a JSON schema")
 			}
 			if t.options.PlainSchemas {
 				out.Parameters = CleanSchema(schema)
@@ -56,13 +57,13 @@ func (t *toGemini) tools() (tools []json.RawMessage, config json.RawMessage, err
 		at := fmt.Sprintf("tools[%d]", i)
 		var tool chatTool
 		if err := json.Unmarshal(raw, &tool); err != nil {
-			return nil, nil, invalid(at, at+" is not a tool: "+err.Error())
+			return nil, nil, dialect.Invalid(at, at+" is not a tool: "+err.Error())
 		}
 		if rawjson.Set(tool.CacheControl) != nil {
 			t.ignore("cache_control")
 		}
 		if tool.Type != "function" && tool.Type != "" {
-			return nil, nil, invalid(at+".type", fmt.Sprintf("tools of type %q cannot be used with this provider", tool.Type))
+			return nil, nil, dialect.Invalid(at+".type", fmt.Sprintf("tools of type %q cannot be used with this provider", tool.Type))
 		}
 		if err := declare(&tool.Function, at+".function"); err != nil {
 			return nil, nil, err
@@ -72,7 +73,7 @@ func (t *toGemini) tools() (tools []json.RawMessage, config json.RawMessage, err
 		at := fmt.Sprintf("functions[%d]", i)
 		var d declaration
 		if err := json.Unmarshal(raw, &d); err != nil {
-			return nil, nil, invalid(at, at+" is not a function: "+err.Error())
+			return nil, nil, dialect.Invalid(at, at+" is not a function: "+err.Error())
 		}
 		if err := declare(&d, at); err != nil {
 			return nil, nil, err
@@ -121,7 +122,7 @@ func (t *toGemini) choice(strict bool) (*callingConfig, error) {
 		case "required", "any":
 			return &callingConfig{Mode: "ANY"}, nil
 		}
-		return nil, invalid(at, fmt.Sprintf("%s %q is not known; use auto, none, required or a function", at, word))
+		return nil, dialect.Invalid(at, fmt.Sprintf("%s %q is not known; use auto, none, required or a function", at, word))
 	}
 	type named struct {
 		Name string `json:"name"`
@@ -138,7 +139,7 @@ func (t *toGemini) choice(strict bool) (*callingConfig, error) {
 		} `json:"allowed_tools"`
 	}
 	if err := json.Unmarshal(raw, &c); err != nil {
-		return nil, invalid(at, at+" must be a string or an object")
+		return nil, dialect.Invalid(at, at+" must be a string or an object")
 	}
 	switch {
 	case c.Type == "allowed_tools":
@@ -148,7 +149,7 @@ func (t *toGemini) choice(strict bool) (*callingConfig, error) {
 		}
 		for _, tool := range c.Allowed.Tools {
 			if tool.Function.Name == "" {
-				return nil, invalid("tool_choice.allowed_tools.tools", "only functions can be allowed with this provider")
+				return nil, dialect.Invalid("tool_choice.allowed_tools.tools", "only functions can be allowed with this provider")
 			}
 			out.Allowed = append(out.Allowed, tool.Function.Name)
 		}
@@ -161,5 +162,5 @@ func (t *toGemini) choice(strict bool) (*callingConfig, error) {
 	case c.Name != "" && at == "function_call":
 		return &callingConfig{Mode: "ANY", Allowed: []string{c.Name}}, nil
 	}
-	return nil, invalid(at, at+" names no function")
+	return nil, dialect.Invalid(at, at+" names no function")
 }

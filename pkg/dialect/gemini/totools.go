@@ -7,11 +7,13 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/hostless/hostless/pkg/dialect"
+	"github.com/hostless/hostless/pkg/dialect/openai"
 	"github.com/hostless/hostless/pkg/dialect/rawjson"
 )
 
 // tools translates tools and toolConfig.
-func (f *fromGemini) tools(out *chatOut) error {
+func (f *fromGemini) tools(out *openai.Request) error {
 	for i, tool := range f.req.Tools {
 		for _, m := range tool {
 			at := fmt.Sprintf("tools[%d].%s", i, m.Name)
@@ -22,7 +24,7 @@ func (f *fromGemini) tools(out *chatOut) error {
 			case "functionDeclarations":
 				list, ok := rawjson.Elements(m.Value)
 				if !ok {
-					return invalid(at, at+" must be a list")
+					return dialect.Invalid(at, at+" must be a list")
 				}
 				for k, raw := range list {
 					tool, err := declared(raw, fmt.Sprintf("%s[%d]", at, k))
@@ -34,7 +36,7 @@ func (f *fromGemini) tools(out *chatOut) error {
 			case "googleSearch", "googleSearchRetrieval":
 				out.WebSearch = json.RawMessage("{}")
 			default:
-				return invalid(at, m.Name+" is run by Google itself and cannot be used with this provider")
+				return dialect.Invalid(at, m.Name+" is run by Google itself and cannot be used with this provider")
 			}
 		}
 	}
@@ -47,7 +49,7 @@ func (f *fromGemini) tools(out *chatOut) error {
 func declared(raw json.RawMessage, at string) (json.RawMessage, error) {
 	var d nativeDeclaration
 	if err := json.Unmarshal(raw, &d); err != nil || d.Name == "" {
-		return nil, invalid(at, at+" is not a function declaration")
+		return nil, dialect.Invalid(at, at+" is not a function declaration")
 	}
 	function := rawjson.Object{rawjson.T("name", d.Name)}
 	if d.Description != "" {
@@ -64,7 +66,7 @@ func declared(raw json.RawMessage, at string) (json.RawMessage, error) {
 	return rawjson.Object{rawjson.T("type", "function"), rawjson.M("function", function.JSON())}.JSON(), nil
 }
 
-func (f *fromGemini) choice(out *chatOut) error {
+func (f *fromGemini) choice(out *openai.Request) error {
 	c := f.req.ToolConfig.Calling
 	named := func(name string) json.RawMessage {
 		return rawjson.Object{rawjson.T("type", "function"), rawjson.M("function", rawjson.Object{rawjson.T("name", name)}.JSON())}.JSON()
@@ -92,7 +94,7 @@ func (f *fromGemini) choice(out *chatOut) error {
 		out.ToolChoice = allowed("auto")
 	case slices.Contains([]string{"", "AUTO", "VALIDATED", "MODE_UNSPECIFIED"}, mode):
 	default:
-		return invalid("toolConfig.functionCallingConfig.mode", fmt.Sprintf("mode %q is not known; use AUTO, ANY, NONE or VALIDATED", c.Mode))
+		return dialect.Invalid("toolConfig.functionCallingConfig.mode", fmt.Sprintf("mode %q is not known; use AUTO, ANY, NONE or VALIDATED", c.Mode))
 	}
 	return nil
 }

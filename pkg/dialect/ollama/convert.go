@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/hostless/hostless/pkg/dialect"
+	"github.com/hostless/hostless/pkg/dialect/openai"
 	"github.com/hostless/hostless/pkg/dialect/rawjson"
 )
 
@@ -25,13 +26,13 @@ type converter struct {
 type pending struct{ id, name string }
 
 func (c *converter) ignore(name string) {
-	if !contains(c.ignored, name) {
+	if !slices.Contains(c.ignored, name) {
 		c.ignored = append(c.ignored, name)
 	}
 }
 
-func (c *converter) translate(in dialect.Request, generate bool) (*chatOut, error) {
-	out := &chatOut{Model: in.Model, Stream: c.req.Stream == nil || *c.req.Stream}
+func (c *converter) translate(in dialect.Request, generate bool) (*openai.Request, error) {
+	out := &openai.Request{Model: in.Model, Stream: c.req.Stream == nil || *c.req.Stream}
 	if out.Stream {
 		out.StreamOptions = json.RawMessage(`{"include_usage":true}`)
 	}
@@ -45,7 +46,7 @@ func (c *converter) translate(in dialect.Request, generate bool) (*chatOut, erro
 	if generate {
 		gather = c.generate
 	}
-	for _, step := range []func(*chatOut) error{gather, c.format, c.options, c.think} {
+	for _, step := range []func(*openai.Request) error{gather, c.format, c.options, c.think} {
 		if err := step(out); err != nil {
 			return nil, err
 		}
@@ -59,18 +60,18 @@ func (c *converter) message(role string, content json.RawMessage, more ...rawjso
 }
 
 // generate makes the messages of /api/generate.
-func (c *converter) generate(*chatOut) error {
+func (c *converter) generate(*openai.Request) error {
 	switch {
 	case c.req.Suffix != "":
-		return invalid("suffix", "filling in before a suffix cannot be done with this provider")
+		return dialect.Invalid("suffix", "filling in before a suffix cannot be done with this provider")
 	case c.req.Raw:
-		return invalid("raw", "a raw prompt cannot be used with this provider: it has its own template")
+		return dialect.Invalid("raw", "a raw prompt cannot be used with this provider: it has its own template")
 	case c.req.Template != "":
-		return invalid("template", "a template cannot be used with this provider: it has its own")
+		return dialect.Invalid("template", "a template cannot be used with this provider: it has its own")
 	case len(c.req.Context) > 0:
-		return invalid("context", "a context of tokens cannot be used with this provider; send the conversation to /api/chat")
+		return dialect.Invalid("context", "a context of tokens cannot be used with this provider; send the conversation to /api/chat")
 	case c.req.Prompt == "" && len(c.req.Images) == 0:
-		return invalid("prompt", "prompt is missing")
+		return dialect.Invalid("prompt", "prompt is missing")
 	}
 	if c.req.System != "" {
 		c.message("system", rawjson.Quote(c.req.System))
@@ -96,15 +97,15 @@ type message struct {
 }
 
 // chat makes the messages and tools of /api/chat.
-func (c *converter) chat(out *chatOut) error {
+func (c *converter) chat(out *openai.Request) error {
 	if len(c.req.Messages) == 0 {
-		return invalid("messages", "messages must be a list of at least one message")
+		return dialect.Invalid("messages", "messages must be a list of at least one message")
 	}
 	for i, raw := range c.req.Messages {
 		at := fmt.Sprintf("messages[%d]", i)
 		var m message
 		if err := json.Unmarshal(raw, &m); err != nil {
-			return invalid(at, at+" is not a message: "+err.Error())
+			return dialect.Invalid(at, at+" is not a message: "+err.Error())
 		}
 		var err error
 		switch m.Role {
@@ -117,7 +118,7 @@ func (c *converter) chat(out *chatOut) error {
 		case "tool":
 			err = c.tool(&m, at)
 		default:
-			err = invalid(at+".role", fmt.Sprintf("role %q is not known; use system, user, assistant or tool", m.Role))
+			err = dialect.Invalid(at+".role", fmt.Sprintf("role %q is not known; use system, user, assistant or tool", m.Role))
 		}
 		if err != nil {
 			return err
@@ -127,14 +128,14 @@ func (c *converter) chat(out *chatOut) error {
 		at := fmt.Sprintf("tools[%d]", i)
 		tool, ok := rawjson.Members(raw)
 		if !ok {
-			return invalid(at, at+" is not a tool")
+			return dialect.Invalid(at, at+" is not a tool")
 		}
 		if k := slices.IndexFunc(tool, func(m rawjson.Member) bool { return m.Name == "type" }); k >= 0 && string(tool[k].Value) != `"function"` {
-			return invalid(at+".type", "only tools of type function can be used")
+			return dialect.Invalid(at+".type", "only tools of type function can be used")
 		}
 		k := slices.IndexFunc(tool, func(m rawjson.Member) bool { return m.Name == "function" })
 		if k < 0 || !rawjson.IsObject(tool[k].Value) {
-			return invalid(at+".function", "a tool needs a function")
+			return dialect.Invalid(at+".function", "a tool needs a function")
 		}
 		out.Tools = append(out.Tools, rawjson.Object{rawjson.T("type", "function"), tool[k]}.JSON())
 	}
@@ -170,11 +171,11 @@ func dataURL(image, at string) (string, error) {
 	head = strings.TrimRight(head[:len(head)/4*4], "=")
 	data, err := base64.RawStdEncoding.DecodeString(head)
 	if err != nil || len(data) == 0 {
-		return "", invalid(at, "the image is not base64")
+		return "", dialect.Invalid(at, "the image is not base64")
 	}
 	mime := http.DetectContentType(data)
 	if !strings.HasPrefix(mime, "image/") {
-		return "", invalid(at, "the image is of no known type; use PNG, JPEG, GIF or WebP")
+		return "", dialect.Invalid(at, "the image is of no known type; use PNG, JPEG, GIF or WebP")
 	}
 	return "data:" + mime + ";base64," + image, nil
 }
@@ -185,7 +186,7 @@ func (c *converter) assistant(m *message, turn int, at string) error {
 	for i, call := range m.ToolCalls {
 		at := fmt.Sprintf("%s.tool_calls[%d].function", at, i)
 		if call.Function.Name == "" {
-			return invalid(at+".name", "a tool call needs a function's name")
+			return dialect.Invalid(at+".name", "a tool call needs a function's name")
 		}
 		args := "{}"
 		if raw := rawjson.Set(call.Function.Arguments); raw != nil {
@@ -193,7 +194,7 @@ func (c *converter) assistant(m *message, turn int, at string) error {
 				raw = json.RawMessage(s) // some clients send the text of an object
 			}
 			if !rawjson.IsObject(raw) || !json.Valid(raw) {
-				return invalid(at+".arguments", "a tool call's arguments must be an object")
+				return dialect.Invalid(at+".arguments", "a tool call's arguments must be an object")
 			}
 			args = string(rawjson.Compact(raw))
 		}
@@ -236,7 +237,7 @@ func (c *converter) tool(m *message, at string) error {
 		return name == "" || p.name == name
 	})
 	if i < 0 {
-		return invalid(at, "this tool message answers no tool call before it")
+		return dialect.Invalid(at, "this tool message answers no tool call before it")
 	}
 	id := c.open[i].id
 	c.open = slices.Delete(c.open, i, i+1)
@@ -244,7 +245,7 @@ func (c *converter) tool(m *message, at string) error {
 	return nil
 }
 
-func (c *converter) format(out *chatOut) error {
+func (c *converter) format(out *openai.Request) error {
 	raw := rawjson.Set(c.req.Format)
 	if raw == nil {
 		return nil
@@ -259,7 +260,7 @@ func (c *converter) format(out *chatOut) error {
 		}
 	}
 	if !rawjson.IsObject(raw) {
-		return invalid("format", `format must be "json" or a JSON schema`)
+		return dialect.Invalid("format", `format must be "json" or a JSON schema`)
 	}
 	out.ResponseFormat = rawjson.Object{
 		rawjson.T("type", "json_schema"),
@@ -268,14 +269,14 @@ func (c *converter) format(out *chatOut) error {
 	return nil
 }
 
-func (c *converter) options(out *chatOut) error {
+func (c *converter) options(out *openai.Request) error {
 	raw := rawjson.Set(c.req.Options)
 	if raw == nil {
 		return nil
 	}
 	list, ok := rawjson.Members(raw)
 	if !ok {
-		return invalid("options", "options must be an object")
+		return dialect.Invalid("options", "options must be an object")
 	}
 	fields := map[string]*json.RawMessage{
 		"temperature": &out.Temperature, "top_p": &out.TopP, "seed": &out.Seed,
@@ -299,7 +300,7 @@ func (c *converter) options(out *chatOut) error {
 			} else if list, ok := rawjson.Elements(m.Value); ok && len(list) > 0 {
 				out.Stop = m.Value
 			} else if !ok && s != "" {
-				return invalid("options.stop", "stop must be a list of strings")
+				return dialect.Invalid("options.stop", "stop must be a list of strings")
 			}
 		default:
 			c.ignore("options." + m.Name)
@@ -308,7 +309,7 @@ func (c *converter) options(out *chatOut) error {
 	return nil
 }
 
-func (c *converter) think(out *chatOut) error {
+func (c *converter) think(out *openai.Request) error {
 	raw := rawjson.Set(c.req.Think)
 	switch word, isText := rawjson.Text(raw); {
 	case raw == nil:
@@ -318,10 +319,10 @@ func (c *converter) think(out *chatOut) error {
 		// Models that do not think refuse to be told not to.
 		c.silent = true
 		c.ignore("think")
-	case isText && contains([]string{"low", "medium", "high"}, word):
+	case isText && slices.Contains([]string{"low", "medium", "high"}, word):
 		out.ReasoningEffort = word
 	default:
-		return invalid("think", "think must be true, false, low, medium or high")
+		return dialect.Invalid("think", "think must be true, false, low, medium or high")
 	}
 	return nil
 }

@@ -30,7 +30,7 @@ func embedder(options Options, field string) dialect.Translator {
 			Dimensions json.RawMessage `json:"dimensions"`
 		}
 		if err := json.Unmarshal(in.Body, &req); err != nil {
-			return nil, badJSON(err)
+			return nil, dialect.Unreadable("Ollama", err)
 		}
 		input := rawjson.Set(req.Input)
 		if field == "prompt" {
@@ -38,7 +38,7 @@ func embedder(options Options, field string) dialect.Translator {
 		}
 		var several []string
 		if _, one := rawjson.Text(input); !one && (field == "prompt" || json.Unmarshal(input, &several) != nil || len(several) == 0) {
-			return nil, invalid(field, field+" must be a string"+map[string]string{"input": " or a list of strings"}[field])
+			return nil, dialect.Invalid(field, field+" must be a string"+map[string]string{"input": " or a list of strings"}[field])
 		}
 		out := rawjson.Object{rawjson.T("model", in.Model), rawjson.M("input", input), rawjson.T("encoding_format", "float")}
 		if d := rawjson.Set(req.Dimensions); d != nil && field == "input" {
@@ -52,7 +52,7 @@ func embedder(options Options, field string) dialect.Translator {
 		all, _ := rawjson.Members(in.Body)
 		for _, m := range all {
 			// truncate is what providers do or refuse by themselves.
-			if !contains([]string{"model", field, "dimensions", "keep_alive"}, m.Name) && rawjson.Set(m.Value) != nil {
+			if !slices.Contains([]string{"model", field, "dimensions", "keep_alive"}, m.Name) && rawjson.Set(m.Value) != nil {
 				call.Ignored = append(call.Ignored, m.Name)
 			}
 		}

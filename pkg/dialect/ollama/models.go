@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/hostless/hostless/pkg/dialect"
 	"github.com/hostless/hostless/pkg/dialect/rawjson"
 )
 
@@ -110,7 +111,7 @@ func Show(m Model) []byte {
 func ShowRequest(body []byte) (string, error) {
 	list, ok := rawjson.Members(body)
 	if !ok {
-		return "", invalid("", "the request body must be a JSON object")
+		return "", dialect.Invalid("", "the request body must be a JSON object")
 	}
 	for _, field := range []string{"model", "name"} {
 		for _, m := range list {
@@ -119,7 +120,7 @@ func ShowRequest(body []byte) (string, error) {
 			}
 		}
 	}
-	return "", invalid("model", "model is required")
+	return "", dialect.Invalid("model", "model is required")
 }
 
 // Active is a model that was used lately.

@@ -15,11 +15,11 @@ package ollama
 
 import (
 	"encoding/json"
+	"slices"
 	"time"
 
 	"github.com/hostless/hostless/pkg/dialect"
 	"github.com/hostless/hostless/pkg/dialect/rawjson"
-	"github.com/hostless/hostless/pkg/fault"
 	"github.com/hostless/hostless/pkg/sse"
 )
 
@@ -91,26 +91,6 @@ var known = []string{
 	"prompt", "system", "images", "suffix", "template", "raw", "context",
 }
 
-// chatOut is a chat request as it is sent.
-type chatOut struct {
-	Model               string            `json:"model"`
-	Messages            []json.RawMessage `json:"messages"`
-	Tools               []json.RawMessage `json:"tools,omitempty"`
-	Temperature         json.RawMessage   `json:"temperature,omitempty"`
-	TopP                json.RawMessage   `json:"top_p,omitempty"`
-	MaxCompletionTokens json.RawMessage   `json:"max_completion_tokens,omitempty"`
-	Stop                json.RawMessage   `json:"stop,omitempty"`
-	Seed                json.RawMessage   `json:"seed,omitempty"`
-	PresencePenalty     json.RawMessage   `json:"presence_penalty,omitempty"`
-	FrequencyPenalty    json.RawMessage   `json:"frequency_penalty,omitempty"`
-	Logprobs            bool              `json:"logprobs,omitempty"`
-	TopLogprobs         json.RawMessage   `json:"top_logprobs,omitempty"`
-	ResponseFormat      json.RawMessage   `json:"response_format,omitempty"`
-	ReasoningEffort     string            `json:"reasoning_effort,omitempty"`
-	Stream              bool              `json:"stream,omitempty"`
-	StreamOptions       json.RawMessage   `json:"stream_options,omitempty"`
-}
-
 // ToChat translates /api/chat. Whether the answer is a stream is read from the
 // body (Streams), not from dialect.Request. A request without messages only
 // loads or unloads a model: answer it with Idle.
@@ -128,7 +108,7 @@ func translator(options Options, generate bool) dialect.Translator {
 	return func(in dialect.Request) (*dialect.Call, error) {
 		var req request
 		if err := json.Unmarshal(in.Body, &req); err != nil {
-			return nil, badJSON(err)
+			return nil, dialect.Unreadable("Ollama", err)
 		}
 		c := &converter{req: &req}
 		out, err := c.translate(in, generate)
@@ -137,7 +117,7 @@ func translator(options Options, generate bool) dialect.Translator {
 		}
 		all, _ := rawjson.Members(in.Body)
 		for _, m := range all {
-			if !contains(known, m.Name) && rawjson.Set(m.Value) != nil {
+			if !slices.Contains(known, m.Name) && rawjson.Set(m.Value) != nil {
 				c.ignore(m.Name)
 			}
 		}
@@ -184,24 +164,3 @@ func Idle(path string, body []byte, now time.Time) (answer []byte, ok bool) {
 }
 
 func stamp(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000000Z") }
-
-func contains(list []string, want string) bool {
-	for _, s := range list {
-		if s == want {
-			return true
-		}
-	}
-	return false
-}
-
-func invalid(param, message string) error {
-	return &fault.Error{Kind: fault.Invalid, Message: message, Param: param}
-}
-
-func badJSON(err error) error {
-	e := &fault.Error{Kind: fault.Invalid, Message: "the request body is not valid: " + err.Error(), Err: err}
-	if te, ok := err.(*json.UnmarshalTypeError); ok {
-		e.Param = te.Field
-	}
-	return e
-}

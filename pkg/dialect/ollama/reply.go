@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/hostless/hostless/pkg/dialect"
+	"github.com/hostless/hostless/pkg/dialect/openai"
 	"github.com/hostless/hostless/pkg/dialect/rawjson"
 	"github.com/hostless/hostless/pkg/fault"
 )
@@ -41,17 +42,10 @@ type usage struct {
 
 // said is a message or a delta. Texts stay encoded: they pass through as they are.
 type said struct {
-	Content   json.RawMessage `json:"content"`
-	Refusal   json.RawMessage `json:"refusal"`
-	Reasoning json.RawMessage `json:"reasoning_content"`
-	ToolCalls []struct {
-		Index    *int   `json:"index"`
-		ID       string `json:"id"`
-		Function struct {
-			Name      string `json:"name"`
-			Arguments string `json:"arguments"`
-		} `json:"function"`
-	} `json:"tool_calls"`
+	Content   json.RawMessage        `json:"content"`
+	Refusal   json.RawMessage        `json:"refusal"`
+	Reasoning json.RawMessage        `json:"reasoning_content"`
+	ToolCalls []openai.ToolCallDelta `json:"tool_calls"`
 }
 
 // call is a tool call that is gathered.

@@ -8,7 +8,6 @@ import (
 
 	"github.com/hostless/hostless/pkg/dialect"
 	"github.com/hostless/hostless/pkg/dialect/rawjson"
-	"github.com/hostless/hostless/pkg/fault"
 )
 
 // Plain gives the translator to chat completions that first is, with its
@@ -99,7 +98,7 @@ func (p *plainer) extra(out *rawjson.Object, raw json.RawMessage) error {
 	}
 	all, ok := rawjson.Members(raw)
 	if !ok {
-		return invalid("extra_body", "extra_body must be an object with a member for each provider")
+		return dialect.Invalid("extra_body", "extra_body must be an object with a member for each provider")
 	}
 	for _, m := range all {
 		if m.Name != p.in.Provider {
@@ -111,22 +110,18 @@ func (p *plainer) extra(out *rawjson.Object, raw json.RawMessage) error {
 		}
 		fields, ok := rawjson.Members(m.Value)
 		if !ok {
-			return invalid("extra_body."+m.Name, "extra_body."+m.Name+" must be an object")
+			return dialect.Invalid("extra_body."+m.Name, "extra_body."+m.Name+" must be an object")
 		}
 		for _, f := range fields {
 			for _, own := range [...]string{"model", "messages", "stream"} {
 				if strings.EqualFold(f.Name, own) { // as some decoders read it
-					return invalid("extra_body."+m.Name+"."+f.Name, f.Name+" cannot be set by extra_body")
+					return dialect.Invalid("extra_body."+m.Name+"."+f.Name, f.Name+" cannot be set by extra_body")
 				}
 			}
 			out.Put(f.Name, f.Value)
 		}
 	}
 	return nil
-}
-
-func invalid(param, message string) error {
-	return &fault.Error{Kind: fault.Invalid, Message: message, Param: param}
 }
 
 // each changes the objects of a list; a list that nothing changes stays as it is.

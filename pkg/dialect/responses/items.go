@@ -4,8 +4,10 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 
+	"github.com/hostless/hostless/pkg/dialect"
 	"github.com/hostless/hostless/pkg/dialect/rawjson"
 )
 
@@ -75,7 +77,7 @@ type part struct {
 }
 
 func (c *converter) ignore(name string) {
-	if !contains(c.ignored, name) {
+	if !slices.Contains(c.ignored, name) {
 		c.ignored = append(c.ignored, name)
 	}
 }
@@ -90,7 +92,7 @@ func (c *converter) instructions(raw json.RawMessage) error {
 	}
 	var text string
 	if err := json.Unmarshal(raw, &text); err != nil {
-		return invalid("instructions", "instructions must be a string")
+		return dialect.Invalid("instructions", "instructions must be a string")
 	}
 	if text != "" {
 		c.add(map[string]any{"role": "system", "content": text})
@@ -101,7 +103,7 @@ func (c *converter) instructions(raw json.RawMessage) error {
 // input takes a string or a list of items.
 func (c *converter) input(raw json.RawMessage) error {
 	if rawjson.Set(raw) == nil {
-		return invalid("input", "input is missing")
+		return dialect.Invalid("input", "input is missing")
 	}
 	var text string
 	if json.Unmarshal(raw, &text) == nil {
@@ -110,7 +112,7 @@ func (c *converter) input(raw json.RawMessage) error {
 	}
 	var items []item
 	if err := json.Unmarshal(raw, &items); err != nil {
-		return invalid("input", "input must be a string or a list of items: "+err.Error())
+		return dialect.Invalid("input", "input must be a string or a list of items: "+err.Error())
 	}
 	for i := range items {
 		if err := c.item(&items[i], fmt.Sprintf("input[%d]", i)); err != nil {
@@ -141,9 +143,9 @@ func (c *converter) item(it *item, at string) error {
 	case "web_search_call", "file_search_call", "code_interpreter_call", "image_generation_call":
 		c.ignore(it.Type)
 	case "item_reference":
-		return invalid(at, "item_reference needs a provider that keeps responses; send the item itself")
+		return dialect.Invalid(at, "item_reference needs a provider that keeps responses; send the item itself")
 	default:
-		return invalid(at+".type", fmt.Sprintf("items of type %q cannot be used with this provider", it.Type))
+		return dialect.Invalid(at+".type", fmt.Sprintf("items of type %q cannot be used with this provider", it.Type))
 	}
 	return nil
 }
@@ -154,7 +156,7 @@ func (c *converter) message(it *item, at string) error {
 		return c.assistantMessage(it, at)
 	case "user", "system", "developer":
 	default:
-		return invalid(at+".role", fmt.Sprintf("role must be user, assistant, system or developer, not %q", it.Role))
+		return dialect.Invalid(at+".role", fmt.Sprintf("role must be user, assistant, system or developer, not %q", it.Role))
 	}
 	c.endTurn()
 	c.endOutputs()
@@ -202,7 +204,7 @@ func (c *converter) assistantMessage(it *item, at string) error {
 	}
 	var parts []part
 	if err := json.Unmarshal(it.Content, &parts); err != nil {
-		return invalid(at+".content", "content must be a string or a list of parts")
+		return dialect.Invalid(at+".content", "content must be a string or a list of parts")
 	}
 	for i, p := range parts {
 		switch p.Type {
@@ -211,7 +213,7 @@ func (c *converter) assistantMessage(it *item, at string) error {
 		case "refusal":
 			t.Refusal += p.Refusal
 		default:
-			return invalid(fmt.Sprintf("%s.content[%d].type", at, i), fmt.Sprintf("an assistant's content part cannot be %q", p.Type))
+			return dialect.Invalid(fmt.Sprintf("%s.content[%d].type", at, i), fmt.Sprintf("an assistant's content part cannot be %q", p.Type))
 		}
 	}
 	return nil
@@ -221,7 +223,7 @@ func (c *converter) assistantMessage(it *item, at string) error {
 func contentParts(raw json.RawMessage, at string) ([]json.RawMessage, error) {
 	var parts []part
 	if err := json.Unmarshal(raw, &parts); err != nil {
-		return nil, invalid(at+".content", "content must be a string or a list of parts")
+		return nil, dialect.Invalid(at+".content", "content must be a string or a list of parts")
 	}
 	out := make([]json.RawMessage, 0, len(parts))
 	for i, p := range parts {
@@ -236,7 +238,7 @@ func contentParts(raw json.RawMessage, at string) ([]json.RawMessage, error) {
 			}{"text", p.Text, p.Cache}
 		case "input_image":
 			if p.ImageURL == "" {
-				return nil, invalid(where+".file_id", "an image by file id cannot be used with this provider; send image_url")
+				return nil, dialect.Invalid(where+".file_id", "an image by file id cannot be used with this provider; send image_url")
 			}
 			image := map[string]any{"url": p.ImageURL}
 			if p.Detail != "" {
@@ -251,13 +253,13 @@ func contentParts(raw json.RawMessage, at string) ([]json.RawMessage, error) {
 				}
 			}
 			if p.FileURL != "" {
-				return nil, invalid(where+".file_url", "a file by URL cannot be used with this provider; send file_data")
+				return nil, dialect.Invalid(where+".file_url", "a file by URL cannot be used with this provider; send file_data")
 			}
 			v = map[string]any{"type": "file", "file": file}
 		case "input_audio":
 			v = map[string]any{"type": "input_audio", "input_audio": p.Audio}
 		default:
-			return nil, invalid(where+".type", fmt.Sprintf("content parts of type %q cannot be used with this provider", p.Type))
+			return nil, dialect.Invalid(where+".type", fmt.Sprintf("content parts of type %q cannot be used with this provider", p.Type))
 		}
 		out = append(out, rawjson.Must(v))
 	}
@@ -300,7 +302,7 @@ func (c *converter) output(it *item, at string) error {
 	if json.Unmarshal(it.Output, &text) != nil {
 		var parts []part
 		if err := json.Unmarshal(it.Output, &parts); err != nil {
-			return invalid(at+".output", "output must be a string or a list of parts")
+			return dialect.Invalid(at+".output", "output must be a string or a list of parts")
 		}
 		texts := []string{}
 		for i, p := range parts {
@@ -310,7 +312,7 @@ func (c *converter) output(it *item, at string) error {
 			case "input_image":
 				c.images = append(c.images, rawjson.Must(map[string]any{"type": "image_url", "image_url": map[string]string{"url": p.ImageURL}}))
 			default:
-				return invalid(fmt.Sprintf("%s.output[%d].type", at, i), fmt.Sprintf("a tool's output part cannot be %q with this provider", p.Type))
+				return dialect.Invalid(fmt.Sprintf("%s.output[%d].type", at, i), fmt.Sprintf("a tool's output part cannot be %q with this provider", p.Type))
 			}
 		}
 		text = strings.Join(texts, "\n")

@@ -14,6 +14,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/hostless/hostless/pkg/dialect"
@@ -106,7 +107,7 @@ func ToChat(options Options) dialect.Translator {
 	return func(in dialect.Request) (*dialect.Call, error) {
 		var req request
 		if err := json.Unmarshal(in.Body, &req); err != nil {
-			return nil, badJSON(err)
+			return nil, dialect.Unreadable("Responses", err)
 		}
 		return translate(in, &req, options)
 	}
@@ -172,7 +173,7 @@ func translate(in dialect.Request, req *request, options Options) (*dialect.Call
 		Path: "/chat/completions", Body: body, Stream: req.Stream, Ignored: c.ignored,
 		Reply: &reply{
 			options: options, req: req, tools: c.kinds, history: c.messages[fixed:], store: options.Store,
-			encrypted: contains(req.Include, "reasoning.encrypted_content"),
+			encrypted: slices.Contains(req.Include, "reasoning.encrypted_content"),
 		},
 	}, nil
 }
@@ -181,11 +182,11 @@ func translate(in dialect.Request, req *request, options Options) (*dialect.Call
 func refuse(req *request) error {
 	for name, value := range map[string]json.RawMessage{"conversation": req.Conversation, "prompt": req.Prompt} {
 		if rawjson.Set(value) != nil {
-			return invalid(name, name+" is kept by OpenAI itself and cannot be used with this provider")
+			return dialect.Invalid(name, name+" is kept by OpenAI itself and cannot be used with this provider")
 		}
 	}
 	if req.Background {
-		return invalid("background", "background responses cannot be run with this provider")
+		return dialect.Invalid("background", "background responses cannot be run with this provider")
 	}
 	return nil
 }
@@ -215,7 +216,7 @@ func (c *converter) reasoning(raw json.RawMessage, out *chat) error {
 		Effort string `json:"effort"`
 	}
 	if err := json.Unmarshal(raw, &r); err != nil {
-		return invalid("reasoning", "reasoning must be an object")
+		return dialect.Invalid("reasoning", "reasoning must be an object")
 	}
 	out.ReasoningEffort = r.Effort
 	return nil
@@ -231,7 +232,7 @@ func (c *converter) text(raw json.RawMessage, out *chat) error {
 		Verbosity json.RawMessage `json:"verbosity"`
 	}
 	if err := json.Unmarshal(raw, &t); err != nil {
-		return invalid("text", "text must be an object")
+		return dialect.Invalid("text", "text must be an object")
 	}
 	out.Verbosity = rawjson.Set(t.Verbosity)
 	if rawjson.Set(t.Format) == nil {
@@ -245,7 +246,7 @@ func (c *converter) text(raw json.RawMessage, out *chat) error {
 		Strict      json.RawMessage `json:"strict,omitempty"`
 	}
 	if err := json.Unmarshal(t.Format, &f); err != nil {
-		return invalid("text.format", "text.format must be an object")
+		return dialect.Invalid("text.format", "text.format must be an object")
 	}
 	switch f.Type {
 	case "text", "":
@@ -267,28 +268,7 @@ func (c *converter) text(raw json.RawMessage, out *chat) error {
 		out.ResponseFormat = concat(`{"type":"json_schema","json_schema":`, schema, `}`)
 		return nil
 	}
-	return invalid("text.format.type", fmt.Sprintf("text.format.type %q cannot be used with this provider; use text, json_object or json_schema", f.Type))
-}
-
-func contains(list []string, want string) bool {
-	for _, s := range list {
-		if s == want {
-			return true
-		}
-	}
-	return false
-}
-
-func invalid(param, message string) error {
-	return &fault.Error{Kind: fault.Invalid, Message: message, Param: param}
-}
-
-func badJSON(err error) error {
-	e := &fault.Error{Kind: fault.Invalid, Message: "the request body is not a valid Responses request: " + err.Error(), Err: err}
-	if te, ok := err.(*json.UnmarshalTypeError); ok {
-		e.Param = te.Field
-	}
-	return e
+	return dialect.Invalid("text.format.type", fmt.Sprintf("text.format.type %q cannot be used with this provider; use text, json_object or json_schema", f.Type))
 }
 
 func concat(before string, middle json.RawMessage, after string) json.RawMessage {

@@ -7,6 +7,7 @@ import (
 	"sort"
 	"strings"
 
+	"github.com/hostless/hostless/pkg/dialect/openai"
 	"github.com/hostless/hostless/pkg/dialect/rawjson"
 	"github.com/hostless/hostless/pkg/sse"
 )
@@ -108,19 +109,12 @@ type chunk struct {
 		Index        int     `json:"index"`
 		FinishReason *string `json:"finish_reason"`
 		Delta        struct {
-			Content          string            `json:"content"`
-			Refusal          string            `json:"refusal"`
-			ReasoningContent string            `json:"reasoning_content"`
-			Reasoning        string            `json:"reasoning"`
-			ReasoningDetails []json.RawMessage `json:"reasoning_details"`
-			ToolCalls        []struct {
-				Index    *int   `json:"index"`
-				ID       string `json:"id"`
-				Function struct {
-					Name      string `json:"name"`
-					Arguments string `json:"arguments"`
-				} `json:"function"`
-			} `json:"tool_calls"`
+			Content          string                 `json:"content"`
+			Refusal          string                 `json:"refusal"`
+			ReasoningContent string                 `json:"reasoning_content"`
+			Reasoning        string                 `json:"reasoning"`
+			ReasoningDetails []json.RawMessage      `json:"reasoning_details"`
+			ToolCalls        []openai.ToolCallDelta `json:"tool_calls"`
 		} `json:"delta"`
 	} `json:"choices"`
 }

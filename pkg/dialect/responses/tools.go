@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 
+	"github.com/hostless/hostless/pkg/dialect"
 	"github.com/hostless/hostless/pkg/dialect/rawjson"
 )
 
@@ -48,7 +49,7 @@ func (c *converter) tools(raw, choice json.RawMessage) ([]json.RawMessage, error
 	}
 	var specs []toolSpec
 	if err := json.Unmarshal(raw, &specs); err != nil {
-		return nil, invalid("tools", "tools must be a list of tools: "+err.Error())
+		return nil, dialect.Invalid("tools", "tools must be a list of tools: "+err.Error())
 	}
 	c.kinds = map[string]tool{}
 	var out []json.RawMessage
@@ -60,17 +61,17 @@ func (c *converter) tools(raw, choice json.RawMessage) ([]json.RawMessage, error
 		case "namespace":
 			for _, inner := range spec.Tools {
 				if inner.Type != "function" && inner.Type != "custom" {
-					return nil, invalid(at+".tools", fmt.Sprintf("a namespace's tool cannot be %q with this provider", inner.Type))
+					return nil, dialect.Invalid(at+".tools", fmt.Sprintf("a namespace's tool cannot be %q with this provider", inner.Type))
 				}
 				out = append(out, c.function(inner, spec.Name))
 			}
 		case "web_search", "web_search_preview", "web_search_2025_08_26", "web_search_preview_2025_03_11":
 			if forced(choice) == spec.Type {
-				return nil, invalid("tool_choice", "this provider has no web search to be demanded")
+				return nil, dialect.Invalid("tool_choice", "this provider has no web search to be demanded")
 			}
 			c.ignore("tools." + spec.Type)
 		default:
-			return nil, invalid(at+".type", fmt.Sprintf("hosted tool %q is OpenAI's own and cannot be used with this provider", spec.Type))
+			return nil, dialect.Invalid(at+".type", fmt.Sprintf("hosted tool %q is OpenAI's own and cannot be used with this provider", spec.Type))
 		}
 	}
 	return out, nil
@@ -127,7 +128,7 @@ func (c *converter) toolChoice(raw json.RawMessage) (json.RawMessage, error) {
 		Tools []json.RawMessage `json:"tools"`
 	}
 	if err := json.Unmarshal(raw, &v); err != nil {
-		return nil, invalid("tool_choice", "tool_choice must be a string or an object")
+		return nil, dialect.Invalid("tool_choice", "tool_choice must be a string or an object")
 	}
 	switch v.Type {
 	case "function", "custom":
@@ -145,5 +146,5 @@ func (c *converter) toolChoice(raw json.RawMessage) (json.RawMessage, error) {
 		}
 		return rawjson.Must(map[string]any{"type": "allowed_tools", "allowed_tools": map[string]any{"mode": v.Mode, "tools": tools}}), nil
 	}
-	return nil, invalid("tool_choice", fmt.Sprintf("tool_choice of type %q cannot be used with this provider", v.Type))
+	return nil, dialect.Invalid("tool_choice", fmt.Sprintf("tool_choice of type %q cannot be used with this provider", v.Type))
 }

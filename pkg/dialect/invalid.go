@@ -1,0 +1,25 @@
+package dialect
+
+import (
+	"encoding/json"
+	"errors"
+
+	"github.com/hostless/hostless/pkg/fault"
+)
+
+// Invalid is the fault of a request whose param cannot be carried over; message
+// says why.
+func Invalid(param, message string) error {
+	return &fault.Error{Kind: fault.Invalid, Message: message, Param: param}
+}
+
+// Unreadable is the fault of a body that encoding/json could not read as the
+// request that it ought to be, as in "generateContent".
+func Unreadable(what string, err error) error {
+	e := &fault.Error{Kind: fault.Invalid, Message: "the request body is not a valid " + what + " request: " + err.Error(), Err: err}
+	var te *json.UnmarshalTypeError
+	if errors.As(err, &te) {
+		e.Param = te.Field
+	}
+	return e
+}
