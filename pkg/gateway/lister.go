@@ -101,6 +101,21 @@ func (l *lister) get(ctx context.Context, p *provider.Provider, cred Credential)
 	return e.models
 }
 
+// output is how many tokens a provider's list says that a model answers with at
+// most; 0 where there is no list yet, or it does not say.
+func (l *lister) output(name, model string) int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if e := l.entries[name]; e != nil {
+		for i := range e.models {
+			if e.models[i].ID == model {
+				return e.models[i].Output
+			}
+		}
+	}
+	return 0
+}
+
 func (l *lister) refresh(e *listing, p *provider.Provider) {
 	defer l.running.Done()
 	ctx, cancel := context.WithTimeout(l.base, listTimeout)

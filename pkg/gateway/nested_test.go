@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/hostless/hostless/pkg/dialect"
 	"github.com/hostless/hostless/pkg/token"
 )
 
@@ -128,5 +129,29 @@ func TestStrictProviders(t *testing.T) {
 	w.do("POST", "/v1/chat/completions", strings.Replace(own, `"m"`, `"mistral/m"`, 1)).want(t, 200, "pong")
 	if saw != own {
 		t.Errorf("the caller's own request became %s", saw)
+	}
+}
+
+// TestOutputOfTheProvidersList: where a model's name tells nothing, the
+// provider's own list says how long its answers may be.
+func TestOutputOfTheProvidersList(t *testing.T) {
+	w := newWorld(t)
+	var saw string
+	w.upstream("mine", func(rw http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/v1/models" {
+			io.WriteString(rw, `{"data":[{"type":"model","id":"own","max_tokens":777}]}`)
+			return
+		}
+		b, _ := io.ReadAll(r.Body)
+		saw = string(b)
+		io.WriteString(rw, `{"id":"m","type":"message","role":"assistant","content":[{"type":"text","text":"pong"}],"stop_reason":"end_turn"}`)
+	})
+	cred := w.keys.creds["mine"]
+	cred.Dialect = dialect.Anthropic
+	w.keys.putCred("mine", cred)
+	w.do("GET", "/v1/models", "").want(t, 200, `"mine/own"`)
+	w.do("POST", "/v1/chat/completions", `{"model":"mine/own","messages":[{"role":"user","content":"x"}]}`).want(t, 200, "pong")
+	if !strings.Contains(saw, `"max_tokens":777`) {
+		t.Errorf("got %s", saw)
 	}
 }

@@ -141,7 +141,8 @@ func TestSocketScope(t *testing.T) {
 	}
 	send(t, c, `{"type":"response.create","model":"gpt-4o-mini"}`)
 	<-saw
-	for _, f := range append(bad[:1:1], `{"type":"response.create","model":"gpt-4o-mini","Model":"gpt-4o"}`, `nonsense`, `{"type":"session.update","session":{"model":"gpt-4o"}}`,
+	for _, f := range append(bad[:1:1], `{"type":"response.create","model":"gpt-4o-mini","Model":"gpt-4o"}`, `nonsense`,
+		`{"type":"response.create","model":"gpt-4o-mini","tools":[{"type":"image_generation","model":"gpt-image-1"}]}`, `{"type":"session.update","session":{"model":"gpt-4o"}}`,
 		`{"type":"session.update","session":{"audio":{"input":{"transcription":{"model":"whisper-1"}}}}}`, `{"type":"response.create","model":"gpt-4o-mini"}`) {
 		send(t, c, f)
 		if got := receive(t, c); !strings.Contains(got, `"type":"error"`) {

@@ -14,9 +14,18 @@ import (
 // fromChat gives the translation from chat completions to a provider's dialect.
 func (c *exchange) fromChat(to dialect.Name) dialect.Translator {
 	if to == dialect.Anthropic {
-		return anthropic.FromChat(anthropic.Options{Now: c.g.cfg.Now})
+		return anthropic.FromChat(anthropic.Options{Models: c.bounded, Now: c.g.cfg.Now})
 	}
 	return gemini.FromChat(c.geminiOptions())
+}
+
+// bounded says of a model whose name tells nothing how long its answers may be,
+// from the provider's own list.
+func (c *exchange) bounded(name, model string, m anthropic.Model) anthropic.Model {
+	if m.MaxOutput == 0 {
+		m.MaxOutput = c.g.lists.output(name, model)
+	}
+	return m
 }
 
 func (c *exchange) geminiOptions() gemini.Options {
