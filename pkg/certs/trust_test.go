@@ -117,3 +117,39 @@ func TestTrustNSS(t *testing.T) {
 		t.Errorf("without certutil: %+v, %v", results, err)
 	}
 }
+
+// TestTrustJava uses the real keytool on a store of its own.
+func TestTrustJava(t *testing.T) {
+	if testing.Short() {
+		t.Skip("keytool starts slowly")
+	}
+	keytool, err := filepath.EvalSymlinks(needTool(t, "keytool"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	home, dir, now := t.TempDir(), t.TempDir(), time.Now()
+	open(t, dir, &now)
+	for _, sub := range []string{"bin", "lib/security"} {
+		os.MkdirAll(filepath.Join(home, sub), 0o755)
+	}
+	script := "#!/bin/sh\nexec " + keytool + ` "$@"` + "\n"
+	if err := os.WriteFile(filepath.Join(home, "bin/keytool"), []byte(script), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	store := filepath.Join(home, "lib/security/cacerts")
+	if out, err := exec.Command(keytool, "-genkeypair", "-alias", "other", "-keyalg", "EC", "-dname", "CN=other", "-keystore", store, "-storepass", "changeit").CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	trust := certs.Trust{Dir: dir, Root: t.TempDir(), Getenv: func(name string) string {
+		return map[string]string{"JAVA_HOME": home}[name]
+	}}
+	for _, step := range []struct {
+		do   func(context.Context) ([]certs.StoreResult, error)
+		want string
+	}{{trust.Install, "java trusted"}, {trust.Uninstall, "java untrusted"}} {
+		results, err := step.do(t.Context())
+		if err != nil || !slices.Equal(states(results), []string{step.want}) {
+			t.Fatalf("%+v, %v; want %s", results, err, step.want)
+		}
+	}
+}
