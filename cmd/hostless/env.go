@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/hostless/hostless/pkg/build"
 	"github.com/hostless/hostless/pkg/config"
 	"github.com/hostless/hostless/pkg/control"
 	"github.com/hostless/hostless/pkg/fault"
@@ -33,7 +34,7 @@ func systemEnv() *env {
 	return &env{
 		in: os.Stdin, out: os.Stdout, err: os.Stderr,
 		getenv: os.Getenv, environ: os.Environ, dir: os.Getwd, self: os.Executable,
-		version: buildVersion(),
+		version: build.Version(version),
 		files:   [3]*os.File{os.Stdin, os.Stdout, os.Stderr},
 	}
 }

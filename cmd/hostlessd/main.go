@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
-	"runtime/debug"
 	"strconv"
 	"syscall"
 
@@ -18,6 +17,7 @@ import (
 	"golang.org/x/term"
 
 	_ "github.com/hostless/hostless/cmd/hostlessd/xconnect" // before net/http
+	"github.com/hostless/hostless/pkg/build"
 	"github.com/hostless/hostless/pkg/config"
 	"github.com/hostless/hostless/pkg/daemon"
 	"github.com/hostless/hostless/pkg/fault"
@@ -45,7 +45,7 @@ func app() *cli.App {
 	cli.VersionPrinter = func(c *cli.Context) { fmt.Fprintln(c.App.Writer, "hostlessd "+c.App.Version) }
 	wrong := func(_ *cli.Context, err error, _ bool) error { return fault.New(fault.Usage, err.Error()) }
 	return &cli.App{
-		Name: "hostlessd", Usage: "the Hostless daemon", Version: buildVersion(),
+		Name: "hostlessd", Usage: "the Hostless daemon", Version: build.Version(version),
 		UsageText:       "hostlessd [--port N] [--tls] [--verbose] [--dev-mode] [--token-persistence off|file|keychain]",
 		HideHelpCommand: true, OnUsageError: wrong,
 		ExitErrHandler: func(*cli.Context, error) {}, // main alone exits
@@ -116,24 +116,4 @@ func hangups(ctx context.Context, end func()) <-chan os.Signal {
 		}
 	}()
 	return out
-}
-
-// buildVersion is the linker's version, else the module's, else the commit's.
-func buildVersion() string {
-	if version != "" {
-		return version
-	}
-	info, ok := debug.ReadBuildInfo()
-	if !ok {
-		return "dev"
-	}
-	if v := info.Main.Version; v != "" && v != "(devel)" {
-		return v
-	}
-	for _, s := range info.Settings {
-		if s.Key == "vcs.revision" && len(s.Value) >= 12 {
-			return "dev-" + s.Value[:12]
-		}
-	}
-	return "dev"
 }
