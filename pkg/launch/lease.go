@@ -40,7 +40,7 @@ type leasehold struct {
 
 // takeLease registers the route, once: what is wrong now is the person's to see.
 func takeLease(ctx context.Context, client *control.Client, req control.RouteRequest) (*leasehold, error) {
-	lease, err := client.Lease(ctx, req)
+	lease, err := leaseBeyond(ctx, client, req)
 	if err != nil {
 		return nil, err
 	}
@@ -54,6 +54,20 @@ func takeLease(ctx context.Context, client *control.Client, req control.RouteReq
 		h.token = got.Token.Token
 	}
 	return h, nil
+}
+
+// leaseBeyond takes a lease that stays when ctx has ended, so that how the child
+// ended can still be told on it; ctx bounds only the taking.
+func leaseBeyond(ctx context.Context, client *control.Client, req control.RouteRequest) (*control.Lease, error) {
+	own, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(ctx, cancel)
+	lease, err := client.Lease(own, req)
+	if err != nil {
+		cancel()
+		return nil, err
+	}
+	stop()
+	return lease, nil
 }
 
 // registered tells the route as the daemon last confirmed it.
@@ -160,9 +174,8 @@ func (h *leasehold) retake(ctx context.Context) bool {
 		req.PID = h.state.PID
 		req.Token = h.token
 		h.mu.Unlock()
-		// The lease lives past this loop, so it gets the context as it is; a
-		// daemon that accepts and never answers is no reason to give up early.
-		lease, err := h.client.Lease(ctx, req)
+		// A daemon that accepts and never answers is no reason to give up early.
+		lease, err := leaseBeyond(ctx, h.client, req)
 		if err == nil {
 			h.mu.Lock()
 			h.lease = lease

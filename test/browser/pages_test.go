@@ -149,8 +149,10 @@ func TestEndedPage(t *testing.T) {
 	}
 	tab.Go("http://broken.localhost:" + d.Port + "/")
 	text := tab.Text()
-	if !strings.Contains(text, "hostless run broken -- ") {
-		t.Errorf("the page does not say how to start it:\n%s", text)
+	for _, words := range []string{"ended with exit code 3", "hostless run broken -- "} {
+		if !strings.Contains(text, words) {
+			t.Errorf("the page does not say %q:\n%s", words, text)
+		}
 	}
 	shoot(t, tab, "ended")
 }
