@@ -95,25 +95,39 @@ func (p *Page) Eval(expression string) string {
 	return text
 }
 
-// Wait evaluates an expression until it is true, across navigations.
-func (p *Page) Wait(expression string) {
-	p.b.t.Helper()
-	var err error
-	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(25 * time.Millisecond) {
+// Within evaluates an expression until it is true, across navigations, and
+// reports whether it became so in time.
+func (p *Page) Within(limit time.Duration, expression string) bool {
+	for end := time.Now().Add(limit); ; time.Sleep(25 * time.Millisecond) {
 		var ok bool
 		// A navigation ends the context that the expression runs in.
-		if err = p.TryEval("!!("+expression+")", &ok); err == nil && ok {
-			return
+		if err := p.TryEval("!!("+expression+")", &ok); err == nil && ok {
+			return true
+		}
+		if time.Now().After(end) {
+			return false
 		}
 	}
-	p.b.t.Fatalf("chromium: never true: %s (%v)\non the page: %.2000s", expression, err, p.Text())
+}
+
+// Wait is Within for a minute, and must succeed.
+func (p *Page) Wait(expression string) {
+	p.b.t.Helper()
+	if !p.Within(patience, expression) {
+		p.b.t.Fatalf("chromium: never true: %s\non the page: %.2000s", expression, p.Text())
+	}
 }
 
 // WaitText waits until the page's text holds the words.
 func (p *Page) WaitText(words string) {
 	p.b.t.Helper()
+	p.Wait(Reads(words))
+}
+
+// Reads is the expression that is true while the page's text holds the words.
+func Reads(words string) string {
 	quoted, _ := json.Marshal(words)
-	p.Wait("document.body && document.body.innerText.includes(" + string(quoted) + ")")
+	return "document.body?.innerText.includes(" + string(quoted) + ")"
 }
 
 // Text is what a person reads on the page, with its address before it.

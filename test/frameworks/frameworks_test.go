@@ -1,0 +1,252 @@
+// Package frameworks runs real frameworks' dev servers with `hostless run`, as
+// their makers ship them, and sees them through a real browser: opened at
+// NAME.localhost while they still start, changed while they are looked at,
+// ended as Ctrl-C ends them.
+//
+// HOSTLESS_TEST_FRAMEWORKS=all runs those, too, that take long to install.
+package frameworks
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/hostless/hostless/test/chromium"
+	"github.com/hostless/hostless/test/harness"
+)
+
+func TestMain(m *testing.M) { harness.Main(m) }
+
+// framework is a minimal app in testdata, and how it is run and changed.
+type framework struct {
+	name    string
+	command []string // nil: npm run dev; a first word "python:NAME" is a program of its environment
+	path    string   // of the page
+	source  string   // the file that holds the words
+	frame   string   // selector of the frame that shows them, or ""
+	// live says that the page changes by itself when its source does; otherwise
+	// it is loaded again.
+	live bool
+	rest bool // left out unless all are asked for
+}
+
+var frameworks = []framework{
+	{name: "next", source: "app/page.js", live: true},
+	{name: "astro", source: "src/pages/index.astro", live: true},
+	{name: "react", source: "App.jsx", live: true},
+	{name: "django", command: []string{"python:python", "manage.py", "runserver"}, source: "urls.py"},
+	{name: "flask", command: []string{"python:flask", "--app", "app", "run", "--debug"}, source: "app.py"},
+
+	{name: "svelte", source: "src/routes/+page.svelte", live: true, rest: true},
+	{name: "router", source: "app/home.jsx", live: true, rest: true},
+	{name: "nuxt", source: "app.vue", live: true, rest: true},
+	{name: "angular", source: "src/main.ts", live: true, rest: true},
+	{name: "storybook", source: "words.stories.js", path: "?path=/story/words--heading", frame: "iframe#storybook-preview-iframe", live: true, rest: true},
+	{name: "fastapi", command: []string{"python:uvicorn", "main:app", "--reload"}, source: "main.py", rest: true},
+	{name: "php", command: []string{"php", "-S", "localhost:8000"}, source: "index.php", rest: true},
+	{name: "php-port", command: []string{"php", "-S"}, source: "index.php", rest: true},
+}
+
+// quiet keeps dev servers from calling home and from opening a browser.
+var quiet = []string{"NEXT_TELEMETRY_DISABLED=1", "ASTRO_TELEMETRY_DISABLED=1", "NUXT_TELEMETRY_DISABLED=1", "STORYBOOK_DISABLE_TELEMETRY=1", "NG_CLI_ANALYTICS=false", "BROWSER=none", "CI=", "PYTHONDONTWRITEBYTECODE=1", "NPM_CONFIG_UPDATE_NOTIFIER=false"}
+
+// output collects what a run prints.
+type output struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+// Write implements io.Writer.
+func (o *output) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.text.Write(p)
+}
+
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.text.String()
+}
+
+func TestFrameworks(t *testing.T) {
+	if testing.Short() {
+		t.Skip("no frameworks in a short run")
+	}
+	for _, f := range frameworks {
+		t.Run(f.name, func(t *testing.T) {
+			if f.rest && os.Getenv("HOSTLESS_TEST_FRAMEWORKS") != "all" {
+				t.Skip("set HOSTLESS_TEST_FRAMEWORKS=all to run it")
+			}
+			f.test(t)
+		})
+	}
+}
+
+func (f framework) test(t *testing.T) {
+	began := time.Now()
+	lap := func() time.Duration {
+		d := time.Since(began).Round(10 * time.Millisecond)
+		began = time.Now()
+		return d
+	}
+	dir, command := f.project(t)
+	installed := lap()
+	d, tab := harness.Start(t), chromium.Start(t, chromium.Options{}).Tab()
+	lap()
+
+	out := &output{}
+	run := exec.Command(filepath.Join(harness.Bin(t), "hostless"), append([]string{"run", f.name, "--"}, command...)...)
+	run.Dir, run.Env = dir, append(append([]string{}, d.Env...), quiet...)
+	run.Stdout, run.Stderr = out, out
+	if err := run.Start(); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan struct{})
+	go func() { run.Wait(); close(ended) }()
+	t.Cleanup(func() {
+		run.Process.Signal(syscall.SIGTERM)
+		<-ended
+		if t.Failed() {
+			t.Logf("hostless run %s -- %s:\n%s", f.name, strings.Join(command, " "), out)
+		}
+	})
+	await(t, "the route", func() bool { return strings.Contains(d.Must("list"), f.name) })
+
+	// It may still be starting: the page that says so turns into it.
+	tab.Go("http://" + f.name + ".localhost:" + d.Port + "/" + f.path)
+	if !tab.Within(2*time.Minute, f.reads("first words")) {
+		t.Fatalf("the page never shows its words:\n%s", tab.Text())
+	}
+	opened := lap()
+	if strings.Contains(out.String(), "PORT") {
+		t.Errorf("it does not take the port it is given:\n%s", out)
+	}
+	if err := tab.TryEval(`window.kept = "kept"`, nil); err != nil {
+		t.Fatal(err)
+	}
+	f.change(t, dir, tab)
+	changed := lap()
+	var kept bool
+	if err := tab.TryEval(`window.kept === "kept"`, &kept); err != nil {
+		t.Fatal(err)
+	}
+
+	run.Process.Signal(syscall.SIGINT)
+	select {
+	case <-ended:
+	case <-time.After(20 * time.Second):
+		t.Fatalf("it does not end on SIGINT; left: %v", processesIn(dir))
+	}
+	gone := lap()
+	if left := processesIn(dir); len(left) > 0 {
+		t.Errorf("processes are left: %v", left)
+	}
+	if list := d.Must("list"); strings.Contains(list, f.name) {
+		t.Errorf("the route is left:\n%s", list)
+	}
+	t.Logf("installed in %v, page shown in %v, changed in %v (page kept: %v), ended in %v with %d", installed, opened, changed, kept, gone, run.ProcessState.ExitCode())
+}
+
+// project copies the app to a directory in which its dependencies are, and
+// gives the command that runs it.
+func (f framework) project(t *testing.T) (dir string, command []string) {
+	t.Helper()
+	name, _, _ := strings.Cut(f.name, "-")
+	from, dir := filepath.Join("testdata", name), harness.Home(t)
+	if err := os.CopyFS(dir, os.DirFS(from)); err != nil {
+		t.Fatal(err)
+	}
+	if f.command == nil {
+		// Linked directories lie outside of the project, which dev servers
+		// refuse to serve; hard links are quick and lie within.
+		modules := harness.Modules(t, from)
+		if exec.Command("cp", "-al", modules, dir).Run() != nil {
+			os.RemoveAll(filepath.Join(dir, "node_modules"))
+			if out, err := exec.Command("cp", "-R", modules, dir).CombinedOutput(); err != nil {
+				t.Fatalf("%v: %s", err, out)
+			}
+		}
+		return dir, []string{"npm", "run", "dev"}
+	}
+	command = append([]string{}, f.command...)
+	if program, ok := strings.CutPrefix(command[0], "python:"); ok {
+		command[0] = filepath.Join(harness.Python(t, from), program)
+	} else if _, err := exec.LookPath(command[0]); err != nil {
+		t.Skip(err)
+	}
+	return dir, command
+}
+
+// reads is the expression for words on the page.
+func (f framework) reads(words string) string {
+	if f.frame == "" {
+		return chromium.Reads(words)
+	}
+	return fmt.Sprintf(`document.querySelector(%q)?.contentDocument?.body?.innerText.includes(%q)`, f.frame, words)
+}
+
+// change writes other words into the source and sees them on the page. A change
+// while the page's socket is still being opened is nobody's: there is a next.
+func (f framework) change(t *testing.T, dir string, tab *chromium.Page) {
+	t.Helper()
+	path, last := filepath.Join(dir, filepath.FromSlash(f.source)), "first words"
+	for i := range 4 {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		next := "words of change " + strconv.Itoa(i)
+		// As editors write it: nobody reads a half of it.
+		draft := path + "~"
+		if err := os.WriteFile(draft, []byte(strings.Replace(string(text), last, next, 1)), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Rename(draft, path); err != nil {
+			t.Fatal(err)
+		}
+		last = next
+		if f.live {
+			if tab.Within(10*time.Second, f.reads(next)) {
+				return
+			}
+			continue
+		}
+		for end := time.Now().Add(10 * time.Second); time.Now().Before(end); {
+			tab.TryEval("location.reload()", nil)
+			if tab.Within(500*time.Millisecond, f.reads(next)) {
+				return
+			}
+		}
+	}
+	t.Fatalf("the page does not change:\n%s", tab.Text())
+}
+
+// processesIn lists those whose working directory is below dir.
+func processesIn(dir string) (left []string) {
+	links, _ := filepath.Glob("/proc/[0-9]*/cwd")
+	for _, link := range links {
+		if at, err := os.Readlink(link); err == nil && (at == dir || strings.HasPrefix(at, dir+"/")) {
+			line, _ := os.ReadFile(filepath.Join(filepath.Dir(link), "cmdline"))
+			left = append(left, filepath.Base(filepath.Dir(link))+" "+strings.ReplaceAll(string(line), "\x00", " "))
+		}
+	}
+	return left
+}
+
+func await(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	for end := time.Now().Add(30 * time.Second); !ok(); time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("not in time: %s", what)
+		}
+	}
+}

@@ -1,0 +1,1 @@
+<h1><?php echo "first words"; ?></h1>
