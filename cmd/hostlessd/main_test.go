@@ -89,7 +89,7 @@ func TestSecondDaemonSaysWhoRuns(t *testing.T) {
 // whose header never ends.
 func TestSecondSignalEndsAtOnce(t *testing.T) {
 	home := harness.Home(t)
-	cmd := exec.Command(filepath.Join(harness.Bin(t), "hostlessd"), "--port", "0")
+	cmd := exec.Command(filepath.Join(harness.Bin(t), "hostlessd"), "--port", "0", "--dev-mode")
 	cmd.Env = []string{"HOME=" + home, "HOSTLESS_HOME=" + home}
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -106,7 +106,13 @@ func TestSecondSignalEndsAtOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	io.WriteString(conn, "GET / HTTP/1.1\r\nHo")
+	// A request in flight keeps the daemon from ending by the first signal; the
+	// interim answer says that it has been taken.
+	io.WriteString(conn, "POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: 50\r\nExpect: 100-continue\r\n\r\n")
+	conn.SetReadDeadline(time.Now().Add(20 * time.Second))
+	if line, err := bufio.NewReader(conn).ReadString('\n'); err != nil || !strings.Contains(line, "100") {
+		t.Fatalf("the request was not taken: %q, %v", line, err)
+	}
 	cmd.Process.Signal(syscall.SIGTERM)
 	waitFor(t, "the listener closes", func() bool {
 		c, err := net.Dial("tcp", address)
