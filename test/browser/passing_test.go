@@ -202,9 +202,11 @@ func TestSecure(t *testing.T) {
 	if got := tab.Eval(`performance.getEntriesByType("navigation")[0].nextHopProtocol`); got != "h2" {
 		t.Errorf("the page came over %s, want h2", got)
 	}
-	// Chromium asks by extended CONNECT (RFC 8441), answered with 200, where the
-	// server offers it; else it opens a connection of HTTP/1.1, answered with 101.
-	t.Logf("the socket over https: status %d", spoken(t, tab, secure))
+	// Over HTTP/2 Chromium asks by extended CONNECT (RFC 8441), which is answered
+	// with 200; a 101 would be a connection of HTTP/1.1 beside it.
+	if status := spoken(t, tab, secure); status != http.StatusOK {
+		t.Errorf("the socket over https: status %d, want that of HTTP/2", status)
+	}
 	if status := spoken(t, tab, plain); status != http.StatusSwitchingProtocols {
 		t.Errorf("the socket over http: status %d", status)
 	}
