@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -28,6 +29,13 @@ type standIn struct {
 	events   chan control.LeaseEvent
 	changed  chan struct{} // closed and replaced on every change
 	status   control.Status
+	ends     map[string]leaseEnd
+}
+
+// leaseEnd ends a lease; gone is closed when it has ended.
+type leaseEnd struct {
+	end  func()
+	gone chan struct{}
 }
 
 func newStandIn(t *testing.T) *standIn {
@@ -36,7 +44,7 @@ func newStandIn(t *testing.T) *standIn {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := &standIn{t: t, home: home, changed: make(chan struct{}), events: make(chan control.LeaseEvent, 4)}
+	d := &standIn{t: t, home: home, changed: make(chan struct{}), events: make(chan control.LeaseEvent, 4), ends: map[string]leaseEnd{}}
 	d.status = control.Status{Port: 48282, Providers: []control.ProviderStatus{{Provider: "openai"}, {Provider: "groq"}}}
 	d.start()
 	t.Cleanup(func() {
@@ -65,6 +73,18 @@ func (d *standIn) start() {
 		d.change(func() { d.updates = append(d.updates, u) })
 		_, _ = w.Write([]byte("{}"))
 	})
+	mux.HandleFunc("DELETE /routes/lease/{id}", func(w http.ResponseWriter, r *http.Request) {
+		d.mu.Lock()
+		lease, ok := d.ends[r.PathValue("id")]
+		d.mu.Unlock()
+		if !ok {
+			http.NotFound(w, r)
+			return
+		}
+		lease.end()
+		<-lease.gone // as the daemon answers when the route is gone
+		_, _ = w.Write([]byte("{}"))
+	})
 	server := &http.Server{Handler: mux}
 	d.change(func() { d.server = server })
 	go func() { _ = server.Serve(l) }()
@@ -85,7 +105,17 @@ func (d *standIn) lease(w http.ResponseWriter, r *http.Request) {
 	if req.Reserve {
 		port = freePort(d.t)
 	}
-	got := control.Registered{Hostname: req.Name + ".localhost", URL: "http://" + req.Name + ".localhost:48282", TargetPort: port, LeaseID: "1"}
+	ctx, end := context.WithCancel(r.Context())
+	defer end()
+	own := leaseEnd{end, make(chan struct{})}
+	defer close(own.gone)
+	var id string
+	d.change(func() {
+		id = strconv.Itoa(len(d.requests) + 1)
+		d.requests, d.live, d.ends[id] = append(d.requests, req), d.live+1, own
+	})
+	defer d.change(func() { d.live--; delete(d.ends, id) })
+	got := control.Registered{Hostname: req.Name + ".localhost", URL: "http://" + req.Name + ".localhost:48282", TargetPort: port, LeaseID: id}
 	if req.AutoToken {
 		text := "sk_local_test"
 		if req.Token.Reveal() != "" {
@@ -96,11 +126,9 @@ func (d *standIn) lease(w http.ResponseWriter, r *http.Request) {
 	out := json.NewEncoder(w)
 	_ = out.Encode(map[string]any{"registered": got})
 	_ = http.NewResponseController(w).Flush()
-	d.change(func() { d.requests, d.live = append(d.requests, req), d.live+1 })
-	defer d.change(func() { d.live-- })
 	for {
 		select {
-		case <-r.Context().Done():
+		case <-ctx.Done():
 			return
 		case e := <-d.events:
 			_ = out.Encode(e)
