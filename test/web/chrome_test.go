@@ -187,6 +187,16 @@ func (p *page) shows(expression, want string) {
 	}
 }
 
+// comesToShow reports whether an expression comes to have a value in that time.
+func (p *page) comesToShow(expression, want string, within time.Duration) bool {
+	for deadline := time.Now().Add(within); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
+		if got, err := p.eval(expression); err == nil && got == want {
+			return true
+		}
+	}
+	return false
+}
+
 func await(t *testing.T, limit time.Duration, what string, ok func() bool) {
 	t.Helper()
 	for begin := time.Now(); !ok(); time.Sleep(20 * time.Millisecond) {
