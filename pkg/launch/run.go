@@ -308,7 +308,7 @@ func (r *run) noteVariables(changed, removed []string) {
 }
 
 // shortCommand is what pages and conflicts call the run: the command up to its
-// first flag, since what follows may be private.
+// first flag, since what follows may be private, and an ellipsis for the rest.
 func shortCommand(args []string) string {
 	if len(args) == 3 && args[0] == "/bin/sh" && args[1] == "-c" {
 		args = strings.Fields(args[2])
@@ -320,7 +320,7 @@ func shortCommand(args []string) string {
 		case module:
 			continue // python -m module
 		case i > 0 && (strings.HasPrefix(arg, "-") || strings.Contains(arg, "=")), len(words) == 4:
-			return strings.Join(words, " ")
+			return strings.Join(words, " ") + " …"
 		case i == 0 && strings.Contains(arg, "="):
 			return "a shell's line"
 		}
