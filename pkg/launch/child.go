@@ -103,11 +103,12 @@ func (c *child) read(in *json.Decoder) {
 // killOrphans ends what is below this process, or in the group, after a guard
 // was killed.
 func killOrphans(group int) {
-	for range killRounds {
+	quiet := 0 // looks at an empty tree: the table changes while it is read, so one is not enough
+	for round := 0; round < killRounds && quiet < 2; round++ {
 		_ = syscall.Kill(-group, syscall.SIGKILL)
 		tree := descendants(os.Getpid())
-		if len(tree) == 0 {
-			return
+		if quiet++; len(tree) > 0 {
+			quiet = 0
 		}
 		for _, p := range tree {
 			_ = syscall.Kill(p.pid, syscall.SIGKILL)

@@ -280,7 +280,7 @@ func (g *guard) tree() []process {
 		have[p.pid] = true
 	}
 	for _, p := range all {
-		if p.pgrp == g.child && !have[p.pid] {
+		if p.pgrp == g.child && !p.dead && !have[p.pid] {
 			tree = append(tree, p)
 		}
 	}

@@ -3,7 +3,8 @@ package launch
 // process is one row of the system's process table.
 type process struct {
 	pid, ppid, pgrp int
-	depth           int // below the root that was asked for
+	depth           int  // below the root that was asked for
+	dead            bool // a zombie: only a link to what is below it
 }
 
 // descend picks the living processes below root, root itself excluded, parents
@@ -27,7 +28,9 @@ func descend(all []process, root int) []process {
 			}
 			seen[p.pid] = true
 			p.depth = parent.depth + 1
-			tree = append(tree, p)
+			if !p.dead {
+				tree = append(tree, p)
+			}
 			queue = append(queue, p)
 		}
 	}

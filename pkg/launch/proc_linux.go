@@ -7,7 +7,9 @@ import (
 	"strings"
 )
 
-// processes reads /proc. Zombies are no processes any more.
+// processes reads /proc, zombies included: the leader of a process that is just
+// ending may be one while its other threads still are the parents of its
+// children.
 func processes() []process {
 	dir, err := os.Open("/proc")
 	if err != nil {
@@ -38,10 +40,10 @@ func readStat(pid int) (process, bool) {
 		return process{}, false
 	}
 	fields := strings.Fields(string(data[end+1:]))
-	if len(fields) < 20 || fields[0] == "Z" || fields[0] == "X" {
+	if len(fields) < 20 || fields[0] == "X" {
 		return process{}, false
 	}
 	ppid, err1 := strconv.Atoi(fields[1])
 	pgrp, err2 := strconv.Atoi(fields[2])
-	return process{pid: pid, ppid: ppid, pgrp: pgrp}, err1 == nil && err2 == nil
+	return process{pid: pid, ppid: ppid, pgrp: pgrp, dead: fields[0] == "Z"}, err1 == nil && err2 == nil
 }

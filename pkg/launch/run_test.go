@@ -432,7 +432,7 @@ func awaitGone(t *testing.T, pids []int) {
 	for {
 		var left []int
 		for _, p := range processes() {
-			if slices.Contains(pids, p.pid) {
+			if !p.dead && slices.Contains(pids, p.pid) {
 				left = append(left, p.pid)
 			}
 		}
