@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"unicode/utf8"
 )
 
 // Span is where a JSON value lies in its text: [Start, End).
@@ -203,12 +204,13 @@ func Member(data []byte, name string) (value Span, ok bool) {
 	return value, ok && err == nil
 }
 
-// Text decodes a JSON string; ok is false where raw is something else.
+// Text decodes a JSON string; ok is false where raw is something else. Bytes that
+// are no UTF-8 become U+FFFD, as in a decoder.
 func Text(raw []byte) (s string, ok bool) {
 	if len(raw) < 2 || raw[0] != '"' {
 		return "", false
 	}
-	if bytes.IndexByte(raw, '\\') < 0 {
+	if bytes.IndexByte(raw, '\\') < 0 && utf8.Valid(raw) {
 		return string(raw[1 : len(raw)-1]), true
 	}
 	if err := json.Unmarshal(raw, &s); err != nil {
