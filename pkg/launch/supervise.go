@@ -244,7 +244,9 @@ func (a *attendance) stopped(by syscall.Signal) {
 		return // nobody to continue it but who stopped it
 	}
 	asked := by == syscall.SIGTTIN || by == syscall.SIGTTOU
-	if asked && a.tty.mine() { // started in the background, since brought forward
+	// Started or continued in the background and since brought forward: the
+	// terminal is ours to give, or already the command's.
+	if asked && (a.tty.mine() || a.tty.foreground() == a.child.pid) {
 		a.resume()
 		return
 	}
