@@ -15,7 +15,7 @@ import (
 // them.
 const (
 	TokenPersistence = "token-persistence" // off, file, keychain
-	KeyStorage       = "key-storage"       // auto, keychain, file
+	KeyStorage       = "key-storage"       // auto, file; keychain comes with the vault, until then it is refused
 	StreamUsage      = "stream-usage"      // on, off
 	HTTPSRedirect    = "https-redirect"    // true, false
 	WildcardRoutes   = "wildcard-routes"   // true, false
@@ -33,9 +33,8 @@ const (
 
 // The values of KeyStorage.
 const (
-	StorageAuto     = "auto"
-	StorageKeychain = "keychain"
-	StorageFile     = "file"
+	StorageAuto = "auto"
+	StorageFile = "file"
 )
 
 // setting is how one named setting is checked and kept.
@@ -51,7 +50,7 @@ type setting struct {
 var settings = []setting{
 	{name: Port, def: strconv.Itoa(DefaultPort), parse: parsePort},
 	{name: TokenPersistence, def: PersistOff, allow: []string{PersistOff, PersistFile, PersistKeychain}},
-	{name: KeyStorage, def: StorageAuto, allow: []string{StorageAuto, StorageKeychain, StorageFile}},
+	{name: KeyStorage, def: StorageAuto, allow: []string{StorageAuto, StorageFile}},
 	{name: StreamUsage, def: "on", allow: []string{"on", "off"}},
 	{name: Echo, def: "on", allow: []string{"on", "off"}},
 	{name: HTTPSRedirect, def: "false", allow: []string{"true", "false"}, flag: true},
