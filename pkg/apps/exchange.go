@@ -32,6 +32,7 @@ type outgoing struct {
 	host   string
 	drop   []string // fields that the client's Connection names
 	add    []field
+	own    [8]field // add's memory
 	// upgrade is the protocol asked for, or "". Only upgrade.go sets it.
 	upgrade string
 	body    *requestBody // nil where there is none
@@ -87,6 +88,7 @@ func (b *requestBody) Close() error { return nil }
 func (p *Plane) outgoing(r *http.Request, rt *route) *outgoing {
 	t := rt.target()
 	x := &outgoing{r: r, route: rt, target: t, method: r.Method, uri: r.RequestURI, host: r.Host}
+	x.add = x.own[:0]
 	if x.uri == "" {
 		x.uri = r.URL.RequestURI()
 	}

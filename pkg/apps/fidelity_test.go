@@ -19,27 +19,62 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/hostless/hostless/pkg/front"
+	"github.com/hostless/hostless/pkg/peer"
 )
 
-// bothTransports runs a test over this package's transport and over net/http's.
+// bothTransports runs a test over this package's transport, over net/http's, and
+// over this package's behind the server that the daemon has.
 func bothTransports(t *testing.T, test func(t *testing.T, e *env)) {
-	for _, stock := range []bool{false, true} {
-		t.Run(map[bool]string{false: "fast", true: "stock"}[stock], func(t *testing.T) {
-			p, _, err := New(Config{URL: func(h string) string { return "http://" + h }, StockTransport: stock, Hold: 100 * time.Millisecond})
+	for _, way := range []string{"fast", "stock", "front"} {
+		t.Run(way, func(t *testing.T) {
+			p, _, err := New(Config{URL: func(h string) string { return "http://" + h }, StockTransport: way == "stock", Hold: 100 * time.Millisecond})
 			if err != nil {
 				t.Fatal(err)
 			}
-			srv := httptest.NewUnstartedServer(p)
-			srv.Config.ErrorLog = log.New(io.Discard, "", 0)
-			srv.Start()
-			t.Cleanup(func() {
-				p.Close()
-				srv.CloseClientConnections()
-				srv.Close()
-			})
-			test(t, &env{t: t, plane: p, addr: srv.Listener.Addr().String(), stock: stock})
+			e := &env{t: t, plane: p, stock: way == "stock", front: way == "front"}
+			if way == "front" {
+				e.addr = behindFront(t, p)
+			} else {
+				srv := httptest.NewUnstartedServer(p)
+				srv.Config.ErrorLog = log.New(io.Discard, "", 0)
+				srv.Start()
+				t.Cleanup(func() {
+					p.Close()
+					srv.CloseClientConnections()
+					srv.Close()
+				})
+				e.addr = srv.Listener.Addr().String()
+			}
+			test(t, e)
 		})
 	}
+}
+
+// behindFront serves a plane as the daemon does.
+func behindFront(t *testing.T, p *Plane) (addr string) {
+	t.Helper()
+	s, err := front.New(front.Config{Gateway: http.NotFoundHandler(), Apps: p, Linger: time.Millisecond, Drain: time.Millisecond, Farewell: time.Millisecond,
+		Gone: func(c net.Conn) bool { _, err := peer.TCPOwner(c); return err != nil }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- s.Run(ctx, l) }()
+	t.Cleanup(func() {
+		cancel()
+		p.Close()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
+	return l.Addr().String()
 }
 
 type env struct {
@@ -47,6 +82,7 @@ type env struct {
 	plane *Plane
 	addr  string
 	stock bool
+	front bool
 }
 
 // app registers a handler as app.localhost.
@@ -184,10 +220,14 @@ func TestRequestHeaders(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		host := "App.localhost:48282"
+		if e.front {
+			host = "app.localhost:48282" // names are one whatever their case, which it decides
+		}
 		want := map[string]string{
-			"Host": "App.localhost:48282", "Cookie": "a=1", "X-Dup": "one|two", "X-Empty": "", "Te": "trailers", "X-Forwarded-For": "127.0.0.1",
-			"X-Forwarded-Host": "App.localhost:48282", "X-Forwarded-Proto": "http", "X-Forwarded-Port": "48282", "X-Hostless-Hops": "3",
-			"Forwarded": `for=127.0.0.1;host="App.localhost:48282";proto=http`,
+			"Host": host, "Cookie": "a=1", "X-Dup": "one|two", "X-Empty": "", "Te": "trailers", "X-Forwarded-For": "127.0.0.1",
+			"X-Forwarded-Host": host, "X-Forwarded-Proto": "http", "X-Forwarded-Port": "48282", "X-Hostless-Hops": "3",
+			"Forwarded": `for=127.0.0.1;host="` + host + `";proto=http`,
 		}
 		for name, values := range mime {
 			if w, ok := want[name]; !ok || w != strings.Join(values, "|") {

@@ -1,6 +1,8 @@
 package front
 
 import (
+	"context"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"testing"
@@ -40,26 +42,33 @@ func BenchmarkRequest(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	get := func(b *testing.B, srv *httptest.Server, keep bool) {
+	get := func(b *testing.B, url, host string, keep bool) {
 		c := &http.Client{Transport: &http.Transport{DisableKeepAlives: !keep}}
 		for b.Loop() {
-			resp, err := c.Get(srv.URL)
-			if err != nil {
-				b.Fatal(err)
+			r, _ := http.NewRequest("GET", url, nil)
+			r.Host = host
+			resp, err := c.Do(r)
+			if err != nil || resp.StatusCode != http.StatusOK {
+				b.Fatal(resp, err)
 			}
 			resp.Body.Read(make([]byte, 8))
 			resp.Body.Close()
 		}
 	}
-	gated := httptest.NewUnstartedServer(s)
-	gated.Config.ConnContext = s.http.ConnContext
-	gated.Listener = &listener{Listener: gated.Listener, server: s}
-	gated.Start()
-	defer gated.Close()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		b.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(b.Context())
+	ended := make(chan struct{})
+	go func() { defer close(ended); s.Run(ctx, l) }()
+	defer func() { cancel(); <-ended }()
+	gated := "http://" + l.Addr().String()
 	bare := httptest.NewServer(hello)
 	defer bare.Close()
-	b.Run("bare", func(b *testing.B) { get(b, bare, true) })
-	b.Run("gate", func(b *testing.B) { get(b, gated, true) })
-	b.Run("bare,new connection", func(b *testing.B) { get(b, bare, false) })
-	b.Run("gate,new connection", func(b *testing.B) { get(b, gated, false) })
+	b.Run("bare", func(b *testing.B) { get(b, bare.URL, "localhost", true) })
+	b.Run("gate", func(b *testing.B) { get(b, gated, "localhost", true) })
+	b.Run("lane", func(b *testing.B) { get(b, gated, "app.localhost", true) })
+	b.Run("bare,new connection", func(b *testing.B) { get(b, bare.URL, "localhost", false) })
+	b.Run("gate,new connection", func(b *testing.B) { get(b, gated, "localhost", false) })
 }

@@ -3,10 +3,13 @@ package front
 import (
 	"context"
 	"crypto/tls"
+	"io"
 	"net"
 	"net/http"
+	"os"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 type connKey struct{}
@@ -21,20 +24,86 @@ type conn struct {
 	uid     int // of the peer, once judged
 	verdict error
 
-	tls  bool        // carries TLS; set with server.mu held
-	read atomic.Bool // bytes have been read since it was idle last
+	lane  atomic.Int32  // what its lane is doing
+	ahead []byte        // read by the lane, and not yet by net/http
+	tls   bool          // carries TLS; set with server.mu held
+	read  atomic.Bool   // bytes have been read since it was idle last
+	half  atomic.Bool   // the client has closed its sending half, and may wait
+	over  atomic.Bool   // the deadline for reading is long ago
+	kick  chan struct{} // ends the watching of such a client
 
 	once     sync.Once
 	closeErr error
 }
 
+func newConn(s *Server, c *net.TCPConn) *conn {
+	return &conn{TCPConn: c, server: s, kick: make(chan struct{}, 1)}
+}
+
 // Read notes that something has arrived.
 func (c *conn) Read(p []byte) (int, error) {
+	if len(c.ahead) > 0 {
+		n := copy(p, c.ahead)
+		c.ahead = c.ahead[n:]
+		c.read.Store(true)
+		return n, nil
+	}
 	n, err := c.TCPConn.Read(p)
 	if n > 0 && !c.read.Load() {
 		c.read.Store(true)
 	}
+	if err == io.EOF && len(p) == 1 && !c.tls {
+		// net/http watches for the client's leaving with a read of one byte while
+		// it makes an answer. A client that only closed its sending half waits for it.
+		return n, c.sent()
+	}
 	return n, err
+}
+
+// sent waits until a client that has said its last has left, or the watching is
+// ended by SetReadDeadline.
+func (c *conn) sent() error {
+	select {
+	case <-c.kick: // of a watching before
+	default:
+	}
+	c.half.Store(true)
+	defer c.half.Store(false)
+	if c.over.Load() || !c.leaves(c.kick) {
+		return os.ErrDeadlineExceeded
+	}
+	return io.EOF
+}
+
+// longAgo is after all deadlines that are set to end a read at once.
+var longAgo = time.Unix(1<<30, 0)
+
+// SetReadDeadline sets the deadline of Read; one long ago ends a watching too.
+func (c *conn) SetReadDeadline(t time.Time) error {
+	err := c.TCPConn.SetReadDeadline(t)
+	over := !t.IsZero() && t.Before(longAgo)
+	c.over.Store(over)
+	if over && c.half.Load() {
+		select {
+		case c.kick <- struct{}{}:
+		default:
+		}
+	}
+	return err
+}
+
+// WriteTo writes what arrives to w.
+func (c *conn) WriteTo(w io.Writer) (int64, error) {
+	if len(c.ahead) == 0 {
+		return c.TCPConn.WriteTo(w)
+	}
+	n, err := w.Write(c.ahead)
+	c.ahead = c.ahead[n:]
+	if err != nil {
+		return int64(n), err
+	}
+	more, err := c.TCPConn.WriteTo(w)
+	return int64(n) + more, err
 }
 
 // pending reports whether something has arrived on an idle connection, read or
@@ -45,6 +114,7 @@ func (c *conn) pending() bool { return c.read.Load() || unread(c.TCPConn) }
 func (c *conn) Close() error {
 	c.once.Do(func() {
 		c.server.mu.Lock()
+		delete(c.server.lanes, c)
 		delete(c.server.fresh, c)
 		delete(c.server.idle, c)
 		delete(c.server.upgraded, c)
@@ -121,22 +191,33 @@ func (s *Server) connState(c net.Conn, state http.ConnState) {
 	}
 }
 
-// listener makes conns of what it accepts.
-type listener struct {
-	net.Listener
-	server *Server
+// lookAgain is how often a client that has closed its sending half is looked
+// after: nothing tells when it leaves.
+const lookAgain = 250 * time.Millisecond
+
+// awaitGone waits until the client has left. It is false where that cannot be
+// seen, since it has sent more, and after quit is closed and the connection's
+// deadline for reading is over.
+func (c *conn) awaitGone(quit <-chan struct{}) bool { return hangsUp(c.TCPConn) && c.leaves(quit) }
+
+// leaves waits until a client that has said its last has left as well; it is
+// false after quit.
+func (c *conn) leaves(quit <-chan struct{}) bool {
+	if c.left() {
+		return true
+	}
+	tick := time.NewTicker(lookAgain)
+	defer tick.Stop()
+	for {
+		select {
+		case <-quit:
+			return false
+		case <-tick.C:
+			if c.left() {
+				return true
+			}
+		}
+	}
 }
 
-// Accept waits for the next connection.
-func (l *listener) Accept() (net.Conn, error) {
-	c, err := l.Listener.Accept()
-	if err != nil {
-		return nil, err
-	}
-	tcp, ok := c.(*net.TCPConn)
-	if !ok { // nothing but TCP is handed in; others are served unjudged and untracked
-		return c, nil
-	}
-	l.server.open.Add(1)
-	return &conn{TCPConn: tcp, server: l.server}, nil
-}
+func (c *conn) left() bool { return c.server.cfg.Gone == nil || c.server.cfg.Gone(c.TCPConn) }

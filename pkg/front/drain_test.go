@@ -163,17 +163,17 @@ func TestRetireKeepsWhatHasArrived(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer l.Close()
-	wrapped := &listener{Listener: l, server: s}
 	accept := func() (net.Conn, *conn) {
 		client, _ := dial(t, l.Addr().String())
-		c, err := wrapped.Accept()
+		tcp, err := l.Accept()
 		if err != nil {
 			t.Fatal(err)
 		}
+		c := newConn(s, tcp.(*net.TCPConn))
 		s.connState(c, http.StateNew)
 		s.connState(c, http.StateIdle)
 		t.Cleanup(func() { c.Close() })
-		return client, c.(*conn)
+		return client, c
 	}
 	_, waiting := accept()
 	sender, arrived := accept()

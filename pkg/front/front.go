@@ -42,6 +42,10 @@ type Config struct {
 	// request. An error refuses the connection; its text goes to the log. Nil
 	// admits all and knows nobody.
 	Peer func(net.Conn) (uid int, err error)
+	// Gone tells whether a client that has said its last has left as well. One that
+	// only closed its sending half still waits for the answer. Nil takes all for
+	// gone.
+	Gone func(net.Conn) bool
 	// TLS, when not nil, has both http:// and https:// served on each listener.
 	// It is not changed; its callbacks may choose certificates as they like.
 	TLS *tls.Config
@@ -72,9 +76,13 @@ type Server struct {
 	tls      *tls.Config  // nil serves plain HTTP alone
 	inFlight atomic.Int64 // requests
 	open     atomic.Int64 // connections
-	draining atomic.Bool
+	draining atomic.Bool  // nothing is accepted any more
+	retiring atomic.Bool  // connections without a request end
+	retired  time.Time    // since when; set before retiring
+	handover *handover
 
 	mu       sync.Mutex
+	lanes    map[*conn]struct{} // not, or not yet, net/http's
 	fresh    map[*conn]struct{} // no request's header has been read yet
 	idle     map[*conn]struct{} // between requests
 	upgraded map[*conn]struct{}
@@ -91,7 +99,7 @@ func New(cfg Config) (*Server, error) {
 	defaultTo(&cfg.Linger, 150*time.Millisecond)
 	defaultTo(&cfg.Drain, 10*time.Second)
 	defaultTo(&cfg.Farewell, 500*time.Millisecond)
-	s := &Server{cfg: cfg, log: cfg.Logger, fresh: map[*conn]struct{}{}, idle: map[*conn]struct{}{}, upgraded: map[*conn]struct{}{}}
+	s := &Server{cfg: cfg, log: cfg.Logger, handover: newHandover(), lanes: map[*conn]struct{}{}, fresh: map[*conn]struct{}{}, idle: map[*conn]struct{}{}, upgraded: map[*conn]struct{}{}}
 	s.http = &http.Server{
 		Handler:                      s,
 		ReadHeaderTimeout:            headerTimeout,
@@ -134,45 +142,70 @@ func (s *Server) Run(ctx context.Context, listeners ...net.Listener) error {
 	s.http.BaseContext = func(net.Listener) context.Context { return base }
 
 	failed := make(chan error, len(listeners))
-	var serving sync.WaitGroup
-	var sniffers sync.WaitGroup
+	var accepting, lanes, serving sync.WaitGroup
 	for _, l := range listeners {
-		l := s.wrap(base, l, &sniffers)
-		serving.Go(func() { failed <- s.http.Serve(l) })
+		s.handover.addr = l.Addr()
+		accepting.Go(func() { failed <- s.accept(base, l, &lanes) })
 	}
+	serving.Go(func() { s.http.Serve(s.handover) })
 	var err error
 	select {
 	case <-ctx.Done():
 	case err = <-failed:
 	}
-	s.drain(base, cancel, listeners)
+	s.draining.Store(true)
+	for _, l := range listeners {
+		l.Close()
+	}
+	accepting.Wait()
+	s.drain(base, cancel)
 	serving.Wait()
-	sniffers.Wait()
+	lanes.Wait()
 	return err
 }
 
 // drain ends the server. Shutdown alone would drop requests that have arrived
 // but were not read yet, and leaves upgraded connections open.
-func (s *Server) drain(base context.Context, cancel context.CancelFunc, listeners []net.Listener) {
-	s.draining.Store(true)
-	for _, l := range listeners {
-		l.Close()
-	}
+func (s *Server) drain(base context.Context, cancel context.CancelFunc) {
 	if s.open.Load() > 0 {
 		after(base, s.cfg.Linger)
 	}
 	// Shutdown itself would wait five seconds for connections that never spoke.
 	unspoken := time.AfterFunc(patience, func() { s.closeAll(s.fresh) })
 	defer unspoken.Stop()
+	s.retired = time.Now()
+	s.retiring.Store(true)
+	for _, c := range s.members(s.lanes) {
+		c.SetReadDeadline(time.Unix(1, 0)) // its lane looks whether something has arrived
+	}
 	s.retire(base)
+	s.await(base, func(lane int32) bool { return lane == laneServing })
 	deadline, done := context.WithTimeout(base, s.cfg.Drain)
 	defer done()
-	if err := s.http.Shutdown(deadline); err != nil {
+	err := s.http.Shutdown(deadline)
+	s.await(deadline, func(int32) bool { return false })
+	if err != nil || deadline.Err() != nil {
 		s.log.Info("requests in flight are cut", "requests", s.InFlight())
 	}
 	cancel()
 	s.farewell()
+	s.closeAll(s.lanes)
 	s.http.Close()
+}
+
+// patience is when a draining server stops waiting for first requests.
+func (s *Server) patience() time.Time { return s.retired.Add(patience) }
+
+// await waits until all lanes have ended, but for those that are where they may
+// be left, or until ctx ends.
+func (s *Server) await(ctx context.Context, mayStay func(lane int32) bool) {
+	for ctx.Err() == nil {
+		left := slices.DeleteFunc(s.members(s.lanes), func(c *conn) bool { return mayStay(c.lane.Load()) })
+		if len(left) == 0 {
+			return
+		}
+		after(ctx, time.Millisecond)
+	}
 }
 
 // after waits for a while, or for the context's end.

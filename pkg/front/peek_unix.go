@@ -1,39 +1,36 @@
 package front
 
 import (
-	"io"
 	"net"
 	"syscall"
 
 	"golang.org/x/sys/unix"
 )
 
-// peek waits for a connection's first byte and leaves it there.
-func peek(c *net.TCPConn) (byte, error) {
+// hangsUp waits until a connection's client has said its last, or its
+// connection broke. It is false where the client sent more instead, or the
+// connection's deadline for reading ended the wait. Nothing is read.
+func hangsUp(c *net.TCPConn) bool {
 	raw, err := c.SyscallConn()
 	if err != nil {
-		return 0, err
+		return false
 	}
-	var b [1]byte
-	var n int
-	var inner error
+	over := false
 	err = raw.Read(func(fd uintptr) bool {
 		for {
-			n, _, inner = unix.Recvfrom(int(fd), b[:], unix.MSG_PEEK)
-			if inner != syscall.EINTR {
-				return inner != syscall.EAGAIN
+			var b [1]byte
+			n, _, err := unix.Recvfrom(int(fd), b[:], unix.MSG_PEEK|unix.MSG_DONTWAIT)
+			switch {
+			case err == syscall.EINTR:
+				continue
+			case err == syscall.EAGAIN:
+				return false
 			}
+			over = err != nil || n == 0
+			return true
 		}
 	})
-	switch {
-	case err != nil:
-		return 0, err
-	case inner != nil:
-		return 0, inner
-	case n == 0:
-		return 0, io.EOF
-	}
-	return b[0], nil
+	return err == nil && over
 }
 
 // unread reports whether a connection has bytes that nobody has read yet. It

@@ -12,7 +12,10 @@ func (s *Server) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 	s.inFlight.Add(1)
 	defer s.inFlight.Add(-1)
 	w := &response{ResponseWriter: rw}
-	begun := time.Now()
+	var begun time.Time
+	if s.log.Enabled(r.Context(), slog.LevelDebug) {
+		begun = time.Now()
+	}
 	defer s.finish(w, r, begun, r.Method)
 
 	// After a chunked request the connection ends: it may have had a
@@ -57,7 +60,7 @@ func (s *Server) finish(w *response, r *http.Request, begun time.Time, method st
 			refuse(w, &refusal{status: http.StatusInternalServerError, kind: "internal_error", message: "internal error", close: true})
 		}
 	}
-	if s.log.Enabled(r.Context(), slog.LevelDebug) {
+	if !begun.IsZero() {
 		// Query strings may hold keys: the path alone is logged.
 		s.log.Debug("request", "method", method, "host", r.Host, "path", r.URL.Path, "status", w.status,
 			"bytes", w.bytes, "duration", time.Since(begun).Round(time.Microsecond))

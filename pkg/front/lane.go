@@ -1,0 +1,269 @@
+package front
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"crypto/tls"
+	"io"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+)
+
+// The sizes and times of a lane.
+const (
+	laneBuf   = 4 << 10
+	laneMax   = 16 << 10 // of a head; a longer one is net/http's
+	watchFrom = 20 * time.Millisecond
+	goodbye   = 500 * time.Millisecond // for a client to read what was answered last
+)
+
+// What a lane is doing, for drain.
+const (
+	laneFresh   int32 = iota // nothing has come yet
+	laneWaiting              // for the next request
+	laneReading              // it has come, and may be for net/http
+	laneServing              // it is answered
+)
+
+// lane serves a connection's plain requests to apps (see plainHead), one after
+// the other in its own goroutine. Parsing is net/http's; what its server does
+// besides costs more than such a request itself: a goroutine that watches the
+// client, deadlines and buffers for each. The first request of another kind, and
+// with it the connection, goes over to net/http as it came.
+type lane struct {
+	server *Server
+	conn   *conn
+	ctx    context.Context // ends when the client is gone, or with the server
+	cancel context.CancelFunc
+	remote string
+
+	in       []byte
+	r, w     int // in[r:w] was read and not used
+	src      bytes.Reader
+	br       *bufio.Reader
+	deadline time.Time // the connection's, for reading
+	out      laneWriter
+	watch    watch
+}
+
+func newLane(ctx context.Context, s *Server, c *conn) *lane {
+	l := &lane{server: s, conn: c}
+	l.ctx, l.cancel = context.WithCancel(context.WithValue(ctx, connKey{}, c))
+	l.out.conn, l.out.ending = c.TCPConn, &s.draining
+	l.watch.gone = l.cancel
+	l.watch.conn = c
+	return l
+}
+
+// run serves until the connection ends, or gives back what net/http is to serve.
+func (l *lane) run() net.Conn {
+	defer l.cancel()
+	defer l.watch.end()
+	for first := true; ; first = false {
+		head, ok := l.await(first)
+		if !ok {
+			return nil
+		}
+		if first && l.in[l.r] == 22 && l.server.tls != nil {
+			// A TLS record of type handshake (RFC 8446 section 5.1) begins no HTTP request.
+			return tls.Server(l.pass(), l.server.tls)
+		}
+		if head == nil || !plainHead(head) {
+			return l.pass()
+		}
+		r, err := l.parse(head)
+		if err != nil {
+			return l.pass()
+		}
+		l.r += len(head)
+		if !l.serve(r) {
+			l.leave()
+			return nil
+		}
+	}
+}
+
+// await waits for a request's head; it is nil where it is too long or comes in
+// pieces.
+func (l *lane) await(first bool) (head []byte, ok bool) {
+	for {
+		if l.r < l.w {
+			l.conn.lane.Store(laneReading)
+			if end := bytes.Index(l.in[l.r:l.w], []byte("\r\n\r\n")); end >= 0 {
+				return l.in[l.r : l.r+end+4], true
+			}
+			if l.r > 0 {
+				l.w = copy(l.in, l.in[l.r:l.w])
+				l.r = 0
+			}
+			if l.w < len(l.in) || l.w >= laneMax {
+				return nil, true
+			}
+			l.in = append(l.in, make([]byte, len(l.in))...)
+		} else {
+			l.r, l.w = 0, 0
+			if first {
+				l.conn.lane.Store(laneFresh)
+			} else {
+				l.conn.lane.Store(laneWaiting)
+			}
+			if l.in == nil {
+				l.in = make([]byte, laneBuf)
+			}
+		}
+		if !l.fill() {
+			return nil, false
+		}
+	}
+}
+
+// fill reads what comes next, until the connection has been idle for too long.
+// While the server drains, what has arrived is still read.
+func (l *lane) fill() bool {
+	if now := time.Now(); l.deadline.Sub(now) < idleTimeout*3/4 { // rarely set: it costs as much as a read
+		l.deadline = now.Add(idleTimeout)
+		l.conn.SetReadDeadline(l.deadline)
+	}
+	for {
+		if l.server.retiring.Load() && l.w == 0 {
+			switch until := l.server.patience(); {
+			case unread(l.conn.TCPConn):
+				l.conn.SetReadDeadline(time.Time{})
+			case l.conn.lane.Load() == laneFresh && time.Now().Before(until):
+				l.conn.SetReadDeadline(until)
+			default:
+				return false
+			}
+		}
+		n, err := l.conn.TCPConn.Read(l.in[l.w:])
+		if l.w += n; n > 0 {
+			return true
+		}
+		if err == nil {
+			continue
+		}
+		if ne, ok := err.(net.Error); !ok || !ne.Timeout() || !l.server.retiring.Load() {
+			return false
+		}
+	}
+}
+
+// pass gives the connection with what was read of it.
+func (l *lane) pass() net.Conn {
+	l.conn.ahead = bytes.Clone(l.in[l.r:l.w])
+	l.conn.SetReadDeadline(time.Time{})
+	return l.conn
+}
+
+// parse has net/http read a head.
+func (l *lane) parse(head []byte) (*http.Request, error) {
+	l.src.Reset(head)
+	if l.br == nil {
+		l.br = bufio.NewReaderSize(&l.src, 1<<10)
+		l.remote = l.conn.RemoteAddr().String()
+	} else {
+		l.br.Reset(&l.src)
+	}
+	r, err := http.ReadRequest(l.br)
+	if err != nil {
+		return nil, err
+	}
+	r.RemoteAddr = l.remote
+	return r.WithContext(l.ctx), nil
+}
+
+// serve answers a request and reports whether the connection lives on.
+func (l *lane) serve(r *http.Request) (keep bool) {
+	l.conn.lane.Store(laneServing)
+	l.out.begin(r.Method == http.MethodHead)
+	l.watch.begin()
+	defer func() {
+		l.watch.stop(l.deadline)
+		if caught := recover(); caught != nil { // finish has logged it
+			l.out.abort()
+			keep = false
+		}
+	}()
+	l.server.ServeHTTP(&l.out, r)
+	return l.out.finish() == nil && !l.out.last && l.ctx.Err() == nil
+}
+
+// leave ends a connection that was answered for the last time. What has been
+// sent after that is read first: the reset that it would cause could take the
+// answer with it.
+func (l *lane) leave() {
+	if l.out.failed != nil || l.r == l.w && !unread(l.conn.TCPConn) {
+		return
+	}
+	l.conn.CloseWrite()
+	l.conn.SetReadDeadline(time.Now().Add(goodbye))
+	_, _ = io.Copy(io.Discard, l.conn.TCPConn)
+}
+
+// watch finds out that a client has left while its answer is being made. Most
+// answers are done before it begins to look.
+type watch struct {
+	conn  *conn
+	gone  func()
+	timer *time.Timer
+
+	mu     sync.Mutex
+	active bool          // a request is being answered
+	quit   chan struct{} // of the looking that runs; nil when none does
+	done   chan struct{}
+}
+
+func (w *watch) begin() {
+	w.mu.Lock()
+	w.active = true
+	w.mu.Unlock()
+	if w.timer == nil {
+		w.timer = time.AfterFunc(watchFrom, w.look)
+	} else {
+		w.timer.Reset(watchFrom)
+	}
+}
+
+// look runs in the timer's goroutine.
+func (w *watch) look() {
+	w.mu.Lock()
+	if !w.active || w.quit != nil {
+		w.mu.Unlock()
+		return
+	}
+	quit, done := make(chan struct{}), make(chan struct{})
+	w.quit, w.done = quit, done
+	w.mu.Unlock()
+	defer close(done)
+	if w.conn.awaitGone(quit) {
+		w.gone()
+	}
+}
+
+// stop ends the looking; deadline is put back as the connection's for reading.
+func (w *watch) stop(deadline time.Time) {
+	w.timer.Stop()
+	w.mu.Lock()
+	quit, done := w.quit, w.done
+	w.active, w.quit, w.done = false, nil, nil
+	w.mu.Unlock()
+	if quit == nil {
+		return
+	}
+	close(quit)
+	w.conn.SetReadDeadline(time.Unix(1, 0))
+	<-done
+	w.conn.SetReadDeadline(deadline)
+	if w.conn.server.retiring.Load() {
+		w.conn.SetReadDeadline(time.Unix(1, 0))
+	}
+}
+
+func (w *watch) end() {
+	if w.timer != nil {
+		w.timer.Stop()
+	}
+}

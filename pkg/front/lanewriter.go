@@ -1,0 +1,318 @@
+package front
+
+import (
+	"errors"
+	"io"
+	"maps"
+	"net"
+	"net/http"
+	"net/textproto"
+	"slices"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"time"
+)
+
+// The buffers of an answer. A short answer leaves in one write.
+const (
+	outBuf    = 4 << 10
+	outMax    = 64 << 10 // a buffer that is kept
+	shortBody = 2 << 10  // of unknown length, is waited for whole and then has one
+)
+
+// laneWriter writes the answers of a lane (RFC 9112).
+type laneWriter struct {
+	conn   *net.TCPConn
+	ending *atomic.Bool // the server drains
+	header http.Header
+	names  []string // of header, for its memory
+	out    []byte   // what was not sent yet
+	failed error    // of a write
+
+	isHead  bool
+	status  int   // 0 until the head is written
+	noBody  bool  // the answer has none, whatever is written
+	length  int64 // of the body, -1 where it is not known
+	left    int64 // of it
+	open    bool  // the head is not ended: its framing is not decided
+	body    []byte
+	chunked bool
+	last    bool // the connection ends after this answer
+	trailer []string
+}
+
+var errTooMuch = errors.New("the answer is longer than its Content-Length")
+
+// begin makes ready for an answer.
+func (w *laneWriter) begin(isHead bool) {
+	if w.header == nil {
+		w.header = make(http.Header, 16)
+		w.out = make([]byte, 0, outBuf)
+	}
+	clear(w.header)
+	w.isHead, w.status, w.noBody, w.length, w.left = isHead, 0, false, -1, 0
+	w.open, w.chunked, w.last = false, false, false
+	w.body, w.trailer, w.out = w.body[:0], w.trailer[:0], w.out[:0]
+}
+
+// Header gives the fields of the answer.
+func (w *laneWriter) Header() http.Header { return w.header }
+
+// WriteHeader writes the head, an interim one too (RFC 9110 section 15.2).
+func (w *laneWriter) WriteHeader(status int) {
+	if w.status != 0 {
+		return
+	}
+	if status >= 100 && status < 200 {
+		w.fields(status)
+		w.out = append(w.out, '\r', '\n')
+		w.send()
+		return
+	}
+	w.status = status
+	w.noBody = w.isHead || !bodyStatus(status)
+	if lengths := w.header["Content-Length"]; len(lengths) > 0 {
+		if n, err := strconv.ParseUint(lengths[0], 10, 63); err == nil {
+			w.length, w.left = int64(n), int64(n)
+		} else {
+			delete(w.header, "Content-Length")
+		}
+	}
+	if status == http.StatusNoContent {
+		delete(w.header, "Content-Length")
+	}
+	for _, value := range w.header["Trailer"] {
+		for name := range strings.SplitSeq(value, ",") {
+			if name = http.CanonicalHeaderKey(textproto.TrimString(name)); name != "" {
+				w.trailer = append(w.trailer, name)
+			}
+		}
+	}
+	if w.ending.Load() {
+		w.header["Connection"] = []string{"close"}
+	}
+	for _, value := range w.header["Connection"] {
+		w.last = w.last || strings.EqualFold(value, "close")
+	}
+	w.fields(status)
+	if _, ok := w.header["Date"]; !ok {
+		w.out = append(w.out, "Date: "...)
+		w.out = time.Now().UTC().AppendFormat(w.out, http.TimeFormat)
+		w.out = append(w.out, '\r', '\n')
+	}
+	switch {
+	case w.noBody && !w.isHead || w.length >= 0 || !bodyStatus(status):
+		w.out = append(w.out, '\r', '\n')
+	default:
+		w.open = true
+		if len(w.trailer) > 0 {
+			w.chunk()
+		}
+	}
+}
+
+func bodyStatus(status int) bool {
+	return status != http.StatusNoContent && status != http.StatusNotModified
+}
+
+// fields writes the status line and the fields, in the order of their names.
+func (w *laneWriter) fields(status int) {
+	w.out = append(w.out, "HTTP/1.1 "...)
+	w.out = strconv.AppendInt(w.out, int64(status), 10)
+	w.out = append(w.out, ' ')
+	w.out = append(w.out, http.StatusText(status)...)
+	w.out = append(w.out, '\r', '\n')
+	w.names = slices.AppendSeq(w.names[:0], maps.Keys(w.header))
+	slices.Sort(w.names)
+	for _, name := range w.names {
+		for _, value := range w.header[name] {
+			w.field(name, value)
+		}
+	}
+}
+
+var noLineEnds = strings.NewReplacer("\r", " ", "\n", " ")
+
+func (w *laneWriter) field(name, value string) {
+	if strings.ContainsAny(value, "\r\n") {
+		value = noLineEnds.Replace(value)
+	}
+	w.out = append(w.out, name...)
+	w.out = append(w.out, ':', ' ')
+	w.out = append(w.out, value...)
+	w.out = append(w.out, '\r', '\n')
+}
+
+// chunk decides that the body goes in chunks, and sends on what there is of it.
+func (w *laneWriter) chunk() {
+	w.open, w.chunked = false, !w.noBody
+	if w.noBody {
+		w.out = append(w.out, '\r', '\n')
+		return
+	}
+	w.out = append(w.out, "Transfer-Encoding: chunked\r\n\r\n"...)
+	if len(w.body) > 0 {
+		w.put(w.body)
+		w.body = w.body[:0]
+	}
+}
+
+// Write writes a part of the body.
+func (w *laneWriter) Write(p []byte) (int, error) {
+	if w.status == 0 {
+		w.WriteHeader(http.StatusOK)
+	}
+	switch {
+	case w.failed != nil:
+		return 0, w.failed
+	case len(p) == 0:
+		return 0, nil
+	case !bodyStatus(w.status):
+		return 0, http.ErrBodyNotAllowed
+	case w.length >= 0 && int64(len(p)) > w.left:
+		return 0, errTooMuch
+	case w.open && len(w.body)+len(p) <= shortBody:
+		w.body = append(w.body, p...)
+		return len(p), nil
+	case w.open:
+		w.chunk()
+	}
+	if w.noBody {
+		w.left -= int64(len(p))
+		return len(p), nil
+	}
+	w.left -= int64(len(p))
+	w.put(p)
+	if w.failed != nil {
+		return 0, w.failed
+	}
+	return len(p), nil
+}
+
+// put frames a part of the body, and sends it where it is not small.
+func (w *laneWriter) put(p []byte) {
+	if w.chunked {
+		w.out = strconv.AppendInt(w.out, int64(len(p)), 16)
+		w.out = append(w.out, '\r', '\n')
+	}
+	if len(w.out)+len(p)+2 <= outBuf {
+		w.out = append(w.out, p...)
+		if w.chunked {
+			w.out = append(w.out, '\r', '\n')
+		}
+		return
+	}
+	parts := net.Buffers{w.out, p}
+	if w.chunked {
+		parts = append(parts, []byte{'\r', '\n'})
+	}
+	if w.failed == nil {
+		_, w.failed = parts.WriteTo(w.conn)
+	}
+	w.out = w.out[:0]
+}
+
+// send sends what is buffered.
+func (w *laneWriter) send() {
+	if len(w.out) > 0 && w.failed == nil {
+		_, w.failed = w.conn.Write(w.out)
+	}
+	if w.out = w.out[:0]; cap(w.out) > outMax {
+		w.out = make([]byte, 0, outBuf)
+	}
+}
+
+// ReadFrom has the kernel copy a body of known length.
+func (w *laneWriter) ReadFrom(r io.Reader) (int64, error) {
+	if w.status == 0 || w.noBody || w.length < 0 {
+		return io.Copy(struct{ io.Writer }{w}, r)
+	}
+	if w.send(); w.failed != nil {
+		return 0, w.failed
+	}
+	limited, ok := r.(*io.LimitedReader) // the kernel copies from one, not from one within another
+	if !ok || limited.N > w.left {
+		limited = &io.LimitedReader{R: r, N: w.left}
+	}
+	n, err := w.conn.ReadFrom(limited)
+	w.left -= n
+	return n, err
+}
+
+// Flush sends what is buffered.
+func (w *laneWriter) Flush() { _ = w.FlushError() }
+
+// FlushError is Flush with its error, for http.ResponseController.
+func (w *laneWriter) FlushError() error {
+	if w.status == 0 {
+		w.WriteHeader(http.StatusOK)
+	}
+	if w.open {
+		w.chunk()
+	}
+	w.send()
+	return w.failed
+}
+
+// finish ends the answer.
+func (w *laneWriter) finish() error {
+	if w.status == 0 {
+		w.WriteHeader(http.StatusOK)
+	}
+	switch {
+	case w.open && (w.promised() || w.isHead && len(w.body) == 0):
+		w.chunk()
+	case w.open:
+		w.open = false
+		w.out = append(w.out, "Content-Length: "...)
+		w.out = strconv.AppendInt(w.out, int64(len(w.body)), 10)
+		w.out = append(w.out, "\r\n\r\n"...)
+		if !w.noBody {
+			w.out = append(w.out, w.body...)
+		}
+	case w.length >= 0 && w.left > 0 && !w.noBody:
+		w.last = true // what is missing must not be taken from the next answer
+	}
+	if w.chunked {
+		w.out = append(w.out, "0\r\n"...)
+		w.trailers()
+		w.out = append(w.out, '\r', '\n')
+	}
+	w.send()
+	return w.failed
+}
+
+// promised reports whether there are trailers that were not announced.
+func (w *laneWriter) promised() bool {
+	for name := range w.header {
+		if strings.HasPrefix(name, http.TrailerPrefix) {
+			return true
+		}
+	}
+	return false
+}
+
+// trailers writes those announced before the body and those of TrailerPrefix.
+func (w *laneWriter) trailers() {
+	for _, name := range w.trailer {
+		for _, value := range w.header[name] {
+			w.field(name, value)
+		}
+	}
+	for name, values := range w.header {
+		if name, ok := strings.CutPrefix(name, http.TrailerPrefix); ok {
+			for _, value := range values {
+				w.field(name, value)
+			}
+		}
+	}
+}
+
+// abort sends what there is of an answer that will not be ended.
+func (w *laneWriter) abort() {
+	if w.open { // nothing of it has left yet, nor needs to
+		w.out = w.out[:0]
+	}
+	w.send()
+}

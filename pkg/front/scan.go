@@ -1,0 +1,114 @@
+package front
+
+import (
+	"bytes"
+)
+
+// plainHead reports whether a request's head, with its empty line, is of the
+// plain kind that a lane serves: HTTP/1.1 without a body, an upgrade or any other
+// wish of the connection, for exactly one host, which is an app's. It is strict:
+// what it does not take is not wrong, but net/http's to judge.
+func plainHead(head []byte) bool {
+	line, rest, ok := cutLine(head)
+	if !ok || !plainRequestLine(line) {
+		return false
+	}
+	hosts := 0
+	for {
+		if line, rest, ok = cutLine(rest); !ok {
+			return false
+		}
+		if len(line) == 0 {
+			return hosts == 1 && len(rest) == 0
+		}
+		name, value, ok := plainField(line)
+		if !ok {
+			return false
+		}
+		switch len(name) {
+		case len("host"):
+			if bytes.EqualFold(name, []byte("host")) {
+				if hosts++; !appHost(value) {
+					return false
+				}
+			}
+		case len("connection"):
+			if bytes.EqualFold(name, []byte("connection")) && !bytes.EqualFold(value, []byte("keep-alive")) {
+				return false
+			}
+		case len("expect"), len("upgrade"), len("content-length"), len("transfer-encoding"):
+			for _, special := range []string{"expect", "upgrade", "trailer", "content-length", "http2-settings", "transfer-encoding"} {
+				if bytes.EqualFold(name, []byte(special)) {
+					return false
+				}
+			}
+		}
+	}
+}
+
+// cutLine takes a line off that ends with CRLF and has no other line end in it.
+func cutLine(b []byte) (line, rest []byte, ok bool) {
+	i := bytes.IndexByte(b, '\n')
+	if i < 1 || b[i-1] != '\r' {
+		return nil, nil, false
+	}
+	return b[:i-1], b[i+1:], true
+}
+
+// plainRequestLine takes a method without a body and an origin-form target.
+func plainRequestLine(line []byte) bool {
+	method, rest, _ := bytes.Cut(line, []byte{' '})
+	switch string(method) {
+	case "GET", "HEAD", "OPTIONS", "DELETE":
+	default:
+		return false
+	}
+	target, ok := bytes.CutSuffix(rest, []byte(" HTTP/1.1"))
+	if !ok || len(target) == 0 || target[0] != '/' {
+		return false
+	}
+	for _, c := range target {
+		if c <= ' ' || c == 0x7f {
+			return false
+		}
+	}
+	return true
+}
+
+// plainField splits a field line whose name is a token and whose value has no
+// control characters.
+func plainField(line []byte) (name, value []byte, ok bool) {
+	colon := bytes.IndexByte(line, ':')
+	if colon < 1 {
+		return nil, nil, false
+	}
+	name, value = line[:colon], bytes.Trim(line[colon+1:], " \t")
+	for _, c := range name {
+		if !tokenByte[c] {
+			return nil, nil, false
+		}
+	}
+	for _, c := range value {
+		if c < ' ' && c != '\t' || c == 0x7f {
+			return nil, nil, false
+		}
+	}
+	return name, value, true
+}
+
+// tokenByte are the characters of a token (RFC 9110 section 5.6.2).
+var tokenByte = func() (table [256]bool) {
+	for c := range 0x7f {
+		table[c] = c >= '0' && c <= '9' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z'
+	}
+	for _, c := range "!#$%&'*+-.^_`|~" {
+		table[c] = true
+	}
+	return table
+}()
+
+// appHost reports whether an authority is an app's.
+func appHost(authority []byte) bool {
+	p, _ := classify(string(authority))
+	return p == appsPlane
+}
