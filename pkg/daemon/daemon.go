@@ -86,6 +86,8 @@ func Run(ctx context.Context, cfg Config) error {
 	}
 	defer lock.Close()
 
+	defer raiseHeap()()
+
 	d := &daemon{cfg: cfg, started: time.Now(), uid: os.Geteuid(), wildcards: wildcardsAsked(cfg.Getenv)}
 	d.log, d.redactor = newLogger(cfg.Output, cfg.Verbose, onJournal(cfg.Output, cfg.Getenv))
 	ctx, d.stop = context.WithCancelCause(ctx)
