@@ -44,7 +44,9 @@ func newConn(s *Server, c *net.TCPConn) *conn {
 func (c *conn) Read(p []byte) (int, error) {
 	if len(c.ahead) > 0 {
 		n := copy(p, c.ahead)
-		c.ahead = c.ahead[n:]
+		if c.ahead = c.ahead[n:]; len(c.ahead) == 0 {
+			c.ahead = nil // frees the lane's buffer
+		}
 		c.read.Store(true)
 		return n, nil
 	}

@@ -153,7 +153,7 @@ func (l *lane) fill() bool {
 
 // pass gives the connection with what was read of it.
 func (l *lane) pass() net.Conn {
-	l.conn.ahead = bytes.Clone(l.in[l.r:l.w])
+	l.conn.ahead = l.in[l.r:l.w]
 	l.conn.SetReadDeadline(time.Time{})
 	return l.conn
 }
