@@ -79,21 +79,37 @@ func OpenSettings(cfg SettingsConfig) (s *Settings, warnings []string, err error
 		s.log.Warn("leavings of killed writers stay", "error", err)
 	}
 	snap, warnings, err := s.read()
+	var ruined *unreadable
+	if errors.As(err, &ruined) {
+		var aside string
+		if aside, err = KeepAside(s.path, s.now()); err == nil {
+			what := fmt.Sprintf("%s could not be read (%v); it is kept as %s and the defaults hold", s.path, ruined.why, aside)
+			s.log.Warn("settings have a problem", "problem", what)
+			warnings = append(warnings, what)
+			snap, _ = interpret(map[string]json.RawMessage{}, nil)
+		}
+	}
 	if err != nil {
-		return nil, warnings, err
+		return nil, warnings, fmt.Errorf("read settings: %w", err)
 	}
 	s.current.Store(snap)
 	return s, warnings, nil
 }
 
 // Reload reads config.json again and tells those who watch where it has changed.
-// On an error the settings stay as they were.
+// On an error the settings stay as they were; a file that is no JSON object is
+// such an error, fault.Invalid, and is left for whoever edits it.
 func (s *Settings) Reload() (warnings []string, err error) {
 	s.writing.Lock()
 	snap, warnings, err := s.read()
 	if err != nil {
 		s.writing.Unlock()
-		return warnings, err
+		var ruined *unreadable
+		if errors.As(err, &ruined) {
+			f := &fault.Error{Kind: fault.Invalid, Message: fmt.Sprintf("%s could not be read (%v): the settings stay as they were", s.path, ruined.why)}
+			return append(warnings, f.Message), f
+		}
+		return warnings, fmt.Errorf("read settings: %w", err)
 	}
 	old := s.current.Swap(snap)
 	s.writing.Unlock()
@@ -120,11 +136,16 @@ func (s *Settings) notify() {
 	}
 }
 
+// unreadable is a config.json that is no JSON object.
+type unreadable struct{ why error }
+
+func (u *unreadable) Error() string { return u.why.Error() }
+
 // read reads the file; s.writing is held.
 func (s *Settings) read() (*snapshot, []string, error) {
 	data, opened, err := ReadPrivate(s.path)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, nil, fmt.Errorf("read settings: %w", err)
+		return nil, nil, err
 	}
 	var warnings []string
 	if opened {
@@ -133,15 +154,10 @@ func (s *Settings) read() (*snapshot, []string, error) {
 	members := map[string]json.RawMessage{}
 	if err == nil {
 		if bad := decodeObject(data, &members); bad != nil {
-			aside, err := KeepAside(s.path, s.now())
-			if err != nil {
-				return nil, warnings, fmt.Errorf("read settings: %w: %w", bad, err)
-			}
-			warnings = append(warnings, fmt.Sprintf("%s could not be read (%v); it is kept as %s and the defaults hold", s.path, bad, aside))
-			members = map[string]json.RawMessage{}
+			return nil, warnings, &unreadable{bad}
 		}
 	}
-	snap, problems := interpret(members)
+	snap, problems := interpret(members, s.current.Load())
 	for _, p := range problems {
 		warnings = append(warnings, s.path+": "+p)
 	}
@@ -167,9 +183,13 @@ func decodeObject(data []byte, into *map[string]json.RawMessage) error {
 	return nil
 }
 
-// interpret makes a snapshot of members, passing over what does not hold.
-func interpret(members map[string]json.RawMessage) (*snapshot, []string) {
+// interpret makes a snapshot of members. For a member with a bad value, what
+// held before goes on holding; before is nil at the start, where the default does.
+func interpret(members map[string]json.RawMessage, before *snapshot) (*snapshot, []string) {
 	snap := &snapshot{members: members, values: map[string]any{}, chosen: map[string]bool{}, origins: []string{}, ollama: []string{}, models: map[string][]string{}}
+	if before == nil {
+		before = snap
+	}
 	var problems []string
 	for _, def := range settings {
 		snap.values[def.name], _ = def.value(def.def)
@@ -180,6 +200,7 @@ func interpret(members map[string]json.RawMessage) (*snapshot, []string) {
 		v, err := def.fromJSON(raw)
 		if err != nil {
 			problems = append(problems, err.Error())
+			snap.values[def.name], snap.chosen[def.name] = before.values[def.name], before.chosen[def.name]
 			continue
 		}
 		snap.values[def.name], snap.chosen[def.name] = v, true
@@ -189,12 +210,13 @@ func interpret(members map[string]json.RawMessage) (*snapshot, []string) {
 			snap.proxies = append(snap.proxies, netip.MustParsePrefix(text))
 		}
 	}
-	var origins []json.RawMessage
-	for name, into := range map[string]any{memberOrigins: &origins, memberOllama: &snap.ollama, memberModels: &snap.models} {
-		if raw, ok := members[name]; ok && json.Unmarshal(raw, into) != nil {
-			problems = append(problems, name+" has not the form it should have")
-		}
+	snap.ollama = member(members, memberOllama, snap.ollama, before.ollama, &problems)
+	snap.models = member(members, memberModels, snap.models, before.models, &problems)
+	var held []json.RawMessage
+	for _, o := range before.origins {
+		held = append(held, mustJSON(o))
 	}
+	origins := member(members, memberOrigins, nil, held, &problems)
 	for _, raw := range origins {
 		o := string(raw)
 		json.Unmarshal(raw, &o) // what is no string fails as an origin
@@ -211,24 +233,51 @@ func interpret(members map[string]json.RawMessage) (*snapshot, []string) {
 	return snap, problems
 }
 
+// member reads one member that has no definition: none where it is absent, what
+// held before where it has not the right form.
+func member[T any](members map[string]json.RawMessage, name string, none, before T, problems *[]string) T {
+	raw, ok := members[name]
+	if !ok || string(raw) == "null" {
+		return none
+	}
+	var v T
+	if json.Unmarshal(raw, &v) != nil {
+		*problems = append(*problems, name+" has not the form it should have")
+		return before
+	}
+	return v
+}
+
 // change reads the file as it is now, lets edit change its members and writes
-// it, so that edits by hand made meanwhile are kept. An edit that changes
+// it, so that edits by hand made meanwhile are kept. A file that cannot be read is
+// kept aside, and what held before is changed and written. An edit that changes
 // nothing writes nothing.
 func (s *Settings) change(edit func(snap *snapshot, members map[string]json.RawMessage) (bool, error)) error {
 	s.writing.Lock()
 	snap, _, err := s.read()
+	var ruined *unreadable
+	if errors.As(err, &ruined) {
+		snap, err = s.current.Load(), nil
+	}
 	if err != nil {
 		s.writing.Unlock()
-		return err
+		return fmt.Errorf("read settings: %w", err)
 	}
 	members := maps.Clone(snap.members)
 	changed, err := edit(snap, members)
+	if err == nil && ruined != nil {
+		var aside string
+		if aside, err = KeepAside(s.path, s.now()); err == nil {
+			s.log.Warn("settings have a problem", "problem", fmt.Sprintf("%s could not be read (%v); it is kept as %s and what held before is written", s.path, ruined.why, aside))
+			changed = true
+		}
+	}
 	if err == nil && changed {
 		var data []byte
 		if data, err = json.MarshalIndent(members, "", "  "); err == nil {
 			err = WritePrivate(s.path, append(data, '\n'))
 		}
-		snap, _ = interpret(members)
+		snap, _ = interpret(members, snap)
 	}
 	if err != nil {
 		s.writing.Unlock()

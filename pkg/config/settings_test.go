@@ -229,3 +229,51 @@ func FuzzNormalizeOrigin(f *testing.F) {
 		}
 	})
 }
+
+// TestRuinedWhileRunning has an edit by hand go wrong: what holds goes on holding.
+func TestRuinedWhileRunning(t *testing.T) {
+	const good = `{"echo":"off","token-persistence":"file","allowed_origins":["https://a.example"],"ollama_api_models":["x/y"],"mine":1}`
+	check := func(s *config.Settings, when string) {
+		t.Helper()
+		if s.EchoEnabled() || s.TokenPersistence() != "file" || !cmp.Equal(s.AllowedOrigins(), []string{"https://a.example"}) || !cmp.Equal(s.OllamaModels(), []string{"x/y"}) {
+			t.Errorf("%s: echo %v, persistence %s, origins %v, ollama %v", when, s.EchoEnabled(), s.TokenPersistence(), s.AllowedOrigins(), s.OllamaModels())
+		}
+	}
+	s, path, _ := openSettings(t, good)
+	s.OnChange(func() { check(s, "notified") })
+	for _, text := range []string{`{"echo":`, "", "[]", "\x00\x01"} {
+		os.WriteFile(path, []byte(text), 0o600)
+		warnings, err := s.Reload()
+		if !fault.Is(err, fault.Invalid) || len(warnings) != 1 {
+			t.Errorf("%q: %v, warnings %v", text, err, warnings)
+		}
+		check(s, "reload of "+text)
+		if got, _ := os.ReadFile(path); string(got) != text {
+			t.Errorf("%q was changed under its editor to %q", text, got)
+		}
+	}
+	os.WriteFile(path, []byte(`{"echo":"maybe","token-persistence":"fiel","allowed_origins":{},"ollama_api_models":5,"mine":1}`), 0o600)
+	if warnings, err := s.Reload(); err != nil || len(warnings) != 4 {
+		t.Errorf("bad values: %v, warnings %v", err, warnings)
+	}
+	check(s, "reload of bad values")
+	os.WriteFile(path, []byte(good), 0o600)
+	s.Reload()
+	// A change by a command keeps the ruin aside and loses nothing that held.
+	os.WriteFile(path, []byte(`{"echo":`), 0o600)
+	if err := s.Set("port", "5000"); err != nil {
+		t.Fatal(err)
+	}
+	check(s, "changed")
+	if aside, _ := filepath.Glob(path + ".corrupt-*"); len(aside) != 1 {
+		t.Errorf("aside: %v", aside)
+	}
+	again, _, err := config.OpenSettings(config.SettingsConfig{Path: path})
+	if err != nil || again.Port() != 5000 {
+		t.Fatalf("opened again: %v", err)
+	}
+	check(again, "opened again")
+	if text, _ := os.ReadFile(path); !strings.Contains(string(text), `"mine": 1`) {
+		t.Errorf("a foreign member is lost: %s", text)
+	}
+}
