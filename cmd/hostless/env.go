@@ -45,6 +45,11 @@ func (e *env) paths() (config.Paths, error) { return config.Locate(e.getenv) }
 // client makes a client of the daemon; nothing is dialled yet.
 func (e *env) client() (*control.Client, error) {
 	paths, err := e.paths()
+	if errors.Is(err, config.ErrSocketPath) { // no daemon can be behind it
+		f := *fault.From(err)
+		f.Kind = fault.Unreachable
+		return nil, &f
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -7,6 +7,7 @@
 package config
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -38,14 +39,22 @@ func Locate(getenv func(string) string) (Paths, error) {
 		home = filepath.Join(user, ".hostless")
 	}
 	if !filepath.IsAbs(home) {
-		return Paths{}, fault.New(fault.Usage, fmt.Sprintf("HOSTLESS_HOME must be an absolute path, not %q", home))
+		name := "HOSTLESS_HOME"
+		if !own {
+			name, home = "HOME", filepath.Dir(home)
+		}
+		return Paths{}, &fault.Error{
+			Kind: fault.Usage, Message: fmt.Sprintf("%s must be an absolute path, not %q", name, home), Next: "export HOSTLESS_HOME=/absolute/path",
+		}
 	}
 	home = filepath.Clean(home)
 	socket := getenv("HOSTLESS_SOCKET")
 	switch runtimeDir := getenv("XDG_RUNTIME_DIR"); {
 	case socket != "":
 		if !filepath.IsAbs(socket) {
-			return Paths{}, fault.New(fault.Usage, fmt.Sprintf("HOSTLESS_SOCKET must be an absolute path, not %q", socket))
+			return Paths{}, &fault.Error{
+				Kind: fault.Usage, Message: fmt.Sprintf("HOSTLESS_SOCKET must be an absolute path, not %q", socket), Next: "export HOSTLESS_SOCKET=/absolute/path",
+			}
 		}
 	case own:
 		socket = filepath.Join(home, "control.sock")
@@ -60,6 +69,10 @@ func Locate(getenv func(string) string) (Paths, error) {
 	return Paths{Home: home, Socket: socket}, nil
 }
 
+// ErrSocketPath is in the chain of Locate's error where the control socket's path
+// is too long for a socket.
+var ErrSocketPath = errors.New("socket path too long")
+
 // checkSocketLength refuses what does not fit into sockaddr_un (unix(7): 108
 // bytes with the closing zero on Linux, 104 on macOS).
 func checkSocketLength(path string) error {
@@ -70,8 +83,9 @@ func checkSocketLength(path string) error {
 	if len(path) > limit {
 		return &fault.Error{
 			Kind:    fault.Usage,
-			Message: fmt.Sprintf("control socket path is %d bytes long, %d are allowed: %s", len(path), limit, path),
-			Next:    "set HOSTLESS_SOCKET to a shorter path",
+			Message: fmt.Sprintf("control socket path is too long: %d bytes, %d are allowed: %s", len(path), limit, path),
+			Next:    "export HOSTLESS_SOCKET=/a/shorter/path",
+			Err:     ErrSocketPath,
 		}
 	}
 	return nil

@@ -115,6 +115,9 @@ func diagnose(socket string, cause error) error {
 	switch {
 	case errors.Is(cause, fs.ErrNotExist):
 		e.Message = fmt.Sprintf("the daemon is not running: there is no control socket at %s", socket)
+	case errors.Is(cause, syscall.ENOTDIR):
+		e.Message = fmt.Sprintf("the daemon is not running: a part of %s is no folder", socket)
+		e.Next = "set HOSTLESS_HOME or HOSTLESS_SOCKET to a path of your own"
 	case errors.Is(cause, syscall.ECONNREFUSED):
 		e.Message = fmt.Sprintf("the daemon is not running: nobody answers at %s, which an earlier one left behind", socket)
 	case errors.Is(cause, fs.ErrPermission):
