@@ -46,7 +46,11 @@ func decode(w http.ResponseWriter, r *http.Request, out any) error {
 		return nil
 	case errors.As(err, &wrong):
 		name := wrong.Field[strings.LastIndexByte(wrong.Field, '.')+1:]
-		return &fault.Error{Kind: fault.Invalid, Message: fmt.Sprintf("%s must be %s", name, typeName(wrong.Type)), Param: name}
+		want := typeName(wrong.Type)
+		if inList(out, name) {
+			want = "a list of strings"
+		}
+		return &fault.Error{Kind: fault.Invalid, Message: fmt.Sprintf("%s must be %s", name, want), Param: name}
 	}
 	return fault.New(fault.Invalid, "the request's body is not valid JSON")
 }
@@ -78,6 +82,21 @@ func typeName(t reflect.Type) string {
 		return "a string"
 	}
 	return "an object"
+}
+
+// inList reports whether a member of out is a list: of a wrong entry, the
+// decoder tells the list's name and the entry's type.
+func inList(out any, name string) bool {
+	t := reflect.TypeOf(out).Elem()
+	if t.Kind() != reflect.Struct {
+		return false
+	}
+	for _, f := range reflect.VisibleFields(t) {
+		if tag, _, _ := strings.Cut(f.Tag.Get("json"), ","); tag == name {
+			return f.Type.Kind() == reflect.Slice
+		}
+	}
+	return false
 }
 
 // answer writes v as JSON with status 200.

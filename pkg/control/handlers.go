@@ -1,7 +1,9 @@
 package control
 
 import (
+	"maps"
 	"net/http"
+	"slices"
 
 	"github.com/hostless/hostless/pkg/fault"
 )
@@ -50,7 +52,15 @@ func (s *Server) postToken(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	t.Scope = filled(t.Scope)
+	s.log.Info("bridge token made", "token", shownOf(t.Token), "name", t.Name, "origin", t.Origin, "expires_in", t.ExpiresIn)
 	answer(w, t)
+}
+
+// shownOf is as much of a token as may be shown.
+func shownOf(t Secret) string {
+	const shown = len("sk_local_") + 8
+	text := t.Reveal()
+	return text[:min(len(text), shown)]
 }
 
 // tokenRef reads a body that names a token.
@@ -76,6 +86,7 @@ func (s *Server) postRefresh(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, err)
 		return
 	}
+	s.log.Info("bridge token refreshed", "token", shownOf(ref), "expires_in", seconds(left))
 	answer(w, Refreshed{Status: "refreshed", ExpiresIn: seconds(left)})
 }
 
@@ -88,6 +99,7 @@ func (s *Server) postRevoke(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, err)
 		return
 	}
+	s.log.Info("bridge token revoked", "token", shownOf(ref))
 	answer(w, Outcome{Status: "revoked"})
 }
 
@@ -161,6 +173,7 @@ func (s *Server) putOrigin(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, err)
 		return
 	}
+	s.log.Info("origin allowed", "origin", req.Origin)
 	s.getOrigins(w, r)
 }
 
@@ -174,6 +187,7 @@ func (s *Server) deleteOrigin(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, err)
 		return
 	}
+	s.log.Info("origin taken back", "origin", req.Origin)
 	s.getOrigins(w, r)
 }
 
@@ -196,5 +210,6 @@ func (s *Server) patchConfig(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, err)
 		return
 	}
+	s.log.Info("settings changed", "names", slices.Sorted(maps.Keys(values)))
 	s.getConfig(w, r)
 }

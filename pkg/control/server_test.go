@@ -66,6 +66,7 @@ func TestErrorsOfTheWire(t *testing.T) {
 		{"two objects", "POST", "/auth/token", "{}{}", nil, 400, "invalid_request_error", "JSON"},
 		{"wrong type", "POST", "/auth/token", `{"rate_limit":"many"}`, nil, 400, "invalid_request_error", "rate_limit must be a whole number"},
 		{"wrong list", "POST", "/auth/token", `{"allowed_models":"gpt"}`, nil, 400, "invalid_request_error", "allowed_models must be a list"},
+		{"wrong entry", "POST", "/auth/token", `{"allowed_models":[5]}`, nil, 400, "invalid_request_error", "allowed_models must be a list of strings"},
 		{"wrong token type", "POST", "/auth/revoke", `{"token":5}`, nil, 400, "invalid_request_error", "token must be a string"},
 		{"too large", "POST", "/auth/token", `{"name":"` + strings.Repeat("x", 1<<20) + `"}`, nil, 413, "invalid_request_error", "longer"},
 		{"endless ttl", "POST", "/auth/token", `{"ttl":36893488147}`, nil, 400, "invalid_request_error", "ttl"},

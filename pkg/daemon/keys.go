@@ -57,6 +57,9 @@ func (c controlKeys) Put(ctx context.Context, name string, req control.KeyReques
 
 // complete checks that a provider can be used with what was given.
 func complete(name string, req control.KeyRequest) error {
+	if err := keys.ValidProvider(name); err != nil {
+		return err
+	}
 	p := provider.Default().Get(name)
 	switch {
 	case p != nil && p.Builtin:
