@@ -121,6 +121,9 @@ func (e *env) spawn(o daemonOptions) (*background, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := config.RefuseForeign(paths.Home, os.Geteuid(), e.getenv); err != nil {
+		return nil, err
+	}
 	out, err := openLog(paths)
 	if err != nil {
 		return nil, err

@@ -139,6 +139,8 @@ func (e *env) serviceUninstall(cc *cli.Context) error {
 		return err
 	case e.line.json:
 		return e.result(done)
+	case done.Purged && done.Left != "":
+		return e.say("uninstalled; keys, tokens and settings are removed, %s has other files in it and stays", done.Left)
 	case done.Purged:
 		return e.say("uninstalled; %s is removed", paths.Home)
 	case len(done.Units) == 0:

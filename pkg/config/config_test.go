@@ -54,6 +54,51 @@ func TestLocate(t *testing.T) {
 	}
 }
 
+func TestLocateFollowsALink(t *testing.T) {
+	real := filepath.Join(t.TempDir(), "real")
+	link := filepath.Join(filepath.Dir(real), "link")
+	if err := errors.Join(os.Mkdir(real, 0o700), os.Symlink("real", link)); err != nil {
+		t.Fatal(err)
+	}
+	real, err := filepath.EvalSymlinks(real) // the temporary directory may have links of its own
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := config.Locate(func(k string) string { return map[string]string{"HOSTLESS_HOME": link}[k] })
+	if err != nil || p.Home != real || p.Socket != filepath.Join(real, "control.sock") {
+		t.Errorf("Locate = %+v, %v; want home %s", p, err, real)
+	}
+}
+
+func TestPurge(t *testing.T) {
+	home := filepath.Join(t.TempDir(), "ho[me")
+	fill := func(names ...string) {
+		for _, name := range names {
+			path := filepath.Join(home, name)
+			if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o700), os.WriteFile(path, nil, 0o600)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	ours := []string{"keys.env", "keys.env.corrupt-1", ".keys.env.tmp-1", "ca.key", "logs/hostlessd.log", "logs/apps/a.log", "runs/a.sock"}
+	fill(ours...)
+	if gone, err := config.Purge(home); err != nil || !gone {
+		t.Errorf("Purge = %v, %v", gone, err)
+	}
+	fill(ours...)
+	fill("diary.txt", "logs/mine.log")
+	if gone, err := config.Purge(home); err != nil || gone {
+		t.Errorf("Purge beside a person's own files = %v, %v", gone, err)
+	}
+	left, _ := filepath.Glob(strings.ReplaceAll(home, "[", `\[`) + "/*")
+	if len(left) != 2 {
+		t.Errorf("left: %v, want diary.txt and logs", left)
+	}
+	if gone, err := config.Purge(filepath.Join(home, "none")); err != nil || !gone {
+		t.Errorf("Purge of nothing = %v, %v", gone, err)
+	}
+}
+
 func TestWritePrivate(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "state.json")
 	for _, text := range []string{"one", "two"} {

@@ -9,6 +9,7 @@ package config
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -27,7 +28,9 @@ type Paths struct {
 
 // Locate finds the paths from an environment lookup such as os.Getenv and
 // creates nothing. HOSTLESS_HOME and HOSTLESS_SOCKET win; a relative one, or a
-// socket path too long for the platform, is an error that names it.
+// socket path too long for the platform, is an error that names it. A home that
+// is a symbolic link is the directory that it leads to: a link in the socket's
+// path would be refused by clients.
 func Locate(getenv func(string) string) (Paths, error) {
 	home := getenv("HOSTLESS_HOME")
 	own := home != ""
@@ -48,6 +51,11 @@ func Locate(getenv func(string) string) (Paths, error) {
 		}
 	}
 	home = filepath.Clean(home)
+	if info, err := os.Lstat(home); err == nil && info.Mode()&fs.ModeSymlink != 0 {
+		if real, err := filepath.EvalSymlinks(home); err == nil {
+			home = real
+		}
+	}
 	socket := getenv("HOSTLESS_SOCKET")
 	switch runtimeDir := getenv("XDG_RUNTIME_DIR"); {
 	case socket != "":

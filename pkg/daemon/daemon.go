@@ -74,7 +74,7 @@ func Run(ctx context.Context, cfg Config) error {
 	if cfg.Output == nil {
 		cfg.Output = os.Stderr
 	}
-	if err := refuseForeign(cfg.Paths.Home, os.Geteuid(), cfg.Getenv); err != nil {
+	if err := config.RefuseForeign(cfg.Paths.Home, os.Geteuid(), cfg.Getenv); err != nil {
 		return err
 	}
 	if err := config.EnsureDir(cfg.Paths.Home); err != nil {
@@ -232,6 +232,9 @@ func (d *daemon) reload() error {
 // settingsChanged follows a change of config.json, whoever made it.
 func (d *daemon) settingsChanged() {
 	d.gatewaySettings.refresh()
+	if found, err := d.settings.Reload(); err == nil { // tells no change twice
+		d.warnings.set("config", found)
+	}
 	if err := d.tokens.SetPersistence(d.persistence()); err != nil {
 		d.log.Error("token persistence cannot be changed", "error", err)
 	}

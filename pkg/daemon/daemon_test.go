@@ -246,6 +246,23 @@ func TestReload(t *testing.T) {
 	}
 }
 
+func TestRuinedSettingsAreToldUntilMended(t *testing.T) {
+	r := start(t, nil)
+	os.WriteFile(r.paths.Config(), []byte(`{"echo":`), 0o600)
+	if err := r.client.Reload(t.Context()); !fault.Is(err, fault.Invalid) {
+		t.Errorf("reload: %v", err)
+	}
+	if s, err := r.client.Status(t.Context()); err != nil || len(s.Warnings) != 1 {
+		t.Errorf("warnings %q, %v", s.Warnings, err)
+	}
+	if _, err := r.client.SetConfig(t.Context(), control.ConfigValues{"echo": []byte(`"off"`)}); err != nil {
+		t.Fatal(err)
+	}
+	if s, err := r.client.Status(t.Context()); err != nil || len(s.Warnings) != 0 {
+		t.Errorf("after the change: warnings %q, %v", s.Warnings, err)
+	}
+}
+
 func TestWatchdogIsFedAfterASelfCheck(t *testing.T) {
 	t.Setenv("WATCHDOG_USEC", "300000")
 	t.Setenv("WATCHDOG_PID", strconv.Itoa(os.Getpid()))
@@ -321,49 +338,6 @@ func TestKeysMustBeUsable(t *testing.T) {
 	}
 	if _, err := r.client.DeleteKey(t.Context(), "gemini"); err != nil {
 		t.Errorf("delete by alias: %v", err)
-	}
-}
-
-func TestRefuseForeign(t *testing.T) {
-	mine, uid := home(t), os.Getuid()
-	for _, tt := range []struct {
-		what    string
-		home    string
-		uid     int
-		env     map[string]string
-		refused bool
-	}{
-		{"own home", mine, uid, nil, false},
-		{"home not there yet", filepath.Join(mine, "a", "b"), uid, nil, false},
-		{"somebody else's home", mine, uid + 1, nil, true},
-		{"root by sudo", mine, 0, map[string]string{"SUDO_USER": "ann"}, true},
-		{"root by doas", mine, 0, map[string]string{"DOAS_USER": "ann"}, true},
-		{"below root's own directory", "/does-not-exist/x", uid + 1, nil, false},
-	} {
-		err := refuseForeign(tt.home, tt.uid, func(k string) string { return tt.env[k] })
-		if tt.refused != fault.Is(err, fault.Forbidden) || !tt.refused && err != nil {
-			t.Errorf("%s: %v, want refused %v", tt.what, err, tt.refused)
-		}
-	}
-	if uid != 0 {
-		t.Skip("the rest needs root: a directory of another user")
-	}
-	theirs := home(t)
-	if err := os.Chown(theirs, 12345, 12345); err != nil {
-		t.Fatal(err)
-	}
-	none := func(string) string { return "" }
-	for what, err := range map[string]error{
-		"root in a user's home":         refuseForeign(filepath.Join(theirs, "new"), 0, none),
-		"root with a user's HOME":       refuseForeign(mine, 0, func(k string) string { return map[string]string{"HOME": theirs}[k] }),
-		"a user below another's folder": refuseForeign(filepath.Join(theirs, "new"), 54321, none),
-	} {
-		if !fault.Is(err, fault.Forbidden) {
-			t.Errorf("%s: %v", what, err)
-		}
-	}
-	if err := refuseForeign(filepath.Join(theirs, "new"), 12345, none); err != nil {
-		t.Errorf("the owner: %v", err)
 	}
 }
 

@@ -2,10 +2,14 @@ package service
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 
 	"github.com/hostless/hostless/pkg/fault"
 )
@@ -174,21 +178,41 @@ func (m *Manager) stopAll(ctx context.Context) error {
 	return err
 }
 
-// explain adds to a failed start what the units' log says of it.
+// explain adds to a failed start what is wrong: a port that another program has,
+// else the end of the units' log.
 func (m *Manager) explain(ctx context.Context, err error) error {
 	if err == nil {
 		return nil
 	}
-	message := "the service does not start"
-	if log, logErr := m.cfg.Run(ctx, "journalctl", "--user", "--quiet", "--no-pager", "--output=cat", "--lines=5",
-		"--unit="+httpSocket, "--unit="+controlSocket, "--unit="+serviceUnit); logErr == nil && log != "" {
-		lines := strings.Split(log, "\n")
-		for _, line := range lines {
-			if strings.Contains(line, "Address already in use") {
-				message = "port " + strconv.Itoa(m.cfg.Port) + " is taken by another program"
-			}
+	if port := m.takenPort(ctx); port != 0 {
+		return &fault.Error{
+			Kind: fault.Internal, Message: fmt.Sprintf("the service does not start: port %d is taken by another program", port),
+			Next: "hostless service install --port PORT, with another one", Err: err,
 		}
-		return &fault.Error{Kind: fault.Internal, Message: message + ": " + strings.Join(lines, "; "), Next: "hostless service status", Err: err}
 	}
-	return &fault.Error{Kind: fault.Internal, Message: message + ": " + err.Error(), Next: "hostless service status", Err: err}
+	said := err.Error()
+	if log, logErr := m.cfg.Run(ctx, "journalctl", "--user", "--quiet", "--no-pager", "--output=cat", "--lines=3",
+		"--unit="+httpSocket, "--unit="+controlSocket, "--unit="+serviceUnit); logErr == nil && log != "" {
+		said = strings.ReplaceAll(log, "\n", "; ")
+	}
+	return &fault.Error{Kind: fault.Internal, Message: "the service does not start: " + said, Next: "hostless service status", Err: err}
+}
+
+// takenPort is the installed port where its socket unit is down and somebody else
+// holds one of its addresses, else 0. The log tells it too, but not soon.
+func (m *Manager) takenPort(ctx context.Context) int {
+	s, err := m.Status(ctx)
+	if err != nil || m.active(ctx, httpSocket) {
+		return 0
+	}
+	for _, address := range s.Listen {
+		l, err := net.Listen("tcp", address)
+		if errors.Is(err, syscall.EADDRINUSE) {
+			return s.Port
+		}
+		if err == nil {
+			l.Close()
+		}
+	}
+	return 0
 }

@@ -36,6 +36,9 @@ func (m *Manager) Install(ctx context.Context) (Installed, error) {
 	if info, err := os.Stat(m.cfg.Program); err != nil || info.IsDir() || info.Mode()&0o111 == 0 {
 		return Installed{}, &fault.Error{Kind: fault.Invalid, Message: fmt.Sprintf("hostlessd is not at %q", m.cfg.Program), Next: "make install"}
 	}
+	if err := config.RefuseForeign(m.cfg.Paths.Home, os.Geteuid(), m.cfg.Getenv); err != nil {
+		return Installed{}, err
+	}
 	if err := m.refuseOthers(ctx); err != nil {
 		return Installed{}, err
 	}
@@ -202,6 +205,11 @@ func (m *Manager) refuseOthers(ctx context.Context) error {
 	if m.active(ctx, controlSocket) {
 		return nil // its daemon is ours
 	}
+	return m.refuseByHand(ctx)
+}
+
+// refuseByHand refuses where a daemon of this home runs that is not the service's.
+func (m *Manager) refuseByHand(ctx context.Context) error {
 	client := control.NewClient(m.cfg.Paths.Socket)
 	defer client.CloseIdle()
 	if status, err := client.Status(ctx); err == nil && status.Activation == "self" {
@@ -242,12 +250,14 @@ func unquote(text string) string {
 // Removed says what Uninstall did.
 type Removed struct {
 	Units  []string `json:"units"`  // the files that were removed
-	Purged bool     `json:"purged"` // whether the home went too
+	Purged bool     `json:"purged"` // whether keys, tokens and settings went too
+	Left   string   `json:"left"`   // the home, where it holds something still, else ""
 }
 
-// Uninstall stops everything, sockets first, and removes the units. The home
-// stays unless purge is set: then keys, tokens and settings are gone for good.
-// Uninstalling what is not installed removes nothing and is no error.
+// Uninstall stops everything, sockets first, and removes the units. What is in the
+// home stays unless purge is set: then keys, tokens and settings are gone for good,
+// and a daemon that was started by hand is refused, since it uses them.
+// Uninstalling what is not installed removes no unit and is no error.
 func (m *Manager) Uninstall(ctx context.Context, purge bool) (Removed, error) {
 	out := Removed{Units: []string{}}
 	if home := m.installedHome(); home != "" && home != m.cfg.Paths.Home {
@@ -258,11 +268,20 @@ func (m *Manager) Uninstall(ctx context.Context, purge bool) (Removed, error) {
 	if err != nil {
 		return out, err
 	}
-	if purge {
-		if err := os.RemoveAll(m.cfg.Paths.Home); err != nil {
-			return out, fmt.Errorf("remove %s: %w", m.cfg.Paths.Home, err)
-		}
-		out.Purged = true
+	out.Left = m.cfg.Paths.Home
+	if !purge {
+		return out, nil
+	}
+	if err := m.refuseByHand(ctx); err != nil {
+		return out, err
+	}
+	gone, err := config.Purge(m.cfg.Paths.Home)
+	if err != nil {
+		return out, err
+	}
+	out.Purged = true
+	if gone {
+		out.Left = ""
 	}
 	return out, nil
 }

@@ -1,4 +1,4 @@
-package daemon
+package config
 
 import (
 	"fmt"
@@ -9,10 +9,11 @@ import (
 	"github.com/hostless/hostless/pkg/fault"
 )
 
-// refuseForeign refuses to run for somebody else: root at another user's behest
-// would leave files in that user's home that he cannot read, and serve his apps
-// with root's rights. Root for itself, as in a container, is a user like any.
-func refuseForeign(home string, uid int, getenv func(string) string) error {
+// RefuseForeign refuses to run a daemon for somebody else: root at another user's
+// behest would leave files in that user's home that he cannot read, and serve his
+// apps with root's rights. Root for itself, as in a container, is a user like any.
+// It is asked before anything is made in the home.
+func RefuseForeign(home string, uid int, getenv func(string) string) error {
 	if uid == 0 {
 		for _, name := range []string{"SUDO_USER", "DOAS_USER"} {
 			if user := getenv(name); user != "" && user != "root" {
@@ -20,14 +21,14 @@ func refuseForeign(home string, uid int, getenv func(string) string) error {
 			}
 		}
 		if dir := getenv("HOME"); dir != "" {
-			if owner, ok := ownerOf(dir); ok && owner != 0 {
+			if owner, ok := userOf(dir); ok && owner != 0 {
 				return refused(fmt.Sprintf("hostlessd does not run as root for the owner of %s (uid %d)", dir, owner), "run it as that user")
 			}
 		}
 	}
 	// The first part of the home's path that exists tells whose it will be.
 	for dir := home; ; dir = filepath.Dir(dir) {
-		owner, ok := ownerOf(dir)
+		owner, ok := userOf(dir)
 		switch {
 		case ok && owner != uid && (owner != 0 || dir == home):
 			return refused(fmt.Sprintf("%s belongs to uid %d, the daemon is uid %d", dir, owner, uid), "set HOSTLESS_HOME to a directory of your own, or run it as its owner")
@@ -41,7 +42,7 @@ func refused(message, next string) error {
 	return &fault.Error{Kind: fault.Forbidden, Message: message, Next: next}
 }
 
-func ownerOf(path string) (int, bool) {
+func userOf(path string) (int, bool) {
 	info, err := os.Stat(path)
 	if err != nil {
 		return 0, false

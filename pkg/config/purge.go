@@ -1,0 +1,48 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// kept are the files that Hostless keeps in a home, whichever package writes them.
+var kept = []string{
+	"config.json", "keys.env", "vault.json", "tokens.json", "routes.json",
+	"hostless.port", "hostless.pid", "hostless.lock", "control.sock", "control.sock.lock",
+	"ca.crt", "ca.key", "ca-bundle.crt", "localhost.crt", "localhost.key",
+	"runs", "logs/apps", "logs/hostlessd.log", "logs/hostlessd.log.1",
+}
+
+// Purge removes what Hostless keeps in a home, with what it kept aside or left
+// unfinished, and the home itself where nothing else is in it. The home may be a
+// directory of a person's own (HOSTLESS_HOME=$HOME): whatever has another name
+// stays, and gone is false.
+func Purge(home string) (gone bool, err error) {
+	var errs []error
+	for _, name := range kept {
+		errs = append(errs, os.RemoveAll(filepath.Join(home, name)))
+		for _, pattern := range []string{name + ".corrupt-*", "." + name + ".tmp-*"} {
+			left, _ := filepath.Glob(filepath.Join(escapeGlob(home), pattern))
+			for _, path := range left {
+				errs = append(errs, os.Remove(path))
+			}
+		}
+	}
+	for _, dir := range []string{filepath.Join(home, "logs"), home} {
+		os.Remove(dir) // where it is empty
+	}
+	if err := errors.Join(errs...); err != nil {
+		return false, fmt.Errorf("remove what is in %s: %w", home, err)
+	}
+	_, err = os.Lstat(home)
+	return errors.Is(err, fs.ErrNotExist), nil
+}
+
+// escapeGlob takes a path literally in a pattern.
+func escapeGlob(path string) string {
+	return strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`).Replace(path)
+}
