@@ -48,7 +48,14 @@ func settle(level []*cli.Command) {
 	}
 }
 
-func usageError(_ *cli.Context, err error, _ bool) error { return usage("%v", err) }
+func usageError(_ *cli.Context, err error, _ bool) error {
+	// The flag package names -flag, where a person typed --flag.
+	var name, value string
+	if _, scan := fmt.Sscanf(err.Error(), "invalid value %q for flag -%s", &value, &name); scan == nil {
+		return usage("--%s does not take %q", strings.TrimSuffix(name, ":"), value)
+	}
+	return usage("%v", err)
+}
 
 // dispatch does what the parsed line says.
 func (e *env) dispatch(ctx context.Context, tree []*cli.Command) error {

@@ -110,7 +110,7 @@ func (e *env) arguments(ctx context.Context, l line) []string {
 	case name == "alias" && first:
 		return append([]string{"list", "add", "remove"}, e.appNames(ctx)...)
 	case name == "alias" && len(l.args) == 1 && l.args[0] == "remove",
-		(name == "open" || name == "route remove") && first:
+		first && slices.Contains([]string{"open", "stop", "restart", "wait", "logs", "route remove"}, name):
 		return e.appNames(ctx)
 	case (name == "config get" || name == "config set") && first:
 		return config.Names()

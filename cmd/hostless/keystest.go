@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -43,6 +44,11 @@ func (e *env) keysTest(cc *cli.Context) error {
 	name := canonical(cc.Args().First())
 	if p := provider.Default().Get(name); p != nil && p.Builtin {
 		return usage("%s is built in and has no key", name)
+	} else if p == nil {
+		// Its name in front of a model would be taken for a part of the model's.
+		if err := e.needStored(cc.Context, name); err != nil {
+			return err
+		}
 	}
 	client, err := e.client()
 	if err != nil {
@@ -81,6 +87,23 @@ func (e *env) keysTest(cc *cli.Context) error {
 		return nil
 	}
 	return e.say("%s accepts the key (answered in %d ms)", name, result.Millis)
+}
+
+// needStored says so where a provider of no catalogue is not stored either.
+func (e *env) needStored(ctx context.Context, name string) error {
+	client, err := e.client()
+	if err != nil {
+		return err
+	}
+	defer client.CloseIdle()
+	l, err := client.Keys(ctx)
+	if err != nil {
+		return err
+	}
+	if slices.ContainsFunc(l.Keys, func(k control.KeyInfo) bool { return k.Provider == name }) {
+		return nil
+	}
+	return &fault.Error{Kind: fault.NotFound, Message: fmt.Sprintf("no key of provider %q is stored", name), Next: "hostless keys list"}
 }
 
 // probe asks the gateway for the test's model and judges the answer.
