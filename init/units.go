@@ -15,6 +15,7 @@ var files embed.FS
 // Systemd are the values of the systemd units. Strings go in as systemd reads
 // them, so the caller escapes what needs it (systemd.syntax(7)).
 type Systemd struct {
+	Name        string   // the units' common name: hostlessd
 	Program     string   // ExecStart's first word
 	Arguments   string   // the rest of ExecStart, with a leading space, or ""
 	Environment []string // quoted assignments
@@ -23,7 +24,7 @@ type Systemd struct {
 	Control     string // the control socket's path; may use specifiers such as %t
 }
 
-// Render fills in a unit by its file name, as "hostlessd.service".
+// Render fills in a unit by its file name in this package, as "hostlessd.service".
 func Render(name string, values Systemd) (string, error) {
 	t, err := template.New(name).Option("missingkey=error").ParseFS(files, "systemd/"+name)
 	if err != nil {

@@ -142,8 +142,6 @@ func (x *examination) service() {
 		x.add("service", doubt, "", "the service manager does not say how the service stands: %v", err)
 	case !s.Installed:
 		x.add("service", doubt, "hostless service install", "no login service is installed: the daemon does not start by itself")
-	case s.Home != x.paths.Home:
-		x.add("service", doubt, "", "the login service is installed for another home, %s", s.Home)
 	case !s.Listening:
 		x.add("service", broken, "hostless service start", "the login service is installed, its sockets are closed")
 	default:

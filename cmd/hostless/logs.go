@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/hostless/hostless/pkg/fault"
+	"github.com/hostless/hostless/pkg/service"
 	"github.com/urfave/cli/v2"
 )
 
@@ -40,7 +41,7 @@ func (e *env) logs(cc *cli.Context) error {
 		return e.appLogs(cc, paths, name)
 	}
 	if e.journalled(cc.Context) {
-		return e.journal(cc.Bool("follow"))
+		return e.journal(cc.Context, cc.Bool("follow"))
 	}
 	f, err := os.Open(logFile(paths))
 	if errors.Is(err, fs.ErrNotExist) {
@@ -74,12 +75,16 @@ func (e *env) journalled(ctx context.Context) bool {
 }
 
 // journal hands over to journalctl.
-func (e *env) journal(follow bool) error {
+func (e *env) journal(ctx context.Context, follow bool) error {
 	path, err := e.lookPath("journalctl")
 	if err != nil {
 		return &fault.Error{Kind: fault.NotFound, Message: "the log is in systemd's journal, and journalctl is not in PATH", Err: err}
 	}
-	args := []string{"journalctl", "--user", "--unit=hostlessd.service", "--lines", fmt.Sprint(logShown), "--no-pager"}
+	unit := service.Name + ".service"
+	if m := e.installed(ctx); m != nil {
+		unit = m.Unit()
+	}
+	args := []string{"journalctl", "--user", "--unit=" + unit, "--lines", fmt.Sprint(logShown), "--no-pager"}
 	if follow {
 		args = append(args, "--follow")
 	}

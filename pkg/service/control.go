@@ -40,13 +40,13 @@ type Status struct {
 func (m *Manager) Status(ctx context.Context) (Status, error) {
 	s := Status{Manager: "systemd", Home: m.installedHome(), Listen: []string{}, Units: []Unit{}, Listening: true}
 	s.Installed = s.Home != ""
-	for _, name := range allUnits {
+	for _, name := range m.allUnits() {
 		p, err := m.properties(ctx, name, "ActiveState", "SubState", "UnitFileState", "Listen", "MainPID", "ExecStart")
 		if err != nil {
 			return s, err
 		}
 		s.Units = append(s.Units, Unit{Name: name, Active: p["ActiveState"], Sub: p["SubState"], Enabled: p["UnitFileState"]})
-		if name == serviceUnit {
+		if name == m.serviceUnit() {
 			s.PID, _ = strconv.Atoi(p["MainPID"])
 			s.Running = s.PID != 0
 			continue
@@ -69,7 +69,7 @@ func (m *Manager) Status(ctx context.Context) (Status, error) {
 
 // installedProgram reads the program out of the installed unit.
 func (m *Manager) installedProgram() string {
-	data, err := os.ReadFile(filepath.Join(m.unitDir(), serviceUnit))
+	data, err := os.ReadFile(filepath.Join(m.unitDir(), m.serviceUnit()))
 	if err != nil {
 		return ""
 	}
@@ -109,7 +109,7 @@ func (m *Manager) active(ctx context.Context, unit string) bool {
 // for it, with its sockets open or its process running.
 func (m *Manager) Supervised(ctx context.Context) bool {
 	return m.installedHome() == m.cfg.Paths.Home &&
-		(m.active(ctx, serviceUnit) || m.active(ctx, httpSocket) || m.active(ctx, controlSocket))
+		(m.active(ctx, m.serviceUnit()) || m.active(ctx, m.httpSocket()) || m.active(ctx, m.controlSocket()))
 }
 
 // Start opens the sockets and starts the daemon.
@@ -120,7 +120,7 @@ func (m *Manager) Start(ctx context.Context) error {
 	if err := m.startSockets(ctx); err != nil {
 		return err
 	}
-	_, err := m.systemctl(ctx, "start", serviceUnit)
+	_, err := m.systemctl(ctx, "start", m.serviceUnit())
 	return m.explain(ctx, err)
 }
 
@@ -141,7 +141,7 @@ func (m *Manager) Restart(ctx context.Context) error {
 	if err := m.startSockets(ctx); err != nil {
 		return err
 	}
-	_, err := m.systemctl(ctx, "restart", serviceUnit)
+	_, err := m.systemctl(ctx, "restart", m.serviceUnit())
 	return m.explain(ctx, err)
 }
 
@@ -153,13 +153,13 @@ func (m *Manager) needInstalled() error {
 }
 
 func (m *Manager) startSockets(ctx context.Context) error {
-	for _, name := range sockets {
+	for _, name := range m.sockets() {
 		if m.active(ctx, name) {
 			continue
 		}
 		// A socket unit cannot start under a daemon that runs without it.
-		if m.active(ctx, serviceUnit) {
-			if _, err := m.systemctl(ctx, "stop", serviceUnit); err != nil {
+		if m.active(ctx, m.serviceUnit()) {
+			if _, err := m.systemctl(ctx, "stop", m.serviceUnit()); err != nil {
 				return err
 			}
 		}
@@ -171,10 +171,10 @@ func (m *Manager) startSockets(ctx context.Context) error {
 }
 
 func (m *Manager) stopAll(ctx context.Context) error {
-	if _, err := m.systemctl(ctx, append([]string{"stop"}, sockets...)...); err != nil {
+	if _, err := m.systemctl(ctx, append([]string{"stop"}, m.sockets()...)...); err != nil {
 		return err
 	}
-	_, err := m.systemctl(ctx, "stop", serviceUnit)
+	_, err := m.systemctl(ctx, "stop", m.serviceUnit())
 	return err
 }
 
@@ -192,7 +192,7 @@ func (m *Manager) explain(ctx context.Context, err error) error {
 	}
 	said := err.Error()
 	if log, logErr := m.cfg.Run(ctx, "journalctl", "--user", "--quiet", "--no-pager", "--output=cat", "--lines=3",
-		"--unit="+httpSocket, "--unit="+controlSocket, "--unit="+serviceUnit); logErr == nil && log != "" {
+		"--unit="+m.httpSocket(), "--unit="+m.controlSocket(), "--unit="+m.serviceUnit()); logErr == nil && log != "" {
 		said = strings.ReplaceAll(log, "\n", "; ")
 	}
 	return &fault.Error{Kind: fault.Internal, Message: "the service does not start: " + said, Next: "hostless service status", Err: err}
@@ -202,7 +202,7 @@ func (m *Manager) explain(ctx context.Context, err error) error {
 // holds one of its addresses, else 0. The log tells it too, but not soon.
 func (m *Manager) takenPort(ctx context.Context) int {
 	s, err := m.Status(ctx)
-	if err != nil || m.active(ctx, httpSocket) {
+	if err != nil || m.active(ctx, m.httpSocket()) {
 		return 0
 	}
 	for _, address := range s.Listen {

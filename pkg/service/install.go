@@ -31,7 +31,7 @@ type Installed struct {
 // Install puts the units in place, enables them and opens the sockets; the
 // daemon starts with the first connection. Installing again updates what is
 // there and restarts a running daemon, so that it is the program installed.
-// A daemon that runs by hand, or an installation for another home, is refused.
+// A daemon that runs by hand is refused; another home's service stands beside it.
 func (m *Manager) Install(ctx context.Context) (Installed, error) {
 	if info, err := os.Stat(m.cfg.Program); err != nil || info.IsDir() || info.Mode()&0o111 == 0 {
 		return Installed{}, &fault.Error{Kind: fault.Invalid, Message: fmt.Sprintf("hostlessd is not at %q", m.cfg.Program), Next: "make install"}
@@ -55,7 +55,7 @@ func (m *Manager) Install(ctx context.Context) (Installed, error) {
 	}
 	socketsChanged := false
 	before := map[string][]byte{}
-	for _, name := range allUnits {
+	for _, name := range m.allUnits() {
 		path := filepath.Join(m.unitDir(), name)
 		out.Units = append(out.Units, path)
 		old, err := os.ReadFile(path)
@@ -66,7 +66,7 @@ func (m *Manager) Install(ctx context.Context) (Installed, error) {
 			continue
 		}
 		out.Changed = true
-		socketsChanged = socketsChanged || name != serviceUnit
+		socketsChanged = socketsChanged || name != m.serviceUnit()
 		if err := m.write(name, texts[name]); err != nil {
 			return out, errors.Join(err, m.putBack(before))
 		}
@@ -80,7 +80,7 @@ func (m *Manager) Install(ctx context.Context) (Installed, error) {
 // putBack leaves the units' files as they were before an installation failed.
 func (m *Manager) putBack(before map[string][]byte) error {
 	var errs []error
-	for _, name := range allUnits {
+	for _, name := range m.allUnits() {
 		path := filepath.Join(m.unitDir(), name)
 		if old, ok := before[name]; ok {
 			errs = append(errs, os.WriteFile(path, old, 0o644))
@@ -98,7 +98,7 @@ func (m *Manager) write(name, text string) error {
 	if err := os.MkdirAll(m.unitDir(), 0o755); err != nil {
 		return err
 	}
-	if name != serviceUnit {
+	if name != m.serviceUnit() {
 		return os.WriteFile(path, []byte(text), 0o644)
 	}
 	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -124,7 +124,7 @@ func (m *Manager) write(name, text string) error {
 
 func (m *Manager) kardianos(script string) (kardianos.Service, error) {
 	return kardianos.New(program{}, &kardianos.Config{
-		Name: Name, DisplayName: "Hostless", Executable: m.cfg.Program,
+		Name: m.name, DisplayName: "Hostless", Executable: m.cfg.Program,
 		Option: kardianos.KeyValue{"UserService": true, "SystemdScript": script},
 	})
 }
@@ -159,21 +159,21 @@ func (m *Manager) bringUp(ctx context.Context, socketsChanged bool) error {
 	if _, err := m.systemctl(ctx, "daemon-reload"); err != nil {
 		return err
 	}
-	if _, err := m.systemctl(ctx, append([]string{"enable"}, allUnits...)...); err != nil {
+	if _, err := m.systemctl(ctx, append([]string{"enable"}, m.allUnits()...)...); err != nil {
 		return err
 	}
-	running := m.active(ctx, serviceUnit)
-	if socketsChanged && (m.active(ctx, httpSocket) || m.active(ctx, controlSocket) || running) {
+	running := m.active(ctx, m.serviceUnit())
+	if socketsChanged && (m.active(ctx, m.httpSocket()) || m.active(ctx, m.controlSocket()) || running) {
 		if err := m.stopAll(ctx); err != nil {
 			return err
 		}
 	}
-	m.systemctl(ctx, append([]string{"reset-failed"}, allUnits...)...) // says no where nothing had failed
+	m.systemctl(ctx, append([]string{"reset-failed"}, m.allUnits()...)...) // says no where nothing had failed
 	if err := m.startSockets(ctx); err != nil {
 		return err
 	}
 	if running {
-		_, err := m.systemctl(ctx, "restart", serviceUnit)
+		_, err := m.systemctl(ctx, "restart", m.serviceUnit())
 		return m.explain(ctx, err)
 	}
 	return nil
@@ -196,13 +196,7 @@ func (m *Manager) persistTokens() (string, error) {
 
 // refuseOthers looks for what the installation would collide with.
 func (m *Manager) refuseOthers(ctx context.Context) error {
-	if home := m.installedHome(); home != "" && home != m.cfg.Paths.Home {
-		return &fault.Error{
-			Kind: fault.Conflict, Message: fmt.Sprintf("the service is installed for another home, %s", home),
-			Next: fmt.Sprintf("HOSTLESS_HOME=%s hostless service uninstall", home),
-		}
-	}
-	if m.active(ctx, controlSocket) {
+	if m.active(ctx, m.controlSocket()) {
 		return nil // its daemon is ours
 	}
 	return m.refuseByHand(ctx)
@@ -221,9 +215,12 @@ func (m *Manager) refuseByHand(ctx context.Context) error {
 	return nil
 }
 
-// installedHome reads the home out of the installed unit, "" without one.
-func (m *Manager) installedHome() string {
-	data, err := os.ReadFile(filepath.Join(m.unitDir(), serviceUnit))
+// installedHome is the home of what is installed, this Manager's, or "".
+func (m *Manager) installedHome() string { return m.homeOf(m.name) }
+
+// homeOf reads the home out of an installed service unit, "" without one.
+func (m *Manager) homeOf(name string) string {
+	data, err := os.ReadFile(filepath.Join(m.unitDir(), name+".service"))
 	if err != nil {
 		return ""
 	}
@@ -260,9 +257,6 @@ type Removed struct {
 // Uninstalling what is not installed removes no unit and is no error.
 func (m *Manager) Uninstall(ctx context.Context, purge bool) (Removed, error) {
 	out := Removed{Units: []string{}}
-	if home := m.installedHome(); home != "" && home != m.cfg.Paths.Home {
-		return out, m.refuseOthers(ctx)
-	}
 	units, err := m.remove(ctx)
 	out.Units = units
 	if err != nil {
@@ -289,7 +283,7 @@ func (m *Manager) Uninstall(ctx context.Context, purge bool) (Removed, error) {
 func (m *Manager) remove(ctx context.Context) ([]string, error) {
 	removed := []string{}
 	var installed []string
-	for _, name := range allUnits {
+	for _, name := range m.allUnits() {
 		if _, err := os.Lstat(filepath.Join(m.unitDir(), name)); err == nil {
 			installed = append(installed, name)
 		}

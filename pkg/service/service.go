@@ -23,7 +23,8 @@ import (
 	"github.com/hostless/hostless/pkg/fault"
 )
 
-// Name is the service's name; its units start with it.
+// Name is the service's name; its units start with it. A second home's service
+// beside it has a suffix of that home's own.
 const Name = "hostlessd"
 
 // Config configures a Manager.
@@ -41,7 +42,10 @@ type Runner func(ctx context.Context, name string, args ...string) (string, erro
 
 // Manager installs and controls the service of the current user. Its methods
 // are safe for concurrent use only as far as the service manager is.
-type Manager struct{ cfg Config }
+type Manager struct {
+	cfg  Config
+	name string // what the units of this home start with
+}
 
 // New makes a Manager. Where the platform has no manager that is supported, or
 // this user's cannot be reached, it is an error that wraps
@@ -60,6 +64,7 @@ func New(ctx context.Context, cfg Config) (*Manager, error) {
 	if err := m.reachable(ctx); err != nil {
 		return nil, err
 	}
+	m.name = m.pickName()
 	return m, nil
 }
 

@@ -26,12 +26,47 @@ func TestQuoteReadsBack(t *testing.T) {
 
 func testManager(t *testing.T) *Manager {
 	home := t.TempDir()
-	return &Manager{cfg: Config{
+	m := &Manager{name: Name, cfg: Config{
 		Paths: config.Paths{Home: filepath.Join(home, "state dir"), Socket: "/run/user/7/hostless/control.sock"}, Program: "/opt/h 1/hostlessd", Port: 4567,
 		Getenv: func(name string) string {
 			return map[string]string{"HOME": home, "XDG_RUNTIME_DIR": "/run/user/7/"}[name]
 		},
 	}}
+	return m
+}
+
+// TestSecondHome has a second home's service stand beside the first one's, and
+// each keep its name whatever becomes of the other.
+func TestSecondHome(t *testing.T) {
+	first := testManager(t)
+	second := &Manager{cfg: first.cfg}
+	second.cfg.Paths.Home = filepath.Join(first.cfg.Getenv("HOME"), "second")
+	install := func(m *Manager) {
+		m.name = m.pickName()
+		texts, err := m.render()
+		if err != nil {
+			t.Fatal(err)
+		}
+		os.MkdirAll(m.unitDir(), 0o755)
+		for name, text := range texts {
+			if strings.Count(text, m.serviceUnit()) == 0 {
+				t.Errorf("%s names another service:\n%s", name, text)
+			}
+			os.WriteFile(filepath.Join(m.unitDir(), name), []byte(text), 0o644)
+		}
+	}
+	install(first)
+	install(second)
+	if first.name != Name || !strings.HasPrefix(second.name, Name+"-") || second.installedHome() != second.cfg.Paths.Home {
+		t.Fatalf("names %q and %q", first.name, second.name)
+	}
+	os.Remove(filepath.Join(first.unitDir(), first.serviceUnit()))
+	if got := second.pickName(); got != second.name {
+		t.Errorf("the second is called %q once the first is gone, was %q", got, second.name)
+	}
+	if got := first.pickName(); got != Name {
+		t.Errorf("the first comes back as %q", got)
+	}
 }
 
 func TestRender(t *testing.T) {
@@ -41,9 +76,9 @@ func TestRender(t *testing.T) {
 		t.Fatal(err)
 	}
 	for unit, lines := range map[string][]string{
-		serviceUnit:   {`ExecStart="/opt/h 1/hostlessd"`, `Environment="HOSTLESS_HOME=` + m.cfg.Paths.Home + `"`, "StartLimitIntervalSec=0", "Type=notify"},
-		httpSocket:    {"ListenStream=127.0.0.1:4567", "FileDescriptorName=http", "Service=hostlessd.service"},
-		controlSocket: {"ListenStream=%t/hostless/control.sock", "FileDescriptorName=control", "SocketMode=0600", "DirectoryMode=0700", "RemoveOnStop=yes"},
+		m.serviceUnit():   {`ExecStart="/opt/h 1/hostlessd"`, `Environment="HOSTLESS_HOME=` + m.cfg.Paths.Home + `"`, "StartLimitIntervalSec=0", "Type=notify"},
+		m.httpSocket():    {"ListenStream=127.0.0.1:4567", "FileDescriptorName=http", "Service=hostlessd.service"},
+		m.controlSocket(): {"ListenStream=%t/hostless/control.sock", "FileDescriptorName=control", "SocketMode=0600", "DirectoryMode=0700", "RemoveOnStop=yes"},
 	} {
 		for _, line := range lines {
 			if !strings.Contains(texts[unit], "\n"+line+"\n") {
@@ -52,7 +87,7 @@ func TestRender(t *testing.T) {
 		}
 	}
 	os.MkdirAll(m.unitDir(), 0o755)
-	os.WriteFile(filepath.Join(m.unitDir(), serviceUnit), []byte(texts[serviceUnit]), 0o644)
+	os.WriteFile(filepath.Join(m.unitDir(), m.serviceUnit()), []byte(texts[m.serviceUnit()]), 0o644)
 	if got := m.installedHome(); got != m.cfg.Paths.Home {
 		t.Errorf("installedHome = %q, want %q", got, m.cfg.Paths.Home)
 	}

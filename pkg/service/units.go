@@ -1,6 +1,7 @@
 package service
 
 import (
+	"crypto/sha256"
 	"fmt"
 	"path/filepath"
 	"strings"
@@ -8,17 +9,34 @@ import (
 	units "github.com/hostless/hostless/init"
 )
 
-// The units, sockets first: the order in which they are stopped.
-const (
-	httpSocket    = Name + "-http.socket"
-	controlSocket = Name + "-control.socket"
-	serviceUnit   = Name + ".service"
-)
+// pickName tells what the units of this home are called: Name, or where another
+// home's are called so, Name and a suffix made of this home. What is installed
+// keeps its name.
+func (m *Manager) pickName() string {
+	sum := sha256.Sum256([]byte(m.cfg.Paths.Home))
+	own := fmt.Sprintf("%s-%x", Name, sum[:4])
+	if m.homeOf(own) != "" {
+		return own
+	}
+	if home := m.homeOf(Name); home != "" && home != m.cfg.Paths.Home {
+		return own
+	}
+	return Name
+}
 
-var (
-	sockets  = []string{httpSocket, controlSocket}
-	allUnits = []string{httpSocket, controlSocket, serviceUnit}
-)
+// The units.
+func (m *Manager) httpSocket() string    { return m.name + "-http.socket" }
+func (m *Manager) controlSocket() string { return m.name + "-control.socket" }
+func (m *Manager) serviceUnit() string   { return m.name + ".service" }
+
+// Unit is the service unit's name, as the journal knows it.
+func (m *Manager) Unit() string { return m.serviceUnit() }
+
+// sockets are the socket units; allUnits has them first: the order in which units
+// are stopped.
+func (m *Manager) sockets() []string { return []string{m.httpSocket(), m.controlSocket()} }
+
+func (m *Manager) allUnits() []string { return append(m.sockets(), m.serviceUnit()) }
 
 // values gives the units' values in systemd's own syntax.
 func (m *Manager) values() (units.Systemd, error) {
@@ -28,6 +46,7 @@ func (m *Manager) values() (units.Systemd, error) {
 		}
 	}
 	v := units.Systemd{
+		Name:        m.name,
 		Program:     quote(m.cfg.Program),
 		Environment: []string{quote("HOSTLESS_HOME=" + m.cfg.Paths.Home)},
 		Port:        m.cfg.Port,
@@ -67,8 +86,8 @@ func (m *Manager) render() (map[string]string, error) {
 		return nil, err
 	}
 	out := map[string]string{}
-	for _, name := range allUnits {
-		text, err := units.Render(name, values)
+	for _, name := range m.allUnits() {
+		text, err := units.Render(Name+strings.TrimPrefix(name, m.name), values)
 		if err != nil {
 			return nil, fmt.Errorf("fill in %s: %w", name, err)
 		}

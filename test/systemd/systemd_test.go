@@ -137,6 +137,7 @@ func TestInside(t *testing.T) {
 		{"upgrade", upgrade},
 		{"uninstall", uninstall},
 		{"another home and port", elsewhere},
+		{"two homes at once", beside},
 	} {
 		if !t.Run(step.name, step.run) {
 			t.Fatalf("journal:\n%s", command("journalctl", "--user", "--no-pager", "--lines=60", "--output=short-precise"))
@@ -409,6 +410,33 @@ func elsewhere(t *testing.T) {
 	must(t, "service", "uninstall", "--purge")
 	if _, err := os.Stat(home); !os.IsNotExist(err) {
 		t.Errorf("the home is left: %v", err)
+	}
+}
+
+// beside installs a second home's service next to the first one, and takes it away
+// again: neither touches the other.
+func beside(t *testing.T) {
+	must(t, "service", "install")
+	first := daemonStatus(t)
+	own := os.Getenv("HOSTLESS_HOME")
+	t.Setenv("HOSTLESS_HOME", filepath.Join(os.Getenv("HOME"), "second"))
+	must(t, "service", "install", "--port", "48383")
+	if s := daemonStatus(t); s.Port != 48383 || s.Activation != "systemd" || s.PID == first.PID {
+		t.Errorf("the second: %+v, beside %+v", s, first)
+	}
+	must(t, "stop")
+	must(t, "service", "start")
+	must(t, "service", "uninstall", "--purge")
+	if out, err := exec.Command(client(), "service", "status").CombinedOutput(); err != nil || !strings.Contains(string(out), "not installed") {
+		t.Errorf("status of the second: %v\n%s", err, out)
+	}
+	t.Setenv("HOSTLESS_HOME", own)
+	if s := daemonStatus(t); s.PID != first.PID {
+		t.Errorf("the first was %+v, is %+v", first, s)
+	}
+	must(t, "service", "uninstall")
+	if left, _ := filepath.Glob(filepath.Join(os.Getenv("HOME"), ".config", "systemd", "user", "hostlessd*")); len(left) > 0 {
+		t.Errorf("left: %v", left)
 	}
 }
 
