@@ -44,9 +44,13 @@ serve-dev: build ## the same, verbose, without tokens for your own local callers
 stop: build ## stop the daemon
 	$(HOSTLESS) stop
 
-keys-add: build ## add a provider key: PROVIDER= KEY= [BASE_URL=]
+# The key as it was typed, through the environment: neither make nor the shell
+# reads it, and no argument but make's own shows it.
+keys-add: export KEY_AS_TYPED := $(value KEY)
+keys-add: build ## add a provider key: PROVIDER= [KEY=] [BASE_URL=]; without KEY it is asked for
 	@test -n "$(PROVIDER)" || { echo "make keys-add: PROVIDER= is missing, as in: make keys-add PROVIDER=openai KEY=sk-..." >&2; exit 2; }
-	@printf '%s' "$(KEY)" | $(HOSTLESS) keys add "$(PROVIDER)" - $(if $(BASE_URL),--base-url "$(BASE_URL)")
+	@set -- "$(PROVIDER)" $(if $(BASE_URL),--base-url "$(BASE_URL)"); \
+	if [ -n "$$KEY_AS_TYPED" ]; then printf '%s' "$$KEY_AS_TYPED" | $(HOSTLESS) keys add "$$@" -; else $(HOSTLESS) keys add "$$@"; fi
 
 keys-list: build ## list the providers that have a key
 	@$(HOSTLESS) keys list
