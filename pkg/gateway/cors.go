@@ -45,11 +45,7 @@ func (g *Gateway) cors(h http.Header, r *http.Request) bool {
 // *.localhost, the origins list, and the origin of any live token. A token bound
 // to no origin (`*`) adds none.
 func (g *Gateway) allowedOrigin(origin string) bool {
-	host := originHost(origin)
-	if host == "" {
-		return g.cfg.Tokens.OwnsOrigin(origin)
-	}
-	if bareLocalhost(origin) || strings.HasSuffix(host, ".localhost") {
+	if bareLocalhost(origin) || strings.HasSuffix(originHost(origin), ".localhost") {
 		return true
 	}
 	list := g.cfg.Settings().Origins

@@ -11,14 +11,14 @@ import (
 
 func TestCORS(t *testing.T) {
 	w := newWorld(t)
-	w.settings.Origins = []string{"https://listed.example"}
+	w.settings.Origins = []string{"https://listed.example", "chrome-extension://abcdefgh", "tauri://localhost"}
 	w.mint(token.Request{Origin: "https://owned.example"})
 	chat := `{"model":"echo/text","messages":[{"role":"user","content":"x"}]}`
 	for origin, allowed := range map[string]bool{
 		"http://localhost": true, "http://localhost:5173": true, "https://localhost:1": true, "http://127.0.0.1:3000": true, "http://[::1]:3000": true,
-		"http://app.localhost:48282": true, "https://a.b.localhost": true, "https://listed.example": true, "https://owned.example": true,
+		"http://app.localhost:48282": true, "https://a.b.localhost": true, "https://listed.example": true, "https://owned.example": true, "chrome-extension://abcdefgh": true, "tauri://localhost": true,
 		"https://evil.example": false, "https://listed.example.evil": false, "https://listed.example:444": false, "null": false, "http://localhost.evil.example": false,
-		"http://xlocalhost": false, "file://": false, "http://localhost:1@evil.example": false, "http://evil.example/.localhost": false, "http://127.0.0.2": false, "http://.localhost.": false,
+		"http://xlocalhost": false, "file://": false, "chrome-extension://other": false, "capacitor://localhost": false, "http://localhost:1@evil.example": false, "http://evil.example/.localhost": false, "http://127.0.0.2": false, "http://.localhost.": false,
 	} {
 		a := w.do("OPTIONS", "/v1/chat/completions", "", "Authorization", "", "Origin", origin, "Access-Control-Request-Method", "POST",
 			"Access-Control-Request-Headers", "authorization,x-stainless-lang", "Access-Control-Request-Private-Network", "true", "Access-Control-Request-Local-Network", "true")
