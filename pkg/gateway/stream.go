@@ -3,6 +3,7 @@ package gateway
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"io"
 	"net/http"
@@ -107,23 +108,27 @@ func (s *stream) run(ctx context.Context, body io.Reader) error {
 				split.shift(end)
 			}
 		}
-		switch {
-		case err == nil:
+		if err == nil {
 			continue
-		case s.end == ended:
-			return s.finish(buf)
-		case errors.Is(err, io.EOF) && (s.end == finished || len(buf) == 0 && s.upstream == ""):
+		}
+		if errors.Is(err, io.EOF) && s.end != ended && s.whole(buf) && s.see(buf) && !raw {
+			buf = buf[:0]
+		}
+		switch {
+		case s.end == ended, errors.Is(err, io.EOF) && (s.end == finished || len(buf) == 0 && s.upstream == ""):
 			return s.finish(buf)
 		case errors.Is(err, io.EOF):
-			// A last event without its blank line still may be the end.
-			s.see(buf)
-			if s.end != running {
-				return s.finish(buf)
-			}
 			err = io.ErrUnexpectedEOF
 		}
 		return s.broken(ctx, err, raw)
 	}
+}
+
+// whole reports whether what stands at a stream's end without its blank line is
+// an event all the same, and not one that was cut off.
+func (s *stream) whole(rest []byte) bool {
+	data := eventData(rest)
+	return s.upstream == "" || bytes.Equal(data, doneMark) || json.Valid(data)
 }
 
 func (s *stream) finish(rest []byte) error {

@@ -103,6 +103,31 @@ func TestUsageChunkStaysHere(t *testing.T) {
 	}
 }
 
+func TestLastEventWithoutItsBlankLine(t *testing.T) {
+	finish := `data: {"choices":[{"delta":{},"finish_reason":"stop"}]}`
+	usage := `data: {"choices":[],"usage":{"prompt_tokens":5,"completion_tokens":6}}`
+	w := newWorld(t)
+	var sends string
+	w.upstream("openai", func(rw http.ResponseWriter, r *http.Request) { events(rw)(sends) })
+	for _, tt := range []struct {
+		name, sends, want string
+		broken            bool
+	}{
+		{"done", finish + "\n\ndata: [DONE]", finish + "\n\ndata: [DONE]", false},
+		{"finish", finish, finish, false},
+		{"usage", finish + "\n\n" + usage, finish + "\n\n", false},
+		{"usage with its newline", finish + "\n\n" + usage + "\n", finish + "\n\n", false},
+		{"finish cut off", finish[:len(finish)-2], "", true},
+	} {
+		sends = tt.sends
+		a := w.do("POST", "/v1/chat/completions", streamBody)
+		got, _, broken := strings.Cut(a.body, `data: {"error":`)
+		if got != tt.want || broken != tt.broken {
+			t.Errorf("%s: got %q, broken %v", tt.name, a.body, broken)
+		}
+	}
+}
+
 func TestCallerGoneEndsTheUpstream(t *testing.T) {
 	w := newWorld(t)
 	gone := make(chan struct{})
