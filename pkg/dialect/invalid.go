@@ -13,6 +13,17 @@ func Invalid(param, message string) error {
 	return &fault.Error{Kind: fault.Invalid, Message: message, Param: param}
 }
 
+// Broken is the fault of a stream that did not come to its end: the one in cause,
+// which may say why (a token was revoked), else one of the upstream. What is not
+// made to be shown is not.
+func Broken(cause error) *fault.Error {
+	var f *fault.Error
+	if errors.As(cause, &f) {
+		return f
+	}
+	return &fault.Error{Kind: fault.Upstream, Message: "the provider's stream broke off before its end", Err: cause}
+}
+
 // Unreadable is the fault of a body that encoding/json could not read as the
 // request that it ought to be, as in "generateContent".
 func Unreadable(what string, err error) error {

@@ -1,6 +1,8 @@
 package gateway_test
 
 import (
+	"bufio"
+	"context"
 	"encoding/json"
 	"io"
 	"net/http"
@@ -62,7 +64,7 @@ func TestResponsesOnAChatProvider(t *testing.T) {
 		}
 	}
 	a := w.do("POST", "/v1/responses", `{"model":"mistral/m","input":"die","stream":true}`)
-	if strings.Contains(a.body, "response.completed") || !strings.Contains(a.body, "broke off") {
+	if strings.Contains(a.body, "response.completed") || !strings.Contains(a.body, "broke the stream off") {
 		t.Errorf("a broken stream: %s", a.body)
 	}
 	a = w.do("POST", "/v1/responses", `{"model":"mistral/m","input":"fail"}`)
@@ -72,6 +74,55 @@ func TestResponsesOnAChatProvider(t *testing.T) {
 	for _, u := range w.gw.Usage() {
 		if u.Provider == "mistral" && (u.InputTokens != 4 || u.OutputTokens != 6 || u.Errors != 1) {
 			t.Errorf("usage %+v", u)
+		}
+	}
+}
+
+// TestRevokedTokenIsToldInEveryDialect: not as a failure of the provider's.
+func TestRevokedTokenIsToldInEveryDialect(t *testing.T) {
+	w := newWorld(t)
+	w.upstream("mistral", func(rw http.ResponseWriter, r *http.Request) {
+		io.Copy(io.Discard, r.Body)
+		events(rw)(`data: {"id":"c","choices":[{"index":0,"delta":{"role":"assistant","content":"pong"}}]}` + "\n\n")
+		<-r.Context().Done()
+	})
+	anthropicEvents := `event: message_start` + "\n" + `data: {"type":"message_start","message":{"id":"m","model":"c","usage":{}}}` + "\n\n" +
+		`data: {"type":"content_block_start","index":0,"content_block":{"type":"text","text":"pong"}}` + "\n\n"
+	w.upstream("anthropic", func(rw http.ResponseWriter, r *http.Request) {
+		io.Copy(io.Discard, r.Body)
+		events(rw)(anthropicEvents)
+		<-r.Context().Done()
+	})
+	turns := `"messages":[{"role":"user","content":"x"}]`
+	for _, tt := range []struct{ path, body string }{
+		{"/v1/messages", `{"model":"mistral/m","max_tokens":9,"stream":true,` + turns + `}`},
+		{"/v1/responses", `{"model":"mistral/m","stream":true,"input":"x"}`},
+		{"/v1beta/models/mistral/m:streamGenerateContent", `{"contents":[{"role":"user","parts":[{"text":"x"}]}]}`},
+		{"/api/chat", `{"model":"mistral/m",` + turns + `}`},
+		{"/v1/chat/completions", `{"model":"claude-x","stream":true,` + turns + `}`},
+		{"/v1/responses", `{"model":"claude-x","stream":true,"input":"x"}`},
+		{"/api/chat", `{"model":"claude-x",` + turns + `}`},
+	} {
+		bearer := w.mint(token.Request{})
+		resp, err := noRedirects.Do(w.request("POST", tt.path, tt.body, "Authorization", "Bearer "+bearer))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		in := bufio.NewReader(resp.Body)
+		for heard := ""; !strings.HasSuffix(heard, "pong"); {
+			c, err := in.ReadByte()
+			if err != nil {
+				t.Fatalf("%s: %v after %s", tt.path, err, heard)
+			}
+			heard += string(c)
+		}
+		if err := w.tokens.Revoke(context.Background(), secret.New(bearer)); err != nil {
+			t.Fatal(err)
+		}
+		rest, err := io.ReadAll(in)
+		if err != nil || !strings.Contains(string(rest), "the bridge token was revoked") {
+			t.Errorf("%s: %v %s", tt.path, err, rest)
 		}
 	}
 }

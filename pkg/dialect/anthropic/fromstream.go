@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strconv"
 
+	"github.com/hostless/hostless/pkg/dialect"
 	"github.com/hostless/hostless/pkg/dialect/rawjson"
 	"github.com/hostless/hostless/pkg/sse"
 )
@@ -114,7 +115,8 @@ func (s *chatStream) End(cause error, emit func(sse.Event)) {
 		return
 	}
 	s.ended = true
-	emit(sse.Event{Data: chatEnvelope(said{Type: "upstream_error", Message: "the provider's stream ended before its answer was complete"})})
+	f := dialect.Broken(cause)
+	emit(sse.Event{Data: chatEnvelope(said{Type: f.Kind.Type(), Message: f.Error()})})
 }
 
 func (s *chatStream) start(e *event, emit func(sse.Event)) {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strconv"
 
+	"github.com/hostless/hostless/pkg/dialect"
 	"github.com/hostless/hostless/pkg/dialect/rawjson"
 	"github.com/hostless/hostless/pkg/sse"
 )
@@ -95,7 +96,7 @@ func (s *messageStream) End(cause error, emit func(sse.Event)) {
 	case cause == nil && s.begun && s.finish != nil:
 		s.end(emit)
 	default:
-		s.fail(envelope("api_error", "the provider's stream ended before its answer was complete", ""), emit)
+		s.fail(Fault(dialect.Broken(cause)), emit)
 	}
 }
 

@@ -3,12 +3,12 @@ package gemini
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
 	"net/http"
 	"strconv"
 	"strings"
 	"time"
 
+	"github.com/hostless/hostless/pkg/dialect"
 	"github.com/hostless/hostless/pkg/dialect/rawjson"
 	"github.com/hostless/hostless/pkg/fault"
 )
@@ -187,15 +187,8 @@ func plain(body []byte) string {
 	return strings.ToValidUTF8(string(body), "\ufffd")
 }
 
-// broken is the error of a stream that did not come to its end. What is not
-// made to be shown is not.
-func broken(cause error) problem {
-	var e *fault.Error
-	if errors.As(cause, &e) {
-		return faulty(e)
-	}
-	return problem{status: http.StatusBadGateway, kind: "upstream_error", message: "the provider's stream broke off before its end"}
-}
+// broken is the error of a stream that did not come to its end.
+func broken(cause error) problem { return faulty(dialect.Broken(cause)) }
 
 func faulty(e *fault.Error) problem {
 	return problem{status: e.Kind.Status(), message: e.Error(), kind: e.Kind.Type(), code: e.Code, param: e.Param, retry: e.RetryAfter}

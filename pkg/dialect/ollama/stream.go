@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/hostless/hostless/pkg/dialect"
 	"github.com/hostless/hostless/pkg/dialect/rawjson"
 	"github.com/hostless/hostless/pkg/fault"
 	"github.com/hostless/hostless/pkg/sse"
@@ -90,12 +91,7 @@ func (s *stream) End(cause error, emit func(sse.Event)) {
 		emit(sse.Event{Data: errorBody(s.failure)})
 		return
 	case cause != nil || s.reason == "":
-		message := "the provider's stream broke off before its end"
-		var e *fault.Error
-		if errors.As(cause, &e) {
-			message = e.Error()
-		}
-		emit(sse.Event{Data: errorBody(message)})
+		emit(sse.Event{Data: Fault(dialect.Broken(cause))})
 		return
 	}
 	if calls != nil {

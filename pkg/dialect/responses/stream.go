@@ -2,11 +2,11 @@ package responses
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"sort"
 	"strings"
 
+	"github.com/hostless/hostless/pkg/dialect"
 	"github.com/hostless/hostless/pkg/dialect/openai"
 	"github.com/hostless/hostless/pkg/dialect/rawjson"
 	"github.com/hostless/hostless/pkg/sse"
@@ -388,11 +388,9 @@ func (s *stream) End(cause error, emit func(sse.Event)) {
 	if s.ended {
 		return
 	}
-	if cause == nil && s.reason == "" {
-		cause = errors.New("the provider's stream ended before the answer was finished")
-	}
-	if cause != nil {
-		s.fail(emit, "upstream_error", "the provider's stream broke off")
+	if cause != nil || s.reason == "" {
+		f := dialect.Broken(cause)
+		s.fail(emit, f.Kind.Type(), f.Error())
 		return
 	}
 	s.ended = true
