@@ -51,6 +51,9 @@ func TestErrorsOfEveryShape(t *testing.T) {
 		{"a string", `{"error":"no"}`, 404, `{"error":{"message":"no","type":"not_found_error","param":null,"code":null}}`, `{"type":"error","error":{"type":"not_found_error","message":"no"}}`},
 		{"detail", `{"detail":[{"loc":"x"}]}`, 422, `{"error":{"message":"[{\"loc\":\"x\"}]","type":"invalid_request_error","param":null,"code":null}}`, `{"type":"error","error":{"type":"invalid_request_error","message":"[{\"loc\":\"x\"}]"}}`},
 		{"param", `{"error":{"message":"m","type":"invalid_request_error","param":"n","code":12}}`, 400, `{"error":{"message":"m","type":"invalid_request_error","param":"n","code":12}}`, `{"type":"error","error":{"type":"invalid_request_error","message":"m"}}`},
+		{"bad key", `{"error":{"message":"m","type":"invalid_request_error","param":null,"code":"invalid_api_key"}}`, 401, `{"error":{"message":"m","type":"invalid_request_error","param":null,"code":"invalid_api_key"}}`, `{"type":"error","error":{"type":"authentication_error","message":"m"}}`},
+		{"no model", `{"error":{"message":"m","type":"invalid_request_error","code":"model_not_found"}}`, 404, `{"error":{"message":"m","type":"invalid_request_error","param":null,"code":"model_not_found"}}`, `{"type":"error","error":{"type":"not_found_error","message":"m"}}`},
+		{"google's bad key", `{"error":{"message":"m","type":"authentication_error"}}`, 400, `{"error":{"message":"m","type":"authentication_error","param":null,"code":null}}`, `{"type":"error","error":{"type":"authentication_error","message":"m"}}`},
 		{"overloaded", `{"type":"error","error":{"type":"overloaded_error","message":"m"}}`, 529, `{"error":{"message":"m","type":"overloaded_error","param":null,"code":null}}`, `{"type":"error","error":{"type":"overloaded_error","message":"m"}}`},
 	}
 	body := []byte(`{"model":"m","messages":[{"role":"user","content":"x"}],"max_tokens":1}`)

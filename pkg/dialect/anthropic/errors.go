@@ -206,8 +206,11 @@ func messagesError(status int, header http.Header, body []byte) []byte {
 	if code, err := strconv.Atoi(string(e.Code)); status == 0 && err == nil {
 		status = code // in a stream, some say the status there
 	}
-	if !types[e.Type] || status != 0 && status < 500 && e.Type == "api_error" {
-		e.Type = typeOf(status)
+	// OpenAI says invalid_request_error of a bad key and an unknown model as well:
+	// a status that has a word of its own is more exact.
+	refused := status >= 400 && status < 500
+	if word := typeOf(status); !types[e.Type] || refused && (word != "invalid_request_error" || e.Type == "api_error") {
+		e.Type = word
 	}
 	id := header.Get("Request-Id")
 	if id == "" {
