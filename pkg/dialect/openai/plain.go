@@ -17,7 +17,9 @@ import (
 //     to name there what decides where a request goes (model, messages, stream);
 //   - fields of the middle, and of OpenAI's own, that the provider does not take
 //     are left out; those that the caller gave are named in Ignored;
-//   - the limit of tokens and the role of instructions get the names it knows.
+//   - the limit of tokens and the role of instructions get the names it knows;
+//   - so does reasoning_effort, where the model's name tells what it takes, and
+//     sampling is left out for models that refuse it.
 //
 // Answers are first's business alone: they come back as they did without Plain.
 func Plain(first dialect.Translator, facts Facts) dialect.Translator {
@@ -54,8 +56,18 @@ func (p *plainer) ignore(name string) {
 func (p *plainer) request(body []byte) ([]byte, error) {
 	var out rawjson.Object
 	var extra json.RawMessage
+	model := familyOf(p.in.Model)
 	rawjson.Scan(body, func(name string, value json.RawMessage) {
+		suited, loss := value, false
+		if !p.facts.Takes(ReasoningDetails) { // such a provider does all this itself
+			suited, loss = model.suits(name, value)
+		}
 		switch {
+		case suited == nil:
+			if loss {
+				p.ignore(name)
+			}
+			return
 		case name == "extra_body":
 			extra = value
 			return
@@ -70,6 +82,8 @@ func (p *plainer) request(body []byte) ([]byte, error) {
 			value = p.each(value, p.message)
 		case name == "tools":
 			value = p.each(value, p.tool)
+		default:
+			value = suited
 		}
 		out.Put(name, value)
 	})
@@ -82,9 +96,7 @@ func (p *plainer) request(body []byte) ([]byte, error) {
 // limit is the name of the limit of tokens. OpenAI's reasoning models know but
 // one, whoever serves them.
 func (p *plainer) limit() string {
-	bare := p.in.Model[strings.LastIndexByte(p.in.Model, '/')+1:]
-	o := len(bare) > 1 && bare[0] == 'o' && bare[1] >= '1' && bare[1] <= '9'
-	if o || strings.HasPrefix(bare, "gpt-5") || p.facts.Takes(MaxCompletionTokens) {
+	if familyOf(p.in.Model) >= thinks || p.facts.Takes(MaxCompletionTokens) {
 		return MaxCompletionTokens
 	}
 	return "max_tokens"

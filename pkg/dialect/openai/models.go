@@ -1,0 +1,80 @@
+package openai
+
+import (
+	"encoding/json"
+	"strconv"
+	"strings"
+
+	"github.com/hostless/hostless/pkg/dialect/rawjson"
+)
+
+// family is what the name of one of OpenAI's models tells of its requests,
+// whoever serves it.
+type family int
+
+const (
+	unknown  family = iota // not OpenAI's, or a name that tells nothing
+	chats                  // does not think: no reasoning_effort
+	thinks                 // the o series: no sampling, efforts low to high
+	thinks5                // gpt-5: the same, and minimal
+	thinks51               // gpt-5.1 and later: none instead of minimal
+)
+
+func familyOf(model string) family {
+	bare := strings.ToLower(model[strings.LastIndexByte(model, '/')+1:])
+	switch {
+	case len(bare) > 1 && bare[0] == 'o' && bare[1] >= '1' && bare[1] <= '9':
+		return thinks
+	case strings.HasPrefix(bare, "gpt-3.5"), strings.HasPrefix(bare, "gpt-4"), strings.HasPrefix(bare, "chatgpt-"),
+		strings.HasPrefix(bare, "gpt-5") && strings.Contains(bare, "chat"):
+		return chats
+	case strings.HasPrefix(bare, "gpt-5."):
+		return thinks51
+	case strings.HasPrefix(bare, "gpt-5"):
+		return thinks5
+	}
+	return unknown
+}
+
+// effort is the family's word nearest to a reasoning_effort.
+func (f family) effort(word string) string {
+	switch {
+	case f == thinks && (word == "none" || word == "minimal"), f == thinks51 && word == "minimal":
+		return "low"
+	case f == thinks5 && word == "none":
+		return "minimal"
+	case (f == thinks || f == thinks5) && (word == "xhigh" || word == "max"):
+		return "high"
+	case f == thinks51 && word == "max":
+		return "xhigh"
+	}
+	return word
+}
+
+// samplers are the fields that models that think refuse, with the values that
+// say nothing.
+var samplers = map[string]float64{"temperature": 1, "top_p": 1, "presence_penalty": 0, "frequency_penalty": 0}
+
+// suits gives a field's value as the model takes it; nil where it takes none, and
+// whether that is worth a word to the caller.
+func (f family) suits(name string, value json.RawMessage) (suited json.RawMessage, loss bool) {
+	if f == unknown || rawjson.Set(value) == nil {
+		return value, false
+	}
+	if name == "reasoning_effort" {
+		word, ok := rawjson.Text(value)
+		switch {
+		case !ok:
+			return value, false
+		case f == chats:
+			return nil, word != "none"
+		}
+		return rawjson.Quote(f.effort(word)), false
+	}
+	idle, sampler := samplers[name]
+	if !sampler || f == chats {
+		return value, false
+	}
+	n, err := strconv.ParseFloat(string(value), 64)
+	return nil, err != nil || n != idle
+}
