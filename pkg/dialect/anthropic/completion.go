@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/hostless/hostless/pkg/dialect/openai"
 	"github.com/hostless/hostless/pkg/dialect/rawjson"
 )
 
@@ -24,52 +25,18 @@ type chunk struct {
 }
 
 type spoken struct {
-	Content          json.RawMessage   `json:"content"`
+	openai.Said
 	Refusal          string            `json:"refusal"`
-	ReasoningContent string            `json:"reasoning_content"`
-	Reasoning        json.RawMessage   `json:"reasoning"` // OpenRouter's, Groq's and vLLM's word for it
 	ReasoningDetails []json.RawMessage `json:"reasoning_details"`
 	ToolCalls        []chatCall        `json:"tool_calls"`
 	FunctionCall     *chatCalled       `json:"function_call"`
 }
 
-// text is the content, whether a string or parts of text; thought is what parts
-// of it say that are thinking (Mistral's form).
+// text is what is said; thought is the thinking in clear.
 func (s *spoken) text() (text, thought string) {
-	raw := rawjson.Set(s.Content)
-	if raw == nil {
-		return "", ""
-	}
-	if rawjson.IsString(raw) && json.Unmarshal(raw, &text) == nil {
-		return text, ""
-	}
-	var parts []struct {
-		Type     string `json:"type"`
-		Text     string `json:"text"`
-		Thinking []struct {
-			Text string `json:"text"`
-		} `json:"thinking"`
-	}
-	json.Unmarshal(raw, &parts)
-	for _, p := range parts {
-		text += p.Text
-		for _, t := range p.Thinking {
-			thought += t.Text
-		}
-	}
+	text, _ = rawjson.Text(s.Text())
+	thought, _ = rawjson.Text(s.Thought())
 	return text, thought
-}
-
-// thought is the thinking in clear.
-func (s *spoken) thought() string {
-	if s.ReasoningContent != "" {
-		return s.ReasoningContent
-	}
-	var text string
-	if rawjson.Set(s.Reasoning) != nil {
-		json.Unmarshal(s.Reasoning, &text)
-	}
-	return text
 }
 
 // calls gives the tool calls, the older form too.

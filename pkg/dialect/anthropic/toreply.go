@@ -34,8 +34,7 @@ func (r *messageReply) Body(body []byte) ([]byte, error) {
 	}
 	m := &c.Choices[0].Message
 	var content []json.RawMessage
-	text, partThought := m.text()
-	thought := m.thought() + partThought
+	text, thought := m.text()
 	whole := false // the details tell all of the thinking
 	for _, raw := range m.ReasoningDetails {
 		block, isThinking := detailBlock(raw, thought)

@@ -118,7 +118,7 @@ func (s *messageStream) start(c *chunk, emit func(sse.Event)) {
 
 func (s *messageStream) delta(d *spoken, emit func(sse.Event)) {
 	text, thought := d.text()
-	if thought += d.thought(); thought != "" {
+	if thought != "" {
 		s.say("thinking", thought, emit)
 	}
 	for _, raw := range d.ReasoningDetails {

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/hostless/hostless/pkg/dialect"
+	"github.com/hostless/hostless/pkg/dialect/openai"
 	"github.com/hostless/hostless/pkg/dialect/rawjson"
 	"github.com/hostless/hostless/pkg/fault"
 )
@@ -36,9 +37,8 @@ type middleChoice struct {
 }
 
 type middleMessage struct {
-	Content   json.RawMessage   `json:"content"`
+	openai.Said
 	Refusal   string            `json:"refusal"`
-	Reasoning json.RawMessage   `json:"reasoning_content"`
 	Details   []json.RawMessage `json:"reasoning_details"`
 	ToolCalls []struct {
 		Index *int `json:"index"`
@@ -111,10 +111,10 @@ type gathered struct {
 func (g *gathered) take(m *middleMessage, thoughts bool) []part {
 	var parts []part
 	g.details = append(g.details, m.Details...)
-	if raw := rawjson.Set(m.Reasoning); thoughts && len(raw) > 2 && raw[0] == '"' {
+	if raw := m.Thought(); thoughts && raw != nil {
 		parts = append(parts, part{Text: &raw, Thought: true})
 	}
-	if raw := rawjson.Set(m.Content); len(raw) > 2 && raw[0] == '"' {
+	if raw := m.Text(); raw != nil {
 		parts = append(parts, part{Text: &raw, ThoughtSignature: m.Extra.Google.ThoughtSignature})
 	}
 	if m.Refusal != "" {

@@ -42,9 +42,8 @@ type usage struct {
 
 // said is a message or a delta. Texts stay encoded: they pass through as they are.
 type said struct {
-	Content   json.RawMessage        `json:"content"`
+	openai.Said
 	Refusal   json.RawMessage        `json:"refusal"`
-	Reasoning json.RawMessage        `json:"reasoning_content"`
 	ToolCalls []openai.ToolCallDelta `json:"tool_calls"`
 }
 
@@ -83,19 +82,20 @@ func (r *reply) Body(body []byte) ([]byte, error) {
 
 // content is what was said, or what was refused; nil for nothing.
 func (s *said) content() json.RawMessage {
-	for _, raw := range []json.RawMessage{s.Content, s.Refusal} {
-		if len(raw) > 2 && raw[0] == '"' {
-			return raw
-		}
+	if text := s.Text(); text != nil {
+		return text
+	}
+	if len(s.Refusal) > 2 && s.Refusal[0] == '"' {
+		return s.Refusal
 	}
 	return nil
 }
 
 func (r *reply) thinking(s *said) json.RawMessage {
-	if r.silent || len(s.Reasoning) <= 2 || s.Reasoning[0] != '"' {
+	if r.silent {
 		return nil
 	}
-	return s.Reasoning
+	return s.Thought()
 }
 
 // open writes the members that every object begins with.

@@ -170,6 +170,9 @@ func finish(reason string) (status string, details any) {
 // frame is the response object with the request echoed, before any output.
 func (r *reply) frame(id string, created int64, model, status string) response {
 	req := r.req
+	if model == "" {
+		model = req.Model
+	}
 	or := func(raw json.RawMessage, fallback string) json.RawMessage {
 		if v := rawjson.Set(raw); v != nil {
 			return v

@@ -6,6 +6,7 @@ import (
 	"net/http"
 
 	"github.com/hostless/hostless/pkg/dialect"
+	"github.com/hostless/hostless/pkg/dialect/openai"
 	"github.com/hostless/hostless/pkg/dialect/rawjson"
 )
 
@@ -21,7 +22,7 @@ type reply struct {
 
 type completion struct {
 	ID      string     `json:"id"`
-	Created int64      `json:"created"`
+	Created float64    `json:"created"` // some have fractions
 	Model   string     `json:"model"`
 	Choices []choice   `json:"choices"`
 	Usage   *chatUsage `json:"usage"`
@@ -33,10 +34,8 @@ type choice struct {
 }
 
 type said struct {
-	Content          *string           `json:"content"`
+	openai.Said
 	Refusal          string            `json:"refusal"`
-	ReasoningContent string            `json:"reasoning_content"`
-	Reasoning        string            `json:"reasoning"` // OpenRouter's, Groq's and vLLM's word for it
 	ReasoningDetails []json.RawMessage `json:"reasoning_details"`
 	ToolCalls        []toolCall        `json:"tool_calls"`
 }
@@ -49,23 +48,24 @@ func (r *reply) Body(body []byte) ([]byte, error) {
 	if len(c.Choices) == 0 {
 		return nil, fmt.Errorf("read chat completion: no choices")
 	}
-	if c.Created == 0 {
-		c.Created = r.options.Now().Unix()
+	created := int64(c.Created)
+	if created == 0 {
+		created = r.options.Now().Unix()
 	}
 	status, details := finish(c.Choices[0].FinishReason)
-	out := r.frame("resp_"+r.options.NewID(), c.Created, c.Model, status)
+	out := r.frame("resp_"+r.options.NewID(), created, c.Model, status)
 	out.IncompleteDetails, out.Usage = details, c.Usage.responses()
 
 	m := c.Choices[0].Message
 	turn := assistant{Role: "assistant", ReasoningDetails: m.ReasoningDetails, Refusal: m.Refusal, ToolCalls: m.ToolCalls}
-	turn.ReasoningContent = m.ReasoningContent + m.Reasoning
+	turn.ReasoningContent, _ = rawjson.Text(m.Thought())
 	if turn.ReasoningContent != "" || len(m.ReasoningDetails) > 0 {
 		out.Output = append(out.Output, r.reasoning("rs_"+r.options.NewID(), turn.ReasoningContent, m.ReasoningDetails))
 	}
 	content := []any{}
-	if m.Content != nil && *m.Content != "" {
-		turn.text.WriteString(*m.Content)
-		content = append(content, newTextPart(*m.Content))
+	if text, ok := rawjson.Text(m.Text()); ok {
+		turn.text.WriteString(text)
+		content = append(content, newTextPart(text))
 	}
 	if m.Refusal != "" {
 		content = append(content, refusalPart{"refusal", m.Refusal})

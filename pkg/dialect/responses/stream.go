@@ -97,7 +97,7 @@ type openCall struct {
 
 type chunk struct {
 	ID      string     `json:"id"`
-	Created int64      `json:"created"`
+	Created float64    `json:"created"`
 	Model   string     `json:"model"`
 	Usage   *chatUsage `json:"usage"`
 	Error   *struct {
@@ -109,10 +109,8 @@ type chunk struct {
 		Index        int     `json:"index"`
 		FinishReason *string `json:"finish_reason"`
 		Delta        struct {
-			Content          string                 `json:"content"`
+			openai.Said
 			Refusal          string                 `json:"refusal"`
-			ReasoningContent string                 `json:"reasoning_content"`
-			Reasoning        string                 `json:"reasoning"`
 			ReasoningDetails []json.RawMessage      `json:"reasoning_details"`
 			ToolCalls        []openai.ToolCallDelta `json:"tool_calls"`
 		} `json:"delta"`
@@ -164,8 +162,10 @@ func (s *stream) Event(ev sse.Event, emit func(sse.Event)) error {
 			continue
 		}
 		d := &choice.Delta
-		s.think(emit, d.ReasoningContent+d.Reasoning, d.ReasoningDetails)
-		s.say(emit, "output_text", d.Content)
+		text, _ := rawjson.Text(d.Text())
+		thought, _ := rawjson.Text(d.Thought())
+		s.think(emit, thought, d.ReasoningDetails)
+		s.say(emit, "output_text", text)
 		s.say(emit, "refusal", d.Refusal)
 		for i := range d.ToolCalls {
 			t := &d.ToolCalls[i]
@@ -187,7 +187,7 @@ func (s *stream) begin(c *chunk, emit emitter) {
 		return
 	}
 	s.begun = true
-	s.created, s.model = c.Created, c.Model
+	s.created, s.model = int64(c.Created), c.Model
 	if s.created == 0 {
 		s.created = s.r.options.Now().Unix()
 	}
