@@ -2,8 +2,10 @@ package dialect_test
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"net/http"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -77,5 +79,22 @@ func TestChain(t *testing.T) {
 	s.End(err, emit)
 	if diff := cmp.Diff([]string{"a(b(1))", "a(b error: bad event)"}, got); diff != "" {
 		t.Error(diff)
+	}
+}
+
+func TestWhyNamesNothingOfTheCode(t *testing.T) {
+	var request struct {
+		Messages []struct{ Role string }
+		Stream   bool
+	}
+	for in, want := range map[string]string{
+		`{"messages":"x"}`:            "messages cannot be a string",
+		`{"messages":[{"role":[1]}]}`: "messages.role cannot be an array",
+		`{"stream":{}}`:               "stream cannot be an object",
+		`[]`:                          "it cannot be an array",
+	} {
+		if got := strings.ToLower(dialect.Why(json.Unmarshal([]byte(in), &request))); got != want {
+			t.Errorf("%s: %s, want %s", in, got, want)
+		}
 	}
 }

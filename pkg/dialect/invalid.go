@@ -27,10 +27,27 @@ func Broken(cause error) *fault.Error {
 // Unreadable is the fault of a body that encoding/json could not read as the
 // request that it ought to be, as in "generateContent".
 func Unreadable(what string, err error) error {
-	e := &fault.Error{Kind: fault.Invalid, Message: "the request body is not a valid " + what + " request: " + err.Error(), Err: err}
+	f := &fault.Error{Kind: fault.Invalid, Message: "the request body is not a valid " + what + " request: " + Why(err), Err: err}
 	var te *json.UnmarshalTypeError
 	if errors.As(err, &te) {
-		e.Param = te.Field
+		f.Param = te.Field
 	}
-	return e
+	return f
+}
+
+// Why words an error of encoding/json for the caller, without the names that
+// things have in the code.
+func Why(err error) string {
+	var te *json.UnmarshalTypeError
+	if !errors.As(err, &te) {
+		return err.Error()
+	}
+	name, article := te.Field, "a "
+	if name == "" {
+		name = "it"
+	}
+	if te.Value == "array" || te.Value == "object" {
+		article = "an "
+	}
+	return name + " cannot be " + article + te.Value
 }

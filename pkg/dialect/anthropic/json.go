@@ -6,6 +6,7 @@ import (
 	"errors"
 	"strings"
 
+	"github.com/hostless/hostless/pkg/dialect"
 	"github.com/hostless/hostless/pkg/dialect/rawjson"
 	"github.com/hostless/hostless/pkg/fault"
 )
@@ -18,18 +19,12 @@ func isObject(raw []byte) bool { return rawjson.IsObject(raw) && json.Valid(raw)
 func blank(s string) bool { return strings.TrimSpace(s) == "" }
 
 // decode reads a request's body into v.
-func decode(body []byte, v any, dialect string) error {
+func decode(body []byte, v any, what string) error {
 	if b := bytes.TrimLeft(body, " \n\r\t"); len(b) == 0 || b[0] != '{' {
 		return &fault.Error{Kind: fault.Invalid, Message: "the request body is not a JSON object"}
 	}
 	if err := json.Unmarshal(body, v); err != nil {
-		e := &fault.Error{Kind: fault.Invalid, Message: "the request body is not a valid " + dialect + " request: " + err.Error(), Err: err}
-		var te *json.UnmarshalTypeError
-		if errors.As(err, &te) {
-			e.Param = te.Field
-			e.Message = "the request body is not a valid " + dialect + " request: " + te.Field + " cannot be a " + te.Value
-		}
-		return e
+		return dialect.Unreadable(what, err)
 	}
 	return nil
 }

@@ -54,7 +54,7 @@ func (t *toGemini) messages() error {
 		at := fmt.Sprintf("messages[%d]", i)
 		var m message
 		if err := json.Unmarshal(raw, &m); err != nil {
-			return dialect.Invalid(at, at+" is not a message: "+err.Error())
+			return dialect.Invalid(at, at+" is not a message: "+dialect.Why(err))
 		}
 		if rawjson.Set(m.CacheControl) != nil {
 			t.ignore("cache_control")

@@ -85,7 +85,7 @@ func (f *fromGemini) contents() error {
 		raw = rawjson.Array([]json.RawMessage{raw})
 	}
 	if err := json.Unmarshal(raw, &list); err != nil {
-		return dialect.Invalid("contents", "contents must be a list of contents: "+err.Error())
+		return dialect.Invalid("contents", "contents must be a list of contents: "+dialect.Why(err))
 	}
 	for i := range list {
 		at := fmt.Sprintf("contents[%d]", i)

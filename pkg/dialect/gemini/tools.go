@@ -57,7 +57,7 @@ func (t *toGemini) tools() (tools []json.RawMessage, config json.RawMessage, err
 		at := fmt.Sprintf("tools[%d]", i)
 		var tool chatTool
 		if err := json.Unmarshal(raw, &tool); err != nil {
-			return nil, nil, dialect.Invalid(at, at+" is not a tool: "+err.Error())
+			return nil, nil, dialect.Invalid(at, at+" is not a tool: "+dialect.Why(err))
 		}
 		if rawjson.Set(tool.CacheControl) != nil {
 			t.ignore("cache_control")
@@ -73,7 +73,7 @@ func (t *toGemini) tools() (tools []json.RawMessage, config json.RawMessage, err
 		at := fmt.Sprintf("functions[%d]", i)
 		var d declaration
 		if err := json.Unmarshal(raw, &d); err != nil {
-			return nil, nil, dialect.Invalid(at, at+" is not a function: "+err.Error())
+			return nil, nil, dialect.Invalid(at, at+" is not a function: "+dialect.Why(err))
 		}
 		if err := declare(&d, at); err != nil {
 			return nil, nil, err

@@ -105,7 +105,7 @@ func (c *converter) chat(out *openai.Request) error {
 		at := fmt.Sprintf("messages[%d]", i)
 		var m message
 		if err := json.Unmarshal(raw, &m); err != nil {
-			return dialect.Invalid(at, at+" is not a message: "+err.Error())
+			return dialect.Invalid(at, at+" is not a message: "+dialect.Why(err))
 		}
 		var err error
 		switch m.Role {

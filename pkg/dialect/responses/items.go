@@ -112,7 +112,7 @@ func (c *converter) input(raw json.RawMessage) error {
 	}
 	var items []item
 	if err := json.Unmarshal(raw, &items); err != nil {
-		return dialect.Invalid("input", "input must be a string or a list of items: "+err.Error())
+		return dialect.Invalid("input", "input must be a string or a list of items: "+dialect.Why(err))
 	}
 	for i := range items {
 		if err := c.item(&items[i], fmt.Sprintf("input[%d]", i)); err != nil {

@@ -164,6 +164,9 @@ func translate(in dialect.Request, req *request, options Options) (*dialect.Call
 			c.ignore(name)
 		}
 	}
+	if len(c.messages) == 0 {
+		return nil, dialect.Invalid("input", "input holds nothing")
+	}
 	out.Messages = c.messages
 	body, err := rawjson.Marshal(out)
 	if err != nil {

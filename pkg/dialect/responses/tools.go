@@ -49,7 +49,7 @@ func (c *converter) tools(raw, choice json.RawMessage) ([]json.RawMessage, error
 	}
 	var specs []toolSpec
 	if err := json.Unmarshal(raw, &specs); err != nil {
-		return nil, dialect.Invalid("tools", "tools must be a list of tools: "+err.Error())
+		return nil, dialect.Invalid("tools", "tools must be a list of tools: "+dialect.Why(err))
 	}
 	c.kinds = map[string]tool{}
 	var out []json.RawMessage
