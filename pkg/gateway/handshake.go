@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -155,13 +156,11 @@ func offered(r *http.Request) []string {
 // upgrade takes the caller's side of a WebSocket. Which origin may do so is the
 // token's word, checked before.
 func (c *exchange) upgrade(chosen string, header http.Header) (*websocket.Conn, error) {
-	if chosen == "" {
-		// A browser that offered subprotocols gives up where none is chosen.
-		if all := websocket.Subprotocols(c.r); len(all) > 0 {
-			chosen = all[0]
-			if rest := offered(c.r); len(rest) > 0 {
-				chosen = rest[0]
-			}
+	if all := websocket.Subprotocols(c.r); len(all) > 0 && !slices.Contains(all, chosen) {
+		// A browser that offered subprotocols gives up where none of them is chosen.
+		chosen = all[0]
+		if rest := offered(c.r); len(rest) > 0 {
+			chosen = rest[0]
 		}
 	}
 	out := http.Header{}

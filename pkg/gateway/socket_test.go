@@ -158,6 +158,31 @@ func TestSocketScope(t *testing.T) {
 	}
 }
 
+func TestOfferedSubprotocolIsChosen(t *testing.T) {
+	w := newWorld(t)
+	w.upstream("openai", func(rw http.ResponseWriter, r *http.Request) {
+		up := websocket.Upgrader{}
+		c, err := up.Upgrade(rw, r, http.Header{"Sec-Websocket-Protocol": {"realtime"}}) // asked for or not
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		defer c.Close()
+		c.ReadMessage()
+	})
+	key := "openai-insecure-api-key." + w.token
+	for offers, want := range map[string]string{key: key, "other," + key: "other", "realtime," + key: "realtime", key + ",realtime": "realtime"} {
+		c, resp, err := w.dial("/v1/realtime?model=gpt-realtime", "Authorization", "", "protocols", offers)
+		if err != nil {
+			t.Fatalf("%v %v", resp, err)
+		}
+		if c.Subprotocol() != want {
+			t.Errorf("%s: chosen %q", offers, c.Subprotocol())
+		}
+		c.Close()
+	}
+}
+
 func TestRealtimePassesControlFramesAndSubprotocols(t *testing.T) {
 	w := newWorld(t)
 	closed := make(chan error, 1)
