@@ -47,7 +47,7 @@ func bearer(header string) string {
 }
 
 func queryKey(raw string, gemini bool) string {
-	if !gemini || !strings.Contains(raw, "key") {
+	if !gemini || raw == "" {
 		return ""
 	}
 	values, err := url.ParseQuery(raw)

@@ -101,6 +101,21 @@ func identity(h http.Header) {
 
 var identityOnly = []string{"identity"}
 
+// readable leaves of the caller's wish for compression what can be undone here:
+// an answer that turns out to be an error, JSON or events must be read.
+func readable(h http.Header) {
+	wished, ok := h["Accept-Encoding"]
+	switch {
+	case !ok:
+	case strings.Contains(strings.ToLower(strings.Join(wished, ",")), "gzip"):
+		h["Accept-Encoding"] = gzipOnly
+	default:
+		h["Accept-Encoding"] = identityOnly
+	}
+}
+
+var gzipOnly = []string{"gzip"}
+
 // oauthPrefix is how Anthropic's subscription tokens begin; they are sent as
 // bearer tokens and need a beta header.
 const oauthPrefix = "sk-ant-oat"

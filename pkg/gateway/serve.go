@@ -151,6 +151,7 @@ func (c *exchange) sendPlain(data []byte) error {
 		return err
 	}
 	header := upHeader(c.r.Header)
+	readable(header)
 	o := &outgoing{endpoint: way.endpoint, method: c.r.Method, path: c.upPath(), query: c.query(), upload: c.loc.upload, header: header}
 	switch {
 	case data != nil:
@@ -210,6 +211,7 @@ func (c *exchange) serveForm() error {
 		size += int64(grew)
 	}
 	header := upHeader(c.r.Header)
+	identity(header)
 	return c.send(&outgoing{endpoint: way.endpoint, method: c.r.Method, path: c.upPath(), query: c.query(), header: header, body: body, size: size})
 }
 

@@ -342,7 +342,9 @@ func TestBodyLimitsAndEncodings(t *testing.T) {
 func TestCompressedAnswers(t *testing.T) {
 	w := newWorld(t)
 	plain := "data: {\"choices\":[{\"finish_reason\":\"stop\"}],\"usage\":{\"prompt_tokens\":2}}\n\ndata: [DONE]\n\n"
+	wished := ""
 	w.upstream("openai", func(rw http.ResponseWriter, r *http.Request) {
+		wished = r.Header.Get("Accept-Encoding")
 		rw.Header().Set("Content-Encoding", "gzip")
 		rw.Header().Set("Content-Type", "text/event-stream")
 		if strings.HasPrefix(r.URL.Path, "/v1/files") {
@@ -359,9 +361,15 @@ func TestCompressedAnswers(t *testing.T) {
 	if u := w.gw.Usage()[0]; u.InputTokens != 2 {
 		t.Errorf("usage %+v", u)
 	}
-	a = w.do("GET", "/v1/files/f/content", "", "Accept-Encoding", "gzip")
+	a = w.do("GET", "/v1/files/f/content", "", "Accept-Encoding", "br, gzip;q=0.8")
 	if a.header.Get("Content-Encoding") != "gzip" || a.body == plain {
 		t.Errorf("a download's own encoding was changed: %v", a.header)
+	}
+	if wished != "gzip" {
+		t.Errorf("asked for %q, of which some cannot be read on its way", wished)
+	}
+	if w.do("GET", "/v1/files/f", "", "Accept-Encoding", "br, deflate"); wished != "identity" {
+		t.Errorf("asked for %q", wished)
 	}
 }
 
