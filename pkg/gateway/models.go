@@ -156,21 +156,28 @@ func (c *exchange) serveModels() error {
 		shape = dialect.Anthropic
 		c.speaks = shape
 	}
-	if err := c.admit(); err != nil {
-		return err
-	}
 	name := c.g.openAIName(c.settings)
 	if shape == dialect.Gemini {
 		name = geminiName(name)
 	}
 	all := c.g.union(c.r.Context(), c.settings, c.may, name)
 	if c.loc.surface.kind == models {
-		return c.writeJSON(modelList(shape, all))
+		part, err := pageOf(shape, c.r.URL.Query(), all)
+		if err != nil {
+			return err
+		}
+		if err := c.admit(); err != nil {
+			return err
+		}
+		return c.writeJSON(modelList(shape, part))
 	}
 	asked := strings.Join(c.loc.segments[2:], "/")
 	target := c.route(asked)
 	for _, m := range all {
 		if m.ID == asked || m.Provider == target.Provider && m.modelInfo.ID == target.Model {
+			if err := c.admit(); err != nil {
+				return err
+			}
 			m.ID = asked
 			return c.writeJSON(modelEntry(shape, m))
 		}
@@ -181,20 +188,24 @@ func (c *exchange) serveModels() error {
 	return &fault.Error{Kind: fault.NotFound, Message: "the model `" + headerSafe(asked) + "` does not exist or is not listed by its provider", Param: "model", Code: "model_not_found"}
 }
 
-func modelList(shape dialect.Name, all []listed) any {
-	entries := make([]any, 0, len(all))
-	for _, m := range all {
+func modelList(shape dialect.Name, p page) any {
+	entries := make([]any, 0, len(p.models))
+	for _, m := range p.models {
 		entries = append(entries, modelEntry(shape, m))
 	}
 	switch shape {
 	case dialect.Anthropic:
-		list := map[string]any{"data": entries, "has_more": false, "first_id": nil, "last_id": nil}
-		if len(all) > 0 {
-			list["first_id"], list["last_id"] = all[0].ID, all[len(all)-1].ID
+		list := map[string]any{"data": entries, "has_more": p.more, "first_id": nil, "last_id": nil}
+		if n := len(p.models); n > 0 {
+			list["first_id"], list["last_id"] = p.models[0].ID, p.models[n-1].ID
 		}
 		return list
 	case dialect.Gemini:
-		return map[string]any{"models": entries}
+		list := map[string]any{"models": entries}
+		if p.next != "" {
+			list["nextPageToken"] = p.next
+		}
+		return list
 	default:
 		return map[string]any{"object": "list", "data": entries}
 	}
