@@ -154,6 +154,14 @@ func (p *Provider) root(own string) (base *url.URL, isDefault bool, err error) {
 // (RFC 6598), unspecified, multicast and otherwise unroutable addresses are not.
 func Refused(addr netip.Addr) string {
 	addr = addr.Unmap()
+	if nat64.Contains(addr) {
+		// What a network without IPv4 reaches the public one by (RFC 6052): the
+		// address within is judged, which is never this machine's own.
+		b := addr.As16()
+		if addr = netip.AddrFrom4([4]byte(b[12:])); addr.IsLoopback() {
+			return "a reserved address"
+		}
+	}
 	switch {
 	case !addr.IsValid():
 		return "no address"
@@ -176,16 +184,18 @@ func Refused(addr netip.Addr) string {
 	return ""
 }
 
+var nat64 = netip.MustParsePrefix("64:ff9b::/96")
+
 // reservedRanges are what net/netip does not name: shared address space, "this
 // network", protocol assignments, benchmarking, reserved, and the IPv6 forms
-// that carry an IPv4 address (NAT64 and 6to4) past the checks above.
+// that carry an IPv4 address (local NAT64 and 6to4) past the checks above.
 var reservedRanges = []netip.Prefix{
 	netip.MustParsePrefix("0.0.0.0/8"),
 	netip.MustParsePrefix("100.64.0.0/10"),
 	netip.MustParsePrefix("192.0.0.0/24"),
 	netip.MustParsePrefix("198.18.0.0/15"),
 	netip.MustParsePrefix("240.0.0.0/4"),
-	netip.MustParsePrefix("64:ff9b::/96"),
+	netip.MustParsePrefix("::/96"),
 	netip.MustParsePrefix("64:ff9b:1::/48"),
 	netip.MustParsePrefix("2002::/16"),
 	netip.MustParsePrefix("fec0::/10"),
