@@ -342,6 +342,64 @@ func TestPages(t *testing.T) {
 	}
 }
 
+// TestPageOfAnEndedRun: the page of a name whose run is gone tells how it ended,
+// until the name is taken again.
+func TestPageOfAnEndedRun(t *testing.T) {
+	p := newPlane(t, "")
+	code := func(n int) *int { return &n }
+	for _, tt := range []struct {
+		name       string
+		reg        apps.Registration
+		exit       *int
+		log        []string
+		text, json []string
+	}{
+		{"a failure", apps.Registration{Port: 4123, Command: "npm run dev", Directory: "/src"}, code(3), []string{"boom"},
+			[]string{"shop is not running", "exit code 3", "port 4123", "/src", "  boom\n", "hostless run shop -- npm run dev"}, []string{`"exit": 3`, `"ended_at": "2`, `"boom"`}},
+		{"a signal", apps.Registration{Port: 4123}, code(137), nil, []string{"signal 9 (killed)"}, []string{`"exit": 137`}},
+		{"no word", apps.Registration{Port: 4123}, nil, nil, []string{"without a word"}, []string{`"exit": null`}},
+		{"in a terminal", apps.Registration{Port: 4123, Output: apps.OutputTerminal}, code(0), nil, []string{"exit code 0", "in the terminal"}, nil},
+		{"in the background", apps.Registration{Port: 4123, Command: "x", Output: apps.OutputLog}, code(1), nil,
+			[]string{"hostless logs shop", "hostless run shop --detach -- x"}, nil},
+		{"lazy", apps.Registration{Port: 4123, Command: "x", Lazy: true}, code(1), nil, []string{"hostless run shop --lazy -- x"}, nil},
+	} {
+		tt.reg.Name = "shop"
+		lease, err := p.Lease(t.Context(), tt.reg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if tt.exit != nil {
+			if err := lease.Update(apps.Update{State: apps.StateExited, Exit: tt.exit, Log: tt.log}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		lease.Release()
+		text := body(t, get(t, p, "shop.localhost/", http.Header{"Accept": {"text/plain"}}))
+		for _, want := range tt.text {
+			if !strings.Contains(text, want) {
+				t.Errorf("%s: %q is missing in\n%s", tt.name, want, text)
+			}
+		}
+		text = body(t, get(t, p, "shop.localhost/", nil))
+		for _, want := range tt.json {
+			if !strings.Contains(text, want) {
+				t.Errorf("%s: %q is missing in\n%s", tt.name, want, text)
+			}
+		}
+	}
+	lease, err := p.Lease(t.Context(), apps.Registration{Name: "shop", Port: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer lease.Release()
+	if err := lease.Update(apps.Update{State: apps.StateListening}); err != nil {
+		t.Fatal(err)
+	}
+	if text := body(t, get(t, p, "shop.localhost/", nil)); strings.Contains(text, "last_run") {
+		t.Errorf("the next run's page tells of the last one:\n%s", text)
+	}
+}
+
 // TestHeldUntilItListens: a client that is no browser waits for an app that starts.
 func TestHeldUntilItListens(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"time"
 )
 
 //go:embed page.html
@@ -24,6 +25,7 @@ const maxPage = 19 << 10
 const (
 	pageLogLines = 15
 	pageWidth    = 200
+	pageCommand  = 400 // a command that is cut cannot be typed
 )
 
 // retryAfter is what a client is told of an app that starts, in seconds.
@@ -85,7 +87,7 @@ func (rep *report) bound(lines, width int) {
 		rep.Facts[i].Value = cut(rep.Facts[i].Value)
 	}
 	for i := range rep.Commands {
-		rep.Commands[i] = cut(rep.Commands[i])
+		rep.Commands[i] = strings.ToValidUTF8(rep.Commands[i][:min(len(rep.Commands[i]), pageCommand)], "")
 	}
 	for i := range rep.Others {
 		rep.Others[i].Target = cut(rep.Others[i].Target)
@@ -145,9 +147,17 @@ func (rep *report) json() []byte {
 	if rep.Status == http.StatusNotFound || rep.Status == http.StatusMisdirectedRequest {
 		kind = "invalid_request_error"
 	}
+	var exit *int
+	var endedAt *time.Time
+	if rep.Last != nil {
+		exit = rep.Last.Exit
+		if at := rep.Last.at.UTC().Round(time.Second); !rep.Last.at.IsZero() {
+			endedAt = &at
+		}
+	}
 	data, err := json.MarshalIndent(map[string]any{"error": map[string]any{
 		"message": rep.Title + ": " + rep.Lead, "type": kind, "code": rep.Code, "param": nil, "next": next, "note": rep.Note,
-		"app": rep.App, "hostname": rep.Host, "details": details, "log": append([]string{}, rep.Log...), "routes": others,
+		"app": rep.App, "hostname": rep.Host, "details": details, "log": append([]string{}, rep.Log...), "exit": exit, "ended_at": endedAt, "routes": others,
 	}}, "", "  ")
 	if err != nil {
 		panic(err) // strings always marshal

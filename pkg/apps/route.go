@@ -38,7 +38,14 @@ type Registration struct {
 	Lazy       bool // lease: started by the first request
 	Command    string
 	Directory  string
+	Output     string // lease: where the app prints, OutputTerminal, OutputLog or ""
 }
+
+// Where the output of a leased app is, besides what its client tells of it.
+const (
+	OutputTerminal = "terminal" // that it was started in
+	OutputLog      = "log"      // that `hostless logs NAME` shows
+)
 
 // Route is one entry of the table as it stood when it was asked for.
 type Route struct {
@@ -55,6 +62,7 @@ type Route struct {
 	Lazy       bool
 	Command    string
 	Directory  string
+	Output     string
 	Since      time.Time
 	State      string   // of a leased route
 	Exit       *int     // how the app ended, where State is exited

@@ -123,7 +123,7 @@ func (p *Plane) make(reg Registration) (*route, error) {
 	}
 	r := &route{Route: Route{
 		Name: name, Hostname: name + Suffix, KeepHost: reg.KeepHost, Insecure: reg.Insecure, Wildcard: reg.Wildcard, Alias: reg.Alias,
-		Lazy: reg.Lazy, Command: reg.Command, Directory: reg.Directory, Since: p.cfg.Now(), PID: reg.PID,
+		Lazy: reg.Lazy, Command: reg.Command, Directory: reg.Directory, Output: reg.Output, Since: p.cfg.Now(), PID: reg.PID,
 	}}
 	if r.PathPrefix, err = cleanPrefix(reg.PathPrefix); err != nil {
 		return nil, err
@@ -365,6 +365,7 @@ func (p *Plane) find(hostname, prefix string) *route {
 }
 
 func (p *Plane) add(r *route) {
+	delete(p.past, r.Name) // how another run of the name ended is no news any more
 	p.routes = append(p.routes, r)
 	p.publish()
 }

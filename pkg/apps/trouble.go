@@ -1,14 +1,17 @@
 package apps
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"net"
 	"net/http"
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -45,6 +48,7 @@ type report struct {
 	Facts    []fact
 	Commands []string // that mend it, to be typed
 	Log      []string
+	Last     *lastRun // how the last run ended, or nil
 	Others   []link
 	Refresh  int // seconds, or 0
 }
@@ -83,7 +87,7 @@ func (p *Plane) report(t *trouble) *report {
 		now := t.route.snapshot()
 		rep.App = now.Name
 		if now.State == StateExited {
-			last = &lastRun{exit: now.Exit, tail: now.Log, command: now.Command, directory: now.Directory}
+			last = &lastRun{Route: now}
 		}
 		rep.describe(now)
 	}
@@ -109,7 +113,7 @@ func (p *Plane) report(t *trouble) *report {
 	}
 	if last != nil {
 		rep.Facts = append(rep.Facts, fact{"Last run", last.ending(p.cfg.Now())})
-		rep.Log = last.tail
+		rep.Log, rep.Last = last.Log, last
 	}
 	rep.Others = p.others(rep.App)
 	return rep
@@ -131,6 +135,12 @@ func (rep *report) describe(rt Route) {
 	if rt.Directory != "" {
 		rep.Facts = append(rep.Facts, fact{"Directory", rt.Directory})
 	}
+	switch rt.Output {
+	case OutputTerminal:
+		rep.Facts = append(rep.Facts, fact{"Output", "in the terminal where it was started"})
+	case OutputLog:
+		rep.Facts = append(rep.Facts, fact{"Output", "hostless logs " + rt.Name})
+	}
 }
 
 func (p *Plane) sayLoop(rep *report) {
@@ -151,22 +161,35 @@ func (p *Plane) sayNoRoute(rep *report, last *lastRun) {
 		return
 	}
 	command := "npm run dev"
-	if last != nil && last.command != "" {
-		command = last.command
-		if last.directory != "" {
-			rep.Facts = append(rep.Facts, fact{"Directory", last.directory})
-		}
+	if last != nil {
+		rep.Title = rep.App + " is not running"
+		rep.Lead = "Its last run " + lastWords(last) + "."
+		command = cmp.Or(last.Command, command)
+		ended := last.Route
+		ended.PID, ended.Command = 0, "" // no more; and below
+		rep.describe(ended)
 	}
-	rep.Commands = []string{runCommand(rep.App, command), "hostless alias " + rep.App + " 3000"}
+	again := Route{Name: rep.App, Command: command}
+	if last != nil {
+		again.Lazy, again.Output = last.Lazy, last.Output
+	}
+	rep.Commands = []string{runCommand(again), "hostless alias " + rep.App + " 3000"}
 	rep.Note = "Start it under that name, or give the name to what listens already:"
 }
 
 // runCommand is what starts an app under its name.
-func runCommand(name, command string) string {
-	if strings.HasPrefix(command, "hostless ") {
-		return command
+func runCommand(rt Route) string {
+	if strings.HasPrefix(rt.Command, "hostless ") {
+		return rt.Command
 	}
-	return "hostless run " + name + " -- " + command
+	flags := ""
+	if rt.Lazy {
+		flags += " --lazy"
+	}
+	if rt.Output == OutputLog {
+		flags += " --detach"
+	}
+	return "hostless run " + rt.Name + flags + " -- " + rt.Command
 }
 
 func (p *Plane) sayBroken(rep *report, t *trouble, last *lastRun) {
@@ -195,7 +218,7 @@ func (p *Plane) sayBroken(rep *report, t *trouble, last *lastRun) {
 		rep.Code, rep.Title = codeExited, rep.App+" has ended"
 		rep.Lead = "Its process " + lastWords(last) + "."
 		if rt.Command != "" {
-			rep.Commands = []string{runCommand(rep.App, rt.Command)}
+			rep.Commands = []string{runCommand(rt)}
 		}
 	case errors.As(t.err, &dial):
 		rep.Code, rep.Title = codeRefused, rep.App+" does not answer"
@@ -207,7 +230,7 @@ func (p *Plane) sayBroken(rep *report, t *trouble, last *lastRun) {
 		case leased:
 			rep.Note = "Its process lives but listens elsewhere, or no more. Have it listen on the port in $PORT, or start it again:"
 			if rt.Command != "" {
-				rep.Commands = []string{runCommand(rep.App, rt.Command)}
+				rep.Commands = []string{runCommand(rt)}
 			}
 		case rt.Target.Socket == "" && !rt.Target.URL:
 			rep.Note = "Start what listens there, or point the name elsewhere:"
@@ -219,10 +242,9 @@ func (p *Plane) sayBroken(rep *report, t *trouble, last *lastRun) {
 	default:
 		rep.Code, rep.Title = codeClosed, rep.App+" closed the connection"
 		rep.Lead = "It ended before it had answered. It may have crashed, or be starting again."
-		rep.Note = "What it printed says more:"
-		rep.Commands = []string{"hostless logs " + rep.App}
-		if !leased {
-			rep.Note, rep.Commands = "", nil
+		if leased && rt.Output == OutputLog {
+			rep.Note = "What it printed says more:"
+			rep.Commands = []string{"hostless logs " + rep.App}
 		}
 	}
 }
@@ -232,16 +254,13 @@ const maxPast = 64
 
 // lastRun is how a run of a name ended.
 type lastRun struct {
-	exit      *int
-	tail      []string
-	command   string
-	directory string
-	at        time.Time
+	Route
+	at time.Time // zero where it is just ending
 }
 
 // remember keeps how a run ended, for the pages; p.mu is held.
 func (p *Plane) remember(rt Route) {
-	p.past[rt.Name] = &lastRun{exit: rt.Exit, tail: rt.Log, command: rt.Command, directory: rt.Directory, at: p.cfg.Now()}
+	p.past[rt.Name] = &lastRun{rt, p.cfg.Now()}
 	if len(p.past) <= maxPast {
 		return
 	}
@@ -257,12 +276,13 @@ func (p *Plane) remember(rt Route) {
 // lastWords say how a run ended.
 func lastWords(last *lastRun) string {
 	switch {
-	case last == nil || last.exit == nil:
-		return "ended without a word"
-	case *last.exit > 128 && *last.exit < 128+65:
-		return "was ended by signal " + strconv.Itoa(*last.exit-128)
+	case last == nil || last.Exit == nil:
+		return "ended without a word, as one that is killed does"
+	case *last.Exit > 128 && *last.Exit < 128+65:
+		sig := syscall.Signal(*last.Exit - 128)
+		return fmt.Sprintf("was ended by signal %d (%v)", int(sig), sig)
 	}
-	return "ended with exit code " + strconv.Itoa(*last.exit)
+	return "ended with exit code " + strconv.Itoa(*last.Exit)
 }
 
 func (l *lastRun) ending(now time.Time) string {

@@ -117,12 +117,19 @@ type RouteRequest struct {
 	Lazy       bool   `json:"lazy,omitempty"`        // lease: started by the first request
 	Command    string `json:"command,omitempty"`     // what a person typed, for pages and conflicts
 	Directory  string `json:"directory,omitempty"`   // where it runs, for the same
+	Output     string `json:"output,omitempty"`      // lease: where the app prints: terminal, log
 
 	AutoToken bool   `json:"auto_token,omitempty"` // mint a bridge token bound to the app
 	Token     Secret `json:"token,omitzero"`       // lease: take up this token again
 	TTL       int64  `json:"ttl,omitempty"`        // seconds; 0 is the default
 	Scope
 }
+
+// Where the output of a leased app is, for pages. Any other place is left out.
+const (
+	OutputTerminal = "terminal" // that it was started in
+	OutputLog      = "log"      // that `hostless logs NAME` shows
+)
 
 // BoundToken is the bridge token that came with a route.
 type BoundToken struct {

@@ -43,15 +43,16 @@ func (d *daemon) appURL(hostname string) string {
 
 // controlRoutes shows the reverse plane as the control server needs it.
 type controlRoutes struct {
-	plane *apps.Plane
-	url   func(hostname string) string
+	plane  *apps.Plane
+	url    func(hostname string) string
+	redact func(string) string // of what clients tell, which pages show
 }
 
-func registration(req control.RouteRequest) apps.Registration {
+func (c controlRoutes) registration(req control.RouteRequest) apps.Registration {
 	return apps.Registration{
 		Name: req.Name, Target: req.Target, Port: req.Port, PID: req.PID, Reserve: req.Reserve, Force: req.Force, KeepHost: req.KeepHost,
 		Insecure: req.Insecure, Wildcard: req.Wildcard, PathPrefix: req.PathPrefix, Alias: req.Alias, Lazy: req.Lazy,
-		Command: req.Command, Directory: req.Directory,
+		Command: c.redact(req.Command), Directory: req.Directory, Output: req.Output,
 	}
 }
 
@@ -77,7 +78,7 @@ func (c controlRoutes) Register(ctx context.Context, req control.RouteRequest) (
 	if req.PID == os.Getpid() {
 		return control.Registered{}, &fault.Error{Kind: fault.Invalid, Param: "pid", Message: "the daemon owns no route itself"}
 	}
-	r, err := c.plane.Register(ctx, registration(req))
+	r, err := c.plane.Register(ctx, c.registration(req))
 	return c.registered(r, ""), err
 }
 
@@ -90,7 +91,7 @@ func (c controlRoutes) Deregister(ctx context.Context, name control.RouteName) (
 }
 
 func (c controlRoutes) Lease(ctx context.Context, req control.RouteRequest) (control.RouteLease, error) {
-	lease, err := c.plane.Lease(ctx, registration(req))
+	lease, err := c.plane.Lease(ctx, c.registration(req))
 	if err != nil {
 		return nil, err
 	}
@@ -125,6 +126,9 @@ func (l *routeLease) Registered() control.Registered {
 func (l *routeLease) Events() <-chan control.LeaseEvent { return l.events }
 
 func (l *routeLease) Update(_ context.Context, u control.LeaseUpdate) error {
+	for i, line := range u.Log {
+		u.Log[i] = l.routes.redact(line)
+	}
 	return l.lease.Update(apps.Update{Port: u.Port, PID: u.PID, State: u.State, Exit: u.Exit, Log: u.Log})
 }
 

@@ -137,7 +137,7 @@ func (d *daemon) open() (err error) {
 		return err
 	}
 	d.control, err = control.NewServer(control.ServerConfig{
-		Tokens: controlTokens{d.tokens}, Keys: controlKeys{d.keys, d.keysChanged}, Routes: controlRoutes{d.apps, d.appURL},
+		Tokens: controlTokens{d.tokens}, Keys: controlKeys{d.keys, d.keysChanged}, Routes: controlRoutes{d.apps, d.appURL, d.redactor.redact},
 		Settings: controlSettings{d.settings}, Daemon: controlDaemon{d}, Logger: component("control"),
 	})
 	return err

@@ -358,6 +358,10 @@ func TestRedactor(t *testing.T) {
 		t.Errorf("too much or too little: %s", text)
 	}
 
+	if got := r.redact("of an app: sk_local_abcdefgh0123456789, correct horse battery"); got != "of an app: sk_local_abcdefgh[redacted], [redacted]" {
+		t.Errorf("what others wrote: %q", got)
+	}
+
 	out.Reset()
 	log, _ = newLogger(&out, false, true)
 	log.Debug("hidden")

@@ -89,7 +89,22 @@ func (r *redactor) learn(key secret.String) {
 
 // Write writes one line, redacted.
 func (r *redactor) Write(line []byte) (int, error) {
-	text := line
+	text := r.clean(line)
+	if r.journal {
+		text = priority(text)
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if _, err := r.out.Write(text); err != nil {
+		return 0, err
+	}
+	return len(line), nil
+}
+
+// redact gives a text that others have written as it may be shown.
+func (r *redactor) redact(text string) string { return string(r.clean([]byte(text))) }
+
+func (r *redactor) clean(text []byte) []byte {
 	if known := r.known.Load(); known != nil {
 		text = []byte(secret.Redact(string(text), *known...))
 	}
@@ -100,16 +115,7 @@ func (r *redactor) Write(line []byte) (int, error) {
 		}
 		return []byte(secret.Redacted)
 	})
-	text = credentials.ReplaceAll(text, []byte("${1} "+secret.Redacted))
-	if r.journal {
-		text = priority(text)
-	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if _, err := r.out.Write(text); err != nil {
-		return 0, err
-	}
-	return len(line), nil
+	return credentials.ReplaceAll(text, []byte("${1} "+secret.Redacted))
 }
 
 // priority turns a line's level into the journal's.
