@@ -20,6 +20,7 @@ type child struct {
 	guard   *exec.Cmd
 	conn    net.Conn
 	reports chan report // closed after the guard has ended
+	last    []string    // the output's last lines, once reports is closed
 
 	mu  sync.Mutex // of out
 	out *json.Encoder
@@ -87,7 +88,9 @@ func (c *child) read(in *json.Decoder) {
 			break
 		}
 		exited = exited || r.Said == saidExited
-		empty = empty || r.Said == saidEmpty
+		if r.Said == saidEmpty {
+			empty, c.last = true, r.Log
+		}
 		c.reports <- r
 	}
 	c.conn.Close()
@@ -126,6 +129,11 @@ func (c *child) order(o order) error {
 // end signals the whole tree; what is left of it after the grace is killed.
 func (c *child) end(sig syscall.Signal, grace time.Duration) {
 	_ = c.order(order{Op: opEnd, Signal: int(sig), Grace: grace.Milliseconds()})
+}
+
+// clear ends what the command, which has ended, left behind.
+func (c *child) clear(grace time.Duration) {
+	_ = c.order(order{Op: opClear, Signal: int(syscall.SIGTERM), Grace: grace.Milliseconds()})
 }
 
 // signal passes a signal to the command's process group.

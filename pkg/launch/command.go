@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"syscall"
 
@@ -103,4 +104,59 @@ func getenv(environ []string, name string) string {
 		}
 	}
 	return ""
+}
+
+var (
+	// plainWord needs no quotes in a shell.
+	plainWord = regexp.MustCompile(`^[A-Za-z0-9_@%+=:,./-]+$`)
+	// secretName is a flag's or a variable's whose value is nobody's business.
+	secretName = regexp.MustCompile(`(?i)key|token|secret|passw|pwd|credential`)
+	// userInfo is a URL's.
+	userInfo = regexp.MustCompile(`://[^/@\s]+@`)
+)
+
+// mostCommand bounds a command line that is shown.
+const mostCommand = 300
+
+// shownCommand is what lists, pages and conflicts call a run: its command line
+// as a person can type it again, without what seems to be a secret.
+func shownCommand(args []string) string {
+	if len(args) == 3 && args[0] == "/bin/sh" && args[1] == "-c" {
+		return shorten(quoted(strings.Join(withoutSecrets(strings.Split(args[2], " ")), " ")))
+	}
+	words := withoutSecrets(args)
+	for i, word := range words {
+		words[i] = quoted(word)
+	}
+	return shorten(strings.Join(words, " "))
+}
+
+func withoutSecrets(args []string) []string {
+	words := make([]string, len(args))
+	for i, word := range args {
+		name, _, assigns := strings.Cut(word, "=")
+		switch {
+		case i > 0 && strings.HasPrefix(args[i-1], "-") && !strings.Contains(args[i-1], "=") && secretName.MatchString(args[i-1]):
+			word = "…"
+		case assigns && secretName.MatchString(name):
+			word = name + "=…"
+		}
+		words[i] = userInfo.ReplaceAllString(word, "://…@")
+	}
+	return words
+}
+
+// quoted is a word as a shell takes it for one.
+func quoted(word string) string {
+	if plainWord.MatchString(strings.ReplaceAll(word, "…", "")) || word == "…" {
+		return word
+	}
+	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
+}
+
+func shorten(line string) string {
+	if len(line) <= mostCommand {
+		return line
+	}
+	return strings.ToValidUTF8(line[:mostCommand], "") + " …"
 }

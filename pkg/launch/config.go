@@ -7,8 +7,8 @@
 // package control, and the parsing of the command line to cmd/hostless.
 //
 // The names, the flag table and the environment are pure functions over what is
-// handed in; everything that touches processes is in supervise*.go, guard*.go,
-// tree_*.go and terminal.go.
+// handed in; everything that touches processes is in supervise.go, guard*.go,
+// streams*.go, proc*.go and terminal.go.
 package launch
 
 import (

@@ -24,18 +24,20 @@ const (
 	lookEvery  = 250 * time.Millisecond // at a tree that has no parent of ours
 	killEvery  = 20 * time.Millisecond  // between rounds of KILL: a tree may fork meanwhile
 	killRounds = 250                    // then what is left cannot be killed
+	drainGrace = 2 * time.Second        // for a reader of the output, when the run was told to end
 )
 
 // order is a line from the run to its guard.
 type order struct {
-	Op     string   `json:"op"` // spawn, signal, resume, end
+	Op     string   `json:"op"` // spawn, signal, resume, end, clear
 	Path   string   `json:"path,omitempty"`
 	Args   []string `json:"args,omitempty"`
 	Env    []string `json:"env,omitempty"`
 	Dir    string   `json:"dir,omitempty"`
 	Front  bool     `json:"front,omitempty"`  // make the child the terminal's foreground
-	Signal int      `json:"signal,omitempty"` // of signal and end
-	Grace  int64    `json:"grace,omitempty"`  // of end, milliseconds before KILL
+	Label  string   `json:"label,omitempty"`  // begins each line of the output
+	Signal int      `json:"signal,omitempty"` // of signal, end and clear
+	Grace  int64    `json:"grace,omitempty"`  // of end and clear, milliseconds before KILL
 }
 
 // The guard's orders and reports.
@@ -44,6 +46,7 @@ const (
 	opSignal = "signal" // to the child's process group alone
 	opResume = "resume" // CONT to the child's process group
 	opEnd    = "end"    // the signal to the whole tree, then KILL
+	opClear  = "clear"  // the same to what a command that has ended left behind
 
 	saidStarted = "started"
 	saidFailed  = "failed"
@@ -59,6 +62,8 @@ type report struct {
 	Errno  int    `json:"errno,omitempty"`
 	Code   int    `json:"code,omitempty"`   // exit code, 128+n on a signal
 	Signal int    `json:"signal,omitempty"` // that stopped or ended the child
+
+	Log []string `json:"log,omitempty"` // of empty: the last lines of the output
 }
 
 // Guard is the process between a run and its child. It starts the child, passes
@@ -92,7 +97,10 @@ func Guard() int {
 	if !ok || first.Op != opSpawn {
 		return 2
 	}
-	if err := g.spawn(first); err != nil {
+	g.streams = openStreams(first.Label)
+	err = g.spawn(first)
+	g.streams.handedOver()
+	if err != nil {
 		errno := syscall.EINVAL
 		errors.As(err, &errno)
 		g.say(report{Said: saidFailed, Errno: int(errno)})
@@ -101,7 +109,8 @@ func Guard() int {
 	g.say(report{Said: saidStarted, PID: g.child})
 	go g.reap()
 	g.attend()
-	g.say(report{Said: saidEmpty})
+	g.drain()
+	g.say(report{Said: saidEmpty, Log: g.streams.last()})
 	return 0
 }
 
@@ -128,6 +137,9 @@ type guard struct {
 	orders chan order // closed when the run is gone
 	deaths chan death // closed when no child is left
 	child  int        // its pid and process group
+
+	streams *streams
+	told    bool // to end the tree, whoever is still reading
 }
 
 // say tells the run; a run that is gone is noticed by listen.
@@ -146,7 +158,7 @@ func (g *guard) listen() {
 }
 
 func (g *guard) spawn(o order) error {
-	attr := &syscall.ProcAttr{Dir: o.Dir, Env: o.Env, Files: []uintptr{0, 1, 2}, Sys: childAttr()}
+	attr := &syscall.ProcAttr{Dir: o.Dir, Env: o.Env, Files: g.streams.files[:], Sys: childAttr()}
 	attr.Sys.Setpgid = true
 	if o.Front {
 		tty, err := os.OpenFile("/dev/tty", os.O_RDWR, 0)
@@ -190,6 +202,7 @@ func (g *guard) attend() {
 		case o, ok := <-orders:
 			if !ok {
 				orders = nil
+				g.told = true
 				g.signalTree(syscall.SIGTERM)
 				deadline = time.After(lostGrace)
 				continue
@@ -199,7 +212,8 @@ func (g *guard) attend() {
 				_ = syscall.Kill(-g.child, syscall.Signal(o.Signal))
 			case opResume:
 				_ = syscall.Kill(-g.child, syscall.SIGCONT)
-			case opEnd:
+			case opEnd, opClear:
+				g.told = g.told || o.Op == opEnd
 				g.signalTree(syscall.Signal(o.Signal))
 				if deadline == nil {
 					deadline = time.After(time.Duration(o.Grace) * time.Millisecond)
@@ -253,6 +267,31 @@ func (g *guard) tell(d death) {
 		g.say(report{Said: saidExited, Code: exitSignal + int(d.status.Signal()), Signal: int(d.status.Signal())})
 	case d.status.Exited():
 		g.say(report{Said: saidExited, Code: d.status.ExitStatus()})
+	}
+}
+
+// drain waits until all that the tree wrote has been passed on. Only a reader
+// that takes its time holds that up, as it would have held up the command;
+// whoever ends the run does not wait for it.
+func (g *guard) drain() {
+	g.streams.finish()
+	orders := g.orders
+	for {
+		var limit <-chan time.Time
+		if g.told {
+			limit = time.After(drainGrace)
+		}
+		select {
+		case <-g.streams.over:
+			return
+		case <-limit:
+			return
+		case o, ok := <-orders:
+			if !ok {
+				orders = nil
+			}
+			g.told = g.told || !ok || o.Op == opEnd
+		}
 	}
 }
 

@@ -7,11 +7,12 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
 	"time"
+
+	"golang.org/x/term"
 
 	"github.com/hostless/hostless/pkg/certs"
 	"github.com/hostless/hostless/pkg/control"
@@ -62,8 +63,9 @@ type run struct {
 	planned int // the port asked for, 0 where the daemon picks one
 	status  control.Status
 	lease   *leasehold
-	desk    *desk  // takes the orders of `hostless stop NAME` and its kin
-	output  output // of the command
+	desk    *desk    // takes the orders of `hostless stop NAME` and its kin
+	log     string   // where a detached run's output goes, "" for this process's streams
+	last    []string // of the output, of the turn that ended last
 	// started, where not nil, is told once that the run holds its name and, if
 	// it is not lazy, that the command runs.
 	started func(Running)
@@ -132,7 +134,7 @@ func (r *run) run(ctx context.Context) (code int, err error) {
 	defer endLease()
 	r.lease, err = takeLease(leaseCtx, r.Client, control.RouteRequest{
 		Name: r.Name, Port: r.planned, Reserve: r.planned == 0, PID: os.Getpid(), Force: r.Force, Lazy: r.Lazy,
-		Command: shortCommand(r.Args), Directory: r.Dir,
+		Command: shownCommand(r.Args), Directory: r.Dir, Output: r.outputAt(),
 		AutoToken: !r.NoToken, TTL: int64(r.TTL / time.Second),
 		Scope: control.Scope{AllowedProviders: r.Providers, AllowedModels: r.Models, RateLimit: r.RateLimit},
 	})
@@ -153,10 +155,6 @@ func (r *run) run(ctx context.Context) (code int, err error) {
 	go r.keepToken(ctx)
 	r.desk = openDesk(r.Paths, r.Name)
 	defer r.desk.close()
-	if err := r.output.open(r.Config); err != nil {
-		return failed(err)
-	}
-	defer r.output.close()
 	var tty *terminal
 	if r.Label == "" && !r.background() {
 		tty = openTerminal()
@@ -166,8 +164,7 @@ func (r *run) run(ctx context.Context) (code int, err error) {
 	if err != nil {
 		return code, err
 	}
-	r.output.close()
-	r.lease.update(control.LeaseUpdate{State: control.StateExited, Exit: &code, Log: r.output.last()})
+	r.lease.update(control.LeaseUpdate{State: control.StateExited, Exit: &code, Log: r.last})
 	endLease()
 	<-held // whoever waits for the end is told when the name is free
 	r.desk.exited(code)
@@ -175,7 +172,18 @@ func (r *run) run(ctx context.Context) (code int, err error) {
 }
 
 // background reports whether this is a detached run: it has a log, no terminal.
-func (r *run) background() bool { return r.output.log != "" }
+func (r *run) background() bool { return r.log != "" }
+
+// outputAt is where a person finds what the command prints, where that is known.
+func (r *run) outputAt() string {
+	switch {
+	case r.background():
+		return control.OutputLog
+	case term.IsTerminal(int(r.Stdout.Fd())), r.Label == "" && term.IsTerminal(int(r.Stderr.Fd())):
+		return control.OutputTerminal
+	}
+	return ""
+}
 
 // turns starts the command, and starts it again as often as that is wanted.
 func (r *run) turns(ctx context.Context, tty *terminal, sig *signals) (code int, err error) {
@@ -205,7 +213,7 @@ func (r *run) turns(ctx context.Context, tty *terminal, sig *signals) (code int,
 // running tells of this run.
 func (r *run) running() Running {
 	got := r.lease.registered()
-	return Running{Name: r.Name, URL: got.URL, Port: got.TargetPort, PID: os.Getpid(), Log: r.output.log}
+	return Running{Name: r.Name, URL: got.URL, Port: got.TargetPort, PID: os.Getpid(), Log: r.log}
 }
 
 func (r *run) begun() {
@@ -252,8 +260,8 @@ func (r *run) start(front bool) (*child, int, error) {
 		return nil, code, err
 	}
 	r.note("%s → 127.0.0.1:%d", got.URL, got.TargetPort)
-	ch, err := startChild(r.Self, r.output.files(r.Config), order{
-		Op: opSpawn, Path: file, Args: p.args, Env: env, Dir: r.Dir, Front: front,
+	ch, err := startChild(r.Self, [3]*os.File{r.Stdin, r.Stdout, r.Stderr}, order{
+		Op: opSpawn, Path: file, Args: p.args, Env: env, Dir: r.Dir, Front: front, Label: r.Label,
 	})
 	switch {
 	case errors.Is(err, syscall.ENOENT): // a script's interpreter
@@ -305,26 +313,4 @@ func (r *run) noteVariables(changed, removed []string) {
 	if len(parts) > 0 {
 		r.note("in the app's environment: %s (--no-ai-env leaves it alone)", strings.Join(parts, "; "))
 	}
-}
-
-// shortCommand is what pages and conflicts call the run: the command up to its
-// first flag, since what follows may be private, and an ellipsis for the rest.
-func shortCommand(args []string) string {
-	if len(args) == 3 && args[0] == "/bin/sh" && args[1] == "-c" {
-		args = strings.Fields(args[2])
-	}
-	var words []string
-	for i, arg := range args {
-		module := i > 0 && (arg == "-m" || arg == "-u") && strings.HasPrefix(filepath.Base(args[0]), "py")
-		switch {
-		case module:
-			continue // python -m module
-		case i > 0 && (strings.HasPrefix(arg, "-") || strings.Contains(arg, "=")), len(words) == 4:
-			return strings.Join(words, " ") + " …"
-		case i == 0 && strings.Contains(arg, "="):
-			return "a shell's line"
-		}
-		words = append(words, arg)
-	}
-	return strings.Join(words, " ")
 }

@@ -25,12 +25,13 @@ type signals struct {
 	ending chan os.Signal // end the tree
 	plain  chan os.Signal // for the command alone
 	cont   chan os.Signal // this process was continued
+	pipe   chan os.Signal // never read: a note that nobody reads ends no app
 }
 
 // catchSignals takes the signals over. One that the process was started to
 // ignore (nohup) stays ignored, for the child too.
 func catchSignals() *signals {
-	s := &signals{ending: make(chan os.Signal, 8), plain: make(chan os.Signal, 8), cont: make(chan os.Signal, 8)}
+	s := &signals{ending: make(chan os.Signal, 8), plain: make(chan os.Signal, 8), cont: make(chan os.Signal, 8), pipe: make(chan os.Signal, 1)}
 	for _, sig := range []os.Signal{syscall.SIGHUP, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGTERM} {
 		if !signal.Ignored(sig) {
 			signal.Notify(s.ending, sig)
@@ -38,6 +39,9 @@ func catchSignals() *signals {
 	}
 	signal.Notify(s.plain, syscall.SIGTSTP, syscall.SIGUSR1, syscall.SIGUSR2)
 	signal.Notify(s.cont, syscall.SIGCONT)
+	if !signal.Ignored(syscall.SIGPIPE) {
+		signal.Notify(s.pipe, syscall.SIGPIPE)
+	}
 	return s
 }
 
@@ -45,6 +49,7 @@ func (s *signals) stop() {
 	signal.Stop(s.ending)
 	signal.Stop(s.plain)
 	signal.Stop(s.cont)
+	signal.Stop(s.pipe)
 }
 
 // turn is how a turn of the command ended.
@@ -80,6 +85,7 @@ func (r *run) attend(ctx context.Context, tty *terminal, sig *signals) (next tur
 	for {
 		if finished := a.step(sightings); finished {
 			r.desk.rests()
+			r.last = ch.last
 			return a.next, a.code, nil
 		}
 	}
@@ -168,11 +174,11 @@ func (a *attendance) heard(rep report) {
 		a.tty.takeBack(a.child.pid)
 		interrupted := rep.Signal != 0 || rep.Code > exitSignal
 		if interrupted && !a.ending {
-			a.end(syscall.SIGTERM) // Ctrl-C was meant for all of it
+			a.clear() // Ctrl-C was meant for all of it
 			return
 		}
 		if rep.Code != 0 && !a.ending {
-			a.end(syscall.SIGTERM) // it failed: what is left of it serves nobody
+			a.clear() // it failed: what is left of it serves nobody
 			return
 		}
 		a.patience = time.Now().Add(daemonizing)
@@ -193,8 +199,14 @@ func (a *attendance) lookAtLeftover() {
 	case time.Now().Before(a.patience):
 		a.leftover = time.After(lookAfter)
 	default:
-		a.end(syscall.SIGTERM)
+		a.clear()
 	}
+}
+
+// clear ends what the command left behind.
+func (a *attendance) clear() {
+	a.ending = true
+	a.child.clear(a.Grace)
 }
 
 // end tells the whole tree to end. Told again, it is told again; the first

@@ -126,7 +126,7 @@ func workerMain() int {
 	}
 	r := &run{Config: c, planned: c.AppPort}
 	r.Detach = false
-	r.output.log = spec.Log
+	r.log = spec.Log
 	r.started = func(got Running) { _ = out.Encode(workerReport{Running: &got}) }
 	code, err := r.run(ctx)
 	rep := workerReport{Code: code, Ended: true}

@@ -1,0 +1,288 @@
+//go:build unix
+
+package launch
+
+import (
+	"bufio"
+	"bytes"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
+
+	"github.com/hostless/hostless/pkg/control"
+)
+
+// lastLog is what the run told at its end.
+func (d *standIn) lastLog() []string { return d.awaitState(control.StateExited).Log }
+
+// within fails the test when a command has not ended in time.
+func within(t *testing.T, cmd *exec.Cmd, limit time.Duration) {
+	t.Helper()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		_ = cmd.Wait()
+	}()
+	select {
+	case <-done:
+	case <-time.After(limit):
+		t.Fatalf("the run has not ended after %v", limit)
+	}
+}
+
+// TestOutputIsKept: whatever the streams are, the bytes come as they are, and
+// the last lines are told.
+func TestOutputIsKept(t *testing.T) {
+	const script = `echo one; printf 'two\377\n' >&2; printf end; exit 3`
+	const want = "one\ntwo\xff\nend"
+	kept := []string{"one", "two\uFFFD", "end"}
+	args := []string{"/bin/sh", "-c", script}
+	file := func(t *testing.T, flags int) *os.File {
+		f, err := os.OpenFile(filepath.Join(t.TempDir(), "out"), flags|os.O_CREATE, 0o600)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { f.Close() })
+		_, _ = f.WriteString(strings.Repeat("of before\n", 3))
+		return f
+	}
+	for _, tt := range []struct {
+		name string
+		file func(t *testing.T) (*os.File, func() []byte)
+	}{
+		{"a pipe", func(t *testing.T) (*os.File, func() []byte) {
+			r, w, err := os.Pipe()
+			if err != nil {
+				t.Fatal(err)
+			}
+			return w, func() []byte { w.Close(); text, _ := io.ReadAll(r); r.Close(); return text }
+		}},
+		{"a socket", func(t *testing.T) (*os.File, func() []byte) {
+			fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			unix.CloseOnExec(fds[0])
+			unix.CloseOnExec(fds[1])
+			w, r := os.NewFile(uintptr(fds[0]), "w"), os.NewFile(uintptr(fds[1]), "r")
+			return w, func() []byte { w.Close(); text, _ := io.ReadAll(r); r.Close(); return text }
+		}},
+		{"a file", func(t *testing.T) (*os.File, func() []byte) {
+			f := file(t, os.O_WRONLY)
+			return f, func() []byte { text, _ := os.ReadFile(f.Name()); return text }
+		}},
+		{"a log", func(t *testing.T) (*os.File, func() []byte) {
+			f := file(t, os.O_WRONLY|os.O_APPEND)
+			return f, func() []byte { text, _ := os.ReadFile(f.Name()); return text }
+		}},
+		{"nowhere", func(t *testing.T) (*os.File, func() []byte) {
+			f, err := os.OpenFile(os.DevNull, os.O_WRONLY, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return f, func() []byte { f.Close(); return []byte(want) }
+		}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			d := newStandIn(t)
+			cmd := d.run(Config{Args: args})
+			f, read := tt.file(t)
+			cmd.Stdout, cmd.Stderr = f, f
+			if err := cmd.Start(); err != nil {
+				t.Fatal(err)
+			}
+			within(t, cmd, 20*time.Second)
+			if code := cmd.ProcessState.ExitCode(); code != 3 {
+				t.Errorf("exit %d, want 3", code)
+			}
+			if text := read(); !bytes.HasSuffix(text, []byte(want)) {
+				t.Errorf("%q, want it to end with %q", text, want)
+			}
+			if diff := cmp.Diff(kept, d.lastLog()); diff != "" {
+				t.Error(diff)
+			}
+			d.mu.Lock()
+			defer d.mu.Unlock()
+			if d.requests[0].Output != "" {
+				t.Errorf("output in %q", d.requests[0].Output)
+			}
+		})
+	}
+}
+
+func TestOutputIsPassedOnWhole(t *testing.T) {
+	data := make([]byte, 5<<20)
+	for i := range data {
+		data[i] = byte(i * i >> 3)
+	}
+	file := filepath.Join(t.TempDir(), "data")
+	if err := os.WriteFile(file, data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	d := newStandIn(t)
+	cmd := d.run(Config{Args: []string{"cat", file}})
+	if out, err := cmd.Output(); err != nil || !bytes.Equal(out, data) {
+		t.Errorf("%d bytes, %v; want %d, the same", len(out), err, len(data))
+	}
+}
+
+// TestOutputEndsWithItsReader: a command that writes to nobody ends as it does
+// without a run around it.
+func TestOutputEndsWithItsReader(t *testing.T) {
+	d := newStandIn(t)
+	cmd := d.run(Config{Args: []string{"yes"}})
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := bufio.NewReader(out).ReadString('\n'); err != nil {
+		t.Fatal(err)
+	}
+	out.Close()
+	within(t, cmd, 20*time.Second)
+	if code := cmd.ProcessState.ExitCode(); code != 141 {
+		t.Errorf("exit %d, want 141", code)
+	}
+}
+
+// TestOutputWaitsForItsReader: what a command wrote before it ended is read
+// whenever the reader likes, and whoever wants the end need not wait for that.
+func TestOutputWaitsForItsReader(t *testing.T) {
+	const lines = 20000 // more than a pipe holds
+	for _, told := range []bool{false, true} {
+		t.Run(strconv.FormatBool(told), func(t *testing.T) {
+			d := newStandIn(t)
+			mark := filepath.Join(t.TempDir(), "written")
+			cmd := d.run(Config{Args: []string{"/bin/sh", "-c", "seq " + strconv.Itoa(lines) + "; touch " + mark + "; exit 3"}})
+			r, w, err := os.Pipe()
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer r.Close()
+			cmd.Stdout = w
+			if err := cmd.Start(); err != nil {
+				t.Fatal(err)
+			}
+			w.Close()
+			for range 2000 {
+				if _, err := os.Stat(mark); err == nil {
+					break
+				}
+				time.Sleep(10 * time.Millisecond)
+			}
+			if told {
+				_ = cmd.Process.Signal(syscall.SIGTERM)
+				within(t, cmd, 20*time.Second)
+				return
+			}
+			text, _ := io.ReadAll(r)
+			within(t, cmd, 20*time.Second)
+			if !bytes.HasSuffix(text, []byte("\n"+strconv.Itoa(lines)+"\n")) || cmd.ProcessState.ExitCode() != 3 {
+				t.Errorf("%d bytes, exit %d", len(text), cmd.ProcessState.ExitCode())
+			}
+		})
+	}
+}
+
+// TestOutputHeldFromOutside: a process that is not of the tree has the pipe and
+// keeps it; the run ends without it.
+func TestOutputHeldFromOutside(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("needs /proc")
+	}
+	d := newStandIn(t)
+	dir := t.TempDir()
+	cmd := d.run(Config{Args: app(t, "pid:"+dir+"/pid", "until:"+dir+"/go", "say:bye")})
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	pid := awaitPIDs(t, dir+"/pid", 1)[0]
+	held, err := os.OpenFile("/proc/"+strconv.Itoa(pid)+"/fd/1", os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer held.Close()
+	_ = os.WriteFile(dir+"/go", nil, 0o600)
+	text, _ := io.ReadAll(out)
+	within(t, cmd, 20*time.Second)
+	if string(text) != "bye\n" {
+		t.Errorf("%q", text)
+	}
+}
+
+// TestOutputOutlivesTheRun: what a tree says while it ends, because its run was
+// killed, still arrives.
+func TestOutputOutlivesTheRun(t *testing.T) {
+	d := newStandIn(t)
+	cmd := d.run(Config{Args: app(t, "catch", "say:up", "count")})
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	lines := bufio.NewScanner(out)
+	lines.Scan()
+	_ = cmd.Process.Kill()
+	lines.Scan()
+	if lines.Text() != "terminated 1" {
+		t.Errorf("%q", lines.Text())
+	}
+	within(t, cmd, 20*time.Second)
+}
+
+// TestMarkFile: only what the command itself wrote is its output.
+func TestMarkFile(t *testing.T) {
+	f, err := os.Create(filepath.Join(t.TempDir(), "out"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	_, _ = f.WriteString("before\n")
+	mark, ok := markFile(int(f.Fd()))
+	if !ok || len(mark.last()) != 0 {
+		t.Fatalf("%v, %q", ok, mark.last())
+	}
+	_, _ = f.WriteString("a line " + strings.Repeat("x", fileTail) + "\nafter\n")
+	if diff := cmp.Diff([]string{"after"}, mark.last()); diff != "" {
+		t.Error(diff)
+	}
+	_ = f.Truncate(0)
+	_, _ = f.Seek(0, io.SeekStart)
+	_, _ = f.WriteString("new\n")
+	if diff := cmp.Diff([]string{"new"}, mark.last()); diff != "" {
+		t.Errorf("emptied: %s", diff)
+	}
+	conn, err := (&net.ListenConfig{}).ListenPacket(t.Context(), "udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	raw, err := conn.(*net.UDPConn).File()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer raw.Close()
+	if fd := int(raw.Fd()); relayed(fd) {
+		t.Error("packets are no stream")
+	}
+}
