@@ -21,6 +21,9 @@ type line struct {
 	help     bool
 	version  bool
 	warnings []string
+	// doubt is the bad flag before a run's "--" that made what stands there the
+	// command's beginning; the error, where there is no such command.
+	doubt error
 }
 
 // name is the command's words, as in "keys add".
@@ -176,11 +179,13 @@ func (p *parser) run(cmd *cli.Command) error {
 	end := slices.Index(p.words, "--")
 	if end >= 0 {
 		try := parser{tree: p.tree, words: p.words[:end], line: p.line.clone()}
-		if err := try.flags(cmd, 1); err == nil && len(try.words) == 0 {
+		err := try.flags(cmd, 1)
+		if err == nil && len(try.words) == 0 {
 			p.line = try.line
 			p.line.child, p.words = p.words[end+1:], nil
 			return nil
 		}
+		p.line.doubt = err
 	}
 	if err := p.flags(cmd, 0); err != nil {
 		return err

@@ -69,6 +69,9 @@ func (e *env) meant(err error, code int) error {
 	if code != notFound {
 		return err
 	}
+	if e.line.doubt != nil {
+		return e.line.doubt
+	}
 	child := e.line.child
 	if len(child) == 0 {
 		return err
