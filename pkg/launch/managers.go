@@ -26,16 +26,21 @@ type call struct {
 func (c *call) flags() {
 	i := 0
 	for ; i < len(c.rest) && strings.HasPrefix(c.rest[i], "-") && c.rest[i] != "--"; i++ {
-		name, value, joined := strings.Cut(c.rest[i], "=")
-		// pnpm's -w is the workspace's root and has no value.
-		takes := slices.Contains(valued, name) && (name != "-w" || c.manager == "npm") && (name != "-p" || c.last == "exec")
-		if takes && !joined && i+1 < len(c.rest) {
-			i++
-			value = c.rest[i]
-		}
-		c.flag(name, value)
+		i += c.flagAt(i)
 	}
 	c.drop(i)
+}
+
+// flagAt takes the manager's flag rest[i] and counts the words of its value.
+func (c *call) flagAt(i int) (more int) {
+	name, value, joined := strings.Cut(c.rest[i], "=")
+	// pnpm's -w is the workspace's root and has no value.
+	takes := slices.Contains(valued, name) && (name != "-w" || c.manager == "npm") && (name != "-p" || c.last == "exec")
+	if takes && !joined && i+1 < len(c.rest) {
+		value, more = c.rest[i+1], 1
+	}
+	c.flag(name, value)
+	return more
 }
 
 func (c *call) flag(name, value string) {
@@ -135,22 +140,24 @@ func (s *seer) seeNpmExec(c *call, line []string) (sighted, bool) {
 	if len(c.rest) > 0 && c.rest[0] == "--" {
 		return s.seeProgram(c, line)
 	}
+	words, dashed := c.npmArgs()
 	dir, ok := s.workspaceDir(c)
 	if !ok || len(c.rest) == 0 {
 		return sighted{}, false
 	}
-	words, dashed := npmArgs(c.rest)
 	return s.grown(dir, line, words, dashed, true)
 }
 
 // npmArgs gives the words that npm passes on: those that are no flags, and all
-// behind the first "--".
-func npmArgs(rest []string) (words []string, dashed bool) {
-	for i, a := range rest {
-		if a == "--" {
-			return append(words, rest[i+1:]...), true
-		}
-		if !strings.HasPrefix(a, "-") {
+// behind the first "--". The flags are npm's own, wherever they stand.
+func (c *call) npmArgs() (words []string, dashed bool) {
+	for i := 0; i < len(c.rest); i++ {
+		switch a := c.rest[i]; {
+		case a == "--":
+			return append(words, c.rest[i+1:]...), true
+		case strings.HasPrefix(a, "-"):
+			i += c.flagAt(i)
+		default:
 			words = append(words, a)
 		}
 	}
@@ -182,6 +189,21 @@ func (s *seer) grown(dir string, line, words []string, dashed, needs bool) (sigh
 // seeScriptOf sees a script of package.json, or a program where there is no
 // such script and the manager would look for one.
 func (s *seer) seeScriptOf(c *call, script string, line []string) (sighted, bool) {
+	var more []string
+	dashed, needs := false, false
+	switch c.manager {
+	case "npm":
+		more, dashed = c.npmArgs()
+		needs = true
+	case "pnpm":
+		// What follows goes on as it is, "--" included: it never needs one.
+		more, dashed = c.rest, true
+	default: // yarn, bun: the first "--" is dropped
+		more = c.rest
+		if i := slices.Index(more, "--"); i >= 0 {
+			more, dashed = append(append([]string{}, more[:i]...), more[i+1:]...), true
+		}
+	}
 	dir, ok := s.workspaceDir(c)
 	if !ok || script == "" {
 		return sighted{}, false
@@ -196,21 +218,6 @@ func (s *seer) seeScriptOf(c *call, script string, line []string) (sighted, bool
 	words, ok := lastCommand(text)
 	if !ok {
 		return sighted{}, false
-	}
-	var more []string
-	dashed, needs := false, false
-	switch c.manager {
-	case "npm":
-		more, dashed = npmArgs(c.rest)
-		needs = true
-	case "pnpm":
-		// What follows goes on as it is, "--" included: it never needs one.
-		more, dashed = c.rest, true
-	default: // yarn, bun: the first "--" is dropped
-		more = c.rest
-		if i := slices.Index(more, "--"); i >= 0 {
-			more, dashed = append(append([]string{}, more[:i]...), more[i+1:]...), true
-		}
 	}
 	found, ok := s.grown(at, line, append(words, more...), dashed, needs)
 	return found, ok

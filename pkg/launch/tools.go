@@ -17,6 +17,7 @@ type tool struct {
 	port   []string // before the port's number; nil where only place counts
 	extra  []string // that go with the port
 	host   []string // the address flag and its value
+	hosts  []string // further flags that say where it listens
 	// place, where not nil, makes all words from the port alone and finds the
 	// port that is there: for tools that take it as an argument.
 	place func(args []string, port int) []string
@@ -39,7 +40,7 @@ var tools = map[string]tool{
 	"vinext":       {serves: sub("dev", "start"), port: w("--port"), host: w("--host", loopback)},
 	"vitepress":    {serves: sub("", "dev", "preview", "serve"), port: w("--port"), host: w("--host", loopback)},
 
-	"expo":            {serves: sub("", "start"), port: w("--port"), host: w("--host", "localhost")},
+	"expo":            {serves: sub("", "start"), port: w("--port"), host: w("--host", "localhost"), hosts: w("--tunnel", "--lan", "--localhost", "--offline", "-m")},
 	"next":            {serves: sub("", "dev", "start"), port: w("-p"), host: w("-H", loopback)},
 	"storybook":       {serves: sub("dev"), port: w("-p"), host: w("--host", loopback)},
 	"start-storybook": {serves: always, port: w("-p"), host: w("--host", loopback)},
@@ -80,11 +81,15 @@ func always(files, string, []string) bool { return true }
 
 // asksOnly are flags with which a tool tells something and ends.
 func asksOnly(args []string) bool {
-	for _, a := range args {
+	for i, a := range args {
 		switch a {
 		case "--":
 			return false
-		case "--help", "-h", "--version", "-v", "-V":
+		case "-h": // with a value it is an address
+			if i+1 == len(args) || strings.HasPrefix(args[i+1], "-") {
+				return true
+			}
+		case "--help", "--version", "-v", "-V":
 			return true
 		}
 	}
@@ -231,10 +236,11 @@ func (t tool) words(args []string, port int) []string {
 			words = append(words, extra)
 		}
 	}
-	for _, name := range []string{t.host[0], "--host", "-H", "--hostname", "--binding"} {
-		if name == "-H" && t.host[0] != "-H" {
-			continue
-		}
+	names := append(w(t.host[0], "--host", "--hostname", "--binding"), t.hosts...)
+	if value, _ := flagValue(args, "-h"); value != "" {
+		names = append(names, "-h") // flask's and storybook's
+	}
+	for _, name := range names {
 		if _, ok := flagValue(args, name); ok {
 			return words
 		}
