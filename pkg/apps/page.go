@@ -23,7 +23,7 @@ const maxPage = 19 << 10
 
 // The bounds of a page's parts.
 const (
-	pageLogLines = 15
+	pageLogLines = 30
 	pageWidth    = 200
 	pageCommand  = 400 // a command that is cut cannot be typed
 )

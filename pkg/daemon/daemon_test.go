@@ -358,7 +358,7 @@ func TestRedactor(t *testing.T) {
 		t.Errorf("too much or too little: %s", text)
 	}
 
-	if got := r.redact("of an app: sk_local_abcdefgh0123456789, correct horse battery"); got != "of an app: sk_local_abcdefgh[redacted], [redacted]" {
+	if got := r.redact("of an app: sk_local_abcdefgh0123456789, correct horse battery, postgres://u:pw@h"); got != "of an app: sk_local_abcdefgh[redacted], [redacted], postgres://u:[redacted]@h" {
 		t.Errorf("what others wrote: %q", got)
 	}
 

@@ -62,6 +62,7 @@ var (
 	bridgeToken = regexp.MustCompile(`(sk_local_[A-Za-z0-9_-]{0,8})[A-Za-z0-9_-]*`)
 	providerKey = regexp.MustCompile(`\b(?:sk|gsk|xai|pplx|hf|csk|r8|fw|nvapi)[-_](?:[A-Za-z0-9]+[-_])*[A-Za-z0-9_-]{16,}|\bAIza[A-Za-z0-9_-]{30,}`)
 	credentials = regexp.MustCompile(`(?i)\b(bearer|basic) +[A-Za-z0-9._~+/=-]{8,}`)
+	userInfo    = regexp.MustCompile(`(://[^/@\s:]*:)[^/@\s]+@`)
 )
 
 // learn has a key redacted from now on.
@@ -115,6 +116,7 @@ func (r *redactor) clean(text []byte) []byte {
 		}
 		return []byte(secret.Redacted)
 	})
+	text = userInfo.ReplaceAll(text, []byte("${1}"+secret.Redacted+"@"))
 	return credentials.ReplaceAll(text, []byte("${1} "+secret.Redacted))
 }
 

@@ -7,7 +7,9 @@ import (
 )
 
 const (
-	lastCount = 20      // lines kept for the page that tells how a run ended
+	// lastCount is how many lines are kept for the page that tells how a run
+	// ended. The error that matters stands before a stack and npm's own words.
+	lastCount = 40
 	lastBytes = 8 << 10 // and no more than this of them
 	lastWidth = 1 << 10 // of a longer line only its beginning: a secret cut off in front is known no more
 )
@@ -98,12 +100,15 @@ func (l *lastLines) last() []string {
 	return bounded(lines)
 }
 
-// bounded gives the last lines of several, without what is empty at the end.
+// bounded gives the last lines of several, without what is empty at either end.
 func bounded(lines []string) []string {
 	for len(lines) > 0 && strings.TrimSpace(lines[len(lines)-1]) == "" {
 		lines = lines[:len(lines)-1]
 	}
 	lines = lines[max(0, len(lines)-lastCount):]
+	for len(lines) > 0 && strings.TrimSpace(lines[0]) == "" {
+		lines = lines[1:]
+	}
 	for size, i := 0, len(lines)-1; i >= 0; i-- {
 		if size += len(lines[i]); size > lastBytes {
 			return lines[i+1:]

@@ -10,7 +10,7 @@ import (
 
 func TestLastLines(t *testing.T) {
 	var many []string
-	for i := range 30 {
+	for i := range lastCount + 10 {
 		many = append(many, fmt.Sprint("line ", i))
 	}
 	long := strings.Repeat("x", 3*lastWidth)
@@ -22,7 +22,7 @@ func TestLastLines(t *testing.T) {
 		{"nothing", nil, nil},
 		{"no end", []string{"a\nb"}, []string{"a", "b"}},
 		{"in pieces", []string{"a", "b\r", "\nc\n"}, []string{"ab", "c"}},
-		{"empty at the end", []string{"a\n\nb\n\n \n"}, []string{"a", "", "b"}},
+		{"empty at the ends", []string{" \n\na\n\nb\n\n \n"}, []string{"a", "", "b"}},
 		{"more than are kept", []string{strings.Join(many, "\n")}, many[10:]},
 		{"one by one", strings.SplitAfter(strings.Join(many, "\n")+"\n", "\n"), many[10:]},
 		{"progress", []string{"10%\r20", "%\r", "30%\r\ndone\n"}, []string{"30%", "done"}},
