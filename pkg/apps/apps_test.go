@@ -166,6 +166,34 @@ func TestOwners(t *testing.T) {
 	}
 }
 
+// TestForceTakesThePortToo: the run that takes a name gets the port that the one
+// before had, once that has ended.
+func TestForceTakesThePortToo(t *testing.T) {
+	p := newPlane(t, "")
+	lease, err := p.Lease(t.Context(), apps.Registration{Name: "a", Reserve: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	port := lease.Route().Target.Port()
+	app, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", fmt.Sprintf("127.0.0.1:%d", port))
+	if err != nil {
+		t.Skip("somebody else was faster: ", err)
+	}
+	go func() {
+		<-lease.Events()
+		app.Close()
+		lease.Release()
+	}()
+	second, err := p.Lease(t.Context(), apps.Registration{Name: "a", Reserve: true, Force: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer second.Release()
+	if got := second.Route().Target.Port(); got != port {
+		t.Errorf("port %d, want %d", got, port)
+	}
+}
+
 func TestAProcessTakesItsRouteAlong(t *testing.T) {
 	dropped := make(chan string, 1)
 	p := newPlane(t, "", func(c *apps.Config) { c.Dropped = func(r apps.Route) { dropped <- r.Hostname } })

@@ -49,6 +49,9 @@ type Lease struct {
 // end, and waited for.
 func (p *Plane) Lease(ctx context.Context, reg Registration) (*Lease, error) {
 	name, err := ValidateName(reg.Name)
+	if err == nil && reg.Force && reg.PathPrefix == "" {
+		err = p.vacate(ctx, name+Suffix) // first, so that its port is free again for this one
+	}
 	if err == nil && reg.Reserve && reg.Port == 0 && reg.Target == "" {
 		reg.Port, err = p.reserve(name)
 	}

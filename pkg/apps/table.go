@@ -253,6 +253,16 @@ func taken(old *route) error {
 	}
 }
 
+// vacate ends the run that holds a host, where one does.
+func (p *Plane) vacate(ctx context.Context, host string) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if old := p.find(host, ""); old != nil && old.Kind == Leased {
+		return p.evict(ctx, old, time.Now().Add(evictionTime))
+	}
+	return nil
+}
+
 // evict asks a run to end and waits until it has. The caller holds p.mu.
 func (p *Plane) evict(ctx context.Context, old *route, deadline time.Time) error {
 	old.lease.tell(Event{Kind: EventEvicted, Reason: "another run took the name " + old.Name + " with --force"})
@@ -290,7 +300,7 @@ func (p *Plane) Deregister(_ context.Context, name, prefix string) (Route, error
 	if old.Kind == Leased {
 		p.mu.Unlock()
 		f := *fault.From(taken(old))
-		f.Next = "end the run itself, with Ctrl-C where it runs"
+		f.Next = "hostless stop " + clean
 		return Route{}, &f
 	}
 	p.remove(old)

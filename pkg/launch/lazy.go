@@ -4,6 +4,7 @@ package launch
 
 import (
 	"context"
+	"os"
 	"syscall"
 	"time"
 
@@ -13,7 +14,7 @@ import (
 // idle waits, the name held and nothing running, until the app is asked for. It
 // reports whether the run is over instead, with its exit code.
 func (r *run) idle(ctx context.Context, sig *signals) (over bool, code int) {
-	r.lease.update(control.LeaseUpdate{State: control.StateIdle})
+	r.lease.update(control.LeaseUpdate{State: control.StateIdle, PID: os.Getpid()})
 	r.begun()
 	for {
 		select {
