@@ -126,7 +126,7 @@ func (s *seer) seeProgram(c *call, line []string) (sighted, bool) {
 	if len(c.rest) > 0 && c.rest[0] == "--" {
 		c.drop(1)
 	}
-	dir, ok := s.workspaceDir(c)
+	dir, ok := s.programDir(c)
 	if !ok || len(c.rest) == 0 {
 		return sighted{}, false
 	}
@@ -141,7 +141,7 @@ func (s *seer) seeNpmExec(c *call, line []string) (sighted, bool) {
 		return s.seeProgram(c, line)
 	}
 	words, dashed := c.npmArgs()
-	dir, ok := s.workspaceDir(c)
+	dir, ok := s.programDir(c)
 	if !ok || len(c.rest) == 0 {
 		return sighted{}, false
 	}
@@ -238,6 +238,15 @@ func (s *seer) script(dir, name string) (text, at string, ok bool) {
 			return "", "", false
 		}
 	}
+}
+
+// programDir is where a program that the line names runs. Which it is does not
+// depend on the package: one that is not found here leaves only the place open.
+func (s *seer) programDir(c *call) (dir string, ok bool) {
+	if dir, ok := s.workspaceDir(c); ok {
+		return dir, true
+	}
+	return c.dir, !c.many
 }
 
 // workspaceDir is where the call runs: its directory, or that of the one

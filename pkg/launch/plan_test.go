@@ -82,6 +82,8 @@ func TestPlanSeesThrough(t *testing.T) {
 		{"pnpm exec vite dev", "pnpm exec vite dev " + vite},
 		{"pnpm --filter web exec vite", "pnpm --filter web exec vite " + vite},
 		{"pnpm --filter=@acme/web exec vite", "pnpm --filter=@acme/web exec vite " + vite},
+		{"pnpm --filter elsewhere exec vite", "pnpm --filter elsewhere exec vite " + vite},
+		{"pnpm --filter a --filter b exec vite", "pnpm --filter a --filter b exec vite"},
 		{"pnpm -r exec vite", "pnpm -r exec vite"},
 		{"yarn dlx vite", "yarn dlx vite " + vite},
 		{"yarn exec vite", "yarn exec vite " + vite},
