@@ -87,12 +87,18 @@ func (e *env) hostsClean(cc *cli.Context) error {
 func (e *env) hostsWrite(cc *cli.Context, names []string, again []string) error {
 	file := hosts.Locate(cc.String("file"), e.getenv)
 	changed, err := file.Sync(names)
-	if fault.Is(err, fault.Forbidden) && os.Geteuid() != 0 && isTerminal(e.in) {
-		if err = e.sudo(cc.Context, append(append([]string{"hosts"}, again...), "--file", file.Path)); err != nil {
+	again = append(append([]string{"hosts"}, again...), "--file", file.Path)
+	switch denied := fault.Is(err, fault.Forbidden) && os.Geteuid() != 0; {
+	case denied && isTerminal(e.in):
+		if err = e.sudo(cc.Context, again); err != nil {
 			return err
 		}
 		changed = true
-	} else if err != nil {
+	case denied:
+		f := *fault.From(err)
+		f.Next = "sudo hostless " + strings.Join(again, " ")
+		return &f
+	case err != nil:
 		return err
 	}
 	if e.line.json {

@@ -17,6 +17,9 @@ import (
 const (
 	begin = "# BEGIN hostless (managed: hostless hosts sync|clean)"
 	end   = "# END hostless"
+	// unended, at the end of the block's first line, says that the line above,
+	// the file's last, had no line end before there was a block.
+	unended = " (the line above had no end)"
 )
 
 // line is one line of the file with its own ending.
@@ -60,8 +63,9 @@ func ours(l line) (string, bool) {
 // Edit gives the content with a block of exactly these names; without names,
 // with no block at all. Names are host names below `.localhost`; each gets an
 // IPv4 and an IPv6 line. Lines outside the block, their endings included, stay
-// as they are. A block whose end was lost ends at the first line that is not of
-// its form; several blocks become one.
+// as they are, also those that somebody put into the block. A block whose end
+// was lost ends at the first line that is not of its form; several blocks become
+// one. A file whose last line has no end gets that back without the block.
 func Edit(content []byte, names []string) ([]byte, error) {
 	for _, name := range names {
 		if !valid(name) {
@@ -75,7 +79,7 @@ func Edit(content []byte, names []string) ([]byte, error) {
 		eol = "\r\n"
 	}
 	var out []line
-	at := -1
+	at, open := -1, false
 	for i := 0; i < len(lines); i++ {
 		if !isBegin(lines[i]) {
 			out = append(out, lines[i])
@@ -83,21 +87,34 @@ func Edit(content []byte, names []string) ([]byte, error) {
 		}
 		if at < 0 {
 			at = len(out)
+			open = strings.HasSuffix(lines[i].text, unended)
 		}
-		i = blockEnd(lines, i)
+		last := blockEnd(lines, i)
+		for _, l := range lines[i+1 : last+1] {
+			if _, our := ours(l); !our && !isEnd(l) {
+				out = append(out, l)
+			}
+		}
+		i = last
+	}
+	if len(names) == 0 && open && at > 0 && at == len(out) {
+		out[at-1].ending = ""
 	}
 	if len(names) > 0 {
+		if at < 0 {
+			at = len(out)
+			if open = at > 0 && !strings.HasSuffix(out[at-1].ending, "\n"); open {
+				out[at-1].ending = eol
+			}
+		}
 		block := []line{{begin, eol}}
+		if open {
+			block[0].text += unended
+		}
 		for _, name := range names {
 			block = append(block, line{"127.0.0.1 " + name, eol}, line{"::1 " + name, eol})
 		}
 		block = append(block, line{end, eol})
-		if at < 0 {
-			at = len(out)
-			if at > 0 && !strings.HasSuffix(out[at-1].ending, "\n") {
-				out[at-1].ending = eol
-			}
-		}
 		out = slices.Insert(out, at, block...)
 	}
 	var b bytes.Buffer
@@ -110,15 +127,17 @@ func Edit(content []byte, names []string) ([]byte, error) {
 
 // blockEnd gives the index of the block's last line.
 func blockEnd(lines []line, from int) int {
-	last := from
-	for i := from + 1; i < len(lines); i++ {
+	for i := from + 1; i < len(lines) && !isBegin(lines[i]); i++ {
 		if isEnd(lines[i]) {
 			return i
 		}
-		if _, ok := ours(lines[i]); !ok {
-			return last
+	}
+	last := from
+	for last+1 < len(lines) {
+		if _, ok := ours(lines[last+1]); !ok {
+			break
 		}
-		last = i
+		last++
 	}
 	return last
 }

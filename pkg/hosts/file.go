@@ -38,7 +38,7 @@ type Status struct {
 	Names   []string `json:"names"`   // in the block
 	Missing []string `json:"missing"` // wanted, not in the block
 	Stale   []string `json:"stale"`   // in the block, not wanted
-	Synced  bool     `json:"synced"`
+	Synced  bool     `json:"synced"`  // sync would change nothing
 }
 
 // Status reads the file and compares its block with the wanted names.
@@ -58,7 +58,8 @@ func (f File) Status(want []string) (Status, error) {
 			s.Stale = append(s.Stale, name)
 		}
 	}
-	s.Synced = len(s.Missing) == 0 && len(s.Stale) == 0
+	synced, err := Edit(content, want)
+	s.Synced = err == nil && bytes.Equal(synced, content)
 	return s, nil
 }
 
@@ -154,7 +155,7 @@ func (f File) explain(verb string, err error) error {
 	}
 	e := &fault.Error{Kind: fault.Internal, Message: fmt.Sprintf("cannot %s %s: %v", verb, f.Path, reason(err))}
 	if errors.Is(err, fs.ErrPermission) {
-		e.Kind, e.Next = fault.Forbidden, "sudo env HOSTLESS_HOME=\"$HOME/.hostless\" hostless hosts sync"
+		e.Kind = fault.Forbidden
 	}
 	return e
 }
