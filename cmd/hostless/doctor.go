@@ -2,13 +2,10 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
-	"net"
-	"net/http"
-	"net/url"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"time"
@@ -18,6 +15,7 @@ import (
 	"github.com/hostless/hostless/pkg/control"
 	"github.com/hostless/hostless/pkg/fault"
 	"github.com/hostless/hostless/pkg/hosts"
+	"github.com/hostless/hostless/pkg/provider"
 	"github.com/urfave/cli/v2"
 )
 
@@ -66,7 +64,7 @@ func (e *env) doctor(cc *cli.Context) error {
 	ctx, cancel := context.WithTimeout(cc.Context, 30*time.Second)
 	defer cancel()
 	x := &examination{e: e, ctx: ctx, paths: paths}
-	for _, look := range []func(){x.daemon, x.service, x.port, x.files, x.keys, x.routing, x.names, x.hostsBlock, x.authority, x.clock, x.shell} {
+	for _, look := range []func(){x.daemon, x.sockets, x.service, x.port, x.files, x.keys, x.routing, x.names, x.hostsBlock, x.authority, x.clock, x.shell} {
 		look()
 	}
 	sick := 0
@@ -113,12 +111,14 @@ func (x *examination) daemon() {
 		}
 	}
 	if err != nil {
-		f := fault.From(err)
+		f := x.e.explain(x.ctx, fault.From(err))
 		x.add("daemon", broken, f.Next, "%s", f.Message)
 		return
 	}
 	x.add("daemon", fine, "", "hostlessd %s, pid %d, since %s, on %s", x.status.Version, x.status.PID, x.status.StartedAt.Local().Format("2006-01-02 15:04"), x.paths.Socket)
-	if x.status.Version != x.e.version {
+	if x.status.Version == x.e.version {
+		x.add("version", fine, "", "client and daemon are %s", x.e.version)
+	} else {
 		fix := "hostless stop && hostless proxy start"
 		if x.status.Activation == "systemd" {
 			fix = "hostless service install"
@@ -127,6 +127,26 @@ func (x *examination) daemon() {
 	}
 	for _, w := range x.status.Warnings {
 		x.add("daemon", doubt, "", "%s", w)
+	}
+}
+
+// sockets looks at the control socket, by whose mode others are kept out.
+func (x *examination) sockets() {
+	info, err := os.Stat(x.paths.Socket)
+	if err != nil {
+		return // the daemon's finding says it
+	}
+	dir := filepath.Dir(x.paths.Socket)
+	above, err := os.Stat(dir)
+	switch {
+	case info.Mode()&os.ModeSocket == 0:
+		x.add("sockets", broken, "rm "+x.paths.Socket, "%s is no socket", x.paths.Socket)
+	case info.Mode().Perm()&0o077 != 0:
+		x.add("sockets", broken, "chmod 600 "+x.paths.Socket, "others of this machine can reach %s", x.paths.Socket)
+	case err != nil || above.Mode().Perm()&0o022 != 0:
+		x.add("sockets", broken, "chmod 700 "+dir, "others of this machine can put a socket of theirs into %s", dir)
+	default:
+		x.add("sockets", fine, "", "%s is yours alone", x.paths.Socket)
 	}
 }
 
@@ -147,58 +167,6 @@ func (x *examination) service() {
 	default:
 		x.add("service", fine, "", "installed, sockets open")
 	}
-}
-
-// port asks both families who answers: a stranger on one of them would get some
-// of the requests for `localhost`.
-func (x *examination) port() {
-	if x.status == nil {
-		return
-	}
-	port := fmt.Sprint(x.status.Port)
-	for _, address := range []string{"127.0.0.1", "::1"} {
-		who, err := x.answers(net.JoinHostPort(address, port))
-		switch {
-		case err != nil && address == "::1" && !hasIPv6():
-		case err != nil:
-			x.add("port", broken, "hostless stop && hostless proxy start", "nothing answers on %s: %v", net.JoinHostPort(address, port), err)
-		case who != "hostless":
-			x.add("port", broken, "", "another program answers on %s", net.JoinHostPort(address, port))
-		default:
-			x.add("port", fine, "", "Hostless answers on %s", net.JoinHostPort(address, port))
-		}
-	}
-}
-
-func (x *examination) answers(address string) (string, error) {
-	ctx, cancel := context.WithTimeout(x.ctx, 3*time.Second)
-	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+address+"/health", nil)
-	if err != nil {
-		return "", err
-	}
-	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
-	resp, err := client.Do(req)
-	if err != nil {
-		return "", err
-	}
-	defer resp.Body.Close()
-	var body struct {
-		Service string `json:"service"`
-	}
-	if json.NewDecoder(http.MaxBytesReader(nil, resp.Body, 1<<16)).Decode(&body) != nil {
-		return "", nil
-	}
-	return body.Service, nil
-}
-
-func hasIPv6() bool {
-	l, err := net.Listen("tcp6", "[::1]:0")
-	if err != nil {
-		return false
-	}
-	l.Close()
-	return true
 }
 
 // files looks for what others of this machine could read.
@@ -250,75 +218,23 @@ func (x *examination) keys() {
 	x.add("keys", fine, "", "%s", strings.Join(names, ", "))
 }
 
-// routing connects to each target.
-func (x *examination) routing() {
-	for _, r := range x.routes {
-		if r.State == control.StateStarting {
-			x.add("route", fine, "", "%s is starting", r.Hostname)
-			continue
-		}
-		network, address := target(r)
-		ctx, cancel := context.WithTimeout(x.ctx, 2*time.Second)
-		conn, err := (&net.Dialer{}).DialContext(ctx, network, address)
-		cancel()
-		if err != nil {
-			fix := ""
-			if !r.Leased && r.PID == 0 {
-				fix = "hostless route remove " + r.AppName
-			}
-			x.add("route", doubt, fix, "%s: nothing listens on %s", r.Hostname, address)
-			continue
-		}
-		conn.Close()
-		x.add("route", fine, "", "%s → %s", r.Hostname, address)
-	}
-}
-
-// target gives a route's network address.
-func target(r control.Route) (network, address string) {
-	if path, ok := strings.CutPrefix(r.Target, "unix:"); ok {
-		return "unix", path
-	}
-	if u, err := url.Parse(r.Target); err == nil && u.Host != "" {
-		port := u.Port()
-		if port == "" {
-			port = map[string]string{"http": "80", "https": "443"}[u.Scheme]
-		}
-		return "tcp", net.JoinHostPort(u.Hostname(), port)
-	}
-	if _, _, err := net.SplitHostPort(r.Target); err == nil {
-		return "tcp", r.Target
-	}
-	return "tcp", net.JoinHostPort("localhost", fmt.Sprint(r.TargetPort))
-}
-
-// names asks the system's resolver, as Safari and most programs do.
-func (x *examination) names() {
-	for _, name := range append([]string{"localhost"}, namesOf(x.routes)...) {
-		ctx, cancel := context.WithTimeout(x.ctx, 3*time.Second)
-		addresses, err := net.DefaultResolver.LookupHost(ctx, name)
-		cancel()
-		loopback := err == nil && !slices.ContainsFunc(addresses, func(a string) bool { ip := net.ParseIP(a); return ip == nil || !ip.IsLoopback() })
-		switch {
-		case loopback:
-			x.add("names", fine, "", "%s → %s", name, strings.Join(addresses, ", "))
-		case err == nil:
-			x.add("names", broken, "", "%s leads away from this machine, to %s", name, strings.Join(addresses, ", "))
-		default:
-			x.add("names", doubt, "hostless hosts sync", "the system does not know %s (Chrome, Edge and Firefox do without it)", name)
-		}
-	}
-}
-
 func (x *examination) hostsBlock() {
 	file := hosts.Locate("", x.e.getenv)
 	s, err := file.Status(namesOf(x.routes))
 	switch {
 	case err != nil:
 		x.add("hosts", doubt, "", "%s", fault.From(err).Message)
-	case len(s.Stale) > 0 && x.status != nil:
+	case len(s.Names) == 0:
+		x.add("hosts", fine, "", "%s has no names of Hostless: only what asks the system's resolver, such as Safari, needs them", s.Path)
+	case x.status == nil:
+		x.add("hosts", fine, "", "%s has %s", s.Path, count(len(s.Names), "name"))
+	case len(s.Stale) > 0:
 		x.add("hosts", doubt, "hostless hosts sync", "%s has names that are served no more: %s", s.Path, strings.Join(s.Stale, ", "))
-	case len(s.Names) > 0:
+	case len(s.Missing) > 0:
+		x.add("hosts", doubt, "hostless hosts sync", "%s lacks %s", s.Path, strings.Join(s.Missing, ", "))
+	case !s.Synced:
+		x.add("hosts", doubt, "hostless hosts sync", "the block in %s is damaged", s.Path)
+	default:
 		x.add("hosts", fine, "", "%s has %s", s.Path, count(len(s.Names), "name"))
 	}
 }
@@ -327,7 +243,7 @@ func (x *examination) authority() {
 	cert, err := certs.Load(x.paths.Home)
 	if err != nil {
 		if x.status != nil && x.status.TLS {
-			x.add("certificates", broken, "", "https is on, the authority cannot be read: %v", err)
+			x.add("certificates", broken, "hostless stop && hostless proxy start --https", "https is on, the authority cannot be read: %v", err)
 		}
 		return // plain http needs none
 	}
@@ -343,11 +259,11 @@ func (x *examination) authority() {
 			x.add("certificates", fine, "", "%s trusts the local authority", r.Path)
 			continue
 		}
-		fix := "hostless trust"
-		if r.State == certs.Unavailable {
-			fix = ""
+		detail := fmt.Sprintf("%s: %s", r.Path, r.State)
+		if r.Detail != "" {
+			detail += ": " + r.Detail
 		}
-		x.add("certificates", doubt, fix, "%s: %s %s", r.Path, r.State, r.Detail)
+		x.add("certificates", doubt, "hostless trust", "%s", detail)
 	}
 }
 
@@ -371,7 +287,11 @@ func (x *examination) clock() {
 		latest = x.status.StartedAt
 	}
 	if latest.After(now.Add(5 * time.Minute)) {
-		x.add("clock", broken, "", "the clock says %s, but something here is from %s", now.Format(time.RFC3339), latest.Format(time.RFC3339))
+		fix := "sudo timedatectl set-ntp true"
+		if runtime.GOOS == "darwin" {
+			fix = "sudo sntp -sS time.apple.com"
+		}
+		x.add("clock", broken, fix, "the clock says %s, but something here is from %s", now.Format(time.RFC3339), latest.Format(time.RFC3339))
 		return
 	}
 	x.add("clock", fine, "", "%s", now.Format(time.RFC3339))
@@ -388,6 +308,10 @@ func (x *examination) shell() {
 	}
 	if len(found) > 0 {
 		slices.Sort(found)
-		x.add("shell", doubt, "", "every program of this shell can read %s: give the keys to Hostless and unset them", strings.Join(found, ", "))
+		fix := "unset " + strings.Join(found, " ")
+		if p := provider.Default().Get(strings.ToLower(strings.TrimSuffix(found[0], "_API_KEY"))); p != nil {
+			fix = "hostless keys add " + p.Name + " && " + fix
+		}
+		x.add("shell", doubt, fix, "every program of this shell can read %s: give the keys to Hostless and take them out of the shell", strings.Join(found, ", "))
 	}
 }

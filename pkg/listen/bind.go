@@ -177,7 +177,7 @@ func noIPv6(err error) bool {
 func occupied(port int, err error) error {
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):
-		who := holder(port)
+		who := Holder(port)
 		if who == "" {
 			who = "another program"
 		}

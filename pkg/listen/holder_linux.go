@@ -8,10 +8,10 @@ import (
 	"strings"
 )
 
-// holder names the process that listens on a loopback port, as in
+// Holder names the process that listens on a loopback port, as in
 // "node (process 4711)", or "" where that cannot be seen: other users'
 // descriptors cannot. A systemd socket shows as the manager's.
-func holder(port int) string {
+func Holder(port int) string {
 	inodes := map[string]bool{}
 	for _, table := range []string{"/proc/net/tcp", "/proc/net/tcp6"} {
 		f, err := os.Open(table)

@@ -1,6 +1,6 @@
-//go:build !linux
+//go:build !linux && !darwin
 
 package listen
 
-// holder cannot tell who listens on a port here.
-func holder(port int) string { return "" }
+// Holder cannot tell who listens on a port here.
+func Holder(port int) string { return "" }

@@ -90,7 +90,7 @@ func TestOccupiedPortNamesItsHolder(t *testing.T) {
 		socket := filepath.Join(shortDir(t), "control.sock")
 		_, err = Open(Config{Port: portOf(l), Socket: socket})
 		wantConflict(t, err, fmt.Sprint(portOf(l)))
-		if holder(portOf(l)) != "" && !strings.Contains(err.Error(), fmt.Sprintf("process %d", os.Getpid())) {
+		if Holder(portOf(l)) != "" && !strings.Contains(err.Error(), fmt.Sprintf("process %d", os.Getpid())) {
 			t.Errorf("error %q does not name process %d", err, os.Getpid())
 		}
 		if _, err := os.Stat(socket); !os.IsNotExist(err) {
