@@ -360,6 +360,12 @@ func TestPages(t *testing.T) {
 			t.Errorf("%s: %d bytes, or not escaped", tt.url, len(text))
 		}
 	}
+	if err := lease.Update(apps.Update{Log: []string{"no database yet"}}); err != nil {
+		t.Fatal(err)
+	}
+	if text := body(t, get(t, p, "slow.localhost/", html)); !strings.Contains(text, "no database yet") {
+		t.Errorf("the page of an app that starts does not tell what it prints:\n%s", text)
+	}
 	one := 1
 	if err := lease.Update(apps.Update{State: apps.StateExited, Exit: &one, Log: []string{"boom <x>"}}); err != nil {
 		t.Fatal(err)

@@ -139,7 +139,7 @@ func (l *Lease) Update(u Update) error {
 		next.pid = u.PID
 	}
 	if u.State != "" {
-		next.name, next.exit = u.State, nil
+		next.name, next.exit, next.log = u.State, nil, nil
 	}
 	if u.Exit != nil {
 		next.exit = u.Exit

@@ -107,7 +107,9 @@ func (p *Plane) report(t *trouble) *report {
 	case http.StatusServiceUnavailable:
 		rep.Code, rep.Title, rep.Refresh = codeStarting, rep.App+" is starting", 1
 		rep.Lead = "It does not listen yet. This page looks again by itself."
-		last = nil
+		if last = nil; t.route != nil {
+			rep.Log = t.route.snapshot().Log
+		}
 	default:
 		p.sayBroken(rep, t, last)
 	}

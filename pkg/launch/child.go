@@ -141,6 +141,9 @@ func (c *child) signal(sig syscall.Signal) {
 	_ = c.order(order{Op: opSignal, Signal: int(sig)})
 }
 
+// tell asks for the output's last lines.
+func (c *child) tell() { _ = c.order(order{Op: opTell}) }
+
 // resume continues a stopped command.
 func (c *child) resume() { _ = c.order(order{Op: opResume}) }
 

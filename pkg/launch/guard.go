@@ -29,7 +29,7 @@ const (
 
 // order is a line from the run to its guard.
 type order struct {
-	Op     string   `json:"op"` // spawn, signal, resume, end, clear
+	Op     string   `json:"op"` // spawn, signal, resume, end, clear, tell
 	Path   string   `json:"path,omitempty"`
 	Args   []string `json:"args,omitempty"`
 	Env    []string `json:"env,omitempty"`
@@ -47,11 +47,13 @@ const (
 	opResume = "resume" // CONT to the child's process group
 	opEnd    = "end"    // the signal to the whole tree, then KILL
 	opClear  = "clear"  // the same to what a command that has ended left behind
+	opTell   = "tell"   // the output's last lines
 
 	saidStarted = "started"
 	saidFailed  = "failed"
 	saidStopped = "stopped"
 	saidExited  = "exited"
+	saidLines   = "lines" // the answer to tell
 	saidEmpty   = "empty" // nothing of the tree is left
 )
 
@@ -63,7 +65,7 @@ type report struct {
 	Code   int    `json:"code,omitempty"`   // exit code, 128+n on a signal
 	Signal int    `json:"signal,omitempty"` // that stopped or ended the child
 
-	Log []string `json:"log,omitempty"` // of empty: the last lines of the output
+	Log []string `json:"log,omitempty"` // of lines and empty: the output's last lines
 }
 
 // Guard is the process between a run and its child. It starts the child, passes
@@ -210,6 +212,8 @@ func (g *guard) attend() {
 			switch o.Op {
 			case opSignal:
 				_ = syscall.Kill(-g.child, syscall.Signal(o.Signal))
+			case opTell:
+				g.say(report{Said: saidLines, Log: g.streams.last()})
 			case opResume:
 				_ = syscall.Kill(-g.child, syscall.SIGCONT)
 			case opEnd, opClear:

@@ -90,7 +90,10 @@ func (h *leasehold) update(u control.LeaseUpdate) {
 		h.state.PID = u.PID
 	}
 	if u.State != "" {
-		h.state.State, h.state.Exit, h.state.Log = u.State, u.Exit, u.Log
+		h.state.State, h.state.Exit, h.state.Log = u.State, u.Exit, nil
+	}
+	if u.Log != nil {
+		h.state.Log = u.Log
 	}
 	h.mu.Unlock()
 	select {

@@ -286,3 +286,27 @@ func TestMarkFile(t *testing.T) {
 		t.Error("packets are no stream")
 	}
 }
+
+// TestOutputWhileStarting: an app that does not listen yet tells what it waits for.
+func TestOutputWhileStarting(t *testing.T) {
+	d := newStandIn(t)
+	gate := filepath.Join(t.TempDir(), "go")
+	cmd := d.run(Config{Args: app(t, "say:no database yet", "until:"+gate, "serve:", "wait")})
+	cmd.Stdout, cmd.Stderr = nil, nil // /dev/null
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	d.await("last lines", func() bool {
+		last := d.updates[max(0, len(d.updates)-1):]
+		return len(last) == 1 && last[0].State == control.StateStarting && cmp.Equal(last[0].Log, []string{"no database yet"})
+	})
+	_ = os.WriteFile(gate, nil, 0o600)
+	if u := d.awaitState(control.StateListening); len(u.Log) != 0 {
+		t.Errorf("it listens, and still tells %q", u.Log)
+	}
+	_ = cmd.Process.Signal(syscall.SIGTERM)
+	within(t, cmd, 20*time.Second)
+	if diff := cmp.Diff([]string{"no database yet"}, d.lastLog()); diff != "" {
+		t.Error(diff)
+	}
+}

@@ -6,6 +6,7 @@ import (
 	"context"
 	"os"
 	"os/signal"
+	"slices"
 	"syscall"
 	"time"
 
@@ -18,6 +19,9 @@ const (
 	daemonizing = 2 * time.Second
 	// lookAfter is how often the leftovers of a command are looked at.
 	lookAfter = 200 * time.Millisecond
+	// tellEvery is how often the page of an app that does not listen yet gets
+	// its last lines.
+	tellEvery = time.Second
 )
 
 // signals are what this process passes on or acts on.
@@ -78,7 +82,7 @@ func (r *run) attend(ctx context.Context, tty *terminal, sig *signals) (next tur
 		case <-watchCtx.Done():
 		}
 	})
-	a := attendance{run: r, child: ch, tty: tty, sig: sig, done: ctx.Done()}
+	a := attendance{run: r, child: ch, tty: tty, sig: sig, done: ctx.Done(), tellNow: time.After(tellEvery)}
 	if r.Lazy {
 		a.unused = watchUse(watchCtx, r.IdleTimeout)
 	}
@@ -106,6 +110,8 @@ type attendance struct {
 	ending   bool             // the tree was told to end
 	leftover <-chan time.Time // look at what the command left behind
 	patience time.Time        // until when it may begin to listen
+	tellNow  <-chan time.Time // what it prints while it does not listen; nil while it does
+	told     []string
 }
 
 // step acts on one thing that happened; it reports whether the tree is gone.
@@ -130,6 +136,9 @@ func (a *attendance) step(sightings <-chan sighting) (finished bool) {
 		a.event(e)
 	case s := <-sightings:
 		a.sighted(s)
+	case <-a.tellNow:
+		a.tellNow = time.After(tellEvery)
+		a.child.tell()
 	case <-a.leftover:
 		a.lookAtLeftover()
 	case <-a.unused.over():
@@ -169,7 +178,13 @@ func (a *attendance) heard(rep report) {
 	switch rep.Said {
 	case saidStopped:
 		a.stopped(syscall.Signal(rep.Signal))
+	case saidLines:
+		if a.tellNow != nil && !slices.Equal(rep.Log, a.told) {
+			a.told = rep.Log
+			a.lease.update(control.LeaseUpdate{Log: rep.Log})
+		}
 	case saidExited:
+		a.tellNow = nil
 		a.code, a.exited = rep.Code, true
 		a.tty.takeBack(a.child.pid)
 		interrupted := rep.Signal != 0 || rep.Code > exitSignal
@@ -235,6 +250,7 @@ func (a *attendance) sighted(s sighting) {
 		return
 	}
 	if s.port == 0 {
+		a.tellNow = time.After(tellEvery)
 		a.lease.update(control.LeaseUpdate{State: control.StateStarting})
 		a.desk.rests()
 		return
@@ -242,6 +258,7 @@ func (a *attendance) sighted(s sighting) {
 	if s.unplanned {
 		a.note("the app does not listen on PORT but on %d: %s leads there", s.port, a.lease.registered().URL)
 	}
+	a.tellNow, a.told = nil, nil
 	a.lease.update(control.LeaseUpdate{Port: s.port, State: control.StateListening})
 	a.unused.on(s.port)
 	told := a.running()
