@@ -24,7 +24,7 @@ func (f *fast) closeIdle() { f.pool.clear(false) }
 func (f *fast) close()     { f.pool.clear(true) }
 
 func (f *fast) roundTrip(ctx context.Context, x *outgoing, header http.Header) (*incoming, error) {
-	u := f.pool.get(x.target, !x.retryable())
+	u := f.pool.get(x.target)
 	if u == nil {
 		return f.fresh(ctx, x, header)
 	}

@@ -2,5 +2,5 @@
 
 package apps
 
-// silent cannot tell here: no connection is used twice for what is not repeatable.
+// silent cannot tell here: no connection is used twice.
 func silent(uintptr) bool { return false }

@@ -1,6 +1,9 @@
 package apps
 
 import (
+	"crypto/tls"
+	"errors"
+	"os"
 	"sync"
 	"syscall"
 	"time"
@@ -21,10 +24,11 @@ const (
 	trustedIdle = time.Second // of a connection that cannot be looked at
 )
 
-// get takes the connection to the target that was used last, or nil. With
-// surely, the connection is looked at first: a request that cannot be sent twice
-// must not meet one that the app has closed.
-func (p *pool) get(t Target, surely bool) *conn {
+// get takes the connection to the target that was used last, or nil. It is looked
+// at first: a request that cannot be sent twice must not meet one that the app
+// has closed, and what an app sent after an answer's end, such as a body after
+// HEAD, must not be taken for the answer to the next request.
+func (p *pool) get(t Target) *conn {
 	for {
 		p.mu.Lock()
 		last := len(p.idle) - 1
@@ -36,7 +40,7 @@ func (p *pool) get(t Target, surely bool) *conn {
 		p.idle[last] = nil
 		p.idle = p.idle[:last]
 		p.mu.Unlock()
-		if u.target == t && time.Now().Before(u.expires) && (!surely || u.looksAlive()) {
+		if u.target == t && time.Now().Before(u.expires) && u.looksAlive() {
 			return u
 		}
 		u.Close()
@@ -110,7 +114,14 @@ func (p *pool) clear(forGood bool) {
 // looksAlive reports whether a kept connection is open and silent. One that the
 // system cannot be asked about is so only for a moment.
 func (u *conn) looksAlive() bool {
-	sc, ok := u.Conn.(syscall.Conn)
+	c := u.Conn
+	if secured, ok := c.(*tls.Conn); ok {
+		if !drained(secured) {
+			return false
+		}
+		c = secured.NetConn()
+	}
+	sc, ok := c.(syscall.Conn)
 	if !ok {
 		return time.Since(u.since) < trustedIdle
 	}
@@ -125,4 +136,14 @@ func (u *conn) looksAlive() bool {
 		}
 	}
 	return raw.Read(u.peek) == nil && u.alive
+}
+
+// drained reports whether TLS has nothing read ahead. A Read past its deadline
+// gives only what is there already.
+func drained(c *tls.Conn) bool {
+	c.SetReadDeadline(time.Unix(1, 0))
+	defer c.SetReadDeadline(time.Time{})
+	var b [1]byte
+	n, err := c.Read(b[:])
+	return n == 0 && errors.Is(err, os.ErrDeadlineExceeded)
 }
