@@ -1,6 +1,7 @@
 package apps
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -149,6 +150,7 @@ type fastBody struct {
 	length  int64       // as the head says it, -1 where it does not
 	left    int64       // of the body, or of the current chunk
 	chunked bool
+	within  bool // a chunk has begun, and the end of its line was not read
 	ended   bool // the body was read to its end
 	broken  error
 	keep    bool // the app keeps the connection
@@ -271,6 +273,11 @@ func (b *fastBody) Read(p []byte) (n int, err error) {
 // readChunked reads from chunks (RFC 9112 section 7.1).
 func (b *fastBody) readChunked(p []byte) (int, error) {
 	if b.left == 0 {
+		if b.within { // only now: its data must not wait for what follows it
+			if err := b.up.readCRLF(); err != nil {
+				return 0, noEOF(err)
+			}
+		}
 		size, err := b.up.readChunkSize()
 		if err != nil {
 			return 0, noEOF(err)
@@ -282,13 +289,10 @@ func (b *fastBody) readChunked(p []byte) (int, error) {
 			b.ended = true
 			return 0, io.EOF
 		}
-		b.left = size
+		b.left, b.within = size, true
 	}
 	n, err := b.up.Read(p[:min(int64(len(p)), b.left)])
 	b.left -= int64(n)
-	if b.left == 0 && err == nil {
-		err = b.up.readCRLF()
-	}
 	return n, noEOF(err)
 }
 
@@ -299,8 +303,29 @@ func noEOF(err error) error {
 	return err
 }
 
-// ready implements answerBody.
-func (b *fastBody) ready() bool { return b.ended || b.up.r < b.up.w }
+// ready implements answerBody. Between chunks it takes the next one's size and
+// some of its data, or the last one whole.
+func (b *fastBody) ready() bool {
+	if b.ended {
+		return true
+	}
+	have := b.up.buf[b.up.r:b.up.w]
+	if !b.chunked || b.left > 0 {
+		return len(have) > 0
+	}
+	if b.within {
+		end := bytes.IndexByte(have, '\n')
+		have = have[end+1:]
+		if end < 0 {
+			return false
+		}
+	}
+	end := bytes.IndexByte(have, '\n')
+	if end >= 0 && have[0] == '0' {
+		return headEnd(have, 0) > 0
+	}
+	return end >= 0 && end+1 < len(have)
+}
 
 // direct implements what relay needs to have the kernel copy.
 func (b *fastBody) direct() (c *net.TCPConn, buffered []byte, left int64) {
