@@ -56,7 +56,7 @@ func bothTransports(t *testing.T, test func(t *testing.T, e *env)) {
 func behindFront(t *testing.T, p *Plane) (addr string) {
 	t.Helper()
 	s, err := front.New(front.Config{Gateway: http.NotFoundHandler(), Apps: p, Linger: time.Millisecond, Drain: time.Millisecond, Farewell: time.Millisecond,
-		Gone: func(c net.Conn) bool { _, err := peer.TCPOwner(c); return err != nil }})
+		Peer: peer.TCPOwner})
 	if err != nil {
 		t.Fatal(err)
 	}

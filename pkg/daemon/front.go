@@ -14,7 +14,7 @@ import (
 
 // openFront makes the gate before both planes.
 func (d *daemon) openFront(log *slog.Logger) (err error) {
-	cfg := front.Config{Gateway: d.gateway, Apps: d.apps, Peer: d.judge(log), Gone: clientGone, Logger: log, RedirectHTTPS: d.settings.HTTPSRedirect}
+	cfg := front.Config{Gateway: d.gateway, Apps: d.apps, Peer: d.judge(log), Logger: log, RedirectHTTPS: d.settings.HTTPSRedirect}
 	if d.cfg.TLS {
 		authority, err := certs.New(certs.Config{Dir: d.cfg.Paths.Home, Serves: d.apps.Serves, Logger: d.log.With("component", "certs")})
 		if err != nil {
@@ -47,12 +47,4 @@ func (d *daemon) judge(log *slog.Logger) func(net.Conn) (int, error) {
 		}
 		return uid, nil
 	}
-}
-
-// clientGone tells whether nobody holds a connection's other end. Where that
-// cannot be told, a client that has said its last is taken for gone, as net/http
-// does.
-func clientGone(c net.Conn) bool {
-	_, err := peer.TCPOwner(c)
-	return err != nil
 }

@@ -6,10 +6,8 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"os"
 	"sync"
 	"sync/atomic"
-	"time"
 )
 
 type connKey struct{}
@@ -24,20 +22,14 @@ type conn struct {
 	uid     int // of the peer, once judged
 	verdict error
 
-	lane  atomic.Int32  // what its lane is doing
-	ahead []byte        // read by the lane, and not yet by net/http
-	tls   bool          // carries TLS; set with server.mu held
-	read  atomic.Bool   // bytes have been read since it was idle last
-	half  atomic.Bool   // the client has closed its sending half, and may wait
-	over  atomic.Bool   // the deadline for reading is long ago
-	kick  chan struct{} // ends the watching of such a client
+	lane  atomic.Int32 // what its lane is doing
+	ahead []byte       // read by the lane, and not yet by net/http
+	tls   bool         // carries TLS; set with server.mu held
+	read  atomic.Bool  // bytes have been read since it was idle last
+	half  atomic.Bool  // the client has closed its sending half, and may wait
 
 	once     sync.Once
 	closeErr error
-}
-
-func newConn(s *Server, c *net.TCPConn) *conn {
-	return &conn{TCPConn: c, server: s, kick: make(chan struct{}, 1)}
 }
 
 // Read notes that something has arrived.
@@ -54,44 +46,10 @@ func (c *conn) Read(p []byte) (int, error) {
 	if n > 0 && !c.read.Load() {
 		c.read.Store(true)
 	}
-	if err == io.EOF && len(p) == 1 && !c.tls {
-		// net/http watches for the client's leaving with a read of one byte while
-		// it makes an answer. A client that only closed its sending half waits for it.
-		return n, c.sent()
+	if err == io.EOF && len(p) == 1 { // so net/http watches while a request is answered
+		return c.watchEnd(p, n, err)
 	}
 	return n, err
-}
-
-// sent waits until a client that has said its last has left, or the watching is
-// ended by SetReadDeadline.
-func (c *conn) sent() error {
-	select {
-	case <-c.kick: // of a watching before
-	default:
-	}
-	c.half.Store(true)
-	defer c.half.Store(false)
-	if c.over.Load() || !c.leaves(c.kick) {
-		return os.ErrDeadlineExceeded
-	}
-	return io.EOF
-}
-
-// longAgo is after all deadlines that are set to end a read at once.
-var longAgo = time.Unix(1<<30, 0)
-
-// SetReadDeadline sets the deadline of Read; one long ago ends a watching too.
-func (c *conn) SetReadDeadline(t time.Time) error {
-	err := c.TCPConn.SetReadDeadline(t)
-	over := !t.IsZero() && t.Before(longAgo)
-	c.over.Store(over)
-	if over && c.half.Load() {
-		select {
-		case c.kick <- struct{}{}:
-		default:
-		}
-	}
-	return err
 }
 
 // WriteTo writes what arrives to w.
@@ -192,34 +150,3 @@ func (s *Server) connState(c net.Conn, state http.ConnState) {
 		s.upgraded[own] = struct{}{}
 	}
 }
-
-// lookAgain is how often a client that has closed its sending half is looked
-// after: nothing tells when it leaves.
-const lookAgain = 250 * time.Millisecond
-
-// awaitGone waits until the client has left. It is false where that cannot be
-// seen, since it has sent more, and after quit is closed and the connection's
-// deadline for reading is over.
-func (c *conn) awaitGone(quit <-chan struct{}) bool { return hangsUp(c.TCPConn) && c.leaves(quit) }
-
-// leaves waits until a client that has said its last has left as well; it is
-// false after quit.
-func (c *conn) leaves(quit <-chan struct{}) bool {
-	if c.left() {
-		return true
-	}
-	tick := time.NewTicker(lookAgain)
-	defer tick.Stop()
-	for {
-		select {
-		case <-quit:
-			return false
-		case <-tick.C:
-			if c.left() {
-				return true
-			}
-		}
-	}
-}
-
-func (c *conn) left() bool { return c.server.cfg.Gone == nil || c.server.cfg.Gone(c.TCPConn) }

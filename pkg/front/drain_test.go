@@ -169,7 +169,7 @@ func TestRetireKeepsWhatHasArrived(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		c := newConn(s, tcp.(*net.TCPConn))
+		c := &conn{TCPConn: tcp.(*net.TCPConn), server: s}
 		s.connState(c, http.StateNew)
 		s.connState(c, http.StateIdle)
 		t.Cleanup(func() { c.Close() })

@@ -39,13 +39,10 @@ type Config struct {
 
 	// Peer tells whose process is at the other end, or UnknownUID, and whether it
 	// may speak to us. It is asked once for each connection, at its first
-	// request. An error refuses the connection; its text goes to the log. Nil
+	// request, and again when the client has ended its side while a request is
+	// answered. An error refuses the connection; its text goes to the log. Nil
 	// admits all and knows nobody.
 	Peer func(net.Conn) (uid int, err error)
-	// Gone tells whether a client that has said its last has left as well. One that
-	// only closed its sending half still waits for the answer. Nil takes all for
-	// gone.
-	Gone func(net.Conn) bool
 	// TLS, when not nil, has both http:// and https:// served on each listener.
 	// It is not changed; its callbacks may choose certificates as they like.
 	TLS *tls.Config

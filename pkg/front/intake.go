@@ -47,7 +47,7 @@ func (s *Server) accept(ctx context.Context, l net.Listener, lanes *sync.WaitGro
 			c.Close()
 			continue
 		}
-		own := newConn(s, tcp)
+		own := &conn{TCPConn: tcp, server: s}
 		s.open.Add(1)
 		s.mu.Lock()
 		s.lanes[own] = struct{}{}

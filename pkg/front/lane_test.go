@@ -310,8 +310,7 @@ func TestClientsThatLeave(t *testing.T) {
 			io.WriteString(w, "whole")
 		}
 	})
-	owned := func(c net.Conn) bool { _, err := peer.TCPOwner(c); return err != nil }
-	s := start(t, Config{Apps: h, Gateway: h, Gone: owned})
+	s := start(t, Config{Apps: h, Gateway: h, Peer: peer.TCPOwner})
 	for name, request := range map[string]string{
 		"lane":      "GET / HTTP/1.1\r\nHost: a.localhost\r\n\r\n",
 		"net/http":  "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n",
@@ -336,7 +335,7 @@ func TestClientsThatLeave(t *testing.T) {
 				select {
 				case err := <-ended:
 					t.Fatalf("a client that waits was taken for gone: %v", err)
-				case <-time.After(2 * lookAgain):
+				case <-time.After(2 * halfLook):
 				}
 				release <- struct{}{}
 				resp, err := http.ReadResponse(r, nil)
