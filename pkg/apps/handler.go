@@ -11,7 +11,7 @@ import (
 func (p *Plane) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	host, ok := hostOf(r.Host)
 	if !ok {
-		p.fail(w, r, &trouble{status: http.StatusMisdirectedRequest, host: host})
+		p.Misdirected(w, r)
 		return
 	}
 	if hops(r.Header) >= maxHops {
@@ -37,6 +37,11 @@ func (p *Plane) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	p.forward(w, r, rt, host)
+}
+
+// Misdirected answers a request for a host that is not ours.
+func (p *Plane) Misdirected(w http.ResponseWriter, r *http.Request) {
+	p.fail(w, r, &trouble{status: http.StatusMisdirectedRequest, host: r.Host})
 }
 
 // forward takes a request to its app and the answer back.

@@ -5,6 +5,7 @@ import (
 	_ "embed"
 	"encoding/json"
 	"html/template"
+	"maps"
 	"mime"
 	"net/http"
 	"strconv"
@@ -155,10 +156,18 @@ func (rep *report) json() []byte {
 			endedAt = &at
 		}
 	}
-	data, err := json.MarshalIndent(map[string]any{"error": map[string]any{
-		"message": rep.Title + ": " + rep.Lead, "type": kind, "code": rep.Code, "param": nil, "next": next, "note": rep.Note,
-		"app": rep.App, "hostname": rep.Host, "details": details, "log": append([]string{}, rep.Log...), "exit": exit, "ended_at": endedAt, "routes": others,
-	}}, "", "  ")
+	said := map[string]any{"message": rep.Title + ": " + rep.Lead, "type": kind, "code": rep.Code, "param": nil}
+	var data []byte
+	var err error
+	if rep.App == "" { // as the gate says its errors: there is no app to tell of
+		data, err = json.Marshal(map[string]any{"error": said})
+	} else {
+		maps.Copy(said, map[string]any{
+			"next": next, "note": rep.Note, "app": rep.App, "hostname": rep.Host,
+			"details": details, "log": append([]string{}, rep.Log...), "exit": exit, "ended_at": endedAt, "routes": others,
+		})
+		data, err = json.MarshalIndent(map[string]any{"error": said}, "", "  ")
+	}
 	if err != nil {
 		panic(err) // strings always marshal
 	}

@@ -99,7 +99,10 @@ func (p *Plane) report(t *trouble) *report {
 	switch t.status {
 	case http.StatusMisdirectedRequest:
 		rep.App, rep.Code, rep.Title = "", codeMisdirected, "This host is not served here"
-		rep.Lead = "Apps have names below .localhost."
+		rep.Lead = "Hostless answers for localhost and for names below it, such as my-app.localhost."
+		rep.Note = "The names that there are:"
+		rep.Commands = []string{"hostless list"}
+		return rep // what apps there are is nothing for a name that another made lead here
 	case http.StatusLoopDetected:
 		p.sayLoop(rep)
 	case http.StatusNotFound:

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/http"
 	"sync"
 
 	"github.com/hostless/hostless/pkg/certs"
@@ -14,7 +15,10 @@ import (
 
 // openFront makes the gate before both planes.
 func (d *daemon) openFront(log *slog.Logger) (err error) {
-	cfg := front.Config{Gateway: d.gateway, Apps: d.apps, Peer: d.judge(log), Logger: log, RedirectHTTPS: d.settings.HTTPSRedirect}
+	cfg := front.Config{
+		Gateway: d.gateway, Apps: d.apps, Foreign: http.HandlerFunc(d.apps.Misdirected),
+		Peer: d.judge(log), Logger: log, RedirectHTTPS: d.settings.HTTPSRedirect,
+	}
 	if d.cfg.TLS {
 		authority, err := certs.New(certs.Config{Dir: d.cfg.Paths.Home, Serves: d.apps.Serves, Logger: d.log.With("component", "certs")})
 		if err != nil {

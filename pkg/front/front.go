@@ -36,6 +36,9 @@ const (
 type Config struct {
 	Gateway http.Handler // required; serves loopback names
 	Apps    http.Handler // required; serves names below .localhost
+	// Foreign answers requests for hosts that are not ours, with 421 and nothing
+	// that is not everybody's to know. Nil has it said as errors are.
+	Foreign http.Handler
 
 	// Peer tells whose process is at the other end, or UnknownUID, and whether it
 	// may speak to us. It is asked once for each connection, at its first

@@ -28,6 +28,9 @@ func (s *Server) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 	}
 	p, no := s.gate(r)
 	switch {
+	case no == refuseForeign && s.cfg.Foreign != nil:
+		w.Header().Set("Connection", "close")
+		s.cfg.Foreign.ServeHTTP(w, r)
 	case no != nil:
 		refuse(w, no)
 	case r.RequestURI == "*":
