@@ -40,6 +40,9 @@ func (p *Plane) fail(w http.ResponseWriter, r *http.Request, t *trouble) {
 		h[name] = values
 	}
 	h.Set("Content-Length", strconv.Itoa(len(body)))
+	if r.ProtoMajor == 1 && r.ContentLength != 0 {
+		h.Set("Connection", "close") // the request's body is not read
+	}
 	w.WriteHeader(status)
 	if r.Method != http.MethodHead {
 		w.Write(body)

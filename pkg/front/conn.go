@@ -28,6 +28,7 @@ type conn struct {
 	read  atomic.Bool  // bytes have been read since it was idle last
 	half  atomic.Bool  // the client has closed its sending half, and may wait
 
+	lingers  atomic.Bool // the client may still be sending
 	once     sync.Once
 	closeErr error
 }
@@ -72,6 +73,7 @@ func (c *conn) pending() bool { return c.read.Load() || unread(c.TCPConn) }
 
 // Close closes the connection and forgets it.
 func (c *conn) Close() error {
+	c.linger()
 	c.once.Do(func() {
 		c.server.mu.Lock()
 		delete(c.server.lanes, c)

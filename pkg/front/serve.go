@@ -47,6 +47,7 @@ func (s *Server) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 	default:
 		s.cfg.Apps.ServeHTTP(w, r)
 	}
+	s.early(w, r)
 }
 
 // finish logs the request and turns a panic into a 500, or into the end of the
