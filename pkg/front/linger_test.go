@@ -2,10 +2,12 @@ package front
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -52,5 +54,26 @@ func TestEarlyAnswersAreReceived(t *testing.T) {
 		if _, err := c.Read(chunk); err != io.EOF {
 			t.Errorf("%s: after the answer: %v, want the connection's end", framing, err)
 		}
+	}
+}
+
+// TestCutAnswersOfHTTP10: a client that knows a body's end by the connection's
+// sees a reset where the answer was cut, never a clean end.
+func TestCutAnswersOfHTTP10(t *testing.T) {
+	app := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		io.WriteString(w, "half")
+		http.NewResponseController(w).Flush()
+		panic(http.ErrAbortHandler)
+	})
+	s := start(t, Config{Apps: app})
+	c, err := net.Dial("tcp", s.addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	c.SetDeadline(time.Now().Add(20 * time.Second))
+	io.WriteString(c, "GET / HTTP/1.0\r\nHost: a.localhost\r\n\r\n")
+	if got, err := io.ReadAll(c); !errors.Is(err, syscall.ECONNRESET) {
+		t.Errorf("%q, %v; want a reset", got, err)
 	}
 }

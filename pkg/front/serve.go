@@ -70,6 +70,9 @@ func (s *Server) finish(w *response, r *http.Request, begun time.Time, method st
 			"bytes", w.bytes, "duration", time.Since(begun).Round(time.Microsecond))
 	}
 	if caught != nil {
+		if c := connOf(r.Context()); c != nil && r.ProtoMajor == 1 && r.ProtoMinor == 0 {
+			c.SetLinger(0) // HTTP/1.0 has no other word than a reset for a body that is not whole
+		}
 		panic(caught)
 	}
 }
