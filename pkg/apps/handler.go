@@ -56,6 +56,9 @@ func (p *Plane) forward(w http.ResponseWriter, r *http.Request, rt *route, host 
 	x.inform = func(status int, h http.Header) { inform(w, r, status, h) }
 	in, err := p.reach(r, x, header)
 	if err != nil {
+		if x.body != nil && x.body.failed.Load() {
+			err = errBrokenBody
+		}
 		p.unreachable(w, r, rt, host, err)
 		return
 	}

@@ -148,7 +148,8 @@ func (rep *report) json() []byte {
 		next = rep.Commands[0]
 	}
 	kind := "upstream_error"
-	if rep.Status == http.StatusNotFound || rep.Status == http.StatusMisdirectedRequest {
+	switch rep.Status {
+	case http.StatusBadRequest, http.StatusNotFound, http.StatusMisdirectedRequest:
 		kind = "invalid_request_error"
 	}
 	var exit *int

@@ -34,6 +34,8 @@ const (
 	codeCertificate = "app_certificate"
 	codeLoop        = "loop"
 	codeMisdirected = "misdirected"
+	codeSilent      = "app_silent"
+	codeBadRequest  = "bad_request_body"
 )
 
 // report is what a page says.
@@ -66,15 +68,21 @@ func (p *Plane) unreachable(w http.ResponseWriter, r *http.Request, rt *route, h
 	p.fail(w, r, p.diagnose(rt, host, err))
 }
 
+// errBrokenBody is a request whose body ends early or has chunks that are none.
+var errBrokenBody = errors.New("the request's body cannot be read")
+
 // diagnose tells starting from broken.
 func (p *Plane) diagnose(rt *route, host string, err error) *trouble {
 	t := &trouble{status: http.StatusBadGateway, host: host, route: rt, err: err}
 	var dial *dialError
-	if errors.As(err, &dial) && starting(rt) {
+	var timeout net.Error
+	switch {
+	case errors.Is(err, errBrokenBody):
+		t.status = http.StatusBadRequest
+	case errors.As(err, &dial) && starting(rt), errors.Is(err, context.Canceled) && p.closing.Err() != nil:
 		t.status = http.StatusServiceUnavailable
-	}
-	if errors.Is(err, context.Canceled) && p.closing.Err() != nil {
-		t.status = http.StatusServiceUnavailable
+	case errors.As(err, &timeout) && timeout.Timeout():
+		t.status = http.StatusGatewayTimeout
 	}
 	return t
 }
@@ -107,6 +115,10 @@ func (p *Plane) report(t *trouble) *report {
 		p.sayLoop(rep)
 	case http.StatusNotFound:
 		p.sayNoRoute(rep, last)
+	case http.StatusBadRequest:
+		rep.Code, rep.Title = codeBadRequest, "The request's body is broken"
+		rep.Lead = "It ends before its length, or its chunks cannot be read. " + rep.App + " did not get it whole."
+		last = nil
 	case http.StatusServiceUnavailable:
 		rep.Code, rep.Title, rep.Refresh = codeStarting, rep.App+" is starting", 1
 		rep.Lead = "It does not listen yet. This page looks again by itself."
@@ -244,6 +256,9 @@ func (p *Plane) sayBroken(rep *report, t *trouble, last *lastRun) {
 			rep.Note = "Start what listens there, or take the name back:"
 			rep.Commands = []string{"hostless alias remove " + rep.App}
 		}
+	case errors.As(t.err, &timeout) && timeout.Timeout():
+		rep.Code, rep.Title = codeSilent, rep.App+" does not answer"
+		rep.Lead = target + " accepted the connection and said nothing for too long."
 	default:
 		rep.Code, rep.Title = codeClosed, rep.App+" closed the connection"
 		rep.Lead = "It ended before it had answered. It may have crashed, or be starting again."

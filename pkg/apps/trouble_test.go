@@ -1,0 +1,61 @@
+package apps
+
+import (
+	"bufio"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"strings"
+	"testing"
+)
+
+// TestBrokenRequestBodies: a body that cannot be read is the client's fault.
+func TestBrokenRequestBodies(t *testing.T) {
+	bothTransports(t, func(t *testing.T, e *env) {
+		e.app(func(w http.ResponseWriter, r *http.Request) { io.Copy(io.Discard, r.Body) })
+		_, r := e.raw("POST / HTTP/1.1\r\nHost: app.localhost\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n")
+		resp, err := http.ReadResponse(bufio.NewReader(r), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, _ := io.ReadAll(resp.Body)
+		if resp.StatusCode != http.StatusBadRequest || !resp.Close || !strings.Contains(string(text), codeBadRequest) {
+			t.Errorf("%d %s", resp.StatusCode, text)
+		}
+	})
+}
+
+// TestTimeouts: an app that did not answer in time is told from one that is not
+// there.
+func TestTimeouts(t *testing.T) {
+	p, _, err := New(Config{URL: func(h string) string { return h }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close()
+	if _, err := p.Register(t.Context(), Registration{Name: "app", Port: 3000}); err != nil {
+		t.Fatal(err)
+	}
+	rt := p.lookup("app.localhost", "/")
+	refused := &net.OpError{Op: "dial", Err: errors.New("connection refused")}
+	slow := &net.OpError{Op: "dial", Err: os.ErrDeadlineExceeded}
+	for _, tt := range []struct {
+		err    error
+		status int
+		code   string
+	}{
+		{&dialError{refused}, http.StatusBadGateway, codeRefused},
+		{&dialError{slow}, http.StatusGatewayTimeout, codeRefused},
+		{slow, http.StatusGatewayTimeout, codeSilent},
+		{io.ErrUnexpectedEOF, http.StatusBadGateway, codeClosed},
+	} {
+		w := httptest.NewRecorder()
+		p.unreachable(w, httptest.NewRequest(http.MethodGet, "/", nil), rt, "app.localhost", tt.err)
+		if w.Code != tt.status || !strings.Contains(w.Body.String(), tt.code) {
+			t.Errorf("%v: %d %s; want %d %s", tt.err, w.Code, w.Body, tt.status, tt.code)
+		}
+	}
+}
