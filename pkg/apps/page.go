@@ -25,6 +25,7 @@ const maxPage = 19 << 10
 // The bounds of a page's parts.
 const (
 	pageLogLines = 30
+	pageFacts    = 12
 	pageWidth    = 200
 	pageCommand  = 400 // a command that is cut cannot be typed
 )
@@ -66,32 +67,36 @@ func (p *Plane) page(r *http.Request, t *trouble) (status int, header http.Heade
 	case "html":
 		header.Set("Content-Type", "text/html; charset=utf-8")
 		header.Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
-		return rep.Status, header, rep.html()
+		return rep.Status, header, rep.fit(rep.html)
 	case "json":
 		header.Set("Content-Type", "application/json")
-		return rep.Status, header, rep.json()
+		return rep.Status, header, rep.fit(rep.json)
 	}
 	header.Set("Content-Type", "text/plain; charset=utf-8")
-	return rep.Status, header, rep.text()
+	return rep.Status, header, rep.fit(rep.text)
 }
 
-// bound keeps a report small, whatever its app has printed.
+// bound keeps a report small and free of control characters, whatever its app
+// has printed or is called with.
 func (rep *report) bound(lines, width int) {
 	cut := func(s string) string {
+		s = plain(s)
 		if len(s) > width {
 			return strings.ToValidUTF8(s[:width], "") + "…"
 		}
-		return strings.ToValidUTF8(s, "�")
+		return s
 	}
 	rep.Log = append([]string(nil), rep.Log[max(0, len(rep.Log)-lines):]...)
 	for i := range rep.Log {
-		rep.Log[i] = cut(plain(rep.Log[i]))
+		rep.Log[i] = cut(rep.Log[i])
 	}
+	rep.Facts = rep.Facts[:min(len(rep.Facts), pageFacts)]
 	for i := range rep.Facts {
 		rep.Facts[i].Value = cut(rep.Facts[i].Value)
 	}
 	for i := range rep.Commands {
-		rep.Commands[i] = strings.ToValidUTF8(rep.Commands[i][:min(len(rep.Commands[i]), pageCommand)], "")
+		typed := plain(rep.Commands[i])
+		rep.Commands[i] = strings.ToValidUTF8(typed[:min(len(typed), pageCommand)], "")
 	}
 	for i := range rep.Others {
 		rep.Others[i].Target = cut(rep.Others[i].Target)
@@ -99,7 +104,8 @@ func (rep *report) bound(lines, width int) {
 	rep.Lead = cut(rep.Lead)
 }
 
-// plain takes terminal control sequences out of a line of a log.
+// plain takes control characters and a terminal's sequences of them out of a
+// line. What is no UTF-8 is marked.
 func plain(s string) string {
 	var b strings.Builder
 	for i := 0; i < len(s); i++ {
@@ -114,20 +120,31 @@ func plain(s string) string {
 			b.WriteByte(c)
 		}
 	}
-	return b.String()
+	return strings.Map(func(r rune) rune {
+		if r >= 0x80 && r < 0xa0 { // the control characters beyond ASCII
+			return -1
+		}
+		return r
+	}, strings.ToValidUTF8(b.String(), "�"))
 }
 
-func (rep *report) html() []byte {
+// fit renders a report with as much of its log and links as maxPage has room for.
+func (rep *report) fit(render func() []byte) []byte {
 	for {
-		var b bytes.Buffer
-		if err := pageTemplate.Execute(&b, rep); err != nil {
-			return rep.text() // the template is tested; this is for the impossible
-		}
-		if b.Len() <= maxPage || len(rep.Log) == 0 && len(rep.Others) == 0 {
-			return b.Bytes()
+		page := render()
+		if len(page) <= maxPage || len(rep.Log) == 0 && len(rep.Others) == 0 {
+			return page
 		}
 		rep.Log, rep.Others = rep.Log[(len(rep.Log)+1)/2:], rep.Others[:len(rep.Others)/2]
 	}
+}
+
+func (rep *report) html() []byte {
+	var b bytes.Buffer
+	if err := pageTemplate.Execute(&b, rep); err != nil {
+		return rep.text() // the template is tested; this is for the impossible
+	}
+	return b.Bytes()
 }
 
 func (rep *report) json() []byte {

@@ -13,6 +13,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/hostless/hostless/pkg/fault"
 )
 
 // trouble is why a request reaches no app.
@@ -175,6 +177,11 @@ func (p *Plane) sayNoRoute(rep *report, last *lastRun) {
 		for _, e := range list {
 			rep.Facts = append(rep.Facts, fact{"Path", e.PathPrefix})
 		}
+		return
+	}
+	if _, err := ValidateName(rep.App); err != nil {
+		rep.Lead = fault.From(err).Message + "."
+		rep.Note, rep.Commands = "The names that there are:", []string{"hostless list"}
 		return
 	}
 	command := "npm run dev"
