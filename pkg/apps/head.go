@@ -228,10 +228,11 @@ func (b *fastBody) frame(h *head, method string, header http.Header) error {
 // splitField reads a field line; the name comes in canonical form.
 func splitField(line string) (name, value string, err error) {
 	colon := strings.IndexByte(line, ':')
-	if colon <= 0 {
+	if colon <= 0 || line[0] == ' ' || line[0] == '\t' {
 		return "", "", &protocolError{why: fmt.Sprintf("its head has a line without a name: %.40q", line)}
 	}
-	name, value = line[:colon], line[colon+1:]
+	// A proxy takes space before the colon out (RFC 9112 section 5.1).
+	name, value = strings.TrimRight(line[:colon], " \t"), line[colon+1:]
 	for i := range len(name) {
 		if !tokenByte[name[i]] {
 			return "", "", &protocolError{why: fmt.Sprintf("its head has a name that is none: %.40q", name)}

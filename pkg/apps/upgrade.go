@@ -239,7 +239,8 @@ func (t *tunnel) relayRefusal(h *head, method string) {
 		return
 	}
 	line, _, _ := strings.Cut(h.text, "\n")
-	t.answer(strings.TrimRight(line, "\r"), header, b, b.length < 0 && !b.ended)
+	line = "HTTP/1.1" + strings.TrimRight(line, "\r")[len("HTTP/1.1"):] // also for an app of HTTP/1.0: the framing is ours
+	t.answer(line, header, b, b.length < 0 && !b.ended)
 }
 
 // refuse answers with one of our pages.
