@@ -1,6 +1,7 @@
 package apps
 
 import (
+	"errors"
 	"net"
 	"net/http"
 	"net/netip"
@@ -31,8 +32,15 @@ func hopByHop(name string) bool {
 }
 
 // forwarding reports whether a request field, in canonical form, says who asked
-// whom before us. It is believed from trusted proxies alone.
+// whom before us. It is believed from trusted proxies alone. With an underscore
+// for a hyphen it is the same field to an app that reads it by CGI's rules.
 func forwarding(name string) bool {
+	if len(name) < len("Forwarded") || name[0] != 'X' && name[0] != 'F' {
+		return false
+	}
+	if strings.IndexByte(name, '_') >= 0 {
+		name = http.CanonicalHeaderKey(strings.ReplaceAll(name, "_", "-"))
+	}
 	switch name {
 	case "Forwarded", "X-Real-Ip", headerHops:
 		return true
@@ -74,10 +82,10 @@ func hops(h http.Header) int {
 		return 0
 	}
 	n, err := strconv.ParseUint(textproto.TrimString(values[0]), 10, 16)
-	if err != nil {
+	if err != nil && !errors.Is(err, strconv.ErrRange) {
 		return 0
 	}
-	return int(n)
+	return int(n) // the most that there is, where it is more than that
 }
 
 // forwarded appends the fields that tell the app who asked, and how. What a
