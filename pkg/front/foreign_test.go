@@ -1,6 +1,7 @@
 package front
 
 import (
+	"io"
 	"net/http"
 	"testing"
 )
@@ -20,6 +21,21 @@ func TestForeign(t *testing.T) {
 		resp, _ := raw(t, s.addr, "GET / HTTP/1.1\r\nHost: "+host+"\r\n\r\n")
 		if got := resp.Header.Get("X-Plane"); got != want || want == "foreign" && (resp.StatusCode != http.StatusMisdirectedRequest || !resp.Close) {
 			t.Errorf("%s: %d by %q, want %q", host, resp.StatusCode, got, want)
+		}
+	}
+}
+
+// TestAbsoluteTargets come to the planes in origin-form, byte for byte.
+func TestAbsoluteTargets(t *testing.T) {
+	s := start(t, Config{Apps: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		io.WriteString(w, r.URL.Path+" "+r.RequestURI)
+	})})
+	for target, want := range map[string]string{
+		"http://a.localhost": "/ /", "http://a.localhost?": "/ /?", "http://a.localhost?b=1;c": "/ /?b=1;c", "http://a.localhost/": "/ /",
+		"http://a.localhost//x/../%2F\xff|?q=\xfe%zz": "//x/..//\xff| //x/../%2F\xff|?q=\xfe%zz", "http://a.localhost/x?": "/x /x?",
+	} {
+		if resp, got := raw(t, s.addr, "GET "+target+" HTTP/1.1\r\nHost: localhost\r\n\r\n"); got != want {
+			t.Errorf("%q: %d %q, want %q", target, resp.StatusCode, got, want)
 		}
 	}
 }

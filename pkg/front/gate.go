@@ -95,10 +95,12 @@ func authorityOf(r *http.Request) (string, *refusal) {
 		return "", refuseTarget
 	}
 	r.URL.Scheme, r.URL.Host, r.URL.Opaque = "", "", ""
-	if r.URL.Path == "" {
-		r.URL.Path = "/"
+	path := rest[len(authority):] // byte for byte: URL.RequestURI would encode anew
+	if !strings.HasPrefix(path, "/") {
+		path = "/" + path
+		r.URL.Path = "/" + r.URL.Path
 	}
-	r.RequestURI = r.URL.RequestURI()
+	r.RequestURI = path
 	return authority, nil
 }
 
