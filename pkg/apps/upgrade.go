@@ -19,6 +19,7 @@ import (
 const (
 	switchTimeout = 2 * time.Minute        // for an app's answer to an upgrade
 	lingerTimeout = 500 * time.Millisecond // for a client to read a refusal
+	goneLook      = 100 * time.Millisecond // between looks at a client that waits for the app's answer
 	tunnelBuffer  = 16 << 10
 )
 
@@ -168,7 +169,7 @@ func (t *tunnel) send() {
 	if err != nil && err != io.EOF {
 		t.app.Close() // the client is gone
 	}
-	if !<-t.switched {
+	if !t.agreed() {
 		return
 	}
 	for {
@@ -188,6 +189,37 @@ func (t *tunnel) send() {
 			return
 		}
 		n, err = t.from.Read(buf)
+	}
+}
+
+// agreed waits for the app's answer. The end of the client's side tells nothing
+// of whether it still waits for one: it is asked for meanwhile.
+func (t *tunnel) agreed() bool {
+	look := time.NewTicker(goneLook)
+	defer look.Stop()
+	for {
+		select {
+		case ok := <-t.switched:
+			return ok
+		case <-look.C:
+			if gone(t.client) {
+				t.app.Close()
+			}
+		}
+	}
+}
+
+// gone reports whether a connection knows that nobody holds its other end.
+func gone(c net.Conn) bool {
+	for {
+		if asked, ok := c.(interface{ Gone() bool }); ok {
+			return asked.Gone()
+		}
+		wrapped, ok := c.(interface{ NetConn() net.Conn })
+		if !ok {
+			return false
+		}
+		c = wrapped.NetConn()
 	}
 }
 

@@ -48,3 +48,13 @@ func (c *conn) held() bool {
 	uid, err := c.server.cfg.Peer(c.TCPConn)
 	return err == nil && uid != UnknownUID
 }
+
+// Gone reports whether it is known that nobody holds the other end, for whoever
+// has taken the connection over.
+func (c *conn) Gone() bool {
+	if c.server.cfg.Peer == nil {
+		return false
+	}
+	_, err := c.server.cfg.Peer(c.TCPConn)
+	return err != nil
+}

@@ -1,0 +1,87 @@
+package apps
+
+import (
+	"io"
+	"net"
+	"net/http/httptest"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+type goneListener struct {
+	net.Listener
+	gone *atomic.Bool
+}
+
+func (l goneListener) Accept() (net.Conn, error) {
+	c, err := l.Listener.Accept()
+	return goneConn{c, l.gone}, err
+}
+
+type goneConn struct {
+	net.Conn
+	gone *atomic.Bool
+}
+
+func (c goneConn) Gone() bool { return c.gone.Load() }
+
+// TestClientGoneBeforeTheAnswer: an app that has not agreed to an upgrade, or
+// refuses it without end, hears of it when the client goes.
+func TestClientGoneBeforeTheAnswer(t *testing.T) {
+	p, _, err := New(Config{URL: func(h string) string { return h }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close()
+	var gone atomic.Bool
+	srv := httptest.NewUnstartedServer(p)
+	srv.Listener = goneListener{srv.Listener, &gone}
+	srv.Start()
+	defer srv.Close()
+	for _, answer := range []string{"", "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\ndata: 1\n\n"} {
+		gone.Store(false)
+		arrived, ended := make(chan struct{}), make(chan struct{})
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close()
+		go func() {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			defer c.Close()
+			c.Read(make([]byte, 4096))
+			io.WriteString(c, answer)
+			close(arrived)
+			io.Copy(io.Discard, c)
+			close(ended)
+		}()
+		if _, err := p.Register(t.Context(), Registration{Name: "app", Target: l.Addr().String()}); err != nil {
+			t.Fatal(err)
+		}
+		c, err := net.Dial("tcp", srv.Listener.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		io.WriteString(c, "GET / HTTP/1.1\r\nHost: app.localhost\r\nConnection: Upgrade\r\nUpgrade: any\r\n\r\nearly")
+		<-arrived
+		if err := c.(*net.TCPConn).CloseWrite(); err != nil {
+			t.Fatal(err)
+		}
+		select {
+		case <-ended:
+			t.Errorf("%q: a client that has ended only its side was given up", answer)
+		case <-time.After(3 * goneLook):
+		}
+		gone.Store(true)
+		select {
+		case <-ended:
+		case <-time.After(20 * time.Second):
+			t.Fatalf("%q: the app does not hear that the client has gone", answer)
+		}
+	}
+}
