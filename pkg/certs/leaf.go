@@ -8,6 +8,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"net"
 	"path/filepath"
@@ -31,11 +32,19 @@ type leaf struct {
 // TLSConfig is the server side: HTTP/2 and HTTP/1.1, leaves by SNI.
 func (a *Authority) TLSConfig() *tls.Config {
 	return &tls.Config{
-		MinVersion:     tls.VersionTLS12,
-		NextProtos:     []string{"h2", "http/1.1"},
-		GetCertificate: a.GetCertificate,
+		MinVersion: tls.VersionTLS12,
+		NextProtos: []string{"h2", "http/1.1"},
+		GetCertificate: func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
+			cert, err := a.GetCertificate(hello)
+			if errors.Is(err, errNotServed) {
+				return nil, nil // so crypto/tls says that it does not know the name
+			}
+			return cert, err
+		},
 	}
 }
+
+var errNotServed = errors.New("no app is served under that name")
 
 // GetCertificate gives the leaf for the name that the client asks for. Without
 // a name, as with an IP address, it is bare localhost's. A name that is not
@@ -46,7 +55,7 @@ func (a *Authority) GetCertificate(hello *tls.ClientHelloInfo) (*tls.Certificate
 		name = bare
 	}
 	if name != bare && (!strings.HasSuffix(name, "."+bare) || !a.cfg.Serves(name)) {
-		return nil, fmt.Errorf("no app is served under %q", name)
+		return nil, fmt.Errorf("%q: %w", name, errNotServed)
 	}
 	return a.leaf(name)
 }
