@@ -65,7 +65,7 @@ func TestParseTarget(t *testing.T) {
 			t.Errorf("%q does not read back: %+v, %v", got, again, err)
 		}
 	}
-	for _, bad := range []string{"", "0", "65536", "host", "host:", ":80", "ftp://x", "http://", "http://u:p@x", "http://x?q", "unix:rel", "a b:80"} {
+	for _, bad := range []string{"", "0", "65536", "host", "host:", ":80", "ftp://x", "http://", "http://u:p@x", "http://x?q", "unix:rel", "a b:80", "http://x:0", "http://x:65536"} {
 		if got, err := apps.ParseTarget(bad); !fault.Is(err, fault.Invalid) {
 			t.Errorf("ParseTarget(%q) = %+v, %v; want an invalid fault", bad, got, err)
 		}

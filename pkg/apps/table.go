@@ -153,13 +153,14 @@ func (p *Plane) make(reg Registration) (*route, error) {
 	return r, nil
 }
 
-// cleanPrefix checks a path prefix; "/" and "" are none.
+// cleanPrefix checks a path prefix, which is held against paths as they read
+// without escapes; "/" and "" are none.
 func cleanPrefix(prefix string) (string, error) {
 	trimmed := strings.TrimRight(prefix, "/")
 	if trimmed == "" {
 		return "", nil
 	}
-	if trimmed[0] != '/' || strings.ContainsAny(trimmed, "?#\\ \x00\r\n") || strings.Contains(trimmed, "//") || strings.Contains(trimmed+"/", "/../") {
+	if trimmed[0] != '/' || strings.ContainsAny(trimmed, "?#%\\ \x00\r\n") || strings.Contains(trimmed, "//") || strings.Contains(trimmed+"/", "/../") {
 		return "", &fault.Error{Kind: fault.Invalid, Param: "path_prefix", Message: fmt.Sprintf("%q is not a path prefix such as /api", prefix)}
 	}
 	return trimmed, nil

@@ -62,6 +62,9 @@ func ParseTarget(text string) (Target, error) {
 		return bad("a URL has only a host and a path here")
 	}
 	host := u.Host
+	if port, err := strconv.Atoi(u.Port()); u.Port() != "" && (err != nil || port < 1 || port > 65535) {
+		return bad("a port is between 1 and 65535")
+	}
 	if u.Port() == "" {
 		host = net.JoinHostPort(u.Hostname(), map[string]string{"http": "80", "https": "443"}[u.Scheme])
 	}
