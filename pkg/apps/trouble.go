@@ -123,7 +123,7 @@ func (p *Plane) report(t *trouble) *report {
 		last = nil
 	case http.StatusServiceUnavailable:
 		rep.Code, rep.Title, rep.Refresh = codeStarting, rep.App+" is starting", 1
-		rep.Lead = "It does not listen yet. This page looks again by itself."
+		rep.Lead = "It does not listen yet."
 		if last = nil; t.route != nil {
 			rep.Log = t.route.snapshot().Log
 		}
