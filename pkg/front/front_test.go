@@ -14,6 +14,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -161,10 +162,15 @@ func TestSmuggledBodies(t *testing.T) {
 }
 
 func TestPeerIsJudgedOncePerConnection(t *testing.T) {
-	var asked int
-	refused := errors.New("uid 4711")
-	var verdict error
-	s := start(t, Config{Linger: time.Millisecond, Peer: func(c net.Conn) (int, error) { asked++; return 42, verdict }, Gateway: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	var asked atomic.Int32
+	var refused atomic.Bool
+	s := start(t, Config{Linger: time.Millisecond, Peer: func(c net.Conn) (int, error) {
+		asked.Add(1)
+		if refused.Load() {
+			return 42, errors.New("uid 4711")
+		}
+		return 42, nil
+	}, Gateway: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("X-Plane", "gateway")
 		fmt.Fprint(w, PeerUID(r))
 	})})
@@ -180,11 +186,11 @@ func TestPeerIsJudgedOncePerConnection(t *testing.T) {
 			t.Fatalf("status %d, peer %s", resp.StatusCode, body)
 		}
 	}
-	if asked != 1 {
-		t.Errorf("asked %d times for one connection", asked)
+	if n := asked.Load(); n != 1 {
+		t.Errorf("asked %d times for one connection", n)
 	}
 	client.CloseIdleConnections()
-	verdict = refused
+	refused.Store(true)
 	for _, host := range []string{"localhost", "app.localhost"} {
 		resp, body := raw(t, s.addr, "GET / HTTP/1.1\r\nHost: "+host+"\r\n\r\n")
 		if resp.StatusCode != 403 || resp.Header.Get("X-Plane") != "" || strings.Contains(body, "4711") {
