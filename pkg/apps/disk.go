@@ -12,7 +12,8 @@ import (
 	"github.com/hostless/hostless/pkg/config"
 )
 
-// disk is routes.json: the standing routes, and which port each app had.
+// disk is routes.json: the routes that stay and those of processes, which may
+// outlive the daemon, and which port each app had.
 type disk struct {
 	path string
 
@@ -35,6 +36,26 @@ type diskRoute struct {
 	Wildcard   bool   `json:"wildcard,omitempty"`
 	PathPrefix string `json:"path_prefix,omitempty"`
 	Alias      bool   `json:"alias,omitempty"`
+	PID        int    `json:"pid,omitempty"`
+	PIDStart   string `json:"pid_start,omitempty"` // tells the process from a later one
+}
+
+func (r diskRoute) registration() Registration {
+	return Registration{
+		Name: r.Name, Target: r.Target, KeepHost: r.KeepHost, Insecure: r.Insecure, Wildcard: r.Wildcard, PathPrefix: r.PathPrefix, Alias: r.Alias,
+		PID: r.PID,
+	}
+}
+
+// ended reports whether the route's process is gone.
+func (r diskRoute) ended() bool { return r.PID != 0 && !process{r.PID, r.PIDStart}.alive() }
+
+// onDisk is what is kept of a route.
+func (r *route) onDisk() diskRoute {
+	return diskRoute{
+		Name: r.Name, Target: r.Target.String(), KeepHost: r.KeepHost, Insecure: r.Insecure, Wildcard: r.Wildcard, PathPrefix: r.PathPrefix, Alias: r.Alias,
+		PID: r.owner.pid, PIDStart: r.owner.start,
+	}
 }
 
 // maxPorts bounds the memory of ports.
@@ -71,17 +92,6 @@ func openDisk(path string, now func() time.Time) (*disk, []string, error) {
 	return d, warnings, nil
 }
 
-// standing gives the routes that the file held when it was read.
-func (d *disk) standing() []Registration {
-	var out []Registration
-	for _, r := range d.file.Routes {
-		out = append(out, Registration{
-			Name: r.Name, Target: r.Target, KeepHost: r.KeepHost, Insecure: r.Insecure, Wildcard: r.Wildcard, PathPrefix: r.PathPrefix, Alias: r.Alias,
-		})
-	}
-	return out
-}
-
 // port gives the port that an app had, or 0.
 func (d *disk) port(name string) int {
 	d.dirty.Lock()
@@ -102,18 +112,13 @@ func (d *disk) remember(name string, port int) {
 
 // write puts the routes on disk as routes() gives them once the file is ours, so
 // that the last writer writes the newest table.
-func (d *disk) write(routes func() []Route) error {
+func (d *disk) write(routes func() []diskRoute) error {
 	if d.path == "" {
 		return nil
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	file := diskFile{Version: 1, Routes: []diskRoute{}}
-	for _, r := range routes() {
-		file.Routes = append(file.Routes, diskRoute{
-			Name: r.Name, Target: r.Target.String(), KeepHost: r.KeepHost, Insecure: r.Insecure, Wildcard: r.Wildcard, PathPrefix: r.PathPrefix, Alias: r.Alias,
-		})
-	}
+	file := diskFile{Version: 1, Routes: routes()}
 	d.dirty.Lock()
 	file.Ports = maps.Clone(d.file.Ports)
 	d.dirty.Unlock()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -40,4 +41,30 @@ func TestUnwritableTableKeepsRoutes(t *testing.T) {
 	refused("replace", err)
 	_, err = p.Deregister(ctx, "old", "")
 	refused("deregister", err)
+}
+
+// A process that registered itself may outlive the daemon: its route comes back,
+// that of another process with the same id does not.
+func TestProcessRouteComesBack(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "routes.json")
+	p := newPlane(t, path)
+	if _, err := p.Register(context.Background(), apps.Registration{Name: "tool", Port: 4001, PID: os.Getpid()}); err != nil {
+		t.Fatal(err)
+	}
+	again := newPlane(t, path)
+	if l := again.List(); len(l) != 1 || l[0].Hostname != "tool.localhost" || l[0].Kind != apps.Process || l[0].PID != os.Getpid() {
+		t.Errorf("after a restart: %+v", l)
+	}
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	later := regexp.MustCompile(`"pid_start": "[^"]*"`).ReplaceAll(data, []byte(`"pid_start": "another"`))
+	if string(later) == string(data) {
+		t.Fatalf("no start in %s", data)
+	}
+	os.WriteFile(path, later, 0o600)
+	if l := newPlane(t, path).List(); len(l) != 0 {
+		t.Errorf("of another process: %+v", l)
+	}
 }

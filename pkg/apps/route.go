@@ -10,7 +10,7 @@ type Kind int
 
 const (
 	Standing Kind = iota // until it is removed; on disk
-	Process              // as long as the process that registered it
+	Process              // as long as the process that registered it; on disk with that
 	Leased               // as long as its client holds the lease
 )
 

@@ -101,10 +101,13 @@ func New(cfg Config) (p *Plane, warnings []string, err error) {
 	if p.disk, warnings, err = openDisk(cfg.Path, cfg.Now); err != nil {
 		return nil, warnings, err
 	}
-	for _, reg := range p.disk.standing() {
-		r, err := p.make(reg)
+	for _, kept := range p.disk.file.Routes {
+		if kept.ended() {
+			continue
+		}
+		r, err := p.make(kept.registration())
 		if err != nil {
-			warnings = append(warnings, fmt.Sprintf("route %q in %s cannot be used: %v", reg.Name, cfg.Path, err))
+			warnings = append(warnings, fmt.Sprintf("route %q in %s cannot be used: %v", kept.Name, cfg.Path, err))
 			continue
 		}
 		p.routes = append(p.routes, r)
@@ -401,13 +404,13 @@ func (p *Plane) publish() {
 
 // save puts the standing routes and remembered ports on disk.
 func (p *Plane) save() error {
-	return p.disk.write(func() []Route {
+	return p.disk.write(func() []diskRoute {
 		p.mu.Lock()
 		defer p.mu.Unlock()
-		var out []Route
+		out := []diskRoute{}
 		for _, r := range p.routes {
-			if r.Kind == Standing {
-				out = append(out, r.snapshot())
+			if r.Kind != Leased {
+				out = append(out, r.onDisk())
 			}
 		}
 		return out

@@ -24,7 +24,14 @@ func (d *daemon) openApps(log *slog.Logger) error {
 	})
 	d.warnings.set("apps", found)
 	d.apps = plane
-	return err
+	if err != nil {
+		return err
+	}
+	hosts := map[string]bool{}
+	for _, r := range plane.List() {
+		hosts[r.Hostname] = true
+	}
+	return d.tokens.RevokeUnbound(context.Background(), func(hostname string) bool { return hosts[hostname] })
 }
 
 // wildcardsAsked reports whether the environment turns wildcard routes on.

@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"hash/maphash"
 	"io"
@@ -373,6 +374,24 @@ func (s *Store) RevokeBound(ctx context.Context, hostname string) error {
 	change := s.changed()
 	s.mu.Unlock()
 	return s.commit(change)
+}
+
+// RevokeUnbound ends the tokens that go with a hostname which holds says no route
+// has any more: the daemon was down when it went.
+func (s *Store) RevokeUnbound(ctx context.Context, holds func(hostname string) bool) error {
+	s.mu.RLock()
+	gone := map[string]bool{}
+	for _, e := range s.entries {
+		if e.bound != "" && !holds(e.bound) {
+			gone[e.bound] = true
+		}
+	}
+	s.mu.RUnlock()
+	var errs []error
+	for hostname := range gone {
+		errs = append(errs, s.RevokeBound(ctx, hostname))
+	}
+	return errors.Join(errs...)
 }
 
 // end revokes an entry; s.mu is held. That of a lease is remembered, since the

@@ -296,6 +296,28 @@ func TestPersistence(t *testing.T) {
 	wantKind(t, "mode", s.SetPersistence("cloud"), fault.Invalid)
 }
 
+// TestTokensOfRoutesThatWent has a route go while the daemon is down.
+func TestTokensOfRoutesThatWent(t *testing.T) {
+	cfg := token.Config{Path: filepath.Join(t.TempDir(), "tokens.json"), Persistence: "file"}
+	s := newStore(t, cfg)
+	gone := mint(t, s, token.Request{Origin: "*", Bound: "gone.localhost"})
+	there := mint(t, s, token.Request{Origin: "*", Bound: "there.localhost"})
+	free := mint(t, s, token.Request{Origin: "*"})
+	again := newStore(t, cfg)
+	if err := again.RevokeUnbound(t.Context(), func(host string) bool { return host == "there.localhost" }); err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range []*token.Store{again, newStore(t, cfg)} {
+		_, err := s.Verify(gone.Secret, "")
+		wantKind(t, "the gone route's token", err, fault.Unauthenticated)
+		for _, m := range []token.Minted{there, free} {
+			if _, err := s.Verify(m.Secret, ""); err != nil {
+				t.Errorf("%s: %v", m.Prefix, err)
+			}
+		}
+	}
+}
+
 func TestCorruptFileIsKeptAside(t *testing.T) {
 	for _, text := range []string{"{half", `{"version":1,"tokens":[{"sha256":"00"}]}`, `{"version":9}`, ""} {
 		dir := t.TempDir()
