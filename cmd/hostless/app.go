@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"regexp"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -50,12 +51,14 @@ func settle(level []*cli.Command) {
 
 func usageError(_ *cli.Context, err error, _ bool) error {
 	// The flag package names -flag, where a person typed --flag.
-	var name, value string
-	if _, scan := fmt.Sscanf(err.Error(), "invalid value %q for flag -%s", &value, &name); scan == nil {
-		return usage("--%s does not take %q", strings.TrimSuffix(name, ":"), value)
+	if m := badValue.FindStringSubmatch(err.Error()); m != nil {
+		return usage("--%s does not take %s", m[2], m[1])
 	}
 	return usage("%v", err)
 }
+
+// badValue is how the flag package tells of a value that it cannot read.
+var badValue = regexp.MustCompile(`^invalid (?:boolean )?value (".*") for (?:flag )?-([^:]+): `)
 
 // dispatch does what the parsed line says.
 func (e *env) dispatch(ctx context.Context, tree []*cli.Command) error {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"maps"
 	"slices"
@@ -67,7 +68,12 @@ func (e *env) configSet(cc *cli.Context, word, value string) error {
 	return ask(e, func(c *control.Client) (control.ConfigValues, error) {
 		v, err := c.SetConfig(cc.Context, control.ConfigValues{name: text})
 		return v, badArgument(err)
-	}, func(v control.ConfigValues) error { return e.say("%s is %s", name, plain(v[name])) })
+	}, func(v control.ConfigValues) error {
+		if name == config.Port {
+			e.note("It holds from the daemon's next start. A login service has the port it was installed with: hostless service install --port PORT")
+		}
+		return e.say("%s is %s", name, cmp.Or(plain(v[name]), "empty"))
+	})
 }
 
 // plain shows a JSON value as it is typed: a text without its quotes, a list as
