@@ -31,7 +31,7 @@ func (s *Server) refuse(r *http.Request) error {
 	switch {
 	case !ok || caller.err != nil:
 		return &fault.Error{Kind: fault.Forbidden, Message: "who is calling cannot be told", Err: caller.err}
-	case caller.uid != s.uid && caller.uid != 0:
+	case caller.UID != s.uid && caller.UID != 0:
 		return fault.New(fault.Forbidden, "this daemon belongs to another user")
 	case !ownHost(r.Host):
 		return fault.New(fault.Forbidden, "the control socket answers to Host hostless alone")

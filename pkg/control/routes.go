@@ -52,6 +52,13 @@ func (s *Server) postRegister(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, err)
 		return
 	}
+	if req.AutoToken {
+		// Its token would outlive the run that asks.
+		if err := s.refuseBelow(r, "make a token that stays"); err != nil {
+			s.fail(w, r, err)
+			return
+		}
+	}
 	reg, err := s.routes.Register(ctx, req)
 	if err != nil {
 		s.fail(w, r, err)
@@ -126,12 +133,18 @@ func (s *Server) postLease(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, err)
 		return
 	}
+	caller := callerOf(r)
+	if err := s.narrow(caller, &req); err != nil {
+		s.fail(w, r, err)
+		return
+	}
 	lease, err := s.routes.Lease(ctx, req)
 	if err != nil {
 		s.fail(w, r, err)
 		return
 	}
 	reg := lease.Registered()
+	defer s.running(caller, req, reg)()
 	closing, _ := ctx.Value(closingKey).(<-chan struct{})
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()

@@ -9,6 +9,8 @@ import (
 	"os"
 	"sync"
 	"time"
+
+	"github.com/hostless/hostless/pkg/peer"
 )
 
 // Limits of the server. A lease's stream has no end of its own.
@@ -32,8 +34,8 @@ type ServerConfig struct {
 	Routes   Routes
 	Settings Settings
 	Daemon   Daemon
-	// PeerUID tells the user behind a connection; peer.Unix when nil.
-	PeerUID func(net.Conn) (int, error)
+	// Peer tells the user and process behind a connection; peer.Unix when nil.
+	Peer func(net.Conn) (peer.Cred, error)
 	UID     *int         // whose daemon it is; the process's user when nil
 	Logger  *slog.Logger // discards when nil
 }
@@ -45,7 +47,7 @@ type Server struct {
 	routes   Routes
 	settings Settings
 	daemon   Daemon
-	peerUID  func(net.Conn) (int, error)
+	peer     func(net.Conn) (peer.Cred, error)
 	uid      int
 	log      *slog.Logger
 	handler  http.Handler
@@ -53,6 +55,7 @@ type Server struct {
 	mu     sync.Mutex
 	leases map[string]RouteLease // by id
 	ends   map[string]leaseEnd   // by id, until route and token are gone
+	runs   map[string]run        // by id, as long as the lease's stream
 
 	owning sync.Mutex              // held while a lease's token is taken up or released
 	owners map[[32]byte]RouteLease // the token's hash: the lease that answers for it
@@ -65,25 +68,25 @@ func NewServer(cfg ServerConfig) (*Server, error) {
 	}
 	s := &Server{
 		tokens: cfg.Tokens, keys: cfg.Keys, routes: cfg.Routes, settings: cfg.Settings, daemon: cfg.Daemon,
-		peerUID: cfg.PeerUID, uid: os.Geteuid(), log: cfg.Logger,
-		leases: map[string]RouteLease{}, ends: map[string]leaseEnd{}, owners: map[[32]byte]RouteLease{},
+		peer: cfg.Peer, uid: os.Geteuid(), log: cfg.Logger,
+		leases: map[string]RouteLease{}, ends: map[string]leaseEnd{}, runs: map[string]run{}, owners: map[[32]byte]RouteLease{},
 	}
 	if cfg.UID != nil {
 		s.uid = *cfg.UID
 	}
-	if s.peerUID == nil {
-		s.peerUID = peerUID
+	if s.peer == nil {
+		s.peer = peer.Unix
 	}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /status", s.getStatus)
-	mux.HandleFunc("POST /stop", s.postStop)
-	mux.HandleFunc("POST /reload", s.postReload)
-	mux.HandleFunc("POST /auth/token", s.postToken)
-	mux.HandleFunc("POST /auth/refresh", s.postRefresh)
-	mux.HandleFunc("POST /auth/revoke", s.postRevoke)
+	mux.HandleFunc("POST /stop", s.outside(s.postStop))
+	mux.HandleFunc("POST /reload", s.outside(s.postReload))
+	mux.HandleFunc("POST /auth/token", s.outside(s.postToken))
+	mux.HandleFunc("POST /auth/refresh", s.outside(s.postRefresh))
+	mux.HandleFunc("POST /auth/revoke", s.outside(s.postRevoke))
 	mux.HandleFunc("GET /auth/tokens", s.getTokens)
 	mux.HandleFunc("GET /routes", s.getRoutes)
 	mux.HandleFunc("POST /routes/register", s.postRegister)
@@ -92,13 +95,13 @@ func NewServer(cfg ServerConfig) (*Server, error) {
 	mux.HandleFunc("PATCH /routes/lease/{id}", s.patchLease)
 	mux.HandleFunc("DELETE /routes/lease/{id}", s.deleteLease)
 	mux.HandleFunc("GET /keys", s.getKeys)
-	mux.HandleFunc("PUT /keys/{provider}", s.putKey)
-	mux.HandleFunc("DELETE /keys/{provider}", s.deleteKey)
+	mux.HandleFunc("PUT /keys/{provider}", s.outside(s.putKey))
+	mux.HandleFunc("DELETE /keys/{provider}", s.outside(s.deleteKey))
 	mux.HandleFunc("GET /origins", s.getOrigins)
-	mux.HandleFunc("PUT /origins", s.putOrigin)
-	mux.HandleFunc("DELETE /origins", s.deleteOrigin)
+	mux.HandleFunc("PUT /origins", s.outside(s.putOrigin))
+	mux.HandleFunc("DELETE /origins", s.outside(s.deleteOrigin))
 	mux.HandleFunc("GET /config", s.getConfig)
-	mux.HandleFunc("PATCH /config", s.patchConfig)
+	mux.HandleFunc("PATCH /config", s.outside(s.patchConfig))
 	s.handler = s.recovered(s.logged(s.guarded(strict(mux))))
 	return s, nil
 }
@@ -115,15 +118,15 @@ const (
 )
 
 type peerResult struct {
-	uid int
+	peer.Cred
 	err error
 }
 
 // ConnContext asks the kernel who is at the other end of a connection, once:
 // for http.Server.ConnContext.
 func (s *Server) ConnContext(ctx context.Context, conn net.Conn) context.Context {
-	uid, err := s.peerUID(conn)
-	return context.WithValue(ctx, peerKey, peerResult{uid, err})
+	cred, err := s.peer(conn)
+	return context.WithValue(ctx, peerKey, peerResult{cred, err})
 }
 
 // Serve serves a listener until ctx ends. Then leases' streams are ended without

@@ -16,6 +16,7 @@ import (
 
 	"github.com/hostless/hostless/pkg/control"
 	"github.com/hostless/hostless/pkg/fault"
+	"github.com/hostless/hostless/pkg/peer"
 )
 
 // raw sends one request as a stranger's program would.
@@ -110,7 +111,7 @@ func TestPeerIsChecked(t *testing.T) {
 			mine := 1000
 			w := newWorld(t, func(c *control.ServerConfig) {
 				c.UID = &mine
-				c.PeerUID = func(net.Conn) (int, error) { return uid, nil }
+				c.Peer = func(net.Conn) (peer.Cred, error) { return peer.Cred{UID: uid}, nil }
 			})
 			status, body, _ := w.raw(t, "GET", "/status", "", nil)
 			if want := map[int]int{4242: 403, 0: 200}[uid]; status != want {
@@ -119,7 +120,7 @@ func TestPeerIsChecked(t *testing.T) {
 		})
 	}
 	w := newWorld(t, func(c *control.ServerConfig) {
-		c.PeerUID = func(net.Conn) (int, error) { return 0, fmt.Errorf("no word") }
+		c.Peer = func(net.Conn) (peer.Cred, error) { return peer.Cred{}, fmt.Errorf("no word") }
 	})
 	if status, _, _ := w.raw(t, "GET", "/status", "", nil); status != 403 {
 		t.Errorf("without the kernel's word: %d, want 403", status)

@@ -1,0 +1,140 @@
+package control
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/hostless/hostless/pkg/fault"
+	"github.com/hostless/hostless/pkg/peer"
+)
+
+// run is what a lease gave to the processes below its client: they have the
+// person's uid, but may ask for no more than that.
+type run struct {
+	hostname string
+	pid      int // of the client
+	token    bool
+	scope    Scope
+	until    time.Time // the token's end, or zero
+}
+
+func callerOf(r *http.Request) peer.Cred {
+	caller, _ := r.Context().Value(peerKey).(peerResult)
+	return caller.Cred
+}
+
+// running notes a lease for above, until the function that it returns is called.
+func (s *Server) running(caller peer.Cred, req RouteRequest, reg Registered) (ended func()) {
+	r := run{hostname: reg.Hostname, pid: caller.PID, token: req.AutoToken || !req.Token.IsZero(), scope: req.Scope}
+	if req.TTL > 0 {
+		r.until = time.Now().Add(time.Duration(req.TTL) * time.Second)
+	}
+	s.mu.Lock()
+	s.runs[reg.LeaseID] = r
+	s.mu.Unlock()
+	return func() {
+		s.mu.Lock()
+		delete(s.runs, reg.LeaseID)
+		s.mu.Unlock()
+	}
+}
+
+// above gives the runs that a process is a part of: what was started below
+// `hostless run`, by the kernel's word. It keeps honest programs and overeager
+// agents to what they were given; a program of the same user that means harm can
+// leave its parents.
+func (s *Server) above(caller peer.Cred) (found []run) {
+	if caller.PID <= 0 {
+		return nil
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, r := range s.runs {
+		if r.pid <= 0 || r.pid == caller.PID {
+			continue
+		}
+		if below, err := peer.Below(caller.PID, r.pid); err == nil && below {
+			found = append(found, r)
+		}
+	}
+	return found
+}
+
+// outside keeps what administers the daemon from the processes of runs.
+func (s *Server) outside(next http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		if err := s.refuseBelow(r, "change tokens, keys or settings"); err != nil {
+			s.fail(w, r, err)
+			return
+		}
+		next(w, r)
+	}
+}
+
+func (s *Server) refuseBelow(r *http.Request, what string) error {
+	above := s.above(callerOf(r))
+	if len(above) == 0 {
+		return nil
+	}
+	return &fault.Error{Kind: fault.Forbidden,
+		Message: fmt.Sprintf("a program that `hostless run` started (%s) may not %s", above[0].hostname, what),
+		Next:    "type it in a terminal that is not below hostless run"}
+}
+
+// narrow brings what a run within runs asks for into what those were given.
+func (s *Server) narrow(caller peer.Cred, req *RouteRequest) error {
+	for _, r := range s.above(caller) {
+		if !r.token {
+			req.AutoToken, req.Token = false, Secret{}
+			continue
+		}
+		var err error
+		if req.AllowedProviders, err = within(r, "allowed_providers", r.scope.AllowedProviders, req.AllowedProviders); err != nil {
+			return err
+		}
+		if req.AllowedModels, err = within(r, "allowed_models", r.scope.AllowedModels, req.AllowedModels); err != nil {
+			return err
+		}
+		if limit := r.scope.RateLimit; limit > 0 && (req.RateLimit == 0 || req.RateLimit > limit) {
+			req.RateLimit = limit
+		}
+		if !r.until.IsZero() {
+			left := max(1, int64(time.Until(r.until).Seconds()))
+			if req.TTL == 0 || req.TTL > left {
+				req.TTL = left
+			}
+		}
+	}
+	return nil
+}
+
+// within holds a list of names and globs against the outer run's.
+func within(r run, param string, outer, asked []string) ([]string, error) {
+	if len(outer) == 0 {
+		return asked, nil
+	}
+	if len(asked) == 0 {
+		return outer, nil
+	}
+	for _, name := range asked {
+		if !covered(name, outer) {
+			return nil, &fault.Error{Kind: fault.Forbidden, Param: param,
+				Message: fmt.Sprintf("%.80q is more than the run it is started from (%s) was given: %s", name, r.hostname, strings.Join(outer, ","))}
+		}
+	}
+	return asked, nil
+}
+
+// covered reports whether all that a name or glob matches is matched by one of
+// the globs.
+func covered(name string, globs []string) bool {
+	for _, g := range globs {
+		prefix, open := strings.CutSuffix(g, "*")
+		if g == name || open && strings.HasPrefix(strings.TrimSuffix(name, "*"), prefix) {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,99 @@
+package control_test
+
+import (
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/hostless/hostless/pkg/control"
+	"github.com/hostless/hostless/pkg/fault"
+	"github.com/hostless/hostless/pkg/peer"
+	"github.com/hostless/hostless/pkg/token"
+)
+
+// TestBelowARun asks as a process below the client of a lease does: it may look,
+// and run apps with no more than its own run was given, and change nothing.
+func TestBelowARun(t *testing.T) {
+	child := exec.Command("cat") // waits for the end of its input
+	in, err := child.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := child.Start(); err != nil {
+		t.Skip("a process to be below this one:", err)
+	}
+	t.Cleanup(func() { in.Close(); child.Wait() })
+
+	var pid atomic.Int64
+	as := func(p int) { pid.Store(int64(p)) }
+	as(os.Getpid())
+	w := newWorld(t, func(c *control.ServerConfig) {
+		c.Peer = func(conn net.Conn) (peer.Cred, error) {
+			cred, err := peer.Unix(conn)
+			cred.PID = int(pid.Load())
+			return cred, err
+		}
+	})
+	// Each with connections of its own, since a connection's process is asked for once.
+	client := func() *control.Client { return control.NewClient(w.socket) }
+	outer, err := client().Lease(t.Context(), control.RouteRequest{Name: "outer", Port: 4001, AutoToken: true, TTL: 3600,
+		Scope: control.Scope{AllowedProviders: []string{"openai"}, AllowedModels: []string{"gpt-4o*"}, RateLimit: 10}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer outer.Close()
+
+	for _, request := range []struct{ method, path, body string }{
+		{"POST", "/auth/token", `{"name":"x"}`},
+		{"POST", "/auth/refresh", `{"token":"sk_local_x"}`},
+		{"POST", "/auth/revoke", `{"token":"sk_local_x"}`},
+		{"PUT", "/keys/openai", `{"key":"sk-x"}`},
+		{"DELETE", "/keys/openai", ""},
+		{"PUT", "/origins", `{"origin":"https://a.example"}`},
+		{"DELETE", "/origins", `{"origin":"https://a.example"}`},
+		{"PATCH", "/config", `{"port":1}`},
+		{"POST", "/stop", ""},
+		{"POST", "/routes/register", `{"name":"stays","port":1,"auto_token":true}`},
+	} {
+		as(child.Process.Pid)
+		status, body, _ := w.raw(t, request.method, request.path, request.body, nil)
+		if status != http.StatusForbidden || !strings.Contains(body, "outer.localhost") {
+			t.Errorf("%s %s from below: %d %s", request.method, request.path, status, body)
+		}
+		as(os.Getpid())
+		if status, body, _ := w.raw(t, request.method, request.path, request.body, nil); status == http.StatusForbidden {
+			t.Errorf("%s %s from the run's own client: %d %s", request.method, request.path, status, body)
+		}
+	}
+
+	as(child.Process.Pid)
+	for _, path := range []string{"/status", "/routes", "/keys", "/auth/tokens", "/config", "/origins"} {
+		if status, body, _ := w.raw(t, "GET", path, "", nil); status != 200 {
+			t.Errorf("GET %s from below: %d %s", path, status, body)
+		}
+	}
+	inner, err := client().Lease(t.Context(), control.RouteRequest{Name: "inner", Port: 4002, AutoToken: true, Scope: control.Scope{AllowedModels: []string{"gpt-4o-mini"}, RateLimit: 99}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer inner.Close()
+	for _, got := range w.tokens.Store.List() {
+		if got.Name != "inner" {
+			continue
+		}
+		want := token.Scope{Providers: []string{"openai"}, Models: []string{"gpt-4o-mini"}}
+		if diff := cmp.Diff(want, got.Scope); diff != "" || got.RateLimit != 10 || time.Until(got.Expires) > time.Hour {
+			t.Errorf("the inner run's token: limit %d, until %v (-want +got):\n%s", got.RateLimit, got.Expires, diff)
+		}
+	}
+	if _, err := client().Lease(t.Context(), control.RouteRequest{Name: "more", Port: 4003, AutoToken: true, Scope: control.Scope{AllowedModels: []string{"gpt-*"}}}); !fault.Is(err, fault.Forbidden) || !strings.Contains(err.Error(), "gpt-*") {
+		t.Errorf("more than it was given: %v", err)
+	}
+}
