@@ -11,10 +11,16 @@ import (
 	"github.com/urfave/cli/v2"
 )
 
+// statusPatience is how long a daemon that is just started, on a busy machine, may
+// take to answer; a person who asks how it is waits no longer.
+const statusPatience = 10 * time.Second
+
 func statusGroup(e *env) *cli.Command {
 	return leaf(&cli.Command{Name: "status", Usage: "how the daemon is", Flags: []cli.Flag{jsonFlag()}}, 0, 0,
 		func(cc *cli.Context) error {
-			return ask(e, func(c *control.Client) (control.Status, error) { return c.Status(cc.Context) }, e.showStatus)
+			ctx, cancel := context.WithTimeout(cc.Context, statusPatience)
+			defer cancel()
+			return ask(e, func(c *control.Client) (control.Status, error) { return c.Status(ctx) }, e.showStatus)
 		})
 }
 

@@ -149,7 +149,7 @@ func (c *Client) send(ctx context.Context, method, path string, body any) (*http
 // end stays what it is.
 func (c *Client) unreachable(err error) error {
 	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
-		return &fault.Error{Kind: fault.Unreachable, Message: "the daemon did not answer in time", Next: "hostless status", Err: err}
+		return &fault.Error{Kind: fault.Unreachable, Message: fmt.Sprintf("the daemon at %s did not answer in time", c.socket), Next: "hostless logs", Err: err}
 	}
 	var f *fault.Error
 	if errors.As(err, &f) {

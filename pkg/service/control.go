@@ -186,7 +186,7 @@ func (m *Manager) explain(ctx context.Context, err error) error {
 	}
 	if port := m.takenPort(ctx); port != 0 {
 		return &fault.Error{
-			Kind: fault.Internal, Message: fmt.Sprintf("the service does not start: port %d is taken by another program", port),
+			Kind: fault.Conflict, Message: fmt.Sprintf("the service does not start: port %d is taken by another program", port),
 			Next: "hostless service install --port PORT, with another one", Err: err,
 		}
 	}
