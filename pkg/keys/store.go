@@ -72,16 +72,44 @@ func New(cfg Config) (s *Store, warnings []string, err error) {
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
-	warnings, err = s.Reload()
+	s.writing.Lock()
+	defer s.writing.Unlock()
+	_, warnings, err = s.read()
+	if errors.Is(err, errRuined) {
+		var kept string
+		if kept, err = s.keepAside(); err == nil {
+			_, warnings, err = s.read()
+			warnings = append(warnings, kept)
+		}
+	}
 	return s, warnings, err
 }
 
+// errRuined means that the file is none of keys at all.
+var errRuined = errors.New("it holds no keys")
+
+// keepAside moves a ruined file away and says so; s.writing is held.
+func (s *Store) keepAside() (said string, err error) {
+	aside, err := config.KeepAside(s.path, s.now())
+	if err != nil {
+		return "", fmt.Errorf("read keys: it holds no keys: %w", err)
+	}
+	said = fmt.Sprintf("%s could not be read as keys; it is kept as %s", s.path, aside)
+	s.log.Warn("key file has a problem", "problem", said)
+	return said, nil
+}
+
 // Reload reads the file again and tells what in it cannot be used. On an error
-// the keys known before stay in use.
+// the keys known before stay in use; a file that holds no keys at all is such an
+// error, fault.Invalid, and is left for whoever edits it.
 func (s *Store) Reload() (warnings []string, err error) {
 	s.writing.Lock()
 	defer s.writing.Unlock()
 	_, warnings, err = s.read()
+	if errors.Is(err, errRuined) {
+		f := &fault.Error{Kind: fault.Invalid, Message: s.path + " could not be read as keys: those known before stay in use"}
+		return append(warnings, f.Message), f
+	}
 	return warnings, err
 }
 
@@ -102,12 +130,15 @@ func (s *Store) read() (envFile, []string, error) {
 	if err != nil {
 		info = nil
 	}
-	var aside string
+	seen := stamp{}
+	if info != nil {
+		seen = stamp{size: info.Size(), mtime: info.ModTime(), inode: info}
+	}
 	if info != nil && ruined(data) {
-		if aside, err = config.KeepAside(s.path, s.now()); err != nil {
-			return envFile{}, nil, fmt.Errorf("read keys: it holds no keys: %w", err)
-		}
-		data, info = nil, nil
+		s.mu.Lock()
+		s.checked, s.stamp = s.now(), seen // looked at again once it has changed
+		s.mu.Unlock()
+		return envFile{}, nil, errRuined
 	}
 	file, warnings := parseEnv(data)
 	entries, more := file.entries()
@@ -115,19 +146,12 @@ func (s *Store) read() (envFile, []string, error) {
 	for i, w := range warnings {
 		warnings[i] = s.path + ": " + w
 	}
-	if aside != "" {
-		warnings = append(warnings, fmt.Sprintf("%s could not be read as keys; it is kept as %s", s.path, aside))
-	}
 	if opened {
 		warnings = append(warnings, s.path+" was readable by others and has been closed")
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.entries, s.checked = entries, s.now()
-	s.stamp = stamp{}
-	if info != nil {
-		s.stamp = stamp{size: info.Size(), mtime: info.ModTime(), inode: info}
-	}
+	s.entries, s.checked, s.stamp = entries, s.now(), seen
 	if told := strings.Join(warnings, "\n"); told != s.told {
 		s.told = told
 		for _, w := range warnings {
@@ -235,20 +259,40 @@ func (s *Store) Delete(ctx context.Context, provider string) error {
 }
 
 // change reads the file as it is now, changes it and writes it. Edits made by
-// hand since the last look are so never lost.
+// hand since the last look are so never lost. One that is ruined is kept aside,
+// and the keys known before are written with the change.
 func (s *Store) change(edit func(envFile) (envFile, error)) error {
 	s.writing.Lock()
 	defer s.writing.Unlock()
 	file, _, err := s.read()
+	ruined := errors.Is(err, errRuined)
+	if ruined {
+		file, err = s.known(), nil
+	}
 	if err != nil {
 		return err
 	}
 	if file, err = edit(file); err != nil {
 		return err
 	}
+	if ruined {
+		if _, err := s.keepAside(); err != nil {
+			return err
+		}
+	}
 	if err := config.WritePrivate(s.path, file.bytes()); err != nil {
 		return err
 	}
 	_, _, err = s.read()
 	return err
+}
+
+// known writes down the keys in use as a file.
+func (s *Store) known() (f envFile) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	for _, name := range slices.Sorted(maps.Keys(s.entries)) {
+		f = f.put(s.entries[name])
+	}
+	return f
 }

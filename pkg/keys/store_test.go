@@ -179,6 +179,43 @@ func TestFollowsEditsByHand(t *testing.T) {
 	}
 }
 
+// TestRuinedWhileRunning has an edit by hand go wrong: the keys in use stay so.
+func TestRuinedWhileRunning(t *testing.T) {
+	now := time.Now()
+	s, path, _ := newStore(t, "# mine\nHOSTLESS_KEY_A=1\nHOSTLESS_BASE_URL_A=https://a.example/v1\n", func() time.Time { return now })
+	const ruin = "\xff\xfeH\x00O\x00"
+	os.WriteFile(path, []byte(ruin), 0o600)
+	now = now.Add(time.Second)
+	holds := func(s *keys.Store, when string) {
+		t.Helper()
+		if e, err := s.Get(t.Context(), "a"); err != nil || e.Key.Reveal() != "1" || e.BaseURL != "https://a.example/v1" {
+			t.Errorf("%s: %+v, %v", when, e, err)
+		}
+	}
+	holds(s, "on use")
+	if warnings, err := s.Reload(); !fault.Is(err, fault.Invalid) || len(warnings) != 1 {
+		t.Errorf("reload: %q, %v", warnings, err)
+	}
+	holds(s, "after reload")
+	if got, _ := os.ReadFile(path); string(got) != ruin {
+		t.Errorf("the file was changed under its editor to %q", got)
+	}
+	if _, err := s.Put(t.Context(), keys.Entry{Provider: "b", Key: secret.New("2")}); err != nil {
+		t.Fatal(err)
+	}
+	again, warnings, err := keys.New(keys.Config{Path: path})
+	if err != nil || len(warnings) != 0 {
+		t.Fatal(warnings, err)
+	}
+	holds(again, "after a change")
+	if list, _, _ := again.List(t.Context()); len(list) != 2 {
+		t.Errorf("%d keys, want 2", len(list))
+	}
+	if aside, _ := filepath.Glob(path + ".corrupt-*"); len(aside) != 1 {
+		t.Errorf("aside: %v", aside)
+	}
+}
+
 func TestHint(t *testing.T) {
 	for key, want := range map[string]string{"short-key-of-19-char": "char", "short": "", "": "", "sk-0123456789abcdefWXYZ": "WXYZ", "1234567890123456789": ""} {
 		if got := (keys.Entry{Key: secret.New(key)}).Hint(); got != want {
