@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"os"
 	"path/filepath"
@@ -154,7 +155,7 @@ func (m *Manager) needInstalled() error {
 
 func (m *Manager) startSockets(ctx context.Context) error {
 	for _, name := range m.sockets() {
-		if m.active(ctx, name) {
+		if m.active(ctx, name) && !m.fileGone(ctx, name) {
 			continue
 		}
 		// A socket unit cannot start under a daemon that runs without it.
@@ -163,11 +164,26 @@ func (m *Manager) startSockets(ctx context.Context) error {
 				return err
 			}
 		}
-		if _, err := m.systemctl(ctx, "start", name); err != nil {
+		if _, err := m.systemctl(ctx, "restart", name); err != nil {
 			return m.explain(ctx, err)
 		}
 	}
 	return nil
+}
+
+// fileGone reports whether somebody removed the file of a socket that its unit
+// takes for open: nobody can reach it any more.
+func (m *Manager) fileGone(ctx context.Context, unit string) bool {
+	p, err := m.properties(ctx, unit, "Listen")
+	if err != nil {
+		return false
+	}
+	path, _, _ := strings.Cut(p["Listen"], " (")
+	if !filepath.IsAbs(path) {
+		return false
+	}
+	_, err = os.Lstat(path)
+	return errors.Is(err, fs.ErrNotExist)
 }
 
 func (m *Manager) stopAll(ctx context.Context) error {

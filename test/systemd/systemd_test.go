@@ -426,6 +426,14 @@ func beside(t *testing.T) {
 	}
 	must(t, "stop")
 	must(t, "service", "start")
+	// A socket's file that somebody removed comes back.
+	if err := os.Remove(filepath.Join(os.Getenv("HOSTLESS_HOME"), "control.sock")); err != nil {
+		t.Error(err)
+	}
+	must(t, "service", "restart")
+	if s := daemonStatus(t); s.Port != 48383 {
+		t.Errorf("after the socket's file was removed: %+v", s)
+	}
 	must(t, "service", "uninstall", "--purge")
 	if out, err := exec.Command(client(), "service", "status").CombinedOutput(); err != nil || !strings.Contains(string(out), "not installed") {
 		t.Errorf("status of the second: %v\n%s", err, out)
