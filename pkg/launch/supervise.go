@@ -67,7 +67,8 @@ const (
 
 // attend starts the child and stays until its tree has ended.
 func (r *run) attend(ctx context.Context, tty *terminal, sig *signals) (next turn, code int, err error) {
-	ch, code, err := r.start(tty.mine())
+	front := tty.mine() && tty.alone()
+	ch, code, err := r.start(front)
 	if err != nil {
 		return ended, code, err
 	}
@@ -82,7 +83,7 @@ func (r *run) attend(ctx context.Context, tty *terminal, sig *signals) (next tur
 		case <-watchCtx.Done():
 		}
 	})
-	a := attendance{run: r, child: ch, tty: tty, sig: sig, done: ctx.Done(), tellNow: time.After(tellEvery)}
+	a := attendance{run: r, child: ch, tty: tty, front: front, sig: sig, done: ctx.Done(), tellNow: time.After(tellEvery)}
 	if r.Lazy {
 		a.unused = watchUse(watchCtx, r.IdleTimeout)
 	}
@@ -100,6 +101,7 @@ type attendance struct {
 	*run
 	child *child
 	tty   *terminal
+	front bool // the command has the terminal whenever this process's group would
 	sig   *signals
 	done  <-chan struct{}
 
@@ -275,13 +277,13 @@ func (a *attendance) stopped(by syscall.Signal) {
 	asked := by == syscall.SIGTTIN || by == syscall.SIGTTOU
 	// Started or continued in the background and since brought forward: the
 	// terminal is ours to give, or already the command's.
+	a.front = a.front || asked
 	if asked && (a.tty.mine() || a.tty.foreground() == a.child.pid) {
 		a.resume()
 		return
 	}
 	a.tty.takeBack(a.child.pid)
-	a.tty.stopSelf(a.sig.cont)
-	signal.Notify(a.sig.plain, syscall.SIGTSTP)
+	a.tty.stopSelf(a.sig.cont, a.front)
 	a.resume()
 }
 
@@ -291,7 +293,7 @@ func (a *attendance) resume() {
 	if a.exited {
 		return
 	}
-	if a.tty.mine() {
+	if a.front && a.tty.mine() {
 		a.tty.give(a.child.pid)
 	}
 	a.child.resume()

@@ -5,6 +5,7 @@ package launch
 import (
 	"os"
 	"os/signal"
+	"slices"
 	"syscall"
 	"time"
 
@@ -75,11 +76,31 @@ func (t *terminal) takeBack(group int) {
 	}
 }
 
-// stopSelf stops this process's group as Ctrl-Z does, for the shell above to
-// see, and returns when it was continued. cont carries its SIGCONT. Without a
-// shell above nothing could continue it, so it is not stopped, as the kernel
-// has it for the terminal's own stop signal.
-func (t *terminal) stopSelf(cont <-chan os.Signal) {
+// alone reports whether nobody but this process, and those above it, is in its
+// group. Others beside it, as the `less` of a pipeline or what make -j runs, need
+// the terminal and its signals as much as the command does.
+func (t *terminal) alone() bool {
+	if t == nil {
+		return false
+	}
+	all := processes()
+	parents := map[int]int{}
+	for _, p := range all {
+		parents[p.pid] = p.ppid
+	}
+	above := map[int]bool{}
+	for pid := os.Getpid(); pid > 1 && !above[pid]; pid = parents[pid] {
+		above[pid] = true
+	}
+	return !slices.ContainsFunc(all, func(p process) bool { return p.pgrp == t.own && !p.dead && !above[p.pid] })
+}
+
+// stopSelf stops this process as Ctrl-Z does, for the shell above to see, and
+// returns when it was continued. cont carries its SIGCONT. With others the rest
+// of its group is stopped too, which the terminal did where the group is its
+// foreground. Without a shell above nothing could continue it, so it is not
+// stopped, as the kernel has it for the terminal's own stop signal.
+func (t *terminal) stopSelf(cont <-chan os.Signal, others bool) {
 	if orphanedGroup() {
 		return
 	}
@@ -87,9 +108,13 @@ func (t *terminal) stopSelf(cont <-chan os.Signal) {
 		<-cont
 	}
 	// A Go program that ever asked for TSTP keeps the runtime's handler and does
-	// not stop by it any more, so its own stop is a STOP.
-	signal.Reset(syscall.SIGTSTP)
-	_ = syscall.Kill(0, syscall.SIGTSTP)
+	// not stop by it any more, so its own stop is a STOP. It gets no TSTP from
+	// here: one that its handler saw only after the stop would stop it again.
+	for _, p := range processes() {
+		if others && p.pgrp == t.own && p.pid != os.Getpid() && !p.dead {
+			_ = syscall.Kill(p.pid, syscall.SIGTSTP)
+		}
+	}
 	_ = syscall.Kill(os.Getpid(), syscall.SIGSTOP)
 	select {
 	case <-cont:

@@ -228,6 +228,37 @@ func TestTerminalStartedInTheBackground(t *testing.T) {
 	_ = shell.Wait()
 }
 
+// TestTerminalInAPipeline: what stands beside the run may read the terminal, and
+// Ctrl-C ends both.
+func TestTerminalInAPipeline(t *testing.T) {
+	bash, err := exec.LookPath("bash")
+	if err != nil {
+		t.Skip("bash is not installed")
+	}
+	d := newStandIn(t)
+	inner := d.run(Config{Args: app(t, "say:up", "serve:", "wait")})
+	shell := exec.Command(bash, "--norc", "--noprofile", "-i")
+	shell.Env = append(inner.Env, "PS1=prompt> ", "SELF="+inner.Path)
+	s := newScreen(t, shell)
+	at := s.await("prompt> ", 0)
+	s.press("\"$SELF\" __run 2>/dev/null | (read a; while read x </dev/tty; do echo $a and $x; done)\n")
+	d.awaitState(control.StateListening)
+	s.press("one\n")
+	at = s.await("up and one\r\n", at)
+	s.press("\x1a")
+	at = s.await("Stopped", at)
+	at = s.await("prompt> ", at)
+	s.press("fg\n")
+	at = s.await("__run", at)
+	s.press("two\n")
+	at = s.await("up and two\r\n", at)
+	s.press("\x03")
+	at = s.await("prompt> ", at)
+	d.await("end of the lease", func() bool { return d.live == 0 })
+	s.press("exit\n")
+	_ = shell.Wait()
+}
+
 // TestTerminalHangup closes the terminal under the run.
 func TestTerminalHangup(t *testing.T) {
 	d := newStandIn(t)
