@@ -109,6 +109,22 @@ func TestBodyGoesUpByteForByte(t *testing.T) {
 	}
 }
 
+func TestBaseURLsWithoutTheirVersion(t *testing.T) {
+	w := newWorld(t)
+	w.upstream("openai", func(rw http.ResponseWriter, r *http.Request) {
+		rw.Header().Set("X-Path", r.URL.Path)
+		io.WriteString(rw, "{}")
+	})
+	for _, path := range []string{"/chat/completions", "/completions", "/responses", "/embeddings", "/responses/compact", "/chat/unknown"} {
+		a := w.do("POST", path, `{"model":"openai/gpt-4o"}`)
+		if got := a.header.Get("X-Path"); a.status != 200 || got != "/v1"+path {
+			t.Errorf("%s became %s: %d %s", path, got, a.status, a.body)
+		}
+	}
+	w.do("GET", "/models/echo/text", "").want(t, 200, `"id":"echo/text"`)
+	w.do("GET", "/chats", "").want(t, 404, "no such path")
+}
+
 func TestAuthentication(t *testing.T) {
 	w := newWorld(t)
 	chat := `{"model":"echo/text","messages":[{"role":"user","content":"hi there"}]}`

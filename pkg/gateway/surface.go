@@ -349,11 +349,18 @@ func (l *location) addMethods(methods string) {
 	}
 }
 
+// versionless are the beginnings of the paths that clients make of a base URL
+// without its version.
+var versionless = map[string]bool{
+	"messages": true, "chat": true, "completions": true, "responses": true, "embeddings": true, "models": true, "realtime": true,
+}
+
 // alias maps the paths that clients make of base URLs with too little or too
 // much of a version: /messages, /v1/v1/…, and Gemini's OpenAI-compatible layer.
 func alias(path string) string {
+	first, _, _ := strings.Cut(strings.TrimPrefix(path, "/"), "/")
 	switch {
-	case path == "/messages", strings.HasPrefix(path, "/messages/"):
+	case versionless[first]:
 		return "/v1" + path
 	case strings.HasPrefix(path, "/v1/v1/"):
 		return path[3:]
