@@ -31,14 +31,18 @@ func (s *duplex) join(ctx context.Context, first *frame) error {
 			return errClient
 		}
 	}
-	up, down := make(chan error, 1), make(chan struct{})
+	up, down := make(chan struct{}), make(chan struct{}) // closed when that direction has ended
 	defer close(down)
 	go func() {
 		err := s.pumpUp()
 		relayClose(s.upstream, err, websocket.CloseGoingAway)
-		cut := time.AfterFunc(closeGrace, func() { s.upstream.Close() }) // one that does not answer the close
+		grace := closeGrace
+		if !isClose(err) {
+			grace = goneGrace // nobody waits for the answer
+		}
+		cut := time.AfterFunc(grace, func() { s.upstream.Close() }) // one that does not answer the close
 		defer cut.Stop()
-		up <- err
+		close(up)
 		<-down
 	}()
 	err := s.pumpDown()

@@ -247,8 +247,12 @@ func (s *duplex) context() (context.Context, context.CancelFunc) {
 	return inner, func() { done(); stop(); cancel(nil) }
 }
 
-// closeGrace is how long a peer is given to answer a close.
-const closeGrace = 2 * time.Second
+// How long a peer is given to answer a close, and how long a provider is whose
+// caller has gone without one.
+const (
+	closeGrace = 2 * time.Second
+	goneGrace  = 250 * time.Millisecond
+)
 
 func (s *duplex) closeCaller(code int, reason string) {
 	s.caller.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(code, reason), time.Now().Add(closeGrace))

@@ -240,6 +240,52 @@ func TestRealtimePassesControlFramesAndSubprotocols(t *testing.T) {
 	}
 }
 
+// TestSocketsEnd: nothing of a WebSocket is left once either end has closed it,
+// with a word or without.
+func TestSocketsEnd(t *testing.T) {
+	w := newWorld(t)
+	ended := make(chan struct{}, 1)
+	w.wsUpstream("openai", func(r *http.Request, c *websocket.Conn) {
+		defer func() { ended <- struct{}{} }()
+		for {
+			if _, _, err := c.ReadMessage(); err != nil {
+				return // a close has been answered
+			}
+			c.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(1000, ""), time.Now().Add(time.Second))
+		}
+	})
+	for name, end := range map[string]func(*websocket.Conn){
+		"the caller says so": func(c *websocket.Conn) {
+			c.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(1000, "bye"), time.Now().Add(time.Second))
+			c.ReadMessage()
+		},
+		"the caller goes":      func(c *websocket.Conn) { c.NetConn().Close() },
+		"the provider says so": func(c *websocket.Conn) { send(t, c, `{"type":"hang.up"}`); c.ReadMessage() },
+	} {
+		c, _, err := w.dial("/v1/realtime?model=m")
+		if err != nil {
+			t.Fatal(err)
+		}
+		end(c)
+		limit := time.After(closeWithin)
+		select {
+		case <-ended:
+		case <-limit:
+			t.Fatalf("%s: the provider's end is still open", name)
+		}
+		for w.gw.InFlight() > 0 {
+			select {
+			case <-limit:
+				t.Fatalf("%s: the request is still in flight", name)
+			case <-time.After(time.Millisecond):
+			}
+		}
+		c.Close()
+	}
+}
+
+const closeWithin = 10 * time.Second // far beyond the grace that an end is given
+
 func TestRefusedUpgradeComesBack(t *testing.T) {
 	w := newWorld(t)
 	long := `{"error":{"message":"` + strings.Repeat("no ", 2000) + canary + `","type":"x"}}`
