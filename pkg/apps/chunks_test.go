@@ -63,3 +63,21 @@ func TestChunksArriveWhereverTheyAreCut(t *testing.T) {
 		}
 	})
 }
+
+// TestChunksOfAWrongSize: data must not be taken for a line's end, nor the end
+// for data.
+func TestChunksOfAWrongSize(t *testing.T) {
+	bothTransports(t, func(t *testing.T, e *env) {
+		for _, body := range []string{"6\r\nhello\r\n0\r\n\r\n", "4\r\nhello\r\n0\r\n\r\n", "7\r\nhello\r\n0\r\n\r\n", "5\nhello\r\n0\r\n\r\n"} {
+			e.script("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + body)
+			resp, err := e.client().Get("http://app.localhost/")
+			if err != nil {
+				continue
+			}
+			if got, err := io.ReadAll(resp.Body); err == nil {
+				t.Errorf("%q: a whole answer %q", body, got)
+			}
+			resp.Body.Close()
+		}
+	})
+}

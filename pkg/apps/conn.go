@@ -80,14 +80,14 @@ func (u *conn) fill() error {
 	return io.ErrNoProgress
 }
 
-// line gives the next line without its end; it is valid until the next read.
+// line gives the next line without its LF; it is valid until the next read.
 func (u *conn) line(limit int) ([]byte, error) {
 	seen := 0
 	for {
 		if i := bytes.IndexByte(u.buf[u.r+seen:u.w], '\n'); i >= 0 {
 			line := u.buf[u.r : u.r+seen+i]
 			u.r += seen + i + 1
-			return bytes.TrimSuffix(line, []byte{'\r'}), nil
+			return line, nil
 		}
 		seen = u.w - u.r
 		if seen > limit {
@@ -99,9 +99,23 @@ func (u *conn) line(limit int) ([]byte, error) {
 	}
 }
 
+// chunkLine gives the next line of the chunks' framing. A lone LF ends none: a
+// CR before it could be data of a chunk whose size is wrong.
+func (u *conn) chunkLine(limit int) ([]byte, error) {
+	line, err := u.line(limit)
+	if err != nil {
+		return nil, err
+	}
+	line, ok := bytes.CutSuffix(line, []byte{'\r'})
+	if !ok {
+		return nil, &protocolError{why: "a line around its chunks ends without CR"}
+	}
+	return line, nil
+}
+
 // readChunkSize reads a chunk's first line; extensions mean nothing to us.
 func (u *conn) readChunkSize() (int64, error) {
-	line, err := u.line(maxLine)
+	line, err := u.chunkLine(maxLine)
 	if err != nil {
 		return 0, err
 	}
@@ -131,7 +145,7 @@ func (u *conn) readChunkSize() (int64, error) {
 
 // readCRLF reads the end of a chunk.
 func (u *conn) readCRLF() error {
-	line, err := u.line(2)
+	line, err := u.chunkLine(2)
 	if err != nil {
 		return err
 	}
@@ -147,6 +161,7 @@ func (u *conn) readTrailer() (http.Header, error) {
 	size := 0
 	for {
 		line, err := u.line(maxHead)
+		line = bytes.TrimSuffix(line, []byte{'\r'})
 		if err != nil || len(line) == 0 {
 			return h, err
 		}
