@@ -94,7 +94,7 @@ fuzz: ## run each fuzz target [FUZZTIME=30000x]
 bench: ## added latency, throughput, memory: against a direct call and a bare ReverseProxy in one run
 	$(GO) test -run '^$$' -bench . -benchmem -benchtime $(BENCHTIME) ./pkg/... ./test/bench/...
 
-bench-peers: build ## Hostless beside nginx, haproxy and Caddy on one core (needs wrk)
+bench-peers: build ## Hostless beside nginx, haproxy, a bare ReverseProxy, Caddy and portless, on one core (Linux, needs nginx)
 	$(GO) run ./test/peers
 
 golden: ## rewrite the golden files of the translations; review the diff

@@ -1,8 +1,11 @@
+//go:build linux
+
 // Command peers runs Hostless beside other reverse proxies: the same backend, the
 // proxy on one core, everything else on the other, rounds taken in turns. It
 // prints what each did and how that stands to nginx in the same run; figures of
-// different runs do not compare. It needs wrk, nginx and taskset; haproxy and Go's
-// module proxy (for Caddy) make it complete.
+// different runs do not compare. It needs nginx and taskset; haproxy, Go's module
+// proxy (for Caddy) and npm (for portless) make it complete. docs/benchmarks.md
+// says what is measured and how to read it.
 package main
 
 import (
@@ -12,10 +15,10 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
-	"sort"
-	"strings"
+	"path/filepath"
+	"slices"
+	"strconv"
 	"syscall"
-	"text/tabwriter"
 	"time"
 )
 
@@ -32,7 +35,7 @@ func main() {
 	flag.DurationVar(&o.each, "each", 3*time.Second, "length of a measurement")
 	flag.StringVar(&o.bin, "bin", "bin", "directory of hostless and hostlessd")
 	flag.StringVar(&o.only, "only", "", "proxies to run, by commas; all without")
-	flag.BoolVar(&o.long, "long", true, "measure a 1 GiB download too")
+	flag.BoolVar(&o.long, "long", true, "measure 1 GiB down and up too")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -50,116 +53,96 @@ type options struct {
 	long   bool
 }
 
-// sample is one measurement of one proxy.
-type sample struct {
-	rps, p50, p99 float64 // requests a second; milliseconds
-	cpu           float64 // microseconds of the proxy's a request
+// load is one kind of work that every proxy is given.
+type load struct {
+	title   string
+	unit    string // of the rate
+	cpu     string // of the proxy's CPU
+	secure  bool   // over https
+	measure func(context.Context, *proxy) (sample, error)
+}
+
+// Titles that the aims name.
+const (
+	title32   = "32 connections"
+	titleTLS  = "TLS handshakes"
+	titleDown = "1 GiB down"
+	titleUp   = "1 GiB up"
+)
+
+func (b *bench) loads() []load {
+	var all []load
+	for _, n := range []int{1, 32, 256} {
+		title := strconv.Itoa(n) + " connections"
+		if n == 1 {
+			title = "1 connection"
+		}
+		all = append(all, load{title, "requests/s", "CPU µs", false, func(_ context.Context, p *proxy) (sample, error) {
+			return b.drive(p, order{Addr: p.addr, Connections: n, Each: b.each})
+		}})
+	}
+	all = append(all, load{"WebSocket, 32 sockets", "messages/s", "CPU µs", false, func(_ context.Context, p *proxy) (sample, error) {
+		return b.drive(p, order{Addr: p.addr, Connections: 32, Each: b.each, Sockets: true})
+	}})
+	if b.long {
+		all = append(all, load{titleDown, "MiB/s", "CPU s", false, b.down}, load{titleUp, "MiB/s", "CPU s", false, b.up})
+	}
+	return append(all, load{titleTLS, "handshakes/s", "CPU µs", true, b.handshakes})
 }
 
 func run(ctx context.Context, o options) error {
-	for _, program := range []string{"wrk", "nginx", "taskset"} {
+	for _, program := range []string{"nginx", "taskset"} {
 		if _, err := exec.LookPath(program); err != nil {
 			return fmt.Errorf("%s is needed: %w", program, err)
 		}
+	}
+	if _, err := os.Stat("/proc/self/schedstat"); err != nil {
+		return fmt.Errorf("a kernel that tells a thread's time is needed: %w", err)
 	}
 	dir, err := os.MkdirTemp("/tmp", "peers-")
 	if err != nil {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	b := &bench{options: o, dir: dir}
-	defer b.stop()
+	b := &bench{options: o, dir: dir, self: filepath.Join(dir, "peers")}
+	defer b.stop(0)
 	if err := b.startBackend(ctx); err != nil {
 		return err
 	}
-	proxies := b.startProxies(ctx)
-	if len(proxies) == 0 {
-		return fmt.Errorf("no proxy could be started")
-	}
-	out := tabwriter.NewWriter(os.Stdout, 2, 0, 2, ' ', 0)
-	defer out.Flush()
-	for _, connections := range []int{1, 32, 256} {
+	backend := len(b.running)
+
+	medians := results{}
+	var proxies []*proxy
+	for i, l := range b.loads() {
+		if i == 0 || l.secure {
+			b.stop(backend)
+			if proxies, err = b.startProxies(ctx, l.secure); err != nil {
+				return err
+			}
+		}
 		samples := map[string][]sample{}
-		for range o.rounds {
-			for _, p := range proxies {
-				s, err := b.measure(ctx, p, connections)
+		able := slices.Clone(proxies)
+		for range b.rounds {
+			// In turns, so that a busy moment of the machine meets all alike.
+			able = slices.DeleteFunc(able, func(p *proxy) bool {
+				if ctx.Err() != nil {
+					return false
+				}
+				s, err := l.measure(ctx, p)
 				if err != nil {
-					return fmt.Errorf("%s: %w", p.name, err)
+					fmt.Fprintf(os.Stderr, "peers: %s without %s: %v\n", l.title, p.name, err)
+					return true
 				}
 				samples[p.name] = append(samples[p.name], s)
+				return false
+			})
+			if ctx.Err() != nil {
+				return ctx.Err()
 			}
 		}
-		table(out, fmt.Sprintf("%d connections", connections), proxies, samples)
+		medians.add(l, able, samples)
+		medians.table(os.Stdout, l, able)
 	}
-	fmt.Fprintln(out, "\nWebSocket, 32 sockets\tmessages/s\tto nginx\tCPU µs\tRSS MiB\t")
-	first := 0.0
-	for _, p := range proxies {
-		rate, cpu, err := b.sockets(ctx, p)
-		if err != nil {
-			return fmt.Errorf("%s: %w", p.name, err)
-		}
-		if first == 0 {
-			first = rate
-		}
-		fmt.Fprintf(out, "%s\t%.0f\t%.2f\t%.1f\t%.1f\t\n", p.name, rate, rate/first, cpu, float64(p.rss())/(1<<20))
-	}
-	if o.long {
-		fmt.Fprintln(out, "\n1 GiB down\tMiB/s\tto nginx\tCPU s\t")
-		first = 0
-		for _, p := range proxies {
-			rate, cpu, err := b.download(ctx, p)
-			if err != nil {
-				return fmt.Errorf("%s: %w", p.name, err)
-			}
-			if first == 0 {
-				first = rate
-			}
-			fmt.Fprintf(out, "%s\t%.0f\t%.2f\t%.2f\t\n", p.name, rate, rate/first, cpu)
-		}
-	}
-	return nil
-}
-
-// table prints the medians of a measurement.
-func table(out *tabwriter.Writer, title string, proxies []*proxy, samples map[string][]sample) {
-	fmt.Fprintf(out, "\n%s\trps\tto %s\tp50 ms\tp99 ms\tCPU µs\tto %s\t\n", title, proxies[0].name, proxies[0].name)
-	var base sample
-	for i, p := range proxies {
-		pick := func(of func(sample) float64) float64 {
-			var values []float64
-			for _, s := range samples[p.name] {
-				values = append(values, of(s))
-			}
-			sort.Float64s(values)
-			return values[len(values)/2]
-		}
-		m := sample{
-			pick(func(s sample) float64 { return s.rps }), pick(func(s sample) float64 { return s.p50 }),
-			pick(func(s sample) float64 { return s.p99 }), pick(func(s sample) float64 { return s.cpu }),
-		}
-		if i == 0 {
-			base = m
-		}
-		fmt.Fprintf(out, "%s\t%.0f\t%.2f\t%.2f\t%.2f\t%.1f\t%.2f\t\n", p.name, m.rps, m.rps/base.rps, m.p50, m.p99, m.cpu, m.cpu/base.cpu)
-	}
-	out.Flush()
-}
-
-// build makes a Go program of the tree.
-func build(ctx context.Context, pkg, to string) error {
-	return goTool(ctx, nil, "build", "-o", to, pkg)
-}
-
-// install makes a Go program of another module.
-func install(ctx context.Context, dir, program string) error {
-	return goTool(ctx, []string{"GOBIN=" + dir}, "install", program)
-}
-
-func goTool(ctx context.Context, env []string, args ...string) error {
-	cmd := exec.CommandContext(ctx, "go", args...)
-	cmd.Env = append(append(os.Environ(), "CGO_ENABLED=0"), env...)
-	if text, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("go %s: %w: %s", strings.Join(args, " "), err, strings.TrimSpace(string(text)))
-	}
+	medians.aims(os.Stdout)
 	return nil
 }

@@ -1,0 +1,142 @@
+//go:build linux
+
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/json"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"math/big"
+	"net"
+	"os"
+	"runtime/debug"
+	"sync"
+	"time"
+)
+
+const bufSize = 4 << 10 // more than an answer
+
+// The handshake that every proxy is asked for: nothing but a full one of TLS 1.3.
+func clientTLS() *tls.Config {
+	return &tls.Config{
+		ServerName: host, MinVersion: tls.VersionTLS13, MaxVersion: tls.VersionTLS13,
+		CurvePreferences:       []tls.CurveID{tls.X25519},
+		SessionTicketsDisabled: true,
+		NextProtos:             []string{"http/1.1"},
+		InsecureSkipVerify:     true, // each proxy has an authority of its own; what it costs is asked here
+	}
+}
+
+// certificate makes the pair that the proxies without an authority of their own serve.
+func (b *bench) certificate() (cert, key string, err error) {
+	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return "", "", err
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: host}, DNSNames: []string{host, filesHost},
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour),
+		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, private.Public(), private)
+	if err != nil {
+		return "", "", err
+	}
+	keyDER, err := x509.MarshalPKCS8PrivateKey(private)
+	if err != nil {
+		return "", "", err
+	}
+	certPEM := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
+	keyPEM := pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: keyDER})
+	b.write("pair.pem", string(certPEM)+string(keyPEM)) // haproxy wants both in one
+	return b.write("cert.pem", string(certPEM)), b.write("key.pem", string(keyPEM)), nil
+}
+
+// shake opens one connection, has a request answered over it and closes it, with as
+// little work as there can be: a client that costs more than the proxy would be what
+// is measured.
+func shake(addr string, config *tls.Config, buf []byte) (state tls.ConnectionState, err error) {
+	tcp, err := net.Dial("tcp", addr)
+	if err != nil {
+		return state, err
+	}
+	c := tls.Client(tcp, config)
+	defer c.Close()
+	if _, err := c.Write(request); err != nil { // and the handshake before it
+		return state, err
+	}
+	got := 0
+	for !bytes.HasSuffix(buf[:got], bodyEnd) {
+		n, err := c.Read(buf[got:])
+		if got += n; err != nil {
+			return state, fmt.Errorf("after %.200q: %w", buf[:got], err)
+		}
+	}
+	if !bytes.HasPrefix(buf, []byte("HTTP/1.1 200")) {
+		return state, fmt.Errorf("not the backend's answer: %.200q", buf[:got])
+	}
+	return c.ConnectionState(), nil
+}
+
+// sameTLS checks that a proxy does the handshake that all are measured by.
+func sameTLS(addr string) error {
+	state, err := shake(addr, clientTLS(), make([]byte, bufSize))
+	if err != nil {
+		return err
+	}
+	key, _ := state.PeerCertificates[0].PublicKey.(*ecdsa.PublicKey)
+	if state.CipherSuite != tls.TLS_AES_128_GCM_SHA256 || key == nil || key.Curve != elliptic.P256() {
+		return fmt.Errorf("does another handshake: %s, key %T", tls.CipherSuiteName(state.CipherSuite), state.PeerCertificates[0].PublicKey)
+	}
+	return nil
+}
+
+// handshakes opens connections, uses and closes them, sixteen at a time.
+func handshakes(addr string, each time.Duration) error {
+	var (
+		running sync.WaitGroup
+		mu      sync.Mutex
+		took    []time.Duration
+		failed  error
+	)
+	debug.SetGCPercent(1000)
+	begun := time.Now()
+	for range 16 {
+		running.Go(func() {
+			config, buf := clientTLS(), make([]byte, bufSize)
+			for time.Since(begun) < each {
+				at := time.Now()
+				_, err := shake(addr, config, buf)
+				mu.Lock()
+				took, failed = append(took, time.Since(at)), errors.Join(failed, err)
+				mu.Unlock()
+				if err != nil {
+					return
+				}
+			}
+		})
+	}
+	running.Wait()
+	if failed != nil {
+		return failed
+	}
+	return json.NewEncoder(os.Stdout).Encode(made(begun, took))
+}
+
+func (b *bench) handshakes(ctx context.Context, p *proxy) (s sample, err error) {
+	m := begin(p)
+	out, err := b.client(ctx, "handshakes", p.addr, b.each.String())
+	if err != nil {
+		return s, err
+	}
+	return m.end(out, time.Microsecond), nil
+}
