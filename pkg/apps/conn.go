@@ -9,6 +9,8 @@ import (
 	"net/http"
 	"strconv"
 	"time"
+
+	"github.com/hostless/hostless/pkg/sock"
 )
 
 // The bounds of an answer's head and framing.
@@ -21,6 +23,7 @@ const (
 // conn is a connection to an app with what was read from it ahead.
 type conn struct {
 	net.Conn
+	quick  *sock.Conn // of Conn, where that is TCP alone
 	target Target
 	buf    []byte
 	r, w   int    // buf[r:w] was read and not used
@@ -30,21 +33,37 @@ type conn struct {
 	expires time.Time // while it is kept
 	since   time.Time
 	idle    time.Duration // how long the app keeps it, or 0
-	peek    func(fd uintptr) bool
-	alive   bool // the last peek's word
 }
 
 func newConn(c net.Conn, t Target) *conn {
 	u := &conn{Conn: c, target: t, buf: make([]byte, readSize), head: make([]byte, 0, 1024)}
+	if tcp, ok := c.(*net.TCPConn); ok {
+		u.quick, _ = sock.New(tcp)
+	}
 	u.abort = func() { u.SetDeadline(time.Unix(1, 0)) }
 	return u
+}
+
+func (u *conn) receive(p []byte) (int, error) {
+	if u.quick != nil {
+		return u.quick.Read(p)
+	}
+	return u.Conn.Read(p)
+}
+
+// send writes a request's head; nothing else is written meanwhile.
+func (u *conn) send(head []byte) (int, error) {
+	if u.quick != nil {
+		return u.quick.Write(head)
+	}
+	return u.Conn.Write(head)
 }
 
 // Read reads ahead for small reads only.
 func (u *conn) Read(p []byte) (int, error) {
 	if u.r == u.w {
 		if len(p) >= len(u.buf) {
-			return u.Conn.Read(p)
+			return u.receive(p)
 		}
 		if err := u.fill(); err != nil {
 			return 0, err
@@ -68,7 +87,7 @@ func (u *conn) fill() error {
 		}
 	}
 	for range 100 {
-		n, err := u.Conn.Read(u.buf[u.w:])
+		n, err := u.receive(u.buf[u.w:])
 		u.w += n
 		if n > 0 {
 			return nil

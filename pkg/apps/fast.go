@@ -57,7 +57,7 @@ func (f *fast) try(ctx context.Context, u *conn, x *outgoing, header http.Header
 	b := &fastBody{fast: f, up: u}
 	b.stop = context.AfterFunc(ctx, u.abort)
 	u.head = x.appendHead(u.head[:0])
-	if _, err := u.Write(u.head); err != nil {
+	if _, err := u.send(u.head); err != nil {
 		return nil, b.fail(fmt.Errorf("%w: %w", errStale, err))
 	}
 	if x.body != nil {

@@ -7,6 +7,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/hostless/hostless/pkg/sock"
 )
 
 // pool keeps connections to one app that nothing runs on. It is safe for
@@ -114,6 +116,9 @@ func (p *pool) clear(forGood bool) {
 // looksAlive reports whether a kept connection is open and silent. One that the
 // system cannot be asked about is so only for a moment.
 func (u *conn) looksAlive() bool {
+	if u.quick != nil {
+		return u.quick.Silent()
+	}
 	c := u.Conn
 	if secured, ok := c.(*tls.Conn); ok {
 		if !drained(secured) {
@@ -121,21 +126,10 @@ func (u *conn) looksAlive() bool {
 		}
 		c = secured.NetConn()
 	}
-	sc, ok := c.(syscall.Conn)
-	if !ok {
-		return time.Since(u.since) < trustedIdle
+	if sc, ok := c.(syscall.Conn); ok {
+		return sock.Silent(sc)
 	}
-	raw, err := sc.SyscallConn()
-	if err != nil {
-		return false
-	}
-	if u.peek == nil {
-		u.peek = func(fd uintptr) bool {
-			u.alive = silent(fd)
-			return true
-		}
-	}
-	return raw.Read(u.peek) == nil && u.alive
+	return time.Since(u.since) < trustedIdle
 }
 
 // drained reports whether TLS has nothing read ahead. A Read past its deadline

@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"sync"
 	"sync/atomic"
+
+	"github.com/hostless/hostless/pkg/sock"
 )
 
 type connKey struct{}
@@ -69,7 +71,7 @@ func (c *conn) WriteTo(w io.Writer) (int64, error) {
 
 // pending reports whether something has arrived on an idle connection, read or
 // not.
-func (c *conn) pending() bool { return c.read.Load() || unread(c.TCPConn) }
+func (c *conn) pending() bool { return c.read.Load() || sock.Unread(c.TCPConn) }
 
 // Close closes the connection and forgets it.
 func (c *conn) Close() error {

@@ -286,11 +286,11 @@ func TestWithoutTLS(t *testing.T) {
 func TestTLSAndPlainOnOnePort(t *testing.T) {
 	cert := httptest.NewTLSServer(nil)
 	defer cert.Close()
-	redirect := false
+	var redirect atomic.Bool
 	s := start(t, Config{
 		Linger:        time.Millisecond,
 		TLS:           &tls.Config{GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return &cert.TLS.Certificates[0], nil }},
-		RedirectHTTPS: func() bool { return redirect },
+		RedirectHTTPS: func() bool { return redirect.Load() },
 	})
 	for _, tt := range []struct {
 		scheme string
@@ -320,7 +320,7 @@ func TestTLSAndPlainOnOnePort(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer silent.Close()
-	redirect = true
+	redirect.Store(true)
 	resp, _ := raw(t, s.addr, "GET /p?q HTTP/1.1\r\nHost: App.localhost:9\r\n\r\n")
 	if resp.StatusCode != 308 || resp.Header.Get("Location") != "https://app.localhost:9/p?q" {
 		t.Errorf("redirect: %d %q", resp.StatusCode, resp.Header.Get("Location"))

@@ -3,6 +3,8 @@ package front
 import (
 	"io"
 	"time"
+
+	"github.com/hostless/hostless/pkg/sock"
 )
 
 // halfLook is how often a client that has ended its side is looked at again.
@@ -25,7 +27,7 @@ func (c *conn) watchEnd(p []byte, n int, err error) (int, error) {
 // cannot be seen, since the client has sent more, and after quit is closed and
 // the connection's deadline for reading is over.
 func (c *conn) awaitGone(quit <-chan struct{}) bool {
-	if !hangsUp(c.TCPConn) {
+	if !sock.Ends(c.TCPConn) {
 		return false
 	}
 	look := time.NewTicker(halfLook)

@@ -70,7 +70,10 @@ func exhausted(err error) bool {
 // receive runs a connection's lane, and hands over to net/http what goes on
 // beyond it.
 func (s *Server) receive(ctx context.Context, c *conn) {
-	next := newLane(ctx, s, c).run()
+	var next net.Conn
+	if l, err := newLane(ctx, s, c); err == nil {
+		next = l.run()
+	}
 	if next == nil || !s.handover.give(ctx, next) {
 		c.Close()
 	}

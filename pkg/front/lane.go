@@ -10,6 +10,8 @@ import (
 	"net/http"
 	"sync"
 	"time"
+
+	"github.com/hostless/hostless/pkg/sock"
 )
 
 // The sizes and times of a lane.
@@ -49,13 +51,17 @@ type lane struct {
 	watch    watch
 }
 
-func newLane(ctx context.Context, s *Server, c *conn) *lane {
+func newLane(ctx context.Context, s *Server, c *conn) (*lane, error) {
+	quick, err := sock.New(c.TCPConn)
+	if err != nil {
+		return nil, err
+	}
 	l := &lane{server: s, conn: c}
 	l.ctx, l.cancel = context.WithCancel(context.WithValue(ctx, connKey{}, c))
-	l.out.conn, l.out.ending = c.TCPConn, &s.draining
+	l.out.tcp, l.out.conn, l.out.ending = c.TCPConn, quick, &s.draining
 	l.watch.gone = l.cancel
 	l.watch.conn = c
-	return l
+	return l, nil
 }
 
 // run serves until the connection ends, or gives back what net/http is to serve.
@@ -130,7 +136,7 @@ func (l *lane) fill() bool {
 	for {
 		if l.server.retiring.Load() && l.w == 0 {
 			switch until := l.server.patience(); {
-			case unread(l.conn.TCPConn):
+			case sock.Unread(l.conn.TCPConn):
 				l.conn.SetReadDeadline(time.Time{})
 			case l.conn.lane.Load() == laneFresh && time.Now().Before(until):
 				l.conn.SetReadDeadline(until)
@@ -138,7 +144,7 @@ func (l *lane) fill() bool {
 				return false
 			}
 		}
-		n, err := l.conn.TCPConn.Read(l.in[l.w:])
+		n, err := l.out.conn.Read(l.in[l.w:])
 		if l.w += n; n > 0 {
 			return true
 		}
@@ -195,7 +201,7 @@ func (l *lane) serve(r *http.Request) (keep bool) {
 // sent after that is read first: the reset that it would cause could take the
 // answer with it.
 func (l *lane) leave() {
-	if l.out.failed != nil || l.r == l.w && !unread(l.conn.TCPConn) {
+	if l.out.failed != nil || l.r == l.w && !sock.Unread(l.conn.TCPConn) {
 		return
 	}
 	l.conn.CloseWrite()

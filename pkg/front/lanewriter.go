@@ -12,6 +12,8 @@ import (
 	"strings"
 	"sync/atomic"
 	"time"
+
+	"github.com/hostless/hostless/pkg/sock"
 )
 
 // The buffers of an answer. A short answer leaves in one write.
@@ -23,7 +25,8 @@ const (
 
 // laneWriter writes the answers of a lane (RFC 9112).
 type laneWriter struct {
-	conn   *net.TCPConn
+	tcp    *net.TCPConn
+	conn   *sock.Conn   // of it
 	ending *atomic.Bool // the server drains
 	header http.Header
 	names  []string // of header, for its memory
@@ -208,7 +211,7 @@ func (w *laneWriter) put(p []byte) {
 		parts = append(parts, []byte{'\r', '\n'})
 	}
 	if w.failed == nil {
-		_, w.failed = parts.WriteTo(w.conn)
+		_, w.failed = parts.WriteTo(w.tcp)
 	}
 	w.out = w.out[:0]
 }
@@ -235,7 +238,7 @@ func (w *laneWriter) ReadFrom(r io.Reader) (int64, error) {
 	if !ok || limited.N > w.left {
 		limited = &io.LimitedReader{R: r, N: w.left}
 	}
-	n, err := w.conn.ReadFrom(limited)
+	n, err := w.tcp.ReadFrom(limited)
 	w.left -= n
 	return n, err
 }

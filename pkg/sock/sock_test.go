@@ -1,0 +1,129 @@
+package sock_test
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"net"
+	"os"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/hostless/hostless/pkg/sock"
+)
+
+// pair is a TCP connection's two ends.
+func pair(t *testing.T) (near, far *net.TCPConn) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	c, err := net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	other, err := l.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close(); other.Close() })
+	for _, c := range []net.Conn{c, other} {
+		c.SetDeadline(time.Now().Add(20 * time.Second))
+	}
+	return c.(*net.TCPConn), other.(*net.TCPConn)
+}
+
+func quick(t *testing.T, c *net.TCPConn) *sock.Conn {
+	t.Helper()
+	q, err := sock.New(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return q
+}
+
+// TestConnMovesAll sends more than any buffer holds both ways at once.
+func TestConnMovesAll(t *testing.T) {
+	near, far := pair(t)
+	data := bytes.Repeat([]byte("0123456789abcdef"), 1<<18)
+	var running sync.WaitGroup
+	for _, c := range []*net.TCPConn{near, far} {
+		q := quick(t, c)
+		running.Go(func() {
+			if n, err := q.Write(data); n != len(data) || err != nil {
+				t.Errorf("wrote %d: %v", n, err)
+			}
+			c.CloseWrite()
+		})
+		running.Go(func() {
+			if got, err := io.ReadAll(q); err != nil || !bytes.Equal(got, data) {
+				t.Errorf("read %d bytes: %v", len(got), err)
+			}
+		})
+	}
+	running.Wait()
+}
+
+func TestConnErrors(t *testing.T) {
+	near, far := pair(t)
+	q := quick(t, near)
+	near.SetReadDeadline(time.Now().Add(time.Millisecond))
+	var ne net.Error
+	if _, err := q.Read(make([]byte, 1)); !errors.Is(err, os.ErrDeadlineExceeded) || !errors.As(err, &ne) || !ne.Timeout() {
+		t.Errorf("after the deadline: %v", err)
+	}
+	near.SetReadDeadline(time.Time{})
+	far.CloseWrite()
+	if _, err := q.Read(make([]byte, 1)); err != io.EOF {
+		t.Errorf("after the end: %v", err)
+	}
+	far.SetLinger(0)
+	far.Close()
+	if _, err := q.Read(make([]byte, 1)); err == nil {
+		t.Error("read from a connection that was reset")
+	}
+	if _, err := q.Write(make([]byte, 1)); err == nil {
+		t.Error("wrote to a connection that was reset")
+	}
+	near.Close()
+	if _, err := q.Read(make([]byte, 1)); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("after close: %v", err)
+	}
+	if _, err := q.Write([]byte("x")); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("after close: %v", err)
+	}
+}
+
+func TestLooking(t *testing.T) {
+	near, far := pair(t)
+	q := quick(t, near)
+	silent := func() bool {
+		if one, other := q.Silent(), sock.Silent(near); one != other {
+			t.Errorf("Silent is %v and %v", one, other)
+		}
+		return sock.Silent(near)
+	}
+	if sock.Unread(near) || !silent() {
+		t.Error("something is to be read where nothing was sent")
+	}
+	near.SetReadDeadline(time.Now().Add(time.Millisecond))
+	if sock.Ends(near) {
+		t.Error("an open connection ended")
+	}
+	near.SetReadDeadline(time.Now().Add(20 * time.Second))
+	far.Write([]byte("x"))
+	if sock.Ends(near) { // it waits for the byte
+		t.Error("a byte is taken for the end")
+	}
+	if !sock.Unread(near) || silent() {
+		t.Error("what was sent is not seen")
+	}
+	near.Read(make([]byte, 1))
+	far.CloseWrite()
+	if !sock.Ends(near) || sock.Unread(near) || silent() {
+		t.Error("the end is not seen")
+	}
+}
