@@ -35,9 +35,9 @@ type ServerConfig struct {
 	Settings Settings
 	Daemon   Daemon
 	// Peer tells the user and process behind a connection; peer.Unix when nil.
-	Peer func(net.Conn) (peer.Cred, error)
-	UID     *int         // whose daemon it is; the process's user when nil
-	Logger  *slog.Logger // discards when nil
+	Peer   func(net.Conn) (peer.Cred, error)
+	UID    *int         // whose daemon it is; the process's user when nil
+	Logger *slog.Logger // discards when nil
 }
 
 // Server serves the control API. It is safe for concurrent use.
