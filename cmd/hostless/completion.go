@@ -30,18 +30,28 @@ _hostless() {
 complete -o default -F _hostless hostless
 `,
 	"zsh": `#compdef hostless
-# hostless completion for zsh: source <(hostless completion zsh)
+# hostless completion for zsh: source <(hostless completion zsh), or as _hostless in $fpath
 _hostless() {
   local -a found
   found=("${(@f)$(hostless __complete "${(@)words[2,CURRENT]}" 2>/dev/null)}")
   if [[ -n "$found[1]" ]]; then compadd -- "${found[@]}"; else _files; fi
 }
-compdef _hostless hostless
+if [[ "$funcstack[1]" == _hostless ]]; then
+  _hostless "$@"
+else
+  (( $+functions[compdef] )) || { autoload -Uz compinit && compinit; }
+  compdef _hostless hostless
+fi
 `,
 	"fish": `# hostless completion for fish: hostless completion fish | source
 function __hostless_complete
     set -l words (commandline -opc) (commandline -ct)
-    hostless __complete $words[2..-1] 2>/dev/null
+    set -l found (hostless __complete $words[2..-1] 2>/dev/null)
+    if test (count $found) -gt 0
+        printf '%s\n' $found
+    else
+        __fish_complete_path (commandline -ct)
+    end
 end
 complete -c hostless -f -a '(__hostless_complete)'
 `,

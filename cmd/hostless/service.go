@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -171,6 +172,8 @@ func (e *env) serviceStatus(cc *cli.Context) error {
 		state = fmt.Sprintf("running (pid %d)", s.PID)
 	case s.Listening:
 		state = "listening; the first request starts the daemon"
+	case slices.ContainsFunc(s.Units, func(u service.Unit) bool { return u.Active == "failed" }):
+		state = "failed; `hostless service start` tries again and says why"
 	}
 	rows := [][2]string{
 		{"Service", state},
