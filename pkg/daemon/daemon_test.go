@@ -358,6 +358,9 @@ func TestRedactor(t *testing.T) {
 		t.Errorf("too much or too little: %s", text)
 	}
 
+	if got := r.redact("token=sk_local_abcdefgh"); got != "token=sk_local_abcdefgh" {
+		t.Errorf("what may be shown: %q", got)
+	}
 	if got := r.redact("of an app: sk_local_abcdefgh0123456789, correct horse battery, postgres://u:pw@h"); got != "of an app: sk_local_abcdefgh[redacted], [redacted], postgres://u:[redacted]@h" {
 		t.Errorf("what others wrote: %q", got)
 	}
