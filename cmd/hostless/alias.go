@@ -53,11 +53,7 @@ func (e *env) alias(cc *cli.Context) error {
 	case "remove", "rm":
 		return e.routeRemove(cc, args[0])
 	}
-	dir, err := e.dir()
-	if err != nil {
-		return err
-	}
-	req, err := parseTarget(args[1], dir)
+	req, err := parseTarget(args[1], e.dir)
 	if err != nil {
 		return err
 	}

@@ -73,8 +73,9 @@ func (e *env) routeRemove(cc *cli.Context, name string) error {
 }
 
 // parseTarget reads what a name may stand for: a port, host:port, an http or
-// https URL, or unix:PATH. A relative socket path is made absolute in dir.
-func parseTarget(text, dir string) (req control.RouteRequest, err error) {
+// https URL, or unix:PATH. A relative socket path is made absolute in dir,
+// which is asked for then alone: it may be gone.
+func parseTarget(text string, dir func() (string, error)) (req control.RouteRequest, err error) {
 	if port, err := strconv.Atoi(text); err == nil {
 		if port < 1 || port > 65535 {
 			return req, usage("port %d is not between 1 and 65535", port)
@@ -88,7 +89,11 @@ func parseTarget(text, dir string) (req control.RouteRequest, err error) {
 			return req, usage("unix: needs the path of a socket")
 		}
 		if !filepath.IsAbs(path) {
-			path = filepath.Join(dir, path)
+			in, err := dir()
+			if err != nil {
+				return req, err
+			}
+			path = filepath.Join(in, path)
 		}
 		req.Target = "unix:" + path
 		return req, nil
