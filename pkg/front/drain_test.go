@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/hostless/hostless/pkg/fault"
 )
 
 func dial(t *testing.T, addr string) (net.Conn, *bufio.Reader) {
@@ -79,6 +81,9 @@ func TestDrainCutsWhatOutlastsTheDeadline(t *testing.T) {
 		w.(http.Flusher).Flush()
 		close(entered)
 		<-r.Context().Done()
+		if cause := context.Cause(r.Context()); !fault.Is(cause, fault.Internal) {
+			t.Errorf("the cause is %v, and says nothing to the caller", cause)
+		}
 		close(ended)
 	})})
 	c, _ := dial(t, s.addr)

@@ -21,6 +21,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/hostless/hostless/pkg/fault"
 )
 
 // The limits of a connection. None of them cuts a stream: bodies have no
@@ -137,8 +139,8 @@ func (s *Server) InFlight() int { return int(s.inFlight.Load()) }
 // connections are cancelled, and after Farewell what is left is closed. It
 // returns when nothing that it started runs any more; nil after ctx ended.
 func (s *Server) Run(ctx context.Context, listeners ...net.Listener) error {
-	base, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	defer cancel()
+	base, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
+	defer cancel(nil)
 	s.http.BaseContext = func(net.Listener) context.Context { return base }
 
 	failed := make(chan error, len(listeners))
@@ -166,7 +168,7 @@ func (s *Server) Run(ctx context.Context, listeners ...net.Listener) error {
 
 // drain ends the server. Shutdown alone would drop requests that have arrived
 // but were not read yet, and leaves upgraded connections open.
-func (s *Server) drain(base context.Context, cancel context.CancelFunc) {
+func (s *Server) drain(base context.Context, cancel context.CancelCauseFunc) {
 	if s.open.Load() > 0 {
 		after(base, s.cfg.Linger)
 	}
@@ -187,11 +189,15 @@ func (s *Server) drain(base context.Context, cancel context.CancelFunc) {
 	if err != nil || deadline.Err() != nil {
 		s.log.Info("requests in flight are cut", "requests", s.InFlight())
 	}
-	cancel()
+	cancel(errStopping)
 	s.farewell()
 	s.closeAll(s.lanes)
 	s.http.Close()
 }
+
+// errStopping is the cause of contexts that end because the daemon does: what a
+// handler may tell its caller, who is still there.
+var errStopping = &fault.Error{Kind: fault.Internal, Message: "the daemon is stopping: send the request again"}
 
 // patience is when a draining server stops waiting for first requests.
 func (s *Server) patience() time.Time { return s.retired.Add(patience) }

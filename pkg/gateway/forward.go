@@ -133,12 +133,26 @@ func (c *exchange) context() (context.Context, context.CancelFunc) {
 	return c.grant.Context(c.r.Context())
 }
 
+// cutHere is why this side ended a stream, in words for its caller: the token was
+// revoked, or the daemon stops. It is nil where the caller has gone.
+func cutHere(ctx context.Context) *fault.Error {
+	var f *fault.Error
+	switch {
+	case ctx.Err() == nil || !errors.As(context.Cause(ctx), &f):
+		return nil
+	case f.Kind == fault.Unauthenticated:
+		return &fault.Error{Kind: fault.Unauthenticated, Message: "the bridge token was revoked"}
+	}
+	return f
+}
+
 // unanswered is the error of a request that no answer came to.
 func (c *exchange) unanswered(ctx context.Context, err error) error {
 	c.account(true, tokens{})
 	if ctx.Err() != nil {
-		if cause := context.Cause(ctx); fault.Is(cause, fault.Unauthenticated) {
-			return cause
+		var f *fault.Error // the token was revoked, or the daemon stops
+		if errors.As(context.Cause(ctx), &f) {
+			return f
 		}
 		return errClient
 	}

@@ -161,10 +161,9 @@ func (s *stream) see(ev []byte) (drop bool) {
 func (s *stream) broken(ctx context.Context, cause error, midEvent bool) error {
 	f := &fault.Error{Kind: fault.Upstream, Message: "provider \"" + s.provider + "\" broke the stream off", Err: cause}
 	if ctx.Err() != nil {
-		if !fault.Is(context.Cause(ctx), fault.Unauthenticated) {
+		if f = cutHere(ctx); f == nil {
 			return errClient
 		}
-		f = &fault.Error{Kind: fault.Unauthenticated, Message: "the bridge token was revoked", Err: cause}
 	}
 	var out []byte
 	if midEvent {

@@ -170,11 +170,12 @@ func (c *exchange) answerStream(ctx context.Context, in io.Reader, call *dialect
 		cause = nil
 	}
 	if ctx.Err() != nil {
-		if !fault.Is(context.Cause(ctx), fault.Unauthenticated) {
+		f := cutHere(ctx)
+		if f == nil {
 			c.account(false, t)
 			return errClient
 		}
-		cause = &fault.Error{Kind: fault.Unauthenticated, Message: "the bridge token was revoked"}
+		cause = f
 	} else if cause != nil && !errors.As(cause, new(*fault.Error)) {
 		cause = &fault.Error{Kind: fault.Upstream, Message: "provider \"" + c.cred.Provider + "\" broke the stream off", Err: cause}
 	}
