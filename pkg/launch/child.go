@@ -3,7 +3,7 @@
 package launch
 
 import (
-	"encoding/json"
+	"encoding/gob"
 	"net"
 	"os"
 	"os/exec"
@@ -23,7 +23,7 @@ type child struct {
 	last    []string    // the output's last lines, once reports is closed
 
 	mu  sync.Mutex // of out
-	out *json.Encoder
+	out *gob.Encoder
 	pid int // of the command, and its process group
 }
 
@@ -54,12 +54,12 @@ func startChild(guardArgs []string, files [3]*os.File, spawn order) (*child, err
 		conn.Close()
 		return nil, err
 	}
-	c := &child{guard: cmd, conn: conn, out: json.NewEncoder(conn), reports: make(chan report, 8)}
+	c := &child{guard: cmd, conn: conn, out: gob.NewEncoder(conn), reports: make(chan report, 8)}
 	if err := c.order(spawn); err != nil {
 		c.abandon()
 		return nil, err
 	}
-	in := json.NewDecoder(conn)
+	in := gob.NewDecoder(conn)
 	var first report
 	if err := in.Decode(&first); err != nil || first.Said != saidStarted {
 		c.abandon()
@@ -79,7 +79,7 @@ func (c *child) abandon() {
 // read passes the guard's reports on. A guard that ended without a last word
 // was killed: its command died with it (see childAttr), and what it leaves is
 // this process's to end.
-func (c *child) read(in *json.Decoder) {
+func (c *child) read(in *gob.Decoder) {
 	defer close(c.reports)
 	exited, empty := false, false
 	for {

@@ -3,7 +3,7 @@
 package launch
 
 import (
-	"encoding/json"
+	"encoding/gob"
 	"errors"
 	"io"
 	"net"
@@ -27,17 +27,18 @@ const (
 	drainGrace = 2 * time.Second        // for a reader of the output, when the run was told to end
 )
 
-// order is a line from the run to its guard.
+// order is a message from the run to its guard. It is encoded by gob: arguments,
+// environment and paths are bytes, which JSON would take for UTF-8.
 type order struct {
-	Op     string   `json:"op"` // spawn, signal, resume, end, clear, tell
-	Path   string   `json:"path,omitempty"`
-	Args   []string `json:"args,omitempty"`
-	Env    []string `json:"env,omitempty"`
-	Dir    string   `json:"dir,omitempty"`
-	Front  bool     `json:"front,omitempty"`  // make the child the terminal's foreground
-	Label  string   `json:"label,omitempty"`  // begins each line of the output
-	Signal int      `json:"signal,omitempty"` // of signal, end and clear
-	Grace  int64    `json:"grace,omitempty"`  // of end and clear, milliseconds before KILL
+	Op     string // spawn, signal, resume, end, clear, tell
+	Path   string
+	Args   []string
+	Env    []string
+	Dir    string
+	Front  bool   // make the child the terminal's foreground
+	Label  string // begins each line of the output
+	Signal int    // of signal, end and clear
+	Grace  int64  // of end and clear, milliseconds before KILL
 }
 
 // The guard's orders and reports.
@@ -57,15 +58,15 @@ const (
 	saidEmpty   = "empty" // nothing of the tree is left
 )
 
-// report is a line from the guard to its run.
+// report is a message from the guard to its run.
 type report struct {
-	Said   string `json:"said"`
-	PID    int    `json:"pid,omitempty"`
-	Errno  int    `json:"errno,omitempty"`
-	Code   int    `json:"code,omitempty"`   // exit code, 128+n on a signal
-	Signal int    `json:"signal,omitempty"` // that stopped or ended the child
+	Said   string
+	PID    int
+	Errno  int
+	Code   int // exit code, 128+n on a signal
+	Signal int // that stopped or ended the child
 
-	Log []string `json:"log,omitempty"` // of lines and empty: the output's last lines
+	Log []string // of lines and empty: the output's last lines
 }
 
 // Guard is the process between a run and its child. It starts the child, passes
@@ -93,7 +94,7 @@ func Guard() int {
 	defer conn.Close()
 	becomeReaper()
 	holdSignals()
-	g := &guard{conn: conn, out: json.NewEncoder(conn), orders: make(chan order), deaths: make(chan death)}
+	g := &guard{conn: conn, out: gob.NewEncoder(conn), orders: make(chan order), deaths: make(chan death)}
 	go g.listen()
 	first, ok := <-g.orders
 	if !ok || first.Op != opSpawn {
@@ -135,7 +136,7 @@ type death struct {
 
 type guard struct {
 	conn   net.Conn
-	out    *json.Encoder
+	out    *gob.Encoder
 	orders chan order // closed when the run is gone
 	deaths chan death // closed when no child is left
 	child  int        // its pid and process group
@@ -149,7 +150,7 @@ func (g *guard) say(r report) { _ = g.out.Encode(r) }
 
 func (g *guard) listen() {
 	defer close(g.orders)
-	in := json.NewDecoder(g.conn)
+	in := gob.NewDecoder(g.conn)
 	for {
 		var o order
 		if err := in.Decode(&o); err != nil {

@@ -49,6 +49,9 @@ func runMain() int {
 	if c.Dir == "" {
 		c.Dir, _ = os.Getwd()
 	}
+	if odd, ok := os.LookupEnv("RUN_ODD"); ok { // what JSON cannot hold
+		c.Args = append(c.Args, odd)
+	}
 	c.Client = control.NewClient(c.Paths.Socket)
 	c.Stdin, c.Stdout, c.Stderr = os.Stdin, os.Stdout, os.Stderr
 	start := Run
@@ -446,5 +449,24 @@ func awaitGone(t *testing.T, pids []int) {
 			t.Fatalf("orphans: %v", left)
 		}
 		time.Sleep(10 * time.Millisecond)
+	}
+}
+
+// TestRunIsExactToTheByte: arguments, environment and directory need not be UTF-8.
+func TestRunIsExactToTheByte(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "d\xff")
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Skip("the file system takes no such name: ", err)
+	}
+	args := []string{"/bin/sh", "-c", `printf '%s %s %s' "$1" "$RUN_ODD" "${PWD##*/}"`, "sh"}
+	d := newStandIn(t)
+	cmd := d.run(Config{Args: args}, "RUN_ODD=a\xfe") // an argument too
+	cmd.Dir = dir
+	if out, err := cmd.Output(); err != nil || string(out) != "a\xfe a\xfe d\xff" {
+		t.Errorf("%q, %v", out, err)
+	}
+	args = append(args, "a\xfe")
+	if got := specOf(Config{Args: args, Dir: dir}, "").config(); !slices.Equal(got.Args, args) || got.Dir != dir {
+		t.Errorf("a worker is told %q in %q", got.Args, got.Dir)
 	}
 }

@@ -26,6 +26,27 @@ const workerArg = "worker"
 type workerSpec struct {
 	Config
 	Log string // of a detached run
+
+	// In the place of Config's: bytes, which JSON would take for UTF-8.
+	Args [][]byte
+	Dir  []byte
+}
+
+func specOf(c Config, log string) workerSpec {
+	spec := workerSpec{Config: c, Log: log, Dir: []byte(c.Dir)}
+	for _, arg := range c.Args {
+		spec.Args = append(spec.Args, []byte(arg))
+	}
+	return spec
+}
+
+func (s workerSpec) config() Config {
+	c := s.Config
+	c.Dir, c.Args = string(s.Dir), nil
+	for _, arg := range s.Args {
+		c.Args = append(c.Args, string(arg))
+	}
+	return c
 }
 
 // workerReport is what it says: that it runs, or why it does not.
@@ -74,7 +95,7 @@ func startWorker(c Config, log string, out *os.File) (*worker, error) {
 		return nil, err
 	}
 	w := &worker{cmd: cmd, conn: conn, in: json.NewDecoder(conn)}
-	if err := json.NewEncoder(conn).Encode(workerSpec{c, log}); err != nil {
+	if err := json.NewEncoder(conn).Encode(specOf(c, log)); err != nil {
 		w.conn.Close()
 		_ = cmd.Wait()
 		return nil, err
@@ -112,7 +133,7 @@ func workerMain() int {
 	if in.Decode(&spec) != nil {
 		return 2
 	}
-	c := spec.Config
+	c := spec.config()
 	c.Environ = os.Environ()
 	c.Client = control.NewClient(c.Paths.Socket)
 	c.Stdin, c.Stdout, c.Stderr = os.Stdin, os.Stdout, os.Stderr
