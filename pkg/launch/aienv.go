@@ -67,17 +67,18 @@ func sdkOf(provider string) sdk {
 
 // apply points the SDKs of every held provider at the gateway with the token,
 // and takes away real keys that no variable leads there. It names the shell's
-// variables that it changed and removed, never their values.
+// variables that it changed and removed, never their values, and not those with
+// the token of an outer run.
 func (a aiEnv) apply(env *environment, gateway, token string) (changed, removed []string) {
 	put := func(name, value string) {
-		if env.get(name) != "" && env.get(name) != value {
+		if old := env.get(name); old != "" && old != value && !bridgeToken(old) {
 			changed = append(changed, name)
 		}
 		env.put(name, value)
 	}
 	drop := func(names []string) {
 		for _, name := range names {
-			if env.get(name) != "" {
+			if old := env.get(name); old != "" && !bridgeToken(old) {
 				removed = append(removed, name)
 			}
 			env.drop(name)
@@ -102,6 +103,9 @@ func (a aiEnv) apply(env *environment, gateway, token string) (changed, removed 
 	}
 	return changed, removed
 }
+
+// bridgeToken tells what Hostless itself put into an environment.
+func bridgeToken(value string) bool { return strings.HasPrefix(value, "sk_local_") }
 
 // permits mirrors the token's own rule: an exact name or a *-suffix glob.
 func (a aiEnv) permits(provider string) bool {

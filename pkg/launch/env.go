@@ -35,7 +35,13 @@ func (e childEnv) build(shell []string) (env, changed, removed []string) {
 		set.put("HOSTLESS_TOKEN", e.token)
 		changed, removed = e.ai.apply(set, e.gateway, e.token)
 	} else {
-		set.drop("HOSTLESS_TOKEN") // an outer run's is not this app's
+		outer := set.get("HOSTLESS_TOKEN") // of an outer run: not this app's
+		for _, name := range set.names {
+			if set.get(name) == outer && bridgeToken(outer) {
+				set.drop(name)
+			}
+		}
+		set.drop("HOSTLESS_TOKEN")
 	}
 	if e.caCert != "" {
 		set.putNew("NODE_EXTRA_CA_CERTS", e.caCert)
