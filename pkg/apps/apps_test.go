@@ -389,7 +389,7 @@ func TestPageOfAnEndedRun(t *testing.T) {
 		text, json []string
 	}{
 		{"a failure", apps.Registration{Port: 4123, Command: "npm run dev", Directory: "/src"}, code(3), []string{"boom"},
-			[]string{"shop is not running", "exit code 3", "port 4123", "/src", "  boom\n", "hostless run shop -- npm run dev"}, []string{`"exit": 3`, `"ended_at": "2`, `"boom"`}},
+			[]string{"shop is not running", "exit code 3", "port 4123", "/src", "  boom\n", "hostless run shop -- npm run dev"}, []string{`"port": 4123`, `"exit": 3`, `"ended_at": "2`, `"boom"`}},
 		{"a signal", apps.Registration{Port: 4123}, code(137), nil, []string{"signal 9 (killed)"}, []string{`"exit": 137`}},
 		{"no word", apps.Registration{Port: 4123}, nil, nil, []string{"without a word"}, []string{`"exit": null`}},
 		{"in a terminal", apps.Registration{Port: 4123, Output: apps.OutputTerminal}, code(0), nil, []string{"exit code 0", "in the terminal"}, nil},

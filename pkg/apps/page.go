@@ -169,7 +169,10 @@ func (rep *report) json() []byte {
 	case http.StatusBadRequest, http.StatusNotFound, http.StatusMisdirectedRequest:
 		kind = "invalid_request_error"
 	}
-	var exit *int
+	var port, exit *int
+	if rep.Port != 0 {
+		port = &rep.Port
+	}
 	var endedAt *time.Time
 	if rep.Last != nil {
 		exit = rep.Last.Exit
@@ -184,7 +187,7 @@ func (rep *report) json() []byte {
 		data, err = json.Marshal(map[string]any{"error": said})
 	} else {
 		maps.Copy(said, map[string]any{
-			"next": next, "note": rep.Note, "app": rep.App, "hostname": rep.Host,
+			"next": next, "note": rep.Note, "app": rep.App, "hostname": rep.Host, "port": port,
 			"details": details, "log": append([]string{}, rep.Log...), "exit": exit, "ended_at": endedAt, "routes": others,
 		})
 		data, err = json.MarshalIndent(map[string]any{"error": said}, "", "  ")

@@ -46,6 +46,7 @@ type report struct {
 	Code     string
 	App      string // its name, or ""
 	Host     string
+	Port     int // of this machine, or 0
 	Title    string
 	Lead     string
 	Note     string
@@ -142,7 +143,8 @@ func (p *Plane) report(t *trouble) *report {
 func (rep *report) describe(rt Route) {
 	where := rt.Target.String()
 	if rt.Target.local() && !rt.Target.URL {
-		where = "port " + strconv.Itoa(rt.Target.Port())
+		rep.Port = rt.Target.Port()
+		where = "port " + strconv.Itoa(rep.Port)
 	}
 	rep.Facts = append(rep.Facts, fact{"Target", where})
 	if rt.PID != 0 {
