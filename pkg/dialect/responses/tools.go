@@ -40,9 +40,10 @@ type chatFunction struct {
 // customSchema is how a custom tool's free text travels through a function.
 var customSchema = json.RawMessage(`{"type":"object","properties":{"input":{"type":"string"}},"required":["input"],"additionalProperties":false}`)
 
-// tools maps the client's tools to functions. A web search that is offered and
-// not demanded is left out and reported: Codex offers it without being asked.
-// Other hosted tools have no equal and are refused.
+// tools maps the client's tools to functions. A web search that is offered among
+// others and not demanded is left out and reported: Codex offers it without being
+// asked. Alone it is what the request is about, and is refused, as are all other
+// hosted tools, which have no equal.
 func (c *converter) tools(raw, choice json.RawMessage) ([]json.RawMessage, error) {
 	if rawjson.Set(raw) == nil {
 		return nil, nil
@@ -53,6 +54,7 @@ func (c *converter) tools(raw, choice json.RawMessage) ([]json.RawMessage, error
 	}
 	c.kinds = map[string]tool{}
 	var out []json.RawMessage
+	searches := ""
 	for i, spec := range specs {
 		at := fmt.Sprintf("tools[%d]", i)
 		switch spec.Type {
@@ -70,11 +72,19 @@ func (c *converter) tools(raw, choice json.RawMessage) ([]json.RawMessage, error
 				return nil, dialect.Invalid("tool_choice", "this provider has no web search to be demanded")
 			}
 			c.ignore("tools." + spec.Type)
+			searches = spec.Type
 		default:
-			return nil, dialect.Invalid(at+".type", fmt.Sprintf("hosted tool %q is OpenAI's own and cannot be used with this provider", spec.Type))
+			return nil, hosted(at, spec.Type)
 		}
 	}
+	if searches != "" && len(out) == 0 {
+		return nil, hosted("tools[0]", searches)
+	}
 	return out, nil
+}
+
+func hosted(at, kind string) error {
+	return dialect.Invalid(at+".type", fmt.Sprintf("hosted tool %q is OpenAI's own and cannot be used with this provider", kind))
 }
 
 func (c *converter) function(spec toolSpec, namespace string) json.RawMessage {
