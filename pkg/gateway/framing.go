@@ -60,7 +60,8 @@ func (c *exchange) stretch(f framing, flush func()) *stretch {
 	return s
 }
 
-// keepAlive sends pings while nothing else is sent.
+// keepAlive sends pings while nothing else is sent, before the first event too:
+// models that think let wait for it.
 func (s *stretch) keepAlive() {
 	defer s.ended.Done()
 	tick := time.NewTicker(s.framing.every)
@@ -71,7 +72,7 @@ func (s *stretch) keepAlive() {
 			return
 		case <-tick.C:
 			s.mu.Lock()
-			if s.err == nil && time.Since(s.wrote) >= s.framing.every/2 && s.begun {
+			if s.err == nil && time.Since(s.wrote) >= s.framing.every/2 {
 				s.buf = append(s.buf, s.framing.ping...)
 				s.write()
 			}
