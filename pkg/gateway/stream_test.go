@@ -291,6 +291,21 @@ func TestUnreachableProviders(t *testing.T) {
 	}
 }
 
+func TestLocalhostIsNeverLookedUp(t *testing.T) {
+	w := newWorld(t, func(c *gateway.Config) {
+		c.Resolve = func(ctx context.Context, host string) ([]net.IPAddr, error) {
+			t.Errorf("%s was looked up", host)
+			return nil, errors.New("no")
+		}
+	})
+	up := w.upstream("mine", func(rw http.ResponseWriter, r *http.Request) { io.WriteString(rw, `{"host":"`+r.Host+`"}`) })
+	_, port, _ := net.SplitHostPort(up.Listener.Addr().String())
+	for _, host := range []string{"localhost", "LocalHost", "localhost.", "api.localhost"} {
+		w.keys.put("mine", "http://"+host+":"+port)
+		w.do("POST", "/v1/chat/completions", `{"model":"mine/m"}`).want(t, 200, host)
+	}
+}
+
 func TestRedirectIsHandedOn(t *testing.T) {
 	w := newWorld(t)
 	w.upstream("openai", func(rw http.ResponseWriter, r *http.Request) {
