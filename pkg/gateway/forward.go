@@ -314,8 +314,9 @@ func (c *exchange) answerWhole(resp *http.Response, body io.Reader, length int64
 		if data = (*pooled)[:0]; int64(cap(data)) < length {
 			data = make([]byte, 0, length)
 		}
-		data = data[:length]
-		_, err = io.ReadFull(body, data)
+		var n int
+		n, err = io.ReadFull(body, data[:length])
+		data = data[:n] // what did not come must not be told: the buffer held another answer
 	} else {
 		data, err = io.ReadAll(io.LimitReader(body, wholeLimit))
 		more = len(data) == wholeLimit

@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"net/http/httptrace"
 	"net/textproto"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -225,6 +226,31 @@ func TestUpstreamDeathInTheMiddle(t *testing.T) {
 		})
 		if a := w.do("POST", "/v1/chat/completions", streamBody); strings.Count(a.body, `data: {"error"`) != 1 {
 			t.Errorf("got %q", a.body)
+		}
+	})
+	t.Run("in an error", func(t *testing.T) {
+		w := newWorld(t)
+		before := `{"a":"` + strings.Repeat("another's answer ", 100) + `"}`
+		cut := false
+		w.upstream("openai", func(rw http.ResponseWriter, r *http.Request) {
+			if rw.Header().Set("Content-Type", "application/json"); !cut {
+				rw.Header().Set("Content-Length", strconv.Itoa(len(before)))
+				io.WriteString(rw, before)
+				return
+			}
+			rw.Header().Set("Content-Length", "1000")
+			rw.WriteHeader(500)
+			io.WriteString(rw, `{"error"`)
+			rw.(http.Flusher).Flush()
+			panic(http.ErrAbortHandler)
+		})
+		for range 8 {
+			cut = false
+			w.do("POST", "/v1/chat/completions", `{"model":"gpt-4o"}`).want(t, 200, "another's")
+			cut = true
+			if a := w.do("POST", "/v1/chat/completions", `{"model":"gpt-4o"}`); a.status != 500 || a.body != `{"error"` {
+				t.Fatalf("got %d %q", a.status, a.body)
+			}
 		}
 	})
 	t.Run("in an answer that is no stream", func(t *testing.T) {
