@@ -110,6 +110,10 @@ func (c *exchange) roundTrip(ctx context.Context, o *outgoing) (*http.Response, 
 	mu.Lock()
 	done = true
 	mu.Unlock()
+	if err == nil && resp.StatusCode == http.StatusSwitchingProtocols {
+		resp.Body.Close()
+		return nil, errors.New("the provider switched protocols unasked")
+	}
 	return resp, err
 }
 

@@ -317,6 +317,20 @@ func TestUnreachableProviders(t *testing.T) {
 	}
 }
 
+func TestProtocolsAreNotSwitchedUnasked(t *testing.T) {
+	w := newWorld(t)
+	w.upstream("openai", func(rw http.ResponseWriter, r *http.Request) {
+		conn, _, err := rw.(http.Hijacker).Hijack()
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		defer conn.Close()
+		io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n")
+	})
+	w.do("POST", "/v1/chat/completions", `{"model":"gpt-4o"}`).want(t, 502, "upstream_error")
+}
+
 func TestLocalhostIsNeverLookedUp(t *testing.T) {
 	w := newWorld(t, func(c *gateway.Config) {
 		c.Resolve = func(ctx context.Context, host string) ([]net.IPAddr, error) {
