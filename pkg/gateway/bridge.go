@@ -8,6 +8,7 @@ import (
 	"errors"
 	"net/http"
 	"sync"
+	"time"
 
 	"github.com/gorilla/websocket"
 	"github.com/hostless/hostless/pkg/dialect"
@@ -60,11 +61,17 @@ const bridgeQueue = 4
 func (b *bridged) run(first *frame) error {
 	ctx, cancel := context.WithCancel(b.ctx)
 	queue := make(chan frame, bridgeQueue)
-	done := make(chan error, 1)
+	done, answered := make(chan error, 1), make(chan struct{})
+	defer close(answered)
 	go func() {
-		defer close(queue)
-		done <- b.read(ctx, queue)
+		err := b.read(ctx, queue)
+		close(queue)
 		cancel()
+		done <- err
+		// A caller that has gone, or reads nothing, must not hold an answer up.
+		cut := time.AfterFunc(closeGrace, func() { b.s.caller.Close() })
+		defer cut.Stop()
+		<-answered
 	}()
 	if first != nil {
 		b.answer(ctx, *first)

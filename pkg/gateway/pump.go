@@ -40,7 +40,8 @@ func (s *duplex) join(ctx context.Context, first *frame) error {
 		if !isClose(err) {
 			grace = goneGrace // nobody waits for the answer
 		}
-		cut := time.AfterFunc(grace, func() { s.upstream.Close() }) // one that does not answer the close
+		// One that does not answer the close, and a caller that reads no answer.
+		cut := time.AfterFunc(grace, func() { s.upstream.Close(); s.caller.Close() })
 		defer cut.Stop()
 		close(up)
 		<-down

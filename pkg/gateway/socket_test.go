@@ -284,6 +284,43 @@ func TestSocketsEnd(t *testing.T) {
 	}
 }
 
+// TestCallerThatReadsNothing: its close is seen all the same, and ends what is
+// being told to it.
+func TestCallerThatReadsNothing(t *testing.T) {
+	w := newWorld(t)
+	piece := strings.Repeat("a", 64<<10)
+	w.wsUpstream("openai", func(r *http.Request, c *websocket.Conn) {
+		for c.WriteMessage(websocket.TextMessage, []byte(piece)) == nil {
+		}
+	})
+	w.upstream("groq", func(rw http.ResponseWriter, r *http.Request) {
+		io.Copy(io.Discard, r.Body)
+		rw.Header().Set("Content-Type", "text/event-stream")
+		for r.Context().Err() == nil {
+			if _, err := io.WriteString(rw, `data: {"type":"response.x","delta":"`+piece+`"}`+"\n\n"); err != nil {
+				return
+			}
+		}
+	})
+	for _, model := range []string{"openai/m", "groq/m"} {
+		c, _, err := w.dial("/v1/responses?model=" + model)
+		if err != nil {
+			t.Fatal(err)
+		}
+		send(t, c, `{"type":"response.create","input":"x"}`)
+		c.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(1000, ""), time.Now().Add(time.Second))
+		limit := time.After(closeWithin)
+		for w.gw.InFlight() > 0 {
+			select {
+			case <-limit:
+				t.Fatalf("%s: the request is still in flight", model)
+			case <-time.After(time.Millisecond):
+			}
+		}
+		c.Close()
+	}
+}
+
 const closeWithin = 10 * time.Second // far beyond the grace that an end is given
 
 func TestRefusedUpgradeComesBack(t *testing.T) {
