@@ -2,6 +2,7 @@ package apps_test
 
 import (
 	"fmt"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -86,5 +87,32 @@ func TestPagesOfHostileApps(t *testing.T) {
 			}
 		}
 		lease.Release() // then the name has a past
+	}
+}
+
+// TestClosedWithoutAnAnswer: that is how servers of TLS take a plain request.
+func TestClosedWithoutAnAnswer(t *testing.T) {
+	p := newPlane(t, "")
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			c.Close()
+		}
+	}()
+	port := l.Addr().(*net.TCPAddr).Port
+	if _, err := p.Register(t.Context(), apps.Registration{Name: "tls", Port: port}); err != nil {
+		t.Fatal(err)
+	}
+	resp := get(t, p, "tls.localhost/", nil)
+	if want := fmt.Sprintf("hostless alias --force --insecure tls https://localhost:%d", port); resp.StatusCode != http.StatusBadGateway || !strings.Contains(body(t, resp), want) {
+		t.Errorf("%d, without %q", resp.StatusCode, want)
 	}
 }

@@ -271,9 +271,13 @@ func (p *Plane) sayBroken(rep *report, t *trouble, last *lastRun) {
 	default:
 		rep.Code, rep.Title = codeClosed, rep.App+" closed the connection"
 		rep.Lead = "It ended before it had answered. It may have crashed, or be starting again."
-		if leased && rt.Output == OutputLog {
+		switch {
+		case leased && rt.Output == OutputLog:
 			rep.Note = "What it printed says more:"
 			rep.Commands = []string{"hostless logs " + rep.App}
+		case !leased && rt.Target.Socket == "" && rt.Target.Scheme == "http": // servers of TLS end what is none so
+			rep.Note = "If it speaks https there, say so:"
+			rep.Commands = []string{"hostless alias --force --insecure " + rep.App + " https://" + rt.Target.Host + rt.Target.Path}
 		}
 	}
 }
