@@ -66,6 +66,16 @@ type requestBody struct {
 	length   int64 // -1 where it is not known
 	complete atomic.Bool
 	failed   atomic.Bool // the client broke off
+	stopped  atomic.Bool
+	unblock  func() // ends a Read that waits for the client
+}
+
+// stop ends the reading of a body of which no more is wanted.
+func (b *requestBody) stop() {
+	if !b.complete.Load() {
+		b.stopped.Store(true)
+		b.unblock()
+	}
 }
 
 // Read reads from the client.
@@ -76,7 +86,7 @@ func (b *requestBody) Read(p []byte) (int, error) {
 	case io.EOF:
 		b.complete.Store(true)
 	default:
-		b.failed.Store(true)
+		b.failed.Store(!b.stopped.Load())
 	}
 	return n, err
 }

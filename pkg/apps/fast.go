@@ -225,7 +225,8 @@ func (b *fastBody) finish() {
 		select {
 		case <-b.sent:
 		default:
-			u.abort() // ends a write; forward has ended the reading
+			u.abort() // ends a write
+			b.request.stop()
 			<-b.sent
 		}
 		whole = whole && b.sentFull

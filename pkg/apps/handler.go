@@ -52,17 +52,25 @@ func (p *Plane) forward(w http.ResponseWriter, r *http.Request, rt *route, host 
 	if x.body != nil {
 		// An app may answer before it has read all; the answer must not wait.
 		_ = rc.EnableFullDuplex() // HTTP/2 always does
+		x.body.unblock = func() { _ = rc.SetReadDeadline(time.Unix(1, 0)) }
 	}
 	x.inform = func(status int, h http.Header) { inform(w, r, status, h) }
 	in, err := p.reach(r, x, header)
 	if err != nil {
-		if x.body != nil && x.body.failed.Load() {
-			err = errBrokenBody
+		if x.body != nil {
+			if x.body.failed.Load() {
+				err = errBrokenBody
+			}
+			x.body.stop()
+			if x.body.stopped.Load() { // which ends the request's context too
+				p.fail(w, r, p.diagnose(rt, host, err))
+				return
+			}
 		}
 		p.unreachable(w, r, rt, host, err)
 		return
 	}
-	defer p.settle(rc, r, x, in)
+	defer settle(x, in)
 	if x.body != nil && !x.body.complete.Load() && r.ProtoMajor == 1 {
 		header.Set("Connection", "close") // what is left of the body is not read
 	}
@@ -88,9 +96,9 @@ func (p *Plane) forward(w http.ResponseWriter, r *http.Request, rt *route, host 
 
 // settle ends an exchange: no goroutine of it reads the request's body any more
 // when the handler returns.
-func (p *Plane) settle(rc *http.ResponseController, r *http.Request, x *outgoing, in *incoming) {
-	if x.body != nil && !x.body.complete.Load() {
-		_ = rc.SetReadDeadline(time.Unix(1, 0)) // ends a Read that waits for the client
+func settle(x *outgoing, in *incoming) {
+	if x.body != nil {
+		x.body.stop()
 	}
 	in.body.finish()
 }

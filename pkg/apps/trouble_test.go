@@ -59,3 +59,26 @@ func TestTimeouts(t *testing.T) {
 		}
 	}
 }
+
+// TestAppDiesWhileTheClientPauses: the client is told at once, not when it goes
+// on to send.
+func TestAppDiesWhileTheClientPauses(t *testing.T) {
+	bothTransports(t, func(t *testing.T, e *env) {
+		if e.stock {
+			return // net/http's waits for the body's next bytes
+		}
+		for _, answer := range []string{"", "garbage"} {
+			for _, head := range []string{"Content-Length: 100\r\n\r\nabc", "Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n"} {
+				e.script(answer)
+				_, r := e.raw("POST / HTTP/1.1\r\nHost: app.localhost\r\n" + head)
+				resp, err := http.ReadResponse(r, nil)
+				if err != nil {
+					t.Fatalf("%q, %.5s: %v", answer, head, err)
+				}
+				if resp.StatusCode != http.StatusBadGateway || !resp.Close {
+					t.Errorf("%q, %.5s: %d", answer, head, resp.StatusCode)
+				}
+			}
+		}
+	})
+}
