@@ -1,6 +1,7 @@
 package apps
 
 import (
+	"bytes"
 	"io"
 	"net"
 	"net/http/httptest"
@@ -83,5 +84,70 @@ func TestClientGoneBeforeTheAnswer(t *testing.T) {
 		case <-time.After(20 * time.Second):
 			t.Fatalf("%q: the app does not hear that the client has gone", answer)
 		}
+	}
+}
+
+// TestClientGoneBeforeTheEnd: an app that does not mind the end of its client's
+// side keeps no connection of a client that is gone.
+func TestClientGoneBeforeTheEnd(t *testing.T) {
+	p, _, err := New(Config{URL: func(h string) string { return h }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close()
+	var gone atomic.Bool
+	srv := httptest.NewUnstartedServer(p)
+	srv.Listener = goneListener{srv.Listener, &gone}
+	srv.Start()
+	defer srv.Close()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	ended, last := make(chan error, 1), make(chan struct{})
+	go func() {
+		c, err := l.Accept()
+		if err != nil {
+			return
+		}
+		defer c.Close()
+		c.Read(make([]byte, 4096))
+		io.WriteString(c, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: any\r\n\r\n")
+		io.Copy(io.Discard, c)
+		io.WriteString(c, "still here")
+		<-last
+		for err = nil; err == nil; time.Sleep(10 * time.Millisecond) {
+			_, err = io.WriteString(c, ".") // what is written to a closed connection fails in the end
+		}
+		ended <- err
+	}()
+	if _, err := p.Register(t.Context(), Registration{Name: "app", Target: l.Addr().String()}); err != nil {
+		t.Fatal(err)
+	}
+	c, err := net.Dial("tcp", srv.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	c.SetDeadline(time.Now().Add(20 * time.Second))
+	io.WriteString(c, "GET / HTTP/1.1\r\nHost: app.localhost\r\nConnection: Upgrade\r\nUpgrade: any\r\n\r\n")
+	if err := c.(*net.TCPConn).CloseWrite(); err != nil {
+		t.Fatal(err)
+	}
+	var got []byte
+	for buf := make([]byte, 512); !bytes.HasSuffix(got, []byte("still here")); {
+		n, err := c.Read(buf)
+		if err != nil {
+			t.Fatalf("%q, %v", got, err)
+		}
+		got = append(got, buf[:n]...)
+	}
+	gone.Store(true)
+	close(last)
+	select {
+	case <-ended:
+	case <-time.After(20 * time.Second):
+		t.Fatal("the app's connection outlives its client")
 	}
 }

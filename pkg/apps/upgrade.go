@@ -20,6 +20,7 @@ const (
 	switchTimeout = 2 * time.Minute        // for an app's answer to an upgrade
 	lingerTimeout = 500 * time.Millisecond // for a client to read a refusal
 	goneLook      = 100 * time.Millisecond // between looks at a client that waits for the app's answer
+	halfLook      = time.Second            // and at one that has ended its side of an agreed one
 	tunnelBuffer  = 16 << 10
 )
 
@@ -81,7 +82,7 @@ func (p *Plane) upgrade(w http.ResponseWriter, r *http.Request, rt *route, host,
 	// of the client's side for the end of the request.
 	ahead, _ := rw.Reader.Peek(rw.Reader.Buffered())
 	from := io.MultiReader(bytes.NewReader(bytes.Clone(ahead)), client)
-	t := &tunnel{client: client, from: from, app: u, switched: make(chan bool, 1)}
+	t := &tunnel{client: client, from: from, app: u, switched: make(chan bool, 1), received: make(chan struct{})}
 	if err := t.open(x); err != nil {
 		p.log.Debug("upgrade failed", "hostname", host, "error", err)
 		status, header, body := p.page(r, p.diagnose(rt, host, err))
@@ -119,7 +120,8 @@ type tunnel struct {
 	client   net.Conn
 	from     io.Reader // what the client sends, with what was read of it ahead
 	app      *conn
-	switched chan bool // capacity 1: whether the app has agreed
+	switched chan bool     // capacity 1: whether the app has agreed
+	received chan struct{} // closed when the app has ended its side
 }
 
 // open sends the request, passes on the app's answer and, where it agrees, all
@@ -131,6 +133,7 @@ func (t *tunnel) open(x *outgoing) error {
 	}
 	var sending sync.WaitGroup
 	defer sending.Wait()
+	defer close(t.received)
 	sending.Go(t.send)
 	for {
 		h, err := t.app.readHead()
@@ -183,12 +186,31 @@ func (t *tunnel) send() {
 		case nil:
 		case io.EOF:
 			closeWrite(t.app.Conn)
+			t.outlive()
 			return
 		default:
 			t.end()
 			return
 		}
 		n, err = t.from.Read(buf)
+	}
+}
+
+// outlive waits, after the client has ended its side, for the app to end its
+// own. An app may never do so, and a client that is gone not wait for it.
+func (t *tunnel) outlive() {
+	look := time.NewTicker(halfLook)
+	defer look.Stop()
+	for {
+		select {
+		case <-t.received:
+			return
+		case <-look.C:
+			if gone(t.client) {
+				t.end()
+				return
+			}
+		}
 	}
 }
 
