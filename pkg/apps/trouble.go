@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"net/http"
 	"slices"
@@ -226,6 +227,7 @@ func (p *Plane) sayBroken(rep *report, t *trouble, last *lastRun) {
 	var proto *protocolError
 	var cert *tls.CertificateVerificationError
 	var timeout net.Error
+	var dns *net.DNSError
 	switch {
 	case errors.As(t.err, &proto):
 		rep.Code, rep.Title = codeBadAnswer, rep.App+" did not answer in HTTP"
@@ -249,7 +251,12 @@ func (p *Plane) sayBroken(rep *report, t *trouble, last *lastRun) {
 	case errors.As(t.err, &dial):
 		rep.Code, rep.Title = codeRefused, rep.App+" does not answer"
 		rep.Lead = "Nothing accepts connections at " + target + "."
-		if errors.As(t.err, &timeout) && timeout.Timeout() {
+		switch {
+		case errors.As(t.err, &dns):
+			rep.Lead = "No address is known for " + dns.Name + "."
+		case errors.Is(t.err, fs.ErrPermission):
+			rep.Lead = target + " may not be opened: permission denied."
+		case errors.As(t.err, &timeout) && timeout.Timeout():
 			rep.Lead = target + " did not accept the connection in time."
 		}
 		switch {

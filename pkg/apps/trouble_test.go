@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"strings"
+	"syscall"
 	"testing"
 )
 
@@ -50,6 +51,8 @@ func TestTimeouts(t *testing.T) {
 		{&dialError{refused}, http.StatusBadGateway, codeRefused},
 		{&dialError{slow}, http.StatusGatewayTimeout, codeRefused},
 		{slow, http.StatusGatewayTimeout, codeSilent},
+		{&dialError{&net.OpError{Op: "dial", Err: &net.DNSError{Err: "no such host", Name: "nowhere.example"}}}, http.StatusBadGateway, "No address is known for nowhere.example."},
+		{&dialError{&net.OpError{Op: "dial", Err: os.NewSyscallError("connect", syscall.EACCES)}}, http.StatusBadGateway, "permission denied"},
 		{io.ErrUnexpectedEOF, http.StatusBadGateway, codeClosed},
 	} {
 		w := httptest.NewRecorder()
