@@ -38,6 +38,7 @@ const (
 	codeLoop        = "loop"
 	codeMisdirected = "misdirected"
 	codeSilent      = "app_silent"
+	codeHandshake   = "app_handshake"
 	codeBadRequest  = "bad_request_body"
 )
 
@@ -228,6 +229,7 @@ func (p *Plane) sayBroken(rep *report, t *trouble, last *lastRun) {
 	var cert *tls.CertificateVerificationError
 	var timeout net.Error
 	var dns *net.DNSError
+	var handshake *handshakeError
 	switch {
 	case errors.As(t.err, &proto):
 		rep.Code, rep.Title = codeBadAnswer, rep.App+" did not answer in HTTP"
@@ -248,6 +250,11 @@ func (p *Plane) sayBroken(rep *report, t *trouble, last *lastRun) {
 		if rt.Command != "" {
 			rep.Commands = []string{runCommand(rt)}
 		}
+	case errors.As(t.err, &handshake):
+		rep.Code, rep.Title = codeHandshake, rep.App+" did not agree on TLS"
+		rep.Lead = target + " accepted the connection, but: " + handshake.err.Error() + "."
+		rep.Note = "If it speaks plain http there, say so:"
+		rep.Commands = []string{"hostless alias --force " + rep.App + " http://" + rt.Target.Host + rt.Target.Path}
 	case errors.As(t.err, &dial):
 		rep.Code, rep.Title = codeRefused, rep.App+" does not answer"
 		rep.Lead = "Nothing accepts connections at " + target + "."

@@ -2,6 +2,7 @@ package apps
 
 import (
 	"bufio"
+	"crypto/tls"
 	"errors"
 	"io"
 	"net"
@@ -53,6 +54,8 @@ func TestTimeouts(t *testing.T) {
 		{slow, http.StatusGatewayTimeout, codeSilent},
 		{&dialError{&net.OpError{Op: "dial", Err: &net.DNSError{Err: "no such host", Name: "nowhere.example"}}}, http.StatusBadGateway, "No address is known for nowhere.example."},
 		{&dialError{&net.OpError{Op: "dial", Err: os.NewSyscallError("connect", syscall.EACCES)}}, http.StatusBadGateway, "permission denied"},
+		{&dialError{&handshakeError{tls.RecordHeaderError{Msg: "first record does not look like a TLS handshake"}}}, http.StatusBadGateway, "hostless alias --force app http://localhost:3000"},
+		{&dialError{&handshakeError{os.ErrDeadlineExceeded}}, http.StatusGatewayTimeout, codeHandshake},
 		{io.ErrUnexpectedEOF, http.StatusBadGateway, codeClosed},
 	} {
 		w := httptest.NewRecorder()

@@ -89,7 +89,7 @@ func (u *upstream) handshake(ctx context.Context, c net.Conn, t Target) (net.Con
 	})
 	if err := secured.HandshakeContext(ctx); err != nil {
 		c.Close()
-		return nil, err
+		return nil, &handshakeError{err}
 	}
 	return secured, nil
 }
@@ -114,6 +114,12 @@ type dialError struct{ err error }
 
 func (e *dialError) Error() string { return "reach app: " + e.err.Error() }
 func (e *dialError) Unwrap() error { return e.err }
+
+// handshakeError is an app that accepted a connection and not TLS on it.
+type handshakeError struct{ err error }
+
+func (e *handshakeError) Error() string { return "TLS handshake: " + e.err.Error() }
+func (e *handshakeError) Unwrap() error { return e.err }
 
 // authority is the Host that a URL target is sent: its own, without a default
 // port.
