@@ -311,7 +311,7 @@ func (l *loop) consume(p *peer, data []byte) (used int) {
 // count notes an answer, or that it is none.
 func (l *loop) count(p *peer, right bool, data []byte) {
 	if !right {
-		l.lost(p, fmt.Errorf("not the backend's answer: %.200q", data))
+		l.lost(p, fmt.Errorf("not the backend's answer: %.60q", data))
 		return
 	}
 	l.took = append(l.took, time.Since(p.sent))

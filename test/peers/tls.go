@@ -82,7 +82,7 @@ func shake(addr string, config *tls.Config, buf []byte) (state tls.ConnectionSta
 		}
 	}
 	if !bytes.HasPrefix(buf, []byte("HTTP/1.1 200")) {
-		return state, fmt.Errorf("not the backend's answer: %.200q", buf[:got])
+		return state, fmt.Errorf("not the backend's answer: %.60q", buf[:got])
 	}
 	return c.ConnectionState(), nil
 }
