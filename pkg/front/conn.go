@@ -28,7 +28,6 @@ type conn struct {
 	ahead []byte       // read by the lane, and not yet by net/http
 	tls   bool         // carries TLS; set with server.mu held
 	read  atomic.Bool  // bytes have been read since it was idle last
-	half  atomic.Bool  // the client has closed its sending half, and may wait
 
 	lingers  atomic.Bool // the client may still be sending
 	once     sync.Once

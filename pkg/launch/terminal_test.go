@@ -253,7 +253,7 @@ func TestTerminalInAPipeline(t *testing.T) {
 	s.press("two\n")
 	at = s.await("up and two\r\n", at)
 	s.press("\x03")
-	at = s.await("prompt> ", at)
+	s.await("prompt> ", at)
 	d.await("end of the lease", func() bool { return d.live == 0 })
 	s.press("exit\n")
 	_ = shell.Wait()
