@@ -204,6 +204,9 @@ func (u *conn) readTrailer() (http.Header, error) {
 // writeBody sends the request's body in its framing. It is nil only after the
 // whole of it was sent.
 func (u *conn) writeBody(x *outgoing) error {
+	if done, err := u.spliceBody(x); done {
+		return err
+	}
 	buf := copyBuffers.Get().(*[]byte)
 	defer copyBuffers.Put(buf)
 	const room = 10 // before and after a chunk's data: eight digits and two line ends

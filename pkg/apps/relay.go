@@ -1,6 +1,7 @@
 package apps
 
 import (
+	"errors"
 	"io"
 	"net"
 	"net/http"
@@ -82,5 +83,32 @@ func spliced(w http.ResponseWriter, r *http.Request, in *incoming) (done bool, e
 	if err == nil && n < left {
 		err = io.ErrUnexpectedEOF
 	}
+	return true, err
+}
+
+// spliceBody has the kernel copy a long body of known length to the app, where it
+// comes straight from the client's connection.
+func (u *conn) spliceBody(x *outgoing) (done bool, err error) {
+	body, ok := x.body.Reader.(interface {
+		Direct() (ahead []byte, rest *net.TCPConn)
+		Took(n int64)
+		Left() int64
+		Broken() bool
+	})
+	to, plain := u.Conn.(*net.TCPConn)
+	if !ok || !plain || x.body.length < spliceFrom {
+		return false, nil
+	}
+	ahead, from := body.Direct()
+	if _, err := to.Write(ahead); err != nil {
+		return true, err
+	}
+	n, err := to.ReadFrom(io.LimitReader(from, body.Left()))
+	body.Took(n)
+	if body.Left() > 0 {
+		x.body.failed.Store((err == nil || body.Broken()) && !x.body.stopped.Load())
+		return true, errors.Join(err, io.ErrUnexpectedEOF)
+	}
+	_, _ = x.body.Read(nil) // notes the end
 	return true, err
 }

@@ -5,7 +5,6 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
-	"io"
 	"net"
 	"net/http"
 	"sync"
@@ -19,7 +18,6 @@ const (
 	laneBuf   = 4 << 10
 	laneMax   = 16 << 10 // of a head; a longer one is net/http's
 	watchFrom = 20 * time.Millisecond
-	goodbye   = 500 * time.Millisecond // for a client to read what was answered last
 )
 
 // What a lane is doing, for drain.
@@ -48,6 +46,7 @@ type lane struct {
 	br       *bufio.Reader
 	deadline time.Time // the connection's, for reading
 	out      laneWriter
+	body     laneBody
 	watch    watch
 }
 
@@ -61,6 +60,7 @@ func newLane(ctx context.Context, s *Server, c *conn) (*lane, error) {
 	l.out.tcp, l.out.conn, l.out.ending = c.TCPConn, quick, &s.draining
 	l.watch.gone = l.cancel
 	l.watch.conn = c
+	l.body.lane = l
 	return l, nil
 }
 
@@ -178,6 +178,9 @@ func (l *lane) parse(head []byte) (*http.Request, error) {
 		return nil, err
 	}
 	r.RemoteAddr = l.remote
+	if l.body.left = r.ContentLength; r.ContentLength > 0 {
+		r.Body = &l.body
+	}
 	return r.WithContext(l.ctx), nil
 }
 
@@ -185,28 +188,40 @@ func (l *lane) parse(head []byte) (*http.Request, error) {
 func (l *lane) serve(r *http.Request) (keep bool) {
 	l.conn.lane.Store(laneServing)
 	l.out.begin(r.Method == http.MethodHead)
-	l.watch.begin()
+	if r.ContentLength == 0 {
+		l.watch.begin()
+	}
 	defer func() {
-		l.watch.stop(l.deadline)
+		l.watch.stop()
+		l.ready()
 		if caught := recover(); caught != nil { // finish has logged it
 			l.out.abort()
 			keep = false
 		}
 	}()
 	l.server.ServeHTTP(&l.out, r)
-	return l.out.finish() == nil && !l.out.last && l.ctx.Err() == nil
+	return l.out.finish() == nil && !l.out.last && l.ctx.Err() == nil && l.body.left == 0
 }
 
-// leave ends a connection that was answered for the last time. What has been
-// sent after that is read first: the reset that it would cause could take the
-// answer with it.
-func (l *lane) leave() {
-	if l.out.failed != nil || l.r == l.w && !sock.Unread(l.conn.TCPConn) {
+// ready puts the deadline for reading back where an answer's making has changed
+// it.
+func (l *lane) ready() {
+	if !l.out.timed && !l.watch.timed {
 		return
 	}
-	l.conn.CloseWrite()
-	l.conn.SetReadDeadline(time.Now().Add(goodbye))
-	_, _ = io.Copy(io.Discard, l.conn.TCPConn)
+	l.watch.timed = false
+	l.conn.SetReadDeadline(l.deadline)
+	if l.server.retiring.Load() {
+		l.conn.SetReadDeadline(time.Unix(1, 0))
+	}
+}
+
+// leave prepares a connection for its end. What is sent after the last answer is
+// read first: the reset that it would cause could take the answer with it.
+func (l *lane) leave() {
+	if l.out.failed == nil && (l.r < l.w || l.body.left > 0 || sock.Unread(l.conn.TCPConn)) {
+		l.conn.lingers.Store(true)
+	}
 }
 
 // watch finds out that a client has left while its answer is being made. Most
@@ -216,6 +231,7 @@ type watch struct {
 	gone  func()
 	timer *time.Timer
 
+	timed  bool // the connection's deadline for reading was changed
 	mu     sync.Mutex
 	active bool          // a request is being answered
 	quit   chan struct{} // of the looking that runs; nil when none does
@@ -249,9 +265,9 @@ func (w *watch) look() {
 	}
 }
 
-// stop ends the looking; deadline is put back as the connection's for reading.
-func (w *watch) stop(deadline time.Time) {
-	w.timer.Stop()
+// stop ends the looking.
+func (w *watch) stop() {
+	w.end()
 	w.mu.Lock()
 	quit, done := w.quit, w.done
 	w.active, w.quit, w.done = false, nil, nil
@@ -262,10 +278,7 @@ func (w *watch) stop(deadline time.Time) {
 	close(quit)
 	w.conn.SetReadDeadline(time.Unix(1, 0))
 	<-done
-	w.conn.SetReadDeadline(deadline)
-	if w.conn.server.retiring.Load() {
-		w.conn.SetReadDeadline(time.Unix(1, 0))
-	}
+	w.timed = true
 }
 
 func (w *watch) end() {

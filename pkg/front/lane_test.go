@@ -35,8 +35,15 @@ func TestPlainHead(t *testing.T) {
 		{"two hosts", "GET / HTTP/1.1\r\n" + host + host + "\r\n", false},
 		{"the gateway's", "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n", false},
 		{"a foreign host", "GET / HTTP/1.1\r\nHost: a.localhost.evil\r\n\r\n", false},
-		{"a body", "POST / HTTP/1.1\r\n" + host + "Content-Length: 1\r\n\r\n", false},
-		{"a length", "GET / HTTP/1.1\r\n" + host + "content-Length: 0\r\n\r\n", false},
+		{"a body", "POST / HTTP/1.1\r\n" + host + "Content-Length: 1\r\n\r\n", true},
+		{"a length", "GET / HTTP/1.1\r\n" + host + "content-Length: 0\r\n\r\n", true},
+		{"two lengths", "POST / HTTP/1.1\r\n" + host + "Content-Length: 1\r\nContent-Length: 1\r\n\r\n", false},
+		{"a list of lengths", "POST / HTTP/1.1\r\n" + host + "Content-Length: 1, 1\r\n\r\n", false},
+		{"a signed length", "POST / HTTP/1.1\r\n" + host + "Content-Length: +1\r\n\r\n", false},
+		{"no length", "POST / HTTP/1.1\r\n" + host + "Content-Length:\r\n\r\n", false},
+		{"a huge length", "POST / HTTP/1.1\r\n" + host + "Content-Length: 99999999999999999999\r\n\r\n", false},
+		{"a length and chunks", "POST / HTTP/1.1\r\n" + host + "Content-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n", false},
+		{"HTTP/2 settings", "GET / HTTP/1.1\r\n" + host + "HTTP2-Settings: x\r\n\r\n", false},
 		{"chunks", "GET / HTTP/1.1\r\n" + host + "Transfer-encoding: chunked\r\n\r\n", false},
 		{"an upgrade", "GET / HTTP/1.1\r\n" + host + "Upgrade: websocket\r\n\r\n", false},
 		{"an expectation", "GET / HTTP/1.1\r\n" + host + "Expect: 100-continue\r\n\r\n", false},
@@ -82,8 +89,11 @@ func FuzzPlainHead(f *testing.F) {
 		if err != nil {
 			return // net/http answers it
 		}
-		if r.ContentLength != 0 || r.Body != http.NoBody || len(r.TransferEncoding) > 0 || r.Close || r.Header.Get("Upgrade") != "" || !r.ProtoAtLeast(1, 1) || r.ProtoMajor != 1 {
+		if r.ContentLength < 0 || len(r.TransferEncoding) > 0 || r.Close || r.Header.Get("Upgrade") != "" || !r.ProtoAtLeast(1, 1) || r.ProtoMajor != 1 {
 			t.Errorf("%q is not plain: %+v", head, r)
+		}
+		if (r.ContentLength == 0) != (r.Body == http.NoBody) {
+			t.Errorf("%q has length %d and another body", head, r.ContentLength)
 		}
 		if p, _ := classify(r.Host); p != appsPlane {
 			t.Errorf("%q is for %q", head, r.Host)
@@ -256,6 +266,9 @@ func TestLaneGivesWay(t *testing.T) {
 	}{
 		{"pipelined", []string{plain(1) + plain(2) + plain(3)}, []string{`GET /1 "" <nil>`, `GET /2 "" <nil>`, `GET /3 "" <nil>`}},
 		{"a body between", []string{plain(1) + "POST /p HTTP/1.1\r\nHost: a.localhost\r\nContent-Length: 3\r\n\r\nabc" + plain(2)}, []string{`GET /1 "" <nil>`, `POST /p "abc" <nil>`, `GET /2 "" <nil>`}},
+		{"a body in pieces", []string{"POST /p HTTP/1.1\r\nHost: a.localhost\r\nContent-Length: 6\r\n\r\nab", "cd", "ef" + plain(2)}, []string{`POST /p "abcdef" <nil>`, `GET /2 "" <nil>`}},
+		{"a body that ends early", []string{"POST /p HTTP/1.1\r\nHost: a.localhost\r\nContent-Length: 6\r\n\r\nab", ""}, []string{`POST /p "ab" unexpected EOF`}},
+		{"chunks between", []string{plain(1) + "POST /p HTTP/1.1\r\nHost: a.localhost\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n"}, []string{`GET /1 "" <nil>`, `POST /p "abc" <nil>`}},
 		{"in pieces", []string{plain(1), plain(2)[:9], plain(2)[9:]}, []string{`GET /1 "" <nil>`, `GET /2 "" <nil>`}},
 		{"the first in pieces", []string{"G", plain(2)[1:]}, []string{`GET /2 "" <nil>`}},
 		{"a long head", []string{plain(1) + long(5000) + plain(2)}, []string{`GET /1 "" <nil>`, `GET /long "" <nil>`, `GET /2 "" <nil>`}},
@@ -270,6 +283,9 @@ func TestLaneGivesWay(t *testing.T) {
 						time.Sleep(20 * time.Millisecond)
 					}
 					io.WriteString(c, piece)
+					if piece == "" {
+						c.(*net.TCPConn).CloseWrite()
+					}
 				}
 			}()
 			for _, want := range test.want {

@@ -42,6 +42,7 @@ type laneWriter struct {
 	body    []byte
 	chunked bool
 	last    bool // the connection ends after this answer
+	timed   bool // the connection's deadline for reading was changed
 	trailer []string
 }
 
@@ -55,7 +56,7 @@ func (w *laneWriter) begin(isHead bool) {
 	}
 	clear(w.header)
 	w.isHead, w.status, w.noBody, w.length, w.left = isHead, 0, false, -1, 0
-	w.open, w.chunked, w.last = false, false, false
+	w.open, w.chunked, w.last, w.timed = false, false, false, false
 	w.body, w.trailer, w.out = w.body[:0], w.trailer[:0], w.out[:0]
 }
 
@@ -257,6 +258,16 @@ func (w *laneWriter) FlushError() error {
 	w.send()
 	return w.failed
 }
+
+// SetReadDeadline is for reading the request's body, for
+// http.ResponseController. The lane puts its own back.
+func (w *laneWriter) SetReadDeadline(t time.Time) error {
+	w.timed = true
+	return w.tcp.SetReadDeadline(t)
+}
+
+// EnableFullDuplex is how a lane always is, for http.ResponseController.
+func (w *laneWriter) EnableFullDuplex() error { return nil }
 
 // finish ends the answer.
 func (w *laneWriter) finish() error {

@@ -5,15 +5,16 @@ import (
 )
 
 // plainHead reports whether a request's head, with its empty line, is of the
-// plain kind that a lane serves: HTTP/1.1 without a body, an upgrade or any other
-// wish of the connection, for exactly one host, which is an app's. It is strict:
-// what it does not take is not wrong, but net/http's to judge.
+// plain kind that a lane serves: HTTP/1.1 with a body of known length or none,
+// without an upgrade or any other wish of the connection, for exactly one host,
+// which is an app's. It is strict: what it does not take is not wrong, but
+// net/http's to judge.
 func plainHead(head []byte) bool {
 	line, rest, ok := cutLine(head)
 	if !ok || !plainRequestLine(line) {
 		return false
 	}
-	hosts := 0
+	hosts, lengths := 0, 0
 	for {
 		if line, rest, ok = cutLine(rest); !ok {
 			return false
@@ -36,8 +37,16 @@ func plainHead(head []byte) bool {
 			if bytes.EqualFold(name, []byte("connection")) && !bytes.EqualFold(value, []byte("keep-alive")) {
 				return false
 			}
-		case len("expect"), len("upgrade"), len("content-length"), len("transfer-encoding"):
-			for _, special := range []string{"expect", "upgrade", "trailer", "content-length", "http2-settings", "transfer-encoding"} {
+		case len("content-length"):
+			if bytes.EqualFold(name, []byte("content-length")) {
+				if lengths++; lengths > 1 || !plainLength(value) {
+					return false
+				}
+			} else if bytes.EqualFold(name, []byte("http2-settings")) {
+				return false
+			}
+		case len("expect"), len("upgrade"), len("transfer-encoding"):
+			for _, special := range []string{"expect", "upgrade", "trailer", "transfer-encoding"} {
 				if bytes.EqualFold(name, []byte(special)) {
 					return false
 				}
@@ -55,11 +64,21 @@ func cutLine(b []byte) (line, rest []byte, ok bool) {
 	return b[:i-1], b[i+1:], true
 }
 
-// plainRequestLine takes a method without a body and an origin-form target.
+// plainLength takes digits, and few enough for a number of 63 bits.
+func plainLength(value []byte) bool {
+	for _, c := range value {
+		if c < '0' || c > '9' {
+			return false
+		}
+	}
+	return len(value) > 0 && len(value) <= 18
+}
+
+// plainRequestLine takes a usual method and an origin-form target.
 func plainRequestLine(line []byte) bool {
 	method, rest, _ := bytes.Cut(line, []byte{' '})
 	switch string(method) {
-	case "GET", "HEAD", "OPTIONS", "DELETE":
+	case "GET", "HEAD", "OPTIONS", "DELETE", "POST", "PUT", "PATCH":
 	default:
 		return false
 	}
