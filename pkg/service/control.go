@@ -113,9 +113,13 @@ func (m *Manager) Supervised(ctx context.Context) bool {
 		(m.active(ctx, m.serviceUnit()) || m.active(ctx, m.httpSocket()) || m.active(ctx, m.controlSocket()))
 }
 
-// Start opens the sockets and starts the daemon.
+// Start opens the sockets and starts the daemon. Where one runs by hand it is
+// refused: systemd would take its control socket away.
 func (m *Manager) Start(ctx context.Context) error {
 	if err := m.needInstalled(); err != nil {
+		return err
+	}
+	if err := m.refuseOthers(ctx); err != nil {
 		return err
 	}
 	if err := m.startSockets(ctx); err != nil {
@@ -137,6 +141,9 @@ func (m *Manager) Stop(ctx context.Context) error {
 // Restart ends the daemon and starts it again; connections wait in the sockets.
 func (m *Manager) Restart(ctx context.Context) error {
 	if err := m.needInstalled(); err != nil {
+		return err
+	}
+	if err := m.refuseOthers(ctx); err != nil {
 		return err
 	}
 	if err := m.startSockets(ctx); err != nil {

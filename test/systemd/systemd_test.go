@@ -346,6 +346,12 @@ func stopAndStart(t *testing.T) {
 			t.Errorf("%s is open after stop", network[1])
 		}
 	}
+	// systemd would take the control socket of one that runs by hand meanwhile.
+	must(t, "proxy", "start", "--port", "48390")
+	if out, err := exec.Command(client(), "service", "start").CombinedOutput(); err == nil || !strings.Contains(string(out), "by hand") {
+		t.Errorf("start beside a daemon by hand: %v\n%s", err, out)
+	}
+	must(t, "stop")
 	must(t, "service", "start")
 	health(t, "localhost")
 }
