@@ -56,7 +56,8 @@ func (s stamp) same(info fs.FileInfo) bool {
 	if info == nil || s.inode == nil {
 		return info == nil && s.inode == nil
 	}
-	return s.size == info.Size() && s.mtime.Equal(info.ModTime()) && os.SameFile(s.inode, info)
+	// The mode too: a file that is opened to others is closed by reading it.
+	return s.size == info.Size() && s.mtime.Equal(info.ModTime()) && os.SameFile(s.inode, info) && s.inode.Mode() == info.Mode()
 }
 
 // New makes a store and reads the file. Lines that cannot be used are told by

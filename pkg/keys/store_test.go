@@ -172,6 +172,12 @@ func TestFollowsEditsByHand(t *testing.T) {
 	if len(list) != 2 || list[0].Key.Reveal() != "4" || list[1].Key.Reveal() != "5" {
 		t.Errorf("an edit by hand was lost: %+v", list)
 	}
+	os.Chmod(path, 0o644)
+	now = now.Add(time.Second)
+	s.Get(t.Context(), "a")
+	if info, _ := os.Stat(path); info.Mode().Perm() != 0o600 {
+		t.Errorf("opened to others, and left so: %v", info.Mode())
+	}
 	os.Remove(path)
 	now = now.Add(time.Second)
 	if _, err := s.Get(t.Context(), "a"); !fault.Is(err, fault.Unconfigured) {
