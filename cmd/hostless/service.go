@@ -25,7 +25,7 @@ func serviceGroup(e *env) *cli.Command {
 					&cli.IntFlag{Name: "port", Usage: "listen on `PORT` of loopback; where not given, as installed before, else " + strconv.Itoa(config.DefaultPort)},
 					own(),
 				},
-				Description: "The daemon starts with the first request. Tokens outlive it as hashes in a file, unless you chose\nanother token-persistence.",
+				Description: "The daemon starts with the first request. Tokens outlive it as hashes in a file, unless you chose\nanother token-persistence. With another HOSTLESS_HOME and --port a second one stands beside it.",
 			}, 0, 0, e.serviceInstall),
 			leaf(&cli.Command{
 				Name: "uninstall", Usage: "stop and remove the login service; keys and settings stay",
