@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/hostless/hostless/pkg/config"
 	"github.com/hostless/hostless/pkg/control"
 	"github.com/hostless/hostless/pkg/fault"
 	"github.com/urfave/cli/v2"
@@ -45,7 +46,7 @@ func (e *env) showStatus(s control.Status) error {
 		{"Idle", idle},
 		{"Home", s.Home},
 		{"Apps", count(s.Routes, "route")},
-		{"Tokens", strconv.Itoa(s.Tokens)},
+		{"Tokens", tokensOf(s)},
 		{"In flight", strconv.Itoa(s.InFlight)},
 		{"Providers", providers},
 	}
@@ -56,6 +57,17 @@ func (e *env) showStatus(s control.Status) error {
 		rows = append(rows, [2]string{"Warning", w})
 	}
 	return e.pairs(rows)
+}
+
+// tokensOf is how many tokens there are, and what becomes of them.
+func tokensOf(s control.Status) string {
+	switch {
+	case s.Tokens == 0 || s.Persistence == "":
+		return strconv.Itoa(s.Tokens)
+	case s.Persistence == config.PersistOff:
+		return strconv.Itoa(s.Tokens) + ", until the daemon ends"
+	}
+	return strconv.Itoa(s.Tokens) + ", kept over restarts"
 }
 
 func startedBy(activation string) string {
