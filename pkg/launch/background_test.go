@@ -3,11 +3,14 @@ package launch
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -227,6 +230,53 @@ func TestApps(t *testing.T) {
 			t.Errorf("%s: %s", tt.dir, diff)
 		}
 	}
+}
+
+// TestRunAllCtrlZ: Ctrl-Z stops all apps and the run, fg continues them.
+func TestRunAllCtrlZ(t *testing.T) {
+	bash, err := exec.LookPath("bash")
+	if err != nil {
+		t.Skip("bash is not installed")
+	}
+	d := newStandIn(t)
+	dir := t.TempDir()
+	gate := filepath.Join(dir, "go")
+	mark := filepath.Join(t.TempDir(), "pid")
+	one := app(t, "pid:"+mark, "say:I am up", "until:"+gate, "say:I go on", "serve:", "wait")
+	file, err := json.Marshal(map[string]any{"name": "shop", "apps": map[string]any{"web": map[string]any{"command": one}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "hostless.json"), file, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	inner := d.run(Config{Dir: dir}, "RUN_ALL=1")
+	shell := exec.Command(bash, "--norc", "--noprofile", "-i")
+	shell.Env = append(inner.Env, "PS1=prompt> ", "SELF="+inner.Path)
+	s := newScreen(t, shell)
+	at := s.await("prompt> ", 0)
+	s.press("\"$SELF\" __run\n")
+	at = s.await("I am up", at)
+	s.press("\x1a")
+	at = s.await("Stopped", at)
+	at = s.await("prompt> ", at)
+	pid := strconv.Itoa(awaitPIDs(t, mark, 1)[0])
+	for limit := time.Now().Add(10 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+		if out, _ := exec.Command("ps", "-o", "stat=", "-p", pid).Output(); strings.HasPrefix(string(out), "T") {
+			break
+		}
+		if time.Now().After(limit) {
+			t.Fatal("the app is not stopped")
+		}
+	}
+	_ = os.WriteFile(gate, nil, 0o600)
+	s.press("fg\n")
+	at = s.await("I go on", at)
+	s.press("\x03")
+	s.await("prompt> ", at)
+	d.await("end of the lease", func() bool { return d.live == 0 })
+	s.press("exit\n")
+	_ = shell.Wait()
 }
 
 func TestRunAll(t *testing.T) {

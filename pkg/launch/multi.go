@@ -14,6 +14,7 @@ import (
 	"sync"
 	"syscall"
 
+	"golang.org/x/sys/unix"
 	"golang.org/x/term"
 
 	"github.com/hostless/hostless/pkg/fault"
@@ -228,6 +229,13 @@ func together(ctx context.Context, c Config, runs []*run) (code int, err error) 
 		defer close(over)
 		all.Wait()
 	}()
+	pass := func(s syscall.Signal) {
+		mu.Lock()
+		defer mu.Unlock()
+		for wk := range live {
+			_ = wk.cmd.Process.Signal(s)
+		}
+	}
 	done := ctx.Done()
 	for {
 		var s syscall.Signal
@@ -238,18 +246,16 @@ func together(ctx context.Context, c Config, runs []*run) (code int, err error) 
 			s = got.(syscall.Signal)
 		case got := <-sig.plain:
 			if s = got.(syscall.Signal); s == syscall.SIGTSTP {
-				continue
+				pass(s)
+				(&terminal{own: unix.Getpgrp()}).stopSelf(sig.cont, false)
+				s = syscall.SIGCONT
 			}
 		case <-sig.cont:
-			continue
+			s = syscall.SIGCONT
 		case <-done:
 			done, s = nil, syscall.SIGTERM
 		}
-		mu.Lock()
-		for wk := range live {
-			_ = wk.cmd.Process.Signal(s)
-		}
-		mu.Unlock()
+		pass(s)
 	}
 }
 
