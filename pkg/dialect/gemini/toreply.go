@@ -1,6 +1,7 @@
 package gemini
 
 import (
+	"bytes"
 	"encoding/json"
 	"net/http"
 	"slices"
@@ -101,10 +102,16 @@ func (r *nativeReply) Body(body []byte) ([]byte, error) {
 
 // gathered is what a choice has told and not passed on yet.
 type gathered struct {
-	calls   []toolCall
-	details []json.RawMessage
-	reason  string
-	native  string
+	numbering openai.Numbering
+	calls     []gatheredCall
+	details   []json.RawMessage
+	reason    string
+	native    string
+}
+
+type gatheredCall struct {
+	id, name, signature string
+	arguments           []byte
 }
 
 // take passes on what can be, and keeps calls until they are whole.
@@ -130,24 +137,20 @@ func (g *gathered) take(m *middleMessage, thoughts bool) []part {
 	}
 	for i := range m.ToolCalls {
 		in := &m.ToolCalls[i]
-		k := len(g.calls)
-		if in.Index != nil {
-			k = *in.Index
-		}
-		if k < 0 || k > len(g.calls) {
-			k = len(g.calls)
-		}
+		k := g.numbering.Place(in.Index, in.ID, in.Function.Name)
 		if k == len(g.calls) {
-			g.calls = append(g.calls, toolCall{})
+			g.calls = append(g.calls, gatheredCall{})
 		}
 		call := &g.calls[k]
 		if in.ID != "" {
-			call.ID = in.ID
+			call.id = in.ID
 		}
-		call.Function.Name += in.Function.Name
-		call.Function.Arguments += in.Function.Arguments
-		if in.Extra.Google.ThoughtSignature != "" {
-			call.Extra = in.Extra
+		if call.name == "" {
+			call.name = in.Function.Name
+		}
+		call.arguments = append(call.arguments, in.Function.Arguments...)
+		if signature := in.Extra.Google.ThoughtSignature; signature != "" {
+			call.signature = signature
 		}
 	}
 	return parts
@@ -157,16 +160,16 @@ func (g *gathered) take(m *middleMessage, thoughts bool) []part {
 func (g *gathered) candidate(index int, parts []part) nativeCandidate {
 	out := nativeCandidate{Index: index, FinishReason: nativeFinish(g.reason, g.native)}
 	for i, call := range g.calls {
-		args := json.RawMessage(call.Function.Arguments)
-		if strings.TrimSpace(call.Function.Arguments) == "" {
+		args := json.RawMessage(call.arguments)
+		if len(bytes.TrimSpace(args)) == 0 {
 			args = json.RawMessage("{}")
 		}
-		if !rawjson.IsObject(args) || !json.Valid(args) || call.Function.Name == "" {
+		if !rawjson.IsObject(args) || !json.Valid(args) || call.name == "" {
 			out.FinishReason = "MALFORMED_FUNCTION_CALL"
 			out.FinishMessage = "The model called a function with arguments that are no JSON object"
 			continue
 		}
-		p := part{FunctionCall: &functionCall{ID: call.ID, Name: call.Function.Name, Args: args}, ThoughtSignature: call.Extra.Google.ThoughtSignature}
+		p := part{FunctionCall: &functionCall{ID: call.id, Name: call.name, Args: args}, ThoughtSignature: call.signature}
 		if i == 0 && p.ThoughtSignature == "" && len(g.details) > 0 {
 			p.ThoughtSignature = seal(joined(g.details))
 		}

@@ -1,10 +1,10 @@
 package ollama
 
 import (
+	"bytes"
 	"encoding/json"
 	"net/http"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/hostless/hostless/pkg/dialect"
@@ -48,7 +48,10 @@ type said struct {
 }
 
 // call is a tool call that is gathered.
-type call struct{ id, name, arguments string }
+type call struct {
+	id, name  string
+	arguments []byte
+}
 
 func (r *reply) Stream() dialect.Stream { return &stream{reply: r} }
 
@@ -65,11 +68,11 @@ func (r *reply) Body(body []byte) ([]byte, error) {
 		return nil, fault.New(fault.Upstream, "the provider's answer has no choices")
 	}
 	choice := &c.Choices[0]
-	calls, err := gather(nil, &choice.Message)
-	if err != nil {
+	var calls gathered
+	if err := calls.take(&choice.Message); err != nil {
 		return nil, err
 	}
-	toolCalls, err := appendCalls(nil, calls)
+	toolCalls, err := appendCalls(nil, calls.list)
 	if err != nil {
 		return nil, err
 	}
@@ -167,27 +170,32 @@ func doneReason(reason string) string {
 // maxCalls bounds the arguments of calls that are gathered, in bytes.
 const maxCalls = 16 << 20
 
-// gather adds the pieces of calls to those that there are.
-func gather(calls []call, s *said) ([]call, error) {
+// gathered are the tool calls of an answer, put together from their pieces.
+type gathered struct {
+	numbering openai.Numbering
+	list      []call
+}
+
+// take adds the pieces of calls that a message, or a piece of one, has.
+func (g *gathered) take(s *said) error {
 	for i := range s.ToolCalls {
 		in := &s.ToolCalls[i]
-		k := len(calls)
-		if in.Index != nil && *in.Index >= 0 && *in.Index < k {
-			k = *in.Index
+		k := g.numbering.Place(in.Index, in.ID, in.Function.Name)
+		if k == len(g.list) {
+			g.list = append(g.list, call{})
 		}
-		if k == len(calls) {
-			calls = append(calls, call{})
-		}
+		c := &g.list[k]
 		if in.ID != "" {
-			calls[k].id = in.ID
+			c.id = in.ID
 		}
-		calls[k].name += in.Function.Name
-		calls[k].arguments += in.Function.Arguments
-		if len(calls[k].arguments) > maxCalls {
-			return nil, fault.New(fault.Upstream, "the provider's tool call is too large")
+		if c.name == "" {
+			c.name = in.Function.Name
+		}
+		if c.arguments = append(c.arguments, in.Function.Arguments...); len(c.arguments) > maxCalls {
+			return fault.New(fault.Upstream, "the provider's tool call is too large")
 		}
 	}
-	return calls, nil
+	return nil
 }
 
 // appendCalls writes whole calls, their arguments as objects; nil for none.
@@ -201,7 +209,7 @@ func appendCalls(b []byte, calls []call) (json.RawMessage, error) {
 			b = append(b, ',')
 		}
 		args := json.RawMessage(c.arguments)
-		if strings.TrimSpace(c.arguments) == "" {
+		if len(bytes.TrimSpace(c.arguments)) == 0 {
 			args = json.RawMessage("{}")
 		}
 		if !rawjson.IsObject(args) || !json.Valid(args) || c.name == "" {

@@ -22,7 +22,7 @@ type stream struct {
 	reply   *reply
 	buf     []byte
 	first   time.Time // when the first piece came
-	calls   []call
+	calls   gathered
 	reason  string
 	usage   *usage
 	failure string
@@ -54,8 +54,7 @@ func (s *stream) Event(ev sse.Event, emit func(sse.Event)) error {
 		if choice.Index != 0 {
 			continue // Ollama has one answer
 		}
-		var err error
-		if s.calls, err = gather(s.calls, &choice.Delta); err != nil {
+		if err := s.calls.take(&choice.Delta); err != nil {
 			return err
 		}
 		if choice.FinishReason != "" {
@@ -82,7 +81,7 @@ func (s *stream) End(cause error, emit func(sse.Event)) {
 		return
 	}
 	s.done = true
-	calls, err := appendCalls(nil, s.calls)
+	calls, err := appendCalls(nil, s.calls.list)
 	if cause == nil {
 		cause = err
 	}

@@ -30,7 +30,8 @@ type stream struct {
 	items     []any // by output index; filled when an item is done
 	reasoning *openReasoning
 	message   *openMessage
-	calls     map[int]*openCall
+	calls     map[int]*openCall // by place
+	numbering openai.Numbering
 	turn      assistant
 }
 
@@ -41,8 +42,8 @@ type openReasoning struct {
 	details []json.RawMessage
 	summary bool // the summary part was announced
 
-	signed   string // thinking that came in details since the last signature
-	unsigned string // thinking that came as text since the last signature
+	signed   strings.Builder // thinking that came in details since the last signature
+	unsigned strings.Builder // thinking that came as text since the last signature
 }
 
 // detail keeps one piece of reasoning_details. A signature that comes without
@@ -53,22 +54,22 @@ func (o *openReasoning) detail(raw json.RawMessage) {
 		o.details = append(o.details, append(json.RawMessage{}, raw...))
 		return
 	}
-	o.signed += t.Text
+	o.signed.WriteString(t.Text)
 	if t.Signature == "" {
 		return
 	}
-	t.Text = o.signed
-	if t.Text == "" {
-		t.Text = o.unsigned
+	if t.Text = o.signed.String(); t.Text == "" {
+		t.Text = o.unsigned.String()
 	}
 	o.details = append(o.details, rawjson.Must(t))
-	o.signed, o.unsigned = "", ""
+	o.signed.Reset()
+	o.unsigned.Reset()
 }
 
 // rest keeps thinking that ended without a signature.
 func (o *openReasoning) rest() {
-	if o.signed != "" {
-		o.details = append(o.details, rawjson.Must(thinkingDetail{Type: "thinking", Text: o.signed}))
+	if o.signed.Len() > 0 {
+		o.details = append(o.details, rawjson.Must(thinkingDetail{Type: "thinking", Text: o.signed.String()}))
 	}
 }
 
@@ -169,11 +170,8 @@ func (s *stream) Event(ev sse.Event, emit func(sse.Event)) error {
 		s.say(emit, "refusal", d.Refusal)
 		for i := range d.ToolCalls {
 			t := &d.ToolCalls[i]
-			index := i
-			if t.Index != nil {
-				index = *t.Index
-			}
-			s.callDelta(emit, index, t.ID, t.Function.Name, t.Function.Arguments)
+			place := s.numbering.Place(t.Index, t.ID, t.Function.Name)
+			s.callDelta(emit, place, t.ID, t.Function.Name, t.Function.Arguments)
 		}
 		if choice.FinishReason != nil && *choice.FinishReason != "" {
 			s.reason = *choice.FinishReason
@@ -237,7 +235,7 @@ func (s *stream) summarise(emit emitter, text string) {
 		s.send(emit, "response.reasoning_summary_part.added", map[string]any{"item_id": o.id, "output_index": o.index, "summary_index": 0, "part": summaryPart{"summary_text", ""}})
 	}
 	o.text.WriteString(text)
-	o.unsigned += text
+	o.unsigned.WriteString(text)
 	s.send(emit, "response.reasoning_summary_text.delta", map[string]any{"item_id": o.id, "output_index": o.index, "summary_index": 0, "delta": text})
 }
 
@@ -332,18 +330,20 @@ func (s *stream) closeMessage(emit emitter, status string) {
 	s.doneItem(emit, m.index, messageItem{m.id, "message", status, "assistant", m.content})
 }
 
-func (s *stream) callDelta(emit emitter, index int, id, name, arguments string) {
-	o := s.calls[index]
+func (s *stream) callDelta(emit emitter, place int, id, name, arguments string) {
+	o := s.calls[place]
 	if o == nil {
 		s.closeReasoning(emit)
 		s.closeMessage(emit, "completed")
 		o = &openCall{index: s.next(), id: s.r.options.NewID()}
-		s.calls[index] = o
+		s.calls[place] = o
 	}
 	if id != "" {
 		o.callID = id
 	}
-	o.name += name
+	if o.name == "" {
+		o.name = name
+	}
 	if !o.announced && o.name != "" {
 		o.announced = true
 		s.added(emit, o.index, s.r.call(o.id, o.callID, o.name, "", "in_progress"))
