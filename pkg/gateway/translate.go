@@ -1,7 +1,9 @@
 package gateway
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"io"
 	"net/http"
@@ -106,10 +108,14 @@ func (c *exchange) answerTranslated(ctx context.Context, resp *http.Response, ca
 		return c.bare(&fault.Error{Kind: fault.Upstream, Message: "provider \"" + c.cred.Provider + "\" broke the answer off", Err: err})
 	}
 	data = key.whole(data)
+	status := resp.StatusCode
+	if told := errorWithin(data); !failed && told != 0 {
+		status, failed = told, true
+	}
 	var out []byte
 	if failed {
 		h[ErrorHeader] = []string{errorUpstream}
-		out = call.Reply.Error(resp.StatusCode, resp.Header, data)
+		out = call.Reply.Error(status, resp.Header, data)
 		c.account(true, tokens{})
 	} else {
 		t, _ := spent(data)
@@ -123,11 +129,33 @@ func (c *exchange) answerTranslated(ctx context.Context, resp *http.Response, ca
 		h["Content-Type"] = []string{ollama.ContentType}
 	}
 	h["Content-Length"] = []string{strconv.Itoa(len(out))}
-	c.w.WriteHeader(resp.StatusCode)
+	c.w.WriteHeader(status)
 	if _, err := c.w.Write(out); err != nil {
 		return errClient
 	}
 	return nil
+}
+
+// errorWithin gives the status of an error that came with a good one, as
+// OpenRouter's do once a model has begun: the one that it names, else 502. It is
+// 0 where there is none.
+func errorWithin(data []byte) int {
+	if !bytes.Contains(data, errorMark) {
+		return 0
+	}
+	span, ok := provider.Member(data, "error")
+	if !ok || data[span.Start] != '{' {
+		return 0
+	}
+	var e struct {
+		Code json.Number `json:"code"`
+	}
+	if json.Unmarshal(span.Of(data), &e) == nil {
+		if code, err := e.Code.Int64(); err == nil && code >= 400 && code < 600 {
+			return int(code)
+		}
+	}
+	return http.StatusBadGateway
 }
 
 // answerStream translates event by event.

@@ -256,3 +256,28 @@ func TestShortKeysAreTakenOutToo(t *testing.T) {
 		}
 	}
 }
+
+// TestErrorThatCameAsASuccess: OpenRouter says 200 and then what went wrong.
+func TestErrorThatCameAsASuccess(t *testing.T) {
+	w := newWorld(t)
+	says := ""
+	w.upstream("openrouter", func(rw http.ResponseWriter, r *http.Request) { io.WriteString(rw, says) })
+	w.upstream("mistral", func(rw http.ResponseWriter, r *http.Request) { io.WriteString(rw, says) })
+	for _, tt := range []struct {
+		says string
+		want int
+		text string
+	}{
+		{`{"error":{"message":"slow down","code":429}}`, 429, "rate_limit_error"},
+		{`{"error":{"message":"slow down","code":"overloaded"}}`, 502, "slow down"},
+		{`{"error":{"message":"slow down","code":200}}`, 502, "slow down"},
+		{`{"error":null,"choices":[{"message":{"content":"pong"},"finish_reason":"stop"}]}`, 200, "pong"},
+	} {
+		says = tt.says
+		a := w.do("POST", "/v1/messages", `{"model":"mistral/m","max_tokens":9,"messages":[{"role":"user","content":"x"}]}`)
+		if a.want(t, tt.want, tt.text); (a.header.Get("X-Hostless-Error") == "upstream") != (tt.want != 200) {
+			t.Errorf("%s: headers %v", tt.says, a.header)
+		}
+		w.do("POST", "/api/chat", `{"model":"openrouter/m","stream":false,"messages":[{"role":"user","content":"x"}]}`).want(t, tt.want, strings.TrimSuffix(tt.text, "rate_limit_error"))
+	}
+}
