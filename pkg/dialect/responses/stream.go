@@ -97,15 +97,11 @@ type openCall struct {
 }
 
 type chunk struct {
-	ID      string     `json:"id"`
-	Created float64    `json:"created"`
-	Model   string     `json:"model"`
-	Usage   *chatUsage `json:"usage"`
-	Error   *struct {
-		Message string `json:"message"`
-		Type    string `json:"type"`
-		Code    any    `json:"code"`
-	} `json:"error"`
+	ID      string          `json:"id"`
+	Created float64         `json:"created"`
+	Model   string          `json:"model"`
+	Usage   *chatUsage      `json:"usage"`
+	Error   json.RawMessage `json:"error"`
 	Choices []struct {
 		Index        int     `json:"index"`
 		FinishReason *string `json:"finish_reason"`
@@ -146,12 +142,9 @@ func (s *stream) Event(ev sse.Event, emit func(sse.Event)) error {
 	if err := json.Unmarshal(ev.Data, &c); err != nil {
 		return fmt.Errorf("read chat chunk: %w", err)
 	}
-	if c.Error != nil {
-		code := c.Error.Type
-		if word, ok := c.Error.Code.(string); ok && word != "" {
-			code = word
-		}
-		s.fail(emit, code, c.Error.Message)
+	if raw := rawjson.Set(c.Error); raw != nil {
+		code, message := told(raw)
+		s.fail(emit, code, message)
 		return nil
 	}
 	s.begin(&c, emit)
@@ -178,6 +171,28 @@ func (s *stream) Event(ev sse.Event, emit func(sse.Event)) error {
 		}
 	}
 	return nil
+}
+
+// told reads an error: OpenAI's object, or less.
+func told(raw json.RawMessage) (code, message string) {
+	var e struct {
+		Message string `json:"message"`
+		Type    string `json:"type"`
+		Code    any    `json:"code"`
+	}
+	if json.Unmarshal(raw, &e) != nil || e.Message == "" {
+		if e.Message, _ = rawjson.Text(raw); e.Message == "" {
+			e.Message = string(rawjson.Compact(raw))
+		}
+	}
+	code = e.Type
+	if word, ok := e.Code.(string); ok && word != "" {
+		code = word
+	}
+	if code == "" {
+		code = "upstream_error"
+	}
+	return code, e.Message
 }
 
 func (s *stream) begin(c *chunk, emit emitter) {
