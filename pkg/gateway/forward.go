@@ -246,8 +246,28 @@ func (c *exchange) mark(h http.Header) {
 		h["X-Hostless-Model"] = []string{headerSafe(c.model)}
 	}
 	if len(c.ignored) > 0 {
-		h["X-Hostless-Ignored"] = []string{strings.Join(c.ignored, ", ")}
+		h["X-Hostless-Ignored"] = []string{headerSafe(namesOf(c.ignored))}
 	}
+}
+
+// maxIgnored bounds the header that names what was dropped: the names are the
+// caller's, and clients give up on long headers.
+const maxIgnored = 2 << 10
+
+// namesOf lists names up to that bound.
+func namesOf(names []string) string {
+	var b strings.Builder
+	for i, name := range names {
+		if b.Len()+len(name) > maxIgnored {
+			b.WriteString("...")
+			break
+		}
+		b.WriteString(name)
+		if i < len(names)-1 {
+			b.WriteString(", ")
+		}
+	}
+	return b.String()
 }
 
 // headerSafe keeps a caller's text from being more than one header value.

@@ -281,3 +281,16 @@ func TestErrorThatCameAsASuccess(t *testing.T) {
 		w.do("POST", "/api/chat", `{"model":"openrouter/m","stream":false,"messages":[{"role":"user","content":"x"}]}`).want(t, tt.want, strings.TrimSuffix(tt.text, "rate_limit_error"))
 	}
 }
+
+// TestIgnoredNamesAreBounded: they are the caller's own, and may be anything.
+func TestIgnoredNamesAreBounded(t *testing.T) {
+	w := newWorld(t)
+	w.upstream("anthropic", func(rw http.ResponseWriter, r *http.Request) {
+		io.WriteString(rw, `{"content":[{"type":"text","text":"pong"}],"stop_reason":"end_turn"}`)
+	})
+	long := strings.Repeat("z", 1<<20)
+	a := w.do("POST", "/v1/chat/completions", `{"model":"claude-x","seed":1,"a\r\nX-Evil: 1":1,"é":1,"`+long+`":1,"messages":[{"role":"user","content":"x"}]}`)
+	if got := a.header.Get("X-Hostless-Ignored"); a.status != 200 || got != "a??X-Evil: 1, seed, ..." || a.header.Get("X-Evil") != "" {
+		t.Errorf("%d %.200q", a.status, got)
+	}
+}
