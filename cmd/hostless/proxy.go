@@ -83,6 +83,7 @@ func (e *env) startBackground(ctx context.Context, o daemonOptions) error {
 		return err
 	}
 	if status.PID != child.pid { // another start was faster
+		child.withdraw()
 		return e.started(status, raw, "runs already")
 	}
 	return e.started(status, raw, "started")
@@ -106,6 +107,7 @@ func notRunning(err error) bool {
 // background is a daemon that was started just now.
 type background struct {
 	pid   int
+	end   func() error // asks it to end
 	ended chan struct{} // closed when it has ended
 	log   string
 	from  int64 // where its part of the log begins
@@ -141,6 +143,7 @@ func (e *env) spawn(o daemonOptions) (*background, error) {
 		return nil, fmt.Errorf("start %s: %w", path, err)
 	}
 	b.pid = cmd.Process.Pid
+	b.end = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 	go func() { // ends with the daemon, or with this process
 		cmd.Wait()
 		close(b.ended)
@@ -217,6 +220,16 @@ func (b *background) healthy(ctx context.Context, client *control.Client) (contr
 			return status, &fault.Error{Kind: fault.Unreachable, Message: fmt.Sprintf("hostlessd (pid %d) is not healthy after %s: %v", b.pid, startPatience, err), Next: "hostless logs"}
 		case <-probe.C:
 		}
+	}
+}
+
+// withdraw ends a daemon that came too late, and would take the place of the one
+// that runs once that is stopped.
+func (b *background) withdraw() {
+	_ = b.end() // it may have ended by itself
+	select {
+	case <-b.ended:
+	case <-time.After(startPatience):
 	}
 }
 
