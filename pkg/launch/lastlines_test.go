@@ -68,6 +68,7 @@ func TestShownCommand(t *testing.T) {
 		{[]string{"npm", "run", "dev", "--", "--open"}, "npm run dev -- --open"},
 		{[]string{"/bin/sh", "-c", "npm run dev | tee log"}, "'npm run dev | tee log'"},
 		{[]string{"echo", "it's", "", "$HOME"}, `echo 'it'\''s' '' '$HOME'`},
+		{[]string{"sh", "-c", "a\n\tb 'c' \\ \x1b"}, `sh -c $'a\n\tb \'c\' \\ \033'`},
 		{[]string{"serve", "--api-key", "abc", "--token=abc", "-v", "x"}, "serve --api-key … --token=… -v x"},
 		{[]string{"env", "DB_PASSWORD=abc", "PORT=1", "x"}, "env DB_PASSWORD=… PORT=1 x"},
 		{[]string{"x", "--db", "postgres://u:abc@host/db"}, "x --db postgres://…@host/db"},
