@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -96,5 +97,15 @@ func TestWhyNamesNothingOfTheCode(t *testing.T) {
 		if got := strings.ToLower(dialect.Why(json.Unmarshal([]byte(in), &request))); got != want {
 			t.Errorf("%s: %s, want %s", in, got, want)
 		}
+	}
+}
+
+func TestIgnoredNamesAreBounded(t *testing.T) {
+	names := dialect.Ignore(dialect.Ignore(nil, "a"), "a")
+	for i := range 1000 {
+		names = dialect.Ignore(names, fmt.Sprint(i))
+	}
+	if len(names) > 200 || names[0] != "a" || names[1] != "0" {
+		t.Errorf("%d names: %v…", len(names), names[:2])
 	}
 }

@@ -3,6 +3,7 @@ package dialect
 import (
 	"encoding/json"
 	"errors"
+	"slices"
 
 	"github.com/hostless/hostless/pkg/fault"
 )
@@ -50,4 +51,16 @@ func Why(err error) string {
 		article = "an "
 	}
 	return name + " cannot be " + article + te.Value
+}
+
+// maxIgnored bounds how many dropped fields are named: their names are the
+// caller's, who may send any number.
+const maxIgnored = 128
+
+// Ignore adds the name of a field that was dropped to those of Call.Ignored.
+func Ignore(names []string, name string) []string {
+	if len(names) >= maxIgnored || slices.Contains(names, name) {
+		return names
+	}
+	return append(names, name)
 }

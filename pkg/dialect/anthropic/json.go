@@ -32,11 +32,4 @@ func decode(body []byte, v any, what string) error {
 // notes gathers the names of fields that were dropped.
 type notes struct{ names []string }
 
-func (n *notes) ignore(name string) {
-	for _, known := range n.names {
-		if known == name {
-			return
-		}
-	}
-	n.names = append(n.names, name)
-}
+func (n *notes) ignore(name string) { n.names = dialect.Ignore(n.names, name) }

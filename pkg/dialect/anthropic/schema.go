@@ -110,7 +110,7 @@ func eachMember(raw json.RawMessage, depth int) (json.RawMessage, error) {
 		if err != nil {
 			return nil, err
 		}
-		o.Put(m.Name, value)
+		o = append(o, rawjson.M(m.Name, value))
 	}
 	return o.JSON(), nil
 }

@@ -190,7 +190,7 @@ func EmbedToOpenAI() dialect.Translator {
 			}
 			for name, value := range map[string]string{"taskType": list[i].TaskType, "title": list[i].Title} {
 				if value != "" && !slices.Contains(ignored, name) {
-					ignored = append(ignored, name)
+					ignored = dialect.Ignore(ignored, name)
 				}
 			}
 			inputs = append(inputs, rawjson.Quote(said.String()))

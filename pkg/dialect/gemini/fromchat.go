@@ -127,9 +127,7 @@ type toGemini struct {
 }
 
 func (t *toGemini) ignore(name string) {
-	if !slices.Contains(t.ignored, name) {
-		t.ignored = append(t.ignored, name)
-	}
+	t.ignored = dialect.Ignore(t.ignored, name)
 }
 
 func (t *toGemini) translate(in dialect.Request) (json.RawMessage, error) {

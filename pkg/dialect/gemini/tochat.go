@@ -91,13 +91,13 @@ func (f *fromGemini) report(body []byte) {
 		list, _ := rawjson.Members(raw)
 		for _, m := range list {
 			if !slices.Contains(known, m.Name) && rawjson.Set(m.Value) != nil {
-				f.ignored = append(f.ignored, before+m.Name)
+				f.ignored = dialect.Ignore(f.ignored, before+m.Name)
 			}
 			if before == "" && m.Name == "generationConfig" {
 				generation, _ := rawjson.Members(m.Value)
 				for _, g := range generation {
 					if !slices.Contains(carriedGeneration, g.Name) && rawjson.Set(g.Value) != nil {
-						f.ignored = append(f.ignored, "generationConfig."+g.Name)
+						f.ignored = dialect.Ignore(f.ignored, "generationConfig."+g.Name)
 					}
 				}
 			}

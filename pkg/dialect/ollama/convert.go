@@ -26,9 +26,7 @@ type converter struct {
 type pending struct{ id, name string }
 
 func (c *converter) ignore(name string) {
-	if !slices.Contains(c.ignored, name) {
-		c.ignored = append(c.ignored, name)
-	}
+	c.ignored = dialect.Ignore(c.ignored, name)
 }
 
 func (c *converter) translate(in dialect.Request, generate bool) (*openai.Request, error) {

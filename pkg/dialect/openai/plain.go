@@ -48,9 +48,7 @@ type plainer struct {
 }
 
 func (p *plainer) ignore(name string) {
-	if !slices.Contains(p.ignored, name) {
-		p.ignored = append(p.ignored, name)
-	}
+	p.ignored = dialect.Ignore(p.ignored, name)
 }
 
 func (p *plainer) request(body []byte) ([]byte, error) {

@@ -4,7 +4,6 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/hostless/hostless/pkg/dialect"
@@ -77,9 +76,7 @@ type part struct {
 }
 
 func (c *converter) ignore(name string) {
-	if !slices.Contains(c.ignored, name) {
-		c.ignored = append(c.ignored, name)
-	}
+	c.ignored = dialect.Ignore(c.ignored, name)
 }
 
 func (c *converter) add(v any) {
