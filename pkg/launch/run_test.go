@@ -20,6 +20,7 @@ import (
 
 	"github.com/hostless/hostless/pkg/config"
 	"github.com/hostless/hostless/pkg/control"
+	"github.com/hostless/hostless/test/harness"
 )
 
 // TestMain makes the test's own binary the run, its guard and its apps.
@@ -34,6 +35,7 @@ func TestMain(m *testing.M) {
 			os.Exit(appMain(os.Args[2:]))
 		}
 	}
+	harness.HearHangups()
 	os.Exit(m.Run())
 }
 

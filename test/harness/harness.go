@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"runtime"
 	"strings"
@@ -82,6 +83,7 @@ func Bin(t testing.TB) string {
 
 // Main is for TestMain: it runs the tests and removes what Bin built.
 func Main(m *testing.M) {
+	HearHangups()
 	code := m.Run()
 	if os.Getenv("HOSTLESS_TEST_BIN") == "" {
 		if dir, err := build(); err == nil {
@@ -89,6 +91,14 @@ func Main(m *testing.M) {
 		}
 	}
 	os.Exit(code)
+}
+
+// HearHangups has what a test starts hear of hangups, also where the test runs
+// under nohup: a signal that is ignored stays so in all processes below.
+func HearHangups() {
+	if signal.Ignored(syscall.SIGHUP) {
+		signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP)
+	}
 }
 
 // Home makes a temporary home whose path is short enough for a socket.
