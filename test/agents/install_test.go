@@ -1,80 +1,14 @@
 package agents
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
-	"errors"
-	"os"
-	"os/exec"
 	"path/filepath"
-	"sync"
 	"testing"
 
 	"github.com/hostless/hostless/test/harness"
 )
 
-// install puts the agents into the user's cache, once for each lock file: they
-// are some 900 MB.
-var install = sync.OnceValues(func() (string, error) {
-	cache, err := os.UserCacheDir()
-	if err != nil {
-		return "", err
-	}
-	sum := sha256.New()
-	files := map[string][]byte{}
-	for _, name := range []string{"package.json", "package-lock.json"} {
-		data, err := os.ReadFile(name)
-		if err != nil {
-			return "", err
-		}
-		sum.Write(data)
-		files[name] = data
-	}
-	root := filepath.Join(cache, "hostless-test")
-	dir := filepath.Join(root, "agents-"+hex.EncodeToString(sum.Sum(nil)[:6]))
-	if _, err := os.Stat(dir); err == nil {
-		return dir, nil
-	}
-	if err := os.MkdirAll(root, 0o700); err != nil {
-		return "", err
-	}
-	draft, err := os.MkdirTemp(root, "draft-")
-	if err != nil {
-		return "", err
-	}
-	defer os.RemoveAll(draft)
-	for name, data := range files {
-		if err := os.WriteFile(filepath.Join(draft, name), data, 0o644); err != nil {
-			return "", err
-		}
-	}
-	cmd := exec.Command("npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--prefer-offline")
-	cmd.Dir = draft
-	if out, err := cmd.CombinedOutput(); err != nil {
-		os.Stderr.Write(out)
-		return "", err
-	}
-	// The last to finish finds it there already, and that is as good.
-	if err := os.Rename(draft, dir); err != nil && !errors.Is(err, os.ErrExist) {
-		return "", err
-	}
-	return dir, nil
-})
-
-// installed gives the path of a file of the agents.
+// installed gives the path of a file of the agents, which are some 900 MB.
 func installed(t *testing.T, file string) string {
 	t.Helper()
-	if testing.Short() {
-		t.Skip("the agents are not installed in a short run")
-	}
-	harness.Need(t, "node")
-	harness.Need(t, "npm")
-	dir, err := install()
-	if err != nil {
-		if harness.CI() {
-			t.Fatalf("npm ci: %v", err)
-		}
-		t.Skipf("the agents cannot be installed: %v", err)
-	}
-	return filepath.Join(dir, "node_modules", filepath.FromSlash(file))
+	return filepath.Join(harness.NPM(t), "node_modules", filepath.FromSlash(file))
 }
