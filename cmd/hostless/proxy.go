@@ -107,7 +107,7 @@ func notRunning(err error) bool {
 // background is a daemon that was started just now.
 type background struct {
 	pid   int
-	end   func() error // asks it to end
+	end   func() error  // asks it to end
 	ended chan struct{} // closed when it has ended
 	log   string
 	from  int64 // where its part of the log begins
