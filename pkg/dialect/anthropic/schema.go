@@ -152,8 +152,12 @@ func strictable(raw json.RawMessage, depth int) bool {
 	if s.Properties != nil && string(s.Additional) != "false" {
 		return false
 	}
+	required := make(map[string]bool, len(s.Required))
+	for _, name := range s.Required {
+		required[name] = true
+	}
 	for name, p := range s.Properties {
-		if !slices.Contains(s.Required, name) || !strictable(p, depth+1) {
+		if !required[name] || !strictable(p, depth+1) {
 			return false
 		}
 	}
