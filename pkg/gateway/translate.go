@@ -12,6 +12,7 @@ import (
 
 	"github.com/hostless/hostless/pkg/dialect"
 	"github.com/hostless/hostless/pkg/dialect/ollama"
+	"github.com/hostless/hostless/pkg/dialect/openai"
 	"github.com/hostless/hostless/pkg/fault"
 	"github.com/hostless/hostless/pkg/provider"
 	"github.com/hostless/hostless/pkg/sse"
@@ -111,6 +112,11 @@ func (c *exchange) answerTranslated(ctx context.Context, resp *http.Response, ca
 	status := resp.StatusCode
 	if told := errorWithin(data); !failed && told != 0 {
 		status, failed = told, true
+	}
+	if !failed && call.Stream && speaks == dialect.OpenAI {
+		if events, ok := openai.AsStream(data); ok {
+			return c.answerStream(ctx, bytes.NewReader(events), call, speaks, key)
+		}
 	}
 	var out []byte
 	if failed {

@@ -294,3 +294,31 @@ func TestIgnoredNamesAreBounded(t *testing.T) {
 		t.Errorf("%d %.200q", a.status, got)
 	}
 }
+
+// TestWholeAnswerToAStream: a provider that knows no streams answers whole, and
+// the caller gets its events all the same.
+func TestWholeAnswerToAStream(t *testing.T) {
+	w := newWorld(t)
+	w.upstream("mistral", func(rw http.ResponseWriter, r *http.Request) {
+		rw.Header().Set("Content-Type", "application/json")
+		io.WriteString(rw, `{"id":"c", "choices": [ {"index":0,"message":{"role":"assistant","content":"po\nng","tool_calls":[
+			{"id":"a","type":"function","function":{"name":"f","arguments":"{}"}},{"id":"b","type":"function","function":{"name":"g","arguments":"{\"x\":1}"}}]},
+			"finish_reason":"tool_calls"}],"usage":{"prompt_tokens":2,"completion_tokens":3}}`)
+	})
+	turns := `"messages":[{"role":"user","content":"x"}]`
+	for _, tt := range []struct{ path, body, kind, end string }{
+		{"/v1/messages", `{"model":"mistral/m","max_tokens":9,"stream":true,` + turns + `}`, "text/event-stream", "event: message_stop\n"},
+		{"/v1/responses", `{"model":"mistral/m","stream":true,"input":"x"}`, "text/event-stream", "event: response.completed\n"},
+		{"/v1beta/models/mistral/m:streamGenerateContent?alt=sse", `{"contents":[{"parts":[{"text":"x"}]}]}`, "text/event-stream", `"finishReason":"STOP"`},
+		{"/api/chat", `{"model":"mistral/m",` + turns + `}`, "application/x-ndjson", `"done":true`},
+	} {
+		a := w.do("POST", tt.path, tt.body)
+		if a.status != 200 || !strings.HasPrefix(a.header.Get("Content-Type"), tt.kind) || !strings.Contains(a.body, tt.end) ||
+			!strings.Contains(a.body, `po\nng`) || !strings.Contains(a.body, `"f"`) || !strings.Contains(a.body, `"g"`) {
+			t.Errorf("%s: %d %v\n%s", tt.path, a.status, a.header, a.body)
+		}
+	}
+	if u := w.gw.Usage()[0]; u.Requests != 4 || u.InputTokens != 8 || u.OutputTokens != 12 {
+		t.Errorf("usage %+v", u)
+	}
+}
