@@ -2,7 +2,6 @@ package apps
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -217,7 +216,9 @@ func (u *conn) writeBody(x *outgoing) error {
 		if n > 0 {
 			out := chunk[:n]
 			if left >= 0 {
-				left -= int64(n)
+				if left -= int64(n); left == 0 && err == nil {
+					err = x.body.end() // noted before the app can answer
+				}
 			} else {
 				size := strconv.FormatInt(int64(n), 16)
 				start := room - len(size) - 2
@@ -231,16 +232,10 @@ func (u *conn) writeBody(x *outgoing) error {
 			}
 		}
 		switch {
-		case left == 0:
-			if err == nil { // the server must see that its body was read to the end
-				var one [1]byte
-				if n, err := x.body.Read(one[:]); n != 0 || err != io.EOF {
-					return errors.New("request body is longer than its length")
-				}
-			} else if err != io.EOF {
-				return err
-			}
+		case left == 0 && err == io.EOF:
 			return nil
+		case left == 0:
+			return err
 		case err == io.EOF && left > 0:
 			return io.ErrUnexpectedEOF
 		case err == io.EOF:

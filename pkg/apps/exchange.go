@@ -2,6 +2,7 @@ package apps
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net/http"
 	"strconv"
@@ -89,6 +90,15 @@ func (b *requestBody) Read(p []byte) (int, error) {
 		b.failed.Store(!b.stopped.Load())
 	}
 	return n, err
+}
+
+// end reads the end of a body that has given all of its length.
+func (b *requestBody) end() error {
+	var one [1]byte
+	if n, err := b.Read(one[:]); n != 0 || err != io.EOF {
+		return errors.New("request body is longer than its length")
+	}
+	return io.EOF
 }
 
 // Close leaves closing to the server that made the body.

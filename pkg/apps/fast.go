@@ -25,13 +25,21 @@ func (f *fast) closeIdle() { f.pool.clear(false) }
 func (f *fast) close()     { f.pool.clear(true) }
 
 func (f *fast) roundTrip(ctx context.Context, x *outgoing, header http.Header) (*incoming, error) {
-	u := f.pool.get(x.target)
+	u := f.pool.get(x.target, !x.retryable())
 	if u == nil {
 		return f.fresh(ctx, x, header)
 	}
 	in, err := f.try(ctx, u, x, header)
-	if err == nil || !x.retryable() || !errors.Is(err, errStale) || ctx.Err() != nil {
-		return in, err
+	if err == nil {
+		f.pool.served()
+		return in, nil
+	}
+	if !errors.Is(err, errStale) || ctx.Err() != nil {
+		return nil, err
+	}
+	f.pool.died(u)
+	if !x.retryable() {
+		return nil, err
 	}
 	return f.fresh(ctx, x, header) // the app had closed what we kept
 }
@@ -224,12 +232,13 @@ func (b *fastBody) finish() {
 		}
 		select {
 		case <-b.sent:
+			whole = whole && b.sentFull
 		default:
 			u.abort() // ends a write
 			b.request.stop()
 			<-b.sent
+			whole = false // its deadlines are over, whatever was sent
 		}
-		whole = whole && b.sentFull
 	}
 	if !b.stop() || !whole { // the abort may still come
 		u.Close()

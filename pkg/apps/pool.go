@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -18,19 +19,25 @@ type pool struct {
 	idle   []*conn     // the longest unused first
 	timer  *time.Timer // sweeps while there are any
 	closed bool
+
+	keeps atomic.Bool // the app was seen to go on with a connection after an answer
 }
 
 const (
 	sweepEvery  = 5 * time.Second
 	maxKeptBuf  = 64 << 10
 	trustedIdle = time.Second // of a connection that cannot be looked at
+	hasty       = time.Second // an app that closes a connection sooner does not keep any
+	closingTime = 10 * time.Millisecond
 )
 
 // get takes the connection to the target that was used last, or nil. It is looked
 // at first: a request that cannot be sent twice must not meet one that the app
 // has closed, and what an app sent after an answer's end, such as a body after
-// HEAD, must not be taken for the answer to the next request.
-func (p *pool) get(t Target) *conn {
+// HEAD, must not be taken for the answer to the next request. For a request that
+// cannot be sent twice, an app that was not seen to keep connections gets a
+// moment first: some close without a word, just after their answer.
+func (p *pool) get(t Target, once bool) *conn {
 	for {
 		p.mu.Lock()
 		last := len(p.idle) - 1
@@ -42,10 +49,27 @@ func (p *pool) get(t Target) *conn {
 		p.idle[last] = nil
 		p.idle = p.idle[:last]
 		p.mu.Unlock()
-		if u.target == t && time.Now().Before(u.expires) && u.looksAlive() {
-			return u
+		if u.target == t && time.Now().Before(u.expires) {
+			if u.looksAlive() && (!once || p.keeps.Load() || u.staysOpen()) {
+				return u
+			}
+			p.died(u)
 		}
 		u.Close()
+	}
+}
+
+// served notes that a kept connection was good for another answer.
+func (p *pool) served() {
+	if !p.keeps.Load() {
+		p.keeps.Store(true)
+	}
+}
+
+// died notes that one was not.
+func (p *pool) died(u *conn) {
+	if time.Since(u.since) < hasty {
+		p.keeps.Store(false)
 	}
 }
 
@@ -130,6 +154,20 @@ func (u *conn) looksAlive() bool {
 		return sock.Silent(sc)
 	}
 	return time.Since(u.since) < trustedIdle
+}
+
+// staysOpen waits until the app has had the time to close a connection after its
+// last answer, and reports whether it has not.
+func (u *conn) staysOpen() bool {
+	until := u.since.Add(closingTime)
+	if !time.Now().Before(until) {
+		return true
+	}
+	u.SetReadDeadline(until)
+	defer u.SetReadDeadline(time.Time{})
+	var b [1]byte
+	n, err := u.Conn.Read(b[:])
+	return n == 0 && errors.Is(err, os.ErrDeadlineExceeded)
 }
 
 // drained reports whether TLS has nothing read ahead. A Read past its deadline
