@@ -203,13 +203,13 @@ func (u *conn) readTrailer() (http.Header, error) {
 // writeBody sends the request's body in its framing. It is nil only after the
 // whole of it was sent.
 func (u *conn) writeBody(x *outgoing) error {
-	if done, err := u.spliceBody(x); done {
+	left, err := u.spliceBody(x)
+	if err != nil {
 		return err
 	}
 	buf := copyBuffers.Get().(*[]byte)
 	defer copyBuffers.Put(buf)
 	const room = 10 // before and after a chunk's data: eight digits and two line ends
-	left := x.body.length
 	for {
 		chunk := (*buf)[room : len(*buf)-2]
 		n, err := x.body.Read(chunk)

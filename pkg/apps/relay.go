@@ -86,9 +86,14 @@ func spliced(w http.ResponseWriter, r *http.Request, in *incoming) (done bool, e
 	return true, err
 }
 
-// spliceBody has the kernel copy a long body of known length to the app, where it
-// comes straight from the client's connection.
-func (u *conn) spliceBody(x *outgoing) (done bool, err error) {
+// spliceTail is the end of a body that the kernel does not copy: that the client
+// has sent all is to be known before the app has it all, and may answer.
+const spliceTail = 4 << 10
+
+// spliceBody has the kernel copy a long body of known length to the app, but for
+// its tail, where it comes straight from the client's connection. It gives what
+// is left to be sent.
+func (u *conn) spliceBody(x *outgoing) (left int64, err error) {
 	body, ok := x.body.Reader.(interface {
 		Direct() (ahead []byte, rest *net.TCPConn)
 		Took(n int64)
@@ -97,18 +102,17 @@ func (u *conn) spliceBody(x *outgoing) (done bool, err error) {
 	})
 	to, plain := u.Conn.(*net.TCPConn)
 	if !ok || !plain || x.body.length < spliceFrom {
-		return false, nil
+		return x.body.length, nil
 	}
 	ahead, from := body.Direct()
 	if _, err := to.Write(ahead); err != nil {
-		return true, err
+		return 0, err
 	}
-	n, err := to.ReadFrom(io.LimitReader(from, body.Left()))
+	n, err := to.ReadFrom(io.LimitReader(from, body.Left()-spliceTail))
 	body.Took(n)
-	if body.Left() > 0 {
+	if body.Left() > spliceTail {
 		x.body.failed.Store((err == nil || body.Broken()) && !x.body.stopped.Load())
-		return true, errors.Join(err, io.ErrUnexpectedEOF)
+		return 0, errors.Join(err, io.ErrUnexpectedEOF)
 	}
-	_, _ = x.body.Read(nil) // notes the end
-	return true, err
+	return body.Left(), err
 }
