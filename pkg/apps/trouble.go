@@ -190,7 +190,7 @@ func (p *Plane) sayNoRoute(rep *report, last *lastRun) {
 	}
 	command := "npm run dev"
 	if last != nil {
-		rep.Title = rep.App + " is not running"
+		rep.Title, rep.Refresh = rep.App+" is not running", 2
 		rep.Lead = "Its last run " + lastWords(last) + "."
 		command = cmp.Or(last.Command, command)
 		ended := last.Route
@@ -258,6 +258,7 @@ func (p *Plane) sayBroken(rep *report, t *trouble, last *lastRun) {
 	case errors.As(t.err, &dial):
 		rep.Code, rep.Title = codeRefused, rep.App+" does not answer"
 		rep.Lead = "Nothing accepts connections at " + target + "."
+		rep.Refresh = 2 // it may be starting again
 		switch {
 		case errors.As(t.err, &dns):
 			rep.Lead = "No address is known for " + dns.Name + "."

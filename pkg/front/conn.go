@@ -24,10 +24,12 @@ type conn struct {
 	uid     int // of the peer, once judged
 	verdict error
 
-	lane  atomic.Int32 // what its lane is doing
-	ahead []byte       // read by the lane, and not yet by net/http
-	tls   bool         // carries TLS; set with server.mu held
-	read  atomic.Bool  // bytes have been read since it was idle last
+	lane   atomic.Int32    // what its lane is doing
+	ctx    context.Context // of its lane's requests
+	cancel context.CancelFunc
+	ahead  []byte      // read by the lane, and not yet by net/http
+	tls    bool        // carries TLS; set with server.mu held
+	read   atomic.Bool // bytes have been read since it was idle last
 
 	lingers  atomic.Bool // the client may still be sending
 	once     sync.Once
@@ -81,6 +83,7 @@ func (c *conn) Close() error {
 		delete(c.server.fresh, c)
 		delete(c.server.idle, c)
 		delete(c.server.upgraded, c)
+		delete(c.server.endless, c)
 		c.server.mu.Unlock()
 		c.server.open.Add(-1)
 		c.closeErr = c.TCPConn.Close()

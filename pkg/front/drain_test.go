@@ -211,3 +211,53 @@ func TestRetireKeepsWhatHasArrived(t *testing.T) {
 	<-done
 	cancel()
 }
+
+// TestDrainEndsEventStreams has an app's events, which have no end, on both
+// servers, and a download beside them: it alone is waited for.
+func TestDrainEndsEventStreams(t *testing.T) {
+	entered, release := make(chan struct{}, 3), make(chan struct{})
+	s := start(t, Config{Linger: time.Millisecond, Drain: time.Minute, Apps: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/download" {
+			entered <- struct{}{}
+			<-release
+			io.WriteString(w, "whole")
+			return
+		}
+		w.Header().Set("Content-Type", "text/event-stream")
+		io.WriteString(w, "data: 1\n\n")
+		w.(http.Flusher).Flush()
+		entered <- struct{}{}
+		<-r.Context().Done()
+	})})
+	_, download := dialed(t, s.addr, "GET /download HTTP/1.1\r\nHost: a.localhost\r\n\r\n")
+	_, lane := dialed(t, s.addr, "GET /events HTTP/1.1\r\nHost: a.localhost\r\n\r\n")
+	_, stock := dialed(t, s.addr, "GET /events HTTP/1.1\r\nHost: a.localhost\r\nConnection: close\r\n\r\n")
+	for range 3 {
+		<-entered
+	}
+	stopped := make(chan error, 1)
+	go func() { stopped <- s.stop() }()
+	for name, r := range map[string]*bufio.Reader{"lane": lane, "net/http": stock} {
+		if _, err := io.ReadAll(r); err != nil { // within the connection's ten seconds
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	close(release)
+	resp, err := http.ReadResponse(download, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if text, err := io.ReadAll(resp.Body); string(text) != "whole" || err != nil {
+		t.Errorf("download: %q, %v", text, err)
+	}
+	if err := within(t, stopped); err != nil {
+		t.Error(err)
+	}
+}
+
+func dialed(t *testing.T, addr, request string) (net.Conn, *bufio.Reader) {
+	t.Helper()
+	c, r := dial(t, addr)
+	io.WriteString(c, request)
+	return c, r
+}

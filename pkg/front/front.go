@@ -88,6 +88,7 @@ type Server struct {
 	fresh    map[*conn]struct{} // no request's header has been read yet
 	idle     map[*conn]struct{} // between requests
 	upgraded map[*conn]struct{}
+	endless  map[*conn]struct{} // an app's events go over them
 }
 
 // New makes a Server.
@@ -101,7 +102,7 @@ func New(cfg Config) (*Server, error) {
 	defaultTo(&cfg.Linger, 150*time.Millisecond)
 	defaultTo(&cfg.Drain, 10*time.Second)
 	defaultTo(&cfg.Farewell, 500*time.Millisecond)
-	s := &Server{cfg: cfg, log: cfg.Logger, handover: newHandover(), lanes: map[*conn]struct{}{}, fresh: map[*conn]struct{}{}, idle: map[*conn]struct{}{}, upgraded: map[*conn]struct{}{}}
+	s := &Server{cfg: cfg, log: cfg.Logger, handover: newHandover(), lanes: map[*conn]struct{}{}, fresh: map[*conn]struct{}{}, idle: map[*conn]struct{}{}, upgraded: map[*conn]struct{}{}, endless: map[*conn]struct{}{}}
 	s.http = &http.Server{
 		Handler:                      s,
 		ReadHeaderTimeout:            headerTimeout,
@@ -175,6 +176,9 @@ func (s *Server) drain(base context.Context, cancel context.CancelCauseFunc) {
 	// Shutdown itself would wait five seconds for connections that never spoke.
 	unspoken := time.AfterFunc(patience, func() { s.closeAll(s.fresh) })
 	defer unspoken.Stop()
+	// Event streams of apps would have it wait for nothing: browsers open them anew.
+	streams := time.AfterFunc(patience, func() { s.closeAll(s.endless) })
+	defer streams.Stop()
 	s.retired = time.Now()
 	s.retiring.Store(true)
 	for _, c := range s.members(s.lanes) {
@@ -265,6 +269,20 @@ func (s *Server) retire(ctx context.Context) {
 	}
 }
 
+// note puts a connection into one of the server's sets.
+func (s *Server) note(set map[*conn]struct{}, c *conn) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	set[c] = struct{}{}
+}
+
+// forget takes a connection out of one of the server's sets.
+func (s *Server) forget(set map[*conn]struct{}, c *conn) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(set, c)
+}
+
 // members copies one of the server's sets.
 func (s *Server) members(set map[*conn]struct{}) []*conn {
 	s.mu.Lock()
@@ -275,6 +293,7 @@ func (s *Server) members(set map[*conn]struct{}) []*conn {
 // closeAll closes the connections of one of the server's sets.
 func (s *Server) closeAll(set map[*conn]struct{}) {
 	for _, c := range s.members(set) {
+		c.cancel()
 		c.Close()
 	}
 }

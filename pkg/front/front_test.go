@@ -86,7 +86,7 @@ func TestRawRequests(t *testing.T) {
 		body       string // of a plane
 	}{
 		{"gateway", "GET /v1 HTTP/1.1\r\nHost: LOCALHOST.:7\r\n\r\n", 200, "gateway localhost:7 /v1 /v1"},
-		{"app", "GET /a?b=1;c HTTP/1.1\r\nHost: My.App.LocalHost\r\n\r\n", 200, "apps my.app.localhost /a?b=1;c /a?b=1;c"},
+		{"app", "GET /a?b=1;c HTTP/1.1\r\nHost: My.App.LocalHost\r\n\r\n", 200, "apps My.App.LocalHost /a?b=1;c /a?b=1;c"},
 		{"HTTP/1.0 with Host", "GET / HTTP/1.0\r\nHost: localhost\r\n\r\n", 200, "gateway localhost / /"},
 		{"HTTP/1.0 without Host", "GET / HTTP/1.0\r\n\r\n", 400, ""},
 		{"no Host", "GET / HTTP/1.1\r\n\r\n", 400, ""},
@@ -109,7 +109,7 @@ func TestRawRequests(t *testing.T) {
 		{"HTTP/3.0", "GET / HTTP/3.0\r\nHost: localhost\r\n\r\n", 505, ""},
 		{"absolute gateway", "GET http://localhost/x?y HTTP/1.1\r\nHost: app.localhost\r\n\r\n", 200, "gateway localhost /x?y /x?y"},
 		{"absolute app", "GET http://app.localhost/x HTTP/1.1\r\nHost: localhost\r\n\r\n", 200, "apps app.localhost /x /x"},
-		{"absolute, https, upper case", "GET HTTPS://APP.localhost:1 HTTP/1.1\r\nHost: localhost\r\n\r\n", 200, "apps app.localhost:1 / /"},
+		{"absolute, https, upper case", "GET HTTPS://APP.localhost:1 HTTP/1.1\r\nHost: localhost\r\n\r\n", 200, "apps APP.localhost:1 / /"},
 		{"absolute abroad", "GET http://evil.com/ HTTP/1.1\r\nHost: localhost\r\n\r\n", 421, ""},
 		{"absolute without Host", "GET http://localhost/ HTTP/1.1\r\n\r\n", 400, ""},
 		{"absolute with user info", "GET http://localhost@app.localhost/ HTTP/1.1\r\nHost: localhost\r\n\r\n", 400, ""},
@@ -322,7 +322,7 @@ func TestTLSAndPlainOnOnePort(t *testing.T) {
 	defer silent.Close()
 	redirect.Store(true)
 	resp, _ := raw(t, s.addr, "GET /p?q HTTP/1.1\r\nHost: App.localhost:9\r\n\r\n")
-	if resp.StatusCode != 308 || resp.Header.Get("Location") != "https://app.localhost:9/p?q" {
+	if resp.StatusCode != 308 || resp.Header.Get("Location") != "https://App.localhost:9/p?q" {
 		t.Errorf("redirect: %d %q", resp.StatusCode, resp.Header.Get("Location"))
 	}
 	if err := s.stop(); err != nil {

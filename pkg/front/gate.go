@@ -25,8 +25,8 @@ var (
 )
 
 // gate checks a request before anything else sees it, in this order: method,
-// Host, peer. On success the request's Host and URL are in the one form that
-// the planes rely on: origin-form target, normal authority.
+// Host, peer. On success the request has an origin-form target and one
+// authority, which for the gateway is in normal form.
 func (s *Server) gate(r *http.Request) (plane, *refusal) {
 	socket := extendedConnect(r)
 	if r.Method == http.MethodConnect && !socket || r.Method == http.MethodTrace {
@@ -49,8 +49,10 @@ func (s *Server) gate(r *http.Request) (plane, *refusal) {
 		if socket && !websocketStream(r) {
 			return 0, refuseMethod
 		}
+		r.Host = normal
+	case appsPlane:
+		r.Host = authority // an app gets it as it was written
 	}
-	r.Host = normal
 	if c := connOf(r.Context()); c != nil {
 		if err := c.admitted(); err != nil {
 			s.log.Warn("a connection is refused", "error", err)

@@ -17,7 +17,7 @@ const (
 )
 
 // classify reads an authority (RFC 9110 section 4.2, without user info) and says
-// whose it is. normal is the authority in the one form that the planes see:
+// whose it is. normal is the authority in one form:
 // lower case, without the name's trailing dot, the port kept. Nothing is decoded
 // and no name is resolved: what is not written as a loopback name is foreign.
 func classify(authority string) (p plane, normal string) {

@@ -48,10 +48,9 @@ func (s *Server) accept(ctx context.Context, l net.Listener, lanes *sync.WaitGro
 			continue
 		}
 		own := &conn{TCPConn: tcp, server: s}
+		own.ctx, own.cancel = context.WithCancel(context.WithValue(ctx, connKey{}, own))
 		s.open.Add(1)
-		s.mu.Lock()
-		s.lanes[own] = struct{}{}
-		s.mu.Unlock()
+		s.note(s.lanes, own)
 		lanes.Go(func() { s.receive(ctx, own) })
 	}
 }
@@ -71,15 +70,13 @@ func exhausted(err error) bool {
 // beyond it.
 func (s *Server) receive(ctx context.Context, c *conn) {
 	var next net.Conn
-	if l, err := newLane(ctx, s, c); err == nil {
+	if l, err := newLane(s, c); err == nil {
 		next = l.run()
 	}
 	if next == nil || !s.handover.give(ctx, next) {
 		c.Close()
 	}
-	s.mu.Lock()
-	delete(s.lanes, c)
-	s.mu.Unlock()
+	s.forget(s.lanes, c)
 }
 
 // handover is the listener that net/http sees: connections whose first bytes

@@ -3,7 +3,6 @@ package front
 import (
 	"bufio"
 	"bytes"
-	"context"
 	"crypto/tls"
 	"net"
 	"net/http"
@@ -36,8 +35,6 @@ const (
 type lane struct {
 	server *Server
 	conn   *conn
-	ctx    context.Context // ends when the client is gone, or with the server
-	cancel context.CancelFunc
 	remote string
 
 	in       []byte
@@ -50,15 +47,14 @@ type lane struct {
 	watch    watch
 }
 
-func newLane(ctx context.Context, s *Server, c *conn) (*lane, error) {
+func newLane(s *Server, c *conn) (*lane, error) {
 	quick, err := sock.New(c.TCPConn)
 	if err != nil {
 		return nil, err
 	}
 	l := &lane{server: s, conn: c}
-	l.ctx, l.cancel = context.WithCancel(context.WithValue(ctx, connKey{}, c))
 	l.out.tcp, l.out.conn, l.out.ending = c.TCPConn, quick, &s.draining
-	l.watch.gone = l.cancel
+	l.watch.gone = c.cancel
 	l.watch.conn = c
 	l.body.lane = l
 	return l, nil
@@ -66,7 +62,7 @@ func newLane(ctx context.Context, s *Server, c *conn) (*lane, error) {
 
 // run serves until the connection ends, or gives back what net/http is to serve.
 func (l *lane) run() net.Conn {
-	defer l.cancel()
+	defer l.conn.cancel()
 	defer l.watch.end()
 	for first := true; ; first = false {
 		head, ok := l.await(first)
@@ -181,7 +177,7 @@ func (l *lane) parse(head []byte) (*http.Request, error) {
 	if l.body.left = r.ContentLength; r.ContentLength > 0 {
 		r.Body = &l.body
 	}
-	return r.WithContext(l.ctx), nil
+	return r.WithContext(l.conn.ctx), nil
 }
 
 // serve answers a request and reports whether the connection lives on.
@@ -200,7 +196,7 @@ func (l *lane) serve(r *http.Request) (keep bool) {
 		}
 	}()
 	l.server.ServeHTTP(&l.out, r)
-	return l.out.finish() == nil && !l.out.last && l.ctx.Err() == nil && l.body.left == 0
+	return l.out.finish() == nil && !l.out.last && l.conn.ctx.Err() == nil && l.body.left == 0
 }
 
 // ready puts the deadline for reading back where an answer's making has changed

@@ -5,14 +5,17 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"strings"
 )
 
 // response notes what was answered. It keeps all abilities of net/http's own
 // writer: flushing, upgrading, and copying without a buffer in between.
 type response struct {
 	http.ResponseWriter
-	status int
-	bytes  int64
+	status  int
+	bytes   int64
+	conn    *conn // of an answer that may be endless: an app's on HTTP/1
+	endless bool  // it is a stream that has no end of its own
 }
 
 // Unwrap serves http.ResponseController.
@@ -20,14 +23,14 @@ func (w *response) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
 // WriteHeader notes the final status.
 func (w *response) WriteHeader(status int) {
-	if w.status == 0 && (status >= 200 || status == http.StatusSwitchingProtocols) {
-		w.status = status
+	if status >= 200 || status == http.StatusSwitchingProtocols {
+		w.began(status)
 	}
 	w.ResponseWriter.WriteHeader(status)
 }
 
 func (w *response) Write(p []byte) (int, error) {
-	w.implicit()
+	w.began(http.StatusOK)
 	n, err := w.ResponseWriter.Write(p)
 	w.bytes += int64(n)
 	return n, err
@@ -35,7 +38,7 @@ func (w *response) Write(p []byte) (int, error) {
 
 // WriteString writes without a copy of s.
 func (w *response) WriteString(s string) (int, error) {
-	w.implicit()
+	w.began(http.StatusOK)
 	n, err := io.WriteString(w.ResponseWriter, s)
 	w.bytes += int64(n)
 	return n, err
@@ -43,7 +46,7 @@ func (w *response) WriteString(s string) (int, error) {
 
 // ReadFrom lets the connection copy from r by itself.
 func (w *response) ReadFrom(r io.Reader) (int64, error) {
-	w.implicit()
+	w.began(http.StatusOK)
 	n, err := io.Copy(w.ResponseWriter, r)
 	w.bytes += n
 	return n, err
@@ -51,13 +54,13 @@ func (w *response) ReadFrom(r io.Reader) (int64, error) {
 
 // Flush sends what is buffered.
 func (w *response) Flush() {
-	w.implicit()
+	w.began(http.StatusOK)
 	http.NewResponseController(w.ResponseWriter).Flush()
 }
 
 // FlushError is Flush with its error, for http.ResponseController.
 func (w *response) FlushError() error {
-	w.implicit()
+	w.began(http.StatusOK)
 	return http.NewResponseController(w.ResponseWriter).Flush()
 }
 
@@ -70,8 +73,14 @@ func (w *response) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	return c, rw, err
 }
 
-func (w *response) implicit() {
-	if w.status == 0 {
-		w.status = http.StatusOK
+// began notes the first of what is answered.
+func (w *response) began(status int) {
+	if w.status != 0 {
+		return
+	}
+	w.status = status
+	if w.conn != nil && strings.HasPrefix(w.Header().Get("Content-Type"), "text/event-stream") {
+		w.endless = true
+		w.conn.server.note(w.conn.server.endless, w.conn)
 	}
 }

@@ -45,6 +45,9 @@ func (s *Server) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 	case p == gatewayPlane:
 		s.cfg.Gateway.ServeHTTP(w, r)
 	default:
+		if r.ProtoMajor == 1 {
+			w.conn = connOf(r.Context())
+		}
 		s.cfg.Apps.ServeHTTP(w, r)
 	}
 	s.early(w, r)
@@ -55,6 +58,9 @@ func (s *Server) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 // just that.
 func (s *Server) finish(w *response, r *http.Request, begun time.Time, method string) {
 	caught := recover()
+	if w.endless {
+		s.forget(s.endless, w.conn)
+	}
 	if caught != nil && caught != http.ErrAbortHandler {
 		s.log.Error("a request handler panicked", "method", method, "path", r.URL.Path, "panic", caught, "stack", string(debug.Stack()))
 		if w.status != 0 {
