@@ -10,6 +10,8 @@ import (
 	"net/http"
 	"strconv"
 	"time"
+
+	"github.com/hostless/hostless/pkg/sock"
 )
 
 // fast is the transport of this package: a round trip runs in the request's own
@@ -63,7 +65,7 @@ var errStale = errors.New("app closed the connection without an answer")
 // try sends the request on a connection, which it or the answer's body owns.
 func (f *fast) try(ctx context.Context, u *conn, x *outgoing, header http.Header) (*incoming, error) {
 	b := &fastBody{fast: f, up: u}
-	b.stop = context.AfterFunc(ctx, u.abort)
+	b.watch(ctx)
 	u.head = x.appendHead(u.head[:0])
 	if _, err := u.send(u.head); err != nil {
 		return nil, b.fail(fmt.Errorf("%w: %w", errStale, err))
@@ -154,9 +156,10 @@ func appendField(b []byte, name, value string) []byte {
 type fastBody struct {
 	fast    *fast
 	up      *conn
-	stop    func() bool // ends watching the request's context
-	length  int64       // as the head says it, -1 where it does not
-	left    int64       // of the body, or of the current chunk
+	stop    func() bool  // ends watching the request's context
+	hangup  *sock.Hangup // says the same of a client; nil where the context has to
+	length  int64        // as the head says it, -1 where it does not
+	left    int64        // of the body, or of the current chunk
 	chunked bool
 	within  bool // a chunk has begun, and the end of its line was not read
 	ended   bool // the body was read to its end
@@ -170,6 +173,23 @@ type fastBody struct {
 	waiting  bool          // go100 is open
 	sentFull bool          // the body was sent whole; to be read after sent is closed
 	stopSend chan struct{} // closed when the body is not wanted any more
+}
+
+// watch has the connection cut when ctx, a request's own, ends.
+func (b *fastBody) watch(ctx context.Context) {
+	if b.hangup = sock.HangupOf(ctx); b.hangup != nil {
+		b.hangup.Set(b.up.abort)
+	} else {
+		b.stop = context.AfterFunc(ctx, b.up.abort)
+	}
+}
+
+// unwatch is false where the connection was cut, or may yet be.
+func (b *fastBody) unwatch() bool {
+	if b.hangup != nil {
+		return b.hangup.Clear()
+	}
+	return b.stop()
 }
 
 // send copies the request's body to the app while its answer is awaited.
@@ -240,7 +260,7 @@ func (b *fastBody) finish() {
 			whole = false // its deadlines are over, whatever was sent
 		}
 	}
-	if !b.stop() || !whole { // the abort may still come
+	if !b.unwatch() || !whole { // the abort may still come
 		u.Close()
 		return
 	}

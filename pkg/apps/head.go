@@ -232,7 +232,10 @@ func splitField(line string) (name, value string, err error) {
 		return "", "", &protocolError{why: fmt.Sprintf("its head has a line without a name: %.40q", line)}
 	}
 	// A proxy takes space before the colon out (RFC 9112 section 5.1).
-	name, value = strings.TrimRight(line[:colon], " \t"), line[colon+1:]
+	name, value = line[:colon], line[colon+1:]
+	for name[len(name)-1] == ' ' || name[len(name)-1] == '\t' {
+		name = name[:len(name)-1]
+	}
 	for i := range len(name) {
 		if !tokenByte[name[i]] {
 			return "", "", &protocolError{why: fmt.Sprintf("its head has a name that is none: %.40q", name)}

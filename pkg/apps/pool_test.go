@@ -29,11 +29,11 @@ func TestAppsThatCloseAfterAnAnswer(t *testing.T) {
 		u.since = u.since.Add(time.Minute) // as if the answer had only just come, for long
 		return u, app
 	}
-	u, app := kept()
+	u, _ := kept()
 	if p.get(Target{}, false) != u {
 		t.Error("a request that can be sent again waited")
 	}
-	_, app = kept()
+	_, app := kept()
 	go app.Close()
 	if p.get(Target{}, true) != nil {
 		t.Error("a connection was taken that the app closed a moment later")

@@ -27,6 +27,7 @@ type conn struct {
 	lane   atomic.Int32    // what its lane is doing
 	ctx    context.Context // of its lane's requests
 	cancel context.CancelFunc
+	hangup sock.Hangup // fires when ctx ends
 	ahead  []byte      // read by the lane, and not yet by net/http
 	tls    bool        // carries TLS; set with server.mu held
 	read   atomic.Bool // bytes have been read since it was idle last

@@ -9,6 +9,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/hostless/hostless/pkg/sock"
 )
 
 // tlsConfig adds what net/http must be offered for HTTP/2.
@@ -48,7 +50,7 @@ func (s *Server) accept(ctx context.Context, l net.Listener, lanes *sync.WaitGro
 			continue
 		}
 		own := &conn{TCPConn: tcp, server: s}
-		own.ctx, own.cancel = context.WithCancel(context.WithValue(ctx, connKey{}, own))
+		own.ctx, own.cancel = context.WithCancel(sock.WithHangup(context.WithValue(ctx, connKey{}, own), &own.hangup))
 		s.open.Add(1)
 		s.note(s.lanes, own)
 		lanes.Go(func() { s.receive(ctx, own) })

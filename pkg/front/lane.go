@@ -3,6 +3,7 @@ package front
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"crypto/tls"
 	"net"
 	"net/http"
@@ -63,6 +64,7 @@ func newLane(s *Server, c *conn) (*lane, error) {
 // run serves until the connection ends, or gives back what net/http is to serve.
 func (l *lane) run() net.Conn {
 	defer l.conn.cancel()
+	defer context.AfterFunc(l.conn.ctx, l.conn.hangup.Fire)()
 	defer l.watch.end()
 	for first := true; ; first = false {
 		head, ok := l.await(first)

@@ -1,0 +1,47 @@
+package sock_test
+
+import (
+	"context"
+	"sync"
+	"testing"
+
+	"github.com/hostless/hostless/pkg/sock"
+)
+
+func TestHangup(t *testing.T) {
+	var h sock.Hangup
+	ended := 0
+	end := func() { ended++ }
+	if sock.HangupOf(sock.WithHangup(t.Context(), &h)) != &h || sock.HangupOf(context.Background()) != nil {
+		t.Error("a context gives another Hangup than its own")
+	}
+	h.Set(end)
+	if !h.Clear() || ended != 0 {
+		t.Errorf("cleared before the client left: ended %d times", ended)
+	}
+	h.Set(end)
+	h.Fire()
+	if h.Clear() || ended != 1 {
+		t.Errorf("the client left: ended %d times", ended)
+	}
+	h.Set(end)
+	if h.Clear() || ended != 2 {
+		t.Errorf("set after the client left: ended %d times", ended)
+	}
+}
+
+// TestHangupNeverEndsTheNext holds that after Clear nothing is ended any more,
+// however close the client's leaving comes.
+func TestHangupNeverEndsTheNext(t *testing.T) {
+	for range 1000 {
+		var h sock.Hangup
+		var running sync.WaitGroup
+		over := false // guarded by nothing: the race detector is the test
+		h.Set(func() { over = true })
+		running.Go(h.Fire)
+		if h.Clear() && over {
+			t.Fatal("ended, and told as not ended")
+		}
+		running.Wait()
+	}
+}
