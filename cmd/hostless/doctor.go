@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -172,6 +174,10 @@ func (x *examination) service() {
 // files looks for what others of this machine could read.
 func (x *examination) files() {
 	entries, err := os.ReadDir(x.paths.Home)
+	if errors.Is(err, fs.ErrNotExist) {
+		x.add("files", fine, "", "%s is made when the daemon first starts", x.paths.Home)
+		return
+	}
 	if err != nil {
 		x.add("files", doubt, "", "the home cannot be read: %v", err)
 		return
