@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"strings"
 	"sync"
@@ -30,17 +31,24 @@ type load struct {
 	done   sync.WaitGroup
 }
 
-func startLoad(connections int, pause time.Duration) *load {
+func startLoad(connections int, pause time.Duration, requests ...string) *load {
 	ctx, cancel := context.WithCancel(context.Background())
 	l := &load{stop: cancel}
-	for range connections {
-		l.done.Go(func() { l.client(ctx, pause) })
+	for i := range connections {
+		l.done.Go(func() { l.client(ctx, pause, requests[i%len(requests)]) })
 	}
 	return l
 }
 
+// The requests of a load.
+var (
+	toGateway = "GET /health HTTP/1.1\r\nHost: localhost:" + port + "\r\n\r\n"
+	toApp     = "GET /health HTTP/1.1\r\nHost: loaded.localhost:" + port + "\r\n\r\n"
+	postToApp = "POST /health HTTP/1.1\r\nHost: loaded.localhost:" + port + "\r\nContent-Length: 5\r\n\r\nhello"
+)
+
 // client sends one request after the other.
-func (l *load) client(ctx context.Context, pause time.Duration) {
+func (l *load) client(ctx context.Context, pause time.Duration, request string) {
 	var conn net.Conn
 	var reader *bufio.Reader
 	defer func() {
@@ -61,7 +69,7 @@ func (l *load) client(ctx context.Context, pause time.Duration) {
 			conn, reader = c, bufio.NewReader(c)
 		}
 		begun := time.Now()
-		closed, err := ask(conn, reader)
+		closed, err := ask(conn, reader, request)
 		l.slowest.Store(max(l.slowest.Load(), int64(time.Since(begun))))
 		if err != nil {
 			l.broken.Add(1)
@@ -86,9 +94,9 @@ func (l *load) note(err error) {
 }
 
 // ask sends a request and reads its answer.
-func ask(conn net.Conn, reader *bufio.Reader) (closed bool, err error) {
+func ask(conn net.Conn, reader *bufio.Reader, request string) (closed bool, err error) {
 	conn.SetDeadline(time.Now().Add(20 * time.Second))
-	if _, err := io.WriteString(conn, "GET /health HTTP/1.1\r\nHost: localhost:"+port+"\r\n\r\n"); err != nil {
+	if _, err := io.WriteString(conn, request); err != nil {
 		return true, fmt.Errorf("send: %w", err)
 	}
 	resp, err := http.ReadResponse(reader, nil)
@@ -116,7 +124,11 @@ func restartUnderLoad(t *testing.T) {
 	if testing.Short() {
 		restarts = 5
 	}
-	l := startLoad(8, time.Millisecond)
+	app := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { io.Copy(w, r.Body) }))
+	defer app.Close()
+	must(t, "alias", "loaded", strings.TrimPrefix(app.URL, "http://127.0.0.1:"))
+	defer func() { must(t, "alias", "remove", "loaded") }()
+	l := startLoad(9, time.Millisecond, toGateway, toApp, postToApp)
 	var total time.Duration
 	for range restarts {
 		before := mainPID()
@@ -189,7 +201,7 @@ func streamOverRestart(t *testing.T) {
 // killUnderLoad kills the daemon: what it had in its hands is lost, but nobody
 // is refused, and it comes back by itself.
 func killUnderLoad(t *testing.T) {
-	l := startLoad(4, time.Millisecond)
+	l := startLoad(4, time.Millisecond, toGateway)
 	const kills = 3
 	for range kills {
 		before := mainPID()
