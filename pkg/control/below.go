@@ -1,6 +1,7 @@
 package control
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -44,10 +45,11 @@ func (s *Server) running(caller peer.Cred, req RouteRequest, reg Registered) (en
 // above gives the runs that a process is a part of: what was started below
 // `hostless run`, by the kernel's word. It keeps honest programs and overeager
 // agents to what they were given; a program of the same user that means harm can
-// leave its parents.
-func (s *Server) above(caller peer.Cred) (found []run) {
+// leave its parents. One that has sent its request and ended, or has left its
+// connection to another, could be any run's: while there are runs it is an error.
+func (s *Server) above(caller peer.Cred) (found []run, err error) {
 	if caller.PID <= 0 {
-		return nil
+		return nil, nil
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -55,11 +57,16 @@ func (s *Server) above(caller peer.Cred) (found []run) {
 		if r.pid <= 0 || r.pid == caller.PID {
 			continue
 		}
-		if below, err := peer.Below(caller.PID, r.pid); err == nil && below {
+		switch below, err := peer.Below(caller.PID, r.pid); {
+		case below:
 			found = append(found, r)
+		case errors.Is(err, peer.ErrGone) && caller.UID == s.uid: // root's may be hidden from us
+			return nil, &fault.Error{Kind: fault.Forbidden,
+				Message: "the program that asks for this has ended: whether `hostless run` started it cannot be told",
+				Next:    "let it wait for the answer"}
 		}
 	}
-	return found
+	return found, nil
 }
 
 // outside keeps what administers the daemon from the processes of runs.
@@ -74,9 +81,9 @@ func (s *Server) outside(next http.HandlerFunc) http.HandlerFunc {
 }
 
 func (s *Server) refuseBelow(r *http.Request, what string) error {
-	above := s.above(callerOf(r))
-	if len(above) == 0 {
-		return nil
+	above, err := s.above(callerOf(r))
+	if err != nil || len(above) == 0 {
+		return err
 	}
 	return &fault.Error{Kind: fault.Forbidden,
 		Message: fmt.Sprintf("a program that `hostless run` started (%s) may not %s", above[0].hostname, what),
@@ -85,12 +92,15 @@ func (s *Server) refuseBelow(r *http.Request, what string) error {
 
 // narrow brings what a run within runs asks for into what those were given.
 func (s *Server) narrow(caller peer.Cred, req *RouteRequest) error {
-	for _, r := range s.above(caller) {
+	above, err := s.above(caller)
+	if err != nil {
+		return err
+	}
+	for _, r := range above {
 		if !r.token {
 			req.AutoToken, req.Token = false, Secret{}
 			continue
 		}
-		var err error
 		if req.AllowedProviders, err = within(r, "allowed_providers", r.scope.AllowedProviders, req.AllowedProviders); err != nil {
 			return err
 		}

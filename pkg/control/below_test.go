@@ -97,3 +97,44 @@ func TestBelowARun(t *testing.T) {
 		t.Errorf("more than it was given: %v", err)
 	}
 }
+
+// TestEndedCaller has a process ask that is gone before it is looked for: it
+// sends and ends, or leaves its connection to another.
+func TestEndedCaller(t *testing.T) {
+	ended := exec.Command("true")
+	if err := ended.Run(); err != nil {
+		t.Skip("a process that ends:", err)
+	}
+	var pid atomic.Int64
+	pid.Store(int64(ended.Process.Pid))
+	w := newWorld(t, func(c *control.ServerConfig) {
+		c.Peer = func(conn net.Conn) (peer.Cred, error) {
+			cred, err := peer.Unix(conn)
+			cred.PID = int(pid.Load())
+			return cred, err
+		}
+	})
+	if status, body, _ := w.raw(t, "PUT", "/origins", `{"origin":"https://a.example"}`, nil); status != 200 {
+		t.Errorf("without a run: %d %s", status, body)
+	}
+	pid.Store(int64(os.Getpid()))
+	lease, err := control.NewClient(w.socket).Lease(t.Context(), control.RouteRequest{Name: "outer", Port: 4001})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer lease.Close()
+	pid.Store(int64(ended.Process.Pid))
+	for _, request := range []struct{ method, path, body string }{
+		{"PUT", "/origins", `{"origin":"https://b.example"}`},
+		{"DELETE", "/keys/openai", ""},
+		{"POST", "/routes/register", `{"name":"stays","port":1,"auto_token":true}`},
+		{"POST", "/routes/lease", `{"name":"inner","port":1,"auto_token":true}`},
+	} {
+		if status, body, _ := w.raw(t, request.method, request.path, request.body, nil); status != http.StatusForbidden {
+			t.Errorf("%s %s while there is a run: %d %s", request.method, request.path, status, body)
+		}
+	}
+	if status, body, _ := w.raw(t, "GET", "/status", "", nil); status != 200 {
+		t.Errorf("GET /status: %d %s", status, body)
+	}
+}

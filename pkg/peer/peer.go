@@ -16,8 +16,9 @@ import (
 // has no way to, or a sandbox took it away.
 var ErrUnsupported = errors.New("the owner of a connection cannot be told here")
 
-// ErrGone means that nobody holds the other end any more. The kernel gives
-// such sockets to root: they must not be taken for root's.
+// ErrGone means that nobody holds the other end any more, or that the process
+// has ended. The kernel gives such sockets to root: they must not be taken for
+// root's.
 var ErrGone = errors.New("the connection's other end is closed")
 
 // Cred is a process at the other end of a Unix socket, as it was when it
@@ -66,26 +67,43 @@ func TCPOwner(conn net.Conn) (uid int, err error) {
 	return tcpOwner(remote.AddrPort(), local.AddrPort())
 }
 
-// Below reports whether process pid is ancestor or runs below it. A process that
-// has ended, or whose parents have, is below nothing.
+// Below reports whether process pid is ancestor or runs below it. The error is
+// ErrGone where pid has ended: whose it was cannot be told any more. Parents that
+// have ended, or are hidden from us, are above nothing.
 func Below(pid, ancestor int) (bool, error) {
+	var at int
+	for range 3 { // a parent that ends while we climb leaves its child to another
+		var found bool
+		var err error
+		if found, at, err = climb(pid, ancestor); found || err == nil {
+			return found, nil
+		} else if !errors.Is(err, syscall.ESRCH) {
+			return false, fmt.Errorf("parent of process %d: %w", at, err)
+		}
+	}
+	if at == pid {
+		return false, ErrGone
+	}
+	return false, nil
+}
+
+// climb goes from pid to its parents until it meets ancestor, or the first of
+// all. An error is about process at.
+func climb(pid, ancestor int) (found bool, at int, err error) {
 	for range 4096 { // a table that changes while it is read could hold a loop
 		if pid == ancestor {
-			return true, nil
+			return true, pid, nil
 		}
 		if pid <= 1 {
-			return false, nil
+			break
 		}
 		up, err := parent(pid)
-		if errors.Is(err, syscall.ESRCH) {
-			return false, nil
-		}
 		if err != nil {
-			return false, fmt.Errorf("parent of process %d: %w", pid, err)
+			return false, pid, err
 		}
 		pid = up
 	}
-	return false, nil
+	return false, pid, nil
 }
 
 // unwrap finds the connection inside others, such as *tls.Conn.

@@ -124,7 +124,6 @@ func TestBelow(t *testing.T) {
 		{"child", child, os.Getpid(), true},
 		{"grandparent", child, os.Getppid(), true},
 		{"parent is not below its child", os.Getpid(), child, false},
-		{"nobody", 1 << 30, os.Getpid(), false},
 	} {
 		if got, err := peer.Below(tt.pid, tt.ancestor); err != nil || got != tt.want {
 			t.Errorf("%s: Below = %v, %v; want %v", tt.what, got, err, tt.want)
@@ -132,6 +131,10 @@ func TestBelow(t *testing.T) {
 	}
 	in.Close()
 	cmd.Wait()
+	// Whose child it was cannot be told any more: "no" would let it pass.
+	if got, err := peer.Below(child, os.Getpid()); got || !errors.Is(err, peer.ErrGone) {
+		t.Errorf("a process that has ended: Below = %v, %v; want %v", got, err, peer.ErrGone)
+	}
 }
 
 func BenchmarkTCPOwner(b *testing.B) {
