@@ -35,6 +35,9 @@ func (s *Server) gate(r *http.Request) (plane, *refusal) {
 	if r.Method == "PRI" || r.ProtoMajor < 1 || r.ProtoMajor > 2 {
 		return 0, refuseVersion
 	}
+	if r.ProtoMajor == 2 && !fitsLine(r) {
+		return 0, refuseTarget
+	}
 	authority, no := authorityOf(r)
 	if no != nil {
 		return 0, no
@@ -104,6 +107,23 @@ func authorityOf(r *http.Request) (string, *refusal) {
 	}
 	r.RequestURI = path
 	return authority, nil
+}
+
+// fitsLine reports whether an HTTP/2 request's method and path can stand on a
+// request line, as an app gets them. A space in either, which net/http lets pass
+// on HTTP/2 alone, would have the app read another target than was judged here;
+// :path has no absolute form (RFC 9113 section 8.3.1).
+func fitsLine(r *http.Request) bool {
+	for i := range len(r.Method) {
+		if !tokenByte[r.Method[i]] {
+			return false
+		}
+	}
+	target := r.RequestURI
+	if target != "*" && !strings.HasPrefix(target, "/") {
+		return false
+	}
+	return !strings.ContainsFunc(target, func(c rune) bool { return c <= ' ' || c == 0x7f })
 }
 
 // refuse writes a refusal.

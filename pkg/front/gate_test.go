@@ -89,3 +89,30 @@ func TestHTTP2Host(t *testing.T) {
 		}
 	}
 }
+
+// TestHTTP2Line checks that what cannot be written on a request line of HTTP/1.1
+// reaches no plane: an app would read another method and target from it.
+func TestHTTP2Line(t *testing.T) {
+	s, err := New(Config{Gateway: saying("gateway"), Apps: saying("apps")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		method, path string
+		status       int
+	}{
+		{"GET", "/ok?a=b#c", 200}, {"M-SEARCH", "/\xc3\xa9", 200}, {"OPTIONS", "*", 200},
+		{"GET /secret HTTP/1.1", "/ok", 400}, {"GET\t/secret", "/ok", 400},
+		{"GET", "/secret HTTP/1.0", 400}, {"GET", "/a?b=c d", 400}, {"GET", "/a\tb", 400},
+		{"GET", "http://other.localhost/", 400}, {"GET", "ok", 400},
+	} {
+		r := httptest.NewRequest("GET", "/", nil)
+		r.Proto, r.ProtoMajor, r.ProtoMinor = "HTTP/2.0", 2, 0
+		r.Host, r.Method, r.RequestURI = "app.localhost", tt.method, tt.path
+		w := httptest.NewRecorder()
+		s.ServeHTTP(w, r)
+		if w.Code != tt.status {
+			t.Errorf("%q %q: %d %s, want %d", tt.method, tt.path, w.Code, w.Body, tt.status)
+		}
+	}
+}
