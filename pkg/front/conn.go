@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/hostless/hostless/pkg/sock"
 )
@@ -25,6 +26,7 @@ type conn struct {
 	verdict error
 
 	lane   atomic.Int32    // what its lane is doing
+	waking sync.Mutex      // held to wake the lane, and where it may not be woken any more
 	ctx    context.Context // of its lane's requests
 	cancel context.CancelFunc
 	hangup sock.Hangup // fires when ctx ends
@@ -69,6 +71,23 @@ func (c *conn) WriteTo(w io.Writer) (int64, error) {
 	}
 	more, err := c.TCPConn.WriteTo(w)
 	return int64(n) + more, err
+}
+
+// become notes that the lane is not to be woken for now: its deadline for reading
+// is a request's, or net/http's.
+func (c *conn) become(lane int32) {
+	c.waking.Lock()
+	defer c.waking.Unlock()
+	c.lane.Store(lane)
+}
+
+// wake ends the lane's wait for a request.
+func (c *conn) wake() {
+	c.waking.Lock()
+	defer c.waking.Unlock()
+	if lane := c.lane.Load(); lane != laneServing && lane != lanePassing {
+		c.SetReadDeadline(time.Unix(1, 0))
+	}
 }
 
 // pending reports whether something has arrived on an idle connection, read or

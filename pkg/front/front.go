@@ -29,7 +29,6 @@ import (
 // deadline in either direction.
 const (
 	headerTimeout  = 15 * time.Second // to read a request's header
-	idleTimeout    = 2 * time.Minute  // between requests
 	maxHeaderBytes = 64 << 10
 	patience       = time.Second // while draining, for a connection's first request
 )
@@ -57,6 +56,9 @@ type Config struct {
 
 	Logger *slog.Logger // discards when nil
 
+	// Idle is how long a connection may wait for its next request: 2 min when
+	// zero.
+	Idle time.Duration
 	// Linger is how long requests are still taken on open connections after the
 	// listeners have closed: 150 ms when zero. Each is answered with
 	// Connection: close, so that a client's next one goes to the next daemon.
@@ -99,6 +101,7 @@ func New(cfg Config) (*Server, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
+	defaultTo(&cfg.Idle, 2*time.Minute)
 	defaultTo(&cfg.Linger, 150*time.Millisecond)
 	defaultTo(&cfg.Drain, 10*time.Second)
 	defaultTo(&cfg.Farewell, 500*time.Millisecond)
@@ -106,7 +109,7 @@ func New(cfg Config) (*Server, error) {
 	s.http = &http.Server{
 		Handler:                      s,
 		ReadHeaderTimeout:            headerTimeout,
-		IdleTimeout:                  idleTimeout,
+		IdleTimeout:                  cfg.Idle,
 		MaxHeaderBytes:               maxHeaderBytes,
 		DisableGeneralOptionsHandler: true, // `OPTIONS *` must pass the gate too
 		ErrorLog:                     log.New(serverLog{cfg.Logger}, "", 0),
@@ -182,7 +185,7 @@ func (s *Server) drain(base context.Context, cancel context.CancelCauseFunc) {
 	s.retired = time.Now()
 	s.retiring.Store(true)
 	for _, c := range s.members(s.lanes) {
-		c.SetReadDeadline(time.Unix(1, 0)) // its lane looks whether something has arrived
+		c.wake() // its lane looks whether something has arrived
 	}
 	s.retire(base)
 	s.await(base, func(lane int32) bool { return lane == laneServing })

@@ -26,6 +26,7 @@ const (
 	laneWaiting              // for the next request
 	laneReading              // it has come, and may be for net/http
 	laneServing              // it is answered
+	lanePassing              // to net/http
 )
 
 // lane serves a connection's plain requests to apps (see plainHead), one after
@@ -127,16 +128,18 @@ func (l *lane) await(first bool) (head []byte, ok bool) {
 // fill reads what comes next, until the connection has been idle for too long.
 // While the server drains, what has arrived is still read.
 func (l *lane) fill() bool {
-	if now := time.Now(); l.deadline.Sub(now) < idleTimeout*3/4 { // rarely set: it costs as much as a read
-		l.deadline = now.Add(idleTimeout)
+	idle := l.server.cfg.Idle
+	if now := time.Now(); l.deadline.Sub(now) < idle*3/4 { // rarely set: it costs as much as a read
+		l.deadline = now.Add(idle)
 		l.conn.SetReadDeadline(l.deadline)
 	}
 	for {
-		if l.server.retiring.Load() && l.w == 0 {
+		if l.server.retiring.Load() {
+			begun := l.w > 0 || l.conn.lane.Load() == laneFresh
 			switch until := l.server.patience(); {
 			case sock.Unread(l.conn.TCPConn):
 				l.conn.SetReadDeadline(time.Time{})
-			case l.conn.lane.Load() == laneFresh && time.Now().Before(until):
+			case begun && time.Now().Before(until):
 				l.conn.SetReadDeadline(until)
 			default:
 				return false
@@ -158,6 +161,7 @@ func (l *lane) fill() bool {
 // pass gives the connection with what was read of it.
 func (l *lane) pass() net.Conn {
 	l.conn.ahead = l.in[l.r:l.w]
+	l.conn.become(lanePassing)
 	l.conn.SetReadDeadline(time.Time{})
 	return l.conn
 }
@@ -184,14 +188,18 @@ func (l *lane) parse(head []byte) (*http.Request, error) {
 
 // serve answers a request and reports whether the connection lives on.
 func (l *lane) serve(r *http.Request) (keep bool) {
-	l.conn.lane.Store(laneServing)
+	l.conn.become(laneServing)
 	l.out.begin(r.Method == http.MethodHead)
-	if r.ContentLength == 0 {
+	switch {
+	case r.ContentLength == 0:
 		l.watch.begin()
+	case r.ContentLength > int64(l.w-l.r):
+		l.out.SetReadDeadline(time.Time{}) // a body may take its time
 	}
 	defer func() {
-		l.watch.stop()
-		l.ready()
+		if l.watch.stop() || l.out.timed {
+			l.deadline = time.Time{} // it was changed
+		}
 		if caught := recover(); caught != nil { // finish has logged it
 			l.out.abort()
 			keep = false
@@ -199,19 +207,6 @@ func (l *lane) serve(r *http.Request) (keep bool) {
 	}()
 	l.server.ServeHTTP(&l.out, r)
 	return l.out.finish() == nil && !l.out.last && l.conn.ctx.Err() == nil && l.body.left == 0
-}
-
-// ready puts the deadline for reading back where an answer's making has changed
-// it.
-func (l *lane) ready() {
-	if !l.out.timed && !l.watch.timed {
-		return
-	}
-	l.watch.timed = false
-	l.conn.SetReadDeadline(l.deadline)
-	if l.server.retiring.Load() {
-		l.conn.SetReadDeadline(time.Unix(1, 0))
-	}
 }
 
 // leave prepares a connection for its end. What is sent after the last answer is
@@ -229,7 +224,6 @@ type watch struct {
 	gone  func()
 	timer *time.Timer
 
-	timed  bool // the connection's deadline for reading was changed
 	mu     sync.Mutex
 	active bool          // a request is being answered
 	quit   chan struct{} // of the looking that runs; nil when none does
@@ -256,6 +250,7 @@ func (w *watch) look() {
 	}
 	quit, done := make(chan struct{}), make(chan struct{})
 	w.quit, w.done = quit, done
+	w.conn.SetReadDeadline(time.Time{}) // before stop's; an answer may take its time
 	w.mu.Unlock()
 	defer close(done)
 	if w.conn.awaitGone(quit) {
@@ -263,20 +258,21 @@ func (w *watch) look() {
 	}
 }
 
-// stop ends the looking.
-func (w *watch) stop() {
+// stop ends the looking. It reports whether there was any, which has changed the
+// connection's deadline for reading.
+func (w *watch) stop() (looked bool) {
 	w.end()
 	w.mu.Lock()
 	quit, done := w.quit, w.done
 	w.active, w.quit, w.done = false, nil, nil
 	w.mu.Unlock()
 	if quit == nil {
-		return
+		return false
 	}
 	close(quit)
 	w.conn.SetReadDeadline(time.Unix(1, 0))
 	<-done
-	w.timed = true
+	return true
 }
 
 func (w *watch) end() {

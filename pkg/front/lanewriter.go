@@ -260,7 +260,7 @@ func (w *laneWriter) FlushError() error {
 }
 
 // SetReadDeadline is for reading the request's body, for
-// http.ResponseController. The lane puts its own back.
+// http.ResponseController. The lane sets its own for the next request.
 func (w *laneWriter) SetReadDeadline(t time.Time) error {
 	w.timed = true
 	return w.tcp.SetReadDeadline(t)
