@@ -325,6 +325,10 @@ func TestTLSAndPlainOnOnePort(t *testing.T) {
 	if resp.StatusCode != 308 || resp.Header.Get("Location") != "https://App.localhost:9/p?q" {
 		t.Errorf("redirect: %d %q", resp.StatusCode, resp.Header.Get("Location"))
 	}
+	// One whose body is not read says that the connection ends, which it does.
+	if resp, _ := raw(t, s.addr, "POST /p HTTP/1.1\r\nHost: app.localhost\r\nContent-Length: 1\r\n\r\nx"); resp.StatusCode != 308 || !resp.Close {
+		t.Errorf("redirect with a body: %d, close %v", resp.StatusCode, resp.Close)
+	}
 	if err := s.stop(); err != nil {
 		t.Error(err)
 	}

@@ -38,6 +38,9 @@ func (s *Server) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusOK)
 	case r.TLS == nil && s.tls != nil && s.cfg.RedirectHTTPS != nil && s.cfg.RedirectHTTPS():
 		w.Header().Set("Location", "https://"+r.Host+r.RequestURI)
+		if r.ProtoMajor == 1 && r.ContentLength != 0 {
+			w.Header().Set("Connection", "close") // the request's body is not read
+		}
 		w.WriteHeader(http.StatusPermanentRedirect)
 	case p == gatewayPlane && extendedConnect(r):
 		rw, asked := asUpgrade(w, r)

@@ -7,13 +7,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// direct: the calls below return at once, since descriptors of package net do
-// not block. The scheduler need not know of them.
+// direct: the calls below return at once (MSG_DONTWAIT), so the scheduler need not
+// know of them.
 const direct = true
 
 func (t *transfer) receive(fd uintptr) bool {
 	for {
-		n, _, errn := syscall.RawSyscall6(unix.SYS_RECVFROM, fd, uintptr(unsafe.Pointer(&t.p[0])), uintptr(len(t.p)), 0, 0, 0)
+		n, _, errn := syscall.RawSyscall6(unix.SYS_RECVFROM, fd, uintptr(unsafe.Pointer(&t.p[0])), uintptr(len(t.p)), unix.MSG_DONTWAIT, 0, 0)
 		switch errn {
 		case 0:
 			t.n = int(n)
@@ -31,7 +31,7 @@ func (t *transfer) receive(fd uintptr) bool {
 func (t *transfer) send(fd uintptr) bool {
 	for t.n < len(t.p) {
 		rest := t.p[t.n:]
-		n, _, errn := syscall.RawSyscall6(unix.SYS_SENDTO, fd, uintptr(unsafe.Pointer(&rest[0])), uintptr(len(rest)), unix.MSG_NOSIGNAL, 0, 0)
+		n, _, errn := syscall.RawSyscall6(unix.SYS_SENDTO, fd, uintptr(unsafe.Pointer(&rest[0])), uintptr(len(rest)), unix.MSG_NOSIGNAL|unix.MSG_DONTWAIT, 0, 0)
 		switch errn {
 		case 0:
 			t.n += int(n)
