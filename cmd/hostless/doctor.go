@@ -92,7 +92,7 @@ func (e *env) doctor(cc *cli.Context) error {
 func (e *env) showFindings(findings []finding) error {
 	rows := make([][2]string, 0, 2*len(findings))
 	for _, f := range findings {
-		rows = append(rows, [2]string{f.Verdict + "  " + f.Check, f.Detail})
+		rows = append(rows, [2]string{fmt.Sprintf("%-4s  %s", f.Verdict, f.Check), f.Detail})
 		if f.Fix != "" {
 			rows = append(rows, [2]string{"", "→ " + f.Fix})
 		}
@@ -182,9 +182,8 @@ func (x *examination) files() {
 		x.add("files", doubt, "", "the home cannot be read: %v", err)
 		return
 	}
-	open := []string{}
-	aside := []string{}
-	for _, entry := range append([]os.DirEntry{}, entries...) {
+	var open, aside []string
+	for _, entry := range entries {
 		info, err := entry.Info()
 		if err != nil {
 			continue

@@ -27,7 +27,7 @@ func runGroup(e *env) *cli.Command {
 			&cli.BoolFlag{Name: "no-ai-env", Usage: "leave OPENAI_API_KEY and its kin alone"},
 			&cli.BoolFlag{Name: "detach", Usage: "run it in the background; see logs, stop, restart and wait NAME"},
 			&cli.BoolFlag{Name: "lazy", Usage: "start the command with the first request, end it when nobody uses it"},
-			&cli.DurationFlag{Name: "idle-timeout", Usage: "how long nobody must use a lazy app before it ends, `D`", Value: 15 * time.Minute},
+			&cli.DurationFlag{Name: "idle-timeout", Usage: "end a lazy app that nobody has used for `D`; 15m where not given", Value: 15 * time.Minute},
 			&cli.BoolFlag{Name: "all", Usage: "run all apps of hostless.json, or of a workspace's dev scripts, as PACKAGE.PROJECT"},
 		}, scopeFlags()...),
 		Description: "The app gets PORT, HOST, HOSTLESS_URL, HOSTLESS_TOKEN and HOSTLESS_API. When the command\n" +

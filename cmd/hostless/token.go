@@ -47,8 +47,8 @@ func tokenGroup(e *env) *cli.Command {
 // scopeFlags say what a token may do.
 func scopeFlags() []cli.Flag {
 	return []cli.Flag{
-		&cli.StringFlag{Name: "providers", Usage: "only these providers, `CSV`"},
-		&cli.StringFlag{Name: "models", Usage: "only these models, `CSV`; a closing * matches the rest of a name"},
+		&cli.StringFlag{Name: "providers", Usage: "allow the providers in `CSV` alone"},
+		&cli.StringFlag{Name: "models", Usage: "allow the models in `CSV` alone; a closing * matches the rest of a name"},
 		&cli.IntFlag{Name: "rate-limit", Usage: "at most `N` requests an hour; 0 is no limit"},
 		&cli.StringFlag{Name: "ttl", Usage: "it lives `S` seconds, or a duration such as 12h; a day where not given"},
 	}
