@@ -1,6 +1,6 @@
-// Package units holds the service definitions of Hostless: the one source for
-// `hostless service install` and for the packages. It owns their text; filling it
-// in and installing it is pkg/service's business.
+// Package units holds the service definitions that `hostless service install`
+// writes. It owns their text; filling it in and installing it is pkg/service's
+// business.
 package units
 
 import (

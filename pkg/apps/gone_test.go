@@ -27,19 +27,24 @@ type goneConn struct {
 
 func (c goneConn) Gone() bool { return c.gone.Load() }
 
-// TestClientGoneBeforeTheAnswer: an app that has not agreed to an upgrade, or
-// refuses it without end, hears of it when the client goes.
-func TestClientGoneBeforeTheAnswer(t *testing.T) {
+// goneServer serves a plane to clients of which gone says whether they have left.
+func goneServer(t *testing.T) (p *Plane, addr string, gone *atomic.Bool) {
 	p, _, err := New(Config{URL: func(h string) string { return h }})
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer p.Close()
-	var gone atomic.Bool
+	gone = new(atomic.Bool)
 	srv := httptest.NewUnstartedServer(p)
-	srv.Listener = goneListener{srv.Listener, &gone}
+	srv.Listener = goneListener{srv.Listener, gone}
 	srv.Start()
-	defer srv.Close()
+	t.Cleanup(func() { srv.Close(); p.Close() })
+	return p, srv.Listener.Addr().String(), gone
+}
+
+// TestClientGoneBeforeTheAnswer: an app that has not agreed to an upgrade, or
+// refuses it without end, hears of it when the client goes.
+func TestClientGoneBeforeTheAnswer(t *testing.T) {
+	p, addr, gone := goneServer(t)
 	for _, answer := range []string{"", "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\ndata: 1\n\n"} {
 		gone.Store(false)
 		arrived, ended := make(chan struct{}), make(chan struct{})
@@ -63,7 +68,7 @@ func TestClientGoneBeforeTheAnswer(t *testing.T) {
 		if _, err := p.Register(t.Context(), Registration{Name: "app", Target: l.Addr().String()}); err != nil {
 			t.Fatal(err)
 		}
-		c, err := net.Dial("tcp", srv.Listener.Addr().String())
+		c, err := net.Dial("tcp", addr)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -90,16 +95,7 @@ func TestClientGoneBeforeTheAnswer(t *testing.T) {
 // TestClientGoneBeforeTheEnd: an app that does not mind the end of its client's
 // side keeps no connection of a client that is gone.
 func TestClientGoneBeforeTheEnd(t *testing.T) {
-	p, _, err := New(Config{URL: func(h string) string { return h }})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer p.Close()
-	var gone atomic.Bool
-	srv := httptest.NewUnstartedServer(p)
-	srv.Listener = goneListener{srv.Listener, &gone}
-	srv.Start()
-	defer srv.Close()
+	p, addr, gone := goneServer(t)
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -125,7 +121,7 @@ func TestClientGoneBeforeTheEnd(t *testing.T) {
 	if _, err := p.Register(t.Context(), Registration{Name: "app", Target: l.Addr().String()}); err != nil {
 		t.Fatal(err)
 	}
-	c, err := net.Dial("tcp", srv.Listener.Addr().String())
+	c, err := net.Dial("tcp", addr)
 	if err != nil {
 		t.Fatal(err)
 	}

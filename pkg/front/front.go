@@ -3,7 +3,8 @@
 // another user's, and ends connections in an order that loses no request.
 //
 // Loopback names go to the gateway, names below .localhost to the apps, all
-// else nowhere. What the planes do with a request is left to them; where
+// else nowhere. Plain requests to apps are served in lanes of its own, for speed,
+// everything else by net/http's server. What the planes do with a request is left to them; where
 // listeners come from to package listen.
 package front
 

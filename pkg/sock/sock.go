@@ -1,6 +1,6 @@
 // Package sock owns what package net does not offer of a TCP connection: to look
-// at what has arrived without taking it, and reads and writes for small messages
-// in great number.
+// at what has arrived without taking it, reads and writes for small messages in
+// great number, and the end of what is done for a client that hangs up.
 //
 // Who is at the other end is left to package peer.
 package sock
