@@ -55,8 +55,6 @@ func (e *env) report(ctx context.Context, err error) int {
 		f = e.explain(ctx, f)
 	}
 	var b strings.Builder
-	b.WriteString(e.paint(e.err, red, "hostless:"))
-	b.WriteByte(' ')
 	if what := e.line.name(); what != "" {
 		b.WriteString(what + ": ")
 	}
@@ -72,7 +70,7 @@ func (e *env) report(ctx context.Context, err error) int {
 	if next != "" {
 		b.WriteString("  next: " + next + "\n")
 	}
-	fmt.Fprint(e.err, printable(b.String(), e.colour(e.err)))
+	fmt.Fprint(e.err, e.paint(e.err, red, "hostless:")+" "+printable(b.String()))
 	return f.Kind.Exit()
 }
 

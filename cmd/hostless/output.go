@@ -25,11 +25,11 @@ func (e *env) paint(stream io.Writer, sgr, text string) string {
 }
 
 // printable replaces what would steer a terminal: names and commands in a
-// listing come from whoever registered them. Line ends stay; escapes stay where
-// they are our own.
-func printable(text string, coloured bool) string {
+// listing come from whoever registered them. Line ends stay. Our own colours are
+// put around what this gives.
+func printable(text string) string {
 	return strings.Map(func(r rune) rune {
-		if r == '\n' || (r == '\x1b' && coloured) {
+		if r == '\n' {
 			return r
 		}
 		if unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) {
@@ -44,7 +44,7 @@ func cell(text string) string {
 	if text == "" {
 		return "-"
 	}
-	return strings.ReplaceAll(printable(text, false), "\n", "\ufffd")
+	return strings.ReplaceAll(printable(text), "\n", "\ufffd")
 }
 
 // table prints aligned columns under their headings. The last one is not padded.
@@ -102,13 +102,13 @@ func (e *env) pairs(rows [][2]string) error {
 
 // say prints one line of a result.
 func (e *env) say(format string, args ...any) error {
-	_, err := fmt.Fprintln(e.out, printable(fmt.Sprintf(format, args...), false))
+	_, err := fmt.Fprintln(e.out, printable(fmt.Sprintf(format, args...)))
 	return err
 }
 
 // note prints one line that is no result, to standard error.
 func (e *env) note(format string, args ...any) {
-	fmt.Fprintln(e.err, printable(fmt.Sprintf(format, args...), false))
+	fmt.Fprintln(e.err, printable(fmt.Sprintf(format, args...)))
 }
 
 // list joins values for a table; none is what "everything" is.

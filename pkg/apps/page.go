@@ -116,6 +116,16 @@ func plain(s string) string {
 		case c == 0x1b && i+1 < len(s) && s[i+1] == ']': // OSC: to BEL or ST
 			for i += 2; i < len(s) && s[i] != 7 && s[i] != 0x1b; i++ {
 			}
+			if i < len(s) && s[i] == 0x1b {
+				i-- // ST is an escape of its own
+			}
+		case c == 0x1b: // any other, such as ESC ( B
+			end := i + 1
+			for ; end < len(s) && s[end] >= 0x20 && s[end] <= 0x2f; end++ {
+			}
+			if end < len(s) && s[end] >= 0x30 && s[end] <= 0x7e {
+				i = end
+			}
 		case c >= ' ' && c != 0x7f || c == '\t':
 			b.WriteByte(c)
 		}

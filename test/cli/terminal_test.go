@@ -69,6 +69,21 @@ func typeKey(t *testing.T, d *harness.Daemon, typed string) (text string, code i
 	return <-shown, cmd.ProcessState.ExitCode()
 }
 
+// onTerminal runs the client on a terminal, without a daemon, and gives what that shows.
+func onTerminal(t *testing.T, env []string, args ...string) string {
+	t.Helper()
+	cmd := exec.Command(filepath.Join(harness.Bin(t), "hostless"), args...)
+	cmd.Env = append([]string{"HOME=" + t.TempDir(), "TERM=xterm"}, env...)
+	tty, err := pty.Start(cmd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tty.Close()
+	text, _ := io.ReadAll(tty) // ends with EIO
+	cmd.Wait()
+	return string(text)
+}
+
 // TestTerminalIsColoured holds that colours come on a terminal, and not where
 // NO_COLOR is set.
 func TestTerminalIsColoured(t *testing.T) {
@@ -76,17 +91,17 @@ func TestTerminalIsColoured(t *testing.T) {
 		env  string
 		want bool
 	}{{"NO_COLOR=", true}, {"NO_COLOR=1", false}} {
-		cmd := exec.Command(filepath.Join(harness.Bin(t), "hostless"), "stauts")
-		cmd.Env = []string{"HOME=" + t.TempDir(), "TERM=xterm", tt.env}
-		tty, err := pty.Start(cmd)
-		if err != nil {
-			t.Fatal(err)
-		}
-		text, _ := io.ReadAll(tty) // ends with EIO
-		cmd.Wait()
-		tty.Close()
-		if got := strings.Contains(string(text), "\x1b["); got != tt.want || !strings.Contains(string(text), "no command") {
+		text := onTerminal(t, []string{tt.env}, "stauts")
+		if got := strings.Contains(text, "\x1b["); got != tt.want || !strings.Contains(text, "no command") {
 			t.Errorf("with %s, coloured is %t, want %t:\n%q", tt.env, got, tt.want, text)
 		}
+	}
+}
+
+// TestTerminalIsNotSteered: an error may repeat what a stranger wrote.
+func TestTerminalIsNotSteered(t *testing.T) {
+	text := onTerminal(t, []string{"HOSTLESS_SOCKET=/nowhere/\x1b]0;title\x07/s"}, "status")
+	if !strings.Contains(text, "/nowhere/") || !strings.Contains(text, "\x1b[") || strings.Contains(text, "\x1b]") {
+		t.Errorf("the terminal shows %q", text)
 	}
 }
