@@ -117,7 +117,7 @@ func (e *env) tail(f *os.File) error {
 // print writes part of a log; what would steer a terminal is taken out.
 func (e *env) print(text string) error {
 	if isTerminal(e.out) {
-		text = printable(text)
+		text = printable(strings.ReplaceAll(text, "\r\n", "\n"))
 	}
 	_, err := io.WriteString(e.out, text)
 	return err

@@ -25,11 +25,11 @@ func (e *env) paint(stream io.Writer, sgr, text string) string {
 }
 
 // printable replaces what would steer a terminal: names and commands in a
-// listing come from whoever registered them. Line ends stay. Our own colours are
-// put around what this gives.
+// listing come from whoever registered them. Line ends and tabs stay. Our own
+// colours are put around what this gives.
 func printable(text string) string {
 	return strings.Map(func(r rune) rune {
-		if r == '\n' {
+		if r == '\n' || r == '\t' {
 			return r
 		}
 		if unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) {
@@ -44,7 +44,7 @@ func cell(text string) string {
 	if text == "" {
 		return "-"
 	}
-	return strings.ReplaceAll(printable(text), "\n", "\ufffd")
+	return strings.NewReplacer("\n", "\ufffd", "\t", "\ufffd").Replace(printable(text))
 }
 
 // table prints aligned columns under their headings. The last one is not padded.

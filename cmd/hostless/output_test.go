@@ -9,14 +9,14 @@ import (
 func TestTable(t *testing.T) {
 	var out bytes.Buffer
 	e := &env{out: &out, err: &out, getenv: func(string) string { return "" }}
-	rows := [][]string{{"web", "http://web.localhost", "x"}, {"évil\x1b[2J\nname", "", "\u202ereversed"}}
+	rows := [][]string{{"web", "http://web.localhost", "x"}, {"évil\x1b[2J\n\tname", "", "\u202ereversed"}}
 	if err := e.table([]string{"NAME", "URL", "LAST"}, rows); err != nil {
 		t.Fatal(err)
 	}
 	want := "" +
-		"NAME           URL                   LAST\n" +
-		"web            http://web.localhost  x\n" +
-		"évil\ufffd[2J\ufffdname  -                     \ufffdreversed\n"
+		"NAME            URL                   LAST\n" +
+		"web             http://web.localhost  x\n" +
+		"évil\ufffd[2J\ufffd\ufffdname  -                     \ufffdreversed\n"
 	if out.String() != want {
 		t.Errorf("table:\n%s\nwant:\n%s", out.String(), want)
 	}
@@ -40,7 +40,7 @@ func TestReportShowsErrorsOnce(t *testing.T) {
 	if code := e.report(t.Context(), f); code != 2 {
 		t.Errorf("exit code %d, want 2", code)
 	}
-	want := "hostless: bad \ufffd]0;title\ufffdname\n  next: try\ufffdthis\n"
+	want := "hostless: bad \ufffd]0;title\ufffdname\n  next: try\tthis\n"
 	if out.String() != want {
 		t.Errorf("report printed %q, want %q", out.String(), want)
 	}

@@ -3,6 +3,7 @@ package cli
 import (
 	"bytes"
 	"io"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -103,5 +104,21 @@ func TestTerminalIsNotSteered(t *testing.T) {
 	text := onTerminal(t, []string{"HOSTLESS_SOCKET=/nowhere/\x1b]0;title\x07/s"}, "status")
 	if !strings.Contains(text, "/nowhere/") || !strings.Contains(text, "\x1b[") || strings.Contains(text, "\x1b]") {
 		t.Errorf("the terminal shows %q", text)
+	}
+}
+
+// TestTerminalShowsLogs: a log's tabs and line ends are no harm, as a stack has them.
+func TestTerminalShowsLogs(t *testing.T) {
+	home := t.TempDir()
+	path := filepath.Join(home, "logs", "apps", "shop.log")
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte("panic:\r\n\tmain.go:1 \x1b]0;title\x07\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	text := onTerminal(t, []string{"HOSTLESS_HOME=" + home}, "logs", "shop")
+	if want := "panic:\r\n\tmain.go:1 \ufffd]0;title\ufffd\r\n"; text != want {
+		t.Errorf("the terminal shows %q, want %q", text, want)
 	}
 }
