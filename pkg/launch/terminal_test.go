@@ -3,10 +3,10 @@ package launch
 import (
 	"bufio"
 	"bytes"
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
-	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -173,7 +173,7 @@ func TestTerminalCtrlZ(t *testing.T) {
 	s.press("bg\n")
 	at = s.await("prompt> ", at)
 	// It reads in the background, so it stops once more, and the run with it.
-	awaitStopped(t, shell.Process.Pid)
+	at = s.awaitStopped(at)
 	s.press("fg\n")
 	at = s.await("__run", at)
 	s.press("three\n")
@@ -186,19 +186,21 @@ func TestTerminalCtrlZ(t *testing.T) {
 	_ = shell.Wait()
 }
 
-// awaitStopped waits until the shell's job, a run, is stopped.
-func awaitStopped(t *testing.T, shell int) {
-	t.Helper()
-	for limit := time.Now().Add(10 * time.Second); ; time.Sleep(5 * time.Millisecond) {
-		for _, p := range descendants(shell) {
-			if out, _ := exec.Command("ps", "-o", "stat=", "-p", strconv.Itoa(p.pid)).Output(); p.depth == 1 && strings.HasPrefix(string(out), "T") {
-				return
-			}
+// awaitStopped waits until the shell knows that its job, a run, is stopped: it
+// would else bring it forward without continuing it. It gives how much is shown
+// then.
+func (s *screen) awaitStopped(at int) int {
+	s.t.Helper()
+	for limit, n := time.Now().Add(15*time.Second), 1; time.Now().Before(limit); n++ {
+		s.press(fmt.Sprintf("jobs; echo asked $((%d + 1)) times\n", n))
+		end := s.await(fmt.Sprintf("asked %d times\r\n", n+1), at)
+		if strings.Contains(s.shown()[at:end], "Stopped") {
+			return end
 		}
-		if time.Now().After(limit) {
-			t.Fatal("the run does not stop")
-		}
+		at = end
 	}
+	s.t.Fatal("the run does not stop")
+	return at
 }
 
 func TestTerminalStartedInTheBackground(t *testing.T) {
@@ -215,7 +217,7 @@ func TestTerminalStartedInTheBackground(t *testing.T) {
 	s.press("\"$SELF\" __run &\n")
 	d.await("lease", func() bool { return d.live == 1 })
 	at = s.await("app.localhost", at)
-	awaitStopped(t, shell.Process.Pid) // it reads
+	at = s.awaitStopped(at) // it reads
 	s.press("fg\n")
 	at = s.await("__run", at)
 	s.press("one\n")
