@@ -37,19 +37,30 @@ func makePlan(f files, dir string, args []string, port int) plan {
 		return p
 	}
 	p.tool = found.tool
-	if given, ok := t.givenPort(found.args); ok {
+	given, ok := t.givenPort(found.args)
+	if ok {
 		p.port = given
-		return p
 	}
 	if port == 0 {
 		return p
 	}
-	line, ok := found.insert(t.words(found.args, port))
+	var words []string
 	if !ok {
-		p.notes = append(p.notes, fmt.Sprintf("%s cannot be given its port through this command line: following the port that it opens", found.tool))
+		words = t.words(found.args, port)
+	}
+	if t.socket != nil {
+		words = append(words, t.socket(f, found.dir, found.args)...)
+	}
+	if len(words) == 0 {
 		return p
 	}
-	p.args = line
+	line, ok := found.insert(words)
+	switch {
+	case ok:
+		p.args = line
+	case p.port == 0:
+		p.notes = append(p.notes, fmt.Sprintf("%s cannot be given its port through this command line: following the port that it opens", found.tool))
+	}
 	return p
 }
 

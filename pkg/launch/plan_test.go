@@ -36,7 +36,7 @@ func TestPlanRows(t *testing.T) {
 		{"php artisan serve", plain}, {"php artisan migrate", ""},
 		{"hugo server", " -p 4123 --bind 127.0.0.1"}, {"hugo server -D", " -p 4123 --bind 127.0.0.1"}, {"hugo", ""}, {"hugo new x.md", ""},
 		{"python3 -m http.server", " --bind 127.0.0.1 4123"}, {"python -m http.server -d out", " --bind 127.0.0.1 4123"}, {"python -m http.server -b ::1", " 4123"},
-		{"fastapi dev main.py", plain}, {"webpack serve", plain}, {"webpack", ""}, {"webpack-dev-server", ""}, {"vue-cli-service serve", plain},
+		{"fastapi dev main.py", plain}, {"webpack serve", plain}, {"webpack", ""}, {"webpack-dev-server", plain}, {"webpack-dev-server --mode development", plain}, {"parcel", ""}, {"vue-cli-service serve", plain},
 		{"docusaurus start", plain}, {"gatsby develop", " -p 4123 -H 127.0.0.1"},
 		{"node server.js", ""}, {"go run .", ""}, {"cargo run", ""}, {"deno task dev", ""}, {"make dev", ""},
 	}
@@ -47,6 +47,27 @@ func TestPlanRows(t *testing.T) {
 				t.Errorf("got %q, want %q", got, want)
 			}
 		})
+	}
+}
+
+// TestPlanWebpackSocket has the page's WebSocket go through the proxy, where the
+// installed server knows how to.
+func TestPlanWebpackSocket(t *testing.T) {
+	const plain, socket = " --port 4123 --host 127.0.0.1", " --client-web-socket-url-hostname 0.0.0.0 --client-web-socket-url-port 0"
+	for _, tt := range []struct{ version, in, flags string }{
+		{"5.2.7", "webpack serve", plain + socket},
+		{"5.2.7", "npx webpack-dev-server", plain + socket},
+		{"4.15.2", "webpack serve", plain + socket},
+		{"3.11.3", "webpack serve", plain},
+		{"5.2.7", "webpack serve --client-web-socket-url-port 80", plain},
+		{"5.2.7", "webpack build", ""},
+		{"5.2.7", "webpack serve --port 3000", socket},
+	} {
+		f := tree("/u/node_modules/webpack-dev-server/package.json", `{"version":"`+tt.version+`"}`)
+		p := makePlan(f, "/u/x", strings.Fields(tt.in), 4123)
+		if got, want := strings.Join(p.args, " "), tt.in+tt.flags; got != want {
+			t.Errorf("with %s: got %q, want %q", tt.version, got, want)
+		}
 	}
 }
 

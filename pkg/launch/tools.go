@@ -1,6 +1,7 @@
 package launch
 
 import (
+	"encoding/json"
 	"net"
 	"path"
 	"slices"
@@ -18,6 +19,9 @@ type tool struct {
 	extra  []string // that go with the port
 	host   []string // the address flag and its value
 	hosts  []string // further flags that say where it listens
+	// socket, where not nil, has the page open its WebSocket at the page's own
+	// address instead of the port, whose host the server would not accept.
+	socket func(f files, dir string, args []string) []string
 	// place, where not nil, makes all words from the port alone and finds the
 	// port that is there: for tools that take it as an argument.
 	place func(args []string, port int) []string
@@ -55,11 +59,12 @@ var tools = map[string]tool{
 	"hugo":        {serves: sub("server", "serve"), port: w("-p"), host: w("--bind", loopback)},
 	"http.server": {serves: always, place: httpServerPlace, found: httpServerFound},
 
-	"fastapi":         {serves: sub("dev", "run"), port: w("--port"), host: w("--host", loopback)},
-	"webpack":         {serves: sub("serve", "server", "s"), port: w("--port"), host: w("--host", loopback)},
-	"vue-cli-service": {serves: sub("serve"), port: w("--port"), host: w("--host", loopback)},
-	"docusaurus":      {serves: sub("start", "serve"), port: w("--port"), host: w("--host", loopback)},
-	"gatsby":          {serves: sub("develop", "serve"), port: w("-p"), host: w("-H", loopback)},
+	"fastapi":            {serves: sub("dev", "run"), port: w("--port"), host: w("--host", loopback)},
+	"webpack":            {serves: sub("serve", "server", "s"), port: w("--port"), host: w("--host", loopback), socket: webpackSocket},
+	"webpack-dev-server": {serves: always, port: w("--port"), host: w("--host", loopback), socket: webpackSocket},
+	"vue-cli-service":    {serves: sub("serve"), port: w("--port"), host: w("--host", loopback)},
+	"docusaurus":         {serves: sub("start", "serve"), port: w("--port"), host: w("--host", loopback)},
+	"gatsby":             {serves: sub("develop", "serve"), port: w("-p"), host: w("-H", loopback)},
 }
 
 const loopback = "127.0.0.1"
@@ -70,7 +75,7 @@ var bins = map[string]string{
 	"@angular/cli": "ng", "@react-router/dev": "react-router", "@remix-run/dev": "remix", "@rsbuild/core": "rsbuild",
 	"@react-native-community/cli": "react-native", "vite-plus": "vp", "nuxi": "nuxt", "@expo/cli": "expo", "@storybook/cli": "storybook",
 	"@docusaurus/core": "docusaurus", "@vue/cli-service": "vue-cli-service", "webpack-cli": "webpack", "django-admin": "manage.py",
-	"django": "manage.py", "webpack-dev-server": "webpack", "sb": "storybook",
+	"django": "manage.py", "sb": "storybook",
 }
 
 func w(words ...string) []string { return words }
@@ -246,6 +251,31 @@ func (t tool) words(args []string, port int) []string {
 		}
 	}
 	return append(words, t.host...)
+}
+
+// webpackSocket are flags of webpack-dev-server since version 4. A page that
+// connects to the port itself is refused as of another origin (5.2.1), or is
+// kept from it by https.
+func webpackSocket(f files, dir string, args []string) []string {
+	for _, a := range args {
+		if strings.HasPrefix(a, "--client-web-socket-url") {
+			return nil
+		}
+	}
+	for at := dir; ; at = path.Dir(at) {
+		if data, ok := f.read(path.Join(at, "node_modules/webpack-dev-server/package.json")); ok {
+			var m struct{ Version string }
+			_ = json.Unmarshal(data, &m)
+			major, _, _ := strings.Cut(m.Version, ".")
+			if n, err := strconv.Atoi(major); err != nil || n < 4 {
+				return nil
+			}
+			return w("--client-web-socket-url-hostname", "0.0.0.0", "--client-web-socket-url-port", "0")
+		}
+		if at == "/" {
+			return nil
+		}
+	}
 }
 
 func address(port int) string { return net.JoinHostPort(loopback, strconv.Itoa(port)) }

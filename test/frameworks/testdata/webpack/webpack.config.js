@@ -1,0 +1,1 @@
+export default { mode: "development", entry: "./main.js", devServer: { static: "." } };
