@@ -250,6 +250,11 @@ func TestWorkspace(t *testing.T) {
 		{"pnpm in brackets", []string{"/r/pnpm-workspace.yaml", "packages: ['apps/*', lib]\n", "/r/apps/a/package.json", `{"name":"a"}`, "/r/lib/package.json", `{}`}, []string{"a", "lib"}},
 		{"npm", []string{"/r/package.json", `{"workspaces":["packages/**"]}`, "/r/packages/x/y/package.json", `{"name":"y"}`, "/r/packages/z/node_modules/n/package.json", `{"name":"n"}`}, []string{"y"}},
 		{"yarn's longer form", []string{"/r/package.json", `{"workspaces":{"packages":["./a"]}}`, "/r/a/package.json", `{"name":"a"}`}, []string{"a"}},
+		{"pnpm, brackets over lines", []string{"/r/pnpm-workspace.yaml", "packages: [\n  'apps/*', # x\n  \"{lib,more}\",\n]\nx: [y]\n", "/r/apps/a/package.json", `{"name":"a"}`, "/r/lib/package.json", `{"name":"lib"}`}, []string{"a", "lib"}},
+		{"exceptions come first", []string{"/r/pnpm-workspace.yaml", "packages:\n  - '!apps/old'\n  - 'apps/*'\n", "/r/apps/a/package.json", `{"name":"a"}`, "/r/apps/old/package.json", `{"name":"old"}`}, []string{"a"}},
+		{"braces", []string{"/r/package.json", `{"workspaces":["{apps,{packages,libs}/x}/*","!{apps,libs/x}/old"]}`, "/r/apps/a/package.json", `{"name":"a"}`, "/r/apps/old/package.json", `{"name":"old"}`, "/r/libs/x/b/package.json", `{"name":"b"}`, "/r/packages/x/c/package.json", `{"name":"c"}`}, []string{"a", "b", "c"}},
+		{"a brace never closed", []string{"/r/package.json", `{"workspaces":["{a,b","c"]}`, "/r/c/package.json", `{"name":"c"}`}, []string{"c"}},
+		{"called like what is built", []string{"/r/package.json", `{"workspaces":["packages/*","deep/**"]}`, "/r/packages/build/package.json", `{"name":"builder"}`, "/r/deep/x/dist/package.json", `{"name":"copy"}`, "/r/deep/x/package.json", `{"name":"x"}`}, []string{"x", "builder"}},
 		{"none", []string{"/r/package.json", `{}`}, nil},
 	}
 	for _, tt := range tests {

@@ -54,19 +54,16 @@ func workspaceGlobs(f files, dir string) []string {
 // strings under `packages:`, as a block or in brackets.
 func yamlPackages(text string) (globs []string) {
 	in := false
-	for line := range strings.Lines(text) {
-		line = strings.TrimRight(line, " \t\r\n")
+	for text != "" {
+		line, rest, _ := strings.Cut(text, "\n")
+		line = strings.TrimRight(line, " \t\r")
 		bare := strings.TrimSpace(line)
-		switch {
+		switch list, ok := strings.CutPrefix(line, "packages:"); {
 		case bare == "" || strings.HasPrefix(bare, "#"):
-		case strings.HasPrefix(line, "packages:"):
+		case ok && strings.HasPrefix(strings.TrimSpace(list), "["):
+			return yamlFlow(text[strings.IndexByte(text, '[')+1:])
+		case ok:
 			in = true
-			list := strings.TrimSpace(strings.TrimPrefix(line, "packages:"))
-			for item := range strings.SplitSeq(strings.Trim(list, "[]"), ",") {
-				if item = yamlString(item); item != "" && strings.HasPrefix(list, "[") {
-					globs = append(globs, item)
-				}
-			}
 		case in && strings.HasPrefix(bare, "-"):
 			if item := yamlString(bare[1:]); item != "" {
 				globs = append(globs, item)
@@ -74,8 +71,38 @@ func yamlPackages(text string) (globs []string) {
 		case line == strings.TrimLeft(line, " \t"):
 			in = false // the next key
 		}
+		text = rest
 	}
 	return globs
+}
+
+// yamlFlow reads the strings of a list in brackets, behind its first.
+func yamlFlow(text string) (items []string) {
+	from, quote, comment := 0, byte(0), false
+	for i := 0; i < len(text); i++ {
+		switch c := text[i]; {
+		case comment:
+			if comment = c != '\n'; !comment {
+				from = i
+			}
+		case quote != 0:
+			if c == quote {
+				quote = 0
+			}
+		case c == '"' || c == '\'':
+			quote = c
+		case c == '#' && strings.TrimSpace(text[from:i]) == "":
+			comment = true
+		case c == ',' || c == ']':
+			if item := yamlString(text[from:i]); item != "" {
+				items = append(items, item)
+			}
+			if from = i + 1; c == ']' {
+				return items
+			}
+		}
+	}
+	return items
 }
 
 func yamlString(item string) string {
@@ -89,22 +116,27 @@ func yamlString(item string) string {
 	return strings.TrimSpace(item)
 }
 
-// packagesOf resolves the globs: "*" within a segment, "**" over several, "!"
-// for exceptions.
+// packagesOf resolves the globs: "*" within a segment, "**" over several,
+// "{a,b}" for either, "!" for exceptions, wherever they stand.
 func packagesOf(f files, root string, globs []string) []workspacePackage {
 	dirs := map[string]bool{}
+	var exceptions [][]string
 	for _, glob := range globs {
-		out, excluded := strings.CutPrefix(glob, "!")
-		pattern := strings.Split(path.Clean(strings.TrimPrefix(out, "./")), "/")
-		if excluded {
-			for dir := range dirs {
-				if matchPath(pattern, strings.Split(strings.TrimPrefix(dir, root+"/"), "/")) {
-					delete(dirs, dir)
-				}
+		glob, excluded := strings.CutPrefix(glob, "!")
+		for _, one := range braces(glob, maxDepth) {
+			pattern := strings.Split(path.Clean(strings.TrimPrefix(one, "./")), "/")
+			if excluded {
+				exceptions = append(exceptions, pattern)
+			} else {
+				expand(f, root, pattern, dirs)
 			}
-			continue
 		}
-		expand(f, root, pattern, dirs)
+	}
+	for dir := range dirs {
+		segments := strings.Split(strings.TrimPrefix(dir, root+"/"), "/")
+		if slices.ContainsFunc(exceptions, func(pattern []string) bool { return matchPath(pattern, segments) }) {
+			delete(dirs, dir)
+		}
 	}
 	var packages []workspacePackage
 	for dir := range dirs {
@@ -128,8 +160,35 @@ func packagesOf(f files, root string, globs []string) []workspacePackage {
 	return packages
 }
 
-// skipped are never parts of a workspace.
-var skipped = w("node_modules", ".git", "dist", "build", ".next", "target")
+// braces gives the globs that one with "{a,b}" stands for, up to some depth.
+func braces(glob string, depth int) (all []string) {
+	open := strings.IndexByte(glob, '{')
+	if open < 0 || depth == 0 {
+		return []string{glob}
+	}
+	level, from := 0, open+1
+	var parts []string
+	for i := open; i < len(glob); i++ {
+		switch c := glob[i]; {
+		case c == '{':
+			level++
+		case c == ',' && level == 1:
+			parts, from = append(parts, glob[from:i]), i+1
+		case c == '}':
+			if level--; level > 0 {
+				continue
+			}
+			for _, part := range append(parts, glob[from:i]) {
+				all = append(all, braces(glob[:open]+part+glob[i+1:], depth-1)...)
+			}
+			return all
+		}
+	}
+	return []string{glob} // never closed
+}
+
+// built are directories that "**" does not go into: copies of what was built.
+var built = w("dist", "build", "target")
 
 func expand(f files, dir string, pattern []string, into map[string]bool) {
 	if len(pattern) == 0 {
@@ -145,11 +204,13 @@ func expand(f files, dir string, pattern []string, into map[string]bool) {
 	}
 	for _, name := range f.names(dir) {
 		below := path.Join(dir, name)
-		if slices.Contains(skipped, name) || strings.HasPrefix(name, ".") || !f.isDir(below) {
+		if name == "node_modules" || strings.HasPrefix(name, ".") || !f.isDir(below) {
 			continue
 		}
 		if head == "**" {
-			expand(f, below, pattern, into)
+			if !slices.Contains(built, name) {
+				expand(f, below, pattern, into)
+			}
 		} else if ok, _ := path.Match(head, name); ok {
 			expand(f, below, rest, into)
 		}
