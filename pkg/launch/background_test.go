@@ -209,7 +209,9 @@ func TestApps(t *testing.T) {
 		"/p/pnpm-workspace.yaml", "packages: [a, b]", "/p/a/package.json", `{"name":"@x/same","scripts":{"dev":"x"}}`, "/p/b/package.json", `{"name":"@y/same","scripts":{"dev":"x"}}`,
 		"/e/package.json", `{"name":"e"}`,
 		"/b/hostless.json", `{"apps":[]}`,
-		"/n/hostless.json", `{"apps":{"web":{}}}`,
+		"/n/hostless.json", `{"apps":{"web":{}}}`, "/j/w/index.html", "",
+		"/d/hostless.json", `{"apps":{"web":{"dir":"none","command":"x"}}}`,
+		"/q/hostless.json", `{"apps":{"web":{"command":"x","port":70000}}}`,
 	)
 	tests := []struct {
 		dir  string
@@ -219,7 +221,7 @@ func TestApps(t *testing.T) {
 		{dir: "/r", want: []App{{Name: "api.shop", Dir: "/r/packages/api", Command: []string{"bun", "run", "dev"}}, {Name: "web.shop", Dir: "/r/packages/web", Command: []string{"bun", "run", "dev"}}}},
 		{dir: "/j", want: []App{{Name: "api.mine", Dir: "/j", Command: []string{"node", "a.js"}, Lazy: true}, {Name: "web.mine", Dir: "/j/w", Command: []string{"npm run x | cat"}, Port: 3000}}},
 		{dir: "/e"}, {dir: "/r/packages/web"},
-		{dir: "/p", bad: true}, {dir: "/b", bad: true}, {dir: "/n", bad: true},
+		{dir: "/p", bad: true}, {dir: "/b", bad: true}, {dir: "/n", bad: true}, {dir: "/d", bad: true}, {dir: "/q", bad: true},
 	}
 	for _, tt := range tests {
 		got, err := appsOf(f, tt.dir, "/u", PrefixAuto)
@@ -277,6 +279,21 @@ func TestRunAllCtrlZ(t *testing.T) {
 	d.await("end of the lease", func() bool { return d.live == 0 })
 	s.press("exit\n")
 	_ = shell.Wait()
+}
+
+// TestRunAllEnds: each app's end is told, for the others go on.
+func TestRunAllEnds(t *testing.T) {
+	d := newStandIn(t)
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "hostless.json"), []byte(`{"name":"shop","apps":{"bad":{"command":"exit 7"},"web":{"command":"exit 0"}}}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	out, _ := d.run(Config{Dir: dir}, "RUN_ALL=1").Output()
+	for _, want := range []string{"bad │ hostless: ended with exit code 7\n", "web │ hostless: ended with exit code 0\n"} {
+		if !strings.Contains(string(out), want) {
+			t.Errorf("output %q, want %q in it", out, want)
+		}
+	}
 }
 
 func TestRunAll(t *testing.T) {

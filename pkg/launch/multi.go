@@ -5,6 +5,7 @@ package launch
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -12,6 +13,7 @@ import (
 	"sort"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -84,10 +86,21 @@ func appsOf(f files, dir, home string, mode Prefix) ([]App, error) {
 	if data, ok := f.read(path.Join(dir, "hostless.json")); ok {
 		var file projectFile
 		if err := json.Unmarshal(data, &file); err != nil {
-			return nil, &fault.Error{Kind: fault.Usage, Message: "hostless.json cannot be read: " + err.Error(), Err: err}
+			why := err.Error()
+			var kind *json.UnmarshalTypeError
+			if errors.As(err, &kind) {
+				why = fmt.Sprintf("%s cannot be a %s", kind.Field, kind.Value)
+			}
+			return nil, &fault.Error{Kind: fault.Usage, Message: "hostless.json cannot be read: " + why, Err: err}
 		}
 		for name, a := range file.Apps {
 			at := absolute(dir, a.Dir)
+			if !f.isDir(at) {
+				return nil, fault.New(fault.Usage, fmt.Sprintf("hostless.json: the app %q is in %s, which is no directory", name, at))
+			}
+			if a.Port < 0 || a.Port > 65535 {
+				return nil, fault.New(fault.Usage, fmt.Sprintf("hostless.json: the app %q has the port %d: it must be from 1 to 65535", name, a.Port))
+			}
 			if len(a.Command) == 0 {
 				if _, _, ok := (&seer{files: f}).script(at, "dev"); !ok {
 					return nil, fault.New(fault.Usage, fmt.Sprintf("hostless.json: the app %q has no command, and %s no dev script", name, at))
@@ -191,6 +204,7 @@ func together(ctx context.Context, c Config, runs []*run) (code int, err error) 
 	defer sig.stop()
 	var mu sync.Mutex // of code and live
 	live := map[*worker]bool{}
+	var ending atomic.Bool
 	var all sync.WaitGroup
 	for _, r := range runs {
 		one := r.Config
@@ -210,6 +224,9 @@ func together(ctx context.Context, c Config, runs []*run) (code int, err error) 
 				var rep workerReport
 				if wk.in.Decode(&rep) == nil {
 					got = rep.Code
+				}
+				if !ending.Load() {
+					r.note("ended with exit code %d", got)
 				}
 			} else {
 				r.note("%s: %v", r.Name, err)
@@ -244,6 +261,7 @@ func together(ctx context.Context, c Config, runs []*run) (code int, err error) 
 			return code, nil
 		case got := <-sig.ending:
 			s = got.(syscall.Signal)
+			ending.Store(true)
 		case got := <-sig.plain:
 			if s = got.(syscall.Signal); s == syscall.SIGTSTP {
 				pass(s)
@@ -254,6 +272,7 @@ func together(ctx context.Context, c Config, runs []*run) (code int, err error) 
 			s = syscall.SIGCONT
 		case <-done:
 			done, s = nil, syscall.SIGTERM
+			ending.Store(true)
 		}
 		pass(s)
 	}
