@@ -169,8 +169,8 @@ func (rep *report) describe(rt Route) {
 func (p *Plane) sayLoop(rep *report) {
 	rep.Code, rep.Title = codeLoop, "The request goes in a circle"
 	rep.Lead = "It came through Hostless " + strconv.Itoa(maxHops) + " times: " + rep.App + " sends it back to the name it was asked under."
-	rep.Note = "Where a dev server proxies to another app, have it send that app's own host: in Vite, webpack and http-proxy that is"
-	rep.Commands = []string{"changeOrigin: true"}
+	rep.Note = "Where a dev server proxies to another app, have it ask for that app's own name: in Vite, webpack and http-proxy that is"
+	rep.Commands = []string{`target: "` + p.cfg.URL("OTHER.localhost") + `", changeOrigin: true`}
 }
 
 func (p *Plane) sayNoRoute(rep *report, last *lastRun) {
