@@ -27,6 +27,7 @@ type Gateway struct {
 	lists      *lister
 	ledger     ledger
 	memory     *responses.Memory
+	items      *responses.Memory
 	signatures *gemini.SignatureCache
 	fetching   *http.Client
 	lacking    sync.Map        // *endpoint → time.Time
@@ -43,7 +44,7 @@ func New(cfg Config) (*Gateway, error) {
 	}
 	g := &Gateway{
 		cfg: cfg, up: newUpstreams(&cfg), echo: &echo{now: cfg.Now, wait: sleep, id: rand.Text},
-		memory: responses.NewMemory(memoryEntries, memoryBytes), signatures: gemini.NewSignatureCache(0),
+		memory: responses.NewMemory(memoryEntries, memoryBytes), items: responses.NewMemory(itemEntries, itemBytes), signatures: gemini.NewSignatureCache(0),
 		fetching: newFetcher(&cfg), made: cfg.Now().UTC(), ledger: ledger{now: cfg.Now},
 	}
 	g.sockets, g.goAway = context.WithCancel(context.Background())

@@ -356,10 +356,14 @@ var versionless = map[string]bool{
 }
 
 // alias maps the paths that clients make of base URLs with too little or too
-// much of a version: /messages, /v1/v1/…, and Gemini's OpenAI-compatible layer.
+// much of a version: /messages, /v1/v1/…, and Gemini's OpenAI-compatible layer;
+// and those of clients that take a model with a slash for a path of its own,
+// /v1beta/PROVIDER/MODEL:generateContent.
 func alias(path string) string {
 	first, _, _ := strings.Cut(strings.TrimPrefix(path, "/"), "/")
 	switch {
+	case ofSlashedModel(path):
+		return "/v1beta/models" + path[len("/v1beta"):]
 	case versionless[first]:
 		return "/v1" + path
 	case strings.HasPrefix(path, "/v1/v1/"):
@@ -370,4 +374,19 @@ func alias(path string) string {
 		return "/v1" + path[len("/v1beta/openai"):]
 	}
 	return path
+}
+
+// ofSlashedModel reports whether a path below /v1beta asks a model that is not
+// said to be one.
+func ofSlashedModel(path string) bool {
+	rest, below := strings.CutPrefix(path, "/v1beta/")
+	collection, _, slashed := strings.Cut(rest, "/")
+	if !below || !slashed || collection == "models" || collection == "tunedModels" || collection == "v1beta" {
+		return false
+	}
+	switch rest[strings.LastIndexByte(rest, ':')+1:] {
+	case "generateContent", "streamGenerateContent", "countTokens", "embedContent", "batchEmbedContents":
+		return true
+	}
+	return false
 }

@@ -322,3 +322,40 @@ func TestWholeAnswerToAStream(t *testing.T) {
 		t.Errorf("usage %+v", u)
 	}
 }
+
+// TestItemReference: what an answer said may be named by its own token, unless
+// nothing was to be kept.
+func TestItemReference(t *testing.T) {
+	w := newWorld(t)
+	ask := func(store string) string {
+		a := w.do("POST", "/v1/responses", `{"model":"echo/text","input":"hello"`+store+`}`)
+		a.want(t, 200, `"text":"hello"`)
+		var answer struct {
+			Output []struct{ ID string }
+		}
+		json.Unmarshal([]byte(a.body), &answer)
+		return `{"model":"echo/text","input":[{"type":"item_reference","id":"` + answer.Output[0].ID + `"},{"role":"user","content":"and"}]}`
+	}
+	kept := ask("")
+	w.do("POST", "/v1/responses", kept).want(t, 200, `"text":"and"`)
+	w.do("POST", "/v1/responses", kept, "Authorization", "Bearer "+w.mint(token.Request{Name: "other"})).want(t, 400, "is not known here")
+	w.do("POST", "/v1/responses", ask(`,"store":false`)).want(t, 400, "is not known here")
+}
+
+// TestModelAsAPath: a client that takes a model with a slash for a path of its
+// own asks the provider that the model names.
+func TestModelAsAPath(t *testing.T) {
+	w := newWorld(t)
+	var saw, body string
+	w.upstream("mine", func(rw http.ResponseWriter, r *http.Request) {
+		data, _ := io.ReadAll(r.Body)
+		saw, body = r.URL.Path, string(data)
+		rw.Header().Set("Content-Type", "application/json")
+		io.WriteString(rw, `{"choices":[{"message":{"content":"pong"},"finish_reason":"stop"}]}`)
+	})
+	w.do("POST", "/v1beta/mine/some/model:generateContent", `{"contents":[{"parts":[{"text":"ping"}]}]}`).want(t, 200, `"text":"pong"`)
+	if !strings.HasSuffix(saw, "/chat/completions") || !strings.Contains(body, `"model":"some/model"`) {
+		t.Errorf("the provider saw %s %s", saw, body)
+	}
+	w.do("POST", "/v1beta/openai/gpt-x:countTokens", `{"contents":[{"parts":[{"text":"ping"}]}]}`).want(t, 400, "hostless keys add openai")
+}

@@ -19,6 +19,7 @@ type converter struct {
 	messages []json.RawMessage
 	ignored  []string
 	kinds    map[string]tool // by the function name that the model sees
+	store    Store           // where items that are only named are found; may be nil
 
 	turn   *assistant        // the assistant turn under construction
 	images []json.RawMessage // images of tool outputs, for the user turn behind them
@@ -49,6 +50,7 @@ type callFunction struct {
 
 type item struct {
 	Type             string          `json:"type"`
+	ID               string          `json:"id"`
 	Role             string          `json:"role"`
 	Content          json.RawMessage `json:"content"`
 	CallID           string          `json:"call_id"`
@@ -140,11 +142,25 @@ func (c *converter) item(it *item, at string) error {
 	case "web_search_call", "file_search_call", "code_interpreter_call", "image_generation_call":
 		c.ignore(it.Type)
 	case "item_reference":
-		return dialect.Invalid(at, "item_reference needs a provider that keeps responses; send the item itself")
+		return c.reference(it.ID, at)
 	default:
 		return dialect.Invalid(at+".type", fmt.Sprintf("items of type %q cannot be used with this provider", it.Type))
 	}
 	return nil
+}
+
+// reference takes an item of an earlier answer for the name that stands for it.
+func (c *converter) reference(id, at string) error {
+	if c.store != nil {
+		if raw, ok := c.store.Item(id); ok {
+			var kept item
+			if err := json.Unmarshal(raw, &kept); err != nil {
+				return fmt.Errorf("read item %q: %w", id, err)
+			}
+			return c.item(&kept, at)
+		}
+	}
+	return dialect.Invalid(at, fmt.Sprintf("item %q is not known here: this provider keeps no responses, send the item itself", id))
 }
 
 func (c *converter) message(it *item, at string) error {

@@ -75,6 +75,8 @@ type reasoningItem struct {
 	Type             string        `json:"type"`
 	Summary          []summaryPart `json:"summary"`
 	EncryptedContent *string       `json:"encrypted_content,omitempty"`
+
+	details []json.RawMessage // what encrypted_content holds where the client asked for it
 }
 
 type summaryPart struct {
@@ -196,13 +198,39 @@ func (r *reply) frame(id string, created int64, model, status string) response {
 	return f
 }
 
-// remember keeps the conversation so far under the response's id.
-func (r *reply) remember(id string, turn assistant) {
+// remember keeps the conversation so far under the response's id, and the items
+// of the answer under theirs.
+func (r *reply) remember(id string, turn assistant, items []any) {
 	if r.store == nil {
 		return
+	}
+	for _, it := range items {
+		r.rememberItem(it)
 	}
 	c := &converter{messages: append([]json.RawMessage{}, r.history...)}
 	c.turn = &turn
 	c.endTurn()
 	r.store.Put(id, c.messages)
+}
+
+// rememberItem keeps an item whole: its thinking can be handed back by name even
+// where the client was not given it.
+func (r *reply) rememberItem(it any) {
+	var id string
+	switch v := it.(type) {
+	case messageItem:
+		id = v.ID
+	case callItem:
+		id = v.ID
+	case reasoningItem:
+		id = v.ID
+		if len(v.details) > 0 {
+			content := seal(v.details)
+			v.EncryptedContent = &content
+			it = v
+		}
+	default:
+		return
+	}
+	r.store.PutItem(id, rawjson.Must(it))
 }

@@ -76,12 +76,12 @@ func (r *reply) Body(body []byte) ([]byte, error) {
 	for _, call := range m.ToolCalls {
 		out.Output = append(out.Output, r.call(r.options.NewID(), call.ID, call.Function.Name, call.Function.Arguments, status))
 	}
-	r.remember(out.ID, turn)
+	r.remember(out.ID, turn, out.Output)
 	return rawjson.Marshal(out)
 }
 
 func (r *reply) reasoning(id, text string, details []json.RawMessage) reasoningItem {
-	it := reasoningItem{ID: id, Type: "reasoning", Summary: []summaryPart{}}
+	it := reasoningItem{ID: id, Type: "reasoning", Summary: []summaryPart{}, details: details}
 	if text != "" {
 		it.Summary = append(it.Summary, summaryPart{"summary_text", text})
 	}

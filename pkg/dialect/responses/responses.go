@@ -24,7 +24,7 @@ import (
 
 // Options are what a translation needs from outside. The zero value works.
 type Options struct {
-	// Store answers previous_response_id; nil refuses it with 400.
+	// Store answers previous_response_id and item_reference; nil refuses both with 400.
 	Store Store
 	// Now is the clock of created_at; nil is time.Now.
 	Now func() time.Time
@@ -129,7 +129,7 @@ func translate(in dialect.Request, req *request, options Options) (*dialect.Call
 	if req.Stream {
 		out.StreamOptions = json.RawMessage(`{"include_usage":true}`)
 	}
-	c := &converter{}
+	c := &converter{store: options.Store}
 	if err := c.instructions(req.Instructions); err != nil {
 		return nil, err
 	}

@@ -161,6 +161,62 @@ func TestPreviousResponse(t *testing.T) {
 	}
 }
 
+// TestItemReference: the items of an answer may be named in the next request,
+// their thinking too where the client was not given it; streamed and not.
+func TestItemReference(t *testing.T) {
+	thought := `"reasoning_content":"hm","reasoning_details":[{"type":"thinking","text":"hm","signature":"s"}]`
+	call := `"tool_calls":[{"index":0,"id":"c1","type":"function","function":{"name":"f","arguments":"{}"}}]`
+	for _, stream := range []bool{false, true} {
+		tr := responses.ToChat(options(responses.NewMemory(10, 1<<20)))
+		first, err := tr(dialect.Request{Model: "m", Body: fmt.Appendf(nil, `{"input":"hello","stream":%t}`, stream)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var answer struct {
+			Output []struct{ ID, Type string }
+		}
+		if stream {
+			s := first.Reply.Stream()
+			emit := func(ev sse.Event) {
+				if ev.Name == "response.completed" {
+					json.Unmarshal(ev.Data, &struct{ Response any }{&answer})
+				}
+			}
+			for _, delta := range []string{thought, `"content":"hi"`, call} {
+				if err := s.Event(sse.Event{Data: []byte(`{"choices":[{"delta":{` + delta + `}}]}`)}, emit); err != nil {
+					t.Fatal(err)
+				}
+			}
+			s.Event(sse.Event{Data: []byte(`{"choices":[{"delta":{},"finish_reason":"tool_calls"}]}`)}, emit)
+			s.End(nil, emit)
+		} else {
+			body, err := first.Reply.Body([]byte(`{"choices":[{"message":{` + thought + `,"content":"hi",` + call + `},"finish_reason":"tool_calls"}]}`))
+			if err != nil {
+				t.Fatal(err)
+			}
+			json.Unmarshal(body, &answer)
+		}
+		input := `{"role":"user","content":"hello"}`
+		for _, it := range answer.Output {
+			input += `,{"type":"item_reference","id":"` + it.ID + `"}`
+		}
+		second, err := tr(dialect.Request{Model: "m", Body: []byte(`{"input":[` + input + `,{"type":"function_call_output","call_id":"c1","output":"done"}]}`)})
+		if err != nil {
+			t.Fatalf("stream %t: %v", stream, err)
+		}
+		want := `{"model":"m","messages":[{"content":"hello","role":"user"},` +
+			`{"role":"assistant","content":"hi","reasoning_content":"hm","reasoning_details":[{"type":"thinking","text":"hm","signature":"s"}],"tool_calls":[{"id":"c1","type":"function","function":{"name":"f","arguments":"{}"}}]},` +
+			`{"role":"tool","tool_call_id":"c1","content":"done"}]}`
+		if got := string(second.Body); got != want {
+			t.Errorf("stream %t: second request:\n got %s\nwant %s", stream, got, want)
+		}
+		_, err = tr(dialect.Request{Model: "m", Body: []byte(`{"input":[{"type":"item_reference","id":"msg_unknown"}]}`)})
+		if e := fault.From(err); e == nil || e.Param != "input[0]" || e.Kind != fault.Invalid {
+			t.Errorf("unknown item: %v", err)
+		}
+	}
+}
+
 func TestMemoryForgets(t *testing.T) {
 	m := responses.NewMemory(2, 100)
 	put := func(id string, n int) { m.Put(id, []json.RawMessage{bytes.Repeat([]byte("x"), n)}) }

@@ -6,12 +6,17 @@ import (
 	"sync"
 )
 
-// Store remembers conversations for previous_response_id.
+// Store remembers conversations for previous_response_id, and the items of
+// answers for item_reference.
 type Store interface {
 	// Get gives the chat messages up to and including the response.
 	Get(id string) ([]json.RawMessage, bool)
 	// Put keeps the chat messages up to and including the response.
 	Put(id string, messages []json.RawMessage)
+	// Item gives an item of an earlier answer.
+	Item(id string) (json.RawMessage, bool)
+	// PutItem keeps an item of an answer.
+	PutItem(id string, item json.RawMessage)
 }
 
 // Memory is a Store that forgets the least recently used conversations past its
@@ -66,6 +71,18 @@ func (m *Memory) Put(id string, messages []json.RawMessage) {
 		m.drop(m.order.Back())
 	}
 }
+
+// Item implements Store.
+func (m *Memory) Item(id string) (json.RawMessage, bool) {
+	kept, ok := m.Get(id)
+	if !ok || len(kept) != 1 {
+		return nil, false
+	}
+	return kept[0], true
+}
+
+// PutItem implements Store.
+func (m *Memory) PutItem(id string, item json.RawMessage) { m.Put(id, []json.RawMessage{item}) }
 
 func (m *Memory) drop(e *list.Element) {
 	if e == nil {

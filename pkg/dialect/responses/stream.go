@@ -415,7 +415,7 @@ func (s *stream) End(cause error, emit func(sse.Event)) {
 	s.closeCalls(emit, status)
 	out := s.r.frame(s.id, s.created, s.model, status)
 	out.IncompleteDetails, out.Usage, out.Output = details, s.usage.responses(), append([]any{}, s.items...)
-	s.r.remember(s.id, s.turn)
+	s.r.remember(s.id, s.turn, s.items)
 	s.send(emit, "response."+status, map[string]any{"response": out})
 }
 
