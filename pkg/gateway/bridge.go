@@ -81,7 +81,7 @@ func (b *bridged) run(first *frame) error {
 	}
 	cancel()
 	err := <-done
-	relayClose(b.s.caller, err, websocket.CloseNormalClosure)
+	relayClose(b.s.caller, err, websocket.CloseNormalClosure, redactor{})
 	return errClient
 }
 

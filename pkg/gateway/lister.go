@@ -162,7 +162,7 @@ func (l *lister) fetch(ctx context.Context, p *provider.Provider, cred Credentia
 	if resp.StatusCode != http.StatusOK {
 		return nil, fmt.Errorf("status %d", resp.StatusCode)
 	}
-	return parseModels(data)
+	return parseModels(redactFor(cred.Key, minSecret).whole(data))
 }
 
 // parseModels reads a list of models: OpenAI's and Anthropic's {"data":[…]},

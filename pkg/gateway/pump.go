@@ -10,7 +10,6 @@ import (
 
 	"github.com/gorilla/websocket"
 	"github.com/hostless/hostless/pkg/fault"
-	"github.com/hostless/hostless/pkg/secret"
 )
 
 // errGoingAway is the cause of sockets that end with the gateway.
@@ -22,8 +21,9 @@ var errGoingAway = errors.New("the gateway is stopping")
 func (s *duplex) join(ctx context.Context, first *frame) error {
 	s.caller.SetReadLimit(s.c.g.cfg.MaxBody)
 	s.upstream.SetReadLimit(s.c.g.cfg.MaxBody)
-	passControl(s.caller, s.upstream)
-	passControl(s.upstream, s.caller)
+	key := s.c.redactor(true)
+	passControl(s.caller, s.upstream, redactor{})
+	passControl(s.upstream, s.caller, key)
 	stop := context.AfterFunc(ctx, func() { s.end(ctx) })
 	defer stop()
 	if first != nil {
@@ -35,7 +35,7 @@ func (s *duplex) join(ctx context.Context, first *frame) error {
 	defer close(down)
 	go func() {
 		err := s.pumpUp()
-		relayClose(s.upstream, err, websocket.CloseGoingAway)
+		relayClose(s.upstream, err, websocket.CloseGoingAway, redactor{})
 		grace := closeGrace
 		if !isClose(err) {
 			grace = goneGrace // nobody waits for the answer
@@ -57,7 +57,7 @@ func (s *duplex) join(ctx context.Context, first *frame) error {
 			}
 		}
 	}
-	relayClose(s.caller, err, websocket.CloseInternalServerErr)
+	relayClose(s.caller, err, websocket.CloseInternalServerErr, key)
 	// The caller's answer to the close ends the other direction; one that gives
 	// none is cut off.
 	cut := time.AfterFunc(closeGrace, func() { s.caller.Close(); s.upstream.Close() })
@@ -75,12 +75,14 @@ func isClose(err error) bool {
 }
 
 // relayClose hands one end's close to the other; an end that just went away is
-// told as the given code.
-func relayClose(to *websocket.Conn, err error, otherwise int) {
+// told as the given code. The key is taken out of what it says, at its length: a
+// control frame has little room.
+func relayClose(to *websocket.Conn, err error, otherwise int, key redactor) {
 	var closed *websocket.CloseError
 	message := websocket.FormatCloseMessage(otherwise, "")
 	if errors.As(err, &closed) && closed.Code != websocket.CloseAbnormalClosure {
 		message = websocket.FormatCloseMessage(closed.Code, closed.Text)
+		key.sameLength(message)
 	} else if errors.Is(err, websocket.ErrReadLimit) {
 		message = websocket.FormatCloseMessage(websocket.CloseMessageTooBig, "")
 	}
@@ -89,10 +91,12 @@ func relayClose(to *websocket.Conn, err error, otherwise int) {
 
 // passControl hands pings and pongs of one end to the other, and keeps closes
 // for relayClose.
-func passControl(from, to *websocket.Conn) {
+func passControl(from, to *websocket.Conn, key redactor) {
 	pass := func(kind int) func(string) error {
-		return func(data string) error {
-			err := to.WriteControl(kind, []byte(data), time.Now().Add(closeGrace))
+		return func(text string) error {
+			data := []byte(text)
+			key.sameLength(data)
+			err := to.WriteControl(kind, data, time.Now().Add(closeGrace))
 			if errors.Is(err, websocket.ErrCloseSent) {
 				return nil
 			}
@@ -200,8 +204,8 @@ func (s *duplex) pumpDown() error {
 // the upgrade.
 func (s *duplex) refusal(resp *http.Response) {
 	body, _ := io.ReadAll(io.LimitReader(resp.Body, 64<<10))
-	text := secret.Redact(string(body), s.c.cred.Key)
+	text := s.c.redactor(true).whole(body)
 	s.c.account(true, tokens{})
-	s.tell(websocket.TextMessage, upstreamErrorFrame(resp.StatusCode, []byte(text)))
+	s.tell(websocket.TextMessage, upstreamErrorFrame(resp.StatusCode, text))
 	s.closeCaller(websocket.CloseInternalServerErr, "the provider refused the connection")
 }

@@ -2,7 +2,9 @@ package gateway
 
 import (
 	"bytes"
+	"strconv"
 	"strings"
+	"unicode"
 
 	"github.com/hostless/hostless/pkg/secret"
 )
@@ -15,8 +17,9 @@ const (
 	minSecretError = 4 // in an error, which holds nothing else of worth
 )
 
-// redactor takes one key's text out of what a provider answers. The zero value
-// takes out nothing.
+// redactor takes one key's text out of what a provider answers, and what JSON
+// may write for it: a translation, or the caller, would read the key from
+// `\u0073k-…`. The zero value takes out nothing.
 type redactor struct{ key string }
 
 // redactFor is the redactor of a key for texts in which one of at least min
@@ -52,10 +55,23 @@ func (r redactor) text(s string) string {
 
 // whole redacts a complete text; it is data itself where the key is not in it.
 func (r redactor) whole(data []byte) []byte {
-	if r.key == "" || !bytes.Contains(data, []byte(r.key)) {
+	if r.key == "" {
 		return data
 	}
-	return bytes.ReplaceAll(data, []byte(r.key), []byte(secret.Redacted))
+	if bytes.Contains(data, []byte(r.key)) {
+		data = bytes.ReplaceAll(data, []byte(r.key), []byte(secret.Redacted))
+	}
+	from, to := r.escaped(data, 0)
+	if from < 0 {
+		return data
+	}
+	out, at := make([]byte, 0, len(data)), 0
+	for from >= 0 {
+		out = append(append(out, data[at:from]...), secret.Redacted...)
+		at = to
+		from, to = r.escaped(data, at)
+	}
+	return append(out, data[at:]...)
 }
 
 // sameLength redacts in place without changing the length, for answers whose
@@ -64,17 +80,22 @@ func (r redactor) sameLength(data []byte) {
 	if r.key == "" {
 		return
 	}
-	for {
-		i := bytes.Index(data, []byte(r.key))
+	hide := func(span []byte) {
+		for k := copy(span, secret.Redacted); k < len(span); k++ {
+			span[k] = '*'
+		}
+	}
+	for rest := data; ; {
+		i := bytes.Index(rest, []byte(r.key))
 		if i < 0 {
-			return
+			break
 		}
 		end := i + len(r.key)
-		n := copy(data[i:end], secret.Redacted)
-		for k := i + n; k < end; k++ {
-			data[k] = '*'
-		}
-		data = data[end:]
+		hide(rest[i:end])
+		rest = rest[end:]
+	}
+	for from, to := r.escaped(data, 0); from >= 0; from, to = r.escaped(data, to) {
+		hide(data[from:to])
 	}
 }
 
@@ -84,8 +105,16 @@ func (r redactor) held(data []byte) int {
 	if r.key == "" {
 		return 0
 	}
-	from := max(0, len(data)-len(r.key)+1)
-	for i := from; i < len(data); i++ {
+	longest := len(r.key)
+	window := data[max(0, len(data)-min(escapeSize*longest, maxHeld)):]
+	if bytes.IndexByte(window, '\\') >= 0 {
+		for i := range window {
+			if _, _, open := r.spelt(window[i:], 0); open {
+				return len(window) - i
+			}
+		}
+	}
+	for i := max(0, len(data)-longest+1); i < len(data); i++ {
 		next := bytes.IndexByte(data[i:], r.key[0])
 		if next < 0 {
 			return 0
@@ -96,4 +125,80 @@ func (r redactor) held(data []byte) int {
 		}
 	}
 	return 0
+}
+
+const (
+	escapeSize = len(`\u0073`)
+	maxHeld    = 8 << 10 // of what may be an escaped key: less than a chunk
+)
+
+// escaped finds the key where at least one of its characters is escaped; from is
+// -1 where there is none. It looks at escapes alone, of which texts have few.
+func (r redactor) escaped(data []byte, at int) (from, to int) {
+	for start := at; ; {
+		next := bytes.IndexByte(data[at:], '\\')
+		if next < 0 {
+			return -1, 0
+		}
+		at += next
+		c, size := unescape(data[at:])
+		if size == 0 {
+			return -1, 0
+		}
+		for k := range len(r.key) { // which character of the key it may be
+			if r.key[k] == c && k <= at-start && string(data[at-k:at]) == r.key[:k] {
+				if n, ok, _ := r.spelt(data[at:], k); ok {
+					return at - k, at + n
+				}
+			}
+		}
+		at += size
+	}
+}
+
+// spelt reads the key, from its k-th character on, at the beginning of data; n is
+// how much of data it takes. open is whether data ends before the key does.
+func (r redactor) spelt(data []byte, k int) (n int, ok, open bool) {
+	for ; k < len(r.key); k++ {
+		if n == len(data) {
+			return n, false, true
+		}
+		c, size := data[n], 1
+		if c == '\\' {
+			if c, size = unescape(data[n:]); size == 0 {
+				return n, false, true
+			}
+		}
+		if c != r.key[k] {
+			return n, false, false
+		}
+		n += size
+	}
+	return n, true, false
+}
+
+// unescape reads the escape that data begins with (RFC 8259 section 7); c is 0
+// where no key has such a character. size is 0 where data ends within it.
+func unescape(data []byte) (c byte, size int) {
+	if len(data) < 2 {
+		return 0, 0
+	}
+	switch data[1] {
+	case '"', '\\', '/':
+		return data[1], 2
+	case 'u':
+	default:
+		return 0, 2
+	}
+	if len(data) < escapeSize {
+		return 0, 0
+	}
+	code, err := strconv.ParseUint(string(data[2:escapeSize]), 16, 16)
+	switch {
+	case err != nil:
+		return 0, 2
+	case code > unicode.MaxASCII:
+		return 0, escapeSize
+	}
+	return byte(code), escapeSize
 }

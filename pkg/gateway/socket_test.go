@@ -496,3 +496,28 @@ func TestCustomProvidersRefusal(t *testing.T) {
 		t.Errorf("got %s", got)
 	}
 }
+
+// TestSocketControlFramesHideTheKey: a close has a reason, a ping a payload.
+func TestSocketControlFramesHideTheKey(t *testing.T) {
+	w := newWorld(t)
+	w.wsUpstream("openai", func(r *http.Request, c *websocket.Conn) {
+		soon := time.Now().Add(5 * time.Second)
+		c.WriteControl(websocket.PingMessage, []byte("ping "+canary), soon)
+		c.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(4001, "bad key "+canary), soon)
+		c.ReadMessage()
+	})
+	c, _, err := w.dial("/v1/realtime?model=gpt-4o-realtime-preview")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ping := ""
+	c.SetPingHandler(func(data string) error { ping = data; return nil })
+	c.SetReadDeadline(time.Now().Add(10 * time.Second))
+	var closed *websocket.CloseError
+	if _, _, err = c.ReadMessage(); !errors.As(err, &closed) {
+		t.Fatal(err)
+	}
+	if closed.Code != 4001 || !strings.HasPrefix(closed.Text, "bad key [redacted]") || strings.Contains(closed.Text+ping, canary) || !strings.HasPrefix(ping, "ping ") {
+		t.Errorf("close %d %q, ping %q", closed.Code, closed.Text, ping)
+	}
+}

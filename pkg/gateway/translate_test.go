@@ -257,6 +257,39 @@ func TestShortKeysAreTakenOutToo(t *testing.T) {
 	}
 }
 
+// TestEscapedKeyIsNotTranslated: what JSON writes for the key would be the key
+// itself in a translation.
+func TestEscapedKeyIsNotTranslated(t *testing.T) {
+	w := newWorld(t)
+	w.upstream("openai", func(rw http.ResponseWriter, r *http.Request) {
+		escaped := strings.ReplaceAll(strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer "), "s", `\u0073`)
+		body, _ := io.ReadAll(r.Body)
+		switch text := string(body); {
+		case r.URL.Path == "/v1/models":
+			io.WriteString(rw, `{"data":[{"id":"gpt-`+escaped+`"}]}`)
+		case strings.Contains(text, "err"):
+			rw.WriteHeader(401)
+			io.WriteString(rw, `{"error":{"message":"bad key `+escaped+`","type":"x"}}`)
+		case strings.Contains(text, `"stream":true`):
+			rw.Header().Set("Content-Type", "text/event-stream")
+			io.WriteString(rw, `data: {"choices":[{"index":0,"delta":{"content":"saw `+escaped+`"}}]}`+"\n\ndata: [DONE]\n\n")
+		default:
+			io.WriteString(rw, `{"choices":[{"message":{"content":"saw `+escaped+`"},"finish_reason":"stop"}]}`)
+		}
+	})
+	for _, path := range []string{"/v1/chat/completions", "/v1/messages"} {
+		for _, says := range []string{`"err"`, `"ok"`, `"ok"}],"stream":true,"x":[{"y":1`} {
+			a := w.do("POST", path, `{"model":"gpt-4o","max_tokens":9,"messages":[{"role":"user","content":`+says+`}]}`)
+			if !strings.Contains(a.body, "[redacted]") || strings.Contains(a.body, canary) || strings.Contains(a.body, `\u0073`) {
+				t.Errorf("%s %s: %d %s", path, says, a.status, a.body)
+			}
+		}
+	}
+	if a := w.do("GET", "/v1/models", ""); !strings.Contains(a.body, "gpt-[redacted]") || strings.Contains(a.body, canary) {
+		t.Errorf("models: %s", a.body)
+	}
+}
+
 // TestErrorThatCameAsASuccess: OpenRouter says 200 and then what went wrong.
 func TestErrorThatCameAsASuccess(t *testing.T) {
 	w := newWorld(t)
