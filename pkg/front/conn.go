@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"sync"
@@ -117,6 +118,13 @@ func (c *conn) admitted() error {
 		c.uid = UnknownUID
 		if c.server.cfg.Peer != nil {
 			c.uid, c.verdict = c.server.cfg.Peer(c.TCPConn)
+		}
+		if c.verdict != nil {
+			level := slog.LevelDebug // or another user could fill the log
+			if _, again := c.server.refusals.LoadOrStore(c.verdict.Error(), nil); !again {
+				level = slog.LevelWarn
+			}
+			c.server.log.Log(c.ctx, level, "a connection is refused", "error", c.verdict)
 		}
 	})
 	return c.verdict

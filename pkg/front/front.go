@@ -32,6 +32,7 @@ const (
 	headerTimeout  = 15 * time.Second // to read a request's header
 	maxHeaderBytes = 64 << 10
 	patience       = time.Second // while draining, for a connection's first request
+	crowd          = 512         // open connections, from which on a peer is asked for at once
 )
 
 // Config is what a Server needs.
@@ -44,9 +45,10 @@ type Config struct {
 
 	// Peer tells whose process is at the other end, or UnknownUID, and whether it
 	// may speak to us. It is asked once for each connection, at its first
-	// request, and again when the client has ended its side while a request is
-	// answered. An error refuses the connection; its text goes to the log. Nil
-	// admits all and knows nobody.
+	// request or, where very many are open, at its beginning, and again when the
+	// client has ended its side while a request is answered. An error refuses the
+	// connection; its text goes to the log, where it warns once. Nil admits all
+	// and knows nobody.
 	Peer func(net.Conn) (uid int, err error)
 	// TLS, when not nil, has both http:// and https:// served on each listener.
 	// It is not changed; its callbacks may choose certificates as they like.
@@ -85,6 +87,7 @@ type Server struct {
 	retiring atomic.Bool  // connections without a request end
 	retired  time.Time    // since when; set before retiring
 	handover *handover
+	refusals sync.Map // texts that were warned of
 
 	mu       sync.Mutex
 	lanes    map[*conn]struct{} // not, or not yet, net/http's

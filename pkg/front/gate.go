@@ -57,8 +57,7 @@ func (s *Server) gate(r *http.Request) (plane, *refusal) {
 		r.Host = authority // an app gets it as it was written
 	}
 	if c := connOf(r.Context()); c != nil {
-		if err := c.admitted(); err != nil {
-			s.log.Warn("a connection is refused", "error", err)
+		if c.admitted() != nil {
 			return 0, refusePeer
 		}
 	}

@@ -71,6 +71,12 @@ func exhausted(err error) bool {
 // receive runs a connection's lane, and hands over to net/http what goes on
 // beyond it.
 func (s *Server) receive(ctx context.Context, c *conn) {
+	defer s.forget(s.lanes, c)
+	// Another user could take up all descriptors with connections that ask nothing.
+	if s.open.Load() > crowd && c.admitted() != nil {
+		c.Close()
+		return
+	}
 	var next net.Conn
 	if l, err := newLane(s, c); err == nil {
 		next = l.run()
@@ -78,7 +84,6 @@ func (s *Server) receive(ctx context.Context, c *conn) {
 	if next == nil || !s.handover.give(ctx, next) {
 		c.Close()
 	}
-	s.forget(s.lanes, c)
 }
 
 // handover is the listener that net/http sees: connections whose first bytes

@@ -8,10 +8,12 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/textproto"
+	"os"
 	"slices"
 	"strings"
 	"syscall"
@@ -308,6 +310,33 @@ func TestLaneRefusesAsTheGateDoes(t *testing.T) {
 	resp, err := http.ReadResponse(r, nil)
 	if err != nil || resp.StatusCode != http.StatusForbidden || !resp.Close {
 		t.Errorf("got %v, %v", resp, err)
+	}
+}
+
+// TestCrowd opens more connections than a stranger may keep without asking for
+// anything; the log tells of it once.
+func TestCrowd(t *testing.T) {
+	var told bytes.Buffer
+	s := start(t, Config{
+		Peer:   func(net.Conn) (int, error) { return 7, errors.New("another's") },
+		Logger: slog.New(slog.NewTextHandler(&told, nil)),
+	})
+	var last net.Conn
+	for range crowd + 5 {
+		c, err := net.Dial("tcp", s.addr)
+		if err != nil {
+			t.Skip("too few descriptors:", err)
+		}
+		defer c.Close()
+		last = c
+	}
+	last.SetReadDeadline(time.Now().Add(10 * time.Second))
+	if n, err := last.Read(make([]byte, 1)); n != 0 || errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("one connection too many is kept: %d, %v", n, err)
+	}
+	s.stop()
+	if n := strings.Count(told.String(), "a connection is refused"); n != 1 {
+		t.Errorf("refused connections are told %d times:\n%s", n, &told)
 	}
 }
 
