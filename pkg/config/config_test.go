@@ -149,13 +149,16 @@ func TestReadPrivateClosesAnOpenFile(t *testing.T) {
 
 func TestKeepAside(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "tokens.json")
-	os.WriteFile(path, []byte("{half"), 0o600)
+	os.WriteFile(path, []byte("{half"), 0o644)
 	aside, err := config.KeepAside(path, time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}
 	if got, _ := os.ReadFile(aside); string(got) != "{half" {
 		t.Errorf("aside holds %q", got)
+	}
+	if info, err := os.Stat(aside); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("aside is open to others: %v, %v", info, err)
 	}
 	if _, err := os.Stat(path); !os.IsNotExist(err) {
 		t.Error("the original is still there")

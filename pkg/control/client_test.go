@@ -81,6 +81,7 @@ func TestUnreachableSaysWhy(t *testing.T) {
 	}
 	defer hangup.Close()
 	os.Chmod(at("hangup"), 0o600)
+	os.Symlink(dir, at("folder"))
 	go func() {
 		for {
 			c, err := hangup.Accept()
@@ -98,13 +99,36 @@ func TestUnreachableSaysWhy(t *testing.T) {
 		"link":           "a symbolic link",
 		"open":           "written to by others",
 		"hangup":         "before it answered",
+		"folder/hangup":  "its folder is a symbolic link",
+		"theirs/socket":  "belongs to uid 12345",
 	} {
+		if name == "theirs/socket" && !another(t, at("theirs")) {
+			continue
+		}
 		_, err := control.NewClient(at(name)).Status(t.Context())
 		var f *fault.Error
 		if !errors.As(err, &f) || f.Kind != fault.Unreachable || !strings.Contains(f.Message, says) || f.Next == "" {
 			t.Errorf("%s: %v, want one that says %q", name, err, says)
 		}
 	}
+}
+
+// another makes a folder with a socket that another user could have made. Only
+// root can arrange that.
+func another(t *testing.T, folder string) bool {
+	if os.Getuid() != 0 {
+		return false
+	}
+	if err := os.Mkdir(folder, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	ln, err := net.Listen("unix", filepath.Join(folder, "socket"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { ln.Close() })
+	os.Chmod(filepath.Join(folder, "socket"), 0o600)
+	return os.Chown(folder, 12345, 12345) == nil
 }
 
 func TestLeaseLivesAsLongAsItsConnection(t *testing.T) {

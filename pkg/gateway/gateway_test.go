@@ -75,7 +75,7 @@ func TestBodyGoesUpByteForByte(t *testing.T) {
 	body := " {\"model\" : \"gpt-4o\",\n \"messages\":[{\"content\":\"é\\u00e9\"}], \"seed\":1.50 } "
 	a := w.do("POST", "/v1/chat/completions?a=1&b=%20", body,
 		"Cookie", "s=1", "Origin", "http://localhost:3000", "Referer", "http://x/", "Sec-Fetch-Mode", "cors", "X-Api-Key", w.token, "X-Goog-Api-Key", w.token, "Api-Key", w.token,
-		"X-Hostless-Foo", "1", "X-Forwarded-For", "1.2.3.4", "Forwarded", "for=1.2.3.4", "Connection", "x-drop-me", "X-Drop-Me", "1", "X-Mine", "k "+w.token,
+		"Proxy-Authorization", "Basic x", "X-Hostless-Foo", "1", "X-Forwarded-For", "1.2.3.4", "Forwarded", "for=1.2.3.4", "Connection", "x-drop-me", "X-Drop-Me", "1", "X-Mine", "k "+w.token,
 		"OpenAI-Organization", "org", "OpenAI-Beta", "b", "anthropic-beta", "ab", "Idempotency-Key", "i", "User-Agent", "sdk/1", "x-stainless-lang", "js", "Accept-Encoding", "gzip, br")
 	a.want(t, 200, `{"ok":true, "usage"`)
 	if got != body || path != "/v1/chat/completions" || query != "a=1&b=%20" {

@@ -508,3 +508,40 @@ func TestHugeEventsPass(t *testing.T) {
 		t.Errorf("a broken huge event: %d bytes, ending in %q", len(a.body), a.body[max(0, len(a.body)-200):])
 	}
 }
+
+// TestSecretsInOddPlaces: other credentials that a caller brings beside its
+// token, a stream that ends within a line, and an answer that is no HTTP, which
+// the log quotes.
+func TestSecretsInOddPlaces(t *testing.T) {
+	w := newWorld(t)
+	var header http.Header
+	w.upstream("openai", func(rw http.ResponseWriter, r *http.Request) {
+		header = r.Header
+		rw.Header().Set("Content-Type", "text/event-stream")
+		io.WriteString(rw, "data: {}\n\ndata: [DONE]\n\n: was asked with "+canary)
+	})
+	a := w.do("POST", "/v1/chat/completions", `{"model":"gpt-4o","stream":true}`, "X-Api-Key", "mine", "X-Goog-Api-Key", "mine", "Api-Key", "mine")
+	if strings.Contains(a.body, canary) || !strings.Contains(a.body, "[DONE]") {
+		t.Errorf("stream: %q", a.body)
+	}
+	for _, name := range []string{"X-Api-Key", "X-Goog-Api-Key", "Api-Key"} {
+		if header.Get(name) != "" {
+			t.Errorf("%s went up", name)
+		}
+	}
+	w.upstream("groq", func(rw http.ResponseWriter, r *http.Request) {
+		c, _, err := rw.(http.Hijacker).Hijack()
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		io.WriteString(c, "HTTP/1.1 "+canary+" OK\r\n\r\n")
+		c.Close()
+	})
+	if a := w.do("POST", "/v1/chat/completions", `{"model":"groq/x"}`); a.status != 502 || strings.Contains(a.body, canary) {
+		t.Errorf("no HTTP: %d %s", a.status, a.body)
+	}
+	if log := w.log.String(); !strings.Contains(log, "[redacted]") { // newWorld looks for the key itself
+		t.Errorf("the cause is not in the log:\n%s", log)
+	}
+}

@@ -1,0 +1,46 @@
+package daemon
+
+import (
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"runtime"
+	"testing"
+)
+
+// TestJudge lets in whose connection it is by the kernel's word, and nobody whose
+// owner has left: the kernel gives those to root.
+func TestJudge(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("who connects over TCP cannot be told here")
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	client, err := net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	server, err := l.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer server.Close()
+	log := slog.New(slog.DiscardHandler)
+	uid, err := (&daemon{uid: os.Geteuid()}).judge(log)(server)
+	if err != nil || uid != os.Geteuid() {
+		t.Errorf("our own: %d, %v", uid, err)
+	}
+	if uid, err := (&daemon{uid: os.Geteuid() + 1}).judge(log)(server); err == nil && os.Geteuid() != 0 {
+		t.Errorf("another user's daemon lets %d in", uid)
+	}
+	client.Close()
+	io.ReadAll(server)
+	if uid, err := (&daemon{uid: os.Geteuid()}).judge(log)(server); err == nil {
+		t.Errorf("an owner that has left counts as %d", uid)
+	}
+}
