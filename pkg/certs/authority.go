@@ -96,9 +96,6 @@ func CertPath(dir string) string { return filepath.Join(dir, "ca.crt") }
 
 func keyPath(dir string) string { return filepath.Join(dir, "ca.key") }
 
-// CertPath is the path of the authority's certificate in PEM.
-func (a *Authority) CertPath() string { return CertPath(a.cfg.Dir) }
-
 // Fingerprint is the SHA-256 of the authority's certificate, in hex.
 func (a *Authority) Fingerprint() string { return Fingerprint(a.cert) }
 

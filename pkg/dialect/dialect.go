@@ -12,7 +12,6 @@ package dialect
 import (
 	"net/http"
 
-	"github.com/hostless/hostless/pkg/fault"
 	"github.com/hostless/hostless/pkg/sse"
 )
 
@@ -143,10 +142,4 @@ func (s *chainedStream) End(cause error, emit func(sse.Event)) {
 	// or the true end), and the outer one carries that over.
 	s.inner.End(cause, s.forward(emit))
 	s.outer.End(s.failed, emit)
-}
-
-// Errors dresses Hostless's own errors in a dialect.
-type Errors interface {
-	// Fault is the body of an error answer.
-	Fault(err *fault.Error) []byte
 }

@@ -80,9 +80,6 @@ func (f File) Sync(names []string) (changed bool, err error) {
 	return true, f.write(next, info)
 }
 
-// Clean removes the block and reports whether there was one.
-func (f File) Clean() (changed bool, err error) { return f.Sync(nil) }
-
 func (f File) read() ([]byte, fs.FileInfo, error) {
 	info, err := os.Stat(f.Path)
 	if err != nil {

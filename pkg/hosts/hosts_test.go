@@ -90,7 +90,7 @@ func TestFile(t *testing.T) {
 	if diff := cmp.Diff(want, status); err != nil || diff != "" {
 		t.Error(err, diff)
 	}
-	if changed, err := f.Clean(); err != nil || !changed {
+	if changed, err := f.Sync(nil); err != nil || !changed {
 		t.Errorf("clean: %v, %v", changed, err)
 	}
 	if got, _ := os.ReadFile(path); string(got) != "127.0.0.1 localhost\n" {

@@ -17,8 +17,6 @@ import (
 	"github.com/hostless/hostless/pkg/sse"
 )
 
-var _ dialect.Errors = anthropic.Errors{}
-
 func TestFault(t *testing.T) {
 	tests := []struct {
 		kind fault.Kind
@@ -75,12 +73,9 @@ func TestErrorsOfEveryShape(t *testing.T) {
 	}
 }
 
-func TestModels(t *testing.T) {
-	if got, want := string(anthropic.Models(nil)), `{"data":[],"has_more":false,"first_id":null,"last_id":null}`; got != want {
-		t.Errorf("no models: %s, want %s", got, want)
-	}
-	got := string(anthropic.Models([]anthropic.ModelInfo{{ID: "a"}, {ID: "b", DisplayName: "B", Created: time.Unix(1700000000, 0)}}))
-	want := `{"data":[{"type":"model","id":"a","display_name":"a","created_at":"1970-01-01T00:00:00Z"},{"type":"model","id":"b","display_name":"B","created_at":"2023-11-14T22:13:20Z"}],"has_more":false,"first_id":"a","last_id":"b"}`
+func TestAppendModel(t *testing.T) {
+	got := string(anthropic.AppendModel(anthropic.AppendModel(nil, anthropic.ModelInfo{ID: "a"}), anthropic.ModelInfo{ID: "b", DisplayName: "B", Created: time.Unix(1700000000, 0)}))
+	want := `{"type":"model","id":"a","display_name":"a","created_at":"1970-01-01T00:00:00Z"}{"type":"model","id":"b","display_name":"B","created_at":"2023-11-14T22:13:20Z"}`
 	if got != want {
 		t.Errorf("got %s\nwant %s", got, want)
 	}

@@ -57,13 +57,6 @@ func envelope(kind, message, requestID string) []byte {
 	return append(b, '}')
 }
 
-// Errors dresses Hostless's own errors for Messages clients; it is a
-// dialect.Errors.
-type Errors struct{}
-
-// Fault is the package's Fault.
-func (Errors) Fault(err *fault.Error) []byte { return Fault(err) }
-
 // Fault is the body of an error answer in Anthropic's envelope, with the type
 // that Anthropic gives to errors of that status.
 func Fault(err *fault.Error) []byte {
@@ -79,24 +72,6 @@ type ModelInfo struct {
 	ID          string
 	DisplayName string    // the id where it is ""
 	Created     time.Time // 1970 where it is zero, as Anthropic has it for a date it does not know
-}
-
-// Models is the body of GET /v1/models as Anthropic answers it, on one page.
-func Models(models []ModelInfo) []byte {
-	b := []byte(`{"data":[`)
-	for i, m := range models {
-		if i > 0 {
-			b = append(b, ',')
-		}
-		b = AppendModel(b, m)
-	}
-	b = append(b, `],"has_more":false,"first_id":`...)
-	first, last := json.RawMessage("null"), json.RawMessage("null")
-	if len(models) > 0 {
-		first, last = rawjson.Quote(models[0].ID), rawjson.Quote(models[len(models)-1].ID)
-	}
-	b = append(append(append(b, first...), `,"last_id":`...), last...)
-	return append(b, '}')
 }
 
 // AppendModel appends one model as Anthropic answers GET /v1/models/{id}.

@@ -240,9 +240,3 @@ func nativeError(p problem) []byte {
 // Fault is the body of one of Hostless's own errors as Google writes them:
 // {"error":{"code","message","status","details"}}.
 func Fault(err *fault.Error) []byte { return nativeError(faulty(err)) }
-
-// Errors dresses Hostless's own errors; it is a dialect.Errors.
-type Errors struct{}
-
-// Fault is the package's Fault.
-func (Errors) Fault(err *fault.Error) []byte { return Fault(err) }

@@ -18,8 +18,6 @@ import (
 	"github.com/hostless/hostless/pkg/sse"
 )
 
-var _ dialect.Errors = gemini.Errors{}
-
 // TestSignatureReplay: a client that drops the signature sends the call back,
 // and the signature goes upstream all the same; the placeholder does not.
 func TestSignatureReplay(t *testing.T) {
@@ -193,33 +191,14 @@ func TestStatuses(t *testing.T) {
 	}
 }
 
-func TestArrayWriter(t *testing.T) {
-	var b bytes.Buffer
-	a := gemini.NewArrayWriter(&b)
-	for _, ev := range []sse.Event{{Comment: "ping"}, {Data: []byte(`{"a":1}`)}, {Comment: "ping"}, {Data: []byte(`{"b":2}`)}} {
-		if err := a.Write(ev); err != nil {
-			t.Fatal(err)
+func TestModel(t *testing.T) {
+	for want, m := range map[string]gemini.Model{
+		`{"name":"models/openai/gpt-x","version":"001","displayName":"openai/gpt-x","supportedGenerationMethods":["generateContent","streamGenerateContent","countTokens"]}`: {ID: "openai/gpt-x"},
+		`{"name":"models/e","version":"001","displayName":"E","inputTokenLimit":2048,"supportedGenerationMethods":["embedContent"]}`:                                         {ID: "models/e", DisplayName: "E", Input: 2048, Methods: []string{"embedContent"}},
+	} {
+		if diff := cmp.Diff(want, string(m.JSON())); diff != "" {
+			t.Error(diff)
 		}
-	}
-	if err := a.Close(); err != nil {
-		t.Fatal(err)
-	}
-	if want := "[{\"a\":1},\r\n{\"b\":2}]"; b.String() != want {
-		t.Errorf("array = %q, want %q", b.String(), want)
-	}
-	b.Reset()
-	if err := gemini.NewArrayWriter(&b).Close(); err != nil || b.String() != "[]" {
-		t.Errorf("empty array = %q, %v", b.String(), err)
-	}
-}
-
-func TestList(t *testing.T) {
-	if got := string(gemini.List(nil)); got != `{"models":[]}` {
-		t.Errorf("List(nil) = %s", got)
-	}
-	want := `{"models":[{"name":"models/openai/gpt-x","version":"001","displayName":"openai/gpt-x","supportedGenerationMethods":["generateContent","streamGenerateContent","countTokens"]},{"name":"models/e","version":"001","displayName":"E","inputTokenLimit":2048,"supportedGenerationMethods":["embedContent"]}]}`
-	if diff := cmp.Diff(want, string(gemini.List([]gemini.Model{{ID: "openai/gpt-x"}, {ID: "models/e", DisplayName: "E", Input: 2048, Methods: []string{"embedContent"}}}))); diff != "" {
-		t.Error(diff)
 	}
 }
 

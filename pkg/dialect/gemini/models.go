@@ -42,14 +42,3 @@ func (m Model) info() modelInfo {
 
 // JSON is the answer of GET /v1beta/models/{model}.
 func (m Model) JSON() []byte { return rawjson.Must(m.info()) }
-
-// List is the answer of GET /v1beta/models: {"models":[…]}, never null.
-func List(models []Model) []byte {
-	out := struct {
-		Models []modelInfo `json:"models"`
-	}{[]modelInfo{}}
-	for _, m := range models {
-		out.Models = append(out.Models, m.info())
-	}
-	return rawjson.Must(out)
-}

@@ -3,7 +3,6 @@ package gemini
 import (
 	"encoding/json"
 	"fmt"
-	"io"
 	"slices"
 
 	"github.com/hostless/hostless/pkg/dialect/rawjson"
@@ -123,48 +122,4 @@ func (s *nativeStream) End(cause error, emit func(sse.Event)) {
 		last.UsageMetadata = s.usage.native()
 	}
 	s.emit(last, emit)
-}
-
-// Content types of a stream's two forms.
-const (
-	ContentTypeSSE   = "text/event-stream"
-	ContentTypeArray = "application/json; charset=UTF-8"
-)
-
-// ArrayWriter writes a stream's events as one JSON array, the form of
-// streamGenerateContent without alt=sse. Each Write is whole, so that it may be
-// flushed. It is not safe for concurrent use.
-type ArrayWriter struct {
-	w       io.Writer
-	started bool
-	buf     []byte
-}
-
-// NewArrayWriter writes to w.
-func NewArrayWriter(w io.Writer) *ArrayWriter { return &ArrayWriter{w: w} }
-
-// Write adds an event's data as an element. Events without data are left out:
-// an array has no place for comments.
-func (a *ArrayWriter) Write(ev sse.Event) error {
-	if ev.Data == nil {
-		return nil
-	}
-	a.buf = append(a.buf[:0], '[')
-	if a.started {
-		a.buf = append(a.buf[:0], ",\r\n"...)
-	}
-	a.started = true
-	a.buf = append(a.buf, ev.Data...)
-	_, err := a.w.Write(a.buf)
-	return err
-}
-
-// Close ends the array. It does not close the writer below.
-func (a *ArrayWriter) Close() error {
-	end := "]"
-	if !a.started {
-		end = "[]"
-	}
-	_, err := io.WriteString(a.w, end)
-	return err
 }

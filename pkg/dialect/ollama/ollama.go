@@ -8,9 +8,8 @@
 // there are, and all I/O, is the gateway's business.
 //
 // Streams: each event that a Stream emits has one JSON object as its Data. The
-// gateway writes it as one line (ContentTypeStream, newline-delimited JSON), and
-// leaves out events without Data: there is no place for comments. AppendLine
-// does both.
+// gateway writes it as one line (newline-delimited JSON), and leaves out events
+// without Data: there is no place for comments.
 package ollama
 
 import (
@@ -20,14 +19,10 @@ import (
 
 	"github.com/hostless/hostless/pkg/dialect"
 	"github.com/hostless/hostless/pkg/dialect/rawjson"
-	"github.com/hostless/hostless/pkg/sse"
 )
 
-// Content types of Ollama's answers.
-const (
-	ContentTypeStream = "application/x-ndjson"
-	ContentType       = "application/json; charset=utf-8"
-)
+// ContentType is that of Ollama's whole answers.
+const ContentType = "application/json; charset=utf-8"
 
 // Options are what a translation needs from outside. The zero value works.
 type Options struct {
@@ -40,24 +35,6 @@ func (o Options) withDefaults() Options {
 		o.Now = time.Now
 	}
 	return o
-}
-
-// AppendLine adds an event to b as a line of NDJSON; nothing for an event
-// without data.
-func AppendLine(b []byte, ev sse.Event) []byte {
-	if ev.Data == nil {
-		return b
-	}
-	return append(append(b, ev.Data...), '\n')
-}
-
-// Streams reports whether a body of /api/chat or /api/generate asks for a
-// stream: it does unless it says `"stream":false`.
-func Streams(body []byte) bool {
-	var req struct {
-		Stream *bool `json:"stream"`
-	}
-	return json.Unmarshal(body, &req) != nil || req.Stream == nil || *req.Stream
 }
 
 // request is what /api/chat and /api/generate have in common.

@@ -27,8 +27,6 @@ import (
 
 var update = flag.Bool("update", false, "rewrite the golden files")
 
-var _ dialect.Errors = ollama.Errors{}
-
 // options have a clock that goes a millisecond at each look.
 func options() ollama.Options {
 	now := time.Date(2025, 1, 2, 3, 4, 5, 0, time.UTC)
@@ -124,10 +122,18 @@ func run(t *testing.T, tr dialect.Translator, in map[string][]byte) map[string][
 	return got
 }
 
+// appendLine adds an event to b as a line of NDJSON, as the gateway does.
+func appendLine(b []byte, ev sse.Event) []byte {
+	if ev.Data == nil {
+		return b
+	}
+	return append(append(b, ev.Data...), '\n')
+}
+
 // translate reads a stream as the gateway does and writes it as NDJSON.
 func translate(s dialect.Stream, events io.Reader) []byte {
 	var out []byte
-	emit := func(ev sse.Event) { out = ollama.AppendLine(out, ev) }
+	emit := func(ev sse.Event) { out = appendLine(out, ev) }
 	r := sse.NewReader(events, 0)
 	var cause error
 	for {
@@ -252,14 +258,6 @@ func FuzzEmbed(f *testing.F) {
 	})
 }
 
-func TestStreams(t *testing.T) {
-	for body, want := range map[string]bool{`{}`: true, `{"stream":true}`: true, `{"stream":false}`: false, `{"stream":null}`: true} {
-		if got := ollama.Streams([]byte(body)); got != want {
-			t.Errorf("Streams(%s) = %v, want %v", body, got, want)
-		}
-	}
-}
-
 func TestIdle(t *testing.T) {
 	now := time.Date(2025, 1, 2, 3, 4, 5, 6000, time.UTC)
 	for _, tt := range []struct{ path, body, want string }{
@@ -327,7 +325,7 @@ func TestCauseIsPrivate(t *testing.T) {
 	}
 	var out []byte
 	s := call.Reply.Stream()
-	emit := func(ev sse.Event) { out = ollama.AppendLine(out, ev) }
+	emit := func(ev sse.Event) { out = appendLine(out, ev) }
 	s.End(errors.New("read tcp 10.1.2.3:443: reset"), emit)
 	s.End(nil, emit)
 	if got, want := string(out), `{"error":"the provider's stream broke off before its end"}`+"\n"; got != want {

@@ -136,9 +136,3 @@ func errorBody(message string) []byte {
 
 // Fault is the body of one of Hostless's own errors: {"error":"…"}.
 func Fault(err *fault.Error) []byte { return errorBody(err.Error()) }
-
-// Errors dresses Hostless's own errors; it is a dialect.Errors.
-type Errors struct{}
-
-// Fault is the package's Fault.
-func (Errors) Fault(err *fault.Error) []byte { return Fault(err) }
