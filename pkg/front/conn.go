@@ -3,6 +3,7 @@ package front
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"io"
 	"log/slog"
 	"net"
@@ -11,6 +12,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/hostless/hostless/pkg/peer"
 	"github.com/hostless/hostless/pkg/sock"
 )
 
@@ -120,8 +122,10 @@ func (c *conn) admitted() error {
 			c.uid, c.verdict = c.server.cfg.Peer(c.TCPConn)
 		}
 		if c.verdict != nil {
-			level := slog.LevelDebug // or another user could fill the log
-			if _, again := c.server.refusals.LoadOrStore(c.verdict.Error(), nil); !again {
+			// Of a client that has left nobody is kept out, and another user could fill
+			// the log.
+			level := slog.LevelDebug
+			if _, again := c.server.refusals.LoadOrStore(c.verdict.Error(), nil); !again && !errors.Is(c.verdict, peer.ErrGone) {
 				level = slog.LevelWarn
 			}
 			c.server.log.Log(c.ctx, level, "a connection is refused", "error", c.verdict)

@@ -2,12 +2,18 @@ package front
 
 import (
 	"bufio"
+	"bytes"
+	"errors"
+	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
 	"strings"
 	"testing"
+
+	"github.com/hostless/hostless/pkg/peer"
 )
 
 // FuzzGate compares where a request is let to with what an independent reading
@@ -113,6 +119,22 @@ func TestHTTP2Line(t *testing.T) {
 		s.ServeHTTP(w, r)
 		if w.Code != tt.status {
 			t.Errorf("%q %q: %d %s, want %d", tt.method, tt.path, w.Code, w.Body, tt.status)
+		}
+	}
+}
+
+// TestRefusalsInTheLog: somebody else's connection is worth a warning, a client
+// that has left is not.
+func TestRefusalsInTheLog(t *testing.T) {
+	for why, warned := range map[error]bool{errors.New("another user's"): true, fmt.Errorf("asked: %w", peer.ErrGone): false} {
+		var told bytes.Buffer
+		s := start(t, Config{Peer: func(net.Conn) (int, error) { return UnknownUID, why }, Logger: slog.New(slog.NewTextHandler(&told, nil))})
+		if resp, _ := raw(t, s.addr, "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"); resp.StatusCode != http.StatusForbidden {
+			t.Errorf("%v: %s", why, resp.Status)
+		}
+		s.stop()
+		if strings.Contains(told.String(), "WARN") != warned {
+			t.Errorf("%v: logged %q", why, told.String())
 		}
 	}
 }
