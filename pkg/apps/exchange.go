@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"slices"
 	"strconv"
 	"sync/atomic"
 )
@@ -137,12 +138,7 @@ func (x *outgoing) passes(name string) bool {
 	if hopByHop(name) || forwarding(name) || name == "Host" || name[0] == ':' {
 		return false
 	}
-	for _, listed := range x.drop {
-		if name == listed {
-			return false
-		}
-	}
-	return true
+	return !slices.Contains(x.drop, name)
 }
 
 // retryable reports whether the request may be sent again after a connection

@@ -9,6 +9,7 @@ import (
 	"net/http/httptrace"
 	"net/textproto"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 )
@@ -52,7 +53,7 @@ func (s *stock) roundTrip(ctx context.Context, x *outgoing, header http.Header) 
 	}
 	drop := listed(resp.Header)
 	for name, values := range resp.Header {
-		if !hopByHop(name) && !contains(drop, name) {
+		if !hopByHop(name) && !slices.Contains(drop, name) {
 			header[name] = values
 		}
 	}
@@ -111,15 +112,6 @@ func stockError(err error) error {
 		return &protocolError{why: text, said: ""}
 	}
 	return err
-}
-
-func contains(list []string, s string) bool {
-	for _, x := range list {
-		if x == s {
-			return true
-		}
-	}
-	return false
 }
 
 type stockBody struct {
