@@ -1,7 +1,6 @@
 package main
 
 import (
-	"fmt"
 	"net"
 	"net/url"
 	"path/filepath"
@@ -112,5 +111,5 @@ func parseTarget(text string, dir func() (string, error)) (req control.RouteRequ
 			return req, nil
 		}
 	}
-	return req, usage("%s", fmt.Sprintf("%q is no port, URL or unix:PATH", text))
+	return req, usage("%q is no port, host:port, URL or unix:PATH", text)
 }
