@@ -36,6 +36,7 @@ type conn struct {
 	ahead  []byte      // read by the lane, and not yet by net/http
 	tls    bool        // carries TLS; set with server.mu held
 	read   atomic.Bool // bytes have been read since it was idle last
+	begun  atomic.Bool // a request has come to its handler since then
 
 	lingers  atomic.Bool // the client may still be sending
 	once     sync.Once
@@ -93,8 +94,8 @@ func (c *conn) wake() {
 	}
 }
 
-// pending reports whether something has arrived on an idle connection, read or
-// not.
+// pending reports whether something has arrived on a connection that waits for a
+// request, read or not.
 func (c *conn) pending() bool { return c.read.Load() || sock.Unread(c.TCPConn) }
 
 // Close closes the connection and forgets it.
@@ -104,6 +105,7 @@ func (c *conn) Close() error {
 		c.server.mu.Lock()
 		delete(c.server.lanes, c)
 		delete(c.server.fresh, c)
+		delete(c.server.active, c)
 		delete(c.server.idle, c)
 		delete(c.server.upgraded, c)
 		delete(c.server.endless, c)
@@ -176,13 +178,17 @@ func (s *Server) connState(c net.Conn, state http.ConnState) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.fresh, own)
+	delete(s.active, own)
 	delete(s.idle, own)
 	switch state {
 	case http.StateNew:
 		_, own.tls = c.(*tls.Conn)
 		s.fresh[own] = struct{}{}
+	case http.StateActive:
+		s.active[own] = struct{}{}
 	case http.StateIdle:
 		own.read.Store(false)
+		own.begun.Store(false)
 		s.idle[own] = struct{}{}
 	case http.StateHijacked:
 		s.upgraded[own] = struct{}{}

@@ -205,9 +205,17 @@ func TestRetireKeepsWhatHasArrived(t *testing.T) {
 			t.Errorf("a connection with a request was closed: %v", err)
 		}
 	}
-	// Once its request is read and answered, nothing holds the end up.
+	// A request that was read is still not net/http's to forget, until its handler
+	// has it.
 	s.connState(arrived, http.StateActive)
 	s.connState(read, http.StateActive)
+	select {
+	case <-done:
+		t.Error("a request was left between its reading and its handler")
+	case <-time.After(20 * time.Millisecond):
+	}
+	arrived.begun.Store(true)
+	read.begun.Store(true)
 	<-done
 	cancel()
 }
@@ -260,4 +268,83 @@ func dialed(t *testing.T, addr, request string) (net.Conn, *bufio.Reader) {
 	c, r := dial(t, addr)
 	io.WriteString(c, request)
 	return c, r
+}
+
+// TestDrainTakesUploadsWhole has an upload arrive while the server ends, on both
+// servers.
+func TestDrainTakesUploadsWhole(t *testing.T) {
+	entered := make(chan struct{}, 2)
+	h := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		first := make([]byte, 2)
+		io.ReadFull(r.Body, first)
+		entered <- struct{}{}
+		rest, err := io.ReadAll(r.Body)
+		fmt.Fprintf(w, "%s%s %v", first, rest, err)
+	})
+	s := start(t, Config{Linger: time.Millisecond, Drain: time.Minute, Apps: h, Gateway: h})
+	lane, fromLane := dialed(t, s.addr, "POST / HTTP/1.1\r\nHost: a.localhost\r\nContent-Length: 4\r\n\r\nab")
+	stock, fromStock := dialed(t, s.addr, "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 4\r\n\r\nab")
+	<-entered
+	<-entered
+	go s.stop()
+	for !s.retiring.Load() {
+		time.Sleep(time.Millisecond)
+	}
+	s.wakeLanes() // as the stop does, now or soon
+	for c, r := range map[net.Conn]*bufio.Reader{lane: fromLane, stock: fromStock} {
+		io.WriteString(c, "cd")
+		resp, err := http.ReadResponse(r, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if text, err := io.ReadAll(resp.Body); string(text) != "abcd <nil>" || err != nil {
+			t.Errorf("%v: got %q, %v", c.LocalAddr(), text, err)
+		}
+	}
+}
+
+// TestLaneBodiesHaveNoDeadline has a lane serve an upload whose end comes after
+// the deadline for waiting for a request.
+func TestLaneBodiesHaveNoDeadline(t *testing.T) {
+	s, err := New(Config{Gateway: saying("g"), Apps: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(r.Body)
+		fmt.Fprintf(w, "%s %v", body, err)
+	})})
+	if err != nil {
+		t.Fatal(err)
+	}
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	client, reader := dial(t, listener.Addr().String())
+	tcp, err := listener.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	own := &conn{TCPConn: tcp.(*net.TCPConn), server: s}
+	own.ctx, own.cancel = context.WithCancel(t.Context())
+	l, err := newLane(s, own)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const head = "POST / HTTP/1.1\r\nHost: a.localhost\r\nContent-Length: 4\r\n\r\n"
+	r, err := l.parse([]byte(head))
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.in = []byte(head + "ab")
+	l.r, l.w = len(head), len(l.in)
+	own.SetReadDeadline(time.Unix(1, 0))
+	io.WriteString(client, "cd")
+	l.serve(r)
+	own.Close()
+	resp, err := http.ReadResponse(reader, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if text, err := io.ReadAll(resp.Body); string(text) != "abcd <nil>" || err != nil {
+		t.Errorf("got %q, %v", text, err)
+	}
 }

@@ -91,8 +91,9 @@ type Server struct {
 
 	mu       sync.Mutex
 	lanes    map[*conn]struct{} // not, or not yet, net/http's
-	fresh    map[*conn]struct{} // no request's header has been read yet
-	idle     map[*conn]struct{} // between requests
+	fresh    map[*conn]struct{} // net/http's: no request's header has been read yet
+	active   map[*conn]struct{} // net/http's: a request's header has been read
+	idle     map[*conn]struct{} // net/http's: between requests
 	upgraded map[*conn]struct{}
 	endless  map[*conn]struct{} // an app's events go over them
 }
@@ -109,7 +110,7 @@ func New(cfg Config) (*Server, error) {
 	defaultTo(&cfg.Linger, 150*time.Millisecond)
 	defaultTo(&cfg.Drain, 10*time.Second)
 	defaultTo(&cfg.Farewell, 500*time.Millisecond)
-	s := &Server{cfg: cfg, log: cfg.Logger, handover: newHandover(), lanes: map[*conn]struct{}{}, fresh: map[*conn]struct{}{}, idle: map[*conn]struct{}{}, upgraded: map[*conn]struct{}{}, endless: map[*conn]struct{}{}}
+	s := &Server{cfg: cfg, log: cfg.Logger, handover: newHandover(), lanes: map[*conn]struct{}{}, fresh: map[*conn]struct{}{}, active: map[*conn]struct{}{}, idle: map[*conn]struct{}{}, upgraded: map[*conn]struct{}{}, endless: map[*conn]struct{}{}}
 	s.http = &http.Server{
 		Handler:                      s,
 		ReadHeaderTimeout:            headerTimeout,
@@ -188,11 +189,10 @@ func (s *Server) drain(base context.Context, cancel context.CancelCauseFunc) {
 	defer streams.Stop()
 	s.retired = time.Now()
 	s.retiring.Store(true)
-	for _, c := range s.members(s.lanes) {
-		c.wake() // its lane looks whether something has arrived
-	}
+	s.wakeLanes()
 	s.retire(base)
 	s.await(base, func(lane int32) bool { return lane == laneServing })
+	s.retire(base) // what lanes have handed over meanwhile
 	deadline, done := context.WithTimeout(base, s.cfg.Drain)
 	defer done()
 	err := s.http.Shutdown(deadline)
@@ -212,6 +212,13 @@ var errStopping = &fault.Error{Kind: fault.Internal, Message: "the daemon is sto
 
 // patience is when a draining server stops waiting for first requests.
 func (s *Server) patience() time.Time { return s.retired.Add(patience) }
+
+// wakeLanes has lanes that wait for a request look whether one has arrived.
+func (s *Server) wakeLanes() {
+	for _, c := range s.members(s.lanes) {
+		c.wake()
+	}
+}
 
 // await waits until all lanes have ended, but for those that are where they may
 // be left, or until ctx ends.
@@ -255,7 +262,8 @@ func (s *Server) farewell() {
 
 // retire ends the connections that wait for a next request, except where one has
 // arrived: that is let be answered. Shutdown would close all of them, and on a
-// busy machine many may have arrived and not been read.
+// busy machine many may have arrived and not been read. Nor does net/http answer
+// a request that it has read and not yet begun with when Shutdown is called.
 func (s *Server) retire(ctx context.Context) {
 	ctx, done := context.WithTimeout(ctx, patience)
 	defer done()
@@ -269,6 +277,8 @@ func (s *Server) retire(ctx context.Context) {
 				c.Close()
 			}
 		}
+		arrived = arrived || slices.ContainsFunc(s.members(s.fresh), (*conn).pending) ||
+			slices.ContainsFunc(s.members(s.active), func(c *conn) bool { return !c.begun.Load() })
 		if !arrived || ctx.Err() != nil {
 			return
 		}
@@ -288,6 +298,14 @@ func (s *Server) forget(set map[*conn]struct{}, c *conn) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(set, c)
+}
+
+// handOver moves a connection from the lanes to those of net/http.
+func (s *Server) handOver(c *conn) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.lanes, c)
+	s.fresh[c] = struct{}{}
 }
 
 // members copies one of the server's sets.

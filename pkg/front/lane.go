@@ -126,7 +126,8 @@ func (l *lane) await(first bool) (head []byte, ok bool) {
 }
 
 // fill reads what comes next, until the connection has been idle for too long.
-// While the server drains, what has arrived is still read.
+// While the server drains, what has arrived is still read, and what has begun to
+// arrive is waited for, but not for long.
 func (l *lane) fill() bool {
 	idle := l.server.cfg.Idle
 	if now := time.Now(); l.deadline.Sub(now) < idle*3/4 { // rarely set: it costs as much as a read
@@ -158,10 +159,14 @@ func (l *lane) fill() bool {
 	}
 }
 
-// pass gives the connection with what was read of it.
+// pass gives the connection with what was read of it. From here on it counts
+// among net/http's, so that the server's end overlooks it at no time.
 func (l *lane) pass() net.Conn {
 	l.conn.ahead = l.in[l.r:l.w]
 	l.conn.become(lanePassing)
+	l.conn.read.Store(true)
+	l.conn.begun.Store(false)
+	l.server.handOver(l.conn)
 	l.conn.SetReadDeadline(time.Time{})
 	return l.conn
 }
@@ -190,11 +195,11 @@ func (l *lane) parse(head []byte) (*http.Request, error) {
 func (l *lane) serve(r *http.Request) (keep bool) {
 	l.conn.become(laneServing)
 	l.out.begin(r.Method == http.MethodHead)
-	switch {
-	case r.ContentLength == 0:
+	if r.ContentLength > int64(l.w-l.r) || l.server.retiring.Load() {
+		l.out.SetReadDeadline(time.Time{}) // that of waiting for a request
+	}
+	if r.ContentLength == 0 {
 		l.watch.begin()
-	case r.ContentLength > int64(l.w-l.r):
-		l.out.SetReadDeadline(time.Time{}) // a body may take its time
 	}
 	defer func() {
 		if l.watch.stop() || l.out.timed {

@@ -16,6 +16,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -482,13 +483,15 @@ func TestAcceptOutlivesWant(t *testing.T) {
 // TestDrainEndsLanes has connections in each state when the server ends.
 func TestDrainEndsLanes(t *testing.T) {
 	entered, release := make(chan struct{}), make(chan struct{})
-	s := start(t, Config{Linger: 50 * time.Millisecond, Apps: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	let := sync.OnceFunc(func() { close(release) })
+	s := start(t, Config{Linger: 500 * time.Millisecond, Apps: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/slow" {
 			close(entered)
 			<-release
 		}
 		io.WriteString(w, r.URL.Path)
 	})})
+	t.Cleanup(let) // or nothing would end after a failure
 	const plain = "GET /x HTTP/1.1\r\nHost: a.localhost\r\n\r\n"
 	slow, slowReader := dial(t, s.addr)
 	io.WriteString(slow, strings.Replace(plain, "/x", "/slow", 1))
@@ -508,6 +511,9 @@ func TestDrainEndsLanes(t *testing.T) {
 	fresh, freshReader := dial(t, s.addr)
 	gateway, gatewayReader := dial(t, s.addr)
 	<-entered
+	for s.open.Load() < 5 { // what waits to be accepted is lost with the listener
+		time.Sleep(time.Millisecond)
+	}
 	stopped := make(chan error, 1)
 	go func() { stopped <- s.stop() }()
 	for !s.draining.Load() {
@@ -532,7 +538,7 @@ func TestDrainEndsLanes(t *testing.T) {
 	answered("fresh", freshReader)
 	io.WriteString(gateway, "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
 	answered("gateway", gatewayReader)
-	close(release)
+	let()
 	answered("slow", slowReader)
 	if err := within(t, stopped); err != nil {
 		t.Error(err)

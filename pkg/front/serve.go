@@ -12,6 +12,10 @@ func (s *Server) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 	s.inFlight.Add(1)
 	defer s.inFlight.Add(-1)
 	w := &response{ResponseWriter: rw}
+	c := connOf(r.Context())
+	if c != nil {
+		c.begun.Store(true)
+	}
 	var begun time.Time
 	if s.log.Enabled(r.Context(), slog.LevelDebug) {
 		begun = time.Now()
@@ -49,7 +53,7 @@ func (s *Server) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 		s.cfg.Gateway.ServeHTTP(w, r)
 	default:
 		if r.ProtoMajor == 1 {
-			w.conn = connOf(r.Context())
+			w.conn = c
 		}
 		s.cfg.Apps.ServeHTTP(w, r)
 	}
