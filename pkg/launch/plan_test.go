@@ -141,6 +141,7 @@ func TestPlanSeesThrough(t *testing.T) {
 		{"pnpm -F api dev", "pnpm -F api dev"},
 		{"pnpm -C packages/web dev", "pnpm -C packages/web dev --port 4123 --host 127.0.0.1"},
 		{"yarn dev", "yarn dev " + vite},
+		{"yarnpkg dev", "yarnpkg dev " + vite},
 		{"yarn run dev", "yarn run dev " + vite},
 		{"yarn run dev -- --mode x", "yarn run dev -- --mode x " + vite},
 		{"yarn workspace @acme/web dev", "yarn workspace @acme/web dev --port 4123 --host 127.0.0.1"},
@@ -268,6 +269,15 @@ func TestWorkspace(t *testing.T) {
 				t.Error(diff)
 			}
 		})
+	}
+}
+
+func TestDevPackages(t *testing.T) {
+	f := tree("/r/package.json", `{"workspaces":["*"]}`, "/r/a/package.json", `{"scripts":{"dev":"x"}}`, "/r/b/package.json", `{"scripts":{"dev":"x"}}`, "/r/c/package.json", `{"scripts":{"build":"x"}}`)
+	for dir, want := range map[string]int{"/r": 2, "/r/a": 0, "/none": 0} {
+		if got := devPackages(f, dir); got != want {
+			t.Errorf("%s: got %d, want %d", dir, got, want)
+		}
 	}
 }
 

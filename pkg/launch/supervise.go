@@ -259,6 +259,9 @@ func (a *attendance) sighted(s sighting) {
 	}
 	if s.unplanned {
 		a.note("the app does not listen on PORT but on %d: %s leads there", s.port, a.lease.registered().URL)
+		if n := devPackages(files{os.DirFS("/")}, a.Dir); n > 1 {
+			a.note("%d packages of this workspace have a dev script: hostless run --all gives each a name", n)
+		}
 	}
 	a.tellNow, a.told = nil, nil
 	a.lease.update(control.LeaseUpdate{Port: s.port, State: control.StateListening})

@@ -75,7 +75,7 @@ var bins = map[string]string{
 	"@angular/cli": "ng", "@react-router/dev": "react-router", "@remix-run/dev": "remix", "@rsbuild/core": "rsbuild",
 	"@react-native-community/cli": "react-native", "vite-plus": "vp", "nuxi": "nuxt", "@expo/cli": "expo", "@storybook/cli": "storybook",
 	"@docusaurus/core": "docusaurus", "@vue/cli-service": "vue-cli-service", "webpack-cli": "webpack", "django-admin": "manage.py",
-	"django": "manage.py", "sb": "storybook",
+	"django": "manage.py", "sb": "storybook", "yarnpkg": "yarn",
 }
 
 func w(words ...string) []string { return words }

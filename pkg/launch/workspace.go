@@ -29,6 +29,17 @@ func workspace(f files, dir string) (root string, packages []workspacePackage) {
 	}
 }
 
+// devPackages counts the packages with a dev script of the workspace whose root
+// dir is.
+func devPackages(f files, dir string) (n int) {
+	for _, p := range packagesOf(f, dir, workspaceGlobs(f, dir)) {
+		if p.scripts["dev"] != "" {
+			n++
+		}
+	}
+	return n
+}
+
 func workspaceGlobs(f files, dir string) []string {
 	if text, ok := f.read(path.Join(dir, "pnpm-workspace.yaml")); ok {
 		return yamlPackages(string(text))
