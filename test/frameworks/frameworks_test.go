@@ -55,13 +55,16 @@ var frameworks = []framework{
 	{name: "nuxt", source: "app.vue", live: true, rest: true},
 	{name: "angular", source: "src/main.ts", live: true, rest: true},
 	{name: "storybook", source: "words.stories.js", path: "?path=/story/words--heading", frame: "iframe#storybook-preview-iframe", live: true, rest: true},
+	{name: "wrangler", source: "src/index.js", rest: true},
+	{name: "hugo", command: []string{"hugo", "server"}, source: "layouts/index.html", live: true, rest: true},
+	{name: "rails", command: []string{"rails", "server"}, source: "config/routes.rb", rest: true},
 	{name: "fastapi", command: []string{"python:uvicorn", "main:app", "--reload"}, source: "main.py", rest: true},
 	{name: "php", command: []string{"php", "-S", "localhost:8000"}, source: "index.php", rest: true},
 	{name: "php-port", command: []string{"php", "-S"}, source: "index.php", rest: true},
 }
 
 // quiet keeps dev servers from calling home and from opening a browser.
-var quiet = []string{"NEXT_TELEMETRY_DISABLED=1", "ASTRO_TELEMETRY_DISABLED=1", "NUXT_TELEMETRY_DISABLED=1", "STORYBOOK_DISABLE_TELEMETRY=1", "NG_CLI_ANALYTICS=false", "BROWSER=none", "CI=", "PYTHONDONTWRITEBYTECODE=1", "NPM_CONFIG_UPDATE_NOTIFIER=false"}
+var quiet = []string{"NEXT_TELEMETRY_DISABLED=1", "ASTRO_TELEMETRY_DISABLED=1", "NUXT_TELEMETRY_DISABLED=1", "STORYBOOK_DISABLE_TELEMETRY=1", "NG_CLI_ANALYTICS=false", "BROWSER=none", "CI=", "WRANGLER_SEND_METRICS=false", "PYTHONDONTWRITEBYTECODE=1", "NPM_CONFIG_UPDATE_NOTIFIER=false"}
 
 // output collects what a run prints.
 type output struct {
