@@ -9,6 +9,7 @@ import (
 
 	"github.com/hostless/hostless/pkg/fault"
 	"github.com/hostless/hostless/pkg/peer"
+	"github.com/hostless/hostless/pkg/secret"
 )
 
 // run is what a lease gave to the processes below its client: they have the
@@ -17,6 +18,7 @@ type run struct {
 	hostname string
 	pid      int // of the client
 	token    bool
+	secret   Secret // the token, once there is one
 	scope    Scope
 	until    time.Time // the token's end, or zero
 }
@@ -39,6 +41,19 @@ func (s *Server) running(caller peer.Cred, req RouteRequest, reg Registered) (en
 		s.mu.Lock()
 		delete(s.runs, reg.LeaseID)
 		s.mu.Unlock()
+	}
+}
+
+// hasToken notes the token that a run was given.
+func (s *Server) hasToken(reg Registered) {
+	if reg.Token == nil {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if r, ok := s.runs[reg.LeaseID]; ok {
+		r.secret = reg.Token.Token
+		s.runs[reg.LeaseID] = r
 	}
 }
 
@@ -90,11 +105,12 @@ func (s *Server) refuseBelow(r *http.Request, what string) error {
 		Next:    "type it in a terminal that is not below hostless run"}
 }
 
-// narrow brings what a run within runs asks for into what those were given.
-func (s *Server) narrow(caller peer.Cred, req *RouteRequest) error {
+// narrow brings what a run within runs asks for into what those were given. It
+// gives their tokens, whose rate limits are to be shared.
+func (s *Server) narrow(caller peer.Cred, req *RouteRequest) (outer []secret.String, err error) {
 	above, err := s.above(caller)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	for _, r := range above {
 		if !r.token {
@@ -102,10 +118,13 @@ func (s *Server) narrow(caller peer.Cred, req *RouteRequest) error {
 			continue
 		}
 		if req.AllowedProviders, err = within(r, "allowed_providers", r.scope.AllowedProviders, req.AllowedProviders); err != nil {
-			return err
+			return nil, err
 		}
 		if req.AllowedModels, err = within(r, "allowed_models", r.scope.AllowedModels, req.AllowedModels); err != nil {
-			return err
+			return nil, err
+		}
+		if !r.secret.IsZero() {
+			outer = append(outer, r.secret.String)
 		}
 		if limit := r.scope.RateLimit; limit > 0 && (req.RateLimit == 0 || req.RateLimit > limit) {
 			req.RateLimit = limit
@@ -117,7 +136,7 @@ func (s *Server) narrow(caller peer.Cred, req *RouteRequest) error {
 			}
 		}
 	}
-	return nil
+	return outer, nil
 }
 
 // within holds a list of names and globs against the outer run's.

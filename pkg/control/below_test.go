@@ -84,6 +84,25 @@ func TestBelowARun(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer inner.Close()
+	if got := inner.Registered().Token; !cmp.Equal(got.Scope, control.Scope{AllowedProviders: []string{"openai"}, AllowedModels: []string{"gpt-4o-mini"}, RateLimit: 10}) || !got.Fixed {
+		t.Errorf("the inner run is told that it has %+v", got)
+	}
+	first, err := w.tokens.Store.Verify(outer.Registered().Token.Token.String, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	second, err := w.tokens.Store.Verify(inner.Registered().Token.Token.String, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 10 {
+		if err := second.Admit(); err != nil {
+			t.Errorf("the inner run's request %d: %v", i, err)
+		}
+	}
+	if err := first.Admit(); !fault.Is(err, fault.RateLimited) {
+		t.Errorf("the runs' limits add up: %v", err)
+	}
 	for _, got := range w.tokens.Store.List() {
 		if got.Name != "inner" {
 			continue

@@ -24,7 +24,7 @@ type tokens struct{ *token.Store }
 func request(req control.MintRequest) token.Request {
 	return token.Request{
 		Origin: req.Origin, Name: req.Name, TTL: time.Duration(req.TTL) * time.Second, RateLimit: req.RateLimit,
-		Scope: token.Scope{Providers: req.AllowedProviders, Models: req.AllowedModels}, Bound: req.Bound, Lease: req.Lease,
+		Scope: token.Scope{Providers: req.AllowedProviders, Models: req.AllowedModels}, Bound: req.Bound, Lease: req.Lease, Within: req.Within,
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/hostless/hostless/pkg/fault"
+	"github.com/hostless/hostless/pkg/secret"
 )
 
 func (s *Server) getRoutes(w http.ResponseWriter, r *http.Request) {
@@ -101,7 +102,7 @@ func originOf(address string) string {
 }
 
 func bound(t Token) *BoundToken {
-	return &BoundToken{Token: t.Token, Origin: t.Origin, ExpiresIn: t.ExpiresIn}
+	return &BoundToken{Token: t.Token, Origin: t.Origin, ExpiresIn: t.ExpiresIn, Scope: filled(t.Scope)}
 }
 
 func (s *Server) postDeregister(w http.ResponseWriter, r *http.Request) {
@@ -134,7 +135,8 @@ func (s *Server) postLease(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	caller := callerOf(r)
-	if err := s.narrow(caller, &req); err != nil {
+	outer, err := s.narrow(caller, &req)
+	if err != nil {
 		s.fail(w, r, err)
 		return
 	}
@@ -159,10 +161,11 @@ func (s *Server) postLease(w http.ResponseWriter, r *http.Request) {
 		}
 	}()
 	if req.AutoToken || !req.Token.IsZero() {
-		if reg.Token, err = s.leaseToken(ctx, req, reg, lease); err != nil {
+		if reg.Token, err = s.leaseToken(ctx, req, reg, lease, outer); err != nil {
 			s.fail(w, r, err)
 			return
 		}
+		s.hasToken(reg)
 	}
 	s.mu.Lock()
 	s.leases[reg.LeaseID] = lease
@@ -212,15 +215,17 @@ func (s *Server) deleteLease(w http.ResponseWriter, r *http.Request) {
 
 // leaseToken takes up the client's old token, or makes one. An old one that was
 // revoked meanwhile stays so: the route then has none.
-func (s *Server) leaseToken(ctx context.Context, req RouteRequest, reg Registered, lease RouteLease) (*BoundToken, error) {
+func (s *Server) leaseToken(ctx context.Context, req RouteRequest, reg Registered, lease RouteLease, outer []secret.String) (*BoundToken, error) {
+	mint := mintFor(req, reg, true)
+	mint.Within = outer
 	s.owning.Lock()
 	defer s.owning.Unlock()
 	var t Token
 	var err error
 	if req.Token.IsZero() {
-		t, err = s.tokens.Mint(ctx, mintFor(req, reg, true))
+		t, err = s.tokens.Mint(ctx, mint)
 	} else {
-		t, err = s.tokens.Adopt(ctx, req.Token, mintFor(req, reg, true))
+		t, err = s.tokens.Adopt(ctx, req.Token, mint)
 		if fault.Is(err, fault.Unauthenticated) {
 			s.log.Warn("a lease came back with a revoked token", "hostname", reg.Hostname)
 			return nil, nil
@@ -230,7 +235,9 @@ func (s *Server) leaseToken(ctx context.Context, req RouteRequest, reg Registere
 		return nil, err
 	}
 	s.owners[sha256.Sum256([]byte(t.Token.Reveal()))] = lease
-	return bound(t), nil
+	given := bound(t)
+	given.Fixed = req.TTL > 0
+	return given, nil
 }
 
 // release ends a lease: its token, unless a newer lease has taken that up, then

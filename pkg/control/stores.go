@@ -3,6 +3,8 @@ package control
 import (
 	"context"
 	"time"
+
+	"github.com/hostless/hostless/pkg/secret"
 )
 
 // The stores that the server administers. Implementations are safe for
@@ -36,6 +38,8 @@ type MintRequest struct {
 	TokenRequest
 	Bound string // the hostname that the token goes with, or ""
 	Lease bool   // never written to disk
+
+	Within []secret.String // tokens whose rate limits count too
 }
 
 // Routes is the server's need of the apps plane's table. Answers come without

@@ -137,6 +137,10 @@ type BoundToken struct {
 	Token     Secret `json:"token"`
 	Origin    string `json:"origin"`
 	ExpiresIn int64  `json:"expires_in"`
+	// Scope is the token's own: it may be less than was asked for.
+	Scope
+	// Fixed says that it ends after ExpiresIn even if its lease does not.
+	Fixed bool `json:"fixed,omitempty"`
 }
 
 // Registered answers POST /routes/register and opens a lease's stream.

@@ -15,6 +15,7 @@ func (c controlTokens) request(req control.MintRequest) token.Request {
 	return token.Request{
 		Origin: req.Origin, Name: req.Name, RateLimit: req.RateLimit, TTL: time.Duration(req.TTL) * time.Second,
 		Scope: token.Scope{Providers: req.AllowedProviders, Models: req.AllowedModels}, Bound: req.Bound, Lease: req.Lease,
+		Within: req.Within,
 	}
 }
 

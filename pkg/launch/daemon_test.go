@@ -121,7 +121,8 @@ func (d *standIn) lease(w http.ResponseWriter, r *http.Request) {
 		if req.Token.Reveal() != "" {
 			text = req.Token.Reveal()
 		}
-		got.Token = &control.BoundToken{Token: control.NewSecret(text), ExpiresIn: 60}
+		got.Token = &control.BoundToken{Token: control.NewSecret(text), ExpiresIn: 60, Fixed: true,
+			Scope: control.Scope{AllowedProviders: []string{"openai"}, AllowedModels: []string{}, RateLimit: 7}}
 	}
 	out := json.NewEncoder(w)
 	_ = out.Encode(map[string]any{"registered": got})

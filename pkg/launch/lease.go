@@ -36,6 +36,7 @@ type leasehold struct {
 	lease *control.Lease
 	state control.LeaseUpdate
 	token control.Secret
+	until time.Time // the token's end where it has one of its own
 }
 
 // takeLease registers the route, once: what is wrong now is the person's to see.
@@ -50,10 +51,25 @@ func takeLease(ctx context.Context, client *control.Client, req control.RouteReq
 	}
 	got := lease.Registered()
 	h.state.Port = got.TargetPort
-	if got.Token != nil {
-		h.token = got.Token.Token
-	}
+	h.given(got.Token)
+	h.req.AutoToken = got.Token != nil
 	return h, nil
+}
+
+// given notes what the token is good for: no more is asked for when it is taken
+// up again. The daemon that comes back may know of our run before it knows of the
+// one that ours is within.
+func (h *leasehold) given(t *control.BoundToken) {
+	if t == nil {
+		return
+	}
+	h.token = t.Token
+	if t.AllowedProviders != nil { // an older daemon does not say
+		h.req.Scope = t.Scope
+	}
+	if t.Fixed && h.until.IsZero() {
+		h.until = time.Now().Add(time.Duration(t.ExpiresIn) * time.Second)
+	}
 }
 
 // leaseBeyond takes a lease that stays when ctx has ended, so that how the child
@@ -176,15 +192,16 @@ func (h *leasehold) retake(ctx context.Context) bool {
 		req.Port, req.Reserve, req.Force = h.state.Port, false, false
 		req.PID = h.state.PID
 		req.Token = h.token
+		if !h.until.IsZero() {
+			req.TTL = max(1, int64(time.Until(h.until).Seconds()))
+		}
 		h.mu.Unlock()
 		// A daemon that accepts and never answers is no reason to give up early.
 		lease, err := leaseBeyond(ctx, h.client, req)
 		if err == nil {
 			h.mu.Lock()
 			h.lease = lease
-			if got := lease.Registered().Token; got != nil {
-				h.token = got.Token
-			}
+			h.given(lease.Registered().Token)
 			h.mu.Unlock()
 			select {
 			case h.changed <- struct{}{}:

@@ -372,6 +372,10 @@ func TestRunTakesItsRouteUpAgain(t *testing.T) {
 	if again.Port != u.Port || again.Reserve || again.Token.Reveal() != "sk_local_test" || again.Name != "app" {
 		t.Errorf("registered again with %+v", again)
 	}
+	// It was given less than it asked for, as within another run, and for a time.
+	if len(again.AllowedProviders) != 1 || again.RateLimit != 7 || again.TTL < 1 || again.TTL > 60 {
+		t.Errorf("asks for more than it was given: %+v, for %d seconds", again.Scope, again.TTL)
+	}
 	_ = cmd.Process.Signal(syscall.SIGTERM)
 	_ = cmd.Wait()
 }

@@ -33,11 +33,8 @@ func (g *Grant) Scope() Scope { return g.entry.scope }
 // has been checked: what is refused is not charged. The error is
 // fault.RateLimited with the time until a request will be admitted again.
 func (g *Grant) Admit() error {
-	e := g.entry
-	e.mu.Lock()
-	wait, ok := e.limiter.admit(g.store.now())
-	e.mu.Unlock()
-	if ok {
+	e, wait := g.entry.admit(g.store)
+	if e == nil {
 		return nil
 	}
 	seconds := time.Duration(math.Ceil(wait.Seconds())) * time.Second
@@ -47,6 +44,38 @@ func (g *Grant) Admit() error {
 		Code:       "rate_limit_exceeded",
 		RetryAfter: max(seconds, time.Second),
 	}
+}
+
+// admit charges a request to the entry and to those it is within, or to none: full
+// is then one that has no room for as long as wait.
+func (e *entry) admit(s *Store) (full *entry, wait time.Duration) {
+	if len(e.within) > 0 {
+		s.shared.Lock() // who holds several entries is alone in it
+		defer s.shared.Unlock()
+		for _, outer := range e.within {
+			outer.mu.Lock()
+			defer outer.mu.Unlock()
+		}
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	now := s.now()
+	for _, outer := range e.within {
+		if left, ok := outer.limiter.room(now); !ok {
+			full, wait = outer, max(wait, left)
+		}
+	}
+	if left, ok := e.limiter.room(now); !ok {
+		full, wait = e, max(wait, left)
+	}
+	if full != nil {
+		return full, wait
+	}
+	for _, outer := range e.within {
+		outer.limiter.charge(now)
+	}
+	e.limiter.charge(now)
+	return nil, 0
 }
 
 // Check says whether the token still holds: fault.Unauthenticated once it was

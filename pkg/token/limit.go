@@ -13,8 +13,8 @@ type limiter struct {
 	head  int
 }
 
-// admit charges one request, or says after how long one will be admitted.
-func (l *limiter) admit(now time.Time) (wait time.Duration, ok bool) {
+// room reports whether a request can be admitted, or after how long one can.
+func (l *limiter) room(now time.Time) (wait time.Duration, ok bool) {
 	if l.limit <= 0 {
 		return 0, true
 	}
@@ -24,8 +24,14 @@ func (l *limiter) admit(now time.Time) (wait time.Duration, ok bool) {
 		free := l.times[len(l.times)-l.limit]
 		return free.Add(window).Sub(now), false
 	}
-	l.times = append(l.times, now)
 	return 0, true
+}
+
+// charge counts a request.
+func (l *limiter) charge(now time.Time) {
+	if l.limit > 0 {
+		l.times = append(l.times, now)
+	}
 }
 
 // forget drops what the window has left behind.

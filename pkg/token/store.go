@@ -70,6 +70,8 @@ type Store struct {
 
 	writing sync.Mutex // held while the file is written; before mu
 	written uint64     // the change that the file holds
+
+	shared sync.Mutex // held while more than one entry's limit is charged; before theirs
 }
 
 // entry is one token. What is above the mutex never changes.
@@ -85,6 +87,7 @@ type entry struct {
 	bound   string
 	lease   bool
 	done    chan struct{} // closed when revoked
+	within  []*entry      // whose limits count too
 	marks   []uint64      // of what goes past the prefix, see mark; nil where that is not known
 
 	mu      sync.Mutex
@@ -102,6 +105,9 @@ type Request struct {
 	TTL       time.Duration // 0 is DefaultTTL
 	Bound     string        // the hostname that the token goes with, or ""
 	Lease     bool          // lives as long as a lease: never written to disk
+	// Within are tokens whose rate limits the requests of this one are charged to
+	// as well. Those that are not known are passed over.
+	Within []secret.String
 }
 
 // Minted is a new token: the only time that its text is known.
@@ -229,11 +235,19 @@ func (s *Store) prepare(req Request) (*entry, error) {
 		ttl = DefaultTTL
 	}
 	ttl = max(ttl, time.Second) // the file counts in seconds
+	var within []*entry
+	s.mu.RLock()
+	for _, outer := range req.Within {
+		if e := s.entries[sha256.Sum256([]byte(outer.Reveal()))]; e != nil && !slices.Contains(within, e) {
+			within = append(within, e)
+		}
+	}
+	s.mu.RUnlock()
 	now := s.now()
 	return &entry{
 		origin: origin, name: req.Name, rate: req.RateLimit, ttl: ttl, created: now, expires: now.Add(ttl),
 		scope: Scope{Providers: slices.Clone(req.Scope.Providers), Models: slices.Clone(req.Scope.Models)},
-		bound: req.Bound, lease: req.Lease, done: make(chan struct{}), limiter: limiter{limit: req.RateLimit},
+		bound: req.Bound, lease: req.Lease, within: within, done: make(chan struct{}), limiter: limiter{limit: req.RateLimit},
 	}, nil
 }
 

@@ -154,6 +154,33 @@ func TestRateLimitSlides(t *testing.T) {
 	})
 }
 
+// TestLimitsAreShared has tokens within others spend what those were given, and
+// no more by being many.
+func TestLimitsAreShared(t *testing.T) {
+	s := newStore(t, token.Config{})
+	outer := mint(t, s, token.Request{RateLimit: 4})
+	grant := func(m token.Minted) *token.Grant {
+		g, err := s.Verify(m.Secret, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return g
+	}
+	within := []secret.String{outer.Secret, outer.Secret, secret.New("sk_local_unknown")}
+	a, b := grant(mint(t, s, token.Request{RateLimit: 1, Within: within})), grant(mint(t, s, token.Request{Within: within}))
+	for i, g := range []*token.Grant{a, b, b} {
+		if err := g.Admit(); err != nil {
+			t.Errorf("request %d: %v", i, err)
+		}
+	}
+	wantKind(t, "its own limit", a.Admit(), fault.RateLimited) // and charges the outer one nothing
+	if err := grant(outer).Admit(); err != nil {
+		t.Errorf("the outer one's last: %v", err)
+	}
+	wantKind(t, "the outer limit", b.Admit(), fault.RateLimited)
+	wantKind(t, "the outer token", grant(outer).Admit(), fault.RateLimited)
+}
+
 func TestRevoke(t *testing.T) {
 	s := newStore(t, token.Config{})
 	m, other := mint(t, s, token.Request{}), mint(t, s, token.Request{})
