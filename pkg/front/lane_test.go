@@ -17,6 +17,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -542,5 +543,41 @@ func TestDrainEndsLanes(t *testing.T) {
 	answered("slow", slowReader)
 	if err := within(t, stopped); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestBodyIsNoRequest: what a handler leaves of a request's body, or of the
+// length that it announced, is not taken for what comes next.
+func TestBodyIsNoRequest(t *testing.T) {
+	for path, answer := range map[string]http.HandlerFunc{
+		"unread": func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, "first") },
+		"short": func(w http.ResponseWriter, r *http.Request) {
+			io.Copy(io.Discard, r.Body)
+			w.Header().Set("Content-Length", "400")
+			io.WriteString(w, "first")
+		},
+	} {
+		t.Run(path, func(t *testing.T) {
+			var smuggled atomic.Int32
+			s := start(t, Config{Apps: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if r.URL.Path == "/first" {
+					answer(w, r)
+					return
+				}
+				smuggled.Add(1)
+				io.WriteString(w, "second")
+			})})
+			within := "GET /second HTTP/1.1\r\nHost: a.localhost\r\n\r\n"
+			after := ""
+			if path == "short" {
+				after = within
+			}
+			c, _ := dial(t, s.addr)
+			fmt.Fprintf(c, "POST /first HTTP/1.1\r\nHost: a.localhost\r\nContent-Length: %d\r\n\r\n%s%s", len(within), within, after)
+			got, err := io.ReadAll(c)
+			if err != nil && !errors.Is(err, syscall.ECONNRESET) || smuggled.Load() != 0 || !bytes.HasSuffix(got, []byte("first")) {
+				t.Errorf("the next request was read %d times: %q, %v", smuggled.Load(), got, err)
+			}
+		})
 	}
 }

@@ -51,6 +51,9 @@ func wantConflict(t *testing.T, err error, words ...string) {
 
 func TestBindBothFamiliesAndControl(t *testing.T) {
 	socket := filepath.Join(shortDir(t), "run", "control.sock")
+	if err := os.Mkdir(filepath.Dir(socket), 0o755); err != nil { // as another program may have made it
+		t.Fatal(err)
+	}
 	s := open(t, Config{Socket: socket})
 	if s.Activation != Self || s.Port == 0 {
 		t.Errorf("activation %q, port %d", s.Activation, s.Port)
@@ -58,6 +61,9 @@ func TestBindBothFamiliesAndControl(t *testing.T) {
 	for _, l := range s.HTTP {
 		if portOf(l) != s.Port {
 			t.Errorf("%v listens on another port than %d", l.Addr(), s.Port)
+		}
+		if !l.Addr().(*net.TCPAddr).IP.IsLoopback() {
+			t.Errorf("%v can be reached from other machines", l.Addr())
 		}
 	}
 	if info, err := os.Stat(socket); err != nil || info.Mode().Perm() != 0o600 {
