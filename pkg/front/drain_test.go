@@ -348,3 +348,26 @@ func TestLaneBodiesHaveNoDeadline(t *testing.T) {
 		t.Errorf("got %q, %v", text, err)
 	}
 }
+
+// TestDrainEndsHalfHeads has a client that began a long head and says no more.
+func TestDrainEndsHalfHeads(t *testing.T) {
+	s := start(t, Config{Linger: time.Millisecond})
+	const begun = "GET / HTTP/1.1\r\nHost: a.localhost\r\nX: "
+	_, r := dialed(t, s.addr, begun+strings.Repeat("x", laneBuf-len(begun))) // all that a lane reads at first
+	for reading, limit := false, time.Now().Add(10*time.Second); !reading; time.Sleep(time.Millisecond) {
+		for _, own := range s.members(s.lanes) {
+			reading = own.lane.Load() == laneReading
+		}
+		if time.Now().After(limit) {
+			t.Fatal("the lane does not wait for the rest")
+		}
+	}
+	stopped := make(chan error, 1)
+	go func() { stopped <- s.stop() }()
+	if err := within(t, stopped); err != nil {
+		t.Error(err)
+	}
+	if rest, _ := io.ReadAll(r); len(rest) > 0 {
+		t.Errorf("the client got %q", rest)
+	}
+}
