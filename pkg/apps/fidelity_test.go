@@ -686,7 +686,9 @@ func TestConnectionsAreKept(t *testing.T) {
 			io.Copy(io.Discard, resp.Body)
 			resp.Body.Close()
 		}
-		if n := conns.Load(); n > 2 {
+		// Not one: on a busy machine a request may come before the last one's
+		// connection is back.
+		if n := conns.Load(); n > 10 {
 			t.Errorf("100 requests took %d connections", n)
 		}
 		e.plane.Close()
