@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -27,13 +28,15 @@ func dial(t *testing.T, addr string) (net.Conn, *bufio.Reader) {
 
 func TestDrainAnswersWhatIsInFlight(t *testing.T) {
 	entered, release := make(chan struct{}), make(chan struct{})
-	s := start(t, Config{Linger: 50 * time.Millisecond, Gateway: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	let := sync.OnceFunc(func() { close(release) })
+	s := start(t, Config{Linger: 500 * time.Millisecond, Gateway: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/slow" {
 			close(entered)
 			<-release
 		}
 		fmt.Fprint(w, "done")
 	})})
+	t.Cleanup(let) // or nothing would end after a failure
 	slow, slowReader := dial(t, s.addr)
 	io.WriteString(slow, "GET /slow HTTP/1.1\r\nHost: localhost\r\n\r\n")
 	kept, keptReader := dial(t, s.addr)
@@ -59,7 +62,7 @@ func TestDrainAnswersWhatIsInFlight(t *testing.T) {
 	if err != nil || !resp.Close {
 		t.Fatalf("while draining: %+v, %v; want an answer with Connection: close", resp, err)
 	}
-	close(release)
+	let()
 	resp, err = http.ReadResponse(slowReader, nil)
 	if err != nil {
 		t.Fatal(err)

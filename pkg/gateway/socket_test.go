@@ -287,8 +287,8 @@ func TestRevocationAndDeathCloseSockets(t *testing.T) {
 	}
 	select {
 	case <-ended:
-	case <-time.After(time.Second):
-		t.Error("the upstream's socket was not closed within a second")
+	case <-time.After(10 * time.Second):
+		t.Error("the upstream's socket was not closed")
 	}
 	c, _, err = w.dial("/v1/realtime?model=m")
 	if err != nil {
@@ -309,8 +309,8 @@ func TestRevocationAndDeathCloseSockets(t *testing.T) {
 	c.NetConn().Close() // the caller goes without a word
 	select {
 	case <-ended:
-	case <-time.After(time.Second):
-		t.Error("the upstream's socket was not closed within a second")
+	case <-time.After(10 * time.Second):
+		t.Error("the upstream's socket was not closed")
 	}
 }
 
@@ -384,8 +384,8 @@ func TestBridgedSocketEndsTheUpstream(t *testing.T) {
 	c.Close()
 	select {
 	case <-gone:
-	case <-time.After(time.Second):
-		t.Fatal("the upstream was not ended within a second")
+	case <-time.After(10 * time.Second):
+		t.Fatal("the upstream was not ended")
 	}
 }
 

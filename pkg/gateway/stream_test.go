@@ -123,8 +123,8 @@ func TestCallerGoneEndsTheUpstream(t *testing.T) {
 	cancel()
 	select {
 	case <-gone:
-	case <-time.After(time.Second):
-		t.Fatal("the upstream was not ended within a second")
+	case <-time.After(10 * time.Second):
+		t.Fatal("the upstream was not ended")
 	}
 }
 
