@@ -105,7 +105,11 @@ func TestDrainEndsUpgradedConnections(t *testing.T) {
 	for _, polite := range []bool{true, false} {
 		t.Run(fmt.Sprint("polite ", polite), func(t *testing.T) {
 			handlerEnded := make(chan struct{})
-			s := start(t, Config{Linger: time.Millisecond, Farewell: 200 * time.Millisecond, Apps: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			farewell := 10 * time.Second // ends with the handler
+			if !polite {
+				farewell = 100 * time.Millisecond
+			}
+			s := start(t, Config{Linger: time.Millisecond, Farewell: farewell, Apps: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				defer close(handlerEnded)
 				c, _, err := w.(http.Hijacker).Hijack()
 				if err != nil {
