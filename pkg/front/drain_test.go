@@ -200,6 +200,7 @@ func TestRetireKeepsWhatHasArrived(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
+	s.retired = time.Now().Add(time.Minute) // however long this takes
 	go func() { s.retire(ctx); close(done) }()
 	for len(s.members(s.idle)) != 2 {
 		time.Sleep(time.Millisecond)

@@ -210,7 +210,7 @@ func (s *Server) drain(base context.Context, cancel context.CancelCauseFunc) {
 // handler may tell its caller, who is still there.
 var errStopping = &fault.Error{Kind: fault.Internal, Message: "the daemon is stopping: send the request again"}
 
-// patience is when a draining server stops waiting for first requests.
+// patience is when a draining server stops waiting for what has not come whole.
 func (s *Server) patience() time.Time { return s.retired.Add(patience) }
 
 // wakeLanes has lanes that wait for a request look whether one has arrived.
@@ -265,7 +265,7 @@ func (s *Server) farewell() {
 // busy machine many may have arrived and not been read. Nor does net/http answer
 // a request that it has read and not yet begun with when Shutdown is called.
 func (s *Server) retire(ctx context.Context) {
-	ctx, done := context.WithTimeout(ctx, patience)
+	ctx, done := context.WithDeadline(ctx, s.patience())
 	defer done()
 	for {
 		arrived := false
