@@ -56,7 +56,7 @@ var frameworks = []framework{
 	{name: "angular", source: "src/main.ts", live: true, rest: true},
 	{name: "storybook", source: "words.stories.js", path: "?path=/story/words--heading", frame: "iframe#storybook-preview-iframe", live: true, rest: true},
 	{name: "wrangler", source: "src/index.js", rest: true},
-	{name: "hugo", command: []string{"hugo", "server"}, source: "layouts/index.html", live: true, rest: true},
+	{name: "hugo", command: []string{"hugo", "server"}, source: "layouts/index.html", rest: true},
 	{name: "rails", command: []string{"rails", "server"}, source: "config/routes.rb", rest: true},
 	{name: "fastapi", command: []string{"python:uvicorn", "main:app", "--reload"}, source: "main.py", rest: true},
 	{name: "php", command: []string{"php", "-S", "localhost:8000"}, source: "index.php", rest: true},
