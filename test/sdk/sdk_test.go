@@ -122,7 +122,7 @@ func node(t *testing.T) string {
 
 func TestNode(t *testing.T) {
 	dir := node(t)
-	for _, name := range []string{"openai", "anthropic", "genai", "ollama"} {
+	for _, name := range []string{"openai", "anthropic", "genai", "ollama", "aisdk"} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)
 			out, err := command(t, dir, w.env, 2*time.Minute, "node", "--test", "--test-reporter=spec", name+".test.mjs")
