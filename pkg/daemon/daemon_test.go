@@ -347,7 +347,7 @@ func TestRedactor(t *testing.T) {
 	r.learn(secret.New("correct horse battery"))
 	r.learn(secret.New("x"))
 	log.Info("x marks", "token", "sk_local_abcdefgh0123456789", "err", fmt.Errorf("get: %w", fmt.Errorf("key correct horse battery is bad")))
-	log.Debug("d", "url", "https://h/?key=AIzaSyA0123456789abcdefghijklmnopqrstuv", "k", "sk-proj-0123456789abcdefghij", "h", "Authorization: Bearer abcdefghijklmnop")
+	log.Debug("d", "url", "https://h/?key=AIzaSyA0123456789abcdefghijklmnopqrstuv", "k", "sk-proj-0123456789abcdefghij", "h", "Authorization: Bearer abcdefghijklmnop", "g", "key AQ.Ab8RN6J0123456789abcdefghijkl")
 	text := out.String()
 	for _, leaked := range []string{"0123456789", "battery", "abcdefghijklmnop"} {
 		if strings.Contains(text, leaked) {

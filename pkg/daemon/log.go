@@ -60,7 +60,7 @@ type redactor struct {
 
 var (
 	bridgeToken = regexp.MustCompile(`(sk_local_[A-Za-z0-9_-]{8})[A-Za-z0-9_-]+`)
-	providerKey = regexp.MustCompile(`\b(?:sk|gsk|xai|pplx|hf|csk|r8|fw|nvapi)[-_](?:[A-Za-z0-9]+[-_])*[A-Za-z0-9_-]{16,}|\bAIza[A-Za-z0-9_-]{30,}`)
+	providerKey = regexp.MustCompile(`\b(?:sk|gsk|xai|pplx|hf|csk|r8|fw|nvapi)[-_](?:[A-Za-z0-9]+[-_])*[A-Za-z0-9_-]{16,}|\bAIza[A-Za-z0-9_-]{30,}|\bAQ\.[A-Za-z0-9_-]{20,}`)
 	credentials = regexp.MustCompile(`(?i)\b(bearer|basic) +[A-Za-z0-9._~+/=-]{8,}`)
 	userInfo    = regexp.MustCompile(`(://[^/@\s:]*:)[^/@\s]+@`)
 )

@@ -128,7 +128,7 @@ func TestCatalogue(t *testing.T) {
 		}
 	}
 	for _, tt := range []struct{ key, want string }{
-		{"sk-ant-api03-x", "anthropic"}, {"sk-proj-x", "openai"}, {"sk-x", "openai"}, {"sk-or-v1-x", "openrouter"}, {"gsk_x", "groq"}, {"AIzaX", "google"}, {"xai-x", "xai"}, {"csk-x", "cerebras"}, {"hf_x", "huggingface"},
+		{"sk-ant-api03-x", "anthropic"}, {"sk-proj-x", "openai"}, {"sk-x", "openai"}, {"sk-or-v1-x", "openrouter"}, {"gsk_x", "groq"}, {"AIzaX", "google"}, {"AQ.X", "google"}, {"xai-x", "xai"}, {"csk-x", "cerebras"}, {"hf_x", "huggingface"},
 	} {
 		if p := c.ByKey(tt.key); p == nil || p.Name != tt.want {
 			t.Errorf("ByKey(%q) = %v, want %s", tt.key, p, tt.want)
