@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"strings"
 
+	"github.com/hostless/hostless/pkg/dialect"
 	"github.com/hostless/hostless/pkg/provider"
 	"github.com/hostless/hostless/pkg/secret"
 	"github.com/hostless/hostless/pkg/token"
@@ -193,4 +194,16 @@ func upQuery(raw string, dropKey bool) string {
 		kept = append(kept, pair)
 	}
 	return strings.Join(kept, "&")
+}
+
+// nameRequest gives the provider's name of a request where the caller's SDK looks
+// for it too.
+func nameRequest(h http.Header, caller dialect.Name) {
+	from, to := "Request-Id", "X-Request-Id"
+	if caller == dialect.Anthropic {
+		from, to = to, from
+	}
+	if id := h[from]; len(id) > 0 && len(h[to]) == 0 {
+		h[to] = id
+	}
 }

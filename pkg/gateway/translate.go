@@ -93,6 +93,7 @@ func (c *exchange) answerTranslated(ctx context.Context, resp *http.Response, ca
 	}
 	h := c.w.Header()
 	downHeader(h, resp.Header, key)
+	nameRequest(h, c.speaks)
 	for _, name := range []string{"Content-Type", "Content-Encoding", "Etag", "Content-Md5", "Digest", "Content-Digest"} {
 		delete(h, name) // of another body than the one that goes down
 	}

@@ -392,3 +392,24 @@ func TestModelAsAPath(t *testing.T) {
 	}
 	w.do("POST", "/v1beta/openai/gpt-x:countTokens", `{"contents":[{"parts":[{"text":"ping"}]}]}`).want(t, 400, "hostless keys add openai")
 }
+
+// TestRequestID: an answer of another dialect names its request where the
+// caller's SDK looks.
+func TestRequestID(t *testing.T) {
+	w := newWorld(t)
+	for provider, name := range map[string]string{"anthropic": "Request-Id", "mine": "X-Request-Id"} {
+		w.upstream(provider, func(rw http.ResponseWriter, r *http.Request) {
+			rw.Header().Set(name, "req_1")
+			http.Error(rw, `{"error":{"message":"no","type":"invalid_request_error"}}`, 400)
+		})
+	}
+	body := `"max_tokens":9,"messages":[{"role":"user","content":"ping"}]}`
+	for path, header := range map[string]string{"/v1/chat/completions": "X-Request-Id", "/v1/messages": "Request-Id"} {
+		for _, model := range []string{"anthropic/m", "mine/m"} {
+			a := w.do("POST", path, `{"model":"`+model+`",`+body)
+			if got := a.header.Get(header); a.status != 400 || got != "req_1" {
+				t.Errorf("%s on %s: %d, %s %q", path, model, a.status, header, got)
+			}
+		}
+	}
+}
