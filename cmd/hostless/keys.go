@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -31,7 +32,8 @@ func keysGroup(e *env) *cli.Command {
 					jsonFlag(),
 				},
 				Description: "Without KEY, or with -, the key is read from standard input; a terminal does not show it.\n" +
-					"A KEY given as an argument ends in the shell's history. A key alone finds its provider\nwhere its shape tells it. A local one (ollama, lmstudio, vllm, llamacpp) is found on its port and needs no key.\n\n" +
+					"A KEY given as an argument ends in the shell's history. A key alone finds its provider\nwhere its shape tells it. A local one (ollama, lmstudio, vllm, llamacpp) is found on its port and needs no key.\n" +
+					"A provider that was given a base URL keeps it when its key changes.\n\n" +
 					"  hostless keys add openai\n" +
 					"  pass show groq | hostless keys add groq -\n" +
 					"  hostless keys add mine - --base-url http://localhost:8000/v1 </dev/null",
@@ -100,7 +102,15 @@ func (e *env) keysAdd(cc *cli.Context) error {
 		}
 		req.Key = control.NewSecret(key)
 	}
-	return ask(e, func(c *control.Client) (control.KeyStored, error) { return c.PutKey(cc.Context, name, req) },
+	put := func(c *control.Client) (control.KeyStored, error) {
+		if req.BaseURL == "" && req.Dialect == "" {
+			if err := e.keepPlace(cc.Context, c, name, &req); err != nil {
+				return control.KeyStored{}, err
+			}
+		}
+		return c.PutKey(cc.Context, name, req)
+	}
+	return ask(e, put,
 		func(k control.KeyStored) error {
 			what, details := "key stored", []string{}
 			if req.Key.IsZero() {
@@ -113,6 +123,22 @@ func (e *env) keysAdd(cc *cli.Context) error {
 			}
 			return e.say("%s: %s (%s)", name, what, strings.Join(details, ", "))
 		})
+}
+
+// keepPlace keeps where a provider's requests go while its key changes: a key of a
+// server of one's own must not go to the provider for want of a flag.
+func (e *env) keepPlace(ctx context.Context, c *control.Client, name string, req *control.KeyRequest) error {
+	l, err := c.Keys(ctx)
+	if err != nil {
+		return err
+	}
+	for _, k := range l.Keys {
+		if k.Provider == name && k.BaseURL != "" {
+			req.BaseURL, req.Dialect, req.AllowPrivate = k.BaseURL, k.Dialect, req.AllowPrivate || k.AllowPrivate
+			e.note("%s keeps its base URL; hostless keys remove %s first takes it away", name, name)
+		}
+	}
+	return nil
 }
 
 // providerOfKey tells whose key a lone argument is, or "" where it is a
