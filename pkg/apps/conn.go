@@ -178,8 +178,7 @@ func (u *conn) readTrailer() (http.Header, error) {
 	var h http.Header
 	size := 0
 	for {
-		line, err := u.line(maxHead)
-		line = bytes.TrimSuffix(line, []byte{'\r'})
+		line, err := u.chunkLine(maxHead)
 		if err != nil || len(line) == 0 {
 			return h, err
 		}
