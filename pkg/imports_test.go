@@ -17,7 +17,7 @@ const module = "github.com/hostless/hostless/"
 // packages of earlier rows. Packages of one row do not know each other.
 var order = [][]string{
 	{"secret", "fault", "sse", "build"},
-	{"listen", "peer", "sock", "config"},
+	{"listen", "peer", "sock", "config", "appname"},
 	{"token", "keys", "certs", "hosts"},
 	{"dialect", "dialect/rawjson"},
 	{"dialect/openai"},

@@ -7,6 +7,7 @@ import (
 	"os"
 	"time"
 
+	"github.com/hostless/hostless/pkg/appname"
 	"github.com/hostless/hostless/pkg/config"
 	"github.com/hostless/hostless/pkg/fault"
 	"github.com/hostless/hostless/pkg/launch"
@@ -131,7 +132,7 @@ func (e *env) stopApp(ctx context.Context, name string) error {
 
 // appLogs shows what a detached app wrote.
 func (e *env) appLogs(cc *cli.Context, paths config.Paths, name string) error {
-	name, err := launch.CheckName(name)
+	name, err := appname.Check(name)
 	if err != nil {
 		return err
 	}

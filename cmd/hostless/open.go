@@ -5,9 +5,9 @@ import (
 	"os/exec"
 	"runtime"
 
+	"github.com/hostless/hostless/pkg/appname"
 	"github.com/hostless/hostless/pkg/control"
 	"github.com/hostless/hostless/pkg/fault"
-	"github.com/hostless/hostless/pkg/launch"
 	"github.com/urfave/cli/v2"
 )
 
@@ -16,7 +16,7 @@ func openGroup(e *env) *cli.Command {
 }
 
 func (e *env) open(cc *cli.Context) error {
-	name, err := launch.CheckName(cc.Args().First())
+	name, err := appname.Check(cc.Args().First())
 	if err != nil {
 		return err
 	}

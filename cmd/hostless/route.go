@@ -7,8 +7,8 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/hostless/hostless/pkg/appname"
 	"github.com/hostless/hostless/pkg/control"
-	"github.com/hostless/hostless/pkg/launch"
 	"github.com/urfave/cli/v2"
 )
 
@@ -46,7 +46,7 @@ func (e *env) routeAdd(cc *cli.Context) error {
 
 // register adds a standing route under a checked name.
 func (e *env) register(cc *cli.Context, name string, req control.RouteRequest) error {
-	name, err := launch.CheckName(name)
+	name, err := appname.Check(name)
 	if err != nil {
 		return err
 	}
@@ -62,7 +62,7 @@ func (e *env) register(cc *cli.Context, name string, req control.RouteRequest) e
 }
 
 func (e *env) routeRemove(cc *cli.Context, name string) error {
-	name, err := launch.CheckName(name)
+	name, err := appname.Check(name)
 	if err != nil {
 		return err
 	}

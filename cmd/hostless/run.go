@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/hostless/hostless/pkg/appname"
 	"github.com/hostless/hostless/pkg/fault"
 	"github.com/hostless/hostless/pkg/launch"
 	"github.com/urfave/cli/v2"
@@ -82,7 +83,7 @@ func (e *env) meant(err error, code int) error {
 			return unknown(e.commands(), "", name)
 		}
 	}
-	if _, bad := launch.CheckName(child[0]); bad != nil || len(e.line.args) > 0 {
+	if _, bad := appname.Check(child[0]); bad != nil || len(e.line.args) > 0 {
 		return err
 	}
 	command := "CMD…"
@@ -107,7 +108,7 @@ func (e *env) runConfig(cc *cli.Context) (c launch.Config, err error) {
 		name = arg
 	}
 	if cc.IsSet("name") || cc.NArg() > 0 {
-		if name, err = launch.CheckName(name); err != nil {
+		if name, err = appname.Check(name); err != nil {
 			return c, err
 		}
 		if cc.Bool("infer-name") {

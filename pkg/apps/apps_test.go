@@ -36,22 +36,6 @@ func newPlane(t *testing.T, path string, change ...func(*apps.Config)) *apps.Pla
 	return p
 }
 
-func TestValidateName(t *testing.T) {
-	for in, want := range map[string]string{
-		"myapp": "myapp", "MyApp": "myapp", "api.myapp": "api.myapp", "a-b": "a-b", "1": "1", "web.localhost": "web",
-		strings.Repeat("a", 63): strings.Repeat("a", 63),
-	} {
-		if got, err := apps.ValidateName(in); err != nil || got != want {
-			t.Errorf("ValidateName(%q) = %q, %v; want %q", in, got, err, want)
-		}
-	}
-	for _, bad := range []string{"", "a..b", "Bad_Name", "-a", "a-", ".a", "a.", "a b", "ä", "a/b", "localhost", strings.Repeat("a", 64), strings.Repeat("a.", 130) + "a", "a\x00"} {
-		if got, err := apps.ValidateName(bad); !fault.Is(err, fault.Usage) {
-			t.Errorf("ValidateName(%q) = %q, %v; want a usage fault", bad, got, err)
-		}
-	}
-}
-
 func TestParseTarget(t *testing.T) {
 	for in, want := range map[string]string{
 		"3000": "localhost:3000", "127.0.0.1:80": "127.0.0.1:80", "[::1]:80": "[::1]:80", "http://example.com": "http://example.com:80",

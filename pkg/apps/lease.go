@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"sync"
 
+	"github.com/hostless/hostless/pkg/appname"
 	"github.com/hostless/hostless/pkg/fault"
 )
 
@@ -48,9 +49,9 @@ type Lease struct {
 // owner is fault.Conflict, unless reg.Force: then a run that holds it is told to
 // end, and waited for.
 func (p *Plane) Lease(ctx context.Context, reg Registration) (*Lease, error) {
-	name, err := ValidateName(reg.Name)
+	name, err := appname.Check(reg.Name)
 	if err == nil && reg.Force && reg.PathPrefix == "" {
-		err = p.vacate(ctx, name+Suffix) // first, so that its port is free again for this one
+		err = p.vacate(ctx, name+appname.Suffix) // first, so that its port is free again for this one
 	}
 	if err == nil && reg.Reserve && reg.Port == 0 && reg.Target == "" {
 		reg.Port, err = p.reserve(name)

@@ -50,7 +50,7 @@ const (
 // Route is one entry of the table as it stood when it was asked for.
 type Route struct {
 	Name       string // as registered: myapp, api.myapp
-	Hostname   string // Name and Suffix
+	Hostname   string // Name and the suffix of all apps
 	Target     Target
 	Kind       Kind
 	PID        int

@@ -16,6 +16,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/hostless/hostless/pkg/appname"
 	"github.com/hostless/hostless/pkg/fault"
 )
 
@@ -118,14 +119,14 @@ func New(cfg Config) (p *Plane, warnings []string, err error) {
 
 // make checks a registration and makes its route, not yet in the table.
 func (p *Plane) make(reg Registration) (*route, error) {
-	name, err := ValidateName(reg.Name)
+	name, err := appname.Check(reg.Name)
 	if err != nil {
 		f := *fault.From(err)
 		f.Kind = fault.Invalid
 		return nil, &f
 	}
 	r := &route{Route: Route{
-		Name: name, Hostname: name + Suffix, KeepHost: reg.KeepHost, Insecure: reg.Insecure, Wildcard: reg.Wildcard, Alias: reg.Alias,
+		Name: name, Hostname: name + appname.Suffix, KeepHost: reg.KeepHost, Insecure: reg.Insecure, Wildcard: reg.Wildcard, Alias: reg.Alias,
 		Lazy: reg.Lazy, Command: reg.Command, Directory: reg.Directory, Output: reg.Output, Since: p.cfg.Now(), PID: reg.PID,
 	}}
 	if r.PathPrefix, err = cleanPrefix(reg.PathPrefix); err != nil {
@@ -289,14 +290,14 @@ func (p *Plane) evict(ctx context.Context, old *route, deadline time.Time) error
 // Deregister removes a route by name and prefix. None is fault.NotFound; one
 // that a live run holds is fault.Conflict.
 func (p *Plane) Deregister(_ context.Context, name, prefix string) (Route, error) {
-	clean, err := ValidateName(name)
+	clean, err := appname.Check(name)
 	if err != nil {
 		f := *fault.From(err)
 		f.Kind = fault.Invalid
 		return Route{}, &f
 	}
 	p.mu.Lock()
-	old := p.find(clean+Suffix, strings.TrimRight(prefix, "/"))
+	old := p.find(clean+appname.Suffix, strings.TrimRight(prefix, "/"))
 	if old == nil {
 		p.mu.Unlock()
 		return Route{}, &fault.Error{Kind: fault.NotFound, Message: fmt.Sprintf("there is no route %q", clean), Next: "hostless list"}
@@ -346,7 +347,7 @@ func (p *Plane) lookup(host, path string) *route {
 	all := p.cfg.Wildcards()
 	for {
 		_, rest, ok := strings.Cut(host, ".")
-		if !ok || !strings.HasSuffix(rest, Suffix) {
+		if !ok || !strings.HasSuffix(rest, appname.Suffix) {
 			return nil
 		}
 		host = rest

@@ -15,6 +15,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/hostless/hostless/pkg/appname"
 	"github.com/hostless/hostless/pkg/fault"
 )
 
@@ -94,7 +95,7 @@ func (p *Plane) diagnose(rt *route, host string, err error) *trouble {
 
 // report puts a trouble into words.
 func (p *Plane) report(t *trouble) *report {
-	rep := &report{Status: t.status, Host: t.host, App: strings.TrimSuffix(t.host, Suffix)}
+	rep := &report{Status: t.status, Host: t.host, App: strings.TrimSuffix(t.host, appname.Suffix)}
 	var last *lastRun
 	if t.route != nil {
 		now := t.route.snapshot()
@@ -183,7 +184,7 @@ func (p *Plane) sayNoRoute(rep *report, last *lastRun) {
 		}
 		return
 	}
-	if _, err := ValidateName(rep.App); err != nil {
+	if _, err := appname.Check(rep.App); err != nil {
 		rep.Lead = fault.From(err).Message + "."
 		rep.Note, rep.Commands = "The names that there are:", []string{"hostless list"}
 		return
@@ -352,7 +353,7 @@ const maxOthers = 12
 func (p *Plane) others(name string) []link {
 	var links []link
 	for host, list := range p.current.Load().byHost {
-		if host == name+Suffix {
+		if host == name+appname.Suffix {
 			continue
 		}
 		links = append(links, link{Name: host, URL: p.cfg.URL(host), Target: list[len(list)-1].target().String()})

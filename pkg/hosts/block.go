@@ -11,6 +11,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/hostless/hostless/pkg/appname"
 )
 
 // The lines that enclose the block.
@@ -57,7 +59,7 @@ func ours(l line) (string, bool) {
 	if len(fields) != 2 || (fields[0] != "127.0.0.1" && fields[0] != "::1") {
 		return "", false
 	}
-	return fields[1], strings.HasSuffix(fields[1], ".localhost")
+	return fields[1], strings.HasSuffix(fields[1], appname.Suffix)
 }
 
 // Edit gives the content with a block of exactly these names; without names,
@@ -162,21 +164,12 @@ func Names(content []byte) []string {
 	return slices.Compact(names)
 }
 
-// valid accepts RFC 1123 labels before `.localhost`.
+// valid accepts the host name of an app, in its one form.
 func valid(name string) bool {
-	app, ok := strings.CutSuffix(name, ".localhost")
-	if !ok || len(name) > 253 {
+	app, ok := strings.CutSuffix(name, appname.Suffix)
+	if !ok {
 		return false
 	}
-	for label := range strings.SplitSeq(app, ".") {
-		if label == "" || len(label) > 63 || label[0] == '-' || label[len(label)-1] == '-' {
-			return false
-		}
-		for _, c := range label {
-			if (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '-' {
-				return false
-			}
-		}
-	}
-	return true
+	got, err := appname.Check(app)
+	return err == nil && got == app
 }

@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"sync"
 
+	"github.com/hostless/hostless/pkg/appname"
 	"github.com/hostless/hostless/pkg/config"
 	"github.com/hostless/hostless/pkg/fault"
 )
@@ -50,7 +51,7 @@ type desk struct {
 
 // deskPath is short whatever the name is: a socket's path has little room.
 func deskPath(paths config.Paths, name string) string {
-	return filepath.Join(paths.Home, "runs", shortHash(name)+shortHash("2"+name)+".sock")
+	return filepath.Join(paths.Home, "runs", appname.Hash(name)+appname.Hash("2"+name)+".sock")
 }
 
 // openDesk takes orders for a name from now on. Where that is not possible (a
@@ -187,7 +188,7 @@ func (d *desk) close() {
 // tell gives a run an order and waits until it is carried out.
 func tell(ctx context.Context, paths config.Paths, name, what string) (deskAnswer, error) {
 	var answer deskAnswer
-	name, err := CheckName(name)
+	name, err := appname.Check(name)
 	if err != nil {
 		return answer, err
 	}

@@ -1,8 +1,6 @@
 package launch
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"io/fs"
 	"path"
@@ -10,6 +8,8 @@ import (
 	"strings"
 
 	"github.com/BurntSushi/toml"
+
+	"github.com/hostless/hostless/pkg/appname"
 )
 
 // files is what the pure parts read: the whole file system, so that parents can
@@ -62,8 +62,8 @@ var manifests = []struct {
 	file string
 	name func(data []byte) string
 }{
-	{"hostless.json", func(data []byte) string { return Sanitize(jsonName(data)) }},
-	{"package.json", func(data []byte) string { return sanitizeLabel(dropScope(jsonName(data))) }},
+	{"hostless.json", func(data []byte) string { return appname.Sanitize(jsonName(data)) }},
+	{"package.json", func(data []byte) string { return appname.Label(dropScope(jsonName(data))) }},
 	{"pyproject.toml", pyprojectName},
 	{"go.mod", goModName},
 	{"Cargo.toml", cargoName},
@@ -90,19 +90,14 @@ func inferName(f files, dir, home string) string {
 		}
 	}
 	if inGit {
-		if name := sanitizeLabel(git.project()); name != "" {
+		if name := appname.Label(git.project()); name != "" {
 			return name
 		}
 	}
-	if name := sanitizeLabel(path.Base(dir)); name != "" {
+	if name := appname.Label(path.Base(dir)); name != "" {
 		return name
 	}
-	return "app-" + shortHash(dir) // a name in a script that host names have not
-}
-
-func shortHash(text string) string {
-	sum := sha256.Sum256([]byte(text))
-	return hex.EncodeToString(sum[:])[:6]
+	return "app-" + appname.Hash(dir) // a name in a script that host names have not
 }
 
 func jsonName(data []byte) string {
@@ -132,9 +127,9 @@ func pyprojectName(data []byte) string {
 		return ""
 	}
 	if m.Project.Name != "" {
-		return sanitizeLabel(m.Project.Name)
+		return appname.Label(m.Project.Name)
 	}
-	return sanitizeLabel(m.Tool.Poetry.Name)
+	return appname.Label(m.Tool.Poetry.Name)
 }
 
 func cargoName(data []byte) string {
@@ -142,7 +137,7 @@ func cargoName(data []byte) string {
 	if _, err := toml.Decode(string(data), &m); err != nil {
 		return ""
 	}
-	return sanitizeLabel(m.Package.Name)
+	return appname.Label(m.Package.Name)
 }
 
 var (
@@ -160,5 +155,5 @@ func goModName(data []byte) string {
 	if base := path.Base(module); majorVersion.MatchString(base) {
 		module = path.Dir(module)
 	}
-	return sanitizeLabel(path.Base(module))
+	return appname.Label(path.Base(module))
 }

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"testing/fstest"
+
+	"github.com/hostless/hostless/pkg/appname"
 )
 
 func tree(list ...string) files {
@@ -40,7 +42,7 @@ func TestInferName(t *testing.T) {
 		{"directory", []string{"/u/My Dir/a", ""}, "/u/My Dir", "my-dir"},
 		{"linked worktree has the repository's name", []string{"/u/shop/.git/HEAD", "ref: refs/heads/main", "/u/shop/.git/worktrees/w/commondir", "../..", "/u/shop/.git/worktrees/w/HEAD", "ref: refs/heads/f", "/u/w/.git", "gitdir: /u/shop/.git/worktrees/w\n"}, "/u/w", "shop"},
 		{"bare repository", []string{"/u/shop.git/worktrees/w/commondir", "../..", "/u/w/.git", "gitdir: /u/shop.git/worktrees/w\n"}, "/u/w", "shop"},
-		{"no letter of ours", []string{"/u/日本/a", ""}, "/u/日本", "app-" + shortHash("/u/日本")},
+		{"no letter of ours", []string{"/u/日本/a", ""}, "/u/日本", "app-" + appname.Hash("/u/日本")},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -73,10 +75,10 @@ func TestWorktreeLabel(t *testing.T) {
 		{"detached", linked("My-W", "0123456789012345678901234567890123456789"), "/u/My-W", "my-w"},
 		{"rebasing", linked("w", "0123456789012345678901234567890123456789", "/u/shop/.git/worktrees/w/rebase-merge/head-name", "refs/heads/feat/login\n"), "/u/w", "login"},
 		{"reftable", linked("w", "ref: refs/heads/.invalid"), "/u/w", "w"},
-		{"clash", append(linked("w", "ref: refs/heads/feat/login"), linked("v", "ref: refs/heads/fix/login")...), "/u/w", "login-" + shortHash("/u/w")},
-		{"clash, other side", append(linked("w", "ref: refs/heads/feat/login"), linked("v", "ref: refs/heads/fix/login")...), "/u/v", "login-" + shortHash("/u/v")},
+		{"clash", append(linked("w", "ref: refs/heads/feat/login"), linked("v", "ref: refs/heads/fix/login")...), "/u/w", "login-" + appname.Hash("/u/w")},
+		{"clash, other side", append(linked("w", "ref: refs/heads/feat/login"), linked("v", "ref: refs/heads/fix/login")...), "/u/v", "login-" + appname.Hash("/u/v")},
 		{"submodule", append(repo, "/u/shop/.git/modules/m/HEAD", "ref: refs/heads/x", "/u/shop/m/.git", "gitdir: ../.git/modules/m"), "/u/shop/m", ""},
-		{"a branch of hyphens", linked("w", "ref: refs/heads/___"), "/u/w", shortHash("___")},
+		{"a branch of hyphens", linked("w", "ref: refs/heads/___"), "/u/w", appname.Hash("___")},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -19,6 +19,7 @@ import (
 	"golang.org/x/sys/unix"
 	"golang.org/x/term"
 
+	"github.com/hostless/hostless/pkg/appname"
 	"github.com/hostless/hostless/pkg/fault"
 )
 
@@ -74,7 +75,7 @@ func appsOf(f files, dir, home string, mode Prefix) ([]App, error) {
 	project := fullName(f, inferName(f, dir, home), false, mode, dir)
 	var apps []App
 	add := func(name string, app App) {
-		if name = sanitizeLabel(dropScope(name)); name == "" {
+		if name = appname.Label(dropScope(name)); name == "" {
 			return
 		}
 		app.Name = name + "." + project

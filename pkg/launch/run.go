@@ -14,6 +14,7 @@ import (
 
 	"golang.org/x/term"
 
+	"github.com/hostless/hostless/pkg/appname"
 	"github.com/hostless/hostless/pkg/certs"
 	"github.com/hostless/hostless/pkg/control"
 	"github.com/hostless/hostless/pkg/fault"
@@ -85,7 +86,7 @@ func (r *run) prepare() (err error) {
 	fsys := files{os.DirFS("/")}
 	explicit := r.Name != ""
 	if explicit {
-		if r.Name, err = CheckName(r.Name); err != nil {
+		if r.Name, err = appname.Check(r.Name); err != nil {
 			return err
 		}
 	} else {

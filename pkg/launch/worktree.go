@@ -3,6 +3,8 @@ package launch
 import (
 	"path"
 	"strings"
+
+	"github.com/hostless/hostless/pkg/appname"
 )
 
 // gitDir is a checkout, found without git: by its .git directory or file
@@ -76,7 +78,7 @@ func worktreeLabel(f files, dir string) string {
 		}
 		root := path.Dir(absolute(other, f.text(path.Join(other, "gitdir"))))
 		if root != g.root && labelOf(f, other, root) == label {
-			return cutLabel(label + "-" + shortHash(g.root))
+			return appname.Shorten(label + "-" + appname.Hash(g.root))
 		}
 	}
 	return label
@@ -89,12 +91,12 @@ func labelOf(f files, dir, root string) string {
 	case "main", "master":
 		return ""
 	case "":
-		return sanitizeLabel(path.Base(root))
+		return appname.Label(path.Base(root))
 	}
-	if label := sanitizeLabel(path.Base(branch)); label != "" {
+	if label := appname.Label(path.Base(branch)); label != "" {
 		return label
 	}
-	return shortHash(branch)
+	return appname.Hash(branch)
 }
 
 // branchOf reads which branch is checked out, or being rebased; "" is none.
@@ -121,7 +123,7 @@ func fullName(f files, name string, explicit bool, mode Prefix, dir string) stri
 		return name
 	}
 	label := worktreeLabel(f, dir)
-	if label == "" || len(label)+1+len(name)+len(suffix) > maxHost {
+	if label == "" || len(label)+1+len(name)+len(appname.Suffix) > appname.MaxHost {
 		return name
 	}
 	return label + "." + name

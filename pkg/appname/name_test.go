@@ -1,4 +1,4 @@
-package launch
+package appname
 
 import (
 	"strings"
@@ -7,7 +7,7 @@ import (
 	"github.com/hostless/hostless/pkg/fault"
 )
 
-func TestCheckName(t *testing.T) {
+func TestCheck(t *testing.T) {
 	long := strings.Repeat("a", 63)
 	tests := []struct {
 		in, want string
@@ -36,13 +36,13 @@ func TestCheckName(t *testing.T) {
 		{in: strings.Repeat(long+".", 4) + "a", bad: true},
 	}
 	for _, tt := range tests {
-		got, err := CheckName(tt.in)
+		got, err := Check(tt.in)
 		if tt.bad {
 			if !fault.Is(err, fault.Usage) {
-				t.Errorf("CheckName(%q) = %q, %v; want a usage error", tt.in, got, err)
+				t.Errorf("Check(%q) = %q, %v; want a usage error", tt.in, got, err)
 			}
 		} else if err != nil || got != tt.want {
-			t.Errorf("CheckName(%q) = %q, %v; want %q", tt.in, got, err, tt.want)
+			t.Errorf("Check(%q) = %q, %v; want %q", tt.in, got, err, tt.want)
 		}
 	}
 }
@@ -75,8 +75,8 @@ func FuzzSanitize(f *testing.F) {
 		if name == "" || name == "localhost" {
 			return
 		}
-		if got, err := CheckName(name); err != nil || (got != name && !strings.HasSuffix(name, suffix)) {
-			t.Errorf("Sanitize(%q) = %q, which CheckName makes %q, %v", s, name, got, err)
+		if got, err := Check(name); err != nil || (got != name && !strings.HasSuffix(name, Suffix)) {
+			t.Errorf("Sanitize(%q) = %q, which Check makes %q, %v", s, name, got, err)
 		}
 		if again := Sanitize(name); again != name {
 			t.Errorf("Sanitize is not stable: %q, then %q", name, again)
