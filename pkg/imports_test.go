@@ -23,6 +23,7 @@ var order = [][]string{
 	{"dialect/openai"},
 	{"dialect/anthropic", "dialect/gemini", "dialect/responses", "dialect/ollama"},
 	{"provider"},
+	{"gateway/endpoint"},
 	{"gateway", "apps"},
 	{"front"},
 	{"control"},

@@ -13,6 +13,7 @@ import (
 	"github.com/gorilla/websocket"
 	"github.com/hostless/hostless/pkg/dialect"
 	"github.com/hostless/hostless/pkg/fault"
+	"github.com/hostless/hostless/pkg/gateway/endpoint"
 	"github.com/hostless/hostless/pkg/provider"
 )
 
@@ -173,12 +174,12 @@ func (b *bridged) serve(ctx context.Context, f frame, out *frameWriter) error {
 	}
 	r.Header["Content-Type"] = []string{"application/json"}
 	r.Header["Accept"] = []string{"text/event-stream"}
-	loc, err := locate(r.URL, http.MethodPost)
+	matched, err := endpoint.Match(r.URL, http.MethodPost)
 	if err != nil {
 		return err
 	}
 	c := &exchange{
-		g: outer.g, w: out, r: r, loc: loc, speaks: dialect.Responses, started: outer.g.cfg.Now(),
+		g: outer.g, w: out, r: r, matched: matched, speaks: dialect.Responses, started: outer.g.cfg.Now(),
 		settings: outer.g.cfg.Settings(), grant: outer.grant, connection: b,
 	}
 	if err := c.checkModels(body); err != nil {

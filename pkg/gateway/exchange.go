@@ -10,6 +10,7 @@ import (
 
 	"github.com/hostless/hostless/pkg/dialect"
 	"github.com/hostless/hostless/pkg/fault"
+	"github.com/hostless/hostless/pkg/gateway/endpoint"
 	"github.com/hostless/hostless/pkg/provider"
 	"github.com/hostless/hostless/pkg/token"
 )
@@ -19,7 +20,7 @@ type exchange struct {
 	g        *Gateway
 	w        http.ResponseWriter
 	r        *http.Request
-	loc      location
+	matched  endpoint.Endpoint
 	speaks   dialect.Name // the caller's dialect: of errors, and of the answer
 	started  time.Time
 	settings Settings
@@ -40,35 +41,35 @@ type exchange struct {
 // serve takes a classified request through: token → scope → key → upstream. What
 // it returns has not been told to the caller yet, save begun and errClient.
 func (c *exchange) serve() error {
-	s := c.loc.surface
-	if s.kind == metadata {
+	s := c.matched
+	if s.Kind == endpoint.Metadata {
 		return c.serveMetadata()
 	}
-	grant, err := c.g.authenticate(c.r, s.speaks == dialect.Gemini)
+	grant, err := c.g.authenticate(c.r, s.Dialect == dialect.Gemini)
 	if err != nil {
 		return err
 	}
 	c.grant = grant
-	switch s.rule {
-	case refused:
+	switch s.Scope {
+	case endpoint.Refused:
 		return &fault.Error{Kind: fault.Scope, Message: "administering the provider's account is not for bridge tokens"}
-	case opaque:
+	case endpoint.Opaque:
 		if c.limited() {
-			return &fault.Error{Kind: fault.Scope, Message: "this bridge token is limited to certain models, which cannot be checked on " + s.pattern}
+			return &fault.Error{Kind: fault.Scope, Message: "this bridge token is limited to certain models, which cannot be checked on " + s.Pattern}
 		}
 	}
-	switch s.kind {
-	case models, model:
+	switch s.Kind {
+	case endpoint.ListModels, endpoint.GetModel:
 		return c.serveModels()
-	case socket:
+	case endpoint.WebSocket:
 		return c.serveSocket()
 	}
-	switch s.model {
-	case inBody:
+	switch s.ModelAt {
+	case endpoint.InBody:
 		return c.serveBody()
-	case inForm:
+	case endpoint.InForm:
 		return c.serveForm()
-	case inPath:
+	case endpoint.InPath:
 		return c.servePath()
 	}
 	return c.servePlain()
@@ -196,9 +197,9 @@ func (c *exchange) plainProvider() (string, error) {
 		return name, nil
 	}
 	switch {
-	case c.loc.surface.speaks == dialect.Gemini:
+	case c.matched.Dialect == dialect.Gemini:
 		return "google", nil
-	case c.loc.surface.speaks == dialect.Anthropic, c.r.Header.Get("Anthropic-Version") != "":
+	case c.matched.Dialect == dialect.Anthropic, c.r.Header.Get("Anthropic-Version") != "":
 		return "anthropic", nil
 	}
 	return "openai", nil
@@ -235,7 +236,7 @@ func (c *exchange) log(ctx context.Context, err error) {
 		return
 	}
 	attrs := []slog.Attr{
-		slog.String("method", c.r.Method), slog.String("path", c.loc.surface.pattern),
+		slog.String("method", c.r.Method), slog.String("path", c.matched.Pattern),
 		slog.String("provider", c.cred.Provider), slog.String("model", headerSafe(c.model)),
 		slog.Duration("took", c.g.since(c.started)),
 	}

@@ -14,6 +14,7 @@ import (
 	"sync"
 
 	"github.com/hostless/hostless/pkg/fault"
+	"github.com/hostless/hostless/pkg/gateway/endpoint"
 	"github.com/hostless/hostless/pkg/secret"
 )
 
@@ -23,7 +24,7 @@ const wholeLimit = 1 << 20
 
 // outgoing is a request on its way up, complete but for the key.
 type outgoing struct {
-	endpoint *endpoint
+	endpoint *upstreamEndpoint
 	method   string
 	path     string // escaped, below the base URL; may carry a query of its own
 	query    string
@@ -218,7 +219,7 @@ func (c *exchange) answer(ctx context.Context, resp *http.Response) error {
 // that Google names, the caller would send its bridge token to Google.
 func (c *exchange) ownUploads(h http.Header) {
 	values := h["X-Goog-Upload-Url"]
-	if !c.loc.upload || len(values) != 1 {
+	if !c.matched.Upload || len(values) != 1 {
 		return
 	}
 	u, err := url.Parse(values[0])
@@ -296,10 +297,10 @@ func (c *exchange) unfold(resp *http.Response) (io.ReadCloser, bool) {
 
 func (c *exchange) answerEvents(ctx context.Context, resp *http.Response, body io.Reader, key redactor) error {
 	s := stream{
-		w: c.w, flush: flusher(c.w), upstream: c.loc.surface.speaks, caller: c.speaks, key: key,
+		w: c.w, flush: flusher(c.w), upstream: c.matched.Dialect, caller: c.speaks, key: key,
 		dropUsage: c.dropUsage, provider: c.cred.Provider,
 	}
-	if k := c.loc.surface.kind; k != chat && k != generate {
+	if !c.matched.Generates() || c.matched.Kind == endpoint.CountTokens {
 		s.upstream = "" // no known end
 	}
 	h := c.w.Header()

@@ -7,7 +7,6 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
-	"net/url"
 	"strings"
 	"testing"
 
@@ -85,45 +84,6 @@ func FuzzRelay(f *testing.F) {
 		}
 		if want := strings.ReplaceAll(string(data), key, "[redacted]"); w.Body.String() != want && !bytes.Contains(data, []byte{'\\'}) || strings.Contains(w.Body.String(), key) {
 			t.Fatalf("got %q, want %q", w.Body.String(), want)
-		}
-	})
-}
-
-// FuzzLocate holds that no spelling of a path reaches a surface other than the
-// one that the provider would be asked for, and that the control API has none.
-func FuzzLocate(f *testing.F) {
-	for _, s := range []string{"/v1/chat/completions", "/v1/files/%2e%2e/x", "/v1//models/a%2Fb", "/auth/token", "/v1beta/models/x:generateContent", "/upload/v1beta/files"} {
-		f.Add(s, "POST")
-	}
-	f.Fuzz(func(t *testing.T, path, method string) {
-		u, err := url.ParseRequestURI(path)
-		if err != nil {
-			return
-		}
-		loc, err := locate(u, method)
-		if err != nil || loc.surface == nil {
-			return
-		}
-		first := strings.TrimLeft(u.Path, "/")
-		ok := false
-		for _, prefix := range []string{"v1/", "v1beta/", "upload/", "api/", "messages"} {
-			ok = ok || strings.HasPrefix(first, prefix)
-		}
-		if !ok {
-			t.Fatalf("%q is served as %s", path, loc.surface.pattern)
-		}
-		plain, err := url.PathUnescape(loc.raw)
-		if err != nil {
-			t.Fatalf("%q goes up as %q", path, loc.raw)
-		}
-		for segment := range strings.SplitSeq(plain, "/") {
-			if segment == ".." || segment == "." {
-				t.Fatalf("%q goes up as %q", path, loc.raw)
-			}
-		}
-		again, err := locate(&url.URL{Path: "/" + strings.Join(loc.segments, "/")}, method)
-		if len(loc.segments) > 0 && !strings.Contains(path, "%") && (err != nil || again.surface != loc.surface) {
-			t.Fatalf("%q is %s, but its plain form is %+v, %v", path, loc.surface.pattern, again.surface, err)
 		}
 	})
 }

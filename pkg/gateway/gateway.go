@@ -17,6 +17,7 @@ import (
 	"github.com/hostless/hostless/pkg/dialect/gemini"
 	"github.com/hostless/hostless/pkg/dialect/responses"
 	"github.com/hostless/hostless/pkg/fault"
+	"github.com/hostless/hostless/pkg/gateway/endpoint"
 )
 
 // Gateway serves the AI plane. It is an http.Handler, safe for concurrent use.
@@ -30,7 +31,7 @@ type Gateway struct {
 	items      *responses.Memory
 	signatures *gemini.SignatureCache
 	fetching   *http.Client
-	lacking    sync.Map        // *endpoint → time.Time
+	lacking    sync.Map        // *upstreamEndpoint → time.Time
 	sockets    context.Context // ends all WebSockets
 	goAway     context.CancelFunc
 	made       time.Time
@@ -84,8 +85,8 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		g.root(w, r)
 		return
 	}
-	loc, err := locate(r.URL, r.Method)
-	if err == nil && loc.methods == "" {
+	matched, err := endpoint.Match(r.URL, r.Method)
+	if err == nil && matched.Methods == "" {
 		err = fault.New(fault.NotFound, "no such path: "+r.URL.Path)
 	}
 	if err != nil {
@@ -96,28 +97,28 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	g.cors(w.Header(), r)
 	if r.Method == http.MethodOptions {
-		g.preflight(w, r, loc.methods)
+		g.preflight(w, r, matched.Methods)
 		return
 	}
-	if loc.surface == nil {
+	if matched.Kind == endpoint.None {
 		drain(w, r)
-		w.Header()["Allow"] = []string{loc.methods + ", OPTIONS"}
-		writeFault(w, envelope(r.URL.Path), fault.New(fault.Method, fmt.Sprintf("%s is not a method of this path; %s", r.Method, loc.methods)))
+		w.Header()["Allow"] = []string{matched.Methods + ", OPTIONS"}
+		writeFault(w, envelope(r.URL.Path), fault.New(fault.Method, fmt.Sprintf("%s is not a method of this path; %s", r.Method, matched.Methods)))
 		return
 	}
-	g.serve(w, r, loc)
+	g.serve(w, r, matched)
 }
 
-func (g *Gateway) serve(w http.ResponseWriter, r *http.Request, loc location) {
+func (g *Gateway) serve(w http.ResponseWriter, r *http.Request, matched endpoint.Endpoint) {
 	g.inFlight.Add(1)
-	c := &exchange{g: g, w: w, r: r, loc: loc, speaks: loc.surface.speaks, started: g.cfg.Now(), settings: g.cfg.Settings()}
+	c := &exchange{g: g, w: w, r: r, matched: matched, speaks: matched.Dialect, started: g.cfg.Now(), settings: g.cfg.Settings()}
 	defer func() {
 		g.inFlight.Add(-1)
 		if p := recover(); p != nil {
 			if p == http.ErrAbortHandler {
 				panic(p)
 			}
-			g.cfg.Logger.Error("panic in the gateway", "path", loc.surface.pattern, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+			g.cfg.Logger.Error("panic in the gateway", "path", matched.Pattern, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
 			panic(http.ErrAbortHandler)
 		}
 	}()

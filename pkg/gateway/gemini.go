@@ -11,7 +11,7 @@ import (
 // servePath serves a surface whose model is in its path, as Gemini has it:
 // /models/MODEL:verb.
 func (c *exchange) servePath() error {
-	target, ok := gemini.ParsePath("/" + strings.Join(c.loc.segments, "/"))
+	target, ok := gemini.ParsePath(c.matched.Decoded())
 	if !ok {
 		return fault.New(fault.NotFound, "the path names no model and method")
 	}

@@ -20,7 +20,7 @@ import (
 // dialSocket opens a WebSocket to a provider through the same transport, guard
 // and proxy as every other request. A refused upgrade gives the provider's own
 // answer, whole, as resp; its body is then the caller's to close.
-func (c *exchange) dialSocket(ctx context.Context, e *endpoint, query string, protocols []string) (conn *websocket.Conn, resp *http.Response, err error) {
+func (c *exchange) dialSocket(ctx context.Context, e *upstreamEndpoint, query string, protocols []string) (conn *websocket.Conn, resp *http.Response, err error) {
 	shim := &handshake{ctx: ctx, c: c, endpoint: e, query: query}
 	dialer := websocket.Dialer{
 		NetDialContext:  func(context.Context, string, string) (net.Conn, error) { return shim, nil },
@@ -47,7 +47,7 @@ func (c *exchange) dialSocket(ctx context.Context, e *endpoint, query string, pr
 type handshake struct {
 	ctx      context.Context
 	c        *exchange
-	endpoint *endpoint
+	endpoint *upstreamEndpoint
 	query    string
 
 	asked   bytes.Buffer
@@ -90,7 +90,7 @@ func (h *handshake) roundTrip() error {
 	delete(header, "Content-Type")
 	delete(header, "Accept-Encoding")
 	header["Connection"], header["Upgrade"] = []string{"Upgrade"}, []string{"websocket"}
-	o := &outgoing{endpoint: h.endpoint, method: http.MethodGet, path: h.c.loc.raw, query: h.query, header: header}
+	o := &outgoing{endpoint: h.endpoint, method: http.MethodGet, path: h.c.matched.Path, query: h.query, header: header}
 	resp, err := h.c.g.up.transport(h.endpoint).RoundTrip(o.request(h.ctx, h.c.cred.Key))
 	if err != nil {
 		return err

@@ -22,7 +22,7 @@ func (c *exchange) serveMetadata() error {
 	if err := plainOrigin(c.r); err != nil {
 		return err
 	}
-	switch c.loc.surface.pattern {
+	switch c.matched.Pattern {
 	case "/api/version":
 		return c.write(ollama.Version(""))
 	case "/api/ps":

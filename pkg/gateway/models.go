@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"net/http"
 	"strconv"
-	"strings"
 	"sync"
 	"time"
 
@@ -13,6 +12,7 @@ import (
 	"github.com/hostless/hostless/pkg/dialect/anthropic"
 	"github.com/hostless/hostless/pkg/dialect/gemini"
 	"github.com/hostless/hostless/pkg/fault"
+	"github.com/hostless/hostless/pkg/gateway/endpoint"
 	"github.com/hostless/hostless/pkg/provider"
 )
 
@@ -151,7 +151,7 @@ func (c *exchange) may(name, model string) bool { return c.inScope(name, model) 
 
 // serveModels answers a list of models, or one, in the asker's dialect.
 func (c *exchange) serveModels() error {
-	shape := c.loc.surface.speaks
+	shape := c.matched.Dialect
 	if shape == dialect.OpenAI && c.r.Header.Get("Anthropic-Version") != "" {
 		shape = dialect.Anthropic
 		c.speaks = shape
@@ -161,7 +161,7 @@ func (c *exchange) serveModels() error {
 		name = geminiName(name)
 	}
 	all := c.g.union(c.r.Context(), c.settings, c.may, name)
-	if c.loc.surface.kind == models {
+	if c.matched.Kind == endpoint.ListModels {
 		part, err := pageOf(shape, c.r.URL.Query(), all)
 		if err != nil {
 			return err
@@ -171,7 +171,7 @@ func (c *exchange) serveModels() error {
 		}
 		return c.writeJSON(modelList(shape, part))
 	}
-	asked := strings.Join(c.loc.segments[2:], "/")
+	asked := c.matched.Tail()
 	target := c.route(asked)
 	for _, m := range all {
 		if m.ID == asked || m.Provider == target.Provider && m.modelInfo.ID == target.Model {

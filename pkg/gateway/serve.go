@@ -9,13 +9,14 @@ import (
 	"github.com/hostless/hostless/pkg/dialect"
 	"github.com/hostless/hostless/pkg/dialect/ollama"
 	"github.com/hostless/hostless/pkg/fault"
+	"github.com/hostless/hostless/pkg/gateway/endpoint"
 	"github.com/hostless/hostless/pkg/provider"
 )
 
 // serveBody serves a surface whose model is a member of its JSON body.
 func (c *exchange) serveBody() error {
-	s := c.loc.surface
-	if s.rule == opaque && !isJSON(c.r.Header.Get("Content-Type")) {
+	s := c.matched
+	if s.Scope == endpoint.Opaque && !isJSON(c.r.Header.Get("Content-Type")) {
 		return c.servePlain()
 	}
 	data, err := readBody(c.r, c.g.cfg.MaxBody)
@@ -24,7 +25,7 @@ func (c *exchange) serveBody() error {
 	}
 	body, err := provider.ReadBody(data)
 	if err != nil {
-		if s.rule == opaque {
+		if s.Scope == endpoint.Opaque {
 			return c.sendPlain(data)
 		}
 		return err
@@ -33,14 +34,14 @@ func (c *exchange) serveBody() error {
 		return err
 	}
 	if body.Model == "" {
-		needed := s.rule == byModel && !(s.speaks == dialect.Responses && body.HasPrompt()) || c.limited() && s.rule != byModelGiven
+		needed := s.Scope == endpoint.ByModel && !(s.Dialect == dialect.Responses && body.HasPrompt()) || c.limited() && s.Scope != endpoint.ByModelWhereGiven
 		if needed {
 			return &fault.Error{Kind: fault.Invalid, Message: "model is missing", Param: "model", Code: "missing_required_parameter"}
 		}
 		return c.sendPlain(data)
 	}
 	name := body.Model
-	switch s.speaks {
+	switch s.Dialect {
 	case dialect.Ollama:
 		name = ollama.Name(name)
 	case dialect.Gemini:
@@ -86,7 +87,7 @@ func (c *exchange) dispatch(body *provider.Body) error {
 		return c.sendTranslated(way, body.Data(), body.Stream)
 	}
 	usage := false
-	if c.loc.surface.kind == chat && body.Stream && c.provider.IncludeUsage && !c.settings.StreamUsageOff {
+	if (c.matched.Kind == endpoint.Chat || c.matched.Kind == endpoint.Completions) && body.Stream && c.provider.IncludeUsage && !c.settings.StreamUsageOff {
 		usage = body.AddsUsage()
 		c.dropUsage = usage
 	}
@@ -95,13 +96,13 @@ func (c *exchange) dispatch(body *provider.Body) error {
 	delete(header, "Content-Encoding") // decoded on the way in
 	delete(header, "Expect")
 	model := c.model
-	if c.loc.surface.speaks == dialect.Gemini && strings.HasPrefix(body.Model, geminiModels) {
+	if c.matched.Dialect == dialect.Gemini && strings.HasPrefix(body.Model, geminiModels) {
 		model = geminiModels + model
 	}
 	data := body.Edit(model, usage)
 	o := &outgoing{
 		endpoint: way.endpoint, method: c.r.Method, path: c.upPath(), query: c.query(), header: header,
-		data: data, size: int64(len(data)), again: c.loc.surface.kind != pass,
+		data: data, size: int64(len(data)), again: c.matched.Generates(),
 	}
 	if way.instead != nil {
 		return c.sendOr(o, *way.instead, body)
@@ -110,17 +111,17 @@ func (c *exchange) dispatch(body *provider.Body) error {
 }
 
 // upPath is the path to ask the provider for.
-func (c *exchange) upPath() string { return c.loc.raw }
+func (c *exchange) upPath() string { return c.matched.Path }
 
 // query is the caller's query as it may go up.
 func (c *exchange) query() string {
-	return upQuery(c.r.URL.RawQuery, c.loc.surface.speaks == dialect.Gemini)
+	return upQuery(c.r.URL.RawQuery, c.matched.Dialect == dialect.Gemini)
 }
 
 // servePlain serves a surface without a model. Its body is streamed, unless it is
 // JSON and no upload's: that has a limit, whether its length was told or not.
 func (c *exchange) servePlain() error {
-	if c.loc.upload || !isJSON(c.r.Header.Get("Content-Type")) {
+	if c.matched.Upload || !isJSON(c.r.Header.Get("Content-Type")) {
 		return c.sendPlain(nil)
 	}
 	data, err := readBody(c.r, c.g.cfg.MaxBody)
@@ -152,7 +153,7 @@ func (c *exchange) sendPlain(data []byte) error {
 	}
 	header := upHeader(c.r.Header)
 	readable(header)
-	o := &outgoing{endpoint: way.endpoint, method: c.r.Method, path: c.upPath(), query: c.query(), upload: c.loc.upload, header: header}
+	o := &outgoing{endpoint: way.endpoint, method: c.r.Method, path: c.upPath(), query: c.query(), upload: c.matched.Upload, header: header}
 	switch {
 	case data != nil:
 		delete(header, "Content-Encoding")
@@ -181,7 +182,7 @@ func (c *exchange) serveForm() error {
 		return err
 	}
 	if form.model == "" {
-		needed := c.loc.surface.rule == byModel && form.ended || c.limited()
+		needed := c.matched.Scope == endpoint.ByModel && form.ended || c.limited()
 		if needed {
 			return &fault.Error{Kind: fault.Invalid, Message: "model is missing, or comes after more than is looked through for it", Param: "model"}
 		}

@@ -28,7 +28,7 @@ func (c *exchange) serveSocket() error {
 	if len(query["model"]) > 1 {
 		return &fault.Error{Kind: fault.Invalid, Message: "model is given more than once", Param: "model"}
 	}
-	s := &duplex{c: c, responses: c.loc.surface.speaks == dialect.Responses}
+	s := &duplex{c: c, responses: c.matched.Dialect == dialect.Responses}
 	switch asked := query.Get("model"); {
 	case asked != "":
 		return s.named(asked)
@@ -114,7 +114,7 @@ func (s *duplex) native(charge bool) error {
 		return err
 	}
 	if e == nil || e.builtin {
-		return &fault.Error{Kind: fault.Invalid, Param: "model", Code: "unsupported_endpoint", Message: fmt.Sprintf("provider %q has no %s", c.provider.Name, c.loc.surface.pattern)}
+		return &fault.Error{Kind: fault.Invalid, Param: "model", Code: "unsupported_endpoint", Message: fmt.Sprintf("provider %q has no %s", c.provider.Name, c.matched.Pattern)}
 	}
 	if charge {
 		if err := c.admit(); err != nil {

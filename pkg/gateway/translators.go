@@ -9,6 +9,7 @@ import (
 	"github.com/hostless/hostless/pkg/dialect/ollama"
 	"github.com/hostless/hostless/pkg/dialect/openai"
 	"github.com/hostless/hostless/pkg/dialect/responses"
+	"github.com/hostless/hostless/pkg/gateway/endpoint"
 )
 
 // fromChat gives the translation from chat completions to a provider's dialect.
@@ -35,7 +36,7 @@ func (c *exchange) geminiOptions() gemini.Options {
 // toMiddle gives the translation from the caller's surface to chat completions,
 // or (embeds) to OpenAI's embeddings; nil where there is none.
 func (c *exchange) toMiddle() (first dialect.Translator, embeds bool) {
-	switch s := c.loc.surface; s.speaks {
+	switch s := c.matched; s.Dialect {
 	case dialect.Responses:
 		return func(req dialect.Request) (*dialect.Call, error) {
 			return responses.ToChat(responses.Options{Store: c.conversations(req.Body), Now: c.g.cfg.Now})(req)
@@ -52,7 +53,7 @@ func (c *exchange) toMiddle() (first dialect.Translator, embeds bool) {
 		}
 	case dialect.Ollama:
 		options := ollama.Options{Now: c.g.cfg.Now}
-		switch s.pattern {
+		switch s.Pattern {
 		case "/api/chat":
 			return ollama.ToChat(options), false
 		case "/api/generate":
@@ -69,9 +70,9 @@ func (c *exchange) toMiddle() (first dialect.Translator, embeds bool) {
 // answeredHere answers, where the provider cannot, what needs no provider: the
 // count of a prompt's tokens, estimated, and Ollama's loading of a model.
 func (c *exchange) answeredHere(body []byte) (answer []byte, ok bool, err error) {
-	s := c.loc.surface
+	s := c.matched
 	switch {
-	case s.kind == count:
+	case s.Kind == endpoint.CountTokens:
 		if native, err := c.endpoint(dialect.Anthropic); native != nil || err != nil {
 			return nil, false, err
 		}
@@ -83,8 +84,8 @@ func (c *exchange) answeredHere(body []byte) (answer []byte, ok bool, err error)
 		}
 		answer, err = gemini.CountTokens(body)
 		return answer, true, err
-	case s.pattern == "/api/chat" || s.pattern == "/api/generate":
-		answer, ok = ollama.Idle(s.pattern, body, c.g.cfg.Now())
+	case s.Pattern == "/api/chat" || s.Pattern == "/api/generate":
+		answer, ok = ollama.Idle(s.Pattern, body, c.g.cfg.Now())
 		return answer, ok, nil
 	}
 	return nil, false, nil

@@ -21,7 +21,7 @@ import (
 // out of private networks, one for base URLs that were added with leave.
 type upstreams struct {
 	guarded, open *http.Transport
-	endpoints     sync.Map // endpointKey → *endpoint
+	endpoints     sync.Map // endpointKey → *upstreamEndpoint
 }
 
 // refusedError says that a name led to an address that may not be reached.
@@ -154,7 +154,7 @@ func isProxy(host string) bool {
 }
 
 // endpoint is where a provider speaks a dialect.
-type endpoint struct {
+type upstreamEndpoint struct {
 	base    url.URL
 	auth    provider.Auth
 	speaks  dialect.Name
@@ -170,16 +170,16 @@ type endpointKey struct {
 
 // endpoint resolves, and remembers, where a provider speaks a dialect; nil where
 // it does not.
-func (u *upstreams) endpoint(p *provider.Provider, cred Credential, speaks dialect.Name) (*endpoint, error) {
+func (u *upstreams) endpoint(p *provider.Provider, cred Credential, speaks dialect.Name) (*upstreamEndpoint, error) {
 	key := endpointKey{p.Name, cred.BaseURL, cred.Dialect, speaks, cred.AllowPrivate}
 	if e, ok := u.endpoints.Load(key); ok {
-		return e.(*endpoint), nil
+		return e.(*upstreamEndpoint), nil
 	}
 	if p.Builtin {
 		if _, ok := p.Dialects[speaks]; !ok {
 			return nil, nil
 		}
-		e := &endpoint{base: url.URL{Scheme: "http", Host: p.Name + ".invalid"}, auth: provider.NoAuth, speaks: speaks, builtin: true}
+		e := &upstreamEndpoint{base: url.URL{Scheme: "http", Host: p.Name + ".invalid"}, auth: provider.NoAuth, speaks: speaks, builtin: true}
 		u.endpoints.Store(key, e)
 		return e, nil
 	}
@@ -190,13 +190,13 @@ func (u *upstreams) endpoint(p *provider.Provider, cred Credential, speaks diale
 	if !ok {
 		return nil, nil
 	}
-	e := &endpoint{base: *base, auth: auth, speaks: speaks, private: cred.AllowPrivate}
+	e := &upstreamEndpoint{base: *base, auth: auth, speaks: speaks, private: cred.AllowPrivate}
 	u.endpoints.Store(key, e)
 	return e, nil
 }
 
 // transport is the pool that an endpoint is reached through.
-func (u *upstreams) transport(e *endpoint) *http.Transport {
+func (u *upstreams) transport(e *upstreamEndpoint) *http.Transport {
 	if e.private {
 		return u.open
 	}

@@ -10,12 +10,13 @@ import (
 	"github.com/hostless/hostless/pkg/dialect/openai"
 	"github.com/hostless/hostless/pkg/dialect/responses"
 	"github.com/hostless/hostless/pkg/fault"
+	"github.com/hostless/hostless/pkg/gateway/endpoint"
 	"github.com/hostless/hostless/pkg/provider"
 )
 
 // way is how a request gets to a provider: natively where translate is nil.
 type way struct {
-	endpoint  *endpoint
+	endpoint  *upstreamEndpoint
 	translate dialect.Translator
 	// instead is the way to go where the native one turns out not to exist, which
 	// only trying tells of a user's own base URL; nil where there is none.
@@ -26,20 +27,20 @@ type way struct {
 // the provider speaks the surface's dialect, else translated through chat
 // completions, where that surface can be.
 func (c *exchange) wire() (way, error) {
-	s := c.loc.surface
+	s := c.matched
 	switch {
-	case s.below == "/chat/completions":
+	case s.Kind == endpoint.Chat:
 		return c.wireChat()
-	case s.below == "/embeddings":
+	case s.Kind == endpoint.Embeddings:
 		return c.wireEmbed(nil)
-	case s.kind == generate || s.kind == count:
+	case s.Kind == endpoint.Generate || s.Kind == endpoint.CountTokens:
 		return c.wireGenerate()
 	}
-	e, err := c.endpoint(s.speaks)
-	if e == nil && err == nil && s.kind == pass && c.provider.Primary() == dialect.Anthropic && c.r.Header.Get("Anthropic-Version") != "" {
+	e, err := c.endpoint(s.Dialect)
+	if e == nil && err == nil && s.Kind == endpoint.Pass && c.provider.Primary() == dialect.Anthropic && c.r.Header.Get("Anthropic-Version") != "" {
 		e, err = c.endpoint(dialect.Anthropic) // its files, skills and the like have OpenAI's paths
 	}
-	if e == nil && err == nil && s.speaks == dialect.Responses {
+	if e == nil && err == nil && s.Dialect == dialect.Responses {
 		// A provider that is only known to speak chat may have the rest of
 		// OpenAI's surface all the same.
 		e, err = c.endpoint(dialect.OpenAI)
@@ -53,14 +54,14 @@ func (c *exchange) wire() (way, error) {
 	return way{endpoint: e}, nil
 }
 
-func (c *exchange) endpoint(speaks dialect.Name) (*endpoint, error) {
+func (c *exchange) endpoint(speaks dialect.Name) (*upstreamEndpoint, error) {
 	return c.g.up.endpoint(c.provider, c.cred, speaks)
 }
 
 func (c *exchange) unsupported() error {
 	return &fault.Error{
 		Kind: fault.Invalid, Param: "model", Code: "unsupported_endpoint",
-		Message: fmt.Sprintf("provider %q has no %s", c.provider.Name, c.loc.surface.pattern),
+		Message: fmt.Sprintf("provider %q has no %s", c.provider.Name, c.matched.Pattern),
 	}
 }
 
@@ -113,18 +114,18 @@ func (c *exchange) wireEmbed(first dialect.Translator) (way, error) {
 // wireGenerate is the way of a surface that is a dialect's own: native, or first
 // to chat and from there on as a chat completion goes.
 func (c *exchange) wireGenerate() (way, error) {
-	native, err := c.endpoint(c.loc.surface.speaks)
+	native, err := c.endpoint(c.matched.Dialect)
 	if err != nil {
 		return way{}, err
 	}
 	own := false
-	switch local := c.provider.Port > 0; c.loc.surface.speaks {
+	switch local := c.provider.Port > 0; c.matched.Dialect {
 	case dialect.Responses:
 		own = (local || c.cred.BaseURL != "") && c.provider.Primary() == dialect.OpenAI
 	case dialect.Anthropic:
-		own = local && c.loc.surface.kind == generate // older versions do not speak it
+		own = local && c.matched.Kind == endpoint.Generate // older versions do not speak it
 	}
-	if native == nil && own && c.provider.Custom && c.loc.surface.speaks == dialect.Responses {
+	if native == nil && own && c.provider.Custom && c.matched.Dialect == dialect.Responses {
 		// A user's own base URL may speak responses; asking is the only way to know.
 		if native, err = c.endpoint(dialect.OpenAI); err != nil {
 			return way{}, err
@@ -162,7 +163,7 @@ func (c *exchange) wireTranslated() (way, error) {
 
 // lacks reports whether an endpoint was found, not long ago, not to have the
 // native surface.
-func (g *Gateway) lacks(e *endpoint) bool {
+func (g *Gateway) lacks(e *upstreamEndpoint) bool {
 	at, ok := g.lacking.Load(e)
 	return ok && g.since(at.(time.Time)) < time.Hour
 }

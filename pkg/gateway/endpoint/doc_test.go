@@ -1,4 +1,4 @@
-package gateway
+package endpoint
 
 import (
 	"fmt"
@@ -12,28 +12,28 @@ import (
 // TestDocumentedSurfaces holds the table of docs/proxy-api.md against the one
 // that is served by: each line stands in both.
 func TestDocumentedSurfaces(t *testing.T) {
-	doc, err := os.ReadFile("../../docs/proxy-api.md")
+	doc, err := os.ReadFile("../../../docs/proxy-api.md")
 	if err != nil {
 		t.Fatal(err)
 	}
-	places := map[place]string{nowhere: "–", inBody: "body", inForm: "form or body", inPath: "path", inFrame: "query or messages"}
-	limited := map[rule]string{
-		byProvider: "allowed", byModel: "in scope", byModelIfAny: "given and in scope", byModelGiven: "in scope where given",
-		opaque: "403", refused: "403, like every token",
+	places := map[ModelAt]string{NoModel: "–", InBody: "body", InForm: "form or body", InPath: "path", InMessages: "query or messages"}
+	limited := map[Scope]string{
+		ByProvider: "allowed", ByModel: "in scope", ByModelOrDefault: "given and in scope", ByModelWhereGiven: "in scope where given",
+		Opaque: "403", Refused: "403, like every token",
 	}
 	tells := map[dialect.Name]string{dialect.OpenAI: "OpenAI", dialect.Responses: "OpenAI", dialect.Anthropic: "Anthropic", dialect.Gemini: "Gemini", dialect.Ollama: "Ollama"}
 	served := map[string]bool{}
 	for _, group := range table {
-		for _, s := range group {
-			rule := limited[s.rule]
-			if s.kind == metadata {
-				rule = "needs no token"
+		for _, r := range group {
+			scoped := limited[r.scope]
+			if r.kind == Metadata {
+				scoped = "needs no token"
 			}
-			methods := s.methods
+			methods := r.methods
 			if methods == anyMethod {
 				methods = "any"
 			}
-			line := fmt.Sprintf("| %s | `%s` | %s | %s | %s |", methods, s.pattern, places[s.model], rule, tells[s.speaks])
+			line := fmt.Sprintf("| %s | `%s` | %s | %s | %s |", methods, r.pattern, places[r.model], scoped, tells[r.dialect])
 			served[line] = true
 			if !strings.Contains(string(doc), line+"\n") {
 				t.Errorf("missing: %s", line)
