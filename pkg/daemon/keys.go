@@ -110,14 +110,14 @@ func (g gatewayKeys) Get(ctx context.Context, provider string) (gateway.Credenti
 	}, true, nil
 }
 
-func (g gatewayKeys) Stored() []string {
+func (g gatewayKeys) Stored() ([]string, error) {
 	entries, _, err := g.store.List(context.Background())
 	if err != nil {
-		return nil
+		return nil, err
 	}
 	out := make([]string, 0, len(entries))
 	for _, e := range entries {
 		out = append(out, e.Provider)
 	}
-	return out
+	return out, nil
 }

@@ -37,8 +37,9 @@ type Keys interface {
 	// Get gives a provider's credential by its canonical name. ok is false where
 	// nothing is stored; an error is a fault such as fault.Locked.
 	Get(ctx context.Context, provider string) (cred Credential, ok bool, err error)
-	// Stored names the providers that something is stored for, sorted.
-	Stored() []string
+	// Stored names the providers that something is stored for, sorted. An error
+	// says that this cannot be known now: callers must not take it for none.
+	Stored() ([]string, error)
 }
 
 // Settings are what config.json says to the gateway. The zero value is the

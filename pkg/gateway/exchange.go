@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/hostless/hostless/pkg/dialect"
@@ -165,12 +166,10 @@ type known struct {
 
 // Custom implements provider.Known.
 func (k known) Custom(name string) bool {
-	for _, stored := range k.keys.Stored() {
-		if stored == name {
-			return true
-		}
-	}
-	return false
+	stored, err := k.keys.Stored()
+	// Where the stored names cannot be known, the prefix counts as a provider: its
+	// credential then fails, and the request goes to nobody else.
+	return err != nil || slices.Contains(stored, name)
 }
 
 // Lists implements provider.Known.

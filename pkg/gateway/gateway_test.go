@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -234,6 +235,22 @@ func TestMissingKeyAndOrder(t *testing.T) {
 	}
 	w.keys.err = &fault.Error{Kind: fault.Locked, Message: "the keychain is locked", Next: "hostless unlock"}
 	w.do("POST", "/v1/chat/completions", `{"model":"gpt-4o"}`).want(t, 503, "hostless unlock")
+}
+
+// TestRoutingFailsClosed has the stored providers unknown: a name with a prefix
+// that could be one of them goes to nobody else.
+func TestRoutingFailsClosed(t *testing.T) {
+	w := newWorld(t)
+	up := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		t.Errorf("%s %s was sent to another provider", r.Method, r.URL)
+	}))
+	defer up.Close()
+	w.keys.put("openai", up.URL)
+	w.keys.listErr = &fault.Error{Kind: fault.Locked, Message: "the keychain is locked", Next: "hostless unlock"}
+	a := w.do("POST", "/v1/chat/completions", `{"model":"mine/secret-model","messages":[]}`)
+	if a.status < 400 {
+		t.Errorf("status %d, want a refusal: %s", a.status, a.body)
+	}
 }
 
 func TestEchoStreams(t *testing.T) {

@@ -26,6 +26,8 @@ type keyring struct {
 	mu    sync.Mutex
 	creds map[string]gateway.Credential
 	err   error
+
+	listErr error // of Stored alone
 }
 
 func (k *keyring) Get(ctx context.Context, name string) (gateway.Credential, bool, error) {
@@ -35,7 +37,7 @@ func (k *keyring) Get(ctx context.Context, name string) (gateway.Credential, boo
 	return c, ok, k.err
 }
 
-func (k *keyring) Stored() []string {
+func (k *keyring) Stored() ([]string, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	var names []string
@@ -43,7 +45,7 @@ func (k *keyring) Stored() []string {
 		names = append(names, name)
 	}
 	sort.Strings(names)
-	return names
+	return names, k.listErr
 }
 
 func (k *keyring) put(name, url string) { k.putCred(name, gateway.Credential{BaseURL: url}) }

@@ -74,7 +74,10 @@ func (g *Gateway) union(ctx context.Context, settings Settings, may func(provide
 // and then the custom ones.
 func (g *Gateway) usable(settings Settings) []string {
 	stored := map[string]bool{}
-	names := g.cfg.Keys.Stored()
+	names, err := g.cfg.Keys.Stored()
+	if err != nil {
+		g.cfg.Logger.Warn("providers cannot be listed", "error", err)
+	}
 	for _, name := range names {
 		stored[name] = true
 	}
