@@ -35,6 +35,8 @@ const (
 	UpstreamTimeout      // the provider or app did not answer in time
 	Forbidden            // the control socket's peer is not the owner
 	Unreachable          // the client cannot reach the daemon
+	Busy                 // no room at the moment, with RetryAfter
+	Stopping             // the daemon stops before the answer is complete
 	Usage                // wrong command-line usage
 )
 
@@ -60,6 +62,8 @@ var table = map[Kind]struct {
 	UpstreamTimeout: {http.StatusGatewayTimeout, "upstream_error", 1},
 	Forbidden:       {http.StatusForbidden, "permission_error", 1},
 	Unreachable:     {http.StatusServiceUnavailable, "unreachable", 3},
+	Busy:            {http.StatusServiceUnavailable, "overloaded_error", 1},
+	Stopping:        {http.StatusServiceUnavailable, "shutdown_error", 1},
 	Usage:           {http.StatusBadRequest, "usage_error", 2},
 }
 
@@ -82,6 +86,7 @@ type Error struct {
 	Code       string        // the machine-readable `code`, or ""
 	Param      string        // the request's field at fault, or ""
 	RetryAfter time.Duration // when to come back; zero says nothing
+	NoRetry    bool          // SDKs must not repeat the request by themselves: x-should-retry: false
 	Err        error         // the private cause, or nil
 }
 

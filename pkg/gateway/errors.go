@@ -64,6 +64,9 @@ func writeFault(w http.ResponseWriter, d dialect.Name, err error) {
 	if f.RetryAfter > 0 {
 		h["Retry-After"] = []string{strconv.Itoa(int(math.Ceil(float64(f.RetryAfter) / float64(time.Second))))}
 	}
+	if f.NoRetry {
+		h["X-Should-Retry"] = []string{"false"}
+	}
 	if f.Kind.Status() == http.StatusUnauthorized {
 		h["Www-Authenticate"] = []string{`Bearer realm="hostless"`}
 	}

@@ -23,6 +23,14 @@ func (g *Grant) Prefix() string { return g.entry.prefix }
 // Name is the app's name that the token was made with.
 func (g *Grant) Name() string { return g.entry.name }
 
+// Run is the NAME of the `hostless run` that holds the token, "" where none does.
+func (g *Grant) Run() string {
+	if !g.entry.lease {
+		return ""
+	}
+	return g.entry.name
+}
+
 // Origin is the origin that the token is bound to, or AnyOrigin.
 func (g *Grant) Origin() string { return g.entry.origin }
 

@@ -266,7 +266,12 @@ func TestPersistence(t *testing.T) {
 	s := newStore(t, cfg)
 	kept := mint(t, s, token.Request{Origin: "https://a.example", Name: "a", Scope: token.Scope{Models: []string{"gpt-4*"}}, RateLimit: 2, Bound: "a.localhost"})
 	gone := mint(t, s, token.Request{})
-	lease := mint(t, s, token.Request{Lease: true, Bound: "b.localhost"})
+	lease := mint(t, s, token.Request{Lease: true, Bound: "b.localhost", Name: "shop"})
+	for bearer, want := range map[secret.String]string{lease.Secret: "shop", mint(t, s, token.Request{Name: "shop"}).Secret: ""} {
+		if g, err := s.Verify(bearer, ""); err != nil || g.Run() != want {
+			t.Errorf("Run of %v = %q, %v; want %q", g.Prefix(), g.Run(), err, want)
+		}
+	}
 	if g, err := s.Verify(kept.Secret, ""); err != nil || g.Admit() != nil {
 		t.Fatal(err)
 	}

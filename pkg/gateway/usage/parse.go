@@ -1,0 +1,267 @@
+package usage
+
+import (
+	"bytes"
+	"strconv"
+
+	"github.com/hostless/hostless/pkg/provider"
+)
+
+var (
+	mark     = []byte(`"usage`) // "usage" and Gemini's "usageMetadata"
+	nullMark = []byte(`"usage":null`)
+	metadata = []byte(`"usageMetadata"`)
+)
+
+// Parse reads the report in the JSON of an answer, or of one event of a stream, in
+// any dialect; ok is false where there is none. Nothing but the report is decoded.
+// In a JSON array, as Gemini streams without alt=sse, the last report counts.
+//
+// Sources: https://platform.openai.com/docs/api-reference/chat/object,
+// https://platform.openai.com/docs/api-reference/responses/object,
+// https://docs.claude.com/en/api/messages, https://ai.google.dev/api/generate-content#UsageMetadata.
+func Parse(data []byte) (r Report, ok bool) {
+	if !bytes.Contains(data, mark) || bytes.Contains(data, nullMark) && bytes.Count(data, mark) == 1 {
+		return r, false
+	}
+	if trimmed := bytes.TrimLeft(data, " \t\r\n"); len(trimmed) > 0 && trimmed[0] == '[' {
+		return lastOf(data)
+	}
+	return parseObject(data, 0)
+}
+
+// parseObject reads the report of one answer: a member of it, or of the object that
+// an event of the Responses or the Messages API wraps around one.
+func parseObject(data []byte, depth int) (r Report, ok bool) {
+	var usage, outer provider.Span
+	var tier string
+	_, err := provider.Object(data, func(key []byte, v provider.Span) error {
+		switch string(key) {
+		case "usage":
+			usage = v
+		case "usageMetadata":
+			if usage.End == 0 {
+				usage = v
+			}
+		case "response", "message":
+			if data[v.Start] == '{' && outer.End == 0 {
+				outer = v
+			}
+		case "service_tier":
+			tier, _ = provider.Text(v.Of(data))
+		}
+		return nil
+	})
+	switch {
+	case err != nil:
+		return r, false
+	case usage.End > 0 && data[usage.Start] == '{':
+		r, ok = parseCounts(usage.Of(data))
+		if r.Tier == "" {
+			r.Tier = tier
+		}
+		return r, ok
+	case outer.End > 0 && depth == 0:
+		return parseObject(outer.Of(data), 1)
+	}
+	return r, false
+}
+
+// lastOf reads the last report within an array of answers, which may have been cut
+// off behind it.
+func lastOf(data []byte) (r Report, ok bool) {
+	i := bytes.LastIndex(data, metadata)
+	if i < 0 {
+		return r, false
+	}
+	rest := bytes.TrimLeft(data[i+len(metadata):], ": \t\r\n")
+	if len(rest) == 0 || rest[0] != '{' {
+		return r, false
+	}
+	depth := 0
+	for n := 0; n < len(rest); n++ {
+		switch rest[n] {
+		case '"':
+			end := bytes.IndexByte(rest[n+1:], '"') // names and modalities: no escapes
+			if end < 0 {
+				return r, false
+			}
+			n += end + 1
+		case '{':
+			depth++
+		case '}':
+			if depth--; depth == 0 {
+				return parseCounts(rest[:n+1])
+			}
+		}
+	}
+	return r, false
+}
+
+// counts are the members of a usage object that are read, of all dialects.
+type counts struct {
+	prompt, completion, total int64 // chat completions
+	input, output             int64 // Responses, Messages, transcription
+	cacheRead, cacheWrite     int64 // Messages
+	cacheWrite1h              int64
+	cached, written           int64 // parts of the prompt
+	reasoning                 int64
+	audioIn, audioOut         int64
+	gPrompt, gCandidates      int64 // Gemini
+	gThoughts, gCached, gTool int64
+}
+
+// parseCounts maps a provider's usage object to the classes.
+func parseCounts(text []byte) (r Report, ok bool) {
+	var c counts
+	_, err := provider.Object(text, func(key []byte, v provider.Span) error {
+		raw := v.Of(text)
+		switch string(key) {
+		case "prompt_tokens":
+			c.prompt = number(raw)
+		case "completion_tokens":
+			c.completion = number(raw)
+		case "total_tokens":
+			c.total = number(raw)
+		case "input_tokens":
+			c.input = number(raw)
+		case "output_tokens":
+			c.output = number(raw)
+		case "cache_read_input_tokens":
+			c.cacheRead = number(raw)
+		case "cache_creation_input_tokens":
+			c.cacheWrite = number(raw)
+		case "cache_creation":
+			c.cacheWrite1h = member(raw, "ephemeral_1h_input_tokens")
+		case "prompt_cache_hit_tokens", "cached_tokens": // DeepSeek's, Moonshot's
+			c.cached = max(c.cached, number(raw))
+		case "prompt_tokens_details", "input_tokens_details", "input_token_details":
+			c.inputDetails(raw)
+		case "completion_tokens_details", "output_tokens_details", "output_token_details":
+			c.outputDetails(raw)
+		case "promptTokenCount":
+			c.gPrompt = number(raw)
+		case "candidatesTokenCount":
+			c.gCandidates = number(raw)
+		case "thoughtsTokenCount":
+			c.gThoughts = number(raw)
+		case "cachedContentTokenCount":
+			c.gCached = number(raw)
+		case "toolUsePromptTokenCount":
+			c.gTool = number(raw)
+		case "promptTokensDetails":
+			c.audioIn = audioOf(raw)
+		case "candidatesTokensDetails":
+			c.audioOut = audioOf(raw)
+		case "service_tier":
+			r.Tier, _ = provider.Text(raw)
+		}
+		return nil
+	})
+	if err != nil {
+		return Report{}, false
+	}
+	r.Tokens = c.tokens()
+	return r, true
+}
+
+func (c *counts) inputDetails(raw []byte) {
+	if len(raw) == 0 || raw[0] != '{' {
+		return
+	}
+	provider.Object(raw, func(key []byte, v provider.Span) error {
+		switch n := number(v.Of(raw)); string(key) {
+		case "cached_tokens":
+			c.cached = max(c.cached, n)
+		case "cache_write_tokens":
+			c.written = n
+		case "audio_tokens":
+			c.audioIn = n
+		}
+		return nil
+	})
+}
+
+func (c *counts) outputDetails(raw []byte) {
+	if len(raw) == 0 || raw[0] != '{' {
+		return
+	}
+	provider.Object(raw, func(key []byte, v provider.Span) error {
+		switch n := number(v.Of(raw)); string(key) {
+		case "reasoning_tokens", "thinking_tokens":
+			c.reasoning = max(c.reasoning, n)
+		case "audio_tokens":
+			c.audioOut = n
+		}
+		return nil
+	})
+}
+
+func (c *counts) tokens() Tokens {
+	t := Tokens{
+		Input: c.prompt + c.gPrompt + c.gTool, Cached: max(c.cached, c.gCached), CacheWrite: c.written,
+		AudioInput: c.audioIn, Output: c.completion + c.output + c.gCandidates + c.gThoughts,
+		Reasoning: max(c.reasoning, c.gThoughts), AudioOutput: c.audioOut,
+	}
+	if c.reasoning > 0 && c.completion > 0 && c.total == c.prompt+c.completion+c.reasoning {
+		t.Output += c.reasoning // xAI's completion_tokens leave the reasoning out
+	}
+	switch {
+	case c.prompt > 0:
+		// Gateways that speak chat completions for Anthropic's models repeat its
+		// cache counts beside a prompt_tokens that includes them.
+		t.Cached, t.CacheWrite = max(t.Cached, c.cacheRead), max(t.CacheWrite, c.cacheWrite)
+	default:
+		// The Messages API counts cached and written tokens beside input_tokens.
+		t.Input += c.input + c.cacheRead + c.cacheWrite
+		t.Cached += c.cacheRead
+		t.CacheWrite += c.cacheWrite
+	}
+	t.CacheWrite1h = min(c.cacheWrite1h, t.CacheWrite)
+	t.Input = max(t.Input, t.Cached+t.CacheWrite, t.AudioInput)
+	t.Output = max(t.Output, t.Reasoning, t.AudioOutput)
+	return t
+}
+
+// audioOf is the count of Gemini's ModalityTokenCount for audio.
+func audioOf(list []byte) (n int64) {
+	rest := list
+	for {
+		i := bytes.IndexByte(rest, '{')
+		if i < 0 {
+			return n
+		}
+		end := bytes.IndexByte(rest[i:], '}') // the entries are flat
+		if end < 0 {
+			return n
+		}
+		entry := rest[i : i+end+1]
+		rest = rest[i+end+1:]
+		if span, ok := provider.Member(entry, "modality"); ok {
+			if name, _ := provider.Text(span.Of(entry)); name == "AUDIO" {
+				n += member(entry, "tokenCount")
+			}
+		}
+	}
+}
+
+func member(object []byte, name string) int64 {
+	span, ok := provider.Member(object, name)
+	if !ok {
+		return 0
+	}
+	return number(span.Of(object))
+}
+
+// number reads a count; 0 where it is none.
+func number(raw []byte) int64 {
+	n, err := strconv.ParseInt(string(raw), 10, 64)
+	if err != nil {
+		f, err := strconv.ParseFloat(string(raw), 64)
+		if err != nil || f > 1<<53 {
+			return 0
+		}
+		n = int64(f)
+	}
+	return max(n, 0)
+}
