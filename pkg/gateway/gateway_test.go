@@ -358,3 +358,33 @@ func TestModels(t *testing.T) {
 	w.do("GET", "/v1beta/models?key="+w.token, "", "Authorization", "").want(t, 200, `{"name":"models/gemini-2.5-flash","displayName":"Flash","inputTokenLimit":9,"x":1}`)
 	w.do("GET", "/v1/models", "", "Authorization", "").want(t, 401, "Invalid")
 }
+
+// A model is deleted by its whole name, whatever colons it has, and the token's
+// scope is checked against that name.
+func TestDeleteModel(t *testing.T) {
+	w := newWorld(t)
+	var asked string
+	w.upstream("openai", func(rw http.ResponseWriter, r *http.Request) {
+		asked = r.Method + " " + r.URL.Path
+		io.WriteString(rw, `{"deleted":true}`)
+	})
+	for name, up := range map[string]string{
+		"plain": "plain", "openai/plain": "plain", "ft:gpt-4o:acme::id1": "ft:gpt-4o:acme::id1", "ft:gpt-4o:acme:name:id:generateContent": "ft:gpt-4o:acme:name:id:generateContent",
+	} {
+		asked = ""
+		w.do("DELETE", "/v1/models/"+name, "").want(t, 200, "deleted")
+		if want := "DELETE /v1/models/" + up; asked != want {
+			t.Errorf("%s: the provider was asked %q; want %q", name, asked, want)
+		}
+	}
+	asked = ""
+	w.token = w.mint(token.Request{Scope: token.Scope{Models: []string{"ft:gpt-4o:acme:"}}})
+	w.do("DELETE", "/v1/models/ft:gpt-4o:acme::id1", "").want(t, 403, "model_not_allowed")
+	w.token = w.mint(token.Request{Scope: token.Scope{Models: []string{"ft:gpt-4o:acme::id1"}}})
+	w.do("DELETE", "/v1/models/ft:gpt-4o:acme::id2", "").want(t, 403, "model_not_allowed")
+	if asked != "" {
+		t.Errorf("a model out of scope came to the provider: %s", asked)
+	}
+	w.do("DELETE", "/v1/models/ft:gpt-4o:acme::id1", "").want(t, 200, "deleted")
+	w.do("DELETE", "/v1/models/", "").want(t, 404, "names no model")
+}

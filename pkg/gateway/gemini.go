@@ -4,13 +4,17 @@ import (
 	"net/url"
 	"strings"
 
+	"github.com/hostless/hostless/pkg/dialect"
 	"github.com/hostless/hostless/pkg/dialect/gemini"
 	"github.com/hostless/hostless/pkg/fault"
 )
 
-// servePath serves a surface whose model is in its path, as Gemini has it:
-// /models/MODEL:verb.
+// servePath serves an endpoint whose model is in its path: OpenAI's /models/MODEL,
+// and Gemini's /models/MODEL:verb.
 func (c *exchange) servePath() error {
+	if c.matched.Dialect != dialect.Gemini {
+		return c.serveNamedModel()
+	}
 	target, ok := gemini.ParsePath(c.matched.Decoded())
 	if !ok {
 		return fault.New(fault.NotFound, "the path names no model and method")
@@ -55,6 +59,33 @@ func (c *exchange) servePath() error {
 		path = path[len("/models"):]
 	}
 	return c.send(&outgoing{endpoint: way.endpoint, method: c.r.Method, path: path, query: c.query(), header: header, data: data, size: int64(len(data)), again: true})
+}
+
+// serveNamedModel serves an endpoint whose whole path below /models/ is a model,
+// which may have colons: OpenAI's fine-tuned ones are ft:BASE:ORG::ID.
+func (c *exchange) serveNamedModel() error {
+	name := c.matched.Tail()
+	if name == "" {
+		return fault.New(fault.NotFound, "the path names no model")
+	}
+	target := c.route(name)
+	if err := c.reach(target.Provider, target.Model); err != nil {
+		return err
+	}
+	way, err := c.wire()
+	if err != nil {
+		return err
+	}
+	if err := c.admit(); err != nil {
+		return err
+	}
+	header := upHeader(c.r.Header)
+	identity(header)
+	o := &outgoing{endpoint: way.endpoint, method: c.r.Method, path: "/models/" + pathEscape(c.model), query: c.query(), header: header}
+	if c.r.ContentLength != 0 && c.r.Body != nil {
+		o.body, o.size = c.r.Body, c.r.ContentLength
+	}
+	return c.send(o)
 }
 
 // pathEscape escapes a model's name for a path, its slashes kept.
