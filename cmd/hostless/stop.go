@@ -6,6 +6,7 @@ import (
 
 	"github.com/hostless/hostless/pkg/control"
 	"github.com/hostless/hostless/pkg/fault"
+	"github.com/hostless/hostless/pkg/procinfo"
 	"github.com/hostless/hostless/pkg/service"
 	"github.com/urfave/cli/v2"
 )
@@ -73,7 +74,7 @@ func gone(ctx context.Context, client *control.Client, pid int) error {
 	for {
 		client.CloseIdle()
 		status, err := client.Status(ctx)
-		if (notRunning(err) || err == nil && status.PID != pid) && !alive(pid) {
+		if (notRunning(err) || err == nil && status.PID != pid) && !procinfo.Alive(pid) {
 			return nil
 		}
 		select {

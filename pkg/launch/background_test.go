@@ -21,6 +21,7 @@ import (
 	"github.com/hostless/hostless/pkg/config"
 	"github.com/hostless/hostless/pkg/control"
 	"github.com/hostless/hostless/pkg/fault"
+	"github.com/hostless/hostless/pkg/procinfo"
 )
 
 func (d *standIn) paths() config.Paths { return config.Paths{Home: d.home, Socket: d.socket()} }
@@ -181,7 +182,7 @@ func TestLazyIsUsed(t *testing.T) {
 	}
 	defer l.Close()
 	port := l.Addr().(*net.TCPAddr).Port
-	if connected(port, true) {
+	if procinfo.Connected(port, true) {
 		t.Error("a port without a connection counts as used")
 	}
 	conn, err := net.Dial("tcp", l.Addr().String())
@@ -194,7 +195,7 @@ func TestLazyIsUsed(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer accepted.Close()
-	if !connected(port, true) {
+	if !procinfo.Connected(port, true) {
 		t.Error("an open connection does not count as use")
 	}
 }

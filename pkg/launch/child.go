@@ -11,6 +11,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/hostless/hostless/pkg/procinfo"
 	"golang.org/x/sys/unix"
 )
 
@@ -109,12 +110,12 @@ func killOrphans(group int) {
 	quiet := 0 // looks at an empty tree: the table changes while it is read, so one is not enough
 	for round := 0; round < killRounds && quiet < 2; round++ {
 		_ = syscall.Kill(-group, syscall.SIGKILL)
-		tree := descendants(os.Getpid())
+		tree := procinfo.Descendants(os.Getpid())
 		if quiet++; len(tree) > 0 {
 			quiet = 0
 		}
 		for _, p := range tree {
-			_ = syscall.Kill(p.pid, syscall.SIGKILL)
+			_ = syscall.Kill(p.PID, syscall.SIGKILL)
 		}
 		time.Sleep(killEvery)
 	}
@@ -148,4 +149,4 @@ func (c *child) tell() { _ = c.order(order{Op: opTell}) }
 func (c *child) resume() { _ = c.order(order{Op: opResume}) }
 
 // tree is the command and what is below it.
-func (c *child) tree() []process { return descendants(c.guard.Process.Pid) }
+func (c *child) tree() []procinfo.Process { return procinfo.Descendants(c.guard.Process.Pid) }

@@ -12,6 +12,8 @@ import (
 	"runtime"
 	"syscall"
 	"time"
+
+	"github.com/hostless/hostless/pkg/procinfo"
 )
 
 // GuardArg is the first argument with which this program runs Guard instead of
@@ -250,7 +252,7 @@ func (g *guard) attend() {
 				continue
 			}
 			for _, p := range tree {
-				_ = syscall.Kill(p.pid, syscall.SIGKILL)
+				_ = syscall.Kill(p.PID, syscall.SIGKILL)
 			}
 			if rounds++; rounds > killRounds {
 				return
@@ -307,24 +309,24 @@ func (g *guard) signalTree(sig syscall.Signal) {
 	_ = syscall.Kill(-g.child, sig)
 	_ = syscall.Kill(-g.child, syscall.SIGCONT)
 	for _, p := range tree {
-		if p.pgrp != g.child {
-			_ = syscall.Kill(p.pid, sig)
-			_ = syscall.Kill(p.pid, syscall.SIGCONT)
+		if p.PGRP != g.child {
+			_ = syscall.Kill(p.PID, sig)
+			_ = syscall.Kill(p.PID, syscall.SIGCONT)
 		}
 	}
 }
 
 // tree is what lives of the child's tree: what is below the guard and, where
 // orphans go elsewhere, what is left in the child's process group.
-func (g *guard) tree() []process {
-	all := processes()
-	tree := descend(all, os.Getpid())
+func (g *guard) tree() []procinfo.Process {
+	all := procinfo.All()
+	tree := procinfo.Below(all, os.Getpid())
 	have := map[int]bool{}
 	for _, p := range tree {
-		have[p.pid] = true
+		have[p.PID] = true
 	}
 	for _, p := range all {
-		if p.pgrp == g.child && !p.dead && !have[p.pid] {
+		if p.PGRP == g.child && !p.Dead && !have[p.PID] {
 			tree = append(tree, p)
 		}
 	}

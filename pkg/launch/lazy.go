@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/hostless/hostless/pkg/control"
+	"github.com/hostless/hostless/pkg/procinfo"
 )
 
 // idle waits, the name held and nothing running, until the app is asked for. It
@@ -94,7 +95,7 @@ func (u *use) run(ctx context.Context, limit time.Duration) {
 		case port = <-u.ports:
 			last = time.Now()
 		case <-tick.C:
-			if port == 0 || connected(port, limit >= traceable) {
+			if port == 0 || procinfo.Connected(port, limit >= traceable) {
 				last = time.Now()
 			} else if time.Since(last) >= limit {
 				close(u.done)

@@ -20,6 +20,7 @@ import (
 
 	"github.com/hostless/hostless/pkg/config"
 	"github.com/hostless/hostless/pkg/control"
+	"github.com/hostless/hostless/pkg/procinfo"
 	"github.com/hostless/hostless/test/harness"
 )
 
@@ -326,9 +327,9 @@ func TestRunEndsTheTreeWhenItsGuardIsKilled(t *testing.T) {
 	}
 	d.awaitState(control.StateListening)
 	pids := awaitPIDs(t, mark, 2)
-	for _, p := range descendants(cmd.Process.Pid) {
-		if p.depth == 1 {
-			_ = syscall.Kill(p.pid, syscall.SIGKILL)
+	for _, p := range procinfo.Descendants(cmd.Process.Pid) {
+		if p.Depth == 1 {
+			_ = syscall.Kill(p.PID, syscall.SIGKILL)
 		}
 	}
 	_ = cmd.Wait()
@@ -440,9 +441,9 @@ func awaitGone(t *testing.T, pids []int) {
 	limit := time.Now().Add(5 * time.Second)
 	for {
 		var left []int
-		for _, p := range processes() {
-			if !p.dead && slices.Contains(pids, p.pid) {
-				left = append(left, p.pid)
+		for _, p := range procinfo.All() {
+			if !p.Dead && slices.Contains(pids, p.PID) {
+				left = append(left, p.PID)
 			}
 		}
 		if len(left) == 0 {

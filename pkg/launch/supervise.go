@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/hostless/hostless/pkg/control"
+	"github.com/hostless/hostless/pkg/procinfo"
 )
 
 const (
@@ -77,7 +78,7 @@ func (r *run) attend(ctx context.Context, tty *terminal, sig *signals) (next tur
 	watchCtx, endWatch := context.WithCancel(ctx)
 	defer endWatch()
 	sightings := make(chan sighting, 4)
-	go watcher{planned: r.lease.registered().TargetPort, tree: ch.tree, look: listeners, mark: socketMark}.run(watchCtx, func(s sighting) {
+	go watcher{planned: r.lease.registered().TargetPort, tree: ch.tree, look: procinfo.Listeners, mark: procinfo.ListenMark}.run(watchCtx, func(s sighting) {
 		select {
 		case sightings <- s:
 		case <-watchCtx.Done():
@@ -210,7 +211,7 @@ func (a *attendance) lookAtLeftover() {
 	switch {
 	case a.ending || len(tree) == 0:
 		a.leftover = nil // the guard tells the rest
-	case len(listeners(tree)) > 0:
+	case len(procinfo.Listeners(tree)) > 0:
 		a.patience = time.Now()
 		a.leftover = time.After(lookAfter)
 	case time.Now().Before(a.patience):

@@ -9,6 +9,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/hostless/hostless/pkg/procinfo"
 	"golang.org/x/sys/unix"
 )
 
@@ -83,16 +84,16 @@ func (t *terminal) alone() bool {
 	if t == nil {
 		return false
 	}
-	all := processes()
+	all := procinfo.All()
 	parents := map[int]int{}
 	for _, p := range all {
-		parents[p.pid] = p.ppid
+		parents[p.PID] = p.PPID
 	}
 	above := map[int]bool{}
 	for pid := os.Getpid(); pid > 1 && !above[pid]; pid = parents[pid] {
 		above[pid] = true
 	}
-	return !slices.ContainsFunc(all, func(p process) bool { return p.pgrp == t.own && !p.dead && !above[p.pid] })
+	return !slices.ContainsFunc(all, func(p procinfo.Process) bool { return p.PGRP == t.own && !p.Dead && !above[p.PID] })
 }
 
 // stopSelf stops this process as Ctrl-Z does, for the shell above to see, and
@@ -110,9 +111,9 @@ func (t *terminal) stopSelf(cont <-chan os.Signal, others bool) {
 	// A Go program that ever asked for TSTP keeps the runtime's handler and does
 	// not stop by it any more, so its own stop is a STOP. It gets no TSTP from
 	// here: one that its handler saw only after the stop would stop it again.
-	for _, p := range processes() {
-		if others && p.pgrp == t.own && p.pid != os.Getpid() && !p.dead {
-			_ = syscall.Kill(p.pid, syscall.SIGTSTP)
+	for _, p := range procinfo.All() {
+		if others && p.PGRP == t.own && p.PID != os.Getpid() && !p.Dead {
+			_ = syscall.Kill(p.PID, syscall.SIGTSTP)
 		}
 	}
 	_ = syscall.Kill(os.Getpid(), syscall.SIGSTOP)
@@ -130,9 +131,9 @@ func orphanedGroup() bool {
 	if err != nil {
 		return true
 	}
-	parents := map[int]process{}
-	for _, p := range processes() {
-		parents[p.pid] = p
+	parents := map[int]procinfo.Process{}
+	for _, p := range procinfo.All() {
+		parents[p.PID] = p
 	}
 	for pid := os.Getppid(); pid > 1; {
 		p, ok := parents[pid]
@@ -142,10 +143,10 @@ func orphanedGroup() bool {
 		if sid, err := unix.Getsid(pid); err != nil || sid != session {
 			return true
 		}
-		if p.pgrp != group {
+		if p.PGRP != group {
 			return false
 		}
-		pid = p.ppid
+		pid = p.PPID
 	}
 	return true
 }

@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/hostless/hostless/pkg/control"
+	"github.com/hostless/hostless/pkg/procinfo"
 )
 
 // screen is what a terminal showed so far.
@@ -156,7 +157,7 @@ func TestTerminalCtrlZ(t *testing.T) {
 	s.press("\x1a")
 	at = s.await("Stopped", at)
 	at = s.await("prompt> ", at)
-	pids := descendants(shell.Process.Pid)
+	pids := procinfo.Descendants(shell.Process.Pid)
 	if len(pids) == 0 {
 		t.Fatal("the job is gone")
 	}

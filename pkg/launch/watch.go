@@ -3,6 +3,8 @@ package launch
 import (
 	"context"
 	"time"
+
+	"github.com/hostless/hostless/pkg/procinfo"
 )
 
 const (
@@ -27,9 +29,9 @@ type sighting struct {
 // watcher looks which port the tree really opens.
 type watcher struct {
 	planned int
-	tree    func() []process
-	look    func([]process) []listener // listeners
-	mark    func() string              // socketMark
+	tree    func() []procinfo.Process
+	look    func([]procinfo.Process) []procinfo.Listener // listeners
+	mark    func() string                                // socketMark
 }
 
 // run looks until ctx ends and reports each change. It is cheap: the tree's
@@ -72,10 +74,10 @@ type sight struct {
 
 // next takes one look. The planned port wins at once and always; the port that
 // the app has is kept while it is open; any other must settle.
-func (s *sight) next(found []listener, planned int, now time.Time) (seen sighting, changed bool) {
+func (s *sight) next(found []procinfo.Listener, planned int, now time.Time) (seen sighting, changed bool) {
 	open := map[int]bool{}
 	for _, l := range found {
-		open[l.port] = true
+		open[l.Port] = true
 	}
 	switch {
 	case planned != 0 && open[planned]:
@@ -106,18 +108,18 @@ func (s *sight) next(found []listener, planned int, now time.Time) (seen sightin
 
 // likeliest picks the app's port among those that nobody planned: no debugger's
 // port, rather a fixed one than the kernel's choice, else the listeners' order.
-func likeliest(found []listener) int {
+func likeliest(found []procinfo.Listener) int {
 	best, rank := 0, 3
 	for _, l := range found {
 		r := 0
 		switch {
-		case l.port >= inspectorFirst && l.port <= inspectorLast:
+		case l.Port >= inspectorFirst && l.Port <= inspectorLast:
 			r = 2
-		case l.port >= ephemeral:
+		case l.Port >= ephemeral:
 			r = 1
 		}
 		if r < rank {
-			best, rank = l.port, r
+			best, rank = l.Port, r
 		}
 	}
 	if rank == 2 {

@@ -9,17 +9,20 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"syscall"
+
+	"github.com/hostless/hostless/pkg/procinfo"
 )
 
 // ErrUnsupported means that this machine cannot tell who connects: the platform
 // has no way to, or a sandbox took it away.
-var ErrUnsupported = errors.New("the owner of a connection cannot be told here")
+var ErrUnsupported = procinfo.ErrUnsupported
 
 // ErrGone means that nobody holds the other end any more, or that the process
 // has ended. The kernel gives such sockets to root: they must not be taken for
 // root's.
-var ErrGone = errors.New("the connection's other end is closed")
+var ErrGone = procinfo.ErrGone
 
 // Cred is a process at the other end of a Unix socket, as it was when it
 // connected. PID is 0 where the kernel does not tell it.
@@ -64,20 +67,26 @@ func TCPOwner(conn net.Conn) (uid int, err error) {
 	if !ok {
 		return 0, fmt.Errorf("owner of %T: not a TCP connection", conn)
 	}
-	return tcpOwner(remote.AddrPort(), local.AddrPort())
+	return procinfo.SocketOwner(remote.AddrPort(), local.AddrPort())
 }
 
 // Below reports whether process pid is ancestor or runs below it. The error is
 // ErrGone where pid has ended: whose it was cannot be told any more. Parents that
 // have ended, or are hidden from us, are above nothing.
 func Below(pid, ancestor int) (bool, error) {
-	var at int
+	if pid == ancestor {
+		return true, nil
+	}
+	at := pid
 	for range 3 { // a parent that ends while we climb leaves its child to another
-		var found bool
-		var err error
-		if found, at, err = climb(pid, ancestor); found || err == nil {
-			return found, nil
-		} else if !errors.Is(err, syscall.ESRCH) {
+		above, err := procinfo.Ancestors(pid)
+		if slices.Contains(above, ancestor) || err == nil || errors.Is(err, syscall.ELOOP) {
+			return slices.Contains(above, ancestor), nil
+		}
+		if at = pid; len(above) > 0 {
+			at = above[len(above)-1]
+		}
+		if !errors.Is(err, syscall.ESRCH) {
 			return false, fmt.Errorf("parent of process %d: %w", at, err)
 		}
 	}
@@ -85,25 +94,6 @@ func Below(pid, ancestor int) (bool, error) {
 		return false, ErrGone
 	}
 	return false, nil
-}
-
-// climb goes from pid to its parents until it meets ancestor, or the first of
-// all. An error is about process at.
-func climb(pid, ancestor int) (found bool, at int, err error) {
-	for range 4096 { // a table that changes while it is read could hold a loop
-		if pid == ancestor {
-			return true, pid, nil
-		}
-		if pid <= 1 {
-			break
-		}
-		up, err := parent(pid)
-		if err != nil {
-			return false, pid, err
-		}
-		pid = up
-	}
-	return false, pid, nil
 }
 
 // unwrap finds the connection inside others, such as *tls.Conn.

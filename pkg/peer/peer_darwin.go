@@ -1,9 +1,7 @@
 package peer
 
 import (
-	"net/netip"
 	"os"
-	"syscall"
 
 	"golang.org/x/sys/unix"
 )
@@ -20,15 +18,3 @@ func unixCred(fd int) (Cred, error) {
 	}
 	return Cred{UID: int(c.Uid), PID: pid}, nil
 }
-
-func parent(pid int) (int, error) {
-	info, err := unix.SysctlKinfoProc("kern.proc.pid", pid)
-	if err != nil {
-		return 0, syscall.ESRCH // no such process, or none that may be seen
-	}
-	return int(info.Eproc.Ppid), nil
-}
-
-// tcpOwner cannot be told: macOS keeps the owners of TCP sockets in a table
-// whose layout is private and changes.
-func tcpOwner(remote, local netip.AddrPort) (int, error) { return 0, ErrUnsupported }

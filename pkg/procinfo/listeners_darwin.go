@@ -1,4 +1,4 @@
-package launch
+package procinfo
 
 import (
 	"bytes"
@@ -10,22 +10,22 @@ import (
 	"time"
 )
 
-// listeners asks lsof, which every macOS has, what the tree listens on.
-func listeners(tree []process) []listener {
+// Listeners asks lsof, which every macOS has, what the tree listens on.
+func Listeners(tree []Process) []Listener {
 	if len(tree) == 0 {
 		return nil
 	}
 	depth := make(map[int]int, len(tree))
 	pids := make([]string, len(tree))
 	for i, p := range tree {
-		depth[p.pid] = p.depth
-		pids[i] = strconv.Itoa(p.pid)
+		depth[p.PID] = p.Depth
+		pids[i] = strconv.Itoa(p.PID)
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
 	defer cancel()
 	// lsof exits 1 when one of the processes has none: its output counts.
 	out, _ := exec.CommandContext(ctx, "/usr/sbin/lsof", "-nP", "-a", "-iTCP", "-sTCP:LISTEN", "-p", strings.Join(pids, ","), "-Fpn").Output()
-	var found []listener
+	var found []Listener
 	seen := map[int]bool{}
 	pid := 0
 	for line := range bytes.Lines(out) {
@@ -39,7 +39,7 @@ func listeners(tree []process) []listener {
 		case 'n':
 			if port := lsofPort(text[1:]); port != 0 && !seen[port] {
 				seen[port] = true
-				found = append(found, listener{port: port, depth: depth[pid]})
+				found = append(found, Listener{Port: port, PID: pid, Depth: depth[pid]})
 			}
 		}
 	}
@@ -64,12 +64,12 @@ func lsofPort(name string) int {
 	return port
 }
 
-// socketMark is different each time: there is no cheap way to see a change.
-func socketMark() string { return strconv.FormatInt(time.Now().UnixNano(), 36) }
+// ListenMark is different each time: there is no cheap way to see a change.
+func ListenMark() string { return strconv.FormatInt(time.Now().UnixNano(), 36) }
 
-// connected reports whether a connection to a local port is open. What was is
+// Connected reports whether a connection to a local port is open. What was is
 // not to be seen here.
-func connected(port int, _ bool) bool {
+func Connected(port int, _ bool) bool {
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
 	defer cancel()
 	out, _ := exec.CommandContext(ctx, "/usr/sbin/lsof", "-nP", "-iTCP:"+strconv.Itoa(port), "-sTCP:ESTABLISHED", "-t").Output()

@@ -1,4 +1,4 @@
-package peer
+package procinfo
 
 import (
 	"errors"

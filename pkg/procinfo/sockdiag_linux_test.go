@@ -1,4 +1,4 @@
-package launch
+package procinfo
 
 import (
 	"net"
@@ -38,9 +38,9 @@ func TestListenersAreSeenBothWays(t *testing.T) {
 	}
 }
 
-func FuzzParseDump(f *testing.F) {
+func FuzzParseDiag(f *testing.F) {
 	f.Add([]byte("\x14\x00\x00\x00\x03\x00\x02\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00"))
-	f.Fuzz(func(_ *testing.T, b []byte) { _, _ = parseDump(b, map[string]int{}) })
+	f.Fuzz(func(_ *testing.T, b []byte) { _, _ = parseDiag(b, func(diagSocket) error { return nil }) })
 }
 
 func BenchmarkOpenSockets(b *testing.B) {

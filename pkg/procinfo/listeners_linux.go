@@ -1,4 +1,4 @@
-package launch
+package procinfo
 
 import (
 	"bufio"
@@ -78,16 +78,16 @@ func reachable(address string) bool {
 	return ip.IsUnspecified() || ip.IsLoopback()
 }
 
-// listeners finds what the processes of a tree listen on.
-func listeners(tree []process) []listener {
+// Listeners finds what the processes of a tree listen on.
+func Listeners(tree []Process) []Listener {
 	sockets := openSockets()
-	var found []listener
+	var found []Listener
 	seen := map[int]bool{}
 	for _, p := range tree {
-		for _, inode := range socketInodes(p.pid) {
+		for _, inode := range socketInodes(p.PID) {
 			if port, ok := sockets[inode]; ok && !seen[port] {
 				seen[port] = true
-				found = append(found, listener{port: port, depth: p.depth})
+				found = append(found, Listener{Port: port, PID: p.PID, Depth: p.Depth})
 			}
 		}
 	}
@@ -118,8 +118,8 @@ func socketInodes(pid int) []string {
 	return inodes
 }
 
-// socketMark changes whenever a listening socket came or went.
-func socketMark() string {
+// ListenMark changes whenever a listening socket came or went.
+func ListenMark() string {
 	sockets := openSockets()
 	sum := uint64(len(sockets))
 	for inode := range sockets {
@@ -129,11 +129,11 @@ func socketMark() string {
 	return strconv.FormatUint(sum, 16)
 }
 
-// connected reports whether a connection to a local port is open; with recently,
+// Connected reports whether a connection to a local port is open; with recently,
 // also whether one was until a minute ago: a server that closes first leaves it
 // in TIME_WAIT. One whose client has gone and that the server forgot
 // (CLOSE_WAIT) does not count.
-func connected(port int, recently bool) bool {
+func Connected(port int, recently bool) bool {
 	want := fmt.Sprintf(":%04X", port)
 	for _, table := range []string{"/proc/net/tcp", "/proc/net/tcp6"} {
 		data, err := os.ReadFile(table)
