@@ -11,9 +11,11 @@ import (
 	"time"
 
 	"github.com/gorilla/websocket"
+
 	"github.com/hostless/hostless/pkg/dialect"
 	"github.com/hostless/hostless/pkg/fault"
 	"github.com/hostless/hostless/pkg/gateway/endpoint"
+	"github.com/hostless/hostless/pkg/jsonscan"
 	"github.com/hostless/hostless/pkg/provider"
 )
 
@@ -227,7 +229,7 @@ func responseBody(f frame, providerName, model string) (map[string]json.RawMessa
 	delete(members, "background")
 	members["stream"] = json.RawMessage("true")
 	if members["model"] == nil && model != "" {
-		members["model"] = provider.Quote(providerName + "/" + model)
+		members["model"] = jsonscan.Quote(providerName + "/" + model)
 	}
 	return members, nil
 }

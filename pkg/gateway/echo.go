@@ -11,7 +11,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/hostless/hostless/pkg/provider"
+	"github.com/hostless/hostless/pkg/jsonscan"
 )
 
 // echo is the built-in provider: an OpenAI-compatible upstream inside the
@@ -126,7 +126,7 @@ func (a *echoAnswer) head(object string) string {
 
 func (a *echoAnswer) whole() []byte {
 	return fmt.Appendf(nil, `{%s,"choices":[{"index":0,"message":{"role":"assistant","content":%s,"refusal":null},"logprobs":null,"finish_reason":"stop"}],"usage":%s}`,
-		a.head("chat.completion"), provider.Quote(strings.Join(a.words, "")), a.usage())
+		a.head("chat.completion"), jsonscan.Quote(strings.Join(a.words, "")), a.usage())
 }
 
 func (a *echoAnswer) stream(ctx context.Context, w io.Writer, wait func(context.Context, time.Duration) error, usage bool) error {
@@ -144,7 +144,7 @@ func (a *echoAnswer) stream(ctx context.Context, w io.Writer, wait func(context.
 				return err
 			}
 		}
-		if err := send(`{"content":`+string(provider.Quote(word))+`}`, "null"); err != nil {
+		if err := send(`{"content":`+string(jsonscan.Quote(word))+`}`, "null"); err != nil {
 			return err
 		}
 	}
@@ -178,7 +178,7 @@ func splitWords(s string) []string {
 
 // contentText is the text of a message's content: a string, or parts.
 func contentText(raw json.RawMessage) string {
-	if s, ok := provider.Text(raw); ok {
+	if s, ok := jsonscan.Text(raw); ok {
 		return s
 	}
 	var parts []struct {
@@ -199,9 +199,9 @@ func contentText(raw json.RawMessage) string {
 func echoError(status int, message, param string) *http.Response {
 	p := "null"
 	if param != "" {
-		p = string(provider.Quote(param))
+		p = string(jsonscan.Quote(param))
 	}
-	body := fmt.Appendf(nil, `{"error":{"message":%s,"type":"invalid_request_error","param":%s,"code":null}}`, provider.Quote(message), p)
+	body := fmt.Appendf(nil, `{"error":{"message":%s,"type":"invalid_request_error","param":%s,"code":null}}`, jsonscan.Quote(message), p)
 	return &http.Response{
 		StatusCode: status, Status: http.StatusText(status), Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
 		Header: http.Header{"Content-Type": {"application/json"}}, Body: io.NopCloser(bytes.NewReader(body)), ContentLength: int64(len(body)),

@@ -4,7 +4,7 @@ import (
 	"bytes"
 
 	"github.com/hostless/hostless/pkg/dialect"
-	"github.com/hostless/hostless/pkg/provider"
+	"github.com/hostless/hostless/pkg/jsonscan"
 )
 
 // splitter finds whole events in a growing buffer of server-sent events without
@@ -115,7 +115,7 @@ const (
 // endingOf tells what an event says of its stream's end.
 func endingOf(d dialect.Name, data []byte) ending {
 	if bytes.Contains(data, errorMark) {
-		if v, ok := provider.Member(data, "error"); ok && data[v.Start] != 'n' {
+		if v, ok := jsonscan.Member(data, "error"); ok && data[v.Start] != 'n' {
 			return ended // the provider has told of its own failure
 		}
 	}
@@ -152,11 +152,11 @@ func typeOf(data []byte) string {
 	if !bytes.Contains(data, typeMark) {
 		return ""
 	}
-	span, ok := provider.Member(data, "type")
+	span, ok := jsonscan.Member(data, "type")
 	if !ok {
 		return ""
 	}
-	s, _ := provider.Text(span.Of(data))
+	s, _ := jsonscan.Text(span.Of(data))
 	return s
 }
 
@@ -166,10 +166,10 @@ func onlyUsage(data []byte) bool {
 	if !bytes.Contains(data, usageMark) || !bytes.Contains(data, choicesMark) {
 		return false
 	}
-	choices, ok := provider.Member(data, "choices")
+	choices, ok := jsonscan.Member(data, "choices")
 	if !ok || len(bytes.Trim(choices.Of(data), "[] \t\r\n")) != 0 {
 		return false
 	}
-	usage, ok := provider.Member(data, "usage")
+	usage, ok := jsonscan.Member(data, "usage")
 	return ok && data[usage.Start] == '{'
 }

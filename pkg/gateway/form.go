@@ -9,7 +9,7 @@ import (
 	"strings"
 
 	"github.com/hostless/hostless/pkg/fault"
-	"github.com/hostless/hostless/pkg/provider"
+	"github.com/hostless/hostless/pkg/jsonscan"
 )
 
 const (
@@ -26,7 +26,7 @@ type form struct {
 	ended  bool // the whole form has been read
 	prefix []byte
 	rest   io.Reader
-	at     []provider.Span // where the model's value stands in prefix
+	at     []jsonscan.Span // where the model's value stands in prefix
 }
 
 // readForm reads a form up to its model part. For a token that is limited to
@@ -143,7 +143,7 @@ func (p *formParser) parse(all bool) (*form, error) {
 				return nil, &fault.Error{Kind: fault.Invalid, Message: "model is given more than once", Param: "model"}
 			}
 			f.model = model
-			f.at = append(f.at, provider.Span{Start: value, End: next})
+			f.at = append(f.at, jsonscan.Span{Start: value, End: next})
 			if !all {
 				return p.done(f), nil
 			}

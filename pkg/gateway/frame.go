@@ -6,7 +6,7 @@ import (
 	"slices"
 
 	"github.com/hostless/hostless/pkg/fault"
-	"github.com/hostless/hostless/pkg/provider"
+	"github.com/hostless/hostless/pkg/jsonscan"
 )
 
 // frame is what is read of a caller's WebSocket message without decoding the
@@ -22,7 +22,7 @@ type frame struct {
 // frameModel is one model and where it stands.
 type frameModel struct {
 	name string
-	at   provider.Span
+	at   jsonscan.Span
 	top  bool // a member of the message itself
 }
 
@@ -46,16 +46,16 @@ const maxHolders = 6
 
 func (f *frame) read(object []byte, offset, depth int) error {
 	seen := false
-	_, err := provider.Object(object, func(key []byte, v provider.Span) error {
+	_, err := jsonscan.Object(object, func(key []byte, v jsonscan.Span) error {
 		raw := v.Of(object)
 		switch name := string(key); {
 		case name == "type" && depth == 0:
-			f.kind, _ = provider.Text(raw)
+			f.kind, _ = jsonscan.Text(raw)
 		case name == "event_id" && depth == 0:
-			f.id, _ = provider.Text(raw)
+			f.id, _ = jsonscan.Text(raw)
 		case name == "model":
-			if text, ok := provider.Text(raw); ok {
-				f.models = append(f.models, frameModel{text, provider.Span{Start: offset + v.Start, End: offset + v.End}, depth == 0})
+			if text, ok := jsonscan.Text(raw); ok {
+				f.models = append(f.models, frameModel{text, jsonscan.Span{Start: offset + v.Start, End: offset + v.End}, depth == 0})
 				f.odd = f.odd || seen
 				seen = true
 			}
@@ -89,7 +89,7 @@ func (f *frame) edit(rename func(string) string) []byte {
 		if name == m.name {
 			continue
 		}
-		out = append(append(out, f.data[from:m.at.Start]...), provider.Quote(name)...)
+		out = append(append(out, f.data[from:m.at.Start]...), jsonscan.Quote(name)...)
 		from = m.at.End
 	}
 	if from == 0 {

@@ -11,7 +11,7 @@ import (
 	"testing"
 
 	"github.com/hostless/hostless/pkg/dialect"
-	"github.com/hostless/hostless/pkg/provider"
+	"github.com/hostless/hostless/pkg/jsonscan"
 )
 
 // chopped gives data in pieces of the sizes that cuts tells.
@@ -121,7 +121,7 @@ func FuzzFrame(f *testing.F) {
 			t.Fatalf("%q became %q", data, out)
 		}
 		out := fr.edit(func(s string) string { return s + "x" })
-		if _, err := provider.Object(out, func([]byte, provider.Span) error { return nil }); err != nil {
+		if _, err := jsonscan.Object(out, func([]byte, jsonscan.Span) error { return nil }); err != nil {
 			t.Fatalf("%q became %q: %v", data, out, err)
 		}
 	})

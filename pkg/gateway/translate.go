@@ -14,6 +14,7 @@ import (
 	"github.com/hostless/hostless/pkg/dialect/ollama"
 	"github.com/hostless/hostless/pkg/dialect/openai"
 	"github.com/hostless/hostless/pkg/fault"
+	"github.com/hostless/hostless/pkg/jsonscan"
 	"github.com/hostless/hostless/pkg/provider"
 	"github.com/hostless/hostless/pkg/sse"
 )
@@ -150,7 +151,7 @@ func errorWithin(data []byte) int {
 	if !bytes.Contains(data, errorMark) {
 		return 0
 	}
-	span, ok := provider.Member(data, "error")
+	span, ok := jsonscan.Member(data, "error")
 	if !ok || data[span.Start] != '{' {
 		return 0
 	}

@@ -8,7 +8,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/hostless/hostless/pkg/provider"
+	"github.com/hostless/hostless/pkg/jsonscan"
 )
 
 // Usage is what was spent on one model since the daemon began, as far as the
@@ -49,13 +49,13 @@ func spent(data []byte) (t tokens, ok bool) {
 	if bytes.Contains(data, usageNull) && bytes.Count(data, usageMark) == 1 {
 		return t, false
 	}
-	raw, found := provider.Member(data, "usage")
+	raw, found := jsonscan.Member(data, "usage")
 	text := raw.Of(data)
 	if !found {
 		for _, outer := range [...]string{"response", "message"} {
-			if span, has := provider.Member(data, outer); has && data[span.Start] == '{' {
+			if span, has := jsonscan.Member(data, outer); has && data[span.Start] == '{' {
 				inner := span.Of(data)
-				if raw, found = provider.Member(inner, "usage"); found {
+				if raw, found = jsonscan.Member(inner, "usage"); found {
 					text = raw.Of(inner)
 					break
 				}
@@ -63,7 +63,7 @@ func spent(data []byte) (t tokens, ok bool) {
 		}
 	}
 	if !found {
-		if raw, found = provider.Member(data, "usageMetadata"); found {
+		if raw, found = jsonscan.Member(data, "usageMetadata"); found {
 			text = raw.Of(data)
 		}
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/hostless/hostless/pkg/dialect/responses"
 	"github.com/hostless/hostless/pkg/fault"
 	"github.com/hostless/hostless/pkg/gateway/endpoint"
+	"github.com/hostless/hostless/pkg/jsonscan"
 	"github.com/hostless/hostless/pkg/provider"
 )
 
@@ -181,7 +182,7 @@ func (c *exchange) conversations(body []byte) responses.Store {
 		// A WebSocket's responses are remembered for as long as it lives.
 		return ownStore{c.g, owner + " " + c.connection.id, true, true}
 	}
-	store, _ := provider.Member(body, "store")
+	store, _ := jsonscan.Member(body, "store")
 	return ownStore{c.g, owner, string(store.Of(body)) == "true", string(store.Of(body)) != "false"}
 }
 

@@ -3,8 +3,10 @@ package provider
 import (
 	"bytes"
 	"slices"
+	"unicode/utf8"
 
 	"github.com/hostless/hostless/pkg/fault"
+	"github.com/hostless/hostless/pkg/jsonscan"
 )
 
 // Body is what the gateway reads of a JSON request without decoding the rest.
@@ -19,22 +21,25 @@ type Body struct {
 	Odd bool
 
 	data    []byte
-	models  []Span
+	models  []jsonscan.Span
 	differ  bool
-	options Span // the value of the last stream_options, if any
-	asked   bool // stream_options has include_usage
-	streams Span
+	options jsonscan.Span // the value of the last stream_options, if any
+	asked   bool          // stream_options has include_usage
+	streams jsonscan.Span
 	prompt  bool
 	members int
 	closing int
 }
 
 // ReadBody reads a JSON request body. The error is fault.Invalid: it is no JSON
-// object, or `model` is no string.
+// object in UTF-8, or `model` is not a string.
 func ReadBody(data []byte) (*Body, error) {
+	if !utf8.Valid(data) {
+		return nil, &fault.Error{Kind: fault.Invalid, Message: "the request body is not valid UTF-8"}
+	}
 	b := &Body{data: data}
-	var last Span
-	closing, err := Object(data, func(key []byte, v Span) error {
+	var last jsonscan.Span
+	closing, err := jsonscan.Object(data, func(key []byte, v jsonscan.Span) error {
 		b.members++
 		switch string(key) {
 		case "model":
@@ -62,10 +67,10 @@ func ReadBody(data []byte) (*Body, error) {
 	b.closing = closing
 	b.Stream = string(b.streams.Of(data)) == "true"
 	if b.options.End > 0 && data[b.options.Start] == '{' {
-		_, b.asked = Member(b.options.Of(data), "include_usage")
+		_, b.asked = jsonscan.Member(b.options.Of(data), "include_usage")
 	}
 	if len(b.models) > 0 && string(last.Of(data)) != "null" {
-		model, ok := Text(last.Of(data))
+		model, ok := jsonscan.Text(last.Of(data))
 		if !ok {
 			return nil, &fault.Error{Kind: fault.Invalid, Message: "model must be a string", Param: "model"}
 		}
@@ -89,12 +94,12 @@ func (b *Body) AsksUsage() bool { return b.asked }
 // usage, stream_options asks for include_usage. All other bytes stay.
 func (b *Body) Edit(model string, usage bool) []byte {
 	type patch struct {
-		at   Span
+		at   jsonscan.Span
 		text []byte
 	}
 	var patches []patch
 	if len(b.models) > 0 && (b.differ || model != b.Model) {
-		quoted := Quote(model)
+		quoted := jsonscan.Quote(model)
 		for _, at := range b.models {
 			patches = append(patches, patch{at, quoted})
 		}
@@ -106,14 +111,14 @@ func (b *Body) Edit(model string, usage bool) []byte {
 			if b.members == 0 {
 				text = text[1:]
 			}
-			patches = append(patches, patch{Span{b.closing, b.closing}, text})
+			patches = append(patches, patch{jsonscan.Span{Start: b.closing, End: b.closing}, text})
 		case b.data[b.options.Start] == '{':
 			inner := b.options.Start + 1
 			text := []byte(`"include_usage":true`)
-			if next := space(b.data, inner); b.data[next] != '}' {
+			if bytes.TrimLeft(b.data[inner:], " \t\r\n")[0] != '}' {
 				text = append(text, ',')
 			}
-			patches = append(patches, patch{Span{inner, inner}, text})
+			patches = append(patches, patch{jsonscan.Span{Start: inner, End: inner}, text})
 		case string(b.options.Of(b.data)) == "null":
 			patches = append(patches, patch{b.options, []byte(`{"include_usage":true}`)})
 		}

@@ -4,7 +4,7 @@ import (
 	"bytes"
 	"strconv"
 
-	"github.com/hostless/hostless/pkg/provider"
+	"github.com/hostless/hostless/pkg/jsonscan"
 )
 
 var (
@@ -33,9 +33,9 @@ func Parse(data []byte) (r Report, ok bool) {
 // parseObject reads the report of one answer: a member of it, or of the object that
 // an event of the Responses or the Messages API wraps around one.
 func parseObject(data []byte, depth int) (r Report, ok bool) {
-	var usage, outer provider.Span
+	var usage, outer jsonscan.Span
 	var tier string
-	_, err := provider.Object(data, func(key []byte, v provider.Span) error {
+	_, err := jsonscan.Object(data, func(key []byte, v jsonscan.Span) error {
 		switch string(key) {
 		case "usage":
 			usage = v
@@ -48,7 +48,7 @@ func parseObject(data []byte, depth int) (r Report, ok bool) {
 				outer = v
 			}
 		case "service_tier":
-			tier, _ = provider.Text(v.Of(data))
+			tier, _ = jsonscan.Text(v.Of(data))
 		}
 		return nil
 	})
@@ -114,7 +114,7 @@ type counts struct {
 // parseCounts maps a provider's usage object to the classes.
 func parseCounts(text []byte) (r Report, ok bool) {
 	var c counts
-	_, err := provider.Object(text, func(key []byte, v provider.Span) error {
+	_, err := jsonscan.Object(text, func(key []byte, v jsonscan.Span) error {
 		raw := v.Of(text)
 		switch string(key) {
 		case "prompt_tokens":
@@ -154,7 +154,7 @@ func parseCounts(text []byte) (r Report, ok bool) {
 		case "candidatesTokensDetails":
 			c.audioOut = audioOf(raw)
 		case "service_tier":
-			r.Tier, _ = provider.Text(raw)
+			r.Tier, _ = jsonscan.Text(raw)
 		}
 		return nil
 	})
@@ -169,7 +169,7 @@ func (c *counts) inputDetails(raw []byte) {
 	if len(raw) == 0 || raw[0] != '{' {
 		return
 	}
-	provider.Object(raw, func(key []byte, v provider.Span) error {
+	jsonscan.Object(raw, func(key []byte, v jsonscan.Span) error {
 		switch n := number(v.Of(raw)); string(key) {
 		case "cached_tokens":
 			c.cached = max(c.cached, n)
@@ -186,7 +186,7 @@ func (c *counts) outputDetails(raw []byte) {
 	if len(raw) == 0 || raw[0] != '{' {
 		return
 	}
-	provider.Object(raw, func(key []byte, v provider.Span) error {
+	jsonscan.Object(raw, func(key []byte, v jsonscan.Span) error {
 		switch n := number(v.Of(raw)); string(key) {
 		case "reasoning_tokens", "thinking_tokens":
 			c.reasoning = max(c.reasoning, n)
@@ -237,8 +237,8 @@ func audioOf(list []byte) (n int64) {
 		}
 		entry := rest[i : i+end+1]
 		rest = rest[i+end+1:]
-		if span, ok := provider.Member(entry, "modality"); ok {
-			if name, _ := provider.Text(span.Of(entry)); name == "AUDIO" {
+		if span, ok := jsonscan.Member(entry, "modality"); ok {
+			if name, _ := jsonscan.Text(span.Of(entry)); name == "AUDIO" {
 				n += member(entry, "tokenCount")
 			}
 		}
@@ -246,7 +246,7 @@ func audioOf(list []byte) (n int64) {
 }
 
 func member(object []byte, name string) int64 {
-	span, ok := provider.Member(object, name)
+	span, ok := jsonscan.Member(object, name)
 	if !ok {
 		return 0
 	}

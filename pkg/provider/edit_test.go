@@ -5,8 +5,10 @@ import (
 	"encoding/json"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
+
 	"github.com/hostless/hostless/pkg/fault"
 )
 
@@ -51,7 +53,7 @@ func TestReadBody(t *testing.T) {
 		t.Errorf("got %+v, %v", b, err)
 	}
 	for _, in := range []string{``, `[]`, `"x"`, `null`, `{`, `{"model":"a"`, `{"model":"a"}x`, `{"a":[1}}`, `{"a":]}`, `{"a" 1}`, `{a:1}`, `{"a":1,}`,
-		`{"a":1/*"*/,"model":"b"/*"*/}`, `{'model':"x"}`, `{"model":7}`, `{"model":{}}`, "\ufeff{}", `{"a":` + strings.Repeat("[", 5000) + `}`} {
+		`{"a":1/*"*/,"model":"b"/*"*/}`, `{'model':"x"}`, `{"model":7}`, `{"model":{}}`, "\ufeff{}", "{\"a\":\"\xff\"}", `{"a":` + strings.Repeat("[", 5000) + `}`} {
 		if _, err := ReadBody([]byte(in)); !fault.Is(err, fault.Invalid) {
 			t.Errorf("ReadBody(%.40q) = %v, want an invalid_request_error", in, err)
 		}
@@ -66,7 +68,7 @@ func FuzzEdit(f *testing.F) {
 		before := bytes.Clone(data)
 		b, err := ReadBody(data)
 		if err != nil {
-			if json.Valid(data) && fault.From(err).Param == "" {
+			if json.Valid(data) && utf8.Valid(data) && fault.From(err).Param == "" {
 				var m map[string]any
 				if json.Unmarshal(data, &m) == nil && m != nil {
 					t.Fatalf("refused a valid object: %q: %v", data, err)
