@@ -17,7 +17,7 @@ const module = "github.com/hostless/hostless/"
 // packages of earlier rows. Packages of one row do not know each other.
 var order = [][]string{
 	{"secret", "fault", "sse", "jsonscan", "build", "procinfo"},
-	{"listen", "peer", "sock", "config", "appname"},
+	{"listen", "peer", "sock", "config", "appname", "redact"},
 	{"token", "keys", "certs", "hosts"},
 	{"dialect", "dialect/rawjson"},
 	{"dialect/openai"},

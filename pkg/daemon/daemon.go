@@ -20,6 +20,7 @@ import (
 	"github.com/hostless/hostless/pkg/gateway"
 	"github.com/hostless/hostless/pkg/keys"
 	"github.com/hostless/hostless/pkg/listen"
+	"github.com/hostless/hostless/pkg/redact"
 	"github.com/hostless/hostless/pkg/token"
 )
 
@@ -43,7 +44,7 @@ type Config struct {
 type daemon struct {
 	cfg      Config
 	log      *slog.Logger
-	redactor *redactor
+	redactor *redact.LogWriter
 	started  time.Time
 	uid      int
 	stop     context.CancelCauseFunc
@@ -125,7 +126,7 @@ func (d *daemon) open() (err error) {
 	d.gatewaySettings = newGatewaySettings(d.settings)
 	d.settings.OnChange(d.settingsChanged)
 	if d.gateway, err = gateway.New(gateway.Config{
-		Tokens: d.tokens, Keys: gatewayKeys{d.keys, d.redactor.learn}, Settings: d.gatewaySettings.get,
+		Tokens: d.tokens, Keys: gatewayKeys{d.keys, d.redactor.Learn}, Settings: d.gatewaySettings.get,
 		Version: d.cfg.Version, DevMode: d.cfg.DevMode, Owner: d.owner, Logger: component("gateway"),
 	}); err != nil {
 		return err
@@ -137,7 +138,7 @@ func (d *daemon) open() (err error) {
 		return err
 	}
 	d.control, err = control.NewServer(control.ServerConfig{
-		Tokens: controlTokens{d.tokens}, Keys: controlKeys{d.keys, d.keysChanged}, Routes: controlRoutes{d.apps, d.appURL, d.redactor.redact},
+		Tokens: controlTokens{d.tokens}, Keys: controlKeys{d.keys, d.keysChanged}, Routes: controlRoutes{d.apps, d.appURL, d.redactor.String},
 		Settings: controlSettings{d.settings}, Daemon: controlDaemon{d}, Logger: component("control"),
 	})
 	return err

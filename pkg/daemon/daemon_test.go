@@ -344,8 +344,8 @@ func TestKeysMustBeUsable(t *testing.T) {
 func TestRedactor(t *testing.T) {
 	var out bytes.Buffer
 	log, r := newLogger(&out, true, false)
-	r.learn(secret.New("correct horse battery"))
-	r.learn(secret.New("x"))
+	r.Learn(secret.New("correct horse battery"))
+	r.Learn(secret.New("x"))
 	log.Info("x marks", "token", "sk_local_abcdefgh0123456789", "err", fmt.Errorf("get: %w", fmt.Errorf("key correct horse battery is bad")))
 	log.Debug("d", "url", "https://h/?key=AIzaSyA0123456789abcdefghijklmnopqrstuv", "k", "sk-proj-0123456789abcdefghij", "h", "Authorization: Bearer abcdefghijklmnop", "g", "key AQ.Ab8RN6J0123456789abcdefghijkl")
 	text := out.String()
@@ -358,10 +358,10 @@ func TestRedactor(t *testing.T) {
 		t.Errorf("too much or too little: %s", text)
 	}
 
-	if got := r.redact("token=sk_local_abcdefgh"); got != "token=sk_local_abcdefgh" {
+	if got := r.String("token=sk_local_abcdefgh"); got != "token=sk_local_abcdefgh" {
 		t.Errorf("what may be shown: %q", got)
 	}
-	if got := r.redact("of an app: sk_local_abcdefgh0123456789, correct horse battery, postgres://u:pw@h"); got != "of an app: sk_local_abcdefgh[redacted], [redacted], postgres://u:[redacted]@h" {
+	if got := r.String("of an app: sk_local_abcdefgh0123456789, correct horse battery, postgres://u:pw@h"); got != "of an app: sk_local_abcdefgh[redacted], [redacted], postgres://u:[redacted]@h" {
 		t.Errorf("what others wrote: %q", got)
 	}
 

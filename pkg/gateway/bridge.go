@@ -17,6 +17,7 @@ import (
 	"github.com/hostless/hostless/pkg/gateway/endpoint"
 	"github.com/hostless/hostless/pkg/jsonscan"
 	"github.com/hostless/hostless/pkg/provider"
+	"github.com/hostless/hostless/pkg/redact"
 )
 
 // bridge serves /v1/responses in WebSocket mode for a provider that has only
@@ -84,7 +85,7 @@ func (b *bridged) run(first *frame) error {
 	}
 	cancel()
 	err := <-done
-	relayClose(b.s.caller, err, websocket.CloseNormalClosure, redactor{})
+	relayClose(b.s.caller, err, websocket.CloseNormalClosure, redact.Redactor{})
 	return errClient
 }
 

@@ -245,7 +245,7 @@ func (c *exchange) log(ctx context.Context, err error) {
 	if err != nil {
 		attrs = append(attrs, slog.String("error", err.Error()))
 		if cause := errors.Unwrap(err); cause != nil {
-			attrs = append(attrs, slog.String("cause", c.redactor(true).text(cause.Error())))
+			attrs = append(attrs, slog.String("cause", c.redactor(true).String(cause.Error())))
 		}
 	}
 	c.g.cfg.Logger.LogAttrs(ctx, level, "request", attrs...)

@@ -15,6 +15,7 @@ import (
 
 	"github.com/hostless/hostless/pkg/fault"
 	"github.com/hostless/hostless/pkg/gateway/endpoint"
+	"github.com/hostless/hostless/pkg/redact"
 	"github.com/hostless/hostless/pkg/secret"
 )
 
@@ -295,7 +296,7 @@ func (c *exchange) unfold(resp *http.Response) (io.ReadCloser, bool) {
 	return plain, true
 }
 
-func (c *exchange) answerEvents(ctx context.Context, resp *http.Response, body io.Reader, key redactor) error {
+func (c *exchange) answerEvents(ctx context.Context, resp *http.Response, body io.Reader, key redact.Redactor) error {
 	s := stream{
 		w: c.w, flush: flusher(c.w), upstream: c.matched.Dialect, caller: c.speaks, key: key,
 		dropUsage: c.dropUsage, provider: c.cred.Provider,
@@ -328,7 +329,7 @@ func (b *begun) Error() string { return b.cause.Error() }
 func (b *begun) Unwrap() error { return b.cause }
 
 // answerWhole reads the answer whole and sends it whole.
-func (c *exchange) answerWhole(resp *http.Response, body io.Reader, length int64, key redactor) error {
+func (c *exchange) answerWhole(resp *http.Response, body io.Reader, length int64, key redact.Redactor) error {
 	failed := resp.StatusCode >= 400
 	var data []byte
 	var err error
@@ -372,7 +373,7 @@ func (c *exchange) answerWhole(resp *http.Response, body io.Reader, length int64
 		}
 		return nil
 	}
-	data = key.whole(data)
+	data = key.Bytes(data)
 	h["Content-Length"] = []string{strconv.Itoa(len(data))}
 	c.w.WriteHeader(resp.StatusCode)
 	c.account(failed, t)
@@ -394,7 +395,7 @@ func (c *exchange) bare(err error) error {
 }
 
 // answerPieces passes on what is long or of unknown length as it comes.
-func (c *exchange) answerPieces(ctx context.Context, resp *http.Response, body io.Reader, length int64, key redactor) error {
+func (c *exchange) answerPieces(ctx context.Context, resp *http.Response, body io.Reader, length int64, key redact.Redactor) error {
 	h := c.w.Header()
 	r := relay{w: c.w, flush: flusher(c.w), key: key}
 	if length >= 0 {

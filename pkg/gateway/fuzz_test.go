@@ -12,6 +12,8 @@ import (
 
 	"github.com/hostless/hostless/pkg/dialect"
 	"github.com/hostless/hostless/pkg/jsonscan"
+	"github.com/hostless/hostless/pkg/redact"
+	"github.com/hostless/hostless/pkg/secret"
 )
 
 // chopped gives data in pieces of the sizes that cuts tells.
@@ -78,7 +80,7 @@ func FuzzRelay(f *testing.F) {
 	f.Add([]byte("sk-abcsk-abcabcabcabd-0"), []byte{1})
 	f.Fuzz(func(t *testing.T, data, cuts []byte) {
 		w := httptest.NewRecorder()
-		r := relay{w: w, flush: func() {}, key: redactor{key}}
+		r := relay{w: w, flush: func() {}, key: redact.New(1, secret.New(key))}
 		if err := r.run(&chopped{data: bytes.Clone(data), cuts: cuts}); err != nil {
 			t.Fatal(err)
 		}

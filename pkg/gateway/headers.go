@@ -8,6 +8,7 @@ import (
 
 	"github.com/hostless/hostless/pkg/dialect"
 	"github.com/hostless/hostless/pkg/provider"
+	"github.com/hostless/hostless/pkg/redact"
 	"github.com/hostless/hostless/pkg/secret"
 	"github.com/hostless/hostless/pkg/token"
 )
@@ -150,14 +151,14 @@ func setAuth(h http.Header, auth provider.Auth, key secret.String) {
 
 // downHeader copies what comes down of the provider's headers, with the key's
 // own text taken out.
-func downHeader(out, in http.Header, key redactor) {
+func downHeader(out, in http.Header, key redact.Redactor) {
 	for name, values := range in {
 		if _, never := neverDown[name]; never || strings.HasPrefix(name, "Access-Control-") || strings.HasPrefix(name, "X-Hostless-") {
 			continue
 		}
 		for i, v := range values {
-			if key.inText(v) {
-				values[i] = key.text(v)
+			if key.Contains(v) {
+				values[i] = key.String(v)
 			}
 		}
 		if name == "Vary" {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/hostless/hostless/pkg/dialect"
 	"github.com/hostless/hostless/pkg/provider"
+	"github.com/hostless/hostless/pkg/redact"
 )
 
 // How long a provider's list of models is taken as it is, how long one that
@@ -125,7 +126,7 @@ func (l *lister) refresh(e *listing, p *provider.Provider) {
 	defer l.mu.Unlock()
 	if err != nil {
 		e.failed = l.g.cfg.Now()
-		l.g.cfg.Logger.Debug("list models", "provider", p.Name, "error", redactFor(e.cred.Key, minSecretError).text(err.Error()))
+		l.g.cfg.Logger.Debug("list models", "provider", p.Name, "error", redact.New(minSecretError, e.cred.Key).String(err.Error()))
 	} else {
 		e.models, e.at, e.failed = models, l.g.cfg.Now(), time.Time{}
 	}
@@ -162,7 +163,7 @@ func (l *lister) fetch(ctx context.Context, p *provider.Provider, cred Credentia
 	if resp.StatusCode != http.StatusOK {
 		return nil, fmt.Errorf("status %d", resp.StatusCode)
 	}
-	return parseModels(redactFor(cred.Key, minSecret).whole(data))
+	return parseModels(redact.New(minSecret, cred.Key).Bytes(data))
 }
 
 // parseModels reads a list of models: OpenAI's and Anthropic's {"data":[…]},

@@ -10,6 +10,7 @@ import (
 
 	"github.com/gorilla/websocket"
 	"github.com/hostless/hostless/pkg/fault"
+	"github.com/hostless/hostless/pkg/redact"
 )
 
 // errGoingAway is the cause of sockets that end with the gateway.
@@ -22,7 +23,7 @@ func (s *duplex) join(ctx context.Context, first *frame) error {
 	s.caller.SetReadLimit(s.c.g.cfg.MaxBody)
 	s.upstream.SetReadLimit(s.c.g.cfg.MaxBody)
 	key := s.c.redactor(true)
-	passControl(s.caller, s.upstream, redactor{})
+	passControl(s.caller, s.upstream, redact.Redactor{})
 	passControl(s.upstream, s.caller, key)
 	stop := context.AfterFunc(ctx, func() { s.end(ctx) })
 	defer stop()
@@ -35,7 +36,7 @@ func (s *duplex) join(ctx context.Context, first *frame) error {
 	defer close(down)
 	go func() {
 		err := s.pumpUp()
-		relayClose(s.upstream, err, websocket.CloseGoingAway, redactor{})
+		relayClose(s.upstream, err, websocket.CloseGoingAway, redact.Redactor{})
 		grace := closeGrace
 		if !isClose(err) {
 			grace = goneGrace // nobody waits for the answer
@@ -77,12 +78,11 @@ func isClose(err error) bool {
 // relayClose hands one end's close to the other; an end that just went away is
 // told as the given code. The key is taken out of what it says, at its length: a
 // control frame has little room.
-func relayClose(to *websocket.Conn, err error, otherwise int, key redactor) {
+func relayClose(to *websocket.Conn, err error, otherwise int, key redact.Redactor) {
 	var closed *websocket.CloseError
 	message := websocket.FormatCloseMessage(otherwise, "")
 	if errors.As(err, &closed) && closed.Code != websocket.CloseAbnormalClosure {
-		message = websocket.FormatCloseMessage(closed.Code, closed.Text)
-		key.sameLength(message)
+		message = key.Mask(websocket.FormatCloseMessage(closed.Code, closed.Text)) // it may have no more than 125 bytes
 	} else if errors.Is(err, websocket.ErrReadLimit) {
 		message = websocket.FormatCloseMessage(websocket.CloseMessageTooBig, "")
 	}
@@ -91,12 +91,10 @@ func relayClose(to *websocket.Conn, err error, otherwise int, key redactor) {
 
 // passControl hands pings and pongs of one end to the other, and keeps closes
 // for relayClose.
-func passControl(from, to *websocket.Conn, key redactor) {
+func passControl(from, to *websocket.Conn, key redact.Redactor) {
 	pass := func(kind int) func(string) error {
 		return func(text string) error {
-			data := []byte(text)
-			key.sameLength(data)
-			err := to.WriteControl(kind, data, time.Now().Add(closeGrace))
+			err := to.WriteControl(kind, key.Mask([]byte(text)), time.Now().Add(closeGrace))
 			if errors.Is(err, websocket.ErrCloseSent) {
 				return nil
 			}
@@ -194,7 +192,7 @@ func (s *duplex) pumpDown() error {
 				s.c.g.ledger.add(s.c.cred.Provider, s.c.model, false, t)
 			}
 		}
-		if err := s.tell(kind, key.whole(data)); err != nil {
+		if err := s.tell(kind, key.Bytes(data)); err != nil {
 			return err
 		}
 	}
@@ -204,7 +202,7 @@ func (s *duplex) pumpDown() error {
 // the upgrade.
 func (s *duplex) refusal(resp *http.Response) {
 	body, _ := io.ReadAll(io.LimitReader(resp.Body, 64<<10))
-	text := s.c.redactor(true).whole(body)
+	text := s.c.redactor(true).Bytes(body)
 	s.c.account(true, tokens{})
 	s.tell(websocket.TextMessage, upstreamErrorFrame(resp.StatusCode, text))
 	s.closeCaller(websocket.CloseInternalServerErr, "the provider refused the connection")

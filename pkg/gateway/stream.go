@@ -11,6 +11,7 @@ import (
 
 	"github.com/hostless/hostless/pkg/dialect"
 	"github.com/hostless/hostless/pkg/fault"
+	"github.com/hostless/hostless/pkg/redact"
 )
 
 const (
@@ -37,7 +38,7 @@ type stream struct {
 	flush     func()
 	upstream  dialect.Name // what the events are in
 	caller    dialect.Name // what an error event is told in
-	key       redactor
+	key       redact.Redactor
 	dropUsage bool // the caller did not ask for the usage chunk
 	provider  string
 	began     func() // called before the first byte goes out, or nil
@@ -54,14 +55,16 @@ func (s *stream) run(ctx context.Context, body io.Reader) error {
 	defer eventChunks.Put(pooled)
 	buf := (*pooled)[:0]
 	var split splitter
-	raw := false // an event past holdLimit is going out in pieces
+	var raw *redact.Writer // an event past holdLimit is going out in pieces
 	for {
 		if len(buf) == cap(buf) {
 			if len(buf) >= holdLimit {
-				if err := s.write(buf); err != nil {
+				if raw == nil {
+					raw = redact.NewWriter(streamWriter{s}, s.key, false)
+				}
+				if _, err := raw.Write(buf); err != nil {
 					return err
 				}
-				raw = true
 				split.shift(len(buf))
 				buf = buf[:0]
 			} else {
@@ -81,8 +84,11 @@ func (s *stream) run(ctx context.Context, body io.Reader) error {
 				if !ok {
 					break
 				}
-				if raw {
-					raw = false
+				if raw != nil { // the first event that ends here
+					if err := finishRaw(raw, buf[:stop]); err != nil {
+						return err
+					}
+					raw, from = nil, stop
 				} else if s.see(buf[end:stop]) {
 					// This event stays here: what came before it goes out now.
 					if !kept {
@@ -100,7 +106,7 @@ func (s *stream) run(ctx context.Context, body io.Reader) error {
 					out = append(cut, out...)
 				}
 				if len(out) > 0 {
-					if err := s.write(s.key.whole(out)); err != nil {
+					if err := s.write(s.key.Bytes(out)); err != nil {
 						return err
 					}
 				}
@@ -111,17 +117,37 @@ func (s *stream) run(ctx context.Context, body io.Reader) error {
 		if err == nil {
 			continue
 		}
-		if errors.Is(err, io.EOF) && s.end != ended && s.whole(buf) && s.see(buf) && !raw {
+		cut := raw != nil
+		if cut {
+			if err := finishRaw(raw, buf); err != nil {
+				return err
+			}
+			buf = buf[:0]
+		}
+		if errors.Is(err, io.EOF) && s.end != ended && !cut && s.whole(buf) && s.see(buf) {
 			buf = buf[:0]
 		}
 		switch {
-		case s.end == ended, errors.Is(err, io.EOF) && (s.end == finished || len(buf) == 0 && s.upstream == ""):
+		case s.end == ended, errors.Is(err, io.EOF) && (s.end == finished || len(buf) == 0 && !cut && s.upstream == ""):
 			return s.finish(buf)
 		case errors.Is(err, io.EOF):
 			err = io.ErrUnexpectedEOF
 		}
-		return s.broken(ctx, err, raw)
+		return s.broken(ctx, err, cut)
 	}
+}
+
+// streamWriter is a stream's way to the caller as an io.Writer.
+type streamWriter struct{ s *stream }
+
+func (w streamWriter) Write(p []byte) (int, error) { return len(p), w.s.write(p) }
+
+// finishRaw writes the last piece of an event that goes out in pieces.
+func finishRaw(raw *redact.Writer, rest []byte) error {
+	if _, err := raw.Write(rest); err != nil {
+		return err
+	}
+	return raw.Close()
 }
 
 // whole reports whether what stands at a stream's end without its blank line is
@@ -135,7 +161,7 @@ func (s *stream) finish(rest []byte) error {
 	if len(rest) == 0 {
 		return nil
 	}
-	return s.write(s.key.whole(rest))
+	return s.write(s.key.Bytes(rest))
 }
 
 // see reads one event on the side; drop is whether it stays here.
@@ -204,7 +230,7 @@ func flusher(w http.ResponseWriter) func() {
 type relay struct {
 	w     http.ResponseWriter
 	flush func()
-	key   redactor
+	key   redact.Redactor
 	fixed bool
 	keep  int // how many first bytes to keep for reading on the side
 	kept  []byte
@@ -216,40 +242,42 @@ func (r *relay) run(body io.Reader) error {
 	pooled := chunks.Get().(*[]byte)
 	defer chunks.Put(pooled)
 	buf := (*pooled)[:cap(*pooled)]
-	held := 0
+	out := redact.NewWriter(flushing{r.w, r.flush}, r.key, r.fixed)
 	for {
-		n, err := body.Read(buf[held:])
-		if n > 0 || err != nil && held > 0 {
-			data := buf[:held+n]
-			held = 0
-			if r.fixed {
-				r.key.sameLength(data)
-			}
-			if err == nil {
-				held = r.key.held(data)
-			}
-			out := data[:len(data)-held]
+		n, err := body.Read(buf)
+		if n > 0 {
 			if room := r.keep - len(r.kept); room > 0 {
-				r.kept = append(r.kept, out[:min(room, len(out))]...)
+				r.kept = append(r.kept, buf[:min(room, n)]...)
 			}
-			if !r.fixed {
-				out = r.key.whole(out)
+			if _, werr := out.Write(buf[:n]); werr != nil {
+				return errClient
 			}
-			if len(out) > 0 {
-				if _, werr := r.w.Write(out); werr != nil {
-					return errClient
-				}
-				r.flush()
-			}
-			copy(buf, data[len(data)-held:])
 		}
-		if err != nil {
-			if errors.Is(err, io.EOF) {
-				return nil
-			}
-			return err
+		if err == nil {
+			continue
 		}
+		if out.Close() != nil {
+			return errClient
+		}
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		return err
 	}
+}
+
+// flushing pushes each write out to the caller at once.
+type flushing struct {
+	w     io.Writer
+	flush func()
+}
+
+func (f flushing) Write(p []byte) (int, error) {
+	n, err := f.w.Write(p)
+	if err == nil {
+		f.flush()
+	}
+	return n, err
 }
 
 // isEventStream reports whether a content type is that of server-sent events.

@@ -401,6 +401,27 @@ func TestKeyIsTakenOutAcrossChunks(t *testing.T) {
 	}
 }
 
+// TestKeyInOversizedEvent: an event too large to be held passes in pieces, and
+// the key is taken out of each of them and where two of them meet.
+func TestKeyInOversizedEvent(t *testing.T) {
+	w := newWorld(t)
+	const held = 8 << 20 // when the first piece goes out
+	for _, at := range []int{100, held - len(canary)/2, held + 5000} {
+		filler := strings.Repeat("x", at-len("data: "))
+		event := "data: " + filler + canary + strings.Repeat("y", 1<<20) + "\n\n"
+		w.upstream("openai", func(rw http.ResponseWriter, r *http.Request) {
+			send := events(rw)
+			send(event + "data: " + canary + "\n\n")
+			send("data: [DONE]\n\n")
+		})
+		a := w.do("POST", "/v1/chat/completions", streamBody)
+		want := strings.ReplaceAll(event+"data: "+canary+"\n\ndata: [DONE]\n\n", canary, "[redacted]")
+		if a.body != want {
+			t.Errorf("key at %d: %d bytes that end %q, want %d; the key is in them: %v", at, len(a.body), a.body[max(0, len(a.body)-60):], len(want), strings.Contains(a.body, canary))
+		}
+	}
+}
+
 func TestInformationalAnswersAndTrailers(t *testing.T) {
 	w := newWorld(t)
 	w.upstream("openai", func(rw http.ResponseWriter, r *http.Request) {

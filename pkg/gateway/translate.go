@@ -16,6 +16,7 @@ import (
 	"github.com/hostless/hostless/pkg/fault"
 	"github.com/hostless/hostless/pkg/jsonscan"
 	"github.com/hostless/hostless/pkg/provider"
+	"github.com/hostless/hostless/pkg/redact"
 	"github.com/hostless/hostless/pkg/sse"
 )
 
@@ -110,7 +111,7 @@ func (c *exchange) answerTranslated(ctx context.Context, resp *http.Response, ca
 		}
 		return c.bare(&fault.Error{Kind: fault.Upstream, Message: "provider \"" + c.cred.Provider + "\" broke the answer off", Err: err})
 	}
-	data = key.whole(data)
+	data = key.Bytes(data)
 	status := resp.StatusCode
 	if told := errorWithin(data); !failed && told != 0 {
 		status, failed = told, true
@@ -167,7 +168,7 @@ func errorWithin(data []byte) int {
 }
 
 // answerStream translates event by event.
-func (c *exchange) answerStream(ctx context.Context, in io.Reader, call *dialect.Call, speaks dialect.Name, key redactor) error {
+func (c *exchange) answerStream(ctx context.Context, in io.Reader, call *dialect.Call, speaks dialect.Name, key redact.Redactor) error {
 	h := c.w.Header()
 	framing := framingFor(c.speaks, c.r)
 	h["Content-Type"] = []string{framing.contentType}
@@ -185,7 +186,7 @@ func (c *exchange) answerStream(ctx context.Context, in io.Reader, call *dialect
 	for cause == nil {
 		ev, err := events.Next()
 		if err == nil || errors.Is(err, io.ErrUnexpectedEOF) && ev.Raw != nil {
-			ev.Data = key.whole(ev.Data)
+			ev.Data = key.Bytes(ev.Data)
 			if u, ok := spent(ev.Data); ok {
 				t.merge(u)
 			}

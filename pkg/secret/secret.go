@@ -1,15 +1,14 @@
 // Package secret holds strings that must never be printed by accident.
 //
 // It owns the type that provider keys and bridge tokens are kept in from the
-// moment they are read, and the redaction of known secrets inside other text.
-// It leaves storage to packages keys and token.
+// moment they are read. It leaves storage to packages keys and token, and the
+// redaction of secrets inside other text to package redact.
 package secret
 
 import (
 	"crypto/subtle"
 	"fmt"
 	"log/slog"
-	"strings"
 )
 
 // Redacted is what every rendering of a non-empty String shows.
@@ -78,15 +77,4 @@ func (s String) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 func (s *String) UnmarshalText(text []byte) error {
 	*s = New(string(text))
 	return nil
-}
-
-// Redact replaces every occurrence of the given secrets in text. Empty secrets
-// are passed over.
-func Redact(text string, secrets ...String) string {
-	for _, s := range secrets {
-		if !s.IsZero() {
-			text = strings.ReplaceAll(text, s.Reveal(), Redacted)
-		}
-	}
-	return text
 }

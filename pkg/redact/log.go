@@ -1,0 +1,94 @@
+package redact
+
+import (
+	"io"
+	"regexp"
+	"sync"
+	"sync/atomic"
+
+	"github.com/hostless/hostless/pkg/secret"
+)
+
+// minLearned is the shortest key that a log is searched for: a placeholder such
+// as "x" would take the log apart.
+const minLearned = 6
+
+// LogWriter is the last writer before a log's stream: whatever a line was made
+// of, no secret leaves it. It knows each key that it was told (Learn), and what
+// bridge tokens, the keys of the common providers, credentials in headers and
+// passwords in URLs look like. It is safe for concurrent use.
+type LogWriter struct {
+	out   io.Writer
+	known atomic.Pointer[known]
+	mu    sync.Mutex // serializes writes to out
+}
+
+type known struct {
+	keys     []secret.String
+	redactor Redactor
+}
+
+// NewLogWriter makes a LogWriter that writes to out.
+func NewLogWriter(out io.Writer) *LogWriter { return &LogWriter{out: out} }
+
+var (
+	bridgeToken = regexp.MustCompile(`(sk_local_[A-Za-z0-9_-]{8})[A-Za-z0-9_-]+`)
+	providerKey = regexp.MustCompile(`\b(?:sk|gsk|xai|pplx|hf|csk|r8|fw|nvapi)[-_](?:[A-Za-z0-9]+[-_])*[A-Za-z0-9_-]{16,}|\bAIza[A-Za-z0-9_-]{30,}|\bAQ\.[A-Za-z0-9_-]{20,}`)
+	credentials = regexp.MustCompile(`(?i)\b(bearer|basic) +[A-Za-z0-9._~+/=-]{8,}`)
+	userInfo    = regexp.MustCompile(`(://[^/@\s:]*:)[^/@\s]+@`)
+)
+
+// Learn redacts a key from now on. Keys of fewer than six bytes are passed over.
+func (w *LogWriter) Learn(key secret.String) {
+	if len(key.Reveal()) < minLearned {
+		return
+	}
+	for {
+		old := w.known.Load()
+		var keys []secret.String
+		if old != nil {
+			keys = old.keys
+		}
+		for _, k := range keys {
+			if k.Equal(key) {
+				return
+			}
+		}
+		keys = append(keys[:len(keys):len(keys)], key)
+		if w.known.CompareAndSwap(old, &known{keys, New(minLearned, keys...)}) {
+			return
+		}
+	}
+}
+
+// Write writes one line, redacted, in one call of the underlying Write.
+func (w *LogWriter) Write(line []byte) (int, error) {
+	text := w.redact(line)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if _, err := w.out.Write(text); err != nil {
+		return 0, err
+	}
+	return len(line), nil
+}
+
+// String redacts a text that somebody else wrote, such as an app's output, as
+// the log would.
+func (w *LogWriter) String(text string) string { return string(w.redact([]byte(text))) }
+
+func (w *LogWriter) redact(text []byte) []byte {
+	if k := w.known.Load(); k != nil {
+		text = k.redactor.Bytes(text)
+	}
+	text = bridgeToken.ReplaceAll(text, []byte("${1}"+secret.Redacted))
+	text = providerKey.ReplaceAllFunc(text, func(m []byte) []byte {
+		if len(m) >= len(tokenPrefix) && string(m[:len(tokenPrefix)]) == tokenPrefix {
+			return m // what may be shown of a bridge token
+		}
+		return []byte(secret.Redacted)
+	})
+	text = userInfo.ReplaceAll(text, []byte("${1}"+secret.Redacted+"@"))
+	return credentials.ReplaceAll(text, []byte("${1} "+secret.Redacted))
+}
+
+const tokenPrefix = "sk_local_"
