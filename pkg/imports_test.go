@@ -28,6 +28,7 @@ var order = [][]string{
 	{"gateway", "apps"},
 	{"front"},
 	{"control"},
+	{"launch/detect", "launch/proctree"},
 	{"launch"},
 	{"service"},
 	{"daemon"},
@@ -41,7 +42,7 @@ var homes = map[string][]string{
 	"github.com/gorilla/websocket":  {"pkg/gateway"},
 	"github.com/urfave/cli":         {"cmd/hostless", "cmd/hostlessd"},
 	"github.com/klauspost/compress": {"pkg/gateway"},
-	"github.com/BurntSushi/toml":    {"pkg/launch"},
+	"github.com/BurntSushi/toml":    {"pkg/launch/detect"},
 }
 
 // TestImports holds the code against the import table and the dependency homes.

@@ -7,6 +7,7 @@ import (
 	"github.com/hostless/hostless/pkg/appname"
 	"github.com/hostless/hostless/pkg/fault"
 	"github.com/hostless/hostless/pkg/launch"
+	"github.com/hostless/hostless/pkg/launch/detect"
 	"github.com/urfave/cli/v2"
 )
 
@@ -115,14 +116,14 @@ func (e *env) runConfig(cc *cli.Context) (c launch.Config, err error) {
 			return c, usage("--infer-name and a name exclude each other")
 		}
 	}
-	prefix := launch.PrefixAuto
+	prefix := detect.PrefixAuto
 	switch always, never := cc.Bool("worktree-prefix"), cc.Bool("no-worktree"); {
 	case always && never:
 		return c, usage("--worktree-prefix and --no-worktree exclude each other")
 	case always:
-		prefix = launch.PrefixAlways
+		prefix = detect.PrefixAlways
 	case never:
-		prefix = launch.PrefixNever
+		prefix = detect.PrefixNever
 	}
 	port := cc.Int("app-port")
 	if cc.IsSet("app-port") && (port < 1 || port > 65535) {
@@ -176,7 +177,7 @@ func (e *env) runAll(ctx context.Context) (ran bool, err error) {
 		return false, nil
 	}
 	// A project file that cannot be read is told by the run.
-	if apps, err := launch.Apps(dir, e.environ()); err == nil && len(apps) == 0 {
+	if apps, err := detect.Apps(detect.System(), dir, e.getenv("HOME"), detect.PrefixAuto); err == nil && len(apps) == 0 {
 		return false, nil
 	}
 	paths, err := e.paths()

@@ -18,17 +18,7 @@ import (
 
 	"github.com/hostless/hostless/pkg/config"
 	"github.com/hostless/hostless/pkg/control"
-)
-
-// Prefix says whether the name of a linked git worktree gets its branch as a
-// sub-label.
-type Prefix int
-
-// The prefix modes.
-const (
-	PrefixAuto   Prefix = iota // inferred names only
-	PrefixAlways               // explicit names too
-	PrefixNever                // none
+	"github.com/hostless/hostless/pkg/launch/detect"
 )
 
 // Config is one run. Args, Environ, Dir, Paths, Client and the three files are
@@ -37,7 +27,7 @@ type Config struct {
 	Args []string // the command and its arguments, without a leading "--"
 
 	Name    string // an explicit name, "" infers one
-	Prefix  Prefix
+	Prefix  detect.Prefix
 	AppPort int  // the app's port; 0 takes HOSTLESS_APP_PORT, else the daemon reserves one
 	Force   bool // take the name from its owner
 

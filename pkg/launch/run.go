@@ -18,6 +18,7 @@ import (
 	"github.com/hostless/hostless/pkg/certs"
 	"github.com/hostless/hostless/pkg/control"
 	"github.com/hostless/hostless/pkg/fault"
+	"github.com/hostless/hostless/pkg/launch/detect"
 )
 
 // Run runs the command of c as an app of Hostless and returns its exit code:
@@ -83,22 +84,22 @@ type Running struct {
 
 // prepare finds name, command and port: everything that needs no daemon.
 func (r *run) prepare() (err error) {
-	fsys := files{os.DirFS("/")}
+	fsys := detect.System()
 	explicit := r.Name != ""
 	if explicit {
 		if r.Name, err = appname.Check(r.Name); err != nil {
 			return err
 		}
 	} else {
-		r.Name = inferName(fsys, r.Dir, getenv(r.Environ, "HOME"))
+		r.Name = detect.Name(fsys, r.Dir, getenv(r.Environ, "HOME"))
 	}
-	r.Name = fullName(fsys, r.Name, explicit, r.Prefix, r.Dir)
+	r.Name = detect.FullName(fsys, r.Name, explicit, r.Prefix, r.Dir)
 	if err := r.preparePort(); err != nil {
 		return err
 	}
 	r.Args = shellWrap(r.Args, r.Dir)
 	if r.planned == 0 {
-		r.planned = makePlan(fsys, r.Dir, r.Args, 0).port
+		r.planned = detect.Plan(fsys, r.Dir, r.Args, 0).Port
 	}
 	return nil
 }
@@ -252,17 +253,17 @@ func (r *run) start(front bool) (*child, int, error) {
 	}
 	env, changed, removed := e.build(r.Environ)
 	r.noteVariables(changed, removed)
-	p := makePlan(files{os.DirFS("/")}, r.Dir, r.Args, got.TargetPort)
-	for _, note := range p.notes {
+	p := detect.Plan(detect.System(), r.Dir, r.Args, got.TargetPort)
+	for _, note := range p.Notes {
 		r.note("%s", note)
 	}
-	file, code, err := lookPath(p.args[0], r.Dir, getenv(env, "PATH"))
+	file, code, err := lookPath(p.Args[0], r.Dir, getenv(env, "PATH"))
 	if err != nil {
 		return nil, code, err
 	}
 	r.note("%s → 127.0.0.1:%d", got.URL, got.TargetPort)
 	ch, err := startChild(r.Self, [3]*os.File{r.Stdin, r.Stdout, r.Stderr}, order{
-		Op: opSpawn, Path: file, Args: p.args, Env: env, Dir: r.Dir, Front: front, Label: r.Label,
+		Op: opSpawn, Path: file, Args: p.Args, Env: env, Dir: r.Dir, Front: front, Label: r.Label,
 	})
 	switch {
 	case errors.Is(err, syscall.ENOENT): // a script's interpreter

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/hostless/hostless/pkg/control"
+	"github.com/hostless/hostless/pkg/launch/detect"
 	"github.com/hostless/hostless/pkg/procinfo"
 )
 
@@ -260,7 +261,7 @@ func (a *attendance) sighted(s sighting) {
 	}
 	if s.unplanned {
 		a.note("the app does not listen on PORT but on %d: %s leads there", s.port, a.lease.registered().URL)
-		if n := devPackages(files{os.DirFS("/")}, a.Dir); n > 1 {
+		if n := detect.DevPackages(detect.System(), a.Dir); n > 1 {
 			a.note("%d packages of this workspace have a dev script: hostless run --all gives each a name", n)
 		}
 	}

@@ -1,4 +1,4 @@
-package launch
+package detect
 
 import (
 	"os"
@@ -11,12 +11,12 @@ import (
 	"github.com/hostless/hostless/pkg/appname"
 )
 
-func tree(list ...string) files {
+func tree(list ...string) Files {
 	m := fstest.MapFS{}
 	for i := 0; i < len(list); i += 2 {
 		m[strings.TrimPrefix(list[i], "/")] = &fstest.MapFile{Data: []byte(list[i+1])}
 	}
-	return files{m}
+	return Files{m}
 }
 
 func TestInferName(t *testing.T) {
@@ -46,7 +46,7 @@ func TestInferName(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			if got := inferName(tree(tt.files...), tt.dir, "/u"); got != tt.want {
+			if got := Name(tree(tt.files...), tt.dir, "/u"); got != tt.want {
 				t.Errorf("got %q, want %q", got, tt.want)
 			}
 		})
@@ -93,8 +93,8 @@ func TestWorktreeLabel(t *testing.T) {
 		mode     Prefix
 		want     string
 	}{{false, PrefixAuto, "login.n"}, {true, PrefixAuto, "n"}, {true, PrefixAlways, "login.n"}, {false, PrefixNever, "n"}} {
-		if got := fullName(f, "n", tt.explicit, tt.mode, "/u/w"); got != tt.want {
-			t.Errorf("fullName(explicit %v, mode %v) = %q, want %q", tt.explicit, tt.mode, got, tt.want)
+		if got := FullName(f, "n", tt.explicit, tt.mode, "/u/w"); got != tt.want {
+			t.Errorf("FullName(explicit %v, mode %v) = %q, want %q", tt.explicit, tt.mode, got, tt.want)
 		}
 	}
 }
@@ -128,10 +128,10 @@ func TestWorktreeOfRealGit(t *testing.T) {
 	git("worktree", "add", "-q", "-b", "feat/login", filepath.Join(base, "one"))
 	git("worktree", "add", "-q", "-b", "feat/cart", filepath.Join(base, "two"))
 	git("worktree", "add", "-q", "--detach", filepath.Join(base, "three"))
-	f := files{os.DirFS("/")}
+	f := Files{os.DirFS("/")}
 	for dir, want := range map[string]string{"shop": "shop", "one": "login.shop", "two": "cart.shop", "three": "three.shop"} {
 		at := filepath.Join(base, dir)
-		if got := fullName(f, inferName(f, at, base), false, PrefixAuto, at); got != want {
+		if got := FullName(f, Name(f, at, base), false, PrefixAuto, at); got != want {
 			t.Errorf("%s: %q, want %q", dir, got, want)
 		}
 	}

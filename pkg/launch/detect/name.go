@@ -1,8 +1,9 @@
-package launch
+package detect
 
 import (
 	"encoding/json"
 	"io/fs"
+	"os"
 	"path"
 	"regexp"
 	"strings"
@@ -12,31 +13,34 @@ import (
 	"github.com/hostless/hostless/pkg/appname"
 )
 
-// files is what the pure parts read: the whole file system, so that parents can
-// be looked at. Paths are given absolute.
-type files struct{ fs.FS }
+// Files is what this package reads: the whole file system, so that parents can be
+// looked at. Paths are given absolute.
+type Files struct{ fs.FS }
 
-func (f files) read(name string) ([]byte, bool) {
+// System is the file system of this machine.
+func System() Files { return Files{os.DirFS("/")} }
+
+func (f Files) read(name string) ([]byte, bool) {
 	data, err := fs.ReadFile(f.FS, rooted(name))
 	return data, err == nil
 }
 
-func (f files) text(name string) string {
+func (f Files) text(name string) string {
 	data, _ := f.read(name)
 	return strings.TrimSpace(string(data))
 }
 
-func (f files) exists(name string) bool {
+func (f Files) exists(name string) bool {
 	_, err := fs.Stat(f.FS, rooted(name))
 	return err == nil
 }
 
-func (f files) isDir(name string) bool {
+func (f Files) isDir(name string) bool {
 	info, err := fs.Stat(f.FS, rooted(name))
 	return err == nil && info.IsDir()
 }
 
-func (f files) names(dir string) []string {
+func (f Files) names(dir string) []string {
 	entries, err := fs.ReadDir(f.FS, rooted(dir))
 	if err != nil {
 		return nil
@@ -69,10 +73,10 @@ var manifests = []struct {
 	{"Cargo.toml", cargoName},
 }
 
-// inferName finds the name of the project that dir is in: the nearest manifest
+// Name finds the name of the project that dir is in: the nearest manifest
 // that has one, up to the git root (or, outside of git, below home), then the
 // git root's own name, then the directory's. It is never empty.
-func inferName(f files, dir, home string) string {
+func Name(f Files, dir, home string) string {
 	git, inGit := findGit(f, dir)
 	for at := dir; ; at = path.Dir(at) {
 		if !inGit && at != dir && (at == home || at == "/") {

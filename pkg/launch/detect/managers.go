@@ -1,4 +1,4 @@
-package launch
+package detect
 
 import (
 	"encoding/json"
@@ -84,29 +84,29 @@ func (c *call) word() string {
 	return c.last
 }
 
-// seeManager sees through a JavaScript package manager: to a program that it
+// resolveManager sees through a JavaScript package manager: to a program that it
 // fetches or finds (npx, dlx, exec), or to a script of package.json.
-func (s *seer) seeManager(name, dir string, line []string) (sighted, bool) {
+func (s *resolver) resolveManager(name, dir string, line []string) (detectedTool, bool) {
 	if name == "corepack" {
-		return s.seeAfter(dir, line, 1, 0)
+		return s.resolveAfter(dir, line, 1, 0)
 	}
 	c := &call{manager: name, dir: dir, rest: line[1:], at: 1}
 	switch name {
 	case "npx", "pnpx", "bunx":
 		c.manager, c.last = map[string]string{"npx": "npm", "pnpx": "pnpm", "bunx": "bun"}[name], "exec"
-		return s.seeProgram(c, line)
+		return s.resolveProgram(c, line)
 	}
 	c.flags()
 	verb := c.word()
 	switch {
 	case verb == "" || verb == "--":
-		return sighted{}, false
+		return detectedTool{}, false
 	case verb == "exec" && name == "npm", verb == "x" && name == "npm":
 		c.last = "exec"
-		return s.seeNpmExec(c, line)
+		return s.resolveNpmExec(c, line)
 	case verb == "exec", verb == "dlx", verb == "x" && name == "bun":
 		c.last = "exec"
-		return s.seeProgram(c, line)
+		return s.resolveProgram(c, line)
 	case verb == "workspace" && name == "yarn":
 		c.filter = c.word()
 		verb = c.word()
@@ -115,37 +115,37 @@ func (s *seer) seeManager(name, dir string, line []string) (sighted, bool) {
 		c.flags()
 		verb = c.word()
 	} else if name == "npm" && verb != "start" {
-		return sighted{}, false // npm's other verbs run nothing
+		return detectedTool{}, false // npm's other verbs run nothing
 	}
-	return s.seeScriptOf(c, verb, line)
+	return s.resolveScriptOf(c, verb, line)
 }
 
-// seeProgram sees a program named on the line: all behind it is its own.
-func (s *seer) seeProgram(c *call, line []string) (sighted, bool) {
+// resolveProgram sees a program named on the line: all behind it is its own.
+func (s *resolver) resolveProgram(c *call, line []string) (detectedTool, bool) {
 	c.flags()
 	if len(c.rest) > 0 && c.rest[0] == "--" {
 		c.drop(1)
 	}
 	dir, ok := s.programDir(c)
 	if !ok || len(c.rest) == 0 {
-		return sighted{}, false
+		return detectedTool{}, false
 	}
-	return s.seeAfter(dir, line, c.at, 0)
+	return s.resolveAfter(dir, line, c.at, 0)
 }
 
-// seeNpmExec sees `npm exec`: flags are npm's own up to a "--", wherever the
+// resolveNpmExec sees `npm exec`: flags are npm's own up to a "--", wherever the
 // program's name stands.
-func (s *seer) seeNpmExec(c *call, line []string) (sighted, bool) {
+func (s *resolver) resolveNpmExec(c *call, line []string) (detectedTool, bool) {
 	c.flags()
 	if len(c.rest) > 0 && c.rest[0] == "--" {
-		return s.seeProgram(c, line)
+		return s.resolveProgram(c, line)
 	}
 	words, dashed := c.npmArgs()
 	dir, ok := s.programDir(c)
 	if !ok || len(c.rest) == 0 {
-		return sighted{}, false
+		return detectedTool{}, false
 	}
-	return s.grown(dir, line, words, dashed, true)
+	return s.appendable(dir, line, words, dashed, true)
 }
 
 // npmArgs gives the words that npm passes on: those that are no flags, and all
@@ -164,10 +164,10 @@ func (c *call) npmArgs() (words []string, dashed bool) {
 	return words, false
 }
 
-// grown sees a command that the line's end is appended to. dashed says that the
+// appendable sees a command that the line's end is appended to. dashed says that the
 // line has a "--" already; needs, that flags get through only behind one.
-func (s *seer) grown(dir string, line, words []string, dashed, needs bool) (sighted, bool) {
-	found, ok := s.see(dir, words)
+func (s *resolver) appendable(dir string, line, words []string, dashed, needs bool) (detectedTool, bool) {
+	found, ok := s.resolve(dir, words)
 	if !ok {
 		return found, false
 	}
@@ -186,9 +186,9 @@ func (s *seer) grown(dir string, line, words []string, dashed, needs bool) (sigh
 	return found, true
 }
 
-// seeScriptOf sees a script of package.json, or a program where there is no
+// resolveScriptOf sees a script of package.json, or a program where there is no
 // such script and the manager would look for one.
-func (s *seer) seeScriptOf(c *call, script string, line []string) (sighted, bool) {
+func (s *resolver) resolveScriptOf(c *call, script string, line []string) (detectedTool, bool) {
 	var more []string
 	dashed, needs := false, false
 	switch c.manager {
@@ -206,25 +206,25 @@ func (s *seer) seeScriptOf(c *call, script string, line []string) (sighted, bool
 	}
 	dir, ok := s.workspaceDir(c)
 	if !ok || script == "" {
-		return sighted{}, false
+		return detectedTool{}, false
 	}
 	text, at, ok := s.script(dir, script)
 	if !ok {
 		if c.manager == "npm" || strings.HasPrefix(script, "-") || (c.manager == "bun" && strings.Contains(path.Base(script), ".") && !strings.Contains(script, "node_modules/")) {
-			return sighted{}, false
+			return detectedTool{}, false
 		}
-		return s.seeAfter(dir, line, c.at-1, 0) // `pnpm vite`, `yarn run vite`
+		return s.resolveAfter(dir, line, c.at-1, 0) // `pnpm vite`, `yarn run vite`
 	}
 	words, ok := lastCommand(text)
 	if !ok {
-		return sighted{}, false
+		return detectedTool{}, false
 	}
-	found, ok := s.grown(at, line, append(words, more...), dashed, needs)
+	found, ok := s.appendable(at, line, append(words, more...), dashed, needs)
 	return found, ok
 }
 
 // script finds a script in the nearest package.json, as the managers do.
-func (s *seer) script(dir, name string) (text, at string, ok bool) {
+func (s *resolver) script(dir, name string) (text, at string, ok bool) {
 	for at = dir; ; at = path.Dir(at) {
 		if data, found := s.files.read(path.Join(at, "package.json")); found {
 			var m struct{ Scripts map[string]string }
@@ -242,7 +242,7 @@ func (s *seer) script(dir, name string) (text, at string, ok bool) {
 
 // programDir is where a program that the line names runs. Which it is does not
 // depend on the package: one that is not found here leaves only the place open.
-func (s *seer) programDir(c *call) (dir string, ok bool) {
+func (s *resolver) programDir(c *call) (dir string, ok bool) {
 	if dir, ok := s.workspaceDir(c); ok {
 		return dir, true
 	}
@@ -251,7 +251,7 @@ func (s *seer) programDir(c *call) (dir string, ok bool) {
 
 // workspaceDir is where the call runs: its directory, or that of the one
 // package that it picks.
-func (s *seer) workspaceDir(c *call) (dir string, ok bool) {
+func (s *resolver) workspaceDir(c *call) (dir string, ok bool) {
 	switch {
 	case c.many:
 		return "", false

@@ -1,4 +1,4 @@
-package launch
+package detect
 
 import (
 	"strings"
@@ -42,8 +42,8 @@ func TestPlanRows(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.in, func(t *testing.T) {
-			p := makePlan(tree(), "/u/x", strings.Fields(tt.in), 4123)
-			if got, want := strings.Join(p.args, " "), tt.in+tt.flags; got != want {
+			p := Plan(tree(), "/u/x", strings.Fields(tt.in), 4123)
+			if got, want := strings.Join(p.Args, " "), tt.in+tt.flags; got != want {
 				t.Errorf("got %q, want %q", got, want)
 			}
 		})
@@ -64,8 +64,8 @@ func TestPlanWebpackSocket(t *testing.T) {
 		{"5.2.7", "webpack serve --port 3000", socket},
 	} {
 		f := tree("/u/node_modules/webpack-dev-server/package.json", `{"version":"`+tt.version+`"}`)
-		p := makePlan(f, "/u/x", strings.Fields(tt.in), 4123)
-		if got, want := strings.Join(p.args, " "), tt.in+tt.flags; got != want {
+		p := Plan(f, "/u/x", strings.Fields(tt.in), 4123)
+		if got, want := strings.Join(p.Args, " "), tt.in+tt.flags; got != want {
 			t.Errorf("with %s: got %q, want %q", tt.version, got, want)
 		}
 	}
@@ -209,14 +209,14 @@ func TestPlanSeesThrough(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.in, func(t *testing.T) {
-			p := makePlan(project, "/u/x", strings.Fields(tt.in), 4123)
-			if got := strings.Join(p.args, " "); got != tt.want {
+			p := Plan(project, "/u/x", strings.Fields(tt.in), 4123)
+			if got := strings.Join(p.Args, " "); got != tt.want {
 				t.Errorf("got  %q\nwant %q", got, tt.want)
 			}
 		})
 	}
-	shell := makePlan(project, "/u/x", []string{"/bin/sh", "-c", "echo a && vite dev"}, 4123)
-	if diff := cmp.Diff([]string{"/bin/sh", "-c", "echo a && vite dev " + vite}, shell.args); diff != "" {
+	shell := Plan(project, "/u/x", []string{"/bin/sh", "-c", "echo a && vite dev"}, 4123)
+	if diff := cmp.Diff([]string{"/bin/sh", "-c", "echo a && vite dev " + vite}, shell.Args); diff != "" {
 		t.Error(diff)
 	}
 }
@@ -235,7 +235,7 @@ func TestPlanFindsTheGivenPort(t *testing.T) {
 		{"next dev -- --port 3000", 0},
 	}
 	for _, tt := range tests {
-		if got := makePlan(project, "/u/x", strings.Fields(tt.in), 0).port; got != tt.want {
+		if got := Plan(project, "/u/x", strings.Fields(tt.in), 0).Port; got != tt.want {
 			t.Errorf("%s: port %d, want %d", tt.in, got, tt.want)
 		}
 	}
@@ -275,7 +275,7 @@ func TestWorkspace(t *testing.T) {
 func TestDevPackages(t *testing.T) {
 	f := tree("/r/package.json", `{"workspaces":["*"]}`, "/r/a/package.json", `{"scripts":{"dev":"x"}}`, "/r/b/package.json", `{"scripts":{"dev":"x"}}`, "/r/c/package.json", `{"scripts":{"build":"x"}}`)
 	for dir, want := range map[string]int{"/r": 2, "/r/a": 0, "/none": 0} {
-		if got := devPackages(f, dir); got != want {
+		if got := DevPackages(f, dir); got != want {
 			t.Errorf("%s: got %d, want %d", dir, got, want)
 		}
 	}
@@ -291,9 +291,9 @@ func FuzzPlan(f *testing.F) {
 		if len(args) == 0 {
 			return
 		}
-		p := makePlan(project, "/u/x", args, 4123)
-		if len(p.args) < len(args) || p.args[0] != args[0] {
-			t.Errorf("%q became %q", args, p.args)
+		p := Plan(project, "/u/x", args, 4123)
+		if len(p.Args) < len(args) || p.Args[0] != args[0] {
+			t.Errorf("%q became %q", args, p.Args)
 		}
 	})
 }

@@ -1,45 +1,45 @@
-package launch
+package detect
 
 import (
 	"fmt"
 	"strings"
 )
 
-// plan is what a command line becomes.
-type plan struct {
-	args  []string // the command line with the tool's flags
-	port  int      // the port that it names already, 0 for none
-	tool  string   // the row that it was found in, "" for none
-	notes []string // for people
+// Command is what a command line becomes.
+type Command struct {
+	Args  []string // the command line with the tool's flags
+	Port  int      // the port that it names already, 0 for none
+	Tool  string   // the row of the flag table that it was found in, "" for none
+	Notes []string // for people
 }
 
-// makePlan sees through package runners and scripts to the tool that will
-// serve, and gives it port and address where it would not take them from the
+// Plan looks through package runners and scripts for the tool that will serve,
+// and gives it port and address where it would not take them from the
 // environment. A port that the line names already is left alone and reported:
 // it becomes the route's. With port 0 the line is only looked at.
 //
 // It is pure: it reads f and changes nothing.
-func makePlan(f files, dir string, args []string, port int) plan {
-	p := plan{args: args}
-	found, ok := (&seer{files: f}).see(dir, args)
+func Plan(f Files, dir string, args []string, port int) Command {
+	p := Command{Args: args}
+	found, ok := (&resolver{files: f}).resolve(dir, args)
 	if !ok {
-		p.port = looseport(args)
+		p.Port = genericPortFlag(args)
 		return p
 	}
 	t, known := tools[found.tool]
 	if !known {
-		if p.port = looseport(found.args); p.port == 0 {
-			p.port = found.envPort
+		if p.Port = genericPortFlag(found.args); p.Port == 0 {
+			p.Port = found.envPort
 		}
 		return p
 	}
-	if asksOnly(found.args) || !t.serves(f, found.dir, found.args) {
+	if onlyPrints(found.args) || !t.serves(f, found.dir, found.args) {
 		return p
 	}
-	p.tool = found.tool
+	p.Tool = found.tool
 	given, ok := t.givenPort(found.args)
 	if ok {
-		p.port = given
+		p.Port = given
 	}
 	if port == 0 {
 		return p
@@ -57,23 +57,23 @@ func makePlan(f files, dir string, args []string, port int) plan {
 	line, ok := found.insert(words)
 	switch {
 	case ok:
-		p.args = line
-	case p.port == 0:
-		p.notes = append(p.notes, fmt.Sprintf("%s cannot be given its port through this command line: following the port that it opens", found.tool))
+		p.Args = line
+	case p.Port == 0:
+		p.Notes = append(p.Notes, fmt.Sprintf("%s cannot be given its port through this command line: following the port that it opens", found.tool))
 	}
 	return p
 }
 
-// looseport is `--port` of a program that is in no row: likely where it listens.
-func looseport(args []string) int {
+// genericPortFlag is `--port` of a program that is in no row: likely where it listens.
+func genericPortFlag(args []string) int {
 	if v, ok := flagValue(args, "--port"); ok && isPort(v) {
 		return toPort(v)
 	}
 	return 0
 }
 
-// sighted is a tool within a command line.
-type sighted struct {
+// detectedTool is a tool within a command line.
+type detectedTool struct {
 	tool    string
 	args    []string // all that the tool is given
 	dir     string   // where it runs
@@ -86,7 +86,7 @@ type sighted struct {
 }
 
 // below makes what was seen in line[n:] something seen in line.
-func (s sighted) below(line []string, n int) sighted {
+func (s detectedTool) below(line []string, n int) detectedTool {
 	inner := s.insert
 	head := line[:n:n]
 	s.insert = func(words []string) ([]string, bool) {
@@ -96,43 +96,43 @@ func (s sighted) below(line []string, n int) sighted {
 	return s
 }
 
-// seer walks a command line inwards. It stops at a depth: scripts may call
+// resolver walks a command line inwards. It stops at a depth: scripts may call
 // themselves.
-type seer struct {
-	files files
+type resolver struct {
+	files Files
 	depth int
 }
 
 const maxDepth = 12
 
 // see finds the tool of a command line.
-func (s *seer) see(dir string, line []string) (sighted, bool) {
+func (s *resolver) resolve(dir string, line []string) (detectedTool, bool) {
 	if s.depth++; s.depth > maxDepth || len(line) == 0 {
-		return sighted{}, false
+		return detectedTool{}, false
 	}
 	name := toolName(line[0])
 	if n, port := assignments(line); n > 0 {
-		return s.seeAfter(dir, line, n, port)
+		return s.resolveAfter(dir, line, n, port)
 	}
 	if n, inner, ok := wrapped(name, line); ok {
-		found, ok := s.seeAfter(inner.in(dir), line, n, 0)
+		found, ok := s.resolveAfter(inner.in(dir), line, n, 0)
 		return found, ok
 	}
 	switch name {
 	case "sh", "bash", "zsh", "dash":
-		return s.seeShell(dir, line)
+		return s.resolveShell(dir, line)
 	case "npm", "pnpm", "yarn", "bun", "npx", "pnpx", "bunx", "corepack":
-		return s.seeManager(name, dir, line)
+		return s.resolveManager(name, dir, line)
 	}
 	return direct(name, dir, line, 1), true
 }
 
-// seeAfter looks behind the first n words.
-func (s *seer) seeAfter(dir string, line []string, n, port int) (sighted, bool) {
+// resolveAfter looks behind the first n words.
+func (s *resolver) resolveAfter(dir string, line []string, n, port int) (detectedTool, bool) {
 	if n >= len(line) {
-		return sighted{}, false
+		return detectedTool{}, false
 	}
-	found, ok := s.see(dir, line[n:])
+	found, ok := s.resolve(dir, line[n:])
 	if !ok {
 		return found, false
 	}
@@ -143,7 +143,7 @@ func (s *seer) seeAfter(dir string, line []string, n, port int) (sighted, bool) 
 }
 
 // direct is a tool whose arguments begin at line[n].
-func direct(name, dir string, line []string, n int) sighted {
+func direct(name, dir string, line []string, n int) detectedTool {
 	args := line[n:]
 	at := len(line) // before a literal "--", which ends the tool's flags
 	for i, a := range args {
@@ -152,7 +152,7 @@ func direct(name, dir string, line []string, n int) sighted {
 			break
 		}
 	}
-	return sighted{
+	return detectedTool{
 		tool: name, args: args, dir: dir,
 		insert: func(words []string) ([]string, bool) {
 			out := append(append([]string{}, line[:at]...), words...)
@@ -186,14 +186,14 @@ func isVariable(name string) bool {
 	return name != ""
 }
 
-// seeShell looks into `sh -c 'text'`: the text grows at its end.
-func (s *seer) seeShell(dir string, line []string) (sighted, bool) {
+// resolveShell looks into `sh -c 'text'`: the text grows at its end.
+func (s *resolver) resolveShell(dir string, line []string) (detectedTool, bool) {
 	if len(line) != 3 || line[1] != "-c" {
-		return sighted{}, false
+		return detectedTool{}, false
 	}
-	found, ok := s.seeScript(dir, line[2], nil)
+	found, ok := s.resolveScript(dir, line[2], nil)
 	if !ok {
-		return sighted{}, false
+		return detectedTool{}, false
 	}
 	tail := found.tail
 	found.insert = func(words []string) ([]string, bool) {
@@ -204,14 +204,14 @@ func (s *seer) seeShell(dir string, line []string) (sighted, bool) {
 	return found, true
 }
 
-// seeScript looks into a script's text with words appended to it: at its last
+// resolveScript looks into a script's text with words appended to it: at its last
 // command, which is what gets them.
-func (s *seer) seeScript(dir, text string, more []string) (sighted, bool) {
+func (s *resolver) resolveScript(dir, text string, more []string) (detectedTool, bool) {
 	words, ok := lastCommand(text)
 	if !ok {
-		return sighted{}, false
+		return detectedTool{}, false
 	}
-	return s.see(dir, append(words, more...))
+	return s.resolve(dir, append(words, more...))
 }
 
 // lastCommand splits a script into words, as far as it is plain: commands

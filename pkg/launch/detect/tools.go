@@ -1,4 +1,4 @@
-package launch
+package detect
 
 import (
 	"encoding/json"
@@ -14,14 +14,14 @@ import (
 type tool struct {
 	// serves reports whether the arguments start a server at all: `vite build`
 	// gets no flags.
-	serves func(f files, dir string, args []string) bool
+	serves func(f Files, dir string, args []string) bool
 	port   []string // before the port's number; nil where only place counts
 	extra  []string // that go with the port
 	host   []string // the address flag and its value
 	hosts  []string // further flags that say where it listens
 	// socket, where not nil, has the page open its WebSocket at the page's own
 	// address instead of the port, whose host the server would not accept.
-	socket func(f files, dir string, args []string) []string
+	socket func(f Files, dir string, args []string) []string
 	// place, where not nil, makes all words from the port alone and finds the
 	// port that is there: for tools that take it as an argument.
 	place func(args []string, port int) []string
@@ -48,7 +48,7 @@ var tools = map[string]tool{
 	"next":            {serves: sub("", "dev", "start"), port: w("-p"), host: w("-H", loopback)},
 	"storybook":       {serves: sub("dev"), port: w("-p"), host: w("--host", loopback)},
 	"start-storybook": {serves: always, port: w("-p"), host: w("--host", loopback)},
-	"wrangler":        {serves: wrangles, port: w("--port"), host: w("--ip", loopback)},
+	"wrangler":        {serves: wranglerServes, port: w("--port"), host: w("--ip", loopback)},
 
 	"uvicorn":     {serves: unlessFlag("--uds", "--fd"), port: w("--port"), host: w("--host", loopback)},
 	"flask":       {serves: anyWord("run"), port: w("--port"), host: w("--host", loopback)},
@@ -80,12 +80,12 @@ var bins = map[string]string{
 
 func w(words ...string) []string { return words }
 
-type rule = func(f files, dir string, args []string) bool
+type rule = func(f Files, dir string, args []string) bool
 
-func always(files, string, []string) bool { return true }
+func always(Files, string, []string) bool { return true }
 
-// asksOnly are flags with which a tool tells something and ends.
-func asksOnly(args []string) bool {
+// onlyPrints are flags with which a tool tells something and ends.
+func onlyPrints(args []string) bool {
 	for i, a := range args {
 		switch a {
 		case "--":
@@ -124,7 +124,7 @@ var valuedFlags = w("-p", "--port", "-H", "--host", "--hostname", "--ip", "--bin
 // sub accepts these subcommands; with "" among them also none, or a directory
 // in its place (`next ./site`).
 func sub(names ...string) rule {
-	return func(f files, dir string, args []string) bool {
+	return func(f Files, dir string, args []string) bool {
 		got := subcommand(args)
 		for _, name := range names {
 			// A bare word is a subcommand even where a directory is called so.
@@ -137,7 +137,7 @@ func sub(names ...string) rule {
 }
 
 func unlessSub(names ...string) rule {
-	return func(_ files, _ string, args []string) bool {
+	return func(_ Files, _ string, args []string) bool {
 		got := subcommand(args)
 		for _, name := range names {
 			if got == name {
@@ -149,7 +149,7 @@ func unlessSub(names ...string) rule {
 }
 
 func unlessFlag(names ...string) rule {
-	return func(_ files, _ string, args []string) bool {
+	return func(_ Files, _ string, args []string) bool {
 		for _, name := range names {
 			if _, ok := flagValue(args, name); ok {
 				return false
@@ -160,7 +160,7 @@ func unlessFlag(names ...string) rule {
 }
 
 func anyWord(name string) rule {
-	return func(_ files, _ string, args []string) bool {
+	return func(_ Files, _ string, args []string) bool {
 		for _, a := range args {
 			if a == name {
 				return true
@@ -170,7 +170,7 @@ func anyWord(name string) rule {
 	}
 }
 
-func wrangles(_ files, _ string, args []string) bool {
+func wranglerServes(_ Files, _ string, args []string) bool {
 	switch subcommand(args) {
 	case "dev":
 		return true
@@ -256,7 +256,7 @@ func (t tool) words(args []string, port int) []string {
 // webpackSocket are flags of webpack-dev-server since version 4. A page that
 // connects to the port itself is refused as of another origin (5.2.1), or is
 // kept from it by https.
-func webpackSocket(f files, dir string, args []string) []string {
+func webpackSocket(f Files, dir string, args []string) []string {
 	for _, a := range args {
 		if strings.HasPrefix(a, "--client-web-socket-url") {
 			return nil
@@ -297,7 +297,7 @@ func djangoFound(args []string) (int, bool) {
 
 // PHP: `php -S address:port [-t root] [router.php]`; -t alone means the same
 // server.
-func phpServes(_ files, _ string, args []string) bool {
+func phpServes(_ Files, _ string, args []string) bool {
 	_, s := flagValue(args, "-S")
 	_, t := flagValue(args, "-t")
 	return s || t

@@ -1,10 +1,21 @@
-package launch
+package detect
 
 import (
 	"path"
 	"strings"
 
 	"github.com/hostless/hostless/pkg/appname"
+)
+
+// Prefix says whether the name of a linked git worktree gets its branch as a
+// sub-label.
+type Prefix int
+
+// The prefix modes.
+const (
+	PrefixAuto   Prefix = iota // inferred names only
+	PrefixAlways               // explicit names too
+	PrefixNever                // none
 )
 
 // gitDir is a checkout, found without git: by its .git directory or file
@@ -17,7 +28,7 @@ type gitDir struct {
 }
 
 // findGit finds the checkout that dir is in.
-func findGit(f files, dir string) (gitDir, bool) {
+func findGit(f Files, dir string) (gitDir, bool) {
 	for at := dir; ; at = path.Dir(at) {
 		dotGit := path.Join(at, ".git")
 		if f.isDir(dotGit) {
@@ -61,7 +72,7 @@ func (g gitDir) project() string {
 // branch, or its directory where no branch is checked out. The main checkout
 // has none, nor have the branches main and master. Where another worktree of
 // the repository would have the same, both get a hash of their place.
-func worktreeLabel(f files, dir string) string {
+func worktreeLabel(f Files, dir string) string {
 	g, ok := findGit(f, dir)
 	if !ok || !g.linked {
 		return ""
@@ -85,7 +96,7 @@ func worktreeLabel(f files, dir string) string {
 }
 
 // labelOf is the label by branch and directory alone.
-func labelOf(f files, dir, root string) string {
+func labelOf(f Files, dir, root string) string {
 	branch := branchOf(f, dir)
 	switch branch {
 	case "main", "master":
@@ -100,7 +111,7 @@ func labelOf(f files, dir, root string) string {
 }
 
 // branchOf reads which branch is checked out, or being rebased; "" is none.
-func branchOf(f files, dir string) string {
+func branchOf(f Files, dir string) string {
 	const heads = "refs/heads/"
 	if ref, ok := strings.CutPrefix(f.text(path.Join(dir, "HEAD")), "ref:"); ok {
 		branch, ok := strings.CutPrefix(strings.TrimSpace(ref), heads)
@@ -117,8 +128,8 @@ func branchOf(f files, dir string) string {
 	return ""
 }
 
-// fullName puts a worktree's label before a name, where the mode asks for it.
-func fullName(f files, name string, explicit bool, mode Prefix, dir string) string {
+// FullName puts a worktree's label before a name, where the mode asks for it.
+func FullName(f Files, name string, explicit bool, mode Prefix, dir string) string {
 	if mode == PrefixNever || explicit && mode != PrefixAlways {
 		return name
 	}

@@ -1,4 +1,4 @@
-package launch
+package detect
 
 import (
 	"encoding/json"
@@ -18,7 +18,7 @@ type workspacePackage struct {
 // workspace finds the workspace that dir is in (npm's, yarn's and bun's
 // `workspaces` of package.json, pnpm's pnpm-workspace.yaml) and its packages,
 // in the order of their directories. Without one, root is "".
-func workspace(f files, dir string) (root string, packages []workspacePackage) {
+func workspace(f Files, dir string) (root string, packages []workspacePackage) {
 	for at := dir; ; at = path.Dir(at) {
 		if globs := workspaceGlobs(f, at); len(globs) > 0 {
 			return at, packagesOf(f, at, globs)
@@ -29,9 +29,9 @@ func workspace(f files, dir string) (root string, packages []workspacePackage) {
 	}
 }
 
-// devPackages counts the packages with a dev script of the workspace whose root
+// DevPackages counts the packages with a dev script of the workspace whose root
 // dir is.
-func devPackages(f files, dir string) (n int) {
+func DevPackages(f Files, dir string) (n int) {
 	for _, p := range packagesOf(f, dir, workspaceGlobs(f, dir)) {
 		if p.scripts["dev"] != "" {
 			n++
@@ -40,7 +40,7 @@ func devPackages(f files, dir string) (n int) {
 	return n
 }
 
-func workspaceGlobs(f files, dir string) []string {
+func workspaceGlobs(f Files, dir string) []string {
 	if text, ok := f.read(path.Join(dir, "pnpm-workspace.yaml")); ok {
 		return yamlPackages(string(text))
 	}
@@ -129,7 +129,7 @@ func yamlString(item string) string {
 
 // packagesOf resolves the globs: "*" within a segment, "**" over several,
 // "{a,b}" for either, "!" for exceptions, wherever they stand.
-func packagesOf(f files, root string, globs []string) []workspacePackage {
+func packagesOf(f Files, root string, globs []string) []workspacePackage {
 	dirs := map[string]bool{}
 	var exceptions [][]string
 	for _, glob := range globs {
@@ -201,7 +201,7 @@ func braces(glob string, depth int) (all []string) {
 // built are directories that "**" does not go into: copies of what was built.
 var built = w("dist", "build", "target")
 
-func expand(f files, dir string, pattern []string, into map[string]bool) {
+func expand(f Files, dir string, pattern []string, into map[string]bool) {
 	if len(pattern) == 0 {
 		into[dir] = true
 		return
