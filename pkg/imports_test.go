@@ -16,7 +16,7 @@ const module = "github.com/hostless/hostless/"
 // order is the import table of docs/architecture.md: a package imports only
 // packages of earlier rows. Packages of one row do not know each other.
 var order = [][]string{
-	{"secret", "fault", "sse", "jsonscan", "build", "procinfo"},
+	{"secret", "fault", "sse", "jsonscan", "build", "procinfo", "httpx", "h2upgrade"},
 	{"listen", "peer", "sock", "config", "appname", "redact"},
 	{"token", "keys", "certs", "hosts"},
 	{"dialect", "dialect/rawjson"},
@@ -25,7 +25,9 @@ var order = [][]string{
 	{"provider"},
 	{"gateway/endpoint", "gateway/usage"},
 	{"gateway/pipeline"},
-	{"gateway", "apps"},
+	{"apps/http1", "apps/errpage"},
+	{"apps/routes"},
+	{"gateway", "apps/proxy"},
 	{"front"},
 	{"control"},
 	{"launch/detect", "launch/proctree"},

@@ -6,29 +6,33 @@ import (
 	"log/slog"
 	"os"
 
-	"github.com/hostless/hostless/pkg/apps"
+	"github.com/hostless/hostless/pkg/apps/proxy"
+	"github.com/hostless/hostless/pkg/apps/routes"
 	"github.com/hostless/hostless/pkg/control"
 	"github.com/hostless/hostless/pkg/fault"
 )
 
 // openApps makes the reverse plane.
 func (d *daemon) openApps(log *slog.Logger) error {
-	plane, found, err := apps.New(apps.Config{
-		Path: d.cfg.Paths.Routes(), URL: d.appURL, TrustedProxies: d.settings.TrustedProxies, Logger: log,
+	table, found, err := routes.New(routes.Config{
+		Path: d.cfg.Paths.Routes(), Logger: log,
 		Wildcards: func() bool { return d.wildcards || d.settings.WildcardRoutes() },
-		Dropped: func(r apps.Route) {
+		Dropped: func(r routes.Route) {
 			if err := d.tokens.RevokeBound(context.Background(), r.Hostname); err != nil {
 				log.Error("tokens of a dropped route cannot be revoked", "host", r.Hostname, "error", err)
 			}
 		},
 	})
 	d.warnings.set("apps", found)
-	d.apps = plane
+	d.routes = table
 	if err != nil {
 		return err
 	}
+	if d.apps, err = proxy.New(proxy.Config{Table: table, URL: d.appURL, TrustedProxies: d.settings.TrustedProxies, Logger: log}); err != nil {
+		return err
+	}
 	hosts := map[string]bool{}
-	for _, r := range plane.List() {
+	for _, r := range table.List() {
 		hosts[r.Hostname] = true
 	}
 	return d.tokens.RevokeUnbound(context.Background(), func(hostname string) bool { return hosts[hostname] })
@@ -50,20 +54,20 @@ func (d *daemon) appURL(hostname string) string {
 
 // controlRoutes shows the reverse plane as the control server needs it.
 type controlRoutes struct {
-	plane  *apps.Plane
+	table  *routes.Table
 	url    func(hostname string) string
 	redact func(string) string // of what clients tell, which pages show
 }
 
-func (c controlRoutes) registration(req control.RouteRequest) apps.Registration {
-	return apps.Registration{
+func (c controlRoutes) registration(req control.RouteRequest) routes.Registration {
+	return routes.Registration{
 		Name: req.Name, Target: req.Target, Port: req.Port, PID: req.PID, Reserve: req.Reserve, Force: req.Force, KeepHost: req.KeepHost,
 		Insecure: req.Insecure, Wildcard: req.Wildcard, PathPrefix: req.PathPrefix, Alias: req.Alias, Lazy: req.Lazy,
 		Command: c.redact(req.Command), Directory: req.Directory, Output: req.Output,
 	}
 }
 
-func (c controlRoutes) registered(r apps.Route, lease string) control.Registered {
+func (c controlRoutes) registered(r routes.Route, lease string) control.Registered {
 	return control.Registered{
 		Hostname: r.Hostname, URL: c.url(r.Hostname), Target: r.Target.String(), TargetPort: r.Target.Port(), PID: r.PID, LeaseID: lease,
 	}
@@ -71,10 +75,10 @@ func (c controlRoutes) registered(r apps.Route, lease string) control.Registered
 
 func (c controlRoutes) List(context.Context) ([]control.Route, error) {
 	out := []control.Route{}
-	for _, r := range c.plane.List() {
+	for _, r := range c.table.List() {
 		out = append(out, control.Route{
 			Hostname: r.Hostname, Target: r.Target.String(), TargetPort: r.Target.Port(), PID: r.PID, AppName: r.Name, URL: c.url(r.Hostname),
-			Leased: r.Kind == apps.Leased, State: r.State, PathPrefix: r.PathPrefix, Wildcard: r.Wildcard, KeepHost: r.KeepHost,
+			Leased: r.Kind == routes.Leased, State: r.State, PathPrefix: r.PathPrefix, Wildcard: r.Wildcard, KeepHost: r.KeepHost,
 			Insecure: r.Insecure, Command: r.Command, Directory: r.Directory,
 		})
 	}
@@ -85,12 +89,12 @@ func (c controlRoutes) Register(ctx context.Context, req control.RouteRequest) (
 	if req.PID == os.Getpid() {
 		return control.Registered{}, &fault.Error{Kind: fault.Invalid, Param: "pid", Message: "the daemon owns no route itself"}
 	}
-	r, err := c.plane.Register(ctx, c.registration(req))
+	r, err := c.table.Register(ctx, c.registration(req))
 	return c.registered(r, ""), err
 }
 
 func (c controlRoutes) Deregister(ctx context.Context, name control.RouteName) (control.Removed, error) {
-	r, err := c.plane.Deregister(ctx, name.Name, name.PathPrefix)
+	r, err := c.table.Deregister(ctx, name.Name, name.PathPrefix)
 	if err != nil {
 		return control.Removed{}, err
 	}
@@ -98,7 +102,7 @@ func (c controlRoutes) Deregister(ctx context.Context, name control.RouteName) (
 }
 
 func (c controlRoutes) Lease(ctx context.Context, req control.RouteRequest) (control.RouteLease, error) {
-	lease, err := c.plane.Lease(ctx, c.registration(req))
+	lease, err := c.table.Lease(ctx, c.registration(req))
 	if err != nil {
 		return nil, err
 	}
@@ -109,7 +113,7 @@ func (c controlRoutes) Lease(ctx context.Context, req control.RouteRequest) (con
 
 // routeLease shows a lease as the control server needs it.
 type routeLease struct {
-	lease  *apps.Lease
+	lease  *routes.Lease
 	routes controlRoutes
 	events chan control.LeaseEvent
 }
@@ -136,7 +140,7 @@ func (l *routeLease) Update(_ context.Context, u control.LeaseUpdate) error {
 	for i, line := range u.Log {
 		u.Log[i] = l.routes.redact(line)
 	}
-	return l.lease.Update(apps.Update{Port: u.Port, PID: u.PID, State: u.State, Exit: u.Exit, Log: u.Log})
+	return l.lease.Update(routes.Update{Port: u.Port, PID: u.PID, State: u.State, Exit: u.Exit, Log: u.Log})
 }
 
 func (l *routeLease) Release() { l.lease.Release() }

@@ -12,7 +12,8 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"github.com/hostless/hostless/pkg/apps"
+	"github.com/hostless/hostless/pkg/apps/proxy"
+	"github.com/hostless/hostless/pkg/apps/routes"
 	"github.com/hostless/hostless/pkg/config"
 	"github.com/hostless/hostless/pkg/control"
 	"github.com/hostless/hostless/pkg/fault"
@@ -54,7 +55,8 @@ type daemon struct {
 	tokens   *token.Store
 	keys     *keys.Store
 	gateway  *gateway.Gateway
-	apps     *apps.Plane
+	routes   *routes.Table
+	apps     *proxy.Handler
 	front    *front.Server
 	control  *control.Server
 	notify   notifier
@@ -138,7 +140,7 @@ func (d *daemon) open() (err error) {
 		return err
 	}
 	d.control, err = control.NewServer(control.ServerConfig{
-		Tokens: controlTokens{d.tokens}, Keys: controlKeys{d.keys, d.keysChanged}, Routes: controlRoutes{d.apps, d.appURL, d.redactor.String},
+		Tokens: controlTokens{d.tokens}, Keys: controlKeys{d.keys, d.keysChanged}, Routes: controlRoutes{d.routes, d.appURL, d.redactor.String},
 		Settings: controlSettings{d.settings}, Daemon: controlDaemon{d}, Logger: component("control"),
 	})
 	return err
@@ -167,7 +169,7 @@ func (d *daemon) serve(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return d.front.Run(ctx, d.sockets.HTTP...) })
 	group.Go(func() error { return d.control.Serve(ctx, d.sockets.Control) })
-	group.Go(func() error { return d.apps.Run(ctx) })
+	group.Go(func() error { return d.routes.Run(ctx) })
 	group.Go(func() error { return d.watchdog(ctx) })
 	group.Go(func() error { return d.hangups(ctx) })
 	group.Go(func() error {
@@ -191,6 +193,9 @@ func (d *daemon) close() error {
 	}
 	if d.apps != nil {
 		errs = append(errs, d.apps.Close())
+	}
+	if d.routes != nil {
+		errs = append(errs, d.routes.Close())
 	}
 	if d.gateway != nil {
 		d.gateway.Close()

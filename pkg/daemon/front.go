@@ -20,7 +20,7 @@ func (d *daemon) openFront(log *slog.Logger) (err error) {
 		Peer: d.judge(log), Logger: log, RedirectHTTPS: d.settings.HTTPSRedirect,
 	}
 	if d.cfg.TLS {
-		authority, err := certs.New(certs.Config{Dir: d.cfg.Paths.Home, Serves: d.apps.Serves, Logger: d.log.With("component", "certs")})
+		authority, err := certs.New(certs.Config{Dir: d.cfg.Paths.Home, Serves: d.routes.Serves, Logger: d.log.With("component", "certs")})
 		if err != nil {
 			return fmt.Errorf("local certificate authority: %w", err)
 		}

@@ -15,7 +15,7 @@ import (
 func (c controlDaemon) Status(ctx context.Context) (control.Status, error) {
 	s := control.Status{
 		Version: c.cfg.Version, PID: os.Getpid(), Port: c.sockets.Port, TLS: c.cfg.TLS, StartedAt: c.started.UTC(),
-		Activation: c.sockets.Activation, Routes: c.apps.Len(), Tokens: c.tokens.Live(), InFlight: c.front.InFlight(),
+		Activation: c.sockets.Activation, Routes: c.routes.Len(), Tokens: c.tokens.Live(), InFlight: c.front.InFlight(),
 		URL: c.url(), Home: c.cfg.Paths.Home, DevMode: c.cfg.DevMode, Persistence: c.persistence(), Warnings: c.daemon.warnings.list(), Providers: []control.ProviderStatus{},
 	}
 	stored, err := controlKeys{store: c.keys}.List(ctx)

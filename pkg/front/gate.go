@@ -4,6 +4,9 @@ import (
 	"encoding/json"
 	"net/http"
 	"strings"
+
+	"github.com/hostless/hostless/pkg/h2upgrade"
+	"github.com/hostless/hostless/pkg/httpx"
 )
 
 // refusal is an answer of the gate itself.
@@ -28,8 +31,8 @@ var (
 // Host, peer. On success the request has an origin-form target and one
 // authority, which for the gateway is in normal form.
 func (s *Server) gate(r *http.Request) (plane, *refusal) {
-	socket := extendedConnect(r)
-	if r.Method == http.MethodConnect && !socket || r.Method == http.MethodTrace {
+	protocol := h2upgrade.Protocol(r)
+	if r.Method == http.MethodConnect && protocol == "" || r.Method == http.MethodTrace {
 		return 0, refuseMethod
 	}
 	if r.Method == "PRI" || r.ProtoMajor < 1 || r.ProtoMajor > 2 {
@@ -49,7 +52,7 @@ func (s *Server) gate(r *http.Request) (plane, *refusal) {
 	case foreign:
 		return 0, refuseForeign
 	case gatewayPlane:
-		if socket && !websocketStream(r) {
+		if protocol != "" && !strings.EqualFold(protocol, "websocket") {
 			return 0, refuseMethod
 		}
 		r.Host = normal
@@ -113,10 +116,8 @@ func authorityOf(r *http.Request) (string, *refusal) {
 // on HTTP/2 alone, would have the app read another target than was judged here;
 // :path has no absolute form (RFC 9113 section 8.3.1).
 func fitsLine(r *http.Request) bool {
-	for i := range len(r.Method) {
-		if !tokenByte[r.Method[i]] {
-			return false
-		}
+	if !httpx.IsToken(r.Method) {
+		return false
 	}
 	target := r.RequestURI
 	if target != "*" && !strings.HasPrefix(target, "/") {

@@ -2,6 +2,8 @@ package front
 
 import (
 	"bytes"
+
+	"github.com/hostless/hostless/pkg/httpx"
 )
 
 // plainHead reports whether a request's head, with its empty line, is of the
@@ -102,29 +104,8 @@ func plainField(line []byte) (name, value []byte, ok bool) {
 		return nil, nil, false
 	}
 	name, value = line[:colon], bytes.Trim(line[colon+1:], " \t")
-	for _, c := range name {
-		if !tokenByte[c] {
-			return nil, nil, false
-		}
-	}
-	for _, c := range value {
-		if c < ' ' && c != '\t' || c == 0x7f {
-			return nil, nil, false
-		}
-	}
-	return name, value, true
+	return name, value, httpx.IsToken(name) && httpx.IsFieldValue(value)
 }
-
-// tokenByte are the characters of a token (RFC 9110 section 5.6.2).
-var tokenByte = func() (table [256]bool) {
-	for c := range 0x7f {
-		table[c] = c >= '0' && c <= '9' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z'
-	}
-	for _, c := range "!#$%&'*+-.^_`|~" {
-		table[c] = true
-	}
-	return table
-}()
 
 // appHost reports whether an authority is an app's.
 func appHost(authority []byte) bool {

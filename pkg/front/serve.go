@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"runtime/debug"
 	"time"
+
+	"github.com/hostless/hostless/pkg/h2upgrade"
 )
 
 // ServeHTTP passes a request through the gate and hands it to its plane.
@@ -46,9 +48,8 @@ func (s *Server) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Connection", "close") // the request's body is not read
 		}
 		w.WriteHeader(http.StatusPermanentRedirect)
-	case p == gatewayPlane && extendedConnect(r):
-		rw, asked := asUpgrade(w, r)
-		s.cfg.Gateway.ServeHTTP(rw, asked)
+	case p == gatewayPlane && h2upgrade.Protocol(r) != "":
+		s.cfg.Gateway.ServeHTTP(h2upgrade.Request(w, r))
 	case p == gatewayPlane:
 		s.cfg.Gateway.ServeHTTP(w, r)
 	default:

@@ -1,0 +1,255 @@
+package errpage
+
+import (
+	"bytes"
+	_ "embed"
+	"encoding/json"
+	"html/template"
+	"maps"
+	"mime"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+)
+
+//go:embed page.html
+var pageHTML string
+
+// pageTemplate escapes all that it is given.
+var pageTemplate = template.Must(template.New("page").Parse(pageHTML))
+
+// maxPage bounds a page in bytes.
+const maxPage = 19 << 10
+
+// The bounds of a page's parts.
+const (
+	pageLogLines = 30
+	pageFacts    = 12
+	pageWidth    = 200
+	pageCommand  = 400 // a command that is cut cannot be typed
+)
+
+// Render gives the page in the form that the request accepts: HTML, JSON or plain
+// text. It leaves out what would make the page too long.
+func (p *Page) Render(r *http.Request) (status int, header http.Header, body []byte) {
+	p.bound(pageLogLines, pageWidth)
+	header = http.Header{
+		"Cache-Control":          {"no-store"},
+		"Vary":                   {"Accept"},
+		"X-Content-Type-Options": {"nosniff"},
+		"X-Hostless-Error":       {"local"},
+	}
+	if p.Status == http.StatusServiceUnavailable {
+		header.Set("Retry-After", retryAfter)
+	}
+	switch preferred(r) {
+	case "html":
+		header.Set("Content-Type", "text/html; charset=utf-8")
+		header.Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
+		return p.Status, header, p.fit(p.html)
+	case "json":
+		header.Set("Content-Type", "application/json")
+		return p.Status, header, p.fit(p.json)
+	}
+	header.Set("Content-Type", "text/plain; charset=utf-8")
+	return p.Status, header, p.fit(p.text)
+}
+
+// retryAfter is what a client is told of an app that starts, in seconds.
+const retryAfter = "1"
+
+// bound keeps a page small and free of control characters, whatever its app
+// has printed or is called with.
+func (p *Page) bound(lines, width int) {
+	cut := func(s string) string {
+		s = plain(s)
+		if len(s) > width {
+			return strings.ToValidUTF8(s[:width], "") + "…"
+		}
+		return s
+	}
+	p.Log = append([]string(nil), p.Log[max(0, len(p.Log)-lines):]...)
+	for i := range p.Log {
+		p.Log[i] = cut(p.Log[i])
+	}
+	p.Facts = p.Facts[:min(len(p.Facts), pageFacts)]
+	for i := range p.Facts {
+		p.Facts[i].Value = cut(p.Facts[i].Value)
+	}
+	for i := range p.Commands {
+		typed := plain(p.Commands[i])
+		p.Commands[i] = strings.ToValidUTF8(typed[:min(len(typed), pageCommand)], "")
+	}
+	for i := range p.Others {
+		p.Others[i].Target = cut(p.Others[i].Target)
+	}
+	p.Lead = cut(p.Lead)
+}
+
+// plain takes control characters and a terminal's sequences of them out of a
+// line. What is no UTF-8 is marked.
+func plain(s string) string {
+	var b strings.Builder
+	for i := 0; i < len(s); i++ {
+		switch c := s[i]; {
+		case c == 0x1b && i+1 < len(s) && s[i+1] == '[': // CSI: to its final byte (ECMA-48)
+			for i += 2; i < len(s) && (s[i] < 0x40 || s[i] > 0x7e); i++ {
+			}
+		case c == 0x1b && i+1 < len(s) && s[i+1] == ']': // OSC: to BEL or ST
+			for i += 2; i < len(s) && s[i] != 7 && s[i] != 0x1b; i++ {
+			}
+			if i < len(s) && s[i] == 0x1b {
+				i-- // ST is an escape of its own
+			}
+		case c == 0x1b: // any other, such as ESC ( B
+			end := i + 1
+			for ; end < len(s) && s[end] >= 0x20 && s[end] <= 0x2f; end++ {
+			}
+			if end < len(s) && s[end] >= 0x30 && s[end] <= 0x7e {
+				i = end
+			}
+		case c >= ' ' && c != 0x7f || c == '\t':
+			b.WriteByte(c)
+		}
+	}
+	return strings.Map(func(r rune) rune {
+		if r >= 0x80 && r < 0xa0 { // the control characters beyond ASCII
+			return -1
+		}
+		return r
+	}, strings.ToValidUTF8(b.String(), "�"))
+}
+
+// fit renders a page with as much of its log and links as maxPage has room for.
+func (p *Page) fit(render func() []byte) []byte {
+	for {
+		page := render()
+		if len(page) <= maxPage || len(p.Log) == 0 && len(p.Others) == 0 {
+			return page
+		}
+		p.Log, p.Others = p.Log[(len(p.Log)+1)/2:], p.Others[:len(p.Others)/2]
+	}
+}
+
+func (p *Page) html() []byte {
+	var b bytes.Buffer
+	if err := pageTemplate.Execute(&b, p); err != nil {
+		return p.text() // the template is tested; this is for the impossible
+	}
+	return b.Bytes()
+}
+
+func (p *Page) json() []byte {
+	type other struct {
+		Hostname string `json:"hostname"`
+		URL      string `json:"url"`
+	}
+	others := []other{}
+	for _, o := range p.Others {
+		others = append(others, other{o.Name, o.URL})
+	}
+	details := map[string]string{}
+	for _, f := range p.Facts {
+		details[strings.ToLower(strings.ReplaceAll(f.Name, " ", "_"))] = f.Value
+	}
+	next := ""
+	if len(p.Commands) > 0 {
+		next = p.Commands[0]
+	}
+	kind := "upstream_error"
+	switch p.Status {
+	case http.StatusBadRequest, http.StatusNotFound, http.StatusMisdirectedRequest:
+		kind = "invalid_request_error"
+	}
+	var port *int
+	if p.Port != 0 {
+		port = &p.Port
+	}
+	var endedAt *time.Time
+	if at := p.EndedAt.UTC().Round(time.Second); !p.EndedAt.IsZero() {
+		endedAt = &at
+	}
+	fields := map[string]any{"message": p.Title + ": " + p.Lead, "type": kind, "code": p.Code, "param": nil}
+	var data []byte
+	var err error
+	if p.App == "" { // as the gate says its errors: there is no app to tell of
+		data, err = json.Marshal(map[string]any{"error": fields})
+	} else {
+		maps.Copy(fields, map[string]any{
+			"next": next, "note": p.Note, "app": p.App, "hostname": p.Host, "port": port,
+			"details": details, "log": append([]string{}, p.Log...), "exit": p.Exit, "ended_at": endedAt, "routes": others,
+		})
+		data, err = json.MarshalIndent(map[string]any{"error": fields}, "", "  ")
+	}
+	if err != nil {
+		panic(err) // strings always marshal
+	}
+	return append(data, '\n')
+}
+
+func (p *Page) text() []byte {
+	var b strings.Builder
+	b.WriteString(p.Title + ".\n" + p.Lead + "\n")
+	for _, f := range p.Facts {
+		b.WriteString("  " + f.Name + ": " + f.Value + "\n")
+	}
+	if len(p.Log) > 0 {
+		b.WriteString("\nIts last lines:\n")
+		for _, line := range p.Log {
+			b.WriteString("  " + line + "\n")
+		}
+	}
+	if p.Note != "" {
+		b.WriteString("\n" + p.Note + "\n")
+	}
+	for _, c := range p.Commands {
+		b.WriteString("  " + c + "\n")
+	}
+	if len(p.Others) > 0 {
+		b.WriteString("\nOther apps:\n")
+		for _, o := range p.Others {
+			b.WriteString("  " + o.URL + "\n")
+		}
+	}
+	return []byte(b.String())
+}
+
+// WantsHTML reports whether a person in a browser reads the answer.
+func WantsHTML(r *http.Request) bool { return preferred(r) == "html" }
+
+// preferred picks html, json or text by Accept (RFC 9110 section 12.5.1): the
+// one of the highest weight, and of equals the one named first. A client that
+// takes anything is a program.
+func preferred(r *http.Request) string {
+	best, weight := "json", 0.0
+	for _, value := range r.Header["Accept"] {
+		for part := range strings.SplitSeq(value, ",") {
+			kind, params, err := mime.ParseMediaType(part)
+			if err != nil {
+				continue
+			}
+			form := ""
+			switch {
+			case kind == "text/html", kind == "application/xhtml+xml":
+				form = "html"
+			case kind == "application/json", kind == "application/*", kind == "*/*", strings.HasSuffix(kind, "+json"):
+				form = "json"
+			case kind == "text/*", kind == "text/plain":
+				form = "text"
+			default:
+				continue
+			}
+			q := 1.0
+			if s, ok := params["q"]; ok {
+				if q, err = strconv.ParseFloat(s, 64); err != nil {
+					continue
+				}
+			}
+			if q > weight {
+				best, weight = form, q
+			}
+		}
+	}
+	return best
+}

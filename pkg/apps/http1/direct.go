@@ -1,0 +1,378 @@
+package http1
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/hostless/hostless/pkg/httpx"
+	"github.com/hostless/hostless/pkg/sock"
+)
+
+// directTransport runs a round trip in the caller's goroutine, on a connection
+// that has no goroutines of its own.
+type directTransport struct {
+	upstream *Upstream
+	pool     pool
+}
+
+func newDirect(u *Upstream) *directTransport { return &directTransport{upstream: u} }
+
+func (f *directTransport) closeIdle() { f.pool.clear(false) }
+func (f *directTransport) close()     { f.pool.clear(true) }
+
+func (f *directTransport) roundTrip(ctx context.Context, x *Request, header http.Header) (*Response, error) {
+	u := f.pool.get(x.Target, !x.retryable())
+	if u == nil {
+		return f.fresh(ctx, x, header)
+	}
+	in, err := f.try(ctx, u, x, header)
+	if err == nil {
+		f.pool.served()
+		return in, nil
+	}
+	if !errors.Is(err, errStale) || ctx.Err() != nil {
+		return nil, err
+	}
+	f.pool.died(u)
+	if !x.retryable() {
+		return nil, err
+	}
+	return f.fresh(ctx, x, header) // the app had closed what we kept
+}
+
+// fresh sends the request on a connection of its own.
+func (f *directTransport) fresh(ctx context.Context, x *Request, header http.Header) (*Response, error) {
+	c, err := f.upstream.dial(ctx, x.Target)
+	if err != nil {
+		return nil, err
+	}
+	return f.try(ctx, NewConn(c, x.Target), x, header)
+}
+
+// lastWrite is how long the end of a request's body may take to be written once
+// its answer is there.
+const lastWrite = 50 * time.Millisecond
+
+// errStale is a connection that ended before anything of an answer came.
+var errStale = errors.New("app closed the connection without an answer")
+
+// try sends the request on a connection, which it or the answer's body owns.
+func (f *directTransport) try(ctx context.Context, u *Conn, x *Request, header http.Header) (*Response, error) {
+	b := &directBody{transport: f, up: u}
+	b.watch(ctx)
+	u.head = x.AppendHead(u.head[:0])
+	if _, err := u.send(u.head); err != nil {
+		return nil, b.fail(fmt.Errorf("%w: %w", errStale, err))
+	}
+	if x.Body != nil {
+		b.send(x)
+	}
+	in := &Response{Body: b}
+	for {
+		h, err := u.ReadHead()
+		if err != nil {
+			return nil, b.fail(err)
+		}
+		switch {
+		case h.Status == http.StatusContinue:
+			b.proceed()
+			continue
+		case h.Status == http.StatusSwitchingProtocols:
+			return nil, b.fail(&ProtocolError{Reason: "it switched protocols unasked", Received: "101"})
+		case h.Status < 200:
+			interim := make(http.Header)
+			if err := h.Fields(interim); err != nil {
+				return nil, b.fail(err)
+			}
+			if x.OnInformational != nil {
+				x.OnInformational(h.Status, interim)
+			}
+			continue
+		}
+		if err := b.frame(h, x.Method, header); err != nil {
+			return nil, b.fail(err)
+		}
+		in.Status, in.Length = h.Status, b.length
+		if b.chunked {
+			in.Trailers = func() http.Header { return b.trailer }
+		}
+		return in, nil
+	}
+}
+
+// appendHead writes the request's head.
+func (x *Request) AppendHead(b []byte) []byte {
+	b = append(b, x.Method...)
+	b = append(b, ' ')
+	b = append(b, x.URI...)
+	b = append(b, " HTTP/1.1\r\nHost: "...)
+	b = append(b, x.Host...)
+	b = append(b, '\r', '\n')
+	for name, values := range x.Header {
+		if x.passes(name) {
+			for _, value := range values {
+				b = appendField(b, name, value)
+			}
+		}
+	}
+	for _, f := range x.Add {
+		b = appendField(b, f.Name, f.Value)
+	}
+	switch {
+	case x.Upgrade != "":
+		b = appendField(b, "Connection", "Upgrade")
+		b = appendField(b, "Upgrade", x.Upgrade)
+	case x.Body == nil:
+		if len(x.Header["Content-Length"]) > 0 {
+			b = append(b, "Content-Length: 0\r\n"...)
+		}
+	case x.Body.Length >= 0:
+		b = append(b, "Content-Length: "...)
+		b = strconv.AppendInt(b, x.Body.Length, 10)
+		b = append(b, '\r', '\n')
+	default:
+		b = append(b, "Transfer-Encoding: chunked\r\n"...)
+		for name := range x.Trailer {
+			b = appendField(b, "Trailer", name)
+		}
+	}
+	return append(b, '\r', '\n')
+}
+
+func appendField(b []byte, name, value string) []byte {
+	b = append(b, name...)
+	b = append(b, ':', ' ')
+	b = append(b, value...)
+	return append(b, '\r', '\n')
+}
+
+// directBody is an answer's body on a connection, and all that ends with it.
+type directBody struct {
+	transport *directTransport
+	up        *Conn
+	stop      func() bool  // ends watching the request's context
+	hangup    *sock.Hangup // says the same of a client; nil where the context has to
+	length    int64        // as the head says it, -1 where it does not
+	left      int64        // of the body, or of the current chunk
+	chunked   bool
+	within    bool // a chunk has begun, and the end of its line was not read
+	ended     bool // the body was read to its end
+	broken    error
+	keep      bool // the app keeps the connection
+	trailer   http.Header
+
+	request  *RequestBody
+	sent     chan struct{} // closed when the request's body is no more read; nil without one
+	go100    chan struct{} // closed when the body may be sent
+	waiting  bool          // go100 is open
+	sentFull bool          // the body was sent whole; to be read after sent is closed
+	stopSend chan struct{} // closed when the body is not wanted any more
+}
+
+// watch has the connection cut when ctx, a request's own, ends.
+func (b *directBody) watch(ctx context.Context) {
+	if b.hangup = sock.HangupOf(ctx); b.hangup != nil {
+		b.hangup.Set(b.up.abort)
+	} else {
+		b.stop = context.AfterFunc(ctx, b.up.abort)
+	}
+}
+
+// unwatch is false where the connection was cut, or may yet be.
+func (b *directBody) unwatch() bool {
+	if b.hangup != nil {
+		return b.hangup.Clear()
+	}
+	return b.stop()
+}
+
+// send copies the request's body to the app while its answer is awaited.
+func (b *directBody) send(x *Request) {
+	b.request, b.sent, b.stopSend = x.Body, make(chan struct{}), make(chan struct{})
+	if httpx.HasToken(x.Header["Expect"], "100-continue") {
+		b.go100, b.waiting = make(chan struct{}), true
+	}
+	u := b.up // finish takes it from b
+	go func() {
+		defer close(b.sent)
+		if b.go100 != nil {
+			timer := time.NewTimer(continueTimeout)
+			defer timer.Stop()
+			select {
+			case <-b.go100:
+			case <-timer.C: // an app that does not know the wait
+			case <-b.stopSend:
+				return
+			}
+		}
+		err := u.writeBody(x)
+		b.sentFull = err == nil
+		if x.Body.Failed.Load() {
+			u.abort() // the client broke off: the app must not take what it has for all
+		}
+	}()
+}
+
+// proceed lets the request's body go.
+func (b *directBody) proceed() {
+	if b.waiting {
+		b.waiting = false
+		close(b.go100)
+	}
+}
+
+// fail ends a connection before its answer began.
+func (b *directBody) fail(err error) error {
+	b.broken = err
+	b.Finish()
+	return err
+}
+
+// Finish implements ResponseBody: the connection is kept where both bodies are
+// complete.
+func (b *directBody) Finish() {
+	if b.up == nil {
+		return
+	}
+	u := b.up
+	b.up = nil
+	whole := b.ended && b.broken == nil && b.keep && u.r == u.w
+	if b.sent != nil {
+		close(b.stopSend)
+		if whole && b.request.Complete.Load() { // the last of it may just be on its way
+			select {
+			case <-b.sent:
+			case <-time.After(lastWrite):
+			}
+		}
+		select {
+		case <-b.sent:
+			whole = whole && b.sentFull
+		default:
+			u.abort() // ends a write
+			b.request.Stop()
+			<-b.sent
+			whole = false // its deadlines are over, whatever was sent
+		}
+	}
+	if !b.unwatch() || !whole { // the abort may still come
+		u.Close()
+		return
+	}
+	b.transport.pool.put(u)
+}
+
+// Read reads the answer's body without its framing.
+func (b *directBody) Read(p []byte) (n int, err error) {
+	switch {
+	case b.broken != nil:
+		return 0, b.broken
+	case b.ended:
+		return 0, io.EOF
+	case b.chunked:
+		n, err = b.readChunked(p)
+	case b.length < 0:
+		n, err = b.up.Read(p)
+		b.ended = err == io.EOF
+	default:
+		n, err = b.up.Read(p[:min(int64(len(p)), b.left)])
+		b.Took(int64(n))
+		if b.ended {
+			err = nil
+		} else if err == io.EOF {
+			err = io.ErrUnexpectedEOF
+		}
+	}
+	if err != nil && err != io.EOF {
+		b.broken = err
+	}
+	if n > 0 && err == io.EOF {
+		err = nil
+	}
+	if n == 0 && err == nil && b.ended {
+		err = io.EOF
+	}
+	return n, err
+}
+
+// readChunked reads from chunks (RFC 9112 section 7.1).
+func (b *directBody) readChunked(p []byte) (int, error) {
+	if b.left == 0 {
+		if b.within { // only now: its data must not wait for what follows it
+			if err := b.up.readCRLF(); err != nil {
+				return 0, noEOF(err)
+			}
+		}
+		size, err := b.up.readChunkSize()
+		if err != nil {
+			return 0, noEOF(err)
+		}
+		if size == 0 {
+			if b.trailer, err = b.up.readTrailer(); err != nil {
+				return 0, noEOF(err)
+			}
+			b.ended = true
+			return 0, io.EOF
+		}
+		b.left, b.within = size, true
+	}
+	n, err := b.up.Read(p[:min(int64(len(p)), b.left)])
+	b.left -= int64(n)
+	return n, noEOF(err)
+}
+
+func noEOF(err error) error {
+	if err == io.EOF {
+		return io.ErrUnexpectedEOF
+	}
+	return err
+}
+
+// Ready implements ResponseBody. Between chunks it takes the next one's size and
+// some of its data, or the last one whole.
+func (b *directBody) Ready() bool {
+	if b.ended {
+		return true
+	}
+	have := b.up.buf[b.up.r:b.up.w]
+	if !b.chunked || b.left > 0 {
+		return len(have) > 0
+	}
+	if b.within {
+		end := bytes.IndexByte(have, '\n')
+		have = have[end+1:]
+		if end < 0 {
+			return false
+		}
+	}
+	end := bytes.IndexByte(have, '\n')
+	if end >= 0 && have[0] == '0' {
+		return headEnd(have, 0) > 0
+	}
+	return end >= 0 && end+1 < len(have)
+}
+
+// Direct implements what relay needs to have the kernel copy.
+func (b *directBody) Direct() (c *net.TCPConn, buffered []byte, left int64) {
+	c, _ = b.up.Conn.(*net.TCPConn)
+	if c == nil || b.chunked || b.length < 0 {
+		return nil, nil, 0
+	}
+	n := int(min(int64(b.up.w-b.up.r), b.left))
+	buffered = b.up.buf[b.up.r : b.up.r+n]
+	b.up.r += n
+	return c, buffered, b.left
+}
+
+// Took notes bytes of the body that were passed on.
+func (b *directBody) Took(n int64) {
+	b.left -= n
+	b.ended = b.left == 0
+}

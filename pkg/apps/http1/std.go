@@ -1,0 +1,137 @@
+package http1
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptrace"
+	"net/textproto"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/hostless/hostless/pkg/httpx"
+)
+
+// stock is the transport on net/http's own. It is the reference that fast is
+// held against.
+type stdTransport struct{ http *http.Transport }
+
+type exchangeKey struct{}
+
+func newStd(u *Upstream) *stdTransport {
+	s := &stdTransport{}
+	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
+		x := ctx.Value(exchangeKey{}).(*Request)
+		return u.dial(ctx, x.Target)
+	}
+	s.http = &http.Transport{
+		DialContext: dial, DialTLSContext: dial,
+		DisableCompression: true, MaxIdleConns: 0, MaxIdleConnsPerHost: maxIdle,
+		IdleConnTimeout: idleTimeout, ExpectContinueTimeout: continueTimeout,
+		WriteBufferSize: 8 << 10, ReadBufferSize: 8 << 10,
+	}
+	return s
+}
+
+func (s *stdTransport) closeIdle() { s.http.CloseIdleConnections() }
+func (s *stdTransport) close()     { s.http.CloseIdleConnections() }
+
+func (s *stdTransport) roundTrip(ctx context.Context, x *Request, header http.Header) (*Response, error) {
+	trace := &httptrace.ClientTrace{Got1xxResponse: func(code int, h textproto.MIMEHeader) error {
+		if code != http.StatusContinue {
+			if x.OnInformational != nil {
+				x.OnInformational(code, http.Header(h))
+			}
+		}
+		return nil
+	}}
+	ctx, cancel := context.WithCancel(context.WithValue(httptrace.WithClientTrace(ctx, trace), exchangeKey{}, x))
+	resp, err := s.http.RoundTrip(s.request(ctx, x))
+	if err != nil {
+		cancel()
+		return nil, stdError(err)
+	}
+	drop := httpx.ConnectionFields(resp.Header)
+	for name, values := range resp.Header {
+		if !httpx.HopByHop(name) && !slices.Contains(drop, name) {
+			header[name] = values
+		}
+	}
+	if lengths := resp.Header["Content-Length"]; len(lengths) > 0 {
+		header["Content-Length"] = lengths[:1]
+	}
+	for name := range resp.Trailer {
+		header.Add("Trailer", name)
+	}
+	in := &Response{Status: resp.StatusCode, Length: resp.ContentLength, Body: &stdBody{resp.Body, cancel}}
+	in.Trailers = func() http.Header { return resp.Trailer }
+	return in, nil
+}
+
+func (s *stdTransport) request(ctx context.Context, x *Request) *http.Request {
+	// Opaque is sent as it is, but not where it begins like an authority.
+	u := &url.URL{Scheme: x.Target.Scheme, Host: x.Target.Host}
+	path, query, has := strings.Cut(x.URI, "?")
+	if strings.HasPrefix(path, "//") {
+		u.Path, u.RawPath = x.URL.Path, x.URL.RawPath
+	} else {
+		u.Opaque = path
+	}
+	u.RawQuery, u.ForceQuery = query, has
+	h := make(http.Header, len(x.Header)+len(x.Add)+1)
+	for name, values := range x.Header {
+		if x.passes(name) {
+			h[name] = values
+		}
+	}
+	for _, f := range x.Add {
+		h[f.Name] = append(h[f.Name], f.Value)
+	}
+	if _, ok := h["User-Agent"]; !ok {
+		h["User-Agent"] = nil // or the transport makes one up
+	}
+	out := &http.Request{
+		Method: x.Method, URL: u, Host: x.Host, Header: h, Trailer: x.Trailer,
+		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+	}
+	if x.Body != nil {
+		out.Body, out.ContentLength = x.Body, x.Body.Length
+	} else if len(x.Header["Content-Length"]) > 0 {
+		out.Body = http.NoBody
+	}
+	return out.WithContext(ctx)
+}
+
+// stdError tells what net/http's errors mean here.
+func stdError(err error) error {
+	var dial *DialError
+	if errors.As(err, &dial) {
+		return dial
+	}
+	if text := err.Error(); strings.Contains(text, "malformed") || strings.Contains(text, "unsupported transfer encoding") {
+		return &ProtocolError{Reason: text, Received: ""}
+	}
+	return err
+}
+
+type stdBody struct {
+	io.ReadCloser
+	cancel context.CancelFunc
+}
+
+func (b *stdBody) Ready() bool { return false }
+func (b *stdBody) Finish() {
+	b.Close()
+	b.cancel()
+}
+
+// The limits of kept connections.
+const (
+	maxIdle         = 512              // to one app
+	idleTimeout     = 30 * time.Second // unless the app says that it is less
+	continueTimeout = time.Second      // for 100 Continue; then the body is sent unasked
+)

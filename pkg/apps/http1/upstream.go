@@ -1,0 +1,162 @@
+package http1
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"net"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"time"
+)
+
+const (
+	dialTimeout      = 10 * time.Second
+	handshakeTimeout = 10 * time.Second
+	keepAlive        = 30 * time.Second
+)
+
+// Config says how an Upstream connects. The zero value is ready.
+type Config struct {
+	// Insecure accepts any certificate.
+	Insecure bool
+	// Std sends requests through net/http's Transport instead of this package's
+	// own, for comparison.
+	Std bool
+}
+
+// Upstream sends requests to one app and keeps connections to it. It is safe for
+// concurrent use. It neither decompresses nor follows redirects.
+type Upstream struct {
+	cfg       Config
+	family    atomic.Pointer[string] // of localhost: the address that accepted last
+	transport roundTripper
+}
+
+// New makes an Upstream.
+func New(cfg Config) *Upstream {
+	u := &Upstream{cfg: cfg}
+	if cfg.Std {
+		u.transport = newStd(u)
+	} else {
+		u.transport = newDirect(u)
+	}
+	return u
+}
+
+// RoundTrip sends x and reads the head of the response, whose end-to-end fields
+// it puts into header, which may hold fields already. With any error header is as
+// it was; a *DialError means that nothing of the request was sent. The connection
+// is cut when ctx ends, until the response body's Finish, which the caller must
+// call.
+func (u *Upstream) RoundTrip(ctx context.Context, x *Request, header http.Header) (*Response, error) {
+	return u.transport.roundTrip(ctx, x, header)
+}
+
+// Connect opens a connection of its own to a target, which the caller closes, for
+// a request whose connection changes protocols. The error is a *DialError.
+func (u *Upstream) Connect(ctx context.Context, t Target) (*Conn, error) {
+	c, err := u.dial(ctx, t)
+	if err != nil {
+		return nil, err
+	}
+	return NewConn(c, t), nil
+}
+
+// CloseIdle closes the idle connections and forgets which address of localhost
+// accepts: the target has moved.
+func (u *Upstream) CloseIdle() {
+	u.family.Store(nil)
+	u.transport.closeIdle()
+}
+
+// Close closes the idle connections, and those in use once they are free.
+func (u *Upstream) Close() { u.transport.close() }
+
+// dial connects to a target, by TLS where it says so. `localhost` is tried on
+// both families, the one that answered last first: a dev server listens on
+// either. The error is a *DialError.
+func (u *Upstream) dial(ctx context.Context, t Target) (net.Conn, error) {
+	c, err := u.connect(ctx, t)
+	if err == nil && t.Scheme == "https" {
+		c, err = u.handshake(ctx, c, t)
+	}
+	if err != nil {
+		return nil, &DialError{err}
+	}
+	return c, nil
+}
+
+func (u *Upstream) connect(ctx context.Context, t Target) (net.Conn, error) {
+	d := net.Dialer{Timeout: dialTimeout, KeepAlive: keepAlive}
+	if t.Socket != "" {
+		return d.DialContext(ctx, "unix", t.Socket)
+	}
+	if !t.Local() {
+		return d.DialContext(ctx, "tcp", t.Host)
+	}
+	_, port, _ := net.SplitHostPort(t.Host)
+	first, second := "127.0.0.1", "::1"
+	if known := u.family.Load(); known != nil && *known == second {
+		first, second = second, first
+	}
+	c, err := d.DialContext(ctx, "tcp", net.JoinHostPort(first, port))
+	if err == nil {
+		u.accepted(first)
+		return c, nil
+	}
+	if ctx.Err() != nil {
+		return nil, err
+	}
+	c, other := d.DialContext(ctx, "tcp", net.JoinHostPort(second, port))
+	if other == nil {
+		u.accepted(second)
+		return c, nil
+	}
+	return nil, errors.Join(err, other)
+}
+
+// handshake makes a TLS connection of c, which it closes where it cannot.
+func (u *Upstream) handshake(ctx context.Context, c net.Conn, t Target) (net.Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, handshakeTimeout)
+	defer cancel()
+	name, _, _ := net.SplitHostPort(t.Host)
+	secured := tls.Client(c, &tls.Config{
+		ServerName: name, NextProtos: []string{"http/1.1"}, MinVersion: tls.VersionTLS12,
+		InsecureSkipVerify: u.cfg.Insecure, // as the user asked for this one target
+	})
+	if err := secured.HandshakeContext(ctx); err != nil {
+		c.Close()
+		return nil, &HandshakeError{err}
+	}
+	return secured, nil
+}
+
+func (u *Upstream) accepted(family string) {
+	if known := u.family.Load(); known == nil || *known != family {
+		u.family.Store(&family)
+	}
+}
+
+// DialError is an upstream that could not be reached: nothing was sent to it.
+type DialError struct{ Err error }
+
+func (e *DialError) Error() string { return "connect: " + e.Err.Error() }
+func (e *DialError) Unwrap() error { return e.Err }
+
+// HandshakeError is an upstream that accepted a connection but not TLS on it.
+type HandshakeError struct{ Err error }
+
+func (e *HandshakeError) Error() string { return "TLS handshake: " + e.Err.Error() }
+func (e *HandshakeError) Unwrap() error { return e.Err }
+
+// Authority is the Host that a URL target is sent: its own, without a default
+// port.
+func (t Target) Authority() string {
+	port := ":80"
+	if t.Scheme == "https" {
+		port = ":443"
+	}
+	return strings.TrimSuffix(t.Host, port)
+}

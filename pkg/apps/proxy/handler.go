@@ -1,0 +1,240 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"maps"
+	"net/http"
+	"net/netip"
+	"strconv"
+	"time"
+
+	"github.com/hostless/hostless/pkg/apps/errpage"
+	"github.com/hostless/hostless/pkg/apps/http1"
+	"github.com/hostless/hostless/pkg/apps/routes"
+	"github.com/hostless/hostless/pkg/h2upgrade"
+	"github.com/hostless/hostless/pkg/httpx"
+)
+
+// Config is what New needs.
+type Config struct {
+	Table *routes.Table // required
+	// URL gives the address of an app for people, by its host name; required.
+	URL func(hostname string) string
+	// TrustedProxies are the peers whose forwarding headers are believed; nil is
+	// nobody.
+	TrustedProxies func() []netip.Prefix
+	// Hold is how long a request of no browser waits for an app that is
+	// starting: 5 s when zero.
+	Hold   time.Duration
+	Logger *slog.Logger     // discards when nil
+	Now    func() time.Time // time.Now when nil
+}
+
+// Handler proxies requests to the apps of a table. It is safe for concurrent use.
+type Handler struct {
+	cfg     Config
+	log     *slog.Logger
+	closing context.Context // ends upgraded connections
+	end     context.CancelFunc
+}
+
+var (
+	_ http.Handler = (*Handler)(nil)
+	_ io.Closer    = (*Handler)(nil)
+)
+
+// New makes a Handler.
+func New(cfg Config) (*Handler, error) {
+	if cfg.Table == nil || cfg.URL == nil {
+		return nil, errors.New("proxy: Table and URL are required")
+	}
+	if cfg.TrustedProxies == nil {
+		cfg.TrustedProxies = func() []netip.Prefix { return nil }
+	}
+	if cfg.Hold == 0 {
+		cfg.Hold = 5 * time.Second
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	h := &Handler{cfg: cfg, log: cfg.Logger}
+	h.closing, h.end = context.WithCancel(context.Background())
+	return h, nil
+}
+
+// Close ends upgraded connections and requests that wait for an app to start.
+func (h *Handler) Close() error {
+	h.end()
+	return nil
+}
+
+// ServeHTTP takes a request to the app of its host, or answers with a page that
+// says what is wrong.
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if h2upgrade.Protocol(r) != "" {
+		w, r = h2upgrade.Request(w, r)
+	}
+	host, ok := routes.HostOf(r.Host)
+	if !ok {
+		h.Misdirected(w, r)
+		return
+	}
+	if hops(r.Header) >= maxHops {
+		h.fail(w, r, &proxyError{status: http.StatusLoopDetected, host: host, route: h.cfg.Table.Lookup(host, r.URL.Path)})
+		return
+	}
+	rt := h.cfg.Table.Lookup(host, r.URL.Path)
+	if rt == nil {
+		h.fail(w, r, &proxyError{status: http.StatusNotFound, host: host})
+		return
+	}
+	switch rt.CurrentState() {
+	case routes.StateIdle:
+		rt.Start()
+	case routes.StateExited: // its port may be another's by now
+		h.fail(w, r, &proxyError{status: http.StatusBadGateway, host: host, route: rt, err: &http1.DialError{Err: errExited}})
+		return
+	}
+	if protocol := upgradeOf(r); protocol != "" {
+		h.upgrade(w, r, rt, host, protocol)
+		return
+	}
+	h.forward(w, r, rt, host)
+}
+
+// Misdirected answers a request for a host that is not ours.
+func (h *Handler) Misdirected(w http.ResponseWriter, r *http.Request) {
+	h.fail(w, r, &proxyError{status: http.StatusMisdirectedRequest, host: r.Host})
+}
+
+// forward takes a request to its app and the answer back.
+func (h *Handler) forward(w http.ResponseWriter, r *http.Request, rt *routes.Entry, host string) {
+	x := h.newRequest(r, rt)
+	header := w.Header()
+	rc := http.NewResponseController(w)
+	if x.Body != nil {
+		// An app may answer before it has read all; the answer must not wait.
+		_ = rc.EnableFullDuplex() // HTTP/2 always does
+		x.Body.Unblock = func() { _ = rc.SetReadDeadline(time.Unix(1, 0)) }
+	}
+	x.OnInformational = func(status int, fields http.Header) { inform(w, r, status, fields) }
+	in, err := h.roundTrip(r, x, header)
+	if err != nil {
+		if x.Body != nil {
+			if x.Body.Failed.Load() {
+				err = errBrokenBody
+			}
+			x.Body.Stop()
+			if x.Body.Stopped.Load() { // which ends the request's context too
+				h.fail(w, r, h.diagnose(rt, host, err))
+				return
+			}
+		}
+		h.unreachable(w, r, rt, host, err)
+		return
+	}
+	defer settle(x, in)
+	if x.Body != nil && !x.Body.Complete.Load() && r.ProtoMajor == 1 {
+		header.Set("Connection", "close") // what is left of the body is not read
+	}
+	if _, has := header["Content-Type"]; !has {
+		header["Content-Type"] = nil // or the server guesses one
+	}
+	w.WriteHeader(in.Status)
+	if err := relay(w, r, in); err != nil {
+		h.log.Debug("answer was cut", "hostname", host, "error", err)
+		panic(http.ErrAbortHandler)
+	}
+	if in.Trailers != nil {
+		announced := header["Trailer"]
+		for name, values := range in.Trailers() {
+			if !httpx.HasToken(announced, name) {
+				_ = rc.Flush() // a short answer that waits whole would get a length, and no trailers
+				name = http.TrailerPrefix + name
+			}
+			header[name] = values
+		}
+	}
+}
+
+// fail answers with the page of an error.
+func (h *Handler) fail(w http.ResponseWriter, r *http.Request, e *proxyError) {
+	status, header, body := h.page(e).Render(r)
+	maps.Copy(w.Header(), header)
+	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
+	if r.ProtoMajor == 1 && r.ContentLength != 0 {
+		w.Header().Set("Connection", "close") // the request's body is not read
+	}
+	w.WriteHeader(status)
+	if r.Method != http.MethodHead {
+		w.Write(body)
+	}
+}
+
+// settle ends an exchange: no goroutine of it reads the request's body any more
+// when the handler returns.
+func settle(x *exchange, in *http1.Response) {
+	if x.Body != nil {
+		x.Body.Stop()
+	}
+	in.Body.Finish()
+}
+
+// inform passes an interim answer on, such as 103 Early Hints.
+func inform(w http.ResponseWriter, r *http.Request, status int, h http.Header) {
+	if !r.ProtoAtLeast(1, 1) {
+		return
+	}
+	header := w.Header()
+	for name, values := range h {
+		if !httpx.HopByHop(name) {
+			header[name] = values
+		}
+	}
+	w.WriteHeader(status)
+	for name := range h {
+		delete(header, name)
+	}
+}
+
+// roundTrip sends the request. While the app of a run starts, a client that is no
+// browser is held and the request is tried again: none of it was sent.
+func (h *Handler) roundTrip(r *http.Request, x *exchange, header http.Header) (*http1.Response, error) {
+	in, err := x.route.Upstream().RoundTrip(r.Context(), &x.Request, header)
+	var dial *http1.DialError
+	if err == nil || !errors.As(err, &dial) || !x.route.Starting() || errpage.WantsHTML(r) {
+		return in, err
+	}
+	deadline := time.NewTimer(h.cfg.Hold)
+	defer deadline.Stop()
+	look := time.NewTicker(50 * time.Millisecond)
+	defer look.Stop()
+	for x.route.Starting() {
+		select {
+		case <-r.Context().Done():
+			return nil, r.Context().Err()
+		case <-h.closing.Done():
+			return nil, err
+		case <-deadline.C:
+			return nil, err
+		case <-look.C:
+		}
+		if x.route.CurrentState() == routes.StateIdle { // it came to rest meanwhile
+			x.route.Start()
+		}
+		x.Target = x.route.CurrentTarget()
+		in, err = x.route.Upstream().RoundTrip(r.Context(), &x.Request, header)
+		if err == nil || !errors.As(err, &dial) {
+			break
+		}
+	}
+	return in, err
+}
+
+var errExited = errors.New("the app has ended")

@@ -1,0 +1,88 @@
+package proxy
+
+import (
+	"io"
+	"net"
+	"net/http"
+	"sync"
+
+	"github.com/hostless/hostless/pkg/apps/http1"
+)
+
+const copySize = 32 << 10
+
+var copyBuffers = sync.Pool{New: func() any { b := make([]byte, copySize); return &b }}
+
+// spliceFrom is the size of a body from which on it goes from socket to socket
+// without passing through this process.
+const spliceFrom = 128 << 10
+
+// relay copies an answer's body to the client. What the app has sent is passed
+// on before more of it is waited for, so events arrive as they are made.
+func relay(w http.ResponseWriter, r *http.Request, in *http1.Response) error {
+	if done, err := spliced(w, r, in); done {
+		return err
+	}
+	buf := copyBuffers.Get().(*[]byte)
+	defer copyBuffers.Put(buf)
+	flusher, _ := w.(http.Flusher)
+	left := in.Length
+	if left != 0 && !in.Body.Ready() && flusher != nil {
+		flusher.Flush() // the head is there before the body
+	}
+	for {
+		n, err := in.Body.Read(*buf)
+		if n > 0 {
+			if left > 0 {
+				left -= int64(n)
+			}
+			if _, err := w.Write((*buf)[:n]); err != nil {
+				return err
+			}
+			if left != 0 && !in.Body.Ready() && flusher != nil {
+				flusher.Flush()
+			}
+		}
+		switch err {
+		case nil:
+		case io.EOF:
+			return nil
+		default:
+			return err
+		}
+	}
+}
+
+// spliced copies a long body of known length by the kernel, where both ends are
+// plain TCP.
+func spliced(w http.ResponseWriter, r *http.Request, in *http1.Response) (done bool, err error) {
+	raw, ok := in.Body.(interface {
+		Direct() (c *net.TCPConn, buffered []byte, left int64)
+		Took(n int64)
+	})
+	if !ok || in.Length < spliceFrom || r.TLS != nil || r.ProtoMajor != 1 || r.Method == http.MethodHead {
+		return false, nil
+	}
+	to, ok := w.(io.ReaderFrom)
+	if !ok {
+		return false, nil
+	}
+	c, buffered, left := raw.Direct()
+	if c == nil {
+		return false, nil
+	}
+	if len(buffered) > 0 {
+		n, err := w.Write(buffered)
+		raw.Took(int64(n))
+		left -= int64(n)
+		if err != nil {
+			return true, err
+		}
+	}
+	n, err := to.ReadFrom(io.LimitReader(c, left))
+	raw.Took(n)
+	if err == nil && n < left {
+		err = io.ErrUnexpectedEOF
+	}
+	return true, err
+}

@@ -1,0 +1,47 @@
+package proxy
+
+import (
+	"net/http"
+	"strconv"
+
+	"github.com/hostless/hostless/pkg/apps/http1"
+	"github.com/hostless/hostless/pkg/apps/routes"
+	"github.com/hostless/hostless/pkg/httpx"
+)
+
+// exchange is a request on its way to an app.
+type exchange struct {
+	http1.Request
+	route *routes.Entry
+	own   [8]http1.Field // Add's memory
+}
+
+// newRequest makes the request that an app gets.
+func (h *Handler) newRequest(r *http.Request, rt *routes.Entry) *exchange {
+	t := rt.CurrentTarget()
+	x := &exchange{route: rt, Request: http1.Request{
+		Target: t, Method: r.Method, URI: r.RequestURI, URL: r.URL, Host: r.Host, Header: r.Header, Omit: forwarding, Trailer: r.Trailer,
+	}}
+	x.Add = x.own[:0]
+	if x.URI == "" {
+		x.URI = r.URL.RequestURI()
+	}
+	if t.Path != "" && x.URI != "*" {
+		x.URI = t.Path + x.URI
+	}
+	if t.URL && !rt.KeepHost {
+		x.Host = t.Authority()
+	}
+	if len(r.Header["Connection"]) > 0 {
+		x.Drop = httpx.ConnectionFields(r.Header)
+	}
+	if httpx.HasToken(r.Header["Te"], "trailers") {
+		x.Add = append(x.Add, http1.Field{Name: "Te", Value: "trailers"})
+	}
+	x.Add = forwarded(x.Add, r, h.cfg.TrustedProxies())
+	x.Add = append(x.Add, http1.Field{Name: headerHops, Value: strconv.Itoa(hops(r.Header) + 1)})
+	if r.ContentLength != 0 && r.Body != nil && r.Body != http.NoBody {
+		x.Body = &http1.RequestBody{Reader: r.Body, Length: r.ContentLength}
+	}
+	return x
+}

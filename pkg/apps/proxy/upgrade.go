@@ -1,0 +1,351 @@
+package proxy
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/hostless/hostless/pkg/apps/http1"
+	"github.com/hostless/hostless/pkg/apps/routes"
+	"github.com/hostless/hostless/pkg/h2upgrade"
+	"github.com/hostless/hostless/pkg/httpx"
+)
+
+const (
+	switchTimeout = 2 * time.Minute        // for an app's answer to an upgrade
+	lingerTimeout = 500 * time.Millisecond // for a client to read a refusal
+	goneLook      = 100 * time.Millisecond // between looks at a client that waits for the app's answer
+	halfLook      = time.Second            // and at one that has ended its side of an agreed one
+	tunnelBuffer  = 16 << 10
+)
+
+// upgradeOf gives the protocol that a request asks to switch to, or "". An
+// upgrade with a body, and the obsolete h2c, are forwarded without it: a server
+// may always ignore Upgrade (RFC 9110 section 7.8).
+func upgradeOf(r *http.Request) string {
+	if len(r.Header["Upgrade"]) == 0 || !httpx.HasToken(r.Header["Connection"], "upgrade") || r.ContentLength != 0 || r.ProtoMajor != 1 || r.ProtoMinor == 0 {
+		return ""
+	}
+	protocol := strings.Join(r.Header["Upgrade"], ", ")
+	if strings.EqualFold(protocol, "h2c") {
+		return ""
+	}
+	return protocol
+}
+
+// upgrade forwards a request that asks for another protocol, and where the app
+// agrees passes bytes both ways until both sides have ended.
+func (h *Handler) upgrade(w http.ResponseWriter, r *http.Request, rt *routes.Entry, host, protocol string) {
+	x := h.newRequest(r, rt)
+	x.Upgrade, x.Body = protocol, nil
+	// A client that has ended its side already looks to the server like one that
+	// has left; it has not.
+	alive := r.Context()
+	if _, stream := w.(h2upgrade.Stream); !stream {
+		alive = h.closing
+	}
+	c, err := h.connect(alive, x)
+	if err != nil {
+		h.unreachable(w, r, rt, host, err)
+		return
+	}
+	defer c.Close()
+	defer context.AfterFunc(h.closing, func() { c.Close() })()
+	client, rw, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		h.log.Error("connection cannot be upgraded", "error", err)
+		panic(http.ErrAbortHandler)
+	}
+	defer client.Close()
+	defer context.AfterFunc(h.closing, func() { client.Close() })()
+	if ctx := r.Context(); ctx.Err() == nil {
+		defer context.AfterFunc(ctx, func() { client.Close(); c.Close() })()
+	}
+	// What the server has read ahead comes first; its reader would take the end
+	// of the client's side for the end of the request.
+	ahead, _ := rw.Reader.Peek(rw.Reader.Buffered())
+	from := io.MultiReader(bytes.NewReader(bytes.Clone(ahead)), client)
+	t := &tunnel{client: client, from: from, app: c, switched: make(chan bool, 1), received: make(chan struct{})}
+	if err := t.open(x); err != nil {
+		h.log.Debug("upgrade failed", "hostname", host, "error", err)
+		status, header, body := h.page(h.diagnose(rt, host, err)).Render(r)
+		t.refuse(status, header, body)
+	}
+	if t.cut {
+		panic(http.ErrAbortHandler) // a stream of HTTP/2 must not look complete
+	}
+}
+
+// connect connects to the app; while that of a run starts, it is waited for.
+func (h *Handler) connect(ctx context.Context, x *exchange) (*http1.Conn, error) {
+	c, err := x.route.Upstream().Connect(ctx, x.Target)
+	var dial *http1.DialError
+	if err == nil || !errors.As(err, &dial) || !x.route.Starting() {
+		return c, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, h.cfg.Hold)
+	defer cancel()
+	look := time.NewTicker(50 * time.Millisecond)
+	defer look.Stop()
+	for x.route.Starting() {
+		select {
+		case <-ctx.Done():
+			return nil, err
+		case <-look.C:
+		}
+		x.Target = x.route.CurrentTarget()
+		if c, err = x.route.Upstream().Connect(ctx, x.Target); err == nil {
+			break
+		}
+	}
+	return c, err
+}
+
+// tunnel is an upgraded connection, or one on its way to be.
+type tunnel struct {
+	client   net.Conn
+	from     io.Reader // what the client sends, with what was read of it ahead
+	app      *http1.Conn
+	switched chan bool     // capacity 1: whether the app has agreed
+	received chan struct{} // closed when the app has ended its side
+	cut      bool          // the app's side broke off; written by open's goroutine
+}
+
+// open sends the request, passes on the app's answer and, where it agrees, all
+// that follows. An error means that the client has had no answer yet.
+func (t *tunnel) open(x *exchange) error {
+	t.app.SetDeadline(time.Now().Add(switchTimeout))
+	if _, err := t.app.Write(x.AppendHead(nil)); err != nil {
+		return err
+	}
+	var sending sync.WaitGroup
+	defer sending.Wait()
+	defer close(t.received)
+	sending.Go(t.send)
+	for {
+		head, err := t.app.ReadHead()
+		switch {
+		case err != nil:
+			t.switched <- false
+			t.client.SetReadDeadline(time.Unix(1, 0))
+			return err
+		case head.Status == http.StatusSwitchingProtocols:
+			t.app.SetDeadline(time.Time{})
+			t.switched <- true
+			if _, err := io.WriteString(t.client, head.Text); err == nil {
+				t.receive()
+			} else {
+				t.end()
+			}
+			return nil
+		case head.Status < 200:
+			if _, err := io.WriteString(t.client, head.Text); err != nil {
+				t.end()
+			}
+			continue
+		}
+		t.app.SetDeadline(time.Time{})
+		t.relayRefusal(head, x.Method)
+		t.switched <- false
+		return nil
+	}
+}
+
+// send passes the client's bytes on: those that came early wait for the app's
+// agreement. It ends the app's side when the client has ended its own.
+func (t *tunnel) send() {
+	buf := make([]byte, tunnelBuffer)
+	n, err := t.from.Read(buf)
+	if err != nil && err != io.EOF {
+		t.app.Close() // the client is gone
+	}
+	if !t.agreed() {
+		return
+	}
+	for {
+		if n > 0 {
+			if _, err := t.app.Write(buf[:n]); err != nil {
+				t.end()
+				return
+			}
+		}
+		switch err {
+		case nil:
+		case io.EOF:
+			closeWrite(t.app.Conn)
+			t.outlive()
+			return
+		default:
+			t.end()
+			return
+		}
+		n, err = t.from.Read(buf)
+	}
+}
+
+// outlive waits, after the client has ended its side, for the app to end its
+// own. An app may never do so, and a client that is gone not wait for it.
+func (t *tunnel) outlive() {
+	look := time.NewTicker(halfLook)
+	defer look.Stop()
+	for {
+		select {
+		case <-t.received:
+			return
+		case <-look.C:
+			if gone(t.client) {
+				t.end()
+				return
+			}
+		}
+	}
+}
+
+// agreed waits for the app's answer. The end of the client's side tells nothing
+// of whether it still waits for one: it is asked for meanwhile.
+func (t *tunnel) agreed() bool {
+	look := time.NewTicker(goneLook)
+	defer look.Stop()
+	for {
+		select {
+		case ok := <-t.switched:
+			return ok
+		case <-look.C:
+			if gone(t.client) {
+				t.app.Close()
+			}
+		}
+	}
+}
+
+// gone reports whether a connection knows that nobody holds its other end.
+func gone(c net.Conn) bool {
+	for {
+		if asked, ok := c.(interface{ Gone() bool }); ok {
+			return asked.Gone()
+		}
+		wrapped, ok := c.(interface{ NetConn() net.Conn })
+		if !ok {
+			return false
+		}
+		c = wrapped.NetConn()
+	}
+}
+
+// receive passes the app's bytes on.
+func (t *tunnel) receive() {
+	buf := make([]byte, tunnelBuffer)
+	for {
+		n, err := t.app.Read(buf)
+		if n > 0 {
+			if _, err := t.client.Write(buf[:n]); err != nil {
+				t.end()
+				return
+			}
+		}
+		switch err {
+		case nil:
+		case io.EOF:
+			closeWrite(t.client)
+			return
+		default:
+			t.cut = true
+			t.end()
+			return
+		}
+	}
+}
+
+// end cuts both sides.
+func (t *tunnel) end() {
+	t.app.Close()
+	t.client.Close()
+}
+
+// closeWrite ends one direction; where that cannot be told, both.
+func closeWrite(c net.Conn) {
+	if half, ok := c.(interface{ CloseWrite() error }); ok {
+		_ = half.CloseWrite()
+		return
+	}
+	c.Close()
+}
+
+// relayRefusal passes on a response that does not switch protocols; the
+// connection ends with it.
+func (t *tunnel) relayRefusal(head *http1.Head, method string) {
+	header := http.Header{}
+	in, err := t.app.Response(head, method, header)
+	if err != nil {
+		t.cut = true
+		t.end()
+		return
+	}
+	line, _, _ := strings.Cut(head.Text, "\n")
+	line = "HTTP/1.1" + strings.TrimRight(line, "\r")[len("HTTP/1.1"):] // also for an app of HTTP/1.0: the framing is ours
+	t.respond(line, in.Status, header, in.Body, in.Length < 0)
+}
+
+// refuse responds with one of our pages.
+func (t *tunnel) refuse(status int, header http.Header, body []byte) {
+	t.client.SetReadDeadline(time.Time{})
+	header.Set("Content-Length", strconv.Itoa(len(body)))
+	t.respond("HTTP/1.1 "+strconv.Itoa(status)+" "+http.StatusText(status), status, header, bytes.NewReader(body), false)
+}
+
+// respond writes a whole response on the hijacked connection and ends it, so that
+// what the client may still send does not take the response from it.
+func (t *tunnel) respond(line string, status int, header http.Header, body io.Reader, chunked bool) {
+	delete(header, "Trailer") // those after a refusal are not passed on
+	if stream, ok := t.client.(h2upgrade.Responder); ok {
+		if stream.Respond(status, header, body) != nil {
+			t.cut = true
+		}
+		t.client.Close()
+		return
+	}
+	header.Set("Connection", "close")
+	if chunked {
+		header.Set("Transfer-Encoding", "chunked")
+	}
+	w := bufio.NewWriter(t.client)
+	io.WriteString(w, line+"\r\n")
+	header.Write(w)
+	io.WriteString(w, "\r\n")
+	buf := make([]byte, tunnelBuffer)
+	for {
+		n, err := body.Read(buf)
+		if n > 0 && chunked {
+			io.WriteString(w, strconv.FormatInt(int64(n), 16)+"\r\n")
+		}
+		w.Write(buf[:n])
+		if n > 0 && chunked {
+			io.WriteString(w, "\r\n")
+		}
+		if err == nil && w.Flush() != nil || err != nil && err != io.EOF {
+			t.end() // cut, not ended
+			return
+		}
+		if err == io.EOF {
+			break
+		}
+	}
+	if chunked {
+		io.WriteString(w, "0\r\n\r\n")
+	}
+	if w.Flush() != nil {
+		t.end()
+		return
+	}
+	closeWrite(t.client)
+	t.client.SetReadDeadline(time.Now().Add(lingerTimeout))
+	io.Copy(io.Discard, t.client)
+}

@@ -1,0 +1,130 @@
+package routes
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"sync"
+	"time"
+
+	"github.com/hostless/hostless/pkg/config"
+)
+
+// disk is routes.json: the routes that stay and those of processes, which may
+// outlive the daemon, and which port each app had.
+type disk struct {
+	path string
+
+	mu    sync.Mutex // over the file
+	file  diskFile
+	dirty sync.Mutex // over ports
+}
+
+type diskFile struct {
+	Version int            `json:"version"`
+	Routes  []diskRoute    `json:"routes"`
+	Ports   map[string]int `json:"ports"`
+}
+
+type diskRoute struct {
+	Name       string `json:"name"`
+	Target     string `json:"target"`
+	KeepHost   bool   `json:"keep_host,omitempty"`
+	Insecure   bool   `json:"insecure,omitempty"`
+	Wildcard   bool   `json:"wildcard,omitempty"`
+	PathPrefix string `json:"path_prefix,omitempty"`
+	Alias      bool   `json:"alias,omitempty"`
+	PID        int    `json:"pid,omitempty"`
+	PIDStart   string `json:"pid_start,omitempty"` // tells the process from a later one
+}
+
+func (r diskRoute) registration() Registration {
+	return Registration{
+		Name: r.Name, Target: r.Target, KeepHost: r.KeepHost, Insecure: r.Insecure, Wildcard: r.Wildcard, PathPrefix: r.PathPrefix, Alias: r.Alias,
+		PID: r.PID,
+	}
+}
+
+// ended reports whether the route's process is gone.
+func (r diskRoute) ended() bool { return r.PID != 0 && !process{r.PID, r.PIDStart}.alive() }
+
+// onDisk is what is kept of a route.
+func (r *Entry) onDisk() diskRoute {
+	return diskRoute{
+		Name: r.Name, Target: r.Target.String(), KeepHost: r.KeepHost, Insecure: r.Insecure, Wildcard: r.Wildcard, PathPrefix: r.PathPrefix, Alias: r.Alias,
+		PID: r.owner.pid, PIDStart: r.owner.start,
+	}
+}
+
+// maxPorts bounds the memory of ports.
+const maxPorts = 1000
+
+// openDisk reads the file. One that cannot be read as routes is kept aside.
+func openDisk(path string, now func() time.Time) (*disk, []string, error) {
+	d := &disk{path: path, file: diskFile{Version: 1, Ports: map[string]int{}}}
+	if path == "" {
+		return d, nil, nil
+	}
+	var warnings []string
+	data, opened, err := config.ReadPrivate(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return d, nil, nil
+	case err != nil:
+		return nil, nil, fmt.Errorf("read route table: %w", err)
+	case opened:
+		warnings = append(warnings, path+" was open to others; it is closed now")
+	}
+	var file diskFile
+	if err := json.Unmarshal(data, &file); err != nil || file.Version != 1 {
+		aside, err := config.KeepAside(path, now())
+		if err != nil {
+			return nil, warnings, err
+		}
+		return d, append(warnings, fmt.Sprintf("%s could not be read as a route table and is kept as %s", path, aside)), nil
+	}
+	if file.Ports == nil {
+		file.Ports = map[string]int{}
+	}
+	d.file = file
+	return d, warnings, nil
+}
+
+// port gives the port that an app had, or 0.
+func (d *disk) port(name string) int {
+	d.dirty.Lock()
+	defer d.dirty.Unlock()
+	return d.file.Ports[name]
+}
+
+// remember keeps an app's port; it reaches the disk with the next write, since
+// nothing is lost with it.
+func (d *disk) remember(name string, port int) {
+	d.dirty.Lock()
+	defer d.dirty.Unlock()
+	if len(d.file.Ports) >= maxPorts {
+		clear(d.file.Ports)
+	}
+	d.file.Ports[name] = port
+}
+
+// write puts the routes on disk as routes() gives them once the file is ours, so
+// that the last writer writes the newest table.
+func (d *disk) write(routes func() []diskRoute) error {
+	if d.path == "" {
+		return nil
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	file := diskFile{Version: 1, Routes: routes()}
+	d.dirty.Lock()
+	file.Ports = maps.Clone(d.file.Ports)
+	d.dirty.Unlock()
+	data, err := json.MarshalIndent(file, "", "  ")
+	if err != nil {
+		return err
+	}
+	return config.WritePrivate(d.path, append(data, '\n'))
+}

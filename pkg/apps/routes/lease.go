@@ -1,0 +1,179 @@
+package routes
+
+import (
+	"context"
+	"fmt"
+	"sync"
+
+	"github.com/hostless/hostless/pkg/appname"
+	"github.com/hostless/hostless/pkg/apps/http1"
+	"github.com/hostless/hostless/pkg/fault"
+)
+
+// What a lease's client is told.
+const (
+	EventEvicted = "evicted" // another took the name by force: end the tree
+	EventStart   = "start"   // a lazy app is asked for
+	EventStop    = "stop"    // the app is to end
+)
+
+// Event is one message to a lease's client.
+type Event struct {
+	Kind   string
+	Reason string // a sentence for people
+}
+
+// Update is what a lease's client tells of its app. Zero fields change nothing.
+type Update struct {
+	Port  int
+	PID   int
+	State string
+	Exit  *int
+	Log   []string
+}
+
+// Lease is a route that lives as long as its client holds on to it. It is safe
+// for concurrent use.
+type Lease struct {
+	table *Table
+	route *Entry
+	id    string
+
+	mu     sync.Mutex
+	events chan Event
+	done   chan struct{}
+	ended  bool
+}
+
+// Lease adds a route that lives until Release. With reg.Reserve a port is picked:
+// the one that the app had before, where it is still free. A name with a live
+// owner is fault.Conflict, unless reg.Force: then a run that holds it is told to
+// end, and waited for.
+func (t *Table) Lease(ctx context.Context, reg Registration) (*Lease, error) {
+	name, err := appname.Check(reg.Name)
+	if err == nil && reg.Force && reg.PathPrefix == "" {
+		err = t.vacate(ctx, name+appname.Suffix) // first, so that its port is free again for this one
+	}
+	if err == nil && reg.Reserve && reg.Port == 0 && reg.Target == "" {
+		reg.Port, err = t.reserve(name)
+	}
+	if err != nil {
+		f := *fault.From(err)
+		if f.Kind == fault.Usage {
+			f.Kind = fault.Invalid
+		}
+		return nil, &f
+	}
+	pid := reg.PID
+	reg.PID = 0 // the lease is the owner, not the process
+	r, err := t.make(reg)
+	if err != nil {
+		return nil, err
+	}
+	r.Kind, r.PID = Leased, pid
+	l := &Lease{table: t, route: r, events: make(chan Event, 16), done: make(chan struct{})}
+	r.lease = l
+	first := StateStarting
+	if reg.Lazy {
+		first = StateIdle
+	}
+	r.state.Store(&state{target: r.Target, pid: pid, name: first})
+
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if err := t.takeName(ctx, r, reg.Force); err != nil {
+		return nil, err
+	}
+	t.leases++
+	l.id = fmt.Sprintf("%x-%d", t.cfg.Now().UnixNano(), t.leases)
+	t.add(r)
+	t.log.Info("lease begun", "host", r.Hostname, "target", r.Target.String(), "pid", pid)
+	return l, nil
+}
+
+// ID is unique among the leases of this machine's daemons.
+func (l *Lease) ID() string { return l.id }
+
+// Route gives the route as it is now.
+func (l *Lease) Route() Route { return l.route.Snapshot() }
+
+// Events yields what the client must be told; it is closed by Release.
+func (l *Lease) Events() <-chan Event { return l.events }
+
+// Done is closed by Release.
+func (l *Lease) Done() <-chan struct{} { return l.done }
+
+// tell sends an event; a client that does not read misses it.
+func (l *Lease) tell(ev Event) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.ended {
+		return
+	}
+	select {
+	case l.events <- ev:
+	default:
+	}
+}
+
+// Update takes the client's word on its app. A state that does not exist or a
+// port that is none is fault.Invalid.
+func (l *Lease) Update(u Update) error {
+	switch u.State {
+	case "", StateStarting, StateListening, StateExited, StateIdle:
+	default:
+		return &fault.Error{Kind: fault.Invalid, Param: "state", Message: fmt.Sprintf("%q is no state of an app: use starting, listening, exited or idle", u.State)}
+	}
+	if u.Port < 0 || u.Port > 65535 {
+		return &fault.Error{Kind: fault.Invalid, Param: "port", Message: "a port is between 1 and 65535"}
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.ended {
+		return fault.New(fault.NotFound, "the lease has ended")
+	}
+	next := *l.route.state.Load()
+	if u.Port != 0 && u.Port != next.target.Port() {
+		next.target = http1.PortTarget(u.Port)
+		l.route.upstream.CloseIdle()
+	}
+	if u.PID != 0 {
+		next.pid = u.PID
+	}
+	if u.State != "" {
+		next.name, next.exit, next.log = u.State, nil, nil
+	}
+	if u.Exit != nil {
+		next.exit = u.Exit
+	}
+	if u.Log != nil {
+		next.log = u.Log
+	}
+	l.route.state.Store(&next)
+	if next.name == StateListening {
+		l.table.releaseReservation(next.target.Port())
+	}
+	return nil
+}
+
+// Release ends the lease: its route is gone when it returns. A second call does
+// nothing.
+func (l *Lease) Release() {
+	l.mu.Lock()
+	if l.ended {
+		l.mu.Unlock()
+		return
+	}
+	l.ended = true
+	close(l.events)
+	close(l.done)
+	l.mu.Unlock()
+	t := l.table
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	delete(t.reserved, l.route.CurrentTarget().Port())
+	t.remove(l.route)
+	t.remember(l.route.Snapshot())
+	t.released.Broadcast()
+	t.log.Info("lease ended", "host", l.route.Hostname)
+}

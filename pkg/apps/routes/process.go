@@ -1,0 +1,30 @@
+package routes
+
+import (
+	"os"
+
+	"github.com/hostless/hostless/pkg/procinfo"
+)
+
+// process is one process, told apart from a later one with the same id by the
+// time it started.
+type process struct {
+	pid   int
+	start string
+}
+
+func identify(pid int) (process, error) {
+	p, err := procinfo.Stat(pid)
+	if err != nil {
+		return process{}, err
+	}
+	if p.Dead {
+		return process{}, os.ErrProcessDone
+	}
+	return process{pid, p.Start}, nil
+}
+
+func (p process) alive() bool {
+	now, err := identify(p.pid)
+	return err == nil && now == p
+}

@@ -1,0 +1,457 @@
+package routes
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/hostless/hostless/pkg/appname"
+	"github.com/hostless/hostless/pkg/apps/http1"
+	"github.com/hostless/hostless/pkg/fault"
+)
+
+// How long the owner of a name that is taken by force has to end.
+const evictionTime = 15 * time.Second
+
+// Config is what New needs.
+type Config struct {
+	Path string // routes.json; "" keeps standing routes in memory only
+	// Wildcards says whether every route serves the names below its own too; nil
+	// is never.
+	Wildcards func() bool
+	// StdTransport sends requests through net/http's Transport instead of package
+	// http1's.
+	StdTransport bool
+	// Dropped is called with a route that is removed because its process has
+	// ended; it may be nil.
+	Dropped func(Route)
+	Logger  *slog.Logger     // discards when nil
+	Now     func() time.Time // time.Now when nil
+}
+
+// Table is the route table. It is safe for concurrent use.
+type Table struct {
+	cfg  Config
+	log  *slog.Logger
+	disk *disk
+
+	current atomic.Pointer[index]
+
+	mu       sync.Mutex // over changes of the table
+	routes   []*Entry
+	reserved map[int]time.Time // ports reserved for apps that have not opened them yet
+	released *sync.Cond        // a lease has ended
+	leases   uint64            // counts, for ids
+	past     map[string]*LastRun
+}
+
+// index is the table as requests look it up: by host name, prefixes longest first.
+type index struct {
+	byHost map[string][]*Entry
+}
+
+// New makes a table and reads the standing routes. A file or a route that cannot
+// be used is kept aside and reported in warnings, which are logged too.
+func New(cfg Config) (t *Table, warnings []string, err error) {
+	if cfg.Wildcards == nil {
+		cfg.Wildcards = func() bool { return false }
+	}
+	if cfg.Dropped == nil {
+		cfg.Dropped = func(Route) {}
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	t = &Table{cfg: cfg, log: cfg.Logger, reserved: map[int]time.Time{}, past: map[string]*LastRun{}}
+	t.released = sync.NewCond(&t.mu)
+	if t.disk, warnings, err = openDisk(cfg.Path, cfg.Now); err != nil {
+		return nil, warnings, err
+	}
+	for _, kept := range t.disk.file.Routes {
+		if kept.ended() {
+			continue
+		}
+		r, err := t.make(kept.registration())
+		if err != nil {
+			warnings = append(warnings, fmt.Sprintf("route %q in %s cannot be used: %v", kept.Name, cfg.Path, err))
+			continue
+		}
+		t.routes = append(t.routes, r)
+	}
+	t.publish()
+	return t, warnings, nil
+}
+
+// make checks a registration and makes its route, not yet in the table.
+func (t *Table) make(reg Registration) (*Entry, error) {
+	name, err := appname.Check(reg.Name)
+	if err != nil {
+		f := *fault.From(err)
+		f.Kind = fault.Invalid
+		return nil, &f
+	}
+	r := &Entry{Route: Route{
+		Name: name, Hostname: name + appname.Suffix, KeepHost: reg.KeepHost, Insecure: reg.Insecure, Wildcard: reg.Wildcard, Alias: reg.Alias,
+		Lazy: reg.Lazy, Command: reg.Command, Directory: reg.Directory, Output: reg.Output, Since: t.cfg.Now(), PID: reg.PID,
+	}}
+	if r.PathPrefix, err = cleanPrefix(reg.PathPrefix); err != nil {
+		return nil, err
+	}
+	switch {
+	case reg.Target != "" && reg.Port != 0:
+		return nil, &fault.Error{Kind: fault.Invalid, Param: "port", Message: "a route has a port or a target, not both"}
+	case reg.Target != "":
+		if r.Target, err = http1.ParseTarget(reg.Target); err != nil {
+			return nil, err
+		}
+	case reg.Port >= 1 && reg.Port <= 65535:
+		r.Target = http1.PortTarget(reg.Port)
+	default:
+		return nil, &fault.Error{Kind: fault.Invalid, Param: "port", Message: "a route needs a port between 1 and 65535, or a target"}
+	}
+	if reg.PID < 0 {
+		return nil, &fault.Error{Kind: fault.Invalid, Param: "pid", Message: "a process id is not negative"}
+	}
+	if reg.PID > 0 {
+		r.Kind = Process
+		if r.owner, err = identify(reg.PID); err != nil {
+			return nil, &fault.Error{Kind: fault.Invalid, Param: "pid", Message: fmt.Sprintf("there is no process %d", reg.PID)}
+		}
+	}
+	r.upstream = http1.New(http1.Config{Insecure: r.Insecure, Std: t.cfg.StdTransport})
+	return r, nil
+}
+
+// cleanPrefix checks a path prefix, which is held against paths as they read
+// without escapes; "/" and "" are none.
+func cleanPrefix(prefix string) (string, error) {
+	trimmed := strings.TrimRight(prefix, "/")
+	if trimmed == "" {
+		return "", nil
+	}
+	if trimmed[0] != '/' || strings.ContainsAny(trimmed, "?#%\\ \x00\r\n") || strings.Contains(trimmed, "//") || strings.Contains(trimmed+"/", "/../") {
+		return "", &fault.Error{Kind: fault.Invalid, Param: "path_prefix", Message: fmt.Sprintf("%q is not a path prefix such as /api", prefix)}
+	}
+	return trimmed, nil
+}
+
+// Register adds a route that stays (without a process) or lives as long as its
+// process. It is on disk, where it belongs there, when Register returns. A name
+// with a live owner is fault.Conflict, unless reg.Force.
+func (t *Table) Register(ctx context.Context, reg Registration) (Route, error) {
+	r, err := t.make(reg)
+	if err != nil {
+		return Route{}, err
+	}
+	t.mu.Lock()
+	old := t.find(r.Hostname, r.PathPrefix)
+	if err := t.takeName(ctx, r, reg.Force); err != nil {
+		t.mu.Unlock()
+		return Route{}, err
+	}
+	t.add(r)
+	snapshot := r.Snapshot()
+	t.mu.Unlock()
+	if err := t.save(); err != nil {
+		t.restore(old, r)
+		return Route{}, err
+	}
+	t.log.Info("route added", "host", r.Hostname, "target", r.Target.String())
+	return snapshot, nil
+}
+
+// restore puts the table back as it was before a change that could not be
+// written: what was refused must not hold until the next restart. added goes,
+// old (nil where there was none) comes back unless the name was taken meanwhile.
+func (t *Table) restore(old, added *Entry) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if added != nil && slices.Contains(t.routes, added) {
+		t.remove(added)
+	}
+	if old != nil && old.Kind != Leased && t.find(old.Hostname, old.PathPrefix) == nil {
+		// A new entry: removing the old one closed its connections for good.
+		t.add(&Entry{Route: old.Route, owner: old.owner, upstream: http1.New(http1.Config{Insecure: old.Insecure, Std: t.cfg.StdTransport})})
+	}
+}
+
+// takeName frees the place of r, or says who holds it. The caller holds t.mu,
+// which is given up while a run that is evicted ends.
+func (t *Table) takeName(ctx context.Context, r *Entry, force bool) error {
+	deadline := time.Now().Add(evictionTime)
+	for {
+		old := t.find(r.Hostname, r.PathPrefix)
+		switch {
+		case old == nil:
+			return nil
+		case old.Kind == Standing && (r.Kind == Standing || force):
+			t.remove(old)
+			return nil
+		case old.Kind == Process && (force || !old.owner.alive() || (r.Kind == Process && r.owner == old.owner)):
+			t.remove(old) // not started by Hostless: nobody is signalled
+			return nil
+		case old.Kind == Leased && force:
+			if err := t.evict(ctx, old, deadline); err != nil {
+				return err
+			}
+		default:
+			return taken(old)
+		}
+	}
+}
+
+// taken is the refusal of a name that has an owner.
+func taken(old *Entry) error {
+	s := old.Snapshot()
+	who := "an alias to " + s.Target.String()
+	switch {
+	case s.Kind == Leased && s.PID > 0:
+		who = fmt.Sprintf("a run of %s (pid %d)", cmp.Or(s.Command, s.Name), s.PID)
+	case s.Kind == Leased:
+		who = "a run of " + cmp.Or(s.Command, s.Name)
+	case s.Kind == Process:
+		who = fmt.Sprintf("process %d", s.PID)
+	case !s.Alias:
+		who = "a route to " + s.Target.String()
+	}
+	if s.Directory != "" {
+		who += " in " + s.Directory
+	}
+	return &fault.Error{
+		Kind: fault.Conflict, Code: "name_taken", Message: fmt.Sprintf("%s is taken by %s since %s", s.Hostname, who, s.Since.Format("15:04")),
+		Next: "use another name, or --force to take it",
+	}
+}
+
+// vacate ends the run that holds a host, where one does.
+func (t *Table) vacate(ctx context.Context, host string) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if old := t.find(host, ""); old != nil && old.Kind == Leased {
+		return t.evict(ctx, old, time.Now().Add(evictionTime))
+	}
+	return nil
+}
+
+// evict asks a run to end and waits until it has. The caller holds t.mu.
+func (t *Table) evict(ctx context.Context, old *Entry, deadline time.Time) error {
+	old.lease.tell(Event{Kind: EventEvicted, Reason: "another run took the name " + old.Name + " with --force"})
+	stop := context.AfterFunc(ctx, func() { t.mu.Lock(); t.released.Broadcast(); t.mu.Unlock() })
+	defer stop()
+	timer := time.AfterFunc(time.Until(deadline), func() { t.mu.Lock(); t.released.Broadcast(); t.mu.Unlock() })
+	defer timer.Stop()
+	for t.find(old.Hostname, old.PathPrefix) == old {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if !time.Now().Before(deadline) {
+			return &fault.Error{Kind: fault.Conflict, Message: fmt.Sprintf("the run that holds %s was told to end and did not", old.Hostname)}
+		}
+		t.released.Wait()
+	}
+	return nil
+}
+
+// Deregister removes a route by name and prefix. None is fault.NotFound; one
+// that a live run holds is fault.Conflict.
+func (t *Table) Deregister(_ context.Context, name, prefix string) (Route, error) {
+	clean, err := appname.Check(name)
+	if err != nil {
+		f := *fault.From(err)
+		f.Kind = fault.Invalid
+		return Route{}, &f
+	}
+	t.mu.Lock()
+	old := t.find(clean+appname.Suffix, strings.TrimRight(prefix, "/"))
+	if old == nil {
+		t.mu.Unlock()
+		return Route{}, &fault.Error{Kind: fault.NotFound, Message: fmt.Sprintf("there is no route %q", clean), Next: "hostless list"}
+	}
+	if old.Kind == Leased {
+		t.mu.Unlock()
+		f := *fault.From(taken(old))
+		f.Next = "hostless stop " + clean
+		return Route{}, &f
+	}
+	t.remove(old)
+	t.mu.Unlock()
+	if err := t.save(); err != nil {
+		t.restore(old, nil)
+		return Route{}, err
+	}
+	t.log.Info("route removed", "host", old.Hostname)
+	return old.Snapshot(), nil
+}
+
+// List gives all routes by host name and prefix.
+func (t *Table) List() []Route {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	out := make([]Route, 0, len(t.routes))
+	for _, r := range t.routes {
+		out = append(out, r.Snapshot())
+	}
+	slices.SortFunc(out, func(a, b Route) int {
+		return cmp.Or(cmp.Compare(a.Hostname, b.Hostname), cmp.Compare(a.PathPrefix, b.PathPrefix))
+	})
+	return out
+}
+
+// Serves reports whether any path of that host reaches an app.
+func (t *Table) Serves(host string) bool {
+	return len(t.current.Load().byHost[host]) > 0 || t.Lookup(host, "/") != nil
+}
+
+// Lookup finds the route of a host and path: the exact name before the longest
+// one above it, the longest prefix first. The host is as HostOf gives it.
+func (t *Table) Lookup(host, path string) *Entry {
+	idx := t.current.Load()
+	if e := match(idx.byHost[host], path, true); e != nil {
+		return e
+	}
+	all := t.cfg.Wildcards()
+	for {
+		_, rest, ok := strings.Cut(host, ".")
+		if !ok || !strings.HasSuffix(rest, appname.Suffix) {
+			return nil
+		}
+		host = rest
+		if e := match(idx.byHost[host], path, all); e != nil {
+			return e
+		}
+	}
+}
+
+func match(routes []*Entry, path string, any bool) *Entry {
+	for _, r := range routes {
+		if !any && !r.Wildcard {
+			continue
+		}
+		if rest, ok := strings.CutPrefix(path, r.PathPrefix); ok && (rest == "" || rest[0] == '/' || r.PathPrefix == "") {
+			return r
+		}
+	}
+	return nil
+}
+
+// find gives the entry of exactly that host and prefix. The caller holds t.mu.
+func (t *Table) find(hostname, prefix string) *Entry {
+	for _, r := range t.routes {
+		if r.Hostname == hostname && r.PathPrefix == prefix {
+			return r
+		}
+	}
+	return nil
+}
+
+func (t *Table) add(r *Entry) {
+	delete(t.past, r.Name) // how another run of the name ended is no news any more
+	t.routes = append(t.routes, r)
+	t.publish()
+}
+
+func (t *Table) remove(r *Entry) {
+	t.routes = slices.DeleteFunc(t.routes, func(other *Entry) bool { return other == r })
+	t.publish()
+	r.upstream.Close()
+}
+
+// At gives the routes of exactly that host name, those with the longest path
+// prefix first. The slice is not to be changed.
+func (t *Table) At(hostname string) []*Entry { return t.current.Load().byHost[hostname] }
+
+// Hosts calls yield with the host names that have routes, in no order.
+func (t *Table) Hosts(yield func(hostname string, routes []*Entry) bool) {
+	for host, routes := range t.current.Load().byHost {
+		if !yield(host, routes) {
+			return
+		}
+	}
+}
+
+// publish makes the table visible to requests. The caller holds t.mu.
+func (t *Table) publish() {
+	idx := &index{byHost: map[string][]*Entry{}}
+	for _, r := range t.routes {
+		idx.byHost[r.Hostname] = append(idx.byHost[r.Hostname], r)
+	}
+	for _, routes := range idx.byHost {
+		slices.SortFunc(routes, func(a, b *Entry) int { return cmp.Compare(len(b.PathPrefix), len(a.PathPrefix)) })
+	}
+	t.current.Store(idx)
+}
+
+// save puts the standing routes and remembered ports on disk.
+func (t *Table) save() error {
+	return t.disk.write(func() []diskRoute {
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		out := []diskRoute{}
+		for _, r := range t.routes {
+			if r.Kind != Leased {
+				out = append(out, r.onDisk())
+			}
+		}
+		return out
+	})
+}
+
+// Run drops the routes of processes that have ended, until ctx ends.
+func (t *Table) Run(ctx context.Context) error {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+			t.sweep()
+		}
+	}
+}
+
+func (t *Table) sweep() {
+	t.mu.Lock()
+	var dropped []Route
+	for _, r := range slices.Clone(t.routes) {
+		if r.Kind == Process && !r.owner.alive() {
+			t.remove(r)
+			dropped = append(dropped, r.Snapshot())
+		}
+	}
+	t.mu.Unlock()
+	for _, r := range dropped {
+		t.log.Info("route dropped, its process has ended", "host", r.Hostname, "pid", r.PID)
+		t.cfg.Dropped(r)
+	}
+}
+
+// Len is the number of routes.
+func (t *Table) Len() int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return len(t.routes)
+}
+
+// Close closes the connections kept to apps.
+func (t *Table) Close() error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, r := range t.routes {
+		r.upstream.Close()
+	}
+	return nil
+}
+
+// pick gives a random element of a range.
+func pick(low, high int) int { return low + rand.IntN(high-low+1) }

@@ -1,0 +1,245 @@
+package routes_test
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/hostless/hostless/pkg/apps/routes"
+	"github.com/hostless/hostless/pkg/fault"
+)
+
+func newTable(t *testing.T, path string, change ...func(*routes.Config)) *routes.Table {
+	t.Helper()
+	cfg := routes.Config{Path: path}
+	for _, c := range change {
+		c(&cfg)
+	}
+	p, warnings, err := routes.New(cfg)
+	if err != nil || len(warnings) > 0 {
+		t.Fatalf("New: %v, %v", err, warnings)
+	}
+	t.Cleanup(func() { p.Close() })
+	return p
+}
+
+func TestStandingRoutesOutliveARestart(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "routes.json")
+	p := newTable(t, path)
+	ctx := t.Context()
+	for _, reg := range []routes.Registration{
+		{Name: "db", Port: 5050, Alias: true}, {Name: "api.shop", Target: "https://example.com/x", KeepHost: true, Insecure: true, PathPrefix: "/v1/"},
+	} {
+		if _, err := p.Register(ctx, reg); err != nil {
+			t.Fatal(err)
+		}
+	}
+	lease, err := p.Lease(ctx, routes.Registration{Name: "run", Reserve: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer lease.Release()
+	again := newTable(t, path).List()
+	var got []string
+	for _, r := range again {
+		got = append(got, fmt.Sprint(r.Hostname, r.PathPrefix, " ", r.Target, " ", r.KeepHost, r.Insecure, r.Alias))
+	}
+	want := []string{"api.shop.localhost/v1 https://example.com:443/x true true false", "db.localhost localhost:5050 false false true"}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+	if info, _ := os.Stat(path); info.Mode().Perm() != 0o600 {
+		t.Errorf("mode %v", info.Mode())
+	}
+}
+
+func TestCorruptTableIsKeptAside(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "routes.json")
+	os.WriteFile(path, []byte(`{"version":1,"rou`), 0o600)
+	p, warnings, err := routes.New(routes.Config{Path: path})
+	if err != nil || len(warnings) != 1 || p.Len() != 0 {
+		t.Fatalf("%v, %v", warnings, err)
+	}
+	if kept, _ := filepath.Glob(path + ".corrupt-*"); len(kept) != 1 {
+		t.Errorf("kept: %v", kept)
+	}
+}
+
+// TestOwners: who may take whose name.
+func TestOwners(t *testing.T) {
+	p := newTable(t, "")
+	ctx := t.Context()
+	conflict := func(what string, err error) {
+		t.Helper()
+		if !fault.Is(err, fault.Conflict) {
+			t.Errorf("%s: %v, want a conflict", what, err)
+		}
+	}
+	if _, err := p.Register(ctx, routes.Registration{Name: "a", Port: 1001}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := p.Register(ctx, routes.Registration{Name: "A", Port: 1002}); err != nil {
+		t.Errorf("a standing route is not replaced by another: %v", err)
+	}
+	_, err := p.Lease(ctx, routes.Registration{Name: "a", Port: 1003})
+	conflict("a run on an alias", err)
+	lease, err := p.Lease(ctx, routes.Registration{Name: "a", Port: 1003, Force: true, Command: "vite"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = p.Lease(ctx, routes.Registration{Name: "a", Port: 1004})
+	conflict("a run on a run", err)
+	if err == nil || !strings.Contains(err.Error(), "vite") {
+		t.Errorf("the refusal does not say who: %v", err)
+	}
+	_, err = p.Register(ctx, routes.Registration{Name: "a", Port: 1004})
+	conflict("an alias on a run", err)
+	_, err = p.Deregister(ctx, "a", "")
+	conflict("removing a run", err)
+
+	// With force the run is told to end, and its name is free once it has.
+	go func() {
+		if ev := <-lease.Events(); ev.Kind == routes.EventEvicted {
+			lease.Release()
+		}
+	}()
+	second, err := p.Lease(ctx, routes.Registration{Name: "a", Port: 1005, Force: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	second.Release()
+	second.Release()
+	if p.Len() != 0 {
+		t.Errorf("%d routes are left", p.Len())
+	}
+	if _, err := p.Deregister(ctx, "a", ""); !fault.Is(err, fault.NotFound) {
+		t.Errorf("removing nothing: %v", err)
+	}
+}
+
+// TestForceTakesThePortToo: the run that takes a name gets the port that the one
+// before had, once that has ended.
+func TestForceTakesThePortToo(t *testing.T) {
+	p := newTable(t, "")
+	lease, err := p.Lease(t.Context(), routes.Registration{Name: "a", Reserve: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	port := lease.Route().Target.Port()
+	app, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", fmt.Sprintf("127.0.0.1:%d", port))
+	if err != nil {
+		t.Skip("somebody else was faster: ", err)
+	}
+	go func() {
+		<-lease.Events()
+		app.Close()
+		lease.Release()
+	}()
+	second, err := p.Lease(t.Context(), routes.Registration{Name: "a", Reserve: true, Force: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer second.Release()
+	if got := second.Route().Target.Port(); got != port {
+		t.Errorf("port %d, want %d", got, port)
+	}
+}
+
+func TestAProcessTakesItsRouteAlong(t *testing.T) {
+	dropped := make(chan string, 1)
+	p := newTable(t, "", func(c *routes.Config) { c.Dropped = func(r routes.Route) { dropped <- r.Hostname } })
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error)
+	go func() { done <- p.Run(ctx) }()
+	child := exec.Command("sleep", "60")
+	if err := child.Start(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := p.Register(ctx, routes.Registration{Name: "p", Port: 1001, PID: child.Process.Pid}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := p.Register(ctx, routes.Registration{Name: "p", Port: 1002}); !fault.Is(err, fault.Conflict) {
+		t.Errorf("a live process lost its name: %v", err)
+	}
+	child.Process.Kill()
+	child.Wait()
+	select {
+	case <-dropped:
+	case <-time.After(10 * time.Second):
+		t.Error("the route is still there")
+	}
+	cancel()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+	if _, err := p.Register(t.Context(), routes.Registration{Name: "p", Port: 1, PID: child.Process.Pid}); !fault.Is(err, fault.Invalid) {
+		t.Errorf("a dead owner was taken: %v", err)
+	}
+}
+
+// A change that could not be written has not happened: what was there stays.
+func TestUnwritableTableKeepsRoutes(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "home")
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	p := newTable(t, filepath.Join(dir, "routes.json"))
+	ctx := context.Background()
+	if _, err := p.Register(ctx, routes.Registration{Name: "old", Port: 4001, Alias: true}); err != nil {
+		t.Fatal(err)
+	}
+	before := p.List()
+	if err := os.Rename(dir, dir+"-gone"); err != nil {
+		t.Fatal(err)
+	}
+	refused := func(what string, err error) {
+		t.Helper()
+		if err == nil || !strings.Contains(err.Error(), "nothing was changed") {
+			t.Errorf("%s: got %v, want an error that says so", what, err)
+		}
+		if after := p.List(); len(after) != 1 || after[0].Target != before[0].Target || after[0].Hostname != "old.localhost" || !p.Serves("old.localhost") {
+			t.Errorf("%s: got %v, want the old table", what, after)
+		}
+	}
+	_, err := p.Register(ctx, routes.Registration{Name: "new", Port: 4002, Alias: true})
+	refused("register", err)
+	_, err = p.Register(ctx, routes.Registration{Name: "old", Port: 4003, Alias: true})
+	refused("replace", err)
+	_, err = p.Deregister(ctx, "old", "")
+	refused("deregister", err)
+}
+
+// A process that registered itself may outlive the daemon: its route comes back,
+// that of another process with the same id does not.
+func TestProcessRouteComesBack(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "routes.json")
+	p := newTable(t, path)
+	if _, err := p.Register(context.Background(), routes.Registration{Name: "tool", Port: 4001, PID: os.Getpid()}); err != nil {
+		t.Fatal(err)
+	}
+	again := newTable(t, path)
+	if l := again.List(); len(l) != 1 || l[0].Hostname != "tool.localhost" || l[0].Kind != routes.Process || l[0].PID != os.Getpid() {
+		t.Errorf("after a restart: %+v", l)
+	}
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	later := regexp.MustCompile(`"pid_start": "[^"]*"`).ReplaceAll(data, []byte(`"pid_start": "another"`))
+	if string(later) == string(data) {
+		t.Fatalf("no start in %s", data)
+	}
+	os.WriteFile(path, later, 0o600)
+	if l := newTable(t, path).List(); len(l) != 0 {
+		t.Errorf("of another process: %+v", l)
+	}
+}
