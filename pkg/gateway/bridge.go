@@ -188,7 +188,10 @@ func (b *bridged) serve(ctx context.Context, f frame, out *frameWriter) error {
 	if err := c.checkModels(body); err != nil {
 		return err
 	}
-	target := c.route(body.Model)
+	target, err := c.route(body.Model)
+	if err != nil {
+		return err
+	}
 	if err := c.reach(target.Provider, target.Model); err != nil {
 		return err
 	}

@@ -23,6 +23,32 @@ var exposed = []string{strings.Join([]string{
 	"x-hostless-error", "x-hostless-provider", "x-hostless-model", "x-hostless-ignored",
 }, ", ")}
 
+// pages are the paths of our own pages, which a page of another site may lead to.
+var pages = map[string]bool{"/callback": true}
+
+// crossSite reports whether a page of another origin caused a request of which it
+// could not read the answer: an image, a script, a form, a no-cors fetch. It has no
+// Origin to be judged by, yet it would use this machine's keys, or tell by its time
+// what is here. "same-site" is another port or app of localhost
+// (https://w3c.github.io/webappsec-fetch-metadata/).
+func crossSite(r *http.Request) bool {
+	if len(r.Header["Origin"]) > 0 {
+		return false
+	}
+	for _, site := range r.Header["Sec-Fetch-Site"] {
+		if site != "none" && site != "same-origin" {
+			return true
+		}
+	}
+	return false
+}
+
+// topLevel reports whether a person's browser goes to the address as a page of its
+// own, and does not load it into another one.
+func topLevel(r *http.Request) bool {
+	return r.Method == http.MethodGet && r.Header.Get("Sec-Fetch-Mode") == "navigate" && r.Header.Get("Sec-Fetch-Dest") == "document"
+}
+
 var varyOrigin = []string{"Origin"}
 
 // cors marks an answer as readable for the page that asked, where its origin is

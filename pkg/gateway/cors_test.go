@@ -82,7 +82,7 @@ func TestDevMode(t *testing.T) {
 		{[]string{"Origin", "http://app.localhost:3000"}, true, 401},
 		{[]string{"Origin", "https://evil.example"}, true, 401},
 		{[]string{"Origin", "null"}, true, 401},
-		{[]string{"Sec-Fetch-Site", "cross-site"}, true, 401},
+		{[]string{"Sec-Fetch-Site", "cross-site"}, true, 403},
 		{nil, false, 401},
 	} {
 		own = tt.own

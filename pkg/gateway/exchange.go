@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
-	"slices"
 	"time"
 
 	"github.com/hostless/hostless/pkg/dialect"
@@ -83,8 +82,8 @@ func (c *exchange) limited() bool { return c.grant != nil && c.grant.Scope().Lim
 // the model where there is one; only then is the key asked for and the request
 // charged.
 func (c *exchange) reach(name, model string) error {
-	if len(model) > maxModelName {
-		return &fault.Error{Kind: fault.Invalid, Message: fmt.Sprintf("model is longer than %d bytes", maxModelName), Param: "model"}
+	if err := checkModelName(model); err != nil {
+		return err
 	}
 	if err := c.inScope(name, model); err != nil {
 		return err
@@ -96,9 +95,6 @@ func (c *exchange) reach(name, model string) error {
 	c.provider, c.cred, c.model = p, cred, model
 	return nil
 }
-
-// maxModelName bounds a model's name, which headers, counters and messages repeat.
-const maxModelName = 512
 
 // admit charges the token's rate limit: last of all that may refuse.
 func (c *exchange) admit() error {
@@ -122,88 +118,6 @@ func (c *exchange) inScope(name, model string) error {
 	return nil
 }
 
-// credential resolves a provider by its canonical name.
-func (g *Gateway) credential(ctx context.Context, name string, settings Settings) (*provider.Provider, Credential, error) {
-	p := catalogue().Get(name)
-	if p != nil && p.Builtin {
-		if settings.EchoOff {
-			return nil, Credential{}, &fault.Error{Kind: fault.Unconfigured, Message: fmt.Sprintf("the built-in provider %q is switched off", name), Next: "hostless config set echo on"}
-		}
-		return p, Credential{Provider: name}, nil
-	}
-	cred, ok, err := g.cfg.Keys.Get(ctx, name)
-	if err != nil {
-		return nil, Credential{}, err
-	}
-	if !ok && (p == nil || !p.KeyOptional) || ok && p != nil && !p.KeyOptional && cred.Key.IsZero() && cred.BaseURL == "" {
-		return nil, Credential{}, unconfigured(name)
-	}
-	cred.Provider = name
-	if p == nil {
-		return provider.Custom(name, cred.Dialect), cred, nil
-	}
-	return p.With(cred.Dialect), cred, nil
-}
-
-func unconfigured(name string) error {
-	return &fault.Error{
-		Kind: fault.Unconfigured, Code: "no_provider_key",
-		Message: fmt.Sprintf("no key for provider %q", name),
-		Next:    "hostless keys add " + name,
-	}
-}
-
-// route finds where a model leads.
-func (c *exchange) route(model string) provider.Target {
-	return catalogue().Route(model, known{c.g.cfg.Keys, c.settings.Models})
-}
-
-// known answers routing's questions from what is stored and configured.
-type known struct {
-	keys   Keys
-	models map[string][]string
-}
-
-// Custom implements provider.Known.
-func (k known) Custom(name string) bool {
-	stored, err := k.keys.Stored()
-	// Where the stored names cannot be known, the prefix counts as a provider: its
-	// credential then fails, and the request goes to nobody else.
-	return err != nil || slices.Contains(stored, name)
-}
-
-// Lists implements provider.Known.
-func (k known) Lists(model string) string {
-	found := ""
-	for name, list := range k.models {
-		for _, m := range list {
-			if m == model && (found == "" || name < found) {
-				found = name
-			}
-		}
-	}
-	return found
-}
-
-// plainProvider names the provider of a surface that carries no model: the one
-// the caller names in x-hostless-provider, else the one whose dialect it speaks.
-func (c *exchange) plainProvider() (string, error) {
-	if asked := c.r.Header.Get("X-Hostless-Provider"); asked != "" {
-		name := catalogue().Canonical(asked)
-		if catalogue().Get(name) == nil && !(known{keys: c.g.cfg.Keys}).Custom(name) {
-			return "", &fault.Error{Kind: fault.Invalid, Message: "x-hostless-provider names no provider", Param: "x-hostless-provider"}
-		}
-		return name, nil
-	}
-	switch {
-	case c.matched.Dialect == dialect.Gemini:
-		return "google", nil
-	case c.matched.Dialect == dialect.Anthropic, c.r.Header.Get("Anthropic-Version") != "":
-		return "anthropic", nil
-	}
-	return "openai", nil
-}
-
 // account counts the request once.
 func (c *exchange) account(failed bool, t tokens) {
 	if c.counted || c.cred.Provider == "" {
@@ -222,6 +136,11 @@ func (c *exchange) finish(err error) {
 		writeFault(c.w, c.speaks, err)
 	}
 	c.log(c.r.Context(), err)
+	if errors.Is(err, errClient) && c.matched.Kind != endpoint.WebSocket {
+		// Nobody reads on. Returning would complete the answer: one of which
+		// nothing was sent would become an empty 200.
+		panic(http.ErrAbortHandler)
+	}
 }
 
 // log tells of a request: no header, no query, no body, no name the caller chose

@@ -15,6 +15,7 @@ import (
 
 	"github.com/hostless/hostless/pkg/fault"
 	"github.com/hostless/hostless/pkg/gateway/endpoint"
+	"github.com/hostless/hostless/pkg/gateway/pipeline"
 	"github.com/hostless/hostless/pkg/redact"
 	"github.com/hostless/hostless/pkg/secret"
 )
@@ -139,9 +140,10 @@ func (c *exchange) context() (context.Context, context.CancelFunc) {
 	return c.grant.Context(c.r.Context())
 }
 
-// cutHere is why this side ended a stream, in words for its caller: the token was
-// revoked, or the daemon stops. It is nil where the caller has gone.
-func cutHere(ctx context.Context) *fault.Error {
+// localCancelCause is why this side ended a request, as its caller is told: the
+// token was revoked, or the daemon stops. It is nil where the context lives, or the
+// caller itself has disconnected.
+func localCancelCause(ctx context.Context) *fault.Error {
 	var f *fault.Error
 	switch {
 	case ctx.Err() == nil || !errors.As(context.Cause(ctx), &f):
@@ -155,14 +157,35 @@ func cutHere(ctx context.Context) *fault.Error {
 // unanswered is the error of a request that no answer came to.
 func (c *exchange) unanswered(ctx context.Context, err error) error {
 	c.account(true, tokens{})
-	if ctx.Err() != nil {
-		var f *fault.Error // the token was revoked, or the daemon stops
-		if errors.As(context.Cause(ctx), &f) {
-			return f
-		}
-		return errClient
+	if canceled := cancelError(ctx); canceled != nil {
+		return canceled
 	}
 	return upstreamFault(c.cred.Provider, err)
+}
+
+// cancelError is the error of a request whose context ended: this side's reason, or
+// errClient. It is nil where the context lives.
+func cancelError(ctx context.Context) error {
+	if ctx.Err() == nil {
+		return nil
+	}
+	if f := localCancelCause(ctx); f != nil {
+		return f
+	}
+	return errClient
+}
+
+// incomplete is the error of an answer that ended before it was whole, of which
+// nothing has been sent: the provider's headers are not its headers.
+func (c *exchange) incomplete(ctx context.Context, err error) error {
+	c.account(true, tokens{})
+	if canceled := cancelError(ctx); canceled != nil {
+		return c.bare(canceled)
+	}
+	return c.bare(&fault.Error{
+		Kind: fault.Upstream, Code: pipeline.CodeIncomplete, Err: err,
+		Message: "provider \"" + c.cred.Provider + "\" closed the connection before the response was complete",
+	})
 }
 
 // answer hands an upstream's answer to the caller.
@@ -210,7 +233,7 @@ func (c *exchange) answer(ctx context.Context, resp *http.Response) error {
 	case events && !failed && h.Get("Content-Encoding") == "":
 		return c.answerEvents(ctx, resp, body, key)
 	case failed || length >= 0 && length <= wholeLimit && len(resp.Trailer) == 0:
-		return c.answerWhole(resp, body, length, key)
+		return c.answerWhole(ctx, resp, body, length, key)
 	default:
 		return c.answerPieces(ctx, resp, body, length, key)
 	}
@@ -329,7 +352,7 @@ func (b *begun) Error() string { return b.cause.Error() }
 func (b *begun) Unwrap() error { return b.cause }
 
 // answerWhole reads the answer whole and sends it whole.
-func (c *exchange) answerWhole(resp *http.Response, body io.Reader, length int64, key redact.Redactor) error {
+func (c *exchange) answerWhole(ctx context.Context, resp *http.Response, body io.Reader, length int64, key redact.Redactor) error {
 	failed := resp.StatusCode >= 400
 	var data []byte
 	var err error
@@ -347,14 +370,8 @@ func (c *exchange) answerWhole(resp *http.Response, body io.Reader, length int64
 		data, err = io.ReadAll(io.LimitReader(body, wholeLimit))
 		more = len(data) == wholeLimit
 	}
-	if err != nil {
-		c.account(true, tokens{})
-		if c.r.Context().Err() != nil {
-			return errClient
-		}
-		if resp.StatusCode < 400 {
-			return c.bare(&fault.Error{Kind: fault.Upstream, Message: "provider \"" + c.cred.Provider + "\" broke the answer off", Err: err})
-		}
+	if err != nil && (!failed || ctx.Err() != nil) {
+		return c.incomplete(ctx, err)
 	}
 	var t tokens
 	if !failed {

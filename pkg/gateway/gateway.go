@@ -71,6 +71,11 @@ func (g *Gateway) Close() {
 // ServeHTTP serves one request of bare localhost. What is not named here does
 // not exist: the control API's paths among them, with any header.
 func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if crossSite(r) && !(pages[r.URL.Path] && topLevel(r)) {
+		drain(w, r)
+		writeFault(w, envelope(r.URL.Path), fault.New(fault.Origin, "a page of another site caused this request: only one with an Origin is judged"))
+		return
+	}
 	switch r.URL.Path {
 	case "/health":
 		g.health(w, r)

@@ -20,7 +20,10 @@ func (c *exchange) servePath() error {
 		return fault.New(fault.NotFound, "the path names no model and method")
 	}
 	c.verb = target.Verb
-	to := c.route(target.Model)
+	to, err := c.route(target.Model)
+	if err != nil {
+		return err
+	}
 	if googleByDefault(to) {
 		to.Provider = "google"
 	}
@@ -68,7 +71,10 @@ func (c *exchange) serveNamedModel() error {
 	if name == "" {
 		return fault.New(fault.NotFound, "the path names no model")
 	}
-	target := c.route(name)
+	target, err := c.route(name)
+	if err != nil {
+		return err
+	}
 	if err := c.reach(target.Provider, target.Model); err != nil {
 		return err
 	}

@@ -39,7 +39,10 @@ func (c *exchange) serveMetadata() error {
 		return err
 	}
 	name = ollama.Name(name)
-	target := c.route(name)
+	target, err := c.target(name)
+	if err != nil {
+		return err
+	}
 	for _, m := range c.g.ollamaModels(c.r.Context(), c.settings) {
 		if m.Name == name || m.Name == ollama.ID(target.Provider, target.Model) {
 			m.Name = name
@@ -81,7 +84,10 @@ func (g *Gateway) ollamaModels(ctx context.Context, settings Settings) []ollama.
 		out = append(out, ollama.Model{Name: m.ID, Provider: m.Provider, Modified: g.modified(m.Created), Context: m.Input})
 	}
 	for _, name := range settings.OllamaModels {
-		target := catalogue().Route(name, known{g.cfg.Keys, settings.Models})
+		target, err := g.target(name, settings)
+		if err != nil {
+			continue // the stored providers cannot be listed now
+		}
 		id := ollama.ID(target.Provider, target.Model)
 		if target.Model != "" && !slices.ContainsFunc(out, func(m ollama.Model) bool { return m.Name == id }) {
 			out = append(out, ollama.Model{Name: id, Provider: target.Provider, Modified: g.modified(0)})

@@ -121,7 +121,7 @@ func (g *Gateway) modelsOf(ctx context.Context, p *provider.Provider, cred Crede
 // by their bare ids, where these lead back to them; all others with the
 // provider's name before them.
 func (g *Gateway) openAIName(settings Settings) func(*provider.Provider, string) string {
-	k := known{g.cfg.Keys, settings.Models}
+	k := &known{keys: g.cfg.Keys, models: settings.Models}
 	return func(p *provider.Provider, id string) string {
 		if p.BareModels {
 			if t := catalogue().Route(id, k); t.Provider == p.Name && t.Model == id {
@@ -175,7 +175,10 @@ func (c *exchange) serveModels() error {
 		return c.writeJSON(modelList(shape, part))
 	}
 	asked := c.matched.Tail()
-	target := c.route(asked)
+	target, err := c.target(asked)
+	if err != nil {
+		return err
+	}
 	for _, m := range all {
 		if m.ID == asked || m.Provider == target.Provider && m.modelInfo.ID == target.Model {
 			if err := c.admit(); err != nil {

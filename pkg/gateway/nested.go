@@ -57,7 +57,7 @@ func (c *exchange) namesAllowed(object json.RawMessage, param string) error {
 		if !ok || name == "" {
 			continue // no model, or what no provider takes for one
 		}
-		if t := c.route(name); c.inScope(t.Provider, t.Model) != nil {
+		if t, err := c.target(name); err != nil || c.inScope(t.Provider, t.Model) != nil {
 			return &fault.Error{Kind: fault.Scope, Message: fmt.Sprintf("this bridge token may not use model %q in %s", name, param), Param: param, Code: "model_not_allowed"}
 		}
 	}
@@ -125,7 +125,7 @@ func (c *exchange) sameModel(request rawjson.Object, param string) error {
 			continue
 		}
 		name, _ := rawjson.Text(m.Value)
-		if t := c.route(strings.TrimPrefix(name, geminiModels)); name == "" || t.Model != c.model {
+		if t, err := c.target(strings.TrimPrefix(name, geminiModels)); err != nil || name == "" || t.Model != c.model {
 			return &fault.Error{Kind: fault.Scope, Message: fmt.Sprintf("model %q is not the path's, and this bridge token is limited to certain models", name), Param: param, Code: "model_not_allowed"}
 		}
 	}

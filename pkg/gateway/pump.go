@@ -127,7 +127,7 @@ func (s *duplex) send(kind int, f frame, readable bool) bool {
 		return s.tell(websocket.TextMessage, errorFrame(err, f.id)) == nil
 	}
 	data := f.edit(func(name string) string {
-		if t := s.c.route(name); t.Provider == s.c.cred.Provider {
+		if t, err := s.c.target(name); err == nil && t.Provider == s.c.cred.Provider {
 			return t.Model
 		}
 		return name
@@ -153,7 +153,13 @@ func (s *duplex) check(f frame, readable bool) error {
 		return &fault.Error{Kind: fault.Invalid, Message: "model is given more than once", Param: "model"}
 	}
 	for _, m := range f.models {
-		t := c.route(m.name)
+		if err := checkModelName(m.name); err != nil {
+			return err
+		}
+		t, err := c.target(m.name)
+		if err != nil {
+			return err
+		}
 		if t.Provider != c.cred.Provider && (t.Stripped || m.top) && s.opened {
 			return &fault.Error{Kind: fault.Invalid, Message: "this connection is to provider \"" + c.cred.Provider + "\"; open another one for " + headerSafe(m.name), Param: "model"}
 		}

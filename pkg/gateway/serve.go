@@ -47,7 +47,10 @@ func (c *exchange) serveBody() error {
 	case dialect.Gemini:
 		name = strings.TrimPrefix(name, geminiModels)
 	}
-	target := c.route(name)
+	target, err := c.route(name)
+	if err != nil {
+		return err
+	}
 	if err := c.reach(target.Provider, target.Model); err != nil {
 		return err
 	}
@@ -194,7 +197,10 @@ func (c *exchange) serveForm() error {
 			return err
 		}
 	} else {
-		target := c.route(form.model)
+		target, err := c.route(form.model)
+		if err != nil {
+			return err
+		}
 		if err := c.reach(target.Provider, target.Model); err != nil {
 			return err
 		}

@@ -68,7 +68,10 @@ func (s *duplex) tell(kind int, data []byte) error {
 
 // named serves a socket whose model stands in the query.
 func (s *duplex) named(asked string) error {
-	target := s.c.route(asked)
+	target, err := s.c.route(asked)
+	if err != nil {
+		return err
+	}
 	if err := s.c.reach(target.Provider, target.Model); err != nil {
 		return err
 	}
@@ -193,7 +196,10 @@ func (s *duplex) first(data []byte) (frame, error) {
 	if f.kind != "response.create" || f.model() == "" {
 		return f, &fault.Error{Kind: fault.Invalid, Message: "the first message must be a response.create that names its model", Param: "model"}
 	}
-	target := s.c.route(f.model())
+	target, err := s.c.route(f.model())
+	if err != nil {
+		return f, err
+	}
 	return f, s.c.reach(target.Provider, target.Model)
 }
 

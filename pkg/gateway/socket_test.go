@@ -354,7 +354,7 @@ func TestBridgedSocket(t *testing.T) {
 				break
 			}
 		}
-		send(t, c, `{"type":"response.create","model":"nobody/m"}`)
+		send(t, c, `{"type":"response.create","model":"cohere/m"}`)
 		if got := receive(t, c); !strings.Contains(got, "configuration_error") {
 			t.Errorf("got %s", got)
 		}

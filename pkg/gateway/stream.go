@@ -187,7 +187,7 @@ func (s *stream) see(ev []byte) (drop bool) {
 func (s *stream) broken(ctx context.Context, cause error, midEvent bool) error {
 	f := &fault.Error{Kind: fault.Upstream, Message: "provider \"" + s.provider + "\" broke the stream off", Err: cause}
 	if ctx.Err() != nil {
-		if f = cutHere(ctx); f == nil {
+		if f = localCancelCause(ctx); f == nil {
 			return errClient
 		}
 	}

@@ -104,12 +104,8 @@ func (c *exchange) answerTranslated(ctx context.Context, resp *http.Response, ca
 		return c.answerStream(ctx, in, call, speaks, key)
 	}
 	data, err := io.ReadAll(io.LimitReader(in, translatedLimit))
-	if err != nil && !failed {
-		c.account(true, tokens{})
-		if ctx.Err() != nil {
-			return c.unanswered(ctx, err)
-		}
-		return c.bare(&fault.Error{Kind: fault.Upstream, Message: "provider \"" + c.cred.Provider + "\" broke the answer off", Err: err})
+	if err != nil && (!failed || ctx.Err() != nil) {
+		return c.incomplete(ctx, err)
 	}
 	data = key.Bytes(data)
 	status := resp.StatusCode
@@ -207,7 +203,7 @@ func (c *exchange) answerStream(ctx context.Context, in io.Reader, call *dialect
 		cause = nil
 	}
 	if ctx.Err() != nil {
-		f := cutHere(ctx)
+		f := localCancelCause(ctx)
 		if f == nil {
 			c.account(false, t)
 			return errClient
