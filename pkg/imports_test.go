@@ -24,7 +24,7 @@ var order = [][]string{
 	{"dialect/openai"},
 	{"dialect/anthropic", "dialect/gemini", "dialect/responses", "dialect/ollama"},
 	{"provider"},
-	{"gateway/endpoint", "gateway/usage"},
+	{"gateway/endpoint", "gateway/body", "gateway/usage"},
 	{"gateway/pipeline"},
 	{"apps/http1", "apps/errpage"},
 	{"apps/routes"},
@@ -44,7 +44,7 @@ var homes = map[string][]string{
 	"github.com/zalando/go-keyring": {"pkg/keys"},
 	"github.com/gorilla/websocket":  {"pkg/gateway"},
 	"github.com/urfave/cli":         {"cmd/hostless", "cmd/hostlessd"},
-	"github.com/klauspost/compress": {"pkg/gateway"},
+	"github.com/klauspost/compress": {"pkg/gateway/body"},
 	"github.com/BurntSushi/toml":    {"pkg/launch/detect"},
 }
 

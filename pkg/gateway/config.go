@@ -81,6 +81,8 @@ type Config struct {
 	ConnectTimeout time.Duration // 10 s where it is 0
 	HeaderTimeout  time.Duration // how long a provider may think before its answer begins: 15 min where it is 0
 	MaxBody        int64         // the most bytes of a JSON body: 64 MiB where it is 0
+	BodyMemory     int64         // the most bytes of all bodies that are held at the same time: 256 MiB where it is 0
+	BodyWait       time.Duration // how long a body waits for room in it before 503: 2 s where it is 0
 }
 
 func (c *Config) withDefaults() error {
@@ -110,6 +112,12 @@ func (c *Config) withDefaults() error {
 	}
 	if c.MaxBody <= 0 {
 		c.MaxBody = 64 << 20
+	}
+	if c.BodyMemory <= 0 {
+		c.BodyMemory = 256 << 20
+	}
+	if c.BodyWait <= 0 {
+		c.BodyWait = 2 * time.Second
 	}
 	return nil
 }

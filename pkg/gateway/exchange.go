@@ -10,6 +10,7 @@ import (
 
 	"github.com/hostless/hostless/pkg/dialect"
 	"github.com/hostless/hostless/pkg/fault"
+	"github.com/hostless/hostless/pkg/gateway/body"
 	"github.com/hostless/hostless/pkg/gateway/endpoint"
 	"github.com/hostless/hostless/pkg/provider"
 	"github.com/hostless/hostless/pkg/token"
@@ -31,8 +32,9 @@ type exchange struct {
 	model    string // as the provider names it, "" where there is none
 	verb     string // Gemini's, behind the model in the path
 
-	dropUsage bool     // the usage chunk is not the caller's
-	ignored   []string // fields that were dropped
+	lease     body.Lease // of what the request's body takes up
+	dropUsage bool       // the usage chunk is not the caller's
+	ignored   []string   // fields that were dropped
 	counted   bool
 
 	connection *bridged // the WebSocket that this request came over, or nil
@@ -74,6 +76,9 @@ func (c *exchange) serve() error {
 	}
 	return c.servePlain()
 }
+
+// readBody takes the whole body into memory, for as long as the request lasts.
+func (c *exchange) readBody() ([]byte, error) { return body.Read(c.r, c.g.cfg.MaxBody, &c.lease) }
 
 // limited is whether the token is limited to certain models.
 func (c *exchange) limited() bool { return c.grant != nil && c.grant.Scope().LimitsModels() }

@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/hostless/hostless/pkg/dialect"
 	"github.com/hostless/hostless/pkg/fault"
@@ -236,4 +237,52 @@ func listOf(id string) *httptest.Server {
 		}
 		io.WriteString(rw, `{"choices":[]}`)
 	}))
+}
+
+// TestBodiesHaveABudget: bodies that are held at the same time are bounded together,
+// whatever their requests wait for.
+func TestBodiesHaveABudget(t *testing.T) {
+	w := newWorld(t, func(c *gateway.Config) { c.BodyMemory, c.BodyWait = 3<<20, 20*time.Millisecond })
+	arrived, respond := make(chan struct{}), make(chan struct{})
+	w.upstream("mistral", func(rw http.ResponseWriter, r *http.Request) {
+		io.Copy(io.Discard, r.Body)
+		arrived <- struct{}{}
+		<-respond
+	})
+	large := `{"model":"mistral/m","messages":[{"role":"user","content":"` + strings.Repeat("x", 2<<20) + `"}]}`
+	done := make(chan answer, 1)
+	go func() {
+		a := w.do("POST", "/v1/chat/completions", large)
+		done <- a
+	}()
+	<-arrived
+	for what, body := range map[string]io.Reader{"known": strings.NewReader(large), "chunked": io.MultiReader(strings.NewReader(large))} {
+		req, err := http.NewRequest("POST", w.server.URL+"/v1/messages", body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("X-Api-Key", w.token)
+		req.Header.Set("Content-Type", "application/json")
+		resp, err := noRedirects.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, _ := io.ReadAll(resp.Body)
+		resp.Body.Close()
+		if resp.StatusCode != 503 || resp.Header.Get("Retry-After") == "" || !strings.Contains(string(text), "overloaded_error") {
+			t.Errorf("%s: %d %v %s", what, resp.StatusCode, resp.Header, text)
+		}
+	}
+	go func() { <-arrived }()
+	small := make(chan answer, 1)
+	go func() { small <- w.do("POST", "/v1/chat/completions", `{"model":"mistral/m","messages":[]}`) }()
+	close(respond)
+	if a := <-small; a.status != 200 {
+		t.Errorf("a small one beside it: %d %s", a.status, a.body)
+	}
+	if a := <-done; a.status != 200 {
+		t.Errorf("the first one: %d %s", a.status, a.body)
+	}
+	go func() { <-arrived }()
+	w.do("POST", "/v1/chat/completions", large).want(t, 200, "") // the room is free again
 }

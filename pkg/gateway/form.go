@@ -3,12 +3,14 @@ package gateway
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"io"
 	"mime"
 	"net/textproto"
 	"strings"
 
 	"github.com/hostless/hostless/pkg/fault"
+	"github.com/hostless/hostless/pkg/gateway/body"
 	"github.com/hostless/hostless/pkg/jsonscan"
 )
 
@@ -36,21 +38,23 @@ func (c *exchange) readForm(boundary string) (*form, error) {
 	limit := int64(formPeek)
 	if c.limited() {
 		if limit = c.g.cfg.MaxBody; c.r.ContentLength > limit {
-			return nil, tooLarge(limit)
+			return nil, body.TooLarge(limit)
 		}
 	}
-	p := formParser{in: c.r.Body, limit: limit, delimiter: []byte("\r\n--" + boundary)}
+	p := formParser{ctx: c.r.Context(), lease: &c.lease, in: c.r.Body, limit: limit, delimiter: []byte("\r\n--" + boundary)}
 	f, err := p.parse(c.limited())
 	if err != nil {
 		return nil, err
 	}
 	if c.limited() && !f.ended {
-		return nil, tooLarge(limit)
+		return nil, body.TooLarge(limit)
 	}
 	return f, nil
 }
 
 type formParser struct {
+	ctx       context.Context // of the parse, which is one call
+	lease     *body.Lease
 	in        io.Reader
 	limit     int64
 	delimiter []byte
@@ -64,7 +68,11 @@ func (p *formParser) fill() bool {
 		return false
 	}
 	if len(p.buf) == cap(p.buf) {
-		grown := make([]byte, len(p.buf), max(64<<10, 2*cap(p.buf)))
+		size := max(64<<10, 2*cap(p.buf))
+		if p.err = p.lease.Grow(p.ctx, int64(size-cap(p.buf))); p.err != nil {
+			return false
+		}
+		grown := make([]byte, len(p.buf), size)
 		copy(grown, p.buf)
 		p.buf = grown
 	}
@@ -93,8 +101,8 @@ func (p *formParser) find(what []byte, from int) (int, bool) {
 func (p *formParser) parse(all bool) (*form, error) {
 	f := &form{}
 	malformed := func() (*form, error) {
-		if p.err != nil && !isEOF(p.err) {
-			return nil, bodyFault(p.err)
+		if p.err != nil && !body.IsEnd(p.err) {
+			return nil, body.ReadError(p.err)
 		}
 		if all && int64(len(p.buf)) < p.limit {
 			return nil, &fault.Error{Kind: fault.Invalid, Message: "the multipart body is malformed"}
@@ -178,8 +186,8 @@ func modelPart(head []byte) (isModel, clear bool) {
 func (p *formParser) drain(f *form, all bool) (*form, error) {
 	for all && p.fill() {
 	}
-	if p.err != nil && !isEOF(p.err) {
-		return nil, bodyFault(p.err)
+	if p.err != nil && !body.IsEnd(p.err) {
+		return nil, body.ReadError(p.err)
 	}
 	return p.done(f), nil
 }

@@ -14,6 +14,7 @@ import (
 	"sync"
 
 	"github.com/hostless/hostless/pkg/fault"
+	"github.com/hostless/hostless/pkg/gateway/body"
 	"github.com/hostless/hostless/pkg/gateway/endpoint"
 	"github.com/hostless/hostless/pkg/gateway/pipeline"
 	"github.com/hostless/hostless/pkg/redact"
@@ -311,7 +312,7 @@ func (c *exchange) unfold(resp *http.Response) (io.ReadCloser, bool) {
 	if encoding == "" || encoding == "identity" || c.r.Method == http.MethodHead {
 		return nil, false
 	}
-	plain, err := decoder(encoding, resp.Body, 1<<30)
+	plain, err := body.Decompress(encoding, resp.Body, 1<<30)
 	if err != nil {
 		return nil, false
 	}

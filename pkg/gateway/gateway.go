@@ -17,6 +17,7 @@ import (
 	"github.com/hostless/hostless/pkg/dialect/gemini"
 	"github.com/hostless/hostless/pkg/dialect/responses"
 	"github.com/hostless/hostless/pkg/fault"
+	"github.com/hostless/hostless/pkg/gateway/body"
 	"github.com/hostless/hostless/pkg/gateway/endpoint"
 	"github.com/hostless/hostless/pkg/netguard"
 )
@@ -37,6 +38,7 @@ type Gateway struct {
 	goAway     context.CancelFunc
 	made       time.Time
 	inFlight   atomic.Int64
+	bodies     *body.Memory
 }
 
 // New makes a gateway.
@@ -51,6 +53,7 @@ func New(cfg Config) (*Gateway, error) {
 	}
 	g.sockets, g.goAway = context.WithCancel(context.Background())
 	g.lists = newLister(g)
+	g.bodies = body.NewMemory(cfg.BodyMemory, cfg.BodyWait)
 	return g, nil
 }
 
@@ -117,8 +120,9 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 func (g *Gateway) serve(w http.ResponseWriter, r *http.Request, matched endpoint.Endpoint) {
 	g.inFlight.Add(1)
-	c := &exchange{g: g, w: w, r: r, matched: matched, speaks: matched.Dialect, started: g.cfg.Now(), settings: g.cfg.Settings()}
+	c := &exchange{g: g, w: w, r: r, matched: matched, speaks: matched.Dialect, started: g.cfg.Now(), settings: g.cfg.Settings(), lease: g.bodies.Lease()}
 	defer func() {
+		c.lease.Release()
 		g.inFlight.Add(-1)
 		if p := recover(); p != nil {
 			if p == http.ErrAbortHandler {

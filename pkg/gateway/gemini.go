@@ -33,7 +33,7 @@ func (c *exchange) servePath() error {
 	if err := c.reach(to.Provider, to.Model); err != nil {
 		return err
 	}
-	data, err := readBody(c.r, c.g.cfg.MaxBody)
+	data, err := c.readBody()
 	if err != nil {
 		return err
 	}

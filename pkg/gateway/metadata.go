@@ -10,6 +10,7 @@ import (
 	"github.com/hostless/hostless/pkg/dialect"
 	"github.com/hostless/hostless/pkg/dialect/ollama"
 	"github.com/hostless/hostless/pkg/fault"
+	"github.com/hostless/hostless/pkg/gateway/body"
 	"github.com/hostless/hostless/pkg/provider"
 )
 
@@ -30,7 +31,7 @@ func (c *exchange) serveMetadata() error {
 	case "/api/tags":
 		return c.write(ollama.Tags(c.g.ollamaModels(c.r.Context(), c.settings)))
 	}
-	data, err := readBody(c.r, 1<<20)
+	data, err := body.Read(c.r, 1<<20, &c.lease)
 	if err != nil {
 		return err
 	}

@@ -1,8 +1,6 @@
 package gateway
 
 import (
-	"errors"
-	"io"
 	"mime"
 	"strings"
 
@@ -19,7 +17,7 @@ func (c *exchange) serveBody() error {
 	if s.Scope == endpoint.Opaque && !isJSON(c.r.Header.Get("Content-Type")) {
 		return c.servePlain()
 	}
-	data, err := readBody(c.r, c.g.cfg.MaxBody)
+	data, err := c.readBody()
 	if err != nil {
 		return err
 	}
@@ -127,7 +125,7 @@ func (c *exchange) servePlain() error {
 	if c.matched.Upload || !isJSON(c.r.Header.Get("Content-Type")) {
 		return c.sendPlain(nil)
 	}
-	data, err := readBody(c.r, c.g.cfg.MaxBody)
+	data, err := c.readBody()
 	if err != nil {
 		return err
 	}
@@ -221,6 +219,3 @@ func (c *exchange) serveForm() error {
 	identity(header)
 	return c.send(&outgoing{endpoint: way.endpoint, method: c.r.Method, path: c.upPath(), query: c.query(), header: header, body: body, size: size})
 }
-
-// isEOF reports the end of a caller's body.
-func isEOF(err error) bool { return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) }

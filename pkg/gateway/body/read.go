@@ -1,0 +1,144 @@
+package body
+
+import (
+	"compress/gzip"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+
+	"github.com/hostless/hostless/pkg/fault"
+	"github.com/klauspost/compress/zstd"
+)
+
+// TooLarge is the error of a body past its limit.
+func TooLarge(limit int64) error {
+	return fault.New(fault.TooLarge, fmt.Sprintf("the request body is larger than %d MiB", limit>>20))
+}
+
+// Read takes a whole request body into memory, at most limit bytes of it, under the
+// lease. A compressed one is decompressed; the limit then holds for the result. The
+// errors are fault.TooLarge, Invalid and Busy.
+func Read(r *http.Request, limit int64, lease *Lease) ([]byte, error) {
+	if r.ContentLength > limit {
+		return nil, TooLarge(limit)
+	}
+	encoding := strings.ToLower(strings.TrimSpace(r.Header.Get("Content-Encoding")))
+	if encoding == "" || encoding == "identity" {
+		if r.ContentLength >= 0 {
+			return readKnown(r.Context(), r.Body, r.ContentLength, lease)
+		}
+		return readUnknown(r.Context(), r.Body, limit, lease)
+	}
+	plain, err := Decompress(encoding, r.Body, limit)
+	if err != nil {
+		return nil, err
+	}
+	defer plain.Close()
+	data, err := readUnknown(r.Context(), plain, limit, lease)
+	if f := fault.From(err); f != nil && f.Kind == fault.Invalid {
+		return nil, &fault.Error{Kind: fault.Invalid, Message: "the request body is not valid " + encoding, Err: f.Err}
+	}
+	return data, err
+}
+
+// Decompress undoes a content coding. At most about limit bytes of memory are used
+// for it; the length of what comes out is the reader's to bound.
+func Decompress(encoding string, body io.Reader, limit int64) (io.ReadCloser, error) {
+	switch encoding {
+	case "gzip", "x-gzip":
+		z, err := gzip.NewReader(body)
+		if err != nil {
+			return nil, &fault.Error{Kind: fault.Invalid, Message: "the body is not gzip", Err: err}
+		}
+		return z, nil
+	case "zstd":
+		z, err := zstd.NewReader(body, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(uint64(limit)+1<<20), zstd.WithDecoderLowmem(true))
+		if err != nil {
+			return nil, &fault.Error{Kind: fault.Invalid, Message: "the body is not zstd", Err: err}
+		}
+		return z.IOReadCloser(), nil
+	}
+	return nil, &fault.Error{Kind: fault.Invalid, Message: fmt.Sprintf("content encoding %q is not supported; gzip and zstd are", encoding), Param: "content-encoding"}
+}
+
+// readKnown reads a body of a declared length.
+func readKnown(ctx context.Context, r io.Reader, size int64, lease *Lease) ([]byte, error) {
+	if err := lease.Grow(ctx, size); err != nil {
+		return nil, err
+	}
+	data := make([]byte, size)
+	if _, err := io.ReadFull(r, data); err != nil {
+		return nil, ReadError(err)
+	}
+	return data, nil
+}
+
+const (
+	firstPiece = 16 << 10
+	lastPiece  = 2 << 20
+)
+
+// readUnknown reads a body whose length is not declared, in pieces that are joined
+// once at the end: growing one buffer would leave as much garbage as there is body.
+func readUnknown(ctx context.Context, r io.Reader, limit int64, lease *Lease) ([]byte, error) {
+	var pieces [][]byte
+	total := int64(0)
+	for size := int64(firstPiece); ; size = min(size*2, lastPiece) {
+		room := min(size, limit+1-total)
+		if err := lease.Grow(ctx, room); err != nil {
+			return nil, err
+		}
+		piece := make([]byte, room)
+		n, err := io.ReadFull(r, piece)
+		total += int64(n)
+		pieces = append(pieces, piece[:n])
+		switch {
+		case total > limit, errors.Is(err, zstd.ErrDecoderSizeExceeded), errors.Is(err, zstd.ErrWindowSizeExceeded):
+			return nil, TooLarge(limit)
+		case err == nil:
+		case err == io.EOF, err == io.ErrUnexpectedEOF && endOf(r):
+			return join(pieces, int(total)), nil
+		default:
+			return nil, ReadError(err)
+		}
+	}
+}
+
+// endOf tells the end that ReadFull met in a piece from one that the reader itself
+// reports as unexpected: a proper end is repeated as io.EOF.
+func endOf(r io.Reader) bool {
+	var probe [1]byte
+	n, err := r.Read(probe[:])
+	return n == 0 && err == io.EOF
+}
+
+func join(pieces [][]byte, total int) []byte {
+	if len(pieces) == 1 {
+		return pieces[0]
+	}
+	data := make([]byte, 0, total)
+	for i, piece := range pieces {
+		data = append(data, piece...)
+		pieces[i] = nil
+	}
+	return data
+}
+
+// ReadError words what kept a body from being read: fault.TooLarge or Invalid.
+func ReadError(err error) error {
+	var large *http.MaxBytesError
+	if errors.As(err, &large) {
+		return TooLarge(large.Limit)
+	}
+	if IsEnd(err) {
+		return &fault.Error{Kind: fault.Invalid, Message: "the request body ended early", Err: err}
+	}
+	// Malformed chunks, or a connection that broke, of which nobody hears.
+	return &fault.Error{Kind: fault.Invalid, Message: "the request body cannot be read", Err: err}
+}
+
+// IsEnd reports whether an error is the end of a body, early or not.
+func IsEnd(err error) bool { return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) }
