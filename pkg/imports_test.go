@@ -18,7 +18,6 @@ const module = "github.com/hostless/hostless/"
 var order = [][]string{
 	{"secret", "fault", "sse", "jsonscan", "build", "procinfo", "httpx", "h2upgrade"},
 	{"listen", "peer", "sock", "config", "appname", "redact"},
-	{"netguard"},
 	{"token", "keys", "certs", "hosts"},
 	{"dialect", "dialect/rawjson"},
 	{"dialect/openai"},

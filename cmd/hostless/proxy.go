@@ -49,6 +49,10 @@ func proxyGroup(e *env) *cli.Command {
 				}
 				return e.startBackground(cc.Context, o)
 			}),
+			leaf(&cli.Command{
+				Name: "restart", Usage: "replace the running daemon by the installed version, without refusing a connection", Flags: []cli.Flag{jsonFlag()},
+				Description: "What is being answered goes on in the old process until it ends, at most for the setting `linger`.",
+			}, 0, 0, e.proxyRestart),
 			leaf(&cli.Command{Name: "stop", Usage: "stop the daemon", Flags: []cli.Flag{jsonFlag()}}, 0, 0, e.stop),
 		},
 	}
@@ -97,6 +101,12 @@ func (e *env) started(s control.Status, raw []byte, what string) error {
 	}
 	e.note("hostlessd %s %s (pid %d, %s)", s.Version, what, s.PID, startedBy(s.Activation))
 	return e.say("%s", urlOf(s))
+}
+
+// proxyRestart has the daemon replaced by a successor, however it was started.
+func (e *env) proxyRestart(cc *cli.Context) error {
+	return ask(e, func(c *control.Client) (control.Restarted, error) { return c.Restart(cc.Context) },
+		func(r control.Restarted) error { return e.say("hostlessd restarted (pid %d)", r.PID) })
 }
 
 // notRunning tells an absent daemon from one that must not be spoken to.

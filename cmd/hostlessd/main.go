@@ -9,7 +9,9 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"os/signal"
+	"path/filepath"
 	"strconv"
 	"syscall"
 
@@ -82,6 +84,10 @@ func run(c *cli.Context) error {
 		return fault.New(fault.Usage, fmt.Sprintf("token persistence is off, file or keychain, not %q", cfg.TokenPersistence))
 	}
 	var err error
+	if cfg.Program, err = program(os.Args[0]); err != nil {
+		return err
+	}
+	cfg.Arguments = os.Args[1:]
 	if cfg.Paths, err = config.Locate(os.Getenv); err != nil {
 		return err
 	}
@@ -93,6 +99,16 @@ func run(c *cli.Context) error {
 	defer cancel()
 	cfg.Hangup = hangups(ctx, cancel)
 	return daemon.Run(ctx, cfg)
+}
+
+// program is the path that this process was started by, absolute: what is there
+// later may be a newer version, which a restart is to start.
+func program(name string) (string, error) {
+	path, err := exec.LookPath(name)
+	if err != nil {
+		return "", fmt.Errorf("find hostlessd's own program: %w", err)
+	}
+	return filepath.Abs(path)
 }
 
 // hangups passes SIGHUP on as the wish to reload. Where it means that the

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/hostless/hostless/pkg/fault"
 )
@@ -22,6 +23,10 @@ const (
 	Echo             = "echo"              // on, off
 	TrustedProxies   = "trusted-proxies"   // CSV of CIDRs
 	Port             = "port"              // 0 to 65535
+	TLS              = "tls"               // on, off
+	IdleTimeout      = "idle-timeout"      // a duration, or off
+	Linger           = "linger"            // a duration
+	Verbose          = "verbose"           // on, off
 )
 
 // The values of TokenPersistence.
@@ -49,6 +54,10 @@ type setting struct {
 // settings lists the named settings in the order in which they are listed.
 var settings = []setting{
 	{name: Port, def: strconv.Itoa(DefaultPort), parse: parsePort},
+	{name: TLS, def: "off", allow: []string{"on", "off"}},
+	{name: IdleTimeout, def: "off", parse: parseIdleTimeout},
+	{name: Linger, def: "10m", parse: parseLinger},
+	{name: Verbose, def: "off", allow: []string{"on", "off"}},
 	{name: TokenPersistence, def: PersistOff, allow: []string{PersistOff, PersistFile, PersistKeychain}},
 	{name: KeyStorage, def: StorageAuto, allow: []string{StorageAuto, StorageFile}},
 	{name: StreamUsage, def: "on", allow: []string{"on", "off"}},
@@ -154,6 +163,51 @@ func parsePort(s string) (any, error) {
 		return nil, fmt.Errorf("a port from 0 to 65535")
 	}
 	return int(n), nil
+}
+
+// minIdleTimeout keeps a daemon from ending between two requests of one page.
+const minIdleTimeout = time.Second
+
+// parseIdleTimeout takes "off", a duration such as "30m", or seconds.
+func parseIdleTimeout(s string) (any, error) {
+	switch strings.ToLower(s) {
+	case "off", "false", "0", "never":
+		return "off", nil
+	}
+	d, err := ParseDuration(s)
+	if err != nil || d < minIdleTimeout {
+		return nil, fmt.Errorf("off, or a time of at least %s such as 30m", minIdleTimeout)
+	}
+	return s, nil
+}
+
+// maxLinger bounds how long a replaced daemon stays for what it still answers.
+const maxLinger = 24 * time.Hour
+
+// parseLinger takes a duration such as "10m", or seconds; 0 and "off" are none.
+func parseLinger(s string) (any, error) {
+	if strings.EqualFold(s, "off") || strings.EqualFold(s, "false") {
+		return "0s", nil
+	}
+	d, err := ParseDuration(s)
+	if err != nil || d < 0 || d > maxLinger {
+		return nil, fmt.Errorf("a time up to 24h such as 10m")
+	}
+	return s, nil
+}
+
+// ParseDuration reads a duration as people type it: a number of seconds, or what
+// time.ParseDuration takes, or whole days as in "7d".
+func ParseDuration(s string) (time.Duration, error) {
+	if n, err := strconv.ParseUint(s, 10, 31); err == nil {
+		return time.Duration(n) * time.Second, nil
+	}
+	if days, ok := strings.CutSuffix(s, "d"); ok {
+		if n, err := strconv.ParseUint(days, 10, 16); err == nil {
+			return time.Duration(n) * 24 * time.Hour, nil
+		}
+	}
+	return time.ParseDuration(s)
 }
 
 func parseCIDRs(s string) (any, error) {

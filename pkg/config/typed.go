@@ -5,6 +5,7 @@ import (
 	"maps"
 	"net/netip"
 	"slices"
+	"time"
 )
 
 // TokenPersistence is PersistOff, PersistFile or PersistKeychain.
@@ -27,6 +28,29 @@ func (s *Settings) WildcardRoutes() bool { return s.value(WildcardRoutes).(bool)
 
 // Port is the TCP port to bind, 0 for any.
 func (s *Settings) Port() int { return s.value(Port).(int) }
+
+// TLS reports whether https is served beside http.
+func (s *Settings) TLS() bool { return s.value(TLS) == "on" }
+
+// Verbose reports whether each request is logged.
+func (s *Settings) Verbose() bool { return s.value(Verbose) == "on" }
+
+// IdleTimeout is after how long without anything to do a supervised daemon ends;
+// 0 is never.
+func (s *Settings) IdleTimeout() time.Duration {
+	d, err := ParseDuration(s.value(IdleTimeout).(string))
+	if err != nil { // off
+		return 0
+	}
+	return d
+}
+
+// Linger is how long a daemon that was replaced stays at most for the streams
+// and upgraded connections that it still serves.
+func (s *Settings) Linger() time.Duration {
+	d, _ := ParseDuration(s.value(Linger).(string)) // checked when it was set
+	return d
+}
 
 // TrustedProxies are the peers whose forwarding headers are believed.
 func (s *Settings) TrustedProxies() []netip.Prefix {

@@ -2,6 +2,7 @@ package control
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -16,8 +17,9 @@ import (
 )
 
 const (
-	maxAnswer  = 16 << 20         // bounds what the client reads of one answer
-	answerWait = 90 * time.Second // for one answer: longer than a person's keychain prompt
+	restartWait = time.Minute
+	maxAnswer   = 16 << 20         // bounds what the client reads of one answer
+	answerWait  = 90 * time.Second // for one answer: longer than a person's keychain prompt
 )
 
 // Client speaks to the daemon over its control socket. It is safe for
@@ -185,6 +187,36 @@ func (c *Client) Status(ctx context.Context) (s Status, err error) {
 func (c *Client) Stop(ctx context.Context) error {
 	_, err := c.Do(ctx, http.MethodPost, "/stop", nil, nil)
 	return err
+}
+
+// Restart has the daemon start a successor and waits until another process
+// answers on the control socket, for a minute at most.
+func (c *Client) Restart(ctx context.Context) (Restarted, error) {
+	ctx, cancel := context.WithTimeout(ctx, restartWait)
+	defer cancel()
+	var r Restarted
+	before, err := c.Status(ctx)
+	if err != nil {
+		return r, err
+	}
+	if _, err := c.Do(ctx, http.MethodPost, "/restart", nil, &r); err != nil {
+		return r, err
+	}
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		c.CloseIdle()
+		s, err := c.Status(ctx)
+		if err == nil && s.PID != before.PID {
+			r.PID = s.PID
+			return r, nil
+		}
+		select {
+		case <-ctx.Done():
+			return r, cmp.Or(err, ctx.Err())
+		case <-tick.C:
+		}
+	}
 }
 
 // Reload has the daemon read its settings and keys again.

@@ -28,6 +28,15 @@ func (s *Server) postStop(w http.ResponseWriter, r *http.Request) {
 	answer(w, Outcome{Status: "stopping"})
 }
 
+func (s *Server) postRestart(w http.ResponseWriter, r *http.Request) {
+	restarted, err := s.daemon.Restart(r.Context())
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	answer(w, restarted)
+}
+
 func (s *Server) postReload(w http.ResponseWriter, r *http.Request) {
 	if err := s.daemon.Reload(r.Context()); err != nil {
 		s.fail(w, r, err)

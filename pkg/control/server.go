@@ -83,6 +83,7 @@ func NewServer(cfg ServerConfig) (*Server, error) {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /status", s.getStatus)
 	mux.HandleFunc("POST /stop", s.outside(s.postStop))
+	mux.HandleFunc("POST /restart", s.outside(s.postRestart))
 	mux.HandleFunc("POST /reload", s.outside(s.postReload))
 	mux.HandleFunc("POST /auth/token", s.outside(s.postToken))
 	mux.HandleFunc("POST /auth/refresh", s.outside(s.postRefresh))

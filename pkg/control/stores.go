@@ -97,4 +97,8 @@ type Daemon interface {
 	// Stop begins a graceful end and returns at once. A supervised daemon
 	// refuses with fault.Conflict that names the command to use.
 	Stop(ctx context.Context) error
+	// Restart starts a successor that takes over the sockets and returns once it
+	// is prepared to: what is in flight is still answered by this daemon. Where
+	// the successor does not start, this daemon stays and the error says why.
+	Restart(ctx context.Context) (Restarted, error)
 }

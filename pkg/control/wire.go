@@ -37,6 +37,12 @@ type Status struct {
 	Warnings    []string         `json:"warnings,omitempty"` // what is degraded, one sentence each
 }
 
+// Restarted answers POST /restart: the daemon with this process id takes over.
+type Restarted struct {
+	Status string `json:"status"` // restarting
+	PID    int    `json:"pid"`
+}
+
 // ProviderStatus is one provider that the daemon holds a key or base URL of.
 type ProviderStatus struct {
 	Provider string `json:"provider"`

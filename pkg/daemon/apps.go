@@ -12,10 +12,11 @@ import (
 	"github.com/hostless/hostless/pkg/fault"
 )
 
-// openApps makes the reverse plane.
-func (d *daemon) openApps(log *slog.Logger) error {
+// openApps makes the reverse plane. Returning are the hostnames of runs whose
+// clients will register again.
+func (d *daemon) openApps(log *slog.Logger, returning []string) error {
 	table, found, err := routes.New(routes.Config{
-		Path: d.cfg.Paths.Routes(), Logger: log,
+		Path: d.cfg.Paths.Routes(), Logger: log, Returning: returning,
 		Wildcards: func() bool { return d.wildcards || d.settings.WildcardRoutes() },
 		Dropped: func(r routes.Route) {
 			if err := d.tokens.RevokeBound(context.Background(), r.Hostname); err != nil {

@@ -8,6 +8,8 @@ import (
 	"log/slog"
 	"net/http"
 	"os"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -36,6 +38,14 @@ type Config struct {
 	DevMode          bool   // the owner's own local callers need no token
 	TokenPersistence string // overrides the setting, unless ""
 
+	// Program and Arguments are what a restart starts: the program's path, which
+	// may lead to a newer one by then, and what follows it. Environ gives its
+	// environment; os.Environ when nil. Without a Program there is no restart
+	// but by the manager or by hand.
+	Program   string
+	Arguments []string
+	Environ   func() []string
+
 	Hangup <-chan os.Signal // each value has settings and keys read again; nil is none
 	Getenv func(string) string
 	Output io.Writer // the log; os.Stderr when nil
@@ -62,6 +72,13 @@ type daemon struct {
 	notify   notifier
 	warnings warnings
 
+	lock        *listen.Lock        // of the home
+	inherited   *listen.Inheritance // nil without a predecessor
+	predecessor *handoverChannel    // likewise
+	successors  chan *successor     // capacity 1
+	restarting  atomic.Bool         // a successor has been started
+	handedOver  atomic.Bool         // it serves: files and sockets are its own
+
 	gatewaySettings *gatewaySettings
 	wildcards       bool // asked for in the environment
 }
@@ -77,21 +94,34 @@ func Run(ctx context.Context, cfg Config) error {
 	if cfg.Output == nil {
 		cfg.Output = os.Stderr
 	}
+	if cfg.Environ == nil {
+		cfg.Environ = os.Environ
+	}
 	if err := config.RefuseForeign(cfg.Paths.Home, os.Geteuid(), cfg.Getenv); err != nil {
 		return err
 	}
 	if err := config.EnsureDir(cfg.Paths.Home); err != nil {
 		return fmt.Errorf("home of the daemon: %w", err)
 	}
-	lock, err := lockHome(cfg.Paths)
+	inherited, err := listen.Inherit()
 	if err != nil {
+		return err
+	}
+	defer inherited.Close()
+	var lock *listen.Lock
+	if inherited != nil && inherited.Home != nil {
+		lock = inherited.Home
+	} else if lock, err = lockHome(cfg.Paths); err != nil {
 		return err
 	}
 	defer lock.Close()
 
 	defer raiseHeap()()
 
-	d := &daemon{cfg: cfg, started: time.Now(), uid: os.Geteuid(), wildcards: wildcardsAsked(cfg.Getenv)}
+	d := &daemon{
+		cfg: cfg, started: time.Now(), uid: os.Geteuid(), wildcards: wildcardsAsked(cfg.Getenv),
+		lock: lock, inherited: inherited, successors: make(chan *successor, 1),
+	}
 	d.log, d.redactor = newLogger(cfg.Output, cfg.Verbose, onJournal(cfg.Output, cfg.Getenv))
 	ctx, d.stop = context.WithCancelCause(ctx)
 	defer d.stop(nil)
@@ -114,13 +144,26 @@ func (d *daemon) open() (err error) {
 	if port < 0 {
 		port = d.settings.Port()
 	}
-	if d.sockets, err = listen.Open(listen.Config{Port: port, Socket: d.cfg.Paths.Socket, Logger: component("listen")}); err != nil {
+	if d.sockets, err = listen.Open(listen.Config{Port: port, Socket: d.cfg.Paths.Socket, Logger: component("listen"), Inherited: d.inherited}); err != nil {
 		return err
 	}
-	if d.tokens, found, err = token.New(token.Config{Path: d.cfg.Paths.Tokens(), Persistence: d.persistence(), Logger: component("token")}); err != nil {
+	var handed handoverMessage
+	if d.inherited != nil {
+		if handed, err = d.takeOver(); err != nil {
+			return err
+		}
+	}
+	if d.tokens, found, err = token.New(token.Config{
+		Path: d.cfg.Paths.Tokens(), Persistence: d.persistence(), Logger: component("token"), Revoked: d.tellRevoked,
+	}); err != nil {
 		return err
 	}
 	d.warnings.set("token", found)
+	if handed.Tokens != nil {
+		if err := d.tokens.Import(handed.Tokens); err != nil {
+			return err
+		}
+	}
 	if d.keys, found, err = keys.New(keys.Config{Path: d.cfg.Paths.Keys(), Logger: component("keys")}); err != nil {
 		return err
 	}
@@ -133,7 +176,7 @@ func (d *daemon) open() (err error) {
 	}); err != nil {
 		return err
 	}
-	if err := d.openApps(component("apps")); err != nil {
+	if err := d.openApps(component("apps"), handed.Runs); err != nil {
 		return err
 	}
 	if err := d.openFront(component("front")); err != nil {
@@ -160,7 +203,11 @@ func (d *daemon) serve(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer announced.withdraw()
+	defer func() {
+		if !d.handedOver.Load() {
+			announced.withdraw()
+		}
+	}()
 
 	// Said before anything is answered: to a manager that takes the daemon for
 	// still starting, a reload that somebody asks for is part of the start. The
@@ -168,12 +215,29 @@ func (d *daemon) serve(ctx context.Context) error {
 	d.notify.ready(fmt.Sprintf("Serving on port %d", d.sockets.Port))
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return d.front.Run(ctx, d.sockets.HTTP...) })
-	group.Go(func() error { return d.control.Serve(ctx, d.sockets.Control) })
-	group.Go(func() error { return d.routes.Run(ctx) })
+	// What changes files ends before a successor may begin to.
+	writers, quiesce := context.WithCancel(ctx)
+	defer quiesce()
+	var writing sync.WaitGroup
+	writer := func(run func(context.Context) error) {
+		writing.Add(1)
+		group.Go(func() error { defer writing.Done(); return run(writers) })
+	}
+	writer(func(ctx context.Context) error { return d.control.Serve(ctx, d.sockets.Control) })
+	writer(d.routes.Run)
+	group.Go(func() error { return d.handOver(ctx, func() { quiesce(); writing.Wait() }) })
 	group.Go(func() error { return d.watchdog(ctx) })
+	if p := d.predecessor; p != nil {
+		if err := p.send(handoverMessage{Serving: true}); err != nil {
+			d.log.Warn("the predecessor does not learn that its successor serves", "error", err)
+		}
+	}
 	group.Go(func() error { return d.hangups(ctx) })
 	group.Go(func() error {
 		<-ctx.Done()
+		if d.handedOver.Load() {
+			return nil
+		}
 		d.notify.stopping()
 		d.log.Info("stopping", "in_flight", d.front.InFlight())
 		return nil
@@ -200,7 +264,7 @@ func (d *daemon) close() error {
 	if d.gateway != nil {
 		d.gateway.Close()
 	}
-	if d.tokens != nil {
+	if d.tokens != nil && !d.handedOver.Load() {
 		errs = append(errs, d.tokens.Close())
 	}
 	return errors.Join(errs...)

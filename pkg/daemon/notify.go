@@ -24,6 +24,9 @@ func (notifier) supervised() bool { return os.Getenv("NOTIFY_SOCKET") != "" }
 func (n notifier) ready(status string) { n.send(systemd.SdNotifyReady + "\nSTATUS=" + status) }
 func (n notifier) stopping()           { n.send(systemd.SdNotifyStopping + "\nSTATUS=Stopping") }
 
+// main tells that another process of the unit is the main one from now on.
+func (n notifier) main(pid int) { n.send(fmt.Sprintf("MAINPID=%d", pid)) }
+
 // reloading tells the monotonic time too, without which Type=notify-reload
 // would not know this reload from an earlier one.
 func (n notifier) reloading() {

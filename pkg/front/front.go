@@ -84,6 +84,7 @@ type Server struct {
 	inFlight atomic.Int64 // requests
 	open     atomic.Int64 // connections
 	draining atomic.Bool  // nothing is accepted any more
+	linger   atomic.Int64 // nanoseconds: another process serves, see HandOver
 	retiring atomic.Bool  // connections without a request end
 	retired  time.Time    // since when; set before retiring
 	handover *handover
@@ -185,7 +186,11 @@ func (s *Server) drain(base context.Context, cancel context.CancelCauseFunc) {
 	unspoken := time.AfterFunc(patience, func() { s.closeAll(s.fresh) })
 	defer unspoken.Stop()
 	// Event streams of apps would have it wait for nothing: browsers open them anew.
-	streams := time.AfterFunc(patience, func() { s.closeAll(s.endless) })
+	streams := time.AfterFunc(patience, func() {
+		if s.linger.Load() == 0 {
+			s.closeAll(s.endless)
+		}
+	})
 	defer streams.Stop()
 	s.retired = time.Now()
 	s.retiring.Store(true)
@@ -193,10 +198,11 @@ func (s *Server) drain(base context.Context, cancel context.CancelCauseFunc) {
 	s.retire(base)
 	s.await(base, func(lane int32) bool { return lane == laneServing })
 	s.retire(base) // what lanes have handed over meanwhile
-	deadline, done := context.WithTimeout(base, s.cfg.Drain)
+	deadline, done := context.WithTimeout(base, s.drainTime())
 	defer done()
 	err := s.http.Shutdown(deadline)
 	s.await(deadline, func(int32) bool { return false })
+	s.awaitUpgraded(deadline)
 	if err != nil || deadline.Err() != nil {
 		s.log.Info("requests in flight are cut", "requests", s.InFlight())
 	}

@@ -12,7 +12,6 @@ import (
 
 	"github.com/hostless/hostless/pkg/dialect"
 	"github.com/hostless/hostless/pkg/jsonscan"
-	"github.com/hostless/hostless/pkg/netguard"
 	"github.com/hostless/hostless/pkg/redact"
 	"github.com/hostless/hostless/pkg/secret"
 )
@@ -136,7 +135,7 @@ func TestUpstreamFaults(t *testing.T) {
 		status int
 	}{
 		{context.DeadlineExceeded, http.StatusGatewayTimeout},
-		{&netguard.RefusedError{Host: "h", Why: "a private address"}, http.StatusBadRequest},
+		{&refusedError{"h", "a private address"}, http.StatusBadRequest},
 		{errors.New("x"), http.StatusBadGateway},
 		{io.ErrUnexpectedEOF, http.StatusBadGateway},
 	} {

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/hostless/hostless/pkg/control"
-	"github.com/hostless/hostless/pkg/launch/proctree"
 	"github.com/hostless/hostless/pkg/procinfo"
 )
 
@@ -21,9 +20,9 @@ func (r *run) idle(ctx context.Context, sig *signals) (over bool, code int) {
 	for {
 		select {
 		case <-ctx.Done():
-			return true, proctree.ExitSignal + int(syscall.SIGTERM)
+			return true, exitSignal + int(syscall.SIGTERM)
 		case s := <-sig.ending:
-			return true, proctree.ExitSignal + int(s.(syscall.Signal))
+			return true, exitSignal + int(s.(syscall.Signal))
 		case <-sig.plain: // there is nobody to pass it to
 		case <-sig.cont:
 		case e := <-r.lease.events:
@@ -32,7 +31,7 @@ func (r *run) idle(ctx context.Context, sig *signals) (over bool, code int) {
 				return false, 0
 			case control.EventEvicted:
 				r.note("another run took the name %s", r.lease.registered().Hostname)
-				return true, proctree.ExitSignal + int(syscall.SIGTERM)
+				return true, exitSignal + int(syscall.SIGTERM)
 			}
 		case o := <-r.desk.orders():
 			if o == deskStop {

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -129,10 +130,11 @@ type controlListener struct {
 	*net.UnixListener
 	path string
 	made fs.FileInfo
+	left atomic.Bool // the file is another process's
 }
 
 func (l *controlListener) Close() error {
-	if info, err := os.Lstat(l.path); err == nil && os.SameFile(info, l.made) {
+	if info, err := os.Lstat(l.path); err == nil && !l.left.Load() && os.SameFile(info, l.made) {
 		os.Remove(l.path)
 	}
 	return l.UnixListener.Close()

@@ -30,6 +30,9 @@ type Config struct {
 	Port   int          // TCP port; 0 picks a free one, the same for both families
 	Socket string       // the control socket's path; required
 	Logger *slog.Logger // discards when nil
+
+	// Inherited is what a predecessor passed on (Inherit); nil is nothing.
+	Inherited *Inheritance
 }
 
 // Sockets are the daemon's listeners.
@@ -42,7 +45,7 @@ type Sockets struct {
 	lock *Lock
 }
 
-// Open takes the sockets that were handed over or, where there are none, binds
+// Open takes the sockets that a predecessor or a supervisor handed over or, where there are none, binds
 // its own. It reads and clears LISTEN_PID, LISTEN_FDS and LISTEN_FDNAMES
 // (sd_listen_fds(3)), so it is called once in a process, before any child is
 // started. The error is a fault.Error with what to do next where a person can
@@ -50,6 +53,9 @@ type Sockets struct {
 func Open(cfg Config) (*Sockets, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	if cfg.Inherited != nil {
+		return cfg.Inherited.take(cfg)
 	}
 	if given := received(); len(given) > 0 {
 		return adopt(given, cfg.Logger)

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/hostless/hostless/pkg/control"
 	"github.com/hostless/hostless/pkg/fault"
 )
 
@@ -148,6 +149,24 @@ func (m *Manager) Restart(ctx context.Context) error {
 	}
 	if err := m.startSockets(ctx); err != nil {
 		return err
+	}
+	return m.replace(ctx)
+}
+
+// replace has the running daemon hand its sockets, and what it knows, to a
+// successor inside the unit, and stay for what it still answers. One that cannot,
+// being of an earlier version or stuck, is restarted by the manager.
+func (m *Manager) replace(ctx context.Context) error {
+	if m.active(ctx, m.serviceUnit()) {
+		client := control.NewClient(m.cfg.Paths.Socket)
+		defer client.CloseIdle()
+		_, err := client.Restart(ctx)
+		if err == nil {
+			return nil
+		}
+		if !fault.Is(err, fault.NotFound) && !fault.Is(err, fault.Method) && !fault.Is(err, fault.Unreachable) {
+			return err
+		}
 	}
 	_, err := m.systemctl(ctx, "restart", m.serviceUnit())
 	return m.explain(ctx, err)

@@ -41,6 +41,7 @@ type record struct {
 	Bound     string    `json:"bound,omitempty"`
 	Revoked   time.Time `json:"revoked_at,omitzero"`
 	Recent    []int64   `json:"recent,omitempty"` // requests of the last hour, Unix milliseconds
+	Lease     bool      `json:"lease,omitempty"`  // never in the file
 }
 
 // changed notes a change of what is persisted; s.mu is held.
@@ -61,7 +62,7 @@ func (s *Store) commit(change uint64) error {
 		return nil
 	}
 	s.prune()
-	data, upTo := s.encode(), s.change
+	data, upTo := s.encode(false), s.change
 	s.mu.Unlock()
 	if err := config.WritePrivate(s.path, data); err != nil {
 		return fmt.Errorf("persist tokens: %w", err)
@@ -70,19 +71,19 @@ func (s *Store) commit(change uint64) error {
 	return nil
 }
 
-// encode renders what is persisted; s.mu is held.
-func (s *Store) encode() []byte {
+// encode renders what is persisted, or all; s.mu is held.
+func (s *Store) encode(all bool) []byte {
 	f := file{Version: fileVersion, Tokens: []record{}}
 	now := s.now()
 	for _, e := range s.entries {
 		e.mu.Lock()
-		if !e.lease || !e.ended.IsZero() {
+		if all || !e.lease || !e.ended.IsZero() {
 			r := record{
 				Hash: hex.EncodeToString(e.hash[:]), Prefix: e.prefix, Origin: e.origin, Name: e.name,
 				Providers: list(e.scope.Providers), Models: list(e.scope.Models), RateLimit: e.rate,
-				TTL: int64(e.ttl / time.Second), Created: e.created, Expires: e.expires, Bound: e.bound, Revoked: e.ended,
+				TTL: int64(e.ttl / time.Second), Created: e.created, Expires: e.expires, Bound: e.bound, Revoked: e.ended, Lease: all && e.lease,
 			}
-			if recent := e.limiter.recent(now); len(recent) <= maxWindow {
+			if recent := e.limiter.recent(now); all || len(recent) <= maxWindow {
 				r.Recent = recent
 			}
 			f.Tokens = append(f.Tokens, r)
@@ -150,7 +151,7 @@ func decode(data []byte) ([]*entry, error) {
 		e := &entry{
 			hash: [32]byte(hash), prefix: r.Prefix, origin: r.Origin, name: r.Name, rate: r.RateLimit,
 			scope: Scope{Providers: r.Providers, Models: r.Models}, ttl: time.Duration(r.TTL) * time.Second,
-			created: r.Created, expires: r.Expires, bound: r.Bound, ended: r.Revoked,
+			created: r.Created, expires: r.Expires, bound: r.Bound, ended: r.Revoked, lease: r.Lease,
 			done: make(chan struct{}), limiter: limiter{limit: r.RateLimit},
 		}
 		if err := e.scope.Validate(); err != nil {

@@ -53,6 +53,9 @@ type Config struct {
 	Now         func() time.Time // time.Now when nil
 	Rand        io.Reader        // crypto/rand when nil
 	Logger      *slog.Logger     // discards when nil
+	// Revoked is called with the hash, in hex, of each token that is revoked, with
+	// the store locked: it must return at once and not call it. Nil is nobody.
+	Revoked func(hash string)
 }
 
 // Store keeps the bridge tokens. It is safe for concurrent use.
@@ -62,6 +65,8 @@ type Store struct {
 	rand io.Reader
 	log  *slog.Logger
 	seed maphash.Seed // of the marks
+
+	onRevoked func(hash string)
 
 	mu      sync.RWMutex
 	entries map[[sha256.Size]byte]*entry
@@ -134,7 +139,7 @@ type Info struct {
 // the store then starts empty. With persistence off a left-over file is removed,
 // lest its tokens come alive again later.
 func New(cfg Config) (*Store, []string, error) {
-	s := &Store{path: cfg.Path, now: cfg.Now, rand: cfg.Rand, log: cfg.Logger, seed: maphash.MakeSeed(), entries: map[[sha256.Size]byte]*entry{}}
+	s := &Store{path: cfg.Path, now: cfg.Now, rand: cfg.Rand, log: cfg.Logger, seed: maphash.MakeSeed(), onRevoked: cfg.Revoked, entries: map[[sha256.Size]byte]*entry{}}
 	if s.now == nil {
 		s.now = time.Now
 	}
@@ -416,6 +421,9 @@ func (s *Store) end(e *entry) {
 	if e.ended.IsZero() {
 		e.ended = s.now()
 		close(e.done)
+		if s.onRevoked != nil {
+			s.onRevoked(hex.EncodeToString(e.hash[:]))
+		}
 	}
 	if !e.lease {
 		delete(s.entries, e.hash)

@@ -91,6 +91,10 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	rt := h.cfg.Table.Lookup(host, r.URL.Path)
 	if rt == nil {
+		h.cfg.Table.AwaitReturn(r.Context(), host)
+		rt = h.cfg.Table.Lookup(host, r.URL.Path)
+	}
+	if rt == nil {
 		h.fail(w, r, &proxyError{status: http.StatusNotFound, host: host})
 		return
 	}

@@ -26,6 +26,7 @@ type diskFile struct {
 	Version int            `json:"version"`
 	Routes  []diskRoute    `json:"routes"`
 	Ports   map[string]int `json:"ports"`
+	Runs    []string       `json:"runs,omitempty"` // hosts of runs, whose clients come back after a crash
 }
 
 type diskRoute struct {
@@ -110,15 +111,16 @@ func (d *disk) remember(name string, port int) {
 	d.file.Ports[name] = port
 }
 
-// write puts the routes on disk as routes() gives them once the file is ours, so
+// write puts the routes on disk as table gives them once the file is ours, so
 // that the last writer writes the newest table.
-func (d *disk) write(routes func() []diskRoute) error {
+func (d *disk) write(table func() (routes []diskRoute, runs []string)) error {
 	if d.path == "" {
 		return nil
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	file := diskFile{Version: 1, Routes: routes()}
+	file := diskFile{Version: 1}
+	file.Routes, file.Runs = table()
 	d.dirty.Lock()
 	file.Ports = maps.Clone(d.file.Ports)
 	d.dirty.Unlock()

@@ -79,16 +79,27 @@ func (t *Table) Lease(ctx context.Context, reg Registration) (*Lease, error) {
 	}
 	r.state.Store(&state{target: r.Target, pid: pid, name: first})
 
+	if err := t.addLease(ctx, l, reg.Force); err != nil {
+		return nil, err
+	}
+	if err := t.save(); err != nil { // its name is of use after a crash alone
+		t.log.Warn("the names of runs cannot be written", "error", err)
+	}
+	t.log.Info("lease begun", "host", r.Hostname, "target", r.Target.String(), "pid", pid)
+	return l, nil
+}
+
+// addLease puts a lease's route into the table.
+func (t *Table) addLease(ctx context.Context, l *Lease, force bool) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if err := t.takeName(ctx, r, reg.Force); err != nil {
-		return nil, err
+	if err := t.takeName(ctx, l.route, force); err != nil {
+		return err
 	}
 	t.leases++
 	l.id = fmt.Sprintf("%x-%d", t.cfg.Now().UnixNano(), t.leases)
-	t.add(r)
-	t.log.Info("lease begun", "host", r.Hostname, "target", r.Target.String(), "pid", pid)
-	return l, nil
+	t.add(l.route)
+	return nil
 }
 
 // ID is unique among the leases of this machine's daemons.

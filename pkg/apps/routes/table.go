@@ -26,6 +26,10 @@ type Config struct {
 	// Wildcards says whether every route serves the names below its own too; nil
 	// is never.
 	Wildcards func() bool
+	// Returning are hosts of runs that a predecessor served: requests for them
+	// wait a little for their clients to register again, and so do those for the
+	// runs that routes.json names.
+	Returning []string
 	// StdTransport sends requests through net/http's Transport instead of package
 	// http1's.
 	StdTransport bool
@@ -50,6 +54,8 @@ type Table struct {
 	released *sync.Cond        // a lease has ended
 	leases   uint64            // counts, for ids
 	past     map[string]*LastRun
+
+	returning *returning
 }
 
 // index is the table as requests look it up: by host name, prefixes longest first.
@@ -77,6 +83,7 @@ func New(cfg Config) (t *Table, warnings []string, err error) {
 	if t.disk, warnings, err = openDisk(cfg.Path, cfg.Now); err != nil {
 		return nil, warnings, err
 	}
+	t.returning = newReturning(append(slices.Clone(cfg.Returning), t.disk.file.Runs...), cfg.Now())
 	for _, kept := range t.disk.file.Routes {
 		if kept.ended() {
 			continue
@@ -358,6 +365,7 @@ func (t *Table) add(r *Entry) {
 	delete(t.past, r.Name) // how another run of the name ended is no news any more
 	t.routes = append(t.routes, r)
 	t.publish()
+	t.returning.returned(r.Hostname)
 }
 
 func (t *Table) remove(r *Entry) {
@@ -391,9 +399,9 @@ func (t *Table) publish() {
 	t.current.Store(idx)
 }
 
-// save puts the standing routes and remembered ports on disk.
+// save puts the standing routes, the names of runs and remembered ports on disk.
 func (t *Table) save() error {
-	return t.disk.write(func() []diskRoute {
+	return t.disk.write(func() ([]diskRoute, []string) {
 		t.mu.Lock()
 		defer t.mu.Unlock()
 		out := []diskRoute{}
@@ -402,7 +410,7 @@ func (t *Table) save() error {
 				out = append(out, r.onDisk())
 			}
 		}
-		return out
+		return out, t.runs()
 	})
 }
 

@@ -1,6 +1,6 @@
 //go:build unix
 
-package proctree
+package launch
 
 import (
 	"bytes"

@@ -1,4 +1,4 @@
-package proctree
+package launch
 
 import (
 	"bytes"

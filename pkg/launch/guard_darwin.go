@@ -1,9 +1,9 @@
-package proctree
+package launch
 
 import "syscall"
 
-// BecomeReaper does nothing: macOS has no subreaper. Orphans of the child are
+// becomeReaper does nothing: macOS has no subreaper. Orphans of the child are
 // found by its process group.
-func BecomeReaper() {}
+func becomeReaper() {}
 
 func childAttr() *syscall.SysProcAttr { return &syscall.SysProcAttr{} }

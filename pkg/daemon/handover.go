@@ -1,0 +1,220 @@
+package daemon
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/hostless/hostless/pkg/control"
+	"github.com/hostless/hostless/pkg/fault"
+	"github.com/hostless/hostless/pkg/listen"
+)
+
+// How long the two processes of a handover wait for each other.
+const (
+	prepareTime  = 10 * time.Second // for a started successor to have taken the sockets
+	takeOverTime = 30 * time.Second // for it to serve, once it may
+)
+
+// errHandedOver is the cause of an end after which a successor serves.
+var errHandedOver = errors.New("a successor has taken over")
+
+// handoverMessage is a line of JSON between a daemon and its successor.
+//
+// The successor says that it is prepared: it runs and has the sockets. The
+// predecessor stops to change what is on disk, then says go, with what it has in
+// memory alone. The successor says that it serves. From then on it tells which
+// tokens are revoked, whose answers the predecessor may still be giving.
+type handoverMessage struct {
+	Prepared bool            `json:"prepared,omitempty"`
+	Go       bool            `json:"go,omitempty"`
+	Tokens   json.RawMessage `json:"tokens,omitempty"`
+	Runs     []string        `json:"runs,omitempty"` // hostnames whose clients will register again
+	Serving  bool            `json:"serving,omitempty"`
+	Revoked  string          `json:"revoked,omitempty"` // a token's hash
+	Killed   *bool           `json:"killed,omitempty"`  // whether AI requests are stopped
+}
+
+// handoverChannel carries handoverMessages. Sending is safe for concurrent use.
+type handoverChannel struct {
+	conn net.Conn
+	in   *json.Decoder
+	mu   sync.Mutex
+}
+
+func newHandoverChannel(conn net.Conn) *handoverChannel {
+	return &handoverChannel{conn: conn, in: json.NewDecoder(bufio.NewReader(conn))}
+}
+
+// send writes a message; a peer that does not read is not waited for.
+func (c *handoverChannel) send(m handoverMessage) error {
+	data, err := json.Marshal(m)
+	if err != nil {
+		return err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.conn.SetWriteDeadline(time.Now().Add(prepareTime))
+	_, err = c.conn.Write(append(data, '\n'))
+	return err
+}
+
+// receive reads the next message; limit 0 waits for as long as it takes.
+func (c *handoverChannel) receive(limit time.Duration) (m handoverMessage, err error) {
+	deadline := time.Time{}
+	if limit > 0 {
+		deadline = time.Now().Add(limit)
+	}
+	c.conn.SetReadDeadline(deadline)
+	err = c.in.Decode(&m)
+	return m, err
+}
+
+// successor is a daemon that was started to take over from this one.
+type successor struct {
+	pid     int
+	channel *handoverChannel
+	ended   chan struct{} // closed when its process has ended
+}
+
+// Restart starts a successor, which takes over the sockets: no connection is
+// refused meanwhile, and this process stays until what it answers has ended. It
+// returns once the successor is prepared; where it cannot start, nothing has
+// changed.
+func (c controlDaemon) Restart(ctx context.Context) (control.Restarted, error) {
+	if !c.restarting.CompareAndSwap(false, true) {
+		return control.Restarted{}, fault.New(fault.Conflict, "the daemon is restarting already")
+	}
+	next, err := c.startSuccessor()
+	if err != nil {
+		c.restarting.Store(false)
+		return control.Restarted{}, err
+	}
+	c.log.Info("a successor is prepared", "pid", next.pid)
+	c.successors <- next
+	return control.Restarted{Status: "restarting", PID: next.pid}, nil
+}
+
+// startSuccessor starts the program that this process was started from, as it is
+// on disk now, with the same arguments.
+func (d *daemon) startSuccessor() (*successor, error) {
+	failed := func(err error) error {
+		return &fault.Error{Kind: fault.Internal, Message: "the new daemon does not start, the running one stays: " + err.Error(), Next: "hostless logs", Err: err}
+	}
+	cmd := exec.Command(d.cfg.Program, d.cfg.Arguments...)
+	cmd.Env = slices.DeleteFunc(d.cfg.Environ(), func(assignment string) bool {
+		return strings.HasPrefix(assignment, "WATCHDOG_PID=") // this process: sd_watchdog_enabled(3)
+	})
+	cmd.Dir = "/"
+	s := &successor{ended: make(chan struct{})}
+	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
+	if f, ok := d.cfg.Output.(*os.File); ok {
+		cmd.Stdout, cmd.Stderr = f, f // the journal knows its writers by the stream
+	}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: d.sockets.Activation == listen.Self}
+	conn, release, err := d.sockets.Bequeath(cmd, d.lock)
+	if err != nil {
+		return nil, failed(err)
+	}
+	err = cmd.Start()
+	release()
+	if err != nil {
+		conn.Close()
+		return nil, failed(err)
+	}
+	s.pid, s.channel = cmd.Process.Pid, newHandoverChannel(conn)
+	go func() { // ends with the successor, or with this process
+		cmd.Wait()
+		close(s.ended)
+	}()
+	m, err := s.channel.receive(prepareTime)
+	if err == nil && !m.Prepared {
+		err = errors.New("it spoke out of turn")
+	}
+	if err != nil {
+		cmd.Process.Signal(syscall.SIGTERM)
+		conn.Close()
+		if errors.Is(err, io.EOF) {
+			err = fmt.Errorf("%s ended before it could take the sockets", d.cfg.Program)
+		}
+		return nil, failed(err)
+	}
+	return s, nil
+}
+
+// handOver waits for a successor and lets it take over. quiesce ends what changes
+// files and returns when nothing does any more.
+func (d *daemon) handOver(ctx context.Context, quiesce func()) error {
+	var next *successor
+	select {
+	case <-ctx.Done():
+		return nil
+	case next = <-d.successors:
+	}
+	d.routes.AwaitRuns(ctx)
+	d.sockets.Leave()
+	quiesce()
+	if err := d.tokens.Close(); err != nil {
+		d.log.Error("the use of rate limits cannot be written", "error", err)
+	}
+	if err := next.channel.send(handoverMessage{Go: true, Tokens: d.tokens.Export(), Runs: d.routes.Runs()}); err != nil {
+		return fmt.Errorf("hand over: %w", err)
+	}
+	d.notify.main(next.pid)
+	m, err := next.channel.receive(takeOverTime)
+	if err != nil || !m.Serving {
+		return fmt.Errorf("hand over: the successor (pid %d) does not serve: %w", next.pid, errors.Join(err, ctx.Err()))
+	}
+	d.handedOver.Store(true)
+	d.log.Info("a successor has taken over", "pid", next.pid, "in_flight", d.front.InFlight(), "linger", d.settings.Linger())
+	go d.follow(next.channel) // ends with the channel
+	d.front.HandOver(d.settings.Linger())
+	d.stop(errHandedOver)
+	return nil
+}
+
+// follow does in a predecessor what its successor tells it to.
+func (d *daemon) follow(channel *handoverChannel) {
+	for {
+		m, err := channel.receive(0)
+		if err != nil {
+			return
+		}
+		if m.Revoked != "" {
+			d.tokens.RevokeHash(m.Revoked)
+		}
+	}
+}
+
+// takeOver is the successor's part, once it has the sockets: it waits until it
+// alone may change what is on disk, and returns what was not there.
+func (d *daemon) takeOver() (m handoverMessage, err error) {
+	d.predecessor = newHandoverChannel(d.inherited.Channel)
+	if err := d.predecessor.send(handoverMessage{Prepared: true}); err != nil {
+		return m, fmt.Errorf("take over: %w", err)
+	}
+	m, err = d.predecessor.receive(takeOverTime)
+	if err != nil || !m.Go {
+		return m, fmt.Errorf("take over: the predecessor does not let go: %w", err)
+	}
+	return m, nil
+}
+
+// tellRevoked passes a revocation on to a predecessor that may still be
+// answering.
+func (d *daemon) tellRevoked(hash string) {
+	if p := d.predecessor; p != nil {
+		go p.send(handoverMessage{Revoked: hash}) // its lock is the store's: never waited for
+	}
+}

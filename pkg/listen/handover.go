@@ -1,0 +1,236 @@
+package listen
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+
+	"github.com/hostless/hostless/pkg/fault"
+)
+
+// handoverEnv names, in a successor's environment, what its predecessor passed
+// on: the activation, a colon, and a comma-separated name for each descriptor
+// from handoverFirst on.
+const (
+	handoverEnv   = "HOSTLESS_HANDOVER"
+	handoverFirst = 3 // the first descriptor of exec.Cmd.ExtraFiles
+)
+
+// The names of descriptors that are not sockets of the daemon.
+const (
+	nameChannel     = "channel"
+	nameHomeLock    = "home-lock"
+	nameControlLock = "control-lock"
+)
+
+// Bequeath has cmd, which is not started yet, inherit the sockets, their lock
+// and the lock of the home, without giving any of them up: both processes may
+// accept until one closes its listeners. Locks are held until both processes
+// have closed theirs (flock(2): they belong to the open file description). The
+// connection reaches the Channel of the successor's Inheritance; the caller
+// closes it, and calls release once cmd has been started or has failed to.
+func (s *Sockets) Bequeath(cmd *exec.Cmd, home *Lock) (channel net.Conn, release func(), err error) {
+	var files []*os.File
+	release = func() {
+		for _, f := range files {
+			f.Close()
+		}
+	}
+	defer func() {
+		if err != nil {
+			release()
+		}
+	}()
+	channel, theirs, err := socketPair()
+	if err != nil {
+		return nil, nil, err
+	}
+	defer func() {
+		if err != nil {
+			channel.Close()
+		}
+	}()
+	files = append(files, theirs)
+	names := []string{nameChannel}
+	add := func(name string, f *os.File, err error) error {
+		if err != nil {
+			return fmt.Errorf("pass on %s: %w", name, err)
+		}
+		names, files = append(names, name), append(files, f)
+		return nil
+	}
+	for _, l := range s.HTTP {
+		f, ferr := fileOf(l)
+		if err = add(NameHTTP, f, ferr); err != nil {
+			return nil, nil, err
+		}
+	}
+	f, ferr := fileOf(s.Control)
+	if err = add(NameControl, f, ferr); err != nil {
+		return nil, nil, err
+	}
+	for name, lock := range map[string]*Lock{nameHomeLock: home, nameControlLock: s.lock} {
+		if lock == nil || lock.f == nil {
+			continue
+		}
+		f, ferr := duplicate(int(lock.f.Fd()), name)
+		if err = add(name, f, ferr); err != nil {
+			return nil, nil, err
+		}
+	}
+	cmd.ExtraFiles = files
+	cmd.Env = append(cmd.Env, handoverEnv+"="+s.Activation+":"+strings.Join(names, ","))
+	return channel, release, nil
+}
+
+// Leave has the control socket's file stay when its listener is closed: it is a
+// successor's from now on.
+func (s *Sockets) Leave() {
+	if c, ok := s.Control.(*controlListener); ok {
+		c.left.Store(true)
+	}
+}
+
+// Inheritance is what a predecessor passed on with Bequeath. Nil stands for
+// none; its methods may be called all the same.
+type Inheritance struct {
+	Channel net.Conn // to the predecessor
+	Home    *Lock    // of the home
+
+	activation string
+	files      []*os.File // named as sockets are
+	lock       *Lock      // of the control socket
+}
+
+// Inherit takes what a predecessor passed on to this process, and clears it from
+// the environment, so that it is called once, before any child is started. It
+// returns nil where there is no predecessor.
+func Inherit() (*Inheritance, error) {
+	text, ok := os.LookupEnv(handoverEnv)
+	if !ok {
+		return nil, nil
+	}
+	os.Unsetenv(handoverEnv)
+	activation, list, ok := strings.Cut(text, ":")
+	if !ok {
+		return nil, fmt.Errorf("%s is malformed", handoverEnv)
+	}
+	in := &Inheritance{activation: activation}
+	var err error
+	for i, name := range strings.Split(list, ",") {
+		fd := handoverFirst + i
+		syscall.CloseOnExec(fd)
+		f := os.NewFile(uintptr(fd), name)
+		switch name {
+		case nameChannel:
+			in.Channel, err = net.FileConn(f)
+			f.Close()
+		case nameHomeLock:
+			in.Home = &Lock{f}
+		case nameControlLock:
+			in.lock = &Lock{f}
+		default:
+			in.files = append(in.files, f)
+		}
+	}
+	if err == nil && in.Channel == nil {
+		err = errors.New("no channel to the predecessor")
+	}
+	if err != nil {
+		return nil, fmt.Errorf("inherit from the predecessor: %w", err)
+	}
+	return in, nil
+}
+
+// Close ends the channel, if it is still open. Sockets and locks belong to those
+// who took them.
+func (in *Inheritance) Close() error {
+	if in == nil {
+		return nil
+	}
+	return in.Channel.Close()
+}
+
+// take makes the sockets of what was passed on.
+func (in *Inheritance) take(cfg Config) (*Sockets, error) {
+	s, err := adopt(in.files, cfg.Logger)
+	in.files = nil
+	if err != nil {
+		return nil, err
+	}
+	s.Activation, s.lock = in.activation, in.lock
+	if s.Activation != Self {
+		return s, nil
+	}
+	control, ok := s.Control.(*net.UnixListener)
+	if !ok {
+		s.Close()
+		return nil, &fault.Error{Kind: fault.Internal, Message: "the control socket that was passed on is not a Unix socket"}
+	}
+	control.SetUnlinkOnClose(false)
+	info, err := os.Lstat(cfg.Socket)
+	if err != nil {
+		s.Close()
+		return nil, fmt.Errorf("control socket: %w", err)
+	}
+	s.Control = &controlListener{UnixListener: control, path: cfg.Socket, made: info}
+	return s, nil
+}
+
+// fileOf duplicates a listener's descriptor. The listener's own File would make
+// it blocking as soon as a child inherits it, for this process too: the flag
+// belongs to what both descriptors stand for.
+func fileOf(l net.Listener) (*os.File, error) {
+	c, ok := l.(syscall.Conn)
+	if !ok {
+		return nil, fmt.Errorf("%T has no descriptor", l)
+	}
+	raw, err := c.SyscallConn()
+	if err != nil {
+		return nil, err
+	}
+	var f *os.File
+	var dupErr error
+	if err := raw.Control(func(fd uintptr) { f, dupErr = duplicate(int(fd), l.Addr().String()) }); err != nil {
+		return nil, err
+	}
+	return f, dupErr
+}
+
+// duplicate gives a second descriptor for what fd stands for.
+func duplicate(fd int, name string) (*os.File, error) {
+	syscall.ForkLock.RLock()
+	defer syscall.ForkLock.RUnlock()
+	second, err := syscall.Dup(fd)
+	if err != nil {
+		return nil, os.NewSyscallError("dup", err)
+	}
+	syscall.CloseOnExec(second)
+	return os.NewFile(uintptr(second), name), nil
+}
+
+// socketPair makes a connection and the file that is its other end.
+func socketPair() (net.Conn, *os.File, error) {
+	syscall.ForkLock.RLock()
+	fds, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM, 0)
+	if err == nil {
+		syscall.CloseOnExec(fds[0])
+		syscall.CloseOnExec(fds[1])
+	}
+	syscall.ForkLock.RUnlock()
+	if err != nil {
+		return nil, nil, os.NewSyscallError("socketpair", err)
+	}
+	ours, theirs := os.NewFile(uintptr(fds[0]), nameChannel), os.NewFile(uintptr(fds[1]), nameChannel)
+	defer ours.Close()
+	conn, err := net.FileConn(ours)
+	if err != nil {
+		theirs.Close()
+		return nil, nil, err
+	}
+	return conn, theirs, nil
+}

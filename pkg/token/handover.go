@@ -1,0 +1,55 @@
+package token
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"time"
+)
+
+// reclaimTime is how long a lease's token stays good in a successor until the
+// client of the lease takes it up again.
+const reclaimTime = time.Minute
+
+// Export gives all tokens with their rate windows, as Import takes them: hashes,
+// never a token. Those of leases and of a store that does not persist are among
+// them, so it is for a successor's memory alone and never for a file.
+func (s *Store) Export() []byte {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.encode(true)
+}
+
+// Import takes over what a predecessor's Export gave. Tokens that are known
+// already, from the file, are replaced: the predecessor's windows are newer. The
+// token of a lease is good for a minute, unless Restore takes it up meanwhile.
+func (s *Store) Import(data []byte) error {
+	entries, err := decode(data)
+	if err != nil {
+		return fmt.Errorf("import tokens: %w", err)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, e := range entries {
+		if reclaim := s.now().Add(reclaimTime); e.lease && e.expires.After(reclaim) {
+			e.expires = reclaim
+		}
+		s.entries[e.hash] = e
+	}
+	return nil
+}
+
+// RevokeHash ends the token with this hash, in memory alone: the store that the
+// token belongs to has done the rest. It is for a predecessor, which still
+// answers what it had begun with. An unknown hash is none.
+func (s *Store) RevokeHash(hexHash string) {
+	hash, err := hex.DecodeString(hexHash)
+	if err != nil || len(hash) != sha256.Size {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if e := s.entries[[sha256.Size]byte(hash)]; e != nil {
+		s.end(e)
+	}
+}
