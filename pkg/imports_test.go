@@ -19,6 +19,7 @@ var order = [][]string{
 	{"secret", "fault", "sse", "jsonscan", "build", "procinfo", "httpx", "h2upgrade"},
 	{"listen", "peer", "sock", "config", "appname", "redact"},
 	{"token", "keys", "certs", "hosts"},
+	{"approval", "oauth"},
 	{"dialect", "dialect/rawjson"},
 	{"dialect/openai"},
 	{"dialect/anthropic", "dialect/gemini", "dialect/responses", "dialect/ollama"},

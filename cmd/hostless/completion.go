@@ -153,7 +153,18 @@ func (e *env) arguments(ctx context.Context, l line) []string {
 	case name == "origins remove" && first:
 		return asked(e, ctx, func(ctx context.Context, c *control.Client) []string {
 			l, _ := c.Origins(ctx)
+			for _, g := range l.Grants {
+				l.Origins = append(l.Origins, g.Origin)
+			}
 			return l.Origins
+		})
+	case slices.Contains([]string{"approve", "deny", "approvals approve", "approvals deny"}, name) && first:
+		return asked(e, ctx, func(ctx context.Context, c *control.Client) (names []string) {
+			l, _ := c.Approvals(ctx)
+			for _, a := range l.Approvals {
+				names = append(names, a.ID)
+			}
+			return names
 		})
 	}
 	return nil

@@ -135,6 +135,8 @@ var answers = []struct {
 	{"token refresh", control.Refreshed{}},
 	{"token revoke, keys remove, stop", control.Outcome{}},
 	{"origins add, list, remove", control.OriginList{}},
+	{"approvals, approvals list", control.ApprovalList{}},
+	{"approve, deny", control.Decided{}},
 	{"wait NAME, restart NAME", launch.Running{}},
 	{"stop NAME, wait NAME --exit", ended{}},
 }

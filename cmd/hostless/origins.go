@@ -1,6 +1,8 @@
 package main
 
 import (
+	"time"
+
 	"github.com/hostless/hostless/pkg/config"
 	"github.com/hostless/hostless/pkg/control"
 	"github.com/urfave/cli/v2"
@@ -22,11 +24,11 @@ func originsGroup(e *env) *cli.Command {
 				return ask(e, func(c *control.Client) (control.OriginList, error) { return c.AddOrigin(cc.Context, origin) },
 					func(control.OriginList) error { return e.say("%s is allowed", origin) })
 			}),
-			leaf(&cli.Command{Name: "list", Usage: "list the allowed origins", Flags: []cli.Flag{jsonFlag()}}, 0, 0,
+			leaf(&cli.Command{Name: "list", Usage: "list the allowed origins, and the apps that are let in without asking", Flags: []cli.Flag{jsonFlag()}}, 0, 0,
 				func(cc *cli.Context) error {
 					return ask(e, func(c *control.Client) (control.OriginList, error) { return c.Origins(cc.Context) }, e.showOrigins)
 				}),
-			leaf(&cli.Command{Name: "remove", Aliases: []string{"rm"}, Usage: "take an origin back", ArgsUsage: "ORIGIN", Flags: []cli.Flag{jsonFlag()}}, 1, 1,
+			leaf(&cli.Command{Name: "remove", Aliases: []string{"rm"}, Usage: "take an origin back, with the tokens that its app was given", ArgsUsage: "ORIGIN", Flags: []cli.Flag{jsonFlag()}}, 1, 1,
 				func(cc *cli.Context) error {
 					origin, err := checkOrigin(cc.Args().First())
 					if err != nil {
@@ -49,13 +51,20 @@ func checkOrigin(text string) (string, error) {
 }
 
 func (e *env) showOrigins(l control.OriginList) error {
-	if len(l.Origins) == 0 {
+	if len(l.Origins)+len(l.Grants) == 0 {
 		e.note("No origins. Allow one: hostless origins add ORIGIN")
 		return nil
 	}
-	rows := make([][]string, len(l.Origins))
-	for i, o := range l.Origins {
-		rows[i] = []string{o}
+	var rows [][]string
+	for _, o := range l.Origins {
+		rows = append(rows, []string{o, "may read answers", "", "", ""})
 	}
-	return e.table([]string{"ORIGIN"}, rows)
+	for _, g := range l.Grants {
+		until := "gets tokens unasked"
+		if g.ExpiresAt != nil {
+			until += " for " + span(int64(time.Until(*g.ExpiresAt).Seconds()))
+		}
+		rows = append(rows, []string{g.Origin, until, list(g.AllowedProviders), list(g.AllowedModels), perHour(g.RateLimit)})
+	}
+	return e.table([]string{"ORIGIN", "WHAT", "PROVIDERS", "MODELS", "LIMIT"}, rows)
 }

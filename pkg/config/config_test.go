@@ -200,3 +200,15 @@ func TestSweep(t *testing.T) {
 		t.Errorf("left: %v", left)
 	}
 }
+
+func TestParseDays(t *testing.T) {
+	for text, want := range map[string]time.Duration{"30d": 720 * time.Hour, "1.5d": 36 * time.Hour, "12h": 12 * time.Hour, "d": -1, "1e9d": -1, "40000d": -1, "x": -1, "": -1} {
+		got, err := config.ParseDays(text)
+		if err != nil {
+			got = -1
+		}
+		if got != want {
+			t.Errorf("ParseDays(%q) = %v, %v; want %v", text, got, err, want)
+		}
+	}
+}

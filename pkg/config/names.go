@@ -22,6 +22,7 @@ const (
 	WildcardRoutes   = "wildcard-routes"   // true, false
 	Echo             = "echo"              // on, off
 	TrustedProxies   = "trusted-proxies"   // CSV of CIDRs
+	ApprovalDialog   = "approval-dialog"   // on, off
 	Port             = "port"              // 0 to 65535
 	TLS              = "tls"               // on, off
 	IdleTimeout      = "idle-timeout"      // a duration, or off
@@ -61,6 +62,7 @@ var settings = []setting{
 	{name: TokenPersistence, def: PersistOff, allow: []string{PersistOff, PersistFile, PersistKeychain}},
 	{name: KeyStorage, def: StorageAuto, allow: []string{StorageAuto, StorageFile}},
 	{name: StreamUsage, def: "on", allow: []string{"on", "off"}},
+	{name: ApprovalDialog, def: "on", allow: []string{"on", "off"}},
 	{name: Echo, def: "on", allow: []string{"on", "off"}},
 	{name: HTTPSRedirect, def: "false", allow: []string{"true", "false"}, flag: true},
 	{name: WildcardRoutes, def: "false", allow: []string{"true", "false"}, flag: true},

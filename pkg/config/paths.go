@@ -122,6 +122,9 @@ func (p Paths) Tokens() string { return filepath.Join(p.Home, "tokens.json") }
 // Routes is the path of routes.json.
 func (p Paths) Routes() string { return filepath.Join(p.Home, "routes.json") }
 
+// Approvals is the path of approvals.json.
+func (p Paths) Approvals() string { return filepath.Join(p.Home, "approvals.json") }
+
 // Port is the path of the file that tells the daemon's TCP port.
 func (p Paths) Port() string { return filepath.Join(p.Home, "hostless.port") }
 

@@ -17,6 +17,10 @@ func (s *Settings) KeyStorage() string { return s.value(KeyStorage).(string) }
 // StreamUsage reports whether streams may be asked for their usage.
 func (s *Settings) StreamUsage() bool { return s.value(StreamUsage) == "on" }
 
+// ApprovalDialog reports whether an app's request for a token may be shown on the
+// desktop.
+func (s *Settings) ApprovalDialog() bool { return s.value(ApprovalDialog) == "on" }
+
 // EchoEnabled reports whether the built-in provider echo answers.
 func (s *Settings) EchoEnabled() bool { return s.value(Echo) == "on" }
 

@@ -84,6 +84,16 @@ func (s *Server) above(caller peer.Cred) (found []run, err error) {
 	return found, nil
 }
 
+// RunOf gives the hostname of the run that a process of the daemon's own user is
+// below, or "".
+func (s *Server) RunOf(pid int) string {
+	above, err := s.above(peer.Cred{UID: s.uid, PID: pid})
+	if err != nil || len(above) == 0 {
+		return ""
+	}
+	return above[0].hostname
+}
+
 // outside keeps what administers the daemon from the processes of runs.
 func (s *Server) outside(next http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {

@@ -164,12 +164,12 @@ func (s *Server) deleteKey(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *Server) getOrigins(w http.ResponseWriter, r *http.Request) {
-	origins, err := s.settings.Origins(r.Context())
+	list, err := s.originList(r.Context())
 	if err != nil {
 		s.fail(w, r, err)
 		return
 	}
-	answer(w, OriginList{Origins: append([]string{}, origins...)})
+	answer(w, list)
 }
 
 func (s *Server) putOrigin(w http.ResponseWriter, r *http.Request) {
@@ -190,7 +190,7 @@ func (s *Server) deleteOrigin(w http.ResponseWriter, r *http.Request) {
 	var req OriginRequest
 	err := decode(w, r, &req)
 	if err == nil {
-		err = s.settings.RemoveOrigin(r.Context(), req.Origin)
+		err = s.removeOrigin(r.Context(), req.Origin)
 	}
 	if err != nil {
 		s.fail(w, r, err)

@@ -34,6 +34,8 @@ type ServerConfig struct {
 	Routes   Routes
 	Settings Settings
 	Daemon   Daemon
+	// Approvals are the requests of web apps; without them the paths answer 404.
+	Approvals Approvals
 	// Peer tells the user and process behind a connection; peer.Unix when nil.
 	Peer   func(net.Conn) (peer.Cred, error)
 	UID    *int         // whose daemon it is; the process's user when nil
@@ -42,15 +44,16 @@ type ServerConfig struct {
 
 // Server serves the control API. It is safe for concurrent use.
 type Server struct {
-	tokens   Tokens
-	keys     Keys
-	routes   Routes
-	settings Settings
-	daemon   Daemon
-	peer     func(net.Conn) (peer.Cred, error)
-	uid      int
-	log      *slog.Logger
-	handler  http.Handler
+	tokens    Tokens
+	keys      Keys
+	routes    Routes
+	settings  Settings
+	daemon    Daemon
+	approvals Approvals
+	peer      func(net.Conn) (peer.Cred, error)
+	uid       int
+	log       *slog.Logger
+	handler   http.Handler
 
 	mu     sync.Mutex
 	leases map[string]RouteLease // by id
@@ -67,7 +70,7 @@ func NewServer(cfg ServerConfig) (*Server, error) {
 		return nil, errors.New("control server: Tokens, Keys, Routes, Settings and Daemon are required")
 	}
 	s := &Server{
-		tokens: cfg.Tokens, keys: cfg.Keys, routes: cfg.Routes, settings: cfg.Settings, daemon: cfg.Daemon,
+		tokens: cfg.Tokens, keys: cfg.Keys, routes: cfg.Routes, settings: cfg.Settings, daemon: cfg.Daemon, approvals: cfg.Approvals,
 		peer: cfg.Peer, uid: os.Geteuid(), log: cfg.Logger,
 		leases: map[string]RouteLease{}, ends: map[string]leaseEnd{}, runs: map[string]run{}, owners: map[[32]byte]RouteLease{},
 	}
@@ -103,6 +106,10 @@ func NewServer(cfg ServerConfig) (*Server, error) {
 	mux.HandleFunc("DELETE /origins", s.outside(s.deleteOrigin))
 	mux.HandleFunc("GET /config", s.getConfig)
 	mux.HandleFunc("PATCH /config", s.outside(s.patchConfig))
+	if s.approvals != nil {
+		mux.HandleFunc("GET /approvals", s.getApprovals)
+		mux.HandleFunc("POST /approvals/{id}", s.outside(s.postApproval))
+	}
 	s.handler = s.recovered(s.logged(s.guarded(strict(mux))))
 	return s, nil
 }

@@ -266,7 +266,8 @@ type OriginRequest struct {
 
 // OriginList answers every request for /origins.
 type OriginList struct {
-	Origins []string `json:"origins"`
+	Origins []string      `json:"origins"`
+	Grants  []OriginGrant `json:"grants"` // what was remembered when an app was approved
 }
 
 // ConfigValues answers GET and PATCH /config: each setting by its kebab-case

@@ -14,6 +14,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/hostless/hostless/pkg/approval"
 	"github.com/hostless/hostless/pkg/apps/proxy"
 	"github.com/hostless/hostless/pkg/apps/routes"
 	"github.com/hostless/hostless/pkg/config"
@@ -60,17 +61,18 @@ type daemon struct {
 	uid      int
 	stop     context.CancelCauseFunc
 
-	sockets  *listen.Sockets
-	settings *config.Settings
-	tokens   *token.Store
-	keys     *keys.Store
-	gateway  *gateway.Gateway
-	routes   *routes.Table
-	apps     *proxy.Handler
-	front    *front.Server
-	control  *control.Server
-	notify   notifier
-	warnings warnings
+	sockets   *listen.Sockets
+	settings  *config.Settings
+	tokens    *token.Store
+	keys      *keys.Store
+	approvals *approval.Queue
+	gateway   *gateway.Gateway
+	routes    *routes.Table
+	apps      *proxy.Handler
+	front     *front.Server
+	control   *control.Server
+	notify    notifier
+	warnings  warnings
 
 	lock        *listen.Lock        // of the home
 	inherited   *listen.Inheritance // nil without a predecessor
@@ -168,11 +170,14 @@ func (d *daemon) open() (err error) {
 		return err
 	}
 	d.warnings.set("keys", found)
+	if err := d.openApprovals(); err != nil {
+		return err
+	}
 	d.gatewaySettings = newGatewaySettings(d.settings)
 	d.settings.OnChange(d.settingsChanged)
 	if d.gateway, err = gateway.New(gateway.Config{
 		Tokens: d.tokens, Keys: gatewayKeys{d.keys, d.redactor.Learn}, Settings: d.gatewaySettings.get,
-		Version: d.cfg.Version, DevMode: d.cfg.DevMode, Owner: d.owner, Logger: component("gateway"),
+		Version: d.cfg.Version, DevMode: d.cfg.DevMode, Owner: d.owner, Pages: d.pages(), Logger: component("gateway"),
 	}); err != nil {
 		return err
 	}
@@ -184,7 +189,7 @@ func (d *daemon) open() (err error) {
 	}
 	d.control, err = control.NewServer(control.ServerConfig{
 		Tokens: controlTokens{d.tokens}, Keys: controlKeys{d.keys, d.keysChanged}, Routes: controlRoutes{d.routes, d.appURL, d.redactor.String},
-		Settings: controlSettings{d.settings}, Daemon: controlDaemon{d}, Logger: component("control"),
+		Settings: controlSettings{d.settings}, Daemon: controlDaemon{d}, Approvals: controlApprovals{d.approvals, d.tokens}, Logger: component("control"),
 	})
 	return err
 }
@@ -239,6 +244,7 @@ func (d *daemon) serve(ctx context.Context) error {
 			return nil
 		}
 		d.notify.stopping()
+		d.approvals.Close() // who waits for a person is let go
 		d.log.Info("stopping", "in_flight", d.front.InFlight())
 		return nil
 	})

@@ -65,8 +65,9 @@ type Config struct {
 	// Owner reports whether the peer of a request's connection is the daemon's
 	// own user; nil means that nobody is.
 	Owner func(*http.Request) bool
-	// Pages serves GET /callback and POST /auth/register where the daemon has
-	// them; nil answers 404.
+	// Pages serves what is no part of the AI plane: POST /auth/register, which pages
+	// of allowed origins may call, and /callback, /connect and the SDK's modules, which
+	// answer for their own readability; nil answers 404.
 	Pages http.Handler
 
 	Logger *slog.Logger     // nil discards

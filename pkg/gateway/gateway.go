@@ -83,11 +83,10 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case "/health":
 		g.health(w, r)
 		return
-	case "/callback", "/auth/register":
-		if g.cfg.Pages != nil {
-			g.cfg.Pages.ServeHTTP(w, r)
-			return
-		}
+	}
+	if g.cfg.Pages != nil && isPage(r.URL.Path) {
+		g.page(w, r)
+		return
 	}
 	if r.URL.Path == "/" && r.Method == http.MethodHead {
 		g.root(w, r)

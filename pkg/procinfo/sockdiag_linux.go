@@ -137,22 +137,27 @@ func diagListeners() (map[string]int, error) {
 	return found, err
 }
 
-// diagOwner asks for the one socket with these ends.
+// diagOwner asks for the uid of the one socket with these ends.
 func diagOwner(near, far netip.AddrPort) (uid int, err error) {
+	s, err := diagOne(near, far)
+	return s.uid, err
+}
+
+// diagOne asks for the one socket with these ends.
+func diagOne(near, far netip.AddrPort) (found diagSocket, err error) {
 	family := byte(unix.AF_INET)
 	if near.Addr().Is6() {
 		family = unix.AF_INET6
 	}
-	found := false
 	err = diagnose(func(s diagSocket) error {
 		if s.inode == 0 {
 			return ErrGone // and root's uid
 		}
-		uid, found = s.uid, true
+		found = s
 		return nil
 	}, diagRequest(family, diagAny, near, far))
-	if err == nil && !found {
+	if err == nil && found.inode == 0 {
 		err = errors.New("sock_diag: an answer without a socket")
 	}
-	return uid, err
+	return found, err
 }

@@ -44,3 +44,8 @@ func row(info *unix.KinfoProc) Process {
 // SocketOwner is not supported: macOS keeps the owners of TCP sockets in a table
 // whose layout is private and changes.
 func SocketOwner(remote, local netip.AddrPort) (uid int, err error) { return 0, ErrUnsupported }
+
+// SocketHolder cannot be told, as SocketOwner cannot.
+func SocketHolder(remote, local netip.AddrPort) (pid int, program string, err error) {
+	return 0, "", ErrUnsupported
+}

@@ -181,11 +181,20 @@ func (s *Store) Mint(ctx context.Context, req Request) (Minted, error) {
 	if err != nil {
 		return Minted{}, err
 	}
+	text, err := s.text()
+	if err != nil {
+		return Minted{}, err
+	}
+	return s.add(e, text)
+}
+
+// text makes the text of a new token.
+func (s *Store) text() (string, error) {
 	var bits [32]byte
 	if _, err := io.ReadFull(s.rand, bits[:]); err != nil {
-		return Minted{}, fmt.Errorf("make a token: %w", err)
+		return "", fmt.Errorf("make a token: %w", err)
 	}
-	return s.add(e, Prefix+hex.EncodeToString(bits[:]))
+	return Prefix + hex.EncodeToString(bits[:]), nil
 }
 
 // Adopt takes up a token again that was made by an earlier daemon and is held by

@@ -1,0 +1,19 @@
+package daemon
+
+import (
+	"net/http"
+
+	"github.com/hostless/hostless/pkg/approval"
+)
+
+// pages serves what is no part of the AI plane on bare localhost.
+func (d *daemon) pages() http.Handler {
+	apps := approval.NewHandler(approval.HandlerConfig{
+		Queue: d.approvals, Mint: d.mintForApp, Port: func() int { return d.sockets.Port }, Caller: d.caller, Logger: d.log.With("component", "approval"),
+	})
+	mux := http.NewServeMux()
+	mux.Handle("/auth/register", apps)
+	mux.Handle("/connect", apps)
+	mux.Handle("/connect/wait", apps)
+	return mux
+}

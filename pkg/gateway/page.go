@@ -1,0 +1,28 @@
+package gateway
+
+import "net/http"
+
+// registerPath is the one page that other origins' scripts may call, by the rules of
+// CORS that hold for the AI plane.
+const registerPath = "/auth/register"
+
+// isPage reports whether a path is served by Config.Pages.
+func isPage(path string) bool {
+	switch path {
+	case registerPath, "/callback", "/connect", "/connect/wait", "/connect.js", "/connect.d.ts", "/connect-react.js", "/connect-react.d.ts":
+		return true
+	}
+	return false
+}
+
+// page hands a request to Config.Pages.
+func (g *Gateway) page(w http.ResponseWriter, r *http.Request) {
+	if r.URL.Path == registerPath {
+		g.cors(w.Header(), r)
+		if r.Method == http.MethodOptions {
+			g.preflight(w, r, http.MethodPost)
+			return
+		}
+	}
+	g.cfg.Pages.ServeHTTP(w, r)
+}
