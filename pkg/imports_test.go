@@ -18,6 +18,8 @@ const module = "github.com/hostless/hostless/"
 var order = [][]string{
 	{"secret", "fault", "sse", "jsonscan", "build", "procinfo", "httpx", "h2upgrade"},
 	{"listen", "peer", "sock", "config", "appname", "redact"},
+	{"netguard"},
+	{"keys/vault", "keys/reference"},
 	{"token", "keys", "certs", "hosts"},
 	{"approval", "oauth"},
 	{"dialect", "dialect/rawjson"},
@@ -41,7 +43,8 @@ var order = [][]string{
 var homes = map[string][]string{
 	"github.com/coreos/go-systemd":  {"pkg/listen", "pkg/daemon"},
 	"github.com/kardianos/service":  {"pkg/service"},
-	"github.com/zalando/go-keyring": {"pkg/keys"},
+	"github.com/zalando/go-keyring": {"pkg/keys/vault"},
+	"golang.org/x/crypto":           {"pkg/keys/vault"},
 	"github.com/gorilla/websocket":  {"pkg/gateway"},
 	"github.com/urfave/cli":         {"cmd/hostless", "cmd/hostlessd"},
 	"github.com/klauspost/compress": {"pkg/gateway/body"},
