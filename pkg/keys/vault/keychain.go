@@ -134,7 +134,7 @@ func (p *process) call(ctx context.Context, op, service, account, stdin string) 
 	detach(cmd)
 	err := cmd.Run()
 	if err == nil {
-		return stdout.Bytes(), nil
+		return stdout.text.Bytes(), nil
 	}
 	if ctx.Err() != nil {
 		return nil, slow()
@@ -152,11 +152,15 @@ func (p *process) call(ctx context.Context, op, service, account, stdin string) 
 var exitReasons = map[int]Reason{10: Absent, 11: Dismissed, 12: Denied, 13: Missing, 14: Broken}
 
 // limitedBuffer keeps the beginning of what is written to it.
-type limitedBuffer struct{ bytes.Buffer }
+type limitedBuffer struct {
+	text bytes.Buffer // not embedded: its ReadFrom would go round Write
+}
 
 func (b *limitedBuffer) Write(p []byte) (int, error) {
-	if room := maxItem - b.Len(); room > 0 {
-		b.Buffer.Write(p[:min(room, len(p))])
+	if room := maxItem - b.text.Len(); room > 0 {
+		b.text.Write(p[:min(room, len(p))])
 	}
 	return len(p), nil
 }
+
+func (b *limitedBuffer) String() string { return b.text.String() }
