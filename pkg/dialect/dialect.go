@@ -12,6 +12,7 @@ package dialect
 import (
 	"net/http"
 
+	"github.com/hostless/hostless/pkg/jsonscan"
 	"github.com/hostless/hostless/pkg/sse"
 )
 
@@ -34,16 +35,45 @@ type Request struct {
 	Stream   bool        // whether the caller asked for a stream
 	Header   http.Header // the caller's headers, to be read only
 	Body     []byte      // the caller's JSON body, to be read only
+
+	// Chat is the body of a request in the middle that was not written yet; Body
+	// is nil then.
+	Chat jsonscan.Value
+	// Unwritten is whether a translation to the middle may leave its request
+	// unwritten, in Call.Chat.
+	Unwritten bool
 }
+
+// Value is the body, written or not.
+func (r Request) Value() jsonscan.Value {
+	if r.Body != nil {
+		return jsonscan.Raw(r.Body)
+	}
+	return r.Chat
+}
+
+// JSON is the body, which it writes where it was not written yet.
+func (r Request) JSON() []byte { return r.Value().JSON() }
 
 // Call is what goes to the upstream, and how its answer comes back.
 type Call struct {
 	Path    string      // below the provider's base URL, with its query: "/messages"
 	Header  http.Header // headers that the upstream's dialect needs; no key
-	Body    []byte      // JSON
+	Body    []byte      // JSON; nil where Chat is set
 	Stream  bool        // whether the upstream is asked for a stream
 	Ignored []string    // fields that were dropped without changing the meaning
 	Reply   Reply       // turns the answer around
+
+	Chat jsonscan.Value // the body of a request that was to be left Unwritten
+}
+
+// SetChat sets the body of a call in the middle, unwritten where req allows it.
+func (c *Call) SetChat(req Request, chat jsonscan.Value) {
+	if req.Unwritten {
+		c.Chat = chat
+	} else {
+		c.Body = chat.JSON()
+	}
 }
 
 // Reply turns one answer into the caller's dialect. It belongs to one Call and
@@ -78,6 +108,7 @@ type Translator func(Request) (*Call, error)
 // dialect to the middle, then from the middle to the upstream's.
 func Chain(first, second Translator) Translator {
 	return func(req Request) (*Call, error) {
+		req.Unwritten = true
 		outer, err := first(req)
 		if err != nil {
 			return nil, err
@@ -89,7 +120,7 @@ func Chain(first, second Translator) Translator {
 		for name, values := range outer.Header {
 			header[name] = values
 		}
-		inner, err := second(Request{Model: req.Model, Provider: req.Provider, Stream: outer.Stream, Header: header, Body: outer.Body})
+		inner, err := second(Request{Model: req.Model, Provider: req.Provider, Stream: outer.Stream, Header: header, Body: outer.Body, Chat: outer.Chat})
 		if err != nil {
 			return nil, err
 		}

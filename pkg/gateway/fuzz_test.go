@@ -12,6 +12,7 @@ import (
 
 	"github.com/hostless/hostless/pkg/dialect"
 	"github.com/hostless/hostless/pkg/jsonscan"
+	"github.com/hostless/hostless/pkg/netguard"
 	"github.com/hostless/hostless/pkg/redact"
 	"github.com/hostless/hostless/pkg/secret"
 )
@@ -135,7 +136,7 @@ func TestUpstreamFaults(t *testing.T) {
 		status int
 	}{
 		{context.DeadlineExceeded, http.StatusGatewayTimeout},
-		{&refusedError{"h", "a private address"}, http.StatusBadRequest},
+		{&netguard.RefusedError{Host: "h", Why: "a private address"}, http.StatusBadRequest},
 		{errors.New("x"), http.StatusBadGateway},
 		{io.ErrUnexpectedEOF, http.StatusBadGateway},
 	} {

@@ -19,6 +19,7 @@ import (
 	"github.com/hostless/hostless/pkg/fault"
 	"github.com/hostless/hostless/pkg/gateway/body"
 	"github.com/hostless/hostless/pkg/gateway/endpoint"
+	"github.com/hostless/hostless/pkg/netguard"
 )
 
 // Gateway serves the AI plane. It is an http.Handler, safe for concurrent use.
@@ -31,7 +32,7 @@ type Gateway struct {
 	memory     *responses.Memory
 	items      *responses.Memory
 	signatures *gemini.SignatureCache
-	fetching   *http.Client
+	fetcher    *netguard.Fetcher
 	lacking    sync.Map        // *upstreamEndpoint → time.Time
 	sockets    context.Context // ends all WebSockets
 	goAway     context.CancelFunc
@@ -48,7 +49,7 @@ func New(cfg Config) (*Gateway, error) {
 	g := &Gateway{
 		cfg: cfg, up: newUpstreams(&cfg), echo: &echo{now: cfg.Now, wait: sleep, id: rand.Text},
 		memory: responses.NewMemory(memoryEntries, memoryBytes), items: responses.NewMemory(itemEntries, itemBytes), signatures: gemini.NewSignatureCache(0),
-		fetching: newFetcher(&cfg), made: cfg.Now().UTC(), ledger: ledger{now: cfg.Now},
+		fetcher: netguard.NewFetcher(dialer(&cfg), cfg.TLS, "hostless/"+cfg.Version, netguard.Limits{}), made: cfg.Now().UTC(), ledger: ledger{now: cfg.Now},
 	}
 	g.sockets, g.goAway = context.WithCancel(context.Background())
 	g.lists = newLister(g)
@@ -68,7 +69,7 @@ func (g *Gateway) Close() {
 	g.goAway()
 	g.lists.close()
 	g.up.close()
-	g.fetching.CloseIdleConnections()
+	g.fetcher.Close()
 }
 
 // ServeHTTP serves one request of bare localhost. What is not named here does

@@ -3,12 +3,18 @@ package gateway_test
 import (
 	"bufio"
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/json"
+	"fmt"
 	"io"
+	"net"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 
+	"github.com/hostless/hostless/pkg/gateway"
 	"github.com/hostless/hostless/pkg/secret"
 	"github.com/hostless/hostless/pkg/token"
 )
@@ -411,5 +417,47 @@ func TestRequestID(t *testing.T) {
 				t.Errorf("%s on %s: %d, %s %q", path, model, a.status, header, got)
 			}
 		}
+	}
+}
+
+// Files that a request points at are bounded all together, not one by one.
+func TestRemoteFilesHaveATotal(t *testing.T) {
+	const size = 1 << 20
+	files := httptest.NewTLSServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		rw.Header().Set("Content-Type", "image/png")
+		rw.Header().Set("Content-Length", fmt.Sprint(size))
+		rw.Write(make([]byte, size))
+	}))
+	defer files.Close()
+	roots := x509.NewCertPool()
+	roots.AddCert(files.Certificate())
+	w := newWorld(t, func(c *gateway.Config) {
+		c.TLS = &tls.Config{RootCAs: roots}
+		c.Resolve = func(context.Context, string) ([]net.IPAddr, error) {
+			return []net.IPAddr{{IP: net.IPv4(93, 184, 215, 14)}}, nil
+		}
+		c.Dial = func(ctx context.Context, network, address string) (net.Conn, error) {
+			if strings.HasPrefix(address, "93.") {
+				address = files.Listener.Addr().String()
+			}
+			return (&net.Dialer{}).DialContext(ctx, network, address)
+		}
+	})
+	asked := 0
+	w.upstream("google", func(rw http.ResponseWriter, r *http.Request) {
+		asked++
+		geminiOnly(t)(rw, r)
+	})
+	ask := func(n int) answer {
+		var parts []string
+		for i := range n {
+			parts = append(parts, fmt.Sprintf(`{"type":"image_url","image_url":{"url":"https://example.com/%d.png"}}`, i))
+		}
+		return w.do("POST", "/v1/chat/completions", `{"model":"gemini-2.5-flash","messages":[{"role":"user","content":[`+strings.Join(parts, ",")+`]}]}`)
+	}
+	ask(3).want(t, 200, "pong")
+	ask(70).want(t, 413, "more than 64 MiB of files")
+	if asked != 1 {
+		t.Errorf("the provider was asked %d times, want once", asked)
 	}
 }

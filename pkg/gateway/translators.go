@@ -30,7 +30,7 @@ func (c *exchange) bounded(name, model string, m anthropic.Model) anthropic.Mode
 }
 
 func (c *exchange) geminiOptions() gemini.Options {
-	return gemini.Options{Context: c.r.Context(), Fetch: c.g.fetch, Signatures: c.g.signatures, Now: c.g.cfg.Now}
+	return gemini.Options{Context: c.r.Context(), Fetch: c.g.fetcher.Budget().Fetch, Signatures: c.g.signatures, Now: c.g.cfg.Now}
 }
 
 // toMiddle gives the translation from the caller's surface to chat completions,

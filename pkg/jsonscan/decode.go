@@ -15,8 +15,8 @@ import (
 // value that data is. It is one strict pass over data, and reads `json` tags as
 // encoding/json does, with these differences:
 //
-//   - json.RawMessage and String fields share data's memory, which must not change
-//     as long as they are used;
+//   - json.RawMessage, String and Value fields share data's memory, which must not
+//     change as long as they are used;
 //   - names match in exactly their own letters;
 //   - of several members of one name the last one counts, whole;
 //   - maps, interfaces, arrays and json.Unmarshaler are not supported: fields of such
@@ -44,6 +44,7 @@ type kind uint8
 
 const (
 	kindRaw kind = iota
+	kindValue
 	kindJSONString
 	kindString
 	kindBool
@@ -73,6 +74,7 @@ var (
 	plans      sync.Map // reflect.Type to *plan
 	rawType    = reflect.TypeFor[json.RawMessage]()
 	stringType = reflect.TypeFor[String]()
+	valueType  = reflect.TypeFor[Value]()
 )
 
 func planOf(t reflect.Type) *plan {
@@ -89,6 +91,8 @@ func makePlan(t reflect.Type) *plan {
 	switch {
 	case t == rawType:
 		p.kind = kindRaw
+	case t == valueType:
+		p.kind = kindValue
 	case t == stringType:
 		p.kind = kindJSONString
 	case t.Kind() == reflect.String:
@@ -159,10 +163,14 @@ type decoder struct {
 
 // wrong notes a value of another type than the plan's, and skips it.
 func (d *decoder) wrong(i int, p *plan, what string, depth int) (int, error) {
+	d.note(i, p, what)
+	return skipValue(d.data, i, depth)
+}
+
+func (d *decoder) note(i int, p *plan, what string) {
 	if d.mismatch == nil {
 		d.mismatch = &json.UnmarshalTypeError{Value: what, Type: p.typ, Offset: int64(i), Field: strings.Join(d.path, ".")}
 	}
-	return skipValue(d.data, i, depth)
 }
 
 // value reads the value at i, inside of depth others, into v.
@@ -171,9 +179,13 @@ func (d *decoder) value(i int, v reflect.Value, p *plan, depth int) (end int, er
 		return 0, &SyntaxError{Offset: i}
 	}
 	c := d.data[i]
-	if p.kind == kindRaw {
+	if p.kind <= kindValue {
 		if end, err = skipValue(d.data, i, depth); err == nil {
-			v.SetBytes(d.data[i:end:end])
+			if p.kind == kindRaw {
+				v.SetBytes(d.data[i:end:end])
+			} else {
+				*v.Addr().Interface().(*Value) = Value{raw: d.data[i:end:end]}
+			}
 		}
 		return end, err
 	}

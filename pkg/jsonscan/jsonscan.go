@@ -16,6 +16,7 @@
 //     checked by whoever found it; on bytes that are not JSON they end early.
 //   - Decode fills a struct in one pass. Fields of type json.RawMessage and String
 //     are spans of the original bytes: nothing is copied.
+//   - Value is JSON to be passed on or put together, from spans, and written once.
 //   - Unquote and Text read a string, Quote and AppendQuote write one.
 //     AppendString and AppendInner copy a string from one JSON text to another
 //     without decoding it, AppendCompact does so with any value.

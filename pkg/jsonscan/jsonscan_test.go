@@ -314,3 +314,63 @@ func BenchmarkScan(b *testing.B) {
 		})
 	}
 }
+
+// TestValue: what is put together is written as it was given, and reads the same
+// before it is written as after.
+func TestValue(t *testing.T) {
+	var message jsonscan.Value
+	message.PutText("role", "us\"er")
+	message.Put("content", jsonscan.Arr([]jsonscan.Value{
+		jsonscan.Obj(jsonscan.Field{Name: "type", Value: jsonscan.Lit(`"text"`)}, jsonscan.Field{Name: "absent"}, jsonscan.Field{Name: "x", Value: jsonscan.Raw([]byte(`{"a": 1.0}`))}),
+		jsonscan.Lit("null"),
+	}))
+	message.Put("nothing", jsonscan.Value{})
+	message.Put("count", jsonscan.Lit("7"))
+	message.Put("text", jsonscan.Quoted("t"))
+	message.Put("count", jsonscan.Lit("8"))
+	all := jsonscan.Obj(jsonscan.Field{Name: "messages", Value: jsonscan.Arr([]jsonscan.Value{message})}, jsonscan.Field{Name: "one", Value: message}, jsonscan.Field{Name: "other", Value: message})
+	written := all.JSON()
+	const one = `{"role":"us\"er","content":[{"type":"text","x":{"a": 1.0}},null],"count":8,"text":"t"}`
+	if want := `{"messages":[` + one + `],"one":` + one + `,"other":` + one + `}`; string(written) != want {
+		t.Fatalf("wrote %s, want %s", written, want)
+	}
+	if n := all.Size(); n < len(written) {
+		t.Errorf("a size of %d is too little for %d bytes", n, len(written))
+	}
+	var before, after outer
+	if err := all.Decode(&before); err != nil {
+		t.Fatal(err)
+	}
+	if err := jsonscan.Raw(written).Decode(&after); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(after, before, cmp.AllowUnexported(outer{})); diff != "" {
+		t.Errorf("decoded otherwise before it was written (-after +before):\n%s", diff)
+	}
+	var wrong struct {
+		One struct {
+			Content string `json:"content"`
+		} `json:"one"`
+	}
+	var te *json.UnmarshalTypeError
+	if err := all.Decode(&wrong); !errors.As(err, &te) || te.Field != "one.content" || te.Value != "array" {
+		t.Errorf("got %v for a list where text belongs", err)
+	}
+	for _, v := range []jsonscan.Value{all, jsonscan.Raw(written)} {
+		names := ""
+		for name, m := range v.Members() {
+			names += name + m.Kind().String() + " "
+			for i, e := range m.Elements() {
+				if e.Kind() != '{' || i != 0 {
+					t.Errorf("element %d is %v", i, e.Kind())
+				}
+			}
+		}
+		if names != "messagesarray oneobject otherobject " {
+			t.Errorf("members are %s", names)
+		}
+	}
+	if (jsonscan.Value{}).Set() || jsonscan.Lit("null").Set() || jsonscan.Lit("null").Absent() || !jsonscan.Lit("0").Set() || !jsonscan.Lit("0").Is("0") {
+		t.Error("null, absent and set are mixed up")
+	}
+}

@@ -17,6 +17,12 @@ func (s String) Text() string { t, _ := Text(s); return t }
 // Empty is whether the text is absent or "".
 func (s String) Empty() bool { return len(s) <= 2 }
 
+// HasPrefix is whether the text begins with prefix, which needs no escapes, and
+// was written without any.
+func (s String) HasPrefix(prefix string) bool {
+	return len(s) > len(prefix) && string(s[1:1+len(prefix)]) == prefix
+}
+
 // Blank is whether the text is absent or nothing but white space.
 func (s String) Blank() bool {
 	for i := 1; i < len(s)-1; {

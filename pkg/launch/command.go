@@ -19,7 +19,6 @@ import (
 const (
 	exitNotFound      = 127
 	exitNotExecutable = 126
-	exitSignal        = 128 // plus the signal's number
 )
 
 // shellSyntax is what makes one argument more than a program's name.

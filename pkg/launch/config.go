@@ -1,14 +1,12 @@
-// Package launch owns `hostless run`: it finds the app's name, port and flags,
-// makes the child's environment, holds the route's lease, starts the command
-// under a guard that ends the whole process tree, keeps the terminal the
-// child's, and watches which port the child really opens.
+// Package launch owns `hostless run`: it makes the command's environment, holds the
+// route's lease, starts the command and supervises it to its end, keeps the
+// terminal the command's, and watches which port the command really opens.
 //
 // It leaves the route table and the proxying to package apps, the wire to
 // package control, and the parsing of the command line to cmd/hostless.
 //
-// The names, the flag table and the environment are pure functions over what is
-// handed in; everything that touches processes is in supervise.go, guard*.go,
-// streams*.go, proc*.go and terminal.go.
+// What is concluded from files alone is package detect's; the process tree is
+// package proctree's. This package puts them together with the daemon's lease.
 package launch
 
 import (
@@ -20,6 +18,10 @@ import (
 	"github.com/hostless/hostless/pkg/control"
 	"github.com/hostless/hostless/pkg/launch/detect"
 )
+
+// GuardArg is the first argument with which this program runs Guard instead of
+// anything else. It is no command: only Run starts it.
+const GuardArg = "__guard"
 
 // Config is one run. Args, Environ, Dir, Paths, Client and the three files are
 // required; the zero value of the rest is the default.

@@ -16,6 +16,7 @@ import (
 	"github.com/hostless/hostless/pkg/appname"
 	"github.com/hostless/hostless/pkg/config"
 	"github.com/hostless/hostless/pkg/fault"
+	"github.com/hostless/hostless/pkg/launch/proctree"
 )
 
 // What a run can be told.
@@ -210,7 +211,7 @@ func tell(ctx context.Context, paths config.Paths, name, what string) (deskAnswe
 			return answer, ctx.Err()
 		}
 		// The run was killed: it has ended, and nobody knows how.
-		return deskAnswer{Exited: true, Code: exitSignal + 9}, nil
+		return deskAnswer{Exited: true, Code: proctree.ExitSignal + 9}, nil
 	}
 	return answer, nil
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/hostless/hostless/pkg/control"
+	"github.com/hostless/hostless/pkg/launch/proctree"
 	"github.com/hostless/hostless/pkg/procinfo"
 )
 
@@ -20,9 +21,9 @@ func (r *run) idle(ctx context.Context, sig *signals) (over bool, code int) {
 	for {
 		select {
 		case <-ctx.Done():
-			return true, exitSignal + int(syscall.SIGTERM)
+			return true, proctree.ExitSignal + int(syscall.SIGTERM)
 		case s := <-sig.ending:
-			return true, exitSignal + int(s.(syscall.Signal))
+			return true, proctree.ExitSignal + int(s.(syscall.Signal))
 		case <-sig.plain: // there is nobody to pass it to
 		case <-sig.cont:
 		case e := <-r.lease.events:
@@ -31,7 +32,7 @@ func (r *run) idle(ctx context.Context, sig *signals) (over bool, code int) {
 				return false, 0
 			case control.EventEvicted:
 				r.note("another run took the name %s", r.lease.registered().Hostname)
-				return true, exitSignal + int(syscall.SIGTERM)
+				return true, proctree.ExitSignal + int(syscall.SIGTERM)
 			}
 		case o := <-r.desk.orders():
 			if o == deskStop {

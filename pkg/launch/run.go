@@ -19,6 +19,7 @@ import (
 	"github.com/hostless/hostless/pkg/control"
 	"github.com/hostless/hostless/pkg/fault"
 	"github.com/hostless/hostless/pkg/launch/detect"
+	"github.com/hostless/hostless/pkg/launch/proctree"
 )
 
 // Run runs the command of c as an app of Hostless and returns its exit code:
@@ -128,7 +129,7 @@ func (r *run) run(ctx context.Context) (code int, err error) {
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	becomeReaper() // of what a killed guard leaves
+	proctree.BecomeReaper() // of what a killed guard leaves
 	signals := catchSignals()
 	defer signals.stop()
 	// The lease's own context: the tree ends first, and the route after it.
@@ -226,7 +227,7 @@ func (r *run) begun() {
 }
 
 // start makes the child's environment and starts it.
-func (r *run) start(front bool) (*child, int, error) {
+func (r *run) start(front bool) (*proctree.Tree, int, error) {
 	got := r.lease.registered()
 	gateway := "http://localhost:" + strconv.Itoa(r.status.Port)
 	e := childEnv{
@@ -262,8 +263,8 @@ func (r *run) start(front bool) (*child, int, error) {
 		return nil, code, err
 	}
 	r.note("%s → 127.0.0.1:%d", got.URL, got.TargetPort)
-	ch, err := startChild(r.Self, [3]*os.File{r.Stdin, r.Stdout, r.Stderr}, order{
-		Op: opSpawn, Path: file, Args: p.Args, Env: env, Dir: r.Dir, Front: front, Label: r.Label,
+	tree, err := proctree.Start(r.Self, [3]*os.File{r.Stdin, r.Stdout, r.Stderr}, proctree.Command{
+		Path: file, Args: p.Args, Env: env, Dir: r.Dir, Foreground: front, Label: r.Label,
 	})
 	switch {
 	case errors.Is(err, syscall.ENOENT): // a script's interpreter
@@ -271,7 +272,7 @@ func (r *run) start(front bool) (*child, int, error) {
 	case err != nil:
 		return nil, exitNotExecutable, startError(r.Args[0], err)
 	}
-	return ch, 0, nil
+	return tree, 0, nil
 }
 
 func startError(name string, err error) error {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/hostless/hostless/pkg/control"
 	"github.com/hostless/hostless/pkg/launch/detect"
+	"github.com/hostless/hostless/pkg/launch/proctree"
 	"github.com/hostless/hostless/pkg/procinfo"
 )
 
@@ -70,29 +71,29 @@ const (
 // attend starts the child and stays until its tree has ended.
 func (r *run) attend(ctx context.Context, tty *terminal, sig *signals) (next turn, code int, err error) {
 	front := tty.mine() && tty.alone()
-	ch, code, err := r.start(front)
+	tree, code, err := r.start(front)
 	if err != nil {
 		return ended, code, err
 	}
 	r.begun()
-	r.lease.update(control.LeaseUpdate{PID: ch.pid, State: control.StateStarting})
+	r.lease.update(control.LeaseUpdate{PID: tree.PID(), State: control.StateStarting})
 	watchCtx, endWatch := context.WithCancel(ctx)
 	defer endWatch()
 	sightings := make(chan sighting, 4)
-	go watcher{planned: r.lease.registered().TargetPort, tree: ch.tree, look: procinfo.Listeners, mark: procinfo.ListenMark}.run(watchCtx, func(s sighting) {
+	go watcher{planned: r.lease.registered().TargetPort, tree: tree.Processes, look: procinfo.Listeners, mark: procinfo.ListenMark}.run(watchCtx, func(s sighting) {
 		select {
 		case sightings <- s:
 		case <-watchCtx.Done():
 		}
 	})
-	a := attendance{run: r, child: ch, tty: tty, front: front, sig: sig, done: ctx.Done(), tellNow: time.After(tellEvery)}
+	a := attendance{run: r, tree: tree, tty: tty, front: front, sig: sig, done: ctx.Done(), tellNow: time.After(tellEvery)}
 	if r.Lazy {
 		a.unused = watchUse(watchCtx, r.IdleTimeout)
 	}
 	for {
 		if finished := a.step(sightings); finished {
 			r.desk.rests()
-			r.last = ch.last
+			r.last = tree.LastLines()
 			return a.next, a.code, nil
 		}
 	}
@@ -101,7 +102,7 @@ func (r *run) attend(ctx context.Context, tty *terminal, sig *signals) (next tur
 // attendance is a child and what has become of it so far.
 type attendance struct {
 	*run
-	child *child
+	tree  *proctree.Tree
 	tty   *terminal
 	front bool // the command has the terminal whenever this process's group would
 	sig   *signals
@@ -121,16 +122,16 @@ type attendance struct {
 // step acts on one thing that happened; it reports whether the tree is gone.
 func (a *attendance) step(sightings <-chan sighting) (finished bool) {
 	select {
-	case rep, ok := <-a.child.reports:
+	case rep, ok := <-a.tree.Reports:
 		if !ok {
 			return true
 		}
-		a.heard(rep)
+		a.onReport(rep)
 	case s := <-a.sig.ending:
 		a.next = ended
 		a.end(s.(syscall.Signal))
 	case s := <-a.sig.plain:
-		a.child.signal(s.(syscall.Signal))
+		a.tree.Signal(s.(syscall.Signal))
 	case <-a.sig.cont:
 		a.resume()
 	case <-a.done:
@@ -142,7 +143,7 @@ func (a *attendance) step(sightings <-chan sighting) (finished bool) {
 		a.sighted(s)
 	case <-a.tellNow:
 		a.tellNow = time.After(tellEvery)
-		a.child.tell()
+		a.tree.RequestLines()
 	case <-a.leftover:
 		a.lookAtLeftover()
 	case <-a.unused.over():
@@ -178,20 +179,20 @@ func (a *attendance) ordered(what string) {
 	a.end(syscall.SIGTERM)
 }
 
-func (a *attendance) heard(rep report) {
-	switch rep.Said {
-	case saidStopped:
+func (a *attendance) onReport(rep proctree.Report) {
+	switch rep.Kind {
+	case proctree.ReportStopped:
 		a.stopped(syscall.Signal(rep.Signal))
-	case saidLines:
+	case proctree.ReportLines:
 		if a.tellNow != nil && !slices.Equal(rep.Log, a.told) {
 			a.told = rep.Log
 			a.lease.update(control.LeaseUpdate{Log: rep.Log})
 		}
-	case saidExited:
+	case proctree.ReportExited:
 		a.tellNow = nil
 		a.code, a.exited = rep.Code, true
-		a.tty.takeBack(a.child.pid)
-		interrupted := rep.Signal != 0 || rep.Code > exitSignal
+		a.tty.takeBack(a.tree.PID())
+		interrupted := rep.Signal != 0 || rep.Code > proctree.ExitSignal
 		if interrupted && !a.ending {
 			a.clear() // Ctrl-C was meant for all of it
 			return
@@ -208,7 +209,7 @@ func (a *attendance) heard(rep report) {
 // lookAtLeftover ends what a command left behind, unless that is a server: then
 // the run goes on until it listens no more.
 func (a *attendance) lookAtLeftover() {
-	tree := a.child.tree()
+	tree := a.tree.Processes()
 	switch {
 	case a.ending || len(tree) == 0:
 		a.leftover = nil // the guard tells the rest
@@ -225,17 +226,17 @@ func (a *attendance) lookAtLeftover() {
 // clear ends what the command left behind.
 func (a *attendance) clear() {
 	a.ending = true
-	a.child.clear(a.Grace)
+	a.tree.Clear(a.Grace)
 }
 
 // end tells the whole tree to end. Told again, it is told again; the first
 // time sets when it is killed.
 func (a *attendance) end(s syscall.Signal) {
 	if a.exited && !a.ending && a.code == 0 && s != syscall.SIGTERM {
-		a.code = exitSignal + int(s) // the command itself ended long ago
+		a.code = proctree.ExitSignal + int(s) // the command itself ended long ago
 	}
 	a.ending = true
-	a.child.end(s, a.Grace)
+	a.tree.End(s, a.Grace)
 }
 
 func (a *attendance) event(e control.LeaseEvent) {
@@ -283,11 +284,11 @@ func (a *attendance) stopped(by syscall.Signal) {
 	// Started or continued in the background and since brought forward: the
 	// terminal is ours to give, or already the command's.
 	a.front = a.front || asked
-	if asked && (a.tty.mine() || a.tty.foreground() == a.child.pid) {
+	if asked && (a.tty.mine() || a.tty.foreground() == a.tree.PID()) {
 		a.resume()
 		return
 	}
-	a.tty.takeBack(a.child.pid)
+	a.tty.takeBack(a.tree.PID())
 	a.tty.stopSelf(a.sig.cont, a.front)
 	a.resume()
 }
@@ -299,7 +300,7 @@ func (a *attendance) resume() {
 		return
 	}
 	if a.front && a.tty.mine() {
-		a.tty.give(a.child.pid)
+		a.tty.give(a.tree.PID())
 	}
-	a.child.resume()
+	a.tree.Resume()
 }

@@ -16,11 +16,25 @@ import (
 
 	"github.com/hostless/hostless/pkg/control"
 	"github.com/hostless/hostless/pkg/fault"
+	"github.com/hostless/hostless/pkg/launch/proctree"
 )
 
 // workerArg is the word behind GuardArg that makes the process a run of its
 // own instead of a guard.
 const workerArg = "worker"
+
+// workerFD is the socket to the process that started a worker.
+const workerFD = 3
+
+// Guard is what a process started with GuardArg does instead of anything else: it
+// guards the command of a run, or is a run of its own, in the background or one of
+// several. It returns the process's exit code.
+func Guard() int {
+	if len(os.Args) > 2 && os.Args[2] == workerArg {
+		return workerMain()
+	}
+	return proctree.Guard()
+}
 
 // workerSpec is what a worker is told over its socket.
 type workerSpec struct {
@@ -120,8 +134,8 @@ func (w *worker) begun() (Running, int, error) {
 
 // workerMain is the process that startWorker starts.
 func workerMain() int {
-	syscall.CloseOnExec(guardFD)
-	file := os.NewFile(guardFD, "starter")
+	syscall.CloseOnExec(workerFD)
+	file := os.NewFile(workerFD, "starter")
 	conn, err := net.FileConn(file)
 	file.Close()
 	if err != nil {

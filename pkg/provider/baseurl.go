@@ -9,6 +9,7 @@ import (
 
 	"github.com/hostless/hostless/pkg/dialect"
 	"github.com/hostless/hostless/pkg/fault"
+	"github.com/hostless/hostless/pkg/netguard"
 )
 
 // ParseBaseURL reads a base URL as a person types it: http or https, a host, no
@@ -148,59 +149,6 @@ func (p *Provider) root(own string) (base *url.URL, isDefault bool, err error) {
 	return base, false, nil
 }
 
-// Refused says why an address may not be reached for a user's own base URL that
-// was added without leave for private ones, or "" where it may. Loopback is
-// always allowed; link-local (the metadata services of clouds), private, shared
-// (RFC 6598), unspecified, multicast and otherwise unroutable addresses are not.
-func Refused(addr netip.Addr) string {
-	addr = addr.Unmap()
-	if nat64.Contains(addr) {
-		// What a network without IPv4 reaches the public one by (RFC 6052): the
-		// address within is judged, which is never this machine's own.
-		b := addr.As16()
-		if addr = netip.AddrFrom4([4]byte(b[12:])); addr.IsLoopback() {
-			return "a reserved address"
-		}
-	}
-	switch {
-	case !addr.IsValid():
-		return "no address"
-	case addr.IsLoopback():
-		return ""
-	case addr.IsLinkLocalUnicast(), addr.IsLinkLocalMulticast(), addr.IsInterfaceLocalMulticast():
-		return "a link-local address"
-	case addr.IsPrivate():
-		return "a private address"
-	case addr.IsUnspecified():
-		return "the unspecified address"
-	case addr.IsMulticast():
-		return "a multicast address"
-	}
-	for _, reserved := range reservedRanges {
-		if reserved.Contains(addr) {
-			return "a reserved address"
-		}
-	}
-	return ""
-}
-
-var nat64 = netip.MustParsePrefix("64:ff9b::/96")
-
-// reservedRanges are what net/netip does not name: shared address space, "this
-// network", protocol assignments, benchmarking, reserved, and the IPv6 forms
-// that carry an IPv4 address (local NAT64 and 6to4) past the checks above.
-var reservedRanges = []netip.Prefix{
-	netip.MustParsePrefix("0.0.0.0/8"),
-	netip.MustParsePrefix("100.64.0.0/10"),
-	netip.MustParsePrefix("192.0.0.0/24"),
-	netip.MustParsePrefix("198.18.0.0/15"),
-	netip.MustParsePrefix("240.0.0.0/4"),
-	netip.MustParsePrefix("::/96"),
-	netip.MustParsePrefix("64:ff9b:1::/48"),
-	netip.MustParsePrefix("2002::/16"),
-	netip.MustParsePrefix("fec0::/10"),
-}
-
 // CheckBaseURL holds a user's base URL against the rules that can be checked
 // before anything is dialled: its form, and an address written in it. The error
 // is fault.Invalid.
@@ -219,7 +167,7 @@ func CheckBaseURL(text string, allowPrivate bool) error {
 			return nil // a name: judged by what it resolves to, when it is dialled
 		}
 	}
-	if why := Refused(addr.WithZone("")); why != "" {
+	if why := netguard.Refused(addr.WithZone("")); why != "" {
 		return &fault.Error{Kind: fault.Invalid, Message: "base URL points at " + why, Next: "--allow-private lets it", Param: "base_url"}
 	}
 	return nil

@@ -66,6 +66,7 @@ func FromChat(options Options) dialect.Translator {
 	options = options.withDefaults()
 	return func(in dialect.Request) (*dialect.Call, error) {
 		var req chatRequest
+		in.Body = in.JSON()
 		if err := json.Unmarshal(in.Body, &req); err != nil {
 			return nil, dialect.Unreadable("chat completions", err)
 		}

@@ -146,6 +146,9 @@ func (t *toGemini) address(uri, at string) (*part, error) {
 	}
 	mime, data, err := t.options.Fetch(t.options.Context, uri)
 	if err != nil {
+		if total := fault.From(err); total.Kind == fault.TooLarge {
+			return nil, &fault.Error{Kind: fault.TooLarge, Message: total.Message, Next: total.Next, Param: at, Err: err}
+		}
 		return nil, &fault.Error{Kind: fault.Invalid, Message: "the file cannot be downloaded", Param: at, Err: err}
 	}
 	return &part{InlineData: &blob{MimeType: mimeType(mime), Data: base64.StdEncoding.EncodeToString(data)}}, nil

@@ -1,6 +1,6 @@
 //go:build unix
 
-package launch
+package proctree
 
 import (
 	"encoding/gob"
@@ -16,73 +16,77 @@ import (
 	"github.com/hostless/hostless/pkg/procinfo"
 )
 
-// GuardArg is the first argument with which this program runs Guard instead of
-// anything else. It is no command: only Run starts it.
-const GuardArg = "__guard"
-
 const (
-	guardFD    = 3                      // the socket to the run
-	lostGrace  = 500 * time.Millisecond // for a tree whose run was killed
+	guardFD    = 3                      // the socket to the starter
+	lostGrace  = 500 * time.Millisecond // for a tree whose starter was killed
 	lookEvery  = 250 * time.Millisecond // at a tree that has no parent of ours
 	killEvery  = 20 * time.Millisecond  // between rounds of KILL: a tree may fork meanwhile
 	killRounds = 250                    // then what is left cannot be killed
-	drainGrace = 2 * time.Second        // for a reader of the output, when the run was told to end
+	drainGrace = 2 * time.Second        // for a reader of the output, once the end was requested
 )
 
-// order is a message from the run to its guard. It is encoded by gob: arguments,
-// environment and paths are bytes, which JSON would take for UTF-8.
-type order struct {
-	Op     string // spawn, signal, resume, end, clear, tell
-	Path   string
-	Args   []string
-	Env    []string
-	Dir    string
-	Front  bool   // make the child the terminal's foreground
-	Label  string // begins each line of the output
-	Signal int    // of signal, end and clear
-	Grace  int64  // of end and clear, milliseconds before KILL
+// Command is what the guard starts.
+type Command struct {
+	Path       string   // the program's file
+	Args       []string // its name first
+	Env        []string
+	Dir        string
+	Foreground bool   // make its process group the terminal's foreground
+	Label      string // begins each line of the output, which then is no terminal's; "" for none
 }
 
-// The guard's orders and reports.
+// order is a message to the guard. It is encoded by gob: arguments, environment
+// and paths are bytes, which JSON would take for UTF-8.
+type order struct {
+	Op      string
+	Command Command // of opSpawn
+	Signal  int     // of opSignal, opEnd and opClear
+	Grace   int64   // of opEnd and opClear, milliseconds before KILL
+}
+
+// The orders to the guard.
 const (
 	opSpawn  = "spawn"
 	opSignal = "signal" // to the child's process group alone
 	opResume = "resume" // CONT to the child's process group
 	opEnd    = "end"    // the signal to the whole tree, then KILL
 	opClear  = "clear"  // the same to what a command that has ended left behind
-	opTell   = "tell"   // the output's last lines
-
-	saidStarted = "started"
-	saidFailed  = "failed"
-	saidStopped = "stopped"
-	saidExited  = "exited"
-	saidLines   = "lines" // the answer to tell
-	saidEmpty   = "empty" // nothing of the tree is left
+	opLines  = "lines"  // the output's last lines
 )
 
-// report is a message from the guard to its run.
-type report struct {
-	Said   string
-	PID    int
-	Errno  int
-	Code   int // exit code, 128+n on a signal
-	Signal int // that stopped or ended the child
+// The guard's reports. Others are for this package alone.
+const (
+	ReportStopped = "stopped" // the command was stopped, by Signal
+	ReportExited  = "exited"  // the command itself has ended, with Code; others of its tree may live
+	ReportLines   = "lines"   // what Tree.RequestLines asked for
 
-	Log []string // of lines and empty: the output's last lines
+	reportStarted = "started"
+	reportFailed  = "failed"
+	reportEmpty   = "empty" // nothing of the tree is left
+)
+
+// ExitSignal is added to the number of the signal that ended a command, for its
+// exit code (POSIX, XCU 2.8.2).
+const ExitSignal = 128
+
+// Report is a message from the guard.
+type Report struct {
+	Kind   string
+	PID    int
+	Errno  int      // why a command could not be started
+	Code   int      // exit code, ExitSignal+n on signal n
+	Signal int      // that stopped or ended the command, else 0
+	Log    []string // the output's last lines
 }
 
-// Guard is the process between a run and its child. It starts the child, passes
-// signals on, and ends the whole tree when the run tells it to, or is no more:
-// the run's death, a KILL included, closes their socket. It is the parent of
-// the child and, on Linux, of every orphan below it, so nothing of the tree
-// gets away. It gives the process's exit code.
+// Guard is the process between the one that called Start and the command. It
+// starts the command, passes signals on, and ends the whole tree when it is
+// ordered to, or when its starter has ended: the starter's death, a KILL included,
+// closes their socket. It is the parent of the command and, on Linux, of every
+// orphan below it, so that nothing of the tree gets away.
 //
-// With a further word it is a run in the background, or one of several: see
-// startWorker.
+// It returns the process's exit code; 2 where Start did not start this process.
 func Guard() int {
-	if len(os.Args) > 2 && os.Args[2] == workerArg {
-		return workerMain()
-	}
 	// The child dies with the thread that made it (PR_SET_PDEATHSIG), so this
 	// goroutine keeps its thread to the end of the process.
 	runtime.LockOSThread()
@@ -91,10 +95,10 @@ func Guard() int {
 	conn, err := net.FileConn(file)
 	file.Close()
 	if err != nil {
-		return 2 // not started by a run
+		return 2 // not started by Start
 	}
 	defer conn.Close()
-	becomeReaper()
+	BecomeReaper()
 	holdSignals()
 	g := &guard{conn: conn, out: gob.NewEncoder(conn), orders: make(chan order), deaths: make(chan death)}
 	go g.listen()
@@ -102,30 +106,30 @@ func Guard() int {
 	if !ok || first.Op != opSpawn {
 		return 2
 	}
-	g.streams = openStreams(first.Label)
-	err = g.spawn(first)
+	g.streams = openStreams(first.Command.Label)
+	err = g.spawn(first.Command)
 	g.streams.handedOver()
 	if err != nil {
 		errno := syscall.EINVAL
 		errors.As(err, &errno)
-		g.say(report{Said: saidFailed, Errno: int(errno)})
+		g.send(Report{Kind: reportFailed, Errno: int(errno)})
 		return 1
 	}
-	g.say(report{Said: saidStarted, PID: g.child})
+	g.send(Report{Kind: reportStarted, PID: g.child})
 	go g.reap()
-	g.attend()
+	g.serve()
 	g.drain()
-	g.say(report{Said: saidEmpty, Log: g.streams.last()})
+	g.send(Report{Kind: reportEmpty, Log: g.streams.last()})
 	return 0
 }
 
 // holdSignals keeps signals sent to every process of a name from ending the
 // guard before its tree. They are caught, not ignored: what is ignored stays so
-// in the child. What the run was started with as ignored is left so.
+// in the command. What the starter ignores already is left so.
 func holdSignals() {
 	drain := make(chan os.Signal, 1)
 	for _, s := range []os.Signal{syscall.SIGHUP, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGTERM, syscall.SIGTSTP, syscall.SIGTTIN, syscall.SIGTTOU, syscall.SIGPIPE, syscall.SIGUSR1, syscall.SIGUSR2} {
-		if s == syscall.SIGTTOU || !signal.Ignored(s) { // the run ignores TTOU for itself
+		if s == syscall.SIGTTOU || !signal.Ignored(s) { // the starter ignores TTOU for itself
 			signal.Notify(drain, s)
 		}
 	}
@@ -139,16 +143,16 @@ type death struct {
 type guard struct {
 	conn   net.Conn
 	out    *gob.Encoder
-	orders chan order // closed when the run is gone
+	orders chan order // closed when the starter has ended
 	deaths chan death // closed when no child is left
 	child  int        // its pid and process group
 
-	streams *streams
-	told    bool // to end the tree, whoever is still reading
+	streams      *streams
+	endRequested bool // the tree is to end, whoever still reads its output
 }
 
-// say tells the run; a run that is gone is noticed by listen.
-func (g *guard) say(r report) { _ = g.out.Encode(r) }
+// send reports to the starter; listen notices one that has ended.
+func (g *guard) send(r Report) { _ = g.out.Encode(r) }
 
 func (g *guard) listen() {
 	defer close(g.orders)
@@ -162,19 +166,19 @@ func (g *guard) listen() {
 	}
 }
 
-func (g *guard) spawn(o order) error {
-	attr := &syscall.ProcAttr{Dir: o.Dir, Env: o.Env, Files: g.streams.files[:], Sys: childAttr()}
+func (g *guard) spawn(c Command) error {
+	attr := &syscall.ProcAttr{Dir: c.Dir, Env: c.Env, Files: g.streams.files[:], Sys: childAttr()}
 	attr.Sys.Setpgid = true
-	if o.Front {
+	if c.Foreground {
 		tty, err := os.OpenFile("/dev/tty", os.O_RDWR, 0)
 		if err == nil {
 			defer tty.Close()
 			attr.Sys.Foreground, attr.Sys.Ctty = true, int(tty.Fd())
 		}
 	}
-	pid, err := syscall.ForkExec(o.Path, o.Args, attr)
+	pid, err := syscall.ForkExec(c.Path, c.Args, attr)
 	if errors.Is(err, syscall.ENOEXEC) { // a script without "#!": execvp(3)
-		pid, err = syscall.ForkExec("/bin/sh", append([]string{"/bin/sh", o.Path}, o.Args[1:]...), attr)
+		pid, err = syscall.ForkExec("/bin/sh", append([]string{"/bin/sh", c.Path}, c.Args[1:]...), attr)
 	}
 	g.child = pid
 	return err
@@ -196,8 +200,8 @@ func (g *guard) reap() {
 	}
 }
 
-// attend runs until the tree is gone, or cannot be ended.
-func (g *guard) attend() {
+// serve runs until the tree is gone, or cannot be ended.
+func (g *guard) serve() {
 	var deadline <-chan time.Time // of the grace
 	var round <-chan time.Time    // of killing
 	rounds := 0
@@ -207,7 +211,7 @@ func (g *guard) attend() {
 		case o, ok := <-orders:
 			if !ok {
 				orders = nil
-				g.told = true
+				g.endRequested = true
 				g.signalTree(syscall.SIGTERM)
 				deadline = time.After(lostGrace)
 				continue
@@ -215,12 +219,12 @@ func (g *guard) attend() {
 			switch o.Op {
 			case opSignal:
 				_ = syscall.Kill(-g.child, syscall.Signal(o.Signal))
-			case opTell:
-				g.say(report{Said: saidLines, Log: g.streams.last()})
+			case opLines:
+				g.send(Report{Kind: ReportLines, Log: g.streams.last()})
 			case opResume:
 				_ = syscall.Kill(-g.child, syscall.SIGCONT)
 			case opEnd, opClear:
-				g.told = g.told || o.Op == opEnd
+				g.endRequested = g.endRequested || o.Op == opEnd
 				g.signalTree(syscall.Signal(o.Signal))
 				if deadline == nil {
 					deadline = time.After(time.Duration(o.Grace) * time.Millisecond)
@@ -238,7 +242,7 @@ func (g *guard) attend() {
 				}
 				continue
 			}
-			g.tell(d)
+			g.reportDeath(d)
 		case <-deadline:
 			round, deadline = time.After(0), nil
 			rounds = 1
@@ -262,30 +266,30 @@ func (g *guard) attend() {
 	}
 }
 
-// tell reports what became of the child; orphans are nobody's business.
-func (g *guard) tell(d death) {
+// reportDeath reports what became of the command; orphans are of no interest.
+func (g *guard) reportDeath(d death) {
 	if d.pid != g.child {
 		return
 	}
 	switch {
 	case d.status.Stopped():
-		g.say(report{Said: saidStopped, Signal: int(d.status.StopSignal())})
+		g.send(Report{Kind: ReportStopped, Signal: int(d.status.StopSignal())})
 	case d.status.Signaled():
-		g.say(report{Said: saidExited, Code: exitSignal + int(d.status.Signal()), Signal: int(d.status.Signal())})
+		g.send(Report{Kind: ReportExited, Code: ExitSignal + int(d.status.Signal()), Signal: int(d.status.Signal())})
 	case d.status.Exited():
-		g.say(report{Said: saidExited, Code: d.status.ExitStatus()})
+		g.send(Report{Kind: ReportExited, Code: d.status.ExitStatus()})
 	}
 }
 
 // drain waits until all that the tree wrote has been passed on. Only a reader
 // that takes its time holds that up, as it would have held up the command;
-// whoever ends the run does not wait for it.
+// whoever ends the tree does not wait for it.
 func (g *guard) drain() {
 	g.streams.finish()
 	orders := g.orders
 	for {
 		var limit <-chan time.Time
-		if g.told {
+		if g.endRequested {
 			limit = time.After(drainGrace)
 		}
 		select {
@@ -297,7 +301,7 @@ func (g *guard) drain() {
 			if !ok {
 				orders = nil
 			}
-			g.told = g.told || !ok || o.Op == opEnd
+			g.endRequested = g.endRequested || !ok || o.Op == opEnd
 		}
 	}
 }
@@ -333,8 +337,8 @@ func (g *guard) tree() []procinfo.Process {
 	return tree
 }
 
-// errno is what a failed report means.
-func (r report) errno() error {
+// errno is what a failed Report means.
+func (r Report) errno() error {
 	if r.Errno == 0 {
 		return io.ErrUnexpectedEOF
 	}

@@ -1,9 +1,9 @@
-package launch
+package proctree
 
 import "syscall"
 
-// becomeReaper does nothing: macOS has no subreaper. Orphans of the child are
+// BecomeReaper does nothing: macOS has no subreaper. Orphans of the child are
 // found by its process group.
-func becomeReaper() {}
+func BecomeReaper() {}
 
 func childAttr() *syscall.SysProcAttr { return &syscall.SysProcAttr{} }

@@ -1,4 +1,4 @@
-package launch
+package proctree
 
 import (
 	"bytes"
@@ -7,8 +7,8 @@ import (
 )
 
 const (
-	// lastCount is how many lines are kept for the page that tells how a run
-	// ended. The error that matters stands before a stack and npm's own words.
+	// lastCount is how many lines are kept for the page about a command that
+	// has ended. The error that matters stands before a stack and npm's own words.
 	lastCount = 40
 	lastBytes = 8 << 10 // and no more than this of them
 	lastWidth = 1 << 10 // of a longer line only its beginning: a secret cut off in front is known no more

@@ -1,4 +1,4 @@
-package launch
+package proctree
 
 import (
 	"syscall"
@@ -6,10 +6,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// becomeReaper makes this process the parent of every orphan below it
+// BecomeReaper makes this process the parent of every orphan below it
 // (PR_SET_CHILD_SUBREAPER of prctl(2)), so that a server that turns itself into
 // a daemon stays within its tree.
-func becomeReaper() { _ = unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) }
+func BecomeReaper() { _ = unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) }
 
 // childAttr has the kernel kill the child when its guard dies. The thread that
 // forks must live as long as the guard: see Guard.
