@@ -17,14 +17,14 @@ import (
 // reports whether the run is over instead, with its exit code.
 func (r *run) idle(ctx context.Context, sig *signals) (over bool, code int) {
 	r.lease.update(control.LeaseUpdate{State: control.StateIdle, PID: os.Getpid()})
-	r.begun()
+	r.reportStarted()
 	for {
 		select {
 		case <-ctx.Done():
 			return true, proctree.ExitSignal + int(syscall.SIGTERM)
 		case s := <-sig.ending:
 			return true, proctree.ExitSignal + int(s.(syscall.Signal))
-		case <-sig.plain: // there is nobody to pass it to
+		case <-sig.plain: // no command runs to pass it to
 		case <-sig.cont:
 		case e := <-r.lease.events:
 			switch e.Event {
@@ -34,11 +34,11 @@ func (r *run) idle(ctx context.Context, sig *signals) (over bool, code int) {
 				r.note("another run took the name %s", r.lease.registered().Hostname)
 				return true, proctree.ExitSignal + int(syscall.SIGTERM)
 			}
-		case o := <-r.desk.orders():
-			if o == deskStop {
+		case o := <-r.commands.received():
+			if o == commandStop {
 				return true, 0
 			}
-			return false, 0 // restart, and whoever waits, want it to run
+			return false, 0 // restart, and a client that waits, want it to run
 		}
 	}
 }
@@ -47,7 +47,7 @@ func (r *run) idle(ctx context.Context, sig *signals) (over bool, code int) {
 // never ends.
 type use struct {
 	ports chan int
-	done  chan struct{} // closed when nobody was connected for the time
+	done  chan struct{} // closed when there was no connection for the time
 }
 
 const (

@@ -66,11 +66,11 @@ func RunAll(ctx context.Context, c Config) (code int, err error) {
 		}
 		return code, nil
 	}
-	return together(ctx, c, runs)
+	return runTogether(ctx, c, runs)
 }
 
-// together runs the workers until all have ended.
-func together(ctx context.Context, c Config, runs []*run) (code int, err error) {
+// runTogether runs the workers until all have ended.
+func runTogether(ctx context.Context, c Config, runs []*run) (code int, err error) {
 	sig := catchSignals()
 	defer sig.stop()
 	var mu sync.Mutex // of code and live
@@ -90,7 +90,7 @@ func together(ctx context.Context, c Config, runs []*run) (code int, err error) 
 		}
 		live[wk] = true
 		all.Go(func() {
-			_, got, err := wk.begun()
+			_, got, err := wk.awaitStart()
 			if err == nil {
 				var rep workerReport
 				if wk.in.Decode(&rep) == nil {

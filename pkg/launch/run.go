@@ -45,7 +45,7 @@ func Run(ctx context.Context, c Config) (code int, err error) {
 	if err := r.prepare(); err != nil {
 		return failed(err)
 	}
-	// What cannot start at all is said before a name is taken for it.
+	// A command that cannot start at all is reported before a name is taken for it.
 	if _, code, err := lookPath(r.Args[0], r.Dir, binPath(r.Dir, getenv(r.Environ, "PATH"))); err != nil {
 		return code, err
 	}
@@ -63,18 +63,18 @@ func failed(err error) (int, error) {
 // run is one Run.
 type run struct {
 	Config
-	planned int // the port asked for, 0 where the daemon picks one
-	status  control.Status
-	lease   *leasehold
-	desk    *desk    // takes the orders of `hostless stop NAME` and its kin
-	log     string   // where a detached run's output goes, "" for this process's streams
-	last    []string // of the output, of the turn that ended last
-	// started, where not nil, is told once that the run holds its name and, if
-	// it is not lazy, that the command runs.
+	planned  int // the port asked for, 0 where the daemon picks one
+	status   control.Status
+	lease    *leaseKeeper
+	commands *commandSocket // takes the orders of `hostless stop NAME` and its kin
+	log      string         // where a detached run's output goes, "" for this process's streams
+	last     []string       // of the output, of the turn that ended last
+	// started, where not nil, is called once the run holds its name and, if it is
+	// not lazy, the command runs.
 	started func(Running)
 }
 
-// Running tells of a run that has begun.
+// Running describes a run that has started.
 type Running struct {
 	Name string `json:"name"`
 	URL  string `json:"url"`
@@ -144,8 +144,8 @@ func (r *run) run(ctx context.Context) (code int, err error) {
 	if err != nil {
 		return failed(err)
 	}
-	r.lease.again = func(got control.Registered) { r.note("%s is back at %s", got.Hostname, got.URL) }
-	r.lease.refused = func(err error) { r.note("the daemon is back, but not the route: %v", err) }
+	r.lease.onReacquired = func(got control.Registered) { r.note("%s is back at %s", got.Hostname, got.URL) }
+	r.lease.onRefused = func(err error) { r.note("the daemon is back, but not the route: %v", err) }
 	held := make(chan struct{})
 	go func() {
 		defer close(held)
@@ -156,21 +156,21 @@ func (r *run) run(ctx context.Context) (code int, err error) {
 		<-held
 	}()
 	go r.keepToken(ctx)
-	r.desk = openDesk(r.Paths, r.Name)
-	defer r.desk.close()
+	r.commands = openCommandSocket(r.Paths, r.Name)
+	defer r.commands.close()
 	var tty *terminal
 	if r.Label == "" && !r.background() {
 		tty = openTerminal()
 		defer tty.close()
 	}
-	code, err = r.turns(ctx, tty, signals)
+	code, err = r.restartLoop(ctx, tty, signals)
 	if err != nil {
 		return code, err
 	}
 	r.lease.update(control.LeaseUpdate{State: control.StateExited, Exit: &code, Log: r.last})
 	endLease()
-	<-held // whoever waits for the end is told when the name is free
-	r.desk.exited(code)
+	<-held // clients that wait for the end are answered when the name is free
+	r.commands.setExited(code)
 	return code, nil
 }
 
@@ -188,8 +188,8 @@ func (r *run) outputAt() string {
 	return ""
 }
 
-// turns starts the command, and starts it again as often as that is wanted.
-func (r *run) turns(ctx context.Context, tty *terminal, sig *signals) (code int, err error) {
+// restartLoop starts the command, and starts it again as often as that is wanted.
+func (r *run) restartLoop(ctx context.Context, tty *terminal, sig *signals) (code int, err error) {
 	again := false
 	for {
 		if r.Lazy && !again {
@@ -197,7 +197,7 @@ func (r *run) turns(ctx context.Context, tty *terminal, sig *signals) (code int,
 				return code, nil
 			}
 		}
-		next, code, err := r.attend(ctx, tty, sig)
+		next, code, err := r.supervise(ctx, tty, sig)
 		again = next == restart
 		switch {
 		case err != nil:
@@ -219,7 +219,7 @@ func (r *run) running() Running {
 	return Running{Name: r.Name, URL: got.URL, Port: got.TargetPort, PID: os.Getpid(), Log: r.log}
 }
 
-func (r *run) begun() {
+func (r *run) reportStarted() {
 	if r.started != nil {
 		r.started(r.running())
 		r.started = nil

@@ -17,14 +17,14 @@ import (
 )
 
 const (
-	// daemonizing is how long a command that ended well may take until what it
+	// daemonizeGrace is how long a command that ended well may take until what it
 	// left behind listens.
-	daemonizing = 2 * time.Second
-	// lookAfter is how often the leftovers of a command are looked at.
-	lookAfter = 200 * time.Millisecond
-	// tellEvery is how often the page of an app that does not listen yet gets
+	daemonizeGrace = 2 * time.Second
+	// leftoverInterval is how often the leftovers of a command are looked at.
+	leftoverInterval = 200 * time.Millisecond
+	// logInterval is how often the page of an app that does not listen yet gets
 	// its last lines.
-	tellEvery = time.Second
+	logInterval = time.Second
 )
 
 // signals are what this process passes on or acts on.
@@ -32,7 +32,7 @@ type signals struct {
 	ending chan os.Signal // end the tree
 	plain  chan os.Signal // for the command alone
 	cont   chan os.Signal // this process was continued
-	pipe   chan os.Signal // never read: a note that nobody reads ends no app
+	pipe   chan os.Signal // never read: a note on a closed stderr ends no app
 }
 
 // catchSignals takes the signals over. One that the process was started to
@@ -59,48 +59,48 @@ func (s *signals) stop() {
 	signal.Stop(s.pipe)
 }
 
-// turn is how a turn of the command ended.
-type turn int
+// outcome is how a turn of the command ended.
+type outcome int
 
 const (
-	ended   turn = iota
-	restart      // somebody wants it to start again
-	rest         // a lazy one that nobody uses
+	ended   outcome = iota
+	restart         // somebody wants it to start again
+	rest            // a lazy one that is not used
 )
 
-// attend starts the child and stays until its tree has ended.
-func (r *run) attend(ctx context.Context, tty *terminal, sig *signals) (next turn, code int, err error) {
+// supervise starts the command and stays until its tree has ended.
+func (r *run) supervise(ctx context.Context, tty *terminal, sig *signals) (next outcome, code int, err error) {
 	front := tty.mine() && tty.alone()
 	tree, code, err := r.start(front)
 	if err != nil {
 		return ended, code, err
 	}
-	r.begun()
+	r.reportStarted()
 	r.lease.update(control.LeaseUpdate{PID: tree.PID(), State: control.StateStarting})
 	watchCtx, endWatch := context.WithCancel(ctx)
 	defer endWatch()
-	sightings := make(chan sighting, 4)
-	go watcher{planned: r.lease.registered().TargetPort, tree: tree.Processes, look: procinfo.Listeners, mark: procinfo.ListenMark}.run(watchCtx, func(s sighting) {
+	portChanges := make(chan portChange, 4)
+	go watcher{planned: r.lease.registered().TargetPort, tree: tree.Processes, look: procinfo.Listeners, mark: procinfo.ListenMark}.run(watchCtx, func(s portChange) {
 		select {
-		case sightings <- s:
+		case portChanges <- s:
 		case <-watchCtx.Done():
 		}
 	})
-	a := attendance{run: r, tree: tree, tty: tty, front: front, sig: sig, done: ctx.Done(), tellNow: time.After(tellEvery)}
+	a := supervisor{run: r, tree: tree, tty: tty, front: front, sig: sig, done: ctx.Done(), logTick: time.After(logInterval)}
 	if r.Lazy {
 		a.unused = watchUse(watchCtx, r.IdleTimeout)
 	}
 	for {
-		if finished := a.step(sightings); finished {
-			r.desk.rests()
+		if finished := a.step(portChanges); finished {
+			r.commands.setIdle()
 			r.last = tree.LastLines()
 			return a.next, a.code, nil
 		}
 	}
 }
 
-// attendance is a child and what has become of it so far.
-type attendance struct {
+// supervisor is a child and what has become of it so far.
+type supervisor struct {
 	*run
 	tree  *proctree.Tree
 	tty   *terminal
@@ -108,19 +108,19 @@ type attendance struct {
 	sig   *signals
 	done  <-chan struct{}
 
-	next     turn
+	next     outcome
 	unused   *use // of a lazy run, else nil
 	code     int
 	exited   bool
-	ending   bool             // the tree was told to end
+	ending   bool             // the end of the tree was requested
 	leftover <-chan time.Time // look at what the command left behind
-	patience time.Time        // until when it may begin to listen
-	tellNow  <-chan time.Time // what it prints while it does not listen; nil while it does
-	told     []string
+	listenBy time.Time        // until when it may begin to listen
+	logTick  <-chan time.Time // what it prints while it does not listen; nil while it does
+	sentLog  []string
 }
 
 // step acts on one thing that happened; it reports whether the tree is gone.
-func (a *attendance) step(sightings <-chan sighting) (finished bool) {
+func (a *supervisor) step(portChanges <-chan portChange) (finished bool) {
 	select {
 	case rep, ok := <-a.tree.Reports:
 		if !ok {
@@ -139,25 +139,25 @@ func (a *attendance) step(sightings <-chan sighting) (finished bool) {
 		a.end(syscall.SIGTERM)
 	case e := <-a.lease.events:
 		a.event(e)
-	case s := <-sightings:
-		a.sighted(s)
-	case <-a.tellNow:
-		a.tellNow = time.After(tellEvery)
+	case s := <-portChanges:
+		a.onPortChange(s)
+	case <-a.logTick:
+		a.logTick = time.After(logInterval)
 		a.tree.RequestLines()
 	case <-a.leftover:
 		a.lookAtLeftover()
 	case <-a.unused.over():
-		a.unused = nil // it is said once
+		a.unused = nil // it ends once
 		a.goToRest()
-	case o := <-a.desk.orders():
-		a.ordered(o)
+	case o := <-a.commands.received():
+		a.onCommand(o)
 	}
 	return false
 }
 
 // goToRest ends the app until it is asked for again. Requests that come
 // meanwhile are held, not sent to it.
-func (a *attendance) goToRest() {
+func (a *supervisor) goToRest() {
 	if a.ending {
 		return // somebody wants more than that
 	}
@@ -169,27 +169,27 @@ func (a *attendance) goToRest() {
 }
 
 // ordered does what a person asked for by the run's name.
-func (a *attendance) ordered(what string) {
+func (a *supervisor) onCommand(what string) {
 	switch what {
-	case deskRestart:
+	case commandRestart:
 		a.next = restart
-	case deskStop:
+	case commandStop:
 		a.next = ended
 	}
 	a.end(syscall.SIGTERM)
 }
 
-func (a *attendance) onReport(rep proctree.Report) {
+func (a *supervisor) onReport(rep proctree.Report) {
 	switch rep.Kind {
 	case proctree.ReportStopped:
 		a.stopped(syscall.Signal(rep.Signal))
 	case proctree.ReportLines:
-		if a.tellNow != nil && !slices.Equal(rep.Log, a.told) {
-			a.told = rep.Log
+		if a.logTick != nil && !slices.Equal(rep.Log, a.sentLog) {
+			a.sentLog = rep.Log
 			a.lease.update(control.LeaseUpdate{Log: rep.Log})
 		}
 	case proctree.ReportExited:
-		a.tellNow = nil
+		a.logTick = nil
 		a.code, a.exited = rep.Code, true
 		a.tty.takeBack(a.tree.PID())
 		interrupted := rep.Signal != 0 || rep.Code > proctree.ExitSignal
@@ -198,40 +198,40 @@ func (a *attendance) onReport(rep proctree.Report) {
 			return
 		}
 		if rep.Code != 0 && !a.ending {
-			a.clear() // it failed: what is left of it serves nobody
+			a.clear() // it failed: what is left of it is of no use
 			return
 		}
-		a.patience = time.Now().Add(daemonizing)
+		a.listenBy = time.Now().Add(daemonizeGrace)
 		a.leftover = time.After(0)
 	}
 }
 
 // lookAtLeftover ends what a command left behind, unless that is a server: then
 // the run goes on until it listens no more.
-func (a *attendance) lookAtLeftover() {
+func (a *supervisor) lookAtLeftover() {
 	tree := a.tree.Processes()
 	switch {
 	case a.ending || len(tree) == 0:
 		a.leftover = nil // the guard tells the rest
 	case len(procinfo.Listeners(tree)) > 0:
-		a.patience = time.Now()
-		a.leftover = time.After(lookAfter)
-	case time.Now().Before(a.patience):
-		a.leftover = time.After(lookAfter)
+		a.listenBy = time.Now()
+		a.leftover = time.After(leftoverInterval)
+	case time.Now().Before(a.listenBy):
+		a.leftover = time.After(leftoverInterval)
 	default:
 		a.clear()
 	}
 }
 
 // clear ends what the command left behind.
-func (a *attendance) clear() {
+func (a *supervisor) clear() {
 	a.ending = true
 	a.tree.Clear(a.Grace)
 }
 
-// end tells the whole tree to end. Told again, it is told again; the first
+// end signals the whole tree to end, each time that it is called; the first
 // time sets when it is killed.
-func (a *attendance) end(s syscall.Signal) {
+func (a *supervisor) end(s syscall.Signal) {
 	if a.exited && !a.ending && a.code == 0 && s != syscall.SIGTERM {
 		a.code = proctree.ExitSignal + int(s) // the command itself ended long ago
 	}
@@ -239,7 +239,7 @@ func (a *attendance) end(s syscall.Signal) {
 	a.tree.End(s, a.Grace)
 }
 
-func (a *attendance) event(e control.LeaseEvent) {
+func (a *supervisor) event(e control.LeaseEvent) {
 	switch e.Event {
 	case control.EventEvicted:
 		a.note("another run took the name %s: ending this one", a.lease.registered().Hostname)
@@ -250,14 +250,14 @@ func (a *attendance) event(e control.LeaseEvent) {
 	}
 }
 
-func (a *attendance) sighted(s sighting) {
+func (a *supervisor) onPortChange(s portChange) {
 	if a.ending {
 		return
 	}
 	if s.port == 0 {
-		a.tellNow = time.After(tellEvery)
+		a.logTick = time.After(logInterval)
 		a.lease.update(control.LeaseUpdate{State: control.StateStarting})
-		a.desk.rests()
+		a.commands.setIdle()
 		return
 	}
 	if s.unplanned {
@@ -266,19 +266,19 @@ func (a *attendance) sighted(s sighting) {
 			a.note("%d packages of this workspace have a dev script: hostless run --all gives each a name", n)
 		}
 	}
-	a.tellNow, a.told = nil, nil
+	a.logTick, a.sentLog = nil, nil
 	a.lease.update(control.LeaseUpdate{Port: s.port, State: control.StateListening})
 	a.unused.on(s.port)
-	told := a.running()
-	told.Port = s.port
-	a.desk.listens(told)
+	now := a.running()
+	now.Port = s.port
+	a.commands.setListening(now)
 }
 
 // stopped follows the command into a stop, as a shell's other jobs do: the
 // shell above sees this process's group stop, and later continues it.
-func (a *attendance) stopped(by syscall.Signal) {
+func (a *supervisor) stopped(by syscall.Signal) {
 	if a.tty == nil {
-		return // nobody to continue it but who stopped it
+		return // only the process that stopped it could continue it
 	}
 	asked := by == syscall.SIGTTIN || by == syscall.SIGTTOU
 	// Started or continued in the background and since brought forward: the
@@ -295,7 +295,7 @@ func (a *attendance) stopped(by syscall.Signal) {
 
 // resume gives the terminal to the command, where this process's group has it,
 // and continues it.
-func (a *attendance) resume() {
+func (a *supervisor) resume() {
 	if a.exited {
 		return
 	}

@@ -13,9 +13,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// stopPatience is how long a stop of this process may take to arrive; it is
+// stopTimeout is how long a stop of this process may take to arrive; it is
 // longer than any, and only passes where the stop was undone unseen.
-const stopPatience = 300 * time.Millisecond
+const stopTimeout = 300 * time.Millisecond
 
 // terminal is the controlling terminal and who of this run is in its
 // foreground: the command while it runs, this process otherwise. A nil terminal
@@ -119,7 +119,7 @@ func (t *terminal) stopSelf(cont <-chan os.Signal, others bool) {
 	_ = syscall.Kill(os.Getpid(), syscall.SIGSTOP)
 	select {
 	case <-cont:
-	case <-time.After(stopPatience):
+	case <-time.After(stopTimeout):
 	}
 }
 

@@ -20,8 +20,8 @@ const (
 	ephemeral                     = 32768      // the kernel's own choice begins here
 )
 
-// sighting is a change of what the tree listens on.
-type sighting struct {
+// portChange is a change of what the tree listens on.
+type portChange struct {
 	port      int // the app's, 0 when it listens no more
 	unplanned bool
 }
@@ -36,21 +36,21 @@ type watcher struct {
 
 // run looks until ctx ends and reports each change. It is cheap: the tree's
 // descriptors are read only after some listening socket came or went.
-func (w watcher) run(ctx context.Context, say func(sighting)) {
-	var s sight
+func (w watcher) run(ctx context.Context, report func(portChange)) {
+	var t portTracker
 	mark, wait := "", watchFirst
 	var looked time.Time
 	for {
-		if m := w.mark(); m != mark || s.candidate != 0 || s.port == 0 && time.Since(looked) > watchAnyway {
+		if m := w.mark(); m != mark || t.candidate != 0 || t.port == 0 && time.Since(looked) > watchAnyway {
 			mark, looked = m, time.Now()
-			if seen, changed := s.next(w.look(w.tree()), w.planned, time.Now()); changed {
-				say(seen)
+			if seen, changed := t.next(w.look(w.tree()), w.planned, time.Now()); changed {
+				report(seen)
 			}
 		}
 		switch {
-		case s.candidate != 0:
+		case t.candidate != 0:
 			wait = settle / 6
-		case s.port != 0:
+		case t.port != 0:
 			wait = watchSteady
 		case wait > watchSlow:
 			wait = watchSlow
@@ -65,8 +65,8 @@ func (w watcher) run(ctx context.Context, say func(sighting)) {
 	}
 }
 
-// sight is the pure part: from looks to changes.
-type sight struct {
+// portTracker is the pure part of the watcher: it turns looks into changes.
+type portTracker struct {
 	port      int       // the app's port as last reported
 	candidate int       // an unplanned port that must settle first
 	since     time.Time // when the candidate was first seen
@@ -74,41 +74,41 @@ type sight struct {
 
 // next takes one look. The planned port wins at once and always; the port that
 // the app has is kept while it is open; any other must settle.
-func (s *sight) next(found []procinfo.Listener, planned int, now time.Time) (seen sighting, changed bool) {
+func (t *portTracker) next(found []procinfo.Listener, planned int, now time.Time) (seen portChange, changed bool) {
 	open := map[int]bool{}
 	for _, l := range found {
 		open[l.Port] = true
 	}
 	switch {
 	case planned != 0 && open[planned]:
-		s.candidate = 0
-		changed = s.port != planned
-		s.port = planned
-		return sighting{port: planned}, changed
-	case s.port != 0 && open[s.port]:
-		s.candidate = 0
-		return sighting{}, false
+		t.candidate = 0
+		changed = t.port != planned
+		t.port = planned
+		return portChange{port: planned}, changed
+	case t.port != 0 && open[t.port]:
+		t.candidate = 0
+		return portChange{}, false
 	}
-	best := likeliest(found)
+	best := choosePort(found)
 	if best == 0 {
-		s.candidate = 0
-		changed = s.port != 0
-		s.port = 0
-		return sighting{}, changed
+		t.candidate = 0
+		changed = t.port != 0
+		t.port = 0
+		return portChange{}, changed
 	}
-	if s.candidate != best {
-		s.candidate, s.since = best, now
+	if t.candidate != best {
+		t.candidate, t.since = best, now
 	}
-	if now.Sub(s.since) < settle {
-		return sighting{}, false
+	if now.Sub(t.since) < settle {
+		return portChange{}, false
 	}
-	s.candidate, s.port = 0, best
-	return sighting{port: best, unplanned: true}, true
+	t.candidate, t.port = 0, best
+	return portChange{port: best, unplanned: true}, true
 }
 
-// likeliest picks the app's port among those that nobody planned: no debugger's
+// choosePort picks the app's port among unplanned ones: no debugger's
 // port, rather a fixed one than the kernel's choice, else the listeners' order.
-func likeliest(found []procinfo.Listener) int {
+func choosePort(found []procinfo.Listener) int {
 	best, rank := 0, 3
 	for _, l := range found {
 		r := 0

@@ -36,7 +36,7 @@ func Guard() int {
 	return proctree.Guard()
 }
 
-// workerSpec is what a worker is told over its socket.
+// workerSpec is what a worker receives over its socket.
 type workerSpec struct {
 	Config
 	Log string // of a detached run
@@ -117,8 +117,8 @@ func startWorker(c Config, log string, out *os.File) (*worker, error) {
 	return w, nil
 }
 
-// begun waits until the worker runs; else it gives its exit code and why.
-func (w *worker) begun() (Running, int, error) {
+// awaitStart waits until the worker runs; else it gives its exit code and why.
+func (w *worker) awaitStart() (Running, int, error) {
 	var rep workerReport
 	if err := w.in.Decode(&rep); err != nil {
 		return Running{}, 1, &fault.Error{Kind: fault.Internal, Message: "the run ended before it began", Err: err}
@@ -126,7 +126,7 @@ func (w *worker) begun() (Running, int, error) {
 	if rep.Running != nil {
 		return *rep.Running, 0, nil
 	}
-	if rep.Message == "" { // it has begun and ended
+	if rep.Message == "" { // it has started and ended
 		return Running{}, rep.Code, nil
 	}
 	return Running{}, rep.Code, &fault.Error{Kind: rep.Kind, Message: rep.Message, Next: rep.Next}
@@ -188,7 +188,7 @@ func (r *run) detach(_ context.Context) (code int, err error) {
 		return failed(err)
 	}
 	defer w.conn.Close()
-	got, code, err := w.begun()
+	got, code, err := w.awaitStart()
 	if err != nil || got.PID == 0 {
 		_ = w.cmd.Wait()
 		return code, err

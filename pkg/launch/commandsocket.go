@@ -19,25 +19,25 @@ import (
 	"github.com/hostless/hostless/pkg/launch/proctree"
 )
 
-// What a run can be told.
+// The commands that a run takes.
 const (
-	deskStop    = "stop"
-	deskRestart = "restart"
-	deskWait    = "wait"     // until it listens
-	deskEnd     = "wait-end" // until it has ended
+	commandStop     = "stop"
+	commandRestart  = "restart"
+	commandWait     = "wait"     // until it listens
+	commandWaitExit = "wait-end" // until it has ended
 )
 
-// deskAnswer is what a run says to an order, when it is done.
-type deskAnswer struct {
+// commandResult is what a run says to an order, when it is done.
+type commandResult struct {
 	Running Running `json:"running"`
 	Exited  bool    `json:"exited"`
 	Code    int     `json:"code"`
 }
 
-// desk is where a run takes orders by its name: a socket in the state
+// commandSocket is where a run takes commands by its name: a socket in the state
 // directory, which is closed to others. The daemon has no part in it, so a run
-// can be ended while no daemon is there. A nil desk takes none.
-type desk struct {
+// can be ended while no daemon is there. A nil one takes none.
+type commandSocket struct {
 	listener net.Listener
 	path     string
 	info     os.FileInfo
@@ -45,25 +45,25 @@ type desk struct {
 
 	mu      sync.Mutex
 	change  chan struct{} // closed and replaced at each change
-	answer  deskAnswer
+	answer  commandResult
 	listen  bool
 	serving sync.WaitGroup
 }
 
-// deskPath is short whatever the name is: a socket's path has little room.
-func deskPath(paths config.Paths, name string) string {
+// commandSocketPath is short whatever the name is: a socket's path has little room.
+func commandSocketPath(paths config.Paths, name string) string {
 	return filepath.Join(paths.Home, "runs", appname.Hash(name)+appname.Hash("2"+name)+".sock")
 }
 
-// openDesk takes orders for a name from now on. Where that is not possible (a
+// openCommandSocket takes orders for a name from now on. Where that is not possible (a
 // state directory with a path too long) the run goes on without.
-func openDesk(paths config.Paths, name string) *desk {
-	path := deskPath(paths, name)
+func openCommandSocket(paths config.Paths, name string) *commandSocket {
+	path := commandSocketPath(paths, name)
 	if err := config.EnsureDir(filepath.Dir(path)); err != nil {
 		return nil
 	}
-	// The name is this run's: the daemon has just said so. Whoever listens here
-	// has lost it, or is dead.
+	// The name is this run's: the daemon has just confirmed it. A run that
+	// listens here has lost the name, or has died.
 	_ = os.Remove(path)
 	l, err := net.Listen("unix", path)
 	if err != nil {
@@ -72,12 +72,12 @@ func openDesk(paths config.Paths, name string) *desk {
 	l.(*net.UnixListener).SetUnlinkOnClose(false)
 	_ = os.Chmod(path, 0o600)
 	info, _ := os.Lstat(path)
-	d := &desk{listener: l, path: path, info: info, inbox: make(chan string, 4), change: make(chan struct{})}
+	d := &commandSocket{listener: l, path: path, info: info, inbox: make(chan string, 4), change: make(chan struct{})}
 	go d.serve()
 	return d
 }
 
-func (d *desk) serve() {
+func (d *commandSocket) serve() {
 	for {
 		conn, err := d.listener.Accept()
 		if err != nil {
@@ -87,13 +87,13 @@ func (d *desk) serve() {
 		go func() {
 			defer d.serving.Done()
 			defer conn.Close()
-			d.attend(conn)
+			d.serveConn(conn)
 		}()
 	}
 }
 
-// attend takes one order and answers when it is carried out.
-func (d *desk) attend(conn net.Conn) {
+// serveConn takes one command and answers when it is carried out.
+func (d *commandSocket) serveConn(conn net.Conn) {
 	line, err := bufio.NewReader(conn).ReadString('\n')
 	if err != nil {
 		return
@@ -106,17 +106,17 @@ func (d *desk) attend(conn net.Conn) {
 	change := d.change
 	d.mu.Unlock()
 	switch what {
-	case deskStop, deskRestart:
+	case commandStop, commandRestart:
 		select {
 		case d.inbox <- what:
 		default: // four orders wait already
 		}
-		if what == deskRestart {
+		if what == commandRestart {
 			<-change // it listens no more, or begins to
 		}
 	}
 	gone := make(chan struct{})
-	go func() { // whoever waits may leave
+	go func() { // the client may disconnect
 		defer close(gone)
 		_, _ = conn.Read(make([]byte, 1))
 	}()
@@ -124,7 +124,7 @@ func (d *desk) attend(conn net.Conn) {
 		d.mu.Lock()
 		change, answer, listens := d.change, d.answer, d.listen
 		d.mu.Unlock()
-		if answer.Exited || listens && (what == deskWait || what == deskRestart) {
+		if answer.Exited || listens && (what == commandWait || what == commandRestart) {
 			_ = json.NewEncoder(conn).Encode(answer)
 			return
 		}
@@ -136,14 +136,14 @@ func (d *desk) attend(conn net.Conn) {
 	}
 }
 
-func (d *desk) orders() <-chan string {
+func (d *commandSocket) received() <-chan string {
 	if d == nil {
 		return nil
 	}
 	return d.inbox
 }
 
-func (d *desk) set(do func()) {
+func (d *commandSocket) set(do func()) {
 	if d == nil {
 		return
 	}
@@ -154,19 +154,21 @@ func (d *desk) set(do func()) {
 	d.change = make(chan struct{})
 }
 
-func (d *desk) listens(r Running) { d.set(func() { d.listen, d.answer.Running = true, r }) }
+func (d *commandSocket) setListening(r Running) {
+	d.set(func() { d.listen, d.answer.Running = true, r })
+}
 
-func (d *desk) rests() { d.set(func() { d.listen = false }) }
+func (d *commandSocket) setIdle() { d.set(func() { d.listen = false }) }
 
 // exited takes no more orders and then answers all who wait.
-func (d *desk) exited(code int) {
+func (d *commandSocket) setExited(code int) {
 	d.retire()
 	d.set(func() { d.answer.Exited, d.answer.Code = true, code })
 }
 
 // retire takes no more orders. The socket stays where another run of the name
 // has put its own. It may be called twice.
-func (d *desk) retire() {
+func (d *commandSocket) retire() {
 	if d == nil {
 		return
 	}
@@ -176,8 +178,8 @@ func (d *desk) retire() {
 	d.listener.Close()
 }
 
-// close retires the desk and returns when all who wait have been answered.
-func (d *desk) close() {
+// close retires the socket and returns when all waiting clients have been answered.
+func (d *commandSocket) close() {
 	if d == nil {
 		return
 	}
@@ -186,15 +188,15 @@ func (d *desk) close() {
 	d.serving.Wait()
 }
 
-// tell gives a run an order and waits until it is carried out.
-func tell(ctx context.Context, paths config.Paths, name, what string) (deskAnswer, error) {
-	var answer deskAnswer
+// sendCommand gives a run a command and waits until it is carried out.
+func sendCommand(ctx context.Context, paths config.Paths, name, what string) (commandResult, error) {
+	var answer commandResult
 	name, err := appname.Check(name)
 	if err != nil {
 		return answer, err
 	}
 	var dialer net.Dialer
-	conn, err := dialer.DialContext(ctx, "unix", deskPath(paths, name))
+	conn, err := dialer.DialContext(ctx, "unix", commandSocketPath(paths, name))
 	if err != nil {
 		if ctx.Err() != nil {
 			return answer, ctx.Err()
@@ -210,8 +212,8 @@ func tell(ctx context.Context, paths config.Paths, name, what string) (deskAnswe
 		if ctx.Err() != nil {
 			return answer, ctx.Err()
 		}
-		// The run was killed: it has ended, and nobody knows how.
-		return deskAnswer{Exited: true, Code: proctree.ExitSignal + 9}, nil
+		// The run was killed: it has ended, with a status that was not recorded.
+		return commandResult{Exited: true, Code: proctree.ExitSignal + 9}, nil
 	}
 	return answer, nil
 }
@@ -219,7 +221,7 @@ func tell(ctx context.Context, paths config.Paths, name, what string) (deskAnswe
 // Stop ends the run of that name and its whole tree, and returns when it has
 // ended, with its exit code. No such run is fault.NotFound.
 func Stop(ctx context.Context, paths config.Paths, name string) (code int, err error) {
-	a, err := tell(ctx, paths, name, deskStop)
+	a, err := sendCommand(ctx, paths, name, commandStop)
 	return a.Code, err
 }
 
@@ -227,22 +229,22 @@ func Stop(ctx context.Context, paths config.Paths, name string) (code int, err e
 // were. It returns when the app listens again; an app that has ended instead is
 // fault.Upstream.
 func Restart(ctx context.Context, paths config.Paths, name string) (Running, error) {
-	return listening(tell(ctx, paths, name, deskRestart))
+	return listening(sendCommand(ctx, paths, name, commandRestart))
 }
 
 // Wait returns when the app of that name listens; at once where it does. One
 // that ends first is fault.Upstream; no such run is fault.NotFound.
 func Wait(ctx context.Context, paths config.Paths, name string) (Running, error) {
-	return listening(tell(ctx, paths, name, deskWait))
+	return listening(sendCommand(ctx, paths, name, commandWait))
 }
 
 // WaitExit returns when the run of that name has ended, with its exit code.
 func WaitExit(ctx context.Context, paths config.Paths, name string) (code int, err error) {
-	a, err := tell(ctx, paths, name, deskEnd)
+	a, err := sendCommand(ctx, paths, name, commandWaitExit)
 	return a.Code, err
 }
 
-func listening(a deskAnswer, err error) (Running, error) {
+func listening(a commandResult, err error) (Running, error) {
 	if err == nil && a.Exited {
 		err = fault.New(fault.Upstream, fmt.Sprintf("it ended with exit code %d before it listened", a.Code))
 	}

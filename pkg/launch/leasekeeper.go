@@ -17,20 +17,20 @@ const (
 	updateLimit = 2 * time.Second
 )
 
-// leasehold keeps a run's route and token alive over the daemon's restarts.
+// leaseKeeper keeps a run's route and token alive over the daemon's restarts.
 // Its methods are safe for concurrent use.
-type leasehold struct {
+type leaseKeeper struct {
 	client *control.Client
 	req    control.RouteRequest
-	// events carries what the daemon asks for. It is buffered; whoever holds
-	// the lease reads it.
+	// events carries what the daemon asks for. It is buffered; the
+	// supervisor reads it.
 	events chan control.LeaseEvent
 	// again is called when the daemon has the route again.
-	again func(control.Registered)
+	onReacquired func(control.Registered)
 	// refused is called once for each new reason why it does not take it.
-	refused func(error)
+	onRefused func(error)
 
-	changed chan struct{} // capacity 1: the state is to be told
+	changed chan struct{} // capacity 1: the state is to be sent
 
 	mu    sync.Mutex
 	lease *control.Lease
@@ -40,26 +40,26 @@ type leasehold struct {
 }
 
 // takeLease registers the route, once: what is wrong now is the person's to see.
-func takeLease(ctx context.Context, client *control.Client, req control.RouteRequest) (*leasehold, error) {
-	lease, err := leaseBeyond(ctx, client, req)
+func takeLease(ctx context.Context, client *control.Client, req control.RouteRequest) (*leaseKeeper, error) {
+	lease, err := leaseDetached(ctx, client, req)
 	if err != nil {
 		return nil, err
 	}
-	h := &leasehold{
+	h := &leaseKeeper{
 		client: client, req: req, lease: lease,
 		events: make(chan control.LeaseEvent, 16), changed: make(chan struct{}, 1),
 	}
 	got := lease.Registered()
 	h.state.Port = got.TargetPort
-	h.given(got.Token)
+	h.rememberToken(got.Token)
 	h.req.AutoToken = got.Token != nil
 	return h, nil
 }
 
-// given notes what the token is good for: no more is asked for when it is taken
+// rememberToken notes what the token is good for: no more is asked for when it is taken
 // up again. The daemon that comes back may know of our run before it knows of the
 // one that ours is within.
-func (h *leasehold) given(t *control.BoundToken) {
+func (h *leaseKeeper) rememberToken(t *control.BoundToken) {
 	if t == nil {
 		return
 	}
@@ -72,9 +72,9 @@ func (h *leasehold) given(t *control.BoundToken) {
 	}
 }
 
-// leaseBeyond takes a lease that stays when ctx has ended, so that how the child
-// ended can still be told on it; ctx bounds only the taking.
-func leaseBeyond(ctx context.Context, client *control.Client, req control.RouteRequest) (*control.Lease, error) {
+// leaseDetached takes a lease that stays when ctx has ended, so that how the child
+// ended can still be reported on it; ctx bounds only the taking.
+func leaseDetached(ctx context.Context, client *control.Client, req control.RouteRequest) (*control.Lease, error) {
 	own, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	stop := context.AfterFunc(ctx, cancel)
 	lease, err := client.Lease(own, req)
@@ -87,9 +87,9 @@ func leaseBeyond(ctx context.Context, client *control.Client, req control.RouteR
 }
 
 // registered tells the route as the daemon last confirmed it.
-func (h *leasehold) registered() control.Registered { return h.current().Registered() }
+func (h *leaseKeeper) registered() control.Registered { return h.current().Registered() }
 
-func (h *leasehold) current() *control.Lease {
+func (h *leaseKeeper) current() *control.Lease {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.lease
@@ -97,7 +97,7 @@ func (h *leasehold) current() *control.Lease {
 
 // update tells the daemon, now or after it has come back. Fields that are zero
 // stay as they are; the last state wins.
-func (h *leasehold) update(u control.LeaseUpdate) {
+func (h *leaseKeeper) update(u control.LeaseUpdate) {
 	h.mu.Lock()
 	if u.Port != 0 {
 		h.state.Port = u.Port
@@ -120,12 +120,12 @@ func (h *leasehold) update(u control.LeaseUpdate) {
 
 // run holds the lease until ctx ends; then it tells the last state and gives
 // the lease up. It returns after that.
-func (h *leasehold) run(ctx context.Context) {
+func (h *leaseKeeper) run(ctx context.Context) {
 	for {
 		lease := h.current()
 		err := h.hold(ctx, lease)
 		if ctx.Err() != nil {
-			h.tell(context.WithoutCancel(ctx), lease, updateLimit/4)
+			h.sendState(context.WithoutCancel(ctx), lease, updateLimit/4)
 			h.release(ctx, lease)
 			return
 		}
@@ -141,35 +141,35 @@ func (h *leasehold) run(ctx context.Context) {
 // release gives a lease up. The name is free, and the token dead, when it returns,
 // so that the next command may take the name; a daemon that does not answer
 // sees the connection end.
-func (h *leasehold) release(ctx context.Context, lease *control.Lease) {
+func (h *leaseKeeper) release(ctx context.Context, lease *control.Lease) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), updateLimit/4)
 	defer cancel()
 	_ = lease.Release(ctx)
 }
 
 // hold serves one lease until it ends.
-func (h *leasehold) hold(ctx context.Context, lease *control.Lease) error {
+func (h *leaseKeeper) hold(ctx context.Context, lease *control.Lease) error {
 	for {
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-h.changed:
-			h.tell(ctx, lease, updateLimit)
+			h.sendState(ctx, lease, updateLimit)
 		case e, ok := <-lease.Events():
 			if !ok {
 				return lease.Err()
 			}
 			select {
 			case h.events <- e:
-			default: // nobody acts on a seventeenth
+			default: // the buffer is full: the events before this one are acted on
 			}
 		}
 	}
 }
 
-// tell sends the state; a daemon that does not take it will be told again when
+// sendState sends the state; a daemon that does not take it gets it again when
 // it has come back.
-func (h *leasehold) tell(ctx context.Context, lease *control.Lease, limit time.Duration) {
+func (h *leaseKeeper) sendState(ctx context.Context, lease *control.Lease, limit time.Duration) {
 	h.mu.Lock()
 	state := h.state
 	h.mu.Unlock()
@@ -183,9 +183,9 @@ func (h *leasehold) tell(ctx context.Context, lease *control.Lease, limit time.D
 
 // retake registers again, with the port that the child has and the token that
 // it knows, until it works or ctx ends.
-func (h *leasehold) retake(ctx context.Context) bool {
+func (h *leaseKeeper) retake(ctx context.Context) bool {
 	wait := retryFirst
-	said := ""
+	lastError := ""
 	for {
 		h.mu.Lock()
 		req := h.req
@@ -197,25 +197,25 @@ func (h *leasehold) retake(ctx context.Context) bool {
 		}
 		h.mu.Unlock()
 		// A daemon that accepts and never answers is no reason to give up early.
-		lease, err := leaseBeyond(ctx, h.client, req)
+		lease, err := leaseDetached(ctx, h.client, req)
 		if err == nil {
 			h.mu.Lock()
 			h.lease = lease
-			h.given(lease.Registered().Token)
+			h.rememberToken(lease.Registered().Token)
 			h.mu.Unlock()
 			select {
 			case h.changed <- struct{}{}:
 			default:
 			}
-			h.again(lease.Registered())
+			h.onReacquired(lease.Registered())
 			return true
 		}
 		if ctx.Err() != nil {
 			return false
 		}
-		if !fault.Is(err, fault.Unreachable) && err.Error() != said {
-			said = err.Error()
-			h.refused(err)
+		if !fault.Is(err, fault.Unreachable) && err.Error() != lastError {
+			lastError = err.Error()
+			h.onRefused(err)
 		}
 		select {
 		case <-ctx.Done():
