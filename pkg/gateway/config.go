@@ -9,7 +9,7 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/hostless/hostless/pkg/dialect"
+	"github.com/hostless/hostless/pkg/gateway/pipeline"
 	"github.com/hostless/hostless/pkg/provider"
 	"github.com/hostless/hostless/pkg/secret"
 	"github.com/hostless/hostless/pkg/token"
@@ -24,13 +24,7 @@ type Tokens interface {
 }
 
 // Credential is what the user stored for a provider.
-type Credential struct {
-	Provider     string        // the canonical name
-	Key          secret.String // empty for a local provider that needs none
-	BaseURL      string        // "" for the catalogue's
-	Dialect      dialect.Name  // what the base URL speaks; "" for the catalogue's word, OpenAI for a custom one
-	AllowPrivate bool          // the base URL may lead to private addresses
-}
+type Credential = pipeline.Credential
 
 // Keys are the stored credentials.
 type Keys interface {

@@ -6,123 +6,39 @@ import (
 	"errors"
 	"io"
 	"net/http"
-	"net/http/httptrace"
-	"net/textproto"
 	"net/url"
 	"strconv"
 	"strings"
-	"sync"
 
 	"github.com/hostless/hostless/pkg/fault"
 	"github.com/hostless/hostless/pkg/gateway/body"
 	"github.com/hostless/hostless/pkg/gateway/endpoint"
 	"github.com/hostless/hostless/pkg/gateway/pipeline"
+	"github.com/hostless/hostless/pkg/gateway/upstream"
 	"github.com/hostless/hostless/pkg/redact"
-	"github.com/hostless/hostless/pkg/secret"
 )
 
 // wholeLimit is the largest answer of a known length, or error, that is read as
 // a whole before it goes on.
 const wholeLimit = 1 << 20
 
-// outgoing is a request on its way up, complete but for the key.
-type outgoing struct {
-	endpoint *upstreamEndpoint
-	method   string
-	path     string // escaped, below the base URL; may carry a query of its own
-	query    string
-	upload   bool // Gemini's upload host path
-	header   http.Header
-	data     []byte    // the body, or
-	body     io.Reader // a stream of size bytes, -1 where that is not known
-	size     int64
-	again    bool // may be sent again where a kept connection closed before any answer
-}
-
-// url puts the request's URL together.
-func (o *outgoing) url() *url.URL {
-	u := o.endpoint.base
-	path, own, _ := strings.Cut(o.path, "?")
-	if o.upload {
-		i := strings.LastIndexByte(u.Path, '/')
-		u.Path = u.Path[:max(i, 0)] + "/upload" + u.Path[max(i, 0):]
-	}
-	if strings.IndexByte(path, '%') >= 0 {
-		u.RawPath = u.Path + path
-		if plain, err := url.PathUnescape(path); err == nil {
-			path = plain
-		}
-	}
-	u.Path += path
-	switch u.RawQuery = o.query; {
-	case own != "" && o.query != "":
-		u.RawQuery = own + "&" + o.query
-	case own != "":
-		u.RawQuery = own
-	}
-	return &u
-}
-
-// request makes the HTTP request with the key in it, for that endpoint alone.
-func (o *outgoing) request(ctx context.Context, key secret.String) *http.Request {
-	setAuth(o.header, o.endpoint.auth, key)
-	req := (&http.Request{
-		Method: o.method, URL: o.url(), Header: o.header,
-		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
-	}).WithContext(ctx)
-	switch {
-	case o.body != nil:
-		req.Body, req.ContentLength = io.NopCloser(o.body), o.size
-	case len(o.data) > 0:
-		req.ContentLength = int64(len(o.data))
-		req.Body = io.NopCloser(bytes.NewReader(o.data))
-		// Lets the transport try again on a kept connection that turns out closed.
-		req.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(o.data)), nil }
-		if _, own := o.header["X-Idempotency-Key"]; o.again && !own {
-			// An empty list is not sent; it only tells the transport that it may.
-			o.header["X-Idempotency-Key"] = []string{}
-		}
-	}
-	return req
-}
-
-// roundTrip sends a request up, and hands informational answers (103 and the
-// like) down as they come.
-func (c *exchange) roundTrip(ctx context.Context, o *outgoing) (*http.Response, error) {
-	if o.endpoint.builtin {
-		return c.g.echo.RoundTrip(o.request(ctx, secret.String{}))
-	}
-	var mu sync.Mutex
-	done := false
-	trace := &httptrace.ClientTrace{Got1xxResponse: func(code int, header textproto.MIMEHeader) error {
-		mu.Lock()
-		defer mu.Unlock()
-		if done || code == http.StatusContinue || code == http.StatusSwitchingProtocols {
-			return nil
-		}
+// roundTrip sends a request up, and hands informational answers (103 and the like)
+// down as they come.
+func (c *exchange) roundTrip(ctx context.Context, o *upstream.Request) (*http.Response, error) {
+	return c.g.up.Do(ctx, o, c.cred.Key, func(status int, header http.Header) {
 		h := c.w.Header()
 		before := h.Clone()
-		downHeader(h, http.Header(header), c.redactor(true))
-		c.w.WriteHeader(code)
+		downHeader(h, header, c.redactor(true))
+		c.w.WriteHeader(status)
 		clear(h)
 		for name, values := range before {
 			h[name] = values
 		}
-		return nil
-	}}
-	resp, err := c.g.up.transport(o.endpoint).RoundTrip(o.request(httptrace.WithClientTrace(ctx, trace), c.cred.Key))
-	mu.Lock()
-	done = true
-	mu.Unlock()
-	if err == nil && resp.StatusCode == http.StatusSwitchingProtocols {
-		resp.Body.Close()
-		return nil, errors.New("the provider switched protocols unasked")
-	}
-	return resp, err
+	})
 }
 
 // send carries a request out natively: the answer's own bytes go to the caller.
-func (c *exchange) send(o *outgoing) error {
+func (c *exchange) send(o *upstream.Request) error {
 	ctx, cancel := c.context()
 	defer cancel()
 	resp, err := c.roundTrip(ctx, o)
@@ -161,7 +77,7 @@ func (c *exchange) unanswered(ctx context.Context, err error) error {
 	if canceled := cancelError(ctx); canceled != nil {
 		return canceled
 	}
-	return upstreamFault(c.cred.Provider, err)
+	return upstream.Error(c.cred.Provider, err)
 }
 
 // cancelError is the error of a request whose context ended: this side's reason, or

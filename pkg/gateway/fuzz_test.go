@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/hostless/hostless/pkg/dialect"
+	"github.com/hostless/hostless/pkg/gateway/upstream"
 	"github.com/hostless/hostless/pkg/jsonscan"
 	"github.com/hostless/hostless/pkg/netguard"
 	"github.com/hostless/hostless/pkg/redact"
@@ -140,7 +141,7 @@ func TestUpstreamFaults(t *testing.T) {
 		{errors.New("x"), http.StatusBadGateway},
 		{io.ErrUnexpectedEOF, http.StatusBadGateway},
 	} {
-		if got := upstreamFault("p", tt.err); got.Kind.Status() != tt.status || strings.Contains(got.Error(), "EOF") {
+		if got := upstream.Error("p", tt.err); got.Kind.Status() != tt.status || strings.Contains(got.Error(), "EOF") {
 			t.Errorf("%v = %d %s", tt.err, got.Kind.Status(), got)
 		}
 	}

@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"context"
-	"crypto/rand"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -19,21 +18,21 @@ import (
 	"github.com/hostless/hostless/pkg/fault"
 	"github.com/hostless/hostless/pkg/gateway/body"
 	"github.com/hostless/hostless/pkg/gateway/endpoint"
+	"github.com/hostless/hostless/pkg/gateway/upstream"
 	"github.com/hostless/hostless/pkg/netguard"
 )
 
 // Gateway serves the AI plane. It is an http.Handler, safe for concurrent use.
 type Gateway struct {
 	cfg        Config
-	up         *upstreams
-	echo       *echo
+	up         *upstream.Client
 	lists      *lister
 	ledger     ledger
 	memory     *responses.Memory
 	items      *responses.Memory
 	signatures *gemini.SignatureCache
 	fetcher    *netguard.Fetcher
-	lacking    sync.Map        // *upstreamEndpoint → time.Time
+	lacking    sync.Map        // *upstream.Endpoint → time.Time
 	sockets    context.Context // ends all WebSockets
 	goAway     context.CancelFunc
 	made       time.Time
@@ -47,7 +46,7 @@ func New(cfg Config) (*Gateway, error) {
 		return nil, err
 	}
 	g := &Gateway{
-		cfg: cfg, up: newUpstreams(&cfg), echo: &echo{now: cfg.Now, wait: sleep, id: rand.Text},
+		cfg: cfg, up: upstream.New(upstream.Config{Dialer: dialer(&cfg), TLS: cfg.TLS, ConnectTimeout: cfg.ConnectTimeout, HeaderTimeout: cfg.HeaderTimeout, Now: cfg.Now}),
 		memory: responses.NewMemory(memoryEntries, memoryBytes), items: responses.NewMemory(itemEntries, itemBytes), signatures: gemini.NewSignatureCache(0),
 		fetcher: netguard.NewFetcher(dialer(&cfg), cfg.TLS, "hostless/"+cfg.Version, netguard.Limits{}), made: cfg.Now().UTC(), ledger: ledger{now: cfg.Now},
 	}
@@ -68,7 +67,7 @@ func (g *Gateway) Usage() []Usage { return g.ledger.list() }
 func (g *Gateway) Close() {
 	g.goAway()
 	g.lists.close()
-	g.up.close()
+	g.up.Close()
 	g.fetcher.Close()
 }
 
@@ -177,6 +176,11 @@ func (g *Gateway) health(w http.ResponseWriter, r *http.Request) {
 	if r.Method == http.MethodGet {
 		w.Write(data)
 	}
+}
+
+// dialer is the dialer of the configuration, without rules for addresses.
+func dialer(cfg *Config) netguard.Dialer {
+	return netguard.Dialer{Timeout: cfg.ConnectTimeout, AllowProxy: true, Dial: cfg.Dial, Resolve: cfg.Resolve}
 }
 
 // since is the time that has passed on the gateway's clock.

@@ -7,6 +7,7 @@ import (
 	"github.com/hostless/hostless/pkg/dialect"
 	"github.com/hostless/hostless/pkg/dialect/gemini"
 	"github.com/hostless/hostless/pkg/fault"
+	"github.com/hostless/hostless/pkg/gateway/upstream"
 )
 
 // servePath serves an endpoint whose model is in its path: OpenAI's /models/MODEL,
@@ -53,15 +54,15 @@ func (c *exchange) servePath() error {
 	if way.translate != nil {
 		return c.sendTranslated(way, data, target.Stream)
 	}
-	header := upHeader(c.r.Header)
-	identity(header)
+	header := upstream.RequestHeader(c.r.Header)
+	upstream.ForceIdentity(header)
 	delete(header, "Content-Encoding")
 	delete(header, "Expect")
 	path := "/models/" + pathEscape(c.model) + ":" + pathEscape(c.verb)
 	if strings.HasPrefix(c.model, "tunedModels/") {
 		path = path[len("/models"):]
 	}
-	return c.send(&outgoing{endpoint: way.endpoint, method: c.r.Method, path: path, query: c.query(), header: header, data: data, size: int64(len(data)), again: true})
+	return c.send(&upstream.Request{Endpoint: way.endpoint, Method: c.r.Method, Path: path, Query: c.query(), Header: header, Body: data, Repeatable: true})
 }
 
 // serveNamedModel serves an endpoint whose whole path below /models/ is a model,
@@ -85,11 +86,11 @@ func (c *exchange) serveNamedModel() error {
 	if err := c.admit(); err != nil {
 		return err
 	}
-	header := upHeader(c.r.Header)
-	identity(header)
-	o := &outgoing{endpoint: way.endpoint, method: c.r.Method, path: "/models/" + pathEscape(c.model), query: c.query(), header: header}
+	header := upstream.RequestHeader(c.r.Header)
+	upstream.ForceIdentity(header)
+	o := &upstream.Request{Endpoint: way.endpoint, Method: c.r.Method, Path: "/models/" + pathEscape(c.model), Query: c.query(), Header: header}
 	if c.r.ContentLength != 0 && c.r.Body != nil {
-		o.body, o.size = c.r.Body, c.r.ContentLength
+		o.Stream, o.Size = c.r.Body, c.r.ContentLength
 	}
 	return c.send(o)
 }

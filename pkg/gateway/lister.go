@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/hostless/hostless/pkg/dialect"
+	"github.com/hostless/hostless/pkg/gateway/upstream"
 	"github.com/hostless/hostless/pkg/provider"
 	"github.com/hostless/hostless/pkg/redact"
 )
@@ -143,15 +144,15 @@ func (l *lister) fetch(ctx context.Context, p *provider.Provider, cred Credentia
 	case dialect.Gemini:
 		query = "pageSize=1000"
 	}
-	e, err := l.g.up.endpoint(p, cred, speaks)
+	e, err := l.g.up.Endpoint(p, cred, speaks)
 	if err != nil {
 		return nil, err
 	}
 	if e == nil {
 		return nil, fmt.Errorf("provider %s has no list", p.Name)
 	}
-	o := &outgoing{endpoint: e, method: http.MethodGet, path: "/models", query: query, header: http.Header{"User-Agent": {"hostless/" + l.g.cfg.Version}, "Accept": {"application/json"}}}
-	resp, err := l.g.up.transport(e).RoundTrip(o.request(ctx, cred.Key))
+	o := &upstream.Request{Endpoint: e, Method: http.MethodGet, Path: "/models", Query: query, Header: http.Header{"User-Agent": {"hostless/" + l.g.cfg.Version}, "Accept": {"application/json"}}}
+	resp, err := l.g.up.Do(ctx, o, cred.Key, nil)
 	if err != nil {
 		return nil, err
 	}

@@ -8,6 +8,7 @@ import (
 	"github.com/hostless/hostless/pkg/dialect/ollama"
 	"github.com/hostless/hostless/pkg/fault"
 	"github.com/hostless/hostless/pkg/gateway/endpoint"
+	"github.com/hostless/hostless/pkg/gateway/upstream"
 	"github.com/hostless/hostless/pkg/provider"
 )
 
@@ -92,8 +93,8 @@ func (c *exchange) dispatch(body *provider.Body) error {
 		usage = body.AddsUsage()
 		c.dropUsage = usage
 	}
-	header := upHeader(c.r.Header)
-	identity(header)
+	header := upstream.RequestHeader(c.r.Header)
+	upstream.ForceIdentity(header)
 	delete(header, "Content-Encoding") // decoded on the way in
 	delete(header, "Expect")
 	model := c.model
@@ -101,9 +102,9 @@ func (c *exchange) dispatch(body *provider.Body) error {
 		model = geminiModels + model
 	}
 	data := body.Edit(model, usage)
-	o := &outgoing{
-		endpoint: way.endpoint, method: c.r.Method, path: c.upPath(), query: c.query(), header: header,
-		data: data, size: int64(len(data)), again: c.matched.Generates(),
+	o := &upstream.Request{
+		Endpoint: way.endpoint, Method: c.r.Method, Path: c.upPath(), Query: c.query(), Header: header,
+		Body: data, Repeatable: c.matched.Generates(),
 	}
 	if way.instead != nil {
 		return c.sendOr(o, *way.instead, body)
@@ -116,7 +117,7 @@ func (c *exchange) upPath() string { return c.matched.Path }
 
 // query is the caller's query as it may go up.
 func (c *exchange) query() string {
-	return upQuery(c.r.URL.RawQuery, c.matched.Dialect == dialect.Gemini)
+	return upstream.Query(c.r.URL.RawQuery, c.matched.Dialect == dialect.Gemini)
 }
 
 // servePlain serves a surface without a model. Its body is streamed, unless it is
@@ -152,15 +153,15 @@ func (c *exchange) sendPlain(data []byte) error {
 	if err := c.admit(); err != nil {
 		return err
 	}
-	header := upHeader(c.r.Header)
-	readable(header)
-	o := &outgoing{endpoint: way.endpoint, method: c.r.Method, path: c.upPath(), query: c.query(), upload: c.matched.Upload, header: header}
+	header := upstream.RequestHeader(c.r.Header)
+	upstream.LimitAcceptEncoding(header)
+	o := &upstream.Request{Endpoint: way.endpoint, Method: c.r.Method, Path: c.upPath(), Query: c.query(), Upload: c.matched.Upload, Header: header}
 	switch {
 	case data != nil:
 		delete(header, "Content-Encoding")
-		o.data, o.size = data, int64(len(data))
+		o.Body = data
 	case c.r.ContentLength != 0 && c.r.Body != nil:
-		o.body, o.size = c.r.Body, c.r.ContentLength
+		o.Stream, o.Size = c.r.Body, c.r.ContentLength
 	}
 	return c.send(o)
 }
@@ -215,7 +216,7 @@ func (c *exchange) serveForm() error {
 	if size >= 0 {
 		size += int64(grew)
 	}
-	header := upHeader(c.r.Header)
-	identity(header)
-	return c.send(&outgoing{endpoint: way.endpoint, method: c.r.Method, path: c.upPath(), query: c.query(), header: header, body: body, size: size})
+	header := upstream.RequestHeader(c.r.Header)
+	upstream.ForceIdentity(header)
+	return c.send(&upstream.Request{Endpoint: way.endpoint, Method: c.r.Method, Path: c.upPath(), Query: c.query(), Header: header, Stream: body, Size: size})
 }

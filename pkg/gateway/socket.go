@@ -12,6 +12,7 @@ import (
 	"github.com/gorilla/websocket"
 	"github.com/hostless/hostless/pkg/dialect"
 	"github.com/hostless/hostless/pkg/fault"
+	"github.com/hostless/hostless/pkg/gateway/upstream"
 )
 
 // serveSocket serves a WebSocket: /v1/realtime, and /v1/responses in WebSocket
@@ -75,7 +76,7 @@ func (s *duplex) named(asked string) error {
 	if err := s.c.reach(target.Provider, target.Model); err != nil {
 		return err
 	}
-	s.query = renamedQuery(upQuery(s.c.r.URL.RawQuery, false), target.Model)
+	s.query = renamedQuery(upstream.Query(s.c.r.URL.RawQuery, false), target.Model)
 	if s.responses && !s.speaksSockets() {
 		return s.bridge(nil)
 	}
@@ -116,7 +117,7 @@ func (s *duplex) native(charge bool) error {
 	if err != nil {
 		return err
 	}
-	if e == nil || e.builtin {
+	if e == nil || e.Builtin {
 		return &fault.Error{Kind: fault.Invalid, Param: "model", Code: "unsupported_endpoint", Message: fmt.Sprintf("provider %q has no %s", c.provider.Name, c.matched.Pattern)}
 	}
 	if charge {
@@ -125,11 +126,11 @@ func (s *duplex) native(charge bool) error {
 		}
 	}
 	if s.query == "" {
-		s.query = upQuery(c.r.URL.RawQuery, false)
+		s.query = upstream.Query(c.r.URL.RawQuery, false)
 	}
 	ctx, cancel := s.context()
 	defer cancel()
-	upstream, resp, err := c.dialSocket(ctx, e, s.query, offered(c.r))
+	upstream, resp, err := c.dialProvider(ctx, e, s.query)
 	if err != nil {
 		return c.unanswered(ctx, err)
 	}
@@ -216,7 +217,7 @@ func (s *duplex) connect(ctx context.Context, first frame) error {
 	if err != nil {
 		return s.giveUp(err, first.id)
 	}
-	upstream, resp, err := c.dialSocket(ctx, e, upQuery(c.r.URL.RawQuery, false), offered(c.r))
+	upstream, resp, err := c.dialProvider(ctx, e, upstream.Query(c.r.URL.RawQuery, false))
 	if err != nil {
 		return s.giveUp(c.unanswered(ctx, err), first.id)
 	}

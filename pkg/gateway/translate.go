@@ -14,6 +14,7 @@ import (
 	"github.com/hostless/hostless/pkg/dialect/ollama"
 	"github.com/hostless/hostless/pkg/dialect/openai"
 	"github.com/hostless/hostless/pkg/fault"
+	"github.com/hostless/hostless/pkg/gateway/upstream"
 	"github.com/hostless/hostless/pkg/jsonscan"
 	"github.com/hostless/hostless/pkg/provider"
 	"github.com/hostless/hostless/pkg/redact"
@@ -23,7 +24,7 @@ import (
 // sendTranslated carries a request to a provider of another dialect, and its
 // answer back in the caller's.
 func (c *exchange) sendTranslated(w way, body []byte, stream bool) error {
-	header := upHeader(c.r.Header)
+	header := upstream.RequestHeader(c.r.Header)
 	call, err := w.translate(dialect.Request{
 		Model: c.model, Provider: c.cred.Provider, Stream: stream, Header: header, Body: body,
 	})
@@ -45,15 +46,15 @@ func (c *exchange) sendTranslated(w way, body []byte, stream bool) error {
 	for name, values := range call.Header {
 		header[http.CanonicalHeaderKey(name)] = values
 	}
-	identity(header)
+	upstream.ForceIdentity(header)
 	for _, name := range []string{"Content-Encoding", "Expect", "Accept"} {
 		delete(header, name)
 	}
 	header["Content-Type"] = []string{"application/json"}
 	ctx, cancel := c.context()
 	defer cancel()
-	resp, err := c.roundTrip(ctx, &outgoing{
-		endpoint: w.endpoint, method: http.MethodPost, path: call.Path, header: header, data: call.Body, size: int64(len(call.Body)), again: true,
+	resp, err := c.roundTrip(ctx, &upstream.Request{
+		Endpoint: w.endpoint, Method: http.MethodPost, Path: call.Path, Header: header, Body: call.Body, Repeatable: true,
 	})
 	if err != nil {
 		return c.unanswered(ctx, err)
@@ -62,7 +63,7 @@ func (c *exchange) sendTranslated(w way, body []byte, stream bool) error {
 	if resp.StatusCode >= 300 && resp.StatusCode < 400 {
 		return c.answer(ctx, resp) // a redirect is the caller's to judge, as it came
 	}
-	return c.answerTranslated(ctx, resp, call, w.endpoint.speaks)
+	return c.answerTranslated(ctx, resp, call, w.endpoint.Dialect)
 }
 
 // checkTranslated holds what a translation made of a request against the scope

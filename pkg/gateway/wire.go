@@ -11,13 +11,14 @@ import (
 	"github.com/hostless/hostless/pkg/dialect/responses"
 	"github.com/hostless/hostless/pkg/fault"
 	"github.com/hostless/hostless/pkg/gateway/endpoint"
+	"github.com/hostless/hostless/pkg/gateway/upstream"
 	"github.com/hostless/hostless/pkg/jsonscan"
 	"github.com/hostless/hostless/pkg/provider"
 )
 
 // way is how a request gets to a provider: natively where translate is nil.
 type way struct {
-	endpoint  *upstreamEndpoint
+	endpoint  *upstream.Endpoint
 	translate dialect.Translator
 	// instead is the way to go where the native one turns out not to exist, which
 	// only trying tells of a user's own base URL; nil where there is none.
@@ -55,8 +56,8 @@ func (c *exchange) wire() (way, error) {
 	return way{endpoint: e}, nil
 }
 
-func (c *exchange) endpoint(speaks dialect.Name) (*upstreamEndpoint, error) {
-	return c.g.up.endpoint(c.provider, c.cred, speaks)
+func (c *exchange) endpoint(speaks dialect.Name) (*upstream.Endpoint, error) {
+	return c.g.up.Endpoint(c.provider, c.cred, speaks)
 }
 
 func (c *exchange) unsupported() error {
@@ -164,7 +165,7 @@ func (c *exchange) wireTranslated() (way, error) {
 
 // lacks reports whether an endpoint was found, not long ago, not to have the
 // native surface.
-func (g *Gateway) lacks(e *upstreamEndpoint) bool {
+func (g *Gateway) lacks(e *upstream.Endpoint) bool {
 	at, ok := g.lacking.Load(e)
 	return ok && g.since(at.(time.Time)) < time.Hour
 }
@@ -223,7 +224,7 @@ func (s ownStore) PutItem(id string, item json.RawMessage) {
 
 // sendOr sends natively, and goes the other way where the upstream has no such
 // path.
-func (c *exchange) sendOr(o *outgoing, instead way, body *provider.Body) error {
+func (c *exchange) sendOr(o *upstream.Request, instead way, body *provider.Body) error {
 	ctx, cancel := c.context()
 	defer cancel()
 	resp, err := c.roundTrip(ctx, o)
@@ -234,6 +235,6 @@ func (c *exchange) sendOr(o *outgoing, instead way, body *provider.Body) error {
 	if !c.missing(ctx, resp) {
 		return c.answer(ctx, resp)
 	}
-	c.g.lacking.Store(o.endpoint, c.g.cfg.Now())
+	c.g.lacking.Store(o.Endpoint, c.g.cfg.Now())
 	return c.sendTranslated(instead, body.Data(), body.Stream)
 }

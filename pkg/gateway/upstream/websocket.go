@@ -1,4 +1,4 @@
-package gateway
+package upstream
 
 import (
 	"bufio"
@@ -8,23 +8,30 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"net/url"
-	"slices"
 	"strings"
 	"time"
 
 	"github.com/gorilla/websocket"
-	"github.com/hostless/hostless/pkg/fault"
+	"github.com/hostless/hostless/pkg/secret"
 )
 
-// dialSocket opens a WebSocket to a provider through the same transport, guard
+// Socket is a WebSocket to be opened to a provider.
+type Socket struct {
+	Endpoint  *Endpoint
+	Path      string
+	Query     string
+	Header    http.Header // the caller's; what must not go up is left out
+	Protocols []string    // the subprotocols to offer
+}
+
+// DialWebSocket opens a WebSocket to a provider through the same transport, guard
 // and proxy as every other request. A refused upgrade gives the provider's own
 // answer, whole, as resp; its body is then the caller's to close.
-func (c *exchange) dialSocket(ctx context.Context, e *upstreamEndpoint, query string, protocols []string) (conn *websocket.Conn, resp *http.Response, err error) {
-	shim := &handshake{ctx: ctx, c: c, endpoint: e, query: query}
+func (c *Client) DialWebSocket(ctx context.Context, s *Socket, key secret.String) (conn *websocket.Conn, resp *http.Response, err error) {
+	shim := &handshake{ctx: ctx, client: c, socket: s, key: key}
 	dialer := websocket.Dialer{
 		NetDialContext:  func(context.Context, string, string) (net.Conn, error) { return shim, nil },
-		Subprotocols:    protocols,
+		Subprotocols:    s.Protocols,
 		ReadBufferSize:  16 << 10,
 		WriteBufferSize: 16 << 10,
 	}
@@ -45,10 +52,10 @@ func (c *exchange) dialSocket(ctx context.Context, e *upstreamEndpoint, query st
 // request is carried out by the shared transport, and what follows the switch of
 // protocols flows over what the transport gives back.
 type handshake struct {
-	ctx      context.Context
-	c        *exchange
-	endpoint *upstreamEndpoint
-	query    string
+	ctx    context.Context
+	client *Client
+	socket *Socket
+	key    secret.String
 
 	asked   bytes.Buffer
 	answer  io.Reader          // the response's head, then the stream
@@ -81,7 +88,7 @@ func (h *handshake) roundTrip() error {
 	if err != nil {
 		return err
 	}
-	header := upHeader(h.c.r.Header)
+	header := RequestHeader(h.socket.Header)
 	for name, values := range asked.Header {
 		if strings.HasPrefix(name, "Sec-Websocket-") {
 			header[name] = values
@@ -90,8 +97,8 @@ func (h *handshake) roundTrip() error {
 	delete(header, "Content-Type")
 	delete(header, "Accept-Encoding")
 	header["Connection"], header["Upgrade"] = []string{"Upgrade"}, []string{"websocket"}
-	o := &outgoing{endpoint: h.endpoint, method: http.MethodGet, path: h.c.matched.Path, query: h.query, header: header}
-	resp, err := h.c.g.up.transport(h.endpoint).RoundTrip(o.request(h.ctx, h.c.cred.Key))
+	o := &Request{Endpoint: h.socket.Endpoint, Method: http.MethodGet, Path: h.socket.Path, Query: h.socket.Query, Header: header}
+	resp, err := h.client.transport(o.Endpoint).RoundTrip(o.request(h.ctx, h.key))
 	if err != nil {
 		return err
 	}
@@ -140,60 +147,3 @@ type noAddr struct{}
 
 func (noAddr) Network() string { return "provider" }
 func (noAddr) String() string  { return "provider" }
-
-// offered are the subprotocols that a caller offers, without the one that holds
-// its key.
-func offered(r *http.Request) []string {
-	var out []string
-	for _, p := range websocket.Subprotocols(r) {
-		if !strings.HasPrefix(p, subprotocolPrefix) {
-			out = append(out, p)
-		}
-	}
-	return out
-}
-
-// upgrade takes the caller's side of a WebSocket. Which origin may do so is the
-// token's word, checked before.
-func (c *exchange) upgrade(chosen string, header http.Header) (*websocket.Conn, error) {
-	if all := websocket.Subprotocols(c.r); len(all) > 0 && !slices.Contains(all, chosen) {
-		// A browser that offered subprotocols gives up where none of them is chosen.
-		chosen = all[0]
-		if rest := offered(c.r); len(rest) > 0 {
-			chosen = rest[0]
-		}
-	}
-	out := http.Header{}
-	for name, values := range c.w.Header() {
-		if name != "Vary" && !strings.HasPrefix(name, "Access-Control-") {
-			out[name] = values
-		}
-	}
-	for name, values := range header {
-		out[name] = values
-	}
-	up := websocket.Upgrader{
-		ReadBufferSize: 16 << 10, WriteBufferSize: 16 << 10,
-		CheckOrigin: func(*http.Request) bool { return true },
-		Error: func(_ http.ResponseWriter, _ *http.Request, _ int, reason error) {
-			writeFault(c.w, c.speaks, &fault.Error{Kind: fault.Invalid, Message: "the WebSocket upgrade is malformed", Err: reason})
-		},
-	}
-	if chosen != "" {
-		up.Subprotocols = []string{chosen}
-	}
-	return up.Upgrade(c.w, c.r, out)
-}
-
-// renamedQuery is the query with its model as the provider names it; all other
-// members keep their bytes.
-func renamedQuery(raw, model string) string {
-	var out []string
-	for pair := range strings.SplitSeq(raw, "&") {
-		if name, _, _ := strings.Cut(pair, "="); name == "model" {
-			pair = "model=" + url.QueryEscape(model)
-		}
-		out = append(out, pair)
-	}
-	return strings.Join(out, "&")
-}

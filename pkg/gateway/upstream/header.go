@@ -1,4 +1,4 @@
-package gateway
+package upstream
 
 import (
 	"net/http"
@@ -6,9 +6,7 @@ import (
 	"net/url"
 	"strings"
 
-	"github.com/hostless/hostless/pkg/dialect"
 	"github.com/hostless/hostless/pkg/provider"
-	"github.com/hostless/hostless/pkg/redact"
 	"github.com/hostless/hostless/pkg/secret"
 	"github.com/hostless/hostless/pkg/token"
 )
@@ -23,14 +21,6 @@ var neverUp = set(
 	"Access-Control-Request-Method", "Access-Control-Request-Headers", "Access-Control-Request-Private-Network", "Access-Control-Request-Local-Network",
 )
 
-// neverDown are the response headers that stay here: cookies, what belongs to
-// one connection, and what would speak for the provider's origin on this one.
-var neverDown = set(
-	"Set-Cookie", "Set-Cookie2",
-	"Connection", "Keep-Alive", "Proxy-Connection", "Proxy-Authenticate", "Proxy-Authentication-Info", "Te", "Trailer", "Transfer-Encoding", "Upgrade",
-	"Content-Length", "Alt-Svc", "Strict-Transport-Security", "Public-Key-Pins", "Clear-Site-Data", "Nel", "Report-To", "Reporting-Endpoints",
-)
-
 func set(names ...string) map[string]struct{} {
 	m := make(map[string]struct{}, len(names))
 	for _, n := range names {
@@ -39,9 +29,9 @@ func set(names ...string) map[string]struct{} {
 	return m
 }
 
-// upHeader is what goes up of the caller's headers. The values are shared with
+// RequestHeader is what goes up of the caller's headers. The values are shared with
 // the caller's request, which nobody changes.
-func upHeader(in http.Header) http.Header {
+func RequestHeader(in http.Header) http.Header {
 	out := make(http.Header, len(in)+2)
 	for name, values := range in {
 		if _, never := neverUp[name]; never || len(values) == 0 {
@@ -92,10 +82,10 @@ func carriesToken(values []string) bool {
 	return false
 }
 
-// identity replaces the caller's wish for compression where the answer must be
+// ForceIdentity replaces the caller's wish for compression where the answer must be
 // read on its way: compression to loopback gains nothing and hides events,
 // usage and the key's text.
-func identity(h http.Header) {
+func ForceIdentity(h http.Header) {
 	if _, ok := h["Accept-Encoding"]; ok {
 		h["Accept-Encoding"] = identityOnly
 	}
@@ -103,9 +93,9 @@ func identity(h http.Header) {
 
 var identityOnly = []string{"identity"}
 
-// readable leaves of the caller's wish for compression what can be undone here:
+// LimitAcceptEncoding leaves of the caller's wish for compression what can be undone here:
 // an answer that turns out to be an error, JSON or events must be read.
-func readable(h http.Header) {
+func LimitAcceptEncoding(h http.Header) {
 	wished, ok := h["Accept-Encoding"]
 	switch {
 	case !ok:
@@ -149,36 +139,9 @@ func setAuth(h http.Header, auth provider.Auth, key secret.String) {
 	}
 }
 
-// downHeader copies what comes down of the provider's headers, with the key's
-// own text taken out.
-func downHeader(out, in http.Header, key redact.Redactor) {
-	for name, values := range in {
-		if _, never := neverDown[name]; never || strings.HasPrefix(name, "Access-Control-") || strings.HasPrefix(name, "X-Hostless-") {
-			continue
-		}
-		for i, v := range values {
-			if key.Contains(v) {
-				values[i] = key.String(v)
-			}
-		}
-		if name == "Vary" {
-			out[name] = append(out[name], values...)
-			continue
-		}
-		out[name] = values
-	}
-	for _, list := range in["Connection"] {
-		for name := range strings.SplitSeq(list, ",") {
-			if name = textproto.TrimString(name); name != "" {
-				delete(out, textproto.CanonicalMIMEHeaderKey(name))
-			}
-		}
-	}
-}
-
-// upQuery is the caller's query without the bridge token: `key` on Gemini's
+// Query is the caller's query without the bridge token: `key` on Gemini's
 // paths, and any other member that holds one. The rest keeps its bytes.
-func upQuery(raw string, dropKey bool) string {
+func Query(raw string, dropKey bool) string {
 	if raw == "" || !dropKey && !strings.Contains(raw, token.Prefix) && !strings.Contains(raw, "%") {
 		return raw
 	}
@@ -195,16 +158,4 @@ func upQuery(raw string, dropKey bool) string {
 		kept = append(kept, pair)
 	}
 	return strings.Join(kept, "&")
-}
-
-// nameRequest gives the provider's name of a request where the caller's SDK looks
-// for it too.
-func nameRequest(h http.Header, caller dialect.Name) {
-	from, to := "Request-Id", "X-Request-Id"
-	if caller == dialect.Anthropic {
-		from, to = to, from
-	}
-	if id := h[from]; len(id) > 0 && len(h[to]) == 0 {
-		h[to] = id
-	}
 }

@@ -1,7 +1,15 @@
-package gateway
+// Package upstream reaches the providers of the AI plane: where they are, what of a
+// request goes up to them, and why no answer came.
+//
+// It owns the connections, the rules for request headers and queries, the key's place
+// in a request, WebSockets to providers, and the provider that is built in. What a
+// request says, and what becomes of the answer, is decided by its caller.
+package upstream
 
 import (
 	"context"
+	"crypto/rand"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -12,24 +20,36 @@ import (
 
 	"github.com/hostless/hostless/pkg/dialect"
 	"github.com/hostless/hostless/pkg/fault"
+	"github.com/hostless/hostless/pkg/gateway/pipeline"
 	"github.com/hostless/hostless/pkg/netguard"
 	"github.com/hostless/hostless/pkg/provider"
 )
 
-// upstreams reaches providers: two pools of connections, one whose dialer keeps
+// Client reaches providers: two pools of connections, one whose dialer keeps
 // out of private networks, one for base URLs that were added with leave.
-type upstreams struct {
+type Client struct {
 	guarded, open *http.Transport
-	endpoints     sync.Map // endpointKey → *upstreamEndpoint
+	echo          *echo
+	endpoints     sync.Map // endpointKey → *Endpoint
 }
 
-func newUpstreams(cfg *Config) *upstreams {
-	u := &upstreams{}
+// Config is what New needs.
+type Config struct {
+	Dialer         netguard.Dialer // without AllowPrivate, which credentials decide
+	TLS            *tls.Config     // roots for providers; nil is the system's
+	ConnectTimeout time.Duration   // for the TLS handshake
+	HeaderTimeout  time.Duration   // how long a provider may think before its answer begins
+	Now            func() time.Time
+}
+
+// New makes a client.
+func New(cfg Config) *Client {
+	c := &Client{echo: &echo{now: cfg.Now, wait: sleep, id: rand.Text}}
 	for _, pool := range []struct {
 		to           **http.Transport
 		allowPrivate bool
-	}{{&u.guarded, false}, {&u.open, true}} {
-		dial := dialer(cfg)
+	}{{&c.guarded, false}, {&c.open, true}} {
+		dial := cfg.Dialer
 		dial.AllowPrivate = pool.allowPrivate
 		*pool.to = &http.Transport{
 			Proxy:                 http.ProxyFromEnvironment,
@@ -49,42 +69,39 @@ func newUpstreams(cfg *Config) *upstreams {
 			},
 		}
 	}
-	return u
+	return c
 }
 
-// dialer is the dialer of the configuration, without rules for addresses.
-func dialer(cfg *Config) netguard.Dialer {
-	return netguard.Dialer{Timeout: cfg.ConnectTimeout, AllowProxy: true, Dial: cfg.Dial, Resolve: cfg.Resolve}
-}
+// Endpoint is where a provider speaks a dialect. It is immutable, and the same for
+// the same credential: a key for what is learned about it.
+type Endpoint struct {
+	Dialect dialect.Name
+	Builtin bool // answered inside this process
 
-// endpoint is where a provider speaks a dialect.
-type upstreamEndpoint struct {
 	base    url.URL
 	auth    provider.Auth
-	speaks  dialect.Name
 	private bool
-	builtin bool
 }
 
 type endpointKey struct {
 	provider, own string
-	said, speaks  dialect.Name
+	given, speaks dialect.Name
 	private       bool
 }
 
-// endpoint resolves, and remembers, where a provider speaks a dialect; nil where
+// Endpoint resolves, and remembers, where a provider speaks a dialect; nil where
 // it does not.
-func (u *upstreams) endpoint(p *provider.Provider, cred Credential, speaks dialect.Name) (*upstreamEndpoint, error) {
+func (c *Client) Endpoint(p *provider.Provider, cred pipeline.Credential, speaks dialect.Name) (*Endpoint, error) {
 	key := endpointKey{p.Name, cred.BaseURL, cred.Dialect, speaks, cred.AllowPrivate}
-	if e, ok := u.endpoints.Load(key); ok {
-		return e.(*upstreamEndpoint), nil
+	if e, ok := c.endpoints.Load(key); ok {
+		return e.(*Endpoint), nil
 	}
 	if p.Builtin {
 		if _, ok := p.Dialects[speaks]; !ok {
 			return nil, nil
 		}
-		e := &upstreamEndpoint{base: url.URL{Scheme: "http", Host: p.Name + ".invalid"}, auth: provider.NoAuth, speaks: speaks, builtin: true}
-		u.endpoints.Store(key, e)
+		e := &Endpoint{base: url.URL{Scheme: "http", Host: p.Name + ".invalid"}, auth: provider.NoAuth, Dialect: speaks, Builtin: true}
+		c.endpoints.Store(key, e)
 		return e, nil
 	}
 	base, auth, ok, err := p.Base(cred.BaseURL, speaks)
@@ -94,27 +111,27 @@ func (u *upstreams) endpoint(p *provider.Provider, cred Credential, speaks diale
 	if !ok {
 		return nil, nil
 	}
-	e := &upstreamEndpoint{base: *base, auth: auth, speaks: speaks, private: cred.AllowPrivate}
-	u.endpoints.Store(key, e)
+	e := &Endpoint{base: *base, auth: auth, Dialect: speaks, private: cred.AllowPrivate}
+	c.endpoints.Store(key, e)
 	return e, nil
 }
 
 // transport is the pool that an endpoint is reached through.
-func (u *upstreams) transport(e *upstreamEndpoint) *http.Transport {
+func (c *Client) transport(e *Endpoint) *http.Transport {
 	if e.private {
-		return u.open
+		return c.open
 	}
-	return u.guarded
+	return c.guarded
 }
 
-func (u *upstreams) close() {
-	u.guarded.CloseIdleConnections()
-	u.open.CloseIdleConnections()
+func (c *Client) Close() {
+	c.guarded.CloseIdleConnections()
+	c.open.CloseIdleConnections()
 }
 
-// upstreamFault turns what kept a provider from answering into an error for the
+// Error turns what kept a provider from answering into an error for the
 // caller: fixed words, the cause for the log alone.
-func upstreamFault(name string, err error) *fault.Error {
+func Error(name string, err error) *fault.Error {
 	var refused *netguard.RefusedError
 	var dns *net.DNSError
 	var op *net.OpError
