@@ -175,9 +175,13 @@ func (d *daemon) open() (err error) {
 	}
 	d.gatewaySettings = newGatewaySettings(d.settings)
 	d.settings.OnChange(d.settingsChanged)
+	pages, err := d.pages()
+	if err != nil {
+		return err
+	}
 	if d.gateway, err = gateway.New(gateway.Config{
 		Tokens: d.tokens, Keys: gatewayKeys{d.keys, d.redactor.Learn}, Settings: d.gatewaySettings.get,
-		Version: d.cfg.Version, DevMode: d.cfg.DevMode, Owner: d.owner, Pages: d.pages(), Logger: component("gateway"),
+		Version: d.cfg.Version, DevMode: d.cfg.DevMode, Owner: d.owner, Pages: pages, Logger: component("gateway"),
 	}); err != nil {
 		return err
 	}

@@ -7,7 +7,7 @@ import (
 )
 
 // pages serves what is no part of the AI plane on bare localhost.
-func (d *daemon) pages() http.Handler {
+func (d *daemon) pages() (http.Handler, error) {
 	apps := approval.NewHandler(approval.HandlerConfig{
 		Queue: d.approvals, Mint: d.mintForApp, Port: func() int { return d.sockets.Port }, Caller: d.caller, Logger: d.log.With("component", "approval"),
 	})
@@ -15,5 +15,5 @@ func (d *daemon) pages() http.Handler {
 	mux.Handle("/auth/register", apps)
 	mux.Handle("/connect", apps)
 	mux.Handle("/connect/wait", apps)
-	return mux
+	return mux, serveSDK(mux)
 }
