@@ -22,6 +22,8 @@ import (
 //   - maps, interfaces, arrays and json.Unmarshaler are not supported: fields of such
 //     types panic, as they are faults of the program.
 //
+// A field of type Rest takes the members that no other field has, whatever its tag.
+//
 // The error is a *SyntaxError, or a *json.UnmarshalTypeError whose Field is the path
 // of the value that has the wrong type: the first one, though the rest is read.
 func Decode(data []byte, v any) error {
@@ -62,6 +64,7 @@ type plan struct {
 	elem   *plan // of a slice or a pointer
 	fields []field
 	byName map[string]int // beyond a few fields
+	rest   []int          // the index of the field for other members; nil where there is none
 }
 
 type field struct {
@@ -75,6 +78,7 @@ var (
 	rawType    = reflect.TypeFor[json.RawMessage]()
 	stringType = reflect.TypeFor[String]()
 	valueType  = reflect.TypeFor[Value]()
+	restType   = reflect.TypeFor[Rest]()
 )
 
 func planOf(t reflect.Type) *plan {
@@ -128,6 +132,8 @@ func (p *plan) addFields(t reflect.Type, index []int) {
 		at := append(append([]int{}, index...), i)
 		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
 		switch {
+		case f.Type == restType:
+			p.rest = at
 		case name == "-" || !f.IsExported() && !f.Anonymous:
 		case f.Anonymous && name == "" && f.Type.Kind() == reflect.Struct:
 			p.addFields(f.Type, at)
@@ -292,8 +298,8 @@ func (d *decoder) object(i int, v reflect.Value, p *plan, depth int) (int, error
 			d.path = append(d.path, f.name)
 			end, err = d.value(i, fieldAt(v, f.index), f.plan, depth+1)
 			d.path = d.path[:len(d.path)-1]
-		} else {
-			end, err = skipValue(d.data, i, depth+1)
+		} else if end, err = skipValue(d.data, i, depth+1); err == nil && p.rest != nil {
+			addRest(v, p, string(name), Value{raw: d.data[i:end:end]})
 		}
 		if err != nil {
 			return 0, err
@@ -310,6 +316,11 @@ func (d *decoder) object(i int, v reflect.Value, p *plan, depth int) (int, error
 			return 0, &SyntaxError{Offset: i}
 		}
 	}
+}
+
+func addRest(v reflect.Value, p *plan, name string, value Value) {
+	rest := fieldAt(v, p.rest).Addr().Interface().(*Rest)
+	*rest = append(*rest, Field{name, value})
 }
 
 func fieldAt(v reflect.Value, index []int) reflect.Value {

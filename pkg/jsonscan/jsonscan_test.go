@@ -103,6 +103,8 @@ type outer struct {
 	Other    *inner    `json:"other"`
 	F        float64   `json:"f"`
 	Deep     []*[]bool `json:"deep"`
+
+	Rest jsonscan.Rest `json:"-"`
 }
 
 type embedded struct {
@@ -121,8 +123,9 @@ func TestDecode(t *testing.T) {
 		embedded: embedded{json.RawMessage("null")}, Model: "mé", Stream: true, Ratio: &ratio, Strings: []string{"a", `b\`}, N: -3, F: 2, Deep: []*[]bool{{true}, nil},
 		Messages: []inner{{Role: "user", Content: json.RawMessage(`[ 1, {"x":"y"}]`), Text: jsonscan.String(`"a\nb"`), Count: &count}, {}},
 		One:      inner{Role: "r"}, Other: &inner{Content: json.RawMessage(`"c"`)},
+		Rest: jsonscan.Rest{{Name: "Model", Value: jsonscan.Lit(`"other"`)}},
 	}
-	if diff := cmp.Diff(want, got, cmp.AllowUnexported(outer{})); diff != "" {
+	if diff := cmp.Diff(want, got, cmp.AllowUnexported(outer{}, jsonscan.Value{})); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 	for in, want := range map[string][2]string{
@@ -156,7 +159,7 @@ func TestStrings(t *testing.T) {
 			t.Errorf("Blank(%s) = %v", in, got)
 		}
 	}
-	for in, want := range map[string]string{`"a\/b\n"`: `"a\/b\n"`, `"\u00e9\\u00e9\u000a\u0022"`: `"é\\u00e9\n\""`, `"\ud83d\ude00\ud83d"`: "\"😀\ufffd\"", `""`: `""`} {
+	for in, want := range map[string]string{`"a\/b\n"`: `"a\/b\n"`, `"\u00e9\\u00e9\u000a\u0022"`: `"é\\u00e9\n\""`, `"\ud83d\ude00\ud83d"`: "\"😀\ufffd\"", "\"a\xffb\"": "\"a\ufffdb\"", `""`: `""`} {
 		if got := string(jsonscan.AppendString(nil, jsonscan.String(in))); got != want {
 			t.Errorf("AppendString(%s) = %s, want %s", in, got, want)
 		}
@@ -344,7 +347,7 @@ func TestValue(t *testing.T) {
 	if err := jsonscan.Raw(written).Decode(&after); err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(after, before, cmp.AllowUnexported(outer{})); diff != "" {
+	if diff := cmp.Diff(after, before, cmp.AllowUnexported(outer{}, jsonscan.Value{})); diff != "" {
 		t.Errorf("decoded otherwise before it was written (-after +before):\n%s", diff)
 	}
 	var wrong struct {

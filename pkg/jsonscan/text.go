@@ -199,6 +199,7 @@ func appendEscape(b []byte, c byte) []byte {
 // AppendString appends raw, a JSON string of another text, with the quotes. It
 // keeps the escapes that its writer chose, \u ones apart: those become the
 // characters that they stand for, as not every parser reads half a pair of them.
+// Bytes that are not UTF-8 become U+FFFD.
 func AppendString(b []byte, raw String) []byte {
 	return append(AppendInner(append(b, '"'), raw), '"')
 }
@@ -208,7 +209,10 @@ func AppendInner(b []byte, raw String) []byte {
 	if len(raw) < 2 {
 		return b
 	}
-	inner := raw[1 : len(raw)-1]
+	inner := []byte(raw[1 : len(raw)-1])
+	if !utf8.Valid(inner) {
+		inner = appendValid(nil, inner)
+	}
 	for len(inner) > 0 {
 		at := bytes.Index(inner, []byte(`\u`))
 		if at < 0 {

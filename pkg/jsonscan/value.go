@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"iter"
 	"reflect"
+	"unicode/utf8"
 )
 
 // Value is JSON that is passed on or put together: the bytes of a text, which it
@@ -24,6 +25,9 @@ type Field struct {
 	Value Value
 }
 
+// Rest are members that a struct has no field for: see Decode.
+type Rest []Field
+
 // Raw is the value whose bytes are raw, which is valid JSON; nil is absent.
 func Raw(raw []byte) Value { return Value{raw: raw} }
 
@@ -36,7 +40,7 @@ func Quoted(text string) Value { return Value{raw: Quote(text)} }
 // Str is the string s with its own escapes, as AppendString copies it; absent
 // where s is nil.
 func Str(s String) Value {
-	if bytes.Contains(s, []byte(`\u`)) {
+	if bytes.Contains(s, []byte(`\u`)) || !utf8.Valid(s) {
 		return Value{raw: AppendString(make([]byte, 0, len(s)), s)}
 	}
 	return Value{raw: s}
@@ -106,6 +110,9 @@ func (v Value) Get(name string) (found Value) {
 	}
 	return found
 }
+
+// Bytes gives the bytes of a raw value; ok is false where it was put together.
+func (v Value) Bytes() (raw []byte, ok bool) { return v.raw, v.kind == 0 }
 
 // Is is whether the value's bytes are exactly text; never true of an object or
 // array that was put together.
@@ -265,7 +272,13 @@ func (d *decoder) tree(v Value, target reflect.Value, p *plan, depth int) error 
 		target.SetZero()
 		for _, m := range v.object {
 			f := p.find([]byte(m.Name))
-			if f == nil || m.Value.Absent() {
+			if m.Value.Absent() {
+				continue
+			}
+			if f == nil {
+				if p.rest != nil {
+					addRest(target, p, m.Name, m.Value)
+				}
 				continue
 			}
 			d.path = append(d.path, f.name)

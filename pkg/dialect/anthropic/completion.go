@@ -6,7 +6,7 @@ import (
 	"strings"
 
 	"github.com/hostless/hostless/pkg/dialect/openai"
-	"github.com/hostless/hostless/pkg/dialect/rawjson"
+	"github.com/hostless/hostless/pkg/jsonscan"
 )
 
 // chunk is an answer of the chat API, whole (Message) or a piece of its stream
@@ -26,17 +26,10 @@ type chunk struct {
 
 type spoken struct {
 	openai.Said
-	Refusal          string            `json:"refusal"`
+	Refusal          jsonscan.String   `json:"refusal"`
 	ReasoningDetails []json.RawMessage `json:"reasoning_details"`
 	ToolCalls        []chatCall        `json:"tool_calls"`
 	FunctionCall     *chatCalled       `json:"function_call"`
-}
-
-// text is what is said; thought is the thinking in clear.
-func (s *spoken) text() (text, thought string) {
-	text, _ = rawjson.Text(s.Text())
-	thought, _ = rawjson.Text(s.Thought())
-	return text, thought
 }
 
 // calls gives the tool calls, the older form too.
@@ -110,21 +103,22 @@ func callID(c *chatCall, fallback func() string) string {
 				Signature string `json:"thought_signature"`
 			} `json:"google"`
 		}
-		if json.Unmarshal(c.Extra, &extra) == nil && extra.Google.Signature != "" {
+		if jsonscan.Decode(c.Extra, &extra) == nil && extra.Google.Signature != "" {
 			id += thoughtMark + extra.Google.Signature
 		}
 	}
 	return safeID(id)
 }
 
-// inputOf is a call's input. What is no JSON object is passed on all the same,
+// inputOf is a call's input. What is not a JSON object is passed on all the same,
 // so that the tool refuses it and the model sees why.
-func inputOf(arguments string) json.RawMessage {
-	if blank(arguments) {
-		return json.RawMessage("{}")
+func inputOf(arguments jsonscan.String) jsonscan.Value {
+	if arguments.Blank() {
+		return jsonscan.Lit("{}")
 	}
-	if isObject([]byte(arguments)) {
-		return rawjson.Compact(json.RawMessage(arguments))
+	raw := jsonscan.AppendUnquoted(make([]byte, 0, len(arguments)), arguments)
+	if isObject(raw) {
+		return jsonscan.Raw(raw).Compact()
 	}
-	return json.RawMessage(`{"invalid_arguments":` + string(rawjson.Quote(arguments)) + `}`)
+	return jsonscan.Obj(member("invalid_arguments", jsonscan.Str(arguments)))
 }

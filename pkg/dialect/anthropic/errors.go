@@ -11,6 +11,7 @@ import (
 
 	"github.com/hostless/hostless/pkg/dialect/rawjson"
 	"github.com/hostless/hostless/pkg/fault"
+	"github.com/hostless/hostless/pkg/jsonscan"
 	"github.com/hostless/hostless/pkg/sse"
 )
 
@@ -48,11 +49,11 @@ func typeOf(status int) string {
 }
 
 func envelope(kind, message, requestID string) []byte {
-	b := append([]byte(`{"type":"error","error":{"type":`), rawjson.Quote(kind)...)
-	b = append(append(b, `,"message":`...), rawjson.Quote(message)...)
+	b := append([]byte(`{"type":"error","error":{"type":`), jsonscan.Quote(kind)...)
+	b = append(append(b, `,"message":`...), jsonscan.Quote(message)...)
 	b = append(b, '}')
 	if requestID != "" {
-		b = append(append(b, `,"request_id":`...), rawjson.Quote(requestID)...)
+		b = append(append(b, `,"request_id":`...), jsonscan.Quote(requestID)...)
 	}
 	return append(b, '}')
 }
@@ -82,9 +83,9 @@ func AppendModel(b []byte, m ModelInfo) []byte {
 	if m.Created.IsZero() {
 		m.Created = time.Unix(0, 0)
 	}
-	b = append(append(b, `{"type":"model","id":`...), rawjson.Quote(m.ID)...)
-	b = append(append(b, `,"display_name":`...), rawjson.Quote(m.DisplayName)...)
-	b = append(append(b, `,"created_at":`...), rawjson.Quote(m.Created.UTC().Format(time.RFC3339))...)
+	b = append(append(b, `{"type":"model","id":`...), jsonscan.Quote(m.ID)...)
+	b = append(append(b, `,"display_name":`...), jsonscan.Quote(m.DisplayName)...)
+	b = append(append(b, `,"created_at":`...), jsonscan.Quote(m.Created.UTC().Format(time.RFC3339))...)
 	return append(b, '}')
 }
 
@@ -161,8 +162,8 @@ func chatError(status int, body []byte) []byte {
 }
 
 func chatEnvelope(e said) []byte {
-	b := append([]byte(`{"error":{"message":`), rawjson.Quote(e.Message)...)
-	b = append(append(b, `,"type":`...), rawjson.Quote(e.Type)...)
+	b := append([]byte(`{"error":{"message":`), jsonscan.Quote(e.Message)...)
+	b = append(append(b, `,"type":`...), jsonscan.Quote(e.Type)...)
 	b = append(append(b, `,"param":`...), orNull(e.Param)...)
 	b = append(append(b, `,"code":`...), orNull(e.Code)...)
 	return append(b, "}}"...)

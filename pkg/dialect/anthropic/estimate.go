@@ -2,9 +2,11 @@ package anthropic
 
 import (
 	"encoding/json"
+	"unicode/utf8"
 
 	"github.com/hostless/hostless/pkg/dialect/rawjson"
 	"github.com/hostless/hostless/pkg/fault"
+	"github.com/hostless/hostless/pkg/jsonscan"
 )
 
 // What an estimate counts for things that are not text: Anthropic's own rule of
@@ -22,11 +24,11 @@ const (
 // errs on the high side. The error is fault.Invalid.
 func EstimateTokens(body []byte) (int, error) {
 	var req struct {
-		System   any             `json:"system"`
-		Messages []inCounted     `json:"messages"`
+		System   jsonscan.Value  `json:"system"`
+		Messages []inMessage     `json:"messages"`
 		Tools    json.RawMessage `json:"tools"`
 	}
-	if err := decode(body, &req, "Messages"); err != nil {
+	if err := decode(jsonscan.Raw(body), &req, "Messages"); err != nil {
 		return 0, err
 	}
 	if req.Messages == nil {
@@ -38,50 +40,44 @@ func EstimateTokens(body []byte) (int, error) {
 		c.tokens += turnTokens
 		c.value(m.Content)
 	}
-	if rawjson.Set(req.Tools) != nil && string(rawjson.Compact(req.Tools)) != "[]" {
+	if tools := jsonscan.Compact(rawjson.Set(req.Tools)); len(tools) > len("[]") {
 		c.tokens += toolsPrompt
-		c.chars += len(rawjson.Compact(req.Tools))
+		c.chars += len(tools)
 	}
 	return c.tokens + (c.chars*4+charsPer4-1)/charsPer4, nil
-}
-
-type inCounted struct {
-	Content any `json:"content"`
 }
 
 type counter struct{ tokens, chars int }
 
 // value counts the text in a value, whatever its block; media by their kind.
-func (c *counter) value(v any) {
-	switch v := v.(type) {
-	case string:
-		c.text(v)
-	case []any:
-		for _, e := range v {
+func (c *counter) value(v jsonscan.Value) {
+	switch v.Kind() {
+	case '"':
+		c.text(v.String())
+	case '[':
+		for _, e := range v.Elements() {
 			c.value(e)
 		}
-	case map[string]any:
-		kind, _ := v["type"].(string)
-		if source, ok := v["source"].(map[string]any); ok && c.media(kind, source) {
+	case '{':
+		if source := v.Get("source"); source.Kind() == '{' && c.media(v.Get("type").String().Text(), source) {
 			return
 		}
-		for name, e := range v {
+		for name, e := range v.Members() {
 			switch name {
 			case "type", "id", "tool_use_id", "cache_control", "signature", "data":
 			default:
 				c.value(e)
 			}
 		}
-	case float64, bool:
+	case '0', 't', 'f':
 		c.chars += 4
 	}
 }
 
-// media counts an image or a document that is no text.
-func (c *counter) media(kind string, source map[string]any) bool {
-	form, _ := source["type"].(string)
-	data, _ := source["data"].(string)
-	switch {
+// media counts an image or a document that is not text.
+func (c *counter) media(kind string, source jsonscan.Value) bool {
+	data := source.Get("data").String()
+	switch form := source.Get("type").String().Text(); {
 	case form == "text":
 		c.text(data)
 	case form == "content":
@@ -95,9 +91,11 @@ func (c *counter) media(kind string, source map[string]any) bool {
 }
 
 // text counts characters; those beyond Latin scripts are about a token each.
-func (c *counter) text(s string) {
-	for _, r := range s {
-		if r < 0x250 {
+func (c *counter) text(s jsonscan.String) {
+	text, _ := jsonscan.Unquote(s)
+	for len(text) > 0 {
+		r, size := utf8.DecodeRune(text)
+		if text = text[size:]; r < 0x250 {
 			c.chars++
 		} else {
 			c.tokens++

@@ -1,17 +1,17 @@
 package anthropic
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"math"
 	"net/http"
-	"sort"
+	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/hostless/hostless/pkg/dialect"
 	"github.com/hostless/hostless/pkg/dialect/rawjson"
+	"github.com/hostless/hostless/pkg/jsonscan"
 )
 
 // version is the API version that all of this is written for.
@@ -46,23 +46,13 @@ type chatRequest struct {
 	StreamOptions       *struct {
 		IncludeUsage bool `json:"include_usage"`
 	} `json:"stream_options"`
-	ExtraBody map[string]json.RawMessage `json:"extra_body"`
-}
+	ExtraBody struct {
+		Rest jsonscan.Rest `json:"-"` // by provider
+	} `json:"extra_body"`
 
-// carried are the top-level fields that the translation reads or has no need to
-// report.
-var carried = map[string]bool{
-	"model": true, "messages": true, "tools": true, "tool_choice": true, "functions": true, "function_call": true,
-	"parallel_tool_calls": true, "max_completion_tokens": true, "max_tokens": true, "temperature": true, "top_p": true,
-	"top_k": true, "stop": true, "response_format": true, "reasoning_effort": true, "thinking": true,
-	"safety_identifier": true, "user": true, "service_tier": true, "n": true, "modalities": true, "stream": true,
-	"stream_options": true, "extra_body": true,
-}
-
-// refused are those that no Messages request can carry, with the reason.
-var refused = map[string]string{
-	"audio":              "audio output cannot be had from this provider",
-	"web_search_options": "web_search_options cannot be used with this provider",
+	Audio     jsonscan.Value `json:"audio"`
+	WebSearch jsonscan.Value `json:"web_search_options"`
+	Rest      jsonscan.Rest  `json:"-"`
 }
 
 // FromChat translates chat requests into Messages requests. Call.Path is
@@ -71,7 +61,7 @@ func FromChat(options Options) dialect.Translator {
 	options = options.withDefaults()
 	return func(in dialect.Request) (*dialect.Call, error) {
 		var req chatRequest
-		if err := decode(in.Body, &req, "chat completion"); err != nil {
+		if err := decode(in.Value(), &req, "chat completion"); err != nil {
 			return nil, err
 		}
 		t := &fromChat{in: in, req: &req, options: options, model: options.Models(in.Provider, in.Model, ModelByName(in.Model))}
@@ -87,17 +77,17 @@ type fromChat struct {
 	options Options
 	model   Model
 
-	system []json.RawMessage
+	system []jsonscan.Value
 	turns  []turn
 	files  bool // a file id is used
 	calls  int  // ids given to calls that came without one
 	lastID map[string]string
 
-	inResult    bool            // a tool's result is being read
-	resultCache json.RawMessage // its mark for the prompt cache
+	inResult    bool           // a tool's result is being read
+	resultCache jsonscan.Value // its mark for the prompt cache
 
-	out       rawjson.Object
-	tools     []json.RawMessage
+	out       []jsonscan.Field
+	tools     []jsonscan.Value
 	toolNames []string
 	choice    string // the type of tool_choice: "", auto, any, tool or none
 	hidden    string // the tool that stands for a response format
@@ -106,7 +96,7 @@ type fromChat struct {
 }
 
 func (t *fromChat) call() (*dialect.Call, error) {
-	for _, step := range []func() error{t.fields, t.messages, t.toolsAndChoice, t.format, t.limits, t.rest} {
+	for _, step := range []func() error{t.checkFields, t.readMessages, t.toolsAndChoice, t.format, t.limits, t.rest} {
 		if err := step(); err != nil {
 			return nil, err
 		}
@@ -132,26 +122,21 @@ func (t *fromChat) call() (*dialect.Call, error) {
 	}, nil
 }
 
-// fields refuses what changes the meaning and notes what does not.
-func (t *fromChat) fields() error {
-	all := map[string]json.RawMessage{}
-	var names []string
-	rawjson.Scan(t.in.Body, func(name string, value json.RawMessage) {
-		if !carried[name] && rawjson.Set(value) != nil {
-			all[name] = value
-			names = append(names, name)
-		}
-	})
-	sort.Strings(names)
-	for _, name := range names {
-		if why := refused[name]; why != "" {
-			return dialect.Invalid(name, why)
-		}
-		if v := string(all[name]); v == "false" && (name == "store" || name == "logprobs") {
-			continue // as it is here anyway
-		}
-		t.ignore(name)
+// checkFields refuses what changes the meaning and notes what does not.
+func (t *fromChat) checkFields() error {
+	if t.req.Audio.Set() {
+		return dialect.Invalid("audio", "audio output cannot be had from this provider")
 	}
+	if t.req.WebSearch.Set() {
+		return dialect.Invalid("web_search_options", "web_search_options cannot be used with this provider")
+	}
+	except := []string{"model"}
+	for _, f := range t.req.Rest {
+		if f.Value.Is("false") && (f.Name == "store" || f.Name == "logprobs") {
+			except = append(except, f.Name) // as it is here anyway
+		}
+	}
+	t.ignoreRest(t.req.Rest, except)
 	if t.req.N != nil && *t.req.N != 1 {
 		return dialect.Invalid("n", "this provider gives one choice only; n must be 1")
 	}
@@ -226,10 +211,15 @@ func (t *fromChat) sampling(thinks bool) error {
 	if f, _ := strconv.ParseFloat(string(temperature), 64); f > 1 {
 		temperature = json.RawMessage("1")
 	}
-	t.out.Put("temperature", temperature)
-	t.out.Put("top_p", topP)
-	t.out.Put("top_k", topK)
+	t.put("temperature", jsonscan.Raw(temperature))
+	t.put("top_p", jsonscan.Raw(topP))
+	t.put("top_k", jsonscan.Raw(topK))
 	return nil
+}
+
+// put adds a field to the request, behind its turns and tools.
+func (t *fromChat) put(name string, value jsonscan.Value) {
+	t.out = append(t.out, member(name, value))
 }
 
 func isOne(raw json.RawMessage) bool {
@@ -254,12 +244,12 @@ func (t *fromChat) rest() error {
 	if raw := rawjson.Set(t.req.Stop); raw != nil {
 		var list []string
 		var one string
-		if json.Unmarshal(raw, &one) == nil {
+		if jsonscan.Decode(raw, &one) == nil {
 			list = []string{one}
-		} else if json.Unmarshal(raw, &list) != nil {
+		} else if jsonscan.Decode(raw, &list) != nil {
 			return dialect.Invalid("stop", "stop must be a string or a list of strings")
 		}
-		var kept []json.RawMessage
+		var kept []jsonscan.Value
 		for _, s := range list {
 			if blank(s) {
 				if s != "" {
@@ -267,10 +257,10 @@ func (t *fromChat) rest() error {
 				}
 				continue
 			}
-			kept = append(kept, rawjson.Quote(s))
+			kept = append(kept, text(s))
 		}
 		if kept != nil {
-			t.out.Put("stop_sequences", rawjson.Array(kept))
+			t.put("stop_sequences", jsonscan.Arr(kept))
 		}
 	}
 	id, name := t.req.SafetyIdentifier, "safety_identifier"
@@ -283,13 +273,13 @@ func (t *fromChat) rest() error {
 		if len(*id) > 256 {
 			t.ignore(name)
 		} else {
-			t.out.Put("metadata", json.RawMessage(`{"user_id":`+string(rawjson.Quote(*id))+`}`))
+			t.put("metadata", jsonscan.Obj(member("user_id", text(*id))))
 		}
 	}
 	if tier := t.req.ServiceTier; tier != nil {
 		switch *tier {
 		case "default":
-			t.out.PutText("service_tier", "standard_only")
+			t.put("service_tier", text("standard_only"))
 		case "auto", "":
 		default:
 			t.ignore("service_tier")
@@ -307,25 +297,23 @@ func (t *fromChat) body() (json.RawMessage, error) {
 		}
 		t.turns, t.system = []turn{{role: "user", blocks: t.system}}, nil
 	}
-	var o rawjson.Object
-	o.PutText("model", t.in.Model)
-	o.Put("max_tokens", strconv.AppendInt(nil, t.maxTokens, 10))
+	o := jsonscan.Obj(member("model", text(t.in.Model)), member("max_tokens", jsonscan.Raw(strconv.AppendInt(nil, t.maxTokens, 10))))
 	if len(t.system) > 0 {
-		o.Put("system", rawjson.Array(t.system))
+		o.Put("system", jsonscan.Arr(t.system))
 	}
-	turns := make([]json.RawMessage, len(t.turns))
+	turns := make([]jsonscan.Value, len(t.turns))
 	for i, turn := range t.turns {
-		turns[i] = turn.json()
+		turns[i] = jsonscan.Obj(member("role", text(turn.role)), member("content", jsonscan.Arr(append(turn.results, turn.blocks...))))
 	}
-	o.Put("messages", rawjson.Array(turns))
+	o.Put("messages", jsonscan.Arr(turns))
 	if len(t.tools) > 0 {
-		o.Put("tools", rawjson.Array(t.tools))
+		o.Put("tools", jsonscan.Arr(t.tools))
 	}
 	for _, m := range t.out {
 		o.Put(m.Name, m.Value)
 	}
 	if t.req.Stream {
-		o.Put("stream", json.RawMessage("true"))
+		o.Put("stream", jsonscan.Lit("true"))
 	}
 	if err := t.extra(&o); err != nil {
 		return nil, err
@@ -334,33 +322,37 @@ func (t *fromChat) body() (json.RawMessage, error) {
 }
 
 // extra merges extra_body's members for this provider, which win.
-func (t *fromChat) extra(o *rawjson.Object) error {
+func (t *fromChat) extra(o *jsonscan.Value) error {
 	for _, name := range []string{"anthropic", t.in.Provider} {
-		raw := rawjson.Set(t.req.ExtraBody[name])
-		if raw == nil {
+		var fields jsonscan.Value
+		for _, f := range t.req.ExtraBody.Rest {
+			if f.Name == name {
+				fields = f.Value
+			}
+		}
+		if !fields.Set() {
 			continue
 		}
-		list, ok := rawjson.Members(raw)
-		if !ok {
+		if fields.Kind() != '{' {
 			return dialect.Invalid("extra_body."+name, "extra_body."+name+" must be an object")
 		}
-		for _, m := range list {
-			if m.Name == "model" || m.Name == "messages" || m.Name == "stream" {
-				return dialect.Invalid("extra_body."+name+"."+m.Name, m.Name+" cannot be set by extra_body")
+		for field, value := range fields.Members() {
+			if field == "model" || field == "messages" || field == "stream" {
+				return dialect.Invalid("extra_body."+name+"."+field, field+" cannot be set by extra_body")
 			}
-			o.Put(m.Name, m.Value)
+			o.Put(field, value)
 		}
 		if t.in.Provider == name {
 			break
 		}
 	}
-	names := make([]string, 0, len(t.req.ExtraBody))
-	for name := range t.req.ExtraBody {
-		if name != "anthropic" && name != t.in.Provider {
-			names = append(names, "extra_body."+name)
+	var names []string
+	for _, f := range t.req.ExtraBody.Rest {
+		if f.Name != "anthropic" && f.Name != t.in.Provider {
+			names = append(names, "extra_body."+f.Name)
 		}
 	}
-	sort.Strings(names)
+	slices.Sort(names)
 	for _, name := range names {
 		t.ignore(name)
 	}
@@ -370,19 +362,12 @@ func (t *fromChat) extra(o *rawjson.Object) error {
 // turn is one turn of the conversation.
 type turn struct {
 	role    string
-	results []json.RawMessage // tool_result blocks, which come first
-	blocks  []json.RawMessage
-}
-
-func (t turn) json() json.RawMessage {
-	b := append([]byte(`{"role":`), rawjson.Quote(t.role)...)
-	b = append(b, `,"content":`...)
-	b = append(b, rawjson.Array(append(append([]json.RawMessage{}, t.results...), t.blocks...))...)
-	return append(b, '}')
+	results []jsonscan.Value // tool_result blocks, which come first
+	blocks  []jsonscan.Value
 }
 
 // add appends blocks to the conversation; neighbours of one role are one turn.
-func (t *fromChat) add(role string, results, blocks []json.RawMessage) {
+func (t *fromChat) add(role string, results, blocks []jsonscan.Value) {
 	if len(results) == 0 && len(blocks) == 0 {
 		return
 	}
@@ -394,15 +379,9 @@ func (t *fromChat) add(role string, results, blocks []json.RawMessage) {
 	t.turns = append(t.turns, turn{role, results, blocks})
 }
 
-// mark puts cache_control into the last of the blocks.
-func mark(blocks []json.RawMessage, cache json.RawMessage) {
-	if rawjson.Set(cache) == nil || len(blocks) == 0 {
-		return
+// setCache puts cache_control into the last of the blocks.
+func setCache(blocks []jsonscan.Value, cache jsonscan.Value) {
+	if n := len(blocks); cache.Set() && n > 0 && blocks[n-1].Get("cache_control").Absent() {
+		blocks[n-1].Put("cache_control", cache.Compact())
 	}
-	last := blocks[len(blocks)-1]
-	if bytes.Contains(last, []byte(`"cache_control":`)) {
-		return
-	}
-	last = append(append(json.RawMessage{}, last[:len(last)-1]...), `,"cache_control":`...)
-	blocks[len(blocks)-1] = append(append(last, rawjson.Compact(cache)...), '}')
 }

@@ -1,6 +1,7 @@
 package anthropic
 
 import (
+	"bytes"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
@@ -8,21 +9,21 @@ import (
 	"unicode/utf8"
 
 	"github.com/hostless/hostless/pkg/dialect"
-	"github.com/hostless/hostless/pkg/dialect/rawjson"
+	"github.com/hostless/hostless/pkg/jsonscan"
 )
 
 type chatMessage struct {
 	Role             string          `json:"role"`
-	Content          json.RawMessage `json:"content"`
+	Content          jsonscan.Value  `json:"content"`
 	Name             string          `json:"name"`
-	Refusal          string          `json:"refusal"`
-	Audio            json.RawMessage `json:"audio"`
+	Refusal          jsonscan.String `json:"refusal"`
+	Audio            jsonscan.Value  `json:"audio"`
 	ToolCalls        []chatCall      `json:"tool_calls"`
 	FunctionCall     *chatCalled     `json:"function_call"`
 	ToolCallID       string          `json:"tool_call_id"`
-	ReasoningContent string          `json:"reasoning_content"`
-	ReasoningDetails json.RawMessage `json:"reasoning_details"`
-	Cache            json.RawMessage `json:"cache_control"`
+	ReasoningContent jsonscan.String `json:"reasoning_content"`
+	ReasoningDetails jsonscan.Value  `json:"reasoning_details"`
+	Cache            jsonscan.Value  `json:"cache_control"`
 }
 
 type chatCall struct {
@@ -34,27 +35,27 @@ type chatCall struct {
 }
 
 type chatCalled struct {
-	Name      string `json:"name"`
-	Arguments string `json:"arguments"`
+	Name      string          `json:"name"`
+	Arguments jsonscan.String `json:"arguments"`
 }
 
 type chatPart struct {
-	Type     string `json:"type"`
-	Text     string `json:"text"`
-	Refusal  string `json:"refusal"`
+	Type     string          `json:"type"`
+	Text     jsonscan.String `json:"text"`
+	Refusal  jsonscan.String `json:"refusal"`
 	ImageURL struct {
-		URL    string `json:"url"`
-		Detail string `json:"detail"`
+		URL    jsonscan.String `json:"url"`
+		Detail string          `json:"detail"`
 	} `json:"image_url"`
 	File struct {
-		FileData string `json:"file_data"`
-		FileID   string `json:"file_id"`
-		Filename string `json:"filename"`
+		FileData jsonscan.String `json:"file_data"`
+		FileID   jsonscan.String `json:"file_id"`
+		Filename string          `json:"filename"`
 	} `json:"file"`
-	Cache json.RawMessage `json:"cache_control"`
+	Cache jsonscan.Value `json:"cache_control"`
 }
 
-func (t *fromChat) messages() error {
+func (t *fromChat) readMessages() error {
 	t.lastID = map[string]string{}
 	for i := range t.req.Messages {
 		m := &t.req.Messages[i]
@@ -67,15 +68,15 @@ func (t *fromChat) messages() error {
 		case "system", "developer":
 			err = t.systemMessage(m, at)
 		case "user":
-			var blocks []json.RawMessage
+			var blocks []jsonscan.Value
 			if blocks, err = t.content(m.Content, at); err == nil {
-				mark(blocks, m.Cache)
+				setCache(blocks, m.Cache)
 				t.add("user", nil, blocks)
 			}
 		case "assistant":
 			err = t.assistant(m, at, i == len(t.req.Messages)-1)
 		case "tool", "function":
-			err = t.result(m, at)
+			err = t.toolResult(m, at)
 		default:
 			err = dialect.Invalid(at+".role", fmt.Sprintf("role must be system, developer, user, assistant or tool, not %q", m.Role))
 		}
@@ -92,133 +93,142 @@ func (t *fromChat) systemMessage(m *chatMessage, at string) error {
 		return err
 	}
 	for j, b := range blocks {
-		if !strings.HasPrefix(string(b), `{"type":"text"`) {
+		if !isText(b) {
 			return dialect.Invalid(fmt.Sprintf("%s.content[%d]", at, j), "instructions can hold text only")
 		}
 	}
-	mark(blocks, m.Cache)
+	setCache(blocks, m.Cache)
 	t.system = append(t.system, blocks...)
 	return nil
 }
 
+func isText(block jsonscan.Value) bool { return block.Get("type").Is(`"text"`) }
+
 // content makes blocks of a string or of parts; empty text leaves none.
-func (t *fromChat) content(raw json.RawMessage, at string) ([]json.RawMessage, error) {
-	if rawjson.Set(raw) == nil {
+func (t *fromChat) content(v jsonscan.Value, at string) ([]jsonscan.Value, error) {
+	if !v.Set() {
 		return nil, nil
 	}
-	var text string
-	if rawjson.IsString(raw) && json.Unmarshal(raw, &text) == nil {
-		if blank(text) {
-			return nil, nil
-		}
-		return []json.RawMessage{textBlock(text)}, nil
+	if s := v.String(); s != nil {
+		return textBlocks(s), nil
 	}
 	var parts []chatPart
-	if err := json.Unmarshal(raw, &parts); err != nil {
+	if err := v.Decode(&parts); err != nil {
 		return nil, dialect.Invalid(at+".content", "content must be a string or a list of parts")
 	}
-	var blocks []json.RawMessage
+	var blocks []jsonscan.Value
 	for j := range parts {
-		block, err := t.part(&parts[j], fmt.Sprintf("%s.content[%d]", at, j))
+		more, err := t.part(&parts[j], fmt.Sprintf("%s.content[%d]", at, j))
 		if err != nil {
 			return nil, err
 		}
-		if block == nil {
+		if len(more) == 0 {
 			continue
 		}
-		blocks = append(blocks, block)
-		if t.inResult && rawjson.Set(parts[j].Cache) != nil {
+		blocks = append(blocks, more...)
+		if t.inResult && parts[j].Cache.Set() {
 			t.resultCache = parts[j].Cache
 			continue
 		}
-		mark(blocks, parts[j].Cache)
+		setCache(blocks, parts[j].Cache)
 	}
 	return blocks, nil
 }
 
-func textBlock(text string) json.RawMessage {
-	return append(rawjson.AppendString([]byte(`{"type":"text","text":`), text), '}')
+// textBlocks is the block of a text; none where it is blank.
+func textBlocks(s jsonscan.String) []jsonscan.Value {
+	if s.Blank() {
+		return nil
+	}
+	return []jsonscan.Value{textBlock(jsonscan.Str(s))}
 }
 
-func (t *fromChat) part(p *chatPart, at string) (json.RawMessage, error) {
+// part makes the block of a part; none of an empty one.
+func (t *fromChat) part(p *chatPart, at string) ([]jsonscan.Value, error) {
+	var block jsonscan.Value
+	var err error
 	switch p.Type {
 	case "text":
-		if blank(p.Text) {
-			return nil, nil
-		}
-		return textBlock(p.Text), nil
+		return textBlocks(p.Text), nil
 	case "refusal":
-		if blank(p.Refusal) {
-			return nil, nil
-		}
-		return textBlock(p.Refusal), nil
+		return textBlocks(p.Refusal), nil
 	case "image_url":
 		if p.ImageURL.Detail != "" && p.ImageURL.Detail != "auto" {
 			t.ignore("image_url.detail")
 		}
-		return image(p.ImageURL.URL, at+".image_url.url")
+		block, err = image(p.ImageURL.URL, at+".image_url.url")
 	case "file":
-		return t.file(p, at+".file")
+		block, err = t.file(p, at+".file")
 	case "input_audio":
-		return nil, dialect.Invalid(at+".input_audio", "this provider takes no audio")
+		err = dialect.Invalid(at+".input_audio", "this provider takes no audio")
+	default:
+		err = dialect.Invalid(at+".type", fmt.Sprintf("content parts of type %q cannot be used with this provider", p.Type))
 	}
-	return nil, dialect.Invalid(at+".type", fmt.Sprintf("content parts of type %q cannot be used with this provider", p.Type))
+	return []jsonscan.Value{block}, err
 }
 
 // image makes an image block of a data: or https: URL.
-func image(url, at string) (json.RawMessage, error) {
-	if strings.HasPrefix(url, "data:") {
+func image(url jsonscan.String, at string) (jsonscan.Value, error) {
+	if url.HasPrefix("data:") {
 		media, data, ok := dataURL(url)
 		if !ok {
-			return nil, dialect.Invalid(at, "the image's data URL is not base64")
+			return jsonscan.Value{}, dialect.Invalid(at, "the image's data URL is not base64")
 		}
 		return sourceBlock("image", media, data, ""), nil
 	}
-	if !strings.HasPrefix(url, "https://") && !strings.HasPrefix(url, "http://") {
-		return nil, dialect.Invalid(at, "an image must be an https or a base64 data URL")
+	if !url.HasPrefix("https://") && !url.HasPrefix("http://") {
+		return jsonscan.Value{}, dialect.Invalid(at, "an image must be an https or a base64 data URL")
 	}
-	return json.RawMessage(`{"type":"image","source":{"type":"url","url":` + string(rawjson.Quote(url)) + `}}`), nil
+	return fileBlock("image", "url", "url", jsonscan.Str(url)), nil
+}
+
+// fileBlock is a block whose source is named, not held.
+func fileBlock(kind, source, name string, value jsonscan.Value) jsonscan.Value {
+	return jsonscan.Obj(member("type", text(kind)), member("source", jsonscan.Obj(member("type", text(source)), member(name, value))))
 }
 
 // dataURL takes a base64 data URL apart; the media type is in lower case,
-// without parameters, and image/jpg is called by its name.
-func dataURL(url string) (media, data string, ok bool) {
-	head, data, ok := strings.Cut(strings.TrimPrefix(url, "data:"), ",")
-	if !ok || !strings.HasSuffix(strings.ToLower(head), ";base64") || data == "" {
-		return "", "", false
+// without parameters, and image/jpg is called by its name. The data is a JSON
+// string, as the URL is.
+func dataURL(url jsonscan.String) (media string, data jsonscan.String, ok bool) {
+	comma := bytes.IndexByte(url, ',')
+	if comma < 0 || len(url) <= comma+2 {
+		return "", nil, false
 	}
-	media, _, _ = strings.Cut(strings.ToLower(head), ";")
+	head := strings.ToLower(strings.TrimPrefix(append(url[:comma:comma], '"').Text(), "data:"))
+	if !strings.HasSuffix(head, ";base64") {
+		return "", nil, false
+	}
+	media, _, _ = strings.Cut(head, ";")
 	if media == "image/jpg" {
 		media = "image/jpeg"
 	}
-	return strings.TrimSpace(media), data, true
+	return strings.TrimSpace(media), append(jsonscan.String{'"'}, url[comma+1:]...), true
 }
 
-func sourceBlock(kind, media, data, title string) json.RawMessage {
-	b := make([]byte, 0, len(data)+len(title)+128)
-	b = append(append(b, `{"type":`...), rawjson.Quote(kind)...)
-	b = append(append(b, `,"source":{"type":"base64","media_type":`...), rawjson.Quote(media)...)
-	b = append(rawjson.AppendString(append(b, `,"data":`...), data), '}')
+func sourceBlock(kind, media string, data jsonscan.String, title string) jsonscan.Value {
+	source := jsonscan.Obj(member("type", text("base64")), member("media_type", text(media)), member("data", jsonscan.Str(data)))
+	o := jsonscan.Obj(member("type", text(kind)), member("source", source))
 	if title != "" {
-		b = rawjson.AppendString(append(b, `,"title":`...), title)
+		o.PutText("title", title)
 	}
-	return append(b, '}')
+	return o
 }
 
 // file makes a document (or image) block of a file part.
-func (t *fromChat) file(p *chatPart, at string) (json.RawMessage, error) {
-	if p.File.FileData == "" {
-		if p.File.FileID == "" {
-			return nil, dialect.Invalid(at, "a file needs file_data or file_id")
+func (t *fromChat) file(p *chatPart, at string) (jsonscan.Value, error) {
+	if p.File.FileData.Empty() {
+		if p.File.FileID.Empty() {
+			return jsonscan.Value{}, dialect.Invalid(at, "a file needs file_data or file_id")
 		}
 		t.files = true
-		return json.RawMessage(`{"type":"document","source":{"type":"file","file_id":` + string(rawjson.Quote(p.File.FileID)) + `}}`), nil
+		return fileBlock("document", "file", "file_id", jsonscan.Str(p.File.FileID)), nil
 	}
 	media, data := "", p.File.FileData
-	if strings.HasPrefix(data, "data:") {
+	if data.HasPrefix("data:") {
 		var ok bool
 		if media, data, ok = dataURL(data); !ok {
-			return nil, dialect.Invalid(at+".file_data", "the file's data URL is not base64")
+			return jsonscan.Value{}, dialect.Invalid(at+".file_data", "the file's data URL is not base64")
 		}
 	}
 	name := strings.ToLower(p.File.Filename)
@@ -228,20 +238,20 @@ func (t *fromChat) file(p *chatPart, at string) (json.RawMessage, error) {
 	case strings.HasPrefix(media, "image/"):
 		return sourceBlock("image", media, data, ""), nil
 	}
-	text, err := base64.StdEncoding.DecodeString(data)
-	if err != nil || !utf8.Valid(text) || strings.ContainsRune(string(text), 0) {
-		return nil, dialect.Invalid(at+".file_data", "this provider takes PDF, image and text files only")
+	decoded, err := base64.StdEncoding.DecodeString(data.Text())
+	if err != nil || !utf8.Valid(decoded) || bytes.IndexByte(decoded, 0) >= 0 {
+		return jsonscan.Value{}, dialect.Invalid(at+".file_data", "this provider takes PDF, image and text files only")
 	}
-	b := rawjson.AppendString([]byte(`{"type":"document","source":{"type":"text","media_type":"text/plain","data":`), string(text))
-	b = append(b, '}')
+	source := jsonscan.Obj(member("type", text("text")), member("media_type", text("text/plain")), member("data", text(string(decoded))))
+	o := jsonscan.Obj(member("type", text("document")), member("source", source))
 	if p.File.Filename != "" {
-		b = rawjson.AppendString(append(b, `,"title":`...), p.File.Filename)
+		o.PutText("title", p.File.Filename)
 	}
-	return append(b, '}'), nil
+	return o, nil
 }
 
 func (t *fromChat) assistant(m *chatMessage, at string, last bool) error {
-	if rawjson.Set(m.Audio) != nil {
+	if m.Audio.Set() {
 		return dialect.Invalid(at+".audio", "this provider takes no audio")
 	}
 	blocks := t.replay(m)
@@ -250,11 +260,11 @@ func (t *fromChat) assistant(m *chatMessage, at string, last bool) error {
 	if err != nil {
 		return err
 	}
-	if m.Refusal != "" && len(content) == 0 {
-		content = append(content, textBlock(m.Refusal))
+	if !m.Refusal.Empty() && len(content) == 0 {
+		content = append(content, textBlock(jsonscan.Str(m.Refusal)))
 	}
 	if last && len(content) > 0 && len(m.ToolCalls) == 0 {
-		content[len(content)-1] = trimmed(content[len(content)-1])
+		trimEnd(&content[len(content)-1])
 	}
 	blocks = append(blocks, content...)
 	for j := range m.ToolCalls {
@@ -280,92 +290,85 @@ func (t *fromChat) assistant(m *chatMessage, at string, last bool) error {
 		blocks = append(blocks, block)
 	}
 	if len(blocks) > replayed { // thinking cannot be marked
-		mark(blocks, m.Cache)
+		setCache(blocks, m.Cache)
 	}
 	t.add("assistant", nil, blocks)
 	return nil
 }
 
-// trimmed cuts the space off a prefill's end, which Anthropic refuses.
-func trimmed(block json.RawMessage) json.RawMessage {
-	var b struct {
-		Text  string          `json:"text"`
-		Cache json.RawMessage `json:"cache_control"`
+// trimEnd cuts the space off a prefill's end, which Anthropic refuses.
+func trimEnd(block *jsonscan.Value) {
+	s := block.Get("text").String()
+	if !isText(*block) || s.Empty() {
+		return
 	}
-	if json.Unmarshal(block, &b) != nil || b.Text == "" || strings.TrimRight(b.Text, " \n\r\t") == b.Text {
-		return block
+	end := s[len(s)-2]
+	if end != ' ' && end != 'n' && end != 'r' && end != 't' {
+		return // it ends in neither space nor the escape of one
 	}
-	out := []json.RawMessage{textBlock(strings.TrimRight(b.Text, " \n\r\t"))}
-	mark(out, b.Cache)
-	return out[0]
+	block.PutText("text", strings.TrimRight(s.Text(), " \n\r\t"))
 }
 
-func (t *fromChat) toolUse(id string, f *chatCalled, at string) (json.RawMessage, error) {
-	input := json.RawMessage("{}")
-	if !blank(f.Arguments) {
-		input = json.RawMessage(f.Arguments)
-		if !isObject(input) {
-			return nil, dialect.Invalid(at+".arguments", "arguments must be a JSON object")
+func (t *fromChat) toolUse(id string, f *chatCalled, at string) (jsonscan.Value, error) {
+	input := jsonscan.Lit("{}")
+	if !f.Arguments.Blank() {
+		raw := jsonscan.AppendUnquoted(make([]byte, 0, len(f.Arguments)), f.Arguments)
+		if !isObject(raw) {
+			return input, dialect.Invalid(at+".arguments", "arguments must be a JSON object")
 		}
-		input = rawjson.Compact(input)
+		input = jsonscan.Raw(raw).Compact()
 	}
-	var o rawjson.Object
-	o.PutText("type", "tool_use")
-	o.PutText("id", safeID(id))
-	o.PutText("name", f.Name)
-	o.Put("input", input)
-	return o.JSON(), nil
+	return jsonscan.Obj(member("type", jsonscan.Lit(`"tool_use"`)), member("id", text(safeID(id))), member("name", text(f.Name)), member("input", input)), nil
 }
 
 // detail is one entry of reasoning_details, ours or OpenRouter's.
 type detail struct {
-	Type      string  `json:"type"`
-	Text      *string `json:"text"`
-	Signature string  `json:"signature"`
-	Data      string  `json:"data"`
+	Type      string          `json:"type"`
+	Text      jsonscan.String `json:"text"`
+	Signature jsonscan.String `json:"signature"`
+	Data      jsonscan.String `json:"data"`
 }
 
 // replay brings back thinking that is signed; what is not, Anthropic refuses.
-func (t *fromChat) replay(m *chatMessage) []json.RawMessage {
+func (t *fromChat) replay(m *chatMessage) []jsonscan.Value {
 	var list []detail
-	if rawjson.Set(m.ReasoningDetails) == nil || json.Unmarshal(m.ReasoningDetails, &list) != nil {
+	if !m.ReasoningDetails.Set() || m.ReasoningDetails.Decode(&list) != nil {
 		return nil
 	}
-	var blocks []json.RawMessage
-	text, signed := "", 0
+	var blocks []jsonscan.Value
+	var texts []jsonscan.String
+	signed := 0
 	for _, d := range list {
-		if d.Signature != "" {
+		if !d.Signature.Empty() {
 			signed++
 		}
 	}
 	for _, d := range list {
 		switch d.Type {
 		case "thinking", "reasoning.text":
-			if d.Text != nil {
-				text += *d.Text
+			if !d.Text.Empty() {
+				texts = append(texts, d.Text)
 			}
-			if d.Signature == "" {
+			if d.Signature.Empty() {
 				continue
 			}
-			if d.Text == nil && text == "" && signed == 1 {
-				text = m.ReasoningContent // a client that kept the two apart
+			if d.Text == nil && len(texts) == 0 && signed == 1 && m.ReasoningContent != nil {
+				texts = append(texts, m.ReasoningContent) // a client that kept the two apart
 			}
-			b := rawjson.AppendString([]byte(`{"type":"thinking","thinking":`), text)
-			b = rawjson.AppendString(append(b, `,"signature":`...), d.Signature)
-			blocks = append(blocks, append(b, '}'))
-			text = ""
+			blocks = append(blocks, thinkingBlock(jsonscan.Join("", texts...), jsonscan.Str(d.Signature)))
+			texts = nil
 		case "redacted", "reasoning.encrypted":
-			if d.Data != "" {
-				blocks = append(blocks, append(rawjson.AppendString([]byte(`{"type":"redacted_thinking","data":`), d.Data), '}'))
+			if !d.Data.Empty() {
+				blocks = append(blocks, redactedBlock(jsonscan.Str(d.Data)))
 			}
 		}
 	}
 	return blocks
 }
 
-// result makes a tool_result of a tool's (or a function's) message.
+// toolResult makes a tool_result of a tool's (or a function's) message.
 // Marks for the prompt cache stand on the result itself, never inside of it.
-func (t *fromChat) result(m *chatMessage, at string) error {
+func (t *fromChat) toolResult(m *chatMessage, at string) error {
 	t.inResult, t.resultCache = true, m.Cache
 	content, err := t.content(m.Content, at)
 	t.inResult = false
@@ -380,20 +383,17 @@ func (t *fromChat) result(m *chatMessage, at string) error {
 	} else if id == "" {
 		return dialect.Invalid(at+".tool_call_id", "a tool message needs a tool_call_id")
 	}
-	var o rawjson.Object
-	o.PutText("type", "tool_result")
-	o.PutText("tool_use_id", safeID(id))
+	o := jsonscan.Obj(member("type", jsonscan.Lit(`"tool_result"`)), member("tool_use_id", text(safeID(id))))
 	if len(content) > 0 {
-		var text string
-		if rawjson.IsString(m.Content) && json.Unmarshal(m.Content, &text) == nil {
-			o.PutText("content", text)
+		if s := m.Content.String(); s != nil {
+			o.Put("content", jsonscan.Str(s))
 		} else {
-			o.Put("content", rawjson.Array(content))
+			o.Put("content", jsonscan.Arr(content))
 		}
 	}
-	if rawjson.Set(t.resultCache) != nil {
-		o.Put("cache_control", rawjson.Compact(t.resultCache))
+	if t.resultCache.Set() {
+		o.Put("cache_control", t.resultCache.Compact())
 	}
-	t.add("user", []json.RawMessage{o.JSON()}, nil)
+	t.add("user", []jsonscan.Value{o}, nil)
 	return nil
 }

@@ -7,20 +7,21 @@ import (
 
 	"github.com/hostless/hostless/pkg/dialect"
 	"github.com/hostless/hostless/pkg/dialect/rawjson"
+	"github.com/hostless/hostless/pkg/jsonscan"
 )
 
 type chatTool struct {
-	Type     string          `json:"type"`
-	Function chatFunction    `json:"function"`
-	Cache    json.RawMessage `json:"cache_control"`
+	Type     string         `json:"type"`
+	Function chatFunction   `json:"function"`
+	Cache    jsonscan.Value `json:"cache_control"`
 }
 
 type chatFunction struct {
 	Name        string          `json:"name"`
-	Description string          `json:"description"`
-	Parameters  json.RawMessage `json:"parameters"`
+	Description jsonscan.String `json:"description"`
+	Parameters  jsonscan.Value  `json:"parameters"`
 	Strict      *bool           `json:"strict"`
-	Cache       json.RawMessage `json:"cache_control"`
+	Cache       jsonscan.Value  `json:"cache_control"`
 }
 
 func (t *fromChat) toolsAndChoice() error {
@@ -30,7 +31,7 @@ func (t *fromChat) toolsAndChoice() error {
 			return dialect.Invalid(fmt.Sprintf("tools[%d].type", i), fmt.Sprintf("tools of type %q cannot be used with this provider", tool.Type))
 		}
 		cache := tool.Cache
-		if rawjson.Set(cache) == nil {
+		if !cache.Set() {
 			cache = tool.Function.Cache
 		}
 		if err := t.tool(&tool.Function, cache, fmt.Sprintf("tools[%d].function", i)); err != nil {
@@ -39,7 +40,7 @@ func (t *fromChat) toolsAndChoice() error {
 	}
 	for i := range t.req.Functions {
 		t.legacy = len(t.req.Tools) == 0
-		if err := t.tool(&t.req.Functions[i], nil, fmt.Sprintf("functions[%d]", i)); err != nil {
+		if err := t.tool(&t.req.Functions[i], jsonscan.Value{}, fmt.Sprintf("functions[%d]", i)); err != nil {
 			return err
 		}
 	}
@@ -71,59 +72,52 @@ func (t *fromChat) putChoice(name string, single bool) {
 	if t.choice == "" {
 		return
 	}
-	var o rawjson.Object
-	o.PutText("type", t.choice)
+	o := jsonscan.Obj(member("type", text(t.choice)))
 	if t.choice == "tool" {
 		o.PutText("name", name)
 	}
 	if single && t.choice != "none" {
-		o.Put("disable_parallel_tool_use", json.RawMessage("true"))
+		o.Put("disable_parallel_tool_use", jsonscan.Lit("true"))
 	}
-	t.out.Put("tool_choice", o.JSON())
+	t.put("tool_choice", o)
 }
 
-func (t *fromChat) tool(f *chatFunction, cache json.RawMessage, at string) error {
+func (t *fromChat) tool(f *chatFunction, cache jsonscan.Value, at string) error {
 	if f.Name == "" {
 		return dialect.Invalid(at+".name", "a tool needs a name")
 	}
-	var o rawjson.Object
-	o.PutText("name", f.Name)
-	if f.Description != "" {
-		o.PutText("description", f.Description)
+	o := jsonscan.Obj(member("name", text(f.Name)))
+	if !f.Description.Empty() {
+		o.Put("description", jsonscan.Str(f.Description))
 	}
-	schema := rawjson.Set(f.Parameters)
+	schema := f.Parameters.Compact()
 	switch {
-	case schema == nil || string(rawjson.Compact(schema)) == "{}":
-		schema = json.RawMessage(`{"type":"object","properties":{}}`)
-	case !isObject(schema):
+	case !schema.Set() || schema.Is("{}"):
+		schema = jsonscan.Lit(`{"type":"object","properties":{}}`)
+	case schema.Kind() != '{':
 		return dialect.Invalid(at+".parameters", "parameters must be a JSON schema of an object")
-	default:
-		schema = typed(rawjson.Compact(schema))
+	case !schema.Get("type").Set():
+		schema = withType(schema)
 	}
 	o.Put("input_schema", schema)
 	if f.Strict != nil && *f.Strict {
 		if t.model.Structured {
-			o.Put("strict", json.RawMessage("true"))
+			o.Put("strict", jsonscan.Lit("true"))
 		} else {
 			t.ignore("tools.function.strict")
 		}
 	}
-	if rawjson.Set(cache) != nil {
-		o.Put("cache_control", rawjson.Compact(cache))
+	if cache.Set() {
+		o.Put("cache_control", cache.Compact())
 	}
-	t.tools, t.toolNames = append(t.tools, o.JSON()), append(t.toolNames, f.Name)
+	t.tools, t.toolNames = append(t.tools, o), append(t.toolNames, f.Name)
 	return nil
 }
 
-// typed gives a schema the type that Anthropic wants it to say; all else stays.
-func typed(schema json.RawMessage) json.RawMessage {
-	var s struct {
-		Type json.RawMessage `json:"type"`
-	}
-	if json.Unmarshal(schema, &s) != nil || rawjson.Set(s.Type) != nil {
-		return schema
-	}
-	return append(json.RawMessage(`{"type":"object",`), schema[1:]...)
+// withType gives a schema the type that Anthropic wants it to name; all else stays.
+func withType(schema jsonscan.Value) jsonscan.Value {
+	raw := schema.JSON()
+	return jsonscan.Raw(append([]byte(`{"type":"object",`), raw[1:]...))
 }
 
 // toolChoice reads tool_choice or its predecessor function_call into t.choice;
@@ -136,8 +130,7 @@ func (t *fromChat) toolChoice() (name string, err error) {
 	if raw == nil {
 		return "", nil
 	}
-	var word string
-	if json.Unmarshal(raw, &word) == nil {
+	if word, ok := jsonscan.Text(raw); ok {
 		switch word {
 		case "auto", "none":
 			t.choice = word
@@ -164,7 +157,7 @@ func (t *fromChat) toolChoice() (name string, err error) {
 			} `json:"tools"`
 		} `json:"allowed_tools"`
 	}
-	if err := json.Unmarshal(raw, &c); err != nil {
+	if err := jsonscan.Decode(raw, &c); err != nil {
 		return "", dialect.Invalid(field, field+" must be a word or an object")
 	}
 	switch {
@@ -195,7 +188,7 @@ func (t *fromChat) toolChoice() (name string, err error) {
 }
 
 func (t *fromChat) filter(allowed []string) {
-	var tools []json.RawMessage
+	var tools []jsonscan.Value
 	var names []string
 	for i, name := range t.toolNames {
 		if slices.Contains(allowed, name) {
@@ -219,14 +212,14 @@ func (t *fromChat) format() error {
 			Schema      json.RawMessage `json:"schema"`
 		} `json:"json_schema"`
 	}
-	if err := json.Unmarshal(raw, &f); err != nil {
+	if err := jsonscan.Decode(raw, &f); err != nil {
 		return dialect.Invalid("response_format", "response_format must be an object")
 	}
 	switch f.Type {
 	case "text", "":
 		return nil
 	case "json_object":
-		t.system = append(t.system, textBlock("Answer with one valid JSON object and nothing else: no prose before or after it, no code fence."))
+		t.system = append(t.system, textBlock(text("Answer with one valid JSON object and nothing else: no prose before or after it, no code fence.")))
 		return nil
 	case "json_schema":
 	default:
@@ -240,7 +233,7 @@ func (t *fromChat) format() error {
 		if err != nil {
 			return dialect.Invalid("response_format.json_schema.schema", "response_format.json_schema.schema is no JSON schema that can be enforced: "+err.Error())
 		}
-		t.out.Put("output_config", json.RawMessage(`{"format":{"type":"json_schema","schema":`+string(schema)+`}}`))
+		t.put("output_config", jsonscan.Obj(member("format", jsonscan.Obj(member("type", text("json_schema")), member("schema", jsonscan.Raw(schema))))))
 		return nil
 	}
 	// An older model is made to call a tool whose input is the answer.
@@ -256,7 +249,7 @@ func (t *fromChat) format() error {
 	if f.Schema.Description != "" {
 		description += " " + f.Schema.Description
 	}
-	if err := t.tool(&chatFunction{Name: t.hidden, Description: description, Parameters: f.Schema.Schema}, nil, "response_format.json_schema"); err != nil {
+	if err := t.tool(&chatFunction{Name: t.hidden, Description: jsonscan.Quote(description), Parameters: jsonscan.Raw(f.Schema.Schema)}, jsonscan.Value{}, "response_format.json_schema"); err != nil {
 		return err
 	}
 	single := t.req.ParallelToolCalls != nil && !*t.req.ParallelToolCalls

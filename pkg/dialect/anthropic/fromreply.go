@@ -1,14 +1,13 @@
 package anthropic
 
 import (
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"strconv"
-	"strings"
 
 	"github.com/hostless/hostless/pkg/dialect"
 	"github.com/hostless/hostless/pkg/dialect/rawjson"
+	"github.com/hostless/hostless/pkg/jsonscan"
 )
 
 // chatReply turns a Messages answer into a chat completion.
@@ -23,7 +22,7 @@ type chatReply struct {
 // Body translates one message.
 func (r *chatReply) Body(body []byte) ([]byte, error) {
 	var m message
-	if err := json.Unmarshal(body, &m); err != nil {
+	if err := jsonscan.Decode(body, &m); err != nil {
 		return nil, fmt.Errorf("read message: %w", err)
 	}
 	if m.Content == nil {
@@ -35,38 +34,41 @@ func (r *chatReply) Body(body []byte) ([]byte, error) {
 	if m.ID == "" {
 		m.ID = "chatcmpl-" + r.options.NewID()
 	}
-	var text, thought strings.Builder
-	var details, calls, annotations []json.RawMessage
-	hasText, answered, at := false, false, 0
+	var texts, thoughts []jsonscan.String
+	var details, annotations, calls []jsonscan.Value
+	hasText, answered := false, false
 	for i := range m.Content {
 		b := &m.Content[i]
 		switch b.Type {
 		case "text":
 			hasText = true
-			end := at + chars(b.Text)
-			for _, c := range b.Citations {
-				if a := annotation(c, at, end); a != nil {
-					annotations = append(annotations, a)
+			if len(b.Citations) > 0 {
+				from := countAll(texts)
+				for _, c := range b.Citations {
+					annotations = appendSet(annotations, annotation(c, from, from+chars(b.Text)))
 				}
 			}
-			at = end
-			text.WriteString(b.Text)
+			texts = append(texts, b.Text)
 		case "thinking":
-			thought.WriteString(b.Thinking)
-			details = append(details, appendThinking(nil, b.Thinking, b.Signature))
+			thoughts = append(thoughts, b.Thinking)
+			details = append(details, jsonscan.Raw(appendThinking(nil, b.Thinking, b.Signature)))
 		case "redacted_thinking":
-			details = append(details, appendRedacted(nil, b.Data))
+			details = append(details, jsonscan.Raw(appendRedacted(nil, b.Data)))
 		case "tool_use":
-			arguments := "{}"
-			if rawjson.Set(b.Input) != nil {
-				arguments = string(rawjson.Compact(b.Input))
+			arguments := jsonscan.String(`"{}"`)
+			if input := rawjson.Set(b.Input); input != nil {
+				arguments = jsonscan.AppendCompactQuoted(make([]byte, 0, len(input)+len(input)/8+16), input)
 			}
 			if r.hidden != "" && b.Name == r.hidden {
 				answered, hasText = true, true
-				text.WriteString(arguments)
+				texts = append(texts, arguments)
 				continue
 			}
-			calls = append(calls, appendCall(nil, -1, b.ID, b.Name, arguments))
+			call := jsonscan.Obj(member("id", text(b.ID)), member("type", text("function")), member("function", called(b.Name, arguments)))
+			if r.legacy {
+				call = called(b.Name, arguments)
+			}
+			calls = append(calls, call)
 		}
 	}
 	finish := finishOf(m.StopReason)
@@ -74,43 +76,38 @@ func (r *chatReply) Body(body []byte) ([]byte, error) {
 		finish = "stop"
 	}
 
-	out := rawjson.AppendString([]byte(`{"id":`), m.ID)
-	out = strconv.AppendInt(append(out, `,"object":"chat.completion","created":`...), r.options.Now().Unix(), 10)
-	out = rawjson.AppendString(append(out, `,"model":`...), m.Model)
-	out = append(out, `,"choices":[{"index":0,"message":{"role":"assistant","content":`...)
+	message := jsonscan.Obj(member("role", text("assistant")), member("content", jsonscan.Lit("null")), member("refusal", jsonscan.Lit("null")))
 	if hasText || len(calls) == 0 {
-		out = rawjson.AppendString(out, text.String())
-	} else {
-		out = append(out, "null"...)
+		message.Put("content", jsonscan.Join("", texts...))
 	}
-	out = append(out, `,"refusal":`...)
 	if m.StopReason == "refusal" {
 		if m.StopDetails.Explanation == "" {
 			m.StopDetails.Explanation = declined
 		}
-		out = rawjson.AppendString(out, m.StopDetails.Explanation)
-	} else {
-		out = append(out, "null"...)
+		message.PutText("refusal", m.StopDetails.Explanation)
 	}
 	if annotations != nil {
-		out = append(append(out, `,"annotations":`...), rawjson.Array(annotations)...)
+		message.Put("annotations", jsonscan.Arr(annotations))
 	}
 	if details != nil {
-		out = rawjson.AppendString(append(out, `,"reasoning_content":`...), thought.String())
-		out = append(append(out, `,"reasoning_details":`...), rawjson.Array(details)...)
+		message.Put("reasoning_content", jsonscan.Join("", thoughts...))
+		message.Put("reasoning_details", jsonscan.Arr(details))
 	}
 	switch {
 	case calls != nil && r.legacy:
-		var c chatCall
-		json.Unmarshal(calls[0], &c)
-		out = appendCalled(append(out, `,"function_call":`...), c.Function.Name, c.Function.Arguments)
+		message.Put("function_call", calls[0])
 		if finish == "tool_calls" {
 			finish = "function_call"
 		}
 	case calls != nil:
-		out = append(append(out, `,"tool_calls":`...), rawjson.Array(calls)...)
+		message.Put("tool_calls", jsonscan.Arr(calls))
 	}
-	out = append(out, `},"logprobs":null,"finish_reason":`...)
+	out := append(make([]byte, 0, message.Size()+1024), `{"id":`...)
+	out = jsonscan.AppendQuote(out, m.ID)
+	out = strconv.AppendInt(append(out, `,"object":"chat.completion","created":`...), r.options.Now().Unix(), 10)
+	out = jsonscan.AppendQuote(append(out, `,"model":`...), m.Model)
+	out = message.Append(append(out, `,"choices":[{"index":0,"message":`...))
+	out = append(out, `,"logprobs":null,"finish_reason":`...)
 	out = rawjson.AppendString(out, finish)
 	out = append(out, `,"native_finish_reason":`...)
 	out = rawjson.AppendString(out, m.StopReason)
@@ -119,22 +116,23 @@ func (r *chatReply) Body(body []byte) ([]byte, error) {
 	return append(out, '}'), nil
 }
 
-// appendCall writes a tool call; a negative index is that of an answer that is
-// no stream, which has none.
-func appendCall(b []byte, index int, id, name, arguments string) []byte {
-	b = append(b, '{')
-	if index >= 0 {
-		b = append(strconv.AppendInt(append(b, `"index":`...), int64(index), 10), ',')
-	}
-	b = rawjson.AppendString(append(b, `"id":`...), id)
-	b = append(b, `,"type":"function","function":`...)
-	return append(appendCalled(b, name, arguments), '}')
+// called is a function's call.
+func called(name string, arguments jsonscan.String) jsonscan.Value {
+	return jsonscan.Obj(member("name", text(name)), member("arguments", jsonscan.Raw(arguments)))
 }
 
-func appendCalled(b []byte, name, arguments string) []byte {
-	b = rawjson.AppendString(append(b, `{"name":`...), name)
-	b = rawjson.AppendString(append(b, `,"arguments":`...), arguments)
-	return append(b, '}')
+func appendSet(list []jsonscan.Value, raw []byte) []jsonscan.Value {
+	if raw == nil {
+		return list
+	}
+	return append(list, jsonscan.Raw(raw))
+}
+
+func countAll(texts []jsonscan.String) (n int) {
+	for _, s := range texts {
+		n += chars(s)
+	}
+	return n
 }
 
 // Error words Anthropic's error in OpenAI's envelope.

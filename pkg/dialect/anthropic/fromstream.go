@@ -1,12 +1,13 @@
 package anthropic
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"strconv"
 
 	"github.com/hostless/hostless/pkg/dialect"
-	"github.com/hostless/hostless/pkg/dialect/rawjson"
+	"github.com/hostless/hostless/pkg/jsonscan"
 	"github.com/hostless/hostless/pkg/sse"
 )
 
@@ -22,10 +23,10 @@ type event struct {
 	Block block `json:"content_block"`
 	Delta struct {
 		Type        string          `json:"type"`
-		Text        string          `json:"text"`
-		Thinking    string          `json:"thinking"`
-		Signature   string          `json:"signature"`
-		PartialJSON string          `json:"partial_json"`
+		Text        jsonscan.String `json:"text"`
+		Thinking    jsonscan.String `json:"thinking"`
+		Signature   jsonscan.String `json:"signature"`
+		PartialJSON jsonscan.String `json:"partial_json"`
 		Citation    json.RawMessage `json:"citation"`
 		StopReason  string          `json:"stop_reason"`
 		StopDetails stopDetails     `json:"stop_details"`
@@ -64,9 +65,9 @@ type openBlock struct {
 	hidden    bool // its input is the answer's text
 	arguments bool // some of its input came
 	input     json.RawMessage
-	thinking  []byte
-	signature string
-	start     int // where its text begins in the content
+	thinking  []byte // so far, as it stands between the quotes of a JSON string
+	signature []byte // likewise
+	start     int    // where its text begins in the content
 }
 
 // Event translates one event.
@@ -81,7 +82,7 @@ func (s *chatStream) Event(ev sse.Event, emit func(sse.Event)) error {
 		return nil
 	}
 	var e event
-	if err := json.Unmarshal(ev.Data, &e); err != nil {
+	if err := jsonscan.Decode(ev.Data, &e); err != nil {
 		return fmt.Errorf("read event of message stream: %w", err)
 	}
 	switch e.Type {
@@ -131,9 +132,9 @@ func (s *chatStream) start(e *event, emit func(sse.Event)) {
 		s.model = e.Message.Model
 	}
 	s.usage.merge(e.Message.Usage)
-	s.head = rawjson.AppendString([]byte(`{"id":`), s.id)
+	s.head = jsonscan.AppendQuote([]byte(`{"id":`), s.id)
 	s.head = strconv.AppendInt(append(s.head, `,"object":"chat.completion.chunk","created":`...), s.created, 10)
-	s.head = append(rawjson.AppendString(append(s.head, `,"model":`...), s.model), `,"choices":[`...)
+	s.head = append(jsonscan.AppendQuote(append(s.head, `,"model":`...), s.model), `,"choices":[`...)
 	s.tail = `]}`
 	if s.r.usage {
 		s.tail = `],"usage":null}`
@@ -153,9 +154,9 @@ func (s *chatStream) emit(emit func(sse.Event)) {
 }
 
 // text emits one chunk whose delta has a single string.
-func (s *chatStream) text(name, value string, emit func(sse.Event)) {
+func (s *chatStream) text(name string, value jsonscan.String, emit func(sse.Event)) {
 	s.buf = append(append(append(s.delta0(), `{"`...), name...), `":`...)
-	s.buf = append(rawjson.AppendString(s.buf, value), '}')
+	s.buf = append(jsonscan.AppendString(s.buf, value), '}')
 	s.emit(emit)
 }
 
@@ -168,16 +169,16 @@ func (s *chatStream) open(e *event, emit func(sse.Event)) {
 	s.blocks[e.Index] = b
 	switch b.kind {
 	case "text":
-		if e.Block.Text != "" {
+		if !e.Block.Text.Empty() {
 			s.content(e.Block.Text, emit)
 		}
 		for _, c := range e.Block.Citations {
 			s.citation(b, c, emit)
 		}
 	case "thinking":
-		b.signature = e.Block.Signature
-		if e.Block.Thinking != "" {
-			b.thinking = append(b.thinking, e.Block.Thinking...)
+		b.signature = jsonscan.AppendInner(nil, e.Block.Signature)
+		if !e.Block.Thinking.Empty() {
+			b.thinking = jsonscan.AppendInner(b.thinking, e.Block.Thinking)
 			s.text("reasoning_content", e.Block.Thinking, emit)
 		}
 	case "redacted_thinking":
@@ -185,7 +186,7 @@ func (s *chatStream) open(e *event, emit func(sse.Event)) {
 		s.buf = append(appendRedacted(s.buf, e.Block.Data), `]}`...)
 		s.emit(emit)
 	case "tool_use":
-		b.input = e.Block.Input
+		b.input = bytes.Clone(e.Block.Input)
 		if s.r.hidden != "" && e.Block.Name == s.r.hidden {
 			b.hidden, s.answer = true, true
 			return
@@ -194,16 +195,19 @@ func (s *chatStream) open(e *event, emit func(sse.Event)) {
 		s.calls++
 		if s.r.legacy {
 			s.buf = append(s.delta0(), `{"function_call":`...)
-			s.buf = append(appendCalled(s.buf, e.Block.Name, ""), '}')
+			s.buf = append(called(e.Block.Name, emptyString).Append(s.buf), '}')
 		} else {
-			s.buf = append(s.delta0(), `{"tool_calls":[`...)
-			s.buf = append(appendCall(s.buf, b.call, e.Block.ID, e.Block.Name, ""), `]}`...)
+			s.buf = strconv.AppendInt(append(s.delta0(), `{"tool_calls":[{"index":`...), int64(b.call), 10)
+			s.buf = jsonscan.AppendQuote(append(s.buf, `,"id":`...), e.Block.ID)
+			s.buf = append(called(e.Block.Name, emptyString).Append(append(s.buf, `,"type":"function","function":`...)), `}]}`...)
 		}
 		s.emit(emit)
 	}
 }
 
-func (s *chatStream) content(text string, emit func(sse.Event)) {
+var emptyString = jsonscan.String(`""`)
+
+func (s *chatStream) content(text jsonscan.String, emit func(sse.Event)) {
 	s.at += chars(text)
 	s.text("content", text, emit)
 }
@@ -222,7 +226,7 @@ func (s *chatStream) delta(e *event, emit func(sse.Event)) {
 	}
 	switch e.Delta.Type {
 	case "text_delta":
-		if b.kind == "text" && e.Delta.Text != "" {
+		if b.kind == "text" && !e.Delta.Text.Empty() {
 			s.content(e.Delta.Text, emit)
 		}
 	case "citations_delta":
@@ -230,14 +234,14 @@ func (s *chatStream) delta(e *event, emit func(sse.Event)) {
 			s.citation(b, e.Delta.Citation, emit)
 		}
 	case "thinking_delta":
-		if e.Delta.Thinking != "" {
-			b.thinking = append(b.thinking, e.Delta.Thinking...)
+		if !e.Delta.Thinking.Empty() {
+			b.thinking = jsonscan.AppendInner(b.thinking, e.Delta.Thinking)
 			s.text("reasoning_content", e.Delta.Thinking, emit)
 		}
 	case "signature_delta":
-		b.signature += e.Delta.Signature
+		b.signature = jsonscan.AppendInner(b.signature, e.Delta.Signature)
 	case "input_json_delta":
-		if b.kind == "tool_use" && e.Delta.PartialJSON != "" {
+		if b.kind == "tool_use" && !e.Delta.PartialJSON.Empty() {
 			b.arguments = true
 			s.arguments(b, e.Delta.PartialJSON, emit)
 		}
@@ -245,17 +249,17 @@ func (s *chatStream) delta(e *event, emit func(sse.Event)) {
 }
 
 // arguments emits a piece of a tool call's input.
-func (s *chatStream) arguments(b *openBlock, piece string, emit func(sse.Event)) {
+func (s *chatStream) arguments(b *openBlock, piece jsonscan.String, emit func(sse.Event)) {
 	switch {
 	case b.hidden:
 		s.content(piece, emit)
 		return
 	case s.r.legacy:
 		s.buf = append(s.delta0(), `{"function_call":{"arguments":`...)
-		s.buf = append(rawjson.AppendString(s.buf, piece), `}}`...)
+		s.buf = append(jsonscan.AppendString(s.buf, piece), `}}`...)
 	default:
 		s.buf = strconv.AppendInt(append(s.delta0(), `{"tool_calls":[{"index":`...), int64(b.call), 10)
-		s.buf = append(rawjson.AppendString(append(s.buf, `,"function":{"arguments":`...), piece), `}}]}`...)
+		s.buf = append(jsonscan.AppendString(append(s.buf, `,"function":{"arguments":`...), piece), `}}]}`...)
 	}
 	s.emit(emit)
 }
@@ -270,14 +274,15 @@ func (s *chatStream) close(index int, emit func(sse.Event)) {
 	delete(s.blocks, index)
 	switch {
 	case b.kind == "tool_use" && !b.arguments:
-		input := "{}"
-		if isObject(b.input) {
-			input = string(rawjson.Compact(b.input))
+		input := jsonscan.String(`"{}"`)
+		if jsonscan.KindOf(b.input) == '{' {
+			input = jsonscan.AppendCompactQuoted(nil, b.input)
 		}
 		s.arguments(b, input, emit)
-	case b.kind == "thinking" && b.signature != "":
+	case b.kind == "thinking" && len(b.signature) > 0:
 		s.buf = append(s.delta0(), `{"reasoning_details":[`...)
-		s.buf = append(appendThinking(s.buf, string(b.thinking), b.signature), `]}`...)
+		s.buf = append(append(append(s.buf, `{"type":"thinking","text":"`...), b.thinking...), `","signature":"`...)
+		s.buf = append(append(s.buf, b.signature...), `"}]}`...)
 		s.emit(emit)
 	}
 }
@@ -298,12 +303,12 @@ func (s *chatStream) finish(emit func(sse.Event)) {
 		if s.details.Explanation == "" {
 			s.details.Explanation = declined
 		}
-		s.text("refusal", s.details.Explanation, emit)
+		s.text("refusal", jsonscan.Quote(s.details.Explanation), emit)
 	}
 	s.buf = append(s.delta0(), `{},"logprobs":null,"finish_reason":`...)
-	s.buf = rawjson.AppendString(s.buf, finish)
+	s.buf = jsonscan.AppendQuote(s.buf, finish)
 	if s.reason != "" {
-		s.buf = rawjson.AppendString(append(s.buf, `,"native_finish_reason":`...), s.reason)
+		s.buf = jsonscan.AppendQuote(append(s.buf, `,"native_finish_reason":`...), s.reason)
 	}
 	s.buf = append(append(s.buf, '}'), s.tail...)
 	emit(sse.Event{Data: s.buf})

@@ -1,29 +1,28 @@
 package anthropic
 
 import (
-	"bytes"
-	"encoding/json"
 	"errors"
+	"slices"
 	"strings"
 
 	"github.com/hostless/hostless/pkg/dialect"
-	"github.com/hostless/hostless/pkg/dialect/rawjson"
 	"github.com/hostless/hostless/pkg/fault"
+	"github.com/hostless/hostless/pkg/jsonscan"
 )
 
 var errNoObject = errors.New("not a JSON object")
 
 // isObject reports whether raw is a valid JSON object.
-func isObject(raw []byte) bool { return rawjson.IsObject(raw) && json.Valid(raw) }
+func isObject(raw []byte) bool { return jsonscan.KindOf(raw) == '{' && jsonscan.Valid(raw) }
 
 func blank(s string) bool { return strings.TrimSpace(s) == "" }
 
 // decode reads a request's body into v.
-func decode(body []byte, v any, what string) error {
-	if b := bytes.TrimLeft(body, " \n\r\t"); len(b) == 0 || b[0] != '{' {
+func decode(body jsonscan.Value, v any, what string) error {
+	if body.Kind() != '{' {
 		return &fault.Error{Kind: fault.Invalid, Message: "the request body is not a JSON object"}
 	}
-	if err := json.Unmarshal(body, v); err != nil {
+	if err := body.Decode(v); err != nil {
 		return dialect.Unreadable(what, err)
 	}
 	return nil
@@ -33,3 +32,25 @@ func decode(body []byte, v any, what string) error {
 type notes struct{ names []string }
 
 func (n *notes) ignore(name string) { n.names = dialect.Ignore(n.names, name) }
+
+// ignoreRest notes the fields that no translation reads, but for those named.
+func (n *notes) ignoreRest(rest []jsonscan.Field, except []string) {
+	var names []string
+	for _, f := range rest {
+		if f.Value.Set() && !slices.Contains(except, f.Name) {
+			names = append(names, f.Name)
+		}
+	}
+	slices.Sort(names)
+	for _, name := range names {
+		n.ignore(name)
+	}
+}
+
+// member is one member of an object to be written.
+func member(name string, value jsonscan.Value) jsonscan.Field {
+	return jsonscan.Field{Name: name, Value: value}
+}
+
+// text is a string that the program or a decoded field holds, to be written.
+func text(s string) jsonscan.Value { return jsonscan.Quoted(s) }

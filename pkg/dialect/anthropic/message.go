@@ -5,7 +5,7 @@ import (
 	"strconv"
 	"unicode/utf8"
 
-	"github.com/hostless/hostless/pkg/dialect/rawjson"
+	"github.com/hostless/hostless/pkg/jsonscan"
 )
 
 // message is an answer of the Messages API.
@@ -24,11 +24,11 @@ type stopDetails struct {
 
 type block struct {
 	Type      string            `json:"type"`
-	Text      string            `json:"text"`
+	Text      jsonscan.String   `json:"text"`
 	Citations []json.RawMessage `json:"citations"`
-	Thinking  string            `json:"thinking"`
-	Signature string            `json:"signature"`
-	Data      string            `json:"data"`
+	Thinking  jsonscan.String   `json:"thinking"`
+	Signature jsonscan.String   `json:"signature"`
+	Data      jsonscan.String   `json:"data"`
 	ID        string            `json:"id"`
 	Name      string            `json:"name"`
 	Input     json.RawMessage   `json:"input"`
@@ -112,11 +112,11 @@ func annotation(raw json.RawMessage, from, to int) json.RawMessage {
 		FileID        string `json:"file_id"`
 		CitedText     string `json:"cited_text"`
 	}
-	if json.Unmarshal(raw, &c) != nil {
+	if jsonscan.Decode(raw, &c) != nil {
 		return nil
 	}
 	kind := "url_citation"
-	var o rawjson.Object
+	var o jsonscan.Value
 	switch c.Type {
 	case "web_search_result_location":
 		o.PutText("url", c.URL)
@@ -131,24 +131,37 @@ func annotation(raw json.RawMessage, from, to int) json.RawMessage {
 	default:
 		return nil
 	}
-	o.Put("start_index", strconv.AppendInt(nil, int64(from), 10))
-	o.Put("end_index", strconv.AppendInt(nil, int64(to), 10))
+	o.Put("start_index", jsonscan.Raw(strconv.AppendInt(nil, int64(from), 10)))
+	o.Put("end_index", jsonscan.Raw(strconv.AppendInt(nil, int64(to), 10)))
 	if c.CitedText != "" {
 		o.PutText("cited_text", c.CitedText)
 	}
-	return json.RawMessage(`{"type":"` + kind + `","` + kind + `":` + string(o.JSON()) + `}`)
+	return jsonscan.Obj(member("type", text(kind)), member(kind, o)).JSON()
 }
 
-func chars(s string) int { return utf8.RuneCountInString(s) }
+// chars counts the characters of a text.
+func chars(s jsonscan.String) int {
+	text, _ := jsonscan.Unquote(s)
+	return utf8.RuneCount(text)
+}
 
-func appendThinking(b []byte, text, signature string) []byte {
-	b = rawjson.AppendString(append(b, `{"type":"thinking","text":`...), text)
-	if signature != "" {
-		b = rawjson.AppendString(append(b, `,"signature":`...), signature)
+// appendThinking appends the middle's entry for a block of thinking.
+func appendThinking(b []byte, thinking, signature jsonscan.String) []byte {
+	b = appendText(append(b, `{"type":"thinking","text":`...), thinking)
+	if !signature.Empty() {
+		b = jsonscan.AppendString(append(b, `,"signature":`...), signature)
 	}
 	return append(b, '}')
 }
 
-func appendRedacted(b []byte, data string) []byte {
-	return append(rawjson.AppendString(append(b, `{"type":"redacted","data":`...), data), '}')
+func appendRedacted(b []byte, data jsonscan.String) []byte {
+	return append(appendText(append(b, `{"type":"redacted","data":`...), data), '}')
+}
+
+// appendText appends a string, "" where there is none.
+func appendText(b []byte, s jsonscan.String) []byte {
+	if s == nil {
+		return append(b, `""`...)
+	}
+	return jsonscan.AppendString(b, s)
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/hostless/hostless/pkg/dialect/rawjson"
+	"github.com/hostless/hostless/pkg/jsonscan"
 )
 
 // kept are the keywords of JSON Schema that Anthropic's structured outputs take
@@ -133,36 +134,37 @@ func eachElement(raw json.RawMessage, depth int) (json.RawMessage, error) {
 // strictable reports whether a schema keeps the rules of OpenAI's strict mode:
 // each object is closed and requires all of its properties.
 func strictable(raw json.RawMessage, depth int) bool {
-	if depth > maxDepth {
-		return false
+	if depth > maxDepth || jsonscan.KindOf(raw) != '{' {
+		return len(raw) == 0 || string(raw) == "null"
 	}
 	var s struct {
-		Properties map[string]json.RawMessage `json:"properties"`
-		Required   []string                   `json:"required"`
-		Additional json.RawMessage            `json:"additionalProperties"`
-		Items      json.RawMessage            `json:"items"`
-		AnyOf      []json.RawMessage          `json:"anyOf"`
-		OneOf      json.RawMessage            `json:"oneOf"`
-		AllOf      json.RawMessage            `json:"allOf"`
-		Defs       map[string]json.RawMessage `json:"$defs"`
+		Properties jsonscan.Value    `json:"properties"`
+		Required   []string          `json:"required"`
+		Additional jsonscan.Value    `json:"additionalProperties"`
+		Items      json.RawMessage   `json:"items"`
+		AnyOf      []json.RawMessage `json:"anyOf"`
+		OneOf      jsonscan.Value    `json:"oneOf"`
+		AllOf      jsonscan.Value    `json:"allOf"`
+		Defs       jsonscan.Value    `json:"$defs"`
 	}
-	if json.Unmarshal(raw, &s) != nil || rawjson.Set(s.OneOf) != nil || rawjson.Set(s.AllOf) != nil {
+	if jsonscan.Decode(raw, &s) != nil || s.OneOf.Set() || s.AllOf.Set() {
 		return false
 	}
-	if s.Properties != nil && string(s.Additional) != "false" {
-		return false
-	}
-	required := make(map[string]bool, len(s.Required))
-	for _, name := range s.Required {
-		required[name] = true
-	}
-	for name, p := range s.Properties {
-		if !required[name] || !strictable(p, depth+1) {
+	for _, object := range []jsonscan.Value{s.Properties, s.Defs} {
+		if object.Set() && object.Kind() != '{' {
 			return false
 		}
 	}
-	for _, d := range s.Defs {
-		if !strictable(d, depth+1) {
+	if s.Properties.Set() && !s.Additional.Is("false") {
+		return false
+	}
+	for name, p := range s.Properties.Members() {
+		if !slices.Contains(s.Required, name) || !strictable(p.JSON(), depth+1) {
+			return false
+		}
+	}
+	for _, d := range s.Defs.Members() {
+		if !strictable(d.JSON(), depth+1) {
 			return false
 		}
 	}

@@ -4,10 +4,10 @@ import (
 	"encoding/json"
 	"fmt"
 	"strconv"
-	"strings"
 
 	"github.com/hostless/hostless/pkg/dialect"
 	"github.com/hostless/hostless/pkg/dialect/rawjson"
+	"github.com/hostless/hostless/pkg/jsonscan"
 )
 
 // budgets are the tokens that an older model may spend on thinking.
@@ -24,7 +24,7 @@ func (t *fromChat) thinking() (bool, error) {
 	// Where a tool is forced there can be no thinking, not even by default.
 	off := t.forced() && t.model.DefaultOn && !t.model.AlwaysOn
 	if off {
-		t.out.Put("thinking", json.RawMessage(`{"type":"disabled"}`))
+		t.put("thinking", jsonscan.Lit(`{"type":"disabled"}`))
 	}
 	if t.req.ReasoningEffort == nil || *t.req.ReasoningEffort == "" {
 		return false, nil
@@ -44,7 +44,7 @@ func (t *fromChat) thinking() (bool, error) {
 		t.ignore("reasoning_effort")
 		return false, nil
 	case effort == "none":
-		t.out.Put("thinking", json.RawMessage(`{"type":"disabled"}`))
+		t.put("thinking", jsonscan.Lit(`{"type":"disabled"}`))
 		return false, nil
 	case t.model.Adaptive:
 		if effort == "minimal" {
@@ -57,7 +57,7 @@ func (t *fromChat) thinking() (bool, error) {
 		if t.forced() {
 			return false, nil
 		}
-		t.out.Put("thinking", json.RawMessage(`{"type":"adaptive"}`))
+		t.put("thinking", jsonscan.Lit(`{"type":"adaptive"}`))
 		return true, nil
 	}
 	// With a budget, Anthropic refuses forced tools, and a tool's result whose
@@ -79,7 +79,7 @@ func (t *fromChat) thinking() (bool, error) {
 			return false, nil
 		}
 	}
-	t.out.Put("thinking", json.RawMessage(`{"type":"enabled","budget_tokens":`+strconv.FormatInt(budget, 10)+`}`))
+	t.put("thinking", jsonscan.Lit(`{"type":"enabled","budget_tokens":`+strconv.FormatInt(budget, 10)+`}`))
 	return true, nil
 }
 
@@ -88,10 +88,10 @@ func (t *fromChat) ownThinking(raw json.RawMessage) (bool, error) {
 		Type   string `json:"type"`
 		Budget int64  `json:"budget_tokens"`
 	}
-	if !isObject(raw) || json.Unmarshal(raw, &th) != nil {
+	if jsonscan.KindOf(raw) != '{' || jsonscan.Decode(raw, &th) != nil {
 		return false, dialect.Invalid("thinking", "thinking must be an object")
 	}
-	t.out.Put("thinking", rawjson.Compact(raw))
+	t.put("thinking", jsonscan.Raw(raw).Compact())
 	if th.Type == "enabled" && t.maxTokens <= th.Budget {
 		t.maxTokens += th.Budget
 	}
@@ -105,14 +105,15 @@ func (t *fromChat) ownThinking(raw json.RawMessage) (bool, error) {
 
 // effort adds output_config.effort beside a format.
 func (t *fromChat) effort(effort string) {
+	config := jsonscan.Obj(member("effort", text(effort)))
 	for i, m := range t.out {
 		if m.Name == "output_config" {
-			have := m.Value
-			t.out[i].Value = json.RawMessage(`{"effort":` + string(rawjson.Quote(effort)) + `,` + string(have[1:]))
+			config.Put("format", m.Value.Get("format"))
+			t.out[i].Value = config
 			return
 		}
 	}
-	t.out.Put("output_config", json.RawMessage(`{"effort":`+string(rawjson.Quote(effort))+`}`))
+	t.put("output_config", config)
 }
 
 func (t *fromChat) forced() bool { return t.choice == "any" || t.choice == "tool" }
@@ -125,7 +126,11 @@ func (t *fromChat) unsigned() bool {
 		return false
 	}
 	blocks := t.turns[n-2].blocks
-	return len(blocks) > 0 && !strings.HasPrefix(string(blocks[0]), `{"type":"thinking"`) && !strings.HasPrefix(string(blocks[0]), `{"type":"redacted_thinking"`)
+	if len(blocks) == 0 {
+		return false
+	}
+	kind := blocks[0].Get("type")
+	return !kind.Is(`"thinking"`) && !kind.Is(`"redacted_thinking"`)
 }
 
 // effortOf is the reasoning_effort nearest to a budget of tokens.

@@ -7,26 +7,26 @@ import (
 	"fmt"
 	"math"
 	"net/http"
-	"sort"
 	"strconv"
 
 	"github.com/hostless/hostless/pkg/dialect"
 	"github.com/hostless/hostless/pkg/dialect/openai"
 	"github.com/hostless/hostless/pkg/dialect/rawjson"
+	"github.com/hostless/hostless/pkg/jsonscan"
 )
 
 // request is the part of a Messages request that the translation reads.
 type request struct {
-	MaxTokens     *int64          `json:"max_tokens"`
-	System        json.RawMessage `json:"system"`
-	Messages      []inMessage     `json:"messages"`
-	Tools         []inTool        `json:"tools"`
-	ToolChoice    json.RawMessage `json:"tool_choice"`
-	StopSequences []string        `json:"stop_sequences"`
-	Temperature   json.RawMessage `json:"temperature"`
-	TopP          json.RawMessage `json:"top_p"`
-	Stream        bool            `json:"stream"`
-	ServiceTier   string          `json:"service_tier"`
+	MaxTokens     *int64            `json:"max_tokens"`
+	System        jsonscan.Value    `json:"system"`
+	Messages      []inMessage       `json:"messages"`
+	Tools         []inTool          `json:"tools"`
+	ToolChoice    json.RawMessage   `json:"tool_choice"`
+	StopSequences []jsonscan.String `json:"stop_sequences"`
+	Temperature   json.RawMessage   `json:"temperature"`
+	TopP          json.RawMessage   `json:"top_p"`
+	Stream        bool              `json:"stream"`
+	ServiceTier   string            `json:"service_tier"`
 	Metadata      struct {
 		UserID string `json:"user_id"`
 	} `json:"metadata"`
@@ -40,15 +40,14 @@ type request struct {
 	} `json:"output_config"`
 	OutputFormat json.RawMessage `json:"output_format"` // before it was output_config's
 	Servers      json.RawMessage `json:"mcp_servers"`
+
+	Container    jsonscan.Value `json:"container"`
+	InferenceGeo jsonscan.Value `json:"inference_geo"`
+	Rest         jsonscan.Rest  `json:"-"`
 }
 
-// read are the top-level fields that the translation reads or has no need to
-// report.
-var read = map[string]bool{
-	"model": true, "max_tokens": true, "system": true, "messages": true, "tools": true, "tool_choice": true,
-	"stop_sequences": true, "temperature": true, "top_p": true, "stream": true, "service_tier": true, "metadata": true,
-	"thinking": true, "output_config": true, "output_format": true, "mcp_servers": true, "cache_control": true,
-}
+// nothingLost are the top-level fields that need neither be read nor reported.
+var nothingLost = []string{"model", "cache_control"}
 
 // ToChat translates Messages requests into chat requests. Call.Path is
 // "/chat/completions". Pings are the gateway's: see Ping.
@@ -56,11 +55,11 @@ func ToChat(options Options) dialect.Translator {
 	options = options.withDefaults()
 	return func(in dialect.Request) (*dialect.Call, error) {
 		var req request
-		if err := decode(in.Body, &req, "Messages"); err != nil {
+		if err := decode(in.Value(), &req, "Messages"); err != nil {
 			return nil, err
 		}
 		t := &toChat{
-			in: in, req: &req, options: options,
+			in: in, req: &req, options: options, messages: make([]jsonscan.Value, 0, len(req.Messages)+8),
 			model: options.Models(in.Provider, in.Model, ModelByName(in.Model)),
 			up:    options.Takes(in.Provider),
 			long:  map[string]string{},
@@ -78,20 +77,20 @@ type toChat struct {
 	model   Model
 	up      openai.Facts
 
-	chat []json.RawMessage // the messages
-	out  rawjson.Object
-	long map[string]string // names of tools that chat finds too long, by the short one
+	messages []jsonscan.Value // of the chat request
+	out      jsonscan.Value
+	long     map[string]string // names of tools that chat finds too long, by the short one
 }
 
 func (t *toChat) call() (*dialect.Call, error) {
-	if err := t.fields(); err != nil {
+	if err := t.checkFields(); err != nil {
 		return nil, err
 	}
 	t.out.PutText("model", t.in.Model)
-	if err := t.messages(); err != nil {
+	if err := t.readMessages(); err != nil {
 		return nil, err
 	}
-	t.out.Put("messages", rawjson.Array(t.chat))
+	t.out.Put("messages", jsonscan.Arr(t.messages))
 	for _, step := range []func() error{t.tools, t.limits, t.thinking, t.format} {
 		if err := step(); err != nil {
 			return nil, err
@@ -99,30 +98,27 @@ func (t *toChat) call() (*dialect.Call, error) {
 	}
 	t.rest()
 	if t.req.Stream {
-		t.out.Put("stream", json.RawMessage("true"))
-		t.out.Put("stream_options", json.RawMessage(`{"include_usage":true}`))
+		t.out.Put("stream", jsonscan.Lit("true"))
+		t.out.Put("stream_options", jsonscan.Lit(`{"include_usage":true}`))
 	}
-	return &dialect.Call{
+	call := &dialect.Call{
 		Path: "/chat/completions", Header: http.Header{"Content-Type": {"application/json"}},
-		Body: t.out.JSON(), Stream: t.req.Stream, Ignored: t.names,
+		Stream: t.req.Stream, Ignored: t.names,
 		Reply: &messageReply{options: t.options, model: t.in.Model, long: t.long},
-	}, nil
+	}
+	call.SetChat(t.in, t.out)
+	return call, nil
 }
 
-func (t *toChat) fields() error {
-	var names []string
-	rawjson.Scan(t.in.Body, func(name string, value json.RawMessage) {
-		if !read[name] && rawjson.Set(value) != nil {
-			names = append(names, name)
-		}
-	})
-	sort.Strings(names)
-	for _, name := range names {
-		if name == "container" || name == "inference_geo" {
+// checkFields refuses top-level fields that change the meaning, and notes those
+// that do not.
+func (t *toChat) checkFields() error {
+	for name, value := range map[string]jsonscan.Value{"container": t.req.Container, "inference_geo": t.req.InferenceGeo} {
+		if value.Set() {
 			return dialect.Invalid(name, name+" can be kept by Anthropic alone and cannot be used with this provider")
 		}
-		t.ignore(name)
 	}
+	t.ignoreRest(t.req.Rest, nothingLost)
 	if servers := rawjson.Set(t.req.Servers); servers != nil && string(rawjson.Compact(servers)) != "[]" {
 		return dialect.Invalid("mcp_servers", "mcp_servers are called by Anthropic itself and cannot be used with this provider")
 	}
@@ -142,7 +138,7 @@ func (t *toChat) limits() error {
 		if t.up.Takes(openai.MaxCompletionTokens) {
 			name = "max_completion_tokens"
 		}
-		t.out.Put(name, strconv.AppendInt(nil, most, 10))
+		t.out.Put(name, jsonscan.Raw(strconv.AppendInt(nil, most, 10)))
 	}
 	for _, f := range []struct {
 		name string
@@ -162,17 +158,17 @@ func (t *toChat) limits() error {
 		case f.name == "top_p" && value[0] == '-':
 			t.ignore(f.name) // -1 stands for the default
 		default:
-			t.out.Put(f.name, value)
+			t.out.Put(f.name, jsonscan.Raw(value))
 		}
 	}
-	var stops []json.RawMessage
+	var stops []jsonscan.Value
 	for _, s := range t.req.StopSequences {
-		if s != "" {
-			stops = append(stops, rawjson.Quote(s))
+		if !s.Empty() {
+			stops = append(stops, jsonscan.Str(s))
 		}
 	}
 	if stops != nil {
-		t.out.Put("stop", rawjson.Array(stops))
+		t.out.Put("stop", jsonscan.Arr(stops))
 	}
 	return nil
 }
@@ -233,14 +229,14 @@ func (t *toChat) format() error {
 		Type   string          `json:"type"`
 		Schema json.RawMessage `json:"schema"`
 	}
-	if json.Unmarshal(raw, &f) != nil || f.Type != "json_schema" || !isObject(f.Schema) {
+	if jsonscan.Decode(raw, &f) != nil || f.Type != "json_schema" || !isObject(f.Schema) {
 		return dialect.Invalid(name, name+" must be of type json_schema, with a schema")
 	}
-	strict := ""
+	answer := jsonscan.Obj(member("name", jsonscan.Lit(`"answer"`)), member("schema", jsonscan.Raw(f.Schema).Compact()))
 	if strictable(f.Schema, 0) {
-		strict = `,"strict":true`
+		answer.Put("strict", jsonscan.Lit("true"))
 	}
-	t.out.Put("response_format", json.RawMessage(`{"type":"json_schema","json_schema":{"name":"answer","schema":`+string(rawjson.Compact(f.Schema))+strict+`}}`))
+	t.out.Put("response_format", jsonscan.Obj(member("type", jsonscan.Lit(`"json_schema"`)), member("json_schema", answer)))
 	return nil
 }
 

@@ -3,74 +3,72 @@ package anthropic
 import (
 	"bytes"
 	"encoding/base64"
-	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
 
 	"github.com/hostless/hostless/pkg/dialect"
 	"github.com/hostless/hostless/pkg/dialect/openai"
-	"github.com/hostless/hostless/pkg/dialect/rawjson"
+	"github.com/hostless/hostless/pkg/jsonscan"
 )
 
 type inMessage struct {
-	Role    string          `json:"role"`
-	Content json.RawMessage `json:"content"`
+	Role    string         `json:"role"`
+	Content jsonscan.Value `json:"content"`
 }
 
 type inBlock struct {
 	Type      string          `json:"type"`
-	Text      string          `json:"text"`
-	Source    json.RawMessage `json:"source"` // of an image or document; a search result's is a string
-	Title     string          `json:"title"`
+	Text      jsonscan.String `json:"text"`
+	Source    jsonscan.Value  `json:"source"` // of an image or document; a search result's is a string
+	Title     jsonscan.String `json:"title"`
 	ID        string          `json:"id"`
 	Name      string          `json:"name"`
-	Input     json.RawMessage `json:"input"`
+	Input     jsonscan.Value  `json:"input"`
 	ToolUseID string          `json:"tool_use_id"`
-	Content   json.RawMessage `json:"content"`
+	Content   jsonscan.Value  `json:"content"`
 	IsError   bool            `json:"is_error"`
-	Thinking  string          `json:"thinking"`
-	Signature string          `json:"signature"`
-	Data      string          `json:"data"`
-	Cache     json.RawMessage `json:"cache_control"`
+	Thinking  jsonscan.String `json:"thinking"`
+	Signature jsonscan.String `json:"signature"`
+	Data      jsonscan.String `json:"data"`
+	Cache     jsonscan.Value  `json:"cache_control"`
 }
 
 type inSource struct {
 	Type      string          `json:"type"`
-	MediaType string          `json:"media_type"`
-	Data      string          `json:"data"`
-	URL       string          `json:"url"`
-	Content   json.RawMessage `json:"content"`
+	MediaType jsonscan.String `json:"media_type"`
+	Data      jsonscan.String `json:"data"`
+	URL       jsonscan.String `json:"url"`
+	Content   jsonscan.Value  `json:"content"`
 }
 
-// sealed marks reasoning of another kind than Anthropic's, which travels through
-// a Messages client as redacted thinking; it is not secret.
-const sealed = "hostless1:"
+// sealedPrefix marks reasoning of another kind than Anthropic's, which travels
+// through a Messages client as redacted thinking; it is not secret.
+const sealedPrefix = "hostless1:"
 
-// billing begins a line that Claude Code addresses to Anthropic's accounting. It
-// differs from request to request, so that no prompt cache would ever hold.
-const billing = "x-anthropic-billing-header:"
+// billingPrefix begins a line that Claude Code addresses to Anthropic's accounting.
+// It differs from request to request, so that no prompt cache would ever hold.
+const billingPrefix = "x-anthropic-billing-header:"
 
 // blocksOf reads content that is a string or a list of blocks.
-func blocksOf(raw json.RawMessage, at string) ([]inBlock, error) {
-	if rawjson.Set(raw) == nil {
+func blocksOf(v jsonscan.Value, at string) ([]inBlock, error) {
+	if !v.Set() {
 		return nil, nil
 	}
-	var text string
-	if rawjson.IsString(raw) && json.Unmarshal(raw, &text) == nil {
-		if text == "" {
+	if text := v.String(); text != nil {
+		if text.Empty() {
 			return nil, nil
 		}
 		return []inBlock{{Type: "text", Text: text}}, nil
 	}
 	var blocks []inBlock
-	if err := json.Unmarshal(raw, &blocks); err != nil {
+	if err := v.Decode(&blocks); err != nil {
 		return nil, dialect.Invalid(at, at+" must be a string or a list of content blocks")
 	}
 	return blocks, nil
 }
 
-func (t *toChat) messages() error {
+func (t *toChat) readMessages() error {
 	system, err := blocksOf(t.req.System, "system")
 	if err != nil {
 		return err
@@ -98,78 +96,99 @@ func (t *toChat) messages() error {
 			return err
 		}
 	}
-	if len(t.chat) == 0 {
+	if len(t.messages) == 0 {
 		return dialect.Invalid("messages", "messages must hold at least one message")
 	}
 	return nil
 }
 
-func (t *toChat) say(role string, content json.RawMessage) {
-	var o rawjson.Object
-	o.PutText("role", role)
-	o.Put("content", content)
-	t.chat = append(t.chat, o.JSON())
+func (t *toChat) addMessage(role string, content jsonscan.Value) {
+	t.messages = append(t.messages, jsonscan.Obj(member("role", text(role)), member("content", content)))
+}
+
+// part is a content part of a chat message.
+type part struct {
+	text  jsonscan.Value // a text part's text; absent for others
+	other jsonscan.Value // a part of another kind, whole
+	cache jsonscan.Value // its mark for the prompt cache, where the provider takes one
+}
+
+func textPart(s jsonscan.String) part { return part{text: jsonscan.Str(s)} }
+
+func (p part) value() jsonscan.Value {
+	o := p.other
+	if !p.text.Absent() {
+		o = textBlock(p.text)
+	}
+	if p.cache.Set() {
+		o.Put("cache_control", p.cache.Compact())
+	}
+	return o
+}
+
+func valuesOf(parts []part) jsonscan.Value {
+	list := make([]jsonscan.Value, len(parts))
+	for i, p := range parts {
+		list[i] = p.value()
+	}
+	return jsonscan.Arr(list)
+}
+
+// textBlock is a text block, which is the same in both dialects.
+func textBlock(text jsonscan.Value) jsonscan.Value {
+	return jsonscan.Obj(member("type", jsonscan.Lit(`"text"`)), member("text", text))
 }
 
 func (t *toChat) systemMessage(blocks []inBlock, at string) error {
-	var parts []json.RawMessage
-	var texts []string
+	var parts []part
+	var texts []jsonscan.String
 	marked := false
 	for j := range blocks {
 		b := &blocks[j]
 		if b.Type != "text" {
 			return dialect.Invalid(fmt.Sprintf("%s[%d].type", at, j), "instructions can hold text only")
 		}
-		if b.Text == "" || strings.HasPrefix(b.Text, billing) {
+		if b.Text.Empty() || b.Text.HasPrefix(billingPrefix) {
 			continue
 		}
-		parts, texts = append(parts, t.textPart(b)), append(texts, b.Text)
-		marked = marked || t.up.Takes(openai.CacheControl) && rawjson.Set(b.Cache) != nil
+		p := textPart(b.Text)
+		t.setCache(&p, b.Cache)
+		parts, texts = append(parts, p), append(texts, b.Text)
+		marked = marked || p.cache.Set()
 	}
 	switch {
 	case len(texts) == 0:
 	case marked:
-		t.say("system", rawjson.Array(parts))
+		t.addMessage("system", valuesOf(parts))
 	default:
-		t.say("system", rawjson.Quote(strings.Join(texts, "\n\n")))
+		t.addMessage("system", jsonscan.Join("\n\n", texts...))
 	}
 	return nil
 }
 
-// textPart makes chat's part of a text block, with its mark where the provider
-// takes one.
-func (t *toChat) textPart(b *inBlock) json.RawMessage {
-	part := []json.RawMessage{textBlock(b.Text)}
-	t.marked(part, b.Cache)
-	return part[0]
-}
-
-func (t *toChat) marked(parts []json.RawMessage, cache json.RawMessage) {
-	if t.up.Takes(openai.CacheControl) {
-		mark(parts, cache)
+// setCache gives a part its mark for the prompt cache, where the provider takes one.
+func (t *toChat) setCache(p *part, cache jsonscan.Value) {
+	if t.up.Takes(openai.CacheControl) && !p.cache.Set() {
+		p.cache = cache
 	}
 }
 
-// plainest gives one unmarked text as a string, which every provider takes.
-func plainest(parts []json.RawMessage) json.RawMessage {
-	if len(parts) == 1 && bytes.HasPrefix(parts[0], []byte(`{"type":"text"`)) {
-		if text, ok := strings.CutPrefix(string(parts[0]), `{"type":"text","text":`); ok {
-			if text = strings.TrimSuffix(text, "}"); json.Valid([]byte(text)) {
-				return json.RawMessage(text)
-			}
-		}
+// simplest gives one unmarked text as a string, which every provider takes.
+func simplest(parts []part) jsonscan.Value {
+	if len(parts) == 1 && !parts[0].text.Absent() && !parts[0].cache.Set() {
+		return parts[0].text
 	}
-	return rawjson.Array(parts)
+	return valuesOf(parts)
 }
 
 // user splits a turn into tool messages and a user message behind them, which
 // also shows the images that chat's tool messages cannot hold.
 func (t *toChat) user(blocks []inBlock, at string) error {
-	var parts, shown []json.RawMessage
+	var parts, shown []part
 	for j := range blocks {
 		b, where := &blocks[j], fmt.Sprintf("%s[%d]", at, j)
 		if b.Type == "tool_result" {
-			more, err := t.result(b, where)
+			more, err := t.toolResult(b, where)
 			if err != nil {
 				return err
 			}
@@ -180,51 +199,51 @@ func (t *toChat) user(blocks []inBlock, at string) error {
 		if err != nil {
 			return err
 		}
-		t.marked(more, b.Cache)
+		if n := len(more); n > 0 {
+			t.setCache(&more[n-1], b.Cache)
+		}
 		parts = append(parts, more...)
 	}
 	if parts = append(shown, parts...); len(parts) > 0 {
-		t.say("user", plainest(parts))
+		t.addMessage("user", simplest(parts))
 	}
 	return nil
 }
 
 // parts makes chat's content parts of a block.
-func (t *toChat) parts(b *inBlock, at string) ([]json.RawMessage, error) {
+func (t *toChat) parts(b *inBlock, at string) ([]part, error) {
 	var s inSource
 	if b.Type == "image" || b.Type == "document" {
-		if err := json.Unmarshal(b.Source, &s); err != nil {
+		if !b.Source.Absent() && b.Source.Decode(&s) != nil || b.Source.Absent() {
 			return nil, dialect.Invalid(at+".source", "source must be an object")
 		}
 	}
 	switch b.Type {
 	case "text":
-		if b.Text == "" {
+		if b.Text.Empty() {
 			return nil, nil
 		}
-		return []json.RawMessage{textBlock(b.Text)}, nil
+		return []part{textPart(b.Text)}, nil
 	case "image":
 		switch s.Type {
 		case "base64":
-			return imagePart("data:" + s.MediaType + ";base64," + s.Data), nil
+			return imagePart(dataURLOf(&s)), nil
 		case "url":
-			return imagePart(s.URL), nil
+			return imagePart(orEmpty(s.URL)), nil
 		}
 		return nil, dialect.Invalid(at+".source.type", fmt.Sprintf("an image's source of type %q cannot be used with this provider", s.Type))
 	case "document":
 		return t.document(b, &s, at)
 	case "search_result":
-		var source string
-		json.Unmarshal(b.Source, &source)
 		inner, err := blocksOf(b.Content, at+".content")
 		if err != nil {
 			return nil, err
 		}
-		text := b.Title + "\n" + source
+		lines := []jsonscan.String{b.Title, b.Source.String()}
 		for _, c := range inner {
-			text += "\n" + c.Text
+			lines = append(lines, c.Text)
 		}
-		return []json.RawMessage{textBlock(text)}, nil
+		return []part{{text: jsonscan.Join("\n", lines...)}}, nil
 	case "tool_reference":
 		t.ignore(b.Type)
 		return nil, nil
@@ -232,34 +251,45 @@ func (t *toChat) parts(b *inBlock, at string) ([]json.RawMessage, error) {
 	return nil, dialect.Invalid(at+".type", fmt.Sprintf("content blocks of type %q cannot be used with this provider", b.Type))
 }
 
-func imagePart(url string) []json.RawMessage {
-	return []json.RawMessage{append(rawjson.AppendString([]byte(`{"type":"image_url","image_url":{"url":`), url), `}}`...)}
+func imagePart(url jsonscan.Value) []part {
+	return []part{{other: jsonscan.Obj(member("type", jsonscan.Lit(`"image_url"`)), member("image_url", jsonscan.Obj(member("url", url))))}}
 }
 
-func (t *toChat) document(b *inBlock, s *inSource, at string) ([]json.RawMessage, error) {
+// dataURLOf is the data URL of a base64 source.
+func dataURLOf(s *inSource) jsonscan.Value {
+	return jsonscan.Join("", jsonscan.String(`"data:"`), s.MediaType, jsonscan.String(`";base64,"`), s.Data)
+}
+
+// orEmpty is a string to be written, "" where there is none.
+func orEmpty(s jsonscan.String) jsonscan.Value {
+	if s == nil {
+		return jsonscan.Lit(`""`)
+	}
+	return jsonscan.Str(s)
+}
+
+func (t *toChat) document(b *inBlock, s *inSource, at string) ([]part, error) {
 	switch s.Type {
 	case "base64":
-		name := b.Title
-		if name == "" {
-			name = "document.pdf"
+		name := jsonscan.Lit(`"document.pdf"`)
+		if !b.Title.Empty() {
+			name = jsonscan.Str(b.Title)
 		}
-		p := append(rawjson.AppendString([]byte(`{"type":"file","file":{"filename":`), name), `,"file_data":`...)
-		p = append(rawjson.AppendString(p, "data:"+s.MediaType+";base64,"+s.Data), `}}`...)
-		return []json.RawMessage{p}, nil
+		file := jsonscan.Obj(member("filename", name), member("file_data", dataURLOf(s)))
+		return []part{{other: jsonscan.Obj(member("type", jsonscan.Lit(`"file"`)), member("file", file))}}, nil
 	case "text":
-		text := s.Data
-		if b.Title != "" {
-			text = b.Title + "\n\n" + text
+		if !b.Title.Empty() {
+			return []part{{text: jsonscan.Join("\n\n", b.Title, s.Data)}}, nil
 		}
-		return []json.RawMessage{textBlock(text)}, nil
+		return []part{{text: orEmpty(s.Data)}}, nil
 	case "content":
 		inner, err := blocksOf(s.Content, at+".source.content")
 		if err != nil {
 			return nil, err
 		}
-		var parts []json.RawMessage
-		if b.Title != "" {
-			parts = append(parts, textBlock(b.Title))
+		var parts []part
+		if !b.Title.Empty() {
+			parts = append(parts, textPart(b.Title))
 		}
 		for k := range inner {
 			if inner[k].Type == "document" {
@@ -276,49 +306,54 @@ func (t *toChat) document(b *inBlock, s *inSource, at string) ([]json.RawMessage
 	return nil, dialect.Invalid(at+".source.type", fmt.Sprintf("a document's source of type %q cannot be used with this provider", s.Type))
 }
 
-// result makes a tool message; what of it is no text is for the user message
+// toolResult makes a tool message; what of it is not text is for the user message
 // that follows.
-func (t *toChat) result(b *inBlock, at string) (shown []json.RawMessage, err error) {
+func (t *toChat) toolResult(b *inBlock, at string) (shown []part, err error) {
 	inner, err := blocksOf(b.Content, at+".content")
 	if err != nil {
 		return nil, err
 	}
 	id, _ := t.ownID(b.ToolUseID)
-	var texts []string
+	var texts []jsonscan.String
 	for k := range inner {
 		parts, err := t.parts(&inner[k], fmt.Sprintf("%s.content[%d]", at, k))
 		if err != nil {
 			return nil, err
 		}
 		for _, p := range parts {
-			if text := plainest([]json.RawMessage{p}); text[0] == '"' {
-				var s string
-				json.Unmarshal(text, &s)
-				texts = append(texts, s)
-			} else {
+			if p.text.Absent() {
 				shown = append(shown, p)
+			} else {
+				texts = append(texts, p.text.String())
 			}
 		}
 	}
-	text := strings.Join(texts, "\n")
+	content := jsonscan.Lit(`""`)
+	if len(texts) > 0 {
+		content = jsonscan.Join("\n", texts...)
+	}
 	if len(shown) > 0 {
-		shown = append([]json.RawMessage{textBlock("What the tool call " + id + " returned:")}, shown...)
-		if text == "" {
-			text = "The result is shown in the next message."
+		shown = append([]part{{text: text("What the tool call " + id + " returned:")}}, shown...)
+		if content.String().Empty() {
+			content = text("The result is shown in the next message.")
 		}
 	}
-	if b.IsError && !strings.HasPrefix(strings.ToLower(text), "error") && !strings.Contains(text, "<tool_use_error>") {
-		text = strings.TrimSuffix("Error: "+text, ": ") // chat has no other place for it
+	if s := content.String(); b.IsError && !beginsWithError(s) && !bytes.Contains(s, []byte("<tool_use_error>")) {
+		if content = text("Error"); !s.Empty() { // chat has no other place for it
+			content = jsonscan.Join(": ", content.String(), s)
+		}
 	}
-	var o rawjson.Object
-	o.PutText("role", "tool")
-	o.PutText("tool_call_id", id)
-	o.PutText("content", text)
-	if t.up.Takes(openai.CacheControl) && rawjson.Set(b.Cache) != nil {
-		o.Put("cache_control", rawjson.Compact(b.Cache))
+	o := jsonscan.Obj(member("role", text("tool")), member("tool_call_id", text(id)), member("content", content))
+	if t.up.Takes(openai.CacheControl) && b.Cache.Set() {
+		o.Put("cache_control", b.Cache.Compact())
 	}
-	t.chat = append(t.chat, o.JSON())
+	t.messages = append(t.messages, o)
 	return shown, nil
+}
+
+func beginsWithError(s jsonscan.String) bool {
+	const word = "error"
+	return len(s) > len(word)+1 && strings.EqualFold(string(s[1:1+len(word)]), word)
 }
 
 // ownID gives a call its id back, and the thought signature that came in it.
@@ -336,24 +371,28 @@ var serverSide = []string{
 }
 
 func (t *toChat) assistant(blocks []inBlock, at string) error {
-	var texts, details, calls []json.RawMessage
-	var plain, thought strings.Builder
+	var details, calls []jsonscan.Value
+	var parts []part
+	var texts, thoughts []jsonscan.String
 	marked := false
 	for j := range blocks {
 		b, where := &blocks[j], fmt.Sprintf("%s[%d]", at, j)
 		switch {
 		case b.Type == "text":
-			if b.Text == "" {
+			if b.Text.Empty() {
 				continue
 			}
-			plain.WriteString(b.Text)
-			texts = append(texts, t.textPart(b))
-			marked = marked || t.up.Takes(openai.CacheControl) && rawjson.Set(b.Cache) != nil
+			p := textPart(b.Text)
+			t.setCache(&p, b.Cache)
+			texts, parts = append(texts, b.Text), append(parts, p)
+			marked = marked || p.cache.Set()
 		case b.Type == "thinking":
-			thought.WriteString(b.Thinking)
-			details = append(details, t.thought(b))
+			if !b.Thinking.Empty() {
+				thoughts = append(thoughts, b.Thinking)
+			}
+			details = append(details, thinkingDetail(b))
 		case b.Type == "redacted_thinking":
-			if d := t.redacted(b.Data); d != nil {
+			if d := redactedDetail(b.Data); d.Set() {
 				details = append(details, d)
 			}
 		case b.Type == "tool_use":
@@ -371,66 +410,72 @@ func (t *toChat) assistant(blocks []inBlock, at string) error {
 	if len(texts) == 0 && len(calls) == 0 {
 		return nil // thinking alone is no turn that a chat provider takes
 	}
-	var o rawjson.Object
-	o.PutText("role", "assistant")
+	content := jsonscan.Lit("null")
 	switch {
-	case len(texts) == 0:
-		o.Put("content", json.RawMessage("null"))
 	case marked:
-		o.Put("content", rawjson.Array(texts))
-	default:
-		o.PutText("content", plain.String())
+		content = valuesOf(parts)
+	case len(texts) > 0:
+		content = jsonscan.Join("", texts...)
 	}
-	if t.up.Takes(openai.ReasoningContent) && thought.Len() > 0 {
-		o.PutText("reasoning_content", thought.String())
+	o := jsonscan.Obj(member("role", text("assistant")), member("content", content))
+	if t.up.Takes(openai.ReasoningContent) && len(thoughts) > 0 {
+		o.Put("reasoning_content", jsonscan.Join("", thoughts...))
 	}
 	if t.up.Takes(openai.ReasoningDetails) && len(details) > 0 {
-		list := rawjson.Array(details)
+		list := jsonscan.Arr(details)
 		if t.ownDetails() {
 			list = openai.OwnDetails(list)
 		}
 		o.Put("reasoning_details", list)
 	}
 	if len(calls) > 0 {
-		o.Put("tool_calls", rawjson.Array(calls))
+		o.Put("tool_calls", jsonscan.Arr(calls))
 	}
-	t.chat = append(t.chat, o.JSON())
+	t.messages = append(t.messages, o)
 	return nil
 }
 
-func (t *toChat) thought(b *inBlock) json.RawMessage {
-	return appendThinking(nil, b.Thinking, b.Signature)
-}
-
-// redacted takes apart what sealedDetail put together, or keeps Anthropic's own.
-func (t *toChat) redacted(data string) json.RawMessage {
-	if payload, ok := strings.CutPrefix(data, sealed); ok {
-		raw, err := base64.StdEncoding.DecodeString(payload)
-		if err != nil || !isObject(raw) {
-			return nil
-		}
-		return rawjson.Compact(raw)
+// thinkingDetail is the middle's entry for a block of thinking.
+func thinkingDetail(b *inBlock) jsonscan.Value {
+	o := jsonscan.Obj(member("type", jsonscan.Lit(`"thinking"`)), member("text", orEmpty(b.Thinking)))
+	if !b.Signature.Empty() {
+		o.Put("signature", jsonscan.Str(b.Signature))
 	}
-	return appendRedacted(nil, data)
+	return o
 }
 
-func sealedDetail(raw json.RawMessage) string {
-	return sealed + base64.StdEncoding.EncodeToString(rawjson.Compact(raw))
-}
-
-func (t *toChat) toolCall(b *inBlock, at string) (json.RawMessage, error) {
-	arguments := "{}"
-	if rawjson.Set(b.Input) != nil {
-		if !isObject(b.Input) {
-			return nil, dialect.Invalid(at+".input", "input must be an object")
+// redactedDetail takes apart what sealedDetail put together, or keeps Anthropic's
+// own; absent where it is neither.
+func redactedDetail(data jsonscan.String) jsonscan.Value {
+	if data.HasPrefix(sealedPrefix) {
+		raw, err := base64.StdEncoding.DecodeString(strings.TrimPrefix(data.Text(), sealedPrefix))
+		if err != nil || !isObject(raw) {
+			return jsonscan.Value{}
 		}
-		arguments = string(rawjson.Compact(b.Input))
+		return jsonscan.Raw(raw).Compact()
+	}
+	return jsonscan.Obj(member("type", jsonscan.Lit(`"redacted"`)), member("data", orEmpty(data)))
+}
+
+func sealedDetail(raw []byte) string {
+	return sealedPrefix + base64.StdEncoding.EncodeToString(jsonscan.Compact(raw))
+}
+
+func (t *toChat) toolCall(b *inBlock, at string) (jsonscan.Value, error) {
+	arguments := jsonscan.Lit(`"{}"`)
+	if b.Input.Set() {
+		if b.Input.Kind() != '{' {
+			return arguments, dialect.Invalid(at+".input", "input must be an object")
+		}
+		raw := b.Input.JSON()
+		arguments = jsonscan.Raw(jsonscan.AppendCompactQuoted(make([]byte, 0, len(raw)+len(raw)/8+16), raw))
 	}
 	id, thought := t.ownID(b.ID)
-	call := json.RawMessage(appendCall(nil, -1, id, t.short(b.Name), arguments))
+	call := jsonscan.Obj(
+		member("id", text(id)), member("type", jsonscan.Lit(`"function"`)),
+		member("function", jsonscan.Obj(member("name", text(t.shortName(b.Name))), member("arguments", arguments))))
 	if thought != "" {
-		call = rawjson.AppendString(append(call[:len(call)-1], `,"extra_content":{"google":{"thought_signature":`...), thought)
-		call = append(call, `}}}`...)
+		call.Put("extra_content", jsonscan.Obj(member("google", jsonscan.Obj(member("thought_signature", text(thought))))))
 	}
 	return call, nil
 }

@@ -10,22 +10,23 @@ import (
 	"github.com/hostless/hostless/pkg/dialect"
 	"github.com/hostless/hostless/pkg/dialect/openai"
 	"github.com/hostless/hostless/pkg/dialect/rawjson"
+	"github.com/hostless/hostless/pkg/jsonscan"
 )
 
 type inTool struct {
 	Type        string          `json:"type"`
 	Name        string          `json:"name"`
-	Description string          `json:"description"`
+	Description jsonscan.String `json:"description"`
 	Schema      json.RawMessage `json:"input_schema"`
 	Strict      *bool           `json:"strict"`
-	Cache       json.RawMessage `json:"cache_control"`
+	Cache       jsonscan.Value  `json:"cache_control"`
 }
 
 // maxName is how long a function's name may be in chat; Messages takes twice that.
 const maxName = 64
 
-// short gives the name that a tool has in chat.
-func (t *toChat) short(name string) string {
+// shortName gives the name that a tool has in chat.
+func (t *toChat) shortName(name string) string {
 	if len(name) <= maxName {
 		return name
 	}
@@ -38,8 +39,7 @@ func (t *toChat) short(name string) string {
 // tools carries tools and tool_choice. Tools that Anthropic runs, or whose
 // schema its models were trained on, are refused: no other model has them.
 func (t *toChat) tools() error {
-	var list []json.RawMessage
-	var names []string
+	list, names := make([]jsonscan.Value, 0, len(t.req.Tools)), make([]string, 0, len(t.req.Tools))
 	for i := range t.req.Tools {
 		tool := &t.req.Tools[i]
 		if tool.Type != "" && tool.Type != "custom" {
@@ -48,30 +48,28 @@ func (t *toChat) tools() error {
 		if tool.Name == "" {
 			return dialect.Invalid(fmt.Sprintf("tools[%d].name", i), "a tool needs a name")
 		}
-		var f rawjson.Object
-		f.PutText("name", t.short(tool.Name))
-		if tool.Description != "" {
-			f.PutText("description", tool.Description)
+		var f jsonscan.Value
+		f.PutText("name", t.shortName(tool.Name))
+		if !tool.Description.Empty() {
+			f.Put("description", jsonscan.Str(tool.Description))
 		}
-		if schema := rawjson.Set(tool.Schema); schema != nil {
-			if !isObject(schema) {
+		if schema := jsonscan.Raw(tool.Schema); schema.Set() {
+			if schema.Kind() != '{' {
 				return dialect.Invalid(fmt.Sprintf("tools[%d].input_schema", i), "input_schema must be a JSON schema")
 			}
-			f.Put("parameters", rawjson.Compact(schema))
+			f.Put("parameters", schema.Compact())
 		}
 		if tool.Strict != nil && *tool.Strict && (t.up.Whole() || strictable(tool.Schema, 0)) {
-			f.Put("strict", json.RawMessage("true"))
+			f.Put("strict", jsonscan.Lit("true"))
 		}
-		var o rawjson.Object
-		o.PutText("type", "function")
-		o.Put("function", f.JSON())
-		if t.up.Takes(openai.CacheControl) && rawjson.Set(tool.Cache) != nil {
-			o.Put("cache_control", rawjson.Compact(tool.Cache))
+		o := jsonscan.Obj(member("type", jsonscan.Lit(`"function"`)), member("function", f))
+		if t.up.Takes(openai.CacheControl) && tool.Cache.Set() {
+			o.Put("cache_control", tool.Cache.Compact())
 		}
-		list, names = append(list, o.JSON()), append(names, tool.Name)
+		list, names = append(list, o), append(names, tool.Name)
 	}
 	if len(list) > 0 {
-		t.out.Put("tools", rawjson.Array(list))
+		t.out.Put("tools", jsonscan.Arr(list))
 	}
 	return t.toolChoice(names)
 }
@@ -86,20 +84,20 @@ func (t *toChat) toolChoice(names []string) error {
 		Name   string `json:"name"`
 		Single bool   `json:"disable_parallel_tool_use"`
 	}
-	if json.Unmarshal(raw, &c) != nil {
+	if jsonscan.Decode(raw, &c) != nil {
 		return dialect.Invalid("tool_choice", "tool_choice must be an object")
 	}
-	var choice json.RawMessage
+	var choice jsonscan.Value
 	switch c.Type {
 	case "auto", "none":
-		choice = rawjson.Quote(c.Type)
+		choice = text(c.Type)
 	case "any":
-		choice = rawjson.Quote("required")
+		choice = text("required")
 	case "tool":
 		if !slices.Contains(names, c.Name) {
 			return dialect.Invalid("tool_choice.name", fmt.Sprintf("tool_choice names the tool %q, which is not among the tools", c.Name))
 		}
-		choice = json.RawMessage(`{"type":"function","function":{"name":` + string(rawjson.Quote(t.short(c.Name))) + `}}`)
+		choice = jsonscan.Obj(member("type", jsonscan.Lit(`"function"`)), member("function", jsonscan.Obj(member("name", text(t.shortName(c.Name))))))
 	default:
 		return dialect.Invalid("tool_choice.type", fmt.Sprintf("tool_choice.type must be auto, any, tool or none, not %q", c.Type))
 	}
@@ -111,7 +109,7 @@ func (t *toChat) toolChoice(names []string) error {
 	}
 	t.out.Put("tool_choice", choice)
 	if c.Single && c.Type != "none" {
-		t.out.Put("parallel_tool_calls", json.RawMessage("false"))
+		t.out.Put("parallel_tool_calls", jsonscan.Lit("false"))
 	}
 	return nil
 }

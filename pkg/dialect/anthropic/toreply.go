@@ -1,12 +1,13 @@
 package anthropic
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"net/http"
 
 	"github.com/hostless/hostless/pkg/dialect"
-	"github.com/hostless/hostless/pkg/dialect/rawjson"
+	"github.com/hostless/hostless/pkg/jsonscan"
 )
 
 // messageReply turns a chat answer into a message.
@@ -26,29 +27,29 @@ func (r *messageReply) toolName(name string) string {
 // Body translates one completion.
 func (r *messageReply) Body(body []byte) ([]byte, error) {
 	var c chunk
-	if err := json.Unmarshal(body, &c); err != nil {
+	if err := jsonscan.Decode(body, &c); err != nil {
 		return nil, fmt.Errorf("read chat completion: %w", err)
 	}
 	if len(c.Choices) == 0 {
 		return nil, fmt.Errorf("read chat completion: no choices")
 	}
 	m := &c.Choices[0].Message
-	var content []json.RawMessage
-	text, thought := m.text()
-	whole := false // the details tell all of the thinking
+	var content []jsonscan.Value
+	said, thought := jsonscan.String(m.Text()), jsonscan.String(m.Thought())
+	whole := false // the details hold all of the thinking
 	for _, raw := range m.ReasoningDetails {
 		block, isThinking := detailBlock(raw, thought)
 		whole = whole || isThinking
 		content = append(content, block)
 	}
-	if thought != "" && !whole {
-		content = append([]json.RawMessage{thinkingBlock(thought, "")}, content...)
+	if thought != nil && !whole {
+		content = append([]jsonscan.Value{thinkingBlock(jsonscan.Str(thought), text(""))}, content...)
 	}
-	if text != "" {
-		content = append(content, textBlock(text))
+	if said != nil {
+		content = append(content, textBlock(jsonscan.Str(said)))
 	}
-	if m.Refusal != "" && m.Refusal != text {
-		content = append(content, textBlock(m.Refusal))
+	if !m.Refusal.Empty() && !bytes.Equal(m.Refusal, said) {
+		content = append(content, textBlock(jsonscan.Str(m.Refusal)))
 	}
 	calls := m.calls()
 	for i := range calls {
@@ -58,55 +59,52 @@ func (r *messageReply) Body(body []byte) ([]byte, error) {
 	if c.Choices[0].Finish != nil {
 		finish = *c.Choices[0].Finish
 	}
-	out := r.head("msg_"+r.options.NewID(), c.Model)
-	out = append(append(out, rawjson.Array(content)...), `,"stop_reason":`...)
-	out = rawjson.AppendString(out, stopOf(finish, c.Choices[0].Native, len(calls) > 0, m.Refusal != ""))
+	list := jsonscan.Arr(content)
+	out := r.appendHead(make([]byte, 0, list.Size()+1024), "msg_"+r.options.NewID(), c.Model)
+	out = append(list.Append(out), `,"stop_reason":`...)
+	out = jsonscan.AppendQuote(out, stopOf(finish, c.Choices[0].Native, len(calls) > 0, !m.Refusal.Empty()))
 	out = append(out, `,"stop_sequence":null,"usage":`...)
 	return append(c.Usage.appendMessages(out), '}'), nil
 }
 
-// head begins a message, up to its content.
-func (r *messageReply) head(id, model string) []byte {
+// appendHead begins a message, up to its content.
+func (r *messageReply) appendHead(b []byte, id, model string) []byte {
 	if model == "" {
 		model = r.model
 	}
-	b := rawjson.AppendString([]byte(`{"id":`), id)
-	b = rawjson.AppendString(append(b, `,"type":"message","role":"assistant","model":`...), model)
+	b = jsonscan.AppendQuote(append(b, `{"id":`...), id)
+	b = jsonscan.AppendQuote(append(b, `,"type":"message","role":"assistant","model":`...), model)
 	return append(b, `,"content":`...)
 }
 
-func thinkingBlock(text, signature string) json.RawMessage {
-	b := rawjson.AppendString([]byte(`{"type":"thinking","thinking":`), text)
-	return append(rawjson.AppendString(append(b, `,"signature":`...), signature), '}')
+func thinkingBlock(thinking, signature jsonscan.Value) jsonscan.Value {
+	return jsonscan.Obj(member("type", jsonscan.Lit(`"thinking"`)), member("thinking", thinking), member("signature", signature))
 }
 
-func redactedBlock(data string) json.RawMessage {
-	return append(rawjson.AppendString([]byte(`{"type":"redacted_thinking","data":`), data), '}')
+func redactedBlock(data jsonscan.Value) jsonscan.Value {
+	return jsonscan.Obj(member("type", jsonscan.Lit(`"redacted_thinking"`)), member("data", data))
 }
 
-func toolBlock(id, name string, input json.RawMessage) json.RawMessage {
-	b := rawjson.AppendString([]byte(`{"type":"tool_use","id":`), id)
-	b = rawjson.AppendString(append(b, `,"name":`...), name)
-	return append(append(append(b, `,"input":`...), input...), '}')
+func toolBlock(id, name string, input jsonscan.Value) jsonscan.Value {
+	return jsonscan.Obj(member("type", jsonscan.Lit(`"tool_use"`)), member("id", text(id)), member("name", text(name)), member("input", input))
 }
 
 // detailBlock makes the block of one entry of reasoning_details. A signature
 // without its text signs the thinking that came beside it.
-func detailBlock(raw json.RawMessage, thought string) (block json.RawMessage, thinking bool) {
+func detailBlock(raw json.RawMessage, thought jsonscan.String) (block jsonscan.Value, thinking bool) {
 	var d detail
-	if json.Unmarshal(raw, &d) != nil {
-		return redactedBlock(sealedDetail(raw)), false
-	}
-	switch {
-	case d.Type == "thinking", d.Type == "reasoning.text":
-		if d.Text == nil {
-			d.Text = &thought
+	if jsonscan.Decode(raw, &d) == nil {
+		switch {
+		case d.Type == "thinking", d.Type == "reasoning.text":
+			if d.Text == nil {
+				d.Text = thought
+			}
+			return thinkingBlock(orEmpty(d.Text), orEmpty(d.Signature)), true
+		case d.Type == "redacted" && !d.Data.Empty():
+			return redactedBlock(jsonscan.Str(d.Data)), false
 		}
-		return thinkingBlock(*d.Text, d.Signature), true
-	case d.Type == "redacted" && d.Data != "":
-		return redactedBlock(d.Data), false
 	}
-	return redactedBlock(sealedDetail(raw)), false
+	return redactedBlock(text(sealedDetail(raw))), false
 }
 
 // Error words OpenAI's error in Anthropic's envelope.

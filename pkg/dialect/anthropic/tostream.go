@@ -8,6 +8,7 @@ import (
 
 	"github.com/hostless/hostless/pkg/dialect"
 	"github.com/hostless/hostless/pkg/dialect/rawjson"
+	"github.com/hostless/hostless/pkg/jsonscan"
 	"github.com/hostless/hostless/pkg/sse"
 )
 
@@ -21,7 +22,7 @@ type messageStream struct {
 	ended   bool
 	index   int    // of the block that is, or was last, open
 	open    string // its type, or ""
-	thought []byte // what the open thinking block told so far
+	thought []byte // what the open thinking block holds so far, decoded
 
 	calls   []*streamCall
 	byIndex map[int]*streamCall
@@ -42,7 +43,15 @@ type streamCall struct {
 	done      bool
 }
 
-type pending struct{ kind, text string }
+type pending struct {
+	kind string
+	text jsonscan.String
+}
+
+var (
+	textStart     = jsonscan.Lit(`{"type":"text","text":""}`)
+	thinkingStart = jsonscan.Lit(`{"type":"thinking","thinking":"","signature":""}`)
+)
 
 // Event translates one chunk.
 func (s *messageStream) Event(ev sse.Event, emit func(sse.Event)) error {
@@ -61,7 +70,7 @@ func (s *messageStream) Event(ev sse.Event, emit func(sse.Event)) error {
 		return nil
 	}
 	var c chunk
-	if err := json.Unmarshal(ev.Data, &c); err != nil {
+	if err := jsonscan.Decode(ev.Data, &c); err != nil {
 		return fmt.Errorf("read chunk of chat stream: %w", err)
 	}
 	if rawjson.Set(c.Error) != nil {
@@ -110,26 +119,26 @@ func (s *messageStream) start(c *chunk, emit func(sse.Event)) {
 		return
 	}
 	s.begun = true
-	b := append([]byte(`{"type":"message_start","message":`), s.r.head("msg_"+s.r.options.NewID(), c.Model)...)
+	b := s.r.appendHead([]byte(`{"type":"message_start","message":`), "msg_"+s.r.options.NewID(), c.Model)
 	b = append(b, `[],"stop_reason":null,"stop_sequence":null,"usage":`...)
 	b = append(s.usage.appendMessages(b), `}}`...)
 	emit(sse.Event{Name: "message_start", Data: b})
 }
 
 func (s *messageStream) delta(d *spoken, emit func(sse.Event)) {
-	text, thought := d.text()
-	if thought != "" {
-		s.say("thinking", thought, emit)
+	text, thought := jsonscan.String(d.Text()), jsonscan.String(d.Thought())
+	if thought != nil {
+		s.passText("thinking", thought, emit)
 	}
 	for _, raw := range d.ReasoningDetails {
-		s.detail(raw, thought != "", emit)
+		s.detail(raw, thought != nil, emit)
 	}
-	if text != "" {
-		s.say("text", text, emit)
+	if text != nil {
+		s.passText("text", text, emit)
 	}
-	if d.Refusal != "" {
+	if !d.Refusal.Empty() {
 		s.refused = true
-		s.say("text", d.Refusal, emit)
+		s.passText("text", d.Refusal, emit)
 	}
 	calls := d.calls()
 	for i := range calls {
@@ -137,61 +146,61 @@ func (s *messageStream) delta(d *spoken, emit func(sse.Event)) {
 	}
 }
 
-// say passes text or thinking on, in a block of its own kind.
-func (s *messageStream) say(kind, text string, emit func(sse.Event)) {
+// passText passes text or thinking on, in a block of its own kind.
+func (s *messageStream) passText(kind string, text jsonscan.String, emit func(sse.Event)) {
 	if s.current != nil && !s.complete(emit) {
-		s.waiting = append(s.waiting, pending{kind, text})
+		s.waiting = append(s.waiting, pending{kind, bytes.Clone(text)})
 		return
 	}
 	if s.open != kind {
-		s.shut(emit)
+		s.closeBlock(emit)
 		if kind == "text" {
-			s.begin("text", `{"type":"text","text":""}`, emit)
+			s.openBlock("text", textStart, emit)
 		} else {
-			s.begin("thinking", `{"type":"thinking","thinking":"","signature":""}`, emit)
+			s.openBlock("thinking", thinkingStart, emit)
 		}
 	}
 	if kind == "text" {
 		s.piece("text_delta", "text", text, emit)
 		return
 	}
-	s.thought = append(s.thought, text...)
+	s.thought = jsonscan.AppendUnquoted(s.thought, text)
 	s.piece("thinking_delta", "thinking", text, emit)
 }
 
 // detail passes an entry of reasoning_details on: a signature closes the
-// thinking that it signs, whose text has mostly been told already.
-func (s *messageStream) detail(raw json.RawMessage, told bool, emit func(sse.Event)) {
+// thinking that it signs, whose text has mostly been passed on already.
+func (s *messageStream) detail(raw json.RawMessage, passed bool, emit func(sse.Event)) {
 	var d detail
-	json.Unmarshal(raw, &d)
+	jsonscan.Decode(raw, &d)
 	if s.current != nil && !s.complete(emit) {
 		return // it would belong to no block
 	}
 	switch {
 	case d.Type == "thinking", d.Type == "reasoning.text":
-		if d.Text != nil && *d.Text != "" && !told && (s.open != "thinking" || d.Signature == "" || *d.Text != string(s.thought)) {
-			s.say("thinking", *d.Text, emit)
+		if !d.Text.Empty() && !passed && (s.open != "thinking" || d.Signature.Empty() || d.Text.Text() != string(s.thought)) {
+			s.passText("thinking", d.Text, emit)
 		}
-		if d.Signature == "" {
+		if d.Signature.Empty() {
 			return
 		}
 		if s.open != "thinking" {
-			s.shut(emit)
-			s.begin("thinking", `{"type":"thinking","thinking":"","signature":""}`, emit)
+			s.closeBlock(emit)
+			s.openBlock("thinking", thinkingStart, emit)
 		}
 		s.piece("signature_delta", "signature", d.Signature, emit)
-		s.shut(emit)
-	case d.Type == "redacted" && d.Data != "":
-		s.redacted(d.Data, emit)
+		s.closeBlock(emit)
+	case d.Type == "redacted" && !d.Data.Empty():
+		s.redacted(jsonscan.Str(d.Data), emit)
 	default:
-		s.redacted(sealedDetail(raw), emit)
+		s.redacted(text(sealedDetail(raw)), emit)
 	}
 }
 
-func (s *messageStream) redacted(data string, emit func(sse.Event)) {
-	s.shut(emit)
-	s.begin("redacted_thinking", string(redactedBlock(data)), emit)
-	s.shut(emit)
+func (s *messageStream) redacted(data jsonscan.Value, emit func(sse.Event)) {
+	s.closeBlock(emit)
+	s.openBlock("redacted_thinking", redactedBlock(data), emit)
+	s.closeBlock(emit)
 }
 
 // call takes a piece of a tool call.
@@ -213,12 +222,12 @@ func (s *messageStream) call(piece *chatCall, emit func(sse.Event)) {
 		c.call.Function.Name = piece.Function.Name
 	}
 	if len(c.call.Extra) == 0 {
-		c.call.Extra = piece.Extra
+		c.call.Extra = bytes.Clone(piece.Extra)
 	}
 	if c.done {
 		return
 	}
-	c.arguments = append(c.arguments, piece.Function.Arguments...)
+	c.arguments = jsonscan.AppendUnquoted(c.arguments, piece.Function.Arguments)
 	if c != s.current {
 		if c.call.Function.Name == "" || s.current != nil && !s.complete(emit) {
 			return
@@ -228,60 +237,60 @@ func (s *messageStream) call(piece *chatCall, emit func(sse.Event)) {
 	s.pass(c, emit)
 }
 
-// complete reports whether the open call has all of its input; then it is shut.
+// complete reports whether the open call has all of its input; then it is closed.
 func (s *messageStream) complete(emit func(sse.Event)) bool {
 	if !isObject(s.current.arguments) {
 		return false
 	}
-	s.shut(emit)
+	s.closeBlock(emit)
 	waiting := s.waiting
 	s.waiting = nil
 	for _, p := range waiting {
-		s.say(p.kind, p.text, emit)
+		s.passText(p.kind, p.text, emit)
 	}
 	return true
 }
 
 func (s *messageStream) beginCall(c *streamCall, emit func(sse.Event)) {
-	s.shut(emit)
+	s.closeBlock(emit)
 	c.begun = true
 	id := callID(&c.call, s.r.options.NewID)
-	s.begin("tool_use", string(toolBlock(id, s.r.toolName(c.call.Function.Name), json.RawMessage("{}"))), emit)
+	s.openBlock("tool_use", toolBlock(id, s.r.toolName(c.call.Function.Name), jsonscan.Lit("{}")), emit)
 	s.current = c
 }
 
 // pass sends what came of a call's arguments since.
 func (s *messageStream) pass(c *streamCall, emit func(sse.Event)) {
 	if c.sent < len(c.arguments) {
-		s.piece("input_json_delta", "partial_json", string(c.arguments[c.sent:]), emit)
+		s.piece("input_json_delta", "partial_json", jsonscan.AppendQuote(nil, c.arguments[c.sent:]), emit)
 		c.sent = len(c.arguments)
 	}
 }
 
-func (s *messageStream) begin(kind, block string, emit func(sse.Event)) {
+func (s *messageStream) openBlock(kind string, block jsonscan.Value, emit func(sse.Event)) {
 	s.index++
 	s.open, s.thought = kind, s.thought[:0]
 	s.buf = strconv.AppendInt(append(s.buf[:0], `{"type":"content_block_start","index":`...), int64(s.index), 10)
-	s.buf = append(append(append(s.buf, `,"content_block":`...), block...), '}')
+	s.buf = append(block.Append(append(s.buf, `,"content_block":`...)), '}')
 	emit(sse.Event{Name: "content_block_start", Data: s.buf})
 }
 
-func (s *messageStream) piece(kind, field, value string, emit func(sse.Event)) {
+func (s *messageStream) piece(kind, field string, value jsonscan.String, emit func(sse.Event)) {
 	s.buf = strconv.AppendInt(append(s.buf[:0], `{"type":"content_block_delta","index":`...), int64(s.index), 10)
 	s.buf = append(append(append(s.buf, `,"delta":{"type":"`...), kind...), `","`...)
 	s.buf = append(append(s.buf, field...), `":`...)
-	s.buf = append(rawjson.AppendString(s.buf, value), `}}`...)
+	s.buf = append(jsonscan.AppendString(s.buf, value), `}}`...)
 	emit(sse.Event{Name: "content_block_delta", Data: s.buf})
 }
 
-// shut closes the open block, if one is.
-func (s *messageStream) shut(emit func(sse.Event)) {
+// closeBlock closes the open block, if one is.
+func (s *messageStream) closeBlock(emit func(sse.Event)) {
 	if s.open == "" {
 		return
 	}
 	if c := s.current; c != nil {
 		if len(bytes.TrimSpace(c.arguments)) == 0 {
-			s.piece("input_json_delta", "partial_json", "{}", emit)
+			s.piece("input_json_delta", "partial_json", jsonscan.String(`"{}"`), emit)
 		}
 		c.done, s.current = true, nil
 	}
@@ -294,24 +303,24 @@ func (s *messageStream) shut(emit func(sse.Event)) {
 // end closes everything in good order.
 func (s *messageStream) end(emit func(sse.Event)) {
 	s.ended = true
-	s.shut(emit)
+	s.closeBlock(emit)
 	for _, c := range s.calls {
 		if !c.done {
 			s.beginCall(c, emit)
 			s.pass(c, emit)
-			s.shut(emit)
+			s.closeBlock(emit)
 		}
 	}
 	for _, p := range s.waiting {
-		s.say(p.kind, p.text, emit) // no call is open any more
+		s.passText(p.kind, p.text, emit) // no call is open any more
 	}
-	s.shut(emit)
+	s.closeBlock(emit)
 	finish := ""
 	if s.finish != nil {
 		finish = *s.finish
 	}
 	s.buf = append(s.buf[:0], `{"type":"message_delta","delta":{"stop_reason":`...)
-	s.buf = rawjson.AppendString(s.buf, stopOf(finish, s.native, len(s.calls) > 0, s.refused))
+	s.buf = jsonscan.AppendQuote(s.buf, stopOf(finish, s.native, len(s.calls) > 0, s.refused))
 	s.buf = append(s.buf, `,"stop_sequence":null},"usage":`...)
 	s.buf = append(s.usage.appendMessages(s.buf), '}')
 	emit(sse.Event{Name: "message_delta", Data: s.buf})

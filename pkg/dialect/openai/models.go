@@ -1,11 +1,10 @@
 package openai
 
 import (
-	"encoding/json"
 	"strconv"
 	"strings"
 
-	"github.com/hostless/hostless/pkg/dialect/rawjson"
+	"github.com/hostless/hostless/pkg/jsonscan"
 )
 
 // family is what the name of one of OpenAI's models tells of its requests,
@@ -55,26 +54,26 @@ func (f family) effort(word string) string {
 // say nothing.
 var samplers = map[string]float64{"temperature": 1, "top_p": 1, "presence_penalty": 0, "frequency_penalty": 0}
 
-// suits gives a field's value as the model takes it; nil where it takes none, and
-// whether that is worth a word to the caller.
-func (f family) suits(name string, value json.RawMessage) (suited json.RawMessage, loss bool) {
-	if f == unknown || rawjson.Set(value) == nil {
+// suits gives a field's value as the model takes it; absent where it takes none,
+// and whether that is worth a word to the caller.
+func (f family) suits(name string, value jsonscan.Value) (suited jsonscan.Value, loss bool) {
+	if f == unknown || !value.Set() {
 		return value, false
 	}
 	if name == "reasoning_effort" {
-		word, ok := rawjson.Text(value)
+		effort := value.String()
 		switch {
-		case !ok:
+		case effort == nil:
 			return value, false
 		case f == chats:
-			return nil, word != "none"
+			return jsonscan.Value{}, effort.Text() != "none"
 		}
-		return rawjson.Quote(f.effort(word)), false
+		return jsonscan.Quoted(f.effort(effort.Text())), false
 	}
 	idle, sampler := samplers[name]
 	if !sampler || f == chats {
 		return value, false
 	}
-	n, err := strconv.ParseFloat(string(value), 64)
-	return nil, err != nil || n != idle
+	n, err := strconv.ParseFloat(string(value.JSON()), 64)
+	return jsonscan.Value{}, err != nil || n != idle
 }

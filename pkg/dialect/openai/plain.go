@@ -2,12 +2,11 @@ package openai
 
 import (
 	"bytes"
-	"encoding/json"
 	"slices"
 	"strings"
 
 	"github.com/hostless/hostless/pkg/dialect"
-	"github.com/hostless/hostless/pkg/dialect/rawjson"
+	"github.com/hostless/hostless/pkg/jsonscan"
 )
 
 // Plain gives the translator to chat completions that first is, with its
@@ -27,15 +26,22 @@ func Plain(first dialect.Translator, facts Facts) dialect.Translator {
 		return first
 	}
 	return func(in dialect.Request) (*dialect.Call, error) {
+		unwritten := in.Unwritten
+		in.Unwritten = true
 		call, err := first(in)
 		if err != nil {
 			return nil, err
 		}
 		p := &plainer{facts: facts, in: in, ignored: call.Ignored}
-		if call.Body, err = p.request(call.Body); err != nil {
+		chat := call.Chat
+		if call.Body != nil {
+			chat = jsonscan.Raw(call.Body)
+		}
+		if chat, err = p.request(chat); err != nil {
 			return nil, err
 		}
-		call.Ignored = p.ignored
+		in.Unwritten, call.Body, call.Chat, call.Ignored = unwritten, nil, jsonscan.Value{}, p.ignored
+		call.SetChat(in, chat)
 		return call, nil
 	}
 }
@@ -51,31 +57,31 @@ func (p *plainer) ignore(name string) {
 	p.ignored = dialect.Ignore(p.ignored, name)
 }
 
-func (p *plainer) request(body []byte) ([]byte, error) {
-	var out rawjson.Object
-	var extra json.RawMessage
+func (p *plainer) request(body jsonscan.Value) (out jsonscan.Value, err error) {
+	var extra jsonscan.Value
+	out = jsonscan.Obj()
 	model := familyOf(p.in.Model)
-	rawjson.Scan(body, func(name string, value json.RawMessage) {
+	for name, value := range body.Members() {
 		suited, loss := value, false
 		if !p.facts.Takes(ReasoningDetails) { // such a provider does all this itself
 			suited, loss = model.suits(name, value)
 		}
 		switch {
-		case suited == nil:
+		case suited.Absent():
 			if loss {
 				p.ignore(name)
 			}
-			return
+			continue
 		case name == "extra_body":
 			extra = value
-			return
+			continue
 		case name == "max_tokens" || name == MaxCompletionTokens:
 			name = p.limit()
 		case slices.Contains(hints, name) && !p.facts.Takes(name):
-			if name != StreamOptions && rawjson.Set(value) != nil { // which the translation made
+			if name != StreamOptions && value.Set() { // which the translation made
 				p.ignore(name)
 			}
-			return
+			continue
 		case name == "messages":
 			value = p.each(value, p.message)
 		case name == "tools":
@@ -84,11 +90,8 @@ func (p *plainer) request(body []byte) ([]byte, error) {
 			value = suited
 		}
 		out.Put(name, value)
-	})
-	if err := p.extra(&out, extra); err != nil {
-		return nil, err
 	}
-	return out.JSON(), nil
+	return out, p.extra(&out, extra)
 }
 
 // limit is the name of the limit of tokens. OpenAI's reasoning models know but
@@ -102,58 +105,58 @@ func (p *plainer) limit() string {
 
 // extra merges extra_body's members for this provider; those for others are
 // not its business.
-func (p *plainer) extra(out *rawjson.Object, raw json.RawMessage) error {
-	if rawjson.Set(raw) == nil {
+func (p *plainer) extra(out *jsonscan.Value, all jsonscan.Value) error {
+	if !all.Set() {
 		return nil
 	}
-	all, ok := rawjson.Members(raw)
-	if !ok {
+	if all.Kind() != '{' {
 		return dialect.Invalid("extra_body", "extra_body must be an object with a member for each provider")
 	}
-	for _, m := range all {
-		if m.Name != p.in.Provider {
-			p.ignore("extra_body." + m.Name)
+	for name, fields := range all.Members() {
+		if name != p.in.Provider {
+			p.ignore("extra_body." + name)
 			continue
 		}
-		if rawjson.Set(m.Value) == nil {
+		if !fields.Set() {
 			continue
 		}
-		fields, ok := rawjson.Members(m.Value)
-		if !ok {
-			return dialect.Invalid("extra_body."+m.Name, "extra_body."+m.Name+" must be an object")
+		if fields.Kind() != '{' {
+			return dialect.Invalid("extra_body."+name, "extra_body."+name+" must be an object")
 		}
-		for _, f := range fields {
+		for field, value := range fields.Members() {
 			for _, own := range [...]string{"model", "messages", "stream"} {
-				if strings.EqualFold(f.Name, own) { // as some decoders read it
-					return dialect.Invalid("extra_body."+m.Name+"."+f.Name, f.Name+" cannot be set by extra_body")
+				if strings.EqualFold(field, own) { // as some decoders read it
+					return dialect.Invalid("extra_body."+name+"."+field, field+" cannot be set by extra_body")
 				}
 			}
-			out.Put(f.Name, f.Value)
+			out.Put(field, value)
 		}
 	}
 	return nil
 }
 
 // each changes the objects of a list; a list that nothing changes stays as it is.
-func (p *plainer) each(list json.RawMessage, change func(json.RawMessage) json.RawMessage) json.RawMessage {
-	if !p.concerned(list) {
+func (p *plainer) each(list jsonscan.Value, change func(jsonscan.Value) jsonscan.Value) jsonscan.Value {
+	if list.Kind() != '[' || !p.concerned(list) {
 		return list
 	}
-	elements, ok := rawjson.Elements(list)
-	if !ok {
-		return list
-	}
-	for i, e := range elements {
-		if rawjson.IsObject(e) && p.concerned(e) {
-			elements[i] = change(e)
+	var elements []jsonscan.Value
+	for _, e := range list.Elements() {
+		if e.Kind() == '{' && p.concerned(e) {
+			e = change(e)
 		}
+		elements = append(elements, e)
 	}
-	return rawjson.Array(elements)
+	return jsonscan.Arr(elements)
 }
 
-// concerned reports whether there may be something in raw to change. Names as the
-// translators write them need no escapes.
-func (p *plainer) concerned(raw json.RawMessage) bool {
+// concerned reports whether there may be something in a value to change. Names as
+// the translators write them need no escapes.
+func (p *plainer) concerned(v jsonscan.Value) bool {
+	raw, ok := v.Bytes()
+	if !ok {
+		return true // put together, so that a look at it costs nothing
+	}
 	for _, name := range [...]string{CacheControl, ReasoningContent, ReasoningDetails, ExtraContent, Refusal, Developer} {
 		if (name == ReasoningDetails || !p.facts.Takes(name)) && bytes.Contains(raw, []byte(`"`+name+`"`)) {
 			return true
@@ -163,82 +166,82 @@ func (p *plainer) concerned(raw json.RawMessage) bool {
 }
 
 // without leaves the given members out of an object, where they are not taken.
-func (p *plainer) without(raw json.RawMessage, names ...string) json.RawMessage {
-	var out rawjson.Object
-	rawjson.Scan(raw, func(name string, value json.RawMessage) {
+func (p *plainer) without(v jsonscan.Value, names ...string) jsonscan.Value {
+	out := jsonscan.Obj()
+	for name, value := range v.Members() {
 		if !slices.Contains(names, name) || p.facts.Takes(name) {
 			out.Put(name, value)
 		}
-	})
-	return out.JSON()
+	}
+	return out
 }
 
-func (p *plainer) tool(raw json.RawMessage) json.RawMessage { return p.without(raw, CacheControl) }
+func (p *plainer) tool(v jsonscan.Value) jsonscan.Value { return p.without(v, CacheControl) }
 
-func (p *plainer) message(raw json.RawMessage) json.RawMessage {
-	var out rawjson.Object
-	var content, refusal json.RawMessage
-	rawjson.Scan(raw, func(name string, value json.RawMessage) {
+func (p *plainer) message(v jsonscan.Value) jsonscan.Value {
+	out := jsonscan.Obj()
+	var content, refusal jsonscan.Value
+	for name, value := range v.Members() {
 		switch name {
 		case "role":
-			if string(value) == `"developer"` && !p.facts.Takes(Developer) {
-				value = json.RawMessage(`"system"`)
+			if value.Is(`"developer"`) && !p.facts.Takes(Developer) {
+				value = jsonscan.Lit(`"system"`)
 			}
 		case "content":
-			value = p.each(value, func(part json.RawMessage) json.RawMessage { return p.without(part, CacheControl) })
-			content = rawjson.Set(value)
+			value = p.each(value, func(part jsonscan.Value) jsonscan.Value { return p.without(part, CacheControl) })
+			content = value
 		case "tool_calls":
-			value = p.each(value, func(call json.RawMessage) json.RawMessage { return p.without(call, ExtraContent) })
+			value = p.each(value, func(call jsonscan.Value) jsonscan.Value { return p.without(call, ExtraContent) })
 		case ReasoningDetails:
 			if !p.facts.Takes(name) {
-				return
+				continue
 			}
 			value = OwnDetails(value)
 		case Refusal:
 			if !p.facts.Takes(name) {
-				refusal = rawjson.Set(value)
-				return
+				refusal = value
+				continue
 			}
 		case CacheControl, ReasoningContent, ExtraContent:
 			if !p.facts.Takes(name) {
-				return
+				continue
 			}
 		}
 		out.Put(name, value)
-	})
-	if content == nil && refusal != nil {
+	}
+	if !content.Set() && refusal.Set() {
 		out.Put("content", refusal) // what the model said, after all
 	}
-	return out.JSON()
+	return out
 }
 
 // OwnDetails gives a list of reasoning details in the words of the provider that
 // takes them, OpenRouter (https://openrouter.ai/docs/use-cases/reasoning-tokens):
 // reasoning.text and reasoning.encrypted for the middle's thinking and redacted.
-func OwnDetails(list json.RawMessage) json.RawMessage {
-	elements, ok := rawjson.Elements(list)
-	if !ok {
+func OwnDetails(list jsonscan.Value) jsonscan.Value {
+	if list.Kind() != '[' {
 		return list
 	}
-	for i, e := range elements {
-		elements[i] = ownDetail(e)
+	var elements []jsonscan.Value
+	for _, e := range list.Elements() {
+		if e.Kind() == '{' {
+			e = ownDetail(e)
+		}
+		elements = append(elements, e)
 	}
-	return rawjson.Array(elements)
+	return jsonscan.Arr(elements)
 }
 
-func ownDetail(raw json.RawMessage) json.RawMessage {
-	if !rawjson.IsObject(raw) {
-		return raw
-	}
-	var out rawjson.Object
-	rawjson.Scan(raw, func(name string, value json.RawMessage) {
+func ownDetail(v jsonscan.Value) jsonscan.Value {
+	out := jsonscan.Obj()
+	for name, value := range v.Members() {
 		switch {
-		case name == "type" && string(value) == `"thinking"`:
-			value = json.RawMessage(`"reasoning.text"`)
-		case name == "type" && string(value) == `"redacted"`:
-			value = json.RawMessage(`"reasoning.encrypted"`)
+		case name == "type" && value.Is(`"thinking"`):
+			value = jsonscan.Lit(`"reasoning.text"`)
+		case name == "type" && value.Is(`"redacted"`):
+			value = jsonscan.Lit(`"reasoning.encrypted"`)
 		}
 		out.Put(name, value)
-	})
-	return out.JSON()
+	}
+	return out
 }

@@ -4,7 +4,7 @@ import (
 	"encoding/json"
 	"strings"
 
-	"github.com/hostless/hostless/pkg/dialect/rawjson"
+	"github.com/hostless/hostless/pkg/jsonscan"
 )
 
 // Said is what a message of an answer, or a piece of one, says and thinks, in
@@ -47,7 +47,7 @@ func (s *Said) parts() (text, thought string) {
 			Text string `json:"text"`
 		} `json:"thinking"`
 	}
-	if json.Unmarshal(s.Content, &parts) != nil {
+	if jsonscan.Decode(s.Content, &parts) != nil {
 		return "", ""
 	}
 	var said, thinks strings.Builder
@@ -72,5 +72,5 @@ func quoted(s string) json.RawMessage {
 	if s == "" {
 		return nil
 	}
-	return rawjson.Quote(s)
+	return jsonscan.Quote(s)
 }

@@ -1,40 +1,35 @@
 package openai
 
-import "github.com/hostless/hostless/pkg/dialect/rawjson"
+import "github.com/hostless/hostless/pkg/jsonscan"
 
 // AsStream gives a chat completion that came whole, though a stream was asked
-// for, as the stream of one chunk that it stands for; ok is false where it is none.
+// for, as the stream of one chunk that it stands for; ok is false where it is not one.
 func AsStream(completion []byte) (events []byte, ok bool) {
-	members, ok := rawjson.Members(completion)
-	if !ok {
+	if _, err := jsonscan.Object(completion, func([]byte, jsonscan.Span) error { return nil }); err != nil {
 		return nil, false
 	}
+	chunk := jsonscan.Obj()
 	found := false
-	for i, m := range members {
-		if m.Name != "choices" {
-			continue
-		}
-		choices, ok := rawjson.Elements(m.Value)
-		if !ok || len(choices) == 0 {
-			return nil, false
-		}
-		for k, raw := range choices {
-			choice, ok := rawjson.Members(raw)
-			if !ok {
-				return nil, false
-			}
-			for j := range choice {
-				if choice[j].Name == "message" {
-					choice[j].Name, found = "delta", true
+	for name, value := range jsonscan.Raw(completion).Members() {
+		if name == "choices" {
+			var choices []jsonscan.Value
+			for _, choice := range value.Elements() {
+				delta := jsonscan.Obj()
+				for name, value := range choice.Members() {
+					if name == "message" {
+						name, found = "delta", true
+					}
+					delta.Put(name, value)
 				}
+				choices = append(choices, delta)
 			}
-			choices[k] = choice.JSON()
+			value = jsonscan.Arr(choices)
 		}
-		members[i].Value = rawjson.Array(choices)
+		chunk.Put(name, value)
 	}
 	if !found {
 		return nil, false
 	}
-	events = append([]byte("data: "), rawjson.Compact(members.JSON())...)
+	events = jsonscan.AppendCompact([]byte("data: "), chunk.JSON())
 	return append(events, "\n\ndata: [DONE]\n\n"...), true
 }
