@@ -2,8 +2,17 @@ package launch
 
 import "strings"
 
+const (
+	anthropicKey   = "ANTHROPIC_API_KEY"
+	anthropicToken = "ANTHROPIC_AUTH_TOKEN"
+)
+
 // aiEnv says for which providers the AI SDKs' variables are made.
 type aiEnv struct {
+	// keyed has Anthropic's key instead of its token: for clients that read the key
+	// alone, as the AI SDK and LangChain do.
+	keyed   bool
+	codex   bool     // the command is Codex, which has a key variable of its own
 	held    []string // Hostless has a key or base URL of these
 	allowed []string // the token may use these: names or *-suffix globs; empty is all
 }
@@ -12,7 +21,11 @@ type aiEnv struct {
 type sdk struct {
 	rooted []string // base URLs without a version path: the SDK adds it
 	v1     []string // base URLs that end in /v1
+	v1beta []string // base URLs that end in /v1beta
 	keys   []string // keys that are sent to one of these base URLs
+	// twins are second names of a key. SDKs warn where both are set, and Claude
+	// Code asks at each start which one is meant, so they are taken away.
+	twins []string
 	// stray keys have no variable that points their SDK at the gateway: the
 	// bridge token must not be put there, it would be sent to the provider.
 	stray []string
@@ -30,12 +43,16 @@ var sdks = map[string]sdk{
 	},
 	"anthropic": {
 		rooted: []string{"ANTHROPIC_BASE_URL"},
-		keys:   []string{"ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN"},
+		keys:   []string{anthropicToken},
+		twins:  []string{anthropicKey},
 	},
 	"google": {
 		rooted: []string{"GOOGLE_GEMINI_BASE_URL"},
-		keys:   []string{"GEMINI_API_KEY", "GOOGLE_API_KEY"},
-		stray:  []string{"GOOGLE_GENERATIVE_AI_API_KEY"},
+		// The AI SDK has no variable for its base URL: GOOGLE_GENERATIVE_AI_BASE_URL is
+		// what its users hand to createGoogleGenerativeAI.
+		v1beta: []string{"GOOGLE_GENERATIVE_AI_BASE_URL"},
+		keys:   []string{"GEMINI_API_KEY", "GOOGLE_GENERATIVE_AI_API_KEY"},
+		twins:  []string{"GOOGLE_API_KEY"},
 	},
 	"ollama": {
 		rooted: []string{"OLLAMA_HOST"},
@@ -86,7 +103,14 @@ func (a aiEnv) apply(env *environment, gateway, token string) (changed, removed 
 	}
 	for _, provider := range a.held {
 		s := sdkOf(provider)
+		if provider == "anthropic" && a.keyed {
+			s.keys, s.twins = s.twins, s.keys
+		}
+		if provider == "openai" && a.codex {
+			s.keys = append(s.keys[:len(s.keys):len(s.keys)], "CODEX_API_KEY")
+		}
 		drop(s.stray)
+		drop(s.twins)
 		if !a.permits(provider) {
 			drop(s.keys)
 			continue
@@ -96,6 +120,9 @@ func (a aiEnv) apply(env *environment, gateway, token string) (changed, removed 
 		}
 		for _, name := range s.v1 {
 			put(name, gateway+"/v1")
+		}
+		for _, name := range s.v1beta {
+			put(name, gateway+"/v1beta")
 		}
 		for _, name := range s.keys {
 			put(name, token)

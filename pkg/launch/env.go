@@ -3,8 +3,12 @@ package launch
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/hostless/hostless/pkg/appname"
+	"github.com/hostless/hostless/pkg/launch/detect"
 )
 
 // childEnv is what the child's environment is made of.
@@ -17,6 +21,8 @@ type childEnv struct {
 	dir      string // the child's working directory
 	caCert   string // the local CA's certificate where TLS is on, else ""
 	bundle   string // the system's roots and the local CA in one file, or ""
+	piped    bool   // the command's output is no terminal
+	peers    []peer // the apps of the project
 	ai       aiEnv
 }
 
@@ -30,6 +36,10 @@ func (e childEnv) build(shell []string) (env, changed, removed []string) {
 	set.put("HOSTLESS_URL", e.url)
 	set.put("HOSTLESS_API", e.gateway+"/v1")
 	set.put("__VITE_ADDITIONAL_SERVER_ALLOWED_HOSTS", e.hostname)
+	e.frameworks(set)
+	for _, p := range e.peers {
+		set.put(p.variable, p.url)
+	}
 	set.put("PATH", binPath(e.dir, set.get("PATH")))
 	if e.token != "" {
 		set.put("HOSTLESS_TOKEN", e.token)
@@ -53,6 +63,37 @@ func (e childEnv) build(shell []string) (env, changed, removed []string) {
 		set.putNew("CURL_CA_BUNDLE", e.bundle)
 	}
 	return set.list(), changed, removed
+}
+
+// frameworks sets what servers read that PORT, HOST and Vite's variable do not
+// tell. What the shell has set stays.
+func (e childEnv) frameworks(set *environment) {
+	// Angular's server-side rendering answers 400 to hosts that are not listed, and
+	// gives up rendering where a proxy's headers are not trusted (@angular/ssr).
+	if hosts := set.get("NG_ALLOWED_HOSTS"); hosts == "" {
+		set.put("NG_ALLOWED_HOSTS", e.hostname)
+	} else if !slices.Contains(strings.FieldsFunc(hosts, func(c rune) bool { return c == ',' || c == ' ' }), e.hostname) {
+		set.put("NG_ALLOWED_HOSTS", hosts+","+e.hostname)
+	}
+	set.putNew("NG_TRUST_PROXY_HEADERS", "x-forwarded-host,x-forwarded-proto,x-forwarded-port,x-forwarded-for")
+	set.putNew("DENO_SERVE_ADDRESS", "tcp:127.0.0.1:"+strconv.Itoa(e.port)) // Deno.serve takes no PORT
+	if e.piped {
+		set.putNew("PYTHONUNBUFFERED", "1") // Python holds back what it writes to a pipe
+	}
+}
+
+// peer is another app of the project, or this one: the variable that names its URL.
+type peer struct{ variable, url string }
+
+// peersOf makes the variables of a project's apps. own is the URL of the run that
+// has the host name hostname; the others differ from it in the name alone. An app
+// is called by its name within the project, which is the same in every worktree.
+func peersOf(apps []detect.App, own, hostname string) (peers []peer) {
+	for _, app := range apps {
+		label := strings.ToUpper(strings.ReplaceAll(app.Label, "-", "_"))
+		peers = append(peers, peer{"HOSTLESS_URL_" + label, strings.Replace(own, "://"+hostname, "://"+app.Name+appname.Suffix, 1)})
+	}
+	return peers
 }
 
 // binPath puts the node_modules/.bin of the directory and of each of its

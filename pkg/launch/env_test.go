@@ -1,11 +1,13 @@
 package launch
 
 import (
+	"maps"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/hostless/hostless/pkg/launch/detect"
 )
 
 // TestEnvironmentOfAnInnerRun: what an outer run put into the environment is
@@ -27,5 +29,77 @@ func TestEnvironmentOfAnInnerRun(t *testing.T) {
 	env, _, _ = childEnv{gateway: "http://g", ai: ai}.build(outer)
 	if diff := cmp.Diff([]string{"ANTHROPIC_API_KEY=sk_local_own"}, tokens(env)); diff != "" {
 		t.Errorf("without a token (-want +got):\n%s", diff)
+	}
+}
+
+// values picks variables out of an environment; an absent one is "-".
+func values(env []string, names ...string) map[string]string {
+	got := map[string]string{}
+	for _, name := range names {
+		got[name] = "-"
+	}
+	for _, entry := range env {
+		if name, value, _ := strings.Cut(entry, "="); got[name] != "" {
+			got[name] = value
+		}
+	}
+	return got
+}
+
+// TestOneKeyOfEachPair: an SDK that finds two names of a key warns, or asks.
+func TestOneKeyOfEachPair(t *testing.T) {
+	shell := []string{"ANTHROPIC_API_KEY=sk-ant-real", "GOOGLE_API_KEY=AIza-real"}
+	ai := aiEnv{held: []string{"openai", "anthropic", "google"}}
+	env, _, removed := childEnv{token: "sk_local_t", gateway: "http://g", ai: ai}.build(shell)
+	want := map[string]string{
+		"ANTHROPIC_AUTH_TOKEN": "sk_local_t", "ANTHROPIC_API_KEY": "-", "ANTHROPIC_BASE_URL": "http://g",
+		"GEMINI_API_KEY": "sk_local_t", "GOOGLE_API_KEY": "-", "GOOGLE_GENERATIVE_AI_API_KEY": "sk_local_t",
+		"GOOGLE_GEMINI_BASE_URL": "http://g", "GOOGLE_GENERATIVE_AI_BASE_URL": "http://g/v1beta", "CODEX_API_KEY": "-",
+	}
+	names := slices.Collect(maps.Keys(want))
+	if diff := cmp.Diff(want, values(env, names...)); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	if !slices.Equal(removed, []string{"ANTHROPIC_API_KEY", "GOOGLE_API_KEY"}) {
+		t.Errorf("removed %v", removed)
+	}
+	ai.keyed, ai.codex = true, true
+	env, _, _ = childEnv{token: "sk_local_t", gateway: "http://g", ai: ai}.build(shell)
+	want["ANTHROPIC_AUTH_TOKEN"], want["ANTHROPIC_API_KEY"], want["CODEX_API_KEY"] = "-", "sk_local_t", "sk_local_t"
+	if diff := cmp.Diff(want, values(env, names...)); diff != "" {
+		t.Errorf("a client of the key alone, and Codex (-want +got):\n%s", diff)
+	}
+}
+
+// TestFrameworkVariables: what PORT and HOST do not tell; the shell's own stays.
+func TestFrameworkVariables(t *testing.T) {
+	names := []string{"NG_ALLOWED_HOSTS", "NG_TRUST_PROXY_HEADERS", "DENO_SERVE_ADDRESS", "PYTHONUNBUFFERED"}
+	e := childEnv{port: 4123, hostname: "shop.localhost", piped: true}
+	env, _, _ := e.build(nil)
+	want := map[string]string{
+		"NG_ALLOWED_HOSTS": "shop.localhost", "NG_TRUST_PROXY_HEADERS": "x-forwarded-host,x-forwarded-proto,x-forwarded-port,x-forwarded-for",
+		"DENO_SERVE_ADDRESS": "tcp:127.0.0.1:4123", "PYTHONUNBUFFERED": "1",
+	}
+	if diff := cmp.Diff(want, values(env, names...)); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	e.piped = false
+	env, _, _ = e.build([]string{"NG_ALLOWED_HOSTS=example.com", "NG_TRUST_PROXY_HEADERS=x-forwarded-host", "DENO_SERVE_ADDRESS=tcp:0.0.0.0:9"})
+	want = map[string]string{
+		"NG_ALLOWED_HOSTS": "example.com,shop.localhost", "NG_TRUST_PROXY_HEADERS": "x-forwarded-host", "DENO_SERVE_ADDRESS": "tcp:0.0.0.0:9", "PYTHONUNBUFFERED": "-",
+	}
+	if diff := cmp.Diff(want, values(env, names...)); diff != "" {
+		t.Errorf("with values of the shell's (-want +got):\n%s", diff)
+	}
+}
+
+// TestPeers: apps of a project know each other by names that no branch changes.
+func TestPeers(t *testing.T) {
+	apps := []detect.App{{Name: "api.login.shop", Label: "api"}, {Name: "my-web.login.shop", Label: "my-web"}}
+	want := []string{"HOSTLESS_URL_API=https://api.login.shop.localhost:1", "HOSTLESS_URL_MY_WEB=https://my-web.login.shop.localhost:1"}
+	env, _, _ := childEnv{peers: peersOf(apps, "https://my-web.login.shop.localhost:1", "my-web.login.shop.localhost")}.build(nil)
+	got := slices.DeleteFunc(env, func(v string) bool { return !strings.HasPrefix(v, "HOSTLESS_URL_") })
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
 	}
 }

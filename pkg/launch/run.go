@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -236,8 +237,15 @@ func (r *run) start(front bool) (*proctree.Tree, int, error) {
 	if got.Token != nil && !r.NoToken {
 		e.token = got.Token.Token.Reveal()
 	}
+	e.piped = r.Label != "" || !term.IsTerminal(int(r.Stdout.Fd()))
+	fsys := detect.System()
+	if apps, err := detect.Peers(fsys, r.Dir, getenv(r.Environ, "HOME"), r.Prefix); err == nil {
+		e.peers = peersOf(apps, got.URL, got.Hostname)
+	}
+	p := detect.Plan(fsys, r.Dir, r.Args, got.TargetPort)
 	if !r.NoAIEnv {
 		e.ai.allowed = r.Providers
+		e.ai.keyed = detect.ReadsAnthropicKey(fsys, r.Dir, p.Tool)
 		for _, p := range r.status.Providers {
 			e.ai.held = append(e.ai.held, p.Provider)
 		}
@@ -252,9 +260,12 @@ func (r *run) start(front bool) (*proctree.Tree, int, error) {
 			e.bundle = bundle
 		}
 	}
+	if p.Tool == "codex" {
+		e.ai.codex = true
+		r.leadCodex(&p, e, gateway)
+	}
 	env, changed, removed := e.build(r.Environ)
 	r.noteVariables(changed, removed)
-	p := detect.Plan(detect.System(), r.Dir, r.Args, got.TargetPort)
 	for _, note := range p.Notes {
 		r.note("%s", note)
 	}
@@ -273,6 +284,22 @@ func (r *run) start(front bool) (*proctree.Tree, int, error) {
 		return nil, exitNotExecutable, startError(r.Args[0], err)
 	}
 	return tree, 0, nil
+}
+
+// leadCodex gives Codex the gateway's base URL, which it takes from no variable.
+func (r *run) leadCodex(p *detect.Command, e childEnv, gateway string) {
+	if r.NoAIEnv || e.token == "" {
+		return
+	}
+	if !slices.Contains(e.ai.held, "openai") || !e.ai.permits("openai") {
+		r.note("codex goes to its own servers and not through the gateway, which has no key of openai for it (hostless keys add openai)")
+		return
+	}
+	if line, ok := detect.WithCodexBaseURL(detect.System(), r.Dir, p.Args, gateway+"/v1"); ok {
+		p.Args = line
+		return
+	}
+	r.note("codex cannot be given the gateway's address through this command line: add -c openai_base_url=%s/v1 to it", gateway)
 }
 
 func startError(name string, err error) error {

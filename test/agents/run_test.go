@@ -24,9 +24,7 @@ func TestUnderRun(t *testing.T) {
 			return []string{"node", installed(t, "@google/gemini-cli/bundle/gemini.js"), "-p", prompt, "-m", "gemini-2.5-flash", "--approval-mode", "yolo"}
 		}, func(w *world) *standin.Server { return w.gemini }},
 		{"codex", func() []string {
-			// Codex takes no base URL from the environment.
-			return []string{"sh", "-c", `CODEX_API_KEY=$OPENAI_API_KEY exec node "$0" exec -m gpt-5 -c openai_base_url="$OPENAI_BASE_URL" --skip-git-repo-check --sandbox danger-full-access "$1"`,
-				installed(t, "@openai/codex/bin/codex.js"), prompt}
+			return []string{"node", installed(t, "@openai/codex/bin/codex.js"), "exec", "-m", "gpt-5", "--skip-git-repo-check", "--sandbox", "danger-full-access", prompt}
 		}, func(w *world) *standin.Server { return w.openai }},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -15,6 +15,7 @@ import (
 // App is one app of a project with several.
 type App struct {
 	Name    string   // <package>.<project>
+	Label   string   // of the app within the project: the same in every worktree
 	Dir     string   // where its command runs
 	Command []string // a single word with shell syntax is for the shell
 	Port    int      // 0 where the daemon picks one
@@ -64,6 +65,7 @@ func Apps(f Files, dir, home string, mode Prefix) ([]App, error) {
 		if name = appname.Label(dropScope(name)); name == "" {
 			return
 		}
+		app.Label = name
 		app.Name = name + "." + project
 		if name == project {
 			app.Name = project
@@ -112,6 +114,19 @@ func Apps(f Files, dir, home string, mode Prefix) ([]App, error) {
 		}
 	}
 	return apps, nil
+}
+
+// Peers finds the apps of the project that dir is in, as Apps does for its root:
+// the nearest directory, dir included, that has any. Outside of one it is empty.
+func Peers(f Files, dir, home string, mode Prefix) ([]App, error) {
+	for at := dir; ; at = path.Dir(at) {
+		if apps, err := Apps(f, at, home, mode); err != nil || len(apps) > 0 {
+			return apps, err
+		}
+		if at == "/" || at == home || f.exists(path.Join(at, ".git")) {
+			return nil, nil
+		}
+	}
 }
 
 // manager finds a workspace's package manager: by package.json, else by the

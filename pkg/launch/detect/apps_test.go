@@ -26,8 +26,8 @@ func TestApps(t *testing.T) {
 		want []App
 		bad  bool
 	}{
-		{dir: "/r", want: []App{{Name: "api.shop", Dir: "/r/packages/api", Command: []string{"bun", "run", "dev"}}, {Name: "web.shop", Dir: "/r/packages/web", Command: []string{"bun", "run", "dev"}}}},
-		{dir: "/j", want: []App{{Name: "api.mine", Dir: "/j", Command: []string{"node", "a.js"}, Lazy: true}, {Name: "web.mine", Dir: "/j/w", Command: []string{"npm run x | cat"}, Port: 3000}}},
+		{dir: "/r", want: []App{{Name: "api.shop", Label: "api", Dir: "/r/packages/api", Command: []string{"bun", "run", "dev"}}, {Name: "web.shop", Label: "web", Dir: "/r/packages/web", Command: []string{"bun", "run", "dev"}}}},
+		{dir: "/j", want: []App{{Name: "api.mine", Label: "api", Dir: "/j", Command: []string{"node", "a.js"}, Lazy: true}, {Name: "web.mine", Label: "web", Dir: "/j/w", Command: []string{"npm run x | cat"}, Port: 3000}}},
 		{dir: "/e"}, {dir: "/r/packages/web"},
 		{dir: "/p", bad: true}, {dir: "/b", bad: true}, {dir: "/n", bad: true}, {dir: "/d", bad: true}, {dir: "/q", bad: true},
 	}

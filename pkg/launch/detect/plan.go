@@ -2,6 +2,7 @@ package detect
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -9,7 +10,7 @@ import (
 type Command struct {
 	Args  []string // the command line with the tool's flags
 	Port  int      // the port that it names already, 0 for none
-	Tool  string   // the row of the flag table that it was found in, "" for none
+	Tool  string   // the row of the flag table that it was found in, or an agent; "" for none
 	Notes []string // for people
 }
 
@@ -27,6 +28,12 @@ func Plan(f Files, dir string, args []string, port int) Command {
 		return p
 	}
 	t, known := tools[found.tool]
+	if !known && slices.Contains(agents, found.tool) {
+		if found.tool != "codex" || codexRuns(found.args) {
+			p.Tool = found.tool
+		}
+		return p
+	}
 	if !known {
 		if p.Port = genericPortFlag(found.args); p.Port == 0 {
 			p.Port = found.envPort
@@ -63,6 +70,9 @@ func Plan(f Files, dir string, args []string, port int) Command {
 	}
 	return p
 }
+
+// agents are programs that talk to a model and serve nothing.
+var agents = w("claude", "codex", "gemini", "aider")
 
 // genericPortFlag is `--port` of a program that is in no row: likely where it listens.
 func genericPortFlag(args []string) int {

@@ -76,6 +76,7 @@ var bins = map[string]string{
 	"@react-native-community/cli": "react-native", "vite-plus": "vp", "nuxi": "nuxt", "@expo/cli": "expo", "@storybook/cli": "storybook",
 	"@docusaurus/core": "docusaurus", "@vue/cli-service": "vue-cli-service", "webpack-cli": "webpack", "django-admin": "manage.py",
 	"django": "manage.py", "sb": "storybook", "yarnpkg": "yarn",
+	"@openai/codex": "codex", "@anthropic-ai/claude-code": "claude", "@google/gemini-cli": "gemini",
 }
 
 func w(words ...string) []string { return words }

@@ -1,0 +1,78 @@
+package detect
+
+import (
+	"encoding/json"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// codexRuns reports whether Codex, with these arguments, talks to a model through
+// the provider that openai_base_url is of.
+func codexRuns(args []string) bool {
+	for i, a := range args {
+		if a == "--" {
+			break
+		}
+		if a == "--oss" || strings.HasPrefix(a, "--local-provider") {
+			return false
+		}
+		value := strings.TrimPrefix(strings.TrimPrefix(a, "--config="), "-c")
+		if (a == "-c" || a == "--config") && i+1 < len(args) {
+			value = args[i+1]
+		}
+		if strings.HasPrefix(value, "openai_base_url") || strings.HasPrefix(value, "model_provider") {
+			return false // the person's own choice
+		}
+	}
+	return !slices.Contains(codexOthers, subcommand(args))
+}
+
+// codexOthers are the subcommands that talk to no model.
+var codexOthers = w("login", "logout", "mcp", "mcp-server", "app-server", "completion", "sandbox", "debug", "apply", "a", "cloud", "features", "help", "update", "plugin", "execpolicy", "doctor")
+
+// WithCodexBaseURL is the command line with Codex's setting openai_base_url in it.
+// ok is false where the line starts no Codex that needs it, or cannot take it.
+func WithCodexBaseURL(f Files, dir string, args []string, baseURL string) (line []string, ok bool) {
+	found, ok := (&resolver{files: f}).resolve(dir, args)
+	if !ok || found.tool != "codex" {
+		return nil, false
+	}
+	return found.insert(w("-c", "openai_base_url="+strconv.Quote(baseURL)))
+}
+
+// keyReaders are clients that read ANTHROPIC_API_KEY and no ANTHROPIC_AUTH_TOKEN.
+var keyReaders = w("@ai-sdk/anthropic", "@langchain/anthropic", "langchain-anthropic", "litellm", "pydantic-ai", "llama-index-llms-anthropic", "aider-chat")
+
+// ReadsAnthropicKey reports whether the tool, or a client that the project at dir
+// depends on, reads ANTHROPIC_API_KEY alone. Anthropic's own SDKs and Claude Code
+// read ANTHROPIC_AUTH_TOKEN too.
+func ReadsAnthropicKey(f Files, dir, tool string) bool {
+	switch tool {
+	case "claude":
+		return false
+	case "aider":
+		return true
+	}
+	for at := dir; ; at = path.Dir(at) {
+		if data, ok := f.read(path.Join(at, "package.json")); ok {
+			var m struct{ Dependencies, DevDependencies map[string]any }
+			if json.Unmarshal(data, &m) == nil {
+				for _, name := range keyReaders {
+					if m.Dependencies[name] != nil || m.DevDependencies[name] != nil {
+						return true
+					}
+				}
+			}
+		}
+		for _, file := range w("pyproject.toml", "requirements.txt") {
+			if text := f.text(path.Join(at, file)); text != "" && slices.ContainsFunc(keyReaders, func(name string) bool { return strings.Contains(text, name) }) {
+				return true
+			}
+		}
+		if at == "/" || f.exists(path.Join(at, ".git")) {
+			return false
+		}
+	}
+}
