@@ -41,6 +41,17 @@ func IsFieldValue[S string | []byte](s S) bool {
 	return true
 }
 
+// IsVisible reports whether s has neither spaces nor control characters, so that it
+// can stand on a request line or in Host. The empty string is not visible.
+func IsVisible(s string) bool {
+	for i := range len(s) {
+		if s[i] <= ' ' || s[i] == 0x7f {
+			return false
+		}
+	}
+	return s != ""
+}
+
 // HopByHop reports whether a field, given in canonical form, is for one
 // connection only and is not forwarded (RFC 9110 section 7.6.1, with
 // Proxy-Connection of old clients). Content-Length is among them: each side

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"github.com/hostless/hostless/pkg/httpx"
@@ -30,6 +31,10 @@ type Conn struct {
 	head   []byte // the last request's head, for its memory
 	abort  func() // ends all reading and writing at once
 
+	aborted   atomic.Bool
+	timed     time.Time // the deadline for reading that a response's head has, or zero
+	streaming bool      // the head was read: its deadline is not the body's
+
 	expires time.Time // while it is kept
 	since   time.Time
 	idle    time.Duration // how long the app keeps it, or 0
@@ -40,11 +45,40 @@ func NewConn(c net.Conn, t Target) *Conn {
 	if tcp, ok := c.(*net.TCPConn); ok {
 		u.quick, _ = sock.New(tcp)
 	}
-	u.abort = func() { u.SetDeadline(time.Unix(1, 0)) }
+	u.abort = func() {
+		u.aborted.Store(true)
+		u.SetDeadline(time.Unix(1, 0))
+	}
 	return u
 }
 
+// awaitHead bounds the wait for a response's head, where timeout is not zero. The
+// deadline is set anew only when a quarter of it has passed: setting one costs as
+// much as a read.
+func (u *Conn) awaitHead(timeout time.Duration) {
+	u.streaming = false
+	if timeout == 0 {
+		return
+	}
+	if now := time.Now(); u.timed.Sub(now) < timeout*3/4 {
+		u.timed = now.Add(timeout)
+		u.setReadDeadline(u.timed)
+	}
+}
+
+// setReadDeadline sets a deadline that does not undo an abort.
+func (u *Conn) setReadDeadline(t time.Time) {
+	u.SetReadDeadline(t)
+	if u.aborted.Load() {
+		u.abort()
+	}
+}
+
 func (u *Conn) receive(p []byte) (int, error) {
+	if u.streaming && !u.timed.IsZero() {
+		u.timed = time.Time{}
+		u.setReadDeadline(u.timed)
+	}
 	if u.quick != nil {
 		return u.quick.Read(p)
 	}

@@ -22,7 +22,9 @@ type directTransport struct {
 	pool     pool
 }
 
-func newDirect(u *Upstream) *directTransport { return &directTransport{upstream: u} }
+func newDirect(u *Upstream) *directTransport {
+	return &directTransport{upstream: u, pool: pool{maxIdle: u.cfg.MaxIdle, idleTimeout: u.cfg.IdleTimeout}}
+}
 
 func (f *directTransport) closeIdle() { f.pool.clear(false) }
 func (f *directTransport) close()     { f.pool.clear(true) }
@@ -61,20 +63,25 @@ func (f *directTransport) fresh(ctx context.Context, x *Request, header http.Hea
 const lastWrite = 50 * time.Millisecond
 
 // errStale is a connection that ended before anything of an answer came.
-var errStale = errors.New("app closed the connection without an answer")
+var errStale = errors.New("connection closed before a response")
 
 // try sends the request on a connection, which it or the answer's body owns.
 func (f *directTransport) try(ctx context.Context, u *Conn, x *Request, header http.Header) (*Response, error) {
 	b := &directBody{transport: f, up: u}
 	b.watch(ctx)
-	u.head = x.AppendHead(u.head[:0])
+	u.head = append(x.AppendHead(u.head[:0]), x.Data...) // one write, one segment where it fits
+	u.awaitHead(f.upstream.cfg.HeaderTimeout)
 	if _, err := u.send(u.head); err != nil {
+		if x.Data != nil && ctx.Err() == nil { // an early response, with the connection's end after it
+			if early, readErr := u.ReadHead(); readErr == nil && early.Status >= 200 {
+				return b.respond(early, x, header)
+			}
+		}
 		return nil, b.fail(fmt.Errorf("%w: %w", errStale, err))
 	}
 	if x.Body != nil {
 		b.send(x)
 	}
-	in := &Response{Body: b}
 	for {
 		h, err := u.ReadHead()
 		if err != nil {
@@ -96,15 +103,21 @@ func (f *directTransport) try(ctx context.Context, u *Conn, x *Request, header h
 			}
 			continue
 		}
-		if err := b.frame(h, x.Method, header); err != nil {
-			return nil, b.fail(err)
-		}
-		in.Status, in.Length = h.Status, b.length
-		if b.chunked {
-			in.Trailers = func() http.Header { return b.trailer }
-		}
-		return in, nil
+		return b.respond(h, x, header)
 	}
+}
+
+// respond gives the response that a final head begins.
+func (b *directBody) respond(h *Head, x *Request, header http.Header) (*Response, error) {
+	if err := b.frame(h, x.Method, header); err != nil {
+		return nil, b.fail(err)
+	}
+	b.up.streaming = true
+	in := &Response{Status: h.Status, Length: b.length, Body: b}
+	if b.chunked {
+		in.Trailers = func() http.Header { return b.trailer }
+	}
+	return in, nil
 }
 
 // appendHead writes the request's head.
@@ -129,6 +142,10 @@ func (x *Request) AppendHead(b []byte) []byte {
 	case x.Upgrade != "":
 		b = appendField(b, "Connection", "Upgrade")
 		b = appendField(b, "Upgrade", x.Upgrade)
+	case x.Data != nil:
+		b = append(b, "Content-Length: "...)
+		b = strconv.AppendInt(b, int64(len(x.Data)), 10)
+		b = append(b, '\r', '\n')
 	case x.Body == nil:
 		if len(x.Header["Content-Length"]) > 0 {
 			b = append(b, "Content-Length: 0\r\n"...)

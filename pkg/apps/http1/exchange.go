@@ -46,6 +46,11 @@ type Request struct {
 	// Upgrade is the protocol to switch to, or "". Only AppendHead heeds it.
 	Upgrade string
 	Body    *RequestBody // nil where there is none
+	// Data is a whole short body in the place of Body. It is written with the head.
+	Data []byte
+	// Idempotent says that the request may be sent again if a connection that was
+	// kept turns out to be closed; GET, HEAD and OPTIONS always are.
+	Idempotent bool
 	// OnInformational is called for each 1xx response but 100 and 101; it may be nil.
 	OnInformational func(status int, h http.Header)
 }
@@ -134,7 +139,7 @@ func (x *Request) retryable() bool {
 	case http.MethodGet, http.MethodHead, http.MethodOptions:
 		return true
 	}
-	return false
+	return x.Idempotent
 }
 
 // ProtocolError is an upstream that responds with something other than HTTP/1.

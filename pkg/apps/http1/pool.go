@@ -20,6 +20,9 @@ type pool struct {
 	timer  *time.Timer // sweeps while there are any
 	closed bool
 
+	maxIdle     int
+	idleTimeout time.Duration
+
 	keeps atomic.Bool // the app was seen to go on with a connection after an answer
 }
 
@@ -76,7 +79,7 @@ func (p *pool) died(u *Conn) {
 // put keeps a connection.
 func (p *pool) put(u *Conn) {
 	now := time.Now()
-	keep := idleTimeout
+	keep := p.idleTimeout
 	if u.idle > 0 {
 		keep = min(keep, u.idle-time.Second)
 	}
@@ -86,7 +89,7 @@ func (p *pool) put(u *Conn) {
 	u.r, u.w = 0, 0
 	u.since, u.expires = now, now.Add(keep)
 	p.mu.Lock()
-	if p.closed || keep <= 0 || len(p.idle) >= maxIdle {
+	if p.closed || keep <= 0 || len(p.idle) >= p.maxIdle {
 		p.mu.Unlock()
 		u.Close()
 		return
@@ -145,6 +148,7 @@ func (u *Conn) looksAlive() bool {
 	}
 	c := u.Conn
 	if secured, ok := c.(*tls.Conn); ok {
+		u.timed = time.Time{}
 		if !drained(secured) {
 			return false
 		}
@@ -165,6 +169,7 @@ func (u *Conn) staysOpen() bool {
 	}
 	u.SetReadDeadline(until)
 	defer u.SetReadDeadline(time.Time{})
+	u.timed = time.Time{}
 	var b [1]byte
 	n, err := u.Conn.Read(b[:])
 	return n == 0 && errors.Is(err, os.ErrDeadlineExceeded)

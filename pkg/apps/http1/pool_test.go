@@ -14,7 +14,7 @@ func TestAppsThatCloseAfterAnAnswer(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer l.Close()
-	var p pool
+	p := pool{maxIdle: 10, idleTimeout: time.Minute}
 	kept := func() (u *Conn, app net.Conn) {
 		c, err := net.Dial("tcp", l.Addr().String())
 		if err != nil {

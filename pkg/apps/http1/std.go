@@ -1,6 +1,7 @@
 package http1
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -30,8 +31,8 @@ func newStd(u *Upstream) *stdTransport {
 	}
 	s.http = &http.Transport{
 		DialContext: dial, DialTLSContext: dial,
-		DisableCompression: true, MaxIdleConns: 0, MaxIdleConnsPerHost: maxIdle,
-		IdleConnTimeout: idleTimeout, ExpectContinueTimeout: continueTimeout,
+		DisableCompression: true, MaxIdleConns: 0, MaxIdleConnsPerHost: u.cfg.MaxIdle,
+		IdleConnTimeout: u.cfg.IdleTimeout, ExpectContinueTimeout: continueTimeout,
 		WriteBufferSize: 8 << 10, ReadBufferSize: 8 << 10,
 	}
 	return s
@@ -98,7 +99,9 @@ func (s *stdTransport) request(ctx context.Context, x *Request) *http.Request {
 		Method: x.Method, URL: u, Host: x.Host, Header: h, Trailer: x.Trailer,
 		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
 	}
-	if x.Body != nil {
+	if x.Data != nil {
+		out.Body, out.ContentLength = io.NopCloser(bytes.NewReader(x.Data)), int64(len(x.Data))
+	} else if x.Body != nil {
 		out.Body, out.ContentLength = x.Body, x.Body.Length
 	} else if len(x.Header["Content-Length"]) > 0 {
 		out.Body = http.NoBody

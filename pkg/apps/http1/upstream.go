@@ -1,6 +1,7 @@
 package http1
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -24,6 +25,21 @@ type Config struct {
 	// Std sends requests through net/http's Transport instead of this package's
 	// own, for comparison.
 	Std bool
+	// DialContext opens TCP connections; nil uses net.Dialer, and tries both
+	// addresses of localhost.
+	DialContext func(ctx context.Context, network, address string) (net.Conn, error)
+	// TLS is copied for connections to https targets; it may be nil.
+	TLS *tls.Config
+	// HandshakeTimeout bounds a TLS handshake: 10 s when zero.
+	HandshakeTimeout time.Duration
+	// HeaderTimeout bounds the time from the end of a request's head to the
+	// response's head; none when zero.
+	HeaderTimeout time.Duration
+	// IdleTimeout is how long a connection is kept without a request, unless the
+	// server asks for less: 30 s when zero.
+	IdleTimeout time.Duration
+	// MaxIdle bounds the connections that are kept: 512 when zero.
+	MaxIdle int
 }
 
 // Upstream sends requests to one app and keeps connections to it. It is safe for
@@ -36,6 +52,9 @@ type Upstream struct {
 
 // New makes an Upstream.
 func New(cfg Config) *Upstream {
+	cfg.HandshakeTimeout = cmp.Or(cfg.HandshakeTimeout, handshakeTimeout)
+	cfg.IdleTimeout = cmp.Or(cfg.IdleTimeout, idleTimeout)
+	cfg.MaxIdle = cmp.Or(cfg.MaxIdle, maxIdle)
 	u := &Upstream{cfg: cfg}
 	if cfg.Std {
 		u.transport = newStd(u)
@@ -89,6 +108,9 @@ func (u *Upstream) dial(ctx context.Context, t Target) (net.Conn, error) {
 }
 
 func (u *Upstream) connect(ctx context.Context, t Target) (net.Conn, error) {
+	if u.cfg.DialContext != nil && t.Socket == "" {
+		return u.cfg.DialContext(ctx, "tcp", t.Host)
+	}
 	d := net.Dialer{Timeout: dialTimeout, KeepAlive: keepAlive}
 	if t.Socket != "" {
 		return d.DialContext(ctx, "unix", t.Socket)
@@ -119,13 +141,21 @@ func (u *Upstream) connect(ctx context.Context, t Target) (net.Conn, error) {
 
 // handshake makes a TLS connection of c, which it closes where it cannot.
 func (u *Upstream) handshake(ctx context.Context, c net.Conn, t Target) (net.Conn, error) {
-	ctx, cancel := context.WithTimeout(ctx, handshakeTimeout)
+	ctx, cancel := context.WithTimeout(ctx, u.cfg.HandshakeTimeout)
 	defer cancel()
 	name, _, _ := net.SplitHostPort(t.Host)
-	secured := tls.Client(c, &tls.Config{
-		ServerName: name, NextProtos: []string{"http/1.1"}, MinVersion: tls.VersionTLS12,
-		InsecureSkipVerify: u.cfg.Insecure, // as the user asked for this one target
-	})
+	cfg := u.cfg.TLS.Clone()
+	if cfg == nil {
+		cfg = &tls.Config{MinVersion: tls.VersionTLS12}
+	}
+	if cfg.ServerName == "" {
+		cfg.ServerName = name
+	}
+	cfg.NextProtos = []string{"http/1.1"}
+	if u.cfg.Insecure {
+		cfg.InsecureSkipVerify = true // as the user asked for this one target
+	}
+	secured := tls.Client(c, cfg)
 	if err := secured.HandshakeContext(ctx); err != nil {
 		c.Close()
 		return nil, &HandshakeError{err}
