@@ -1,0 +1,199 @@
+package jsonscan
+
+import (
+	"bytes"
+	"fmt"
+)
+
+// Skim visits the members of the JSON object that data is, as Object does, and
+// reads only what decides where a member begins and ends: it is several times as
+// fast where strings are long. Use it where the text is passed on as it is and a
+// stricter reader decides whether it is good JSON.
+//
+// It guarantees that no reader, however lenient, finds other members than the ones
+// that were visited:
+//
+//   - names are strict, and so is whatever stands between members;
+//   - brackets match, and nothing nests deeper than MaxDepth;
+//   - outside of strings only the bytes of JSON's own tokens are taken, so that
+//     neither comments nor other quotes can hide anything;
+//   - a string ends at the first quote that is not escaped, and no \u is cut short
+//     by a quote, which a careless reader could take for one of its four digits.
+//
+// It does not check the syntax inside a value beyond that: numbers and literals,
+// commas within arrays, other escapes, control characters, UTF-8. Check a value
+// before it is read with Members or Elements.
+func Skim(data []byte, visit func(key []byte, value Span) error) (closing int, err error) {
+	i := skipSpace(data, 0)
+	if i >= len(data) || data[i] != '{' {
+		return 0, ErrNotObject
+	}
+	wrong := func(i int) error { return fmt.Errorf("%w: %w", ErrNotObject, &SyntaxError{Offset: i}) }
+	if i = skipSpace(data, i+1); i < len(data) && data[i] == '}' {
+		return skimEnd(data, i)
+	}
+	for {
+		if i >= len(data) || data[i] != '"' {
+			return 0, wrong(i)
+		}
+		end, err := skipString(data, i)
+		if err != nil {
+			return 0, fmt.Errorf("%w: %w", ErrNotObject, err)
+		}
+		name, _ := Unquote(data[i:end])
+		if i = skipSpace(data, end); i >= len(data) || data[i] != ':' {
+			return 0, wrong(i)
+		}
+		i = skipSpace(data, i+1)
+		if end = skimValue(data, i); end < 0 {
+			return 0, wrong(i)
+		}
+		if err := visit(name, Span{i, end}); err != nil {
+			return 0, err
+		}
+		if i = skipSpace(data, end); i >= len(data) {
+			return 0, wrong(i)
+		}
+		switch data[i] {
+		case '}':
+			return skimEnd(data, i)
+		case ',':
+			i = skipSpace(data, i+1)
+		default:
+			return 0, wrong(i)
+		}
+	}
+}
+
+func skimEnd(data []byte, closing int) (int, error) {
+	if rest := skipSpace(data, closing+1); rest != len(data) {
+		return 0, fmt.Errorf("%w: %w", ErrNotObject, &SyntaxError{Offset: rest})
+	}
+	return closing, nil
+}
+
+// The classes of bytes outside of strings.
+const (
+	classOther  = iota // not a byte of JSON
+	classSpace         // whitespace
+	classWord          // a byte of a number or a literal
+	classPoint         // a comma or a colon
+	classOpen          // an opening bracket
+	classClose         // a closing bracket
+	classString        // a quote
+)
+
+var class = func() (c [256]uint8) {
+	for _, b := range []byte(" \t\r\n") {
+		c[b] = classSpace
+	}
+	for b := range 256 {
+		if b >= '0' && b <= '9' || b|0x20 >= 'a' && b|0x20 <= 'z' {
+			c[b] = classWord
+		}
+	}
+	for _, b := range []byte("+-.") {
+		c[b] = classWord
+	}
+	for _, b := range []byte(",:") {
+		c[b] = classPoint
+	}
+	for _, b := range []byte("[{") {
+		c[b] = classOpen
+	}
+	for _, b := range []byte("]}") {
+		c[b] = classClose
+	}
+	c['"'] = classString
+	return c
+}()
+
+// skimValue gives the end of the value that begins at i, -1 where there is none.
+func skimValue(data []byte, i int) int {
+	if i >= len(data) {
+		return -1
+	}
+	switch class[data[i]] {
+	case classString:
+		return skimString(data, i)
+	case classWord:
+		for i < len(data) && class[data[i]] == classWord {
+			i++
+		}
+		return i
+	case classOpen:
+		return skimNested(data, i)
+	}
+	return -1
+}
+
+// skimString gives the end of the string that opens at i, -1 where it has none.
+func skimString(data []byte, i int) int {
+	from := i + 1
+	for {
+		next := bytes.IndexByte(data[from:], '"')
+		if next < 0 {
+			return -1
+		}
+		quote := from + next
+		run := quote // where the backslashes before the quote begin
+		for run > i+1 && data[run-1] == '\\' {
+			run--
+		}
+		if cutShort(data[i+1 : run]) {
+			return -1
+		}
+		if (quote-run)%2 == 0 {
+			return quote + 1
+		}
+		from = quote + 1
+	}
+}
+
+// cutShort reports whether text, after which a quote or a backslash follows, ends
+// within the four digits of a \u.
+func cutShort(text []byte) bool {
+	for u := len(text) - 1; u > 0 && u >= len(text)-4; u-- {
+		if text[u] != 'u' || text[u-1] != '\\' {
+			continue
+		}
+		run := u - 1
+		for run > 0 && text[run-1] == '\\' {
+			run--
+		}
+		return (u-run)%2 == 1 // else the backslash is itself escaped
+	}
+	return false
+}
+
+func skimNested(data []byte, i int) int {
+	var opened [MaxDepth - 1]byte // inside of the object that is skimmed
+	depth := 0
+	for i < len(data) {
+		switch c := data[i]; class[c] {
+		case classString:
+			if i = skimString(data, i); i < 0 {
+				return -1
+			}
+			continue
+		case classOpen:
+			if depth == len(opened) {
+				return -1
+			}
+			opened[depth] = c
+			depth++
+		case classClose:
+			depth--
+			if opened[depth] != c-2 { // '[' and ']', '{' and '}' lie two apart
+				return -1
+			}
+			if depth == 0 {
+				return i + 1
+			}
+		case classOther:
+			return -1
+		}
+		i++
+	}
+	return -1
+}
