@@ -27,6 +27,7 @@ var order = [][]string{
 	{"dialect/anthropic", "dialect/gemini", "dialect/responses", "dialect/ollama"},
 	{"provider"},
 	{"gateway/endpoint", "gateway/body", "gateway/usage"},
+	{"gateway/policy"},
 	{"gateway/pipeline"},
 	{"gateway/upstream"},
 	{"apps/http1", "apps/errpage"},

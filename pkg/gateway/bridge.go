@@ -14,9 +14,9 @@ import (
 
 	"github.com/hostless/hostless/pkg/dialect"
 	"github.com/hostless/hostless/pkg/fault"
+	"github.com/hostless/hostless/pkg/gateway/body"
 	"github.com/hostless/hostless/pkg/gateway/endpoint"
 	"github.com/hostless/hostless/pkg/jsonscan"
-	"github.com/hostless/hostless/pkg/provider"
 	"github.com/hostless/hostless/pkg/redact"
 )
 
@@ -25,7 +25,7 @@ import (
 // messages. previous_response_id reaches back within the connection: to any
 // response where the provider is translated to, to the newest where it speaks
 // responses itself, and beyond that to what such a one stores. first is a message that was read already.
-func (s *duplex) bridge(first *frame) error {
+func (s *duplex) bridge(first *body.Message) error {
 	ctx, cancel := s.context()
 	defer cancel()
 	if s.caller == nil {
@@ -62,9 +62,9 @@ type bridged struct {
 // connection is not read.
 const bridgeQueue = 4
 
-func (b *bridged) run(first *frame) error {
+func (b *bridged) run(first *body.Message) error {
 	ctx, cancel := context.WithCancel(b.ctx)
-	queue := make(chan frame, bridgeQueue)
+	queue := make(chan body.Message, bridgeQueue)
 	done, answered := make(chan error, 1), make(chan struct{})
 	defer close(answered)
 	go func() {
@@ -89,31 +89,31 @@ func (b *bridged) run(first *frame) error {
 	return errClient
 }
 
-func (b *bridged) read(ctx context.Context, queue chan<- frame) error {
+func (b *bridged) read(ctx context.Context, queue chan<- body.Message) error {
 	b.s.caller.SetCloseHandler(func(int, string) error { return nil })
 	for {
 		_, data, err := b.s.caller.ReadMessage()
 		if err != nil {
 			return err
 		}
-		f, ok := readFrame(data)
+		f, ok := body.ParseMessage(data)
 		switch {
 		case !ok:
 			b.tell(errorFrame(fault.New(fault.Invalid, "the message is not a JSON object"), ""))
-		case f.kind == "response.cancel":
+		case f.Type == "response.cancel":
 			b.mu.Lock()
 			if b.current != nil {
 				b.current()
 			}
 			b.mu.Unlock()
-		case f.kind == "response.create":
+		case f.Type == "response.create":
 			select {
 			case queue <- f:
 			case <-ctx.Done():
 				return context.Cause(ctx)
 			}
 		default:
-			b.tell(errorFrame(&fault.Error{Kind: fault.Invalid, Message: "only response.create and response.cancel are understood here", Param: "type"}, f.id))
+			b.tell(errorFrame(&fault.Error{Kind: fault.Invalid, Message: "only response.create and response.cancel are understood here", Param: "type"}, f.EventID))
 		}
 	}
 }
@@ -121,7 +121,7 @@ func (b *bridged) read(ctx context.Context, queue chan<- frame) error {
 func (b *bridged) tell(data []byte) error { return b.s.tell(websocket.TextMessage, data) }
 
 // answer serves one response.create as the POST that it stands for.
-func (b *bridged) answer(ctx context.Context, f frame) {
+func (b *bridged) answer(ctx context.Context, f body.Message) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	b.mu.Lock()
@@ -134,7 +134,7 @@ func (b *bridged) answer(ctx context.Context, f frame) {
 	err := b.serve(ctx, f, out)
 	var told *begun
 	if err != nil && !errors.As(err, &told) && !errors.Is(err, errClient) {
-		b.tell(errorFrame(err, f.id))
+		b.tell(errorFrame(err, f.EventID))
 	}
 	out.finish()
 	b.mu.Lock()
@@ -142,14 +142,14 @@ func (b *bridged) answer(ctx context.Context, f frame) {
 	b.mu.Unlock()
 }
 
-func (b *bridged) serve(ctx context.Context, f frame, out *frameWriter) error {
+func (b *bridged) serve(ctx context.Context, f body.Message, out *frameWriter) error {
 	outer := b.s.c
 	if outer.grant != nil {
 		if err := outer.grant.Check(); err != nil {
 			return err
 		}
 	}
-	if outer.limited() && f.odd {
+	if outer.limited() && f.Ambiguous {
 		return &fault.Error{Kind: fault.Invalid, Message: "model is given more than once", Param: "model"}
 	}
 	members, err := responseBody(f, b.provider, b.model)
@@ -162,11 +162,11 @@ func (b *bridged) serve(ctx context.Context, f frame, out *frameWriter) error {
 	if err != nil {
 		return err
 	}
-	body, err := provider.ReadBody(data)
+	parsed, err := body.Parse(data)
 	if err != nil {
 		return err
 	}
-	if body.Model == "" {
+	if parsed.Model == "" {
 		return &fault.Error{Kind: fault.Invalid, Message: "model is missing", Param: "model"}
 	}
 	r := outer.r.Clone(ctx)
@@ -185,17 +185,17 @@ func (b *bridged) serve(ctx context.Context, f frame, out *frameWriter) error {
 		g: outer.g, w: out, r: r, matched: matched, speaks: dialect.Responses, started: outer.g.cfg.Now(),
 		settings: outer.g.cfg.Settings(), grant: outer.grant, connection: b,
 	}
-	if err := c.checkModels(body); err != nil {
+	if err := c.checkModels(parsed); err != nil {
 		return err
 	}
-	target, err := c.route(body.Model)
+	target, err := c.route(parsed.Model)
 	if err != nil {
 		return err
 	}
 	if err := c.reach(target.Provider, target.Model); err != nil {
 		return err
 	}
-	stored := func(id string) bool { _, ok := c.conversations(body.Data()).Get(id); return ok }
+	stored := func(id string) bool { _, ok := c.conversations(parsed.Bytes()).Get(id); return ok }
 	if err := b.recall.expand(members, warmUp, stored); err != nil {
 		return err
 	}
@@ -205,10 +205,10 @@ func (b *bridged) serve(ctx context.Context, f frame, out *frameWriter) error {
 	if data, err = json.Marshal(members); err != nil {
 		return err
 	}
-	if body, err = provider.ReadBody(data); err != nil {
+	if parsed, err = body.Parse(data); err != nil {
 		return err
 	}
-	err = c.dispatch(body)
+	err = c.dispatch(parsed)
 	c.log(ctx, err)
 	return err
 }
@@ -216,9 +216,9 @@ func (b *bridged) serve(ctx context.Context, f frame, out *frameWriter) error {
 // responseBody makes the members of the POST's body of a response.create: its
 // own but for those of the message, streamed, and with the connection's model
 // where it has none.
-func responseBody(f frame, providerName, model string) (map[string]json.RawMessage, error) {
+func responseBody(f body.Message, providerName, model string) (map[string]json.RawMessage, error) {
 	var members map[string]json.RawMessage
-	if err := json.Unmarshal(f.data, &members); err != nil {
+	if err := json.Unmarshal(f.Bytes(), &members); err != nil {
 		return nil, fault.New(fault.Invalid, "the message is not a JSON object")
 	}
 	if inner, ok := members["response"]; ok && members["input"] == nil {

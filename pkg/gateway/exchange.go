@@ -3,7 +3,6 @@ package gateway
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net/http"
 	"time"
@@ -12,6 +11,7 @@ import (
 	"github.com/hostless/hostless/pkg/fault"
 	"github.com/hostless/hostless/pkg/gateway/body"
 	"github.com/hostless/hostless/pkg/gateway/endpoint"
+	"github.com/hostless/hostless/pkg/gateway/policy"
 	"github.com/hostless/hostless/pkg/provider"
 	"github.com/hostless/hostless/pkg/token"
 )
@@ -113,14 +113,7 @@ func (c *exchange) inScope(name, model string) error {
 	if c.grant == nil {
 		return nil
 	}
-	scope := c.grant.Scope()
-	if !scope.Provider(name) {
-		return &fault.Error{Kind: fault.Scope, Message: fmt.Sprintf("this bridge token may not use provider %q", name), Code: "provider_not_allowed"}
-	}
-	if model != "" && !scope.Model(name, model) {
-		return &fault.Error{Kind: fault.Scope, Message: fmt.Sprintf("this bridge token may not use model %q of provider %q", model, name), Param: "model", Code: "model_not_allowed"}
-	}
-	return nil
+	return policy.Allow(c.grant.Scope(), name, model)
 }
 
 // account counts the request once.

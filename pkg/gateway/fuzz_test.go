@@ -12,7 +12,6 @@ import (
 
 	"github.com/hostless/hostless/pkg/dialect"
 	"github.com/hostless/hostless/pkg/gateway/upstream"
-	"github.com/hostless/hostless/pkg/jsonscan"
 	"github.com/hostless/hostless/pkg/netguard"
 	"github.com/hostless/hostless/pkg/redact"
 	"github.com/hostless/hostless/pkg/secret"
@@ -88,45 +87,6 @@ func FuzzRelay(f *testing.F) {
 		}
 		if want := strings.ReplaceAll(string(data), key, "[redacted]"); w.Body.String() != want && !bytes.Contains(data, []byte{'\\'}) || strings.Contains(w.Body.String(), key) {
 			t.Fatalf("got %q, want %q", w.Body.String(), want)
-		}
-	})
-}
-
-// FuzzForm holds that a form comes out as it went in, but for its model.
-func FuzzForm(f *testing.F) {
-	f.Add([]byte("--B\r\nContent-Disposition: form-data; name=\"model\"\r\n\r\np/m\r\n--B\r\n\r\nx\r\n--B--\r\n"), []byte{7}, true)
-	f.Add([]byte("pre\r\n--B \r\nContent-Disposition: form-data; name=\"file\"; filename=x\r\n\r\n\r\n--B--"), []byte{1}, false)
-	f.Fuzz(func(t *testing.T, data, cuts []byte, all bool) {
-		p := formParser{in: &chopped{data: bytes.Clone(data), cuts: cuts}, limit: 1 << 20, delimiter: []byte("\r\n--B")}
-		form, err := p.parse(all)
-		if err != nil {
-			return
-		}
-		body, grew := form.replay(form.model)
-		out, err := io.ReadAll(body)
-		if err != nil || grew != 0 || !bytes.Equal(out, data) {
-			t.Fatalf("%q became %q, %v", data, out, err)
-		}
-		if form.model != "" && len(form.at) > 0 && string(form.at[0].Of(form.prefix)) != form.model {
-			t.Fatalf("the model is not where it was found")
-		}
-	})
-}
-
-// FuzzFrame holds that a message is changed in its models alone.
-func FuzzFrame(f *testing.F) {
-	f.Add([]byte(`{"type":"response.create","model":"a/b","session":{"model":"c"}}`))
-	f.Fuzz(func(t *testing.T, data []byte) {
-		fr, ok := readFrame(bytes.Clone(data))
-		if !ok {
-			return
-		}
-		if out := fr.edit(func(s string) string { return s }); !bytes.Equal(out, data) {
-			t.Fatalf("%q became %q", data, out)
-		}
-		out := fr.edit(func(s string) string { return s + "x" })
-		if _, err := jsonscan.Object(out, func([]byte, jsonscan.Span) error { return nil }); err != nil {
-			t.Fatalf("%q became %q: %v", data, out, err)
 		}
 	})
 }

@@ -1,12 +1,15 @@
 package gateway
 
 import (
+	"bytes"
 	"net/url"
 	"strings"
 
 	"github.com/hostless/hostless/pkg/dialect"
 	"github.com/hostless/hostless/pkg/dialect/gemini"
 	"github.com/hostless/hostless/pkg/fault"
+	"github.com/hostless/hostless/pkg/gateway/body"
+	"github.com/hostless/hostless/pkg/gateway/policy"
 	"github.com/hostless/hostless/pkg/gateway/upstream"
 )
 
@@ -108,4 +111,17 @@ func (c *exchange) answerHere(answer []byte, err error) error {
 	}
 	c.mark(c.w.Header())
 	return c.write(answer)
+}
+
+// checkGemini refuses, for a token that is limited to certain models, a body that
+// names another model than its path.
+func (c *exchange) checkGemini(data []byte) error {
+	if !c.limited() || len(bytes.TrimSpace(data)) == 0 {
+		return nil
+	}
+	b, err := body.Parse(data)
+	if err != nil {
+		return err
+	}
+	return policy.AuthorizeGemini(b, c.model, c.target)
 }

@@ -10,6 +10,8 @@ import (
 
 	"github.com/gorilla/websocket"
 	"github.com/hostless/hostless/pkg/fault"
+	"github.com/hostless/hostless/pkg/gateway/body"
+	"github.com/hostless/hostless/pkg/gateway/policy"
 	"github.com/hostless/hostless/pkg/redact"
 )
 
@@ -19,7 +21,7 @@ var errGoingAway = errors.New("the gateway is stopping")
 // join passes messages between the two ends until one closes: one message at a
 // time each way, so that a slow reader slows its writer down, at most MaxBody
 // bytes each. Pings, pongs and close codes are the ends' own.
-func (s *duplex) join(ctx context.Context, first *frame) error {
+func (s *duplex) join(ctx context.Context, first *body.Message) error {
 	s.caller.SetReadLimit(s.c.g.cfg.MaxBody)
 	s.upstream.SetReadLimit(s.c.g.cfg.MaxBody)
 	key := s.c.redactor(true)
@@ -113,7 +115,7 @@ func (s *duplex) pumpUp() error {
 		if err != nil {
 			return err
 		}
-		f, ok := readFrame(data)
+		f, ok := body.ParseMessage(data)
 		if !s.send(kind, f, ok) {
 			return io.ErrClosedPipe
 		}
@@ -122,11 +124,11 @@ func (s *duplex) pumpUp() error {
 
 // send checks one message and passes it up; one that the token does not reach
 // goes nowhere, which an event says. It reports whether the socket lives on.
-func (s *duplex) send(kind int, f frame, readable bool) bool {
+func (s *duplex) send(kind int, f body.Message, readable bool) bool {
 	if err := s.check(f, readable); err != nil {
-		return s.tell(websocket.TextMessage, errorFrame(err, f.id)) == nil
+		return s.tell(websocket.TextMessage, errorFrame(err, f.EventID)) == nil
 	}
-	data := f.edit(func(name string) string {
+	data := f.WithModels(func(name string) string {
 		if t, err := s.c.target(name); err == nil && t.Provider == s.c.cred.Provider {
 			return t.Model
 		}
@@ -136,7 +138,7 @@ func (s *duplex) send(kind int, f frame, readable bool) bool {
 }
 
 // check holds a message against the token.
-func (s *duplex) check(f frame, readable bool) error {
+func (s *duplex) check(f body.Message, readable bool) error {
 	c := s.c
 	if !readable {
 		if c.limited() {
@@ -149,21 +151,21 @@ func (s *duplex) check(f frame, readable bool) error {
 			return err
 		}
 	}
-	if c.limited() && f.odd {
+	if c.limited() && f.Ambiguous {
 		return &fault.Error{Kind: fault.Invalid, Message: "model is given more than once", Param: "model"}
 	}
-	for _, m := range f.models {
-		if err := checkModelName(m.name); err != nil {
+	for _, m := range f.Models {
+		if err := checkModelName(m.Name); err != nil {
 			return err
 		}
-		t, err := c.target(m.name)
+		t, err := c.target(m.Name)
 		if err != nil {
 			return err
 		}
-		if t.Provider != c.cred.Provider && (t.Stripped || m.top) && s.opened {
-			return &fault.Error{Kind: fault.Invalid, Message: "this connection is to provider \"" + c.cred.Provider + "\"; open another one for " + headerSafe(m.name), Param: "model"}
+		if t.Provider != c.cred.Provider && (t.Stripped || m.Top) && s.opened {
+			return &fault.Error{Kind: fault.Invalid, Message: "this connection is to provider \"" + c.cred.Provider + "\"; open another one for " + headerSafe(m.Name), Param: "model"}
 		}
-		name := m.name
+		name := m.Name
 		if t.Provider == c.cred.Provider {
 			name = t.Model
 		}
@@ -171,17 +173,30 @@ func (s *duplex) check(f frame, readable bool) error {
 			return err
 		}
 	}
-	if s.responses && f.kind == "response.create" {
-		if err := c.checkNested(f.data); err != nil {
+	if s.responses && f.Type == "response.create" {
+		if err := c.checkMessage(f); err != nil {
 			return err
 		}
-		model := f.model()
+		model := f.Model()
 		if model == "" && c.model == "" && c.limited() {
 			return &fault.Error{Kind: fault.Invalid, Message: "model is missing", Param: "model"}
 		}
 		return c.admit()
 	}
 	return nil
+}
+
+// checkMessage holds the further models that a response.create names against the
+// scope of a token that is limited to certain models.
+func (c *exchange) checkMessage(m body.Message) error {
+	if !c.limited() {
+		return nil
+	}
+	b, err := body.Parse(m.Bytes())
+	if err != nil {
+		return err
+	}
+	return policy.Authorize(c.grant.Scope(), b, c.target)
 }
 
 // pumpDown passes the provider's messages down, counting what they say was spent.

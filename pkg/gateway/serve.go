@@ -7,9 +7,10 @@ import (
 	"github.com/hostless/hostless/pkg/dialect"
 	"github.com/hostless/hostless/pkg/dialect/ollama"
 	"github.com/hostless/hostless/pkg/fault"
+	"github.com/hostless/hostless/pkg/gateway/body"
 	"github.com/hostless/hostless/pkg/gateway/endpoint"
+	"github.com/hostless/hostless/pkg/gateway/policy"
 	"github.com/hostless/hostless/pkg/gateway/upstream"
-	"github.com/hostless/hostless/pkg/provider"
 )
 
 // serveBody serves a surface whose model is a member of its JSON body.
@@ -22,24 +23,24 @@ func (c *exchange) serveBody() error {
 	if err != nil {
 		return err
 	}
-	body, err := provider.ReadBody(data)
+	parsed, err := body.Parse(data)
 	if err != nil {
 		if s.Scope == endpoint.Opaque {
 			return c.sendPlain(data)
 		}
 		return err
 	}
-	if err := c.checkModels(body); err != nil {
+	if err := c.checkModels(parsed); err != nil {
 		return err
 	}
-	if body.Model == "" {
-		needed := s.Scope == endpoint.ByModel && !(s.Dialect == dialect.Responses && body.HasPrompt()) || c.limited() && s.Scope != endpoint.ByModelWhereGiven
+	if parsed.Model == "" {
+		needed := s.Scope == endpoint.ByModel && !(s.Dialect == dialect.Responses && parsed.StoredPrompt) || c.limited() && s.Scope != endpoint.ByModelWhereGiven
 		if needed {
 			return &fault.Error{Kind: fault.Invalid, Message: "model is missing", Param: "model", Code: "missing_required_parameter"}
 		}
 		return c.sendPlain(data)
 	}
-	name := body.Model
+	name := parsed.Model
 	switch s.Dialect {
 	case dialect.Ollama:
 		name = ollama.Name(name)
@@ -53,7 +54,7 @@ func (c *exchange) serveBody() error {
 	if err := c.reach(target.Provider, target.Model); err != nil {
 		return err
 	}
-	return c.dispatch(body)
+	return c.dispatch(parsed)
 }
 
 // geminiModels opens the name of a model as Gemini writes it in bodies.
@@ -62,20 +63,17 @@ const geminiModels = "models/"
 // checkModels refuses, for a token that is limited to certain models, bodies that
 // may mean another model than the one that is checked: a second `model` in other
 // letters, or one within.
-func (c *exchange) checkModels(body *provider.Body) error {
+func (c *exchange) checkModels(b *body.Body) error {
 	if !c.limited() {
 		return nil
 	}
-	if body.Odd {
-		return &fault.Error{Kind: fault.Invalid, Message: "model is given more than once", Param: "model"}
-	}
-	return c.checkNested(body.Data())
+	return policy.Authorize(c.grant.Scope(), b, c.target)
 }
 
 // dispatch sends a JSON request to the provider it was routed to, in the dialect
 // that both speak, or translated.
-func (c *exchange) dispatch(body *provider.Body) error {
-	if answer, ok, err := c.answeredHere(body.Data()); ok || err != nil {
+func (c *exchange) dispatch(b *body.Body) error {
+	if answer, ok, err := c.answeredHere(b.Bytes()); ok || err != nil {
 		return c.answerHere(answer, err)
 	}
 	way, err := c.wire()
@@ -86,11 +84,11 @@ func (c *exchange) dispatch(body *provider.Body) error {
 		return err
 	}
 	if way.translate != nil {
-		return c.sendTranslated(way, body.Data(), body.Stream)
+		return c.sendTranslated(way, b.Bytes(), b.Stream)
 	}
 	usage := false
-	if (c.matched.Kind == endpoint.Chat || c.matched.Kind == endpoint.Completions) && body.Stream && c.provider.IncludeUsage && !c.settings.StreamUsageOff {
-		usage = body.AddsUsage()
+	if (c.matched.Kind == endpoint.Chat || c.matched.Kind == endpoint.Completions) && b.Stream && c.provider.IncludeUsage && !c.settings.StreamUsageOff {
+		usage = b.AddsUsage()
 		c.dropUsage = usage
 	}
 	header := upstream.RequestHeader(c.r.Header)
@@ -98,16 +96,16 @@ func (c *exchange) dispatch(body *provider.Body) error {
 	delete(header, "Content-Encoding") // decoded on the way in
 	delete(header, "Expect")
 	model := c.model
-	if c.matched.Dialect == dialect.Gemini && strings.HasPrefix(body.Model, geminiModels) {
+	if c.matched.Dialect == dialect.Gemini && strings.HasPrefix(b.Model, geminiModels) {
 		model = geminiModels + model
 	}
-	data := body.Edit(model, usage)
+	data := b.WithModel(model, usage)
 	o := &upstream.Request{
 		Endpoint: way.endpoint, Method: c.r.Method, Path: c.upPath(), Query: c.query(), Header: header,
 		Body: data, Repeatable: c.matched.Generates(),
 	}
 	if way.instead != nil {
-		return c.sendOr(o, *way.instead, body)
+		return c.sendOr(o, *way.instead, b)
 	}
 	return c.send(o)
 }
@@ -179,12 +177,12 @@ func (c *exchange) serveForm() error {
 	if c.r.Header.Get("Content-Encoding") != "" {
 		return &fault.Error{Kind: fault.Invalid, Message: "a multipart body must not be compressed", Param: "content-encoding"}
 	}
-	form, err := c.readForm(params["boundary"])
+	form, err := body.ReadForm(c.r, params["boundary"], c.g.cfg.MaxBody, c.limited(), &c.lease)
 	if err != nil {
 		return err
 	}
-	if form.model == "" {
-		needed := c.matched.Scope == endpoint.ByModel && form.ended || c.limited()
+	if form.Model == "" {
+		needed := c.matched.Scope == endpoint.ByModel && form.Ended || c.limited()
 		if needed {
 			return &fault.Error{Kind: fault.Invalid, Message: "model is missing, or comes after more than is looked through for it", Param: "model"}
 		}
@@ -196,7 +194,7 @@ func (c *exchange) serveForm() error {
 			return err
 		}
 	} else {
-		target, err := c.route(form.model)
+		target, err := c.route(form.Model)
 		if err != nil {
 			return err
 		}
@@ -211,12 +209,12 @@ func (c *exchange) serveForm() error {
 	if err := c.admit(); err != nil {
 		return err
 	}
-	body, grew := form.replay(c.model)
+	replayed, grew := form.Replay(c.model)
 	size := c.r.ContentLength
 	if size >= 0 {
 		size += int64(grew)
 	}
 	header := upstream.RequestHeader(c.r.Header)
 	upstream.ForceIdentity(header)
-	return c.send(&upstream.Request{Endpoint: way.endpoint, Method: c.r.Method, Path: c.upPath(), Query: c.query(), Header: header, Stream: body, Size: size})
+	return c.send(&upstream.Request{Endpoint: way.endpoint, Method: c.r.Method, Path: c.upPath(), Query: c.query(), Header: header, Stream: replayed, Size: size})
 }

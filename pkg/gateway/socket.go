@@ -12,6 +12,7 @@ import (
 	"github.com/gorilla/websocket"
 	"github.com/hostless/hostless/pkg/dialect"
 	"github.com/hostless/hostless/pkg/fault"
+	"github.com/hostless/hostless/pkg/gateway/body"
 	"github.com/hostless/hostless/pkg/gateway/upstream"
 )
 
@@ -179,7 +180,7 @@ func (s *duplex) unnamed() error {
 		}
 		first, err := s.first(data)
 		if err != nil {
-			if s.tell(websocket.TextMessage, errorFrame(err, first.id)) != nil {
+			if s.tell(websocket.TextMessage, errorFrame(err, first.EventID)) != nil {
 				return errClient
 			}
 			continue
@@ -189,15 +190,15 @@ func (s *duplex) unnamed() error {
 }
 
 // first reads the message that tells the provider.
-func (s *duplex) first(data []byte) (frame, error) {
-	f, ok := readFrame(data)
+func (s *duplex) first(data []byte) (body.Message, error) {
+	f, ok := body.ParseMessage(data)
 	if !ok {
 		return f, fault.New(fault.Invalid, "the message is not a JSON object")
 	}
-	if f.kind != "response.create" || f.model() == "" {
+	if f.Type != "response.create" || f.Model() == "" {
 		return f, &fault.Error{Kind: fault.Invalid, Message: "the first message must be a response.create that names its model", Param: "model"}
 	}
-	target, err := s.c.route(f.model())
+	target, err := s.c.route(f.Model())
 	if err != nil {
 		return f, err
 	}
@@ -205,7 +206,7 @@ func (s *duplex) first(data []byte) (frame, error) {
 }
 
 // connect goes on with a socket whose caller is connected already.
-func (s *duplex) connect(ctx context.Context, first frame) error {
+func (s *duplex) connect(ctx context.Context, first body.Message) error {
 	c := s.c
 	if !s.speaksSockets() {
 		return s.bridge(&first)
@@ -215,11 +216,11 @@ func (s *duplex) connect(ctx context.Context, first frame) error {
 		err = c.unsupported()
 	}
 	if err != nil {
-		return s.giveUp(err, first.id)
+		return s.giveUp(err, first.EventID)
 	}
 	upstream, resp, err := c.dialProvider(ctx, e, upstream.Query(c.r.URL.RawQuery, false))
 	if err != nil {
-		return s.giveUp(c.unanswered(ctx, err), first.id)
+		return s.giveUp(c.unanswered(ctx, err), first.EventID)
 	}
 	if upstream == nil {
 		defer resp.Body.Close()

@@ -14,9 +14,9 @@ import (
 	"github.com/hostless/hostless/pkg/dialect/ollama"
 	"github.com/hostless/hostless/pkg/dialect/openai"
 	"github.com/hostless/hostless/pkg/fault"
+	"github.com/hostless/hostless/pkg/gateway/body"
 	"github.com/hostless/hostless/pkg/gateway/upstream"
 	"github.com/hostless/hostless/pkg/jsonscan"
-	"github.com/hostless/hostless/pkg/provider"
 	"github.com/hostless/hostless/pkg/redact"
 	"github.com/hostless/hostless/pkg/sse"
 )
@@ -73,14 +73,14 @@ func (c *exchange) checkTranslated(data []byte) error {
 	if !c.limited() {
 		return nil
 	}
-	body, err := provider.ReadBody(data)
+	b, err := body.Parse(data)
 	if err != nil {
 		return err
 	}
-	if name := strings.TrimPrefix(body.Model, geminiModels); name != "" && name != c.model {
+	if name := strings.TrimPrefix(b.Model, geminiModels); name != "" && name != c.model {
 		return &fault.Error{Kind: fault.Scope, Message: "another model than the request's cannot be used with a bridge token that is limited to certain models", Param: "model", Code: "model_not_allowed"}
 	}
-	return c.checkModels(body)
+	return c.checkModels(b)
 }
 
 // translatedLimit bounds an answer that must be read whole to be translated.

@@ -10,10 +10,10 @@ import (
 	"github.com/hostless/hostless/pkg/dialect/openai"
 	"github.com/hostless/hostless/pkg/dialect/responses"
 	"github.com/hostless/hostless/pkg/fault"
+	"github.com/hostless/hostless/pkg/gateway/body"
 	"github.com/hostless/hostless/pkg/gateway/endpoint"
 	"github.com/hostless/hostless/pkg/gateway/upstream"
 	"github.com/hostless/hostless/pkg/jsonscan"
-	"github.com/hostless/hostless/pkg/provider"
 )
 
 // way is how a request gets to a provider: natively where translate is nil.
@@ -224,7 +224,7 @@ func (s ownStore) PutItem(id string, item json.RawMessage) {
 
 // sendOr sends natively, and goes the other way where the upstream has no such
 // path.
-func (c *exchange) sendOr(o *upstream.Request, instead way, body *provider.Body) error {
+func (c *exchange) sendOr(o *upstream.Request, instead way, b *body.Body) error {
 	ctx, cancel := c.context()
 	defer cancel()
 	resp, err := c.roundTrip(ctx, o)
@@ -236,5 +236,5 @@ func (c *exchange) sendOr(o *upstream.Request, instead way, body *provider.Body)
 		return c.answer(ctx, resp)
 	}
 	c.g.lacking.Store(o.Endpoint, c.g.cfg.Now())
-	return c.sendTranslated(instead, body.Data(), body.Stream)
+	return c.sendTranslated(instead, b.Bytes(), b.Stream)
 }

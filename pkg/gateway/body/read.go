@@ -127,8 +127,13 @@ func join(pieces [][]byte, total int) []byte {
 	return data
 }
 
-// ReadError words what kept a body from being read: fault.TooLarge or Invalid.
+// ReadError words what kept a body from being read: fault.TooLarge or Invalid. A
+// fault stays as it is.
 func ReadError(err error) error {
+	var already *fault.Error
+	if errors.As(err, &already) {
+		return already
+	}
 	var large *http.MaxBytesError
 	if errors.As(err, &large) {
 		return TooLarge(large.Limit)

@@ -1,4 +1,4 @@
-package gateway
+package body
 
 import (
 	"bufio"
@@ -6,57 +6,63 @@ import (
 	"context"
 	"io"
 	"mime"
+	"net/http"
 	"net/textproto"
 	"strings"
 
 	"github.com/hostless/hostless/pkg/fault"
-	"github.com/hostless/hostless/pkg/gateway/body"
 	"github.com/hostless/hostless/pkg/jsonscan"
 )
 
 const (
 	// formPeek is how far into a form its model is looked for: past the largest
-	// audio file that is taken by the providers' transcription endpoints, since
-	// some clients send the file first.
+	// audio file that the providers' transcription endpoints take, since some clients
+	// send the file first.
 	formPeek     = 32 << 20
 	maxModelPart = 4 << 10
 )
 
-// form is a multipart body of which a beginning has been read.
-type form struct {
-	model  string
-	ended  bool // the whole form has been read
+// Form is a multipart body whose beginning has been read.
+type Form struct {
+	Model string // of the `model` part, "" where none was found
+	Ended bool   // the whole form has been read
+
 	prefix []byte
 	rest   io.Reader
-	at     []jsonscan.Span // where the model's value stands in prefix
+	models []jsonscan.Span // where the values of model parts stand in prefix
 }
 
-// readForm reads a form up to its model part. For a token that is limited to
-// certain models it reads all of it, lest a second model part follow: such a
-// form has MaxBody as its limit.
-func (c *exchange) readForm(boundary string) (*form, error) {
-	limit := int64(formPeek)
-	if c.limited() {
-		if limit = c.g.cfg.MaxBody; c.r.ContentLength > limit {
-			return nil, body.TooLarge(limit)
-		}
+// ReadForm reads a multipart/form-data body up to its model part. With whole it
+// reads all of the form, at most limit bytes, and refuses one with a second model: a
+// caller that may use certain models only must not send another one behind the
+// first. What it keeps is held under the lease. The errors are fault.Invalid,
+// TooLarge and Busy.
+func ReadForm(r *http.Request, boundary string, limit int64, whole bool, lease *Lease) (*Form, error) {
+	if !whole {
+		limit = formPeek
+	} else if r.ContentLength > limit {
+		return nil, TooLarge(limit)
 	}
-	p := formParser{ctx: c.r.Context(), lease: &c.lease, in: c.r.Body, limit: limit, delimiter: []byte("\r\n--" + boundary)}
-	f, err := p.parse(c.limited())
+	p := formParser{ctx: r.Context(), lease: lease, in: r.Body, limit: limit, delimiter: []byte("\r\n--" + boundary)}
+	if whole && r.ContentLength > 0 {
+		p.size = int(r.ContentLength) + 1 // and the read that finds the end
+	}
+	f, err := p.parse(whole)
 	if err != nil {
 		return nil, err
 	}
-	if c.limited() && !f.ended {
-		return nil, body.TooLarge(limit)
+	if whole && !f.Ended {
+		return nil, TooLarge(limit)
 	}
 	return f, nil
 }
 
 type formParser struct {
 	ctx       context.Context // of the parse, which is one call
-	lease     *body.Lease
+	lease     *Lease
 	in        io.Reader
 	limit     int64
+	size      int // of the whole form, where it is known and all of it is read
 	delimiter []byte
 	buf       []byte
 	err       error // why no more comes
@@ -68,7 +74,7 @@ func (p *formParser) fill() bool {
 		return false
 	}
 	if len(p.buf) == cap(p.buf) {
-		size := max(64<<10, 2*cap(p.buf))
+		size := max(64<<10, 2*cap(p.buf), p.size)
 		if p.err = p.lease.Grow(p.ctx, int64(size-cap(p.buf))); p.err != nil {
 			return false
 		}
@@ -98,11 +104,11 @@ func (p *formParser) find(what []byte, from int) (int, bool) {
 
 // parse walks the parts (RFC 2046, section 5.1; RFC 7578). Without all it stops
 // at the first model part.
-func (p *formParser) parse(all bool) (*form, error) {
-	f := &form{}
-	malformed := func() (*form, error) {
-		if p.err != nil && !body.IsEnd(p.err) {
-			return nil, body.ReadError(p.err)
+func (p *formParser) parse(all bool) (*Form, error) {
+	f := &Form{}
+	malformed := func() (*Form, error) {
+		if p.err != nil && !IsEnd(p.err) {
+			return nil, ReadError(p.err)
 		}
 		if all && int64(len(p.buf)) < p.limit {
 			return nil, &fault.Error{Kind: fault.Invalid, Message: "the multipart body is malformed"}
@@ -123,13 +129,13 @@ func (p *formParser) parse(all bool) (*form, error) {
 		eol, ok := p.find([]byte("\r\n"), pos)
 		if !ok {
 			if bytes.HasPrefix(p.buf[min(pos, len(p.buf)):], []byte("--")) {
-				f.ended = true
+				f.Ended = true
 				return p.drain(f, all)
 			}
 			return malformed()
 		}
 		if bytes.HasPrefix(p.buf[pos:], []byte("--")) {
-			f.ended = true
+			f.Ended = true
 			return p.drain(f, all)
 		}
 		head, ok := p.find([]byte("\r\n\r\n"), eol)
@@ -147,11 +153,11 @@ func (p *formParser) parse(all bool) (*form, error) {
 		}
 		if isModel {
 			model := string(p.buf[value:next])
-			if len(f.at) > 0 && model != f.model {
+			if len(f.models) > 0 && model != f.Model {
 				return nil, &fault.Error{Kind: fault.Invalid, Message: "model is given more than once", Param: "model"}
 			}
-			f.model = model
-			f.at = append(f.at, jsonscan.Span{Start: value, End: next})
+			f.Model = model
+			f.models = append(f.models, jsonscan.Span{Start: value, End: next})
 			if !all {
 				return p.done(f), nil
 			}
@@ -183,31 +189,32 @@ func modelPart(head []byte) (isModel, clear bool) {
 }
 
 // drain takes in what may follow the closing delimiter.
-func (p *formParser) drain(f *form, all bool) (*form, error) {
+func (p *formParser) drain(f *Form, all bool) (*Form, error) {
 	for all && p.fill() {
 	}
-	if p.err != nil && !body.IsEnd(p.err) {
-		return nil, body.ReadError(p.err)
+	if p.err != nil && !IsEnd(p.err) {
+		return nil, ReadError(p.err)
 	}
 	return p.done(f), nil
 }
 
-func (p *formParser) done(f *form) *form {
+func (p *formParser) done(f *Form) *Form {
 	f.prefix, f.rest = p.buf, p.in
 	if p.err != nil {
 		f.rest = nil
-		f.ended = true
+		f.Ended = true
 	}
 	return f
 }
 
-// replay gives the whole form again, its model parts holding the given model,
-// and by how many bytes it grew.
-func (f *form) replay(model string) (body io.Reader, grew int) {
+// Replay gives the whole form once more, its model parts holding the given model,
+// and by how many bytes it grew. It can be called once: what was not read yet comes
+// from the request itself.
+func (f *Form) Replay(model string) (body io.Reader, grew int) {
 	readers := []io.Reader{}
 	from := 0
-	if model != "" && model != f.model {
-		for _, at := range f.at {
+	if model != "" && model != f.Model {
+		for _, at := range f.models {
 			readers = append(readers, bytes.NewReader(f.prefix[from:at.Start]), strings.NewReader(model))
 			grew += len(model) - (at.End - at.Start)
 			from = at.End

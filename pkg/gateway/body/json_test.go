@@ -1,4 +1,4 @@
-package provider
+package body
 
 import (
 	"bytes"
@@ -12,7 +12,7 @@ import (
 	"github.com/hostless/hostless/pkg/fault"
 )
 
-func TestEdit(t *testing.T) {
+func TestWithModel(t *testing.T) {
 	tests := []struct {
 		name, in, model string
 		usage           bool
@@ -32,11 +32,11 @@ func TestEdit(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			b, err := ReadBody([]byte(tt.in))
+			b, err := Parse([]byte(tt.in))
 			if err != nil {
 				t.Fatal(err)
 			}
-			got := string(b.Edit(tt.model, tt.usage))
+			got := string(b.WithModel(tt.model, tt.usage))
 			if diff := cmp.Diff(tt.want, got); diff != "" {
 				t.Errorf("edit %s: %s", tt.in, diff)
 			}
@@ -47,26 +47,26 @@ func TestEdit(t *testing.T) {
 	}
 }
 
-func TestReadBody(t *testing.T) {
-	b, err := ReadBody([]byte(`{"messages":[{"role":"user","content":"\\\"}]{"}],"stream":true,"Model":"z","model":"p\/m"}`))
-	if err != nil || b.Model != "p/m" || !b.Stream || !b.Odd {
+func TestParse(t *testing.T) {
+	b, err := Parse([]byte(`{"messages":[{"role":"user","content":"\\\"}]{"}],"stream":true,"Model":"z","model":"p\/m"}`))
+	if err != nil || b.Model != "p/m" || !b.Stream || !b.Ambiguous {
 		t.Errorf("got %+v, %v", b, err)
 	}
 	for _, in := range []string{``, `[]`, `"x"`, `null`, `{`, `{"model":"a"`, `{"model":"a"}x`, `{"a":[1}}`, `{"a":]}`, `{"a" 1}`, `{a:1}`, `{"a":1,}`,
 		`{"a":1/*"*/,"model":"b"/*"*/}`, `{'model':"x"}`, `{"model":7}`, `{"model":{}}`, "\ufeff{}", "{\"a\":\"\xff\"}", `{"a":` + strings.Repeat("[", 5000) + `}`} {
-		if _, err := ReadBody([]byte(in)); !fault.Is(err, fault.Invalid) {
-			t.Errorf("ReadBody(%.40q) = %v, want an invalid_request_error", in, err)
+		if _, err := Parse([]byte(in)); !fault.Is(err, fault.Invalid) {
+			t.Errorf("Parse(%.40q) = %v, want an invalid_request_error", in, err)
 		}
 	}
 }
 
-func FuzzEdit(f *testing.F) {
+func FuzzWithModel(f *testing.F) {
 	for _, s := range []string{`{}`, `{"model":"groq/a","stream":true}`, `{"a":"\\","model":"x","model":"\u00e9","stream_options":{"x":[{}]}}`, ` {"a":-1.5e9 , "b" :[ ]} `} {
 		f.Add([]byte(s), "new \"name\"\n", true)
 	}
 	f.Fuzz(func(t *testing.T, data []byte, model string, usage bool) {
 		before := bytes.Clone(data)
-		b, err := ReadBody(data)
+		b, err := Parse(data)
 		if err != nil {
 			if json.Valid(data) && utf8.Valid(data) && fault.From(err).Param == "" {
 				var m map[string]any
@@ -76,7 +76,7 @@ func FuzzEdit(f *testing.F) {
 			}
 			return
 		}
-		out := b.Edit(model, usage)
+		out := b.WithModel(model, usage)
 		if !bytes.Equal(before, data) {
 			t.Fatalf("the caller's bytes were changed")
 		}
@@ -111,7 +111,7 @@ func FuzzEdit(f *testing.F) {
 			t.Fatalf("other members changed: %s", diff)
 		}
 		// With the same model and nothing to add, every byte stays.
-		if same := b.Edit(b.Model, false); !b.differ && !bytes.Equal(same, data) {
+		if same := b.WithModel(b.Model, false); !b.differ && !bytes.Equal(same, data) {
 			t.Fatalf("bytes lost: %q became %q", data, same)
 		}
 	})

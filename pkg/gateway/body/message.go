@@ -1,0 +1,106 @@
+package body
+
+import (
+	"bytes"
+
+	"github.com/hostless/hostless/pkg/jsonscan"
+)
+
+// Message is a WebSocket message of a caller's: its type and the models that it
+// names, read without decoding the rest. It shares the memory of the bytes that it
+// was parsed from and is immutable.
+type Message struct {
+	Type    string
+	EventID string         // to name in an error
+	Models  []MessageModel // in the order of their position
+	// Ambiguous is whether a member that is not called exactly `model` would be taken
+	// for it by a decoder that ignores case, or an object has several.
+	Ambiguous bool
+
+	data []byte
+}
+
+// MessageModel is one model that a message names.
+type MessageModel struct {
+	Name string
+	Top  bool // a member of the message itself
+
+	at jsonscan.Span
+}
+
+// modelHolders are the members of session.update and response.create that hold
+// objects with a model in them.
+var modelHolders = map[string]bool{
+	"session": true, "response": true, "audio": true, "input": true, "output": true,
+	"transcription": true, "input_audio_transcription": true, "voice": true,
+}
+
+// maxHolders bounds how deep those nest.
+const maxHolders = 6
+
+// ParseMessage reads a message; ok is false where it is not a JSON object.
+func ParseMessage(data []byte) (m Message, ok bool) {
+	m.data = data
+	if err := m.read(data, 0, 0); err != nil {
+		return Message{data: data}, false
+	}
+	return m, true
+}
+
+func (m *Message) read(object []byte, offset, depth int) error {
+	seen := false
+	_, err := jsonscan.Skim(object, func(key []byte, v jsonscan.Span) error {
+		raw := v.Of(object)
+		switch {
+		case len(key) == len("model") && bytes.EqualFold(key, []byte("model")):
+			if string(key) != "model" {
+				m.Ambiguous = true
+			} else if text, ok := jsonscan.Text(raw); ok {
+				at := jsonscan.Span{Start: offset + v.Start, End: offset + v.End}
+				m.Models = append(m.Models, MessageModel{Name: text, Top: depth == 0, at: at})
+				m.Ambiguous = m.Ambiguous || seen
+				seen = true
+			}
+		case depth == 0 && string(key) == "type":
+			m.Type, _ = jsonscan.Text(raw)
+		case depth == 0 && string(key) == "event_id":
+			m.EventID, _ = jsonscan.Text(raw)
+		case raw[0] == '{' && depth < maxHolders && modelHolders[string(key)]:
+			return m.read(raw, offset+v.Start, depth+1)
+		}
+		return nil
+	})
+	return err
+}
+
+// Bytes are the message as it came. They must not be changed.
+func (m *Message) Bytes() []byte { return m.data }
+
+// Model is the message's own model, "" where it has none.
+func (m *Message) Model() string {
+	for _, one := range m.Models {
+		if one.Top {
+			return one.Name
+		}
+	}
+	return ""
+}
+
+// WithModels gives the message's bytes with its models renamed: its own slice where
+// none is.
+func (m *Message) WithModels(rename func(string) string) []byte {
+	var out []byte
+	from := 0
+	for _, one := range m.Models {
+		name := rename(one.Name)
+		if name == one.Name {
+			continue
+		}
+		out = append(append(out, m.data[from:one.at.Start]...), jsonscan.Quote(name)...)
+		from = one.at.End
+	}
+	if from == 0 {
+		return m.data
+	}
+	return append(out, m.data[from:]...)
+}

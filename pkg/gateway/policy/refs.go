@@ -1,0 +1,137 @@
+package policy
+
+import (
+	"strings"
+
+	"github.com/hostless/hostless/pkg/fault"
+	"github.com/hostless/hostless/pkg/gateway/body"
+	"github.com/hostless/hostless/pkg/jsonscan"
+)
+
+// ModelRef is a model that a body names beside the one that it is routed by.
+type ModelRef struct {
+	Name  string
+	Param string // the top-level member that it stands in
+}
+
+// ModelRefs lists the models that the members of a body name: the tools' own models,
+// and any in `method`. Names are compared as the most lenient decoder reads them,
+// and each of several members of one name counts. The error is fault.Scope for
+// members whose models cannot be told from the outside, and fault.Invalid for
+// members that are not JSON, in which a provider may read something else.
+func ModelRefs(b *body.Body) (refs []ModelRef, err error) {
+	for _, m := range b.Holders {
+		switch strings.ToLower(m.Name) {
+		case "models", "fallbacks":
+			return nil, &fault.Error{Kind: fault.Scope, Message: m.Name + " cannot be used with a bridge token that is limited to certain models", Param: m.Name}
+		case "tools":
+			if err := check(m); err != nil {
+				return nil, err
+			}
+			if kind := jsonscan.KindOf(m.Value); kind != '[' && kind != 'n' {
+				return nil, &fault.Error{Kind: fault.Invalid, Message: "tools must be a list", Param: m.Name}
+			}
+			for _, tool := range jsonscan.Elements(m.Value) {
+				refs = appendNamed(refs, tool, m.Name)
+			}
+		case "method":
+			if err := check(m); err != nil {
+				return nil, err
+			}
+			if refs, err = appendAllNamed(refs, m.Value, m.Name, 0); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return refs, nil
+}
+
+// GeminiModelRefs lists the models that a body of Gemini's API names. A model that is
+// not a string is listed as "".
+func GeminiModelRefs(b *body.Body) (refs []ModelRef, err error) {
+	for _, m := range b.Holders {
+		inner := [][]byte{m.Value}
+		switch strings.ToLower(strings.ReplaceAll(m.Name, "_", "")) {
+		case "model":
+			if name, ok := text(m.Value); ok {
+				refs = append(refs, ModelRef{name, "model"})
+			}
+			continue
+		case "requests":
+			inner = nil
+			for _, request := range jsonscan.Elements(m.Value) {
+				inner = append(inner, request)
+			}
+		case "generatecontentrequest":
+		default:
+			continue
+		}
+		if err := check(m); err != nil {
+			return nil, err
+		}
+		for _, request := range inner {
+			for name, value := range jsonscan.Members(request) {
+				if !strings.EqualFold(string(name), "model") {
+					continue
+				}
+				if name, ok := text(value); ok {
+					refs = append(refs, ModelRef{name, m.Name + ".model"})
+				}
+			}
+		}
+	}
+	return refs, nil
+}
+
+// text reads a model's name; ok is false for null, which names none.
+func text(value []byte) (name string, ok bool) {
+	if jsonscan.KindOf(value) == 'n' {
+		return "", false
+	}
+	name, _ = jsonscan.Text(value)
+	return name, true
+}
+
+// check holds a member to JSON's grammar.
+func check(m body.Member) error {
+	if err := jsonscan.Check(m.Value); err != nil {
+		return &fault.Error{Kind: fault.Invalid, Message: m.Name + " is not JSON", Param: m.Name, Err: err}
+	}
+	return nil
+}
+
+// appendNamed adds the models that an object names.
+func appendNamed(refs []ModelRef, object []byte, param string) []ModelRef {
+	for name, value := range jsonscan.Members(object) {
+		if strings.EqualFold(string(name), "model") {
+			if model, ok := jsonscan.Text(value); ok && model != "" {
+				refs = append(refs, ModelRef{model, param})
+			}
+		}
+	}
+	return refs
+}
+
+// maxNesting bounds how deep `method` is looked through: a grader of graders is
+// three levels deep.
+const maxNesting = 64
+
+// appendAllNamed adds the models that a value names, however deep.
+func appendAllNamed(refs []ModelRef, value []byte, param string, depth int) ([]ModelRef, error) {
+	if depth > maxNesting {
+		return nil, &fault.Error{Kind: fault.Invalid, Message: param + " nests too deep", Param: param}
+	}
+	refs = appendNamed(refs, value, param)
+	var err error
+	for _, inner := range jsonscan.Members(value) {
+		if refs, err = appendAllNamed(refs, inner, param, depth+1); err != nil {
+			return nil, err
+		}
+	}
+	for _, inner := range jsonscan.Elements(value) {
+		if refs, err = appendAllNamed(refs, inner, param, depth+1); err != nil {
+			return nil, err
+		}
+	}
+	return refs, nil
+}
