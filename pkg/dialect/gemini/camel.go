@@ -1,12 +1,13 @@
 package gemini
 
 import (
+	"bytes"
 	"encoding/json"
-	"regexp"
+	"reflect"
 	"slices"
 	"strings"
 
-	"github.com/hostless/hostless/pkg/dialect/rawjson"
+	"github.com/hostless/hostless/pkg/jsonscan"
 )
 
 // opaque are members whose insides are the caller's own words.
@@ -14,37 +15,121 @@ var opaque = []string{
 	"args", "response", "parameters", "parametersJsonSchema", "responseSchema", "responseJsonSchema", "_responseJsonSchema", "labels",
 }
 
-var snake = regexp.MustCompile(`"[a-z]+_[a-z_]*"\s*:`)
-
-// camel renames snake_case members to the API's camelCase; protocol buffers'
-// JSON takes both, and so do Gemini's clients.
+// camel renames snake_case members to the API's camelCase: protocol buffers' JSON
+// takes both, and so do Gemini's clients. raw is returned as it is where there is
+// no such member, and what is not JSON stays so.
 func camel(raw json.RawMessage) json.RawMessage {
-	if !snake.Match(raw) {
+	if !hasSnakeMember(raw) || !jsonscan.Valid(raw) {
 		return raw
 	}
-	return rename(raw, 0)
+	return appendCamel(make([]byte, 0, len(raw)), raw, 0)
 }
 
-func rename(raw json.RawMessage, depth int) json.RawMessage {
-	if depth > 32 {
-		return raw
-	}
-	if list, ok := rawjson.Members(raw); ok {
-		for i := range list {
-			list[i].Name = camelName(list[i].Name)
-			if !slices.Contains(opaque, list[i].Name) {
-				list[i].Value = rename(list[i].Value, depth+1)
+// snakeNames are the names that camel is needed for: of members that the package
+// reads. Arguments of calls and schemas are full of others.
+var snakeNames = func() map[string]bool {
+	names := map[string]bool{"function_declarations": true, "google_search": true, "google_search_retrieval": true}
+	var add func(t reflect.Type)
+	add = func(t reflect.Type) {
+		switch t.Kind() {
+		case reflect.Slice, reflect.Pointer:
+			add(t.Elem())
+		case reflect.Struct:
+			if t == reflect.TypeFor[jsonscan.Value]() {
+				return
+			}
+			for i := range t.NumField() {
+				f := t.Field(i)
+				name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+				names[snakeName(name)] = true
+				add(f.Type)
 			}
 		}
-		return list.JSON()
 	}
-	if list, ok := rawjson.Elements(raw); ok {
-		for i := range list {
-			list[i] = rename(list[i], depth+1)
+	for _, v := range []any{nativeRequest{}, nativeGeneration{}, nativeDeclaration{}, content{}, embedRequest{}, countRequest{}} {
+		add(reflect.TypeOf(v))
+	}
+	names["generation_config"] = true
+	return names
+}()
+
+func snakeName(camel string) string {
+	var b []byte
+	for _, c := range []byte(camel) {
+		if 'A' <= c && c <= 'Z' {
+			b = append(b, '_')
+			c += 'a' - 'A'
 		}
-		return rawjson.Array(list)
+		b = append(b, c)
 	}
-	return raw
+	return string(b)
+}
+
+// hasSnakeMember reports whether some member has one of the snakeNames. Text
+// holds nothing that looks like one: its quotes are escaped.
+func hasSnakeMember(raw []byte) bool {
+	for at := 0; ; at++ {
+		i := bytes.IndexByte(raw[at:], '_')
+		if i < 0 {
+			return false
+		}
+		at += i
+		start, end := at, at
+		for start > 0 && isSnake(raw[start-1]) {
+			start--
+		}
+		for end < len(raw) && isSnake(raw[end]) {
+			end++
+		}
+		if start > 0 && raw[start-1] == '"' && end < len(raw) && raw[end] == '"' && snakeNames[string(raw[start:end])] {
+			rest := bytes.TrimLeft(raw[end+1:], " \t\r\n")
+			if len(rest) > 0 && rest[0] == ':' {
+				return true
+			}
+		}
+		at = max(at, end-1)
+	}
+}
+
+func isSnake(c byte) bool { return 'a' <= c && c <= 'z' || c == '_' }
+
+// camelDepth bounds how deep members are renamed; no request has them that deep.
+const camelDepth = 32
+
+// appendCamel copies raw with its members renamed, those of opaque members apart.
+func appendCamel(b, raw []byte, depth int) []byte {
+	if depth > camelDepth {
+		return append(b, raw...)
+	}
+	switch jsonscan.KindOf(raw) {
+	case '{':
+		b = append(b, '{')
+		first := true
+		for name, value := range jsonscan.Members(raw) {
+			if !first {
+				b = append(b, ',')
+			}
+			first = false
+			renamed := camelName(string(name))
+			b = append(jsonscan.AppendQuote(b, renamed), ':')
+			if slices.Contains(opaque, renamed) {
+				b = append(b, value...)
+			} else {
+				b = appendCamel(b, value, depth+1)
+			}
+		}
+		return append(b, '}')
+	case '[':
+		b = append(b, '[')
+		for i, value := range jsonscan.Elements(raw) {
+			if i > 0 {
+				b = append(b, ',')
+			}
+			b = appendCamel(b, value, depth+1)
+		}
+		return append(b, ']')
+	}
+	return append(b, raw...)
 }
 
 func camelName(name string) string {

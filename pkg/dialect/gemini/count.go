@@ -7,22 +7,26 @@ import (
 
 	"github.com/hostless/hostless/pkg/dialect"
 	"github.com/hostless/hostless/pkg/dialect/rawjson"
+	"github.com/hostless/hostless/pkg/jsonscan"
 )
 
 // perMedia is what Gemini counts for a small image
 // (https://ai.google.dev/gemini-api/docs/tokens).
 const perMedia = 258
 
+// countRequest is a CountTokensRequest.
+type countRequest struct {
+	Contents json.RawMessage `json:"contents"`
+	Generate json.RawMessage `json:"generateContentRequest"`
+}
+
 // CountTokens answers a countTokens request by an estimate: a token for every
 // four characters of text, schemas included, and 258 for each image or other
 // file. An error is fault.Invalid.
 func CountTokens(body []byte) ([]byte, error) {
 	body = camel(body)
-	var req struct {
-		Contents json.RawMessage `json:"contents"`
-		Generate json.RawMessage `json:"generateContentRequest"`
-	}
-	if err := json.Unmarshal(body, &req); err != nil {
+	var req countRequest
+	if err := jsonscan.Decode(body, &req); err != nil {
 		return nil, dialect.Unreadable("countTokens", err)
 	}
 	counted := rawjson.Set(req.Contents)
@@ -37,36 +41,33 @@ func CountTokens(body []byte) ([]byte, error) {
 	return append(total, '}'), nil
 }
 
+// weigh counts the characters and the media in a value.
 func weigh(raw json.RawMessage, depth int) (characters, media int) {
 	if depth > 64 {
 		return len(raw), 0
 	}
-	if list, ok := rawjson.Members(raw); ok {
-		for _, m := range list {
-			switch m.Name {
+	switch jsonscan.KindOf(raw) {
+	case '{':
+		for name, value := range jsonscan.Members(raw) {
+			switch string(name) {
 			case "inlineData", "fileData":
 				media++
-				continue
 			case "role", "model", "thoughtSignature", "generationConfig", "safetySettings":
-				continue
 			case "parameters", "parametersJsonSchema", "args", "response":
-				characters += len(rawjson.Compact(m.Value))
-				continue
+				characters += len(jsonscan.Compact(value))
+			default:
+				c, n := weigh(value, depth+1)
+				characters, media = characters+c, media+n
 			}
-			c, n := weigh(m.Value, depth+1)
-			characters, media = characters+c, media+n
 		}
-		return characters, media
-	}
-	if list, ok := rawjson.Elements(raw); ok {
-		for _, one := range list {
+	case '[':
+		for _, one := range jsonscan.Elements(raw) {
 			c, n := weigh(one, depth+1)
 			characters, media = characters+c, media+n
 		}
-		return characters, media
+	case '"':
+		text, _ := jsonscan.Unquote(raw)
+		characters = utf8.RuneCount(text)
 	}
-	if s, ok := rawjson.Text(raw); ok {
-		return utf8.RuneCountInString(s), 0
-	}
-	return 0, 0
+	return characters, media
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/hostless/hostless/pkg/dialect"
 	"github.com/hostless/hostless/pkg/dialect/rawjson"
 	"github.com/hostless/hostless/pkg/fault"
+	"github.com/hostless/hostless/pkg/jsonscan"
 	"github.com/hostless/hostless/pkg/sse"
 )
 
@@ -49,7 +50,7 @@ func EmbedFromOpenAI() dialect.Translator {
 			Dimensions json.RawMessage `json:"dimensions"`
 			Format     string          `json:"encoding_format"`
 		}
-		if err := json.Unmarshal(in.Body, &req); err != nil {
+		if err := jsonscan.Decode(in.Body, &req); err != nil {
 			return nil, dialect.Unreadable("embeddings", err)
 		}
 		path, err := modelPath(in.Model)
@@ -63,7 +64,7 @@ func EmbedFromOpenAI() dialect.Translator {
 		one, single := rawjson.Text(req.Input)
 		if single {
 			inputs = []string{one}
-		} else if json.Unmarshal(req.Input, &inputs) != nil || len(inputs) == 0 {
+		} else if jsonscan.Decode(req.Input, &inputs) != nil || len(inputs) == 0 {
 			return nil, dialect.Invalid("input", "input must be a string or a list of strings with this provider")
 		}
 		size := 0
@@ -104,7 +105,7 @@ func (r *embedReply) Error(status int, header http.Header, body []byte) []byte {
 
 func (r *embedReply) Body(body []byte) ([]byte, error) {
 	var a embedAnswer
-	if err := json.Unmarshal(body, &a); err != nil {
+	if err := jsonscan.Decode(body, &a); err != nil {
 		return nil, &fault.Error{Kind: fault.Upstream, Message: "the provider's answer holds no embeddings", Err: err}
 	}
 	if a.Embedding != nil {
@@ -122,7 +123,7 @@ func (r *embedReply) Body(body []byte) ([]byte, error) {
 		b = strconv.AppendInt(b, int64(i), 10)
 		b = append(b, `,"embedding":`...)
 		var values []float32
-		if err := json.Unmarshal(e.Values, &values); err != nil {
+		if err := jsonscan.Decode(e.Values, &values); err != nil {
 			return nil, &fault.Error{Kind: fault.Upstream, Message: "the provider's answer holds an embedding that is no list of numbers", Err: err}
 		}
 		switch {
@@ -157,7 +158,7 @@ func EmbedToOpenAI() dialect.Translator {
 			embedRequest
 			Requests *[]embedRequest `json:"requests"`
 		}
-		if err := json.Unmarshal(camel(in.Body), &req); err != nil {
+		if err := jsonscan.Decode(camel(in.Body), &req); err != nil {
 			return nil, dialect.Unreadable("embedContent", err)
 		}
 		list, batch := []embedRequest{req.embedRequest}, req.Requests != nil
@@ -174,15 +175,16 @@ func EmbedToOpenAI() dialect.Translator {
 			if batch {
 				at = fmt.Sprintf("requests[%d].content", i)
 			}
-			var said strings.Builder
+			var texts []jsonscan.String
 			for k := range list[i].Content.Parts {
-				s, ok := list[i].Content.Parts[k].said()
-				if !ok {
+				p := &list[i].Content.Parts[k]
+				if p.renderCode(); p.Text == nil {
 					return nil, dialect.Invalid(fmt.Sprintf("%s.parts[%d]", at, k), "only text can be embedded with this provider")
 				}
-				said.WriteString(s)
+				texts = append(texts, p.Text)
 			}
-			if said.Len() == 0 {
+			input := appendJoined(nil, texts, "")
+			if len(input) == len(`""`) {
 				return nil, dialect.Invalid(at, "there is nothing to embed")
 			}
 			if string(list[i].Dimensions) != string(list[0].Dimensions) {
@@ -193,7 +195,7 @@ func EmbedToOpenAI() dialect.Translator {
 					ignored = dialect.Ignore(ignored, name)
 				}
 			}
-			inputs = append(inputs, rawjson.Quote(said.String()))
+			inputs = append(inputs, input)
 		}
 		slices.Sort(ignored)
 		out := rawjson.Object{rawjson.T("model", in.Model), rawjson.M("input", rawjson.Array(inputs)), rawjson.T("encoding_format", "float")}
@@ -222,7 +224,7 @@ func (r *nativeEmbedReply) Body(body []byte) ([]byte, error) {
 	var a struct {
 		Data []embedded `json:"data"`
 	}
-	if err := json.Unmarshal(body, &a); err != nil {
+	if err := jsonscan.Decode(body, &a); err != nil {
 		return nil, &fault.Error{Kind: fault.Upstream, Message: "the provider's answer holds no embeddings", Err: err}
 	}
 	slices.SortStableFunc(a.Data, func(x, y embedded) int { return x.Index - y.Index })

@@ -4,60 +4,43 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/url"
-	"slices"
 	"strings"
 
 	"github.com/hostless/hostless/pkg/dialect"
 	"github.com/hostless/hostless/pkg/dialect/rawjson"
+	"github.com/hostless/hostless/pkg/jsonscan"
 )
 
 // chatRequest is the part of a chat request that the translation reads.
 type chatRequest struct {
-	Messages            []json.RawMessage `json:"messages"`
-	Tools               []json.RawMessage `json:"tools"`
-	Functions           []json.RawMessage `json:"functions"`
-	ToolChoice          json.RawMessage   `json:"tool_choice"`
-	FunctionCall        json.RawMessage   `json:"function_call"`
-	Temperature         json.RawMessage   `json:"temperature"`
-	TopP                json.RawMessage   `json:"top_p"`
-	TopK                json.RawMessage   `json:"top_k"`
-	MaxTokens           json.RawMessage   `json:"max_tokens"`
-	MaxCompletionTokens json.RawMessage   `json:"max_completion_tokens"`
-	Stop                json.RawMessage   `json:"stop"`
-	N                   json.RawMessage   `json:"n"`
-	Seed                json.RawMessage   `json:"seed"`
-	PresencePenalty     json.RawMessage   `json:"presence_penalty"`
-	FrequencyPenalty    json.RawMessage   `json:"frequency_penalty"`
-	Logprobs            bool              `json:"logprobs"`
-	TopLogprobs         json.RawMessage   `json:"top_logprobs"`
-	ResponseFormat      json.RawMessage   `json:"response_format"`
-	Modalities          []string          `json:"modalities"`
-	Audio               json.RawMessage   `json:"audio"`
-	ReasoningEffort     string            `json:"reasoning_effort"`
-	Stream              bool              `json:"stream"`
+	Messages            []jsonscan.Value `json:"messages"`
+	Tools               []jsonscan.Value `json:"tools"`
+	Functions           []jsonscan.Value `json:"functions"`
+	ToolChoice          json.RawMessage  `json:"tool_choice"`
+	FunctionCall        json.RawMessage  `json:"function_call"`
+	Temperature         json.RawMessage  `json:"temperature"`
+	TopP                json.RawMessage  `json:"top_p"`
+	TopK                json.RawMessage  `json:"top_k"`
+	MaxTokens           json.RawMessage  `json:"max_tokens"`
+	MaxCompletionTokens json.RawMessage  `json:"max_completion_tokens"`
+	Stop                json.RawMessage  `json:"stop"`
+	N                   json.RawMessage  `json:"n"`
+	Seed                json.RawMessage  `json:"seed"`
+	PresencePenalty     json.RawMessage  `json:"presence_penalty"`
+	FrequencyPenalty    json.RawMessage  `json:"frequency_penalty"`
+	Logprobs            bool             `json:"logprobs"`
+	TopLogprobs         json.RawMessage  `json:"top_logprobs"`
+	ResponseFormat      json.RawMessage  `json:"response_format"`
+	Modalities          []string         `json:"modalities"`
+	Audio               json.RawMessage  `json:"audio"`
+	ReasoningEffort     string           `json:"reasoning_effort"`
+	Stream              bool             `json:"stream"`
 	StreamOptions       struct {
 		IncludeUsage bool `json:"include_usage"`
 	} `json:"stream_options"`
 	WebSearch json.RawMessage `json:"web_search_options"`
 	ExtraBody json.RawMessage `json:"extra_body"`
-}
-
-// read names the members of a chat request that have their place in Gemini's;
-// all others are dropped and reported.
-var read = []string{
-	"model", "messages", "tools", "functions", "tool_choice", "function_call", "temperature", "top_p", "top_k",
-	"max_tokens", "max_completion_tokens", "stop", "n", "seed", "presence_penalty", "frequency_penalty",
-	"logprobs", "top_logprobs", "response_format", "modalities", "audio", "reasoning_effort", "stream",
-	"stream_options", "web_search_options", "extra_body",
-}
-
-// generateRequest is a GenerateContentRequest as it is sent.
-type generateRequest struct {
-	SystemInstruction *content          `json:"systemInstruction,omitempty"`
-	Contents          []content         `json:"contents"`
-	Tools             []json.RawMessage `json:"tools,omitempty"`
-	ToolConfig        json.RawMessage   `json:"toolConfig,omitempty"`
-	GenerationConfig  *generationConfig `json:"generationConfig,omitempty"`
+	Rest      jsonscan.Rest   `json:"-"`
 }
 
 // FromChat translates chat completions into Gemini's generateContent. The
@@ -65,13 +48,17 @@ type generateRequest struct {
 func FromChat(options Options) dialect.Translator {
 	options = options.withDefaults()
 	return func(in dialect.Request) (*dialect.Call, error) {
-		var req chatRequest
-		in.Body = in.JSON()
-		if err := json.Unmarshal(in.Body, &req); err != nil {
+		t := &toGemini{options: options, facts: options.Facts(in.Model), provider: in.Provider}
+		chat := in.Value()
+		if err := chat.Decode(&t.req); err != nil {
 			return nil, dialect.Unreadable("chat completions", err)
 		}
-		t := &toGemini{options: options, facts: options.Facts(in.Model), req: &req, provider: in.Provider}
-		body, err := t.translate(in)
+		for _, f := range t.req.Rest {
+			if f.Name != "model" && f.Value.Set() {
+				t.ignore(f.Name)
+			}
+		}
+		body, err := t.translate(chat.Size())
 		if err != nil {
 			return nil, err
 		}
@@ -80,12 +67,12 @@ func FromChat(options Options) dialect.Translator {
 			return nil, err
 		}
 		verb := ":generateContent"
-		if req.Stream {
+		if t.req.Stream {
 			verb = ":streamGenerateContent?alt=sse"
 		}
 		return &dialect.Call{
-			Path: path + verb, Body: body, Stream: req.Stream, Ignored: t.ignored,
-			Reply: &chatReply{options: options, model: in.Model, usage: req.StreamOptions.IncludeUsage, wav: t.wav},
+			Path: path + verb, Body: body, Stream: t.req.Stream, Ignored: t.ignored,
+			Reply: &chatReply{options: options, model: in.Model, usage: t.req.StreamOptions.IncludeUsage, wav: t.wav},
 		}, nil
 	}
 }
@@ -112,18 +99,18 @@ func modelPath(model string) (string, error) {
 	return b.String(), nil
 }
 
-// toGemini gathers one Gemini request.
+// toGemini collects one Gemini request. Its values are spans of the caller's body.
 type toGemini struct {
 	options  Options
 	facts    Facts
-	req      *chatRequest
+	req      chatRequest
 	provider string
 	ignored  []string
 	wav      bool // audio is asked for as WAV: Gemini sends bare samples
 
 	system   []part
 	contents []content
-	calls    []pending         // the last assistant turn's calls, in order
+	calls    []pendingCall     // the last assistant turn's calls, in order
 	names    map[string]string // functions by tool call id
 }
 
@@ -131,49 +118,70 @@ func (t *toGemini) ignore(name string) {
 	t.ignored = dialect.Ignore(t.ignored, name)
 }
 
-func (t *toGemini) translate(in dialect.Request) (json.RawMessage, error) {
-	all, _ := rawjson.Members(in.Body)
-	for _, m := range all {
-		if !slices.Contains(read, m.Name) && rawjson.Set(m.Value) != nil {
-			t.ignore(m.Name)
-		}
-	}
+// translate writes the request; size is that of the caller's body.
+func (t *toGemini) translate(size int) ([]byte, error) {
 	if len(t.req.Messages) == 0 {
 		return nil, dialect.Invalid("messages", "messages must be a list of at least one message")
 	}
 	if err := t.messages(); err != nil {
 		return nil, err
 	}
-	out := generateRequest{Contents: t.contents}
-	if len(t.system) > 0 {
-		out.SystemInstruction = &content{Parts: t.system}
-	}
-	if len(out.Contents) == 0 {
-		// Gemini wants contents: instructions alone are then what is asked.
-		if out.SystemInstruction == nil {
+	if len(t.contents) == 0 {
+		// Gemini requires contents: instructions alone are the question then.
+		if len(t.system) == 0 {
 			return nil, dialect.Invalid("messages", "messages hold no content")
 		}
-		out.Contents = []content{{Role: "user", Parts: t.system}}
-		out.SystemInstruction = nil
+		t.contents, t.system = []content{{Role: "user", Parts: t.system}}, nil
 	}
-	var err error
-	if out.Tools, out.ToolConfig, err = t.tools(); err != nil {
-		return nil, err
+	var out rawjson.Object
+	if len(t.system) > 0 {
+		out = append(out, rawjson.M("systemInstruction", appendContent(nil, &content{Parts: t.system})))
 	}
-	if out.GenerationConfig, err = t.generation(); err != nil {
-		return nil, err
-	}
-	body, err := rawjson.Marshal(out)
+	out = append(out, rawjson.M("contents", nil)) // written by join
+	tools, config, err := t.tools()
 	if err != nil {
 		return nil, err
 	}
-	return t.extra(body)
+	if tools != nil {
+		out = append(out, rawjson.M("tools", tools))
+	}
+	if config != nil {
+		out = append(out, rawjson.M("toolConfig", config))
+	}
+	generation, err := t.generation()
+	if err != nil {
+		return nil, err
+	}
+	if generation != nil {
+		out = append(out, rawjson.M("generationConfig", generation))
+	}
+	if out, err = t.extra(out); err != nil {
+		return nil, err
+	}
+	return t.join(out, size), nil
+}
+
+// join writes the members of the request out, with the contents in their place.
+func (t *toGemini) join(out rawjson.Object, size int) []byte {
+	b := append(make([]byte, 0, size+size/8+1024), '{')
+	for i, m := range out {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = append(jsonscan.AppendQuote(b, m.Name), ':')
+		if m.Value == nil {
+			b = appendContents(b, t.contents)
+		} else {
+			b = append(b, m.Value...)
+		}
+	}
+	return append(b, '}')
 }
 
 // extra merges extra_body.<provider> into the request. Objects merge, tools are
 // added, everything else is replaced. As at Google's own chat endpoint,
 // thinking_config and cached_content are known by these names too.
-func (t *toGemini) extra(body json.RawMessage) (json.RawMessage, error) {
+func (t *toGemini) extra(out rawjson.Object) (rawjson.Object, error) {
 	all, _ := rawjson.Members(t.req.ExtraBody)
 	for _, m := range all {
 		if m.Name != t.provider && m.Name != "google" && m.Name != "gemini" {
@@ -192,33 +200,34 @@ func (t *toGemini) extra(body json.RawMessage) (json.RawMessage, error) {
 			case "cached_content":
 				f.Name = "cachedContent"
 			}
-			body = merge(body, f)
+			out = merge(out, f)
 		}
 	}
-	return body, nil
+	return out, nil
 }
 
 // merge puts one member into an object.
-func merge(into json.RawMessage, m rawjson.Member) json.RawMessage {
-	list, _ := rawjson.Members(into)
-	for i := range list {
-		if list[i].Name != m.Name {
+func merge(into rawjson.Object, m rawjson.Member) rawjson.Object {
+	for i := range into {
+		if into[i].Name != m.Name {
 			continue
 		}
-		if inner, ok := rawjson.Members(m.Value); ok && rawjson.IsObject(list[i].Value) {
+		if inner, ok := rawjson.Members(m.Value); ok && rawjson.IsObject(into[i].Value) {
+			have, _ := rawjson.Members(into[i].Value)
 			for _, deeper := range inner {
-				list[i].Value = merge(list[i].Value, deeper)
+				have = merge(have, deeper)
 			}
-			return list.JSON()
+			into[i].Value = have.JSON()
+			return into
 		}
 		if more, ok := rawjson.Elements(m.Value); ok && m.Name == "tools" {
-			if have, ok := rawjson.Elements(list[i].Value); ok {
-				list[i].Value = rawjson.Array(append(have, more...))
-				return list.JSON()
+			if have, ok := rawjson.Elements(into[i].Value); ok {
+				into[i].Value = rawjson.Array(append(have, more...))
+				return into
 			}
 		}
-		list[i].Value = m.Value
-		return list.JSON()
+		into[i].Value = m.Value
+		return into
 	}
-	return rawjson.Object(append(list, m)).JSON()
+	return append(into, m)
 }

@@ -238,18 +238,3 @@ func TestCauseIsPrivate(t *testing.T) {
 		}
 	}
 }
-
-func BenchmarkStream(b *testing.B) {
-	call, err := gemini.FromChat(gemini.Options{})(dialect.Request{Model: "m", Body: []byte(`{"messages":[{"role":"user","content":"x"}],"stream":true}`)})
-	if err != nil {
-		b.Fatal(err)
-	}
-	s := call.Reply.Stream()
-	ev := sse.Event{Data: []byte(`{"candidates":[{"content":{"parts":[{"text":" a few words of an answer"}],"role":"model"},"index":0}],"usageMetadata":{"promptTokenCount":11,"totalTokenCount":19},"modelVersion":"gemini-2.5-flash","responseId":"r1"}`)}
-	b.ReportAllocs()
-	for b.Loop() {
-		if err := s.Event(ev, func(sse.Event) {}); err != nil {
-			b.Fatal(err)
-		}
-	}
-}

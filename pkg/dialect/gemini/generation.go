@@ -8,6 +8,7 @@ import (
 
 	"github.com/hostless/hostless/pkg/dialect"
 	"github.com/hostless/hostless/pkg/dialect/rawjson"
+	"github.com/hostless/hostless/pkg/jsonscan"
 )
 
 type generationConfig struct {
@@ -36,8 +37,9 @@ type thinkingConfig struct {
 	ThinkingBudget  *int   `json:"thinkingBudget,omitempty"`
 }
 
-func (t *toGemini) generation() (*generationConfig, error) {
-	req := t.req
+// generation translates the options of a request; nil is none.
+func (t *toGemini) generation() (json.RawMessage, error) {
+	req := &t.req
 	out := &generationConfig{
 		Temperature: rawjson.Set(req.Temperature), TopP: rawjson.Set(req.TopP), TopK: rawjson.Set(req.TopK), MaxOutputTokens: rawjson.Set(req.MaxCompletionTokens),
 		CandidateCount: rawjson.Set(req.N), Seed: rawjson.Set(req.Seed), PresencePenalty: rawjson.Set(req.PresencePenalty), FrequencyPenalty: rawjson.Set(req.FrequencyPenalty),
@@ -59,10 +61,10 @@ func (t *toGemini) generation() (*generationConfig, error) {
 			return nil, err
 		}
 	}
-	if string(rawjson.Must(out)) == "{}" {
-		return nil, nil
+	if raw := rawjson.Must(out); string(raw) != "{}" {
+		return raw, nil
 	}
-	return out, nil
+	return nil, nil
 }
 
 func (t *toGemini) stop(out *generationConfig) error {
@@ -73,7 +75,7 @@ func (t *toGemini) stop(out *generationConfig) error {
 	var list []string
 	if s, ok := rawjson.Text(raw); ok {
 		list = []string{s}
-	} else if json.Unmarshal(raw, &list) != nil {
+	} else if jsonscan.Decode(raw, &list) != nil {
 		return dialect.Invalid("stop", "stop must be a string or a list of strings")
 	}
 	out.StopSequences = slices.DeleteFunc(list, func(s string) bool { return s == "" })
@@ -91,7 +93,7 @@ func (t *toGemini) format(out *generationConfig) error {
 			Schema json.RawMessage `json:"schema"`
 		} `json:"json_schema"`
 	}
-	if err := json.Unmarshal(raw, &f); err != nil {
+	if err := jsonscan.Decode(raw, &f); err != nil {
 		return dialect.Invalid("response_format", "response_format must be an object")
 	}
 	switch f.Type {
@@ -141,7 +143,7 @@ func (t *toGemini) modalities(out *generationConfig) error {
 		Voice  json.RawMessage `json:"voice"`
 		Format string          `json:"format"`
 	}
-	if err := json.Unmarshal(raw, &audio); err != nil {
+	if err := jsonscan.Decode(raw, &audio); err != nil {
 		return dialect.Invalid("audio", "audio must be an object")
 	}
 	switch audio.Format {

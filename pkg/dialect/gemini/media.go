@@ -1,6 +1,7 @@
 package gemini
 
 import (
+	"bytes"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
@@ -11,6 +12,7 @@ import (
 	"github.com/hostless/hostless/pkg/dialect"
 	"github.com/hostless/hostless/pkg/dialect/rawjson"
 	"github.com/hostless/hostless/pkg/fault"
+	"github.com/hostless/hostless/pkg/jsonscan"
 )
 
 // filesBase is where the addresses of Google's own files begin.
@@ -18,50 +20,44 @@ const filesBase = "https://generativelanguage.googleapis.com/v1beta/"
 
 // chatPart is one part of a message's content.
 type chatPart struct {
-	Type     string  `json:"type"`
-	Text     string  `json:"text"`
-	Refusal  string  `json:"refusal"`
-	ImageURL urlPart `json:"image_url"`
-	VideoURL urlPart `json:"video_url"`
+	Type     string          `json:"type"`
+	Text     jsonscan.String `json:"text"`
+	Refusal  jsonscan.String `json:"refusal"`
+	ImageURL jsonscan.Value  `json:"image_url"`
+	VideoURL jsonscan.Value  `json:"video_url"`
 	Audio    struct {
-		Data   string `json:"data"`
-		Format string `json:"format"`
+		Data   jsonscan.String `json:"data"`
+		Format string          `json:"format"`
 	} `json:"input_audio"`
 	File struct {
-		ID   string `json:"file_id"`
-		Data string `json:"file_data"`
-		Name string `json:"filename"`
+		ID   string          `json:"file_id"`
+		Data jsonscan.String `json:"file_data"`
+		Name string          `json:"filename"`
 	} `json:"file"`
 	CacheControl json.RawMessage `json:"cache_control"`
 }
 
-// urlPart is `{"url":…}`, or the bare address that some clients send.
-type urlPart struct {
-	URL string `json:"url"`
-}
-
-func (u *urlPart) UnmarshalJSON(raw []byte) error {
-	if s, ok := rawjson.Text(raw); ok {
-		u.URL = s
-		return nil
+// urlOf reads `{"url":…}`, or the bare address that some clients send.
+func urlOf(v jsonscan.Value) jsonscan.String {
+	if v.Kind() == '{' {
+		v = v.Get("url")
 	}
-	type plain urlPart
-	return json.Unmarshal(raw, (*plain)(u))
+	return v.String()
 }
 
 // parts translates a message's content: a string, a list of parts, or null.
-func (t *toGemini) parts(raw json.RawMessage, at string) ([]part, error) {
-	if rawjson.Set(raw) == nil {
+func (t *toGemini) parts(content jsonscan.Value, at string) ([]part, error) {
+	if !content.Set() {
 		return nil, nil
 	}
-	if s, ok := rawjson.Text(raw); ok {
-		if s == "" {
-			return nil, nil
+	if text := content.String(); text != nil {
+		if !text.Empty() {
+			return []part{{Text: text}}, nil
 		}
-		return []part{textPart(s)}, nil
+		return nil, nil
 	}
 	var list []chatPart
-	if err := json.Unmarshal(raw, &list); err != nil {
+	if err := content.Decode(&list); err != nil {
 		return nil, dialect.Invalid(at, at+" must be a string or a list of parts")
 	}
 	var out []part
@@ -81,6 +77,7 @@ func (t *toGemini) parts(raw json.RawMessage, at string) ([]part, error) {
 	return out, nil
 }
 
+// part translates one part; nil is an empty one.
 func (t *toGemini) part(p *chatPart, at string) (*part, error) {
 	switch p.Type {
 	case "text":
@@ -88,11 +85,11 @@ func (t *toGemini) part(p *chatPart, at string) (*part, error) {
 	case "refusal":
 		return optional(p.Refusal), nil
 	case "image_url":
-		return t.address(p.ImageURL.URL, at+".image_url.url")
+		return t.address(urlOf(p.ImageURL), at+".image_url.url")
 	case "video_url":
-		return t.address(p.VideoURL.URL, at+".video_url.url")
+		return t.address(urlOf(p.VideoURL), at+".video_url.url")
 	case "input_audio":
-		if p.Audio.Data == "" || p.Audio.Format == "" {
+		if p.Audio.Data.Empty() || p.Audio.Format == "" {
 			return nil, dialect.Invalid(at+".input_audio", "input_audio needs data and format")
 		}
 		return &part{InlineData: &blob{MimeType: "audio/" + p.Audio.Format, Data: p.Audio.Data}}, nil
@@ -102,12 +99,11 @@ func (t *toGemini) part(p *chatPart, at string) (*part, error) {
 	return nil, dialect.Invalid(at+".type", fmt.Sprintf("content parts of type %q cannot be used with this provider", p.Type))
 }
 
-func optional(s string) *part {
-	if s == "" {
+func optional(text jsonscan.String) *part {
+	if text.Empty() {
 		return nil
 	}
-	p := textPart(s)
-	return &p
+	return &part{Text: text}
 }
 
 func (t *toGemini) file(p *chatPart, at string) (*part, error) {
@@ -121,22 +117,24 @@ func (t *toGemini) file(p *chatPart, at string) (*part, error) {
 			return nil, dialect.Invalid(at+".file.file_id", fmt.Sprintf("file %q is not one of Google's; send file_data, or an id as files/… of Google's Files API", p.File.ID))
 		}
 		return &part{FileData: &fileData{FileURI: uri}}, nil
-	case strings.HasPrefix(p.File.Data, "data:"):
+	case isDataURL(p.File.Data):
 		return inline(p.File.Data, at+".file.file_data")
-	case p.File.Data != "":
+	case !p.File.Data.Empty():
 		return &part{InlineData: &blob{MimeType: mimeOf(p.File.Name), Data: p.File.Data}}, nil
 	}
 	return nil, dialect.Invalid(at+".file", "a file needs file_data or file_id")
 }
 
-// address translates a URL: data inline, Google's own files by reference,
-// everything else of https is downloaded.
-func (t *toGemini) address(uri, at string) (*part, error) {
+// address translates a URL: data inline, Google's own files by reference, all
+// others of https are downloaded.
+func (t *toGemini) address(raw jsonscan.String, at string) (*part, error) {
+	if isDataURL(raw) {
+		return inline(raw, at)
+	}
+	uri := raw.Text()
 	switch {
 	case uri == "":
 		return nil, dialect.Invalid(at, "the address is missing")
-	case strings.HasPrefix(uri, "data:"):
-		return inline(uri, at)
 	case googles(uri):
 		return &part{FileData: &fileData{FileURI: uri}}, nil
 	case !strings.HasPrefix(uri, "https://"):
@@ -151,7 +149,13 @@ func (t *toGemini) address(uri, at string) (*part, error) {
 		}
 		return nil, &fault.Error{Kind: fault.Invalid, Message: "the file cannot be downloaded", Param: at, Err: err}
 	}
-	return &part{InlineData: &blob{MimeType: mimeType(mime), Data: base64.StdEncoding.EncodeToString(data)}}, nil
+	return &part{InlineData: &blob{MimeType: mimeType(mime), Data: encoded(data)}}, nil
+}
+
+// encoded is data in base64, as a JSON string.
+func encoded(data []byte) jsonscan.String {
+	b := make([]byte, 0, base64.StdEncoding.EncodedLen(len(data))+2)
+	return append(base64.StdEncoding.AppendEncode(append(b, '"'), data), '"')
 }
 
 // googles reports whether Gemini reads an address itself.
@@ -167,21 +171,31 @@ func googles(uri string) bool {
 	return host == "youtu.be" || host == "youtube.com" || host == "www.youtube.com"
 }
 
-// inline translates a data: URL (RFC 2397).
-func inline(uri, at string) (*part, error) {
-	head, data, ok := strings.Cut(strings.TrimPrefix(uri, "data:"), ",")
-	if !ok {
+func isDataURL(raw jsonscan.String) bool { return bytes.HasPrefix(raw, []byte(`"data:`)) }
+
+// inline translates a data: URL (RFC 2397). The data of a base64 one is neither
+// decoded nor copied: it is what stands behind the comma.
+func inline(raw jsonscan.String, at string) (*part, error) {
+	comma := bytes.IndexByte(raw, ',')
+	if comma < 0 {
 		return nil, dialect.Invalid(at, "the data: URL has no data")
 	}
-	mime, encoded := strings.CutSuffix(head, ";base64")
-	if !encoded {
-		plain, err := url.PathUnescape(data)
+	head := quoted(raw[len(`"data:`):comma]).Text()
+	mime, isBase64 := strings.CutSuffix(head, ";base64")
+	data := raw[comma:] // the comma stands where the quote would
+	if !isBase64 {
+		plain, err := url.PathUnescape(quoted(raw[comma+1 : len(raw)-1]).Text())
 		if err != nil {
 			return nil, dialect.Invalid(at, "the data: URL is not well escaped")
 		}
-		data = base64.StdEncoding.EncodeToString([]byte(plain))
+		data = encoded([]byte(plain))
 	}
 	return &part{InlineData: &blob{MimeType: mimeType(mime), Data: data}}, nil
+}
+
+// quoted makes a JSON string of a stretch of one.
+func quoted(inner []byte) jsonscan.String {
+	return append(append(append(make([]byte, 0, len(inner)+2), '"'), inner...), '"')
 }
 
 // mimeType drops parameters and writes the names that Gemini knows.

@@ -8,14 +8,15 @@ import (
 
 	"github.com/hostless/hostless/pkg/dialect"
 	"github.com/hostless/hostless/pkg/dialect/rawjson"
+	"github.com/hostless/hostless/pkg/jsonscan"
 )
 
 // message is one of a chat request's.
 type message struct {
 	Role         string          `json:"role"`
-	Content      json.RawMessage `json:"content"`
+	Content      jsonscan.Value  `json:"content"`
 	Name         string          `json:"name"`
-	Refusal      string          `json:"refusal"`
+	Refusal      jsonscan.String `json:"refusal"`
 	ToolCalls    []toolCall      `json:"tool_calls"`
 	FunctionCall *chatFunction   `json:"function_call"`
 	ToolCallID   string          `json:"tool_call_id"`
@@ -31,8 +32,8 @@ type toolCall struct {
 }
 
 type chatFunction struct {
-	Name      string `json:"name"`
-	Arguments string `json:"arguments"`
+	Name      string          `json:"name"`
+	Arguments jsonscan.String `json:"arguments"`
 }
 
 type extraContent struct {
@@ -41,11 +42,11 @@ type extraContent struct {
 	} `json:"google"`
 }
 
-// pending is a call whose result is to come.
-type pending struct {
+// pendingCall is a call whose result is to come.
+type pendingCall struct {
 	id, name string
 	result   *functionResponse
-	images   []part // what a result shows beside its text
+	media    []part // images and files beside the result's text
 }
 
 func (t *toGemini) messages() error {
@@ -53,7 +54,7 @@ func (t *toGemini) messages() error {
 	for i, raw := range t.req.Messages {
 		at := fmt.Sprintf("messages[%d]", i)
 		var m message
-		if err := json.Unmarshal(raw, &m); err != nil {
+		if err := raw.Decode(&m); err != nil {
 			return dialect.Invalid(at, at+" is not a message: "+dialect.Why(err))
 		}
 		if rawjson.Set(m.CacheControl) != nil {
@@ -109,8 +110,8 @@ func (t *toGemini) assistant(m *message, at string) error {
 	if err != nil {
 		return err
 	}
-	if m.Refusal != "" {
-		parts = append(parts, textPart(m.Refusal))
+	if !m.Refusal.Empty() {
+		parts = append(parts, part{Text: m.Refusal})
 	}
 	if signature := m.Extra.Google.ThoughtSignature; signature != "" && len(parts) > 0 {
 		parts[len(parts)-1].ThoughtSignature = signature
@@ -145,11 +146,8 @@ func (t *toGemini) call(c *toolCall, at string) (part, error) {
 	if c.Function.Name == "" {
 		return part{}, dialect.Invalid(at+".function.name", "a tool call needs a function's name")
 	}
-	args := json.RawMessage(c.Function.Arguments)
-	if strings.TrimSpace(c.Function.Arguments) == "" {
-		args = json.RawMessage("{}")
-	}
-	if !rawjson.IsObject(args) || !json.Valid(args) {
+	args, ok := argumentsOf(c.Function.Arguments)
+	if !ok {
 		return part{}, dialect.Invalid(at+".function.arguments", "a tool call's arguments must be the text of a JSON object")
 	}
 	id, signature, _ := strings.Cut(c.ID, inID)
@@ -160,7 +158,7 @@ func (t *toGemini) call(c *toolCall, at string) (part, error) {
 		signature = t.options.Signatures.Get(c.ID)
 	}
 	t.names[c.ID] = c.Function.Name
-	t.calls = append(t.calls, pending{id: c.ID, name: c.Function.Name})
+	t.calls = append(t.calls, pendingCall{id: c.ID, name: c.Function.Name})
 	out := part{FunctionCall: &functionCall{Name: c.Function.Name, Args: args}, ThoughtSignature: signature}
 	if t.facts.Signed {
 		out.FunctionCall.ID = id
@@ -168,27 +166,65 @@ func (t *toGemini) call(c *toolCall, at string) (part, error) {
 	return out, nil
 }
 
-// result keeps a tool's answer until its turn is complete.
+// argumentsOf reads the arguments of a call, which are JSON within a string; ok is
+// false where they are anything but an object.
+func argumentsOf(raw jsonscan.String) (args json.RawMessage, ok bool) {
+	if raw.Blank() {
+		return json.RawMessage("{}"), true
+	}
+	text, _ := jsonscan.Unquote(raw)
+	return text, rawjson.IsObject(text) && jsonscan.Valid(text)
+}
+
+// responseOf gives a tool's result as Gemini takes it where it is the text of an
+// object; nil where it is any other text.
+func responseOf(lines []jsonscan.String) json.RawMessage {
+	if len(lines) == 0 || !opensObject(lines[0]) {
+		return nil
+	}
+	text := jsonscan.AppendUnquoted(nil, lines[0])
+	for _, line := range lines[1:] {
+		text = jsonscan.AppendUnquoted(append(text, '\n'), line)
+	}
+	if !rawjson.IsObject(text) || !jsonscan.Valid(text) {
+		return nil
+	}
+	return text
+}
+
+// opensObject reports whether a text may begin with an object: only then it is
+// worth decoding.
+func opensObject(raw jsonscan.String) bool {
+	inner := raw[1:]
+	for len(inner) > 1 {
+		switch c := inner[0]; {
+		case c == ' ':
+			inner = inner[1:]
+		case c == '\\' && (inner[1] == 'n' || inner[1] == 'r' || inner[1] == 't'):
+			inner = inner[2:]
+		default:
+			return c == '{' || c == '\\' && inner[1] == 'u'
+		}
+	}
+	return false
+}
+
+// result keeps a tool's result until its turn is complete.
 func (t *toGemini) result(m *message, at string) error {
 	parts, err := t.parts(m.Content, at+".content")
 	if err != nil {
 		return err
 	}
-	var said []string
-	var images []part
+	var lines []jsonscan.String
+	var media []part
 	for _, p := range parts {
-		if p.Text == nil {
-			images = append(images, p)
-			continue
+		if p.Text != nil {
+			lines = append(lines, p.Text)
+		} else {
+			media = append(media, p)
 		}
-		s, _ := rawjson.Text(*p.Text)
-		said = append(said, s)
 	}
-	response := json.RawMessage(strings.Join(said, "\n"))
-	if !rawjson.IsObject(response) || !json.Valid(response) {
-		response = rawjson.Object{rawjson.T("content", strings.Join(said, "\n"))}.JSON()
-	}
-	slot := slices.IndexFunc(t.calls, func(p pending) bool {
+	slot := slices.IndexFunc(t.calls, func(p pendingCall) bool {
 		return p.result == nil && (m.Role == "tool" && p.id == m.ToolCallID || m.Role == "function" && p.name == m.Name)
 	})
 	if slot < 0 {
@@ -200,11 +236,11 @@ func (t *toGemini) result(m *message, at string) error {
 		if name == "" {
 			return dialect.Invalid(at+".tool_call_id", fmt.Sprintf("tool_call_id %q answers no tool call of the messages before it", m.ToolCallID))
 		}
-		t.calls = append(t.calls, pending{id: m.ToolCallID, name: name})
+		t.calls = append(t.calls, pendingCall{id: m.ToolCallID, name: name})
 		slot = len(t.calls) - 1
 	}
 	call := &t.calls[slot]
-	call.result, call.images = &functionResponse{Name: call.name, Response: response}, images
+	call.result, call.media = &functionResponse{Name: call.name, Response: responseOf(lines), lines: lines}, media
 	if t.facts.Signed {
 		call.result.ID, _, _ = strings.Cut(call.id, inID)
 	}
@@ -214,11 +250,11 @@ func (t *toGemini) result(m *message, at string) error {
 // results writes the turn of function results, in the order of the calls; what
 // they show is in a turn of its own behind it.
 func (t *toGemini) results() {
-	var parts, images []part
+	var parts, media []part
 	for i := range t.calls {
 		if t.calls[i].result != nil {
 			parts = append(parts, part{FunctionResponse: t.calls[i].result})
-			images = append(images, t.calls[i].images...)
+			media = append(media, t.calls[i].media...)
 		}
 	}
 	if len(parts) == 0 {
@@ -226,5 +262,5 @@ func (t *toGemini) results() {
 	}
 	t.calls = nil
 	t.add("user", parts)
-	t.add("user", images)
+	t.add("user", media)
 }

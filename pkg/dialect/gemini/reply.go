@@ -5,11 +5,13 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"net/http"
+	"strconv"
 	"strings"
 
 	"github.com/hostless/hostless/pkg/dialect"
 	"github.com/hostless/hostless/pkg/dialect/rawjson"
 	"github.com/hostless/hostless/pkg/fault"
+	"github.com/hostless/hostless/pkg/jsonscan"
 )
 
 // chatReply turns Gemini's answers into chat completions.
@@ -18,34 +20,6 @@ type chatReply struct {
 	model   string
 	usage   bool // the caller asked for the usage of a stream
 	wav     bool
-}
-
-type chatAnswer struct {
-	ID      string       `json:"id"`
-	Object  string       `json:"object"`
-	Created int64        `json:"created"`
-	Model   string       `json:"model"`
-	Choices []chatChoice `json:"choices"`
-	Usage   *usage       `json:"usage,omitempty"`
-}
-
-type chatChoice struct {
-	Index        int             `json:"index"`
-	Message      chatMessage     `json:"message"`
-	Logprobs     json.RawMessage `json:"logprobs"`
-	FinishReason string          `json:"finish_reason"`
-	Native       string          `json:"native_finish_reason,omitempty"`
-}
-
-type chatMessage struct {
-	Role      string            `json:"role"`
-	Content   *string           `json:"content"`
-	Refusal   *string           `json:"refusal"`
-	Reasoning string            `json:"reasoning_content,omitempty"`
-	ToolCalls []json.RawMessage `json:"tool_calls,omitempty"`
-	Images    []json.RawMessage `json:"images,omitempty"`
-	Audio     json.RawMessage   `json:"audio,omitempty"`
-	Extra     json.RawMessage   `json:"extra_content,omitempty"`
 }
 
 func (r *chatReply) Stream() dialect.Stream {
@@ -72,31 +46,43 @@ func (r *chatReply) name(version string) string {
 
 func (r *chatReply) Body(body []byte) ([]byte, error) {
 	var a answer
-	if err := json.Unmarshal(body, &a); err != nil {
+	if err := jsonscan.Decode(body, &a); err != nil {
 		return nil, &fault.Error{Kind: fault.Upstream, Message: "the provider's answer is not one of Gemini's", Err: err}
 	}
-	out := chatAnswer{ID: r.id(a.ResponseID), Object: "chat.completion", Created: r.options.Now().Unix(), Model: r.name(a.ModelVersion), Choices: []chatChoice{}}
-	if a.Usage != nil {
-		u := a.Usage.middle()
-		out.Usage = &u
+	blocked := len(a.Candidates) == 0
+	if blocked && (a.PromptFeedback == nil || a.PromptFeedback.BlockReason == "") {
+		return nil, fault.New(fault.Upstream, "the provider's answer has no candidates")
 	}
+	b := r.appendHead(make([]byte, 0, len(body)+len(body)/8+512), &a, "chat.completion")
 	for i := range a.Candidates {
-		choice, err := r.choice(&a.Candidates[i])
-		if err != nil {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		var err error
+		if b, err = r.appendChoice(b, &a.Candidates[i]); err != nil {
 			return nil, err
 		}
-		out.Choices = append(out.Choices, choice)
 	}
-	if len(out.Choices) == 0 {
-		if a.PromptFeedback == nil || a.PromptFeedback.BlockReason == "" {
-			return nil, fault.New(fault.Upstream, "the provider's answer has no candidates")
-		}
-		refusal := a.PromptFeedback.refusal()
-		out.Choices = append(out.Choices, chatChoice{
-			Message: chatMessage{Role: "assistant", Refusal: &refusal}, FinishReason: "content_filter", Native: a.PromptFeedback.BlockReason,
-		})
+	if blocked {
+		b = append(b, `{"index":0,"message":{"role":"assistant","content":null,"refusal":`...)
+		b = jsonscan.AppendQuote(b, a.PromptFeedback.refusal())
+		b = append(b, `},"logprobs":null,"finish_reason":"content_filter","native_finish_reason":`...)
+		b = append(jsonscan.AppendQuote(b, a.PromptFeedback.BlockReason), '}')
 	}
-	return rawjson.Marshal(out)
+	b = append(b, ']')
+	if a.Usage != nil {
+		b = append(append(b, `,"usage":`...), rawjson.Must(a.Usage.chat())...)
+	}
+	return append(b, '}'), nil
+}
+
+// appendHead writes what stands before the choices.
+func (r *chatReply) appendHead(b []byte, a *answer, object string) []byte {
+	b = jsonscan.AppendQuote(append(b, `{"id":`...), r.id(a.ResponseID))
+	b = append(append(append(b, `,"object":"`...), object...), `","created":`...)
+	b = strconv.AppendInt(b, r.options.Now().Unix(), 10)
+	b = jsonscan.AppendQuote(append(b, `,"model":`...), r.name(a.ModelVersion))
+	return append(b, `,"choices":[`...)
 }
 
 func (f *feedback) refusal() string {
@@ -106,88 +92,114 @@ func (f *feedback) refusal() string {
 	return "The prompt was blocked: " + f.BlockReason
 }
 
-func (r *chatReply) choice(c *candidate) (chatChoice, error) {
-	out := chatChoice{Index: c.Index, Message: chatMessage{Role: "assistant"}, Logprobs: c.Logprobs.chat()}
-	var said, thought strings.Builder
-	spoke := false
+// appendChoice writes a candidate as a choice.
+func (r *chatReply) appendChoice(b []byte, c *candidate) ([]byte, error) {
+	var texts, thoughts []jsonscan.String
+	var calls []outCall
+	var images []*blob
 	var audio []byte
+	var signature string
 	for i := range c.Content.Parts {
 		p := &c.Content.Parts[i]
-		p.render()
+		p.renderCode()
 		switch {
 		case p.FunctionCall != nil:
-			call := r.call(p)
-			out.Message.ToolCalls = append(out.Message.ToolCalls, appendCall(nil, -1, call))
+			calls = append(calls, r.call(p))
 			continue
+		case p.Text != nil && p.Thought:
+			thoughts = append(thoughts, p.Text)
 		case p.Text != nil:
-			s, ok := rawjson.Text(*p.Text)
-			if !ok {
-				return out, fault.New(fault.Upstream, "the provider's answer has a text that is none")
-			}
-			if p.Thought {
-				thought.WriteString(s)
-			} else {
-				said.WriteString(s)
-				spoke = true
-			}
+			texts = append(texts, p.Text)
 		case p.InlineData != nil && strings.HasPrefix(p.InlineData.MimeType, "audio/"):
-			samples, err := base64.StdEncoding.DecodeString(p.InlineData.Data)
+			samples, err := base64.StdEncoding.DecodeString(p.InlineData.Data.Text())
 			if err != nil {
-				return out, &fault.Error{Kind: fault.Upstream, Message: "the provider's audio is not base64", Err: err}
+				return nil, &fault.Error{Kind: fault.Upstream, Message: "the provider's audio is not base64", Err: err}
 			}
 			audio = append(audio, samples...)
 		case p.InlineData != nil:
-			out.Message.Images = append(out.Message.Images, appendImage(nil, -1, p.InlineData))
+			images = append(images, p.InlineData)
 		}
 		if p.ThoughtSignature != "" {
-			out.Message.Extra = appendSignature(nil, p.ThoughtSignature)
+			signature = p.ThoughtSignature
 		}
 	}
-	if spoke || len(out.Message.ToolCalls) == 0 && len(out.Message.Images) == 0 && audio == nil {
-		s := said.String()
-		out.Message.Content = &s
+	b = strconv.AppendInt(append(b, `{"index":`...), int64(c.Index), 10)
+	b = append(b, `,"message":{"role":"assistant","content":`...)
+	if len(texts) > 0 || len(calls) == 0 && len(images) == 0 && audio == nil {
+		b = appendJoined(b, texts, "")
+	} else {
+		b = append(b, "null"...)
 	}
-	out.Message.Reasoning = thought.String()
+	b = append(b, `,"refusal":null`...)
+	if len(thoughts) > 0 {
+		b = appendJoined(append(b, `,"reasoning_content":`...), thoughts, "")
+	}
+	b = appendList(b, `,"tool_calls":`, calls, func(b []byte, call outCall) []byte { return appendCall(b, -1, call) })
+	b = appendList(b, `,"images":`, images, func(b []byte, image *blob) []byte { return appendImage(b, -1, image) })
 	if audio != nil {
 		if r.wav {
 			audio = wav(audio)
 		}
-		out.Message.Audio = rawjson.Object{
-			rawjson.T("id", "audio_"+r.options.NewID()),
-			rawjson.T("data", base64.StdEncoding.EncodeToString(audio)),
-			rawjson.M("expires_at", json.RawMessage("0")),
-			rawjson.T("transcript", ""),
-		}.JSON()
+		b = jsonscan.AppendQuote(append(b, `,"audio":{"id":`...), "audio_"+r.options.NewID())
+		b = append(append(b, `,"data":`...), encoded(audio)...)
+		b = append(b, `,"expires_at":0,"transcript":""}`...)
 	}
-	out.FinishReason, out.Native = finish(c.FinishReason, len(out.Message.ToolCalls) > 0)
-	return out, nil
+	if signature != "" {
+		b = appendSignature(append(b, `,"extra_content":`...), signature)
+	}
+	b = append(b, `},"logprobs":`...)
+	if probabilities := c.Logprobs.chat(); probabilities != nil {
+		b = append(b, probabilities...)
+	} else {
+		b = append(b, "null"...)
+	}
+	reason, native := finish(c.FinishReason, len(calls) > 0)
+	b = jsonscan.AppendQuote(append(b, `,"finish_reason":`...), reason)
+	if native != "" {
+		b = jsonscan.AppendQuote(append(b, `,"native_finish_reason":`...), native)
+	}
+	return append(b, '}'), nil
 }
 
-// render writes executed code and its output as text.
-func (p *part) render() {
-	var s string
+// appendList appends a member whose value is a list, unless that is empty.
+func appendList[T any](b []byte, name string, list []T, each func([]byte, T) []byte) []byte {
+	for i, one := range list {
+		if i == 0 {
+			b = append(append(b, name...), '[')
+		} else {
+			b = append(b, ',')
+		}
+		b = each(b, one)
+	}
+	if len(list) > 0 {
+		b = append(b, ']')
+	}
+	return b
+}
+
+// renderCode writes executed code and its output as text.
+func (p *part) renderCode() {
 	switch {
 	case p.ExecutableCode != nil:
-		s = "\n```" + strings.ToLower(p.ExecutableCode.Language) + "\n" + p.ExecutableCode.Code + "\n```\n"
+		p.Text = jsonscan.Quote("\n```" + strings.ToLower(p.ExecutableCode.Language) + "\n" + p.ExecutableCode.Code + "\n```\n")
 	case p.CodeExecutionResult != nil:
-		s = "\n```\n" + p.CodeExecutionResult.Output + "\n```\n"
-	default:
-		return
+		p.Text = jsonscan.Quote("\n```\n" + p.CodeExecutionResult.Output + "\n```\n")
 	}
-	raw := rawjson.Quote(s)
-	p.Text = &raw
 }
 
 // outCall is a tool call on its way to the caller.
-type outCall struct{ id, name, arguments, signature string }
+type outCall struct {
+	id, name, signature string
+	args                json.RawMessage // an object
+}
 
 func (r *chatReply) call(p *part) outCall {
-	c := outCall{id: p.FunctionCall.ID, name: p.FunctionCall.Name, arguments: "{}", signature: p.ThoughtSignature}
+	c := outCall{id: p.FunctionCall.ID, name: p.FunctionCall.Name, args: json.RawMessage("{}"), signature: p.ThoughtSignature}
 	if c.id == "" {
 		c.id = "call_" + r.options.NewID()
 	}
 	if args := rawjson.Set(p.FunctionCall.Args); args != nil {
-		c.arguments = string(rawjson.Compact(args))
+		c.args = args
 	}
 	if c.signature != "" {
 		r.options.Signatures.Put(c.id, c.signature)
@@ -195,13 +207,16 @@ func (r *chatReply) call(p *part) outCall {
 	return c
 }
 
+// value is the tool call of a message in a request.
+func (c outCall) value() jsonscan.Value { return jsonscan.Raw(appendCall(nil, -1, c)) }
+
 // appendCall writes a tool call, with its place in a stream if index is not negative.
 func appendCall(b []byte, index int, c outCall) []byte {
 	b = append(b, '{')
 	b = appendIndex(b, index)
-	b = rawjson.AppendString(append(b, `"id":`...), c.id)
-	b = rawjson.AppendString(append(b, `,"type":"function","function":{"name":`...), c.name)
-	b = rawjson.AppendString(append(b, `,"arguments":`...), c.arguments)
+	b = jsonscan.AppendQuote(append(b, `"id":`...), c.id)
+	b = jsonscan.AppendQuote(append(b, `,"type":"function","function":{"name":`...), c.name)
+	b = jsonscan.AppendCompactQuoted(append(b, `,"arguments":`...), c.args)
 	b = append(b, '}')
 	if c.signature != "" {
 		b = appendSignature(append(b, `,"extra_content":`...), c.signature)
@@ -210,14 +225,20 @@ func appendCall(b []byte, index int, c outCall) []byte {
 }
 
 func appendSignature(b []byte, signature string) []byte {
-	return append(rawjson.AppendString(append(b, `{"google":{"thought_signature":`...), signature), "}}"...)
+	return append(jsonscan.AppendQuote(append(b, `{"google":{"thought_signature":`...), signature), "}}"...)
 }
 
 func appendImage(b []byte, index int, data *blob) []byte {
 	b = append(b, '{')
 	b = appendIndex(b, index)
 	b = append(b, `"type":"image_url","image_url":{"url":`...)
-	return append(rawjson.AppendString(b, "data:"+data.MimeType+";base64,"+data.Data), "}}"...)
+	return append(appendDataURL(b, data.MimeType, data), "}}"...)
+}
+
+// appendDataURL writes inline data as a data: URL (RFC 2397).
+func appendDataURL(b []byte, mime string, data *blob) []byte {
+	b = jsonscan.AppendQuoteInner(append(b, `"data:`...), mime)
+	return append(jsonscan.AppendInner(append(b, ";base64,"...), data.Data), '"')
 }
 
 // finish maps a finish reason; native is Google's word where the mapping loses it.
@@ -263,7 +284,7 @@ func (l *logprobs) chat() json.RawMessage {
 }
 
 func (l logprob) chat(b []byte) []byte {
-	b = rawjson.AppendString(append(b, `{"token":`...), l.Token)
+	b = jsonscan.AppendQuote(append(b, `{"token":`...), l.Token)
 	b = append(b, `,"logprob":`...)
 	if p := rawjson.Set(l.Probability); p != nil {
 		b = append(b, p...)

@@ -1,7 +1,6 @@
 package gemini
 
 import (
-	"encoding/json"
 	"errors"
 	"slices"
 	"strconv"
@@ -9,6 +8,7 @@ import (
 
 	"github.com/hostless/hostless/pkg/dialect/rawjson"
 	"github.com/hostless/hostless/pkg/fault"
+	"github.com/hostless/hostless/pkg/jsonscan"
 	"github.com/hostless/hostless/pkg/sse"
 )
 
@@ -49,7 +49,7 @@ func (s *chatStream) Event(ev sse.Event, emit func(sse.Event)) error {
 		return s.fail(ev.Data)
 	}
 	var a answer
-	if err := json.Unmarshal(ev.Data, &a); err != nil {
+	if err := jsonscan.Decode(ev.Data, &a); err != nil {
 		return &fault.Error{Kind: fault.Upstream, Message: "the provider's stream holds something that is not Gemini's", Err: err}
 	}
 	if rawjson.Set(a.Error) != nil {
@@ -78,13 +78,7 @@ func (s *chatStream) fail(data []byte) error {
 	return errUpstream
 }
 
-func (s *chatStream) begin(a *answer) {
-	b := rawjson.AppendString([]byte(`{"id":`), s.reply.id(a.ResponseID))
-	b = append(b, `,"object":"chat.completion.chunk","created":`...)
-	b = strconv.AppendInt(b, s.reply.options.Now().Unix(), 10)
-	b = rawjson.AppendString(append(b, `,"model":`...), s.reply.name(a.ModelVersion))
-	s.before = append(b, `,"choices":[`...)
-}
+func (s *chatStream) begin(a *answer) { s.before = s.reply.appendHead(nil, a, "chat.completion.chunk") }
 
 // chunk opens a chunk of one choice; close ends it.
 func (s *chatStream) chunk(index int) []byte {
@@ -129,7 +123,7 @@ func (s *chatStream) candidate(c *candidate, emit func(sse.Event)) error {
 }
 
 func (s *chatStream) part(index int, p *part, emit func(sse.Event)) error {
-	p.render()
+	p.renderCode()
 	b := s.chunk(index)
 	switch {
 	case p.FunctionCall != nil:
@@ -139,21 +133,16 @@ func (s *chatStream) part(index int, p *part, emit func(sse.Event)) error {
 		s.close(b, emit)
 		return nil
 	case p.Text != nil:
-		raw := *p.Text
-		if len(raw) < 2 || raw[0] != '"' {
-			return fault.New(fault.Upstream, "the provider's stream has a text that is none")
-		}
-		if len(raw) == 2 && p.ThoughtSignature == "" {
+		if p.Text.Empty() && p.ThoughtSignature == "" {
 			return nil
 		}
 		field := `"content":`
 		if p.Thought {
 			field = `"reasoning_content":`
 		}
-		b = append(append(b, field...), raw...)
+		b = append(append(b, field...), p.Text...)
 	case p.InlineData != nil && strings.HasPrefix(p.InlineData.MimeType, "audio/"):
-		b = rawjson.AppendString(append(b, `"audio":{"data":`...), p.InlineData.Data)
-		b = append(b, '}')
+		b = append(append(append(b, `"audio":{"data":`...), p.InlineData.Data...), '}')
 	case p.InlineData != nil:
 		b = append(appendImage(append(b, `"images":[`...), 0, p.InlineData), ']')
 	default:
@@ -182,12 +171,12 @@ func (s *chatStream) End(cause error, emit func(sse.Event)) {
 	}
 	if len(s.seen) == 0 {
 		s.role(0, emit)
-		s.close(rawjson.AppendString(append(s.chunk(0), `"refusal":`...), s.blocked.refusal()), emit)
+		s.close(jsonscan.AppendQuote(append(s.chunk(0), `"refusal":`...), s.blocked.refusal()), emit)
 		s.ending(0, "content_filter", s.blocked.BlockReason, emit)
 	} else {
 		for _, index := range s.seen {
-			middle, native := finish(s.finish[index], s.callCount[index] > 0)
-			s.ending(index, middle, native, emit)
+			reason, native := finish(s.finish[index], s.callCount[index] > 0)
+			s.ending(index, reason, native, emit)
 		}
 	}
 	if s.reply.usage {
@@ -195,7 +184,7 @@ func (s *chatStream) End(cause error, emit func(sse.Event)) {
 			s.usage = &usageMetadata{}
 		}
 		b := append(append(s.buf[:0], s.before...), `],"usage":`...)
-		emit(sse.Event{Data: append(append(b, rawjson.Must(s.usage.middle())...), '}')})
+		emit(sse.Event{Data: append(append(b, rawjson.Must(s.usage.chat())...), '}')})
 	}
 	emit(sse.Event{Data: []byte("[DONE]")})
 }
@@ -208,10 +197,10 @@ func (s *chatStream) complete() bool {
 	return len(s.finish) == len(s.seen)
 }
 
-func (s *chatStream) ending(index int, middle, native string, emit func(sse.Event)) {
-	b := rawjson.AppendString(append(s.chunk(index), `},"finish_reason":`...), middle)
+func (s *chatStream) ending(index int, reason, native string, emit func(sse.Event)) {
+	b := jsonscan.AppendQuote(append(s.chunk(index), `},"finish_reason":`...), reason)
 	if native != "" {
-		b = rawjson.AppendString(append(b, `,"native_finish_reason":`...), native)
+		b = jsonscan.AppendQuote(append(b, `,"native_finish_reason":`...), native)
 	}
 	emit(sse.Event{Data: append(b, "}]}"...)})
 }

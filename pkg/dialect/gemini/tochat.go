@@ -2,52 +2,32 @@ package gemini
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
 
 	"github.com/hostless/hostless/pkg/dialect"
-	"github.com/hostless/hostless/pkg/dialect/openai"
 	"github.com/hostless/hostless/pkg/dialect/rawjson"
+	"github.com/hostless/hostless/pkg/jsonscan"
 )
 
 // nativeRequest is a GenerateContentRequest as it comes in.
 type nativeRequest struct {
-	Contents          json.RawMessage `json:"contents"`
-	SystemInstruction json.RawMessage `json:"systemInstruction"`
-	Tools             []nativeTool    `json:"tools"`
+	Contents          json.RawMessage   `json:"contents"`
+	SystemInstruction json.RawMessage   `json:"systemInstruction"`
+	Tools             []json.RawMessage `json:"tools"`
 	ToolConfig        struct {
 		Calling callingConfig `json:"functionCallingConfig"`
 	} `json:"toolConfig"`
-	Generation    nativeGeneration `json:"generationConfig"`
-	CachedContent string           `json:"cachedContent"`
-}
-
-// nativeTool is a tool: an object of one member, or of several.
-type nativeTool rawjson.Object
-
-func (m *nativeTool) UnmarshalJSON(raw []byte) error {
-	list, ok := rawjson.Members(raw)
-	if !ok {
-		return fmt.Errorf("a tool must be an object")
-	}
-	*m = nativeTool(list)
-	return nil
+	CachedContent string        `json:"cachedContent"`
+	Rest          jsonscan.Rest `json:"-"`
 }
 
 type nativeGeneration struct {
 	generationConfig
 	OldSchema json.RawMessage `json:"_responseJsonSchema"`
-}
-
-// carried names the members of a request that have their place in a chat's.
-var carried = []string{"model", "contents", "systemInstruction", "tools", "toolConfig", "generationConfig", "cachedContent"}
-
-// carriedGeneration does so for generationConfig.
-var carriedGeneration = []string{
-	"temperature", "topP", "maxOutputTokens", "stopSequences", "candidateCount", "seed", "presencePenalty", "frequencyPenalty",
-	"responseLogprobs", "logprobs", "responseMimeType", "responseJsonSchema", "responseSchema", "_responseJsonSchema", "responseModalities",
-	"speechConfig", "thinkingConfig",
+	Rest      jsonscan.Rest   `json:"-"`
 }
 
 // ToChat translates Gemini's generateContent into chat completions. Model and
@@ -55,97 +35,117 @@ var carriedGeneration = []string{
 func ToChat(options Options) dialect.Translator {
 	options = options.withDefaults()
 	return func(in dialect.Request) (*dialect.Call, error) {
-		var req nativeRequest
+		f := &fromGemini{}
 		body := camel(in.Body)
-		if err := json.Unmarshal(body, &req); err != nil {
+		if err := jsonscan.Decode(body, &f.req); err != nil {
 			return nil, dialect.Unreadable("generateContent", err)
 		}
-		f := &fromGemini{req: &req}
+		for _, m := range f.req.Rest {
+			switch {
+			case m.Name == "model" || !m.Value.Set():
+			case m.Name == "generationConfig":
+				if err := f.readGeneration(m.Value.JSON()); err != nil {
+					return nil, dialect.Unreadable("generateContent", err)
+				}
+			default:
+				f.ignored = dialect.Ignore(f.ignored, m.Name)
+			}
+		}
 		out, err := f.translate(in)
 		if err != nil {
 			return nil, err
 		}
-		f.report(body)
-		sent, err := rawjson.Marshal(out)
-		if err != nil {
-			return nil, err
-		}
-		thoughts := req.Generation.ThinkingConfig != nil && req.Generation.ThinkingConfig.IncludeThoughts
-		return &dialect.Call{
-			Path: "/chat/completions", Body: sent, Stream: in.Stream, Ignored: f.ignored,
+		thoughts := f.generation.ThinkingConfig != nil && f.generation.ThinkingConfig.IncludeThoughts
+		call := &dialect.Call{
+			Path: "/chat/completions", Stream: in.Stream, Ignored: f.ignored,
 			Reply: &nativeReply{options: options, model: in.Model, thoughts: thoughts},
-		}, nil
+		}
+		call.SetChat(in, out)
+		return call, nil
 	}
 }
 
-// fromGemini gathers one chat request.
-type fromGemini struct {
-	req      *nativeRequest
-	messages []json.RawMessage
-	ignored  []string
-	open     []opened // calls without their result yet
-}
-
-func (f *fromGemini) report(body []byte) {
-	ignore := func(raw json.RawMessage, before string, known []string) {
-		list, _ := rawjson.Members(raw)
-		for _, m := range list {
-			if !slices.Contains(known, m.Name) && rawjson.Set(m.Value) != nil {
-				f.ignored = dialect.Ignore(f.ignored, before+m.Name)
-			}
-			if before == "" && m.Name == "generationConfig" {
-				generation, _ := rawjson.Members(m.Value)
-				for _, g := range generation {
-					if !slices.Contains(carriedGeneration, g.Name) && rawjson.Set(g.Value) != nil {
-						f.ignored = dialect.Ignore(f.ignored, "generationConfig."+g.Name)
-					}
-				}
-			}
+// readGeneration reads generationConfig and notes what is ignored of it.
+func (f *fromGemini) readGeneration(raw json.RawMessage) error {
+	const member = "generationConfig"
+	err := jsonscan.Decode(raw, &f.generation)
+	if rawjson.Set(f.generation.TopK) != nil {
+		f.ignored = dialect.Ignore(f.ignored, member+".topK")
+	}
+	for _, m := range f.generation.Rest {
+		if m.Value.Set() {
+			f.ignored = dialect.Ignore(f.ignored, member+"."+m.Name)
 		}
 	}
-	ignore(body, "", carried)
+	var mismatch *json.UnmarshalTypeError
+	if errors.As(err, &mismatch) {
+		mismatch.Field = strings.TrimSuffix(member+"."+mismatch.Field, ".")
+	}
+	return err
 }
 
-func (f *fromGemini) translate(in dialect.Request) (*openai.Request, error) {
+// fromGemini collects one chat request. Its values are spans of the caller's body.
+type fromGemini struct {
+	req        nativeRequest
+	generation nativeGeneration
+	ignored    []string
+
+	messages []jsonscan.Value
+	tools    []jsonscan.Value
+	search   bool       // Google's search is among the tools
+	calls    []openCall // of the last model's turn, without their result yet
+}
+
+func (f *fromGemini) translate(in dialect.Request) (out jsonscan.Value, err error) {
 	if f.req.CachedContent != "" {
-		return nil, dialect.Invalid("cachedContent", "cached content is kept by Google itself and cannot be used with this provider")
+		return out, dialect.Invalid("cachedContent", "cached content is kept by Google itself and cannot be used with this provider")
 	}
-	g := &f.req.Generation
-	out := &openai.Request{
-		Model: in.Model, Stream: in.Stream,
-		Temperature: rawjson.Set(g.Temperature), TopP: rawjson.Set(g.TopP), MaxCompletionTokens: rawjson.Set(g.MaxOutputTokens),
-		N: rawjson.Set(g.CandidateCount), Seed: rawjson.Set(g.Seed), PresencePenalty: rawjson.Set(g.PresencePenalty), FrequencyPenalty: rawjson.Set(g.FrequencyPenalty),
-		Logprobs: g.ResponseLogprobs,
-	}
-	if string(out.N) == "1" {
-		out.N = nil
-	}
-	if out.Logprobs {
-		out.TopLogprobs = rawjson.Set(g.Logprobs)
-	}
-	if len(g.StopSequences) > 0 {
-		out.Stop = rawjson.Must(g.StopSequences)
-	}
-	if in.Stream {
-		out.StreamOptions = json.RawMessage(`{"include_usage":true}`)
-	}
+	g := &f.generation
 	if err := f.instruction(); err != nil {
-		return nil, err
+		return out, err
 	}
 	if err := f.contents(); err != nil {
-		return nil, err
+		return out, err
 	}
-	out.Messages = f.messages
-	for _, step := range []func(*openai.Request) error{f.tools, f.format, f.modalities, f.thinking} {
-		if err := step(out); err != nil {
-			return nil, err
+	put := func(name string, raw json.RawMessage) { out.Put(name, jsonscan.Raw(rawjson.Set(raw))) }
+	out.PutText("model", in.Model)
+	out.Put("messages", jsonscan.Arr(f.messages))
+	if err := f.functions(&out); err != nil {
+		return out, err
+	}
+	put("temperature", g.Temperature)
+	put("top_p", g.TopP)
+	put("max_completion_tokens", g.MaxOutputTokens)
+	if len(g.StopSequences) > 0 {
+		put("stop", rawjson.Must(g.StopSequences))
+	}
+	if string(g.CandidateCount) != "1" {
+		put("n", g.CandidateCount)
+	}
+	put("seed", g.Seed)
+	put("presence_penalty", g.PresencePenalty)
+	put("frequency_penalty", g.FrequencyPenalty)
+	if g.ResponseLogprobs {
+		out.Put("logprobs", jsonscan.Lit("true"))
+		put("top_logprobs", g.Logprobs)
+	}
+	for _, step := range []func(*jsonscan.Value) error{f.format, f.modalities, f.thinking} {
+		if err := step(&out); err != nil {
+			return out, err
 		}
+	}
+	if f.search {
+		out.Put("web_search_options", jsonscan.Lit("{}"))
+	}
+	if in.Stream {
+		out.Put("stream", jsonscan.Lit("true"))
+		out.Put("stream_options", jsonscan.Lit(`{"include_usage":true}`))
 	}
 	return out, nil
 }
 
-func (f *fromGemini) format(out *openai.Request) error {
-	g := &f.req.Generation
+func (f *fromGemini) format(out *jsonscan.Value) error {
+	g := &f.generation
 	schema := rawjson.Set(g.ResponseJSONSchema)
 	if schema == nil {
 		schema = rawjson.Set(g.OldSchema)
@@ -157,37 +157,39 @@ func (f *fromGemini) format(out *openai.Request) error {
 	case "", "text/plain":
 	case "application/json":
 		if schema == nil {
-			out.ResponseFormat = json.RawMessage(`{"type":"json_object"}`)
+			out.Put("response_format", jsonscan.Lit(`{"type":"json_object"}`))
 			return nil
 		}
-		out.ResponseFormat = rawjson.Object{
-			rawjson.T("type", "json_schema"),
-			rawjson.M("json_schema", rawjson.Object{rawjson.T("name", "response"), rawjson.M("schema", schema)}.JSON()),
-		}.JSON()
+		out.Put("response_format", jsonscan.Obj(
+			member("type", jsonscan.Lit(`"json_schema"`)),
+			member("json_schema", jsonscan.Obj(member("name", jsonscan.Lit(`"response"`)), member("schema", jsonscan.Raw(schema)))),
+		))
 	default:
 		return dialect.Invalid("generationConfig.responseMimeType", fmt.Sprintf("responseMimeType %q cannot be used with this provider; use text/plain or application/json", g.ResponseMimeType))
 	}
 	return nil
 }
 
-func (f *fromGemini) modalities(out *openai.Request) error {
-	g := &f.req.Generation
+func (f *fromGemini) modalities(out *jsonscan.Value) error {
+	g := &f.generation
+	var modalities []string
 	for i, m := range g.ResponseModalities {
 		switch m = strings.ToLower(m); m {
 		case "text", "audio", "image":
-			out.Modalities = append(out.Modalities, m)
+			modalities = append(modalities, m)
 		default:
 			return dialect.Invalid(fmt.Sprintf("generationConfig.responseModalities[%d]", i), fmt.Sprintf("modality %q is not known", m))
 		}
 	}
-	if slices.Equal(out.Modalities, []string{"text"}) {
-		out.Modalities = nil
+	speaks := slices.Contains(modalities, "audio")
+	if speaks && !slices.Contains(modalities, "text") {
+		modalities = append([]string{"text"}, modalities...) // chat models speak and write
 	}
-	if !slices.Contains(out.Modalities, "audio") {
+	if len(modalities) > 0 && !slices.Equal(modalities, []string{"text"}) {
+		out.Put("modalities", jsonscan.Raw(rawjson.Must(modalities)))
+	}
+	if !speaks {
 		return nil
-	}
-	if !slices.Contains(out.Modalities, "text") {
-		out.Modalities = append([]string{"text"}, out.Modalities...) // chat models speak and write
 	}
 	var speech struct {
 		Voice struct {
@@ -197,7 +199,7 @@ func (f *fromGemini) modalities(out *openai.Request) error {
 		} `json:"voiceConfig"`
 	}
 	if raw := rawjson.Set(g.SpeechConfig); raw != nil {
-		if err := json.Unmarshal(raw, &speech); err != nil {
+		if err := jsonscan.Decode(raw, &speech); err != nil {
 			return dialect.Invalid("generationConfig.speechConfig", "speechConfig must be an object")
 		}
 	}
@@ -205,29 +207,37 @@ func (f *fromGemini) modalities(out *openai.Request) error {
 	if voice == "" {
 		voice = "alloy"
 	}
-	out.Audio = rawjson.Object{rawjson.T("voice", voice), rawjson.T("format", "pcm16")}.JSON()
+	out.Put("audio", jsonscan.Obj(member("voice", jsonscan.Quoted(voice)), member("format", jsonscan.Lit(`"pcm16"`))))
 	return nil
 }
 
-func (f *fromGemini) thinking(out *openai.Request) error {
-	t := f.req.Generation.ThinkingConfig
+func (f *fromGemini) thinking(out *jsonscan.Value) error {
+	t := f.generation.ThinkingConfig
+	effort := ""
 	switch {
 	case t == nil:
 	case t.ThinkingLevel != "" && t.ThinkingLevel != "THINKING_LEVEL_UNSPECIFIED":
-		level := strings.ToLower(t.ThinkingLevel)
-		if _, ok := budgets[level]; !ok {
+		effort = strings.ToLower(t.ThinkingLevel)
+		if _, ok := budgets[effort]; !ok {
 			return dialect.Invalid("generationConfig.thinkingConfig.thinkingLevel", fmt.Sprintf("thinkingLevel %q is not known", t.ThinkingLevel))
 		}
-		out.ReasoningEffort = level
 	case t.ThinkingBudget == nil || *t.ThinkingBudget < 0: // as the model sees fit
 	case *t.ThinkingBudget == 0:
-		out.ReasoningEffort = "none"
+		effort = "none"
 	case *t.ThinkingBudget <= 1024:
-		out.ReasoningEffort = "low"
+		effort = "low"
 	case *t.ThinkingBudget <= 8192:
-		out.ReasoningEffort = "medium"
+		effort = "medium"
 	default:
-		out.ReasoningEffort = "high"
+		effort = "high"
+	}
+	if effort != "" {
+		out.PutText("reasoning_effort", effort)
 	}
 	return nil
+}
+
+// member is one member of an object to be written.
+func member(name string, value jsonscan.Value) jsonscan.Field {
+	return jsonscan.Field{Name: name, Value: value}
 }

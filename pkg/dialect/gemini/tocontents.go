@@ -9,6 +9,7 @@ import (
 
 	"github.com/hostless/hostless/pkg/dialect"
 	"github.com/hostless/hostless/pkg/dialect/rawjson"
+	"github.com/hostless/hostless/pkg/jsonscan"
 )
 
 // sealed marks thought signatures made here: the middle's reasoning_details, not
@@ -20,7 +21,13 @@ func seal(details []json.RawMessage) string {
 	return base64.StdEncoding.EncodeToString(append([]byte(sealed), rawjson.Array(details)...))
 }
 
+// sealedPrefix is what the base64 of sealed begins with, whatever follows.
+const sealedPrefix = "aG9zdGxlc3Mx"
+
 func unseal(signature string) ([]json.RawMessage, bool) {
+	if !strings.HasPrefix(signature, sealedPrefix) {
+		return nil, false
+	}
 	data, err := base64.StdEncoding.DecodeString(signature)
 	if err != nil {
 		return nil, false
@@ -32,47 +39,39 @@ func unseal(signature string) ([]json.RawMessage, bool) {
 	return rawjson.Elements(json.RawMessage(body))
 }
 
-// opened is a call without its result yet.
-type opened struct{ id, name string }
+// openCall is a call without its result yet.
+type openCall struct{ id, name string }
 
 func (f *fromGemini) instruction() error {
 	raw := rawjson.Set(f.req.SystemInstruction)
 	if raw == nil {
 		return nil
 	}
-	said, ok := rawjson.Text(raw)
-	if !ok {
+	var texts []jsonscan.String
+	if rawjson.IsString(raw) {
+		texts = []jsonscan.String{jsonscan.String(raw)}
+	} else {
 		var c content
-		if err := json.Unmarshal(raw, &c); err != nil {
+		if err := jsonscan.Decode(raw, &c); err != nil {
 			return dialect.Invalid("systemInstruction", "systemInstruction must be a content")
 		}
-		var all []string
-		for i, p := range c.Parts {
-			s, ok := p.said()
-			if !ok {
+		for i := range c.Parts {
+			p := &c.Parts[i]
+			if p.renderCode(); p.Text == nil {
 				return dialect.Invalid(fmt.Sprintf("systemInstruction.parts[%d]", i), "system instructions can only be text with this provider")
 			}
-			all = append(all, s)
+			texts = append(texts, p.Text)
 		}
-		said = strings.Join(all, "\n")
 	}
-	if said != "" {
-		f.message("system", rawjson.Quote(said))
+	if len(texts) > 1 || len(texts) == 1 && !texts[0].Empty() {
+		f.message("system", jsonscan.Join("\n", texts...))
 	}
 	return nil
 }
 
-func (f *fromGemini) message(role string, content json.RawMessage, more ...rawjson.Member) {
-	f.messages = append(f.messages, rawjson.Object(append(rawjson.Object{rawjson.T("role", role), rawjson.M("content", content)}, more...)).JSON())
-}
-
-// said is a part's text; ok is false for a part that is something else.
-func (p *part) said() (s string, ok bool) {
-	p.render()
-	if p.Text == nil {
-		return "", false
-	}
-	return rawjson.Text(*p.Text)
+func (f *fromGemini) message(role string, content jsonscan.Value, more ...jsonscan.Field) {
+	fields := append(make([]jsonscan.Field, 0, 2+len(more)), member("role", jsonscan.Quoted(role)), member("content", content))
+	f.messages = append(f.messages, jsonscan.Obj(append(fields, more...)...))
 }
 
 func (f *fromGemini) contents() error {
@@ -81,10 +80,14 @@ func (f *fromGemini) contents() error {
 		return dialect.Invalid("contents", "contents are missing")
 	}
 	var list []content
+	var err error
 	if rawjson.IsObject(raw) {
-		raw = rawjson.Array([]json.RawMessage{raw})
+		list = make([]content, 1)
+		err = jsonscan.Decode(raw, &list[0])
+	} else {
+		err = jsonscan.Decode(raw, &list)
 	}
-	if err := json.Unmarshal(raw, &list); err != nil {
+	if err != nil {
 		return dialect.Invalid("contents", "contents must be a list of contents: "+dialect.Why(err))
 	}
 	for i := range list {
@@ -111,83 +114,90 @@ func (f *fromGemini) contents() error {
 // user writes results of functions first: chat completions want them right
 // behind their calls.
 func (f *fromGemini) user(parts []part, at string) error {
-	var rest []json.RawMessage
+	var rest []jsonscan.Value
+	var text jsonscan.String // the last part's, where all are text
 	plain := true
+	add := func(p *part, at string) error {
+		if p.renderCode(); p.skipped() {
+			return nil
+		}
+		v, err := userPart(p, at)
+		rest, text, plain = append(rest, v), p.Text, plain && p.Text != nil
+		return err
+	}
 	for i := range parts {
 		at := fmt.Sprintf("%s.parts[%d]", at, i)
-		p := &parts[i]
-		if p.FunctionResponse == nil {
-			raw, isText, err := f.userPart(p, at)
-			if err != nil {
+		r := parts[i].FunctionResponse
+		if r == nil {
+			if err := add(&parts[i], at); err != nil {
 				return err
-			}
-			if raw != nil {
-				rest, plain = append(rest, raw), plain && isText
 			}
 			continue
 		}
-		if err := f.result(p.FunctionResponse, at); err != nil {
+		if err := f.result(r, at); err != nil {
 			return err
 		}
-		for k := range p.FunctionResponse.Parts {
-			raw, _, err := f.userPart(&p.FunctionResponse.Parts[k], fmt.Sprintf("%s.functionResponse.parts[%d]", at, k))
-			if err != nil {
+		var shown []part
+		if raw := rawjson.Set(r.Parts); raw != nil {
+			if err := jsonscan.Decode(raw, &shown); err != nil {
+				return dialect.Invalid(at+".functionResponse.parts", "parts must be a list of parts: "+dialect.Why(err))
+			}
+		}
+		for k := range shown {
+			if err := add(&shown[k], fmt.Sprintf("%s.functionResponse.parts[%d]", at, k)); err != nil {
 				return err
 			}
-			if raw != nil {
-				rest, plain = append(rest, raw), false
-			}
+			plain = false
 		}
 	}
 	switch {
 	case len(rest) == 0:
 	case plain && len(rest) == 1:
-		var one chatPart
-		if err := json.Unmarshal(rest[0], &one); err != nil {
-			return err
-		}
-		f.message("user", rawjson.Quote(one.Text))
+		f.message("user", jsonscan.Str(text))
 	default:
-		f.message("user", rawjson.Array(rest))
+		f.message("user", jsonscan.Arr(rest))
 	}
 	return nil
 }
 
-// userPart gives one part of a chat message, nil for an empty one.
-func (f *fromGemini) userPart(p *part, at string) (raw json.RawMessage, isText bool, err error) {
-	if s, ok := p.said(); ok {
-		if s == "" || p.Thought {
-			return nil, true, nil
-		}
-		return rawjson.Object{rawjson.T("type", "text"), rawjson.T("text", s)}.JSON(), true, nil
+// skipped reports whether a part of a user's turn holds nothing to pass on.
+func (p *part) skipped() bool {
+	if p.Text != nil {
+		return p.Text.Empty() || p.Thought
 	}
+	return p.InlineData == nil && p.FileData == nil && p.FunctionCall == nil
+}
+
+// typed is a part of a chat message: its type, and the member of that name.
+func typed(kind string, value jsonscan.Value) jsonscan.Value {
+	return jsonscan.Obj(member("type", jsonscan.Quoted(kind)), member(kind, value))
+}
+
+// userPart gives a part of a user's turn as one of a chat message.
+func userPart(p *part, at string) (v jsonscan.Value, err error) {
 	switch {
+	case p.Text != nil:
+		return typed("text", jsonscan.Str(p.Text)), nil
 	case p.InlineData != nil:
-		raw, err = inlinePart(p.InlineData, at+".inlineData")
-		return raw, false, err
+		return inlinePart(p.InlineData, at+".inlineData")
 	case p.FileData != nil:
 		if strings.HasPrefix(p.FileData.FileURI, "https://") && !googles(p.FileData.FileURI) &&
 			(p.FileData.MimeType == "" || strings.HasPrefix(p.FileData.MimeType, "image/")) {
-			return imagePart(p.FileData.FileURI), false, nil
+			return typed("image_url", jsonscan.Obj(member("url", jsonscan.Quoted(p.FileData.FileURI)))), nil
 		}
-		return nil, false, dialect.Invalid(at+".fileData", "files kept by Google and files that are no images cannot be used with this provider; send them as inlineData")
-	case p.FunctionCall != nil:
-		return nil, false, dialect.Invalid(at+".functionCall", "a function call belongs to a turn of the model")
+		return v, dialect.Invalid(at+".fileData", "files kept by Google and files that are no images cannot be used with this provider; send them as inlineData")
 	}
-	return nil, false, nil
+	return v, dialect.Invalid(at+".functionCall", "a function call belongs to a turn of the model")
 }
 
-func imagePart(url string) json.RawMessage {
-	return rawjson.Object{rawjson.T("type", "image_url"), rawjson.M("image_url", rawjson.Object{rawjson.T("url", url)}.JSON())}.JSON()
-}
-
-func inlinePart(b *blob, at string) (json.RawMessage, error) {
-	mime := mimeType(b.MimeType)
-	uri := "data:" + mime + ";base64," + b.Data
+// inlinePart gives data that came inline as what chat completions have for its
+// type.
+func inlinePart(data *blob, at string) (v jsonscan.Value, err error) {
+	mime := mimeType(data.MimeType)
 	kind, sub, _ := strings.Cut(mime, "/")
 	switch {
 	case kind == "image":
-		return imagePart(uri), nil
+		return typed("image_url", jsonscan.Obj(member("url", dataURL(mime, data)))), nil
 	case kind == "audio":
 		switch sub {
 		case "mpeg":
@@ -195,71 +205,85 @@ func inlinePart(b *blob, at string) (json.RawMessage, error) {
 		case "x-wav", "wave":
 			sub = "wav"
 		}
-		return rawjson.Object{rawjson.T("type", "input_audio"), rawjson.M("input_audio", rawjson.Object{rawjson.T("data", b.Data), rawjson.T("format", sub)}.JSON())}.JSON(), nil
+		return typed("input_audio", jsonscan.Obj(member("data", jsonscan.Str(data.Data)), member("format", jsonscan.Quoted(sub)))), nil
 	case kind == "text":
-		data, err := base64.StdEncoding.DecodeString(b.Data)
+		text, err := base64.StdEncoding.DecodeString(data.Data.Text())
 		if err != nil {
-			return nil, dialect.Invalid(at+".data", "the data is not base64")
+			return v, dialect.Invalid(at+".data", "the data is not base64")
 		}
-		return rawjson.Object{rawjson.T("type", "text"), rawjson.T("text", string(data))}.JSON(), nil
+		return typed("text", jsonscan.Raw(jsonscan.AppendQuote(nil, text))), nil
 	case mime == "application/pdf":
-		name := b.DisplayName
+		name := data.DisplayName
 		if name == "" {
 			name = "file.pdf"
 		}
-		return rawjson.Object{rawjson.T("type", "file"), rawjson.M("file", rawjson.Object{rawjson.T("filename", name), rawjson.T("file_data", uri)}.JSON())}.JSON(), nil
+		return typed("file", jsonscan.Obj(member("filename", jsonscan.Quoted(name)), member("file_data", dataURL(mime, data)))), nil
 	}
-	return nil, dialect.Invalid(at+".mimeType", fmt.Sprintf("data of type %q cannot be used with this provider", b.MimeType))
+	return v, dialect.Invalid(at+".mimeType", fmt.Sprintf("data of type %q cannot be used with this provider", data.MimeType))
+}
+
+func dataURL(mime string, data *blob) jsonscan.Value {
+	return jsonscan.Raw(appendDataURL(make([]byte, 0, len(mime)+len(data.Data)+16), mime, data))
 }
 
 // result writes a tool message, for the call that it answers: by id, else by
 // name in the order of the calls.
 func (f *fromGemini) result(r *functionResponse, at string) error {
-	i := slices.IndexFunc(f.open, func(o opened) bool {
+	i := slices.IndexFunc(f.calls, func(o openCall) bool {
 		if r.ID != "" {
 			return o.id == r.ID
 		}
 		return o.name == r.Name
 	})
 	if i < 0 && r.ID != "" {
-		i = slices.IndexFunc(f.open, func(o opened) bool { return o.name == r.Name })
+		i = slices.IndexFunc(f.calls, func(o openCall) bool { return o.name == r.Name })
 	}
 	if i < 0 {
 		return dialect.Invalid(at+".functionResponse", fmt.Sprintf("the response of %q answers no function call before it", r.Name))
 	}
-	id := f.open[i].id
-	f.open = slices.Delete(f.open, i, i+1)
-	said := string(rawjson.Compact(r.Response))
-	if rawjson.Set(r.Response) == nil {
-		said = "{}"
+	id := f.calls[i].id
+	f.calls = slices.Delete(f.calls, i, i+1)
+	content := jsonscan.Lit(`"{}"`)
+	if text := outputOf(r.Response); text != nil {
+		content = jsonscan.Str(text)
+	} else if response := rawjson.Set(r.Response); response != nil {
+		content = jsonscan.Raw(jsonscan.AppendCompactQuoted(nil, response))
 	}
-	// {"output":"…"} is how Google's clients wrap a text.
-	if list, ok := rawjson.Members(r.Response); ok && len(list) == 1 && list[0].Name == "output" {
-		if s, ok := rawjson.Text(list[0].Value); ok {
-			said = s
-		}
-	}
-	f.message("tool", rawjson.Quote(said), rawjson.T("tool_call_id", id))
+	f.message("tool", content, member("tool_call_id", jsonscan.Quoted(id)))
 	return nil
 }
 
+// outputOf is the text of {"output":"…"}, which is how Google's clients wrap one;
+// nil for any other response.
+func outputOf(response json.RawMessage) (text jsonscan.String) {
+	n := 0
+	for name, value := range jsonscan.Members(response) {
+		if n++; n > 1 || string(name) != "output" || !rawjson.IsString(value) {
+			return nil
+		}
+		text = jsonscan.String(value)
+	}
+	return text
+}
+
 func (f *fromGemini) model(parts []part, turn int, at string) error {
-	var said, thought strings.Builder
-	var calls, details, kept []json.RawMessage
-	f.open = nil
-	spoke := false
+	var texts, thoughts []jsonscan.String
+	var calls []jsonscan.Value
+	var details, kept []json.RawMessage
+	f.calls = nil
+	hasText := false
 	var signature string
 	for i := range parts {
 		at := fmt.Sprintf("%s.parts[%d]", at, i)
 		p := &parts[i]
 		inside, ours := unseal(p.ThoughtSignature)
-		switch s, ok := p.said(); {
-		case ok && p.Thought:
-			thought.WriteString(s)
+		switch p.renderCode(); {
+		case p.Text != nil && p.Thought:
+			thoughts = append(thoughts, p.Text)
 			details = append(details, inside...)
-		case ok:
-			said.WriteString(s)
-			spoke = spoke || s != ""
+		case p.Text != nil:
+			texts = append(texts, p.Text)
+			hasText = hasText || !p.Text.Empty()
 			kept = append(kept, inside...)
 			if !ours && p.ThoughtSignature != "" {
 				signature = p.ThoughtSignature
@@ -270,10 +294,10 @@ func (f *fromGemini) model(parts []part, turn int, at string) error {
 				return err
 			}
 			kept = append(kept, inside...)
-			if !ours && p.ThoughtSignature != "" && p.ThoughtSignature != skipValidator {
-				call = append(call, rawjson.M("extra_content", appendSignature(nil, p.ThoughtSignature)))
+			if !ours && p.ThoughtSignature != skipValidator {
+				call.signature = p.ThoughtSignature
 			}
-			calls = append(calls, call.JSON())
+			calls = append(calls, call.value())
 		case p.FunctionResponse != nil:
 			return dialect.Invalid(at+".functionResponse", "a function response belongs to a turn of the user")
 		case p.InlineData != nil || p.FileData != nil:
@@ -283,49 +307,46 @@ func (f *fromGemini) model(parts []part, turn int, at string) error {
 	if len(details) == 0 {
 		details = kept
 	}
-	if !spoke && len(calls) == 0 {
+	if !hasText && len(calls) == 0 {
 		return nil
 	}
-	content := json.RawMessage("null")
-	if spoke {
-		content = rawjson.Quote(said.String())
+	content := jsonscan.Lit("null")
+	if hasText {
+		content = jsonscan.Join("", texts...)
 	}
-	var more rawjson.Object
-	if thought.Len() > 0 {
-		more = append(more, rawjson.T("reasoning_content", thought.String()))
+	var more []jsonscan.Field
+	if slices.ContainsFunc(thoughts, func(s jsonscan.String) bool { return !s.Empty() }) {
+		more = append(more, member("reasoning_content", jsonscan.Join("", thoughts...)))
 	}
 	if len(details) > 0 {
-		more = append(more, rawjson.M("reasoning_details", rawjson.Array(details)))
+		more = append(more, member("reasoning_details", jsonscan.Raw(rawjson.Array(details))))
 	}
 	if len(calls) > 0 {
-		more = append(more, rawjson.M("tool_calls", rawjson.Array(calls)))
+		more = append(more, member("tool_calls", jsonscan.Arr(calls)))
 	}
 	if signature != "" {
-		more = append(more, rawjson.M("extra_content", appendSignature(nil, signature)))
+		more = append(more, member("extra_content", jsonscan.Raw(appendSignature(nil, signature))))
 	}
 	f.message("assistant", content, more...)
 	return nil
 }
 
-// call gives a tool call's members. Calls without an id get one by their place,
-// which is the same each time the conversation comes again.
-func (f *fromGemini) call(c *functionCall, id, at string) (rawjson.Object, error) {
+// call reads a function call. One without an id gets one by its place, which is
+// the same each time the conversation comes again.
+func (f *fromGemini) call(c *functionCall, id, at string) (outCall, error) {
 	if c.Name == "" {
-		return nil, dialect.Invalid(at+".functionCall.name", "a function call needs a name")
+		return outCall{}, dialect.Invalid(at+".functionCall.name", "a function call needs a name")
 	}
 	args := json.RawMessage("{}")
 	if a := rawjson.Set(c.Args); a != nil {
 		if !rawjson.IsObject(a) {
-			return nil, dialect.Invalid(at+".functionCall.args", "a function call's args must be an object")
+			return outCall{}, dialect.Invalid(at+".functionCall.args", "a function call's args must be an object")
 		}
-		args = rawjson.Compact(a)
+		args = a
 	}
 	if c.ID != "" {
 		id = c.ID
 	}
-	f.open = append(f.open, opened{id, c.Name})
-	return rawjson.Object{
-		rawjson.T("id", id), rawjson.T("type", "function"),
-		rawjson.M("function", rawjson.Object{rawjson.T("name", c.Name), rawjson.T("arguments", string(args))}.JSON()),
-	}, nil
+	f.calls = append(f.calls, openCall{id, c.Name})
+	return outCall{id: id, name: c.Name, args: args}, nil
 }

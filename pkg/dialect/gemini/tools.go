@@ -6,6 +6,7 @@ import (
 
 	"github.com/hostless/hostless/pkg/dialect"
 	"github.com/hostless/hostless/pkg/dialect/rawjson"
+	"github.com/hostless/hostless/pkg/jsonscan"
 )
 
 // chatTool is one of a chat request's tools.
@@ -17,46 +18,18 @@ type chatTool struct {
 
 type declaration struct {
 	Name        string          `json:"name"`
-	Description string          `json:"description"`
+	Description jsonscan.String `json:"description"`
 	Parameters  json.RawMessage `json:"parameters"`
 	Strict      bool            `json:"strict"`
 }
 
-// nativeDeclaration is a FunctionDeclaration as it is sent.
-type nativeDeclaration struct {
-	Name        string          `json:"name"`
-	Description string          `json:"description,omitempty"`
-	JSONSchema  json.RawMessage `json:"parametersJsonSchema,omitempty"`
-	Parameters  json.RawMessage `json:"parameters,omitempty"`
-}
-
-// tools translates tools and tool_choice.
-func (t *toGemini) tools() (tools []json.RawMessage, config json.RawMessage, err error) {
-	var functions []nativeDeclaration
-	strict := false
-	declare := func(d *declaration, at string) error {
-		if d.Name == "" {
-			return dialect.Invalid(at+".name", "a function needs a name")
-		}
-		out := nativeDeclaration{Name: d.Name, Description: d.Description}
-		if schema := rawjson.Set(d.Parameters); schema != nil {
-			if !rawjson.IsObject(schema) {
-				return dialect.Invalid(at+".parameters", "a function's parameters must be a JSON schema")
-			}
-			if t.options.PlainSchemas {
-				out.Parameters = CleanSchema(schema)
-			} else {
-				out.JSONSchema = schema
-			}
-		}
-		strict = strict || d.Strict
-		functions = append(functions, out)
-		return nil
-	}
+// tools translates tools and tool_choice; nil is none.
+func (t *toGemini) tools() (tools, config json.RawMessage, err error) {
+	d := declarations{t: t}
 	for i, raw := range t.req.Tools {
 		at := fmt.Sprintf("tools[%d]", i)
 		var tool chatTool
-		if err := json.Unmarshal(raw, &tool); err != nil {
+		if err := raw.Decode(&tool); err != nil {
 			return nil, nil, dialect.Invalid(at, at+" is not a tool: "+dialect.Why(err))
 		}
 		if rawjson.Set(tool.CacheControl) != nil {
@@ -65,31 +38,75 @@ func (t *toGemini) tools() (tools []json.RawMessage, config json.RawMessage, err
 		if tool.Type != "function" && tool.Type != "" {
 			return nil, nil, dialect.Invalid(at+".type", fmt.Sprintf("tools of type %q cannot be used with this provider", tool.Type))
 		}
-		if err := declare(&tool.Function, at+".function"); err != nil {
+		if err := d.add(&tool.Function, at+".function"); err != nil {
 			return nil, nil, err
 		}
 	}
 	for i, raw := range t.req.Functions {
 		at := fmt.Sprintf("functions[%d]", i)
-		var d declaration
-		if err := json.Unmarshal(raw, &d); err != nil {
+		var f declaration
+		if err := raw.Decode(&f); err != nil {
 			return nil, nil, dialect.Invalid(at, at+" is not a function: "+dialect.Why(err))
 		}
-		if err := declare(&d, at); err != nil {
+		if err := d.add(&f, at); err != nil {
 			return nil, nil, err
 		}
 	}
-	if len(functions) > 0 {
-		tools = append(tools, rawjson.Object{rawjson.M("functionDeclarations", rawjson.Must(functions))}.JSON())
+	var b []byte
+	if d.list != nil {
+		b = append(append(append(make([]byte, 0, len(d.list)+64), `[{"functionDeclarations":`...), d.list...), "]}"...)
 	}
 	if rawjson.Set(t.req.WebSearch) != nil {
-		tools = append(tools, json.RawMessage(`{"googleSearch":{}}`))
+		if b == nil {
+			b = []byte{'['}
+		} else {
+			b = append(b, ',')
+		}
+		b = append(b, `{"googleSearch":{}}`...)
 	}
-	choice, err := t.choice(strict)
-	if err != nil || choice == nil || len(functions) == 0 {
-		return tools, nil, err
+	if b != nil {
+		b = append(b, ']')
 	}
-	return tools, rawjson.Object{rawjson.M("functionCallingConfig", rawjson.Must(choice))}.JSON(), nil
+	choice, err := t.choice(d.strict)
+	if err != nil || choice == nil || d.list == nil {
+		return b, nil, err
+	}
+	return b, rawjson.Object{rawjson.M("functionCallingConfig", rawjson.Must(choice))}.JSON(), nil
+}
+
+// declarations collects FunctionDeclarations.
+type declarations struct {
+	t      *toGemini
+	list   []byte // an array without its end
+	strict bool   // one of the functions is strict
+}
+
+func (d *declarations) add(f *declaration, at string) error {
+	if f.Name == "" {
+		return dialect.Invalid(at+".name", "a function needs a name")
+	}
+	d.strict = d.strict || f.Strict
+	if d.list == nil {
+		d.list = []byte{'['}
+	} else {
+		d.list = append(d.list, ',')
+	}
+	b := jsonscan.AppendQuote(append(d.list, `{"name":`...), f.Name)
+	if !f.Description.Empty() {
+		b = jsonscan.AppendString(append(b, `,"description":`...), f.Description)
+	}
+	if schema := rawjson.Set(f.Parameters); schema != nil {
+		if !rawjson.IsObject(schema) {
+			return dialect.Invalid(at+".parameters", "a function's parameters must be a JSON schema")
+		}
+		if d.t.options.PlainSchemas {
+			b = append(append(b, `,"parameters":`...), CleanSchema(schema)...)
+		} else {
+			b = append(append(b, `,"parametersJsonSchema":`...), schema...)
+		}
+	}
+	d.list = append(b, '}')
+	return nil
 }
 
 type callingConfig struct {
@@ -138,7 +155,7 @@ func (t *toGemini) choice(strict bool) (*callingConfig, error) {
 			} `json:"tools"`
 		} `json:"allowed_tools"`
 	}
-	if err := json.Unmarshal(raw, &c); err != nil {
+	if err := jsonscan.Decode(raw, &c); err != nil {
 		return nil, dialect.Invalid(at, at+" must be a string or an object")
 	}
 	switch {

@@ -5,12 +5,13 @@ import (
 	"encoding/json"
 	"net/http"
 	"slices"
-	"strings"
+	"strconv"
 
 	"github.com/hostless/hostless/pkg/dialect"
 	"github.com/hostless/hostless/pkg/dialect/openai"
 	"github.com/hostless/hostless/pkg/dialect/rawjson"
 	"github.com/hostless/hostless/pkg/fault"
+	"github.com/hostless/hostless/pkg/jsonscan"
 )
 
 // nativeReply turns chat completions into Gemini's answers.
@@ -20,56 +21,89 @@ type nativeReply struct {
 	thoughts bool // the caller asked for thoughts
 }
 
-// chatCompletion is an answer of the middle, whole or a chunk.
+// chatCompletion is a chat completion, or a chunk of one.
 type chatCompletion struct {
-	ID      string          `json:"id"`
-	Model   string          `json:"model"`
-	Choices []middleChoice  `json:"choices"`
-	Usage   *usage          `json:"usage"`
-	Error   json.RawMessage `json:"error"`
+	ID      string             `json:"id"`
+	Model   string             `json:"model"`
+	Choices []completionChoice `json:"choices"`
+	Usage   *usage             `json:"usage"`
+	Error   json.RawMessage    `json:"error"`
 }
 
-type middleChoice struct {
-	Index        int           `json:"index"`
-	Message      middleMessage `json:"message"`
-	Delta        middleMessage `json:"delta"`
-	FinishReason string        `json:"finish_reason"`
-	Native       string        `json:"native_finish_reason"`
+type completionChoice struct {
+	Index        int         `json:"index"`
+	Message      chatMessage `json:"message"`
+	Delta        chatMessage `json:"delta"`
+	FinishReason string      `json:"finish_reason"`
+	Native       string      `json:"native_finish_reason"`
 }
 
-type middleMessage struct {
+type chatMessage struct {
 	openai.Said
-	Refusal   string            `json:"refusal"`
+	Refusal   jsonscan.String   `json:"refusal"`
 	Details   []json.RawMessage `json:"reasoning_details"`
 	ToolCalls []struct {
 		Index *int `json:"index"`
 		toolCall
 	} `json:"tool_calls"`
 	Images []struct {
-		ImageURL urlPart `json:"image_url"`
+		ImageURL jsonscan.Value `json:"image_url"`
 	} `json:"images"`
 	Audio struct {
-		Data string `json:"data"`
+		Data jsonscan.String `json:"data"`
 	} `json:"audio"`
 	Extra extraContent `json:"extra_content"`
 }
 
+// nativeAnswer is a GenerateContentResponse as it is written.
 type nativeAnswer struct {
-	Candidates    []nativeCandidate `json:"candidates,omitempty"`
-	UsageMetadata *usageMetadata    `json:"usageMetadata,omitempty"`
-	ModelVersion  string            `json:"modelVersion"`
-	ResponseID    string            `json:"responseId,omitempty"`
+	Candidates    []nativeCandidate
+	UsageMetadata *usageMetadata
+	ModelVersion  string
+	ResponseID    string
 }
 
 type nativeCandidate struct {
-	Content       content `json:"content"`
-	FinishReason  string  `json:"finishReason,omitempty"`
-	FinishMessage string  `json:"finishMessage,omitempty"`
-	Index         int     `json:"index"`
+	Parts         []part
+	FinishReason  string
+	FinishMessage string
+	Index         int
+}
+
+func (a *nativeAnswer) append(b []byte) []byte {
+	from := len(b)
+	b = append(b, '{')
+	for i := range a.Candidates {
+		if i == 0 {
+			b = append(b, `"candidates":[`...)
+		} else {
+			b = append(b, ',')
+		}
+		c := &a.Candidates[i]
+		b = append(appendParts(append(b, `{"content":{"role":"model","parts":`...), c.Parts), '}')
+		if c.FinishReason != "" {
+			b = jsonscan.AppendQuote(append(b, `,"finishReason":`...), c.FinishReason)
+		}
+		if c.FinishMessage != "" {
+			b = jsonscan.AppendQuote(append(b, `,"finishMessage":`...), c.FinishMessage)
+		}
+		b = append(strconv.AppendInt(append(b, `,"index":`...), int64(c.Index), 10), '}')
+	}
+	if len(a.Candidates) > 0 {
+		b = append(b, ']')
+	}
+	if a.UsageMetadata != nil {
+		b = append(appendName(b, from, "usageMetadata"), rawjson.Must(a.UsageMetadata)...)
+	}
+	b = jsonscan.AppendQuote(appendName(b, from, "modelVersion"), a.ModelVersion)
+	if a.ResponseID != "" {
+		b = jsonscan.AppendQuote(append(b, `,"responseId":`...), a.ResponseID)
+	}
+	return append(b, '}')
 }
 
 func (r *nativeReply) Stream() dialect.Stream {
-	return &nativeStream{reply: r, choices: map[int]*gathered{}}
+	return &nativeStream{reply: r, choices: map[int]*pendingChoice{}}
 }
 
 func (r *nativeReply) Error(status int, header http.Header, body []byte) []byte {
@@ -78,7 +112,7 @@ func (r *nativeReply) Error(status int, header http.Header, body []byte) []byte 
 
 func (r *nativeReply) Body(body []byte) ([]byte, error) {
 	var c chatCompletion
-	if err := json.Unmarshal(body, &c); err != nil {
+	if err := jsonscan.Decode(body, &c); err != nil {
 		return nil, &fault.Error{Kind: fault.Upstream, Message: "the provider's answer is not a chat completion", Err: err}
 	}
 	if len(c.Choices) == 0 {
@@ -93,53 +127,57 @@ func (r *nativeReply) Body(body []byte) ([]byte, error) {
 	}
 	for i := range c.Choices {
 		m := &c.Choices[i].Message
-		g := &gathered{native: c.Choices[i].Native, reason: c.Choices[i].FinishReason}
+		g := &pendingChoice{native: c.Choices[i].Native, reason: c.Choices[i].FinishReason}
 		parts := g.take(m, r.thoughts)
 		out.Candidates = append(out.Candidates, g.candidate(c.Choices[i].Index, parts))
 	}
-	return rawjson.Marshal(out)
+	return out.append(make([]byte, 0, len(body)+len(body)/8+256)), nil
 }
 
-// gathered is what a choice has told and not passed on yet.
-type gathered struct {
+// pendingChoice is what has come of a choice and was not passed on yet.
+type pendingChoice struct {
 	numbering openai.Numbering
-	calls     []gatheredCall
+	calls     []partialCall
 	details   []json.RawMessage
 	reason    string
 	native    string
 }
 
-type gatheredCall struct {
+type partialCall struct {
 	id, name, signature string
-	arguments           []byte
+	arguments           []byte // JSON strings without their quotes, joined
 }
 
 // take passes on what can be, and keeps calls until they are whole.
-func (g *gathered) take(m *middleMessage, thoughts bool) []part {
+func (g *pendingChoice) take(m *chatMessage, thoughts bool) []part {
 	var parts []part
-	g.details = append(g.details, m.Details...)
+	for _, d := range m.Details {
+		g.details = append(g.details, bytes.Clone(d)) // the event's own bytes do not last
+	}
 	if raw := m.Thought(); thoughts && raw != nil {
-		parts = append(parts, part{Text: &raw, Thought: true})
+		parts = append(parts, part{Text: jsonscan.String(raw), Thought: true})
 	}
 	if raw := m.Text(); raw != nil {
-		parts = append(parts, part{Text: &raw, ThoughtSignature: m.Extra.Google.ThoughtSignature})
+		parts = append(parts, part{Text: jsonscan.String(raw), ThoughtSignature: m.Extra.Google.ThoughtSignature})
 	}
-	if m.Refusal != "" {
-		parts = append(parts, textPart(m.Refusal))
+	if !m.Refusal.Empty() {
+		parts = append(parts, part{Text: m.Refusal})
 	}
 	for _, image := range m.Images {
-		if p, err := inline(image.ImageURL.URL, ""); err == nil && strings.HasPrefix(image.ImageURL.URL, "data:") {
-			parts = append(parts, *p)
+		if uri := urlOf(image.ImageURL); isDataURL(uri) {
+			if p, err := inline(uri, ""); err == nil {
+				parts = append(parts, *p)
+			}
 		}
 	}
-	if m.Audio.Data != "" {
+	if !m.Audio.Data.Empty() {
 		parts = append(parts, part{InlineData: &blob{MimeType: "audio/L16;codec=pcm;rate=24000", Data: m.Audio.Data}})
 	}
 	for i := range m.ToolCalls {
 		in := &m.ToolCalls[i]
 		k := g.numbering.Place(in.Index, in.ID, in.Function.Name)
 		if k == len(g.calls) {
-			g.calls = append(g.calls, gatheredCall{})
+			g.calls = append(g.calls, partialCall{})
 		}
 		call := &g.calls[k]
 		if in.ID != "" {
@@ -148,7 +186,9 @@ func (g *gathered) take(m *middleMessage, thoughts bool) []part {
 		if call.name == "" {
 			call.name = in.Function.Name
 		}
-		call.arguments = append(call.arguments, in.Function.Arguments...)
+		if !in.Function.Arguments.Empty() {
+			call.arguments = append(call.arguments, in.Function.Arguments[1:len(in.Function.Arguments)-1]...)
+		}
 		if signature := in.Extra.Google.ThoughtSignature; signature != "" {
 			call.signature = signature
 		}
@@ -157,14 +197,11 @@ func (g *gathered) take(m *middleMessage, thoughts bool) []part {
 }
 
 // candidate is the end of a choice, with the calls that were kept.
-func (g *gathered) candidate(index int, parts []part) nativeCandidate {
+func (g *pendingChoice) candidate(index int, parts []part) nativeCandidate {
 	out := nativeCandidate{Index: index, FinishReason: nativeFinish(g.reason, g.native)}
 	for i, call := range g.calls {
-		args := json.RawMessage(call.arguments)
-		if len(bytes.TrimSpace(args)) == 0 {
-			args = json.RawMessage("{}")
-		}
-		if !rawjson.IsObject(args) || !json.Valid(args) || call.name == "" {
+		args, ok := argumentsOf(quoted(call.arguments))
+		if !ok || call.name == "" {
 			out.FinishReason = "MALFORMED_FUNCTION_CALL"
 			out.FinishMessage = "The model called a function with arguments that are no JSON object"
 			continue
@@ -175,10 +212,7 @@ func (g *gathered) candidate(index int, parts []part) nativeCandidate {
 		}
 		parts = append(parts, p)
 	}
-	if parts == nil {
-		parts = []part{}
-	}
-	out.Content = content{Role: "model", Parts: parts}
+	out.Parts = parts
 	return out
 }
 
@@ -194,7 +228,7 @@ func joined(details []json.RawMessage) []json.RawMessage {
 	var open *thinking
 	for _, raw := range details {
 		var d thinking
-		if json.Unmarshal(raw, &d) != nil || d.Type != "thinking" {
+		if jsonscan.Decode(raw, &d) != nil || d.Type != "thinking" {
 			out = append(out, raw)
 			continue
 		}

@@ -1,16 +1,16 @@
 package gemini
 
 import (
-	"encoding/json"
 	"fmt"
 	"slices"
 
 	"github.com/hostless/hostless/pkg/dialect/rawjson"
 	"github.com/hostless/hostless/pkg/fault"
+	"github.com/hostless/hostless/pkg/jsonscan"
 	"github.com/hostless/hostless/pkg/sse"
 )
 
-// maxCalls bounds the arguments of calls that are gathered from a stream, in bytes.
+// maxCalls bounds the arguments of calls that are put together from a stream, in bytes.
 const maxCalls = 16 << 20
 
 // nativeStream turns chunks of chat completions into Gemini's events: text as
@@ -19,8 +19,9 @@ type nativeStream struct {
 	reply   *nativeReply
 	id      string
 	model   string
-	choices map[int]*gathered
+	choices map[int]*pendingChoice
 	order   []int
+	buf     []byte // of the last event
 	usage   *usage
 	size    int
 	failure *problem
@@ -43,7 +44,7 @@ func (s *nativeStream) Event(ev sse.Event, emit func(sse.Event)) error {
 		return nil
 	}
 	var c chatCompletion
-	if err := json.Unmarshal(ev.Data, &c); err != nil {
+	if err := jsonscan.Decode(ev.Data, &c); err != nil {
 		return &fault.Error{Kind: fault.Upstream, Message: "the provider's stream holds something that is no chunk of a chat completion", Err: err}
 	}
 	if rawjson.Set(c.Error) != nil {
@@ -68,10 +69,10 @@ func (s *nativeStream) Event(ev sse.Event, emit func(sse.Event)) error {
 	return nil
 }
 
-func (s *nativeStream) choice(c *middleChoice, emit func(sse.Event)) error {
+func (s *nativeStream) choice(c *completionChoice, emit func(sse.Event)) error {
 	g := s.choices[c.Index]
 	if g == nil {
-		g = &gathered{}
+		g = &pendingChoice{}
 		s.choices[c.Index] = g
 		s.order = append(s.order, c.Index)
 	}
@@ -86,7 +87,7 @@ func (s *nativeStream) choice(c *middleChoice, emit func(sse.Event)) error {
 		g.reason, g.native = c.FinishReason, c.Native
 	}
 	if len(parts) > 0 {
-		s.emit(nativeAnswer{Candidates: []nativeCandidate{{Content: content{Role: "model", Parts: parts}, Index: c.Index}}}, emit)
+		s.emit(nativeAnswer{Candidates: []nativeCandidate{{Parts: parts, Index: c.Index}}}, emit)
 	}
 	return nil
 }
@@ -96,7 +97,8 @@ func (s *nativeStream) emit(a nativeAnswer, emit func(sse.Event)) {
 	if a.ModelVersion == "" {
 		a.ModelVersion = s.reply.model
 	}
-	emit(sse.Event{Data: rawjson.Must(a)})
+	s.buf = a.append(s.buf[:0])
+	emit(sse.Event{Data: s.buf})
 }
 
 // End tells how the stream ended.

@@ -8,90 +8,102 @@ import (
 	"strings"
 
 	"github.com/hostless/hostless/pkg/dialect"
-	"github.com/hostless/hostless/pkg/dialect/openai"
 	"github.com/hostless/hostless/pkg/dialect/rawjson"
+	"github.com/hostless/hostless/pkg/jsonscan"
 )
 
-// tools translates tools and toolConfig.
-func (f *fromGemini) tools(out *openai.Request) error {
-	for i, tool := range f.req.Tools {
-		for _, m := range tool {
-			at := fmt.Sprintf("tools[%d].%s", i, m.Name)
-			if rawjson.Set(m.Value) == nil {
+// functions translates tools and toolConfig.
+func (f *fromGemini) functions(out *jsonscan.Value) error {
+	for i, raw := range f.req.Tools {
+		if !rawjson.IsObject(raw) {
+			return dialect.Invalid("tools", fmt.Sprintf("tools[%d] must be an object", i))
+		}
+		for name, value := range jsonscan.Members(raw) {
+			at := fmt.Sprintf("tools[%d].%s", i, name)
+			if rawjson.Set(value) == nil {
 				continue
 			}
-			switch m.Name {
+			switch string(name) {
 			case "functionDeclarations":
-				list, ok := rawjson.Elements(m.Value)
-				if !ok {
+				if jsonscan.KindOf(value) != '[' {
 					return dialect.Invalid(at, at+" must be a list")
 				}
-				for k, raw := range list {
-					tool, err := declared(raw, fmt.Sprintf("%s[%d]", at, k))
-					if err != nil {
+				for k, raw := range jsonscan.Elements(value) {
+					if err := f.declare(raw, fmt.Sprintf("%s[%d]", at, k)); err != nil {
 						return err
 					}
-					out.Tools = append(out.Tools, tool)
 				}
 			case "googleSearch", "googleSearchRetrieval":
-				out.WebSearch = json.RawMessage("{}")
+				f.search = true
 			default:
-				return dialect.Invalid(at, m.Name+" is run by Google itself and cannot be used with this provider")
+				return dialect.Invalid(at, string(name)+" is run by Google itself and cannot be used with this provider")
 			}
 		}
 	}
-	if len(out.Tools) > 0 {
-		return f.choice(out)
+	if len(f.tools) == 0 {
+		return nil
 	}
+	out.Put("tools", jsonscan.Arr(f.tools))
+	return f.choice(out)
+}
+
+// nativeDeclaration is a FunctionDeclaration as it comes in.
+type nativeDeclaration struct {
+	Name        jsonscan.String `json:"name"`
+	Description jsonscan.String `json:"description"`
+	JSONSchema  json.RawMessage `json:"parametersJsonSchema"`
+	Parameters  json.RawMessage `json:"parameters"`
+}
+
+// declare adds a function to the tools.
+func (f *fromGemini) declare(raw json.RawMessage, at string) error {
+	var d nativeDeclaration
+	if err := jsonscan.Decode(raw, &d); err != nil || d.Name.Empty() {
+		return dialect.Invalid(at, at+" is not a function declaration")
+	}
+	schema := jsonscan.Lit(`{"type":"object","properties":{}}`)
+	switch {
+	case rawjson.Set(d.JSONSchema) != nil:
+		schema = jsonscan.Raw(d.JSONSchema)
+	case rawjson.Set(d.Parameters) != nil:
+		schema = jsonscan.Raw(StandardSchema(d.Parameters))
+	}
+	function := jsonscan.Obj(member("name", jsonscan.Str(d.Name)))
+	if !d.Description.Empty() {
+		function.Put("description", jsonscan.Str(d.Description))
+	}
+	function.Put("parameters", schema)
+	f.tools = append(f.tools, jsonscan.Obj(member("type", jsonscan.Lit(`"function"`)), member("function", function)))
 	return nil
 }
 
-func declared(raw json.RawMessage, at string) (json.RawMessage, error) {
-	var d nativeDeclaration
-	if err := json.Unmarshal(raw, &d); err != nil || d.Name == "" {
-		return nil, dialect.Invalid(at, at+" is not a function declaration")
-	}
-	function := rawjson.Object{rawjson.T("name", d.Name)}
-	if d.Description != "" {
-		function = append(function, rawjson.T("description", d.Description))
-	}
-	schema := rawjson.Set(d.JSONSchema)
-	if schema == nil && rawjson.Set(d.Parameters) != nil {
-		schema = StandardSchema(d.Parameters)
-	}
-	if schema == nil {
-		schema = json.RawMessage(`{"type":"object","properties":{}}`)
-	}
-	function = append(function, rawjson.M("parameters", schema))
-	return rawjson.Object{rawjson.T("type", "function"), rawjson.M("function", function.JSON())}.JSON(), nil
-}
-
-func (f *fromGemini) choice(out *openai.Request) error {
+// choice translates functionCallingConfig into tool_choice.
+func (f *fromGemini) choice(out *jsonscan.Value) error {
 	c := f.req.ToolConfig.Calling
-	named := func(name string) json.RawMessage {
-		return rawjson.Object{rawjson.T("type", "function"), rawjson.M("function", rawjson.Object{rawjson.T("name", name)}.JSON())}.JSON()
+	named := func(name string) jsonscan.Value {
+		return jsonscan.Obj(member("type", jsonscan.Lit(`"function"`)), member("function", jsonscan.Obj(member("name", jsonscan.Quoted(name)))))
 	}
-	allowed := func(mode string) json.RawMessage {
-		var tools []json.RawMessage
+	allowed := func(mode string) jsonscan.Value {
+		var tools []jsonscan.Value
 		for _, name := range c.Allowed {
 			tools = append(tools, named(name))
 		}
-		return rawjson.Object{
-			rawjson.T("type", "allowed_tools"),
-			rawjson.M("allowed_tools", rawjson.Object{rawjson.T("mode", mode), rawjson.M("tools", rawjson.Array(tools))}.JSON()),
-		}.JSON()
+		return jsonscan.Obj(
+			member("type", jsonscan.Lit(`"allowed_tools"`)),
+			member("allowed_tools", jsonscan.Obj(member("mode", jsonscan.Quoted(mode)), member("tools", jsonscan.Arr(tools)))),
+		)
 	}
 	switch mode := strings.ToUpper(c.Mode); {
 	case mode == "NONE":
-		out.ToolChoice = json.RawMessage(`"none"`)
+		out.Put("tool_choice", jsonscan.Lit(`"none"`))
 	case mode == "ANY" && len(c.Allowed) == 1:
-		out.ToolChoice = named(c.Allowed[0])
+		out.Put("tool_choice", named(c.Allowed[0]))
 	case mode == "ANY" && len(c.Allowed) > 1:
-		out.ToolChoice = allowed("required")
+		out.Put("tool_choice", allowed("required"))
 	case mode == "ANY":
-		out.ToolChoice = json.RawMessage(`"required"`)
+		out.Put("tool_choice", jsonscan.Lit(`"required"`))
 	case mode == "VALIDATED" && len(c.Allowed) > 0:
-		out.ToolChoice = allowed("auto")
+		out.Put("tool_choice", allowed("auto"))
 	case slices.Contains([]string{"", "AUTO", "VALIDATED", "MODE_UNSPECIFIED"}, mode):
 	default:
 		return dialect.Invalid("toolConfig.functionCallingConfig.mode", fmt.Sprintf("mode %q is not known; use AUTO, ANY, NONE or VALIDATED", c.Mode))

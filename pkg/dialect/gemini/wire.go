@@ -3,50 +3,56 @@ package gemini
 import (
 	"encoding/json"
 
-	"github.com/hostless/hostless/pkg/dialect/rawjson"
+	"github.com/hostless/hostless/pkg/jsonscan"
 )
 
 // The API's own shapes, as far as the translations read and write them.
 
 type content struct {
-	Role  string `json:"role,omitempty"`
+	Role  string `json:"role"`
 	Parts []part `json:"parts"`
 }
 
+// part is one part of a content. Text and data are JSON strings as they stood in
+// the body that they came from: they are copied once, into the result.
 type part struct {
-	Text                *json.RawMessage  `json:"text,omitempty"` // kept encoded: it passes through as it is
-	Thought             bool              `json:"thought,omitempty"`
-	InlineData          *blob             `json:"inlineData,omitempty"`
-	FileData            *fileData         `json:"fileData,omitempty"`
-	FunctionCall        *functionCall     `json:"functionCall,omitempty"`
-	FunctionResponse    *functionResponse `json:"functionResponse,omitempty"`
-	ExecutableCode      *executableCode   `json:"executableCode,omitempty"`
-	CodeExecutionResult *codeResult       `json:"codeExecutionResult,omitempty"`
-	ThoughtSignature    string            `json:"thoughtSignature,omitempty"`
+	Text                jsonscan.String   `json:"text"` // nil where the part is something else
+	Thought             bool              `json:"thought"`
+	InlineData          *blob             `json:"inlineData"`
+	FileData            *fileData         `json:"fileData"`
+	FunctionCall        *functionCall     `json:"functionCall"`
+	FunctionResponse    *functionResponse `json:"functionResponse"`
+	ExecutableCode      *executableCode   `json:"executableCode"`
+	CodeExecutionResult *codeResult       `json:"codeExecutionResult"`
+	ThoughtSignature    string            `json:"thoughtSignature"`
 }
 
 type blob struct {
-	MimeType    string `json:"mimeType"`
-	Data        string `json:"data"`
-	DisplayName string `json:"displayName,omitempty"`
+	MimeType    string          `json:"mimeType"`
+	Data        jsonscan.String `json:"data"`
+	DisplayName string          `json:"displayName"`
 }
 
 type fileData struct {
-	MimeType string `json:"mimeType,omitempty"`
+	MimeType string `json:"mimeType"`
 	FileURI  string `json:"fileUri"`
 }
 
 type functionCall struct {
-	ID   string          `json:"id,omitempty"`
+	ID   string          `json:"id"`
 	Name string          `json:"name"`
-	Args json.RawMessage `json:"args,omitempty"`
+	Args json.RawMessage `json:"args"`
 }
 
 type functionResponse struct {
-	ID       string          `json:"id,omitempty"`
+	ID       string          `json:"id"`
 	Name     string          `json:"name"`
 	Response json.RawMessage `json:"response"`
-	Parts    []part          `json:"parts,omitempty"`
+	Parts    json.RawMessage `json:"parts"` // a list of parts again
+
+	// lines are the texts of a tool's result that is not an object, written as
+	// {"content":"…"} where there is no Response.
+	lines []jsonscan.String
 }
 
 type executableCode struct {
@@ -103,12 +109,9 @@ type logprob struct {
 	Probability json.RawMessage `json:"logProbability"`
 }
 
-func textPart(s string) part {
-	raw := json.RawMessage(rawjson.Quote(s))
-	return part{Text: &raw}
-}
+func textPart(s string) part { return part{Text: jsonscan.Quote(s)} }
 
-// usage is the middle's.
+// usage is that of chat completions.
 type usage struct {
 	Prompt     int `json:"prompt_tokens"`
 	Completion int `json:"completion_tokens"`
@@ -121,7 +124,7 @@ type usage struct {
 	} `json:"completion_tokens_details"`
 }
 
-func (u *usageMetadata) middle() usage {
+func (u *usageMetadata) chat() usage {
 	var out usage
 	out.Prompt = u.Prompt + u.ToolPrompt
 	out.Completion = u.Candidates + u.Thoughts
