@@ -24,7 +24,7 @@ var exposed = []string{strings.Join([]string{
 }, ", ")}
 
 // pages are the paths of our own pages, which a page of another site may lead to.
-var pages = map[string]bool{"/callback": true}
+var pages = map[string]bool{"/callback": true, "/connect": true}
 
 // crossSite reports whether a page of another origin caused a request of which it
 // could not read the answer: an image, a script, a form, a no-cors fetch. It has no

@@ -44,7 +44,7 @@ var build = sync.OnceValues(func() (string, error) {
 	if dir := os.Getenv("HOSTLESS_TEST_BIN"); dir != "" {
 		return dir, nil
 	}
-	for _, top := range []string{"cmd", "pkg", "init"} {
+	for _, top := range []string{"cmd", "pkg", "init", "web"} {
 		// Reading the directories tells go test what the result depends on: it
 		// would else answer from its cache for binaries that have changed.
 		if err := filepath.WalkDir(filepath.Join(Root(), top), func(string, fs.DirEntry, error) error { return nil }); err != nil {
