@@ -23,7 +23,7 @@ var order = [][]string{
 	{"token", "keys", "certs", "hosts"},
 	{"approval", "oauth"},
 	{"dialect", "dialect/rawjson"},
-	{"dialect/openai"},
+	{"dialect/openai", "dialect/dialecttest"},
 	{"dialect/anthropic", "dialect/gemini", "dialect/responses", "dialect/ollama"},
 	{"provider"},
 	{"gateway/endpoint", "gateway/body", "gateway/usage"},

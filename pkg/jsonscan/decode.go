@@ -341,7 +341,7 @@ func (d *decoder) array(i int, v reflect.Value, p *plan, depth int) (int, error)
 	}
 	for n := 0; ; n++ {
 		if n == v.Cap() {
-			v.Grow(max(4, n))
+			v.Grow(max(1, n))
 		}
 		v.SetLen(n + 1)
 		end, err := d.value(i, v.Index(n), p.elem, depth+1)

@@ -11,12 +11,17 @@ import (
 // Value is JSON that is passed on or put together: the bytes of a text, which it
 // shares, or an object or an array of other Values. It is written once, by Append;
 // until then members can be read, left out and added without a copy of the texts
-// in them. The zero Value is absent: objects leave such members out.
+// in them. The zero Value is absent: objects leave such members out. Copies of an
+// object that was put together are the same object.
 type Value struct {
-	raw    []byte
+	raw  []byte
+	tree *tree // of a value that was put together; nil for raw
+}
+
+type tree struct {
+	kind   Kind
 	object []Field
 	array  []Value
-	kind   Kind // of a value that was put together; 0 for raw
 }
 
 // Field is a member of an object that is put together.
@@ -66,28 +71,28 @@ func Join(sep string, parts ...String) Value {
 }
 
 // Obj is an object of these members, in their order; absent values are left out.
-func Obj(fields ...Field) Value { return Value{object: fields, kind: '{'} }
+func Obj(fields ...Field) Value { return Value{tree: &tree{kind: '{', object: fields}} }
 
 // Arr is an array of these values.
-func Arr(values []Value) Value { return Value{array: values, kind: '['} }
+func Arr(values []Value) Value { return Value{tree: &tree{kind: '[', array: values}} }
 
 // Absent is whether there is no value.
-func (v Value) Absent() bool { return v.kind == 0 && len(v.raw) == 0 }
+func (v Value) Absent() bool { return v.tree == nil && len(v.raw) == 0 }
 
 // Set is whether there is a value other than null.
 func (v Value) Set() bool { return !v.Absent() && v.Kind() != 'n' }
 
 // Kind is the value's kind; 0 for an absent one.
 func (v Value) Kind() Kind {
-	if v.kind != 0 {
-		return v.kind
+	if v.tree != nil {
+		return v.tree.kind
 	}
 	return KindOf(v.raw)
 }
 
 // String gives the value as a JSON string; nil where it is not one.
 func (v Value) String() String {
-	if v.kind == 0 && len(v.raw) > 0 && v.raw[0] == '"' {
+	if len(v.raw) > 0 && v.raw[0] == '"' {
 		return v.raw
 	}
 	return nil
@@ -95,7 +100,7 @@ func (v Value) String() String {
 
 // Compact is the value without the space between its tokens.
 func (v Value) Compact() Value {
-	if v.kind == 0 {
+	if v.tree == nil {
 		return Value{raw: Compact(v.raw)}
 	}
 	return v
@@ -112,11 +117,11 @@ func (v Value) Get(name string) (found Value) {
 }
 
 // Bytes gives the bytes of a raw value; ok is false where it was put together.
-func (v Value) Bytes() (raw []byte, ok bool) { return v.raw, v.kind == 0 }
+func (v Value) Bytes() (raw []byte, ok bool) { return v.raw, v.tree == nil }
 
 // Is is whether the value's bytes are exactly text; never true of an object or
 // array that was put together.
-func (v Value) Is(text string) bool { return v.kind == 0 && string(v.raw) == text }
+func (v Value) Is(text string) bool { return v.tree == nil && string(v.raw) == text }
 
 // Put sets a member of an object that was put together, in its place where there
 // is one of that name; an absent value changes nothing.
@@ -124,14 +129,16 @@ func (v *Value) Put(name string, value Value) {
 	if value.Absent() {
 		return
 	}
-	v.kind = '{'
-	for i := range v.object {
-		if v.object[i].Name == name {
-			v.object[i].Value = value
+	if v.tree == nil {
+		v.raw, v.tree = nil, &tree{kind: '{'}
+	}
+	for i := range v.tree.object {
+		if v.tree.object[i].Name == name {
+			v.tree.object[i].Value = value
 			return
 		}
 	}
-	v.object = append(v.object, Field{name, value})
+	v.tree.object = append(v.tree.object, Field{name, value})
 }
 
 // PutText sets a member to a string.
@@ -140,7 +147,7 @@ func (v *Value) PutText(name, text string) { v.Put(name, Quoted(text)) }
 // Members iterates over an object's members; nothing where the value is not one.
 func (v Value) Members() iter.Seq2[string, Value] {
 	return func(yield func(string, Value) bool) {
-		if v.kind == 0 {
+		if v.tree == nil {
 			for name, raw := range Members(v.raw) {
 				if !yield(string(name), Value{raw: raw}) {
 					return
@@ -148,7 +155,7 @@ func (v Value) Members() iter.Seq2[string, Value] {
 			}
 			return
 		}
-		for _, f := range v.object {
+		for _, f := range v.tree.object {
 			if !f.Value.Absent() && !yield(f.Name, f.Value) {
 				return
 			}
@@ -159,7 +166,7 @@ func (v Value) Members() iter.Seq2[string, Value] {
 // Elements iterates over an array's elements; nothing where the value is not one.
 func (v Value) Elements() iter.Seq2[int, Value] {
 	return func(yield func(int, Value) bool) {
-		if v.kind == 0 {
+		if v.tree == nil {
 			for i, raw := range Elements(v.raw) {
 				if !yield(i, Value{raw: raw}) {
 					return
@@ -167,7 +174,7 @@ func (v Value) Elements() iter.Seq2[int, Value] {
 			}
 			return
 		}
-		for i, e := range v.array {
+		for i, e := range v.tree.array {
 			if !yield(i, e) {
 				return
 			}
@@ -177,11 +184,15 @@ func (v Value) Elements() iter.Seq2[int, Value] {
 
 // Append writes the value. Raw values keep their bytes, null stands for an absent one.
 func (v Value) Append(b []byte) []byte {
-	switch v.kind {
-	case '{':
+	switch {
+	case v.tree == nil && len(v.raw) == 0:
+		return append(b, "null"...)
+	case v.tree == nil:
+		return append(b, v.raw...)
+	case v.tree.kind == '{':
 		b = append(b, '{')
 		comma := false
-		for _, f := range v.object {
+		for _, f := range v.tree.object {
 			if f.Value.Absent() {
 				continue
 			}
@@ -192,29 +203,27 @@ func (v Value) Append(b []byte) []byte {
 			b = f.Value.Append(append(AppendQuote(b, f.Name), ':'))
 		}
 		return append(b, '}')
-	case '[':
-		b = append(b, '[')
-		for i, e := range v.array {
-			if i > 0 {
-				b = append(b, ',')
-			}
-			b = e.Append(b)
+	}
+	b = append(b, '[')
+	for i, e := range v.tree.array {
+		if i > 0 {
+			b = append(b, ',')
 		}
-		return append(b, ']')
+		b = e.Append(b)
 	}
-	if len(v.raw) == 0 {
-		return append(b, "null"...)
-	}
-	return append(b, v.raw...)
+	return append(b, ']')
 }
 
 // Size is at least how many bytes Append writes, where no name needs an escape.
 func (v Value) Size() int {
 	n := len(v.raw) + 4
-	for _, f := range v.object {
+	if v.tree == nil {
+		return n
+	}
+	for _, f := range v.tree.object {
 		n += len(f.Name) + 4 + f.Value.Size()
 	}
-	for _, e := range v.array {
+	for _, e := range v.tree.array {
 		n += 1 + e.Size()
 	}
 	return n
@@ -222,7 +231,7 @@ func (v Value) Size() int {
 
 // JSON writes the value to memory of its own, or gives the bytes of a raw one.
 func (v Value) JSON() json.RawMessage {
-	if v.kind == 0 && len(v.raw) > 0 {
+	if v.tree == nil && len(v.raw) > 0 {
 		return v.raw
 	}
 	return v.Append(make([]byte, 0, v.Size()))
@@ -249,7 +258,7 @@ func (d *decoder) tree(v Value, target reflect.Value, p *plan, depth int) error 
 		*target.Addr().Interface().(*Value) = v
 		return nil
 	}
-	if v.kind == 0 {
+	if v.tree == nil {
 		d.data = v.raw
 		i := skipSpace(d.data, 0)
 		end, err := d.value(i, target, p, depth)
@@ -268,9 +277,9 @@ func (d *decoder) tree(v Value, target reflect.Value, p *plan, depth int) error 
 		err := d.tree(v, inner.Elem(), p.elem, depth)
 		target.Set(inner)
 		return err
-	case p.kind == kindStruct && v.kind == '{':
+	case p.kind == kindStruct && v.tree.kind == '{':
 		target.SetZero()
-		for _, m := range v.object {
+		for _, m := range v.tree.object {
 			f := p.find([]byte(m.Name))
 			if m.Value.Absent() {
 				continue
@@ -288,15 +297,15 @@ func (d *decoder) tree(v Value, target reflect.Value, p *plan, depth int) error 
 				return err
 			}
 		}
-	case p.kind == kindSlice && v.kind == '[':
-		target.Set(reflect.MakeSlice(p.typ, len(v.array), len(v.array)))
-		for i, e := range v.array {
+	case p.kind == kindSlice && v.tree.kind == '[':
+		target.Set(reflect.MakeSlice(p.typ, len(v.tree.array), len(v.tree.array)))
+		for i, e := range v.tree.array {
 			if err := d.tree(e, target.Index(i), p.elem, depth+1); err != nil {
 				return err
 			}
 		}
 	default:
-		d.note(0, p, v.kind.String())
+		d.note(0, p, v.tree.kind.String())
 	}
 	return nil
 }

@@ -153,16 +153,29 @@ func (p *plainer) each(list jsonscan.Value, change func(jsonscan.Value) jsonscan
 // concerned reports whether there may be something in a value to change. Names as
 // the translators write them need no escapes.
 func (p *plainer) concerned(v jsonscan.Value) bool {
-	raw, ok := v.Bytes()
-	if !ok {
-		return true // put together, so that a look at it costs nothing
+	if raw, ok := v.Bytes(); ok {
+		return jsonscan.KindOf(raw) != '"' && slices.ContainsFunc(middleOnly, func(name string) bool {
+			return p.changes(name) && bytes.Contains(raw, []byte(`"`+name+`"`))
+		})
 	}
-	for _, name := range [...]string{CacheControl, ReasoningContent, ReasoningDetails, ExtraContent, Refusal, Developer} {
-		if (name == ReasoningDetails || !p.facts.Takes(name)) && bytes.Contains(raw, []byte(`"`+name+`"`)) {
+	for name, value := range v.Members() {
+		if p.changes(name) || name == "role" && value.Is(`"developer"`) || p.concerned(value) {
+			return true
+		}
+	}
+	for _, e := range v.Elements() {
+		if p.concerned(e) {
 			return true
 		}
 	}
 	return false
+}
+
+// middleOnly are the names of what only some providers take within messages and tools.
+var middleOnly = []string{CacheControl, ReasoningContent, ReasoningDetails, ExtraContent, Refusal, Developer}
+
+func (p *plainer) changes(name string) bool {
+	return slices.Contains(middleOnly, name) && (name == ReasoningDetails || !p.facts.Takes(name))
 }
 
 // without leaves the given members out of an object, where they are not taken.
