@@ -57,12 +57,12 @@ func (s *Server) hasToken(reg Registered) {
 	}
 }
 
-// above gives the runs that a process is a part of: what was started below
+// enclosingRuns gives the runs that a process is a part of: what was started below
 // `hostless run`, by the kernel's word. It keeps honest programs and overeager
 // agents to what they were given; a program of the same user that means harm can
 // leave its parents. One that has sent its request and ended, or has left its
 // connection to another, could be any run's: while there are runs it is an error.
-func (s *Server) above(caller peer.Cred) (found []run, err error) {
+func (s *Server) enclosingRuns(caller peer.Cred) (found []run, err error) {
 	if caller.PID <= 0 {
 		return nil, nil
 	}
@@ -87,15 +87,15 @@ func (s *Server) above(caller peer.Cred) (found []run, err error) {
 // RunOf gives the hostname of the run that a process of the daemon's own user is
 // below, or "".
 func (s *Server) RunOf(pid int) string {
-	above, err := s.above(peer.Cred{UID: s.uid, PID: pid})
+	above, err := s.enclosingRuns(peer.Cred{UID: s.uid, PID: pid})
 	if err != nil || len(above) == 0 {
 		return ""
 	}
 	return above[0].hostname
 }
 
-// outside keeps what administers the daemon from the processes of runs.
-func (s *Server) outside(next http.HandlerFunc) http.HandlerFunc {
+// denyFromRuns keeps what administers the daemon from the processes of runs.
+func (s *Server) denyFromRuns(next http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		if err := s.refuseBelow(r, "change tokens, keys or settings"); err != nil {
 			s.fail(w, r, err)
@@ -106,7 +106,7 @@ func (s *Server) outside(next http.HandlerFunc) http.HandlerFunc {
 }
 
 func (s *Server) refuseBelow(r *http.Request, what string) error {
-	above, err := s.above(callerOf(r))
+	above, err := s.enclosingRuns(callerOf(r))
 	if err != nil || len(above) == 0 {
 		return err
 	}
@@ -115,10 +115,10 @@ func (s *Server) refuseBelow(r *http.Request, what string) error {
 		Next:    "type it in a terminal that is not below hostless run"}
 }
 
-// narrow brings what a run within runs asks for into what those were given. It
+// clampScope brings what a run within runs asks for into what those were given. It
 // gives their tokens, whose rate limits are to be shared.
-func (s *Server) narrow(caller peer.Cred, req *RouteRequest) (outer []secret.String, err error) {
-	above, err := s.above(caller)
+func (s *Server) clampScope(caller peer.Cred, req *RouteRequest) (outer []secret.String, err error) {
+	above, err := s.enclosingRuns(caller)
 	if err != nil {
 		return nil, err
 	}
@@ -127,10 +127,10 @@ func (s *Server) narrow(caller peer.Cred, req *RouteRequest) (outer []secret.Str
 			req.AutoToken, req.Token = false, Secret{}
 			continue
 		}
-		if req.AllowedProviders, err = within(r, "allowed_providers", r.scope.AllowedProviders, req.AllowedProviders); err != nil {
+		if req.AllowedProviders, err = clampList(r, "allowed_providers", r.scope.AllowedProviders, req.AllowedProviders); err != nil {
 			return nil, err
 		}
-		if req.AllowedModels, err = within(r, "allowed_models", r.scope.AllowedModels, req.AllowedModels); err != nil {
+		if req.AllowedModels, err = clampList(r, "allowed_models", r.scope.AllowedModels, req.AllowedModels); err != nil {
 			return nil, err
 		}
 		if !r.secret.IsZero() {
@@ -149,8 +149,8 @@ func (s *Server) narrow(caller peer.Cred, req *RouteRequest) (outer []secret.Str
 	return outer, nil
 }
 
-// within holds a list of names and globs against the outer run's.
-func within(r run, param string, outer, asked []string) ([]string, error) {
+// clampList holds a list of names and globs against the outer run's.
+func clampList(r run, param string, outer, asked []string) ([]string, error) {
 	if len(outer) == 0 {
 		return asked, nil
 	}

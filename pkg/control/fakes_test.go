@@ -24,7 +24,7 @@ type tokens struct{ *token.Store }
 func request(req control.MintRequest) token.Request {
 	return token.Request{
 		Origin: req.Origin, Name: req.Name, TTL: time.Duration(req.TTL) * time.Second, RateLimit: req.RateLimit,
-		Scope: token.Scope{Providers: req.AllowedProviders, Models: req.AllowedModels}, Bound: req.Bound, Lease: req.Lease, Within: req.Within,
+		Scope: token.Scope{Providers: req.AllowedProviders, Models: req.AllowedModels}, Bound: req.Bound, Lease: req.Lease, Parents: req.Parents,
 	}
 }
 
@@ -39,8 +39,8 @@ func (t tokens) Mint(ctx context.Context, req control.MintRequest) (control.Toke
 	return answerOf(t.Store.Mint(ctx, request(req)))
 }
 
-func (t tokens) Adopt(ctx context.Context, old control.Secret, req control.MintRequest) (control.Token, error) {
-	return answerOf(t.Store.Adopt(ctx, old.String, request(req)))
+func (t tokens) Restore(ctx context.Context, old control.Secret, req control.MintRequest) (control.Token, error) {
+	return answerOf(t.Store.Restore(ctx, old.String, request(req)))
 }
 
 func (t tokens) Refresh(ctx context.Context, ref control.Secret) (time.Duration, error) {

@@ -135,7 +135,7 @@ func (s *Server) postLease(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	caller := callerOf(r)
-	outer, err := s.narrow(caller, &req)
+	outer, err := s.clampScope(caller, &req)
 	if err != nil {
 		s.fail(w, r, err)
 		return
@@ -217,7 +217,7 @@ func (s *Server) deleteLease(w http.ResponseWriter, r *http.Request) {
 // revoked meanwhile stays so: the route then has none.
 func (s *Server) leaseToken(ctx context.Context, req RouteRequest, reg Registered, lease RouteLease, outer []secret.String) (*BoundToken, error) {
 	mint := mintFor(req, reg, true)
-	mint.Within = outer
+	mint.Parents = outer
 	s.owning.Lock()
 	defer s.owning.Unlock()
 	var t Token
@@ -225,7 +225,7 @@ func (s *Server) leaseToken(ctx context.Context, req RouteRequest, reg Registere
 	if req.Token.IsZero() {
 		t, err = s.tokens.Mint(ctx, mint)
 	} else {
-		t, err = s.tokens.Adopt(ctx, req.Token, mint)
+		t, err = s.tokens.Restore(ctx, req.Token, mint)
 		if fault.Is(err, fault.Unauthenticated) {
 			s.log.Warn("a lease came back with a revoked token", "hostname", reg.Hostname)
 			return nil, nil

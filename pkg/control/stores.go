@@ -16,15 +16,15 @@ type Tokens interface {
 	// Mint makes a token. Bound names the hostname that it goes with, or "".
 	// With Lease it is not persisted: it lives as long as its lease.
 	Mint(ctx context.Context, req MintRequest) (Token, error)
-	// Adopt takes up a token that a lease's client holds from before a restart.
+	// Restore takes up a token that a lease's client holds from before a restart.
 	// A revoked one is fault.Unauthenticated.
-	Adopt(ctx context.Context, old Secret, req MintRequest) (Token, error)
+	Restore(ctx context.Context, old Secret, req MintRequest) (Token, error)
 	// Refresh extends a token by the time it was made for.
 	Refresh(ctx context.Context, ref Secret) (expiresIn time.Duration, err error)
 	// Revoke ends a token and its streams; a whole one or a unique prefix.
 	Revoke(ctx context.Context, ref Secret) error
 	// Release ends the token of a lease with its streams. Unlike a revoked one it
-	// may be adopted again.
+	// may be restored.
 	Release(ctx context.Context, token Secret) error
 	// RevokeBound ends all tokens that were made with that hostname and are
 	// not a lease's.
@@ -39,7 +39,7 @@ type MintRequest struct {
 	Bound string // the hostname that the token goes with, or ""
 	Lease bool   // never written to disk
 
-	Within []secret.String // tokens whose rate limits count too
+	Parents []secret.String // tokens whose rate limits count too
 }
 
 // Routes is the server's need of the apps plane's table. Answers come without

@@ -17,7 +17,7 @@ import (
 func (d *daemon) openFront(log *slog.Logger) (err error) {
 	cfg := front.Config{
 		Gateway: d.gateway, Apps: d.apps, Foreign: http.HandlerFunc(d.apps.Misdirected),
-		Peer: d.judge(log), Logger: log, RedirectHTTPS: d.settings.HTTPSRedirect,
+		Peer: d.peerPolicy(log), Logger: log, RedirectHTTPS: d.settings.HTTPSRedirect,
 	}
 	if d.cfg.TLS {
 		authority, err := certs.New(certs.Config{Dir: d.cfg.Paths.Home, Serves: d.routes.Serves, Logger: d.log.With("component", "certs")})
@@ -30,10 +30,10 @@ func (d *daemon) openFront(log *slog.Logger) (err error) {
 	return err
 }
 
-// judge admits the daemon's own user and root. Where the kernel does not tell
+// peerPolicy admits the daemon's own user and root. Where the kernel does not tell
 // who connects, as on macOS, everybody on this machine is admitted, which is
 // said once.
-func (d *daemon) judge(log *slog.Logger) func(net.Conn) (int, error) {
+func (d *daemon) peerPolicy(log *slog.Logger) func(net.Conn) (int, error) {
 	var once sync.Once
 	return func(c net.Conn) (int, error) {
 		uid, err := peer.TCPOwner(c)

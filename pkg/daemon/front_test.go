@@ -31,16 +31,16 @@ func TestJudge(t *testing.T) {
 	}
 	defer server.Close()
 	log := slog.New(slog.DiscardHandler)
-	uid, err := (&daemon{uid: os.Geteuid()}).judge(log)(server)
+	uid, err := (&daemon{uid: os.Geteuid()}).peerPolicy(log)(server)
 	if err != nil || uid != os.Geteuid() {
 		t.Errorf("our own: %d, %v", uid, err)
 	}
-	if uid, err := (&daemon{uid: os.Geteuid() + 1}).judge(log)(server); err == nil && os.Geteuid() != 0 {
+	if uid, err := (&daemon{uid: os.Geteuid() + 1}).peerPolicy(log)(server); err == nil && os.Geteuid() != 0 {
 		t.Errorf("another user's daemon lets %d in", uid)
 	}
 	client.Close()
 	io.ReadAll(server)
-	if uid, err := (&daemon{uid: os.Geteuid()}).judge(log)(server); err == nil {
+	if uid, err := (&daemon{uid: os.Geteuid()}).peerPolicy(log)(server); err == nil {
 		t.Errorf("an owner that has left counts as %d", uid)
 	}
 }

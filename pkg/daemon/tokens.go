@@ -15,7 +15,7 @@ func (c controlTokens) request(req control.MintRequest) token.Request {
 	return token.Request{
 		Origin: req.Origin, Name: req.Name, RateLimit: req.RateLimit, TTL: time.Duration(req.TTL) * time.Second,
 		Scope: token.Scope{Providers: req.AllowedProviders, Models: req.AllowedModels}, Bound: req.Bound, Lease: req.Lease,
-		Within: req.Within,
+		Parents: req.Parents,
 	}
 }
 
@@ -45,8 +45,8 @@ func (c controlTokens) Mint(ctx context.Context, req control.MintRequest) (contr
 	return minted(c.store.Mint(ctx, c.request(req)))
 }
 
-func (c controlTokens) Adopt(ctx context.Context, old control.Secret, req control.MintRequest) (control.Token, error) {
-	return minted(c.store.Adopt(ctx, old.String, c.request(req)))
+func (c controlTokens) Restore(ctx context.Context, old control.Secret, req control.MintRequest) (control.Token, error) {
+	return minted(c.store.Restore(ctx, old.String, c.request(req)))
 }
 
 func (c controlTokens) Refresh(ctx context.Context, ref control.Secret) (time.Duration, error) {

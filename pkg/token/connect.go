@@ -24,7 +24,7 @@ func (s *Store) MintForOrigin(ctx context.Context, req Request) (Minted, error) 
 		s.mu.Unlock()
 		others = others[1:]
 	}
-	e.within = append(e.within, others...)
+	e.parents = append(e.parents, others...)
 	text, err := s.text()
 	if err != nil {
 		return Minted{}, err

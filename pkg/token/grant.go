@@ -57,10 +57,10 @@ func (g *Grant) Admit() error {
 // admit charges a request to the entry and to those it is within, or to none: full
 // is then one that has no room for as long as wait.
 func (e *entry) admit(s *Store) (full *entry, wait time.Duration) {
-	if len(e.within) > 0 {
+	if len(e.parents) > 0 {
 		s.shared.Lock() // who holds several entries is alone in it
 		defer s.shared.Unlock()
-		for _, outer := range e.within {
+		for _, outer := range e.parents {
 			outer.mu.Lock()
 			defer outer.mu.Unlock()
 		}
@@ -68,7 +68,7 @@ func (e *entry) admit(s *Store) (full *entry, wait time.Duration) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	now := s.now()
-	for _, outer := range e.within {
+	for _, outer := range e.parents {
 		if left, ok := outer.limiter.room(now); !ok {
 			full, wait = outer, max(wait, left)
 		}
@@ -79,7 +79,7 @@ func (e *entry) admit(s *Store) (full *entry, wait time.Duration) {
 	if full != nil {
 		return full, wait
 	}
-	for _, outer := range e.within {
+	for _, outer := range e.parents {
 		outer.limiter.charge(now)
 	}
 	e.limiter.charge(now)
@@ -99,7 +99,7 @@ func (g *Grant) Check() error {
 		return fault.New(fault.Unauthenticated, MessageUnknown)
 	case now.Before(e.expires):
 		return nil
-	case now.Before(e.expires.Add(afterlife)):
+	case now.Before(e.expires.Add(expiredRetention)):
 		return &fault.Error{Kind: fault.Expired, Message: MessageExpired, Code: "token_expired"}
 	default:
 		return fault.New(fault.Unauthenticated, MessageUnknown)

@@ -57,12 +57,12 @@ func (s *Store) OwnsOrigin(origin string) bool {
 	return false
 }
 
-// prune forgets what ended longer than afterlife ago; s.mu is held.
+// prune forgets what ended longer than expiredRetention ago; s.mu is held.
 func (s *Store) prune() {
 	now := s.now()
 	for hash, e := range s.entries {
 		e.mu.Lock()
-		gone := !now.Before(e.expires.Add(afterlife)) || (!e.ended.IsZero() && !now.Before(e.ended.Add(maxRevokedMemory)))
+		gone := !now.Before(e.expires.Add(expiredRetention)) || (!e.ended.IsZero() && !now.Before(e.ended.Add(maxRevokedMemory)))
 		e.mu.Unlock()
 		if gone {
 			delete(s.entries, hash)

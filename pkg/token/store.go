@@ -27,13 +27,13 @@ const (
 	// DefaultTTL is how long a token lasts that was asked for without a time.
 	DefaultTTL = 24 * time.Hour
 
-	shown     = len(Prefix) + 8 // how much of a token may be shown and stored
-	afterlife = 24 * time.Hour  // how long an ended token is told from an unknown one
-	maxTTL    = 10 * 365 * 24 * time.Hour
-	minSecret = 43               // 256 bits in base64
-	whole     = len(Prefix) + 64 // how long the tokens are that are made here
-	maxSecret = 128
-	maxName   = 128
+	shown            = len(Prefix) + 8 // how much of a token may be shown and stored
+	expiredRetention = 24 * time.Hour  // how long an ended token is told from an unknown one
+	maxTTL           = 10 * 365 * 24 * time.Hour
+	minSecret        = 43               // 256 bits in base64
+	whole            = len(Prefix) + 64 // how long the tokens are that are made here
+	maxSecret        = 128
+	maxName          = 128
 )
 
 // The words of a 401, which clients look for.
@@ -64,7 +64,7 @@ type Store struct {
 	now  func() time.Time
 	rand io.Reader
 	log  *slog.Logger
-	seed maphash.Seed // of the marks
+	seed maphash.Seed // of prefixHashes
 
 	onRevoked func(hash string)
 
@@ -81,19 +81,19 @@ type Store struct {
 
 // entry is one token. What is above the mutex never changes.
 type entry struct {
-	hash    [sha256.Size]byte
-	prefix  string
-	origin  string
-	name    string
-	scope   Scope
-	rate    int
-	ttl     time.Duration
-	created time.Time
-	bound   string
-	lease   bool
-	done    chan struct{} // closed when revoked
-	within  []*entry      // whose limits count too
-	marks   []uint64      // of what goes past the prefix, see mark; nil where that is not known
+	hash         [sha256.Size]byte
+	prefix       string
+	origin       string
+	name         string
+	scope        Scope
+	rate         int
+	ttl          time.Duration
+	created      time.Time
+	bound        string
+	lease        bool
+	done         chan struct{} // closed when revoked
+	parents      []*entry      // whose limits count too
+	prefixHashes []uint64      // of what goes past the prefix, see hashPrefixes; nil where that is not known
 
 	mu      sync.Mutex
 	expires time.Time
@@ -110,9 +110,9 @@ type Request struct {
 	TTL       time.Duration // 0 is DefaultTTL
 	Bound     string        // the hostname that the token goes with, or ""
 	Lease     bool          // lives as long as a lease: never written to disk
-	// Within are tokens whose rate limits the requests of this one are charged to
+	// Parents are tokens whose rate limits the requests of this one are charged to
 	// as well. Those that are not known are passed over.
-	Within []secret.String
+	Parents []secret.String
 }
 
 // Minted is a new token: the only time that its text is known.
@@ -197,11 +197,11 @@ func (s *Store) text() (string, error) {
 	return Prefix + hex.EncodeToString(bits[:]), nil
 }
 
-// Adopt takes up a token again that was made by an earlier daemon and is held by
+// Restore takes up a token again that was made by an earlier daemon and is held by
 // the client of a lease: the same text is valid afterwards, on the terms of req.
 // A lease's token that was revoked is fault.Unauthenticated, one that has no token's form
 // fault.Invalid.
-func (s *Store) Adopt(ctx context.Context, old secret.String, req Request) (Minted, error) {
+func (s *Store) Restore(ctx context.Context, old secret.String, req Request) (Minted, error) {
 	text := old.Reveal()
 	if !wellFormed(text) {
 		return Minted{}, &fault.Error{Kind: fault.Invalid, Message: "token is not a bridge token", Param: "token"}
@@ -249,11 +249,11 @@ func (s *Store) prepare(req Request) (*entry, error) {
 		ttl = DefaultTTL
 	}
 	ttl = max(ttl, time.Second) // the file counts in seconds
-	var within []*entry
+	var parents []*entry
 	s.mu.RLock()
-	for _, outer := range req.Within {
-		if e := s.entries[sha256.Sum256([]byte(outer.Reveal()))]; e != nil && !slices.Contains(within, e) {
-			within = append(within, e)
+	for _, outer := range req.Parents {
+		if e := s.entries[sha256.Sum256([]byte(outer.Reveal()))]; e != nil && !slices.Contains(parents, e) {
+			parents = append(parents, e)
 		}
 	}
 	s.mu.RUnlock()
@@ -261,7 +261,7 @@ func (s *Store) prepare(req Request) (*entry, error) {
 	return &entry{
 		origin: origin, name: req.Name, rate: req.RateLimit, ttl: ttl, created: now, expires: now.Add(ttl),
 		scope: Scope{Providers: slices.Clone(req.Scope.Providers), Models: slices.Clone(req.Scope.Models)},
-		bound: req.Bound, lease: req.Lease, within: within, done: make(chan struct{}), limiter: limiter{limit: req.RateLimit},
+		bound: req.Bound, lease: req.Lease, parents: parents, done: make(chan struct{}), limiter: limiter{limit: req.RateLimit},
 	}, nil
 }
 
@@ -269,7 +269,7 @@ func (s *Store) prepare(req Request) (*entry, error) {
 func (s *Store) add(e *entry, text string) (Minted, error) {
 	e.hash = sha256.Sum256([]byte(text))
 	e.prefix = text[:shown]
-	e.marks = s.mark(text)
+	e.prefixHashes = s.hashPrefixes(text)
 	s.mu.Lock()
 	s.prune()
 	old := s.entries[e.hash]
@@ -372,7 +372,7 @@ func (s *Store) Revoke(ctx context.Context, ref secret.String) error {
 }
 
 // Release ends the token of a lease and closes Done of its grants. It leaves no
-// trace: the lease's client may have the token adopted again. A token that is
+// trace: the lease's client may have the token restored. A token that is
 // no lease's, or unknown, stays as it is.
 func (s *Store) Release(bearer secret.String) {
 	s.mu.Lock()
@@ -423,7 +423,7 @@ func (s *Store) RevokeUnbound(ctx context.Context, holds func(hostname string) b
 }
 
 // end revokes an entry; s.mu is held. That of a lease is remembered, since the
-// lease's client would have it adopted again.
+// lease's client would have it restored.
 func (s *Store) end(e *entry) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -454,7 +454,7 @@ func (s *Store) find(ref string) (*entry, error) {
 	}
 	var found *entry
 	for _, e := range s.entries {
-		if !s.begins(e, ref) || e.revoked() {
+		if !s.hasPrefix(e, ref) || e.revoked() {
 			continue
 		}
 		if found != nil {
@@ -468,29 +468,29 @@ func (s *Store) find(ref string) (*entry, error) {
 	return found, nil
 }
 
-// mark hashes each beginning of a token that is longer than its prefix, so that
-// a longer reference to it can be checked without its text being kept. The marks
+// hashPrefixes hashes each beginning of a token that is longer than its prefix, so that
+// a longer reference to it can be checked without its text being kept. The hashes
 // are of this process alone and never stored.
-func (s *Store) mark(text string) []uint64 {
-	marks := make([]uint64, 0, len(text)-shown)
+func (s *Store) hashPrefixes(text string) []uint64 {
+	prefixHashes := make([]uint64, 0, len(text)-shown)
 	for n := shown + 1; n <= len(text); n++ {
-		marks = append(marks, maphash.String(s.seed, text[:n]))
+		prefixHashes = append(prefixHashes, maphash.String(s.seed, text[:n]))
 	}
-	return marks
+	return prefixHashes
 }
 
-// begins reports whether ref, at least a prefix long, is how a token begins. Of
+// hasPrefix reports whether ref, at least a prefix long, is how a token begins. Of
 // one that was read from disk no more is known than the prefix and that a whole
 // token would have had its hash.
-func (s *Store) begins(e *entry, ref string) bool {
+func (s *Store) hasPrefix(e *entry, ref string) bool {
 	more := len(ref) - shown
 	switch {
 	case e.prefix != ref[:shown]:
 		return false
 	case more == 0:
 		return true
-	case e.marks == nil:
+	case e.prefixHashes == nil:
 		return len(ref) < whole
 	}
-	return more <= len(e.marks) && e.marks[more-1] == maphash.String(s.seed, ref)
+	return more <= len(e.prefixHashes) && e.prefixHashes[more-1] == maphash.String(s.seed, ref)
 }

@@ -167,7 +167,7 @@ func TestLimitsAreShared(t *testing.T) {
 		return g
 	}
 	within := []secret.String{outer.Secret, outer.Secret, secret.New("sk_local_unknown")}
-	a, b := grant(mint(t, s, token.Request{RateLimit: 1, Within: within})), grant(mint(t, s, token.Request{Within: within}))
+	a, b := grant(mint(t, s, token.Request{RateLimit: 1, Parents: within})), grant(mint(t, s, token.Request{Parents: within}))
 	for i, g := range []*token.Grant{a, b, b} {
 		if err := g.Admit(); err != nil {
 			t.Errorf("request %d: %v", i, err)
@@ -211,7 +211,7 @@ func TestRevoke(t *testing.T) {
 	if err := s.Revoke(t.Context(), lease.Secret); err != nil {
 		t.Fatal(err)
 	}
-	_, err = s.Adopt(t.Context(), lease.Secret, token.Request{Lease: true})
+	_, err = s.Restore(t.Context(), lease.Secret, token.Request{Lease: true})
 	wantKind(t, "adopt a revoked one", err, fault.Unauthenticated)
 	if _, err := s.Verify(other.Secret, ""); err != nil {
 		t.Errorf("the other token: %v", err)
@@ -301,7 +301,7 @@ func TestPersistence(t *testing.T) {
 		_, err := s.Verify(m.Secret, "")
 		wantKind(t, "after a restart", err, fault.Unauthenticated)
 	}
-	if _, err := s.Adopt(t.Context(), lease.Secret, token.Request{Lease: true}); err != nil {
+	if _, err := s.Restore(t.Context(), lease.Secret, token.Request{Lease: true}); err != nil {
 		t.Errorf("adopt: %v", err)
 	}
 	if _, err := s.Verify(lease.Secret, ""); err != nil {
@@ -310,7 +310,7 @@ func TestPersistence(t *testing.T) {
 	s.Release(lease.Secret)
 	_, err = s.Verify(lease.Secret, "")
 	wantKind(t, "released", err, fault.Unauthenticated)
-	if _, err := s.Adopt(t.Context(), lease.Secret, token.Request{Lease: true}); err != nil {
+	if _, err := s.Restore(t.Context(), lease.Secret, token.Request{Lease: true}); err != nil {
 		t.Errorf("adopt a released one: %v", err)
 	}
 
