@@ -23,12 +23,16 @@ import (
 	"github.com/hostless/hostless/pkg/config"
 	"github.com/hostless/hostless/pkg/daemon"
 	"github.com/hostless/hostless/pkg/fault"
+	"github.com/hostless/hostless/pkg/keys/vault"
 )
 
 // version is set by the linker.
 var version = ""
 
 func main() {
+	if len(os.Args) > 1 && os.Args[1] == vault.HelperArg {
+		os.Exit(keychainHelper())
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second signal ends the process at once
 	err := app().RunContext(ctx, os.Args)
@@ -41,6 +45,15 @@ func main() {
 		os.Exit(1)
 	}
 	os.Exit(f.Kind.Exit())
+}
+
+// keychainHelper is the process that asks the OS keychain for a daemon.
+func keychainHelper() int {
+	if err := daemon.Harden(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return vault.Helper(os.Args[2:], os.Stdin, os.Stdout, os.Stderr)
 }
 
 func app() *cli.App {
@@ -92,6 +105,9 @@ func run(c *cli.Context) error {
 		return err
 	}
 	if err := daemon.Harden(); err != nil {
+		return err
+	}
+	if cfg.Keychain, err = vault.NewProcess(os.Getenv); err != nil {
 		return err
 	}
 	signal.Ignore(syscall.SIGPIPE) // whoever read the log may go; the daemon stays

@@ -16,7 +16,7 @@ import (
 // them.
 const (
 	TokenPersistence = "token-persistence" // off, file, keychain
-	KeyStorage       = "key-storage"       // auto, file; keychain comes with the vault, until then it is refused
+	KeyStorage       = "key-storage"       // auto, keychain, file
 	StreamUsage      = "stream-usage"      // on, off
 	HTTPSRedirect    = "https-redirect"    // true, false
 	WildcardRoutes   = "wildcard-routes"   // true, false
@@ -39,8 +39,9 @@ const (
 
 // The values of KeyStorage.
 const (
-	StorageAuto = "auto"
-	StorageFile = "file"
+	StorageAuto     = "auto"     // the keychain where it works, else the file
+	StorageKeychain = "keychain" // sealed in vault.json
+	StorageFile     = "file"     // keys.env
 )
 
 // setting is how one named setting is checked and kept.
@@ -60,7 +61,7 @@ var settings = []setting{
 	{name: Linger, def: "10m", parse: parseLinger},
 	{name: Verbose, def: "off", allow: []string{"on", "off"}},
 	{name: TokenPersistence, def: PersistOff, allow: []string{PersistOff, PersistFile, PersistKeychain}},
-	{name: KeyStorage, def: StorageAuto, allow: []string{StorageAuto, StorageFile}},
+	{name: KeyStorage, def: StorageAuto, allow: []string{StorageAuto, StorageKeychain, StorageFile}},
 	{name: StreamUsage, def: "on", allow: []string{"on", "off"}},
 	{name: ApprovalDialog, def: "on", allow: []string{"on", "off"}},
 	{name: Echo, def: "on", allow: []string{"on", "off"}},

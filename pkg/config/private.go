@@ -117,15 +117,31 @@ func ReadPrivate(path string) (data []byte, opened bool, err error) {
 	return data, opened, err
 }
 
+// aside is where a file that cannot be used, or not wholly, is kept.
+func aside(path string, now time.Time) string {
+	return path + ".corrupt-" + now.UTC().Format("20060102T150405.000000000Z")
+}
+
+// CopyAside copies a file that can be used in parts to `<path>.corrupt-<time>`
+// before it is rewritten, and returns the new path.
+func CopyAside(path string, now time.Time) (string, error) {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return "", fmt.Errorf("keep a copy of %s: %w", path, err)
+	}
+	kept := aside(path, now)
+	return kept, WritePrivate(kept, data)
+}
+
 // KeepAside renames a file that cannot be used to `<path>.corrupt-<time>`, so
 // that nothing in it is lost, and returns the new path.
 func KeepAside(path string, now time.Time) (string, error) {
-	aside := path + ".corrupt-" + now.UTC().Format("20060102T150405.000000000Z")
-	if err := os.Rename(path, aside); err != nil {
+	kept := aside(path, now)
+	if err := os.Rename(path, kept); err != nil {
 		return "", fmt.Errorf("keep unreadable file aside: %w", err)
 	}
-	os.Chmod(aside, 0o600)
-	return aside, nil
+	os.Chmod(kept, 0o600)
+	return kept, nil
 }
 
 // staleAfter is how old the leavings of a write must be to be nobody's any more.

@@ -25,6 +25,8 @@ const (
 	memberOllama  = "ollama_api_models"
 	memberModels  = "models"
 	memberOAuth   = "oauth_clients"
+
+	memberCommands = "commands"
 )
 
 // SettingsConfig is what OpenSettings needs.
@@ -57,6 +59,8 @@ type snapshot struct {
 	origins []string
 	ollama  []string
 	models  map[string][]string
+
+	commands map[string]Command
 }
 
 // OpenSettings reads config.json; a missing one is all defaults. One that is no
@@ -212,6 +216,7 @@ func interpret(members map[string]json.RawMessage, before *snapshot) (*snapshot,
 	}
 	snap.ollama = member(members, memberOllama, snap.ollama, before.ollama, &problems)
 	snap.models = member(members, memberModels, snap.models, before.models, &problems)
+	snap.commands = member(members, memberCommands, snap.commands, before.commands, &problems)
 	var held []json.RawMessage
 	for _, o := range before.origins {
 		held = append(held, mustJSON(o))

@@ -58,7 +58,8 @@ func TestSettingsSet(t *testing.T) {
 	}{
 		{"token-persistence", "file", "file", ""},
 		{"token-persistence", "cloud", "", "off, file, keychain"},
-		{"key-storage", "keychain", "", "auto, file"}, // a key would lie in the file all the same
+		{"key-storage", "keychain", "keychain", ""},
+		{"key-storage", "vault", "", "auto, keychain, file"},
 		{"token_persistence", "keychain", "keychain", ""},
 		{"key-storage", "file", "file", ""},
 		{"stream-usage", "off", "off", ""},

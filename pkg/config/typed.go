@@ -11,7 +11,7 @@ import (
 // TokenPersistence is PersistOff, PersistFile or PersistKeychain.
 func (s *Settings) TokenPersistence() string { return s.value(TokenPersistence).(string) }
 
-// KeyStorage is StorageAuto or StorageFile.
+// KeyStorage is StorageAuto, StorageKeychain or StorageFile.
 func (s *Settings) KeyStorage() string { return s.value(KeyStorage).(string) }
 
 // StreamUsage reports whether streams may be asked for their usage.

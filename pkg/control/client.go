@@ -10,7 +10,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"net/url"
 	"time"
 
 	"github.com/hostless/hostless/pkg/fault"
@@ -265,24 +264,6 @@ func (c *Client) Register(ctx context.Context, req RouteRequest) (r Registered, 
 func (c *Client) Deregister(ctx context.Context, name RouteName) (r Removed, err error) {
 	_, err = c.Do(ctx, http.MethodPost, "/routes/deregister", name, &r)
 	return r, err
-}
-
-// Keys lists the providers that have a key or a base URL.
-func (c *Client) Keys(ctx context.Context) (l KeyList, err error) {
-	_, err = c.Do(ctx, http.MethodGet, "/keys", nil, &l)
-	return l, err
-}
-
-// PutKey stores a provider's key.
-func (c *Client) PutKey(ctx context.Context, provider string, req KeyRequest) (k KeyStored, err error) {
-	_, err = c.Do(ctx, http.MethodPut, "/keys/"+url.PathEscape(provider), req, &k)
-	return k, err
-}
-
-// DeleteKey removes a provider's key.
-func (c *Client) DeleteKey(ctx context.Context, provider string) (o Outcome, err error) {
-	_, err = c.Do(ctx, http.MethodDelete, "/keys/"+url.PathEscape(provider), nil, &o)
-	return o, err
 }
 
 // Origins lists the allowed origins.

@@ -68,7 +68,7 @@ func (t tokens) List(context.Context) ([]control.TokenInfo, error) {
 type keyStore struct{ *keys.Store }
 
 func infoOf(e keys.Entry) control.KeyInfo {
-	return control.KeyInfo{Provider: e.Provider, BaseURL: e.BaseURL, Storage: e.Storage, Hint: e.Hint(), Dialect: e.Dialect, AllowPrivate: e.AllowPrivate}
+	return control.KeyInfo{Provider: e.Provider, Label: e.Label, HasKey: e.HasKey(), Reference: e.Reference, BaseURL: e.BaseURL, Storage: e.Storage, Hint: e.Hint(), Dialect: e.Dialect, AllowPrivate: e.AllowPrivate}
 }
 
 func (k keyStore) List(ctx context.Context) ([]control.KeyInfo, error) {
@@ -80,9 +80,27 @@ func (k keyStore) List(ctx context.Context) ([]control.KeyInfo, error) {
 	return out, err
 }
 
-func (k keyStore) Put(ctx context.Context, provider string, req control.KeyRequest) (control.KeyInfo, error) {
-	e, err := k.Store.Put(ctx, keys.Entry{Provider: provider, Key: req.Key.String, BaseURL: req.BaseURL, Dialect: req.Dialect, AllowPrivate: req.AllowPrivate})
-	return infoOf(e), err
+func (k keyStore) Put(ctx context.Context, provider string, req control.KeyRequest) (control.KeyStored, error) {
+	e, note, err := k.Store.Put(ctx, keys.Entry{
+		Provider: provider, Label: req.Label, Key: req.Key.String, Reference: req.Reference, BaseURL: req.BaseURL, Dialect: req.Dialect, AllowPrivate: req.AllowPrivate,
+	})
+	return control.KeyStored{KeyInfo: infoOf(e), Note: note}, err
+}
+
+func (k keyStore) Delete(ctx context.Context, provider, label string, all bool) error {
+	if all {
+		label = keys.AllLabels
+	}
+	return k.Store.Delete(ctx, provider, label)
+}
+
+func (k keyStore) Migrate(ctx context.Context, req control.MigrateRequest) (control.Migrated, error) {
+	_, err := k.Store.Migrate(ctx, req.To, req.Passphrase.String)
+	return control.Migrated{}, err
+}
+
+func (k keyStore) Unlock(ctx context.Context, req control.UnlockRequest) error {
+	return k.Store.Unlock(ctx, req.Passphrase.String)
 }
 
 // settings adapts the real settings.
@@ -94,7 +112,20 @@ func (s settings) Values(context.Context) (control.ConfigValues, error) {
 func (s settings) Patch(_ context.Context, v control.ConfigValues) error { return s.Settings.Patch(v) }
 func (s settings) Origins(context.Context) ([]string, error)             { return s.AllowedOrigins(), nil }
 func (s settings) AddOrigin(_ context.Context, o string) error           { return s.Settings.AddOrigin(o) }
-func (s settings) RemoveOrigin(_ context.Context, o string) error        { return s.Settings.RemoveOrigin(o) }
+func (s settings) Commands(context.Context) ([]control.Command, error) {
+	var out []control.Command
+	for name, c := range s.Settings.Commands() {
+		out = append(out, control.Command{Name: name, Argv: c.Argv})
+	}
+	return out, nil
+}
+func (s settings) SetCommand(_ context.Context, c control.Command) error {
+	return s.Settings.SetCommand(c.Name, config.Command{Argv: c.Argv})
+}
+func (s settings) RemoveCommand(_ context.Context, name string) error {
+	return s.Settings.RemoveCommand(name)
+}
+func (s settings) RemoveOrigin(_ context.Context, o string) error { return s.Settings.RemoveOrigin(o) }
 
 // routes is a table in memory.
 type routes struct {

@@ -126,43 +126,6 @@ func (s *Server) getTokens(w http.ResponseWriter, r *http.Request) {
 	answer(w, out)
 }
 
-func (s *Server) getKeys(w http.ResponseWriter, r *http.Request) {
-	keys, err := s.keys.List(r.Context())
-	if err != nil {
-		s.fail(w, r, err)
-		return
-	}
-	answer(w, KeyList{Keys: append([]KeyInfo{}, keys...)})
-}
-
-func (s *Server) putKey(w http.ResponseWriter, r *http.Request) {
-	var req KeyRequest
-	if err := decode(w, r, &req); err != nil {
-		s.fail(w, r, err)
-		return
-	}
-	info, err := s.keys.Put(r.Context(), r.PathValue("provider"), req)
-	if err != nil {
-		s.fail(w, r, err)
-		return
-	}
-	s.log.Info("provider key stored", "provider", info.Provider, "storage", info.Storage)
-	answer(w, KeyStored{Status: "stored", KeyInfo: info})
-}
-
-func (s *Server) deleteKey(w http.ResponseWriter, r *http.Request) {
-	provider := r.PathValue("provider")
-	if err := s.keys.Delete(r.Context(), provider); err != nil {
-		s.fail(w, r, err)
-		return
-	}
-	s.log.Info("provider key removed", "provider", provider)
-	answer(w, struct {
-		Status   string `json:"status"`
-		Provider string `json:"provider"`
-	}{"removed", provider})
-}
-
 func (s *Server) getOrigins(w http.ResponseWriter, r *http.Request) {
 	list, err := s.originList(r.Context())
 	if err != nil {

@@ -72,9 +72,17 @@ type RouteLease interface {
 // Keys is the server's need of package keys' store.
 type Keys interface {
 	List(ctx context.Context) ([]KeyInfo, error)
-	Put(ctx context.Context, provider string, req KeyRequest) (KeyInfo, error)
-	// Delete removes a provider's entry; none is fault.NotFound.
-	Delete(ctx context.Context, provider string) error
+	// Put stores a key or reference. What the request leaves out of an entry that is
+	// there already stays as it is.
+	Put(ctx context.Context, provider string, req KeyRequest) (KeyStored, error)
+	// Delete removes a provider's entry with a label, or all of them; none is
+	// fault.NotFound.
+	Delete(ctx context.Context, provider, label string, all bool) error
+	// Migrate moves all keys to another storage.
+	Migrate(ctx context.Context, req MigrateRequest) (Migrated, error)
+	// Unlock waits for the person's keychain, or takes the passphrase.
+	Unlock(ctx context.Context, req UnlockRequest) error
+	Lock(ctx context.Context) error
 }
 
 // Settings is the server's need of config.json.
@@ -87,6 +95,11 @@ type Settings interface {
 	AddOrigin(ctx context.Context, origin string) error
 	// RemoveOrigin removes one; none is fault.NotFound.
 	RemoveOrigin(ctx context.Context, origin string) error
+	// Commands lists what key references may run, by name.
+	Commands(ctx context.Context) ([]Command, error)
+	SetCommand(ctx context.Context, c Command) error
+	// RemoveCommand removes one; none is fault.NotFound.
+	RemoveCommand(ctx context.Context, name string) error
 }
 
 // Daemon is the server's need of the process it runs in.

@@ -227,38 +227,6 @@ type LeaseEvent struct {
 	Reason string `json:"reason,omitempty"` // a sentence for people
 }
 
-// KeyRequest is the body of PUT /keys/{provider}. The daemon checks that what
-// it lacks (a key for a provider that needs one, a base URL for a custom one)
-// is there.
-type KeyRequest struct {
-	Key          Secret `json:"key,omitzero"`
-	BaseURL      string `json:"base_url,omitempty"`
-	Dialect      string `json:"dialect,omitempty"` // openai, anthropic or gemini
-	AllowPrivate bool   `json:"allow_private,omitempty"`
-}
-
-// KeyInfo is one row of GET /keys; the key itself is never told.
-type KeyInfo struct {
-	Provider     string `json:"provider"`
-	BaseURL      string `json:"base_url"`
-	Storage      string `json:"storage"` // file or keychain
-	Hint         string `json:"hint"`    // the last characters of a long key
-	Locked       bool   `json:"locked"`
-	Dialect      string `json:"dialect,omitempty"`
-	AllowPrivate bool   `json:"allow_private,omitempty"`
-}
-
-// KeyList answers GET /keys.
-type KeyList struct {
-	Keys []KeyInfo `json:"keys"`
-}
-
-// KeyStored answers PUT and DELETE /keys/{provider}.
-type KeyStored struct {
-	Status string `json:"status"` // "stored" or "removed"
-	KeyInfo
-}
-
 // OriginRequest is the body of PUT and DELETE /origins.
 type OriginRequest struct {
 	Origin string `json:"origin"`

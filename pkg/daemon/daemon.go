@@ -23,6 +23,8 @@ import (
 	"github.com/hostless/hostless/pkg/front"
 	"github.com/hostless/hostless/pkg/gateway"
 	"github.com/hostless/hostless/pkg/keys"
+	"github.com/hostless/hostless/pkg/keys/reference"
+	"github.com/hostless/hostless/pkg/keys/vault"
 	"github.com/hostless/hostless/pkg/listen"
 	"github.com/hostless/hostless/pkg/redact"
 	"github.com/hostless/hostless/pkg/token"
@@ -47,6 +49,8 @@ type Config struct {
 	Arguments []string
 	Environ   func() []string
 
+	Keychain vault.Keychain // the OS keychain; none when nil
+
 	Hangup <-chan os.Signal // each value has settings and keys read again; nil is none
 	Getenv func(string) string
 	Output io.Writer // the log; os.Stderr when nil
@@ -65,6 +69,8 @@ type daemon struct {
 	settings  *config.Settings
 	tokens    *token.Store
 	keys      *keys.Store
+	vault     *vault.Vault
+	resolver  *reference.Resolver
 	approvals *approval.Queue
 	gateway   *gateway.Gateway
 	routes    *routes.Table
@@ -166,10 +172,9 @@ func (d *daemon) open() (err error) {
 			return err
 		}
 	}
-	if d.keys, found, err = keys.New(keys.Config{Path: d.cfg.Paths.Keys(), Logger: component("keys")}); err != nil {
+	if err := d.openKeys(component("keys")); err != nil {
 		return err
 	}
-	d.warnings.set("keys", found)
 	if err := d.openApprovals(); err != nil {
 		return err
 	}
@@ -192,7 +197,7 @@ func (d *daemon) open() (err error) {
 		return err
 	}
 	d.control, err = control.NewServer(control.ServerConfig{
-		Tokens: controlTokens{d.tokens}, Keys: controlKeys{d.keys, d.keysChanged}, Routes: controlRoutes{d.routes, d.appURL, d.redactor.String},
+		Tokens: controlTokens{d.tokens}, Keys: controlKeys{d.keys, d.settings, d.keysChanged}, Routes: controlRoutes{d.routes, d.appURL, d.redactor.String},
 		Settings: controlSettings{d.settings}, Daemon: controlDaemon{d}, Approvals: controlApprovals{d.approvals, d.tokens}, Logger: component("control"),
 	})
 	return err
@@ -274,6 +279,7 @@ func (d *daemon) close() error {
 	if d.gateway != nil {
 		d.gateway.Close()
 	}
+	d.closeKeys()
 	if d.tokens != nil && !d.handedOver.Load() {
 		errs = append(errs, d.tokens.Close())
 	}

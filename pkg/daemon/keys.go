@@ -2,65 +2,180 @@ package daemon
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"log/slog"
+	"net/netip"
+	"net/url"
+	"slices"
 	"strings"
+	"time"
 
+	"github.com/hostless/hostless/pkg/config"
 	"github.com/hostless/hostless/pkg/control"
 	"github.com/hostless/hostless/pkg/dialect"
 	"github.com/hostless/hostless/pkg/fault"
 	"github.com/hostless/hostless/pkg/gateway"
 	"github.com/hostless/hostless/pkg/keys"
+	"github.com/hostless/hostless/pkg/keys/reference"
+	"github.com/hostless/hostless/pkg/keys/vault"
 	"github.com/hostless/hostless/pkg/provider"
 	"github.com/hostless/hostless/pkg/secret"
 )
 
+// openKeys makes the key store and begins to open its vault: nothing waits for the
+// keychain.
+func (d *daemon) openKeys(log *slog.Logger) error {
+	credential, err := vault.Credential(d.cfg.Getenv)
+	if err != nil {
+		d.warnings.set("credential", []string{fault.From(err).Message})
+		log.Error("the service's credential cannot be used", "error", err)
+	}
+	if d.vault, _, err = vault.New(vault.Config{Path: d.cfg.Paths.Vault(), Keychain: d.cfg.Keychain, Credential: credential, Logger: log}); err != nil {
+		return err
+	}
+	d.resolver = reference.New(reference.Config{
+		Environ:  d.cfg.Environ(),
+		Keychain: d.readKeychain,
+		Commands: func(name string) (reference.Command, bool) {
+			c, ok := d.settings.Command(name)
+			return reference.Command{Argv: c.Argv, CacheTTL: time.Duration(c.CacheTTL) * time.Second}, ok
+		},
+		Logger: log,
+	})
+	var found []string
+	if d.keys, found, err = keys.New(keys.Config{
+		Path: d.cfg.Paths.Keys(), Vault: d.vault, Resolver: d.resolver, Storage: d.settings.KeyStorage, Logger: log,
+	}); err != nil {
+		return err
+	}
+	d.warnings.set("keys", found)
+	d.vault.Open()
+	return nil
+}
+
+// readKeychain reads an item of a person's own, for keyring:// references.
+func (d *daemon) readKeychain(ctx context.Context, service, account string) (secret.String, error) {
+	if d.cfg.Keychain == nil {
+		return secret.String{}, &vault.KeychainError{Reason: vault.Absent}
+	}
+	return d.cfg.Keychain.Get(ctx, service, account)
+}
+
+// closeKeys waits for what was begun to end.
+func (d *daemon) closeKeys() {
+	if d.vault != nil {
+		d.vault.Close()
+	}
+	if d.resolver != nil {
+		d.resolver.Close()
+	}
+}
+
 // controlKeys shows the key store as the control server needs it. No key ever
 // leaves through it.
 type controlKeys struct {
-	store   *keys.Store
-	changed func() // the set of keys has changed
+	store    *keys.Store
+	settings *config.Settings
+	changed  func() // the set of keys has changed
 }
 
-func keyInfo(e keys.Entry, locked bool) control.KeyInfo {
+func keyInfo(e keys.Entry) control.KeyInfo {
 	return control.KeyInfo{
-		Provider: e.Provider, BaseURL: e.BaseURL, Storage: e.Storage, Hint: e.Hint(),
-		Locked: locked && e.Storage == keys.StorageKeychain, Dialect: e.Dialect, AllowPrivate: e.AllowPrivate,
+		Provider: e.Provider, Label: e.Label, BaseURL: e.BaseURL, Storage: e.Storage, Hint: e.Hint(), HasKey: e.HasKey(), Reference: e.Reference,
+		Locked: e.Locked, Dialect: e.Dialect, AllowPrivate: e.AllowPrivate,
 	}
 }
 
 func (c controlKeys) List(ctx context.Context) ([]control.KeyInfo, error) {
-	entries, locked, err := c.store.List(ctx)
+	entries, _, err := c.store.List(ctx)
 	if err != nil {
 		return nil, err
 	}
 	out := []control.KeyInfo{}
 	for _, e := range entries {
-		out = append(out, keyInfo(e, locked))
+		out = append(out, keyInfo(e))
 	}
 	return out, nil
 }
 
-func (c controlKeys) Put(ctx context.Context, name string, req control.KeyRequest) (control.KeyInfo, error) {
+func (c controlKeys) Put(ctx context.Context, name string, req control.KeyRequest) (control.KeyStored, error) {
 	name = provider.Default().Canonical(name)
-	if err := complete(name, req); err != nil {
-		return control.KeyInfo{}, err
+	if err := errors.Join(keys.ValidProvider(name), keys.ValidLabel(req.Label)); err != nil {
+		return control.KeyStored{}, err
 	}
-	e, err := c.store.Put(ctx, keys.Entry{
-		Provider: name, Key: req.Key.String, BaseURL: req.BaseURL, Dialect: req.Dialect, AllowPrivate: req.AllowPrivate,
+	kept, err := c.complete(ctx, name, &req)
+	if err == nil {
+		err = check(name, req)
+	}
+	if err != nil {
+		return control.KeyStored{}, err
+	}
+	e, note, err := c.store.Put(ctx, keys.Entry{
+		Provider: name, Label: req.Label, Key: req.Key.String, Reference: req.Reference, BaseURL: req.BaseURL, Dialect: req.Dialect, AllowPrivate: req.AllowPrivate,
 	})
 	if err != nil {
-		return control.KeyInfo{}, err
+		return control.KeyStored{}, err
 	}
 	c.changed()
-	return keyInfo(e, false), nil
+	notes := []string{}
+	for _, n := range []string{note, kept, plainHTTP(req)} {
+		if n != "" {
+			notes = append(notes, n)
+		}
+	}
+	return control.KeyStored{KeyInfo: keyInfo(e), Note: strings.Join(notes, "; ")}, nil
 }
 
-// complete checks that a provider can be used with what was given.
-func complete(name string, req control.KeyRequest) error {
-	if err := keys.ValidProvider(name); err != nil {
-		return err
+// complete adds to a request what it leaves out of an entry that is there already:
+// a new base URL keeps the key, a new key keeps the base URL. A new label takes the
+// base URL of the provider's other keys: none may go elsewhere for want of a word.
+func (c controlKeys) complete(ctx context.Context, name string, req *control.KeyRequest) (note string, err error) {
+	old, there, err := c.store.Find(ctx, name, req.Label)
+	if err != nil {
+		return "", err
 	}
+	changes := !req.Key.IsZero() || req.Reference != "" || req.NoKey || req.BaseURL != "" || req.Dialect != "" || req.AllowPrivate
+	if there && !changes {
+		return "", &fault.Error{Kind: fault.Invalid, Message: fmt.Sprintf("no key was given for %s, which is stored already", name), Next: "hostless keys add " + name, Param: "key"}
+	}
+	if there && req.Key.IsZero() && req.Reference == "" && !req.NoKey && old.HasKey() {
+		if req.Reference = old.Reference; req.Reference == "" {
+			key, err := c.store.Key(ctx, name, req.Label)
+			if err != nil {
+				return "", err
+			}
+			req.Key.String = key
+		}
+		note = name + " keeps its key"
+	}
+	if !there {
+		entries, _, err := c.store.List(ctx)
+		if err != nil {
+			return "", err
+		}
+		for _, e := range entries {
+			if e.Provider == name && e.BaseURL != "" {
+				old, there = e, true
+				break
+			}
+		}
+	}
+	if req.BaseURL == "" && there && old.BaseURL != "" {
+		req.BaseURL = old.BaseURL
+		if req.Dialect == "" {
+			req.Dialect = old.Dialect
+		}
+		req.AllowPrivate = req.AllowPrivate || old.AllowPrivate
+		note = fmt.Sprintf("%s keeps its base URL; hostless keys remove %s first takes it away", name, name)
+	}
+	return note, nil
+}
+
+// check holds a whole request against what its provider needs.
+func check(name string, req control.KeyRequest) error {
 	p := provider.Default().Get(name)
+	noKey := strings.TrimSpace(req.Key.Reveal()) == "" && req.Reference == ""
 	switch {
 	case p != nil && p.Builtin:
 		return &fault.Error{Kind: fault.Invalid, Message: fmt.Sprintf("provider %s is built in and needs no key", name), Param: "provider"}
@@ -74,21 +189,75 @@ func complete(name string, req control.KeyRequest) error {
 			Kind: fault.Invalid, Message: fmt.Sprintf("provider %s has a base URL for each customer, as in %s", name, p.BaseURLForm),
 			Next: fmt.Sprintf("hostless keys add %s --base-url …", name), Param: "base_url",
 		}
-	case p != nil && !p.KeyOptional && req.BaseURL == "" && strings.TrimSpace(req.Key.Reveal()) == "":
-		return &fault.Error{Kind: fault.Invalid, Message: fmt.Sprintf("provider %s needs a key", name), Next: "hostless keys add " + name, Param: "key"}
+	case p != nil && !p.KeyOptional && req.BaseURL == "" && noKey:
+		return &fault.Error{Kind: fault.Invalid, Message: fmt.Sprintf("provider %s needs a key", name), Next: "hostless keys add " + name + ", and type the key", Param: "key"}
 	case req.BaseURL != "":
 		return provider.CheckBaseURL(req.BaseURL, req.AllowPrivate)
 	}
 	return nil
 }
 
-func (c controlKeys) Delete(ctx context.Context, name string) error {
-	if err := c.store.Delete(ctx, provider.Default().Canonical(name)); err != nil {
+// plainHTTP warns of a key that goes over an open network as it is.
+func plainHTTP(req control.KeyRequest) string {
+	u, err := url.Parse(req.BaseURL)
+	if err != nil || u.Scheme != "http" || req.Key.IsZero() && req.Reference == "" {
+		return ""
+	}
+	host := strings.TrimSuffix(strings.ToLower(u.Hostname()), ".")
+	if ip, err := netip.ParseAddr(host); err == nil && (ip.IsLoopback() || ip.IsPrivate() || ip.IsLinkLocalUnicast()) {
+		return ""
+	}
+	if host == "localhost" || strings.HasSuffix(host, ".localhost") || !strings.Contains(host, ".") {
+		return ""
+	}
+	return fmt.Sprintf("the key goes to %s unencrypted, for all on the way to read: use https:// where the provider has it", u.Host)
+}
+
+func (c controlKeys) Delete(ctx context.Context, name, label string, all bool) error {
+	if all {
+		label = keys.AllLabels
+	}
+	if err := c.store.Delete(ctx, provider.Default().Canonical(name), label); err != nil {
 		return err
 	}
 	c.changed()
 	return nil
 }
+
+// Migrate moves all keys, and has those that come later stored there too.
+func (c controlKeys) Migrate(ctx context.Context, req control.MigrateRequest) (control.Migrated, error) {
+	moved, err := c.store.Migrate(ctx, req.To, req.Passphrase.String)
+	c.changed()
+	if err != nil {
+		return control.Migrated{}, err
+	}
+	var out control.Migrated
+	for _, m := range moved {
+		out.Keys = append(out.Keys, control.MigratedKey{Provider: m.Provider, Label: m.Label, From: m.From, Problem: m.Problem})
+	}
+	storage := c.settings.KeyStorage()
+	switch {
+	case req.To == keys.StorageFile && storage != config.StorageFile:
+		storage = config.StorageFile
+	case req.To == keys.StorageKeychain && storage == config.StorageFile:
+		storage = config.StorageKeychain
+	default:
+		return out, nil
+	}
+	if err := c.settings.Set(config.KeyStorage, storage); err != nil {
+		return out, err
+	}
+	out.Note = "key-storage is " + storage + " from now on"
+	return out, nil
+}
+
+func (c controlKeys) Unlock(ctx context.Context, req control.UnlockRequest) error {
+	err := c.store.Unlock(ctx, req.Passphrase.String)
+	c.changed()
+	return err
+}
+
+func (c controlKeys) Lock(ctx context.Context) error { return c.store.Lock(ctx) }
 
 // gatewayKeys shows the key store as the gateway needs it.
 type gatewayKeys struct {
@@ -117,7 +286,9 @@ func (g gatewayKeys) Stored() ([]string, error) {
 	}
 	out := make([]string, 0, len(entries))
 	for _, e := range entries {
-		out = append(out, e.Provider)
+		if !slices.Contains(out, e.Provider) {
+			out = append(out, e.Provider)
+		}
 	}
 	return out, nil
 }

@@ -2,11 +2,14 @@ package daemon
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"sync/atomic"
 
 	"github.com/hostless/hostless/pkg/config"
 	"github.com/hostless/hostless/pkg/control"
 	"github.com/hostless/hostless/pkg/gateway"
+	"github.com/hostless/hostless/pkg/keys/reference"
 )
 
 // controlSettings shows config.json as the control server needs it.
@@ -30,6 +33,26 @@ func (c controlSettings) AddOrigin(_ context.Context, origin string) error {
 
 func (c controlSettings) RemoveOrigin(_ context.Context, origin string) error {
 	return c.Settings.RemoveOrigin(origin)
+}
+
+func (c controlSettings) Commands(context.Context) ([]control.Command, error) {
+	all := c.Settings.Commands()
+	out := []control.Command{}
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		out = append(out, control.Command{Name: name, Argv: all[name].Argv, CacheTTL: all[name].CacheTTL})
+	}
+	return out, nil
+}
+
+func (c controlSettings) SetCommand(_ context.Context, cmd control.Command) error {
+	if err := reference.ValidCommand(cmd.Name); err != nil {
+		return err
+	}
+	return c.Settings.SetCommand(cmd.Name, config.Command{Argv: cmd.Argv, CacheTTL: cmd.CacheTTL})
+}
+
+func (c controlSettings) RemoveCommand(_ context.Context, name string) error {
+	return c.Settings.RemoveCommand(name)
 }
 
 // gatewaySettings gives the gateway its settings without copying them for each

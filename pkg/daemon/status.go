@@ -16,14 +16,14 @@ func (c controlDaemon) Status(ctx context.Context) (control.Status, error) {
 	s := control.Status{
 		Version: c.cfg.Version, PID: os.Getpid(), Port: c.sockets.Port, TLS: c.cfg.TLS, StartedAt: c.started.UTC(),
 		Activation: c.sockets.Activation, Routes: c.routes.Len(), Tokens: c.tokens.Live(), InFlight: c.front.InFlight(),
-		URL: c.url(), Home: c.cfg.Paths.Home, DevMode: c.cfg.DevMode, Persistence: c.persistence(), Warnings: c.daemon.warnings.list(), Providers: []control.ProviderStatus{},
+		URL: c.url(), Home: c.cfg.Paths.Home, DevMode: c.cfg.DevMode, Persistence: c.persistence(), Warnings: append(c.daemon.warnings.list(), c.vault.Warnings()...), Providers: []control.ProviderStatus{},
 	}
-	stored, err := controlKeys{store: c.keys}.List(ctx)
-	if err != nil {
-		return s, err
-	}
-	for _, k := range stored {
-		s.Providers = append(s.Providers, control.ProviderStatus{Provider: k.Provider, BaseURL: k.BaseURL, Storage: k.Storage, Locked: k.Locked})
+	// What is wrong with the stored keys is among the warnings.
+	entries, _, _ := c.keys.List(ctx)
+	for _, e := range entries {
+		if !slices.ContainsFunc(s.Providers, func(p control.ProviderStatus) bool { return p.Provider == e.Provider }) {
+			s.Providers = append(s.Providers, control.ProviderStatus{Provider: e.Provider, BaseURL: e.BaseURL, Storage: e.Storage, Locked: e.Locked})
+		}
 	}
 	return s, nil
 }

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -13,9 +12,11 @@ import (
 	"github.com/hostless/hostless/pkg/secret"
 )
 
-// The variables of keys.env, each followed by a provider's name.
+// The variables of keys.env, each followed by a provider's name and, for one of
+// several keys, by ___ and the key's label.
 const (
 	varKey          = "HOSTLESS_KEY_"
+	varReference    = "HOSTLESS_REF_"
 	varBaseURL      = "HOSTLESS_BASE_URL_"
 	varDialect      = "HOSTLESS_DIALECT_"
 	varAllowPrivate = "HOSTLESS_ALLOW_PRIVATE_"
@@ -34,12 +35,46 @@ func providerName(env string) string {
 	return strings.ReplaceAll(strings.ReplaceAll(name, "_", "-"), "\x00", "_")
 }
 
+// variables are those prefixes.
+var variables = []string{varKey, varReference, varBaseURL, varDialect, varAllowPrivate}
+
+// labelMark stands between a provider's name and a label. In the variable form of
+// a name, underscores come alone or in even numbers: an odd run of three or more
+// ends in the mark.
+const labelMark = "___"
+
+// envSuffix is what follows a variable's prefix for an entry.
+func envSuffix(k entryID) string {
+	if k.label == "" {
+		return envName(k.provider)
+	}
+	return envName(k.provider) + labelMark + envName(k.label)
+}
+
+// entryOf is envSuffix the other way. Whether the names are valid is left to
+// validID.
+func entryOf(suffix string) entryID {
+	for i := 0; i < len(suffix); i++ {
+		run := 0
+		for i+run < len(suffix) && suffix[i+run] == '_' {
+			run++
+		}
+		if run >= len(labelMark) && run%2 == 1 {
+			at := i + run - len(labelMark)
+			return entryID{providerName(suffix[:at]), providerName(suffix[at+len(labelMark):])}
+		}
+		i += max(0, run-1)
+	}
+	return entryID{provider: providerName(suffix)}
+}
+
 // line is one line of keys.env: an assignment of ours, or text that is kept.
 type line struct {
-	text     string // as read, without its line end
-	kind     string // one of the var constants, or "" for text that is not ours
-	provider string
-	value    string
+	text  string  // as read, without its line end
+	kind  string  // one of variables, or "" for text that is not ours
+	entry entryID // whose it is
+	value string
+	bad   bool // not text at all: it is not written again
 }
 
 // envFile is a keys.env taken apart, so that it can be written again with its
@@ -49,7 +84,7 @@ type envFile struct {
 }
 
 // parseEnv takes keys.env apart. A line of ours that cannot be read is kept as
-// text and told in problems, which never quote a value; the others hold. Lines
+// text and reported in problems, which never quote a value; the others hold. Lines
 // end in \n or \r\n. Values are bare, up to ` #`, or in single quotes, where
 // nothing is special, or in double quotes, where \\ \" \n \r \t and \$ are.
 func parseEnv(data []byte) (f envFile, problems []string) {
@@ -61,7 +96,10 @@ func parseEnv(data []byte) (f envFile, problems []string) {
 		text = strings.TrimSuffix(text, "\r")
 		l := line{text: text}
 		name, rest, ours := assignment(text)
-		if ours {
+		if !isText(text) {
+			problems = append(problems, fmt.Sprintf("line %d: it is not text", i+1))
+			l.bad = true
+		} else if ours {
 			if err := l.read(name, rest); err != nil {
 				problems = append(problems, fmt.Sprintf("line %d: %v", i+1, err))
 				l = line{text: text}
@@ -78,19 +116,25 @@ func parseEnv(data []byte) (f envFile, problems []string) {
 // assignment of another variable.
 var foreign = regexp.MustCompile(`^\s*(#.*|(export\s+)?[A-Za-z_][A-Za-z0-9_.]*\s*=.*)?$`)
 
-// ruined reports whether data is no such file at all: not text, or nothing in it
-// but lines that cannot be read.
-func ruined(data []byte) bool {
-	if !utf8.Valid(data) || bytes.IndexByte(data, 0) >= 0 {
-		return true
-	}
+// isText reports whether a line is text: what a crash or another program left in
+// the file may be none.
+func isText(s string) bool { return utf8.ValidString(s) && !strings.ContainsRune(s, 0) }
+
+// garbled reports whether lines are not text.
+func (f envFile) garbled() bool {
+	return slices.ContainsFunc(f.lines, func(l line) bool { return l.bad })
+}
+
+// unreadable reports whether data is no such file at all: nothing in it but lines
+// that cannot be read.
+func unreadable(data []byte) bool {
 	f, problems := parseEnv(data)
 	if len(problems) == 0 {
 		return false
 	}
 	return !slices.ContainsFunc(f.lines, func(l line) bool {
 		_, _, ours := assignment(l.text)
-		return l.kind != "" || ours || (foreign.MatchString(l.text) && strings.TrimSpace(l.text) != "")
+		return !l.bad && (l.kind != "" || ours || (foreign.MatchString(l.text) && strings.TrimSpace(l.text) != ""))
 	})
 }
 
@@ -115,7 +159,7 @@ func assignment(text string) (name, value string, ours bool) {
 const noValue = "\x00"
 
 func ownVariable(name string) string {
-	for _, v := range []string{varKey, varBaseURL, varDialect, varAllowPrivate} {
+	for _, v := range variables {
 		if strings.HasPrefix(name, v) {
 			return v
 		}
@@ -126,9 +170,8 @@ func ownVariable(name string) string {
 // read makes the line an assignment.
 func (l *line) read(name, value string) error {
 	l.kind = ownVariable(name)
-	l.provider = providerName(strings.TrimPrefix(name, l.kind))
-	// Upper case is what we write; a hand may have written lower.
-	if err := ValidProvider(l.provider); err != nil {
+	l.entry = entryOf(strings.TrimPrefix(name, l.kind)) // upper case is what we write; a hand may have written lower
+	if err := validID(l.entry); err != nil {
 		return errors.New("its variable names no provider")
 	}
 	if value == noValue {
@@ -212,18 +255,20 @@ func quote(s string) string {
 }
 
 // entries puts the assignments together, the last of each variable counting.
-// Entries that fail their check are told in problems and left out.
-func (f envFile) entries() (map[string]Entry, []string) {
-	out := map[string]Entry{}
+// Entries that fail their check are reported in problems and left out.
+func (f envFile) entries() (map[entryID]Entry, []string) {
+	out := map[entryID]Entry{}
 	for _, l := range f.lines {
 		if l.kind == "" {
 			continue
 		}
-		e := out[l.provider]
-		e.Provider, e.Storage = l.provider, StorageFile
+		e := out[l.entry]
+		e.Provider, e.Label, e.Storage = l.entry.provider, l.entry.label, StorageFile
 		switch l.kind {
 		case varKey:
 			e.Key = secret.New(l.value)
+		case varReference:
+			e.Reference = l.value
 		case varBaseURL:
 			e.BaseURL = l.value
 		case varDialect:
@@ -231,58 +276,60 @@ func (f envFile) entries() (map[string]Entry, []string) {
 		case varAllowPrivate:
 			e.AllowPrivate = l.value == "1" || strings.EqualFold(l.value, "true")
 		}
-		out[l.provider] = e
+		out[l.entry] = e
 	}
 	var problems []string
-	for _, name := range slices.Sorted(maps.Keys(out)) {
-		e, err := out[name].clean()
+	for _, k := range sortedIDs(out) {
+		e, err := out[k].clean()
 		if err != nil {
-			problems = append(problems, fmt.Sprintf("provider %s: %v", name, err))
-			delete(out, name)
+			problems = append(problems, fmt.Sprintf("provider %s: %v", k, err))
+			delete(out, k)
 			continue
 		}
-		out[name] = e
+		out[k] = e
 	}
 	return out, problems
 }
 
-// put sets a provider's variables: in their old places where they have some,
-// else at the end. Lines of it that are no longer needed go.
+// put sets an entry's variables: in their old places where they have some, else
+// at the end. Lines of it that are no longer needed go.
 func (f envFile) put(e Entry) envFile {
-	values := map[string]string{varKey: e.Key.Reveal(), varBaseURL: e.BaseURL, varDialect: e.Dialect}
+	values := map[string]string{varKey: e.Key.Reveal(), varReference: e.Reference, varBaseURL: e.BaseURL, varDialect: e.Dialect}
+	if e.Reference != "" {
+		delete(values, varKey)
+	}
 	if e.AllowPrivate {
 		values[varAllowPrivate] = "1"
 	}
-	return f.set(e.Provider, values)
+	return f.set(e.id(), values)
 }
 
-// remove takes a provider's variables out.
-func (f envFile) remove(provider string) envFile { return f.set(provider, nil) }
+// remove takes an entry's variables out.
+func (f envFile) remove(k entryID) envFile { return f.set(k, nil) }
 
-func (f envFile) set(provider string, values map[string]string) envFile {
+func (f envFile) set(k entryID, values map[string]string) envFile {
 	var out envFile
 	done := map[string]bool{}
 	assign := func(kind string) {
 		done[kind] = true
 		if v := values[kind]; v != "" {
-			out.lines = append(out.lines, line{
-				text: kind + envName(provider) + "=" + quote(v), kind: kind, provider: provider, value: v,
-			})
+			out.lines = append(out.lines, line{text: kind + envSuffix(k) + "=" + quote(v), kind: kind, entry: k, value: v})
 		}
 	}
 	for _, l := range f.lines {
 		switch {
-		case l.provider == provider && l.kind != "":
+		case l.entry == k && l.kind != "":
 			if !done[l.kind] {
 				assign(l.kind)
 			}
-		case f.broken(l, provider):
-			// A line of this provider that could not be read is replaced.
+		case l.bad, f.broken(l, k):
+			// What is not text is kept aside; a line of this entry that could not be
+			// read is replaced.
 		default:
 			out.lines = append(out.lines, l)
 		}
 	}
-	for _, kind := range []string{varKey, varBaseURL, varDialect, varAllowPrivate} {
+	for _, kind := range variables {
 		if !done[kind] {
 			assign(kind)
 		}
@@ -290,11 +337,21 @@ func (f envFile) set(provider string, values map[string]string) envFile {
 	return out
 }
 
-// broken reports whether a line that is kept as text assigns to the provider's
+// broken reports whether a line that is kept as text assigns to the entry's
 // variables all the same: left in, it would shadow what is set now once mended.
-func (f envFile) broken(l line, provider string) bool {
+func (f envFile) broken(l line, k entryID) bool {
 	name, _, ours := assignment(l.text)
-	return l.kind == "" && ours && providerName(strings.TrimPrefix(name, ownVariable(name))) == provider
+	return l.kind == "" && ours && entryOf(strings.TrimPrefix(name, ownVariable(name))) == k
+}
+
+// holds reports whether the file says something of an entry, well or badly.
+func (f envFile) holds(k entryID) bool {
+	return slices.ContainsFunc(f.lines, func(l line) bool { return l.kind != "" && l.entry == k || f.broken(l, k) })
+}
+
+// text is the file without the lines that are not text.
+func (f envFile) text() envFile {
+	return envFile{slices.DeleteFunc(slices.Clone(f.lines), func(l line) bool { return l.bad })}
 }
 
 // bytes renders the file.

@@ -19,6 +19,24 @@ func TestNamesGoBothWays(t *testing.T) {
 	}
 }
 
+func TestLabelsGoBothWays(t *testing.T) {
+	for _, k := range []entryID{
+		{"openai", ""}, {"openai", "work"}, {"my-llm", "a-b"}, {"my_llm", "a_b"}, {"x_", "y"}, {"x__", "y__z"}, {"a__b", ""}, {"o", "1"},
+	} {
+		if err := validID(k); err != nil {
+			t.Fatal(k, err)
+		}
+		if got := entryOf(envSuffix(k)); got != k {
+			t.Errorf("%v became %q and then %v", k, envSuffix(k), got)
+		}
+	}
+	for _, k := range []entryID{{"a-", "x"}, {"a", "X"}, {"a", "-x"}, {"a", "x--y"}, {"a", strings.Repeat("x", 33)}} {
+		if validID(k) == nil {
+			t.Errorf("%v can be stored", k)
+		}
+	}
+}
+
 // FuzzParseEnv checks that any file is read without loss and can be added to.
 func FuzzParseEnv(f *testing.F) {
 	f.Add([]byte("# c\nHOSTLESS_KEY_A='x'\nexport HOSTLESS_KEY_B=\"y\\n\"\nFOO\n"), "key # '\"$")
@@ -33,11 +51,11 @@ func FuzzParseEnv(f *testing.F) {
 		out := file.put(e).bytes()
 		again, _ := parseEnv(out)
 		after, _ := again.entries()
-		if got := after["canary-x"]; !got.Key.Equal(e.Key) {
+		if got := after[entryID{provider: "canary-x"}]; !got.Key.Equal(e.Key) {
 			t.Fatalf("stored %q, read %q from %q", e.Key.Reveal(), got.Key.Reveal(), out)
 		}
 		for name, b := range before {
-			if a := after[name]; name != "canary-x" && (!a.Key.Equal(b.Key) || a.BaseURL != b.BaseURL || a.Dialect != b.Dialect) {
+			if a := after[name]; name.provider != "canary-x" && (!a.Key.Equal(b.Key) || a.BaseURL != b.BaseURL || a.Dialect != b.Dialect) {
 				t.Fatalf("%s changed from %q to %q", name, b.Key.Reveal(), a.Key.Reveal())
 			}
 		}

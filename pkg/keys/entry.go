@@ -1,14 +1,17 @@
 package keys
 
 import (
-	"context"
+	"cmp"
 	"fmt"
+	"maps"
 	"net/url"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
 
 	"github.com/hostless/hostless/pkg/fault"
+	"github.com/hostless/hostless/pkg/keys/reference"
 	"github.com/hostless/hostless/pkg/secret"
 )
 
@@ -18,35 +21,58 @@ const (
 	StorageKeychain = "keychain"
 )
 
-// Entry is what is kept of one provider. A provider without a key (a local
-// server) has a base URL, or it would have no entry.
+// Entry is what is kept of one key of a provider. A provider without a key (a
+// local server) has a base URL, or it would have no entry.
 type Entry struct {
 	Provider     string        // lower-case name
-	Key          secret.String // empty where none is needed
+	Label        string        // tells several keys of a provider apart; "" is the first
+	Key          secret.String // empty where none is needed, or where it is not known now
+	Reference    string        // where the key is held instead, as in op://vault/item/field
 	BaseURL      string        // "" is the catalogue's
 	Dialect      string        // of a custom provider: openai, anthropic, gemini or ""
 	AllowPrivate bool          // the base URL may name a private address
 	Storage      string        // StorageFile or StorageKeychain
+	Locked       bool          // sealed in a vault that is locked: Key is not known
+
+	hint string // of a sealed key
+}
+
+// entryID names an entry.
+type entryID struct{ provider, label string }
+
+func (e Entry) id() entryID { return entryID{e.Provider, e.Label} }
+
+// String is the entry's name for people.
+func (k entryID) String() string {
+	if k.label == "" {
+		return k.provider
+	}
+	return k.provider + " (" + k.label + ")"
+}
+
+// sortedIDs gives the names of entries in order: by provider, then by label.
+func sortedIDs[T any](m map[entryID]T) []entryID {
+	return slices.SortedFunc(maps.Keys(m), func(a, b entryID) int {
+		return cmp.Or(strings.Compare(a.provider, b.provider), strings.Compare(a.label, b.label))
+	})
+}
+
+// HasKey reports whether there is a key, or a reference to one.
+func (e Entry) HasKey() bool {
+	return e.Storage == StorageKeychain || !e.Key.IsZero() || e.Reference != ""
 }
 
 // Hint is the end of a key that is long enough to show some of, else "".
 func (e Entry) Hint() string {
 	const long, tail = 20, 4
+	if e.Key.IsZero() {
+		return e.hint
+	}
 	key := e.Key.Reveal()
 	if len(key) < long || !utf8.ValidString(key) {
 		return ""
 	}
 	return key[len(key)-tail:]
-}
-
-// Vault is the seam for keys sealed by the system's keychain. The store asks it
-// before the file; what it holds wins. A nil Vault holds nothing.
-type Vault interface {
-	// Get finds a provider's entry. A vault that is not open yet may wait as
-	// long as ctx lasts; then, or when it cannot open, it is fault.Locked.
-	Get(ctx context.Context, provider string) (Entry, bool, error)
-	// List tells what is sealed, without keys where it is locked.
-	List(ctx context.Context) (entries []Entry, locked bool, err error)
 }
 
 // maxKey and maxURL bound what is stored.
@@ -70,10 +96,35 @@ func ValidProvider(name string) error {
 	return nil
 }
 
+// ValidLabel says whether a label can tell keys apart: it has a provider's form.
+func ValidLabel(label string) error {
+	if label == "" || ValidProvider(label) == nil && len(label) <= 32 {
+		return nil
+	}
+	return &fault.Error{Kind: fault.Invalid, Message: "a label must be at most 32 lower-case letters and digits, with single - or _ between", Param: "label"}
+}
+
+// validID says whether an entry can have this name. A name that ends in - could
+// not be told from its label in the file.
+func validID(k entryID) error {
+	if err := ValidProvider(k.provider); err != nil {
+		return err
+	}
+	if k.label != "" && strings.HasSuffix(k.provider, "-") {
+		return &fault.Error{Kind: fault.Invalid, Message: "a provider whose name ends in - takes no labels", Param: "label"}
+	}
+	return ValidLabel(k.label)
+}
+
 // clean checks an entry before it is stored and trims what a paste brings along.
 func (e Entry) clean() (Entry, error) {
-	if err := ValidProvider(e.Provider); err != nil {
+	if err := validID(e.id()); err != nil {
 		return e, err
+	}
+	if e.Reference != "" {
+		if _, err := reference.Parse(e.Reference); err != nil {
+			return e, err
+		}
 	}
 	key := strings.TrimSpace(e.Key.Reveal())
 	switch {
@@ -94,7 +145,7 @@ func (e Entry) clean() (Entry, error) {
 	default:
 		return e, &fault.Error{Kind: fault.Invalid, Message: fmt.Sprintf("dialect %.40q is not one of openai, anthropic, gemini", e.Dialect), Param: "dialect"}
 	}
-	if e.Key.IsZero() && e.BaseURL == "" {
+	if e.Key.IsZero() && e.BaseURL == "" && e.Reference == "" {
 		return e, &fault.Error{Kind: fault.Invalid, Message: "neither a key nor a base URL was given for " + e.Provider, Next: "hostless keys add " + e.Provider, Param: "key"}
 	}
 	return e, nil

@@ -1,8 +1,10 @@
 package keys_test
 
 import (
+	"bytes"
 	"context"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -78,7 +80,7 @@ func TestPutKeepsForeignLines(t *testing.T) {
 		{Provider: "openai", Key: secret.New("  new key's \"#\" \n")},
 		{Provider: "local", BaseURL: "http://localhost:8000/v1", AllowPrivate: true},
 	} {
-		if _, err := s.Put(t.Context(), e); err != nil {
+		if _, _, err := s.Put(t.Context(), e); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -90,13 +92,13 @@ func TestPutKeepsForeignLines(t *testing.T) {
 	if e, err := s.Get(t.Context(), "openai"); err != nil || e.Key.Reveal() != `new key's "#"` {
 		t.Errorf("Get = %q, %v", e.Key.Reveal(), err)
 	}
-	if err := s.Delete(t.Context(), "openai"); err != nil {
+	if err := s.Delete(t.Context(), "openai", ""); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Delete(t.Context(), "openai"); !fault.Is(err, fault.NotFound) {
+	if err := s.Delete(t.Context(), "openai", ""); !fault.Is(err, fault.NotFound) {
 		t.Errorf("second delete: %v", err)
 	}
-	if err := s.Delete(t.Context(), "broken"); err != nil {
+	if err := s.Delete(t.Context(), "broken", keys.AllLabels); err != nil {
 		t.Errorf("a broken line can be removed: %v", err)
 	}
 	got, _ = os.ReadFile(path)
@@ -116,7 +118,7 @@ func TestRuinedFileIsKeptAside(t *testing.T) {
 		if got, _ := os.ReadFile(aside[0]); string(got) != text {
 			t.Errorf("kept %q, want %q", got, text)
 		}
-		if _, err := s.Put(t.Context(), keys.Entry{Provider: "a", Key: secret.New("k")}); err != nil {
+		if _, _, err := s.Put(t.Context(), keys.Entry{Provider: "a", Key: secret.New("k")}); err != nil {
 			t.Error(err)
 		}
 	}
@@ -124,6 +126,40 @@ func TestRuinedFileIsKeptAside(t *testing.T) {
 		_, path, _ := newStore(t, text, nil)
 		if aside, _ := filepath.Glob(path + ".corrupt-*"); len(aside) != 0 {
 			t.Errorf("%q was moved away", text)
+		}
+	}
+}
+
+// TestGarbageLine has a crash, or another program, leave what is no text in the
+// file: the other lines are in use, and the file as it was is kept.
+func TestGarbageLine(t *testing.T) {
+	for _, garbage := range []string{"\x00\x00\x00\x00", "\xff\xfe garbage", "HOSTLESS_KEY_B=\xff", "HOSTLESS_KEY_B=x\x00y"} {
+		text := "# mine\nHOSTLESS_KEY_A=1\n" + garbage + "\nHOSTLESS_KEY_C=3\n"
+		var log bytes.Buffer
+		path := filepath.Join(t.TempDir(), "keys.env")
+		os.WriteFile(path, []byte(text), 0o600)
+		s, warnings, err := keys.New(keys.Config{Path: path, Logger: slog.New(slog.NewTextHandler(&log, nil))})
+		if err != nil || len(warnings) != 2 || !strings.Contains(log.String(), "is kept as") {
+			t.Errorf("%q: %v, warnings %q, log %s", garbage, err, warnings, log.String())
+		}
+		for provider, want := range map[string]string{"a": "1", "c": "3"} {
+			if e, err := s.Get(t.Context(), provider); err != nil || e.Key.Reveal() != want {
+				t.Errorf("%q: %s = %q, %v; want %q", garbage, provider, e.Key.Reveal(), err, want)
+			}
+		}
+		kept, _ := filepath.Glob(path + ".corrupt-*")
+		if len(kept) != 1 {
+			t.Errorf("%q: kept %v", garbage, kept)
+			continue
+		}
+		if got, _ := os.ReadFile(kept[0]); string(got) != text {
+			t.Errorf("kept %q, want %q", got, text)
+		}
+		if info, _ := os.Stat(kept[0]); info.Mode().Perm() != 0o600 {
+			t.Errorf("mode of what is kept: %v", info.Mode())
+		}
+		if got, _ := os.ReadFile(path); string(got) != "# mine\nHOSTLESS_KEY_A=1\nHOSTLESS_KEY_C=3\n" {
+			t.Errorf("%q left %q", garbage, got)
 		}
 	}
 }
@@ -143,8 +179,10 @@ func TestPutRefuses(t *testing.T) {
 		"user":            {Provider: "a", BaseURL: "https://u:p@h/"},
 		"query":           {Provider: "a", BaseURL: "https://h/?k=v"},
 		"dialect":         {Provider: "a", Key: secret.New("k"), Dialect: "klingon"},
+		"reference":       {Provider: "a", Reference: "http://x"},
+		"label":           {Provider: "a", Label: "A B", Key: secret.New("k")},
 	} {
-		if _, err := s.Put(t.Context(), e); !fault.Is(err, fault.Invalid) {
+		if _, _, err := s.Put(t.Context(), e); !fault.Is(err, fault.Invalid) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -165,7 +203,7 @@ func TestFollowsEditsByHand(t *testing.T) {
 		t.Errorf("after a second: %q", e.Key.Reveal())
 	}
 	os.WriteFile(path, []byte("HOSTLESS_KEY_A=4\n"), 0o600)
-	if _, err := s.Put(t.Context(), keys.Entry{Provider: "c", Key: secret.New("5")}); err != nil {
+	if _, _, err := s.Put(t.Context(), keys.Entry{Provider: "c", Key: secret.New("5")}); err != nil {
 		t.Fatal(err)
 	}
 	list, _, _ := s.List(t.Context())
@@ -206,7 +244,7 @@ func TestRuinedWhileRunning(t *testing.T) {
 	if got, _ := os.ReadFile(path); string(got) != ruin {
 		t.Errorf("the file was changed under its editor to %q", got)
 	}
-	if _, err := s.Put(t.Context(), keys.Entry{Provider: "b", Key: secret.New("2")}); err != nil {
+	if _, _, err := s.Put(t.Context(), keys.Entry{Provider: "b", Key: secret.New("2")}); err != nil {
 		t.Fatal(err)
 	}
 	again, warnings, err := keys.New(keys.Config{Path: path})
@@ -235,7 +273,7 @@ func TestConcurrentPuts(t *testing.T) {
 	var wg sync.WaitGroup
 	for i := range 20 {
 		wg.Go(func() {
-			if _, err := s.Put(context.Background(), keys.Entry{Provider: fmt.Sprintf("p%d", i), Key: secret.New("k")}); err != nil {
+			if _, _, err := s.Put(context.Background(), keys.Entry{Provider: fmt.Sprintf("p%d", i), Key: secret.New("k")}); err != nil {
 				t.Error(err)
 			}
 		})

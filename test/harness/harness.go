@@ -150,7 +150,8 @@ func Start(t testing.TB, args ...string) *Daemon {
 func StartIn(t testing.TB, home string, args ...string) *Daemon {
 	t.Helper()
 	d := &Daemon{t: t, Home: home, done: make(chan struct{})}
-	d.Env = append(clean(os.Environ()), "HOSTLESS_HOME="+home)
+	// Whoever runs this keeps their keychain.
+	d.Env = append(clean(os.Environ()), "HOSTLESS_HOME="+home, "DBUS_SESSION_BUS_ADDRESS=disabled:")
 	d.cmd = exec.Command(filepath.Join(Bin(t), "hostlessd"), append([]string{"--port", "0"}, args...)...)
 	d.cmd.Env = d.Env
 	d.cmd.Stdout, d.cmd.Stderr = d, d

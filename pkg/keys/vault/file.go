@@ -90,7 +90,7 @@ func (s sealed) aad() []byte {
 	if s.AllowPrivate {
 		private = "yes"
 	}
-	return lengthPrefixed("hostless vault entry", fmt.Sprint(fileVersion), s.Provider, s.Label, s.BaseURL, s.Dialect, private, s.Reference, s.Hint)
+	return lengthPrefixed("hostless-vault entry", fmt.Sprint(fileVersion), s.Provider, s.Label, s.BaseURL, s.Dialect, private, s.Reference, s.Hint)
 }
 
 func lengthPrefixed(parts ...string) (out []byte) {
@@ -117,7 +117,7 @@ func newOpener(kek, id []byte) (*opener, error) {
 		return nil, fmt.Errorf("the key-encryption key has %d bytes, not %d", len(kek), kekSize)
 	}
 	derive := func(purpose string) ([]byte, error) {
-		return hkdf.Key(sha256.New, kek, id, "hostless vault: "+purpose, kekSize)
+		return hkdf.Key(sha256.New, kek, id, "hostless-vault: "+purpose, kekSize)
 	}
 	aead := func(purpose string) (cipher.AEAD, error) {
 		key, err := derive(purpose)
@@ -163,7 +163,7 @@ func unseal(a cipher.AEAD, data, aad []byte) ([]byte, error) {
 }
 
 func (k kekInfo) aad(id []byte) []byte {
-	return lengthPrefixed("hostless vault kek", fmt.Sprint(fileVersion), string(id), k.Source, string(k.Salt), fmt.Sprint(k.Time, k.Memory, k.Threads))
+	return lengthPrefixed("hostless-vault kek", fmt.Sprint(fileVersion), string(id), k.Source, string(k.Salt), fmt.Sprint(k.Time, k.Memory, k.Threads))
 }
 
 // opens reports whether the opener has the right KEK.

@@ -423,6 +423,22 @@ func (v *Vault) Get(ctx context.Context, provider string) ([]Item, error) {
 	return out, nil
 }
 
+// Item gives one entry; none is fault.NotFound, one that does not open fault.Locked.
+func (v *Vault) Item(ctx context.Context, provider, label string) (Item, error) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.file != nil && v.open == nil {
+		if err := v.awaitOpen(ctx); err != nil {
+			return Item{}, err
+		}
+	}
+	o, ok := v.items[id{provider, label}]
+	if !ok {
+		return Item{}, fault.New(fault.NotFound, "no such entry in the key vault")
+	}
+	return o.Item, o.err
+}
+
 // holds reports whether an entry of the provider is sealed; v.mu is held.
 func (v *Vault) holds(provider string) bool {
 	return v.file != nil && slices.ContainsFunc(v.file.Entries, func(s sealed) bool { return s.Provider == provider })
@@ -555,9 +571,11 @@ func (v *Vault) write(file *contents, o *opener) error {
 	foreign := v.file != nil && v.open != nil && (v.edited || !v.file.intact(v.open))
 	v.mu.Unlock()
 	if foreign {
-		if err := v.copyAside(); err != nil {
+		aside, err := config.CopyAside(v.path, v.now())
+		if err != nil {
 			return err
 		}
+		v.log.Warn("key vault was changed by something else and is kept aside", "path", aside)
 	}
 	if err := config.WritePrivate(v.path, data); err != nil {
 		return err
@@ -567,16 +585,6 @@ func (v *Vault) write(file *contents, o *opener) error {
 	v.unsealAll(o)
 	v.mu.Unlock()
 	return nil
-}
-
-func (v *Vault) copyAside() error {
-	data, err := os.ReadFile(v.path)
-	if err != nil {
-		return fmt.Errorf("keep the changed key vault aside: %w", err)
-	}
-	aside := v.path + ".corrupt-" + v.now().UTC().Format("20060102T150405.000000000Z")
-	v.log.Warn("key vault was changed by something else and is kept aside", "path", aside)
-	return config.WritePrivate(aside, data)
 }
 
 // edit changes the open vault: what change makes of a copy is written. A locked
@@ -778,7 +786,7 @@ func (v *Vault) Seal(purpose string, plain []byte) ([]byte, error) {
 	if o == nil {
 		return nil, lockedFault(reason)
 	}
-	return seal(o.files, plain, lengthPrefixed("hostless file", purpose)), nil
+	return seal(o.files, plain, lengthPrefixed("hostless-file", purpose)), nil
 }
 
 // Unseal opens what Seal sealed. What does not open is fault.Invalid; a locked
@@ -790,7 +798,7 @@ func (v *Vault) Unseal(purpose string, data []byte) ([]byte, error) {
 	if o == nil {
 		return nil, lockedFault(reason)
 	}
-	plain, err := unseal(o.files, data, lengthPrefixed("hostless file", purpose))
+	plain, err := unseal(o.files, data, lengthPrefixed("hostless-file", purpose))
 	if err != nil {
 		return nil, &fault.Error{Kind: fault.Invalid, Message: purpose + " was changed, or sealed by another vault"}
 	}

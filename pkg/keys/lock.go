@@ -1,0 +1,72 @@
+package keys
+
+import (
+	"context"
+
+	"github.com/hostless/hostless/pkg/config"
+	"github.com/hostless/hostless/pkg/fault"
+	"github.com/hostless/hostless/pkg/secret"
+)
+
+// errNothingSealed is what Lock and Unlock give where there is nothing to lock.
+func errNothingSealed() error {
+	return &fault.Error{
+		Kind: fault.Conflict, Message: "there is nothing to lock: no key is sealed, and none is held elsewhere",
+		Next: "hostless keys migrate --to keychain",
+	}
+}
+
+// Lock forgets the vault's key and what references gave, until Unlock. Where there
+// is neither a vault nor a reference it is fault.Conflict.
+func (s *Store) Lock(ctx context.Context) error {
+	if !s.lockable(ctx) {
+		return errNothingSealed()
+	}
+	s.mu.Lock()
+	s.locked = true
+	s.mu.Unlock()
+	if s.vault != nil {
+		s.vault.Lock()
+	}
+	if s.resolver != nil {
+		s.resolver.Forget()
+	}
+	s.log.Info("keys locked")
+	return nil
+}
+
+// lockable reports whether there is something to lock.
+func (s *Store) lockable(ctx context.Context) bool {
+	if s.vault != nil && s.vault.Exists() {
+		return true
+	}
+	entries, _, _ := s.List(ctx)
+	for _, e := range entries {
+		if e.Reference != "" {
+			return true
+		}
+	}
+	return false
+}
+
+// Unlock opens the vault for a person who waits, up to a minute for the keychain's
+// prompt, and has references resolved again. A vault with a passphrase needs it:
+// fault.Invalid with the code "passphrase_required". With the storage keychain and
+// no keychain, a new vault is made with the passphrase ("new_passphrase_required").
+func (s *Store) Unlock(ctx context.Context, passphrase secret.String) error {
+	wanted := s.storage() == config.StorageKeychain
+	exists := s.vault != nil && s.vault.Exists()
+	if !exists && !wanted && !s.lockable(ctx) {
+		return errNothingSealed()
+	}
+	if s.vault != nil && (exists || wanted) {
+		if err := s.vault.Unlock(ctx, passphrase, wanted); err != nil {
+			return err
+		}
+	}
+	s.mu.Lock()
+	s.locked, s.noKeychain = false, nil
+	s.mu.Unlock()
+	s.log.Info("keys unlocked")
+	return nil
+}
