@@ -65,7 +65,8 @@ func (c *exchange) servePath() error {
 	if strings.HasPrefix(c.model, "tunedModels/") {
 		path = path[len("/models"):]
 	}
-	return c.send(&upstream.Request{Endpoint: way.endpoint, Method: c.r.Method, Path: path, Query: c.query(), Header: header, Body: data, Repeatable: true})
+	c.lease.Reuse()
+	return c.send(&upstream.Request{Endpoint: way.endpoint, Method: c.r.Method, Path: path, Query: c.query(), Header: header, Body: data, Lease: &c.lease, Repeatable: true})
 }
 
 // serveNamedModel serves an endpoint whose whole path below /models/ is a model,

@@ -102,11 +102,12 @@ func (c *exchange) dispatch(b *body.Body) error {
 	data := b.WithModel(model, usage)
 	o := &upstream.Request{
 		Endpoint: way.endpoint, Method: c.r.Method, Path: c.upPath(), Query: c.query(), Header: header,
-		Body: data, Repeatable: c.matched.Generates(),
+		Body: data, Lease: &c.lease, Repeatable: c.matched.Generates(),
 	}
 	if way.instead != nil {
 		return c.sendOr(o, *way.instead, b)
 	}
+	c.lease.Reuse()
 	return c.send(o)
 }
 

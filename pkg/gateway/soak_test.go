@@ -33,7 +33,14 @@ func TestMain(m *testing.M) {
 		}
 		return
 	}
-	os.Exit(m.Run())
+	switch os.Getenv(peerEnv) {
+	case "upstream":
+		benchUpstream()
+	case "client":
+		benchLoad()
+	default:
+		os.Exit(m.Run())
+	}
 }
 
 // soakServer serves a gateway until standard input ends, and tells its address

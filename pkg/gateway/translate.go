@@ -24,6 +24,7 @@ import (
 // sendTranslated carries a request to a provider of another dialect, and its
 // answer back in the caller's.
 func (c *exchange) sendTranslated(w way, body []byte, stream bool) error {
+	c.lease.Keep() // conversations and streams may keep a part of it
 	header := upstream.RequestHeader(c.r.Header)
 	call, err := w.translate(dialect.Request{
 		Model: c.model, Provider: c.cred.Provider, Stream: stream, Header: header, Body: body,

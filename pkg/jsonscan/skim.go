@@ -2,7 +2,9 @@ package jsonscan
 
 import (
 	"bytes"
+	"encoding/binary"
 	"fmt"
+	"unicode/utf8"
 )
 
 // Skim visits the members of the JSON object that data is, as Object does, and
@@ -17,12 +19,13 @@ import (
 //   - brackets match, and nothing nests deeper than MaxDepth;
 //   - outside of strings only the bytes of JSON's own tokens are taken, so that
 //     neither comments nor other quotes can hide anything;
+//   - the text is UTF-8;
 //   - a string ends at the first quote that is not escaped, and no \u is cut short
 //     by a quote, which a careless reader could take for one of its four digits.
 //
 // It does not check the syntax inside a value beyond that: numbers and literals,
-// commas within arrays, other escapes, control characters, UTF-8. Check a value
-// before it is read with Members or Elements.
+// commas within arrays, other escapes, control characters. Check a value before it is
+// read with Members or Elements.
 func Skim(data []byte, visit func(key []byte, value Span) error) (closing int, err error) {
 	i := skipSpace(data, 0)
 	if i >= len(data) || data[i] != '{' {
@@ -39,6 +42,9 @@ func Skim(data []byte, visit func(key []byte, value Span) error) (closing int, e
 		end, err := skipString(data, i)
 		if err != nil {
 			return 0, fmt.Errorf("%w: %w", ErrNotObject, err)
+		}
+		if !utf8.Valid(data[i:end]) {
+			return 0, wrong(i)
 		}
 		name, _ := Unquote(data[i:end])
 		if i = skipSpace(data, end); i >= len(data) || data[i] != ':' {
@@ -127,7 +133,8 @@ func skimValue(data []byte, i int) int {
 	return -1
 }
 
-// skimString gives the end of the string that opens at i, -1 where it has none.
+// skimString gives the end of the string that opens at i, -1 where it has none or is
+// not UTF-8.
 func skimString(data []byte, i int) int {
 	from := i + 1
 	for {
@@ -136,18 +143,29 @@ func skimString(data []byte, i int) int {
 			return -1
 		}
 		quote := from + next
+		if !utf8.Valid(data[from:quote]) {
+			return -1
+		}
 		run := quote // where the backslashes before the quote begin
 		for run > i+1 && data[run-1] == '\\' {
 			run--
 		}
-		if cutShort(data[i+1 : run]) {
-			return -1
+		if run-i <= 4 || mayHoldU(data[run-4:]) {
+			if cutShort(data[i+1 : run]) {
+				return -1
+			}
 		}
-		if (quote-run)%2 == 0 {
+		if (quote-run)&1 == 0 {
 			return quote + 1
 		}
 		from = quote + 1
 	}
+}
+
+// mayHoldU reports whether one of the first four bytes of text is a u.
+func mayHoldU(text []byte) bool {
+	w := binary.LittleEndian.Uint32(text) ^ 'u'*0x01010101
+	return (w-0x01010101)&^w&0x80808080 != 0
 }
 
 // cutShort reports whether text, after which a quote or a backslash follows, ends

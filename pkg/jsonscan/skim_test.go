@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"unicode/utf8"
 )
 
 func skimmed(data []byte) (members []string, err error) {
@@ -21,7 +22,7 @@ func TestSkim(t *testing.T) {
 		`{}`: ``, ` { } `: ``,
 		`{"a":1,"b":[{"c":"]}"}],"\u0061":"x\"y\\"}`:  `a=1 b=[{"c":"]}"}] a="x\"y\\"`,
 		`{"a":"\\u12","b":"\\\u00e9","c":"\u00e9\\"}`: `a="\\u12" b="\\\u00e9" c="\u00e9\\"`,
-		"{\"a\":\"x\ny\xff\"}":                        "a=\"x\ny\xff\"", // as it is: not Skim's to judge
+		"{\"a\":\"x\ny\",\"é\":\"日\"}":                "a=\"x\ny\" é=\"日\"", // a control character is not Skim's to judge
 	} {
 		got, err := skimmed([]byte(in))
 		if err != nil || strings.Join(got, " ") != want {
@@ -30,7 +31,7 @@ func TestSkim(t *testing.T) {
 	}
 	for _, in := range []string{
 		``, `[]`, `null`, `{`, `{"a"`, `{"a":`, `{"a":1`, `{"a":1,}`, `{"a":1}x`, `{"a":1}{}`, `{a:1}`, `{'a':1}`, `{"a" 1}`, `{"a":1 "b":2}`,
-		`{"a":1/*"*/,"model":"b"/*"*/}`, `{"a":[1}}`, `{"a":]}`, `{"a":[}]}`, `{"a":"x}`, `{"a":"\"}`, `{"mode\l":1}`, "{\"a\n\":1}", "{\"a\":\x00}", `{"a":'x'}`, "\ufeff{}",
+		`{"a":1/*"*/,"model":"b"/*"*/}`, `{"a":[1}}`, `{"a":]}`, `{"a":[}]}`, `{"a":"x}`, `{"a":"\"}`, `{"mode\l":1}`, "{\"a\n\":1}", "{\"a\":\x00}", `{"a":'x'}`, "{\"a\":\"\xff\"}", "{\"a\":[\"x\\\"\xc3\"]}", "{\"\xff\":1}", "\ufeff{}",
 		`{"a":"\u12","model":"b"}`, `{"a":"\\\u1"}`, `{"a":"\u"}`, `{"a":"\u123\\"}`, `{"a":"\u123\\\""}`, `{"a":"\u1\""}`,
 		`{"a":` + strings.Repeat("[", MaxDepth) + strings.Repeat("]", MaxDepth) + `}`,
 	} {
@@ -53,6 +54,12 @@ func FuzzSkim(f *testing.F) {
 	f.Fuzz(func(t *testing.T, data []byte) {
 		got, err := skimmed(data)
 		var want []string
+		if !utf8.Valid(data) {
+			if err == nil {
+				t.Fatalf("%q is not UTF-8", data)
+			}
+			return
+		}
 		_, strict := Object(data, func(key []byte, v Span) error {
 			want = append(want, fmt.Sprintf("%s=%s", key, v.Of(data)))
 			return nil

@@ -3,7 +3,6 @@ package body
 import (
 	"bytes"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/hostless/hostless/pkg/fault"
 	"github.com/hostless/hostless/pkg/jsonscan"
@@ -62,9 +61,6 @@ type Body struct {
 // jsonscan.Skim); whether the values are good JSON is left to whoever decodes them.
 // The error is fault.Invalid.
 func Parse(data []byte) (*Body, error) {
-	if !utf8.Valid(data) {
-		return nil, &fault.Error{Kind: fault.Invalid, Message: "the request body is not valid UTF-8"}
-	}
 	b := &Body{data: data}
 	var last, stream jsonscan.Span
 	closing, err := jsonscan.Skim(data, func(key []byte, v jsonscan.Span) error {
@@ -92,7 +88,7 @@ func Parse(data []byte) (*Body, error) {
 		return nil
 	})
 	if err != nil {
-		return nil, &fault.Error{Kind: fault.Invalid, Message: "the request body is not a JSON object", Param: "model", Err: err}
+		return nil, &fault.Error{Kind: fault.Invalid, Message: "the request body is not a JSON object in UTF-8", Param: "model", Err: err}
 	}
 	b.closing = closing
 	b.Stream = string(stream.Of(data)) == "true"

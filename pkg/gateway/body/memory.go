@@ -126,6 +126,11 @@ func (m *Memory) release(size int64) {
 
 func (m *Memory) giveBack() {
 	m.mu.Lock()
+	if m.used >= largeBody { // it would be needed again at once
+		m.mu.Unlock()
+		time.AfterFunc(returnDelay, m.giveBack)
+		return
+	}
 	m.due, m.freed = false, 0
 	m.mu.Unlock()
 	debug.FreeOSMemory()
@@ -136,6 +141,8 @@ func (m *Memory) giveBack() {
 type Lease struct {
 	memory *Memory
 	held   int64
+	buffer *buffer // of the body, where it is one that may be used again
+	kept   bool    // something keeps a part of what was read
 }
 
 // Lease makes an empty lease.
@@ -153,10 +160,35 @@ func (l *Lease) Grow(ctx context.Context, size int64) error {
 	return nil
 }
 
+// Reuse says that nothing but Readers keeps a part of what was read, so that the
+// memory may serve another body after Release. Without it, or with Keep, it is left
+// to the garbage collector.
+func (l *Lease) Reuse() {
+	if l != nil && l.buffer != nil && !l.kept {
+		l.buffer.keep.Store(false)
+	}
+}
+
+// Keep says that something may keep a part of what was read for longer, as a
+// translation does. It outweighs Reuse, whatever their order.
+func (l *Lease) Keep() {
+	if l != nil && l.buffer != nil {
+		l.kept = true
+		l.buffer.keep.Store(true)
+	}
+}
+
 // Release gives all of it back. What was read under the lease must not be used any
-// more. It may be called more than once.
+// more, but by readers that are still open. It may be called more than once.
 func (l *Lease) Release() {
-	if l != nil && l.held > 0 {
+	if l == nil {
+		return
+	}
+	if l.buffer != nil {
+		l.buffer.drop()
+		l.buffer = nil
+	}
+	if l.held > 0 {
 		l.memory.release(l.held)
 		l.held = 0
 	}

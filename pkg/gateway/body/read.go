@@ -69,11 +69,14 @@ func readKnown(ctx context.Context, r io.Reader, size int64, lease *Lease) ([]by
 	if err := lease.Grow(ctx, size); err != nil {
 		return nil, err
 	}
-	data := make([]byte, size)
-	if _, err := io.ReadFull(r, data); err != nil {
+	b := newBuffer(int(size))
+	if lease != nil && lease.buffer == nil {
+		lease.buffer = b
+	}
+	if _, err := io.ReadFull(r, b.data); err != nil {
 		return nil, ReadError(err)
 	}
-	return data, nil
+	return b.data, nil
 }
 
 const (

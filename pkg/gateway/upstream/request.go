@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/hostless/hostless/pkg/gateway/body"
 	"github.com/hostless/hostless/pkg/secret"
 )
 
@@ -24,6 +25,7 @@ type Request struct {
 	Upload   bool        // Gemini's upload host path
 	Header   http.Header // belongs to the request: the key is put into it
 	Body     []byte      // the body, or
+	Lease    *body.Lease // that Body was read under; nil for another one
 	Stream   io.Reader   // one of Size bytes, -1 where that is not known
 	Size     int64
 	// Repeatable is whether it may be sent again where a kept connection closed
@@ -67,15 +69,26 @@ func (r *Request) request(ctx context.Context, key secret.String) *http.Request 
 		req.Body, req.ContentLength = io.NopCloser(r.Stream), r.Size
 	case len(r.Body) > 0:
 		req.ContentLength = int64(len(r.Body))
-		req.Body = io.NopCloser(bytes.NewReader(r.Body))
+		req.Body = r.reader()
 		// Lets the transport try again on a kept connection that turns out closed.
-		req.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(r.Body)), nil }
+		req.GetBody = func() (io.ReadCloser, error) { return r.reader(), nil }
 		if _, own := r.Header["X-Idempotency-Key"]; r.Repeatable && !own {
 			// An empty list is not sent; it only tells the transport that it may.
 			r.Header["X-Idempotency-Key"] = []string{}
 		}
 	}
 	return req
+}
+
+// largeBody is the size from which a body is worth a write call of its own. A
+// smaller one is sent together with the header.
+const largeBody = 32 << 10
+
+func (r *Request) reader() io.ReadCloser {
+	if len(r.Body) < largeBody {
+		return io.NopCloser(bytes.NewReader(r.Body))
+	}
+	return body.NewReader(r.Body, r.Lease)
 }
 
 // Do sends a request up, with the key in it for its endpoint alone, and returns the

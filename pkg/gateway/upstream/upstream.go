@@ -20,6 +20,7 @@ import (
 
 	"github.com/hostless/hostless/pkg/dialect"
 	"github.com/hostless/hostless/pkg/fault"
+	"github.com/hostless/hostless/pkg/gateway/body"
 	"github.com/hostless/hostless/pkg/gateway/pipeline"
 	"github.com/hostless/hostless/pkg/netguard"
 	"github.com/hostless/hostless/pkg/provider"
@@ -52,8 +53,14 @@ func New(cfg Config) *Client {
 		dial := cfg.Dialer
 		dial.AllowPrivate = pool.allowPrivate
 		*pool.to = &http.Transport{
-			Proxy:                 http.ProxyFromEnvironment,
-			DialContext:           dial.DialContext,
+			Proxy: http.ProxyFromEnvironment,
+			DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
+				c, err := dial.DialContext(ctx, network, address)
+				if err != nil {
+					return nil, err
+				}
+				return body.Conn(c), nil
+			},
 			TLSClientConfig:       cfg.TLS.Clone(),
 			ForceAttemptHTTP2:     true,
 			MaxIdleConns:          1024,

@@ -1,0 +1,224 @@
+package gateway_test
+
+import (
+	"bufio"
+	"bytes"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"os"
+	"os/exec"
+	"runtime"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/hostless/hostless/pkg/gateway"
+	"github.com/hostless/hostless/pkg/jsonscan"
+	"github.com/hostless/hostless/pkg/token"
+)
+
+// peerEnv makes the test binary a peer of a CPU benchmark, so that its own process
+// holds nothing but the proxies.
+const peerEnv = "HOSTLESS_BENCH_PEER"
+
+// benchUpstream answers every request with a small JSON text, once it has read it.
+func benchUpstream() {
+	reply := []byte(`{"id":"chatcmpl-1","object":"chat.completion","created":1,"model":"m","choices":[{"index":0,"message":{"role":"assistant","content":"pong"},"finish_reason":"stop"}],"usage":{"prompt_tokens":10,"completion_tokens":200,"total_tokens":210}}`)
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		io.Copy(io.Discard, r.Body)
+		w.Header().Set("Content-Type", "application/json")
+		w.Write(reply)
+	}))
+	fmt.Println(s.URL)
+	io.Copy(io.Discard, os.Stdin) // until the parent closes it
+}
+
+// benchLoad reads lines of "URL TOKEN CONNECTIONS REQUESTS BODYFILE" and writes one
+// when the requests are done.
+func benchLoad() {
+	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 256, DisableCompression: true, WriteBufferSize: 64 << 10}}
+	lines := bufio.NewScanner(os.Stdin)
+	for lines.Scan() {
+		var target, bearer, file string
+		var connections, requests int
+		fmt.Sscan(lines.Text(), &target, &bearer, &connections, &requests, &file)
+		body, err := os.ReadFile(file)
+		var wait sync.WaitGroup
+		for range connections {
+			wait.Go(func() {
+				for range requests / connections {
+					req, _ := http.NewRequest("POST", target, bytes.NewReader(body))
+					req.Header.Set("Authorization", "Bearer "+bearer)
+					req.Header.Set("Content-Type", "application/json")
+					resp, failed := client.Do(req)
+					if failed != nil {
+						err = failed
+						return
+					}
+					io.Copy(io.Discard, resp.Body)
+					resp.Body.Close()
+					if resp.StatusCode != 200 {
+						err = fmt.Errorf("status %s", resp.Status)
+					}
+				}
+			})
+		}
+		wait.Wait()
+		fmt.Println("done", err)
+	}
+}
+
+// peer is a child process that takes lines and gives lines.
+type peer struct {
+	in  io.Writer
+	out *bufio.Reader
+}
+
+func newPeer(b *testing.B, role string) *peer {
+	b.Helper()
+	self, err := os.Executable()
+	if err != nil {
+		b.Fatal(err)
+	}
+	cmd := exec.Command(self)
+	cmd.Env = append(os.Environ(), peerEnv+"="+role)
+	cmd.Stderr = os.Stderr
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		b.Fatal(err)
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		b.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { in.Close(); cmd.Wait() })
+	return &peer{in, bufio.NewReader(out)}
+}
+
+func (p *peer) line(b *testing.B) string {
+	b.Helper()
+	line, err := p.out.ReadString('\n')
+	if err != nil {
+		b.Fatal(err)
+	}
+	return strings.TrimSpace(line)
+}
+
+// cpu is what this process has used so far.
+func cpu() time.Duration {
+	var u syscall.Rusage
+	syscall.Getrusage(syscall.RUSAGE_SELF, &u)
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
+// agentBody is a chat request of about size bytes, of prose and of code as agents
+// send it, with tools.
+func agentBody(size int) []byte {
+	texts := []string{
+		strings.Repeat("The quick brown fox jumps over the lazy dog, and then it rests for a while in the shade. ", 40),
+		strings.Repeat("\tif err := read(path); err != nil {\n\t\treturn nil, fmt.Errorf(\"read %q: %w\", path, err)\n\t}\n", 40),
+	}
+	var b bytes.Buffer
+	b.WriteString(`{"model":"gpt-4o-mini","temperature":0.2,"tools":[`)
+	for i := range 20 {
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		fmt.Fprintf(&b, `{"type":"function","function":{"name":"tool_%d","description":"reads a file and says what is in it","parameters":{"type":"object","properties":{"path":{"type":"string"}},"required":["path"]}}}`, i)
+	}
+	b.WriteString(`],"messages":[`)
+	for i := 0; b.Len() < size; i++ {
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		fmt.Fprintf(&b, `{"role":"user","content":%s}`, jsonscan.Quote(texts[i%2]))
+	}
+	b.WriteString(`]}`)
+	return b.Bytes()
+}
+
+// BenchmarkCPU measures what a request costs the proxy alone, in CPU time of its own
+// process: the gateway with a token that is limited to a model and in its rate,
+// beside a bare tuned ReverseProxy that swaps the key. The rate of one core is the
+// inverse.
+func BenchmarkCPU(b *testing.B) {
+	upstream := newPeer(b, "upstream").line(b)
+	load := newPeer(b, "client")
+	w := newWorld(b, func(c *gateway.Config) { c.Logger = slog.New(slog.DiscardHandler) })
+	w.keys.put("openai", upstream)
+	limited := w.mint(token.Request{RateLimit: 1 << 30, Scope: token.Scope{Models: []string{"gpt-4o-mini"}}})
+	target, err := url.Parse(upstream)
+	if err != nil {
+		b.Fatal(err)
+	}
+	proxy := httptest.NewServer(&httputil.ReverseProxy{
+		Rewrite: func(r *httputil.ProxyRequest) {
+			r.SetURL(target)
+			r.Out.Header.Set("Authorization", "Bearer "+canary)
+		},
+		FlushInterval: -1, BufferPool: &buffers{},
+		Transport: &http.Transport{MaxIdleConnsPerHost: 256, DisableCompression: true, WriteBufferSize: 64 << 10, ReadBufferSize: 64 << 10},
+	})
+	b.Cleanup(proxy.Close)
+	for _, c := range []struct {
+		name              string
+		size, connections int
+	}{{"1KB", 1 << 10, 32}, {"16KB", 16 << 10, 8}, {"256KB", 256 << 10, 8}, {"1MB", 1 << 20, 8}} {
+		b.Run(c.name, func(b *testing.B) {
+			file := b.TempDir() + "/body"
+			body := agentBody(c.size)
+			if c.size < 8<<10 {
+				body = []byte(`{"model":"gpt-4o-mini","messages":[{"role":"user","content":"` + strings.Repeat("hello ", 150) + `"}]}`)
+			}
+			if err := os.WriteFile(file, body, 0o600); err != nil {
+				b.Fatal(err)
+			}
+			requests := max(c.connections*4, (128<<20)/c.size/c.connections*c.connections)
+			requests = min(requests, 2000/c.connections*c.connections)
+			turn := func(url, bearer string) time.Duration {
+				runtime.GC()
+				before := cpu()
+				fmt.Fprintln(load.in, url+"/v1/chat/completions", bearer, c.connections, requests, file)
+				if line := load.line(b); line != "done <nil>" {
+					b.Fatal(line)
+				}
+				return cpu() - before
+			}
+			turn(proxy.URL, "x")
+			turn(w.server.URL, limited)
+			var bare, ours time.Duration
+			n := 0
+			for b.Loop() {
+				bare += turn(proxy.URL, "x")
+				ours += turn(w.server.URL, limited)
+				n += requests
+			}
+			b.ReportMetric(float64(bare.Microseconds())/float64(n), "bare-cpu-µs")
+			b.ReportMetric(float64(ours.Microseconds())/float64(n), "gateway-cpu-µs")
+			b.ReportMetric(bare.Seconds()/ours.Seconds(), "rate-ratio")
+			b.ReportMetric(0, "ns/op")
+		})
+	}
+}
+
+// buffers is the pool of the tuned ReverseProxy.
+type buffers struct{ pool sync.Pool }
+
+func (p *buffers) Get() []byte {
+	if b, ok := p.pool.Get().(*[]byte); ok {
+		return *b
+	}
+	return make([]byte, 32<<10)
+}
+
+func (p *buffers) Put(b []byte) { p.pool.Put(&b) }
