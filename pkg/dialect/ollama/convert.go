@@ -1,6 +1,7 @@
 package ollama
 
 import (
+	"bytes"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
@@ -9,56 +10,85 @@ import (
 	"strings"
 
 	"github.com/hostless/hostless/pkg/dialect"
-	"github.com/hostless/hostless/pkg/dialect/openai"
 	"github.com/hostless/hostless/pkg/dialect/rawjson"
+	"github.com/hostless/hostless/pkg/jsonscan"
 )
 
-// converter gathers one chat request.
+// converter collects one chat request. Its values are spans of the caller's body.
 type converter struct {
-	req      *request
-	messages []json.RawMessage
+	req      request
+	messages []jsonscan.Value
+	tools    []jsonscan.Value
 	ignored  []string
 	silent   bool // the caller wants no thinking
-	open     []pending
+	calls    []openCall
 }
 
-// pending is a call whose result is to come.
-type pending struct{ id, name string }
+// openCall is a call whose result is to come.
+type openCall struct{ id, name string }
 
 func (c *converter) ignore(name string) {
 	c.ignored = dialect.Ignore(c.ignored, name)
 }
 
-func (c *converter) translate(in dialect.Request, generate bool) (*openai.Request, error) {
-	out := &openai.Request{Model: in.Model, Stream: c.req.Stream == nil || *c.req.Stream}
-	if out.Stream {
-		out.StreamOptions = json.RawMessage(`{"include_usage":true}`)
-	}
-	if c.req.Logprobs {
-		out.Logprobs = true
-		if top := rawjson.Set(c.req.TopLogprobs); string(top) != "0" {
-			out.TopLogprobs = top
-		}
-	}
+// stream reports whether a stream is asked for, as it is unless the caller says
+// that none is.
+func (c *converter) stream() bool { return c.req.Stream == nil || *c.req.Stream }
+
+func (c *converter) translate(in dialect.Request, generate bool) (out jsonscan.Value, err error) {
 	gather := c.chat
 	if generate {
 		gather = c.generate
 	}
-	for _, step := range []func(*openai.Request) error{gather, c.format, c.options, c.think} {
-		if err := step(out); err != nil {
-			return nil, err
+	if err := gather(); err != nil {
+		return out, err
+	}
+	out.PutText("model", in.Model)
+	out.Put("messages", jsonscan.Arr(c.messages))
+	if len(c.tools) > 0 {
+		out.Put("tools", jsonscan.Arr(c.tools))
+	}
+	if err := c.options(&out); err != nil {
+		return out, err
+	}
+	if c.req.Logprobs {
+		out.Put("logprobs", jsonscan.Lit("true"))
+		if top := rawjson.Set(c.req.TopLogprobs); string(top) != "0" {
+			out.Put("top_logprobs", jsonscan.Raw(top))
 		}
 	}
-	out.Messages = c.messages
+	for _, step := range []func(*jsonscan.Value) error{c.format, c.think} {
+		if err := step(&out); err != nil {
+			return out, err
+		}
+	}
+	if c.stream() {
+		out.Put("stream", jsonscan.Lit("true"))
+		out.Put("stream_options", jsonscan.Lit(`{"include_usage":true}`))
+	}
 	return out, nil
 }
 
-func (c *converter) message(role string, content json.RawMessage, more ...rawjson.Member) {
-	c.messages = append(c.messages, rawjson.Object(append(rawjson.Object{rawjson.T("role", role), rawjson.M("content", content)}, more...)).JSON())
+// member is one member of an object to be written.
+func member(name string, value jsonscan.Value) jsonscan.Field {
+	return jsonscan.Field{Name: name, Value: value}
+}
+
+func (c *converter) message(role string, content jsonscan.Value, more ...jsonscan.Field) {
+	fields := append(make([]jsonscan.Field, 0, 2+len(more)), member("role", jsonscan.Quoted(role)), member("content", content))
+	c.messages = append(c.messages, jsonscan.Obj(append(fields, more...)...))
+}
+
+// str is a string of the caller's; "" where there is none.
+func str(s jsonscan.String) jsonscan.Value {
+	if s == nil {
+		return jsonscan.Lit(`""`)
+	}
+	return jsonscan.Str(s)
 }
 
 // generate makes the messages of /api/generate.
-func (c *converter) generate(*openai.Request) error {
+func (c *converter) generate() error {
 	switch {
 	case c.req.Suffix != "":
 		return dialect.Invalid("suffix", "filling in before a suffix cannot be done with this provider")
@@ -68,23 +98,23 @@ func (c *converter) generate(*openai.Request) error {
 		return dialect.Invalid("template", "a template cannot be used with this provider: it has its own")
 	case len(c.req.Context) > 0:
 		return dialect.Invalid("context", "a context of tokens cannot be used with this provider; send the conversation to /api/chat")
-	case c.req.Prompt == "" && len(c.req.Images) == 0:
+	case c.req.Prompt.Empty() && len(c.req.Images) == 0:
 		return dialect.Invalid("prompt", "prompt is missing")
 	}
-	if c.req.System != "" {
-		c.message("system", rawjson.Quote(c.req.System))
+	if !c.req.System.Empty() {
+		c.message("system", jsonscan.Str(c.req.System))
 	}
 	return c.user(c.req.Prompt, c.req.Images, "images")
 }
 
 type message struct {
-	Role       string   `json:"role"`
-	Content    string   `json:"content"`
-	Thinking   string   `json:"thinking"`
-	Images     []string `json:"images"`
-	ToolName   string   `json:"tool_name"`
-	Name       string   `json:"name"`
-	ToolCallID string   `json:"tool_call_id"`
+	Role       string            `json:"role"`
+	Content    jsonscan.String   `json:"content"`
+	Thinking   jsonscan.String   `json:"thinking"`
+	Images     []jsonscan.String `json:"images"`
+	ToolName   string            `json:"tool_name"`
+	Name       string            `json:"name"`
+	ToolCallID string            `json:"tool_call_id"`
 	ToolCalls  []struct {
 		ID       string `json:"id"`
 		Function struct {
@@ -95,20 +125,20 @@ type message struct {
 }
 
 // chat makes the messages and tools of /api/chat.
-func (c *converter) chat(out *openai.Request) error {
+func (c *converter) chat() error {
 	if len(c.req.Messages) == 0 {
 		return dialect.Invalid("messages", "messages must be a list of at least one message")
 	}
 	for i, raw := range c.req.Messages {
 		at := fmt.Sprintf("messages[%d]", i)
 		var m message
-		if err := json.Unmarshal(raw, &m); err != nil {
+		if err := jsonscan.Decode(raw, &m); err != nil {
 			return dialect.Invalid(at, at+" is not a message: "+dialect.Why(err))
 		}
 		var err error
 		switch m.Role {
 		case "system":
-			c.message("system", rawjson.Quote(m.Content))
+			c.message("system", str(m.Content))
 		case "user":
 			err = c.user(m.Content, m.Images, at+".images")
 		case "assistant":
@@ -124,98 +154,117 @@ func (c *converter) chat(out *openai.Request) error {
 	}
 	for i, raw := range c.req.Tools {
 		at := fmt.Sprintf("tools[%d]", i)
-		tool, ok := rawjson.Members(raw)
-		if !ok {
+		if !rawjson.IsObject(raw) {
 			return dialect.Invalid(at, at+" is not a tool")
 		}
-		if k := slices.IndexFunc(tool, func(m rawjson.Member) bool { return m.Name == "type" }); k >= 0 && string(tool[k].Value) != `"function"` {
+		tool := jsonscan.Raw(raw)
+		if kind := tool.Get("type"); !kind.Absent() && !kind.Is(`"function"`) {
 			return dialect.Invalid(at+".type", "only tools of type function can be used")
 		}
-		k := slices.IndexFunc(tool, func(m rawjson.Member) bool { return m.Name == "function" })
-		if k < 0 || !rawjson.IsObject(tool[k].Value) {
+		function := tool.Get("function")
+		if function.Kind() != '{' {
 			return dialect.Invalid(at+".function", "a tool needs a function")
 		}
-		out.Tools = append(out.Tools, rawjson.Object{rawjson.T("type", "function"), tool[k]}.JSON())
+		c.tools = append(c.tools, jsonscan.Obj(member("type", jsonscan.Lit(`"function"`)), member("function", function)))
 	}
 	return nil
 }
 
-func (c *converter) user(said string, images []string, at string) error {
+func (c *converter) user(text jsonscan.String, images []jsonscan.String, at string) error {
 	if len(images) == 0 {
-		c.message("user", rawjson.Quote(said))
+		c.message("user", str(text))
 		return nil
 	}
-	var parts []json.RawMessage
-	if said != "" {
-		parts = append(parts, rawjson.Object{rawjson.T("type", "text"), rawjson.T("text", said)}.JSON())
+	var parts []jsonscan.Value
+	if !text.Empty() {
+		parts = append(parts, jsonscan.Obj(member("type", jsonscan.Lit(`"text"`)), member("text", jsonscan.Str(text))))
 	}
 	for i, image := range images {
 		uri, err := dataURL(image, fmt.Sprintf("%s[%d]", at, i))
 		if err != nil {
 			return err
 		}
-		parts = append(parts, rawjson.Object{rawjson.T("type", "image_url"), rawjson.M("image_url", rawjson.Object{rawjson.T("url", uri)}.JSON())}.JSON())
+		parts = append(parts, jsonscan.Obj(member("type", jsonscan.Lit(`"image_url"`)), member("image_url", jsonscan.Obj(member("url", uri)))))
 	}
-	c.message("user", rawjson.Array(parts))
+	c.message("user", jsonscan.Arr(parts))
 	return nil
 }
 
-// dataURL tells an image's type by its first bytes.
-func dataURL(image, at string) (string, error) {
-	if strings.HasPrefix(image, "data:image/") {
-		return image, nil
+// dataURL makes a data: URL of an image, whose type is known by its first bytes.
+func dataURL(image jsonscan.String, at string) (v jsonscan.Value, err error) {
+	if bytes.HasPrefix(image, []byte(`"data:image/`)) {
+		return jsonscan.Str(image), nil
 	}
-	head := image[:min(len(image), 684)] // 512 bytes and a bit, as base64
+	head := ""
+	if !image.Empty() {
+		inner := image[1 : len(image)-1]
+		head = jsonscan.String(append(append([]byte{'"'}, inner[:whole(inner, 1024)]...), '"')).Text()
+	}
+	head = head[:min(len(head), 684)] // 512 bytes and a bit, as base64
 	head = strings.TrimRight(head[:len(head)/4*4], "=")
 	data, err := base64.RawStdEncoding.DecodeString(head)
 	if err != nil || len(data) == 0 {
-		return "", dialect.Invalid(at, "the image is not base64")
+		return v, dialect.Invalid(at, "the image is not base64")
 	}
 	mime := http.DetectContentType(data)
 	if !strings.HasPrefix(mime, "image/") {
-		return "", dialect.Invalid(at, "the image is of no known type; use PNG, JPEG, GIF or WebP")
+		return v, dialect.Invalid(at, "the image is of no known type; use PNG, JPEG, GIF or WebP")
 	}
-	return "data:" + mime + ";base64," + image, nil
+	b := append(make([]byte, 0, len(image)+len(mime)+16), `"data:`...)
+	b = append(append(b, mime...), ";base64,"...)
+	return jsonscan.Raw(append(jsonscan.AppendInner(b, image), '"')), nil
+}
+
+// whole is the largest length up to n at which inner, what stands between the
+// quotes of a JSON string, can be cut without cutting an escape.
+func whole(inner []byte, n int) int {
+	if len(inner) <= n {
+		return len(inner)
+	}
+	if i := bytes.IndexByte(inner[n-6:n], '\\'); i >= 0 {
+		return n - 6
+	}
+	return n
 }
 
 func (c *converter) assistant(m *message, turn int, at string) error {
-	c.open = nil
-	var calls []json.RawMessage
+	c.calls = nil
+	var calls []jsonscan.Value
 	for i, call := range m.ToolCalls {
 		at := fmt.Sprintf("%s.tool_calls[%d].function", at, i)
 		if call.Function.Name == "" {
 			return dialect.Invalid(at+".name", "a tool call needs a function's name")
 		}
-		args := "{}"
+		args := json.RawMessage("{}")
 		if raw := rawjson.Set(call.Function.Arguments); raw != nil {
-			if s, ok := rawjson.Text(raw); ok {
-				raw = json.RawMessage(s) // some clients send the text of an object
+			if text, ok := jsonscan.Unquote(raw); ok {
+				raw = text // some clients send the text of an object
 			}
-			if !rawjson.IsObject(raw) || !json.Valid(raw) {
+			if !rawjson.IsObject(raw) || !jsonscan.Valid(raw) {
 				return dialect.Invalid(at+".arguments", "a tool call's arguments must be an object")
 			}
-			args = string(rawjson.Compact(raw))
+			args = raw
 		}
 		// Without an id, its place: the same each time the conversation comes again.
 		id := call.ID
 		if id == "" {
 			id = fmt.Sprintf("call_%d_%d", turn, i)
 		}
-		c.open = append(c.open, pending{id, call.Function.Name})
-		calls = append(calls, rawjson.Object{
-			rawjson.T("id", id), rawjson.T("type", "function"),
-			rawjson.M("function", rawjson.Object{rawjson.T("name", call.Function.Name), rawjson.T("arguments", args)}.JSON()),
-		}.JSON())
+		c.calls = append(c.calls, openCall{id, call.Function.Name})
+		calls = append(calls, jsonscan.Obj(
+			member("id", jsonscan.Quoted(id)), member("type", jsonscan.Lit(`"function"`)),
+			member("function", jsonscan.Obj(member("name", jsonscan.Quoted(call.Function.Name)), member("arguments", jsonscan.Raw(jsonscan.AppendCompactQuoted(nil, args))))),
+		))
 	}
-	var more rawjson.Object
-	content := rawjson.Quote(m.Content)
-	if m.Thinking != "" {
-		more = append(more, rawjson.T("reasoning_content", m.Thinking))
+	var more []jsonscan.Field
+	content := str(m.Content)
+	if !m.Thinking.Empty() {
+		more = append(more, member("reasoning_content", jsonscan.Str(m.Thinking)))
 	}
 	if len(calls) > 0 {
-		more = append(more, rawjson.M("tool_calls", rawjson.Array(calls)))
-		if m.Content == "" {
-			content = json.RawMessage("null")
+		more = append(more, member("tool_calls", jsonscan.Arr(calls)))
+		if m.Content.Empty() {
+			content = jsonscan.Lit("null")
 		}
 	}
 	c.message("assistant", content, more...)
@@ -228,7 +277,7 @@ func (c *converter) tool(m *message, at string) error {
 	if name == "" {
 		name = m.Name
 	}
-	i := slices.IndexFunc(c.open, func(p pending) bool {
+	i := slices.IndexFunc(c.calls, func(p openCall) bool {
 		if m.ToolCallID != "" {
 			return p.id == m.ToolCallID
 		}
@@ -237,13 +286,13 @@ func (c *converter) tool(m *message, at string) error {
 	if i < 0 {
 		return dialect.Invalid(at, "this tool message answers no tool call before it")
 	}
-	id := c.open[i].id
-	c.open = slices.Delete(c.open, i, i+1)
-	c.message("tool", rawjson.Quote(m.Content), rawjson.T("tool_call_id", id))
+	id := c.calls[i].id
+	c.calls = slices.Delete(c.calls, i, i+1)
+	c.message("tool", str(m.Content), member("tool_call_id", jsonscan.Quoted(id)))
 	return nil
 }
 
-func (c *converter) format(out *openai.Request) error {
+func (c *converter) format(out *jsonscan.Value) error {
 	raw := rawjson.Set(c.req.Format)
 	if raw == nil {
 		return nil
@@ -253,21 +302,21 @@ func (c *converter) format(out *openai.Request) error {
 		case "":
 			return nil
 		case "json":
-			out.ResponseFormat = json.RawMessage(`{"type":"json_object"}`)
+			out.Put("response_format", jsonscan.Lit(`{"type":"json_object"}`))
 			return nil
 		}
 	}
 	if !rawjson.IsObject(raw) {
 		return dialect.Invalid("format", `format must be "json" or a JSON schema`)
 	}
-	out.ResponseFormat = rawjson.Object{
-		rawjson.T("type", "json_schema"),
-		rawjson.M("json_schema", rawjson.Object{rawjson.T("name", "response"), rawjson.M("schema", raw)}.JSON()),
-	}.JSON()
+	out.Put("response_format", jsonscan.Obj(
+		member("type", jsonscan.Lit(`"json_schema"`)),
+		member("json_schema", jsonscan.Obj(member("name", jsonscan.Lit(`"response"`)), member("schema", jsonscan.Raw(raw)))),
+	))
 	return nil
 }
 
-func (c *converter) options(out *openai.Request) error {
+func (c *converter) options(out *jsonscan.Value) error {
 	raw := rawjson.Set(c.req.Options)
 	if raw == nil {
 		return nil
@@ -276,27 +325,24 @@ func (c *converter) options(out *openai.Request) error {
 	if !ok {
 		return dialect.Invalid("options", "options must be an object")
 	}
-	fields := map[string]*json.RawMessage{
-		"temperature": &out.Temperature, "top_p": &out.TopP, "seed": &out.Seed,
-		"presence_penalty": &out.PresencePenalty, "frequency_penalty": &out.FrequencyPenalty,
-	}
+	given := map[string]json.RawMessage{}
 	for _, m := range list {
 		if rawjson.Set(m.Value) == nil {
 			continue
 		}
-		switch field := fields[m.Name]; {
-		case field != nil:
-			*field = m.Value
-		case m.Name == "num_predict":
+		switch m.Name {
+		case "temperature", "top_p", "seed", "presence_penalty", "frequency_penalty":
+			given[m.Name] = m.Value
+		case "num_predict":
 			// Negative ones ask for as much as there is.
 			if m.Value[0] != '-' {
-				out.MaxCompletionTokens = m.Value
+				given["max_completion_tokens"] = m.Value
 			}
-		case m.Name == "stop":
+		case "stop":
 			if s, ok := rawjson.Text(m.Value); ok && s != "" {
-				out.Stop = rawjson.Array([]json.RawMessage{m.Value})
+				given["stop"] = rawjson.Array([]json.RawMessage{m.Value})
 			} else if list, ok := rawjson.Elements(m.Value); ok && len(list) > 0 {
-				out.Stop = m.Value
+				given["stop"] = m.Value
 			} else if !ok && s != "" {
 				return dialect.Invalid("options.stop", "stop must be a list of strings")
 			}
@@ -304,21 +350,24 @@ func (c *converter) options(out *openai.Request) error {
 			c.ignore("options." + m.Name)
 		}
 	}
+	for _, name := range []string{"temperature", "top_p", "max_completion_tokens", "stop", "seed", "presence_penalty", "frequency_penalty"} {
+		out.Put(name, jsonscan.Raw(given[name]))
+	}
 	return nil
 }
 
-func (c *converter) think(out *openai.Request) error {
+func (c *converter) think(out *jsonscan.Value) error {
 	raw := rawjson.Set(c.req.Think)
 	switch word, isText := rawjson.Text(raw); {
 	case raw == nil:
 	case string(raw) == "true":
-		out.ReasoningEffort = "medium"
+		out.PutText("reasoning_effort", "medium")
 	case string(raw) == "false":
 		// Models that do not think refuse to be told not to.
 		c.silent = true
 		c.ignore("think")
 	case isText && slices.Contains([]string{"low", "medium", "high"}, word):
-		out.ReasoningEffort = word
+		out.PutText("reasoning_effort", word)
 	default:
 		return dialect.Invalid("think", "think must be true, false, low, medium or high")
 	}

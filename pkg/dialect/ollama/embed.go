@@ -10,6 +10,7 @@ import (
 	"github.com/hostless/hostless/pkg/dialect"
 	"github.com/hostless/hostless/pkg/dialect/rawjson"
 	"github.com/hostless/hostless/pkg/fault"
+	"github.com/hostless/hostless/pkg/jsonscan"
 	"github.com/hostless/hostless/pkg/sse"
 )
 
@@ -29,7 +30,7 @@ func embedder(options Options, field string) dialect.Translator {
 			Prompt     json.RawMessage `json:"prompt"`
 			Dimensions json.RawMessage `json:"dimensions"`
 		}
-		if err := json.Unmarshal(in.Body, &req); err != nil {
+		if err := jsonscan.Decode(in.Body, &req); err != nil {
 			return nil, dialect.Unreadable("Ollama", err)
 		}
 		input := rawjson.Set(req.Input)
@@ -37,14 +38,14 @@ func embedder(options Options, field string) dialect.Translator {
 			input = rawjson.Set(req.Prompt)
 		}
 		var several []string
-		if _, one := rawjson.Text(input); !one && (field == "prompt" || json.Unmarshal(input, &several) != nil || len(several) == 0) {
+		if _, one := rawjson.Text(input); !one && (field == "prompt" || jsonscan.Decode(input, &several) != nil || len(several) == 0) {
 			return nil, dialect.Invalid(field, field+" must be a string"+map[string]string{"input": " or a list of strings"}[field])
 		}
 		out := rawjson.Object{rawjson.T("model", in.Model), rawjson.M("input", input), rawjson.T("encoding_format", "float")}
 		if d := rawjson.Set(req.Dimensions); d != nil && field == "input" {
 			out = append(out, rawjson.M("dimensions", d))
 		}
-		reply := &embedReply{options: options, model: req.Model, single: field == "prompt", began: options.Now()}
+		reply := &embedReply{options: options, model: req.Model, single: field == "prompt", start: options.Now()}
 		if reply.model == "" {
 			reply.model = in.Model
 		}
@@ -64,7 +65,7 @@ type embedReply struct {
 	options Options
 	model   string
 	single  bool
-	began   time.Time
+	start   time.Time
 }
 
 type embedded struct {
@@ -81,7 +82,7 @@ func (r *embedReply) Body(body []byte) ([]byte, error) {
 		Data  []embedded `json:"data"`
 		Usage usage      `json:"usage"`
 	}
-	if err := json.Unmarshal(body, &a); err != nil {
+	if err := jsonscan.Decode(body, &a); err != nil {
 		return nil, &fault.Error{Kind: fault.Upstream, Message: "the provider's answer holds no embeddings", Err: err}
 	}
 	slices.SortStableFunc(a.Data, func(x, y embedded) int { return x.Index - y.Index })
@@ -98,9 +99,9 @@ func (r *embedReply) Body(body []byte) ([]byte, error) {
 		}
 		return rawjson.Object{rawjson.M("embedding", list[0])}.JSON(), nil
 	}
-	b := rawjson.AppendString([]byte(`{"model":`), r.model)
+	b := jsonscan.AppendQuote([]byte(`{"model":`), r.model)
 	b = append(append(b, `,"embeddings":`...), rawjson.Array(list)...)
-	took := max(1, int64(r.options.Now().Sub(r.began)))
+	took := max(1, int64(r.options.Now().Sub(r.start)))
 	return append(b, fmt.Sprintf(`,"total_duration":%d,"load_duration":0,"prompt_eval_count":%d}`, took, a.Usage.Prompt)...), nil
 }
 

@@ -14,11 +14,10 @@ package ollama
 
 import (
 	"encoding/json"
-	"slices"
 	"time"
 
 	"github.com/hostless/hostless/pkg/dialect"
-	"github.com/hostless/hostless/pkg/dialect/rawjson"
+	"github.com/hostless/hostless/pkg/jsonscan"
 )
 
 // ContentType is that of Ollama's whole answers.
@@ -53,19 +52,15 @@ type request struct {
 	Tools    []json.RawMessage `json:"tools"`
 
 	// /api/generate
-	Prompt   string            `json:"prompt"`
-	System   string            `json:"system"`
-	Images   []string          `json:"images"`
+	Prompt   jsonscan.String   `json:"prompt"`
+	System   jsonscan.String   `json:"system"`
+	Images   []jsonscan.String `json:"images"`
 	Suffix   string            `json:"suffix"`
 	Template string            `json:"template"`
 	Raw      bool              `json:"raw"`
 	Context  []json.RawMessage `json:"context"`
-}
 
-// known names the members of both requests; all others are dropped and reported.
-var known = []string{
-	"model", "stream", "format", "options", "think", "keep_alive", "logprobs", "top_logprobs", "messages", "tools",
-	"prompt", "system", "images", "suffix", "template", "raw", "context",
+	Rest jsonscan.Rest `json:"-"` // dropped and reported
 }
 
 // ToChat translates /api/chat. Whether the answer is a stream is read from the
@@ -83,60 +78,55 @@ func GenerateToChat(options Options) dialect.Translator {
 func translator(options Options, generate bool) dialect.Translator {
 	options = options.withDefaults()
 	return func(in dialect.Request) (*dialect.Call, error) {
-		var req request
-		if err := json.Unmarshal(in.Body, &req); err != nil {
+		c := &converter{}
+		if err := jsonscan.Decode(in.Body, &c.req); err != nil {
 			return nil, dialect.Unreadable("Ollama", err)
 		}
-		c := &converter{req: &req}
 		out, err := c.translate(in, generate)
 		if err != nil {
 			return nil, err
 		}
-		all, _ := rawjson.Members(in.Body)
-		for _, m := range all {
-			if !slices.Contains(known, m.Name) && rawjson.Set(m.Value) != nil {
+		for _, m := range c.req.Rest {
+			if m.Value.Set() {
 				c.ignore(m.Name)
 			}
 		}
-		body, err := rawjson.Marshal(out)
-		if err != nil {
-			return nil, err
-		}
-		name := req.Model
+		name := c.req.Model
 		if name == "" {
 			name = in.Model
 		}
-		return &dialect.Call{
-			Path: "/chat/completions", Body: body, Stream: out.Stream, Ignored: c.ignored,
-			Reply: &reply{options: options, model: name, generate: generate, silent: c.silent, began: options.Now()},
-		}, nil
+		call := &dialect.Call{
+			Path: "/chat/completions", Stream: c.stream(), Ignored: c.ignored,
+			Reply: &reply{options: options, model: name, generate: generate, silent: c.silent, start: options.Now()},
+		}
+		call.SetChat(in, out)
+		return call, nil
 	}
 }
 
-// Idle answers a request that holds nothing to say, by which clients load a
-// model (or, with keep_alive 0, unload it). ok is false for all others. path is
+// Idle answers a request without a prompt, by which clients load a model (or, with keep_alive 0, unload it). ok is false for all others. path is
 // the request's; the answer is one object, whether or not a stream was asked for.
 func Idle(path string, body []byte, now time.Time) (answer []byte, ok bool) {
 	var req request
-	if err := json.Unmarshal(body, &req); err != nil || req.Model == "" {
+	if err := jsonscan.Decode(body, &req); err != nil || req.Model == "" {
 		return nil, false
 	}
 	generate := path == "/api/generate"
-	if generate && (req.Prompt != "" || len(req.Images) > 0) || !generate && len(req.Messages) > 0 {
+	if generate && (!req.Prompt.Empty() || len(req.Images) > 0) || !generate && len(req.Messages) > 0 {
 		return nil, false
 	}
 	reason := "load"
 	if s := string(req.KeepAlive); s == "0" || s == `"0"` || s == `"0s"` {
 		reason = "unload"
 	}
-	b := rawjson.AppendString([]byte(`{"model":`), req.Model)
-	b = rawjson.AppendString(append(b, `,"created_at":`...), stamp(now))
+	b := jsonscan.AppendQuote([]byte(`{"model":`), req.Model)
+	b = jsonscan.AppendQuote(append(b, `,"created_at":`...), stamp(now))
 	if generate {
 		b = append(b, `,"response":""`...)
 	} else {
 		b = append(b, `,"message":{"role":"assistant","content":""}`...)
 	}
-	b = rawjson.AppendString(append(b, `,"done_reason":`...), reason)
+	b = jsonscan.AppendQuote(append(b, `,"done_reason":`...), reason)
 	return append(b, `,"done":true}`...), true
 }
 

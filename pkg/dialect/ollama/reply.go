@@ -1,7 +1,6 @@
 package ollama
 
 import (
-	"bytes"
 	"encoding/json"
 	"net/http"
 	"strconv"
@@ -11,6 +10,7 @@ import (
 	"github.com/hostless/hostless/pkg/dialect/openai"
 	"github.com/hostless/hostless/pkg/dialect/rawjson"
 	"github.com/hostless/hostless/pkg/fault"
+	"github.com/hostless/hostless/pkg/jsonscan"
 )
 
 // reply turns chat completions into Ollama's answers.
@@ -19,15 +19,15 @@ type reply struct {
 	model    string // as the caller named it
 	generate bool
 	silent   bool
-	began    time.Time
+	start    time.Time
 }
 
-// completion is an answer of the middle, whole or a chunk.
+// completion is a chat completion, or a chunk of one.
 type completion struct {
 	Choices []struct {
 		Index        int             `json:"index"`
-		Message      said            `json:"message"`
-		Delta        said            `json:"delta"`
+		Message      chatMessage     `json:"message"`
+		Delta        chatMessage     `json:"delta"`
 		Logprobs     json.RawMessage `json:"logprobs"`
 		FinishReason string          `json:"finish_reason"`
 	} `json:"choices"`
@@ -40,17 +40,24 @@ type usage struct {
 	Completion int `json:"completion_tokens"`
 }
 
-// said is a message or a delta. Texts stay encoded: they pass through as they are.
-type said struct {
+// chatMessage is a message or a delta. Texts stay JSON: they are copied as they are.
+type chatMessage struct {
 	openai.Said
-	Refusal   json.RawMessage        `json:"refusal"`
-	ToolCalls []openai.ToolCallDelta `json:"tool_calls"`
+	Refusal   json.RawMessage `json:"refusal"`
+	ToolCalls []struct {
+		Index    *int   `json:"index"`
+		ID       string `json:"id"`
+		Function struct {
+			Name      string          `json:"name"`
+			Arguments jsonscan.String `json:"arguments"`
+		} `json:"function"`
+	} `json:"tool_calls"`
 }
 
-// call is a tool call that is gathered.
-type call struct {
+// partialCall is a tool call that is put together from its pieces.
+type partialCall struct {
 	id, name  string
-	arguments []byte
+	arguments []byte // JSON strings without their quotes, joined
 }
 
 func (r *reply) Stream() dialect.Stream { return &stream{reply: r} }
@@ -61,15 +68,15 @@ func (r *reply) Error(status int, _ http.Header, body []byte) []byte {
 
 func (r *reply) Body(body []byte) ([]byte, error) {
 	var c completion
-	if err := json.Unmarshal(body, &c); err != nil {
+	if err := jsonscan.Decode(body, &c); err != nil {
 		return nil, &fault.Error{Kind: fault.Upstream, Message: "the provider's answer is not a chat completion", Err: err}
 	}
 	if len(c.Choices) == 0 {
 		return nil, fault.New(fault.Upstream, "the provider's answer has no choices")
 	}
 	choice := &c.Choices[0]
-	var calls gathered
-	if err := calls.take(&choice.Message); err != nil {
+	var calls partialCalls
+	if err := calls.add(&choice.Message); err != nil {
 		return nil, err
 	}
 	toolCalls, err := appendCalls(nil, calls.list)
@@ -83,8 +90,8 @@ func (r *reply) Body(body []byte) ([]byte, error) {
 	return r.close(b, choice.FinishReason, c.Usage, r.options.Now()), nil
 }
 
-// content is what was said, or what was refused; nil for nothing.
-func (s *said) content() json.RawMessage {
+// content is the text, or else the refusal; nil for neither.
+func (s *chatMessage) content() json.RawMessage {
 	if text := s.Text(); text != nil {
 		return text
 	}
@@ -94,7 +101,7 @@ func (s *said) content() json.RawMessage {
 	return nil
 }
 
-func (r *reply) thinking(s *said) json.RawMessage {
+func (r *reply) thinking(s *chatMessage) json.RawMessage {
 	if r.silent {
 		return nil
 	}
@@ -103,13 +110,13 @@ func (r *reply) thinking(s *said) json.RawMessage {
 
 // open writes the members that every object begins with.
 func (r *reply) open(b []byte) []byte {
-	b = rawjson.AppendString(append(b, `{"model":`...), r.model)
+	b = jsonscan.AppendQuote(append(b, `{"model":`...), r.model)
 	b = append(b, `,"created_at":"`...)
 	b = r.options.Now().UTC().AppendFormat(b, "2006-01-02T15:04:05.000000Z")
 	return append(b, '"')
 }
 
-// payload writes what was said, in the endpoint's own place.
+// payload writes text, thinking and calls, in the endpoint's own place.
 func (r *reply) payload(b []byte, content, thinking, calls json.RawMessage) []byte {
 	if content == nil {
 		content = json.RawMessage(`""`)
@@ -138,22 +145,22 @@ func (r *reply) payload(b []byte, content, thinking, calls json.RawMessage) []by
 // 0 where clients divide by them; the provider's own are not known.
 func (r *reply) close(b []byte, reason string, u *usage, first time.Time) []byte {
 	now := r.options.Now()
-	if first.IsZero() || first.Before(r.began) {
+	if first.IsZero() || first.Before(r.start) {
 		first = now
 	}
-	b = rawjson.AppendString(append(b, `,"done_reason":`...), doneReason(reason))
+	b = jsonscan.AppendQuote(append(b, `,"done_reason":`...), doneReason(reason))
 	b = append(b, `,"done":true`...)
 	number := func(name string, n int64) {
 		b = append(append(append(b, `,"`...), name...), `":`...)
 		b = strconv.AppendInt(b, n, 10)
 	}
-	number("total_duration", max(1, int64(now.Sub(r.began))))
+	number("total_duration", max(1, int64(now.Sub(r.start))))
 	number("load_duration", 0)
 	if u == nil {
 		u = &usage{}
 	}
 	number("prompt_eval_count", int64(u.Prompt))
-	number("prompt_eval_duration", max(1, int64(first.Sub(r.began))))
+	number("prompt_eval_duration", max(1, int64(first.Sub(r.start))))
 	number("eval_count", int64(u.Completion))
 	number("eval_duration", max(1, int64(now.Sub(first))))
 	return append(b, '}')
@@ -170,59 +177,70 @@ func doneReason(reason string) string {
 // maxCalls bounds the arguments of calls that are gathered, in bytes.
 const maxCalls = 16 << 20
 
-// gathered are the tool calls of an answer, put together from their pieces.
-type gathered struct {
+// partialCalls are the tool calls of an answer, put together from their pieces.
+type partialCalls struct {
 	numbering openai.Numbering
-	list      []call
+	list      []partialCall
 }
 
-// take adds the pieces of calls that a message, or a piece of one, has.
-func (g *gathered) take(s *said) error {
-	for i := range s.ToolCalls {
-		in := &s.ToolCalls[i]
-		k := g.numbering.Place(in.Index, in.ID, in.Function.Name)
-		if k == len(g.list) {
-			g.list = append(g.list, call{})
+// add adds the pieces of calls that a message, or a delta, has.
+func (p *partialCalls) add(m *chatMessage) error {
+	for i := range m.ToolCalls {
+		in := &m.ToolCalls[i]
+		k := p.numbering.Place(in.Index, in.ID, in.Function.Name)
+		if k == len(p.list) {
+			p.list = append(p.list, partialCall{})
 		}
-		c := &g.list[k]
+		c := &p.list[k]
 		if in.ID != "" {
 			c.id = in.ID
 		}
 		if c.name == "" {
 			c.name = in.Function.Name
 		}
-		if c.arguments = append(c.arguments, in.Function.Arguments...); len(c.arguments) > maxCalls {
+		if args := in.Function.Arguments; !args.Empty() {
+			c.arguments = append(c.arguments, args[1:len(args)-1]...)
+		}
+		if len(c.arguments) > maxCalls {
 			return fault.New(fault.Upstream, "the provider's tool call is too large")
 		}
 	}
 	return nil
 }
 
+// object gives the arguments as an object; ok is false where they are none.
+func (c *partialCall) object() (args json.RawMessage, ok bool) {
+	raw := jsonscan.String(append(append(append(make([]byte, 0, len(c.arguments)+2), '"'), c.arguments...), '"'))
+	if raw.Blank() {
+		return json.RawMessage("{}"), true
+	}
+	text, _ := jsonscan.Unquote(raw)
+	return text, rawjson.IsObject(text) && jsonscan.Valid(text)
+}
+
 // appendCalls writes whole calls, their arguments as objects; nil for none.
-func appendCalls(b []byte, calls []call) (json.RawMessage, error) {
+func appendCalls(b []byte, calls []partialCall) (json.RawMessage, error) {
 	if len(calls) == 0 {
 		return nil, nil
 	}
 	b = append(b, '[')
-	for i, c := range calls {
+	for i := range calls {
 		if i > 0 {
 			b = append(b, ',')
 		}
-		args := json.RawMessage(c.arguments)
-		if len(bytes.TrimSpace(c.arguments)) == 0 {
-			args = json.RawMessage("{}")
-		}
-		if !rawjson.IsObject(args) || !json.Valid(args) || c.name == "" {
+		c := &calls[i]
+		args, ok := c.object()
+		if !ok || c.name == "" {
 			return nil, fault.New(fault.Upstream, "the model called a tool with arguments that are no JSON object")
 		}
 		b = append(b, '{')
 		if c.id != "" {
-			b = append(rawjson.AppendString(append(b, `"id":`...), c.id), ',')
+			b = append(jsonscan.AppendQuote(append(b, `"id":`...), c.id), ',')
 		}
 		b = append(b, `"function":{"index":`...)
 		b = strconv.AppendInt(b, int64(i), 10)
-		b = rawjson.AppendString(append(b, `,"name":`...), c.name)
-		b = append(append(append(b, `,"arguments":`...), rawjson.Compact(args)...), "}}"...)
+		b = jsonscan.AppendQuote(append(b, `,"name":`...), c.name)
+		b = append(jsonscan.AppendCompact(append(b, `,"arguments":`...), args), "}}"...)
 	}
 	return append(b, ']'), nil
 }
@@ -232,7 +250,7 @@ func appendLogprobs(b []byte, raw json.RawMessage) []byte {
 	var l struct {
 		Content json.RawMessage `json:"content"`
 	}
-	if !rawjson.IsObject(raw) || json.Unmarshal(raw, &l) != nil {
+	if !rawjson.IsObject(raw) || jsonscan.Decode(raw, &l) != nil {
 		return b
 	}
 	if _, ok := rawjson.Elements(l.Content); !ok {

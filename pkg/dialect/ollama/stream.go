@@ -10,10 +10,11 @@ import (
 	"github.com/hostless/hostless/pkg/dialect"
 	"github.com/hostless/hostless/pkg/dialect/rawjson"
 	"github.com/hostless/hostless/pkg/fault"
+	"github.com/hostless/hostless/pkg/jsonscan"
 	"github.com/hostless/hostless/pkg/sse"
 )
 
-// errUpstream ends a stream whose upstream told an error in it.
+// errUpstream ends a stream whose upstream sent an error in it.
 var errUpstream = errors.New("the provider ended its stream with an error")
 
 // stream turns chunks of chat completions into Ollama's objects: text as it
@@ -22,7 +23,7 @@ type stream struct {
 	reply   *reply
 	buf     []byte
 	first   time.Time // when the first piece came
-	calls   gathered
+	calls   partialCalls
 	reason  string
 	usage   *usage
 	failure string
@@ -39,7 +40,7 @@ func (s *stream) Event(ev sse.Event, emit func(sse.Event)) error {
 		return nil
 	}
 	var c completion
-	if err := json.Unmarshal(ev.Data, &c); err != nil {
+	if err := jsonscan.Decode(ev.Data, &c); err != nil {
 		return &fault.Error{Kind: fault.Upstream, Message: "the provider's stream holds something that is no chunk of a chat completion", Err: err}
 	}
 	if rawjson.Set(c.Error) != nil {
@@ -54,7 +55,7 @@ func (s *stream) Event(ev sse.Event, emit func(sse.Event)) error {
 		if choice.Index != 0 {
 			continue // Ollama has one answer
 		}
-		if err := s.calls.take(&choice.Delta); err != nil {
+		if err := s.calls.add(&choice.Delta); err != nil {
 			return err
 		}
 		if choice.FinishReason != "" {
@@ -110,14 +111,14 @@ func messageOf(status int, body []byte) string {
 	var envelope struct {
 		Error json.RawMessage `json:"error"`
 	}
-	if json.Unmarshal(body, &envelope) == nil {
+	if jsonscan.Decode(body, &envelope) == nil {
 		if s, ok := rawjson.Text(envelope.Error); ok && s != "" {
 			return s
 		}
 		var e struct {
 			Message string `json:"message"`
 		}
-		if json.Unmarshal(envelope.Error, &e) == nil && e.Message != "" {
+		if jsonscan.Decode(envelope.Error, &e) == nil && e.Message != "" {
 			return e.Message
 		}
 	} else if s := strings.TrimSpace(string(body)); s != "" && s[0] != '<' && len(s) < 2000 {
@@ -131,7 +132,7 @@ func messageOf(status int, body []byte) string {
 
 // errorBody is Ollama's error.
 func errorBody(message string) []byte {
-	return append(rawjson.AppendString([]byte(`{"error":`), message), '}')
+	return append(jsonscan.AppendQuote([]byte(`{"error":`), message), '}')
 }
 
 // Fault is the body of one of Hostless's own errors: {"error":"…"}.
