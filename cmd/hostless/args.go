@@ -2,6 +2,7 @@ package main
 
 import (
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/hostless/hostless/pkg/fault"
@@ -171,6 +172,8 @@ func (p *parser) flag(cmd *cli.Command, word string) error {
 			f.Next = "did you mean --" + near + "?"
 		}
 		return f
+	case isBool(defined) && inline && (value == "on" || value == "off"):
+		p.line.flags = append(p.line.flags, "--"+name+"="+strconv.FormatBool(value == "on"))
 	case isBool(defined) || inline:
 		p.line.flags = append(p.line.flags, word)
 	case len(p.words) == 0 || p.words[0] == "--":

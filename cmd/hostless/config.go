@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"encoding/json"
 	"maps"
 	"slices"
@@ -69,11 +70,43 @@ func (e *env) configSet(cc *cli.Context, word, value string) error {
 		v, err := c.SetConfig(cc.Context, control.ConfigValues{name: text})
 		return v, badArgument(err)
 	}, func(v control.ConfigValues) error {
-		if name == config.Port {
-			e.note("It holds from the daemon's next start. A login service has the port it was installed with: hostless service install --port PORT")
+		if err := e.say("%s is %s", name, cmp.Or(plain(v[name]), "empty")); err != nil {
+			return err
 		}
-		return e.say("%s is %s", name, cmp.Or(plain(v[name]), "empty"))
+		switch name {
+		case config.Port:
+			e.note("It holds from the daemon's next start. A login service has the port it was installed with: hostless service install --port PORT")
+		case config.TLS:
+			return e.restartForTLS(cc.Context, plain(v[name]) == "on")
+		}
+		return nil
 	})
+}
+
+// restartForTLS replaces a daemon that serves https, or does not, against the
+// setting: certificates change while it runs, whether there are any does not.
+func (e *env) restartForTLS(ctx context.Context, want bool) error {
+	client, err := e.client()
+	if err != nil {
+		return err
+	}
+	defer client.CloseIdle()
+	status, err := client.Status(ctx)
+	if err != nil || status.TLS == want {
+		return err
+	}
+	if _, err := client.Restart(ctx); err != nil {
+		return err
+	}
+	if status, err = client.Status(ctx); err != nil {
+		return err
+	}
+	if status.TLS != want {
+		e.note("This daemon was started with a flag that says otherwise, which holds until it is stopped and started without.")
+		return nil
+	}
+	e.note("The daemon was replaced for it: %s", urlOf(status))
+	return nil
 }
 
 // plain shows a JSON value as it is typed: a text without its quotes, a list as

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
 
 	"github.com/hostless/hostless/pkg/build"
@@ -33,10 +34,33 @@ type env struct {
 func systemEnv() *env {
 	return &env{
 		in: os.Stdin, out: os.Stdout, err: os.Stderr,
-		getenv: os.Getenv, environ: os.Environ, dir: os.Getwd, self: os.Executable,
+		getenv: os.Getenv, environ: os.Environ, dir: os.Getwd, self: ownProgram,
 		version: build.Version(version),
 		files:   [3]*os.File{os.Stdin, os.Stdout, os.Stderr},
 	}
+}
+
+// ownProgram is this program's path as a person would give it: through the links
+// that package managers put into PATH, which lead to the next version after an
+// upgrade, when the directory that they lead to today may be gone.
+func ownProgram() (string, error) {
+	real, err := os.Executable()
+	if err != nil {
+		return "", err
+	}
+	typed, err := exec.LookPath(os.Args[0])
+	if err != nil {
+		return real, nil
+	}
+	if typed, err = filepath.Abs(typed); err != nil {
+		return real, nil
+	}
+	a, errA := os.Stat(typed)
+	b, errB := os.Stat(real)
+	if errA != nil || errB != nil || !os.SameFile(a, b) {
+		return real, nil
+	}
+	return typed, nil
 }
 
 // paths finds where this installation keeps its files.

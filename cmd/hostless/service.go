@@ -23,9 +23,11 @@ func serviceGroup(e *env) *cli.Command {
 				Name: "install", Usage: "install the daemon as a login service, or update it",
 				Flags: []cli.Flag{
 					&cli.IntFlag{Name: "port", Usage: "listen on `PORT` of loopback; where not given, as installed before, else " + strconv.Itoa(config.DefaultPort)},
+					&cli.BoolFlag{Name: "tls", Usage: "serve https beside http on the port; --tls=off ends that"},
+					&cli.StringFlag{Name: "idle-timeout", Usage: "end the daemon after `TIME` without anything to do, or never: off (the first time: " + service.DefaultIdleTimeout + ")"},
 					own(),
 				},
-				Description: "The daemon starts with the first request. Tokens outlive it as hashes in a file, unless you chose\nanother token-persistence. With another HOSTLESS_HOME and --port a second one stands beside it.",
+				Description: "The daemon starts with the first request, and ends when it has nothing to do. Tokens outlive it as\nhashes in a file, unless you chose another token-persistence. What is not given stays as it was\ninstalled. With another HOSTLESS_HOME and --port a second one stands beside it.",
 			}, 0, 0, e.serviceInstall),
 			leaf(&cli.Command{
 				Name: "uninstall", Usage: "stop and remove the login service; keys and settings stay",
@@ -90,11 +92,21 @@ func (e *env) serviceInstall(cc *cli.Context) error {
 			return err
 		}
 	}
+	settings := map[string]string{}
+	if cc.IsSet("tls") {
+		settings[config.TLS] = strconv.FormatBool(cc.Bool("tls"))
+	}
+	if text := cc.String("idle-timeout"); cc.IsSet("idle-timeout") {
+		if _, err := config.ParseIdleTimeout(text); err != nil {
+			return usage("--idle-timeout is %s, not %q", err, text)
+		}
+		settings[config.IdleTimeout] = text
+	}
 	m, err := e.manager(cc.Context, program, port)
 	if err != nil {
 		return err
 	}
-	done, err := m.Install(cc.Context)
+	done, err := m.Install(cc.Context, settings)
 	if err != nil {
 		return err
 	}
@@ -104,7 +116,11 @@ func (e *env) serviceInstall(cc *cli.Context) error {
 	if !done.Changed {
 		e.note("The service was installed already; it is up to date.")
 	}
-	return e.say("installed: http://localhost:%d starts %s with the first request", done.Port, done.Program)
+	scheme := "http"
+	if done.TLS {
+		scheme = "https"
+	}
+	return e.say("installed: %s://localhost:%d starts %s with the first request", scheme, done.Port, done.Program)
 }
 
 // portAsBefore is the port of an installation where none was given: HOSTLESS_PORT,

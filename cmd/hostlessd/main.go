@@ -61,14 +61,15 @@ func app() *cli.App {
 	wrong := func(_ *cli.Context, err error, _ bool) error { return fault.New(fault.Usage, err.Error()) }
 	return &cli.App{
 		Name: "hostlessd", Usage: "the Hostless daemon", Version: build.Version(version),
-		UsageText:       "hostlessd [--port N] [--tls] [--verbose] [--dev-mode] [--token-persistence off|file|keychain]",
+		UsageText:       "hostlessd [--port N] [--tls] [--verbose] [--dev-mode] [--token-persistence off|file|keychain] [--idle-timeout TIME|off]",
 		HideHelpCommand: true, OnUsageError: wrong,
 		ExitErrHandler: func(*cli.Context, error) {}, // main alone exits
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "port", EnvVars: []string{"HOSTLESS_PORT"}, Usage: "listen on `PORT` of loopback; 0 is any free one (default: the setting `port`, 48282)"},
-			&cli.BoolFlag{Name: "tls", Usage: "serve https beside http on the same port"},
+			&cli.BoolFlag{Name: "tls", Usage: "serve https beside http on the same port (default: the setting)"},
 			&cli.BoolFlag{Name: "verbose", Usage: "log each request"},
 			&cli.BoolFlag{Name: "dev-mode", Usage: "your own local callers need no token"},
+			&cli.StringFlag{Name: "idle-timeout", Usage: "end after `TIME` without anything to do, where a service manager holds the sockets: 30m, or off (default: the setting)"},
 			&cli.StringFlag{Name: "token-persistence", Usage: "whether tokens outlive the daemon: `WHERE` is off, file or keychain (default: the setting)"},
 		},
 		Action: run,
@@ -81,8 +82,19 @@ func run(c *cli.Context) error {
 		return fault.New(fault.Usage, fmt.Sprintf("unknown argument %q", c.Args().First()))
 	}
 	cfg := daemon.Config{
-		Version: c.App.Version, Port: -1, TLS: c.Bool("tls"), Verbose: c.Bool("verbose"), DevMode: c.Bool("dev-mode"),
+		Version: c.App.Version, Port: -1, Verbose: c.Bool("verbose"), DevMode: c.Bool("dev-mode"),
 		TokenPersistence: c.String("token-persistence"),
+	}
+	if c.IsSet("tls") {
+		tls := c.Bool("tls")
+		cfg.TLS = &tls
+	}
+	if text := c.String("idle-timeout"); text != "" {
+		d, err := config.ParseIdleTimeout(text)
+		if err != nil {
+			return fault.New(fault.Usage, fmt.Sprintf("--idle-timeout is %s, not %q", err, text))
+		}
+		cfg.IdleTimeout = &d
 	}
 	if text := c.String("port"); text != "" {
 		n, err := strconv.ParseUint(text, 10, 16)

@@ -171,15 +171,27 @@ func parsePort(s string) (any, error) {
 // minIdleTimeout keeps a daemon from ending between two requests of one page.
 const minIdleTimeout = time.Second
 
-// parseIdleTimeout takes "off", a duration such as "30m", or seconds.
-func parseIdleTimeout(s string) (any, error) {
+// ParseIdleTimeout reads "off" as 0, or what ParseDuration takes; the error says
+// what it should be.
+func ParseIdleTimeout(s string) (time.Duration, error) {
 	switch strings.ToLower(s) {
 	case "off", "false", "0", "never":
-		return "off", nil
+		return 0, nil
 	}
 	d, err := ParseDuration(s)
 	if err != nil || d < minIdleTimeout {
-		return nil, fmt.Errorf("off, or a time of at least %s such as 30m", minIdleTimeout)
+		return 0, fmt.Errorf("off, or a time of at least %s such as 30m", minIdleTimeout)
+	}
+	return d, nil
+}
+
+func parseIdleTimeout(s string) (any, error) {
+	d, err := ParseIdleTimeout(s)
+	if err != nil {
+		return nil, err
+	}
+	if d == 0 {
+		return "off", nil
 	}
 	return s, nil
 }

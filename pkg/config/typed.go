@@ -42,10 +42,7 @@ func (s *Settings) Verbose() bool { return s.value(Verbose) == "on" }
 // IdleTimeout is after how long without anything to do a supervised daemon ends;
 // 0 is never.
 func (s *Settings) IdleTimeout() time.Duration {
-	d, err := ParseDuration(s.value(IdleTimeout).(string))
-	if err != nil { // off
-		return 0
-	}
+	d, _ := ParseIdleTimeout(s.value(IdleTimeout).(string)) // checked when it was set
 	return d
 }
 

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/hostless/hostless/pkg/peer"
@@ -54,6 +55,7 @@ type Server struct {
 	uid       int
 	log       *slog.Logger
 	handler   http.Handler
+	served    atomic.Uint64 // requests
 
 	mu     sync.Mutex
 	leases map[string]RouteLease // by id
@@ -122,7 +124,13 @@ func NewServer(cfg ServerConfig) (*Server, error) {
 
 // ServeHTTP serves one request of a connection that ConnContext has seen; any
 // other is refused.
-func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.handler.ServeHTTP(w, r) }
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	s.served.Add(1)
+	s.handler.ServeHTTP(w, r)
+}
+
+// Served counts the requests that have begun since the server was made.
+func (s *Server) Served() uint64 { return s.served.Load() }
 
 type contextKey int
 

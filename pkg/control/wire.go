@@ -32,6 +32,7 @@ type Status struct {
 	InFlight    int              `json:"in_flight"`
 	URL         string           `json:"url,omitempty"` // the gateway's address on bare localhost
 	Home        string           `json:"home,omitempty"`
+	Binary      string           `json:"binary,omitempty"`            // the program that the daemon was started by
 	Persistence string           `json:"token_persistence,omitempty"` // off, file or keychain, as in use
 	DevMode     bool             `json:"dev_mode,omitempty"`
 	Warnings    []string         `json:"warnings,omitempty"` // what is degraded, one sentence each

@@ -47,7 +47,7 @@ func wildcardsAsked(getenv func(string) string) bool {
 // appURL is an app's address for people.
 func (d *daemon) appURL(hostname string) string {
 	scheme := "http"
-	if d.cfg.TLS {
+	if d.tls {
 		scheme = "https"
 	}
 	return fmt.Sprintf("%s://%s:%d", scheme, hostname, d.sockets.Port)

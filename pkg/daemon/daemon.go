@@ -35,11 +35,12 @@ type Config struct {
 	Paths   config.Paths // required
 	Version string       // what /health and /status tell
 
-	Port             int    // TCP port to bind; 0 picks one, negative takes the setting's
-	TLS              bool   // serve https:// beside http:// on the port
-	Verbose          bool   // log each request
-	DevMode          bool   // the owner's own local callers need no token
-	TokenPersistence string // overrides the setting, unless ""
+	Port             int            // TCP port to bind; 0 picks one, negative takes the setting's
+	TLS              *bool          // serve https:// beside http:// on the port; nil takes the setting's
+	Verbose          bool           // log each request, whatever the setting says
+	DevMode          bool           // the owner's own local callers need no token
+	IdleTimeout      *time.Duration // when to end without anything to do, 0 never; nil takes the setting's
+	TokenPersistence string         // overrides the setting, unless ""
 
 	// Program and Arguments are what a restart starts: the program's path, which
 	// may lead to a newer one by then, and what follows it. Environ gives its
@@ -87,6 +88,12 @@ type daemon struct {
 	restarting  atomic.Bool         // a successor has been started
 	handedOver  atomic.Bool         // it serves: files and sockets are its own
 
+	idleChanged chan struct{} // capacity 1: the idle timeout may be another
+	selfChecks  atomic.Uint64 // requests that this process made to itself
+
+	tls      bool           // https is served
+	logLevel *slog.LevelVar // follows the setting
+
 	gatewaySettings *gatewaySettings
 	wildcards       bool // asked for in the environment
 }
@@ -128,9 +135,10 @@ func Run(ctx context.Context, cfg Config) error {
 
 	d := &daemon{
 		cfg: cfg, started: time.Now(), uid: os.Geteuid(), wildcards: wildcardsAsked(cfg.Getenv),
-		lock: lock, inherited: inherited, successors: make(chan *successor, 1),
+		lock: lock, inherited: inherited, successors: make(chan *successor, 1), idleChanged: make(chan struct{}, 1),
 	}
-	d.log, d.redactor = newLogger(cfg.Output, cfg.Verbose, onJournal(cfg.Output, cfg.Getenv))
+	d.logLevel = new(slog.LevelVar)
+	d.log, d.redactor = newLogger(cfg.Output, d.logLevel, onJournal(cfg.Output, cfg.Getenv))
 	ctx, d.stop = context.WithCancelCause(ctx)
 	defer d.stop(nil)
 	if err := d.open(); err != nil {
@@ -148,6 +156,10 @@ func (d *daemon) open() (err error) {
 		return err
 	}
 	d.warnings.set("config", found)
+	d.setLogLevel()
+	if d.tls = d.settings.TLS(); d.cfg.TLS != nil {
+		d.tls = *d.cfg.TLS
+	}
 	port := d.cfg.Port
 	if port < 0 {
 		port = d.settings.Port()
@@ -185,7 +197,7 @@ func (d *daemon) open() (err error) {
 		return err
 	}
 	if d.gateway, err = gateway.New(gateway.Config{
-		Tokens: d.tokens, Keys: gatewayKeys{d.keys, d.redactor.Learn}, Settings: d.gatewaySettings.get,
+		Tokens: gatewayTokens{d.tokens, func() bool { return d.routes.Returning() }}, Keys: gatewayKeys{d.keys, d.redactor.Learn}, Settings: d.gatewaySettings.get,
 		Version: d.cfg.Version, DevMode: d.cfg.DevMode, Owner: d.owner, Pages: pages, Logger: component("gateway"),
 	}); err != nil {
 		return err
@@ -241,6 +253,7 @@ func (d *daemon) serve(ctx context.Context) error {
 	writer(d.routes.Run)
 	group.Go(func() error { return d.handOver(ctx, func() { quiesce(); writing.Wait() }) })
 	group.Go(func() error { return d.watchdog(ctx) })
+	group.Go(func() error { return d.endWhenIdle(ctx) })
 	if p := d.predecessor; p != nil {
 		if err := p.send(handoverMessage{Serving: true}); err != nil {
 			d.log.Warn("the predecessor does not learn that its successor serves", "error", err)
@@ -258,7 +271,7 @@ func (d *daemon) serve(ctx context.Context) error {
 		return nil
 	})
 	d.log.Info("serving", "version", d.cfg.Version, "pid", os.Getpid(), "port", d.sockets.Port, "activation", d.sockets.Activation,
-		"control", d.cfg.Paths.Socket, "home", d.cfg.Paths.Home, "tls", d.cfg.TLS, "dev_mode", d.cfg.DevMode)
+		"control", d.cfg.Paths.Socket, "home", d.cfg.Paths.Home, "tls", d.tls, "dev_mode", d.cfg.DevMode)
 	err = group.Wait()
 	d.log.Info("stopped")
 	return err
@@ -318,12 +331,26 @@ func (d *daemon) reload() error {
 // settingsChanged follows a change of config.json, whoever made it.
 func (d *daemon) settingsChanged() {
 	d.gatewaySettings.refresh()
+	d.setLogLevel()
+	select {
+	case d.idleChanged <- struct{}{}:
+	default:
+	}
 	if found, err := d.settings.Reload(); err == nil { // tells no change twice
 		d.warnings.set("config", found)
 	}
 	if err := d.tokens.SetPersistence(d.persistence()); err != nil {
 		d.log.Error("token persistence cannot be changed", "error", err)
 	}
+}
+
+// setLogLevel has each request logged where the flag or the setting asks for it.
+func (d *daemon) setLogLevel() {
+	level := slog.LevelInfo
+	if d.cfg.Verbose || d.settings.Verbose() {
+		level = slog.LevelDebug
+	}
+	d.logLevel.Set(level)
 }
 
 // keysChanged follows a change of the stored keys.

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"os"
@@ -290,7 +291,7 @@ func TestTokenPersistenceFollowsTheSetting(t *testing.T) {
 }
 
 func TestTLS(t *testing.T) {
-	r := start(t, func(c *Config) { c.TLS = true })
+	r := start(t, func(c *Config) { c.TLS = new(true) })
 	pem, err := os.ReadFile(filepath.Join(r.paths.Home, "ca.crt"))
 	if err != nil {
 		t.Fatal(err)
@@ -343,7 +344,7 @@ func TestKeysMustBeUsable(t *testing.T) {
 
 func TestRedactor(t *testing.T) {
 	var out bytes.Buffer
-	log, r := newLogger(&out, true, false)
+	log, r := newLogger(&out, levelVar(slog.LevelDebug), false)
 	r.Learn(secret.New("correct horse battery"))
 	r.Learn(secret.New("x"))
 	log.Info("x marks", "token", "sk_local_abcdefgh0123456789", "err", fmt.Errorf("get: %w", fmt.Errorf("key correct horse battery is bad")))
@@ -366,10 +367,16 @@ func TestRedactor(t *testing.T) {
 	}
 
 	out.Reset()
-	log, _ = newLogger(&out, false, true)
+	log, _ = newLogger(&out, levelVar(slog.LevelInfo), true)
 	log.Debug("hidden")
 	log.Error("bad", "n", 1)
 	if out.String() != "<3>msg=bad n=1\n" {
 		t.Errorf("for the journal: %q", out.String())
 	}
+}
+
+func levelVar(level slog.Level) *slog.LevelVar {
+	v := new(slog.LevelVar)
+	v.Set(level)
+	return v
 }

@@ -19,7 +19,7 @@ func (d *daemon) openFront(log *slog.Logger) (err error) {
 		Gateway: d.gateway, Apps: d.apps, Foreign: http.HandlerFunc(d.apps.Misdirected),
 		Peer: d.peerPolicy(log), Logger: log, RedirectHTTPS: d.settings.HTTPSRedirect,
 	}
-	if d.cfg.TLS {
+	if d.tls {
 		authority, err := certs.New(certs.Config{Dir: d.cfg.Paths.Home, Serves: d.routes.Serves, Logger: d.log.With("component", "certs")})
 		if err != nil {
 			return fmt.Errorf("local certificate authority: %w", err)

@@ -15,11 +15,8 @@ import (
 // notes the time by itself, a line has its priority in front (sd-daemon(3)).
 //
 // The redact.LogWriter is the last writer that sees what a line was made of.
-func newLogger(w io.Writer, verbose, journal bool) (*slog.Logger, *redact.LogWriter) {
-	opts := &slog.HandlerOptions{Level: slog.LevelInfo}
-	if verbose {
-		opts.Level = slog.LevelDebug
-	}
+func newLogger(w io.Writer, level *slog.LevelVar, journal bool) (*slog.Logger, *redact.LogWriter) {
+	opts := &slog.HandlerOptions{Level: level}
 	if journal {
 		w = journalWriter{w}
 		opts.ReplaceAttr = func(groups []string, a slog.Attr) slog.Attr {

@@ -72,6 +72,7 @@ func (d *daemon) check(ctx context.Context, patience time.Duration) error {
 	if err != nil {
 		return err
 	}
+	d.selfChecks.Add(1)
 	req.Host = net.JoinHostPort("localhost", strconv.Itoa(d.sockets.Port))
 	resp, err := transport.RoundTrip(req)
 	if err != nil {

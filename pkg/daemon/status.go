@@ -7,6 +7,7 @@ import (
 	"os"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/hostless/hostless/pkg/control"
 )
@@ -14,8 +15,8 @@ import (
 // Status tells how the daemon is.
 func (c controlDaemon) Status(ctx context.Context) (control.Status, error) {
 	s := control.Status{
-		Version: c.cfg.Version, PID: os.Getpid(), Port: c.sockets.Port, TLS: c.cfg.TLS, StartedAt: c.started.UTC(),
-		Activation: c.sockets.Activation, Routes: c.routes.Len(), Tokens: c.tokens.Live(), InFlight: c.front.InFlight(),
+		Version: c.cfg.Version, PID: os.Getpid(), Port: c.sockets.Port, TLS: c.tls, StartedAt: c.started.UTC(),
+		Activation: c.sockets.Activation, IdleTimeout: int64(c.idleTimeout() / time.Second), Binary: c.cfg.Program, Routes: c.routes.Len(), Tokens: c.tokens.Live(), InFlight: c.front.InFlight(),
 		URL: c.url(), Home: c.cfg.Paths.Home, DevMode: c.cfg.DevMode, Persistence: c.persistence(), Warnings: append(c.daemon.warnings.list(), c.vault.Warnings()...), Providers: []control.ProviderStatus{},
 	}
 	// What is wrong with the stored keys is among the warnings.
@@ -31,7 +32,7 @@ func (c controlDaemon) Status(ctx context.Context) (control.Status, error) {
 // url is the gateway's address on bare localhost.
 func (d *daemon) url() string {
 	scheme := "http"
-	if d.cfg.TLS {
+	if d.tls {
 		scheme = "https"
 	}
 	return fmt.Sprintf("%s://localhost:%d", scheme, d.sockets.Port)

@@ -5,8 +5,31 @@ import (
 	"time"
 
 	"github.com/hostless/hostless/pkg/control"
+	"github.com/hostless/hostless/pkg/fault"
+	"github.com/hostless/hostless/pkg/secret"
 	"github.com/hostless/hostless/pkg/token"
 )
+
+// gatewayTokens shows the token store as the gateway needs it.
+type gatewayTokens struct {
+	*token.Store
+	returning func() bool // runs of an earlier daemon may still bring their tokens
+}
+
+// returnLook is how often a token that is not known yet is looked for again.
+const returnLook = 10 * time.Millisecond
+
+// Verify is the store's, but for the first moments of a daemon whose predecessor
+// had runs: their clients register again within moments, and a token that is not
+// known is waited for.
+func (g gatewayTokens) Verify(bearer secret.String, origin string) (*token.Grant, error) {
+	grant, err := g.Store.Verify(bearer, origin)
+	for fault.Is(err, fault.Unauthenticated) && g.returning() {
+		time.Sleep(returnLook)
+		grant, err = g.Store.Verify(bearer, origin)
+	}
+	return grant, err
+}
 
 // controlTokens shows the token store as the control server needs it.
 type controlTokens struct{ store *token.Store }

@@ -82,6 +82,7 @@ type Server struct {
 	http     *http.Server
 	tls      *tls.Config  // nil serves plain HTTP alone
 	inFlight atomic.Int64 // requests
+	served   atomic.Uint64
 	open     atomic.Int64 // connections
 	draining atomic.Bool  // nothing is accepted any more
 	linger   atomic.Int64 // nanoseconds: another process serves, see HandOver
@@ -142,6 +143,9 @@ func defaultTo(d *time.Duration, value time.Duration) {
 
 // InFlight is how many requests are being answered, upgraded ones included.
 func (s *Server) InFlight() int { return int(s.inFlight.Load()) }
+
+// Served counts the requests that have begun since the server was made.
+func (s *Server) Served() uint64 { return s.served.Load() }
 
 // Run serves on the listeners until ctx ends, then ends in this order: the
 // listeners are closed; requests that were already sent are answered for

@@ -12,6 +12,7 @@ import (
 // ServeHTTP passes a request through the gate and hands it to its plane.
 func (s *Server) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 	s.inFlight.Add(1)
+	s.served.Add(1)
 	defer s.inFlight.Add(-1)
 	w := &response{ResponseWriter: rw}
 	c := connOf(r.Context())

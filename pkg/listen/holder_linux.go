@@ -4,15 +4,19 @@ import (
 	"bufio"
 	"fmt"
 	"os"
+	"os/user"
 	"path/filepath"
+	"strconv"
 	"strings"
 )
 
 // Holder names the process that listens on a loopback port, as in
-// "node (process 4711)", or "" where that cannot be seen: other users'
-// descriptors cannot. A systemd socket shows as the manager's.
+// "node (process 4711)". Of another user's process, whose descriptors cannot be
+// seen, it names the user; it is "" where nobody listens. A systemd socket shows
+// as the manager's.
 func Holder(port int) string {
 	inodes := map[string]bool{}
+	owner := ""
 	for _, table := range []string{"/proc/net/tcp", "/proc/net/tcp6"} {
 		f, err := os.Open(table)
 		if err != nil {
@@ -22,6 +26,7 @@ func Holder(port int) string {
 			fields := strings.Fields(lines.Text())
 			if len(fields) > 9 && fields[3] == "0A" && strings.HasSuffix(fields[1], fmt.Sprintf(":%04X", port)) {
 				inodes["socket:["+fields[9]+"]"] = true
+				owner = fields[7]
 			}
 		}
 		f.Close()
@@ -42,5 +47,11 @@ func Holder(port int) string {
 		}
 		return fmt.Sprintf("%s (process %s)", strings.TrimSpace(string(name)), filepath.Base(process))
 	}
-	return ""
+	if owner == strconv.Itoa(os.Geteuid()) {
+		return ""
+	}
+	if u, err := user.LookupId(owner); err == nil {
+		owner = u.Username
+	}
+	return "a program of user " + owner
 }

@@ -1,6 +1,7 @@
 package service
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -14,6 +15,7 @@ import (
 
 	"github.com/hostless/hostless/pkg/control"
 	"github.com/hostless/hostless/pkg/fault"
+	"github.com/hostless/hostless/pkg/listen"
 )
 
 // Unit is how one unit stands.
@@ -227,10 +229,7 @@ func (m *Manager) explain(ctx context.Context, err error) error {
 		return nil
 	}
 	if port := m.takenPort(ctx); port != 0 {
-		return &fault.Error{
-			Kind: fault.Conflict, Message: fmt.Sprintf("the service does not start: port %d is taken by another program", port),
-			Next: "hostless service install --port PORT, with another one", Err: err,
-		}
+		return m.portTaken(port, err)
 	}
 	said := err.Error()
 	if log, logErr := m.cfg.Run(ctx, "journalctl", "--user", "--quiet", "--no-pager", "--output=cat", "--lines=3",
@@ -238,6 +237,14 @@ func (m *Manager) explain(ctx context.Context, err error) error {
 		said = strings.ReplaceAll(log, "\n", "; ")
 	}
 	return &fault.Error{Kind: fault.Internal, Message: "the service does not start: " + said, Next: "hostless service status", Err: err}
+}
+
+// portTaken says whose a port is.
+func (m *Manager) portTaken(port int, cause error) error {
+	return &fault.Error{
+		Kind: fault.Conflict, Message: fmt.Sprintf("the service does not start: port %d is taken by %s", port, cmp.Or(listen.Holder(port), "another program")),
+		Next: "hostless service install --port PORT, with another one", Err: cause,
+	}
 }
 
 // takenPort is the installed port where its socket unit is down and somebody else

@@ -5,10 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
+	"syscall"
 
 	kardianos "github.com/kardianos/service"
 
@@ -25,14 +28,16 @@ type Installed struct {
 	Home             string   `json:"home"`              //
 	Socket           string   `json:"socket"`            //
 	Program          string   `json:"program"`           //
-	TokenPersistence string   `json:"token_persistence"` // as set now
+	TLS              bool     `json:"tls"`               // the following as set now
+	IdleTimeout      string   `json:"idle_timeout"`      // a duration, or off
+	TokenPersistence string   `json:"token_persistence"` //
 }
 
 // Install puts the units in place, enables them and opens the sockets; the
 // daemon starts with the first connection. Installing again updates what is
 // there and restarts a running daemon, so that it is the program installed.
 // A daemon that runs by hand is refused; another home's service stands beside it.
-func (m *Manager) Install(ctx context.Context) (Installed, error) {
+func (m *Manager) Install(ctx context.Context, settings map[string]string) (out Installed, err error) {
 	if info, err := os.Stat(m.cfg.Program); err != nil || info.IsDir() || info.Mode()&0o111 == 0 {
 		return Installed{}, &fault.Error{Kind: fault.Invalid, Message: fmt.Sprintf("hostlessd is not at %q", m.cfg.Program), Next: "make install"}
 	}
@@ -45,14 +50,23 @@ func (m *Manager) Install(ctx context.Context) (Installed, error) {
 	if err := config.EnsureDir(m.cfg.Paths.Home); err != nil {
 		return Installed{}, err
 	}
+	if err := m.refuseTakenPort(ctx); err != nil {
+		return Installed{}, err
+	}
 	texts, err := m.render()
 	if err != nil {
 		return Installed{}, err
 	}
-	out := Installed{Port: m.cfg.Port, Home: m.cfg.Paths.Home, Socket: m.cfg.Paths.Socket, Program: m.cfg.Program}
-	if out.TokenPersistence, err = m.persistTokens(); err != nil {
+	out = Installed{Port: m.cfg.Port, Home: m.cfg.Paths.Home, Socket: m.cfg.Paths.Socket, Program: m.cfg.Program}
+	restore, err := m.choose(settings, &out)
+	if err != nil {
 		return out, err
 	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, restore())
+		}
+	}()
 	socketsChanged := false
 	before := map[string][]byte{}
 	for _, name := range m.allUnits() {
@@ -74,7 +88,38 @@ func (m *Manager) Install(ctx context.Context) (Installed, error) {
 	if err := m.verify(ctx, out.Units); err != nil {
 		return out, errors.Join(err, m.putBack(before))
 	}
-	return out, m.bringUp(ctx, socketsChanged)
+	if err := m.bringUp(ctx, socketsChanged, string(before[m.serviceUnit()]) != texts[m.serviceUnit()]); err != nil {
+		return out, errors.Join(err, m.putBack(before), m.resume(ctx, len(before) > 0))
+	}
+	return out, nil
+}
+
+// refuseTakenPort refuses a port that another program listens on, before
+// anything is changed. The one that is installed is its own sockets'.
+func (m *Manager) refuseTakenPort(ctx context.Context) error {
+	if s, err := m.Status(ctx); err == nil && s.Installed && s.Port == m.cfg.Port && m.active(ctx, m.httpSocket()) {
+		return nil
+	}
+	for _, host := range []string{"127.0.0.1", "::1"} {
+		l, err := net.Listen("tcp", net.JoinHostPort(host, strconv.Itoa(m.cfg.Port)))
+		if errors.Is(err, syscall.EADDRINUSE) {
+			return m.portTaken(m.cfg.Port, err)
+		}
+		if err == nil {
+			l.Close()
+		}
+	}
+	return nil
+}
+
+// resume has the manager take the units that stood before, after an installation
+// that failed, and opens their sockets again where there were any.
+func (m *Manager) resume(ctx context.Context, installed bool) error {
+	if _, err := m.systemctl(ctx, "daemon-reload"); err != nil || !installed {
+		return err
+	}
+	m.systemctl(ctx, append([]string{"reset-failed"}, m.allUnits()...)...) // refused where nothing had failed
+	return m.startSockets(ctx)
 }
 
 // putBack leaves the units' files as they were before an installation failed.
@@ -155,7 +200,7 @@ func (m *Manager) verify(ctx context.Context, paths []string) error {
 
 // bringUp enables the units and opens the sockets. A daemon that runs is
 // restarted, behind sockets that stay open unless they themselves have changed.
-func (m *Manager) bringUp(ctx context.Context, socketsChanged bool) error {
+func (m *Manager) bringUp(ctx context.Context, socketsChanged, serviceChanged bool) error {
 	if _, err := m.systemctl(ctx, "daemon-reload"); err != nil {
 		return err
 	}
@@ -172,26 +217,54 @@ func (m *Manager) bringUp(ctx context.Context, socketsChanged bool) error {
 	if err := m.startSockets(ctx); err != nil {
 		return err
 	}
-	if running {
+	switch {
+	case running && serviceChanged: // what the unit says holds for a process that the manager starts
 		_, err := m.systemctl(ctx, "restart", m.serviceUnit())
 		return m.explain(ctx, err)
+	case running:
+		return m.replace(ctx)
 	}
 	return nil
 }
 
-// persistTokens chooses the file for tokens where the person chose nothing: a
-// supervised daemon comes and goes.
-func (m *Manager) persistTokens() (string, error) {
-	settings, _, err := config.OpenSettings(config.SettingsConfig{Path: m.cfg.Paths.Config()})
-	if err != nil {
-		return "", err
+// DefaultIdleTimeout is what an installation sets where the person has not: the
+// manager holds the sockets, so the daemon costs nothing while nobody uses it.
+const DefaultIdleTimeout = "30m"
+
+// choose sets what the person asked for, and what an installation defaults to, in
+// config.json, and tells it. The function that it returns puts config.json back.
+func (m *Manager) choose(asked map[string]string, out *Installed) (restore func() error, err error) {
+	path := m.cfg.Paths.Config()
+	before, readErr := os.ReadFile(path)
+	restore = func() error {
+		if errors.Is(readErr, fs.ErrNotExist) {
+			return os.Remove(path)
+		}
+		return config.WritePrivate(path, before)
 	}
-	if !settings.Chosen(config.TokenPersistence) {
-		if err := settings.Set(config.TokenPersistence, "file"); err != nil {
-			return "", err
+	settings, _, err := config.OpenSettings(config.SettingsConfig{Path: path})
+	if err != nil {
+		return nil, err
+	}
+	for name, fallback := range map[string]string{config.TokenPersistence: config.PersistFile, config.IdleTimeout: DefaultIdleTimeout} {
+		if _, ok := asked[name]; !ok && !settings.Chosen(name) {
+			asked[name] = fallback
 		}
 	}
-	return settings.TokenPersistence(), nil
+	for name, value := range asked {
+		was, err := settings.Get(name)
+		if err == nil {
+			err = settings.Set(name, value)
+		}
+		if err != nil {
+			return nil, err
+		}
+		now, _ := settings.Get(name) // it has just been set
+		out.Changed = out.Changed || was != now
+	}
+	out.TLS, out.TokenPersistence = settings.TLS(), settings.TokenPersistence()
+	out.IdleTimeout, err = settings.Get(config.IdleTimeout)
+	return restore, err
 }
 
 // refuseOthers looks for what the installation would collide with.

@@ -85,9 +85,9 @@ func TestService(t *testing.T) {
 		copyProgram(t, path, filepath.Join(dir, filepath.Base(path)))
 	}
 	t.Setenv(inside, dir)
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 8*time.Minute)
 	defer cancel()
-	args := []string{"-n", "-e", inside, filepath.Join(dir, filepath.Base(os.Args[0])), "-test.run=^TestInside$", "-test.v", "-test.timeout=4m"}
+	args := []string{"-n", "-e", inside, filepath.Join(dir, filepath.Base(os.Args[0])), "-test.run=^TestInside$", "-test.v", "-test.timeout=7m"}
 	if testing.Short() {
 		args = append(args, "-test.short")
 	}
@@ -129,10 +129,15 @@ func TestInside(t *testing.T) {
 		{"the control socket starts the daemon", controlStarts},
 		{"reload", reload},
 		{"restart under load", restartUnderLoad},
+		{"restarts and upgrades without a gap", noGap},
+		{"https", https},
+		{"idle exit", idle},
+		{"an installation that fails", failedInstall},
 		{"a stream is finished before a restart", streamOverRestart},
 		{"an app outlives restart and kill -9", appOutlives},
 		{"kill -9 under load", killUnderLoad},
 		{"the watchdog is fed", watchdog},
+		{"a daemon that hangs", stopped},
 		{"stop and start", stopAndStart},
 		{"upgrade", upgrade},
 		{"uninstall", uninstall},

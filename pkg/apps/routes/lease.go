@@ -180,11 +180,19 @@ func (l *Lease) Release() {
 	close(l.done)
 	l.mu.Unlock()
 	t := l.table
+	t.forget(l)
+	t.log.Info("lease ended", "host", l.route.Hostname)
+	if err := t.save(); err != nil { // the next daemon would wait for a run that is no more
+		t.log.Warn("the names of runs cannot be written", "error", err)
+	}
+}
+
+// forget takes the route of a lease that has ended out of the table.
+func (t *Table) forget(l *Lease) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	delete(t.reserved, l.route.CurrentTarget().Port())
 	t.remove(l.route)
 	t.remember(l.route.Snapshot())
 	t.released.Broadcast()
-	t.log.Info("lease ended", "host", l.route.Hostname)
 }

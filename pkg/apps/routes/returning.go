@@ -15,13 +15,14 @@ const returnTime = 3 * time.Second
 // returning are the hosts of runs that an earlier daemon served and that have not
 // registered again. It is safe for concurrent use.
 type returning struct {
-	until time.Time
-	mu    sync.Mutex
-	hosts map[string]chan struct{} // closed once the host has its route again
+	until    time.Time
+	expected bool // there were any
+	mu       sync.Mutex
+	hosts    map[string]chan struct{} // closed once the host has its route again
 }
 
 func newReturning(hosts []string, now time.Time) *returning {
-	r := &returning{until: now.Add(returnTime), hosts: map[string]chan struct{}{}}
+	r := &returning{until: now.Add(returnTime), expected: len(hosts) > 0, hosts: map[string]chan struct{}{}}
 	for _, host := range hosts {
 		r.hosts[host] = make(chan struct{})
 	}
@@ -57,6 +58,12 @@ func (r *returning) await(ctx context.Context, host string, now time.Time) {
 	case <-timer.C:
 	case <-ctx.Done():
 	}
+}
+
+// Returning reports whether runs of an earlier daemon were expected to register
+// with this one, and may still.
+func (t *Table) Returning() bool {
+	return t.returning.expected && t.cfg.Now().Before(t.returning.until)
 }
 
 // AwaitReturn waits for the run of a host that an earlier daemon served to
