@@ -7,34 +7,89 @@ import (
 	"strings"
 
 	"github.com/hostless/hostless/pkg/dialect"
-	"github.com/hostless/hostless/pkg/dialect/rawjson"
+	"github.com/hostless/hostless/pkg/jsonscan"
 )
 
-// sealed marks encrypted_content made here: the reasoning_details of the
+// sealedPrefix marks encrypted_content made here: the reasoning_details of the
 // middle, not secret, only carried through a client that keeps it opaque.
-const sealed = "hostless1:"
+const sealedPrefix = "hostless1:"
 
 // converter gathers the chat request from the parts of a Responses request.
 type converter struct {
-	messages []json.RawMessage
+	messages []jsonscan.Value
 	ignored  []string
 	kinds    map[string]tool // by the function name that the model sees
 	store    Store           // where items that are only named are found; may be nil
 
-	turn   *assistant        // the assistant turn under construction
-	images []json.RawMessage // images of tool outputs, for the user turn behind them
+	turn   *assistantTurn   // the assistant turn under construction
+	images []jsonscan.Value // images of tool outputs, for the user turn behind them
 }
 
-// assistant is one turn of the model, gathered from neighbouring items.
-type assistant struct {
-	Role             string            `json:"role"`
-	Content          any               `json:"content"`
-	Refusal          string            `json:"refusal,omitempty"`
-	ReasoningContent string            `json:"reasoning_content,omitempty"`
-	ReasoningDetails []json.RawMessage `json:"reasoning_details,omitempty"`
-	ToolCalls        []toolCall        `json:"tool_calls,omitempty"`
+// assistantTurn is one turn of the model, gathered from neighbouring items. Its
+// texts are pieces, which become one.
+type assistantTurn struct {
+	text, refusal, reasoning []jsonscan.String
+	details                  []json.RawMessage
+	calls                    []toolCall
+}
 
-	text strings.Builder
+// message is the turn as chat has it; absent where nothing of it can stand alone.
+func (t *assistantTurn) message() jsonscan.Value {
+	text, refusal, reasoning := joined(t.text), joined(t.refusal), joined(t.reasoning)
+	if text.Absent() && refusal.Absent() && len(t.calls) == 0 {
+		return jsonscan.Value{} // thinking alone is no turn that a chat provider takes
+	}
+	o := jsonscan.Obj(member("role", jsonscan.Lit(`"assistant"`)), member("content", jsonscan.Lit("null")))
+	o.Put("content", text)
+	o.Put("refusal", refusal)
+	o.Put("reasoning_content", reasoning)
+	if len(t.details) > 0 {
+		o.Put("reasoning_details", rawList(t.details))
+	}
+	if len(t.calls) > 0 {
+		calls := make([]jsonscan.Value, len(t.calls))
+		for i, c := range t.calls {
+			function := jsonscan.Obj(member("name", jsonscan.Quoted(c.Function.Name)), member("arguments", orEmpty(c.Function.Arguments)))
+			calls[i] = jsonscan.Obj(member("id", jsonscan.Quoted(c.ID)), member("type", jsonscan.Quoted(c.Type)), member("function", function))
+		}
+		o.Put("tool_calls", jsonscan.Arr(calls))
+	}
+	return o
+}
+
+// joined is the text of the pieces; absent where they hold none.
+func joined(pieces []jsonscan.String) jsonscan.Value {
+	var filled []jsonscan.String
+	for _, s := range pieces {
+		if !s.Empty() {
+			filled = append(filled, s)
+		}
+	}
+	if len(filled) == 0 {
+		return jsonscan.Value{}
+	}
+	return jsonscan.Join("", filled...)
+}
+
+func rawList(list []json.RawMessage) jsonscan.Value {
+	values := make([]jsonscan.Value, len(list))
+	for i, raw := range list {
+		values[i] = jsonscan.Raw(raw).Compact()
+	}
+	return jsonscan.Arr(values)
+}
+
+// member is one member of an object to be written.
+func member(name string, value jsonscan.Value) jsonscan.Field {
+	return jsonscan.Field{Name: name, Value: value}
+}
+
+// orEmpty is a string to be written, "" where there is none.
+func orEmpty(s jsonscan.String) jsonscan.Value {
+	if s == nil {
+		return jsonscan.Lit(`""`)
+	}
+	return jsonscan.Str(s)
 }
 
 type toolCall struct {
@@ -44,73 +99,73 @@ type toolCall struct {
 }
 
 type callFunction struct {
-	Name      string `json:"name"`
-	Arguments string `json:"arguments"`
+	Name      string          `json:"name"`
+	Arguments jsonscan.String `json:"arguments"`
 }
 
 type item struct {
 	Type             string          `json:"type"`
 	ID               string          `json:"id"`
 	Role             string          `json:"role"`
-	Content          json.RawMessage `json:"content"`
+	Content          jsonscan.Value  `json:"content"`
 	CallID           string          `json:"call_id"`
 	Name             string          `json:"name"`
 	Namespace        string          `json:"namespace"`
-	Arguments        string          `json:"arguments"`
-	Input            string          `json:"input"`
-	Output           json.RawMessage `json:"output"`
+	Arguments        jsonscan.String `json:"arguments"`
+	Input            jsonscan.String `json:"input"`
+	Output           jsonscan.Value  `json:"output"`
 	Summary          []part          `json:"summary"`
-	EncryptedContent string          `json:"encrypted_content"`
+	EncryptedContent jsonscan.String `json:"encrypted_content"`
 }
 
 type part struct {
 	Type     string          `json:"type"`
-	Text     string          `json:"text"`
-	Refusal  string          `json:"refusal"`
-	ImageURL string          `json:"image_url"`
-	Detail   string          `json:"detail"`
-	FileID   string          `json:"file_id"`
-	FileData string          `json:"file_data"`
-	FileURL  string          `json:"file_url"`
-	Filename string          `json:"filename"`
-	Audio    json.RawMessage `json:"input_audio"`
-	Cache    json.RawMessage `json:"cache_control"`
+	Text     jsonscan.String `json:"text"`
+	Refusal  jsonscan.String `json:"refusal"`
+	ImageURL jsonscan.String `json:"image_url"`
+	Detail   jsonscan.String `json:"detail"`
+	FileID   jsonscan.String `json:"file_id"`
+	FileData jsonscan.String `json:"file_data"`
+	FileURL  jsonscan.String `json:"file_url"`
+	Filename jsonscan.String `json:"filename"`
+	Audio    jsonscan.Value  `json:"input_audio"`
+	Cache    jsonscan.Value  `json:"cache_control"`
 }
 
 func (c *converter) ignore(name string) {
 	c.ignored = dialect.Ignore(c.ignored, name)
 }
 
-func (c *converter) add(v any) {
-	c.messages = append(c.messages, rawjson.Must(v))
+// addText adds a message of that role that is a string.
+func (c *converter) addText(role string, content jsonscan.Value) {
+	c.messages = append(c.messages, jsonscan.Obj(member("content", content), member("role", jsonscan.Quoted(role))))
 }
 
-func (c *converter) instructions(raw json.RawMessage) error {
-	if rawjson.Set(raw) == nil {
+func (c *converter) instructions(v jsonscan.Value) error {
+	if !v.Set() {
 		return nil
 	}
-	var text string
-	if err := json.Unmarshal(raw, &text); err != nil {
+	text := v.String()
+	if text == nil {
 		return dialect.Invalid("instructions", "instructions must be a string")
 	}
-	if text != "" {
-		c.add(map[string]any{"role": "system", "content": text})
+	if !text.Empty() {
+		c.addText("system", jsonscan.Str(text))
 	}
 	return nil
 }
 
 // input takes a string or a list of items.
-func (c *converter) input(raw json.RawMessage) error {
-	if rawjson.Set(raw) == nil {
+func (c *converter) input(v jsonscan.Value) error {
+	if !v.Set() {
 		return dialect.Invalid("input", "input is missing")
 	}
-	var text string
-	if json.Unmarshal(raw, &text) == nil {
-		c.add(map[string]any{"role": "user", "content": text})
+	if text := v.String(); text != nil {
+		c.addText("user", jsonscan.Str(text))
 		return nil
 	}
 	var items []item
-	if err := json.Unmarshal(raw, &items); err != nil {
+	if err := v.Decode(&items); err != nil {
 		return dialect.Invalid("input", "input must be a string or a list of items: "+dialect.Why(err))
 	}
 	for i := range items {
@@ -136,7 +191,8 @@ func (c *converter) item(it *item, at string) error {
 		}
 		c.call(it.CallID, name, it.Arguments)
 	case "custom_tool_call":
-		c.call(it.CallID, it.Name, string(rawjson.Must(map[string]string{"input": it.Input})))
+		input := jsonscan.Obj(member("input", orEmpty(it.Input))).JSON()
+		c.call(it.CallID, it.Name, jsonscan.AppendQuote(nil, []byte(input)))
 	case "function_call_output", "custom_tool_call_output":
 		return c.output(it, at)
 	case "web_search_call", "file_search_call", "code_interpreter_call", "image_generation_call":
@@ -154,7 +210,7 @@ func (c *converter) reference(id, at string) error {
 	if c.store != nil {
 		if raw, ok := c.store.Item(id); ok {
 			var kept item
-			if err := json.Unmarshal(raw, &kept); err != nil {
+			if err := jsonscan.Decode(raw, &kept); err != nil {
 				return fmt.Errorf("read item %q: %w", id, err)
 			}
 			return c.item(&kept, at)
@@ -177,54 +233,43 @@ func (c *converter) message(it *item, at string) error {
 	if role == "developer" {
 		role = "system" // what every chat provider knows
 	}
-	var text string
-	if json.Unmarshal(it.Content, &text) == nil {
-		c.add(map[string]any{"role": role, "content": text})
+	if text, ok := textOf(it.Content); ok {
+		c.addText(role, text)
 		return nil
 	}
-	parts, err := contentParts(it.Content, at)
+	content, err := contentOf(it.Content, at)
 	if err != nil {
 		return err
 	}
-	c.add(struct {
-		Role    string `json:"role"`
-		Content any    `json:"content"`
-	}{role, plainest(parts)})
+	c.messages = append(c.messages, jsonscan.Obj(member("role", jsonscan.Quoted(role)), member("content", content)))
 	return nil
 }
 
-// plainest gives one plain text part as a string, which every provider takes.
-func plainest(parts []json.RawMessage) any {
-	if len(parts) == 1 {
-		var p struct {
-			Type  string          `json:"type"`
-			Text  string          `json:"text"`
-			Cache json.RawMessage `json:"cache_control"`
-		}
-		if json.Unmarshal(parts[0], &p) == nil && p.Type == "text" && p.Cache == nil {
-			return p.Text
-		}
+// textOf is content that is a string; null stands for an empty one.
+func textOf(v jsonscan.Value) (text jsonscan.Value, ok bool) {
+	if v.Kind() == 'n' {
+		return jsonscan.Lit(`""`), true
 	}
-	return parts
+	s := v.String()
+	return jsonscan.Str(s), s != nil
 }
 
 func (c *converter) assistantMessage(it *item, at string) error {
-	t := c.open()
-	var text string
-	if json.Unmarshal(it.Content, &text) == nil {
-		t.text.WriteString(text)
+	t := c.openTurn()
+	if text, ok := textOf(it.Content); ok {
+		t.text = append(t.text, text.String())
 		return nil
 	}
-	var parts []part
-	if err := json.Unmarshal(it.Content, &parts); err != nil {
-		return dialect.Invalid(at+".content", "content must be a string or a list of parts")
+	parts, err := partsOf(it.Content, at+".content", "content")
+	if err != nil {
+		return err
 	}
 	for i, p := range parts {
 		switch p.Type {
 		case "output_text", "input_text", "text":
-			t.text.WriteString(p.Text)
+			t.text = append(t.text, p.Text)
 		case "refusal":
-			t.Refusal += p.Refusal
+			t.refusal = append(t.refusal, p.Refusal)
 		default:
 			return dialect.Invalid(fmt.Sprintf("%s.content[%d].type", at, i), fmt.Sprintf("an assistant's content part cannot be %q", p.Type))
 		}
@@ -232,117 +277,125 @@ func (c *converter) assistantMessage(it *item, at string) error {
 	return nil
 }
 
-// contentParts maps a user's content to chat's.
-func contentParts(raw json.RawMessage, at string) ([]json.RawMessage, error) {
-	var parts []part
-	if err := json.Unmarshal(raw, &parts); err != nil {
-		return nil, dialect.Invalid(at+".content", "content must be a string or a list of parts")
+func partsOf(v jsonscan.Value, at, name string) (parts []part, err error) {
+	if v.Kind() != '[' || v.Decode(&parts) != nil {
+		return nil, dialect.Invalid(at, name+" must be a string or a list of parts")
 	}
-	out := make([]json.RawMessage, 0, len(parts))
-	for i, p := range parts {
-		where := fmt.Sprintf("%s.content[%d]", at, i)
-		var v any
+	return parts, nil
+}
+
+// contentOf maps a user's content to chat's: one plain text part to a string,
+// which every provider takes.
+func contentOf(v jsonscan.Value, at string) (jsonscan.Value, error) {
+	parts, err := partsOf(v, at+".content", "content")
+	if err != nil {
+		return v, err
+	}
+	out := make([]jsonscan.Value, 0, len(parts))
+	for i := range parts {
+		p, where := &parts[i], fmt.Sprintf("%s.content[%d]", at, i)
+		var o jsonscan.Value
 		switch p.Type {
 		case "input_text", "output_text", "text":
-			v = struct {
-				Type  string          `json:"type"`
-				Text  string          `json:"text"`
-				Cache json.RawMessage `json:"cache_control,omitempty"`
-			}{"text", p.Text, p.Cache}
+			if len(parts) == 1 && p.Cache.Absent() {
+				return orEmpty(p.Text), nil
+			}
+			o = jsonscan.Obj(member("type", jsonscan.Lit(`"text"`)), member("text", orEmpty(p.Text)), member("cache_control", p.Cache.Compact()))
 		case "input_image":
-			if p.ImageURL == "" {
-				return nil, dialect.Invalid(where+".file_id", "an image by file id cannot be used with this provider; send image_url")
+			if p.ImageURL.Empty() {
+				return v, dialect.Invalid(where+".file_id", "an image by file id cannot be used with this provider; send image_url")
 			}
-			image := map[string]any{"url": p.ImageURL}
-			if p.Detail != "" {
-				image["detail"] = p.Detail
-			}
-			v = map[string]any{"type": "image_url", "image_url": image}
+			image := jsonscan.Obj(filled("detail", p.Detail), filled("url", p.ImageURL))
+			o = jsonscan.Obj(member("image_url", image), member("type", jsonscan.Lit(`"image_url"`)))
 		case "input_file":
-			file := map[string]string{}
-			for name, value := range map[string]string{"file_id": p.FileID, "file_data": p.FileData, "filename": p.Filename} {
-				if value != "" {
-					file[name] = value
-				}
+			if !p.FileURL.Empty() {
+				return v, dialect.Invalid(where+".file_url", "a file by URL cannot be used with this provider; send file_data")
 			}
-			if p.FileURL != "" {
-				return nil, dialect.Invalid(where+".file_url", "a file by URL cannot be used with this provider; send file_data")
-			}
-			v = map[string]any{"type": "file", "file": file}
+			file := jsonscan.Obj(filled("file_data", p.FileData), filled("file_id", p.FileID), filled("filename", p.Filename))
+			o = jsonscan.Obj(member("file", file), member("type", jsonscan.Lit(`"file"`)))
 		case "input_audio":
-			v = map[string]any{"type": "input_audio", "input_audio": p.Audio}
+			audio := jsonscan.Lit("null")
+			if p.Audio.Set() {
+				audio = p.Audio.Compact()
+			}
+			o = jsonscan.Obj(member("input_audio", audio), member("type", jsonscan.Lit(`"input_audio"`)))
 		default:
-			return nil, dialect.Invalid(where+".type", fmt.Sprintf("content parts of type %q cannot be used with this provider", p.Type))
+			return v, dialect.Invalid(where+".type", fmt.Sprintf("content parts of type %q cannot be used with this provider", p.Type))
 		}
-		out = append(out, rawjson.Must(v))
+		out = append(out, o)
 	}
-	return out, nil
+	return jsonscan.Arr(out), nil
+}
+
+// filled is a member that is left out where its text is empty.
+func filled(name string, s jsonscan.String) jsonscan.Field {
+	if s.Empty() {
+		s = nil
+	}
+	return member(name, jsonscan.Str(s))
 }
 
 // reasoningItem brings a turn's thinking back. Another provider's encrypted
 // thinking means nothing to this one and is left out, as OpenAI does itself.
 func (c *converter) reasoningItem(it *item) {
-	t := c.open()
-	if payload, ok := strings.CutPrefix(it.EncryptedContent, sealed); ok {
-		if data, err := base64.StdEncoding.DecodeString(payload); err == nil {
+	t := c.openTurn()
+	if it.EncryptedContent.HasPrefix(sealedPrefix) {
+		if data, err := base64.StdEncoding.DecodeString(strings.TrimPrefix(it.EncryptedContent.Text(), sealedPrefix)); err == nil {
 			var details []json.RawMessage
-			if json.Unmarshal(data, &details) == nil {
-				t.ReasoningDetails = append(t.ReasoningDetails, details...)
+			if jsonscan.Valid(data) && jsonscan.Decode(data, &details) == nil {
+				t.details = append(t.details, details...)
 			}
 		}
-	} else if it.EncryptedContent != "" {
+	} else if !it.EncryptedContent.Empty() {
 		c.ignore("reasoning.encrypted_content")
 	}
 	for _, s := range it.Summary {
-		t.ReasoningContent += s.Text
+		t.reasoning = append(t.reasoning, s.Text)
 	}
 }
 
 // call adds a tool call to the turn.
-func (c *converter) call(id, name, arguments string) {
-	if arguments == "" {
-		arguments = "{}"
+func (c *converter) call(id, name string, arguments jsonscan.String) {
+	if arguments.Empty() {
+		arguments = jsonscan.String(`"{}"`)
 	}
-	t := c.open()
-	t.ToolCalls = append(t.ToolCalls, toolCall{ID: id, Type: "function", Function: callFunction{name, arguments}})
+	t := c.openTurn()
+	t.calls = append(t.calls, toolCall{ID: id, Type: "function", Function: callFunction{name, arguments}})
 }
 
 // output adds a tool's answer. Chat's tool messages hold text only: images
 // follow in a user turn of their own, behind all answers of this turn.
 func (c *converter) output(it *item, at string) error {
 	c.endTurn()
-	var text string
-	if json.Unmarshal(it.Output, &text) != nil {
-		var parts []part
-		if err := json.Unmarshal(it.Output, &parts); err != nil {
-			return dialect.Invalid(at+".output", "output must be a string or a list of parts")
+	text, ok := textOf(it.Output)
+	if !ok {
+		parts, err := partsOf(it.Output, at+".output", "output")
+		if err != nil {
+			return err
 		}
-		texts := []string{}
+		var texts []jsonscan.String
 		for i, p := range parts {
 			switch p.Type {
 			case "input_text", "output_text", "text":
 				texts = append(texts, p.Text)
 			case "input_image":
-				c.images = append(c.images, rawjson.Must(map[string]any{"type": "image_url", "image_url": map[string]string{"url": p.ImageURL}}))
+				image := jsonscan.Obj(member("url", orEmpty(p.ImageURL)))
+				c.images = append(c.images, jsonscan.Obj(member("image_url", image), member("type", jsonscan.Lit(`"image_url"`))))
 			default:
 				return dialect.Invalid(fmt.Sprintf("%s.output[%d].type", at, i), fmt.Sprintf("a tool's output part cannot be %q with this provider", p.Type))
 			}
 		}
-		text = strings.Join(texts, "\n")
+		text = jsonscan.Join("\n", texts...)
 	}
-	c.add(struct {
-		Role       string `json:"role"`
-		ToolCallID string `json:"tool_call_id"`
-		Content    string `json:"content"`
-	}{"tool", it.CallID, text})
+	c.messages = append(c.messages, jsonscan.Obj(member("role", jsonscan.Lit(`"tool"`)), member("tool_call_id", jsonscan.Quoted(it.CallID)), member("content", text)))
 	return nil
 }
 
-// open gives the assistant turn under construction, a new one if need be.
-func (c *converter) open() *assistant {
+// openTurn gives the assistant turn under construction, a new one if need be.
+func (c *converter) openTurn() *assistantTurn {
 	if c.turn == nil {
 		c.endOutputs()
-		c.turn = &assistant{Role: "assistant"}
+		c.turn = &assistantTurn{}
 	}
 	return c.turn
 }
@@ -353,18 +406,14 @@ func (c *converter) endTurn() {
 	if t == nil {
 		return
 	}
-	if text := t.text.String(); text != "" {
-		t.Content = text
+	if m := t.message(); !m.Absent() {
+		c.messages = append(c.messages, m)
 	}
-	if t.Content == nil && t.Refusal == "" && len(t.ToolCalls) == 0 {
-		return // thinking alone is no turn that a chat provider takes
-	}
-	c.add(t)
 }
 
 func (c *converter) endOutputs() {
 	if len(c.images) > 0 {
-		c.add(map[string]any{"role": "user", "content": c.images})
+		c.addText("user", jsonscan.Arr(c.images))
 		c.images = nil
 	}
 }

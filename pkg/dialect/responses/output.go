@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 
 	"github.com/hostless/hostless/pkg/dialect/rawjson"
+	"github.com/hostless/hostless/pkg/jsonscan"
 )
 
 // response is the Responses object. Fields that echo the request are raw.
@@ -147,7 +148,7 @@ func customInput(arguments string) string {
 	var v struct {
 		Input *string `json:"input"`
 	}
-	if json.Unmarshal([]byte(arguments), &v) == nil && v.Input != nil {
+	if jsonscan.Decode([]byte(arguments), &v) == nil && v.Input != nil {
 		return *v.Input
 	}
 	return arguments
@@ -155,7 +156,7 @@ func customInput(arguments string) string {
 
 // seal packs reasoning_details so that a client can hand them back.
 func seal(details []json.RawMessage) string {
-	return sealed + base64.StdEncoding.EncodeToString(rawjson.Must(details))
+	return sealedPrefix + base64.StdEncoding.EncodeToString(rawjson.Must(details))
 }
 
 // finish maps a finish reason to status and incomplete_details.
@@ -175,9 +176,9 @@ func (r *reply) frame(id string, created int64, model, status string) response {
 	if model == "" {
 		model = req.Model
 	}
-	or := func(raw json.RawMessage, fallback string) json.RawMessage {
-		if v := rawjson.Set(raw); v != nil {
-			return v
+	or := func(v jsonscan.Value, fallback string) json.RawMessage {
+		if v.Set() {
+			return v.JSON()
 		}
 		return json.RawMessage(fallback)
 	}
@@ -200,17 +201,21 @@ func (r *reply) frame(id string, created int64, model, status string) response {
 
 // remember keeps the conversation so far under the response's id, and the items
 // of the answer under theirs.
-func (r *reply) remember(id string, turn assistant, items []any) {
+func (r *reply) remember(id string, turn assistantTurn, items []any) {
 	if r.store == nil {
 		return
 	}
 	for _, it := range items {
 		r.rememberItem(it)
 	}
-	c := &converter{messages: append([]json.RawMessage{}, r.history...)}
-	c.turn = &turn
-	c.endTurn()
-	r.store.Put(id, c.messages)
+	messages := make([]json.RawMessage, 0, len(r.history)+1)
+	for _, m := range r.history {
+		messages = append(messages, m.JSON())
+	}
+	if m := turn.message(); !m.Absent() {
+		messages = append(messages, m.JSON())
+	}
+	r.store.Put(id, messages)
 }
 
 // rememberItem keeps an item whole: its thinking can be handed back by name even

@@ -8,6 +8,7 @@ import (
 	"github.com/hostless/hostless/pkg/dialect"
 	"github.com/hostless/hostless/pkg/dialect/openai"
 	"github.com/hostless/hostless/pkg/dialect/rawjson"
+	"github.com/hostless/hostless/pkg/jsonscan"
 )
 
 // reply turns chat's answer into a Responses object.
@@ -15,7 +16,7 @@ type reply struct {
 	options   Options
 	req       *request
 	tools     map[string]tool
-	history   []json.RawMessage
+	history   []jsonscan.Value
 	store     Store
 	encrypted bool // the client asked for reasoning that it can hand back
 }
@@ -29,20 +30,20 @@ type completion struct {
 }
 
 type choice struct {
-	Message      said   `json:"message"`
+	Message      answer `json:"message"`
 	FinishReason string `json:"finish_reason"`
 }
 
-type said struct {
+type answer struct {
 	openai.Said
-	Refusal          string            `json:"refusal"`
+	Refusal          jsonscan.String   `json:"refusal"`
 	ReasoningDetails []json.RawMessage `json:"reasoning_details"`
 	ToolCalls        []toolCall        `json:"tool_calls"`
 }
 
 func (r *reply) Body(body []byte) ([]byte, error) {
 	var c completion
-	if err := json.Unmarshal(body, &c); err != nil {
+	if err := jsonscan.Decode(body, &c); err != nil {
 		return nil, fmt.Errorf("read chat completion: %w", err)
 	}
 	if len(c.Choices) == 0 {
@@ -57,24 +58,23 @@ func (r *reply) Body(body []byte) ([]byte, error) {
 	out.IncompleteDetails, out.Usage = details, c.Usage.responses()
 
 	m := c.Choices[0].Message
-	turn := assistant{Role: "assistant", ReasoningDetails: m.ReasoningDetails, Refusal: m.Refusal, ToolCalls: m.ToolCalls}
-	turn.ReasoningContent, _ = rawjson.Text(m.Thought())
-	if turn.ReasoningContent != "" || len(m.ReasoningDetails) > 0 {
-		out.Output = append(out.Output, r.reasoning("rs_"+r.options.NewID(), turn.ReasoningContent, m.ReasoningDetails))
+	text, thought := jsonscan.String(m.Text()), jsonscan.String(m.Thought())
+	turn := assistantTurn{text: []jsonscan.String{text}, refusal: []jsonscan.String{m.Refusal}, reasoning: []jsonscan.String{thought}, details: m.ReasoningDetails, calls: m.ToolCalls}
+	if thought != nil || len(m.ReasoningDetails) > 0 {
+		out.Output = append(out.Output, r.reasoning("rs_"+r.options.NewID(), thought.Text(), m.ReasoningDetails))
 	}
 	content := []any{}
-	if text, ok := rawjson.Text(m.Text()); ok {
-		turn.text.WriteString(text)
-		content = append(content, newTextPart(text))
+	if text != nil {
+		content = append(content, newTextPart(text.Text()))
 	}
-	if m.Refusal != "" {
-		content = append(content, refusalPart{"refusal", m.Refusal})
+	if !m.Refusal.Empty() {
+		content = append(content, refusalPart{"refusal", m.Refusal.Text()})
 	}
 	if len(content) > 0 {
 		out.Output = append(out.Output, messageItem{"msg_" + r.options.NewID(), "message", status, "assistant", content})
 	}
 	for _, call := range m.ToolCalls {
-		out.Output = append(out.Output, r.call(r.options.NewID(), call.ID, call.Function.Name, call.Function.Arguments, status))
+		out.Output = append(out.Output, r.call(r.options.NewID(), call.ID, call.Function.Name, call.Function.Arguments.Text(), status))
 	}
 	r.remember(out.ID, turn, out.Output)
 	return rawjson.Marshal(out)

@@ -18,8 +18,8 @@ import (
 	"time"
 
 	"github.com/hostless/hostless/pkg/dialect"
-	"github.com/hostless/hostless/pkg/dialect/rawjson"
 	"github.com/hostless/hostless/pkg/fault"
+	"github.com/hostless/hostless/pkg/jsonscan"
 )
 
 // Options are what a translation needs from outside. The zero value works.
@@ -48,57 +48,33 @@ func (o Options) withDefaults() Options {
 
 // request is the part of a Responses request that the translation reads.
 type request struct {
-	Model              string          `json:"model"`
-	Input              json.RawMessage `json:"input"`
-	Instructions       json.RawMessage `json:"instructions"`
-	Tools              json.RawMessage `json:"tools"`
-	ToolChoice         json.RawMessage `json:"tool_choice"`
-	ParallelToolCalls  json.RawMessage `json:"parallel_tool_calls"`
-	Reasoning          json.RawMessage `json:"reasoning"`
-	Text               json.RawMessage `json:"text"`
-	MaxOutputTokens    json.RawMessage `json:"max_output_tokens"`
-	Temperature        json.RawMessage `json:"temperature"`
-	TopP               json.RawMessage `json:"top_p"`
-	TopLogprobs        json.RawMessage `json:"top_logprobs"`
-	Stream             bool            `json:"stream"`
-	Store              *bool           `json:"store"`
-	Include            []string        `json:"include"`
-	PreviousResponseID string          `json:"previous_response_id"`
-	Conversation       json.RawMessage `json:"conversation"`
-	Prompt             json.RawMessage `json:"prompt"`
-	Background         bool            `json:"background"`
-	Metadata           json.RawMessage `json:"metadata"`
-	User               json.RawMessage `json:"user"`
-	SafetyIdentifier   json.RawMessage `json:"safety_identifier"`
-	PromptCacheKey     json.RawMessage `json:"prompt_cache_key"`
-	ServiceTier        json.RawMessage `json:"service_tier"`
-	Truncation         json.RawMessage `json:"truncation"`
-	MaxToolCalls       json.RawMessage `json:"max_tool_calls"`
-	ExtraBody          json.RawMessage `json:"extra_body"`
-}
-
-// chat is the request of the middle dialect.
-type chat struct {
-	Model               string            `json:"model"`
-	Messages            []json.RawMessage `json:"messages"`
-	Tools               []json.RawMessage `json:"tools,omitempty"`
-	ToolChoice          json.RawMessage   `json:"tool_choice,omitempty"`
-	ParallelToolCalls   json.RawMessage   `json:"parallel_tool_calls,omitempty"`
-	ReasoningEffort     string            `json:"reasoning_effort,omitempty"`
-	ResponseFormat      json.RawMessage   `json:"response_format,omitempty"`
-	Verbosity           json.RawMessage   `json:"verbosity,omitempty"`
-	MaxCompletionTokens json.RawMessage   `json:"max_completion_tokens,omitempty"`
-	Temperature         json.RawMessage   `json:"temperature,omitempty"`
-	TopP                json.RawMessage   `json:"top_p,omitempty"`
-	Logprobs            bool              `json:"logprobs,omitempty"`
-	TopLogprobs         json.RawMessage   `json:"top_logprobs,omitempty"`
-	User                json.RawMessage   `json:"user,omitempty"`
-	SafetyIdentifier    json.RawMessage   `json:"safety_identifier,omitempty"`
-	PromptCacheKey      json.RawMessage   `json:"prompt_cache_key,omitempty"`
-	ServiceTier         json.RawMessage   `json:"service_tier,omitempty"`
-	ExtraBody           json.RawMessage   `json:"extra_body,omitempty"`
-	Stream              bool              `json:"stream,omitempty"`
-	StreamOptions       json.RawMessage   `json:"stream_options,omitempty"`
+	Model              string         `json:"model"`
+	Input              jsonscan.Value `json:"input"`
+	Instructions       jsonscan.Value `json:"instructions"`
+	Tools              jsonscan.Value `json:"tools"`
+	ToolChoice         jsonscan.Value `json:"tool_choice"`
+	ParallelToolCalls  jsonscan.Value `json:"parallel_tool_calls"`
+	Reasoning          jsonscan.Value `json:"reasoning"`
+	Text               jsonscan.Value `json:"text"`
+	MaxOutputTokens    jsonscan.Value `json:"max_output_tokens"`
+	Temperature        jsonscan.Value `json:"temperature"`
+	TopP               jsonscan.Value `json:"top_p"`
+	TopLogprobs        jsonscan.Value `json:"top_logprobs"`
+	Stream             bool           `json:"stream"`
+	Store              *bool          `json:"store"`
+	Include            []string       `json:"include"`
+	PreviousResponseID string         `json:"previous_response_id"`
+	Conversation       jsonscan.Value `json:"conversation"`
+	Prompt             jsonscan.Value `json:"prompt"`
+	Background         bool           `json:"background"`
+	Metadata           jsonscan.Value `json:"metadata"`
+	User               jsonscan.Value `json:"user"`
+	SafetyIdentifier   jsonscan.Value `json:"safety_identifier"`
+	PromptCacheKey     jsonscan.Value `json:"prompt_cache_key"`
+	ServiceTier        jsonscan.Value `json:"service_tier"`
+	Truncation         jsonscan.Value `json:"truncation"`
+	MaxToolCalls       jsonscan.Value `json:"max_tool_calls"`
+	ExtraBody          jsonscan.Value `json:"extra_body"`
 }
 
 // ToChat translates Responses requests into chat completions.
@@ -106,7 +82,7 @@ func ToChat(options Options) dialect.Translator {
 	options = options.withDefaults()
 	return func(in dialect.Request) (*dialect.Call, error) {
 		var req request
-		if err := json.Unmarshal(in.Body, &req); err != nil {
+		if err := in.Value().Decode(&req); err != nil {
 			return nil, dialect.Unreadable("Responses", err)
 		}
 		return translate(in, &req, options)
@@ -117,18 +93,6 @@ func translate(in dialect.Request, req *request, options Options) (*dialect.Call
 	if err := refuse(req); err != nil {
 		return nil, err
 	}
-	out := chat{
-		Model: in.Model, Stream: req.Stream,
-		MaxCompletionTokens: rawjson.Set(req.MaxOutputTokens), Temperature: rawjson.Set(req.Temperature), TopP: rawjson.Set(req.TopP),
-		User: rawjson.Set(req.User), SafetyIdentifier: rawjson.Set(req.SafetyIdentifier), PromptCacheKey: rawjson.Set(req.PromptCacheKey),
-		ServiceTier: rawjson.Set(req.ServiceTier), ExtraBody: rawjson.Set(req.ExtraBody),
-	}
-	if top := rawjson.Set(req.TopLogprobs); top != nil && string(top) != "0" {
-		out.Logprobs, out.TopLogprobs = true, top
-	}
-	if req.Stream {
-		out.StreamOptions = json.RawMessage(`{"include_usage":true}`)
-	}
 	c := &converter{store: options.Store}
 	if err := c.instructions(req.Instructions); err != nil {
 		return nil, err
@@ -137,21 +101,26 @@ func translate(in dialect.Request, req *request, options Options) (*dialect.Call
 	if err != nil {
 		return nil, err
 	}
-	c.messages = append(c.messages, history...)
-	fixed := len(c.messages) - len(history)
+	fixed := len(c.messages)
+	for _, raw := range history {
+		c.messages = append(c.messages, jsonscan.Raw(raw))
+	}
 	if err := c.input(req.Input); err != nil {
 		return nil, err
 	}
+	out := jsonscan.Obj(member("model", jsonscan.Quoted(in.Model)), member("messages", jsonscan.Arr(c.messages)))
 	tools, err := c.tools(req.Tools, req.ToolChoice)
 	if err != nil {
 		return nil, err
 	}
-	out.Tools = tools
 	if len(tools) > 0 {
-		if out.ToolChoice, err = c.toolChoice(req.ToolChoice); err != nil {
+		choice, err := c.toolChoice(req.ToolChoice)
+		if err != nil {
 			return nil, err
 		}
-		out.ParallelToolCalls = rawjson.Set(req.ParallelToolCalls)
+		out.Put("tools", jsonscan.Arr(tools))
+		put(&out, "tool_choice", choice)
+		put(&out, "parallel_tool_calls", req.ParallelToolCalls)
 	}
 	if err := c.reasoning(req.Reasoning, &out); err != nil {
 		return nil, err
@@ -159,32 +128,52 @@ func translate(in dialect.Request, req *request, options Options) (*dialect.Call
 	if err := c.text(req.Text, &out); err != nil {
 		return nil, err
 	}
-	for name, value := range map[string]json.RawMessage{"truncation": req.Truncation, "max_tool_calls": req.MaxToolCalls} {
-		if v := rawjson.Set(value); v != nil && string(v) != `"disabled"` {
+	put(&out, "max_completion_tokens", req.MaxOutputTokens)
+	put(&out, "temperature", req.Temperature)
+	put(&out, "top_p", req.TopP)
+	if req.TopLogprobs.Set() && !req.TopLogprobs.Is("0") {
+		out.Put("logprobs", jsonscan.Lit("true"))
+		put(&out, "top_logprobs", req.TopLogprobs)
+	}
+	put(&out, "user", req.User)
+	put(&out, "safety_identifier", req.SafetyIdentifier)
+	put(&out, "prompt_cache_key", req.PromptCacheKey)
+	put(&out, "service_tier", req.ServiceTier)
+	put(&out, "extra_body", req.ExtraBody)
+	if req.Stream {
+		out.Put("stream", jsonscan.Lit("true"))
+		out.Put("stream_options", jsonscan.Lit(`{"include_usage":true}`))
+	}
+	for name, value := range map[string]jsonscan.Value{"truncation": req.Truncation, "max_tool_calls": req.MaxToolCalls} {
+		if value.Set() && !value.Is(`"disabled"`) {
 			c.ignore(name)
 		}
 	}
 	if len(c.messages) == 0 {
 		return nil, dialect.Invalid("input", "input holds nothing")
 	}
-	out.Messages = c.messages
-	body, err := rawjson.Marshal(out)
-	if err != nil {
-		return nil, err
-	}
-	return &dialect.Call{
-		Path: "/chat/completions", Body: body, Stream: req.Stream, Ignored: c.ignored,
+	call := &dialect.Call{
+		Path: "/chat/completions", Stream: req.Stream, Ignored: c.ignored,
 		Reply: &reply{
 			options: options, req: req, tools: c.kinds, history: c.messages[fixed:], store: options.Store,
 			encrypted: slices.Contains(req.Include, "reasoning.encrypted_content"),
 		},
-	}, nil
+	}
+	call.SetChat(in, out)
+	return call, nil
+}
+
+// put sets a field that passes as the caller wrote it; null is left out.
+func put(out *jsonscan.Value, name string, value jsonscan.Value) {
+	if value.Set() {
+		out.Put(name, value.Compact())
+	}
 }
 
 // refuse names what has no meaning on a provider without the Responses API.
 func refuse(req *request) error {
-	for name, value := range map[string]json.RawMessage{"conversation": req.Conversation, "prompt": req.Prompt} {
-		if rawjson.Set(value) != nil {
+	for name, value := range map[string]jsonscan.Value{"conversation": req.Conversation, "prompt": req.Prompt} {
+		if value.Set() {
 			return dialect.Invalid(name, name+" is kept by OpenAI itself and cannot be used with this provider")
 		}
 	}
@@ -211,69 +200,64 @@ func previous(req *request, store Store) ([]json.RawMessage, error) {
 }
 
 // reasoning maps reasoning.effort; a summary comes whenever the model thinks aloud.
-func (c *converter) reasoning(raw json.RawMessage, out *chat) error {
-	if rawjson.Set(raw) == nil {
-		return nil
-	}
+func (c *converter) reasoning(v jsonscan.Value, out *jsonscan.Value) error {
 	var r struct {
-		Effort string `json:"effort"`
+		Effort jsonscan.String `json:"effort"`
 	}
-	if err := json.Unmarshal(raw, &r); err != nil {
+	if v.Set() && v.Decode(&r) != nil {
 		return dialect.Invalid("reasoning", "reasoning must be an object")
 	}
-	out.ReasoningEffort = r.Effort
+	if !r.Effort.Empty() {
+		out.Put("reasoning_effort", jsonscan.Str(r.Effort))
+	}
 	return nil
 }
 
 // text maps text.format and text.verbosity.
-func (c *converter) text(raw json.RawMessage, out *chat) error {
-	if rawjson.Set(raw) == nil {
+func (c *converter) text(v jsonscan.Value, out *jsonscan.Value) error {
+	if !v.Set() {
 		return nil
 	}
 	var t struct {
-		Format    json.RawMessage `json:"format"`
-		Verbosity json.RawMessage `json:"verbosity"`
+		Format    jsonscan.Value `json:"format"`
+		Verbosity jsonscan.Value `json:"verbosity"`
 	}
-	if err := json.Unmarshal(raw, &t); err != nil {
+	if v.Decode(&t) != nil {
 		return dialect.Invalid("text", "text must be an object")
 	}
-	out.Verbosity = rawjson.Set(t.Verbosity)
-	if rawjson.Set(t.Format) == nil {
+	if err := c.format(t.Format, out); err != nil {
+		return err
+	}
+	put(out, "verbosity", t.Verbosity)
+	return nil
+}
+
+func (c *converter) format(v jsonscan.Value, out *jsonscan.Value) error {
+	if !v.Set() {
 		return nil
 	}
 	var f struct {
 		Type        string          `json:"type"`
-		Name        string          `json:"name,omitempty"`
-		Description string          `json:"description,omitempty"`
-		Schema      json.RawMessage `json:"schema,omitempty"`
-		Strict      json.RawMessage `json:"strict,omitempty"`
+		Name        jsonscan.String `json:"name"`
+		Description jsonscan.String `json:"description"`
+		Schema      jsonscan.Value  `json:"schema"`
+		Strict      jsonscan.Value  `json:"strict"`
 	}
-	if err := json.Unmarshal(t.Format, &f); err != nil {
+	if v.Decode(&f) != nil {
 		return dialect.Invalid("text.format", "text.format must be an object")
 	}
 	switch f.Type {
 	case "text", "":
 		return nil
 	case "json_object":
-		out.ResponseFormat = json.RawMessage(`{"type":"json_object"}`)
+		out.Put("response_format", jsonscan.Lit(`{"type":"json_object"}`))
 		return nil
 	case "json_schema":
-		f.Type = ""
-		schema, err := rawjson.Marshal(struct {
-			Name        string          `json:"name"`
-			Description string          `json:"description,omitempty"`
-			Schema      json.RawMessage `json:"schema,omitempty"`
-			Strict      json.RawMessage `json:"strict,omitempty"`
-		}{f.Name, f.Description, f.Schema, rawjson.Set(f.Strict)})
-		if err != nil {
-			return err
-		}
-		out.ResponseFormat = concat(`{"type":"json_schema","json_schema":`, schema, `}`)
+		schema := jsonscan.Obj(member("name", orEmpty(f.Name)), filled("description", f.Description))
+		schema.Put("schema", f.Schema.Compact())
+		put(&schema, "strict", f.Strict)
+		out.Put("response_format", jsonscan.Obj(member("type", jsonscan.Lit(`"json_schema"`)), member("json_schema", schema)))
 		return nil
 	}
 	return dialect.Invalid("text.format.type", fmt.Sprintf("text.format.type %q cannot be used with this provider; use text, json_object or json_schema", f.Type))
-}
-
-func concat(before string, middle json.RawMessage, after string) json.RawMessage {
-	return append(append([]byte(before), middle...), after...)
 }

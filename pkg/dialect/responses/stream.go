@@ -4,11 +4,13 @@ import (
 	"encoding/json"
 	"fmt"
 	"sort"
+	"strconv"
 	"strings"
 
 	"github.com/hostless/hostless/pkg/dialect"
 	"github.com/hostless/hostless/pkg/dialect/openai"
 	"github.com/hostless/hostless/pkg/dialect/rawjson"
+	"github.com/hostless/hostless/pkg/jsonscan"
 	"github.com/hostless/hostless/pkg/sse"
 )
 
@@ -25,6 +27,7 @@ type stream struct {
 	ended   bool
 	reason  string
 	usage   *chatUsage
+	buf     []byte
 	done    bool // chat's [DONE] was seen
 
 	items     []any // by output index; filled when an item is done
@@ -32,7 +35,7 @@ type stream struct {
 	message   *openMessage
 	calls     map[int]*openCall // by place
 	numbering openai.Numbering
-	turn      assistant
+	turn      assistantTurn
 }
 
 type openReasoning struct {
@@ -50,7 +53,7 @@ type openReasoning struct {
 // the text it signs, which was streamed as reasoning_content, gets it back.
 func (o *openReasoning) detail(raw json.RawMessage) {
 	var t thinkingDetail
-	if json.Unmarshal(raw, &t) != nil || t.Type != "thinking" {
+	if jsonscan.Decode(raw, &t) != nil || t.Type != "thinking" {
 		o.details = append(o.details, append(json.RawMessage{}, raw...))
 		return
 	}
@@ -124,6 +127,35 @@ func (s *stream) send(emit emitter, kind string, fields map[string]any) {
 	emit(sse.Event{Name: kind, Data: rawjson.Must(fields)})
 }
 
+// delta is a piece of text or of arguments: most events are one.
+type delta struct {
+	kind, text, item string
+	output, content  int // content is -1 where there is no index of a part
+	logprobs         bool
+	summary          bool
+}
+
+// sendDelta is send for a delta, with the fields in the same order.
+func (s *stream) sendDelta(emit emitter, d delta) {
+	b := append(s.buf[:0], '{')
+	if d.content >= 0 {
+		b = append(strconv.AppendInt(append(b, `"content_index":`...), int64(d.content), 10), ',')
+	}
+	b = jsonscan.AppendQuote(append(b, `"delta":`...), d.text)
+	b = jsonscan.AppendQuote(append(b, `,"item_id":`...), d.item)
+	if d.logprobs {
+		b = append(b, `,"logprobs":[]`...)
+	}
+	b = strconv.AppendInt(append(b, `,"output_index":`...), int64(d.output), 10)
+	b = strconv.AppendInt(append(b, `,"sequence_number":`...), int64(s.seq), 10)
+	if d.summary {
+		b = append(b, `,"summary_index":0`...)
+	}
+	s.buf = append(jsonscan.AppendQuote(append(b, `,"type":`...), d.kind), '}')
+	s.seq++
+	emit(sse.Event{Name: d.kind, Data: s.buf})
+}
+
 func (s *stream) Event(ev sse.Event, emit func(sse.Event)) error {
 	if s.ended || s.done {
 		return nil
@@ -139,11 +171,11 @@ func (s *stream) Event(ev sse.Event, emit func(sse.Event)) error {
 		return nil
 	}
 	var c chunk
-	if err := json.Unmarshal(ev.Data, &c); err != nil {
+	if err := jsonscan.Decode(ev.Data, &c); err != nil {
 		return fmt.Errorf("read chat chunk: %w", err)
 	}
 	if raw := rawjson.Set(c.Error); raw != nil {
-		code, message := told(raw)
+		code, message := errorOf(raw)
 		s.fail(emit, code, message)
 		return nil
 	}
@@ -173,20 +205,20 @@ func (s *stream) Event(ev sse.Event, emit func(sse.Event)) error {
 	return nil
 }
 
-// told reads an error: OpenAI's object, or less.
-func told(raw json.RawMessage) (code, message string) {
+// errorOf reads an error: OpenAI's object, or less.
+func errorOf(raw json.RawMessage) (code, message string) {
 	var e struct {
-		Message string `json:"message"`
-		Type    string `json:"type"`
-		Code    any    `json:"code"`
+		Message string          `json:"message"`
+		Type    string          `json:"type"`
+		Code    json.RawMessage `json:"code"`
 	}
-	if json.Unmarshal(raw, &e) != nil || e.Message == "" {
+	if jsonscan.Decode(raw, &e) != nil || e.Message == "" {
 		if e.Message, _ = rawjson.Text(raw); e.Message == "" {
 			e.Message = string(rawjson.Compact(raw))
 		}
 	}
 	code = e.Type
-	if word, ok := e.Code.(string); ok && word != "" {
+	if word, ok := jsonscan.Text(e.Code); ok && word != "" {
 		code = word
 	}
 	if code == "" {
@@ -204,7 +236,6 @@ func (s *stream) begin(c *chunk, emit emitter) {
 	if s.created == 0 {
 		s.created = s.r.options.Now().Unix()
 	}
-	s.turn.Role = "assistant"
 	frame := s.r.frame(s.id, s.created, s.model, "in_progress")
 	s.send(emit, "response.created", map[string]any{"response": frame})
 	s.send(emit, "response.in_progress", map[string]any{"response": frame})
@@ -251,7 +282,7 @@ func (s *stream) summarise(emit emitter, text string) {
 	}
 	o.text.WriteString(text)
 	o.unsigned.WriteString(text)
-	s.send(emit, "response.reasoning_summary_text.delta", map[string]any{"item_id": o.id, "output_index": o.index, "summary_index": 0, "delta": text})
+	s.sendDelta(emit, delta{kind: "response.reasoning_summary_text.delta", text: text, item: o.id, output: o.index, content: -1, summary: true})
 }
 
 func (s *stream) closeReasoning(emit emitter) {
@@ -271,8 +302,8 @@ func (s *stream) closeReasoning(emit emitter) {
 	}
 	o.rest()
 	details := o.details
-	s.turn.ReasoningContent += text
-	s.turn.ReasoningDetails = append(s.turn.ReasoningDetails, details...)
+	s.turn.reasoning = append(s.turn.reasoning, jsonscan.Quote(text))
+	s.turn.details = append(s.turn.details, details...)
 	s.doneItem(emit, o.index, s.r.reasoning(o.id, text, details))
 }
 
@@ -296,14 +327,14 @@ func (s *stream) say(emit emitter, kind, text string) {
 		}
 		s.send(emit, "response.content_part.added", s.at(map[string]any{"part": part}))
 	}
-	fields := map[string]any{"delta": text}
+	d := delta{kind: "response.refusal.delta", text: text, item: m.id, output: m.index, content: len(m.content)}
 	if kind == "refusal" {
 		m.refusal.WriteString(text)
 	} else {
 		m.text.WriteString(text)
-		fields["logprobs"] = []any{}
+		d.kind, d.logprobs = "response.output_text.delta", true
 	}
-	s.send(emit, "response."+kind+".delta", s.at(fields))
+	s.sendDelta(emit, d)
 }
 
 // at adds the place of the open message's open part.
@@ -317,7 +348,7 @@ func (s *stream) closePart(emit emitter) {
 	switch m.part {
 	case "output_text":
 		text := m.text.String()
-		s.turn.text.WriteString(text)
+		s.turn.text = append(s.turn.text, jsonscan.Quote(text))
 		part := newTextPart(text)
 		s.send(emit, "response.output_text.done", s.at(map[string]any{"text": text, "logprobs": []any{}}))
 		s.send(emit, "response.content_part.done", s.at(map[string]any{"part": part}))
@@ -325,7 +356,7 @@ func (s *stream) closePart(emit emitter) {
 		m.text.Reset()
 	case "refusal":
 		text := m.refusal.String()
-		s.turn.Refusal += text
+		s.turn.refusal = append(s.turn.refusal, jsonscan.Quote(text))
 		part := refusalPart{"refusal", text}
 		s.send(emit, "response.refusal.done", s.at(map[string]any{"refusal": text}))
 		s.send(emit, "response.content_part.done", s.at(map[string]any{"part": part}))
@@ -368,7 +399,7 @@ func (s *stream) callDelta(emit emitter, place int, id, name, arguments string) 
 	}
 	o.arguments.WriteString(arguments)
 	if o.announced && !s.r.tools[o.name].custom { // a custom tool's text comes whole, at its end
-		s.send(emit, "response.function_call_arguments.delta", map[string]any{"item_id": "fc_" + o.id, "output_index": o.index, "delta": arguments})
+		s.sendDelta(emit, delta{kind: "response.function_call_arguments.delta", text: arguments, item: "fc_" + o.id, output: o.index, content: -1})
 	}
 }
 
@@ -393,7 +424,7 @@ func (s *stream) closeCalls(emit emitter, status string) {
 			at["arguments"], at["name"] = arguments, it.Name
 			s.send(emit, "response.function_call_arguments.done", at)
 		}
-		s.turn.ToolCalls = append(s.turn.ToolCalls, toolCall{ID: o.callID, Type: "function", Function: callFunction{o.name, arguments}})
+		s.turn.calls = append(s.turn.calls, toolCall{ID: o.callID, Type: "function", Function: callFunction{o.name, jsonscan.Quote(arguments)}})
 		s.doneItem(emit, o.index, it)
 	}
 	s.calls = map[int]*openCall{}

@@ -1,11 +1,10 @@
 package responses
 
 import (
-	"encoding/json"
 	"fmt"
 
 	"github.com/hostless/hostless/pkg/dialect"
-	"github.com/hostless/hostless/pkg/dialect/rawjson"
+	"github.com/hostless/hostless/pkg/jsonscan"
 )
 
 // tool remembers what a function that the model sees was to the client.
@@ -18,42 +17,30 @@ type tool struct {
 type toolSpec struct {
 	Type        string          `json:"type"`
 	Name        string          `json:"name"`
-	Description string          `json:"description"`
-	Parameters  json.RawMessage `json:"parameters"`
-	Strict      json.RawMessage `json:"strict"`
-	Format      json.RawMessage `json:"format"`
-	Tools       []toolSpec      `json:"tools"`
-}
-
-type chatTool struct {
-	Type     string       `json:"type"`
-	Function chatFunction `json:"function"`
-}
-
-type chatFunction struct {
-	Name        string          `json:"name"`
-	Description string          `json:"description,omitempty"`
-	Parameters  json.RawMessage `json:"parameters,omitempty"`
-	Strict      json.RawMessage `json:"strict,omitempty"`
+	Description jsonscan.String `json:"description"`
+	Parameters  jsonscan.Value  `json:"parameters"`
+	Strict      jsonscan.Value  `json:"strict"`
+	Format      jsonscan.Value  `json:"format"`
+	Tools       jsonscan.Value  `json:"tools"` // of a namespace
 }
 
 // customSchema is how a custom tool's free text travels through a function.
-var customSchema = json.RawMessage(`{"type":"object","properties":{"input":{"type":"string"}},"required":["input"],"additionalProperties":false}`)
+var customSchema = jsonscan.Lit(`{"type":"object","properties":{"input":{"type":"string"}},"required":["input"],"additionalProperties":false}`)
 
 // tools maps the client's tools to functions. A web search that is offered among
 // others and not demanded is left out and reported: Codex offers it without being
 // asked. Alone it is what the request is about, and is refused, as are all other
 // hosted tools, which have no equal.
-func (c *converter) tools(raw, choice json.RawMessage) ([]json.RawMessage, error) {
-	if rawjson.Set(raw) == nil {
+func (c *converter) tools(list, choice jsonscan.Value) ([]jsonscan.Value, error) {
+	if !list.Set() {
 		return nil, nil
 	}
 	var specs []toolSpec
-	if err := json.Unmarshal(raw, &specs); err != nil {
+	if err := list.Decode(&specs); err != nil {
 		return nil, dialect.Invalid("tools", "tools must be a list of tools: "+dialect.Why(err))
 	}
 	c.kinds = map[string]tool{}
-	var out []json.RawMessage
+	out := make([]jsonscan.Value, 0, len(specs))
 	searches := ""
 	for i, spec := range specs {
 		at := fmt.Sprintf("tools[%d]", i)
@@ -61,7 +48,11 @@ func (c *converter) tools(raw, choice json.RawMessage) ([]json.RawMessage, error
 		case "function", "custom":
 			out = append(out, c.function(spec, ""))
 		case "namespace":
-			for _, inner := range spec.Tools {
+			var grouped []toolSpec
+			if err := spec.Tools.Decode(&grouped); spec.Tools.Set() && err != nil {
+				return nil, dialect.Invalid("tools", "tools must be a list of tools: "+dialect.Why(err))
+			}
+			for _, inner := range grouped {
 				if inner.Type != "function" && inner.Type != "custom" {
 					return nil, dialect.Invalid(at+".tools", fmt.Sprintf("a namespace's tool cannot be %q with this provider", inner.Type))
 				}
@@ -87,23 +78,34 @@ func hosted(at, kind string) error {
 	return dialect.Invalid(at+".type", fmt.Sprintf("hosted tool %q is OpenAI's own and cannot be used with this provider", kind))
 }
 
-func (c *converter) function(spec toolSpec, namespace string) json.RawMessage {
+func (c *converter) function(spec toolSpec, namespace string) jsonscan.Value {
 	name := spec.Name
 	if namespace != "" {
 		name = joinName(namespace, spec.Name)
 	}
 	c.kinds[name] = tool{custom: spec.Type == "custom", namespace: namespace, name: spec.Name}
-	f := chatFunction{Name: name, Description: spec.Description, Parameters: rawjson.Set(spec.Parameters), Strict: rawjson.Set(spec.Strict)}
+	description, parameters, strict := jsonscan.Str(spec.Description), spec.Parameters, spec.Strict
+	if spec.Description.Empty() {
+		description = jsonscan.Value{}
+	}
 	if spec.Type == "custom" {
-		f.Parameters, f.Strict = customSchema, nil
+		parameters, strict = customSchema, jsonscan.Value{}
 		var format struct {
-			Type, Syntax, Definition string
+			Type       string `json:"type"`
+			Syntax     string `json:"syntax"`
+			Definition string `json:"definition"`
 		}
-		if json.Unmarshal(spec.Format, &format) == nil && format.Type == "grammar" {
-			f.Description += fmt.Sprintf("\n\nThe input must follow this %s grammar:\n%s", format.Syntax, format.Definition)
+		if spec.Format.Kind() == '{' && spec.Format.Decode(&format) == nil && format.Type == "grammar" {
+			description = jsonscan.Quoted(fmt.Sprintf("%s\n\nThe input must follow this %s grammar:\n%s", spec.Description.Text(), format.Syntax, format.Definition))
 		}
 	}
-	return rawjson.Must(chatTool{Type: "function", Function: f})
+	f := jsonscan.Obj(member("name", jsonscan.Quoted(name)), member("description", description))
+	for _, m := range []jsonscan.Field{member("parameters", parameters), member("strict", strict)} {
+		if m.Value.Set() {
+			f.Put(m.Name, m.Value.Compact())
+		}
+	}
+	return jsonscan.Obj(member("type", jsonscan.Lit(`"function"`)), member("function", f))
 }
 
 // joinName makes one function name of a namespace and a name within it.
@@ -115,46 +117,34 @@ func joinName(namespace, name string) string {
 }
 
 // forced gives the type of a tool_choice object, or "".
-func forced(choice json.RawMessage) string {
-	var v struct {
-		Type string `json:"type"`
-	}
-	json.Unmarshal(choice, &v)
-	return v.Type
-}
+func forced(choice jsonscan.Value) string { return choice.Get("type").String().Text() }
 
-func (c *converter) toolChoice(raw json.RawMessage) (json.RawMessage, error) {
-	if rawjson.Set(raw) == nil {
-		return nil, nil
+func (c *converter) toolChoice(v jsonscan.Value) (jsonscan.Value, error) {
+	if !v.Set() || v.String() != nil {
+		return v, nil
 	}
-	var word string
-	if json.Unmarshal(raw, &word) == nil {
-		return raw, nil
+	if v.Kind() != '{' {
+		return v, dialect.Invalid("tool_choice", "tool_choice must be a string or an object")
 	}
-	var v struct {
-		Type  string            `json:"type"`
-		Name  string            `json:"name"`
-		Mode  string            `json:"mode"`
-		Tools []json.RawMessage `json:"tools"`
-	}
-	if err := json.Unmarshal(raw, &v); err != nil {
-		return nil, dialect.Invalid("tool_choice", "tool_choice must be a string or an object")
-	}
-	switch v.Type {
+	switch kind := forced(v); kind {
 	case "function", "custom":
-		return rawjson.Must(map[string]any{"type": "function", "function": map[string]string{"name": v.Name}}), nil
+		return functionChoice(v), nil
 	case "allowed_tools":
-		tools := make([]any, 0, len(v.Tools))
-		for _, t := range v.Tools {
-			var one struct {
-				Type string `json:"type"`
-				Name string `json:"name"`
-			}
-			if json.Unmarshal(t, &one) == nil && (one.Type == "function" || one.Type == "custom") {
-				tools = append(tools, map[string]any{"type": "function", "function": map[string]string{"name": one.Name}})
+		tools := []jsonscan.Value{}
+		for _, t := range v.Get("tools").Elements() {
+			if kind := forced(t); kind == "function" || kind == "custom" {
+				tools = append(tools, functionChoice(t))
 			}
 		}
-		return rawjson.Must(map[string]any{"type": "allowed_tools", "allowed_tools": map[string]any{"mode": v.Mode, "tools": tools}}), nil
+		allowed := jsonscan.Obj(member("mode", orEmpty(v.Get("mode").String())), member("tools", jsonscan.Arr(tools)))
+		return jsonscan.Obj(member("allowed_tools", allowed), member("type", jsonscan.Lit(`"allowed_tools"`))), nil
+	default:
+		return v, dialect.Invalid("tool_choice", fmt.Sprintf("tool_choice of type %q cannot be used with this provider", kind))
 	}
-	return nil, dialect.Invalid("tool_choice", fmt.Sprintf("tool_choice of type %q cannot be used with this provider", v.Type))
+}
+
+// functionChoice names the function that an object of the client's names.
+func functionChoice(v jsonscan.Value) jsonscan.Value {
+	function := jsonscan.Obj(member("name", orEmpty(v.Get("name").String())))
+	return jsonscan.Obj(member("function", function), member("type", jsonscan.Lit(`"function"`)))
 }
