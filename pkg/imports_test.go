@@ -29,7 +29,7 @@ var order = [][]string{
 	{"gateway/endpoint", "gateway/body", "gateway/usage"},
 	{"gateway/policy"},
 	{"gateway/pipeline"},
-	{"gateway/upstream"},
+	{"gateway/upstream", "gateway/respond"},
 	{"apps/http1", "apps/errpage"},
 	{"apps/routes"},
 	{"gateway", "apps/proxy"},

@@ -12,12 +12,13 @@ import (
 
 	"github.com/gorilla/websocket"
 
-	"github.com/hostless/hostless/pkg/dialect"
 	"github.com/hostless/hostless/pkg/fault"
 	"github.com/hostless/hostless/pkg/gateway/body"
 	"github.com/hostless/hostless/pkg/gateway/endpoint"
+	"github.com/hostless/hostless/pkg/gateway/respond"
 	"github.com/hostless/hostless/pkg/jsonscan"
 	"github.com/hostless/hostless/pkg/redact"
+	"github.com/hostless/hostless/pkg/sse"
 )
 
 // bridge serves /v1/responses in WebSocket mode for a provider that has only
@@ -30,10 +31,10 @@ func (s *duplex) bridge(first *body.Message) error {
 	defer cancel()
 	if s.caller == nil {
 		header := http.Header{}
-		s.c.mark(header)
+		s.c.answer(&s.c.to, nil).SetHeaders(header)
 		caller, err := s.c.upgrade("", header)
 		if err != nil {
-			return errClient
+			return respond.ErrDisconnected
 		}
 		defer caller.Close()
 		s.caller = caller
@@ -41,7 +42,7 @@ func (s *duplex) bridge(first *body.Message) error {
 	}
 	stop := context.AfterFunc(ctx, func() { s.end(ctx) })
 	defer stop()
-	b := &bridged{s: s, id: rand.Text(), ctx: ctx, model: s.c.model, provider: s.c.cred.Provider}
+	b := &bridged{s: s, id: rand.Text(), ctx: ctx, model: s.c.to.Model, provider: s.c.to.Credential.Provider}
 	return b.run(first)
 }
 
@@ -86,7 +87,7 @@ func (b *bridged) run(first *body.Message) error {
 	cancel()
 	err := <-done
 	relayClose(b.s.caller, err, websocket.CloseNormalClosure, redact.Redactor{})
-	return errClient
+	return respond.ErrDisconnected
 }
 
 func (b *bridged) read(ctx context.Context, queue chan<- body.Message) error {
@@ -132,8 +133,7 @@ func (b *bridged) answer(ctx context.Context, f body.Message) {
 		return b.tell(event)
 	}}
 	err := b.serve(ctx, f, out)
-	var told *begun
-	if err != nil && !errors.As(err, &told) && !errors.Is(err, errClient) {
+	if err != nil && out.status == 0 && !errors.Is(err, respond.ErrDisconnected) {
 		b.tell(errorFrame(err, f.EventID))
 	}
 	out.finish()
@@ -144,8 +144,8 @@ func (b *bridged) answer(ctx context.Context, f body.Message) {
 
 func (b *bridged) serve(ctx context.Context, f body.Message, out *frameWriter) error {
 	outer := b.s.c
-	if outer.grant != nil {
-		if err := outer.grant.Check(); err != nil {
+	if outer.call.Grant != nil {
+		if err := outer.call.Grant.Check(); err != nil {
 			return err
 		}
 	}
@@ -181,18 +181,22 @@ func (b *bridged) serve(ctx context.Context, f body.Message, out *frameWriter) e
 	if err != nil {
 		return err
 	}
-	c := &exchange{
-		g: outer.g, w: out, r: r, matched: matched, speaks: dialect.Responses, started: outer.g.cfg.Now(),
-		settings: outer.g.cfg.Settings(), grant: outer.grant, connection: b,
-	}
-	if err := c.checkModels(parsed); err != nil {
+	c := outer.g.newExchange(out, r, matched)
+	c.call.Grant, c.call.Socket, c.connection = outer.call.Grant, true, b
+	c.call.Provider = outer.call.Provider
+	err = c.serveTurn(ctx, parsed, members, warmUp)
+	c.conclude(err)
+	return err
+}
+
+// serveTurn takes one response.create through the pipeline.
+func (c *exchange) serveTurn(ctx context.Context, parsed *body.Body, members map[string]json.RawMessage, warmUp bool) error {
+	b := c.connection
+	if err := c.setBody(parsed); err != nil {
 		return err
 	}
-	target, err := c.route(parsed.Model)
+	candidates, err := c.candidates(ctx)
 	if err != nil {
-		return err
-	}
-	if err := c.reach(target.Provider, target.Model); err != nil {
 		return err
 	}
 	stored := func(id string) bool { _, ok := c.conversations(parsed.Bytes()).Get(id); return ok }
@@ -200,17 +204,17 @@ func (b *bridged) serve(ctx context.Context, f body.Message, out *frameWriter) e
 		return err
 	}
 	if warmUp {
-		return b.recall.warmUp(target.Model, members, c.started.Unix(), b.tell)
+		c.perTurn = true // no model is asked: nothing to observe
+		return b.recall.warmUp(candidates[0].Model, members, c.call.Start.Unix(), b.tell)
 	}
-	if data, err = json.Marshal(members); err != nil {
+	if c.call.Body, err = json.Marshal(members); err != nil {
 		return err
 	}
-	if parsed, err = body.Parse(data); err != nil {
+	c.bodyRead, c.call.Size = true, int64(len(c.call.Body))
+	if c.envelope, err = body.Parse(c.call.Body); err != nil {
 		return err
 	}
-	err = c.dispatch(parsed)
-	c.log(ctx, err)
-	return err
+	return c.dispatch(candidates)
 }
 
 // responseBody makes the members of the POST's body of a response.create: its
@@ -245,7 +249,7 @@ type frameWriter struct {
 	header http.Header
 	status int
 	events bool
-	split  splitter
+	split  sse.Splitter
 	buf    []byte
 	err    error
 }
@@ -259,7 +263,7 @@ func (w *frameWriter) WriteHeader(status int) {
 		return
 	}
 	w.status = status
-	w.events = status == http.StatusOK && isEventStream(w.header.Get("Content-Type"))
+	w.events = status == http.StatusOK && respond.IsEventStream(w.header.Get("Content-Type"))
 }
 
 // Write implements http.ResponseWriter.
@@ -277,13 +281,13 @@ func (w *frameWriter) Write(p []byte) (int, error) {
 	}
 	from := 0
 	for {
-		end, ok := w.split.next(w.buf)
+		end, ok := w.split.Next(w.buf)
 		if !ok {
 			break
 		}
-		data := eventData(w.buf[from:end])
+		data := sse.Data(w.buf[from:end])
 		from = end
-		if len(data) == 0 || bytes.Equal(data, doneMark) {
+		if len(data) == 0 || string(data) == "[DONE]" {
 			continue
 		}
 		if w.err = w.tell(data); w.err != nil {
@@ -291,7 +295,7 @@ func (w *frameWriter) Write(p []byte) (int, error) {
 		}
 	}
 	w.buf = w.buf[:copy(w.buf, w.buf[from:])]
-	w.split.shift(from)
+	w.split.Shift(from)
 	return len(p), nil
 }
 

@@ -64,6 +64,14 @@ type Config struct {
 	// answer for their own readability; nil answers 404.
 	Pages http.Handler
 
+	// Planner wraps the gateway's own planner, which routes a model's name to the one
+	// stored credential of its provider; nil uses that one as it is.
+	Planner func(own pipeline.Planner) pipeline.Planner
+	// Admitters are asked in order, before the token's own rate limit.
+	Admitters []pipeline.Admitter
+	// Observers hear of every call.
+	Observers []pipeline.Observer
+
 	Logger *slog.Logger     // nil discards
 	Now    func() time.Time // nil is time.Now
 

@@ -4,12 +4,13 @@ import (
 	"encoding/json"
 
 	"github.com/hostless/hostless/pkg/fault"
+	"github.com/hostless/hostless/pkg/gateway/respond"
 )
 
 // errorFrame is the event that tells a WebSocket's caller of an error.
 func errorFrame(err error, eventID string) []byte {
 	fl := fault.From(err)
-	body := openAIError(fl)
+	body := respond.OpenAIError(fl)
 	body["event_id"] = nil
 	if eventID != "" {
 		body["event_id"] = eventID

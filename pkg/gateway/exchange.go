@@ -2,56 +2,70 @@ package gateway
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
-	"time"
+	"runtime/debug"
 
 	"github.com/hostless/hostless/pkg/dialect"
 	"github.com/hostless/hostless/pkg/fault"
 	"github.com/hostless/hostless/pkg/gateway/body"
 	"github.com/hostless/hostless/pkg/gateway/endpoint"
+	"github.com/hostless/hostless/pkg/gateway/pipeline"
 	"github.com/hostless/hostless/pkg/gateway/policy"
-	"github.com/hostless/hostless/pkg/provider"
-	"github.com/hostless/hostless/pkg/token"
+	"github.com/hostless/hostless/pkg/gateway/respond"
 )
 
-// exchange is one request on its way. It belongs to one goroutine.
+// exchange is one request on its way through the pipeline: the call that was parsed
+// of it, the caller's side, and how it went so far. It belongs to one goroutine.
 type exchange struct {
 	g        *Gateway
-	w        http.ResponseWriter
+	w        *respond.Writer
 	r        *http.Request
 	matched  endpoint.Endpoint
-	speaks   dialect.Name // the caller's dialect: of errors, and of the answer
-	started  time.Time
 	settings Settings
 
-	grant    *token.Grant // nil for one that dev mode let in
-	provider *provider.Provider
-	cred     Credential
-	model    string // as the provider names it, "" where there is none
-	verb     string // Gemini's, behind the model in the path
+	call     pipeline.Call
+	bodyRead bool       // call.Body is the whole body
+	envelope *body.Body // of a JSON body that names a model, or nil
+	form     *body.Form // a multipart body, or nil
+	verb     string     // Gemini's, behind the model in the path
+	lease    body.Lease // of what the body takes up
 
-	lease     body.Lease // of what the request's body takes up
-	dropUsage bool       // the usage chunk is not the caller's
-	ignored   []string   // fields that were dropped
-	counted   bool
+	to        pipeline.Candidate // of a WebSocket: where it is connected to
+	dropUsage bool               // the usage chunk is not the caller's
+	outcome   pipeline.Outcome
+	settle    func(pipeline.Outcome) // nil before the call was admitted
+	perTurn   bool                   // its messages are calls of their own, the connection is none
 
 	connection *bridged // the WebSocket that this request came over, or nil
 }
 
-// serve takes a classified request through: token → scope → key → upstream. What
-// it returns has not been told to the caller yet, save begun and errClient.
+// newExchange begins a request. What is needed of settings and clock is read once.
+func (g *Gateway) newExchange(w http.ResponseWriter, r *http.Request, matched endpoint.Endpoint) *exchange {
+	c := &exchange{g: g, w: respond.NewWriter(w), r: r, matched: matched, settings: g.cfg.Settings(), lease: g.bodies.Lease()}
+	c.call = pipeline.Call{
+		ID: "req_" + rand.Text(), Start: g.cfg.Now(), Method: r.Method, Endpoint: matched.Pattern, Dialect: matched.Dialect,
+		Socket: matched.Kind == endpoint.WebSocket, List: matched.Kind == endpoint.ListModels || matched.Kind == endpoint.GetModel,
+		Client: r.UserAgent(), Header: r.Header, Size: -1,
+	}
+	c.call.Allow = c.allow
+	return c
+}
+
+// serve takes a classified request through. The error is what its caller is to be
+// answered, where nothing has been sent yet.
 func (c *exchange) serve() error {
 	s := c.matched
 	if s.Kind == endpoint.Metadata {
 		return c.serveMetadata()
 	}
-	grant, err := c.g.authenticate(c.r, s.Dialect == dialect.Gemini)
-	if err != nil {
+	var err error
+	if c.call.Grant, err = c.g.authenticate(c.r, s.Dialect == dialect.Gemini); err != nil {
 		return err
 	}
-	c.grant = grant
 	switch s.Scope {
 	case endpoint.Refused:
 		return &fault.Error{Kind: fault.Scope, Message: "administering the provider's account is not for bridge tokens"}
@@ -66,103 +80,137 @@ func (c *exchange) serve() error {
 	case endpoint.WebSocket:
 		return c.serveSocket()
 	}
-	switch s.ModelAt {
-	case endpoint.InBody:
-		return c.serveBody()
-	case endpoint.InForm:
-		return c.serveForm()
-	case endpoint.InPath:
-		return c.servePath()
+	if err := c.parse(); err != nil {
+		return err
 	}
-	return c.servePlain()
+	return c.process()
 }
 
-// readBody takes the whole body into memory, for as long as the request lasts.
-func (c *exchange) readBody() ([]byte, error) { return body.Read(c.r, c.g.cfg.MaxBody, &c.lease) }
-
-// limited is whether the token is limited to certain models.
-func (c *exchange) limited() bool { return c.grant != nil && c.grant.Scope().LimitsModels() }
-
-// reach finds the provider and holds the token's scope against it, and against
-// the model where there is one; only then is the key asked for and the request
-// charged.
-func (c *exchange) reach(name, model string) error {
-	if err := checkModelName(model); err != nil {
-		return err
-	}
-	if err := c.inScope(name, model); err != nil {
-		return err
-	}
-	p, cred, err := c.g.credential(c.r.Context(), name, c.settings)
+// process takes a parsed call through: planned, admitted, tried.
+func (c *exchange) process() error {
+	candidates, err := c.candidates(c.r.Context())
 	if err != nil {
 		return err
 	}
-	c.provider, c.cred, c.model = p, cred, model
-	return nil
+	return c.dispatch(candidates)
 }
 
-// admit charges the token's rate limit: last of all that may refuse.
-func (c *exchange) admit() error {
-	if c.grant == nil {
+// dispatch takes a planned call on: admitted, tried.
+func (c *exchange) dispatch(candidates []pipeline.Candidate) error {
+	plans, err := c.plans(candidates)
+	if err != nil {
+		return err
+	}
+	if err := c.admit(c.r.Context(), candidates); err != nil {
+		return err
+	}
+	return c.attempts(plans)
+}
+
+// admit asks all who may still refuse the call.
+func (c *exchange) admit(ctx context.Context, candidates []pipeline.Candidate) error {
+	settle, err := c.g.seams.Admit(ctx, &c.call, candidates)
+	if err == nil {
+		c.settle = settle
+	}
+	return err
+}
+
+// limited is whether the token is limited to certain models.
+func (c *exchange) limited() bool { return c.call.Grant != nil && c.call.Grant.Scope().LimitsModels() }
+
+// allow holds the token's scope against a provider and its model.
+func (c *exchange) allow(name, model string) error {
+	if c.call.Grant == nil {
 		return nil
 	}
-	return c.grant.Admit()
+	return policy.Allow(c.call.Grant.Scope(), name, model)
 }
 
-func (c *exchange) inScope(name, model string) error {
-	if c.grant == nil {
-		return nil
+// context ends with the caller's connection and with its token.
+func (c *exchange) context() (context.Context, context.CancelFunc) {
+	if c.call.Grant == nil {
+		return context.WithCancel(c.r.Context())
 	}
-	return policy.Allow(c.grant.Scope(), name, model)
+	return c.call.Grant.Context(c.r.Context())
 }
 
-// account counts the request once.
-func (c *exchange) account(failed bool, t tokens) {
-	if c.counted || c.cred.Provider == "" {
-		return
+// end answers what is left to answer, and concludes the call. It is deferred, so that
+// it sees panics too: they abort the connection, as net/http's own do.
+func (c *exchange) end(err error, panicked any) {
+	if panicked != nil && panicked != http.ErrAbortHandler {
+		c.g.cfg.Logger.Error("panic in the gateway", "path", c.matched.Pattern, "panic", fmt.Sprint(panicked), "stack", string(debug.Stack()))
+		err = fmt.Errorf("panic: %v", panicked)
 	}
-	c.counted = true
-	c.g.ledger.add(c.cred.Provider, c.model, failed, t)
-}
-
-// finish tells the caller what serve returned, unless it has been told, and logs
-// the request.
-func (c *exchange) finish(err error) {
-	var started *begun
-	if err != nil && !errors.As(err, &started) && !errors.Is(err, errClient) {
-		drain(c.w, c.r)
-		writeFault(c.w, c.speaks, err)
-	}
-	c.log(c.r.Context(), err)
-	if errors.Is(err, errClient) && c.matched.Kind != endpoint.WebSocket {
+	abort := panicked != nil
+	var cut *respond.TruncatedError
+	switch {
+	case abort || err == nil:
+	case errors.As(err, &cut):
+		abort = true // the caller must not take it for the whole
+	case errors.Is(err, respond.ErrDisconnected):
 		// Nobody reads on. Returning would complete the answer: one of which
 		// nothing was sent would become an empty 200.
+		abort = !c.call.Socket
+	case !c.w.Committed():
+		drain(c.w.ResponseWriter, c.r)
+		c.w.Discard()
+		respond.Fault(c.w, c.call.Dialect, err)
+		c.outcome.Status = fault.From(err).Kind.Status()
+	}
+	c.conclude(err)
+	c.lease.Release()
+	if abort {
 		panic(http.ErrAbortHandler)
 	}
 }
 
-// log tells of a request: no header, no query, no body, no name the caller chose
-// but the model's.
-func (c *exchange) log(ctx context.Context, err error) {
+// conclude settles the call and tells the observers: the one place that does.
+func (c *exchange) conclude(err error) {
+	o := &c.outcome
+	o.Start, o.End, o.Sent, o.Committed = c.call.Start, c.g.cfg.Now(), c.w.Sent(), c.w.Committed()
+	if err != nil {
+		o.Err = err
+		if o.Kind == "" {
+			o.Kind = errorKind(err)
+		}
+		if o.Status == 0 && o.Kind != pipeline.CallerDisconnected {
+			o.Status = fault.From(err).Kind.Status()
+		}
+	}
+	if c.settle != nil {
+		c.settle(*o)
+	}
+	if c.matched.Kind != endpoint.Metadata && !c.perTurn {
+		c.g.seams.Done(&c.call, *o)
+	}
+	c.log(err)
+}
+
+// log writes a line for a request: no header, no query, no body, no name the caller
+// chose but the model's.
+func (c *exchange) log(err error) {
 	level := slog.LevelDebug
-	if f := fault.From(err); err != nil && f.Kind == fault.Internal && !errors.Is(err, errClient) {
+	if f := fault.From(err); err != nil && f.Kind == fault.Internal && !errors.Is(err, respond.ErrDisconnected) {
 		level = slog.LevelError
 	}
+	ctx := c.r.Context()
 	if !c.g.cfg.Logger.Enabled(ctx, level) {
 		return
 	}
+	to := &c.outcome.Candidate
 	attrs := []slog.Attr{
-		slog.String("method", c.r.Method), slog.String("path", c.matched.Pattern),
-		slog.String("provider", c.cred.Provider), slog.String("model", headerSafe(c.model)),
-		slog.Duration("took", c.g.since(c.started)),
+		slog.String("id", c.call.ID), slog.String("method", c.call.Method), slog.String("path", c.matched.Pattern),
+		slog.String("provider", to.Credential.Provider), slog.String("model", respond.HeaderSafe(to.Model)),
+		slog.Duration("took", c.g.since(c.call.Start)),
 	}
-	if c.grant != nil {
-		attrs = append(attrs, slog.String("token", c.grant.Prefix()))
+	if c.call.Grant != nil {
+		attrs = append(attrs, slog.String("token", c.call.Grant.Prefix()))
 	}
 	if err != nil {
 		attrs = append(attrs, slog.String("error", err.Error()))
 		if cause := errors.Unwrap(err); cause != nil {
-			attrs = append(attrs, slog.String("cause", c.redactor(true).String(cause.Error())))
+			attrs = append(attrs, slog.String("cause", redactor(to, true).String(cause.Error())))
 		}
 	}
 	c.g.cfg.Logger.LogAttrs(ctx, level, "request", attrs...)

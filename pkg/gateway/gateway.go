@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
-	"runtime/debug"
 	"strconv"
 	"strings"
 	"sync"
@@ -18,6 +17,8 @@ import (
 	"github.com/hostless/hostless/pkg/fault"
 	"github.com/hostless/hostless/pkg/gateway/body"
 	"github.com/hostless/hostless/pkg/gateway/endpoint"
+	"github.com/hostless/hostless/pkg/gateway/pipeline"
+	"github.com/hostless/hostless/pkg/gateway/respond"
 	"github.com/hostless/hostless/pkg/gateway/upstream"
 	"github.com/hostless/hostless/pkg/netguard"
 )
@@ -32,7 +33,8 @@ type Gateway struct {
 	items      *responses.Memory
 	signatures *gemini.SignatureCache
 	fetcher    *netguard.Fetcher
-	lacking    sync.Map        // *upstream.Endpoint → time.Time
+	seams      pipeline.Seams
+	missing    sync.Map        // *upstream.Endpoint → time.Time
 	sockets    context.Context // ends all WebSockets
 	goAway     context.CancelFunc
 	made       time.Time
@@ -52,8 +54,29 @@ func New(cfg Config) (*Gateway, error) {
 	}
 	g.sockets, g.goAway = context.WithCancel(context.Background())
 	g.lists = newLister(g)
+	g.plugIn(&cfg)
 	g.bodies = body.NewMemory(cfg.BodyMemory, cfg.BodyWait)
 	return g, nil
+}
+
+// plugIn puts the rooms that the configuration hands in into the pipeline, around
+// what the gateway itself has. The rate limit is asked last: what another room
+// refuses is not charged.
+func (g *Gateway) plugIn(cfg *Config) {
+	g.seams.Planner = pipeline.PlannerFunc(g.planCall)
+	if cfg.Planner != nil {
+		g.seams.Planner = cfg.Planner(g.seams.Planner)
+	}
+	g.seams.Admitters = append(append(g.seams.Admitters, cfg.Admitters...), pipeline.AdmitterFunc(rateLimit))
+	g.seams.Observers = append(append(g.seams.Observers, &g.ledger), cfg.Observers...)
+}
+
+// rateLimit is the Admitter that charges the token's own limit.
+func rateLimit(_ context.Context, call *pipeline.Call, _ []pipeline.Candidate) (func(pipeline.Outcome), error) {
+	if call.Grant == nil {
+		return nil, nil
+	}
+	return nil, call.Grant.Admit()
 }
 
 // InFlight is how many requests of the AI plane are being served now.
@@ -76,7 +99,7 @@ func (g *Gateway) Close() {
 func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if crossSite(r) && !(pages[r.URL.Path] && topLevel(r)) {
 		drain(w, r)
-		writeFault(w, envelope(r.URL.Path), fault.New(fault.Origin, "a page of another site caused this request: only one with an Origin is judged"))
+		respond.Fault(w, envelope(r.URL.Path), fault.New(fault.Origin, "a page of another site caused this request: only one with an Origin is judged"))
 		return
 	}
 	switch r.URL.Path {
@@ -99,7 +122,7 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		g.cors(w.Header(), r)
 		drain(w, r)
-		writeFault(w, envelope(r.URL.Path), err)
+		respond.Fault(w, envelope(r.URL.Path), err)
 		return
 	}
 	g.cors(w.Header(), r)
@@ -110,7 +133,7 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if matched.Kind == endpoint.None {
 		drain(w, r)
 		w.Header()["Allow"] = []string{matched.Methods + ", OPTIONS"}
-		writeFault(w, envelope(r.URL.Path), fault.New(fault.Method, fmt.Sprintf("%s is not a method of this path; %s", r.Method, matched.Methods)))
+		respond.Fault(w, envelope(r.URL.Path), fault.New(fault.Method, fmt.Sprintf("%s is not a method of this path; %s", r.Method, matched.Methods)))
 		return
 	}
 	g.serve(w, r, matched)
@@ -118,19 +141,13 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 func (g *Gateway) serve(w http.ResponseWriter, r *http.Request, matched endpoint.Endpoint) {
 	g.inFlight.Add(1)
-	c := &exchange{g: g, w: w, r: r, matched: matched, speaks: matched.Dialect, started: g.cfg.Now(), settings: g.cfg.Settings(), lease: g.bodies.Lease()}
+	c := g.newExchange(w, r, matched)
+	var err error
 	defer func() {
-		c.lease.Release()
 		g.inFlight.Add(-1)
-		if p := recover(); p != nil {
-			if p == http.ErrAbortHandler {
-				panic(p)
-			}
-			g.cfg.Logger.Error("panic in the gateway", "path", matched.Pattern, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
-			panic(http.ErrAbortHandler)
-		}
+		c.end(err, recover())
 	}()
-	c.finish(c.serve())
+	err = c.serve()
 }
 
 // envelope is the dialect that errors of a path are told in, where no surface
@@ -156,7 +173,7 @@ func (g *Gateway) health(w http.ResponseWriter, r *http.Request) {
 		return
 	default:
 		w.Header()["Allow"] = []string{"GET, HEAD, OPTIONS"}
-		writeFault(w, dialect.OpenAI, fault.New(fault.Method, r.Method+" is not a method of this path; GET"))
+		respond.Fault(w, dialect.OpenAI, fault.New(fault.Method, r.Method+" is not a method of this path; GET"))
 		return
 	}
 	data, err := json.Marshal(struct {
@@ -165,7 +182,7 @@ func (g *Gateway) health(w http.ResponseWriter, r *http.Request) {
 		Service string `json:"service"`
 	}{"ok", g.cfg.Version, "hostless"})
 	if err != nil {
-		writeFault(w, dialect.OpenAI, err)
+		respond.Fault(w, dialect.OpenAI, err)
 		return
 	}
 	h := w.Header()

@@ -11,6 +11,7 @@ import (
 	"github.com/hostless/hostless/pkg/dialect/ollama"
 	"github.com/hostless/hostless/pkg/fault"
 	"github.com/hostless/hostless/pkg/gateway/body"
+	"github.com/hostless/hostless/pkg/gateway/respond"
 	"github.com/hostless/hostless/pkg/provider"
 )
 
@@ -50,7 +51,7 @@ func (c *exchange) serveMetadata() error {
 			return c.write(ollama.Show(m))
 		}
 	}
-	return fault.New(fault.NotFound, fmt.Sprintf("model '%s' not found", headerSafe(name)))
+	return fault.New(fault.NotFound, fmt.Sprintf("model '%s' not found", respond.HeaderSafe(name)))
 }
 
 // plainOrigin lets in callers without Origin and pages of bare localhost.
@@ -69,7 +70,7 @@ func plainOrigin(r *http.Request) error {
 func (g *Gateway) root(w http.ResponseWriter, r *http.Request) {
 	g.cors(w.Header(), r)
 	if err := plainOrigin(r); err != nil {
-		writeFault(w, dialect.Ollama, err)
+		respond.Fault(w, dialect.Ollama, err)
 		return
 	}
 	w.Header()["Content-Type"] = []string{"text/plain; charset=utf-8"}

@@ -13,6 +13,7 @@ import (
 	"github.com/hostless/hostless/pkg/dialect/gemini"
 	"github.com/hostless/hostless/pkg/fault"
 	"github.com/hostless/hostless/pkg/gateway/endpoint"
+	"github.com/hostless/hostless/pkg/gateway/respond"
 	"github.com/hostless/hostless/pkg/provider"
 )
 
@@ -150,14 +151,14 @@ func googleByDefault(to provider.Target) bool {
 }
 
 // may is the caller's scope over models.
-func (c *exchange) may(name, model string) bool { return c.inScope(name, model) == nil }
+func (c *exchange) may(name, model string) bool { return c.allow(name, model) == nil }
 
 // serveModels answers a list of models, or one, in the asker's dialect.
 func (c *exchange) serveModels() error {
 	shape := c.matched.Dialect
 	if shape == dialect.OpenAI && c.r.Header.Get("Anthropic-Version") != "" {
 		shape = dialect.Anthropic
-		c.speaks = shape
+		c.call.Dialect = shape
 	}
 	name := c.g.openAIName(c.settings)
 	if shape == dialect.Gemini {
@@ -169,7 +170,7 @@ func (c *exchange) serveModels() error {
 		if err != nil {
 			return err
 		}
-		if err := c.admit(); err != nil {
+		if err := c.admit(c.r.Context(), nil); err != nil {
 			return err
 		}
 		return c.writeJSON(modelList(shape, part))
@@ -181,17 +182,17 @@ func (c *exchange) serveModels() error {
 	}
 	for _, m := range all {
 		if m.ID == asked || m.Provider == target.Provider && m.modelInfo.ID == target.Model {
-			if err := c.admit(); err != nil {
+			if err := c.admit(c.r.Context(), nil); err != nil {
 				return err
 			}
 			m.ID = asked
 			return c.writeJSON(modelEntry(shape, m))
 		}
 	}
-	if err := c.inScope(target.Provider, target.Model); err != nil {
+	if err := c.allow(target.Provider, target.Model); err != nil {
 		return err
 	}
-	return &fault.Error{Kind: fault.NotFound, Message: "the model `" + headerSafe(asked) + "` does not exist or is not listed by its provider", Param: "model", Code: "model_not_found"}
+	return &fault.Error{Kind: fault.NotFound, Message: "the model `" + respond.HeaderSafe(asked) + "` does not exist or is not listed by its provider", Param: "model", Code: "model_not_found"}
 }
 
 func modelList(shape dialect.Name, p page) any {
@@ -249,12 +250,13 @@ func (c *exchange) write(data []byte) error {
 	h := c.w.Header()
 	h["Content-Type"] = []string{"application/json"}
 	h["Content-Length"] = []string{strconv.Itoa(len(data))}
+	c.outcome.Status = http.StatusOK
 	c.w.WriteHeader(http.StatusOK)
 	if c.r.Method == http.MethodHead {
 		return nil
 	}
 	if _, err := c.w.Write(data); err != nil {
-		return errClient
+		return respond.ErrDisconnected
 	}
 	return nil
 }

@@ -11,7 +11,10 @@ import (
 	"github.com/gorilla/websocket"
 	"github.com/hostless/hostless/pkg/fault"
 	"github.com/hostless/hostless/pkg/gateway/body"
-	"github.com/hostless/hostless/pkg/gateway/policy"
+	"github.com/hostless/hostless/pkg/gateway/pipeline"
+	"github.com/hostless/hostless/pkg/gateway/respond"
+	"github.com/hostless/hostless/pkg/gateway/usage"
+	"github.com/hostless/hostless/pkg/jsonscan"
 	"github.com/hostless/hostless/pkg/redact"
 )
 
@@ -24,14 +27,15 @@ var errGoingAway = errors.New("the gateway is stopping")
 func (s *duplex) join(ctx context.Context, first *body.Message) error {
 	s.caller.SetReadLimit(s.c.g.cfg.MaxBody)
 	s.upstream.SetReadLimit(s.c.g.cfg.MaxBody)
-	key := s.c.redactor(true)
+	key := redactor(&s.c.to, true)
 	passControl(s.caller, s.upstream, redact.Redactor{})
 	passControl(s.upstream, s.caller, key)
+	s.c.perTurn = s.responses
 	stop := context.AfterFunc(ctx, func() { s.end(ctx) })
 	defer stop()
 	if first != nil {
 		if !s.send(websocket.TextMessage, *first, true) {
-			return errClient
+			return respond.ErrDisconnected
 		}
 	}
 	up, down := make(chan struct{}), make(chan struct{}) // closed when that direction has ended
@@ -56,7 +60,7 @@ func (s *duplex) join(ctx context.Context, first *body.Message) error {
 		case <-up: // the caller went first; nobody is left to tell
 		default:
 			if !isClose(err) {
-				s.tell(websocket.TextMessage, errorFrame(&fault.Error{Kind: fault.Upstream, Message: "provider \"" + s.c.cred.Provider + "\" broke the connection off"}, ""))
+				s.tell(websocket.TextMessage, errorFrame(&fault.Error{Kind: fault.Upstream, Message: "provider \"" + s.c.to.Credential.Provider + "\" closed the connection"}, ""))
 			}
 		}
 	}
@@ -66,10 +70,11 @@ func (s *duplex) join(ctx context.Context, first *body.Message) error {
 	cut := time.AfterFunc(closeGrace, func() { s.caller.Close(); s.upstream.Close() })
 	<-up
 	cut.Stop()
-	if !s.c.counted {
-		s.c.account(false, tokens{})
+	s.endTurns(err)
+	if !s.responses {
+		s.c.attempted(respond.Result{Status: http.StatusSwitchingProtocols, Usage: s.c.outcome.Usage, Reported: s.c.outcome.Reported}, nil)
 	}
-	return errClient
+	return respond.ErrDisconnected
 }
 
 func isClose(err error) bool {
@@ -129,7 +134,7 @@ func (s *duplex) send(kind int, f body.Message, readable bool) bool {
 		return s.tell(websocket.TextMessage, errorFrame(err, f.EventID)) == nil
 	}
 	data := f.WithModels(func(name string) string {
-		if t, err := s.c.target(name); err == nil && t.Provider == s.c.cred.Provider {
+		if t, err := s.c.target(name); err == nil && t.Provider == s.c.to.Credential.Provider {
 			return t.Model
 		}
 		return name
@@ -146,8 +151,8 @@ func (s *duplex) check(f body.Message, readable bool) error {
 		}
 		return nil
 	}
-	if c.grant != nil {
-		if err := c.grant.Check(); err != nil {
+	if c.call.Grant != nil {
+		if err := c.call.Grant.Check(); err != nil {
 			return err
 		}
 	}
@@ -162,14 +167,14 @@ func (s *duplex) check(f body.Message, readable bool) error {
 		if err != nil {
 			return err
 		}
-		if t.Provider != c.cred.Provider && (t.Stripped || m.Top) && s.opened {
-			return &fault.Error{Kind: fault.Invalid, Message: "this connection is to provider \"" + c.cred.Provider + "\"; open another one for " + headerSafe(m.Name), Param: "model"}
+		if t.Provider != c.to.Credential.Provider && (t.Stripped || m.Top) && s.opened {
+			return &fault.Error{Kind: fault.Invalid, Message: "this connection is to provider \"" + c.to.Credential.Provider + "\"; open another one for " + respond.HeaderSafe(m.Name), Param: "model"}
 		}
 		name := m.Name
-		if t.Provider == c.cred.Provider {
+		if t.Provider == c.to.Credential.Provider {
 			name = t.Model
 		}
-		if err := c.inScope(c.cred.Provider, name); err != nil {
+		if err := c.allow(c.to.Credential.Provider, name); err != nil {
 			return err
 		}
 	}
@@ -178,10 +183,10 @@ func (s *duplex) check(f body.Message, readable bool) error {
 			return err
 		}
 		model := f.Model()
-		if model == "" && c.model == "" && c.limited() {
+		if model == "" && c.to.Model == "" && c.limited() {
 			return &fault.Error{Kind: fault.Invalid, Message: "model is missing", Param: "model"}
 		}
-		return c.admit()
+		return s.begin(model, f.Bytes())
 	}
 	return nil
 }
@@ -196,22 +201,82 @@ func (c *exchange) checkMessage(m body.Message) error {
 	if err != nil {
 		return err
 	}
-	return policy.Authorize(c.grant.Scope(), b, c.target)
+	return c.checkModels(b)
 }
+
+// begin admits a response.create as a call of its own.
+func (s *duplex) begin(model string, data []byte) error {
+	if t, err := s.c.target(model); err == nil && model != "" {
+		model = t.Model
+	}
+	t, err := s.c.beginTurn(s.c.r.Context(), model, data)
+	if err != nil {
+		return err
+	}
+	s.turning.Lock()
+	s.turns = append(s.turns, t)
+	s.turning.Unlock()
+	return nil
+}
+
+// account counts what a message of the provider says was used: on a connection whose
+// messages are calls of their own it ends the oldest one.
+func (s *duplex) account(data []byte) {
+	report, ok := usage.Parse(data)
+	if !s.responses {
+		if ok {
+			s.c.outcome.Usage.Tokens.Add(report.Tokens)
+			s.c.outcome.Reported = true
+		}
+		return
+	}
+	span, _ := jsonscan.Member(data, "type")
+	kind := pipeline.ErrorKind("")
+	switch string(span.Of(data)) {
+	case `"response.completed"`, `"response.incomplete"`, `"response.cancelled"`:
+	case `"response.failed"`, `"error"`:
+		kind = pipeline.ProviderError
+	default:
+		return
+	}
+	s.turning.Lock()
+	defer s.turning.Unlock()
+	if len(s.turns) > 0 {
+		s.turns[0].end(report, ok, kind)
+		s.turns = s.turns[1:]
+	}
+}
+
+// endTurns concludes the calls that got no answer before the connection ended.
+func (s *duplex) endTurns(cause error) {
+	kind := pipeline.ProviderIncomplete
+	if s.c.r.Context().Err() != nil {
+		kind = pipeline.CallerDisconnected
+	}
+	s.turning.Lock()
+	defer s.turning.Unlock()
+	for _, t := range s.turns {
+		t.end(usage.Report{}, false, kind)
+	}
+	s.turns = nil
+}
+
+// answerMarks are in every message that may end a call, and in few others.
+var (
+	usageMark = []byte(`"usage`)
+	errorMark = []byte(`"error"`)
+)
 
 // pumpDown passes the provider's messages down, counting what they say was spent.
 func (s *duplex) pumpDown() error {
-	key := s.c.redactor(false)
+	key := redactor(&s.c.to, false)
 	for {
 		kind, data, err := s.upstream.ReadMessage()
 		if err != nil {
 			return err
 		}
-		if bytes.Contains(data, usageMark) {
-			if t, ok := spent(data); ok && t != (tokens{}) {
-				s.c.counted = true
-				s.c.g.ledger.add(s.c.cred.Provider, s.c.model, false, t)
-			}
+		if bytes.Contains(data, usageMark) || bytes.Contains(data, errorMark) {
+			s.account(data)
 		}
 		if err := s.tell(kind, key.Bytes(data)); err != nil {
 			return err
@@ -223,8 +288,8 @@ func (s *duplex) pumpDown() error {
 // the upgrade.
 func (s *duplex) refusal(resp *http.Response) {
 	body, _ := io.ReadAll(io.LimitReader(resp.Body, 64<<10))
-	text := s.c.redactor(true).Bytes(body)
-	s.c.account(true, tokens{})
+	text := redactor(&s.c.to, true).Bytes(body)
+	s.c.attempted(respond.Result{Status: resp.StatusCode, Kind: pipeline.KindOfStatus(resp.StatusCode)}, nil)
 	s.tell(websocket.TextMessage, upstreamErrorFrame(resp.StatusCode, text))
 	s.closeCaller(websocket.CloseInternalServerErr, "the provider refused the connection")
 }

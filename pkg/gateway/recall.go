@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 
 	"github.com/hostless/hostless/pkg/fault"
+	"github.com/hostless/hostless/pkg/gateway/respond"
 )
 
 // recall is what a bridged connection keeps of its newest response, so that the
@@ -146,7 +147,7 @@ func (k *recall) warmUp(model string, members map[string]json.RawMessage, create
 			return err
 		}
 		if err := tell(event); err != nil {
-			return errClient
+			return respond.ErrDisconnected
 		}
 	}
 	return nil

@@ -1,6 +1,9 @@
 package gateway
 
-import "github.com/hostless/hostless/pkg/redact"
+import (
+	"github.com/hostless/hostless/pkg/gateway/pipeline"
+	"github.com/hostless/hostless/pkg/redact"
+)
 
 // Keys shorter than these are no secrets. A local provider's is often a word
 // ("ollama", "lm-studio") that its models may use.
@@ -10,15 +13,15 @@ const (
 	minSecretError = 4 // in an error, which holds nothing else of worth
 )
 
-// redactor takes the provider's key out of its responses; inError is whether of
+// redactor takes the key of a candidate out of its responses; inError is whether of
 // an error.
-func (c *exchange) redactor(inError bool) redact.Redactor {
+func redactor(to *pipeline.Candidate, inError bool) redact.Redactor {
 	min := minSecret
 	switch {
 	case inError:
 		min = minSecretError
-	case c.provider != nil && c.provider.Port > 0:
+	case to.Provider != nil && to.Provider.Port > 0:
 		min = minSecretLocal
 	}
-	return redact.New(min, c.cred.Key)
+	return redact.New(min, to.Credential.Key)
 }

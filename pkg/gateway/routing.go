@@ -8,6 +8,8 @@ import (
 
 	"github.com/hostless/hostless/pkg/dialect"
 	"github.com/hostless/hostless/pkg/fault"
+	"github.com/hostless/hostless/pkg/gateway/pipeline"
+	"github.com/hostless/hostless/pkg/gateway/respond"
 	"github.com/hostless/hostless/pkg/provider"
 )
 
@@ -56,40 +58,67 @@ func (c *exchange) target(model string) (provider.Target, error) {
 	return c.g.target(model, c.settings)
 }
 
-// route finds where a request for a model goes. A name whose prefix is no
-// provider's goes to the provider of last resort only where that one is known to
-// have it: elsewhere it is a mistyped or removed provider, whose prompts are not
-// to be sent to another one.
-func (c *exchange) route(model string) (provider.Target, error) {
-	if err := checkModelName(model); err != nil {
-		return provider.Target{}, err
+// planCall is the gateway's own Planner: one candidate, with the one credential that
+// is stored for the provider that the model's name leads to.
+func (g *Gateway) planCall(ctx context.Context, call *pipeline.Call) ([]pipeline.Candidate, error) {
+	settings := g.cfg.Settings()
+	target := provider.Target{Provider: call.Provider}
+	if call.Model != "" {
+		var err error
+		if target, err = g.route(ctx, call, settings); err != nil {
+			return nil, err
+		}
 	}
-	t, err := c.target(model)
+	if err := call.Allow(target.Provider, target.Model); err != nil {
+		return nil, err
+	}
+	p, cred, err := g.credential(ctx, target.Provider, settings)
+	if err != nil {
+		return nil, err
+	}
+	return []pipeline.Candidate{{Provider: p, Credential: cred, Model: target.Model}}, nil
+}
+
+// route finds where a call for a model goes. A name whose prefix is no provider's goes
+// to the provider of last resort only where that one is known to have it: elsewhere it
+// is a mistyped or removed provider, whose prompts are not to be sent to another one.
+func (g *Gateway) route(ctx context.Context, call *pipeline.Call, settings Settings) (provider.Target, error) {
+	t, err := g.target(call.Model, settings)
 	if err != nil {
 		return provider.Target{}, err
 	}
-	prefix, _, slashed := strings.Cut(model, "/")
-	if !slashed || t.Stripped || t.Provider != "openai" || catalogue().Listed(t.Model) != nil || (&known{models: c.settings.Models}).Lists(t.Model) != "" {
-		return t, nil
+	inPath := call.Dialect == dialect.Gemini && googleByDefault(t)
+	prefix, _, slashed := strings.Cut(call.Model, "/")
+	if slashed && !t.Stripped && t.Provider == "openai" && catalogue().Listed(t.Model) == nil && (&known{models: settings.Models}).Lists(t.Model) == "" &&
+		!(inPath && googleCollections[prefix]) {
+		if err := g.checkUnclaimed(ctx, t.Model, prefix, settings); err != nil {
+			return provider.Target{}, err
+		}
 	}
-	if c.matched.Dialect == dialect.Gemini && googleCollections[prefix] {
-		return t, nil
+	if inPath {
+		t.Provider = "google"
 	}
-	p, cred, err := c.g.credential(c.r.Context(), "openai", c.settings)
+	return t, nil
+}
+
+// checkUnclaimed lets a name with a prefix that is no provider's through where OpenAI
+// is known to have it, or the user's own server stands in OpenAI's place.
+func (g *Gateway) checkUnclaimed(ctx context.Context, model, prefix string, settings Settings) error {
+	p, cred, err := g.credential(ctx, "openai", settings)
 	switch {
 	case fault.Is(err, fault.Unconfigured):
 	case err != nil:
-		return provider.Target{}, err
+		return err
 	case cred.BaseURL != "":
-		return t, nil // a server of the user's own has what names it likes
+		return nil
 	default:
-		for _, m := range c.g.lists.get(c.r.Context(), p, cred) {
-			if m.ID == t.Model {
-				return t, nil
+		for _, m := range g.lists.get(ctx, p, cred) {
+			if m.ID == model {
+				return nil
 			}
 		}
 	}
-	return provider.Target{}, c.g.unknownPrefix(prefix)
+	return g.unknownPrefix(prefix)
 }
 
 // googleCollections open the resource names of Google's models in Gemini's paths.
@@ -129,7 +158,7 @@ func checkModelName(model string) error {
 func (g *Gateway) unknownPrefix(prefix string) error {
 	f := &fault.Error{
 		Kind: fault.Invalid, Param: "model", Code: "unknown_provider",
-		Message: fmt.Sprintf("no provider is named %q", headerSafe(prefix)),
+		Message: fmt.Sprintf("no provider is named %q", respond.HeaderSafe(prefix)),
 	}
 	stored, err := g.cfg.Keys.Stored()
 	if err != nil {

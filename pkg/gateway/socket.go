@@ -13,6 +13,8 @@ import (
 	"github.com/hostless/hostless/pkg/dialect"
 	"github.com/hostless/hostless/pkg/fault"
 	"github.com/hostless/hostless/pkg/gateway/body"
+	"github.com/hostless/hostless/pkg/gateway/pipeline"
+	"github.com/hostless/hostless/pkg/gateway/respond"
 	"github.com/hostless/hostless/pkg/gateway/upstream"
 )
 
@@ -30,6 +32,9 @@ func (c *exchange) serveSocket() error {
 	if len(query["model"]) > 1 {
 		return &fault.Error{Kind: fault.Invalid, Message: "model is given more than once", Param: "model"}
 	}
+	if c.call.Provider, err = c.plainProvider(); err != nil {
+		return err
+	}
 	s := &duplex{c: c, responses: c.matched.Dialect == dialect.Responses}
 	switch asked := query.Get("model"); {
 	case asked != "":
@@ -39,11 +44,7 @@ func (c *exchange) serveSocket() error {
 	case c.limited():
 		return &fault.Error{Kind: fault.Invalid, Message: "model is missing", Param: "model"}
 	}
-	name, err := c.plainProvider()
-	if err != nil {
-		return err
-	}
-	if err := c.reach(name, ""); err != nil {
+	if err := c.choose(c.r.Context(), ""); err != nil {
 		return err
 	}
 	return s.native(true)
@@ -59,6 +60,9 @@ type duplex struct {
 	opened    bool // the provider is fixed by the connection
 
 	telling sync.Mutex // held while a message is written to the caller
+
+	turning sync.Mutex
+	turns   []*turn // that wait for their usage, the oldest first
 }
 
 // tell writes one message to the caller.
@@ -70,14 +74,10 @@ func (s *duplex) tell(kind int, data []byte) error {
 
 // named serves a socket whose model stands in the query.
 func (s *duplex) named(asked string) error {
-	target, err := s.c.route(asked)
-	if err != nil {
+	if err := s.c.choose(s.c.r.Context(), asked); err != nil {
 		return err
 	}
-	if err := s.c.reach(target.Provider, target.Model); err != nil {
-		return err
-	}
-	s.query = renamedQuery(upstream.Query(s.c.r.URL.RawQuery, false), target.Model)
+	s.query = renamedQuery(upstream.Query(s.c.r.URL.RawQuery, false), s.c.to.Model)
 	if s.responses && !s.speaksSockets() {
 		return s.bridge(nil)
 	}
@@ -87,7 +87,7 @@ func (s *duplex) named(asked string) error {
 // speaksSockets reports whether the provider is to be asked for a WebSocket: it
 // is known to have them, or its owner's base URL may.
 func (s *duplex) speaksSockets() bool {
-	p := s.c.provider
+	p := s.c.to.Provider
 	if p.Builtin {
 		return false
 	}
@@ -98,14 +98,14 @@ func (s *duplex) speaksSockets() bool {
 // all, which happens at a user's own base URL; any other refusal is the
 // provider's word on this request.
 func (s *duplex) hasNone(resp *http.Response) bool {
-	if s.c.cred.BaseURL == "" {
+	if s.c.to.Credential.BaseURL == "" {
 		return false
 	}
 	switch resp.StatusCode {
 	case http.StatusNotFound, http.StatusMethodNotAllowed, http.StatusNotImplemented:
 		return true
 	case http.StatusUpgradeRequired:
-		return s.c.provider.Custom
+		return s.c.to.Provider.Custom
 	}
 	return resp.StatusCode < 300
 }
@@ -114,15 +114,15 @@ func (s *duplex) hasNone(resp *http.Response) bool {
 // whether opening it is a request of its own.
 func (s *duplex) native(charge bool) error {
 	c := s.c
-	e, err := c.endpoint(dialect.OpenAI)
+	e, err := c.endpoint(&c.to, dialect.OpenAI)
 	if err != nil {
 		return err
 	}
 	if e == nil || e.Builtin {
-		return &fault.Error{Kind: fault.Invalid, Param: "model", Code: "unsupported_endpoint", Message: fmt.Sprintf("provider %q has no %s", c.provider.Name, c.matched.Pattern)}
+		return &fault.Error{Kind: fault.Invalid, Param: "model", Code: "unsupported_endpoint", Message: fmt.Sprintf("provider %q has no %s", c.to.Provider.Name, c.matched.Pattern)}
 	}
 	if charge {
-		if err := c.admit(); err != nil {
+		if err := c.admit(c.r.Context(), []pipeline.Candidate{c.to}); err != nil {
 			return err
 		}
 	}
@@ -133,27 +133,31 @@ func (s *duplex) native(charge bool) error {
 	defer cancel()
 	upstream, resp, err := c.dialProvider(ctx, e, s.query)
 	if err != nil {
-		return c.unanswered(ctx, err)
+		err = unanswered(ctx, c.to.Provider.Name, err)
+		c.attempted(respond.Result{}, err)
+		return err
 	}
 	if upstream == nil {
 		defer resp.Body.Close()
 		if s.responses && s.hasNone(resp) {
 			return s.bridge(nil)
 		}
-		return c.answer(ctx, resp)
+		result, err := c.answer(&c.to, nil).Pass(ctx, c.w, resp)
+		c.attempted(result, err)
+		return err
 	}
 	defer upstream.Close()
 	header := http.Header{}
-	downHeader(header, resp.Header, c.redactor(true))
+	respond.CopyHeader(header, resp.Header, redactor(&c.to, true))
 	for name := range header {
 		if strings.HasPrefix(name, "Sec-Websocket-") {
 			delete(header, name)
 		}
 	}
-	c.mark(header)
+	c.answer(&c.to, nil).SetHeaders(header)
 	caller, err := c.upgrade(upstream.Subprotocol(), header)
 	if err != nil {
-		return errClient
+		return respond.ErrDisconnected
 	}
 	defer caller.Close()
 	s.caller, s.upstream, s.opened = caller, upstream, true
@@ -166,7 +170,7 @@ func (s *duplex) unnamed() error {
 	defer cancel()
 	caller, err := s.c.upgrade("", nil)
 	if err != nil {
-		return errClient
+		return respond.ErrDisconnected
 	}
 	defer caller.Close()
 	s.caller = caller
@@ -176,12 +180,12 @@ func (s *duplex) unnamed() error {
 	for {
 		_, data, err := caller.ReadMessage()
 		if err != nil {
-			return errClient
+			return respond.ErrDisconnected
 		}
 		first, err := s.first(data)
 		if err != nil {
 			if s.tell(websocket.TextMessage, errorFrame(err, first.EventID)) != nil {
-				return errClient
+				return respond.ErrDisconnected
 			}
 			continue
 		}
@@ -198,11 +202,7 @@ func (s *duplex) first(data []byte) (body.Message, error) {
 	if f.Type != "response.create" || f.Model() == "" {
 		return f, &fault.Error{Kind: fault.Invalid, Message: "the first message must be a response.create that names its model", Param: "model"}
 	}
-	target, err := s.c.route(f.Model())
-	if err != nil {
-		return f, err
-	}
-	return f, s.c.reach(target.Provider, target.Model)
+	return f, s.c.choose(s.c.r.Context(), f.Model())
 }
 
 // connect goes on with a socket whose caller is connected already.
@@ -211,16 +211,18 @@ func (s *duplex) connect(ctx context.Context, first body.Message) error {
 	if !s.speaksSockets() {
 		return s.bridge(&first)
 	}
-	e, err := c.endpoint(dialect.OpenAI)
+	e, err := c.endpoint(&c.to, dialect.OpenAI)
 	if err == nil && e == nil {
-		err = c.unsupported()
+		err = c.unsupported(&c.to)
 	}
 	if err != nil {
 		return s.giveUp(err, first.EventID)
 	}
 	upstream, resp, err := c.dialProvider(ctx, e, upstream.Query(c.r.URL.RawQuery, false))
 	if err != nil {
-		return s.giveUp(c.unanswered(ctx, err), first.EventID)
+		err = unanswered(ctx, c.to.Provider.Name, err)
+		c.attempted(respond.Result{}, err)
+		return s.giveUp(err, first.EventID)
 	}
 	if upstream == nil {
 		defer resp.Body.Close()
@@ -228,7 +230,7 @@ func (s *duplex) connect(ctx context.Context, first body.Message) error {
 			return s.bridge(&first)
 		}
 		s.refusal(resp)
-		return errClient
+		return respond.ErrDisconnected
 	}
 	defer upstream.Close()
 	s.upstream, s.opened = upstream, true
@@ -240,7 +242,7 @@ func (s *duplex) connect(ctx context.Context, first body.Message) error {
 func (s *duplex) giveUp(err error, eventID string) error {
 	s.tell(websocket.TextMessage, errorFrame(err, eventID))
 	s.closeCaller(websocket.CloseInternalServerErr, "the provider cannot be reached")
-	return &begun{err}
+	return err
 }
 
 // context ends with the token and with the gateway; the connection's own end is
@@ -248,10 +250,10 @@ func (s *duplex) giveUp(err error, eventID string) error {
 func (s *duplex) context() (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancelCause(s.c.r.Context())
 	stop := context.AfterFunc(s.c.g.sockets, func() { cancel(errGoingAway) })
-	if s.c.grant == nil {
+	if s.c.call.Grant == nil {
 		return ctx, func() { stop(); cancel(nil) }
 	}
-	inner, done := s.c.grant.Context(ctx)
+	inner, done := s.c.call.Grant.Context(ctx)
 	return inner, func() { done(); stop(); cancel(nil) }
 }
 

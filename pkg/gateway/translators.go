@@ -10,19 +10,20 @@ import (
 	"github.com/hostless/hostless/pkg/dialect/openai"
 	"github.com/hostless/hostless/pkg/dialect/responses"
 	"github.com/hostless/hostless/pkg/gateway/endpoint"
+	"github.com/hostless/hostless/pkg/gateway/pipeline"
 )
 
-// fromChat gives the translation from chat completions to a provider's dialect.
-func (c *exchange) fromChat(to dialect.Name) dialect.Translator {
+// fromChatTranslator gives the translation from chat completions to a provider's dialect.
+func (c *exchange) fromChatTranslator(to dialect.Name) dialect.Translator {
 	if to == dialect.Anthropic {
-		return anthropic.FromChat(anthropic.Options{Models: c.bounded, Now: c.g.cfg.Now})
+		return anthropic.FromChat(anthropic.Options{Models: c.withOutputLimit, Now: c.g.cfg.Now})
 	}
 	return gemini.FromChat(c.geminiOptions())
 }
 
-// bounded says of a model whose name tells nothing how long its answers may be,
+// withOutputLimit says of a model whose name tells nothing how long its answers may be,
 // from the provider's own list.
-func (c *exchange) bounded(name, model string, m anthropic.Model) anthropic.Model {
+func (c *exchange) withOutputLimit(name, model string, m anthropic.Model) anthropic.Model {
 	if m.MaxOutput == 0 {
 		m.MaxOutput = c.g.lists.output(name, model)
 	}
@@ -33,16 +34,16 @@ func (c *exchange) geminiOptions() gemini.Options {
 	return gemini.Options{Context: c.r.Context(), Fetch: c.g.fetcher.Budget().Fetch, Signatures: c.g.signatures, Now: c.g.cfg.Now}
 }
 
-// toMiddle gives the translation from the caller's surface to chat completions,
+// toChatTranslator gives the translation from the caller's endpoint to chat completions,
 // or (embeds) to OpenAI's embeddings; nil where there is none.
-func (c *exchange) toMiddle() (first dialect.Translator, embeds bool) {
+func (c *exchange) toChatTranslator(to *pipeline.Candidate) (first dialect.Translator, embeds bool) {
 	switch s := c.matched; s.Dialect {
 	case dialect.Responses:
 		return func(req dialect.Request) (*dialect.Call, error) {
 			return responses.ToChat(responses.Options{Store: c.conversations(req.Body), Now: c.g.cfg.Now})(req)
 		}, false
 	case dialect.Anthropic:
-		takes := func(string) openai.Facts { return c.provider.ChatFacts() }
+		takes := func(string) openai.Facts { return to.Provider.ChatFacts() }
 		return anthropic.ToChat(anthropic.Options{Takes: takes, Now: c.g.cfg.Now}), false
 	case dialect.Gemini:
 		switch c.verb {
@@ -67,19 +68,19 @@ func (c *exchange) toMiddle() (first dialect.Translator, embeds bool) {
 	return nil, false
 }
 
-// answeredHere answers, where the provider cannot, what needs no provider: the
+// answerLocally answers, where the provider cannot, what needs no provider: the
 // count of a prompt's tokens, estimated, and Ollama's loading of a model.
-func (c *exchange) answeredHere(body []byte) (answer []byte, ok bool, err error) {
-	s := c.matched
+func (c *exchange) answerLocally(to *pipeline.Candidate) (answer []byte, ok bool, err error) {
+	s, body := c.matched, c.call.Body
 	switch {
 	case s.Kind == endpoint.CountTokens:
-		if native, err := c.endpoint(dialect.Anthropic); native != nil || err != nil {
+		if native, err := c.endpoint(to, dialect.Anthropic); native != nil || err != nil {
 			return nil, false, err
 		}
 		answer, err = countTokens(body)
 		return answer, true, err
 	case c.verb == "countTokens":
-		if native, err := c.endpoint(dialect.Gemini); native != nil || err != nil {
+		if native, err := c.endpoint(to, dialect.Gemini); native != nil || err != nil {
 			return nil, false, err
 		}
 		answer, err = gemini.CountTokens(body)

@@ -9,12 +9,13 @@ import (
 
 	"github.com/gorilla/websocket"
 	"github.com/hostless/hostless/pkg/fault"
+	"github.com/hostless/hostless/pkg/gateway/respond"
 	"github.com/hostless/hostless/pkg/gateway/upstream"
 )
 
 // dialProvider opens the provider's side of a WebSocket.
 func (c *exchange) dialProvider(ctx context.Context, e *upstream.Endpoint, query string) (*websocket.Conn, *http.Response, error) {
-	return c.g.up.DialWebSocket(ctx, &upstream.Socket{Endpoint: e, Path: c.matched.Path, Query: query, Header: c.r.Header, Protocols: offered(c.r)}, c.cred.Key)
+	return c.g.up.DialWebSocket(ctx, &upstream.Socket{Endpoint: e, Path: c.matched.Path, Query: query, Header: c.r.Header, Protocols: offered(c.r)}, c.to.Credential.Key)
 }
 
 // offered are the subprotocols that a caller offers, without the one that holds
@@ -52,13 +53,15 @@ func (c *exchange) upgrade(chosen string, header http.Header) (*websocket.Conn, 
 		ReadBufferSize: 16 << 10, WriteBufferSize: 16 << 10,
 		CheckOrigin: func(*http.Request) bool { return true },
 		Error: func(_ http.ResponseWriter, _ *http.Request, _ int, reason error) {
-			writeFault(c.w, c.speaks, &fault.Error{Kind: fault.Invalid, Message: "the WebSocket upgrade is malformed", Err: reason})
+			respond.Fault(c.w, c.call.Dialect, &fault.Error{Kind: fault.Invalid, Message: "the WebSocket upgrade is malformed", Err: reason})
 		},
 	}
 	if chosen != "" {
 		up.Subprotocols = []string{chosen}
 	}
-	return up.Upgrade(c.w, c.r, out)
+	conn, err := up.Upgrade(c.w.ResponseWriter, c.r, out)
+	c.w.Commit() // the connection is the socket's, or was told why it is not
+	return conn, err
 }
 
 // renamedQuery is the query with its model as the provider names it; all other

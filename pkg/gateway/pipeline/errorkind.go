@@ -40,13 +40,17 @@ const (
 	HostlessInternal     ErrorKind = "hostless_internal"
 )
 
-// Codes of faults that say more than their Kind. Admitters use the first three.
+// Codes of the faults by which Admitters refuse.
 const (
 	CodeBudgetExceeded = "budget_exceeded"
 	CodeKilled         = "killed"
 	CodeRateLimited    = "rate_limit_exceeded"
-	CodeIncomplete     = "upstream_incomplete"
-	CodeUnreadable     = "upstream_unreadable"
+)
+
+// Causes of faults of the provider that say more than their Kind; never shown.
+var (
+	ErrIncomplete = errors.New("the response ended before it was complete")
+	ErrUnreadable = errors.New("the response cannot be translated")
 )
 
 // KindOf sorts an error of Hostless's own; "" for nil.
@@ -66,9 +70,11 @@ func KindOf(err error) ErrorKind {
 		return PolicyBudgetExceeded
 	case CodeKilled:
 		return PolicyKilled
-	case CodeIncomplete:
+	}
+	switch {
+	case errors.Is(f.Err, ErrIncomplete):
 		return ProviderIncomplete
-	case CodeUnreadable:
+	case errors.Is(f.Err, ErrUnreadable):
 		return ProviderUnreadable
 	}
 	switch f.Kind {

@@ -143,7 +143,7 @@ func Error(name string, err error) *fault.Error {
 	var dns *net.DNSError
 	var op *net.OpError
 	var timeout net.Error
-	f := &fault.Error{Kind: fault.Upstream, Message: fmt.Sprintf("provider %q broke the connection before it answered", name), Err: err}
+	f := &fault.Error{Kind: fault.Upstream, Message: fmt.Sprintf("provider %q closed the connection before it answered", name), Err: err}
 	switch {
 	case errors.As(err, &refused):
 		f.Kind = fault.Unconfigured

@@ -1,18 +1,15 @@
-package gateway
+package respond
 
 import (
 	"bytes"
 	"context"
-	"errors"
 	"io"
-	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
 
 	"github.com/hostless/hostless/pkg/dialect"
-	"github.com/hostless/hostless/pkg/gateway/upstream"
-	"github.com/hostless/hostless/pkg/netguard"
+	"github.com/hostless/hostless/pkg/gateway/usage"
 	"github.com/hostless/hostless/pkg/redact"
 	"github.com/hostless/hostless/pkg/secret"
 )
@@ -44,17 +41,17 @@ func FuzzStream(f *testing.F) {
 	f.Add([]byte("event: x\r\ndata: 1\r\ndata: 2\r\n\r\n: c\r\rdata: {\"choices\":[],\"usage\":{\"prompt_tokens\":1}}\n\nrest"), []byte{3, 90}, true)
 	f.Add([]byte("\n\r\n\r\r\r\n\n"), []byte{2}, false)
 	f.Fuzz(func(t *testing.T, data, cuts []byte, drop bool) {
-		run := func(cuts []byte) (string, tokens) {
+		run := func(cuts []byte) (string, usage.Report) {
 			w := httptest.NewRecorder()
-			s := stream{w: w, flush: func() {}, upstream: "", caller: dialect.OpenAI, dropUsage: drop}
+			s := stream{w: NewWriter(w), upstream: "", caller: dialect.OpenAI, dropUsage: drop}
 			if err := s.run(context.Background(), &chopped{data: bytes.Clone(data), cuts: cuts}); err != nil && s.end == running {
 				body := w.Body.String()
 				if i := strings.LastIndex(body, "data: {\"error\""); i >= 0 {
-					return body[:i], s.spent
+					return body[:i], s.result.Usage
 				}
 				t.Fatalf("a broken stream without its error event: %q", body)
 			}
-			return w.Body.String(), s.spent
+			return w.Body.String(), s.result.Usage
 		}
 		whole, spentWhole := run([]byte{96})
 		cut, spentCut := run(cuts)
@@ -81,7 +78,7 @@ func FuzzRelay(f *testing.F) {
 	f.Add([]byte("sk-abcsk-abcabcabcabd-0"), []byte{1})
 	f.Fuzz(func(t *testing.T, data, cuts []byte) {
 		w := httptest.NewRecorder()
-		r := relay{w: w, flush: func() {}, key: redact.New(1, secret.New(key))}
+		r := relay{w: NewWriter(w), key: redact.New(1, secret.New(key))}
 		if err := r.run(&chopped{data: bytes.Clone(data), cuts: cuts}); err != nil {
 			t.Fatal(err)
 		}
@@ -89,20 +86,4 @@ func FuzzRelay(f *testing.F) {
 			t.Fatalf("got %q, want %q", w.Body.String(), want)
 		}
 	})
-}
-
-func TestUpstreamFaults(t *testing.T) {
-	for _, tt := range []struct {
-		err    error
-		status int
-	}{
-		{context.DeadlineExceeded, http.StatusGatewayTimeout},
-		{&netguard.RefusedError{Host: "h", Why: "a private address"}, http.StatusBadRequest},
-		{errors.New("x"), http.StatusBadGateway},
-		{io.ErrUnexpectedEOF, http.StatusBadGateway},
-	} {
-		if got := upstream.Error("p", tt.err); got.Kind.Status() != tt.status || strings.Contains(got.Error(), "EOF") {
-			t.Errorf("%v = %d %s", tt.err, got.Kind.Status(), got)
-		}
-	}
 }

@@ -1,4 +1,4 @@
-package gateway
+package respond
 
 import (
 	"net/http"
@@ -36,23 +36,22 @@ func framingFor(d dialect.Name, r *http.Request) framing {
 	}
 }
 
-// stretch writes translated events out. Its mutex keeps pings and events apart.
-type stretch struct {
+// eventWriter writes translated events out. Its mutex keeps pings and events apart.
+type eventWriter struct {
 	framing framing
-	w       http.ResponseWriter
-	flush   func()
+	w       *Writer
 
 	mu    sync.Mutex
 	buf   []byte
-	begun bool // an element of the array went out
+	began bool // an element of the array went out
 	wrote time.Time
 	err   error
 	quit  chan struct{}
 	ended sync.WaitGroup
 }
 
-func (c *exchange) stretch(f framing, flush func()) *stretch {
-	s := &stretch{framing: f, w: c.w, flush: flush, quit: make(chan struct{})}
+func newEventWriter(w *Writer, f framing) *eventWriter {
+	s := &eventWriter{framing: f, w: w, quit: make(chan struct{})}
 	if f.ping != "" {
 		s.ended.Add(1)
 		go s.keepAlive()
@@ -62,7 +61,7 @@ func (c *exchange) stretch(f framing, flush func()) *stretch {
 
 // keepAlive sends pings while nothing else is sent, before the first event too:
 // models that think let wait for it.
-func (s *stretch) keepAlive() {
+func (s *eventWriter) keepAlive() {
 	defer s.ended.Done()
 	tick := time.NewTicker(s.framing.every)
 	defer tick.Stop()
@@ -82,7 +81,7 @@ func (s *stretch) keepAlive() {
 }
 
 // emit takes an event; send puts what was emitted on the wire.
-func (s *stretch) emit(ev sse.Event) {
+func (s *eventWriter) emit(ev sse.Event) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
@@ -94,42 +93,42 @@ func (s *stretch) emit(ev sse.Event) {
 		if ev.Data == nil {
 			return
 		}
-		if s.begun {
+		if s.began {
 			s.buf = append(s.buf, ",\r\n"...)
 		} else {
 			s.buf = append(s.buf, '[')
 		}
-		s.begun = true
+		s.began = true
 		s.buf = append(s.buf, ev.Data...)
 	case s.framing.bare && ev.Data == nil:
 	default:
-		s.begun = true
+		s.began = true
 		s.buf = sse.Append(s.buf, ev)
 	}
 }
 
-func (s *stretch) send() error {
+func (s *eventWriter) send() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.write()
 	return s.err
 }
 
-func (s *stretch) write() {
+func (s *eventWriter) write() {
 	if len(s.buf) == 0 || s.err != nil {
 		return
 	}
 	if _, s.err = s.w.Write(s.buf); s.err == nil {
-		s.flush()
+		s.w.Flush()
 	}
 	s.buf, s.wrote = s.buf[:0], time.Now()
 }
 
 // close ends the framing.
-func (s *stretch) close() error {
+func (s *eventWriter) close() error {
 	s.mu.Lock()
 	if s.framing.array {
-		if !s.begun {
+		if !s.began {
 			s.buf = append(s.buf, '[')
 		}
 		s.buf = append(s.buf, ']')
@@ -139,7 +138,7 @@ func (s *stretch) close() error {
 }
 
 // stop ends the pings, before the handler returns.
-func (s *stretch) stop() {
+func (s *eventWriter) stop() {
 	close(s.quit)
 	s.ended.Wait()
 }

@@ -1,4 +1,4 @@
-package gateway
+package respond
 
 import (
 	"bytes"
@@ -7,91 +7,8 @@ import (
 	"github.com/hostless/hostless/pkg/jsonscan"
 )
 
-// splitter finds whole events in a growing buffer of server-sent events without
-// decoding them. It remembers how far it has looked, so that each byte is looked
-// at once however the stream is cut.
-type splitter struct {
-	line   int  // where the line in progress begins
-	seen   int  // how far was looked for the line's end
-	partly bool // the line's beginning has left the buffer
-}
-
-// next gives the end of the next whole event in buf, or false. Lines end with
-// LF, CRLF or CR.
-func (s *splitter) next(buf []byte) (end int, ok bool) {
-	for {
-		i := bytes.IndexByte(buf[s.seen:], '\n')
-		if i < 0 {
-			return s.carriage(buf, len(buf))
-		}
-		lf := s.seen + i
-		if end, ok := s.carriage(buf, lf); ok {
-			return end, true
-		}
-		line, partly := buf[s.line:lf], s.partly
-		s.partly = false
-		if n := len(line); n > 0 && line[n-1] == '\r' {
-			line = line[:n-1]
-		}
-		s.line, s.seen = lf+1, lf+1
-		if len(line) == 0 && !partly || len(line) > 0 && line[len(line)-1] == '\r' {
-			return lf + 1, true
-		}
-	}
-}
-
-// carriage looks for an event that lone CRs end before limit. Two CRs in a row
-// end a line and then a blank one, unless the second belongs to a CRLF.
-func (s *splitter) carriage(buf []byte, limit int) (end int, ok bool) {
-	from := max(s.line, s.seen-2)
-	if i := bytes.Index(buf[from:limit], []byte("\r\r")); i >= 0 && from+i+2 < limit {
-		end = from + i + 2
-		s.line, s.seen, s.partly = end, end, false
-		return end, true
-	}
-	s.seen = limit
-	if limit < len(buf) {
-		s.seen = limit // the LF itself is the caller's
-	}
-	return 0, false
-}
-
-// shift tells that n bytes were taken off the front of the buffer.
-func (s *splitter) shift(n int) {
-	s.partly = s.partly || s.line < n && s.seen > s.line
-	s.line, s.seen = max(s.line-n, 0), max(s.seen-n, 0)
-}
-
-// eventData gives an event's data: the bytes themselves where it is one line, as
-// it nearly always is, else its lines joined by LF; nil where it has none.
-func eventData(ev []byte) []byte {
-	var data []byte
-	n := 0
-	for len(ev) > 0 {
-		line := ev
-		if i := bytes.IndexAny(ev, "\r\n"); i >= 0 {
-			line, ev = ev[:i], ev[i+1:]
-		} else {
-			ev = nil
-		}
-		value, ok := bytes.CutPrefix(line, []byte("data:"))
-		if !ok {
-			continue
-		}
-		value = bytes.TrimPrefix(value, []byte(" "))
-		if n++; n == 1 {
-			data = value[:len(value):len(value)]
-			if value == nil {
-				data = []byte{}
-			}
-			continue
-		}
-		data = append(append(data, '\n'), value...)
-	}
-	return data
-}
-
 var (
+	usageMark    = []byte(`"usage`)
 	doneMark     = []byte("[DONE]")
 	finishMark   = []byte(`"finish_reason":"`)
 	finishSpaced = []byte(`"finish_reason": "`)

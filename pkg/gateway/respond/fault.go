@@ -1,4 +1,4 @@
-package gateway
+package respond
 
 import (
 	"encoding/json"
@@ -20,8 +20,8 @@ const ErrorHeader = "X-Hostless-Error"
 
 // Its values.
 const (
-	errorLocal    = "local"
-	errorUpstream = "upstream"
+	ErrorLocal    = "local"
+	ErrorUpstream = "upstream"
 )
 
 // errorBody dresses an error of Hostless's own in the caller's dialect.
@@ -34,15 +34,15 @@ func errorBody(d dialect.Name, f *fault.Error) []byte {
 	case dialect.Ollama:
 		return ollama.Fault(f)
 	}
-	b, err := json.Marshal(map[string]any{"error": openAIError(f)})
+	b, err := json.Marshal(map[string]any{"error": OpenAIError(f)})
 	if err != nil {
 		return []byte(`{"error":{"message":"internal error","type":"internal_error","param":null,"code":null}}`)
 	}
 	return b
 }
 
-// openAIError has all four members, null where empty.
-func openAIError(f *fault.Error) map[string]any {
+// OpenAIError is the error object of OpenAI's dialect: it has all four members, null where empty.
+func OpenAIError(f *fault.Error) map[string]any {
 	orNull := func(s string) any {
 		if s == "" {
 			return nil
@@ -52,15 +52,15 @@ func openAIError(f *fault.Error) map[string]any {
 	return map[string]any{"message": f.Error(), "type": f.Kind.Type(), "param": orNull(f.Param), "code": orNull(f.Code)}
 }
 
-// writeFault answers with an error of Hostless's own.
-func writeFault(w http.ResponseWriter, d dialect.Name, err error) {
+// Fault answers with an error of Hostless's own.
+func Fault(w http.ResponseWriter, d dialect.Name, err error) {
 	f := fault.From(err)
 	body := errorBody(d, f)
 	h := w.Header()
 	h["Content-Type"] = []string{"application/json"}
 	h["Content-Length"] = []string{strconv.Itoa(len(body))}
 	h["Cache-Control"] = []string{"no-store"}
-	h[ErrorHeader] = []string{errorLocal}
+	h[ErrorHeader] = []string{ErrorLocal}
 	if f.RetryAfter > 0 {
 		h["Retry-After"] = []string{strconv.Itoa(int(math.Ceil(float64(f.RetryAfter) / float64(time.Second))))}
 	}
@@ -85,8 +85,8 @@ func streamFault(d dialect.Name, f *fault.Error) []byte {
 	case dialect.Responses:
 		// OpenAI's shape of a Responses error event, with the envelope that its
 		// SDKs look for in any stream.
-		v := openAIError(f)
-		v["error"] = openAIError(f)
+		v := OpenAIError(f)
+		v["error"] = OpenAIError(f)
 		v["code"], v["type"] = f.Kind.Type(), "error"
 		if b, err := json.Marshal(v); err == nil {
 			body = b

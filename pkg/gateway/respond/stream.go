@@ -1,4 +1,4 @@
-package gateway
+package respond
 
 import (
 	"bytes"
@@ -6,12 +6,13 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
-	"net/http"
 	"sync"
 
 	"github.com/hostless/hostless/pkg/dialect"
 	"github.com/hostless/hostless/pkg/fault"
+	"github.com/hostless/hostless/pkg/gateway/usage"
 	"github.com/hostless/hostless/pkg/redact"
+	"github.com/hostless/hostless/pkg/sse"
 )
 
 const (
@@ -34,27 +35,25 @@ var eventChunks = sync.Pool{New: func() any { b := make([]byte, eventSize); retu
 // an event then leaves none half-told. On the side it reads usage, keeps the
 // usage chunk that only Hostless asked for, and takes out the key's text.
 type stream struct {
-	w         http.ResponseWriter
-	flush     func()
+	w         *Writer
 	upstream  dialect.Name // what the events are in
 	caller    dialect.Name // what an error event is told in
 	key       redact.Redactor
 	dropUsage bool // the caller did not ask for the usage chunk
 	provider  string
-	began     func() // called before the first byte goes out, or nil
 
-	spent tokens
-	end   ending
+	result Result
+	end    ending
 }
 
 // run copies until the upstream ends. It returns an error where the upstream
-// broke off, which the caller has then been told, and errClient where the caller
+// broke off, which the caller has then been told, and ErrDisconnected where the caller
 // has gone.
 func (s *stream) run(ctx context.Context, body io.Reader) error {
 	pooled := eventChunks.Get().(*[]byte)
 	defer eventChunks.Put(pooled)
 	buf := (*pooled)[:0]
-	var split splitter
+	var split sse.Splitter
 	var raw *redact.Writer // an event past holdLimit is going out in pieces
 	for {
 		if len(buf) == cap(buf) {
@@ -65,7 +64,7 @@ func (s *stream) run(ctx context.Context, body io.Reader) error {
 				if _, err := raw.Write(buf); err != nil {
 					return err
 				}
-				split.shift(len(buf))
+				split.Shift(len(buf))
 				buf = buf[:0]
 			} else {
 				grown := make([]byte, len(buf), 2*cap(buf))
@@ -80,7 +79,7 @@ func (s *stream) run(ctx context.Context, body io.Reader) error {
 			var cut []byte // what stands before an event that was taken out
 			kept := false
 			for {
-				stop, ok := split.next(buf)
+				stop, ok := split.Next(buf)
 				if !ok {
 					break
 				}
@@ -111,7 +110,7 @@ func (s *stream) run(ctx context.Context, body io.Reader) error {
 					}
 				}
 				buf = buf[:copy(buf, buf[end:])]
-				split.shift(end)
+				split.Shift(end)
 			}
 		}
 		if err == nil {
@@ -153,7 +152,7 @@ func finishRaw(raw *redact.Writer, rest []byte) error {
 // whole reports whether what stands at a stream's end without its blank line is
 // an event all the same, and not one that was cut off.
 func (s *stream) whole(rest []byte) bool {
-	data := eventData(rest)
+	data := sse.Data(rest)
 	return s.upstream == "" || bytes.Equal(data, doneMark) || json.Valid(data)
 }
 
@@ -166,12 +165,12 @@ func (s *stream) finish(rest []byte) error {
 
 // see reads one event on the side; drop is whether it stays here.
 func (s *stream) see(ev []byte) (drop bool) {
-	data := eventData(ev)
+	data := sse.Data(ev)
 	if data == nil {
 		return false
 	}
-	if t, ok := spent(data); ok {
-		s.spent.merge(t)
+	if u, ok := usage.Parse(data); ok {
+		s.result.see(u, true)
 		if s.dropUsage && onlyUsage(data) {
 			return true
 		}
@@ -185,11 +184,11 @@ func (s *stream) see(ev []byte) (drop bool) {
 // broken tells the caller, in one event and nothing after it, that the stream
 // ended before its end.
 func (s *stream) broken(ctx context.Context, cause error, midEvent bool) error {
-	f := &fault.Error{Kind: fault.Upstream, Message: "provider \"" + s.provider + "\" broke the stream off", Err: cause}
-	if ctx.Err() != nil {
-		if f = localCancelCause(ctx); f == nil {
-			return errClient
-		}
+	f := (&Answer{Provider: s.provider}).brokenStream(cause)
+	if canceled := CancelError(ctx); errors.Is(canceled, ErrDisconnected) {
+		return canceled
+	} else if canceled != nil {
+		f = fault.From(canceled)
 	}
 	var out []byte
 	if midEvent {
@@ -201,35 +200,18 @@ func (s *stream) broken(ctx context.Context, cause error, midEvent bool) error {
 	return f
 }
 
-// errClient says that the caller has gone: there is nobody left to tell.
-var errClient = errors.New("the caller has gone")
-
 func (s *stream) write(p []byte) error {
-	if s.began != nil {
-		s.began()
-		s.began = nil
-	}
 	if _, err := s.w.Write(p); err != nil {
-		return errClient
+		return ErrDisconnected
 	}
-	s.flush()
+	s.w.Flush()
 	return nil
-}
-
-// flusher gives what pushes written bytes out to the caller.
-func flusher(w http.ResponseWriter) func() {
-	if f, ok := w.(http.Flusher); ok {
-		return f.Flush
-	}
-	control := http.NewResponseController(w)
-	return func() { control.Flush() }
 }
 
 // relay passes an answer of any other kind on, each piece as it comes. fixed is
 // whether its length was told already.
 type relay struct {
-	w     http.ResponseWriter
-	flush func()
+	w     *Writer
 	key   redact.Redactor
 	fixed bool
 	keep  int // how many first bytes to keep for reading on the side
@@ -237,12 +219,12 @@ type relay struct {
 }
 
 // run copies until the upstream ends. An upstream that breaks off is an error;
-// errClient says that the caller has gone.
+// ErrDisconnected says that the caller has gone.
 func (r *relay) run(body io.Reader) error {
 	pooled := chunks.Get().(*[]byte)
 	defer chunks.Put(pooled)
 	buf := (*pooled)[:cap(*pooled)]
-	out := redact.NewWriter(flushing{r.w, r.flush}, r.key, r.fixed)
+	out := redact.NewWriter(flushing{r.w}, r.key, r.fixed)
 	for {
 		n, err := body.Read(buf)
 		if n > 0 {
@@ -250,14 +232,14 @@ func (r *relay) run(body io.Reader) error {
 				r.kept = append(r.kept, buf[:min(room, n)]...)
 			}
 			if _, werr := out.Write(buf[:n]); werr != nil {
-				return errClient
+				return ErrDisconnected
 			}
 		}
 		if err == nil {
 			continue
 		}
 		if out.Close() != nil {
-			return errClient
+			return ErrDisconnected
 		}
 		if errors.Is(err, io.EOF) {
 			return nil
@@ -267,21 +249,18 @@ func (r *relay) run(body io.Reader) error {
 }
 
 // flushing pushes each write out to the caller at once.
-type flushing struct {
-	w     io.Writer
-	flush func()
-}
+type flushing struct{ w *Writer }
 
 func (f flushing) Write(p []byte) (int, error) {
 	n, err := f.w.Write(p)
 	if err == nil {
-		f.flush()
+		f.w.Flush()
 	}
 	return n, err
 }
 
-// isEventStream reports whether a content type is that of server-sent events.
-func isEventStream(contentType string) bool {
+// IsEventStream reports whether a content type is that of server-sent events.
+func IsEventStream(contentType string) bool {
 	return len(contentType) >= 17 && bytes.EqualFold([]byte(contentType[:17]), []byte("text/event-stream"))
 }
 

@@ -1,4 +1,4 @@
-package gateway
+package respond
 
 import (
 	"net/http"
@@ -19,8 +19,7 @@ func TestPingsWhileNothingComes(t *testing.T) {
 		t.Run(string(speaks), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				w := httptest.NewRecorder()
-				c := &exchange{w: w, r: httptest.NewRequest(http.MethodPost, "/x", nil)}
-				s := c.stretch(framingFor(speaks, c.r), func() {})
+				s := newEventWriter(NewWriter(w), framingFor(speaks, httptest.NewRequest(http.MethodPost, "/x", nil)))
 				defer s.stop()
 				taken := func() string {
 					s.mu.Lock()

@@ -1,0 +1,60 @@
+package gateway
+
+import (
+	"encoding/json"
+
+	"github.com/hostless/hostless/pkg/dialect/responses"
+	"github.com/hostless/hostless/pkg/jsonscan"
+)
+
+// conversations is the memory of previous_response_id for this caller: of its
+// own token's responses alone, and of those only that it asked to be stored. The
+// items of an answer are kept unless it asked that nothing be: clients that take
+// the API's default name them in the next request instead of sending them.
+func (c *exchange) conversations(body []byte) responses.Store {
+	owner := "dev"
+	if c.call.Grant != nil {
+		owner = c.call.Grant.Prefix()
+	}
+	if c.connection != nil {
+		// A WebSocket's responses are remembered for as long as it lives.
+		return ownStore{c.g, owner + " " + c.connection.id, true, true}
+	}
+	store, _ := jsonscan.Member(body, "store")
+	return ownStore{c.g, owner, string(store.Of(body)) == "true", string(store.Of(body)) != "false"}
+}
+
+// The bounds of those memories.
+const (
+	memoryEntries = 1024
+	memoryBytes   = 32 << 20
+
+	itemEntries = 16384
+	itemBytes   = 16 << 20
+)
+
+type ownStore struct {
+	g               *Gateway
+	owner           string
+	keep, keepItems bool
+}
+
+// Get implements responses.Store.
+func (s ownStore) Get(id string) ([]json.RawMessage, bool) { return s.g.memory.Get(s.owner + " " + id) }
+
+// Put implements responses.Store.
+func (s ownStore) Put(id string, messages []json.RawMessage) {
+	if s.keep {
+		s.g.memory.Put(s.owner+" "+id, messages)
+	}
+}
+
+// Item implements responses.Store.
+func (s ownStore) Item(id string) (json.RawMessage, bool) { return s.g.items.Item(s.owner + " " + id) }
+
+// PutItem implements responses.Store.
+func (s ownStore) PutItem(id string, item json.RawMessage) {
+	if s.keepItems {
+		s.g.items.PutItem(s.owner+" "+id, item)
+	}
+}

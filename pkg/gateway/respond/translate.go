@@ -1,0 +1,171 @@
+package respond
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"strconv"
+
+	"github.com/hostless/hostless/pkg/dialect"
+	"github.com/hostless/hostless/pkg/dialect/ollama"
+	"github.com/hostless/hostless/pkg/dialect/openai"
+	"github.com/hostless/hostless/pkg/fault"
+	"github.com/hostless/hostless/pkg/gateway/pipeline"
+	"github.com/hostless/hostless/pkg/gateway/usage"
+	"github.com/hostless/hostless/pkg/jsonscan"
+	"github.com/hostless/hostless/pkg/redact"
+	"github.com/hostless/hostless/pkg/sse"
+)
+
+// translatedLimit bounds an answer that must be read whole to be translated.
+const translatedLimit = 64 << 20
+
+// Translate sends a provider's answer in the caller's dialect; speaks is the
+// provider's. A redirect passes as it came. For the errors see Pass.
+func (a *Answer) Translate(ctx context.Context, w *Writer, resp *http.Response, call *dialect.Call, speaks dialect.Name) (Result, error) {
+	if resp.StatusCode >= 300 && resp.StatusCode < 400 {
+		return a.Pass(ctx, w, resp)
+	}
+	failed := resp.StatusCode >= 400
+	key := a.redactor(failed)
+	in := io.Reader(resp.Body)
+	if plain, ok := a.decompress(resp); ok {
+		defer plain.Close()
+		in = plain
+	}
+	h := w.Header()
+	CopyHeader(h, resp.Header, key)
+	nameRequest(h, a.Caller)
+	for _, name := range []string{"Content-Type", "Content-Encoding", "Etag", "Content-Md5", "Digest", "Content-Digest"} {
+		delete(h, name) // of another body than the one that goes down
+	}
+	a.SetHeaders(h)
+	if !failed && call.Stream && IsEventStream(resp.Header.Get("Content-Type")) {
+		return a.translateEvents(ctx, w, in, call, key)
+	}
+	result := Result{Kind: pipeline.KindOfStatus(resp.StatusCode)}
+	data, err := io.ReadAll(io.LimitReader(in, translatedLimit))
+	if err != nil && (!failed || ctx.Err() != nil) {
+		return result, a.incomplete(ctx, w, err)
+	}
+	data = key.Bytes(data)
+	status := resp.StatusCode
+	if within := errorWithin(data); !failed && within != 0 {
+		status, failed = within, true
+		result.Kind = pipeline.KindOfStatus(within)
+	}
+	if !failed && call.Stream && speaks == dialect.OpenAI {
+		if events, ok := openai.AsStream(data); ok {
+			return a.translateEvents(ctx, w, bytes.NewReader(events), call, key)
+		}
+	}
+	var out []byte
+	if failed {
+		h[ErrorHeader] = []string{ErrorUpstream}
+		out = call.Reply.Error(status, resp.Header, data)
+	} else {
+		result.see(usage.Parse(data))
+		if out, err = call.Reply.Body(data); err != nil {
+			w.Discard()
+			return result, &fault.Error{Kind: fault.Upstream, Message: "provider \"" + a.Provider + "\" gave an answer that cannot be read", Err: errors.Join(pipeline.ErrUnreadable, err)}
+		}
+	}
+	h["Content-Type"] = []string{"application/json"}
+	if a.Caller == dialect.Ollama {
+		h["Content-Type"] = []string{ollama.ContentType}
+	}
+	h["Content-Length"] = []string{strconv.Itoa(len(out))}
+	result.Status = status
+	w.WriteHeader(status)
+	if _, err := w.Write(out); err != nil {
+		return result, ErrDisconnected
+	}
+	return result, nil
+}
+
+// errorWithin gives the status of an error that came with a good one, as
+// OpenRouter's do once a model has begun: the one that it names, else 502. It is
+// 0 where there is none.
+func errorWithin(data []byte) int {
+	if !bytes.Contains(data, errorMark) {
+		return 0
+	}
+	span, ok := jsonscan.Member(data, "error")
+	if !ok || data[span.Start] != '{' {
+		return 0
+	}
+	var e struct {
+		Code json.Number `json:"code"`
+	}
+	if json.Unmarshal(span.Of(data), &e) == nil {
+		if code, err := e.Code.Int64(); err == nil && code >= 400 && code < 600 {
+			return int(code)
+		}
+	}
+	return http.StatusBadGateway
+}
+
+// translateEvents translates event by event.
+func (a *Answer) translateEvents(ctx context.Context, w *Writer, in io.Reader, call *dialect.Call, key redact.Redactor) (Result, error) {
+	h := w.Header()
+	framing := framingFor(a.Caller, a.Request)
+	h["Content-Type"] = []string{framing.contentType}
+	h["Cache-Control"] = []string{"no-cache"}
+	h["X-Accel-Buffering"] = []string{"no"}
+	w.WriteHeader(http.StatusOK)
+	w.Flush()
+	out := newEventWriter(w, framing)
+	defer out.stop()
+	events := sse.NewReader(in, 0)
+	reply := call.Reply.Stream()
+	result := Result{Status: http.StatusOK, Stream: true}
+	var cause error
+	for cause == nil {
+		ev, err := events.Next()
+		if err == nil || errors.Is(err, io.ErrUnexpectedEOF) && ev.Raw != nil {
+			ev.Data = key.Bytes(ev.Data)
+			result.see(usage.Parse(ev.Data))
+			if cause = reply.Event(ev, out.emit); cause != nil {
+				break
+			}
+			if out.send() != nil {
+				return result, ErrDisconnected
+			}
+		}
+		cause = err
+	}
+	if errors.Is(cause, io.EOF) {
+		cause = nil
+	}
+	if canceled := CancelError(ctx); canceled != nil {
+		if errors.Is(canceled, ErrDisconnected) {
+			return result, canceled
+		}
+		cause = canceled
+	} else if cause != nil && !errors.As(cause, new(*fault.Error)) {
+		cause = a.brokenStream(cause)
+	}
+	failed := false
+	reply.End(cause, func(ev sse.Event) {
+		failed = failed || bytes.Contains(ev.Data, errorMark)
+		out.emit(ev)
+	})
+	if out.close() != nil {
+		return result, ErrDisconnected
+	}
+	if cause == nil && failed {
+		cause = a.brokenStream(io.ErrUnexpectedEOF) // it closed in good order before its true end
+	}
+	return result, cause
+}
+
+// brokenStream is the error of a stream that ended before its end.
+func (a *Answer) brokenStream(cause error) *fault.Error {
+	return &fault.Error{
+		Kind: fault.Upstream, Err: errors.Join(pipeline.ErrIncomplete, cause),
+		Message: "provider \"" + a.Provider + "\" closed the connection before the response was complete",
+	}
+}
