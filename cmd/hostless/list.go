@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"strconv"
 	"strings"
 
@@ -17,7 +18,9 @@ func listGroup(e *env) *cli.Command {
 
 // listRoutes prints the routes that are shown; with --json all that there are.
 func (e *env) listRoutes(cc *cli.Context, shown func(control.Route) bool) error {
-	return ask(e, func(c *control.Client) (control.RouteList, error) { return c.Routes(cc.Context) },
+	ctx, cancel := context.WithTimeout(cc.Context, statusPatience)
+	defer cancel()
+	return ask(e, func(c *control.Client) (control.RouteList, error) { return c.Routes(ctx) },
 		func(l control.RouteList) error {
 			var rows [][]string
 			for _, r := range l.Routes {

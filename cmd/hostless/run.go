@@ -50,7 +50,11 @@ func (e *env) run(cc *cli.Context) error {
 	if cc.Bool("all") {
 		start = launch.RunAll
 	}
-	code, err := start(context.WithoutCancel(cc.Context), c)
+	ctx := context.WithoutCancel(cc.Context)
+	if c.Detach {
+		ctx = cc.Context // until the run is in the background an interrupt ends it
+	}
+	code, err := start(ctx, c)
 	if err != nil {
 		err = e.meant(err, code)
 		if fault.Is(err, fault.Usage) || code == fault.From(err).Kind.Exit() {

@@ -4,12 +4,14 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/json"
+	"net"
 	"net/http"
 	"net/url"
 	"time"
 
 	"github.com/hostless/hostless/pkg/fault"
 	"github.com/hostless/hostless/pkg/secret"
+	"github.com/hostless/hostless/pkg/token"
 )
 
 func (s *Server) getRoutes(w http.ResponseWriter, r *http.Request) {
@@ -21,7 +23,8 @@ func (s *Server) getRoutes(w http.ResponseWriter, r *http.Request) {
 	answer(w, RouteList{Routes: append([]Route{}, routes...)})
 }
 
-// routeRequest reads and checks what the table need not look at.
+// routeRequest reads a request and checks all of it that can be checked before a
+// name is taken for it: the table looks at the rest before it evicts anybody.
 func routeRequest(w http.ResponseWriter, r *http.Request) (RouteRequest, error) {
 	var req RouteRequest
 	if err := decode(w, r, &req); err != nil {
@@ -42,7 +45,13 @@ func routeRequest(w http.ResponseWriter, r *http.Request) (RouteRequest, error) 
 	case req.Port == 0 && req.Target == "" && !req.Reserve:
 		return bad("port", "port is missing")
 	}
-	return req, checkTTL(req.TTL)
+	if err := checkTTL(req.TTL); err != nil {
+		return req, err
+	}
+	return req, token.Request{
+		Name: req.Name, RateLimit: req.RateLimit, TTL: time.Duration(req.TTL) * time.Second,
+		Scope: token.Scope{Providers: req.AllowedProviders, Models: req.AllowedModels},
+	}.Validate()
 }
 
 // postRegister registers a route and, where asked for, its token: both or none.
@@ -60,6 +69,11 @@ func (s *Server) postRegister(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
+	before, err := s.routes.List(ctx)
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
 	reg, err := s.routes.Register(ctx, req)
 	if err != nil {
 		s.fail(w, r, err)
@@ -74,13 +88,33 @@ func (s *Server) postRegister(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	if err != nil {
-		if _, undo := s.routes.Deregister(ctx, RouteName{Name: req.Name, PathPrefix: req.PathPrefix}); undo != nil {
-			s.log.Error("route without its token stays", "hostname", reg.Hostname, "error", undo)
+		if undo := s.unregister(ctx, req, reg, before); undo != nil {
+			s.log.Error("a registration that failed cannot be undone", "hostname", reg.Hostname, "error", undo)
 		}
 		s.fail(w, r, err)
 		return
 	}
 	answer(w, reg)
+}
+
+// unregister undoes a registration: the route that it replaced stands again.
+func (s *Server) unregister(ctx context.Context, req RouteRequest, reg Registered, before []Route) error {
+	for _, old := range before {
+		if old.Hostname != reg.Hostname || old.PathPrefix != req.PathPrefix || old.Leased || old.PID != 0 {
+			continue
+		}
+		again := RouteRequest{
+			Name: old.AppName, Target: old.Target, Force: true, Alias: true, PathPrefix: old.PathPrefix,
+			KeepHost: old.KeepHost, Insecure: old.Insecure, Wildcard: old.Wildcard, Command: old.Command, Directory: old.Directory,
+		}
+		if host, _, err := net.SplitHostPort(old.Target); old.TargetPort != 0 && (old.Target == "" || err == nil && host == "127.0.0.1") {
+			again.Port, again.Target = old.TargetPort, ""
+		}
+		_, err := s.routes.Register(ctx, again)
+		return err
+	}
+	_, err := s.routes.Deregister(ctx, RouteName{Name: req.Name, PathPrefix: req.PathPrefix})
+	return err
 }
 
 // mintFor is the token that goes with a route: bound to the app's own origin.

@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"syscall"
 
 	"github.com/hostless/hostless/pkg/appname"
 	"github.com/hostless/hostless/pkg/config"
@@ -50,31 +51,58 @@ type commandSocket struct {
 	serving sync.WaitGroup
 }
 
-// commandSocketPath is short whatever the name is: a socket's path has little room.
+// mostSocketPath is what a socket's path may have in bytes on every platform
+// (sun_path of unix(7) and unix(4), with its closing zero).
+const mostSocketPath = 103
+
+// commandSocketPath is the path of a run's socket, short whatever the name is. Where
+// the state directory is too deep for a socket it is in a private directory below
+// /tmp, named for the state directory.
 func commandSocketPath(paths config.Paths, name string) string {
-	return filepath.Join(paths.Home, "runs", appname.Hash(name)+appname.Hash("2"+name)+".sock")
+	file := appname.Hash(name) + appname.Hash("2"+name) + ".sock"
+	path := filepath.Join(paths.Home, "runs", file)
+	if len(path) <= mostSocketPath {
+		return path
+	}
+	return filepath.Join("/tmp", fmt.Sprintf("hostless-%d-%s%s", os.Getuid(), appname.Hash(paths.Home), appname.Hash("2"+paths.Home)), file)
 }
 
-// openCommandSocket takes orders for a name from now on. Where that is not possible (a
-// state directory with a path too long) the run goes on without.
-func openCommandSocket(paths config.Paths, name string) *commandSocket {
+// openCommandSocket takes commands for a name from now on. A nil socket, which
+// takes none, comes with every error.
+func openCommandSocket(paths config.Paths, name string) (*commandSocket, error) {
 	path := commandSocketPath(paths, name)
-	if err := config.EnsureDir(filepath.Dir(path)); err != nil {
-		return nil
+	if err := privateDir(filepath.Dir(path)); err != nil {
+		return nil, err
 	}
 	// The name is this run's: the daemon has just confirmed it. A run that
 	// listens here has lost the name, or has died.
 	_ = os.Remove(path)
 	l, err := net.Listen("unix", path)
 	if err != nil {
-		return nil
+		return nil, err
 	}
 	l.(*net.UnixListener).SetUnlinkOnClose(false)
 	_ = os.Chmod(path, 0o600)
 	info, _ := os.Lstat(path)
 	d := &commandSocket{listener: l, path: path, info: info, inbox: make(chan string, 4), change: make(chan struct{})}
 	go d.serve()
-	return d
+	return d, nil
+}
+
+// privateDir makes a directory that is closed to others, or refuses one that
+// another user has put there.
+func privateDir(dir string) error {
+	if err := config.EnsureDir(dir); err != nil {
+		return err
+	}
+	info, err := os.Lstat(dir)
+	if err != nil {
+		return err
+	}
+	if st, ok := info.Sys().(*syscall.Stat_t); !info.IsDir() || ok && int(st.Uid) != os.Getuid() || info.Mode().Perm()&0o077 != 0 {
+		return fmt.Errorf("%s is not a directory of yours alone", dir)
+	}
+	return nil
 }
 
 func (d *commandSocket) serve() {
@@ -196,7 +224,11 @@ func sendCommand(ctx context.Context, paths config.Paths, name, what string) (co
 		return answer, err
 	}
 	var dialer net.Dialer
-	conn, err := dialer.DialContext(ctx, "unix", commandSocketPath(paths, name))
+	path := commandSocketPath(paths, name)
+	conn, err := dialer.DialContext(ctx, "unix", path)
+	if err == nil {
+		err = privateDir(filepath.Dir(path)) // in /tmp somebody else may listen
+	}
 	if err != nil {
 		if ctx.Err() != nil {
 			return answer, ctx.Err()

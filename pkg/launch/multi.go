@@ -38,7 +38,7 @@ func RunAll(ctx context.Context, c Config) (code int, err error) {
 	if len(apps) == 0 {
 		return failed(&fault.Error{Kind: fault.Usage, Message: "there is no app here: hostless.json names none, and no package of a workspace has a dev script", Next: "hostless run NAME -- CMD…"})
 	}
-	if _, err := c.Client.Status(ctx); err != nil {
+	if _, err := daemonStatus(ctx, c.Client); err != nil {
 		return failed(err)
 	}
 	runs := make([]*run, len(apps))
@@ -56,6 +56,10 @@ func RunAll(ctx context.Context, c Config) (code int, err error) {
 			return failed(err)
 		}
 		runs[i].AppPort = runs[i].planned
+		// Before any of them takes a name.
+		if _, code, err := lookPath(runs[i].Args[0], app.Dir, binPath(app.Dir, getenv(c.Environ, "PATH"))); err != nil {
+			return code, err
+		}
 	}
 	if c.Detach {
 		for _, r := range runs {

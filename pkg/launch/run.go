@@ -125,7 +125,7 @@ func (r *run) preparePort() error {
 
 // run takes the lease, starts the child and attends it to its end.
 func (r *run) run(ctx context.Context) (code int, err error) {
-	if r.status, err = r.Client.Status(ctx); err != nil {
+	if r.status, err = daemonStatus(ctx, r.Client); err != nil {
 		return failed(err)
 	}
 	ctx, cancel := context.WithCancel(ctx)
@@ -142,6 +142,11 @@ func (r *run) run(ctx context.Context) (code int, err error) {
 		AutoToken: !r.NoToken, TTL: int64(r.TTL / time.Second),
 		Scope: control.Scope{AllowedProviders: r.Providers, AllowedModels: r.Models, RateLimit: r.RateLimit},
 	})
+	if fault.Is(err, fault.Invalid) { // what the person typed, and the daemon knows the rule of
+		f := *fault.From(err)
+		f.Kind = fault.Usage
+		err = &f
+	}
 	if err != nil {
 		return failed(err)
 	}
@@ -157,7 +162,9 @@ func (r *run) run(ctx context.Context) (code int, err error) {
 		<-held
 	}()
 	go r.keepToken(ctx)
-	r.commands = openCommandSocket(r.Paths, r.Name)
+	if r.commands, err = openCommandSocket(r.Paths, r.Name); err != nil {
+		r.note("hostless stop, restart and wait cannot reach this run: %v", err)
+	}
 	defer r.commands.close()
 	var tty *terminal
 	if r.Label == "" && !r.background() {
@@ -173,6 +180,22 @@ func (r *run) run(ctx context.Context) (code int, err error) {
 	<-held // clients that wait for the end are answered when the name is free
 	r.commands.setExited(code)
 	return code, nil
+}
+
+// statusTimeout is how long a daemon that has just started, on a busy machine, may
+// take to answer.
+const statusTimeout = 10 * time.Second
+
+// daemonStatus asks the daemon how it is, and waits for one that hangs no longer
+// than statusTimeout.
+func daemonStatus(ctx context.Context, client *control.Client) (control.Status, error) {
+	limited, cancel := context.WithTimeout(ctx, statusTimeout)
+	defer cancel()
+	status, err := client.Status(limited)
+	if err != nil && limited.Err() != nil && ctx.Err() == nil {
+		err = &fault.Error{Kind: fault.Unreachable, Message: fmt.Sprintf("the daemon has not answered for %v", statusTimeout), Next: "hostless doctor", Err: err}
+	}
+	return status, err
 }
 
 // background reports whether this is a detached run: it has a log, no terminal.

@@ -61,7 +61,13 @@ func runMain() int {
 	if os.Getenv("RUN_ALL") != "" {
 		start = RunAll
 	}
-	code, err := start(context.Background(), c)
+	ctx := context.Background()
+	if c.Detach {
+		var stop context.CancelFunc
+		ctx, stop = signal.NotifyContext(ctx, os.Interrupt)
+		defer stop()
+	}
+	code, err := start(ctx, c)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "hostless:", err)
 	}

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -173,8 +174,9 @@ func workerMain() int {
 	return code
 }
 
-// detach starts the run in the background and tells where it is.
-func (r *run) detach(_ context.Context) (code int, err error) {
+// detach starts the run in the background and reports where it is. Where ctx ends
+// before the run has its name, the run ends too.
+func (r *run) detach(ctx context.Context) (code int, err error) {
 	path := LogFile(r.Paths, r.Name)
 	log, err := openLog(path)
 	if err != nil {
@@ -188,7 +190,12 @@ func (r *run) detach(_ context.Context) (code int, err error) {
 		return failed(err)
 	}
 	defer w.conn.Close()
+	stop := context.AfterFunc(ctx, w.abandon)
 	got, code, err := w.awaitStart()
+	if !stop() {
+		_ = w.cmd.Wait()
+		return proctree.ExitSignal + int(syscall.SIGINT), ctx.Err()
+	}
 	if err != nil || got.PID == 0 {
 		_ = w.cmd.Wait()
 		return code, err
@@ -197,3 +204,12 @@ func (r *run) detach(_ context.Context) (code int, err error) {
 	r.note("%s runs in the background (pid %d); hostless logs %s, hostless stop %s", got.URL, got.PID, got.Name, got.Name)
 	return 0, nil
 }
+
+// abandon ends a worker that is still starting, with whatever it has started.
+func (w *worker) abandon() {
+	_ = w.cmd.Process.Signal(syscall.SIGTERM)
+	time.AfterFunc(abandonTimeout, func() { _ = w.cmd.Process.Kill() }) // its guard ends the rest
+}
+
+// abandonTimeout is for a worker that has started its command already.
+const abandonTimeout = 2 * time.Second

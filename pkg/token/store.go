@@ -221,6 +221,23 @@ func wellFormed(text string) bool {
 	})
 }
 
+// Validate checks what can be said of a request before anything is changed for it:
+// scope, rate limit, time and name. The error is fault.Invalid.
+func (req Request) Validate() error {
+	if err := req.Scope.Validate(); err != nil {
+		return err
+	}
+	switch {
+	case req.RateLimit < 0:
+		return &fault.Error{Kind: fault.Invalid, Message: "rate_limit is a number of requests per hour, 0 for no limit", Param: "rate_limit"}
+	case req.TTL < 0 || req.TTL > maxTTL:
+		return &fault.Error{Kind: fault.Invalid, Message: "ttl is a number of seconds, at most ten years", Param: "ttl"}
+	case len(req.Name) > maxName:
+		return &fault.Error{Kind: fault.Invalid, Message: fmt.Sprintf("name is longer than %d bytes", maxName), Param: "name"}
+	}
+	return nil
+}
+
 // prepare checks a request and makes an entry of it, without its hash.
 func (s *Store) prepare(req Request) (*entry, error) {
 	origin := req.Origin
@@ -233,16 +250,8 @@ func (s *Store) prepare(req Request) (*entry, error) {
 			return nil, err
 		}
 	}
-	if err := req.Scope.Validate(); err != nil {
+	if err := req.Validate(); err != nil {
 		return nil, err
-	}
-	switch {
-	case req.RateLimit < 0:
-		return nil, &fault.Error{Kind: fault.Invalid, Message: "rate_limit is a number of requests per hour, 0 for no limit", Param: "rate_limit"}
-	case req.TTL < 0 || req.TTL > maxTTL:
-		return nil, &fault.Error{Kind: fault.Invalid, Message: "ttl is a number of seconds, at most ten years", Param: "ttl"}
-	case len(req.Name) > maxName:
-		return nil, &fault.Error{Kind: fault.Invalid, Message: fmt.Sprintf("name is longer than %d bytes", maxName), Param: "name"}
 	}
 	ttl := req.TTL
 	if ttl == 0 {

@@ -51,6 +51,16 @@ type Lease struct {
 // end, and waited for.
 func (t *Table) Lease(ctx context.Context, reg Registration) (*Lease, error) {
 	name, err := appname.Check(reg.Name)
+	if err == nil {
+		probe := reg // checked as a whole before anybody loses a name for it
+		probe.PID = 0
+		if probe.Reserve && probe.Port == 0 && probe.Target == "" {
+			probe.Port = 1
+		}
+		if _, err := t.make(probe); err != nil {
+			return nil, err
+		}
+	}
 	if err == nil && reg.Force && reg.PathPrefix == "" {
 		err = t.vacate(ctx, name+appname.Suffix) // first, so that its port is free again for this one
 	}
