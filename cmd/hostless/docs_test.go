@@ -133,10 +133,12 @@ var answers = []struct {
 	{"token create", control.Token{}},
 	{"token list", control.TokenList{}},
 	{"token refresh", control.Refreshed{}},
-	{"token revoke, keys remove, stop", control.Outcome{}},
+	{"token revoke, keys remove, auth logout, stop", control.Outcome{}},
 	{"origins add, list, remove", control.OriginList{}},
 	{"approvals, approvals list", control.ApprovalList{}},
 	{"approve, deny", control.Decided{}},
+	{"auth login", control.LoginOutcome{}},
+	{"auth status", control.LoginList{}},
 	{"wait NAME, restart NAME", launch.Running{}},
 	{"stop NAME, wait NAME --exit", ended{}},
 }

@@ -125,6 +125,9 @@ func (p Paths) Routes() string { return filepath.Join(p.Home, "routes.json") }
 // Approvals is the path of approvals.json.
 func (p Paths) Approvals() string { return filepath.Join(p.Home, "approvals.json") }
 
+// Logins is the path of logins.json.
+func (p Paths) Logins() string { return filepath.Join(p.Home, "logins.json") }
+
 // Port is the path of the file that tells the daemon's TCP port.
 func (p Paths) Port() string { return filepath.Join(p.Home, "hostless.port") }
 

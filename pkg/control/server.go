@@ -37,6 +37,8 @@ type ServerConfig struct {
 	Daemon   Daemon
 	// Approvals are the requests of web apps; without them the paths answer 404.
 	Approvals Approvals
+	// Logins are those with providers; without them the paths answer 404.
+	Logins Logins
 	// Peer tells the user and process behind a connection; peer.Unix when nil.
 	Peer   func(net.Conn) (peer.Cred, error)
 	UID    *int         // whose daemon it is; the process's user when nil
@@ -51,6 +53,7 @@ type Server struct {
 	settings  Settings
 	daemon    Daemon
 	approvals Approvals
+	logins    Logins
 	peer      func(net.Conn) (peer.Cred, error)
 	uid       int
 	log       *slog.Logger
@@ -72,7 +75,7 @@ func NewServer(cfg ServerConfig) (*Server, error) {
 		return nil, errors.New("control server: Tokens, Keys, Routes, Settings and Daemon are required")
 	}
 	s := &Server{
-		tokens: cfg.Tokens, keys: cfg.Keys, routes: cfg.Routes, settings: cfg.Settings, daemon: cfg.Daemon, approvals: cfg.Approvals,
+		tokens: cfg.Tokens, keys: cfg.Keys, routes: cfg.Routes, settings: cfg.Settings, daemon: cfg.Daemon, approvals: cfg.Approvals, logins: cfg.Logins,
 		peer: cfg.Peer, uid: os.Geteuid(), log: cfg.Logger,
 		leases: map[string]RouteLease{}, ends: map[string]leaseEnd{}, runs: map[string]run{}, owners: map[[32]byte]RouteLease{},
 	}
@@ -114,6 +117,7 @@ func NewServer(cfg ServerConfig) (*Server, error) {
 	mux.HandleFunc("DELETE /origins", s.denyFromRuns(s.deleteOrigin))
 	mux.HandleFunc("GET /config", s.getConfig)
 	mux.HandleFunc("PATCH /config", s.denyFromRuns(s.patchConfig))
+	s.loginRoutes(mux)
 	if s.approvals != nil {
 		mux.HandleFunc("GET /approvals", s.getApprovals)
 		mux.HandleFunc("POST /approvals/{id}", s.denyFromRuns(s.postApproval))

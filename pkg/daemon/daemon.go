@@ -26,6 +26,7 @@ import (
 	"github.com/hostless/hostless/pkg/keys/reference"
 	"github.com/hostless/hostless/pkg/keys/vault"
 	"github.com/hostless/hostless/pkg/listen"
+	"github.com/hostless/hostless/pkg/oauth"
 	"github.com/hostless/hostless/pkg/redact"
 	"github.com/hostless/hostless/pkg/token"
 )
@@ -73,6 +74,7 @@ type daemon struct {
 	vault     *vault.Vault
 	resolver  *reference.Resolver
 	approvals *approval.Queue
+	logins    *oauth.Logins
 	gateway   *gateway.Gateway
 	routes    *routes.Table
 	apps      *proxy.Handler
@@ -190,6 +192,9 @@ func (d *daemon) open() (err error) {
 	if err := d.openApprovals(); err != nil {
 		return err
 	}
+	if err := d.openLogins(); err != nil {
+		return err
+	}
 	d.gatewaySettings = newGatewaySettings(d.settings)
 	d.settings.OnChange(d.settingsChanged)
 	pages, err := d.pages()
@@ -210,7 +215,7 @@ func (d *daemon) open() (err error) {
 	}
 	d.control, err = control.NewServer(control.ServerConfig{
 		Tokens: controlTokens{d.tokens}, Keys: controlKeys{d.keys, d.settings, d.keysChanged}, Routes: controlRoutes{d.routes, d.appURL, d.redactor.String},
-		Settings: controlSettings{d.settings}, Daemon: controlDaemon{d}, Approvals: controlApprovals{d.approvals, d.tokens}, Logger: component("control"),
+		Settings: controlSettings{d.settings}, Daemon: controlDaemon{d}, Approvals: controlApprovals{d.approvals, d.tokens}, Logins: controlLogins{d.logins}, Logger: component("control"),
 	})
 	return err
 }

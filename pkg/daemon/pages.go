@@ -12,6 +12,7 @@ func (d *daemon) pages() (http.Handler, error) {
 		Queue: d.approvals, Mint: d.mintForApp, Port: func() int { return d.sockets.Port }, Caller: d.caller, Logger: d.log.With("component", "approval"),
 	})
 	mux := http.NewServeMux()
+	mux.Handle("/callback", d.logins)
 	mux.Handle("/auth/register", apps)
 	mux.Handle("/connect", apps)
 	mux.Handle("/connect/wait", apps)

@@ -1,0 +1,73 @@
+package daemon
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/hostless/hostless/pkg/control"
+	"github.com/hostless/hostless/pkg/oauth"
+	"github.com/hostless/hostless/pkg/provider"
+	"github.com/hostless/hostless/pkg/secret"
+)
+
+// openLogins makes the logins with providers, whose keys go into the key store.
+func (d *daemon) openLogins() error {
+	l, found, err := oauth.New(oauth.Config{
+		Path: d.cfg.Paths.Logins(), Clients: d.settings.OAuthClients, Getenv: d.cfg.Getenv, Logger: d.log.With("component", "oauth"),
+		Store: d.storeLogin, Find: d.findLogin,
+		Remove:   func(ctx context.Context, name string) error { return d.controlKeys().Delete(ctx, name, "", false) },
+		Callback: func() string { return fmt.Sprintf("http://localhost:%d/callback", d.sockets.Port) },
+	})
+	d.logins = l
+	d.warnings.set("oauth", found)
+	return err
+}
+
+func (d *daemon) controlKeys() controlKeys { return controlKeys{d.keys, d.settings, d.keysChanged} }
+
+// storeLogin keeps a key as the provider's own; where its requests go stays as it was.
+func (d *daemon) storeLogin(ctx context.Context, name string, key secret.String) (oauth.Stored, error) {
+	d.redactor.Learn(key)
+	k, err := d.controlKeys().Put(ctx, name, control.KeyRequest{Key: control.Secret{String: key}})
+	return oauth.Stored{Storage: k.Storage, Hint: k.Hint}, err
+}
+
+func (d *daemon) findLogin(ctx context.Context, name string) (oauth.Stored, bool, error) {
+	stored, err := d.controlKeys().List(ctx)
+	for _, k := range stored {
+		if k.Provider == name && k.Label == "" {
+			return oauth.Stored{Storage: k.Storage, Hint: k.Hint}, true, nil
+		}
+	}
+	return oauth.Stored{}, false, err
+}
+
+// loginWait is how long the question for a login's outcome is held.
+const loginWait = 30 * time.Second
+
+// controlLogins shows the logins as the control server needs them.
+type controlLogins struct{ logins *oauth.Logins }
+
+func (c controlLogins) Begin(_ context.Context, name string) (control.Login, error) {
+	name = provider.Default().Canonical(name)
+	id, page, err := c.logins.Begin(name)
+	return control.Login{ID: id, Provider: name, URL: page, ExpiresIn: 600}, err
+}
+
+func (c controlLogins) Wait(ctx context.Context, id string) (control.LoginOutcome, error) {
+	o, err := c.logins.Wait(ctx, id, loginWait)
+	return control.LoginOutcome{Status: o.Status, Provider: o.Provider, Storage: o.Storage, Hint: o.Hint, Reason: o.Reason}, err
+}
+
+func (c controlLogins) List(ctx context.Context) (out []control.LoginStatus, err error) {
+	list, err := c.logins.List(ctx)
+	for _, s := range list {
+		out = append(out, control.LoginStatus{Provider: s.Provider, LoggedInAt: s.At, Storage: s.Storage, Hint: s.Hint, Current: s.Current})
+	}
+	return out, err
+}
+
+func (c controlLogins) Logout(ctx context.Context, name string) error {
+	return c.logins.Logout(ctx, provider.Default().Canonical(name))
+}
