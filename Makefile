@@ -98,7 +98,7 @@ bench-peers: build ## Hostless beside nginx, haproxy, a bare ReverseProxy, Caddy
 	$(GO) run ./test/peers
 
 golden: ## rewrite the golden files of the translations; review the diff
-	$(GO) test ./pkg/dialect/... -update
+	$(GO) test ./pkg/dialect/anthropic ./pkg/dialect/gemini ./pkg/dialect/ollama ./pkg/dialect/openai ./pkg/dialect/responses -update
 
 docs: ## rewrite the generated part of the documentation
 	$(GO) test ./cmd/hostless -run Docs -update

@@ -9,27 +9,18 @@ import (
 	"testing/iotest"
 
 	"github.com/google/go-cmp/cmp"
-	"golang.org/x/tools/txtar"
 
 	"github.com/hostless/hostless/pkg/dialect"
 	"github.com/hostless/hostless/pkg/dialect/anthropic"
+	"github.com/hostless/hostless/pkg/dialect/dialecttest"
 	"github.com/hostless/hostless/pkg/fault"
 	"github.com/hostless/hostless/pkg/sse"
 )
 
 // seed adds the golden cases of a direction to a fuzz corpus.
 func seed(f *testing.F, folder string) {
-	files, _ := filepath.Glob(filepath.Join("testdata", folder, "*.txtar"))
-	for _, file := range files {
-		archive, err := txtar.ParseFile(file)
-		if err != nil {
-			f.Fatal(err)
-		}
-		in := map[string][]byte{}
-		for _, part := range archive.Files {
-			in[part.Name] = part.Data
-		}
-		f.Add(in["request"], in["reply"], in["events"])
+	for _, c := range dialecttest.Cases(f, filepath.Join("testdata", folder, "*.txtar")) {
+		f.Add(c.In["request"], c.In["reply"], c.In["events"])
 	}
 }
 
@@ -62,12 +53,12 @@ func check(t *testing.T, make func() dialect.Translator, model string, request, 
 		if streams == nil {
 			r = bytes.NewReader(events)
 		}
-		streams = append(streams, string(translate(call.Reply.Stream(), r)))
+		streams = append(streams, string(dialecttest.Translate(call.Reply.Stream(), r, nil)))
 	}
 	if diff := cmp.Diff(streams[0], streams[1]); diff != "" {
 		t.Errorf("chunked otherwise:\n%s", diff)
 	}
-	checkJSON(t, []byte(streams[0]))
+	dialecttest.CheckEvents(t, []byte(streams[0]))
 	return []byte(streams[0])
 }
 

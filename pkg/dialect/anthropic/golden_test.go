@@ -3,12 +3,9 @@ package anthropic_test
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"net/http"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -16,17 +13,13 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"golang.org/x/tools/txtar"
 
 	"github.com/hostless/hostless/pkg/dialect"
 	"github.com/hostless/hostless/pkg/dialect/anthropic"
+	"github.com/hostless/hostless/pkg/dialect/dialecttest"
 	"github.com/hostless/hostless/pkg/dialect/openai"
-	"github.com/hostless/hostless/pkg/fault"
 	"github.com/hostless/hostless/pkg/provider"
-	"github.com/hostless/hostless/pkg/sse"
 )
-
-var update = flag.Bool("update", false, "rewrite the golden files")
 
 func options() anthropic.Options {
 	n := 0
@@ -53,59 +46,20 @@ func directions() map[string]dialect.Translator {
 	}
 }
 
-// A case's inputs are request, reply, failure (a status and a body) and events;
-// its outputs error or call, header, ignored, answer, failed and stream. A
-// "provider: name" line in the comment sets the provider.
-var parts = []string{"request", "error", "call", "header", "ignored", "reply", "answer", "failure", "failed", "events", "stream"}
-
-var inputs = map[string]bool{"request": true, "reply": true, "failure": true, "events": true}
-
+// TestGolden: a "provider: name" line in a case's comment sets the provider.
 func TestGolden(t *testing.T) {
-	total := 0
-	for folder := range directions() {
-		files, _ := filepath.Glob(filepath.Join("testdata", folder, "*.txtar"))
-		total += len(files)
-		for _, file := range files {
-			t.Run(folder+"/"+strings.TrimSuffix(filepath.Base(file), ".txtar"), func(t *testing.T) { golden(t, folder, file) })
-		}
-	}
-	if total < 30 {
-		t.Errorf("%d golden files, want 30 or more", total)
-	}
-}
-
-func golden(t *testing.T, folder, file string) {
-	archive, err := txtar.ParseFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	in := map[string][]byte{}
-	for _, f := range archive.Files {
-		in[f.Name] = f.Data
-	}
-	_, name, _ := strings.Cut(string(archive.Comment), "provider: ")
-	got := run(t, folder, strings.TrimSpace(name), in)
-	if *update {
-		out := &txtar.Archive{Comment: archive.Comment}
-		for _, name := range parts {
-			if data, ok := got[name]; ok {
-				out.Files = append(out.Files, txtar.File{Name: name, Data: data})
-			} else if data, ok := in[name]; ok && inputs[name] {
-				out.Files = append(out.Files, txtar.File{Name: name, Data: data})
-			}
-		}
-		if err := os.WriteFile(file, txtar.Format(out), 0o644); err != nil {
-			t.Fatal(err)
-		}
-		return
-	}
-	for _, name := range parts {
-		if inputs[name] {
-			continue
-		}
-		if diff := cmp.Diff(string(in[name]), string(got[name])); diff != "" {
-			t.Errorf("%s (-want +got):\n%s", name, diff)
-		}
+	for folder, min := range map[string]int{"fromchat": 20, "tochat": 10, "chain": 1} {
+		t.Run(folder, func(t *testing.T) {
+			dialecttest.Golden{
+				Glob: filepath.Join("testdata", folder, "*.txtar"), Min: min,
+				Parts:  []string{"request", "error", "call", "header", "ignored", "reply", "answer", "failure", "failed", "events", "stream"},
+				Inputs: []string{"request", "reply", "failure", "events"},
+				Run: func(t *testing.T, c dialecttest.Case) map[string][]byte {
+					_, name, _ := strings.Cut(c.Comment, "provider: ")
+					return run(t, folder, strings.TrimSpace(name), c.In)
+				},
+			}.Test(t)
+		})
 	}
 }
 
@@ -120,92 +74,42 @@ func run(t *testing.T, folder, provider string, in map[string][]byte) map[string
 	translator := directions()[folder]
 	call, err := translator(dialect.Request{Model: asked.Model, Provider: provider, Stream: asked.Stream, Body: in["request"]})
 	if err != nil {
-		e := fault.From(err)
-		if e.Kind != fault.Invalid {
-			t.Errorf("kind %d of %v, want Invalid", e.Kind, err)
-		}
-		got["error"] = fmt.Appendf(nil, "%d %s: %s\n", e.Kind.Status(), e.Param, e.Message)
+		got["error"] = dialecttest.Refused(t, err)
 		return got
 	}
 	if call.Stream != asked.Stream {
 		t.Errorf("stream %v, want %v", call.Stream, asked.Stream)
 	}
-	got["call"] = append([]byte(call.Path+"\n"), indent(t, call.Body)...)
+	got["call"] = append([]byte(call.Path+"\n"), dialecttest.Indent(t, call.Body)...)
 	if beta := call.Header.Get("Anthropic-Beta"); beta != "" {
 		got["header"] = []byte("anthropic-beta: " + beta + "\n")
 	}
 	if len(call.Ignored) > 0 {
-		got["ignored"] = []byte(strings.Join(call.Ignored, "\n") + "\n")
+		got["ignored"] = dialecttest.Lines(call.Ignored)
 	}
 	if reply, ok := in["reply"]; ok {
 		body, err := call.Reply.Body(reply)
 		if err != nil {
 			t.Fatal(err)
 		}
-		got["answer"] = indent(t, body)
+		got["answer"] = dialecttest.Indent(t, body)
 	}
 	if failure, ok := in["failure"]; ok {
 		status, body, _ := bytes.Cut(failure, []byte("\n"))
 		var code int
 		fmt.Sscan(string(status), &code)
-		got["failed"] = indent(t, call.Reply.Error(code, http.Header{"Request-Id": {"req_1"}}, body))
+		got["failed"] = dialecttest.Indent(t, call.Reply.Error(code, http.Header{"Request-Id": {"req_1"}}, body))
 	}
 	if events, ok := in["events"]; ok {
 		fresh, _ := directions()[folder](dialect.Request{Model: asked.Model, Provider: provider, Stream: asked.Stream, Body: in["request"]})
-		got["stream"] = translate(fresh.Reply.Stream(), bytes.NewReader(events))
+		got["stream"] = dialecttest.Translate(fresh.Reply.Stream(), bytes.NewReader(events), nil)
 		for _, r := range []io.Reader{iotest.OneByteReader(bytes.NewReader(events)), iotest.HalfReader(bytes.NewReader(events))} {
 			again, _ := directions()[folder](dialect.Request{Model: asked.Model, Provider: provider, Stream: asked.Stream, Body: in["request"]})
-			if diff := cmp.Diff(string(got["stream"]), string(translate(again.Reply.Stream(), r))); diff != "" {
+			if diff := cmp.Diff(string(got["stream"]), string(dialecttest.Translate(again.Reply.Stream(), r, nil))); diff != "" {
 				t.Errorf("chunked otherwise (-whole +chunked):\n%s", diff)
 			}
 		}
-		checkJSON(t, got["stream"])
+		dialecttest.CheckEvents(t, got["stream"])
 	}
 	return got
-}
-
-// translate runs events through a stream as the gateway does.
-func translate(s dialect.Stream, events io.Reader) []byte {
-	var out []byte
-	emit := func(ev sse.Event) { out = sse.Append(out, ev) }
-	r := sse.NewReader(events, 0)
-	var cause error
-	for {
-		ev, err := r.Next()
-		if errors.Is(err, io.EOF) {
-			break
-		}
-		if err == nil {
-			err = s.Event(ev, emit)
-		}
-		if err != nil {
-			cause = err
-			break
-		}
-	}
-	s.End(cause, emit)
-	return out
-}
-
-func checkJSON(t *testing.T, stream []byte) {
-	t.Helper()
-	r := sse.NewReader(bytes.NewReader(stream), 1<<30)
-	for {
-		ev, err := r.Next()
-		if err != nil {
-			return
-		}
-		if ev.Data != nil && string(ev.Data) != "[DONE]" && !json.Valid(ev.Data) {
-			t.Errorf("invalid event %s", ev.Data)
-		}
-	}
-}
-
-func indent(t *testing.T, data []byte) []byte {
-	t.Helper()
-	var b bytes.Buffer
-	if err := json.Indent(&b, data, "", "  "); err != nil {
-		t.Fatalf("%v in %s", err, data)
-	}
-	return append(b.Bytes(), '\n')
 }

@@ -3,23 +3,15 @@ package openai_test
 import (
 	"bytes"
 	"encoding/json"
-	"flag"
-	"fmt"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
-	"golang.org/x/tools/txtar"
-
 	"github.com/hostless/hostless/pkg/dialect"
+	"github.com/hostless/hostless/pkg/dialect/dialecttest"
 	"github.com/hostless/hostless/pkg/dialect/openai"
 	"github.com/hostless/hostless/pkg/fault"
 	"github.com/hostless/hostless/pkg/provider"
 )
-
-var update = flag.Bool("update", false, "rewrite the golden files")
 
 // asIs stands for a translation to chat completions.
 func asIs(in dialect.Request) (*dialect.Call, error) {
@@ -29,40 +21,34 @@ func asIs(in dialect.Request) (*dialect.Call, error) {
 // TestGolden: a case's `request` is the middle's; `call` is what each provider
 // named in the comment takes of it, `ignored` and `error` what the caller hears.
 func TestGolden(t *testing.T) {
-	files, _ := filepath.Glob("testdata/*.txtar")
-	if len(files) < 6 {
-		t.Fatalf("%d golden files, want 6 or more", len(files))
-	}
-	for _, file := range files {
-		t.Run(strings.TrimSuffix(filepath.Base(file), ".txtar"), func(t *testing.T) {
-			archive, err := txtar.ParseFile(file)
-			if err != nil {
-				t.Fatal(err)
+	dialecttest.Golden{
+		Glob: "testdata/*.txtar", Min: 6, Inputs: []string{"request"},
+		PartsOf: func(c dialecttest.Case) []string {
+			parts := []string{"request"}
+			for _, name := range providers(c) {
+				parts = append(parts, name+" error", name+" call", name+" ignored")
 			}
-			_, names, ok := strings.Cut(string(archive.Comment), "providers: ")
-			if !ok || archive.Files[0].Name != "request" {
+			return parts
+		},
+		Run: func(t *testing.T, c dialecttest.Case) map[string][]byte {
+			if len(providers(c)) == 0 || c.In["request"] == nil {
 				t.Fatal("no `providers:` in the comment, or no request")
 			}
-			request := archive.Files[0].Data
-			got := &txtar.Archive{Comment: archive.Comment, Files: archive.Files[:1]}
-			for _, name := range strings.Fields(names) {
-				got.Files = append(got.Files, run(t, name, request)...)
+			got := map[string][]byte{}
+			for _, name := range providers(c) {
+				run(t, name, c.In["request"], got)
 			}
-			if *update {
-				if err := os.WriteFile(file, txtar.Format(got), 0o644); err != nil {
-					t.Fatal(err)
-				}
-				return
-			}
-			want, _ := os.ReadFile(file)
-			if diff := cmp.Diff(string(want), string(txtar.Format(got))); diff != "" {
-				t.Errorf("(-want +got):\n%s", diff)
-			}
-		})
-	}
+			return got
+		},
+	}.Test(t)
 }
 
-func run(t *testing.T, name string, request []byte) []txtar.File {
+func providers(c dialecttest.Case) []string {
+	_, names, _ := strings.Cut(c.Comment, "providers: ")
+	return strings.Fields(names)
+}
+
+func run(t *testing.T, name string, request []byte, got map[string][]byte) {
 	t.Helper()
 	p := provider.Default().Get(name)
 	if p == nil {
@@ -74,19 +60,13 @@ func run(t *testing.T, name string, request []byte) []txtar.File {
 	}
 	call, err := openai.Plain(asIs, p.ChatFacts())(dialect.Request{Model: asked.Model, Provider: name, Body: request})
 	if err != nil {
-		e := fault.From(err)
-		return []txtar.File{{Name: name + " error", Data: fmt.Appendf(nil, "%d %s: %s\n", e.Kind.Status(), e.Param, e.Message)}}
+		got[name+" error"] = dialecttest.Refused(t, err)
+		return
 	}
-	var b bytes.Buffer
-	if err := json.Indent(&b, call.Body, "", "  "); err != nil {
-		t.Fatalf("%v in %s", err, call.Body)
-	}
-	b.WriteByte('\n')
-	files := []txtar.File{{Name: name + " call", Data: b.Bytes()}}
+	got[name+" call"] = dialecttest.Indent(t, call.Body)
 	if len(call.Ignored) > 0 {
-		files = append(files, txtar.File{Name: name + " ignored", Data: []byte(strings.Join(call.Ignored, "\n") + "\n")})
+		got[name+" ignored"] = dialecttest.Lines(call.Ignored)
 	}
-	return files
 }
 
 // TestUntouched: what need not change keeps its bytes, and a provider that takes
@@ -109,14 +89,9 @@ func TestUntouched(t *testing.T) {
 // take where it would be refused, asks the model that was asked, and stays as it
 // is when it goes through once more.
 func FuzzPlain(f *testing.F) {
-	files, _ := filepath.Glob("testdata/*.txtar")
-	for _, file := range files {
-		archive, err := txtar.ParseFile(file)
-		if err != nil {
-			f.Fatal(err)
-		}
-		f.Add(archive.Files[0].Data, 0)
-		f.Add(archive.Files[0].Data, 1)
+	for _, c := range dialecttest.Cases(f, "testdata/*.txtar") {
+		f.Add(c.In["request"], 0)
+		f.Add(c.In["request"], 1)
 	}
 	kinds := []openai.Facts{nil, {openai.ReasoningDetails, openai.CacheControl}, {openai.MaxCompletionTokens, openai.Refusal, openai.Developer}}
 	f.Fuzz(func(t *testing.T, body []byte, kind int) {

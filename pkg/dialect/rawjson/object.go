@@ -1,8 +1,9 @@
 package rawjson
 
 import (
-	"bytes"
 	"encoding/json"
+
+	"github.com/hostless/hostless/pkg/jsonscan"
 )
 
 // Member is one member of an object.
@@ -21,25 +22,12 @@ func T(name, text string) Member { return Member{name, Quote(text)} }
 type Object []Member
 
 // Members takes an object apart, keeping order, repetitions and each value's own
-// bytes; ok is false where raw is none.
+// bytes, whose memory it shares; ok is false where raw is none.
 func Members(raw json.RawMessage) (o Object, ok bool) {
-	dec := json.NewDecoder(bytes.NewReader(raw))
-	if open, err := dec.Token(); err != nil || open != json.Delim('{') {
-		return nil, false
-	}
-	for dec.More() {
-		key, err := dec.Token()
-		if err != nil {
-			return nil, false
-		}
-		name, isText := key.(string)
-		var value json.RawMessage
-		if !isText || dec.Decode(&value) != nil {
-			return nil, false
-		}
-		o = append(o, Member{name, value})
-	}
-	_, err := dec.Token()
+	_, err := jsonscan.Object(raw, func(key []byte, v jsonscan.Span) error {
+		o = append(o, Member{string(key), v.Of(raw)})
+		return nil
+	})
 	return o, err == nil
 }
 
@@ -81,67 +69,7 @@ func (o Object) JSON() json.RawMessage {
 // decoding the values: bodies hold megabytes of images in them. The values share
 // raw's memory.
 func Scan(raw []byte, f func(name string, value json.RawMessage)) {
-	i := skipSpace(raw, bytes.IndexByte(raw, '{')+1)
-	for i < len(raw) && raw[i] == '"' {
-		end := skipValue(raw, i)
-		var name string
-		json.Unmarshal(raw[i:end], &name)
-		i = skipSpace(raw, skipSpace(raw, end)+1) // past the colon
-		end = skipValue(raw, i)
-		f(name, raw[i:end])
-		if i = skipSpace(raw, end); i < len(raw) && raw[i] == ',' {
-			i = skipSpace(raw, i+1)
-		}
+	for name, value := range jsonscan.Members(raw) {
+		f(string(name), value)
 	}
-}
-
-func skipSpace(b []byte, i int) int {
-	for i < len(b) && (b[i] == ' ' || b[i] == '\n' || b[i] == '\r' || b[i] == '\t') {
-		i++
-	}
-	return i
-}
-
-// skipValue gives the place behind the value that begins at i.
-func skipValue(b []byte, i int) int {
-	depth := 0
-	for i < len(b) {
-		switch b[i] {
-		case '"':
-			i = skipString(b, i)
-			if depth == 0 {
-				return i
-			}
-			continue
-		case '{', '[':
-			depth++
-		case '}', ']':
-			if depth--; depth <= 0 {
-				return min(i+depth+1, len(b)) // the end of a bare word belongs to the object around it
-			}
-		case ',', ' ', '\n', '\r', '\t':
-			if depth == 0 {
-				return i
-			}
-		}
-		i++
-	}
-	return len(b)
-}
-
-func skipString(b []byte, i int) int {
-	for i++; i < len(b); i++ {
-		end := bytes.IndexByte(b[i:], '"')
-		if end < 0 {
-			return len(b)
-		}
-		slashes := 0
-		for end-slashes > 0 && b[i+end-slashes-1] == '\\' {
-			slashes++
-		}
-		if i += end; slashes%2 == 0 {
-			return i + 1
-		}
-	}
-	return len(b)
 }

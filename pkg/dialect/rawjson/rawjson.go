@@ -2,15 +2,16 @@
 // what it passes on: numbers keep their digits, members their order, and strings
 // are escaped no more than JSON asks for.
 //
-// It knows nothing of any dialect; the translators share it. Whoever parses a
-// stranger's bytes decodes them with encoding/json first: where a function wants
-// valid JSON, its comment says so.
+// It knows nothing of any dialect; the translators share it. The scanning is
+// jsonscan's. Whoever parses a stranger's bytes checks or decodes them first: where
+// a function wants valid JSON, its comment says so.
 package rawjson
 
 import (
 	"bytes"
 	"encoding/json"
-	"unicode/utf8"
+
+	"github.com/hostless/hostless/pkg/jsonscan"
 )
 
 // Marshal is json.Marshal without the escaping of <, > and &.
@@ -42,12 +43,7 @@ func Set(raw json.RawMessage) json.RawMessage {
 }
 
 // Text decodes a JSON string; ok is false where raw is something else.
-func Text(raw json.RawMessage) (s string, ok bool) {
-	if !IsString(raw) {
-		return "", false
-	}
-	return s, json.Unmarshal(raw, &s) == nil
-}
+func Text(raw json.RawMessage) (s string, ok bool) { return jsonscan.Text(raw) }
 
 // IsString reports whether raw, which is valid and has no space before it, is a
 // string.
@@ -62,23 +58,16 @@ func IsObject(raw json.RawMessage) bool {
 // Compact drops the space between JSON's tokens. It gives null where raw is not
 // valid, and shares raw's memory where there is nothing to drop.
 func Compact(raw json.RawMessage) json.RawMessage {
-	if !bytes.ContainsAny(raw, " \t\r\n") && json.Valid(raw) {
-		return raw
-	}
-	var b bytes.Buffer
-	if json.Compact(&b, raw) != nil {
+	if !json.Valid(raw) {
 		return json.RawMessage("null")
 	}
-	return b.Bytes()
+	return jsonscan.Compact(raw)
 }
 
-// Elements takes an array apart; ok is false where raw is none.
+// Elements takes an array apart; ok is false where raw is not one.
 func Elements(raw json.RawMessage) (list []json.RawMessage, ok bool) {
-	raw = bytes.TrimLeft(raw, " \t\r\n")
-	if len(raw) == 0 || raw[0] != '[' {
-		return nil, false
-	}
-	return list, json.Unmarshal(raw, &list) == nil
+	ok = jsonscan.KindOf(raw) == '[' && jsonscan.Decode(raw, &list) == nil
+	return list, ok
 }
 
 // Array puts values together to an array.
@@ -100,43 +89,6 @@ func Array(list []json.RawMessage) json.RawMessage {
 // Quote gives s as a JSON string: see AppendString.
 func Quote(s string) json.RawMessage { return AppendString(nil, s) }
 
-const hexDigits = "0123456789abcdef"
-
 // AppendString appends s as a JSON string. Only what must be escaped is, so that
-// text stays readable; bytes that are no UTF-8 become U+FFFD.
-func AppendString(b []byte, s string) []byte {
-	b = append(b, '"')
-	from := 0
-	for i := 0; i < len(s); {
-		c := s[i]
-		if c >= utf8.RuneSelf {
-			r, size := utf8.DecodeRuneInString(s[i:])
-			if r == utf8.RuneError && size == 1 {
-				b = append(append(b, s[from:i]...), "\ufffd"...)
-				from = i + 1
-			}
-			i += size
-			continue
-		}
-		if c >= ' ' && c != '"' && c != '\\' {
-			i++
-			continue
-		}
-		b = append(b, s[from:i]...)
-		switch c {
-		case '"', '\\':
-			b = append(b, '\\', c)
-		case '\n':
-			b = append(b, '\\', 'n')
-		case '\r':
-			b = append(b, '\\', 'r')
-		case '\t':
-			b = append(b, '\\', 't')
-		default:
-			b = append(b, '\\', 'u', '0', '0', hexDigits[c>>4], hexDigits[c&15])
-		}
-		i++
-		from = i
-	}
-	return append(append(b, s[from:]...), '"')
-}
+// text stays readable; bytes that are not UTF-8 become U+FFFD.
+func AppendString(b []byte, s string) []byte { return jsonscan.AppendQuote(b, s) }

@@ -3,26 +3,16 @@ package responses_test
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
-	"flag"
 	"fmt"
-	"io"
-	"os"
-	"path/filepath"
-	"strings"
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
-	"golang.org/x/tools/txtar"
-
 	"github.com/hostless/hostless/pkg/dialect"
+	"github.com/hostless/hostless/pkg/dialect/dialecttest"
 	"github.com/hostless/hostless/pkg/dialect/responses"
 	"github.com/hostless/hostless/pkg/fault"
 	"github.com/hostless/hostless/pkg/sse"
 )
-
-var update = flag.Bool("update", false, "rewrite the golden files")
 
 func options(store responses.Store) responses.Options {
 	n := 0
@@ -35,101 +25,38 @@ func options(store responses.Store) responses.Options {
 
 // TestGolden: request in, request out, then reply in, reply out, or a stream.
 func TestGolden(t *testing.T) {
-	files, _ := filepath.Glob("testdata/*.txtar")
-	if len(files) == 0 {
-		t.Fatal("no golden files")
-	}
-	for _, file := range files {
-		t.Run(strings.TrimSuffix(filepath.Base(file), ".txtar"), func(t *testing.T) {
-			archive, err := txtar.ParseFile(file)
-			if err != nil {
-				t.Fatal(err)
-			}
-			in := map[string][]byte{}
-			for _, f := range archive.Files {
-				in[f.Name] = f.Data
-			}
-			got := run(t, in)
-			if *update {
-				out := &txtar.Archive{Comment: archive.Comment}
-				for _, name := range []string{"request", "error", "chat", "ignored", "reply", "response", "events", "stream"} {
-					if data, ok := got[name]; ok {
-						out.Files = append(out.Files, txtar.File{Name: name, Data: data})
-					} else if data, ok := in[name]; ok && (name == "request" || name == "reply" || name == "events") {
-						out.Files = append(out.Files, txtar.File{Name: name, Data: data})
-					}
-				}
-				if err := os.WriteFile(file, txtar.Format(out), 0o644); err != nil {
-					t.Fatal(err)
-				}
-				return
-			}
-			for name, data := range got {
-				if diff := cmp.Diff(string(in[name]), string(data)); diff != "" {
-					t.Errorf("%s (-want +got):\n%s", name, diff)
-				}
-			}
-		})
-	}
+	dialecttest.Golden{
+		Glob:   "testdata/*.txtar",
+		Parts:  []string{"request", "error", "chat", "ignored", "reply", "response", "events", "stream"},
+		Inputs: []string{"request", "reply", "events"},
+		Run:    run,
+	}.Test(t)
 }
 
-func run(t *testing.T, in map[string][]byte) map[string][]byte {
+func run(t *testing.T, c dialecttest.Case) map[string][]byte {
 	t.Helper()
 	got := map[string][]byte{}
+	in := c.In
 	call, err := responses.ToChat(options(nil))(dialect.Request{Model: "m", Provider: "p", Body: in["request"]})
 	if err != nil {
-		e := fault.From(err)
-		got["error"] = fmt.Appendf(nil, "%d %s: %s\n", e.Kind.Status(), e.Param, e.Message)
+		got["error"] = dialecttest.Refused(t, err)
 		return got
 	}
-	got["chat"] = indent(t, call.Body)
+	got["chat"] = dialecttest.Indent(t, call.Body)
 	if len(call.Ignored) > 0 {
-		got["ignored"] = []byte(strings.Join(call.Ignored, "\n") + "\n")
+		got["ignored"] = dialecttest.Lines(call.Ignored)
 	}
 	if reply, ok := in["reply"]; ok {
 		body, err := call.Reply.Body(reply)
 		if err != nil {
 			t.Fatal(err)
 		}
-		got["response"] = indent(t, body)
+		got["response"] = dialecttest.Indent(t, body)
 	}
 	if events, ok := in["events"]; ok {
-		got["stream"] = translate(t, call, events)
+		got["stream"] = dialecttest.Translate(call.Reply.Stream(), bytes.NewReader(events), nil)
 	}
 	return got
-}
-
-func translate(t *testing.T, call *dialect.Call, events []byte) []byte {
-	t.Helper()
-	var out []byte
-	emit := func(ev sse.Event) { out = sse.Append(out, ev) }
-	s := call.Reply.Stream()
-	r := sse.NewReader(bytes.NewReader(events), 0)
-	var cause error
-	for {
-		ev, err := r.Next()
-		if errors.Is(err, io.EOF) {
-			break
-		}
-		if err == nil {
-			err = s.Event(ev, emit)
-		}
-		if err != nil {
-			cause = err
-			break
-		}
-	}
-	s.End(cause, emit)
-	return out
-}
-
-func indent(t *testing.T, data []byte) []byte {
-	t.Helper()
-	var b bytes.Buffer
-	if err := json.Indent(&b, data, "", "  "); err != nil {
-		t.Fatalf("%v in %s", err, data)
-	}
-	return append(b.Bytes(), '\n')
 }
 
 // TestPreviousResponse: a stored turn comes back in front of the next input,
@@ -240,21 +167,8 @@ func TestMemoryForgets(t *testing.T) {
 
 // FuzzToChat: no input panics, and what comes out is JSON.
 func FuzzToChat(f *testing.F) {
-	files, _ := filepath.Glob("testdata/*.txtar")
-	for _, file := range files {
-		archive, _ := txtar.ParseFile(file)
-		var request, reply, events []byte
-		for _, part := range archive.Files {
-			switch part.Name {
-			case "request":
-				request = part.Data
-			case "reply":
-				reply = part.Data
-			case "events":
-				events = part.Data
-			}
-		}
-		f.Add(request, reply, events)
+	for _, c := range dialecttest.Cases(f, "testdata/*.txtar") {
+		f.Add(c.In["request"], c.In["reply"], c.In["events"])
 	}
 	f.Fuzz(func(t *testing.T, request, reply, events []byte) {
 		call, err := responses.ToChat(options(responses.NewMemory(4, 1<<16)))(dialect.Request{Model: "m", Body: request})
@@ -270,7 +184,7 @@ func FuzzToChat(f *testing.F) {
 		if body, err := call.Reply.Body(reply); err == nil && !json.Valid(body) {
 			t.Errorf("invalid reply %s", body)
 		}
-		out := translate(t, call, events)
+		out := dialecttest.Translate(call.Reply.Stream(), bytes.NewReader(events), nil)
 		r := sse.NewReader(bytes.NewReader(out), 1<<30)
 		ends := 0
 		for {
