@@ -71,6 +71,40 @@ func Skim(data []byte, visit func(key []byte, value Span) error) (closing int, e
 	}
 }
 
+// SkimElements visits the elements of the JSON array that data is, in their order. It
+// guarantees of them what Skim does of members.
+func SkimElements(data []byte, visit func(value Span) error) error {
+	i := skipSpace(data, 0)
+	if i >= len(data) || data[i] != '[' {
+		return &SyntaxError{Offset: i, Reason: "not an array"}
+	}
+	if i = skipSpace(data, i+1); i < len(data) && data[i] == ']' {
+		_, err := skimEnd(data, i)
+		return err
+	}
+	for {
+		end := skimValue(data, i)
+		if end < 0 {
+			return &SyntaxError{Offset: i}
+		}
+		if err := visit(Span{i, end}); err != nil {
+			return err
+		}
+		if i = skipSpace(data, end); i >= len(data) {
+			return &SyntaxError{Offset: i}
+		}
+		switch data[i] {
+		case ']':
+			_, err := skimEnd(data, i)
+			return err
+		case ',':
+			i = skipSpace(data, i+1)
+		default:
+			return &SyntaxError{Offset: i}
+		}
+	}
+}
+
 func skimEnd(data []byte, closing int) (int, error) {
 	if rest := skipSpace(data, closing+1); rest != len(data) {
 		return 0, fmt.Errorf("%w: %w", ErrNotObject, &SyntaxError{Offset: rest})

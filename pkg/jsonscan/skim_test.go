@@ -45,6 +45,27 @@ func TestSkim(t *testing.T) {
 	}
 }
 
+func TestSkimElements(t *testing.T) {
+	elements := func(in string) (string, error) {
+		var got []string
+		err := SkimElements([]byte(in), func(v Span) error {
+			got = append(got, in[v.Start:v.End])
+			return nil
+		})
+		return strings.Join(got, "|"), err
+	}
+	for in, want := range map[string]string{`[]`: ``, ` [ ] `: ``, `[1, {"a":[2]} ,"]"]`: `1|{"a":[2]}|"]"`} {
+		if got, err := elements(in); err != nil || got != want {
+			t.Errorf("%s: got %s, %v; want %s", in, got, err, want)
+		}
+	}
+	for _, in := range []string{``, `{}`, `[`, `[1`, `[1,`, `[1,]`, `[,1]`, `[1 2]`, `[1]x`, `[{]}`, `["x]`, `["\u1"]`, "[\"\xff\"]", `[1/**/]`} {
+		if got, err := elements(in); err == nil {
+			t.Errorf("%s was taken: %s", in, got)
+		}
+	}
+}
+
 // FuzzSkim holds that whatever is good JSON is skimmed to the members that Object
 // finds.
 func FuzzSkim(f *testing.F) {

@@ -3,6 +3,7 @@ package body
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -53,7 +54,7 @@ func TestParse(t *testing.T) {
 		t.Errorf("got %+v, %v", b, err)
 	}
 	for _, in := range []string{``, `[]`, `"x"`, `null`, `{`, `{"model":"a"`, `{"model":"a"}x`, `{"a":[1}}`, `{"a":]}`, `{"a" 1}`, `{a:1}`, `{"a":1,}`,
-		`{"a":1/*"*/,"model":"b"/*"*/}`, `{'model':"x"}`, `{"model":7}`, `{"model":{}}`, "\ufeff{}", "{\"a\":\"\xff\"}", `{"a":` + strings.Repeat("[", 5000) + `}`} {
+		`{"a":1/*"*/,"model":"b"/*"*/}`, `{'model':"x"}`, `{"model":7}`, `{"model":"a\x"}`, "{\"model\":\"a\n\"}", `{"model":{}}`, "\ufeff{}", "{\"a\":\"\xff\"}", `{"a":` + strings.Repeat("[", 5000) + `}`} {
 		if _, err := Parse([]byte(in)); !fault.Is(err, fault.Invalid) {
 			t.Errorf("Parse(%.40q) = %v, want an invalid_request_error", in, err)
 		}
@@ -115,4 +116,32 @@ func FuzzWithModel(f *testing.F) {
 			t.Fatalf("bytes lost: %q became %q", data, same)
 		}
 	})
+}
+
+func TestParseMessage(t *testing.T) {
+	for in, want := range map[string]string{
+		`{"type":"response.create","event_id":"e","model":"a","response":{"model":"b"}}`: "response.create e a [a b] false",
+		`{"type":"session.update","session":{"audio":{"input":{"model":"b"}}}}`:          "session.update   [b] false",
+		`{"type":"x","item":{"model":"b"}}`:                                              "x   [] false",
+		`{"type":"x","Model":"b"}`:                                                       "x   [] true",
+		`{"type":"x","model":"a","model":"b"}`:                                           "x  a [a b] true",
+		`{"type":"x","type":"y"}`:                                                        "y   [] true",
+		`{"type":"x","Type":"y"}`:                                                        "y   [] true",
+		`{"type":"x\.y"}`:                                                                "   [] true",
+		`{"type":"x","model":"a\.b"}`:                                                    "x   [] true",
+	} {
+		m, ok := ParseMessage([]byte(in))
+		var names []string
+		for _, one := range m.Models {
+			names = append(names, one.Name)
+		}
+		if got := fmt.Sprintf("%s %s %s %v %v", m.Type, m.EventID, m.Model(), names, m.Ambiguous); !ok || got != want {
+			t.Errorf("%s: got %q, want %q", in, got, want)
+		}
+	}
+	for _, in := range []string{``, `[]`, `{`, `{"session":{"a":}}`} {
+		if _, ok := ParseMessage([]byte(in)); ok {
+			t.Errorf("%s was taken", in)
+		}
+	}
 }

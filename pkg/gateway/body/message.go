@@ -13,8 +13,8 @@ type Message struct {
 	Type    string
 	EventID string         // to name in an error
 	Models  []MessageModel // in the order of their position
-	// Ambiguous is whether a member that is not called exactly `model` would be taken
-	// for it by a decoder that ignores case, or an object has several.
+	// Ambiguous is whether readers may take the message for different ones: it has a
+	// second `model` or `type`, in whatever letters, or one that is not quite JSON.
 	Ambiguous bool
 
 	data []byte
@@ -48,21 +48,26 @@ func ParseMessage(data []byte) (m Message, ok bool) {
 }
 
 func (m *Message) read(object []byte, offset, depth int) error {
-	seen := false
+	seen, typed := false, false
 	_, err := jsonscan.Skim(object, func(key []byte, v jsonscan.Span) error {
 		raw := v.Of(object)
 		switch {
 		case len(key) == len("model") && bytes.EqualFold(key, []byte("model")):
-			if string(key) != "model" {
+			text, ok := jsonscan.Text(raw)
+			switch {
+			case string(key) != "model", !ok && raw[0] == '"':
 				m.Ambiguous = true
-			} else if text, ok := jsonscan.Text(raw); ok {
+			case ok:
 				at := jsonscan.Span{Start: offset + v.Start, End: offset + v.End}
 				m.Models = append(m.Models, MessageModel{Name: text, Top: depth == 0, at: at})
 				m.Ambiguous = m.Ambiguous || seen
 				seen = true
 			}
-		case depth == 0 && string(key) == "type":
-			m.Type, _ = jsonscan.Text(raw)
+		case depth == 0 && len(key) == len("type") && bytes.EqualFold(key, []byte("type")):
+			m.Ambiguous = m.Ambiguous || typed || string(key) != "type"
+			typed = true
+			text, ok := jsonscan.Text(raw)
+			m.Type, m.Ambiguous = text, m.Ambiguous || !ok
 		case depth == 0 && string(key) == "event_id":
 			m.EventID, _ = jsonscan.Text(raw)
 		case raw[0] == '{' && depth < maxHolders && modelHolders[string(key)]:

@@ -45,13 +45,14 @@ func TestModelRefs(t *testing.T) {
 		`{"model":"m","tools":[{"type":"a","model":"x"},{"parameters":{"model":"y"}},{"MODEL":"z","mod\u0065l":"w"},7]}`: `[{x tools} {z tools} {w tools}]`,
 		`{"tools":null,"Tools":[{"model":""},{"model":null},{"model":1}]}`:                                               `[]`,
 		`{"method":{"a":[{"model":"x"}],"b":{"model":"y"},"model":"z"}}`:                                                 `[{z method} {x method} {y method}]`,
-		`{"models":["a"]}`:           `scope_error`,
-		`{"Fallbacks":[]}`:           `scope_error`,
-		`{"tools":{"model":"x"}}`:    `invalid_request_error`,
-		`{"tools":[{"model":"x"},]}`: `invalid_request_error`,
-		"{\"tools\":[\"a\n\"]}":      `invalid_request_error`,
-		`{"method":[1 2]}`:           `invalid_request_error`,
-		deep:                         `invalid_request_error`,
+		`{"models":["a"]}`:                   `scope_error`,
+		`{"Fallbacks":[]}`:                   `scope_error`,
+		`{"tools":{"model":"x"}}`:            `invalid_request_error`,
+		`{"tools":[{"model":"x"},]}`:         `invalid_request_error`,
+		`{"tools":[{"model":"gpt\-image"}]}`: `invalid_request_error`,
+		`{"tools":[{"mode\l":"x"}]}`:         `invalid_request_error`,
+		`{"method":[1 2]}`:                   `invalid_request_error`,
+		deep:                                 `invalid_request_error`,
 	} {
 		refs, err := policy.ModelRefs(parse(t, text))
 		got := fmt.Sprint(refs)

@@ -1,6 +1,8 @@
 package policy
 
 import (
+	"bytes"
+	"errors"
 	"strings"
 
 	"github.com/hostless/hostless/pkg/fault"
@@ -25,14 +27,8 @@ func ModelRefs(b *body.Body) (refs []ModelRef, err error) {
 		case "models", "fallbacks":
 			return nil, &fault.Error{Kind: fault.Scope, Message: m.Name + " cannot be used with a bridge token that is limited to certain models", Param: m.Name}
 		case "tools":
-			if err := check(m); err != nil {
+			if refs, err = appendTools(refs, m); err != nil {
 				return nil, err
-			}
-			if kind := jsonscan.KindOf(m.Value); kind != '[' && kind != 'n' {
-				return nil, &fault.Error{Kind: fault.Invalid, Message: "tools must be a list", Param: m.Name}
-			}
-			for _, tool := range jsonscan.Elements(m.Value) {
-				refs = appendNamed(refs, tool, m.Name)
 			}
 		case "method":
 			if err := check(m); err != nil {
@@ -53,6 +49,9 @@ func GeminiModelRefs(b *body.Body) (refs []ModelRef, err error) {
 		inner := [][]byte{m.Value}
 		switch strings.ToLower(strings.ReplaceAll(m.Name, "_", "")) {
 		case "model":
+			if err := check(m); err != nil {
+				return nil, err
+			}
 			if name, ok := text(m.Value); ok {
 				refs = append(refs, ModelRef{name, "model"})
 			}
@@ -98,6 +97,38 @@ func check(m body.Member) error {
 		return &fault.Error{Kind: fault.Invalid, Message: m.Name + " is not JSON", Param: m.Name, Err: err}
 	}
 	return nil
+}
+
+// appendTools adds the models that tools name, each by a member of its own: what its
+// parameters are called is the caller's business.
+func appendTools(refs []ModelRef, m body.Member) ([]ModelRef, error) {
+	if string(m.Value) == "null" {
+		return refs, nil
+	}
+	err := jsonscan.SkimElements(m.Value, func(at jsonscan.Span) error {
+		tool := at.Of(m.Value)
+		if tool[0] != '{' {
+			return nil
+		}
+		_, err := jsonscan.Skim(tool, func(name []byte, v jsonscan.Span) error {
+			if len(name) != len("model") || !bytes.EqualFold(name, []byte("model")) || tool[v.Start] != '"' {
+				return nil // what is not text is no model to any provider
+			}
+			model, ok := jsonscan.Text(v.Of(tool))
+			if !ok {
+				return errors.New("a model is not a JSON string")
+			}
+			if model != "" {
+				refs = append(refs, ModelRef{model, m.Name})
+			}
+			return nil
+		})
+		return err
+	})
+	if err != nil {
+		return nil, &fault.Error{Kind: fault.Invalid, Message: "tools must be a list", Param: m.Name, Err: err}
+	}
+	return refs, nil
 }
 
 // appendNamed adds the models that an object names.
