@@ -30,6 +30,7 @@ var order = [][]string{
 	{"gateway/policy"},
 	{"gateway/pipeline"},
 	{"gateway/upstream", "gateway/respond"},
+	{"gateway/modelist"},
 	{"apps/http1", "apps/errpage"},
 	{"apps/routes"},
 	{"gateway", "apps/proxy"},

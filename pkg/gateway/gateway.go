@@ -17,6 +17,7 @@ import (
 	"github.com/hostless/hostless/pkg/fault"
 	"github.com/hostless/hostless/pkg/gateway/body"
 	"github.com/hostless/hostless/pkg/gateway/endpoint"
+	"github.com/hostless/hostless/pkg/gateway/modelist"
 	"github.com/hostless/hostless/pkg/gateway/pipeline"
 	"github.com/hostless/hostless/pkg/gateway/respond"
 	"github.com/hostless/hostless/pkg/gateway/upstream"
@@ -27,7 +28,7 @@ import (
 type Gateway struct {
 	cfg        Config
 	up         *upstream.Client
-	lists      *lister
+	lists      *modelist.Lists
 	ledger     ledger
 	memory     *responses.Memory
 	items      *responses.Memory
@@ -53,7 +54,7 @@ func New(cfg Config) (*Gateway, error) {
 		fetcher: netguard.NewFetcher(dialer(&cfg), cfg.TLS, "hostless/"+cfg.Version, netguard.Limits{}), made: cfg.Now().UTC(), ledger: ledger{now: cfg.Now},
 	}
 	g.sockets, g.goAway = context.WithCancel(context.Background())
-	g.lists = newLister(g)
+	g.lists = modelist.New(modelist.Config{Client: g.up, Version: cfg.Version, Now: cfg.Now, Logger: cfg.Logger})
 	g.plugIn(&cfg)
 	g.bodies = body.NewMemory(cfg.BodyMemory, cfg.BodyWait)
 	return g, nil
@@ -89,7 +90,7 @@ func (g *Gateway) Usage() []Usage { return g.ledger.list() }
 // background. Other requests in flight are left to their own contexts.
 func (g *Gateway) Close() {
 	g.goAway()
-	g.lists.close()
+	g.lists.Close()
 	g.up.Close()
 	g.fetcher.Close()
 }

@@ -112,7 +112,7 @@ func (g *Gateway) checkUnclaimed(ctx context.Context, model, prefix string, sett
 	case cred.BaseURL != "":
 		return nil
 	default:
-		for _, m := range g.lists.get(ctx, p, cred) {
+		for _, m := range g.lists.Live(ctx, p, cred) {
 			if m.ID == model {
 				return nil
 			}

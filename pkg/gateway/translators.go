@@ -25,7 +25,7 @@ func (c *exchange) fromChatTranslator(to dialect.Name) dialect.Translator {
 // from the provider's own list.
 func (c *exchange) withOutputLimit(name, model string, m anthropic.Model) anthropic.Model {
 	if m.MaxOutput == 0 {
-		m.MaxOutput = c.g.lists.output(name, model)
+		_, m.MaxOutput = c.g.lists.Limits(name, model)
 	}
 	return m
 }

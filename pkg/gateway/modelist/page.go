@@ -1,4 +1,4 @@
-package gateway
+package modelist
 
 import (
 	"encoding/base64"
@@ -10,68 +10,68 @@ import (
 	"github.com/hostless/hostless/pkg/fault"
 )
 
-// page is a part of a list of models. A list is whole unless its asker pages it,
-// as Anthropic's and Google's clients may; OpenAI's has no pages.
-type page struct {
-	models []listed
-	more   bool   // in the direction that was asked for
-	next   string // Gemini's token of the page behind this one, or ""
+// Page is a part of a list of models. A list is whole unless its caller asks for
+// pages, as Anthropic's and Google's clients may; OpenAI's has none.
+type Page struct {
+	Models []Model
+	More   bool   // in the direction that was asked for
+	Next   string // Gemini's token of the page behind this one, or ""
 }
 
-// pageOf cuts the page that a query asks for.
-func pageOf(shape dialect.Name, query url.Values, all []listed) (page, error) {
+// PageOf cuts the page that a query asks for. The error is fault.Invalid.
+func PageOf(shape dialect.Name, query url.Values, all []Model) (Page, error) {
 	switch shape {
 	case dialect.Anthropic:
 		return anthropicPage(query, all)
 	case dialect.Gemini:
 		return geminiPage(query, all)
 	}
-	return page{models: all}, nil
+	return Page{Models: all}, nil
 }
 
-func anthropicPage(query url.Values, all []listed) (page, error) {
+func anthropicPage(query url.Values, all []Model) (Page, error) {
 	size, err := pageSize(query, "limit", 1, len(all))
 	if err != nil {
-		return page{}, err
+		return Page{}, err
 	}
 	if id := query.Get("before_id"); id != "" {
 		end, err := standing(all, id, "before_id")
 		if err != nil {
-			return page{}, err
+			return Page{}, err
 		}
 		start := max(end-size, 0)
-		return page{models: all[start:end], more: start > 0}, nil
+		return Page{Models: all[start:end], More: start > 0}, nil
 	}
 	start := 0
 	if id := query.Get("after_id"); id != "" {
 		if start, err = standing(all, id, "after_id"); err != nil {
-			return page{}, err
+			return Page{}, err
 		}
 		start++
 	}
 	end := min(start+size, len(all))
-	return page{models: all[start:end], more: end < len(all)}, nil
+	return Page{Models: all[start:end], More: end < len(all)}, nil
 }
 
-func geminiPage(query url.Values, all []listed) (page, error) {
+func geminiPage(query url.Values, all []Model) (Page, error) {
 	size, err := pageSize(query, "pageSize", 0, len(all))
 	if err != nil {
-		return page{}, err
+		return Page{}, err
 	}
 	start := 0
 	if token := query.Get("pageToken"); token != "" {
 		id, _ := base64.RawURLEncoding.DecodeString(token)
 		if start, err = standing(all, string(id), "pageToken"); err != nil {
-			return page{}, err
+			return Page{}, err
 		}
 	}
 	end := len(all)
 	if size > 0 {
 		end = min(start+size, end)
 	}
-	p := page{models: all[start:end]}
+	p := Page{Models: all[start:end]}
 	if end < len(all) {
-		p.more, p.next = true, base64.RawURLEncoding.EncodeToString([]byte(all[end].ID))
+		p.More, p.Next = true, base64.RawURLEncoding.EncodeToString([]byte(all[end].ID))
 	}
 	return p, nil
 }
@@ -89,8 +89,8 @@ func pageSize(query url.Values, name string, least, otherwise int) (int, error) 
 }
 
 // standing is where a model stands in the list.
-func standing(all []listed, id, param string) (int, error) {
-	i := slices.IndexFunc(all, func(m listed) bool { return m.ID == id })
+func standing(all []Model, id, param string) (int, error) {
+	i := slices.IndexFunc(all, func(m Model) bool { return m.ID == id })
 	if i < 0 {
 		return 0, &fault.Error{Kind: fault.Invalid, Message: param + " names no model of this list", Param: param}
 	}
