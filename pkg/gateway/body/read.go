@@ -80,30 +80,37 @@ func readKnown(ctx context.Context, r io.Reader, size int64, lease *Lease) ([]by
 }
 
 const (
-	firstPiece = 16 << 10
-	lastPiece  = 2 << 20
+	firstRead = 16 << 10 // and the first capacity
+	maxRead   = 2 << 20
 )
 
-// readUnknown reads a body whose length is not declared, in pieces that are joined
-// once at the end: growing one buffer would leave as much garbage as there is body.
+// readUnknown reads a body whose length is not declared. The buffer grows fourfold:
+// of a large one the system backs only what was written, so that at most a third
+// more than the body is ever touched. The lease grows with what is read.
 func readUnknown(ctx context.Context, r io.Reader, limit int64, lease *Lease) ([]byte, error) {
-	var pieces [][]byte
-	total := int64(0)
-	for size := int64(firstPiece); ; size = min(size*2, lastPiece) {
-		room := min(size, limit+1-total)
-		if err := lease.Grow(ctx, room); err != nil {
+	data := make([]byte, 0, min(firstRead, limit+1))
+	for {
+		if len(data) == cap(data) {
+			size := 4 * int64(cap(data))
+			if 2*size > limit {
+				size = limit + 1 // one more, to see that the limit is passed
+			}
+			grown := make([]byte, len(data), size)
+			copy(grown, data)
+			data = grown
+		}
+		room := min(cap(data)-len(data), maxRead)
+		if err := lease.Grow(ctx, int64(room)); err != nil {
 			return nil, err
 		}
-		piece := make([]byte, room)
-		n, err := io.ReadFull(r, piece)
-		total += int64(n)
-		pieces = append(pieces, piece[:n])
+		n, err := io.ReadFull(r, data[len(data):len(data)+room])
+		data = data[:len(data)+n]
 		switch {
-		case total > limit, errors.Is(err, zstd.ErrDecoderSizeExceeded), errors.Is(err, zstd.ErrWindowSizeExceeded):
+		case int64(len(data)) > limit, errors.Is(err, zstd.ErrDecoderSizeExceeded), errors.Is(err, zstd.ErrWindowSizeExceeded):
 			return nil, TooLarge(limit)
 		case err == nil:
 		case err == io.EOF, err == io.ErrUnexpectedEOF && endOf(r):
-			return join(pieces, int(total)), nil
+			return data, nil
 		default:
 			return nil, ReadError(err)
 		}
@@ -116,18 +123,6 @@ func endOf(r io.Reader) bool {
 	var probe [1]byte
 	n, err := r.Read(probe[:])
 	return n == 0 && err == io.EOF
-}
-
-func join(pieces [][]byte, total int) []byte {
-	if len(pieces) == 1 {
-		return pieces[0]
-	}
-	data := make([]byte, 0, total)
-	for i, piece := range pieces {
-		data = append(data, piece...)
-		pieces[i] = nil
-	}
-	return data
 }
 
 // ReadError words what kept a body from being read: fault.TooLarge or Invalid. A
