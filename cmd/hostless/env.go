@@ -63,8 +63,9 @@ func ownProgram() (string, error) {
 	return typed, nil
 }
 
-// paths finds where this installation keeps its files.
-func (e *env) paths() (config.Paths, error) { return config.Locate(e.getenv) }
+// paths finds where this installation keeps its files, and the socket of its
+// daemon whatever environment that was started in.
+func (e *env) paths() (config.Paths, error) { return config.LocateDaemon(e.getenv) }
 
 // client makes a client of the daemon; nothing is dialled yet.
 func (e *env) client() (*control.Client, error) {

@@ -47,11 +47,20 @@ func serviceGroup(e *env) *cli.Command {
 // manager makes the service manager's client; program and port matter to an
 // installation alone.
 func (e *env) manager(ctx context.Context, program string, port int) (*service.Manager, error) {
-	paths, err := e.paths()
+	paths, err := config.Locate(e.sessionEnv)
 	if err != nil {
 		return nil, err
 	}
-	return service.New(ctx, service.Config{Paths: paths, Program: program, Port: port, Getenv: e.getenv})
+	return service.New(ctx, service.Config{Paths: paths, Program: program, Port: port, Getenv: e.sessionEnv})
+}
+
+// sessionEnv is the environment with the runtime directory that the user's
+// service manager has, where this process was given none or another user's.
+func (e *env) sessionEnv(name string) string {
+	if name == "XDG_RUNTIME_DIR" {
+		return config.RuntimeDir(e.getenv)
+	}
+	return e.getenv(name)
 }
 
 // installed finds the login service of this home; nil where there is none.

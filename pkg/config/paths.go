@@ -66,7 +66,7 @@ func Locate(getenv func(string) string) (Paths, error) {
 		}
 	case own:
 		socket = filepath.Join(home, "control.sock")
-	case runtime.GOOS == "linux" && isDir(runtimeDir):
+	case runtime.GOOS == "linux" && ownDir(runtimeDir): // after `su` it is another user's
 		socket = filepath.Join(runtimeDir, "hostless", "control.sock")
 	default:
 		socket = filepath.Join(home, "control.sock")
@@ -97,14 +97,6 @@ func checkSocketLength(path string) error {
 		}
 	}
 	return nil
-}
-
-func isDir(path string) bool {
-	if !filepath.IsAbs(path) {
-		return false
-	}
-	info, err := os.Stat(path)
-	return err == nil && info.IsDir()
 }
 
 // Config is the path of config.json.

@@ -18,6 +18,7 @@ import (
 const (
 	restartWait = time.Minute
 	maxAnswer   = 16 << 20         // bounds what the client reads of one answer
+	suspectWait = 8 * time.Second  // without an answer, the daemon is asked for its status, and given as long again
 	answerWait  = 90 * time.Second // for one answer: longer than a person's keychain prompt
 )
 
@@ -32,6 +33,7 @@ type Client struct {
 	socket  string
 	http    *http.Client
 	version string
+	suspect time.Duration
 	raw     *[]byte
 }
 
@@ -41,7 +43,12 @@ type Option func(*options)
 type options struct {
 	dial    func(ctx context.Context, socket string) (net.Conn, error)
 	version string
+	suspect time.Duration
 }
+
+// WithSuspectAfter replaces how long a request waits before the daemon is asked
+// whether it answers at all, which is given as long again: 8 s.
+func WithSuspectAfter(d time.Duration) Option { return func(o *options) { o.suspect = d } }
 
 // WithDialer replaces how the socket is checked and dialled.
 func WithDialer(dial func(ctx context.Context, socket string) (net.Conn, error)) Option {
@@ -56,7 +63,7 @@ func WithUserAgent(agent string) Option { return func(o *options) { o.version = 
 // caller's own and closed to others, no symbolic link, and the daemon must run
 // as the caller or as root: see Dial.
 func NewClient(socket string, opts ...Option) *Client {
-	o := options{dial: Dial, version: "hostless"}
+	o := options{dial: Dial, version: "hostless", suspect: suspectWait}
 	for _, opt := range opts {
 		opt(&o)
 	}
@@ -71,6 +78,7 @@ func NewClient(socket string, opts ...Option) *Client {
 	return &Client{
 		socket:  socket,
 		version: o.version,
+		suspect: o.suspect,
 		http: &http.Client{
 			Transport:     transport,
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
@@ -139,11 +147,57 @@ func (c *Client) send(ctx context.Context, method, path string, body any) (*http
 		req.Header.Set("Content-Type", "application/json")
 	}
 	req.Header.Set("User-Agent", c.version)
+	stop := c.watch(ctx, &req)
 	resp, err := c.http.Do(req)
+	stop()
 	if err != nil {
+		if cause := context.Cause(req.Context()); errors.Is(cause, errUnresponsive) {
+			return nil, cause
+		}
 		return nil, c.unreachable(err)
 	}
 	return resp, nil
+}
+
+// errUnresponsive is in the chain of the error for a socket that is listened on
+// by a daemon that answers nothing, or by a manager that cannot start one.
+var errUnresponsive = errors.New("no answer to a status request")
+
+// watch has a request given up where the daemon answers nothing at all: some
+// answers take their time, since a person is asked, but then others come at once.
+// The function that it returns ends the watch.
+func (c *Client) watch(ctx context.Context, req **http.Request) (stop func()) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	*req = (*req).WithContext(ctx)
+	timer := time.AfterFunc(c.suspect, func() {
+		if err := c.probe(ctx); err != nil && ctx.Err() == nil {
+			cancel(&fault.Error{
+				Kind: fault.Unreachable, Message: fmt.Sprintf("the daemon at %s does not answer: it hangs, or its service cannot start it", c.socket),
+				Next: "hostless service status, and hostless logs", Err: errors.Join(errUnresponsive, err),
+			})
+		}
+	})
+	return func() { timer.Stop() }
+}
+
+// probe asks for the daemon's status on a connection of its own.
+func (c *Client) probe(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, c.suspect)
+	defer cancel()
+	transport, ok := c.http.Transport.(*http.Transport)
+	if !ok {
+		return nil
+	}
+	own := &http.Transport{DialContext: transport.DialContext, DisableKeepAlives: true}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://hostless/status", nil)
+	if err != nil {
+		return err
+	}
+	resp, err := own.RoundTrip(req)
+	if err != nil {
+		return err
+	}
+	return resp.Body.Close()
 }
 
 // unreachable turns a transport's error into one for people. A context's own

@@ -16,8 +16,12 @@ import (
 // the daemon: one number and a newline each.
 type announcement map[string]string // path: content
 
-// announce writes the files; those that a killed daemon left are replaced.
+// announce writes the files; those that a killed daemon left are replaced. The
+// word of where the control socket is stays: a manager may hold it.
 func announce(paths config.Paths, port int) (announcement, error) {
+	if err := paths.Point(); err != nil {
+		return nil, err
+	}
 	a := announcement{paths.PID(): fmt.Sprintln(os.Getpid()), paths.Port(): fmt.Sprintln(port)}
 	for _, path := range []string{paths.PID(), paths.Port()} {
 		if err := config.WritePrivate(path, []byte(a[path])); err != nil {

@@ -58,6 +58,9 @@ func (m *Manager) Install(ctx context.Context, settings map[string]string) (out 
 		return Installed{}, err
 	}
 	out = Installed{Port: m.cfg.Port, Home: m.cfg.Paths.Home, Socket: m.cfg.Paths.Socket, Program: m.cfg.Program}
+	if err := m.cfg.Paths.Point(); err != nil {
+		return out, err
+	}
 	restore, err := m.choose(settings, &out)
 	if err != nil {
 		return out, err
@@ -336,6 +339,7 @@ func (m *Manager) Uninstall(ctx context.Context, purge bool) (Removed, error) {
 		return out, err
 	}
 	out.Left = m.cfg.Paths.Home
+	os.Remove(m.cfg.Paths.Pointer()) // a daemon by hand leaves its own
 	if !purge {
 		return out, nil
 	}

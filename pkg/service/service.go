@@ -55,7 +55,7 @@ func New(ctx context.Context, cfg Config) (*Manager, error) {
 		cfg.Getenv = os.Getenv
 	}
 	if cfg.Run == nil {
-		cfg.Run = run
+		cfg.Run = runIn(cfg.Getenv)
 	}
 	if cfg.Port == 0 {
 		cfg.Port = config.DefaultPort
@@ -92,12 +92,22 @@ func (m *Manager) systemctl(ctx context.Context, args ...string) (string, error)
 	return m.cfg.Run(ctx, "systemctl", append([]string{"--user", "--no-pager"}, args...)...)
 }
 
-// run is the Runner of real life.
-func run(ctx context.Context, name string, args ...string) (string, error) {
-	out, err := exec.CommandContext(ctx, name, args...).CombinedOutput()
+// runIn is the Runner of real life.
+func runIn(getenv func(string) string) Runner {
+	return func(ctx context.Context, name string, args ...string) (string, error) {
+		cmd := exec.CommandContext(ctx, name, args...)
+		if dir := getenv("XDG_RUNTIME_DIR"); dir != "" { // by which systemctl finds the manager
+			cmd.Env = append(os.Environ(), "XDG_RUNTIME_DIR="+dir)
+		}
+		return run(cmd)
+	}
+}
+
+func run(cmd *exec.Cmd) (string, error) {
+	out, err := cmd.CombinedOutput()
 	text := strings.TrimSpace(string(out))
 	if err != nil {
-		return text, &commandError{strings.Join(append([]string{name}, args...), " "), text, err}
+		return text, &commandError{strings.Join(cmd.Args, " "), text, err}
 	}
 	return text, nil
 }

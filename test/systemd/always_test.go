@@ -368,3 +368,27 @@ func stopped(t *testing.T) {
 		t.Error("the watchdog left a daemon that hangs")
 	}
 }
+
+// found has the client find the service's daemon whatever the environment says.
+func found(t *testing.T) {
+	health(t, "127.0.0.1")
+	want := mainPID()
+	home := "HOME=" + os.Getenv("HOME")
+	for what, env := range map[string][]string{
+		"env -i":                    {home, "PATH=" + os.Getenv("PATH")},
+		"a foreign XDG_RUNTIME_DIR": {home, "PATH=" + os.Getenv("PATH"), "XDG_RUNTIME_DIR=/run/user/0"},
+		"one that does not exist":   {home, "PATH=" + os.Getenv("PATH"), "XDG_RUNTIME_DIR=/no/such/dir"},
+	} {
+		for _, args := range [][]string{{"status", "--json"}, {"list"}, {"service", "status", "--json"}, {"proxy", "start", "--json"}} {
+			cmd := exec.Command(client(), args...)
+			cmd.Env = env
+			out, err := cmd.CombinedOutput()
+			if err != nil || strings.HasSuffix(args[len(args)-1], "json") && !strings.Contains(string(out), fmt.Sprintf(`"pid":%d`, want)) {
+				t.Errorf("%s, hostless %s: %v\n%s", what, strings.Join(args, " "), err, out)
+			}
+		}
+	}
+	if now := mainPID(); now != want {
+		t.Errorf("the daemon was %d and is %d", want, now)
+	}
+}

@@ -133,6 +133,7 @@ func TestInside(t *testing.T) {
 		{"https", https},
 		{"idle exit", idle},
 		{"an installation that fails", failedInstall},
+		{"other environments", found},
 		{"a stream is finished before a restart", streamOverRestart},
 		{"an app outlives restart and kill -9", appOutlives},
 		{"kill -9 under load", killUnderLoad},
