@@ -115,7 +115,9 @@ func (c *exchange) tryOnce(ctx context.Context, p *plan, req *upstream.Request, 
 		c.g.missing.Store(p.endpoint, c.g.cfg.Now())
 		return endpointMissing, nil
 	}
-	o.RetryAfter = retryAfter(resp.Header, c.g.cfg.Now())
+	if resp.StatusCode >= 400 {
+		o.RetryAfter = retryAfter(resp.Header, c.g.cfg.Now())
+	}
 	if resp.StatusCode >= 400 && more {
 		o.Status, o.Kind = resp.StatusCode, pipeline.KindOfStatus(resp.StatusCode)
 		if c.mayRetry(ctx, p) {
@@ -148,8 +150,8 @@ func (c *exchange) answer(to *pipeline.Candidate, call *dialect.Call) *respond.A
 	a := &respond.Answer{
 		Request: c.r, Caller: c.call.Dialect, Provider: to.Credential.Provider, Model: to.Model,
 		Attempts: len(c.outcome.Attempts) + 1, Upload: c.matched.Upload, DropUsage: c.dropUsage,
-		Redact: redactor(to, false), RedactError: redactor(to, true),
 	}
+	a.Redact, a.RedactError = c.g.redactors.get(to)
 	if call != nil {
 		a.Ignored = call.Ignored
 	}

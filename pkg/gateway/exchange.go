@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -47,7 +46,7 @@ type exchange struct {
 func (g *Gateway) newExchange(w http.ResponseWriter, r *http.Request, matched endpoint.Endpoint) *exchange {
 	c := &exchange{g: g, w: respond.NewWriter(w), r: r, matched: matched, settings: g.cfg.Settings(), lease: g.bodies.Lease()}
 	c.call = pipeline.Call{
-		ID: "req_" + rand.Text(), Start: g.cfg.Now(), Method: r.Method, Endpoint: matched.Pattern, Dialect: matched.Dialect,
+		ID: g.ids.next(), Start: g.cfg.Now(), Method: r.Method, Endpoint: matched.Pattern, Dialect: matched.Dialect,
 		Socket: matched.Kind == endpoint.WebSocket, List: matched.Kind == endpoint.ListModels || matched.Kind == endpoint.GetModel,
 		Client: r.UserAgent(), Header: r.Header, Size: -1,
 	}

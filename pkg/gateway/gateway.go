@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -41,6 +42,8 @@ type Gateway struct {
 	made       time.Time
 	inFlight   atomic.Int64
 	bodies     *body.Memory
+	ids        requestIDs
+	redactors  redactors
 }
 
 // New makes a gateway.
@@ -56,6 +59,7 @@ func New(cfg Config) (*Gateway, error) {
 	g.sockets, g.goAway = context.WithCancel(context.Background())
 	g.lists = modelist.New(modelist.Config{Client: g.up, Version: cfg.Version, Now: cfg.Now, Logger: cfg.Logger})
 	g.plugIn(&cfg)
+	g.ids.prefix = "req_" + strings.ToLower(rand.Text()[:12])
 	g.bodies = body.NewMemory(cfg.BodyMemory, cfg.BodyWait)
 	return g, nil
 }

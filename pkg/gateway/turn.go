@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"context"
-	"crypto/rand"
 
 	"github.com/hostless/hostless/pkg/gateway/pipeline"
 	"github.com/hostless/hostless/pkg/gateway/respond"
@@ -33,7 +32,7 @@ type turn struct {
 // beginTurn admits a message that asks for a response.
 func (c *exchange) beginTurn(ctx context.Context, model string, data []byte) (*turn, error) {
 	t := &turn{g: c.g, call: c.call, to: c.to}
-	t.call.ID, t.call.Start, t.call.Method = "req_"+rand.Text(), c.g.cfg.Now(), "POST"
+	t.call.ID, t.call.Start, t.call.Method = c.g.ids.next(), c.g.cfg.Now(), "POST"
 	t.call.Stream, t.call.Body, t.call.Size = true, data, int64(len(data))
 	if model != "" {
 		t.call.Model, t.to.Model = model, model

@@ -64,11 +64,13 @@ func Data(ev []byte) []byte {
 	n := 0
 	for len(ev) > 0 {
 		line := ev
-		if i := bytes.IndexAny(ev, "\r\n"); i >= 0 {
-			line, ev = ev[:i], ev[i+1:]
-		} else {
-			ev = nil
+		if i := bytes.IndexByte(ev, '\n'); i >= 0 {
+			line = ev[:i]
 		}
+		if i := bytes.IndexByte(line, '\r'); i >= 0 {
+			line = line[:i]
+		}
+		ev = ev[min(len(line)+1, len(ev)):]
 		value, ok := bytes.CutPrefix(line, []byte("data:"))
 		if !ok {
 			continue

@@ -107,20 +107,17 @@ func (g *Grant) Check() error {
 }
 
 // Done is closed when the token is revoked.
-func (g *Grant) Done() <-chan struct{} { return g.entry.done }
+func (g *Grant) Done() <-chan struct{} { return g.entry.revocation.ctx.Done() }
 
 // Context is a context of parent that ends with the token as well; its cause is
 // then fault.Unauthenticated. The caller calls cancel when the work is over.
 func (g *Grant) Context(parent context.Context) (ctx context.Context, cancel context.CancelFunc) {
 	ctx, end := context.WithCancelCause(parent)
-	go func() {
-		select {
-		case <-g.entry.done:
-			end(fault.New(fault.Unauthenticated, MessageUnknown))
-		case <-ctx.Done():
-		}
-	}()
-	return ctx, func() { end(nil) }
+	stop := context.AfterFunc(g.entry.revocation.ctx, func() { end(fault.New(fault.Unauthenticated, MessageUnknown)) })
+	return ctx, func() {
+		stop()
+		end(nil)
+	}
 }
 
 // live reports whether the token would let a caller in now.
@@ -143,4 +140,16 @@ func (e *entry) info() Info {
 		Prefix: e.prefix, Origin: e.origin, Name: e.name, Scope: e.scope, RateLimit: e.rate,
 		Expires: e.expires, Created: e.created, Bound: e.bound,
 	}
+}
+
+// revocation is a token's end, as a context that other contexts can follow without a
+// goroutine of their own.
+type revocation struct {
+	ctx    context.Context
+	cancel context.CancelFunc
+}
+
+func newRevocation() revocation {
+	ctx, cancel := context.WithCancel(context.Background())
+	return revocation{ctx, cancel}
 }

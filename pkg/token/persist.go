@@ -152,13 +152,13 @@ func decode(data []byte) ([]*entry, error) {
 			hash: [32]byte(hash), prefix: r.Prefix, origin: r.Origin, name: r.Name, rate: r.RateLimit,
 			scope: Scope{Providers: r.Providers, Models: r.Models}, ttl: time.Duration(r.TTL) * time.Second,
 			created: r.Created, expires: r.Expires, bound: r.Bound, ended: r.Revoked, lease: r.Lease,
-			done: make(chan struct{}), limiter: limiter{limit: r.RateLimit},
+			revocation: newRevocation(), limiter: limiter{limit: r.RateLimit},
 		}
 		if err := e.scope.Validate(); err != nil {
 			return nil, fmt.Errorf("token %d: %w", i, err)
 		}
 		if !e.ended.IsZero() {
-			close(e.done)
+			e.revocation.cancel()
 		}
 		for _, t := range r.Recent {
 			e.limiter.times = append(e.limiter.times, time.UnixMilli(t))

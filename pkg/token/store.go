@@ -91,9 +91,9 @@ type entry struct {
 	created      time.Time
 	bound        string
 	lease        bool
-	done         chan struct{} // closed when revoked
-	parents      []*entry      // whose limits count too
-	prefixHashes []uint64      // of what goes past the prefix, see hashPrefixes; nil where that is not known
+	revocation   revocation // ends when the token is revoked
+	parents      []*entry   // whose limits count too
+	prefixHashes []uint64   // of what goes past the prefix, see hashPrefixes; nil where that is not known
 
 	mu      sync.Mutex
 	expires time.Time
@@ -270,7 +270,7 @@ func (s *Store) prepare(req Request) (*entry, error) {
 	return &entry{
 		origin: origin, name: req.Name, rate: req.RateLimit, ttl: ttl, created: now, expires: now.Add(ttl),
 		scope: Scope{Providers: slices.Clone(req.Scope.Providers), Models: slices.Clone(req.Scope.Models)},
-		bound: req.Bound, lease: req.Lease, parents: parents, done: make(chan struct{}), limiter: limiter{limit: req.RateLimit},
+		bound: req.Bound, lease: req.Lease, parents: parents, revocation: newRevocation(), limiter: limiter{limit: req.RateLimit},
 	}, nil
 }
 
@@ -291,7 +291,7 @@ func (s *Store) add(e *entry, text string) (Minted, error) {
 			s.mu.Unlock()
 			return Minted{}, fault.New(fault.Unauthenticated, MessageUnknown)
 		}
-		e.done = old.done // what streams under the old terms ends with the new
+		e.revocation = old.revocation // what streams under the old terms ends with the new
 	}
 	s.entries[e.hash] = e
 	change := s.changed()
@@ -438,7 +438,7 @@ func (s *Store) end(e *entry) {
 	defer e.mu.Unlock()
 	if e.ended.IsZero() {
 		e.ended = s.now()
-		close(e.done)
+		e.revocation.cancel()
 		if s.onRevoked != nil {
 			s.onRevoked(hex.EncodeToString(e.hash[:]))
 		}

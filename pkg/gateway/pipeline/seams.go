@@ -19,15 +19,10 @@ type Seams struct {
 // been settled with the refusal.
 func (s *Seams) Admit(ctx context.Context, call *Call, candidates []Candidate) (settle func(Outcome), err error) {
 	var settles []func(Outcome)
-	all := func(o Outcome) {
-		for _, one := range slices.Backward(settles) {
-			one(o)
-		}
-	}
 	for _, a := range s.Admitters {
 		one, err := a.Admit(ctx, call, candidates)
 		if err != nil {
-			all(Outcome{Kind: KindOf(err), Err: err, Start: call.Start})
+			inReverse(settles)(Outcome{Kind: KindOf(err), Err: err, Start: call.Start})
 			return nothingToSettle, err
 		}
 		if one != nil {
@@ -37,7 +32,16 @@ func (s *Seams) Admit(ctx context.Context, call *Call, candidates []Candidate) (
 	if settles == nil {
 		return nothingToSettle, nil
 	}
-	return all, nil
+	return inReverse(settles), nil
+}
+
+// inReverse calls functions from the last to the first.
+func inReverse(settles []func(Outcome)) func(Outcome) {
+	return func(o Outcome) {
+		for _, one := range slices.Backward(settles) {
+			one(o)
+		}
+	}
 }
 
 func nothingToSettle(Outcome) {}

@@ -4,20 +4,8 @@ import (
 	"bytes"
 
 	"github.com/hostless/hostless/pkg/dialect"
+	"github.com/hostless/hostless/pkg/gateway/usage"
 	"github.com/hostless/hostless/pkg/jsonscan"
-)
-
-var (
-	usageMark    = []byte(`"usage`)
-	doneMark     = []byte("[DONE]")
-	finishMark   = []byte(`"finish_reason":"`)
-	finishSpaced = []byte(`"finish_reason": "`)
-	errorMark    = []byte(`"error"`)
-	choicesMark  = []byte(`"choices"`)
-	typeMark     = []byte(`"type"`)
-	finishReason = []byte(`"finishReason"`)
-	stopMark     = []byte(`"message_stop"`)
-	endMarks     = [][]byte{[]byte(`"response.completed"`), []byte(`"response.incomplete"`), []byte(`"response.failed"`), []byte(`"response.cancelled"`)}
 )
 
 // ending is how near its end a stream is.
@@ -29,64 +17,109 @@ const (
 	ended           // the last event has come: nothing that follows matters
 )
 
-// endingOf tells what an event says of its stream's end.
-func endingOf(d dialect.Name, data []byte) ending {
-	if bytes.Contains(data, errorMark) {
-		if v, ok := jsonscan.Member(data, "error"); ok && data[v.Start] != 'n' {
-			return ended // the provider has told of its own failure
+// event is what is read of one event on its way.
+type event struct {
+	end       ending
+	report    usage.Report
+	reported  bool
+	onlyUsage bool // the chunk that include_usage adds: no choices, and the usage
+}
+
+var (
+	finishMark   = []byte(`"finish_reason":"`)
+	finishSpaced = []byte(`"finish_reason": "`)
+	finishReason = []byte(`"finishReason"`)
+	errorMark    = []byte(`"error"`)
+)
+
+// members are the members of an event that say something of its stream.
+type members struct{ kind, failure, choices, candidates, usage, metadata, outer jsonscan.Span }
+
+// readEvent reads an event in one pass over its members.
+func readEvent(d dialect.Name, data []byte) (e event) {
+	if string(data) == "[DONE]" {
+		if d == dialect.OpenAI {
+			e.end = ended
 		}
+		return e
+	}
+	var m members
+	_, err := jsonscan.Skim(data, func(key []byte, v jsonscan.Span) error {
+		switch string(key) {
+		case "type":
+			m.kind = v
+		case "error":
+			m.failure = v
+		case "choices":
+			m.choices = v
+		case "candidates":
+			m.candidates = v
+		case "usage":
+			m.usage = v
+		case "usageMetadata":
+			m.metadata = v
+		case "response", "message":
+			m.outer = v
+		}
+		return nil
+	})
+	if err != nil {
+		e.end = endOfText(d, data)
+		return e
+	}
+	if m.usage.End == 0 {
+		m.usage = m.metadata
+	}
+	if isObject(data, m.usage) || isObject(data, m.outer) {
+		e.report, e.reported = usage.Parse(data)
+		e.onlyUsage = m.choices.End > 0 && isObject(data, m.usage) && len(bytes.Trim(m.choices.Of(data), "[] \t\r\n")) == 0
+	}
+	e.end = m.ending(d, data)
+	return e
+}
+
+func isObject(data []byte, v jsonscan.Span) bool { return v.End > 0 && data[v.Start] == '{' }
+
+// ending tells what the members say of the stream's end.
+func (m *members) ending(d dialect.Name, data []byte) ending {
+	if m.failure.End > 0 && data[m.failure.Start] != 'n' {
+		return ended // the provider has told of its own failure
 	}
 	switch d {
 	case dialect.OpenAI:
-		switch {
-		case bytes.Equal(data, doneMark):
-			return ended
-		case bytes.Contains(data, finishMark), bytes.Contains(data, finishSpaced):
-			return finished
-		}
+		return endOfText(d, m.choices.Of(data))
 	case dialect.Anthropic:
-		if bytes.Contains(data, stopMark) && typeOf(data) == "message_stop" {
+		if string(m.kind.Of(data)) == `"message_stop"` {
 			return ended
 		}
 	case dialect.Responses:
-		for _, mark := range endMarks {
-			if bytes.Contains(data, mark) && string(mark) == `"`+typeOf(data)+`"` {
-				return ended
-			}
+		switch string(m.kind.Of(data)) {
+		case `"response.completed"`, `"response.incomplete"`, `"response.failed"`, `"response.cancelled"`:
+			return ended
 		}
 	case dialect.Gemini:
-		if bytes.Contains(data, finishReason) {
-			return finished
-		}
+		return endOfText(d, m.candidates.Of(data))
 	default:
 		return finished
 	}
 	return running
 }
 
-// typeOf is an event's `type`, which comes first in nearly all.
-func typeOf(data []byte) string {
-	if !bytes.Contains(data, typeMark) {
-		return ""
+// endOfText looks for the model's reason to finish, in the part of an event where it
+// stands, or in one that is no JSON.
+func endOfText(d dialect.Name, text []byte) ending {
+	switch d {
+	case dialect.OpenAI:
+		if bytes.Contains(text, finishMark) || bytes.Contains(text, finishSpaced) {
+			return finished
+		}
+	case dialect.Gemini:
+		if bytes.Contains(text, finishReason) {
+			return finished
+		}
+	case dialect.Anthropic, dialect.Responses:
+	default:
+		return finished
 	}
-	span, ok := jsonscan.Member(data, "type")
-	if !ok {
-		return ""
-	}
-	s, _ := jsonscan.Text(span.Of(data))
-	return s
-}
-
-// onlyUsage reports whether a chat chunk is the one that include_usage adds: no
-// choices, and the usage.
-func onlyUsage(data []byte) bool {
-	if !bytes.Contains(data, usageMark) || !bytes.Contains(data, choicesMark) {
-		return false
-	}
-	choices, ok := jsonscan.Member(data, "choices")
-	if !ok || len(bytes.Trim(choices.Of(data), "[] \t\r\n")) != 0 {
-		return false
-	}
-	usage, ok := jsonscan.Member(data, "usage")
-	return ok && data[usage.Start] == '{'
+	return running
 }

@@ -10,7 +10,6 @@ import (
 
 	"github.com/hostless/hostless/pkg/dialect"
 	"github.com/hostless/hostless/pkg/fault"
-	"github.com/hostless/hostless/pkg/gateway/usage"
 	"github.com/hostless/hostless/pkg/redact"
 	"github.com/hostless/hostless/pkg/sse"
 )
@@ -153,7 +152,7 @@ func finishRaw(raw *redact.Writer, rest []byte) error {
 // an event all the same, and not one that was cut off.
 func (s *stream) whole(rest []byte) bool {
 	data := sse.Data(rest)
-	return s.upstream == "" || bytes.Equal(data, doneMark) || json.Valid(data)
+	return s.upstream == "" || string(data) == "[DONE]" || json.Valid(data)
 }
 
 func (s *stream) finish(rest []byte) error {
@@ -169,15 +168,14 @@ func (s *stream) see(ev []byte) (drop bool) {
 	if data == nil {
 		return false
 	}
-	if u, ok := usage.Parse(data); ok {
-		s.result.see(u, true)
-		if s.dropUsage && onlyUsage(data) {
+	e := readEvent(s.upstream, data)
+	if e.reported {
+		s.result.see(e.report, true)
+		if s.dropUsage && e.onlyUsage {
 			return true
 		}
 	}
-	if s.end != ended {
-		s.end = max(s.end, endingOf(s.upstream, data))
-	}
+	s.end = max(s.end, e.end)
 	return false
 }
 

@@ -31,7 +31,7 @@ func (e *TruncatedError) Unwrap() error { return e.Err }
 // It belongs to one goroutine at a time.
 type Writer struct {
 	http.ResponseWriter
-	flush     func()
+	flusher   http.Flusher // nil where the server can only be asked through a ResponseController
 	committed bool
 	sent      int64
 }
@@ -39,12 +39,7 @@ type Writer struct {
 // NewWriter wraps a server's ResponseWriter.
 func NewWriter(w http.ResponseWriter) *Writer {
 	own := &Writer{ResponseWriter: w}
-	if f, ok := w.(http.Flusher); ok {
-		own.flush = f.Flush
-	} else {
-		control := http.NewResponseController(w)
-		own.flush = func() { control.Flush() }
-	}
+	own.flusher, _ = w.(http.Flusher)
 	return own
 }
 
@@ -63,7 +58,13 @@ func (w *Writer) Write(p []byte) (int, error) {
 }
 
 // Flush implements http.Flusher.
-func (w *Writer) Flush() { w.flush() }
+func (w *Writer) Flush() {
+	if w.flusher != nil {
+		w.flusher.Flush()
+		return
+	}
+	http.NewResponseController(w.ResponseWriter).Flush()
+}
 
 // Unwrap lets http.ResponseController reach what is wrapped.
 func (w *Writer) Unwrap() http.ResponseWriter { return w.ResponseWriter }
