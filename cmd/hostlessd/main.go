@@ -65,7 +65,7 @@ func app() *cli.App {
 		HideHelpCommand: true, OnUsageError: wrong,
 		ExitErrHandler: func(*cli.Context, error) {}, // main alone exits
 		Flags: []cli.Flag{
-			&cli.StringFlag{Name: "port", EnvVars: []string{"HOSTLESS_PORT"}, Usage: "listen on `PORT` of loopback; 0 is any free one (default: the setting `port`, 48282)"},
+			&cli.StringFlag{Name: "port", Aliases: []string{"p"}, EnvVars: []string{"HOSTLESS_PORT"}, Usage: "listen on `PORT` of loopback; 0 is any free one (default: the setting `port`, 48282)"},
 			&cli.BoolFlag{Name: "tls", Usage: "serve https beside http on the same port (default: the setting)"},
 			&cli.BoolFlag{Name: "verbose", Usage: "log each request"},
 			&cli.BoolFlag{Name: "dev-mode", Usage: "your own local callers need no token"},

@@ -22,6 +22,8 @@ func TestLocate(t *testing.T) {
 		home, socket string
 		fails        string
 	}{
+		{name: "home by its earlier name", env: map[string]string{"HOSTLESS_CONFIG_DIR": "/old", "HOME": "/u", "XDG_RUNTIME_DIR": run}, home: "/old", socket: "/old/control.sock"},
+		{name: "both names", env: map[string]string{"HOSTLESS_HOME": "/h", "HOSTLESS_CONFIG_DIR": "/old"}, home: "/h", socket: "/h/control.sock"},
 		{name: "home given", env: map[string]string{"HOSTLESS_HOME": "/h", "HOME": "/u", "XDG_RUNTIME_DIR": run}, home: "/h", socket: "/h/control.sock"},
 		{name: "socket given", env: map[string]string{"HOSTLESS_SOCKET": "/s.sock", "HOME": "/u"}, home: "/u/.hostless", socket: "/s.sock"},
 		{name: "no runtime directory", env: map[string]string{"HOME": "/u", "XDG_RUNTIME_DIR": "/does/not/exist"}, home: "/u/.hostless", socket: "/u/.hostless/control.sock"},

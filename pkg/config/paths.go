@@ -27,12 +27,16 @@ type Paths struct {
 }
 
 // Locate finds the paths from an environment lookup such as os.Getenv and
-// creates nothing. HOSTLESS_HOME and HOSTLESS_SOCKET win; a relative one, or a
+// creates nothing. HOSTLESS_HOME (or its earlier name
+// HOSTLESS_CONFIG_DIR) and HOSTLESS_SOCKET win; a relative one, or a
 // socket path too long for the platform, is an error that names it. A home that
 // is a symbolic link is the directory that it leads to: a link in the socket's
 // path would be refused by clients.
 func Locate(getenv func(string) string) (Paths, error) {
 	home := getenv("HOSTLESS_HOME")
+	if home == "" {
+		home = getenv("HOSTLESS_CONFIG_DIR") // its name before 1.0
+	}
 	own := home != ""
 	if !own {
 		user := getenv("HOME")

@@ -57,7 +57,8 @@ type snapshot struct {
 	chosen  map[string]bool            // those that the file sets
 	proxies []netip.Prefix
 	origins []string
-	ollama  []string
+	ollama  ollamaModels
+	urls    map[string]string
 	models  map[string][]string
 
 	commands map[string]Command
@@ -190,15 +191,15 @@ func decodeObject(data []byte, into *map[string]json.RawMessage) error {
 // interpret makes a snapshot of members. For a member with a bad value, what
 // held before goes on holding; before is nil at the start, where the default does.
 func interpret(members map[string]json.RawMessage, before *snapshot) (*snapshot, []string) {
-	snap := &snapshot{members: members, values: map[string]any{}, chosen: map[string]bool{}, origins: []string{}, ollama: []string{}, models: map[string][]string{}}
+	snap := &snapshot{members: members, values: map[string]any{}, chosen: map[string]bool{}, origins: []string{}, ollama: ollamaModels{}, models: map[string][]string{}}
 	if before == nil {
 		before = snap
 	}
 	var problems []string
 	for _, def := range settings {
 		snap.values[def.name], _ = def.value(def.def)
-		raw, ok := members[def.name]
-		if !ok || string(raw) == "null" {
+		raw, ok := settingMember(members, def.name)
+		if !ok {
 			continue
 		}
 		v, err := def.fromJSON(raw)
@@ -215,6 +216,7 @@ func interpret(members map[string]json.RawMessage, before *snapshot) (*snapshot,
 		}
 	}
 	snap.ollama = member(members, memberOllama, snap.ollama, before.ollama, &problems)
+	snap.urls = member(members, memberURLs, nil, before.urls, &problems)
 	snap.models = member(members, memberModels, snap.models, before.models, &problems)
 	snap.commands = member(members, memberCommands, snap.commands, before.commands, &problems)
 	var held []json.RawMessage
@@ -355,6 +357,10 @@ func (s *Settings) Patch(values map[string]json.RawMessage) error {
 		changed := false
 		for name, raw := range checked {
 			old, was := members[name]
+			if earlier := earlierName(name); earlier != name && members[earlier] != nil {
+				delete(members, earlier)
+				changed = true
+			}
 			switch {
 			case raw == nil && was:
 				delete(members, name)

@@ -129,7 +129,7 @@ func TestSettingsKeepWhatTheyDoNotKnow(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("file (-want +got):\n%s", diff)
 	}
-	if diff := cmp.Diff([]string{"http://b.example"}, s.AllowedOrigins()); diff != "" || s.Models("groq")[0] != "x" || s.OllamaModels()[0] != "groq/x" {
+	if diff := cmp.Diff([]string{"http://b.example"}, s.AllowedOrigins()); diff != "" || s.Models("groq")[0] != "x" || s.OllamaModels()[0].Name != "groq/x" {
 		t.Errorf("getters: %s", diff)
 	}
 }
@@ -237,7 +237,7 @@ func TestRuinedWhileRunning(t *testing.T) {
 	const good = `{"echo":"off","token-persistence":"file","allowed_origins":["https://a.example"],"ollama_api_models":["x/y"],"mine":1}`
 	check := func(s *config.Settings, when string) {
 		t.Helper()
-		if s.EchoEnabled() || s.TokenPersistence() != "file" || !cmp.Equal(s.AllowedOrigins(), []string{"https://a.example"}) || !cmp.Equal(s.OllamaModels(), []string{"x/y"}) {
+		if s.EchoEnabled() || s.TokenPersistence() != "file" || !cmp.Equal(s.AllowedOrigins(), []string{"https://a.example"}) || !cmp.Equal(s.OllamaModels(), []config.OllamaModel{{Name: "x/y"}}) {
 			t.Errorf("%s: echo %v, persistence %s, origins %v, ollama %v", when, s.EchoEnabled(), s.TokenPersistence(), s.AllowedOrigins(), s.OllamaModels())
 		}
 	}

@@ -62,9 +62,11 @@ func (s *Settings) TrustedProxies() []netip.Prefix {
 // the form of NormalizeOrigin. Never nil.
 func (s *Settings) AllowedOrigins() []string { return slices.Clone(s.current.Load().origins) }
 
-// OllamaModels are the models that the Ollama surface lists beside live ones,
-// as `provider/id`. Never nil.
-func (s *Settings) OllamaModels() []string { return slices.Clone(s.current.Load().ollama) }
+// OllamaModels are the models that the Ollama surface lists beside live ones.
+// Never nil.
+func (s *Settings) OllamaModels() []OllamaModel {
+	return append([]OllamaModel{}, s.current.Load().ollama...)
+}
 
 // Models are the models listed for a provider that cannot list its own.
 func (s *Settings) Models(provider string) []string {

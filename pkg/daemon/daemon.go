@@ -202,7 +202,7 @@ func (d *daemon) open() (err error) {
 		return err
 	}
 	if d.gateway, err = gateway.New(gateway.Config{
-		Tokens: gatewayTokens{d.tokens, func() bool { return d.routes.Returning() }}, Keys: gatewayKeys{d.keys, d.redactor.Learn}, Settings: d.gatewaySettings.get,
+		Tokens: gatewayTokens{d.tokens, func() bool { return d.routes.Returning() }}, Keys: gatewayKeys{d.keys, d.redactor.Learn, providerURLs{d.settings}}, Settings: d.gatewaySettings.get,
 		Version: d.cfg.Version, DevMode: d.cfg.DevMode, Owner: d.owner, Pages: pages, Logger: component("gateway"),
 	}); err != nil {
 		return err

@@ -263,12 +263,16 @@ func (c controlKeys) Lock(ctx context.Context) error { return c.store.Lock(ctx) 
 type gatewayKeys struct {
 	store *keys.Store
 	used  func(secret.String) // is told each key before the gateway has it
+	urls  providerURLs
 }
 
 func (g gatewayKeys) Get(ctx context.Context, provider string) (gateway.Credential, bool, error) {
 	e, err := g.store.Get(ctx, provider)
 	if fault.Is(err, fault.Unconfigured) {
-		return gateway.Credential{}, false, nil
+		return g.urls.keyless(provider)
+	}
+	if err == nil {
+		err = g.urls.fill(&e)
 	}
 	if err != nil {
 		return gateway.Credential{}, false, err
@@ -290,5 +294,5 @@ func (g gatewayKeys) Stored() ([]string, error) {
 			out = append(out, e.Provider)
 		}
 	}
-	return out, nil
+	return g.urls.add(out), nil
 }

@@ -77,6 +77,13 @@ func (g *gatewaySettings) refresh() {
 	}
 	g.current.Store(&gateway.Settings{
 		StreamUsageOff: !g.settings.StreamUsage(), EchoOff: !g.settings.EchoEnabled(),
-		Origins: g.settings.AllowedOrigins(), Models: models, OllamaModels: g.settings.OllamaModels(),
+		Origins: g.settings.AllowedOrigins(), Models: models, OllamaModels: ollamaModels(g.settings.OllamaModels()),
 	})
+}
+
+func ollamaModels(list []config.OllamaModel) (out []gateway.OllamaModel) {
+	for _, m := range list {
+		out = append(out, gateway.OllamaModel(m))
+	}
+	return out
 }

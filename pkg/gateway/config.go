@@ -43,7 +43,14 @@ type Settings struct {
 	EchoOff        bool                // the built-in provider does not exist
 	Origins        []string            // the origins list, normalised
 	Models         map[string][]string // per provider, where it has no live list, and for routing
-	OllamaModels   []string            // ollama_api_models: further names for Ollama's lists
+	OllamaModels   []OllamaModel       // ollama_api_models: further models for Ollama's lists
+}
+
+// OllamaModel is a model that config.json adds to Ollama's lists.
+type OllamaModel struct {
+	Name         string   // as a caller names it: provider/id
+	Context      int      // the most tokens of a prompt; 0 is as known
+	Capabilities []string // nil is as known
 }
 
 // Config is what New needs.

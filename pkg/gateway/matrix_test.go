@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/hostless/hostless/pkg/gateway"
 )
 
 // messagesOnly is a provider that speaks Anthropic's dialect alone.
@@ -154,7 +156,7 @@ func TestOllamaMetadata(t *testing.T) {
 	w.upstream("google", func(rw http.ResponseWriter, r *http.Request) {
 		io.WriteString(rw, `{"models":[{"name":"models/gemini-2.5-flash","inputTokenLimit":1000}]}`)
 	})
-	w.settings.OllamaModels = []string{"groq/extra", "gemini/gemini-2.5-flash"}
+	w.settings.OllamaModels = []gateway.OllamaModel{{Name: "groq/extra", Context: 4711, Capabilities: []string{"completion"}}, {Name: "gemini/gemini-2.5-flash"}}
 	none := []string{"Authorization", ""}
 	a := w.do("GET", "/api/tags", "", none...)
 	var tags struct {
@@ -171,6 +173,8 @@ func TestOllamaMetadata(t *testing.T) {
 		t.Errorf("tags: %s", got)
 	}
 	w.do("POST", "/api/show", `{"model":"gemini/gemini-2.5-flash"}`, none...).want(t, 200, `"capabilities"`)
+	w.do("POST", "/api/show", `{"model":"groq/extra"}`, none...).want(t, 200, `"groq.context_length":4711`)
+	w.do("POST", "/api/show", `{"model":"groq/extra"}`, none...).want(t, 200, `"capabilities":["completion"]`)
 	w.do("POST", "/api/show", `{"name":"echo/text:latest"}`, none...).want(t, 200, `"capabilities"`)
 	w.do("POST", "/api/show", `{"model":"nothing"}`, none...).want(t, 404, `{"error":"model 'nothing' not found"}`)
 	w.do("GET", "/api/version", "", none...).want(t, 200, `{"version":"`)

@@ -85,14 +85,21 @@ func (g *Gateway) ollamaModels(ctx context.Context, settings Settings) []ollama.
 	for _, m := range g.union(ctx, settings, everything, func(p *provider.Provider, id string) string { return ollama.ID(p.Name, id) }) {
 		out = append(out, ollama.Model{Name: m.ID, Provider: m.Provider, Modified: g.modified(m.Created), Context: m.Input})
 	}
-	for _, name := range settings.OllamaModels {
-		target, err := g.target(name, settings)
-		if err != nil {
+	for _, added := range settings.OllamaModels {
+		target, err := g.target(added.Name, settings)
+		if err != nil || target.Model == "" {
 			continue // the stored providers cannot be listed now
 		}
 		id := ollama.ID(target.Provider, target.Model)
-		if target.Model != "" && !slices.ContainsFunc(out, func(m ollama.Model) bool { return m.Name == id }) {
-			out = append(out, ollama.Model{Name: id, Provider: target.Provider, Modified: g.modified(0)})
+		i := slices.IndexFunc(out, func(m ollama.Model) bool { return m.Name == id })
+		if i < 0 {
+			i, out = len(out), append(out, ollama.Model{Name: id, Provider: target.Provider, Modified: g.modified(0)})
+		}
+		if added.Context > 0 {
+			out[i].Context = added.Context
+		}
+		if added.Capabilities != nil {
+			out[i].Capabilities = added.Capabilities
 		}
 	}
 	return out

@@ -18,10 +18,13 @@ import (
 type File struct{ Path string }
 
 // Locate gives the file to use: path if it is not empty, else
-// HOSTLESS_HOSTS_FILE, else the system's.
+// HOSTLESS_HOSTS_FILE, else HOSTLESS_HOSTS_PATH, else the system's.
 func Locate(path string, getenv func(string) string) File {
 	if path == "" {
 		path = getenv("HOSTLESS_HOSTS_FILE")
+	}
+	if path == "" {
+		path = getenv("HOSTLESS_HOSTS_PATH") // its name before 1.0
 	}
 	if path == "" {
 		path = "/etc/hosts"
