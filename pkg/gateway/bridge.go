@@ -7,11 +7,13 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"strconv"
 	"sync"
 	"time"
 
 	"github.com/gorilla/websocket"
 
+	"github.com/hostless/hostless/pkg/dialect/openai"
 	"github.com/hostless/hostless/pkg/fault"
 	"github.com/hostless/hostless/pkg/gateway/body"
 	"github.com/hostless/hostless/pkg/gateway/endpoint"
@@ -314,16 +316,14 @@ func (w *frameWriter) finish() {
 // upstreamErrorFrame is the event for a provider's own error: its error object
 // where it has one, else its text.
 func upstreamErrorFrame(status int, body []byte) []byte {
-	var doc struct {
-		Error json.RawMessage `json:"error"`
-	}
-	if json.Unmarshal(body, &doc) != nil || len(doc.Error) == 0 || doc.Error[0] != '{' {
+	object, _ := jsonscan.Member(body, "error")
+	found := jsonscan.Raw(object.Of(body))
+	if found.Kind() != '{' {
 		message := string(bytes.ToValidUTF8(body[:min(len(body), 2048)], []byte("?")))
-		doc.Error, _ = json.Marshal(map[string]any{"type": "upstream_error", "code": nil, "message": message, "param": nil})
+		found = openai.Error{Message: message, Type: "upstream_error"}.Value()
 	}
-	data, err := json.Marshal(map[string]any{"type": "error", "status": status, "error": doc.Error})
-	if err != nil {
-		return []byte(`{"type":"error","status":502,"error":{"type":"upstream_error","message":"the provider's error cannot be read"}}`)
-	}
-	return data
+	return jsonscan.Obj(
+		jsonscan.Field{Name: "type", Value: jsonscan.Lit(`"error"`)},
+		jsonscan.Field{Name: "status", Value: jsonscan.Raw(strconv.AppendInt(nil, int64(status), 10))},
+		jsonscan.Field{Name: "error", Value: found}).JSON()
 }

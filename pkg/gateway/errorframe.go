@@ -1,23 +1,23 @@
 package gateway
 
 import (
-	"encoding/json"
+	"strconv"
 
+	"github.com/hostless/hostless/pkg/dialect/openai"
 	"github.com/hostless/hostless/pkg/fault"
-	"github.com/hostless/hostless/pkg/gateway/respond"
+	"github.com/hostless/hostless/pkg/jsonscan"
 )
 
 // errorFrame is the event that tells a WebSocket's caller of an error.
 func errorFrame(err error, eventID string) []byte {
-	fl := fault.From(err)
-	body := respond.OpenAIError(fl)
-	body["event_id"] = nil
+	f := fault.From(err)
+	object := openai.ErrorOf(f).Value()
+	object.Put("event_id", jsonscan.Lit("null"))
 	if eventID != "" {
-		body["event_id"] = eventID
+		object.PutText("event_id", eventID)
 	}
-	data, merr := json.Marshal(map[string]any{"type": "error", "status": fl.Kind.Status(), "error": body})
-	if merr != nil {
-		return []byte(`{"type":"error","status":500,"error":{"type":"internal_error","message":"internal error"}}`)
-	}
-	return data
+	return jsonscan.Obj(
+		jsonscan.Field{Name: "type", Value: jsonscan.Lit(`"error"`)},
+		jsonscan.Field{Name: "status", Value: jsonscan.Raw(strconv.AppendInt(nil, int64(f.Kind.Status()), 10))},
+		jsonscan.Field{Name: "error", Value: object}).JSON()
 }

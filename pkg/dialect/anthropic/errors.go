@@ -9,6 +9,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/hostless/hostless/pkg/dialect/openai"
 	"github.com/hostless/hostless/pkg/dialect/rawjson"
 	"github.com/hostless/hostless/pkg/fault"
 	"github.com/hostless/hostless/pkg/jsonscan"
@@ -89,8 +90,8 @@ func AppendModel(b []byte, m ModelInfo) []byte {
 	return append(b, '}')
 }
 
-// said is an error as an upstream words it, in whichever envelope.
-type said struct {
+// upstreamError is an error as an upstream words it, in whichever envelope.
+type upstreamError struct {
 	Type    string          `json:"type"`
 	Message string          `json:"message"`
 	Param   json.RawMessage `json:"param"`
@@ -99,32 +100,25 @@ type said struct {
 
 // readError finds the error in a body: {"error":{…}} of both dialects,
 // {"error":"text"}, {"message":"text"} and {"detail":…} of lesser ones, or text.
-func readError(status int, body []byte) said {
+func readError(status int, body []byte) upstreamError {
 	var outer struct {
 		Error     json.RawMessage `json:"error"`
 		Message   json.RawMessage `json:"message"`
 		Detail    json.RawMessage `json:"detail"`
 		RequestID json.RawMessage `json:"request_id"`
 	}
-	var e said
-	if json.Unmarshal(body, &outer) == nil {
+	var e upstreamError
+	if jsonscan.Decode(body, &outer) == nil {
 		for _, raw := range []json.RawMessage{outer.Error, outer.Message, outer.Detail} {
 			if rawjson.Set(raw) == nil {
 				continue
 			}
-			var text string
-			if json.Unmarshal(raw, &text) == nil {
+			if text, ok := jsonscan.Text(raw); ok {
 				e.Message = text
 				break
 			}
-			if isObject(raw) {
-				var loose struct {
-					Type, Message, Param, Code json.RawMessage
-				}
-				json.Unmarshal(raw, &loose)
-				json.Unmarshal(loose.Type, &e.Type)
-				json.Unmarshal(loose.Message, &e.Message)
-				e.Param, e.Code = loose.Param, loose.Code
+			if jsonscan.KindOf(raw) == '{' {
+				jsonscan.Decode(raw, &e) // what has another type stays empty
 			}
 			if e.Message == "" {
 				e.Message = string(rawjson.Compact(raw))
@@ -161,19 +155,8 @@ func chatError(status int, body []byte) []byte {
 	return chatEnvelope(e)
 }
 
-func chatEnvelope(e said) []byte {
-	b := append([]byte(`{"error":{"message":`), jsonscan.Quote(e.Message)...)
-	b = append(append(b, `,"type":`...), jsonscan.Quote(e.Type)...)
-	b = append(append(b, `,"param":`...), orNull(e.Param)...)
-	b = append(append(b, `,"code":`...), orNull(e.Code)...)
-	return append(b, "}}"...)
-}
-
-func orNull(raw json.RawMessage) json.RawMessage {
-	if rawjson.Set(raw) == nil {
-		return json.RawMessage("null")
-	}
-	return rawjson.Compact(raw)
+func chatEnvelope(e upstreamError) []byte {
+	return openai.Error{Message: e.Message, Type: e.Type, Param: jsonscan.Raw(e.Param), Code: jsonscan.Raw(e.Code)}.Body()
 }
 
 // messagesError words an error in Anthropic's envelope.

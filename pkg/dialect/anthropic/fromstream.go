@@ -7,6 +7,7 @@ import (
 	"strconv"
 
 	"github.com/hostless/hostless/pkg/dialect"
+	"github.com/hostless/hostless/pkg/dialect/openai"
 	"github.com/hostless/hostless/pkg/jsonscan"
 	"github.com/hostless/hostless/pkg/sse"
 )
@@ -117,7 +118,7 @@ func (s *chatStream) End(cause error, emit func(sse.Event)) {
 	}
 	s.ended = true
 	f := dialect.Broken(cause)
-	emit(sse.Event{Data: chatEnvelope(said{Type: f.Kind.Type(), Message: f.Error()})})
+	emit(sse.Event{Data: openai.Error{Type: f.Kind.Type(), Message: f.Error()}.Body()})
 }
 
 func (s *chatStream) start(e *event, emit func(sse.Event)) {

@@ -1,7 +1,6 @@
 package respond
 
 import (
-	"encoding/json"
 	"math"
 	"net/http"
 	"strconv"
@@ -11,6 +10,7 @@ import (
 	"github.com/hostless/hostless/pkg/dialect/anthropic"
 	"github.com/hostless/hostless/pkg/dialect/gemini"
 	"github.com/hostless/hostless/pkg/dialect/ollama"
+	"github.com/hostless/hostless/pkg/dialect/openai"
 	"github.com/hostless/hostless/pkg/fault"
 )
 
@@ -34,22 +34,7 @@ func errorBody(d dialect.Name, f *fault.Error) []byte {
 	case dialect.Ollama:
 		return ollama.Fault(f)
 	}
-	b, err := json.Marshal(map[string]any{"error": OpenAIError(f)})
-	if err != nil {
-		return []byte(`{"error":{"message":"internal error","type":"internal_error","param":null,"code":null}}`)
-	}
-	return b
-}
-
-// OpenAIError is the error object of OpenAI's dialect: it has all four members, null where empty.
-func OpenAIError(f *fault.Error) map[string]any {
-	orNull := func(s string) any {
-		if s == "" {
-			return nil
-		}
-		return s
-	}
-	return map[string]any{"message": f.Error(), "type": f.Kind.Type(), "param": orNull(f.Param), "code": orNull(f.Code)}
+	return openai.Fault(f)
 }
 
 // Fault answers with an error of Hostless's own.
@@ -83,14 +68,7 @@ func streamFault(d dialect.Name, f *fault.Error) []byte {
 	case dialect.Ollama:
 		return append(body, '\n')
 	case dialect.Responses:
-		// OpenAI's shape of a Responses error event, with the envelope that its
-		// SDKs look for in any stream.
-		v := OpenAIError(f)
-		v["error"] = OpenAIError(f)
-		v["code"], v["type"] = f.Kind.Type(), "error"
-		if b, err := json.Marshal(v); err == nil {
-			body = b
-		}
+		body = openai.ErrorOf(f).StreamBody()
 		return append(append([]byte("event: error\ndata: "), body...), "\n\n"...)
 	default:
 		return append(append([]byte("data: "), body...), "\n\n"...)

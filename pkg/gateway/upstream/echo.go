@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/hostless/hostless/pkg/dialect/openai"
 	"github.com/hostless/hostless/pkg/jsonscan"
 )
 
@@ -197,11 +198,11 @@ func contentText(raw json.RawMessage) string {
 }
 
 func echoError(status int, message, param string) *http.Response {
-	p := "null"
+	e := openai.Error{Message: message, Type: "invalid_request_error"}
 	if param != "" {
-		p = string(jsonscan.Quote(param))
+		e.Param = jsonscan.Quoted(param)
 	}
-	body := fmt.Appendf(nil, `{"error":{"message":%s,"type":"invalid_request_error","param":%s,"code":null}}`, jsonscan.Quote(message), p)
+	body := e.Body()
 	return &http.Response{
 		StatusCode: status, Status: http.StatusText(status), Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
 		Header: http.Header{"Content-Type": {"application/json"}}, Body: io.NopCloser(bytes.NewReader(body)), ContentLength: int64(len(body)),
