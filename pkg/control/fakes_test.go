@@ -2,12 +2,14 @@ package control_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -19,7 +21,10 @@ import (
 )
 
 // tokens adapts the real token store.
-type tokens struct{ *token.Store }
+type tokens struct {
+	*token.Store
+	full *atomic.Bool // no token can be made
+}
 
 func request(req control.MintRequest) token.Request {
 	return token.Request{
@@ -36,6 +41,9 @@ func answerOf(m token.Minted, err error) (control.Token, error) {
 }
 
 func (t tokens) Mint(ctx context.Context, req control.MintRequest) (control.Token, error) {
+	if t.full.Load() {
+		return control.Token{}, errors.New("no space left")
+	}
 	return answerOf(t.Store.Mint(ctx, request(req)))
 }
 
@@ -49,6 +57,10 @@ func (t tokens) Refresh(ctx context.Context, ref control.Secret) (time.Duration,
 
 func (t tokens) Revoke(ctx context.Context, ref control.Secret) error {
 	return t.Store.Revoke(ctx, ref.String)
+}
+
+func (t tokens) RevokeBound(ctx context.Context, hostname string, keep control.Secret) error {
+	return t.Store.RevokeBound(ctx, hostname, keep.String)
 }
 
 func (t tokens) Release(_ context.Context, s control.Secret) error {
@@ -178,7 +190,7 @@ func (r *routes) Register(_ context.Context, req control.RouteRequest) (control.
 	}
 	reg := r.registered(req)
 	reg.LeaseID = ""
-	r.standing[req.Name] = control.Route{Hostname: reg.Hostname, AppName: req.Name, TargetPort: req.Port, URL: reg.URL}
+	r.standing[req.Name] = control.Route{Hostname: reg.Hostname, AppName: req.Name, Target: req.Target, TargetPort: req.Port, URL: reg.URL}
 	return reg, nil
 }
 
@@ -267,7 +279,7 @@ func newWorld(t *testing.T, change func(*control.ServerConfig)) *world {
 		t.Fatal(err)
 	}
 	w := &world{
-		socket: filepath.Join(dir, "c.sock"), tokens: tokens{ts}, keys: keyStore{ks},
+		socket: filepath.Join(dir, "c.sock"), tokens: tokens{ts, &atomic.Bool{}}, keys: keyStore{ks},
 		routes: &routes{held: map[string]*lease{}, standing: map[string]control.Route{}, released: make(chan string, 16), updates: make(chan control.LeaseUpdate, 16)},
 		proc:   process{make(chan struct{}, 1), make(chan struct{}, 1)},
 	}

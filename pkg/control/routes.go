@@ -79,13 +79,16 @@ func (s *Server) postRegister(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, err)
 		return
 	}
-	// The tokens of what the route replaces go with it.
-	err = s.tokens.RevokeBound(ctx, reg.Hostname)
-	if err == nil && req.AutoToken {
-		var t Token
+	var t Token
+	if req.AutoToken {
 		if t, err = s.tokens.Mint(ctx, mintFor(req, reg, false)); err == nil {
 			reg.Token = bound(t)
 		}
+	}
+	if err == nil {
+		// The tokens of what the route replaced go with it, once nothing can fail that
+		// would have it stand again.
+		err = s.tokens.RevokeBound(ctx, reg.Hostname, t.Token)
 	}
 	if err != nil {
 		if undo := s.unregister(ctx, req, reg, before); undo != nil {
@@ -151,7 +154,7 @@ func (s *Server) postDeregister(w http.ResponseWriter, r *http.Request) {
 	}
 	removed, err := s.routes.Deregister(r.Context(), name)
 	if err == nil {
-		err = s.tokens.RevokeBound(r.Context(), removed.Hostname)
+		err = s.tokens.RevokeBound(r.Context(), removed.Hostname, Secret{})
 	}
 	if err != nil {
 		s.fail(w, r, err)

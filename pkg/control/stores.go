@@ -26,9 +26,9 @@ type Tokens interface {
 	// Release ends the token of a lease with its streams. Unlike a revoked one it
 	// may be restored.
 	Release(ctx context.Context, token Secret) error
-	// RevokeBound ends all tokens that were made with that hostname and are
-	// not a lease's.
-	RevokeBound(ctx context.Context, hostname string) error
+	// RevokeBound ends all tokens that were made with that hostname, but for keep
+	// where it is one, and those of leases.
+	RevokeBound(ctx context.Context, hostname string, keep Secret) error
 	// List tells the live tokens.
 	List(ctx context.Context) ([]TokenInfo, error)
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/hostless/hostless/pkg/apps/routes"
 	"github.com/hostless/hostless/pkg/control"
 	"github.com/hostless/hostless/pkg/fault"
+	"github.com/hostless/hostless/pkg/secret"
 )
 
 // openApps makes the reverse plane. Returning are the hostnames of runs whose
@@ -19,7 +20,7 @@ func (d *daemon) openApps(log *slog.Logger, returning []string) error {
 		Path: d.cfg.Paths.Routes(), Logger: log, Returning: returning,
 		Wildcards: func() bool { return d.wildcards || d.settings.WildcardRoutes() },
 		Dropped: func(r routes.Route) {
-			if err := d.tokens.RevokeBound(context.Background(), r.Hostname); err != nil {
+			if err := d.tokens.RevokeBound(context.Background(), r.Hostname, secret.String{}); err != nil {
 				log.Error("tokens of a dropped route cannot be revoked", "host", r.Hostname, "error", err)
 			}
 		},

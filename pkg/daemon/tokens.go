@@ -85,8 +85,8 @@ func (c controlTokens) Release(_ context.Context, t control.Secret) error {
 	return nil
 }
 
-func (c controlTokens) RevokeBound(ctx context.Context, hostname string) error {
-	return c.store.RevokeBound(ctx, hostname)
+func (c controlTokens) RevokeBound(ctx context.Context, hostname string, keep control.Secret) error {
+	return c.store.RevokeBound(ctx, hostname, keep.String)
 }
 
 func (c controlTokens) List(context.Context) ([]control.TokenInfo, error) {

@@ -18,8 +18,12 @@ import (
 // fileVersion is the form of tokens.json.
 const fileVersion = 1
 
-// maxWindow bounds how many request times of one token are written.
+// maxWindow bounds how many request times of one token are written one by one; of
+// more, runs of requests are written together.
 const maxWindow = 4096
+
+// maxRun bounds how many requests of one token are believed.
+const maxRun = 1 << 20
 
 type file struct {
 	Version int      `json:"version"`
@@ -41,7 +45,11 @@ type record struct {
 	Bound     string    `json:"bound,omitempty"`
 	Revoked   time.Time `json:"revoked_at,omitzero"`
 	Recent    []int64   `json:"recent,omitempty"` // requests of the last hour, Unix milliseconds
-	Lease     bool      `json:"lease,omitempty"`  // never in the file
+	// RecentRuns are requests of the last hour where there are many: the time of
+	// the last one of a run, and how many it has.
+	RecentRuns [][2]int64 `json:"recent_runs,omitempty"`
+
+	Lease bool `json:"lease,omitempty"` // never in the file
 }
 
 // changed notes a change of what is persisted; s.mu is held.
@@ -85,6 +93,8 @@ func (s *Store) encode(all bool) []byte {
 			}
 			if recent := e.limiter.recent(now); all || len(recent) <= maxWindow {
 				r.Recent = recent
+			} else {
+				r.RecentRuns = runs(recent)
 			}
 			f.Tokens = append(f.Tokens, r)
 		}
@@ -96,6 +106,16 @@ func (s *Store) encode(all bool) []byte {
 		panic(err) // plain values always marshal
 	}
 	return append(data, '\n')
+}
+
+// runs puts request times together, a run counting as its last one: a limit that is
+// read again lets no more through than the one that was written.
+func runs(times []int64) (out [][2]int64) {
+	size := (len(times) + maxWindow - 1) / maxWindow
+	for run := range slices.Chunk(times, size) {
+		out = append(out, [2]int64{run[len(run)-1], int64(len(run))})
+	}
+	return out
 }
 
 func list(in []string) []string {
@@ -159,6 +179,14 @@ func decode(data []byte) ([]*entry, error) {
 		}
 		if !e.ended.IsZero() {
 			e.revocation.cancel()
+		}
+		for _, run := range r.RecentRuns {
+			if run[1] < 0 || run[1] > maxRun-int64(len(e.limiter.times)) {
+				return nil, fmt.Errorf("token %d is malformed", i)
+			}
+			for range run[1] {
+				e.limiter.times = append(e.limiter.times, time.UnixMilli(run[0]))
+			}
 		}
 		for _, t := range r.Recent {
 			e.limiter.times = append(e.limiter.times, time.UnixMilli(t))

@@ -394,12 +394,13 @@ func (s *Store) Release(bearer secret.String) {
 }
 
 // RevokeBound ends all tokens that go with a hostname, save those of leases,
-// which end with their lease.
-func (s *Store) RevokeBound(ctx context.Context, hostname string) error {
+// which end with their lease, and keep, unless it is empty.
+func (s *Store) RevokeBound(ctx context.Context, hostname string, keep secret.String) error {
+	kept := sha256.Sum256([]byte(keep.Reveal()))
 	s.mu.Lock()
 	n := 0
 	for _, e := range s.entries {
-		if e.bound == hostname && !e.lease && hostname != "" && e.live(s.now()) {
+		if e.bound == hostname && e.hash != kept && !e.lease && hostname != "" && e.live(s.now()) {
 			s.end(e)
 			n++
 		}
@@ -426,7 +427,7 @@ func (s *Store) RevokeUnbound(ctx context.Context, holds func(hostname string) b
 	s.mu.RUnlock()
 	var errs []error
 	for hostname := range gone {
-		errs = append(errs, s.RevokeBound(ctx, hostname))
+		errs = append(errs, s.RevokeBound(ctx, hostname, secret.String{}))
 	}
 	return errors.Join(errs...)
 }

@@ -314,7 +314,7 @@ func TestPersistence(t *testing.T) {
 		t.Errorf("adopt a released one: %v", err)
 	}
 
-	if err := s.RevokeBound(t.Context(), "a.localhost"); err != nil {
+	if err := s.RevokeBound(t.Context(), "a.localhost", secret.String{}); err != nil {
 		t.Fatal(err)
 	}
 	_, err = s.Verify(kept.Secret, "")

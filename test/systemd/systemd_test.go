@@ -33,6 +33,9 @@ func TestMain(m *testing.M) {
 	if os.Getenv(beApp) != "" {
 		serveApp()
 	}
+	if os.Getenv(beSecrets) != "" {
+		neverAnswer()
+	}
 	if os.Getenv(inside) != "" {
 		os.Exit(m.Run())
 	}
@@ -52,7 +55,11 @@ func serveApp() {
 }
 
 // TestService runs TestInside under the manager.
-func TestService(t *testing.T) {
+func TestService(t *testing.T) { runInside(t, "TestInside") }
+
+// runInside runs a test of this program under the manager, which flags are for.
+func runInside(t *testing.T, test string, flags ...string) {
+	t.Helper()
 	if os.Getenv(inside) != "" {
 		t.Skip("this is the inner run")
 	}
@@ -87,7 +94,7 @@ func TestService(t *testing.T) {
 	t.Setenv(inside, dir)
 	ctx, cancel := context.WithTimeout(context.Background(), 8*time.Minute)
 	defer cancel()
-	args := []string{"-n", "-e", inside, filepath.Join(dir, filepath.Base(os.Args[0])), "-test.run=^TestInside$", "-test.v", "-test.timeout=7m"}
+	args := append(flags, "-n", "-e", inside, filepath.Join(dir, filepath.Base(os.Args[0])), "-test.run=^"+test+"$", "-test.v", "-test.timeout=7m")
 	if testing.Short() {
 		args = append(args, "-test.short")
 	}
@@ -95,7 +102,7 @@ func TestService(t *testing.T) {
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 	out, err := cmd.CombinedOutput()
 	t.Logf("%s", out)
-	if err != nil || !bytes.Contains(out, []byte("--- PASS: TestInside")) {
+	if err != nil || !bytes.Contains(out, []byte("--- PASS: "+test)) {
 		t.Fatalf("inside the manager: %v", err)
 	}
 }
