@@ -19,7 +19,7 @@ var order = [][]string{
 	{"secret", "fault", "sse", "jsonscan", "build", "procinfo", "httpx", "h2upgrade"},
 	{"listen", "peer", "sock", "config", "appname", "redact"},
 	{"netguard"},
-	{"keys/vault", "keys/reference"},
+	{"keys/vault", "keys/reference", "audit"},
 	{"token", "keys", "certs", "hosts"},
 	{"approval", "oauth"},
 	{"dialect", "dialect/rawjson"},

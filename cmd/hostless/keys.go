@@ -20,6 +20,7 @@ func keysGroup(e *env) *cli.Command {
 				Flags: []cli.Flag{&cli.StringFlag{Name: "label", Usage: "of several keys, remove the one labelled `L` alone"}, jsonFlag()},
 			}, 1, 1, e.keysRemove),
 			keysTest(e),
+			keysImportCommand(e),
 			keysMigrateCommand(e),
 		},
 	}

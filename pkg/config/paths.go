@@ -112,6 +112,9 @@ func (p Paths) Keys() string { return filepath.Join(p.Home, "keys.env") }
 // Vault is the path of vault.json.
 func (p Paths) Vault() string { return filepath.Join(p.Home, "vault.json") }
 
+// Audit is the path of audit.jsonl.
+func (p Paths) Audit() string { return filepath.Join(p.Home, "audit.jsonl") }
+
 // Tokens is the path of tokens.json.
 func (p Paths) Tokens() string { return filepath.Join(p.Home, "tokens.json") }
 

@@ -121,6 +121,7 @@ func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
 }
 
 func writeFault(w http.ResponseWriter, f *fault.Error) {
+	failed(w, f)
 	data, err := json.Marshal(wireError{Error: bodyOf(f)})
 	if err != nil {
 		panic(err) // strings and a number always marshal

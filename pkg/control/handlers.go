@@ -4,6 +4,7 @@ import (
 	"maps"
 	"net/http"
 	"slices"
+	"strings"
 
 	"github.com/hostless/hostless/pkg/fault"
 )
@@ -61,6 +62,7 @@ func (s *Server) postToken(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	t.Scope = filled(t.Scope)
+	target(w, shownOf(t.Token))
 	s.log.Info("bridge token made", "token", shownOf(t.Token), "name", t.Name, "origin", t.Origin, "expires_in", t.ExpiresIn)
 	answer(w, t)
 }
@@ -81,6 +83,7 @@ func tokenRef(w http.ResponseWriter, r *http.Request) (Secret, error) {
 	if ref.Token.IsZero() {
 		return Secret{}, &fault.Error{Kind: fault.Invalid, Message: "token is missing", Param: "token"}
 	}
+	target(w, shownOf(ref.Token))
 	return ref.Token, nil
 }
 
@@ -138,6 +141,7 @@ func (s *Server) getOrigins(w http.ResponseWriter, r *http.Request) {
 func (s *Server) putOrigin(w http.ResponseWriter, r *http.Request) {
 	var req OriginRequest
 	err := decode(w, r, &req)
+	target(w, req.Origin)
 	if err == nil {
 		err = s.settings.AddOrigin(r.Context(), req.Origin)
 	}
@@ -152,6 +156,7 @@ func (s *Server) putOrigin(w http.ResponseWriter, r *http.Request) {
 func (s *Server) deleteOrigin(w http.ResponseWriter, r *http.Request) {
 	var req OriginRequest
 	err := decode(w, r, &req)
+	target(w, req.Origin)
 	if err == nil {
 		err = s.removeOrigin(r.Context(), req.Origin)
 	}
@@ -175,6 +180,7 @@ func (s *Server) getConfig(w http.ResponseWriter, r *http.Request) {
 func (s *Server) patchConfig(w http.ResponseWriter, r *http.Request) {
 	var values ConfigValues
 	err := decode(w, r, &values)
+	target(w, strings.Join(slices.Sorted(maps.Keys(values)), ","))
 	if err == nil {
 		err = s.settings.Patch(r.Context(), values)
 	}

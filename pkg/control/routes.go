@@ -30,6 +30,7 @@ func routeRequest(w http.ResponseWriter, r *http.Request) (RouteRequest, error) 
 	if err := decode(w, r, &req); err != nil {
 		return req, err
 	}
+	target(w, req.Name)
 	bad := func(param, message string) (RouteRequest, error) {
 		return req, &fault.Error{Kind: fault.Invalid, Message: message, Param: param}
 	}
@@ -148,6 +149,7 @@ func (s *Server) postDeregister(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, err)
 		return
 	}
+	target(w, name.Name)
 	if name.Name == "" {
 		s.fail(w, r, &fault.Error{Kind: fault.Invalid, Message: "name is missing", Param: "name"})
 		return

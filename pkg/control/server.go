@@ -39,6 +39,7 @@ type ServerConfig struct {
 	Approvals Approvals
 	// Logins are those with providers; without them the paths answer 404.
 	Logins Logins
+	Audit  Audit // nil records nothing
 	// Peer tells the user and process behind a connection; peer.Unix when nil.
 	Peer   func(net.Conn) (peer.Cred, error)
 	UID    *int         // whose daemon it is; the process's user when nil
@@ -53,6 +54,7 @@ type Server struct {
 	settings  Settings
 	daemon    Daemon
 	approvals Approvals
+	audit     Audit
 	logins    Logins
 	peer      func(net.Conn) (peer.Cred, error)
 	uid       int
@@ -75,7 +77,7 @@ func NewServer(cfg ServerConfig) (*Server, error) {
 		return nil, errors.New("control server: Tokens, Keys, Routes, Settings and Daemon are required")
 	}
 	s := &Server{
-		tokens: cfg.Tokens, keys: cfg.Keys, routes: cfg.Routes, settings: cfg.Settings, daemon: cfg.Daemon, approvals: cfg.Approvals, logins: cfg.Logins,
+		tokens: cfg.Tokens, keys: cfg.Keys, routes: cfg.Routes, settings: cfg.Settings, daemon: cfg.Daemon, approvals: cfg.Approvals, audit: cfg.Audit, logins: cfg.Logins,
 		peer: cfg.Peer, uid: os.Geteuid(), log: cfg.Logger,
 		leases: map[string]RouteLease{}, ends: map[string]leaseEnd{}, runs: map[string]run{}, owners: map[[32]byte]RouteLease{},
 	}
@@ -112,6 +114,9 @@ func NewServer(cfg ServerConfig) (*Server, error) {
 	mux.HandleFunc("GET /commands", s.getCommands)
 	mux.HandleFunc("PUT /commands/{name}", s.denyFromRuns(s.putCommand))
 	mux.HandleFunc("DELETE /commands/{name}", s.denyFromRuns(s.deleteCommand))
+	if s.audit != nil {
+		mux.HandleFunc("GET /audit", s.getAudit)
+	}
 	mux.HandleFunc("GET /origins", s.getOrigins)
 	mux.HandleFunc("PUT /origins", s.denyFromRuns(s.putOrigin))
 	mux.HandleFunc("DELETE /origins", s.denyFromRuns(s.deleteOrigin))
@@ -122,7 +127,7 @@ func NewServer(cfg ServerConfig) (*Server, error) {
 		mux.HandleFunc("GET /approvals", s.getApprovals)
 		mux.HandleFunc("POST /approvals/{id}", s.denyFromRuns(s.postApproval))
 	}
-	s.handler = s.recovered(s.logged(s.guarded(strict(mux))))
+	s.handler = s.recovered(s.logged(s.audited(s.guarded(strict(mux)))))
 	return s, nil
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/hostless/hostless/pkg/audit"
 	"github.com/hostless/hostless/pkg/secret"
 )
 
@@ -100,6 +101,15 @@ type Settings interface {
 	SetCommand(ctx context.Context, c Command) error
 	// RemoveCommand removes one; none is fault.NotFound.
 	RemoveCommand(ctx context.Context, name string) error
+}
+
+// Audit is the server's need of package audit's log.
+type Audit interface {
+	Append(e audit.Entry) error
+	// Tail gives the last n entries, oldest first.
+	Tail(n int) ([]audit.Entry, error)
+	// Follow gives the last n entries and then each new one.
+	Follow(ctx context.Context, n int, yield func(audit.Entry) error) error
 }
 
 // Daemon is the server's need of the process it runs in.

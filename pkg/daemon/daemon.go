@@ -17,6 +17,7 @@ import (
 	"github.com/hostless/hostless/pkg/approval"
 	"github.com/hostless/hostless/pkg/apps/proxy"
 	"github.com/hostless/hostless/pkg/apps/routes"
+	"github.com/hostless/hostless/pkg/audit"
 	"github.com/hostless/hostless/pkg/config"
 	"github.com/hostless/hostless/pkg/control"
 	"github.com/hostless/hostless/pkg/fault"
@@ -71,6 +72,7 @@ type daemon struct {
 	settings  *config.Settings
 	tokens    *token.Store
 	keys      *keys.Store
+	audit     *audit.Log
 	vault     *vault.Vault
 	resolver  *reference.Resolver
 	approvals *approval.Queue
@@ -213,7 +215,11 @@ func (d *daemon) open() (err error) {
 	if err := d.openFront(component("front")); err != nil {
 		return err
 	}
+	if d.audit, err = audit.New(audit.Config{Path: d.cfg.Paths.Audit()}); err != nil {
+		return err
+	}
 	d.control, err = control.NewServer(control.ServerConfig{
+		Audit:  auditLog{d.audit, d.redactor.String},
 		Tokens: controlTokens{d.tokens}, Keys: controlKeys{d.keys, d.settings, d.keysChanged}, Routes: controlRoutes{d.routes, d.appURL, d.redactor.String},
 		Settings: controlSettings{d.settings}, Daemon: controlDaemon{d}, Approvals: controlApprovals{d.approvals, d.tokens}, Logins: controlLogins{d.logins}, Logger: component("control"),
 	})
@@ -298,6 +304,9 @@ func (d *daemon) close() error {
 		d.gateway.Close()
 	}
 	d.closeKeys()
+	if d.audit != nil {
+		errs = append(errs, d.audit.Close())
+	}
 	if d.tokens != nil && !d.handedOver.Load() {
 		errs = append(errs, d.tokens.Close())
 	}

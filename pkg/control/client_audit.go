@@ -1,0 +1,47 @@
+package control
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+
+	"github.com/hostless/hostless/pkg/audit"
+)
+
+// Audit gives the last n entries of the audit log, oldest first.
+func (c *Client) Audit(ctx context.Context, n int) (l AuditList, err error) {
+	_, err = c.Do(ctx, http.MethodGet, fmt.Sprintf("/audit?n=%d", n), nil, &l)
+	return l, err
+}
+
+// FollowAudit gives the last n entries and then each new one, until ctx ends, yield
+// fails, or the daemon ends.
+func (c *Client) FollowAudit(ctx context.Context, n int, yield func(audit.Entry) error) error {
+	resp, err := c.send(ctx, http.MethodGet, fmt.Sprintf("/audit?n=%d&follow=1", n), nil)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode >= 400 {
+		raw, _ := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
+		return decodeError(resp, raw)
+	}
+	lines := bufio.NewScanner(resp.Body)
+	lines.Buffer(make([]byte, 0, 4096), maxLine)
+	for lines.Scan() {
+		var e audit.Entry
+		if json.Unmarshal(lines.Bytes(), &e) != nil {
+			continue
+		}
+		if err := yield(e); err != nil {
+			return err
+		}
+	}
+	if err := lines.Err(); err != nil {
+		return c.unreachable(err)
+	}
+	return nil
+}
