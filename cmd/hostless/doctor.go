@@ -24,7 +24,10 @@ import (
 func doctorGroup(e *env) *cli.Command {
 	return leaf(&cli.Command{
 		Name: "doctor", Usage: "look for what is wrong with this installation, and say what mends it",
-		Flags:       []cli.Flag{&cli.BoolFlag{Name: "json", Usage: "print the findings as JSON"}},
+		Flags: []cli.Flag{
+			&cli.BoolFlag{Name: "security", Usage: "try the promises of the security page on this installation"},
+			&cli.BoolFlag{Name: "json", Usage: "print the findings as JSON"},
+		},
 		Description: "Exit code 1 where something is broken. It changes nothing.",
 	}, 0, 0, e.doctor)
 }
@@ -59,6 +62,9 @@ func (x *examination) add(check, verdict, fix, format string, args ...any) {
 }
 
 func (e *env) doctor(cc *cli.Context) error {
+	if cc.Bool("security") {
+		return e.doctorSecurity(cc)
+	}
 	paths, err := e.paths()
 	if err != nil {
 		return err
