@@ -61,7 +61,7 @@ func generate(w http.ResponseWriter, r *http.Request, model, verb string, req ma
 		reply(w, 429, geminiError(429, "RESOURCE_EXHAUSTED", "Quota exceeded"))
 		return
 	}
-	if why := badContents(req); why != "" {
+	if why := badContents(model, req); why != "" {
 		reply(w, 400, geminiError(400, "INVALID_ARGUMENT", why))
 		return
 	}

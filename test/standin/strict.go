@@ -1,8 +1,10 @@
 package standin
 
 import (
+	"encoding/base64"
 	"fmt"
 	"regexp"
+	"strings"
 )
 
 // What the providers refuse, so that a translation that a lenient stand-in would
@@ -154,11 +156,22 @@ func badMessages(req map[string]any) string {
 	return ""
 }
 
-// badContents checks a Gemini request: a turn of calls is followed by a turn of
-// as many answers, a call carries the signature that it was given with, and no
-// turn is empty.
-func badContents(req map[string]any) string {
+// geminiName is what Gemini takes for the name of a function.
+var geminiName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_.:-]{0,63}$`)
+
+// badContents checks a Gemini request: a turn of calls comes behind one of the
+// user and is followed by a turn of as many answers, a call of Gemini 3 carries a
+// signature, which must be Google's, arguments and responses are objects, names
+// are Gemini's, and no turn is empty.
+func badContents(model string, req map[string]any) string {
 	calls := 0
+	if contents := objects(req["contents"]); len(contents) > 0 && str(contents[0], "role") == "model" {
+		for _, p := range objects(contents[0]["parts"]) {
+			if p["functionCall"] != nil {
+				return "Please ensure that function call turn comes immediately after a user turn or after a function response turn."
+			}
+		}
+	}
 	for i, turn := range objects(req["contents"]) {
 		parts := objects(turn["parts"])
 		if len(parts) == 0 {
@@ -166,9 +179,24 @@ func badContents(req map[string]any) string {
 		}
 		called, answered := 0, 0
 		for j, p := range parts {
+			if sealed, _ := base64.StdEncoding.DecodeString(str(p, "thoughtSignature")); strings.HasPrefix(string(sealed), "hostless") {
+				return "Corrupted thought signature."
+			}
+			for _, kind := range []string{"functionCall", "functionResponse"} {
+				f := object(p[kind])
+				if f == nil {
+					continue
+				}
+				if !geminiName.MatchString(str(f, "name")) {
+					return fmt.Sprintf("GenerateContentRequest.contents[%d].parts[%d].%s.name: Invalid function name.", i, j, kind)
+				}
+				if value := f[map[string]string{"functionCall": "args", "functionResponse": "response"}[kind]]; value != nil && object(value) == nil {
+					return fmt.Sprintf("Invalid value at 'contents[%d].parts[%d].%s' (type.googleapis.com/google.protobuf.Struct)", i, j, kind)
+				}
+			}
 			if p["functionCall"] != nil {
 				called++
-				if called == 1 && str(p, "thoughtSignature") == "" {
+				if called == 1 && str(p, "thoughtSignature") == "" && !strings.HasPrefix(model, "gemini-2") {
 					return fmt.Sprintf("Function call in position %d of contents[%d] is missing a thought_signature", j, i)
 				}
 			}
@@ -184,15 +212,20 @@ func badContents(req map[string]any) string {
 	if calls > 0 {
 		return "Please ensure that function call turn is followed by a function response turn."
 	}
-	for _, group := range objects(req["tools"]) {
-		for _, f := range objects(group["functionDeclarations"]) {
+	for i, group := range objects(req["tools"]) {
+		for j, f := range objects(group["functionDeclarations"]) {
 			name, schema := declaration(f)
-			if s := object(schema); s != nil && s["type"] == "OBJECT" {
-				schema = nil
+			if !geminiName.MatchString(name) {
+				return fmt.Sprintf("GenerateContentRequest.tools[%d].function_declarations[%d].name: Invalid function name. Must start with a letter or an underscore.", i, j)
 			}
-			if why := badTool(name, schema); why != "" {
-				return why
+			if s := object(schema); schema != nil && (s == nil || s["type"] != "object" && s["type"] != "OBJECT") {
+				return fmt.Sprintf("GenerateContentRequest.tools[%d].function_declarations[%d].parameters: schema must be of type OBJECT", i, j)
 			}
+		}
+	}
+	for _, name := range list(object(object(req["toolConfig"])["functionCallingConfig"])["allowedFunctionNames"]) {
+		if name, _ := name.(string); !geminiName.MatchString(name) {
+			return "GenerateContentRequest.tool_config.function_calling_config.allowed_function_names: Invalid function name."
 		}
 	}
 	return ""

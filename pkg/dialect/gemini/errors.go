@@ -1,7 +1,6 @@
 package gemini
 
 import (
-	"bytes"
 	"encoding/json"
 	"net/http"
 	"strconv"
@@ -21,6 +20,7 @@ type problem struct {
 	code    string // a machine-readable word, or ""
 	param   string
 	retry   time.Duration
+	perDay  bool              // a quota of the day is used up
 	details []json.RawMessage // Google's own
 }
 
@@ -112,14 +112,12 @@ func readError(status int, header http.Header, body []byte) problem {
 		Error json.RawMessage `json:"error"`
 	}
 	var e anyError
-	if json.Unmarshal(body, &envelope) == nil && rawjson.Set(envelope.Error) != nil {
-		if s, ok := rawjson.Text(envelope.Error); ok {
-			e.Message = s
-		} else if err := json.Unmarshal(envelope.Error, &e); err != nil {
+	if json.Unmarshal(body, &envelope) == nil && rawjson.IsObject(envelope.Error) {
+		if err := json.Unmarshal(envelope.Error, &e); err != nil {
 			e.Message = strings.TrimSpace(string(envelope.Error))
 		}
 	} else {
-		e.Message = plain(body)
+		e.Message = dialect.ErrorText(body)
 	}
 	if e.Status != "" && statusOf(e.Status, "") == 500 && kindOf(e.Status, 0) != "api_error" {
 		e.Status = ""
@@ -139,10 +137,34 @@ func readError(status int, header http.Header, body []byte) problem {
 		p.code = e.Status
 	}
 	p.read()
+	if p.status == http.StatusBadRequest && overflows(p.message) {
+		p.code = "context_length_exceeded" // what clients know it by
+	}
 	if p.message == "" {
 		p.message = "the provider answered " + strings.TrimSpace(strconv.Itoa(p.status)+" "+http.StatusText(p.status))
 	}
 	return p
+}
+
+// overflows reports whether an error says that the prompt does not fit in the
+// model's context.
+func overflows(message string) bool {
+	message = strings.ToLower(message)
+	return strings.Contains(message, "input token count") && strings.Contains(message, "exceeds the maximum")
+}
+
+// SetRetryAfter sets the headers by which clients of other dialects learn how long
+// to wait, from where Google has it alone: the details of an error's body. Headers
+// that are there already stay.
+func SetRetryAfter(h http.Header, body []byte) {
+	p := readError(0, nil, body)
+	if p.retry > 0 && h.Get("Retry-After") == "" {
+		h.Set("Retry-After", strconv.FormatInt(int64((p.retry+time.Second-1)/time.Second), 10))
+		h.Set("Retry-After-Ms", strconv.FormatInt(int64((p.retry+time.Millisecond-1)/time.Millisecond), 10))
+	}
+	if p.perDay {
+		h.Set("X-Should-Retry", "false") // the quota of a day does not come back in a minute
+	}
 }
 
 // read takes from Google's details what OpenAI's envelope has members for.
@@ -154,6 +176,9 @@ func (p *problem) read() {
 			Violations []struct {
 				Field string `json:"field"`
 			} `json:"fieldViolations"`
+			Quotas []struct {
+				ID string `json:"quotaId"`
+			} `json:"violations"`
 		}
 		if json.Unmarshal(raw, &d) != nil {
 			continue
@@ -163,6 +188,9 @@ func (p *problem) read() {
 		}
 		if len(d.Violations) > 0 && p.param == "" {
 			p.param = d.Violations[0].Field
+		}
+		for _, quota := range d.Quotas {
+			p.perDay = p.perDay || strings.Contains(quota.ID, "PerDay")
 		}
 		if delay, err := time.ParseDuration(d.RetryDelay); err == nil && p.retry == 0 {
 			p.retry = delay
@@ -176,15 +204,6 @@ func retryAfter(header http.Header) time.Duration {
 		return 0
 	}
 	return time.Duration(seconds * float64(time.Second))
-}
-
-// plain is a text body as a message: short, and no page of HTML.
-func plain(body []byte) string {
-	body = bytes.TrimSpace(body)
-	if len(body) == 0 || body[0] == '<' || len(body) > 2000 {
-		return ""
-	}
-	return strings.ToValidUTF8(string(body), "\ufffd")
 }
 
 // broken is the error of a stream that did not come to its end.

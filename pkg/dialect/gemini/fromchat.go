@@ -72,7 +72,7 @@ func FromChat(options Options) dialect.Translator {
 		}
 		return &dialect.Call{
 			Path: path + verb, Body: body, Stream: t.req.Stream, Ignored: t.ignored,
-			Reply: &chatReply{options: options, model: in.Model, usage: t.req.StreamOptions.IncludeUsage, wav: t.wav},
+			Reply: &chatReply{options: options, model: in.Model, usage: t.req.StreamOptions.IncludeUsage, wav: t.wav, names: t.names},
 		}, nil
 	}
 }
@@ -110,8 +110,8 @@ type toGemini struct {
 
 	system   []part
 	contents []content
-	calls    []pendingCall     // the last assistant turn's calls, in order
-	names    map[string]string // functions by tool call id
+	names    toolNames
+	calls    []pendingCall // the last assistant turn's calls, in order
 }
 
 func (t *toGemini) ignore(name string) {

@@ -50,7 +50,6 @@ type pendingCall struct {
 }
 
 func (t *toGemini) messages() error {
-	t.names = map[string]string{}
 	for i, raw := range t.req.Messages {
 		at := fmt.Sprintf("messages[%d]", i)
 		var m message
@@ -68,7 +67,16 @@ func (t *toGemini) messages() error {
 		}
 	}
 	t.results()
+	if len(t.contents) > 0 && t.contents[0].Role == "model" && t.contents[0].calls() {
+		// Where the beginning of a history was cut off: calls must follow a turn of the user.
+		t.contents = append([]content{{Role: "user", Parts: []part{textPart("Continue.")}}}, t.contents...)
+	}
 	return nil
+}
+
+// calls reports whether a content has function calls in it.
+func (c *content) calls() bool {
+	return slices.ContainsFunc(c.Parts, func(p part) bool { return p.FunctionCall != nil })
 }
 
 func (t *toGemini) message(m *message, at string) error {
@@ -148,7 +156,9 @@ func (t *toGemini) call(c *toolCall, at string) (part, error) {
 	}
 	args, ok := argumentsOf(c.Function.Arguments)
 	if !ok {
-		return part{}, dialect.Invalid(at+".function.arguments", "a tool call's arguments must be the text of a JSON object")
+		// A call that was cut off stays in the history; the session goes on.
+		args = invalidArguments(c.Function.Arguments)
+		t.ignore("messages.tool_calls.arguments")
 	}
 	id, signature, _ := strings.Cut(c.ID, inID)
 	if s := c.Extra.Google.ThoughtSignature; s != "" {
@@ -157,9 +167,9 @@ func (t *toGemini) call(c *toolCall, at string) (part, error) {
 	if signature == "" && c.ID != "" {
 		signature = t.options.Signatures.Get(c.ID)
 	}
-	t.names[c.ID] = c.Function.Name
-	t.calls = append(t.calls, pendingCall{id: c.ID, name: c.Function.Name})
-	out := part{FunctionCall: &functionCall{Name: c.Function.Name, Args: args}, ThoughtSignature: signature}
+	name := t.names.send(c.Function.Name)
+	t.calls = append(t.calls, pendingCall{id: c.ID, name: name})
+	out := part{FunctionCall: &functionCall{Name: name, Args: args}, ThoughtSignature: signature}
 	if t.facts.Signed {
 		out.FunctionCall.ID = id
 	}
@@ -174,6 +184,14 @@ func argumentsOf(raw jsonscan.String) (args json.RawMessage, ok bool) {
 	}
 	text, _ := jsonscan.Unquote(raw)
 	return text, rawjson.IsObject(text) && jsonscan.Valid(text)
+}
+
+// invalidArguments are the arguments of a call whose own are not an object.
+func invalidArguments(raw jsonscan.String) json.RawMessage {
+	if raw.Text() == "null" {
+		return json.RawMessage("{}")
+	}
+	return append(jsonscan.AppendString([]byte(`{"invalid_arguments":`), raw), '}')
 }
 
 // responseOf gives a tool's result as Gemini takes it where it is the text of an
@@ -225,19 +243,14 @@ func (t *toGemini) result(m *message, at string) error {
 		}
 	}
 	slot := slices.IndexFunc(t.calls, func(p pendingCall) bool {
-		return p.result == nil && (m.Role == "tool" && p.id == m.ToolCallID || m.Role == "function" && p.name == m.Name)
+		return p.result == nil && (m.Role == "tool" && p.id == m.ToolCallID || m.Role == "function" && t.names.original(p.name) == m.Name)
 	})
 	if slot < 0 {
-		// A turn that was cut out of its conversation may still name its function.
-		name := t.names[m.ToolCallID]
-		if name == "" {
-			name = m.Name
-		}
-		if name == "" {
-			return dialect.Invalid(at+".tool_call_id", fmt.Sprintf("tool_call_id %q answers no tool call of the messages before it", m.ToolCallID))
-		}
-		t.calls = append(t.calls, pendingCall{id: m.ToolCallID, name: name})
-		slot = len(t.calls) - 1
+		// Its call is not in the turn before: Gemini takes the text alone.
+		t.ignore("messages.tool_call_id")
+		t.results()
+		t.add("user", parts)
+		return nil
 	}
 	call := &t.calls[slot]
 	call.result, call.media = &functionResponse{Name: call.name, Response: responseOf(lines), lines: lines}, media
@@ -247,18 +260,28 @@ func (t *toGemini) result(m *message, at string) error {
 	return nil
 }
 
-// results writes the turn of function results, in the order of the calls; what
-// they show is in a turn of its own behind it.
+// interrupted is the result of a call that has none in the history, since its user
+// stopped it: Gemini refuses a turn of calls without as many results.
+var interrupted = json.RawMessage(`{"error":"no result: the call was interrupted"}`)
+
+// results writes the turn of function results, in the order of the calls; images
+// and files among them are in a turn of its own behind it.
 func (t *toGemini) results() {
+	if len(t.calls) == 0 {
+		return
+	}
 	var parts, media []part
 	for i := range t.calls {
-		if t.calls[i].result != nil {
-			parts = append(parts, part{FunctionResponse: t.calls[i].result})
-			media = append(media, t.calls[i].media...)
+		call := &t.calls[i]
+		if call.result == nil {
+			t.ignore("messages.tool_calls")
+			call.result = &functionResponse{Name: call.name, Response: interrupted}
+			if t.facts.Signed {
+				call.result.ID, _, _ = strings.Cut(call.id, inID)
+			}
 		}
-	}
-	if len(parts) == 0 {
-		return
+		parts = append(parts, part{FunctionResponse: call.result})
+		media = append(media, call.media...)
 	}
 	t.calls = nil
 	t.add("user", parts)

@@ -20,6 +20,7 @@ type chatReply struct {
 	model   string
 	usage   bool // the caller asked for the usage of a stream
 	wav     bool
+	names   toolNames // of functions whose names were changed
 }
 
 func (r *chatReply) Stream() dialect.Stream {
@@ -53,6 +54,9 @@ func (r *chatReply) Body(body []byte) ([]byte, error) {
 	if blocked && (a.PromptFeedback == nil || a.PromptFeedback.BlockReason == "") {
 		return nil, fault.New(fault.Upstream, "the provider's answer has no candidates")
 	}
+	if p := a.malformed(); p != nil {
+		return nil, &fault.Error{Kind: fault.Upstream, Message: p.message, Code: p.code}
+	}
 	b := r.appendHead(make([]byte, 0, len(body)+len(body)/8+512), &a, "chat.completion")
 	for i := range a.Candidates {
 		if i > 0 {
@@ -83,6 +87,33 @@ func (r *chatReply) appendHead(b []byte, a *answer, object string) []byte {
 	b = strconv.AppendInt(b, r.options.Now().Unix(), 10)
 	b = jsonscan.AppendQuote(append(b, `,"model":`...), r.name(a.ModelVersion))
 	return append(b, `,"choices":[`...)
+}
+
+// malformed is the error of an answer in which the model meant to call a function
+// and did not succeed: as a clean end without a call it would end an agent's run.
+// It is nil where some candidate can be used.
+func (a *answer) malformed() *problem {
+	var p *problem
+	for i := range a.Candidates {
+		c := &a.Candidates[i]
+		if p = malformedFinish(c.FinishReason, c.FinishMessage); p == nil || c.Content.calls() {
+			return nil
+		}
+	}
+	return p
+}
+
+// malformedFinish is the error that a finish reason stands for, or nil.
+func malformedFinish(reason, message string) *problem {
+	switch reason {
+	case "MALFORMED_FUNCTION_CALL", "UNEXPECTED_TOOL_CALL", "TOO_MANY_TOOL_CALLS", "MISSING_THOUGHT_SIGNATURE", "MALFORMED_RESPONSE":
+	default:
+		return nil
+	}
+	if message == "" {
+		message = "the model gave up on a function call: " + reason
+	}
+	return &problem{status: http.StatusBadGateway, message: message, kind: "api_error", code: reason}
 }
 
 func (f *feedback) refusal() string {
@@ -194,7 +225,7 @@ type outCall struct {
 }
 
 func (r *chatReply) call(p *part) outCall {
-	c := outCall{id: p.FunctionCall.ID, name: p.FunctionCall.Name, args: json.RawMessage("{}"), signature: p.ThoughtSignature}
+	c := outCall{id: p.FunctionCall.ID, name: r.names.original(p.FunctionCall.Name), args: json.RawMessage("{}"), signature: p.ThoughtSignature}
 	if c.id == "" {
 		c.id = "call_" + r.options.NewID()
 	}
@@ -256,6 +287,9 @@ func finish(reason string, called bool) (middle, native string) {
 	}
 	if strings.HasPrefix(reason, "IMAGE_") {
 		return "content_filter", reason
+	}
+	if called {
+		return "tool_calls", reason
 	}
 	return "stop", reason
 }

@@ -12,7 +12,7 @@ import (
 	"github.com/hostless/hostless/pkg/sse"
 )
 
-// errUpstream ends a stream whose upstream told an error in it.
+// errUpstream ends a stream whose upstream sent an error in it.
 var errUpstream = errors.New("the provider ended its stream with an error")
 
 // chatStream turns Gemini's events into chunks of chat completions. Gemini has
@@ -118,6 +118,10 @@ func (s *chatStream) candidate(c *candidate, emit func(sse.Event)) error {
 	}
 	if c.FinishReason != "" {
 		s.finish[c.Index] = c.FinishReason
+		if p := malformedFinish(c.FinishReason, c.FinishMessage); p != nil && s.callCount[c.Index] == 0 {
+			s.failure = p
+			return errUpstream
+		}
 	}
 	return nil
 }

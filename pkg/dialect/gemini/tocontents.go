@@ -93,6 +93,9 @@ func (f *fromGemini) contents() error {
 	for i := range list {
 		at := fmt.Sprintf("contents[%d]", i)
 		var err error
+		if list[i].Role == "model" || !list[i].responds() {
+			f.interrupted()
+		}
 		switch list[i].Role {
 		case "user", "function", "":
 			err = f.user(list[i].Parts, at)
@@ -105,10 +108,26 @@ func (f *fromGemini) contents() error {
 			return err
 		}
 	}
+	f.interrupted()
 	if len(f.messages) == 0 {
 		return dialect.Invalid("contents", "contents hold nothing")
 	}
 	return nil
+}
+
+// responds reports whether a content has results of functions in it.
+func (c *content) responds() bool {
+	return slices.ContainsFunc(c.Parts, func(p part) bool { return p.FunctionResponse != nil })
+}
+
+// interrupted answers the calls that have no result in the history, since their
+// user stopped them: chat completions refuse calls without.
+func (f *fromGemini) interrupted() {
+	for _, call := range f.calls {
+		f.message("tool", jsonscan.Lit(`"no result: the call was interrupted"`), member("tool_call_id", jsonscan.Quoted(call.id)))
+		f.ignored = dialect.Ignore(f.ignored, "contents.functionCall")
+	}
+	f.calls = nil
 }
 
 // user writes results of functions first: chat completions want them right
@@ -134,8 +153,9 @@ func (f *fromGemini) user(parts []part, at string) error {
 			}
 			continue
 		}
-		if err := f.result(r, at); err != nil {
-			return err
+		if content := resultOf(r); !f.result(r, content) {
+			f.ignored = dialect.Ignore(f.ignored, "contents.functionResponse")
+			rest, text = append(rest, typed("text", content)), content.String()
 		}
 		var shown []part
 		if raw := rawjson.Set(r.Parts); raw != nil {
@@ -149,6 +169,9 @@ func (f *fromGemini) user(parts []part, at string) error {
 			}
 			plain = false
 		}
+	}
+	if len(rest) > 0 {
+		f.interrupted() // before another message stands between them and their results
 	}
 	switch {
 	case len(rest) == 0:
@@ -226,9 +249,9 @@ func dataURL(mime string, data *blob) jsonscan.Value {
 	return jsonscan.Raw(appendDataURL(make([]byte, 0, len(mime)+len(data.Data)+16), mime, data))
 }
 
-// result writes a tool message, for the call that it answers: by id, else by
-// name in the order of the calls.
-func (f *fromGemini) result(r *functionResponse, at string) error {
+// result writes a tool message for the call that it answers: by id, else by name
+// in the order of the calls. It reports whether there is such a call.
+func (f *fromGemini) result(r *functionResponse, content jsonscan.Value) bool {
 	i := slices.IndexFunc(f.calls, func(o openCall) bool {
 		if r.ID != "" {
 			return o.id == r.ID
@@ -239,18 +262,23 @@ func (f *fromGemini) result(r *functionResponse, at string) error {
 		i = slices.IndexFunc(f.calls, func(o openCall) bool { return o.name == r.Name })
 	}
 	if i < 0 {
-		return dialect.Invalid(at+".functionResponse", fmt.Sprintf("the response of %q answers no function call before it", r.Name))
+		return false
 	}
 	id := f.calls[i].id
 	f.calls = slices.Delete(f.calls, i, i+1)
-	content := jsonscan.Lit(`"{}"`)
-	if text := outputOf(r.Response); text != nil {
-		content = jsonscan.Str(text)
-	} else if response := rawjson.Set(r.Response); response != nil {
-		content = jsonscan.Raw(jsonscan.AppendCompactQuoted(nil, response))
-	}
 	f.message("tool", content, member("tool_call_id", jsonscan.Quoted(id)))
-	return nil
+	return true
+}
+
+// resultOf is a function's response as the text of a tool message.
+func resultOf(r *functionResponse) jsonscan.Value {
+	if text := outputOf(r.Response); text != nil {
+		return jsonscan.Str(text)
+	}
+	if response := rawjson.Set(r.Response); response != nil {
+		return jsonscan.Raw(jsonscan.AppendCompactQuoted(nil, response))
+	}
+	return jsonscan.Lit(`"{}"`)
 }
 
 // outputOf is the text of {"output":"…"}, which is how Google's clients wrap one;
@@ -339,10 +367,10 @@ func (f *fromGemini) call(c *functionCall, id, at string) (outCall, error) {
 	}
 	args := json.RawMessage("{}")
 	if a := rawjson.Set(c.Args); a != nil {
-		if !rawjson.IsObject(a) {
-			return outCall{}, dialect.Invalid(at+".functionCall.args", "a function call's args must be an object")
+		if args = a; !rawjson.IsObject(a) {
+			args = append(append([]byte(`{"invalid_arguments":`), a...), '}')
+			f.ignored = dialect.Ignore(f.ignored, "contents.functionCall.args")
 		}
-		args = a
 	}
 	if c.ID != "" {
 		id = c.ID

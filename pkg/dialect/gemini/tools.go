@@ -91,7 +91,7 @@ func (d *declarations) add(f *declaration, at string) error {
 	} else {
 		d.list = append(d.list, ',')
 	}
-	b := jsonscan.AppendQuote(append(d.list, `{"name":`...), f.Name)
+	b := jsonscan.AppendQuote(append(d.list, `{"name":`...), d.t.names.send(f.Name))
 	if !f.Description.Empty() {
 		b = jsonscan.AppendString(append(b, `,"description":`...), f.Description)
 	}
@@ -168,16 +168,16 @@ func (t *toGemini) choice(strict bool) (*callingConfig, error) {
 			if tool.Function.Name == "" {
 				return nil, dialect.Invalid("tool_choice.allowed_tools.tools", "only functions can be allowed with this provider")
 			}
-			out.Allowed = append(out.Allowed, tool.Function.Name)
+			out.Allowed = append(out.Allowed, t.names.send(tool.Function.Name))
 		}
 		if len(out.Allowed) == 0 {
 			out.Mode = "NONE"
 		}
 		return out, nil
 	case c.Function.Name != "":
-		return &callingConfig{Mode: "ANY", Allowed: []string{c.Function.Name}}, nil
+		return &callingConfig{Mode: "ANY", Allowed: []string{t.names.send(c.Function.Name)}}, nil
 	case c.Name != "" && at == "function_call":
-		return &callingConfig{Mode: "ANY", Allowed: []string{c.Name}}, nil
+		return &callingConfig{Mode: "ANY", Allowed: []string{t.names.send(c.Name)}}, nil
 	}
 	return nil, dialect.Invalid(at, at+" names no function")
 }

@@ -136,6 +136,9 @@ func (c *converter) chat() error {
 			return dialect.Invalid(at, at+" is not a message: "+dialect.Why(err))
 		}
 		var err error
+		if m.Role != "tool" {
+			c.interrupted()
+		}
 		switch m.Role {
 		case "system":
 			c.message("system", str(m.Content))
@@ -144,7 +147,7 @@ func (c *converter) chat() error {
 		case "assistant":
 			err = c.assistant(&m, i, at)
 		case "tool":
-			err = c.tool(&m, at)
+			c.tool(&m)
 		default:
 			err = dialect.Invalid(at+".role", fmt.Sprintf("role %q is not known; use system, user, assistant or tool", m.Role))
 		}
@@ -152,6 +155,7 @@ func (c *converter) chat() error {
 			return err
 		}
 	}
+	c.interrupted()
 	for i, raw := range c.req.Tools {
 		at := fmt.Sprintf("tools[%d]", i)
 		if !rawjson.IsObject(raw) {
@@ -237,13 +241,15 @@ func (c *converter) assistant(m *message, turn int, at string) error {
 		}
 		args := json.RawMessage("{}")
 		if raw := rawjson.Set(call.Function.Arguments); raw != nil {
+			given := raw
 			if text, ok := jsonscan.Unquote(raw); ok {
 				raw = text // some clients send the text of an object
 			}
-			if !rawjson.IsObject(raw) || !jsonscan.Valid(raw) {
-				return dialect.Invalid(at+".arguments", "a tool call's arguments must be an object")
+			if args = raw; !rawjson.IsObject(raw) || !jsonscan.Valid(raw) {
+				// A call that was cut off stays in the history; the session goes on.
+				args = append(append([]byte(`{"invalid_arguments":`), given...), '}')
+				c.ignore("messages.tool_calls.arguments")
 			}
-			args = raw
 		}
 		// Without an id, its place: the same each time the conversation comes again.
 		id := call.ID
@@ -271,8 +277,19 @@ func (c *converter) assistant(m *message, turn int, at string) error {
 	return nil
 }
 
-// tool finds the call that a result answers: by id, by name, else the next one.
-func (c *converter) tool(m *message, at string) error {
+// interrupted answers the calls that have no result in the history, since their
+// user stopped them: chat completions refuse calls without.
+func (c *converter) interrupted() {
+	for _, call := range c.calls {
+		c.message("tool", jsonscan.Lit(`"no result: the call was interrupted"`), member("tool_call_id", jsonscan.Quoted(call.id)))
+		c.ignore("messages.tool_calls")
+	}
+	c.calls = nil
+}
+
+// tool finds the call that a result answers: by id, by name, else the next one. A
+// result without a call becomes text of the user's.
+func (c *converter) tool(m *message) {
 	name := m.ToolName
 	if name == "" {
 		name = m.Name
@@ -284,12 +301,14 @@ func (c *converter) tool(m *message, at string) error {
 		return name == "" || p.name == name
 	})
 	if i < 0 {
-		return dialect.Invalid(at, "this tool message answers no tool call before it")
+		c.interrupted()
+		c.message("user", str(m.Content))
+		c.ignore("messages.tool_call_id")
+		return
 	}
 	id := c.calls[i].id
 	c.calls = slices.Delete(c.calls, i, i+1)
 	c.message("tool", str(m.Content), member("tool_call_id", jsonscan.Quoted(id)))
-	return nil
 }
 
 func (c *converter) format(out *jsonscan.Value) error {

@@ -1,10 +1,8 @@
 package ollama
 
 import (
-	"encoding/json"
 	"errors"
 	"net/http"
-	"strings"
 	"time"
 
 	"github.com/hostless/hostless/pkg/dialect"
@@ -108,21 +106,8 @@ func messageOf(status int, body []byte) string {
 	if list, ok := rawjson.Elements(body); ok && len(list) > 0 {
 		body = list[0]
 	}
-	var envelope struct {
-		Error json.RawMessage `json:"error"`
-	}
-	if jsonscan.Decode(body, &envelope) == nil {
-		if s, ok := rawjson.Text(envelope.Error); ok && s != "" {
-			return s
-		}
-		var e struct {
-			Message string `json:"message"`
-		}
-		if jsonscan.Decode(envelope.Error, &e) == nil && e.Message != "" {
-			return e.Message
-		}
-	} else if s := strings.TrimSpace(string(body)); s != "" && s[0] != '<' && len(s) < 2000 {
-		return strings.ToValidUTF8(s, "\ufffd")
+	if text := dialect.ErrorText(body); text != "" {
+		return text
 	}
 	if status == 0 {
 		return "the provider ended its stream with an error"

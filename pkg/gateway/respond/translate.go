@@ -10,6 +10,7 @@ import (
 	"strconv"
 
 	"github.com/hostless/hostless/pkg/dialect"
+	"github.com/hostless/hostless/pkg/dialect/gemini"
 	"github.com/hostless/hostless/pkg/dialect/ollama"
 	"github.com/hostless/hostless/pkg/dialect/openai"
 	"github.com/hostless/hostless/pkg/fault"
@@ -66,11 +67,19 @@ func (a *Answer) Translate(ctx context.Context, w *Writer, resp *http.Response, 
 	if failed {
 		h[ErrorHeader] = []string{ErrorUpstream}
 		out = call.Reply.Error(status, resp.Header, data)
+		if speaks == dialect.Gemini {
+			gemini.SetRetryAfter(h, data)
+		}
 	} else {
 		result.see(usage.Parse(data))
 		if out, err = call.Reply.Body(data); err != nil {
 			w.Discard()
-			return result, &fault.Error{Kind: fault.Upstream, Message: "provider \"" + a.Provider + "\" gave an answer that cannot be read", Err: errors.Join(pipeline.ErrUnreadable, err)}
+			f := &fault.Error{Kind: fault.Upstream, Message: "provider \"" + a.Provider + "\" gave an answer that cannot be read", Err: errors.Join(pipeline.ErrUnreadable, err)}
+			var own *fault.Error
+			if errors.As(err, &own) && own.Code != "" { // the model's failure in the provider's words
+				f.Message, f.Code = own.Message, own.Code
+			}
+			return result, f
 		}
 	}
 	h["Content-Type"] = []string{"application/json"}

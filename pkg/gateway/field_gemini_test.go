@@ -1,0 +1,105 @@
+package gateway_test
+
+import (
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/hostless/hostless/test/standin"
+)
+
+// google starts a stand-in that refuses what Gemini refuses.
+func (w *world) google() *standin.Server {
+	s := standin.Gemini(w.t, canary)
+	w.keys.put("google", s.URL+"/v1beta")
+	return s
+}
+
+const brokenHistory = `[{"role":"user","content":"write"},
+	{"role":"assistant","content":null,"tool_calls":[
+		{"id":"c1","type":"function","function":{"name":"files/write","arguments":"{\"path\":\"a\",\"text\":\"unfin"}},
+		{"id":"c2","type":"function","function":{"name":"1c_reload","arguments":"null"}}]},
+	{"role":"tool","tool_call_id":"c1","content":"error: arguments are not JSON"},
+	{"role":"tool","tool_call_id":"c0","content":"of a turn that was cut off"},
+	{"role":"user","content":"never mind; continue"}]`
+
+// TestBrokenHistoryOnGemini: calls that were cut off or interrupted, results
+// without a call and names that Gemini refuses do not end a session.
+func TestBrokenHistoryOnGemini(t *testing.T) {
+	w := newWorld(t)
+	w.google()
+	const tools = `[{"type":"function","function":{"name":"files/write","parameters":{"type":"object","properties":{}}}},{"type":"function","function":{"name":"1c_reload"}}]`
+	for _, model := range []string{"gemini-2.5-flash", "gemini-3-pro"} {
+		a := w.do("POST", "/v1/chat/completions", `{"model":"`+model+`","messages":`+brokenHistory+`,"tools":`+tools+`}`)
+		if a.status != 200 || !strings.Contains(a.body, `"name":"files/write"`) {
+			t.Errorf("%s: %d %s", model, a.status, a.body)
+		}
+		for _, name := range []string{"messages.tool_calls.arguments", "messages.tool_calls", "messages.tool_call_id"} {
+			if ignored := a.header.Get("X-Hostless-Ignored"); !strings.Contains(ignored, name) {
+				t.Errorf("%s: %s is not named in %q", model, name, ignored)
+			}
+		}
+	}
+	a := w.do("POST", "/v1/messages", `{"model":"gemini-3-pro","max_tokens":100,"stream":true,
+		"tools":[{"name":"1c_reload","input_schema":{"type":"object","properties":{}}}],
+		"messages":[{"role":"user","content":"go"},{"role":"assistant","content":[{"type":"tool_use","id":"toolu_1","name":"1c_reload","input":{}}]},{"role":"user","content":[{"type":"text","text":"never mind"}]}]}`)
+	if a.status != 200 || !strings.Contains(a.body, `"name":"1c_reload"`) {
+		t.Errorf("Messages: %d %s", a.status, a.body)
+	}
+}
+
+// TestMalformedCallIsAnError: a turn in which the model did not bring about its
+// call does not end an agent's run as if it were done.
+func TestMalformedCallIsAnError(t *testing.T) {
+	w := newWorld(t)
+	const answer = `{"candidates":[{"index":0,"content":{"role":"model","parts":[{"text":"","thoughtSignature":"c2ln"}]},"finishReason":"MALFORMED_FUNCTION_CALL","finishMessage":"Malformed function call: print(default_api.read("}],"usageMetadata":{"promptTokenCount":9}}`
+	w.upstream("google", func(rw http.ResponseWriter, r *http.Request) {
+		if strings.Contains(r.URL.Path, "stream") {
+			rw.Header().Set("Content-Type", "text/event-stream")
+			io.WriteString(rw, "data: "+answer+"\n\n")
+			return
+		}
+		rw.Header().Set("Content-Type", "application/json")
+		io.WriteString(rw, answer)
+	})
+	for path, body := range map[string]string{
+		"/v1/chat/completions": `{"model":"gemini-2.5-flash","messages":[{"role":"user","content":"x"}]`,
+		"/v1/messages":         `{"model":"gemini-2.5-flash","max_tokens":9,"messages":[{"role":"user","content":"x"}]`,
+		"/v1/responses":        `{"model":"gemini-2.5-flash","input":"x"`,
+	} {
+		if a := w.do("POST", path, body+"}"); a.status != 502 || !strings.Contains(a.body, "Malformed function call: print(default_api.read(") {
+			t.Errorf("%s: %d %s", path, a.status, a.body)
+		}
+		a := w.do("POST", path, body+`,"stream":true}`)
+		for _, clean := range []string{`"finish_reason":"`, "message_stop", "response.completed"} {
+			if strings.Contains(a.body, clean) || !strings.Contains(a.body, "Malformed function call: print(default_api.read(") {
+				t.Errorf("%s as a stream: %s", path, a.body)
+			}
+		}
+	}
+}
+
+// TestWaitOfGemini: how long to wait stands in the body alone.
+func TestWaitOfGemini(t *testing.T) {
+	w := newWorld(t)
+	for details, want := range map[string][3]string{
+		`{"@type":"type.googleapis.com/google.rpc.RetryInfo","retryDelay":"26.660853464s"}`:                                                                        {"27", "26661", ""},
+		`{"@type":"type.googleapis.com/google.rpc.QuotaFailure","violations":[{"quotaId":"GenerateRequestsPerDayPerProjectPerModel-FreeTier","quotaValue":"50"}]}`: {"", "", "false"},
+	} {
+		w.upstream("google", func(rw http.ResponseWriter, r *http.Request) {
+			rw.Header().Set("Content-Type", "application/json")
+			rw.WriteHeader(429)
+			io.WriteString(rw, `{"error":{"code":429,"message":"Quota exceeded.","status":"RESOURCE_EXHAUSTED","details":[`+details+`]}}`)
+		})
+		for path, body := range map[string]string{
+			"/v1/chat/completions": `{"model":"gemini-2.5-flash","messages":[{"role":"user","content":"x"}]}`,
+			"/v1/messages":         `{"model":"gemini-2.5-flash","max_tokens":9,"messages":[{"role":"user","content":"x"}]}`,
+		} {
+			a := w.do("POST", path, body)
+			if got := [3]string{a.header.Get("Retry-After"), a.header.Get("Retry-After-Ms"), a.header.Get("X-Should-Retry")}; a.status != 429 || got != want {
+				t.Errorf("%s: %d %q, want %q", path, a.status, got, want)
+			}
+		}
+	}
+}
