@@ -84,7 +84,7 @@ func TestDrainCutsWhatOutlastsTheDeadline(t *testing.T) {
 		w.(http.Flusher).Flush()
 		close(entered)
 		<-r.Context().Done()
-		if cause := context.Cause(r.Context()); !fault.Is(cause, fault.Internal) {
+		if cause := context.Cause(r.Context()); !fault.Is(cause, fault.Stopping) {
 			t.Errorf("the cause is %v, and says nothing to the caller", cause)
 		}
 		close(ended)

@@ -218,7 +218,7 @@ func (s *Server) drain(base context.Context, cancel context.CancelCauseFunc) {
 
 // errStopping is the cause of contexts that end because the daemon does: what a
 // handler may tell its caller, who is still there.
-var errStopping = &fault.Error{Kind: fault.Internal, Message: "the daemon is stopping: send the request again"}
+var errStopping = &fault.Error{Kind: fault.Stopping, RetryAfter: time.Second, Message: "the daemon is stopping: send the request again"}
 
 // patience is when a draining server stops waiting for what has not come whole.
 func (s *Server) patience() time.Time { return s.retired.Add(patience) }

@@ -77,6 +77,9 @@ func (c *exchange) serve() error {
 	case endpoint.ListModels, endpoint.GetModel:
 		return c.serveModels()
 	case endpoint.WebSocket:
+		ctx, cancel := c.context()
+		defer cancel()
+		c.r = c.r.WithContext(ctx)
 		return c.serveSocket()
 	}
 	if err := c.parse(); err != nil {
@@ -126,12 +129,19 @@ func (c *exchange) allow(name, model string) error {
 	return policy.Allow(c.call.Grant.Scope(), name, model)
 }
 
-// context ends with the caller's connection and with its token.
+// context ends with the caller's connection, with its token, and with Gateway.End.
 func (c *exchange) context() (context.Context, context.CancelFunc) {
-	if c.call.Grant == nil {
-		return context.WithCancel(c.r.Context())
+	ctx, end := context.WithCancelCause(c.r.Context())
+	c.g.running.add(c, end)
+	stop := func() bool { return true }
+	if c.call.Grant != nil {
+		stop = c.call.Grant.AfterRevoked(end)
 	}
-	return c.call.Grant.Context(c.r.Context())
+	return ctx, func() {
+		stop()
+		c.g.running.remove(c)
+		end(nil)
+	}
 }
 
 // end answers what is left to answer, and concludes the call. It is deferred, so that

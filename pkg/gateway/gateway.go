@@ -43,6 +43,7 @@ type Gateway struct {
 	inFlight   atomic.Int64
 	bodies     *body.Memory
 	ids        requestIDs
+	running    running
 	redactors  redactors
 }
 

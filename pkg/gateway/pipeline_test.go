@@ -282,3 +282,67 @@ func TestAdmitters(t *testing.T) {
 		}
 	}
 }
+
+// TestEnd: every call in flight ends with the cause, which its caller and the
+// observers are told.
+func TestEnd(t *testing.T) {
+	seen := newRecorder()
+	w := newWorld(t, func(c *gateway.Config) { c.Observers = []pipeline.Observer{seen} })
+	sent := make(chan struct{}, 1)
+	w.upstream("mistral", func(rw http.ResponseWriter, r *http.Request) {
+		if body, _ := io.ReadAll(r.Body); strings.Contains(string(body), "true") {
+			events(rw)(`data: {"choices":[{"index":0,"delta":{"content":"po"}}]}` + "\n\n")
+		}
+		sent <- struct{}{}
+		<-r.Context().Done()
+	})
+	killed := &fault.Error{Kind: fault.Forbidden, Message: "all AI traffic is stopped", Code: pipeline.CodeKilled, Next: "hostless unkill", NoRetry: true}
+	for _, tt := range []struct {
+		path, stream string
+		status       int
+	}{
+		{"/v1/chat/completions", "true", 200}, {"/v1/messages", "true", 200}, {"/v1/chat/completions", "false", 403}, {"/v1/messages", "false", 403},
+	} {
+		begun, done := make(chan struct{}), make(chan answer, 1)
+		go func() {
+			resp, err := noRedirects.Do(w.request("POST", tt.path, `{"model":"mistral/m","max_tokens":9,"stream":`+tt.stream+`,"messages":[{"role":"user","content":"x"}]}`))
+			if err != nil {
+				t.Error(err)
+				done <- answer{}
+				return
+			}
+			defer resp.Body.Close()
+			if tt.stream == "true" {
+				resp.Body.Read(make([]byte, 1)) // its first event is here
+				close(begun)
+			}
+			data, _ := io.ReadAll(resp.Body)
+			done <- answer{resp.StatusCode, resp.Header, string(data)}
+		}()
+		if <-sent; tt.stream == "true" {
+			<-begun
+		}
+		w.gw.End(killed)
+		a := <-done
+		a.want(t, tt.status, "hostless unkill")
+		if strings.Contains(a.body, "[DONE]") || strings.Contains(a.body, "message_stop") {
+			t.Errorf("%+v: a false end: %s", tt, a.body)
+		}
+		if _, o := seen.last(t); o.Kind != pipeline.PolicyKilled {
+			t.Errorf("%+v: outcome %+v", tt, o)
+		}
+	}
+	c, _, err := w.dial("/v1/responses?model=mistral/m")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	send(t, c, `{"type":"response.create","input":"x"}`)
+	<-sent
+	w.gw.End(killed)
+	for {
+		if _, _, err := c.ReadMessage(); err != nil {
+			break
+		}
+	}
+}

@@ -113,11 +113,17 @@ func (g *Grant) Done() <-chan struct{} { return g.entry.revocation.ctx.Done() }
 // then fault.Unauthenticated. The caller calls cancel when the work is over.
 func (g *Grant) Context(parent context.Context) (ctx context.Context, cancel context.CancelFunc) {
 	ctx, end := context.WithCancelCause(parent)
-	stop := context.AfterFunc(g.entry.revocation.ctx, func() { end(fault.New(fault.Unauthenticated, MessageUnknown)) })
+	stop := g.AfterRevoked(end)
 	return ctx, func() {
 		stop()
 		end(nil)
 	}
+}
+
+// AfterRevoked calls end with fault.Unauthenticated, in a goroutine of its own, when
+// the token is revoked, at once where it has been. stop lets go of it.
+func (g *Grant) AfterRevoked(end context.CancelCauseFunc) (stop func() bool) {
+	return context.AfterFunc(g.entry.revocation.ctx, func() { end(fault.New(fault.Unauthenticated, MessageUnknown)) })
 }
 
 // live reports whether the token would let a caller in now.
