@@ -31,7 +31,7 @@ func run(ctx context.Context, e *env, argv []string) int {
 func (e *env) commands() []*cli.Command {
 	tree := []*cli.Command{
 		runGroup(e), restartGroup(e), waitGroup(e), listGroup(e), openGroup(e), routeGroup(e), aliasGroup(e),
-		keysGroup(e), authGroup(e), unlockGroup(e), lockGroup(e), commandGroup(e), auditGroup(e), tokenGroup(e), originsGroup(e), approvalsGroup(e), approveCommand(e), denyCommand(e), configGroup(e),
+		keysGroup(e), authGroup(e), unlockGroup(e), lockGroup(e), commandGroup(e), auditGroup(e), tokenGroup(e), originsGroup(e), approvalsGroup(e), approveCommand(e), denyCommand(e), urlHandlerGroup(e), configGroup(e),
 		statusGroup(e), doctorGroup(e), logsGroup(e), hostsGroup(e), trustGroup(e), caGroup(e), proxyGroup(e), serveGroup(e), stopGroup(e), serviceGroup(e),
 		completionGroup(e),
 	}

@@ -56,6 +56,12 @@ func (e *env) showOrigins(l control.OriginList) error {
 		return nil
 	}
 	var rows [][]string
+	if len(l.Grants) == 0 {
+		for _, o := range l.Origins {
+			rows = append(rows, []string{o})
+		}
+		return e.table([]string{"ORIGIN"}, rows)
+	}
 	for _, o := range l.Origins {
 		rows = append(rows, []string{o, "may read answers", "", "", ""})
 	}

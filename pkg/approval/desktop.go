@@ -57,7 +57,7 @@ func (d *Desktop) method(ctx context.Context) method {
 	if !d.checked.IsZero() && time.Since(d.checked) < checkEvery {
 		return d.chosen
 	}
-	d.chosen = d.choose(ctx)
+	d.chosen = d.choose(context.WithoutCancel(ctx)) // it holds for others, too
 	d.checked = time.Now()
 	return d.chosen
 }

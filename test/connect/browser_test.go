@@ -167,6 +167,29 @@ func TestHostedPage(t *testing.T) {
 	tab.WaitText("hostless approve")
 }
 
+// TestExample connects examples/connect, served from elsewhere, and chats on it.
+func TestExample(t *testing.T) {
+	d := start(t)
+	data, err := os.ReadFile(filepath.Join(harness.Root(), "examples", "connect", "index.html"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if strings.Count(string(data), "http://localhost:48282/") != 1 {
+		t.Fatal("the example does not load the SDK from the daemon")
+	}
+	origin := elsewhere(serve(t, func() string { return strings.ReplaceAll(string(data), "http://localhost:48282", d.URL) }), "app.test")
+	tab := chromium.Start(t, hosts).Open(origin)
+	tab.WaitText("Not connected.")
+	tab.Eval(click)
+	answer(t, d, origin, "approve")
+	tab.WaitText("Connected to " + d.URL)
+	tab.Eval(`(document.querySelector("#chat button").click(), "")`)
+	tab.Wait(`document.getElementById("answer").textContent.includes("Hello from a hosted page")`)
+	shoot(t, tab, "example")
+	tab.Eval(`(document.getElementById("forget").click(), "")`)
+	tab.WaitText("Not connected.")
+}
+
 // TestAppPage: the same on NAME.localhost, by fetch; the page itself shows what to type.
 func TestAppPage(t *testing.T) {
 	d := start(t)
