@@ -386,6 +386,9 @@ func TestRestart(t *testing.T) {
 		if r := <-held; r.status != 403 || r.json(t)["approval_id"] != "id1" {
 			t.Errorf("held when the daemon ends: %d %s", r.status, r.body)
 		}
+		if r := first.register(t, `{"origin":"https://late.example"}`); r.status != 429 || r.header.Get("Retry-After") != "1" {
+			t.Errorf("asked after the end: %d %s", r.status, r.body)
+		}
 		info, err := os.Stat(path)
 		if err != nil || info.Mode().Perm() != 0o600 {
 			t.Fatalf("%v %v", info, err)

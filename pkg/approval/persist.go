@@ -66,6 +66,9 @@ func (q *Queue) write() error {
 	}
 	q.writing.Lock()
 	defer q.writing.Unlock()
+	if q.closed {
+		return nil
+	}
 	f := file{Version: fileVersion, Requests: []requestRecord{}, Grants: []grantRecord{}}
 	q.mu.Lock()
 	if !q.dirty {

@@ -45,6 +45,7 @@ type Queue struct {
 	dirty   bool // the file no longer holds what is here
 
 	writing sync.Mutex // held while the file is written; before mu
+	closed  bool       // the file is not ours any more; of writing
 
 	closing   chan struct{}
 	closeOnce sync.Once
@@ -115,10 +116,19 @@ func New(cfg Config) (*Queue, []string, error) {
 }
 
 // Close ends what waits, which stays approvable by a daemon that comes later, and
-// the dialogs. The queue is not used afterwards.
+// the dialogs. When it returns the file is the next daemon's: whoever asks here
+// afterwards is sent there.
 func (q *Queue) Close() {
-	q.closeOnce.Do(func() { close(q.closing) })
-	q.asking.Wait()
+	q.closeOnce.Do(func() {
+		q.mu.Lock()
+		close(q.closing) // no dialog is started afterwards
+		q.mu.Unlock()
+		q.asking.Wait()
+		q.save()
+		q.writing.Lock()
+		q.closed = true
+		q.writing.Unlock()
+	})
 }
 
 // Register gives the verdict on a request. Where there is a desktop to ask, or the
@@ -206,6 +216,11 @@ func (q *Queue) open(req Request, hold, reload bool) (*entry, Verdict, error) {
 	defer q.mu.Unlock()
 	now := q.now()
 	q.prune()
+	select {
+	case <-q.closing:
+		return nil, Verdict{}, &fault.Error{Kind: fault.RateLimited, Message: "the daemon is ending, ask again", RetryAfter: time.Second}
+	default:
+	}
 	if wait := q.rates.charge(req.Origin, now); wait > 0 {
 		return nil, Verdict{}, &fault.Error{Kind: fault.RateLimited, RetryAfter: wait,
 			Message: fmt.Sprintf("%s has asked %d times within a minute", req.Origin, maxPerMinute)}

@@ -165,6 +165,7 @@ func (d *daemon) handOver(ctx context.Context, quiesce func()) error {
 	d.routes.AwaitRuns(ctx)
 	d.sockets.Leave()
 	quiesce()
+	d.approvals.Close() // who waits for a person asks the successor again
 	if err := d.tokens.Close(); err != nil {
 		d.log.Error("the use of rate limits cannot be written", "error", err)
 	}

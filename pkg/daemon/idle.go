@@ -67,9 +67,9 @@ func (d *daemon) uses() uint64 {
 }
 
 // busy reports whether something would be lost, or missed, by an end: requests
-// and upgraded connections, runs and lazy apps (which hold leases), and tokens
+// and upgraded connections, logins, runs and lazy apps (which hold leases), and tokens
 // that are not persisted.
 func (d *daemon) busy() bool {
-	return d.front.InFlight() > 0 || d.control.Leases() > 0 ||
+	return d.front.InFlight() > 0 || d.control.Leases() > 0 || d.logins.InProgress() ||
 		d.persistence() == config.PersistOff && d.tokens.Live() > 0
 }

@@ -269,6 +269,19 @@ func (l *Logins) prune(now time.Time) {
 	}
 }
 
+// InProgress reports whether a person may be signing in now.
+func (l *Logins) InProgress() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.prune(l.cfg.Now())
+	for _, n := range l.byID {
+		if n.outcome.Status == Pending {
+			return true
+		}
+	}
+	return false
+}
+
 // Status is one provider that a login gave a key for, or may.
 type Status struct {
 	Provider string
