@@ -180,7 +180,12 @@ func TestHeld(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				s := newScreen()
-				w := newWorld(t, approval.Config{Asker: s})
+				var dialogs atomic.Int32
+				w := newWorld(t, approval.Config{Asker: s, OnDialog: func(a approval.Approval, allowed bool) {
+					if dialogs.Add(1); a.Origin != "https://app.example" || allowed != (c.status == 200) {
+						t.Errorf("told of %+v, %v", a, allowed)
+					}
+				}})
 				start := time.Now()
 				go func() {
 					q := <-s.asked
@@ -198,6 +203,9 @@ func TestHeld(t *testing.T) {
 					t.Errorf("%d %s, want %d %s", r.status, r.body, c.status, c.want)
 				}
 				synctest.Wait()
+				if got := dialogs.Load() == 1; got != strings.HasSuffix(c.name, "in the dialog") {
+					t.Errorf("told of a dialog's answer: %v", got)
+				}
 				if got := s.closed.Load(); got != c.closed {
 					t.Errorf("%d dialogs were taken off the screen, want %d", got, c.closed)
 				}

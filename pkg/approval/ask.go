@@ -78,8 +78,11 @@ func (q *Queue) ask(e *entry, again bool) {
 		q.mu.Lock()
 		e.stop = nil
 		q.mu.Unlock()
-		if answer != NoAnswer {
-			q.Decide(e.id, Decision{Approve: answer == Allow})
+		if answer == NoAnswer {
+			return
+		}
+		if a, _, err := q.Decide(e.id, Decision{Approve: answer == Allow}); err == nil && q.onDialog != nil {
+			q.onDialog(a, answer == Allow)
 		}
 	})
 }

@@ -22,11 +22,13 @@ const (
 
 // Config is what New needs. The zero value keeps nothing on disk and asks nobody.
 type Config struct {
-	Path   string // approvals.json; "" keeps nothing
-	Asker  Asker  // the desktop; nil is nobody
-	Now    func() time.Time
-	NewID  func() string
-	Logger *slog.Logger
+	Path  string // approvals.json; "" keeps nothing
+	Asker Asker  // the desktop; nil is nobody
+	// OnDialog is told each answer that came from the desktop; nil tells nobody.
+	OnDialog func(a Approval, allowed bool)
+	Now      func() time.Time
+	NewID    func() string
+	Logger   *slog.Logger
 }
 
 // Queue holds the requests that wait for a person and the grants that a person has
@@ -37,6 +39,8 @@ type Queue struct {
 	now   func() time.Time
 	newID func() string
 	log   *slog.Logger
+
+	onDialog func(Approval, bool)
 
 	mu      sync.Mutex
 	entries map[string]*entry // by id
@@ -98,7 +102,7 @@ type Verdict struct {
 // be read is kept aside, and told by the second result.
 func New(cfg Config) (*Queue, []string, error) {
 	q := &Queue{
-		path: cfg.Path, asker: cfg.Asker, now: cfg.Now, newID: cfg.NewID, log: cfg.Logger,
+		path: cfg.Path, asker: cfg.Asker, now: cfg.Now, newID: cfg.NewID, log: cfg.Logger, onDialog: cfg.OnDialog,
 		entries: map[string]*entry{}, grants: map[string]Grant{}, rates: rates{},
 		closing: make(chan struct{}), dialogs: make(chan struct{}, 3),
 	}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/hostless/hostless/pkg/approval"
+	"github.com/hostless/hostless/pkg/audit"
 	"github.com/hostless/hostless/pkg/config"
 	"github.com/hostless/hostless/pkg/control"
 	"github.com/hostless/hostless/pkg/fault"
@@ -24,11 +25,26 @@ const connectName = "connect"
 // openApprovals makes the queue of requests of web apps.
 func (d *daemon) openApprovals() error {
 	q, found, err := approval.New(approval.Config{
-		Path: d.cfg.Paths.Approvals(), Asker: d.asker(), Logger: d.log.With("component", "approval"),
+		Path: d.cfg.Paths.Approvals(), Asker: d.asker(), OnDialog: d.auditDialog, Logger: d.log.With("component", "approval"),
 	})
 	d.approvals = q
 	d.warnings.set("approval", found)
 	return err
+}
+
+// auditDialog notes an answer that the person gave on the desktop, in the words of
+// the control socket's.
+func (d *daemon) auditDialog(a approval.Approval, allowed bool) {
+	decision := control.DecisionDeny
+	if allowed {
+		decision = control.DecisionApprove
+	}
+	err := d.audit.Append(audit.Entry{
+		Time: time.Now().UTC(), UID: d.uid, PID: os.Getpid(), Program: "dialog on the desktop", Action: "POST /approvals/" + a.ID + " " + decision, Target: a.ID, Result: "ok",
+	})
+	if err != nil {
+		d.log.Error("an answer cannot be noted in the audit log", "id", a.ID, "error", err)
+	}
 }
 
 // asker is the desktop of the person, unless dialogs are turned off.
