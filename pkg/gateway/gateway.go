@@ -105,7 +105,7 @@ func (g *Gateway) Close() {
 func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if crossSite(r) && !(pages[r.URL.Path] && topLevel(r)) {
 		drain(w, r)
-		respond.Fault(w, envelope(r.URL.Path), fault.New(fault.Origin, "a page of another site caused this request: only one with an Origin is judged"))
+		respond.Fault(w, envelope(r.URL.Path), fault.New(fault.Origin, "requests that a page of another site causes are refused unless they carry an Origin"))
 		return
 	}
 	switch r.URL.Path {
