@@ -30,7 +30,7 @@ func run(ctx context.Context, e *env, argv []string) int {
 // for each group holds it.
 func (e *env) commands() []*cli.Command {
 	tree := []*cli.Command{
-		runGroup(e), restartGroup(e), waitGroup(e), listGroup(e), openGroup(e), routeGroup(e), aliasGroup(e),
+		runGroup(e), restartGroup(e), waitGroup(e), listGroup(e), openGroup(e), getGroup(e), routeGroup(e), aliasGroup(e),
 		keysGroup(e), authGroup(e), unlockGroup(e), lockGroup(e), commandGroup(e), auditGroup(e), tokenGroup(e), originsGroup(e), approvalsGroup(e), approveCommand(e), denyCommand(e), urlHandlerGroup(e), configGroup(e),
 		statusGroup(e), doctorGroup(e), logsGroup(e), hostsGroup(e), trustGroup(e), caGroup(e), proxyGroup(e), serveGroup(e), stopGroup(e), serviceGroup(e),
 		completionGroup(e),
@@ -74,7 +74,7 @@ func (e *env) dispatch(ctx context.Context, tree []*cli.Command) error {
 	case cmd == nil && e.line.json:
 		return usage("--json needs a command")
 	case cmd == nil:
-		if ran, err := e.runAll(ctx); ran {
+		if ran, err := e.runProject(ctx); ran {
 			return err
 		}
 		return e.overview(ctx, tree)

@@ -104,6 +104,9 @@ func (p *parser) walk() error {
 			}
 			p.line.args = append(p.line.args, p.words...)
 			p.words = nil
+		case cmd == nil && p.runFlag(word):
+			p.line.path = append(p.line.path, find(p.tree, runCommand))
+			p.words = append([]string{word}, p.words...)
 		case isFlag(word):
 			if err := p.flag(cmd, word); err != nil {
 				return err
@@ -115,6 +118,16 @@ func (p *parser) walk() error {
 		}
 	}
 	return nil
+}
+
+// runFlag reports whether a flag before any command is one of run alone, as in
+// `hostless --script start`.
+func (p *parser) runFlag(word string) bool {
+	if !isFlag(word) {
+		return false
+	}
+	name, _, _ := strings.Cut(strings.TrimLeft(word, "-"), "=")
+	return name != "json" && findFlag(find(p.tree, runCommand), name) != nil
 }
 
 // word takes a command's name or a positional argument.

@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"errors"
+	"regexp"
 	"time"
 
 	"github.com/hostless/hostless/pkg/appname"
@@ -17,13 +19,16 @@ const runCommand = "run"
 func runGroup(e *env) *cli.Command {
 	return leaf(&cli.Command{
 		Name: runCommand, Usage: "run a command as an app with a name of its own", ArgsUsage: "[NAME]",
-		UsageText: "hostless run [NAME] [FLAGS] -- CMD…\nhostless NAME CMD…\nhostless run --all [FLAGS]",
+		UsageText: "hostless run [NAME] [FLAGS] -- CMD…\nhostless run [NAME] [FLAGS]\nhostless NAME CMD…\nhostless run --all [FLAGS]",
 		Flags: append([]cli.Flag{
 			&cli.StringFlag{Name: "name", Usage: "the app's `NAME`, as the argument"},
 			&cli.BoolFlag{Name: "infer-name", Usage: "find the name in the project's files (the default without NAME)"},
 			&cli.BoolFlag{Name: "worktree-prefix", Usage: "put a linked worktree's branch before an explicit name too"},
 			&cli.BoolFlag{Name: "no-worktree", Usage: "put no worktree's branch before the name"},
+			&cli.StringFlag{Name: "prefix", Usage: "put `LABEL` before the name instead of the worktree's branch"},
+			&cli.StringFlag{Name: "script", Usage: "without CMD: run the script `S` of package.json; the project's, or dev, where not given"},
 			&cli.IntFlag{Name: "app-port", Usage: "the app listens on `PORT`; else the daemon finds a free one"},
+			&cli.StringFlag{Name: "port-env", Usage: "put the port into the variable `VAR` too"},
 			&cli.BoolFlag{Name: "force", Usage: "end the run that has the name"},
 			&cli.BoolFlag{Name: "no-token", Usage: "give the app no bridge token"},
 			&cli.BoolFlag{Name: "no-ai-env", Usage: "leave OPENAI_API_KEY and its kin alone"},
@@ -36,7 +41,7 @@ func runGroup(e *env) *cli.Command {
 			"ends, its name and token are gone. The exit code is the command's own. HOSTLESS=0 runs it bare.\n\n" +
 			"  hostless run shop -- npm run dev\n" +
 			"  hostless shop npm run dev\n\n" +
-			"hostless alone, in a project with several apps, is hostless run --all.",
+			"Without CMD it runs the project's script, as hostless alone does in a package; in a project with\nseveral apps hostless alone is hostless run --all. {PORT}, {HOST} and {URL} in CMD are replaced.",
 	}, 0, 1, e.run)
 }
 
@@ -146,10 +151,20 @@ func (e *env) runConfig(cc *cli.Context) (c launch.Config, err error) {
 		return c, usage("--all takes names and commands from the project, not from the line")
 	case cc.Bool("all") && cc.IsSet("app-port"):
 		return c, usage("--app-port goes with one app, not with --all")
-	case !cc.Bool("all") && len(e.line.child) == 0:
-		f := usage("there is no command to run")
-		f.Next = "hostless run NAME -- CMD…"
-		return c, f
+	case cc.Bool("all") && (cc.IsSet("script") || cc.IsSet("port-env")):
+		return c, usage("--script and --port-env go with one app, not with --all")
+	case cc.IsSet("script") && len(e.line.child) > 0:
+		return c, usage("--script and a command exclude each other")
+	case cc.IsSet("port-env") && !variableName.MatchString(cc.String("port-env")):
+		return c, usage("--port-env %q is no name of a variable", cc.String("port-env"))
+	case cc.IsSet("prefix") && (cc.Bool("worktree-prefix") || cc.Bool("no-worktree")):
+		return c, usage("--prefix excludes --worktree-prefix and --no-worktree")
+	}
+	worktree := ""
+	if cc.IsSet("prefix") {
+		if worktree, err = appname.Check(cc.String("prefix")); err != nil {
+			return c, err
+		}
 	}
 	paths, err := e.paths()
 	if err != nil {
@@ -164,7 +179,7 @@ func (e *env) runConfig(cc *cli.Context) (c launch.Config, err error) {
 		return c, err
 	}
 	return launch.Config{
-		Args: e.line.child, Name: name, Prefix: prefix, AppPort: port, Force: cc.Bool("force"),
+		Args: e.line.child, Script: cc.String("script"), PortEnv: cc.String("port-env"), Worktree: worktree, Name: name, Prefix: prefix, AppPort: port, Force: cc.Bool("force"),
 		Providers: s.AllowedProviders, Models: s.AllowedModels, RateLimit: s.RateLimit, TTL: ttl,
 		NoToken: cc.Bool("no-token"), NoAIEnv: cc.Bool("no-ai-env"),
 		Detach: cc.Bool("detach"), Lazy: cc.Bool("lazy"), IdleTimeout: cc.Duration("idle-timeout"),
@@ -173,16 +188,23 @@ func (e *env) runConfig(cc *cli.Context) (c launch.Config, err error) {
 	}, nil
 }
 
-// runAll is `hostless` alone in a project with several apps. It reports whether
-// this is one.
-func (e *env) runAll(ctx context.Context) (ran bool, err error) {
+// variableName is a name that a shell takes for a variable's (POSIX, XBD 8.1).
+var variableName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
+
+// runProject is `hostless` alone: in a project with several apps it runs all of
+// them, in a package with a dev script that one. It reports whether this is one.
+func (e *env) runProject(ctx context.Context) (ran bool, err error) {
 	dir, err := e.dir()
 	if err != nil {
 		return false, nil
 	}
-	// A project file that cannot be read is told by the run.
+	start := launch.RunAll
+	// The run reports a project file that cannot be read.
 	if apps, err := detect.Apps(detect.System(), dir, e.getenv("HOME"), detect.PrefixAuto); err == nil && len(apps) == 0 {
-		return false, nil
+		if _, err := detect.ScriptCommand(detect.System(), dir, ""); errors.Is(err, detect.ErrNoScript) {
+			return false, nil
+		}
+		start = launch.Run
 	}
 	paths, err := e.paths()
 	if err != nil {
@@ -192,7 +214,7 @@ func (e *env) runAll(ctx context.Context) (ran bool, err error) {
 	if err != nil {
 		return true, err
 	}
-	code, err := launch.RunAll(context.WithoutCancel(ctx), launch.Config{
+	code, err := start(context.WithoutCancel(ctx), launch.Config{
 		Environ: e.environ(), Dir: dir, Paths: paths, Client: client,
 		Stdin: e.files[0], Stdout: e.files[1], Stderr: e.files[2],
 	})

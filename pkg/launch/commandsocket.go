@@ -11,6 +11,8 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"sync"
 	"syscall"
 
@@ -22,17 +24,19 @@ import (
 
 // The commands that a run takes.
 const (
-	commandStop     = "stop"
-	commandRestart  = "restart"
-	commandWait     = "wait"     // until it listens
-	commandWaitExit = "wait-end" // until it has ended
+	commandStop        = "stop"
+	commandRestart     = "restart"
+	commandWait        = "wait"        // until it listens
+	commandWaitExit    = "wait-end"    // until it has ended
+	commandEnvironment = "environment" // what its command was given
 )
 
 // commandResult is what a run says to an order, when it is done.
 type commandResult struct {
-	Running Running `json:"running"`
-	Exited  bool    `json:"exited"`
-	Code    int     `json:"code"`
+	Running Running  `json:"running"`
+	Exited  bool     `json:"exited"`
+	Code    int      `json:"code"`
+	Env     []string `json:"env,omitempty"` // the answer to commandEnvironment
 }
 
 // commandSocket is where a run takes commands by its name: a socket in the state
@@ -48,6 +52,7 @@ type commandSocket struct {
 	change  chan struct{} // closed and replaced at each change
 	answer  commandResult
 	listen  bool
+	env     []string // what the command has that the run has not
 	serving sync.WaitGroup
 }
 
@@ -152,6 +157,10 @@ func (d *commandSocket) serveConn(conn net.Conn) {
 		d.mu.Lock()
 		change, answer, listens := d.change, d.answer, d.listen
 		d.mu.Unlock()
+		if what == commandEnvironment {
+			_ = json.NewEncoder(conn).Encode(commandResult{Env: d.environment()})
+			return
+		}
 		if answer.Exited || listens && (what == commandWait || what == commandRestart) {
 			_ = json.NewEncoder(conn).Encode(answer)
 			return
@@ -162,6 +171,22 @@ func (d *commandSocket) serveConn(conn net.Conn) {
 			return
 		}
 	}
+}
+
+func (d *commandSocket) environment() []string {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.env
+}
+
+// setEnvironment notes the variables that a command got which shell does not have.
+func (d *commandSocket) setEnvironment(env, shell []string) {
+	has := map[string]bool{}
+	for _, entry := range shell {
+		has[entry] = true
+	}
+	added := slices.DeleteFunc(slices.Clone(env), func(entry string) bool { return has[entry] || strings.HasPrefix(entry, "PATH=") })
+	d.set(func() { d.env = added })
 }
 
 func (d *commandSocket) received() <-chan string {

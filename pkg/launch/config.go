@@ -26,12 +26,22 @@ const GuardArg = "__guard"
 // Config is one run. Args, Environ, Dir, Paths, Client and the three files are
 // required; the zero value of the rest is the default.
 type Config struct {
-	Args []string // the command and its arguments, without a leading "--"
+	// Args are the command and its arguments, without a leading "--"; where there are
+	// none, Script of the package in Dir is run. {PORT}, {HOST} and {URL} in an
+	// argument are replaced.
+	Args    []string
+	Script  string // "" is the project's, else dev
+	PortEnv string // a variable that gets the port too
 
-	Name    string // an explicit name, "" infers one
-	Prefix  detect.Prefix
-	AppPort int  // the app's port; 0 takes HOSTLESS_APP_PORT, else the daemon reserves one
-	Force   bool // take the name from its owner
+	Name   string // an explicit name, "" infers one
+	Prefix detect.Prefix
+	// Worktree, where not "", is the sub-label before the name, instead of the
+	// worktree's branch.
+	Worktree string
+	// Unrouted runs the command without name, port and token: it serves nothing.
+	Unrouted bool
+	AppPort  int  // the app's port; 0 takes HOSTLESS_APP_PORT, else the daemon reserves one
+	Force    bool // take the name from its owner
 
 	Providers []string // what the child's token may use; empty is everything
 	Models    []string

@@ -21,6 +21,8 @@ type childEnv struct {
 	dir      string // the child's working directory
 	caCert   string // the local CA's certificate where TLS is on, else ""
 	bundle   string // the system's roots and the local CA in one file, or ""
+	portEnv  string // another variable for the port, or ""
+	run      string // the run's pid and name: see enclosing
 	piped    bool   // the command's output is no terminal
 	peers    []peer // the apps of the project
 	ai       aiEnv
@@ -33,7 +35,11 @@ func (e childEnv) build(shell []string) (env, changed, removed []string) {
 	set := newEnvironment(shell)
 	set.put("PORT", strconv.Itoa(e.port))
 	set.put("HOST", "127.0.0.1")
+	if e.portEnv != "" {
+		set.put(e.portEnv, strconv.Itoa(e.port))
+	}
 	set.put("HOSTLESS_URL", e.url)
+	set.put(runVariable, e.run)
 	set.put("HOSTLESS_API", e.gateway+"/v1")
 	set.put("__VITE_ADDITIONAL_SERVER_ALLOWED_HOSTS", e.hostname)
 	e.frameworks(set)

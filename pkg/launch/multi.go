@@ -47,7 +47,7 @@ func RunAll(ctx context.Context, c Config) (code int, err error) {
 		one := c
 		one.Name, one.Prefix, one.Args, one.Dir, one.Label = app.Name, detect.PrefixNever, app.Command, app.Dir, labels[i]
 		one.Lazy = c.Lazy || app.Lazy
-		one.AppPort = app.Port
+		one.AppPort, one.Unrouted = app.Port, app.Builds
 		if c.Detach {
 			one.Label = ""
 		}

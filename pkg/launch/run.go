@@ -34,13 +34,18 @@ import (
 // signals: a process has one Run at a time, and no other children.
 func Run(ctx context.Context, c Config) (code int, err error) {
 	if len(c.Args) == 0 {
-		return failed(&fault.Error{Kind: fault.Usage, Message: "no command to run", Next: "hostless run NAME -- CMD…"})
+		if c.Args, err = detect.ScriptCommand(detect.System(), c.Dir, c.Script); err != nil {
+			return failed(err)
+		}
 	}
 	if getenv(c.Environ, "HOSTLESS") == "0" {
 		return execBare(c)
 	}
 	if err := c.defaults(); err != nil {
 		return failed(err)
+	}
+	if joins, code, err := joinEnclosing(ctx, c); joins {
+		return code, err
 	}
 	r := &run{Config: c}
 	if err := r.prepare(); err != nil {
@@ -64,12 +69,13 @@ func failed(err error) (int, error) {
 // run is one Run.
 type run struct {
 	Config
-	planned  int // the port asked for, 0 where the daemon picks one
-	status   control.Status
-	lease    *leaseKeeper
-	commands *commandSocket // takes the orders of `hostless stop NAME` and its kin
-	log      string         // where a detached run's output goes, "" for this process's streams
-	last     []string       // of the output, of the turn that ended last
+	planned        int // the port asked for, 0 where the daemon picks one
+	configuredPort int // the project's own, 0 for none
+	status         control.Status
+	lease          *leaseKeeper
+	commands       *commandSocket // takes the orders of `hostless stop NAME` and its kin
+	log            string         // where a detached run's output goes, "" for this process's streams
+	last           []string       // of the output, of the turn that ended last
 	// started, where not nil, is called once the run holds its name and, if it is
 	// not lazy, the command runs.
 	started func(Running)
@@ -95,7 +101,19 @@ func (r *run) prepare() (err error) {
 	} else {
 		r.Name = detect.Name(fsys, r.Dir, getenv(r.Environ, "HOME"))
 	}
-	r.Name = detect.FullName(fsys, r.Name, explicit, r.Prefix, r.Dir)
+	if r.Worktree == "" {
+		r.Name = detect.FullName(fsys, r.Name, explicit, r.Prefix, r.Dir)
+	} else if r.Name, err = appname.Check(r.Worktree + "." + r.Name); err != nil {
+		return err
+	}
+	if !r.Unrouted {
+		s, err := detect.Configured(fsys, r.Dir)
+		if err != nil {
+			return err
+		}
+		r.Unrouted = !s.Routed()
+		r.configuredPort = s.AppPort
+	}
 	if err := r.preparePort(); err != nil {
 		return err
 	}
@@ -117,15 +135,24 @@ func (r *run) preparePort() error {
 		}
 		r.planned = n
 	}
+	if r.planned == 0 {
+		from, r.planned = "appPort", r.configuredPort
+	}
 	if r.planned < 0 || r.planned > 65535 {
 		return fault.New(fault.Usage, from+" must be a port from 1 to 65535")
 	}
 	return nil
 }
 
-// run takes the lease, starts the child and attends it to its end.
+// run takes the lease, starts the command and supervises it to its end.
 func (r *run) run(ctx context.Context) (code int, err error) {
+	if r.Unrouted {
+		return r.runUnrouted(ctx)
+	}
 	if r.status, err = daemonStatus(ctx, r.Client); err != nil {
+		return failed(err)
+	}
+	if err := r.refuseEvictingOwn(ctx); err != nil {
 		return failed(err)
 	}
 	ctx, cancel := context.WithCancel(ctx)
@@ -287,11 +314,14 @@ func (r *run) start(front bool) (*proctree.Tree, int, error) {
 		e.ai.codex = true
 		r.leadCodex(&p, e, gateway)
 	}
+	e.portEnv, e.run = r.PortEnv, fmt.Sprintf("%d %s", os.Getpid(), r.Name)
 	env, changed, removed := e.build(r.Environ)
 	r.noteVariables(changed, removed)
+	p.Args = fillIn(p.Args, got.TargetPort, got.URL)
 	for _, note := range p.Notes {
 		r.note("%s", note)
 	}
+	r.commands.setEnvironment(env, r.Environ)
 	file, code, err := lookPath(p.Args[0], r.Dir, getenv(env, "PATH"))
 	if err != nil {
 		return nil, code, err
@@ -307,6 +337,16 @@ func (r *run) start(front bool) (*proctree.Tree, int, error) {
 		return nil, exitNotExecutable, startError(r.Args[0], err)
 	}
 	return tree, 0, nil
+}
+
+// fillIn replaces {PORT}, {HOST} and {URL} in a command's arguments.
+func fillIn(args []string, port int, url string) []string {
+	values := strings.NewReplacer("{PORT}", strconv.Itoa(port), "{HOST}", "127.0.0.1", "{URL}", url)
+	filled := make([]string, len(args))
+	for i, arg := range args {
+		filled[i] = values.Replace(arg)
+	}
+	return filled
 }
 
 // leadCodex gives Codex the gateway's base URL, which it takes from no variable.

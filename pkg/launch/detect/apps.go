@@ -2,7 +2,6 @@ package detect
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"path"
 	"sort"
@@ -20,6 +19,7 @@ type App struct {
 	Command []string // a single word with shell syntax is for the shell
 	Port    int      // 0 where the daemon picks one
 	Lazy    bool
+	Builds  bool // it serves nothing: no name, no port, no token
 }
 
 // projectFile is hostless.json.
@@ -32,7 +32,11 @@ type projectApp struct {
 	Dir     string      `json:"dir"` // relative to the file
 	Command commandLine `json:"command"`
 	Port    int         `json:"port"`
+	AppPort int         `json:"appPort"` // the same as port
 	Lazy    bool        `json:"lazy"`
+	Name    string      `json:"name"`   // the whole name, instead of <app>.<project>
+	Script  string      `json:"script"` // of the package, instead of dev
+	Proxy   *bool       `json:"proxy"`  // false: it serves nothing
 }
 
 // commandLine is a line for the shell, or a list of arguments.
@@ -61,59 +65,137 @@ func (c *commandLine) UnmarshalJSON(data []byte) error {
 func Apps(f Files, dir, home string, mode Prefix) ([]App, error) {
 	project := FullName(f, Name(f, dir, home), false, mode, dir)
 	var apps []App
-	add := func(name string, app App) {
-		if name = appname.Label(dropScope(name)); name == "" {
+	add := func(label, name string, app App) {
+		if label = appname.Label(dropScope(label)); label == "" {
 			return
 		}
-		app.Label = name
-		app.Name = name + "." + project
-		if name == project {
+		app.Label = label
+		switch {
+		case name != "":
+			app.Name = FullName(f, name, false, mode, dir)
+		case label == project:
 			app.Name = project
+		default:
+			app.Name = label + "." + project
 		}
 		apps = append(apps, app)
 	}
-	if data, ok := f.read(path.Join(dir, "hostless.json")); ok {
-		var file projectFile
-		if err := json.Unmarshal(data, &file); err != nil {
-			why := err.Error()
-			var kind *json.UnmarshalTypeError
-			if errors.As(err, &kind) {
-				why = fmt.Sprintf("%s cannot be a %s", kind.Field, kind.Value)
-			}
-			return nil, &fault.Error{Kind: fault.Usage, Message: "hostless.json cannot be read: " + why, Err: err}
+	file, overrides, err := readProject(f, dir)
+	if err != nil {
+		return nil, err
+	}
+	for name, a := range file {
+		app, err := fileApp(f, dir, name, a)
+		if err != nil {
+			return nil, err
 		}
-		for name, a := range file.Apps {
-			at := absolute(dir, a.Dir)
-			if !f.isDir(at) {
-				return nil, fault.New(fault.Usage, fmt.Sprintf("hostless.json: the app %q is in %s, which is no directory", name, at))
-			}
-			if a.Port < 0 || a.Port > 65535 {
-				return nil, fault.New(fault.Usage, fmt.Sprintf("hostless.json: the app %q has the port %d: it must be from 1 to 65535", name, a.Port))
-			}
-			if len(a.Command) == 0 {
-				if _, _, ok := (&resolver{files: f}).script(at, "dev"); !ok {
-					return nil, fault.New(fault.Usage, fmt.Sprintf("hostless.json: the app %q has no command, and %s no dev script", name, at))
-				}
-				a.Command = commandLine{manager(f, dir), "run", "dev"}
-			}
-			add(name, App{Dir: at, Command: a.Command, Port: a.Port, Lazy: a.Lazy})
-		}
+		add(name, a.Name, app)
 	}
 	if len(apps) == 0 && len(workspaceGlobs(f, dir)) > 0 {
 		root, packages := workspace(f, dir)
 		for _, p := range packages {
-			if p.scripts["dev"] != "" {
-				add(p.name, App{Dir: p.dir, Command: []string{manager(f, root), "run", "dev"}})
+			s, err := Configured(f, p.dir)
+			if err != nil {
+				return nil, err
 			}
+			if a, ok := overrides[p.dir]; ok {
+				s = Settings{Name: a.Name, Script: a.Script, AppPort: max(a.Port, a.AppPort), Proxy: a.Proxy}.merge(s)
+			}
+			script := s.Script
+			if script == "" {
+				script = "dev"
+			}
+			if p.scripts[script] == "" {
+				continue
+			}
+			builds := !s.Routed() || s.Proxy == nil && Builds(f, p.dir, p.scripts[script])
+			add(p.name, s.Name, App{Dir: p.dir, Command: []string{manager(f, root), "run", script}, Port: s.AppPort, Builds: builds})
 		}
+		tellApart(apps, root, project)
 	}
 	sort.Slice(apps, func(i, j int) bool { return apps[i].Name < apps[j].Name })
 	for i := 1; i < len(apps); i++ {
 		if apps[i].Name == apps[i-1].Name {
-			return nil, fault.New(fault.Usage, fmt.Sprintf("%s and %s would both be called %s", apps[i-1].Dir, apps[i].Dir, apps[i].Name))
+			return nil, &fault.Error{Kind: fault.Usage, Message: fmt.Sprintf("%s and %s would both be called %s", apps[i-1].Dir, apps[i].Dir, apps[i].Name),
+				Next: `give one of them a name of its own: "hostless": { "name": "NAME" } in its package.json`}
 		}
 	}
 	return apps, nil
+}
+
+// tellApart names packages of a workspace that would have one name by their
+// directories: apps/ui is apps-ui, packages/ui is packages-ui.
+func tellApart(apps []App, root, project string) {
+	count := map[string]int{}
+	for _, app := range apps {
+		count[app.Name]++
+	}
+	for i, app := range apps {
+		if count[app.Name] > 1 && app.Name == app.Label+"."+project {
+			apps[i].Label = appname.Label(strings.TrimPrefix(app.Dir, root+"/"))
+			apps[i].Name = apps[i].Label + "." + project
+		}
+	}
+}
+
+// readProject reads the apps of a project's own file: those that it defines, by
+// name, and what it says of packages of the workspace, by their directories.
+func readProject(f Files, dir string) (apps, packages map[string]projectApp, err error) {
+	name, data := projectText(f, dir)
+	if name == "" {
+		return nil, nil, nil
+	}
+	var file projectFile
+	if err := json.Unmarshal(data, &file); err != nil {
+		return nil, nil, unreadable(name, err)
+	}
+	apps, packages = map[string]projectApp{}, map[string]projectApp{}
+	for key, a := range file.Apps {
+		at := absolute(dir, key)
+		if a.Dir == "" && len(a.Command) == 0 && at != dir && f.exists(path.Join(at, "package.json")) {
+			packages[at] = a
+		} else {
+			apps[key] = a
+		}
+	}
+	return apps, packages, nil
+}
+
+// fileApp is an app that a project's own file defines.
+func fileApp(f Files, dir, name string, a projectApp) (App, error) {
+	bad := func(format string, args ...any) (App, error) {
+		return App{}, fault.New(fault.Usage, fmt.Sprintf("hostless.json: the app %q "+format, append([]any{name}, args...)...))
+	}
+	at := absolute(dir, a.Dir)
+	if !f.isDir(at) {
+		return bad("is in %s, which is no directory", at)
+	}
+	port := a.Port
+	if port == 0 {
+		port = a.AppPort
+	}
+	if port < 0 || port > 65535 {
+		return bad("has the port %d: it must be from 1 to 65535", port)
+	}
+	builds := a.Proxy != nil && !*a.Proxy
+	if len(a.Command) == 0 {
+		script := a.Script
+		if script == "" {
+			script = "dev"
+		}
+		text, _, ok := (&resolver{files: f}).script(at, script)
+		if !ok {
+			return bad("has no command, and %s no %s script", at, script)
+		}
+		a.Command = commandLine{manager(f, dir), "run", script}
+		builds = builds || a.Proxy == nil && Builds(f, at, text)
+	}
+	if a.Name != "" {
+		if _, err := appname.Check(a.Name); err != nil {
+			return App{}, err
+		}
+	}
+	return App{Dir: at, Command: a.Command, Port: port, Lazy: a.Lazy, Builds: builds}, nil
 }
 
 // Peers finds the apps of the project that dir is in, as Apps does for its root:

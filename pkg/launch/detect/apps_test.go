@@ -29,7 +29,8 @@ func TestApps(t *testing.T) {
 		{dir: "/r", want: []App{{Name: "api.shop", Label: "api", Dir: "/r/packages/api", Command: []string{"bun", "run", "dev"}}, {Name: "web.shop", Label: "web", Dir: "/r/packages/web", Command: []string{"bun", "run", "dev"}}}},
 		{dir: "/j", want: []App{{Name: "api.mine", Label: "api", Dir: "/j", Command: []string{"node", "a.js"}, Lazy: true}, {Name: "web.mine", Label: "web", Dir: "/j/w", Command: []string{"npm run x | cat"}, Port: 3000}}},
 		{dir: "/e"}, {dir: "/r/packages/web"},
-		{dir: "/p", bad: true}, {dir: "/b", bad: true}, {dir: "/n", bad: true}, {dir: "/d", bad: true}, {dir: "/q", bad: true},
+		{dir: "/p", want: []App{{Name: "a.p", Label: "a", Dir: "/p/a", Command: []string{"pnpm", "run", "dev"}}, {Name: "b.p", Label: "b", Dir: "/p/b", Command: []string{"pnpm", "run", "dev"}}}},
+		{dir: "/b", bad: true}, {dir: "/n", bad: true}, {dir: "/d", bad: true}, {dir: "/q", bad: true},
 	}
 	for _, tt := range tests {
 		got, err := Apps(f, tt.dir, "/u", PrefixAuto)

@@ -67,7 +67,8 @@ var manifests = []struct {
 	name func(data []byte) string
 }{
 	{"hostless.json", func(data []byte) string { return appname.Sanitize(jsonName(data)) }},
-	{"package.json", func(data []byte) string { return appname.Label(dropScope(jsonName(data))) }},
+	{"portless.json", func(data []byte) string { return appname.Sanitize(jsonName(data)) }},
+	{"package.json", packageName},
 	{"pyproject.toml", pyprojectName},
 	{"go.mod", goModName},
 	{"Cargo.toml", cargoName},
@@ -102,6 +103,19 @@ func Name(f Files, dir, home string) string {
 		return name
 	}
 	return "app-" + appname.Hash(dir) // a name in a script that host names have not
+}
+
+// packageName is the name that package.json gives the app, else the package's.
+func packageName(data []byte) string {
+	var m struct{ Hostless, Portless *Settings }
+	if json.Unmarshal(data, &m) == nil {
+		for _, s := range []*Settings{m.Hostless, m.Portless} {
+			if s != nil && s.Name != "" {
+				return appname.Sanitize(s.Name)
+			}
+		}
+	}
+	return appname.Label(dropScope(jsonName(data)))
 }
 
 func jsonName(data []byte) string {

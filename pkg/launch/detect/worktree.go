@@ -65,7 +65,11 @@ func (g gitDir) project() string {
 	if path.Base(g.common) == ".git" {
 		return path.Base(path.Dir(g.common))
 	}
-	return strings.TrimSuffix(path.Base(g.common), ".git") // a bare repository
+	base := path.Base(g.common)
+	if strings.HasPrefix(base, ".") { // shop/.bare beside its worktrees
+		return path.Base(path.Dir(g.common))
+	}
+	return strings.TrimSuffix(base, ".git") // a bare repository
 }
 
 // worktreeLabel is the sub-label of a linked worktree: the last segment of its

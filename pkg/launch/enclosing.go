@@ -1,0 +1,122 @@
+//go:build unix
+
+package launch
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/hostless/hostless/pkg/control"
+	"github.com/hostless/hostless/pkg/fault"
+	"github.com/hostless/hostless/pkg/launch/detect"
+	"github.com/hostless/hostless/pkg/procinfo"
+)
+
+// runVariable tells what runs below a run of it: its pid and its name. The pid is
+// held against the process table, so that what outlives a run, as a terminal
+// multiplexer does, is not taken for a part of it.
+const runVariable = "HOSTLESS_RUN"
+
+// enclosing is the nearest run that this process is a part of.
+type enclosing struct {
+	pid  int
+	name string
+	env  []string // what its command was given, where this process has it no more
+}
+
+// joinEnclosing runs the command as a part of the run around it, where there is one
+// for the same app: a package's script that says `hostless run web -- vite` may
+// itself be run by Hostless. It then replaces this process by the command, which
+// has port, token and name of the run around it already. A run of another name is
+// its own.
+func joinEnclosing(ctx context.Context, c Config) (joins bool, code int, err error) {
+	if c.Detach || c.Lazy {
+		return false, 0, nil
+	}
+	outer, ok := findEnclosing(ctx, c)
+	if !ok || !sameApp(c.Name, outer.name) {
+		return false, 0, nil
+	}
+	environ := c.Environ
+	if outer.env != nil {
+		set := newEnvironment(environ)
+		for _, entry := range outer.env {
+			name, value, _ := strings.Cut(entry, "=")
+			set.put(name, value)
+		}
+		environ = set.list()
+	}
+	port, _ := strconv.Atoi(getenv(environ, "PORT"))
+	args := shellWrap(c.Args, c.Dir)
+	if port > 0 {
+		args = fillIn(detect.Plan(detect.System(), c.Dir, args, port).Args, port, getenv(environ, "HOSTLESS_URL"))
+	}
+	if c.PortEnv != "" && port > 0 {
+		environ = append(environ[:len(environ):len(environ)], c.PortEnv+"="+strconv.Itoa(port))
+	}
+	fmt.Fprintf(c.Stderr, "hostless: a part of the run of %s (pid %d): it has its name and port\n", outer.name, outer.pid)
+	set := newEnvironment(environ)
+	set.put("PATH", binPath(c.Dir, set.get("PATH")))
+	c.Args, c.Environ = args, set.list()
+	code, err = execBare(c)
+	return true, code, err
+}
+
+// sameApp reports whether a name typed in a run within one called outer means the
+// same app: no name, the same, or the outer's without its project or worktree.
+func sameApp(name, outer string) bool {
+	return name == "" || name == outer || strings.HasPrefix(outer, name+".") || strings.HasSuffix(outer, "."+name)
+}
+
+// findEnclosing finds the run around this process: by the environment, else, where
+// a task runner has emptied that, by the process table and the daemon's routes.
+func findEnclosing(ctx context.Context, c Config) (enclosing, bool) {
+	above, _ := procinfo.Ancestors(os.Getpid())
+	pid, name, ok := strings.Cut(getenv(c.Environ, runVariable), " ")
+	if n, err := strconv.Atoi(pid); ok && err == nil {
+		return enclosing{pid: n, name: name}, slices.Contains(above, n)
+	}
+	ctx, cancel := context.WithTimeout(ctx, statusTimeout)
+	defer cancel()
+	list, err := c.Client.Routes(ctx)
+	if err != nil {
+		return enclosing{}, false // the run itself will report it
+	}
+	best, at := control.Route{}, len(above)
+	for _, route := range list.Routes {
+		if i := slices.Index(above, route.PID); route.Leased && i >= 0 && i < at {
+			best, at = route, i
+		}
+	}
+	if at == len(above) || best.AppName == "" {
+		return enclosing{}, false
+	}
+	answer, err := sendCommand(ctx, c.Paths, best.AppName, commandEnvironment)
+	if err != nil || len(answer.Env) == 0 {
+		return enclosing{}, false
+	}
+	return enclosing{pid: best.PID, name: best.AppName, env: answer.Env}, true
+}
+
+// refuseEvictingOwn is for a run that would take by force the name of a run that it
+// is a part of: it would end itself.
+func (r *run) refuseEvictingOwn(ctx context.Context) error {
+	if !r.Force {
+		return nil
+	}
+	list, err := r.Client.Routes(ctx)
+	if err != nil {
+		return err
+	}
+	above, _ := procinfo.Ancestors(os.Getpid())
+	for _, route := range list.Routes {
+		if route.Leased && route.AppName == r.Name && slices.Contains(above, route.PID) {
+			return &fault.Error{Kind: fault.Conflict, Message: fmt.Sprintf("%s is the run (pid %d) that this one is a part of: taking its name would end both", r.Name, route.PID), Next: "use another name"}
+		}
+	}
+	return nil
+}
