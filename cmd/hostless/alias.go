@@ -1,6 +1,8 @@
 package main
 
 import (
+	"strings"
+
 	"github.com/hostless/hostless/pkg/control"
 	"github.com/urfave/cli/v2"
 )
@@ -17,10 +19,12 @@ func aliasGroup(e *env) *cli.Command {
 			&cli.StringFlag{Name: "remove", Usage: "remove `NAME`, as `alias remove` does"},
 			&cli.BoolFlag{Name: "keep-host", Usage: "send a URL target the Host that was asked for, not its own"},
 			&cli.BoolFlag{Name: "insecure", Usage: "accept this one target's certificate unchecked"},
+			&cli.StringFlag{Name: "path", Usage: "serve only what is below `PATH`, beside what else has the name"},
 			&cli.BoolFlag{Name: "force", Usage: "take the name from its owner"},
 			jsonFlag(),
 		},
 		Description: "  hostless alias db 5050\n" +
+			"  hostless alias shop --path /api 4000\n" +
 			"  hostless alias staging https://staging.example.com\n" +
 			"  hostless alias docker unix:/run/app.sock",
 	}, 0, 3, e.alias)
@@ -53,13 +57,27 @@ func (e *env) alias(cc *cli.Context) error {
 	case "remove", "rm":
 		return e.routeRemove(cc, args[0])
 	}
+	prefix, err := pathPrefix(cc)
+	if err != nil {
+		return err
+	}
 	req, err := parseTarget(args[1], e.dir)
 	if err != nil {
 		return err
 	}
 	req.Alias, req.Force = true, cc.Bool("force")
+	req.PathPrefix = prefix
 	req.KeepHost, req.Insecure = cc.Bool("keep-host"), cc.Bool("insecure")
 	return e.register(cc, args[0], req)
+}
+
+// pathPrefix reads --path, "" where it is not given.
+func pathPrefix(cc *cli.Context) (string, error) {
+	path := cc.String("path")
+	if cc.IsSet("path") && (!strings.HasPrefix(path, "/") || strings.Trim(path, "/") == "") {
+		return "", usage("--path %q is no path below /, such as /api", path)
+	}
+	return path, nil
 }
 
 func exactly(args []string, n int) error {

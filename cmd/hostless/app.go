@@ -81,6 +81,11 @@ func (e *env) dispatch(ctx context.Context, tree []*cli.Command) error {
 	case e.line.json && findFlag(cmd, "json") == nil && len(cmd.Subcommands) == 0:
 		return usage("it has no answer to print as JSON")
 	case cmd.Action == nil:
+		if !e.line.json {
+			if err := e.help(tree, e.line.path); err != nil {
+				return err
+			}
+		}
 		return usage("a subcommand is missing: %s", strings.Join(ownNames(cmd.Subcommands), ", "))
 	}
 	app := &cli.App{

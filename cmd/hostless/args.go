@@ -140,7 +140,11 @@ func (p *parser) word(cmd *cli.Command, word string) error {
 		p.line.args = append(p.line.args, word)
 		return nil
 	}
-	if found := find(level, word); found != nil {
+	found := find(level, word)
+	if found == nil && cmd != nil && word == "ls" {
+		found = find(level, "list")
+	}
+	if found != nil {
 		p.line.path = append(p.line.path, found)
 		return nil
 	}
@@ -149,6 +153,10 @@ func (p *parser) word(cmd *cli.Command, word string) error {
 	}
 	if word == "help" {
 		p.line.help = true
+		return nil
+	}
+	if word == "version" && len(p.words) == 0 {
+		p.line.version = true
 		return nil
 	}
 	if slices.Contains(reserved, word) {
@@ -181,7 +189,7 @@ func (p *parser) flag(cmd *cli.Command, word string) error {
 		p.line.warnings = append(p.line.warnings, "--daemon-port is ignored: hostless finds the daemon by its control socket")
 	case defined == nil:
 		f := usage("unknown flag %s", word)
-		if near := nearest(name, flagNames(cmd)); near != "" {
+		if near := nearestFlag(name, cmd); near != "" {
 			f.Next = "did you mean --" + near + "?"
 		}
 		return f
@@ -195,6 +203,21 @@ func (p *parser) flag(cmd *cli.Command, word string) error {
 		p.line.flags = append(p.line.flags, word, p.next())
 	}
 	return nil
+}
+
+// synonyms are what other commands, or other tools, call a flag.
+var synonyms = map[string][]string{
+	"port": {"app-port"}, "app-port": {"port"}, "tls": {"https"}, "https": {"tls"}, "tail": {"lines"}, "background": {"detach"}, "d": {"detach"},
+}
+
+// nearestFlag is the flag of a command that was most likely meant.
+func nearestFlag(name string, cmd *cli.Command) string {
+	for _, other := range synonyms[name] {
+		if findFlag(cmd, other) != nil {
+			return other
+		}
+	}
+	return nearest(name, flagNames(cmd))
 }
 
 // run takes what follows `hostless run`: flags, at most one NAME, `--` and the

@@ -136,6 +136,10 @@ func (e *env) appLogs(cc *cli.Context, paths config.Paths, name string) error {
 	if err != nil {
 		return err
 	}
+	n, err := lines(cc)
+	if err != nil {
+		return err
+	}
 	f, err := os.Open(launch.LogFile(paths, name))
 	if errors.Is(err, fs.ErrNotExist) {
 		return &fault.Error{Kind: fault.NotFound, Message: "there is no log of " + name + ": only a detached run has one, any other writes to its terminal", Next: "hostless run " + name + " --detach -- CMD…"}
@@ -144,7 +148,7 @@ func (e *env) appLogs(cc *cli.Context, paths config.Paths, name string) error {
 		return err
 	}
 	defer f.Close()
-	if err := e.tail(f); err != nil || !cc.Bool("follow") {
+	if err := e.tail(f, n); err != nil || !cc.Bool("follow") {
 		return err
 	}
 	return e.follow(cc.Context, f)

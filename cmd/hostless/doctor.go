@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -96,14 +97,28 @@ func (e *env) doctor(cc *cli.Context) error {
 }
 
 func (e *env) showFindings(findings []finding) error {
-	rows := make([][2]string, 0, 2*len(findings))
+	colours := map[string]string{fine: green, doubt: yellow, broken: red}
+	width, found := 0, map[string]int{}
 	for _, f := range findings {
-		rows = append(rows, [2]string{fmt.Sprintf("%-4s  %s", f.Verdict, f.Check), f.Detail})
-		if f.Fix != "" {
-			rows = append(rows, [2]string{"", "→ " + f.Fix})
+		width = max(width, len(f.Check))
+		found[f.Verdict]++
+	}
+	var b strings.Builder
+	indent := 6 + width + 2
+	for _, f := range findings {
+		verdict := e.paint(e.out, colours[f.Verdict], fmt.Sprintf("%-4s", f.Verdict))
+		lines := wrap(cell(f.Detail), e.columns(e.out)-indent)
+		fmt.Fprintf(&b, "%s  %-*s  %s\n", verdict, width, f.Check, lines[0])
+		for _, line := range lines[1:] {
+			fmt.Fprintf(&b, "%*s%s\n", indent, "", line)
+		}
+		if f.Fix != "" { // a command stays whole, to be copied
+			fmt.Fprintf(&b, "%*s→ %s\n", indent, "", cell(f.Fix))
 		}
 	}
-	return e.pairs(rows)
+	fmt.Fprintf(&b, "\n%s, %s\n", count(found[broken], "failure"), count(found[doubt], "warning"))
+	_, err := io.WriteString(e.out, b.String())
+	return err
 }
 
 func (x *examination) daemon() {

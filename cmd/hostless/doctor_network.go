@@ -128,11 +128,11 @@ func (x *examination) routing() {
 			conn.Close()
 			return finding{"route", fine, r.Hostname + " → " + address, ""}
 		}
-		fix := "hostless route remove " + r.AppName
 		if r.Leased {
-			fix = "hostless restart " + r.AppName
+			return finding{"route", doubt, r.Hostname + ": nothing listens on " + address, "hostless restart " + r.AppName}
 		}
-		return finding{"route", doubt, r.Hostname + ": nothing listens on " + address, fix}
+		// An alias stands also while what it leads to is not running.
+		return finding{"route", doubt, r.Hostname + ": nothing listens on " + address + ": start what should (hostless route remove " + r.AppName + " forgets the name)", ""}
 	})
 }
 

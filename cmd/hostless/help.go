@@ -35,7 +35,7 @@ func (e *env) help(tree, path []*cli.Command) error {
 	var b strings.Builder
 	if len(path) == 0 {
 		fmt.Fprintf(&b, "%s\n       hostless NAME CMD…     run CMD as the app NAME\n\n", "usage: "+synopsis(nil))
-		commandTable(&b, tree)
+		commandTable(&b, tree, e.columns(e.out))
 		b.WriteString("\n`hostless COMMAND --help` tells more. --json goes before or after any command that has an answer.\n")
 		b.WriteString("Exit codes: 0 done, 1 failed, 2 wrong usage, 3 the daemon cannot be reached.\n")
 		_, err := io.WriteString(e.out, b.String())
@@ -45,11 +45,11 @@ func (e *env) help(tree, path []*cli.Command) error {
 	fmt.Fprintf(&b, "%s\n\nusage: %s\n", cmd.Usage, indentAfterFirst(synopsis(path), "       "))
 	if len(cmd.Subcommands) > 0 {
 		b.WriteByte('\n')
-		commandTable(&b, cmd.Subcommands)
+		commandTable(&b, cmd.Subcommands, e.columns(e.out))
 	}
 	if flags := flagRows(cmd); len(flags) > 0 {
 		b.WriteByte('\n')
-		twoColumns(&b, flags)
+		twoColumns(&b, flags, e.columns(e.out))
 	}
 	if cmd.Description != "" {
 		b.WriteString("\n" + cmd.Description + "\n")
@@ -62,14 +62,14 @@ func indentAfterFirst(text, indent string) string {
 	return strings.ReplaceAll(text, "\n", "\n"+indent)
 }
 
-func commandTable(b *strings.Builder, level []*cli.Command) {
+func commandTable(b *strings.Builder, level []*cli.Command, limit int) {
 	var rows [][2]string
 	for _, c := range level {
 		if !c.Hidden {
 			rows = append(rows, [2]string{strings.Join(c.Names(), ", "), c.Usage})
 		}
 	}
-	twoColumns(b, rows)
+	twoColumns(b, rows, limit)
 }
 
 // flagRows gives a command's flags as --name VALUE and their meaning. The
@@ -102,12 +102,17 @@ func flagRows(cmd *cli.Command) (rows [][2]string) {
 	return rows
 }
 
-func twoColumns(b *strings.Builder, rows [][2]string) {
+// twoColumns prints rows of a name and its meaning, the meaning wrapped to limit.
+func twoColumns(b *strings.Builder, rows [][2]string, limit int) {
 	width := 0
 	for _, r := range rows {
 		width = max(width, len(r[0]))
 	}
 	for _, r := range rows {
-		fmt.Fprintf(b, "  %-*s  %s\n", width, r[0], r[1])
+		lines := wrap(r[1], limit-width-4)
+		fmt.Fprintf(b, "  %-*s  %s\n", width, r[0], lines[0])
+		for _, line := range lines[1:] {
+			fmt.Fprintf(b, "%*s%s\n", width+4, "", line)
+		}
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -25,14 +26,32 @@ func logsGroup(e *env) *cli.Command {
 	return leaf(&cli.Command{
 		Name: "logs", Usage: "the daemon's log, or the output of a detached app", ArgsUsage: "[NAME]",
 		Flags: []cli.Flag{
-			&cli.BoolFlag{Name: "follow", Aliases: []string{"f"}, Usage: "go on with what is logged from now on"},
+			&cli.BoolFlag{Name: "follow", Aliases: []string{"f"}, Usage: "go on with what is logged from now on; what was before with -n"},
+			&cli.IntFlag{Name: "lines", Aliases: []string{"n"}, Usage: "print the last `N` lines; 200 where not given"},
 		},
 		Description: "A login service of systemd logs to the journal, any other daemon to ~/.hostless/logs.\n" +
 			"An app of `hostless run --detach` writes to ~/.hostless/logs/apps.",
 	}, 0, 1, e.logs)
 }
 
+// lines is how many of a log's last lines are printed.
+func lines(cc *cli.Context) (int, error) {
+	switch n := cc.Int("lines"); {
+	case n < 0:
+		return 0, usage("--lines %d is negative", n)
+	case cc.IsSet("lines"):
+		return n, nil
+	case cc.Bool("follow"):
+		return 0, nil
+	}
+	return logShown, nil
+}
+
 func (e *env) logs(cc *cli.Context) error {
+	n, err := lines(cc)
+	if err != nil {
+		return err
+	}
 	paths, err := e.paths()
 	if err != nil {
 		return err
@@ -41,7 +60,7 @@ func (e *env) logs(cc *cli.Context) error {
 		return e.appLogs(cc, paths, name)
 	}
 	if e.journalled(cc.Context) {
-		return e.journal(cc.Context, cc.Bool("follow"))
+		return e.journal(cc.Context, n, cc.Bool("follow"))
 	}
 	f, err := os.Open(logFile(paths))
 	if errors.Is(err, fs.ErrNotExist) {
@@ -51,7 +70,7 @@ func (e *env) logs(cc *cli.Context) error {
 		return err
 	}
 	defer f.Close()
-	if err := e.tail(f); err != nil || !cc.Bool("follow") {
+	if err := e.tail(f, n); err != nil || !cc.Bool("follow") {
 		return err
 	}
 	return e.follow(cc.Context, f)
@@ -75,7 +94,7 @@ func (e *env) journalled(ctx context.Context) bool {
 }
 
 // journal hands over to journalctl.
-func (e *env) journal(ctx context.Context, follow bool) error {
+func (e *env) journal(ctx context.Context, n int, follow bool) error {
 	path, err := e.lookPath("journalctl")
 	if err != nil {
 		return &fault.Error{Kind: fault.NotFound, Message: "the log is in systemd's journal, and journalctl is not in PATH", Err: err}
@@ -84,7 +103,7 @@ func (e *env) journal(ctx context.Context, follow bool) error {
 	if m := e.installed(ctx); m != nil {
 		unit = m.Unit()
 	}
-	args := []string{"journalctl", "--user", "--unit=" + unit, "--lines", fmt.Sprint(logShown), "--no-pager"}
+	args := []string{"journalctl", "--user", "--unit=" + unit, "--lines", strconv.Itoa(n), "--no-pager"}
 	if follow {
 		args = append(args, "--follow")
 	}
@@ -92,9 +111,9 @@ func (e *env) journal(ctx context.Context, follow bool) error {
 	return fmt.Errorf("start journalctl: %w", err)
 }
 
-// tail prints the last lines and leaves f at its end.
-func (e *env) tail(f *os.File) error {
-	const most = 256 << 10
+// tail prints the last n lines and leaves f at its end.
+func (e *env) tail(f *os.File, n int) error {
+	most := max(int64(n)<<10, 256<<10)
 	end, err := f.Seek(0, io.SeekEnd)
 	if err != nil {
 		return err
@@ -108,8 +127,8 @@ func (e *env) tail(f *os.File) error {
 	if from > 0 && len(lines) > 1 {
 		lines = lines[1:] // the first may be cut
 	}
-	if n := len(lines); n > logShown+1 {
-		lines = lines[n-logShown-1:]
+	if text := len(lines) - 1; text > n {
+		lines = lines[text-n:]
 	}
 	return e.print(strings.Join(lines, ""))
 }

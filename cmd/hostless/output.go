@@ -3,10 +3,15 @@ package main
 import (
 	"fmt"
 	"io"
+	"math"
+	"os"
+	"strconv"
 	"strings"
 	"time"
 	"unicode"
 	"unicode/utf8"
+
+	"golang.org/x/term"
 )
 
 // The colours in use, as SGR parameters (ECMA-48 section 8.3.117).
@@ -14,6 +19,9 @@ const (
 	bold = "1"
 	red  = "1;31"
 	dim  = "2"
+
+	green  = "32"
+	yellow = "33"
 )
 
 // paint colours text where the stream takes colours.
@@ -47,7 +55,45 @@ func cell(text string) string {
 	return strings.NewReplacer("\n", "\ufffd", "\t", "\ufffd").Replace(printable(text))
 }
 
-// table prints aligned columns under their headings. The last one is not padded.
+// columns is how wide a stream is: its terminal's width, else COLUMNS, else no
+// limit, for programs that read it.
+func (e *env) columns(stream io.Writer) int {
+	if f, ok := stream.(*os.File); ok {
+		if w, _, err := term.GetSize(int(f.Fd())); err == nil && w > 0 {
+			return w
+		}
+	}
+	if n, err := strconv.Atoi(e.getenv("COLUMNS")); err == nil && n > 0 {
+		return n
+	}
+	return math.MaxInt32
+}
+
+// wrap breaks text between words into lines of at most width characters. A word
+// that is longer stays whole. It returns at least one line.
+func wrap(text string, width int) []string {
+	width = max(width, 20)
+	var lines []string
+	line := ""
+	for _, word := range strings.Split(text, " ") {
+		switch {
+		case line == "":
+			line = word
+		case utf8.RuneCountInString(line)+1+utf8.RuneCountInString(word) > width:
+			lines, line = append(lines, line), word
+		default:
+			line += " " + word
+		}
+	}
+	return append(lines, line)
+}
+
+// leastLast is the least that a table's last column is cut to.
+const leastLast = 12
+
+// table prints aligned columns under their headings. The last one is not padded,
+// and cut where the terminal is too narrow for it; where that does not help each row
+// is printed as a block of its own.
 func (e *env) table(headings []string, rows [][]string) error {
 	widths := make([]int, len(headings))
 	for i, h := range headings {
@@ -59,12 +105,55 @@ func (e *env) table(headings []string, rows [][]string) error {
 			widths[i] = max(widths[i], utf8.RuneCountInString(row[i]))
 		}
 	}
+	last := len(widths) - 1
+	before := 2 * last
+	for _, w := range widths[:last] {
+		before += w
+	}
+	limit := e.columns(e.out)
+	switch {
+	case before+widths[last] <= limit:
+	case before+leastLast <= limit || before+len(headings[last]) <= limit && widths[last] <= leastLast:
+		for _, row := range rows {
+			row[last] = shorten(row[last], limit-before)
+		}
+	default:
+		return e.blocks(headings, rows)
+	}
 	var b strings.Builder
 	b.WriteString(e.paint(e.out, bold, columns(headings, widths)))
 	b.WriteByte('\n')
 	for _, row := range rows {
 		b.WriteString(columns(row, widths))
 		b.WriteByte('\n')
+	}
+	_, err := io.WriteString(e.out, b.String())
+	return err
+}
+
+// shorten cuts text to n characters, the last of them an ellipsis.
+func shorten(text string, n int) string {
+	if utf8.RuneCountInString(text) <= n {
+		return text
+	}
+	return string([]rune(text)[:max(0, n-1)]) + "…"
+}
+
+// blocks prints a table's rows one below the other: the first cell, and under it
+// the others with their headings.
+func (e *env) blocks(headings []string, rows [][]string) error {
+	var b strings.Builder
+	width := 0
+	for _, h := range headings[1:] {
+		width = max(width, len(h))
+	}
+	for _, row := range rows {
+		b.WriteString(e.paint(e.out, bold, row[0]) + "\n")
+		for i, value := range row[1:] {
+			if value != "-" {
+				fmt.Fprintf(&b, "  %-*s  %s\n", width, strings.ToLower(headings[i+1]), value)
+			}
+		}
 	}
 	_, err := io.WriteString(e.out, b.String())
 	return err

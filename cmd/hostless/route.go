@@ -27,7 +27,7 @@ func routeGroup(e *env) *cli.Command {
 				Description: "  hostless route add db --port 5050      http://db.localhost:48282",
 			}, 1, 1, func(cc *cli.Context) error { return e.routeAdd(cc) }),
 			leaf(&cli.Command{
-				Name: "remove", Aliases: []string{"rm"}, Usage: "remove a route", ArgsUsage: "NAME", Flags: []cli.Flag{jsonFlag()},
+				Name: "remove", Aliases: []string{"rm"}, Usage: "remove a route", ArgsUsage: "NAME", Flags: []cli.Flag{&cli.StringFlag{Name: "path", Usage: "the route below `PATH` alone"}, jsonFlag()},
 			}, 1, 1, func(cc *cli.Context) error { return e.routeRemove(cc, cc.Args().First()) }),
 		},
 	}
@@ -57,7 +57,7 @@ func (e *env) register(cc *cli.Context, name string, req control.RouteRequest) e
 			if to == "" {
 				to = "127.0.0.1:" + strconv.Itoa(r.TargetPort)
 			}
-			return e.say("%s → %s", r.URL, to)
+			return e.say("%s → %s", r.URL+req.PathPrefix, to)
 		})
 }
 
@@ -66,9 +66,13 @@ func (e *env) routeRemove(cc *cli.Context, name string) error {
 	if err != nil {
 		return err
 	}
+	prefix, err := pathPrefix(cc)
+	if err != nil {
+		return err
+	}
 	return ask(e, func(c *control.Client) (control.Removed, error) {
-		return c.Deregister(cc.Context, control.RouteName{Name: name})
-	}, func(r control.Removed) error { return e.say("%s removed", r.Hostname) })
+		return c.Deregister(cc.Context, control.RouteName{Name: name, PathPrefix: prefix})
+	}, func(r control.Removed) error { return e.say("%s removed", r.Hostname+prefix) })
 }
 
 // parseTarget reads what a name may stand for: a port, host:port, an http or

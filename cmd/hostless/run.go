@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"regexp"
+	"strings"
 	"time"
 
 	"github.com/hostless/hostless/pkg/appname"
@@ -88,6 +89,12 @@ func (e *env) meant(err error, code int) error {
 		return err
 	}
 	if e.line.app {
+		// `hostless npm run dev`: the first word is a program, not the app's name.
+		if _, missing := e.lookPath(e.line.args[0]); missing == nil {
+			told := *fault.From(err)
+			told.Next = "hostless run -- " + strings.Join(append([]string{e.line.args[0]}, child...), " ")
+			return &told
+		}
 		if name := e.line.args[0]; nearest(name, commandNames(e.commands())) != "" {
 			e.line.path = nil
 			return unknown(e.commands(), "", name)

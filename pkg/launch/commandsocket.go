@@ -286,13 +286,15 @@ func Stop(ctx context.Context, paths config.Paths, name string) (code int, err e
 // were. It returns when the app listens again; an app that has ended instead is
 // fault.Upstream.
 func Restart(ctx context.Context, paths config.Paths, name string) (Running, error) {
-	return listening(sendCommand(ctx, paths, name, commandRestart))
+	a, err := sendCommand(ctx, paths, name, commandRestart)
+	return listening(paths, name, a, err)
 }
 
 // Wait returns when the app of that name listens; at once where it does. One
 // that ends first is fault.Upstream; no such run is fault.NotFound.
 func Wait(ctx context.Context, paths config.Paths, name string) (Running, error) {
-	return listening(sendCommand(ctx, paths, name, commandWait))
+	a, err := sendCommand(ctx, paths, name, commandWait)
+	return listening(paths, name, a, err)
 }
 
 // WaitExit returns when the run of that name has ended, with its exit code.
@@ -301,12 +303,16 @@ func WaitExit(ctx context.Context, paths config.Paths, name string) (code int, e
 	return a.Code, err
 }
 
-func listening(a commandResult, err error) (Running, error) {
-	if err == nil && a.Exited {
-		err = fault.New(fault.Upstream, fmt.Sprintf("it ended with exit code %d before it listened", a.Code))
-	}
-	if errors.Is(err, context.DeadlineExceeded) {
-		err = &fault.Error{Kind: fault.UpstreamTimeout, Message: "it does not listen yet", Err: err}
+func listening(paths config.Paths, name string, a commandResult, err error) (Running, error) {
+	switch {
+	case err == nil && a.Exited:
+		f := fault.New(fault.Upstream, fmt.Sprintf("%s exited with code %d before it listened", name, a.Code))
+		if info, stat := os.Stat(LogFile(paths, name)); stat == nil && info.Size() > 0 {
+			f.Next = "hostless logs " + name
+		}
+		err = f
+	case errors.Is(err, context.DeadlineExceeded):
+		err = &fault.Error{Kind: fault.UpstreamTimeout, Message: name + " does not listen yet", Next: "hostless list", Err: err}
 	}
 	return a.Running, err
 }

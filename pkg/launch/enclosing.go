@@ -75,7 +75,7 @@ func sameApp(name, outer string) bool {
 // findEnclosing finds the run around this process: by the environment, else, where
 // a task runner has emptied that, by the process table and the daemon's routes.
 func findEnclosing(ctx context.Context, c Config) (enclosing, bool) {
-	above, _ := procinfo.Ancestors(os.Getpid())
+	above := selfAndAbove()
 	pid, name, ok := strings.Cut(getenv(c.Environ, runVariable), " ")
 	if n, err := strconv.Atoi(pid); ok && err == nil {
 		return enclosing{pid: n, name: name}, slices.Contains(above, n)
@@ -102,6 +102,12 @@ func findEnclosing(ctx context.Context, c Config) (enclosing, bool) {
 	return enclosing{pid: best.PID, name: best.AppName, env: answer.Env}, true
 }
 
+// selfAndAbove is this process, which may be the command of a run, and its ancestors.
+func selfAndAbove() []int {
+	above, _ := procinfo.Ancestors(os.Getpid())
+	return append([]int{os.Getpid()}, above...)
+}
+
 // refuseEvictingOwn is for a run that would take by force the name of a run that it
 // is a part of: it would end itself.
 func (r *run) refuseEvictingOwn(ctx context.Context) error {
@@ -112,7 +118,7 @@ func (r *run) refuseEvictingOwn(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	above, _ := procinfo.Ancestors(os.Getpid())
+	above := selfAndAbove()
 	for _, route := range list.Routes {
 		if route.Leased && route.AppName == r.Name && slices.Contains(above, route.PID) {
 			return &fault.Error{Kind: fault.Conflict, Message: fmt.Sprintf("%s is the run (pid %d) that this one is a part of: taking its name would end both", r.Name, route.PID), Next: "use another name"}

@@ -202,6 +202,9 @@ func (r *run) run(ctx context.Context) (code int, err error) {
 	if err != nil {
 		return code, err
 	}
+	if code != 0 && code < proctree.ExitSignal && r.Label == "" && term.IsTerminal(int(r.Stderr.Fd())) {
+		r.note("%s exited with code %d", r.Name, code)
+	}
 	r.lease.update(control.LeaseUpdate{State: control.StateExited, Exit: &code, Log: r.last})
 	endLease()
 	<-held // clients that wait for the end are answered when the name is free

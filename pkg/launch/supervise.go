@@ -4,6 +4,7 @@ package launch
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"os/signal"
 	"slices"
@@ -26,6 +27,10 @@ const (
 	// its last lines.
 	logInterval = time.Second
 )
+
+// announceDelay is how long after the app began to listen its URL is printed again:
+// dev servers clear the screen and print their own address first.
+const announceDelay = 700 * time.Millisecond
 
 // signals are what this process passes on or acts on.
 type signals struct {
@@ -80,7 +85,10 @@ func (r *run) supervise(ctx context.Context, tty *terminal, sig *signals) (next 
 	watchCtx, endWatch := context.WithCancel(ctx)
 	defer endWatch()
 	portChanges := make(chan portChange, 4)
-	go watcher{planned: r.lease.registered().TargetPort, tree: tree.Processes, look: procinfo.Listeners, mark: procinfo.ListenMark}.run(watchCtx, func(s portChange) {
+	go watcher{
+		tree: tree.Processes, look: procinfo.Listeners, mark: procinfo.ListenMark, outside: procinfo.Listening,
+		ranker: ranker{planned: r.lease.registered().TargetPort, portOf: givenPort, answers: answersOf()},
+	}.run(watchCtx, func(s portChange) {
 		select {
 		case portChanges <- s:
 		case <-watchCtx.Done():
@@ -108,15 +116,18 @@ type supervisor struct {
 	sig   *signals
 	done  <-chan struct{}
 
-	next     outcome
-	unused   *use // of a lazy run, else nil
-	code     int
-	exited   bool
-	ending   bool             // the end of the tree was requested
-	leftover <-chan time.Time // look at what the command left behind
-	listenBy time.Time        // until when it may begin to listen
-	logTick  <-chan time.Time // what it prints while it does not listen; nil while it does
-	sentLog  []string
+	next        outcome
+	unused      *use // of a lazy run, else nil
+	code        int
+	exited      bool
+	ending      bool             // the end of the tree was requested
+	announce    <-chan time.Time // the URL is printed again, now that the app listens
+	announced   bool
+	leftServing bool             // it was reported that what is left listens
+	leftover    <-chan time.Time // look at what the command left behind
+	listenBy    time.Time        // until when it may begin to listen
+	logTick     <-chan time.Time // what it prints while it does not listen; nil while it does
+	sentLog     []string
 }
 
 // step acts on one thing that happened; it reports whether the tree is gone.
@@ -144,6 +155,11 @@ func (a *supervisor) step(portChanges <-chan portChange) (finished bool) {
 	case <-a.logTick:
 		a.logTick = time.After(logInterval)
 		a.tree.RequestLines()
+	case <-a.announce:
+		a.announce, a.announced = nil, true
+		if !a.ending {
+			a.note("%s is ready", a.lease.registered().URL)
+		}
 	case <-a.leftover:
 		a.lookAtLeftover()
 	case <-a.unused.over():
@@ -214,6 +230,10 @@ func (a *supervisor) lookAtLeftover() {
 	case a.ending || len(tree) == 0:
 		a.leftover = nil // the guard tells the rest
 	case len(procinfo.Listeners(tree)) > 0:
+		if !a.leftServing {
+			a.leftServing = true
+			a.note("the command has ended, and what it started listens still: Ctrl-C, or hostless stop %s, ends that", a.Name)
+		}
 		a.listenBy = time.Now()
 		a.leftover = time.After(leftoverInterval)
 	case time.Now().Before(a.listenBy):
@@ -260,8 +280,17 @@ func (a *supervisor) onPortChange(s portChange) {
 		a.commands.setIdle()
 		return
 	}
+	if !s.unplanned && a.announce == nil && !a.announced {
+		a.announce = time.After(announceDelay)
+	}
 	if s.unplanned {
-		a.note("the app does not listen on PORT but on %d: %s leads there", s.port, a.lease.registered().URL)
+		a.announced = true
+		also := ""
+		for _, port := range s.others {
+			also += fmt.Sprintf(" (--app-port %d would lead to the other port that it opened)", port)
+			break
+		}
+		a.note("the app does not listen on PORT but on %d: %s leads there%s", s.port, a.lease.registered().URL, also)
 		if n := detect.DevPackages(detect.System(), a.Dir); n > 1 {
 			a.note("%d packages of this workspace have a dev script: hostless run --all gives each a name", n)
 		}

@@ -2,6 +2,10 @@ package launch
 
 import (
 	"context"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/hostless/hostless/pkg/procinfo"
@@ -16,34 +20,66 @@ const (
 	// before it is taken for the app's: build tools open helpers first.
 	settle = 600 * time.Millisecond
 
+	// settleHelper is the same for a port that tools are known to open beside the
+	// app: it is the app's only where no other comes.
+	settleHelper = 5 * time.Second
+
 	inspectorFirst, inspectorLast = 9229, 9239 // node --inspect
 	ephemeral                     = 32768      // the kernel's own choice begins here
 )
+
+// helperPorts are ports of tools beside the app: Prometheus exporters, Vite's and
+// Nuxt's hot reloading, OpenTelemetry, LiveReload, Prisma Studio, Storybook's and
+// Drizzle's pages.
+var helperPorts = []int{9464, 24678, 4317, 4318, 35729, 5555, 4983}
 
 // portChange is a change of what the tree listens on.
 type portChange struct {
 	port      int // the app's, 0 when it listens no more
 	unplanned bool
+	others    []int // ports that the app could be meant by as well
 }
 
 // watcher looks which port the tree really opens.
 type watcher struct {
-	planned int
-	tree    func() []procinfo.Process
-	look    func([]procinfo.Process) []procinfo.Listener // listeners
-	mark    func() string                                // socketMark
+	tree func() []procinfo.Process
+	look func([]procinfo.Process) []procinfo.Listener // procinfo.Listeners
+	mark func() string                                // procinfo.ListenMark
+	// outside reports whether any process listens on a port (procinfo.Listening): a
+	// container's, or of another session. nil looks at the tree alone.
+	outside func(port int) bool
+	ranker
 }
+
+// ranker orders ports.
+type ranker struct {
+	planned int
+	portOf  func(pid int) int  // the PORT that a process was given, 0 for none; may be nil
+	answers func(port int) int // how a port answers HTTP: answersHTML and worse; may be nil
+}
+
+// How a port answers an HTTP request.
+const (
+	answersHTML = iota
+	answersHTTP
+	answersNothing
+)
 
 // run looks until ctx ends and reports each change. It is cheap: the tree's
 // descriptors are read only after some listening socket came or went.
 func (w watcher) run(ctx context.Context, report func(portChange)) {
-	var t portTracker
+	t := portTracker{ranker: w.ranker}
+	before := w.outside != nil && w.planned != 0 && w.outside(w.planned) // somebody else's
 	mark, wait := "", watchFirst
 	var looked time.Time
 	for {
 		if m := w.mark(); m != mark || t.candidate != 0 || t.port == 0 && time.Since(looked) > watchAnyway {
 			mark, looked = m, time.Now()
-			if seen, changed := t.next(w.look(w.tree()), w.planned, time.Now()); changed {
+			found := w.look(w.tree())
+			if w.outside != nil && w.planned != 0 && !before && w.outside(w.planned) && !slices.ContainsFunc(found, func(l procinfo.Listener) bool { return l.Port == w.planned }) {
+				found = append(found, procinfo.Listener{Port: w.planned})
+			}
+			if seen, changed := t.next(found, w.planned, time.Now()); changed {
 				report(seen)
 			}
 		}
@@ -67,29 +103,31 @@ func (w watcher) run(ctx context.Context, report func(portChange)) {
 
 // portTracker is the pure part of the watcher: it turns looks into changes.
 type portTracker struct {
+	ranker
 	port      int       // the app's port as last reported
-	candidate int       // an unplanned port that must settle first
+	candidate int       // another port that must settle first
 	since     time.Time // when the candidate was first seen
 }
 
 // next takes one look. The planned port wins at once and always; the port that
-// the app has is kept while it is open; any other must settle.
+// the app has is kept while it is open, unless a likelier one opens; any but the
+// planned one must settle.
 func (t *portTracker) next(found []procinfo.Listener, planned int, now time.Time) (seen portChange, changed bool) {
 	open := map[int]bool{}
 	for _, l := range found {
 		open[l.Port] = true
 	}
-	switch {
-	case planned != 0 && open[planned]:
+	if planned != 0 && open[planned] {
 		t.candidate = 0
 		changed = t.port != planned
 		t.port = planned
 		return portChange{port: planned}, changed
-	case t.port != 0 && open[t.port]:
+	}
+	best, helper := t.choose(found)
+	if t.port != 0 && open[t.port] && (best == 0 || best == t.port) {
 		t.candidate = 0
 		return portChange{}, false
 	}
-	best := choosePort(found)
 	if best == 0 {
 		t.candidate = 0
 		changed = t.port != 0
@@ -99,31 +137,119 @@ func (t *portTracker) next(found []procinfo.Listener, planned int, now time.Time
 	if t.candidate != best {
 		t.candidate, t.since = best, now
 	}
-	if now.Sub(t.since) < settle {
+	limit := settle
+	if helper {
+		limit = settleHelper
+	}
+	if now.Sub(t.since) < limit {
 		return portChange{}, false
 	}
 	t.candidate, t.port = 0, best
-	return portChange{port: best, unplanned: true}, true
+	return portChange{port: best, unplanned: true, others: t.alternatives(found, best)}, true
 }
 
-// choosePort picks the app's port among unplanned ones: no debugger's
-// port, rather a fixed one than the kernel's choice, else the listeners' order.
-func choosePort(found []procinfo.Listener) int {
-	best, rank := 0, 3
+// The ranks of a port that was not planned, the likeliest first.
+const (
+	rankOwn       = iota // its process was given this very port as PORT
+	rankOffset           // PORT and a multiple of 100, as foreman and overmind count
+	rankFixed            // any other below the kernel's own choice
+	rankEphemeral        // the kernel's own choice
+	rankHelper           // a tool's own
+	rankDebugger         // never the app's
+)
+
+func (r ranker) rank(l procinfo.Listener) int {
+	offset := l.Port - r.planned
+	switch {
+	case l.Port >= inspectorFirst && l.Port <= inspectorLast:
+		return rankDebugger
+	case r.portOf != nil && r.portOf(l.PID) == l.Port:
+		return rankOwn
+	case r.planned > 0 && offset > 0 && offset <= 1000 && offset%100 == 0:
+		return rankOffset
+	case slices.Contains(helperPorts, l.Port):
+		return rankHelper
+	case l.Port >= ephemeral:
+		return rankEphemeral
+	}
+	return rankFixed
+}
+
+// choose picks the app's port among unplanned ones: by rank, then by how it
+// answers, then the one that the app has, then in the listeners' order. 0 is none;
+// helper says that only a tool's port is there.
+func (t *portTracker) choose(found []procinfo.Listener) (best int, helper bool) {
+	rank := rankDebugger
+	var equal []int
 	for _, l := range found {
-		r := 0
-		switch {
-		case l.Port >= inspectorFirst && l.Port <= inspectorLast:
-			r = 2
-		case l.Port >= ephemeral:
-			r = 1
-		}
-		if r < rank {
-			best, rank = l.Port, r
+		switch r := t.rank(l); {
+		case r < rank:
+			rank, equal = r, []int{l.Port}
+		case r == rank && r != rankDebugger:
+			equal = append(equal, l.Port)
 		}
 	}
-	if rank == 2 {
-		return 0 // a debugger alone is no app
+	if len(equal) == 0 {
+		return 0, false // a debugger alone is no app
 	}
-	return best
+	if slices.Contains(equal, t.port) { // the one that it has stands first
+		equal = append([]int{t.port}, slices.DeleteFunc(equal, func(p int) bool { return p == t.port })...)
+	}
+	best = equal[0]
+	if len(equal) > 1 && t.answers != nil {
+		least := answersNothing + 1
+		for _, port := range equal {
+			if a := t.answers(port); a < least {
+				best, least = port, a
+			}
+		}
+	}
+	return best, rank == rankHelper
+}
+
+// alternatives are the ports besides the one taken that may have been meant.
+func (r ranker) alternatives(found []procinfo.Listener, taken int) (ports []int) {
+	for _, l := range found {
+		if l.Port != taken && r.rank(l) <= rankFixed {
+			ports = append(ports, l.Port)
+		}
+	}
+	return ports
+}
+
+// answersOf asks a port of this machine for its first page, once; a port that does
+// not answer in time is asked again at the next look.
+func answersOf() func(port int) int {
+	known := map[int]int{}
+	client := &http.Client{
+		Timeout:       400 * time.Millisecond,
+		Transport:     &http.Transport{DisableKeepAlives: true},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+	return func(port int) int {
+		if a, ok := known[port]; ok {
+			return a
+		}
+		req, err := http.NewRequest(http.MethodGet, "http://127.0.0.1:"+strconv.Itoa(port)+"/", nil)
+		if err != nil {
+			return answersNothing
+		}
+		req.Header.Set("Accept", "text/html")
+		resp, err := client.Do(req)
+		if err != nil {
+			return answersNothing
+		}
+		resp.Body.Close()
+		known[port] = answersHTTP
+		if strings.HasPrefix(resp.Header.Get("Content-Type"), "text/html") {
+			known[port] = answersHTML
+		}
+		return known[port]
+	}
+}
+
+// givenPort is the PORT in a process's environment.
+func givenPort(pid int) int {
+	n, _ := strconv.Atoi(procinfo.Variable(pid, "PORT"))
+	return n
 }

@@ -29,7 +29,7 @@ func TestLogsFollow(t *testing.T) {
 		}
 	}
 	write("the first line, which is a long one")
-	cmd := exec.Command(filepath.Join(harness.Bin(t), "hostless"), "logs", "-f")
+	cmd := exec.Command(filepath.Join(harness.Bin(t), "hostless"), "logs", "-f", "-n", "5")
 	cmd.Env = []string{"HOSTLESS_HOME=" + home}
 	out, err := cmd.StdoutPipe()
 	if err != nil {

@@ -1,0 +1,37 @@
+package main
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+)
+
+// TestNarrow: tables, help and findings fit a terminal's width, and words stay whole.
+func TestNarrow(t *testing.T) {
+	for _, width := range []string{"60", "80", "120"} {
+		var out bytes.Buffer
+		e := &env{out: &out, err: &out, getenv: func(name string) string { return map[string]string{"COLUMNS": width}[name] }}
+		limit := e.columns(&out)
+		rows := [][]string{{"shop", "http://shop.localhost:48282", "127.0.0.1:4123", "run, pid 12345, listening", "npm run dev -- --host 127.0.0.1"}}
+		if err := e.table([]string{"NAME", "URL", "TARGET", "OWNER", "COMMAND"}, rows); err != nil {
+			t.Fatal(err)
+		}
+		if err := e.help(e.commands(), nil); err != nil {
+			t.Fatal(err)
+		}
+		if err := e.showFindings([]finding{{Check: "names", Verdict: doubt, Detail: strings.Repeat("some words about it ", 12)}, {Check: "x", Verdict: fine, Detail: "good"}}); err != nil {
+			t.Fatal(err)
+		}
+		text := out.String()
+		for line := range strings.Lines(text) {
+			if n := len([]rune(strings.TrimSuffix(line, "\n"))); n > limit && !strings.Contains(line, "usage:") && !strings.Contains(line, "`hostless COMMAND") && !strings.Contains(line, "Exit codes") {
+				t.Errorf("at %s: %d characters: %s", width, n, line)
+			}
+		}
+		for _, want := range []string{"http://shop.localhost:48282", "run, pid 12345, listening", "0 failures, 1 warning"} {
+			if !strings.Contains(text, want) {
+				t.Errorf("at %s: no %q in\n%s", width, want, text)
+			}
+		}
+	}
+}
