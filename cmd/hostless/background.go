@@ -34,7 +34,7 @@ func waitGroup(e *env) *cli.Command {
 }
 
 func timeoutFlag() cli.Flag {
-	return &cli.DurationFlag{Name: "timeout", Usage: "give up after `D`; 0 waits for ever"}
+	return &cli.DurationFlag{Name: "timeout", Usage: "give up after `D`, and wait so long for the run itself; 0 waits for ever for one that runs"}
 }
 
 // patient bounds a context by --timeout.
@@ -71,6 +71,14 @@ func (e *env) awaitApp(cc *cli.Context, do func(context.Context, config.Paths, s
 	}
 	defer cancel()
 	got, err := do(ctx, paths, cc.Args().First())
+	for cc.IsSet("timeout") && cc.Duration("timeout") > 0 && fault.Is(err, fault.NotFound) && ctx.Err() == nil {
+		// `hostless run shop … & hostless wait shop --timeout 8s`: it may just be starting.
+		select {
+		case <-ctx.Done():
+		case <-time.After(startProbe):
+			got, err = do(ctx, paths, cc.Args().First())
+		}
+	}
 	switch {
 	case err != nil:
 		return err

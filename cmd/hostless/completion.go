@@ -33,8 +33,8 @@ complete -o default -F _hostless hostless
 # hostless completion for zsh: source <(hostless completion zsh), or as _hostless in $fpath
 _hostless() {
   local -a found
-  found=("${(@f)$(hostless __complete "${(@)words[2,CURRENT]}" 2>/dev/null)}")
-  if [[ -n "$found[1]" ]]; then compadd -- "${found[@]}"; else _files; fi
+  found=("${(@f)$(hostless __complete --describe "${(@)words[2,CURRENT]}" 2>/dev/null)}")
+  if [[ -n "$found[1]" ]]; then _describe -V 'command' found; else _files; fi
 }
 if [[ "$funcstack[1]" == _hostless ]]; then
   _hostless "$@"
@@ -46,7 +46,7 @@ fi
 	"fish": `# hostless completion for fish: hostless completion fish | source
 function __hostless_complete
     set -l words (commandline -opc) (commandline -ct)
-    set -l found (hostless __complete $words[2..-1] 2>/dev/null)
+    set -l found (hostless __complete --describe $words[2..-1] 2>/dev/null | string replace -r '(?<!\\\\):' \t | string replace -a '\\:' ':')
     if test (count $found) -gt 0
         printf '%s\n' $found
     else
@@ -60,7 +60,7 @@ complete -c hostless -f -a '(__hostless_complete)'
 func completionGroup(e *env) *cli.Command {
 	return leaf(&cli.Command{
 		Name: "completion", Usage: "print a shell's completion script", ArgsUsage: "bash|zsh|fish",
-		Description: "  source <(hostless completion bash)\n  hostless completion fish > ~/.config/fish/completions/hostless.fish",
+		Description: "  source <(hostless completion bash)\n  source <(hostless completion zsh)\n  hostless completion fish > ~/.config/fish/completions/hostless.fish",
 	}, 1, 1, func(cc *cli.Context) error {
 		script, ok := scripts[cc.Args().First()]
 		if !ok {
@@ -74,6 +74,10 @@ func completionGroup(e *env) *cli.Command {
 // complete prints what may stand where the last of words stands, one a line.
 // It never fails: there is nobody to tell.
 func (e *env) complete(ctx context.Context, tree []*cli.Command, words []string) {
+	describe := len(words) > 0 && words[0] == "--describe"
+	if describe {
+		words = words[1:]
+	}
 	if len(words) == 0 {
 		words = []string{""}
 	}
@@ -84,10 +88,45 @@ func (e *env) complete(ctx context.Context, tree []*cli.Command, words []string)
 	}
 	l, _ := parse(tree, before)
 	for _, c := range e.candidates(ctx, tree, l, last) {
-		if strings.HasPrefix(c, last) {
-			fmt.Fprintln(e.out, c)
+		if !strings.HasPrefix(c, last) {
+			continue
 		}
+		if describe { // as zsh's _describe takes it: a colon of the name is escaped
+			line := strings.ReplaceAll(c, ":", `\:`)
+			if text := describeWord(tree, l, c); text != "" {
+				line += ":" + text
+			}
+			fmt.Fprintln(e.out, line)
+			continue
+		}
+		fmt.Fprintln(e.out, c)
 	}
+}
+
+// describeWord is what a command's name or a flag means, "" for any other word.
+func describeWord(tree []*cli.Command, l line, word string) string {
+	cmd := l.command()
+	if isFlag(word) {
+		if cmd == nil {
+			return ""
+		}
+		for _, row := range flagRows(cmd) {
+			for name := range strings.SplitSeq(row[0], ", ") {
+				if name, _, _ = strings.Cut(name, " "); name == word {
+					return row[1]
+				}
+			}
+		}
+		return ""
+	}
+	level := tree
+	if cmd != nil {
+		level = cmd.Subcommands
+	}
+	if c := find(level, word); c != nil {
+		return c.Usage
+	}
+	return ""
 }
 
 func (e *env) candidates(ctx context.Context, tree []*cli.Command, l line, last string) []string {
@@ -120,8 +159,12 @@ func (e *env) arguments(ctx context.Context, l line) []string {
 	case name == "alias" && first:
 		return append([]string{"list", "add", "remove"}, e.appNames(ctx)...)
 	case name == "alias" && len(l.args) == 1 && l.args[0] == "remove",
-		first && slices.Contains([]string{"open", "stop", "restart", "wait", "logs", "route remove"}, name):
+		first && slices.Contains([]string{"open", "get", "route remove"}, name):
 		return e.appNames(ctx)
+	case first && slices.Contains([]string{"stop", "restart", "wait", "logs"}, name):
+		return e.runNames(ctx)
+	case name == "config set" && len(l.args) == 1:
+		return e.settingValues(ctx, l.args[0])
 	case (name == "config get" || name == "config set") && first:
 		return config.Names()
 	case name == "config set-token-persistence" && first:
@@ -168,6 +211,34 @@ func (e *env) arguments(ctx context.Context, l line) []string {
 		})
 	}
 	return nil
+}
+
+// settingValues are what a setting that is on or off takes.
+func (e *env) settingValues(ctx context.Context, name string) []string {
+	if name == "token-persistence" {
+		return persistences()
+	}
+	return asked(e, ctx, func(ctx context.Context, c *control.Client) []string {
+		settings, _ := c.Config(ctx)
+		switch string(settings[name]) {
+		case "true", "false", `"on"`, `"off"`:
+			return []string{"on", "off"}
+		}
+		return nil
+	})
+}
+
+// runNames are the apps that a run holds: an alias cannot be stopped.
+func (e *env) runNames(ctx context.Context) []string {
+	return asked(e, ctx, func(ctx context.Context, c *control.Client) (names []string) {
+		l, _ := c.Routes(ctx)
+		for _, r := range l.Routes {
+			if r.Leased {
+				names = append(names, r.AppName)
+			}
+		}
+		return names
+	})
 }
 
 func (e *env) appNames(ctx context.Context) []string {

@@ -37,13 +37,27 @@ func runGroup(e *env) *cli.Command {
 			&cli.BoolFlag{Name: "lazy", Usage: "start the command with the first request, end it when nobody uses it"},
 			&cli.DurationFlag{Name: "idle-timeout", Usage: "end a lazy app that nobody has used for `D`; 15m where not given", Value: 15 * time.Minute},
 			&cli.BoolFlag{Name: "all", Usage: "run all apps of hostless.json, or of a workspace's dev scripts, as PACKAGE.PROJECT"},
-		}, scopeFlags()...),
+		}, tokenFlags()...),
 		Description: "The app gets PORT, HOST, HOSTLESS_URL, HOSTLESS_TOKEN and HOSTLESS_API. When the command\n" +
 			"ends, its name and token are gone. The exit code is the command's own. HOSTLESS=0 runs it bare.\n\n" +
 			"  hostless run shop -- npm run dev\n" +
 			"  hostless shop npm run dev\n\n" +
 			"Without CMD it runs the project's script, as hostless alone does in a package; in a project with\nseveral apps hostless alone is hostless run --all. {PORT}, {HOST} and {URL} in CMD are replaced.",
 	}, 0, 1, e.run)
+}
+
+// tokenFlags are the scopeFlags of the token that an app gets.
+func tokenFlags() []cli.Flag {
+	flags := scopeFlags()
+	for _, f := range flags {
+		switch f := f.(type) {
+		case *cli.StringFlag:
+			f.Usage = "of its token: " + f.Usage
+		case *cli.IntFlag:
+			f.Usage = "of its token: " + f.Usage
+		}
+	}
+	return flags
 }
 
 func (e *env) run(cc *cli.Context) error {
@@ -56,6 +70,7 @@ func (e *env) run(cc *cli.Context) error {
 	if cc.Bool("all") {
 		start = launch.RunAll
 	}
+	e.autostart(cc.Context)
 	ctx := context.WithoutCancel(cc.Context)
 	if c.Detach {
 		ctx = cc.Context // until the run is in the background an interrupt ends it
@@ -221,6 +236,7 @@ func (e *env) runProject(ctx context.Context) (ran bool, err error) {
 	if err != nil {
 		return true, err
 	}
+	e.autostart(ctx)
 	code, err := start(context.WithoutCancel(ctx), launch.Config{
 		Environ: e.environ(), Dir: dir, Paths: paths, Client: client,
 		Stdin: e.files[0], Stdout: e.files[1], Stderr: e.files[2],
