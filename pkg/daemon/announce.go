@@ -6,10 +6,12 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/hostless/hostless/pkg/config"
 	"github.com/hostless/hostless/pkg/fault"
 	"github.com/hostless/hostless/pkg/listen"
+	"github.com/hostless/hostless/pkg/procinfo"
 )
 
 // announcement is hostless.port and hostless.pid, by which other programs find
@@ -41,9 +43,18 @@ func (a announcement) withdraw() {
 	}
 }
 
+// orphanTime is how long a lock of a daemon that is no more is waited for.
+const orphanTime = 2 * time.Second
+
 // lockHome makes this daemon the only one of its home. The error says who runs.
 func lockHome(paths config.Paths) (*listen.Lock, error) {
 	lock, err := listen.Acquire(paths.Lock())
+	// A child that a killed daemon was just starting holds its descriptors until it
+	// has become another program.
+	for end := time.Now().Add(orphanTime); errors.Is(err, listen.ErrLocked) && !procinfo.Alive(number(paths.PID())) && time.Now().Before(end); {
+		time.Sleep(10 * time.Millisecond)
+		lock, err = listen.Acquire(paths.Lock())
+	}
 	if !errors.Is(err, listen.ErrLocked) {
 		if err == nil { // whoever is told in these files has ended without order
 			os.Remove(paths.PID())

@@ -85,12 +85,12 @@ type daemon struct {
 	notify    notifier
 	warnings  warnings
 
-	lock        *listen.Lock        // of the home
-	inherited   *listen.Inheritance // nil without a predecessor
-	predecessor *handoverChannel    // likewise
-	successors  chan *successor     // capacity 1
-	restarting  atomic.Bool         // a successor has been started
-	handedOver  atomic.Bool         // it serves: files and sockets are its own
+	lock         *listen.Lock        // of the home
+	inherited    *listen.Inheritance // nil without a predecessor
+	predecessors predecessors
+	successors   chan *successor // capacity 1
+	restarting   atomic.Bool     // a successor has been started
+	handedOver   atomic.Bool     // it serves: files and sockets are its own
 
 	idleChanged chan struct{} // capacity 1: the idle timeout may be another
 	selfChecks  atomic.Uint64 // requests that this process made to itself
@@ -265,10 +265,11 @@ func (d *daemon) serve(ctx context.Context) error {
 	group.Go(func() error { return d.handOver(ctx, func() { quiesce(); writing.Wait() }) })
 	group.Go(func() error { return d.watchdog(ctx) })
 	group.Go(func() error { return d.endWhenIdle(ctx) })
-	if p := d.predecessor; p != nil {
-		if err := p.send(handoverMessage{Serving: true}); err != nil {
+	if before := d.predecessors.all(); len(before) > 0 {
+		if err := before[0].send(handoverMessage{Serving: true}); err != nil {
 			d.log.Warn("the predecessor does not learn that its successor serves", "error", err)
 		}
+		d.predecessors.forgetEnded()
 	}
 	group.Go(func() error { return d.hangups(ctx) })
 	group.Go(func() error {
@@ -277,6 +278,7 @@ func (d *daemon) serve(ctx context.Context) error {
 			return nil
 		}
 		d.notify.stopping()
+		d.stopPredecessors()
 		d.approvals.Close() // who waits for a person is let go
 		d.log.Info("stopping", "in_flight", d.front.InFlight())
 		return nil

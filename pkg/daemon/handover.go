@@ -35,7 +35,7 @@ var errHandedOver = errors.New("a successor has taken over")
 // The successor says that it is prepared: it runs and has the sockets. The
 // predecessor stops to change what is on disk, then says go, with what it has in
 // memory alone. The successor says that it serves. From then on it tells which
-// tokens are revoked, whose answers the predecessor may still be giving.
+// tokens are revoked, whose answers the predecessor may still be giving, and when it ends.
 type handoverMessage struct {
 	Prepared bool            `json:"prepared,omitempty"`
 	Go       bool            `json:"go,omitempty"`
@@ -43,7 +43,7 @@ type handoverMessage struct {
 	Runs     []string        `json:"runs,omitempty"` // hostnames whose clients will register again
 	Serving  bool            `json:"serving,omitempty"`
 	Revoked  string          `json:"revoked,omitempty"` // a token's hash
-	Killed   *bool           `json:"killed,omitempty"`  // whether AI requests are stopped
+	Stop     bool            `json:"stop,omitempty"`    // the successor ends, and nothing is to go on
 }
 
 // handoverChannel carries handoverMessages. Sending is safe for concurrent use.
@@ -123,7 +123,7 @@ func (d *daemon) startSuccessor() (*successor, error) {
 		cmd.Stdout, cmd.Stderr = f, f // the journal knows its writers by the stream
 	}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: d.sockets.Activation == listen.Self}
-	conn, release, err := d.sockets.Bequeath(cmd, d.lock)
+	conn, release, err := d.sockets.Bequeath(cmd, d.lock, d.earlier()...)
 	if err != nil {
 		return nil, failed(err)
 	}
@@ -178,6 +178,9 @@ func (d *daemon) handOver(ctx context.Context, quiesce func()) error {
 		return fmt.Errorf("hand over: the successor (pid %d) does not serve: %w", next.pid, errors.Join(err, ctx.Err()))
 	}
 	d.handedOver.Store(true)
+	if err := errors.Join(d.lock.Close(), d.sockets.Unlock()); err != nil { // they hold for the successor's copies
+		d.log.Warn("a lock is not let go", "error", err)
+	}
 	d.log.Info("a successor has taken over", "pid", next.pid, "in_flight", d.front.InFlight(), "linger", d.settings.Linger())
 	go d.follow(next.channel) // ends with the channel
 	d.front.HandOver(d.settings.Linger())
@@ -195,27 +198,79 @@ func (d *daemon) follow(channel *handoverChannel) {
 		if m.Revoked != "" {
 			d.tokens.RevokeHash(m.Revoked)
 		}
+		if m.Stop {
+			d.front.EndLinger()
+		}
 	}
 }
 
 // takeOver is the successor's part, once it has the sockets: it waits until it
 // alone may change what is on disk, and returns what was not there.
 func (d *daemon) takeOver() (m handoverMessage, err error) {
-	d.predecessor = newHandoverChannel(d.inherited.Channel)
-	if err := d.predecessor.send(handoverMessage{Prepared: true}); err != nil {
+	direct := newHandoverChannel(d.inherited.Channel)
+	d.predecessors.list = []*handoverChannel{direct}
+	for _, c := range d.inherited.Earlier {
+		d.predecessors.list = append(d.predecessors.list, newHandoverChannel(c))
+	}
+	if err := direct.send(handoverMessage{Prepared: true}); err != nil {
 		return m, fmt.Errorf("take over: %w", err)
 	}
-	m, err = d.predecessor.receive(takeOverTime)
+	m, err = direct.receive(takeOverTime)
 	if err != nil || !m.Go {
 		return m, fmt.Errorf("take over: the predecessor does not let go: %w", err)
 	}
 	return m, nil
 }
 
-// tellRevoked passes a revocation on to a predecessor that may still be
+// predecessors are the daemons before this one that still answer something, the
+// direct one first. It is safe for concurrent use.
+type predecessors struct {
+	mu   sync.Mutex
+	list []*handoverChannel
+}
+
+func (p *predecessors) all() []*handoverChannel {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.Clone(p.list)
+}
+
+// forgetEnded waits for each to end, and forgets it then.
+func (p *predecessors) forgetEnded() {
+	for _, channel := range p.all() {
+		go func() { // ends with the predecessor, or with this process
+			for {
+				if _, err := channel.receive(0); err != nil {
+					break
+				}
+			}
+			channel.conn.Close()
+			p.mu.Lock()
+			defer p.mu.Unlock()
+			p.list = slices.DeleteFunc(p.list, func(other *handoverChannel) bool { return other == channel })
+		}()
+	}
+}
+
+// earlier are the connections to the daemons before this one.
+func (d *daemon) earlier() (conns []net.Conn) {
+	for _, p := range d.predecessors.all() {
+		conns = append(conns, p.conn)
+	}
+	return conns
+}
+
+// stopPredecessors ends what earlier daemons still answer.
+func (d *daemon) stopPredecessors() {
+	for _, p := range d.predecessors.all() {
+		_ = p.send(handoverMessage{Stop: true}) // one that has ended needs no message
+	}
+}
+
+// tellRevoked passes a revocation on to the predecessors that may still be
 // answering.
 func (d *daemon) tellRevoked(hash string) {
-	if p := d.predecessor; p != nil {
-		go p.send(handoverMessage{Revoked: hash}) // its lock is the store's: never waited for
+	for _, p := range d.predecessors.all() {
+		go p.send(handoverMessage{Revoked: hash}) // the store is locked: nothing is waited for
 	}
 }

@@ -86,10 +86,13 @@ type Server struct {
 	open     atomic.Int64 // connections
 	draining atomic.Bool  // nothing is accepted any more
 	linger   atomic.Int64 // nanoseconds: another process serves, see HandOver
-	retiring atomic.Bool  // connections without a request end
-	retired  time.Time    // since when; set before retiring
-	handover *handover
-	refusals sync.Map // texts that were warned of
+
+	lingerCut chan struct{} // closed when that is to end
+	lingerEnd sync.Once
+	retiring  atomic.Bool // connections without a request end
+	retired   time.Time   // since when; set before retiring
+	handover  *handover
+	refusals  sync.Map // texts that were warned of
 
 	mu       sync.Mutex
 	lanes    map[*conn]struct{} // not, or not yet, net/http's
@@ -112,7 +115,7 @@ func New(cfg Config) (*Server, error) {
 	defaultTo(&cfg.Linger, 150*time.Millisecond)
 	defaultTo(&cfg.Drain, 10*time.Second)
 	defaultTo(&cfg.Farewell, 500*time.Millisecond)
-	s := &Server{cfg: cfg, log: cfg.Logger, handover: newHandover(), lanes: map[*conn]struct{}{}, fresh: map[*conn]struct{}{}, active: map[*conn]struct{}{}, idle: map[*conn]struct{}{}, upgraded: map[*conn]struct{}{}, endless: map[*conn]struct{}{}}
+	s := &Server{cfg: cfg, lingerCut: make(chan struct{}), log: cfg.Logger, handover: newHandover(), lanes: map[*conn]struct{}{}, fresh: map[*conn]struct{}{}, active: map[*conn]struct{}{}, idle: map[*conn]struct{}{}, upgraded: map[*conn]struct{}{}, endless: map[*conn]struct{}{}}
 	s.http = &http.Server{
 		Handler:                      s,
 		ReadHeaderTimeout:            headerTimeout,
@@ -202,7 +205,7 @@ func (s *Server) drain(base context.Context, cancel context.CancelCauseFunc) {
 	s.retire(base)
 	s.await(base, func(lane int32) bool { return lane == laneServing })
 	s.retire(base) // what lanes have handed over meanwhile
-	deadline, done := context.WithTimeout(base, s.drainTime())
+	deadline, done := s.drainContext(base)
 	defer done()
 	err := s.http.Shutdown(deadline)
 	s.await(deadline, func(int32) bool { return false })
@@ -238,7 +241,7 @@ func (s *Server) await(ctx context.Context, mayStay func(lane int32) bool) {
 		if len(left) == 0 {
 			return
 		}
-		after(ctx, time.Millisecond)
+		after(ctx, s.drainLook())
 	}
 }
 

@@ -10,6 +10,31 @@ import (
 // process takes the new ones. It is called before Run's context ends.
 func (s *Server) HandOver(linger time.Duration) { s.linger.Store(int64(linger)) }
 
+// EndLinger ends what HandOver granted: what is still in flight is cut. It may be
+// called more than once.
+func (s *Server) EndLinger() { s.lingerEnd.Do(func() { close(s.lingerCut) }) }
+
+// drainContext ends when what is in flight has had its time to end.
+func (s *Server) drainContext(base context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithTimeout(base, s.drainTime())
+	go func() { // ends with ctx
+		select {
+		case <-s.lingerCut:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	return ctx, cancel
+}
+
+// drainLook is how often a draining server looks whether connections have ended.
+func (s *Server) drainLook() time.Duration {
+	if s.linger.Load() > 0 { // for minutes, perhaps
+		return 50 * time.Millisecond
+	}
+	return time.Millisecond
+}
+
 // drainTime is how long what is in flight may take to end.
 func (s *Server) drainTime() time.Duration {
 	return max(s.cfg.Drain, time.Duration(s.linger.Load()))

@@ -23,6 +23,7 @@ const (
 // The names of descriptors that are not sockets of the daemon.
 const (
 	nameChannel     = "channel"
+	nameEarlier     = "earlier"
 	nameHomeLock    = "home-lock"
 	nameControlLock = "control-lock"
 )
@@ -32,8 +33,9 @@ const (
 // accept until one closes its listeners. Locks are held until both processes
 // have closed theirs (flock(2): they belong to the open file description). The
 // connection reaches the Channel of the successor's Inheritance; the caller
-// closes it, and calls release once cmd has been started or has failed to.
-func (s *Sockets) Bequeath(cmd *exec.Cmd, home *Lock) (channel net.Conn, release func(), err error) {
+// closes it, and calls release once cmd has been started or has failed to. The
+// successor gets earlier, channels to processes before this one, too.
+func (s *Sockets) Bequeath(cmd *exec.Cmd, home *Lock, earlier ...net.Conn) (channel net.Conn, release func(), err error) {
 	var files []*os.File
 	release = func() {
 		for _, f := range files {
@@ -64,14 +66,20 @@ func (s *Sockets) Bequeath(cmd *exec.Cmd, home *Lock) (channel net.Conn, release
 		return nil
 	}
 	for _, l := range s.HTTP {
-		f, ferr := fileOf(l)
+		f, ferr := fileOf(l, NameHTTP)
 		if err = add(NameHTTP, f, ferr); err != nil {
 			return nil, nil, err
 		}
 	}
-	f, ferr := fileOf(s.Control)
+	f, ferr := fileOf(s.Control, NameControl)
 	if err = add(NameControl, f, ferr); err != nil {
 		return nil, nil, err
+	}
+	for _, c := range earlier {
+		f, ferr := fileOf(c, nameEarlier)
+		if err = add(nameEarlier, f, ferr); err != nil {
+			return nil, nil, err
+		}
 	}
 	for name, lock := range map[string]*Lock{nameHomeLock: home, nameControlLock: s.lock} {
 		if lock == nil || lock.f == nil {
@@ -95,11 +103,15 @@ func (s *Sockets) Leave() {
 	}
 }
 
+// Unlock lets go of the control socket's lock here; a successor's copy holds it.
+func (s *Sockets) Unlock() error { return s.lock.Close() }
+
 // Inheritance is what a predecessor passed on with Bequeath. Nil stands for
 // none; its methods may be called all the same.
 type Inheritance struct {
-	Channel net.Conn // to the predecessor
-	Home    *Lock    // of the home
+	Channel net.Conn   // to the predecessor
+	Earlier []net.Conn // to those before it, which may still be answering
+	Home    *Lock      // of the home
 
 	activation string
 	files      []*os.File // named as sockets are
@@ -127,8 +139,17 @@ func Inherit() (*Inheritance, error) {
 		f := os.NewFile(uintptr(fd), name)
 		switch name {
 		case nameChannel:
-			in.Channel, err = net.FileConn(f)
+			c, connErr := net.FileConn(f)
 			f.Close()
+			if err = errors.Join(err, connErr); connErr == nil {
+				in.Channel = c
+			}
+		case nameEarlier:
+			c, connErr := net.FileConn(f)
+			f.Close()
+			if err = errors.Join(err, connErr); connErr == nil {
+				in.Earlier = append(in.Earlier, c)
+			}
 		case nameHomeLock:
 			in.Home = &Lock{f}
 		case nameControlLock:
@@ -146,11 +167,14 @@ func Inherit() (*Inheritance, error) {
 	return in, nil
 }
 
-// Close ends the channel, if it is still open. Sockets and locks belong to those
+// Close ends the channels, if they are still open. Sockets and locks belong to those
 // who took them.
 func (in *Inheritance) Close() error {
 	if in == nil {
 		return nil
+	}
+	for _, c := range in.Earlier {
+		c.Close()
 	}
 	return in.Channel.Close()
 }
@@ -181,10 +205,10 @@ func (in *Inheritance) take(cfg Config) (*Sockets, error) {
 	return s, nil
 }
 
-// fileOf duplicates a listener's descriptor. The listener's own File would make
+// fileOf duplicates a socket's descriptor. The listener's own File would make
 // it blocking as soon as a child inherits it, for this process too: the flag
 // belongs to what both descriptors stand for.
-func fileOf(l net.Listener) (*os.File, error) {
+func fileOf(l any, name string) (*os.File, error) {
 	c, ok := l.(syscall.Conn)
 	if !ok {
 		return nil, fmt.Errorf("%T has no descriptor", l)
@@ -195,7 +219,7 @@ func fileOf(l net.Listener) (*os.File, error) {
 	}
 	var f *os.File
 	var dupErr error
-	if err := raw.Control(func(fd uintptr) { f, dupErr = duplicate(int(fd), l.Addr().String()) }); err != nil {
+	if err := raw.Control(func(fd uintptr) { f, dupErr = duplicate(int(fd), name) }); err != nil {
 		return nil, err
 	}
 	return f, dupErr

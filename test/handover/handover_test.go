@@ -314,3 +314,27 @@ func TestRestartFails(t *testing.T) {
 		t.Errorf("pid %s became %s", before, after)
 	}
 }
+
+// TestStopEndsPredecessors has `hostless stop` end what an earlier daemon still
+// answers, and lets the next daemon start meanwhile.
+func TestStopEndsPredecessors(t *testing.T) {
+	d := harness.Start(t)
+	token := d.Must("token", "create", "--name", "stream")
+	stream := chat(t, d, context.Background(), token, "echo/slow", strings.Repeat("word ", 5000))
+	in := bufio.NewReader(stream.Body)
+	if _, err := in.ReadString('\n'); err != nil {
+		t.Fatal(err)
+	}
+	d.Must("proxy", "restart")
+	d.Must("proxy", "restart")
+	d.Must("stop")
+	next := harness.StartIn(t, d.Home)
+	next.Must("status")
+	ended := make(chan struct{})
+	go func() { io.Copy(io.Discard, in); close(ended) }()
+	select {
+	case <-ended:
+	case <-time.After(30 * time.Second):
+		t.Error("the first daemon's stream goes on after a stop")
+	}
+}
