@@ -19,6 +19,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gorilla/websocket"
 	"github.com/hostless/hostless/pkg/gateway"
 	"github.com/hostless/hostless/pkg/jsonscan"
 	"github.com/hostless/hostless/pkg/token"
@@ -32,6 +33,10 @@ const peerEnv = "HOSTLESS_BENCH_PEER"
 func benchUpstream() {
 	reply := []byte(`{"id":"chatcmpl-1","object":"chat.completion","created":1,"model":"m","choices":[{"index":0,"message":{"role":"assistant","content":"pong"},"finish_reason":"stop"}],"usage":{"prompt_tokens":10,"completion_tokens":200,"total_tokens":210}}`)
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if websocket.IsWebSocketUpgrade(r) {
+			benchSocketUpstream(w, r)
+			return
+		}
 		io.Copy(io.Discard, r.Body)
 		w.Header().Set("Content-Type", "application/json")
 		w.Write(reply)
@@ -49,6 +54,10 @@ func benchLoad() {
 		var target, bearer, file string
 		var connections, requests int
 		fmt.Sscan(lines.Text(), &target, &bearer, &connections, &requests, &file)
+		if file == "burst" || file == "single" {
+			fmt.Println("done", benchSockets(target, bearer, file, connections, requests))
+			continue
+		}
 		body, err := os.ReadFile(file)
 		var wait sync.WaitGroup
 		for range connections {
@@ -147,16 +156,15 @@ func agentBody(size int) []byte {
 	return b.Bytes()
 }
 
-// BenchmarkCPU measures what a request costs the proxy alone, in CPU time of its own
-// process: the gateway with a token that is limited to a model and in its rate,
-// beside a bare tuned ReverseProxy that swaps the key. The rate of one core is the
-// inverse.
-func BenchmarkCPU(b *testing.B) {
+// newCPUBench starts the peers, the gateway, and a bare tuned ReverseProxy that swaps
+// the key. The token is limited to a model and in its rate.
+func newCPUBench(b *testing.B) (w *world, proxyURL string, load *peer, limited string) {
+	b.Helper()
 	upstream := newPeer(b, "upstream").line(b)
-	load := newPeer(b, "client")
-	w := newWorld(b, func(c *gateway.Config) { c.Logger = slog.New(slog.DiscardHandler) })
+	load = newPeer(b, "client")
+	w = newWorld(b, func(c *gateway.Config) { c.Logger = slog.New(slog.DiscardHandler) })
 	w.keys.put("openai", upstream)
-	limited := w.mint(token.Request{RateLimit: 1 << 30, Scope: token.Scope{Models: []string{"gpt-4o-mini"}}})
+	limited = w.mint(token.Request{RateLimit: 1 << 30, Scope: token.Scope{Models: []string{"gpt-4o-mini"}}})
 	target, err := url.Parse(upstream)
 	if err != nil {
 		b.Fatal(err)
@@ -170,6 +178,15 @@ func BenchmarkCPU(b *testing.B) {
 		Transport: &http.Transport{MaxIdleConnsPerHost: 256, DisableCompression: true, WriteBufferSize: 64 << 10, ReadBufferSize: 64 << 10},
 	})
 	b.Cleanup(proxy.Close)
+	return w, proxy.URL, load, limited
+}
+
+// BenchmarkCPU measures what a request costs the proxy alone, in CPU time of its own
+// process: the gateway with a token that is limited to a model and in its rate,
+// beside a bare tuned ReverseProxy that swaps the key. The rate of one core is the
+// inverse.
+func BenchmarkCPU(b *testing.B) {
+	w, proxy, load, limited := newCPUBench(b)
 	for _, c := range []struct {
 		name              string
 		size, connections int
@@ -194,12 +211,12 @@ func BenchmarkCPU(b *testing.B) {
 				}
 				return cpu() - before
 			}
-			turn(proxy.URL, "x")
+			turn(proxy, "x")
 			turn(w.server.URL, limited)
 			var bare, ours time.Duration
 			n := 0
 			for b.Loop() {
-				bare += turn(proxy.URL, "x")
+				bare += turn(proxy, "x")
 				ours += turn(w.server.URL, limited)
 				n += requests
 			}
@@ -222,3 +239,141 @@ func (p *buffers) Get() []byte {
 }
 
 func (p *buffers) Put(b []byte) { p.pool.Put(&b) }
+
+// socketEvents is how many events answer each message of the socket benchmark.
+const socketEvents = 100
+
+// benchSocketUpstream answers each message of a WebSocket with a stream of events.
+func benchSocketUpstream(w http.ResponseWriter, r *http.Request) {
+	c, err := (&websocket.Upgrader{}).Upgrade(w, r, nil)
+	if err != nil {
+		return
+	}
+	defer c.Close()
+	event := []byte(`{"type":"response.output_text.delta","sequence_number":7,"item_id":"msg_0123456789abcdef","output_index":0,"content_index":0,"delta":"word ","logprobs":[]}`)
+	end := []byte(`{"type":"response.completed","response":{"id":"resp_1","usage":{"input_tokens":1,"output_tokens":100,"total_tokens":101}}}`)
+	for {
+		_, asked, err := c.ReadMessage()
+		if err != nil {
+			return
+		}
+		events := socketEvents
+		if bytes.Contains(asked, []byte("single")) {
+			events = 0
+		}
+		for range events {
+			if c.WriteMessage(websocket.TextMessage, event) != nil {
+				return
+			}
+		}
+		if c.WriteMessage(websocket.TextMessage, end) != nil {
+			return
+		}
+	}
+}
+
+// messagesOf is how many messages answer one.
+func messagesOf(input string) int {
+	if input == "single" {
+		return 1
+	}
+	return socketEvents + 1
+}
+
+// benchSockets sends turns over a WebSocket and reads their events.
+func benchSockets(target, bearer, input string, sockets, turns int) error {
+	var wait sync.WaitGroup
+	var failed error
+	for range sockets {
+		wait.Go(func() {
+			c, _, err := websocket.DefaultDialer.Dial("ws"+strings.TrimPrefix(target, "http"), http.Header{"Authorization": {"Bearer " + bearer}})
+			if err != nil {
+				failed = err
+				return
+			}
+			defer c.Close()
+			for range turns {
+				c.WriteMessage(websocket.TextMessage, []byte(`{"type":"response.create","model":"gpt-4o-mini","input":"`+input+`"}`))
+				for range messagesOf(input) {
+					if _, _, err := c.ReadMessage(); err != nil {
+						failed = err
+						return
+					}
+				}
+			}
+		})
+	}
+	wait.Wait()
+	return failed
+}
+
+// bareRelay passes messages between two WebSockets without a look at them.
+func bareRelay(target string) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		up, _, err := websocket.DefaultDialer.Dial("ws"+strings.TrimPrefix(target, "http")+r.URL.Path, http.Header{"Authorization": {"Bearer " + canary}})
+		if err != nil {
+			return
+		}
+		defer up.Close()
+		caller, err := (&websocket.Upgrader{}).Upgrade(w, r, nil)
+		if err != nil {
+			return
+		}
+		defer caller.Close()
+		pump := func(to, from *websocket.Conn) {
+			for {
+				kind, data, err := from.ReadMessage()
+				if err != nil || to.WriteMessage(kind, data) != nil {
+					to.Close()
+					return
+				}
+			}
+		}
+		go pump(up, caller)
+		pump(caller, up)
+	})
+}
+
+// BenchmarkSocketCPU measures what a message of a Responses WebSocket costs the
+// proxy alone, beside a ReverseProxy that relays the upgraded connection's bytes and
+// a bare relay of messages.
+func BenchmarkSocketCPU(b *testing.B) {
+	w, proxy, load, limited := newCPUBench(b)
+	cred, _, err := w.keys.Get(b.Context(), "openai")
+	if err != nil {
+		b.Fatal(err)
+	}
+	relay := httptest.NewServer(bareRelay(cred.BaseURL))
+	b.Cleanup(relay.Close)
+	for input, turns := range map[string]int{"burst": 20, "single": 400} {
+		b.Run(input, func(b *testing.B) {
+			const sockets = 32
+			turn := func(url, bearer string) time.Duration {
+				runtime.GC()
+				before := cpu()
+				fmt.Fprintln(load.in, url+"/v1/responses", bearer, sockets, turns, input)
+				if line := load.line(b); line != "done <nil>" {
+					b.Fatal(line)
+				}
+				return cpu() - before
+			}
+			turn(proxy, "x")
+			turn(relay.URL, "x")
+			turn(w.server.URL, limited)
+			var bare, messages, ours time.Duration
+			n := 0
+			for b.Loop() {
+				bare += turn(proxy, "x")
+				messages += turn(relay.URL, "x")
+				ours += turn(w.server.URL, limited)
+				n += sockets * turns * (messagesOf(input) + 1)
+			}
+			b.ReportMetric(float64(bare.Nanoseconds())/float64(n), "bare-cpu-ns/msg")
+			b.ReportMetric(float64(messages.Nanoseconds())/float64(n), "relay-cpu-ns/msg")
+			b.ReportMetric(float64(ours.Nanoseconds())/float64(n), "gateway-cpu-ns/msg")
+			b.ReportMetric(bare.Seconds()/ours.Seconds(), "rate-ratio-bytes")
+			b.ReportMetric(messages.Seconds()/ours.Seconds(), "rate-ratio-messages")
+			b.ReportMetric(0, "ns/op")
+		})
+	}
+}

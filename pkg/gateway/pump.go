@@ -12,10 +12,12 @@ import (
 	"github.com/hostless/hostless/pkg/fault"
 	"github.com/hostless/hostless/pkg/gateway/body"
 	"github.com/hostless/hostless/pkg/gateway/pipeline"
+	"github.com/hostless/hostless/pkg/gateway/policy"
 	"github.com/hostless/hostless/pkg/gateway/respond"
 	"github.com/hostless/hostless/pkg/gateway/usage"
 	"github.com/hostless/hostless/pkg/jsonscan"
 	"github.com/hostless/hostless/pkg/redact"
+	"github.com/hostless/hostless/pkg/sock"
 )
 
 // errGoingAway is the cause of sockets that end with the gateway.
@@ -33,6 +35,10 @@ func (s *duplex) join(ctx context.Context, first *body.Message) error {
 	s.c.perTurn = s.responses
 	stop := context.AfterFunc(ctx, func() { s.end(ctx) })
 	defer stop()
+	caller, provider := s.caller.NetConn().(*sock.Batch), s.upstream.NetConn().(*sock.Batch)
+	caller.FlushBefore(provider)
+	provider.FlushBefore(caller)
+	defer caller.Flush()
 	if first != nil {
 		if !s.send(websocket.TextMessage, *first, true) {
 			return respond.ErrDisconnected
@@ -115,12 +121,16 @@ func passControl(from, to *websocket.Conn, key redact.Redactor) {
 
 // pumpUp passes the caller's messages up.
 func (s *duplex) pumpUp() error {
+	provider := s.upstream.NetConn().(*sock.Batch)
+	defer provider.Flush()
+	var in messageReader
 	for {
-		kind, data, err := s.caller.ReadMessage()
+		kind, data, err := in.next(s.caller)
 		if err != nil {
 			return err
 		}
 		f, ok := body.ParseMessage(data)
+		provider.Hold()
 		if !s.send(kind, f, ok) {
 			return io.ErrClosedPipe
 		}
@@ -197,11 +207,7 @@ func (c *exchange) checkMessage(m body.Message) error {
 	if !c.limited() {
 		return nil
 	}
-	b, err := body.Parse(m.Bytes())
-	if err != nil {
-		return err
-	}
-	return c.checkModels(b)
+	return policy.AuthorizeMessage(c.call.Grant.Scope(), &m, c.target)
 }
 
 // begin admits a response.create as a call of its own.
@@ -209,7 +215,7 @@ func (s *duplex) begin(model string, data []byte) error {
 	if t, err := s.c.target(model); err == nil && model != "" {
 		model = t.Model
 	}
-	t, err := s.c.beginTurn(s.c.r.Context(), model, data)
+	t, err := s.c.beginTurn(s.c.r.Context(), model, bytes.Clone(data))
 	if err != nil {
 		return err
 	}
@@ -222,23 +228,22 @@ func (s *duplex) begin(model string, data []byte) error {
 // account counts what a message of the provider says was used: on a connection whose
 // messages are calls of their own it ends the oldest one.
 func (s *duplex) account(data []byte) {
-	report, ok := usage.Parse(data)
 	if !s.responses {
-		if ok {
+		if report, ok := usage.Parse(data); ok {
 			s.c.outcome.Usage.Tokens.Add(report.Tokens)
 			s.c.outcome.Reported = true
 		}
 		return
 	}
-	span, _ := jsonscan.Member(data, "type")
 	kind := pipeline.ErrorKind("")
-	switch string(span.Of(data)) {
-	case `"response.completed"`, `"response.incomplete"`, `"response.cancelled"`:
-	case `"response.failed"`, `"error"`:
+	switch eventType(data) {
+	case "response.completed", "response.incomplete", "response.cancelled":
+	case "response.failed", "error":
 		kind = pipeline.ProviderError
 	default:
 		return
 	}
+	report, ok := usage.Parse(data)
 	s.turning.Lock()
 	defer s.turning.Unlock()
 	if len(s.turns) > 0 {
@@ -267,21 +272,72 @@ var (
 	errorMark = []byte(`"error"`)
 )
 
+// typeMark opens nearly every event of OpenAI's APIs.
+var typeMark = []byte(`{"type":"`)
+
+// eventType is the type of an event, "" where it has none.
+func eventType(event []byte) string {
+	if bytes.HasPrefix(event, typeMark) {
+		rest := event[len(typeMark):]
+		if end := bytes.IndexAny(rest, `"\`); end >= 0 && rest[end] == '"' {
+			return string(rest[:end])
+		}
+	}
+	span, _ := jsonscan.Member(event, "type")
+	text, _ := jsonscan.Text(span.Of(event))
+	return text
+}
+
+// isDelta reports whether an event is by its type a part of an answer, which ends
+// nothing and reports no usage: nearly all events are.
+func isDelta(event []byte) bool {
+	if !bytes.HasPrefix(event, typeMark) {
+		return false
+	}
+	kind := event[len(typeMark):min(len(event), 80)]
+	end := bytes.IndexByte(kind, '"')
+	return end > 0 && bytes.HasSuffix(kind[:end], []byte(".delta"))
+}
+
 // pumpDown passes the provider's messages down, counting what they say was spent.
 func (s *duplex) pumpDown() error {
 	key := redactor(&s.c.to, false)
+	caller := s.caller.NetConn().(*sock.Batch)
+	defer caller.Flush()
+	var in messageReader
 	for {
-		kind, data, err := s.upstream.ReadMessage()
+		kind, data, err := in.next(s.upstream)
 		if err != nil {
 			return err
 		}
-		if bytes.Contains(data, usageMark) || bytes.Contains(data, errorMark) {
+		caller.Hold()
+		if !isDelta(data) && (bytes.Contains(data, usageMark) || bytes.Contains(data, errorMark)) {
 			s.account(data)
 		}
 		if err := s.tell(kind, key.Bytes(data)); err != nil {
 			return err
 		}
 	}
+}
+
+// messageReader reads messages one after the other, each into the memory of the one
+// before.
+type messageReader struct{ buf bytes.Buffer }
+
+// maxKept is the largest buffer that is kept for the next message.
+const maxKept = 256 << 10
+
+func (m *messageReader) next(from *websocket.Conn) (kind int, data []byte, err error) {
+	if m.buf.Cap() > maxKept {
+		m.buf = bytes.Buffer{}
+	}
+	m.buf.Reset()
+	kind, r, err := from.NextReader()
+	if err != nil {
+		return kind, nil, err
+	}
+	_, err = m.buf.ReadFrom(r)
+	return kind, m.buf.Bytes(), err
 }
 
 // refusal tells a caller that is connected already what the provider answered to

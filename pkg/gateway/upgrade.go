@@ -1,7 +1,9 @@
 package gateway
 
 import (
+	"bufio"
 	"context"
+	"net"
 	"net/http"
 	"net/url"
 	"slices"
@@ -11,6 +13,7 @@ import (
 	"github.com/hostless/hostless/pkg/fault"
 	"github.com/hostless/hostless/pkg/gateway/respond"
 	"github.com/hostless/hostless/pkg/gateway/upstream"
+	"github.com/hostless/hostless/pkg/sock"
 )
 
 // dialProvider opens the provider's side of a WebSocket.
@@ -59,9 +62,21 @@ func (c *exchange) upgrade(chosen string, header http.Header) (*websocket.Conn, 
 	if chosen != "" {
 		up.Subprotocols = []string{chosen}
 	}
-	conn, err := up.Upgrade(c.w.ResponseWriter, c.r, out)
+	conn, err := up.Upgrade(batched{c.w.ResponseWriter}, c.r, out)
 	c.w.Commit() // the connection is the socket's, or was told why it is not
 	return conn, err
+}
+
+// batched is a response whose connection can hold back what is written to it.
+type batched struct{ http.ResponseWriter }
+
+// Hijack implements http.Hijacker.
+func (w batched) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	conn, buffered, err := http.NewResponseController(w.ResponseWriter).Hijack()
+	if err != nil {
+		return nil, nil, err
+	}
+	return sock.NewBatch(conn), buffered, nil
 }
 
 // renamedQuery is the query with its model as the provider names it; all other

@@ -118,6 +118,17 @@ func FuzzWithModel(f *testing.F) {
 	})
 }
 
+func TestMessageHolders(t *testing.T) {
+	m, ok := ParseMessage([]byte(`{"type":"response.create","models":"b","tools":[1],"response":{"tools":[2]},"input":"x"}`))
+	var names []string
+	for _, h := range m.Holders {
+		names = append(names, h.Name+"="+string(h.Value))
+	}
+	if got := strings.Join(names, " "); !ok || got != `models="b" tools=[1]` {
+		t.Errorf("got %s", got)
+	}
+}
+
 func TestParseMessage(t *testing.T) {
 	for in, want := range map[string]string{
 		`{"type":"response.create","event_id":"e","model":"a","response":{"model":"b"}}`: "response.create e a [a b] false",

@@ -16,6 +16,9 @@ type Message struct {
 	// Ambiguous is whether readers may take the message for different ones: it has a
 	// second `model` or `type`, in whatever letters, or one that is not quite JSON.
 	Ambiguous bool
+	// Holders are the message's own members in which it may name further models, as
+	// Envelope's are.
+	Holders []Member
 
 	data []byte
 }
@@ -51,6 +54,11 @@ func (m *Message) read(object []byte, offset, depth int) error {
 	seen, typed := false, false
 	_, err := jsonscan.Skim(object, func(key []byte, v jsonscan.Span) error {
 		raw := v.Of(object)
+		if depth == 0 {
+			if _, ok := holder(key); ok {
+				m.Holders = append(m.Holders, Member{Name: string(key), Value: raw})
+			}
+		}
 		switch {
 		case len(key) == len("model") && bytes.EqualFold(key, []byte("model")):
 			text, ok := jsonscan.Text(raw)

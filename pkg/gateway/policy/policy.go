@@ -37,10 +37,19 @@ type Resolve func(model string) (provider.Target, error)
 // error is fault.Scope, or fault.Invalid where it cannot be said which models the
 // body names.
 func Authorize(scope token.Scope, b *body.Body, resolve Resolve) error {
-	if b.Ambiguous {
+	return authorize(scope, b.Ambiguous, b.Holders, resolve)
+}
+
+// AuthorizeMessage is that for a response.create on a WebSocket.
+func AuthorizeMessage(scope token.Scope, m *body.Message, resolve Resolve) error {
+	return authorize(scope, m.Ambiguous, m.Holders, resolve)
+}
+
+func authorize(scope token.Scope, ambiguous bool, holders []body.Member, resolve Resolve) error {
+	if ambiguous {
 		return Ambiguous()
 	}
-	refs, err := ModelRefs(b)
+	refs, err := ModelRefs(holders)
 	if err != nil {
 		return err
 	}

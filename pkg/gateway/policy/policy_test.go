@@ -54,7 +54,7 @@ func TestModelRefs(t *testing.T) {
 		`{"method":[1 2]}`:                   `invalid_request_error`,
 		deep:                                 `invalid_request_error`,
 	} {
-		refs, err := policy.ModelRefs(parse(t, text))
+		refs, err := policy.ModelRefs(parse(t, text).Holders)
 		got := fmt.Sprint(refs)
 		if err != nil {
 			got = fault.From(err).Kind.Type()

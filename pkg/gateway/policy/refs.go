@@ -16,13 +16,13 @@ type ModelRef struct {
 	Param string // the top-level member that it stands in
 }
 
-// ModelRefs lists the models that the members of a body name: the tools' own models,
+// ModelRefs lists the models that the holders of a body or message name: the tools' own models,
 // and any in `method`. Names are compared as the most lenient decoder reads them,
 // and each of several members of one name counts. The error is fault.Scope for
 // members whose models cannot be told from the outside, and fault.Invalid for
 // members that are not JSON, in which a provider may read something else.
-func ModelRefs(b *body.Body) (refs []ModelRef, err error) {
-	for _, m := range b.Holders {
+func ModelRefs(holders []body.Member) (refs []ModelRef, err error) {
+	for _, m := range holders {
 		switch strings.ToLower(m.Name) {
 		case "models", "fallbacks":
 			return nil, &fault.Error{Kind: fault.Scope, Message: m.Name + " cannot be used with a bridge token that is limited to certain models", Param: m.Name}

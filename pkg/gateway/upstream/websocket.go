@@ -13,6 +13,7 @@ import (
 
 	"github.com/gorilla/websocket"
 	"github.com/hostless/hostless/pkg/secret"
+	"github.com/hostless/hostless/pkg/sock"
 )
 
 // Socket is a WebSocket to be opened to a provider.
@@ -30,9 +31,9 @@ type Socket struct {
 func (c *Client) DialWebSocket(ctx context.Context, s *Socket, key secret.String) (conn *websocket.Conn, resp *http.Response, err error) {
 	shim := &handshake{ctx: ctx, client: c, socket: s, key: key}
 	dialer := websocket.Dialer{
-		NetDialContext:  func(context.Context, string, string) (net.Conn, error) { return shim, nil },
+		NetDialContext:  func(context.Context, string, string) (net.Conn, error) { return sock.NewBatch(shim), nil },
 		Subprotocols:    s.Protocols,
-		ReadBufferSize:  16 << 10,
+		ReadBufferSize:  32 << 10, // what arrives together goes to the caller in one write
 		WriteBufferSize: 16 << 10,
 	}
 	conn, answer, err := dialer.DialContext(ctx, "ws://provider.invalid/", nil)
