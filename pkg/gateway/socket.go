@@ -1,19 +1,20 @@
 package gateway
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"net/http"
 	"net/url"
 	"strings"
 	"sync"
-	"time"
 
 	"github.com/gorilla/websocket"
 	"github.com/hostless/hostless/pkg/dialect"
 	"github.com/hostless/hostless/pkg/fault"
 	"github.com/hostless/hostless/pkg/gateway/body"
 	"github.com/hostless/hostless/pkg/gateway/pipeline"
+	"github.com/hostless/hostless/pkg/gateway/realtime"
 	"github.com/hostless/hostless/pkg/gateway/respond"
 	"github.com/hostless/hostless/pkg/gateway/upstream"
 )
@@ -38,42 +39,33 @@ func (c *exchange) serveSocket() error {
 	s := &duplex{c: c, responses: c.matched.Dialect == dialect.Responses}
 	switch asked := query.Get("model"); {
 	case asked != "":
-		return s.named(asked)
+		return s.connectByQuery(asked)
 	case s.responses:
-		return s.unnamed()
+		return s.awaitModel()
 	case c.limited():
 		return &fault.Error{Kind: fault.Invalid, Message: "model is missing", Param: "model"}
 	}
 	if err := c.choose(c.r.Context(), ""); err != nil {
 		return err
 	}
-	return s.native(true)
+	return s.dialUpstream(true)
 }
 
 // duplex is a WebSocket with its two ends.
 type duplex struct {
 	c         *exchange
 	responses bool // response.create is a request of its own; else the session is
-	caller    *websocket.Conn
-	upstream  *websocket.Conn
+	caller    *realtime.Conn
+	provider  *realtime.Conn
 	query     string
 	opened    bool // the provider is fixed by the connection
-
-	telling sync.Mutex // held while a message is written to the caller
 
 	turning sync.Mutex
 	turns   []*turn // that wait for their usage, the oldest first
 }
 
-// tell writes one message to the caller.
-func (s *duplex) tell(kind int, data []byte) error {
-	s.telling.Lock()
-	defer s.telling.Unlock()
-	return s.caller.WriteMessage(kind, data)
-}
-
-// named serves a socket whose model stands in the query.
-func (s *duplex) named(asked string) error {
+// connectByQuery serves a WebSocket whose query names the model.
+func (s *duplex) connectByQuery(asked string) error {
 	if err := s.c.choose(s.c.r.Context(), asked); err != nil {
 		return err
 	}
@@ -81,7 +73,7 @@ func (s *duplex) named(asked string) error {
 	if s.responses && !s.speaksSockets() {
 		return s.bridge(nil)
 	}
-	return s.native(!s.responses)
+	return s.dialUpstream(!s.responses)
 }
 
 // speaksSockets reports whether the provider is to be asked for a WebSocket: it
@@ -110,9 +102,9 @@ func (s *duplex) hasNone(resp *http.Response) bool {
 	return resp.StatusCode < 300
 }
 
-// native connects to the provider's own WebSocket and joins the two. charge is
-// whether opening it is a request of its own.
-func (s *duplex) native(charge bool) error {
+// dialUpstream connects to the provider's own WebSocket and relays. charge is whether
+// opening it is a request of its own.
+func (s *duplex) dialUpstream(charge bool) error {
 	c := s.c
 	e, err := c.endpoint(&c.to, dialect.OpenAI)
 	if err != nil {
@@ -146,7 +138,8 @@ func (s *duplex) native(charge bool) error {
 		c.attempted(result, err)
 		return err
 	}
-	defer upstream.Close()
+	s.provider = realtime.NewConn(upstream, c.g.cfg.MaxBody)
+	defer s.provider.Close()
 	header := http.Header{}
 	respond.CopyHeader(header, resp.Header, redactor(&c.to, true))
 	for name := range header {
@@ -160,12 +153,12 @@ func (s *duplex) native(charge bool) error {
 		return respond.ErrDisconnected
 	}
 	defer caller.Close()
-	s.caller, s.upstream, s.opened = caller, upstream, true
-	return s.join(ctx, nil)
+	s.caller, s.opened = caller, true
+	return s.relay(ctx, nil)
 }
 
-// unnamed serves a socket whose model comes with its first response.create.
-func (s *duplex) unnamed() error {
+// awaitModel serves a WebSocket whose first response.create names the model.
+func (s *duplex) awaitModel() error {
 	ctx, cancel := s.context()
 	defer cancel()
 	caller, err := s.c.upgrade("", nil)
@@ -174,17 +167,16 @@ func (s *duplex) unnamed() error {
 	}
 	defer caller.Close()
 	s.caller = caller
-	caller.SetReadLimit(s.c.g.cfg.MaxBody)
-	stop := context.AfterFunc(ctx, func() { s.end(ctx) })
+	stop := context.AfterFunc(ctx, func() { caller.End(ctx) })
 	defer stop()
 	for {
-		_, data, err := caller.ReadMessage()
+		_, data, err := caller.Read()
 		if err != nil {
 			return respond.ErrDisconnected
 		}
 		first, err := s.first(data)
 		if err != nil {
-			if s.tell(websocket.TextMessage, errorFrame(err, first.EventID)) != nil {
+			if s.caller.SendText(realtime.ErrorEvent(err, first.EventID)) != nil {
 				return respond.ErrDisconnected
 			}
 			continue
@@ -195,7 +187,7 @@ func (s *duplex) unnamed() error {
 
 // first reads the message that tells the provider.
 func (s *duplex) first(data []byte) (body.Message, error) {
-	f, ok := body.ParseMessage(data)
+	f, ok := body.ParseMessage(bytes.Clone(data)) // it is sent when the provider is connected
 	if !ok {
 		return f, fault.New(fault.Invalid, "the message is not a JSON object")
 	}
@@ -216,13 +208,13 @@ func (s *duplex) connect(ctx context.Context, first body.Message) error {
 		err = c.unsupported(&c.to)
 	}
 	if err != nil {
-		return s.giveUp(err, first.EventID)
+		return s.refuse(err, first.EventID)
 	}
 	upstream, resp, err := c.dialProvider(ctx, e, upstream.Query(c.r.URL.RawQuery, false))
 	if err != nil {
 		err = unanswered(ctx, c.to.Provider.Name, err)
 		c.attempted(respond.Result{}, err)
-		return s.giveUp(err, first.EventID)
+		return s.refuse(err, first.EventID)
 	}
 	if upstream == nil {
 		defer resp.Body.Close()
@@ -232,16 +224,15 @@ func (s *duplex) connect(ctx context.Context, first body.Message) error {
 		s.refusal(resp)
 		return respond.ErrDisconnected
 	}
-	defer upstream.Close()
-	s.upstream, s.opened = upstream, true
-	return s.join(ctx, &first)
+	s.provider, s.opened = realtime.NewConn(upstream, c.g.cfg.MaxBody), true
+	defer s.provider.Close()
+	return s.relay(ctx, &first)
 }
 
-// giveUp tells the caller in an event what keeps the socket from being served,
-// and closes it.
-func (s *duplex) giveUp(err error, eventID string) error {
-	s.tell(websocket.TextMessage, errorFrame(err, eventID))
-	s.closeCaller(websocket.CloseInternalServerErr, "the provider cannot be reached")
+// refuse sends the caller the error in an event and closes the connection.
+func (s *duplex) refuse(err error, eventID string) error {
+	s.caller.SendText(realtime.ErrorEvent(err, eventID))
+	s.caller.SendClose(websocket.CloseInternalServerErr, "the provider cannot be reached")
 	return err
 }
 
@@ -249,36 +240,10 @@ func (s *duplex) giveUp(err error, eventID string) error {
 // seen by reading it.
 func (s *duplex) context() (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancelCause(s.c.r.Context())
-	stop := context.AfterFunc(s.c.g.sockets, func() { cancel(errGoingAway) })
+	stop := context.AfterFunc(s.c.g.sockets, func() { cancel(realtime.ErrStopping) })
 	if s.c.call.Grant == nil {
 		return ctx, func() { stop(); cancel(nil) }
 	}
 	inner, done := s.c.call.Grant.Context(ctx)
 	return inner, func() { done(); stop(); cancel(nil) }
-}
-
-// How long a peer is given to answer a close, and how long a provider is whose
-// caller has gone without one.
-const (
-	closeGrace = 2 * time.Second
-	goneGrace  = 250 * time.Millisecond
-)
-
-func (s *duplex) closeCaller(code int, reason string) {
-	s.caller.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(code, reason), time.Now().Add(closeGrace))
-}
-
-// end closes both ends for a cause that is neither's.
-func (s *duplex) end(ctx context.Context) {
-	code, reason := websocket.CloseGoingAway, "the gateway is stopping"
-	if fault.Is(context.Cause(ctx), fault.Unauthenticated) {
-		code, reason = websocket.ClosePolicyViolation, "the bridge token was revoked"
-	}
-	if s.caller != nil {
-		s.closeCaller(code, reason)
-		s.caller.Close()
-	}
-	if s.upstream != nil {
-		s.upstream.Close()
-	}
 }

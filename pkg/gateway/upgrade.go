@@ -1,19 +1,16 @@
 package gateway
 
 import (
-	"bufio"
 	"context"
-	"net"
 	"net/http"
 	"net/url"
 	"slices"
 	"strings"
 
 	"github.com/gorilla/websocket"
-	"github.com/hostless/hostless/pkg/fault"
+	"github.com/hostless/hostless/pkg/gateway/realtime"
 	"github.com/hostless/hostless/pkg/gateway/respond"
 	"github.com/hostless/hostless/pkg/gateway/upstream"
-	"github.com/hostless/hostless/pkg/sock"
 )
 
 // dialProvider opens the provider's side of a WebSocket.
@@ -35,7 +32,7 @@ func offered(r *http.Request) []string {
 
 // upgrade takes the caller's side of a WebSocket. Which origin may do so is the
 // token's word, checked before.
-func (c *exchange) upgrade(chosen string, header http.Header) (*websocket.Conn, error) {
+func (c *exchange) upgrade(chosen string, header http.Header) (*realtime.Conn, error) {
 	if all := websocket.Subprotocols(c.r); len(all) > 0 && !slices.Contains(all, chosen) {
 		// A browser that offered subprotocols gives up where none of them is chosen.
 		chosen = all[0]
@@ -52,31 +49,9 @@ func (c *exchange) upgrade(chosen string, header http.Header) (*websocket.Conn, 
 	for name, values := range header {
 		out[name] = values
 	}
-	up := websocket.Upgrader{
-		ReadBufferSize: 16 << 10, WriteBufferSize: 16 << 10,
-		CheckOrigin: func(*http.Request) bool { return true },
-		Error: func(_ http.ResponseWriter, _ *http.Request, _ int, reason error) {
-			respond.Fault(c.w, c.call.Dialect, &fault.Error{Kind: fault.Invalid, Message: "the WebSocket upgrade is malformed", Err: reason})
-		},
-	}
-	if chosen != "" {
-		up.Subprotocols = []string{chosen}
-	}
-	conn, err := up.Upgrade(batched{c.w.ResponseWriter}, c.r, out)
-	c.w.Commit() // the connection is the socket's, or was told why it is not
+	conn, err := realtime.Accept(c.w.ResponseWriter, c.r, chosen, out, c.g.cfg.MaxBody, func(err error) { respond.Fault(c.w, c.call.Dialect, err) })
+	c.w.Commit() // the connection is taken over, or the error was written
 	return conn, err
-}
-
-// batched is a response whose connection can hold back what is written to it.
-type batched struct{ http.ResponseWriter }
-
-// Hijack implements http.Hijacker.
-func (w batched) Hijack() (net.Conn, *bufio.ReadWriter, error) {
-	conn, buffered, err := http.NewResponseController(w.ResponseWriter).Hijack()
-	if err != nil {
-		return nil, nil, err
-	}
-	return sock.NewBatch(conn), buffered, nil
 }
 
 // renamedQuery is the query with its model as the provider names it; all other

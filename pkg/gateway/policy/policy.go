@@ -34,7 +34,7 @@ type Resolve func(model string) (provider.Target, error)
 // a provider may read as naming one: hosted tools that run a model of their own
 // (image generation, an advisor), fallbacks, the graders of a fine-tuning. It is for
 // scopes that limit models; the model that the request is routed by is Allow's. The
-// error is fault.Scope, or fault.Invalid where it cannot be said which models the
+// error is fault.Scope, or fault.Invalid where it is not clear which models the
 // body names.
 func Authorize(scope token.Scope, b *body.Body, resolve Resolve) error {
 	return authorize(scope, b.Ambiguous, b.Holders, resolve)

@@ -19,7 +19,7 @@ type ModelRef struct {
 // ModelRefs lists the models that the holders of a body or message name: the tools' own models,
 // and any in `method`. Names are compared as the most lenient decoder reads them,
 // and each of several members of one name counts. The error is fault.Scope for
-// members whose models cannot be told from the outside, and fault.Invalid for
+// members whose models cannot be determined from outside, and fault.Invalid for
 // members that are not JSON, in which a provider may read something else.
 func ModelRefs(holders []body.Member) (refs []ModelRef, err error) {
 	for _, m := range holders {

@@ -1,4 +1,4 @@
-package gateway
+package realtime
 
 import (
 	"bytes"
@@ -9,40 +9,39 @@ import (
 	"github.com/hostless/hostless/pkg/gateway/respond"
 )
 
-// recall is what a bridged connection keeps of its newest response, so that the
-// next one can go on from it: the API keeps a connection's newest response in
-// memory even where `store` is false
-// (https://platform.openai.com/docs/guides/websocket-mode). It belongs to the
-// goroutine that answers.
-type recall struct {
+// Conversation is what a connection keeps of its newest response, so that the next
+// one can continue it: the API keeps a connection's newest response in memory even
+// where `store` is false (https://platform.openai.com/docs/guides/websocket-mode). It
+// belongs to the goroutine that answers. The zero value is empty.
+type Conversation struct {
 	id    string
 	items []json.RawMessage // all turns up to and including the response
 	asked []json.RawMessage // those of the request that is being served; nil where nothing is to be kept
 }
 
-// expand puts the turns of a previous response, where it is the one kept here,
+// Expand puts the turns of a previous response, where it is the one kept here,
 // before the request's own input. warmUp is whether no model is going to be
 // asked; stored reports whether the translation remembers a response itself.
-func (k *recall) expand(members map[string]json.RawMessage, warmUp bool, stored func(id string) bool) error {
-	k.asked = nil
+func (c *Conversation) Expand(members map[string]json.RawMessage, warmUp bool, stored func(id string) bool) error {
+	c.asked = nil
 	own, err := inputItems(members["input"])
 	if err != nil {
 		return err
 	}
 	if warmUp || string(members["store"]) == "false" {
-		k.asked = own
+		c.asked = own
 	}
 	var previous string
 	if json.Unmarshal(members["previous_response_id"], &previous) != nil || previous == "" {
 		return nil
 	}
-	if previous != k.id {
-		k.asked = nil // what came before it is not known here
+	if previous != c.id {
+		c.asked = nil // what came before it is not known here
 		return nil
 	}
-	all := append(append([]json.RawMessage{}, k.items...), own...)
-	if k.asked != nil {
-		k.asked = all
+	all := append(append([]json.RawMessage{}, c.items...), own...)
+	if c.asked != nil {
+		c.asked = all
 	}
 	if stored(previous) {
 		return nil
@@ -71,9 +70,9 @@ func inputItems(input json.RawMessage) ([]json.RawMessage, error) {
 	return items, nil
 }
 
-// see takes note of the response that an event ends.
-func (k *recall) see(event []byte) {
-	if k.asked == nil || !bytes.Contains(event, []byte(`"response.completed"`)) && !bytes.Contains(event, []byte(`"response.incomplete"`)) {
+// See keeps the response that an event completes.
+func (c *Conversation) See(event []byte) {
+	if c.asked == nil || !bytes.Contains(event, []byte(`"response.completed"`)) && !bytes.Contains(event, []byte(`"response.incomplete"`)) {
 		return
 	}
 	var ev struct {
@@ -86,22 +85,22 @@ func (k *recall) see(event []byte) {
 	if json.Unmarshal(event, &ev) != nil || ev.Type != "response.completed" && ev.Type != "response.incomplete" {
 		return
 	}
-	k.keep(ev.Response.ID, ev.Response.Output)
+	c.keep(ev.Response.ID, ev.Response.Output)
 }
 
-// recallLimit bounds the bytes that one connection keeps.
-const recallLimit = 16 << 20
+// maxConversation bounds the bytes that one connection keeps.
+const maxConversation = 16 << 20
 
-func (k *recall) keep(id string, output []json.RawMessage) {
+func (c *Conversation) keep(id string, output []json.RawMessage) {
 	size := 0
-	for _, item := range append(k.asked, output...) {
+	for _, item := range append(c.asked, output...) {
 		size += len(item)
 	}
-	if size > recallLimit {
-		k.id, k.items, k.asked = "", nil, nil
+	if size > maxConversation {
+		c.id, c.items, c.asked = "", nil, nil
 		return
 	}
-	items := k.asked[:len(k.asked):len(k.asked)]
+	items := c.asked[:len(c.asked):len(c.asked)]
 	for _, item := range output {
 		var thought struct {
 			Type      string  `json:"type"`
@@ -112,17 +111,17 @@ func (k *recall) keep(id string, output []json.RawMessage) {
 		}
 		items = append(items, item)
 	}
-	k.id, k.items, k.asked = id, items, nil
+	c.id, c.items, c.asked = id, items, nil
 }
 
-// warmUp answers a response.create with `generate: false`: what is asked is kept
+// WarmUp answers a response.create with `generate: false`: what is asked is kept
 // for the response.create that goes on from it, and no model is called.
-func (k *recall) warmUp(model string, members map[string]json.RawMessage, created int64, tell func([]byte) error) error {
-	if k.asked == nil {
+func (c *Conversation) WarmUp(model string, members map[string]json.RawMessage, created int64, send func([]byte) error) error {
+	if c.asked == nil {
 		return &fault.Error{Kind: fault.Invalid, Message: "the previous response is not known here", Param: "previous_response_id", Code: "previous_response_not_found"}
 	}
 	id := "resp_" + rand.Text()
-	k.keep(id, nil)
+	c.keep(id, nil)
 	response := map[string]any{
 		"id": id, "object": "response", "created_at": created, "model": model, "output": []any{},
 		"error": nil, "incomplete_details": nil, "metadata": map[string]any{}, "usage": nil,
@@ -146,7 +145,7 @@ func (k *recall) warmUp(model string, members map[string]json.RawMessage, create
 		if err != nil {
 			return err
 		}
-		if err := tell(event); err != nil {
+		if err := send(event); err != nil {
 			return respond.ErrDisconnected
 		}
 	}

@@ -1,0 +1,221 @@
+package gateway
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"net/http"
+
+	"github.com/gorilla/websocket"
+	"github.com/hostless/hostless/pkg/fault"
+	"github.com/hostless/hostless/pkg/gateway/body"
+	"github.com/hostless/hostless/pkg/gateway/pipeline"
+	"github.com/hostless/hostless/pkg/gateway/policy"
+	"github.com/hostless/hostless/pkg/gateway/realtime"
+	"github.com/hostless/hostless/pkg/gateway/respond"
+	"github.com/hostless/hostless/pkg/gateway/usage"
+	"github.com/hostless/hostless/pkg/jsonscan"
+)
+
+// relay passes messages between the two ends until one closes.
+func (s *duplex) relay(ctx context.Context, first *body.Message) error {
+	s.c.perTurn = s.responses
+	if first != nil && !s.send(websocket.TextMessage, *first, true) {
+		return respond.ErrDisconnected
+	}
+	key := redactor(&s.c.to, false)
+	r := realtime.Relay{
+		Caller: s.caller, Provider: s.provider, Redactor: redactor(&s.c.to, true),
+		Up: func(kind int, data []byte) bool {
+			m, ok := body.ParseMessage(data)
+			return s.send(kind, m, ok)
+		},
+		Down: func(kind int, data []byte) error {
+			if !isDelta(data) && (bytes.Contains(data, usageMark) || bytes.Contains(data, errorMark)) {
+				s.account(data)
+			}
+			return s.caller.Send(kind, key.Bytes(data))
+		},
+		Lost: func() {
+			s.caller.SendText(realtime.ErrorEvent(&fault.Error{Kind: fault.Upstream, Message: "provider \"" + s.c.to.Credential.Provider + "\" closed the connection"}, ""))
+		},
+	}
+	err := r.Run(ctx)
+	s.endTurns(err)
+	if !s.responses {
+		s.c.attempted(respond.Result{Status: http.StatusSwitchingProtocols, Usage: s.c.outcome.Usage, Reported: s.c.outcome.Reported}, nil)
+	}
+	return respond.ErrDisconnected
+}
+
+// send checks one message of the caller and passes it up; one that the token does not
+// allow goes nowhere, which an event says. It reports whether the connection lives on.
+func (s *duplex) send(kind int, f body.Message, readable bool) bool {
+	if err := s.check(f, readable); err != nil {
+		return s.caller.SendText(realtime.ErrorEvent(err, f.EventID)) == nil
+	}
+	data := f.WithModels(func(name string) string {
+		if t, err := s.c.target(name); err == nil && t.Provider == s.c.to.Credential.Provider {
+			return t.Model
+		}
+		return name
+	})
+	return s.provider.Send(kind, data) == nil
+}
+
+// check holds a message against the token.
+func (s *duplex) check(f body.Message, readable bool) error {
+	c := s.c
+	if !readable {
+		if c.limited() {
+			return fault.New(fault.Invalid, "the message is not a JSON object")
+		}
+		return nil
+	}
+	if c.call.Grant != nil {
+		if err := c.call.Grant.Check(); err != nil {
+			return err
+		}
+	}
+	if c.limited() && f.Ambiguous {
+		return &fault.Error{Kind: fault.Invalid, Message: "model is given more than once", Param: "model"}
+	}
+	for _, m := range f.Models {
+		if err := checkModelName(m.Name); err != nil {
+			return err
+		}
+		t, err := c.target(m.Name)
+		if err != nil {
+			return err
+		}
+		if t.Provider != c.to.Credential.Provider && (t.Stripped || m.Top) && s.opened {
+			return &fault.Error{Kind: fault.Invalid, Message: "this connection is to provider \"" + c.to.Credential.Provider + "\"; open another one for " + respond.HeaderSafe(m.Name), Param: "model"}
+		}
+		name := m.Name
+		if t.Provider == c.to.Credential.Provider {
+			name = t.Model
+		}
+		if err := c.allow(c.to.Credential.Provider, name); err != nil {
+			return err
+		}
+	}
+	if s.responses && f.Type == "response.create" {
+		if err := c.checkMessage(f); err != nil {
+			return err
+		}
+		model := f.Model()
+		if model == "" && c.to.Model == "" && c.limited() {
+			return &fault.Error{Kind: fault.Invalid, Message: "model is missing", Param: "model"}
+		}
+		return s.begin(model, f.Bytes())
+	}
+	return nil
+}
+
+// checkMessage holds the further models that a response.create names against the
+// scope of a token that is limited to certain models.
+func (c *exchange) checkMessage(m body.Message) error {
+	if !c.limited() {
+		return nil
+	}
+	return policy.AuthorizeMessage(c.call.Grant.Scope(), &m, c.target)
+}
+
+// begin admits a response.create as a call of its own.
+func (s *duplex) begin(model string, data []byte) error {
+	if t, err := s.c.target(model); err == nil && model != "" {
+		model = t.Model
+	}
+	t, err := s.c.beginTurn(s.c.r.Context(), model, bytes.Clone(data))
+	if err != nil {
+		return err
+	}
+	s.turning.Lock()
+	s.turns = append(s.turns, t)
+	s.turning.Unlock()
+	return nil
+}
+
+// account counts what a message of the provider says was used: on a connection whose
+// messages are calls of their own it ends the oldest one.
+func (s *duplex) account(data []byte) {
+	if !s.responses {
+		if report, ok := usage.Parse(data); ok {
+			s.c.outcome.Usage.Tokens.Add(report.Tokens)
+			s.c.outcome.Reported = true
+		}
+		return
+	}
+	kind := pipeline.ErrorKind("")
+	switch eventType(data) {
+	case "response.completed", "response.incomplete", "response.cancelled":
+	case "response.failed", "error":
+		kind = pipeline.ProviderError
+	default:
+		return
+	}
+	report, ok := usage.Parse(data)
+	s.turning.Lock()
+	defer s.turning.Unlock()
+	if len(s.turns) > 0 {
+		s.turns[0].end(report, ok, kind)
+		s.turns = s.turns[1:]
+	}
+}
+
+// endTurns concludes the calls that got no answer before the connection ended.
+func (s *duplex) endTurns(cause error) {
+	kind := pipeline.ProviderIncomplete
+	if s.c.r.Context().Err() != nil {
+		kind = pipeline.CallerDisconnected
+	}
+	s.turning.Lock()
+	defer s.turning.Unlock()
+	for _, t := range s.turns {
+		t.end(usage.Report{}, false, kind)
+	}
+	s.turns = nil
+}
+
+// answerMarks are in every message that may end a call, and in few others.
+var (
+	usageMark = []byte(`"usage`)
+	errorMark = []byte(`"error"`)
+)
+
+// typeMark opens nearly every event of OpenAI's APIs.
+var typeMark = []byte(`{"type":"`)
+
+// eventType is the type of an event, "" where it has none.
+func eventType(event []byte) string {
+	if bytes.HasPrefix(event, typeMark) {
+		rest := event[len(typeMark):]
+		if end := bytes.IndexAny(rest, `"\`); end >= 0 && rest[end] == '"' {
+			return string(rest[:end])
+		}
+	}
+	span, _ := jsonscan.Member(event, "type")
+	text, _ := jsonscan.Text(span.Of(event))
+	return text
+}
+
+// isDelta reports whether an event is by its type a part of an answer, which ends
+// nothing and reports no usage: nearly all events are.
+func isDelta(event []byte) bool {
+	if !bytes.HasPrefix(event, typeMark) {
+		return false
+	}
+	kind := event[len(typeMark):min(len(event), 80)]
+	end := bytes.IndexByte(kind, '"')
+	return end > 0 && bytes.HasSuffix(kind[:end], []byte(".delta"))
+}
+
+// refusal tells a caller that is connected already how the provider refused the
+// upgrade.
+func (s *duplex) refusal(resp *http.Response) {
+	body, _ := io.ReadAll(io.LimitReader(resp.Body, 64<<10))
+	text := redactor(&s.c.to, true).Bytes(body)
+	s.c.attempted(respond.Result{Status: resp.StatusCode, Kind: pipeline.KindOfStatus(resp.StatusCode)}, nil)
+	s.caller.SendText(realtime.ProviderErrorEvent(resp.StatusCode, text))
+	s.caller.SendClose(websocket.CloseInternalServerErr, "the provider refused the connection")
+}

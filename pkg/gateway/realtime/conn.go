@@ -1,0 +1,127 @@
+// Package realtime owns the WebSockets of the AI plane: the caller's connection, the
+// relay between it and a provider's, and the answers of providers that have only HTTP,
+// sent as messages.
+//
+// What a message may ask for, where it goes and what it costs is decided by package
+// gateway, which hands in functions; opening the provider's side belongs to package
+// upstream.
+package realtime
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/gorilla/websocket"
+	"github.com/hostless/hostless/pkg/fault"
+	"github.com/hostless/hostless/pkg/sock"
+)
+
+// ErrStopping is the cause of connections that end with the gateway.
+var ErrStopping = errors.New("the gateway is stopping")
+
+const (
+	closeTimeout = 2 * time.Second        // for a peer to answer a close
+	lostTimeout  = 250 * time.Millisecond // for a provider whose caller disconnected without one
+)
+
+// Conn is one end of a relay. Sending is safe for concurrent use; reading belongs to
+// one goroutine.
+type Conn struct {
+	ws    *websocket.Conn
+	batch *sock.Batch
+
+	sending sync.Mutex
+	in      bytes.Buffer
+}
+
+// NewConn takes over a WebSocket that was made on a *sock.Batch: by Accept, or by
+// upstream.Client. Messages of more than maxMessage bytes end it.
+func NewConn(ws *websocket.Conn, maxMessage int64) *Conn {
+	ws.SetReadLimit(maxMessage)
+	return &Conn{ws: ws, batch: ws.NetConn().(*sock.Batch)}
+}
+
+// Accept completes a caller's upgrade with a subprotocol, "" for none, and further
+// response headers. Which origin may connect was checked before, by its token. fail
+// answers a malformed upgrade.
+func Accept(w http.ResponseWriter, r *http.Request, protocol string, header http.Header, maxMessage int64, fail func(error)) (*Conn, error) {
+	up := websocket.Upgrader{
+		ReadBufferSize: 16 << 10, WriteBufferSize: 16 << 10,
+		CheckOrigin: func(*http.Request) bool { return true },
+		Error: func(_ http.ResponseWriter, _ *http.Request, _ int, reason error) {
+			fail(&fault.Error{Kind: fault.Invalid, Message: "the WebSocket upgrade is malformed", Err: reason})
+		},
+	}
+	if protocol != "" {
+		up.Subprotocols = []string{protocol}
+	}
+	ws, err := up.Upgrade(hijacker{w}, r, header)
+	if err != nil {
+		return nil, err
+	}
+	return NewConn(ws, maxMessage), nil
+}
+
+// hijacker is a response whose connection can hold back what is written to it.
+type hijacker struct{ http.ResponseWriter }
+
+// Hijack implements http.Hijacker.
+func (w hijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	conn, buffered, err := http.NewResponseController(w.ResponseWriter).Hijack()
+	if err != nil {
+		return nil, nil, err
+	}
+	return sock.NewBatch(conn), buffered, nil
+}
+
+// Send writes one message.
+func (c *Conn) Send(kind int, data []byte) error {
+	c.sending.Lock()
+	defer c.sending.Unlock()
+	return c.ws.WriteMessage(kind, data)
+}
+
+// SendText writes one text message.
+func (c *Conn) SendText(data []byte) error { return c.Send(websocket.TextMessage, data) }
+
+// maxKept is the largest buffer that is kept for the next message.
+const maxKept = 256 << 10
+
+// Read reads the next message. Its memory is used again by the next Read.
+func (c *Conn) Read() (kind int, data []byte, err error) {
+	if c.in.Cap() > maxKept {
+		c.in = bytes.Buffer{}
+	}
+	c.in.Reset()
+	kind, r, err := c.ws.NextReader()
+	if err != nil {
+		return kind, nil, err
+	}
+	_, err = c.in.ReadFrom(r)
+	return kind, c.in.Bytes(), err
+}
+
+// SendClose sends a close frame with a code of RFC 6455, section 7.4. Close follows.
+func (c *Conn) SendClose(code int, reason string) {
+	c.ws.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(code, reason), time.Now().Add(closeTimeout))
+}
+
+// Close closes the connection below, without a close frame.
+func (c *Conn) Close() error { return c.ws.Close() }
+
+// End ends a caller's connection for a cause that is not its own, the cause of ctx:
+// its token was revoked, or the gateway stops.
+func (c *Conn) End(ctx context.Context) {
+	code, reason := websocket.CloseGoingAway, "the gateway is stopping"
+	if fault.Is(context.Cause(ctx), fault.Unauthenticated) {
+		code, reason = websocket.ClosePolicyViolation, "the bridge token was revoked"
+	}
+	c.SendClose(code, reason)
+	c.Close()
+}
