@@ -4,6 +4,7 @@ import (
 	"io"
 	"math/bits"
 	"net"
+	"os"
 	"sync"
 	"sync/atomic"
 )
@@ -68,11 +69,15 @@ func (b *buffer) drop() {
 }
 
 // Reader sends a body up: once, from the body's own bytes. It belongs to one
-// goroutine, but for Close.
+// goroutine, but for Close: transports close a body while another goroutine still
+// reads it. Its memory is then given up when that read is over.
 type Reader struct {
 	data []byte
 	b    *buffer
-	once sync.Once
+
+	mu     sync.Mutex
+	busy   bool // a read is going on
+	closed bool
 }
 
 // NewReader reads data, which was read under the lease, or made of it; nil for
@@ -87,23 +92,53 @@ func NewReader(data []byte, lease *Lease) *Reader {
 }
 
 // Read implements io.Reader.
-func (r *Reader) Read(p []byte) (int, error) {
+func (r *Reader) Read(p []byte) (n int, err error) {
+	if !r.begin() {
+		return 0, os.ErrClosed
+	}
+	defer r.end()
 	if len(r.data) == 0 {
 		return 0, io.EOF
 	}
-	n := copy(p, r.data)
+	n = copy(p, r.data)
 	r.data = r.data[n:]
 	return n, nil
 }
 
+// begin reports whether the memory may be read, until end.
+func (r *Reader) begin() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.busy = !r.closed
+	return r.busy
+}
+
+func (r *Reader) end() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.busy = false
+	if r.closed {
+		r.drop()
+	}
+}
+
 // Close implements io.Closer.
 func (r *Reader) Close() error {
-	r.once.Do(func() {
-		if r.b != nil {
-			r.b.drop()
-		}
-	})
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.closed = true
+	if !r.busy {
+		r.drop()
+	}
 	return nil
+}
+
+// drop gives the memory up, once. The caller holds the mutex.
+func (r *Reader) drop() {
+	if r.b != nil {
+		r.b.drop()
+		r.b = nil
+	}
 }
 
 // Conn makes a connection that writes a Reader from its own memory, in as few
@@ -122,6 +157,10 @@ type conn struct{ *net.TCPConn }
 func (c *conn) ReadFrom(from io.Reader) (int64, error) {
 	if limited, ok := from.(*io.LimitedReader); ok {
 		if r, ok := limited.R.(*Reader); ok {
+			if !r.begin() {
+				return 0, os.ErrClosed
+			}
+			defer r.end()
 			n, err := c.Write(r.data[:min(int64(len(r.data)), limited.N)])
 			r.data = r.data[n:]
 			limited.N -= int64(n)

@@ -85,6 +85,43 @@ func TestBufferReuse(t *testing.T) {
 	}
 }
 
+// TestCloseDuringWrite: a transport closes a body that is still being written; its
+// memory serves no other body before the write is over.
+func TestCloseDuringWrite(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	c, err := net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	lease, data := leased(t, 1<<20)
+	lease.Reuse()
+	b := lease.buffer
+	r := NewReader(data, lease)
+	lease.Release()
+	if !r.begin() { // a write has begun
+		t.Fatal("it is closed")
+	}
+	r.Close()
+	if b.users.Load() != 1 || len(b.data) == 0 {
+		t.Error("the memory is free while it is written")
+	}
+	r.end()
+	if b.users.Load() != 0 || len(b.data) != 0 {
+		t.Error("the memory is not free after the write")
+	}
+	if n, err := Conn(c).(io.ReaderFrom).ReadFrom(&io.LimitedReader{R: r, N: 10}); n != 0 || err == nil {
+		t.Errorf("a closed body was written: %d, %v", n, err)
+	}
+	if _, err := r.Read(make([]byte, 1)); err == nil {
+		t.Error("a closed body was read")
+	}
+	c.Close()
+}
+
 // TestConn: a body goes out whole and unchanged, however the transport wraps it.
 func TestConn(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
