@@ -65,10 +65,11 @@ type formParser struct {
 	size      int // of the whole form, where it is known and all of it is read
 	delimiter []byte
 	buf       []byte
-	err       error // why no more comes
+	err       error // why reading ended
 }
 
-// fill reads more; false where nothing more comes or may.
+// fill reads more into the buffer, and reports whether it did: not at the end, after
+// an error, or beyond the limit.
 func (p *formParser) fill() bool {
 	if p.err != nil || int64(len(p.buf)) >= p.limit {
 		return false
@@ -88,7 +89,8 @@ func (p *formParser) fill() bool {
 	return n > 0
 }
 
-// find gives where what stands at or after from; false where it does not come.
+// find gives the index of what at or after from, reading on as needed; false where it
+// does not occur.
 func (p *formParser) find(what []byte, from int) (int, bool) {
 	for {
 		if i := bytes.Index(p.buf[min(from, len(p.buf)):], what); i >= 0 {
@@ -113,7 +115,7 @@ func (p *formParser) parse(all bool) (*Form, error) {
 		if all && int64(len(p.buf)) < p.limit {
 			return nil, &fault.Error{Kind: fault.Invalid, Message: "the multipart body is malformed"}
 		}
-		return p.done(f), nil // let the provider say what is wrong with it
+		return p.done(f), nil // the provider reports what is wrong with it
 	}
 	for len(p.buf) < len(p.delimiter) && p.fill() {
 	}
@@ -169,8 +171,8 @@ func (p *formParser) parse(all bool) (*Form, error) {
 	}
 }
 
-// modelPart reads a part's header: whether it is the model's, and whether it is
-// clear which part it is.
+// modelPart reads a part's header: whether it is the model's, and whether every
+// reader would take it for the same part.
 func modelPart(head []byte) (isModel, clear bool) {
 	h, err := textproto.NewReader(bufio.NewReader(bytes.NewReader(head))).ReadMIMEHeader()
 	if err != nil {
@@ -188,7 +190,7 @@ func modelPart(head []byte) (isModel, clear bool) {
 	return strings.EqualFold(name, "model"), ok
 }
 
-// drain takes in what may follow the closing delimiter.
+// drain reads what may follow the closing delimiter.
 func (p *formParser) drain(f *Form, all bool) (*Form, error) {
 	for all && p.fill() {
 	}

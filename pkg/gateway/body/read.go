@@ -117,16 +117,16 @@ func readUnknown(ctx context.Context, r io.Reader, limit int64, lease *Lease) ([
 	}
 }
 
-// endOf tells the end that ReadFull met in a piece from one that the reader itself
-// reports as unexpected: a proper end is repeated as io.EOF.
+// endOf reports whether the end that ReadFull met is a proper one, which the reader
+// repeats as io.EOF, and not one that the reader itself reports as unexpected.
 func endOf(r io.Reader) bool {
 	var probe [1]byte
 	n, err := r.Read(probe[:])
 	return n == 0 && err == io.EOF
 }
 
-// ReadError words what kept a body from being read: fault.TooLarge or Invalid. A
-// fault stays as it is.
+// ReadError is the error for a body that could not be read: fault.TooLarge or
+// Invalid. A fault is returned as it is.
 func ReadError(err error) error {
 	var already *fault.Error
 	if errors.As(err, &already) {
@@ -139,7 +139,7 @@ func ReadError(err error) error {
 	if IsEnd(err) {
 		return &fault.Error{Kind: fault.Invalid, Message: "the request body ended early", Err: err}
 	}
-	// Malformed chunks, or a connection that broke, of which nobody hears.
+	// Malformed chunks, or a connection that broke: then no answer arrives.
 	return &fault.Error{Kind: fault.Invalid, Message: "the request body cannot be read", Err: err}
 }
 

@@ -15,7 +15,7 @@ import (
 type Page struct {
 	Models []Model
 	More   bool   // in the direction that was asked for
-	Next   string // Gemini's token of the page behind this one, or ""
+	Next   string // Gemini's token of the next page, or ""
 }
 
 // PageOf cuts the page that a query asks for. The error is fault.Invalid.
@@ -35,7 +35,7 @@ func anthropicPage(query url.Values, all []Model) (Page, error) {
 		return Page{}, err
 	}
 	if id := query.Get("before_id"); id != "" {
-		end, err := standing(all, id, "before_id")
+		end, err := indexOf(all, id, "before_id")
 		if err != nil {
 			return Page{}, err
 		}
@@ -44,7 +44,7 @@ func anthropicPage(query url.Values, all []Model) (Page, error) {
 	}
 	start := 0
 	if id := query.Get("after_id"); id != "" {
-		if start, err = standing(all, id, "after_id"); err != nil {
+		if start, err = indexOf(all, id, "after_id"); err != nil {
 			return Page{}, err
 		}
 		start++
@@ -61,7 +61,7 @@ func geminiPage(query url.Values, all []Model) (Page, error) {
 	start := 0
 	if token := query.Get("pageToken"); token != "" {
 		id, _ := base64.RawURLEncoding.DecodeString(token)
-		if start, err = standing(all, string(id), "pageToken"); err != nil {
+		if start, err = indexOf(all, string(id), "pageToken"); err != nil {
 			return Page{}, err
 		}
 	}
@@ -85,11 +85,11 @@ func pageSize(query url.Values, name string, least, otherwise int) (int, error) 
 	if err != nil || n < least {
 		return 0, &fault.Error{Kind: fault.Invalid, Message: name + " must be a number of at least " + strconv.Itoa(least), Param: name}
 	}
-	return min(n, 1000), nil // theirs is no larger
+	return min(n, 1000), nil // the largest page of both APIs
 }
 
-// standing is where a model stands in the list.
-func standing(all []Model, id, param string) (int, error) {
+// indexOf finds a model in a list by its ID, for the parameter that names it.
+func indexOf(all []Model, id, param string) (int, error) {
 	i := slices.IndexFunc(all, func(m Model) bool { return m.ID == id })
 	if i < 0 {
 		return 0, &fault.Error{Kind: fault.Invalid, Message: param + " names no model of this list", Param: param}
