@@ -33,8 +33,13 @@ func (d *daemon) openApps(log *slog.Logger, returning []string) error {
 	if d.apps, err = proxy.New(proxy.Config{Table: table, URL: d.appURL, TrustedProxies: d.settings.TrustedProxies, Logger: log}); err != nil {
 		return err
 	}
+	return d.revokeUnbound()
+}
+
+// revokeUnbound ends the tokens of routes that went while no daemon ran.
+func (d *daemon) revokeUnbound() error {
 	hosts := map[string]bool{}
-	for _, r := range table.List() {
+	for _, r := range d.routes.List() {
 		hosts[r.Hostname] = true
 	}
 	return d.tokens.RevokeUnbound(context.Background(), func(hostname string) bool { return hosts[hostname] })

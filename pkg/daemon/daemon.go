@@ -68,22 +68,25 @@ type daemon struct {
 	uid      int
 	stop     context.CancelCauseFunc
 
-	sockets   *listen.Sockets
-	settings  *config.Settings
-	tokens    *token.Store
-	keys      *keys.Store
-	audit     *audit.Log
-	vault     *vault.Vault
-	resolver  *reference.Resolver
-	approvals *approval.Queue
-	logins    *oauth.Logins
-	gateway   *gateway.Gateway
-	routes    *routes.Table
-	apps      *proxy.Handler
-	front     *front.Server
-	control   *control.Server
-	notify    notifier
-	warnings  warnings
+	sockets      *listen.Sockets
+	settings     *config.Settings
+	tokens       *token.Store
+	keys         *keys.Store
+	audit        *audit.Log
+	vault        *vault.Vault
+	keychainWork sync.WaitGroup
+	keychainCtx  context.Context    // of keychainWork
+	stopKeychain context.CancelFunc // nil before openVault
+	resolver     *reference.Resolver
+	approvals    *approval.Queue
+	logins       *oauth.Logins
+	gateway      *gateway.Gateway
+	routes       *routes.Table
+	apps         *proxy.Handler
+	front        *front.Server
+	control      *control.Server
+	notify       notifier
+	warnings     warnings
 
 	lock         *listen.Lock        // of the home
 	inherited    *listen.Inheritance // nil without a predecessor
@@ -177,8 +180,11 @@ func (d *daemon) open() (err error) {
 			return err
 		}
 	}
+	if err := d.openKeys(component("keys")); err != nil {
+		return err
+	}
 	if d.tokens, found, err = token.New(token.Config{
-		Path: d.cfg.Paths.Tokens(), Persistence: d.persistence(), Logger: component("token"), Revoked: d.tellRevoked,
+		Path: d.cfg.Paths.Tokens(), Persistence: d.persistence(), Sealer: d.vault, Logger: component("token"), Revoked: d.tellRevoked,
 	}); err != nil {
 		return err
 	}
@@ -187,9 +193,6 @@ func (d *daemon) open() (err error) {
 		if err := d.tokens.Import(handed.Tokens); err != nil {
 			return err
 		}
-	}
-	if err := d.openKeys(component("keys")); err != nil {
-		return err
 	}
 	if err := d.openApprovals(); err != nil {
 		return err
@@ -218,6 +221,7 @@ func (d *daemon) open() (err error) {
 	if d.audit, err = audit.New(audit.Config{Path: d.cfg.Paths.Audit()}); err != nil {
 		return err
 	}
+	d.openVault(component("keys"))
 	d.control, err = control.NewServer(control.ServerConfig{
 		Audit:  auditLog{d.audit, d.redactor.String},
 		Tokens: controlTokens{d.tokens}, Keys: controlKeys{d.keys, d.settings, d.keysChanged}, Routes: controlRoutes{d.routes, d.appURL, d.redactor.String},
@@ -358,6 +362,7 @@ func (d *daemon) settingsChanged() {
 	if err := d.tokens.SetPersistence(d.persistence()); err != nil {
 		d.log.Error("token persistence cannot be changed", "error", err)
 	}
+	d.sealWhereWanted(d.log.With("component", "keys"))
 }
 
 // setLogLevel has each request logged where the flag or the setting asks for it.

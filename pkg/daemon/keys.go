@@ -50,8 +50,48 @@ func (d *daemon) openKeys(log *slog.Logger) error {
 		return err
 	}
 	d.warnings.set("keys", found)
-	d.vault.Open()
 	return nil
+}
+
+// openVault begins to open the vault, or to make one where tokens are to be
+// sealed: nothing waits for the keychain. Once it is open, sealed tokens are read.
+func (d *daemon) openVault(log *slog.Logger) {
+	d.vault.OnOpen(d.tokensUnlocked)
+	d.vault.Open()
+	d.keychainCtx, d.stopKeychain = context.WithCancel(context.Background())
+	d.sealWhereWanted(log)
+}
+
+// sealWhereWanted begins to make a vault where tokens are to be sealed and there is
+// none.
+func (d *daemon) sealWhereWanted(log *slog.Logger) {
+	if d.stopKeychain == nil || d.persistence() != config.PersistKeychain || d.vault.Exists() {
+		return
+	}
+	d.keychainWork.Go(func() { d.sealTokens(d.keychainCtx, log) })
+}
+
+// sealTokens makes a vault for the tokens. Without a keychain their hashes are not
+// sealed, and status says so.
+func (d *daemon) sealTokens(ctx context.Context, log *slog.Logger) {
+	if err := d.vault.Create(ctx); err != nil {
+		d.warnings.set("sealing", []string{fmt.Sprintf("tokens.json holds hashes, unsealed: %v", err)})
+		log.Warn("tokens are not sealed", "reason", err)
+		return
+	}
+	d.warnings.set("sealing", nil)
+	d.tokensUnlocked()
+}
+
+// tokensUnlocked follows the vault's opening.
+func (d *daemon) tokensUnlocked() {
+	err := d.tokens.Unlocked()
+	if err == nil {
+		err = d.revokeUnbound()
+	}
+	if err != nil {
+		d.log.Error("sealed tokens cannot be read", "error", err)
+	}
 }
 
 // readKeychain reads an item of a person's own, for keyring:// references.
@@ -64,6 +104,10 @@ func (d *daemon) readKeychain(ctx context.Context, service, account string) (sec
 
 // closeKeys waits for what was begun to end.
 func (d *daemon) closeKeys() {
+	if d.stopKeychain != nil {
+		d.stopKeychain()
+	}
+	d.keychainWork.Wait()
 	if d.vault != nil {
 		d.vault.Close()
 	}

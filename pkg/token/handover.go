@@ -36,6 +36,10 @@ func (s *Store) Import(data []byte) error {
 		}
 		s.entries[e.hash] = e
 	}
+	if s.pending != nil { // the predecessor knew what the sealed file holds
+		close(s.pending)
+		s.pending = nil
+	}
 	return nil
 }
 

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/hostless/hostless/pkg/config"
+	"github.com/hostless/hostless/pkg/fault"
 )
 
 // fileVersion is the form of tokens.json.
@@ -69,9 +70,18 @@ func (s *Store) commit(change uint64) error {
 		s.mu.Unlock()
 		return nil
 	}
+	if s.pending != nil { // what the file holds is not known yet
+		s.mu.Unlock()
+		return errPending()
+	}
+	mode := s.mode
 	s.prune()
 	data, upTo := s.encode(false), s.change
 	s.mu.Unlock()
+	data, err := s.seal(mode, data)
+	if err != nil {
+		return err
+	}
 	if err := config.WritePrivate(s.path, data); err != nil {
 		return fmt.Errorf("persist tokens: %w", err)
 	}
@@ -137,7 +147,15 @@ func (s *Store) load() (warnings []string, err error) {
 	if opened {
 		warnings = append(warnings, s.path+" was readable by others and has been closed")
 	}
-	entries, bad := decode(data)
+	plain, bad := s.unseal(data)
+	if fault.Is(bad, fault.Locked) {
+		s.pending = make(chan struct{}) // Unlocked reads it
+		return warnings, nil
+	}
+	var entries []*entry
+	if bad == nil {
+		entries, bad = decode(plain)
+	}
 	if bad != nil {
 		aside, err := config.KeepAside(s.path, s.now())
 		if err != nil {
@@ -208,12 +226,12 @@ func (s *Store) SetPersistence(mode string) error {
 		s.mu.Unlock()
 		return errors.New("token persistence needs a path")
 	}
-	was := s.persist
-	s.persist = persist
+	was, before := s.persist, s.mode
+	s.persist, s.mode = persist, mode
 	change := s.changed()
 	s.mu.Unlock()
 	switch {
-	case persist && !was:
+	case persist && (!was || mode != before):
 		return s.commit(change)
 	case was && !persist:
 		s.writing.Lock() // after a write under way, so that it stays removed
@@ -240,7 +258,11 @@ func (s *Store) Close() error {
 	if empty {
 		return nil
 	}
-	return s.commit(change)
+	if err := s.commit(change); !fault.Is(err, fault.Locked) {
+		return err
+	}
+	s.log.Warn("the use of rate limits is not written: the key vault is locked")
+	return nil
 }
 
 func (s *Store) removeFile() error {

@@ -47,9 +47,10 @@ type Config struct {
 	// Path is tokens.json; required unless Persistence stays off.
 	Path string
 	// Persistence is config.PersistOff (the zero value), PersistFile or
-	// PersistKeychain. The last keeps the same file: it holds hashes alone, from
-	// which no token can be made.
+	// PersistKeychain. The last seals the same file, where Sealer has a vault; else
+	// it holds hashes alone, from which no token can be made.
 	Persistence string
+	Sealer      Sealer           // none when nil
 	Now         func() time.Time // time.Now when nil
 	Rand        io.Reader        // crypto/rand when nil
 	Logger      *slog.Logger     // discards when nil
@@ -67,11 +68,14 @@ type Store struct {
 	seed maphash.Seed // of prefixHashes
 
 	onRevoked func(hash string)
+	sealer    Sealer
 
 	mu      sync.RWMutex
 	entries map[[sha256.Size]byte]*entry
 	persist bool
-	change  uint64 // counts changes of what is persisted
+	mode    string        // of persistence
+	pending chan struct{} // closed once a sealed file was opened; nil where none waits
+	change  uint64        // counts changes of what is persisted
 
 	writing sync.Mutex // held while the file is written; before mu
 	written uint64     // the change that the file holds
@@ -156,7 +160,7 @@ func New(cfg Config) (*Store, []string, error) {
 	if persist && s.path == "" {
 		return nil, nil, fmt.Errorf("token persistence needs a path")
 	}
-	s.persist = persist
+	s.persist, s.mode, s.sealer = persist, cfg.Persistence, cfg.Sealer
 	if !persist {
 		return s, nil, s.removeFile()
 	}
@@ -320,6 +324,14 @@ func (s *Store) Verify(bearer secret.String, origin string) (*Grant, error) {
 	s.mu.RLock()
 	e := s.entries[hash]
 	s.mu.RUnlock()
+	if e == nil {
+		if err := s.awaitSealed(); err != nil {
+			return nil, err
+		}
+		s.mu.RLock()
+		e = s.entries[hash]
+		s.mu.RUnlock()
+	}
 	// The map's lookup leaks at most how much of a hash of the attacker's own
 	// making it shares with a stored one; the comparison is for good measure.
 	if e == nil || subtle.ConstantTimeCompare(hash[:], e.hash[:]) != 1 {

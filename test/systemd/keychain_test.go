@@ -206,6 +206,10 @@ func TestInsideKeychain(t *testing.T) {
 	if strings.Contains(onDisk(t), canary) {
 		t.Error("the key is readable on disk")
 	}
+	must(t, "config", "set", "token-persistence", "keychain")
+	if text := onDisk(t); strings.Contains(text, "token_prefix") || !strings.Contains(text, `"sealed":"`) {
+		t.Error("the tokens' hashes are not sealed")
+	}
 	restart(t)
 	wantKey(t, token, "after a start")
 

@@ -495,6 +495,13 @@ func (v *Vault) List() (items []Item, locked bool, err error) {
 // Exists reports whether there is a vault.
 func (v *Vault) Exists() bool { return v.State().Exists }
 
+// Opening reports whether the vault is being opened for the first time.
+func (v *Vault) Opening() bool {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.attempt != nil && v.reason == nil
+}
+
 // Create makes an empty vault whose KEK comes from the credential, where there is
 // one, or from the keychain, where a write, a read and a comparison work. An
 // existing vault is no error. What failed is a *KeychainError.
