@@ -72,6 +72,12 @@ func (k *fakeKeychain) Set(ctx context.Context, service, account string, v secre
 	return nil
 }
 
+func (k *fakeKeychain) asked() int {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.calls
+}
+
 func (k *fakeKeychain) set(err error, hang bool) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -264,11 +270,11 @@ func TestRequestWait(t *testing.T) {
 			t.Errorf("first request: %v after %s, want Locked after 3 s", err, took)
 		}
 		time.Sleep(8 * time.Second) // the attempt has ended
-		calls := k.calls
+		calls := k.asked()
 		if took, err := asked(); took != 0 || !fault.Is(err, fault.Locked) || !strings.Contains(err.Error(), "10s") {
 			t.Errorf("later request: %v after %s, want Locked at once", err, took)
 		}
-		if k.calls != calls {
+		if k.asked() != calls {
 			t.Error("the keychain was asked again at once")
 		}
 		k.set(nil, false)
