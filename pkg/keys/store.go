@@ -82,11 +82,24 @@ func (s *Store) Reload() (warnings []string, err error) {
 // fault.Unconfigured with the command that adds one; keys that a locked vault
 // holds, or that cannot be resolved, are fault.Locked.
 func (s *Store) Get(ctx context.Context, provider string) (Entry, error) {
+	if e, ok := s.plain(provider); ok {
+		return e, nil
+	}
 	all, err := s.All(ctx, provider)
 	if err != nil {
 		return Entry{}, err
 	}
 	return all[0], nil
+}
+
+// plain gives the key without a label where it is in the file alone and is no
+// reference: the common case, on the way of each request.
+func (s *Store) plain(provider string) (Entry, bool) {
+	if s.vault != nil && s.vault.Holds(provider) {
+		return Entry{}, false
+	}
+	e, ok := s.file.known()[entryID{provider: provider}]
+	return e, ok && e.Reference == ""
 }
 
 // All gives a provider's keys that can be used now, resolved, by label: at least

@@ -287,3 +287,19 @@ func TestConcurrentPuts(t *testing.T) {
 		t.Errorf("%d keys, want 20", len(list))
 	}
 }
+
+// BenchmarkGet is on the way of each request of the gateway.
+func BenchmarkGet(b *testing.B) {
+	path := filepath.Join(b.TempDir(), "keys.env")
+	os.WriteFile(path, []byte("HOSTLESS_KEY_OPENAI=sk-0123456789\nHOSTLESS_KEY_GROQ=gsk-0123456789\n"), 0o600)
+	s, _, err := keys.New(keys.Config{Path: path})
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := s.Get(b.Context(), "openai"); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

@@ -439,6 +439,14 @@ func (v *Vault) Item(ctx context.Context, provider, label string) (Item, error) 
 	return o.Item, o.err
 }
 
+// Holds reports whether an entry of the provider is sealed, or may be: a file that
+// cannot be read is not taken for an empty one.
+func (v *Vault) Holds(provider string) bool {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.damaged != nil || v.holds(provider)
+}
+
 // holds reports whether an entry of the provider is sealed; v.mu is held.
 func (v *Vault) holds(provider string) bool {
 	return v.file != nil && slices.ContainsFunc(v.file.Entries, func(s sealed) bool { return s.Provider == provider })
