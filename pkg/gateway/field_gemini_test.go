@@ -103,3 +103,33 @@ func TestWaitOfGemini(t *testing.T) {
 		}
 	}
 }
+
+// TestOllamaOnOllama: Ollama's client reaches Ollama itself in its own bytes, so
+// that what its OpenAI layer has no place for holds.
+func TestOllamaOnOllama(t *testing.T) {
+	for _, base := range []string{"/v1", ""} {
+		w := newWorld(t)
+		var got string
+		s := w.upstream("ollama", func(rw http.ResponseWriter, r *http.Request) {
+			body, _ := io.ReadAll(r.Body)
+			got = r.URL.Path + " " + string(body)
+			rw.Header().Set("Content-Type", "application/x-ndjson")
+			io.WriteString(rw, `{"model":"q","message":{"role":"assistant","content":"hi"},"done":false}`+"\n"+`{"model":"q","done":true,"total_duration":7,"prompt_eval_count":3,"eval_count":2}`+"\n")
+		})
+		w.keys.put("ollama", s.URL+base)
+		for path, rest := range map[string]string{
+			"/api/chat":     `"think":false,"keep_alive":"10m","options":{"num_ctx":16384},"messages":[{"role":"user","content":"hi"}]}`,
+			"/api/generate": `"prompt":"hi","raw":true,"suffix":"x","context":[1,2]}`,
+			"/api/embed":    `"input":[],"truncate":false}`,
+		} {
+			a := w.do("POST", path, `{"model":"ollama/qwen3.5:9b",`+rest)
+			if want := path + ` {"model":"qwen3.5:9b",` + rest; a.status != 200 || got != want || !strings.Contains(a.body, `"total_duration":7`) {
+				t.Errorf("base %q: %d %s\n got %s\nwant %s", base, a.status, a.body, got, want)
+			}
+		}
+		// A model is loaded by Ollama itself.
+		if a := w.do("POST", "/api/generate", `{"model":"ollama/q","keep_alive":0}`); a.status != 200 || got != `/api/generate {"model":"q","keep_alive":0}` {
+			t.Errorf("%d %s: %s", a.status, a.body, got)
+		}
+	}
+}

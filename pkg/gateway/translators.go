@@ -86,6 +86,9 @@ func (c *exchange) answerLocally(to *pipeline.Candidate) (answer []byte, ok bool
 		answer, err = gemini.CountTokens(body)
 		return answer, true, err
 	case s.Pattern == "/api/chat" || s.Pattern == "/api/generate":
+		if native, err := c.endpoint(to, dialect.Ollama); native != nil || err != nil {
+			return nil, false, err
+		}
 		answer, ok = ollama.Idle(s.Pattern, body, c.g.cfg.Now())
 		return answer, ok, nil
 	}

@@ -88,6 +88,8 @@ func (p *Provider) Base(own string, speaks dialect.Name) (base *url.URL, auth Au
 	}
 	switch {
 	case endpoint.Path == "":
+	case endpoint.Path == "/..":
+		base.Path = strings.TrimSuffix(base.Path, "/"+p.Version)
 	case strings.HasPrefix(endpoint.Path, "/"):
 		base.Path += endpoint.Path
 	case isDefault:

@@ -30,7 +30,7 @@ const (
 // Endpoint is where and how a provider speaks one dialect.
 type Endpoint struct {
 	// Path is "" for the provider's base URL itself, "/suffix" for a place below
-	// it, or an absolute URL, which holds only while the base URL is the
+	// it, "/.." for the place above its version path, or an absolute URL, which holds only while the base URL is the
 	// catalogue's.
 	Path string `json:"path"`
 	// Auth is the provider's own where it is "".

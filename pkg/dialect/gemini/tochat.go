@@ -1,6 +1,7 @@
 package gemini
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -144,6 +145,18 @@ func (f *fromGemini) translate(in dialect.Request) (out jsonscan.Value, err erro
 	return out, nil
 }
 
+// mentionJSON adds an instruction where no content has the word JSON: without it,
+// OpenAI refuses its JSON mode.
+func (f *fromGemini) mentionJSON(out *jsonscan.Value) {
+	for _, text := range [][]byte{f.req.Contents, f.req.SystemInstruction} {
+		if bytes.Contains(bytes.ToLower(text), []byte("json")) {
+			return
+		}
+	}
+	instruction := jsonscan.Lit(`{"role":"system","content":"Answer with a JSON object."}`)
+	out.Put("messages", jsonscan.Arr(append([]jsonscan.Value{instruction}, f.messages...)))
+}
+
 func (f *fromGemini) format(out *jsonscan.Value) error {
 	g := &f.generation
 	schema := rawjson.Set(g.ResponseJSONSchema)
@@ -158,6 +171,7 @@ func (f *fromGemini) format(out *jsonscan.Value) error {
 	case "application/json":
 		if schema == nil {
 			out.Put("response_format", jsonscan.Lit(`{"type":"json_object"}`))
+			f.mentionJSON(out)
 			return nil
 		}
 		out.Put("response_format", jsonscan.Obj(

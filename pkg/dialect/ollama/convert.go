@@ -17,6 +17,7 @@ import (
 // converter collects one chat request. Its values are spans of the caller's body.
 type converter struct {
 	req      request
+	provider string
 	messages []jsonscan.Value
 	tools    []jsonscan.Value
 	ignored  []string
@@ -311,6 +312,19 @@ func (c *converter) tool(m *message) {
 	c.message("tool", str(m.Content), member("tool_call_id", jsonscan.Quoted(id)))
 }
 
+// mentionJSON adds an instruction where no message has the word JSON: without it,
+// OpenAI refuses its JSON mode.
+func (c *converter) mentionJSON(out *jsonscan.Value) {
+	texts := append(c.req.Messages[:len(c.req.Messages):len(c.req.Messages)], json.RawMessage(c.req.Prompt), json.RawMessage(c.req.System))
+	for _, text := range texts {
+		if bytes.Contains(bytes.ToLower(text), []byte("json")) {
+			return
+		}
+	}
+	instruction := jsonscan.Lit(`{"role":"system","content":"Answer with a JSON object."}`)
+	out.Put("messages", jsonscan.Arr(append([]jsonscan.Value{instruction}, c.messages...)))
+}
+
 func (c *converter) format(out *jsonscan.Value) error {
 	raw := rawjson.Set(c.req.Format)
 	if raw == nil {
@@ -322,6 +336,7 @@ func (c *converter) format(out *jsonscan.Value) error {
 			return nil
 		case "json":
 			out.Put("response_format", jsonscan.Lit(`{"type":"json_object"}`))
+			c.mentionJSON(out)
 			return nil
 		}
 	}
@@ -375,6 +390,10 @@ func (c *converter) options(out *jsonscan.Value) error {
 	return nil
 }
 
+// thinkingOff are the providers whose translations know which models thinking can
+// be switched off for.
+var thinkingOff = []string{"openai", "anthropic", "google"}
+
 func (c *converter) think(out *jsonscan.Value) error {
 	raw := rawjson.Set(c.req.Think)
 	switch word, isText := rawjson.Text(raw); {
@@ -382,13 +401,16 @@ func (c *converter) think(out *jsonscan.Value) error {
 	case string(raw) == "true":
 		out.PutText("reasoning_effort", "medium")
 	case string(raw) == "false":
-		// Models that do not think refuse to be told not to.
 		c.silent = true
-		c.ignore("think")
-	case isText && slices.Contains([]string{"low", "medium", "high"}, word):
+		if slices.Contains(thinkingOff, c.provider) {
+			out.PutText("reasoning_effort", "none")
+		} else {
+			c.ignore("think") // models that do not think may refuse to be told not to
+		}
+	case isText && slices.Contains([]string{"low", "medium", "high", "max"}, word):
 		out.PutText("reasoning_effort", word)
 	default:
-		return dialect.Invalid("think", "think must be true, false, low, medium or high")
+		return dialect.Invalid("think", "think must be true, false, low, medium, high or max")
 	}
 	return nil
 }

@@ -163,6 +163,9 @@ func (r *reply) close(b []byte, reason string, u *usage, first time.Time) []byte
 	number("prompt_eval_duration", max(1, int64(first.Sub(r.start))))
 	number("eval_count", int64(u.Completion))
 	number("eval_duration", max(1, int64(now.Sub(first))))
+	if r.generate {
+		b = append(b, `,"context":[]`...) // clients read it; there are no tokens to give
+	}
 	return append(b, '}')
 }
 
