@@ -71,8 +71,8 @@ func Data(ev []byte) []byte {
 			line = line[:i]
 		}
 		ev = ev[min(len(line)+1, len(ev)):]
-		value, ok := bytes.CutPrefix(line, []byte("data:"))
-		if !ok {
+		name, value, _ := bytes.Cut(line, []byte(":"))
+		if string(name) != "data" {
 			continue
 		}
 		value = bytes.TrimPrefix(value, []byte(" "))

@@ -35,6 +35,7 @@ type Reader struct {
 	in     *bufio.Reader
 	max    int
 	raw    []byte
+	data   []byte
 	start  bool // nothing was read yet
 	skipLF bool // the last line ended in CR
 }
@@ -44,7 +45,7 @@ func NewReader(r io.Reader, max int) *Reader {
 	if max <= 0 {
 		max = MaxEvent
 	}
-	return &Reader{in: bufio.NewReaderSize(r, 16<<10), max: max, start: true}
+	return &Reader{in: bufio.NewReaderSize(r, 16<<10), max: max, start: true, data: []byte{}}
 }
 
 // Next gives the next event. Its byte slices hold until the next call. At the
@@ -53,7 +54,8 @@ func NewReader(r io.Reader, max int) *Reader {
 func (r *Reader) Next() (Event, error) {
 	r.raw = r.raw[:0]
 	var ev Event
-	var data []byte
+	data := r.data[:0]
+	defer func() { r.data = data }()
 	hasData, hasLine := false, false
 	for {
 		line, err := r.line()
@@ -108,7 +110,7 @@ func (r *Reader) line() ([]byte, error) {
 				continue
 			}
 		}
-		end := bytes.IndexAny(chunk, "\r\n")
+		end := lineEnd(chunk)
 		if end < 0 {
 			if len(r.raw)+len(chunk) > r.max {
 				return nil, ErrTooLong
@@ -126,6 +128,18 @@ func (r *Reader) line() ([]byte, error) {
 		r.in.Discard(end + 1)
 		return r.strip(from, stop), nil
 	}
+}
+
+// lineEnd is where the first CR or LF is, or -1.
+func lineEnd(b []byte) int {
+	lf := bytes.IndexByte(b, '\n')
+	if lf >= 0 {
+		b = b[:lf]
+	}
+	if cr := bytes.IndexByte(b, '\r'); cr >= 0 {
+		return cr
+	}
+	return lf
 }
 
 func (r *Reader) text(from int) []byte { return r.strip(from, len(r.raw)) }

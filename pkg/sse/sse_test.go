@@ -88,3 +88,52 @@ func FuzzReader(f *testing.F) {
 		}
 	})
 }
+
+// FuzzSplitter: the Splitter finds the events that the Reader reads, however the
+// buffer fills.
+func FuzzSplitter(f *testing.F) {
+	f.Add([]byte("event: e\ndata: a\n\n: c\n\ndata: b\ndata: c\n\ndata\n\n\n\ndata: rest"), 3)
+	f.Fuzz(func(t *testing.T, in []byte, step int) {
+		if bytes.ContainsAny(in, "\r\ufeff") {
+			return // a lone CR ends a line for the Reader before the Splitter can know
+		}
+		var want, got []string
+		r := sse.NewReader(bytes.NewReader(in), 1<<20)
+		for {
+			ev, err := r.Next()
+			if err != nil && !errors.Is(err, io.ErrUnexpectedEOF) {
+				break
+			}
+			if ev.Data != nil {
+				want = append(want, string(ev.Data))
+			}
+			if err != nil {
+				break
+			}
+		}
+		add := func(block []byte) {
+			if data := sse.Data(block); data != nil {
+				got = append(got, string(data))
+			}
+		}
+		var split sse.Splitter
+		var buf []byte
+		for rest := in; len(rest) > 0; {
+			n := min(len(rest), 1+int(uint(step)%7))
+			buf, rest = append(buf, rest[:n]...), rest[n:]
+			for {
+				end, ok := split.Next(buf)
+				if !ok {
+					break
+				}
+				add(buf[:end])
+				buf = buf[end:]
+				split.Shift(end)
+			}
+		}
+		add(buf)
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%q (-reader +splitter):\n%s", in, diff)
+		}
+	})
+}
