@@ -169,7 +169,7 @@ func (s *chainedStream) Event(ev sse.Event, emit func(sse.Event)) error {
 }
 
 func (s *chainedStream) End(cause error, emit func(sse.Event)) {
-	// The inner stream says in the middle dialect how it ended (an error event
+	// The inner stream reports in the middle dialect how it ended (an error event
 	// or the true end), and the outer one carries that over.
 	s.inner.End(cause, s.forward(emit))
 	s.outer.End(s.failed, emit)

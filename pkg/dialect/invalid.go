@@ -9,7 +9,7 @@ import (
 )
 
 // Invalid is the fault of a request whose param cannot be carried over; message
-// says why.
+// is the reason.
 func Invalid(param, message string) error {
 	return &fault.Error{Kind: fault.Invalid, Message: message, Param: param}
 }

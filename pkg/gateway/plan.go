@@ -230,7 +230,7 @@ func (c *exchange) planTranslated(to *pipeline.Candidate) (plan, error) {
 	if onward.translate != nil {
 		return plan{to: to, endpoint: onward.endpoint, translate: dialect.Chain(first, onward.translate)}, nil
 	}
-	return plan{to: to, endpoint: onward.endpoint, translate: openai.Plain(first, to.Provider.ChatFacts())}, nil
+	return plan{to: to, endpoint: onward.endpoint, translate: openai.Restrict(first, to.Provider.ChatFacts())}, nil
 }
 
 // endpointMissing reports whether an endpoint was found, not long ago, not to have

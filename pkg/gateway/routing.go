@@ -241,7 +241,7 @@ type known struct {
 	err    error // why the stored providers cannot be listed
 }
 
-// Custom implements provider.Known.
+// Custom implements provider.ModelIndex.
 func (k *known) Custom(name string) bool {
 	stored, err := k.keys.Stored()
 	if err != nil {
@@ -251,7 +251,7 @@ func (k *known) Custom(name string) bool {
 	return slices.Contains(stored, name)
 }
 
-// Lists implements provider.Known.
+// Lists implements provider.ModelIndex.
 func (k *known) Lists(model string) string {
 	found := ""
 	for name, list := range k.models {

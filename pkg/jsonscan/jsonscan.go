@@ -8,7 +8,7 @@
 //
 // How to use it:
 //
-//   - Check tells whether bytes are one JSON value in valid UTF-8. All other
+//   - Check reports whether bytes are one JSON value in valid UTF-8. All other
 //     functions take any bytes of 0x80 and above within strings, since that a text
 //     is UTF-8 is known once it was checked; Unquote and Text give U+FFFD for others.
 //   - Object visits the members of a whole text with their spans, in one pass.
@@ -39,7 +39,7 @@ const MaxDepth = 1024
 // ErrNotObject is the error of a text that is not a JSON object, or not JSON.
 var ErrNotObject = errors.New("not a JSON object")
 
-// SyntaxError says where a text stops being JSON.
+// SyntaxError is where a text stops being JSON.
 type SyntaxError struct {
 	Offset int    // in bytes from the start of the text
 	Reason string // "" for a plain syntax error

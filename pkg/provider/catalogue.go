@@ -182,8 +182,8 @@ func (c *Catalogue) Listed(model string) *Provider {
 	return nil
 }
 
-// ByKey tells the provider whose keys are shaped like the given one; nil where
-// the shape tells nothing.
+// ByKey gives the provider whose keys are shaped like the given one; nil where
+// the shape is not a known one.
 func (c *Catalogue) ByKey(key string) *Provider {
 	var found *Provider
 	longest := 0
@@ -216,7 +216,7 @@ func Custom(name string, speaks dialect.Name) *Provider {
 	return p
 }
 
-// With gives a provider as it is when its owner said which dialect its base URL
+// With gives a provider as it is when its owner set the dialect that its base URL
 // speaks: the provider itself where that is "" or what it speaks anyway.
 func (p *Provider) With(speaks dialect.Name) *Provider {
 	if speaks == "" || p.Builtin {
@@ -231,7 +231,7 @@ func (p *Provider) With(speaks dialect.Name) *Provider {
 	return changed
 }
 
-// ChatFacts tells what the provider takes of a translation to chat completions:
+// ChatFacts gives what the provider takes of a translation to chat completions:
 // all of the middle where it speaks another dialect, to which the translation
 // goes on. A custom one is asked for usage, without which some clients are blind.
 func (p *Provider) ChatFacts() openai.Facts {

@@ -2,8 +2,8 @@ package provider
 
 import "strings"
 
-// Known is what routing asks about providers beyond the catalogue.
-type Known interface {
+// ModelIndex is what routing asks about providers beyond the catalogue.
+type ModelIndex interface {
 	// Custom reports whether the user has a provider of that name (lower case)
 	// that the catalogue does not know.
 	Custom(name string) bool
@@ -22,14 +22,14 @@ type Target struct {
 // prefix, where PROVIDER is a name or alias of the catalogue or of a custom
 // provider; else `claude*` is Anthropic's and `gemini*` Google's; else it is the
 // provider whose catalogue entry, or list in config.json, has the model; else
-// OpenAI's. A prefix that is nobody's name stays part of the model
+// OpenAI's. A prefix that names no provider stays part of the model
 // (`meta-llama/Llama-3`). Google's own `models/` before a name is dropped.
-func (c *Catalogue) Route(model string, known Known) Target {
+func (c *Catalogue) Route(model string, index ModelIndex) Target {
 	if prefix, rest, ok := strings.Cut(model, "/"); ok && rest != "" && prefix != "" {
 		if p := c.Get(prefix); p != nil {
 			return Target{Provider: p.Name, Model: rest, Stripped: true}
 		}
-		if name := strings.ToLower(prefix); known != nil && ValidName(name) && known.Custom(name) {
+		if name := strings.ToLower(prefix); index != nil && ValidName(name) && index.Custom(name) {
 			return Target{Provider: name, Model: rest, Stripped: true}
 		}
 	}
@@ -44,8 +44,8 @@ func (c *Catalogue) Route(model string, known Known) Target {
 	if p := c.Listed(model); p != nil {
 		return Target{Provider: p.Name, Model: model}
 	}
-	if known != nil {
-		if name := known.Lists(model); name != "" {
+	if index != nil {
+		if name := index.Lists(model); name != "" {
 			return Target{Provider: c.Canonical(name), Model: model}
 		}
 	}

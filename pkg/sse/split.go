@@ -51,7 +51,7 @@ func (s *Splitter) carriage(buf []byte, limit int) (end int, ok bool) {
 	return 0, false
 }
 
-// Shift says that n bytes were taken off the front of the buffer.
+// Shift records that n bytes were taken off the front of the buffer.
 func (s *Splitter) Shift(n int) {
 	s.partly = s.partly || s.line < n && s.seen > s.line
 	s.line, s.seen = max(s.line-n, 0), max(s.seen-n, 0)

@@ -17,7 +17,7 @@ import (
 // whole in one.
 const MaxEvent = 32 << 20
 
-// ErrTooLong says that one event passed the bound.
+// ErrTooLong is the error of an event that passes the bound.
 var ErrTooLong = errors.New("server-sent event too long")
 
 // Event is one event, or one block of comments. A block without data is

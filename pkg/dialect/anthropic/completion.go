@@ -25,7 +25,7 @@ type chunk struct {
 }
 
 type spoken struct {
-	openai.Said
+	openai.MessageText
 	Refusal          jsonscan.String   `json:"refusal"`
 	ReasoningDetails []json.RawMessage `json:"reasoning_details"`
 	ToolCalls        []chatCall        `json:"tool_calls"`
@@ -71,7 +71,7 @@ func (u *chatUsage) appendMessages(b []byte) []byte {
 }
 
 // stopOf is the stop reason for a finish reason. A native word that is
-// Anthropic's own says it more exactly.
+// Anthropic's own is more exact.
 func stopOf(finish, native string, calls, refused bool) string {
 	switch native {
 	case "end_turn", "max_tokens", "stop_sequence", "pause_turn", "model_context_window_exceeded":

@@ -65,7 +65,7 @@ func Fault(err *fault.Error) []byte {
 	return envelope(typeOf(err.Kind.Status()), err.Error(), "")
 }
 
-// Ping is the event that tells a Messages client that its stream is alive. It
+// Ping is the event that keeps a Messages client's stream alive. It
 // may stand between any two events.
 func Ping() sse.Event { return sse.Event{Name: "ping", Data: []byte(`{"type":"ping"}`)} }
 
@@ -165,7 +165,7 @@ func messagesError(status int, header http.Header, body []byte) []byte {
 	if code, err := strconv.Atoi(string(e.Code)); status == 0 && err == nil {
 		status = code // in a stream, some say the status there
 	}
-	// OpenAI says invalid_request_error of a bad key and an unknown model as well:
+	// OpenAI uses invalid_request_error for a bad key and an unknown model as well:
 	// a status that has a word of its own is more exact.
 	refused := status >= 400 && status < 500
 	if word := typeOf(status); !types[e.Type] || refused && (word != "invalid_request_error" || e.Type == "api_error") {

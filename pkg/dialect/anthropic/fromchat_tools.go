@@ -231,7 +231,7 @@ func (t *fromChat) format() error {
 	if t.model.Structured {
 		schema, err := strictSchema(f.Schema.Schema)
 		if err != nil {
-			return dialect.Invalid("response_format.json_schema.schema", "response_format.json_schema.schema is no JSON schema that can be enforced: "+err.Error())
+			return dialect.Invalid("response_format.json_schema.schema", "response_format.json_schema.schema cannot be enforced: "+err.Error())
 		}
 		t.put("output_config", jsonscan.Obj(member("format", jsonscan.Obj(member("type", text("json_schema")), member("schema", jsonscan.Raw(schema))))))
 		return nil

@@ -44,11 +44,11 @@ type chatStream struct {
 	model   string
 	created int64
 
-	head  []byte // of each chunk, up to the delta
-	tail  string // of each chunk behind the delta
-	buf   []byte
-	begun bool
-	ended bool // message_stop, or an error, was passed on
+	head       []byte // of each chunk, up to the delta
+	tail       string // of each chunk behind the delta
+	buf        []byte
+	started    bool
+	terminated bool // message_stop, or an error, was passed on
 
 	blocks  map[int]*openBlock
 	calls   int // tool calls so far
@@ -59,7 +59,7 @@ type chatStream struct {
 	usage   usage
 }
 
-// openBlock is a content block of the upstream that has begun.
+// openBlock is a content block of the upstream that is open.
 type openBlock struct {
 	kind      string
 	call      int  // the number of the tool call
@@ -73,7 +73,7 @@ type openBlock struct {
 
 // Event translates one event.
 func (s *chatStream) Event(ev sse.Event, emit func(sse.Event)) error {
-	if s.ended {
+	if s.terminated {
 		return nil
 	}
 	if ev.Data == nil {
@@ -105,27 +105,27 @@ func (s *chatStream) Event(ev sse.Event, emit func(sse.Event)) error {
 	case "ping":
 		emit(sse.Event{Comment: "ping"})
 	case "error":
-		s.ended = true
+		s.terminated = true
 		emit(sse.Event{Data: chatError(0, ev.Data)})
 	}
 	return nil
 }
 
-// End says how the stream ended where it did not say so itself.
+// End reports how the stream ended where no event of it did.
 func (s *chatStream) End(cause error, emit func(sse.Event)) {
-	if s.ended {
+	if s.terminated {
 		return
 	}
-	s.ended = true
+	s.terminated = true
 	f := dialect.Broken(cause)
 	emit(sse.Event{Data: openai.Error{Type: f.Kind.Type(), Message: f.Error()}.Body()})
 }
 
 func (s *chatStream) start(e *event, emit func(sse.Event)) {
-	if s.begun {
+	if s.started {
 		return
 	}
-	s.begun = true
+	s.started = true
 	if e.Message.ID != "" {
 		s.id = e.Message.ID
 	}
@@ -266,7 +266,7 @@ func (s *chatStream) arguments(b *openBlock, piece jsonscan.String, emit func(ss
 }
 
 // close ends a block: a call without input gets its {}, and signed thinking is
-// told whole, so that a client can hand it back as it is.
+// passed on whole, so that a client can hand it back as it is.
 func (s *chatStream) close(index int, emit func(sse.Event)) {
 	b := s.blocks[index]
 	if b == nil {
@@ -289,10 +289,10 @@ func (s *chatStream) close(index int, emit func(sse.Event)) {
 }
 
 func (s *chatStream) finish(emit func(sse.Event)) {
-	if !s.begun {
+	if !s.started {
 		return // End will say that nothing came
 	}
-	s.ended = true
+	s.terminated = true
 	finish := finishOf(s.reason)
 	switch {
 	case finish == "tool_calls" && s.answer && s.calls == 0:

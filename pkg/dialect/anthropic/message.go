@@ -34,7 +34,7 @@ type block struct {
 	Input     json.RawMessage   `json:"input"`
 }
 
-// usage is what Anthropic counts; pointers tell absent from zero, since later
+// usage is what Anthropic counts; pointers distinguish absent from zero, since later
 // events of a stream repeat only some.
 type usage struct {
 	Input         *int64 `json:"input_tokens"`
@@ -46,7 +46,7 @@ type usage struct {
 	} `json:"output_tokens_details"`
 }
 
-// merge takes over what a later count says.
+// merge takes over the fields that a later count has.
 func (u *usage) merge(later usage) {
 	for _, f := range []struct{ have, got **int64 }{
 		{&u.Input, &later.Input}, {&u.CacheRead, &later.CacheRead}, {&u.CacheCreation, &later.CacheCreation}, {&u.Output, &later.Output},
@@ -101,7 +101,7 @@ func finishOf(reason string) string {
 const declined = "The model declined to answer."
 
 // annotation makes chat's annotation of a citation; from and to are where the
-// cited text stands in the content, in characters. Nil where it tells no source.
+// cited text stands in the content, in characters. Nil where it names no source.
 func annotation(raw json.RawMessage, from, to int) json.RawMessage {
 	var c struct {
 		Type          string `json:"type"`

@@ -13,10 +13,10 @@ import (
 
 // Options are what a translation needs from outside. The zero value works.
 type Options struct {
-	// Models corrects what a model's name tells (ModelByName) by what the
-	// caller's catalogue knows; nil takes the name's word.
+	// Models corrects what a model's name implies (ModelByName) by what the
+	// caller's catalogue knows; nil relies on the name.
 	Models func(provider, model string, byName Model) Model
-	// Takes tells what a provider takes of chat completions; nil is everything,
+	// Takes gives what a provider takes of chat completions; nil is everything,
 	// as a translation that follows does. Only ToChat asks.
 	Takes func(provider string) openai.Facts
 	// Now is the clock of `created`; nil is time.Now.
@@ -50,7 +50,7 @@ type Model struct {
 	MaxOutput  int  // the most tokens of one answer; 0 where it is not known
 	Thinking   bool // takes thinking (Messages) or reasoning_effort (chat)
 	Adaptive   bool // takes thinking of type adaptive, with output_config.effort
-	DefaultOn  bool // thinks unless it is told not to
+	DefaultOn  bool // thinks unless the request disables it
 	AlwaysOn   bool // thinking cannot be switched off
 	XHigh      bool // takes the effort xhigh
 	Sampling   bool // takes temperature, top_p and top_k
@@ -58,7 +58,7 @@ type Model struct {
 	Structured bool // takes output_config.format and strict tools
 }
 
-// ModelByName tells what is known of a model by its name alone. The rules for
+// ModelByName gives what a model's name alone implies. The rules for
 // Claude follow Anthropic's migration guides: adaptive thinking since 4.6, no
 // sampling parameters since Opus 4.7 and in all of 5, structured output since
 // 4.5, the effort xhigh since 4.7, thinking by default since 5. A name that no rule knows gets the most common answers.

@@ -25,7 +25,7 @@ const maxDepth = 64
 var errDepth = errors.New("it is nested too deeply")
 
 // strictSchema rewrites a schema for output_config.format: objects are closed,
-// oneOf becomes anyOf, and what cannot be enforced is told to the model in the
+// oneOf becomes anyOf, and what cannot be enforced is appended for the model to the
 // description. Members keep their order, which is the order of the answer.
 func strictSchema(raw json.RawMessage) (json.RawMessage, error) { return strictAt(raw, 0) }
 
@@ -41,7 +41,7 @@ func strictAt(raw json.RawMessage, depth int) (json.RawMessage, error) {
 		return nil, errNoObject
 	}
 	var o rawjson.Object
-	var said []string
+	var notes []string
 	description, isObj := "", false
 	for _, m := range list {
 		var err error
@@ -83,7 +83,7 @@ func strictAt(raw json.RawMessage, depth int) (json.RawMessage, error) {
 			return nil, err
 		}
 		if note {
-			said = append(said, m.Name+": "+string(rawjson.Compact(m.Value)))
+			notes = append(notes, m.Name+": "+string(rawjson.Compact(m.Value)))
 			continue
 		}
 		o.Put(m.Name, value)
@@ -91,11 +91,11 @@ func strictAt(raw json.RawMessage, depth int) (json.RawMessage, error) {
 	if isObj {
 		o.Put("additionalProperties", json.RawMessage("false"))
 	}
-	if len(said) > 0 {
+	if len(notes) > 0 {
 		if description != "" {
 			description += "\n\n"
 		}
-		o.PutText("description", fmt.Sprintf("%s{%s}", description, strings.Join(said, ", ")))
+		o.PutText("description", fmt.Sprintf("%s{%s}", description, strings.Join(notes, ", ")))
 	}
 	return o.JSON(), nil
 }

@@ -203,7 +203,7 @@ func (t *toChat) thinking() error {
 			t.ignore("output_config.effort")
 		}
 		return nil
-	case (effort == "xhigh" || effort == "max") && !t.up.Whole():
+	case (effort == "xhigh" || effort == "max") && !t.up.All():
 		if effort = "high"; t.model.XHigh {
 			effort = "xhigh"
 		}
@@ -214,7 +214,7 @@ func (t *toChat) thinking() error {
 
 // ownDetails reports whether the upstream takes thinking back in words of its
 // own, for any model.
-func (t *toChat) ownDetails() bool { return t.up.Takes(openai.ReasoningDetails) && !t.up.Whole() }
+func (t *toChat) ownDetails() bool { return t.up.Takes(openai.ReasoningDetails) && !t.up.All() }
 
 // format carries structured output.
 func (t *toChat) format() error {
@@ -245,7 +245,7 @@ func (t *toChat) rest() {
 		switch {
 		case !t.up.Takes(openai.User):
 			t.ignore("metadata.user_id")
-		case len(id) <= 64 || t.up.Whole():
+		case len(id) <= 64 || t.up.All():
 			t.out.PutText("user", id)
 		default:
 			// OpenAI takes 64 characters; as many stand for one user as well.

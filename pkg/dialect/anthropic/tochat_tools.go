@@ -59,7 +59,7 @@ func (t *toChat) tools() error {
 			}
 			f.Put("parameters", schema.Compact())
 		}
-		if tool.Strict != nil && *tool.Strict && (t.up.Whole() || strictable(tool.Schema, 0)) {
+		if tool.Strict != nil && *tool.Strict && (t.up.All() || strictable(tool.Schema, 0)) {
 			f.Put("strict", jsonscan.Lit("true"))
 		}
 		o := jsonscan.Obj(member("type", jsonscan.Lit(`"function"`)), member("function", f))

@@ -35,7 +35,7 @@ func (r *messageReply) Body(body []byte) ([]byte, error) {
 	}
 	m := &c.Choices[0].Message
 	var content []jsonscan.Value
-	said, thought := jsonscan.String(m.Text()), jsonscan.String(m.Thought())
+	answer, thought := jsonscan.String(m.Text()), jsonscan.String(m.Thought())
 	whole := false // the details hold all of the thinking
 	for _, raw := range m.ReasoningDetails {
 		block, isThinking := detailBlock(raw, thought)
@@ -45,10 +45,10 @@ func (r *messageReply) Body(body []byte) ([]byte, error) {
 	if thought != nil && !whole {
 		content = append([]jsonscan.Value{thinkingBlock(jsonscan.Str(thought), text(""))}, content...)
 	}
-	if said != nil {
-		content = append(content, textBlock(jsonscan.Str(said)))
+	if answer != nil {
+		content = append(content, textBlock(jsonscan.Str(answer)))
 	}
-	if !m.Refusal.Empty() && !bytes.Equal(m.Refusal, said) {
+	if !m.Refusal.Empty() && !bytes.Equal(m.Refusal, answer) {
 		content = append(content, textBlock(jsonscan.Str(m.Refusal)))
 	}
 	calls := m.calls()

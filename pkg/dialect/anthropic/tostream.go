@@ -16,13 +16,13 @@ import (
 // open at a time: a call that begins while another is not complete waits for
 // it, and so does text.
 type messageStream struct {
-	r       *messageReply
-	buf     []byte
-	begun   bool
-	ended   bool
-	index   int    // of the block that is, or was last, open
-	open    string // its type, or ""
-	thought []byte // what the open thinking block holds so far, decoded
+	r          *messageReply
+	buf        []byte
+	started    bool
+	terminated bool
+	index      int    // of the block that is, or was last, open
+	open       string // its type, or ""
+	thought    []byte // what the open thinking block holds so far, decoded
 
 	calls   []*streamCall
 	byIndex map[int]*streamCall
@@ -39,7 +39,7 @@ type streamCall struct {
 	call      chatCall
 	arguments []byte
 	sent      int // bytes of arguments that went out
-	begun     bool
+	started   bool
 	done      bool
 }
 
@@ -56,7 +56,7 @@ var (
 // Event translates one chunk.
 func (s *messageStream) Event(ev sse.Event, emit func(sse.Event)) error {
 	switch {
-	case s.ended:
+	case s.terminated:
 		return nil
 	case ev.Data == nil:
 		if ev.Comment != "" {
@@ -64,7 +64,7 @@ func (s *messageStream) Event(ev sse.Event, emit func(sse.Event)) error {
 		}
 		return nil
 	case string(ev.Data) == "[DONE]":
-		if s.begun {
+		if s.started {
 			s.end(emit)
 		}
 		return nil
@@ -97,12 +97,12 @@ func (s *messageStream) Event(ev sse.Event, emit func(sse.Event)) error {
 	return nil
 }
 
-// End says how the stream ended where it did not say so itself. Providers that
+// End reports how the stream ended where no event of it did. Providers that
 // leave [DONE] out have ended truly once a finish reason came.
 func (s *messageStream) End(cause error, emit func(sse.Event)) {
 	switch {
-	case s.ended:
-	case cause == nil && s.begun && s.finish != nil:
+	case s.terminated:
+	case cause == nil && s.started && s.finish != nil:
 		s.end(emit)
 	default:
 		s.fail(Fault(dialect.Broken(cause)), emit)
@@ -110,15 +110,15 @@ func (s *messageStream) End(cause error, emit func(sse.Event)) {
 }
 
 func (s *messageStream) fail(body []byte, emit func(sse.Event)) {
-	s.ended = true
+	s.terminated = true
 	emit(sse.Event{Name: "error", Data: body})
 }
 
 func (s *messageStream) start(c *chunk, emit func(sse.Event)) {
-	if s.begun {
+	if s.started {
 		return
 	}
-	s.begun = true
+	s.started = true
 	b := s.r.appendHead([]byte(`{"type":"message_start","message":`), "msg_"+s.r.options.NewID(), c.Model)
 	b = append(b, `[],"stop_reason":null,"stop_sequence":null,"usage":`...)
 	b = append(s.usage.appendMessages(b), `}}`...)
@@ -253,7 +253,7 @@ func (s *messageStream) complete(emit func(sse.Event)) bool {
 
 func (s *messageStream) beginCall(c *streamCall, emit func(sse.Event)) {
 	s.closeBlock(emit)
-	c.begun = true
+	c.started = true
 	id := callID(&c.call, s.r.options.NewID)
 	s.openBlock("tool_use", toolBlock(id, s.r.toolName(c.call.Function.Name), jsonscan.Lit("{}")), emit)
 	s.current = c
@@ -302,7 +302,7 @@ func (s *messageStream) closeBlock(emit func(sse.Event)) {
 
 // end closes everything in good order.
 func (s *messageStream) end(emit func(sse.Event)) {
-	s.ended = true
+	s.terminated = true
 	s.closeBlock(emit)
 	for _, c := range s.calls {
 		if !c.done {

@@ -53,8 +53,8 @@ type yardPart struct {
 
 // BenchRequests measures a translation of an agent's requests of 16 KB, 256 KB and
 // 1 MB in the caller's dialect, beside one json.Unmarshal of the same body. cpu-ms
-// is the CPU time of the process, the collector's included: it says more than the
-// time on a clock where others use the machine.
+// is the CPU time of the process, the collector's included: it is steadier than wall
+// time where other processes use the machine.
 func BenchRequests(b *testing.B, caller, model string, translate dialect.Translator) {
 	for _, size := range []int{16 << 10, 256 << 10, 1 << 20} {
 		body := Agent(caller, size)

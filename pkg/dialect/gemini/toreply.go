@@ -39,7 +39,7 @@ type completionChoice struct {
 }
 
 type chatMessage struct {
-	openai.Said
+	openai.MessageText
 	Refusal   jsonscan.String   `json:"refusal"`
 	Details   []json.RawMessage `json:"reasoning_details"`
 	ToolCalls []struct {

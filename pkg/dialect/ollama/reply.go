@@ -42,7 +42,7 @@ type usage struct {
 
 // chatMessage is a message or a delta. Texts stay JSON: they are copied as they are.
 type chatMessage struct {
-	openai.Said
+	openai.MessageText
 	Refusal   json.RawMessage `json:"refusal"`
 	ToolCalls []struct {
 		Index    *int   `json:"index"`

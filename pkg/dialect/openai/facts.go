@@ -46,8 +46,8 @@ func Everything() Facts { return Facts{everything} }
 
 // Takes reports whether the provider takes a field.
 func (f Facts) Takes(name string) bool {
-	return slices.Contains(f, name) || f.Whole()
+	return slices.Contains(f, name) || f.All()
 }
 
-// Whole reports whether all of the middle is taken, in its own words.
-func (f Facts) Whole() bool { return len(f) == 1 && f[0] == everything }
+// All reports whether all of the middle is taken, in its own words.
+func (f Facts) All() bool { return len(f) == 1 && f[0] == everything }

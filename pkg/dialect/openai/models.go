@@ -7,12 +7,12 @@ import (
 	"github.com/hostless/hostless/pkg/jsonscan"
 )
 
-// family is what the name of one of OpenAI's models tells of its requests,
+// family is what the name of one of OpenAI's models implies for its requests,
 // whoever serves it.
 type family int
 
 const (
-	unknown  family = iota // not OpenAI's, or a name that tells nothing
+	unknown  family = iota // not OpenAI's, or a name that implies nothing
 	chats                  // does not think: no reasoning_effort
 	thinks                 // the o series: no sampling, efforts low to high
 	thinks5                // gpt-5: the same, and minimal

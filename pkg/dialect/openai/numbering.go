@@ -1,7 +1,7 @@
 package openai
 
-// Numbering tells which tool call a piece of one belongs to. Providers number
-// calls from 0, from 1 or with gaps, give all of them 0 and tell them apart by
+// Numbering finds the tool call that a piece belongs to. Providers number
+// calls from 0, from 1 or with gaps, give all of them 0 and distinguish them by
 // their ids, or do not number them. The zero value is ready.
 type Numbering struct {
 	at  map[int]int // place by index

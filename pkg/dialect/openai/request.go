@@ -2,7 +2,7 @@ package openai
 
 import "encoding/json"
 
-// Request is a chat request as a translation makes it, before Plain. Values that
+// Request is a chat request as a translation makes it, before Restrict. Values that
 // pass as the caller wrote them stay raw; nil and zero ones are left out.
 type Request struct {
 	Model               string            `json:"model"`

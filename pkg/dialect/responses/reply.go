@@ -35,7 +35,7 @@ type choice struct {
 }
 
 type answer struct {
-	openai.Said
+	openai.MessageText
 	Refusal          jsonscan.String   `json:"refusal"`
 	ReasoningDetails []json.RawMessage `json:"reasoning_details"`
 	ToolCalls        []toolCall        `json:"tool_calls"`

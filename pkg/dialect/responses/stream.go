@@ -18,17 +18,17 @@ import (
 // of text is open at a time; tool calls stay open until the model has finished,
 // since their pieces may come interleaved.
 type stream struct {
-	r       *reply
-	id      string
-	seq     int
-	created int64
-	model   string
-	begun   bool
-	ended   bool
-	reason  string
-	usage   *chatUsage
-	buf     []byte
-	done    bool // chat's [DONE] was seen
+	r          *reply
+	id         string
+	seq        int
+	created    int64
+	model      string
+	started    bool
+	terminated bool
+	reason     string
+	usage      *chatUsage
+	buf        []byte
+	done       bool // chat's [DONE] was seen
 
 	items     []any // by output index; filled when an item is done
 	reasoning *openReasoning
@@ -109,7 +109,7 @@ type chunk struct {
 		Index        int     `json:"index"`
 		FinishReason *string `json:"finish_reason"`
 		Delta        struct {
-			openai.Said
+			openai.MessageText
 			Refusal          string                 `json:"refusal"`
 			ReasoningDetails []json.RawMessage      `json:"reasoning_details"`
 			ToolCalls        []openai.ToolCallDelta `json:"tool_calls"`
@@ -157,7 +157,7 @@ func (s *stream) sendDelta(emit emitter, d delta) {
 }
 
 func (s *stream) Event(ev sse.Event, emit func(sse.Event)) error {
-	if s.ended || s.done {
+	if s.terminated || s.done {
 		return nil
 	}
 	if ev.Data == nil {
@@ -190,9 +190,9 @@ func (s *stream) Event(ev sse.Event, emit func(sse.Event)) error {
 		d := &choice.Delta
 		text, _ := rawjson.Text(d.Text())
 		thought, _ := rawjson.Text(d.Thought())
-		s.think(emit, thought, d.ReasoningDetails)
-		s.say(emit, "output_text", text)
-		s.say(emit, "refusal", d.Refusal)
+		s.passThinking(emit, thought, d.ReasoningDetails)
+		s.passText(emit, "output_text", text)
+		s.passText(emit, "refusal", d.Refusal)
 		for i := range d.ToolCalls {
 			t := &d.ToolCalls[i]
 			place := s.numbering.Place(t.Index, t.ID, t.Function.Name)
@@ -228,10 +228,10 @@ func errorOf(raw json.RawMessage) (code, message string) {
 }
 
 func (s *stream) begin(c *chunk, emit emitter) {
-	if s.begun {
+	if s.started {
 		return
 	}
-	s.begun = true
+	s.started = true
 	s.created, s.model = int64(c.Created), c.Model
 	if s.created == 0 {
 		s.created = s.r.options.Now().Unix()
@@ -255,7 +255,7 @@ func (s *stream) doneItem(emit emitter, index int, item any) {
 	s.send(emit, "response.output_item.done", map[string]any{"output_index": index, "item": item})
 }
 
-func (s *stream) think(emit emitter, text string, details []json.RawMessage) {
+func (s *stream) passThinking(emit emitter, text string, details []json.RawMessage) {
 	if text == "" && len(details) == 0 {
 		return
 	}
@@ -307,8 +307,8 @@ func (s *stream) closeReasoning(emit emitter) {
 	s.doneItem(emit, o.index, s.r.reasoning(o.id, text, details))
 }
 
-// say adds text to the open message; kind is the part's type.
-func (s *stream) say(emit emitter, kind, text string) {
+// passText adds text to the open message; kind is the part's type.
+func (s *stream) passText(emit emitter, kind, text string) {
 	if text == "" {
 		return
 	}
@@ -325,7 +325,7 @@ func (s *stream) say(emit emitter, kind, text string) {
 		if kind == "refusal" {
 			part = refusalPart{Type: "refusal"}
 		}
-		s.send(emit, "response.content_part.added", s.at(map[string]any{"part": part}))
+		s.send(emit, "response.content_part.added", s.partFields(map[string]any{"part": part}))
 	}
 	d := delta{kind: "response.refusal.delta", text: text, item: m.id, output: m.index, content: len(m.content)}
 	if kind == "refusal" {
@@ -337,8 +337,8 @@ func (s *stream) say(emit emitter, kind, text string) {
 	s.sendDelta(emit, d)
 }
 
-// at adds the place of the open message's open part.
-func (s *stream) at(fields map[string]any) map[string]any {
+// partFields adds the place of the open message's open part.
+func (s *stream) partFields(fields map[string]any) map[string]any {
 	fields["item_id"], fields["output_index"], fields["content_index"] = s.message.id, s.message.index, len(s.message.content)
 	return fields
 }
@@ -350,16 +350,16 @@ func (s *stream) closePart(emit emitter) {
 		text := m.text.String()
 		s.turn.text = append(s.turn.text, jsonscan.Quote(text))
 		part := newTextPart(text)
-		s.send(emit, "response.output_text.done", s.at(map[string]any{"text": text, "logprobs": []any{}}))
-		s.send(emit, "response.content_part.done", s.at(map[string]any{"part": part}))
+		s.send(emit, "response.output_text.done", s.partFields(map[string]any{"text": text, "logprobs": []any{}}))
+		s.send(emit, "response.content_part.done", s.partFields(map[string]any{"part": part}))
 		m.content = append(m.content, part)
 		m.text.Reset()
 	case "refusal":
 		text := m.refusal.String()
 		s.turn.refusal = append(s.turn.refusal, jsonscan.Quote(text))
 		part := refusalPart{"refusal", text}
-		s.send(emit, "response.refusal.done", s.at(map[string]any{"refusal": text}))
-		s.send(emit, "response.content_part.done", s.at(map[string]any{"part": part}))
+		s.send(emit, "response.refusal.done", s.partFields(map[string]any{"refusal": text}))
+		s.send(emit, "response.content_part.done", s.partFields(map[string]any{"part": part}))
 		m.content = append(m.content, part)
 		m.refusal.Reset()
 	}
@@ -431,7 +431,7 @@ func (s *stream) closeCalls(emit emitter, status string) {
 }
 
 func (s *stream) End(cause error, emit func(sse.Event)) {
-	if s.ended {
+	if s.terminated {
 		return
 	}
 	if cause != nil || s.reason == "" {
@@ -439,7 +439,7 @@ func (s *stream) End(cause error, emit func(sse.Event)) {
 		s.fail(emit, f.Kind.Type(), f.Error())
 		return
 	}
-	s.ended = true
+	s.terminated = true
 	status, details := finish(s.reason)
 	s.closeReasoning(emit)
 	s.closeMessage(emit, status)
@@ -450,10 +450,10 @@ func (s *stream) End(cause error, emit func(sse.Event)) {
 	s.send(emit, "response."+status, map[string]any{"response": out})
 }
 
-// fail ends the stream with the one event that says so.
+// fail ends the stream with one response.failed event.
 func (s *stream) fail(emit emitter, code, message string) {
 	s.begin(&chunk{Model: s.r.req.Model}, emit)
-	s.ended = true
+	s.terminated = true
 	out := s.r.frame(s.id, s.created, s.model, "failed")
 	for _, it := range s.items {
 		if it != nil {

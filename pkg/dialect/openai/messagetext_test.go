@@ -7,7 +7,7 @@ import (
 	"github.com/hostless/hostless/pkg/dialect/openai"
 )
 
-func TestSaidInEveryForm(t *testing.T) {
+func TestMessageTextInEveryForm(t *testing.T) {
 	for _, tt := range []struct{ name, in, text, thought string }{
 		{"text", `{"content":"a\u00e9"}`, `"a\u00e9"`, ""},
 		{"empty", `{"content":"","reasoning_content":""}`, "", ""},
@@ -20,7 +20,7 @@ func TestSaidInEveryForm(t *testing.T) {
 		{"parts", `{"content":[{"type":"thinking","thinking":[{"type":"text","text":"t1"},{"type":"text","text":"t2"}]},{"type":"text","text":"a"},{"type":"text","text":"<b>"}]}`, `"a<b>"`, `"t1t2"`},
 		{"no parts", `{"content":[1]}`, "", ""},
 	} {
-		var s struct{ openai.Said }
+		var s struct{ openai.MessageText }
 		if err := json.Unmarshal([]byte(tt.in), &s); err != nil {
 			t.Fatalf("%s: %v", tt.name, err)
 		}

@@ -9,7 +9,7 @@ import (
 	"github.com/hostless/hostless/pkg/jsonscan"
 )
 
-// Plain gives the translator to chat completions that first is, with its
+// Restrict gives the translator to chat completions that first is, with its
 // requests as a provider of these facts takes them:
 //
 //   - extra_body's members for the provider are merged in, and win; it is a fault
@@ -17,12 +17,12 @@ import (
 //   - fields of the middle, and of OpenAI's own, that the provider does not take
 //     are left out; those that the caller gave are named in Ignored;
 //   - the limit of tokens and the role of instructions get the names it knows;
-//   - so does reasoning_effort, where the model's name tells what it takes, and
+//   - so does reasoning_effort, where the model's name implies what it takes, and
 //     sampling is left out for models that refuse it.
 //
-// Answers are first's business alone: they come back as they did without Plain.
-func Plain(first dialect.Translator, facts Facts) dialect.Translator {
-	if facts.Whole() {
+// Answers are first's business alone: they come back as they did without Restrict.
+func Restrict(first dialect.Translator, facts Facts) dialect.Translator {
+	if facts.All() {
 		return first
 	}
 	return func(in dialect.Request) (*dialect.Call, error) {
@@ -32,7 +32,7 @@ func Plain(first dialect.Translator, facts Facts) dialect.Translator {
 		if err != nil {
 			return nil, err
 		}
-		p := &plainer{facts: facts, in: in, ignored: call.Ignored}
+		p := &restriction{facts: facts, in: in, ignored: call.Ignored}
 		chat := call.Chat
 		if call.Body != nil {
 			chat = jsonscan.Raw(call.Body)
@@ -46,18 +46,18 @@ func Plain(first dialect.Translator, facts Facts) dialect.Translator {
 	}
 }
 
-// plainer makes one request plain.
-type plainer struct {
+// restriction leaves out of one request what its provider does not take.
+type restriction struct {
 	facts   Facts
 	in      dialect.Request
 	ignored []string
 }
 
-func (p *plainer) ignore(name string) {
+func (p *restriction) ignore(name string) {
 	p.ignored = dialect.Ignore(p.ignored, name)
 }
 
-func (p *plainer) request(body jsonscan.Value) (out jsonscan.Value, err error) {
+func (p *restriction) request(body jsonscan.Value) (out jsonscan.Value, err error) {
 	var extra jsonscan.Value
 	out = jsonscan.Obj()
 	model := familyOf(p.in.Model)
@@ -96,7 +96,7 @@ func (p *plainer) request(body jsonscan.Value) (out jsonscan.Value, err error) {
 
 // limit is the name of the limit of tokens. OpenAI's reasoning models know but
 // one, whoever serves them.
-func (p *plainer) limit() string {
+func (p *restriction) limit() string {
 	if familyOf(p.in.Model) >= thinks || p.facts.Takes(MaxCompletionTokens) {
 		return MaxCompletionTokens
 	}
@@ -105,7 +105,7 @@ func (p *plainer) limit() string {
 
 // extra merges extra_body's members for this provider; those for others are
 // not its business.
-func (p *plainer) extra(out *jsonscan.Value, all jsonscan.Value) error {
+func (p *restriction) extra(out *jsonscan.Value, all jsonscan.Value) error {
 	if !all.Set() {
 		return nil
 	}
@@ -136,7 +136,7 @@ func (p *plainer) extra(out *jsonscan.Value, all jsonscan.Value) error {
 }
 
 // each changes the objects of a list; a list that nothing changes stays as it is.
-func (p *plainer) each(list jsonscan.Value, change func(jsonscan.Value) jsonscan.Value) jsonscan.Value {
+func (p *restriction) each(list jsonscan.Value, change func(jsonscan.Value) jsonscan.Value) jsonscan.Value {
 	if list.Kind() != '[' || !p.concerned(list) {
 		return list
 	}
@@ -152,7 +152,7 @@ func (p *plainer) each(list jsonscan.Value, change func(jsonscan.Value) jsonscan
 
 // concerned reports whether there may be something in a value to change. Names as
 // the translators write them need no escapes.
-func (p *plainer) concerned(v jsonscan.Value) bool {
+func (p *restriction) concerned(v jsonscan.Value) bool {
 	if raw, ok := v.Bytes(); ok {
 		return jsonscan.KindOf(raw) != '"' && slices.ContainsFunc(middleOnly, func(name string) bool {
 			return p.changes(name) && bytes.Contains(raw, []byte(`"`+name+`"`))
@@ -174,12 +174,12 @@ func (p *plainer) concerned(v jsonscan.Value) bool {
 // middleOnly are the names of what only some providers take within messages and tools.
 var middleOnly = []string{CacheControl, ReasoningContent, ReasoningDetails, ExtraContent, Refusal, Developer}
 
-func (p *plainer) changes(name string) bool {
+func (p *restriction) changes(name string) bool {
 	return slices.Contains(middleOnly, name) && (name == ReasoningDetails || !p.facts.Takes(name))
 }
 
 // without leaves the given members out of an object, where they are not taken.
-func (p *plainer) without(v jsonscan.Value, names ...string) jsonscan.Value {
+func (p *restriction) without(v jsonscan.Value, names ...string) jsonscan.Value {
 	out := jsonscan.Obj()
 	for name, value := range v.Members() {
 		if !slices.Contains(names, name) || p.facts.Takes(name) {
@@ -189,9 +189,9 @@ func (p *plainer) without(v jsonscan.Value, names ...string) jsonscan.Value {
 	return out
 }
 
-func (p *plainer) tool(v jsonscan.Value) jsonscan.Value { return p.without(v, CacheControl) }
+func (p *restriction) tool(v jsonscan.Value) jsonscan.Value { return p.without(v, CacheControl) }
 
-func (p *plainer) message(v jsonscan.Value) jsonscan.Value {
+func (p *restriction) message(v jsonscan.Value) jsonscan.Value {
 	out := jsonscan.Obj()
 	var content, refusal jsonscan.Value
 	for name, value := range v.Members() {
@@ -223,7 +223,7 @@ func (p *plainer) message(v jsonscan.Value) jsonscan.Value {
 		out.Put(name, value)
 	}
 	if !content.Set() && refusal.Set() {
-		out.Put("content", refusal) // what the model said, after all
+		out.Put("content", refusal) // the model's answer, after all
 	}
 	return out
 }

@@ -7,17 +7,17 @@ import (
 	"github.com/hostless/hostless/pkg/jsonscan"
 )
 
-// Said is what a message of an answer, or a piece of one, says and thinks, in
+// MessageText is the text and the thinking of an answer's message, or of a piece of one, in
 // whichever form its provider has for them. It is to be embedded.
-type Said struct {
+type MessageText struct {
 	Content          json.RawMessage `json:"content"` // a string, or Mistral's parts
 	ReasoningContent json.RawMessage `json:"reasoning_content"`
 	Reasoning        json.RawMessage `json:"reasoning"` // OpenRouter's, Groq's and vLLM's word, beside the other or alone
 }
 
-// Text is what is said, as a JSON string, which is the provider's own bytes where
+// Text is the answer's text, as a JSON string, which is the provider's own bytes where
 // it is one already; nil where nothing is.
-func (s *Said) Text() json.RawMessage {
+func (s *MessageText) Text() json.RawMessage {
 	if text := filled(s.Content); text != nil {
 		return text
 	}
@@ -26,7 +26,7 @@ func (s *Said) Text() json.RawMessage {
 }
 
 // Thought is the thinking in clear, as Text is.
-func (s *Said) Thought() json.RawMessage {
+func (s *MessageText) Thought() json.RawMessage {
 	for _, raw := range [...]json.RawMessage{s.ReasoningContent, s.Reasoning} {
 		if thought := filled(raw); thought != nil {
 			return thought
@@ -37,7 +37,7 @@ func (s *Said) Thought() json.RawMessage {
 }
 
 // parts reads content that is a list: text, and thinking with text in it.
-func (s *Said) parts() (text, thought string) {
+func (s *MessageText) parts() (text, thought string) {
 	if len(s.Content) == 0 || s.Content[0] != '[' {
 		return "", ""
 	}
@@ -50,14 +50,14 @@ func (s *Said) parts() (text, thought string) {
 	if jsonscan.Decode(s.Content, &parts) != nil {
 		return "", ""
 	}
-	var said, thinks strings.Builder
+	var answer, thinks strings.Builder
 	for _, p := range parts {
-		said.WriteString(p.Text)
+		answer.WriteString(p.Text)
 		for _, t := range p.Thinking {
 			thinks.WriteString(t.Text)
 		}
 	}
-	return said.String(), thinks.String()
+	return answer.String(), thinks.String()
 }
 
 // filled gives a string that is not empty.
