@@ -151,9 +151,12 @@ func (t *fromChat) checkFields() error {
 // limits settles max_tokens, thinking and the sampling parameters, which depend
 // on one another.
 func (t *fromChat) limits() error {
-	for name, n := range map[string]*int64{"max_completion_tokens": t.req.MaxCompletionTokens, "max_tokens": t.req.MaxTokens} {
-		if n != nil && *n < 1 {
-			return dialect.Invalid(name, name+" must be at least 1")
+	for _, limit := range []struct {
+		name  string
+		value *int64
+	}{{"max_completion_tokens", t.req.MaxCompletionTokens}, {"max_tokens", t.req.MaxTokens}} {
+		if limit.value != nil && *limit.value < 1 {
+			return dialect.Invalid(limit.name, limit.name+" must be at least 1")
 		}
 	}
 	switch {

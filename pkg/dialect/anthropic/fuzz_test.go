@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -39,6 +40,9 @@ func check(t *testing.T, make func() dialect.Translator, model string, request, 
 	}
 	if !json.Valid(call.Body) {
 		t.Errorf("invalid request %s", call.Body)
+	}
+	if again, err := make()(req); err != nil || !bytes.Equal(again.Body, call.Body) || !slices.Equal(again.Ignored, call.Ignored) {
+		t.Errorf("a second time %v (%v), not %s %v", again, err, call.Body, call.Ignored)
 	}
 	if body, err := call.Reply.Body(reply); err == nil && !json.Valid(body) {
 		t.Errorf("invalid reply %s", body)
@@ -129,6 +133,19 @@ func FuzzChain(f *testing.F) {
 		}
 		if stream := check(t, chain, "claude-sonnet-4-5", request, reply, events); stream != nil {
 			wellFormed(t, stream)
+		}
+		// The middle that is handed on unwritten is the one that is written.
+		in := dialect.Request{Model: "claude-sonnet-4-5", Provider: "p", Body: request}
+		middle, err := anthropic.ToChat(options())(in)
+		if err != nil {
+			return
+		}
+		in.Body = middle.Body
+		want, wantErr := anthropic.FromChat(options())(in)
+		in.Body = request
+		got, gotErr := chain()(in)
+		if (wantErr == nil) != (gotErr == nil) || wantErr == nil && !bytes.Equal(want.Body, got.Body) {
+			t.Errorf("through a written middle %v (%v), unwritten %v (%v)", want, wantErr, got, gotErr)
 		}
 	})
 }

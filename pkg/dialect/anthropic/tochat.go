@@ -113,8 +113,8 @@ func (t *toChat) call() (*dialect.Call, error) {
 // checkFields refuses top-level fields that change the meaning, and notes those
 // that do not.
 func (t *toChat) checkFields() error {
-	for name, value := range map[string]jsonscan.Value{"container": t.req.Container, "inference_geo": t.req.InferenceGeo} {
-		if value.Set() {
+	for _, f := range []jsonscan.Field{member("container", t.req.Container), member("inference_geo", t.req.InferenceGeo)} {
+		if name := f.Name; f.Value.Set() {
 			return dialect.Invalid(name, name+" can be kept by Anthropic alone and cannot be used with this provider")
 		}
 	}

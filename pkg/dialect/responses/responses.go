@@ -144,9 +144,9 @@ func translate(in dialect.Request, req *request, options Options) (*dialect.Call
 		out.Put("stream", jsonscan.Lit("true"))
 		out.Put("stream_options", jsonscan.Lit(`{"include_usage":true}`))
 	}
-	for name, value := range map[string]jsonscan.Value{"truncation": req.Truncation, "max_tool_calls": req.MaxToolCalls} {
-		if value.Set() && !value.Is(`"disabled"`) {
-			c.ignore(name)
+	for _, f := range []jsonscan.Field{member("truncation", req.Truncation), member("max_tool_calls", req.MaxToolCalls)} {
+		if f.Value.Set() && !f.Value.Is(`"disabled"`) {
+			c.ignore(f.Name)
 		}
 	}
 	if len(c.messages) == 0 {
@@ -172,8 +172,8 @@ func put(out *jsonscan.Value, name string, value jsonscan.Value) {
 
 // refuse names what has no meaning on a provider without the Responses API.
 func refuse(req *request) error {
-	for name, value := range map[string]jsonscan.Value{"conversation": req.Conversation, "prompt": req.Prompt} {
-		if value.Set() {
+	for _, f := range []jsonscan.Field{member("conversation", req.Conversation), member("prompt", req.Prompt)} {
+		if name := f.Name; f.Value.Set() {
 			return dialect.Invalid(name, name+" is kept by OpenAI itself and cannot be used with this provider")
 		}
 	}

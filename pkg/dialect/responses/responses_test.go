@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -180,6 +181,10 @@ func FuzzToChat(f *testing.F) {
 		}
 		if !json.Valid(call.Body) {
 			t.Errorf("invalid request %s", call.Body)
+		}
+		again, err := responses.ToChat(options(responses.NewMemory(4, 1<<16)))(dialect.Request{Model: "m", Body: request})
+		if err != nil || !bytes.Equal(again.Body, call.Body) || !slices.Equal(again.Ignored, call.Ignored) {
+			t.Errorf("a second time %s %v (%v), not %s %v", again.Body, again.Ignored, err, call.Body, call.Ignored)
 		}
 		if body, err := call.Reply.Body(reply); err == nil && !json.Valid(body) {
 			t.Errorf("invalid reply %s", body)
