@@ -104,7 +104,7 @@ func (c *Client) Do(ctx context.Context, r *Request, key secret.String, informat
 		early.pass = informational
 		ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{Got1xxResponse: early.got})
 	}
-	resp, err := c.transport(r.Endpoint).RoundTrip(r.request(ctx, key))
+	resp, err := c.transport(r).RoundTrip(r.request(ctx, key))
 	early.stop()
 	if err == nil && resp.StatusCode == http.StatusSwitchingProtocols {
 		resp.Body.Close()

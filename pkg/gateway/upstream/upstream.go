@@ -18,6 +18,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/hostless/hostless/pkg/apps/http1"
 	"github.com/hostless/hostless/pkg/dialect"
 	"github.com/hostless/hostless/pkg/fault"
 	"github.com/hostless/hostless/pkg/gateway/body"
@@ -29,7 +30,7 @@ import (
 // Client reaches providers: two pools of connections, one whose dialer keeps
 // out of private networks, one for base URLs that were added with leave.
 type Client struct {
-	guarded, open *http.Transport
+	guarded, open pool
 	echo          *echo
 	endpoints     sync.Map // endpointKey → *Endpoint
 }
@@ -47,12 +48,12 @@ type Config struct {
 func New(cfg Config) *Client {
 	c := &Client{echo: &echo{now: cfg.Now, wait: sleep, id: rand.Text}}
 	for _, pool := range []struct {
-		to           **http.Transport
+		to           *pool
 		allowPrivate bool
 	}{{&c.guarded, false}, {&c.open, true}} {
 		dial := cfg.Dialer
 		dial.AllowPrivate = pool.allowPrivate
-		*pool.to = &http.Transport{
+		pool.to.std = &http.Transport{
 			Proxy: http.ProxyFromEnvironment,
 			DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
 				c, err := dial.DialContext(ctx, network, address)
@@ -75,8 +76,21 @@ func New(cfg Config) *Client {
 				PingTimeout:     15 * time.Second,
 			},
 		}
+		pool.to.plain = &http1.Transport{
+			Config: http1.Config{
+				DialContext: dial.DialContext, HeaderTimeout: cfg.HeaderTimeout, IdleTimeout: 90 * time.Second, MaxIdle: 256,
+			},
+			Proxy: http.ProxyFromEnvironment, Fallback: pool.to.std,
+		}
 	}
 	return c
+}
+
+// pool keeps connections to providers: plain HTTP/1.1, as local servers speak it, is
+// carried out in the request's own goroutine; TLS, HTTP/2 included, by net/http.
+type pool struct {
+	plain *http1.Transport
+	std   *http.Transport
 }
 
 // Endpoint is where a provider speaks a dialect. It is immutable, and the same for
@@ -123,17 +137,25 @@ func (c *Client) Endpoint(p *provider.Provider, cred pipeline.Credential, speaks
 	return e, nil
 }
 
-// transport is the pool that an endpoint is reached through.
-func (c *Client) transport(e *Endpoint) *http.Transport {
-	if e.private {
-		return c.open
+// transport is what a request to an endpoint goes through. A large body leaves faster
+// by net/http, which writes it from where it is while the response is read.
+func (c *Client) transport(r *Request) http.RoundTripper {
+	p := &c.guarded
+	if r.Endpoint.private {
+		p = &c.open
 	}
-	return c.guarded
+	if r.Endpoint.base.Scheme == "http" && r.Stream == nil && len(r.Body) <= smallBody {
+		return p.plain
+	}
+	return p.std
 }
 
+// smallBody is what http1.Transport sends without a goroutine of its own.
+const smallBody = 64 << 10
+
 func (c *Client) Close() {
-	c.guarded.CloseIdleConnections()
-	c.open.CloseIdleConnections()
+	c.guarded.plain.CloseIdleConnections() // and those of its Fallback
+	c.open.plain.CloseIdleConnections()
 }
 
 // Error turns what kept a provider from answering into an error for the

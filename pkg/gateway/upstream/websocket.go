@@ -99,7 +99,7 @@ func (h *handshake) roundTrip() error {
 	delete(header, "Accept-Encoding")
 	header["Connection"], header["Upgrade"] = []string{"Upgrade"}, []string{"websocket"}
 	o := &Request{Endpoint: h.socket.Endpoint, Method: http.MethodGet, Path: h.socket.Path, Query: h.socket.Query, Header: header}
-	resp, err := h.client.transport(o.Endpoint).RoundTrip(o.request(h.ctx, h.key))
+	resp, err := h.client.transport(o).RoundTrip(o.request(h.ctx, h.key))
 	if err != nil {
 		return err
 	}
