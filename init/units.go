@@ -20,6 +20,7 @@ type Systemd struct {
 	Arguments   string   // the rest of ExecStart, with a leading space, or ""
 	Environment []string // quoted assignments
 	Port        int
+	WebPorts    []int  // 80, and 443 with TLS, where they are wanted
 	IPv6        bool   // whether [::1] exists on this machine
 	Control     string // the control socket's path; may use specifiers such as %t
 }

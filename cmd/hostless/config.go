@@ -78,9 +78,29 @@ func (e *env) configSet(cc *cli.Context, word, value string) error {
 			e.note("It holds from the daemon's next start. A login service has the port it was installed with: hostless service install --port PORT")
 		case config.TLS:
 			return e.restartForTLS(cc.Context, plain(v[name]) == "on")
+		case config.Web:
+			e.note("The sockets are the service manager's: hostless service install opens or closes ports 80 and 443")
 		}
 		return nil
 	})
+}
+
+// reinstall brings the login service's units in line with the settings.
+func (e *env) reinstall(ctx context.Context) error {
+	program, err := e.daemonBinary()
+	if err != nil {
+		return err
+	}
+	port, err := e.portAsBefore(ctx)
+	if err != nil {
+		return err
+	}
+	m, err := e.manager(ctx, program, port)
+	if err != nil {
+		return err
+	}
+	_, err = m.Install(ctx, map[string]string{})
+	return err
 }
 
 // restartForTLS replaces a daemon that serves https, or does not, against the
@@ -95,7 +115,11 @@ func (e *env) restartForTLS(ctx context.Context, want bool) error {
 	if err != nil || status.TLS == want {
 		return err
 	}
-	if _, err := client.Restart(ctx); err != nil {
+	if m := e.installed(ctx); m != nil && status.Web { // port 443 comes or goes with it
+		if err := e.reinstall(ctx); err != nil {
+			return err
+		}
+	} else if _, err := client.Restart(ctx); err != nil {
 		return err
 	}
 	if status, err = client.Status(ctx); err != nil {

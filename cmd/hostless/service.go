@@ -24,6 +24,7 @@ func serviceGroup(e *env) *cli.Command {
 				Flags: []cli.Flag{
 					&cli.IntFlag{Name: "port", Usage: "listen on `PORT` of loopback; where not given, as installed before, else " + strconv.Itoa(config.DefaultPort)},
 					&cli.BoolFlag{Name: "tls", Usage: "serve https beside http on the port; --tls=off ends that"},
+					&cli.BoolFlag{Name: "web", Usage: "listen on port 80 too, and on 443 with TLS, so that URLs need no port; --web=off ends that"},
 					&cli.StringFlag{Name: "idle-timeout", Usage: "end the daemon after `TIME` without anything to do, or never: off (the first time: " + service.DefaultIdleTimeout + ")"},
 					own(),
 				},
@@ -105,6 +106,9 @@ func (e *env) serviceInstall(cc *cli.Context) error {
 	if cc.IsSet("tls") {
 		settings[config.TLS] = strconv.FormatBool(cc.Bool("tls"))
 	}
+	if cc.IsSet("web") {
+		settings[config.Web] = strconv.FormatBool(cc.Bool("web"))
+	}
 	if text := cc.String("idle-timeout"); cc.IsSet("idle-timeout") {
 		if _, err := config.ParseIdleTimeout(text); err != nil {
 			return usage("--idle-timeout is %s, not %q", err, text)
@@ -129,7 +133,11 @@ func (e *env) serviceInstall(cc *cli.Context) error {
 	if done.TLS {
 		scheme = "https"
 	}
-	return e.say("installed: %s://localhost:%d starts %s with the first request", scheme, done.Port, done.Program)
+	address := scheme + "://localhost"
+	if !done.Web {
+		address += ":" + strconv.Itoa(done.Port)
+	}
+	return e.say("installed: %s starts %s with the first request", address, done.Program)
 }
 
 // portAsBefore is the port of an installation where none was given: HOSTLESS_PORT,

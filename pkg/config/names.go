@@ -28,6 +28,7 @@ const (
 	IdleTimeout      = "idle-timeout"      // a duration, or off
 	Linger           = "linger"            // a duration
 	Verbose          = "verbose"           // on, off
+	Web              = "web"               // on, off: what the login service was installed with
 )
 
 // The values of TokenPersistence.
@@ -59,6 +60,7 @@ var settings = []setting{
 	{name: TLS, def: "off", allow: []string{"on", "off"}},
 	{name: IdleTimeout, def: "off", parse: parseIdleTimeout},
 	{name: Linger, def: "10m", parse: parseLinger},
+	{name: Web, def: "off", allow: []string{"on", "off"}},
 	{name: Verbose, def: "off", allow: []string{"on", "off"}},
 	{name: TokenPersistence, def: PersistOff, allow: []string{PersistOff, PersistFile, PersistKeychain}},
 	{name: KeyStorage, def: StorageAuto, allow: []string{StorageAuto, StorageKeychain, StorageFile}},

@@ -36,6 +36,9 @@ func (s *Settings) Port() int { return s.value(Port).(int) }
 // TLS reports whether https is served beside http.
 func (s *Settings) TLS() bool { return s.value(TLS) == "on" }
 
+// Web reports whether the login service listens on ports 80 and 443 too.
+func (s *Settings) Web() bool { return s.value(Web) == "on" }
+
 // Verbose reports whether each request is logged.
 func (s *Settings) Verbose() bool { return s.value(Verbose) == "on" }
 

@@ -23,6 +23,7 @@ type Status struct {
 	PID         int              `json:"pid"`
 	Port        int              `json:"port"`
 	TLS         bool             `json:"tls"`
+	Web         bool             `json:"web"` // whether ports 80 and, with TLS, 443 are served too
 	StartedAt   time.Time        `json:"started_at"`
 	Activation  string           `json:"activation"`   // systemd, launchd or self
 	IdleTimeout int64            `json:"idle_timeout"` // seconds; 0 is never

@@ -2,7 +2,6 @@ package daemon
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
 	"os"
 
@@ -51,13 +50,7 @@ func wildcardsAsked(getenv func(string) string) bool {
 }
 
 // appURL is an app's address for people.
-func (d *daemon) appURL(hostname string) string {
-	scheme := "http"
-	if d.tls {
-		scheme = "https"
-	}
-	return fmt.Sprintf("%s://%s:%d", scheme, hostname, d.sockets.Port)
-}
+func (d *daemon) appURL(hostname string) string { return d.address(hostname) }
 
 // controlRoutes shows the reverse plane as the control server needs it.
 type controlRoutes struct {

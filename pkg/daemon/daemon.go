@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/http"
 	"os"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -184,7 +185,7 @@ func (d *daemon) open() (err error) {
 		return err
 	}
 	if d.tokens, found, err = token.New(token.Config{
-		Path: d.cfg.Paths.Tokens(), Persistence: d.persistence(), Sealer: d.vault, Logger: component("token"), Revoked: d.tellRevoked,
+		Path: d.cfg.Paths.Tokens(), Persistence: d.persistence(), Sealer: d.vault, Logger: component("token"), Revoked: d.tellRevoked, Ports: d.sockets.Ports(),
 	}); err != nil {
 		return err
 	}
@@ -255,7 +256,7 @@ func (d *daemon) serve(ctx context.Context) error {
 	// sockets listen already.
 	d.notify.ready(fmt.Sprintf("Serving on port %d", d.sockets.Port))
 	group, ctx := errgroup.WithContext(ctx)
-	group.Go(func() error { return d.front.Run(ctx, d.sockets.HTTP...) })
+	group.Go(func() error { return d.front.Run(ctx, slices.Concat(d.sockets.HTTP, d.sockets.Web)...) })
 	// What changes files ends before a successor may begin to.
 	writers, quiesce := context.WithCancel(ctx)
 	defer quiesce()

@@ -15,7 +15,7 @@ import (
 // Status tells how the daemon is.
 func (c controlDaemon) Status(ctx context.Context) (control.Status, error) {
 	s := control.Status{
-		Version: c.cfg.Version, PID: os.Getpid(), Port: c.sockets.Port, TLS: c.tls, StartedAt: c.started.UTC(),
+		Version: c.cfg.Version, PID: os.Getpid(), Port: c.sockets.Port, TLS: c.tls, Web: len(c.sockets.Web) > 0, StartedAt: c.started.UTC(),
 		Activation: c.sockets.Activation, IdleTimeout: int64(c.idleTimeout() / time.Second), Binary: c.cfg.Program, Routes: c.routes.Len(), Tokens: c.tokens.Live(), InFlight: c.front.InFlight(),
 		URL: c.url(), Home: c.cfg.Paths.Home, DevMode: c.cfg.DevMode, Persistence: c.persistence(), Warnings: append(c.daemon.warnings.list(), c.vault.Warnings()...), Providers: []control.ProviderStatus{},
 	}
@@ -30,12 +30,19 @@ func (c controlDaemon) Status(ctx context.Context) (control.Status, error) {
 }
 
 // url is the gateway's address on bare localhost.
-func (d *daemon) url() string {
+func (d *daemon) url() string { return d.address("localhost") }
+
+// address is a host's URL for people: https where it is served, without a port
+// where that is the scheme's own.
+func (d *daemon) address(host string) string {
 	scheme := "http"
 	if d.tls {
 		scheme = "https"
 	}
-	return fmt.Sprintf("%s://localhost:%d", scheme, d.sockets.Port)
+	if d.sockets.HasWeb(scheme) {
+		return scheme + "://" + host
+	}
+	return fmt.Sprintf("%s://%s:%d", scheme, host, d.sockets.Port)
 }
 
 // warnings are what is degraded, by the part that says so. It is safe for

@@ -27,7 +27,7 @@ func adopt(files []*os.File, log *slog.Logger) (_ *Sockets, err error) {
 		}
 	}()
 	for _, f := range files {
-		if f.Name() != NameHTTP && f.Name() != NameControl {
+		if f.Name() != NameHTTP && f.Name() != NameControl && f.Name() != NameWeb {
 			log.Warn("a socket of unknown name was handed over and is closed", "name", f.Name())
 			continue
 		}
@@ -37,14 +37,18 @@ func adopt(files []*os.File, log *slog.Logger) (_ *Sockets, err error) {
 		}
 		switch addr := l.Addr().(type) {
 		case *net.TCPAddr:
-			if f.Name() != NameHTTP {
+			if f.Name() == NameControl {
 				l.Close()
 				return nil, invalid("the socket handed over as \"control\" is a TCP socket", "hostless service install", nil)
 			}
 			if !addr.IP.IsLoopback() {
 				log.Warn("the socket handed over listens beyond this machine", "address", addr.String())
 			}
-			s.HTTP = append(s.HTTP, l)
+			if f.Name() == NameWeb {
+				s.Web = append(s.Web, l)
+			} else {
+				s.HTTP = append(s.HTTP, l)
+			}
 		case *net.UnixAddr:
 			if f.Name() != NameControl || s.Control != nil {
 				l.Close()

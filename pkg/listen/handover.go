@@ -71,6 +71,12 @@ func (s *Sockets) Bequeath(cmd *exec.Cmd, home *Lock, earlier ...net.Conn) (chan
 			return nil, nil, err
 		}
 	}
+	for _, l := range s.Web {
+		f, ferr := fileOf(l, NameWeb)
+		if err = add(NameWeb, f, ferr); err != nil {
+			return nil, nil, err
+		}
+	}
 	f, ferr := fileOf(s.Control, NameControl)
 	if err = add(NameControl, f, ferr); err != nil {
 		return nil, nil, err

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"log/slog"
 	"net"
+	"slices"
 
 	"github.com/hostless/hostless/pkg/fault"
 )
@@ -17,6 +18,7 @@ import (
 const (
 	NameHTTP    = "http"
 	NameControl = "control"
+	NameWeb     = "web" // the ports that URLs do not name: 80 and 443
 )
 
 // The ways in which sockets come, in the words of GET /status.
@@ -39,8 +41,9 @@ type Config struct {
 type Sockets struct {
 	HTTP       []net.Listener // one or two, loopback only
 	Control    net.Listener
-	Port       int    // of HTTP
-	Activation string // Systemd or Self
+	Web        []net.Listener // ports 80 and 443 where they were handed over; served as HTTP is
+	Port       int            // of HTTP
+	Activation string         // Systemd or Self
 
 	lock *Lock
 }
@@ -67,7 +70,7 @@ func Open(cfg Config) (*Sockets, error) {
 // control socket's file goes with it, if it was bound here.
 func (s *Sockets) Close() error {
 	var errs []error
-	for _, l := range append([]net.Listener{s.Control}, s.HTTP...) {
+	for _, l := range slices.Concat([]net.Listener{s.Control}, s.HTTP, s.Web) {
 		if l == nil {
 			continue
 		}
@@ -85,6 +88,26 @@ func portOf(l net.Listener) int {
 		return a.Port
 	}
 	return 0
+}
+
+// HasWeb reports whether a port that URLs need not name is listened on: 80 for
+// http, 443 for https.
+func (s *Sockets) HasWeb(scheme string) bool {
+	port := 80
+	if scheme == "https" {
+		port = 443
+	}
+	return slices.ContainsFunc(s.Web, func(l net.Listener) bool { return portOf(l) == port })
+}
+
+// Ports are all TCP ports that are listened on, without repetition.
+func (s *Sockets) Ports() []int {
+	var ports []int
+	for _, l := range slices.Concat(s.HTTP, s.Web) {
+		ports = append(ports, portOf(l))
+	}
+	slices.Sort(ports)
+	return slices.Compact(ports)
 }
 
 func invalid(message, next string, cause error) error {

@@ -59,7 +59,7 @@ func (m *Manager) Status(ctx context.Context) (Status, error) {
 		for line := range strings.SplitSeq(p["Listen"], "\n") {
 			if address, _, ok := strings.Cut(line, " ("); ok {
 				s.Listen = append(s.Listen, address)
-				if _, port, ok := strings.Cut(address, "127.0.0.1:"); ok {
+				if _, port, ok := strings.Cut(address, "127.0.0.1:"); ok && name == m.httpSocket() {
 					s.Port, _ = strconv.Atoi(port)
 				}
 			}

@@ -29,6 +29,7 @@ type Installed struct {
 	Socket           string   `json:"socket"`            //
 	Program          string   `json:"program"`           //
 	TLS              bool     `json:"tls"`               // the following as set now
+	Web              bool     `json:"web"`               // ports 80 and, with TLS, 443
 	IdleTimeout      string   `json:"idle_timeout"`      // a duration, or off
 	TokenPersistence string   `json:"token_persistence"` //
 }
@@ -53,10 +54,6 @@ func (m *Manager) Install(ctx context.Context, settings map[string]string) (out 
 	if err := m.refuseTakenPort(ctx); err != nil {
 		return Installed{}, err
 	}
-	texts, err := m.render()
-	if err != nil {
-		return Installed{}, err
-	}
 	out = Installed{Port: m.cfg.Port, Home: m.cfg.Paths.Home, Socket: m.cfg.Paths.Socket, Program: m.cfg.Program}
 	if err := m.cfg.Paths.Point(); err != nil {
 		return out, err
@@ -70,6 +67,10 @@ func (m *Manager) Install(ctx context.Context, settings map[string]string) (out 
 			err = errors.Join(err, restore())
 		}
 	}()
+	texts, err := m.render()
+	if err != nil {
+		return out, err
+	}
 	socketsChanged := false
 	before := map[string][]byte{}
 	for _, name := range m.allUnits() {
@@ -82,8 +83,16 @@ func (m *Manager) Install(ctx context.Context, settings map[string]string) (out 
 		if err == nil && string(old) == texts[name] {
 			continue
 		}
+		if texts[name] == "" {
+			out.Units = out.Units[:len(out.Units)-1]
+			out.Changed = true
+			if err := m.dropWeb(ctx); err != nil {
+				return out, err
+			}
+			continue
+		}
 		out.Changed = true
-		socketsChanged = socketsChanged || name != m.serviceUnit()
+		socketsChanged = socketsChanged || name == m.httpSocket() || name == m.controlSocket() || before[name] != nil && name != m.serviceUnit()
 		if err := m.write(name, texts[name]); err != nil {
 			return out, errors.Join(err, m.putBack(before))
 		}
@@ -123,6 +132,37 @@ func (m *Manager) resume(ctx context.Context, installed bool) error {
 	}
 	m.systemctl(ctx, append([]string{"reset-failed"}, m.allUnits()...)...) // refused where nothing had failed
 	return m.startSockets(ctx)
+}
+
+// dropWeb closes ports 80 and 443 and removes their unit.
+func (m *Manager) dropWeb(ctx context.Context) error {
+	name := m.webSocket()
+	for _, verb := range []string{"stop", "disable"} {
+		if _, err := m.systemctl(ctx, verb, name); err != nil {
+			return err
+		}
+	}
+	return os.Remove(filepath.Join(m.unitDir(), name))
+}
+
+// unprivilegedStart is the first port that a user's programs may listen on
+// (ip(7)).
+const unprivilegedStart = "/proc/sys/net/ipv4/ip_unprivileged_port_start"
+
+// refusePrivileged refuses ports 80 and 443 where this user's service manager may
+// not open them, with the one line that would change that for everybody.
+func (m *Manager) refusePrivileged() error {
+	data, err := os.ReadFile(unprivilegedStart)
+	if err != nil || os.Geteuid() == 0 {
+		return nil
+	}
+	if first, err := strconv.Atoi(strings.TrimSpace(string(data))); err != nil || first <= 80 {
+		return nil
+	}
+	return &fault.Error{
+		Kind: fault.Forbidden, Message: "this system keeps ports below " + strings.TrimSpace(string(data)) + " to root; nothing was changed",
+		Next: "echo net.ipv4.ip_unprivileged_port_start=80 | sudo tee /etc/sysctl.d/50-hostless.conf && sudo sysctl --system, then the same command again",
+	}
 }
 
 // putBack leaves the units' files as they were before an installation failed.
@@ -265,7 +305,17 @@ func (m *Manager) choose(asked map[string]string, out *Installed) (restore func(
 		now, _ := settings.Get(name) // it has just been set
 		out.Changed = out.Changed || was != now
 	}
-	out.TLS, out.TokenPersistence = settings.TLS(), settings.TokenPersistence()
+	out.TLS, out.Web, out.TokenPersistence = settings.TLS(), settings.Web(), settings.TokenPersistence()
+	m.webPorts = nil
+	if out.Web {
+		m.webPorts = []int{80}
+		if out.TLS {
+			m.webPorts = append(m.webPorts, 443)
+		}
+		if err := m.refusePrivileged(); err != nil {
+			return restore, errors.Join(err, restore())
+		}
+	}
 	out.IdleTimeout, err = settings.Get(config.IdleTimeout)
 	return restore, err
 }

@@ -45,6 +45,8 @@ type Runner func(ctx context.Context, name string, args ...string) (string, erro
 type Manager struct {
 	cfg  Config
 	name string // what the units of this home start with
+
+	webPorts []int // what an installation under way opens beside the port
 }
 
 // New makes a Manager. Where the platform has no manager that is supported, or

@@ -3,6 +3,7 @@ package service
 import (
 	"crypto/sha256"
 	"fmt"
+	"os"
 	"path/filepath"
 	"strings"
 
@@ -34,7 +35,21 @@ func (m *Manager) Unit() string { return m.serviceUnit() }
 
 // sockets are the socket units; allUnits has them first: the order in which units
 // are stopped.
-func (m *Manager) sockets() []string { return []string{m.httpSocket(), m.controlSocket()} }
+func (m *Manager) sockets() []string {
+	names := []string{m.httpSocket(), m.controlSocket()}
+	if len(m.webPorts) > 0 || m.webInstalled() {
+		names = append(names, m.webSocket())
+	}
+	return names
+}
+
+func (m *Manager) webSocket() string { return m.name + "-web.socket" }
+
+// webInstalled reports whether ports 80 and 443 were asked for before.
+func (m *Manager) webInstalled() bool {
+	_, err := os.Lstat(filepath.Join(m.unitDir(), m.webSocket()))
+	return err == nil
+}
 
 func (m *Manager) allUnits() []string { return append(m.sockets(), m.serviceUnit()) }
 
@@ -50,6 +65,7 @@ func (m *Manager) values() (units.Systemd, error) {
 		Program:     quote(m.cfg.Program),
 		Environment: []string{quote("HOSTLESS_HOME=" + m.cfg.Paths.Home)},
 		Port:        m.cfg.Port,
+		WebPorts:    m.webPorts,
 		IPv6:        hasIPv6(),
 		Control:     m.specifier(m.cfg.Paths.Socket),
 	}
@@ -87,6 +103,9 @@ func (m *Manager) render() (map[string]string, error) {
 	}
 	out := map[string]string{}
 	for _, name := range m.allUnits() {
+		if name == m.webSocket() && len(m.webPorts) == 0 {
+			continue // it goes
+		}
 		text, err := units.Render(Name+strings.TrimPrefix(name, m.name), values)
 		if err != nil {
 			return nil, fmt.Errorf("fill in %s: %w", name, err)

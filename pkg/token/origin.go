@@ -2,6 +2,8 @@ package token
 
 import (
 	"net/url"
+	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/hostless/hostless/pkg/config"
@@ -18,7 +20,9 @@ const AnyOrigin = "*"
 // token of `hostless run` must work from the app's own server. A page's Origin
 // must be the bound one exactly, save that the scheme of a NAME.localhost origin
 // may be http or https: the daemon serves both on one port.
-func originMatches(bound, presented string) bool {
+//
+// ports are all ports that the daemon serves: an app has one origin for each.
+func originMatches(bound, presented string, ports []int) bool {
 	if bound == AnyOrigin || presented == "" {
 		return true
 	}
@@ -34,5 +38,19 @@ func originMatches(bound, presented string) bool {
 	}
 	b, err1 := url.Parse(bound)
 	p, err2 := url.Parse(presented)
-	return err1 == nil && err2 == nil && b.Host == p.Host && strings.HasSuffix(b.Hostname(), ".localhost")
+	if err1 != nil || err2 != nil || b.Hostname() != p.Hostname() || !strings.HasSuffix(b.Hostname(), ".localhost") {
+		return false
+	}
+	return b.Host == p.Host || slices.Contains(ports, portOf(b)) && slices.Contains(ports, portOf(p))
+}
+
+// portOf is an origin's port, its scheme's own where it names none.
+func portOf(u *url.URL) int {
+	if port, err := strconv.Atoi(u.Port()); err == nil {
+		return port
+	}
+	if u.Scheme == "https" {
+		return 443
+	}
+	return 80
 }

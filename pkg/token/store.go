@@ -54,6 +54,9 @@ type Config struct {
 	Now         func() time.Time // time.Now when nil
 	Rand        io.Reader        // crypto/rand when nil
 	Logger      *slog.Logger     // discards when nil
+	// Ports are those that the daemon serves on: an app's token is good from its
+	// origin at each of them.
+	Ports []int
 	// Revoked is called with the hash, in hex, of each token that is revoked, with
 	// the store locked: it must return at once and not call it. Nil is nobody.
 	Revoked func(hash string)
@@ -69,6 +72,7 @@ type Store struct {
 
 	onRevoked func(hash string)
 	sealer    Sealer
+	ports     []int
 
 	mu      sync.RWMutex
 	entries map[[sha256.Size]byte]*entry
@@ -143,7 +147,7 @@ type Info struct {
 // the store then starts empty. With persistence off a left-over file is removed,
 // lest its tokens come alive again later.
 func New(cfg Config) (*Store, []string, error) {
-	s := &Store{path: cfg.Path, now: cfg.Now, rand: cfg.Rand, log: cfg.Logger, seed: maphash.MakeSeed(), onRevoked: cfg.Revoked, entries: map[[sha256.Size]byte]*entry{}}
+	s := &Store{path: cfg.Path, now: cfg.Now, rand: cfg.Rand, log: cfg.Logger, seed: maphash.MakeSeed(), onRevoked: cfg.Revoked, ports: cfg.Ports, entries: map[[sha256.Size]byte]*entry{}}
 	if s.now == nil {
 		s.now = time.Now
 	}
@@ -341,7 +345,7 @@ func (s *Store) Verify(bearer secret.String, origin string) (*Grant, error) {
 	if err := g.Check(); err != nil {
 		return nil, err
 	}
-	if !originMatches(e.origin, origin) {
+	if !originMatches(e.origin, origin, s.ports) {
 		return nil, fault.New(fault.Origin, fmt.Sprintf("Origin %q is not the one that this bridge token is bound to", cut(origin)))
 	}
 	return g, nil

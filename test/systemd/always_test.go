@@ -392,3 +392,57 @@ func found(t *testing.T) {
 		t.Errorf("the daemon was %d and is %d", want, now)
 	}
 }
+
+// web opens port 80, and 443 with TLS, where the system lets a user, and closes
+// them again.
+func web(t *testing.T) {
+	start := "/proc/sys/net/ipv4/ip_unprivileged_port_start"
+	data, err := os.ReadFile(start)
+	if err != nil {
+		t.Fatal(err)
+	}
+	allowed := strings.TrimSpace(string(data)) == "0"
+	out, err := exec.Command(client(), "service", "install", "--web").CombinedOutput()
+	if !allowed {
+		if err == nil || !strings.Contains(string(out), "sudo") {
+			t.Errorf("ports below %s: %v\n%s", data, err, out)
+		}
+		return
+	}
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	app := echoServer()
+	defer closeServer(app)
+	must(t, "alias", "webby", strings.TrimPrefix(app.URL, "http://127.0.0.1:"))
+	if list := must(t, "list"); !strings.Contains(list, "http://webby.localhost ") {
+		t.Errorf("the address has a port:\n%s", list)
+	}
+	for _, address := range []string{"127.0.0.1:80", "[::1]:80", "127.0.0.1:" + port} {
+		resp, err := http.Get("http://" + address + "/health")
+		if err != nil || resp.StatusCode != 200 {
+			t.Errorf("%s: %v %v", address, resp, err)
+		}
+	}
+	http.DefaultClient.CloseIdleConnections()
+	must(t, "config", "set", "tls", "on")
+	if list := must(t, "list"); !strings.Contains(list, "https://webby.localhost ") {
+		t.Errorf("with TLS the address is another:\n%s", list)
+	}
+	if c, err := net.Dial("tcp", "127.0.0.1:443"); err != nil {
+		t.Error(err)
+	} else {
+		c.Close()
+	}
+	must(t, "config", "set", "tls", "off")
+	must(t, "alias", "remove", "webby")
+	must(t, "service", "install", "--web=off")
+	if c, err := net.Dial("tcp", "127.0.0.1:80"); err == nil {
+		c.Close()
+		t.Error("port 80 is open after --web=off")
+	}
+	health(t, "127.0.0.1")
+	if left := command("systemctl", "--user", "list-unit-files", "--plain", "--no-legend", "hostlessd-web.socket"); left != "" {
+		t.Errorf("left: %s", left)
+	}
+}

@@ -141,6 +141,7 @@ func TestInside(t *testing.T) {
 		{"idle exit", idle},
 		{"an installation that fails", failedInstall},
 		{"other environments", found},
+		{"no port in the URL", web},
 		{"a stream is finished before a restart", streamOverRestart},
 		{"an app outlives restart and kill -9", appOutlives},
 		{"kill -9 under load", killUnderLoad},
