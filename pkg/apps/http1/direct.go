@@ -185,12 +185,13 @@ type directBody struct {
 	keep      bool // the app keeps the connection
 	trailer   http.Header
 
-	request  *RequestBody
-	sent     chan struct{} // closed when the request's body is no more read; nil without one
-	go100    chan struct{} // closed when the body may be sent
-	waiting  bool          // go100 is open
-	sentFull bool          // the body was sent whole; to be read after sent is closed
-	stopSend chan struct{} // closed when the body is not wanted any more
+	request   *RequestBody
+	detecting bool          // the body may be needed for another attempt
+	sent      chan struct{} // closed when the request's body is no more read; nil without one
+	go100     chan struct{} // closed when the body may be sent
+	waiting   bool          // go100 is open
+	sentFull  bool          // the body was sent whole; to be read after sent is closed
+	stopSend  chan struct{} // closed when the body is not wanted any more
 }
 
 // watch has the connection cut when ctx, a request's own, ends.
@@ -213,14 +214,19 @@ func (b *directBody) unwatch() bool {
 // send copies the request's body to the app while its answer is awaited.
 func (b *directBody) send(x *Request) {
 	b.request, b.sent, b.stopSend = x.Body, make(chan struct{}), make(chan struct{})
+	hold := x.holdBody
+	b.detecting = hold > 0
 	if httpx.HasToken(x.Header["Expect"], "100-continue") {
+		hold = continueTimeout
+	}
+	if hold > 0 {
 		b.go100, b.waiting = make(chan struct{}), true
 	}
 	u := b.up // finish takes it from b
 	go func() {
 		defer close(b.sent)
 		if b.go100 != nil {
-			timer := time.NewTimer(continueTimeout)
+			timer := time.NewTimer(hold)
 			defer timer.Stop()
 			select {
 			case <-b.go100:
@@ -274,7 +280,9 @@ func (b *directBody) Finish() {
 			whole = whole && b.sentFull
 		default:
 			u.abort() // ends a write
-			b.request.Stop()
+			if !b.detecting || !b.request.forsake() {
+				b.request.Stop()
+			}
 			<-b.sent
 			whole = false // its deadlines are over, whatever was sent
 		}

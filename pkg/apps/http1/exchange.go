@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"slices"
 	"sync/atomic"
+	"time"
 
 	"github.com/hostless/hostless/pkg/httpx"
 )
@@ -51,6 +52,8 @@ type Request struct {
 	// Idempotent says that the request may be sent again if a connection that was
 	// kept turns out to be closed; GET, HEAD and OPTIONS always are.
 	Idempotent bool
+
+	holdBody time.Duration // how long the body waits after the head
 	// OnInformational is called for each 1xx response but 100 and 101; it may be nil.
 	OnInformational func(status int, h http.Header)
 }
@@ -86,10 +89,30 @@ type RequestBody struct {
 	Complete atomic.Bool // it was read to its end
 	Failed   atomic.Bool // the client left or sent what cannot be read
 	Stopped  atomic.Bool // reading was ended before its end
+	state    atomic.Int32
+}
+
+// The states of a RequestBody.
+const (
+	bodyUnread   int32 = iota
+	bodyRead           // at least in part, or being read
+	bodyForsaken       // it is not to be read any more, and was not
+)
+
+// rewind makes a body readable again that was not read. It is false for one that
+// was.
+func (b *RequestBody) rewind() bool {
+	return b.state.Load() == bodyUnread || b.state.CompareAndSwap(bodyForsaken, bodyUnread)
+}
+
+// forsake has a body that was not read stay so. It is false for one that was.
+func (b *RequestBody) forsake() bool {
+	return b.state.CompareAndSwap(bodyUnread, bodyForsaken) || b.state.Load() == bodyForsaken
 }
 
 // Stop ends the reading of a body of which no more is needed.
 func (b *RequestBody) Stop() {
+	b.forsake()
 	if !b.Complete.Load() {
 		b.Stopped.Store(true)
 		b.Unblock()
@@ -98,6 +121,9 @@ func (b *RequestBody) Stop() {
 
 // Read implements io.Reader.
 func (b *RequestBody) Read(p []byte) (int, error) {
+	if b.state.CompareAndSwap(bodyUnread, bodyRead); b.state.Load() == bodyForsaken {
+		return 0, errForsaken
+	}
 	n, err := b.Reader.Read(p)
 	switch err {
 	case nil:
@@ -108,6 +134,8 @@ func (b *RequestBody) Read(p []byte) (int, error) {
 	}
 	return n, err
 }
+
+var errForsaken = errors.New("the request's body is not needed any more")
 
 // end reads the end of a body that has given all of its length.
 func (b *RequestBody) end() error {

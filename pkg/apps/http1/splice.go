@@ -33,6 +33,9 @@ func (u *Conn) spliceBody(x *Request) (left int64, err error) {
 	if !ok || !plain || x.Body.Length < spliceFrom {
 		return x.Body.Length, nil
 	}
+	if !x.Body.state.CompareAndSwap(bodyUnread, bodyRead) {
+		return 0, errForsaken
+	}
 	ahead, from := body.Direct()
 	if _, err := to.Write(ahead); err != nil {
 		return 0, err

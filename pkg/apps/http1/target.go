@@ -3,6 +3,7 @@ package http1
 import (
 	"fmt"
 	"net"
+	"net/netip"
 	"net/url"
 	"path/filepath"
 	"strconv"
@@ -99,4 +100,12 @@ func (t Target) Port() int {
 func (t Target) Local() bool {
 	host, _, _ := net.SplitHostPort(t.Host)
 	return strings.EqualFold(host, "localhost")
+}
+
+// Loopback reports whether the target is a port on this machine's loopback
+// addresses.
+func (t Target) Loopback() bool {
+	host, _, _ := net.SplitHostPort(t.Host)
+	addr, err := netip.ParseAddr(host)
+	return t.Socket == "" && (t.Local() || err == nil && addr.IsLoopback())
 }

@@ -22,6 +22,10 @@ const (
 type Config struct {
 	// Insecure accepts any certificate.
 	Insecure bool
+	// Detect finds out whether an http target speaks TLS or HTTP/2 alone instead,
+	// and then does too. The certificate is not checked: it is for targets on this
+	// machine's loopback addresses.
+	Detect bool
 	// Std sends requests through net/http's Transport instead of this package's
 	// own, for comparison.
 	Std bool
@@ -48,6 +52,8 @@ type Upstream struct {
 	cfg       Config
 	family    atomic.Pointer[string] // of localhost: the address that accepted last
 	transport roundTripper
+	speaks    atomic.Int32                   // what a target to be detected speaks
+	frames    atomic.Pointer[http.Transport] // for one that speaks HTTP/2 alone
 }
 
 // New makes an Upstream.
@@ -70,12 +76,37 @@ func New(cfg Config) *Upstream {
 // is cut when ctx ends, until the response body's Finish, which the caller must
 // call.
 func (u *Upstream) RoundTrip(ctx context.Context, x *Request, header http.Header) (*Response, error) {
+	if !u.cfg.Detect || x.Target.Scheme != "http" {
+		return u.transport.roundTrip(ctx, x, header)
+	}
+	switch u.speaks.Load() {
+	case speaksUnknown:
+		return u.roundTripDetected(ctx, x, header)
+	case speaksTLS:
+		x.Target.Scheme = "https"
+	case speaksHTTP2:
+		return u.http2().roundTrip(ctx, x, header)
+	}
 	return u.transport.roundTrip(ctx, x, header)
+}
+
+// http2 sends requests by net/http's HTTP/2 without TLS.
+func (u *Upstream) http2() *stdTransport {
+	if u.frames.Load() == nil {
+		s := newStd(u)
+		s.http.Protocols = new(http.Protocols)
+		s.http.Protocols.SetUnencryptedHTTP2(true)
+		u.frames.CompareAndSwap(nil, s.http)
+	}
+	return &stdTransport{http: u.frames.Load()}
 }
 
 // Connect opens a connection of its own to a target, which the caller closes, for
 // a request whose connection changes protocols. The error is a *DialError.
 func (u *Upstream) Connect(ctx context.Context, t Target) (*Conn, error) {
+	if u.cfg.Detect && t.Scheme == "http" && u.speaks.Load() == speaksTLS {
+		t.Scheme = "https"
+	}
 	c, err := u.dial(ctx, t)
 	if err != nil {
 		return nil, err
@@ -83,15 +114,38 @@ func (u *Upstream) Connect(ctx context.Context, t Target) (*Conn, error) {
 	return NewConn(c, t), nil
 }
 
-// CloseIdle closes the idle connections and forgets which address of localhost
-// accepts: the target has moved.
+// Reconnect is Connect after err, met on a connection before any response, if it
+// turns out that the target speaks TLS. It is nil where that is not so.
+func (u *Upstream) Reconnect(ctx context.Context, t Target, err error) *Conn {
+	if !u.cfg.Detect || t.Scheme != "http" || u.speaks.Load() != speaksUnknown || !mayBeAnother(err) {
+		return nil
+	}
+	if speaks, err := u.probe(ctx, t); err != nil || speaks != speaksTLS {
+		return nil
+	}
+	u.speaks.Store(speaksTLS)
+	c, _ := u.Connect(ctx, t)
+	return c
+}
+
+// CloseIdle closes the idle connections and forgets what was found out about the
+// target, which may have moved.
 func (u *Upstream) CloseIdle() {
 	u.family.Store(nil)
+	u.speaks.Store(speaksUnknown)
 	u.transport.closeIdle()
+	if frames := u.frames.Load(); frames != nil {
+		frames.CloseIdleConnections()
+	}
 }
 
 // Close closes the idle connections, and those in use once they are free.
-func (u *Upstream) Close() { u.transport.close() }
+func (u *Upstream) Close() {
+	u.transport.close()
+	if frames := u.frames.Load(); frames != nil {
+		frames.CloseIdleConnections()
+	}
+}
 
 // dial connects to a target, by TLS where it says so. `localhost` is tried on
 // both families, the one that answered last first: a dev server listens on
@@ -152,8 +206,8 @@ func (u *Upstream) handshake(ctx context.Context, c net.Conn, t Target) (net.Con
 		cfg.ServerName = name
 	}
 	cfg.NextProtos = []string{"http/1.1"}
-	if u.cfg.Insecure {
-		cfg.InsecureSkipVerify = true // as the user asked for this one target
+	if u.cfg.Insecure || u.cfg.Detect && !t.URL {
+		cfg.InsecureSkipVerify = true // as the user asked for this one target, or on this machine alone
 	}
 	secured := tls.Client(c, cfg)
 	if err := secured.HandshakeContext(ctx); err != nil {

@@ -57,23 +57,22 @@ func (h *Handler) upgrade(w http.ResponseWriter, r *http.Request, rt *routes.Ent
 		h.unreachable(w, r, rt, host, err)
 		return
 	}
-	defer c.Close()
-	defer context.AfterFunc(h.closing, func() { c.Close() })()
 	client, rw, err := http.NewResponseController(w).Hijack()
 	if err != nil {
+		c.Close()
 		h.log.Error("connection cannot be upgraded", "error", err)
 		panic(http.ErrAbortHandler)
-	}
-	defer client.Close()
-	defer context.AfterFunc(h.closing, func() { client.Close() })()
-	if ctx := r.Context(); ctx.Err() == nil {
-		defer context.AfterFunc(ctx, func() { client.Close(); c.Close() })()
 	}
 	// What the server has read ahead comes first; its reader would take the end
 	// of the client's side for the end of the request.
 	ahead, _ := rw.Reader.Peek(rw.Reader.Buffered())
 	from := io.MultiReader(bytes.NewReader(bytes.Clone(ahead)), client)
-	t := &tunnel{client: client, from: from, app: c, switched: make(chan bool, 1), received: make(chan struct{})}
+	t := &tunnel{client: client, from: from, app: c, again: func(err error) *http1.Conn { return rt.Upstream().Reconnect(alive, x.Target, err) }, switched: make(chan bool, 1), received: make(chan struct{})}
+	defer t.end()
+	defer context.AfterFunc(h.closing, t.end)()
+	if ctx := r.Context(); ctx.Err() == nil {
+		defer context.AfterFunc(ctx, t.end)()
+	}
 	if err := t.open(x); err != nil {
 		h.log.Debug("upgrade failed", "hostname", host, "error", err)
 		status, header, body := h.page(h.diagnose(rt, host, err)).Render(r)
@@ -113,17 +112,20 @@ func (h *Handler) connect(ctx context.Context, x *exchange) (*http1.Conn, error)
 type tunnel struct {
 	client   net.Conn
 	from     io.Reader // what the client sends, with what was read of it ahead
-	app      *http1.Conn
+	again    func(error) *http1.Conn // connects anew in another protocol; nil where there is none
 	switched chan bool     // capacity 1: whether the app has agreed
 	received chan struct{} // closed when the app has ended its side
 	cut      bool          // the app's side broke off; written by open's goroutine
+
+	mu    sync.Mutex  // over a change of app, which is made before it has answered
+	app   *http1.Conn // fixed once switched was sent
+	ended bool
 }
 
 // open sends the request, passes on the app's answer and, where it agrees, all
 // that follows. An error means that the client has had no answer yet.
 func (t *tunnel) open(x *exchange) error {
-	t.app.SetDeadline(time.Now().Add(switchTimeout))
-	if _, err := t.app.Write(x.AppendHead(nil)); err != nil {
+	if err := t.ask(x); err != nil {
 		return err
 	}
 	var sending sync.WaitGroup
@@ -134,6 +136,9 @@ func (t *tunnel) open(x *exchange) error {
 		head, err := t.app.ReadHead()
 		switch {
 		case err != nil:
+			if t.retry(err) && t.ask(x) == nil {
+				continue
+			}
 			t.switched <- false
 			t.client.SetReadDeadline(time.Unix(1, 0))
 			return err
@@ -159,13 +164,45 @@ func (t *tunnel) open(x *exchange) error {
 	}
 }
 
+// ask sends the request to the app.
+func (t *tunnel) ask(x *exchange) error {
+	t.app.SetDeadline(time.Now().Add(switchTimeout))
+	_, err := t.app.Write(x.AppendHead(nil))
+	return err
+}
+
+// retry goes over to a connection in the protocol that the app speaks, where that
+// turns out to be another one. Nothing was read on the first.
+func (t *tunnel) retry(err error) bool {
+	c := t.again(err)
+	if c == nil {
+		return false
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.app.Close()
+	t.app = c
+	if t.ended {
+		c.Close()
+	}
+	return true
+}
+
+// closeApp ends the app's side.
+func (t *tunnel) closeApp() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.ended = true
+	t.app.Close()
+}
+
 // send passes the client's bytes on: those that came early wait for the app's
 // agreement. It ends the app's side when the client has ended its own.
 func (t *tunnel) send() {
 	buf := make([]byte, tunnelBuffer)
 	n, err := t.from.Read(buf)
 	if err != nil && err != io.EOF {
-		t.app.Close() // the client is gone
+		t.closeApp() // the client has left
 	}
 	if !t.agreed() {
 		return
@@ -220,7 +257,7 @@ func (t *tunnel) agreed() bool {
 			return ok
 		case <-look.C:
 			if gone(t.client) {
-				t.app.Close()
+				t.closeApp()
 			}
 		}
 	}
@@ -266,7 +303,7 @@ func (t *tunnel) receive() {
 
 // end cuts both sides.
 func (t *tunnel) end() {
-	t.app.Close()
+	t.closeApp()
 	t.client.Close()
 }
 

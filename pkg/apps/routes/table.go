@@ -135,8 +135,14 @@ func (t *Table) make(reg Registration) (*Entry, error) {
 			return nil, &fault.Error{Kind: fault.Invalid, Param: "pid", Message: fmt.Sprintf("there is no process %d", reg.PID)}
 		}
 	}
-	r.upstream = http1.New(http1.Config{Insecure: r.Insecure, Std: t.cfg.StdTransport})
+	r.upstream = t.newUpstream(r)
 	return r, nil
+}
+
+// newUpstream makes the way to an entry's app. What an app speaks on a port of this
+// machine is found out: dev servers may speak https by their own configuration.
+func (t *Table) newUpstream(e *Entry) *http1.Upstream {
+	return http1.New(http1.Config{Insecure: e.Insecure, Std: t.cfg.StdTransport, Detect: !e.Target.URL && e.Target.Loopback()})
 }
 
 // cleanPrefix checks a path prefix, which is held against paths as they read
@@ -188,7 +194,9 @@ func (t *Table) restore(old, added *Entry) {
 	}
 	if old != nil && old.Kind != Leased && t.find(old.Hostname, old.PathPrefix) == nil {
 		// A new entry: removing the old one closed its connections for good.
-		t.add(&Entry{Route: old.Route, owner: old.owner, upstream: http1.New(http1.Config{Insecure: old.Insecure, Std: t.cfg.StdTransport})})
+		back := &Entry{Route: old.Route, owner: old.owner}
+		back.upstream = t.newUpstream(back)
+		t.add(back)
 	}
 }
 

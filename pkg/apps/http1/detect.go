@@ -1,0 +1,149 @@
+package http1
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"time"
+)
+
+// What a server was found to speak on its port.
+const (
+	speaksUnknown int32 = iota
+	speaksHTTP1
+	speaksTLS
+	speaksHTTP2 // without TLS, and nothing else
+)
+
+const (
+	probeTimeout = 500 * time.Millisecond // for a look at what a server speaks
+	bodyHold     = 100 * time.Millisecond // for a server to refuse a request's head
+)
+
+// roundTripDetected is RoundTrip where it is not known what the server speaks. A
+// server of another protocol does not act on a request that it cannot read, so
+// the request is sent again in the right one. The body is held back for a moment,
+// in which such a server has closed the connection: it is not there twice.
+func (u *Upstream) roundTripDetected(ctx context.Context, x *Request, header http.Header) (*Response, error) {
+	x.holdBody = bodyHold
+	in, err := u.transport.roundTrip(ctx, x, header)
+	x.holdBody = 0
+	if err == nil && !refusesPlainHTTP(in) {
+		u.speaks.Store(speaksHTTP1)
+		return in, nil
+	}
+	if err != nil && !mayBeAnother(err) || ctx.Err() != nil {
+		return in, err
+	}
+	speaks, probeErr := u.probe(ctx, x.Target)
+	if probeErr != nil || speaks != speaksTLS && speaks != speaksHTTP2 {
+		return in, err
+	}
+	u.speaks.Store(speaks)
+	if x.Body != nil && !x.Body.rewind() {
+		return in, err
+	}
+	if err == nil {
+		in.Body.Finish()
+		clear(header)
+	}
+	return u.RoundTrip(ctx, x, header)
+}
+
+// refusesPlainHTTP reports whether a response is how a server of TLS refuses plain
+// HTTP: Go's, nginx' and Apache's say so in the body of a 400. The body is read
+// for that and put back.
+func refusesPlainHTTP(in *Response) bool {
+	if in.Status != http.StatusBadRequest || in.Length > 4<<10 {
+		return false
+	}
+	said, err := io.ReadAll(io.LimitReader(in.Body, 4<<10))
+	in.Body = &rereadBody{said: said, err: err, ResponseBody: in.Body}
+	text := strings.ToLower(string(said))
+	for _, part := range []string{"http request to an https server", "plain http request was sent to https port", "speaking plain http to an ssl-enabled server"} {
+		if strings.Contains(text, part) {
+			return true
+		}
+	}
+	return false
+}
+
+// rereadBody is a body of which the beginning was read.
+type rereadBody struct {
+	said []byte
+	err  error
+	ResponseBody
+}
+
+// Read implements io.Reader.
+func (b *rereadBody) Read(p []byte) (int, error) {
+	if len(b.said) > 0 {
+		n := copy(p, b.said)
+		b.said = b.said[n:]
+		return n, nil
+	}
+	if b.err != nil {
+		return 0, b.err
+	}
+	return b.ResponseBody.Read(p)
+}
+
+// Ready implements ResponseBody.
+func (b *rereadBody) Ready() bool { return len(b.said) > 0 || b.err != nil || b.ResponseBody.Ready() }
+
+// mayBeAnother reports whether an error is one of a server that does not speak
+// HTTP/1: it ended the connection, or what it sent is an alert of TLS (RFC 8446
+// section 6) or a frame of HTTP/2 (RFC 9113 section 4.1).
+func mayBeAnother(err error) bool {
+	var proto *ProtocolError
+	if errors.As(err, &proto) {
+		return strings.HasPrefix(proto.Received, "\x15\x03") || strings.HasPrefix(proto.Received, "\x00\x00")
+	}
+	return errors.Is(err, errStale)
+}
+
+// probe finds out what a server speaks that is not known to speak HTTP/1, by
+// connections of its own. It is speaksUnknown where that takes too long: some
+// servers wait for a line's end that a TLS client does not send. An error means
+// that no connection could be opened.
+func (u *Upstream) probe(ctx context.Context, t Target) (int32, error) {
+	c, err := u.connect(ctx, t)
+	if err != nil {
+		return speaksUnknown, err
+	}
+	waiting, cancel := context.WithTimeout(ctx, probeTimeout)
+	defer cancel()
+	secured := tls.Client(c, &tls.Config{InsecureSkipVerify: true, ServerName: "localhost"}) // nothing is sent over it
+	err = secured.HandshakeContext(waiting)
+	c.Close()
+	switch {
+	case err == nil:
+		return speaksTLS, nil
+	case waiting.Err() != nil:
+		return speaksUnknown, nil
+	}
+	if c, err = u.connect(ctx, t); err != nil {
+		return speaksUnknown, err
+	}
+	defer c.Close()
+	if speaksFrames(c) {
+		return speaksHTTP2, nil
+	}
+	return speaksHTTP1, nil
+}
+
+// speaksFrames reports whether a server answers HTTP/2's preface with SETTINGS
+// (RFC 9113 section 3.4), and an HTTP/1 request with frames. A server that knows
+// both is asked in HTTP/1.
+func speaksFrames(c net.Conn) bool {
+	c.SetDeadline(time.Now().Add(probeTimeout))
+	io.WriteString(c, "OPTIONS * HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+	var head [9]byte
+	_, err := io.ReadFull(c, head[:])
+	const settings = 4
+	return err == nil && head[0] == 0 && head[3] == settings
+}
