@@ -16,7 +16,7 @@ import (
 // openFront makes the gate before both planes.
 func (d *daemon) openFront(log *slog.Logger) (err error) {
 	cfg := front.Config{
-		Gateway: d.gateway, Apps: d.apps, Foreign: http.HandlerFunc(d.apps.Misdirected),
+		Gateway: d.apps.Home(d.gateway), Apps: d.apps, Foreign: http.HandlerFunc(d.apps.Misdirected),
 		Peer: d.peerPolicy(log), Logger: log, RedirectHTTPS: d.settings.HTTPSRedirect,
 	}
 	if d.tls {

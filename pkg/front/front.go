@@ -31,6 +31,7 @@ import (
 const (
 	headerTimeout  = 15 * time.Second // to read a request's header
 	maxHeaderBytes = 64 << 10
+	connWindow     = 16 << 20    // of HTTP/2, for what was received and not yet read; a stream's is 1 MiB
 	patience       = time.Second // while draining, for a connection's first request
 	crowd          = 512         // open connections, from which on a peer is asked for at once
 )
@@ -53,8 +54,10 @@ type Config struct {
 	// TLS, when not nil, has both http:// and https:// served on each listener.
 	// It is not changed; its callbacks may choose certificates as they like.
 	TLS *tls.Config
-	// RedirectHTTPS says whether a plain request is sent on to https://. It is
-	// asked only with TLS; nil is never.
+	// RedirectHTTPS says whether a plain request to an app is redirected to
+	// https://. Upgrades and CORS preflights, whose clients follow no redirect, are
+	// not, nor is the gateway, whose clients are told http. It is asked only with
+	// TLS; nil is never.
 	RedirectHTTPS func() bool
 
 	Logger *slog.Logger // discards when nil
@@ -117,10 +120,13 @@ func New(cfg Config) (*Server, error) {
 	defaultTo(&cfg.Farewell, 500*time.Millisecond)
 	s := &Server{cfg: cfg, lingerCut: make(chan struct{}), log: cfg.Logger, handover: newHandover(), lanes: map[*conn]struct{}{}, fresh: map[*conn]struct{}{}, active: map[*conn]struct{}{}, idle: map[*conn]struct{}{}, upgraded: map[*conn]struct{}{}, endless: map[*conn]struct{}{}}
 	s.http = &http.Server{
-		Handler:                      s,
-		ReadHeaderTimeout:            headerTimeout,
-		IdleTimeout:                  cfg.Idle,
-		MaxHeaderBytes:               maxHeaderBytes,
+		Handler:           s,
+		ReadHeaderTimeout: headerTimeout,
+		IdleTimeout:       cfg.Idle,
+		MaxHeaderBytes:    maxHeaderBytes,
+		// A connection's window is more than a stream's: an upload that an app does not
+		// read must not stop the others of that browser.
+		HTTP2:                        &http.HTTP2Config{MaxReceiveBufferPerConnection: connWindow},
 		DisableGeneralOptionsHandler: true, // `OPTIONS *` must pass the gate too
 		ErrorLog:                     log.New(serverLog{cfg.Logger}, "", 0),
 		ConnState:                    s.connState,

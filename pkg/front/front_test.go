@@ -329,11 +329,73 @@ func TestTLSAndPlainOnOnePort(t *testing.T) {
 	if resp, _ := raw(t, s.addr, "POST /p HTTP/1.1\r\nHost: app.localhost\r\nContent-Length: 1\r\n\r\nx"); resp.StatusCode != 308 || !resp.Close {
 		t.Errorf("redirect with a body: %d, close %v", resp.StatusCode, resp.Close)
 	}
+	// What cannot follow a redirect gets none, nor does the gateway, whose clients are told http.
+	for name, text := range map[string]string{
+		"upgrade":   "GET /p HTTP/1.1\r\nHost: app.localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n",
+		"preflight": "OPTIONS /p HTTP/1.1\r\nHost: app.localhost\r\nOrigin: http://web.localhost\r\nAccess-Control-Request-Method: POST\r\n\r\n",
+		"gateway":   "POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n\r\n{}",
+	} {
+		if resp, _ := raw(t, s.addr, text); resp.StatusCode != 200 {
+			t.Errorf("%s: %d", name, resp.StatusCode)
+		}
+	}
 	if err := s.stop(); err != nil {
 		t.Error(err)
 	}
 	silent.SetReadDeadline(time.Now().Add(5 * time.Second))
 	if _, err := silent.Read(make([]byte, 1)); !errors.Is(err, io.EOF) && !strings.Contains(fmt.Sprint(err), "reset") {
 		t.Errorf("the silent connection: %v", err)
+	}
+}
+
+// TestUploadsDoNotStopEachOther: on HTTP/2 an upload that its app does not read
+// leaves the connection's window to the others.
+func TestUploadsDoNotStopEachOther(t *testing.T) {
+	cert := httptest.NewTLSServer(nil)
+	defer cert.Close()
+	release := make(chan struct{})
+	s := start(t, Config{
+		Linger: time.Millisecond,
+		TLS:    &tls.Config{GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return &cert.TLS.Certificates[0], nil }},
+		Apps: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.URL.Path == "/slow" {
+				<-release
+				return
+			}
+			n, _ := io.Copy(io.Discard, r.Body)
+			fmt.Fprint(w, n)
+		}),
+	})
+	tr := &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, ForceAttemptHTTP2: true}
+	defer tr.CloseIdleConnections()
+	defer close(release)
+	post := func(path string) (*http.Response, error) {
+		req, _ := http.NewRequestWithContext(t.Context(), "POST", "https://"+s.addr+path, bytes.NewReader(make([]byte, 4<<20)))
+		req.Host = "app.localhost"
+		return tr.RoundTrip(req)
+	}
+	if resp, err := post("/fast"); err != nil || resp.ProtoMajor != 2 { // the connection that all share
+		t.Fatal(resp, err)
+	}
+	for range 3 {
+		go post("/slow")
+	}
+	answered := make(chan string, 1)
+	go func() {
+		resp, err := post("/fast")
+		if err != nil {
+			answered <- err.Error()
+			return
+		}
+		data, _ := io.ReadAll(resp.Body)
+		answered <- string(data)
+	}()
+	select {
+	case got := <-answered:
+		if got != "4194304" {
+			t.Errorf("the other upload: %s", got)
+		}
+	case <-time.After(20 * time.Second):
+		t.Error("an upload waits for others that are not read")
 	}
 }

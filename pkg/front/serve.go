@@ -43,7 +43,7 @@ func (s *Server) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 	case r.RequestURI == "*":
 		w.Header().Set("Content-Length", "0")
 		w.WriteHeader(http.StatusOK)
-	case r.TLS == nil && s.tls != nil && s.cfg.RedirectHTTPS != nil && s.cfg.RedirectHTTPS():
+	case p == appsPlane && r.TLS == nil && s.tls != nil && s.cfg.RedirectHTTPS != nil && redirectable(r) && s.cfg.RedirectHTTPS():
 		w.Header().Set("Location", "https://"+r.Host+r.RequestURI)
 		if r.ProtoMajor == 1 && r.ContentLength != 0 {
 			w.Header().Set("Connection", "close") // the request's body is not read
@@ -60,6 +60,12 @@ func (s *Server) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 		s.cfg.Apps.ServeHTTP(w, r)
 	}
 	s.early(w, r)
+}
+
+// redirectable reports whether a client can follow a redirect: those that upgrade a
+// connection do not, and a browser fails a CORS preflight that is redirected.
+func redirectable(r *http.Request) bool {
+	return r.Header.Get("Upgrade") == "" && (r.Method != http.MethodOptions || r.Header.Get("Access-Control-Request-Method") == "")
 }
 
 // finish logs the request and turns a panic into a 500, or into the end of the

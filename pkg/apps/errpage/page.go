@@ -4,7 +4,10 @@
 // What has gone wrong, and what to advise, is package proxy's to know.
 package errpage
 
-import "time"
+import (
+	"net/http"
+	"time"
+)
 
 // Page is what a page says. Zero parts are left out. It is used by one goroutine.
 type Page struct {
@@ -23,6 +26,8 @@ type Page struct {
 	EndedAt  time.Time // of it
 	Others   []Link
 	Refresh  int // seconds, or 0
+	// RetryAfter is what a client of a 503 is told, in seconds: 1 when zero.
+	RetryAfter int
 }
 
 // Fact is one line of a page's details.
@@ -33,3 +38,17 @@ type Link struct{ Name, URL, Target string }
 
 // AddFact adds a line to the details.
 func (p *Page) AddFact(name, value string) { p.Facts = append(p.Facts, Fact{name, value}) }
+
+// Tone is the class of a page's colour: wait for an app that starts, bad for one
+// that failed, ok where nothing is wrong.
+func (p *Page) Tone() string {
+	switch {
+	case p.Status == http.StatusOK:
+		return "ok"
+	case p.Status == http.StatusServiceUnavailable:
+		return "wait"
+	case p.Status >= 500 || p.Exit != nil && *p.Exit != 0:
+		return "bad"
+	}
+	return ""
+}

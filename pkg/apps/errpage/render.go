@@ -36,12 +36,12 @@ func (p *Page) Render(r *http.Request) (status int, header http.Header, body []b
 	p.bound(pageLogLines, pageWidth)
 	header = http.Header{
 		"Cache-Control":          {"no-store"},
-		"Vary":                   {"Accept"},
+		"Vary":                   {"Accept, User-Agent"},
 		"X-Content-Type-Options": {"nosniff"},
 		"X-Hostless-Error":       {"local"},
 	}
 	if p.Status == http.StatusServiceUnavailable {
-		header.Set("Retry-After", retryAfter)
+		header.Set("Retry-After", strconv.Itoa(max(1, p.RetryAfter)))
 	}
 	switch preferred(r) {
 	case "html":
@@ -53,11 +53,35 @@ func (p *Page) Render(r *http.Request) (status int, header http.Header, body []b
 		return p.Status, header, p.fit(p.json)
 	}
 	header.Set("Content-Type", "text/plain; charset=utf-8")
+	if commandLine(r) {
+		return p.Status, header, p.brief()
+	}
 	return p.Status, header, p.fit(p.text)
 }
 
-// retryAfter is what a client is told of an app that starts, in seconds.
-const retryAfter = "1"
+// commandLine reports whether a person at a terminal reads the response, who has
+// not said in which form.
+func commandLine(r *http.Request) bool {
+	if accept := r.Header["Accept"]; len(accept) > 1 || len(accept) == 1 && accept[0] != "*/*" {
+		return false
+	}
+	agent := r.UserAgent()
+	for _, tool := range []string{"curl/", "Wget/", "HTTPie/", "xh/"} {
+		if strings.HasPrefix(agent, tool) {
+			return true
+		}
+	}
+	return false
+}
+
+// brief is the page in two lines.
+func (p *Page) brief() []byte {
+	text := p.Title + ": " + p.Lead + "\n"
+	if len(p.Commands) > 0 {
+		text += "next: " + p.Commands[0] + "\n"
+	}
+	return []byte(text)
+}
 
 // bound keeps a page small and free of control characters, whatever its app
 // has printed or is called with.
@@ -195,7 +219,7 @@ func (p *Page) text() []byte {
 		b.WriteString("  " + f.Name + ": " + f.Value + "\n")
 	}
 	if len(p.Log) > 0 {
-		b.WriteString("\nIts last lines:\n")
+		b.WriteString("\nIts last output:\n")
 		for _, line := range p.Log {
 			b.WriteString("  " + line + "\n")
 		}
@@ -220,8 +244,11 @@ func WantsHTML(r *http.Request) bool { return preferred(r) == "html" }
 
 // preferred picks html, json or text by Accept (RFC 9110 section 12.5.1): the
 // one of the highest weight, and of equals the one named first. A client that
-// takes anything is a program.
+// takes anything is a program, unless it is one that shows a person what it gets.
 func preferred(r *http.Request) string {
+	if commandLine(r) {
+		return "text"
+	}
 	best, weight := "json", 0.0
 	for _, value := range r.Header["Accept"] {
 		for part := range strings.SplitSeq(value, ",") {

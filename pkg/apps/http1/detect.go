@@ -36,7 +36,7 @@ func (u *Upstream) roundTripDetected(ctx context.Context, x *Request, header htt
 		u.speaks.Store(speaksHTTP1)
 		return in, nil
 	}
-	if err != nil && !mayBeAnother(err) || ctx.Err() != nil {
+	if err != nil && !mayBeAnother(err) || ctx.Err() != nil || x.Body != nil && x.Body.Failed.Load() {
 		return in, err
 	}
 	speaks, probeErr := u.probe(ctx, x.Target)
@@ -44,15 +44,22 @@ func (u *Upstream) roundTripDetected(ctx context.Context, x *Request, header htt
 		return in, err
 	}
 	u.speaks.Store(speaks)
-	if x.Body != nil && !x.Body.rewind() {
-		return in, err
-	}
 	if err == nil {
+		if x.Body != nil && !x.Body.forsake() {
+			return in, err
+		}
 		in.Body.Finish()
 		clear(header)
 	}
+	if x.Body != nil && !x.Body.rewind() {
+		return in, err
+	}
 	return u.RoundTrip(ctx, x, header)
 }
+
+// ErrRefused stands for a response of status 400 to an upgrade, which may be how a
+// server of TLS refuses plain HTTP.
+var ErrRefused = errors.New("the upgrade was refused as a bad request")
 
 // refusesPlainHTTP reports whether a response is how a server of TLS refuses plain
 // HTTP: Go's, nginx' and Apache's say so in the body of a 400. The body is read
@@ -103,13 +110,13 @@ func mayBeAnother(err error) bool {
 	if errors.As(err, &proto) {
 		return strings.HasPrefix(proto.Received, "\x15\x03") || strings.HasPrefix(proto.Received, "\x00\x00")
 	}
-	return errors.Is(err, errStale)
+	return errors.Is(err, errStale) || err == ErrRefused
 }
 
-// probe finds out what a server speaks that is not known to speak HTTP/1, by
-// connections of its own. It is speaksUnknown where that takes too long: some
-// servers wait for a line's end that a TLS client does not send. An error means
-// that no connection could be opened.
+// probe finds out what a server speaks that has refused HTTP/1, by connections of
+// its own. It is speaksUnknown where that takes too long: some servers wait for a
+// line's end that a TLS client does not send. An error means that no connection
+// could be opened.
 func (u *Upstream) probe(ctx context.Context, t Target) (int32, error) {
 	c, err := u.connect(ctx, t)
 	if err != nil {
@@ -137,11 +144,10 @@ func (u *Upstream) probe(ctx context.Context, t Target) (int32, error) {
 }
 
 // speaksFrames reports whether a server answers HTTP/2's preface with SETTINGS
-// (RFC 9113 section 3.4), and an HTTP/1 request with frames. A server that knows
-// both is asked in HTTP/1.
+// (RFC 9113 section 3.4).
 func speaksFrames(c net.Conn) bool {
 	c.SetDeadline(time.Now().Add(probeTimeout))
-	io.WriteString(c, "OPTIONS * HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+	io.WriteString(c, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00")
 	var head [9]byte
 	_, err := io.ReadFull(c, head[:])
 	const settings = 4

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/hostless/hostless/pkg/httpx"
@@ -130,6 +131,9 @@ func (x *Request) AppendHead(b []byte) []byte {
 	b = append(b, '\r', '\n')
 	for name, values := range x.Header {
 		if x.passes(name) {
+			if x.Upgrade != "" {
+				name = rfcSpelling(name)
+			}
 			for _, value := range values {
 				b = appendField(b, name, value)
 			}
@@ -161,6 +165,15 @@ func (x *Request) AppendHead(b []byte) []byte {
 		}
 	}
 	return append(b, '\r', '\n')
+}
+
+// rfcSpelling gives a field of WebSockets as RFC 6455 spells it, and not in Go's
+// canonical form: some small servers compare names by case.
+func rfcSpelling(name string) string {
+	if rest, ok := strings.CutPrefix(name, "Sec-Websocket-"); ok {
+		return "Sec-WebSocket-" + rest
+	}
+	return name
 }
 
 func appendField(b []byte, name, value string) []byte {

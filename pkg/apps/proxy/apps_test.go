@@ -180,7 +180,7 @@ func TestPageOfAnEndedRun(t *testing.T) {
 		{"a failure", routes.Registration{Port: 4123, Command: "npm run dev", Directory: "/src"}, code(3), []string{"boom"},
 			[]string{"shop is not running", "exit code 3", "port 4123", "/src", "  boom\n", "hostless run shop -- npm run dev"}, []string{`"port": 4123`, `"exit": 3`, `"ended_at": "2`, `"boom"`}},
 		{"a signal", routes.Registration{Port: 4123}, code(137), nil, []string{"signal 9 (killed)"}, []string{`"exit": 137`}},
-		{"no word", routes.Registration{Port: 4123}, nil, nil, []string{"without a word"}, []string{`"exit": null`}},
+		{"no word", routes.Registration{Port: 4123}, nil, nil, []string{"exited without a status"}, []string{`"exit": null`}},
 		{"in a terminal", routes.Registration{Port: 4123, Output: routes.OutputTerminal}, code(0), nil, []string{"exit code 0", "in the terminal"}, nil},
 		{"in the background", routes.Registration{Port: 4123, Command: "x", Output: routes.OutputLog}, code(1), nil,
 			[]string{"hostless logs shop", "hostless run shop --detach -- x"}, nil},

@@ -66,7 +66,7 @@ func (h *Handler) diagnose(rt *routes.Entry, host string, err error) *proxyError
 	switch {
 	case errors.Is(err, errBrokenBody):
 		t.status = http.StatusBadRequest
-	case errors.As(err, &dial) && rt.Starting(), errors.Is(err, context.Canceled) && h.closing.Err() != nil:
+	case errors.As(err, &dial) && rt.Starting(), h.expected(rt, err), errors.Is(err, context.Canceled) && h.closing.Err() != nil:
 		t.status = http.StatusServiceUnavailable
 	case errors.As(err, &timeout) && timeout.Timeout():
 		t.status = http.StatusGatewayTimeout
@@ -102,11 +102,18 @@ func (h *Handler) page(t *proxyError) *errpage.Page {
 		h.describeNoRoute(rep, last)
 	case http.StatusBadRequest:
 		rep.Code, rep.Title = codeBadRequest, "The request's body is broken"
-		rep.Lead = "It ends before its length, or its chunks cannot be read. " + rep.App + " did not get it whole."
+		rep.Lead = "It ends before its length, or its chunks cannot be read. " + rep.App + " did not receive all of it."
 		last = nil
 	case http.StatusServiceUnavailable:
 		rep.Code, rep.Title, rep.Refresh = codeStarting, rep.App+" is starting", 1
 		rep.Lead = "It does not listen yet."
+		if t.route != nil && t.route.CurrentState() == routes.StateListening {
+			rep.Lead = "It does not accept connections at the moment: it may be restarting."
+		}
+		if took := h.cfg.Table.StartTime(rep.App).Round(time.Second); took > time.Second {
+			rep.Lead += " Its last start took " + took.String() + "."
+			rep.RetryAfter = int(took / time.Second)
+		}
 		if last = nil; t.route != nil {
 			rep.Log = t.route.Snapshot().Log
 		}
@@ -147,8 +154,8 @@ func describe(rep *errpage.Page, rt routes.Route) {
 }
 
 func (h *Handler) describeLoop(rep *errpage.Page) {
-	rep.Code, rep.Title = codeLoop, "The request goes in a circle"
-	rep.Lead = "It came through Hostless " + strconv.Itoa(maxHops) + " times: " + rep.App + " sends it back to the name it was asked under."
+	rep.Code, rep.Title = codeLoop, "The request is in a loop"
+	rep.Lead = "It passed through Hostless " + strconv.Itoa(maxHops) + " times: " + rep.App + " sends it back to its own name."
 	rep.Note = "Where a dev server proxies to another app, have it ask for that app's own name: in Vite, webpack and http-proxy that is"
 	rep.Commands = []string{`target: "` + h.cfg.URL("OTHER.localhost") + `", changeOrigin: true`}
 }
@@ -157,7 +164,7 @@ func (h *Handler) describeNoRoute(rep *errpage.Page, last *routes.LastRun) {
 	rep.Code, rep.Title = codeNoRoute, "No app is called "+rep.App
 	rep.Lead = "Nothing runs under this name at the moment."
 	if list := h.cfg.Table.At(rep.Host); len(list) > 0 {
-		rep.Lead = "This name has apps below some paths, but none here."
+		rep.Lead = "This name has apps under some paths, but not under this one."
 		for _, e := range list {
 			rep.AddFact("Path", e.PathPrefix)
 		}
@@ -182,7 +189,7 @@ func (h *Handler) describeNoRoute(rep *errpage.Page, last *routes.LastRun) {
 		again.Lazy, again.Output = last.Lazy, last.Output
 	}
 	rep.Commands = []string{runCommand(again), "hostless alias " + rep.App + " 3000"}
-	rep.Note = "Start it under that name, or give the name to what listens already:"
+	rep.Note = "Start the app under that name, for example so, or give the name to a port that listens already:"
 }
 
 // runCommand is what starts an app under its name.
@@ -264,8 +271,8 @@ func (h *Handler) describeUpstreamError(rep *errpage.Page, t *proxyError, last *
 		rep.Code, rep.Title = codeSilent, rep.App+" does not answer"
 		rep.Lead = target + " accepted the connection and said nothing for too long."
 	default:
-		rep.Code, rep.Title = codeClosed, rep.App+" closed the connection"
-		rep.Lead = "It ended before it had answered. It may have crashed, or be starting again."
+		rep.Code, rep.Title = codeClosed, rep.App+" closed the connection before the response was complete"
+		rep.Lead = "No response came. The app may have crashed, or be restarting."
 		switch {
 		case leased && rt.Output == routes.OutputLog:
 			rep.Note = "What it printed says more:"
@@ -281,7 +288,7 @@ func (h *Handler) describeUpstreamError(rep *errpage.Page, t *proxyError, last *
 func exitSummary(last *routes.LastRun) string {
 	switch {
 	case last == nil || last.Exit == nil:
-		return "ended without a word, as one that is killed does"
+		return "exited without a status, as a killed process does"
 	case *last.Exit > 128 && *last.Exit < 128+65:
 		sig := syscall.Signal(*last.Exit - 128)
 		return fmt.Sprintf("was ended by signal %d (%v)", int(sig), sig)

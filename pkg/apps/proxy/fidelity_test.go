@@ -76,6 +76,8 @@ func behindFront(t *testing.T, p *plane) (addr string) {
 	return l.Addr().String()
 }
 
+var discardLog = log.New(io.Discard, "", 0)
+
 type env struct {
 	t     *testing.T
 	plane *plane

@@ -26,8 +26,10 @@ type Config struct {
 	// TrustedProxies are the peers whose forwarding headers are believed; nil is
 	// nobody.
 	TrustedProxies func() []netip.Prefix
-	// Hold is how long a request of no browser waits for an app that is
-	// starting: 5 s when zero.
+	// Hold is how long a request waits for an app that is starting, or that refuses
+	// connections though its run lives, as while it restarts: 30 s when zero. An app
+	// that took longer to start before is given twice that time. A page that a
+	// browser asks for waits a second at most, and then shows that the app starts.
 	Hold   time.Duration
 	Logger *slog.Logger     // discards when nil
 	Now    func() time.Time // time.Now when nil
@@ -55,7 +57,7 @@ func New(cfg Config) (*Handler, error) {
 		cfg.TrustedProxies = func() []netip.Prefix { return nil }
 	}
 	if cfg.Hold == 0 {
-		cfg.Hold = 5 * time.Second
+		cfg.Hold = 30 * time.Second
 	}
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
@@ -144,6 +146,7 @@ func (h *Handler) forward(w http.ResponseWriter, r *http.Request, rt *routes.Ent
 		return
 	}
 	defer settle(x, in)
+	x.origin.rewrite(header)
 	if x.Body != nil && !x.Body.Complete.Load() && r.ProtoMajor == 1 {
 		header.Set("Connection", "close") // what is left of the body is not read
 	}
@@ -170,8 +173,14 @@ func (h *Handler) forward(w http.ResponseWriter, r *http.Request, rt *routes.Ent
 // fail answers with the page of an error.
 func (h *Handler) fail(w http.ResponseWriter, r *http.Request, e *proxyError) {
 	status, header, body := h.page(e).Render(r)
+	if h.shareWith(r, header) && preflight(r) {
+		allowPreflight(r, header)
+		status, body = http.StatusNoContent, nil
+	}
 	maps.Copy(w.Header(), header)
-	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
+	if status != http.StatusNoContent {
+		w.Header().Set("Content-Length", strconv.Itoa(len(body)))
+	}
 	if r.ProtoMajor == 1 && r.ContentLength != 0 {
 		w.Header().Set("Connection", "close") // the request's body is not read
 	}
@@ -207,37 +216,17 @@ func inform(w http.ResponseWriter, r *http.Request, status int, h http.Header) {
 	}
 }
 
-// roundTrip sends the request. While the app of a run starts, a client that is no
-// browser is held and the request is tried again: none of it was sent.
-func (h *Handler) roundTrip(r *http.Request, x *exchange, header http.Header) (*http1.Response, error) {
-	in, err := x.route.Upstream().RoundTrip(r.Context(), &x.Request, header)
-	var dial *http1.DialError
-	if err == nil || !errors.As(err, &dial) || !x.route.Starting() || errpage.WantsHTML(r) {
-		return in, err
+// roundTrip sends the request. While its app is expected to listen soon, the
+// request is held and tried again: nothing of it was sent.
+func (h *Handler) roundTrip(r *http.Request, x *exchange, header http.Header) (in *http1.Response, err error) {
+	limit := h.cfg.Hold
+	if (x.Method == http.MethodGet || x.Method == http.MethodHead) && errpage.WantsHTML(r) {
+		limit = min(limit, pageAfter) // the page looks again by itself; a form that was sent could not
 	}
-	deadline := time.NewTimer(h.cfg.Hold)
-	defer deadline.Stop()
-	look := time.NewTicker(50 * time.Millisecond)
-	defer look.Stop()
-	for x.route.Starting() {
-		select {
-		case <-r.Context().Done():
-			return nil, r.Context().Err()
-		case <-h.closing.Done():
-			return nil, err
-		case <-deadline.C:
-			return nil, err
-		case <-look.C:
-		}
-		if x.route.CurrentState() == routes.StateIdle { // it came to rest meanwhile
-			x.route.Start()
-		}
-		x.Target = x.route.CurrentTarget()
+	err = h.hold(r.Context(), x, limit, func() error {
 		in, err = x.route.Upstream().RoundTrip(r.Context(), &x.Request, header)
-		if err == nil || !errors.As(err, &dial) {
-			break
-		}
-	}
+		return err
+	})
 	return in, err
 }
 

@@ -48,18 +48,20 @@ func hops(h http.Header) int {
 	return int(n) // the most that there is, where it is more than that
 }
 
-// forwarded appends the fields that tell the app who asked, and how. What a
-// client says about that is kept only from a trusted proxy.
-func forwarded(add []http1.Field, r *http.Request, trusted []netip.Prefix) []http1.Field {
+// forwarded appends the fields that tell the app who asked, and how, and gives the
+// scheme and the authority that the client has used. What a client says about that
+// is kept only from a trusted proxy.
+func forwarded(add []http1.Field, r *http.Request, trusted []netip.Prefix) (_ []http1.Field, proto, host string) {
 	peer := r.RemoteAddr
 	if host, _, err := net.SplitHostPort(peer); err == nil {
 		peer = host
 	}
-	proto, port := "http", "80"
+	port := "80"
+	proto = "http"
 	if r.TLS != nil {
 		proto, port = "https", "443"
 	}
-	host := r.Host
+	host = r.Host
 	if colon := strings.LastIndexByte(host, ':'); colon >= 0 && !strings.HasSuffix(host, "]") {
 		port = host[colon+1:]
 	}
@@ -96,9 +98,10 @@ func forwarded(add []http1.Field, r *http.Request, trusted []netip.Prefix) []htt
 			}
 		}
 	}
-	return append(add,
+	add = append(add,
 		http1.Field{Name: "X-Forwarded-For", Value: chain}, http1.Field{Name: "X-Forwarded-Host", Value: host}, http1.Field{Name: "X-Forwarded-Proto", Value: proto},
 		http1.Field{Name: "X-Forwarded-Port", Value: port}, http1.Field{Name: "Forwarded", Value: element})
+	return add, proto, host
 }
 
 func trusts(trusted []netip.Prefix, peer string) bool {

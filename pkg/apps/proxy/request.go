@@ -12,8 +12,9 @@ import (
 // exchange is a request on its way to an app.
 type exchange struct {
 	http1.Request
-	route *routes.Entry
-	own   [8]http1.Field // Add's memory
+	route  *routes.Entry
+	origin ownAddress
+	own    [8]http1.Field // Add's memory
 }
 
 // newRequest makes the request that an app gets.
@@ -38,7 +39,8 @@ func (h *Handler) newRequest(r *http.Request, rt *routes.Entry) *exchange {
 	if httpx.HasToken(r.Header["Te"], "trailers") {
 		x.Add = append(x.Add, http1.Field{Name: "Te", Value: "trailers"})
 	}
-	x.Add = forwarded(x.Add, r, h.cfg.TrustedProxies())
+	x.origin = ownAddress{target: t}
+	x.Add, x.origin.scheme, x.origin.host = forwarded(x.Add, r, h.cfg.TrustedProxies())
 	x.Add = append(x.Add, http1.Field{Name: headerHops, Value: strconv.Itoa(hops(r.Header) + 1)})
 	if r.ContentLength != 0 && r.Body != nil && r.Body != http.NoBody {
 		x.Body = &http1.RequestBody{Reader: r.Body, Length: r.ContentLength}

@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"bytes"
 	"context"
-	"errors"
 	"io"
 	"net"
 	"net/http"
@@ -17,6 +16,7 @@ import (
 	"github.com/hostless/hostless/pkg/apps/routes"
 	"github.com/hostless/hostless/pkg/h2upgrade"
 	"github.com/hostless/hostless/pkg/httpx"
+	"github.com/hostless/hostless/pkg/sock"
 )
 
 const (
@@ -49,8 +49,8 @@ func (h *Handler) upgrade(w http.ResponseWriter, r *http.Request, rt *routes.Ent
 	// A client that has ended its side already looks to the server like one that
 	// has left; it has not.
 	alive := r.Context()
-	if _, stream := w.(h2upgrade.Stream); !stream {
-		alive = h.closing
+	if _, stream := w.(h2upgrade.Stream); !stream && sock.HangupOf(r.Context()) == nil {
+		alive = h.closing // package front knows the two apart
 	}
 	c, err := h.connect(alive, x)
 	if err != nil {
@@ -84,38 +84,22 @@ func (h *Handler) upgrade(w http.ResponseWriter, r *http.Request, rt *routes.Ent
 }
 
 // connect connects to the app; while that of a run starts, it is waited for.
-func (h *Handler) connect(ctx context.Context, x *exchange) (*http1.Conn, error) {
-	c, err := x.route.Upstream().Connect(ctx, x.Target)
-	var dial *http1.DialError
-	if err == nil || !errors.As(err, &dial) || !x.route.Starting() {
-		return c, err
-	}
-	ctx, cancel := context.WithTimeout(ctx, h.cfg.Hold)
-	defer cancel()
-	look := time.NewTicker(50 * time.Millisecond)
-	defer look.Stop()
-	for x.route.Starting() {
-		select {
-		case <-ctx.Done():
-			return nil, err
-		case <-look.C:
-		}
-		x.Target = x.route.CurrentTarget()
-		if c, err = x.route.Upstream().Connect(ctx, x.Target); err == nil {
-			break
-		}
-	}
+func (h *Handler) connect(ctx context.Context, x *exchange) (c *http1.Conn, err error) {
+	err = h.hold(ctx, x, h.cfg.Hold, func() error {
+		c, err = x.route.Upstream().Connect(ctx, x.Target)
+		return err
+	})
 	return c, err
 }
 
 // tunnel is an upgraded connection, or one on its way to be.
 type tunnel struct {
 	client   net.Conn
-	from     io.Reader // what the client sends, with what was read of it ahead
+	from     io.Reader               // what the client sends, with what was read of it ahead
 	again    func(error) *http1.Conn // connects anew in another protocol; nil where there is none
-	switched chan bool     // capacity 1: whether the app has agreed
-	received chan struct{} // closed when the app has ended its side
-	cut      bool          // the app's side broke off; written by open's goroutine
+	switched chan bool               // capacity 1: whether the app has agreed
+	received chan struct{}           // closed when the app has ended its side
+	cut      bool                    // the app's side broke off; written by open's goroutine
 
 	mu    sync.Mutex  // over a change of app, which is made before it has answered
 	app   *http1.Conn // fixed once switched was sent
@@ -151,6 +135,8 @@ func (t *tunnel) open(x *exchange) error {
 				t.end()
 			}
 			return nil
+		case head.Status == http.StatusBadRequest && t.retry(http1.ErrRefused) && t.ask(x) == nil:
+			continue
 		case head.Status < 200:
 			if _, err := io.WriteString(t.client, head.Text); err != nil {
 				t.end()
@@ -158,7 +144,7 @@ func (t *tunnel) open(x *exchange) error {
 			continue
 		}
 		t.app.SetDeadline(time.Time{})
-		t.relayRefusal(head, x.Method)
+		t.relayRefusal(head, x)
 		t.switched <- false
 		return nil
 	}
@@ -318,14 +304,15 @@ func closeWrite(c net.Conn) {
 
 // relayRefusal passes on a response that does not switch protocols; the
 // connection ends with it.
-func (t *tunnel) relayRefusal(head *http1.Head, method string) {
+func (t *tunnel) relayRefusal(head *http1.Head, x *exchange) {
 	header := http.Header{}
-	in, err := t.app.Response(head, method, header)
+	in, err := t.app.Response(head, x.Method, header)
 	if err != nil {
 		t.cut = true
 		t.end()
 		return
 	}
+	x.origin.rewrite(header)
 	line, _, _ := strings.Cut(head.Text, "\n")
 	line = "HTTP/1.1" + strings.TrimRight(line, "\r")[len("HTTP/1.1"):] // also for an app of HTTP/1.0: the framing is ours
 	t.respond(line, in.Status, header, in.Body, in.Length < 0)

@@ -33,3 +33,20 @@ func (t *Table) remember(rt Route) {
 	}
 	delete(t.past, oldest)
 }
+
+// StartTime is how long the last start of an app took, 0 where that is not known.
+func (t *Table) StartTime(name string) time.Duration {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.took[name]
+}
+
+// started notes how long an app took to listen.
+func (t *Table) started(name string, took time.Duration) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if len(t.took) >= maxPorts {
+		clear(t.took)
+	}
+	t.took[name] = took
+}

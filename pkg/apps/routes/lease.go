@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"time"
 
 	"github.com/hostless/hostless/pkg/appname"
 	"github.com/hostless/hostless/pkg/apps/http1"
@@ -43,6 +44,7 @@ type Lease struct {
 	events chan Event
 	done   chan struct{}
 	ended  bool
+	since  time.Time // when the app began to start; zero where it does not
 }
 
 // Lease adds a route that lives until Release. With reg.Reserve a port is picked:
@@ -88,6 +90,7 @@ func (t *Table) Lease(ctx context.Context, reg Registration) (*Lease, error) {
 		first = StateIdle
 	}
 	r.state.Store(&state{target: r.Target, pid: pid, name: first})
+	l.starts(StateStarting)
 
 	if err := t.addLease(ctx, l, reg.Force); err != nil {
 		return nil, err
@@ -137,6 +140,15 @@ func (l *Lease) tell(ev Event) {
 	}
 }
 
+// starts notes that the app begins to start, if it is in that state.
+func (l *Lease) starts(state string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.since.IsZero() && l.route.CurrentState() == state {
+		l.since = l.table.cfg.Now()
+	}
+}
+
 // Update takes the client's word on its app. A state that does not exist or a
 // port that is none is fault.Invalid.
 func (l *Lease) Update(u Update) error {
@@ -148,12 +160,27 @@ func (l *Lease) Update(u Update) error {
 	if u.Port < 0 || u.Port > 65535 {
 		return &fault.Error{Kind: fault.Invalid, Param: "port", Message: "a port is between 1 and 65535"}
 	}
+	now, took, err := l.apply(u)
+	if err != nil || now.name != StateListening {
+		return err
+	}
+	// Not within l.mu: whoever holds the table's lock may wait for that.
+	l.table.releaseReservation(now.target.Port())
+	if took > 0 {
+		l.table.started(l.route.Name, took)
+	}
+	return nil
+}
+
+// apply changes the route's state. took is how long the app took to start, where
+// it has just started to listen.
+func (l *Lease) apply(u Update) (next state, took time.Duration, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.ended {
-		return fault.New(fault.NotFound, "the lease has ended")
+		return state{}, 0, fault.New(fault.NotFound, "the lease has ended")
 	}
-	next := *l.route.state.Load()
+	next = *l.route.state.Load()
 	if u.Port != 0 && u.Port != next.target.Port() {
 		next.target = http1.PortTarget(u.Port)
 		l.route.upstream.CloseIdle()
@@ -170,11 +197,18 @@ func (l *Lease) Update(u Update) error {
 	if u.Log != nil {
 		next.log = u.Log
 	}
+	was := l.route.CurrentState()
 	l.route.state.Store(&next)
-	if next.name == StateListening {
-		l.table.releaseReservation(next.target.Port())
+	switch {
+	case next.name == StateStarting && was != StateStarting && l.since.IsZero():
+		l.since = l.table.cfg.Now()
+	case next.name == StateListening && !l.since.IsZero():
+		took = l.table.cfg.Now().Sub(l.since)
+		l.since = time.Time{}
+	case next.name == StateExited:
+		l.since = time.Time{}
 	}
-	return nil
+	return next, took, nil
 }
 
 // Release ends the lease: its route is gone when it returns. A second call does

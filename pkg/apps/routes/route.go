@@ -79,6 +79,7 @@ type Entry struct {
 	lease    *Lease  // of a Leased one
 	state    atomic.Pointer[state]
 	upstream *http1.Upstream
+	refused  atomic.Int64 // since when connections are refused, in Unix nanoseconds; 0 is not
 }
 
 // state is what a lease's client reports of its app.
@@ -122,12 +123,19 @@ func (e *Entry) Upstream() *http1.Upstream { return e.upstream }
 // does nothing.
 func (e *Entry) Start() {
 	if e.lease != nil {
+		e.lease.starts(StateIdle)
 		e.lease.tell(Event{Kind: EventStart, Reason: "it was asked for"})
 	}
 }
 
 // Starting reports whether the app of a run is expected to listen soon.
 func (e *Entry) Starting() bool {
+	s := e.CurrentState()
+	return (s == StateStarting || s == StateIdle) && e.Alive()
+}
+
+// Alive reports whether a leased route's client holds its lease.
+func (e *Entry) Alive() bool {
 	if e.lease == nil {
 		return false
 	}
@@ -135,7 +143,19 @@ func (e *Entry) Starting() bool {
 	case <-e.lease.done:
 		return false
 	default:
+		return true
 	}
-	s := e.CurrentState()
-	return s == StateStarting || s == StateIdle
+}
+
+// Refused notes that the app refused a connection, and gives since when it has.
+func (e *Entry) Refused(now time.Time) time.Time {
+	e.refused.CompareAndSwap(0, now.UnixNano())
+	return time.Unix(0, e.refused.Load())
+}
+
+// Reached notes that the app was reached.
+func (e *Entry) Reached() {
+	if e.refused.Load() != 0 {
+		e.refused.Store(0)
+	}
 }

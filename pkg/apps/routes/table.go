@@ -54,6 +54,7 @@ type Table struct {
 	released *sync.Cond        // a lease has ended
 	leases   uint64            // counts, for ids
 	past     map[string]*LastRun
+	took     map[string]time.Duration // by name: how long the last start took
 
 	returning *returning
 }
@@ -78,7 +79,7 @@ func New(cfg Config) (t *Table, warnings []string, err error) {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	t = &Table{cfg: cfg, log: cfg.Logger, reserved: map[int]time.Time{}, past: map[string]*LastRun{}}
+	t = &Table{cfg: cfg, log: cfg.Logger, reserved: map[int]time.Time{}, past: map[string]*LastRun{}, took: map[string]time.Duration{}}
 	t.released = sync.NewCond(&t.mu)
 	if t.disk, warnings, err = openDisk(cfg.Path, cfg.Now); err != nil {
 		return nil, warnings, err

@@ -243,3 +243,28 @@ func TestProcessRouteComesBack(t *testing.T) {
 		t.Errorf("of another process: %+v", l)
 	}
 }
+
+// TestEvictionDuringUpdates: a run that reports its state while it is evicted does
+// not lock up the table.
+func TestEvictionDuringUpdates(t *testing.T) {
+	p := newTable(t, "")
+	for i := range 50 {
+		l, err := p.Lease(t.Context(), routes.Registration{Name: "shop", Port: 4001})
+		if err != nil {
+			t.Fatal(err)
+		}
+		go func() {
+			for range 100 {
+				l.Update(routes.Update{State: routes.StateStarting})
+				l.Update(routes.Update{State: routes.StateListening})
+			}
+			<-l.Events()
+			l.Release()
+		}()
+		next, err := p.Lease(t.Context(), routes.Registration{Name: "shop", Port: 4001, Force: true})
+		if err != nil {
+			t.Fatalf("%d: %v", i, err)
+		}
+		next.Release()
+	}
+}

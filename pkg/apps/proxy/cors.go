@@ -1,0 +1,48 @@
+package proxy
+
+import (
+	"net/http"
+	"net/url"
+
+	"github.com/hostless/hostless/pkg/apps/routes"
+)
+
+// preflight reports whether a request is CORS' question before another one (WHATWG
+// Fetch, "CORS-preflight request").
+func preflight(r *http.Request) bool {
+	return r.Method == http.MethodOptions && r.Header.Get("Origin") != "" && r.Header.Get("Access-Control-Request-Method") != ""
+}
+
+// shareWith lets a page of another app read our own error: a browser would show it
+// "CORS error" in its place. Nobody else's page may.
+func (h *Handler) shareWith(r *http.Request, header http.Header) bool {
+	origin := r.Header.Get("Origin")
+	if origin == "" {
+		return false
+	}
+	header.Add("Vary", "Origin")
+	u, err := url.Parse(origin)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.User != nil || u.Path != "" || u.RawQuery != "" || u.Fragment != "" {
+		return false
+	}
+	host, ok := routes.HostOf(u.Host)
+	if !ok || !h.cfg.Table.Serves(host) {
+		return false
+	}
+	header.Set("Access-Control-Allow-Origin", origin)
+	header.Set("Access-Control-Allow-Credentials", "true")
+	header.Set("Access-Control-Expose-Headers", "X-Hostless-Error, Retry-After")
+	return true
+}
+
+// allowPreflight answers a preflight in place of an app that cannot, so that the
+// request itself is sent, and gets the error that says why.
+func allowPreflight(r *http.Request, header http.Header) {
+	for _, name := range []string{"Content-Type", "Content-Security-Policy"} {
+		header.Del(name)
+	}
+	header.Set("Access-Control-Allow-Methods", r.Header.Get("Access-Control-Request-Method"))
+	if fields := r.Header.Get("Access-Control-Request-Headers"); fields != "" {
+		header.Set("Access-Control-Allow-Headers", fields)
+	}
+}
