@@ -52,6 +52,7 @@ type Table struct {
 	routes   []*Entry
 	reserved map[int]time.Time // ports reserved for apps that have not opened them yet
 	released *sync.Cond        // a lease has ended
+	owned    chan struct{}     // capacity 1: a route of a process was added
 	leases   uint64            // counts, for ids
 	past     map[string]*LastRun
 	took     map[string]time.Duration // by name: how long the last start took
@@ -79,8 +80,13 @@ func New(cfg Config) (t *Table, warnings []string, err error) {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	t = &Table{cfg: cfg, log: cfg.Logger, reserved: map[int]time.Time{}, past: map[string]*LastRun{}, took: map[string]time.Duration{}}
+	t = &Table{owned: make(chan struct{}, 1), cfg: cfg, log: cfg.Logger, reserved: map[int]time.Time{}, past: map[string]*LastRun{}, took: map[string]time.Duration{}}
 	t.released = sync.NewCond(&t.mu)
+	defer func() {
+		for _, warning := range warnings {
+			cfg.Logger.Warn(warning) // t is nil where the file cannot be read
+		}
+	}()
 	if t.disk, warnings, err = openDisk(cfg.Path, cfg.Now); err != nil {
 		return nil, warnings, err
 	}
@@ -375,6 +381,12 @@ func (t *Table) add(r *Entry) {
 	t.routes = append(t.routes, r)
 	t.publish()
 	t.returning.returned(r.Hostname)
+	if r.Kind == Process {
+		select {
+		case t.owned <- struct{}{}:
+		default:
+		}
+	}
 }
 
 func (t *Table) remove(r *Entry) {
@@ -423,34 +435,58 @@ func (t *Table) save() error {
 	})
 }
 
-// Run drops the routes of processes that have ended, until ctx ends.
+// sweepEvery is how often the processes of routes are looked at.
+const sweepEvery = time.Second
+
+// Run removes the routes of processes that have ended, until ctx ends. It wakes up
+// only while there are such routes.
 func (t *Table) Run(ctx context.Context) error {
-	tick := time.NewTicker(time.Second)
+	tick := time.NewTimer(sweepEvery)
 	defer tick.Stop()
 	for {
+		wait := tick.C
+		if !t.sweep() {
+			wait = nil
+		}
+		tick.Reset(sweepEvery)
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-tick.C:
-			t.sweep()
+		case <-t.owned:
+		case <-wait:
 		}
 	}
 }
 
-func (t *Table) sweep() {
+// sweep removes the routes of processes that have ended, and reports whether there
+// are others. Processes are looked at without the lock: on macOS that runs ps(1).
+func (t *Table) sweep() (left bool) {
 	t.mu.Lock()
-	var dropped []Route
-	for _, r := range slices.Clone(t.routes) {
-		if r.Kind == Process && !r.owner.alive() {
-			t.remove(r)
-			dropped = append(dropped, r.Snapshot())
+	var owned, dropped []*Entry
+	for _, r := range t.routes {
+		if r.Kind == Process {
+			owned = append(owned, r)
 		}
 	}
 	t.mu.Unlock()
-	for _, r := range dropped {
-		t.log.Info("route dropped, its process has ended", "host", r.Hostname, "pid", r.PID)
-		t.cfg.Dropped(r)
+	for _, r := range owned {
+		if !r.owner.alive() {
+			dropped = append(dropped, r)
+		}
 	}
+	for _, r := range dropped {
+		t.mu.Lock()
+		there := slices.Contains(t.routes, r)
+		if there {
+			t.remove(r)
+		}
+		t.mu.Unlock()
+		if there {
+			t.log.Info("route dropped, its process has ended", "host", r.Hostname, "pid", r.PID)
+			t.cfg.Dropped(r.Snapshot())
+		}
+	}
+	return len(dropped) < len(owned)
 }
 
 // Len is the number of routes.

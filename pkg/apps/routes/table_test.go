@@ -1,8 +1,10 @@
 package routes_test
 
 import (
+	"bytes"
 	"context"
 	"fmt"
+	"log/slog"
 	"net"
 	"os"
 	"os/exec"
@@ -65,9 +67,13 @@ func TestStandingRoutesOutliveARestart(t *testing.T) {
 func TestCorruptTableIsKeptAside(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "routes.json")
 	os.WriteFile(path, []byte(`{"version":1,"rou`), 0o600)
-	p, warnings, err := routes.New(routes.Config{Path: path})
+	var log bytes.Buffer
+	p, warnings, err := routes.New(routes.Config{Path: path, Logger: slog.New(slog.NewTextHandler(&log, nil))})
 	if err != nil || len(warnings) != 1 || p.Len() != 0 {
 		t.Fatalf("%v, %v", warnings, err)
+	}
+	if !strings.Contains(log.String(), "could not be read as a route table") {
+		t.Errorf("the log says %q", log.String())
 	}
 	if kept, _ := filepath.Glob(path + ".corrupt-*"); len(kept) != 1 {
 		t.Errorf("kept: %v", kept)
