@@ -67,8 +67,8 @@ func BenchmarkRequest(b *testing.B) {
 	bare := httptest.NewServer(hello)
 	defer bare.Close()
 	b.Run("bare", func(b *testing.B) { get(b, bare.URL, "localhost", true) })
-	b.Run("gate", func(b *testing.B) { get(b, gated, "localhost", true) })
-	b.Run("lane", func(b *testing.B) { get(b, gated, "app.localhost", true) })
+	b.Run("gateway", func(b *testing.B) { get(b, gated, "localhost", true) })
+	b.Run("app", func(b *testing.B) { get(b, gated, "app.localhost", true) })
 	b.Run("bare,new connection", func(b *testing.B) { get(b, bare.URL, "localhost", false) })
-	b.Run("gate,new connection", func(b *testing.B) { get(b, gated, "localhost", false) })
+	b.Run("gateway,new connection", func(b *testing.B) { get(b, gated, "localhost", false) })
 }

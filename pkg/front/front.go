@@ -3,7 +3,7 @@
 // another user's, and ends connections in an order that loses no request.
 //
 // Loopback names go to the gateway, names below .localhost to the apps, all
-// else nowhere. Plain requests to apps are served in lanes of its own, for speed,
+// else nowhere. Plain requests are served in lanes of its own, for speed,
 // everything else by net/http's server. What the planes do with a request is left to them; where
 // listeners come from to package listen.
 package front

@@ -29,7 +29,7 @@ const (
 	lanePassing              // to net/http
 )
 
-// lane serves a connection's plain requests to apps (see plainHead), one after
+// lane serves a connection's plain requests (see plainHead), one after
 // the other in its own goroutine. Parsing is net/http's; what its server does
 // besides costs more than such a request itself: a goroutine that watches the
 // client, deadlines and buffers for each. The first request of another kind, and

@@ -36,7 +36,7 @@ func TestPlainHead(t *testing.T) {
 		{"a port, other case, fields", "HEAD /a?b=c;d HTTP/1.1\r\nhOsT:\tA.LOCALHOST.:48282 \r\nX-Empty:\r\nX-A: \xc3\xbc\r\nConnection: Keep-Alive\r\n\r\n", true},
 		{"no host", "GET / HTTP/1.1\r\nX-A: b\r\n\r\n", false},
 		{"two hosts", "GET / HTTP/1.1\r\n" + host + host + "\r\n", false},
-		{"the gateway's", "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n", false},
+		{"the gateway's", "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n", true},
 		{"a foreign host", "GET / HTTP/1.1\r\nHost: a.localhost.evil\r\n\r\n", false},
 		{"a body", "POST / HTTP/1.1\r\n" + host + "Content-Length: 1\r\n\r\n", true},
 		{"a length", "GET / HTTP/1.1\r\n" + host + "content-Length: 0\r\n\r\n", true},
@@ -582,5 +582,26 @@ func TestBodyIsNoRequest(t *testing.T) {
 				t.Errorf("the next request was read %d times: %q, %v", smuggled.Load(), got, err)
 			}
 		})
+	}
+}
+
+// TestLaneContextEndsWithItsRequest: what a handler of the gateway binds to its
+// request ends with it, though the connection lives on.
+func TestLaneContextEndsWithItsRequest(t *testing.T) {
+	ended := make(chan struct{}, 2)
+	s := start(t, Config{Gateway: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		context.AfterFunc(r.Context(), func() { ended <- struct{}{} })
+		io.Copy(io.Discard, r.Body)
+		io.WriteString(w, "ok")
+	})})
+	c, r := dial(t, s.addr)
+	for range 2 {
+		io.WriteString(c, "POST /v1/x HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n\r\n{}")
+		resp, err := http.ReadResponse(r, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		io.Copy(io.Discard, resp.Body)
+		within(t, ended)
 	}
 }

@@ -9,7 +9,7 @@ import (
 // plainHead reports whether a request's head, with its empty line, is of the
 // plain kind that a lane serves: HTTP/1.1 with a body of known length or none,
 // without an upgrade or any other wish of the connection, for exactly one host,
-// which is an app's. It is strict: what it does not take is not wrong, but
+// which is ours. It is strict: what it does not take is not wrong, but
 // net/http's to judge.
 func plainHead(head []byte) bool {
 	line, rest, ok := cutLine(head)
@@ -31,7 +31,7 @@ func plainHead(head []byte) bool {
 		switch len(name) {
 		case len("host"):
 			if bytes.EqualFold(name, []byte("host")) {
-				if hosts++; !appHost(value) {
+				if hosts++; !ownHost(value) {
 					return false
 				}
 			}
@@ -107,8 +107,8 @@ func plainField(line []byte) (name, value []byte, ok bool) {
 	return name, value, httpx.IsToken(name) && httpx.IsFieldValue(value)
 }
 
-// appHost reports whether an authority is an app's.
-func appHost(authority []byte) bool {
+// ownHost reports whether an authority is the gateway's or an app's.
+func ownHost(authority []byte) bool {
 	p, _ := classify(string(authority))
-	return p == appsPlane
+	return p == appsPlane || p == gatewayPlane
 }

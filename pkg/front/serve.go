@@ -1,6 +1,7 @@
 package front
 
 import (
+	"context"
 	"log/slog"
 	"net/http"
 	"runtime/debug"
@@ -52,6 +53,13 @@ func (s *Server) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 	case p == gatewayPlane && h2upgrade.Protocol(r) != "":
 		s.cfg.Gateway.ServeHTTP(h2upgrade.Request(w, r))
 	case p == gatewayPlane:
+		if _, inLane := rw.(*laneWriter); inLane {
+			// A lane's context is the connection's: what is bound to a request ends with
+			// it, as net/http has it. Package proxy needs none.
+			ctx, end := context.WithCancel(r.Context())
+			defer end()
+			r = r.WithContext(ctx)
+		}
 		s.cfg.Gateway.ServeHTTP(w, r)
 	default:
 		if r.ProtoMajor == 1 {
