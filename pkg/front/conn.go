@@ -24,19 +24,19 @@ type conn struct {
 	*net.TCPConn
 	server *Server
 
-	judge   sync.Once
-	uid     int // of the peer, once judged
-	verdict error
+	peerCheck sync.Once
+	uid       int // of the peer, once judged
+	peerErr   error
 
-	lane   atomic.Int32    // what its lane is doing
-	waking sync.Mutex      // held to wake the lane, and where it may not be woken any more
-	ctx    context.Context // of its lane's requests
-	cancel context.CancelFunc
-	hangup sock.Hangup // fires when ctx ends
-	ahead  []byte      // read by the lane, and not yet by net/http
-	tls    bool        // carries TLS; set with server.mu held
-	read   atomic.Bool // bytes have been read since it was idle last
-	begun  atomic.Bool // a request has come to its handler since then
+	lane         atomic.Int32    // what its lane is doing
+	waking       sync.Mutex      // held to wake the lane, and where it may not be woken any more
+	ctx          context.Context // of its lane's requests
+	cancel       context.CancelFunc
+	onDisconnect sock.OnDisconnect // fires when ctx ends
+	ahead        []byte            // read by the lane, and not yet by net/http
+	tls          bool              // carries TLS; set with server.mu held
+	read         atomic.Bool       // bytes have been read since it was idle last
+	handled      atomic.Bool       // a request has come to its handler since then
 
 	lingers  atomic.Bool // the client may still be sending
 	once     sync.Once
@@ -58,7 +58,7 @@ func (c *conn) Read(p []byte) (int, error) {
 		c.read.Store(true)
 	}
 	if err == io.EOF && len(p) == 1 { // so net/http watches while a request is answered
-		return c.watchEnd(p, n, err)
+		return c.awaitPeerClose(p, n, err)
 	}
 	return n, err
 }
@@ -77,9 +77,9 @@ func (c *conn) WriteTo(w io.Writer) (int64, error) {
 	return int64(n) + more, err
 }
 
-// become notes that the lane is not to be woken for now: its deadline for reading
+// setState notes that the lane is not to be woken for now: its deadline for reading
 // is a request's, or net/http's.
-func (c *conn) become(lane int32) {
+func (c *conn) setState(lane int32) {
 	c.waking.Lock()
 	defer c.waking.Unlock()
 	c.lane.Store(lane)
@@ -118,28 +118,28 @@ func (c *conn) Close() error {
 
 // admitted says whether the connection's peer may speak to us.
 func (c *conn) admitted() error {
-	c.judge.Do(func() {
+	c.peerCheck.Do(func() {
 		c.uid = UnknownUID
 		if c.server.cfg.Peer != nil {
-			c.uid, c.verdict = c.server.cfg.Peer(c.TCPConn)
+			c.uid, c.peerErr = c.server.cfg.Peer(c.TCPConn)
 		}
-		if c.verdict != nil {
-			// Of a client that has left nobody is kept out, and another user could fill
-			// the log.
+		if c.peerErr != nil {
+			// A client that has left is nobody to keep out, and another user could fill the
+			// log.
 			level := slog.LevelDebug
-			if _, again := c.server.refusals.LoadOrStore(c.verdict.Error(), nil); !again && !errors.Is(c.verdict, peer.ErrGone) {
+			if _, again := c.server.refusals.LoadOrStore(c.peerErr.Error(), nil); !again && !errors.Is(c.peerErr, peer.ErrGone) {
 				level = slog.LevelWarn
 			}
-			c.server.log.Log(c.ctx, level, "a connection is refused", "error", c.verdict)
+			c.server.log.Log(c.ctx, level, "a connection is refused", "error", c.peerErr)
 		}
 	})
-	return c.verdict
+	return c.peerErr
 }
 
-// UnknownUID is the peer's uid where it cannot be told.
+// UnknownUID is the peer's uid where the system does not report it.
 const UnknownUID = -1
 
-// PeerUID tells, within a plane's handler, whose process sent the request, or
+// PeerUID gives, within a plane's handler, the user whose process sent the request, or
 // UnknownUID.
 func PeerUID(r *http.Request) int {
 	c := connOf(r.Context())
@@ -188,7 +188,7 @@ func (s *Server) connState(c net.Conn, state http.ConnState) {
 		s.active[own] = struct{}{}
 	case http.StateIdle:
 		own.read.Store(false)
-		own.begun.Store(false)
+		own.handled.Store(false)
 		s.idle[own] = struct{}{}
 	case http.StateHijacked:
 		s.upgraded[own] = struct{}{}

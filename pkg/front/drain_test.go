@@ -29,7 +29,7 @@ func dial(t *testing.T, addr string) (net.Conn, *bufio.Reader) {
 func TestDrainAnswersWhatIsInFlight(t *testing.T) {
 	entered, release := make(chan struct{}), make(chan struct{})
 	let := sync.OnceFunc(func() { close(release) })
-	s := start(t, Config{Linger: 500 * time.Millisecond, Gateway: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	s := start(t, Config{CloseDelay: 500 * time.Millisecond, Gateway: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/slow" {
 			close(entered)
 			<-release
@@ -80,7 +80,7 @@ func TestDrainAnswersWhatIsInFlight(t *testing.T) {
 
 func TestDrainCutsWhatOutlastsTheDeadline(t *testing.T) {
 	entered, ended := make(chan struct{}), make(chan struct{})
-	s := start(t, Config{Linger: time.Millisecond, Drain: 20 * time.Millisecond, Gateway: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	s := start(t, Config{CloseDelay: time.Millisecond, Drain: 20 * time.Millisecond, Gateway: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.(http.Flusher).Flush()
 		close(entered)
 		<-r.Context().Done()
@@ -109,7 +109,7 @@ func TestDrainEndsUpgradedConnections(t *testing.T) {
 			if !polite {
 				farewell = 100 * time.Millisecond
 			}
-			s := start(t, Config{Linger: time.Millisecond, Farewell: farewell, Apps: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			s := start(t, Config{CloseDelay: time.Millisecond, UpgradeGrace: farewell, Apps: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				defer close(handlerEnded)
 				c, _, err := w.(http.Hijacker).Hijack()
 				if err != nil {
@@ -146,7 +146,7 @@ func TestDrainEndsUpgradedConnections(t *testing.T) {
 }
 
 func TestRunFailsWithItsListener(t *testing.T) {
-	s, err := New(Config{Gateway: saying("g"), Apps: saying("a"), Linger: time.Millisecond})
+	s, err := New(Config{Gateway: saying("g"), Apps: saying("a"), CloseDelay: time.Millisecond})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -222,8 +222,8 @@ func TestRetireKeepsWhatHasArrived(t *testing.T) {
 		t.Error("a request was left between its reading and its handler")
 	case <-time.After(20 * time.Millisecond):
 	}
-	arrived.begun.Store(true)
-	read.begun.Store(true)
+	arrived.handled.Store(true)
+	read.handled.Store(true)
 	<-done
 	cancel()
 }
@@ -232,7 +232,7 @@ func TestRetireKeepsWhatHasArrived(t *testing.T) {
 // servers, and a download beside them: it alone is waited for.
 func TestDrainEndsEventStreams(t *testing.T) {
 	entered, release := make(chan struct{}, 3), make(chan struct{})
-	s := start(t, Config{Linger: time.Millisecond, Drain: time.Minute, Apps: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	s := start(t, Config{CloseDelay: time.Millisecond, Drain: time.Minute, Apps: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/download" {
 			entered <- struct{}{}
 			<-release
@@ -289,7 +289,7 @@ func TestDrainTakesUploadsWhole(t *testing.T) {
 		rest, err := io.ReadAll(r.Body)
 		fmt.Fprintf(w, "%s%s %v", first, rest, err)
 	})
-	s := start(t, Config{Linger: time.Millisecond, Drain: time.Minute, Apps: h, Gateway: h})
+	s := start(t, Config{CloseDelay: time.Millisecond, Drain: time.Minute, Apps: h, Gateway: h})
 	lane, fromLane := dialed(t, s.addr, "POST / HTTP/1.1\r\nHost: a.localhost\r\nContent-Length: 4\r\n\r\nab")
 	stock, fromStock := dialed(t, s.addr, "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 4\r\n\r\nab")
 	<-entered
@@ -359,7 +359,7 @@ func TestLaneBodiesHaveNoDeadline(t *testing.T) {
 
 // TestDrainEndsHalfHeads has a client that began a long head and says no more.
 func TestDrainEndsHalfHeads(t *testing.T) {
-	s := start(t, Config{Linger: time.Millisecond})
+	s := start(t, Config{CloseDelay: time.Millisecond})
 	const begun = "GET / HTTP/1.1\r\nHost: a.localhost\r\nX: "
 	_, r := dialed(t, s.addr, begun+strings.Repeat("x", laneBuf-len(begun))) // all that a lane reads at first
 	for reading, limit := false, time.Now().Add(10*time.Second); !reading; time.Sleep(time.Millisecond) {

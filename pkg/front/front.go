@@ -29,22 +29,22 @@ import (
 // The limits of a connection. None of them cuts a stream: bodies have no
 // deadline in either direction.
 const (
-	headerTimeout  = 15 * time.Second // to read a request's header
-	maxHeaderBytes = 64 << 10
-	connWindow     = 16 << 20    // of HTTP/2, for what was received and not yet read; a stream's is 1 MiB
-	patience       = time.Second // while draining, for a connection's first request
-	crowd          = 512         // open connections, from which on a peer is asked for at once
+	headerTimeout       = 15 * time.Second // to read a request's header
+	maxHeaderBytes      = 64 << 10
+	connWindow          = 16 << 20    // of HTTP/2, for what was received and not yet read; a stream's is 1 MiB
+	partialReadGrace    = time.Second // while draining, for a connection's first request
+	eagerPeerCheckConns = 512         // open connections, from which on a peer is asked for at once
 )
 
 // Config is what a Server needs.
 type Config struct {
 	Gateway http.Handler // required; serves loopback names
 	Apps    http.Handler // required; serves names below .localhost
-	// Foreign answers requests for hosts that are not ours, with 421 and nothing
-	// that is not everybody's to know. Nil has it said as errors are.
+	// Foreign answers requests for hosts that are not ours, with 421 and without
+	// anything that is not public. Nil responds with a plain error.
 	Foreign http.Handler
 
-	// Peer tells whose process is at the other end, or UnknownUID, and whether it
+	// Peer reports whose process is at the other end, or UnknownUID, and whether it
 	// may speak to us. It is asked once for each connection, at its first
 	// request or, where very many are open, at its beginning, and again when the
 	// client has ended its side while a request is answered. An error refuses the
@@ -56,7 +56,7 @@ type Config struct {
 	TLS *tls.Config
 	// RedirectHTTPS says whether a plain request to an app is redirected to
 	// https://. Upgrades and CORS preflights, whose clients follow no redirect, are
-	// not, nor is the gateway, whose clients are told http. It is asked only with
+	// not, nor is the gateway, whose clients have an http base URL. It is asked only with
 	// TLS; nil is never.
 	RedirectHTTPS func() bool
 
@@ -65,16 +65,16 @@ type Config struct {
 	// Idle is how long a connection may wait for its next request: 2 min when
 	// zero.
 	Idle time.Duration
-	// Linger is how long requests are still taken on open connections after the
+	// CloseDelay is how long requests are still taken on open connections after the
 	// listeners have closed: 150 ms when zero. Each is answered with
 	// Connection: close, so that a client's next one goes to the next daemon.
-	Linger time.Duration
+	CloseDelay time.Duration
 	// Drain is how long requests in flight may take to end after that: 10 s
 	// when zero.
 	Drain time.Duration
-	// Farewell is how long upgraded connections may take to end once their
+	// UpgradeGrace is how long upgraded connections may take to end once their
 	// requests' contexts have: 500 ms when zero.
-	Farewell time.Duration
+	UpgradeGrace time.Duration
 }
 
 // Server serves the two planes. It is safe for concurrent use; Run is called
@@ -115,9 +115,9 @@ func New(cfg Config) (*Server, error) {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
 	defaultTo(&cfg.Idle, 2*time.Minute)
-	defaultTo(&cfg.Linger, 150*time.Millisecond)
+	defaultTo(&cfg.CloseDelay, 150*time.Millisecond)
 	defaultTo(&cfg.Drain, 10*time.Second)
-	defaultTo(&cfg.Farewell, 500*time.Millisecond)
+	defaultTo(&cfg.UpgradeGrace, 500*time.Millisecond)
 	s := &Server{cfg: cfg, lingerCut: make(chan struct{}), log: cfg.Logger, handover: newHandover(), lanes: map[*conn]struct{}{}, fresh: map[*conn]struct{}{}, active: map[*conn]struct{}{}, idle: map[*conn]struct{}{}, upgraded: map[*conn]struct{}{}, endless: map[*conn]struct{}{}}
 	s.http = &http.Server{
 		Handler:           s,
@@ -153,13 +153,13 @@ func defaultTo(d *time.Duration, value time.Duration) {
 // InFlight is how many requests are being answered, upgraded ones included.
 func (s *Server) InFlight() int { return int(s.inFlight.Load()) }
 
-// Served counts the requests that have begun since the server was made.
+// Served counts the requests that have started since the server was made.
 func (s *Server) Served() uint64 { return s.served.Load() }
 
 // Run serves on the listeners until ctx ends, then ends in this order: the
 // listeners are closed; requests that were already sent are answered for
-// Linger; those in flight get Drain; the contexts of all others and of upgraded
-// connections are cancelled, and after Farewell what is left is closed. It
+// CloseDelay; those in flight get Drain; the contexts of all others and of upgraded
+// connections are cancelled, and after UpgradeGrace what is left is closed. It
 // returns when nothing that it started runs any more; nil after ctx ended.
 func (s *Server) Run(ctx context.Context, listeners ...net.Listener) error {
 	base, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
@@ -193,13 +193,13 @@ func (s *Server) Run(ctx context.Context, listeners ...net.Listener) error {
 // but were not read yet, and leaves upgraded connections open.
 func (s *Server) drain(base context.Context, cancel context.CancelCauseFunc) {
 	if s.open.Load() > 0 {
-		after(base, s.cfg.Linger)
+		after(base, s.cfg.CloseDelay)
 	}
 	// Shutdown itself would wait five seconds for connections that never spoke.
-	unspoken := time.AfterFunc(patience, func() { s.closeAll(s.fresh) })
+	unspoken := time.AfterFunc(partialReadGrace, func() { s.closeAll(s.fresh) })
 	defer unspoken.Stop()
 	// Event streams of apps would have it wait for nothing: browsers open them anew.
-	streams := time.AfterFunc(patience, func() {
+	streams := time.AfterFunc(partialReadGrace, func() {
 		if s.linger.Load() == 0 {
 			s.closeAll(s.endless)
 		}
@@ -220,7 +220,7 @@ func (s *Server) drain(base context.Context, cancel context.CancelCauseFunc) {
 		s.log.Info("requests in flight are cut", "requests", s.InFlight())
 	}
 	cancel(errStopping)
-	s.farewell()
+	s.endUpgraded()
 	s.closeAll(s.lanes)
 	s.http.Close()
 }
@@ -229,8 +229,8 @@ func (s *Server) drain(base context.Context, cancel context.CancelCauseFunc) {
 // handler may tell its caller, who is still there.
 var errStopping = &fault.Error{Kind: fault.Stopping, RetryAfter: time.Second, Message: "the daemon is stopping: send the request again"}
 
-// patience is when a draining server stops waiting for what has not come whole.
-func (s *Server) patience() time.Time { return s.retired.Add(patience) }
+// partialReadDeadline is when a draining server stops waiting for what has not come whole.
+func (s *Server) partialReadDeadline() time.Time { return s.retired.Add(partialReadGrace) }
 
 // wakeLanes has lanes that wait for a request look whether one has arrived.
 func (s *Server) wakeLanes() {
@@ -261,10 +261,10 @@ func after(ctx context.Context, d time.Duration) {
 	}
 }
 
-// farewell lets handlers whose contexts have ended finish by themselves, then
+// endUpgraded lets handlers whose contexts have ended finish by themselves, then
 // closes the upgraded connections that are left.
-func (s *Server) farewell() {
-	end := time.NewTimer(s.cfg.Farewell)
+func (s *Server) endUpgraded() {
+	end := time.NewTimer(s.cfg.UpgradeGrace)
 	defer end.Stop()
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
@@ -282,9 +282,9 @@ func (s *Server) farewell() {
 // retire ends the connections that wait for a next request, except where one has
 // arrived: that is let be answered. Shutdown would close all of them, and on a
 // busy machine many may have arrived and not been read. Nor does net/http answer
-// a request that it has read and not yet begun with when Shutdown is called.
+// a request that it has read but not yet handled when Shutdown is called.
 func (s *Server) retire(ctx context.Context) {
-	ctx, done := context.WithDeadline(ctx, s.patience())
+	ctx, done := context.WithDeadline(ctx, s.partialReadDeadline())
 	defer done()
 	for {
 		arrived := false
@@ -297,7 +297,7 @@ func (s *Server) retire(ctx context.Context) {
 			}
 		}
 		arrived = arrived || slices.ContainsFunc(s.members(s.fresh), (*conn).pending) ||
-			slices.ContainsFunc(s.members(s.active), func(c *conn) bool { return !c.begun.Load() })
+			slices.ContainsFunc(s.members(s.active), func(c *conn) bool { return !c.handled.Load() })
 		if !arrived || ctx.Err() != nil {
 			return
 		}

@@ -79,7 +79,7 @@ func raw(t *testing.T, addr, text string) (*http.Response, string) {
 }
 
 func TestRawRequests(t *testing.T) {
-	s := start(t, Config{Linger: time.Millisecond})
+	s := start(t, Config{CloseDelay: time.Millisecond})
 	for _, tt := range []struct {
 		name, text string
 		status     int
@@ -142,7 +142,7 @@ func TestSmuggledBodies(t *testing.T) {
 		body, err := io.ReadAll(r.Body)
 		fmt.Fprintf(w, "%d %v %q %v", r.ContentLength, r.TransferEncoding, body, err)
 	})
-	s := start(t, Config{Gateway: echo, Linger: time.Millisecond})
+	s := start(t, Config{Gateway: echo, CloseDelay: time.Millisecond})
 	resp, body := raw(t, s.addr, "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 30\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n")
 	if resp.StatusCode != 400 && body != `-1 [chunked] "ok" <nil>` {
 		t.Errorf("length and chunks: %d %s", resp.StatusCode, body)
@@ -164,7 +164,7 @@ func TestSmuggledBodies(t *testing.T) {
 func TestPeerIsJudgedOncePerConnection(t *testing.T) {
 	var asked atomic.Int32
 	var refused atomic.Bool
-	s := start(t, Config{Linger: time.Millisecond, Peer: func(c net.Conn) (int, error) {
+	s := start(t, Config{CloseDelay: time.Millisecond, Peer: func(c net.Conn) (int, error) {
 		asked.Add(1)
 		if refused.Load() {
 			return 42, errors.New("uid 4711")
@@ -202,8 +202,8 @@ func TestPeerIsJudgedOncePerConnection(t *testing.T) {
 func TestPanics(t *testing.T) {
 	var log syncBuffer
 	s := start(t, Config{
-		Linger: time.Millisecond,
-		Logger: slog.New(slog.NewTextHandler(&log, nil)),
+		CloseDelay: time.Millisecond,
+		Logger:     slog.New(slog.NewTextHandler(&log, nil)),
 		Gateway: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			switch r.URL.Path {
 			case "/late":
@@ -288,7 +288,7 @@ func TestTLSAndPlainOnOnePort(t *testing.T) {
 	defer cert.Close()
 	var redirect atomic.Bool
 	s := start(t, Config{
-		Linger:        time.Millisecond,
+		CloseDelay:    time.Millisecond,
 		TLS:           &tls.Config{GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return &cert.TLS.Certificates[0], nil }},
 		RedirectHTTPS: func() bool { return redirect.Load() },
 	})
@@ -355,8 +355,8 @@ func TestUploadsDoNotStopEachOther(t *testing.T) {
 	defer cert.Close()
 	release := make(chan struct{})
 	s := start(t, Config{
-		Linger: time.Millisecond,
-		TLS:    &tls.Config{GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return &cert.TLS.Certificates[0], nil }},
+		CloseDelay: time.Millisecond,
+		TLS:        &tls.Config{GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return &cert.TLS.Certificates[0], nil }},
 		Apps: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if r.URL.Path == "/slow" {
 				<-release

@@ -56,7 +56,7 @@ func TestClientThatEndedItsSide(t *testing.T) {
 		select {
 		case <-cancelled:
 			t.Fatalf("%.4s: the request was cancelled", text)
-		case <-time.After(3 * halfLook):
+		case <-time.After(3 * halfClosedCheckEvery):
 			answer <- struct{}{}
 		}
 		if got, err := io.ReadAll(c); err != nil || !strings.HasSuffix(string(got), "answered") {

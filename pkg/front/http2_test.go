@@ -37,8 +37,8 @@ func TestSocketsOnHTTP2(t *testing.T) {
 	defer cert.Close()
 	up := websocket.Upgrader{Subprotocols: []string{"a"}, CheckOrigin: func(*http.Request) bool { return true }}
 	s := start(t, Config{
-		Linger: time.Millisecond,
-		TLS:    &tls.Config{GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return &cert.TLS.Certificates[0], nil }},
+		CloseDelay: time.Millisecond,
+		TLS:        &tls.Config{GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return &cert.TLS.Certificates[0], nil }},
 		Gateway: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if r.URL.Path == "/no" {
 				http.Error(w, "nope", http.StatusUnauthorized)

@@ -50,7 +50,7 @@ func (s *Server) accept(ctx context.Context, l net.Listener, lanes *sync.WaitGro
 			continue
 		}
 		own := &conn{TCPConn: tcp, server: s}
-		own.ctx, own.cancel = context.WithCancel(sock.WithHangup(context.WithValue(ctx, connKey{}, own), &own.hangup))
+		own.ctx, own.cancel = context.WithCancel(sock.WithOnDisconnect(context.WithValue(ctx, connKey{}, own), &own.onDisconnect))
 		s.open.Add(1)
 		s.note(s.lanes, own)
 		lanes.Go(func() { s.receive(ctx, own) })
@@ -73,7 +73,7 @@ func exhausted(err error) bool {
 func (s *Server) receive(ctx context.Context, c *conn) {
 	defer s.forget(s.lanes, c)
 	// Another user could take up all descriptors with connections that ask nothing.
-	if s.open.Load() > crowd && c.admitted() != nil {
+	if s.open.Load() > eagerPeerCheckConns && c.admitted() != nil {
 		c.Close()
 		return
 	}

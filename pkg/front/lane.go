@@ -56,7 +56,7 @@ func newLane(s *Server, c *conn) (*lane, error) {
 	}
 	l := &lane{server: s, conn: c}
 	l.out.tcp, l.out.conn, l.out.ending = c.TCPConn, quick, &s.draining
-	l.watch.gone = c.cancel
+	l.watch.left = c.cancel
 	l.watch.conn = c
 	l.body.lane = l
 	return l, nil
@@ -65,7 +65,7 @@ func newLane(s *Server, c *conn) (*lane, error) {
 // run serves until the connection ends, or gives back what net/http is to serve.
 func (l *lane) run() net.Conn {
 	defer l.conn.cancel()
-	defer context.AfterFunc(l.conn.ctx, l.conn.hangup.Fire)()
+	defer context.AfterFunc(l.conn.ctx, l.conn.onDisconnect.Fire)()
 	defer l.watch.end()
 	for first := true; ; first = false {
 		head, ok := l.await(first)
@@ -136,11 +136,11 @@ func (l *lane) fill() bool {
 	}
 	for {
 		if l.server.retiring.Load() {
-			begun := l.w > 0 || l.conn.lane.Load() == laneFresh
-			switch until := l.server.patience(); {
+			arriving := l.w > 0 || l.conn.lane.Load() == laneFresh
+			switch until := l.server.partialReadDeadline(); {
 			case sock.Unread(l.conn.TCPConn):
 				l.conn.SetReadDeadline(time.Time{})
-			case begun && time.Now().Before(until):
+			case arriving && time.Now().Before(until):
 				l.conn.SetReadDeadline(until)
 			default:
 				return false
@@ -163,9 +163,9 @@ func (l *lane) fill() bool {
 // among net/http's, so that the server's end overlooks it at no time.
 func (l *lane) pass() net.Conn {
 	l.conn.ahead = l.in[l.r:l.w]
-	l.conn.become(lanePassing)
+	l.conn.setState(lanePassing)
 	l.conn.read.Store(true)
-	l.conn.begun.Store(false)
+	l.conn.handled.Store(false)
 	l.server.handOver(l.conn)
 	l.conn.SetReadDeadline(time.Time{})
 	return l.conn
@@ -193,7 +193,7 @@ func (l *lane) parse(head []byte) (*http.Request, error) {
 
 // serve answers a request and reports whether the connection lives on.
 func (l *lane) serve(r *http.Request) (keep bool) {
-	l.conn.become(laneServing)
+	l.conn.setState(laneServing)
 	l.out.begin(r.Method == http.MethodHead)
 	if r.ContentLength > int64(l.w-l.r) || l.server.retiring.Load() {
 		l.out.SetReadDeadline(time.Time{}) // that of waiting for a request
@@ -226,7 +226,7 @@ func (l *lane) leave() {
 // answers are done before it begins to look.
 type watch struct {
 	conn  *conn
-	gone  func()
+	left  func()
 	timer *time.Timer
 
 	mu     sync.Mutex
@@ -258,8 +258,8 @@ func (w *watch) look() {
 	w.conn.SetReadDeadline(time.Time{}) // before stop's; an answer may take its time
 	w.mu.Unlock()
 	defer close(done)
-	if w.conn.awaitGone(quit) {
-		w.gone()
+	if w.conn.awaitPeerLeft(quit) {
+		w.left()
 	}
 }
 

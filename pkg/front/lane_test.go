@@ -314,9 +314,9 @@ func TestLaneRefusesAsTheGateDoes(t *testing.T) {
 	}
 }
 
-// TestCrowd opens more connections than a stranger may keep without asking for
+// TestEagerPeerCheck opens more connections than a stranger may keep without asking for
 // anything; the log tells of it once.
-func TestCrowd(t *testing.T) {
+func TestEagerPeerCheck(t *testing.T) {
 	var told bytes.Buffer
 	var asked atomic.Int32
 	s := start(t, Config{
@@ -324,7 +324,7 @@ func TestCrowd(t *testing.T) {
 		Logger: slog.New(slog.NewTextHandler(&told, nil)),
 	})
 	const more = 5
-	for range crowd + more {
+	for range eagerPeerCheckConns + more {
 		c, err := net.Dial("tcp", s.addr)
 		if err != nil {
 			t.Skip("too few descriptors:", err)
@@ -333,7 +333,7 @@ func TestCrowd(t *testing.T) {
 	}
 	// Which ones are ended depends on whose turn comes when, not how many stay.
 	deadline := time.Now().Add(20 * time.Second)
-	for asked.Load() < more || s.open.Load() > crowd {
+	for asked.Load() < more || s.open.Load() > eagerPeerCheckConns {
 		if time.Now().After(deadline) {
 			t.Fatalf("%d connections are open, %d were judged", s.open.Load(), asked.Load())
 		}
@@ -385,7 +385,7 @@ func TestClientsThatLeave(t *testing.T) {
 				select {
 				case err := <-ended:
 					t.Fatalf("a client that waits was taken for gone: %v", err)
-				case <-time.After(2 * halfLook):
+				case <-time.After(2 * halfClosedCheckEvery):
 				}
 				release <- struct{}{}
 				resp, err := http.ReadResponse(r, nil)
@@ -488,7 +488,7 @@ func TestAcceptOutlivesWant(t *testing.T) {
 func TestDrainEndsLanes(t *testing.T) {
 	entered, release := make(chan struct{}), make(chan struct{})
 	let := sync.OnceFunc(func() { close(release) })
-	s := start(t, Config{Linger: 500 * time.Millisecond, Apps: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	s := start(t, Config{CloseDelay: 500 * time.Millisecond, Apps: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/slow" {
 			close(entered)
 			<-release

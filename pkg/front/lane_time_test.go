@@ -63,7 +63,7 @@ func TestNothingInFlightIsIdle(t *testing.T) {
 // TestDrainWaitsForUploads ends the server while a request's body arrives.
 func TestDrainWaitsForUploads(t *testing.T) {
 	entered := make(chan struct{})
-	s := start(t, Config{Linger: time.Millisecond, Apps: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	s := start(t, Config{CloseDelay: time.Millisecond, Apps: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		close(entered)
 		body, err := io.ReadAll(r.Body)
 		fmt.Fprintf(w, "%q %v", body, err)
@@ -93,7 +93,7 @@ func TestDrainWaitsForUploads(t *testing.T) {
 // buffer have arrived in part: the one that goes on is answered, the other does
 // not hold the server up.
 func TestDrainOutlastsHalfAHead(t *testing.T) {
-	s := start(t, Config{Linger: time.Millisecond})
+	s := start(t, Config{CloseDelay: time.Millisecond})
 	head := "GET / HTTP/1.1\r\nHost: a.localhost\r\nX: " + strings.Repeat("x", 2*laneBuf) + "\r\n\r\n"
 	c, r := dialed(t, s.addr, head[:laneBuf])
 	_, stalled := dialed(t, s.addr, head[:laneBuf])

@@ -38,7 +38,7 @@ func (b *laneBody) Read(p []byte) (n int, err error) {
 func (b *laneBody) Close() error { return nil }
 
 // Direct gives what was read ahead and the connection that the rest comes from,
-// for the kernel to copy. What is taken from it is told by Took.
+// for the kernel to copy. Took reports what was taken from it.
 func (b *laneBody) Direct() (ahead []byte, rest *net.TCPConn) {
 	l := b.lane
 	ahead = l.in[l.r : l.r+int(min(int64(l.w-l.r), b.left))]
@@ -48,7 +48,7 @@ func (b *laneBody) Direct() (ahead []byte, rest *net.TCPConn) {
 }
 
 // Took notes bytes of the body that were read. From its end on the client is
-// watched; until then reading tells that it leaves.
+// watched; until then a failing read shows that it has left.
 func (b *laneBody) Took(n int64) {
 	if b.left -= n; b.left == 0 && n > 0 {
 		b.lane.watch.begin()

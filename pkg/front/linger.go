@@ -17,7 +17,7 @@ func (s *Server) early(w *response, r *http.Request) {
 	if c == nil || r.ProtoMajor != 1 || r.ContentLength == 0 || w.Header().Get("Connection") != "close" {
 		return
 	}
-	c.SetReadDeadline(time.Unix(1, 0)) // what is there already tells
+	c.SetReadDeadline(time.Unix(1, 0)) // only what has arrived counts
 	var b [1]byte
 	if _, err := r.Body.Read(b[:]); err != io.EOF {
 		c.lingers.Store(true)

@@ -24,13 +24,13 @@ func (w *response) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 // WriteHeader notes the final status.
 func (w *response) WriteHeader(status int) {
 	if status >= 200 || status == http.StatusSwitchingProtocols {
-		w.began(status)
+		w.noteStatus(status)
 	}
 	w.ResponseWriter.WriteHeader(status)
 }
 
 func (w *response) Write(p []byte) (int, error) {
-	w.began(http.StatusOK)
+	w.noteStatus(http.StatusOK)
 	n, err := w.ResponseWriter.Write(p)
 	w.bytes += int64(n)
 	return n, err
@@ -38,7 +38,7 @@ func (w *response) Write(p []byte) (int, error) {
 
 // WriteString writes without a copy of s.
 func (w *response) WriteString(s string) (int, error) {
-	w.began(http.StatusOK)
+	w.noteStatus(http.StatusOK)
 	n, err := io.WriteString(w.ResponseWriter, s)
 	w.bytes += int64(n)
 	return n, err
@@ -46,7 +46,7 @@ func (w *response) WriteString(s string) (int, error) {
 
 // ReadFrom lets the connection copy from r by itself.
 func (w *response) ReadFrom(r io.Reader) (int64, error) {
-	w.began(http.StatusOK)
+	w.noteStatus(http.StatusOK)
 	n, err := io.Copy(w.ResponseWriter, r)
 	w.bytes += n
 	return n, err
@@ -54,13 +54,13 @@ func (w *response) ReadFrom(r io.Reader) (int64, error) {
 
 // Flush sends what is buffered.
 func (w *response) Flush() {
-	w.began(http.StatusOK)
+	w.noteStatus(http.StatusOK)
 	http.NewResponseController(w.ResponseWriter).Flush()
 }
 
 // FlushError is Flush with its error, for http.ResponseController.
 func (w *response) FlushError() error {
-	w.began(http.StatusOK)
+	w.noteStatus(http.StatusOK)
 	return http.NewResponseController(w.ResponseWriter).Flush()
 }
 
@@ -73,8 +73,8 @@ func (w *response) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	return c, rw, err
 }
 
-// began notes the first of what is answered.
-func (w *response) began(status int) {
+// noteStatus notes the first of what is answered.
+func (w *response) noteStatus(status int) {
 	if w.status != 0 {
 		return
 	}

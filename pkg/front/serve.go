@@ -18,16 +18,16 @@ func (s *Server) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 	w := &response{ResponseWriter: rw}
 	c := connOf(r.Context())
 	if c != nil {
-		c.begun.Store(true)
+		c.handled.Store(true)
 	}
-	var begun time.Time
+	var started time.Time
 	if s.log.Enabled(r.Context(), slog.LevelDebug) {
-		begun = time.Now()
+		started = time.Now()
 	}
-	defer s.finish(w, r, begun, r.Method)
+	defer s.finish(w, r, started, r.Method)
 
 	// After a chunked request the connection ends: it may have had a
-	// Content-Length as well, which net/http drops without a word and which must
+	// Content-Length as well, which net/http drops silently and which must
 	// not leave another reader of the same bytes with a request more than we saw
 	// (RFC 9112 section 6.1).
 	chunked := r.ProtoMajor == 1 && len(r.TransferEncoding) > 0
@@ -77,9 +77,9 @@ func redirectable(r *http.Request) bool {
 }
 
 // finish logs the request and turns a panic into a 500, or into the end of the
-// connection where the answer has begun. http.ErrAbortHandler goes on: it means
+// connection where the response has started. http.ErrAbortHandler goes on: it means
 // just that.
-func (s *Server) finish(w *response, r *http.Request, begun time.Time, method string) {
+func (s *Server) finish(w *response, r *http.Request, started time.Time, method string) {
 	caught := recover()
 	if w.endless {
 		s.forget(s.endless, w.conn)
@@ -93,10 +93,10 @@ func (s *Server) finish(w *response, r *http.Request, begun time.Time, method st
 			refuse(w, &refusal{status: http.StatusInternalServerError, kind: "internal_error", message: "internal error", close: true})
 		}
 	}
-	if !begun.IsZero() {
+	if !started.IsZero() {
 		// Query strings may hold keys: the path alone is logged.
 		s.log.Debug("request", "method", method, "host", r.Host, "path", r.URL.Path, "status", w.status,
-			"bytes", w.bytes, "duration", time.Since(begun).Round(time.Microsecond))
+			"bytes", w.bytes, "duration", time.Since(started).Round(time.Microsecond))
 	}
 	if caught != nil {
 		if c := connOf(r.Context()); c != nil && r.ProtoMajor == 1 && r.ProtoMinor == 0 {

@@ -225,7 +225,7 @@ func (c *streamConn) SetReadDeadline(t time.Time) error { return c.rc.SetReadDea
 // SetWriteDeadline bounds writing.
 func (c *streamConn) SetWriteDeadline(t time.Time) error { return c.rc.SetWriteDeadline(t) }
 
-// streamAddr is an address as net/http tells it.
+// streamAddr is an address as net/http gives it.
 type streamAddr string
 
 // Network is tcp.

@@ -116,7 +116,7 @@ func removeStale(path string) error {
 		return invalid(fmt.Sprintf("another daemon answers on the control socket %s", path), "hostless status", nil)
 	}
 	if !errors.Is(err, syscall.ECONNREFUSED) {
-		return invalid(fmt.Sprintf("it cannot be told whether another daemon holds the control socket %s", path), "hostless status", err)
+		return invalid(fmt.Sprintf("cannot find out whether another daemon holds the control socket %s", path), "hostless status", err)
 	}
 	if err := os.Remove(path); err != nil {
 		return fmt.Errorf("remove the stale control socket: %w", err)

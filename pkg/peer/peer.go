@@ -1,6 +1,6 @@
-// Package peer tells who is at the other end of a connection, by the kernel's
+// Package peer finds out who is at the other end of a connection, by the kernel's
 // word alone: the user and process behind a Unix socket, and the user behind a
-// loopback TCP connection. It also tells whether one process runs below another.
+// loopback TCP connection. It also reports whether one process runs below another.
 //
 // What may be done with the answer is left to packages front and control.
 package peer
@@ -31,7 +31,7 @@ type Cred struct {
 	PID int
 }
 
-// Unix tells who connected to a Unix socket. conn is a *net.UnixConn, or wraps
+// Unix reports who connected to a Unix socket. conn is a *net.UnixConn, or wraps
 // one with a NetConn method.
 func Unix(conn net.Conn) (Cred, error) {
 	u, ok := unwrap(conn).(*net.UnixConn)
@@ -53,7 +53,7 @@ func Unix(conn net.Conn) (Cred, error) {
 	return cred, nil
 }
 
-// TCPOwner tells the uid of the user whose process holds the other end of a
+// TCPOwner gives the uid of the user whose process holds the other end of a
 // TCP connection within this machine. The error is ErrUnsupported where that
 // cannot be found out at all, ErrGone where the other end is already closed or
 // not on this machine. It costs one exchange with the kernel: ask once for each
@@ -71,7 +71,7 @@ func TCPOwner(conn net.Conn) (uid int, err error) {
 }
 
 // Below reports whether process pid is ancestor or runs below it. The error is
-// ErrGone where pid has ended: whose it was cannot be told any more. Parents that
+// ErrGone where pid has ended: its owner is no longer known. Parents that
 // have ended, or are hidden from us, are above nothing.
 func Below(pid, ancestor int) (bool, error) {
 	if pid == ancestor {

@@ -14,7 +14,7 @@ import (
 
 // Conn reads and writes a TCP connection as the connection itself does,
 // deadlines included, with less around the system call where the platform allows
-// it: package net tells Go's scheduler of each one, which for a call that never
+// it: package net notifies Go's scheduler of each one, which for a call that never
 // blocks costs more than it brings. One reader and one writer at a time.
 type Conn struct {
 	tcp   *net.TCPConn
@@ -94,7 +94,7 @@ func Unread(c syscall.Conn) bool {
 	return err == nil && n > 0
 }
 
-// Ends waits until the other side has said its last, or the connection broke.
+// Ends waits until the other side has ended its side, or the connection failed.
 // It is false where something else has arrived instead, which stays to be read,
 // or the connection's deadline for reading ended the wait.
 func Ends(c syscall.Conn) bool {

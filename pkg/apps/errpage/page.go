@@ -1,7 +1,7 @@
 // Package errpage owns the page that is shown in place of an app that cannot be
 // reached: its parts, and their form as HTML, JSON or plain text.
 //
-// What has gone wrong, and what to advise, is package proxy's to know.
+// What is wrong, and what to advise, is decided by package proxy.
 package errpage
 
 import (
@@ -26,7 +26,7 @@ type Page struct {
 	EndedAt  time.Time // of it
 	Others   []Link
 	Refresh  int // seconds, or 0
-	// RetryAfter is what a client of a 503 is told, in seconds: 1 when zero.
+	// RetryAfter is the value of Retry-After in a 503, in seconds: 1 when zero.
 	RetryAfter int
 }
 

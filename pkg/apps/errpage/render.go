@@ -60,7 +60,7 @@ func (p *Page) Render(r *http.Request) (status int, header http.Header, body []b
 }
 
 // commandLine reports whether a person at a terminal reads the response, who has
-// not said in which form.
+// not asked for a form.
 func commandLine(r *http.Request) bool {
 	if accept := r.Header["Accept"]; len(accept) > 1 || len(accept) == 1 && accept[0] != "*/*" {
 		return false

@@ -21,7 +21,7 @@ const (
 	maxLine  = 16 << 10 // of a chunk's size with its extensions
 )
 
-// conn is a connection to an app with what was read from it ahead.
+// Conn is a connection to an app with what was read from it ahead.
 type Conn struct {
 	net.Conn
 	quick  *sock.Conn // of Conn, where that is TCP alone
@@ -40,6 +40,7 @@ type Conn struct {
 	idle    time.Duration // how long the app keeps it, or 0
 }
 
+// NewConn makes a Conn of an open connection to a target.
 func NewConn(c net.Conn, t Target) *Conn {
 	u := &Conn{Conn: c, target: t, buf: make([]byte, readSize), head: make([]byte, 0, 1024)}
 	if tcp, ok := c.(*net.TCPConn); ok {
@@ -310,7 +311,7 @@ type loanedBody struct{ *directBody }
 // Finish implements ResponseBody.
 func (loanedBody) Finish() {}
 
-// notHTTPError is an answer that is none.
-func notHTTPError(said []byte) error {
-	return &ProtocolError{Reason: fmt.Sprintf("it is not HTTP: %.60q", said), Received: string(said[:min(len(said), 200)])}
+// notHTTPError is the error for a response that is not HTTP.
+func notHTTPError(received []byte) error {
+	return &ProtocolError{Reason: fmt.Sprintf("it is not HTTP: %.60q", received), Received: string(received[:min(len(received), 200)])}
 }

@@ -68,9 +68,9 @@ func refusesPlainHTTP(in *Response) bool {
 	if in.Status != http.StatusBadRequest || in.Length > 4<<10 {
 		return false
 	}
-	said, err := io.ReadAll(io.LimitReader(in.Body, 4<<10))
-	in.Body = &rereadBody{said: said, err: err, ResponseBody: in.Body}
-	text := strings.ToLower(string(said))
+	read, err := io.ReadAll(io.LimitReader(in.Body, 4<<10))
+	in.Body = &rereadBody{read: read, err: err, ResponseBody: in.Body}
+	text := strings.ToLower(string(read))
 	for _, part := range []string{"http request to an https server", "plain http request was sent to https port", "speaking plain http to an ssl-enabled server"} {
 		if strings.Contains(text, part) {
 			return true
@@ -81,16 +81,16 @@ func refusesPlainHTTP(in *Response) bool {
 
 // rereadBody is a body of which the beginning was read.
 type rereadBody struct {
-	said []byte
+	read []byte
 	err  error
 	ResponseBody
 }
 
 // Read implements io.Reader.
 func (b *rereadBody) Read(p []byte) (int, error) {
-	if len(b.said) > 0 {
-		n := copy(p, b.said)
-		b.said = b.said[n:]
+	if len(b.read) > 0 {
+		n := copy(p, b.read)
+		b.read = b.read[n:]
 		return n, nil
 	}
 	if b.err != nil {
@@ -100,7 +100,7 @@ func (b *rereadBody) Read(p []byte) (int, error) {
 }
 
 // Ready implements ResponseBody.
-func (b *rereadBody) Ready() bool { return len(b.said) > 0 || b.err != nil || b.ResponseBody.Ready() }
+func (b *rereadBody) Ready() bool { return len(b.read) > 0 || b.err != nil || b.ResponseBody.Ready() }
 
 // mayBeAnother reports whether an error is one of a server that does not speak
 // HTTP/1: it ended the connection, or what it sent is an alert of TLS (RFC 8446

@@ -185,18 +185,18 @@ func appendField(b []byte, name, value string) []byte {
 
 // directBody is an answer's body on a connection, and all that ends with it.
 type directBody struct {
-	transport *directTransport
-	up        *Conn
-	stop      func() bool  // ends watching the request's context
-	hangup    *sock.Hangup // says the same of a client; nil where the context has to
-	length    int64        // as the head says it, -1 where it does not
-	left      int64        // of the body, or of the current chunk
-	chunked   bool
-	within    bool // a chunk has begun, and the end of its line was not read
-	ended     bool // the body was read to its end
-	broken    error
-	keep      bool // the app keeps the connection
-	trailer   http.Header
+	transport    *directTransport
+	up           *Conn
+	stop         func() bool        // ends watching the request's context
+	onDisconnect *sock.OnDisconnect // says the same of a client; nil where the context has to
+	length       int64              // as the head says it, -1 where it does not
+	left         int64              // of the body, or of the current chunk
+	chunked      bool
+	within       bool // inside a chunk: the end of its line was not read
+	ended        bool // the body was read to its end
+	broken       error
+	keep         bool // the app keeps the connection
+	trailer      http.Header
 
 	request   *RequestBody
 	detecting bool          // the body may be needed for another attempt
@@ -209,8 +209,8 @@ type directBody struct {
 
 // watch has the connection cut when ctx, a request's own, ends.
 func (b *directBody) watch(ctx context.Context) {
-	if b.hangup = sock.HangupOf(ctx); b.hangup != nil {
-		b.hangup.Set(b.up.abort)
+	if b.onDisconnect = sock.OnDisconnectOf(ctx); b.onDisconnect != nil {
+		b.onDisconnect.Set(b.up.abort)
 	} else {
 		b.stop = context.AfterFunc(ctx, b.up.abort)
 	}
@@ -218,8 +218,8 @@ func (b *directBody) watch(ctx context.Context) {
 
 // unwatch is false where the connection was cut, or may yet be.
 func (b *directBody) unwatch() bool {
-	if b.hangup != nil {
-		return b.hangup.Clear()
+	if b.onDisconnect != nil {
+		return b.onDisconnect.Clear()
 	}
 	return b.stop()
 }

@@ -58,8 +58,8 @@ type Request struct {
 	OnInformational func(status int, h http.Header)
 }
 
-// Response is the response to a Request; its header is where RoundTrip was told
-// to put it.
+// Response is the response to a Request; its header is in the map that RoundTrip
+// was given.
 type Response struct {
 	Status int
 	Length int64 // of the body, -1 where it is not known

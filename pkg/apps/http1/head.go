@@ -14,7 +14,7 @@ import (
 	"github.com/hostless/hostless/pkg/httpx"
 )
 
-// head is an answer's head as it came.
+// Head is the head of a response as it came. It is used by one goroutine.
 type Head struct {
 	Status int
 	minor  int    // of HTTP/1
@@ -54,7 +54,7 @@ func (u *Conn) ReadHead() (*Head, error) {
 	}
 }
 
-// notHTTP reads a little more of what is no answer, to tell the person.
+// notHTTP reads a little more of what is no answer, to show to a person.
 func (u *Conn) notHTTP() error {
 	u.SetReadDeadline(time.Now().Add(200 * time.Millisecond))
 	for u.w-u.r < 200 && u.fill() == nil {
@@ -95,7 +95,7 @@ func parseHead(text string) (*Head, error) {
 	return &Head{Status: int(status), minor: int(line[7] - '0'), Text: text, rest: rest, lines: strings.Count(rest, "\n")}, nil
 }
 
-// fields puts the end-to-end fields into header, Trailer among them: it
+// Fields puts the end-to-end fields into header, Trailer among them: it
 // announces ours.
 func (h *Head) Fields(header http.Header) error { return h.each(header, nil) }
 

@@ -39,7 +39,7 @@ const (
 // has closed, and what an app sent after an answer's end, such as a body after
 // HEAD, must not be taken for the answer to the next request. For a request that
 // cannot be sent twice, an app that was not seen to keep connections gets a
-// moment first: some close without a word, just after their answer.
+// moment first: some close silently just after their response.
 func (p *pool) get(t Target, once bool) *Conn {
 	for {
 		p.mu.Lock()

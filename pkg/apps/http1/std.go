@@ -17,8 +17,8 @@ import (
 	"github.com/hostless/hostless/pkg/httpx"
 )
 
-// stock is the transport on net/http's own. It is the reference that fast is
-// held against.
+// stdTransport is the one on net/http's own. It is the reference that directTransport is
+// compared with.
 type stdTransport struct{ http *http.Transport }
 
 type exchangeKey struct{}
@@ -109,7 +109,7 @@ func (s *stdTransport) request(ctx context.Context, x *Request) *http.Request {
 	return out.WithContext(ctx)
 }
 
-// stdError tells what net/http's errors mean here.
+// stdError gives net/http's errors the types of this package.
 func stdError(err error) error {
 	var dial *DialError
 	if errors.As(err, &dial) {

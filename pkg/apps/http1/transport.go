@@ -65,7 +65,7 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	b := &responseBody{req: req, sending: x.Body}
 	// The context may end for other reasons than that the client has left, which a
 	// hook of its own would tell it.
-	ctx := sock.WithHangup(req.Context(), &b.cut)
+	ctx := sock.WithOnDisconnect(req.Context(), &b.cut)
 	b.unwatch = context.AfterFunc(ctx, b.cut.Fire)
 	header := make(http.Header, 16)
 	for attempt := 0; ; attempt++ {
@@ -232,9 +232,9 @@ func closeBody(req *http.Request) {
 type responseBody struct {
 	in      *Response
 	req     *http.Request
-	sending *RequestBody // nil where it was sent before
-	trailer http.Header  // the response's, where there are any
-	cut     sock.Hangup  // ends the connection while the exchange uses it
+	sending *RequestBody      // nil where it was sent before
+	trailer http.Header       // the response's, where there are any
+	cut     sock.OnDisconnect // ends the connection while the exchange uses it
 	unwatch func() bool
 
 	mu   sync.Mutex // over what is read, and the end

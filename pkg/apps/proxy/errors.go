@@ -49,7 +49,7 @@ const (
 // unreachable answers for a request that got no answer from its app.
 func (h *Handler) unreachable(w http.ResponseWriter, r *http.Request, rt *routes.Entry, host string, err error) {
 	if r.Context().Err() != nil {
-		panic(http.ErrAbortHandler) // nobody is there to read it
+		panic(http.ErrAbortHandler) // the client has left
 	}
 	h.log.Debug("app not reached", "hostname", host, "error", err)
 	h.fail(w, r, h.diagnose(rt, host, err))
@@ -58,7 +58,7 @@ func (h *Handler) unreachable(w http.ResponseWriter, r *http.Request, rt *routes
 // errBrokenBody is a request whose body ends early or has chunks that are none.
 var errBrokenBody = errors.New("the request's body cannot be read")
 
-// diagnose tells starting from broken.
+// diagnose tells an app that starts from one that failed.
 func (h *Handler) diagnose(rt *routes.Entry, host string, err error) *proxyError {
 	t := &proxyError{status: http.StatusBadGateway, host: host, route: rt, err: err}
 	var dial *http1.DialError
@@ -222,7 +222,7 @@ func (h *Handler) describeUpstreamError(rep *errpage.Page, t *proxyError, last *
 		rep.Code, rep.Title = codeBadAnswer, rep.App+" did not answer in HTTP"
 		rep.Lead = "Its answer cannot be read: " + proto.Reason + "."
 		if strings.HasPrefix(strings.TrimSpace(proto.Received), "Unauthorized") {
-			rep.Lead = "It said only “Unauthorized”, without a status line."
+			rep.Lead = "It sent only “Unauthorized”, without a status line."
 			rep.Note = "Next.js refuses so what comes from a host that it does not know. Allow this one in next.config:"
 			rep.Commands = []string{`allowedDevOrigins: ["` + rep.Host + `"]`}
 		}
@@ -269,7 +269,7 @@ func (h *Handler) describeUpstreamError(rep *errpage.Page, t *proxyError, last *
 		}
 	case errors.As(t.err, &timeout) && timeout.Timeout():
 		rep.Code, rep.Title = codeSilent, rep.App+" does not answer"
-		rep.Lead = target + " accepted the connection and said nothing for too long."
+		rep.Lead = target + " accepted the connection and sent nothing for too long."
 	default:
 		rep.Code, rep.Title = codeClosed, rep.App+" closed the connection before the response was complete"
 		rep.Lead = "No response came. The app may have crashed, or be restarting."

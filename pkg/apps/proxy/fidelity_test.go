@@ -54,7 +54,7 @@ func bothTransports(t *testing.T, test func(t *testing.T, e *env)) {
 // behindFront serves a plane as the daemon does.
 func behindFront(t *testing.T, p *plane) (addr string) {
 	t.Helper()
-	s, err := front.New(front.Config{Gateway: http.NotFoundHandler(), Apps: p, Linger: time.Millisecond, Drain: time.Millisecond, Farewell: time.Millisecond,
+	s, err := front.New(front.Config{Gateway: http.NotFoundHandler(), Apps: p, CloseDelay: time.Millisecond, Drain: time.Millisecond, UpgradeGrace: time.Millisecond,
 		Peer: peer.TCPOwner})
 	if err != nil {
 		t.Fatal(err)

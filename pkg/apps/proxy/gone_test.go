@@ -27,7 +27,7 @@ type goneConn struct {
 	gone *atomic.Bool
 }
 
-func (c goneConn) Gone() bool { return c.gone.Load() }
+func (c goneConn) PeerLeft() bool { return c.gone.Load() }
 
 // goneServer serves a plane to clients of which gone says whether they have left.
 func goneServer(t *testing.T) (p *plane, addr string, gone *atomic.Bool) {
@@ -80,7 +80,7 @@ func TestClientGoneBeforeTheAnswer(t *testing.T) {
 		select {
 		case <-ended:
 			t.Errorf("%q: a client that has ended only its side was given up", answer)
-		case <-time.After(3 * goneLook):
+		case <-time.After(3 * clientCheckEvery):
 		}
 		gone.Store(true)
 		select {

@@ -23,7 +23,7 @@ type ownAddress struct {
 // rewrite changes the response fields Location, Content-Location, Refresh and
 // Set-Cookie where they carry exactly the app's own address, and drops
 // Strict-Transport-Security, which would bind a name of this machine to https,
-// on every port and for other apps below it, long after the app is gone.
+// on every port and for other apps below it, long after the app has ended.
 func (o ownAddress) rewrite(header http.Header) {
 	delete(header, "Strict-Transport-Security")
 	for _, name := range [...]string{"Location", "Content-Location"} {

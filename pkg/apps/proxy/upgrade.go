@@ -20,11 +20,11 @@ import (
 )
 
 const (
-	switchTimeout = 2 * time.Minute        // for an app's answer to an upgrade
-	lingerTimeout = 500 * time.Millisecond // for a client to read a refusal
-	goneLook      = 100 * time.Millisecond // between looks at a client that waits for the app's answer
-	halfLook      = time.Second            // and at one that has ended its side of an agreed one
-	tunnelBuffer  = 16 << 10
+	switchTimeout        = 2 * time.Minute        // for an app's answer to an upgrade
+	lingerTimeout        = 500 * time.Millisecond // for a client to read a refusal
+	clientCheckEvery     = 100 * time.Millisecond // between looks at a client that waits for the app's answer
+	halfClosedCheckEvery = time.Second            // and at one that has ended its side of an agreed one
+	tunnelBuffer         = 16 << 10
 )
 
 // upgradeOf gives the protocol that a request asks to switch to, or "". An
@@ -49,7 +49,7 @@ func (h *Handler) upgrade(w http.ResponseWriter, r *http.Request, rt *routes.Ent
 	// A client that has ended its side already looks to the server like one that
 	// has left; it has not.
 	alive := r.Context()
-	if _, stream := w.(h2upgrade.Stream); !stream && sock.HangupOf(r.Context()) == nil {
+	if _, stream := w.(h2upgrade.Stream); !stream && sock.OnDisconnectOf(r.Context()) == nil {
 		alive = h.closing // package front knows the two apart
 	}
 	c, err := h.connect(alive, x)
@@ -215,16 +215,16 @@ func (t *tunnel) send() {
 }
 
 // outlive waits, after the client has ended its side, for the app to end its
-// own. An app may never do so, and a client that is gone not wait for it.
+// own. An app may never do so, and a client that has left does not wait for it.
 func (t *tunnel) outlive() {
-	look := time.NewTicker(halfLook)
+	look := time.NewTicker(halfClosedCheckEvery)
 	defer look.Stop()
 	for {
 		select {
 		case <-t.received:
 			return
 		case <-look.C:
-			if gone(t.client) {
+			if peerLeft(t.client) {
 				t.end()
 				return
 			}
@@ -232,28 +232,28 @@ func (t *tunnel) outlive() {
 	}
 }
 
-// agreed waits for the app's answer. The end of the client's side tells nothing
-// of whether it still waits for one: it is asked for meanwhile.
+// agreed waits for the app's answer. The end of the client's side does not show
+// whether it still waits for one, so the system is asked.
 func (t *tunnel) agreed() bool {
-	look := time.NewTicker(goneLook)
+	look := time.NewTicker(clientCheckEvery)
 	defer look.Stop()
 	for {
 		select {
 		case ok := <-t.switched:
 			return ok
 		case <-look.C:
-			if gone(t.client) {
+			if peerLeft(t.client) {
 				t.closeApp()
 			}
 		}
 	}
 }
 
-// gone reports whether a connection knows that nobody holds its other end.
-func gone(c net.Conn) bool {
+// peerLeft reports whether a connection knows that nobody holds its other end.
+func peerLeft(c net.Conn) bool {
 	for {
-		if asked, ok := c.(interface{ Gone() bool }); ok {
-			return asked.Gone()
+		if asked, ok := c.(interface{ PeerLeft() bool }); ok {
+			return asked.PeerLeft()
 		}
 		wrapped, ok := c.(interface{ NetConn() net.Conn })
 		if !ok {
@@ -293,7 +293,7 @@ func (t *tunnel) end() {
 	t.client.Close()
 }
 
-// closeWrite ends one direction; where that cannot be told, both.
+// closeWrite ends one direction; where that is not possible, both.
 func closeWrite(c net.Conn) {
 	if half, ok := c.(interface{ CloseWrite() error }); ok {
 		_ = half.CloseWrite()

@@ -38,7 +38,7 @@ type diskRoute struct {
 	PathPrefix string `json:"path_prefix,omitempty"`
 	Alias      bool   `json:"alias,omitempty"`
 	PID        int    `json:"pid,omitempty"`
-	PIDStart   string `json:"pid_start,omitempty"` // tells the process from a later one
+	PIDStart   string `json:"pid_start,omitempty"` // distinguishes the process from a later one
 }
 
 func (r diskRoute) registration() Registration {
@@ -48,7 +48,7 @@ func (r diskRoute) registration() Registration {
 	}
 }
 
-// ended reports whether the route's process is gone.
+// ended reports whether the route's process has ended.
 func (r diskRoute) ended() bool { return r.PID != 0 && !process{r.PID, r.PIDStart}.alive() }
 
 // onDisk is what is kept of a route.

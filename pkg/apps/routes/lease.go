@@ -11,7 +11,7 @@ import (
 	"github.com/hostless/hostless/pkg/fault"
 )
 
-// What a lease's client is told.
+// The kinds of an Event.
 const (
 	EventEvicted = "evicted" // another took the name by force: end the tree
 	EventStart   = "start"   // a lazy app is asked for
@@ -24,7 +24,7 @@ type Event struct {
 	Reason string // a sentence for people
 }
 
-// Update is what a lease's client tells of its app. Zero fields change nothing.
+// Update is what a lease's client reports of its app. Zero fields change nothing.
 type Update struct {
 	Port  int
 	PID   int
@@ -49,7 +49,7 @@ type Lease struct {
 
 // Lease adds a route that lives until Release. With reg.Reserve a port is picked:
 // the one that the app had before, where it is still free. A name with a live
-// owner is fault.Conflict, unless reg.Force: then a run that holds it is told to
+// owner is fault.Conflict, unless reg.Force: then a run that holds it is asked to
 // end, and waited for.
 func (t *Table) Lease(ctx context.Context, reg Registration) (*Lease, error) {
 	name, err := appname.Check(reg.Name)
@@ -98,7 +98,7 @@ func (t *Table) Lease(ctx context.Context, reg Registration) (*Lease, error) {
 	if err := t.save(); err != nil { // its name is of use after a crash alone
 		t.log.Warn("the names of runs cannot be written", "error", err)
 	}
-	t.log.Info("lease begun", "host", r.Hostname, "target", r.Target.String(), "pid", pid)
+	t.log.Info("lease started", "host", r.Hostname, "target", r.Target.String(), "pid", pid)
 	return l, nil
 }
 
@@ -121,7 +121,7 @@ func (l *Lease) ID() string { return l.id }
 // Route gives the route as it is now.
 func (l *Lease) Route() Route { return l.route.Snapshot() }
 
-// Events yields what the client must be told; it is closed by Release.
+// Events yields what the client must know; it is closed by Release.
 func (l *Lease) Events() <-chan Event { return l.events }
 
 // Done is closed by Release.
@@ -149,7 +149,7 @@ func (l *Lease) starts(state string) {
 	}
 }
 
-// Update takes the client's word on its app. A state that does not exist or a
+// Update applies what the client reports of its app. A state that does not exist or a
 // port that is none is fault.Invalid.
 func (l *Lease) Update(u Update) error {
 	switch u.State {
@@ -211,7 +211,7 @@ func (l *Lease) apply(u Update) (next state, took time.Duration, err error) {
 	return next, took, nil
 }
 
-// Release ends the lease: its route is gone when it returns. A second call does
+// Release ends the lease: its route is removed when it returns. A second call does
 // nothing.
 func (l *Lease) Release() {
 	l.mu.Lock()

@@ -6,7 +6,7 @@ import (
 	"github.com/hostless/hostless/pkg/procinfo"
 )
 
-// process is one process, told apart from a later one with the same id by the
+// process is one process, distinguished from a later one with the same id by the
 // time it started.
 type process struct {
 	pid   int

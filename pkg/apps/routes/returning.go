@@ -91,7 +91,7 @@ func (t *Table) AwaitRuns(ctx context.Context) {
 	}
 }
 
-// Runs tells the hosts of the runs that hold a lease now, or have not come back
+// Runs gives the hosts of the runs that hold a lease now, or have not come back
 // yet, sorted: a successor has requests for them wait until their clients have
 // registered again.
 func (t *Table) Runs() []string {

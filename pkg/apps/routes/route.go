@@ -43,7 +43,7 @@ type Registration struct {
 	Output     string // lease: where the app prints, OutputTerminal, OutputLog or ""
 }
 
-// Where the output of a leased app is, besides what its client tells of it.
+// Where the output of a leased app is, besides what its client reports.
 const (
 	OutputTerminal = "terminal" // that it was started in
 	OutputLog      = "log"      // that `hostless logs NAME` shows

@@ -277,7 +277,7 @@ func (t *Table) evict(ctx context.Context, old *Entry, deadline time.Time) error
 			return ctx.Err()
 		}
 		if !time.Now().Before(deadline) {
-			return &fault.Error{Kind: fault.Conflict, Message: fmt.Sprintf("the run that holds %s was told to end and did not", old.Hostname)}
+			return &fault.Error{Kind: fault.Conflict, Message: fmt.Sprintf("the run that holds %s was asked to end and did not", old.Hostname)}
 		}
 		t.released.Wait()
 	}

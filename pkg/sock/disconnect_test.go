@@ -8,12 +8,12 @@ import (
 	"github.com/hostless/hostless/pkg/sock"
 )
 
-func TestHangup(t *testing.T) {
-	var h sock.Hangup
+func TestOnDisconnect(t *testing.T) {
+	var h sock.OnDisconnect
 	ended := 0
 	end := func() { ended++ }
-	if sock.HangupOf(sock.WithHangup(t.Context(), &h)) != &h || sock.HangupOf(context.Background()) != nil {
-		t.Error("a context gives another Hangup than its own")
+	if sock.OnDisconnectOf(sock.WithOnDisconnect(t.Context(), &h)) != &h || sock.OnDisconnectOf(context.Background()) != nil {
+		t.Error("a context gives another OnDisconnect than its own")
 	}
 	h.Set(end)
 	if !h.Clear() || ended != 0 {
@@ -30,11 +30,11 @@ func TestHangup(t *testing.T) {
 	}
 }
 
-// TestHangupNeverEndsTheNext holds that after Clear nothing is ended any more,
+// TestOnDisconnectNeverEndsTheNext holds that after Clear nothing is ended any more,
 // however close the client's leaving comes.
-func TestHangupNeverEndsTheNext(t *testing.T) {
+func TestOnDisconnectNeverEndsTheNext(t *testing.T) {
 	for range 1000 {
-		var h sock.Hangup
+		var h sock.OnDisconnect
 		var running sync.WaitGroup
 		over := false // guarded by nothing: the race detector is the test
 		h.Set(func() { over = true })

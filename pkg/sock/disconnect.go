@@ -5,19 +5,19 @@ import (
 	"sync"
 )
 
-// Hangup ends what is done for a client when the client has left. A server that
+// OnDisconnect ends what is done for a client when the client has left. A server that
 // answers one request of a connection after the other makes one for each
 // connection, and what a request runs on says how it is ended: a context's
 // AfterFunc does the same, but costs as much as the rest of a small request's
 // bookkeeping. The zero value is ready. It is safe for concurrent use.
-type Hangup struct {
+type OnDisconnect struct {
 	mu   sync.Mutex
 	end  func()
 	left bool
 }
 
 // Fire calls what was given to Set, now or at once when it is given.
-func (h *Hangup) Fire() {
+func (h *OnDisconnect) Fire() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.left = true
@@ -27,7 +27,7 @@ func (h *Hangup) Fire() {
 }
 
 // Set has end called when the client leaves; it must return at once.
-func (h *Hangup) Set(end func()) {
+func (h *OnDisconnect) Set(end func()) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.end = end; h.left {
@@ -36,23 +36,23 @@ func (h *Hangup) Set(end func()) {
 }
 
 // Clear takes back what was given to Set. It is false where that was called.
-func (h *Hangup) Clear() bool {
+func (h *OnDisconnect) Clear() bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.end = nil
 	return !h.left
 }
 
-type hangupKey struct{}
+type onDisconnectKey struct{}
 
-// WithHangup gives a context that carries h.
-func WithHangup(ctx context.Context, h *Hangup) context.Context {
-	return context.WithValue(ctx, hangupKey{}, h)
+// WithOnDisconnect gives a context that carries h.
+func WithOnDisconnect(ctx context.Context, h *OnDisconnect) context.Context {
+	return context.WithValue(ctx, onDisconnectKey{}, h)
 }
 
-// HangupOf gives the Hangup of the client that a request's context is for, or
+// OnDisconnectOf gives the OnDisconnect of the client that a request's context is for, or
 // nil where it has none.
-func HangupOf(ctx context.Context) *Hangup {
-	h, _ := ctx.Value(hangupKey{}).(*Hangup)
+func OnDisconnectOf(ctx context.Context) *OnDisconnect {
+	h, _ := ctx.Value(onDisconnectKey{}).(*OnDisconnect)
 	return h
 }
