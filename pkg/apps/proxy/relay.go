@@ -9,7 +9,12 @@ import (
 	"github.com/hostless/hostless/pkg/apps/http1"
 )
 
-const copySize = 32 << 10
+const (
+	copySize  = 32 << 10
+	smallSize = 2 << 10
+)
+
+var smallBuffers = sync.Pool{New: func() any { b := make([]byte, smallSize); return &b }}
 
 var copyBuffers = sync.Pool{New: func() any { b := make([]byte, copySize); return &b }}
 
@@ -23,8 +28,30 @@ func relay(w http.ResponseWriter, r *http.Request, in *http1.Response) error {
 	if done, err := spliced(w, r, in); done {
 		return err
 	}
-	buf := copyBuffers.Get().(*[]byte)
-	defer copyBuffers.Put(buf)
+	// A stream waits most of its life: it holds a small buffer then, and a large one
+	// only while there is much to copy.
+	buf := smallBuffers.Get().(*[]byte)
+	large := false
+	release := func() {
+		if large {
+			copyBuffers.Put(buf)
+		} else {
+			smallBuffers.Put(buf)
+		}
+	}
+	defer func() { release() }()
+	resize := func(wanted bool) {
+		if wanted == large {
+			return
+		}
+		release()
+		if large = wanted; large {
+			buf = copyBuffers.Get().(*[]byte)
+		} else {
+			buf = smallBuffers.Get().(*[]byte)
+		}
+	}
+	resize(in.Length > smallSize)
 	flusher, _ := w.(http.Flusher)
 	left := in.Length
 	if left != 0 && !in.Body.Ready() && flusher != nil {
@@ -39,9 +66,11 @@ func relay(w http.ResponseWriter, r *http.Request, in *http1.Response) error {
 			if _, err := w.Write((*buf)[:n]); err != nil {
 				return err
 			}
-			if left != 0 && !in.Body.Ready() && flusher != nil {
+			ready := in.Body.Ready()
+			if left != 0 && !ready && flusher != nil {
 				flusher.Flush()
 			}
+			resize(n == len(*buf) || large && (ready || in.Length > 0))
 		}
 		switch err {
 		case nil:
