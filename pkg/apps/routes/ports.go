@@ -25,6 +25,16 @@ var blocked = map[int]bool{
 	6000: true, 6566: true, 6665: true, 6666: true, 6667: true, 6668: true, 6669: true, 6679: true, 6697: true, 10080: true,
 }
 
+// owned are the ports in and around the range that other tools open by default, and
+// that they must find free when they start later: Nuxt Content's socket and
+// Phoenix (4000), IPFS (4001), Spark and ngrok's page (4040), Vite's preview
+// (4173), Angular (4200), OpenTelemetry (4317, 4318), Astro (4321), Sinatra (4567), LocalStack (4566), Selenium (4444), Verdaccio (4873), Drizzle
+// Studio (4983), NATS (4222), Erlang's port mapper (4369).
+var owned = map[int]bool{
+	4000: true, 4001: true, 4040: true, 4173: true, 4200: true, 4222: true, 4317: true, 4318: true, 4321: true, 4369: true,
+	4444: true, 4566: true, 4567: true, 4873: true, 4983: true,
+}
+
 // reserve picks a port for an app: the one it had, else one of the range at
 // random, else one of the system's choice.
 func (t *Table) reserve(name string) (int, error) {
@@ -56,7 +66,7 @@ func (t *Table) reserve(name string) (int, error) {
 
 // tryReserve reserves a port if nobody has it or was promised it.
 func (t *Table) tryReserve(port int, name string) bool {
-	if blocked[port] || !free(port) {
+	if blocked[port] || owned[port] || !free(port) {
 		return false
 	}
 	now := t.cfg.Now()

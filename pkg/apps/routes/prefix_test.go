@@ -14,3 +14,28 @@ func TestPathPrefixes(t *testing.T) {
 		}
 	}
 }
+
+// TestPortsOfOtherToolsAreLeft: an app does not get a port that another tool opens
+// by default, though it is free now, nor one that browsers refuse.
+func TestPortsOfOtherToolsAreLeft(t *testing.T) {
+	table, _, err := New(Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer table.Close()
+	for _, port := range []int{4000, 4040, 4045, 4173, 4190, 4200, 4317, 4318, 4321, 4444, 4566, 4873, 4983} {
+		if table.tryReserve(port, "shop") {
+			t.Errorf("port %d was given away", port)
+		}
+	}
+	for range 100 {
+		port, err := table.reserve("shop" + t.Name())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if owned[port] || blocked[port] {
+			t.Errorf("port %d was given away", port)
+		}
+		table.releaseReservation(port)
+	}
+}
