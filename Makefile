@@ -102,6 +102,7 @@ golden: ## rewrite the golden files of the translations; review the diff
 
 docs: ## rewrite the generated part of the documentation
 	$(GO) test ./cmd/hostless -run Docs -update
+	$(GO) test ./pkg/gateway/endpoint -run EndpointMatrix -update
 
 cross: ## build for every platform without keeping the result
 	@for os in linux darwin; do for arch in amd64 arm64; do GOOS=$$os GOARCH=$$arch $(GO) build -o /dev/null ./... || exit 1; done; done
