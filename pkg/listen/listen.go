@@ -1,5 +1,5 @@
 // Package listen owns where the daemon's sockets come from: handed over by
-// systemd, found by their names, or bound by itself under a lock.
+// systemd or launchd, found by their names, or bound by itself under a lock.
 //
 // The two are never mixed: a daemon that was given descriptors takes all of its
 // sockets from them. What is served on the sockets is left to others.
@@ -24,6 +24,7 @@ const (
 // The ways in which sockets come, in the words of GET /status.
 const (
 	Systemd = "systemd"
+	Launchd = "launchd"
 	Self    = "self"
 )
 
@@ -43,15 +44,15 @@ type Sockets struct {
 	Control    net.Listener
 	Web        []net.Listener // ports 80 and 443 where they were handed over; served as HTTP is
 	Port       int            // of HTTP
-	Activation string         // Systemd or Self
+	Activation string         // Systemd, Launchd or Self
 
 	lock *Lock
 }
 
 // Open takes the sockets that a predecessor or a supervisor handed over or, where there are none, binds
 // its own. It reads and clears LISTEN_PID, LISTEN_FDS and LISTEN_FDNAMES
-// (sd_listen_fds(3)), so it is called once in a process, before any child is
-// started. The error is a fault.Error with what to do next where a person can
+// (sd_listen_fds(3)), and launchd gives each socket once, so it is called once in
+// a process, before any child is started. The error is a fault.Error with what to do next where a person can
 // mend it.
 func Open(cfg Config) (*Sockets, error) {
 	if cfg.Logger == nil {
@@ -62,6 +63,17 @@ func Open(cfg Config) (*Sockets, error) {
 	}
 	if given := received(); len(given) > 0 {
 		return adopt(given, cfg.Logger)
+	}
+	given, err := launchdSockets()
+	if err != nil {
+		return nil, err
+	}
+	if len(given) > 0 {
+		s, err := adopt(given, cfg.Logger)
+		if err == nil {
+			s.Activation = Launchd
+		}
+		return s, err
 	}
 	return bind(cfg)
 }
