@@ -1,6 +1,6 @@
 // Package units holds the service definitions that `hostless service install`
-// writes. It owns their text; filling it in and installing it is pkg/service's
-// business.
+// writes and that packages install. It owns their text; filling it in for a user and
+// installing it is pkg/service's business.
 package units
 
 import (
@@ -23,6 +23,21 @@ type Systemd struct {
 	WebPorts    []int  // 80, and 443 with TLS, where they are wanted
 	IPv6        bool   // whether [::1] exists on this machine
 	Control     string // the control socket's path; may use specifiers such as %t
+}
+
+// Names are the systemd units' files, as Render takes them.
+func Names() []string {
+	return []string{"hostlessd-http.socket", "hostlessd-control.socket", "hostlessd.service"}
+}
+
+// Packaged are the values of the units that a package installs, which are every
+// user's: paths below a home or a runtime directory are specifiers (systemd.unit(5)).
+func Packaged(port int) Systemd {
+	const control = "%t/hostless/control.sock"
+	return Systemd{
+		Name: "hostlessd", Program: "/usr/bin/hostlessd", Port: port, IPv6: true, Control: control,
+		Environment: []string{"HOSTLESS_HOME=%h/.hostless", "HOSTLESS_SOCKET=" + control},
+	}
 }
 
 // Render fills in a unit by its file name in this package, as "hostlessd.service".

@@ -144,13 +144,32 @@ func (x *examination) daemon() {
 	} else {
 		fix := "hostless stop && hostless proxy start"
 		if x.status.Activation == "systemd" {
-			fix = "hostless service install"
+			fix = x.serviceUpdate()
 		}
 		x.add("version", doubt, fix, "the client is %s, the daemon %s", x.e.version, x.status.Version)
 	}
 	for _, w := range x.status.Warnings {
 		x.add("daemon", doubt, "", "%s", w)
 	}
+}
+
+// serviceUpdate is what brings the login service to this client's version: a restart
+// where its units start the daemon that came with this client, as after a package's
+// upgrade, else an installation.
+func (x *examination) serviceUpdate() string {
+	program, err := x.e.daemonBinary()
+	if err != nil {
+		return "hostless service install"
+	}
+	m, err := x.e.manager(x.ctx, "", 0)
+	if err != nil {
+		return "hostless service install"
+	}
+	s, err := m.Status(x.ctx)
+	if err != nil || s.Program != program {
+		return "hostless service install"
+	}
+	return "hostless service restart"
 }
 
 // sockets looks at the control socket, by whose mode others are kept out.

@@ -73,11 +73,12 @@ func (m *Manager) Status(ctx context.Context) (Status, error) {
 
 // installedProgram reads the program out of the installed unit.
 func (m *Manager) installedProgram() string {
-	data, err := os.ReadFile(filepath.Join(m.unitDir(), m.serviceUnit()))
-	if err != nil {
-		return ""
-	}
-	for line := range strings.SplitSeq(string(data), "\n") {
+	return programOf(m.unitText(m.serviceUnit()))
+}
+
+// programOf reads the program out of a service unit's text, "" without one.
+func programOf(text string) string {
+	for line := range strings.SplitSeq(text, "\n") {
 		if value, ok := strings.CutPrefix(line, "ExecStart="); ok {
 			return unquote(value)
 		}
@@ -148,6 +149,12 @@ func (m *Manager) Restart(ctx context.Context) error {
 	}
 	if err := m.refuseOthers(ctx); err != nil {
 		return err
+	}
+	// A package's upgrade cannot tell the managers of all users.
+	if p, err := m.properties(ctx, m.serviceUnit(), "NeedDaemonReload"); err == nil && p["NeedDaemonReload"] == "yes" {
+		if _, err := m.systemctl(ctx, "daemon-reload"); err != nil {
+			return err
+		}
 	}
 	if err := m.startSockets(ctx); err != nil {
 		return err

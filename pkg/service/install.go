@@ -23,6 +23,7 @@ import (
 // Installed says what Install did.
 type Installed struct {
 	Units            []string `json:"units"`             // the units' files
+	Packaged         bool     `json:"packaged"`          // whether they are a package's, enabled and not written
 	Changed          bool     `json:"changed"`           // false where all was in place
 	Port             int      `json:"port"`              //
 	Home             string   `json:"home"`              //
@@ -35,7 +36,8 @@ type Installed struct {
 }
 
 // Install puts the units in place, enables them and opens the sockets; the
-// daemon starts with the first connection. Installing again updates what is
+// daemon starts with the first connection. Where a package's units hold what is asked
+// for, they are the ones that it enables. Installing again updates what is
 // there and restarts a running daemon, so that it is the program installed.
 // A daemon that runs by hand is refused; another home's service stands beside it.
 func (m *Manager) Install(ctx context.Context, settings map[string]string) (out Installed, err error) {
@@ -67,20 +69,27 @@ func (m *Manager) Install(ctx context.Context, settings map[string]string) (out 
 			err = errors.Join(err, restore())
 		}
 	}()
-	texts, err := m.render()
-	if err != nil {
-		return out, err
+	texts, packaged := m.packaged()
+	if !packaged {
+		if texts, err = m.render(); err != nil {
+			return out, err
+		}
 	}
+	out.Packaged = packaged
 	socketsChanged := false
-	before := map[string][]byte{}
+	wasInstalled, serviceBefore := m.installedHome() != "", m.unitText(m.serviceUnit())
+	before := map[string][]byte{} // the user's own files
 	for _, name := range m.allUnits() {
-		path := filepath.Join(m.unitDir(), name)
-		out.Units = append(out.Units, path)
-		old, err := os.ReadFile(path)
-		if err == nil {
+		path, want := filepath.Join(m.unitDir(), name), filepath.Join(m.unitDir(), name)
+		if packaged {
+			want = filepath.Join(m.cfg.PackageUnits, name)
+		}
+		out.Units = append(out.Units, want)
+		if old, err := os.ReadFile(path); err == nil {
 			before[name] = old
 		}
-		if err == nil && string(old) == texts[name] {
+		same := m.unitText(name) == texts[name]
+		if same && m.unitFile(name) == want {
 			continue
 		}
 		if texts[name] == "" {
@@ -92,18 +101,32 @@ func (m *Manager) Install(ctx context.Context, settings map[string]string) (out 
 			continue
 		}
 		out.Changed = true
-		socketsChanged = socketsChanged || name == m.httpSocket() || name == m.controlSocket() || before[name] != nil && name != m.serviceUnit()
-		if err := m.write(name, texts[name]); err != nil {
+		// Ports 80 and 443 are opened beside sockets that stay as they are.
+		socketsChanged = socketsChanged || !same && name != m.serviceUnit() && (name != m.webSocket() || before[name] != nil)
+		if packaged {
+			err = removeFile(path)
+		} else {
+			err = m.write(name, texts[name])
+		}
+		if err != nil {
 			return out, errors.Join(err, m.putBack(before))
 		}
 	}
 	if err := m.verify(ctx, out.Units); err != nil {
 		return out, errors.Join(err, m.putBack(before))
 	}
-	if err := m.bringUp(ctx, socketsChanged, string(before[m.serviceUnit()]) != texts[m.serviceUnit()]); err != nil {
-		return out, errors.Join(err, m.putBack(before), m.resume(ctx, len(before) > 0))
+	if err := m.bringUp(ctx, socketsChanged, serviceBefore != texts[m.serviceUnit()]); err != nil {
+		return out, errors.Join(err, m.putBack(before), m.resume(ctx, wasInstalled))
 	}
 	return out, nil
+}
+
+// removeFile removes a file, which may not be there.
+func removeFile(path string) error {
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
 }
 
 // refuseTakenPort refuses a port that another program listens on, before
@@ -125,11 +148,16 @@ func (m *Manager) refuseTakenPort(ctx context.Context) error {
 }
 
 // resume has the manager take the units that stood before, after an installation
-// that failed, and opens their sockets again where there were any.
+// that failed, and opens their sockets again where there were any. Where there were
+// none, nothing stays enabled: a package's units would count as installed.
 func (m *Manager) resume(ctx context.Context, installed bool) error {
+	if !installed {
+		m.systemctl(ctx, append([]string{"disable"}, m.allUnits()...)...) // the units' files may be gone
+	}
 	if _, err := m.systemctl(ctx, "daemon-reload"); err != nil || !installed {
 		return err
 	}
+	m.systemctl(ctx, append([]string{"reenable"}, m.allUnits()...)...)     // one that was new may be gone
 	m.systemctl(ctx, append([]string{"reset-failed"}, m.allUnits()...)...) // refused where nothing had failed
 	return m.startSockets(ctx)
 }
@@ -172,8 +200,8 @@ func (m *Manager) putBack(before map[string][]byte) error {
 		path := filepath.Join(m.unitDir(), name)
 		if old, ok := before[name]; ok {
 			errs = append(errs, os.WriteFile(path, old, 0o644))
-		} else if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			errs = append(errs, err)
+		} else {
+			errs = append(errs, removeFile(path))
 		}
 	}
 	return errors.Join(errs...)
@@ -189,7 +217,7 @@ func (m *Manager) write(name, text string) error {
 	if name != m.serviceUnit() {
 		return os.WriteFile(path, []byte(text), 0o644)
 	}
-	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := removeFile(path); err != nil {
 		return err
 	}
 	svc, err := m.kardianos(text)
@@ -247,7 +275,8 @@ func (m *Manager) bringUp(ctx context.Context, socketsChanged, serviceChanged bo
 	if _, err := m.systemctl(ctx, "daemon-reload"); err != nil {
 		return err
 	}
-	if _, err := m.systemctl(ctx, append([]string{"enable"}, m.allUnits()...)...); err != nil {
+	// Again, where it is: the links lead to a package's units or to the user's own.
+	if _, err := m.systemctl(ctx, append([]string{"reenable"}, m.allUnits()...)...); err != nil {
 		return err
 	}
 	running := m.active(ctx, m.serviceUnit())
@@ -346,16 +375,12 @@ func (m *Manager) installedHome() string { return m.homeOf(m.name) }
 
 // homeOf reads the home out of an installed service unit, "" without one.
 func (m *Manager) homeOf(name string) string {
-	data, err := os.ReadFile(filepath.Join(m.unitDir(), name+".service"))
-	if err != nil {
-		return ""
-	}
-	for line := range strings.SplitSeq(string(data), "\n") {
+	for line := range strings.SplitSeq(m.unitText(name+".service"), "\n") {
 		value, ok := strings.CutPrefix(line, "Environment=")
 		if !ok {
 			continue
 		}
-		if home, ok := strings.CutPrefix(unquote(value), "HOSTLESS_HOME="); ok {
+		if home, ok := strings.CutPrefix(unquote(m.expandHome(value)), "HOSTLESS_HOME="); ok {
 			return home
 		}
 	}
@@ -409,24 +434,28 @@ func (m *Manager) Uninstall(ctx context.Context, purge bool) (Removed, error) {
 
 func (m *Manager) remove(ctx context.Context) ([]string, error) {
 	removed := []string{}
-	var installed []string
+	var installed, files []string
 	for _, name := range m.allUnits() {
-		if _, err := os.Lstat(filepath.Join(m.unitDir(), name)); err == nil {
+		if file := m.unitFile(name); file != "" {
 			installed = append(installed, name)
+			if filepath.Dir(file) == m.unitDir() {
+				files = append(files, file)
+			} else { // a package's stays; what enabled it does not
+				removed = append(removed, m.links(name)...)
+			}
 		}
 	}
 	if len(installed) == 0 {
 		return removed, nil
 	}
 	if err := m.stopAll(ctx); err != nil {
-		return removed, err
+		return []string{}, err
 	}
 	if _, err := m.systemctl(ctx, append([]string{"disable"}, installed...)...); err != nil {
 		return removed, err
 	}
-	for _, name := range installed {
-		path := filepath.Join(m.unitDir(), name)
-		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	for _, path := range files {
+		if err := removeFile(path); err != nil {
 			return removed, err
 		}
 		removed = append(removed, path)

@@ -34,6 +34,8 @@ type Config struct {
 	Port    int                 // the TCP port; 0 is config.DefaultPort
 	Getenv  func(string) string // nil: os.Getenv
 	Run     Runner              // nil: runs the command
+
+	PackageUnits string // the directory of units that a package installed; "": /usr/lib/systemd/user
 }
 
 // Runner runs one command and gives its output; a failure's error holds what the
@@ -61,6 +63,9 @@ func New(ctx context.Context, cfg Config) (*Manager, error) {
 	}
 	if cfg.Port == 0 {
 		cfg.Port = config.DefaultPort
+	}
+	if cfg.PackageUnits == "" {
+		cfg.PackageUnits = packageUnits
 	}
 	m := &Manager{cfg: cfg}
 	if err := m.reachable(ctx); err != nil {
