@@ -17,6 +17,12 @@ func run(ctx context.Context, e *env, argv []string) int {
 		return 0
 	}
 	var err error
+	if len(argv) == 2 && argv[0] == manualCommand {
+		if err = writeManual(tree, e.version, argv[1]); err != nil {
+			return e.report(ctx, err)
+		}
+		return 0
+	}
 	if e.line, err = parse(tree, argv); err == nil {
 		err = e.dispatch(ctx, tree)
 	}
