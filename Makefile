@@ -62,11 +62,11 @@ keys-remove: build ## remove a provider's key: PROVIDER=
 health: build ## ask the daemon how it is
 	@$(HOSTLESS) status
 
-up: build ## put the daemon in place for this user, wait until it is healthy, say what to type next
-	@PREFIX="$(PREFIX)" PORT="$(PORT)" packaging/up
+up: build ## put the daemon in place for this user, wait until it is healthy, say what to type next [PORT=]
+	@PREFIX="$(PREFIX)" PORT="$(if $(filter file,$(origin PORT)),,$(PORT))" packaging/up
 
-down: build ## take away what `make up` put in place; keys and settings stay
-	@PREFIX="$(PREFIX)" packaging/down
+down: build ## take away what `make up` put in place; keys and settings stay [PURGE=1]
+	@PREFIX="$(PREFIX)" PURGE="$(PURGE)" packaging/down
 
 demo: build ## a throwaway daemon and a chat app talking to the built-in echo model
 	@$(GO) build -o $(BIN)/ ./examples/chat ./examples/demo

@@ -191,6 +191,7 @@ type Route struct {
 	Insecure   bool   `json:"insecure,omitempty"`
 	Command    string `json:"command,omitempty"`
 	Directory  string `json:"directory,omitempty"`
+	Output     string `json:"output,omitempty"` // of a run: terminal, log
 }
 
 // RouteList answers GET /routes.

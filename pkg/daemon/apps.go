@@ -79,7 +79,7 @@ func (c controlRoutes) List(context.Context) ([]control.Route, error) {
 		out = append(out, control.Route{
 			Hostname: r.Hostname, Target: r.Target.String(), TargetPort: r.Target.Port(), PID: r.PID, AppName: r.Name, URL: c.url(r.Hostname),
 			Leased: r.Kind == routes.Leased, State: r.State, PathPrefix: r.PathPrefix, Wildcard: r.Wildcard, KeepHost: r.KeepHost,
-			Insecure: r.Insecure, Command: r.Command, Directory: r.Directory,
+			Insecure: r.Insecure, Command: r.Command, Directory: r.Directory, Output: r.Output,
 		})
 	}
 	return out, nil

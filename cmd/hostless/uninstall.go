@@ -1,0 +1,223 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/hostless/hostless/pkg/certs"
+	"github.com/hostless/hostless/pkg/config"
+	"github.com/hostless/hostless/pkg/control"
+	"github.com/hostless/hostless/pkg/fault"
+	"github.com/hostless/hostless/pkg/hosts"
+	"github.com/hostless/hostless/pkg/launch"
+	"github.com/urfave/cli/v2"
+)
+
+func uninstallGroup(e *env) *cli.Command {
+	return leaf(&cli.Command{
+		Name: "uninstall", Usage: "remove what Hostless has put into this system; the programs are left to what brought them",
+		Flags: []cli.Flag{
+			&cli.BoolFlag{Name: "purge", Usage: "remove keys, tokens, settings and the request log too"},
+			&cli.BoolFlag{Name: "yes", Usage: "do not ask"},
+			&cli.BoolFlag{Name: "json", Usage: "print what was removed as JSON"},
+		},
+		Description: "It shows what it would remove, and asks: apps in the background, the login service or the daemon,\nthe certificate authority in trust stores, the block in the hosts file, the handler of authmatic: links.",
+	}, 0, 0, e.uninstall)
+}
+
+// removal is one thing that uninstall takes away.
+type removal struct {
+	what string
+	do   func(context.Context) error
+}
+
+// uninstalled is what uninstall prints as JSON.
+type uninstalled struct {
+	Removed  []string `json:"removed"`
+	Failed   []string `json:"failed"`
+	Programs string   `json:"programs"` // where the programs are, which stay
+	Home     string   `json:"home"`     // what is left of it, "" where it went
+}
+
+func (e *env) uninstall(cc *cli.Context) error {
+	paths, err := e.paths()
+	if err != nil {
+		return err
+	}
+	removals := e.removals(cc.Context, paths)
+	out := uninstalled{Removed: []string{}, Failed: []string{}, Home: paths.Home}
+	if self, err := e.self(); err == nil {
+		out.Programs = self
+	}
+	if cc.Bool("purge") {
+		if _, err := os.Lstat(paths.Home); err == nil {
+			removals = append(removals, removal{"keys, tokens, settings and logs in " + paths.Home, func(context.Context) error {
+				if len(out.Failed) > 0 {
+					return errors.New("it stays until the rest is removed, which needs it")
+				}
+				whole, err := config.Purge(paths.Home)
+				if whole {
+					out.Home = ""
+				}
+				return err
+			}})
+		} else {
+			out.Home = ""
+		}
+	}
+	if err := e.confirmUninstall(cc, removals, paths.Home); err != nil {
+		return err
+	}
+	var errs []error
+	for _, r := range removals {
+		if err := r.do(cc.Context); err != nil {
+			out.Failed = append(out.Failed, r.what)
+			errs = append(errs, fmt.Errorf("%s: %w", r.what, err))
+			continue
+		}
+		out.Removed = append(out.Removed, r.what)
+		if !e.line.json {
+			e.note("removed: %s", r.what)
+		}
+	}
+	if e.line.json {
+		errs = append(errs, e.result(out))
+	} else if len(errs) == 0 {
+		errs = append(errs, e.sayUninstalled(out))
+	}
+	return errors.Join(errs...)
+}
+
+func (e *env) sayUninstalled(out uninstalled) error {
+	if len(out.Removed) == 0 {
+		if err := e.say("nothing of Hostless was found to remove"); err != nil {
+			return err
+		}
+	}
+	if out.Home != "" {
+		e.note("Keys, tokens and settings are still in %s: hostless uninstall --purge removes them.", out.Home)
+	}
+	return e.say("the programs stay: remove %s and hostlessd beside it with what installed them (make down, or the package manager)", out.Programs)
+}
+
+// confirmUninstall shows what would go and asks, unless --yes was given.
+func (e *env) confirmUninstall(cc *cli.Context, removals []removal, home string) error {
+	if cc.Bool("yes") || len(removals) == 0 {
+		return nil
+	}
+	fmt.Fprintln(e.err, "This removes:")
+	for _, r := range removals {
+		fmt.Fprintln(e.err, "  - "+r.what)
+	}
+	if !cc.Bool("purge") {
+		fmt.Fprintln(e.err, "It keeps keys, tokens and settings in "+home+" (--purge removes them).")
+	}
+	if !isTerminal(e.in) {
+		return &fault.Error{Kind: fault.Invalid, Message: "nothing was removed: nobody can be asked here", Next: "hostless uninstall --yes"}
+	}
+	fmt.Fprint(e.err, "Go on? [y/N] ")
+	answer, _ := bufio.NewReader(e.in).ReadString('\n')
+	if a := strings.ToLower(strings.TrimSpace(answer)); a != "y" && a != "yes" {
+		return &fault.Error{Kind: fault.Invalid, Message: "nothing was removed"}
+	}
+	return nil
+}
+
+// removals looks for what Hostless has put into this system, in the order in
+// which it goes.
+func (e *env) removals(ctx context.Context, paths config.Paths) (all []removal) {
+	all = append(all, e.backgroundApps(ctx, paths)...)
+	if m := e.installed(ctx); m != nil {
+		all = append(all, removal{"the login service " + m.Unit(), func(ctx context.Context) error {
+			_, err := m.Uninstall(ctx, false)
+			return err
+		}})
+	} else if client, err := e.client(); err == nil {
+		if status, err := client.Status(ctx); err == nil {
+			all = append(all, removal{fmt.Sprintf("the running daemon (pid %d)", status.PID), func(ctx context.Context) error {
+				if err := client.Stop(ctx); err != nil {
+					return err
+				}
+				return gone(ctx, client, status.PID)
+			}})
+		}
+		client.CloseIdle()
+	}
+	if _, err := os.Lstat(certs.CertPath(paths.Home)); err == nil {
+		t := certs.Trust{Dir: paths.Home, Getenv: e.getenv, Look: e.lookPath, Sudo: isTerminal(e.in)}
+		stores, _ := t.Status(ctx) // a store that cannot be read is not known to trust it
+		for _, s := range stores {
+			if s.State != certs.Trusted {
+				continue
+			}
+			all = append(all, removal{"the certificate authority in trust stores (" + s.Path + " …)", func(ctx context.Context) error { return untrust(ctx, t) }})
+			break
+		}
+	}
+	file := hosts.Locate("", e.getenv)
+	if block, err := file.Status(nil); err == nil && len(block.Names) > 0 {
+		all = append(all, removal{"the names of apps in " + file.Path, func(context.Context) error {
+			_, err := file.Sync(nil)
+			if fault.Is(err, fault.Forbidden) && os.Geteuid() != 0 && isTerminal(e.in) {
+				return e.sudo(ctx, []string{"hosts", "clean", "--file", file.Path})
+			}
+			return err
+		}})
+	}
+	if entry, _, err := e.desktopPaths(); err == nil {
+		if _, err := os.Lstat(entry); err == nil {
+			all = append(all, removal{"the handler of authmatic: and hostless: links", func(context.Context) error { return e.urlHandlerUninstall(nil) }})
+		}
+	}
+	return all
+}
+
+// backgroundApps are the runs that no terminal holds: without the command that
+// stops them nobody would find them again.
+func (e *env) backgroundApps(ctx context.Context, paths config.Paths) (all []removal) {
+	client, err := e.client()
+	if err != nil {
+		return nil
+	}
+	defer client.CloseIdle()
+	if !daemonAnswers(ctx, client) {
+		return nil
+	}
+	list, err := client.Routes(ctx)
+	if err != nil {
+		return nil
+	}
+	for _, r := range list.Routes {
+		if !r.Leased || r.Output != control.OutputLog {
+			continue
+		}
+		name := r.AppName
+		all = append(all, removal{fmt.Sprintf("the app %s, which runs in the background", name), func(ctx context.Context) error {
+			_, err := launch.Stop(ctx, paths, name)
+			return err
+		}})
+	}
+	return all
+}
+
+// daemonAnswers reports whether a daemon runs: a service that only listens is not
+// started to be removed.
+func daemonAnswers(ctx context.Context, client *control.Client) bool {
+	_, err := client.Status(ctx)
+	return err == nil
+}
+
+// untrust takes the authority out of all stores.
+func untrust(ctx context.Context, t certs.Trust) error {
+	results, err := t.Uninstall(ctx)
+	for _, r := range results {
+		if r.State == certs.Failed || r.State == certs.Trusted {
+			err = errors.Join(err, fmt.Errorf("%s: %s", r.Path, r.Detail))
+		}
+	}
+	return err
+}
