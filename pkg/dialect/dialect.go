@@ -10,6 +10,7 @@
 package dialect
 
 import (
+	"errors"
 	"net/http"
 
 	"github.com/hostless/hostless/pkg/jsonscan"
@@ -97,7 +98,26 @@ type Stream interface {
 	// closed in good order. The stream itself knows whether it had come to its
 	// true end; where it had not, or cause is not nil, it emits one error event
 	// and no false finish.
-	End(cause error, emit func(sse.Event))
+	//
+	// It returns nil where the caller got a whole answer. Else it is ErrProvider
+	// where the provider itself told of a failure within the stream, cause where
+	// that ended it, and ErrIncomplete where nothing did.
+	End(cause error, emit func(sse.Event)) error
+}
+
+// How a stream failed, where no other error says it; never shown.
+var (
+	ErrProvider   = errors.New("the provider ended its stream with an error")
+	ErrIncomplete = errors.New("the provider's stream ended before the answer was complete")
+)
+
+// Incomplete is what Stream.End returns of a stream that had not come to its end:
+// cause, or ErrIncomplete for nil.
+func Incomplete(cause error) error {
+	if cause != nil {
+		return cause
+	}
+	return ErrIncomplete
 }
 
 // Translator translates one request. A request that cannot be carried without
@@ -168,9 +188,14 @@ func (s *chainedStream) Event(ev sse.Event, emit func(sse.Event)) error {
 	return s.failed
 }
 
-func (s *chainedStream) End(cause error, emit func(sse.Event)) {
+func (s *chainedStream) End(cause error, emit func(sse.Event)) error {
 	// The inner stream reports in the middle dialect how it ended (an error event
-	// or the true end), and the outer one carries that over.
-	s.inner.End(cause, s.forward(emit))
-	s.outer.End(s.failed, emit)
+	// or the true end), and the outer one carries that over. What the inner one
+	// returns is the nearer to the provider.
+	inner := s.inner.End(cause, s.forward(emit))
+	outer := s.outer.End(s.failed, emit)
+	if inner != nil {
+		return inner
+	}
+	return outer
 }

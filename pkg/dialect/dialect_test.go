@@ -44,10 +44,11 @@ func (s stream) Event(ev sse.Event, emit func(sse.Event)) error {
 	return nil
 }
 
-func (s stream) End(cause error, emit func(sse.Event)) {
+func (s stream) End(cause error, emit func(sse.Event)) error {
 	if cause != nil {
 		emit(sse.Event{Data: []byte(string(s) + " error: " + cause.Error())})
 	}
+	return cause
 }
 
 func TestChain(t *testing.T) {
@@ -77,7 +78,9 @@ func TestChain(t *testing.T) {
 	if err == nil {
 		t.Fatal("a bad event passed")
 	}
-	s.End(err, emit)
+	if got := s.End(err, emit); got != err {
+		t.Errorf("End = %v, want %v", got, err)
+	}
 	if diff := cmp.Diff([]string{"a(b(1))", "a(b error: bad event)"}, got); diff != "" {
 		t.Error(diff)
 	}

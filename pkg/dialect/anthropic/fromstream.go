@@ -48,7 +48,8 @@ type chatStream struct {
 	tail       string // of each chunk behind the delta
 	buf        []byte
 	started    bool
-	terminated bool // message_stop, or an error, was passed on
+	terminated bool  // message_stop, or an error, was passed on
+	err        error // how it ended
 
 	blocks  map[int]*openBlock
 	calls   int // tool calls so far
@@ -105,20 +106,21 @@ func (s *chatStream) Event(ev sse.Event, emit func(sse.Event)) error {
 	case "ping":
 		emit(sse.Event{Comment: "ping"})
 	case "error":
-		s.terminated = true
+		s.terminated, s.err = true, dialect.ErrProvider
 		emit(sse.Event{Data: chatError(0, ev.Data)})
 	}
 	return nil
 }
 
 // End reports how the stream ended where no event of it did.
-func (s *chatStream) End(cause error, emit func(sse.Event)) {
+func (s *chatStream) End(cause error, emit func(sse.Event)) error {
 	if s.terminated {
-		return
+		return s.err
 	}
-	s.terminated = true
+	s.terminated, s.err = true, dialect.Incomplete(cause)
 	f := dialect.Broken(cause)
 	emit(sse.Event{Data: openai.Error{Type: f.Kind.Type(), Message: f.Error()}.Body()})
+	return s.err
 }
 
 func (s *chatStream) start(e *event, emit func(sse.Event)) {

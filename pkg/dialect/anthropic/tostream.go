@@ -20,6 +20,7 @@ type messageStream struct {
 	buf        []byte
 	started    bool
 	terminated bool
+	err        error  // how it ended
 	index      int    // of the block that is, or was last, open
 	open       string // its type, or ""
 	thought    []byte // what the open thinking block holds so far, decoded
@@ -74,7 +75,7 @@ func (s *messageStream) Event(ev sse.Event, emit func(sse.Event)) error {
 		return fmt.Errorf("read chunk of chat stream: %w", err)
 	}
 	if rawjson.Set(c.Error) != nil {
-		s.fail(messagesError(0, nil, ev.Data), emit)
+		s.fail(dialect.ErrProvider, messagesError(0, nil, ev.Data), emit)
 		return nil
 	}
 	if c.Usage != nil {
@@ -99,18 +100,19 @@ func (s *messageStream) Event(ev sse.Event, emit func(sse.Event)) error {
 
 // End reports how the stream ended where no event of it did. Providers that
 // leave [DONE] out have ended truly once a finish reason came.
-func (s *messageStream) End(cause error, emit func(sse.Event)) {
+func (s *messageStream) End(cause error, emit func(sse.Event)) error {
 	switch {
 	case s.terminated:
 	case cause == nil && s.started && s.finish != nil:
 		s.end(emit)
 	default:
-		s.fail(Fault(dialect.Broken(cause)), emit)
+		s.fail(dialect.Incomplete(cause), Fault(dialect.Broken(cause)), emit)
 	}
+	return s.err
 }
 
-func (s *messageStream) fail(body []byte, emit func(sse.Event)) {
-	s.terminated = true
+func (s *messageStream) fail(err error, body []byte, emit func(sse.Event)) {
+	s.terminated, s.err = true, err
 	emit(sse.Event{Name: "error", Data: body})
 }
 

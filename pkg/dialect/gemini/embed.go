@@ -251,6 +251,7 @@ func (noStream) Event(sse.Event, func(sse.Event)) error {
 	return fault.New(fault.Upstream, "the provider answered with a stream")
 }
 
-func (s noStream) End(cause error, emit func(sse.Event)) {
+func (s noStream) End(cause error, emit func(sse.Event)) error {
 	emit(sse.Event{Data: s.dress(broken(cause))})
+	return dialect.Incomplete(cause)
 }

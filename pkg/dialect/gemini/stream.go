@@ -1,19 +1,16 @@
 package gemini
 
 import (
-	"errors"
 	"slices"
 	"strconv"
 	"strings"
 
+	"github.com/hostless/hostless/pkg/dialect"
 	"github.com/hostless/hostless/pkg/dialect/rawjson"
 	"github.com/hostless/hostless/pkg/fault"
 	"github.com/hostless/hostless/pkg/jsonscan"
 	"github.com/hostless/hostless/pkg/sse"
 )
-
-// errUpstream ends a stream whose upstream sent an error in it.
-var errUpstream = errors.New("the provider ended its stream with an error")
 
 // chatStream turns Gemini's events into chunks of chat completions. Gemini has
 // no sentinel: the finish, the usage and [DONE] are made at the end.
@@ -29,6 +26,7 @@ type chatStream struct {
 	blocked   *feedback
 	failure   *problem // what the provider said
 	done      bool
+	err       error // how it ended
 }
 
 // Event translates one event of Gemini's.
@@ -75,7 +73,7 @@ func (s *chatStream) Event(ev sse.Event, emit func(sse.Event)) error {
 func (s *chatStream) fail(data []byte) error {
 	p := readError(0, nil, data)
 	s.failure = &p
-	return errUpstream
+	return dialect.ErrProvider
 }
 
 func (s *chatStream) begin(a *answer) { s.before = s.reply.appendHead(nil, a, "chat.completion.chunk") }
@@ -120,7 +118,7 @@ func (s *chatStream) candidate(c *candidate, emit func(sse.Event)) error {
 		s.finish[c.Index] = c.FinishReason
 		if p := malformedFinish(c.FinishReason, c.FinishMessage); p != nil && s.callCount[c.Index] == 0 {
 			s.failure = p
-			return errUpstream
+			return dialect.ErrProvider
 		}
 	}
 	return nil
@@ -160,18 +158,20 @@ func (s *chatStream) part(index int, p *part, emit func(sse.Event)) error {
 }
 
 // End tells how the stream ended.
-func (s *chatStream) End(cause error, emit func(sse.Event)) {
+func (s *chatStream) End(cause error, emit func(sse.Event)) error {
 	if s.done {
-		return
+		return s.err
 	}
 	s.done = true
 	switch {
 	case s.failure != nil:
+		s.err = dialect.ErrProvider
 		emit(sse.Event{Data: chatError(*s.failure)})
-		return
+		return s.err
 	case cause != nil || !s.complete():
+		s.err = dialect.Incomplete(cause)
 		emit(sse.Event{Data: chatError(broken(cause))})
-		return
+		return s.err
 	}
 	if len(s.seen) == 0 {
 		s.role(0, emit)
@@ -191,6 +191,7 @@ func (s *chatStream) End(cause error, emit func(sse.Event)) {
 		emit(sse.Event{Data: append(append(b, rawjson.Must(s.usage.chat())...), '}')})
 	}
 	emit(sse.Event{Data: []byte("[DONE]")})
+	return nil
 }
 
 // complete is whether every candidate came to its end.

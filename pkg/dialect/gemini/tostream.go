@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/hostless/hostless/pkg/dialect"
 	"github.com/hostless/hostless/pkg/dialect/rawjson"
 	"github.com/hostless/hostless/pkg/fault"
 	"github.com/hostless/hostless/pkg/jsonscan"
@@ -26,6 +27,7 @@ type nativeStream struct {
 	size    int
 	failure *problem
 	done    bool
+	err     error // how it ended
 }
 
 // Event translates one chunk.
@@ -40,7 +42,7 @@ func (s *nativeStream) Event(ev sse.Event, emit func(sse.Event)) error {
 		return nil
 	}
 	if string(ev.Data) == "[DONE]" {
-		s.End(nil, emit)
+		s.End(nil, emit) // which it remembers
 		return nil
 	}
 	var c chatCompletion
@@ -50,7 +52,7 @@ func (s *nativeStream) Event(ev sse.Event, emit func(sse.Event)) error {
 	if rawjson.Set(c.Error) != nil {
 		p := readError(0, nil, ev.Data)
 		s.failure = &p
-		return errUpstream
+		return dialect.ErrProvider
 	}
 	if s.id == "" {
 		s.id = c.ID
@@ -102,19 +104,21 @@ func (s *nativeStream) emit(a nativeAnswer, emit func(sse.Event)) {
 }
 
 // End tells how the stream ended.
-func (s *nativeStream) End(cause error, emit func(sse.Event)) {
+func (s *nativeStream) End(cause error, emit func(sse.Event)) error {
 	if s.done {
-		return
+		return s.err
 	}
 	s.done = true
 	incomplete := len(s.order) == 0 || slices.ContainsFunc(s.order, func(i int) bool { return s.choices[i].reason == "" })
 	switch {
 	case s.failure != nil:
+		s.err = dialect.ErrProvider
 		emit(sse.Event{Data: nativeError(*s.failure)})
-		return
+		return s.err
 	case cause != nil || incomplete:
+		s.err = dialect.Incomplete(cause)
 		emit(sse.Event{Data: nativeError(broken(cause))})
-		return
+		return s.err
 	}
 	last := nativeAnswer{}
 	for _, index := range s.order {
@@ -124,4 +128,5 @@ func (s *nativeStream) End(cause error, emit func(sse.Event)) {
 		last.UsageMetadata = s.usage.native()
 	}
 	s.emit(last, emit)
+	return nil
 }

@@ -114,6 +114,7 @@ func (noStream) Event(sse.Event, func(sse.Event)) error {
 	return fault.New(fault.Upstream, "the provider answered with a stream")
 }
 
-func (noStream) End(cause error, emit func(sse.Event)) {
+func (noStream) End(cause error, emit func(sse.Event)) error {
 	emit(sse.Event{Data: errorBody("the provider answered with a stream")})
+	return dialect.Incomplete(cause)
 }

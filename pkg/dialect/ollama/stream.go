@@ -1,7 +1,6 @@
 package ollama
 
 import (
-	"errors"
 	"net/http"
 	"time"
 
@@ -11,9 +10,6 @@ import (
 	"github.com/hostless/hostless/pkg/jsonscan"
 	"github.com/hostless/hostless/pkg/sse"
 )
-
-// errUpstream ends a stream whose upstream sent an error in it.
-var errUpstream = errors.New("the provider ended its stream with an error")
 
 // stream turns chunks of chat completions into Ollama's objects: text as it
 // comes, calls whole, counts and durations in the last one.
@@ -26,6 +22,7 @@ type stream struct {
 	usage   *usage
 	failure string
 	done    bool
+	err     error // how it ended
 }
 
 // Event translates one chunk.
@@ -34,7 +31,7 @@ func (s *stream) Event(ev sse.Event, emit func(sse.Event)) error {
 		return nil
 	}
 	if string(ev.Data) == "[DONE]" {
-		s.End(nil, emit)
+		s.End(nil, emit) // which it remembers
 		return nil
 	}
 	var c completion
@@ -43,7 +40,7 @@ func (s *stream) Event(ev sse.Event, emit func(sse.Event)) error {
 	}
 	if rawjson.Set(c.Error) != nil {
 		s.failure = messageOf(0, ev.Data)
-		return errUpstream
+		return dialect.ErrProvider
 	}
 	if c.Usage != nil {
 		s.usage = c.Usage
@@ -75,9 +72,9 @@ func (s *stream) Event(ev sse.Event, emit func(sse.Event)) error {
 }
 
 // End tells how the stream ended.
-func (s *stream) End(cause error, emit func(sse.Event)) {
+func (s *stream) End(cause error, emit func(sse.Event)) error {
 	if s.done {
-		return
+		return s.err
 	}
 	s.done = true
 	calls, err := appendCalls(nil, s.calls.list)
@@ -86,11 +83,13 @@ func (s *stream) End(cause error, emit func(sse.Event)) {
 	}
 	switch {
 	case s.failure != "":
+		s.err = dialect.ErrProvider
 		emit(sse.Event{Data: errorBody(s.failure)})
-		return
+		return s.err
 	case cause != nil || s.reason == "":
+		s.err = dialect.Incomplete(cause)
 		emit(sse.Event{Data: Fault(dialect.Broken(cause))})
-		return
+		return s.err
 	}
 	if calls != nil {
 		b := s.reply.payload(s.reply.open(s.buf[:0]), nil, nil, calls)
@@ -99,6 +98,7 @@ func (s *stream) End(cause error, emit func(sse.Event)) {
 	}
 	b := s.reply.payload(s.reply.open(s.buf[:0]), nil, nil, nil)
 	emit(sse.Event{Data: s.reply.close(b, s.reason, s.usage, s.first)})
+	return nil
 }
 
 // messageOf reads an error's message in whichever dialect it comes.

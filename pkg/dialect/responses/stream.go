@@ -25,6 +25,7 @@ type stream struct {
 	model      string
 	started    bool
 	terminated bool
+	err        error // how it ended
 	reason     string
 	usage      *chatUsage
 	buf        []byte
@@ -176,7 +177,7 @@ func (s *stream) Event(ev sse.Event, emit func(sse.Event)) error {
 	}
 	if raw := rawjson.Set(c.Error); raw != nil {
 		code, message := errorOf(raw)
-		s.fail(emit, code, message)
+		s.fail(dialect.ErrProvider, emit, code, message)
 		return nil
 	}
 	s.begin(&c, emit)
@@ -430,14 +431,14 @@ func (s *stream) closeCalls(emit emitter, status string) {
 	s.calls = map[int]*openCall{}
 }
 
-func (s *stream) End(cause error, emit func(sse.Event)) {
+func (s *stream) End(cause error, emit func(sse.Event)) error {
 	if s.terminated {
-		return
+		return s.err
 	}
 	if cause != nil || s.reason == "" {
 		f := dialect.Broken(cause)
-		s.fail(emit, f.Kind.Type(), f.Error())
-		return
+		s.fail(dialect.Incomplete(cause), emit, f.Kind.Type(), f.Error())
+		return s.err
 	}
 	s.terminated = true
 	status, details := finish(s.reason)
@@ -448,12 +449,13 @@ func (s *stream) End(cause error, emit func(sse.Event)) {
 	out.IncompleteDetails, out.Usage, out.Output = details, s.usage.responses(), append([]any{}, s.items...)
 	s.r.remember(s.id, s.turn, s.items)
 	s.send(emit, "response."+status, map[string]any{"response": out})
+	return nil
 }
 
 // fail ends the stream with one response.failed event.
-func (s *stream) fail(emit emitter, code, message string) {
+func (s *stream) fail(err error, emit emitter, code, message string) {
 	s.begin(&chunk{Model: s.r.req.Model}, emit)
-	s.terminated = true
+	s.terminated, s.err = true, err
 	out := s.r.frame(s.id, s.created, s.model, "failed")
 	for _, it := range s.items {
 		if it != nil {

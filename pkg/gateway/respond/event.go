@@ -20,6 +20,7 @@ const (
 // event is what is read of one event on its way.
 type event struct {
 	end       ending
+	failed    bool // the provider tells of its own failure
 	report    usage.Report
 	reported  bool
 	onlyUsage bool // the chunk that include_usage adds: no choices, and the usage
@@ -74,16 +75,24 @@ func readEvent(d dialect.Name, data []byte) (e event) {
 		e.report, e.reported = usage.Parse(data)
 		e.onlyUsage = m.choices.End > 0 && isObject(data, m.usage) && len(bytes.Trim(m.choices.Of(data), "[] \t\r\n")) == 0
 	}
-	e.end = m.ending(d, data)
+	e.end, e.failed = m.ending(d, data), m.failed(d, data)
 	return e
 }
 
 func isObject(data []byte, v jsonscan.Span) bool { return v.End > 0 && data[v.Start] == '{' }
 
+// failed reports whether the provider tells of its own failure.
+func (m *members) failed(d dialect.Name, data []byte) bool {
+	if m.failure.End > 0 && data[m.failure.Start] != 'n' {
+		return true
+	}
+	return d == dialect.Responses && string(m.kind.Of(data)) == `"response.failed"`
+}
+
 // ending tells what the members say of the stream's end.
 func (m *members) ending(d dialect.Name, data []byte) ending {
-	if m.failure.End > 0 && data[m.failure.Start] != 'n' {
-		return ended // the provider has told of its own failure
+	if m.failed(d, data) {
+		return ended
 	}
 	switch d {
 	case dialect.OpenAI:
@@ -94,7 +103,7 @@ func (m *members) ending(d dialect.Name, data []byte) ending {
 		}
 	case dialect.Responses:
 		switch string(m.kind.Of(data)) {
-		case `"response.completed"`, `"response.incomplete"`, `"response.failed"`, `"response.cancelled"`:
+		case `"response.completed"`, `"response.incomplete"`, `"response.cancelled"`:
 			return ended
 		}
 	case dialect.Gemini:

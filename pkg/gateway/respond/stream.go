@@ -10,6 +10,7 @@ import (
 
 	"github.com/hostless/hostless/pkg/dialect"
 	"github.com/hostless/hostless/pkg/fault"
+	"github.com/hostless/hostless/pkg/gateway/pipeline"
 	"github.com/hostless/hostless/pkg/redact"
 	"github.com/hostless/hostless/pkg/sse"
 )
@@ -174,6 +175,9 @@ func (s *stream) see(ev []byte) (drop bool) {
 		if s.dropUsage && e.onlyUsage {
 			return true
 		}
+	}
+	if e.failed && s.end != ended {
+		s.result.Kind = pipeline.ProviderError
 	}
 	s.end = max(s.end, e.end)
 	return false

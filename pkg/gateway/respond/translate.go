@@ -154,21 +154,20 @@ func (a *Answer) translateEvents(ctx context.Context, w *Writer, in io.Reader, c
 			return result, canceled
 		}
 		cause = canceled
-	} else if cause != nil && !errors.As(cause, new(*fault.Error)) {
+	} else if cause != nil && !errors.Is(cause, dialect.ErrProvider) && !errors.As(cause, new(*fault.Error)) {
 		cause = a.brokenStream(cause)
 	}
-	failed := false
-	reply.End(cause, func(ev sse.Event) {
-		failed = failed || bytes.Contains(ev.Data, errorMark)
-		out.emit(ev)
-	})
+	ended := reply.End(cause, out.emit)
 	if out.close() != nil {
 		return result, ErrDisconnected
 	}
-	if cause == nil && failed {
-		cause = a.brokenStream(io.ErrUnexpectedEOF) // it closed in good order before its true end
+	switch {
+	case errors.Is(ended, dialect.ErrProvider):
+		result.Kind, ended = pipeline.ProviderError, nil
+	case ended != nil && !errors.As(ended, new(*fault.Error)):
+		ended = a.brokenStream(ended)
 	}
-	return result, cause
+	return result, ended
 }
 
 // brokenStream is the error of a stream that ended before its end.
