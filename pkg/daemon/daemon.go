@@ -181,7 +181,7 @@ func (d *daemon) open() (err error) {
 			return err
 		}
 	}
-	if err := d.openKeys(component("keys")); err != nil {
+	if err := d.openKeys(component("keys"), handed.Vault); err != nil {
 		return err
 	}
 	if d.tokens, found, err = token.New(token.Config{

@@ -18,6 +18,7 @@ import (
 
 	"github.com/hostless/hostless/pkg/control"
 	"github.com/hostless/hostless/pkg/fault"
+	"github.com/hostless/hostless/pkg/keys/vault"
 	"github.com/hostless/hostless/pkg/listen"
 )
 
@@ -41,6 +42,7 @@ type handoverMessage struct {
 	Go       bool            `json:"go,omitempty"`
 	Tokens   json.RawMessage `json:"tokens,omitempty"`
 	Runs     []string        `json:"runs,omitempty"` // hostnames whose clients will register again
+	Vault    *vault.Handover `json:"vault,omitempty"`
 	Serving  bool            `json:"serving,omitempty"`
 	Revoked  string          `json:"revoked,omitempty"` // a token's hash
 	Stop     bool            `json:"stop,omitempty"`    // the successor ends, and nothing is to go on
@@ -169,7 +171,9 @@ func (d *daemon) handOver(ctx context.Context, quiesce func()) error {
 	if err := d.tokens.Close(); err != nil {
 		d.log.Error("the use of rate limits cannot be written", "error", err)
 	}
-	if err := next.channel.send(handoverMessage{Go: true, Tokens: d.tokens.Export(), Runs: d.routes.Runs()}); err != nil {
+	sealed := d.vault.Handover()
+	sealed.Locked = sealed.Locked || d.keys.Locked()
+	if err := next.channel.send(handoverMessage{Go: true, Tokens: d.tokens.Export(), Runs: d.routes.Runs(), Vault: &sealed}); err != nil {
 		return fmt.Errorf("hand over: %w", err)
 	}
 	d.notify.main(next.pid)

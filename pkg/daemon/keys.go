@@ -25,7 +25,7 @@ import (
 
 // openKeys makes the key store and begins to open its vault: nothing waits for the
 // keychain.
-func (d *daemon) openKeys(log *slog.Logger) error {
+func (d *daemon) openKeys(log *slog.Logger, handed *vault.Handover) error {
 	credential, err := vault.Credential(d.cfg.Getenv)
 	if err != nil {
 		d.warnings.set("credential", []string{fault.From(err).Message})
@@ -33,6 +33,11 @@ func (d *daemon) openKeys(log *slog.Logger) error {
 	}
 	if d.vault, _, err = vault.New(vault.Config{Path: d.cfg.Paths.Vault(), Keychain: d.cfg.Keychain, Credential: credential, Logger: log}); err != nil {
 		return err
+	}
+	if handed != nil {
+		if err := d.vault.Resume(*handed); err != nil {
+			log.Warn("the key vault is opened anew", "reason", err)
+		}
 	}
 	d.resolver = reference.New(reference.Config{
 		Environ:  d.cfg.Environ(),
@@ -50,6 +55,9 @@ func (d *daemon) openKeys(log *slog.Logger) error {
 		return err
 	}
 	d.warnings.set("keys", found)
+	if handed != nil && handed.Locked {
+		d.keys.StayLocked()
+	}
 	return nil
 }
 

@@ -35,6 +35,21 @@ func (s *Store) Lock(ctx context.Context) error {
 	return nil
 }
 
+// StayLocked has a store begin as the one of a predecessor ended that a person
+// locked: references are not resolved until Unlock.
+func (s *Store) StayLocked() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.locked = true
+}
+
+// Locked reports whether a person has locked the keys.
+func (s *Store) Locked() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.locked
+}
+
 // lockable reports whether there is something to lock.
 func (s *Store) lockable(ctx context.Context) bool {
 	if s.vault != nil && s.vault.Exists() {

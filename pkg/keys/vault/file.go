@@ -106,6 +106,7 @@ type opener struct {
 	entries cipher.AEAD
 	files   cipher.AEAD // of Seal and Open
 	mac     []byte
+	kek     []byte
 }
 
 // kekSize is 256 bits.
@@ -130,7 +131,7 @@ func newOpener(kek, id []byte) (*opener, error) {
 		}
 		return cipher.NewGCM(block)
 	}
-	var o opener
+	o := opener{kek: kek}
 	var err error
 	if o.entries, err = aead("entries"); err != nil {
 		return nil, err
