@@ -204,6 +204,8 @@ func (x *examination) service() {
 		x.add("service", doubt, "", "the service manager does not say how the service stands: %v", err)
 	case !s.Installed:
 		x.add("service", doubt, "hostless service install", "no login service is installed: the daemon does not start by itself")
+	case s.Program != "" && !executable(s.Program):
+		x.add("service", broken, "hostless service install", "the service's unit names %s, which is not there: nothing can start the daemon", s.Program)
 	case !s.Listening:
 		x.add("service", broken, "hostless service start", "the login service is installed, its sockets are closed")
 	default:

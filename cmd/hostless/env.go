@@ -1,11 +1,14 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
+	"sync"
 
 	"github.com/hostless/hostless/pkg/build"
 	"github.com/hostless/hostless/pkg/config"
@@ -28,6 +31,7 @@ type env struct {
 	files [3]*os.File // what a child gets as its own streams
 
 	line line // the parsed command line
+	skew sync.Once
 }
 
 // systemEnv is the process's own world.
@@ -78,7 +82,27 @@ func (e *env) client() (*control.Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	return control.NewClient(paths.Socket, control.WithUserAgent("hostless/"+e.version)), nil
+	return control.NewClient(paths.Socket, control.WithUserAgent("hostless/"+e.version), control.WithVersionHook(e.noteVersion)), nil
+}
+
+// noteVersion says once that the daemon is of another version than this client,
+// and what brings them together. Commands that replace or end the daemon, or tell
+// of it, do without.
+func (e *env) noteVersion(daemon string) {
+	if daemon == e.version {
+		return
+	}
+	switch name, _, _ := strings.Cut(e.line.name(), " "); name {
+	case "service", "proxy", "stop", "uninstall", "doctor", "serve":
+		return
+	}
+	e.skew.Do(func() {
+		restart := "hostless proxy restart"
+		if e.installed(context.Background()) != nil {
+			restart = "hostless service restart"
+		}
+		e.note("hostless: the client is %s, the daemon %s; if the client is the newer one: %s", e.version, daemon, restart)
+	})
 }
 
 // ask runs one request against the daemon. With --json its answer, unchanged,

@@ -201,6 +201,8 @@ func (e *env) serviceStatus(cc *cli.Context) error {
 	}
 	state := "stopped; it returns at the next login or with `hostless service start`"
 	switch {
+	case s.Program != "" && !executable(s.Program):
+		state = s.Program + " is not there: `hostless service install` names another one"
 	case s.Running:
 		state = fmt.Sprintf("running (pid %d)", s.PID)
 	case s.Listening:

@@ -35,6 +35,8 @@ type Client struct {
 	version string
 	suspect time.Duration
 	raw     *[]byte
+
+	onVersion func(string)
 }
 
 // Option configures a Client.
@@ -44,7 +46,16 @@ type options struct {
 	dial    func(ctx context.Context, socket string) (net.Conn, error)
 	version string
 	suspect time.Duration
+
+	onVersion func(string)
 }
+
+// versionHeader carries the daemon's version.
+const versionHeader = "Hostless-Version"
+
+// WithVersionHook has fn called with the daemon's version after each answer that
+// tells it. It may be called by several goroutines at once.
+func WithVersionHook(fn func(version string)) Option { return func(o *options) { o.onVersion = fn } }
 
 // WithSuspectAfter replaces how long a request waits before the daemon is asked
 // whether it answers at all, which is given as long again: 8 s.
@@ -78,7 +89,7 @@ func NewClient(socket string, opts ...Option) *Client {
 	return &Client{
 		socket:  socket,
 		version: o.version,
-		suspect: o.suspect,
+		suspect: o.suspect, onVersion: o.onVersion,
 		http: &http.Client{
 			Transport:     transport,
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
@@ -155,6 +166,9 @@ func (c *Client) send(ctx context.Context, method, path string, body any) (*http
 			return nil, cause
 		}
 		return nil, c.unreachable(err)
+	}
+	if version := resp.Header.Get(versionHeader); version != "" && c.onVersion != nil {
+		c.onVersion(version)
 	}
 	return resp, nil
 }

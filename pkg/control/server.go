@@ -40,6 +40,8 @@ type ServerConfig struct {
 	// Logins are those with providers; without them the paths answer 404.
 	Logins Logins
 	Audit  Audit // nil records nothing
+	// Version is the daemon's, which every answer carries; "" is not told.
+	Version string
 	// Peer tells the user and process behind a connection; peer.Unix when nil.
 	Peer   func(net.Conn) (peer.Cred, error)
 	UID    *int         // whose daemon it is; the process's user when nil
@@ -61,6 +63,7 @@ type Server struct {
 	log       *slog.Logger
 	handler   http.Handler
 	served    atomic.Uint64 // requests
+	version   string
 
 	mu     sync.Mutex
 	leases map[string]RouteLease // by id
@@ -81,6 +84,7 @@ func NewServer(cfg ServerConfig) (*Server, error) {
 		peer: cfg.Peer, uid: os.Geteuid(), log: cfg.Logger,
 		leases: map[string]RouteLease{}, ends: map[string]leaseEnd{}, runs: map[string]run{}, owners: map[[32]byte]RouteLease{},
 	}
+	s.version = cfg.Version
 	if cfg.UID != nil {
 		s.uid = *cfg.UID
 	}
@@ -135,6 +139,9 @@ func NewServer(cfg ServerConfig) (*Server, error) {
 // other is refused.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.served.Add(1)
+	if s.version != "" {
+		w.Header().Set(versionHeader, s.version)
+	}
 	s.handler.ServeHTTP(w, r)
 }
 

@@ -224,8 +224,9 @@ func (d *daemon) open() (err error) {
 	}
 	d.openVault(component("keys"))
 	d.control, err = control.NewServer(control.ServerConfig{
-		Audit:  auditLog{d.audit, d.redactor.String},
-		Tokens: controlTokens{d.tokens}, Keys: controlKeys{d.keys, d.settings, d.keysChanged}, Routes: controlRoutes{d.routes, d.appURL, d.redactor.String},
+		Version: d.cfg.Version,
+		Audit:   auditLog{d.audit, d.redactor.String},
+		Tokens:  controlTokens{d.tokens}, Keys: controlKeys{d.keys, d.settings, d.keysChanged}, Routes: controlRoutes{d.routes, d.appURL, d.redactor.String},
 		Settings: controlSettings{d.settings}, Daemon: controlDaemon{d}, Approvals: controlApprovals{d.approvals, d.tokens}, Logins: controlLogins{d.logins}, Logger: component("control"),
 	})
 	return err
