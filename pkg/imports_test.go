@@ -27,7 +27,7 @@ var order = [][]string{
 	{"dialect/anthropic", "dialect/gemini", "dialect/responses", "dialect/ollama"},
 	{"provider"},
 	{"gateway/endpoint", "gateway/body", "gateway/usage"},
-	{"gateway/policy"},
+	{"gateway/policy", "gateway/access"},
 	{"gateway/pipeline"},
 	{"apps/http1", "apps/errpage"},
 	{"gateway/upstream", "gateway/respond"},

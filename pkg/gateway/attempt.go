@@ -1,14 +1,11 @@
 package gateway
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"io"
 	"net/http"
-	"strconv"
 	"strings"
-	"time"
 
 	"github.com/hostless/hostless/pkg/dialect"
 	"github.com/hostless/hostless/pkg/fault"
@@ -101,22 +98,22 @@ func (c *exchange) attempt(ctx context.Context, p *plan, more, hasFallback bool)
 // tryOnce carries the request out and, where it is accepted, its answer back.
 func (c *exchange) tryOnce(ctx context.Context, p *plan, req *upstream.Request, call *dialect.Call, a *respond.Answer, more, hasFallback bool) (verdict, error) {
 	o := &c.outcome
-	early := informational{w: c.w, key: a, hold: more || hasFallback}
-	resp, err := c.g.up.Do(ctx, req, p.to.Credential.Key, early.got)
+	early := respond.Informational{Writer: c.w, Redactor: a.RedactError, Hold: more || hasFallback}
+	resp, err := c.g.up.Do(ctx, req, p.to.Credential.Key, early.Got)
 	if err != nil {
 		return accepted, unanswered(ctx, p.to.Provider.Name, err)
 	}
-	first := &firstByte{ReadCloser: resp.Body, now: c.g.cfg.Now}
+	first := &upstream.FirstByte{ReadCloser: resp.Body, Now: c.g.cfg.Now}
 	resp.Body = first
 	defer resp.Body.Close()
-	defer func() { o.FirstByte = first.at }()
-	if hasFallback && pathMissing(ctx, resp) {
+	defer func() { o.FirstByte = first.At }()
+	if hasFallback && upstream.PathMissing(ctx, resp) {
 		o.Status, o.Kind = resp.StatusCode, pipeline.KindOfStatus(resp.StatusCode)
 		c.g.missing.Store(p.endpoint, c.g.cfg.Now())
 		return endpointMissing, nil
 	}
 	if resp.StatusCode >= 400 {
-		o.RetryAfter = retryAfter(resp.Header, c.g.cfg.Now())
+		o.RetryAfter = upstream.RetryAfter(resp.Header, c.g.cfg.Now())
 	}
 	if resp.StatusCode >= 400 && more {
 		o.Status, o.Kind = resp.StatusCode, pipeline.KindOfStatus(resp.StatusCode)
@@ -125,7 +122,7 @@ func (c *exchange) tryOnce(ctx context.Context, p *plan, req *upstream.Request, 
 			return tryNext, nil
 		}
 	}
-	early.release()
+	early.Release()
 	var result respond.Result
 	if call == nil {
 		result, err = a.Pass(ctx, c.w, resp)
@@ -151,7 +148,7 @@ func (c *exchange) answer(to *pipeline.Candidate, call *dialect.Call) *respond.A
 		Request: c.r, Caller: c.call.Dialect, Provider: to.Credential.Provider, Model: to.Model,
 		Attempts: len(c.outcome.Attempts) + 1, Upload: c.matched.Upload, DropUsage: c.dropUsage,
 	}
-	a.Redact, a.RedactError = c.g.redactors.get(to)
+	a.Redact, a.RedactError = c.g.redactors.Get(to)
 	if call != nil {
 		a.Ignored = call.Ignored
 	}
@@ -302,94 +299,4 @@ func (c *exchange) checkTranslated(to *pipeline.Candidate, data []byte) error {
 		return &fault.Error{Kind: fault.Scope, Message: "another model than the request's cannot be used with a bridge token that is limited to certain models", Param: "model", Code: "model_not_allowed"}
 	}
 	return c.checkModels(b)
-}
-
-// pathMissing reports whether an answer says that the path does not exist, and not
-// that the model does not. What was read of the body is put back.
-func pathMissing(ctx context.Context, resp *http.Response) bool {
-	switch resp.StatusCode {
-	case http.StatusNotFound, http.StatusMethodNotAllowed, http.StatusNotImplemented:
-	default:
-		return false
-	}
-	head, err := io.ReadAll(io.LimitReader(resp.Body, 64<<10))
-	if err != nil && ctx.Err() != nil {
-		return false
-	}
-	resp.Body = struct {
-		io.Reader
-		io.Closer
-	}{io.MultiReader(bytes.NewReader(head), resp.Body), resp.Body}
-	return !bytes.Contains(bytes.ToLower(head), []byte("model"))
-}
-
-// retryAfter is how long a provider asks to be left alone: Retry-After (RFC 9110,
-// section 10.2.3) and OpenAI's Retry-After-Ms; 0 where it does not say.
-func retryAfter(h http.Header, now time.Time) time.Duration {
-	if ms, err := strconv.ParseFloat(h.Get("Retry-After-Ms"), 64); err == nil && ms > 0 {
-		return time.Duration(ms * float64(time.Millisecond))
-	}
-	value := h.Get("Retry-After")
-	if seconds, err := strconv.ParseFloat(value, 64); err == nil && seconds > 0 && seconds < 1e9 {
-		return time.Duration(seconds * float64(time.Second))
-	}
-	if at, err := http.ParseTime(value); err == nil && at.After(now) {
-		return at.Sub(now)
-	}
-	return 0
-}
-
-// informational passes a provider's 1xx answers on. While another attempt may follow
-// they are held: those of a candidate that is not accepted are not the caller's.
-type informational struct {
-	w    *respond.Writer
-	key  *respond.Answer
-	hold bool
-	held []heldAnswer
-}
-
-type heldAnswer struct {
-	status int
-	header http.Header
-}
-
-func (i *informational) got(status int, header http.Header) {
-	if i.hold {
-		i.held = append(i.held, heldAnswer{status, header.Clone()})
-		return
-	}
-	i.send(status, header)
-}
-
-func (i *informational) release() {
-	for _, h := range i.held {
-		i.send(h.status, h.header)
-	}
-	i.held = nil
-}
-
-func (i *informational) send(status int, header http.Header) {
-	h := i.w.Header()
-	before := h.Clone()
-	respond.CopyHeader(h, header, i.key.RedactError)
-	i.w.WriteHeader(status)
-	clear(h)
-	for name, values := range before {
-		h[name] = values
-	}
-}
-
-// firstByte notes when a body's first byte came.
-type firstByte struct {
-	io.ReadCloser
-	now func() time.Time
-	at  time.Time
-}
-
-func (f *firstByte) Read(p []byte) (int, error) {
-	n, err := f.ReadCloser.Read(p)
-	if n > 0 && f.at.IsZero() {
-		f.at = f.now()
-	}
-	return n, err
 }

@@ -9,19 +9,13 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/hostless/hostless/pkg/gateway/access"
 	"github.com/hostless/hostless/pkg/gateway/pipeline"
 	"github.com/hostless/hostless/pkg/provider"
-	"github.com/hostless/hostless/pkg/secret"
-	"github.com/hostless/hostless/pkg/token"
 )
 
 // Tokens lets callers in; *token.Store is one.
-type Tokens interface {
-	// Verify checks a bridge token and the Origin it came with ("" for none).
-	Verify(bearer secret.String, origin string) (*token.Grant, error)
-	// OwnsOrigin reports whether a live token is bound to that origin.
-	OwnsOrigin(origin string) bool
-}
+type Tokens = access.Tokens
 
 // Credential is what the user stored for a provider.
 type Credential = pipeline.Credential

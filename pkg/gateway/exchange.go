@@ -62,7 +62,7 @@ func (c *exchange) serve() error {
 		return c.serveMetadata()
 	}
 	var err error
-	if c.call.Grant, err = c.g.authenticate(c.r, s.Dialect == dialect.Gemini); err != nil {
+	if c.call.Grant, err = c.g.access.Authenticate(c.r, s.Dialect == dialect.Gemini); err != nil {
 		return err
 	}
 	switch s.Scope {
@@ -162,7 +162,7 @@ func (c *exchange) end(err error, panicked any) {
 		// nothing was sent would become an empty 200.
 		abort = !c.call.Socket
 	case !c.w.Committed():
-		drain(c.w.ResponseWriter, c.r)
+		respond.Drain(c.w.ResponseWriter, c.r)
 		c.w.Discard()
 		respond.Fault(c.w, c.call.Dialect, err)
 		c.outcome.Status = fault.From(err).Kind.Status()
@@ -219,7 +219,7 @@ func (c *exchange) log(err error) {
 	if err != nil {
 		attrs = append(attrs, slog.String("error", err.Error()))
 		if cause := errors.Unwrap(err); cause != nil {
-			attrs = append(attrs, slog.String("cause", redactor(to, true).String(cause.Error())))
+			attrs = append(attrs, slog.String("cause", respond.NewRedactor(to, true).String(cause.Error())))
 		}
 	}
 	c.g.cfg.Logger.LogAttrs(ctx, level, "request", attrs...)

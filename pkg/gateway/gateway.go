@@ -16,6 +16,7 @@ import (
 	"github.com/hostless/hostless/pkg/dialect/gemini"
 	"github.com/hostless/hostless/pkg/dialect/responses"
 	"github.com/hostless/hostless/pkg/fault"
+	"github.com/hostless/hostless/pkg/gateway/access"
 	"github.com/hostless/hostless/pkg/gateway/body"
 	"github.com/hostless/hostless/pkg/gateway/endpoint"
 	"github.com/hostless/hostless/pkg/gateway/modelist"
@@ -28,6 +29,7 @@ import (
 // Gateway serves the AI plane. It is an http.Handler, safe for concurrent use.
 type Gateway struct {
 	cfg        Config
+	access     access.Access
 	up         *upstream.Client
 	lists      *modelist.Lists
 	ledger     ledger
@@ -44,7 +46,7 @@ type Gateway struct {
 	bodies     *body.Memory
 	ids        requestIDs
 	running    running
-	redactors  redactors
+	redactors  respond.Redactors
 }
 
 // New makes a gateway.
@@ -57,6 +59,7 @@ func New(cfg Config) (*Gateway, error) {
 		memory: responses.NewMemory(memoryEntries, memoryBytes), items: responses.NewMemory(itemEntries, itemBytes), signatures: gemini.NewSignatureCache(0),
 		fetcher: netguard.NewFetcher(dialer(&cfg), cfg.TLS, "hostless/"+cfg.Version, netguard.Limits{}), made: cfg.Now().UTC(), ledger: ledger{now: cfg.Now},
 	}
+	g.access = access.Access{Tokens: cfg.Tokens, DevMode: cfg.DevMode, Owner: cfg.Owner, Origins: func() []string { return cfg.Settings().Origins }}
 	g.sockets, g.goAway = context.WithCancel(context.Background())
 	g.lists = modelist.New(modelist.Config{Client: g.up, Version: cfg.Version, Now: cfg.Now, Logger: cfg.Logger})
 	g.plugIn(&cfg)
@@ -103,8 +106,8 @@ func (g *Gateway) Close() {
 // ServeHTTP serves one request of bare localhost. What is not named here does
 // not exist: the control API's paths among them, with any header.
 func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if crossSite(r) && !(pages[r.URL.Path] && topLevel(r)) {
-		drain(w, r)
+	if access.CrossSite(r) && !(pages[r.URL.Path] && access.TopLevel(r)) {
+		respond.Drain(w, r)
 		respond.Fault(w, envelope(r.URL.Path), fault.New(fault.Origin, "requests that a page of another site causes are refused unless they carry an Origin"))
 		return
 	}
@@ -126,18 +129,18 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		err = fault.New(fault.NotFound, "no such path: "+r.URL.Path)
 	}
 	if err != nil {
-		g.cors(w.Header(), r)
-		drain(w, r)
+		g.access.CORS(w.Header(), r)
+		respond.Drain(w, r)
 		respond.Fault(w, envelope(r.URL.Path), err)
 		return
 	}
-	g.cors(w.Header(), r)
+	g.access.CORS(w.Header(), r)
 	if r.Method == http.MethodOptions {
-		g.preflight(w, r, matched.Methods)
+		g.access.Preflight(w, r, matched.Methods)
 		return
 	}
 	if matched.Kind == endpoint.None {
-		drain(w, r)
+		respond.Drain(w, r)
 		w.Header()["Allow"] = []string{matched.Methods + ", OPTIONS"}
 		respond.Fault(w, envelope(r.URL.Path), fault.New(fault.Method, fmt.Sprintf("%s is not a method of this path; %s", r.Method, matched.Methods)))
 		return
@@ -171,11 +174,11 @@ func envelope(path string) dialect.Name {
 }
 
 func (g *Gateway) health(w http.ResponseWriter, r *http.Request) {
-	g.cors(w.Header(), r)
+	g.access.CORS(w.Header(), r)
 	switch r.Method {
 	case http.MethodGet, http.MethodHead:
 	case http.MethodOptions:
-		g.preflight(w, r, "GET, HEAD")
+		g.access.Preflight(w, r, "GET, HEAD")
 		return
 	default:
 		w.Header()["Allow"] = []string{"GET, HEAD, OPTIONS"}

@@ -23,9 +23,9 @@ func (s *duplex) relay(ctx context.Context, first *body.Message) error {
 	if first != nil && !s.send(websocket.TextMessage, *first, true) {
 		return respond.ErrDisconnected
 	}
-	key := redactor(&s.c.to, false)
+	key := respond.NewRedactor(&s.c.to, false)
 	r := realtime.Relay{
-		Caller: s.caller, Provider: s.provider, Redactor: redactor(&s.c.to, true),
+		Caller: s.caller, Provider: s.provider, Redactor: respond.NewRedactor(&s.c.to, true),
 		Up: func(kind int, data []byte) bool {
 			m, ok := body.ParseMessage(data)
 			return s.send(kind, m, ok)
@@ -214,7 +214,7 @@ func isDelta(event []byte) bool {
 // upgrade.
 func (s *duplex) refusal(resp *http.Response) {
 	body, _ := io.ReadAll(io.LimitReader(resp.Body, 64<<10))
-	text := redactor(&s.c.to, true).Bytes(body)
+	text := respond.NewRedactor(&s.c.to, true).Bytes(body)
 	s.c.attempted(respond.Result{Status: resp.StatusCode, Kind: pipeline.KindOfStatus(resp.StatusCode)}, nil)
 	s.caller.SendText(realtime.ProviderErrorEvent(resp.StatusCode, text))
 	s.caller.SendClose(websocket.CloseInternalServerErr, "the provider refused the connection")

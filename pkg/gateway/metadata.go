@@ -10,6 +10,7 @@ import (
 	"github.com/hostless/hostless/pkg/dialect"
 	"github.com/hostless/hostless/pkg/dialect/ollama"
 	"github.com/hostless/hostless/pkg/fault"
+	"github.com/hostless/hostless/pkg/gateway/access"
 	"github.com/hostless/hostless/pkg/gateway/body"
 	"github.com/hostless/hostless/pkg/gateway/respond"
 	"github.com/hostless/hostless/pkg/provider"
@@ -21,7 +22,7 @@ const activeFor = 5 * time.Minute
 // serveMetadata answers Ollama's lists, which need no token: they tell names
 // alone. A page may ask only from bare localhost.
 func (c *exchange) serveMetadata() error {
-	if err := plainOrigin(c.r); err != nil {
+	if err := access.PlainOrigin(c.r); err != nil {
 		return err
 	}
 	switch c.matched.Pattern {
@@ -54,22 +55,10 @@ func (c *exchange) serveMetadata() error {
 	return fault.New(fault.NotFound, fmt.Sprintf("model '%s' not found", respond.HeaderSafe(name)))
 }
 
-// plainOrigin lets in callers without Origin and pages of bare localhost.
-func plainOrigin(r *http.Request) error {
-	origin, err := originOf(r)
-	if err != nil {
-		return err
-	}
-	if origin != "" && !bareLocalhost(origin) {
-		return fault.New(fault.Origin, "only pages of bare localhost may ask for this")
-	}
-	return nil
-}
-
 // root answers HEAD /, by which Ollama's clients look for their server.
 func (g *Gateway) root(w http.ResponseWriter, r *http.Request) {
-	g.cors(w.Header(), r)
-	if err := plainOrigin(r); err != nil {
+	g.access.CORS(w.Header(), r)
+	if err := access.PlainOrigin(r); err != nil {
 		respond.Fault(w, dialect.Ollama, err)
 		return
 	}

@@ -6,6 +6,9 @@ import "net/http"
 // CORS that hold for the AI plane.
 const registerPath = "/auth/register"
 
+// pages are the paths of our own pages, which a page of another site may lead to.
+var pages = map[string]bool{"/callback": true, "/connect": true}
+
 // isPage reports whether a path is served by Config.Pages.
 func isPage(path string) bool {
 	switch path {
@@ -18,9 +21,9 @@ func isPage(path string) bool {
 // page hands a request to Config.Pages.
 func (g *Gateway) page(w http.ResponseWriter, r *http.Request) {
 	if r.URL.Path == registerPath {
-		g.cors(w.Header(), r)
+		g.access.CORS(w.Header(), r)
 		if r.Method == http.MethodOptions {
-			g.preflight(w, r, http.MethodPost)
+			g.access.Preflight(w, r, http.MethodPost)
 			return
 		}
 	}

@@ -141,7 +141,7 @@ func (s *duplex) dialUpstream(charge bool) error {
 	s.provider = realtime.NewConn(upstream, c.g.cfg.MaxBody)
 	defer s.provider.Close()
 	header := http.Header{}
-	respond.CopyHeader(header, resp.Header, redactor(&c.to, true))
+	respond.CopyHeader(header, resp.Header, respond.NewRedactor(&c.to, true))
 	for name := range header {
 		if strings.HasPrefix(name, "Sec-Websocket-") {
 			delete(header, name)

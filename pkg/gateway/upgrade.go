@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/gorilla/websocket"
+	"github.com/hostless/hostless/pkg/gateway/access"
 	"github.com/hostless/hostless/pkg/gateway/realtime"
 	"github.com/hostless/hostless/pkg/gateway/respond"
 	"github.com/hostless/hostless/pkg/gateway/upstream"
@@ -23,7 +24,7 @@ func (c *exchange) dialProvider(ctx context.Context, e *upstream.Endpoint, query
 func offered(r *http.Request) []string {
 	var out []string
 	for _, p := range websocket.Subprotocols(r) {
-		if !strings.HasPrefix(p, subprotocolPrefix) {
+		if !strings.HasPrefix(p, access.SubprotocolPrefix) {
 			out = append(out, p)
 		}
 	}

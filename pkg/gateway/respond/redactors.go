@@ -1,4 +1,4 @@
-package gateway
+package respond
 
 import (
 	"sync"
@@ -16,9 +16,9 @@ const (
 	minSecretError = 4 // in an error, which holds nothing else of worth
 )
 
-// redactors keeps the redactors of the keys in use: making one looks at each of the
+// Redactors keeps the redactors of the keys in use: making one looks at each of the
 // key's characters. It is safe for concurrent use.
-type redactors struct {
+type Redactors struct {
 	mu sync.RWMutex
 	of map[keyName]keyRedactors
 }
@@ -30,8 +30,8 @@ type keyRedactors struct {
 	answer, err redact.Redactor
 }
 
-// get gives what takes the key of a candidate out of its answers, and out of its errors.
-func (r *redactors) get(to *pipeline.Candidate) (answer, err redact.Redactor) {
+// Get gives what takes the key of a candidate out of its answers, and out of its errors.
+func (r *Redactors) Get(to *pipeline.Candidate) (answer, err redact.Redactor) {
 	name := keyName{to.Credential.Provider, to.Credential.Label}
 	r.mu.RLock()
 	known, ok := r.of[name]
@@ -39,7 +39,7 @@ func (r *redactors) get(to *pipeline.Candidate) (answer, err redact.Redactor) {
 	if ok && known.key.Equal(to.Credential.Key) {
 		return known.answer, known.err
 	}
-	known = keyRedactors{to.Credential.Key, redactor(to, false), redactor(to, true)}
+	known = keyRedactors{to.Credential.Key, NewRedactor(to, false), NewRedactor(to, true)}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.of == nil || len(r.of) >= maxRedactors {
@@ -52,9 +52,9 @@ func (r *redactors) get(to *pipeline.Candidate) (answer, err redact.Redactor) {
 // maxRedactors bounds what is kept: keys come and go.
 const maxRedactors = 256
 
-// redactor takes the key of a candidate out of its responses; inError is whether of
+// NewRedactor takes the key of a candidate out of its responses; inError is whether of
 // an error.
-func redactor(to *pipeline.Candidate, inError bool) redact.Redactor {
+func NewRedactor(to *pipeline.Candidate, inError bool) redact.Redactor {
 	min := minSecret
 	switch {
 	case inError:

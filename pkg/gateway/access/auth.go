@@ -1,4 +1,4 @@
-package gateway
+package access
 
 import (
 	"net/http"
@@ -10,9 +10,9 @@ import (
 	"github.com/hostless/hostless/pkg/token"
 )
 
-// subprotocolPrefix opens the WebSocket subprotocol that a browser, which can
+// SubprotocolPrefix opens the WebSocket subprotocol that a browser, which can
 // set no header there, puts its key in.
-const subprotocolPrefix = "openai-insecure-api-key."
+const SubprotocolPrefix = "openai-insecure-api-key."
 
 // presented finds the bridge token that a request brings. Clients send the same
 // key in several places, or one that is not ours beside it: what looks like a
@@ -60,7 +60,7 @@ func queryKey(raw string, gemini bool) string {
 func subprotocolKey(headers []string) string {
 	for _, h := range headers {
 		for p := range strings.SplitSeq(h, ",") {
-			if key, ok := strings.CutPrefix(strings.TrimSpace(p), subprotocolPrefix); ok {
+			if key, ok := strings.CutPrefix(strings.TrimSpace(p), SubprotocolPrefix); ok {
 				return key
 			}
 		}
@@ -68,15 +68,15 @@ func subprotocolKey(headers []string) string {
 	return ""
 }
 
-// authenticate lets the caller in. The grant is nil for one that dev mode lets
+// Authenticate lets the caller in. The grant is nil for one that dev mode lets
 // in without a token.
-func (g *Gateway) authenticate(r *http.Request, gemini bool) (*token.Grant, error) {
+func (a *Access) Authenticate(r *http.Request, gemini bool) (*token.Grant, error) {
 	origin, err := originOf(r)
 	if err != nil {
 		return nil, err
 	}
 	bearer := presented(r, gemini)
-	if g.cfg.DevMode && !strings.HasPrefix(bearer.Reveal(), token.Prefix) && g.ownCaller(r, origin) {
+	if a.DevMode && !strings.HasPrefix(bearer.Reveal(), token.Prefix) && a.ownCaller(r, origin) {
 		return nil, nil
 	}
 	if bearer.IsZero() {
@@ -85,7 +85,7 @@ func (g *Gateway) authenticate(r *http.Request, gemini bool) (*token.Grant, erro
 			Next: "hostless token create",
 		}
 	}
-	grant, err := g.cfg.Tokens.Verify(bearer, origin)
+	grant, err := a.Tokens.Verify(bearer, origin)
 	if f := fault.From(err); f != nil {
 		if f.Kind == fault.Unauthenticated && f.Code == "" {
 			coded := *f
@@ -100,14 +100,14 @@ func (g *Gateway) authenticate(r *http.Request, gemini bool) (*token.Grant, erro
 // ownCaller is dev mode's rule: the daemon's own user, and no page but one of
 // bare localhost. A browser's request without Origin (an image, a link) counts
 // only where the browser says that no other site caused it.
-func (g *Gateway) ownCaller(r *http.Request, origin string) bool {
+func (a *Access) ownCaller(r *http.Request, origin string) bool {
 	switch site := r.Header.Get("Sec-Fetch-Site"); {
 	case origin != "" && !bareLocalhost(origin):
 		return false
 	case origin == "" && site != "" && site != "none" && site != "same-origin":
 		return false
 	}
-	return g.cfg.Owner(r)
+	return a.Owner(r)
 }
 
 // originOf reads the Origin header; more than one is nobody's.
@@ -120,6 +120,18 @@ func originOf(r *http.Request) (string, error) {
 	default:
 		return "", fault.New(fault.Origin, "more than one Origin was sent")
 	}
+}
+
+// PlainOrigin lets in callers without Origin and pages of bare localhost.
+func PlainOrigin(r *http.Request) error {
+	origin, err := originOf(r)
+	if err != nil {
+		return err
+	}
+	if origin != "" && !bareLocalhost(origin) {
+		return fault.New(fault.Origin, "only pages of bare localhost may ask for this")
+	}
+	return nil
 }
 
 // originHost gives the host name of an http or https origin, "" for any other.

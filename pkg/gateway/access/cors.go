@@ -1,4 +1,4 @@
-package gateway
+package access
 
 import (
 	"net/http"
@@ -23,15 +23,12 @@ var exposed = []string{strings.Join([]string{
 	"x-hostless-error", "x-hostless-provider", "x-hostless-model", "x-hostless-ignored",
 }, ", ")}
 
-// pages are the paths of our own pages, which a page of another site may lead to.
-var pages = map[string]bool{"/callback": true, "/connect": true}
-
-// crossSite reports whether a page of another origin caused a request of which it
+// CrossSite reports whether a page of another origin caused a request of which it
 // could not read the answer: an image, a script, a form, a no-cors fetch. It has no
 // Origin to be judged by, yet it would use this machine's keys, or tell by its time
 // what is here. "same-site" is another port or app of localhost
 // (https://w3c.github.io/webappsec-fetch-metadata/).
-func crossSite(r *http.Request) bool {
+func CrossSite(r *http.Request) bool {
 	if len(r.Header["Origin"]) > 0 {
 		return false
 	}
@@ -43,23 +40,23 @@ func crossSite(r *http.Request) bool {
 	return false
 }
 
-// topLevel reports whether a person's browser goes to the address as a page of its
+// TopLevel reports whether a person's browser goes to the address as a page of its
 // own, and does not load it into another one.
-func topLevel(r *http.Request) bool {
+func TopLevel(r *http.Request) bool {
 	return r.Method == http.MethodGet && r.Header.Get("Sec-Fetch-Mode") == "navigate" && r.Header.Get("Sec-Fetch-Dest") == "document"
 }
 
 var varyOrigin = []string{"Origin"}
 
-// cors marks an answer as readable for the page that asked, where its origin is
+// CORS marks an answer as readable for the page that asked, where its origin is
 // an allowed one, and reports whether it is.
-func (g *Gateway) cors(h http.Header, r *http.Request) bool {
+func (a *Access) CORS(h http.Header, r *http.Request) bool {
 	origins := r.Header["Origin"]
 	if len(origins) == 0 {
 		return false
 	}
 	h["Vary"] = varyOrigin
-	if len(origins) != 1 || !g.allowedOrigin(origins[0]) {
+	if len(origins) != 1 || !a.allowedOrigin(origins[0]) {
 		return false
 	}
 	h["Access-Control-Allow-Origin"] = origins
@@ -70,23 +67,23 @@ func (g *Gateway) cors(h http.Header, r *http.Request) bool {
 // allowedOrigin is the rule of who may read answers: bare localhost on any port,
 // *.localhost, the origins list, and the origin of any live token. A token bound
 // to no origin (`*`) adds none.
-func (g *Gateway) allowedOrigin(origin string) bool {
+func (a *Access) allowedOrigin(origin string) bool {
 	if bareLocalhost(origin) || strings.HasSuffix(originHost(origin), ".localhost") {
 		return true
 	}
-	list := g.cfg.Settings().Origins
+	list := a.Origins()
 	if slices.Contains(list, origin) {
 		return true
 	}
 	if norm, err := config.NormalizeOrigin(origin); err == nil && slices.Contains(list, norm) {
 		return true
 	}
-	return g.cfg.Tokens.OwnsOrigin(origin)
+	return a.Tokens.OwnsOrigin(origin)
 }
 
-// preflight answers a CORS preflight (and any other OPTIONS) for an endpoint
+// Preflight answers a CORS preflight (and any other OPTIONS) for an endpoint
 // with these methods. For an origin that is not allowed it says nothing of CORS.
-func (g *Gateway) preflight(w http.ResponseWriter, r *http.Request, methods string) {
+func (a *Access) Preflight(w http.ResponseWriter, r *http.Request, methods string) {
 	h := w.Header()
 	h["Allow"] = []string{methods + ", OPTIONS"}
 	if len(h["Access-Control-Allow-Origin"]) > 0 {

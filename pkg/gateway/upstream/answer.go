@@ -1,0 +1,61 @@
+package upstream
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"net/http"
+	"strconv"
+	"time"
+)
+
+// PathMissing reports whether an answer says that the path does not exist, and not
+// that the model does not. What was read of the body is put back.
+func PathMissing(ctx context.Context, resp *http.Response) bool {
+	switch resp.StatusCode {
+	case http.StatusNotFound, http.StatusMethodNotAllowed, http.StatusNotImplemented:
+	default:
+		return false
+	}
+	head, err := io.ReadAll(io.LimitReader(resp.Body, 64<<10))
+	if err != nil && ctx.Err() != nil {
+		return false
+	}
+	resp.Body = struct {
+		io.Reader
+		io.Closer
+	}{io.MultiReader(bytes.NewReader(head), resp.Body), resp.Body}
+	return !bytes.Contains(bytes.ToLower(head), []byte("model"))
+}
+
+// RetryAfter is how long a provider asks to be left alone: Retry-After (RFC 9110,
+// section 10.2.3) and OpenAI's Retry-After-Ms; 0 where it does not say.
+func RetryAfter(h http.Header, now time.Time) time.Duration {
+	if ms, err := strconv.ParseFloat(h.Get("Retry-After-Ms"), 64); err == nil && ms > 0 {
+		return time.Duration(ms * float64(time.Millisecond))
+	}
+	value := h.Get("Retry-After")
+	if seconds, err := strconv.ParseFloat(value, 64); err == nil && seconds > 0 && seconds < 1e9 {
+		return time.Duration(seconds * float64(time.Second))
+	}
+	if at, err := http.ParseTime(value); err == nil && at.After(now) {
+		return at.Sub(now)
+	}
+	return 0
+}
+
+// FirstByte notes when a body's first byte came.
+type FirstByte struct {
+	io.ReadCloser
+	Now func() time.Time
+	At  time.Time // zero before it came
+}
+
+// Read implements io.Reader.
+func (f *FirstByte) Read(p []byte) (int, error) {
+	n, err := f.ReadCloser.Read(p)
+	if n > 0 && f.At.IsZero() {
+		f.At = f.Now()
+	}
+	return n, err
+}
