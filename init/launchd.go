@@ -23,6 +23,8 @@ type Launchd struct {
 	Control string // the control socket's absolute path
 	Log     string // absolute path of the file that standard error goes to
 	Port    int
+
+	WebPorts []int // 80, and 443 with TLS, where they are wanted
 }
 
 // RenderLaunchd fills in the agent's property list (launchd.plist(5)). A value

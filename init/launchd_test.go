@@ -13,20 +13,21 @@ import (
 
 var agentValues = units.Launchd{
 	Label: "dev.hostless.hostlessd", Program: `/opt/a & b/<hostlessd> "1"`, Home: "/Users/a/état 'é'", Control: "/Users/a/h/control.sock",
-	Log: "/Users/a/h/logs/hostlessd.log", Port: 4567,
+	Log: "/Users/a/h/logs/hostlessd.log", Port: 4567, WebPorts: []int{80, 443},
 }
 
 // agentWant is what launchd is to see.
 func agentWant() map[string]any {
-	tcp := func(family, node string) map[string]any {
-		return map[string]any{"SockFamily": family, "SockNodeName": node, "SockServiceName": "4567", "SockType": "stream"}
+	tcp := func(family, node, port string) map[string]any {
+		return map[string]any{"SockFamily": family, "SockNodeName": node, "SockServiceName": port, "SockType": "stream"}
 	}
+	loopback := func(port string) []any { return []any{tcp("IPv4", "127.0.0.1", port), tcp("IPv6", "::1", port)} }
 	return map[string]any{
 		"Label": agentValues.Label, "ProgramArguments": []any{agentValues.Program},
 		"EnvironmentVariables": map[string]any{"HOSTLESS_HOME": agentValues.Home, "HOSTLESS_SOCKET": agentValues.Control},
 		"WorkingDirectory":     "/",
 		"Sockets": map[string]any{
-			"http":    []any{tcp("IPv4", "127.0.0.1"), tcp("IPv6", "::1")},
+			"http": loopback("4567"), "web": append(loopback("80"), loopback("443")...),
 			"control": map[string]any{"SockPathName": agentValues.Control, "SockPathMode": 0o600, "SockType": "stream"},
 		},
 		"KeepAlive":          map[string]any{"SuccessfulExit": false},

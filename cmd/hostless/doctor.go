@@ -143,7 +143,7 @@ func (x *examination) daemon() {
 		x.add("version", fine, "", "client and daemon are %s", x.e.version)
 	} else {
 		fix := "hostless stop && hostless proxy start"
-		if x.status.Activation == "systemd" {
+		if x.status.Activation != "self" {
 			fix = x.serviceUpdate()
 		}
 		x.add("version", doubt, fix, "the client is %s, the daemon %s", x.e.version, x.status.Version)

@@ -88,7 +88,8 @@ func (e *env) journalled(ctx context.Context) bool {
 	defer cancel()
 	status, err := client.Status(ctx)
 	if err != nil {
-		return e.installed(ctx) != nil
+		m := e.installed(ctx)
+		return m != nil && m.Journal()
 	}
 	return status.Activation == "systemd"
 }

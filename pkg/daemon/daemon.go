@@ -95,6 +95,7 @@ type daemon struct {
 	successors   chan *successor // capacity 1
 	restarting   atomic.Bool     // a successor has been started
 	handedOver   atomic.Bool     // it serves: files and sockets are its own
+	handedTo     atomic.Pointer[successor]
 
 	idleChanged chan struct{} // capacity 1: the idle timeout may be another
 	selfChecks  atomic.Uint64 // requests that this process made to itself
@@ -147,12 +148,14 @@ func Run(ctx context.Context, cfg Config) error {
 	}
 	d.logLevel = new(slog.LevelVar)
 	d.log, d.redactor = newLogger(cfg.Output, d.logLevel, onJournal(cfg.Output, cfg.Getenv))
+	asked := ctx // to end
+	defer context.AfterFunc(asked, d.passOnEnd)()
 	ctx, d.stop = context.WithCancelCause(ctx)
 	defer d.stop(nil)
 	if err := d.open(); err != nil {
 		return errors.Join(err, d.close())
 	}
-	return errors.Join(d.serve(ctx), d.close())
+	return errors.Join(d.serve(ctx), d.close(), d.standFor(asked))
 }
 
 // open takes the sockets and makes the parts, without serving yet. What it has

@@ -86,8 +86,10 @@ func (c *handoverChannel) receive(limit time.Duration) (m handoverMessage, err e
 // successor is a daemon that was started to take over from this one.
 type successor struct {
 	pid     int
+	process *os.Process
 	channel *handoverChannel
 	ended   chan struct{} // closed when its process has ended
+	err     error         // why it ended; set before ended is closed
 }
 
 // Restart starts a successor, which takes over the sockets: no connection is
@@ -135,9 +137,9 @@ func (d *daemon) startSuccessor() (*successor, error) {
 		conn.Close()
 		return nil, failed(err)
 	}
-	s.pid, s.channel = cmd.Process.Pid, newHandoverChannel(conn)
+	s.pid, s.process, s.channel = cmd.Process.Pid, cmd.Process, newHandoverChannel(conn)
 	go func() { // ends with the successor, or with this process
-		cmd.Wait()
+		s.err = cmd.Wait()
 		close(s.ended)
 	}()
 	m, err := s.channel.receive(prepareTime)
@@ -182,6 +184,7 @@ func (d *daemon) handOver(ctx context.Context, quiesce func()) error {
 		return fmt.Errorf("hand over: the successor (pid %d) does not serve: %w", next.pid, errors.Join(err, ctx.Err()))
 	}
 	d.handedOver.Store(true)
+	d.handedTo.Store(next)
 	if err := errors.Join(d.lock.Close(), d.sockets.Unlock()); err != nil { // they hold for the successor's copies
 		d.log.Warn("a lock is not let go", "error", err)
 	}

@@ -48,7 +48,7 @@ func (d *daemon) endWhenIdle(ctx context.Context) error {
 		if now := d.uses(); now != used || d.busy() || timeout == 0 {
 			used, since = now, time.Now()
 		}
-		if timeout > 0 && time.Since(since) >= timeout {
+		if timeout > 0 && time.Since(since) >= timeout && time.Since(d.started) >= d.leastUptime() {
 			d.log.Info("ending, nothing to do: the next connection starts it again", "idle", time.Since(since).Round(time.Second))
 			d.stop(errIdle)
 			return nil

@@ -28,7 +28,7 @@ type Unit struct {
 
 // Status is how the service stands.
 type Status struct {
-	Manager   string   `json:"manager"` // systemd
+	Manager   string   `json:"manager"` // systemd or launchd
 	Installed bool     `json:"installed"`
 	Running   bool     `json:"running"`   // the daemon's process exists
 	Listening bool     `json:"listening"` // the sockets are open, daemon or not
@@ -42,6 +42,9 @@ type Status struct {
 
 // Status asks the manager; without an installation it says just that.
 func (m *Manager) Status(ctx context.Context) (Status, error) {
+	if m.other != nil {
+		return m.other.Status(ctx)
+	}
 	s := Status{Manager: "systemd", Home: m.installedHome(), Listen: []string{}, Units: []Unit{}, Listening: true}
 	s.Installed = s.Home != ""
 	for _, name := range m.allUnits() {
@@ -113,6 +116,10 @@ func (m *Manager) active(ctx context.Context, unit string) bool {
 // Supervised reports whether the daemon of this home is the service's: installed
 // for it, with its sockets open or its process running.
 func (m *Manager) Supervised(ctx context.Context) bool {
+	if m.other != nil {
+		s, err := m.other.Status(ctx)
+		return err == nil && s.Home == m.cfg.Paths.Home && (s.Running || s.Listening)
+	}
 	return m.installedHome() == m.cfg.Paths.Home &&
 		(m.active(ctx, m.serviceUnit()) || m.active(ctx, m.httpSocket()) || m.active(ctx, m.controlSocket()))
 }
@@ -120,6 +127,9 @@ func (m *Manager) Supervised(ctx context.Context) bool {
 // Start opens the sockets and starts the daemon. Where one runs by hand it is
 // refused: systemd would take its control socket away.
 func (m *Manager) Start(ctx context.Context) error {
+	if m.other != nil {
+		return m.other.Start(ctx)
+	}
 	if err := m.needInstalled(); err != nil {
 		return err
 	}
@@ -136,6 +146,9 @@ func (m *Manager) Start(ctx context.Context) error {
 // Stop closes the sockets first, so that no connection brings the daemon back,
 // then ends the daemon. It returns at the next login or with Start.
 func (m *Manager) Stop(ctx context.Context) error {
+	if m.other != nil {
+		return m.other.Stop(ctx)
+	}
 	if err := m.needInstalled(); err != nil {
 		return err
 	}
@@ -144,6 +157,9 @@ func (m *Manager) Stop(ctx context.Context) error {
 
 // Restart ends the daemon and starts it again; connections wait in the sockets.
 func (m *Manager) Restart(ctx context.Context) error {
+	if m.other != nil {
+		return m.other.Restart(ctx)
+	}
 	if err := m.needInstalled(); err != nil {
 		return err
 	}

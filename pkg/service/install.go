@@ -41,10 +41,10 @@ type Installed struct {
 // there and restarts a running daemon, so that it is the program installed.
 // A daemon that runs by hand is refused; another home's service stands beside it.
 func (m *Manager) Install(ctx context.Context, settings map[string]string) (out Installed, err error) {
-	if info, err := os.Stat(m.cfg.Program); err != nil || info.IsDir() || info.Mode()&0o111 == 0 {
-		return Installed{}, &fault.Error{Kind: fault.Invalid, Message: fmt.Sprintf("hostlessd is not at %q", m.cfg.Program), Next: "make install"}
+	if m.other != nil {
+		return m.other.Install(ctx, settings)
 	}
-	if err := config.RefuseForeign(m.cfg.Paths.Home, os.Geteuid(), m.cfg.Getenv); err != nil {
+	if err := m.refuseProgram(); err != nil {
 		return Installed{}, err
 	}
 	if err := m.refuseOthers(ctx); err != nil {
@@ -129,16 +129,28 @@ func removeFile(path string) error {
 	return nil
 }
 
+// refuseProgram refuses to install what cannot be started, or not for this user.
+func (m *Manager) refuseProgram() error {
+	if info, err := os.Stat(m.cfg.Program); err != nil || info.IsDir() || info.Mode()&0o111 == 0 {
+		return &fault.Error{Kind: fault.Invalid, Message: fmt.Sprintf("hostlessd is not at %q", m.cfg.Program), Next: "make install"}
+	}
+	return config.RefuseForeign(m.cfg.Paths.Home, os.Geteuid(), m.cfg.Getenv)
+}
+
 // refuseTakenPort refuses a port that another program listens on, before
 // anything is changed. The one that is installed is its own sockets'.
 func (m *Manager) refuseTakenPort(ctx context.Context) error {
 	if s, err := m.Status(ctx); err == nil && s.Installed && s.Port == m.cfg.Port && m.active(ctx, m.httpSocket()) {
 		return nil
 	}
+	return m.refusePort(m.cfg.Port)
+}
+
+func (m *Manager) refusePort(port int) error {
 	for _, host := range []string{"127.0.0.1", "::1"} {
-		l, err := net.Listen("tcp", net.JoinHostPort(host, strconv.Itoa(m.cfg.Port)))
+		l, err := net.Listen("tcp", net.JoinHostPort(host, strconv.Itoa(port)))
 		if errors.Is(err, syscall.EADDRINUSE) {
-			return m.portTaken(m.cfg.Port, err)
+			return m.portTaken(port, err)
 		}
 		if err == nil {
 			l.Close()
@@ -433,6 +445,9 @@ func (m *Manager) Uninstall(ctx context.Context, purge bool) (Removed, error) {
 }
 
 func (m *Manager) remove(ctx context.Context) ([]string, error) {
+	if m.other != nil {
+		return m.other.remove(ctx)
+	}
 	removed := []string{}
 	var installed, files []string
 	for _, name := range m.allUnits() {

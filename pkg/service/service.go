@@ -3,8 +3,8 @@
 // It owns what stands between the client and the platform's service manager:
 // the units' values, installing and removing them, starting and stopping in the
 // right order. The units' text is package init's, the daemon's behaviour under a
-// manager (readiness, sockets, watchdog) package daemon's. So far the manager is
-// systemd's, of the user.
+// manager (readiness, sockets, watchdog) package daemon's. The manager is systemd's
+// of the user on Linux, and launchd on macOS.
 package service
 
 import (
@@ -48,6 +48,8 @@ type Manager struct {
 	cfg  Config
 	name string // what the units of this home start with
 
+	other backend // does the work where the manager is not systemd
+
 	webPorts []int // what an installation under way opens beside the port
 }
 
@@ -68,6 +70,14 @@ func New(ctx context.Context, cfg Config) (*Manager, error) {
 		cfg.PackageUnits = packageUnits
 	}
 	m := &Manager{cfg: cfg}
+	if system := kardianos.ChosenSystem(); system != nil && system.String() == "darwin-launchd" {
+		l, err := newLaunchd(ctx, m, os.Getuid())
+		if err != nil {
+			return nil, err
+		}
+		m.other = l
+		return m, nil
+	}
 	if err := m.reachable(ctx); err != nil {
 		return nil, err
 	}
@@ -83,7 +93,7 @@ func (m *Manager) reachable(ctx context.Context) error {
 		return &fault.Error{Kind: fault.Internal, Message: message, Next: "hostless proxy start", Err: errors.Join(ErrNoManager, cause)}
 	}
 	if runtime.GOOS != "linux" {
-		return none("a login service can be installed with systemd only, so far", nil)
+		return none("a login service needs systemd or launchd", nil)
 	}
 	if system := kardianos.ChosenSystem(); system == nil || system.String() != "linux-systemd" {
 		return none("this system does not run systemd", nil)

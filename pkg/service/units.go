@@ -13,16 +13,18 @@ import (
 // pickName tells what the units of this home are called: Name, or where another
 // home's are called so, Name and a suffix made of this home. What is installed
 // keeps its name.
-func (m *Manager) pickName() string {
-	sum := sha256.Sum256([]byte(m.cfg.Paths.Home))
-	own := fmt.Sprintf("%s-%x", Name, sum[:4])
-	if m.homeOf(own) != "" {
+func (m *Manager) pickName() string { return pickName(Name, m.cfg.Paths.Home, m.homeOf) }
+
+func pickName(name, home string, homeOf func(name string) string) string {
+	sum := sha256.Sum256([]byte(home))
+	own := fmt.Sprintf("%s-%x", name, sum[:4])
+	if homeOf(own) != "" {
 		return own
 	}
-	if home := m.homeOf(Name); home != "" && home != m.cfg.Paths.Home {
+	if other := homeOf(name); other != "" && other != home {
 		return own
 	}
-	return Name
+	return name
 }
 
 // The units.
@@ -30,8 +32,13 @@ func (m *Manager) httpSocket() string    { return m.name + "-http.socket" }
 func (m *Manager) controlSocket() string { return m.name + "-control.socket" }
 func (m *Manager) serviceUnit() string   { return m.name + ".service" }
 
-// Unit is the service unit's name, as the journal knows it.
-func (m *Manager) Unit() string { return m.serviceUnit() }
+// Unit is the service's name as its manager, and with systemd the journal, knows it.
+func (m *Manager) Unit() string {
+	if m.other != nil {
+		return m.other.unit()
+	}
+	return m.serviceUnit()
+}
 
 // sockets are the socket units; allUnits has them first: the order in which units
 // are stopped.

@@ -1,0 +1,17 @@
+package daemon
+
+import (
+	"testing"
+
+	"github.com/hostless/hostless/pkg/listen"
+)
+
+// TestLeastUptime holds the daemon to what launchd's ThrottleInterval needs.
+func TestLeastUptime(t *testing.T) {
+	for activation, want := range map[string]bool{listen.Launchd: true, listen.Systemd: false, listen.Self: false} {
+		d := &daemon{sockets: &listen.Sockets{Activation: activation}}
+		if got := d.leastUptime() > 10e9; got != want {
+			t.Errorf("%s: runs for %v at least", activation, d.leastUptime())
+		}
+	}
+}
