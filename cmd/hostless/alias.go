@@ -9,7 +9,7 @@ import (
 
 func aliasGroup(e *env) *cli.Command {
 	return leaf(&cli.Command{
-		Name: "alias", Usage: "give a port, URL or socket a name that stays",
+		Name: "alias", Usage: "give a port, URL or socket a permanent name",
 		ArgsUsage: "NAME PORT|URL|unix:PATH",
 		UsageText: "hostless alias NAME PORT|URL|unix:PATH\n" +
 			"hostless alias list\n" +
@@ -17,9 +17,9 @@ func aliasGroup(e *env) *cli.Command {
 			"hostless alias remove NAME",
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "remove", Usage: "remove `NAME`, as `alias remove` does"},
-			&cli.BoolFlag{Name: "keep-host", Usage: "send a URL target the Host that was asked for, not its own"},
-			&cli.BoolFlag{Name: "insecure", Usage: "accept this one target's certificate unchecked"},
-			&cli.StringFlag{Name: "path", Usage: "serve only what is below `PATH`, beside what else has the name"},
+			&cli.BoolFlag{Name: "keep-host", Usage: "send a URL target the client's Host header, not the target's own"},
+			&cli.BoolFlag{Name: "insecure", Usage: "do not verify this target's certificate"},
+			&cli.StringFlag{Name: "path", Usage: "serve only paths below `PATH`; other routes of the name stay"},
 			&cli.BoolFlag{Name: "force", Usage: "take the name from its owner"},
 			jsonFlag(),
 		},
@@ -75,7 +75,7 @@ func (e *env) alias(cc *cli.Context) error {
 func pathPrefix(cc *cli.Context) (string, error) {
 	path := cc.String("path")
 	if cc.IsSet("path") && (!strings.HasPrefix(path, "/") || strings.Trim(path, "/") == "") {
-		return "", usage("--path %q is no path below /, such as /api", path)
+		return "", usage("--path %q is not a path below /, such as /api", path)
 	}
 	return path, nil
 }

@@ -25,13 +25,13 @@ func approvalsGroup(e *env) *cli.Command {
 
 func approveCommand(e *env) *cli.Command {
 	return leaf(&cli.Command{
-		Name: "approve", Usage: "allow a web app what it asks for, or less", ArgsUsage: "ID",
+		Name: "approve", Usage: "grant a web app what it asks for, or less", ArgsUsage: "ID",
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "providers", Usage: "allow the providers in `CSV` alone, of those asked for"},
 			&cli.StringFlag{Name: "models", Usage: "allow the models in `CSV` alone, of those asked for; a closing * matches the rest of a name"},
 			&cli.IntFlag{Name: "rate-limit", Usage: "at most `N` requests an hour, no more than asked for"},
 			&cli.StringFlag{Name: "ttl", Usage: "the token lives `S` seconds, or a duration such as 12h; an hour where not given"},
-			&cli.StringFlag{Name: "remember", Usage: "let the same origin in without asking for `D`, such as 30d or 720h, or forever"},
+			&cli.StringFlag{Name: "remember", Usage: "allow the same origin without asking for `D`, such as 30d or 720h, or forever"},
 			jsonFlag(),
 		},
 		Description: "  hostless approve k3f9x2ab --models 'gpt-4o*' --rate-limit 100 --remember 30d\n\n" +
@@ -89,9 +89,9 @@ func (e *env) approve(cc *cli.Context) error {
 		}
 		switch {
 		case d.Remembered && d.ExpiresAt == nil:
-			e.note("It is let in without asking until: hostless origins remove %s", d.Origin)
+			e.note("It is allowed without asking until: hostless origins remove %s", d.Origin)
 		case d.Remembered:
-			e.note("It is let in without asking for %s, or until: hostless origins remove %s", span(int64(time.Until(*d.ExpiresAt).Round(time.Second).Seconds())), d.Origin)
+			e.note("It is allowed without asking for %s, or until: hostless origins remove %s", span(int64(time.Until(*d.ExpiresAt).Round(time.Second).Seconds())), d.Origin)
 		}
 		return nil
 	})

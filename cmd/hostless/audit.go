@@ -13,10 +13,10 @@ import (
 
 func auditGroup(e *env) *cli.Command {
 	return leaf(&cli.Command{
-		Name: "audit", Usage: "who administered what: each change over the control socket, and what was refused",
+		Name: "audit", Usage: "the administration log: each change over the control socket, and each refused request",
 		Flags: []cli.Flag{
-			&cli.BoolFlag{Name: "follow", Aliases: []string{"f"}, Usage: "go on with each new entry"},
-			&cli.IntFlag{Name: "n", Usage: "begin with the last `N` entries", Value: 50},
+			&cli.BoolFlag{Name: "follow", Aliases: []string{"f"}, Usage: "print each new entry as it is added"},
+			&cli.IntFlag{Name: "n", Usage: "start with the last `N` entries", Value: 50},
 			jsonFlag(),
 		},
 		Description: "No entry holds a key or a whole token. With -f and --json there is one entry a line.",

@@ -24,7 +24,7 @@ func configGroup(e *env) *cli.Command {
 				Description: "  hostless config set token-persistence file\n  hostless config set stream-usage off",
 			}, 2, 2, func(cc *cli.Context) error { return e.configSet(cc, cc.Args().Get(0), cc.Args().Get(1)) }),
 			leaf(&cli.Command{
-				Name: "set-token-persistence", Usage: "whether tokens outlive the daemon", ArgsUsage: "off|file|keychain", Flags: []cli.Flag{jsonFlag()},
+				Name: "set-token-persistence", Usage: "whether tokens are kept across restarts", ArgsUsage: "off|file|keychain", Flags: []cli.Flag{jsonFlag()},
 				Description: "The same as `hostless config set token-persistence VALUE`. Hashes are stored, never a token.",
 			}, 1, 1, func(cc *cli.Context) error {
 				value := cc.Args().First()

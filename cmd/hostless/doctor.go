@@ -24,9 +24,9 @@ import (
 
 func doctorGroup(e *env) *cli.Command {
 	return leaf(&cli.Command{
-		Name: "doctor", Usage: "look for what is wrong with this installation, and say what mends it",
+		Name: "doctor", Usage: "check this installation, and print the command that fixes each problem",
 		Flags: []cli.Flag{
-			&cli.BoolFlag{Name: "security", Usage: "try the promises of the security page on this installation"},
+			&cli.BoolFlag{Name: "security", Usage: "check the claims of docs/auth-and-security.md on this installation"},
 			&cli.BoolFlag{Name: "json", Usage: "print the findings as JSON"},
 		},
 		Description: "Exit code 1 where something is broken. It changes nothing.",
@@ -182,7 +182,7 @@ func (x *examination) sockets() {
 	above, err := os.Stat(dir)
 	switch {
 	case info.Mode()&os.ModeSocket == 0:
-		x.add("sockets", broken, "rm "+x.paths.Socket, "%s is no socket", x.paths.Socket)
+		x.add("sockets", broken, "rm "+x.paths.Socket, "%s is not a socket", x.paths.Socket)
 	case info.Mode().Perm()&0o077 != 0:
 		x.add("sockets", broken, "chmod 600 "+x.paths.Socket, "others of this machine can reach %s", x.paths.Socket)
 	case err != nil || above.Mode().Perm()&0o022 != 0:
@@ -201,7 +201,7 @@ func (x *examination) service() {
 	s, err := m.Status(x.ctx)
 	switch {
 	case err != nil:
-		x.add("service", doubt, "", "the service manager does not say how the service stands: %v", err)
+		x.add("service", doubt, "", "the service manager does not report the state of the service: %v", err)
 	case !s.Installed:
 		x.add("service", doubt, "hostless service install", "no login service is installed: the daemon does not start by itself")
 	case s.Program != "" && !executable(s.Program):
@@ -276,7 +276,7 @@ func (x *examination) hostsBlock() {
 	case x.status == nil:
 		x.add("hosts", fine, "", "%s has %s", s.Path, count(len(s.Names), "name"))
 	case len(s.Stale) > 0:
-		x.add("hosts", doubt, "hostless hosts sync", "%s has names that are served no more: %s", s.Path, strings.Join(s.Stale, ", "))
+		x.add("hosts", doubt, "hostless hosts sync", "%s has names that are no longer served: %s", s.Path, strings.Join(s.Stale, ", "))
 	case len(s.Missing) > 0:
 		x.add("hosts", doubt, "hostless hosts sync", "%s lacks %s", s.Path, strings.Join(s.Missing, ", "))
 	case !s.Synced:

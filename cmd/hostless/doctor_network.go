@@ -132,7 +132,7 @@ func (x *examination) routing() {
 			return finding{"route", doubt, r.Hostname + ": nothing listens on " + address, "hostless restart " + r.AppName}
 		}
 		// An alias stands also while what it leads to is not running.
-		return finding{"route", doubt, r.Hostname + ": nothing listens on " + address + ": start what should (hostless route remove " + r.AppName + " forgets the name)", ""}
+		return finding{"route", doubt, r.Hostname + ": nothing listens on " + address + ": start the app (hostless route remove " + r.AppName + " forgets the name)", ""}
 	})
 }
 
@@ -167,7 +167,7 @@ func (x *examination) names() {
 		case err != nil:
 			return finding{"names", doubt, "the system does not know " + name + " (Chrome, Edge and Firefox do without it)", "hostless hosts sync"}
 		case away:
-			return finding{"names", broken, name + " leads away from this machine, to " + strings.Join(addresses, ", "), "hostless hosts sync"}
+			return finding{"names", broken, name + " resolves to another machine: " + strings.Join(addresses, ", "), "hostless hosts sync"}
 		}
 		return finding{"names", fine, name + " → " + strings.Join(addresses, ", "), ""}
 	})

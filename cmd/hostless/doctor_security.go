@@ -159,7 +159,7 @@ func (i *inspection) noControlOnTCP() {
 }
 
 func (i *inspection) foreignPage() {
-	const name = "a page of the web is kept out"
+	const name = "pages of the web are refused"
 	status, h, err := i.ask("GET", "/v1/models", "localhost", map[string]string{"Origin": "https://page.example.com"})
 	if err != nil || status < 400 || h.Get("Access-Control-Allow-Origin") != "" {
 		i.bad(name, "hostless origins list", "Origin https://page.example.com got %d with Access-Control-Allow-Origin %q (%v)", status, h.Get("Access-Control-Allow-Origin"), err)
@@ -174,7 +174,7 @@ func (i *inspection) foreignPage() {
 }
 
 func (i *inspection) withoutToken() {
-	const name = "the gateway wants a token"
+	const name = "the gateway requires a token"
 	status, _, err := i.ask("GET", "/v1/models", "localhost", nil)
 	switch {
 	case err == nil && status == http.StatusUnauthorized:
@@ -187,7 +187,7 @@ func (i *inspection) withoutToken() {
 }
 
 func (i *inspection) pageOnSocket() {
-	const name = "the control socket refuses what comes from a page"
+	const name = "the control socket refuses requests from pages"
 	tr := &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return control.Dial(ctx, i.socket)
 	}}
@@ -220,7 +220,7 @@ func (i *inspection) otherUser() {
 		i.bad(name, fmt.Sprintf("chmod 700 %s && chmod 600 %s", filepath.Dir(i.socket), i.socket), "the control socket is %v in a folder of %v", info.Mode().Perm(), dir.Mode().Perm())
 		return
 	}
-	i.skip(name, "no second user is at hand to try it; the control socket is %v in a folder of %v, and the daemon asks the kernel whose each connection is", info.Mode().Perm(), dir.Mode().Perm())
+	i.skip(name, "there is no second user to test it with; the control socket is %v in a folder of %v, and the daemon asks the kernel whose each connection is", info.Mode().Perm(), dir.Mode().Perm())
 }
 
 // modes looks at each file of the home.
@@ -251,7 +251,7 @@ func (i *inspection) modes() {
 
 // vaultIntact asks whether the daemon found a file changed.
 func (i *inspection) vaultIntact() {
-	const name = "the key vault is as Hostless wrote it"
+	const name = "the key vault is unchanged since Hostless wrote it"
 	if _, err := os.Stat(filepath.Join(i.home, "vault.json")); err != nil {
 		i.skip(name, "there is no vault: keys are in keys.env, readable by you alone")
 		return
@@ -264,11 +264,11 @@ func (i *inspection) vaultIntact() {
 	}
 	for _, p := range i.status.Providers {
 		if p.Locked {
-			i.skip(name, "it is locked: hostless unlock, then look again")
+			i.skip(name, "it is locked: run hostless unlock, then check again")
 			return
 		}
 	}
-	i.ok(name, "its seal holds, entry by entry and as a whole")
+	i.ok(name, "its seal is intact, for each entry and as a whole")
 }
 
 // keyShape is how keys of the common providers look, where they stand alone.
@@ -305,7 +305,7 @@ func (i *inspection) noKeysShown() {
 	}
 	evidence := fmt.Sprintf("none in %d processes: the daemon and the apps", len(pids))
 	if hidden {
-		evidence += "; the daemon's environment is closed even to you"
+		evidence += "; the daemon's environment cannot be read even by you"
 	}
 	i.ok(name, "%s", evidence)
 }

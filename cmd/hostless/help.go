@@ -36,7 +36,7 @@ func (e *env) help(tree, path []*cli.Command) error {
 	if len(path) == 0 {
 		fmt.Fprintf(&b, "%s\n       hostless NAME CMD…     run CMD as the app NAME\n\n", "usage: "+synopsis(nil))
 		commandTable(&b, tree, e.columns(e.out))
-		b.WriteString("\n`hostless COMMAND --help` tells more. --json goes before or after any command that has an answer.\n")
+		b.WriteString("\n`hostless COMMAND --help` shows more. --json works before or after any command that prints a result.\n")
 		b.WriteString("Exit codes: 0 done, 1 failed, 2 wrong usage, 3 the daemon cannot be reached.\n")
 		_, err := io.WriteString(e.out, b.String())
 		return err

@@ -24,18 +24,18 @@ func keysAddCommand(e *env) *cli.Command {
 		Name: "add", Usage: "store a provider's key", ArgsUsage: "PROVIDER [KEY]",
 		UsageText: "hostless keys add PROVIDER [KEY|-]\nhostless keys add KEY",
 		Flags: []cli.Flag{
-			&cli.StringFlag{Name: "from", Usage: "the key stays where it is held: `REF` as in op://VAULT/ITEM/FIELD"},
-			&cli.StringFlag{Name: "label", Usage: "one of several keys of the provider: `L` tells them apart"},
+			&cli.StringFlag{Name: "from", Usage: "refer to a key kept elsewhere: `REF` such as op://VAULT/ITEM/FIELD"},
+			&cli.StringFlag{Name: "label", Usage: "one of several keys of the provider, labelled `L`"},
 			&cli.BoolFlag{Name: "no-key", Usage: "the provider takes no key"},
 			&cli.BoolFlag{Name: "keep-key", Usage: "change the rest, and keep the stored key"},
 			&cli.StringFlag{Name: "base-url", Usage: "the provider is at `URL`, with or without its version path"},
-			&cli.StringFlag{Name: "dialect", Usage: "what a base URL speaks: `NAME` is openai, anthropic or gemini"},
+			&cli.StringFlag{Name: "dialect", Usage: "the dialect of the base URL: `NAME` is openai, anthropic or gemini"},
 			&cli.BoolFlag{Name: "allow-private", Usage: "the base URL may lead into a private network"},
 			jsonFlag(),
 		},
 		Description: "Without KEY, or with -, the key is read from standard input; a terminal does not show it. Where nothing\n" +
 			"comes, nothing changes. A KEY given as an argument ends in the shell's history. A key alone finds its\n" +
-			"provider where its shape tells it. A local one (ollama, lmstudio, vllm, llamacpp) is found on its port\n" +
+			"provider where its format identifies it. A local one (ollama, lmstudio, vllm, llamacpp) is found on its port\n" +
 			"and needs no key. A key that changes keeps its base URL.\n\n" +
 			"With --from the key is not stored at all: op://VAULT/ITEM/FIELD, bw://ID/FIELD, pass://PATH,\n" +
 			"keyring://SERVICE/ACCOUNT, env://NAME (of the daemon), file:///PATH, cmd://NAME (hostless command add).\n\n" +
@@ -97,7 +97,7 @@ func (e *env) parseKeysAdd(cc *cli.Context) (*keyToAdd, error) {
 	}
 	add.name = canonical(word)
 	if !provider.ValidName(add.name) {
-		return nil, usage("that is no provider's name: lower-case letters, digits, '-', '_' and '.' are allowed") // it may be a key: not shown
+		return nil, usage("this is not a provider's name: lower-case letters, digits, '-', '_' and '.' are allowed") // it may be a key: not shown
 	}
 	if d := cc.String("dialect"); d != "" && d != "openai" && d != "anthropic" && d != "gemini" {
 		return nil, usage("--dialect %q is not openai, anthropic or gemini", d)
@@ -205,7 +205,7 @@ func (e *env) obtainKey(add *keyToAdd) error {
 		case rest != "":
 			f.Next = "hostless keys add " + add.name + rest + " --no-key, where it takes none"
 		default:
-			f.Next = "look whether the program before the | works; a server without a key is added with --no-key --base-url URL"
+			f.Next = "check the program before the |; a server without a key is added with --no-key --base-url URL"
 		}
 		return f
 	}

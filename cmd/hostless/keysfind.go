@@ -38,7 +38,7 @@ func (e *env) findLocal(ctx context.Context, p *provider.Provider) (base string,
 		if resp.StatusCode == http.StatusOK && json.NewDecoder(http.MaxBytesReader(nil, resp.Body, 8<<20)).Decode(&list) == nil {
 			return base, len(list.Data), nil
 		}
-		err = fmt.Errorf("what answers there is not %s", p.Title)
+		err = fmt.Errorf("the server there is not %s", p.Title)
 	}
 	return "", 0, &fault.Error{
 		Kind: fault.NotFound, Message: fmt.Sprintf("%s was not found at %s", p.Title, base),

@@ -20,13 +20,13 @@ func keysImportCommand(e *env) *cli.Command {
 	return leaf(&cli.Command{
 		Name: "import", Usage: "find keys in the environment and in .env files, and store them", ArgsUsage: "[FILE…]",
 		Flags: []cli.Flag{
-			&cli.BoolFlag{Name: "dry-run", Usage: "show what would be taken, and change nothing"},
+			&cli.BoolFlag{Name: "dry-run", Usage: "show what would be stored, and change nothing"},
 			&cli.BoolFlag{Name: "yes", Usage: "do not ask"},
-			&cli.BoolFlag{Name: "replace", Usage: "put a bridge token in the place of each stored key, and the gateway's address beside it"},
+			&cli.BoolFlag{Name: "replace", Usage: "replace each stored key in the files by a bridge token, and add the gateway's address"},
 			jsonFlag(),
 		},
 		Description: "Without FILE it looks at the environment, and at .env and .env.* in this folder and down to five folders below\\n" +
-			"(not example, sample and template; not in hidden folders or node_modules). Keys are known by their shape, or by\\n" +
+			"(not example, sample and template; not in hidden folders or node_modules). Keys are recognised by their format, or by\\n" +
 			"their variable's name. With --replace all else in a file stays byte for byte; a key whose SDK cannot be\\n" +
 			"pointed at the gateway by a variable stays where it is.",
 	}, 0, 256, e.keysImport)
@@ -118,7 +118,7 @@ func (e *env) confirmImport(cc *cli.Context, n int, replace bool) error {
 		return nil
 	}
 	if !isTerminal(e.in) {
-		return &fault.Error{Kind: fault.Invalid, Message: "nothing was changed: nobody can be asked here", Next: "hostless keys import --yes"}
+		return &fault.Error{Kind: fault.Invalid, Message: "nothing was changed: there is no terminal to confirm on", Next: "hostless keys import --yes"}
 	}
 	what := "Store " + count(n, "key")
 	if replace {
@@ -164,7 +164,7 @@ func (e *env) findKeys(paths []string) (found []*foundKey, err error) {
 			return nil, &fault.Error{Kind: fault.NotFound, Message: fmt.Sprintf("%s cannot be read", path), Err: err}
 		}
 		if err != nil {
-			e.note("%s: passed over: it cannot be read", path)
+			e.note("%s: skipped: it cannot be read", path)
 			continue
 		}
 		f.shown = path

@@ -36,7 +36,7 @@ func keysTest(e *env) *cli.Command {
 		Name: "test", Usage: "ask a provider whether it accepts its key", ArgsUsage: "PROVIDER",
 		Flags: []cli.Flag{&cli.BoolFlag{Name: "json", Usage: "print the result as JSON: provider, ok, status, ms, message"}},
 		Description: "It asks through the daemon for a model that does not exist, which costs nothing: a provider\n" +
-			"that accepts the key says that it does not know the model.",
+			"that accepts the key answers that the model is unknown.",
 	}, 1, 1, e.keysTest)
 }
 
@@ -78,7 +78,7 @@ func (e *env) keysTest(cc *cli.Context) error {
 		}
 	}
 	if result.Status >= 500 {
-		return &fault.Error{Kind: fault.Upstream, Message: fmt.Sprintf("%s cannot tell (%d): %s", name, result.Status, result.Message), Next: "hostless keys test " + name + ", in a while"}
+		return &fault.Error{Kind: fault.Upstream, Message: fmt.Sprintf("%s gave no clear answer (%d): %s", name, result.Status, result.Message), Next: "hostless keys test " + name + ", in a while"}
 	}
 	if !result.OK {
 		return &fault.Error{Kind: fault.Upstream, Message: fmt.Sprintf("%s does not accept the key (%d): %s", name, result.Status, result.Message), Next: "hostless keys add " + name}

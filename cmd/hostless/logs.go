@@ -26,7 +26,7 @@ func logsGroup(e *env) *cli.Command {
 	return leaf(&cli.Command{
 		Name: "logs", Usage: "the daemon's log, or the output of a detached app", ArgsUsage: "[NAME]",
 		Flags: []cli.Flag{
-			&cli.BoolFlag{Name: "follow", Aliases: []string{"f"}, Usage: "go on with what is logged from now on; what was before with -n"},
+			&cli.BoolFlag{Name: "follow", Aliases: []string{"f"}, Usage: "follow the log from now on; -n N prints the last lines first"},
 			&cli.IntFlag{Name: "lines", Aliases: []string{"n"}, Usage: "print the last `N` lines; 200 where not given"},
 		},
 		Description: "A login service of systemd logs to the journal, any other daemon to ~/.hostless/logs.\n" +

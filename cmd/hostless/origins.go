@@ -24,11 +24,11 @@ func originsGroup(e *env) *cli.Command {
 				return ask(e, func(c *control.Client) (control.OriginList, error) { return c.AddOrigin(cc.Context, origin) },
 					func(control.OriginList) error { return e.say("%s is allowed", origin) })
 			}),
-			leaf(&cli.Command{Name: "list", Usage: "list the allowed origins, and the apps that are let in without asking", Flags: []cli.Flag{jsonFlag()}}, 0, 0,
+			leaf(&cli.Command{Name: "list", Usage: "list the allowed origins, and the apps that are allowed without asking", Flags: []cli.Flag{jsonFlag()}}, 0, 0,
 				func(cc *cli.Context) error {
 					return ask(e, func(c *control.Client) (control.OriginList, error) { return c.Origins(cc.Context) }, e.showOrigins)
 				}),
-			leaf(&cli.Command{Name: "remove", Aliases: []string{"rm"}, Usage: "take an origin back, with the tokens that its app was given", ArgsUsage: "ORIGIN", Flags: []cli.Flag{jsonFlag()}}, 1, 1,
+			leaf(&cli.Command{Name: "remove", Aliases: []string{"rm"}, Usage: "remove an origin, and revoke the tokens that its app was given", ArgsUsage: "ORIGIN", Flags: []cli.Flag{jsonFlag()}}, 1, 1,
 				func(cc *cli.Context) error {
 					origin, err := checkOrigin(cc.Args().First())
 					if err != nil {

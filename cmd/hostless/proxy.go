@@ -51,7 +51,7 @@ func proxyGroup(e *env) *cli.Command {
 			}),
 			leaf(&cli.Command{
 				Name: "restart", Usage: "replace the running daemon by the installed version, without refusing a connection", Flags: []cli.Flag{jsonFlag()},
-				Description: "What is being answered goes on in the old process until it ends, at most for the setting `linger`.",
+				Description: "Responses in progress continue in the old process, at most for the setting `linger`.",
 			}, 0, 0, e.proxyRestart),
 			leaf(&cli.Command{Name: "stop", Usage: "stop the daemon", Flags: []cli.Flag{jsonFlag()}}, 0, 0, e.stop),
 		},
@@ -263,7 +263,7 @@ func (b *background) lastWords() string {
 	if last := lines[len(lines)-1]; last != "" {
 		return strings.TrimPrefix(last, "hostlessd: ")
 	}
-	return "it said nothing"
+	return "it printed nothing"
 }
 
 // health asks the gateway's /health over TCP.

@@ -14,12 +14,12 @@ import (
 
 func routeGroup(e *env) *cli.Command {
 	return &cli.Command{
-		Name: "route", Usage: "list, add and remove names for what already listens",
+		Name: "route", Usage: "list, add and remove names for ports that are already in use",
 		Subcommands: []*cli.Command{
 			leaf(&cli.Command{Name: "list", Usage: "list all routes", Flags: []cli.Flag{jsonFlag()}}, 0, 0,
 				func(cc *cli.Context) error { return e.listRoutes(cc, func(control.Route) bool { return true }) }),
 			leaf(&cli.Command{
-				Name: "add", Usage: "give a port a name that stays over restarts", ArgsUsage: "NAME --port PORT",
+				Name: "add", Usage: "give a port a name that is kept across restarts", ArgsUsage: "NAME --port PORT",
 				Flags: []cli.Flag{
 					&cli.IntFlag{Name: "port", Usage: "the app listens on `PORT`"},
 					&cli.BoolFlag{Name: "force", Usage: "take the name from its owner"}, jsonFlag(),
@@ -104,7 +104,7 @@ func parseTarget(text string, dir func() (string, error)) (req control.RouteRequ
 	if strings.Contains(text, "://") {
 		u, err := url.Parse(text)
 		if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Hostname() == "" {
-			return req, usage("%q is no http or https URL", text)
+			return req, usage("%q is not an http or https URL", text)
 		}
 		req.Target = text
 		return req, nil
@@ -115,5 +115,5 @@ func parseTarget(text string, dir func() (string, error)) (req control.RouteRequ
 			return req, nil
 		}
 	}
-	return req, usage("%q is no port, host:port, URL or unix:PATH", text)
+	return req, usage("%q is not a port, host:port, URL or unix:PATH", text)
 }

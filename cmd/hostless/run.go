@@ -32,14 +32,14 @@ func runGroup(e *env) *cli.Command {
 			&cli.StringFlag{Name: "port-env", Usage: "put the port into the variable `VAR` too"},
 			&cli.BoolFlag{Name: "force", Usage: "end the run that has the name"},
 			&cli.BoolFlag{Name: "no-token", Usage: "give the app no bridge token"},
-			&cli.BoolFlag{Name: "no-ai-env", Usage: "leave OPENAI_API_KEY and its kin alone"},
+			&cli.BoolFlag{Name: "no-ai-env", Usage: "leave OPENAI_API_KEY and similar variables unchanged"},
 			&cli.BoolFlag{Name: "detach", Usage: "run it in the background; see logs, stop, restart and wait NAME"},
-			&cli.BoolFlag{Name: "lazy", Usage: "start the command with the first request, end it when nobody uses it"},
-			&cli.DurationFlag{Name: "idle-timeout", Usage: "end a lazy app that nobody has used for `D`; 15m where not given", Value: 15 * time.Minute},
+			&cli.BoolFlag{Name: "lazy", Usage: "start the command with the first request, end it when it is not used"},
+			&cli.DurationFlag{Name: "idle-timeout", Usage: "end a lazy app that was not used for `D`; 15m by default", Value: 15 * time.Minute},
 			&cli.BoolFlag{Name: "all", Usage: "run all apps of hostless.json, or of a workspace's dev scripts, as PACKAGE.PROJECT"},
 		}, tokenFlags()...),
 		Description: "The app gets PORT, HOST, HOSTLESS_URL, HOSTLESS_TOKEN and HOSTLESS_API. When the command\n" +
-			"ends, its name and token are gone. The exit code is the command's own. HOSTLESS=0 runs it bare.\n\n" +
+			"ends, its name and token are removed. The exit code is the command's own. HOSTLESS=0 runs it without Hostless.\n\n" +
 			"  hostless run shop -- npm run dev\n" +
 			"  hostless shop npm run dev\n\n" +
 			"Without CMD it runs the project's script, as hostless alone does in a package; in a project with\nseveral apps hostless alone is hostless run --all. {PORT}, {HOST} and {URL} in CMD are replaced.",
@@ -178,7 +178,7 @@ func (e *env) runConfig(cc *cli.Context) (c launch.Config, err error) {
 	case cc.IsSet("script") && len(e.line.child) > 0:
 		return c, usage("--script and a command exclude each other")
 	case cc.IsSet("port-env") && !variableName.MatchString(cc.String("port-env")):
-		return c, usage("--port-env %q is no name of a variable", cc.String("port-env"))
+		return c, usage("--port-env %q is not the name of a variable", cc.String("port-env"))
 	case cc.IsSet("prefix") && (cc.Bool("worktree-prefix") || cc.Bool("no-worktree")):
 		return c, usage("--prefix excludes --worktree-prefix and --no-worktree")
 	}

@@ -23,10 +23,10 @@ type daemonOptions struct {
 func daemonFlags(tls string) []cli.Flag {
 	return []cli.Flag{
 		&cli.IntFlag{Name: "port", Aliases: []string{"p"}, Usage: "listen on `PORT` of loopback; 0 is any free one", Value: -1},
-		&cli.BoolFlag{Name: tls, Usage: "serve https beside http on the same port"},
+		&cli.BoolFlag{Name: tls, Usage: "serve https as well as http on the same port"},
 		&cli.BoolFlag{Name: "verbose", Aliases: []string{"v"}, Usage: "log each request"},
 		&cli.BoolFlag{Name: "dev-mode", Usage: "your own local callers need no token"},
-		&cli.StringFlag{Name: "token-persistence", Usage: "whether tokens outlive the daemon: `WHERE` is off, file or keychain"},
+		&cli.StringFlag{Name: "token-persistence", Usage: "whether tokens are kept across restarts: `WHERE` is off, file or keychain"},
 	}
 }
 

@@ -17,24 +17,24 @@ import (
 func serviceGroup(e *env) *cli.Command {
 	own := func() cli.Flag { return &cli.BoolFlag{Name: "json", Usage: "print the result as JSON"} }
 	return &cli.Command{
-		Name: "service", Usage: "the login service: installed once, then simply there",
+		Name: "service", Usage: "the login service: start the daemon on demand after each login",
 		Subcommands: []*cli.Command{
 			leaf(&cli.Command{
 				Name: "install", Usage: "install the daemon as a login service, or update it",
 				Flags: []cli.Flag{
 					&cli.IntFlag{Name: "port", Usage: "listen on `PORT` of loopback; where not given, as installed before, else " + strconv.Itoa(config.DefaultPort)},
-					&cli.BoolFlag{Name: "tls", Usage: "serve https beside http on the port; --tls=off ends that"},
-					&cli.BoolFlag{Name: "web", Usage: "listen on port 80 too, and on 443 with TLS, so that URLs need no port; --web=off ends that"},
+					&cli.BoolFlag{Name: "tls", Usage: "serve https as well as http on the port; --tls=off turns it off"},
+					&cli.BoolFlag{Name: "web", Usage: "listen on port 80 too, and on 443 with TLS, so that URLs need no port; --web=off turns it off"},
 					&cli.StringFlag{Name: "idle-timeout", Usage: "end the daemon after `TIME` without anything to do, or never: off (the first time: " + service.DefaultIdleTimeout + ")"},
 					own(),
 				},
-				Description: "The daemon starts with the first request, and ends when it has nothing to do. Tokens outlive it as\nhashes in a file, unless you chose another token-persistence. What is not given stays as it was\ninstalled. With another HOSTLESS_HOME and --port a second one stands beside it.",
+				Description: "The daemon starts with the first request, and ends when it has nothing to do. Tokens are kept\nas hashes in a file, unless you chose another token-persistence. Flags that are not given keep their\ninstalled values. With another HOSTLESS_HOME and --port a second service is installed next to the first.",
 			}, 0, 0, e.serviceInstall),
 			leaf(&cli.Command{
 				Name: "uninstall", Usage: "stop and remove the login service; keys and settings stay",
 				Flags: []cli.Flag{&cli.BoolFlag{Name: "purge", Usage: "remove keys, tokens and settings too"}, own()},
 			}, 0, 0, e.serviceUninstall),
-			leaf(&cli.Command{Name: "status", Usage: "how the login service stands", Flags: []cli.Flag{own()}}, 0, 0, e.serviceStatus),
+			leaf(&cli.Command{Name: "status", Usage: "show the state of the login service", Flags: []cli.Flag{own()}}, 0, 0, e.serviceStatus),
 			leaf(&cli.Command{Name: "start", Usage: "open the sockets and start the daemon", Flags: []cli.Flag{own()}}, 0, 0,
 				func(cc *cli.Context) error { return e.serviceDo(cc, (*service.Manager).Start, "started") }),
 			leaf(&cli.Command{Name: "stop", Usage: "close the sockets and stop the daemon until the next login", Flags: []cli.Flag{own()}}, 0, 0,
@@ -208,7 +208,7 @@ func (e *env) serviceStatus(cc *cli.Context) error {
 	case s.Listening:
 		state = "listening; the first request starts the daemon"
 	case slices.ContainsFunc(s.Units, func(u service.Unit) bool { return u.Active == "failed" }):
-		state = "failed; `hostless service start` tries again and says why"
+		state = "failed; `hostless service start` tries again and shows the error"
 	}
 	rows := [][2]string{
 		{"Service", state},

@@ -17,7 +17,7 @@ import (
 const statusPatience = 10 * time.Second
 
 func statusGroup(e *env) *cli.Command {
-	return leaf(&cli.Command{Name: "status", Usage: "how the daemon is", Flags: []cli.Flag{jsonFlag()}}, 0, 0,
+	return leaf(&cli.Command{Name: "status", Usage: "show the state of the daemon", Flags: []cli.Flag{jsonFlag()}}, 0, 0,
 		func(cc *cli.Context) error {
 			ctx, cancel := context.WithTimeout(cc.Context, statusPatience)
 			defer cancel()

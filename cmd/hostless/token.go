@@ -19,7 +19,7 @@ func tokenGroup(e *env) *cli.Command {
 				ArgsUsage: "[--name NAME] [--origin ORIGIN] [--providers CSV] [--models CSV] [--rate-limit N] [--ttl S]",
 				Flags: append([]cli.Flag{
 					&cli.StringFlag{Name: "name", Usage: "what it is for: `NAME` in the listing"},
-					&cli.StringFlag{Name: "origin", Usage: "it works from this web `ORIGIN` alone; * for any", Value: "*"},
+					&cli.StringFlag{Name: "origin", Usage: "accept it from this web `ORIGIN` only; * for any", Value: "*"},
 				}, append(scopeFlags(), jsonFlag())...),
 				Description: "The token alone goes to standard output:\n\n  TOKEN=$(hostless token create --name notebook --models 'gpt-4o*' --ttl 3600)",
 			}, 0, 0, e.tokenCreate),
@@ -73,7 +73,7 @@ func parseTTL(text string) (time.Duration, error) {
 		d, err = time.Duration(n)*time.Second, nil
 	}
 	if err != nil || d < time.Second {
-		return 0, usage("--ttl %q is no number of seconds above 0", text)
+		return 0, usage("--ttl %q is not a number of seconds above 0", text)
 	}
 	return d, nil
 }

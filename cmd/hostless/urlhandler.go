@@ -51,18 +51,18 @@ type registration struct {
 func parseLink(text string) (r registration, err error) {
 	u, err := url.Parse(text)
 	if err != nil || len(text) > 16<<10 || u.Scheme != "authmatic" && u.Scheme != "hostless" || strings.Trim(u.Host+u.Path, "/") != "register" {
-		return r, usage("that is no link such as authmatic://register?data=…")
+		return r, usage("this is not a link such as authmatic://register?data=…")
 	}
 	q := u.Query()
 	if data := q.Get("data"); data != "" {
 		if json.Unmarshal([]byte(data), &r) != nil {
-			return r, usage("the link's data is no registration")
+			return r, usage("the link's data is not a registration")
 		}
 	} else {
 		r = registration{Origin: q.Get("origin"), Callback: q.Get("callback"), State: q.Get("state"), Providers: csv(q.Get("allowed_providers")), Models: csv(q.Get("allowed_models"))}
 		if text := q.Get("rate_limit"); text != "" {
 			if r.RateLimit, err = strconv.Atoi(text); err != nil {
-				return r, usage("the link's rate_limit is no number")
+				return r, usage("the link's rate_limit is not a number")
 			}
 		}
 	}
@@ -90,7 +90,7 @@ func (e *env) urlHandlerOpen(cc *cli.Context) error {
 	if fault.Is(err, fault.Forbidden) {
 		fragment := "#" + url.Values{"error": {"denied"}, "state": {r.State}}.Encode()
 		if err := e.browse(cc.Context, r.Callback+fragment); err != nil {
-			e.note("hostless: the app was not told: %v", err)
+			e.note("hostless: the answer could not be delivered to the app: %v", err)
 		}
 	}
 	if err != nil {
@@ -136,7 +136,7 @@ func (e *env) registerLink(ctx context.Context, status control.Status, r registr
 			e.note("%s asks to use your models. In a terminal: hostless approve %s (or deny)", r.Origin, id)
 		}
 		if time.Now().After(until) {
-			return "", &fault.Error{Kind: fault.NotFound, Message: "nobody has answered", Next: "hostless approvals"}
+			return "", &fault.Error{Kind: fault.NotFound, Message: "the request was not answered in time", Next: "hostless approvals"}
 		}
 	}
 }

@@ -25,7 +25,7 @@ var schemeTypes = []string{"x-scheme-handler/authmatic", "x-scheme-handler/hostl
 // (https://specifications.freedesktop.org/basedir-spec, mime-apps-spec).
 func (e *env) desktopPaths() (entry, defaults string, err error) {
 	if runtime.GOOS != "linux" {
-		return "", "", &fault.Error{Kind: fault.Invalid, Message: "on this system a URL handler is not a file that could be written: docs/connect.md says how to make one"}
+		return "", "", &fault.Error{Kind: fault.Invalid, Message: "a URL handler cannot be installed on this system: docs/connect.md shows how to make one by hand"}
 	}
 	dir := func(variable, fallback string) (string, error) {
 		if d := e.getenv(variable); filepath.IsAbs(d) {

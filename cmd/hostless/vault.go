@@ -11,7 +11,7 @@ import (
 func unlockGroup(e *env) *cli.Command {
 	return leaf(&cli.Command{
 		Name: "unlock", Usage: "open the key vault", Flags: []cli.Flag{jsonFlag()},
-		Description: "The system's keychain may ask for its password: it is waited for up to a minute. Where the vault is opened\n" +
+		Description: "The system's keychain may ask for its password; the command waits up to a minute. Where the vault is opened\n" +
 			"with a passphrase, or a first one is to be made (key-storage keychain, and no keychain here), it is asked for,\n" +
 			"or read from standard input.",
 	}, 0, 0, func(cc *cli.Context) error {
@@ -25,8 +25,8 @@ func unlockGroup(e *env) *cli.Command {
 
 func lockGroup(e *env) *cli.Command {
 	return leaf(&cli.Command{
-		Name: "lock", Usage: "forget the keys of the vault, and those held elsewhere, until unlock", Flags: []cli.Flag{jsonFlag()},
-		Description: "Apps go on. Requests to a provider whose key is sealed, or held elsewhere, get 503 until hostless unlock.",
+		Name: "lock", Usage: "forget the keys of the vault, and those kept elsewhere, until unlock", Flags: []cli.Flag{jsonFlag()},
+		Description: "Apps go on. Requests to a provider whose key is sealed, or kept elsewhere, get 503 until hostless unlock.",
 	}, 0, 0, func(cc *cli.Context) error {
 		return ask(e, func(c *control.Client) (control.Outcome, error) { return c.Lock(cc.Context) },
 			func(control.Outcome) error { return e.say("locked; hostless unlock opens it again") })
@@ -134,11 +134,11 @@ func commandGroup(e *env) *cli.Command {
 		return e.table([]string{"NAME", "CACHE", "COMMAND"}, rows)
 	}
 	return &cli.Command{
-		Name: "command", Usage: "programs that print a key: what cmd://NAME runs",
+		Name: "command", Usage: "programs that print a key, for cmd://NAME references",
 		Subcommands: []*cli.Command{
 			leaf(&cli.Command{
 				Name: "add", Usage: "declare a program", ArgsUsage: "NAME -- ARGV…", UsageText: "hostless command add NAME -- PROGRAM [ARG…]",
-				Flags: []cli.Flag{&cli.StringFlag{Name: "cache-ttl", Usage: "ask it again after `S` seconds, or a duration such as 30m"}, jsonFlag()},
+				Flags: []cli.Flag{&cli.StringFlag{Name: "cache-ttl", Usage: "run it again after `S` seconds, or a duration such as 30m"}, jsonFlag()},
 				Description: "No shell reads the arguments. The program has five seconds, no terminal and an empty standard input, and\n" +
 					"prints the key alone:\n\n  hostless command add gcloud -- gcloud auth print-access-token\n  hostless keys add google --from cmd://gcloud",
 			}, 2, 256, func(cc *cli.Context) error {
@@ -153,7 +153,7 @@ func commandGroup(e *env) *cli.Command {
 				if cc.IsSet("cache-ttl") {
 					ttl, err := parseTTL(cc.String("cache-ttl"))
 					if err != nil {
-						return usage("--cache-ttl %q is no number of seconds above 0", cc.String("cache-ttl"))
+						return usage("--cache-ttl %q is not a number of seconds above 0", cc.String("cache-ttl"))
 					}
 					c.CacheTTL = int64(ttl.Seconds())
 				}
@@ -168,7 +168,7 @@ func commandGroup(e *env) *cli.Command {
 				func(cc *cli.Context) error {
 					return ask(e, func(c *control.Client) (control.CommandList, error) { return c.Commands(cc.Context) }, show)
 				}),
-			leaf(&cli.Command{Name: "remove", Aliases: []string{"rm"}, Usage: "take a program away", ArgsUsage: "NAME", Flags: []cli.Flag{jsonFlag()}}, 1, 1,
+			leaf(&cli.Command{Name: "remove", Aliases: []string{"rm"}, Usage: "remove a program", ArgsUsage: "NAME", Flags: []cli.Flag{jsonFlag()}}, 1, 1,
 				func(cc *cli.Context) error {
 					name := cc.Args().First()
 					return ask(e, func(c *control.Client) (control.CommandList, error) { return c.RemoveCommand(cc.Context, name) },

@@ -66,11 +66,11 @@ func app() *cli.App {
 		ExitErrHandler: func(*cli.Context, error) {}, // main alone exits
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "port", Aliases: []string{"p"}, EnvVars: []string{"HOSTLESS_PORT"}, Usage: "listen on `PORT` of loopback; 0 is any free one (default: the setting `port`, 48282)"},
-			&cli.BoolFlag{Name: "tls", Usage: "serve https beside http on the same port (default: the setting)"},
+			&cli.BoolFlag{Name: "tls", Usage: "serve https as well as http on the same port (default: the setting)"},
 			&cli.BoolFlag{Name: "verbose", Usage: "log each request"},
 			&cli.BoolFlag{Name: "dev-mode", Usage: "your own local callers need no token"},
 			&cli.StringFlag{Name: "idle-timeout", Usage: "end after `TIME` without anything to do, where a service manager holds the sockets: 30m, or off (default: the setting)"},
-			&cli.StringFlag{Name: "token-persistence", Usage: "whether tokens outlive the daemon: `WHERE` is off, file or keychain (default: the setting)"},
+			&cli.StringFlag{Name: "token-persistence", Usage: "whether tokens are kept across restarts: `WHERE` is off, file or keychain (default: the setting)"},
 		},
 		Action: run,
 	}

@@ -71,10 +71,10 @@ func (h *Handler) connect(w http.ResponseWriter, r *http.Request) {
 func topLevel(r *http.Request) *fault.Error {
 	dest, mode := r.Header.Get("Sec-Fetch-Dest"), r.Header.Get("Sec-Fetch-Mode")
 	if dest != "" && dest != "document" || mode != "" && mode != "navigate" || len(r.Header["Origin"]) > 0 || r.Header.Get("Upgrade") != "" {
-		return fault.New(fault.Forbidden, "this page opens in a tab of its own only")
+		return fault.New(fault.Forbidden, "this page opens only in a tab of its own")
 	}
 	if r.Header.Get("Sec-Purpose") != "" || r.Header.Get("Purpose") == "prefetch" {
-		return fault.New(fault.Forbidden, "this page is not loaded ahead")
+		return fault.New(fault.Forbidden, "this page cannot be prefetched")
 	}
 	return nil
 }

@@ -194,7 +194,7 @@ func checkCallback(text, origin string) (string, error) {
 		return "", invalid("callback", "callback must not hold a user or password")
 	}
 	if u.Scheme != "http" && u.Scheme != "https" && !strings.HasSuffix(u.Scheme, "-extension") {
-		return "", invalid("callback", "callback is no http or https URL")
+		return "", invalid("callback", "callback is not an http or https URL")
 	}
 	own, err := checkOrigin(u.Scheme + "://" + u.Host)
 	if err != nil || own != origin {

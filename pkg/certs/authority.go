@@ -130,7 +130,7 @@ func (a *Authority) load() error {
 	data, _, err := config.ReadPrivate(keyPath(a.cfg.Dir))
 	if err != nil {
 		if errors.Is(err, fs.ErrNotExist) {
-			return fmt.Errorf("the certificate has no key beside it")
+			return fmt.Errorf("the certificate's private key is missing")
 		}
 		return err
 	}

@@ -61,7 +61,7 @@ func (s *Settings) changeCommands(edit func(map[string]json.RawMessage) error) e
 	return s.change(func(_ *snapshot, members map[string]json.RawMessage) (bool, error) {
 		all := map[string]json.RawMessage{}
 		if raw, ok := members[memberCommands]; ok && json.Unmarshal(raw, &all) != nil {
-			return false, fault.New(fault.Invalid, memberCommands+" in config.json is not an object: mend it first")
+			return false, fault.New(fault.Invalid, memberCommands+" in config.json is not an object: correct it first")
 		}
 		if all == nil {
 			all = map[string]json.RawMessage{}

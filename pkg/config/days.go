@@ -14,7 +14,7 @@ func ParseDays(text string) (time.Duration, error) {
 	}
 	d, err := time.ParseDuration(number + "h")
 	if err != nil || d > 100*365*time.Hour || d < -100*365*time.Hour {
-		return 0, fmt.Errorf("%.32q is no number of days", text)
+		return 0, fmt.Errorf("%.32q is not a number of days", text)
 	}
 	return d * 24, nil
 }

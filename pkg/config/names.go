@@ -131,7 +131,7 @@ func (s setting) value(text string) (any, error) {
 func (s setting) fromJSON(raw json.RawMessage) (any, error) {
 	var v any
 	if err := json.Unmarshal(raw, &v); err != nil {
-		return nil, &fault.Error{Kind: fault.Invalid, Message: s.name + " is no JSON value", Param: s.name, Err: err}
+		return nil, &fault.Error{Kind: fault.Invalid, Message: s.name + " is not a JSON value", Param: s.name, Err: err}
 	}
 	switch v := v.(type) {
 	case string:

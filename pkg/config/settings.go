@@ -81,7 +81,7 @@ func OpenSettings(cfg SettingsConfig) (s *Settings, warnings []string, err error
 	s.writing.Lock()
 	defer s.writing.Unlock()
 	if err := Sweep(filepath.Dir(s.path), s.now()); err != nil {
-		s.log.Warn("leavings of killed writers stay", "error", err)
+		s.log.Warn("temporary files of interrupted writes cannot be removed", "error", err)
 	}
 	snap, warnings, err := s.read()
 	var ruined *unreadable
@@ -183,7 +183,7 @@ func decodeObject(data []byte, into *map[string]json.RawMessage) error {
 		return errors.New("it is null")
 	}
 	if _, err := d.Token(); !errors.Is(err, io.EOF) {
-		return errors.New("it goes on after its end")
+		return errors.New("there is text after its end")
 	}
 	return nil
 }
@@ -275,7 +275,7 @@ func (s *Settings) change(edit func(snap *snapshot, members map[string]json.RawM
 	if err == nil && ruined != nil {
 		var aside string
 		if aside, err = KeepAside(s.path, s.now()); err == nil {
-			s.log.Warn("settings have a problem", "problem", fmt.Sprintf("%s could not be read (%v); it is kept as %s and what held before is written", s.path, ruined.why, aside))
+			s.log.Warn("settings have a problem", "problem", fmt.Sprintf("%s could not be read (%v); it is kept as %s, and the previous settings are written", s.path, ruined.why, aside))
 			changed = true
 		}
 	}
@@ -424,7 +424,7 @@ func (s *Settings) RemoveOrigin(origin string) error {
 func originMember(members map[string]json.RawMessage) (list []json.RawMessage, err error) {
 	list = []json.RawMessage{}
 	if raw, ok := members[memberOrigins]; ok && json.Unmarshal(raw, &list) != nil {
-		err = &fault.Error{Kind: fault.Invalid, Message: memberOrigins + " in config.json is no list: mend it first"}
+		err = &fault.Error{Kind: fault.Invalid, Message: memberOrigins + " in config.json is not a list: correct it first"}
 	}
 	return list, err
 }

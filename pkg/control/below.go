@@ -77,7 +77,7 @@ func (s *Server) enclosingRuns(caller peer.Cred) (found []run, err error) {
 			found = append(found, r)
 		case errors.Is(err, peer.ErrGone) && caller.UID == s.uid: // root's may be hidden from us
 			return nil, &fault.Error{Kind: fault.Forbidden,
-				Message: "the program that asks for this has ended: whether `hostless run` started it cannot be told",
+				Message: "the program that asks for this has ended: whether `hostless run` started it cannot be determined",
 				Next:    "let it wait for the answer"}
 		}
 	}

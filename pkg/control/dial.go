@@ -119,7 +119,7 @@ func diagnose(socket string, cause error) error {
 		e.Message = fmt.Sprintf("the daemon is not running: a part of %s is no folder", socket)
 		e.Next = "set HOSTLESS_HOME or HOSTLESS_SOCKET to a path of your own"
 	case errors.Is(cause, syscall.ECONNREFUSED):
-		e.Message = fmt.Sprintf("the daemon is not running: nobody answers at %s, which an earlier one left behind", socket)
+		e.Message = fmt.Sprintf("the daemon is not running: nothing answers at %s, which an earlier one left behind", socket)
 	case errors.Is(cause, fs.ErrPermission):
 		e.Message = fmt.Sprintf("the control socket %s may not be opened by you", socket)
 		e.Next = "run this as the user whose daemon it is"

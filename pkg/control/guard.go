@@ -30,15 +30,15 @@ func (s *Server) refuse(r *http.Request) error {
 	caller, ok := r.Context().Value(peerKey).(peerResult)
 	switch {
 	case !ok || caller.err != nil:
-		return &fault.Error{Kind: fault.Forbidden, Message: "who is calling cannot be told", Err: caller.err}
+		return &fault.Error{Kind: fault.Forbidden, Message: "the calling process cannot be determined", Err: caller.err}
 	case caller.UID != s.uid && caller.UID != 0:
 		return fault.New(fault.Forbidden, "this daemon belongs to another user")
 	case !ownHost(r.Host):
-		return fault.New(fault.Forbidden, "the control socket answers to Host hostless alone")
+		return fault.New(fault.Forbidden, "the control socket accepts Host hostless only")
 	}
 	for name := range r.Header {
 		if name == "Origin" || name == "Referer" || strings.HasPrefix(name, "Sec-Fetch-") {
-			return fault.New(fault.Forbidden, "the control socket takes no request of a web page: it has "+name)
+			return fault.New(fault.Forbidden, "the control socket refuses requests of web pages: this one has "+name)
 		}
 	}
 	return nil

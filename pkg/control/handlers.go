@@ -164,7 +164,7 @@ func (s *Server) deleteOrigin(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, err)
 		return
 	}
-	s.log.Info("origin taken back", "origin", req.Origin)
+	s.log.Info("origin removed", "origin", req.Origin)
 	s.getOrigins(w, r)
 }
 

@@ -18,7 +18,7 @@ import (
 const maxLine = 1 << 20
 
 // ErrEvicted is why a lease ended when another took its name by force.
-var ErrEvicted = errors.New("another took the name by force")
+var ErrEvicted = errors.New("another run took the name with --force")
 
 // Lease is a route, and its token, held by an open connection to the daemon.
 // It lasts until Close, the end of the context it was made with, or the end of

@@ -289,7 +289,7 @@ func (s *Server) release(lease RouteLease, reg Registered) {
 		if s.owners[hash] == lease {
 			delete(s.owners, hash)
 			if err := s.tokens.Release(context.Background(), reg.Token.Token); err != nil {
-				s.log.Error("token of an ended lease stays", "hostname", reg.Hostname, "error", err)
+				s.log.Error("the token of an ended lease could not be revoked", "hostname", reg.Hostname, "error", err)
 			}
 		}
 		s.owning.Unlock()

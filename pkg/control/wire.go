@@ -218,7 +218,7 @@ type LeaseUpdate struct {
 
 // The events of a lease's stream.
 const (
-	EventEvicted = "evicted" // another took the name by force: end the tree
+	EventEvicted = "evicted" // another run took the name with --force: end the tree
 	EventStart   = "start"   // a lazy app is asked for
 	EventStop    = "stop"    // a person, or idleness, wants the app to end
 	EventPing    = "ping"    // the daemon lives; never shown to the lease's user

@@ -43,7 +43,7 @@ func (d *daemon) auditDialog(a approval.Approval, allowed bool) {
 		Time: time.Now().UTC(), UID: d.uid, PID: os.Getpid(), Program: "dialog on the desktop", Action: "POST /approvals/" + a.ID + " " + decision, Target: a.ID, Result: "ok",
 	})
 	if err != nil {
-		d.log.Error("an answer cannot be noted in the audit log", "id", a.ID, "error", err)
+		d.log.Error("an answer cannot be written to the audit log", "id", a.ID, "error", err)
 	}
 }
 
@@ -106,7 +106,7 @@ func (c controlApprovals) Decide(_ context.Context, id string, d control.Decisio
 		Scope: token.Scope{Providers: d.AllowedProviders, Models: d.AllowedModels},
 	}
 	if !decision.Approve && (d.Remember != "" || d.TTL != 0 || d.RateLimit != 0 || len(d.AllowedModels)+len(d.AllowedProviders) > 0) {
-		return control.Decided{}, fault.New(fault.Invalid, "what is denied has no terms")
+		return control.Decided{}, fault.New(fault.Invalid, "a denial takes no providers, models, limits or remember")
 	}
 	switch {
 	case d.Remember == control.RememberForever:

@@ -87,7 +87,7 @@ func (c controlRoutes) List(context.Context) ([]control.Route, error) {
 
 func (c controlRoutes) Register(ctx context.Context, req control.RouteRequest) (control.Registered, error) {
 	if req.PID == os.Getpid() {
-		return control.Registered{}, &fault.Error{Kind: fault.Invalid, Param: "pid", Message: "the daemon owns no route itself"}
+		return control.Registered{}, &fault.Error{Kind: fault.Invalid, Param: "pid", Message: "the daemon itself cannot own a route"}
 	}
 	r, err := c.table.Register(ctx, c.registration(req))
 	return c.registered(r, ""), err

@@ -276,7 +276,7 @@ func (d *daemon) serve(ctx context.Context) error {
 	group.Go(func() error { return d.endWhenIdle(ctx) })
 	if before := d.predecessors.all(); len(before) > 0 {
 		if err := before[0].send(handoverMessage{Serving: true}); err != nil {
-			d.log.Warn("the predecessor does not learn that its successor serves", "error", err)
+			d.log.Warn("the predecessor cannot be notified that its successor serves", "error", err)
 		}
 		d.predecessors.forgetEnded()
 	}
@@ -332,7 +332,7 @@ func (d *daemon) hangups(ctx context.Context) error {
 			return nil
 		case <-d.cfg.Hangup:
 			if err := d.reload(); err != nil {
-				d.log.Error("reload failed, what was known before stays in use", "error", err)
+				d.log.Error("reload failed, the previous values stay in use", "error", err)
 			}
 		}
 	}
@@ -400,6 +400,6 @@ func (c controlDaemon) Stop(context.Context) error {
 	if c.sockets.Activation != listen.Self || c.notify.supervised() {
 		return &fault.Error{Kind: fault.Conflict, Message: "this daemon is a login service: the next connection would bring it back", Next: "hostless service stop"}
 	}
-	c.stop(errors.New("asked to over the control socket"))
+	c.stop(errors.New("requested over the control socket"))
 	return nil
 }

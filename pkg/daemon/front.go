@@ -40,8 +40,8 @@ func (d *daemon) peerPolicy(log *slog.Logger) func(net.Conn) (int, error) {
 		switch {
 		case errors.Is(err, peer.ErrUnsupported):
 			once.Do(func() {
-				log.Warn("who connects over TCP cannot be told here: other users of this machine are not kept out", "error", err)
-				d.warnings.set("front", []string{"other users of this machine are not kept out: who connects over TCP cannot be told here"})
+				log.Warn("the owner of a TCP connection cannot be determined here: other users of this machine are not kept out", "error", err)
+				d.warnings.set("front", []string{"other users of this machine are not kept out: the owner of a TCP connection cannot be determined here"})
 			})
 			return front.UnknownUID, nil
 		case err != nil:

@@ -144,7 +144,7 @@ func (d *daemon) startSuccessor() (*successor, error) {
 	}()
 	m, err := s.channel.receive(prepareTime)
 	if err == nil && !m.Prepared {
-		err = errors.New("it spoke out of turn")
+		err = errors.New("it sent an unexpected message")
 	}
 	if err != nil {
 		cmd.Process.Signal(syscall.SIGTERM)
@@ -171,7 +171,7 @@ func (d *daemon) handOver(ctx context.Context, quiesce func()) error {
 	quiesce()
 	d.approvals.Close() // who waits for a person asks the successor again
 	if err := d.tokens.Close(); err != nil {
-		d.log.Error("the use of rate limits cannot be written", "error", err)
+		d.log.Error("rate-limit usage cannot be written", "error", err)
 	}
 	sealed := d.vault.Handover()
 	sealed.Locked = sealed.Locked || d.keys.Locked()
@@ -186,7 +186,7 @@ func (d *daemon) handOver(ctx context.Context, quiesce func()) error {
 	d.handedOver.Store(true)
 	d.handedTo.Store(next)
 	if err := errors.Join(d.lock.Close(), d.sockets.Unlock()); err != nil { // they hold for the successor's copies
-		d.log.Warn("a lock is not let go", "error", err)
+		d.log.Warn("a lock cannot be released", "error", err)
 	}
 	d.log.Info("a successor has taken over", "pid", next.pid, "in_flight", d.front.InFlight(), "linger", d.settings.Linger())
 	go d.follow(next.channel) // ends with the channel
@@ -224,7 +224,7 @@ func (d *daemon) takeOver() (m handoverMessage, err error) {
 	}
 	m, err = direct.receive(takeOverTime)
 	if err != nil || !m.Go {
-		return m, fmt.Errorf("take over: the predecessor does not let go: %w", err)
+		return m, fmt.Errorf("take over: the predecessor does not release the sockets: %w", err)
 	}
 	return m, nil
 }

@@ -54,7 +54,7 @@ func (d *daemon) watchdog(ctx context.Context) error {
 		}
 		if err := d.check(ctx, interval/4); err != nil {
 			if ctx.Err() == nil {
-				d.log.Error("the self-check failed: the service manager is not told that all is well", "error", err)
+				d.log.Error("the self-check failed: the service manager's watchdog is not notified", "error", err)
 			}
 			continue
 		}

@@ -172,7 +172,7 @@ func (l *line) read(name, value string) error {
 	l.kind = ownVariable(name)
 	l.entry = entryOf(strings.TrimPrefix(name, l.kind)) // upper case is what we write; a hand may have written lower
 	if err := validID(l.entry); err != nil {
-		return errors.New("its variable names no provider")
+		return errors.New("its variable does not name a provider")
 	}
 	if value == noValue {
 		return errors.New("it has no =")

@@ -11,7 +11,7 @@ import (
 // errNothingSealed is what Lock and Unlock give where there is nothing to lock.
 func errNothingSealed() error {
 	return &fault.Error{
-		Kind: fault.Conflict, Message: "there is nothing to lock: no key is sealed, and none is held elsewhere",
+		Kind: fault.Conflict, Message: "there is nothing to lock: no key is sealed, and none is kept elsewhere",
 		Next: "hostless keys migrate --to keychain",
 	}
 }

@@ -29,7 +29,7 @@ func RunAll(ctx context.Context, c Config) (code int, err error) {
 		return failed(err)
 	}
 	if getenv(c.Environ, "HOSTLESS") == "0" {
-		return failed(fault.New(fault.Usage, "HOSTLESS=0 runs one command bare, not several apps"))
+		return failed(fault.New(fault.Usage, "HOSTLESS=0 runs one command without Hostless, not several apps"))
 	}
 	apps, err := detect.Apps(detect.System(), c.Dir, getenv(c.Environ, "HOME"), c.Prefix)
 	if err != nil {

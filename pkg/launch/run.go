@@ -178,7 +178,7 @@ func (r *run) run(ctx context.Context) (code int, err error) {
 		return failed(err)
 	}
 	r.lease.onReacquired = func(got control.Registered) { r.note("%s is back at %s", got.Hostname, got.URL) }
-	r.lease.onRefused = func(err error) { r.note("the daemon is back, but not the route: %v", err) }
+	r.lease.onRefused = func(err error) { r.note("the daemon is back, but the route is not: %v", err) }
 	held := make(chan struct{})
 	go func() {
 		defer close(held)
@@ -257,9 +257,9 @@ func (r *run) restartLoop(ctx context.Context, tty *terminal, sig *signals) (cod
 		case err != nil:
 			return code, err
 		case again:
-			r.note("starting again")
+			r.note("restarting")
 		case next == rest && r.Lazy:
-			r.note("at rest until the next request")
+			r.note("stopped until the next request")
 		case r.Lazy && next == ended && code == 0:
 		default:
 			return code, nil

@@ -232,7 +232,7 @@ func (a *supervisor) lookAtLeftover() {
 	case len(procinfo.Listeners(tree)) > 0:
 		if !a.leftServing {
 			a.leftServing = true
-			a.note("the command has ended, and what it started listens still: Ctrl-C, or hostless stop %s, ends that", a.Name)
+			a.note("the command has ended, but a process that it started still listens: Ctrl-C or hostless stop %s ends it", a.Name)
 		}
 		a.listenBy = time.Now()
 		a.leftover = time.After(leftoverInterval)

@@ -122,7 +122,7 @@ func startWorker(c Config, log string, out *os.File) (*worker, error) {
 func (w *worker) awaitStart() (Running, int, error) {
 	var rep workerReport
 	if err := w.in.Decode(&rep); err != nil {
-		return Running{}, 1, &fault.Error{Kind: fault.Internal, Message: "the run ended before it began", Err: err}
+		return Running{}, 1, &fault.Error{Kind: fault.Internal, Message: "the run ended before its command started", Err: err}
 	}
 	if rep.Running != nil {
 		return *rep.Running, 0, nil

@@ -28,7 +28,7 @@ func adopt(files []*os.File, log *slog.Logger) (_ *Sockets, err error) {
 	}()
 	for _, f := range files {
 		if f.Name() != NameHTTP && f.Name() != NameControl && f.Name() != NameWeb {
-			log.Warn("a socket of unknown name was handed over and is closed", "name", f.Name())
+			log.Warn("an inherited socket with an unknown name was closed", "name", f.Name())
 			continue
 		}
 		l, err := net.FileListener(f)
@@ -42,7 +42,7 @@ func adopt(files []*os.File, log *slog.Logger) (_ *Sockets, err error) {
 				return nil, invalid("the socket handed over as \"control\" is a TCP socket", "hostless service install", nil)
 			}
 			if !addr.IP.IsLoopback() {
-				log.Warn("the socket handed over listens beyond this machine", "address", addr.String())
+				log.Warn("the inherited socket accepts connections from other machines", "address", addr.String())
 			}
 			if f.Name() == NameWeb {
 				s.Web = append(s.Web, l)

@@ -51,7 +51,7 @@ func (l *Logins) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		if err != nil {
 			l.cfg.Logger.Warn("a login failed", "provider", n.provider, "error", err)
 			l.end(n, Outcome{Status: Failed, Reason: err.Error()})
-			landing(w, http.StatusBadGateway, "Not signed in", "The provider gave no key. The terminal says why.")
+			landing(w, http.StatusBadGateway, "Not signed in", "The provider returned no key. The terminal shows the reason.")
 			return
 		}
 		l.cfg.Logger.Info("a login gave a key", "provider", n.provider, "storage", stored.Storage)

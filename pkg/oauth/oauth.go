@@ -130,7 +130,7 @@ func (l *Logins) client(provider string) (Client, error) {
 	clients := map[string]Client{}
 	if raw := l.cfg.Clients(); len(raw) > 0 {
 		if err := json.Unmarshal(raw, &clients); err != nil {
-			return Client{}, &fault.Error{Kind: fault.Invalid, Message: "oauth_clients of config.json has not the form it should have: provider → {auth_url, token_url, client_id, client_secret, scopes}", Err: err}
+			return Client{}, &fault.Error{Kind: fault.Invalid, Message: "oauth_clients of config.json does not have the form provider → {auth_url, token_url, client_id, client_secret, scopes}", Err: err}
 		}
 	}
 	c, configured := clients[provider]
@@ -263,7 +263,7 @@ func (l *Logins) prune(now time.Time) {
 			continue
 		}
 		if n.outcome.Status == Pending {
-			l.finish(n, Outcome{Status: Failed, Provider: n.provider, Reason: "nobody signed in within ten minutes"})
+			l.finish(n, Outcome{Status: Failed, Provider: n.provider, Reason: "no login was completed within ten minutes"})
 		}
 		delete(l.byID, id)
 	}

@@ -245,7 +245,7 @@ func (m *Manager) write(name, text string) error {
 	}
 	if string(written) != text { // its template engine leaves what it cannot read empty
 		os.Remove(path)
-		return fmt.Errorf("install %s: the unit was written wrong", name)
+		return fmt.Errorf("install %s: the unit file is not what was written", name)
 	}
 	return nil
 }
@@ -271,11 +271,11 @@ func (m *Manager) verify(ctx context.Context, paths []string) error {
 	}
 	out, err := m.cfg.Run(ctx, "systemd-analyze", append([]string{"--user", "verify"}, paths...)...)
 	if err != nil {
-		return fmt.Errorf("systemd does not take the units: %w", err)
+		return fmt.Errorf("systemd rejects the units: %w", err)
 	}
 	for line := range strings.SplitSeq(out, "\n") {
 		if strings.Contains(line, Name) && (strings.Contains(line, "Unknown") || strings.Contains(line, "Failed to parse")) {
-			return fmt.Errorf("systemd does not take the units: %s", line)
+			return fmt.Errorf("systemd rejects the units: %s", line)
 		}
 	}
 	return nil

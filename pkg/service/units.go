@@ -118,7 +118,7 @@ func (m *Manager) render() (map[string]string, error) {
 			return nil, fmt.Errorf("fill in %s: %w", name, err)
 		}
 		if !strings.Contains(text, "\n[Unit]\n") || strings.Contains(text, "{{") {
-			return nil, fmt.Errorf("fill in %s: the result is no unit", name)
+			return nil, fmt.Errorf("fill in %s: the result is not a unit", name)
 		}
 		out[name] = text
 	}

@@ -241,7 +241,7 @@ func (s *Store) SetPersistence(mode string) error {
 	return nil
 }
 
-// Persistent reports whether tokens outlive the daemon.
+// Persistent reports whether tokens are kept across restarts.
 func (s *Store) Persistent() bool {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
@@ -261,7 +261,7 @@ func (s *Store) Close() error {
 	if err := s.commit(change); !fault.Is(err, fault.Locked) {
 		return err
 	}
-	s.log.Warn("the use of rate limits is not written: the key vault is locked")
+	s.log.Warn("rate-limit usage is not written: the key vault is locked")
 	return nil
 }
 

@@ -33,7 +33,7 @@ func TestDetached(t *testing.T) {
 	if status, after := get(t, d, "shop.localhost", "/"); status != http.StatusOK || after != before {
 		t.Errorf("after the restart %d %q, before %q: name and token stay", status, after, before)
 	}
-	if log := d.Must("logs", "shop"); !strings.Contains(log, "starting again") {
+	if log := d.Must("logs", "shop"); !strings.Contains(log, "restarting") {
 		t.Errorf("logs: %q", log)
 	}
 	d.Must("stop", "shop")

@@ -211,9 +211,9 @@ func (r *Resolver) read(ref Reference) (secret.String, error) {
 	case !known || int(owner.Uid) != os.Geteuid() && owner.Uid != 0:
 		return secret.String{}, errors.New("the file belongs to another user")
 	case info.Mode().Perm()&0o077 != 0 && int(owner.Uid) == os.Geteuid():
-		return secret.String{}, errors.New("the file is open to other users: chmod 600 it")
+		return secret.String{}, errors.New("other users can read the file: chmod 600 it")
 	case info.Mode().Perm()&0o007 != 0:
-		return secret.String{}, errors.New("the file is open to all users")
+		return secret.String{}, errors.New("all users can read the file")
 	case info.Size() > maxValue:
 		return secret.String{}, fmt.Errorf("the file is longer than %d bytes", maxValue)
 	}
