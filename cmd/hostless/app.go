@@ -76,7 +76,7 @@ func (e *env) dispatch(ctx context.Context, tree []*cli.Command) error {
 	case e.line.help:
 		return e.help(tree, e.line.path)
 	case e.line.version:
-		return e.say("hostless %s", e.version)
+		return e.printLine("hostless %s", e.version)
 	case cmd == nil && e.line.json:
 		return usage("--json needs a command")
 	case cmd == nil:

@@ -44,7 +44,7 @@ func denyCommand(e *env) *cli.Command {
 		func(cc *cli.Context) error {
 			return ask(e, func(c *control.Client) (control.Decided, error) {
 				return c.Decide(cc.Context, cc.Args().First(), control.Decision{Decision: control.DecisionDeny})
-			}, func(d control.Decided) error { return e.say("%s is denied", d.Origin) })
+			}, func(d control.Decided) error { return e.printLine("%s is denied", d.Origin) })
 		})
 }
 
@@ -83,7 +83,7 @@ func (e *env) approve(cc *cli.Context) error {
 		out, err := c.Decide(cc.Context, cc.Args().First(), d)
 		return out, badArgument(err)
 	}, func(d control.Decided) error {
-		if err := e.say("%s is allowed: providers %s, models %s, rate limit %s, for %s",
+		if err := e.printLine("%s is allowed: providers %s, models %s, rate limit %s, for %s",
 			d.Origin, list(d.AllowedProviders), list(d.AllowedModels), perHour(d.RateLimit), span(d.TTL)); err != nil {
 			return err
 		}

@@ -22,9 +22,9 @@ type line struct {
 	help     bool
 	version  bool
 	warnings []string
-	// doubt is the bad flag before a run's "--" that made what stands there the
+	// warning is the bad flag before a run's "--" that made what stands there the
 	// command's beginning; the error, where there is no such command.
-	doubt error
+	warning error
 }
 
 // name is the command's words, as in "keys add".
@@ -233,7 +233,7 @@ func (p *parser) run(cmd *cli.Command) error {
 			p.line.child, p.words = p.words[end+1:], nil
 			return nil
 		}
-		p.line.doubt = err
+		p.line.warning = err
 	}
 	if err := p.flags(cmd, 0); err != nil {
 		return err

@@ -72,5 +72,5 @@ func (e *env) showEntry(a audit.Entry) error {
 	for i := range row {
 		row[i] = cell(row[i])
 	}
-	return e.say("%s  run %s  %s  %s  by %s  %s", row[0], row[1], row[2], row[3], row[4], row[5])
+	return e.printLine("%s  run %s  %s  %s  by %s  %s", row[0], row[1], row[2], row[3], row[4], row[5])
 }

@@ -24,7 +24,7 @@ func authGroup(e *env) *cli.Command {
 				func(cc *cli.Context) error {
 					name := canonical(cc.Args().First())
 					return ask(e, func(c *control.Client) (control.Outcome, error) { return c.Logout(cc.Context, name) },
-						func(control.Outcome) error { return e.say("%s: key removed", name) })
+						func(control.Outcome) error { return e.printLine("%s: key removed", name) })
 				}),
 			leaf(&cli.Command{Name: "status", Usage: "list the logins that gave a key", Flags: []cli.Flag{jsonFlag()}}, 0, 0, e.authStatus),
 		},
@@ -43,7 +43,7 @@ func (e *env) authLogin(cc *cli.Context) error {
 		}
 		return awaitLogin(cc.Context, c, login.ID)
 	}, func(o control.LoginOutcome) error {
-		return e.say("%s: key stored (%s, %s)", o.Provider, o.Storage, shownKey(control.KeyInfo{Hint: o.Hint}))
+		return e.printLine("%s: key stored (%s, %s)", o.Provider, o.Storage, shownKey(control.KeyInfo{Hint: o.Hint}))
 	})
 }
 
@@ -61,7 +61,7 @@ func (e *env) showLogin(cc *cli.Context, login control.Login) error {
 		e.note("%s", login.URL)
 		return nil
 	}
-	return e.say("%s", login.URL)
+	return e.printLine("%s", login.URL)
 }
 
 func awaitLogin(ctx context.Context, c *control.Client, id string) (control.LoginOutcome, error) {

@@ -19,7 +19,7 @@ func (e *env) autostart(ctx context.Context) {
 		return
 	}
 	defer client.CloseIdle()
-	limited, cancel := context.WithTimeout(ctx, statusPatience)
+	limited, cancel := context.WithTimeout(ctx, statusTimeout)
 	defer cancel()
 	if _, err := client.Status(limited); !notRunning(err) {
 		return

@@ -37,8 +37,8 @@ func timeoutFlag() cli.Flag {
 	return &cli.DurationFlag{Name: "timeout", Usage: "give up after `D`, and wait so long for the run itself; 0 waits for ever for one that runs"}
 }
 
-// patient bounds a context by --timeout.
-func patient(cc *cli.Context) (context.Context, context.CancelFunc, error) {
+// withTimeout bounds a context by --timeout.
+func withTimeout(cc *cli.Context) (context.Context, context.CancelFunc, error) {
 	limit := cc.Duration("timeout")
 	if limit < 0 {
 		return nil, nil, usage("--timeout %v is not a time", limit)
@@ -65,7 +65,7 @@ func (e *env) awaitApp(cc *cli.Context, do func(context.Context, config.Paths, s
 	if err != nil {
 		return err
 	}
-	ctx, cancel, err := patient(cc)
+	ctx, cancel, err := withTimeout(cc)
 	if err != nil {
 		return err
 	}
@@ -85,7 +85,7 @@ func (e *env) awaitApp(cc *cli.Context, do func(context.Context, config.Paths, s
 	case e.line.json:
 		return e.result(got)
 	}
-	return e.say("%s listens (port %d)", got.URL, got.Port)
+	return e.printLine("%s listens (port %d)", got.URL, got.Port)
 }
 
 // ended is the answer of stop NAME and wait --exit.
@@ -99,7 +99,7 @@ func (e *env) waitExit(cc *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	ctx, cancel, err := patient(cc)
+	ctx, cancel, err := withTimeout(cc)
 	if err != nil {
 		return err
 	}
@@ -135,7 +135,7 @@ func (e *env) stopApp(ctx context.Context, name string) error {
 	case e.line.json:
 		return e.result(ended{name, code})
 	}
-	return e.say("%s has ended", name)
+	return e.printLine("%s has ended", name)
 }
 
 // appLogs shows what a detached app wrote.

@@ -42,7 +42,7 @@ func (e *env) configList(cc *cli.Context) error {
 		func(v control.ConfigValues) error {
 			var rows [][]string
 			for _, name := range slices.Sorted(maps.Keys(v)) {
-				rows = append(rows, []string{name, plain(v[name])})
+				rows = append(rows, []string{name, plainText(v[name])})
 			}
 			return e.table([]string{"NAME", "VALUE"}, rows)
 		})
@@ -54,7 +54,7 @@ func (e *env) configGet(cc *cli.Context) error {
 		return err
 	}
 	return ask(e, func(c *control.Client) (control.ConfigValues, error) { return c.Config(cc.Context) },
-		func(v control.ConfigValues) error { return e.say("%s", plain(v[name])) })
+		func(v control.ConfigValues) error { return e.printLine("%s", plainText(v[name])) })
 }
 
 func (e *env) configSet(cc *cli.Context, word, value string) error {
@@ -70,14 +70,14 @@ func (e *env) configSet(cc *cli.Context, word, value string) error {
 		v, err := c.SetConfig(cc.Context, control.ConfigValues{name: text})
 		return v, badArgument(err)
 	}, func(v control.ConfigValues) error {
-		if err := e.say("%s is %s", name, cmp.Or(plain(v[name]), "empty")); err != nil {
+		if err := e.printLine("%s is %s", name, cmp.Or(plainText(v[name]), "empty")); err != nil {
 			return err
 		}
 		switch name {
 		case config.Port:
 			e.note("It holds from the daemon's next start. A login service has the port it was installed with: hostless service install --port PORT")
 		case config.TLS:
-			return e.restartForTLS(cc.Context, plain(v[name]) == "on")
+			return e.restartForTLS(cc.Context, plainText(v[name]) == "on")
 		case config.Web:
 			e.note("The sockets are the service manager's: hostless service install opens or closes ports 80 and 443")
 		}
@@ -133,9 +133,9 @@ func (e *env) restartForTLS(ctx context.Context, want bool) error {
 	return nil
 }
 
-// plain shows a JSON value as it is typed: a text without its quotes, a list as
+// plainText shows a JSON value as a user types it: a text without its quotes, a list as
 // CSV, anything else as it is.
-func plain(value json.RawMessage) string {
+func plainText(value json.RawMessage) string {
 	var text string
 	if json.Unmarshal(value, &text) == nil {
 		return text

@@ -35,9 +35,9 @@ func doctorGroup(e *env) *cli.Command {
 
 // The verdicts of a finding.
 const (
-	fine   = "ok"
-	doubt  = "warn"
-	broken = "fail"
+	fine    = "ok"
+	warning = "warn"
+	broken  = "fail"
 )
 
 // finding is one thing that was looked at.
@@ -97,7 +97,7 @@ func (e *env) doctor(cc *cli.Context) error {
 }
 
 func (e *env) showFindings(findings []finding) error {
-	colours := map[string]string{fine: green, doubt: yellow, broken: red}
+	colours := map[string]string{fine: green, warning: yellow, broken: red}
 	width, found := 0, map[string]int{}
 	for _, f := range findings {
 		width = max(width, len(f.Check))
@@ -116,7 +116,7 @@ func (e *env) showFindings(findings []finding) error {
 			fmt.Fprintf(&b, "%*s→ %s\n", indent, "", cell(f.Fix))
 		}
 	}
-	fmt.Fprintf(&b, "\n%s, %s\n", count(found[broken], "failure"), count(found[doubt], "warning"))
+	fmt.Fprintf(&b, "\n%s, %s\n", count(found[broken], "failure"), count(found[warning], "warning"))
 	_, err := io.WriteString(e.out, b.String())
 	return err
 }
@@ -146,10 +146,10 @@ func (x *examination) daemon() {
 		if x.status.Activation != "self" {
 			fix = x.serviceUpdate()
 		}
-		x.add("version", doubt, fix, "the client is %s, the daemon %s", x.e.version, x.status.Version)
+		x.add("version", warning, fix, "the client is %s, the daemon %s", x.e.version, x.status.Version)
 	}
 	for _, w := range x.status.Warnings {
-		x.add("daemon", doubt, "", "%s", w)
+		x.add("daemon", warning, "", "%s", w)
 	}
 }
 
@@ -195,15 +195,15 @@ func (x *examination) sockets() {
 func (x *examination) service() {
 	m, err := x.e.manager(x.ctx, "", 0)
 	if err != nil {
-		x.add("service", doubt, "", "%s: the daemon does not start by itself", fault.From(err).Message)
+		x.add("service", warning, "", "%s: the daemon does not start by itself", fault.From(err).Message)
 		return
 	}
 	s, err := m.Status(x.ctx)
 	switch {
 	case err != nil:
-		x.add("service", doubt, "", "the service manager does not report the state of the service: %v", err)
+		x.add("service", warning, "", "the service manager does not report the state of the service: %v", err)
 	case !s.Installed:
-		x.add("service", doubt, "hostless service install", "no login service is installed: the daemon does not start by itself")
+		x.add("service", warning, "hostless service install", "no login service is installed: the daemon does not start by itself")
 	case s.Program != "" && !executable(s.Program):
 		x.add("service", broken, "hostless service install", "the service's unit names %s, which is not there: nothing can start the daemon", s.Program)
 	case !s.Listening:
@@ -221,7 +221,7 @@ func (x *examination) files() {
 		return
 	}
 	if err != nil {
-		x.add("files", doubt, "", "the home cannot be read: %v", err)
+		x.add("files", warning, "", "the home cannot be read: %v", err)
 		return
 	}
 	var open, aside []string
@@ -246,7 +246,7 @@ func (x *examination) files() {
 		x.add("files", fine, "", "%s is yours alone", x.paths.Home)
 	}
 	if len(aside) > 0 {
-		x.add("files", doubt, "", "kept aside, since they could not be read: %s", strings.Join(aside, ", "))
+		x.add("files", warning, "", "kept aside, since they could not be read: %s", strings.Join(aside, ", "))
 	}
 }
 
@@ -259,7 +259,7 @@ func (x *examination) keys() {
 		names = append(names, p.Provider)
 	}
 	if len(names) == 0 {
-		x.add("keys", doubt, "hostless keys add openai", "no provider has a key: only echo/text answers")
+		x.add("keys", warning, "hostless keys add openai", "no provider has a key: only echo/text answers")
 		return
 	}
 	x.add("keys", fine, "", "%s", strings.Join(names, ", "))
@@ -270,17 +270,17 @@ func (x *examination) hostsBlock() {
 	s, err := file.Status(namesOf(x.routes))
 	switch {
 	case err != nil:
-		x.add("hosts", doubt, "", "%s", fault.From(err).Message)
+		x.add("hosts", warning, "", "%s", fault.From(err).Message)
 	case len(s.Names) == 0:
 		x.add("hosts", fine, "", "%s has no names of Hostless: only what asks the system's resolver, such as Safari, needs them", s.Path)
 	case x.status == nil:
 		x.add("hosts", fine, "", "%s has %s", s.Path, count(len(s.Names), "name"))
 	case len(s.Stale) > 0:
-		x.add("hosts", doubt, "hostless hosts sync", "%s has names that are no longer served: %s", s.Path, strings.Join(s.Stale, ", "))
+		x.add("hosts", warning, "hostless hosts sync", "%s has names that are no longer served: %s", s.Path, strings.Join(s.Stale, ", "))
 	case len(s.Missing) > 0:
-		x.add("hosts", doubt, "hostless hosts sync", "%s lacks %s", s.Path, strings.Join(s.Missing, ", "))
+		x.add("hosts", warning, "hostless hosts sync", "%s lacks %s", s.Path, strings.Join(s.Missing, ", "))
 	case !s.Synced:
-		x.add("hosts", doubt, "hostless hosts sync", "the block in %s is damaged", s.Path)
+		x.add("hosts", warning, "hostless hosts sync", "the block in %s is damaged", s.Path)
 	default:
 		x.add("hosts", fine, "", "%s has %s", s.Path, count(len(s.Names), "name"))
 	}
@@ -295,11 +295,11 @@ func (x *examination) authority() {
 		return // plain http needs none
 	}
 	if left := time.Until(cert.NotAfter); left < 30*24*time.Hour {
-		x.add("certificates", doubt, "", "the local authority ends in %d days and is then replaced", int(left.Hours()/24))
+		x.add("certificates", warning, "", "the local authority ends in %d days and is then replaced", int(left.Hours()/24))
 	}
 	results, err := certs.Trust{Dir: x.paths.Home, Getenv: x.e.getenv, Look: x.e.lookPath}.Status(x.ctx)
 	if err != nil {
-		x.add("certificates", doubt, "", "%v", err)
+		x.add("certificates", warning, "", "%v", err)
 	}
 	for _, r := range results {
 		if r.State == certs.Trusted {
@@ -310,7 +310,7 @@ func (x *examination) authority() {
 		if r.Detail != "" {
 			detail += ": " + r.Detail
 		}
-		x.add("certificates", doubt, "hostless trust", "%s", detail)
+		x.add("certificates", warning, "hostless trust", "%s", detail)
 	}
 }
 
@@ -359,6 +359,6 @@ func (x *examination) shell() {
 		if p := provider.Default().Get(strings.ToLower(strings.TrimSuffix(found[0], "_API_KEY"))); p != nil {
 			fix = "hostless keys add " + p.Name + " && " + fix
 		}
-		x.add("shell", doubt, fix, "every program of this shell can read %s: give the keys to Hostless and take them out of the shell", strings.Join(found, ", "))
+		x.add("shell", warning, fix, "every program of this shell can read %s: give the keys to Hostless and take them out of the shell", strings.Join(found, ", "))
 	}
 }

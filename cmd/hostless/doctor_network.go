@@ -129,10 +129,10 @@ func (x *examination) routing() {
 			return finding{"route", fine, r.Hostname + " → " + address, ""}
 		}
 		if r.Leased {
-			return finding{"route", doubt, r.Hostname + ": nothing listens on " + address, "hostless restart " + r.AppName}
+			return finding{"route", warning, r.Hostname + ": nothing listens on " + address, "hostless restart " + r.AppName}
 		}
 		// An alias stands also while what it leads to is not running.
-		return finding{"route", doubt, r.Hostname + ": nothing listens on " + address + ": start the app (hostless route remove " + r.AppName + " forgets the name)", ""}
+		return finding{"route", warning, r.Hostname + ": nothing listens on " + address + ": start the app (hostless route remove " + r.AppName + " forgets the name)", ""}
 	})
 }
 
@@ -165,7 +165,7 @@ func (x *examination) names() {
 		away := slices.ContainsFunc(addresses, func(a string) bool { ip := net.ParseIP(a); return ip == nil || !ip.IsLoopback() })
 		switch {
 		case err != nil:
-			return finding{"names", doubt, "the system does not know " + name + " (Chrome, Edge and Firefox do without it)", "hostless hosts sync"}
+			return finding{"names", warning, "the system does not know " + name + " (Chrome, Edge and Firefox do without it)", "hostless hosts sync"}
 		case away:
 			return finding{"names", broken, name + " resolves to another machine: " + strings.Join(addresses, ", "), "hostless hosts sync"}
 		}

@@ -85,7 +85,7 @@ func (e *env) explain(ctx context.Context, f *fault.Error) *fault.Error {
 		missing.Kind = fault.Unreachable
 		return &missing
 	}
-	told := *f
-	told.Next = e.startCommand(ctx)
-	return &told
+	described := *f
+	described.Next = e.startCommand(ctx)
+	return &described
 }

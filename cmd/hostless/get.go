@@ -42,7 +42,7 @@ func (e *env) get(cc *cli.Context) error {
 		return err
 	}
 	defer client.CloseIdle()
-	ctx, cancel := context.WithTimeout(cc.Context, statusPatience)
+	ctx, cancel := context.WithTimeout(cc.Context, statusTimeout)
 	defer cancel()
 	status, err := client.Status(ctx)
 	if err != nil {
@@ -57,7 +57,7 @@ func (e *env) get(cc *cli.Context) error {
 	if e.line.json {
 		return e.result(got)
 	}
-	return e.say("%s", got.URL)
+	return e.printLine("%s", got.URL)
 }
 
 // fullName is the name that an app of the project at dir would run under.

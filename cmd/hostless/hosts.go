@@ -106,11 +106,11 @@ func (e *env) hostsWrite(cc *cli.Context, names []string, again []string) error 
 	}
 	switch {
 	case !changed:
-		return e.say("%s is as it should be", file.Path)
+		return e.printLine("%s is as it should be", file.Path)
 	case len(names) == 0:
-		return e.say("%s has no names of Hostless any more", file.Path)
+		return e.printLine("%s has no names of Hostless any more", file.Path)
 	default:
-		return e.say("%s has %s", file.Path, count(len(names), "name"))
+		return e.printLine("%s has %s", file.Path, count(len(names), "name"))
 	}
 }
 

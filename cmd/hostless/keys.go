@@ -37,7 +37,7 @@ func (e *env) keysRemove(cc *cli.Context) error {
 			return c.DeleteLabelledKey(cc.Context, name, label)
 		}
 	}
-	return ask(e, request, func(r control.KeyRemoved) error { return e.say("%s: key removed", keyName(name, r.Label)) })
+	return ask(e, request, func(r control.KeyRemoved) error { return e.printLine("%s: key removed", keyName(name, r.Label)) })
 }
 
 // keyName names one of a provider's keys.

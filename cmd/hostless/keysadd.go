@@ -249,7 +249,7 @@ func (e *env) showStored(k control.KeyStored) error {
 	if k.Note != "" {
 		e.note("%s", k.Note)
 	}
-	return e.say("%s: %s (%s)", keyName(k.Provider, k.Label), what, strings.Join(details, ", "))
+	return e.printLine("%s: %s (%s)", keyName(k.Provider, k.Label), what, strings.Join(details, ", "))
 }
 
 // readKey reads a key from standard input, without echo on a terminal.

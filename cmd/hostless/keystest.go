@@ -86,7 +86,7 @@ func (e *env) keysTest(cc *cli.Context) error {
 	if e.line.json {
 		return nil
 	}
-	return e.say("%s accepts the key (answered in %d ms)", name, result.Millis)
+	return e.printLine("%s accepts the key (answered in %d ms)", name, result.Millis)
 }
 
 // needStored says so where a provider of no catalogue is not stored either.
@@ -164,12 +164,12 @@ func messageOf(body []byte) string {
 	var inner struct {
 		Message string `json:"message"`
 	}
-	var plain string
+	var plainText string
 	switch {
 	case json.Unmarshal(doc.Error, &inner) == nil && inner.Message != "":
 		return inner.Message
-	case json.Unmarshal(doc.Error, &plain) == nil && plain != "":
-		return plain
+	case json.Unmarshal(doc.Error, &plainText) == nil && plainText != "":
+		return plainText
 	}
 	return doc.Message
 }

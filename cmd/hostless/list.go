@@ -18,7 +18,7 @@ func listGroup(e *env) *cli.Command {
 
 // listRoutes prints the routes that are shown; with --json all that there are.
 func (e *env) listRoutes(cc *cli.Context, shown func(control.Route) bool) error {
-	ctx, cancel := context.WithTimeout(cc.Context, statusPatience)
+	ctx, cancel := context.WithTimeout(cc.Context, statusTimeout)
 	defer cancel()
 	return ask(e, func(c *control.Client) (control.RouteList, error) { return c.Routes(ctx) },
 		func(l control.RouteList) error {

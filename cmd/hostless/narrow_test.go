@@ -19,7 +19,7 @@ func TestNarrow(t *testing.T) {
 		if err := e.help(e.commands(), nil); err != nil {
 			t.Fatal(err)
 		}
-		if err := e.showFindings([]finding{{Check: "names", Verdict: doubt, Detail: strings.Repeat("some words about it ", 12)}, {Check: "x", Verdict: fine, Detail: "good"}}); err != nil {
+		if err := e.showFindings([]finding{{Check: "names", Verdict: warning, Detail: strings.Repeat("some words about it ", 12)}, {Check: "x", Verdict: fine, Detail: "good"}}); err != nil {
 			t.Fatal(err)
 		}
 		text := out.String()

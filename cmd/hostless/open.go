@@ -35,11 +35,11 @@ func (e *env) open(cc *cli.Context) error {
 	}
 	if opener := e.opener(); opener != "" {
 		if err := exec.CommandContext(cc.Context, opener, url).Run(); err == nil {
-			return e.say("%s", url)
+			return e.printLine("%s", url)
 		}
 	}
 	e.note("hostless: no browser could be started here; the address is")
-	return e.say("%s", url)
+	return e.printLine("%s", url)
 }
 
 // routeURL finds the address of an app; a near miss is named.

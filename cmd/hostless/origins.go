@@ -22,7 +22,7 @@ func originsGroup(e *env) *cli.Command {
 					return err
 				}
 				return ask(e, func(c *control.Client) (control.OriginList, error) { return c.AddOrigin(cc.Context, origin) },
-					func(control.OriginList) error { return e.say("%s is allowed", origin) })
+					func(control.OriginList) error { return e.printLine("%s is allowed", origin) })
 			}),
 			leaf(&cli.Command{Name: "list", Usage: "list the allowed origins, and the apps that are allowed without asking", Flags: []cli.Flag{jsonFlag()}}, 0, 0,
 				func(cc *cli.Context) error {
@@ -35,7 +35,7 @@ func originsGroup(e *env) *cli.Command {
 						return err
 					}
 					return ask(e, func(c *control.Client) (control.OriginList, error) { return c.RemoveOrigin(cc.Context, origin) },
-						func(control.OriginList) error { return e.say("%s is no longer allowed", origin) })
+						func(control.OriginList) error { return e.printLine("%s is no longer allowed", origin) })
 				}),
 		},
 	}

@@ -189,8 +189,8 @@ func (e *env) pairs(rows [][2]string) error {
 	return err
 }
 
-// say prints one line of a result.
-func (e *env) say(format string, args ...any) error {
+// printLine prints one line of a result.
+func (e *env) printLine(format string, args ...any) error {
 	_, err := fmt.Fprintln(e.out, printable(fmt.Sprintf(format, args...)))
 	return err
 }

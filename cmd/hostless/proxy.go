@@ -23,11 +23,11 @@ import (
 )
 
 const (
-	startPatience = 20 * time.Second      // for a started daemon to be healthy
-	startProbe    = 25 * time.Millisecond // between two looks at it
-	rivalTries    = 40                    // looks for another daemon once ours has ended
-	logTail       = 4 << 10               // of a daemon that ended at once
-	logLimit      = 16 << 20              // past it the log is put aside at a start
+	startTimeout = 20 * time.Second      // for a started daemon to be healthy
+	startProbe   = 25 * time.Millisecond // between two looks at it
+	rivalTries   = 40                    // looks for another daemon once ours has ended
+	logTail      = 4 << 10               // of a daemon that ended at once
+	logLimit     = 16 << 20              // past it the log is put aside at a start
 )
 
 func proxyGroup(e *env) *cli.Command {
@@ -100,13 +100,13 @@ func (e *env) started(s control.Status, raw []byte, what string) error {
 		return err
 	}
 	e.note("hostlessd %s %s (pid %d, %s)", s.Version, what, s.PID, startedBy(s.Activation))
-	return e.say("%s", urlOf(s))
+	return e.printLine("%s", urlOf(s))
 }
 
 // proxyRestart has the daemon replaced by a successor, however it was started.
 func (e *env) proxyRestart(cc *cli.Context) error {
 	return ask(e, func(c *control.Client) (control.Restarted, error) { return c.Restart(cc.Context) },
-		func(r control.Restarted) error { return e.say("hostlessd restarted (pid %d)", r.PID) })
+		func(r control.Restarted) error { return e.printLine("hostlessd restarted (pid %d)", r.PID) })
 }
 
 // notRunning tells an absent daemon from one that must not be spoken to.
@@ -204,7 +204,7 @@ func openLog(paths config.Paths) (*os.File, error) {
 // healthy waits until the daemon answers on both its sockets, or says why it
 // ended.
 func (b *background) healthy(ctx context.Context, client *control.Client) (control.Status, error) {
-	ctx, cancel := context.WithTimeout(ctx, startPatience)
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
 	probe := time.NewTicker(startProbe)
 	defer probe.Stop()
@@ -222,12 +222,12 @@ func (b *background) healthy(ctx context.Context, client *control.Client) (contr
 				<-probe.C // another may have been started at the same time, and be not ready yet
 				continue
 			}
-			return status, &fault.Error{Kind: fault.Internal, Message: "hostlessd ended at once: " + b.lastWords(), Next: "look into " + b.log}
+			return status, &fault.Error{Kind: fault.Internal, Message: "hostlessd ended at once: " + b.lastLogLine(), Next: "look into " + b.log}
 		case <-ctx.Done():
 			if errors.Is(ctx.Err(), context.Canceled) {
 				return status, ctx.Err()
 			}
-			return status, &fault.Error{Kind: fault.Unreachable, Message: fmt.Sprintf("hostlessd (pid %d) is not healthy after %s: %v", b.pid, startPatience, err), Next: "hostless logs"}
+			return status, &fault.Error{Kind: fault.Unreachable, Message: fmt.Sprintf("hostlessd (pid %d) is not healthy after %s: %v", b.pid, startTimeout, err), Next: "hostless logs"}
 		case <-probe.C:
 		}
 	}
@@ -239,12 +239,12 @@ func (b *background) withdraw() {
 	_ = b.end() // it may have ended by itself
 	select {
 	case <-b.ended:
-	case <-time.After(startPatience):
+	case <-time.After(startTimeout):
 	}
 }
 
-// lastWords is the last line of the log that this daemon wrote.
-func (b *background) lastWords() string {
+// lastLogLine is the last line of the log that this daemon wrote.
+func (b *background) lastLogLine() string {
 	f, err := os.Open(b.log)
 	if err != nil {
 		return "it left no log"

@@ -57,7 +57,7 @@ func (e *env) register(cc *cli.Context, name string, req control.RouteRequest) e
 			if to == "" {
 				to = "127.0.0.1:" + strconv.Itoa(r.TargetPort)
 			}
-			return e.say("%s → %s", r.URL+req.PathPrefix, to)
+			return e.printLine("%s → %s", r.URL+req.PathPrefix, to)
 		})
 }
 
@@ -72,7 +72,7 @@ func (e *env) routeRemove(cc *cli.Context, name string) error {
 	}
 	return ask(e, func(c *control.Client) (control.Removed, error) {
 		return c.Deregister(cc.Context, control.RouteName{Name: name, PathPrefix: prefix})
-	}, func(r control.Removed) error { return e.say("%s removed", r.Hostname+prefix) })
+	}, func(r control.Removed) error { return e.printLine("%s removed", r.Hostname+prefix) })
 }
 
 // parseTarget reads what a name may stand for: a port, host:port, an http or

@@ -77,7 +77,7 @@ func (e *env) run(cc *cli.Context) error {
 	}
 	code, err := start(ctx, c)
 	if err != nil {
-		err = e.meant(err, code)
+		err = e.suggestRun(err, code)
 		if fault.Is(err, fault.Usage) || code == fault.From(err).Kind.Exit() {
 			return err
 		}
@@ -89,15 +89,15 @@ func (e *env) run(cc *cli.Context) error {
 	return nil
 }
 
-// meant looks at a command that was not found: the line may have been meant
+// suggestRun looks at a command that was not found: the line may have been meant
 // otherwise.
-func (e *env) meant(err error, code int) error {
+func (e *env) suggestRun(err error, code int) error {
 	const notFound = 127
 	if code != notFound {
 		return err
 	}
-	if e.line.doubt != nil {
-		return e.line.doubt
+	if e.line.warning != nil {
+		return e.line.warning
 	}
 	child := e.line.child
 	if len(child) == 0 {
@@ -106,9 +106,9 @@ func (e *env) meant(err error, code int) error {
 	if e.line.app {
 		// `hostless npm run dev`: the first word is a program, not the app's name.
 		if _, missing := e.lookPath(e.line.args[0]); missing == nil {
-			told := *fault.From(err)
-			told.Next = "hostless run -- " + strings.Join(append([]string{e.line.args[0]}, child...), " ")
-			return &told
+			described := *fault.From(err)
+			described.Next = "hostless run -- " + strings.Join(append([]string{e.line.args[0]}, child...), " ")
+			return &described
 		}
 		if name := e.line.args[0]; nearest(name, commandNames(e.commands())) != "" {
 			e.line.path = nil
@@ -125,9 +125,9 @@ func (e *env) meant(err error, code int) error {
 		}
 		command = child[1] + " …"
 	}
-	told := *fault.From(err)
-	told.Next = "hostless run " + child[0] + " -- " + command + ", if " + child[0] + " is the app's name"
-	return &told
+	described := *fault.From(err)
+	described.Next = "hostless run " + child[0] + " -- " + command + ", if " + child[0] + " is the app's name"
+	return &described
 }
 
 // runConfig checks the whole line before anything starts.

@@ -137,7 +137,7 @@ func (e *env) serviceInstall(cc *cli.Context) error {
 	if !done.Web {
 		address += ":" + strconv.Itoa(done.Port)
 	}
-	return e.say("installed: %s starts %s with the first request", address, done.Program)
+	return e.printLine("installed: %s starts %s with the first request", address, done.Program)
 }
 
 // portAsBefore is the port of an installation where none was given: HOSTLESS_PORT,
@@ -174,13 +174,13 @@ func (e *env) serviceUninstall(cc *cli.Context) error {
 	case e.line.json:
 		return e.result(done)
 	case done.Purged && done.Left != "":
-		return e.say("uninstalled; keys, tokens and settings are removed, %s has other files in it and stays", done.Left)
+		return e.printLine("uninstalled; keys, tokens and settings are removed, %s has other files in it and stays", done.Left)
 	case done.Purged:
-		return e.say("uninstalled; %s is removed", paths.Home)
+		return e.printLine("uninstalled; %s is removed", paths.Home)
 	case len(done.Units) == 0:
-		return e.say("the service is not installed; nothing was removed")
+		return e.printLine("the service is not installed; nothing was removed")
 	}
-	return e.say("uninstalled; keys and settings are still in %s", paths.Home)
+	return e.printLine("uninstalled; keys and settings are still in %s", paths.Home)
 }
 
 func (e *env) serviceStatus(cc *cli.Context) error {
@@ -197,7 +197,7 @@ func (e *env) serviceStatus(cc *cli.Context) error {
 	}
 	if !s.Installed {
 		e.note("Install it: hostless service install")
-		return e.say("the service is not installed")
+		return e.printLine("the service is not installed")
 	}
 	state := "stopped; it returns at the next login or with `hostless service start`"
 	switch {
@@ -234,7 +234,7 @@ func (e *env) serviceDo(cc *cli.Context, do func(*service.Manager, context.Conte
 	if e.line.json {
 		return e.result(map[string]string{"status": what})
 	}
-	return e.say("hostlessd %s", what)
+	return e.printLine("hostlessd %s", what)
 }
 
 // result prints a result that is not the control API's as JSON.

@@ -12,14 +12,14 @@ import (
 	"github.com/urfave/cli/v2"
 )
 
-// statusPatience is how long a daemon that is just started, on a busy machine, may
+// statusTimeout is how long a daemon that has just started on a busy machine may
 // take to answer; a person who asks how it is waits no longer.
-const statusPatience = 10 * time.Second
+const statusTimeout = 10 * time.Second
 
 func statusGroup(e *env) *cli.Command {
 	return leaf(&cli.Command{Name: "status", Usage: "show the state of the daemon", Flags: []cli.Flag{jsonFlag()}}, 0, 0,
 		func(cc *cli.Context) error {
-			ctx, cancel := context.WithTimeout(cc.Context, statusPatience)
+			ctx, cancel := context.WithTimeout(cc.Context, statusTimeout)
 			defer cancel()
 			return ask(e, func(c *control.Client) (control.Status, error) { return c.Status(ctx) }, e.showStatus)
 		})

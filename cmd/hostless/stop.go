@@ -42,14 +42,14 @@ func (e *env) stop(cc *cli.Context) error {
 	if err := client.Keep(&raw).Stop(cc.Context); err != nil {
 		return err
 	}
-	if err := gone(cc.Context, client, status.PID); err != nil {
+	if err := awaitEnd(cc.Context, client, status.PID); err != nil {
 		return err
 	}
 	if e.line.json {
 		_, err := e.out.Write(raw)
 		return err
 	}
-	return e.say("hostlessd stopped (pid %d)", status.PID)
+	return e.printLine("hostlessd stopped (pid %d)", status.PID)
 }
 
 // stopService stops a supervised daemon, its sockets first, or the next request
@@ -62,11 +62,11 @@ func (e *env) stopService(ctx context.Context, m *service.Manager) error {
 		return e.result(control.Outcome{Status: "stopped"})
 	}
 	e.note("It returns at the next login, or with: hostless service start")
-	return e.say("hostlessd stopped, the login service with its sockets")
+	return e.printLine("hostlessd stopped, the login service with its sockets")
 }
 
-// gone waits until the daemon of that pid answers no more.
-func gone(ctx context.Context, client *control.Client, pid int) error {
+// awaitEnd waits until the daemon with that pid no longer answers.
+func awaitEnd(ctx context.Context, client *control.Client, pid int) error {
 	ctx, cancel := context.WithTimeout(ctx, stopPatience)
 	defer cancel()
 	probe := time.NewTicker(startProbe)

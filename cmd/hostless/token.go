@@ -29,7 +29,7 @@ func tokenGroup(e *env) *cli.Command {
 					ref := cc.Args().First()
 					return ask(e, func(c *control.Client) (control.Outcome, error) {
 						return c.RevokeToken(cc.Context, control.NewSecret(ref))
-					}, func(control.Outcome) error { return e.say("%s revoked", shortToken(ref)) })
+					}, func(control.Outcome) error { return e.printLine("%s revoked", shortToken(ref)) })
 				}),
 			leaf(&cli.Command{Name: "refresh", Usage: "extend a token by the time it was made for", ArgsUsage: "TOKEN-OR-PREFIX", Flags: []cli.Flag{jsonFlag()}}, 1, 1,
 				func(cc *cli.Context) error {
@@ -37,7 +37,7 @@ func tokenGroup(e *env) *cli.Command {
 					return ask(e, func(c *control.Client) (control.Refreshed, error) {
 						return c.RefreshToken(cc.Context, control.NewSecret(ref))
 					}, func(r control.Refreshed) error {
-						return e.say("%s refreshed, expires in %s", shortToken(ref), span(r.ExpiresIn))
+						return e.printLine("%s refreshed, expires in %s", shortToken(ref), span(r.ExpiresIn))
 					})
 				}),
 		},

@@ -30,7 +30,7 @@ func caGroup(e *env) *cli.Command {
 					if err != nil {
 						return err
 					}
-					return e.say("%s", certs.CertPath(dir))
+					return e.printLine("%s", certs.CertPath(dir))
 				}),
 		},
 	}

@@ -94,14 +94,14 @@ func (e *env) uninstall(cc *cli.Context) error {
 
 func (e *env) sayUninstalled(out uninstalled) error {
 	if len(out.Removed) == 0 {
-		if err := e.say("nothing of Hostless was found to remove"); err != nil {
+		if err := e.printLine("nothing of Hostless was found to remove"); err != nil {
 			return err
 		}
 	}
 	if out.Home != "" {
 		e.note("Keys, tokens and settings are still in %s: hostless uninstall --purge removes them.", out.Home)
 	}
-	return e.say("the programs stay: remove %s and hostlessd beside it with what installed them (make down, or the package manager)", out.Programs)
+	return e.printLine("the programs stay: remove %s and hostlessd beside it with what installed them (make down, or the package manager)", out.Programs)
 }
 
 // confirmUninstall shows what would go and asks, unless --yes was given.
@@ -142,7 +142,7 @@ func (e *env) removals(ctx context.Context, paths config.Paths) (all []removal) 
 				if err := client.Stop(ctx); err != nil {
 					return err
 				}
-				return gone(ctx, client, status.PID)
+				return awaitEnd(ctx, client, status.PID)
 			}})
 		}
 		client.CloseIdle()

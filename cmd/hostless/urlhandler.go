@@ -99,7 +99,7 @@ func (e *env) urlHandlerOpen(cc *cli.Context) error {
 	if err := e.browse(cc.Context, back); err != nil {
 		return fmt.Errorf("go back to %s: %w", r.Origin, err)
 	}
-	return e.say("%s is connected", r.Origin)
+	return e.printLine("%s is connected", r.Origin)
 }
 
 // registerLink asks the daemon, whose control socket has said where it is, and waits

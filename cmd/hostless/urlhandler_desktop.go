@@ -82,7 +82,7 @@ func (e *env) urlHandlerInstall(*cli.Context) error {
 		return err
 	}
 	e.updateDesktop(filepath.Dir(entry))
-	return e.say("authmatic: and hostless: links are opened with %s", self)
+	return e.printLine("authmatic: and hostless: links are opened with %s", self)
 }
 
 func (e *env) urlHandlerUninstall(*cli.Context) error {
@@ -111,7 +111,7 @@ func (e *env) urlHandlerUninstall(*cli.Context) error {
 		return err
 	}
 	e.updateDesktop(filepath.Dir(entry))
-	return e.say("authmatic: and hostless: links are no longer opened with Hostless")
+	return e.printLine("authmatic: and hostless: links are no longer opened with Hostless")
 }
 
 // updateDesktop has the desktop's cache made anew, where there is one.

@@ -19,7 +19,7 @@ func unlockGroup(e *env) *cli.Command {
 			return withPassphrase(e, func(p control.Secret) (control.Outcome, error) {
 				return c.Unlock(cc.Context, control.UnlockRequest{Passphrase: p})
 			})
-		}, func(control.Outcome) error { return e.say("unlocked") })
+		}, func(control.Outcome) error { return e.printLine("unlocked") })
 	})
 }
 
@@ -29,7 +29,7 @@ func lockGroup(e *env) *cli.Command {
 		Description: "Apps go on. Requests to a provider whose key is sealed, or kept elsewhere, get 503 until hostless unlock.",
 	}, 0, 0, func(cc *cli.Context) error {
 		return ask(e, func(c *control.Client) (control.Outcome, error) { return c.Lock(cc.Context) },
-			func(control.Outcome) error { return e.say("locked; hostless unlock opens it again") })
+			func(control.Outcome) error { return e.printLine("locked; hostless unlock opens it again") })
 	})
 }
 
@@ -61,7 +61,7 @@ func (e *env) keysMigrate(cc *cli.Context) error {
 				e.note("%s: stays in %s: %s", keyName(k.Provider, k.Label), k.From, k.Problem)
 				continue
 			}
-			if err := e.say("%s: moved from %s to %s", keyName(k.Provider, k.Label), k.From, m.To); err != nil {
+			if err := e.printLine("%s: moved from %s to %s", keyName(k.Provider, k.Label), k.From, m.To); err != nil {
 				return err
 			}
 		}
@@ -161,7 +161,7 @@ func commandGroup(e *env) *cli.Command {
 					l, err := cl.SetCommand(cc.Context, c)
 					return l, badArgument(err)
 				}, func(control.CommandList) error {
-					return e.say("%s: declared; hostless keys add PROVIDER --from cmd://%s", c.Name, c.Name)
+					return e.printLine("%s: declared; hostless keys add PROVIDER --from cmd://%s", c.Name, c.Name)
 				})
 			}),
 			leaf(&cli.Command{Name: "list", Aliases: []string{"ls"}, Usage: "list the declared programs", Flags: []cli.Flag{jsonFlag()}}, 0, 0,
@@ -172,7 +172,7 @@ func commandGroup(e *env) *cli.Command {
 				func(cc *cli.Context) error {
 					name := cc.Args().First()
 					return ask(e, func(c *control.Client) (control.CommandList, error) { return c.RemoveCommand(cc.Context, name) },
-						func(control.CommandList) error { return e.say("%s: removed", name) })
+						func(control.CommandList) error { return e.printLine("%s: removed", name) })
 				}),
 		},
 	}

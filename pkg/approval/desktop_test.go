@@ -14,18 +14,18 @@ import (
 	"github.com/hostless/hostless/pkg/approval"
 )
 
-// desk is a folder of stand-ins for a desktop's programs.
-type desk struct {
+// fakeDesktop is a folder of stand-ins for a desktop's programs.
+type fakeDesktop struct {
 	dir string
 	env map[string]string
 }
 
-func newDesk(t *testing.T, programs map[string]string, env map[string]string) (*approval.Desktop, desk) {
+func newFakeDesktop(t *testing.T, programs map[string]string, env map[string]string) (*approval.Desktop, fakeDesktop) {
 	t.Helper()
 	if runtime.GOOS == "windows" {
 		t.Skip("shell scripts")
 	}
-	d := desk{t.TempDir(), env}
+	d := fakeDesktop{t.TempDir(), env}
 	for name, script := range programs {
 		if err := os.WriteFile(filepath.Join(d.dir, name), []byte("#!/bin/sh\n"+script), 0o755); err != nil {
 			t.Fatal(err)
@@ -95,7 +95,7 @@ func TestDesktop(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			d, _ := newDesk(t, c.programs, c.env)
+			d, _ := newFakeDesktop(t, c.programs, c.env)
 			if got := d.Available(t.Context()); got != c.there {
 				t.Fatalf("Available = %v, want %v", got, c.there)
 			}
@@ -108,7 +108,7 @@ func TestDesktop(t *testing.T) {
 
 // TestNotificationText: nothing of a request is markup, or ends its string.
 func TestNotificationText(t *testing.T) {
-	d, where := newDesk(t, map[string]string{"gdbus": gdbus(`echo "` + invoked + `"`)}, map[string]string{"DBUS_SESSION_BUS_ADDRESS": "unix:path=/nowhere"})
+	d, where := newFakeDesktop(t, map[string]string{"gdbus": gdbus(`echo "` + invoked + `"`)}, map[string]string{"DBUS_SESSION_BUS_ADDRESS": "unix:path=/nowhere"})
 	if got := d.Ask(t.Context(), approval.Question{Title: `May 'it'?`, Lines: []string{"a", `<b>x</b> & 'y' \`}}); got != approval.Allow {
 		t.Fatalf("Ask = %v", got)
 	}
@@ -128,7 +128,7 @@ func TestNotificationText(t *testing.T) {
 
 // TestDialogEnds: a dialog is gone when its context ends, with all that it started.
 func TestDialogEnds(t *testing.T) {
-	d, where := newDesk(t, map[string]string{"zenity": `(sleep 60) & echo $! >"$(dirname "$0")/pid.new"; mv "$(dirname "$0")/pid.new" "$(dirname "$0")/pid"; wait; exit 0`}, map[string]string{"WAYLAND_DISPLAY": "w"})
+	d, where := newFakeDesktop(t, map[string]string{"zenity": `(sleep 60) & echo $! >"$(dirname "$0")/pid.new"; mv "$(dirname "$0")/pid.new" "$(dirname "$0")/pid"; wait; exit 0`}, map[string]string{"WAYLAND_DISPLAY": "w"})
 	ctx, cancel := context.WithCancel(t.Context())
 	go func() {
 		for {
@@ -163,7 +163,7 @@ func TestBus(t *testing.T) {
 	t.Cleanup(func() { os.RemoveAll(dir) })
 	env := map[string]string{"XDG_RUNTIME_DIR": dir}
 	server := map[string]string{"gdbus": `[ "$DBUS_SESSION_BUS_ADDRESS" = "unix:path=` + dir + `/bus" ] && echo "(['actions'],)"`}
-	if d, _ := newDesk(t, server, env); d.Available(t.Context()) {
+	if d, _ := newFakeDesktop(t, server, env); d.Available(t.Context()) {
 		t.Error("a bus that is not there is asked")
 	}
 	l, err := net.Listen("unix", filepath.Join(dir, "bus"))
@@ -171,7 +171,7 @@ func TestBus(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer l.Close()
-	if d, _ := newDesk(t, server, env); !d.Available(t.Context()) {
+	if d, _ := newFakeDesktop(t, server, env); !d.Available(t.Context()) {
 		t.Error("the bus in XDG_RUNTIME_DIR is not found")
 	}
 }

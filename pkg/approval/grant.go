@@ -42,8 +42,8 @@ type Grant struct {
 
 func (g Grant) expired(now time.Time) bool { return !g.ExpiresAt.IsZero() && !now.Before(g.ExpiresAt) }
 
-// narrow gives the terms of a decision on a request.
-func (d Decision) narrow(r Request) (Terms, error) {
+// restrict gives the terms of a decision on a request.
+func (d Decision) restrict(r Request) (Terms, error) {
 	t := Terms{Scope: r.Scope, RateLimit: r.RateLimit, TTL: DefaultTTL}
 	if err := d.Scope.Validate(); err != nil {
 		return t, err

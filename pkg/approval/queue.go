@@ -281,15 +281,15 @@ func (q *Queue) open(req Request, hold, reload bool) (*entry, Verdict, error) {
 func (q *Queue) collect(ctx context.Context, e *entry) (Verdict, error) {
 	q.mu.Lock()
 	v := Verdict{State: e.state, ID: e.id}
-	gone := ctx.Err() != nil
-	if e.state != pending && !gone {
+	disconnected := ctx.Err() != nil
+	if e.state != pending && !disconnected {
 		v = q.take(e)
 	}
 	q.mu.Unlock()
 	if v.State == withdrawn {
 		return v, &fault.Error{Kind: fault.RateLimited, RetryAfter: 5 * time.Second, Message: fmt.Sprintf("another request of %s took its place", e.req.Origin)}
 	}
-	if v.State != pending && !gone {
+	if v.State != pending && !disconnected {
 		q.save()
 	}
 	return v, ctx.Err()
@@ -368,7 +368,7 @@ func (q *Queue) decide(id string, d Decision) (Approval, Terms, error) {
 	}
 	now := q.now()
 	if d.Approve {
-		t, err := d.narrow(e.req)
+		t, err := d.restrict(e.req)
 		if err != nil {
 			return Approval{}, t, err
 		}

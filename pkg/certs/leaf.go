@@ -19,8 +19,8 @@ import (
 	"github.com/hostless/hostless/pkg/config"
 )
 
-// bare is the name of the leaf for localhost and the loopback addresses.
-const bare = "localhost"
+// localhostName is the name of the leaf for localhost and the loopback addresses.
+const localhostName = "localhost"
 
 // leaf is one name's certificate; its lock makes renewal happen once.
 type leaf struct {
@@ -52,9 +52,9 @@ var errNotServed = errors.New("no app is served under that name")
 func (a *Authority) GetCertificate(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
 	name := strings.ToLower(strings.TrimSuffix(hello.ServerName, "."))
 	if name == "" {
-		name = bare
+		name = localhostName
 	}
-	if name != bare && (!strings.HasSuffix(name, "."+bare) || !a.cfg.Serves(name)) {
+	if name != localhostName && (!strings.HasSuffix(name, "."+localhostName) || !a.cfg.Serves(name)) {
 		return nil, fmt.Errorf("%q: %w", name, errNotServed)
 	}
 	return a.leaf(name)
@@ -113,7 +113,7 @@ func (a *Authority) sign(name string, now time.Time) (*tls.Certificate, error) {
 		ExtKeyUsage:  []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
 		DNSNames:     []string{name},
 	}
-	if name == bare {
+	if name == localhostName {
 		template.IPAddresses = []net.IP{net.IPv4(127, 0, 0, 1), net.IPv6loopback}
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, a.cert, key.Public(), a.key)
@@ -124,7 +124,7 @@ func (a *Authority) sign(name string, now time.Time) (*tls.Certificate, error) {
 	if err != nil {
 		return nil, err
 	}
-	if name == bare {
+	if name == localhostName {
 		if err := a.keep(der, key); err != nil {
 			a.cfg.Logger.Warn("the certificate of localhost is not kept on disk", "err", err)
 		}

@@ -84,20 +84,20 @@ func TestPurge(t *testing.T) {
 	}
 	ours := []string{"keys.env", "keys.env.corrupt-1", ".keys.env.tmp-1", "ca.key", "logs/hostlessd.log", "logs/apps/a.log", "runs/a.sock"}
 	fill(ours...)
-	if gone, err := config.Purge(home); err != nil || !gone {
-		t.Errorf("Purge = %v, %v", gone, err)
+	if removed, err := config.Purge(home); err != nil || !removed {
+		t.Errorf("Purge = %v, %v", removed, err)
 	}
 	fill(ours...)
 	fill("diary.txt", "logs/mine.log")
-	if gone, err := config.Purge(home); err != nil || gone {
-		t.Errorf("Purge beside a person's own files = %v, %v", gone, err)
+	if removed, err := config.Purge(home); err != nil || removed {
+		t.Errorf("Purge beside a person's own files = %v, %v", removed, err)
 	}
 	left, _ := filepath.Glob(strings.ReplaceAll(home, "[", `\[`) + "/*")
 	if len(left) != 2 {
 		t.Errorf("left: %v, want diary.txt and logs", left)
 	}
-	if gone, err := config.Purge(filepath.Join(home, "none")); err != nil || !gone {
-		t.Errorf("Purge of nothing = %v, %v", gone, err)
+	if removed, err := config.Purge(filepath.Join(home, "none")); err != nil || !removed {
+		t.Errorf("Purge of nothing = %v, %v", removed, err)
 	}
 }
 

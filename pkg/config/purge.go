@@ -22,7 +22,7 @@ var kept = []string{
 // unfinished, and the home itself where nothing else is in it. The home may be a
 // directory of a person's own (HOSTLESS_HOME=$HOME): whatever has another name
 // stays, and gone is false.
-func Purge(home string) (gone bool, err error) {
+func Purge(home string) (removed bool, err error) {
 	var errs []error
 	for _, name := range kept {
 		errs = append(errs, os.RemoveAll(filepath.Join(home, name)))

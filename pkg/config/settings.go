@@ -219,11 +219,11 @@ func interpret(members map[string]json.RawMessage, before *snapshot) (*snapshot,
 	snap.urls = member(members, memberURLs, nil, before.urls, &problems)
 	snap.models = member(members, memberModels, snap.models, before.models, &problems)
 	snap.commands = member(members, memberCommands, snap.commands, before.commands, &problems)
-	var held []json.RawMessage
+	var rawOrigins []json.RawMessage
 	for _, o := range before.origins {
-		held = append(held, mustJSON(o))
+		rawOrigins = append(rawOrigins, mustJSON(o))
 	}
-	origins := member(members, memberOrigins, nil, held, &problems)
+	origins := member(members, memberOrigins, nil, rawOrigins, &problems)
 	for _, raw := range origins {
 		o := string(raw)
 		json.Unmarshal(raw, &o) // what is no string fails as an origin

@@ -98,8 +98,8 @@ func (w *auditWriter) record(status int) {
 	}
 	if caller.PID > 0 {
 		e.Program = procinfo.Program(caller.PID)
-		if above, err := w.server.enclosingRuns(caller); err == nil && len(above) > 0 {
-			e.Run = strings.TrimSuffix(above[0].hostname, ".localhost")
+		if enclosing, err := w.server.enclosingRuns(caller); err == nil && len(enclosing) > 0 {
+			e.Run = strings.TrimSuffix(enclosing[0].hostname, ".localhost")
 		}
 	}
 	if err := w.server.audit.Append(e); err != nil {

@@ -87,11 +87,11 @@ func (s *Server) enclosingRuns(caller peer.Cred) (found []run, err error) {
 // RunOf gives the hostname of the run that a process of the daemon's own user is
 // below, or "".
 func (s *Server) RunOf(pid int) string {
-	above, err := s.enclosingRuns(peer.Cred{UID: s.uid, PID: pid})
-	if err != nil || len(above) == 0 {
+	enclosing, err := s.enclosingRuns(peer.Cred{UID: s.uid, PID: pid})
+	if err != nil || len(enclosing) == 0 {
 		return ""
 	}
-	return above[0].hostname
+	return enclosing[0].hostname
 }
 
 // denyFromRuns keeps what administers the daemon from the processes of runs.
@@ -106,23 +106,23 @@ func (s *Server) denyFromRuns(next http.HandlerFunc) http.HandlerFunc {
 }
 
 func (s *Server) refuseBelow(r *http.Request, what string) error {
-	above, err := s.enclosingRuns(callerOf(r))
-	if err != nil || len(above) == 0 {
+	enclosing, err := s.enclosingRuns(callerOf(r))
+	if err != nil || len(enclosing) == 0 {
 		return err
 	}
 	return &fault.Error{Kind: fault.Forbidden,
-		Message: fmt.Sprintf("a program that `hostless run` started (%s) may not %s", above[0].hostname, what),
+		Message: fmt.Sprintf("a program that `hostless run` started (%s) may not %s", enclosing[0].hostname, what),
 		Next:    "type it in a terminal that is not below hostless run"}
 }
 
 // clampScope brings what a run within runs asks for into what those were given. It
 // gives their tokens, whose rate limits are to be shared.
 func (s *Server) clampScope(caller peer.Cred, req *RouteRequest) (outer []secret.String, err error) {
-	above, err := s.enclosingRuns(caller)
+	enclosing, err := s.enclosingRuns(caller)
 	if err != nil {
 		return nil, err
 	}
-	for _, r := range above {
+	for _, r := range enclosing {
 		if !r.token {
 			req.AutoToken, req.Token = false, Secret{}
 			continue

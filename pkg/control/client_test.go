@@ -94,7 +94,7 @@ func TestUnreachableSaysWhy(t *testing.T) {
 	for name, says := range map[string]string{
 		"absent":         "there is no control socket",
 		"no/such/folder": "there is no control socket",
-		"stale":          "nobody answers",
+		"stale":          "nothing answers",
 		"file":           "a plain file",
 		"link":           "a symbolic link",
 		"open":           "written to by others",

@@ -34,7 +34,7 @@ func (s *Server) refuse(r *http.Request) error {
 	case caller.UID != s.uid && caller.UID != 0:
 		return fault.New(fault.Forbidden, "this daemon belongs to another user")
 	case !ownHost(r.Host):
-		return fault.New(fault.Forbidden, "the control socket accepts Host hostless only")
+		return fault.New(fault.Forbidden, "requests on the control socket need Host hostless")
 	}
 	for name := range r.Header {
 		if name == "Origin" || name == "Referer" || strings.HasPrefix(name, "Sec-Fetch-") {

@@ -215,13 +215,13 @@ func (s *Server) postLease(w http.ResponseWriter, r *http.Request) {
 
 // leaseEnd is how a lease is ended from outside its stream.
 type leaseEnd struct {
-	cancel context.CancelFunc
-	gone   chan struct{} // closed when route and token are gone
+	cancel   context.CancelFunc
+	released chan struct{} // closed when route and token are gone
 }
 
 // endable lets a lease be ended by deleteLease; the function that it returns is
 // called when nothing of it is left.
-func (s *Server) endable(id string, cancel context.CancelFunc) (gone func()) {
+func (s *Server) endable(id string, cancel context.CancelFunc) (released func()) {
 	end := leaseEnd{cancel, make(chan struct{})}
 	s.mu.Lock()
 	s.ends[id] = end
@@ -230,7 +230,7 @@ func (s *Server) endable(id string, cancel context.CancelFunc) (gone func()) {
 		s.mu.Lock()
 		delete(s.ends, id)
 		s.mu.Unlock()
-		close(end.gone)
+		close(end.released)
 	}
 }
 
@@ -246,7 +246,7 @@ func (s *Server) deleteLease(w http.ResponseWriter, r *http.Request) {
 	}
 	end.cancel()
 	select {
-	case <-end.gone:
+	case <-end.released:
 		answer(w, Outcome{Status: "released"})
 	case <-r.Context().Done():
 	}

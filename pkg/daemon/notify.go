@@ -63,8 +63,8 @@ func (d *daemon) watchdog(ctx context.Context) error {
 }
 
 // check asks for GET /health over TCP.
-func (d *daemon) check(ctx context.Context, patience time.Duration) error {
-	ctx, cancel := context.WithTimeout(ctx, patience)
+func (d *daemon) check(ctx context.Context, timeout time.Duration) error {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	transport := &http.Transport{DisableKeepAlives: true}
 	defer transport.CloseIdleConnections()

@@ -218,7 +218,7 @@ func AppendInner(b []byte, raw String) []byte {
 		if at < 0 {
 			break
 		}
-		if odd := escapedAt(inner, at); odd { // the backslash is itself escaped
+		if escaped := escapedAt(inner, at); escaped { // the backslash is itself escaped
 			b = append(b, inner[:at+1]...)
 			inner = inner[at+1:]
 			continue

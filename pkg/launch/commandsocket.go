@@ -148,9 +148,9 @@ func (d *commandSocket) serveConn(conn net.Conn) {
 			<-change // it listens no more, or begins to
 		}
 	}
-	gone := make(chan struct{})
+	disconnected := make(chan struct{})
 	go func() { // the client may disconnect
-		defer close(gone)
+		defer close(disconnected)
 		_, _ = conn.Read(make([]byte, 1))
 	}()
 	for {
@@ -167,7 +167,7 @@ func (d *commandSocket) serveConn(conn net.Conn) {
 		}
 		select {
 		case <-change:
-		case <-gone:
+		case <-disconnected:
 			return
 		}
 	}

@@ -91,7 +91,7 @@ func TestDetachIsInterrupted(t *testing.T) {
 		t.Fatal("no worker")
 	}
 	_ = cmd.Process.Signal(syscall.SIGINT)
-	within(t, cmd, 8*time.Second)
+	waitWithin(t, cmd, 8*time.Second)
 	if code := cmd.ProcessState.ExitCode(); code != 130 {
 		t.Errorf("exit %d, want 130", code)
 	}

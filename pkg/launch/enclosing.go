@@ -75,10 +75,10 @@ func sameApp(name, outer string) bool {
 // findEnclosing finds the run around this process: by the environment, else, where
 // a task runner has emptied that, by the process table and the daemon's routes.
 func findEnclosing(ctx context.Context, c Config) (enclosing, bool) {
-	above := selfAndAbove()
+	ancestors := selfAndAncestors()
 	pid, name, ok := strings.Cut(getenv(c.Environ, runVariable), " ")
 	if n, err := strconv.Atoi(pid); ok && err == nil {
-		return enclosing{pid: n, name: name}, slices.Contains(above, n)
+		return enclosing{pid: n, name: name}, slices.Contains(ancestors, n)
 	}
 	ctx, cancel := context.WithTimeout(ctx, statusTimeout)
 	defer cancel()
@@ -86,13 +86,13 @@ func findEnclosing(ctx context.Context, c Config) (enclosing, bool) {
 	if err != nil {
 		return enclosing{}, false // the run itself will report it
 	}
-	best, at := control.Route{}, len(above)
+	best, at := control.Route{}, len(ancestors)
 	for _, route := range list.Routes {
-		if i := slices.Index(above, route.PID); route.Leased && i >= 0 && i < at {
+		if i := slices.Index(ancestors, route.PID); route.Leased && i >= 0 && i < at {
 			best, at = route, i
 		}
 	}
-	if at == len(above) || best.AppName == "" {
+	if at == len(ancestors) || best.AppName == "" {
 		return enclosing{}, false
 	}
 	answer, err := sendCommand(ctx, c.Paths, best.AppName, commandEnvironment)
@@ -102,10 +102,10 @@ func findEnclosing(ctx context.Context, c Config) (enclosing, bool) {
 	return enclosing{pid: best.PID, name: best.AppName, env: answer.Env}, true
 }
 
-// selfAndAbove is this process, which may be the command of a run, and its ancestors.
-func selfAndAbove() []int {
-	above, _ := procinfo.Ancestors(os.Getpid())
-	return append([]int{os.Getpid()}, above...)
+// selfAndAncestors is this process, which may be the command of a run, and its ancestors.
+func selfAndAncestors() []int {
+	ancestors, _ := procinfo.Ancestors(os.Getpid())
+	return append([]int{os.Getpid()}, ancestors...)
 }
 
 // refuseEvictingOwn is for a run that would take by force the name of a run that it
@@ -118,9 +118,9 @@ func (r *run) refuseEvictingOwn(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	above := selfAndAbove()
+	ancestors := selfAndAncestors()
 	for _, route := range list.Routes {
-		if route.Leased && route.AppName == r.Name && slices.Contains(above, route.PID) {
+		if route.Leased && route.AppName == r.Name && slices.Contains(ancestors, route.PID) {
 			return &fault.Error{Kind: fault.Conflict, Message: fmt.Sprintf("%s is the run (pid %d) that this one is a part of: taking its name would end both", r.Name, route.PID), Next: "use another name"}
 		}
 	}

@@ -179,14 +179,14 @@ func (r *run) run(ctx context.Context) (code int, err error) {
 	}
 	r.lease.onReacquired = func(got control.Registered) { r.note("%s is back at %s", got.Hostname, got.URL) }
 	r.lease.onRefused = func(err error) { r.note("the daemon is back, but the route is not: %v", err) }
-	held := make(chan struct{})
+	leaseDone := make(chan struct{})
 	go func() {
-		defer close(held)
+		defer close(leaseDone)
 		r.lease.run(leaseCtx)
 	}()
 	defer func() {
 		endLease()
-		<-held
+		<-leaseDone
 	}()
 	go r.keepToken(ctx)
 	if r.commands, err = openCommandSocket(r.Paths, r.Name); err != nil {
@@ -207,7 +207,7 @@ func (r *run) run(ctx context.Context) (code int, err error) {
 	}
 	r.lease.update(control.LeaseUpdate{State: control.StateExited, Exit: &code, Log: r.last})
 	endLease()
-	<-held // clients that wait for the end are answered when the name is free
+	<-leaseDone // clients that wait for the end are answered when the name is free
 	r.commands.setExited(code)
 	return code, nil
 }

@@ -52,8 +52,8 @@ func runMain() int {
 	if c.Dir == "" {
 		c.Dir, _ = os.Getwd()
 	}
-	if odd, ok := os.LookupEnv("RUN_ODD"); ok { // what JSON cannot hold
-		c.Args = append(c.Args, odd)
+	if rawValue, ok := os.LookupEnv("RUN_ODD"); ok { // what JSON cannot hold
+		c.Args = append(c.Args, rawValue)
 	}
 	c.Client = control.NewClient(c.Paths.Socket)
 	c.Stdin, c.Stdout, c.Stderr = os.Stdin, os.Stdout, os.Stderr
@@ -259,9 +259,9 @@ func TestRunWithoutADaemon(t *testing.T) {
 	if ran, _ := filepath.Glob(marker + "*"); len(ran) != 0 {
 		t.Error("the command ran")
 	}
-	bare := d.run(Config{Args: app(t, "env:HOSTLESS_TOKEN", "exit:6")}, "HOSTLESS=0")
-	out, _ = bare.Output()
-	if code := bare.ProcessState.ExitCode(); code != 6 || string(out) != "HOSTLESS_TOKEN=\n" {
+	unmanaged := d.run(Config{Args: app(t, "env:HOSTLESS_TOKEN", "exit:6")}, "HOSTLESS=0")
+	out, _ = unmanaged.Output()
+	if code := unmanaged.ProcessState.ExitCode(); code != 6 || string(out) != "HOSTLESS_TOKEN=\n" {
 		t.Errorf("bare: exit %d, %q; want 6", code, out)
 	}
 }

@@ -25,8 +25,8 @@ import (
 // lastLog is what the run told at its end.
 func (d *standIn) lastLog() []string { return d.awaitState(control.StateExited).Log }
 
-// within fails the test when a command has not ended in time.
-func within(t *testing.T, cmd *exec.Cmd, limit time.Duration) {
+// waitWithin fails the test when a command has not ended in time.
+func waitWithin(t *testing.T, cmd *exec.Cmd, limit time.Duration) {
 	t.Helper()
 	done := make(chan struct{})
 	go func() {
@@ -101,7 +101,7 @@ func TestOutputIsKept(t *testing.T) {
 			if err := cmd.Start(); err != nil {
 				t.Fatal(err)
 			}
-			within(t, cmd, 20*time.Second)
+			waitWithin(t, cmd, 20*time.Second)
 			if code := cmd.ProcessState.ExitCode(); code != 3 {
 				t.Errorf("exit %d, want 3", code)
 			}
@@ -152,7 +152,7 @@ func TestOutputEndsWithItsReader(t *testing.T) {
 		t.Fatal(err)
 	}
 	out.Close()
-	within(t, cmd, 20*time.Second)
+	waitWithin(t, cmd, 20*time.Second)
 	if code := cmd.ProcessState.ExitCode(); code != 141 {
 		t.Errorf("exit %d, want 141", code)
 	}
@@ -162,8 +162,8 @@ func TestOutputEndsWithItsReader(t *testing.T) {
 // whenever the reader likes, and whoever wants the end need not wait for that.
 func TestOutputWaitsForItsReader(t *testing.T) {
 	const lines = 20000 // more than a pipe holds
-	for _, told := range []bool{false, true} {
-		t.Run(strconv.FormatBool(told), func(t *testing.T) {
+	for _, requested := range []bool{false, true} {
+		t.Run(strconv.FormatBool(requested), func(t *testing.T) {
 			d := newStandIn(t)
 			mark := filepath.Join(t.TempDir(), "written")
 			cmd := d.run(Config{Args: []string{"/bin/sh", "-c", "seq " + strconv.Itoa(lines) + "; touch " + mark + "; exit 3"}})
@@ -183,13 +183,13 @@ func TestOutputWaitsForItsReader(t *testing.T) {
 				}
 				time.Sleep(10 * time.Millisecond)
 			}
-			if told {
+			if requested {
 				_ = cmd.Process.Signal(syscall.SIGTERM)
-				within(t, cmd, 20*time.Second)
+				waitWithin(t, cmd, 20*time.Second)
 				return
 			}
 			text, _ := io.ReadAll(r)
-			within(t, cmd, 20*time.Second)
+			waitWithin(t, cmd, 20*time.Second)
 			if !bytes.HasSuffix(text, []byte("\n"+strconv.Itoa(lines)+"\n")) || cmd.ProcessState.ExitCode() != 3 {
 				t.Errorf("%d bytes, exit %d", len(text), cmd.ProcessState.ExitCode())
 			}
@@ -221,7 +221,7 @@ func TestOutputHeldFromOutside(t *testing.T) {
 	defer held.Close()
 	_ = os.WriteFile(dir+"/go", nil, 0o600)
 	text, _ := io.ReadAll(out)
-	within(t, cmd, 20*time.Second)
+	waitWithin(t, cmd, 20*time.Second)
 	if string(text) != "bye\n" {
 		t.Errorf("%q", text)
 	}
@@ -246,7 +246,7 @@ func TestOutputOutlivesTheRun(t *testing.T) {
 	if lines.Text() != "terminated 1" {
 		t.Errorf("%q", lines.Text())
 	}
-	within(t, cmd, 20*time.Second)
+	waitWithin(t, cmd, 20*time.Second)
 }
 
 // TestOutputWhileStarting: an app that does not listen yet tells what it waits for.
@@ -267,7 +267,7 @@ func TestOutputWhileStarting(t *testing.T) {
 		t.Errorf("it listens, and still tells %q", u.Log)
 	}
 	_ = cmd.Process.Signal(syscall.SIGTERM)
-	within(t, cmd, 20*time.Second)
+	waitWithin(t, cmd, 20*time.Second)
 	if diff := cmp.Diff([]string{"no database yet"}, d.lastLog()); diff != "" {
 		t.Error(diff)
 	}

@@ -89,11 +89,11 @@ func (t *terminal) alone() bool {
 	for _, p := range all {
 		parents[p.PID] = p.PPID
 	}
-	above := map[int]bool{}
-	for pid := os.Getpid(); pid > 1 && !above[pid]; pid = parents[pid] {
-		above[pid] = true
+	ancestors := map[int]bool{}
+	for pid := os.Getpid(); pid > 1 && !ancestors[pid]; pid = parents[pid] {
+		ancestors[pid] = true
 	}
-	return !slices.ContainsFunc(all, func(p procinfo.Process) bool { return p.PGRP == t.own && !p.Dead && !above[p.PID] })
+	return !slices.ContainsFunc(all, func(p procinfo.Process) bool { return p.PGRP == t.own && !p.Dead && !ancestors[p.PID] })
 }
 
 // stopSelf stops this process as Ctrl-Z does, for the shell above to see, and

@@ -176,8 +176,8 @@ func (b *Budget) read(ctx context.Context, resp *http.Response) ([]byte, error) 
 		if int64(len(data)+n) > limit {
 			return nil, fileTooLarge(limit)
 		}
-		if spent := b.take(int64(n)); spent != nil {
-			return nil, spent
+		if exceeded := b.take(int64(n)); exceeded != nil {
+			return nil, exceeded
 		}
 		data = append(data, chunk[:n]...)
 		switch {

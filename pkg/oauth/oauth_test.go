@@ -206,7 +206,7 @@ func TestState(t *testing.T) {
 func TestClients(t *testing.T) {
 	for _, c := range []struct{ clients, provider, want string }{
 		{``, "nobody", "no login with"},
-		{`[]`, "openrouter", "has not the form"},
+		{`[]`, "openrouter", "does not have the form"},
 		{`{"x":{"auth_url":"https://a.example","token_url":"https://a.example"}}`, "x", "no client_id"},
 		{`{"x":{"auth_url":"http://a.example","token_url":"https://a.example","client_id":"c"}}`, "x", "must be an https URL"},
 		{`{"x":{"auth_url":"https://a.example","token_url":"https://u:p@a.example","client_id":"c"}}`, "x", "must be an https URL"},

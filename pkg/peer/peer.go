@@ -79,12 +79,12 @@ func Below(pid, ancestor int) (bool, error) {
 	}
 	at := pid
 	for range 3 { // a parent that ends while we climb leaves its child to another
-		above, err := procinfo.Ancestors(pid)
-		if slices.Contains(above, ancestor) || err == nil || errors.Is(err, syscall.ELOOP) {
-			return slices.Contains(above, ancestor), nil
+		ancestors, err := procinfo.Ancestors(pid)
+		if slices.Contains(ancestors, ancestor) || err == nil || errors.Is(err, syscall.ELOOP) {
+			return slices.Contains(ancestors, ancestor), nil
 		}
-		if at = pid; len(above) > 0 {
-			at = above[len(above)-1]
+		if at = pid; len(ancestors) > 0 {
+			at = ancestors[len(ancestors)-1]
 		}
 		if !errors.Is(err, syscall.ESRCH) {
 			return false, fmt.Errorf("parent of process %d: %w", at, err)

@@ -40,17 +40,17 @@ func Alive(pid int) bool {
 // can be seen: up to the first process, or to one that has ended meanwhile or is
 // hidden, which err then is about (syscall.ESRCH where it has ended). The last of
 // above, or pid itself where above is empty, is the process of the error.
-func Ancestors(pid int) (above []int, err error) {
+func Ancestors(pid int) (ancestors []int, err error) {
 	for range 4096 { // a table that changes while it is read could hold a loop
 		if pid <= 1 {
-			return above, nil
+			return ancestors, nil
 		}
 		p, err := Stat(pid)
 		if err != nil {
-			return above, err
+			return ancestors, err
 		}
 		pid = p.PPID
-		above = append(above, pid)
+		ancestors = append(ancestors, pid)
 	}
-	return above, syscall.ELOOP
+	return ancestors, syscall.ELOOP
 }

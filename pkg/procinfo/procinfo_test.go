@@ -27,8 +27,8 @@ func TestProcess(t *testing.T) {
 	if !Alive(pid) {
 		t.Error("a running child is not alive")
 	}
-	if above, err := Ancestors(pid); err != nil || len(above) < 2 || above[0] != os.Getpid() || above[1] != os.Getppid() {
-		t.Errorf("Ancestors = %v, %v", above, err)
+	if ancestors, err := Ancestors(pid); err != nil || len(ancestors) < 2 || ancestors[0] != os.Getpid() || ancestors[1] != os.Getppid() {
+		t.Errorf("Ancestors = %v, %v", ancestors, err)
 	}
 	tree := Descendants(os.Getpid())
 	if i := slices.IndexFunc(tree, func(p Process) bool { return p.PID == pid }); i < 0 || tree[i].Depth != 1 {
@@ -39,8 +39,8 @@ func TestProcess(t *testing.T) {
 	if _, err := Stat(pid); !errors.Is(err, syscall.ESRCH) {
 		t.Errorf("Stat of a process that has ended: %v, want %v", err, syscall.ESRCH)
 	}
-	if above, err := Ancestors(pid); !errors.Is(err, syscall.ESRCH) || len(above) != 0 {
-		t.Errorf("Ancestors of a process that has ended: %v, %v", above, err)
+	if ancestors, err := Ancestors(pid); !errors.Is(err, syscall.ESRCH) || len(ancestors) != 0 {
+		t.Errorf("Ancestors of a process that has ended: %v, %v", ancestors, err)
 	}
 	if Alive(pid) {
 		t.Error("a process that has ended is alive")

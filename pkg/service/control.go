@@ -254,12 +254,12 @@ func (m *Manager) explain(ctx context.Context, err error) error {
 	if port := m.takenPort(ctx); port != 0 {
 		return m.portTaken(port, err)
 	}
-	said := err.Error()
+	reason := err.Error()
 	if log, logErr := m.cfg.Run(ctx, "journalctl", "--user", "--quiet", "--no-pager", "--output=cat", "--lines=3",
 		"--unit="+m.httpSocket(), "--unit="+m.controlSocket(), "--unit="+m.serviceUnit()); logErr == nil && log != "" {
-		said = strings.ReplaceAll(log, "\n", "; ")
+		reason = strings.ReplaceAll(log, "\n", "; ")
 	}
-	return &fault.Error{Kind: fault.Internal, Message: "the service does not start: " + said, Next: "hostless service status", Err: err}
+	return &fault.Error{Kind: fault.Internal, Message: "the service does not start: " + reason, Next: "hostless service status", Err: err}
 }
 
 // portTaken says whose a port is.

@@ -433,12 +433,12 @@ func (m *Manager) Uninstall(ctx context.Context, purge bool) (Removed, error) {
 	if err := m.refuseByHand(ctx); err != nil {
 		return out, err
 	}
-	gone, err := config.Purge(m.cfg.Paths.Home)
+	removed, err := config.Purge(m.cfg.Paths.Home)
 	if err != nil {
 		return out, err
 	}
 	out.Purged = true
-	if gone {
+	if removed {
 		out.Left = ""
 	}
 	return out, nil

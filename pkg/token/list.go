@@ -62,9 +62,9 @@ func (s *Store) prune() {
 	now := s.now()
 	for hash, e := range s.entries {
 		e.mu.Lock()
-		gone := !now.Before(e.expires.Add(expiredRetention)) || (!e.ended.IsZero() && !now.Before(e.ended.Add(maxRevokedMemory)))
+		expired := !now.Before(e.expires.Add(expiredRetention)) || (!e.ended.IsZero() && !now.Before(e.ended.Add(maxRevokedMemory)))
 		e.mu.Unlock()
-		if gone {
+		if expired {
 			delete(s.entries, hash)
 		}
 	}

@@ -434,15 +434,15 @@ func (s *Store) RevokeBound(ctx context.Context, hostname string, keep secret.St
 // has any more: the daemon was down when it went.
 func (s *Store) RevokeUnbound(ctx context.Context, holds func(hostname string) bool) error {
 	s.mu.RLock()
-	gone := map[string]bool{}
+	dropped := map[string]bool{}
 	for _, e := range s.entries {
 		if e.bound != "" && !holds(e.bound) {
-			gone[e.bound] = true
+			dropped[e.bound] = true
 		}
 	}
 	s.mu.RUnlock()
 	var errs []error
-	for hostname := range gone {
+	for hostname := range dropped {
 		errs = append(errs, s.RevokeBound(ctx, hostname, secret.String{}))
 	}
 	return errors.Join(errs...)

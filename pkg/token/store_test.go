@@ -166,8 +166,8 @@ func TestLimitsAreShared(t *testing.T) {
 		}
 		return g
 	}
-	within := []secret.String{outer.Secret, outer.Secret, secret.New("sk_local_unknown")}
-	a, b := grant(mint(t, s, token.Request{RateLimit: 1, Parents: within})), grant(mint(t, s, token.Request{Parents: within}))
+	parents := []secret.String{outer.Secret, outer.Secret, secret.New("sk_local_unknown")}
+	a, b := grant(mint(t, s, token.Request{RateLimit: 1, Parents: parents})), grant(mint(t, s, token.Request{Parents: parents}))
 	for i, g := range []*token.Grant{a, b, b} {
 		if err := g.Admit(); err != nil {
 			t.Errorf("request %d: %v", i, err)
@@ -265,7 +265,7 @@ func TestPersistence(t *testing.T) {
 	cfg := token.Config{Path: path, Persistence: config.PersistFile}
 	s := newStore(t, cfg)
 	kept := mint(t, s, token.Request{Origin: "https://a.example", Name: "a", Scope: token.Scope{Models: []string{"gpt-4*"}}, RateLimit: 2, Bound: "a.localhost"})
-	gone := mint(t, s, token.Request{})
+	revoked := mint(t, s, token.Request{})
 	lease := mint(t, s, token.Request{Lease: true, Bound: "b.localhost", Name: "shop"})
 	for bearer, want := range map[secret.String]string{lease.Secret: "shop", mint(t, s, token.Request{Name: "shop"}).Secret: ""} {
 		if g, err := s.Verify(bearer, ""); err != nil || g.Run() != want {
@@ -275,14 +275,14 @@ func TestPersistence(t *testing.T) {
 	if g, err := s.Verify(kept.Secret, ""); err != nil || g.Admit() != nil {
 		t.Fatal(err)
 	}
-	if err := s.Revoke(t.Context(), gone.Secret); err != nil {
+	if err := s.Revoke(t.Context(), revoked.Secret); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
 	data, _ := os.ReadFile(path)
-	for _, m := range []token.Minted{kept, gone, lease} {
+	for _, m := range []token.Minted{kept, revoked, lease} {
 		if strings.Contains(string(data), m.Secret.Reveal()[17:]) {
 			t.Fatal("the file holds a token")
 		}
@@ -297,7 +297,7 @@ func TestPersistence(t *testing.T) {
 		t.Errorf("second request: %v", err)
 	}
 	wantKind(t, "the limit outlives the daemon", g.Admit(), fault.RateLimited)
-	for _, m := range []token.Minted{gone, lease} {
+	for _, m := range []token.Minted{revoked, lease} {
 		_, err := s.Verify(m.Secret, "")
 		wantKind(t, "after a restart", err, fault.Unauthenticated)
 	}
@@ -332,7 +332,7 @@ func TestPersistence(t *testing.T) {
 func TestTokensOfRoutesThatWent(t *testing.T) {
 	cfg := token.Config{Path: filepath.Join(t.TempDir(), "tokens.json"), Persistence: "file"}
 	s := newStore(t, cfg)
-	gone := mint(t, s, token.Request{Origin: "*", Bound: "gone.localhost"})
+	revoked := mint(t, s, token.Request{Origin: "*", Bound: "gone.localhost"})
 	there := mint(t, s, token.Request{Origin: "*", Bound: "there.localhost"})
 	free := mint(t, s, token.Request{Origin: "*"})
 	again := newStore(t, cfg)
@@ -340,7 +340,7 @@ func TestTokensOfRoutesThatWent(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, s := range []*token.Store{again, newStore(t, cfg)} {
-		_, err := s.Verify(gone.Secret, "")
+		_, err := s.Verify(revoked.Secret, "")
 		wantKind(t, "the gone route's token", err, fault.Unauthenticated)
 		for _, m := range []token.Minted{there, free} {
 			if _, err := s.Verify(m.Secret, ""); err != nil {

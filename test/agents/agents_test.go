@@ -33,24 +33,24 @@ type world struct {
 	home, dir                       string // the agent's
 	proof                           string // the content of proof.txt in dir
 	env                             []string
-	outside                         outside
+	blockedHosts                    blockedHosts
 }
 
-// outside is a proxy that lets nothing out and remembers who asked.
-type outside struct {
+// blockedHosts is a proxy that connects to nothing and records what was requested.
+type blockedHosts struct {
 	mu    sync.Mutex
 	asked []string
 }
 
 // ServeHTTP implements http.Handler.
-func (o *outside) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (o *blockedHosts) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	o.mu.Lock()
 	o.asked = append(o.asked, r.Method+" "+r.Host)
 	o.mu.Unlock()
 	http.Error(w, "nothing goes out", http.StatusForbidden)
 }
 
-func (o *outside) list() []string {
+func (o *blockedHosts) list() []string {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return append([]string{}, o.asked...)
@@ -74,7 +74,7 @@ func newWorld(t *testing.T) *world {
 	if err := os.WriteFile(filepath.Join(w.dir, "proof.txt"), []byte(w.proof+"\n"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	proxy := httptest.NewServer(&w.outside)
+	proxy := httptest.NewServer(&w.blockedHosts)
 	t.Cleanup(proxy.Close)
 	w.env = []string{
 		"HOME=" + w.home, "TMPDIR=" + w.home, "PATH=" + os.Getenv("PATH"), "TERM=dumb", "LANG=C.UTF-8", "CI=", "NO_COLOR=1", "SHELL=/bin/bash",
@@ -173,7 +173,7 @@ func (w *world) check(t *testing.T, out string, to *standin.Server, want int) {
 	if strings.Contains(w.Log(), w.token) {
 		t.Error("the bridge token is in the daemon's log")
 	}
-	if asked := w.outside.list(); len(asked) > 0 {
+	if asked := w.blockedHosts.list(); len(asked) > 0 {
 		t.Errorf("the agent asked for what is outside: %v", asked)
 	}
 }

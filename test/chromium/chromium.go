@@ -21,8 +21,8 @@ import (
 	"github.com/hostless/hostless/test/harness"
 )
 
-// patience bounds each call, each navigation and each Wait.
-const patience = 60 * time.Second
+// callTimeout bounds each call, each navigation and each Wait.
+const callTimeout = 60 * time.Second
 
 // Options are what a Browser may be given. The zero value is fine.
 type Options struct {
@@ -43,7 +43,7 @@ type Browser struct {
 	next    int
 	calls   map[int]chan reply
 	watch   map[*watcher]struct{}
-	gone    bool
+	closed  bool
 	reading sync.WaitGroup
 }
 
@@ -180,7 +180,7 @@ func (b *Browser) read(r io.ReadCloser) {
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.gone = true
+	b.closed = true
 	for _, c := range b.calls {
 		close(c)
 	}
@@ -201,11 +201,11 @@ func (b *Browser) send(session, method string, params any) <-chan reply {
 		command["sessionId"] = session
 	}
 	data, err := json.Marshal(command)
-	if err == nil && !b.gone {
+	if err == nil && !b.closed {
 		b.calls[b.next] = c
 		_, err = b.in.Write(append(data, 0))
 	}
-	if err != nil || b.gone {
+	if err != nil || b.closed {
 		delete(b.calls, b.next)
 		close(c)
 	}
@@ -214,7 +214,7 @@ func (b *Browser) send(session, method string, params any) <-chan reply {
 
 // try runs one command of the DevTools protocol.
 func (b *Browser) try(session, method string, params, result any) error {
-	timer := time.NewTimer(patience)
+	timer := time.NewTimer(callTimeout)
 	defer timer.Stop()
 	select {
 	case r, ok := <-b.send(session, method, params):

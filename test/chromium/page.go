@@ -56,7 +56,7 @@ func (p *Page) Go(url string) {
 	}
 	select {
 	case <-loaded:
-	case <-time.After(patience):
+	case <-time.After(callTimeout):
 		p.b.t.Fatalf("chromium: %s is not loaded", url)
 	}
 }
@@ -113,7 +113,7 @@ func (p *Page) Within(limit time.Duration, expression string) bool {
 // Wait is Within for a minute, and must succeed.
 func (p *Page) Wait(expression string) {
 	p.b.t.Helper()
-	if !p.Within(patience, expression) {
+	if !p.Within(callTimeout, expression) {
 		p.b.t.Fatalf("chromium: never true: %s\non the page: %.2000s", expression, p.Text())
 	}
 }

@@ -251,7 +251,7 @@ func (l *ledger) check(t *testing.T, c *control.Client) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
-	within := func(what string, s span, got int) {
+	wantBetween := func(what string, s span, got int) {
 		t.Helper()
 		if s.acked > 0 && (got < s.acked || got > s.asked) {
 			t.Errorf("%s is %d, acknowledged was %d and asked for %d", what, got, s.acked, s.asked)
@@ -274,7 +274,7 @@ func (l *ledger) check(t *testing.T, c *control.Client) {
 	}
 	comesAndGoes("key", have)
 	for name, s := range l.keys {
-		within("key of "+name, s, have[name])
+		wantBetween("key of "+name, s, have[name])
 	}
 	routeList, err := c.Routes(ctx)
 	if err != nil {
@@ -286,7 +286,7 @@ func (l *ledger) check(t *testing.T, c *control.Client) {
 	}
 	comesAndGoes("route", have)
 	for name, s := range l.routes {
-		within("port of "+name, s, have[name])
+		wantBetween("port of "+name, s, have[name])
 	}
 	tokenList, err := c.Tokens(ctx)
 	if err != nil {

@@ -31,8 +31,8 @@ type outcome struct {
 }
 
 // made is the outcome of answers that took so long each.
-func made(begun time.Time, each []time.Duration) outcome {
-	out := outcome{Count: len(each), Took: time.Since(begun)}
+func made(started time.Time, each []time.Duration) outcome {
+	out := outcome{Count: len(each), Took: time.Since(started)}
 	if len(each) == 0 {
 		out.Failed = "nothing was answered"
 		return out

@@ -55,7 +55,7 @@ func transfer(direction, addr, path string) error {
 		return err
 	}
 	defer c.Close()
-	begun := time.Now()
+	started := time.Now()
 	method, length := http.MethodGet, ""
 	if direction == "up" {
 		method, length = http.MethodPost, "Content-Length: "+strconv.Itoa(gib)+"\r\n"
@@ -90,7 +90,7 @@ func transfer(direction, addr, path string) error {
 	if err != nil || count != gib {
 		return fmt.Errorf("%d of %d bytes went %s: %w", count, gib, direction, err)
 	}
-	return json.NewEncoder(os.Stdout).Encode(outcome{Count: 1, Took: time.Since(begun)})
+	return json.NewEncoder(os.Stdout).Encode(outcome{Count: 1, Took: time.Since(started)})
 }
 
 func (b *bench) down(ctx context.Context, p *proxy) (sample, error) {

@@ -57,15 +57,15 @@ type peer struct {
 // loop is the driver's one thread: it waits for any connection to be readable, and
 // writes what comes next. A write is never more than a kilobyte, so it never blocks.
 type loop struct {
-	poll   int
-	peers  map[int]*peer
-	orders *json.Decoder
-	buf    []byte
-	order  *order           // that is being carried out
-	proxy  syscall.Sockaddr // that it is for
-	begun  time.Time
-	took   []time.Duration
-	failed error
+	poll    int
+	peers   map[int]*peer
+	orders  *json.Decoder
+	buf     []byte
+	order   *order           // that is being carried out
+	proxy   syscall.Sockaddr // that it is for
+	started time.Time
+	took    []time.Duration
+	failed  error
 }
 
 func drive(addr string) error {
@@ -91,7 +91,7 @@ func drive(addr string) error {
 	for {
 		wait := -1
 		if l.order != nil {
-			left := l.order.Each - time.Since(l.begun)
+			left := l.order.Each - time.Since(l.started)
 			if left <= 0 || l.failed != nil {
 				l.report()
 				continue
@@ -148,7 +148,7 @@ func (l *loop) take() error {
 	if l.proxy, err = sockaddr(o.Addr); err != nil {
 		return err
 	}
-	l.begun = time.Now()
+	l.started = time.Now()
 	for range o.Connections {
 		if o.Sockets {
 			l.ask(upgrading, upgrade)
@@ -188,7 +188,7 @@ func noDelay(fd int) {
 
 // report tells what became of the order and forgets it.
 func (l *loop) report() {
-	out := made(l.begun, l.took)
+	out := made(l.started, l.took)
 	if l.failed != nil {
 		out.Failed = l.failed.Error()
 	}

@@ -19,7 +19,7 @@ type sample struct {
 type meter struct {
 	p           *proxy
 	ran, waited time.Duration
-	begun       time.Time
+	started     time.Time
 }
 
 func begin(p *proxy) meter {
@@ -31,7 +31,7 @@ func begin(p *proxy) meter {
 // end makes a sample of what was done meanwhile; cpu is what the proxy's CPU for one
 // unit of it is told in.
 func (m meter) end(out outcome, cpu time.Duration) (s sample) {
-	took := time.Since(m.begun)
+	took := time.Since(m.started)
 	ran, waited := m.p.time()
 	ran, waited = ran-m.ran, waited-m.waited
 	s.rate = float64(out.Count) / out.Took.Seconds()

@@ -109,11 +109,11 @@ func handshakes(addr string, each time.Duration) error {
 		failed  error
 	)
 	debug.SetGCPercent(1000)
-	begun := time.Now()
+	started := time.Now()
 	for range 16 {
 		running.Go(func() {
 			config, buf := clientTLS(), make([]byte, bufSize)
-			for time.Since(begun) < each {
+			for time.Since(started) < each {
 				at := time.Now()
 				_, err := shake(addr, config, buf)
 				mu.Lock()
@@ -129,7 +129,7 @@ func handshakes(addr string, each time.Duration) error {
 	if failed != nil {
 		return failed
 	}
-	return json.NewEncoder(os.Stdout).Encode(made(begun, took))
+	return json.NewEncoder(os.Stdout).Encode(made(started, took))
 }
 
 func (b *bench) handshakes(ctx context.Context, p *proxy) (s sample, err error) {

@@ -59,18 +59,18 @@ func TestLazyApp(t *testing.T) {
 	state := func(want string) func() bool {
 		return func() bool { r := routes(t, d); return len(r) == 1 && r[0].State == want }
 	}
-	within(t, 10*time.Second, "idle", state("idle"))
+	waitWithin(t, 10*time.Second, "idle", state("idle"))
 	for range 2 {
 		status, body := get(t, d, "shop.localhost", "/") // held until it listens
 		if status != http.StatusOK || !strings.HasPrefix(body, "sk_local_") {
 			t.Fatalf("the first request: %d %q", status, body)
 		}
-		within(t, 10*time.Second, "listening", state("listening"))
+		waitWithin(t, 10*time.Second, "listening", state("listening"))
 		// The proxy keeps its connection for a while: end it as the app would.
 		if code := d.CLI("restart", "shop", "--timeout", "20s"); code.Code != 0 {
 			t.Fatalf("%+v", code)
 		}
-		within(t, 20*time.Second, "idle again", state("idle"))
+		waitWithin(t, 20*time.Second, "idle again", state("idle"))
 	}
 	if code := s.end(syscall.SIGTERM); code != 143 {
 		t.Errorf("exit %d, want 143", code)
@@ -87,7 +87,7 @@ func TestAllAppsOfAProject(t *testing.T) {
 	}
 	for _, args := range [][]string{{"run", "--all"}, {}} {
 		s := start(t, d, dir, args...)
-		within(t, 10*time.Second, "both listen", func() bool {
+		waitWithin(t, 10*time.Second, "both listen", func() bool {
 			r := routes(t, d)
 			return len(r) == 2 && r[0].State == "listening" && r[1].State == "listening"
 		})
@@ -97,8 +97,8 @@ func TestAllAppsOfAProject(t *testing.T) {
 			}
 		}
 		s.end(syscall.SIGKILL)
-		within(t, 10*time.Second, "no route", func() bool { return len(routes(t, d)) == 0 })
-		within(t, 10*time.Second, "no process", func() bool { return len(s.left()) == 0 })
+		waitWithin(t, 10*time.Second, "no route", func() bool { return len(routes(t, d)) == 0 })
+		waitWithin(t, 10*time.Second, "no process", func() bool { return len(s.left()) == 0 })
 		if !strings.Contains(s.output(), "web │ hostless: http://web.shop.localhost") {
 			t.Errorf("output %q", s.output())
 		}

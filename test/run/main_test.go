@@ -131,8 +131,8 @@ func (s *started) left() (pids []int) {
 	return pids
 }
 
-// within waits for ok, for no longer than the limit.
-func within(t *testing.T, limit time.Duration, what string, ok func() bool) time.Duration {
+// waitWithin waits for ok, for no longer than the limit.
+func waitWithin(t *testing.T, limit time.Duration, what string, ok func() bool) time.Duration {
 	t.Helper()
 	begin := time.Now()
 	for !ok() {

@@ -29,7 +29,7 @@ func TestAnAppHasItsNameAndToken(t *testing.T) {
 	s := start(t, d, t.TempDir(), "run", "shop", "--", self(t), "__app")
 	status, body := get(t, d, "shop.localhost", "/")
 	if status == http.StatusNotFound { // asked before the run had its name
-		within(t, 10*time.Second, "the route", func() bool { return len(routes(t, d)) == 1 })
+		waitWithin(t, 10*time.Second, "the route", func() bool { return len(routes(t, d)) == 1 })
 		status, body = get(t, d, "shop.localhost", "/")
 	}
 	token, url, _ := strings.Cut(body, " ")
@@ -66,8 +66,8 @@ func TestKilledAtEveryPoint(t *testing.T) {
 		// From before its first system call to well after it listens.
 		time.Sleep(time.Duration(i) * 200 * time.Millisecond / time.Duration(rounds))
 		s.end(syscall.SIGKILL)
-		slowest = max(slowest, within(t, 10*time.Second, "no route and no token", func() bool { return len(routes(t, d)) == 0 && tokens(t, d) == 0 }))
-		within(t, 10*time.Second, "no process of the tree", func() bool { return len(s.left()) == 0 })
+		slowest = max(slowest, waitWithin(t, 10*time.Second, "no route and no token", func() bool { return len(routes(t, d)) == 0 && tokens(t, d) == 0 }))
+		waitWithin(t, 10*time.Second, "no process of the tree", func() bool { return len(s.left()) == 0 })
 	}
 	t.Logf("%d rounds; route and token were gone after at most %v", rounds, slowest)
 }
@@ -76,14 +76,14 @@ func TestDaemonsDeathLeavesTheAppAlone(t *testing.T) {
 	home := harness.Home(t)
 	d := harness.StartIn(t, home)
 	s := start(t, d, t.TempDir(), "run", "shop", "--", self(t), "__app")
-	within(t, 10*time.Second, "the app listens", func() bool { r := routes(t, d); return len(r) == 1 && r[0].State == "listening" })
+	waitWithin(t, 10*time.Second, "the app listens", func() bool { r := routes(t, d); return len(r) == 1 && r[0].State == "listening" })
 	_, body := get(t, d, "shop.localhost", "/")
 	token, _, _ := strings.Cut(body, " ")
 	before := routes(t, d)[0]
 	pids := s.left()
 	d.Kill()
 	d = harness.StartIn(t, home)
-	took := within(t, 10*time.Second, "the route is back", func() bool { r := routes(t, d); return len(r) == 1 && r[0].State == "listening" })
+	took := waitWithin(t, 10*time.Second, "the route is back", func() bool { r := routes(t, d); return len(r) == 1 && r[0].State == "listening" })
 	t.Logf("the route was back %v after the new daemon answered", took)
 	if after := routes(t, d)[0]; after.TargetPort != before.TargetPort || after.Hostname != before.Hostname || !after.Leased {
 		t.Errorf("route %+v, want %+v", after, before)
@@ -103,7 +103,7 @@ func TestDaemonsDeathLeavesTheAppAlone(t *testing.T) {
 func TestANameIsTakenAndForced(t *testing.T) {
 	d := harness.Start(t)
 	first := start(t, d, t.TempDir(), "run", "shop", "--", self(t), "__app")
-	within(t, 10*time.Second, "the app listens", func() bool { r := routes(t, d); return len(r) == 1 && r[0].State == "listening" })
+	waitWithin(t, 10*time.Second, "the app listens", func() bool { r := routes(t, d); return len(r) == 1 && r[0].State == "listening" })
 	second := start(t, d, t.TempDir(), "run", "shop", "--", self(t), "__app")
 	<-second.done
 	if code := second.ProcessState.ExitCode(); code != 1 || !strings.Contains(second.output(), "shop") {
@@ -115,8 +115,8 @@ func TestANameIsTakenAndForced(t *testing.T) {
 	case <-time.After(15 * time.Second):
 		t.Fatal("the first run does not end")
 	}
-	within(t, 10*time.Second, "the third listens", func() bool { r := routes(t, d); return len(r) == 1 && r[0].State == "listening" })
-	within(t, 10*time.Second, "the first one's tree is gone", func() bool { return len(first.left()) == 0 })
+	waitWithin(t, 10*time.Second, "the third listens", func() bool { r := routes(t, d); return len(r) == 1 && r[0].State == "listening" })
+	waitWithin(t, 10*time.Second, "the first one's tree is gone", func() bool { return len(first.left()) == 0 })
 	third.end(syscall.SIGTERM)
 }
 
@@ -129,7 +129,7 @@ func TestAnAppThatIgnoresPORT(t *testing.T) {
 	port := l.Addr().(*net.TCPAddr).Port
 	l.Close()
 	s := start(t, d, t.TempDir(), "run", "own", "--", self(t), "__app", fmt.Sprint(port))
-	within(t, 10*time.Second, "routed to the port that it opened", func() bool {
+	waitWithin(t, 10*time.Second, "routed to the port that it opened", func() bool {
 		r := routes(t, d)
 		return len(r) == 1 && r[0].State == "listening" && r[0].TargetPort == port
 	})
@@ -163,12 +163,12 @@ func TestInferredNames(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := start(t, d, dir, "run", "--", self(t), "__app")
-	within(t, 10*time.Second, "the route", func() bool { r := routes(t, d); return len(r) == 1 && r[0].Hostname == "my-project.localhost" })
+	waitWithin(t, 10*time.Second, "the route", func() bool { r := routes(t, d); return len(r) == 1 && r[0].Hostname == "my-project.localhost" })
 	s.end(syscall.SIGTERM)
 	if err := os.WriteFile(filepath.Join(dir, "package.json"), []byte(`{"name":"@acme/Web_Site"}`), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	s = start(t, d, dir, "run", "--infer-name", "--", self(t), "__app")
-	within(t, 10*time.Second, "the route", func() bool { r := routes(t, d); return len(r) == 1 && r[0].Hostname == "web-site.localhost" })
+	waitWithin(t, 10*time.Second, "the route", func() bool { r := routes(t, d); return len(r) == 1 && r[0].Hostname == "web-site.localhost" })
 	s.end(syscall.SIGTERM)
 }

@@ -60,7 +60,7 @@ func messages(w http.ResponseWriter, r *http.Request) {
 	turns, _ := req["messages"].([]any)
 	last := lastTurn(turns)
 	prompt, others := text(last["content"])
-	answer := said(prompt, others)
+	answer := echoReply(prompt, others)
 	var call map[string]any
 	if parts, _ := last["content"].([]any); len(parts) > 0 {
 		for _, p := range parts {

@@ -71,7 +71,7 @@ func generate(w http.ResponseWriter, r *http.Request, model, verb string, req ma
 		last, _ = contents[len(contents)-1].(map[string]any)
 	}
 	prompt, others := text(last["parts"])
-	answer := said(prompt, others)
+	answer := echoReply(prompt, others)
 	var call map[string]any
 	answered := false
 	if parts, _ := last["parts"].([]any); len(parts) > 0 {

@@ -128,7 +128,7 @@ func openAITurn(req map[string]any) (answer, tool, args string) {
 	if name, schema := pick(tools, chatTool); name != "" {
 		return "", name, compact(toolArguments(prompt, name, schema))
 	}
-	return said(prompt, others), "", ""
+	return echoReply(prompt, others), "", ""
 }
 
 func chatTool(t map[string]any) (string, any) {
@@ -207,7 +207,7 @@ func responseObject(id, model, status string, output []any) map[string]any {
 func responsesTurn(req map[string]any) (answer, tool, args string) {
 	prompt, ok := req["input"].(string)
 	if ok {
-		answer = said(prompt, 0)
+		answer = echoReply(prompt, 0)
 	}
 	if items, _ := req["input"].([]any); len(items) > 0 {
 		last := lastTurn(items)
@@ -217,7 +217,7 @@ func responsesTurn(req map[string]any) (answer, tool, args string) {
 		}
 		var others int
 		prompt, others = text(last["content"])
-		answer = said(prompt, others)
+		answer = echoReply(prompt, others)
 	}
 	tools, _ := req["tools"].([]any)
 	if name, schema := pick(tools, responsesTool); name != "" {

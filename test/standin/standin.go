@@ -269,7 +269,7 @@ func compact(v any) string {
 	return string(b)
 }
 
-func said(prompt string, others int) string {
+func echoReply(prompt string, others int) string {
 	if others > 0 {
 		return fmt.Sprintf("You said: %s (+%d)", prompt, others)
 	}

@@ -299,9 +299,9 @@ func idle(t *testing.T) {
 	if state := property("hostlessd.service", "ActiveState"); state != "inactive" {
 		t.Errorf("the service is %s after an idle end", state)
 	}
-	begun := time.Now()
+	started := time.Now()
 	health(t, "127.0.0.1")
-	t.Logf("first answer after an idle end: %v", time.Since(begun).Round(time.Millisecond))
+	t.Logf("first answer after an idle end: %v", time.Since(started).Round(time.Millisecond))
 	// A run holds it.
 	run := exec.Command(client(), "run", "--name", "held", "--", os.Args[0])
 	run.Env = append(os.Environ(), beApp+"=1")

@@ -68,9 +68,9 @@ func (l *load) client(ctx context.Context, pause time.Duration, request string) 
 			l.redialled.Add(1)
 			conn, reader = c, bufio.NewReader(c)
 		}
-		begun := time.Now()
+		started := time.Now()
 		closed, err := ask(conn, reader, request)
-		l.slowest.Store(max(l.slowest.Load(), int64(time.Since(begun))))
+		l.slowest.Store(max(l.slowest.Load(), int64(time.Since(started))))
 		if err != nil {
 			l.broken.Add(1)
 			l.note(err)
@@ -132,9 +132,9 @@ func restartUnderLoad(t *testing.T) {
 	var total time.Duration
 	for range restarts {
 		before := mainPID()
-		begun := time.Now()
+		started := time.Now()
 		must(t, "service", "restart")
-		total += time.Since(begun)
+		total += time.Since(started)
 		if now := mainPID(); now == before || now == 0 {
 			t.Errorf("restart: pid %d before, %d after", before, now)
 		}
@@ -208,7 +208,7 @@ func killUnderLoad(t *testing.T) {
 		if before == 0 {
 			t.Fatal("no daemon runs")
 		}
-		begun := time.Now()
+		started := time.Now()
 		if err := syscall.Kill(before, syscall.SIGKILL); err != nil {
 			t.Fatal(err)
 		}
@@ -216,7 +216,7 @@ func killUnderLoad(t *testing.T) {
 		wantListening(t)
 		answered := l.answered.Load()
 		eventually(t, "requests are answered again", func() bool { return l.answered.Load() > answered })
-		t.Logf("back after kill -9: %v", time.Since(begun).Round(time.Millisecond))
+		t.Logf("back after kill -9: %v", time.Since(started).Round(time.Millisecond))
 		data, err := os.ReadFile(os.Getenv("HOME") + "/.hostless/hostless.pid")
 		if err != nil || string(data) != fmt.Sprintln(mainPID()) {
 			t.Errorf("hostless.pid holds %q (%v), the daemon is %d", data, err, mainPID())

@@ -275,9 +275,9 @@ func installAgain(t *testing.T) {
 }
 
 func portStarts(t *testing.T) {
-	begun := time.Now()
+	started := time.Now()
 	health(t, "127.0.0.1")
-	t.Logf("cold start, request to answer: %v", time.Since(begun).Round(time.Millisecond))
+	t.Logf("cold start, request to answer: %v", time.Since(started).Round(time.Millisecond))
 	health(t, "::1")
 	s := daemonStatus(t)
 	if s.Activation != "systemd" || s.PID != mainPID() || strconv.Itoa(s.Port) != port {
@@ -309,9 +309,9 @@ func controlStarts(t *testing.T) {
 	if pid := mainPID(); pid != 0 {
 		t.Fatalf("the daemon runs: %d", pid)
 	}
-	begun := time.Now()
+	started := time.Now()
 	s := daemonStatus(t)
-	t.Logf("cold start by hostless status: %v", time.Since(begun).Round(time.Millisecond))
+	t.Logf("cold start by hostless status: %v", time.Since(started).Round(time.Millisecond))
 	if s.Activation != "systemd" || s.PID != mainPID() {
 		t.Errorf("status %+v, main pid %d", s, mainPID())
 	}
@@ -518,13 +518,13 @@ func appOutlives(t *testing.T) {
 		{"kill -9", func() { syscall.Kill(mainPID(), syscall.SIGKILL) }},
 	} {
 		before := mainPID()
-		begun := time.Now()
+		started := time.Now()
 		end.do()
 		eventually(t, "the app answers again after "+end.how, func() bool {
 			code, body := ask("survivor.localhost", "")
 			return code == 200 && body == token && mainPID() != before
 		})
-		took := time.Since(begun)
+		took := time.Since(started)
 		if code, body := ask("localhost", token); code != 200 {
 			t.Errorf("after %s the app's token is no good: %d %s", end.how, code, body)
 		}

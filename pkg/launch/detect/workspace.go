@@ -68,15 +68,15 @@ func yamlPackages(text string) (globs []string) {
 	for text != "" {
 		line, rest, _ := strings.Cut(text, "\n")
 		line = strings.TrimRight(line, " \t\r")
-		bare := strings.TrimSpace(line)
+		trimmed := strings.TrimSpace(line)
 		switch list, ok := strings.CutPrefix(line, "packages:"); {
-		case bare == "" || strings.HasPrefix(bare, "#"):
+		case trimmed == "" || strings.HasPrefix(trimmed, "#"):
 		case ok && strings.HasPrefix(strings.TrimSpace(list), "["):
 			return yamlFlow(text[strings.IndexByte(text, '[')+1:])
 		case ok:
 			in = true
-		case in && strings.HasPrefix(bare, "-"):
-			if item := yamlString(bare[1:]); item != "" {
+		case in && strings.HasPrefix(trimmed, "-"):
+			if item := yamlString(trimmed[1:]); item != "" {
 				globs = append(globs, item)
 			}
 		case line == strings.TrimLeft(line, " \t"):

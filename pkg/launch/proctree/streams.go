@@ -35,12 +35,12 @@ const (
 // /dev/null it gets a pipe, whose bytes the guard passes on as they come. Two
 // streams that are one stay one, so that the order of what is written does.
 type streams struct {
-	files  [3]uintptr // the command's
-	kept   lastLines
-	relays []*relay
-	marks  []fileMark
-	all    sync.WaitGroup
-	over   chan struct{} // closed when all relays have ended
+	files     [3]uintptr // the command's
+	kept      lastLines
+	relays    []*relay
+	fileMarks []fileMark
+	all       sync.WaitGroup
+	over      chan struct{} // closed when all relays have ended
 }
 
 // openStreams prepares descriptors 1 and 2 for a command. With a label both are
@@ -61,7 +61,7 @@ func openStreams(label string) *streams {
 			}
 		default:
 			if mark, ok := markFile(fd); ok {
-				s.marks = append(s.marks, mark)
+				s.fileMarks = append(s.fileMarks, mark)
 			}
 		}
 	}
@@ -93,7 +93,7 @@ func (s *streams) finish() {
 // last gives the last lines of both streams.
 func (s *streams) last() []string {
 	var lines []string
-	for _, m := range s.marks {
+	for _, m := range s.fileMarks {
 		lines = append(lines, m.last()...)
 	}
 	lines = append(lines, s.kept.last()...)
@@ -192,7 +192,7 @@ func (r *relay) run() {
 func (r *relay) copy() {
 	defer r.flush()
 	buf := make([]byte, relayBuffer)
-	patient, after := true, 0
+	mayWait, after := true, 0
 	for {
 		n, err := r.in.Read(buf)
 		switch {
@@ -201,14 +201,14 @@ func (r *relay) copy() {
 			if r.write(buf[:n]) != nil {
 				return
 			}
-			patient = true
+			mayWait = true
 			if r.ended.Load() {
 				if after += n; after > relayAfter {
 					return
 				}
 			}
-		case errors.Is(err, os.ErrDeadlineExceeded) && patient:
-			patient = false // the time may have passed while a write waited
+		case errors.Is(err, os.ErrDeadlineExceeded) && mayWait:
+			mayWait = false // the time may have passed while a write waited
 			_ = r.in.SetReadDeadline(time.Now().Add(lastLook))
 		default:
 			return
