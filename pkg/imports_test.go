@@ -31,6 +31,7 @@ var order = [][]string{
 	{"gateway/pipeline"},
 	{"apps/http1", "apps/errpage"},
 	{"gateway/upstream", "gateway/respond"},
+	{"gateway/plan"},
 	{"gateway/modelist", "gateway/realtime"},
 	{"apps/routes"},
 	{"gateway", "apps/proxy"},

@@ -67,12 +67,12 @@ func (b *bridged) answer(ctx context.Context, m body.Message) {
 
 func (b *bridged) serve(ctx context.Context, f body.Message, out *realtime.EventWriter) error {
 	outer := b.s.c
-	if outer.call.Grant != nil {
-		if err := outer.call.Grant.Check(); err != nil {
+	if outer.Call.Grant != nil {
+		if err := outer.Call.Grant.Check(); err != nil {
 			return err
 		}
 	}
-	if outer.limited() && f.Ambiguous {
+	if outer.Limited() && f.Ambiguous {
 		return &fault.Error{Kind: fault.Invalid, Message: "model is given more than once", Param: "model"}
 	}
 	members, err := realtime.RequestBody(f, b.model)
@@ -92,7 +92,7 @@ func (b *bridged) serve(ctx context.Context, f body.Message, out *realtime.Event
 	if parsed.Model == "" {
 		return &fault.Error{Kind: fault.Invalid, Message: "model is missing", Param: "model"}
 	}
-	r := outer.r.Clone(ctx)
+	r := outer.HTTP.Clone(ctx)
 	r.Method, r.Body, r.ContentLength = http.MethodPost, http.NoBody, 0
 	r.URL.RawQuery = ""
 	for _, name := range []string{"Upgrade", "Connection"} {
@@ -105,8 +105,8 @@ func (b *bridged) serve(ctx context.Context, f body.Message, out *realtime.Event
 		return err
 	}
 	c := outer.g.newExchange(out, r, matched)
-	c.call.Grant, c.call.Socket, c.connection = outer.call.Grant, true, b
-	c.call.Provider = outer.call.Provider
+	c.Call.Grant, c.Call.Socket, c.connection, c.Connection = outer.Call.Grant, true, b, b.id
+	c.Call.Provider = outer.Call.Provider
 	err = c.serveTurn(ctx, parsed, members, warmUp)
 	c.conclude(err)
 	return err
@@ -122,19 +122,19 @@ func (c *exchange) serveTurn(ctx context.Context, parsed *body.Body, members map
 	if err != nil {
 		return err
 	}
-	stored := func(id string) bool { _, ok := c.conversations(parsed.Bytes()).Get(id); return ok }
+	stored := func(id string) bool { _, ok := c.Conversations(parsed.Bytes()).Get(id); return ok }
 	if err := b.conversation.Expand(members, warmUp, stored); err != nil {
 		return err
 	}
 	if warmUp {
 		c.perTurn = true // no model is asked: nothing to observe
-		return b.conversation.WarmUp(candidates[0].Model, members, c.call.Start.Unix(), b.s.caller.SendText)
+		return b.conversation.WarmUp(candidates[0].Model, members, c.Call.Start.Unix(), b.s.caller.SendText)
 	}
-	if c.call.Body, err = json.Marshal(members); err != nil {
+	if c.Call.Body, err = json.Marshal(members); err != nil {
 		return err
 	}
-	c.bodyRead, c.call.Size = true, int64(len(c.call.Body))
-	if c.envelope, err = body.Parse(c.call.Body); err != nil {
+	c.BodyRead, c.Call.Size = true, int64(len(c.Call.Body))
+	if c.Envelope, err = body.Parse(c.Call.Body); err != nil {
 		return err
 	}
 	return c.dispatch(candidates)

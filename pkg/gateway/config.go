@@ -11,7 +11,7 @@ import (
 
 	"github.com/hostless/hostless/pkg/gateway/access"
 	"github.com/hostless/hostless/pkg/gateway/pipeline"
-	"github.com/hostless/hostless/pkg/provider"
+	"github.com/hostless/hostless/pkg/gateway/plan"
 )
 
 // Tokens lets callers in; *token.Store is one.
@@ -21,31 +21,13 @@ type Tokens = access.Tokens
 type Credential = pipeline.Credential
 
 // Keys are the stored credentials.
-type Keys interface {
-	// Get gives a provider's credential by its canonical name. ok is false where
-	// nothing is stored; an error is a fault such as fault.Locked.
-	Get(ctx context.Context, provider string) (cred Credential, ok bool, err error)
-	// Stored names the providers that something is stored for, sorted. An error
-	// says that this cannot be known now: callers must not take it for none.
-	Stored() ([]string, error)
-}
+type Keys = plan.Keys
 
-// Settings are what config.json says to the gateway. The zero value is the
-// default of each.
-type Settings struct {
-	StreamUsageOff bool                // never ask providers for the usage of a stream
-	EchoOff        bool                // the built-in provider does not exist
-	Origins        []string            // the origins list, normalised
-	Models         map[string][]string // per provider, where it has no live list, and for routing
-	OllamaModels   []OllamaModel       // ollama_api_models: further models for Ollama's lists
-}
+// Settings are what config.json says to the gateway.
+type Settings = plan.Settings
 
 // OllamaModel is a model that config.json adds to Ollama's lists.
-type OllamaModel struct {
-	Name         string   // as a caller names it: provider/id
-	Context      int      // the most tokens of a prompt; 0 is as known
-	Capabilities []string // nil is as known
-}
+type OllamaModel = plan.OllamaModel
 
 // Config is what New needs.
 type Config struct {
@@ -125,6 +107,3 @@ func (c *Config) withDefaults() error {
 	}
 	return nil
 }
-
-// catalogue is the one that is built in; no other is configurable.
-func catalogue() *provider.Catalogue { return provider.Default() }

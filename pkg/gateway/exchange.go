@@ -10,9 +10,9 @@ import (
 
 	"github.com/hostless/hostless/pkg/dialect"
 	"github.com/hostless/hostless/pkg/fault"
-	"github.com/hostless/hostless/pkg/gateway/body"
 	"github.com/hostless/hostless/pkg/gateway/endpoint"
 	"github.com/hostless/hostless/pkg/gateway/pipeline"
+	"github.com/hostless/hostless/pkg/gateway/plan"
 	"github.com/hostless/hostless/pkg/gateway/policy"
 	"github.com/hostless/hostless/pkg/gateway/respond"
 )
@@ -20,56 +20,47 @@ import (
 // exchange is one request on its way through the pipeline: the call that was parsed
 // of it, the caller's side, and how it went so far. It belongs to one goroutine.
 type exchange struct {
-	g        *Gateway
-	w        *respond.Writer
-	r        *http.Request
-	matched  endpoint.Endpoint
-	settings Settings
+	plan.Request
+	g *Gateway
+	w *respond.Writer
 
-	call     pipeline.Call
-	bodyRead bool       // call.Body is the whole body
-	envelope *body.Body // of a JSON body that names a model, or nil
-	form     *body.Form // a multipart body, or nil
-	verb     string     // Gemini's, behind the model in the path
-	lease    body.Lease // of what the body takes up
-
-	to        pipeline.Candidate // of a WebSocket: where it is connected to
-	dropUsage bool               // the usage chunk is not the caller's
-	outcome   pipeline.Outcome
-	settle    func(pipeline.Outcome) // nil before the call was admitted
-	perTurn   bool                   // its messages are calls of their own, the connection is none
+	to      pipeline.Candidate // of a WebSocket: where it is connected to
+	outcome pipeline.Outcome
+	settle  func(pipeline.Outcome) // nil before the call was admitted
+	perTurn bool                   // its messages are calls of their own, the connection is none
 
 	connection *bridged // the WebSocket that this request came over, or nil
 }
 
 // newExchange begins a request. What is needed of settings and clock is read once.
 func (g *Gateway) newExchange(w http.ResponseWriter, r *http.Request, matched endpoint.Endpoint) *exchange {
-	c := &exchange{g: g, w: respond.NewWriter(w), r: r, matched: matched, settings: g.cfg.Settings(), lease: g.bodies.Lease()}
-	c.call = pipeline.Call{
+	c := &exchange{g: g, w: respond.NewWriter(w)}
+	c.Request = plan.Request{Planner: g.plan, HTTP: r, Matched: matched, Settings: g.cfg.Settings(), Lease: g.bodies.Lease()}
+	c.Call = pipeline.Call{
 		ID: g.ids.next(), Start: g.cfg.Now(), Method: r.Method, Endpoint: matched.Pattern, Dialect: matched.Dialect,
 		Socket: matched.Kind == endpoint.WebSocket, List: matched.Kind == endpoint.ListModels || matched.Kind == endpoint.GetModel,
 		Client: r.UserAgent(), Header: r.Header, Size: -1,
 	}
-	c.call.Allow = c.allow
+	c.Call.Allow = c.allow
 	return c
 }
 
 // serve takes a classified request through. The error is what its caller is to be
 // answered, where nothing has been sent yet.
 func (c *exchange) serve() error {
-	s := c.matched
+	s := c.Matched
 	if s.Kind == endpoint.Metadata {
 		return c.serveMetadata()
 	}
 	var err error
-	if c.call.Grant, err = c.g.access.Authenticate(c.r, s.Dialect == dialect.Gemini); err != nil {
+	if c.Call.Grant, err = c.g.access.Authenticate(c.HTTP, s.Dialect == dialect.Gemini); err != nil {
 		return err
 	}
 	switch s.Scope {
 	case endpoint.Refused:
 		return &fault.Error{Kind: fault.Scope, Message: "administering the provider's account is not for bridge tokens"}
 	case endpoint.Opaque:
-		if c.limited() {
+		if c.Limited() {
 			return &fault.Error{Kind: fault.Scope, Message: "this bridge token is limited to certain models, which cannot be checked on " + s.Pattern}
 		}
 	}
@@ -79,7 +70,7 @@ func (c *exchange) serve() error {
 	case endpoint.WebSocket:
 		ctx, cancel := c.context()
 		defer cancel()
-		c.r = c.r.WithContext(ctx)
+		c.HTTP = c.HTTP.WithContext(ctx)
 		return c.serveSocket()
 	}
 	if err := c.parse(); err != nil {
@@ -90,7 +81,7 @@ func (c *exchange) serve() error {
 
 // process takes a parsed call through: planned, admitted, tried.
 func (c *exchange) process() error {
-	candidates, err := c.candidates(c.r.Context())
+	candidates, err := c.candidates(c.HTTP.Context())
 	if err != nil {
 		return err
 	}
@@ -99,11 +90,11 @@ func (c *exchange) process() error {
 
 // dispatch takes a planned call on: admitted, tried.
 func (c *exchange) dispatch(candidates []pipeline.Candidate) error {
-	plans, err := c.plans(candidates)
+	plans, err := c.Plans(candidates)
 	if err != nil {
 		return err
 	}
-	if err := c.admit(c.r.Context(), candidates); err != nil {
+	if err := c.admit(c.HTTP.Context(), candidates); err != nil {
 		return err
 	}
 	return c.attempts(plans)
@@ -111,31 +102,28 @@ func (c *exchange) dispatch(candidates []pipeline.Candidate) error {
 
 // admit asks all who may still refuse the call.
 func (c *exchange) admit(ctx context.Context, candidates []pipeline.Candidate) error {
-	settle, err := c.g.seams.Admit(ctx, &c.call, candidates)
+	settle, err := c.g.seams.Admit(ctx, &c.Call, candidates)
 	if err == nil {
 		c.settle = settle
 	}
 	return err
 }
 
-// limited is whether the token is limited to certain models.
-func (c *exchange) limited() bool { return c.call.Grant != nil && c.call.Grant.Scope().LimitsModels() }
-
 // allow holds the token's scope against a provider and its model.
 func (c *exchange) allow(name, model string) error {
-	if c.call.Grant == nil {
+	if c.Call.Grant == nil {
 		return nil
 	}
-	return policy.Allow(c.call.Grant.Scope(), name, model)
+	return policy.Allow(c.Call.Grant.Scope(), name, model)
 }
 
 // context ends with the caller's connection, with its token, and with Gateway.End.
 func (c *exchange) context() (context.Context, context.CancelFunc) {
-	ctx, end := context.WithCancelCause(c.r.Context())
+	ctx, end := context.WithCancelCause(c.HTTP.Context())
 	c.g.running.add(c, end)
 	stop := func() bool { return true }
-	if c.call.Grant != nil {
-		stop = c.call.Grant.AfterRevoked(end)
+	if c.Call.Grant != nil {
+		stop = c.Call.Grant.AfterRevoked(end)
 	}
 	return ctx, func() {
 		stop()
@@ -148,7 +136,7 @@ func (c *exchange) context() (context.Context, context.CancelFunc) {
 // it sees panics too: they abort the connection, as net/http's own do.
 func (c *exchange) end(err error, panicked any) {
 	if panicked != nil && panicked != http.ErrAbortHandler {
-		c.g.cfg.Logger.Error("panic in the gateway", "path", c.matched.Pattern, "panic", fmt.Sprint(panicked), "stack", string(debug.Stack()))
+		c.g.cfg.Logger.Error("panic in the gateway", "path", c.Matched.Pattern, "panic", fmt.Sprint(panicked), "stack", string(debug.Stack()))
 		err = fmt.Errorf("panic: %v", panicked)
 	}
 	abort := panicked != nil
@@ -160,15 +148,15 @@ func (c *exchange) end(err error, panicked any) {
 	case errors.Is(err, respond.ErrDisconnected):
 		// Nobody reads on. Returning would complete the answer: one of which
 		// nothing was sent would become an empty 200.
-		abort = !c.call.Socket
+		abort = !c.Call.Socket
 	case !c.w.Committed():
-		respond.Drain(c.w.ResponseWriter, c.r)
+		respond.Drain(c.w.ResponseWriter, c.HTTP)
 		c.w.Discard()
-		respond.Fault(c.w, c.call.Dialect, err)
+		respond.Fault(c.w, c.Call.Dialect, err)
 		c.outcome.Status = fault.From(err).Kind.Status()
 	}
 	c.conclude(err)
-	c.lease.Release()
+	c.Lease.Release()
 	if abort {
 		panic(http.ErrAbortHandler)
 	}
@@ -177,7 +165,7 @@ func (c *exchange) end(err error, panicked any) {
 // conclude settles the call and tells the observers: the one place that does.
 func (c *exchange) conclude(err error) {
 	o := &c.outcome
-	o.Start, o.End, o.Sent, o.Committed = c.call.Start, c.g.cfg.Now(), c.w.Sent(), c.w.Committed()
+	o.Start, o.End, o.Sent, o.Committed = c.Call.Start, c.g.cfg.Now(), c.w.Sent(), c.w.Committed()
 	if err != nil {
 		o.Err = err
 		if o.Kind == "" {
@@ -190,8 +178,8 @@ func (c *exchange) conclude(err error) {
 	if c.settle != nil {
 		c.settle(*o)
 	}
-	if c.matched.Kind != endpoint.Metadata && !c.perTurn {
-		c.g.seams.Done(&c.call, *o)
+	if c.Matched.Kind != endpoint.Metadata && !c.perTurn {
+		c.g.seams.Done(&c.Call, *o)
 	}
 	c.log(err)
 }
@@ -203,18 +191,18 @@ func (c *exchange) log(err error) {
 	if f := fault.From(err); err != nil && f.Kind == fault.Internal && !errors.Is(err, respond.ErrDisconnected) {
 		level = slog.LevelError
 	}
-	ctx := c.r.Context()
+	ctx := c.HTTP.Context()
 	if !c.g.cfg.Logger.Enabled(ctx, level) {
 		return
 	}
 	to := &c.outcome.Candidate
 	attrs := []slog.Attr{
-		slog.String("id", c.call.ID), slog.String("method", c.call.Method), slog.String("path", c.matched.Pattern),
+		slog.String("id", c.Call.ID), slog.String("method", c.Call.Method), slog.String("path", c.Matched.Pattern),
 		slog.String("provider", to.Credential.Provider), slog.String("model", respond.HeaderSafe(to.Model)),
-		slog.Duration("took", c.g.since(c.call.Start)),
+		slog.Duration("took", c.g.since(c.Call.Start)),
 	}
-	if c.call.Grant != nil {
-		attrs = append(attrs, slog.String("token", c.call.Grant.Prefix()))
+	if c.Call.Grant != nil {
+		attrs = append(attrs, slog.String("token", c.Call.Grant.Prefix()))
 	}
 	if err != nil {
 		attrs = append(attrs, slog.String("error", err.Error()))

@@ -8,19 +8,17 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/hostless/hostless/pkg/dialect"
-	"github.com/hostless/hostless/pkg/dialect/gemini"
-	"github.com/hostless/hostless/pkg/dialect/responses"
 	"github.com/hostless/hostless/pkg/fault"
 	"github.com/hostless/hostless/pkg/gateway/access"
 	"github.com/hostless/hostless/pkg/gateway/body"
 	"github.com/hostless/hostless/pkg/gateway/endpoint"
 	"github.com/hostless/hostless/pkg/gateway/modelist"
 	"github.com/hostless/hostless/pkg/gateway/pipeline"
+	"github.com/hostless/hostless/pkg/gateway/plan"
 	"github.com/hostless/hostless/pkg/gateway/respond"
 	"github.com/hostless/hostless/pkg/gateway/upstream"
 	"github.com/hostless/hostless/pkg/netguard"
@@ -28,25 +26,22 @@ import (
 
 // Gateway serves the AI plane. It is an http.Handler, safe for concurrent use.
 type Gateway struct {
-	cfg        Config
-	access     access.Access
-	up         *upstream.Client
-	lists      *modelist.Lists
-	ledger     ledger
-	memory     *responses.Memory
-	items      *responses.Memory
-	signatures *gemini.SignatureCache
-	fetcher    *netguard.Fetcher
-	seams      pipeline.Seams
-	missing    sync.Map        // *upstream.Endpoint → time.Time
-	sockets    context.Context // ends all WebSockets
-	goAway     context.CancelFunc
-	made       time.Time
-	inFlight   atomic.Int64
-	bodies     *body.Memory
-	ids        requestIDs
-	running    running
-	redactors  respond.Redactors
+	cfg       Config
+	access    access.Access
+	up        *upstream.Client
+	lists     *modelist.Lists
+	ledger    ledger
+	plan      *plan.Planner
+	fetcher   *netguard.Fetcher
+	seams     pipeline.Seams
+	sockets   context.Context // ends all WebSockets
+	goAway    context.CancelFunc
+	made      time.Time
+	inFlight  atomic.Int64
+	bodies    *body.Memory
+	ids       requestIDs
+	running   running
+	redactors respond.Redactors
 }
 
 // New makes a gateway.
@@ -56,12 +51,12 @@ func New(cfg Config) (*Gateway, error) {
 	}
 	g := &Gateway{
 		cfg: cfg, up: upstream.New(upstream.Config{Dialer: dialer(&cfg), TLS: cfg.TLS, ConnectTimeout: cfg.ConnectTimeout, HeaderTimeout: cfg.HeaderTimeout, Now: cfg.Now}),
-		memory: responses.NewMemory(memoryEntries, memoryBytes), items: responses.NewMemory(itemEntries, itemBytes), signatures: gemini.NewSignatureCache(0),
 		fetcher: netguard.NewFetcher(dialer(&cfg), cfg.TLS, "hostless/"+cfg.Version, netguard.Limits{}), made: cfg.Now().UTC(), ledger: ledger{now: cfg.Now},
 	}
 	g.access = access.Access{Tokens: cfg.Tokens, DevMode: cfg.DevMode, Owner: cfg.Owner, Origins: func() []string { return cfg.Settings().Origins }}
 	g.sockets, g.goAway = context.WithCancel(context.Background())
 	g.lists = modelist.New(modelist.Config{Client: g.up, Version: cfg.Version, Now: cfg.Now, Logger: cfg.Logger})
+	g.plan = plan.New(plan.Config{Keys: cfg.Keys, Settings: cfg.Settings, Lists: g.lists, Upstream: g.up, Fetcher: g.fetcher, Now: cfg.Now})
 	g.plugIn(&cfg)
 	g.ids.prefix = "req_" + strings.ToLower(rand.Text()[:12])
 	g.bodies = body.NewMemory(cfg.BodyMemory, cfg.BodyWait)
@@ -72,7 +67,7 @@ func New(cfg Config) (*Gateway, error) {
 // what the gateway itself has. The rate limit is asked last: what another room
 // refuses is not charged.
 func (g *Gateway) plugIn(cfg *Config) {
-	g.seams.Planner = pipeline.PlannerFunc(g.planCall)
+	g.seams.Planner = g.plan
 	if cfg.Planner != nil {
 		g.seams.Planner = cfg.Planner(g.seams.Planner)
 	}

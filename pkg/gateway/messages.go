@@ -10,6 +10,7 @@ import (
 	"github.com/hostless/hostless/pkg/fault"
 	"github.com/hostless/hostless/pkg/gateway/body"
 	"github.com/hostless/hostless/pkg/gateway/pipeline"
+	"github.com/hostless/hostless/pkg/gateway/plan"
 	"github.com/hostless/hostless/pkg/gateway/policy"
 	"github.com/hostless/hostless/pkg/gateway/realtime"
 	"github.com/hostless/hostless/pkg/gateway/respond"
@@ -55,7 +56,7 @@ func (s *duplex) send(kind int, f body.Message, readable bool) bool {
 		return s.caller.SendText(realtime.ErrorEvent(err, f.EventID)) == nil
 	}
 	data := f.WithModels(func(name string) string {
-		if t, err := s.c.target(name); err == nil && t.Provider == s.c.to.Credential.Provider {
+		if t, err := s.c.Target(name); err == nil && t.Provider == s.c.to.Credential.Provider {
 			return t.Model
 		}
 		return name
@@ -67,24 +68,24 @@ func (s *duplex) send(kind int, f body.Message, readable bool) bool {
 func (s *duplex) check(f body.Message, readable bool) error {
 	c := s.c
 	if !readable {
-		if c.limited() {
+		if c.Limited() {
 			return fault.New(fault.Invalid, "the message is not a JSON object")
 		}
 		return nil
 	}
-	if c.call.Grant != nil {
-		if err := c.call.Grant.Check(); err != nil {
+	if c.Call.Grant != nil {
+		if err := c.Call.Grant.Check(); err != nil {
 			return err
 		}
 	}
-	if c.limited() && f.Ambiguous {
+	if c.Limited() && f.Ambiguous {
 		return &fault.Error{Kind: fault.Invalid, Message: "model is given more than once", Param: "model"}
 	}
 	for _, m := range f.Models {
-		if err := checkModelName(m.Name); err != nil {
+		if err := plan.CheckModelName(m.Name); err != nil {
 			return err
 		}
-		t, err := c.target(m.Name)
+		t, err := c.Target(m.Name)
 		if err != nil {
 			return err
 		}
@@ -104,7 +105,7 @@ func (s *duplex) check(f body.Message, readable bool) error {
 			return err
 		}
 		model := f.Model()
-		if model == "" && c.to.Model == "" && c.limited() {
+		if model == "" && c.to.Model == "" && c.Limited() {
 			return &fault.Error{Kind: fault.Invalid, Message: "model is missing", Param: "model"}
 		}
 		return s.begin(model, f.Bytes())
@@ -115,18 +116,18 @@ func (s *duplex) check(f body.Message, readable bool) error {
 // checkMessage holds the further models that a response.create names against the
 // scope of a token that is limited to certain models.
 func (c *exchange) checkMessage(m body.Message) error {
-	if !c.limited() {
+	if !c.Limited() {
 		return nil
 	}
-	return policy.AuthorizeMessage(c.call.Grant.Scope(), &m, c.target)
+	return policy.AuthorizeMessage(c.Call.Grant.Scope(), &m, c.Target)
 }
 
 // begin admits a response.create as a call of its own.
 func (s *duplex) begin(model string, data []byte) error {
-	if t, err := s.c.target(model); err == nil && model != "" {
+	if t, err := s.c.Target(model); err == nil && model != "" {
 		model = t.Model
 	}
-	t, err := s.c.beginTurn(s.c.r.Context(), model, bytes.Clone(data))
+	t, err := s.c.beginTurn(s.c.HTTP.Context(), model, bytes.Clone(data))
 	if err != nil {
 		return err
 	}
@@ -166,7 +167,7 @@ func (s *duplex) account(data []byte) {
 // endTurns concludes the calls that got no answer before the connection ended.
 func (s *duplex) endTurns(cause error) {
 	kind := pipeline.ProviderIncomplete
-	if s.c.r.Context().Err() != nil {
+	if s.c.HTTP.Context().Err() != nil {
 		kind = pipeline.CallerDisconnected
 	}
 	s.turning.Lock()

@@ -22,18 +22,18 @@ const activeFor = 5 * time.Minute
 // serveMetadata answers Ollama's lists, which need no token: they tell names
 // alone. A page may ask only from bare localhost.
 func (c *exchange) serveMetadata() error {
-	if err := access.PlainOrigin(c.r); err != nil {
+	if err := access.PlainOrigin(c.HTTP); err != nil {
 		return err
 	}
-	switch c.matched.Pattern {
+	switch c.Matched.Pattern {
 	case "/api/version":
 		return c.write(ollama.Version(""))
 	case "/api/ps":
 		return c.write(ollama.PS(c.g.active()))
 	case "/api/tags":
-		return c.write(ollama.Tags(c.g.ollamaModels(c.r.Context(), c.settings)))
+		return c.write(ollama.Tags(c.g.ollamaModels(c.HTTP.Context(), c.Settings)))
 	}
-	data, err := body.Read(c.r, 1<<20, &c.lease)
+	data, err := body.Read(c.HTTP, 1<<20, &c.Lease)
 	if err != nil {
 		return err
 	}
@@ -42,11 +42,11 @@ func (c *exchange) serveMetadata() error {
 		return err
 	}
 	name = ollama.Name(name)
-	target, err := c.target(name)
+	target, err := c.Target(name)
 	if err != nil {
 		return err
 	}
-	for _, m := range c.g.ollamaModels(c.r.Context(), c.settings) {
+	for _, m := range c.g.ollamaModels(c.HTTP.Context(), c.Settings) {
 		if m.Name == name || m.Name == ollama.ID(target.Provider, target.Model) {
 			m.Name = name
 			return c.write(ollama.Show(m))
@@ -75,7 +75,7 @@ func (g *Gateway) ollamaModels(ctx context.Context, settings Settings) []ollama.
 		out = append(out, ollama.Model{Name: m.ID, Provider: m.Provider, Modified: g.modified(m.Created), Context: m.Input})
 	}
 	for _, added := range settings.OllamaModels {
-		target, err := g.target(added.Name, settings)
+		target, err := g.plan.Target(added.Name, settings)
 		if err != nil || target.Model == "" {
 			continue // the stored providers cannot be listed now
 		}

@@ -10,6 +10,7 @@ import (
 	"github.com/hostless/hostless/pkg/fault"
 	"github.com/hostless/hostless/pkg/gateway/endpoint"
 	"github.com/hostless/hostless/pkg/gateway/modelist"
+	"github.com/hostless/hostless/pkg/gateway/plan"
 	"github.com/hostless/hostless/pkg/gateway/respond"
 	"github.com/hostless/hostless/pkg/provider"
 )
@@ -22,7 +23,7 @@ func (g *Gateway) union(ctx context.Context, settings Settings, allowed func(pro
 		if !allowed(stored, "") {
 			continue
 		}
-		p, cred, err := g.credential(ctx, stored, settings)
+		p, cred, err := g.plan.Credential(ctx, stored, settings)
 		if err != nil {
 			continue // a locked or broken store: the others are listed still
 		}
@@ -47,13 +48,13 @@ func (g *Gateway) usable(settings Settings) []string {
 		stored[name] = true
 	}
 	var out []string
-	for _, p := range catalogue().All() {
+	for _, p := range provider.Default().All() {
 		if p.Builtin && !settings.EchoOff || stored[p.Name] {
 			out = append(out, p.Name)
 		}
 	}
 	for _, name := range names {
-		if catalogue().Get(name) == nil {
+		if provider.Default().Get(name) == nil {
 			out = append(out, name)
 		}
 	}
@@ -64,10 +65,9 @@ func (g *Gateway) usable(settings Settings) []string {
 // by their bare ids, where these lead back to them; all others with the
 // provider's name before them.
 func (g *Gateway) openAIName(settings Settings) func(*provider.Provider, string) string {
-	k := &known{keys: g.cfg.Keys, models: settings.Models}
 	return func(p *provider.Provider, id string) string {
 		if p.BareModels {
-			if t := catalogue().Route(id, k); t.Provider == p.Name && t.Model == id {
+			if t, _ := g.plan.Target(id, settings); t.Provider == p.Name && t.Model == id {
 				return id
 			}
 		}
@@ -79,17 +79,11 @@ func (g *Gateway) openAIName(settings Settings) func(*provider.Provider, string)
 // that would be taken for Google's when asked for in Gemini's way.
 func geminiName(name func(*provider.Provider, string) string) func(*provider.Provider, string) string {
 	return func(p *provider.Provider, id string) string {
-		if called := name(p, id); called != id || !googleByDefault(provider.Target{Provider: p.Name, Model: id}) {
+		if called := name(p, id); called != id || !plan.GoogleByDefault(provider.Target{Provider: p.Name, Model: id}) {
 			return called
 		}
 		return p.Name + "/" + id
 	}
-}
-
-// googleByDefault is whether a model that was asked for in Gemini's way leads to
-// Google because nothing says otherwise.
-func googleByDefault(to provider.Target) bool {
-	return !to.Stripped && to.Provider == "openai" && catalogue().Listed(to.Model) == nil
 }
 
 // may is the caller's scope over models.
@@ -97,34 +91,34 @@ func (c *exchange) may(name, model string) bool { return c.allow(name, model) ==
 
 // serveModels answers a list of models, or one, in the asker's dialect.
 func (c *exchange) serveModels() error {
-	shape := c.matched.Dialect
-	if shape == dialect.OpenAI && c.r.Header.Get("Anthropic-Version") != "" {
+	shape := c.Matched.Dialect
+	if shape == dialect.OpenAI && c.HTTP.Header.Get("Anthropic-Version") != "" {
 		shape = dialect.Anthropic
-		c.call.Dialect = shape
+		c.Call.Dialect = shape
 	}
-	name := c.g.openAIName(c.settings)
+	name := c.g.openAIName(c.Settings)
 	if shape == dialect.Gemini {
 		name = geminiName(name)
 	}
-	all := c.g.union(c.r.Context(), c.settings, c.may, name)
-	if c.matched.Kind == endpoint.ListModels {
-		part, err := modelist.PageOf(shape, c.r.URL.Query(), all)
+	all := c.g.union(c.HTTP.Context(), c.Settings, c.may, name)
+	if c.Matched.Kind == endpoint.ListModels {
+		part, err := modelist.PageOf(shape, c.HTTP.URL.Query(), all)
 		if err != nil {
 			return err
 		}
-		if err := c.admit(c.r.Context(), nil); err != nil {
+		if err := c.admit(c.HTTP.Context(), nil); err != nil {
 			return err
 		}
 		return c.writeJSON(modelist.Encode(shape, part))
 	}
-	asked := c.matched.Tail()
-	target, err := c.target(asked)
+	asked := c.Matched.Tail()
+	target, err := c.Target(asked)
 	if err != nil {
 		return err
 	}
 	for _, m := range all {
 		if m.ID == asked || m.Provider == target.Provider && m.Info.ID == target.Model {
-			if err := c.admit(c.r.Context(), nil); err != nil {
+			if err := c.admit(c.HTTP.Context(), nil); err != nil {
 				return err
 			}
 			m.ID = asked
@@ -153,7 +147,7 @@ func (c *exchange) write(data []byte) error {
 	h["Content-Length"] = []string{strconv.Itoa(len(data))}
 	c.outcome.Status = http.StatusOK
 	c.w.WriteHeader(http.StatusOK)
-	if c.r.Method == http.MethodHead {
+	if c.HTTP.Method == http.MethodHead {
 		return nil
 	}
 	if _, err := c.w.Write(data); err != nil {

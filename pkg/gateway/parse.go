@@ -1,9 +1,7 @@
 package gateway
 
 import (
-	"bytes"
 	"mime"
-	"net/url"
 	"strings"
 
 	"github.com/hostless/hostless/pkg/dialect"
@@ -12,21 +10,18 @@ import (
 	"github.com/hostless/hostless/pkg/fault"
 	"github.com/hostless/hostless/pkg/gateway/body"
 	"github.com/hostless/hostless/pkg/gateway/endpoint"
-	"github.com/hostless/hostless/pkg/gateway/policy"
+	"github.com/hostless/hostless/pkg/gateway/plan"
 )
-
-// geminiModels opens the name of a model as Gemini writes it in bodies.
-const geminiModels = "models/"
 
 // parse reads what the call is of the request: once, whatever is tried with it
 // later. It holds what the body itself may not ask for against the token.
 func (c *exchange) parse() error {
-	c.call.Size = c.r.ContentLength
+	c.Call.Size = c.HTTP.ContentLength
 	var err error
-	if c.call.Provider, err = c.plainProvider(); err != nil {
+	if c.Call.Provider, err = c.Provider(); err != nil {
 		return err
 	}
-	switch c.matched.ModelAt {
+	switch c.Matched.ModelAt {
 	case endpoint.InBody:
 		return c.parseBody()
 	case endpoint.InForm:
@@ -39,16 +34,16 @@ func (c *exchange) parse() error {
 
 // readBody takes the whole body into memory, for as long as the request lasts.
 func (c *exchange) readBody() error {
-	data, err := body.Read(c.r, c.g.cfg.MaxBody, &c.lease)
-	c.call.Body, c.call.Size = data, int64(len(data))
-	c.bodyRead = err == nil
+	data, err := body.Read(c.HTTP, c.g.cfg.MaxBody, &c.Lease)
+	c.Call.Body, c.Call.Size = data, int64(len(data))
+	c.BodyRead = err == nil
 	return err
 }
 
 // parsePlain reads a request without a model. Its body is streamed, unless it is
 // JSON and no upload's: that has a limit, whether its length was declared or not.
 func (c *exchange) parsePlain() error {
-	if c.matched.Upload || !isJSON(c.r.Header.Get("Content-Type")) {
+	if c.Matched.Upload || !isJSON(c.HTTP.Header.Get("Content-Type")) {
 		return nil
 	}
 	return c.readBody()
@@ -56,14 +51,14 @@ func (c *exchange) parsePlain() error {
 
 // parseBody reads a request whose model is a member of its JSON body.
 func (c *exchange) parseBody() error {
-	s := c.matched
-	if s.Scope == endpoint.Opaque && !isJSON(c.r.Header.Get("Content-Type")) {
+	s := c.Matched
+	if s.Scope == endpoint.Opaque && !isJSON(c.HTTP.Header.Get("Content-Type")) {
 		return c.parsePlain()
 	}
 	if err := c.readBody(); err != nil {
 		return err
 	}
-	envelope, err := body.Parse(c.call.Body)
+	envelope, err := body.Parse(c.Call.Body)
 	if err != nil {
 		if s.Scope == endpoint.Opaque {
 			return nil
@@ -75,72 +70,49 @@ func (c *exchange) parseBody() error {
 
 // setBody takes up a JSON body that was read.
 func (c *exchange) setBody(envelope *body.Body) error {
-	s := c.matched
-	if err := c.checkModels(envelope); err != nil {
+	s := c.Matched
+	if err := c.CheckModels(envelope); err != nil {
 		return err
 	}
 	if envelope.Model == "" {
-		needed := s.Scope == endpoint.ByModel && !(s.Dialect == dialect.Responses && envelope.StoredPrompt) || c.limited() && s.Scope != endpoint.ByModelWhereGiven
+		needed := s.Scope == endpoint.ByModel && !(s.Dialect == dialect.Responses && envelope.StoredPrompt) || c.Limited() && s.Scope != endpoint.ByModelWhereGiven
 		if needed {
 			return &fault.Error{Kind: fault.Invalid, Message: "model is missing", Param: "model", Code: "missing_required_parameter"}
 		}
 		return nil
 	}
-	c.envelope = envelope
-	c.call.Stream = envelope.Stream
-	switch c.call.Model = envelope.Model; s.Dialect {
+	c.Envelope = envelope
+	c.Call.Stream = envelope.Stream
+	switch c.Call.Model = envelope.Model; s.Dialect {
 	case dialect.Ollama:
-		c.call.Model = ollama.Name(c.call.Model)
+		c.Call.Model = ollama.Name(c.Call.Model)
 	case dialect.Gemini:
-		c.call.Model = strings.TrimPrefix(c.call.Model, geminiModels)
+		c.Call.Model = strings.TrimPrefix(c.Call.Model, plan.GeminiModels)
 	}
 	return nil
-}
-
-// checkModels refuses, for a token that is limited to certain models, bodies that
-// may mean another model than the one that is checked: a second `model` in other
-// letters, or one within.
-func (c *exchange) checkModels(b *body.Body) error {
-	if !c.limited() {
-		return nil
-	}
-	return policy.Authorize(c.call.Grant.Scope(), b, c.target)
-}
-
-// checkGemini refuses, for a token that is limited to certain models, a body that
-// names another model than its path.
-func (c *exchange) checkGemini(model string) error {
-	if !c.limited() || len(bytes.TrimSpace(c.call.Body)) == 0 {
-		return nil
-	}
-	b, err := body.Parse(c.call.Body)
-	if err != nil {
-		return err
-	}
-	return policy.AuthorizeGemini(b, model, c.target)
 }
 
 // parseForm reads a request whose model is a part of multipart/form-data; the same
 // endpoints take JSON as well.
 func (c *exchange) parseForm() error {
-	kind, params, err := mime.ParseMediaType(c.r.Header.Get("Content-Type"))
+	kind, params, err := mime.ParseMediaType(c.HTTP.Header.Get("Content-Type"))
 	if err != nil || kind != "multipart/form-data" || params["boundary"] == "" {
 		if kind == "multipart/form-data" {
 			return &fault.Error{Kind: fault.Invalid, Message: "multipart/form-data has no boundary", Param: "content-type"}
 		}
 		return c.parseBody()
 	}
-	if c.r.Header.Get("Content-Encoding") != "" {
+	if c.HTTP.Header.Get("Content-Encoding") != "" {
 		return &fault.Error{Kind: fault.Invalid, Message: "a multipart body must not be compressed", Param: "content-encoding"}
 	}
-	form, err := body.ReadForm(c.r, params["boundary"], c.g.cfg.MaxBody, c.limited(), &c.lease)
+	form, err := body.ReadForm(c.HTTP, params["boundary"], c.g.cfg.MaxBody, c.Limited(), &c.Lease)
 	if err != nil {
 		return err
 	}
-	if form.Model == "" && (c.matched.Scope == endpoint.ByModel && form.Ended || c.limited()) {
+	if form.Model == "" && (c.Matched.Scope == endpoint.ByModel && form.Ended || c.Limited()) {
 		return &fault.Error{Kind: fault.Invalid, Message: "model is missing, or comes after more than is looked through for it", Param: "model"}
 	}
-	c.form, c.call.Model = form, form.Model
+	c.Form, c.Call.Model = form, form.Model
 	return nil
 }
 
@@ -148,38 +120,35 @@ func (c *exchange) parseForm() error {
 // names may have colons (fine-tuned ones are ft:BASE:ORG::ID), and Gemini's
 // /models/MODEL:verb.
 func (c *exchange) parsePath() error {
-	if c.matched.Dialect != dialect.Gemini {
-		if c.call.Model = c.matched.Tail(); c.call.Model == "" {
+	if c.Matched.Dialect != dialect.Gemini {
+		if c.Call.Model = c.Matched.Tail(); c.Call.Model == "" {
 			return fault.New(fault.NotFound, "the path names no model")
 		}
 		return nil
 	}
-	path, ok := gemini.ParsePath(c.matched.Decoded())
+	path, ok := gemini.ParsePath(c.Matched.Decoded())
 	if !ok {
 		return fault.New(fault.NotFound, "the path names no model and method")
 	}
-	c.verb, c.call.Model, c.call.Stream = path.Verb, path.Model, path.Stream
-	if strings.Contains(strings.ToLower(c.verb), "batch") && c.verb != "batchEmbedContents" && c.limited() {
+	c.Verb, c.Call.Model, c.Call.Stream = path.Verb, path.Model, path.Stream
+	if strings.Contains(strings.ToLower(c.Verb), "batch") && c.Verb != "batchEmbedContents" && c.Limited() {
 		return &fault.Error{Kind: fault.Scope, Message: "this bridge token is limited to certain models, which cannot be checked in a batch"}
 	}
-	target, err := c.target(c.call.Model)
+	target, err := c.Target(c.Call.Model)
 	if err != nil {
 		return err
 	}
-	if googleByDefault(target) {
+	if plan.GoogleByDefault(target) {
 		target.Provider = "google"
 	}
-	if err := c.call.Allow(target.Provider, target.Model); err != nil {
+	if err := c.Call.Allow(target.Provider, target.Model); err != nil {
 		return err
 	}
 	if err := c.readBody(); err != nil {
 		return err
 	}
-	return c.checkGemini(target.Model)
+	return c.CheckGemini(target.Model)
 }
-
-// pathEscape escapes a model's name for a path, its slashes kept.
-func pathEscape(s string) string { return strings.ReplaceAll(url.PathEscape(s), "%2F", "/") }
 
 // isJSON reports whether a content type is JSON.
 func isJSON(contentType string) bool {

@@ -23,29 +23,29 @@ import (
 // mode. Where the query names the model, the provider's answer decides before
 // the caller's upgrade is taken; else the first response.create names it.
 func (c *exchange) serveSocket() error {
-	if !websocket.IsWebSocketUpgrade(c.r) {
+	if !websocket.IsWebSocketUpgrade(c.HTTP) {
 		return fault.New(fault.Method, "GET needs a WebSocket upgrade here; POST takes JSON")
 	}
-	query, err := url.ParseQuery(c.r.URL.RawQuery)
+	query, err := url.ParseQuery(c.HTTP.URL.RawQuery)
 	if err != nil {
 		return fault.New(fault.Invalid, "the query is malformed")
 	}
 	if len(query["model"]) > 1 {
 		return &fault.Error{Kind: fault.Invalid, Message: "model is given more than once", Param: "model"}
 	}
-	if c.call.Provider, err = c.plainProvider(); err != nil {
+	if c.Call.Provider, err = c.Provider(); err != nil {
 		return err
 	}
-	s := &duplex{c: c, responses: c.matched.Dialect == dialect.Responses}
+	s := &duplex{c: c, responses: c.Matched.Dialect == dialect.Responses}
 	switch asked := query.Get("model"); {
 	case asked != "":
 		return s.connectByQuery(asked)
 	case s.responses:
 		return s.awaitModel()
-	case c.limited():
+	case c.Limited():
 		return &fault.Error{Kind: fault.Invalid, Message: "model is missing", Param: "model"}
 	}
-	if err := c.choose(c.r.Context(), ""); err != nil {
+	if err := c.choose(c.HTTP.Context(), ""); err != nil {
 		return err
 	}
 	return s.dialUpstream(true)
@@ -66,10 +66,10 @@ type duplex struct {
 
 // connectByQuery serves a WebSocket whose query names the model.
 func (s *duplex) connectByQuery(asked string) error {
-	if err := s.c.choose(s.c.r.Context(), asked); err != nil {
+	if err := s.c.choose(s.c.HTTP.Context(), asked); err != nil {
 		return err
 	}
-	s.query = renamedQuery(upstream.Query(s.c.r.URL.RawQuery, false), s.c.to.Model)
+	s.query = renamedQuery(upstream.Query(s.c.HTTP.URL.RawQuery, false), s.c.to.Model)
 	if s.responses && !s.speaksSockets() {
 		return s.bridge(nil)
 	}
@@ -106,20 +106,20 @@ func (s *duplex) hasNone(resp *http.Response) bool {
 // opening it is a request of its own.
 func (s *duplex) dialUpstream(charge bool) error {
 	c := s.c
-	e, err := c.endpoint(&c.to, dialect.OpenAI)
+	e, err := c.Endpoint(&c.to, dialect.OpenAI)
 	if err != nil {
 		return err
 	}
 	if e == nil || e.Builtin {
-		return &fault.Error{Kind: fault.Invalid, Param: "model", Code: "unsupported_endpoint", Message: fmt.Sprintf("provider %q has no %s", c.to.Provider.Name, c.matched.Pattern)}
+		return &fault.Error{Kind: fault.Invalid, Param: "model", Code: "unsupported_endpoint", Message: fmt.Sprintf("provider %q has no %s", c.to.Provider.Name, c.Matched.Pattern)}
 	}
 	if charge {
-		if err := c.admit(c.r.Context(), []pipeline.Candidate{c.to}); err != nil {
+		if err := c.admit(c.HTTP.Context(), []pipeline.Candidate{c.to}); err != nil {
 			return err
 		}
 	}
 	if s.query == "" {
-		s.query = upstream.Query(c.r.URL.RawQuery, false)
+		s.query = upstream.Query(c.HTTP.URL.RawQuery, false)
 	}
 	ctx, cancel := s.context()
 	defer cancel()
@@ -194,7 +194,7 @@ func (s *duplex) first(data []byte) (body.Message, error) {
 	if f.Type != "response.create" || f.Model() == "" {
 		return f, &fault.Error{Kind: fault.Invalid, Message: "the first message must be a response.create that names its model", Param: "model"}
 	}
-	return f, s.c.choose(s.c.r.Context(), f.Model())
+	return f, s.c.choose(s.c.HTTP.Context(), f.Model())
 }
 
 // connect goes on with a socket whose caller is connected already.
@@ -203,14 +203,14 @@ func (s *duplex) connect(ctx context.Context, first body.Message) error {
 	if !s.speaksSockets() {
 		return s.bridge(&first)
 	}
-	e, err := c.endpoint(&c.to, dialect.OpenAI)
+	e, err := c.Endpoint(&c.to, dialect.OpenAI)
 	if err == nil && e == nil {
-		err = c.unsupported(&c.to)
+		err = c.Unsupported(&c.to)
 	}
 	if err != nil {
 		return s.refuse(err, first.EventID)
 	}
-	upstream, resp, err := c.dialProvider(ctx, e, upstream.Query(c.r.URL.RawQuery, false))
+	upstream, resp, err := c.dialProvider(ctx, e, upstream.Query(c.HTTP.URL.RawQuery, false))
 	if err != nil {
 		err = unanswered(ctx, c.to.Provider.Name, err)
 		c.attempted(respond.Result{}, err)
@@ -239,11 +239,11 @@ func (s *duplex) refuse(err error, eventID string) error {
 // context ends with the token and with the gateway; the connection's own end is
 // seen by reading it.
 func (s *duplex) context() (context.Context, context.CancelFunc) {
-	ctx, cancel := context.WithCancelCause(s.c.r.Context())
+	ctx, cancel := context.WithCancelCause(s.c.HTTP.Context())
 	stop := context.AfterFunc(s.c.g.sockets, func() { cancel(realtime.ErrStopping) })
-	if s.c.call.Grant == nil {
+	if s.c.Call.Grant == nil {
 		return ctx, func() { stop(); cancel(nil) }
 	}
-	inner, done := s.c.call.Grant.Context(ctx)
+	inner, done := s.c.Call.Grant.Context(ctx)
 	return inner, func() { done(); stop(); cancel(nil) }
 }

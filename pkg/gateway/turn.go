@@ -11,7 +11,7 @@ import (
 // choose plans where a WebSocket goes: to the first candidate for a model, "" for the
 // provider's own choice. A connection has no other attempts.
 func (c *exchange) choose(ctx context.Context, model string) error {
-	c.call.Model = model
+	c.Call.Model = model
 	candidates, err := c.candidates(ctx)
 	if err != nil {
 		return err
@@ -31,7 +31,7 @@ type turn struct {
 
 // beginTurn admits a message that asks for a response.
 func (c *exchange) beginTurn(ctx context.Context, model string, data []byte) (*turn, error) {
-	t := &turn{g: c.g, call: c.call, to: c.to}
+	t := &turn{g: c.g, call: c.Call, to: c.to}
 	t.call.ID, t.call.Start, t.call.Method = c.g.ids.next(), c.g.cfg.Now(), "POST"
 	t.call.Stream, t.call.Body, t.call.Size = true, data, int64(len(data))
 	if model != "" {
@@ -64,12 +64,12 @@ func (t *turn) end(report usage.Report, reported bool, kind pipeline.ErrorKind) 
 // attempted notes how the one attempt of a WebSocket's connection went.
 func (c *exchange) attempted(result respond.Result, err error) {
 	o := &c.outcome
-	o.Candidate, o.Start, o.End = c.to, c.call.Start, c.g.cfg.Now()
+	o.Candidate, o.Start, o.End = c.to, c.Call.Start, c.g.cfg.Now()
 	o.Status, o.Kind, o.Err, o.Usage, o.Reported = result.Status, result.Kind, err, result.Usage, result.Reported
 	if o.Kind == "" {
 		o.Kind = errorKind(err)
 	}
-	c.g.seams.Attempt(&c.call, *o)
+	c.g.seams.Attempt(&c.Call, *o)
 	o.Attempts = append(o.Attempts, pipeline.Attempt{
 		Provider: c.to.Provider.Name, KeyLabel: c.to.Credential.Label, Model: c.to.Model,
 		Status: o.Status, Kind: o.Kind, Duration: o.End.Sub(o.Start),

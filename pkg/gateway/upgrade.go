@@ -16,7 +16,7 @@ import (
 
 // dialProvider opens the provider's side of a WebSocket.
 func (c *exchange) dialProvider(ctx context.Context, e *upstream.Endpoint, query string) (*websocket.Conn, *http.Response, error) {
-	return c.g.up.DialWebSocket(ctx, &upstream.Socket{Endpoint: e, Path: c.matched.Path, Query: query, Header: c.r.Header, Protocols: offered(c.r)}, c.to.Credential.Key)
+	return c.g.up.DialWebSocket(ctx, &upstream.Socket{Endpoint: e, Path: c.Matched.Path, Query: query, Header: c.HTTP.Header, Protocols: offered(c.HTTP)}, c.to.Credential.Key)
 }
 
 // offered are the subprotocols that a caller offers, without the one that holds
@@ -34,10 +34,10 @@ func offered(r *http.Request) []string {
 // upgrade takes the caller's side of a WebSocket. Which origin may do so is the
 // token's word, checked before.
 func (c *exchange) upgrade(chosen string, header http.Header) (*realtime.Conn, error) {
-	if all := websocket.Subprotocols(c.r); len(all) > 0 && !slices.Contains(all, chosen) {
+	if all := websocket.Subprotocols(c.HTTP); len(all) > 0 && !slices.Contains(all, chosen) {
 		// A browser that offered subprotocols gives up where none of them is chosen.
 		chosen = all[0]
-		if rest := offered(c.r); len(rest) > 0 {
+		if rest := offered(c.HTTP); len(rest) > 0 {
 			chosen = rest[0]
 		}
 	}
@@ -50,7 +50,7 @@ func (c *exchange) upgrade(chosen string, header http.Header) (*realtime.Conn, e
 	for name, values := range header {
 		out[name] = values
 	}
-	conn, err := realtime.Accept(c.w.ResponseWriter, c.r, chosen, out, c.g.cfg.MaxBody, func(err error) { respond.Fault(c.w, c.call.Dialect, err) })
+	conn, err := realtime.Accept(c.w.ResponseWriter, c.HTTP, chosen, out, c.g.cfg.MaxBody, func(err error) { respond.Fault(c.w, c.Call.Dialect, err) })
 	c.w.Commit() // the connection is taken over, or the error was written
 	return conn, err
 }

@@ -14,6 +14,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
@@ -124,6 +125,12 @@ func (l *Lists) Live(ctx context.Context, p *provider.Provider, cred pipeline.Cr
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return e.models
+}
+
+// Has reports whether a provider's live list has a model; false where no list can be
+// had in time.
+func (l *Lists) Has(ctx context.Context, p *provider.Provider, cred pipeline.Credential, model string) bool {
+	return slices.ContainsFunc(l.Live(ctx, p, cred), func(m Info) bool { return m.ID == model })
 }
 
 // Limits gives how many tokens a provider's list says that a model reads and

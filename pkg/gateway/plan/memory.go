@@ -1,4 +1,4 @@
-package gateway
+package plan
 
 import (
 	"encoding/json"
@@ -7,21 +7,21 @@ import (
 	"github.com/hostless/hostless/pkg/jsonscan"
 )
 
-// conversations is the memory of previous_response_id for this caller: of its
+// Conversations is the memory of previous_response_id for this caller: of its
 // own token's responses alone, and of those only that it asked to be stored. The
 // items of an answer are kept unless it asked that nothing be: clients that take
 // the API's default name them in the next request instead of sending them.
-func (c *exchange) conversations(body []byte) responses.Store {
+func (r *Request) Conversations(body []byte) responses.Store {
 	owner := "dev"
-	if c.call.Grant != nil {
-		owner = c.call.Grant.Prefix()
+	if r.Call.Grant != nil {
+		owner = r.Call.Grant.Prefix()
 	}
-	if c.connection != nil {
+	if r.Connection != "" {
 		// A WebSocket's responses are remembered for as long as it lives.
-		return ownStore{c.g, owner + " " + c.connection.id, true, true}
+		return ownStore{r.Planner, owner + " " + r.Connection, true, true}
 	}
 	store, _ := jsonscan.Member(body, "store")
-	return ownStore{c.g, owner, string(store.Of(body)) == "true", string(store.Of(body)) != "false"}
+	return ownStore{r.Planner, owner, string(store.Of(body)) == "true", string(store.Of(body)) != "false"}
 }
 
 // The bounds of those memories.
@@ -34,27 +34,27 @@ const (
 )
 
 type ownStore struct {
-	g               *Gateway
+	p               *Planner
 	owner           string
 	keep, keepItems bool
 }
 
 // Get implements responses.Store.
-func (s ownStore) Get(id string) ([]json.RawMessage, bool) { return s.g.memory.Get(s.owner + " " + id) }
+func (s ownStore) Get(id string) ([]json.RawMessage, bool) { return s.p.memory.Get(s.owner + " " + id) }
 
 // Put implements responses.Store.
 func (s ownStore) Put(id string, messages []json.RawMessage) {
 	if s.keep {
-		s.g.memory.Put(s.owner+" "+id, messages)
+		s.p.memory.Put(s.owner+" "+id, messages)
 	}
 }
 
 // Item implements responses.Store.
-func (s ownStore) Item(id string) (json.RawMessage, bool) { return s.g.items.Item(s.owner + " " + id) }
+func (s ownStore) Item(id string) (json.RawMessage, bool) { return s.p.items.Item(s.owner + " " + id) }
 
 // PutItem implements responses.Store.
 func (s ownStore) PutItem(id string, item json.RawMessage) {
 	if s.keepItems {
-		s.g.items.PutItem(s.owner+" "+id, item)
+		s.p.items.PutItem(s.owner+" "+id, item)
 	}
 }

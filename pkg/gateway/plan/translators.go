@@ -1,4 +1,4 @@
-package gateway
+package plan
 
 import (
 	"fmt"
@@ -14,46 +14,46 @@ import (
 )
 
 // fromChatTranslator gives the translation from chat completions to a provider's dialect.
-func (c *exchange) fromChatTranslator(to dialect.Name) dialect.Translator {
+func (r *Request) fromChatTranslator(to dialect.Name) dialect.Translator {
 	if to == dialect.Anthropic {
-		return anthropic.FromChat(anthropic.Options{Models: c.withOutputLimit, Now: c.g.cfg.Now})
+		return anthropic.FromChat(anthropic.Options{Models: r.withOutputLimit, Now: r.Planner.cfg.Now})
 	}
-	return gemini.FromChat(c.geminiOptions())
+	return gemini.FromChat(r.geminiOptions())
 }
 
 // withOutputLimit says of a model whose name tells nothing how long its answers may be,
 // from the provider's own list.
-func (c *exchange) withOutputLimit(name, model string, m anthropic.Model) anthropic.Model {
+func (r *Request) withOutputLimit(name, model string, m anthropic.Model) anthropic.Model {
 	if m.MaxOutput == 0 {
-		_, m.MaxOutput = c.g.lists.Limits(name, model)
+		_, m.MaxOutput = r.Planner.cfg.Lists.Limits(name, model)
 	}
 	return m
 }
 
-func (c *exchange) geminiOptions() gemini.Options {
-	return gemini.Options{Context: c.r.Context(), Fetch: c.g.fetcher.Budget().Fetch, Signatures: c.g.signatures, Now: c.g.cfg.Now}
+func (r *Request) geminiOptions() gemini.Options {
+	return gemini.Options{Context: r.HTTP.Context(), Fetch: r.Planner.cfg.Fetcher.Budget().Fetch, Signatures: r.Planner.signatures, Now: r.Planner.cfg.Now}
 }
 
 // toChatTranslator gives the translation from the caller's endpoint to chat completions,
 // or (embeds) to OpenAI's embeddings; nil where there is none.
-func (c *exchange) toChatTranslator(to *pipeline.Candidate) (first dialect.Translator, embeds bool) {
-	switch s := c.matched; s.Dialect {
+func (r *Request) toChatTranslator(to *pipeline.Candidate) (first dialect.Translator, embeds bool) {
+	switch s := r.Matched; s.Dialect {
 	case dialect.Responses:
 		return func(req dialect.Request) (*dialect.Call, error) {
-			return responses.ToChat(responses.Options{Store: c.conversations(req.Body), Now: c.g.cfg.Now})(req)
+			return responses.ToChat(responses.Options{Store: r.Conversations(req.Body), Now: r.Planner.cfg.Now})(req)
 		}, false
 	case dialect.Anthropic:
 		takes := func(string) openai.Facts { return to.Provider.ChatFacts() }
-		return anthropic.ToChat(anthropic.Options{Takes: takes, Now: c.g.cfg.Now}), false
+		return anthropic.ToChat(anthropic.Options{Takes: takes, Now: r.Planner.cfg.Now}), false
 	case dialect.Gemini:
-		switch c.verb {
+		switch r.Verb {
 		case "generateContent", "streamGenerateContent":
-			return gemini.ToChat(c.geminiOptions()), false
+			return gemini.ToChat(r.geminiOptions()), false
 		case "embedContent", "batchEmbedContents":
 			return gemini.EmbedToOpenAI(), true
 		}
 	case dialect.Ollama:
-		options := ollama.Options{Now: c.g.cfg.Now}
+		options := ollama.Options{Now: r.Planner.cfg.Now}
 		switch s.Pattern {
 		case "/api/chat":
 			return ollama.ToChat(options), false
@@ -70,26 +70,26 @@ func (c *exchange) toChatTranslator(to *pipeline.Candidate) (first dialect.Trans
 
 // answerLocally answers, where the provider cannot, what needs no provider: the
 // count of a prompt's tokens, estimated, and Ollama's loading of a model.
-func (c *exchange) answerLocally(to *pipeline.Candidate) (answer []byte, ok bool, err error) {
-	s, body := c.matched, c.call.Body
+func (r *Request) answerLocally(to *pipeline.Candidate) (answer []byte, ok bool, err error) {
+	s, body := r.Matched, r.Call.Body
 	switch {
 	case s.Kind == endpoint.CountTokens:
-		if native, err := c.endpoint(to, dialect.Anthropic); native != nil || err != nil {
+		if native, err := r.Endpoint(to, dialect.Anthropic); native != nil || err != nil {
 			return nil, false, err
 		}
 		answer, err = countTokens(body)
 		return answer, true, err
-	case c.verb == "countTokens":
-		if native, err := c.endpoint(to, dialect.Gemini); native != nil || err != nil {
+	case r.Verb == "countTokens":
+		if native, err := r.Endpoint(to, dialect.Gemini); native != nil || err != nil {
 			return nil, false, err
 		}
 		answer, err = gemini.CountTokens(body)
 		return answer, true, err
 	case s.Pattern == "/api/chat" || s.Pattern == "/api/generate":
-		if native, err := c.endpoint(to, dialect.Ollama); native != nil || err != nil {
+		if native, err := r.Endpoint(to, dialect.Ollama); native != nil || err != nil {
 			return nil, false, err
 		}
-		answer, ok = ollama.Idle(s.Pattern, body, c.g.cfg.Now())
+		answer, ok = ollama.Idle(s.Pattern, body, r.Planner.cfg.Now())
 		return answer, ok, nil
 	}
 	return nil, false, nil

@@ -1,0 +1,88 @@
+// Package plan says how a call gets to a provider: whose a model's name is, which key
+// is stored for it, which endpoint and which translation lead there, and what request
+// that makes.
+//
+// It owns routing, the choice of translators and the memory that they keep between
+// calls. It sends nothing: what it makes, package gateway carries out.
+package plan
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/hostless/hostless/pkg/dialect/gemini"
+	"github.com/hostless/hostless/pkg/dialect/responses"
+	"github.com/hostless/hostless/pkg/gateway/pipeline"
+	"github.com/hostless/hostless/pkg/gateway/upstream"
+	"github.com/hostless/hostless/pkg/netguard"
+	"github.com/hostless/hostless/pkg/provider"
+)
+
+// Keys are the stored credentials.
+type Keys interface {
+	// Get gives a provider's credential by its canonical name. ok is false where
+	// nothing is stored; an error is a fault such as fault.Locked.
+	Get(ctx context.Context, provider string) (cred pipeline.Credential, ok bool, err error)
+	// Stored names the providers that something is stored for, sorted. An error
+	// says that this cannot be known now: callers must not take it for none.
+	Stored() ([]string, error)
+}
+
+// Settings are what config.json says to the gateway. The zero value is the
+// default of each.
+type Settings struct {
+	StreamUsageOff bool                // never ask providers for the usage of a stream
+	EchoOff        bool                // the built-in provider does not exist
+	Origins        []string            // the origins list, normalised
+	Models         map[string][]string // per provider, where it has no live list, and for routing
+	OllamaModels   []OllamaModel       // ollama_api_models: further models for Ollama's lists
+}
+
+// OllamaModel is a model that config.json adds to Ollama's lists.
+type OllamaModel struct {
+	Name         string   // as a caller names it: provider/id
+	Context      int      // the most tokens of a prompt; 0 is as known
+	Capabilities []string // nil is as known
+}
+
+// Lists are the providers' live lists of models.
+type Lists interface {
+	// Has reports whether a provider's list has a model; false where no list can be
+	// had in time.
+	Has(ctx context.Context, p *provider.Provider, cred pipeline.Credential, model string) bool
+	// Limits gives how many tokens a model reads and answers with at most, 0 where
+	// that is not known. It never fetches.
+	Limits(provider, model string) (input, output int)
+}
+
+// Config is what New needs. All of it is required.
+type Config struct {
+	Keys     Keys
+	Settings func() Settings
+	Lists    Lists
+	Upstream *upstream.Client
+	Fetcher  *netguard.Fetcher // of what a translated request names by its address
+	Now      func() time.Time
+}
+
+// Planner routes calls and plans their ways: a pipeline.Planner. It is safe for
+// concurrent use.
+type Planner struct {
+	cfg        Config
+	memory     *responses.Memory
+	items      *responses.Memory
+	signatures *gemini.SignatureCache
+	missing    sync.Map // *upstream.Endpoint → time.Time
+}
+
+// New makes a planner.
+func New(cfg Config) *Planner {
+	return &Planner{
+		cfg: cfg, memory: responses.NewMemory(memoryEntries, memoryBytes), items: responses.NewMemory(itemEntries, itemBytes),
+		signatures: gemini.NewSignatureCache(0),
+	}
+}
+
+// catalogue is the one that is built in; no other is configurable.
+func catalogue() *provider.Catalogue { return provider.Default() }

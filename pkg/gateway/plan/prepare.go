@@ -1,0 +1,143 @@
+package plan
+
+import (
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/hostless/hostless/pkg/dialect"
+	"github.com/hostless/hostless/pkg/fault"
+	"github.com/hostless/hostless/pkg/gateway/body"
+	"github.com/hostless/hostless/pkg/gateway/endpoint"
+	"github.com/hostless/hostless/pkg/gateway/pipeline"
+	"github.com/hostless/hostless/pkg/gateway/upstream"
+)
+
+// Prepare makes the request for a plan: the caller's own bytes but for the model, or
+// their translation, which call then turns around again.
+func (r *Request) Prepare(p *Plan) (req *upstream.Request, call *dialect.Call, err error) {
+	r.DropUsage = false
+	header := upstream.RequestHeader(r.HTTP.Header)
+	if p.Translate != nil {
+		return r.prepareTranslated(p, header)
+	}
+	req = &upstream.Request{Endpoint: p.Endpoint, Method: r.Call.Method, Path: r.Matched.Path, Query: r.query(), Upload: r.Matched.Upload, Header: header}
+	switch {
+	case r.Form != nil:
+		upstream.ForceIdentity(header)
+		var grew int
+		req.Stream, grew = r.Form.Replay(p.To.Model)
+		if req.Size = r.HTTP.ContentLength; req.Size >= 0 {
+			req.Size += int64(grew)
+		}
+		return req, nil, nil
+	case r.Envelope != nil:
+		upstream.ForceIdentity(header)
+		r.editBody(p, req)
+		req.Repeatable = r.Matched.Generates()
+	case r.Matched.ModelAt == endpoint.InPath:
+		upstream.ForceIdentity(header)
+		r.editPath(p, req)
+		req.Body, req.Repeatable = r.Call.Body, r.BodyRead
+	default:
+		upstream.LimitAcceptEncoding(header)
+		req.Body = r.Call.Body
+	}
+	if r.BodyRead {
+		req.Lease = &r.Lease
+		r.Lease.Reuse()
+		delete(header, "Content-Encoding") // decoded on the way in
+		if r.Envelope != nil || r.Matched.ModelAt == endpoint.InPath {
+			delete(header, "Expect")
+		}
+	} else if r.HTTP.ContentLength != 0 && r.HTTP.Body != nil {
+		req.Stream, req.Size = r.HTTP.Body, r.HTTP.ContentLength
+	}
+	return req, nil, nil
+}
+
+// editBody puts the candidate's name of the model into the body, and on chat streams
+// asks for the usage where the caller did not.
+func (r *Request) editBody(p *Plan, req *upstream.Request) {
+	usage := false
+	switch r.Matched.Kind {
+	case endpoint.Chat, endpoint.Completions:
+		if r.Call.Stream && p.To.Provider.IncludeUsage && !r.Settings.StreamUsageOff {
+			usage = r.Envelope.AddsUsage()
+			r.DropUsage = usage
+		}
+	}
+	model := p.To.Model
+	if r.Matched.Dialect == dialect.Gemini && strings.HasPrefix(r.Envelope.Model, GeminiModels) {
+		model = GeminiModels + model
+	}
+	req.Body = r.Envelope.WithModel(model, usage)
+}
+
+// editPath puts the candidate's name of the model into the path.
+func (r *Request) editPath(p *Plan, req *upstream.Request) {
+	switch {
+	case r.Matched.Dialect != dialect.Gemini:
+		req.Path = "/models/" + pathEscape(p.To.Model)
+	case strings.HasPrefix(p.To.Model, "tunedModels/"):
+		req.Path = "/" + pathEscape(p.To.Model) + ":" + pathEscape(r.Verb)
+	default:
+		req.Path = "/models/" + pathEscape(p.To.Model) + ":" + pathEscape(r.Verb)
+	}
+}
+
+// query is the caller's query as it may go up.
+func (r *Request) query() string {
+	return upstream.Query(r.HTTP.URL.RawQuery, r.Matched.Dialect == dialect.Gemini)
+}
+
+// prepareTranslated makes the request of another dialect.
+func (r *Request) prepareTranslated(p *Plan, header http.Header) (*upstream.Request, *dialect.Call, error) {
+	r.Lease.Keep() // conversations and streams may keep a part of the body
+	call, err := p.Translate(dialect.Request{
+		Model: p.To.Model, Provider: p.To.Provider.Name, Stream: r.Call.Stream, Header: header, Body: r.Call.Body,
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := r.checkTranslated(p.To, call.Body); err != nil {
+		return nil, nil, err
+	}
+	for name := range header {
+		// Of the caller's dialect, which the provider does not speak.
+		for _, own := range [...]string{"Anthropic-", "Openai-", "X-Goog-"} {
+			if strings.HasPrefix(name, own) {
+				delete(header, name)
+			}
+		}
+	}
+	for name, values := range call.Header {
+		header[http.CanonicalHeaderKey(name)] = values
+	}
+	upstream.ForceIdentity(header)
+	for _, name := range []string{"Content-Encoding", "Expect", "Accept"} {
+		delete(header, name)
+	}
+	header["Content-Type"] = []string{"application/json"}
+	return &upstream.Request{Endpoint: p.Endpoint, Method: http.MethodPost, Path: call.Path, Header: header, Body: call.Body, Repeatable: true}, call, nil
+}
+
+// checkTranslated holds what a translation made of a request against the scope of a
+// token that is limited to certain models: extra_body may have brought in what would
+// not have passed in the request itself.
+func (r *Request) checkTranslated(to *pipeline.Candidate, data []byte) error {
+	if !r.Limited() {
+		return nil
+	}
+	b, err := body.Parse(data)
+	if err != nil {
+		return err
+	}
+	if name := strings.TrimPrefix(b.Model, GeminiModels); name != "" && name != to.Model {
+		return &fault.Error{Kind: fault.Scope, Message: "another model than the request's cannot be used with a bridge token that is limited to certain models", Param: "model", Code: "model_not_allowed"}
+	}
+	return r.CheckModels(b)
+}
+
+// pathEscape escapes a model's name for a path, its slashes kept.
+func pathEscape(s string) string { return strings.ReplaceAll(url.PathEscape(s), "%2F", "/") }
