@@ -70,7 +70,7 @@ func (e *env) run(cc *cli.Context) error {
 	if cc.Bool("all") {
 		start = launch.RunAll
 	}
-	e.autostart(cc.Context)
+	c.Autostart = e.autostart
 	ctx := context.WithoutCancel(cc.Context)
 	if c.Detach {
 		ctx = cc.Context // until the run is in the background an interrupt ends it
@@ -236,9 +236,8 @@ func (e *env) runProject(ctx context.Context) (ran bool, err error) {
 	if err != nil {
 		return true, err
 	}
-	e.autostart(ctx)
 	code, err := start(context.WithoutCancel(ctx), launch.Config{
-		Environ: e.environ(), Dir: dir, Paths: paths, Client: client,
+		Autostart: e.autostart, Environ: e.environ(), Dir: dir, Paths: paths, Client: client,
 		Stdin: e.files[0], Stdout: e.files[1], Stderr: e.files[2],
 	})
 	if err == nil && code != 0 {

@@ -10,6 +10,7 @@
 package launch
 
 import (
+	"context"
 	"os"
 	"path/filepath"
 	"time"
@@ -65,6 +66,9 @@ type Config struct {
 	Dir     string          // the working directory, absolute
 	Paths   config.Paths    // where the daemon keeps its files
 	Client  *control.Client `json:"-"`
+	// Autostart, where not nil, is called once before the daemon is needed, when
+	// the command line has been found right: it may start one.
+	Autostart func(context.Context) `json:"-"`
 
 	Stdin, Stdout, Stderr *os.File `json:"-"`
 

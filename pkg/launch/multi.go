@@ -38,9 +38,6 @@ func RunAll(ctx context.Context, c Config) (code int, err error) {
 	if len(apps) == 0 {
 		return failed(&fault.Error{Kind: fault.Usage, Message: "there is no app here: hostless.json names none, and no package of a workspace has a dev script", Next: "hostless run NAME -- CMD…"})
 	}
-	if _, err := daemonStatus(ctx, c.Client); err != nil {
-		return failed(err)
-	}
 	runs := make([]*run, len(apps))
 	labels := makeLabels(apps, c)
 	for i, app := range apps {
@@ -60,6 +57,10 @@ func RunAll(ctx context.Context, c Config) (code int, err error) {
 		if _, code, err := lookPath(runs[i].Args[0], app.Dir, binPath(app.Dir, getenv(c.Environ, "PATH"))); err != nil {
 			return code, err
 		}
+	}
+	c.needDaemon(ctx)
+	if _, err := daemonStatus(ctx, c.Client); err != nil {
+		return failed(err)
 	}
 	if c.Detach {
 		for _, r := range runs {

@@ -55,10 +55,18 @@ func Run(ctx context.Context, c Config) (code int, err error) {
 	if _, code, err := lookPath(r.Args[0], r.Dir, binPath(r.Dir, getenv(r.Environ, "PATH"))); err != nil {
 		return code, err
 	}
+	c.needDaemon(ctx)
 	if r.Detach {
 		return r.detach(ctx)
 	}
 	return r.run(ctx)
+}
+
+// needDaemon is called when all that needs no daemon has been checked.
+func (c Config) needDaemon(ctx context.Context) {
+	if c.Autostart != nil {
+		c.Autostart(ctx)
+	}
 }
 
 func failed(err error) (int, error) {
