@@ -16,7 +16,7 @@ BENCHTIME   ?= 1s
 
 export CGO_ENABLED ?= 0
 
-.PHONY: help build release clean serve serve-dev stop keys-add keys-list keys-remove health up down demo \
+.PHONY: help build dist clean serve serve-dev stop keys-add keys-list keys-remove health up down demo \
 	test race lint fuzz bench bench-peers golden docs cross install uninstall
 
 help: ## list the targets
@@ -26,11 +26,9 @@ build: ## build bin/hostless and bin/hostlessd
 	@mkdir -p $(BIN)
 	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN)/ ./cmd/hostless ./cmd/hostlessd
 
-release: ## build the archives' binaries for linux and darwin, amd64 and arm64, into dist/
-	@for os in linux darwin; do for arch in amd64 arm64; do \
-		echo "dist/$$os-$$arch"; mkdir -p dist/$$os-$$arch; \
-		GOOS=$$os GOARCH=$$arch $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o dist/$$os-$$arch/ ./cmd/hostless ./cmd/hostlessd || exit 1; \
-	done; done
+dist: ## build packages, archives, SBOMs, the Homebrew formula and checksums into dist/
+	@rm -rf dist
+	$(GO) run ./packaging/dist -version '$(VERSION)' -out dist
 
 clean: ## remove what was built
 	rm -rf $(BIN) dist
@@ -79,7 +77,7 @@ race: ## run the tests under the race detector (needs a C compiler)
 	CGO_ENABLED=1 $(GO) test -race -short ./cmd/... ./pkg/... 
 
 lint: ## gofmt, vet, staticcheck
-	@unformatted=$$(gofmt -l cmd pkg init web test examples); [ -z "$$unformatted" ] || { echo "not gofmt'ed: $$unformatted" >&2; exit 1; }
+	@unformatted=$$(gofmt -l cmd pkg init web test examples packaging); [ -z "$$unformatted" ] || { echo "not gofmt'ed: $$unformatted" >&2; exit 1; }
 	$(GO) vet ./...
 	$(STATICCHECK) ./...
 
