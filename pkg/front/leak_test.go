@@ -1,19 +1,20 @@
 package front
 
 import (
-	"bytes"
 	"context"
 	"io"
 	"net/http"
-	"runtime"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/hostless/hostless/test/harness"
 )
 
 // TestNothingRunsAfterTheEnd: of every kind of connection, and of the server, no
 // goroutine is left when Run has returned and the clients have left.
 func TestNothingRunsAfterTheEnd(t *testing.T) {
+	harness.CheckGoroutines(t)
 	hold := make(chan struct{})
 	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
@@ -62,24 +63,4 @@ func TestNothingRunsAfterTheEnd(t *testing.T) {
 		t.Error(err)
 	}
 	close(hold)
-	left := func() (stacks []string) {
-		buf := make([]byte, 4<<20)
-		for _, stack := range bytes.Split(buf[:runtime.Stack(buf, true)], []byte("\n\n")) {
-			for _, own := range []string{"front.(*Server)", "front.(*lane)", "front.(*conn)", "front.(*watch)", "http.(*conn).serve"} {
-				if bytes.Contains(stack, []byte(own)) && !bytes.Contains(stack, []byte("testing.tRunner")) {
-					stacks = append(stacks, string(stack))
-					break
-				}
-			}
-		}
-		return stacks
-	}
-	stacks := left()
-	for len(stacks) > 0 && ctx.Err() == nil {
-		time.Sleep(10 * time.Millisecond)
-		stacks = left()
-	}
-	if len(stacks) > 0 {
-		t.Errorf("%d goroutines are left:\n%s", len(stacks), strings.Join(stacks, "\n\n"))
-	}
 }
