@@ -26,10 +26,25 @@ func badTool(name string, schema any) string {
 	if !toolName.MatchString(name) {
 		return fmt.Sprintf("Invalid tool name %q: expected a string that matches the pattern %s", name, toolName)
 	}
-	if s := object(schema); schema != nil && (s == nil || s["type"] != "object") {
+	s := object(schema)
+	if schema != nil && (s == nil || s["type"] != "object") {
 		return fmt.Sprintf("Invalid schema for function %q: schema must be of type \"object\"", name)
 	}
+	for _, combinator := range []string{"oneOf", "allOf", "anyOf"} {
+		if s[combinator] != nil {
+			return "input_schema does not support oneOf, allOf, or anyOf at the top level"
+		}
+	}
 	return ""
+}
+
+// badEffort checks what newer models say of tools beside an effort, which their
+// default is too.
+func badEffort(model string, req map[string]any) string {
+	if !strings.HasPrefix(model, "gpt-5.6") && !strings.HasPrefix(model, "gpt-6") || len(list(req["tools"])) == 0 || str(req, "reasoning_effort") == "none" {
+		return ""
+	}
+	return fmt.Sprintf("Function tools with reasoning_effort are not supported for %s in /v1/chat/completions. To use function tools, use /v1/responses or set reasoning_effort to 'none'.", model)
 }
 
 // badChat checks a chat completion's turns: each call of a tool is answered, at
@@ -61,11 +76,17 @@ func badChat(req map[string]any) string {
 	}
 	for _, t := range objects(req["tools"]) {
 		name, schema := chatTool(t)
-		if why := badTool(name, schema); why != "" && str(t, "type") == "function" {
+		if str(t, "type") != "function" {
+			continue
+		}
+		if why := badTool(name, schema); why != "" {
 			return why
 		}
+		if schema != nil && object(object(schema)["properties"]) == nil {
+			return fmt.Sprintf("Invalid schema for function '%s': In context=(), object schema missing properties.", name)
+		}
 	}
-	return ""
+	return badEffort(str(req, "model"), req)
 }
 
 // badResponses checks that outputs belong to calls.
@@ -84,11 +105,16 @@ func badResponses(req map[string]any) string {
 	return ""
 }
 
+// noPrefill are the models whose conversations must end with the user.
+var noPrefill = regexp.MustCompile(`^claude-(opus|sonnet)-(4-[6-9]|5)|^claude-fable`)
+
 // badMessages checks a Messages request: results follow the calls that they
 // answer, first in their turn; no text is empty; schemas are objects; thinking
-// leaves room for an answer; at most four cache marks.
+// leaves room for an answer and is Anthropic's own; at most four cache marks; newer
+// models take no prefill.
 func badMessages(req map[string]any) string {
 	var open map[string]bool
+	ids := map[string]bool{}
 	marks := 0
 	for i, m := range objects(req["messages"]) {
 		next := map[string]bool{}
@@ -103,8 +129,19 @@ func badMessages(req map[string]any) string {
 				if str(b, "text") == "" {
 					return fmt.Sprintf("messages.%d.content.%d: text content blocks must be non-empty", i, j)
 				}
+			case "thinking":
+				if signature := str(b, "signature"); signature == "" || strings.HasPrefix(signature, "hostless") {
+					return fmt.Sprintf("messages.%d.content.%d: Invalid `signature` in `thinking` block", i, j)
+				}
+			case "redacted_thinking":
+				if data := str(b, "data"); data == "" || strings.HasPrefix(data, "hostless") {
+					return fmt.Sprintf("messages.%d.content.%d: Invalid `data` in `redacted_thinking` block", i, j)
+				}
 			case "tool_use":
-				next[str(b, "id")] = true
+				if ids[str(b, "id")] {
+					return fmt.Sprintf("messages.%d.content.%d: `tool_use` ids must be unique", i, j)
+				}
+				ids[str(b, "id")], next[str(b, "id")] = true, true
 				if object(b["input"]) == nil {
 					return fmt.Sprintf("messages.%d.content.%d.tool_use.input: Input should be a valid dictionary", i, j)
 				}
@@ -148,6 +185,14 @@ func badMessages(req map[string]any) string {
 	}
 	if marks > 4 {
 		return fmt.Sprintf("A maximum of 4 blocks with cache_control may be provided. Found %d.", marks)
+	}
+	if len(open) > 0 {
+		return "messages: `tool_use` ids were found without `tool_result` blocks immediately after"
+	}
+	if turns := objects(req["messages"]); len(turns) == 0 {
+		return "messages: at least one message is required"
+	} else if str(turns[len(turns)-1], "role") == "assistant" && noPrefill.MatchString(str(req, "model")) {
+		return "This model does not support assistant message prefill. The conversation must end with a user message."
 	}
 	budget, _ := object(req["thinking"])["budget_tokens"].(float64)
 	if most, _ := req["max_tokens"].(float64); budget > 0 && budget >= most {

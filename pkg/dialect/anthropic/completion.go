@@ -111,14 +111,14 @@ func callID(c *chatCall, fallback func() string) string {
 }
 
 // inputOf is a call's input. What is not a JSON object is passed on all the same,
-// so that the tool refuses it and the model sees why.
-func inputOf(arguments jsonscan.String) jsonscan.Value {
+// so that the tool refuses it and the model sees why; ok is false then.
+func inputOf(arguments jsonscan.String) (input jsonscan.Value, ok bool) {
 	if arguments.Blank() {
-		return jsonscan.Lit("{}")
+		return jsonscan.Lit("{}"), true
 	}
 	raw := jsonscan.AppendUnquoted(make([]byte, 0, len(arguments)), arguments)
 	if isObject(raw) {
-		return jsonscan.Raw(raw).Compact()
+		return jsonscan.Raw(raw).Compact(), true
 	}
-	return jsonscan.Obj(member("invalid_arguments", jsonscan.Str(arguments)))
+	return jsonscan.Obj(member("invalid_arguments", jsonscan.Str(arguments))), false
 }

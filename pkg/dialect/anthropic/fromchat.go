@@ -80,8 +80,6 @@ type fromChat struct {
 	system []jsonscan.Value
 	turns  []turn
 	files  bool // a file id is used
-	calls  int  // ids given to calls that came without one
-	lastID map[string]string
 
 	inResult    bool           // a tool's result is being read
 	resultCache jsonscan.Value // its mark for the prompt cache

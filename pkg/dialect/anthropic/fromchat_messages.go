@@ -55,28 +55,42 @@ type chatPart struct {
 	Cache jsonscan.Value `json:"cache_control"`
 }
 
+// readMessages reads the messages in the order that Anthropic insists on. What it
+// would refuse in a history is repaired, so that a session survives it: see
+// dialect.Pair.
 func (t *fromChat) readMessages() error {
-	t.lastID = map[string]string{}
-	for i := range t.req.Messages {
-		m := &t.req.Messages[i]
-		at := fmt.Sprintf("messages[%d]", i)
+	messages := t.req.Messages
+	turns := make([]dialect.Turn, len(messages))
+	for i := range messages {
+		turns[i] = messages[i].turn()
+	}
+	order, repaired := dialect.Pair(turns)
+	if repaired {
+		t.ignore("messages.tool_calls.id")
+	}
+	for n, placed := range order {
+		if placed.Turn < 0 {
+			t.ignore("messages.tool_calls")
+			t.interrupted(placed.Call.ID)
+			continue
+		}
+		m, at := &messages[placed.Turn], fmt.Sprintf("messages[%d]", placed.Turn)
 		if m.Name != "" && m.Role != "function" && m.Role != "tool" {
 			t.ignore("messages.name")
 		}
 		var err error
-		switch m.Role {
-		case "system", "developer":
+		switch {
+		case placed.Result:
+			err = t.toolResult(m, placed.Call.ID, at)
+		case m.Role == "tool" || m.Role == "function":
+			t.ignore("messages.tool_call_id") // it answers no call: the text is left of it
+			err = t.user(m, at)
+		case m.Role == "system" || m.Role == "developer":
 			err = t.systemMessage(m, at)
-		case "user":
-			var blocks []jsonscan.Value
-			if blocks, err = t.content(m.Content, at); err == nil {
-				setCache(blocks, m.Cache)
-				t.add("user", nil, blocks)
-			}
-		case "assistant":
-			err = t.assistant(m, at, i == len(t.req.Messages)-1)
-		case "tool", "function":
-			err = t.toolResult(m, at)
+		case m.Role == "user":
+			err = t.user(m, at)
+		case m.Role == "assistant":
+			err = t.assistant(m, turns[placed.Turn].Calls, at, n == len(order)-1)
 		default:
 			err = dialect.Invalid(at+".role", fmt.Sprintf("role must be system, developer, user, assistant or tool, not %q", m.Role))
 		}
@@ -84,6 +98,38 @@ func (t *fromChat) readMessages() error {
 			return err
 		}
 	}
+	if n := len(t.turns); n > 0 && t.turns[n-1].role == "assistant" && !t.model.Prefill {
+		t.ignore("messages.prefill")
+		t.add("user", nil, []jsonscan.Value{textBlock(text("Continue."))})
+	}
+	return nil
+}
+
+// turn is what Pair has to know of a message.
+func (m *chatMessage) turn() (turn dialect.Turn) {
+	switch m.Role {
+	case "tool":
+		turn.Result, turn.Of.ID = true, m.ToolCallID
+	case "function":
+		turn.Result, turn.Of.Name = true, m.Name
+	case "assistant":
+		for i := range m.ToolCalls {
+			turn.Calls = append(turn.Calls, dialect.ToolRef{ID: m.ToolCalls[i].ID, Name: m.ToolCalls[i].Function.Name})
+		}
+		if m.FunctionCall != nil {
+			turn.Calls = append(turn.Calls, dialect.ToolRef{Name: m.FunctionCall.Name})
+		}
+	}
+	return turn
+}
+
+func (t *fromChat) user(m *chatMessage, at string) error {
+	blocks, err := t.content(m.Content, at)
+	if err != nil {
+		return err
+	}
+	setCache(blocks, m.Cache)
+	t.add("user", nil, blocks)
 	return nil
 }
 
@@ -250,7 +296,8 @@ func (t *fromChat) file(p *chatPart, at string) (jsonscan.Value, error) {
 	return o, nil
 }
 
-func (t *fromChat) assistant(m *chatMessage, at string, last bool) error {
+// assistant makes a turn of the model's; calls has the ids of its calls.
+func (t *fromChat) assistant(m *chatMessage, calls []dialect.ToolRef, at string, last bool) error {
 	if m.Audio.Set() {
 		return dialect.Invalid(at+".audio", "this provider takes no audio")
 	}
@@ -263,7 +310,7 @@ func (t *fromChat) assistant(m *chatMessage, at string, last bool) error {
 	if !m.Refusal.Empty() && len(content) == 0 {
 		content = append(content, textBlock(jsonscan.Str(m.Refusal)))
 	}
-	if last && len(content) > 0 && len(m.ToolCalls) == 0 {
+	if last && len(content) > 0 && len(calls) == 0 {
 		trimEnd(&content[len(content)-1])
 	}
 	blocks = append(blocks, content...)
@@ -273,21 +320,10 @@ func (t *fromChat) assistant(m *chatMessage, at string, last bool) error {
 		if call.Type != "" && call.Type != "function" {
 			return dialect.Invalid(where+".type", fmt.Sprintf("tool calls of type %q cannot be used with this provider", call.Type))
 		}
-		block, err := t.toolUse(call.ID, &call.Function, where+".function")
-		if err != nil {
-			return err
-		}
-		blocks = append(blocks, block)
+		blocks = append(blocks, t.toolUse(calls[j].ID, &call.Function))
 	}
 	if m.FunctionCall != nil {
-		t.calls++
-		id := fmt.Sprintf("call_%d", t.calls)
-		t.lastID[m.FunctionCall.Name] = id
-		block, err := t.toolUse(id, m.FunctionCall, at+".function_call")
-		if err != nil {
-			return err
-		}
-		blocks = append(blocks, block)
+		blocks = append(blocks, t.toolUse(calls[len(calls)-1].ID, m.FunctionCall))
 	}
 	if len(blocks) > replayed { // thinking cannot be marked
 		setCache(blocks, m.Cache)
@@ -309,16 +345,16 @@ func trimEnd(block *jsonscan.Value) {
 	block.PutText("text", strings.TrimRight(s.Text(), " \n\r\t"))
 }
 
-func (t *fromChat) toolUse(id string, f *chatCalled, at string) (jsonscan.Value, error) {
-	input := jsonscan.Lit("{}")
-	if !f.Arguments.Blank() {
-		raw := jsonscan.AppendUnquoted(make([]byte, 0, len(f.Arguments)), f.Arguments)
-		if !isObject(raw) {
-			return input, dialect.Invalid(at+".arguments", "arguments must be a JSON object")
+// toolUse makes the block of a call. One that was cut off stays in the history with
+// what is left of its arguments.
+func (t *fromChat) toolUse(id string, f *chatCalled) jsonscan.Value {
+	input, ok := inputOf(f.Arguments)
+	if !ok {
+		if t.ignore("messages.tool_calls.arguments"); f.Arguments.Text() == "null" {
+			input = jsonscan.Lit("{}")
 		}
-		input = jsonscan.Raw(raw).Compact()
 	}
-	return jsonscan.Obj(member("type", jsonscan.Lit(`"tool_use"`)), member("id", text(safeID(id))), member("name", text(f.Name)), member("input", input)), nil
+	return jsonscan.Obj(member("type", jsonscan.Lit(`"tool_use"`)), member("id", text(safeID(id))), member("name", text(f.Name)), member("input", input))
 }
 
 // detail is one entry of reasoning_details, ours or OpenRouter's.
@@ -366,24 +402,29 @@ func (t *fromChat) replay(m *chatMessage) []jsonscan.Value {
 	return blocks
 }
 
-// toolResult makes a tool_result of a tool's (or a function's) message.
-// Marks for the prompt cache stand on the result itself, never inside of it.
-func (t *fromChat) toolResult(m *chatMessage, at string) error {
+// interrupted adds the result of a call that has none in the history.
+func (t *fromChat) interrupted(id string) {
+	o := resultBlock(id)
+	o.PutText("content", dialect.Interrupted)
+	o.Put("is_error", jsonscan.Lit("true"))
+	t.add("user", []jsonscan.Value{o}, nil)
+}
+
+func resultBlock(id string) jsonscan.Value {
+	return jsonscan.Obj(member("type", jsonscan.Lit(`"tool_result"`)), member("tool_use_id", text(safeID(id))))
+}
+
+// toolResult makes a tool_result of a tool's (or a function's) message, id being
+// that of its call. Marks for the prompt cache stand on the result itself, never
+// inside of it.
+func (t *fromChat) toolResult(m *chatMessage, id, at string) error {
 	t.inResult, t.resultCache = true, m.Cache
 	content, err := t.content(m.Content, at)
 	t.inResult = false
 	if err != nil {
 		return err
 	}
-	id := m.ToolCallID
-	if m.Role == "function" {
-		if id = t.lastID[m.Name]; id == "" {
-			return dialect.Invalid(at+".name", fmt.Sprintf("no function %q was called before", m.Name))
-		}
-	} else if id == "" {
-		return dialect.Invalid(at+".tool_call_id", "a tool message needs a tool_call_id")
-	}
-	o := jsonscan.Obj(member("type", jsonscan.Lit(`"tool_result"`)), member("tool_use_id", text(safeID(id))))
+	o := resultBlock(id)
 	if len(content) > 0 {
 		if s := m.Content.String(); s != nil {
 			o.Put("content", jsonscan.Str(s))

@@ -86,19 +86,15 @@ func (t *fromChat) tool(f *chatFunction, cache jsonscan.Value, at string) error 
 	if f.Name == "" {
 		return dialect.Invalid(at+".name", "a tool needs a name")
 	}
-	o := jsonscan.Obj(member("name", text(f.Name)))
-	if !f.Description.Empty() {
-		o.Put("description", jsonscan.Str(f.Description))
-	}
-	schema := f.Parameters.Compact()
-	switch {
-	case !schema.Set() || schema.Is("{}"):
-		schema = jsonscan.Lit(`{"type":"object","properties":{}}`)
-	case schema.Kind() != '{':
+	schema, rule, ok := dialect.ToolSchema(f.Parameters)
+	if !ok {
 		return dialect.Invalid(at+".parameters", "parameters must be a JSON schema of an object")
-	case !schema.Get("type").Set():
-		schema = withType(schema)
 	}
+	o := jsonscan.Obj(member("name", text(f.Name)))
+	if description := dialect.WithRule(f.Description, rule); description.Set() {
+		o.Put("description", description)
+	}
+	schema = schema.Compact()
 	o.Put("input_schema", schema)
 	if f.Strict != nil && *f.Strict {
 		if t.model.Structured {
@@ -112,12 +108,6 @@ func (t *fromChat) tool(f *chatFunction, cache jsonscan.Value, at string) error 
 	}
 	t.tools, t.toolNames = append(t.tools, o), append(t.toolNames, f.Name)
 	return nil
-}
-
-// withType gives a schema the type that Anthropic wants it to name; all else stays.
-func withType(schema jsonscan.Value) jsonscan.Value {
-	raw := schema.JSON()
-	return jsonscan.Raw(append([]byte(`{"type":"object",`), raw[1:]...))
 }
 
 // toolChoice reads tool_choice or its predecessor function_call into t.choice;

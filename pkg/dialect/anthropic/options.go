@@ -56,20 +56,21 @@ type Model struct {
 	Sampling   bool // takes temperature, top_p and top_k
 	OneSampler bool // takes temperature or top_p, not both
 	Structured bool // takes output_config.format and strict tools
+	Prefill    bool // takes a conversation that ends with a turn of its own
 }
 
 // ModelByName gives what a model's name alone implies. The rules for
 // Claude follow Anthropic's migration guides: adaptive thinking since 4.6, no
 // sampling parameters since Opus 4.7 and in all of 5, structured output since
-// 4.5, the effort xhigh since 4.7, thinking by default since 5. A name that no rule knows gets the most common answers.
+// 4.5, the effort xhigh since 4.7, thinking by default since 5, no prefill since 4.6. A name that no rule knows gets the most common answers.
 func ModelByName(name string) Model {
 	bare := strings.ToLower(name[strings.LastIndexByte(name, '/')+1:])
 	if i := strings.Index(bare, "claude"); i >= 0 {
 		return claude(bare[i:])
 	}
-	m := Model{Sampling: true}
+	m := Model{Sampling: true, Prefill: true}
 	switch {
-	case strings.HasPrefix(bare, "gpt-5") && !strings.Contains(bare, "chat"):
+	case (strings.HasPrefix(bare, "gpt-5") || strings.HasPrefix(bare, "gpt-6")) && !strings.Contains(bare, "chat"):
 		m = Model{MaxOutput: 128000, Thinking: true, XHigh: !(bare == "gpt-5" || strings.HasPrefix(bare, "gpt-5-") || strings.HasPrefix(bare, "gpt-5.1")) || strings.Contains(bare, "codex-max")}
 	case len(bare) > 1 && bare[0] == 'o' && bare[1] >= '1' && bare[1] <= '9':
 		m = Model{MaxOutput: 100000, Thinking: true}
@@ -109,7 +110,7 @@ func claude(bare string) Model {
 	}
 	if version == 0 {
 		if family == "" {
-			return Model{MaxOutput: 64000, Sampling: true, OneSampler: true, Thinking: true} // claude-next, whatever it will be
+			return Model{MaxOutput: 64000, Sampling: true, OneSampler: true, Thinking: true, Prefill: true} // claude-next, whatever it will be
 		}
 		version = 5 // claude-mythos-preview, claude-opus-latest
 	}
@@ -123,6 +124,7 @@ func claude(bare string) Model {
 		Sampling:   !atLeast(5) && !(family == "opus" && atLeast(4.7)),
 		OneSampler: atLeast(4.1),
 		Structured: atLeast(4.5),
+		Prefill:    !atLeast(4.6),
 		MaxOutput:  64000,
 	}
 	switch {

@@ -118,18 +118,20 @@ func (t *fromChat) effort(effort string) {
 
 func (t *fromChat) forced() bool { return t.choice == "any" || t.choice == "tool" }
 
-// unsigned reports whether the conversation stands in the middle of tool use
-// whose turn of the assistant begins without its thinking.
+// unsigned reports whether the conversation stands in the middle of tool use, or of
+// an answer, whose turn of the assistant begins without its thinking.
 func (t *fromChat) unsigned() bool {
 	n := len(t.turns)
-	if n < 2 || len(t.turns[n-1].results) == 0 {
+	if n > 0 && t.turns[n-1].role == "user" {
+		if len(t.turns[n-1].results) == 0 {
+			return false
+		}
+		n--
+	}
+	if n == 0 || len(t.turns[n-1].blocks) == 0 {
 		return false
 	}
-	blocks := t.turns[n-2].blocks
-	if len(blocks) == 0 {
-		return false
-	}
-	kind := blocks[0].Get("type")
+	kind := t.turns[n-1].blocks[0].Get("type")
 	return !kind.Is(`"thinking"`) && !kind.Is(`"redacted_thinking"`)
 }
 

@@ -53,7 +53,8 @@ func (r *messageReply) Body(body []byte) ([]byte, error) {
 	}
 	calls := m.calls()
 	for i := range calls {
-		content = append(content, toolBlock(callID(&calls[i], r.options.NewID), r.toolName(calls[i].Function.Name), inputOf(calls[i].Function.Arguments)))
+		input, _ := inputOf(calls[i].Function.Arguments)
+		content = append(content, toolBlock(callID(&calls[i], r.options.NewID), r.toolName(calls[i].Function.Name), input))
 	}
 	finish := ""
 	if c.Choices[0].Finish != nil {

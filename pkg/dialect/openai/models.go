@@ -27,12 +27,30 @@ func familyOf(model string) family {
 	case strings.HasPrefix(bare, "gpt-3.5"), strings.HasPrefix(bare, "gpt-4"), strings.HasPrefix(bare, "chatgpt-"),
 		strings.HasPrefix(bare, "gpt-5") && strings.Contains(bare, "chat"):
 		return chats
-	case strings.HasPrefix(bare, "gpt-5."):
+	case strings.HasPrefix(bare, "gpt-5."), strings.HasPrefix(bare, "gpt-6"):
 		return thinks51
 	case strings.HasPrefix(bare, "gpt-5"):
 		return thinks5
 	}
 	return unknown
+}
+
+// ToolsOrEffort reports whether a model of that name takes function tools in chat
+// completions only with reasoning_effort none: gpt-5.4 and later, which refuse both
+// together ("To use function tools, use /v1/responses or set reasoning_effort to
+// 'none'"). It is a rule of OpenAI's own endpoint.
+func ToolsOrEffort(model string) bool {
+	bare := strings.ToLower(model[strings.LastIndexByte(model, '/')+1:])
+	rest, five := strings.CutPrefix(bare, "gpt-5.")
+	switch {
+	case strings.Contains(bare, "chat"):
+		return false
+	case five:
+		digits := strings.IndexFunc(rest+"-", func(r rune) bool { return r < '0' || r > '9' })
+		minor, err := strconv.Atoi(rest[:digits])
+		return err == nil && minor >= 4
+	}
+	return strings.HasPrefix(bare, "gpt-6")
 }
 
 // effort is the family's word nearest to a reasoning_effort.

@@ -18,7 +18,9 @@ import (
 //     are left out; those that the caller gave are named in Ignored;
 //   - the limit of tokens and the role of instructions get the names it knows;
 //   - so does reasoning_effort, where the model's name implies what it takes, and
-//     sampling is left out for models that refuse it.
+//     sampling is left out for models that refuse it;
+//   - tools get schemas that OpenAI takes (dialect.ToolSchema), and a history that
+//     it would refuse is repaired, what was repaired being named in Ignored.
 //
 // Answers are first's business alone: they come back as they did without Restrict.
 func Restrict(first dialect.Translator, facts Facts) dialect.Translator {
@@ -83,14 +85,15 @@ func (p *restriction) request(body jsonscan.Value) (out jsonscan.Value, err erro
 			}
 			continue
 		case name == "messages":
-			value = p.each(value, p.message)
+			value = p.each(p.history(value), p.message)
 		case name == "tools":
-			value = p.each(value, p.tool)
+			value = p.tools(value)
 		default:
 			value = suited
 		}
 		out.Put(name, value)
 	}
+	p.withoutEffort(&out)
 	return out, p.extra(&out, extra)
 }
 
@@ -188,8 +191,6 @@ func (p *restriction) without(v jsonscan.Value, names ...string) jsonscan.Value 
 	}
 	return out
 }
-
-func (p *restriction) tool(v jsonscan.Value) jsonscan.Value { return p.without(v, CacheControl) }
 
 func (p *restriction) message(v jsonscan.Value) jsonscan.Value {
 	out := jsonscan.Obj()

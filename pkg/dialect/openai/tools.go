@@ -1,0 +1,69 @@
+package openai
+
+import (
+	"github.com/hostless/hostless/pkg/dialect"
+	"github.com/hostless/hostless/pkg/jsonscan"
+)
+
+// tools gives the tools as the provider takes them.
+func (p *restriction) tools(list jsonscan.Value) jsonscan.Value {
+	if list.Kind() != '[' {
+		return list
+	}
+	var tools []jsonscan.Value
+	changed := false
+	for _, tool := range list.Elements() {
+		if tool.Kind() == '{' {
+			if p.concerned(tool) {
+				tool, changed = p.without(tool, CacheControl), true
+			}
+			if f, ok := withSchema(tool.Get("function")); ok {
+				tool, changed = replaced(tool, "function", f), true
+			}
+		}
+		tools = append(tools, tool)
+	}
+	if !changed {
+		return list
+	}
+	return jsonscan.Arr(tools)
+}
+
+// withSchema gives a function a schema that OpenAI takes, where its own is refused:
+// one of an object without properties, or with a combinator at the root. ok is false
+// where nothing is to be done.
+func withSchema(function jsonscan.Value) (out jsonscan.Value, ok bool) {
+	if function.Kind() != '{' {
+		return out, false
+	}
+	given := function.Get("parameters")
+	schema, rule, ok := dialect.ToolSchema(given)
+	if raw, whole := given.Bytes(); !ok || whole && schema.Is(string(raw)) {
+		return out, false
+	}
+	out = jsonscan.Obj()
+	for name, value := range function.Members() {
+		if name == "strict" && rule != "" {
+			continue // strict mode wants each property required
+		}
+		out.Put(name, value)
+	}
+	out.Put("parameters", schema)
+	if rule != "" {
+		out.Put("description", dialect.WithRule(function.Get("description").String(), rule))
+	}
+	return out, true
+}
+
+// withoutEffort switches the thinking of models off that take no function tools
+// beside it in chat completions: there the tools are what a session lives by. The
+// default counts as an effort for some of them, so that none has to be said.
+func (p *restriction) withoutEffort(out *jsonscan.Value) {
+	if p.facts.Takes(ReasoningDetails) || !ToolsOrEffort(p.in.Model) || out.Get("tools").Kind() != '[' {
+		return
+	}
+	if given := out.Get("reasoning_effort"); given.Set() && !given.Is(`"none"`) {
+		p.ignore("reasoning_effort")
+	}
+	out.Put("reasoning_effort", jsonscan.Lit(`"none"`))
+}

@@ -1,0 +1,118 @@
+package gateway_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/hostless/hostless/test/standin"
+)
+
+// strictProviders starts stand-ins that refuse what Anthropic and OpenAI refuse.
+// DeepSeek has chat completions only, so that Responses are translated to it.
+func (w *world) strictProviders() {
+	w.keys.put("anthropic", standin.Anthropic(w.t, canary).URL+"/v1")
+	w.keys.put("openai", standin.OpenAI(w.t, canary).URL+"/v1")
+	w.keys.put("deepseek", standin.Chat(w.t, canary).URL+"/v1")
+}
+
+// session is one request that ended a session for ever at a provider that refuses
+// it, and what is named as left out.
+type session struct{ name, path, body, ignored string }
+
+func (w *world) survive(sessions []session) {
+	w.t.Helper()
+	for _, s := range sessions {
+		a := w.do("POST", s.path, s.body)
+		if a.status != 200 {
+			w.t.Errorf("%s: %d %s", s.name, a.status, a.body)
+			continue
+		}
+		for _, name := range strings.Fields(s.ignored) {
+			if got := a.header.Get("X-Hostless-Ignored"); !strings.Contains(got, name) {
+				w.t.Errorf("%s: %s is not named in %q", s.name, name, got)
+			}
+		}
+	}
+}
+
+// TestBrokenHistory: a history with calls that were cut off or interrupted, results
+// without a call and ids that occur twice does not end a session.
+func TestBrokenHistory(t *testing.T) {
+	w := newWorld(t)
+	w.strictProviders()
+	const cut = `messages.tool_calls.arguments messages.tool_calls messages.tool_call_id`
+	const items = `"input":[{"type":"message","role":"user","content":"write"},
+		{"type":"function_call","call_id":"c1","name":"w","arguments":"{\"a\":\"unfin"},{"type":"function_call","call_id":"c2","name":"w","arguments":"{}"},{"type":"function_call","call_id":"c2","name":"w","arguments":"{}"},
+		{"type":"function_call_output","call_id":"c1","output":"error"},{"type":"message","role":"user","content":"never mind"},{"type":"function_call_output","call_id":"c0","output":"of no call"}]`
+	const blocks = `"max_tokens":50,"messages":[{"role":"user","content":"write"},
+		{"role":"assistant","content":[{"type":"tool_use","id":"u1","name":"w","input":{}},{"type":"tool_use","id":"u2","name":"w","input":{}}]},
+		{"role":"user","content":[{"type":"tool_result","tool_use_id":"u2","content":"done"},{"type":"text","text":"never mind"}]},
+		{"role":"assistant","content":[{"type":"tool_use","id":"u3","name":"w","input":{}}]},{"role":"user","content":"stop"}]`
+	const contents = `{"contents":[{"role":"user","parts":[{"text":"write"}]},{"role":"model","parts":[{"functionCall":{"name":"w","args":{}}}]},{"role":"user","parts":[{"text":"never mind"}]}]}`
+	const chat = `"messages":[{"role":"user","content":"x"},{"role":"assistant","content":null,"tool_calls":[{"id":"c1","function":{"name":"w","arguments":{}}},{"id":"c2","function":{"name":"w","arguments":{}}}]},{"role":"tool","tool_name":"w","content":"done"},{"role":"user","content":"never mind"}]`
+	w.survive([]session{
+		{"chat on Anthropic", "/v1/chat/completions", `{"model":"claude-opus-5","messages":` + brokenHistory + `}`, cut},
+		{"Responses on Anthropic", "/v1/responses", `{"model":"claude-opus-5",` + items + `}`, cut + " messages.tool_calls.id"},
+		{"Responses on chat", "/v1/responses", `{"model":"deepseek/deepseek-chat",` + items + `}`, cut + " messages.tool_calls.id"},
+		{"Messages on OpenAI", "/v1/messages", `{"model":"gpt-4o",` + blocks + `}`, "messages.tool_calls"},
+		{"Gemini on Anthropic", "/v1beta/models/claude-opus-5:generateContent", contents, "contents.functionCall"},
+		{"Gemini on OpenAI", "/v1beta/models/gpt-4o:generateContent", contents, "contents.functionCall"},
+		{"Ollama on Anthropic", "/api/chat", `{"model":"claude-opus-5","stream":false,` + chat + `}`, "messages.tool_calls"},
+		{"Ollama on OpenAI", "/api/chat", `{"model":"gpt-4o","stream":false,` + chat + `}`, "messages.tool_calls"},
+	})
+}
+
+// TestEndsWithTheAssistant: newer Claude models refuse a conversation that does.
+func TestEndsWithTheAssistant(t *testing.T) {
+	w := newWorld(t)
+	w.strictProviders()
+	for _, model := range []string{"claude-opus-5", "claude-sonnet-4-6", "claude-fable-5"} {
+		w.survive([]session{
+			{"Responses", "/v1/responses", `{"model":"` + model + `","input":[{"type":"message","role":"user","content":[{"type":"input_text","text":"Tidy up."}]},{"type":"message","role":"assistant","content":[{"type":"output_text","text":"Working on it."}]}]}`, "messages.prefill"},
+			{"chat", "/v1/chat/completions", `{"model":"` + model + `","messages":[{"role":"user","content":"x"},{"role":"assistant","content":"y"}]}`, "messages.prefill"},
+			{"Gemini", "/v1beta/models/" + model + ":generateContent", `{"contents":[{"role":"user","parts":[{"text":"x"}]},{"role":"model","parts":[{"text":"y"}]}]}`, "messages.prefill"},
+			{"Ollama", "/api/chat", `{"model":"` + model + `","stream":false,"messages":[{"role":"user","content":"x"},{"role":"assistant","content":"y"}]}`, "messages.prefill"},
+		})
+	}
+}
+
+// TestToolSchemas: one tool whose schema a provider refuses does not end a session.
+func TestToolSchemas(t *testing.T) {
+	w := newWorld(t)
+	w.strictProviders()
+	for _, schema := range []string{
+		`{"type":"object","properties":{"route":{"type":"string"}},"anyOf":[{"required":["route"]},{"required":["file"]}]}`,
+		`{"oneOf":[{"type":"object","properties":{"a":{}}},{"type":"object","properties":{"b":{}}}]}`,
+		`{"allOf":[{"$ref":"#/$defs/A"}],"$defs":{"A":{"type":"object","properties":{"a":{}}}}}`,
+		`{"type":"object"}`, `{"type":"object","additionalProperties":false}`, `{"type":["object","null"]}`, `{}`,
+	} {
+		for _, model := range []string{"claude-sonnet-4-5", "gpt-4o"} {
+			sessions := []session{
+				{schema + " by Responses", "/v1/responses", `{"model":"` + model + `","store":false,"input":"go","tools":[{"type":"function","name":"t","parameters":` + schema + `}]}`, ""},
+				{schema + " by Gemini", "/v1beta/models/" + model + ":generateContent", `{"contents":[{"role":"user","parts":[{"text":"go"}]}],"tools":[{"functionDeclarations":[{"name":"t","parametersJsonSchema":` + schema + `}]}]}`, ""},
+				{schema + " by Ollama", "/api/chat", `{"model":"` + model + `","stream":false,"messages":[{"role":"user","content":"go"}],"tools":[{"type":"function","function":{"name":"t","parameters":` + schema + `}}]}`, ""},
+			}
+			if model == "gpt-4o" {
+				sessions[0] = session{schema + " by Messages", "/v1/messages", `{"model":"gpt-4o","max_tokens":9,"messages":[{"role":"user","content":"go"}],"tools":[{"name":"t","input_schema":` + schema + `}]}`, ""}
+			} else {
+				sessions = append(sessions, session{schema + " by chat", "/v1/chat/completions", `{"model":"` + model + `","messages":[{"role":"user","content":"go"}],"tools":[{"type":"function","function":{"name":"t","parameters":` + schema + `}}]}`, ""})
+			}
+			w.survive(sessions)
+		}
+	}
+}
+
+// TestToolsOrEffort: OpenAI's newest models take function tools in chat completions
+// only without an effort, which their default is too.
+func TestToolsOrEffort(t *testing.T) {
+	w := newWorld(t)
+	w.strictProviders()
+	for _, model := range []string{"gpt-5.6-terra", "gpt-6"} {
+		w.survive([]session{
+			{"Messages", "/v1/messages", `{"model":"` + model + `","max_tokens":2000,"thinking":{"type":"adaptive"},"output_config":{"effort":"high"},"tools":[{"name":"Read","input_schema":{"type":"object","properties":{}}}],"messages":[{"role":"user","content":"x"}]}`, "reasoning_effort"},
+			{"Messages by default", "/v1/messages", `{"model":"` + model + `","max_tokens":2000,"tools":[{"name":"Read","input_schema":{"type":"object","properties":{}}}],"messages":[{"role":"user","content":"x"}]}`, ""},
+			{"Gemini", "/v1beta/models/" + model + ":generateContent", `{"contents":[{"role":"user","parts":[{"text":"go"}]}],"tools":[{"functionDeclarations":[{"name":"t"}]}],"generationConfig":{"thinkingConfig":{"thinkingLevel":"high"}}}`, "reasoning_effort"},
+			{"Ollama", "/api/chat", `{"model":"` + model + `","stream":false,"think":true,"messages":[{"role":"user","content":"go"}],"tools":[{"type":"function","function":{"name":"t","parameters":{"type":"object","properties":{}}}}]}`, ""},
+		})
+	}
+}
