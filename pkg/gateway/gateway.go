@@ -30,13 +30,13 @@ type Gateway struct {
 	access    access.Access
 	up        *upstream.Client
 	lists     *modelist.Lists
+	models    modelist.Service
 	ledger    ledger
 	plan      *plan.Planner
 	fetcher   *netguard.Fetcher
 	seams     pipeline.Seams
 	sockets   context.Context // ends all WebSockets
 	goAway    context.CancelFunc
-	made      time.Time
 	inFlight  atomic.Int64
 	bodies    *body.Memory
 	ids       requestIDs
@@ -51,12 +51,13 @@ func New(cfg Config) (*Gateway, error) {
 	}
 	g := &Gateway{
 		cfg: cfg, up: upstream.New(upstream.Config{Dialer: dialer(&cfg), TLS: cfg.TLS, ConnectTimeout: cfg.ConnectTimeout, HeaderTimeout: cfg.HeaderTimeout, Now: cfg.Now}),
-		fetcher: netguard.NewFetcher(dialer(&cfg), cfg.TLS, "hostless/"+cfg.Version, netguard.Limits{}), made: cfg.Now().UTC(), ledger: ledger{now: cfg.Now},
+		fetcher: netguard.NewFetcher(dialer(&cfg), cfg.TLS, "hostless/"+cfg.Version, netguard.Limits{}), ledger: ledger{now: cfg.Now},
 	}
 	g.access = access.Access{Tokens: cfg.Tokens, DevMode: cfg.DevMode, Owner: cfg.Owner, Origins: func() []string { return cfg.Settings().Origins }}
 	g.sockets, g.goAway = context.WithCancel(context.Background())
 	g.lists = modelist.New(modelist.Config{Client: g.up, Version: cfg.Version, Now: cfg.Now, Logger: cfg.Logger})
 	g.plan = plan.New(plan.Config{Keys: cfg.Keys, Settings: cfg.Settings, Lists: g.lists, Upstream: g.up, Fetcher: g.fetcher, Now: cfg.Now})
+	g.models = modelist.Service{Lists: g.lists, Planner: g.plan, Keys: cfg.Keys, Made: cfg.Now().UTC(), Active: g.active, Logger: cfg.Logger}
 	g.plugIn(&cfg)
 	g.ids.prefix = "req_" + strings.ToLower(rand.Text()[:12])
 	g.bodies = body.NewMemory(cfg.BodyMemory, cfg.BodyWait)

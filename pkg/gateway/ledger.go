@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/hostless/hostless/pkg/dialect/ollama"
 	"github.com/hostless/hostless/pkg/gateway/pipeline"
 	"github.com/hostless/hostless/pkg/gateway/usage"
 )
@@ -89,5 +90,23 @@ func (l *ledger) list() []Usage {
 		}
 		return strings.Compare(a.Model, b.Model)
 	})
+	return out
+}
+
+// activeFor is how long a model is listed as active after it was used.
+const activeFor = 5 * time.Minute
+
+// active gives the models that were used lately, the latest first.
+func (g *Gateway) active() []ollama.Active {
+	var out []ollama.Active
+	for _, u := range g.ledger.list() {
+		if u.Model != "" && g.since(u.LastUsed) < activeFor {
+			out = append(out, ollama.Active{
+				Model:   ollama.Model{Name: ollama.ID(u.Provider, u.Model), Provider: u.Provider, Modified: g.models.Made},
+				Expires: u.LastUsed.Add(activeFor),
+			})
+		}
+	}
+	slices.SortStableFunc(out, func(a, b ollama.Active) int { return b.Expires.Compare(a.Expires) })
 	return out
 }

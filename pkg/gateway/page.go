@@ -1,6 +1,12 @@
 package gateway
 
-import "net/http"
+import (
+	"net/http"
+
+	"github.com/hostless/hostless/pkg/dialect"
+	"github.com/hostless/hostless/pkg/gateway/access"
+	"github.com/hostless/hostless/pkg/gateway/respond"
+)
 
 // registerPath is the one page that other origins' scripts may call, by the rules of
 // CORS that hold for the AI plane.
@@ -28,4 +34,15 @@ func (g *Gateway) page(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	g.cfg.Pages.ServeHTTP(w, r)
+}
+
+// root answers HEAD /, by which Ollama's clients look for their server.
+func (g *Gateway) root(w http.ResponseWriter, r *http.Request) {
+	g.access.CORS(w.Header(), r)
+	if err := access.PlainOrigin(r); err != nil {
+		respond.Fault(w, dialect.Ollama, err)
+		return
+	}
+	w.Header()["Content-Type"] = []string{"text/plain; charset=utf-8"}
+	w.WriteHeader(http.StatusOK)
 }

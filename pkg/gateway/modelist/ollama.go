@@ -1,0 +1,88 @@
+package modelist
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/hostless/hostless/pkg/dialect/ollama"
+	"github.com/hostless/hostless/pkg/fault"
+	"github.com/hostless/hostless/pkg/gateway/access"
+	"github.com/hostless/hostless/pkg/gateway/body"
+	"github.com/hostless/hostless/pkg/gateway/plan"
+	"github.com/hostless/hostless/pkg/gateway/respond"
+	"github.com/hostless/hostless/pkg/provider"
+)
+
+// Metadata answers Ollama's lists, which need no token: they tell names
+// alone. A page may ask only from bare localhost.
+func (s *Service) Metadata(ctx context.Context, r *plan.Request) ([]byte, error) {
+	if err := access.PlainOrigin(r.HTTP); err != nil {
+		return nil, err
+	}
+	switch r.Matched.Pattern {
+	case "/api/version":
+		return ollama.Version(""), nil
+	case "/api/ps":
+		return ollama.PS(s.Active()), nil
+	case "/api/tags":
+		return ollama.Tags(s.ollamaModels(ctx, r.Settings)), nil
+	}
+	data, err := body.Read(r.HTTP, 1<<20, &r.Lease)
+	if err != nil {
+		return nil, err
+	}
+	name, err := ollama.ShowRequest(data)
+	if err != nil {
+		return nil, err
+	}
+	name = ollama.Name(name)
+	target, err := r.Target(name)
+	if err != nil {
+		return nil, err
+	}
+	for _, m := range s.ollamaModels(ctx, r.Settings) {
+		if m.Name == name || m.Name == ollama.ID(target.Provider, target.Model) {
+			m.Name = name
+			return ollama.Show(m), nil
+		}
+	}
+	return nil, fault.New(fault.NotFound, fmt.Sprintf("model '%s' not found", respond.HeaderSafe(name)))
+}
+
+// ollamaModels gives all models as Ollama's lists name them: what the providers
+// have, and what config.json's ollama_api_models adds.
+func (s *Service) ollamaModels(ctx context.Context, settings plan.Settings) []ollama.Model {
+	everything := func(string, string) bool { return true }
+	var out []ollama.Model
+	for _, m := range s.union(ctx, settings, everything, func(p *provider.Provider, id string) string { return ollama.ID(p.Name, id) }) {
+		out = append(out, ollama.Model{Name: m.ID, Provider: m.Provider, Modified: s.modified(m.Created), Context: m.Input})
+	}
+	for _, added := range settings.OllamaModels {
+		target, err := s.Planner.Target(added.Name, settings)
+		if err != nil || target.Model == "" {
+			continue // the stored providers cannot be listed now
+		}
+		id := ollama.ID(target.Provider, target.Model)
+		i := slices.IndexFunc(out, func(m ollama.Model) bool { return m.Name == id })
+		if i < 0 {
+			i, out = len(out), append(out, ollama.Model{Name: id, Provider: target.Provider, Modified: s.modified(0)})
+		}
+		if added.Context > 0 {
+			out[i].Context = added.Context
+		}
+		if added.Capabilities != nil {
+			out[i].Capabilities = added.Capabilities
+		}
+	}
+	return out
+}
+
+// modified is when a model was made, or else when this gateway was.
+func (s *Service) modified(created int64) time.Time {
+	if created > 0 {
+		return time.Unix(created, 0).UTC()
+	}
+	return s.Made
+}

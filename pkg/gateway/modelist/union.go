@@ -1,0 +1,129 @@
+package modelist
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"github.com/hostless/hostless/pkg/dialect"
+	"github.com/hostless/hostless/pkg/dialect/ollama"
+	"github.com/hostless/hostless/pkg/fault"
+	"github.com/hostless/hostless/pkg/gateway/endpoint"
+	"github.com/hostless/hostless/pkg/gateway/plan"
+	"github.com/hostless/hostless/pkg/gateway/respond"
+	"github.com/hostless/hostless/pkg/provider"
+)
+
+// Service answers which models there are. Its fields are required and not changed
+// after the first request; it is safe for concurrent use.
+type Service struct {
+	Lists   *Lists
+	Planner *plan.Planner
+	Keys    plan.Keys
+	Made    time.Time              // the date of models that have none
+	Active  func() []ollama.Active // the models that were used lately, the latest first
+	Logger  *slog.Logger
+}
+
+// union gives every model that the caller may use, by provider. name makes the ID
+// that a model is listed under.
+func (s *Service) union(ctx context.Context, settings plan.Settings, allowed func(provider, model string) bool, name func(p *provider.Provider, id string) string) []Model {
+	var sources []Source
+	for _, stored := range s.usable(settings) {
+		if !allowed(stored, "") {
+			continue
+		}
+		p, cred, err := s.Planner.Credential(ctx, stored, settings)
+		if err != nil {
+			continue // a locked or broken store: the others are listed still
+		}
+		configured := settings.Models[p.Name]
+		for _, alias := range p.Aliases {
+			configured = append(configured[:len(configured):len(configured)], settings.Models[alias]...)
+		}
+		sources = append(sources, Source{Provider: p, Credential: cred, Configured: configured})
+	}
+	return s.Lists.List(ctx, sources, allowed, name)
+}
+
+// usable names the providers that can be used at all, in the catalogue's order
+// and then the custom ones.
+func (s *Service) usable(settings plan.Settings) []string {
+	stored := map[string]bool{}
+	names, err := s.Keys.Stored()
+	if err != nil {
+		s.Logger.Warn("providers cannot be listed", "error", err)
+	}
+	for _, name := range names {
+		stored[name] = true
+	}
+	var out []string
+	for _, p := range provider.Default().All() {
+		if p.Builtin && !settings.EchoOff || stored[p.Name] {
+			out = append(out, p.Name)
+		}
+	}
+	for _, name := range names {
+		if provider.Default().Get(name) == nil {
+			out = append(out, name)
+		}
+	}
+	return out
+}
+
+// openAIName is how /v1/models calls a model: openai's, anthropic's and google's
+// by their bare ids, where these lead back to them; all others with the
+// provider's name before them.
+func (s *Service) openAIName(settings plan.Settings) func(*provider.Provider, string) string {
+	return func(p *provider.Provider, id string) string {
+		if p.BareModels {
+			if t, _ := s.Planner.Target(id, settings); t.Provider == p.Name && t.Model == id {
+				return id
+			}
+		}
+		return p.Name + "/" + id
+	}
+}
+
+// geminiName is how Gemini's list calls a model: as OpenAI's does, but for those
+// that would be taken for Google's when asked for in Gemini's way.
+func geminiName(name func(*provider.Provider, string) string) func(*provider.Provider, string) string {
+	return func(p *provider.Provider, id string) string {
+		if called := name(p, id); called != id || !plan.GoogleByDefault(provider.Target{Provider: p.Name, Model: id}) {
+			return called
+		}
+		return p.Name + "/" + id
+	}
+}
+
+// Answer gives a list of models, or one, in a dialect's shape: as JSON encodes it.
+func (s *Service) Answer(ctx context.Context, r *plan.Request, shape dialect.Name) (any, error) {
+	name := s.openAIName(r.Settings)
+	if shape == dialect.Gemini {
+		name = geminiName(name)
+	}
+	may := func(name, model string) bool { return r.Call.Allow(name, model) == nil }
+	all := s.union(ctx, r.Settings, may, name)
+	if r.Matched.Kind == endpoint.ListModels {
+		part, err := PageOf(shape, r.HTTP.URL.Query(), all)
+		if err != nil {
+			return nil, err
+		}
+		return Encode(shape, part), nil
+	}
+	asked := r.Matched.Tail()
+	target, err := r.Target(asked)
+	if err != nil {
+		return nil, err
+	}
+	for _, m := range all {
+		if m.ID == asked || m.Provider == target.Provider && m.Info.ID == target.Model {
+			m.ID = asked
+			return EncodeModel(shape, m), nil
+		}
+	}
+	if err := r.Call.Allow(target.Provider, target.Model); err != nil {
+		return nil, err
+	}
+	return nil, &fault.Error{Kind: fault.NotFound, Message: "the model `" + respond.HeaderSafe(asked) + "` does not exist or is not listed by its provider", Param: "model", Code: "model_not_found"}
+}
