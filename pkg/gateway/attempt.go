@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"context"
-	"errors"
 	"io"
 
 	"github.com/hostless/hostless/pkg/dialect"
@@ -76,7 +75,7 @@ func (c *exchange) attempt(ctx context.Context, p *plan.Plan, more, hasFallback 
 	result, err := c.tryOnce(ctx, p, req, call, a, more, hasFallback)
 	o.Err, o.End, o.Committed, o.Sent = err, c.g.cfg.Now(), c.w.Committed(), c.w.Sent()
 	if o.Kind == "" {
-		o.Kind = errorKind(err)
+		o.Kind = respond.KindOf(err)
 	}
 	if result == accepted && err != nil && more && !o.Committed && c.mayRetry(ctx, p) {
 		c.w.Discard()
@@ -98,7 +97,7 @@ func (c *exchange) tryOnce(ctx context.Context, p *plan.Plan, req *upstream.Requ
 	early := respond.Informational{Writer: c.w, Redactor: a.RedactError, Hold: more || hasFallback}
 	resp, err := c.g.up.Do(ctx, req, p.To.Credential.Key, early.Got)
 	if err != nil {
-		return accepted, unanswered(ctx, p.To.Provider.Name, err)
+		return accepted, respond.Canceled(ctx, upstream.Error(p.To.Provider.Name, err))
 	}
 	first := &upstream.FirstByte{ReadCloser: resp.Body, Now: c.g.cfg.Now}
 	resp.Body = first
@@ -154,20 +153,4 @@ func (c *exchange) answer(to *pipeline.Candidate, call *dialect.Call) *respond.A
 		a.Events = c.Matched.Dialect
 	}
 	return a
-}
-
-// unanswered is the error of a request that no answer came to.
-func unanswered(ctx context.Context, name string, err error) error {
-	if canceled := respond.CancelError(ctx); canceled != nil {
-		return canceled
-	}
-	return upstream.Error(name, err)
-}
-
-// errorKind sorts what ended a call.
-func errorKind(err error) pipeline.ErrorKind {
-	if errors.Is(err, respond.ErrDisconnected) {
-		return pipeline.CallerDisconnected
-	}
-	return pipeline.KindOf(err)
 }

@@ -10,11 +10,11 @@ import (
 
 // candidates asks the planner where the call may go, and holds each place against
 // the token: a planner need not be right about that.
-func (c *exchange) candidates(ctx context.Context) ([]pipeline.Candidate, error) {
-	if err := plan.CheckModelName(c.Call.Model); err != nil {
+func (g *Gateway) candidates(ctx context.Context, r *plan.Request) ([]pipeline.Candidate, error) {
+	if err := plan.CheckModelName(r.Call.Model); err != nil {
 		return nil, err
 	}
-	planned, err := c.g.seams.Planner.Candidates(ctx, &c.Call)
+	planned, err := g.seams.Planner.Candidates(ctx, &r.Call)
 	if err != nil {
 		return nil, err
 	}
@@ -22,7 +22,7 @@ func (c *exchange) candidates(ctx context.Context) ([]pipeline.Candidate, error)
 	for _, to := range planned {
 		refusal := plan.CheckModelName(to.Model)
 		if refusal == nil {
-			refusal = c.Call.Allow(to.Provider.Name, to.Model)
+			refusal = r.Call.Allow(to.Provider.Name, to.Model)
 		}
 		switch {
 		case refusal == nil:

@@ -24,12 +24,9 @@ type exchange struct {
 	g *Gateway
 	w *respond.Writer
 
-	to      pipeline.Candidate // of a WebSocket: where it is connected to
 	outcome pipeline.Outcome
 	settle  func(pipeline.Outcome) // nil before the call was admitted
 	perTurn bool                   // its messages are calls of their own, the connection is none
-
-	connection *bridged // the WebSocket that this request came over, or nil
 }
 
 // newExchange begins a request. What is needed of settings and clock is read once.
@@ -70,8 +67,7 @@ func (c *exchange) serve() error {
 	case endpoint.WebSocket:
 		ctx, cancel := c.context()
 		defer cancel()
-		c.HTTP = c.HTTP.WithContext(ctx)
-		return c.serveSocket()
+		return c.serveSocket(ctx)
 	}
 	if err := c.parse(); err != nil {
 		return err
@@ -81,7 +77,7 @@ func (c *exchange) serve() error {
 
 // process takes a parsed call through: planned, admitted, tried.
 func (c *exchange) process() error {
-	candidates, err := c.candidates(c.HTTP.Context())
+	candidates, err := c.g.candidates(c.HTTP.Context(), &c.Request)
 	if err != nil {
 		return err
 	}
@@ -169,7 +165,7 @@ func (c *exchange) conclude(err error) {
 	if err != nil {
 		o.Err = err
 		if o.Kind == "" {
-			o.Kind = errorKind(err)
+			o.Kind = respond.KindOf(err)
 		}
 		if o.Status == 0 && o.Kind != pipeline.CallerDisconnected {
 			o.Status = fault.From(err).Kind.Status()

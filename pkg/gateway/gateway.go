@@ -12,13 +12,16 @@ import (
 	"time"
 
 	"github.com/hostless/hostless/pkg/dialect"
+	"github.com/hostless/hostless/pkg/dialect/ollama"
 	"github.com/hostless/hostless/pkg/fault"
 	"github.com/hostless/hostless/pkg/gateway/access"
 	"github.com/hostless/hostless/pkg/gateway/body"
 	"github.com/hostless/hostless/pkg/gateway/endpoint"
+	"github.com/hostless/hostless/pkg/gateway/ledger"
 	"github.com/hostless/hostless/pkg/gateway/modelist"
 	"github.com/hostless/hostless/pkg/gateway/pipeline"
 	"github.com/hostless/hostless/pkg/gateway/plan"
+	"github.com/hostless/hostless/pkg/gateway/realtime"
 	"github.com/hostless/hostless/pkg/gateway/respond"
 	"github.com/hostless/hostless/pkg/gateway/upstream"
 	"github.com/hostless/hostless/pkg/netguard"
@@ -31,11 +34,11 @@ type Gateway struct {
 	up        *upstream.Client
 	lists     *modelist.Lists
 	models    modelist.Service
-	ledger    ledger
+	realtime  realtime.Config
+	ledger    *ledger.Ledger
 	plan      *plan.Planner
 	fetcher   *netguard.Fetcher
 	seams     pipeline.Seams
-	sockets   context.Context // ends all WebSockets
 	goAway    context.CancelFunc
 	inFlight  atomic.Int64
 	bodies    *body.Memory
@@ -51,15 +54,19 @@ func New(cfg Config) (*Gateway, error) {
 	}
 	g := &Gateway{
 		cfg: cfg, up: upstream.New(upstream.Config{Dialer: dialer(&cfg), TLS: cfg.TLS, ConnectTimeout: cfg.ConnectTimeout, HeaderTimeout: cfg.HeaderTimeout, Now: cfg.Now}),
-		fetcher: netguard.NewFetcher(dialer(&cfg), cfg.TLS, "hostless/"+cfg.Version, netguard.Limits{}), ledger: ledger{now: cfg.Now},
+		fetcher: netguard.NewFetcher(dialer(&cfg), cfg.TLS, "hostless/"+cfg.Version, netguard.Limits{}), ledger: ledger.New(cfg.Now),
 	}
 	g.access = access.Access{Tokens: cfg.Tokens, DevMode: cfg.DevMode, Owner: cfg.Owner, Origins: func() []string { return cfg.Settings().Origins }}
-	g.sockets, g.goAway = context.WithCancel(context.Background())
+	stopping, goAway := context.WithCancel(context.Background())
+	g.goAway = goAway
 	g.lists = modelist.New(modelist.Config{Client: g.up, Version: cfg.Version, Now: cfg.Now, Logger: cfg.Logger})
 	g.plan = plan.New(plan.Config{Keys: cfg.Keys, Settings: cfg.Settings, Lists: g.lists, Upstream: g.up, Fetcher: g.fetcher, Now: cfg.Now})
-	g.models = modelist.Service{Lists: g.lists, Planner: g.plan, Keys: cfg.Keys, Made: cfg.Now().UTC(), Active: g.active, Logger: cfg.Logger}
+	g.models = modelist.Service{Lists: g.lists, Planner: g.plan, Keys: cfg.Keys, Made: cfg.Now().UTC(), Active: func() []ollama.Active { return g.ledger.Active(g.models.Made) }, Logger: cfg.Logger}
 	g.plugIn(&cfg)
 	g.ids.prefix = "req_" + strings.ToLower(rand.Text()[:12])
+	g.realtime = realtime.Config{
+		Pipeline: socketPipeline{g}, Seams: &g.seams, Upstream: g.up, NewID: g.ids.next, Now: cfg.Now, MaxMessage: cfg.MaxBody, Stopping: stopping,
+	}
 	g.bodies = body.NewMemory(cfg.BodyMemory, cfg.BodyWait)
 	return g, nil
 }
@@ -73,7 +80,7 @@ func (g *Gateway) plugIn(cfg *Config) {
 		g.seams.Planner = cfg.Planner(g.seams.Planner)
 	}
 	g.seams.Admitters = append(append(g.seams.Admitters, cfg.Admitters...), pipeline.AdmitterFunc(rateLimit))
-	g.seams.Observers = append(append(g.seams.Observers, &g.ledger), cfg.Observers...)
+	g.seams.Observers = append(append(g.seams.Observers, g.ledger), cfg.Observers...)
 }
 
 // rateLimit is the Admitter that charges the token's own limit.
@@ -87,8 +94,11 @@ func rateLimit(_ context.Context, call *pipeline.Call, _ []pipeline.Candidate) (
 // InFlight is how many requests of the AI plane are being served now.
 func (g *Gateway) InFlight() int { return int(g.inFlight.Load()) }
 
+// Usage is what was spent on one model.
+type Usage = ledger.Usage
+
 // Usage tells what was spent since the gateway was made, by provider and model.
-func (g *Gateway) Usage() []Usage { return g.ledger.list() }
+func (g *Gateway) Usage() []Usage { return g.ledger.List() }
 
 // Close ends WebSockets, idle connections to providers and what runs in the
 // background. Other requests in flight are left to their own contexts.

@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	"github.com/hostless/hostless/pkg/fault"
+	"github.com/hostless/hostless/pkg/gateway/pipeline"
 )
 
 // ErrDisconnected says that the caller closed its connection: nobody reads an answer.
@@ -114,4 +115,20 @@ func CancelError(ctx context.Context) error {
 		return f
 	}
 	return ErrDisconnected
+}
+
+// Canceled is why ctx ended, where that is known, else err.
+func Canceled(ctx context.Context, err error) error {
+	if canceled := CancelError(ctx); canceled != nil {
+		return canceled
+	}
+	return err
+}
+
+// KindOf sorts what ended a call; "" for nil.
+func KindOf(err error) pipeline.ErrorKind {
+	if errors.Is(err, ErrDisconnected) {
+		return pipeline.CallerDisconnected
+	}
+	return pipeline.KindOf(err)
 }

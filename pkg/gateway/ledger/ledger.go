@@ -1,4 +1,8 @@
-package gateway
+// Package ledger counts what was spent since the daemon began, by provider and model.
+//
+// It is an Observer of the pipeline, in memory alone: `hostless status` and Ollama's list
+// of running models are told from it.
+package ledger
 
 import (
 	"slices"
@@ -25,45 +29,49 @@ type Usage struct {
 	LastUsed        time.Time `json:"last_used"`
 }
 
-// ledger counts usage by provider and model: an Observer. It is safe for concurrent use.
-type ledger struct {
+// Ledger counts usage by provider and model: a pipeline.Observer. It is safe for
+// concurrent use.
+type Ledger struct {
 	now  func() time.Time
 	mu   sync.Mutex
-	rows map[ledgerKey]*Usage
+	rows map[key]*Usage
 }
 
-type ledgerKey struct{ provider, model string }
+type key struct{ provider, model string }
+
+// New makes an empty ledger.
+func New(now func() time.Time) *Ledger { return &Ledger{now: now} }
 
 // maxRows bounds the ledger: model names come from callers. What is past it is
 // counted under the empty model.
 const maxRows = 4096
 
 // Attempt implements pipeline.Observer.
-func (l *ledger) Attempt(*pipeline.Call, pipeline.Outcome) {}
+func (l *Ledger) Attempt(*pipeline.Call, pipeline.Outcome) {}
 
 // Done implements pipeline.Observer.
-func (l *ledger) Done(call *pipeline.Call, o pipeline.Outcome) {
+func (l *Ledger) Done(call *pipeline.Call, o pipeline.Outcome) {
 	if len(o.Attempts) > 0 {
 		l.add(o.Candidate.Provider.Name, o.Candidate.Model, o.Status == 0 || o.Status >= 400, o.Usage.Tokens)
 	}
 }
 
-func (l *ledger) add(providerName, model string, failed bool, t usage.Tokens) {
+func (l *Ledger) add(providerName, model string, failed bool, t usage.Tokens) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	key := ledgerKey{providerName, model}
-	row := l.rows[key]
+	k := key{providerName, model}
+	row := l.rows[k]
 	if row == nil {
 		if len(l.rows) >= maxRows {
-			key.model = ""
-			row = l.rows[key]
+			k.model = ""
+			row = l.rows[k]
 		}
 		if row == nil {
 			if l.rows == nil {
-				l.rows = map[ledgerKey]*Usage{}
+				l.rows = map[key]*Usage{}
 			}
-			row = &Usage{Provider: providerName, Model: strings.Clone(key.model)}
-			l.rows[ledgerKey{providerName, row.Model}] = row
+			row = &Usage{Provider: providerName, Model: strings.Clone(k.model)}
+			l.rows[key{providerName, row.Model}] = row
 		}
 	}
 	row.Requests++
@@ -77,7 +85,8 @@ func (l *ledger) add(providerName, model string, failed bool, t usage.Tokens) {
 	row.ReasoningTokens += t.Reasoning
 }
 
-func (l *ledger) list() []Usage {
+// List gives the rows, by provider and model.
+func (l *Ledger) List() []Usage {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	out := make([]Usage, 0, len(l.rows))
@@ -96,13 +105,13 @@ func (l *ledger) list() []Usage {
 // activeFor is how long a model is listed as active after it was used.
 const activeFor = 5 * time.Minute
 
-// active gives the models that were used lately, the latest first.
-func (g *Gateway) active() []ollama.Active {
+// Active gives the models that were used lately, the latest first; made is their date.
+func (l *Ledger) Active(made time.Time) []ollama.Active {
 	var out []ollama.Active
-	for _, u := range g.ledger.list() {
-		if u.Model != "" && g.since(u.LastUsed) < activeFor {
+	for _, u := range l.List() {
+		if u.Model != "" && l.now().Sub(u.LastUsed) < activeFor {
 			out = append(out, ollama.Active{
-				Model:   ollama.Model{Name: ollama.ID(u.Provider, u.Model), Provider: u.Provider, Modified: g.models.Made},
+				Model:   ollama.Model{Name: ollama.ID(u.Provider, u.Model), Provider: u.Provider, Modified: made},
 				Expires: u.LastUsed.Add(activeFor),
 			})
 		}

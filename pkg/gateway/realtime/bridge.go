@@ -1,4 +1,4 @@
-package gateway
+package realtime
 
 import (
 	"context"
@@ -10,7 +10,8 @@ import (
 	"github.com/hostless/hostless/pkg/fault"
 	"github.com/hostless/hostless/pkg/gateway/body"
 	"github.com/hostless/hostless/pkg/gateway/endpoint"
-	"github.com/hostless/hostless/pkg/gateway/realtime"
+	"github.com/hostless/hostless/pkg/gateway/pipeline"
+	"github.com/hostless/hostless/pkg/gateway/plan"
 	"github.com/hostless/hostless/pkg/gateway/respond"
 )
 
@@ -21,7 +22,7 @@ type bridged struct {
 	s            *duplex
 	id           string // its memory's name
 	model        string // of the connection, its provider before it, where the query named it
-	conversation realtime.Conversation
+	conversation Conversation
 }
 
 // bridge serves such a connection. previous_response_id reaches back within it: to
@@ -33,8 +34,8 @@ func (s *duplex) bridge(first *body.Message) error {
 	defer cancel()
 	if s.caller == nil {
 		header := http.Header{}
-		s.c.answer(&s.c.to, nil).SetHeaders(header)
-		caller, err := s.c.upgrade("", header)
+		s.answer().SetHeaders(header)
+		caller, err := s.upgrade("", header)
 		if err != nil {
 			return respond.ErrDisconnected
 		}
@@ -44,29 +45,29 @@ func (s *duplex) bridge(first *body.Message) error {
 	stop := context.AfterFunc(ctx, func() { s.caller.End(ctx) })
 	defer stop()
 	b := &bridged{s: s, id: rand.Text()}
-	if s.c.to.Model != "" {
-		b.model = s.c.to.Credential.Provider + "/" + s.c.to.Model
+	if s.to.Model != "" {
+		b.model = s.to.Credential.Provider + "/" + s.to.Model
 	}
-	requests := realtime.Requests{Caller: s.caller, Answer: b.answer}
+	requests := Requests{Caller: s.caller, Answer: b.answer}
 	requests.Run(ctx, first)
 	return respond.ErrDisconnected
 }
 
 // answer serves one response.create as the POST that it stands for.
 func (b *bridged) answer(ctx context.Context, m body.Message) {
-	out := realtime.NewEventWriter(func(event []byte) error {
+	out := NewEventWriter(func(event []byte) error {
 		b.conversation.See(event)
 		return b.s.caller.SendText(event)
 	})
 	err := b.serve(ctx, m, out)
 	if err != nil && out.Status() == 0 && !errors.Is(err, respond.ErrDisconnected) {
-		b.s.caller.SendText(realtime.ErrorEvent(err, m.EventID))
+		b.s.caller.SendText(ErrorEvent(err, m.EventID))
 	}
 	out.Finish()
 }
 
-func (b *bridged) serve(ctx context.Context, f body.Message, out *realtime.EventWriter) error {
-	outer := b.s.c
+func (b *bridged) serve(ctx context.Context, f body.Message, out *EventWriter) error {
+	outer := b.s
 	if outer.Call.Grant != nil {
 		if err := outer.Call.Grant.Check(); err != nil {
 			return err
@@ -75,7 +76,7 @@ func (b *bridged) serve(ctx context.Context, f body.Message, out *realtime.Event
 	if outer.Limited() && f.Ambiguous {
 		return &fault.Error{Kind: fault.Invalid, Message: "model is given more than once", Param: "model"}
 	}
-	members, err := realtime.RequestBody(f, b.model)
+	members, err := RequestBody(f, b.model)
 	if err != nil {
 		return err
 	}
@@ -104,38 +105,17 @@ func (b *bridged) serve(ctx context.Context, f body.Message, out *realtime.Event
 	if err != nil {
 		return err
 	}
-	c := outer.g.newExchange(out, r, matched)
-	c.Call.Grant, c.Call.Socket, c.connection, c.Connection = outer.Call.Grant, true, b, b.id
-	c.Call.Provider = outer.Call.Provider
-	err = c.serveTurn(ctx, parsed, members, warmUp)
-	c.conclude(err)
-	return err
-}
-
-// serveTurn takes one response.create through the pipeline.
-func (c *exchange) serveTurn(ctx context.Context, parsed *body.Body, members map[string]json.RawMessage, warmUp bool) error {
-	b := c.connection
-	if err := c.setBody(parsed); err != nil {
-		return err
-	}
-	candidates, err := c.candidates(ctx)
-	if err != nil {
-		return err
-	}
-	stored := func(id string) bool { _, ok := c.Conversations(parsed.Bytes()).Get(id); return ok }
-	if err := b.conversation.Expand(members, warmUp, stored); err != nil {
-		return err
-	}
-	if warmUp {
-		c.perTurn = true // no model is asked: nothing to observe
-		return b.conversation.WarmUp(candidates[0].Model, members, c.Call.Start.Unix(), b.s.caller.SendText)
-	}
-	if c.Call.Body, err = json.Marshal(members); err != nil {
-		return err
-	}
-	c.BodyRead, c.Call.Size = true, int64(len(c.Call.Body))
-	if c.Envelope, err = body.Parse(c.Call.Body); err != nil {
-		return err
-	}
-	return c.dispatch(candidates)
+	return outer.Pipeline.Post(ctx, out, &Post{
+		Session: outer.Session, HTTP: r, Matched: matched, Body: parsed, Connection: b.id,
+		Expand: func(r *plan.Request, to *pipeline.Candidate) ([]byte, error) {
+			stored := func(id string) bool { _, ok := r.Conversations(parsed.Bytes()).Get(id); return ok }
+			if err := b.conversation.Expand(members, warmUp, stored); err != nil {
+				return nil, err
+			}
+			if warmUp { // no model is asked
+				return nil, b.conversation.WarmUp(to.Model, members, r.Call.Start.Unix(), b.s.caller.SendText)
+			}
+			return json.Marshal(members)
+		},
+	})
 }

@@ -1,4 +1,4 @@
-package gateway
+package realtime
 
 import (
 	"context"
@@ -10,36 +10,36 @@ import (
 
 // choose plans where a WebSocket goes: to the first candidate for a model, "" for the
 // provider's own choice. A connection has no other attempts.
-func (c *exchange) choose(ctx context.Context, model string) error {
-	c.Call.Model = model
-	candidates, err := c.candidates(ctx)
+func (s *Session) choose(ctx context.Context, model string) error {
+	s.Call.Model = model
+	candidates, err := s.Pipeline.Candidates(ctx, s.Request)
 	if err != nil {
 		return err
 	}
-	c.to = candidates[0]
-	c.outcome.Candidate = c.to
+	s.to = candidates[0]
+	s.Outcome.Candidate = s.to
 	return nil
 }
 
 // turn is one response.create on a WebSocket to a provider: a call of its own.
 type turn struct {
-	g      *Gateway
+	s      *Session
 	call   pipeline.Call
 	to     pipeline.Candidate
 	settle func(pipeline.Outcome)
 }
 
 // beginTurn admits a message that asks for a response.
-func (c *exchange) beginTurn(ctx context.Context, model string, data []byte) (*turn, error) {
-	t := &turn{g: c.g, call: c.Call, to: c.to}
-	t.call.ID, t.call.Start, t.call.Method = c.g.ids.next(), c.g.cfg.Now(), "POST"
+func (s *Session) beginTurn(ctx context.Context, model string, data []byte) (*turn, error) {
+	t := &turn{s: s, call: s.Call, to: s.to}
+	t.call.ID, t.call.Start, t.call.Method = s.NewID(), s.Now(), "POST"
 	t.call.Stream, t.call.Body, t.call.Size = true, data, int64(len(data))
 	if model != "" {
 		t.call.Model, t.to.Model = model, model
 	}
-	settle, err := c.g.seams.Admit(ctx, &t.call, []pipeline.Candidate{t.to})
+	settle, err := s.Seams.Admit(ctx, &t.call, []pipeline.Candidate{t.to})
 	if err != nil {
-		c.g.seams.Done(&t.call, pipeline.Outcome{Kind: pipeline.KindOf(err), Err: err, Start: t.call.Start, End: c.g.cfg.Now(), Stream: true})
+		s.Seams.Done(&t.call, pipeline.Outcome{Kind: pipeline.KindOf(err), Err: err, Start: t.call.Start, End: s.Now(), Stream: true})
 		return nil, err
 	}
 	t.settle = settle
@@ -50,28 +50,28 @@ func (c *exchange) beginTurn(ctx context.Context, model string, data []byte) (*t
 func (t *turn) end(report usage.Report, reported bool, kind pipeline.ErrorKind) {
 	o := pipeline.Outcome{
 		Candidate: t.to, Status: 200, Kind: kind, Stream: true, Usage: report, Reported: reported,
-		Start: t.call.Start, End: t.g.cfg.Now(), Committed: true,
+		Start: t.call.Start, End: t.s.Now(), Committed: true,
 	}
-	t.g.seams.Attempt(&t.call, o)
+	t.s.Seams.Attempt(&t.call, o)
 	o.Attempts = []pipeline.Attempt{{
 		Provider: t.to.Provider.Name, KeyLabel: t.to.Credential.Label, Model: t.to.Model,
 		Status: o.Status, Kind: kind, Duration: o.End.Sub(o.Start),
 	}}
 	t.settle(o)
-	t.g.seams.Done(&t.call, o)
+	t.s.Seams.Done(&t.call, o)
 }
 
 // attempted notes how the one attempt of a WebSocket's connection went.
-func (c *exchange) attempted(result respond.Result, err error) {
-	o := &c.outcome
-	o.Candidate, o.Start, o.End = c.to, c.Call.Start, c.g.cfg.Now()
+func (s *Session) attempted(result respond.Result, err error) {
+	o := &s.Outcome
+	o.Candidate, o.Start, o.End = s.to, s.Call.Start, s.Now()
 	o.Status, o.Kind, o.Err, o.Usage, o.Reported = result.Status, result.Kind, err, result.Usage, result.Reported
 	if o.Kind == "" {
-		o.Kind = errorKind(err)
+		o.Kind = respond.KindOf(err)
 	}
-	c.g.seams.Attempt(&c.Call, *o)
+	s.Seams.Attempt(&s.Call, *o)
 	o.Attempts = append(o.Attempts, pipeline.Attempt{
-		Provider: c.to.Provider.Name, KeyLabel: c.to.Credential.Label, Model: c.to.Model,
+		Provider: s.to.Provider.Name, KeyLabel: s.to.Credential.Label, Model: s.to.Model,
 		Status: o.Status, Kind: o.Kind, Duration: o.End.Sub(o.Start),
 	})
 }

@@ -1,4 +1,4 @@
-package gateway
+package realtime
 
 import (
 	"bytes"
@@ -12,7 +12,6 @@ import (
 	"github.com/hostless/hostless/pkg/gateway/pipeline"
 	"github.com/hostless/hostless/pkg/gateway/plan"
 	"github.com/hostless/hostless/pkg/gateway/policy"
-	"github.com/hostless/hostless/pkg/gateway/realtime"
 	"github.com/hostless/hostless/pkg/gateway/respond"
 	"github.com/hostless/hostless/pkg/gateway/usage"
 	"github.com/hostless/hostless/pkg/jsonscan"
@@ -20,13 +19,13 @@ import (
 
 // relay passes messages between the two ends until one closes.
 func (s *duplex) relay(ctx context.Context, first *body.Message) error {
-	s.c.perTurn = s.responses
+	s.PerTurn = s.responses
 	if first != nil && !s.send(websocket.TextMessage, *first, true) {
 		return respond.ErrDisconnected
 	}
-	key := respond.NewRedactor(&s.c.to, false)
-	r := realtime.Relay{
-		Caller: s.caller, Provider: s.provider, Redactor: respond.NewRedactor(&s.c.to, true),
+	key := respond.NewRedactor(&s.to, false)
+	r := Relay{
+		Caller: s.caller, Provider: s.provider, Redactor: respond.NewRedactor(&s.to, true),
 		Up: func(kind int, data []byte) bool {
 			m, ok := body.ParseMessage(data)
 			return s.send(kind, m, ok)
@@ -38,13 +37,13 @@ func (s *duplex) relay(ctx context.Context, first *body.Message) error {
 			return s.caller.Send(kind, key.Bytes(data))
 		},
 		Lost: func() {
-			s.caller.SendText(realtime.ErrorEvent(&fault.Error{Kind: fault.Upstream, Message: "provider \"" + s.c.to.Credential.Provider + "\" closed the connection"}, ""))
+			s.caller.SendText(ErrorEvent(&fault.Error{Kind: fault.Upstream, Message: "provider \"" + s.to.Credential.Provider + "\" closed the connection"}, ""))
 		},
 	}
 	err := r.Run(ctx)
 	s.endTurns(err)
 	if !s.responses {
-		s.c.attempted(respond.Result{Status: http.StatusSwitchingProtocols, Usage: s.c.outcome.Usage, Reported: s.c.outcome.Reported}, nil)
+		s.attempted(respond.Result{Status: http.StatusSwitchingProtocols, Usage: s.Outcome.Usage, Reported: s.Outcome.Reported}, nil)
 	}
 	return respond.ErrDisconnected
 }
@@ -53,10 +52,10 @@ func (s *duplex) relay(ctx context.Context, first *body.Message) error {
 // allow goes nowhere, which an event says. It reports whether the connection lives on.
 func (s *duplex) send(kind int, f body.Message, readable bool) bool {
 	if err := s.check(f, readable); err != nil {
-		return s.caller.SendText(realtime.ErrorEvent(err, f.EventID)) == nil
+		return s.caller.SendText(ErrorEvent(err, f.EventID)) == nil
 	}
 	data := f.WithModels(func(name string) string {
-		if t, err := s.c.Target(name); err == nil && t.Provider == s.c.to.Credential.Provider {
+		if t, err := s.Target(name); err == nil && t.Provider == s.to.Credential.Provider {
 			return t.Model
 		}
 		return name
@@ -66,46 +65,45 @@ func (s *duplex) send(kind int, f body.Message, readable bool) bool {
 
 // check holds a message against the token.
 func (s *duplex) check(f body.Message, readable bool) error {
-	c := s.c
 	if !readable {
-		if c.Limited() {
+		if s.Limited() {
 			return fault.New(fault.Invalid, "the message is not a JSON object")
 		}
 		return nil
 	}
-	if c.Call.Grant != nil {
-		if err := c.Call.Grant.Check(); err != nil {
+	if s.Call.Grant != nil {
+		if err := s.Call.Grant.Check(); err != nil {
 			return err
 		}
 	}
-	if c.Limited() && f.Ambiguous {
+	if s.Limited() && f.Ambiguous {
 		return &fault.Error{Kind: fault.Invalid, Message: "model is given more than once", Param: "model"}
 	}
 	for _, m := range f.Models {
 		if err := plan.CheckModelName(m.Name); err != nil {
 			return err
 		}
-		t, err := c.Target(m.Name)
+		t, err := s.Target(m.Name)
 		if err != nil {
 			return err
 		}
-		if t.Provider != c.to.Credential.Provider && (t.Stripped || m.Top) && s.opened {
-			return &fault.Error{Kind: fault.Invalid, Message: "this connection is to provider \"" + c.to.Credential.Provider + "\"; open another one for " + respond.HeaderSafe(m.Name), Param: "model"}
+		if t.Provider != s.to.Credential.Provider && (t.Stripped || m.Top) && s.opened {
+			return &fault.Error{Kind: fault.Invalid, Message: "this connection is to provider \"" + s.to.Credential.Provider + "\"; open another one for " + respond.HeaderSafe(m.Name), Param: "model"}
 		}
 		name := m.Name
-		if t.Provider == c.to.Credential.Provider {
+		if t.Provider == s.to.Credential.Provider {
 			name = t.Model
 		}
-		if err := c.allow(c.to.Credential.Provider, name); err != nil {
+		if err := s.Call.Allow(s.to.Credential.Provider, name); err != nil {
 			return err
 		}
 	}
 	if s.responses && f.Type == "response.create" {
-		if err := c.checkMessage(f); err != nil {
+		if err := s.checkMessage(f); err != nil {
 			return err
 		}
 		model := f.Model()
-		if model == "" && c.to.Model == "" && c.Limited() {
+		if model == "" && s.to.Model == "" && s.Limited() {
 			return &fault.Error{Kind: fault.Invalid, Message: "model is missing", Param: "model"}
 		}
 		return s.begin(model, f.Bytes())
@@ -115,19 +113,19 @@ func (s *duplex) check(f body.Message, readable bool) error {
 
 // checkMessage holds the further models that a response.create names against the
 // scope of a token that is limited to certain models.
-func (c *exchange) checkMessage(m body.Message) error {
-	if !c.Limited() {
+func (s *Session) checkMessage(m body.Message) error {
+	if !s.Limited() {
 		return nil
 	}
-	return policy.AuthorizeMessage(c.Call.Grant.Scope(), &m, c.Target)
+	return policy.AuthorizeMessage(s.Call.Grant.Scope(), &m, s.Target)
 }
 
 // begin admits a response.create as a call of its own.
 func (s *duplex) begin(model string, data []byte) error {
-	if t, err := s.c.Target(model); err == nil && model != "" {
+	if t, err := s.Target(model); err == nil && model != "" {
 		model = t.Model
 	}
-	t, err := s.c.beginTurn(s.c.HTTP.Context(), model, bytes.Clone(data))
+	t, err := s.beginTurn(s.HTTP.Context(), model, bytes.Clone(data))
 	if err != nil {
 		return err
 	}
@@ -142,8 +140,8 @@ func (s *duplex) begin(model string, data []byte) error {
 func (s *duplex) account(data []byte) {
 	if !s.responses {
 		if report, ok := usage.Parse(data); ok {
-			s.c.outcome.Usage.Tokens.Add(report.Tokens)
-			s.c.outcome.Reported = true
+			s.Outcome.Usage.Tokens.Add(report.Tokens)
+			s.Outcome.Reported = true
 		}
 		return
 	}
@@ -167,7 +165,7 @@ func (s *duplex) account(data []byte) {
 // endTurns concludes the calls that got no answer before the connection ended.
 func (s *duplex) endTurns(cause error) {
 	kind := pipeline.ProviderIncomplete
-	if s.c.HTTP.Context().Err() != nil {
+	if s.HTTP.Context().Err() != nil {
 		kind = pipeline.CallerDisconnected
 	}
 	s.turning.Lock()
@@ -215,8 +213,8 @@ func isDelta(event []byte) bool {
 // upgrade.
 func (s *duplex) refusal(resp *http.Response) {
 	body, _ := io.ReadAll(io.LimitReader(resp.Body, 64<<10))
-	text := respond.NewRedactor(&s.c.to, true).Bytes(body)
-	s.c.attempted(respond.Result{Status: resp.StatusCode, Kind: pipeline.KindOfStatus(resp.StatusCode)}, nil)
-	s.caller.SendText(realtime.ProviderErrorEvent(resp.StatusCode, text))
+	text := respond.NewRedactor(&s.to, true).Bytes(body)
+	s.attempted(respond.Result{Status: resp.StatusCode, Kind: pipeline.KindOfStatus(resp.StatusCode)}, nil)
+	s.caller.SendText(ProviderErrorEvent(resp.StatusCode, text))
 	s.caller.SendClose(websocket.CloseInternalServerErr, "the provider refused the connection")
 }

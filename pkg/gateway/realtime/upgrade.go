@@ -1,4 +1,4 @@
-package gateway
+package realtime
 
 import (
 	"context"
@@ -9,14 +9,13 @@ import (
 
 	"github.com/gorilla/websocket"
 	"github.com/hostless/hostless/pkg/gateway/access"
-	"github.com/hostless/hostless/pkg/gateway/realtime"
 	"github.com/hostless/hostless/pkg/gateway/respond"
 	"github.com/hostless/hostless/pkg/gateway/upstream"
 )
 
 // dialProvider opens the provider's side of a WebSocket.
-func (c *exchange) dialProvider(ctx context.Context, e *upstream.Endpoint, query string) (*websocket.Conn, *http.Response, error) {
-	return c.g.up.DialWebSocket(ctx, &upstream.Socket{Endpoint: e, Path: c.Matched.Path, Query: query, Header: c.HTTP.Header, Protocols: offered(c.HTTP)}, c.to.Credential.Key)
+func (s *Session) dialProvider(ctx context.Context, e *upstream.Endpoint, query string) (*websocket.Conn, *http.Response, error) {
+	return s.Upstream.DialWebSocket(ctx, &upstream.Socket{Endpoint: e, Path: s.Matched.Path, Query: query, Header: s.HTTP.Header, Protocols: offered(s.HTTP)}, s.to.Credential.Key)
 }
 
 // offered are the subprotocols that a caller offers, without the one that holds
@@ -33,16 +32,16 @@ func offered(r *http.Request) []string {
 
 // upgrade takes the caller's side of a WebSocket. Which origin may do so is the
 // token's word, checked before.
-func (c *exchange) upgrade(chosen string, header http.Header) (*realtime.Conn, error) {
-	if all := websocket.Subprotocols(c.HTTP); len(all) > 0 && !slices.Contains(all, chosen) {
+func (s *Session) upgrade(chosen string, header http.Header) (*Conn, error) {
+	if all := websocket.Subprotocols(s.HTTP); len(all) > 0 && !slices.Contains(all, chosen) {
 		// A browser that offered subprotocols gives up where none of them is chosen.
 		chosen = all[0]
-		if rest := offered(c.HTTP); len(rest) > 0 {
+		if rest := offered(s.HTTP); len(rest) > 0 {
 			chosen = rest[0]
 		}
 	}
 	out := http.Header{}
-	for name, values := range c.w.Header() {
+	for name, values := range s.Writer.Header() {
 		if name != "Vary" && !strings.HasPrefix(name, "Access-Control-") {
 			out[name] = values
 		}
@@ -50,8 +49,8 @@ func (c *exchange) upgrade(chosen string, header http.Header) (*realtime.Conn, e
 	for name, values := range header {
 		out[name] = values
 	}
-	conn, err := realtime.Accept(c.w.ResponseWriter, c.HTTP, chosen, out, c.g.cfg.MaxBody, func(err error) { respond.Fault(c.w, c.Call.Dialect, err) })
-	c.w.Commit() // the connection is taken over, or the error was written
+	conn, err := Accept(s.Writer.ResponseWriter, s.HTTP, chosen, out, s.MaxMessage, func(err error) { respond.Fault(s.Writer, s.Call.Dialect, err) })
+	s.Writer.Commit() // the connection is taken over, or the error was written
 	return conn, err
 }
 
