@@ -46,19 +46,17 @@ func (d *daemon) watchdog(ctx context.Context) error {
 	}
 	beat := time.NewTicker(interval / 3)
 	defer beat.Stop()
-	for {
+	for { // at once: the manager's time runs on over handovers
+		if err := d.check(ctx, interval/4); err == nil {
+			d.notify.send(systemd.SdNotifyWatchdog)
+		} else if ctx.Err() == nil {
+			d.log.Error("the self-check failed: the service manager's watchdog is not notified", "error", err)
+		}
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-beat.C:
 		}
-		if err := d.check(ctx, interval/4); err != nil {
-			if ctx.Err() == nil {
-				d.log.Error("the self-check failed: the service manager's watchdog is not notified", "error", err)
-			}
-			continue
-		}
-		d.notify.send(systemd.SdNotifyWatchdog)
 	}
 }
 

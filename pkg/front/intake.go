@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"net"
+	"net/http"
 	"slices"
 	"sync"
 	"syscall"
@@ -50,7 +51,7 @@ func (s *Server) accept(ctx context.Context, l net.Listener, lanes *sync.WaitGro
 			continue
 		}
 		own := &conn{TCPConn: tcp, server: s}
-		own.ctx, own.cancel = context.WithCancel(sock.WithOnDisconnect(context.WithValue(ctx, connKey{}, own), &own.onDisconnect))
+		own.ctx, own.cancel = context.WithCancel(sock.WithOnDisconnect(laneContext(ctx, own), &own.onDisconnect))
 		s.open.Add(1)
 		s.note(s.lanes, own)
 		lanes.Go(func() { s.receive(ctx, own) })
@@ -128,3 +129,9 @@ func (h *handover) Close() error {
 
 // Addr is one of those that are listened on.
 func (h *handover) Addr() net.Addr { return h.addr }
+
+// laneContext is the context of a connection's requests in its lane, with what
+// net/http gives to its own.
+func laneContext(ctx context.Context, c *conn) context.Context {
+	return context.WithValue(context.WithValue(ctx, http.LocalAddrContextKey, c.LocalAddr()), connKey{}, c)
+}

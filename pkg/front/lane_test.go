@@ -609,3 +609,21 @@ func TestLaneContextEndsWithItsRequest(t *testing.T) {
 		within(t, ended)
 	}
 }
+
+// TestLaneTellsLocalAddress: who is at the other end is looked up by both
+// addresses of a connection, also from a lane.
+func TestLaneTellsLocalAddress(t *testing.T) {
+	seen := make(chan any, 1)
+	gateway := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		seen <- r.Context().Value(http.LocalAddrContextKey)
+	})
+	s := start(t, Config{Gateway: gateway, Apps: gateway})
+	resp, err := http.Get("http://" + s.addr + "/")
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	if addr, ok := (<-seen).(net.Addr); !ok || addr.String() != s.addr {
+		t.Errorf("local address %v, want %s", addr, s.addr)
+	}
+}
