@@ -12,8 +12,9 @@
 //	→ each Observer.Done
 //
 // Nothing is sent to the caller before a candidate is accepted; after that no other
-// one is tried. A WebSocket takes the same path for each response.create, and for a
-// realtime session as a whole.
+// one is tried. A WebSocket takes the same path for each response.create. A session of
+// the Realtime API is a call beside those of its turns: of its handshake, and of what is
+// used without a response, such as transcripts.
 package pipeline
 
 import (

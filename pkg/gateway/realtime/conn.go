@@ -1,10 +1,9 @@
 // Package realtime owns the WebSockets of the AI plane: the caller's connection, the
-// relay between it and a provider's, and the answers of providers that have only HTTP,
-// sent as messages.
+// relay between it and a provider's, the calls that its messages are, and the answers
+// of providers that have only HTTP, sent as messages.
 //
-// What a message may ask for, where it goes and what it costs is decided by package
-// gateway, which hands in functions; opening the provider's side belongs to package
-// upstream.
+// Where a call may go and how a POST is served is decided by package gateway (see
+// Pipeline); opening the provider's side belongs to package upstream.
 package realtime
 
 import (

@@ -5,6 +5,7 @@ import (
 	"context"
 	"io"
 	"net/http"
+	"strings"
 
 	"github.com/gorilla/websocket"
 	"github.com/hostless/hostless/pkg/fault"
@@ -31,7 +32,7 @@ func (s *duplex) relay(ctx context.Context, first *body.Message) error {
 			return s.send(kind, m, ok)
 		},
 		Down: func(kind int, data []byte) error {
-			if !isDelta(data) && (bytes.Contains(data, usageMark) || bytes.Contains(data, errorMark)) {
+			if !isDelta(data) && (bytes.Contains(data, usageMark) || bytes.Contains(data, errorMark) || bytes.Contains(data, createdMark)) {
 				s.account(data)
 			}
 			return s.caller.Send(kind, key.Bytes(data))
@@ -40,8 +41,8 @@ func (s *duplex) relay(ctx context.Context, first *body.Message) error {
 			s.caller.SendText(ErrorEvent(&fault.Error{Kind: fault.Upstream, Message: "provider \"" + s.to.Credential.Provider + "\" closed the connection"}, ""))
 		},
 	}
-	err := r.Run(ctx)
-	s.endTurns(err)
+	r.Run(ctx)
+	s.endTurns(ctx, r.CallerLeft())
 	if !s.responses {
 		s.attempted(respond.Result{Status: http.StatusSwitchingProtocols, Usage: s.Outcome.Usage, Reported: s.Outcome.Reported}, nil)
 	}
@@ -98,7 +99,10 @@ func (s *duplex) check(f body.Message, readable bool) error {
 			return err
 		}
 	}
-	if s.responses && f.Type == "response.create" {
+	if f.Type != "response.create" {
+		return nil
+	}
+	if s.responses {
 		if err := s.checkMessage(f); err != nil {
 			return err
 		}
@@ -106,9 +110,9 @@ func (s *duplex) check(f body.Message, readable bool) error {
 		if model == "" && s.to.Model == "" && s.Limited() {
 			return &fault.Error{Kind: fault.Invalid, Message: "model is missing", Param: "model"}
 		}
-		return s.begin(model, f.Bytes())
+		return s.begin(model, &f)
 	}
-	return nil
+	return s.begin("", &f) // the session's model
 }
 
 // checkMessage holds the further models that a response.create names against the
@@ -121,14 +125,15 @@ func (s *Session) checkMessage(m body.Message) error {
 }
 
 // begin admits a response.create as a call of its own.
-func (s *duplex) begin(model string, data []byte) error {
+func (s *duplex) begin(model string, m *body.Message) error {
 	if t, err := s.Target(model); err == nil && model != "" {
 		model = t.Model
 	}
-	t, err := s.beginTurn(s.HTTP.Context(), model, bytes.Clone(data))
+	t, err := s.beginTurn(s.HTTP.Context(), model, bytes.Clone(m.Bytes()))
 	if err != nil {
 		return err
 	}
+	t.event = strings.Clone(m.EventID)
 	s.turning.Lock()
 	s.turns = append(s.turns, t)
 	s.turning.Unlock()
@@ -139,10 +144,7 @@ func (s *duplex) begin(model string, data []byte) error {
 // messages are calls of their own it ends the oldest one.
 func (s *duplex) account(data []byte) {
 	if !s.responses {
-		if report, ok := usage.Parse(data); ok {
-			s.Outcome.Usage.Tokens.Add(report.Tokens)
-			s.Outcome.Reported = true
-		}
+		s.accountRealtime(data)
 		return
 	}
 	kind := pipeline.ErrorKind("")
@@ -163,9 +165,11 @@ func (s *duplex) account(data []byte) {
 }
 
 // endTurns concludes the calls that got no answer before the connection ended.
-func (s *duplex) endTurns(cause error) {
+func (s *duplex) endTurns(ctx context.Context, callerLeft bool) {
 	kind := pipeline.ProviderIncomplete
-	if s.HTTP.Context().Err() != nil {
+	if cause := respond.LocalCancelCause(ctx); cause != nil {
+		kind = pipeline.KindOf(cause)
+	} else if callerLeft {
 		kind = pipeline.CallerDisconnected
 	}
 	s.turning.Lock()
@@ -176,10 +180,11 @@ func (s *duplex) endTurns(cause error) {
 	s.turns = nil
 }
 
-// answerMarks are in every message that may end a call, and in few others.
+// One of these is in every message that begins or ends a call, and in few others.
 var (
-	usageMark = []byte(`"usage`)
-	errorMark = []byte(`"error"`)
+	usageMark   = []byte(`"usage`)
+	errorMark   = []byte(`"error"`)
+	createdMark = []byte(`"response.created"`)
 )
 
 // typeMark opens nearly every event of OpenAI's APIs.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"sync/atomic"
 	"time"
 
 	"github.com/gorilla/websocket"
@@ -26,7 +27,17 @@ type Relay struct {
 	// Lost is called where the provider's connection broke without a close while the
 	// caller was still connected: it can still be sent an error.
 	Lost func()
+
+	first atomic.Int32 // the end that disconnected first
 }
+
+const (
+	callerEnd int32 = iota + 1
+	providerEnd
+)
+
+// CallerLeft reports, after Run, whether the caller disconnected before the provider.
+func (r *Relay) CallerLeft() bool { return r.first.Load() == callerEnd }
 
 // Run relays until both directions have ended, and gives why the provider's did. It
 // closes neither connection for good; ctx ends both.
@@ -41,6 +52,7 @@ func (r *Relay) Run(ctx context.Context) error {
 	defer close(down)
 	go func() {
 		err := r.pumpUp()
+		r.first.CompareAndSwap(0, callerEnd)
 		relayClose(r.Provider.ws, err, websocket.CloseGoingAway, redact.Redactor{})
 		timeout := closeTimeout
 		if !isClose(err) {
@@ -53,6 +65,7 @@ func (r *Relay) Run(ctx context.Context) error {
 		<-down
 	}()
 	err := r.pumpDown()
+	r.first.CompareAndSwap(0, providerEnd)
 	if !isClose(err) && ctx.Err() == nil {
 		select {
 		case <-up: // the caller disconnected first
@@ -94,6 +107,7 @@ func (r *Relay) pumpDown() error {
 		}
 		r.Caller.batch.Hold()
 		if err := r.Down(kind, data); err != nil {
+			r.first.CompareAndSwap(0, callerEnd)
 			return err
 		}
 	}

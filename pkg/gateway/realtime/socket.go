@@ -52,7 +52,7 @@ func (s *Session) Serve() error {
 // duplex is a WebSocket with its two ends.
 type duplex struct {
 	*Session
-	responses bool // response.create is a request of its own; else the session is
+	responses bool // its messages alone are calls; else the session is one too
 	caller    *Conn
 	provider  *Conn
 	query     string

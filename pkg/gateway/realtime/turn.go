@@ -27,6 +27,9 @@ type turn struct {
 	call   pipeline.Call
 	to     pipeline.Candidate
 	settle func(pipeline.Outcome)
+
+	event    string // the event_id that its caller gave it
+	response string // the ID of its response, once the Realtime API told it
 }
 
 // beginTurn admits a message that asks for a response.
