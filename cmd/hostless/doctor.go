@@ -19,6 +19,7 @@ import (
 	"github.com/hostless/hostless/pkg/fault"
 	"github.com/hostless/hostless/pkg/hosts"
 	"github.com/hostless/hostless/pkg/provider"
+	"github.com/hostless/hostless/pkg/service"
 	"github.com/urfave/cli/v2"
 )
 
@@ -210,6 +211,9 @@ func (x *examination) service() {
 		x.add("service", broken, "hostless service start", "the login service is installed, its sockets are closed")
 	default:
 		x.add("service", fine, "", "installed, sockets open")
+	}
+	if err == nil && s.Installed && m.EndsWithSession(x.ctx) {
+		x.add("linger", warning, service.LingerCommand, "%s", endsAtLogout)
 	}
 }
 

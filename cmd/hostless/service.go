@@ -88,6 +88,9 @@ func (e *env) startCommand(ctx context.Context) string {
 	return "hostless proxy start"
 }
 
+// endsAtLogout is what an installation without a desktop and without lingering means.
+const endsAtLogout = "systemd ends the service when you log out, since this account has no desktop session and does not linger."
+
 func (e *env) serviceInstall(cc *cli.Context) error {
 	port := cc.Int("port")
 	if cc.IsSet("port") && (port < 1 || port > 65535) {
@@ -128,6 +131,9 @@ func (e *env) serviceInstall(cc *cli.Context) error {
 	}
 	if !done.Changed {
 		e.note("The service was installed already; it is up to date.")
+	}
+	if m.EndsWithSession(cc.Context) {
+		e.note("%s To have it stay, and start at boot: %s", endsAtLogout, service.LingerCommand)
 	}
 	scheme := "http"
 	if done.TLS {
