@@ -46,8 +46,9 @@ func (r *run) idle(ctx context.Context, sig *signals) (over bool, code int) {
 // use watches whether anybody is connected to a lazy app's port. A nil use
 // never ends.
 type use struct {
-	ports chan int
-	done  chan struct{} // closed when there was no connection for the time
+	ports     chan int
+	done      chan struct{} // closed when there was no connection for the time
+	connected func(port int, recently bool) bool
 }
 
 const (
@@ -58,8 +59,12 @@ const (
 	traceable = 2 * time.Minute
 )
 
+func newUse(connected func(port int, recently bool) bool) *use {
+	return &use{ports: make(chan int, 1), done: make(chan struct{}), connected: connected}
+}
+
 func watchUse(ctx context.Context, limit time.Duration) *use {
-	u := &use{ports: make(chan int, 1), done: make(chan struct{})}
+	u := newUse(procinfo.Connected)
 	go u.run(ctx, limit)
 	return u
 }
@@ -96,7 +101,7 @@ func (u *use) run(ctx context.Context, limit time.Duration) {
 		case port = <-u.ports:
 			last = time.Now()
 		case <-tick.C:
-			if port == 0 || procinfo.Connected(port, limit >= traceable) {
+			if port == 0 || u.connected(port, limit >= traceable) {
 				last = time.Now()
 			} else if time.Since(last) >= limit {
 				close(u.done)

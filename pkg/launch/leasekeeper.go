@@ -181,21 +181,28 @@ func (h *leaseKeeper) sendState(ctx context.Context, lease *control.Lease, limit
 	_ = lease.Update(ctx, state)
 }
 
+// requestAgain is the request that takes the route up where it is now: a token
+// with an end of its own keeps that end.
+func (h *leaseKeeper) requestAgain() control.RouteRequest {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	req := h.req
+	req.Port, req.Reserve, req.Force = h.state.Port, false, false
+	req.PID = h.state.PID
+	req.Token = h.token
+	if !h.until.IsZero() {
+		req.TTL = max(1, int64(time.Until(h.until).Seconds()))
+	}
+	return req
+}
+
 // retake registers again, with the port that the child has and the token that
 // it knows, until it works or ctx ends.
 func (h *leaseKeeper) retake(ctx context.Context) bool {
 	wait := retryFirst
 	lastError := ""
 	for {
-		h.mu.Lock()
-		req := h.req
-		req.Port, req.Reserve, req.Force = h.state.Port, false, false
-		req.PID = h.state.PID
-		req.Token = h.token
-		if !h.until.IsZero() {
-			req.TTL = max(1, int64(time.Until(h.until).Seconds()))
-		}
-		h.mu.Unlock()
+		req := h.requestAgain()
 		// A daemon that accepts and never answers is no reason to give up early.
 		lease, err := leaseDetached(ctx, h.client, req)
 		if err == nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/hostless/hostless/pkg/procinfo"
@@ -59,30 +60,55 @@ func TestPortTracker(t *testing.T) {
 // TestOutsideListener: a container's port counts though no process of the tree has it.
 func TestOutsideListener(t *testing.T) {
 	for _, before := range []bool{false, true} {
-		calls := 0
+		synctest.Test(t, func(t *testing.T) {
+			calls := 0
+			changes := make(chan portChange, 1)
+			w := watcher{
+				tree:    func() []procinfo.Process { return nil },
+				look:    func([]procinfo.Process) []procinfo.Listener { return nil },
+				mark:    func() string { return time.Now().String() },
+				outside: func(int) bool { calls++; return before || calls > 2 },
+				ranker:  ranker{planned: 4100},
+			}
+			ctx, stop := context.WithCancel(t.Context())
+			defer stop()
+			go w.run(ctx, func(c portChange) { changes <- c })
+			time.Sleep(time.Minute)
+			synctest.Wait()
+			select {
+			case c := <-changes:
+				if before || c.port != 4100 || c.unplanned {
+					t.Errorf("open before %v: %+v", before, c)
+				}
+			default:
+				if !before {
+					t.Error("the port is not seen")
+				}
+			}
+		})
+	}
+}
+
+// TestUnplannedPortSettles: another port than the planned one is the app's only
+// after it has been open for a while, to the watcher's own looks.
+func TestUnplannedPortSettles(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		changes := make(chan portChange, 1)
 		w := watcher{
-			tree:    func() []procinfo.Process { return nil },
-			look:    func([]procinfo.Process) []procinfo.Listener { return nil },
-			mark:    func() string { return time.Now().String() },
-			outside: func(int) bool { calls++; return before || calls > 2 },
-			ranker:  ranker{planned: 4100},
+			tree: func() []procinfo.Process { return nil },
+			look: func([]procinfo.Process) []procinfo.Listener {
+				return []procinfo.Listener{{Port: 3000, PID: 1, Depth: 1}}
+			},
+			mark:   func() string { return "same" },
+			ranker: ranker{planned: 4100},
 		}
-		ctx := limited(t)
-		done := make(chan struct{})
-		stopped, stop := context.WithCancel(ctx)
-		go func() { defer close(done); w.run(stopped, func(c portChange) { changes <- c }) }()
-		select {
-		case c := <-changes:
-			if before || c.port != 4100 || c.unplanned {
-				t.Errorf("open before %v: %+v", before, c)
-			}
-		case <-time.After(300 * time.Millisecond):
-			if !before {
-				t.Error("the port is not seen")
-			}
+		ctx, stop := context.WithCancel(t.Context())
+		defer stop()
+		started := time.Now()
+		go w.run(ctx, func(c portChange) { changes <- c })
+		c := <-changes
+		if took := time.Since(started); c.port != 3000 || !c.unplanned || took < settle || took > 2*settle {
+			t.Errorf("after %v: %+v", took, c)
 		}
-		stop()
-		<-done
-	}
+	})
 }
