@@ -16,7 +16,7 @@ const module = "github.com/hostless/hostless/"
 // order is the import table of docs/architecture.md: a package imports only
 // packages of earlier rows. Packages of one row do not know each other.
 var order = [][]string{
-	{"secret", "fault", "sse", "jsonscan", "build", "procinfo", "httpx", "h2upgrade"},
+	{"secret", "fault", "sse", "jsonscan", "build", "procinfo", "httpx", "h2upgrade", "clock"},
 	{"listen", "peer", "sock", "config", "appname", "redact"},
 	{"netguard"},
 	{"keys/vault", "keys/reference", "audit"},

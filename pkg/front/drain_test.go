@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/hostless/hostless/pkg/fault"
+	"github.com/hostless/hostless/test/harness"
 )
 
 func dial(t *testing.T, addr string) (net.Conn, *bufio.Reader) {
@@ -29,7 +30,8 @@ func dial(t *testing.T, addr string) (net.Conn, *bufio.Reader) {
 func TestDrainAnswersWhatIsInFlight(t *testing.T) {
 	entered, release := make(chan struct{}), make(chan struct{})
 	let := sync.OnceFunc(func() { close(release) })
-	s := start(t, Config{CloseDelay: 500 * time.Millisecond, Gateway: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	clock := harness.NewClock()
+	s := start(t, Config{Clock: clock, CloseDelay: time.Hour, Gateway: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/slow" {
 			close(entered)
 			<-release
@@ -49,12 +51,10 @@ func TestDrainAnswersWhatIsInFlight(t *testing.T) {
 	<-entered
 	stopped := make(chan error, 1)
 	go func() { stopped <- s.stop() }()
-	for { // until the listener is closed
-		c, err := net.Dial("tcp", s.addr)
-		if err != nil {
-			break
-		}
+	clock.Await(t, time.Hour)
+	if c, err := net.Dial("tcp", s.addr); err == nil {
 		c.Close()
+		t.Error("the listener is open while the server drains")
 	}
 	// A kept-alive connection is still answered, for the last time.
 	io.WriteString(kept, "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
@@ -62,6 +62,10 @@ func TestDrainAnswersWhatIsInFlight(t *testing.T) {
 	if err != nil || !resp.Close {
 		t.Fatalf("while draining: %+v, %v; want an answer with Connection: close", resp, err)
 	}
+	if s.retiring.Load() {
+		t.Error("connections are ended before the delay is over")
+	}
+	clock.Advance(time.Hour)
 	let()
 	resp, err = http.ReadResponse(slowReader, nil)
 	if err != nil {
@@ -105,11 +109,8 @@ func TestDrainEndsUpgradedConnections(t *testing.T) {
 	for _, polite := range []bool{true, false} {
 		t.Run(fmt.Sprint("polite ", polite), func(t *testing.T) {
 			handlerEnded := make(chan struct{})
-			farewell := 10 * time.Second // ends with the handler
-			if !polite {
-				farewell = 100 * time.Millisecond
-			}
-			s := start(t, Config{CloseDelay: time.Millisecond, UpgradeGrace: farewell, Apps: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			clock := harness.NewClock()
+			s := start(t, Config{Clock: clock, CloseDelay: time.Hour, UpgradeGrace: 2 * time.Hour, Apps: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				defer close(handlerEnded)
 				c, _, err := w.(http.Hijacker).Hijack()
 				if err != nil {
@@ -133,7 +134,18 @@ func TestDrainEndsUpgradedConnections(t *testing.T) {
 			if s.InFlight() != 1 {
 				t.Errorf("%d in flight", s.InFlight())
 			}
-			if err := s.stop(); err != nil {
+			stopped := make(chan error, 1)
+			go func() { stopped <- s.stop() }()
+			clock.Await(t, time.Hour)
+			clock.Advance(time.Hour)
+			if !polite { // it has all of its time
+				clock.Await(t, 2*time.Hour)
+				if len(s.members(s.upgraded)) != 1 {
+					t.Error("the connection was closed before its time was over")
+				}
+				clock.Advance(2 * time.Hour)
+			}
+			if err := within(t, stopped); err != nil {
 				t.Error(err)
 			}
 			<-handlerEnded
@@ -166,7 +178,8 @@ func TestRunFailsWithItsListener(t *testing.T) {
 // TestRetireKeepsWhatHasArrived holds back the server's reader, as a busy machine
 // does, and lets a request arrive meanwhile.
 func TestRetireKeepsWhatHasArrived(t *testing.T) {
-	s, err := New(Config{Gateway: saying("g"), Apps: saying("a")})
+	clock := harness.NewClock()
+	s, err := New(Config{Clock: clock, Gateway: saying("g"), Apps: saying("a")})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -198,12 +211,8 @@ func TestRetireKeepsWhatHasArrived(t *testing.T) {
 	for !arrived.pending() { // until the kernel has brought it over
 		time.Sleep(time.Millisecond)
 	}
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan struct{})
-	s.retired = time.Now().Add(time.Minute) // however long this takes
-	go func() { s.retire(ctx); close(done) }()
-	for len(s.members(s.idle)) != 2 {
-		time.Sleep(time.Millisecond)
+	if !s.retireIdle() || len(s.members(s.idle)) != 2 {
+		t.Errorf("%d connections are kept; want the two with a request", len(s.members(s.idle)))
 	}
 	if _, err := waiting.Write([]byte("x")); err == nil {
 		t.Error("the connection without a request is open")
@@ -217,15 +226,19 @@ func TestRetireKeepsWhatHasArrived(t *testing.T) {
 	// has it.
 	s.connState(arrived, http.StateActive)
 	s.connState(read, http.StateActive)
-	select {
-	case <-done:
+	if !s.retireIdle() {
 		t.Error("a request was left between its reading and its handler")
-	case <-time.After(20 * time.Millisecond):
 	}
 	arrived.handled.Store(true)
 	read.handled.Store(true)
-	<-done
-	cancel()
+	if s.retireIdle() {
+		t.Error("a handler is waited for as if its request had not arrived")
+	}
+	// One that never gets its handler holds nobody up for longer than the rest.
+	read.handled.Store(false)
+	s.retired = clock.Now()
+	clock.Advance(partialReadGrace)
+	s.retire(t.Context())
 }
 
 // TestDrainEndsEventStreams has an app's events, which have no end, on both
@@ -357,7 +370,7 @@ func TestLaneBodiesHaveNoDeadline(t *testing.T) {
 	}
 }
 
-// TestDrainEndsHalfHeads has a client that began a long head and says no more.
+// TestDrainEndsHalfHeads has a client that sends a part of a long head and no more.
 func TestDrainEndsHalfHeads(t *testing.T) {
 	s := start(t, Config{CloseDelay: time.Millisecond})
 	const begun = "GET / HTTP/1.1\r\nHost: a.localhost\r\nX: "

@@ -23,6 +23,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/hostless/hostless/pkg/clock"
 	"github.com/hostless/hostless/pkg/fault"
 )
 
@@ -61,6 +62,10 @@ type Config struct {
 	RedirectHTTPS func() bool
 
 	Logger *slog.Logger // discards when nil
+
+	// Clock times the drain, and when a client is looked after that may have left;
+	// nil is the system's. Deadlines of connections are the kernel's in any case.
+	Clock clock.Clock
 
 	// Idle is how long a connection may wait for its next request: 2 min when
 	// zero.
@@ -193,19 +198,24 @@ func (s *Server) Run(ctx context.Context, listeners ...net.Listener) error {
 // but were not read yet, and leaves upgraded connections open.
 func (s *Server) drain(base context.Context, cancel context.CancelCauseFunc) {
 	if s.open.Load() > 0 {
-		after(base, s.cfg.CloseDelay)
+		passed, timer := clock.NewTimer(s.cfg.Clock, s.cfg.CloseDelay)
+		select {
+		case <-passed:
+		case <-base.Done():
+		}
+		timer.Stop()
 	}
 	// Shutdown itself would wait five seconds for connections that never spoke.
-	unspoken := time.AfterFunc(partialReadGrace, func() { s.closeAll(s.fresh) })
+	unspoken := clock.AfterFunc(s.cfg.Clock, partialReadGrace, func() { s.closeAll(s.fresh) })
 	defer unspoken.Stop()
 	// Event streams of apps would have it wait for nothing: browsers open them anew.
-	streams := time.AfterFunc(partialReadGrace, func() {
+	streams := clock.AfterFunc(s.cfg.Clock, partialReadGrace, func() {
 		if s.linger.Load() == 0 {
 			s.closeAll(s.endless)
 		}
 	})
 	defer streams.Stop()
-	s.retired = time.Now()
+	s.retired = s.now()
 	s.retiring.Store(true)
 	s.wakeLanes()
 	s.retire(base)
@@ -228,6 +238,8 @@ func (s *Server) drain(base context.Context, cancel context.CancelCauseFunc) {
 // errStopping is the cause of contexts that end because the daemon does: what a
 // handler may tell its caller, who is still there.
 var errStopping = &fault.Error{Kind: fault.Stopping, RetryAfter: time.Second, Message: "the daemon is stopping: send the request again"}
+
+func (s *Server) now() time.Time { return clock.Now(s.cfg.Clock) }
 
 // partialReadDeadline is when a draining server stops waiting for what has not come whole.
 func (s *Server) partialReadDeadline() time.Time { return s.retired.Add(partialReadGrace) }
@@ -264,7 +276,7 @@ func after(ctx context.Context, d time.Duration) {
 // endUpgraded lets handlers whose contexts have ended finish by themselves, then
 // closes the upgraded connections that are left.
 func (s *Server) endUpgraded() {
-	end := time.NewTimer(s.cfg.UpgradeGrace)
+	ended, end := clock.NewTimer(s.cfg.Clock, s.cfg.UpgradeGrace)
 	defer end.Stop()
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
@@ -272,7 +284,7 @@ func (s *Server) endUpgraded() {
 		select {
 		case <-tick.C:
 			continue
-		case <-end.C:
+		case <-ended:
 		}
 		break
 	}
@@ -284,25 +296,24 @@ func (s *Server) endUpgraded() {
 // busy machine many may have arrived and not been read. Nor does net/http answer
 // a request that it has read but not yet handled when Shutdown is called.
 func (s *Server) retire(ctx context.Context) {
-	ctx, done := context.WithDeadline(ctx, s.partialReadDeadline())
-	defer done()
-	for {
-		arrived := false
-		for _, c := range s.members(s.idle) {
-			switch {
-			case c.pending():
-				arrived = true
-			case !c.tls: // TLS has its own words of farewell, which Shutdown says
-				c.Close()
-			}
-		}
-		arrived = arrived || slices.ContainsFunc(s.members(s.fresh), (*conn).pending) ||
-			slices.ContainsFunc(s.members(s.active), func(c *conn) bool { return !c.handled.Load() })
-		if !arrived || ctx.Err() != nil {
-			return
-		}
+	for s.retireIdle() && ctx.Err() == nil && s.now().Before(s.partialReadDeadline()) {
 		after(ctx, time.Millisecond)
 	}
+}
+
+// retireIdle closes the connections that wait without a request, and reports
+// whether requests have arrived that no handler has yet.
+func (s *Server) retireIdle() (arrived bool) {
+	for _, c := range s.members(s.idle) {
+		switch {
+		case c.pending():
+			arrived = true
+		case !c.tls: // Shutdown sends TLS's close_notify
+			c.Close()
+		}
+	}
+	return arrived || slices.ContainsFunc(s.members(s.fresh), (*conn).pending) ||
+		slices.ContainsFunc(s.members(s.active), func(c *conn) bool { return !c.handled.Load() })
 }
 
 // note puts a connection into one of the server's sets.

@@ -4,6 +4,7 @@ import (
 	"io"
 	"time"
 
+	"github.com/hostless/hostless/pkg/clock"
 	"github.com/hostless/hostless/pkg/sock"
 )
 
@@ -17,7 +18,8 @@ const halfClosedCheckEvery = 50 * time.Millisecond
 // err is what the connection's own Read has given.
 func (c *conn) awaitPeerClose(p []byte, n int, err error) (int, error) {
 	for err == io.EOF && c.peerAlive() {
-		time.Sleep(halfClosedCheckEvery)
+		passed, _ := clock.NewTimer(c.server.cfg.Clock, halfClosedCheckEvery)
+		<-passed
 		n, err = c.TCPConn.Read(p) // net/http ends its watch by a deadline
 	}
 	return n, err
@@ -30,11 +32,12 @@ func (c *conn) awaitPeerLeft(quit <-chan struct{}) bool {
 	if !sock.Ends(c.TCPConn) {
 		return false
 	}
-	look := time.NewTicker(halfClosedCheckEvery)
+	passed, look := clock.NewTimer(c.server.cfg.Clock, halfClosedCheckEvery)
 	defer look.Stop()
 	for c.peerAlive() {
 		select {
-		case <-look.C:
+		case <-passed:
+			look.Reset(halfClosedCheckEvery)
 		case <-quit:
 			return false
 		}

@@ -16,6 +16,7 @@ import (
 // and is gone once it is not.
 func TestClientThatEndedItsSide(t *testing.T) {
 	var gone atomic.Bool
+	asked := make(chan struct{}, 1) // for each look at who holds the other end
 	arrived, answer, cancelled := make(chan struct{}, 1), make(chan struct{}), make(chan struct{}, 1)
 	app := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		io.Copy(io.Discard, r.Body)
@@ -28,6 +29,10 @@ func TestClientThatEndedItsSide(t *testing.T) {
 		}
 	})
 	s := start(t, Config{Apps: app, Peer: func(net.Conn) (int, error) {
+		select {
+		case asked <- struct{}{}:
+		default:
+		}
 		if gone.Load() {
 			return UnknownUID, errors.New("gone")
 		}
@@ -53,12 +58,14 @@ func TestClientThatEndedItsSide(t *testing.T) {
 		"GET / HTTP/1.0\r\nHost: a.localhost\r\n\r\n",
 	} {
 		c := ask(text)
-		select {
-		case <-cancelled:
-			t.Fatalf("%.4s: the request was cancelled", text)
-		case <-time.After(3 * halfClosedCheckEvery):
-			answer <- struct{}{}
+		for range 3 { // the first may be from before
+			select {
+			case <-cancelled:
+				t.Fatalf("%.4s: the request was cancelled", text)
+			case <-asked:
+			}
 		}
+		answer <- struct{}{}
 		if got, err := io.ReadAll(c); err != nil || !strings.HasSuffix(string(got), "answered") {
 			t.Errorf("%.4s: %q, %v", text, got, err)
 		}

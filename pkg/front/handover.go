@@ -3,6 +3,8 @@ package front
 import (
 	"context"
 	"time"
+
+	"github.com/hostless/hostless/pkg/clock"
 )
 
 // HandOver has Run, once its context ends, let requests in flight, event streams
@@ -16,13 +18,15 @@ func (s *Server) EndLinger() { s.lingerEnd.Do(func() { close(s.lingerCut) }) }
 
 // drainContext ends when what is in flight has had its time to end.
 func (s *Server) drainContext(base context.Context) (context.Context, context.CancelFunc) {
-	ctx, cancel := context.WithTimeout(base, s.drainTime())
+	ctx, cancel := context.WithCancel(base)
+	timer := clock.AfterFunc(s.cfg.Clock, s.drainTime(), cancel)
 	go func() { // ends with ctx
 		select {
 		case <-s.lingerCut:
 			cancel()
 		case <-ctx.Done():
 		}
+		timer.Stop()
 	}()
 	return ctx, cancel
 }

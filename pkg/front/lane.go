@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/hostless/hostless/pkg/clock"
 	"github.com/hostless/hostless/pkg/sock"
 )
 
@@ -137,11 +138,11 @@ func (l *lane) fill() bool {
 	for {
 		if l.server.retiring.Load() {
 			arriving := l.w > 0 || l.conn.lane.Load() == laneFresh
-			switch until := l.server.partialReadDeadline(); {
+			switch left := l.server.partialReadDeadline().Sub(l.server.now()); {
 			case sock.Unread(l.conn.TCPConn):
 				l.conn.SetReadDeadline(time.Time{})
-			case arriving && time.Now().Before(until):
-				l.conn.SetReadDeadline(until)
+			case arriving && left > 0:
+				l.conn.SetReadDeadline(time.Now().Add(left))
 			default:
 				return false
 			}
@@ -227,7 +228,7 @@ func (l *lane) leave() {
 type watch struct {
 	conn  *conn
 	left  func()
-	timer *time.Timer
+	timer clock.Timer
 
 	mu     sync.Mutex
 	active bool          // a request is being answered
@@ -240,7 +241,7 @@ func (w *watch) begin() {
 	w.active = true
 	w.mu.Unlock()
 	if w.timer == nil {
-		w.timer = time.AfterFunc(watchFrom, w.look)
+		w.timer = clock.AfterFunc(w.conn.server.cfg.Clock, watchFrom, w.look)
 	} else {
 		w.timer.Reset(watchFrom)
 	}

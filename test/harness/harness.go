@@ -22,24 +22,6 @@ import (
 	"time"
 )
 
-// CI reports whether this is the gate's run, where nothing may be skipped.
-func CI() bool { return os.Getenv("CI") == "true" }
-
-// Need finds a program in PATH. Without it the test is skipped with the reason;
-// in CI it fails.
-func Need(t testing.TB, name string) string {
-	t.Helper()
-	path, err := exec.LookPath(name)
-	if err == nil {
-		return path
-	}
-	if CI() {
-		t.Fatalf("%s is missing, and CI skips nothing", name)
-	}
-	t.Skipf("%s is not installed", name)
-	return ""
-}
-
 var build = sync.OnceValues(func() (string, error) {
 	if dir := os.Getenv("HOSTLESS_TEST_BIN"); dir != "" {
 		return dir, nil

@@ -9,6 +9,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/hostless/hostless/pkg/clock"
 	"github.com/hostless/hostless/pkg/sock"
 )
 
@@ -17,9 +18,10 @@ import (
 type pool struct {
 	mu     sync.Mutex
 	idle   []*Conn     // the longest unused first
-	timer  *time.Timer // sweeps while there are any
+	timer  clock.Timer // sweeps while there are any
 	closed bool
 
+	clock       clock.Clock // nil is the system's
 	maxIdle     int
 	idleTimeout time.Duration
 
@@ -52,8 +54,8 @@ func (p *pool) get(t Target, once bool) *Conn {
 		p.idle[last] = nil
 		p.idle = p.idle[:last]
 		p.mu.Unlock()
-		if u.target == t && time.Now().Before(u.expires) {
-			if u.looksAlive() && (!once || p.keeps.Load() || u.staysOpen()) {
+		if now := clock.Now(p.clock); u.target == t && now.Before(u.expires) {
+			if u.looksAlive(now) && (!once || p.keeps.Load() || u.staysOpen(now)) {
 				return u
 			}
 			p.died(u)
@@ -71,14 +73,14 @@ func (p *pool) served() {
 
 // died notes that one was not.
 func (p *pool) died(u *Conn) {
-	if time.Since(u.since) < minKeepAlive {
+	if clock.Now(p.clock).Sub(u.since) < minKeepAlive {
 		p.keeps.Store(false)
 	}
 }
 
 // put keeps a connection.
 func (p *pool) put(u *Conn) {
-	now := time.Now()
+	now := clock.Now(p.clock)
 	keep := p.idleTimeout
 	if u.idle > 0 {
 		keep = min(keep, u.idle-time.Second)
@@ -96,14 +98,14 @@ func (p *pool) put(u *Conn) {
 	}
 	p.idle = append(p.idle, u)
 	if p.timer == nil {
-		p.timer = time.AfterFunc(sweepEvery, p.sweep)
+		p.timer = clock.AfterFunc(p.clock, sweepEvery, p.sweep)
 	}
 	p.mu.Unlock()
 }
 
 // sweep ends what has been kept for too long.
 func (p *pool) sweep() {
-	now := time.Now()
+	now := clock.Now(p.clock)
 	var dead []*Conn
 	p.mu.Lock()
 	kept := p.idle[:0]
@@ -117,7 +119,7 @@ func (p *pool) sweep() {
 	clear(p.idle[len(kept):])
 	p.idle, p.timer = kept, nil
 	if len(kept) > 0 {
-		p.timer = time.AfterFunc(sweepEvery, p.sweep)
+		p.timer = clock.AfterFunc(p.clock, sweepEvery, p.sweep)
 	}
 	p.mu.Unlock()
 	for _, u := range dead {
@@ -142,7 +144,7 @@ func (p *pool) clear(forGood bool) {
 
 // looksAlive reports whether a kept connection is open and silent. One that the
 // system cannot be asked about is so only for a moment.
-func (u *Conn) looksAlive() bool {
+func (u *Conn) looksAlive(now time.Time) bool {
 	if u.quick != nil {
 		return u.quick.Silent()
 	}
@@ -157,17 +159,17 @@ func (u *Conn) looksAlive() bool {
 	if sc, ok := c.(syscall.Conn); ok {
 		return sock.Silent(sc)
 	}
-	return time.Since(u.since) < maxUncheckedIdle
+	return now.Sub(u.since) < maxUncheckedIdle
 }
 
 // staysOpen waits until the app has had the time to close a connection after its
 // last answer, and reports whether it has not.
-func (u *Conn) staysOpen() bool {
-	until := u.since.Add(closeRaceWindow)
-	if !time.Now().Before(until) {
+func (u *Conn) staysOpen(now time.Time) bool {
+	left := u.since.Add(closeRaceWindow).Sub(now)
+	if left <= 0 {
 		return true
 	}
-	u.SetReadDeadline(until)
+	u.SetReadDeadline(time.Now().Add(left))
 	defer u.SetReadDeadline(time.Time{})
 	u.timed = time.Time{}
 	var b [1]byte
