@@ -147,7 +147,7 @@ func TestClosedTerminalEndsTheDaemon(t *testing.T) {
 	cmd.Env = []string{"HOME=" + home, "HOSTLESS_HOME=" + home}
 	terminal, err := pty.Start(cmd)
 	if err != nil {
-		t.Skipf("no pseudo-terminal here: %v", err)
+		harness.Missing(t, "no pseudo-terminal here: ", err)
 	}
 	defer terminal.Close()
 	defer cmd.Process.Kill()
@@ -250,9 +250,7 @@ func TestProcessIsClosed(t *testing.T) {
 
 // TestAnotherUserIsKeptOut asks as another user, over TCP and the socket.
 func TestAnotherUserIsKeptOut(t *testing.T) {
-	if runtime.GOOS != "linux" || os.Getuid() != 0 {
-		t.Skip("needs root on Linux, to ask as another user")
-	}
+	harness.NeedRoot(t)
 	curl := harness.Need(t, "curl")
 	d := harness.Start(t)
 	ask := func(uid uint32, args ...string) string {

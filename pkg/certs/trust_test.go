@@ -11,19 +11,8 @@ import (
 	"time"
 
 	"github.com/hostless/hostless/pkg/certs"
+	"github.com/hostless/hostless/test/harness"
 )
-
-func needTool(t *testing.T, name string) string {
-	t.Helper()
-	path, err := exec.LookPath(name)
-	if err != nil && os.Getenv("CI") == "true" {
-		t.Fatalf("%s is missing in CI", name)
-	}
-	if err != nil {
-		t.Skipf("%s is not installed", name)
-	}
-	return path
-}
 
 func states(results []certs.StoreResult) []string {
 	var out []string
@@ -83,7 +72,7 @@ func TestTrustSystem(t *testing.T) {
 
 // TestTrustNSS uses the real certutil on a fresh database like Chromium's.
 func TestTrustNSS(t *testing.T) {
-	certutil := needTool(t, "certutil")
+	certutil := harness.Need(t, "certutil")
 	home, dir, now := t.TempDir(), t.TempDir(), time.Now()
 	open(t, dir, &now)
 	db := filepath.Join(home, ".pki/nssdb")
@@ -123,7 +112,7 @@ func TestTrustJava(t *testing.T) {
 	if testing.Short() {
 		t.Skip("keytool starts slowly")
 	}
-	keytool, err := filepath.EvalSymlinks(needTool(t, "keytool"))
+	keytool, err := filepath.EvalSymlinks(harness.Need(t, "keytool"))
 	if err != nil {
 		t.Fatal(err)
 	}

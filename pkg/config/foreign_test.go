@@ -7,6 +7,7 @@ import (
 
 	"github.com/hostless/hostless/pkg/config"
 	"github.com/hostless/hostless/pkg/fault"
+	"github.com/hostless/hostless/test/harness"
 )
 
 func TestRefuseForeign(t *testing.T) {
@@ -30,9 +31,7 @@ func TestRefuseForeign(t *testing.T) {
 			t.Errorf("%s: %v, want refused %v", tt.what, err, tt.refused)
 		}
 	}
-	if uid != 0 {
-		t.Skip("the rest needs root: a directory of another user")
-	}
+	harness.NeedRoot(t) // for a directory of another user
 	theirs := t.TempDir()
 	if err := os.Chown(theirs, 12345, 12345); err != nil {
 		t.Fatal(err)

@@ -13,7 +13,7 @@ import (
 // at the same time: what they took is given back to the system soon after.
 func TestLargeBodiesAreGivenBack(t *testing.T) {
 	if raceEnabled {
-		t.Skip("the race detector keeps memory of its own")
+		t.Skip("the race detector keeps memory of its own") // it runs without the detector, too
 	}
 	size := int64(64 << 20)
 	upstream := newUpstream(t, func(rw http.ResponseWriter, r *http.Request) {

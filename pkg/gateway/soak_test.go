@@ -19,6 +19,7 @@ import (
 	"github.com/hostless/hostless/pkg/gateway"
 	"github.com/hostless/hostless/pkg/secret"
 	"github.com/hostless/hostless/pkg/token"
+	"github.com/hostless/hostless/test/harness"
 )
 
 // The gateway of these tests runs in a process of its own, so that its memory is
@@ -105,7 +106,7 @@ func startSoak(t *testing.T, upstream string) *soak {
 func (s *soak) memory(name string) int64 {
 	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", s.pid))
 	if err != nil {
-		s.t.Skip("no /proc to read memory from")
+		harness.Missing(s.t, "no /proc to read memory from")
 	}
 	for line := range strings.Lines(string(data)) {
 		if rest, ok := strings.CutPrefix(line, name+":"); ok {

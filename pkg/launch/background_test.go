@@ -20,6 +20,7 @@ import (
 	"github.com/hostless/hostless/pkg/control"
 	"github.com/hostless/hostless/pkg/fault"
 	"github.com/hostless/hostless/pkg/procinfo"
+	"github.com/hostless/hostless/test/harness"
 )
 
 func (d *standIn) paths() config.Paths { return config.Paths{Home: d.home, Socket: d.socket()} }
@@ -200,10 +201,7 @@ func TestLazyIsUsed(t *testing.T) {
 
 // TestRunAllCtrlZ: Ctrl-Z stops all apps and the run, fg continues them.
 func TestRunAllCtrlZ(t *testing.T) {
-	bash, err := exec.LookPath("bash")
-	if err != nil {
-		t.Skip("bash is not installed")
-	}
+	bash := harness.Need(t, "bash")
 	d := newStandIn(t)
 	dir := t.TempDir()
 	gate := filepath.Join(dir, "go")

@@ -17,6 +17,7 @@ import (
 
 	"github.com/hostless/hostless/pkg/control"
 	"github.com/hostless/hostless/pkg/procinfo"
+	"github.com/hostless/hostless/test/harness"
 )
 
 // screen is what a terminal showed so far.
@@ -139,10 +140,7 @@ func TestTerminalIsTheApps(t *testing.T) {
 
 // TestTerminalCtrlZ works below a real shell, whose job the run is.
 func TestTerminalCtrlZ(t *testing.T) {
-	bash, err := exec.LookPath("bash")
-	if err != nil {
-		t.Skip("bash is not installed")
-	}
+	bash := harness.Need(t, "bash")
 	d := newStandIn(t)
 	inner := d.run(Config{Args: []string{"/bin/sh", "-c", "echo ready; while read x; do echo got $x; done"}})
 	self := inner.Path
@@ -205,10 +203,7 @@ func (s *screen) awaitStopped(at int) int {
 }
 
 func TestTerminalStartedInTheBackground(t *testing.T) {
-	bash, err := exec.LookPath("bash")
-	if err != nil {
-		t.Skip("bash is not installed")
-	}
+	bash := harness.Need(t, "bash")
 	d := newStandIn(t)
 	inner := d.run(Config{Args: []string{"/bin/sh", "-c", "while read x; do echo got $x; done"}})
 	shell := exec.Command(bash, "--norc", "--noprofile", "-i")
@@ -234,10 +229,7 @@ func TestTerminalStartedInTheBackground(t *testing.T) {
 // TestTerminalInAPipeline: what stands beside the run may read the terminal, and
 // Ctrl-C ends both.
 func TestTerminalInAPipeline(t *testing.T) {
-	bash, err := exec.LookPath("bash")
-	if err != nil {
-		t.Skip("bash is not installed")
-	}
+	bash := harness.Need(t, "bash")
 	d := newStandIn(t)
 	inner := d.run(Config{Args: app(t, "say:up", "serve:", "wait")})
 	shell := exec.Command(bash, "--norc", "--noprofile", "-i")

@@ -13,13 +13,14 @@ import (
 	"testing"
 
 	"github.com/hostless/hostless/pkg/peer"
+	"github.com/hostless/hostless/test/harness"
 )
 
 func pair(t *testing.T, network, address string) (server, client net.Conn) {
 	t.Helper()
 	l, err := net.Listen(network, address)
 	if err != nil {
-		t.Skipf("no %s on this machine: %v", address, err)
+		harness.Missing(t, "no ", address, " on this machine: ", err)
 	}
 	defer l.Close()
 	client, err = net.Dial(network, l.Addr().String())
@@ -78,9 +79,7 @@ func TestTCPOwner(t *testing.T) {
 
 // TestTCPOwnerOfAnother lets another user connect; only root can arrange that.
 func TestTCPOwnerOfAnother(t *testing.T) {
-	if runtime.GOOS != "linux" || os.Getuid() != 0 {
-		t.Skip("needs root on Linux, to connect as another user")
-	}
+	harness.NeedRoot(t)
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -91,7 +90,7 @@ func TestTCPOwnerOfAnother(t *testing.T) {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 12345, Gid: 12345}}
 	cmd.Dir = "/"
 	if err := cmd.Start(); err != nil {
-		t.Skipf("cannot run as another user here: %v", err)
+		harness.Missing(t, "cannot run as another user here: ", err)
 	}
 	server, err := l.Accept()
 	if err != nil {

@@ -92,7 +92,7 @@ func TestFrameworks(t *testing.T) {
 	for _, f := range frameworks {
 		t.Run(f.name, func(t *testing.T) {
 			if f.rest && os.Getenv("HOSTLESS_TEST_FRAMEWORKS") != "all" {
-				t.Skip("set HOSTLESS_TEST_FRAMEWORKS=all to run it")
+				t.Skip("set HOSTLESS_TEST_FRAMEWORKS=all to run it") // the other frameworks are tested each time
 			}
 			f.test(t)
 		})
@@ -189,7 +189,7 @@ func (f framework) project(t *testing.T) (dir string, command []string) {
 	if program, ok := strings.CutPrefix(command[0], "python:"); ok {
 		command[0] = filepath.Join(harness.Python(t, from), program)
 	} else if _, err := exec.LookPath(command[0]); err != nil {
-		t.Skip(err)
+		harness.Missing(t, err)
 	}
 	return dir, command
 }

@@ -189,7 +189,7 @@ func unlockCollection(t *testing.T) {
 // TestInsideKeychain is the life of a key beside a real Secret Service.
 func TestInsideKeychain(t *testing.T) {
 	if os.Getenv(inside) == "" {
-		t.Skip("run by TestKeychain, under a manager")
+		t.Skip("run by TestKeychain, under a manager") // TestKeychain fails with it
 	}
 	defer func() {
 		if t.Failed() {
@@ -316,7 +316,7 @@ func silentService(t *testing.T, token string) {
 // TestInsideWithoutKeychain has the key in the file, and that said.
 func TestInsideWithoutKeychain(t *testing.T) {
 	if os.Getenv(inside) == "" {
-		t.Skip("run by TestNoKeychain, under a manager")
+		t.Skip("run by TestNoKeychain, under a manager") // TestNoKeychain fails with it
 	}
 	must(t, "service", "install")
 	out, code := try("keys", "add", "openai", canary, "--base-url", standIn(t)+"/v1")

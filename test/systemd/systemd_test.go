@@ -61,7 +61,7 @@ func TestService(t *testing.T) { runInside(t, "TestInside") }
 func runInside(t *testing.T, test string, flags ...string) {
 	t.Helper()
 	if os.Getenv(inside) != "" {
-		t.Skip("this is the inner run")
+		t.Skip("this is the inner run") // the outer run fails with it
 	}
 	missing := ""
 	switch _, err := os.Stat("/lib/systemd/systemd"); {
@@ -76,10 +76,7 @@ func runInside(t *testing.T, test string, flags ...string) {
 		}
 	}
 	if missing != "" {
-		if harness.CI() {
-			t.Fatal(missing + ", and CI skips nothing")
-		}
-		t.Skip(missing)
+		harness.Missing(t, missing)
 	}
 	// Where the other user can read it.
 	dir, err := os.MkdirTemp("/tmp", "hl-systemd-")
@@ -124,7 +121,7 @@ func copyProgram(t *testing.T, from, to string) {
 // TestInside is the life of an installation, step by step.
 func TestInside(t *testing.T) {
 	if os.Getenv(inside) == "" {
-		t.Skip("run by TestService, under a manager")
+		t.Skip("run by TestService, under a manager") // TestService fails with it
 	}
 	for _, step := range []struct {
 		name string

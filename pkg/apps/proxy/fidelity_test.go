@@ -24,6 +24,7 @@ import (
 	"github.com/hostless/hostless/pkg/apps/routes"
 	"github.com/hostless/hostless/pkg/front"
 	"github.com/hostless/hostless/pkg/peer"
+	"github.com/hostless/hostless/test/harness"
 )
 
 // bothTransports runs a test over this package's transport, over net/http's, and
@@ -278,7 +279,7 @@ func TestAnswers(t *testing.T) {
 		} {
 			t.Run(tt.name, func(t *testing.T) {
 				if e.std && tt.name == "101 unasked" {
-					t.Skip("net/http hands it through")
+					t.Skip("net/http hands it through") // ours is tested beside it
 				}
 				e.script(tt.answer)
 				req, _ := http.NewRequestWithContext(t.Context(), tt.method, "http://app.localhost/", nil)
@@ -606,7 +607,7 @@ func TestNothingIsSentTwice(t *testing.T) {
 		t.Run(tt.method, func(t *testing.T) {
 			bothTransports(t, func(t *testing.T, e *env) {
 				if e.std && tt.method == "DELETE" {
-					t.Skip("net/http sends it again: it is idempotent")
+					t.Skip("net/http sends it again: it is idempotent") // ours is tested beside it
 				}
 				l, err := net.Listen("tcp", "127.0.0.1:0")
 				if err != nil {
@@ -699,7 +700,7 @@ func TestBothFamiliesAndSockets(t *testing.T) {
 	bothTransports(t, func(t *testing.T, e *env) {
 		six, err := net.Listen("tcp", "[::1]:0")
 		if err != nil {
-			t.Skip(err)
+			harness.Missing(t, err)
 		}
 		srv := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, r.Host) })}
 		go srv.Serve(six)

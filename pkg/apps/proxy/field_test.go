@@ -137,7 +137,7 @@ func TestRestartIsWaitedFor(t *testing.T) {
 			}
 			l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
 			if err != nil {
-				t.Skip("the port was taken meanwhile:", err)
+				t.Fatal("the port was taken meanwhile: ", err)
 			}
 			srv := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				data, _ := io.ReadAll(r.Body)

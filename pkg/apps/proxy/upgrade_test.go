@@ -140,16 +140,19 @@ func TestUpgradeToNobody(t *testing.T) {
 // TestUpgradeEndsWithEitherSide looks at both ends of cut connections.
 func TestUpgradeEndsWithEitherSide(t *testing.T) {
 	bothTransports(t, func(t *testing.T, e *env) {
-		ended := make(chan error, 1)
+		ended, answered := make(chan error, 1), make(chan struct{})
 		e.socketApp(func(c net.Conn, r *bufio.Reader, req *http.Request) {
 			io.WriteString(c, agreeToThat)
 			if req.URL.Path == "/app" {
-				c.(*net.TCPConn).SetLinger(0) // a reset
+				<-answered // which a reset could overtake
+				c.(*net.TCPConn).SetLinger(0)
 				return
 			}
 			_, err := io.Copy(io.Discard, r)
 			ended <- err
 		})
+		release := sync.OnceFunc(func() { close(answered) })
+		t.Cleanup(release) // a test that fails lets the app end
 		c, r := e.raw(askUpgrade)
 		if _, err := http.ReadResponse(r, nil); err != nil {
 			t.Fatal(err)
@@ -159,8 +162,9 @@ func TestUpgradeEndsWithEitherSide(t *testing.T) {
 		<-ended
 		_, r = e.raw(strings.Replace(askUpgrade, "/s?a;b", "/app", 1))
 		if _, err := http.ReadResponse(r, nil); err != nil {
-			t.Skip(err) // the reset overtook the answer
+			t.Fatal(err)
 		}
+		release()
 		if _, err := io.Copy(io.Discard, r); err != nil && !strings.Contains(err.Error(), "reset") {
 			t.Errorf("after the app's end: %v", err)
 		}

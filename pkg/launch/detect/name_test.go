@@ -9,6 +9,7 @@ import (
 	"testing/fstest"
 
 	"github.com/hostless/hostless/pkg/appname"
+	"github.com/hostless/hostless/test/harness"
 )
 
 func tree(list ...string) Files {
@@ -101,12 +102,7 @@ func TestWorktreeLabel(t *testing.T) {
 
 // TestWorktreeOfRealGit holds the parser against git itself.
 func TestWorktreeOfRealGit(t *testing.T) {
-	if _, err := exec.LookPath("git"); err != nil {
-		if os.Getenv("CI") == "true" {
-			t.Fatal(err)
-		}
-		t.Skip("git is not installed")
-	}
+	harness.Need(t, "git")
 	base, err := filepath.EvalSymlinks(t.TempDir())
 	if err != nil {
 		t.Fatal(err)
