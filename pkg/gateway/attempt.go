@@ -68,10 +68,8 @@ func (c *exchange) attempt(ctx context.Context, p *plan.Plan, more, hasFallback 
 		return accepted, err
 	}
 	o := &c.outcome
-	if call != nil {
-		o.Ignored = call.Ignored
-	}
-	a := c.answer(p.To, call)
+	o.Ignored = c.Ignored
+	a := c.answer(p.To, o.Ignored)
 	result, err := c.tryOnce(ctx, p, req, call, a, more, hasFallback)
 	o.Err, o.End, o.Committed, o.Sent = err, c.g.cfg.Now(), c.w.Committed(), c.w.Sent()
 	if o.Kind == "" {
@@ -139,15 +137,12 @@ func (c *exchange) mayRetry(ctx context.Context, p *plan.Plan) bool {
 func (c *exchange) repeatable() bool { return c.Form == nil && (c.BodyRead || c.Call.Size == 0) }
 
 // answer is what is to be known of the call for its answer.
-func (c *exchange) answer(to *pipeline.Candidate, call *dialect.Call) *respond.Answer {
+func (c *exchange) answer(to *pipeline.Candidate, ignored []string) *respond.Answer {
 	a := &respond.Answer{
 		Request: c.HTTP, Caller: c.Call.Dialect, Provider: to.Credential.Provider, Model: to.Model,
-		Attempts: len(c.outcome.Attempts) + 1, Upload: c.Matched.Upload, DropUsage: c.DropUsage,
+		Attempts: len(c.outcome.Attempts) + 1, Upload: c.Matched.Upload, DropUsage: c.DropUsage, Ignored: ignored,
 	}
 	a.Redact, a.RedactError = c.g.redactors.Get(to)
-	if call != nil {
-		a.Ignored = call.Ignored
-	}
 	switch c.Matched.Kind {
 	case endpoint.Chat, endpoint.Completions, endpoint.Generate:
 		a.Events = c.Matched.Dialect

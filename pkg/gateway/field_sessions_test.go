@@ -1,6 +1,8 @@
 package gateway_test
 
 import (
+	"io"
+	"net/http"
 	"strings"
 	"testing"
 
@@ -114,5 +116,88 @@ func TestToolsOrEffort(t *testing.T) {
 			{"Gemini", "/v1beta/models/" + model + ":generateContent", `{"contents":[{"role":"user","parts":[{"text":"go"}]}],"tools":[{"functionDeclarations":[{"name":"t"}]}],"generationConfig":{"thinkingConfig":{"thinkingLevel":"high"}}}`, "reasoning_effort"},
 			{"Ollama", "/api/chat", `{"model":"` + model + `","stream":false,"think":true,"messages":[{"role":"user","content":"go"}],"tools":[{"type":"function","function":{"name":"t","parameters":{"type":"object","properties":{}}}}]}`, ""},
 		})
+	}
+}
+
+// TestChangeOfModel: what one provider's model thought, as Hostless told the client,
+// is taken out on the way to another in the client's own dialect; all else stays.
+func TestChangeOfModel(t *testing.T) {
+	w := newWorld(t)
+	var got string
+	record := func(rw http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		got = string(body)
+		rw.Header().Set("Content-Type", "application/json")
+		io.WriteString(rw, `{}`)
+	}
+	for _, name := range []string{"anthropic", "openai", "google"} {
+		w.upstream(name, record)
+	}
+	for _, c := range []struct{ path, body, want, ignored string }{
+		{
+			"/v1/messages",
+			`{"model":"claude-sonnet-4-5", "max_tokens":500,"messages":[{"role":"user","content":"How many <eggs>?"},{"role":"assistant","content":[{"type":"thinking","thinking":"Counting.","signature":""},{"type":"redacted_thinking","data":"hostless1:eyJ0eXBlIjoieCJ9"},{"type":"text","text":"Three.\u00e9" }]},{"role":"assistant","content":[{"type":"thinking","thinking":"Alone.","signature":"hostless1:unsigned"}]}, {"role":"user","content":"Sure?"},{"content":[{"type":"thinking","thinking":"x","signature":"its own"},{"signature":"","thinking":"y","type":"thinking"}],"role":"assistant"}]}`,
+			`{"model":"claude-sonnet-4-5", "max_tokens":500,"messages":[{"role":"user","content":"How many <eggs>?"},{"role":"assistant","content":[{"type":"text","text":"Three.\u00e9" }]}, {"role":"user","content":"Sure?"},{"content":[{"type":"thinking","thinking":"x","signature":"its own"}],"role":"assistant"}]}`,
+			"thinking, redacted_thinking",
+		},
+		{
+			"/v1/responses",
+			`{"model":"gpt-5","input":[{"role":"user","content":"x"}, {"type":"reasoning","id":"rs_1","summary":[],"encrypted_content":"hostless1:W10="},{"type":"reasoning","summary":[],"encrypted_content":"its own"},{"type":"function_call","call_id":"c","name":"f","arguments":"{}"}]}`,
+			`{"model":"gpt-5","input":[{"role":"user","content":"x"},{"type":"reasoning","summary":[],"encrypted_content":"its own"},{"type":"function_call","call_id":"c","name":"f","arguments":"{}"}]}`,
+			"reasoning.encrypted_content",
+		},
+		{
+			"/v1beta/models/gemini-3-pro:generateContent",
+			`{"contents":[{"role":"user","parts":[{"text":"x"}]},{"role":"model","parts":[{"functionCall":{"name":"f"},"thoughtSignature":"aG9zdGxlc3MxOltd"},{"text":"y","thoughtSignature":"c2ln"}]}]}`,
+			`{"contents":[{"role":"user","parts":[{"text":"x"}]},{"role":"model","parts":[{"functionCall":{"name":"f"},"thoughtSignature":"skip_thought_signature_validator"},{"text":"y","thoughtSignature":"c2ln"}]}]}`,
+			"contents.thoughtSignature",
+		},
+	} {
+		a := w.do("POST", c.path, c.body)
+		if a.status != 200 || got != c.want || a.header.Get("X-Hostless-Ignored") != c.ignored {
+			t.Errorf("%s: %d %s, ignored %q\n got %s\nwant %s", c.path, a.status, a.body, a.header.Get("X-Hostless-Ignored"), got, c.want)
+		}
+		if a := w.do("POST", c.path, c.want); a.status != 200 || got != c.want || a.header.Get("X-Hostless-Ignored") != "" {
+			t.Errorf("%s: without anything foreign, %s goes up, ignored %q", c.path, got, a.header.Get("X-Hostless-Ignored"))
+		}
+	}
+}
+
+// TestContextOverflow: whatever a provider says of a conversation that is too long,
+// Claude Code hears the words by which it compacts it.
+func TestContextOverflow(t *testing.T) {
+	w := newWorld(t)
+	for name, message := range map[string]string{
+		"openai": `{"error":{"message":"Your input exceeds the context window of this model.","type":"invalid_request_error","param":"input","code":"context_length_exceeded"}}`,
+		"google": `{"error":{"code":400,"message":"The input token count (1200000) exceeds the maximum number of tokens allowed (1048576).","status":"INVALID_ARGUMENT"}}`,
+	} {
+		w.upstream(name, func(rw http.ResponseWriter, r *http.Request) {
+			rw.Header().Set("Content-Type", "application/json")
+			rw.WriteHeader(400)
+			io.WriteString(rw, message)
+		})
+		model := map[string]string{"openai": "gpt-5", "google": "gemini-2.5-flash"}[name]
+		for _, stream := range []string{"", `,"stream":true`} {
+			a := w.do("POST", "/v1/messages", `{"model":"`+model+`","max_tokens":9,"messages":[{"role":"user","content":"x"}]`+stream+`}`)
+			if a.status != 400 || !strings.Contains(a.body, `"type":"invalid_request_error","message":"prompt is too long: `) {
+				t.Errorf("%s: %d %s", name, a.status, a.body)
+			}
+		}
+	}
+}
+
+// TestHostedTools: Codex offers tools of OpenAI's own unasked; they are left out, and
+// so is what they left in a history.
+func TestHostedTools(t *testing.T) {
+	w := newWorld(t)
+	w.strictProviders()
+	w.google()
+	for _, model := range []string{"claude-sonnet-4-5", "gemini-2.5-flash", "deepseek/deepseek-chat"} {
+		w.survive([]session{
+			{model, "/v1/responses", `{"model":"` + model + `","input":[{"type":"message","role":"user","content":"hi"},{"type":"tool_search_call","call_id":"c"},{"type":"mcp_list_tools","tools":[]}],"tools":[{"type":"function","name":"shell","parameters":{"type":"object","properties":{}}},{"type":"image_generation","output_format":"png"},{"type":"web_search"},{"type":"tool_search"}],"tool_choice":"auto"}`, "tools.image_generation tools.web_search tools.tool_search tool_search_call mcp_list_tools"},
+		})
+		if a := w.do("POST", "/v1/responses", `{"model":"`+model+`","input":"hi","tools":[{"type":"image_generation"}]}`); a.status != 400 {
+			t.Errorf("%s: the sole tool: %d %s", model, a.status, a.body)
+		}
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/hostless/hostless/pkg/dialect"
 	"github.com/hostless/hostless/pkg/dialect/openai"
 	"github.com/hostless/hostless/pkg/dialect/rawjson"
 	"github.com/hostless/hostless/pkg/fault"
@@ -152,7 +153,19 @@ func chatError(status int, body []byte) []byte {
 	if e.Type == "" {
 		e.Type = typeOf(status)
 	}
+	if overflows(e) && rawjson.Set(e.Code) == nil {
+		e.Code = jsonscan.Quote(dialect.ContextLengthExceeded)
+	}
 	return chatEnvelope(e)
+}
+
+// tooLong are Anthropic's words for a conversation longer than the context, by which
+// Claude Code knows that it has to compact it.
+const tooLong = "prompt is too long"
+
+// overflows reports whether an error says that the conversation is too long.
+func overflows(e upstreamError) bool {
+	return dialect.IsContextOverflow(string(e.Code)+" "+e.Type, e.Message)
 }
 
 func chatEnvelope(e upstreamError) []byte {
@@ -170,6 +183,12 @@ func messagesError(status int, header http.Header, body []byte) []byte {
 	refused := status >= 400 && status < 500
 	if word := typeOf(status); !types[e.Type] || refused && (word != "invalid_request_error" || e.Type == "api_error") {
 		e.Type = word
+	}
+	if overflows(e) {
+		e.Type = "invalid_request_error"
+		if !strings.Contains(strings.ToLower(e.Message), tooLong) {
+			e.Message = tooLong + ": " + e.Message
+		}
 	}
 	id := header.Get("Request-Id")
 	if id == "" {

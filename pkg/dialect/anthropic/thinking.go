@@ -57,7 +57,7 @@ func (t *fromChat) thinking() (bool, error) {
 		if t.forced() {
 			return false, nil
 		}
-		t.put("thinking", jsonscan.Lit(`{"type":"adaptive"}`))
+		t.put("thinking", t.adaptive())
 		return true, nil
 	}
 	// With a budget, Anthropic refuses forced tools, and a tool's result whose
@@ -81,6 +81,15 @@ func (t *fromChat) thinking() (bool, error) {
 	}
 	t.put("thinking", jsonscan.Lit(`{"type":"enabled","budget_tokens":`+strconv.FormatInt(budget, 10)+`}`))
 	return true, nil
+}
+
+// adaptive is thinking as much as the model likes. Newer models, those that take the
+// effort xhigh, leave its text out unless they are asked to summarize it.
+func (t *fromChat) adaptive() jsonscan.Value {
+	if t.model.XHigh {
+		return jsonscan.Lit(`{"type":"adaptive","display":"summarized"}`)
+	}
+	return jsonscan.Lit(`{"type":"adaptive"}`)
 }
 
 func (t *fromChat) ownThinking(raw json.RawMessage) (bool, error) {

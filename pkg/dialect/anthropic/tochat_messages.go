@@ -438,7 +438,7 @@ func (t *toChat) assistant(blocks []inBlock, at string) error {
 // thinkingDetail is the middle's entry for a block of thinking.
 func thinkingDetail(b *inBlock) jsonscan.Value {
 	o := jsonscan.Obj(member("type", jsonscan.Lit(`"thinking"`)), member("text", orEmpty(b.Thinking)))
-	if !b.Signature.Empty() {
+	if !b.Signature.Empty() && !b.Signature.HasPrefix(sealedPrefix) {
 		o.Put("signature", jsonscan.Str(b.Signature))
 	}
 	return o

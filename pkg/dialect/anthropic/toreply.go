@@ -43,7 +43,7 @@ func (r *messageReply) Body(body []byte) ([]byte, error) {
 		content = append(content, block)
 	}
 	if thought != nil && !whole {
-		content = append([]jsonscan.Value{thinkingBlock(jsonscan.Str(thought), text(""))}, content...)
+		content = append([]jsonscan.Value{thinkingBlock(jsonscan.Str(thought), text(unsigned))}, content...)
 	}
 	if answer != nil {
 		content = append(content, textBlock(jsonscan.Str(answer)))
@@ -100,7 +100,10 @@ func detailBlock(raw json.RawMessage, thought jsonscan.String) (block jsonscan.V
 			if d.Text == nil {
 				d.Text = thought
 			}
-			return thinkingBlock(orEmpty(d.Text), orEmpty(d.Signature)), true
+			if d.Signature.Empty() {
+				d.Signature = jsonscan.Quote(unsigned)
+			}
+			return thinkingBlock(orEmpty(d.Text), jsonscan.Str(d.Signature)), true
 		case d.Type == "redacted" && !d.Data.Empty():
 			return redactedBlock(jsonscan.Str(d.Data)), false
 		}

@@ -23,6 +23,7 @@ type messageStream struct {
 	err        error  // how it ended
 	index      int    // of the block that is, or was last, open
 	open       string // its type, or ""
+	signed     bool   // the open thinking block has its signature
 	thought    []byte // what the open thinking block holds so far, decoded
 
 	calls   []*streamCall
@@ -191,6 +192,7 @@ func (s *messageStream) detail(raw json.RawMessage, passed bool, emit func(sse.E
 			s.openBlock("thinking", thinkingStart, emit)
 		}
 		s.piece("signature_delta", "signature", d.Signature, emit)
+		s.signed = true
 		s.closeBlock(emit)
 	case d.Type == "redacted" && !d.Data.Empty():
 		s.redacted(jsonscan.Str(d.Data), emit)
@@ -271,7 +273,7 @@ func (s *messageStream) pass(c *streamCall, emit func(sse.Event)) {
 
 func (s *messageStream) openBlock(kind string, block jsonscan.Value, emit func(sse.Event)) {
 	s.index++
-	s.open, s.thought = kind, s.thought[:0]
+	s.open, s.signed, s.thought = kind, false, s.thought[:0]
 	s.buf = strconv.AppendInt(append(s.buf[:0], `{"type":"content_block_start","index":`...), int64(s.index), 10)
 	s.buf = append(block.Append(append(s.buf, `,"content_block":`...)), '}')
 	emit(sse.Event{Name: "content_block_start", Data: s.buf})
@@ -295,6 +297,9 @@ func (s *messageStream) closeBlock(emit func(sse.Event)) {
 			s.piece("input_json_delta", "partial_json", jsonscan.String(`"{}"`), emit)
 		}
 		c.done, s.current = true, nil
+	}
+	if s.open == "thinking" && !s.signed {
+		s.piece("signature_delta", "signature", jsonscan.Quote(unsigned), emit)
 	}
 	s.open = ""
 	s.buf = strconv.AppendInt(append(s.buf[:0], `{"type":"content_block_stop","index":`...), int64(s.index), 10)

@@ -195,8 +195,9 @@ func (c *converter) item(it *item, at string) error {
 		c.call(it.CallID, it.Name, jsonscan.AppendQuote(nil, []byte(input)))
 	case "function_call_output", "custom_tool_call_output":
 		return c.output(it, at)
-	case "web_search_call", "file_search_call", "code_interpreter_call", "image_generation_call":
-		c.ignore(it.Type)
+	case "web_search_call", "file_search_call", "code_interpreter_call", "image_generation_call", "tool_search_call", "tool_search_output",
+		"mcp_list_tools", "mcp_call", "mcp_approval_request", "mcp_approval_response", "computer_call", "computer_call_output":
+		c.ignore(it.Type) // of tools that OpenAI ran, or offered, while its model answered
 	case "item_reference":
 		return c.reference(it.ID, at)
 	default:

@@ -27,10 +27,10 @@ type toolSpec struct {
 // customSchema is how a custom tool's free text travels through a function.
 var customSchema = jsonscan.Lit(`{"type":"object","properties":{"input":{"type":"string"}},"required":["input"],"additionalProperties":false}`)
 
-// tools maps the client's tools to functions. A web search that is offered among
-// others and not demanded is left out and reported: Codex offers it without being
-// asked. Alone it is what the request is about, and is refused, as are all other
-// hosted tools, which have no equal.
+// tools maps the client's tools to functions. A hosted tool that is offered among
+// others and not demanded is left out and reported: Codex offers web_search,
+// image_generation and tool_search without being asked. Alone it is what the request
+// is about, and is refused, since it has no equal.
 func (c *converter) tools(list, choice jsonscan.Value) ([]jsonscan.Value, error) {
 	if !list.Set() {
 		return nil, nil
@@ -41,9 +41,8 @@ func (c *converter) tools(list, choice jsonscan.Value) ([]jsonscan.Value, error)
 	}
 	c.kinds = map[string]tool{}
 	out := make([]jsonscan.Value, 0, len(specs))
-	searches := ""
-	for i, spec := range specs {
-		at := fmt.Sprintf("tools[%d]", i)
+	left := ""
+	for _, spec := range specs {
 		switch spec.Type {
 		case "function", "custom":
 			out = append(out, c.function(spec, ""))
@@ -54,22 +53,23 @@ func (c *converter) tools(list, choice jsonscan.Value) ([]jsonscan.Value, error)
 			}
 			for _, inner := range grouped {
 				if inner.Type != "function" && inner.Type != "custom" {
-					return nil, dialect.Invalid(at+".tools", fmt.Sprintf("a namespace's tool cannot be %q with this provider", inner.Type))
+					c.ignore("tools." + inner.Type)
+					continue
 				}
 				out = append(out, c.function(inner, spec.Name))
 			}
-		case "web_search", "web_search_preview", "web_search_2025_08_26", "web_search_preview_2025_03_11":
+		default:
 			if forced(choice) == spec.Type {
-				return nil, dialect.Invalid("tool_choice", "this provider has no web search to be demanded")
+				return nil, dialect.Invalid("tool_choice", fmt.Sprintf("this provider has no tool %q to be demanded", spec.Type))
 			}
 			c.ignore("tools." + spec.Type)
-			searches = spec.Type
-		default:
-			return nil, hosted(at, spec.Type)
+			if left == "" {
+				left = spec.Type
+			}
 		}
 	}
-	if searches != "" && len(out) == 0 {
-		return nil, hosted("tools[0]", searches)
+	if left != "" && len(out) == 0 {
+		return nil, hosted("tools[0]", left)
 	}
 	return out, nil
 }

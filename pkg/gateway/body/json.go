@@ -51,7 +51,8 @@ type Body struct {
 	differ     bool          // several model members differ
 	options    jsonscan.Span // the value of the last stream_options, if any
 	hasOptions bool
-	usageAsked bool // stream_options has include_usage
+	turns      jsonscan.Span // the value of the last messages or input, if any
+	usageAsked bool          // stream_options has include_usage
 	members    int
 	closing    int // where the closing brace is
 }
@@ -72,8 +73,11 @@ func Parse(data []byte) (*Body, error) {
 			}
 			b.models = append(b.models, v)
 			last = v
-		case "messages", "input", "contents", "system":
-			return nil // nearly all of the body, and none of the below
+		case "messages", "input":
+			b.turns = v
+			return nil
+		case "contents", "system":
+			return nil // with those above, nearly all of the body, and none of the below
 		case "stream":
 			stream = v
 		case "stream_options":

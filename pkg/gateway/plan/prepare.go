@@ -16,7 +16,7 @@ import (
 // Prepare makes the request for a plan: the caller's own bytes but for the model, or
 // their translation, which call then turns around again.
 func (r *Request) Prepare(p *Plan) (req *upstream.Request, call *dialect.Call, err error) {
-	r.DropUsage = false
+	r.DropUsage, r.Ignored = false, nil
 	header := upstream.RequestHeader(r.HTTP.Header)
 	if p.Translate != nil {
 		return r.prepareTranslated(p, header)
@@ -38,7 +38,7 @@ func (r *Request) Prepare(p *Plan) (req *upstream.Request, call *dialect.Call, e
 	case r.Matched.ModelAt == endpoint.InPath:
 		upstream.ForceIdentity(header)
 		r.editPath(p, req)
-		req.Body, req.Repeatable = r.Call.Body, r.BodyRead
+		req.Body, req.Repeatable = r.withoutForeignSignatures(), r.BodyRead
 	default:
 		upstream.LimitAcceptEncoding(header)
 		req.Body = r.Call.Body
@@ -71,7 +71,7 @@ func (r *Request) editBody(p *Plan, req *upstream.Request) {
 	if r.Matched.Dialect == dialect.Gemini && strings.HasPrefix(r.Envelope.Model, GeminiModels) {
 		model = GeminiModels + model
 	}
-	req.Body = r.Envelope.WithModel(model, usage)
+	req.Body = r.Envelope.WithModel(model, usage, r.withoutForeignThinking(p)...)
 }
 
 // editPath puts the candidate's name of the model into the path.
@@ -100,6 +100,7 @@ func (r *Request) prepareTranslated(p *Plan, header http.Header) (*upstream.Requ
 	if err != nil {
 		return nil, nil, err
 	}
+	r.Ignored = call.Ignored
 	if err := r.checkTranslated(p.To, call.Body); err != nil {
 		return nil, nil, err
 	}

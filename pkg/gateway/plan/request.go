@@ -34,7 +34,10 @@ type Request struct {
 	// Connection names the memory of the WebSocket that the request came over; ""
 	// for none.
 	Connection string
-	DropUsage  bool // set by Prepare: the usage chunk is not the caller's
+
+	// Set by Prepare.
+	DropUsage bool     // the usage chunk is not the caller's
+	Ignored   []string // what of the request was left out
 }
 
 // Limited is whether the token is limited to certain models.
