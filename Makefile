@@ -17,7 +17,7 @@ BENCHTIME   ?= 1s
 export CGO_ENABLED ?= 0
 
 .PHONY: help build dist clean serve serve-dev stop keys-add keys-list keys-remove health up down demo \
-	test race lint fuzz bench bench-peers golden docs cross install uninstall
+	test race lint fuzz bench bench-peers golden prices docs cross install uninstall
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -97,6 +97,10 @@ bench-peers: build ## Hostless beside nginx, haproxy, a bare ReverseProxy, Caddy
 
 golden: ## rewrite the golden files of the translations; review the diff
 	$(GO) test ./pkg/dialect/anthropic ./pkg/dialect/gemini ./pkg/dialect/ollama ./pkg/dialect/openai ./pkg/dialect/responses -update
+
+prices: ## rewrite the embedded price list from a file in the shape of models.dev's api.json: FILE=
+	@test -n "$(FILE)" || { echo "make prices: FILE= is missing, a copy of https://models.dev/api.json" >&2; exit 2; }
+	$(GO) test ./pkg/prices -run Snapshot -update "$(abspath $(FILE))"
 
 docs: ## rewrite the generated part of the documentation
 	$(GO) test ./cmd/hostless -run Docs -update

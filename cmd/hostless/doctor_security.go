@@ -146,7 +146,7 @@ func (i *inspection) rebinding() {
 
 func (i *inspection) noControlOnTCP() {
 	const name = "the control API is not on TCP"
-	paths := []string{"/auth/token", "/auth/tokens", "/auth/refresh", "/auth/revoke", "/routes", "/keys", "/config", "/audit", "/unlock", "/approvals"}
+	paths := []string{"/auth/token", "/auth/tokens", "/auth/refresh", "/auth/revoke", "/routes", "/keys", "/config", "/audit", "/log", "/spend", "/prices", "/unlock", "/approvals"}
 	for _, path := range paths {
 		for _, method := range []string{"GET", "POST"} {
 			if status, _, err := i.ask(method, path, "localhost", nil); err != nil || status != http.StatusNotFound {

@@ -115,6 +115,12 @@ func (p Paths) Vault() string { return filepath.Join(p.Home, "vault.json") }
 // Audit is the path of audit.jsonl.
 func (p Paths) Audit() string { return filepath.Join(p.Home, "audit.jsonl") }
 
+// Requests is the directory of the request log's segments.
+func (p Paths) Requests() string { return filepath.Join(p.Home, "requests") }
+
+// Prices is the path of prices.json.
+func (p Paths) Prices() string { return filepath.Join(p.Home, "prices.json") }
+
 // Tokens is the path of tokens.json.
 func (p Paths) Tokens() string { return filepath.Join(p.Home, "tokens.json") }
 

@@ -25,6 +25,7 @@ const (
 	memberOllama  = "ollama_api_models"
 	memberModels  = "models"
 	memberOAuth   = "oauth_clients"
+	memberPrices  = "prices"
 
 	memberCommands = "commands"
 )

@@ -85,3 +85,8 @@ func (s *Settings) ModelProviders() []string {
 func (s *Settings) OAuthClients() json.RawMessage {
 	return slices.Clone(s.current.Load().members[memberOAuth])
 }
+
+// Prices is the member prices as it stands in the file, or nil.
+func (s *Settings) Prices() json.RawMessage {
+	return slices.Clone(s.current.Load().members[memberPrices])
+}

@@ -2,12 +2,10 @@ package control
 
 import (
 	"context"
-	"encoding/json"
 	"net/http"
 	"regexp"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/hostless/hostless/pkg/audit"
 	"github.com/hostless/hostless/pkg/fault"
@@ -155,34 +153,7 @@ func (s *Server) getAudit(w http.ResponseWriter, r *http.Request) {
 		answer(w, AuditList{Entries: append([]audit.Entry{}, entries...)})
 		return
 	}
-	rc := http.NewResponseController(w)
-	w.Header().Set("Content-Type", "application/jsonl")
-	w.Header().Set("Cache-Control", "no-store")
-	w.WriteHeader(http.StatusOK)
-	rc.Flush()
-	ctx, cancel := context.WithCancel(r.Context())
-	defer cancel()
-	if closing, ok := ctx.Value(closingKey).(<-chan struct{}); ok {
-		go func() { // ends with ctx
-			select {
-			case <-closing:
-				cancel()
-			case <-ctx.Done():
-			}
-		}()
-	}
-	err := s.audit.Follow(ctx, n, func(e audit.Entry) error {
-		line, err := json.Marshal(e)
-		if err != nil {
-			return err
-		}
-		rc.SetWriteDeadline(time.Now().Add(writeTimeout)) // not every writer has deadlines
-		if _, err := w.Write(append(line, '\n')); err != nil {
-			return err
-		}
-		return rc.Flush()
+	s.streamLines(w, r, "audit log", func(ctx context.Context, yield func(any) error) error {
+		return s.audit.Follow(ctx, n, func(e audit.Entry) error { return yield(e) })
 	})
-	if err != nil {
-		s.log.Debug("a reader of the audit log was let go", "error", err)
-	}
 }

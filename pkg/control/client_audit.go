@@ -20,7 +20,12 @@ func (c *Client) Audit(ctx context.Context, n int) (l AuditList, err error) {
 // FollowAudit gives the last n entries and then each new one, until ctx ends, yield
 // fails, or the daemon ends.
 func (c *Client) FollowAudit(ctx context.Context, n int, yield func(audit.Entry) error) error {
-	resp, err := c.send(ctx, http.MethodGet, fmt.Sprintf("/audit?n=%d&follow=1", n), nil)
+	return followLines(ctx, c, fmt.Sprintf("/audit?n=%d&follow=1", n), yield)
+}
+
+// followLines gives the values of an answer that has one a line, as they come.
+func followLines[T any](ctx context.Context, c *Client, path string, yield func(T) error) error {
+	resp, err := c.send(ctx, http.MethodGet, path, nil)
 	if err != nil {
 		return err
 	}
@@ -32,11 +37,11 @@ func (c *Client) FollowAudit(ctx context.Context, n int, yield func(audit.Entry)
 	lines := bufio.NewScanner(resp.Body)
 	lines.Buffer(make([]byte, 0, 4096), maxLine)
 	for lines.Scan() {
-		var e audit.Entry
-		if json.Unmarshal(lines.Bytes(), &e) != nil {
+		var v T
+		if json.Unmarshal(lines.Bytes(), &v) != nil {
 			continue
 		}
-		if err := yield(e); err != nil {
+		if err := yield(v); err != nil {
 			return err
 		}
 	}

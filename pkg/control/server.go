@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/hostless/hostless/pkg/peer"
+	"github.com/hostless/hostless/pkg/reqlog"
 )
 
 // Limits of the server. A lease's stream has no end of its own.
@@ -42,6 +43,10 @@ type ServerConfig struct {
 	Audit  Audit // nil records nothing
 	// Version is the daemon's, which every answer carries; "" is not told.
 	Version string
+	// Requests is the request log; without it the paths answer 404.
+	Requests *reqlog.Log
+	// Prices are what models cost; without them the paths answer 404.
+	Prices Prices
 	// Peer tells the user and process behind a connection; peer.Unix when nil.
 	Peer   func(net.Conn) (peer.Cred, error)
 	UID    *int         // whose daemon it is; the process's user when nil
@@ -58,6 +63,8 @@ type Server struct {
 	approvals Approvals
 	audit     Audit
 	logins    Logins
+	requests  *reqlog.Log
+	prices    Prices
 	peer      func(net.Conn) (peer.Cred, error)
 	uid       int
 	log       *slog.Logger
@@ -80,7 +87,7 @@ func NewServer(cfg ServerConfig) (*Server, error) {
 		return nil, errors.New("control server: Tokens, Keys, Routes, Settings and Daemon are required")
 	}
 	s := &Server{
-		tokens: cfg.Tokens, keys: cfg.Keys, routes: cfg.Routes, settings: cfg.Settings, daemon: cfg.Daemon, approvals: cfg.Approvals, audit: cfg.Audit, logins: cfg.Logins,
+		tokens: cfg.Tokens, keys: cfg.Keys, routes: cfg.Routes, settings: cfg.Settings, daemon: cfg.Daemon, approvals: cfg.Approvals, audit: cfg.Audit, logins: cfg.Logins, requests: cfg.Requests, prices: cfg.Prices,
 		peer: cfg.Peer, uid: os.Geteuid(), log: cfg.Logger,
 		leases: map[string]RouteLease{}, ends: map[string]leaseEnd{}, runs: map[string]run{}, owners: map[[32]byte]RouteLease{},
 	}
@@ -120,6 +127,15 @@ func NewServer(cfg ServerConfig) (*Server, error) {
 	mux.HandleFunc("DELETE /commands/{name}", s.denyFromRuns(s.deleteCommand))
 	if s.audit != nil {
 		mux.HandleFunc("GET /audit", s.getAudit)
+	}
+	if s.requests != nil {
+		mux.HandleFunc("GET /log", s.getLog)
+		mux.HandleFunc("GET /log/{id}", s.getRequest)
+		mux.HandleFunc("GET /spend", s.getSpend)
+	}
+	if s.prices != nil {
+		mux.HandleFunc("GET /prices", s.getPrices)
+		mux.HandleFunc("PUT /prices", s.denyFromRuns(s.putPrices))
 	}
 	mux.HandleFunc("GET /origins", s.getOrigins)
 	mux.HandleFunc("PUT /origins", s.denyFromRuns(s.putOrigin))

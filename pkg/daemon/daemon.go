@@ -24,12 +24,14 @@ import (
 	"github.com/hostless/hostless/pkg/fault"
 	"github.com/hostless/hostless/pkg/front"
 	"github.com/hostless/hostless/pkg/gateway"
+	"github.com/hostless/hostless/pkg/gateway/pipeline"
 	"github.com/hostless/hostless/pkg/keys"
 	"github.com/hostless/hostless/pkg/keys/reference"
 	"github.com/hostless/hostless/pkg/keys/vault"
 	"github.com/hostless/hostless/pkg/listen"
 	"github.com/hostless/hostless/pkg/oauth"
 	"github.com/hostless/hostless/pkg/redact"
+	"github.com/hostless/hostless/pkg/reqlog"
 	"github.com/hostless/hostless/pkg/token"
 )
 
@@ -81,6 +83,8 @@ type daemon struct {
 	resolver     *reference.Resolver
 	approvals    *approval.Queue
 	logins       *oauth.Logins
+	prices       *priceBook
+	requests     *reqlog.Log
 	gateway      *gateway.Gateway
 	routes       *routes.Table
 	apps         *proxy.Handler
@@ -204,6 +208,9 @@ func (d *daemon) open() (err error) {
 	if err := d.openLogins(); err != nil {
 		return err
 	}
+	if err := d.openRequests(component("requests")); err != nil {
+		return err
+	}
 	d.gatewaySettings = newGatewaySettings(d.settings)
 	d.settings.OnChange(d.settingsChanged)
 	pages, err := d.pages()
@@ -213,6 +220,7 @@ func (d *daemon) open() (err error) {
 	if d.gateway, err = gateway.New(gateway.Config{
 		Tokens: gatewayTokens{d.tokens, func() bool { return d.routes.Returning() }}, Keys: gatewayKeys{d.keys, d.redactor.Learn, providerURLs{d.settings}}, Settings: d.gatewaySettings.get,
 		Version: d.cfg.Version, DevMode: d.cfg.DevMode, Owner: d.owner, Pages: pages, Logger: component("gateway"),
+		Observers: []pipeline.Observer{d.requests},
 	}); err != nil {
 		return err
 	}
@@ -231,6 +239,7 @@ func (d *daemon) open() (err error) {
 		Audit:   auditLog{d.audit, d.redactor.String},
 		Tokens:  controlTokens{d.tokens}, Keys: controlKeys{d.keys, d.settings, d.keysChanged}, Routes: controlRoutes{d.routes, d.appURL, d.redactor.String},
 		Settings: controlSettings{d.settings}, Daemon: controlDaemon{d}, Approvals: controlApprovals{d.approvals, d.tokens}, Logins: controlLogins{d.logins}, Logger: component("control"),
+		Requests: d.requests, Prices: d.prices,
 	})
 	return err
 }
@@ -314,6 +323,9 @@ func (d *daemon) close() error {
 	if d.gateway != nil {
 		d.gateway.Close()
 	}
+	if d.requests != nil {
+		errs = append(errs, d.requests.Close()) // what a predecessor still answered is in it too
+	}
 	d.closeKeys()
 	if d.audit != nil {
 		errs = append(errs, d.audit.Close())
@@ -356,6 +368,7 @@ func (d *daemon) reload() error {
 // settingsChanged follows a change of config.json, whoever made it.
 func (d *daemon) settingsChanged() {
 	d.gatewaySettings.refresh()
+	d.prices.refresh()
 	d.setLogLevel()
 	select {
 	case d.idleChanged <- struct{}{}:

@@ -34,7 +34,7 @@ func (g *Gateway) newExchange(w http.ResponseWriter, r *http.Request, matched en
 	c := &exchange{g: g, w: respond.NewWriter(w)}
 	c.Request = plan.Request{Planner: g.plan, HTTP: r, Matched: matched, Settings: g.cfg.Settings(), Lease: g.bodies.Lease()}
 	c.Call = pipeline.Call{
-		ID: g.ids.next(), Start: g.cfg.Now(), Method: r.Method, Endpoint: matched.Pattern, Dialect: matched.Dialect,
+		ID: g.ids.next(), Start: g.cfg.Now(), Method: r.Method, Endpoint: matched.Pattern, Path: r.URL.Path, Dialect: matched.Dialect,
 		Socket: matched.Kind == endpoint.WebSocket, List: matched.Kind == endpoint.ListModels || matched.Kind == endpoint.GetModel,
 		Client: r.UserAgent(), Header: r.Header, Size: -1,
 	}

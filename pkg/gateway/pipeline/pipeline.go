@@ -36,6 +36,7 @@ type Call struct {
 	Start    time.Time    // when it arrived
 	Method   string       // HTTP method, "POST" for a message on a WebSocket
 	Endpoint string       // the documented path pattern, "/v1/chat/completions"
+	Path     string       // as sent, without the query: for the log alone
 	Dialect  dialect.Name // the caller's, also that of its errors
 	Socket   bool         // a message, or the session, of a WebSocket
 	// List is whether it asks for models. Hostless answers that itself: it has no

@@ -1,0 +1,224 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/url"
+	"strconv"
+	"strings"
+
+	"github.com/hostless/hostless/pkg/control"
+	"github.com/hostless/hostless/pkg/reqlog"
+	"github.com/urfave/cli/v2"
+)
+
+func logGroup(e *env) *cli.Command {
+	return leaf(&cli.Command{
+		Name: "log", Usage: "AI requests: who asked which model, how long it took, what it cost, why it failed",
+		Flags: []cli.Flag{
+			&cli.BoolFlag{Name: "follow", Aliases: []string{"f"}, Usage: "go on with each new request"},
+			&cli.IntFlag{Name: "n", Usage: "begin with the last `N` requests", Value: 50},
+			&cli.StringFlag{Name: "app", Usage: "of the app `NAME`"},
+			&cli.StringFlag{Name: "model", Usage: "of the model `M`, as asked for or as resolved; a closing * matches the rest of a name"},
+			&cli.StringFlag{Name: "provider", Usage: "to the provider `P`"},
+			&cli.StringFlag{Name: "token", Usage: "with the bridge token `T`: its shown prefix, or its name"},
+			&cli.StringFlag{Name: "status", Usage: "answered with `S`, such as 429 or 4xx"},
+			&cli.StringFlag{Name: "since", Usage: "no older than `D`, such as 1h or 7d, or a time"},
+			jsonFlag(),
+		},
+		Description: "Bodies are not in the log. With -f and --json there is one request a line.\n\n  hostless log -f --app shop\n  hostless log --status 4xx --since 1d",
+		Subcommands: []*cli.Command{
+			leaf(&cli.Command{
+				Name: "show", Usage: "all that the log has of one request", ArgsUsage: "ID",
+				Flags: []cli.Flag{
+					&cli.BoolFlag{Name: "curl", Usage: "print a command that repeats it, with the body from standard input and the token in HOSTLESS_TOKEN"},
+					jsonFlag(),
+				},
+			}, 1, 1, e.logShow),
+		},
+	}, 0, 0, e.log)
+}
+
+// filled are the flags that were given, by the names of the control API's parameters.
+func filled(cc *cli.Context, names ...string) url.Values {
+	q := url.Values{}
+	for _, name := range names {
+		if v := cc.String(name); v != "" {
+			q.Set(name, v)
+		}
+	}
+	return q
+}
+
+func (e *env) log(cc *cli.Context) error {
+	q := filled(cc, "app", "model", "provider", "token", "status", "since")
+	q.Set("n", strconv.Itoa(cc.Int("n")))
+	if cc.Bool("follow") {
+		client, err := e.client()
+		if err != nil {
+			return err
+		}
+		defer client.CloseIdle()
+		return badArgument(client.FollowLog(cc.Context, q, e.showRequest))
+	}
+	return badArgument(ask(e, func(c *control.Client) (control.RequestList, error) { return c.Log(cc.Context, q) },
+		func(l control.RequestList) error {
+			if l.Dropped > 0 {
+				e.note("%s could not be written down since the daemon began.", count(int(l.Dropped), "request"))
+			}
+			if len(l.Requests) == 0 {
+				e.note("No requests.")
+				return nil
+			}
+			var rows [][]string
+			for _, r := range l.Requests {
+				rows = append(rows, requestRow(r))
+			}
+			return e.table([]string{"TIME", "APP", "CLIENT", "MODEL", "STATUS", "TOOK", "IN", "OUT", "COST", "ID", "ERROR"}, rows)
+		}))
+}
+
+// who is the app that asked, else its token's name or prefix.
+func who(r *reqlog.Row) string {
+	for _, name := range []string{r.App, r.TokenName, r.Token} {
+		if name != "" {
+			return name
+		}
+	}
+	return ""
+}
+
+// modelOf is the model that answered, with its provider.
+func modelOf(r *reqlog.Row) string {
+	switch {
+	case r.Provider == "":
+		return r.Model
+	case r.ResolvedModel == "":
+		return r.Provider
+	}
+	return r.Provider + "/" + r.ResolvedModel
+}
+
+func costOf(r *reqlog.Row) string {
+	if !r.Priced || r.CostUSD == nil {
+		return "unpriced"
+	}
+	return "$" + r.CostUSD.String()
+}
+
+func requestRow(r *reqlog.Row) []string {
+	status := ""
+	if r.Status != 0 {
+		status = strconv.Itoa(r.Status)
+	}
+	return []string{
+		r.Time.Local().Format("2006-01-02 15:04:05"), who(r), r.Client, modelOf(r), status, took(r.DurationMS),
+		strconv.FormatInt(r.Tokens.Input, 10), strconv.FormatInt(r.Tokens.Output, 10), costOf(r), r.ID, string(r.ErrorKind),
+	}
+}
+
+// took writes milliseconds as people read them.
+func took(ms int64) string {
+	if ms < 10_000 {
+		return strconv.FormatInt(ms, 10) + "ms"
+	}
+	return span(ms / 1000)
+}
+
+// showRequest prints one row as it comes.
+func (e *env) showRequest(r reqlog.Row) error {
+	if e.line.json {
+		line, err := json.Marshal(r)
+		if err != nil {
+			return err
+		}
+		_, err = fmt.Fprintf(e.out, "%s\n", line)
+		return err
+	}
+	row := requestRow(&r)
+	for i := range row {
+		row[i] = cell(row[i])
+	}
+	return e.printLine("%s  %s (%s)  %s  %s in %s  %s in, %s out  %s  %s  %s", row[0], row[1], row[2], row[3], row[4], row[5], row[6], row[7], row[8], row[9], row[10])
+}
+
+func (e *env) logShow(cc *cli.Context) error {
+	return ask(e, func(c *control.Client) (control.RequestDetail, error) {
+		return c.Request(cc.Context, cc.Args().First())
+	},
+		func(d control.RequestDetail) error {
+			if cc.Bool("curl") {
+				return e.printLine("%s", curlOf(d))
+			}
+			return e.showDetail(d.Request)
+		})
+}
+
+func (e *env) showDetail(r *reqlog.Row) error {
+	first := ""
+	if r.FirstByteMS != nil {
+		first = took(*r.FirstByteMS)
+	}
+	t := r.Tokens
+	rows := [][2]string{
+		{"Request", r.ID}, {"Time", r.Time.Local().Format("2006-01-02 15:04:05.000 -0700")},
+		{"App", r.App}, {"Token", strings.TrimSpace(r.Token + " " + r.TokenName)}, {"Client", r.Client},
+		{"Asked for", strings.TrimSpace(r.Method + " " + r.Path + " " + r.Model)}, {"Dialect", r.Dialect}, {"Answered by", modelOf(r)}, {"Key", r.KeyLabel},
+		{"Status", strconv.Itoa(r.Status)}, {"Error", string(r.ErrorKind)}, {"First byte", first}, {"Took", took(r.DurationMS)},
+		{"Tokens in", fmt.Sprintf("%d, of them %d cached, %d written to the cache (%d for 1h)", t.Input, t.Cached, t.CacheWrite, t.CacheWrite1h)},
+		{"Tokens out", fmt.Sprintf("%d, of them %d reasoning", t.Output, t.Reasoning)},
+		{"Tier", r.Tier}, {"Cost", costOf(r)}, {"Price", priceText(r)}, {"Ignored", strings.Join(r.Ignored, ", ")},
+	}
+	for i, a := range r.Attempts {
+		what := fmt.Sprintf("%s/%s %d in %s", a.Provider, a.Model, a.Status, took(a.DurationMS))
+		if a.KeyLabel != "" {
+			what += ", key " + a.KeyLabel
+		}
+		if a.ErrorKind != "" {
+			what += ", " + string(a.ErrorKind)
+		}
+		rows = append(rows, [2]string{fmt.Sprintf("Attempt %d", i+1), what})
+	}
+	return e.pairs(rows)
+}
+
+// priceText is the price that was applied.
+func priceText(r *reqlog.Row) string {
+	if r.Price == nil || r.Price.Input == nil {
+		return ""
+	}
+	text := "$" + r.Price.Input.String() + " in"
+	if r.Price.Cached != nil {
+		text += ", $" + r.Price.Cached.String() + " cached"
+	}
+	if r.Price.Output != nil {
+		text += ", $" + r.Price.Output.String() + " out"
+	}
+	return text + " a million tokens"
+}
+
+// curlOf is a command that repeats a request.
+func curlOf(d control.RequestDetail) string {
+	auth := []string{"Authorization: Bearer $HOSTLESS_TOKEN"}
+	switch d.Request.Dialect {
+	case "anthropic":
+		auth = []string{"x-api-key: $HOSTLESS_TOKEN", "anthropic-version: 2023-06-01"}
+	case "gemini":
+		auth = []string{"x-goog-api-key: $HOSTLESS_TOKEN"}
+	}
+	words := []string{"curl"}
+	if d.Request.Method != "GET" {
+		words = append(words, "-X", d.Request.Method)
+	}
+	words = append(words, shellQuote(d.URL))
+	for _, h := range auth {
+		words = append(words, "-H", `"`+h+`"`)
+	}
+	if m := d.Request.Method; m == "POST" || m == "PUT" || m == "PATCH" {
+		words = append(words, "-H", `"Content-Type: application/json"`, "--data-binary", "@-")
+	}
+	return strings.Join(words, " ")
+}
+
+// shellQuote is one word for a POSIX shell.
+func shellQuote(word string) string { return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'" }

@@ -1,0 +1,175 @@
+package control
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/hostless/hostless/pkg/fault"
+	"github.com/hostless/hostless/pkg/reqlog"
+	"github.com/hostless/hostless/pkg/spend"
+)
+
+// RequestList answers GET /log.
+type RequestList struct {
+	Requests []*reqlog.Row `json:"requests"` // newest last
+	Dropped  int64         `json:"dropped"`  // rows that this daemon could not write down
+}
+
+// RequestDetail answers GET /log/{id}.
+type RequestDetail struct {
+	Request *reqlog.Row `json:"request"`
+	URL     string      `json:"url"` // where it can be repeated
+}
+
+// appsFor are the apps whose requests a caller may see: those of the runs that it is
+// below, or all, which is nil. Asking for another's is an error.
+func (s *Server) appsFor(r *http.Request, asked string) ([]string, error) {
+	above, err := s.enclosingRuns(callerOf(r))
+	if err != nil || len(above) == 0 {
+		return nil, err
+	}
+	apps := []string{}
+	for _, run := range above {
+		apps = append(apps, strings.TrimSuffix(run.hostname, ".localhost"))
+	}
+	slices.Sort(apps)
+	if asked != "" && !slices.Contains(apps, asked) {
+		return nil, &fault.Error{Kind: fault.Forbidden, Param: "app",
+			Message: "a program that `hostless run` started (" + strings.Join(apps, ", ") + ") may see the requests of its own app alone",
+			Next:    "type it in a terminal that is not below hostless run"}
+	}
+	return apps, nil
+}
+
+// getLog gives the last rows of the request log that are asked for; with follow=1,
+// one a line, and then each new one.
+func (s *Server) getLog(w http.ResponseWriter, r *http.Request) {
+	filter, n, err := reqlog.ParseQuery(r.URL.Query(), time.Now())
+	if err == nil {
+		filter.Apps, err = s.appsFor(r, filter.App)
+	}
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	if r.URL.Query().Get("follow") != "1" {
+		rows, err := s.requests.Last(n, filter)
+		if err != nil {
+			s.fail(w, r, err)
+			return
+		}
+		answer(w, RequestList{Requests: append([]*reqlog.Row{}, rows...), Dropped: s.requests.Dropped()})
+		return
+	}
+	s.streamLines(w, r, "request log", func(ctx context.Context, yield func(any) error) error {
+		return s.requests.Follow(ctx, n, filter, func(row *reqlog.Row) error { return yield(row) })
+	})
+}
+
+// getRequest gives one row.
+func (s *Server) getRequest(w http.ResponseWriter, r *http.Request) {
+	apps, err := s.appsFor(r, "")
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	row, err := s.requests.Find(r.PathValue("id"))
+	if err == nil && (row == nil || apps != nil && !slices.Contains(apps, row.App)) {
+		err = &fault.Error{Kind: fault.NotFound, Message: "no such request in the log", Next: "hostless log"}
+	}
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	status, err := s.daemon.Status(r.Context())
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	answer(w, RequestDetail{Request: row, URL: status.URL + (&url.URL{Path: row.Path}).EscapedPath()})
+}
+
+// getSpend adds up the rows of the request log.
+func (s *Server) getSpend(w http.ResponseWriter, r *http.Request) {
+	query, err := spend.Parse(r.URL.Query(), time.Now(), time.Local)
+	if err == nil {
+		query.Apps, err = s.appsFor(r, "")
+	}
+	var report spend.Report
+	if err == nil {
+		report, err = spend.Of(s.requests, query)
+	}
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	answer(w, report)
+}
+
+// streamLines answers with one line of JSON for each value that follow yields, until
+// either side ends it.
+func (s *Server) streamLines(w http.ResponseWriter, r *http.Request, what string, follow func(context.Context, func(any) error) error) {
+	rc := http.NewResponseController(w)
+	w.Header().Set("Content-Type", "application/jsonl")
+	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(http.StatusOK)
+	rc.Flush()
+	ctx, cancel := context.WithCancel(r.Context())
+	defer cancel()
+	if closing, ok := ctx.Value(closingKey).(<-chan struct{}); ok {
+		go func() { // ends with ctx
+			select {
+			case <-closing:
+				cancel()
+			case <-ctx.Done():
+			}
+		}()
+	}
+	err := follow(ctx, func(v any) error {
+		line, err := json.Marshal(v)
+		if err != nil {
+			return err
+		}
+		rc.SetWriteDeadline(time.Now().Add(writeTimeout)) // not every writer has deadlines
+		if _, err := w.Write(append(line, '\n')); err != nil {
+			return err
+		}
+		return rc.Flush()
+	})
+	if err != nil {
+		s.log.Debug("a follower was let go", "of", what, "error", err)
+	}
+}
+
+// Log gives rows of the request log; query is that of GET /log.
+func (c *Client) Log(ctx context.Context, query url.Values) (l RequestList, err error) {
+	_, err = c.Do(ctx, http.MethodGet, "/log?"+query.Encode(), nil, &l)
+	return l, err
+}
+
+// FollowLog gives rows and then each new one, until ctx ends, yield fails, or the
+// daemon ends.
+func (c *Client) FollowLog(ctx context.Context, query url.Values, yield func(reqlog.Row) error) error {
+	query.Set("follow", "1")
+	return followLines(ctx, c, "/log?"+query.Encode(), yield)
+}
+
+// Request gives one row of the request log.
+func (c *Client) Request(ctx context.Context, id string) (d RequestDetail, err error) {
+	if _, err = c.Do(ctx, http.MethodGet, "/log/"+url.PathEscape(id), nil, &d); err == nil && d.Request == nil {
+		err = errors.New("the daemon's answer has no request")
+	}
+	return d, err
+}
+
+// Spend adds up the request log; query is that of GET /spend.
+func (c *Client) Spend(ctx context.Context, query url.Values) (r spend.Report, err error) {
+	_, err = c.Do(ctx, http.MethodGet, "/spend?"+query.Encode(), nil, &r)
+	return r, err
+}

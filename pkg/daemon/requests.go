@@ -1,0 +1,114 @@
+package daemon
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"io/fs"
+	"log/slog"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+
+	"github.com/hostless/hostless/pkg/config"
+	"github.com/hostless/hostless/pkg/control"
+	"github.com/hostless/hostless/pkg/fault"
+	"github.com/hostless/hostless/pkg/prices"
+	"github.com/hostless/hostless/pkg/reqlog"
+)
+
+// openRequests makes the price book and the request log.
+func (d *daemon) openRequests(log *slog.Logger) (err error) {
+	d.prices = &priceBook{path: d.cfg.Paths.Prices(), settings: d.settings, warnings: &d.warnings}
+	d.prices.load()
+	d.requests, err = reqlog.New(reqlog.Config{
+		Dir: d.cfg.Paths.Requests(), Prices: d.prices.book.Load, Redact: d.redactor.String, Logger: log,
+	})
+	return err
+}
+
+// priceBook is the prices in use: of config.json, and of prices.json or the embedded
+// snapshot. It is safe for concurrent use.
+type priceBook struct {
+	path     string // of prices.json
+	settings *config.Settings
+	warnings *warnings
+
+	book     atomic.Pointer[prices.Book]
+	mu       sync.Mutex
+	own      json.RawMessage
+	problems []string // of prices.json
+	source   string
+	snapshot prices.Snapshot
+}
+
+const builtInPrices = "built-in"
+
+// load reads prices.json, where there is one, and makes the book.
+func (p *priceBook) load() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.source, p.snapshot, p.problems = builtInPrices, nil, nil
+	data, _, err := config.ReadPrivate(p.path)
+	if err == nil {
+		p.snapshot, err = prices.Parse(data)
+	}
+	switch {
+	case err == nil:
+		p.source = p.path
+	case !errors.Is(err, fs.ErrNotExist):
+		p.problems = []string{p.path + " cannot be read, the built-in prices hold: " + err.Error()}
+	}
+	if p.snapshot == nil {
+		p.snapshot = prices.Default()
+	}
+	p.make()
+}
+
+// refresh follows config.json.
+func (p *priceBook) refresh() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !bytes.Equal(p.own, p.settings.Prices()) {
+		p.make()
+	}
+}
+
+// make makes the book anew; p.mu is held.
+func (p *priceBook) make() {
+	p.own = p.settings.Prices()
+	own, problems := prices.ParseOwn(p.own)
+	p.warnings.set("prices", append(problems, p.problems...))
+	p.book.Store(prices.NewBook(own, p.snapshot))
+}
+
+// List implements control.Prices.
+func (p *priceBook) List(context.Context) (control.PriceList, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return control.PriceList{Source: p.source, Prices: p.book.Load().List()}, nil
+}
+
+// Replace implements control.Prices.
+func (p *priceBook) Replace(_ context.Context, s prices.Snapshot) error {
+	data, err := json.Marshal(s)
+	if err != nil {
+		return err
+	}
+	checked, err := prices.Parse(data)
+	if err != nil {
+		return &fault.Error{Kind: fault.Invalid, Message: err.Error()}
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if err := config.EnsureDir(filepath.Dir(p.path)); err != nil {
+		return err
+	}
+	if err := config.WritePrivate(p.path, data); err != nil {
+		return err
+	}
+	p.source, p.snapshot, p.problems = p.path, checked, nil
+	p.make()
+	return nil
+}

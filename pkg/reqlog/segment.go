@@ -1,0 +1,202 @@
+package reqlog
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/hostless/hostless/pkg/config"
+)
+
+// segments are the files of the log: DAY.jsonl and, when that has grown, DAY.2.jsonl
+// and so on, where DAY is the UTC date of a row's arrival. One goroutine appends.
+type segments struct {
+	dir         string
+	now         func() time.Time
+	size, total int64
+	age         time.Duration
+
+	file *os.File // the one written to last, or nil
+	name segment
+	used int64 // its bytes
+}
+
+// segment names a file.
+type segment struct {
+	day  string
+	part int
+}
+
+func (s segment) file() string {
+	if s.part < 2 {
+		return s.day + ".jsonl"
+	}
+	return s.day + "." + strconv.Itoa(s.part) + ".jsonl"
+}
+
+func compareSegments(a, b segment) int {
+	if c := strings.Compare(a.day, b.day); c != 0 {
+		return c
+	}
+	return a.part - b.part
+}
+
+var segmentName = regexp.MustCompile(`^(\d{4}-\d\d-\d\d)(?:\.(\d{1,6}))?\.jsonl$`)
+
+// list gives the segments of a directory, oldest first; other files are none.
+func list(dir string) (all []segment, err error) {
+	entries, err := os.ReadDir(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	for _, e := range entries {
+		if m := segmentName.FindStringSubmatch(e.Name()); m != nil && e.Type().IsRegular() {
+			part, _ := strconv.Atoi(m[2])
+			all = append(all, segment{m[1], max(1, part)})
+		}
+	}
+	slices.SortFunc(all, compareSegments)
+	return all, nil
+}
+
+// day is the segment's day of a row.
+func day(t time.Time) string { return t.UTC().Format(time.DateOnly) }
+
+// append writes rows, those of one day with one write. written is how many, from the
+// first, are in a file.
+func (s *segments) append(rows []*Row) (written int, err error) {
+	for written < len(rows) {
+		end, today := written, day(rows[written].Time)
+		var lines bytes.Buffer
+		ends := []int{}
+		for end < len(rows) && day(rows[end].Time) == today {
+			line, err := json.Marshal(rows[end])
+			if err != nil {
+				return written, err
+			}
+			lines.Write(append(line, '\n'))
+			ends = append(ends, lines.Len())
+			end++
+		}
+		if err := s.open(today, int64(lines.Len())); err != nil {
+			return written, err
+		}
+		n, err := s.file.Write(lines.Bytes())
+		s.used += int64(n)
+		if err != nil {
+			s.close() // the next one ends the line that this left
+			for _, e := range ends {
+				if e <= n {
+					written++
+				}
+			}
+			return written, err
+		}
+		written = end
+	}
+	return written, nil
+}
+
+// open has the day's file open, with room for more bytes.
+func (s *segments) open(today string, more int64) error {
+	if s.file != nil && s.name.day == today && (s.used == 0 || s.used+more <= s.size) {
+		return nil
+	}
+	s.close()
+	if err := config.EnsureDir(s.dir); err != nil {
+		return err
+	}
+	all, err := list(s.dir)
+	if err != nil {
+		return err
+	}
+	s.name = segment{today, 1}
+	for _, other := range all {
+		if other.day == today {
+			s.name = other
+		}
+	}
+	for {
+		if err := s.openFile(); err != nil {
+			return err
+		}
+		if s.used == 0 || s.used+more <= s.size {
+			break
+		}
+		s.close()
+		s.name.part++
+	}
+	return s.prune()
+}
+
+func (s *segments) openFile() error {
+	path := filepath.Join(s.dir, s.name.file())
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_APPEND|os.O_CREATE|syscall.O_NOFOLLOW, 0o600)
+	if err != nil {
+		return err
+	}
+	info, err := f.Stat()
+	if err == nil && info.Mode().Perm()&0o077 != 0 {
+		err = f.Chmod(0o600)
+	}
+	if err == nil && info.Size() > 0 { // a line that a crash has cut off ends here
+		last := make([]byte, 1)
+		if _, err = f.ReadAt(last, info.Size()-1); err == nil && last[0] != '\n' {
+			_, err = f.Write([]byte("\n"))
+		}
+	}
+	if err != nil {
+		f.Close()
+		return fmt.Errorf("open %s: %w", path, err)
+	}
+	s.file, s.used = f, info.Size()
+	return nil
+}
+
+func (s *segments) close() {
+	if s.file != nil {
+		s.file.Close()
+		s.file = nil
+	}
+}
+
+// prune removes segments that are too old, and the oldest until all fit. The one that
+// is written to stays, and so does every later one.
+func (s *segments) prune() error {
+	all, err := list(s.dir)
+	if err != nil {
+		return err
+	}
+	sizes := map[segment]int64{}
+	var sum int64
+	for _, name := range all {
+		if info, err := os.Stat(filepath.Join(s.dir, name.file())); err == nil {
+			sizes[name] = info.Size()
+			sum += info.Size()
+		}
+	}
+	oldest := day(s.now().Add(-s.age))
+	for _, name := range all {
+		if compareSegments(name, s.name) >= 0 || name.day >= oldest && sum+s.size <= s.total {
+			break
+		}
+		if err := os.Remove(filepath.Join(s.dir, name.file())); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		sum -= sizes[name]
+	}
+	return nil
+}

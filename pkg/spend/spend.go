@@ -1,0 +1,169 @@
+// Package spend adds the request log up: what was asked, used and paid in a time, as
+// a whole and by group.
+//
+// It keeps no totals of its own: each answer is a sum over the log's rows, and so
+// agrees with it to the nano-dollar, over restarts too.
+package spend
+
+import (
+	"fmt"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/hostless/hostless/pkg/fault"
+	"github.com/hostless/hostless/pkg/gateway/usage"
+	"github.com/hostless/hostless/pkg/prices"
+	"github.com/hostless/hostless/pkg/reqlog"
+)
+
+// Sum is what rows add up to.
+type Sum struct {
+	Requests int64        `json:"requests"`
+	Errors   int64        `json:"errors"`            // rows with an error kind
+	Unpriced int64        `json:"unpriced_requests"` // rows whose cost is not known, and not in CostUSD
+	Tokens   usage.Tokens `json:"tokens"`
+	CostUSD  prices.Nano  `json:"cost_usd"`
+	SavedUSD prices.Nano  `json:"saved_usd"` // by prompt caching, net; may be negative
+}
+
+// Group is the sum of the rows with one key.
+type Group struct {
+	Key string `json:"key"` // "" for rows without one
+	Sum
+}
+
+// Report is the answer to a Query.
+type Report struct {
+	From   time.Time `json:"from"`
+	To     time.Time `json:"to"`
+	Total  Sum       `json:"total"`
+	Groups []Group   `json:"groups"` // most expensive first, by day in order; never nil
+}
+
+// Keys are what rows can be grouped by.
+var Keys = []string{"app", "model", "provider", "token", "client", "day"}
+
+// Query says what is to be added up.
+type Query struct {
+	From, To time.Time // To is excluded
+	By       string    // one of Keys, or "" for no groups
+	Apps     []string  // nil is all; else rows of these apps alone
+	Location *time.Location
+}
+
+// Parse reads period (today, week or month; today where neither is given), since (see
+// reqlog.ParseSince) and by. Days are those of loc, weeks begin on Monday (ISO 8601).
+// The error is fault.Invalid and names the parameter.
+func Parse(q url.Values, now time.Time, loc *time.Location) (Query, error) {
+	bad := func(param, message string) (Query, error) {
+		return Query{}, &fault.Error{Kind: fault.Invalid, Param: param, Message: message}
+	}
+	out := Query{To: now, By: q.Get("by"), Location: loc}
+	if out.By != "" && !slices.Contains(Keys, out.By) {
+		return bad("by", fmt.Sprintf("by is one of %s, not %.40q", strings.Join(Keys, ", "), out.By))
+	}
+	period, since := q.Get("period"), q.Get("since")
+	if period != "" && since != "" {
+		return bad("since", "give period or since, not both")
+	}
+	if since != "" {
+		var err error
+		out.From, err = reqlog.ParseSince(since, now)
+		return out, err
+	}
+	local := now.In(loc)
+	year, month, day := local.Date()
+	switch period {
+	case "", "today", "day":
+	case "week":
+		day -= (int(local.Weekday()) + 6) % 7
+	case "month":
+		day = 1
+	default:
+		return bad("period", fmt.Sprintf("period is today, week or month, not %.40q", period))
+	}
+	out.From = time.Date(year, month, day, 0, 0, 0, 0, loc)
+	return out, nil
+}
+
+// Rows is the request log: it yields the rows that arrived in [from, to), in no order.
+type Rows interface {
+	Each(from, to time.Time, yield func(*reqlog.Row)) error
+}
+
+// Of adds up the rows that a query asks for.
+func Of(rows Rows, q Query) (Report, error) {
+	out := Report{From: q.From, To: q.To, Groups: []Group{}}
+	sums := map[string]*Sum{}
+	err := rows.Each(q.From, q.To, func(r *reqlog.Row) {
+		if q.Apps != nil && !slices.Contains(q.Apps, r.App) {
+			return
+		}
+		out.Total.add(r)
+		if q.By == "" {
+			return
+		}
+		key := q.key(r)
+		if sums[key] == nil {
+			sums[key] = &Sum{}
+		}
+		sums[key].add(r)
+	})
+	if err != nil {
+		return Report{}, err
+	}
+	for key, sum := range sums {
+		out.Groups = append(out.Groups, Group{key, *sum})
+	}
+	slices.SortFunc(out.Groups, func(a, b Group) int {
+		switch {
+		case q.By != "day" && a.CostUSD > b.CostUSD:
+			return -1
+		case q.By != "day" && a.CostUSD < b.CostUSD:
+			return 1
+		}
+		return strings.Compare(a.Key, b.Key)
+	})
+	return out, nil
+}
+
+func (s *Sum) add(r *reqlog.Row) {
+	s.Requests++
+	if r.ErrorKind != "" {
+		s.Errors++
+	}
+	s.Tokens.Add(r.Tokens)
+	if !r.Priced {
+		s.Unpriced++
+		return
+	}
+	if r.CostUSD != nil {
+		s.CostUSD += *r.CostUSD
+	}
+	if r.Price != nil {
+		s.SavedUSD += r.Price.Saved(r.Tokens)
+	}
+}
+
+// key is what a row is grouped under. A request that was answered without a provider
+// has none, and its model is the caller's name for it.
+func (q *Query) key(r *reqlog.Row) string {
+	switch q.By {
+	case "app":
+		return r.App
+	case "model":
+		if r.ResolvedModel != "" {
+			return r.ResolvedModel
+		}
+		return r.Model
+	case "provider":
+		return r.Provider
+	case "token":
+		return r.Token
+	case "client":
+		return r.Client
+	}
+	return r.Time.In(q.Location).Format(time.DateOnly)
+}
