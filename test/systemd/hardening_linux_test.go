@@ -175,7 +175,7 @@ var works = []string{"Type", "NotifyAccess", "ExecStart", "ExecReload", "Environ
 // that changes nothing is not to be there.
 func TestInsideHardening(t *testing.T) {
 	if os.Getenv(inside) == "" {
-		t.Skip("run by TestHardening, under a manager")
+		t.Skip("run by TestHardening, under a manager") // TestHardening fails with it
 	}
 	must(t, "service", "install")
 	t.Cleanup(func() { must(t, "service", "uninstall") })
