@@ -33,7 +33,7 @@ func TestSnapshot(t *testing.T) {
 		if err := os.WriteFile(path, append(out, '\n'), 0o644); err != nil {
 			t.Fatal(err)
 		}
-		t.Skip("the snapshot was written: run the test again")
+		t.Log("the snapshot was written")
 	}
 	data, err := os.ReadFile(path)
 	if err != nil {
