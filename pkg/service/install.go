@@ -185,22 +185,23 @@ func (m *Manager) dropWeb(ctx context.Context) error {
 	return os.Remove(filepath.Join(m.unitDir(), name))
 }
 
-// unprivilegedStart is the first port that a user's programs may listen on
-// (ip(7)).
-const unprivilegedStart = "/proc/sys/net/ipv4/ip_unprivileged_port_start"
+// lowPorts tells the first port that a user's programs may listen on (ip(7)).
+const lowPorts = "/proc/sys/net/ipv4/ip_unprivileged_port_start"
 
-// refusePrivileged refuses ports 80 and 443 where this user's service manager may
-// not open them, with the one line that would change that for everybody.
-func (m *Manager) refusePrivileged() error {
-	data, err := os.ReadFile(unprivilegedStart)
-	if err != nil || os.Geteuid() == 0 {
+// refusePrivileged refuses ports 80 and 443 where the service manager of uid may
+// not open them, by what the file says, with the one line that would change that
+// for everybody.
+func refusePrivileged(file string, uid int) error {
+	data, err := os.ReadFile(file)
+	if err != nil || uid == 0 {
 		return nil
 	}
-	if first, err := strconv.Atoi(strings.TrimSpace(string(data))); err != nil || first <= 80 {
+	text := strings.TrimSpace(string(data))
+	if first, err := strconv.Atoi(text); err != nil || first <= 80 {
 		return nil
 	}
 	return &fault.Error{
-		Kind: fault.Forbidden, Message: "this system keeps ports below " + strings.TrimSpace(string(data)) + " to root; nothing was changed",
+		Kind: fault.Forbidden, Message: "this system keeps ports below " + text + " to root; nothing was changed",
 		Next: "echo net.ipv4.ip_unprivileged_port_start=80 | sudo tee /etc/sysctl.d/50-hostless.conf && sudo sysctl --system, then the same command again",
 	}
 }
@@ -353,7 +354,7 @@ func (m *Manager) choose(asked map[string]string, out *Installed) (restore func(
 		if out.TLS {
 			m.webPorts = append(m.webPorts, 443)
 		}
-		if err := m.refusePrivileged(); err != nil {
+		if err := refusePrivileged(lowPorts, os.Geteuid()); err != nil {
 			return restore, errors.Join(err, restore())
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/hostless/hostless/pkg/config"
+	"github.com/hostless/hostless/pkg/fault"
 )
 
 func TestQuoteReadsBack(t *testing.T) {
@@ -97,5 +98,26 @@ func TestRender(t *testing.T) {
 	m.cfg.Paths.Socket = "/evil\nExecStart=/bin/x"
 	if _, err := m.render(); err == nil {
 		t.Error("a newline went into a unit")
+	}
+}
+
+// TestLowPorts refuses ports 80 and 443 where the system keeps them to root.
+func TestLowPorts(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "start")
+	for _, c := range []struct {
+		start   string
+		uid     int
+		refused bool
+	}{{"1024\n", 1000, true}, {"81\n", 1000, true}, {"80\n", 1000, false}, {"0\n", 1000, false}, {"1024\n", 0, false}} {
+		if err := os.WriteFile(file, []byte(c.start), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		err := refusePrivileged(file, c.uid)
+		if (err != nil) != c.refused || err != nil && !strings.Contains(fault.From(err).Next, "sudo sysctl") {
+			t.Errorf("start %q, uid %d: %v", c.start, c.uid, err)
+		}
+	}
+	if err := refusePrivileged(filepath.Join(t.TempDir(), "none"), 1000); err != nil {
+		t.Errorf("a system without the limit: %v", err)
 	}
 }

@@ -396,22 +396,7 @@ func found(t *testing.T) {
 // web opens port 80, and 443 with TLS, where the system lets a user, and closes
 // them again.
 func web(t *testing.T) {
-	start := "/proc/sys/net/ipv4/ip_unprivileged_port_start"
-	data, err := os.ReadFile(start)
-	if err != nil {
-		t.Fatal(err)
-	}
-	allowed := strings.TrimSpace(string(data)) == "0"
-	out, err := exec.Command(client(), "service", "install", "--web").CombinedOutput()
-	if !allowed {
-		if err == nil || !strings.Contains(string(out), "sudo") {
-			t.Errorf("ports below %s: %v\n%s", data, err, out)
-		}
-		return
-	}
-	if err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
+	must(t, "service", "install", "--web")
 	app := echoServer()
 	defer closeServer(app)
 	must(t, "alias", "webby", strings.TrimPrefix(app.URL, "http://127.0.0.1:"))
@@ -445,4 +430,64 @@ func web(t *testing.T) {
 	if left := command("systemctl", "--user", "list-unit-files", "--plain", "--no-legend", "hostlessd-web.socket"); left != "" {
 		t.Errorf("left: %s", left)
 	}
+}
+
+// reboot ends everything of the manager's as a restart of the machine does, and
+// logs in again: what people and apps had is there.
+func reboot(t *testing.T) {
+	app := echoServer()
+	defer closeServer(app)
+	must(t, "alias", "kept", strings.TrimPrefix(app.URL, "http://127.0.0.1:"))
+	must(t, "config", "set", "tls", "on")
+	token := strings.TrimSpace(must(t, "token", "create", "--name", "kept", "--rate-limit", "2"))
+	key := exec.Command(client(), "keys", "add", "mine", "-", "--base-url", app.URL, "--allow-private")
+	key.Stdin = strings.NewReader("key-of-mine-canary-0000000")
+	if out, err := key.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	chat := func() int {
+		req, err := http.NewRequest("POST", "http://127.0.0.1:"+port+"/v1/chat/completions", strings.NewReader(`{"model":"echo/text","messages":[{"role":"user","content":"hello"}]}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Host, req.Close = "localhost:"+port, true
+		req.Header.Set("Authorization", "Bearer "+token)
+		req.Header.Set("Content-Type", "application/json")
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		return resp.StatusCode
+	}
+	if code := chat(); code != 200 {
+		t.Fatalf("before: %d", code)
+	}
+	command("systemctl", "--user", "stop", "hostlessd-http.socket", "hostlessd-control.socket", "hostlessd.service")
+	if err := os.RemoveAll(filepath.Join(os.Getenv("XDG_RUNTIME_DIR"), "hostless")); err != nil {
+		t.Fatal(err)
+	}
+	command("systemctl", "--user", "daemon-reexec")
+	if out := command("systemctl", "--user", "restart", "sockets.target"); out != "" {
+		t.Fatal(out)
+	}
+	wantListening(t)
+	if mainPID() != 0 {
+		t.Error("the daemon runs before anybody asked")
+	}
+	for i, want := range []int{200, 429} {
+		if code := chat(); code != want {
+			t.Errorf("request %d after the restart: %d, want %d: the rate window is kept", i, code, want)
+		}
+	}
+	if list := must(t, "list"); !strings.Contains(list, "https://kept.localhost") {
+		t.Errorf("the alias, or TLS, is lost:\n%s", list)
+	}
+	if list := must(t, "keys", "list"); !strings.Contains(list, "mine") {
+		t.Errorf("the key is lost:\n%s", list)
+	}
+	must(t, "keys", "remove", "mine")
+	must(t, "token", "revoke", token)
+	must(t, "alias", "remove", "kept")
+	must(t, "config", "set", "tls", "off")
 }

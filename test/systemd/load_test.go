@@ -202,7 +202,10 @@ func streamOverRestart(t *testing.T) {
 // is refused, and it comes back by itself.
 func killUnderLoad(t *testing.T) {
 	l := startLoad(4, time.Millisecond, toGateway)
-	const kills = 3
+	kills := int64(20)
+	if testing.Short() {
+		kills = 3
+	}
 	for range kills {
 		before := mainPID()
 		if before == 0 {

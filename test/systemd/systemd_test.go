@@ -96,6 +96,7 @@ func runInside(t *testing.T, test string, flags ...string) {
 		args = append(args, "-test.short")
 	}
 	cmd := exec.CommandContext(ctx, filepath.Join(harness.Root(), "test", "with-systemd-user"), args...)
+	cmd.Env = append(os.Environ(), "WSU_LOW_PORTS=1")
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 	out, err := cmd.CombinedOutput()
 	t.Logf("%s", out)
@@ -144,6 +145,7 @@ func TestInside(t *testing.T) {
 		{"kill -9 under load", killUnderLoad},
 		{"the watchdog is fed", watchdog},
 		{"a daemon that hangs", stopped},
+		{"a restarted machine", reboot},
 		{"stop and start", stopAndStart},
 		{"upgrade", upgrade},
 		{"uninstall", uninstall},
