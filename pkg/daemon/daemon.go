@@ -287,7 +287,7 @@ func (d *daemon) serve(ctx context.Context) error {
 		if err := before[0].send(handoverMessage{Serving: true}); err != nil {
 			d.log.Warn("the predecessor cannot be notified that its successor serves", "error", err)
 		}
-		d.predecessors.forgetEnded()
+		d.predecessors.forgetEnded(d.tokens.ChargeHash)
 	}
 	group.Go(func() error { return d.hangups(ctx) })
 	group.Go(func() error {

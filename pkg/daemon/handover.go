@@ -28,6 +28,10 @@ const (
 	takeOverTime = 30 * time.Second // for it to serve, once it may
 )
 
+// lateCharges is how many requests a predecessor may take before its successor
+// hears of them.
+const lateCharges = 4096
+
 // errHandedOver is the cause of an end after which a successor serves.
 var errHandedOver = errors.New("a successor has taken over")
 
@@ -44,6 +48,7 @@ type handoverMessage struct {
 	Runs     []string        `json:"runs,omitempty"` // hostnames whose clients will register again
 	Vault    *vault.Handover `json:"vault,omitempty"`
 	Serving  bool            `json:"serving,omitempty"`
+	Charged  string          `json:"charged,omitempty"` // a token's hash, by its predecessor
 	Revoked  string          `json:"revoked,omitempty"` // a token's hash
 	Stop     bool            `json:"stop,omitempty"`    // the successor ends, and nothing is to go on
 }
@@ -175,6 +180,13 @@ func (d *daemon) handOver(ctx context.Context, quiesce func()) error {
 	}
 	sealed := d.vault.Handover()
 	sealed.Locked = sealed.Locked || d.keys.Locked()
+	late := make(chan string, lateCharges)
+	d.tokens.OnCharge(func(hash string) {
+		select {
+		case late <- hash:
+		default: // more than a drain can take
+		}
+	})
 	if err := next.channel.send(handoverMessage{Go: true, Tokens: d.tokens.Export(), Runs: d.routes.Runs(), Vault: &sealed}); err != nil {
 		return fmt.Errorf("hand over: %w", err)
 	}
@@ -190,6 +202,12 @@ func (d *daemon) handOver(ctx context.Context, quiesce func()) error {
 	}
 	d.log.Info("a successor has taken over", "pid", next.pid, "in_flight", d.front.InFlight(), "linger", d.settings.Linger())
 	go d.follow(next.channel) // ends with the channel
+	go func() {               // ends with this process
+		for hash := range late {
+			_ = next.channel.send(handoverMessage{Charged: hash}) // a successor that has ended counts no more
+		}
+	}()
+	d.predecessors.leave()
 	d.front.HandOver(d.settings.Linger())
 	d.stop(errHandedOver)
 	return nil
@@ -242,13 +260,24 @@ func (p *predecessors) all() []*handoverChannel {
 	return slices.Clone(p.list)
 }
 
-// forgetEnded waits for each to end, and forgets it then.
-func (p *predecessors) forgetEnded() {
+// leave closes the channels here: a successor has them now, and alone may read.
+func (p *predecessors) leave() {
+	for _, channel := range p.all() {
+		channel.conn.Close()
+	}
+}
+
+// forgetEnded hears of what each still takes, and forgets it when it has ended.
+func (p *predecessors) forgetEnded(charged func(hash string)) {
 	for _, channel := range p.all() {
 		go func() { // ends with the predecessor, or with this process
 			for {
-				if _, err := channel.receive(0); err != nil {
+				m, err := channel.receive(0)
+				if err != nil {
 					break
+				}
+				if m.Charged != "" {
+					charged(m.Charged)
 				}
 			}
 			channel.conn.Close()

@@ -79,6 +79,7 @@ func (e *entry) admit(s *Store) (full *entry, wait time.Duration) {
 	if full != nil {
 		return full, wait
 	}
+	s.forwardCharges(e)
 	for _, outer := range e.parents {
 		outer.limiter.charge(now)
 	}

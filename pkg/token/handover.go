@@ -57,3 +57,39 @@ func (s *Store) RevokeHash(hexHash string) {
 		s.end(e)
 	}
 }
+
+// OnCharge has fn called with the hash, in hex, of each token whose rate limit a
+// request is charged to from now on: a predecessor tells its successor of what it
+// still takes. fn must return at once.
+func (s *Store) OnCharge(fn func(hash string)) { s.onCharge.Store(&fn) }
+
+// forwardCharges tells of the limits that a request of e is charged to.
+func (s *Store) forwardCharges(e *entry) {
+	fn := s.onCharge.Load()
+	if fn == nil {
+		return
+	}
+	for _, charged := range append([]*entry{e}, e.parents...) {
+		if charged.rate > 0 {
+			(*fn)(hex.EncodeToString(charged.hash[:]))
+		}
+	}
+}
+
+// ChargeHash counts a request that a predecessor has taken against the token with
+// this hash. An unknown hash is none.
+func (s *Store) ChargeHash(hexHash string) {
+	hash, err := hex.DecodeString(hexHash)
+	if err != nil || len(hash) != sha256.Size {
+		return
+	}
+	s.mu.RLock()
+	e := s.entries[[sha256.Size]byte(hash)]
+	s.mu.RUnlock()
+	if e == nil {
+		return
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.limiter.charge(s.now())
+}

@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/hostless/hostless/pkg/config"
@@ -71,6 +72,7 @@ type Store struct {
 	seed maphash.Seed // of prefixHashes
 
 	onRevoked func(hash string)
+	onCharge  atomic.Pointer[func(hash string)]
 	sealer    Sealer
 	ports     []int
 
