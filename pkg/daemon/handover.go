@@ -43,6 +43,7 @@ var errHandedOver = errors.New("a successor has taken over")
 // tokens are revoked, whose answers the predecessor may still be giving, and when it ends.
 type handoverMessage struct {
 	Prepared bool            `json:"prepared,omitempty"`
+	PID      int             `json:"pid,omitempty"` // of who is prepared
 	Go       bool            `json:"go,omitempty"`
 	Tokens   json.RawMessage `json:"tokens,omitempty"`
 	Runs     []string        `json:"runs,omitempty"` // hostnames whose clients will register again
@@ -115,13 +116,24 @@ func (c controlDaemon) Restart(ctx context.Context) (control.Restarted, error) {
 	return control.Restarted{Status: "restarting", PID: next.pid}, nil
 }
 
+// successorCommand is the command line of a successor. Under systemd a shell that
+// ends at once stands between: the successor is then the manager's child by the
+// time that it becomes the main process, and systemd waits for its end when it
+// stops the unit. Of a process that is not its child it would not learn.
+func (d *daemon) successorCommand() *exec.Cmd {
+	if d.sockets.Activation != listen.Systemd {
+		return exec.Command(d.cfg.Program, d.cfg.Arguments...)
+	}
+	return exec.Command("/bin/sh", append([]string{"-c", `"$0" "$@" &`, d.cfg.Program}, d.cfg.Arguments...)...)
+}
+
 // startSuccessor starts the program that this process was started from, as it is
 // on disk now, with the same arguments.
 func (d *daemon) startSuccessor() (*successor, error) {
 	failed := func(err error) error {
 		return &fault.Error{Kind: fault.Internal, Message: "the new daemon does not start, the running one stays: " + err.Error(), Next: "hostless logs", Err: err}
 	}
-	cmd := exec.Command(d.cfg.Program, d.cfg.Arguments...)
+	cmd := d.successorCommand()
 	cmd.Env = slices.DeleteFunc(d.cfg.Environ(), func(assignment string) bool {
 		return strings.HasPrefix(assignment, "WATCHDOG_PID=") // this process: sd_watchdog_enabled(3)
 	})
@@ -151,9 +163,12 @@ func (d *daemon) startSuccessor() (*successor, error) {
 	if err == nil && !m.Prepared {
 		err = errors.New("it sent an unexpected message")
 	}
+	if m.PID != 0 {
+		s.pid = m.PID
+	}
 	if err != nil {
 		cmd.Process.Signal(syscall.SIGTERM)
-		conn.Close()
+		conn.Close() // which ends one that waits
 		if errors.Is(err, io.EOF) {
 			err = fmt.Errorf("%s ended before it could take the sockets", d.cfg.Program)
 		}
@@ -237,7 +252,7 @@ func (d *daemon) takeOver() (m handoverMessage, err error) {
 	for _, c := range d.inherited.Earlier {
 		d.predecessors.list = append(d.predecessors.list, newHandoverChannel(c))
 	}
-	if err := direct.send(handoverMessage{Prepared: true}); err != nil {
+	if err := direct.send(handoverMessage{Prepared: true, PID: os.Getpid()}); err != nil {
 		return m, fmt.Errorf("take over: %w", err)
 	}
 	m, err = direct.receive(takeOverTime)

@@ -427,8 +427,11 @@ func web(t *testing.T) {
 		t.Error("port 80 is open after --web=off")
 	}
 	health(t, "127.0.0.1")
-	if left := command("systemctl", "--user", "list-unit-files", "--plain", "--no-legend", "hostlessd-web.socket"); left != "" {
-		t.Errorf("left: %s", left)
+	if left, _ := filepath.Glob(filepath.Join(os.Getenv("HOME"), ".config", "systemd", "user", "*", "hostlessd-web.socket")); len(left) > 0 {
+		t.Errorf("left: %v", left)
+	}
+	if state := property("hostlessd-web.socket", "LoadState"); state != "not-found" {
+		t.Errorf("hostlessd-web.socket is %s after --web=off", state)
 	}
 }
 
