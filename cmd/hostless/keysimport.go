@@ -112,7 +112,7 @@ func (e *env) showFound(found []*foundKey) error {
 	return e.table([]string{"PROVIDER", "KEY", "VARIABLE", "FROM", "WHAT"}, rows)
 }
 
-// confirmImport asks the person, who may have said so already.
+// confirmImport asks the person, unless --yes was given.
 func (e *env) confirmImport(cc *cli.Context, n int, replace bool) error {
 	if cc.Bool("yes") {
 		return nil

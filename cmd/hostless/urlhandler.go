@@ -102,7 +102,7 @@ func (e *env) urlHandlerOpen(cc *cli.Context) error {
 	return e.printLine("%s is connected", r.Origin)
 }
 
-// registerLink asks the daemon, whose control socket has said where it is, and waits
+// registerLink asks the daemon, found by its control socket, and waits
 // for the person as long as the request stays approvable. It gives the callback with
 // the token.
 func (e *env) registerLink(ctx context.Context, status control.Status, r registration) (string, error) {

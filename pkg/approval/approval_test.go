@@ -312,7 +312,7 @@ func TestNarrowed(t *testing.T) {
 }
 
 // TestRemembered: an origin that was remembered is let in while it asks for no more,
-// for as long as was said.
+// for as long as the person chose.
 func TestRemembered(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, approval.Config{})
