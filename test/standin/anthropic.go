@@ -3,6 +3,7 @@ package standin
 import (
 	"encoding/json"
 	"net/http"
+	"strings"
 	"testing"
 )
 
@@ -88,6 +89,9 @@ func messages(w http.ResponseWriter, r *http.Request) {
 	} else {
 		blocks = append(blocks, map[string]any{"type": "text", "text": answer})
 	}
+	if answer := interleaved(prompt, tools); answer != nil {
+		blocks, stop = answer, "tool_use"
+	}
 	message := map[string]any{"id": "msg_1", "type": "message", "role": "assistant", "model": str(req, "model"), "content": blocks, "stop_reason": stop, "stop_sequence": nil,
 		"usage": map[string]any{"input_tokens": 9, "cache_creation_input_tokens": 0, "cache_read_input_tokens": 3, "output_tokens": 4}}
 	if req["stream"] != true {
@@ -127,6 +131,44 @@ func messages(w http.ResponseWriter, r *http.Request) {
 	}
 	send("message_delta", map[string]any{"delta": map[string]any{"stop_reason": stop, "stop_sequence": nil}, "usage": map[string]any{"output_tokens": 4}})
 	send("message_stop", map[string]any{})
+}
+
+// Interleaved is what a prompt says to get an answer whose thinking stands between its
+// tool calls, which a request with it must bring back in the same order.
+const Interleaved = "think between the calls"
+
+// order is that of such an answer, as inOrder tells it.
+const order = "thinking:c0E= text tool_use:toolu_i1 thinking:c0I= tool_use:toolu_i2"
+
+func interleaved(prompt string, tools []any) []any {
+	name, schema := pick(tools, messagesTool)
+	if !strings.Contains(prompt, Interleaved) || name == "" {
+		return nil
+	}
+	call := func(id string) map[string]any {
+		return map[string]any{"type": "tool_use", "id": id, "name": name, "input": toolArguments(prompt, name, schema)}
+	}
+	return []any{
+		map[string]any{"type": "thinking", "thinking": "First é.", "signature": "c0E="}, map[string]any{"type": "text", "text": "Both at once."}, call("toolu_i1"),
+		map[string]any{"type": "thinking", "thinking": "Then.", "signature": "c0I="}, call("toolu_i2"),
+	}
+}
+
+// inOrder checks the blocks of a turn that is an interleaved answer.
+func inOrder(blocks []map[string]any) bool {
+	got, ours := []string{}, false
+	for _, b := range blocks {
+		switch kind := str(b, "type"); kind {
+		case "thinking":
+			got = append(got, kind+":"+str(b, "signature"))
+		case "tool_use":
+			got = append(got, kind+":"+str(b, "id"))
+			ours = ours || str(b, "id") == "toolu_i1"
+		default:
+			got = append(got, kind)
+		}
+	}
+	return !ours || strings.Join(got, " ") == order
 }
 
 // messagesTool passes over Anthropic's own tools, which have no schema.

@@ -119,6 +119,9 @@ func badMessages(req map[string]any) string {
 	for i, m := range objects(req["messages"]) {
 		next := map[string]bool{}
 		others := false
+		if !inOrder(objects(m["content"])) {
+			return fmt.Sprintf("messages.%d.content.1: `thinking` or `redacted_thinking` blocks in the latest assistant message cannot be modified.", i)
+		}
 		for j, b := range objects(m["content"]) {
 			if b["cache_control"] != nil {
 				marks++

@@ -301,8 +301,7 @@ func (t *fromChat) assistant(m *chatMessage, calls []dialect.ToolRef, at string,
 	if m.Audio.Set() {
 		return dialect.Invalid(at+".audio", "this provider takes no audio")
 	}
-	blocks := t.replay(m)
-	replayed := len(blocks)
+	thoughts := t.replay(m)
 	content, err := t.content(m.Content, at)
 	if err != nil {
 		return err
@@ -313,21 +312,22 @@ func (t *fromChat) assistant(m *chatMessage, calls []dialect.ToolRef, at string,
 	if last && len(content) > 0 && len(calls) == 0 {
 		trimEnd(&content[len(content)-1])
 	}
-	blocks = append(blocks, content...)
+	var uses []jsonscan.Value
 	for j := range m.ToolCalls {
 		call := &m.ToolCalls[j]
 		where := fmt.Sprintf("%s.tool_calls[%d]", at, j)
 		if call.Type != "" && call.Type != "function" {
 			return dialect.Invalid(where+".type", fmt.Sprintf("tool calls of type %q cannot be used with this provider", call.Type))
 		}
-		blocks = append(blocks, t.toolUse(calls[j].ID, &call.Function))
+		uses = append(uses, t.toolUse(calls[j].ID, &call.Function))
 	}
 	if m.FunctionCall != nil {
-		blocks = append(blocks, t.toolUse(calls[len(calls)-1].ID, m.FunctionCall))
+		uses = append(uses, t.toolUse(calls[len(calls)-1].ID, m.FunctionCall))
 	}
-	if len(blocks) > replayed { // thinking cannot be marked
-		setCache(blocks, m.Cache)
+	if setCache(uses, m.Cache); len(uses) == 0 {
+		setCache(content, m.Cache) // thinking cannot be marked
 	}
+	blocks := arrange(thoughts, content, uses)
 	t.add("assistant", nil, blocks)
 	return nil
 }
@@ -363,15 +363,17 @@ type detail struct {
 	Text      jsonscan.String `json:"text"`
 	Signature jsonscan.String `json:"signature"`
 	Data      jsonscan.String `json:"data"`
+	After     dialect.Gap     `json:"after"`
 }
 
 // replay brings back thinking that is signed; what is not, Anthropic refuses.
-func (t *fromChat) replay(m *chatMessage) []jsonscan.Value {
+func (t *fromChat) replay(m *chatMessage) []thought {
 	var list []detail
 	if !m.ReasoningDetails.Set() || m.ReasoningDetails.Decode(&list) != nil {
 		return nil
 	}
-	var blocks []jsonscan.Value
+	var thoughts []thought
+	var after dialect.Gap
 	var texts []jsonscan.String
 	signed := 0
 	for _, d := range list {
@@ -380,6 +382,7 @@ func (t *fromChat) replay(m *chatMessage) []jsonscan.Value {
 		}
 	}
 	for _, d := range list {
+		after = append(after, d.After...)
 		switch d.Type {
 		case "thinking", "reasoning.text":
 			if !d.Text.Empty() {
@@ -391,15 +394,16 @@ func (t *fromChat) replay(m *chatMessage) []jsonscan.Value {
 			if d.Text == nil && len(texts) == 0 && signed == 1 && m.ReasoningContent != nil {
 				texts = append(texts, m.ReasoningContent) // a client that kept the two apart
 			}
-			blocks = append(blocks, thinkingBlock(jsonscan.Join("", texts...), jsonscan.Str(d.Signature)))
-			texts = nil
+			thoughts = append(thoughts, thought{thinkingBlock(jsonscan.Join("", texts...), jsonscan.Str(d.Signature)), after})
+			texts, after = nil, nil
 		case "redacted", "reasoning.encrypted":
 			if !d.Data.Empty() {
-				blocks = append(blocks, redactedBlock(jsonscan.Str(d.Data)))
+				thoughts = append(thoughts, thought{redactedBlock(jsonscan.Str(d.Data)), after})
+				after = nil
 			}
 		}
 	}
-	return blocks
+	return thoughts
 }
 
 // interrupted adds the result of a call that has none in the history.

@@ -37,6 +37,7 @@ func (r *chatReply) Body(body []byte) ([]byte, error) {
 	var texts, thoughts []jsonscan.String
 	var details, annotations, calls []jsonscan.Value
 	hasText, answered := false, false
+	var after dialect.Gap
 	for i := range m.Content {
 		b := &m.Content[i]
 		switch b.Type {
@@ -49,11 +50,14 @@ func (r *chatReply) Body(body []byte) ([]byte, error) {
 				}
 			}
 			texts = append(texts, b.Text)
+			after.Text(chars(b.Text))
 		case "thinking":
 			thoughts = append(thoughts, b.Thinking)
-			details = append(details, jsonscan.Raw(appendThinking(nil, b.Thinking, b.Signature)))
+			details = append(details, jsonscan.Raw(appendThinking(nil, b.Thinking, b.Signature, after)))
+			after = nil
 		case "redacted_thinking":
-			details = append(details, jsonscan.Raw(appendRedacted(nil, b.Data)))
+			details = append(details, jsonscan.Raw(appendRedacted(nil, b.Data, after)))
+			after = nil
 		case "tool_use":
 			arguments := jsonscan.String(`"{}"`)
 			if input := rawjson.Set(b.Input); input != nil {
@@ -62,6 +66,7 @@ func (r *chatReply) Body(body []byte) ([]byte, error) {
 			if r.hidden != "" && b.Name == r.hidden {
 				answered, hasText = true, true
 				texts = append(texts, arguments)
+				after.Text(chars(arguments))
 				continue
 			}
 			call := jsonscan.Obj(member("id", text(b.ID)), member("type", text("function")), member("function", called(b.Name, arguments)))
@@ -69,6 +74,7 @@ func (r *chatReply) Body(body []byte) ([]byte, error) {
 				call = called(b.Name, arguments)
 			}
 			calls = append(calls, call)
+			after.Call()
 		}
 	}
 	finish := finishOf(m.StopReason)

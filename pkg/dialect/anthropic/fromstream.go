@@ -52,8 +52,9 @@ type chatStream struct {
 	err        error // how it ended
 
 	blocks  map[int]*openBlock
-	calls   int // tool calls so far
-	at      int // characters of content so far
+	calls   int         // tool calls so far
+	at      int         // characters of content so far
+	after   dialect.Gap // what came since the last entry of reasoning_details
 	answer  bool
 	reason  string
 	details stopDetails
@@ -186,7 +187,8 @@ func (s *chatStream) open(e *event, emit func(sse.Event)) {
 		}
 	case "redacted_thinking":
 		s.buf = append(s.delta0(), `{"reasoning_details":[`...)
-		s.buf = append(appendRedacted(s.buf, e.Block.Data), `]}`...)
+		s.buf = append(appendRedacted(s.buf, e.Block.Data, s.after), `]}`...)
+		s.after = nil
 		s.emit(emit)
 	case "tool_use":
 		b.input = bytes.Clone(e.Block.Input)
@@ -196,6 +198,7 @@ func (s *chatStream) open(e *event, emit func(sse.Event)) {
 		}
 		b.call = s.calls
 		s.calls++
+		s.after.Call()
 		if s.r.legacy {
 			s.buf = append(s.delta0(), `{"function_call":`...)
 			s.buf = append(called(e.Block.Name, emptyString).Append(s.buf), '}')
@@ -211,7 +214,9 @@ func (s *chatStream) open(e *event, emit func(sse.Event)) {
 var emptyString = jsonscan.String(`""`)
 
 func (s *chatStream) content(text jsonscan.String, emit func(sse.Event)) {
-	s.at += chars(text)
+	n := chars(text)
+	s.at += n
+	s.after.Text(n)
 	s.text("content", text, emit)
 }
 
@@ -285,7 +290,8 @@ func (s *chatStream) close(index int, emit func(sse.Event)) {
 	case b.kind == "thinking" && len(b.signature) > 0:
 		s.buf = append(s.delta0(), `{"reasoning_details":[`...)
 		s.buf = append(append(append(s.buf, `{"type":"thinking","text":"`...), b.thinking...), `","signature":"`...)
-		s.buf = append(append(s.buf, b.signature...), `"}]}`...)
+		s.buf = append(s.after.Append(append(append(s.buf, b.signature...), '"')), `}]}`...)
+		s.after = nil
 		s.emit(emit)
 	}
 }

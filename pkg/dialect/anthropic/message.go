@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"unicode/utf8"
 
+	"github.com/hostless/hostless/pkg/dialect"
 	"github.com/hostless/hostless/pkg/jsonscan"
 )
 
@@ -146,16 +147,16 @@ func chars(s jsonscan.String) int {
 }
 
 // appendThinking appends the middle's entry for a block of thinking.
-func appendThinking(b []byte, thinking, signature jsonscan.String) []byte {
+func appendThinking(b []byte, thinking, signature jsonscan.String, after dialect.Gap) []byte {
 	b = appendText(append(b, `{"type":"thinking","text":`...), thinking)
 	if !signature.Empty() {
 		b = jsonscan.AppendString(append(b, `,"signature":`...), signature)
 	}
-	return append(b, '}')
+	return append(after.Append(b), '}')
 }
 
-func appendRedacted(b []byte, data jsonscan.String) []byte {
-	return append(appendText(append(b, `{"type":"redacted","data":`...), data), '}')
+func appendRedacted(b []byte, data jsonscan.String, after dialect.Gap) []byte {
+	return append(after.Append(appendText(append(b, `{"type":"redacted","data":`...), data)), '}')
 }
 
 // appendText appends a string, "" where there is none.

@@ -223,6 +223,7 @@ func joined(details []json.RawMessage) []json.RawMessage {
 		Type      string `json:"type"`
 		Text      string `json:"text"`
 		Signature string `json:"signature,omitempty"`
+		After     []int  `json:"after,omitempty"`
 	}
 	var out []json.RawMessage
 	var open *thinking
@@ -236,6 +237,7 @@ func joined(details []json.RawMessage) []json.RawMessage {
 			open = &thinking{Type: "thinking"}
 		}
 		open.Text += d.Text
+		open.After = append(open.After, d.After...)
 		if open.Signature = d.Signature; d.Signature != "" {
 			out = append(out, rawjson.Must(open))
 			open = nil

@@ -252,6 +252,8 @@ func ownDetail(v jsonscan.Value) jsonscan.Value {
 		switch {
 		case name == "type" && value.Is(`"thinking"`):
 			value = jsonscan.Lit(`"reasoning.text"`)
+		case name == "after":
+			continue // of the middle
 		case name == "type" && value.Is(`"redacted"`):
 			value = jsonscan.Lit(`"reasoning.encrypted"`)
 		}

@@ -31,6 +31,7 @@ type assistantTurn struct {
 	text, refusal, reasoning []jsonscan.String
 	details                  []json.RawMessage
 	calls                    []toolCall
+	after                    dialect.Gap // what came of it since its last reasoning item
 }
 
 // message is the turn as chat has it; absent where nothing of it can stand alone.
@@ -258,7 +259,7 @@ func textOf(v jsonscan.Value) (text jsonscan.Value, ok bool) {
 func (c *converter) assistantMessage(it *item, at string) error {
 	t := c.openTurn()
 	if text, ok := textOf(it.Content); ok {
-		t.text = append(t.text, text.String())
+		t.say(text.String())
 		return nil
 	}
 	parts, err := partsOf(it.Content, at+".content", "content")
@@ -268,7 +269,7 @@ func (c *converter) assistantMessage(it *item, at string) error {
 	for i, p := range parts {
 		switch p.Type {
 		case "output_text", "input_text", "text":
-			t.text = append(t.text, p.Text)
+			t.say(p.Text)
 		case "refusal":
 			t.refusal = append(t.refusal, p.Refusal)
 		default:
@@ -344,6 +345,7 @@ func (c *converter) reasoningItem(it *item) {
 		if data, err := base64.StdEncoding.DecodeString(strings.TrimPrefix(it.EncryptedContent.Text(), sealedPrefix)); err == nil {
 			var details []json.RawMessage
 			if jsonscan.Valid(data) && jsonscan.Decode(data, &details) == nil {
+				t.place(details)
 				t.details = append(t.details, details...)
 			}
 		}
@@ -361,6 +363,7 @@ func (c *converter) call(id, name string, arguments jsonscan.String) {
 		arguments = jsonscan.String(`"{}"`)
 	}
 	t := c.openTurn()
+	t.after.Call()
 	t.calls = append(t.calls, toolCall{ID: id, Type: "function", Function: callFunction{name, arguments}})
 }
 

@@ -60,22 +60,7 @@ func (r *reply) Body(body []byte) ([]byte, error) {
 	m := c.Choices[0].Message
 	text, thought := jsonscan.String(m.Text()), jsonscan.String(m.Thought())
 	turn := assistantTurn{text: []jsonscan.String{text}, refusal: []jsonscan.String{m.Refusal}, reasoning: []jsonscan.String{thought}, details: m.ReasoningDetails, calls: m.ToolCalls}
-	if thought != nil || len(m.ReasoningDetails) > 0 {
-		out.Output = append(out.Output, r.reasoning("rs_"+r.options.NewID(), thought.Text(), m.ReasoningDetails))
-	}
-	content := []any{}
-	if text != nil {
-		content = append(content, newTextPart(text.Text()))
-	}
-	if !m.Refusal.Empty() {
-		content = append(content, refusalPart{"refusal", m.Refusal.Text()})
-	}
-	if len(content) > 0 {
-		out.Output = append(out.Output, messageItem{"msg_" + r.options.NewID(), "message", status, "assistant", content})
-	}
-	for _, call := range m.ToolCalls {
-		out.Output = append(out.Output, r.call(r.options.NewID(), call.ID, call.Function.Name, call.Function.Arguments.Text(), status))
-	}
+	out.Output = append(out.Output, r.output(&m, status)...)
 	r.remember(out.ID, turn, out.Output)
 	return rawjson.Marshal(out)
 }

@@ -34,7 +34,7 @@ type stream struct {
 	items     []any // by output index; filled when an item is done
 	reasoning *openReasoning
 	message   *openMessage
-	calls     map[int]*openCall // by place
+	calls     map[int]*openCall // by place; nil for one that was closed
 	numbering openai.Numbering
 	turn      assistantTurn
 }
@@ -46,6 +46,7 @@ type openReasoning struct {
 	details []json.RawMessage
 	summary bool // the summary part was announced
 
+	after    dialect.Gap     // what the turn had before the open detail
 	signed   strings.Builder // thinking that came in details since the last signature
 	unsigned strings.Builder // thinking that came as text since the last signature
 }
@@ -59,12 +60,14 @@ func (o *openReasoning) detail(raw json.RawMessage) {
 		return
 	}
 	o.signed.WriteString(t.Text)
+	o.after = append(o.after, t.After...)
 	if t.Signature == "" {
 		return
 	}
 	if t.Text = o.signed.String(); t.Text == "" {
 		t.Text = o.unsigned.String()
 	}
+	t.After, o.after = o.after, nil
 	o.details = append(o.details, rawjson.Must(t))
 	o.signed.Reset()
 	o.unsigned.Reset()
@@ -73,14 +76,15 @@ func (o *openReasoning) detail(raw json.RawMessage) {
 // rest keeps thinking that ended without a signature.
 func (o *openReasoning) rest() {
 	if o.signed.Len() > 0 {
-		o.details = append(o.details, rawjson.Must(thinkingDetail{Type: "thinking", Text: o.signed.String()}))
+		o.details = append(o.details, rawjson.Must(thinkingDetail{Type: "thinking", Text: o.signed.String(), After: o.after}))
 	}
 }
 
 type thinkingDetail struct {
-	Type      string `json:"type"`
-	Text      string `json:"text"`
-	Signature string `json:"signature,omitempty"`
+	Type      string      `json:"type"`
+	Text      string      `json:"text"`
+	Signature string      `json:"signature,omitempty"`
+	After     dialect.Gap `json:"after,omitempty"`
 }
 
 type openMessage struct {
@@ -261,6 +265,7 @@ func (s *stream) passThinking(emit emitter, text string, details []json.RawMessa
 		return
 	}
 	if s.reasoning == nil {
+		s.closeWholeCalls(emit)
 		s.closeMessage(emit, "completed")
 		s.reasoning = &openReasoning{index: s.next(), id: "rs_" + s.r.options.NewID()}
 		s.added(emit, s.reasoning.index, s.r.reasoning(s.reasoning.id, "", nil))
@@ -315,6 +320,7 @@ func (s *stream) passText(emit emitter, kind, text string) {
 	}
 	s.closeReasoning(emit)
 	if s.message == nil {
+		s.closeWholeCalls(emit)
 		s.message = &openMessage{index: s.next(), id: "msg_" + s.r.options.NewID(), content: []any{}}
 		s.added(emit, s.message.index, messageItem{s.message.id, "message", "in_progress", "assistant", []any{}})
 	}
@@ -378,7 +384,10 @@ func (s *stream) closeMessage(emit emitter, status string) {
 }
 
 func (s *stream) callDelta(emit emitter, place int, id, name, arguments string) {
-	o := s.calls[place]
+	o, known := s.calls[place]
+	if known && o == nil {
+		return // it was closed when its arguments were whole
+	}
 	if o == nil {
 		s.closeReasoning(emit)
 		s.closeMessage(emit, "completed")
@@ -404,13 +413,30 @@ func (s *stream) callDelta(emit emitter, place int, id, name, arguments string) 
 	}
 }
 
+// closeWholeCalls closes the calls whose arguments are whole, before an item of
+// another kind begins: clients keep the items in the order in which they are done.
+func (s *stream) closeWholeCalls(emit emitter) {
+	s.close(emit, "completed", func(o *openCall) bool {
+		return jsonscan.KindOf([]byte(o.arguments.String())) == '{' && jsonscan.Valid([]byte(o.arguments.String()))
+	})
+}
+
 func (s *stream) closeCalls(emit emitter, status string) {
-	open := make([]*openCall, 0, len(s.calls))
-	for _, o := range s.calls {
-		open = append(open, o)
+	s.close(emit, status, func(*openCall) bool { return true })
+}
+
+// close closes the open calls that are chosen.
+func (s *stream) close(emit emitter, status string, chosen func(*openCall) bool) {
+	var places []int
+	for place, o := range s.calls {
+		if o != nil && chosen(o) {
+			places = append(places, place)
+		}
 	}
-	sort.Slice(open, func(i, j int) bool { return open[i].index < open[j].index })
-	for _, o := range open {
+	sort.Slice(places, func(i, j int) bool { return s.calls[places[i]].index < s.calls[places[j]].index })
+	for _, place := range places {
+		o := s.calls[place]
+		s.calls[place] = nil
 		arguments := o.arguments.String()
 		it := s.r.call(o.id, o.callID, o.name, arguments, status)
 		if !o.announced {
@@ -428,7 +454,6 @@ func (s *stream) closeCalls(emit emitter, status string) {
 		s.turn.calls = append(s.turn.calls, toolCall{ID: o.callID, Type: "function", Function: callFunction{o.name, jsonscan.Quote(arguments)}})
 		s.doneItem(emit, o.index, it)
 	}
-	s.calls = map[int]*openCall{}
 }
 
 func (s *stream) End(cause error, emit func(sse.Event)) error {

@@ -1,0 +1,147 @@
+package gateway_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/hostless/hostless/test/standin"
+)
+
+// TestInterleavedThinking: thinking that stands between tool calls comes back there,
+// by whatever a client keeps of an answer.
+func TestInterleavedThinking(t *testing.T) {
+	w := newWorld(t)
+	w.strictProviders()
+	const chatTools = `"tools":[{"type":"function","function":{"name":"f","parameters":{"type":"object","properties":{}}}}]`
+	const responsesTools = `"include":["reasoning.encrypted_content"],"store":false,"tools":[{"type":"function","name":"f","parameters":{"type":"object","properties":{}}}]`
+	for _, stream := range []bool{false, true} {
+		turn := fmt.Sprintf(`{"model":"claude-opus-4-6","stream":%v,`, stream)
+
+		a := w.do("POST", "/v1/chat/completions", turn+chatTools+`,"messages":[{"role":"user","content":"`+standin.Interleaved+`"}]}`)
+		message := chatMessageOf(t, a, stream)
+		w.survive([]session{{fmt.Sprintf("chat, stream %v", stream), "/v1/chat/completions",
+			turn + chatTools + `,"messages":[{"role":"user","content":"` + standin.Interleaved + `"},` + compactJSON(message) +
+				`,{"role":"tool","tool_call_id":"toolu_i1","content":"a"},{"role":"tool","tool_call_id":"toolu_i2","content":"b"}]}`, ""}})
+
+		a = w.do("POST", "/v1/responses", turn+responsesTools+`,"input":"`+standin.Interleaved+`"}`)
+		items := itemsOf(t, a, stream)
+		var kinds []string
+		for _, item := range items {
+			kinds = append(kinds, item.(map[string]any)["type"].(string))
+		}
+		if got := strings.Join(kinds, " "); got != "reasoning message function_call reasoning function_call" {
+			t.Errorf("Responses, stream %v: the items are %s", stream, got)
+		}
+		outputs := `{"type":"function_call_output","call_id":"toolu_i1","output":"a"},{"type":"function_call_output","call_id":"toolu_i2","output":"b"}`
+		w.survive([]session{{fmt.Sprintf("Responses, stream %v", stream), "/v1/responses",
+			turn + responsesTools + `,"input":[{"role":"user","content":"` + standin.Interleaved + `"},` + strings.Trim(compactJSON(items), "[]") + "," + outputs + `]}`, ""}})
+
+		verb, path := "generateContent", "/v1beta/models/claude-opus-4-6:"
+		if stream {
+			verb = "streamGenerateContent?alt=sse"
+		}
+		const tools = `"tools":[{"functionDeclarations":[{"name":"f"}]}]`
+		a = w.do("POST", path+verb, `{`+tools+`,"contents":[{"role":"user","parts":[{"text":"`+standin.Interleaved+`"}]}]}`)
+		w.survive([]session{{fmt.Sprintf("Gemini, stream %v", stream), path + "generateContent",
+			`{` + tools + `,"contents":[{"role":"user","parts":[{"text":"` + standin.Interleaved + `"}]},{"role":"model","parts":` + compactJSON(partsOf(t, a, stream)) +
+				`},{"role":"user","parts":[{"functionResponse":{"name":"f","id":"toolu_i1","response":{}}},{"functionResponse":{"name":"f","id":"toolu_i2","response":{}}}]}]}`, ""}})
+	}
+}
+
+func compactJSON(v any) string { b, _ := json.Marshal(v); return string(b) }
+
+// events are the data of a stream's events.
+func eventsOf(t *testing.T, a answer) (events []map[string]any) {
+	t.Helper()
+	if a.status != 200 {
+		t.Fatalf("%d %s", a.status, a.body)
+	}
+	for _, line := range strings.Split(a.body, "\n") {
+		if data, ok := strings.CutPrefix(strings.TrimSpace(line), "data: "); ok && data != "[DONE]" {
+			var event map[string]any
+			if err := json.Unmarshal([]byte(data), &event); err != nil {
+				t.Fatalf("%s: %v", data, err)
+			}
+			events = append(events, event)
+		}
+	}
+	return events
+}
+
+func objectOf(t *testing.T, a answer) (v map[string]any) {
+	t.Helper()
+	if err := json.Unmarshal([]byte(a.body), &v); err != nil || a.status != 200 {
+		t.Fatalf("%d %s", a.status, a.body)
+	}
+	return v
+}
+
+// chatMessageOf is the message of a chat completion as a client sends it back.
+func chatMessageOf(t *testing.T, a answer, stream bool) map[string]any {
+	t.Helper()
+	if !stream {
+		return objectOf(t, a)["choices"].([]any)[0].(map[string]any)["message"].(map[string]any)
+	}
+	content, details := "", []any{}
+	calls := map[float64]map[string]any{}
+	for _, event := range eventsOf(t, a) {
+		for _, choice := range event["choices"].([]any) {
+			delta := choice.(map[string]any)["delta"].(map[string]any)
+			text, _ := delta["content"].(string)
+			content += text
+			more, _ := delta["reasoning_details"].([]any)
+			details = append(details, more...)
+			pieces, _ := delta["tool_calls"].([]any)
+			for _, raw := range pieces {
+				piece := raw.(map[string]any)
+				at := piece["index"].(float64)
+				arguments := piece["function"].(map[string]any)["arguments"].(string)
+				if call := calls[at]; call != nil {
+					f := call["function"].(map[string]any)
+					f["arguments"] = f["arguments"].(string) + arguments
+				} else {
+					calls[at] = piece
+				}
+			}
+		}
+	}
+	var list []any
+	for i := range len(calls) {
+		list = append(list, calls[float64(i)])
+	}
+	return map[string]any{"role": "assistant", "content": content, "reasoning_details": details, "tool_calls": list}
+}
+
+// itemsOf are the items of a response, in the order in which a stream's are done.
+func itemsOf(t *testing.T, a answer, stream bool) (items []any) {
+	t.Helper()
+	if !stream {
+		return objectOf(t, a)["output"].([]any)
+	}
+	for _, event := range eventsOf(t, a) {
+		if event["type"] == "response.output_item.done" {
+			items = append(items, event["item"])
+		}
+	}
+	return items
+}
+
+// partsOf are the parts of Gemini's answer.
+func partsOf(t *testing.T, a answer, stream bool) (parts []any) {
+	t.Helper()
+	events := []map[string]any{}
+	if stream {
+		events = eventsOf(t, a)
+	} else {
+		events = append(events, objectOf(t, a))
+	}
+	for _, event := range events {
+		for _, c := range event["candidates"].([]any) {
+			more, _ := c.(map[string]any)["content"].(map[string]any)["parts"].([]any)
+			parts = append(parts, more...)
+		}
+	}
+	return parts
+}
