@@ -10,6 +10,7 @@ import (
 	"github.com/hostless/hostless/pkg/gateway/plan"
 	"github.com/hostless/hostless/pkg/gateway/respond"
 	"github.com/hostless/hostless/pkg/gateway/upstream"
+	"github.com/hostless/hostless/pkg/gateway/usage"
 )
 
 // verdict is what becomes of a call after an attempt.
@@ -75,6 +76,9 @@ func (c *exchange) attempt(ctx context.Context, p *plan.Plan, more, hasFallback 
 	if o.Kind == "" {
 		o.Kind = respond.KindOf(err)
 	}
+	if o.Stream && o.Kind.Aborted() && !o.Reported && c.events > 1 {
+		o.Usage, o.Estimated = usage.Estimate(c.Call.Body, c.events), true
+	}
 	if result == accepted && err != nil && more && !o.Committed && c.mayRetry(ctx, p) {
 		c.w.Discard()
 		result = tryNext
@@ -123,6 +127,7 @@ func (c *exchange) tryOnce(ctx context.Context, p *plan.Plan, req *upstream.Requ
 	} else {
 		result, err = a.Translate(ctx, c.w, resp, call, p.Endpoint.Dialect)
 	}
+	c.events = result.Events
 	o.Status, o.Kind, o.Stream, o.Usage, o.Reported = result.Status, result.Kind, result.Stream, result.Usage, result.Reported
 	return accepted, err
 }

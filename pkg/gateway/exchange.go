@@ -25,6 +25,7 @@ type exchange struct {
 	w *respond.Writer
 
 	outcome pipeline.Outcome
+	events  int64                  // of the last attempt's stream; the first may be an error
 	settle  func(pipeline.Outcome) // nil before the call was admitted
 	perTurn bool                   // its messages are calls of their own, the connection is none
 }

@@ -32,7 +32,8 @@ type Row struct {
 	FirstByteMS   *int64             `json:"first_byte_ms"` // after the arrival, rounded up; null where none came
 	DurationMS    int64              `json:"duration_ms"`   // rounded up
 	Tokens        usage.Tokens       `json:"tokens"`
-	Tier          string             `json:"tier"` // the service tier, where the answer names one
+	Estimated     bool               `json:"estimated"` // tokens and cost are Hostless's own estimate: the stream was aborted before the provider reported
+	Tier          string             `json:"tier"`      // the service tier, where the answer names one
 	CostUSD       *prices.Nano       `json:"cost_usd"`
 	Priced        bool               `json:"priced"`
 	Price         *prices.Price      `json:"price"` // dollars a million tokens, as applied
@@ -58,7 +59,7 @@ func newRow(call *pipeline.Call, o *pipeline.Outcome) *Row {
 	r := &Row{
 		ID: call.ID, Time: call.Start.UTC(), Client: call.Client, Method: call.Method, Dialect: string(call.Dialect), Endpoint: call.Endpoint, Path: text(call.Path),
 		Model: text(call.Model), Status: o.Status, ErrorKind: o.Kind, Stream: o.Stream || call.Stream,
-		DurationMS: millis(o.End.Sub(call.Start)), Tokens: o.Usage.Tokens, Tier: text(o.Usage.Tier), Ignored: o.Ignored,
+		DurationMS: millis(o.End.Sub(call.Start)), Tokens: o.Usage.Tokens, Estimated: o.Estimated, Tier: text(o.Usage.Tier), Ignored: o.Ignored,
 	}
 	if g := call.Grant; g != nil {
 		r.App, r.Token, r.TokenName = g.Run(), g.Prefix(), g.Name()
@@ -102,7 +103,7 @@ func millis(d time.Duration) int64 {
 }
 
 // charge says what a request cost: nothing where it reached no provider, failed
-// without a report, or asked for what has no price; else what the book says. A model
+// without a report or an estimate, or asked for what has no price; else what the book says. A model
 // that answered without telling its use is unpriced.
 func charge(r *Row, o *pipeline.Outcome, book *prices.Book) {
 	nothing := func(p *prices.Price) {
@@ -114,9 +115,9 @@ func charge(r *Row, o *pipeline.Outcome, book *prices.Book) {
 		nothing(&prices.Price{})
 	case p.Builtin || p.Port != 0: // answered on this machine
 		nothing(prices.Free)
-	case !o.Reported && (o.Kind != "" || r.ResolvedModel == "" || counts(r.Path)):
+	case !o.Reported && !o.Estimated && (o.Kind != "" || r.ResolvedModel == "" || counts(r.Path)):
 		nothing(&prices.Price{})
-	case !o.Reported:
+	case !o.Reported && !o.Estimated:
 	default:
 		if cost, applied := book.Cost(r.Provider, r.ResolvedModel, o.Usage); applied != nil {
 			r.CostUSD, r.Priced, r.Price = &cost, true, applied

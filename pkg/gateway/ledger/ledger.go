@@ -51,6 +51,9 @@ func (l *Ledger) Attempt(*pipeline.Call, pipeline.Outcome) {}
 
 // Done implements pipeline.Observer.
 func (l *Ledger) Done(call *pipeline.Call, o pipeline.Outcome) {
+	if o.Estimated {
+		o.Usage.Tokens = usage.Tokens{} // the provider did not tell
+	}
 	if len(o.Attempts) > 0 {
 		l.add(o.Candidate.Provider.Name, o.Candidate.Model, o.Status == 0 || o.Status >= 400, o.Usage.Tokens)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"strings"
 
 	"github.com/hostless/hostless/pkg/fault"
 )
@@ -39,6 +40,12 @@ const (
 	HostlessStopping     ErrorKind = "hostless_stopping"     // the daemon stops
 	HostlessInternal     ErrorKind = "hostless_internal"
 )
+
+// Aborted reports whether an answer that had begun was ended by the caller or by
+// Hostless: the provider charges for it, though it reported nothing.
+func (k ErrorKind) Aborted() bool {
+	return k != "" && !strings.HasPrefix(string(k), "provider_")
+}
 
 // Codes of the faults by which Admitters refuse.
 const (

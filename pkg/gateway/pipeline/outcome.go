@@ -26,7 +26,10 @@ type Outcome struct {
 	// a report of nothing from none at all.
 	Usage    usage.Report
 	Reported bool
-	Ignored  []string // fields of the request that the translation dropped
+	// Estimated is whether Usage is Hostless's own estimate: of a stream that the
+	// caller or Hostless ended before the provider reported anything. Reported is false then.
+	Estimated bool
+	Ignored   []string // fields of the request that the translation dropped
 
 	Start     time.Time // of the attempt; of a call its arrival
 	FirstByte time.Time // when the first byte of the body came from the provider; zero where none did

@@ -32,6 +32,7 @@ func (s *duplex) relay(ctx context.Context, first *body.Message) error {
 			return s.send(kind, m, ok)
 		},
 		Down: func(kind int, data []byte) error {
+			s.arrived()
 			if !isDelta(data) && (bytes.Contains(data, usageMark) || bytes.Contains(data, errorMark) || bytes.Contains(data, createdMark)) {
 				s.account(data)
 			}
@@ -138,6 +139,20 @@ func (s *duplex) begin(model string, m *body.Message) error {
 	s.turns = append(s.turns, t)
 	s.turning.Unlock()
 	return nil
+}
+
+// arrived notes that a message of the provider came, for the oldest turn.
+func (s *duplex) arrived() {
+	s.turning.Lock()
+	defer s.turning.Unlock()
+	if len(s.turns) == 0 {
+		return
+	}
+	t := s.turns[0]
+	if t.first.IsZero() {
+		t.first = s.Now()
+	}
+	t.events++
 }
 
 // account counts what a message of the provider says was used: on a connection whose

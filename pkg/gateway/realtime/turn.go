@@ -2,6 +2,7 @@ package realtime
 
 import (
 	"context"
+	"time"
 
 	"github.com/hostless/hostless/pkg/gateway/pipeline"
 	"github.com/hostless/hostless/pkg/gateway/respond"
@@ -28,8 +29,10 @@ type turn struct {
 	to     pipeline.Candidate
 	settle func(pipeline.Outcome)
 
-	event    string // the event_id that its caller gave it
-	response string // the ID of its response, once the Realtime API told it
+	event    string    // the event_id that its caller gave it
+	first    time.Time // when the first message came while it was the oldest; zero for none
+	events   int64     // messages since
+	response string    // the ID of its response, once the Realtime API told it
 }
 
 // beginTurn admits a message that asks for a response.
@@ -53,7 +56,10 @@ func (s *Session) beginTurn(ctx context.Context, model string, data []byte) (*tu
 func (t *turn) end(report usage.Report, reported bool, kind pipeline.ErrorKind) {
 	o := pipeline.Outcome{
 		Candidate: t.to, Status: 200, Kind: kind, Stream: true, Usage: report, Reported: reported,
-		Start: t.call.Start, End: t.s.Now(), Committed: true,
+		Start: t.call.Start, FirstByte: t.first, End: t.s.Now(), Committed: true,
+	}
+	if kind.Aborted() && !reported && t.events > 1 {
+		o.Usage, o.Estimated = usage.Estimate(t.call.Body, t.events), true
 	}
 	t.s.Seams.Attempt(&t.call, o)
 	o.Attempts = []pipeline.Attempt{{

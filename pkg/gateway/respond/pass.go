@@ -39,7 +39,8 @@ type Result struct {
 	Kind     pipeline.ErrorKind // of an error that the provider answered
 	Stream   bool               // events were sent
 	Usage    usage.Report
-	Reported bool // the provider said what was used
+	Reported bool  // the provider said what was used
+	Events   int64 // how many of a stream's the provider sent
 }
 
 func (r *Result) see(u usage.Report, ok bool) {

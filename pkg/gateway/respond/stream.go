@@ -169,6 +169,7 @@ func (s *stream) see(ev []byte) (drop bool) {
 	if data == nil {
 		return false
 	}
+	s.result.Events++
 	e := readEvent(s.upstream, data)
 	if e.reported {
 		s.result.see(e.report, true)

@@ -137,6 +137,7 @@ func (a *Answer) translateEvents(ctx context.Context, w *Writer, in io.Reader, c
 		if err == nil || errors.Is(err, io.ErrUnexpectedEOF) && ev.Raw != nil {
 			ev.Data = key.Bytes(ev.Data)
 			result.see(usage.Parse(ev.Data))
+			result.Events++
 			if cause = reply.Event(ev, out.emit); cause != nil {
 				break
 			}

@@ -1,6 +1,7 @@
 package usage_test
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/hostless/hostless/pkg/gateway/usage"
@@ -87,6 +88,24 @@ func BenchmarkParse(b *testing.B) {
 	for b.Loop() {
 		if _, ok := usage.Parse(data); !ok {
 			b.Fatal("no usage")
+		}
+	}
+}
+
+// TestEstimate: text by its bytes, an image flat, output by the events that came.
+func TestEstimate(t *testing.T) {
+	image := `"` + strings.Repeat("A", 200_000) + `"`
+	for _, c := range []struct {
+		body       string
+		events     int64
+		in, output int64
+	}{
+		{"", 3, 0, 3},
+		{strings.Repeat("word ", 28), 0, 40, 0}, // 140 bytes
+		{image, 0, 1601, 0},
+	} {
+		if got := usage.Estimate([]byte(c.body), c.events).Tokens; got.Input != c.in || got.Output != c.output {
+			t.Errorf("%.20q, %d events: %+v", c.body, c.events, got)
 		}
 	}
 }
