@@ -37,7 +37,15 @@ func benchUpstream() {
 			benchSocketUpstream(w, r)
 			return
 		}
+		var asked [512]byte // says what is wanted, where it is a stream
+		n, _ := io.ReadFull(r.Body, asked[:])
 		io.Copy(io.Discard, r.Body)
+		for name, pace := range streamPaces {
+			if bytes.Contains(asked[:n], []byte(name)) {
+				benchStreamUpstream(w, pace)
+				return
+			}
+		}
 		w.Header().Set("Content-Type", "application/json")
 		w.Write(reply)
 	}))
@@ -373,6 +381,63 @@ func BenchmarkSocketCPU(b *testing.B) {
 			b.ReportMetric(float64(ours.Nanoseconds())/float64(n), "gateway-cpu-ns/msg")
 			b.ReportMetric(bare.Seconds()/ours.Seconds(), "rate-ratio-bytes")
 			b.ReportMetric(messages.Seconds()/ours.Seconds(), "rate-ratio-messages")
+			b.ReportMetric(0, "ns/op")
+		})
+	}
+}
+
+// streamPaces are the streams of a benchmark, by what their requests say: how long
+// the upstream waits between two events.
+var streamPaces = map[string]time.Duration{"burst": 0, "paced": 2 * time.Millisecond}
+
+// benchStreamUpstream answers with a stream of events, each in a packet of its own.
+func benchStreamUpstream(w http.ResponseWriter, pace time.Duration) {
+	event := []byte(`data: {"id":"chatcmpl-1","object":"chat.completion.chunk","created":1,"model":"gpt-4o-mini","choices":[{"index":0,"delta":{"content":"word "},"logprobs":null,"finish_reason":null}],"usage":null}` + "\n\n")
+	w.Header().Set("Content-Type", "text/event-stream")
+	for range socketEvents {
+		w.Write(event)
+		w.(http.Flusher).Flush()
+		if pace > 0 {
+			time.Sleep(pace)
+		}
+	}
+	io.WriteString(w, "data: [DONE]\n\n")
+}
+
+// BenchmarkStreamCPU measures what an event of a stream costs the proxy alone, beside
+// a bare tuned ReverseProxy: events that come as fast as they can, and events that
+// come one by one.
+func BenchmarkStreamCPU(b *testing.B) {
+	w, proxy, load, limited := newCPUBench(b)
+	for name := range streamPaces {
+		b.Run(name, func(b *testing.B) {
+			file := b.TempDir() + "/body"
+			body := `{"model":"gpt-4o-mini","stream":true,"messages":[{"role":"user","content":"` + name + `"}]}`
+			if err := os.WriteFile(file, []byte(body), 0o600); err != nil {
+				b.Fatal(err)
+			}
+			const streams, requests = 32, 320
+			turn := func(url, bearer string) time.Duration {
+				runtime.GC()
+				before := cpu()
+				fmt.Fprintln(load.in, url+"/v1/chat/completions", bearer, streams, requests, file)
+				if line := load.line(b); line != "done <nil>" {
+					b.Fatal(line)
+				}
+				return cpu() - before
+			}
+			turn(proxy, "x")
+			turn(w.server.URL, limited)
+			var bare, ours time.Duration
+			n := 0
+			for b.Loop() {
+				bare += turn(proxy, "x")
+				ours += turn(w.server.URL, limited)
+				n += requests * socketEvents
+			}
+			b.ReportMetric(float64(bare.Nanoseconds())/float64(n), "bare-cpu-ns/event")
+			b.ReportMetric(float64(ours.Nanoseconds())/float64(n), "gateway-cpu-ns/event")
+			b.ReportMetric(bare.Seconds()/ours.Seconds(), "rate-ratio")
 			b.ReportMetric(0, "ns/op")
 		})
 	}

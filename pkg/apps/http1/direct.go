@@ -315,7 +315,7 @@ func (b *directBody) Read(p []byte) (n int, err error) {
 	case b.ended:
 		return 0, io.EOF
 	case b.chunked:
-		n, err = b.readChunked(p)
+		n, err = b.readChunks(p)
 	case b.length < 0:
 		n, err = b.up.Read(p)
 		b.ended = err == io.EOF
@@ -340,7 +340,18 @@ func (b *directBody) Read(p []byte) (n int, err error) {
 	return n, err
 }
 
-// readChunked reads from chunks (RFC 9112 section 7.1).
+// readChunks reads from one chunk, and from those after it that have arrived already.
+func (b *directBody) readChunks(p []byte) (int, error) {
+	n, err := b.readChunked(p)
+	for err == nil && n < len(p) && b.left == 0 && b.Ready() {
+		var more int
+		more, err = b.readChunked(p[n:])
+		n += more
+	}
+	return n, err
+}
+
+// readChunked reads from one chunk (RFC 9112 section 7.1).
 func (b *directBody) readChunked(p []byte) (int, error) {
 	if b.left == 0 {
 		if b.within { // only now: its data must not wait for what follows it

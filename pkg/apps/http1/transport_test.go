@@ -122,6 +122,52 @@ func TestTransportIsNetHTTPs(t *testing.T) {
 	})
 }
 
+// TestTransportReadsChunksTogether: chunks that have arrived are read at once, and a
+// Read never waits for one that has not.
+func TestTransportReadsChunksTogether(t *testing.T) {
+	bothSchemes(t, func(t *testing.T, secure bool) {
+		next := make(chan string)
+		tr, srv := serve(t, secure, func(w http.ResponseWriter, r *http.Request) {
+			conn, _, err := http.NewResponseController(w).Hijack()
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			defer conn.Close()
+			for text := range next {
+				io.WriteString(conn, text)
+			}
+		})
+		go func() { next <- "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\none\r\n3\r\ntwo\r\n5\r\nth" }()
+		defer close(next)
+		req, err := http.NewRequest("GET", srv.URL, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp, err := tr.RoundTrip(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		buf := make([]byte, 64)
+		read := func(want string) {
+			t.Helper()
+			n, err := resp.Body.Read(buf)
+			if got := string(buf[:n]); got != want || err != nil {
+				t.Fatalf("read %q, %v; want %q", got, err, want)
+			}
+		}
+		read("onetwoth")
+		next <- "ree\r\n4\r\nfour\r\n6\r\n" // the size of one that has not come
+		read("reefour")
+		next <- "finish\r\n0\r\n\r\n"
+		read("finish")
+		if n, err := resp.Body.Read(buf); n != 0 || err != io.EOF {
+			t.Fatalf("at the end: %d bytes, %v", n, err)
+		}
+	})
+}
+
 // TestTransportKeepsConnections: one connection serves requests one after the
 // other, and none of it has a goroutine of its own.
 func TestTransportKeepsConnections(t *testing.T) {

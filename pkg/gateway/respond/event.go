@@ -31,13 +31,55 @@ var (
 	finishSpaced = []byte(`"finish_reason": "`)
 	finishReason = []byte(`"finishReason"`)
 	errorMark    = []byte(`"error"`)
+	usageMark    = []byte(`"usage`)
+	nullMember   = []byte(`":null`)
+	messageStop  = []byte(`"message_stop"`)
+	responsePart = []byte(`{"type":"response.`)
+	quote        = []byte(`"`)
 )
 
 // members are the members of an event that say something of its stream.
 type members struct{ kind, failure, choices, candidates, usage, metadata, outer jsonscan.Span }
 
-// readEvent reads an event in one pass over its members.
+// uneventful reports whether an event, by a search for the few names that could say
+// otherwise, tells neither of usage nor of a failure nor of the stream's end, as nearly
+// all do. A false is no more than "parse it".
+func uneventful(d dialect.Name, data []byte) bool {
+	switch d {
+	case dialect.OpenAI:
+		if endOfText(d, data) != running || string(data) == "[DONE]" {
+			return false
+		}
+	case dialect.Anthropic:
+		if bytes.Contains(data, messageStop) {
+			return false
+		}
+	case dialect.Responses:
+		// Only events of the response as a whole end it. Pieces of its parts are the many.
+		kind, whole := bytes.CutPrefix(data, responsePart)
+		kind, _, _ = bytes.Cut(kind, quote)
+		if !whole || bytes.IndexByte(kind, '.') < 0 {
+			return false
+		}
+	default:
+		return false
+	}
+	if bytes.Contains(data, errorMark) {
+		return false
+	}
+	i := bytes.Index(data, usageMark)
+	return i < 0 || bytes.HasPrefix(data[i+len(usageMark):], nullMember) && !bytes.Contains(data[i+len(usageMark):], usageMark)
+}
+
+// readEvent reads what an event says of its stream, in one pass over its members at most.
 func readEvent(d dialect.Name, data []byte) (e event) {
+	if uneventful(d, data) {
+		return e
+	}
+	return parseEvent(d, data)
+}
+
+func parseEvent(d dialect.Name, data []byte) (e event) {
 	if string(data) == "[DONE]" {
 		if d == dialect.OpenAI {
 			e.end = ended

@@ -147,7 +147,9 @@ func (a *Answer) passEvents(ctx context.Context, w *Writer, status int, in io.Re
 	s := stream{w: w, upstream: a.Events, caller: a.Caller, key: a.Redact, dropUsage: a.DropUsage, provider: a.Provider}
 	w.Header()["X-Accel-Buffering"] = []string{"no"}
 	w.WriteHeader(status)
-	w.Flush()
+	if body, ok := in.(interface{ Ready() bool }); !ok || !body.Ready() {
+		w.Flush() // the caller learns that it is answered before the first event has come
+	}
 	err := s.run(ctx, in)
 	s.result.Status, s.result.Stream = status, true
 	return s.result, err

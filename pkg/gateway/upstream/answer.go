@@ -59,3 +59,10 @@ func (f *FirstByte) Read(p []byte) (int, error) {
 	}
 	return n, err
 }
+
+// Ready reports whether a Read returns without waiting for the provider, where the
+// transport can tell; false where it cannot.
+func (f *FirstByte) Ready() bool {
+	body, ok := f.ReadCloser.(interface{ Ready() bool })
+	return ok && body.Ready()
+}
