@@ -24,6 +24,9 @@ func configGroup(e *env) *cli.Command {
 				Description: "  hostless config set token-persistence file\n  hostless config set stream-usage off",
 			}, 2, 2, func(cc *cli.Context) error { return e.configSet(cc, cc.Args().Get(0), cc.Args().Get(1)) }),
 			leaf(&cli.Command{
+				Name: "unset", Usage: "put a setting back to its default", ArgsUsage: "NAME", Flags: []cli.Flag{jsonFlag()},
+			}, 1, 1, e.configUnset),
+			leaf(&cli.Command{
 				Name: "set-token-persistence", Usage: "whether tokens are kept across restarts", ArgsUsage: "off|file|keychain", Flags: []cli.Flag{jsonFlag()},
 				Description: "The same as `hostless config set token-persistence VALUE`. Hashes are stored, never a token.",
 			}, 1, 1, func(cc *cli.Context) error {
@@ -42,9 +45,9 @@ func (e *env) configList(cc *cli.Context) error {
 		func(v control.ConfigValues) error {
 			var rows [][]string
 			for _, name := range slices.Sorted(maps.Keys(v)) {
-				rows = append(rows, []string{name, plainText(v[name])})
+				rows = append(rows, []string{name, plainText(v[name]), config.About(name)})
 			}
-			return e.table([]string{"NAME", "VALUE"}, rows)
+			return e.table([]string{"NAME", "VALUE", "ABOUT"}, rows)
 		})
 }
 
@@ -66,6 +69,21 @@ func (e *env) configSet(cc *cli.Context, word, value string) error {
 	if err != nil {
 		return err
 	}
+	return e.changeSetting(cc, name, text)
+}
+
+// configUnset puts a setting's default back.
+func (e *env) configUnset(cc *cli.Context) error {
+	name, err := settingName(cc.Args().First())
+	if err != nil {
+		return err
+	}
+	return e.changeSetting(cc, name, json.RawMessage("null"))
+}
+
+// changeSetting gives a setting another value, null for its default, and says what
+// that means.
+func (e *env) changeSetting(cc *cli.Context, name string, text json.RawMessage) error {
 	return ask(e, func(c *control.Client) (control.ConfigValues, error) {
 		v, err := c.SetConfig(cc.Context, control.ConfigValues{name: text})
 		return v, badArgument(err)

@@ -3,6 +3,7 @@ package config
 import (
 	"encoding/json"
 	"fmt"
+	"math"
 	"net/netip"
 	"slices"
 	"strconv"
@@ -22,6 +23,7 @@ const (
 	WildcardRoutes   = "wildcard-routes"   // true, false
 	Echo             = "echo"              // on, off
 	TrustedProxies   = "trusted-proxies"   // CSV of CIDRs
+	AllowedUIDs      = "allowed-uids"      // CSV of user ids that may reach apps
 	ApprovalDialog   = "approval-dialog"   // on, off
 	Port             = "port"              // 0 to 65535
 	TLS              = "tls"               // on, off
@@ -52,24 +54,26 @@ type setting struct {
 	flag  bool     // kept as a JSON boolean
 	def   string   // as text
 	parse func(string) (any, error)
+	about string // what it does, for people
 }
 
 // settings lists the named settings in the order in which they are listed.
 var settings = []setting{
-	{name: Port, def: strconv.Itoa(DefaultPort), parse: parsePort},
-	{name: TLS, def: "off", allow: []string{"on", "off"}},
-	{name: IdleTimeout, def: "off", parse: parseIdleTimeout},
-	{name: Linger, def: "10m", parse: parseLinger},
-	{name: Web, def: "off", allow: []string{"on", "off"}},
-	{name: Verbose, def: "off", allow: []string{"on", "off"}},
-	{name: TokenPersistence, def: PersistOff, allow: []string{PersistOff, PersistFile, PersistKeychain}},
-	{name: KeyStorage, def: StorageAuto, allow: []string{StorageAuto, StorageKeychain, StorageFile}},
-	{name: StreamUsage, def: "on", allow: []string{"on", "off"}},
-	{name: ApprovalDialog, def: "on", allow: []string{"on", "off"}},
-	{name: Echo, def: "on", allow: []string{"on", "off"}},
-	{name: HTTPSRedirect, def: "false", allow: []string{"true", "false"}, flag: true},
-	{name: WildcardRoutes, def: "false", allow: []string{"true", "false"}, flag: true},
-	{name: TrustedProxies, def: "", parse: parseCIDRs},
+	{name: Port, def: strconv.Itoa(DefaultPort), parse: parsePort, about: "the TCP port of the daemon, from its next start"},
+	{name: TLS, def: "off", allow: []string{"on", "off"}, about: "serve https beside http"},
+	{name: IdleTimeout, def: "off", parse: parseIdleTimeout, about: "when the login service ends itself without anything to do"},
+	{name: Linger, def: "10m", parse: parseLinger, about: "how long a replaced daemon stays for its streams"},
+	{name: Web, def: "off", allow: []string{"on", "off"}, about: "the login service listens on ports 80 and 443 too"},
+	{name: Verbose, def: "off", allow: []string{"on", "off"}, about: "log each request"},
+	{name: TokenPersistence, def: PersistOff, allow: []string{PersistOff, PersistFile, PersistKeychain}, about: "keep tokens across restarts, as hashes"},
+	{name: KeyStorage, def: StorageAuto, allow: []string{StorageAuto, StorageKeychain, StorageFile}, about: "where provider keys are kept"},
+	{name: StreamUsage, def: "on", allow: []string{"on", "off"}, about: "ask providers for the usage of streams"},
+	{name: ApprovalDialog, def: "on", allow: []string{"on", "off"}, about: "show apps' requests for a token on the desktop"},
+	{name: Echo, def: "on", allow: []string{"on", "off"}, about: "answer the models echo/text and echo/slow"},
+	{name: HTTPSRedirect, def: "false", allow: []string{"true", "false"}, flag: true, about: "send plain requests for apps to https"},
+	{name: WildcardRoutes, def: "false", allow: []string{"true", "false"}, flag: true, about: "a name serves the names below it too"},
+	{name: TrustedProxies, def: "", parse: parseCIDRs, about: "peers whose X-Forwarded-* headers are believed"},
+	{name: AllowedUIDs, def: "", parse: parseUIDs, about: "other users who may reach apps, by user id"},
 }
 
 // Names tells the names of all settings.
@@ -79,6 +83,12 @@ func Names() []string {
 		out = append(out, s.name)
 	}
 	return out
+}
+
+// About says in a few words what a setting does; "" for none of that name.
+func About(name string) string {
+	def, _ := lookup(name)
+	return def.about
 }
 
 // lookup finds a setting by its name; `_` is taken for `-`.
@@ -243,6 +253,24 @@ func parseCIDRs(s string) (any, error) {
 			prefix = netip.PrefixFrom(addr, addr.BitLen())
 		}
 		out = append(out, prefix.Masked().String())
+	}
+	return out, nil
+}
+
+// parseUIDs takes a list of user ids such as "1001,101000".
+func parseUIDs(s string) (any, error) {
+	out := []string{}
+	for part := range strings.SplitSeq(s, ",") {
+		if part = strings.TrimSpace(part); part == "" {
+			continue
+		}
+		n, err := strconv.ParseUint(part, 10, 32)
+		if err != nil || n > math.MaxInt32 {
+			return nil, fmt.Errorf("a list of user ids such as 1001,101000")
+		}
+		if text := strconv.FormatUint(n, 10); !slices.Contains(out, text) {
+			out = append(out, text)
+		}
 	}
 	return out, nil
 }

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"net/netip"
 	"slices"
+	"strconv"
 	"time"
 )
 
@@ -59,6 +60,12 @@ func (s *Settings) Linger() time.Duration {
 // TrustedProxies are the peers whose forwarding headers are believed.
 func (s *Settings) TrustedProxies() []netip.Prefix {
 	return slices.Clone(s.current.Load().proxies)
+}
+
+// AllowsUID reports whether processes of that user may reach apps.
+func (s *Settings) AllowsUID(uid int) bool {
+	list, _ := s.value(AllowedUIDs).([]string)
+	return slices.Contains(list, strconv.Itoa(uid))
 }
 
 // AllowedOrigins are the origins whose pages may read the gateway's answers, in

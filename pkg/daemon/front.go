@@ -17,7 +17,7 @@ import (
 func (d *daemon) openFront(log *slog.Logger) (err error) {
 	cfg := front.Config{
 		Gateway: d.apps.Home(d.gateway), Apps: d.apps, Foreign: http.HandlerFunc(d.apps.Misdirected),
-		Peer: d.peerPolicy(log), Logger: log, RedirectHTTPS: d.settings.HTTPSRedirect,
+		Peer: d.peerPolicy(log), Guest: d.settings.AllowsUID, Logger: log, RedirectHTTPS: d.settings.HTTPSRedirect,
 	}
 	if d.tls {
 		authority, err := certs.New(certs.Config{Dir: d.cfg.Paths.Home, Serves: d.routes.Serves, Logger: d.log.With("component", "certs")})
@@ -30,7 +30,8 @@ func (d *daemon) openFront(log *slog.Logger) (err error) {
 	return err
 }
 
-// peerPolicy admits the daemon's own user and root. Where the kernel does not tell
+// peerPolicy admits the daemon's own user, that one's subordinate users (of rootless
+// containers), and root. Where the kernel does not tell
 // who connects, as on macOS, everybody on this machine is admitted, which is
 // said once.
 func (d *daemon) peerPolicy(log *slog.Logger) func(net.Conn) (int, error) {
@@ -46,7 +47,7 @@ func (d *daemon) peerPolicy(log *slog.Logger) func(net.Conn) (int, error) {
 			return front.UnknownUID, nil
 		case err != nil:
 			return front.UnknownUID, err
-		case uid != d.uid && uid != 0:
+		case uid != d.uid && uid != 0 && !peer.Subordinate(uid, d.uid):
 			return uid, fmt.Errorf("it is uid %d's", uid)
 		}
 		return uid, nil

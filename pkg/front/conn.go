@@ -136,6 +136,12 @@ func (c *conn) admitted() error {
 	return c.peerErr
 }
 
+// guest reports whether a peer that is not admitted may reach apps.
+func (c *conn) guest() bool {
+	guest := c.server.cfg.Guest
+	return guest != nil && c.admitted() != nil && c.uid != UnknownUID && guest(c.uid)
+}
+
 // UnknownUID is the peer's uid where the system does not report it.
 const UnknownUID = -1
 

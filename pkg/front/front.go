@@ -52,6 +52,9 @@ type Config struct {
 	// connection; its text goes to the log, where it warns once. Nil admits all
 	// and knows nobody.
 	Peer func(net.Conn) (uid int, err error)
+	// Guest reports whether a user whom Peer refuses may reach apps, though never the
+	// gateway. It is asked at each request; nil admits none.
+	Guest func(uid int) bool
 	// TLS, when not nil, has both http:// and https:// served on each listener.
 	// It is not changed; its callbacks may choose certificates as they like.
 	TLS *tls.Config

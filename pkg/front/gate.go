@@ -2,6 +2,7 @@ package front
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"strings"
 
@@ -24,8 +25,17 @@ var (
 	refuseTarget  = &refusal{http.StatusBadRequest, "invalid_request_error", "the request target cannot be read", "", true}
 	refuseHost    = &refusal{http.StatusBadRequest, "invalid_request_error", "the request must name exactly one host", "", true}
 	refuseForeign = &refusal{http.StatusMisdirectedRequest, "invalid_request_error", "this host is not served here: use localhost, or NAME.localhost", "", true}
-	refusePeer    = &refusal{http.StatusForbidden, "permission_error", "this daemon serves another user of this machine", "", true}
 )
+
+// refusePeer is the answer to another user's process: it names the user, and the
+// setting that would let that one reach apps.
+func refusePeer(uid int) *refusal {
+	message := "this daemon serves another user of this machine, and who sends this request cannot be determined"
+	if uid != UnknownUID {
+		message = fmt.Sprintf("this daemon serves another user of this machine: the request is uid %d's (hostless config set allowed-uids %[1]d lets that user reach apps, not the gateway)", uid)
+	}
+	return &refusal{http.StatusForbidden, "permission_error", message, "", true}
+}
 
 // gate checks a request before anything else sees it, in this order: method,
 // Host, peer. On success the request has an origin-form target and one
@@ -60,8 +70,8 @@ func (s *Server) gate(r *http.Request) (plane, *refusal) {
 		r.Host = authority // an app gets it as it was written
 	}
 	if c := connOf(r.Context()); c != nil {
-		if c.admitted() != nil {
-			return 0, refusePeer
+		if c.admitted() != nil && !(p == appsPlane && c.guest()) {
+			return 0, refusePeer(c.uid)
 		}
 	}
 	return p, nil

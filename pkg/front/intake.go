@@ -74,7 +74,7 @@ func exhausted(err error) bool {
 func (s *Server) receive(ctx context.Context, c *conn) {
 	defer s.forget(s.lanes, c)
 	// Another user could take up all descriptors with connections that ask nothing.
-	if s.open.Load() > eagerPeerCheckConns && c.admitted() != nil {
+	if s.open.Load() > eagerPeerCheckConns && c.admitted() != nil && !c.guest() {
 		c.Close()
 		return
 	}

@@ -315,6 +315,27 @@ func TestLaneRefusesAsTheGateDoes(t *testing.T) {
 	if err != nil || resp.StatusCode != http.StatusForbidden || !resp.Close {
 		t.Errorf("got %v, %v", resp, err)
 	}
+	if body, _ := io.ReadAll(resp.Body); !strings.Contains(string(body), "uid 7") || !strings.Contains(string(body), "hostless config set allowed-uids 7") {
+		t.Errorf("who is refused, and what would help, is not in %s", body)
+	}
+}
+
+// TestGuestsReachApps has a user that is let in reach apps and never the gateway.
+func TestGuestsReachApps(t *testing.T) {
+	ok := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(http.StatusTeapot) })
+	s := start(t, Config{
+		Apps: ok, Gateway: ok,
+		Peer:  func(net.Conn) (int, error) { return 7, errors.New("another's") },
+		Guest: func(uid int) bool { return uid == 7 },
+	})
+	for host, want := range map[string]int{"a.localhost": http.StatusTeapot, "localhost": http.StatusForbidden, "127.0.0.1": http.StatusForbidden} {
+		c, r := dial(t, s.addr)
+		io.WriteString(c, "GET / HTTP/1.1\r\nHost: "+host+"\r\n\r\n")
+		resp, err := http.ReadResponse(r, nil)
+		if err != nil || resp.StatusCode != want {
+			t.Errorf("%s: got %v, %v, want %d", host, resp, err, want)
+		}
+	}
 }
 
 // TestEagerPeerCheck opens more connections than a stranger may keep without asking for

@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -130,6 +131,29 @@ func TestSecondUser(t *testing.T) {
 	for name, through := range act(t, string(text), &syscall.Credential{Uid: 65534, Gid: 65534}) {
 		if through != "" {
 			t.Errorf("a second user gets through to %s: %s", name, through)
+		}
+	}
+}
+
+// TestAllowedUser has a user whom the owner lets reach apps reach those alone, and no
+// longer once the setting is gone.
+func TestAllowedUser(t *testing.T) {
+	harness.NeedRoot(t)
+	d := harness.Start(t)
+	app := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, "of the owner") }))
+	defer app.Close()
+	_, port, _ := net.SplitHostPort(app.Listener.Addr().String())
+	d.Must("alias", "shop", port)
+	text, err := json.Marshal(prey{Port: d.Port, Token: d.Must("token", "create", "--name", "stolen"), Home: d.Home, Socket: filepath.Join(d.Home, "control.sock"), PID: d.PID()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, allowed := range []string{"1001,65534", ""} {
+		d.Must("config", "set", "allowed-uids", allowed)
+		for name, through := range act(t, string(text), &syscall.Credential{Uid: 65534, Gid: 65534}) {
+			if got, want := through != "", name == "an app" && allowed != ""; got != want {
+				t.Errorf("allowed-uids %q, %s: got through is %v, want %v (%s)", allowed, name, got, want, through)
+			}
 		}
 	}
 }

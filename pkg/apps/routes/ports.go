@@ -25,14 +25,54 @@ var blocked = map[int]bool{
 	6000: true, 6566: true, 6665: true, 6666: true, 6667: true, 6668: true, 6669: true, 6679: true, 6697: true, 10080: true,
 }
 
-// owned are the ports in and around the range that other tools open by default, and
-// that they must find free when they start later: Nuxt Content's socket and
-// Phoenix (4000), IPFS (4001), Spark and ngrok's page (4040), Vite's preview
-// (4173), Angular (4200), OpenTelemetry (4317, 4318), Astro (4321), Sinatra (4567), LocalStack (4566), Selenium (4444), Verdaccio (4873), Drizzle
-// Studio (4983), NATS (4222), Erlang's port mapper (4369).
-var owned = map[int]bool{
-	4000: true, 4001: true, 4040: true, 4173: true, 4200: true, 4222: true, 4317: true, 4318: true, 4321: true, 4369: true,
-	4444: true, 4566: true, 4567: true, 4873: true, 4983: true,
+// owned are the ports of the range that other tools open by default, and that they
+// must find free when they start later.
+var owned = ownedPorts(
+	4000, 4001, 4002, 4003, 4004, 4005, // Phoenix, Firebase's and Nuxt Content's pages; IPFS and rqlite; SAP CAP; dev servers' second ones
+	4010, 4011, // Prism's mock server
+	4040, 4041, 4042, 4043, // ngrok's and Spark's pages
+	4080, 4090, // Firebase's and Kong's consoles
+	4096,       // opencode
+	4100, 4111, // Firebase's data; Mastra
+	4140, 4143, 4191, // Linkerd
+	4150, 4151, 4160, 4161, 4170, 4171, // NSQ
+	4173, 4174, // Vite's preview
+	4180,             // oauth2-proxy
+	4194,             // cAdvisor
+	4200, 4201, 4211, // Angular; Nx's graph
+	4222, 4223, // NATS
+	4242, 4243, // Orthanc; Docker over TCP
+	4280,             // Static Web Apps
+	4317, 4318, 4319, // OpenTelemetry
+	4321, 4322, 4323, // Astro
+	4369,       // Erlang's port mapper
+	4400, 4401, // Firebase's hub
+	4433, 4443, // OpenSSL's s_server; https beside 443
+	4442, 4444, 4445, // Selenium
+	4466, 4467, // Prisma 1
+	4500, 4501, // Firebase's logging
+	4502, 4503, // Adobe Experience Manager
+	4510, 4511, 4566, 4567, 4568, 4569, 4571, 4572, // LocalStack, Sinatra
+	4600, 4646, 4647, 4648, // Nomad
+	4723, 4724, // Appium
+	4730,       // Gearman
+	4822,       // Guacamole
+	4840,       // OPC UA
+	4848,       // GlassFish
+	4873,       // Verdaccio
+	4899,       // Radmin
+	4943,       // dfx
+	4949,       // Munin
+	4983,       // Drizzle Studio
+	4984, 4985, // Couchbase's gateway
+)
+
+func ownedPorts(ports ...int) map[int]bool {
+	set := map[int]bool{}
+	for _, port := range ports {
+		set[port] = true
+	}
+	return set
 }
 
 // reserve picks a port for an app: the one it had, else one of the range at

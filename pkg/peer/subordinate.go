@@ -1,0 +1,56 @@
+package peer
+
+import (
+	"bufio"
+	"io"
+	"os"
+	"os/user"
+	"strconv"
+	"strings"
+)
+
+// subuidFile delegates ranges of user ids to users (subuid(5)).
+const subuidFile = "/etc/subuid"
+
+// Subordinate reports whether uid is one of owner's subordinate user ids, which only
+// owner's own user namespaces can use: processes of rootless containers have them. An
+// id that is somebody's login, or delegated to another user as well, is not. It reads
+// /etc/subuid each time.
+func Subordinate(uid, owner int) bool {
+	f, err := os.Open(subuidFile)
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	name := ""
+	if u, err := user.LookupId(strconv.Itoa(owner)); err == nil {
+		name = u.Username
+	}
+	if !delegated(f, uid, owner, name) {
+		return false
+	}
+	_, err = user.LookupId(strconv.Itoa(uid))
+	return err != nil
+}
+
+// delegated reports whether the ranges of subuid(5)'s form give uid to owner, who is
+// called name, and to nobody else.
+func delegated(ranges io.Reader, uid, owner int, name string) (owned bool) {
+	lines := bufio.NewScanner(ranges)
+	for lines.Scan() {
+		fields := strings.Split(strings.TrimSpace(lines.Text()), ":")
+		if len(fields) != 3 {
+			continue
+		}
+		start, err := strconv.ParseUint(fields[1], 10, 32)
+		count, bad := strconv.ParseUint(fields[2], 10, 32)
+		if err != nil || bad != nil || start == 0 || uint64(uid) < start || uint64(uid)-start >= count {
+			continue
+		}
+		if fields[0] != strconv.Itoa(owner) && (name == "" || fields[0] != name) {
+			return false
+		}
+		owned = true
+	}
+	return owned && lines.Err() == nil
+}

@@ -1,0 +1,28 @@
+package peer
+
+import (
+	"strings"
+	"testing"
+)
+
+// TestSubordinateUsers has only the ids that are delegated to the owner alone count as
+// the owner's.
+func TestSubordinateUsers(t *testing.T) {
+	const ranges = "# comment\nroot:100000:10\nann:200000:65536\n1000:300000:10\nbob:400000:100\nann:400050:10\nann:0:99999\nann:x:9\nann:500000\n"
+	for _, tt := range []struct {
+		uid  int
+		want bool
+	}{
+		{199999, false}, {200000, true}, {200000 + 65535, true}, {200000 + 65536, false},
+		{300003, true},  // by number
+		{100003, false}, // root's
+		{400001, false}, // bob's
+		{400055, false}, // both users'
+		{1001, false},   // a range from root's own id on is none
+		{500000, false},
+	} {
+		if got := delegated(strings.NewReader(ranges), tt.uid, 1000, "ann"); got != tt.want {
+			t.Errorf("uid %d: got %v, want %v", tt.uid, got, tt.want)
+		}
+	}
+}
