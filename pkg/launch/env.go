@@ -25,6 +25,7 @@ type childEnv struct {
 	run      string // the run's pid and name: see enclosing
 	piped    bool   // the command's output is no terminal
 	peers    []peer // the apps of the project
+	turbo    bool   // turbo may run what is below
 	ai       aiEnv
 }
 
@@ -83,6 +84,9 @@ func (e childEnv) frameworks(set *environment) {
 	}
 	set.putNew("NG_TRUST_PROXY_HEADERS", "x-forwarded-host,x-forwarded-proto,x-forwarded-port,x-forwarded-for")
 	set.putNew("DENO_SERVE_ADDRESS", "tcp:127.0.0.1:"+strconv.Itoa(e.port)) // Deno.serve takes no PORT
+	if e.turbo {
+		set.putNew("TURBO_ENV_MODE", "loose") // its strict mode keeps PORT and the token from its tasks
+	}
 	if e.piped {
 		set.putNew("PYTHONUNBUFFERED", "1") // Python holds back what it writes to a pipe
 	}

@@ -325,6 +325,7 @@ func (r *run) start(front bool) (*proctree.Tree, int, error) {
 		e.ai.codex = true
 		r.leadCodex(&p, e, gateway)
 	}
+	e.turbo = detect.UsesTurbo(fsys, r.Dir)
 	e.portEnv, e.run = r.PortEnv, fmt.Sprintf("%d %s", os.Getpid(), r.Name)
 	env, changed, removed := e.build(r.Environ)
 	r.noteVariables(changed, removed)

@@ -215,12 +215,37 @@ func (s *resolver) resolveScriptOf(c *call, script string, line []string) (detec
 		}
 		return s.resolveAfter(dir, line, c.at-1, 0) // `pnpm vite`, `yarn run vite`
 	}
+	text, commented := cutComment(text)
 	words, ok := lastCommand(text)
 	if !ok {
+		s.lookForServers(at, text)
 		return detectedTool{}, false
 	}
 	found, ok := s.appendable(at, line, append(words, more...), dashed, needs)
+	if t, known := tools[found.tool]; !ok || !known || !t.serves(s.files, found.dir, found.args) {
+		s.lookForServers(at, text)
+	}
+	if ok && commented {
+		found = s.pastComment(found, at, script, text, more)
+	}
 	return found, ok
+}
+
+// pastComment has the script's text run by the shell itself: what a manager appends to
+// it would become a part of the comment at its end. A script with others before
+// or after it is left to the manager.
+func (s *resolver) pastComment(found detectedTool, at, script, text string, more []string) detectedTool {
+	found.tail = func([]string) ([]string, bool) { return nil, false }
+	found.insert = func(words []string) ([]string, bool) {
+		_, _, before := s.script(at, "pre"+script)
+		_, _, after := s.script(at, "post"+script)
+		if before || after || strings.ContainsAny(at+strings.Join(more, ""), "'") {
+			return nil, false
+		}
+		all := append([]string{"cd", "'" + at + "'", "&&", text}, more...)
+		return []string{"sh", "-c", strings.Join(append(all, words...), " ")}, true
+	}
+	return found
 }
 
 // script finds a script in the nearest package.json, as the managers do.

@@ -1,7 +1,6 @@
 package detect
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 )
@@ -22,12 +21,17 @@ type Command struct {
 // It is pure: it reads f and changes nothing.
 func Plan(f Files, dir string, args []string, port int) Command {
 	p := Command{Args: args}
-	found, ok := (&resolver{files: f}).resolve(dir, args)
+	s := &resolver{files: f}
+	found, ok := s.resolve(dir, args)
 	if !ok {
 		p.Port = genericPortFlag(args)
+		p.Notes = s.noteMissed()
 		return p
 	}
 	t, known := tools[found.tool]
+	if !known {
+		t, known = taskRunners[found.tool]
+	}
 	if !known && slices.Contains(agents, found.tool) {
 		if found.tool != "codex" || codexRuns(found.args) {
 			p.Tool = found.tool
@@ -38,9 +42,14 @@ func Plan(f Files, dir string, args []string, port int) Command {
 		if p.Port = genericPortFlag(found.args); p.Port == 0 {
 			p.Port = found.envPort
 		}
+		if slices.Contains(multiRunners, found.tool) {
+			s.missed = found.tool
+		}
+		p.Notes = s.noteMissed()
 		return p
 	}
 	if onlyPrints(found.args) || !t.serves(f, found.dir, found.args) {
+		p.Notes = s.noteMissed()
 		return p
 	}
 	p.Tool = found.tool
@@ -52,23 +61,47 @@ func Plan(f Files, dir string, args []string, port int) Command {
 		return p
 	}
 	var words []string
-	if !ok {
+	switch {
+	case t.wrap != nil:
+		words = t.wrap(f, found.dir, found.args, port)
+	case !ok:
 		words = t.words(found.args, port)
 	}
 	if t.socket != nil {
 		words = append(words, t.socket(f, found.dir, found.args)...)
 	}
-	if len(words) == 0 {
-		return p
+	line, fits := p.Args, true
+	if len(words) > 0 {
+		line, fits = found.insert(words)
 	}
-	line, ok := found.insert(words)
 	switch {
-	case ok:
+	case t.note != nil:
+		p.Notes = t.note(words, fits)
+	case !fits && p.Port == 0:
+		p.Notes = []string{cannotBeGiven(found.tool)}
+	}
+	if fits {
 		p.Args = line
-	case p.Port == 0:
-		p.Notes = append(p.Notes, fmt.Sprintf("%s cannot be given its port through this command line: following the port that it opens", found.tool))
 	}
 	return p
+}
+
+func cannotBeGiven(tool string) string {
+	return tool + " cannot be given its port through this command line: following the port that it opens"
+}
+
+// multiRunners start several commands, which are not looked into.
+var multiRunners = w("concurrently", "npm-run-all", "npm-run-all2", "run-p", "run-s", "run-pty", "mprocs", "foreman", "overmind", "hivemind", "honcho", "nf", "lerna", "wireit", "moon")
+
+// noteMissed says, once, that a server within the line gets no flags.
+func (s *resolver) noteMissed() []string {
+	switch {
+	case s.missed == "":
+		return nil
+	case slices.Contains(multiRunners, s.missed):
+		return []string{s.missed + " starts several commands, which get no flags: following the port that one of them opens (hostless run --all gives each app a name)"}
+	}
+	return []string{cannotBeGiven(s.missed)}
 }
 
 // agents are programs that talk to a model and serve nothing.
@@ -109,8 +142,9 @@ func (s detectedTool) below(line []string, n int) detectedTool {
 // resolver walks a command line inwards. It stops at a depth: scripts may call
 // themselves.
 type resolver struct {
-	files Files
-	depth int
+	files  Files
+	depth  int
+	missed string // a server that was seen where it can be given no flags
 }
 
 const maxDepth = 12
@@ -201,14 +235,15 @@ func (s *resolver) resolveShell(dir string, line []string) (detectedTool, bool) 
 	if len(line) != 3 || line[1] != "-c" {
 		return detectedTool{}, false
 	}
-	found, ok := s.resolveScript(dir, line[2], nil)
+	text, _ := cutComment(line[2])
+	found, ok := s.resolveScript(dir, text, nil)
 	if !ok {
 		return detectedTool{}, false
 	}
 	tail := found.tail
 	found.insert = func(words []string) ([]string, bool) {
 		more, ok := tail(words)
-		return []string{line[0], line[1], line[2] + " " + strings.Join(more, " ")}, ok
+		return []string{line[0], line[1], text + " " + strings.Join(more, " ")}, ok
 	}
 	found.tail = func([]string) ([]string, bool) { return nil, false }
 	return found, true
@@ -219,9 +254,59 @@ func (s *resolver) resolveShell(dir string, line []string) (detectedTool, bool) 
 func (s *resolver) resolveScript(dir, text string, more []string) (detectedTool, bool) {
 	words, ok := lastCommand(text)
 	if !ok {
+		s.lookForServers(dir, text)
 		return detectedTool{}, false
 	}
-	return s.resolve(dir, append(words, more...))
+	found, ok := s.resolve(dir, append(words, more...))
+	if t, known := tools[found.tool]; !ok || !known || !t.serves(s.files, found.dir, found.args) {
+		s.lookForServers(dir, text)
+	}
+	return found, ok
+}
+
+// lookForServers notes a server that a script starts, but not as the one command
+// that could be given flags: `vite && echo done`, `vite | tee log`.
+func (s *resolver) lookForServers(dir, text string) {
+	for _, part := range strings.FieldsFunc(text, func(c rune) bool { return strings.ContainsRune("&|;\n()", c) }) {
+		words, ok := lastCommand(part)
+		if !ok {
+			continue
+		}
+		inner := &resolver{files: s.files, depth: s.depth}
+		found, ok := inner.resolve(dir, words)
+		if t, known := tools[found.tool]; ok && known && !onlyPrints(found.args) && t.serves(s.files, found.dir, found.args) {
+			if _, given := t.givenPort(found.args); !given {
+				s.missed = found.tool
+				return
+			}
+		}
+	}
+}
+
+// cutComment takes the comment off a script's end, to which nothing could be
+// appended. cut reports whether there was one.
+func cutComment(text string) (rest string, cut bool) {
+	quote, start := byte(0), true
+	for i := 0; i < len(text); i++ {
+		c := text[i]
+		switch {
+		case quote != 0:
+			if c == quote {
+				quote = 0
+			}
+		case c == '\\':
+			i++
+		case c == '\'' || c == '"':
+			quote = c
+		case c == '#' && start:
+			if !strings.Contains(text[i:], "\n") {
+				return strings.TrimRight(text[:i], " \t"), true
+			}
+			i += strings.IndexByte(text[i:], '\n')
+		}
+		start = quote == 0 && i < len(text) && strings.IndexByte(" \t\n;&|(", text[i]) >= 0
+	}
+	return text, false
 }
 
 // lastCommand splits a script into words, as far as it is plain: commands
@@ -265,8 +350,19 @@ func lastCommand(text string) (words []string, ok bool) {
 			word.WriteString(part)
 			in = true
 			i += end + 1
-		case '|', '(', ')', '<', '>', '`', '{', '}', '#':
+		case '|', '(', ')', '<', '>', '`', '{', '}':
 			return nil, false
+		case '#':
+			if !in { // a comment
+				end := strings.IndexByte(text[i:], '\n')
+				if end < 0 {
+					i = len(text)
+				} else {
+					i += end - 1 // the line's end is looked at next
+				}
+				continue
+			}
+			word.WriteByte(c)
 		case '$', '*', '?', '[', ']', '~', '!', '\\':
 			plain = false // expands to what is not known here
 			word.WriteByte(c)

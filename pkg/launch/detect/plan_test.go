@@ -13,8 +13,11 @@ func TestPlanRows(t *testing.T) {
 	const plain = " --port 4123 --host 127.0.0.1"
 	tests := []struct{ in, flags string }{
 		{"vite", strict}, {"vite dev", strict}, {"vite serve", strict}, {"vite preview", strict}, {"vite ./site", strict},
+		{"vite -l info build", ""}, {"vite --base /x/ build", ""}, {"vite --clearScreen false build", ""}, {"vite --base /x/", strict}, {"vite --clearScreen false", strict},
 		{"vite build", ""}, {"vite optimize", ""}, {"vite --help", ""}, {"vite --version", ""}, {"vite build --watch", ""},
-		{"vp dev", strict}, {"vp build", ""}, {"vp test", ""},
+		{"vp dev", strict}, {"vp build", ""}, {"vp test", ""}, {"vp --mode dev build", ""}, {"vp --logLevel info dev", strict},
+		{"turbo dev", " --env-mode=loose"}, {"turbo run dev --filter web", " --env-mode=loose"}, {"turbo build", ""}, {"turbo dev --env-mode strict", ""}, {"turbo", ""}, {"npx turbo dev", " --env-mode=loose"},
+		{"nx serve web", ""}, {"nx build web", ""}, {"concurrently vite api", ""},
 		{"react-router dev", strict}, {"react-router build", ""}, {"react-router typegen", ""},
 		{"rsbuild dev", plain}, {"rsbuild preview", plain}, {"rsbuild build", ""},
 		{"astro dev", plain}, {"astro preview", plain}, {"astro build", ""}, {"astro check", ""},
@@ -79,7 +82,7 @@ func TestPlanSeesThrough(t *testing.T) {
 		"/u/x/build/index.html", "",
 		"/u/x/package.json", `{"scripts":{
 			"dev":"vite", "start":"next dev", "build":"vite build", "dev:inner":"npm run dev", "dev:pnpm":"pnpm dev", "dev:yarn":"yarn dev",
-			"both":"tsc -b && vite --mode dev", "list":"tsc; vite", "piped":"vite | tee log", "bg":"tsc -w & vite", "dashed":"vite -- x",
+			"both":"tsc -b && vite --mode dev", "list":"tsc; vite", "piped":"vite | tee log", "bg":"tsc -w & vite", "noted":"vite # a note", "hooked":"vite # x", "prehooked":"tsc", "hash":"# first\nvite --mode a#b", "dashed":"vite -- x",
 			"env":"NODE_ENV=dev PORT=3100 vite", "envport":"PORT=3100 node server.js", "cross":"cross-env A=b vite", "quoted":"vite --mode 'a b'",
 			"expand":"vite --port $PORT", "fixed":"vite --port 5173", "loop":"npm run loop", "nested":"npm run dev -- --mode x"}}`,
 		"/u/x/pnpm-workspace.yaml", "packages:\n  - 'packages/*'\n",
@@ -162,6 +165,10 @@ func TestPlanSeesThrough(t *testing.T) {
 		{"npm run quoted", "npm run quoted -- " + vite},
 		{"npm run cross", "npm run cross -- " + vite},
 		{"npm run env", "npm run env -- " + vite},
+		{"npm run noted", "sh -c cd '/u/x' && vite " + vite},
+		{"npm run noted -- --mode x", "sh -c cd '/u/x' && vite --mode x " + vite},
+		{"npm run hooked", "npm run hooked"}, // others run before it
+		{"npm run hash", "npm run hash -- " + vite},
 		{"npm run piped", "npm run piped"},
 		{"npm run bg", "npm run bg"},
 		{"npm run dashed", "npm run dashed"},
@@ -296,4 +303,53 @@ func FuzzPlan(f *testing.F) {
 			t.Errorf("%q became %q", args, p.Args)
 		}
 	})
+}
+
+// TestPlanNotes has one line where a server gets no flags, and none where it needs none.
+func TestPlanNotes(t *testing.T) {
+	project := tree("/u/x/package.json", `{"scripts":{"multi":"concurrently \"vite\" \"node api.js\"", "nx":"nx serve web", "turbo":"turbo dev", "echo":"vite && echo done",
+		"piped":"vite | tee log", "bg":"vite & tsc -w", "own":"node server.js", "build":"vite build && node server.js", "fixed":"vite --port 3000 | tee log", "lazyturbo":"turbo dev | cat"}}`)
+	for _, tt := range []struct{ in, note string }{
+		{"npm run multi", "concurrently starts several commands"},
+		{"npm run nx", "nx runs commands of its own"},
+		{"npm run turbo", "--env-mode=loose was added"},
+		{"npm run echo", "vite cannot be given its port"},
+		{"npm run piped", "vite cannot be given its port"},
+		{"npm run bg", "vite cannot be given its port"},
+		{"npm run own", ""}, {"npm run build", ""}, {"npm run fixed", ""}, {"vite", ""},
+	} {
+		p := Plan(project, "/u/x", strings.Fields(tt.in), 4123)
+		if got := strings.Join(p.Notes, "\n"); !strings.Contains(got, tt.note) || (got == "") != (tt.note == "") || len(p.Notes) > 1 {
+			t.Errorf("%s: got the notes %q, want %q", tt.in, p.Notes, tt.note)
+		}
+	}
+}
+
+// TestPlanNx gives nx a port where the server of the target takes one.
+func TestPlanNx(t *testing.T) {
+	project := tree("/r/nx.json", "{}",
+		"/r/apps/web/project.json", `{"name":"web","targets":{"serve":{"executor":"@nx/vite:dev-server"},"dev":{"command":"vite"}}}`,
+		"/r/apps/api/project.json", `{"name":"api","targets":{"serve":{"executor":"@nx/js:node"}}}`,
+		"/r/libs/deep/site/package.json", `{"name":"@acme/site","scripts":{"dev":"next dev","start":"node server.js"}}`,
+		"/r/apps/inferred/package.json", `{"name":"inferred"}`, "/r/apps/inferred/vite.config.ts", "",
+	)
+	for _, tt := range []struct {
+		in     string
+		ported bool
+	}{
+		{"nx serve web", true}, {"nx dev web", true}, {"nx run web:serve:production", true}, {"npx nx serve web", true},
+		{"nx serve api", false}, {"nx dev site", true}, {"nx start site", false}, {"nx dev inferred", true}, {"nx serve elsewhere", false}, {"nx build web", false},
+	} {
+		p := Plan(project, "/r", strings.Fields(tt.in), 4123)
+		if got := strings.HasSuffix(strings.Join(p.Args, " "), tt.in+" --port=4123"); got != tt.ported || !tt.ported && len(p.Args) != len(strings.Fields(tt.in)) {
+			t.Errorf("%s became %q", tt.in, p.Args)
+		}
+	}
+	if p := Plan(project, "/r", w("nx", "serve", "web", "--port", "3000"), 4123); p.Port != 3000 || len(p.Args) != 5 {
+		t.Errorf("a port that is given: %+v", p)
+	}
+	loose := tree("/r/node_modules/turbo/package.json", `{"version":"1.13.4"}`)
+	if p := Plan(loose, "/r/apps/web", w("turbo", "dev"), 4123); len(p.Args) != 2 {
+		t.Errorf("turbo 1 got flags: %q", p.Args)
+	}
 }

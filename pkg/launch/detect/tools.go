@@ -26,6 +26,10 @@ type tool struct {
 	// port that is there: for tools that take it as an argument.
 	place func(args []string, port int) []string
 	found func(args []string) (port int, ok bool)
+	// wrap, where not nil, makes the words of a program that runs others, and note what
+	// a person reads about them, given or not.
+	wrap func(f Files, dir string, args []string, port int) []string
+	note func(words []string, given bool) []string
 }
 
 // Subcommands and flags are those of the tools' current versions; RUN.md's
@@ -105,6 +109,15 @@ func onlyPrints(args []string) bool {
 // subcommand is the first argument that is neither a flag nor a common flag's
 // value; "" is none.
 func subcommand(args []string) string {
+	if words := bareWords(args); len(words) > 0 {
+		return words[0]
+	}
+	return ""
+}
+
+// bareWords are the arguments up to a "--" that are neither flags nor a common flag's
+// value.
+func bareWords(args []string) (words []string) {
 	for i := 0; i < len(args) && args[i] != "--"; i++ {
 		switch a := args[i]; {
 		case slices.Contains(valuedFlags, a):
@@ -112,15 +125,20 @@ func subcommand(args []string) string {
 				continue // `--host` alone
 			}
 			i++
-		case !strings.HasPrefix(a, "-"):
-			return a
+		case strings.HasPrefix(a, "-"):
+			if i+1 < len(args) && (args[i+1] == "true" || args[i+1] == "false") {
+				i++ // `--clearScreen false`
+			}
+		default:
+			words = append(words, a)
 		}
 	}
-	return ""
+	return words
 }
 
 // valuedFlags take the next word in every tool of the table that has them.
-var valuedFlags = w("-p", "--port", "-H", "--host", "--hostname", "--ip", "--bind", "-c", "--config", "-m", "--mode", "--env", "--root", "--cwd", "--project", "--app")
+var valuedFlags = w("-p", "--port", "-H", "--host", "--hostname", "--ip", "--bind", "-c", "--config", "-m", "--mode", "--env", "--root", "--cwd", "--project", "--app",
+	"--base", "--logLevel", "--log-level", "--configLoader", "--configuration", "--outDir", "--filter", "--env-mode")
 
 // sub accepts these subcommands; with "" among them also none, or a directory
 // in its place (`next ./site`).
@@ -139,9 +157,9 @@ func sub(names ...string) rule {
 
 func unlessSub(names ...string) rule {
 	return func(_ Files, _ string, args []string) bool {
-		got := subcommand(args)
-		for _, name := range names {
-			if got == name {
+		// Wherever it stands: a flag before it may take a value or none.
+		for _, word := range bareWords(args) {
+			if slices.Contains(names, word) {
 				return false
 			}
 		}
