@@ -50,6 +50,7 @@ type chatRequest struct {
 		Rest jsonscan.Rest `json:"-"` // by provider
 	} `json:"extra_body"`
 
+	Cache     jsonscan.Value `json:"cache_control"`
 	Audio     jsonscan.Value `json:"audio"`
 	WebSearch jsonscan.Value `json:"web_search_options"`
 	Rest      jsonscan.Rest  `json:"-"`
@@ -316,9 +317,13 @@ func (t *fromChat) body() (json.RawMessage, error) {
 	if t.req.Stream {
 		o.Put("stream", jsonscan.Lit("true"))
 	}
+	if t.req.Cache.Set() {
+		o.Put("cache_control", t.req.Cache.Compact())
+	}
 	if err := t.extra(&o); err != nil {
 		return nil, err
 	}
+	t.markCache(&o)
 	return o.JSON(), nil
 }
 

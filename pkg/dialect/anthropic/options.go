@@ -19,6 +19,8 @@ type Options struct {
 	// Takes gives what a provider takes of chat completions; nil is everything,
 	// as a translation that follows does. Only ToChat asks.
 	Takes func(provider string) openai.Facts
+	// Marks is how FromChat marks a request for the prompt cache whose caller did not.
+	Marks CacheMarks
 	// Now is the clock of `created`; nil is time.Now.
 	Now func() time.Time
 	// NewID makes the random part of an id; nil is 12 random bytes in hex.

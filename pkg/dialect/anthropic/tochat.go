@@ -241,6 +241,7 @@ func (t *toChat) format() error {
 }
 
 func (t *toChat) rest() {
+	t.cacheKey()
 	if id := t.req.Metadata.UserID; id != "" {
 		switch {
 		case !t.up.Takes(openai.User):

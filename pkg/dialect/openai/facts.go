@@ -6,7 +6,10 @@
 // for byte. Which provider takes what is the catalogue's to say.
 package openai
 
-import "slices"
+import (
+	"slices"
+	"strings"
+)
 
 // Facts name what a provider takes of chat completions beyond what every one
 // does: fields by their own names, and Developer. Nil is a provider of which
@@ -47,6 +50,13 @@ func Everything() Facts { return Facts{everything} }
 // Takes reports whether the provider takes a field.
 func (f Facts) Takes(name string) bool {
 	return slices.Contains(f, name) || f.All()
+}
+
+// MarksCache reports whether a model of the provider's caches no prompt unless a
+// request asks it to, and a top-level cache_control does: Claude at OpenRouter
+// (https://openrouter.ai/docs/guides/best-practices/prompt-caching).
+func (f Facts) MarksCache(model string) bool {
+	return slices.Contains(f, CacheControl) && strings.HasPrefix(model, "anthropic/")
 }
 
 // All reports whether all of the middle is taken, in its own words.

@@ -94,7 +94,13 @@ func (p *restriction) request(body jsonscan.Value) (out jsonscan.Value, err erro
 		out.Put(name, value)
 	}
 	p.withoutEffort(&out)
-	return out, p.extra(&out, extra)
+	if err := p.extra(&out, extra); err != nil {
+		return out, err
+	}
+	if p.facts.MarksCache(p.in.Model) && !mentions(out, CacheControl) {
+		out.Put(CacheControl, jsonscan.Lit(`{"type":"ephemeral"}`))
+	}
+	return out, nil
 }
 
 // limit is the name of the limit of tokens. OpenAI's reasoning models know but
@@ -168,6 +174,24 @@ func (p *restriction) concerned(v jsonscan.Value) bool {
 	}
 	for _, e := range v.Elements() {
 		if p.concerned(e) {
+			return true
+		}
+	}
+	return false
+}
+
+// mentions reports whether a member of that name may be anywhere in a value.
+func mentions(v jsonscan.Value, name string) bool {
+	if raw, ok := v.Bytes(); ok {
+		return jsonscan.KindOf(raw) != '"' && bytes.Contains(raw, []byte(`"`+name+`"`))
+	}
+	for n, value := range v.Members() {
+		if n == name || mentions(value, name) {
+			return true
+		}
+	}
+	for _, e := range v.Elements() {
+		if mentions(e, name) {
 			return true
 		}
 	}

@@ -39,6 +39,15 @@ func (b *Body) WithModel(model string, usage bool, edits ...jsonscan.Edit) []byt
 	return jsonscan.Apply(b.data, edits)
 }
 
+// MarksCache is the edit that asks for the prompt cache at the top level of a body
+// that says nothing of it; none of another.
+func (b *Body) MarksCache() (edits []jsonscan.Edit) {
+	if b.members == 0 || bytes.Contains(b.data, []byte(`"cache_control"`)) {
+		return nil
+	}
+	return []jsonscan.Edit{{At: jsonscan.Span{Start: b.closing, End: b.closing}, Text: []byte(`,"cache_control":{"type":"ephemeral"}`)}}
+}
+
 // Turns is where the conversation is in the body: the value of its last `messages` or
 // `input` member, empty where it has none.
 func (b *Body) Turns() jsonscan.Span { return b.turns }

@@ -118,7 +118,7 @@ func (r *Request) planChat(to *pipeline.Candidate) (Plan, error) {
 		if speaks == dialect.OpenAI {
 			return Plan{To: to, Endpoint: e}, nil
 		}
-		return Plan{To: to, Endpoint: e, Translate: r.fromChatTranslator(speaks)}, nil
+		return Plan{To: to, Endpoint: e, Translate: r.fromChatTranslator(to, speaks)}, nil
 	}
 	return Plan{}, r.Unsupported(to)
 }

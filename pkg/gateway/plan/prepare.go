@@ -71,7 +71,11 @@ func (r *Request) editBody(p *Plan, req *upstream.Request) {
 	if r.Matched.Dialect == dialect.Gemini && strings.HasPrefix(r.Envelope.Model, GeminiModels) {
 		model = GeminiModels + model
 	}
-	req.Body = r.Envelope.WithModel(model, usage, r.withoutForeignThinking(p)...)
+	edits := r.withoutForeignThinking(p)
+	if r.Matched.Kind == endpoint.Chat && p.To.Provider.ChatFacts().MarksCache(p.To.Model) {
+		edits = append(edits, r.Envelope.MarksCache()...)
+	}
+	req.Body = r.Envelope.WithModel(model, usage, edits...)
 }
 
 // editPath puts the candidate's name of the model into the path.

@@ -14,9 +14,13 @@ import (
 )
 
 // fromChatTranslator gives the translation from chat completions to a provider's dialect.
-func (r *Request) fromChatTranslator(to dialect.Name) dialect.Translator {
-	if to == dialect.Anthropic {
-		return anthropic.FromChat(anthropic.Options{Models: r.withOutputLimit, Now: r.Planner.cfg.Now})
+func (r *Request) fromChatTranslator(to *pipeline.Candidate, speaks dialect.Name) dialect.Translator {
+	if speaks == dialect.Anthropic {
+		marks := anthropic.BlockMarks
+		if to.Provider.Name == "anthropic" {
+			marks = anthropic.AutomaticMarks
+		}
+		return anthropic.FromChat(anthropic.Options{Models: r.withOutputLimit, Marks: marks, Now: r.Planner.cfg.Now})
 	}
 	return gemini.FromChat(r.geminiOptions())
 }

@@ -1,0 +1,45 @@
+package anthropic
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"strings"
+
+	"github.com/hostless/hostless/pkg/dialect/openai"
+	"github.com/hostless/hostless/pkg/jsonscan"
+)
+
+// sessionHeader is where newer versions of Claude Code name their session.
+const sessionHeader = "X-Claude-Code-Session-Id"
+
+// session is what Claude Code says its session is, in a header or in the user's id,
+// user_…_account_…_session_UUID or an object; "" of other clients.
+func (t *toChat) session() string {
+	if id := t.in.Header.Get(sessionHeader); id != "" {
+		return id
+	}
+	id := t.req.Metadata.UserID
+	if _, session, ok := strings.Cut(id, "_session_"); ok {
+		return session
+	}
+	var user struct {
+		Session string `json:"session_id"`
+	}
+	if strings.HasPrefix(id, "{") && jsonscan.Decode([]byte(id), &user) == nil {
+		return user.Session
+	}
+	return ""
+}
+
+// cacheKey keeps the requests of a session at the same cache of the provider.
+func (t *toChat) cacheKey() {
+	session := t.session()
+	if session == "" || t.up.All() || !t.up.Takes(openai.PromptCacheKey) {
+		return
+	}
+	if len(session) > 64 { // what OpenAI takes
+		sum := sha256.Sum256([]byte(session))
+		session = hex.EncodeToString(sum[:])
+	}
+	t.out.PutText("prompt_cache_key", session)
+}
