@@ -31,6 +31,10 @@ func Skim(data []byte, visit func(key []byte, value Span) error) (closing int, e
 	if i >= len(data) || data[i] != '{' {
 		return 0, ErrNotObject
 	}
+	// At once: of the bytes outside of strings, none that is not ASCII is taken.
+	if !utf8.Valid(data) {
+		return 0, fmt.Errorf("%w: it is not UTF-8", ErrNotObject)
+	}
 	wrong := func(i int) error { return fmt.Errorf("%w: %w", ErrNotObject, &SyntaxError{Offset: i}) }
 	if i = skipSpace(data, i+1); i < len(data) && data[i] == '}' {
 		return skimEnd(data, i)
@@ -42,9 +46,6 @@ func Skim(data []byte, visit func(key []byte, value Span) error) (closing int, e
 		end, err := skipString(data, i)
 		if err != nil {
 			return 0, fmt.Errorf("%w: %w", ErrNotObject, err)
-		}
-		if !utf8.Valid(data[i:end]) {
-			return 0, wrong(i)
 		}
 		name, _ := Unquote(data[i:end])
 		if i = skipSpace(data, end); i >= len(data) || data[i] != ':' {
@@ -77,6 +78,9 @@ func SkimElements(data []byte, visit func(value Span) error) error {
 	i := skipSpace(data, 0)
 	if i >= len(data) || data[i] != '[' {
 		return &SyntaxError{Offset: i, Reason: "not an array"}
+	}
+	if !utf8.Valid(data) {
+		return &SyntaxError{Reason: "not UTF-8"}
 	}
 	if i = skipSpace(data, i+1); i < len(data) && data[i] == ']' {
 		_, err := skimEnd(data, i)
@@ -167,8 +171,7 @@ func skimValue(data []byte, i int) int {
 	return -1
 }
 
-// skimString gives the end of the string that opens at i, -1 where it has none or is
-// not UTF-8.
+// skimString gives the end of the string that opens at i, -1 where it has none.
 func skimString(data []byte, i int) int {
 	from := i + 1
 	for {
@@ -177,14 +180,12 @@ func skimString(data []byte, i int) int {
 			return -1
 		}
 		quote := from + next
-		if !utf8.Valid(data[from:quote]) {
-			return -1
-		}
 		run := quote // where the backslashes before the quote begin
 		for run > i+1 && data[run-1] == '\\' {
 			run--
 		}
-		if run-i <= 4 || mayHoldU(data[run-4:]) {
+		// A \u that is cut short has its backslash two to five bytes before.
+		if run-i <= 5 || mayHoldBackslash(data[run-5:]) {
 			if cutShort(data[i+1 : run]) {
 				return -1
 			}
@@ -196,9 +197,9 @@ func skimString(data []byte, i int) int {
 	}
 }
 
-// mayHoldU reports whether one of the first four bytes of text is a u.
-func mayHoldU(text []byte) bool {
-	w := binary.LittleEndian.Uint32(text) ^ 'u'*0x01010101
+// mayHoldBackslash reports whether one of the first four bytes of text is a backslash.
+func mayHoldBackslash(text []byte) bool {
+	w := binary.LittleEndian.Uint32(text) ^ '\\'*0x01010101
 	return (w-0x01010101)&^w&0x80808080 != 0
 }
 
