@@ -194,7 +194,7 @@ func TestHostedTools(t *testing.T) {
 	w.google()
 	for _, model := range []string{"claude-sonnet-4-5", "gemini-2.5-flash", "deepseek/deepseek-chat"} {
 		w.survive([]session{
-			{model, "/v1/responses", `{"model":"` + model + `","input":[{"type":"message","role":"user","content":"hi"},{"type":"tool_search_call","call_id":"c"},{"type":"mcp_list_tools","tools":[]}],"tools":[{"type":"function","name":"shell","parameters":{"type":"object","properties":{}}},{"type":"image_generation","output_format":"png"},{"type":"web_search"},{"type":"tool_search"}],"tool_choice":"auto"}`, "tools.image_generation tools.web_search tools.tool_search tool_search_call mcp_list_tools"},
+			{model, "/v1/responses", `{"model":"` + model + `","input":[{"type":"message","role":"user","content":"hi"},{"type":"tool_search_call","call_id":"c"},{"type":"mcp_list_tools","tools":[]}],"tools":[{"type":"function","name":"shell","parameters":{"type":"object","properties":{}}},{"type":"image_generation","output_format":"png"},{"type":"web_search"},{"type":"tool_search"}],"tool_choice":"auto"}`, "tools.image_generation tools.tool_search tool_search_call mcp_list_tools"},
 		})
 		if a := w.do("POST", "/v1/responses", `{"model":"`+model+`","input":"hi","tools":[{"type":"image_generation"}]}`); a.status != 400 {
 			t.Errorf("%s: the sole tool: %d %s", model, a.status, a.body)

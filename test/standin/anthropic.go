@@ -83,7 +83,11 @@ func messages(w http.ResponseWriter, r *http.Request) {
 	if thinking, _ := req["thinking"].(map[string]any); thinking != nil && str(thinking, "type") != "disabled" {
 		blocks = append(blocks, map[string]any{"type": "thinking", "thinking": "Let me think.", "signature": "c2lnbmF0dXJl"})
 	}
-	if call != nil {
+	usage := map[string]any{"input_tokens": 9, "cache_creation_input_tokens": 0, "cache_read_input_tokens": 3, "output_tokens": 4}
+	if searched := searchBlocks(req, answer); call == nil && searched != nil {
+		blocks = append(blocks, searched...)
+		usage["server_tool_use"] = map[string]any{"web_search_requests": 1}
+	} else if call != nil {
 		stop = "tool_use"
 		blocks = append(blocks, call)
 	} else {
@@ -93,7 +97,7 @@ func messages(w http.ResponseWriter, r *http.Request) {
 		blocks, stop = answer, "tool_use"
 	}
 	message := map[string]any{"id": "msg_1", "type": "message", "role": "assistant", "model": str(req, "model"), "content": blocks, "stop_reason": stop, "stop_sequence": nil,
-		"usage": map[string]any{"input_tokens": 9, "cache_creation_input_tokens": 0, "cache_read_input_tokens": 3, "output_tokens": 4}}
+		"usage": usage}
 	if req["stream"] != true {
 		reply(w, 200, message)
 		return
@@ -115,8 +119,10 @@ func messages(w http.ResponseWriter, r *http.Request) {
 			send("content_block_start", map[string]any{"index": i, "content_block": map[string]any{"type": "thinking", "thinking": "", "signature": ""}})
 			delta(map[string]any{"type": "thinking_delta", "thinking": b["thinking"]})
 			delta(map[string]any{"type": "signature_delta", "signature": b["signature"]})
-		case "tool_use":
-			send("content_block_start", map[string]any{"index": i, "content_block": map[string]any{"type": "tool_use", "id": b["id"], "name": b["name"], "input": map[string]any{}}})
+		case "web_search_tool_result":
+			send("content_block_start", map[string]any{"index": i, "content_block": b})
+		case "tool_use", "server_tool_use":
+			send("content_block_start", map[string]any{"index": i, "content_block": map[string]any{"type": b["type"], "id": b["id"], "name": b["name"], "input": map[string]any{}}})
 			delta(map[string]any{"type": "input_json_delta", "partial_json": ""})
 			for _, p := range pieces(compact(b["input"])) {
 				delta(map[string]any{"type": "input_json_delta", "partial_json": p})
@@ -126,10 +132,13 @@ func messages(w http.ResponseWriter, r *http.Request) {
 			for _, p := range pieces(str(b, "text")) {
 				delta(map[string]any{"type": "text_delta", "text": p})
 			}
+			for _, c := range list(b["citations"]) {
+				delta(map[string]any{"type": "citations_delta", "citation": c})
+			}
 		}
 		send("content_block_stop", map[string]any{"index": i})
 	}
-	send("message_delta", map[string]any{"delta": map[string]any{"stop_reason": stop, "stop_sequence": nil}, "usage": map[string]any{"output_tokens": 4}})
+	send("message_delta", map[string]any{"delta": map[string]any{"stop_reason": stop, "stop_sequence": nil}, "usage": usage})
 	send("message_stop", map[string]any{})
 }
 

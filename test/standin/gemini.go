@@ -97,6 +97,9 @@ func generate(w http.ResponseWriter, r *http.Request, model, verb string, req ma
 		c := map[string]any{"index": 0, "content": map[string]any{"role": "model", "parts": parts}}
 		if finish != nil {
 			c["finishReason"] = finish
+			if found := groundingOf(req); found != nil {
+				c["groundingMetadata"] = found
+			}
 		}
 		return map[string]any{"candidates": []any{c}, "usageMetadata": usage, "modelVersion": model, "responseId": "gem_1"}
 	}

@@ -86,6 +86,9 @@ func badChat(req map[string]any) string {
 			return fmt.Sprintf("Invalid schema for function '%s': In context=(), object schema missing properties.", name)
 		}
 	}
+	if why := badSearchOptions(req); why != "" {
+		return why
+	}
 	return badEffort(str(req, "model"), req)
 }
 
@@ -186,6 +189,9 @@ func badMessages(req map[string]any) string {
 			}
 		}
 	}
+	if why := badServerTools(req); why != "" {
+		return why
+	}
 	if marks > 4 {
 		return fmt.Sprintf("A maximum of 4 blocks with cache_control may be provided. Found %d.", marks)
 	}
@@ -259,6 +265,9 @@ func badContents(model string, req map[string]any) string {
 	}
 	if calls > 0 {
 		return "Please ensure that function call turn is followed by a function response turn."
+	}
+	if why := badGrounding(req); why != "" {
+		return why
 	}
 	for i, group := range objects(req["tools"]) {
 		for j, f := range objects(group["functionDeclarations"]) {

@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/hostless/hostless/pkg/dialect"
 	"github.com/hostless/hostless/pkg/dialect/openai"
 	"github.com/hostless/hostless/pkg/jsonscan"
 )
@@ -26,6 +27,7 @@ type chunk struct {
 
 type spoken struct {
 	openai.MessageText
+	dialect.Searched
 	Refusal          jsonscan.String   `json:"refusal"`
 	ReasoningDetails []json.RawMessage `json:"reasoning_details"`
 	ToolCalls        []chatCall        `json:"tool_calls"`
@@ -50,11 +52,13 @@ type chatUsage struct {
 	OutputDetails struct {
 		Reasoning int64 `json:"reasoning_tokens"`
 	} `json:"completion_tokens_details"`
+	Tools dialect.ToolUse `json:"server_tool_use"`
 }
 
 // appendMessages writes the counts as Messages has them: the input without what
-// the cache gave and took.
-func (u *chatUsage) appendMessages(b []byte) []byte {
+// the cache gave and took. searches is how many searches the answer shows, for
+// providers that do not count them.
+func (u *chatUsage) appendMessages(b []byte, searches int) []byte {
 	if u == nil {
 		u = &chatUsage{}
 	}
@@ -65,6 +69,10 @@ func (u *chatUsage) appendMessages(b []byte) []byte {
 	b = strconv.AppendInt(append(b, `,"output_tokens":`...), u.Completion, 10)
 	if u.OutputDetails.Reasoning > 0 {
 		b = strconv.AppendInt(append(b, `,"output_tokens_details":{"thinking_tokens":`...), u.OutputDetails.Reasoning, 10)
+		b = append(b, '}')
+	}
+	if n := max(u.Tools.Searches, int64(searches)); n > 0 {
+		b = strconv.AppendInt(append(b, `,"server_tool_use":{"web_search_requests":`...), n, 10)
 		b = append(b, '}')
 	}
 	return append(b, '}')

@@ -3,6 +3,7 @@ package anthropic
 import (
 	"bytes"
 
+	"github.com/hostless/hostless/pkg/dialect"
 	"github.com/hostless/hostless/pkg/jsonscan"
 )
 
@@ -13,11 +14,13 @@ const unsigned = sealedPrefix + "unsigned"
 // Foreign gives the edits that take out of a Messages request, whose messages are at
 // a place in data, what Hostless put into the conversation while another provider's
 // model answered: redacted thinking that was sealed here and, with strict, thinking
-// that nobody signed, both of which Anthropic refuses on each further turn. A message
-// of nothing else is cut whole. ignored names what was taken out.
+// that nobody signed, and searches of the web that Anthropic did not make, all of which
+// it refuses on each further turn. A message of nothing else is cut whole. ignored names
+// what was taken out.
 func Foreign(data []byte, messages jsonscan.Span, strict bool) (edits []jsonscan.Edit, ignored []string) {
 	all := jsonscan.Spans(data, messages)
 	empty := make([]bool, len(all))
+	searched := bytes.Contains(data, []byte(madeHere)) || bytes.Contains(data, []byte(searchID))
 	for i, at := range all {
 		if jsonscan.Opens(at.Of(data), `"role":"user"`) {
 			continue
@@ -25,12 +28,18 @@ func Foreign(data []byte, messages jsonscan.Span, strict bool) (edits []jsonscan
 		blocks := jsonscan.Spans(data, jsonscan.Fields(data, at, "content")[0])
 		foreign, n := make([]bool, len(blocks)), 0
 		for j, block := range blocks {
-			if name := foreignBlock(data, block, strict); name != "" {
+			name := foreignBlock(data, block, strict)
+			if name == "" && searched {
+				if name = foreignSearch(data, block); name == "" {
+					if cited := foreignCitations(data, block); cited != nil {
+						edits, ignored = append(edits, cited...), dialect.Ignore(ignored, "citations")
+					}
+				}
+			}
+			if name != "" {
 				foreign[j] = true
 				n++
-				if ignored == nil || ignored[0] != name && len(ignored) == 1 {
-					ignored = append(ignored, name)
-				}
+				ignored = dialect.Ignore(ignored, name)
 			}
 		}
 		switch {
@@ -60,6 +69,17 @@ func foreignBlock(data []byte, at jsonscan.Span, strict bool) string {
 	case `"thinking"`:
 		if strict && (len(signature) <= len(`""`) || bytes.HasPrefix(signature[1:], []byte(sealedPrefix))) {
 			return "thinking"
+		}
+	}
+	return ""
+}
+
+// foreignSearch names what a block is that tells of a search made by another provider.
+func foreignSearch(data []byte, at jsonscan.Span) string {
+	fields := jsonscan.Fields(data, at, "type", "id", "tool_use_id")
+	for _, id := range fields[1:] {
+		if kind, _ := jsonscan.Text(fields[0].Of(data)); bytes.HasPrefix(id.Of(data), []byte(`"`+searchID)) {
+			return kind
 		}
 	}
 	return ""

@@ -78,9 +78,12 @@ type fromChat struct {
 	options Options
 	model   Model
 
-	system []jsonscan.Value
-	turns  []turn
-	files  bool // a file id is used
+	system  []jsonscan.Value
+	turns   []turn
+	files   bool // a file id is used
+	fetches bool // the model may read pages by URL
+
+	mustSearch bool // the caller demanded a search of the web
 
 	inResult    bool           // a tool's result is being read
 	resultCache jsonscan.Value // its mark for the prompt cache
@@ -105,10 +108,7 @@ func (t *fromChat) call() (*dialect.Call, error) {
 		return nil, err
 	}
 	header := http.Header{"Anthropic-Version": {version}, "Content-Type": {"application/json"}}
-	if betas := t.in.Header.Values("Anthropic-Beta"); len(betas) > 0 || t.files {
-		if t.files && !strings.Contains(strings.Join(betas, ","), filesBeta) {
-			betas = append(append([]string{}, betas...), filesBeta)
-		}
+	if betas := t.betas(); len(betas) > 0 {
 		header["Anthropic-Beta"] = []string{strings.Join(betas, ",")}
 	}
 	stream := t.req.Stream
@@ -121,13 +121,24 @@ func (t *fromChat) call() (*dialect.Call, error) {
 	}, nil
 }
 
+// betas are the caller's, and those that the request needs.
+func (t *fromChat) betas() []string {
+	betas := slices.Clone(t.in.Header.Values("Anthropic-Beta"))
+	for _, needed := range [...]struct {
+		is   bool
+		beta string
+	}{{t.files, filesBeta}, {t.fetches, fetchBeta}} {
+		if needed.is && !strings.Contains(strings.Join(betas, ","), needed.beta) {
+			betas = append(betas, needed.beta)
+		}
+	}
+	return betas
+}
+
 // checkFields refuses what changes the meaning and notes what does not.
 func (t *fromChat) checkFields() error {
 	if t.req.Audio.Set() {
 		return dialect.Invalid("audio", "audio output cannot be had from this provider")
-	}
-	if t.req.WebSearch.Set() {
-		return dialect.Invalid("web_search_options", "web_search_options cannot be used with this provider")
 	}
 	except := []string{"model"}
 	for _, f := range t.req.Rest {

@@ -48,6 +48,17 @@ func (t *fromChat) toolsAndChoice() error {
 	if err != nil {
 		return err
 	}
+	functions := len(t.tools)
+	if err := t.putSearch(); err != nil {
+		return err
+	}
+	switch search := len(t.tools) > functions; {
+	case search && functions == 0:
+		t.choice = "" // was of functions, of which there are none
+		return nil
+	case search && t.mustSearch:
+		t.choice, name = "tool", searchTool
+	}
 	if len(t.tools) == 0 {
 		if t.choice == "any" || t.choice == "tool" {
 			return dialect.Invalid("tool_choice", "tool_choice asks for a tool, but there are no tools")

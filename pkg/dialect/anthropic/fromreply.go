@@ -38,6 +38,8 @@ func (r *chatReply) Body(body []byte) ([]byte, error) {
 	var details, annotations, calls []jsonscan.Value
 	hasText, answered := false, false
 	var after dialect.Gap
+	var searches []dialect.Search
+	running := map[string]*search{}
 	for i := range m.Content {
 		b := &m.Content[i]
 		switch b.Type {
@@ -51,6 +53,12 @@ func (r *chatReply) Body(body []byte) ([]byte, error) {
 			}
 			texts = append(texts, b.Text)
 			after.Text(chars(b.Text))
+		case "server_tool_use":
+			running[b.ID] = &search{name: b.Name, input: b.Input}
+		case "web_search_tool_result", "web_fetch_tool_result":
+			if s := running[b.ToolUseID]; s != nil {
+				searches = append(searches, s.entry(b.Content))
+			}
 		case "thinking":
 			thoughts = append(thoughts, b.Thinking)
 			details = append(details, jsonscan.Raw(appendThinking(nil, b.Thinking, b.Signature, after)))
@@ -94,6 +102,9 @@ func (r *chatReply) Body(body []byte) ([]byte, error) {
 	}
 	if annotations != nil {
 		message.Put("annotations", jsonscan.Arr(annotations))
+	}
+	if searches != nil {
+		message.Put("web_searches", jsonscan.Raw(rawjson.Must(searches)))
 	}
 	if details != nil {
 		message.Put("reasoning_content", jsonscan.Join("", thoughts...))

@@ -8,6 +8,7 @@ import (
 
 	"github.com/hostless/hostless/pkg/dialect"
 	"github.com/hostless/hostless/pkg/dialect/openai"
+	"github.com/hostless/hostless/pkg/dialect/rawjson"
 	"github.com/hostless/hostless/pkg/jsonscan"
 	"github.com/hostless/hostless/pkg/sse"
 )
@@ -52,9 +53,10 @@ type chatStream struct {
 	err        error // how it ended
 
 	blocks  map[int]*openBlock
-	calls   int         // tool calls so far
-	at      int         // characters of content so far
-	after   dialect.Gap // what came since the last entry of reasoning_details
+	running map[string]*search // by the id of what asked for them
+	calls   int                // tool calls so far
+	at      int                // characters of content so far
+	after   dialect.Gap        // what came since the last entry of reasoning_details
 	answer  bool
 	reason  string
 	details stopDetails
@@ -71,6 +73,7 @@ type openBlock struct {
 	thinking  []byte // so far, as it stands between the quotes of a JSON string
 	signature []byte // likewise
 	start     int    // where its text begins in the content
+	search    *search
 }
 
 // Event translates one event.
@@ -172,6 +175,18 @@ func (s *chatStream) open(e *event, emit func(sse.Event)) {
 	b := &openBlock{kind: e.Block.Type, start: s.at}
 	s.blocks[e.Index] = b
 	switch b.kind {
+	case "server_tool_use":
+		b.search = &search{name: e.Block.Name}
+		if s.running == nil {
+			s.running = map[string]*search{}
+		}
+		s.running[e.Block.ID] = b.search
+	case "web_search_tool_result", "web_fetch_tool_result":
+		if done := s.running[e.Block.ToolUseID]; done != nil {
+			s.buf = append(append(s.delta0(), `{"web_searches":[`...), rawjson.Must(done.entry(e.Block.Content))...)
+			s.buf = append(s.buf, `]}`...)
+			s.emit(emit)
+		}
 	case "text":
 		if !e.Block.Text.Empty() {
 			s.content(e.Block.Text, emit)
@@ -249,6 +264,9 @@ func (s *chatStream) delta(e *event, emit func(sse.Event)) {
 	case "signature_delta":
 		b.signature = jsonscan.AppendInner(b.signature, e.Delta.Signature)
 	case "input_json_delta":
+		if b.search != nil {
+			b.search.input = jsonscan.AppendUnquoted(b.search.input, e.Delta.PartialJSON)
+		}
 		if b.kind == "tool_use" && !e.Delta.PartialJSON.Empty() {
 			b.arguments = true
 			s.arguments(b, e.Delta.PartialJSON, emit)

@@ -33,6 +33,8 @@ type block struct {
 	ID        string            `json:"id"`
 	Name      string            `json:"name"`
 	Input     json.RawMessage   `json:"input"`
+	ToolUseID string            `json:"tool_use_id"`
+	Content   json.RawMessage   `json:"content"` // of the result of a tool that Anthropic ran
 }
 
 // usage is what Anthropic counts; pointers distinguish absent from zero, since later
@@ -45,6 +47,7 @@ type usage struct {
 	Details       *struct {
 		Thinking *int64 `json:"thinking_tokens"`
 	} `json:"output_tokens_details"`
+	Tools *dialect.ToolUse `json:"server_tool_use"`
 }
 
 // merge takes over the fields that a later count has.
@@ -58,6 +61,9 @@ func (u *usage) merge(later usage) {
 	}
 	if later.Details != nil {
 		u.Details = later.Details
+	}
+	if later.Tools != nil {
+		u.Tools = later.Tools
 	}
 }
 
@@ -83,7 +89,12 @@ func (u *usage) appendChat(b []byte) []byte {
 	b = strconv.AppendInt(append(b, `,"prompt_tokens_details":{"cached_tokens":`...), read, 10)
 	b = strconv.AppendInt(append(b, `,"cache_write_tokens":`...), created, 10)
 	b = strconv.AppendInt(append(b, `,"audio_tokens":0},"completion_tokens_details":{"reasoning_tokens":`...), thought, 10)
-	return append(b, `,"audio_tokens":0,"accepted_prediction_tokens":0,"rejected_prediction_tokens":0}}`...)
+	b = append(b, `,"audio_tokens":0,"accepted_prediction_tokens":0,"rejected_prediction_tokens":0}`...)
+	if u.Tools != nil && u.Tools.Searches > 0 {
+		b = strconv.AppendInt(append(b, `,"server_tool_use":{"web_search_requests":`...), u.Tools.Searches, 10)
+		b = append(b, '}')
+	}
+	return append(b, '}')
 }
 
 // finishOf is chat's word for a stop reason.

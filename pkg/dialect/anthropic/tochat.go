@@ -80,6 +80,7 @@ type toChat struct {
 	messages []jsonscan.Value // of the chat request
 	out      jsonscan.Value
 	long     map[string]string // names of tools that chat finds too long, by the short one
+	search   *dialect.WebSearch
 }
 
 func (t *toChat) call() (*dialect.Call, error) {
@@ -104,7 +105,7 @@ func (t *toChat) call() (*dialect.Call, error) {
 	call := &dialect.Call{
 		Path: "/chat/completions", Header: http.Header{"Content-Type": {"application/json"}},
 		Stream: t.req.Stream, Ignored: t.names,
-		Reply: &messageReply{options: t.options, model: t.in.Model, long: t.long},
+		Reply: &messageReply{options: t.options, model: t.in.Model, long: t.long, searching: t.search != nil},
 	}
 	call.SetChat(t.in, t.out)
 	return call, nil

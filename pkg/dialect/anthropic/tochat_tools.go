@@ -20,6 +20,7 @@ type inTool struct {
 	Schema      json.RawMessage `json:"input_schema"`
 	Strict      *bool           `json:"strict"`
 	Cache       jsonscan.Value  `json:"cache_control"`
+	inSearch
 }
 
 // maxName is how long a function's name may be in chat; Messages takes twice that.
@@ -37,11 +38,16 @@ func (t *toChat) shortName(name string) string {
 }
 
 // tools carries tools and tool_choice. Tools that Anthropic runs, or whose
-// schema its models were trained on, are refused: no other model has them.
+// schema its models were trained on, are refused: no other model has them. Other
+// providers have a web search too.
 func (t *toChat) tools() error {
 	list, names := make([]jsonscan.Value, 0, len(t.req.Tools)), make([]string, 0, len(t.req.Tools))
 	for i := range t.req.Tools {
 		tool := &t.req.Tools[i]
+		if search := tool.webSearch(); search != nil {
+			t.search = search
+			continue
+		}
 		if tool.Type != "" && tool.Type != "custom" {
 			return dialect.Invalid(fmt.Sprintf("tools[%d].type", i), fmt.Sprintf("tools of type %q are Anthropic's own and cannot be used with this provider", tool.Type))
 		}
@@ -71,7 +77,14 @@ func (t *toChat) tools() error {
 	if len(list) > 0 {
 		t.out.Put("tools", jsonscan.Arr(list))
 	}
-	return t.toolChoice(names)
+	if err := t.toolChoice(names); err != nil {
+		return err
+	}
+	if s := t.search; s != nil {
+		s.Required = s.Required || len(list) == 0
+		t.out.Put("web_search_options", s.Value())
+	}
+	return nil
 }
 
 func (t *toChat) toolChoice(names []string) error {
@@ -86,6 +99,10 @@ func (t *toChat) toolChoice(names []string) error {
 	}
 	if jsonscan.Decode(raw, &c) != nil {
 		return dialect.Invalid("tool_choice", "tool_choice must be an object")
+	}
+	if t.search != nil && (c.Type == "tool" && c.Name == searchTool && !slices.Contains(names, searchTool) || c.Type == "any" && len(names) == 0) {
+		t.search.Required = true
+		return nil
 	}
 	var choice jsonscan.Value
 	switch c.Type {

@@ -15,6 +15,8 @@ type messageReply struct {
 	options Options
 	model   string
 	long    map[string]string // tools' names by their short ones
+
+	searching bool // the caller asked for a search of the web
 }
 
 func (r *messageReply) toolName(name string) string {
@@ -45,8 +47,14 @@ func (r *messageReply) Body(body []byte) ([]byte, error) {
 	if thought != nil && !whole {
 		content = append([]jsonscan.Value{thinkingBlock(jsonscan.Str(thought), text(unsigned))}, content...)
 	}
+	cited := dialect.ReadCitations(m.Annotations)
+	searches := r.searches(m.Searches, cited)
+	for i := range searches {
+		use, result := r.searchBlocks(&searches[i])
+		content = append(content, use, result)
+	}
 	if answer != nil {
-		content = append(content, textBlock(jsonscan.Str(answer)))
+		content = append(content, citedBlocks(answer, cited)...)
 	}
 	if !m.Refusal.Empty() && !bytes.Equal(m.Refusal, answer) {
 		content = append(content, textBlock(jsonscan.Str(m.Refusal)))
@@ -65,7 +73,7 @@ func (r *messageReply) Body(body []byte) ([]byte, error) {
 	out = append(list.Append(out), `,"stop_reason":`...)
 	out = jsonscan.AppendQuote(out, stopOf(finish, c.Choices[0].Native, len(calls) > 0, !m.Refusal.Empty()))
 	out = append(out, `,"stop_sequence":null,"usage":`...)
-	return append(c.Usage.appendMessages(out), '}'), nil
+	return append(c.Usage.appendMessages(out, len(searches)), '}'), nil
 }
 
 // appendHead begins a message, up to its content.

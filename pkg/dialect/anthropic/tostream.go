@@ -32,6 +32,10 @@ type messageStream struct {
 	waiting []pending   // what came while a call was not complete
 	refused bool
 
+	cited    []dialect.URLCitation
+	searches int              // that were shown
+	late     []dialect.Search // what came while a call was not complete
+
 	finish *string // the finish reason, once it came
 	native string
 	usage  *chatUsage
@@ -124,7 +128,7 @@ func (s *messageStream) start(c *chunk, emit func(sse.Event)) {
 	s.started = true
 	b := s.r.appendHead([]byte(`{"type":"message_start","message":`), "msg_"+s.r.options.NewID(), c.Model)
 	b = append(b, `[],"stop_reason":null,"stop_sequence":null,"usage":`...)
-	b = append(s.usage.appendMessages(b), `}}`...)
+	b = append(s.usage.appendMessages(b, 0), `}}`...)
 	emit(sse.Event{Name: "message_start", Data: b})
 }
 
@@ -136,8 +140,13 @@ func (s *messageStream) delta(d *spoken, emit func(sse.Event)) {
 	for _, raw := range d.ReasoningDetails {
 		s.detail(raw, thought != nil, emit)
 	}
+	if text == nil {
+		s.cite(d.Annotations, emit) // of text that came before
+	}
+	s.search(d.Searches, emit)
 	if text != nil {
 		s.passText("text", text, emit)
+		s.cite(d.Annotations, emit)
 	}
 	if !d.Refusal.Empty() {
 		s.refused = true
@@ -322,6 +331,10 @@ func (s *messageStream) end(emit func(sse.Event)) {
 		s.passText(p.kind, p.text, emit) // no call is open any more
 	}
 	s.closeBlock(emit)
+	s.search(s.late, emit)
+	if s.searches == 0 {
+		s.search(s.r.searches(nil, s.cited), emit)
+	}
 	finish := ""
 	if s.finish != nil {
 		finish = *s.finish
@@ -329,7 +342,46 @@ func (s *messageStream) end(emit func(sse.Event)) {
 	s.buf = append(s.buf[:0], `{"type":"message_delta","delta":{"stop_reason":`...)
 	s.buf = jsonscan.AppendQuote(s.buf, stopOf(finish, s.native, len(s.calls) > 0, s.refused))
 	s.buf = append(s.buf, `,"stop_sequence":null},"usage":`...)
-	s.buf = append(s.usage.appendMessages(s.buf), '}')
+	s.buf = append(s.usage.appendMessages(s.buf, s.searches), '}')
 	emit(sse.Event{Name: "message_delta", Data: s.buf})
 	emit(sse.Event{Name: "message_stop", Data: []byte(`{"type":"message_stop"}`)})
+}
+
+// search shows searches that the provider made, each with what it found.
+func (s *messageStream) search(list []dialect.Search, emit func(sse.Event)) {
+	if len(list) == 0 {
+		return
+	}
+	if s.current != nil && !s.complete(emit) {
+		s.late = append(s.late, list...)
+		return
+	}
+	list = s.r.searches(list, nil)
+	for i := range list {
+		use, result := s.r.searchBlocks(&list[i])
+		input := use.Get("input").JSON()
+		use.Put("input", jsonscan.Lit("{}"))
+		s.closeBlock(emit)
+		s.openBlock("server_tool_use", use, emit)
+		s.piece("input_json_delta", "partial_json", jsonscan.AppendQuote(nil, []byte(input)), emit)
+		s.closeBlock(emit)
+		s.openBlock("web_search_tool_result", result, emit)
+		s.closeBlock(emit)
+		s.searches++
+	}
+}
+
+// cite passes citations on, for the text that is open.
+func (s *messageStream) cite(annotations []json.RawMessage, emit func(sse.Event)) {
+	cited := dialect.ReadCitations(annotations)
+	s.cited = append(s.cited, cited...)
+	if s.open != "text" {
+		return
+	}
+	for i := range cited {
+		s.buf = strconv.AppendInt(append(s.buf[:0], `{"type":"content_block_delta","index":`...), int64(s.index), 10)
+		s.buf = citation(&cited[i]).Append(append(s.buf, `,"delta":{"type":"citations_delta","citation":`...))
+		s.buf = append(s.buf, `}}`...)
+		emit(sse.Event{Name: "content_block_delta", Data: s.buf})
+	}
 }

@@ -28,7 +28,9 @@ func camel(raw json.RawMessage) json.RawMessage {
 // snakeNames are the names that camel is needed for: of members that the package
 // reads. Arguments of calls and schemas are full of others.
 var snakeNames = func() map[string]bool {
-	names := map[string]bool{"function_declarations": true, "google_search": true, "google_search_retrieval": true}
+	names := map[string]bool{
+		"function_declarations": true, "google_search": true, "google_search_retrieval": true, "enterprise_web_search": true, "url_context": true,
+	}
 	var add func(t reflect.Type)
 	add = func(t reflect.Type) {
 		switch t.Kind() {

@@ -38,7 +38,7 @@ type chatRequest struct {
 	StreamOptions       struct {
 		IncludeUsage bool `json:"include_usage"`
 	} `json:"stream_options"`
-	WebSearch json.RawMessage `json:"web_search_options"`
+	WebSearch jsonscan.Value  `json:"web_search_options"`
 	ExtraBody json.RawMessage `json:"extra_body"`
 	Rest      jsonscan.Rest   `json:"-"`
 }
@@ -72,7 +72,7 @@ func FromChat(options Options) dialect.Translator {
 		}
 		return &dialect.Call{
 			Path: path + verb, Body: body, Stream: t.req.Stream, Ignored: t.ignored,
-			Reply: &chatReply{options: options, model: in.Model, usage: t.req.StreamOptions.IncludeUsage, wav: t.wav, names: t.names},
+			Reply: &chatReply{options: options, model: in.Model, usage: t.req.StreamOptions.IncludeUsage, wav: t.wav, names: t.names, searches: t.searches},
 		}, nil
 	}
 }
@@ -112,6 +112,7 @@ type toGemini struct {
 	contents []content
 	names    toolNames
 	calls    []pendingCall // the last assistant turn's calls, in order
+	searches bool          // Google's search, or its reading of pages, is among the tools
 }
 
 func (t *toGemini) ignore(name string) {

@@ -21,10 +21,12 @@ type chatReply struct {
 	usage   bool // the caller asked for the usage of a stream
 	wav     bool
 	names   toolNames // of functions whose names were changed
+
+	searches bool // the model may search: its text is needed whole
 }
 
 func (r *chatReply) Stream() dialect.Stream {
-	return &chatStream{reply: r, callCount: map[int]int{}, finish: map[int]string{}}
+	return &chatStream{reply: r, callCount: map[int]int{}, finish: map[int]string{}, texts: map[int][]byte{}, grounds: map[int]*candidate{}}
 }
 
 func (r *chatReply) Error(status int, header http.Header, body []byte) []byte {
@@ -75,7 +77,11 @@ func (r *chatReply) Body(body []byte) ([]byte, error) {
 	}
 	b = append(b, ']')
 	if a.Usage != nil {
-		b = append(append(b, `,"usage":`...), rawjson.Must(a.Usage.chat())...)
+		searches := 0
+		for i := range a.Candidates {
+			searches += a.Candidates[i].queries()
+		}
+		b = append(append(b, `,"usage":`...), rawjson.Must(a.Usage.chat(searches))...)
 	}
 	return append(b, '}'), nil
 }
@@ -177,6 +183,9 @@ func (r *chatReply) appendChoice(b []byte, c *candidate) ([]byte, error) {
 	}
 	if signature != "" {
 		b = appendSignature(append(b, `,"extra_content":`...), signature)
+	}
+	if c.Grounding != nil || c.Read != nil {
+		b = c.appendSearched(b, textOf(texts))
 	}
 	b = append(b, `},"logprobs":`...)
 	if probabilities := c.Logprobs.chat(); probabilities != nil {

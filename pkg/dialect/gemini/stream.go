@@ -20,10 +20,13 @@ type chatStream struct {
 	buf    []byte
 	usage  *usageMetadata
 
-	seen      []int          // candidates, as they came
-	callCount map[int]int    // tool calls by candidate
-	finish    map[int]string // finish reasons by candidate
+	seen      []int              // candidates, as they came
+	grounds   map[int]*candidate // what they said of the web so far
+	callCount map[int]int        // tool calls by candidate
+	finish    map[int]string     // finish reasons by candidate
 	blocked   *feedback
+	texts     map[int][]byte // of candidates, which citations point into
+	searches  int
 	failure   *problem // what the provider said
 	done      bool
 	err       error // how it ended
@@ -114,7 +117,11 @@ func (s *chatStream) candidate(c *candidate, emit func(sse.Event)) error {
 		s.buf = b
 		emit(sse.Event{Data: b})
 	}
+	if c.Grounding != nil || c.Read != nil {
+		s.ground(c)
+	}
 	if c.FinishReason != "" {
+		s.searched(c.Index, emit)
 		s.finish[c.Index] = c.FinishReason
 		if p := malformedFinish(c.FinishReason, c.FinishMessage); p != nil && s.callCount[c.Index] == 0 {
 			s.failure = p
@@ -143,6 +150,9 @@ func (s *chatStream) part(index int, p *part, emit func(sse.Event)) error {
 			field = `"reasoning_content":`
 		}
 		b = append(append(b, field...), p.Text...)
+		if !p.Thought && s.reply.searches {
+			s.texts[index] = jsonscan.AppendUnquoted(s.texts[index], p.Text)
+		}
 	case p.InlineData != nil && strings.HasPrefix(p.InlineData.MimeType, "audio/"):
 		b = append(append(append(b, `"audio":{"data":`...), p.InlineData.Data...), '}')
 	case p.InlineData != nil:
@@ -188,7 +198,7 @@ func (s *chatStream) End(cause error, emit func(sse.Event)) error {
 			s.usage = &usageMetadata{}
 		}
 		b := append(append(s.buf[:0], s.before...), `],"usage":`...)
-		emit(sse.Event{Data: append(append(b, rawjson.Must(s.usage.chat())...), '}')})
+		emit(sse.Event{Data: append(append(b, rawjson.Must(s.usage.chat(s.searches))...), '}')})
 	}
 	emit(sse.Event{Data: []byte("[DONE]")})
 	return nil
@@ -216,4 +226,32 @@ func appendIndex(b []byte, index int) []byte {
 		return b
 	}
 	return append(strconv.AppendInt(append(b, `"index":`...), int64(index), 10), ',')
+}
+
+// ground keeps what a candidate says of the web, which may be said again and longer.
+func (s *chatStream) ground(c *candidate) {
+	g := s.grounds[c.Index]
+	if g == nil {
+		g = &candidate{}
+		s.grounds[c.Index] = g
+	}
+	if c.Grounding != nil && (g.Grounding == nil || len(c.Grounding.Queries)+len(c.Grounding.Chunks)+len(c.Grounding.Supports) > 0) {
+		g.Grounding = c.Grounding
+	}
+	if c.Read != nil {
+		g.Read = c.Read
+	}
+}
+
+// searched tells of the web, once the candidate's text is whole.
+func (s *chatStream) searched(index int, emit func(sse.Event)) {
+	g := s.grounds[index]
+	if g == nil {
+		return
+	}
+	delete(s.grounds, index)
+	s.searches += g.queries()
+	if b := g.appendSearched(nil, string(s.texts[index])); len(b) > 0 {
+		s.close(append(s.chunk(index), b[1:]...), emit) // without its comma
+	}
 }

@@ -59,7 +59,7 @@ func ToChat(options Options) dialect.Translator {
 		thoughts := f.generation.ThinkingConfig != nil && f.generation.ThinkingConfig.IncludeThoughts
 		call := &dialect.Call{
 			Path: "/chat/completions", Stream: in.Stream, Ignored: f.ignored,
-			Reply: &nativeReply{options: options, model: in.Model, thoughts: thoughts},
+			Reply: &nativeReply{options: options, model: in.Model, thoughts: thoughts, searches: f.search != nil},
 		}
 		call.SetChat(in, out)
 		return call, nil
@@ -93,8 +93,8 @@ type fromGemini struct {
 
 	messages []jsonscan.Value
 	tools    []jsonscan.Value
-	search   bool       // Google's search is among the tools
-	calls    []openCall // of the last model's turn, without their result yet
+	search   *dialect.WebSearch // of Google's own tools
+	calls    []openCall         // of the last model's turn, without their result yet
 }
 
 func (f *fromGemini) translate(in dialect.Request) (out jsonscan.Value, err error) {
@@ -135,8 +135,8 @@ func (f *fromGemini) translate(in dialect.Request) (out jsonscan.Value, err erro
 			return out, err
 		}
 	}
-	if f.search {
-		out.Put("web_search_options", jsonscan.Lit("{}"))
+	if f.search != nil {
+		out.Put("web_search_options", f.search.Value())
 	}
 	if in.Stream {
 		out.Put("stream", jsonscan.Lit("true"))

@@ -56,13 +56,12 @@ func (t *toGemini) tools() (tools, config json.RawMessage, err error) {
 	if d.list != nil {
 		b = append(append(append(make([]byte, 0, len(d.list)+64), `[{"functionDeclarations":`...), d.list...), "]}"...)
 	}
-	if rawjson.Set(t.req.WebSearch) != nil {
-		if b == nil {
-			b = []byte{'['}
-		} else {
-			b = append(b, ',')
-		}
-		b = append(b, `{"googleSearch":{}}`...)
+	search, err := t.search(d.list != nil)
+	if err != nil {
+		return nil, nil, err
+	}
+	if search != nil {
+		b, d.list = search, nil
 	}
 	if b != nil {
 		b = append(b, ']')
@@ -72,6 +71,42 @@ func (t *toGemini) tools() (tools, config json.RawMessage, err error) {
 		return b, nil, err
 	}
 	return b, rawjson.Object{rawjson.M("functionCallingConfig", rawjson.Must(choice))}.JSON(), nil
+}
+
+// search gives Google's own tools for what the caller wants of the web, as a list
+// without its end; nil is none. Google takes them or functions, not both: beside
+// functions the search is left out, unless it was demanded.
+func (t *toGemini) search(functions bool) ([]byte, error) {
+	w, err := dialect.ReadWebSearch(t.req.WebSearch)
+	switch {
+	case w == nil || err != nil:
+		return nil, err
+	case functions && !w.Required:
+		t.ignore(w.Name())
+		return nil, nil
+	case functions:
+		t.ignore("tools")
+	}
+	for _, f := range [...]struct {
+		is   bool
+		name string
+	}{{len(w.Allowed) > 0, ".allowed_domains"}, {len(w.Blocked) > 0, ".blocked_domains"}, {w.Location != nil, ".user_location"}, {w.Size != "" && w.Size != "medium", ".search_context_size"}} {
+		if f.is {
+			t.ignore(w.Name() + f.name)
+		}
+	}
+	t.searches = true
+	b := []byte{'['}
+	if !w.NoSearch {
+		b = append(b, `{"googleSearch":{}}`...)
+	}
+	if w.Fetch {
+		if len(b) > 1 {
+			b = append(b, ',')
+		}
+		b = append(b, `{"urlContext":{}}`...)
+	}
+	return b, nil
 }
 
 // declarations collects FunctionDeclarations.

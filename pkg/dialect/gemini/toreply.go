@@ -19,6 +19,7 @@ type nativeReply struct {
 	options  Options
 	model    string
 	thoughts bool // the caller asked for thoughts
+	searches bool // the caller asked for a search of the web
 }
 
 // chatCompletion is a chat completion, or a chunk of one.
@@ -40,6 +41,7 @@ type completionChoice struct {
 
 type chatMessage struct {
 	openai.MessageText
+	dialect.Searched
 	Refusal   jsonscan.String   `json:"refusal"`
 	Details   []json.RawMessage `json:"reasoning_details"`
 	ToolCalls []struct {
@@ -68,6 +70,7 @@ type nativeCandidate struct {
 	FinishReason  string
 	FinishMessage string
 	Index         int
+	web           *nativeGrounding // nil before the end of a stream
 }
 
 func (a *nativeAnswer) append(b []byte) []byte {
@@ -86,6 +89,9 @@ func (a *nativeAnswer) append(b []byte) []byte {
 		}
 		if c.FinishMessage != "" {
 			b = jsonscan.AppendQuote(append(b, `,"finishMessage":`...), c.FinishMessage)
+		}
+		if c.web != nil {
+			b = c.web.append(b)
 		}
 		b = append(strconv.AppendInt(append(b, `,"index":`...), int64(c.Index), 10), '}')
 	}
@@ -127,7 +133,7 @@ func (r *nativeReply) Body(body []byte) ([]byte, error) {
 	}
 	for i := range c.Choices {
 		m := &c.Choices[i].Message
-		g := &pendingChoice{native: c.Choices[i].Native, reason: c.Choices[i].FinishReason}
+		g := &pendingChoice{native: c.Choices[i].Native, reason: c.Choices[i].FinishReason, web: nativeGrounding{keep: r.searches}}
 		parts := g.take(m, r.thoughts)
 		out.Candidates = append(out.Candidates, g.candidate(c.Choices[i].Index, parts))
 	}
@@ -141,6 +147,7 @@ type pendingChoice struct {
 	details   []json.RawMessage
 	reason    string
 	native    string
+	web       nativeGrounding
 }
 
 type partialCall struct {
@@ -157,6 +164,7 @@ func (g *pendingChoice) take(m *chatMessage, thoughts bool) []part {
 	if raw := m.Thought(); thoughts && raw != nil {
 		parts = append(parts, part{Text: jsonscan.String(raw), Thought: true})
 	}
+	g.web.take(m, jsonscan.String(m.Text()))
 	if raw := m.Text(); raw != nil {
 		parts = append(parts, part{Text: jsonscan.String(raw), ThoughtSignature: m.Extra.Google.ThoughtSignature})
 	}
@@ -198,7 +206,7 @@ func (g *pendingChoice) take(m *chatMessage, thoughts bool) []part {
 
 // candidate is the end of a choice, with the calls that were kept.
 func (g *pendingChoice) candidate(index int, parts []part) nativeCandidate {
-	out := nativeCandidate{Index: index, FinishReason: nativeFinish(g.reason, g.native)}
+	out := nativeCandidate{Index: index, FinishReason: nativeFinish(g.reason, g.native), web: &g.web}
 	for i, call := range g.calls {
 		args, ok := argumentsOf(quoted(call.arguments))
 		if !ok || call.name == "" {

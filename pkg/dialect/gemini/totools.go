@@ -33,18 +33,31 @@ func (f *fromGemini) functions(out *jsonscan.Value) error {
 						return err
 					}
 				}
-			case "googleSearch", "googleSearchRetrieval":
-				f.search = true
+			case "googleSearch", "googleSearchRetrieval", "enterpriseWebSearch":
+				f.web("googleSearch").NoSearch = false
+			case "urlContext":
+				f.web("urlContext").Fetch = true
 			default:
 				return dialect.Invalid(at, string(name)+" is run by Google itself and cannot be used with this provider")
 			}
 		}
+	}
+	if f.search != nil {
+		f.search.Required = len(f.tools) == 0
 	}
 	if len(f.tools) == 0 {
 		return nil
 	}
 	out.Put("tools", jsonscan.Arr(f.tools))
 	return f.choice(out)
+}
+
+// web gives what is wanted of the web, to be added to.
+func (f *fromGemini) web(name string) *dialect.WebSearch {
+	if f.search == nil {
+		f.search = &dialect.WebSearch{From: "tools." + name, NoSearch: true}
+	}
+	return f.search
 }
 
 // nativeDeclaration is a FunctionDeclaration as it comes in.

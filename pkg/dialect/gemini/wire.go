@@ -3,6 +3,7 @@ package gemini
 import (
 	"encoding/json"
 
+	"github.com/hostless/hostless/pkg/dialect"
 	"github.com/hostless/hostless/pkg/jsonscan"
 )
 
@@ -81,6 +82,9 @@ type candidate struct {
 	FinishMessage string    `json:"finishMessage"`
 	Index         int       `json:"index"`
 	Logprobs      *logprobs `json:"logprobsResult"`
+
+	Grounding *grounding `json:"groundingMetadata"`
+	Read      *readPages `json:"urlContextMetadata"`
 }
 
 type feedback struct {
@@ -122,10 +126,15 @@ type usage struct {
 	CompletionMore struct {
 		Reasoning int `json:"reasoning_tokens"`
 	} `json:"completion_tokens_details"`
+	Tools *dialect.ToolUse `json:"server_tool_use,omitempty"`
 }
 
-func (u *usageMetadata) chat() usage {
+// chat gives the usage of chat completions, with the searches that were made.
+func (u *usageMetadata) chat(searches int) usage {
 	var out usage
+	if searches > 0 {
+		out.Tools = &dialect.ToolUse{Searches: int64(searches)}
+	}
 	out.Prompt = u.Prompt + u.ToolPrompt
 	out.Completion = u.Candidates + u.Thoughts
 	out.Total = u.Total

@@ -32,6 +32,8 @@ const (
 	PromptCacheKey      = "prompt_cache_key"
 	ServiceTier         = "service_tier"
 	Verbosity           = "verbosity"
+	WebSearchOptions    = "web_search_options" // for any model; else for OpenAI's search models alone
+	Plugins             = "plugins"            // OpenRouter's, of which web is one
 
 	everything = "*"
 )
@@ -41,7 +43,9 @@ var hints = []string{User, SafetyIdentifier, PromptCacheKey, ServiceTier, Verbos
 
 // Names are all names that Facts may hold.
 func Names() []string {
-	return append([]string{CacheControl, ReasoningContent, ReasoningDetails, ExtraContent, Refusal, Developer, MaxCompletionTokens}, hints...)
+	return append([]string{
+		CacheControl, ReasoningContent, ReasoningDetails, ExtraContent, Refusal, Developer, MaxCompletionTokens, WebSearchOptions, Plugins,
+	}, hints...)
 }
 
 // Everything is what another translation takes: all of the middle.

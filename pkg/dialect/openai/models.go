@@ -35,6 +35,13 @@ func familyOf(model string) family {
 	return unknown
 }
 
+// Searches reports whether a model of that name is one of OpenAI's that search the web
+// in chat completions, and take web_search_options there; all others refuse them.
+func Searches(model string) bool {
+	bare := strings.ToLower(model[strings.LastIndexByte(model, '/')+1:])
+	return strings.Contains(bare, "-search-preview") || strings.Contains(bare, "-search-api")
+}
+
 // ToolsOrEffort reports whether a model of that name takes function tools in chat
 // completions only with reasoning_effort none: gpt-5.4 and later, which refuse both
 // together ("To use function tools, use /v1/responses or set reasoning_effort to

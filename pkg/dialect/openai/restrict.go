@@ -19,6 +19,8 @@ import (
 //   - the limit of tokens and the role of instructions get the names it knows;
 //   - so does reasoning_effort, where the model's name implies what it takes, and
 //     sampling is left out for models that refuse it;
+//   - a wish for a search of the web becomes what the provider has for it, and is a
+//     fault where it was demanded and the provider has none;
 //   - tools get schemas that OpenAI takes (dialect.ToolSchema), and a history that
 //     it would refuse is repaired, what was repaired being named in Ignored.
 //
@@ -76,6 +78,11 @@ func (p *restriction) request(body jsonscan.Value) (out jsonscan.Value, err erro
 			continue
 		case name == "extra_body":
 			extra = value
+			continue
+		case name == WebSearchOptions:
+			if err := p.webSearch(&out, value, body.Get("tools").Kind() == '['); err != nil {
+				return out, err
+			}
 			continue
 		case name == "max_tokens" || name == MaxCompletionTokens:
 			name = p.limit()

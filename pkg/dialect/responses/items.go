@@ -19,7 +19,8 @@ type converter struct {
 	messages []jsonscan.Value
 	ignored  []string
 	kinds    map[string]tool // by the function name that the model sees
-	store    Store           // where items that are only named are found; may be nil
+	search   *dialect.WebSearch
+	store    Store // where items that are only named are found; may be nil
 
 	turn   *assistantTurn   // the assistant turn under construction
 	images []jsonscan.Value // images of tool outputs, for the user turn behind them

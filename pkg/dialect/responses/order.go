@@ -13,10 +13,12 @@ import (
 func (r *reply) output(m *answer, status string) (items []any) {
 	text, thought := jsonscan.String(m.Text()).Text(), jsonscan.String(m.Thought()).Text()
 	calls := m.ToolCalls
+	at := 0 // characters of the text so far
 	message := func(text, refusal string) {
 		var content []any
 		if text != "" {
-			content = append(content, newTextPart(text))
+			content = append(content, newTextPart(text, citationsOf(m.Annotations, at, text)...))
+			at += utf8.RuneCountInString(text)
 		}
 		if refusal != "" {
 			content = append(content, refusalPart{"refusal", refusal})
@@ -53,6 +55,9 @@ func (r *reply) output(m *answer, status string) (items []any) {
 			}
 		}
 		think(g.text, g.details)
+	}
+	for i := range m.Searches {
+		items = append(items, r.search("ws_"+r.options.NewID(), &m.Searches[i], "completed"))
 	}
 	message(text, m.Refusal.Text())
 	for len(calls) > 0 {

@@ -47,12 +47,15 @@ type messageItem struct {
 type textPart struct {
 	Type        string            `json:"type"`
 	Text        string            `json:"text"`
-	Annotations []json.RawMessage `json:"annotations"`
+	Annotations []any             `json:"annotations"`
 	Logprobs    []json.RawMessage `json:"logprobs"`
 }
 
-func newTextPart(text string) textPart {
-	return textPart{Type: "output_text", Text: text, Annotations: []json.RawMessage{}, Logprobs: []json.RawMessage{}}
+func newTextPart(text string, annotations ...any) textPart {
+	if annotations == nil {
+		annotations = []any{}
+	}
+	return textPart{Type: "output_text", Text: text, Annotations: annotations, Logprobs: []json.RawMessage{}}
 }
 
 type refusalPart struct {
@@ -226,6 +229,8 @@ func (r *reply) rememberItem(it any) {
 	case messageItem:
 		id = v.ID
 	case callItem:
+		id = v.ID
+	case searchItem:
 		id = v.ID
 	case reasoningItem:
 		id = v.ID

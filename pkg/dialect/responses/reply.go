@@ -19,6 +19,7 @@ type reply struct {
 	history   []jsonscan.Value
 	store     Store
 	encrypted bool // the client asked for reasoning that it can hand back
+	sources   bool // the client asked for what searches found
 }
 
 type completion struct {
@@ -36,6 +37,7 @@ type choice struct {
 
 type answer struct {
 	openai.MessageText
+	dialect.Searched
 	Refusal          jsonscan.String   `json:"refusal"`
 	ReasoningDetails []json.RawMessage `json:"reasoning_details"`
 	ToolCalls        []toolCall        `json:"tool_calls"`

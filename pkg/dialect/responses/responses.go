@@ -122,6 +122,9 @@ func translate(in dialect.Request, req *request, options Options) (*dialect.Call
 		put(&out, "tool_choice", choice)
 		put(&out, "parallel_tool_calls", req.ParallelToolCalls)
 	}
+	if c.search != nil {
+		out.Put("web_search_options", c.search.Value())
+	}
 	if err := c.reasoning(req.Reasoning, &out); err != nil {
 		return nil, err
 	}
@@ -157,6 +160,7 @@ func translate(in dialect.Request, req *request, options Options) (*dialect.Call
 		Reply: &reply{
 			options: options, req: req, tools: c.kinds, history: c.messages[fixed:], store: options.Store,
 			encrypted: slices.Contains(req.Include, "reasoning.encrypted_content"),
+			sources:   slices.Contains(req.Include, "web_search_call.action.sources"),
 		},
 	}
 	call.SetChat(in, out)

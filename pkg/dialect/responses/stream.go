@@ -6,6 +6,7 @@ import (
 	"sort"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/hostless/hostless/pkg/dialect"
 	"github.com/hostless/hostless/pkg/dialect/openai"
@@ -37,6 +38,7 @@ type stream struct {
 	calls     map[int]*openCall // by place; nil for one that was closed
 	numbering openai.Numbering
 	turn      assistantTurn
+	before    int // characters of text in parts that are closed
 }
 
 type openReasoning struct {
@@ -93,6 +95,7 @@ type openMessage struct {
 	text, refusal strings.Builder
 	part          string // the kind of the open part
 	content       []any
+	annotations   []any // of the open part
 }
 
 type openCall struct {
@@ -115,6 +118,7 @@ type chunk struct {
 		FinishReason *string `json:"finish_reason"`
 		Delta        struct {
 			openai.MessageText
+			dialect.Searched
 			Refusal          string                 `json:"refusal"`
 			ReasoningDetails []json.RawMessage      `json:"reasoning_details"`
 			ToolCalls        []openai.ToolCallDelta `json:"tool_calls"`
@@ -196,7 +200,9 @@ func (s *stream) Event(ev sse.Event, emit func(sse.Event)) error {
 		text, _ := rawjson.Text(d.Text())
 		thought, _ := rawjson.Text(d.Thought())
 		s.passThinking(emit, thought, d.ReasoningDetails)
+		s.searched(emit, d.Searches)
 		s.passText(emit, "output_text", text)
+		s.annotate(emit, d.Annotations)
 		s.passText(emit, "refusal", d.Refusal)
 		for i := range d.ToolCalls {
 			t := &d.ToolCalls[i]
@@ -356,7 +362,9 @@ func (s *stream) closePart(emit emitter) {
 	case "output_text":
 		text := m.text.String()
 		s.turn.text = append(s.turn.text, jsonscan.Quote(text))
-		part := newTextPart(text)
+		s.before += utf8.RuneCountInString(text)
+		part := newTextPart(text, m.annotations...)
+		m.annotations = nil
 		s.send(emit, "response.output_text.done", s.partFields(map[string]any{"text": text, "logprobs": []any{}}))
 		s.send(emit, "response.content_part.done", s.partFields(map[string]any{"part": part}))
 		m.content = append(m.content, part)

@@ -22,6 +22,7 @@ type toolSpec struct {
 	Strict      jsonscan.Value  `json:"strict"`
 	Format      jsonscan.Value  `json:"format"`
 	Tools       jsonscan.Value  `json:"tools"` // of a namespace
+	searchSpec
 }
 
 // customSchema is how a custom tool's free text travels through a function.
@@ -59,6 +60,10 @@ func (c *converter) tools(list, choice jsonscan.Value) ([]jsonscan.Value, error)
 				out = append(out, c.function(inner, spec.Name))
 			}
 		default:
+			if isSearch(spec.Type) {
+				c.search = spec.webSearch()
+				continue
+			}
 			if forced(choice) == spec.Type {
 				return nil, dialect.Invalid("tool_choice", fmt.Sprintf("this provider has no tool %q to be demanded", spec.Type))
 			}
@@ -68,7 +73,9 @@ func (c *converter) tools(list, choice jsonscan.Value) ([]jsonscan.Value, error)
 			}
 		}
 	}
-	if left != "" && len(out) == 0 {
+	if s := c.search; s != nil {
+		s.Required = len(out) == 0 || isSearch(forced(choice))
+	} else if left != "" && len(out) == 0 {
 		return nil, hosted("tools[0]", left)
 	}
 	return out, nil
@@ -139,6 +146,9 @@ func (c *converter) toolChoice(v jsonscan.Value) (jsonscan.Value, error) {
 		allowed := jsonscan.Obj(member("mode", orEmpty(v.Get("mode").String())), member("tools", jsonscan.Arr(tools)))
 		return jsonscan.Obj(member("allowed_tools", allowed), member("type", jsonscan.Lit(`"allowed_tools"`))), nil
 	default:
+		if isSearch(kind) && c.search != nil {
+			return jsonscan.Value{}, nil
+		}
 		return v, dialect.Invalid("tool_choice", fmt.Sprintf("tool_choice of type %q cannot be used with this provider", kind))
 	}
 }
