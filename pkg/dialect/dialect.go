@@ -150,6 +150,23 @@ func Chain(first, second Translator) Translator {
 	}
 }
 
+// Same is the Reply of a request that was in the caller's dialect already.
+type Same struct{}
+
+// Body implements Reply.
+func (Same) Body(body []byte) ([]byte, error) { return body, nil }
+
+// Error implements Reply.
+func (Same) Error(_ int, _ http.Header, body []byte) []byte { return body }
+
+// Stream implements Reply.
+func (Same) Stream() Stream { return sameStream{} }
+
+type sameStream struct{}
+
+func (sameStream) Event(ev sse.Event, emit func(sse.Event)) error { emit(ev); return nil }
+func (sameStream) End(error, func(sse.Event)) error               { return nil }
+
 type chained struct{ outer, inner Reply }
 
 func (c chained) Body(body []byte) ([]byte, error) {

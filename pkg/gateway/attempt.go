@@ -17,9 +17,9 @@ import (
 type verdict int
 
 const (
-	accepted        verdict = iota // its answer, or its error, is the caller's
-	tryNext                        // another candidate
-	endpointMissing                // the same candidate by its fallback
+	accepted verdict = iota // its answer, or its error, is the caller's
+	tryNext                 // another candidate
+	refused                 // the same candidate by a fallback, which mends it
 )
 
 // attempts tries the plans in order until one is accepted. Nothing goes to the
@@ -28,19 +28,24 @@ func (c *exchange) attempts(plans []plan.Plan) error {
 	ctx, cancel := c.context()
 	defer cancel()
 	var err error
-	result := tryNext
-	for i := range plans {
+	for i := 0; i < len(plans); {
 		p := &plans[i]
-		if p.Fallback != (result == endpointMissing) {
-			continue
-		}
+		fallbacks := plan.Fallbacks(plans[i+1:])
 		more := otherCandidate(plans[i+1:])
 		if more && !p.Fallback && p.To.Usable != nil && !p.To.Usable() {
+			i += 1 + len(fallbacks)
 			continue
 		}
-		hasFallback := i+1 < len(plans) && plans[i+1].Fallback
-		if result, err = c.attempt(ctx, p, more, hasFallback); result == accepted {
+		var result verdict
+		var instead int
+		if result, instead, err = c.attempt(ctx, p, more, fallbacks); result == accepted {
 			break
+		}
+		i++
+		if result == refused {
+			i += instead
+		} else {
+			i += len(fallbacks)
 		}
 	}
 	return err
@@ -57,21 +62,21 @@ func otherCandidate(rest []plan.Plan) bool {
 }
 
 // attempt sends the call to one candidate. more is whether another one may be tried
-// after it.
-func (c *exchange) attempt(ctx context.Context, p *plan.Plan, more, hasFallback bool) (verdict, error) {
+// after it, instead the index of the fallback that mends what was refused.
+func (c *exchange) attempt(ctx context.Context, p *plan.Plan, more bool, fallbacks []plan.Plan) (result verdict, instead int, err error) {
 	c.outcome = pipeline.Outcome{Candidate: *p.To, Start: c.g.cfg.Now(), Attempts: c.outcome.Attempts}
 	if p.Answer != nil {
 		c.answer(p.To, nil).SetHeaders(c.w.Header())
-		return accepted, c.write(p.Answer)
+		return accepted, 0, c.write(p.Answer)
 	}
 	req, call, err := c.Prepare(p)
 	if err != nil {
-		return accepted, err
+		return accepted, 0, err
 	}
 	o := &c.outcome
 	o.Ignored = c.Ignored
 	a := c.answer(p.To, o.Ignored)
-	result, err := c.tryOnce(ctx, p, req, call, a, more, hasFallback)
+	result, instead, err = c.tryOnce(ctx, p, req, call, a, more, fallbacks)
 	o.Err, o.End, o.Committed, o.Sent = err, c.g.cfg.Now(), c.w.Committed(), c.w.Sent()
 	if o.Kind == "" {
 		o.Kind = respond.KindOf(err)
@@ -90,25 +95,24 @@ func (c *exchange) attempt(ctx context.Context, p *plan.Plan, more, hasFallback 
 	one := *o
 	one.Attempts = nil
 	c.g.seams.Attempt(&c.Call, one)
-	return result, err
+	return result, instead, err
 }
 
 // tryOnce carries the request out and, where it is accepted, its answer back.
-func (c *exchange) tryOnce(ctx context.Context, p *plan.Plan, req *upstream.Request, call *dialect.Call, a *respond.Answer, more, hasFallback bool) (verdict, error) {
+func (c *exchange) tryOnce(ctx context.Context, p *plan.Plan, req *upstream.Request, call *dialect.Call, a *respond.Answer, more bool, fallbacks []plan.Plan) (verdict, int, error) {
 	o := &c.outcome
-	early := respond.Informational{Writer: c.w, Redactor: a.RedactError, Hold: more || hasFallback}
+	early := respond.Informational{Writer: c.w, Redactor: a.RedactError, Hold: more || len(fallbacks) > 0}
 	resp, err := c.g.up.Do(ctx, req, p.To.Credential.Key, early.Got)
 	if err != nil {
-		return accepted, respond.Canceled(ctx, upstream.Error(p.To.Provider.Name, err))
+		return accepted, 0, respond.Canceled(ctx, upstream.Error(p.To.Provider.Name, err))
 	}
 	first := &upstream.FirstByte{ReadCloser: resp.Body, Now: c.g.cfg.Now}
 	resp.Body = first
 	defer resp.Body.Close()
 	defer func() { o.FirstByte = first.At }()
-	if hasFallback && upstream.PathMissing(ctx, resp) {
+	if i := c.Planner.Instead(ctx, resp, p, fallbacks); i >= 0 {
 		o.Status, o.Kind = resp.StatusCode, pipeline.KindOfStatus(resp.StatusCode)
-		c.Planner.NoteMissing(p.Endpoint)
-		return endpointMissing, nil
+		return refused, i, nil
 	}
 	if resp.StatusCode >= 400 {
 		o.RetryAfter = upstream.RetryAfter(resp.Header, c.g.cfg.Now())
@@ -117,7 +121,7 @@ func (c *exchange) tryOnce(ctx context.Context, p *plan.Plan, req *upstream.Requ
 		o.Status, o.Kind = resp.StatusCode, pipeline.KindOfStatus(resp.StatusCode)
 		if c.mayRetry(ctx, p) {
 			io.CopyN(io.Discard, resp.Body, 64<<10) // so that the connection is kept
-			return tryNext, nil
+			return tryNext, 0, nil
 		}
 	}
 	early.Release()
@@ -129,7 +133,7 @@ func (c *exchange) tryOnce(ctx context.Context, p *plan.Plan, req *upstream.Requ
 	}
 	c.events = result.Events
 	o.Status, o.Kind, o.Stream, o.Usage, o.Reported = result.Status, result.Kind, result.Stream, result.Usage, result.Reported
-	return accepted, err
+	return accepted, 0, err
 }
 
 // mayRetry asks the candidate whether the next one is tried after its outcome. What

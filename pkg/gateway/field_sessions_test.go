@@ -105,10 +105,11 @@ func TestToolSchemas(t *testing.T) {
 }
 
 // TestToolsOrEffort: OpenAI's newest models take function tools in chat completions
-// only without an effort, which their default is too.
+// only without an effort, which their default is too. A base URL without the Responses
+// API has no other way.
 func TestToolsOrEffort(t *testing.T) {
 	w := newWorld(t)
-	w.strictProviders()
+	w.keys.put("openai", standin.Chat(t, canary).URL+"/v1")
 	for _, model := range []string{"gpt-5.6-terra", "gpt-6"} {
 		w.survive([]session{
 			{"Messages", "/v1/messages", `{"model":"` + model + `","max_tokens":2000,"thinking":{"type":"adaptive"},"output_config":{"effort":"high"},"tools":[{"name":"Read","input_schema":{"type":"object","properties":{}}}],"messages":[{"role":"user","content":"x"}]}`, "reasoning_effort"},

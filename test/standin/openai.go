@@ -136,13 +136,6 @@ func chatTool(t map[string]any) (string, any) {
 	return str(f, "name"), f["parameters"]
 }
 
-func responsesTool(t map[string]any) (string, any) {
-	if str(t, "type") != "function" {
-		return "", nil
-	}
-	return str(t, "name"), t["parameters"]
-}
-
 func openAIChat(w http.ResponseWriter, r *http.Request) {
 	var req map[string]any
 	if err := json.NewDecoder(r.Body).Decode(&req); err != nil {
@@ -154,6 +147,10 @@ func openAIChat(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	w.Header().Set("x-request-id", "req_chat")
+	if responsesOnly.MatchString(model) {
+		reply(w, 404, openAIError("invalid_request_error", "This model is only supported in v1/responses and not in v1/chat/completions."))
+		return
+	}
 	if why := badChat(req); why != "" {
 		reply(w, 400, openAIError("invalid_request_error", why))
 		return
@@ -192,109 +189,6 @@ func openAIChat(w http.ResponseWriter, r *http.Request) {
 		s.send("", map[string]any{"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1700000000, "model": model, "choices": []any{}, "usage": usage})
 	}
 	s.send("", "[DONE]")
-}
-
-func responseObject(id, model, status string, output []any) map[string]any {
-	o := map[string]any{"id": id, "object": "response", "created_at": 1700000000, "status": status, "model": model, "output": output, "error": nil,
-		"incomplete_details": nil, "instructions": nil, "metadata": map[string]any{}, "parallel_tool_calls": true, "temperature": 1, "tool_choice": "auto", "tools": []any{}, "top_p": 1, "usage": nil}
-	if status == "completed" {
-		o["usage"] = map[string]any{"input_tokens": 9, "input_tokens_details": map[string]any{"cached_tokens": 0}, "output_tokens": 4, "output_tokens_details": map[string]any{"reasoning_tokens": 0}, "total_tokens": 13}
-	}
-	return o
-}
-
-// responsesTurn is openAITurn for the Responses API.
-func responsesTurn(req map[string]any) (answer, tool, args string) {
-	prompt, ok := req["input"].(string)
-	if ok {
-		answer = echoReply(prompt, 0)
-	}
-	if items, _ := req["input"].([]any); len(items) > 0 {
-		last := lastTurn(items)
-		if strings.HasSuffix(str(last, "type"), "_output") {
-			output, _ := text(last["output"])
-			return "Tool said: " + output, "", ""
-		}
-		var others int
-		prompt, others = text(last["content"])
-		answer = echoReply(prompt, others)
-	}
-	tools, _ := req["tools"].([]any)
-	if name, schema := pick(tools, responsesTool); name != "" {
-		return "", name, compact(toolArguments(prompt, name, schema))
-	}
-	return answer, "", ""
-}
-
-// responseEvents sends the events of one response through send.
-func responseEvents(req map[string]any, id string, send func(map[string]any)) {
-	model := str(req, "model")
-	answer, tool, args := responsesTurn(req)
-	seq := 0
-	emit := func(kind string, fields map[string]any) {
-		fields["type"], fields["sequence_number"] = kind, seq
-		seq++
-		send(fields)
-	}
-	emit("response.created", map[string]any{"response": responseObject(id, model, "in_progress", []any{})})
-	emit("response.in_progress", map[string]any{"response": responseObject(id, model, "in_progress", []any{})})
-	if req["generate"] == false { // a WebSocket's warm-up: what is asked is kept, nothing answered
-		emit("response.completed", map[string]any{"response": responseObject(id, model, "completed", []any{})})
-		return
-	}
-	var item map[string]any
-	if tool != "" {
-		item = map[string]any{"id": "fc_1", "type": "function_call", "status": "in_progress", "call_id": "call_1", "name": tool, "arguments": ""}
-		emit("response.output_item.added", map[string]any{"output_index": 0, "item": item})
-		for _, p := range pieces(args) {
-			emit("response.function_call_arguments.delta", map[string]any{"item_id": "fc_1", "output_index": 0, "delta": p})
-		}
-		emit("response.function_call_arguments.done", map[string]any{"item_id": "fc_1", "output_index": 0, "arguments": args})
-		item = map[string]any{"id": "fc_1", "type": "function_call", "status": "completed", "call_id": "call_1", "name": tool, "arguments": args}
-	} else {
-		part := func(t string) map[string]any {
-			return map[string]any{"type": "output_text", "text": t, "annotations": []any{}, "logprobs": []any{}}
-		}
-		at := func(m map[string]any) map[string]any {
-			m["item_id"], m["output_index"], m["content_index"] = "msg_1", 0, 0
-			return m
-		}
-		emit("response.output_item.added", map[string]any{"output_index": 0, "item": map[string]any{"id": "msg_1", "type": "message", "status": "in_progress", "role": "assistant", "content": []any{}}})
-		emit("response.content_part.added", at(map[string]any{"part": part("")}))
-		for _, p := range pieces(answer) {
-			emit("response.output_text.delta", at(map[string]any{"delta": p, "logprobs": []any{}}))
-		}
-		emit("response.output_text.done", at(map[string]any{"text": answer, "logprobs": []any{}}))
-		emit("response.content_part.done", at(map[string]any{"part": part(answer)}))
-		item = map[string]any{"id": "msg_1", "type": "message", "status": "completed", "role": "assistant", "content": []any{part(answer)}}
-	}
-	emit("response.output_item.done", map[string]any{"output_index": 0, "item": item})
-	if metadata, _ := req["metadata"].(map[string]any); metadata["standin"] == "unknown event" {
-		emit("response.standin_unknown", map[string]any{"note": "a provider may send what no client knows yet"})
-	}
-	emit("response.completed", map[string]any{"response": responseObject(id, model, "completed", []any{item})})
-}
-
-func openAIResponses(w http.ResponseWriter, r *http.Request) {
-	var req map[string]any
-	json.NewDecoder(r.Body).Decode(&req)
-	if failing(w, str(req, "model")) {
-		return
-	}
-	if why := badResponses(req); why != "" {
-		reply(w, 400, openAIError("invalid_request_error", why))
-		return
-	}
-	if req["stream"] == true {
-		s := newStream(w)
-		responseEvents(req, "resp_1", func(ev map[string]any) { s.send(str(ev, "type"), ev) })
-		return
-	}
-	responseEvents(req, "resp_1", func(ev map[string]any) {
-		if ev["type"] == "response.completed" {
-			reply(w, 200, ev["response"])
-		}
-	})
 }
 
 var upgrader = websocket.Upgrader{CheckOrigin: func(*http.Request) bool { return true }, Subprotocols: []string{"realtime"}}

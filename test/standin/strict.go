@@ -92,22 +92,6 @@ func badChat(req map[string]any) string {
 	return badEffort(str(req, "model"), req)
 }
 
-// badResponses checks that outputs belong to calls.
-func badResponses(req map[string]any) string {
-	calls := map[string]bool{}
-	for i, item := range objects(req["input"]) {
-		switch str(item, "type") {
-		case "function_call":
-			calls[str(item, "call_id")] = true
-		case "function_call_output":
-			if !calls[str(item, "call_id")] && str(req, "previous_response_id") == "" {
-				return fmt.Sprintf("No tool call found for function call output with call_id %s (input[%d])", str(item, "call_id"), i)
-			}
-		}
-	}
-	return ""
-}
-
 // noPrefill are the models whose conversations must end with the user.
 var noPrefill = regexp.MustCompile(`^claude-(opus|sonnet)-(4-[6-9]|5)|^claude-fable`)
 

@@ -363,6 +363,7 @@ type detail struct {
 	Text      jsonscan.String `json:"text"`
 	Signature jsonscan.String `json:"signature"`
 	Data      jsonscan.String `json:"data"`
+	Format    jsonscan.String `json:"format"` // OpenRouter's word for whose it is
 	After     dialect.Gap     `json:"after"`
 }
 
@@ -397,7 +398,7 @@ func (t *fromChat) replay(m *chatMessage) []thought {
 			thoughts = append(thoughts, thought{thinkingBlock(jsonscan.Join("", texts...), jsonscan.Str(d.Signature)), after})
 			texts, after = nil, nil
 		case "redacted", "reasoning.encrypted":
-			if !d.Data.Empty() {
+			if !d.Data.Empty() && !d.Format.HasPrefix("openai") {
 				thoughts = append(thoughts, thought{redactedBlock(jsonscan.Str(d.Data)), after})
 				after = nil
 			}

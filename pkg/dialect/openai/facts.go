@@ -36,6 +36,7 @@ const (
 	Plugins             = "plugins"            // OpenRouter's, of which web is one
 
 	everything = "*"
+	responses  = "*responses"
 )
 
 // hints are the fields of a request that change no answer's meaning.
@@ -51,9 +52,19 @@ func Names() []string {
 // Everything is what another translation takes: all of the middle.
 func Everything() Facts { return Facts{everything} }
 
+// Responses are these facts of a provider whose Responses API a request goes on to: all
+// of the middle is taken, but for the hints that the provider does not take.
+func (f Facts) Responses() Facts { return append(f[:len(f):len(f)], responses) }
+
+// onward is whether the request goes on to a Responses API.
+func (f Facts) onward() bool { return slices.Contains(f, responses) }
+
+// itself is whether the provider maps what its models take itself, as OpenRouter does.
+func (f Facts) itself() bool { return f.Takes(ReasoningDetails) && !f.onward() }
+
 // Takes reports whether the provider takes a field.
 func (f Facts) Takes(name string) bool {
-	return slices.Contains(f, name) || f.All()
+	return slices.Contains(f, name) || f.All() || f.onward() && !slices.Contains(hints, name)
 }
 
 // MarksCache reports whether a model of the provider's caches no prompt unless a

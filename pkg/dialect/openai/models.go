@@ -60,6 +60,62 @@ func ToolsOrEffort(model string) bool {
 	return strings.HasPrefix(bare, "gpt-6")
 }
 
+// Reasons reports whether a model of that name may think before it answers.
+func Reasons(model string) bool { return familyOf(model) != chats }
+
+// ResponsesOnly reports whether OpenAI serves a model of that name by its Responses API
+// alone (https://platform.openai.com/docs/models): the coding, pro and deep research ones
+// and computer-use-preview.
+func ResponsesOnly(model string) bool {
+	bare := strings.ToLower(model[strings.LastIndexByte(model, '/')+1:])
+	if familyOf(bare) == unknown && !strings.HasPrefix(bare, "codex") {
+		return strings.HasPrefix(bare, "computer-use-preview")
+	}
+	for _, word := range strings.Split(bare, "-") {
+		if word == "codex" || word == "pro" || word == "research" {
+			return true
+		}
+	}
+	return false
+}
+
+// wantsResponses are the words in which OpenAI, and those that follow it, say that a
+// model, or what is asked of it, is not for chat completions.
+var wantsResponses = []string{"v1/responses", "responses api", "not a chat model", "not supported in the v1/chat/completions"}
+
+// RefusesChat reports whether an error's body says that a request belongs to the Responses
+// API; tools says that it is only so with tools.
+func RefusesChat(body []byte) (refuses, tools bool) {
+	lower := strings.ToLower(string(body))
+	for _, words := range wantsResponses {
+		if strings.Contains(lower, words) {
+			return true, strings.Contains(lower, "function tools")
+		}
+	}
+	return false, false
+}
+
+// RefusesSummary reports whether an error's body says that the model, or the account, gets
+// no summaries of its reasoning.
+func RefusesSummary(body []byte) bool {
+	lower := strings.ToLower(string(body))
+	return strings.Contains(lower, "reasoning.summary") || strings.Contains(lower, "reasoning summar")
+}
+
+// RefusesEncrypted reports whether an error's body says that encrypted reasoning cannot be
+// read, or that the model has none.
+func RefusesEncrypted(body []byte) bool {
+	lower := strings.ToLower(string(body))
+	return strings.Contains(lower, "encrypted content") || strings.Contains(lower, "encrypted_content")
+}
+
+// EffortByDefault reports whether a model of that name thinks where no effort is asked
+// for, so that ToolsOrEffort refuses its tools then too: gpt-5.6 and later.
+func EffortByDefault(model string) bool {
+	bare := strings.ToLower(model[strings.LastIndexByte(model, '/')+1:])
+	return ToolsOrEffort(model) && !strings.HasPrefix(bare, "gpt-5.4") && !strings.HasPrefix(bare, "gpt-5.5")
+}
+
 // effort is the family's word nearest to a reasoning_effort.
 func (f family) effort(word string) string {
 	switch {

@@ -67,7 +67,7 @@ func (p *restriction) request(body jsonscan.Value) (out jsonscan.Value, err erro
 	model := familyOf(p.in.Model)
 	for name, value := range body.Members() {
 		suited, loss := value, false
-		if !p.facts.Takes(ReasoningDetails) { // such a provider does all this itself
+		if !p.facts.itself() { // such a provider does all this itself
 			suited, loss = model.suits(name, value)
 		}
 		switch {
@@ -209,7 +209,7 @@ func mentions(v jsonscan.Value, name string) bool {
 var middleOnly = []string{CacheControl, ReasoningContent, ReasoningDetails, ExtraContent, Refusal, Developer}
 
 func (p *restriction) changes(name string) bool {
-	return slices.Contains(middleOnly, name) && (name == ReasoningDetails || !p.facts.Takes(name))
+	return slices.Contains(middleOnly, name) && (name == ReasoningDetails && !p.facts.onward() || !p.facts.Takes(name))
 }
 
 // without leaves the given members out of an object, where they are not taken.
@@ -241,7 +241,9 @@ func (p *restriction) message(v jsonscan.Value) jsonscan.Value {
 			if !p.facts.Takes(name) {
 				continue
 			}
-			value = OwnDetails(value)
+			if !p.facts.onward() {
+				value = OwnDetails(value)
+			}
 		case Refusal:
 			if !p.facts.Takes(name) {
 				refusal = value
@@ -269,6 +271,9 @@ func OwnDetails(list jsonscan.Value) jsonscan.Value {
 	}
 	var elements []jsonscan.Value
 	for _, e := range list.Elements() {
+		if encrypted, ok := EncryptedOf(e); ok && encrypted.Provider != "" {
+			continue // another provider's
+		}
 		if e.Kind() == '{' {
 			e = ownDetail(e)
 		}

@@ -59,7 +59,7 @@ func withSchema(function jsonscan.Value) (out jsonscan.Value, ok bool) {
 // beside it in chat completions: there the tools are what a session lives by. The
 // default counts as an effort for some of them, so that none has to be said.
 func (p *restriction) withoutEffort(out *jsonscan.Value) {
-	if p.facts.Takes(ReasoningDetails) || !ToolsOrEffort(p.in.Model) || out.Get("tools").Kind() != '[' {
+	if p.facts.Takes(ReasoningDetails) || p.facts.onward() || !ToolsOrEffort(p.in.Model) || out.Get("tools").Kind() != '[' {
 		return
 	}
 	if given := out.Get("reasoning_effort"); given.Set() && !given.Is(`"none"`) {

@@ -12,16 +12,21 @@ import (
 // items of an answer are kept unless it asked that nothing be: clients that take
 // the API's default name them in the next request instead of sending them.
 func (r *Request) Conversations(body []byte) responses.Store {
-	owner := "dev"
-	if r.Call.Grant != nil {
-		owner = r.Call.Grant.Prefix()
-	}
+	owner := r.owner()
 	if r.Connection != "" {
 		// A WebSocket's responses are remembered for as long as it lives.
 		return ownStore{r.Planner, owner + " " + r.Connection, true, true}
 	}
 	store, _ := jsonscan.Member(body, "store")
 	return ownStore{r.Planner, owner, string(store.Of(body)) == "true", string(store.Of(body)) != "false"}
+}
+
+// owner tells whose memory is used: each token has its own.
+func (r *Request) owner() string {
+	if r.Call.Grant == nil {
+		return "dev"
+	}
+	return r.Call.Grant.Prefix()
 }
 
 // The bounds of those memories.

@@ -1,12 +1,13 @@
 package plan
 
 import (
+	"context"
 	"fmt"
+	"net/http"
 	"time"
 
 	"github.com/hostless/hostless/pkg/dialect"
 	"github.com/hostless/hostless/pkg/dialect/gemini"
-	"github.com/hostless/hostless/pkg/dialect/openai"
 	"github.com/hostless/hostless/pkg/fault"
 	"github.com/hostless/hostless/pkg/gateway/endpoint"
 	"github.com/hostless/hostless/pkg/gateway/pipeline"
@@ -19,10 +20,55 @@ type Plan struct {
 	Endpoint  *upstream.Endpoint
 	Translate dialect.Translator
 	Answer    []byte // Hostless's own answer, which needs no provider; nil elsewhere
-	// Fallback is whether it is there for the plan before it, and tried only where
-	// that endpoint turned out not to exist, which asking alone tells of a user's
-	// own base URL.
+	// Fallback is whether it is there for the plans before it of the same candidate, and
+	// tried only where one of them was refused in a way that this one mends.
 	Fallback bool
+	// Mends reports whether this plan mends a refusal with that body. Nil stands for an
+	// endpoint that turned out not to exist, which asking alone tells of a user's own
+	// base URL.
+	Mends func(body []byte) bool
+	// Learn, where it is not nil, is called once the plan is taken for that: to go this
+	// way at once the next time.
+	Learn func()
+}
+
+// Fallbacks are the plans, right behind another one, that are there for it.
+func Fallbacks(rest []Plan) []Plan {
+	for i := range rest {
+		if !rest[i].Fallback {
+			return rest[:i]
+		}
+	}
+	return rest
+}
+
+// Instead gives the index of the fallback that mends the refusal of a plan, and has it
+// learnt; -1 where none does. What was read of the answer is put back.
+func (pl *Planner) Instead(ctx context.Context, resp *http.Response, refused *Plan, fallbacks []Plan) int {
+	if resp.StatusCode < 400 || resp.StatusCode >= 500 && resp.StatusCode != http.StatusNotImplemented || len(fallbacks) == 0 {
+		return -1
+	}
+	missing := upstream.PathMissing(ctx, resp)
+	var head []byte
+	ok := false
+	switch resp.StatusCode {
+	case http.StatusBadRequest, http.StatusNotFound, http.StatusUnprocessableEntity:
+		head, ok = upstream.Head(ctx, resp)
+	}
+	for i := range fallbacks {
+		f := &fallbacks[i]
+		switch {
+		case f.Mends == nil && missing:
+			pl.NoteMissing(refused.Endpoint)
+		case f.Mends == nil || !ok || !f.Mends(head):
+			continue
+		}
+		if f.Learn != nil {
+			f.Learn()
+		}
+		return i
+	}
+	return -1
 }
 
 // Plans finds the way to each candidate. Those that do not have the endpoint are
@@ -57,7 +103,7 @@ func (r *Request) plansFor(to *pipeline.Candidate) ([]Plan, error) {
 	s := r.Matched
 	switch s.Kind {
 	case endpoint.Chat:
-		return one(r.planChat(to))
+		return r.planText(to, nil)
 	case endpoint.Embeddings:
 		return one(r.planEmbed(to, nil))
 	case endpoint.Generate, endpoint.CountTokens:
@@ -172,34 +218,29 @@ func (r *Request) planGenerate(to *pipeline.Candidate) ([]Plan, error) {
 		}
 	}
 	if native == nil || uncertain && r.Planner.endpointMissing(native) {
-		return one(r.planTranslated(to))
+		return r.planTranslated(to)
 	}
 	plans := []Plan{{To: to, Endpoint: native}}
 	if uncertain && r.Call.Model != "" {
 		if other, err := r.planTranslated(to); err == nil {
-			other.Fallback = true
-			plans = append(plans, other)
+			for i := range other {
+				other[i].Fallback = true
+			}
+			plans = append(plans, other...)
 		}
 	}
 	return plans, nil
 }
 
-func (r *Request) planTranslated(to *pipeline.Candidate) (Plan, error) {
+func (r *Request) planTranslated(to *pipeline.Candidate) ([]Plan, error) {
 	first, embeds := r.toChatTranslator(to)
 	switch {
 	case first == nil:
-		return Plan{}, r.Unsupported(to)
+		return nil, r.Unsupported(to)
 	case embeds:
-		return r.planEmbed(to, first)
+		return one(r.planEmbed(to, first))
 	}
-	onward, err := r.planChat(to)
-	if err != nil {
-		return Plan{}, err
-	}
-	if onward.Translate != nil {
-		return Plan{To: to, Endpoint: onward.Endpoint, Translate: dialect.Chain(first, onward.Translate)}, nil
-	}
-	return Plan{To: to, Endpoint: onward.Endpoint, Translate: openai.Restrict(first, to.Provider.ChatFacts())}, nil
+	return r.planText(to, first)
 }
 
 // NoteMissing remembers that an endpoint does not have the native path.

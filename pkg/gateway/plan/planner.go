@@ -73,14 +73,17 @@ type Planner struct {
 	memory     *responses.Memory
 	items      *responses.Memory
 	signatures *gemini.SignatureCache
-	missing    sync.Map // *upstream.Endpoint → time.Time
+	reasoning  *responses.Memory // encrypted, by the call behind it
+	unreadable *responses.Memory // encrypted reasoning that was refused
+	missing    sync.Map          // *upstream.Endpoint → time.Time
+	rules      rules             // of providers, as they were heard
 }
 
 // New makes a planner.
 func New(cfg Config) *Planner {
 	return &Planner{
 		cfg: cfg, memory: responses.NewMemory(memoryEntries, memoryBytes), items: responses.NewMemory(itemEntries, itemBytes),
-		signatures: gemini.NewSignatureCache(0),
+		signatures: gemini.NewSignatureCache(0), reasoning: responses.NewMemory(itemEntries, itemBytes), unreadable: responses.NewMemory(itemEntries, itemBytes),
 	}
 }
 

@@ -47,8 +47,7 @@ func (r *Request) toChatTranslator(to *pipeline.Candidate) (first dialect.Transl
 			return responses.ToChat(responses.Options{Store: r.Conversations(req.Body), Now: r.Planner.cfg.Now})(req)
 		}, false
 	case dialect.Anthropic:
-		takes := func(string) openai.Facts { return to.Provider.ChatFacts() }
-		return anthropic.ToChat(anthropic.Options{Takes: takes, Now: r.Planner.cfg.Now}), false
+		return r.messagesToChat(to.Provider.ChatFacts()), false
 	case dialect.Gemini:
 		switch r.Verb {
 		case "generateContent", "streamGenerateContent":
@@ -70,6 +69,11 @@ func (r *Request) toChatTranslator(to *pipeline.Candidate) (first dialect.Transl
 		}
 	}
 	return nil, false
+}
+
+// messagesToChat is the translation of Messages for an upstream that takes so much.
+func (r *Request) messagesToChat(facts openai.Facts) dialect.Translator {
+	return anthropic.ToChat(anthropic.Options{Takes: func(string) openai.Facts { return facts }, Now: r.Planner.cfg.Now})
 }
 
 // answerLocally answers, where the provider cannot, what needs no provider: the

@@ -17,15 +17,22 @@ func PathMissing(ctx context.Context, resp *http.Response) bool {
 	default:
 		return false
 	}
+	head, ok := Head(ctx, resp)
+	return ok && !bytes.Contains(bytes.ToLower(head), []byte("model"))
+}
+
+// Head reads the first 64 KiB of an answer's body and puts them back. ok is false where
+// the call was canceled meanwhile.
+func Head(ctx context.Context, resp *http.Response) (head []byte, ok bool) {
 	head, err := io.ReadAll(io.LimitReader(resp.Body, 64<<10))
 	if err != nil && ctx.Err() != nil {
-		return false
+		return nil, false
 	}
 	resp.Body = struct {
 		io.Reader
 		io.Closer
 	}{io.MultiReader(bytes.NewReader(head), resp.Body), resp.Body}
-	return !bytes.Contains(bytes.ToLower(head), []byte("model"))
+	return head, true
 }
 
 // RetryAfter is how long a provider asks to be left alone: Retry-After (RFC 9110,

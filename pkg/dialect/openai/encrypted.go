@@ -1,0 +1,42 @@
+package openai
+
+import (
+	"strings"
+
+	"github.com/hostless/hostless/pkg/jsonscan"
+)
+
+// encryptedFormat is the format, in OpenRouter's words, of reasoning that the Responses
+// API encrypted.
+const encryptedFormat = "openai-responses-v1"
+
+// Encrypted is a reasoning item of the Responses API as it travels through the middle, an
+// element of reasoning_details: {"type":"reasoning.encrypted","data","format","provider",
+// "before"}. Its provider alone can read it.
+type Encrypted struct {
+	Provider string // whose it is, by its catalogue name
+	Data     string // the item's encrypted_content
+	Before   string // the id of the tool call that the item came right before, or ""
+}
+
+// Detail is the element.
+func (e Encrypted) Detail() jsonscan.Value {
+	o := jsonscan.Obj(
+		jsonscan.Field{Name: "type", Value: jsonscan.Lit(`"reasoning.encrypted"`)}, jsonscan.Field{Name: "data", Value: jsonscan.Quoted(e.Data)},
+		jsonscan.Field{Name: "format", Value: jsonscan.Quoted(encryptedFormat)}, jsonscan.Field{Name: "provider", Value: jsonscan.Quoted(e.Provider)})
+	if e.Before != "" {
+		o.PutText("before", e.Before)
+	}
+	return o
+}
+
+// EncryptedOf reads an element of reasoning_details; ok is false where it is of another
+// kind.
+func EncryptedOf(detail jsonscan.Value) (e Encrypted, ok bool) {
+	if detail.Kind() != '{' || !strings.HasPrefix(detail.Get("format").String().Text(), "openai-responses") {
+		return e, false
+	}
+	e.Provider, e.Before = detail.Get("provider").String().Text(), detail.Get("before").String().Text()
+	e.Data = detail.Get("data").String().Text()
+	return e, e.Data != ""
+}

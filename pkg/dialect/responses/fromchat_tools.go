@@ -1,0 +1,121 @@
+package responses
+
+import (
+	"github.com/hostless/hostless/pkg/dialect"
+	"github.com/hostless/hostless/pkg/jsonscan"
+)
+
+type chatTool struct {
+	Type     string         `json:"type"`
+	Function chatFunction   `json:"function"`
+	Custom   jsonscan.Value `json:"custom"`
+}
+
+type chatFunction struct {
+	Name        jsonscan.String `json:"name"`
+	Description jsonscan.String `json:"description"`
+	Parameters  jsonscan.Value  `json:"parameters"`
+	Strict      jsonscan.Value  `json:"strict"`
+}
+
+// tools gives the tools flat. The Responses API takes a function for strict where
+// nothing is said; chat completions do not.
+func (t *fromChat) tools() error {
+	var tools []jsonscan.Value
+	for i := range t.req.Tools {
+		spec := &t.req.Tools[i]
+		switch spec.Type {
+		case "function", "":
+			tools = append(tools, flat(&spec.Function))
+		case "custom":
+			tools = append(tools, flatCustom(spec.Custom))
+		default:
+			return dialect.Invalid("tools", "tools of type \""+spec.Type+"\" cannot be used with this model")
+		}
+	}
+	choice := t.req.ToolChoice
+	if len(t.req.Functions) > 0 && len(tools) == 0 {
+		t.legacy, choice = true, t.req.FunctionCall
+		for i := range t.req.Functions {
+			tools = append(tools, flat(&t.req.Functions[i]))
+		}
+	}
+	if t.req.WebSearch.Set() {
+		tools = append(tools, searchTool(t.req.WebSearch))
+	}
+	if len(tools) == 0 {
+		return nil
+	}
+	t.out.Put("tools", jsonscan.Arr(tools))
+	if choice.Set() {
+		t.out.Put("tool_choice", flatChoice(choice))
+	}
+	return nil
+}
+
+func flat(f *chatFunction) jsonscan.Value {
+	o := jsonscan.Obj(member("type", jsonscan.Lit(`"function"`)), member("name", orEmpty(f.Name)), filled("description", f.Description))
+	schema, _, ok := dialect.ToolSchema(f.Parameters)
+	if !ok {
+		schema = f.Parameters
+	}
+	put(&o, "parameters", schema)
+	o.Put("strict", jsonscan.Lit("false"))
+	put(&o, "strict", f.Strict)
+	return o
+}
+
+// flatCustom gives a custom tool, whose grammar chat completions wrap once more.
+func flatCustom(custom jsonscan.Value) jsonscan.Value {
+	o := jsonscan.Obj(member("type", jsonscan.Lit(`"custom"`)))
+	for name, value := range custom.Members() {
+		if grammar := value.Get("grammar"); name == "format" && grammar.Kind() == '{' {
+			format := jsonscan.Obj(member("type", jsonscan.Lit(`"grammar"`)))
+			for name, value := range grammar.Members() {
+				format.Put(name, value)
+			}
+			value = format
+		}
+		put(&o, name, value)
+	}
+	return o
+}
+
+// searchTool is the search that web_search_options ask for.
+func searchTool(options jsonscan.Value) jsonscan.Value {
+	o := jsonscan.Obj(member("type", jsonscan.Lit(`"web_search"`)))
+	put(&o, "search_context_size", options.Get("search_context_size"))
+	if where := options.Get("user_location"); where.Kind() == '{' {
+		location := jsonscan.Obj(member("type", jsonscan.Lit(`"approximate"`)))
+		for name, value := range where.Get("approximate").Members() {
+			put(&location, name, value)
+		}
+		o.Put("user_location", location)
+	}
+	return o
+}
+
+// flatChoice gives a tool_choice flat; a string stays one.
+func flatChoice(choice jsonscan.Value) jsonscan.Value {
+	if choice.Kind() != '{' {
+		return choice
+	}
+	switch kind := forced(choice); kind {
+	case "function", "custom":
+		return named(kind, choice.Get(kind))
+	case "allowed_tools":
+		allowed := choice.Get("allowed_tools")
+		var tools []jsonscan.Value
+		for _, tool := range allowed.Get("tools").Elements() {
+			tools = append(tools, named(forced(tool), tool.Get(forced(tool))))
+		}
+		return jsonscan.Obj(member("type", jsonscan.Lit(`"allowed_tools"`)), member("mode", orEmpty(allowed.Get("mode").String())), member("tools", jsonscan.Arr(tools)))
+	case "": // function_call of the older form
+		return named("function", choice)
+	}
+	return choice
+}
+
+func named(kind string, tool jsonscan.Value) jsonscan.Value {
+	return jsonscan.Obj(member("type", jsonscan.Quoted(kind)), member("name", orEmpty(tool.Get("name").String())))
+}
