@@ -18,6 +18,7 @@ import (
 	"github.com/hostless/hostless/pkg/control"
 	"github.com/hostless/hostless/pkg/fault"
 	"github.com/hostless/hostless/pkg/hosts"
+	"github.com/hostless/hostless/pkg/launch"
 	"github.com/hostless/hostless/pkg/provider"
 	"github.com/hostless/hostless/pkg/service"
 	"github.com/urfave/cli/v2"
@@ -271,7 +272,7 @@ func (x *examination) keys() {
 
 func (x *examination) hostsBlock() {
 	file := hosts.Locate("", x.e.getenv)
-	s, err := file.Status(namesOf(x.routes))
+	s, err := file.Status(launch.HostNames(x.routes))
 	switch {
 	case err != nil:
 		x.add("hosts", warning, "", "%s", fault.From(err).Message)

@@ -16,6 +16,7 @@ import (
 
 	"github.com/hostless/hostless/pkg/config"
 	"github.com/hostless/hostless/pkg/control"
+	"github.com/hostless/hostless/pkg/launch"
 	"github.com/hostless/hostless/pkg/listen"
 )
 
@@ -154,23 +155,46 @@ func target(r control.Route) (network, address string) {
 	return "tcp", net.JoinHostPort("localhost", fmt.Sprint(r.TargetPort))
 }
 
-// names asks the system's resolver, as Safari and most programs do.
+// names asks the system's resolver, as Safari and most programs do. Those that it does
+// not know are one finding: it mostly knows none.
 func (x *examination) names() {
-	names := append([]string{"localhost"}, namesOf(x.routes)...)
-	x.each(len(names), func(i int) finding {
-		name := names[i]
-		ctx, cancel := context.WithTimeout(x.ctx, 3*time.Second)
-		defer cancel()
-		addresses, err := net.DefaultResolver.LookupHost(ctx, name)
-		away := slices.ContainsFunc(addresses, func(a string) bool { ip := net.ParseIP(a); return ip == nil || !ip.IsLoopback() })
-		switch {
-		case err != nil:
-			return finding{"names", warning, "the system does not know " + name + " (Chrome, Edge and Firefox do without it)", "hostless hosts sync"}
-		case away:
-			return finding{"names", broken, name + " resolves to another machine: " + strings.Join(addresses, ", "), "hostless hosts sync"}
+	names := append([]string{"localhost"}, launch.HostNames(x.routes)...)
+	found := make([]finding, len(names))
+	unknown := make([]bool, len(names))
+	var all sync.WaitGroup
+	for i, name := range names {
+		all.Go(func() { found[i], unknown[i] = x.name(name) })
+	}
+	all.Wait()
+	var lost []string
+	for i, f := range found {
+		if unknown[i] {
+			lost = append(lost, names[i])
+		} else {
+			x.findings = append(x.findings, f)
 		}
-		return finding{"names", fine, name + " → " + strings.Join(addresses, ", "), ""}
-	})
+	}
+	if len(lost) > 0 {
+		x.add("names", warning, "hostless hosts sync, or for all names from now on: hostless config set hosts-sync on",
+			"programs here do not find %s: servers that call each other, tests and Safari (Chrome, Edge and Firefox do)", strings.Join(lost, ", "))
+	}
+}
+
+// name looks one name up.
+func (x *examination) name(name string) (found finding, unknown bool) {
+	ctx, cancel := context.WithTimeout(x.ctx, 3*time.Second)
+	defer cancel()
+	addresses, err := net.DefaultResolver.LookupHost(ctx, name)
+	away := slices.ContainsFunc(addresses, func(a string) bool { ip := net.ParseIP(a); return ip == nil || !ip.IsLoopback() })
+	switch {
+	case err != nil && launch.Resolves(ctx, name):
+		return finding{"names", fine, name + " is known", ""}, false
+	case err != nil:
+		return finding{}, true
+	case away:
+		return finding{"names", broken, name + " resolves to another machine: " + strings.Join(addresses, ", "), "hostless hosts sync"}, false
+	}
+	return finding{"names", fine, name + " → " + strings.Join(addresses, ", "), ""}, false
 }
 
 // each makes n findings at once, so that many slow ones take no longer than one.

@@ -4,12 +4,11 @@ import (
 	"context"
 	"os"
 	"os/exec"
-	"slices"
 	"strings"
 
-	"github.com/hostless/hostless/pkg/control"
 	"github.com/hostless/hostless/pkg/fault"
 	"github.com/hostless/hostless/pkg/hosts"
+	"github.com/hostless/hostless/pkg/launch"
 	"github.com/urfave/cli/v2"
 )
 
@@ -52,19 +51,7 @@ func (e *env) routeNames(ctx context.Context) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	return namesOf(list.Routes), nil
-}
-
-// namesOf are the names that a hosts file can hold: a wildcard is none.
-func namesOf(routes []control.Route) []string {
-	names := []string{}
-	for _, r := range routes {
-		if name := strings.TrimPrefix(r.Hostname, "*."); !slices.Contains(names, name) {
-			names = append(names, name)
-		}
-	}
-	slices.Sort(names)
-	return names
+	return launch.HostNames(list.Routes), nil
 }
 
 func (e *env) hostsSync(cc *cli.Context) error {

@@ -23,6 +23,7 @@ const (
 	WildcardRoutes   = "wildcard-routes"   // true, false
 	Echo             = "echo"              // on, off
 	TrustedProxies   = "trusted-proxies"   // CSV of CIDRs
+	HostsSync        = "hosts-sync"        // on, off
 	AllowedUIDs      = "allowed-uids"      // CSV of user ids that may reach apps
 	ApprovalDialog   = "approval-dialog"   // on, off
 	Port             = "port"              // 0 to 65535
@@ -73,6 +74,7 @@ var settings = []setting{
 	{name: HTTPSRedirect, def: "false", allow: []string{"true", "false"}, flag: true, about: "send plain requests for apps to https"},
 	{name: WildcardRoutes, def: "false", allow: []string{"true", "false"}, flag: true, about: "a name serves the names below it too"},
 	{name: TrustedProxies, def: "", parse: parseCIDRs, about: "peers whose X-Forwarded-* headers are believed"},
+	{name: HostsSync, def: "off", allow: []string{"on", "off"}, about: "keep app names in the hosts file"},
 	{name: AllowedUIDs, def: "", parse: parseUIDs, about: "other users who may reach apps, by user id"},
 }
 

@@ -37,7 +37,7 @@ func TestSettingsDefaults(t *testing.T) {
 	want := map[string]string{
 		"port": "48282", "token-persistence": "off", "key-storage": "auto", "stream-usage": "on", "echo": "on",
 		"https-redirect": "false", "wildcard-routes": "false", "trusted-proxies": "",
-		"tls": "off", "idle-timeout": "off", "linger": "10m", "verbose": "off", "web": "off", "allowed-uids": "", "approval-dialog": "on",
+		"tls": "off", "idle-timeout": "off", "linger": "10m", "verbose": "off", "web": "off", "allowed-uids": "", "hosts-sync": "off", "approval-dialog": "on",
 	}
 	if diff := cmp.Diff(want, got); diff != "" || len(warnings) > 0 {
 		t.Errorf("defaults (-want +got):\n%s%v", diff, warnings)

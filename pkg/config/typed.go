@@ -62,6 +62,9 @@ func (s *Settings) TrustedProxies() []netip.Prefix {
 	return slices.Clone(s.current.Load().proxies)
 }
 
+// HostsSync reports whether the names of apps are kept in the hosts file.
+func (s *Settings) HostsSync() bool { return s.value(HostsSync) == "on" }
+
 // AllowsUID reports whether processes of that user may reach apps.
 func (s *Settings) AllowsUID(uid int) bool {
 	list, _ := s.value(AllowedUIDs).([]string)

@@ -16,7 +16,7 @@ import (
 // clients will register again.
 func (d *daemon) openApps(log *slog.Logger, returning []string) error {
 	table, found, err := routes.New(routes.Config{
-		Path: d.cfg.Paths.Routes(), Logger: log, Returning: returning,
+		Path: d.cfg.Paths.Routes(), Logger: log, Returning: returning, Changed: d.routesChanged,
 		Wildcards: func() bool { return d.wildcards || d.settings.WildcardRoutes() },
 		Dropped: func(r routes.Route) {
 			if err := d.tokens.RevokeBound(context.Background(), r.Hostname, secret.String{}); err != nil {

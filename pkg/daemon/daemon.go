@@ -93,6 +93,7 @@ type daemon struct {
 	notify       notifier
 	warnings     warnings
 
+	hostsChanged chan struct{}       // capacity 1: the hosts file is to be looked at
 	lock         *listen.Lock        // of the home
 	inherited    *listen.Inheritance // nil without a predecessor
 	predecessors predecessors
@@ -148,7 +149,7 @@ func Run(ctx context.Context, cfg Config) error {
 
 	d := &daemon{
 		cfg: cfg, started: time.Now(), uid: os.Geteuid(), wildcards: wildcardsAsked(cfg.Getenv),
-		lock: lock, inherited: inherited, successors: make(chan *successor, 1), idleChanged: make(chan struct{}, 1),
+		lock: lock, inherited: inherited, successors: make(chan *successor, 1), idleChanged: make(chan struct{}, 1), hostsChanged: make(chan struct{}, 1),
 	}
 	d.logLevel = new(slog.LevelVar)
 	d.log, d.redactor = newLogger(cfg.Output, d.logLevel, onJournal(cfg.Output, cfg.Getenv))
@@ -280,6 +281,7 @@ func (d *daemon) serve(ctx context.Context) error {
 	}
 	writer(func(ctx context.Context) error { return d.control.Serve(ctx, d.sockets.Control) })
 	writer(d.routes.Run)
+	writer(d.syncHosts)
 	group.Go(func() error { return d.handOver(ctx, func() { quiesce(); writing.Wait() }) })
 	group.Go(func() error { return d.watchdog(ctx) })
 	group.Go(func() error { return d.endWhenIdle(ctx) })
@@ -381,6 +383,7 @@ func (d *daemon) settingsChanged() {
 		d.log.Error("token persistence cannot be changed", "error", err)
 	}
 	d.sealWhereWanted(d.log.With("component", "keys"))
+	d.routesChanged()
 }
 
 // setLogLevel has each request logged where the flag or the setting asks for it.

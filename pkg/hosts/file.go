@@ -107,6 +107,9 @@ func (f File) write(content []byte, info fs.FileInfo) error {
 		return f.explain("write", err)
 	}
 	tmp, err := os.CreateTemp(filepath.Dir(path), ".hosts.hostless-*")
+	if errors.Is(err, fs.ErrPermission) {
+		return f.rewrite(path, content) // an ACL may let us write the file alone
+	}
 	if err != nil {
 		return f.explain("write", err)
 	}

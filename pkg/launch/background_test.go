@@ -77,6 +77,54 @@ func TestDetach(t *testing.T) {
 	}
 }
 
+// TestRestartOfACrash starts an app in the background again after it crashed, or was
+// killed with its run; one that was stopped is not.
+func TestRestartOfACrash(t *testing.T) {
+	d := newStandIn(t)
+	ctx := limited(t)
+	mark := filepath.Join(t.TempDir(), "pid")
+	cmd := d.run(Config{Args: app(t, "pid:"+mark, "serve:", "wait"), Detach: true})
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	t.Cleanup(func() { _, _ = Stop(context.Background(), d.paths(), "app") })
+	got, err := Wait(ctx, d.paths(), "app")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if data, err := os.ReadFile(recordPath(d.paths(), "app")); err != nil || strings.Contains(string(data), "RUN_CONFIG") {
+		t.Errorf("the record is %s, %v", data, err)
+	}
+	first := awaitPIDs(t, mark, 1)
+	if err := syscall.Kill(got.PID, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	awaitGone(t, append(first, got.PID))
+	again, err := Restart(ctx, d.paths(), "app")
+	if err != nil || again.PID == got.PID || again.Name != "app" {
+		t.Fatalf("Restart of a killed run: %+v, %v", again, err)
+	}
+	for _, pid := range awaitPIDs(t, mark, 2) {
+		if pid != first[0] {
+			_ = syscall.Kill(pid, syscall.SIGSEGV)
+		}
+	}
+	if _, err := WaitExit(ctx, d.paths(), "app"); err != nil && !fault.Is(err, fault.NotFound) {
+		t.Fatal(err)
+	}
+	awaitGone(t, []int{again.PID})
+	if again, err = Restart(ctx, d.paths(), "app"); err != nil {
+		t.Fatalf("Restart of a crashed app: %v", err)
+	}
+	if _, err := Stop(ctx, d.paths(), "app"); err != nil {
+		t.Fatal(err)
+	}
+	awaitGone(t, []int{again.PID})
+	if _, err := Restart(ctx, d.paths(), "app"); !fault.Is(err, fault.NotFound) {
+		t.Errorf("Restart after a stop: %v, want not found", err)
+	}
+}
+
 func TestDetachTellsWhatIsWrong(t *testing.T) {
 	d := newStandIn(t)
 	cmd := d.run(Config{Args: []string{"no-such-command"}, Detach: true})

@@ -284,9 +284,13 @@ func Stop(ctx context.Context, paths config.Paths, name string) (code int, err e
 
 // Restart ends the app and starts it again, with name, port and token as they
 // were. It returns when the app listens again; an app that has ended instead is
-// fault.Upstream.
+// fault.Upstream. One that ran in the background and has crashed is started again, with
+// this process's environment.
 func Restart(ctx context.Context, paths config.Paths, name string) (Running, error) {
 	a, err := sendCommand(ctx, paths, name, commandRestart)
+	if fault.Is(err, fault.NotFound) {
+		return restartCrashed(ctx, paths, name, err)
+	}
 	return listening(paths, name, a, err)
 }
 

@@ -58,6 +58,8 @@ type Config struct {
 	// IdleTimeout without a connection; 0 is 15 minutes.
 	Lazy        bool
 	IdleTimeout time.Duration
+	// First marks one of several apps that run side by side: it says what concerns all.
+	First bool
 	// Label, where not "", begins each line of the command's output, which then
 	// is no terminal's.
 	Label string

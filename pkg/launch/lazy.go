@@ -23,6 +23,7 @@ func (r *run) idle(ctx context.Context, sig *signals) (over bool, code int) {
 		case <-ctx.Done():
 			return true, proctree.ExitSignal + int(syscall.SIGTERM)
 		case s := <-sig.ending:
+			r.wanted = true
 			return true, proctree.ExitSignal + int(s.(syscall.Signal))
 		case <-sig.plain: // no command runs to pass it to
 		case <-sig.cont:
@@ -31,11 +32,13 @@ func (r *run) idle(ctx context.Context, sig *signals) (over bool, code int) {
 			case control.EventStart:
 				return false, 0
 			case control.EventEvicted:
+				r.wanted = true
 				r.note("another run took the name %s", r.lease.registered().Hostname)
 				return true, proctree.ExitSignal + int(syscall.SIGTERM)
 			}
 		case o := <-r.commands.received():
 			if o == commandStop {
+				r.wanted = true
 				return true, 0
 			}
 			return false, 0 // restart, and a client that waits, want it to run

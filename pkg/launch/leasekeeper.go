@@ -154,7 +154,8 @@ func (h *leaseKeeper) hold(ctx context.Context, lease *control.Lease) error {
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-h.changed:
-			h.sendState(ctx, lease, updateLimit)
+			// To its end: one that is cancelled may still arrive, after the last one.
+			h.sendState(context.WithoutCancel(ctx), lease, updateLimit)
 		case e, ok := <-lease.Events():
 			if !ok {
 				return lease.Err()

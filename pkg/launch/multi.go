@@ -43,7 +43,7 @@ func RunAll(ctx context.Context, c Config) (code int, err error) {
 	for i, app := range apps {
 		one := c
 		one.Name, one.Prefix, one.Args, one.Dir, one.Label = app.Name, detect.PrefixNever, app.Command, app.Dir, labels[i]
-		one.Lazy = c.Lazy || app.Lazy
+		one.Lazy, one.First = c.Lazy || app.Lazy, i == 0
 		one.AppPort, one.Unrouted = app.Port, app.Builds
 		if c.Detach {
 			one.Label = ""

@@ -84,6 +84,8 @@ type run struct {
 	commands       *commandSocket // takes the orders of `hostless stop NAME` and its kin
 	log            string         // where a detached run's output goes, "" for this process's streams
 	last           []string       // of the output, of the turn that ended last
+	wanted         bool           // somebody has asked for the end
+	nameChecked    bool           // whether programs find the app's name was looked at
 	// started, where not nil, is called once the run holds its name and, if it is
 	// not lazy, the command runs.
 	started func(Running)
@@ -330,6 +332,9 @@ func (r *run) start(front bool) (*proctree.Tree, int, error) {
 	env, changed, removed := e.build(r.Environ)
 	r.noteVariables(changed, removed)
 	p.Args = fillIn(p.Args, got.TargetPort, got.URL)
+	if hint := r.hintAtForms(p.Tool, got.URL); hint != "" {
+		p.Notes = append(p.Notes, hint)
+	}
 	for _, note := range p.Notes {
 		r.note("%s", note)
 	}

@@ -80,6 +80,7 @@ func (r *run) supervise(ctx context.Context, tty *terminal, sig *signals) (next 
 	if err != nil {
 		return ended, code, err
 	}
+	r.wanted = false
 	r.reportStarted()
 	r.lease.update(control.LeaseUpdate{PID: tree.PID(), State: control.StateStarting})
 	watchCtx, endWatch := context.WithCancel(ctx)
@@ -94,9 +95,15 @@ func (r *run) supervise(ctx context.Context, tty *terminal, sig *signals) (next 
 		case <-watchCtx.Done():
 		}
 	})
-	a := supervisor{run: r, tree: tree, tty: tty, front: front, sig: sig, done: ctx.Done(), logTick: time.After(logInterval)}
+	a := supervisor{run: r, tree: tree, tty: tty, front: front, sig: sig, done: ctx.Done(), logTick: time.After(logInterval), socketHint: time.After(socketHintDelay)}
 	if r.Lazy {
 		a.unused = watchUse(watchCtx, r.IdleTimeout)
+	}
+	if !r.nameChecked {
+		r.nameChecked = true
+		notes := make(chan string, 1)
+		go func() { notes <- r.checkName(ctx, r.lease.registered().Hostname) }()
+		a.nameNote = notes
 	}
 	for {
 		if finished := a.step(portChanges); finished {
@@ -123,6 +130,12 @@ type supervisor struct {
 	ending      bool             // the end of the tree was requested
 	announce    <-chan time.Time // the URL is printed again, now that the app listens
 	announced   bool
+	listens     bool
+	listensFrom time.Time        // when it last began to
+	pageHint    <-chan time.Time // look for a page on another port
+	socketHint  <-chan time.Time // look for a Unix socket
+	nameNote    <-chan string    // what is wrong with the app's name; "" is nothing
+	nameText    string           // that note, until it is printed
 	leftServing bool             // it was reported that what is left listens
 	leftover    <-chan time.Time // look at what the command left behind
 	listenBy    time.Time        // until when it may begin to listen
@@ -159,7 +172,18 @@ func (a *supervisor) step(portChanges <-chan portChange) (finished bool) {
 		a.announce, a.announced = nil, true
 		if !a.ending {
 			a.note("%s is ready", a.lease.registered().URL)
+			a.tellName()
+			a.pageHint = time.After(pageHintDelay)
 		}
+	case <-a.pageHint:
+		a.pageHint = nil
+		a.hintAtPage(a.lease.registered().TargetPort)
+	case <-a.socketHint:
+		a.socketHint = nil
+		a.hintAtSocket()
+	case note := <-a.nameNote:
+		a.nameNote, a.nameText = nil, note
+		a.tellName()
 	case <-a.leftover:
 		a.lookAtLeftover()
 	case <-a.unused.over():
@@ -217,6 +241,10 @@ func (a *supervisor) onReport(rep proctree.Report) {
 			a.clear() // it failed: what is left of it is of no use
 			return
 		}
+		if a.front && a.listens && time.Since(a.listensFrom) > daemonizeLimit && !a.ending {
+			a.clear() // Ctrl-C as well: it served, and ended itself when it was asked to
+			return
+		}
 		a.listenBy = time.Now().Add(daemonizeGrace)
 		a.leftover = time.After(0)
 	}
@@ -255,7 +283,7 @@ func (a *supervisor) end(s syscall.Signal) {
 	if a.exited && !a.ending && a.code == 0 && s != syscall.SIGTERM {
 		a.code = proctree.ExitSignal + int(s) // the command itself ended long ago
 	}
-	a.ending = true
+	a.ending, a.wanted = true, true
 	a.tree.End(s, a.Grace)
 }
 
@@ -274,6 +302,9 @@ func (a *supervisor) onPortChange(s portChange) {
 	if a.ending {
 		return
 	}
+	if a.listens = s.port != 0; a.listens {
+		a.listensFrom = time.Now()
+	}
 	if s.port == 0 {
 		a.logTick = time.After(logInterval)
 		a.lease.update(control.LeaseUpdate{State: control.StateStarting})
@@ -291,6 +322,7 @@ func (a *supervisor) onPortChange(s portChange) {
 			break
 		}
 		a.note("the app does not listen on PORT but on %d: %s leads there%s", s.port, a.lease.registered().URL, also)
+		a.tellName()
 		if n := detect.DevPackages(detect.System(), a.Dir); n > 1 {
 			a.note("%d packages of this workspace have a dev script: hostless run --all gives each a name", n)
 		}
@@ -301,6 +333,15 @@ func (a *supervisor) onPortChange(s portChange) {
 	now := a.running()
 	now.Port = s.port
 	a.commands.setListening(now)
+}
+
+// tellName prints what is wrong with the app's name, once, when the app is up: a
+// command that is no server needs none.
+func (a *supervisor) tellName() {
+	if a.nameText != "" && a.announced && !a.ending {
+		a.note("%s", a.nameText)
+		a.nameText = ""
+	}
 }
 
 // stopped follows the command into a stop, as a shell's other jobs do: the

@@ -163,8 +163,16 @@ func workerMain() int {
 	r := &run{Config: c, planned: c.AppPort}
 	r.Detach = false
 	r.log = spec.Log
-	r.started = func(got Running) { _ = out.Encode(workerReport{Running: &got}) }
+	r.started = func(got Running) {
+		if r.background() && !r.Unrouted {
+			r.record()
+		}
+		_ = out.Encode(workerReport{Running: &got})
+	}
 	code, err := r.run(ctx)
+	if r.background() && (code == 0 || r.wanted) {
+		r.forget()
+	}
 	rep := workerReport{Code: code, Ended: true}
 	var f *fault.Error
 	if errors.As(err, &f) {

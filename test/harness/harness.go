@@ -131,9 +131,20 @@ func Start(t testing.TB, args ...string) *Daemon {
 // StartIn is Start in a given home.
 func StartIn(t testing.TB, home string, args ...string) *Daemon {
 	t.Helper()
+	return startWith(t, home, nil, args...)
+}
+
+// StartWith is Start with more variables in the environment of the daemon and its client.
+func StartWith(t testing.TB, env []string, args ...string) *Daemon {
+	t.Helper()
+	return startWith(t, Home(t), env, args...)
+}
+
+func startWith(t testing.TB, home string, env []string, args ...string) *Daemon {
+	t.Helper()
 	d := &Daemon{t: t, Home: home, done: make(chan struct{})}
 	// Whoever runs this keeps their keychain.
-	d.Env = append(clean(os.Environ()), "HOSTLESS_HOME="+home, "DBUS_SESSION_BUS_ADDRESS=disabled:")
+	d.Env = append(append(clean(os.Environ()), "HOSTLESS_HOME="+home, "DBUS_SESSION_BUS_ADDRESS=disabled:"), env...)
 	d.cmd = exec.Command(filepath.Join(Bin(t), "hostlessd"), append([]string{"--port", "0"}, args...)...)
 	d.cmd.Env = d.Env
 	d.cmd.Stdout, d.cmd.Stderr = d, d

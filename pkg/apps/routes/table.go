@@ -36,6 +36,9 @@ type Config struct {
 	// Dropped is called with a route that is removed because its process has
 	// ended; it may be nil.
 	Dropped func(Route)
+	// Changed is called after each change of the routes, with locks held: it must not
+	// block, nor call the table. It may be nil.
+	Changed func()
 	Logger  *slog.Logger     // discards when nil
 	Now     func() time.Time // time.Now when nil
 }
@@ -73,6 +76,9 @@ func New(cfg Config) (t *Table, warnings []string, err error) {
 	}
 	if cfg.Dropped == nil {
 		cfg.Dropped = func(Route) {}
+	}
+	if cfg.Changed == nil {
+		cfg.Changed = func() {}
 	}
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
@@ -418,6 +424,7 @@ func (t *Table) publish() {
 		slices.SortFunc(routes, func(a, b *Entry) int { return cmp.Compare(len(b.PathPrefix), len(a.PathPrefix)) })
 	}
 	t.current.Store(idx)
+	t.cfg.Changed()
 }
 
 // save puts the standing routes, the names of runs and remembered ports on disk.

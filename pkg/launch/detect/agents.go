@@ -76,3 +76,13 @@ func ReadsAnthropicKey(f Files, dir, tool string) bool {
 		}
 	}
 }
+
+// DependsOn reports whether the package at dir names another among its dependencies.
+func DependsOn(f Files, dir, name string) bool {
+	data, ok := f.read(path.Join(dir, "package.json"))
+	var m struct{ Dependencies, DevDependencies map[string]any }
+	if !ok || json.Unmarshal(data, &m) != nil {
+		return false
+	}
+	return m.Dependencies[name] != nil || m.DevDependencies[name] != nil
+}
