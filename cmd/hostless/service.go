@@ -25,6 +25,7 @@ func serviceGroup(e *env) *cli.Command {
 					&cli.IntFlag{Name: "port", Usage: "listen on `PORT` of loopback; where not given, as installed before, else " + strconv.Itoa(config.DefaultPort)},
 					&cli.BoolFlag{Name: "tls", Usage: "serve https as well as http on the port; --tls=off turns it off"},
 					&cli.BoolFlag{Name: "web", Usage: "listen on port 80 too, and on 443 with TLS, so that URLs need no port; --web=off turns it off"},
+					&cli.BoolFlag{Name: "sandbox", Usage: "mount all but your home read-only for the daemon, where this system can; --sandbox=off turns it off"},
 					&cli.StringFlag{Name: "idle-timeout", Usage: "end the daemon after `TIME` without anything to do, or never: off (the first time: " + service.DefaultIdleTimeout + ")"},
 					own(),
 				},
@@ -122,10 +123,23 @@ func (e *env) serviceInstall(cc *cli.Context) error {
 	if err != nil {
 		return err
 	}
+	sandbox := m.Sandboxed()
+	if cc.IsSet("sandbox") {
+		if sandbox = cc.Bool("sandbox"); sandbox {
+			if err := m.ProbeSandbox(cc.Context); err != nil {
+				return err
+			}
+		}
+	}
 	done, err := m.Install(cc.Context, settings)
 	if err != nil {
 		return err
 	}
+	changed, err := m.SetSandbox(cc.Context, sandbox)
+	if err != nil {
+		return err
+	}
+	done.Sandbox, done.Changed = sandbox, done.Changed || changed
 	if e.line.json {
 		return e.result(done)
 	}

@@ -31,6 +31,7 @@ type Installed struct {
 	Program          string   `json:"program"`           //
 	TLS              bool     `json:"tls"`               // the following as set now
 	Web              bool     `json:"web"`               // ports 80 and, with TLS, 443
+	Sandbox          bool     `json:"sandbox"`           // all but the home is mounted read-only for the daemon
 	IdleTimeout      string   `json:"idle_timeout"`      // a duration, or off
 	TokenPersistence string   `json:"token_persistence"` //
 }
@@ -475,6 +476,12 @@ func (m *Manager) remove(ctx context.Context) ([]string, error) {
 			return removed, err
 		}
 		removed = append(removed, path)
+	}
+	if m.Sandboxed() {
+		if err := m.removeSandbox(); err != nil {
+			return removed, err
+		}
+		removed = append(removed, m.sandboxPath())
 	}
 	if _, err := m.systemctl(ctx, "daemon-reload"); err != nil {
 		return removed, err

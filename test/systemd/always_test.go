@@ -127,8 +127,14 @@ func noGap(t *testing.T) {
 	for range 5 {
 		streams = append(streams, keep(t, "GET /events HTTP/1.1\r\n"+host+"Accept: text/event-stream\r\n\r\n"))
 	}
+	agent, end := openAgentSocket(t)
+	defer end()
 	cut := 0
 	check := func(what string) {
+		if err := agent.turn(what); err != nil {
+			t.Errorf("the Responses socket after %s: %v", what, err)
+			cut++
+		}
 		for i, k := range upgraded {
 			if err := k.echo(what); err != nil {
 				t.Errorf("socket %d after %s: %v", i, what, err)
@@ -167,13 +173,14 @@ func noGap(t *testing.T) {
 			cut++
 		}
 	}
-	t.Logf("%d sockets and %d streams, %d cut", len(upgraded), len(streams), cut)
+	t.Logf("%d upgraded connections, a Responses socket and %d streams, %d cut", len(upgraded), len(streams), cut)
 	if l.refused.Load() != 0 || l.broken.Load() != 0 || l.answered.Load() == 0 {
 		t.Error("requests were lost")
 	}
 	for _, k := range append(upgraded, streams...) {
 		k.conn.Close()
 	}
+	agent.Close()
 	eventually(t, "the old processes end with their last connections", func() bool {
 		return len(strings.Fields(command("pgrep", "-u", fmt.Sprint(os.Getuid()), "hostlessd"))) == 1
 	})
@@ -302,6 +309,7 @@ func idle(t *testing.T) {
 	started := time.Now()
 	health(t, "127.0.0.1")
 	t.Logf("first answer after an idle end: %v", time.Since(started).Round(time.Millisecond))
+	t.Logf("first answers from cold, by curl: %v", coldCurl(t, gone))
 	// A run holds it.
 	run := exec.Command(client(), "run", "--name", "held", "--", os.Args[0])
 	run.Env = append(os.Environ(), beApp+"=1")
@@ -366,30 +374,6 @@ func stopped(t *testing.T) {
 	health(t, "127.0.0.1")
 	if mainPID() == before {
 		t.Error("the watchdog left a daemon that hangs")
-	}
-}
-
-// found has the client find the service's daemon whatever the environment says.
-func found(t *testing.T) {
-	health(t, "127.0.0.1")
-	want := mainPID()
-	home := "HOME=" + os.Getenv("HOME")
-	for what, env := range map[string][]string{
-		"env -i":                    {home, "PATH=" + os.Getenv("PATH")},
-		"a foreign XDG_RUNTIME_DIR": {home, "PATH=" + os.Getenv("PATH"), "XDG_RUNTIME_DIR=/run/user/0"},
-		"one that does not exist":   {home, "PATH=" + os.Getenv("PATH"), "XDG_RUNTIME_DIR=/no/such/dir"},
-	} {
-		for _, args := range [][]string{{"status", "--json"}, {"list"}, {"service", "status", "--json"}, {"proxy", "start", "--json"}} {
-			cmd := exec.Command(client(), args...)
-			cmd.Env = env
-			out, err := cmd.CombinedOutput()
-			if err != nil || strings.HasSuffix(args[len(args)-1], "json") && !strings.Contains(string(out), fmt.Sprintf(`"pid":%d`, want)) {
-				t.Errorf("%s, hostless %s: %v\n%s", what, strings.Join(args, " "), err, out)
-			}
-		}
-	}
-	if now := mainPID(); now != want {
-		t.Errorf("the daemon was %d and is %d", want, now)
 	}
 }
 

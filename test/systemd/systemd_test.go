@@ -70,7 +70,7 @@ func runInside(t *testing.T, test string, flags ...string) {
 	case os.Getuid() != 0:
 		missing = "a throwaway user can be made by root alone"
 	}
-	for _, program := range []string{"systemctl", "setpriv", "unshare", "useradd", "ip"} {
+	for _, program := range []string{"systemctl", "setpriv", "unshare", "nsenter", "su", "curl", "useradd", "ip"} {
 		if _, err := exec.LookPath(program); err != nil && missing == "" {
 			missing = program + " is not installed"
 		}
@@ -91,6 +91,9 @@ func runInside(t *testing.T, test string, flags ...string) {
 	t.Setenv(inside, dir)
 	ctx, cancel := context.WithTimeout(context.Background(), 8*time.Minute)
 	defer cancel()
+	if err := serveLogins(ctx, dir); err != nil {
+		t.Fatal(err)
+	}
 	args := append(flags, "-n", "-e", inside, filepath.Join(dir, filepath.Base(os.Args[0])), "-test.run=^"+test+"$", "-test.v", "-test.timeout=7m")
 	if testing.Short() {
 		args = append(args, "-test.short")
@@ -139,6 +142,7 @@ func TestInside(t *testing.T) {
 		{"idle exit", idle},
 		{"an installation that fails", failedInstall},
 		{"other environments", found},
+		{"the mount sandbox", sandbox},
 		{"no port in the URL", web},
 		{"a stream is finished before a restart", streamOverRestart},
 		{"an app outlives restart and kill -9", appOutlives},
