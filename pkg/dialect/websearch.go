@@ -20,6 +20,7 @@ type WebSearch struct {
 	Fetch    bool     `json:"fetch,omitempty"`     // pages whose URL the conversation names may be read
 	NoSearch bool     `json:"no_search,omitempty"` // only that: there is no search
 	Required bool     `json:"required,omitempty"`  // the request makes no sense without
+	Forced   bool     `json:"forced,omitempty"`    // the model has to search, and is not asked whether
 	From     string   `json:"from,omitempty"`      // the caller's own name of it; "" is web_search_options
 }
 

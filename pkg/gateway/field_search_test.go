@@ -33,6 +33,21 @@ func TestWebSearch(t *testing.T) {
 			`"content_block":{"type":"server_tool_use","id":"srvtoolu_`, `"partial_json":"{\"query\":\"` + standin.SearchQuery + `\"}"`, `"content_block":{"type":"web_search_tool_result"`,
 			`"delta":{"type":"citations_delta","citation":{"type":"web_search_result_location","url":"` + found, `"server_tool_use":{"web_search_requests":1}`,
 		}},
+		{"Messages on OpenAI", "/v1/messages", `{"model":"gpt-5",` + websearch + `}`, []string{
+			`"input":{"query":"` + standin.SearchQuery + `"}`, `{"type":"web_search_result","url":"` + found + `","title":"` + standin.SearchTitle + `"`,
+			`{"type":"text","text":"You","citations":[{"type":"web_search_result_location","url":"` + found, `"server_tool_use":{"web_search_requests":1}`,
+		}},
+		{"Messages on OpenAI, streamed", "/v1/messages", `{"model":"gpt-4o-mini","stream":true,` + websearch + `}`, []string{
+			`"content_block":{"type":"server_tool_use","id":"srvtoolu_`, `"content_block":{"type":"web_search_tool_result"`, `"url":"` + found,
+			`"delta":{"type":"citations_delta","citation":{"type":"web_search_result_location","url":"` + found, `"server_tool_use":{"web_search_requests":1}`,
+		}},
+		{"Gemini on OpenAI", "/v1beta/models/gpt-5:generateContent", `{"contents":[{"role":"user","parts":[{"text":"tides"}]}],"tools":[{"google_search":{}}]}`, []string{
+			`"webSearchQueries":["` + standin.SearchQuery + `"]`, `"groundingChunks":[{"web":{"uri":"` + found,
+		}},
+		{"Gemini's reading of pages on OpenAI, streamed", "/v1beta/models/gpt-5:streamGenerateContent?alt=sse", `{"contents":[{"role":"user","parts":[{"text":"tides"}]}],"tools":[{"urlContext":{}}]}`, []string{`"webSearchQueries":["` + standin.SearchQuery + `"]`}},
+		{"chat on OpenAI", "/v1/chat/completions", `{"model":"gpt-5","web_search_options":{},"messages":[{"role":"user","content":"tides"}]}`, []string{`"url":"` + found}},
+		{"chat on a search model of OpenAI's", "/v1/chat/completions", `{"model":"gpt-4o-search-preview","web_search_options":{},"messages":[{"role":"user","content":"tides"}]}`, []string{`You said`}},
+		{"Gemini on a search model of OpenAI's", "/v1beta/models/gpt-4o-search-preview:generateContent", `{"contents":[{"role":"user","parts":[{"text":"tides"}]}],"tools":[{"googleSearch":{}}]}`, []string{`You said`}},
 		{"chat on Gemini", "/v1/chat/completions", `{"model":"gemini-2.5-flash","web_search_options":{},"messages":[{"role":"user","content":"tides"}]}`, []string{
 			`"annotations":[{"type":"url_citation","url_citation":{"start_index":0,"end_index":3,"url":"` + found,
 		}},
@@ -73,6 +88,7 @@ func TestWebSearch(t *testing.T) {
 			}
 		}
 	}
+	w.survive([]session{{"OpenAI beside a function", "/v1/messages", `{"model":"gpt-5","max_tokens":50,"messages":[{"role":"user","content":"x"}],"tools":[{"name":"f","input_schema":{"type":"object"}},{"type":"web_search_20250305","name":"web_search"}]}`, ""}})
 	if last := string(google.Last(t).Body); !strings.Contains(last, `"tools":[{"googleSearch":{}}]`) {
 		t.Errorf("Gemini was asked %s", last)
 	}

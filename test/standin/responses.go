@@ -69,7 +69,7 @@ func responseEvents(req map[string]any, id string, send func(map[string]any)) {
 	if tool != "" {
 		r.call(tool, args)
 	} else {
-		r.message(answer)
+		r.message(answer, r.search())
 	}
 	if metadata, _ := req["metadata"].(map[string]any); metadata["standin"] == "unknown event" {
 		r.emit("response.standin_unknown", map[string]any{"note": "a provider may send what no client knows yet"})
@@ -134,9 +134,13 @@ func (r *responding) call(tool, args string) {
 	r.done(item("completed", args))
 }
 
-func (r *responding) message(answer string) {
+func (r *responding) message(answer string, cited []any) {
 	part := func(t string) map[string]any {
-		return map[string]any{"type": "output_text", "text": t, "annotations": []any{}, "logprobs": []any{}}
+		annotations := []any{}
+		if t != "" {
+			annotations = append(annotations, cited...)
+		}
+		return map[string]any{"type": "output_text", "text": t, "annotations": annotations, "logprobs": []any{}}
 	}
 	at := func(m map[string]any) map[string]any {
 		m["item_id"], m["output_index"], m["content_index"] = "msg_1", len(r.output), 0
@@ -146,6 +150,9 @@ func (r *responding) message(answer string) {
 	r.emit("response.content_part.added", at(map[string]any{"part": part("")}))
 	for _, p := range pieces(answer) {
 		r.emit("response.output_text.delta", at(map[string]any{"delta": p, "logprobs": []any{}}))
+	}
+	for i, c := range cited {
+		r.emit("response.output_text.annotation.added", at(map[string]any{"annotation_index": i, "annotation": c}))
 	}
 	r.emit("response.output_text.done", at(map[string]any{"text": answer, "logprobs": []any{}}))
 	r.emit("response.content_part.done", at(map[string]any{"part": part(answer)}))
@@ -213,6 +220,9 @@ func badResponses(req map[string]any) string {
 	}
 	for _, t := range objects(req["tools"]) {
 		if str(t, "type") != "function" {
+			if !hostedTool.MatchString(str(t, "type")) {
+				return fmt.Sprintf("Invalid value: '%s'. (tools)", str(t, "type"))
+			}
 			continue
 		}
 		if str(t, "name") == "" {

@@ -128,3 +128,29 @@ func groundingOf(req map[string]any) map[string]any {
 	}
 	return nil
 }
+
+// hostedTool are the types of tools of the Responses API that are no functions.
+var hostedTool = regexp.MustCompile(`^(custom|namespace|web_search(_preview)?(_\d{4}_\d{2}_\d{2})?|file_search|code_interpreter|image_generation|computer(_use_preview)?|local_shell|shell|apply_patch|mcp|tool_search)$`)
+
+// search makes the item of a search where the request has a tool for one, and gives the
+// annotations of the text behind it.
+func (r *responding) search() []any {
+	for _, t := range objects(r.req["tools"]) {
+		if !strings.HasPrefix(str(t, "type"), "web_search") {
+			continue
+		}
+		action := map[string]any{"type": "search", "query": SearchQuery}
+		for _, name := range list(r.req["include"]) {
+			if name == "web_search_call.action.sources" {
+				action["sources"] = []any{map[string]any{"type": "url", "url": SearchURL}}
+			}
+		}
+		r.open(map[string]any{"id": "ws_1", "type": "web_search_call", "status": "in_progress"})
+		for _, state := range []string{"in_progress", "searching", "completed"} {
+			r.emit("response.web_search_call."+state, map[string]any{"item_id": "ws_1", "output_index": len(r.output)})
+		}
+		r.done(map[string]any{"id": "ws_1", "type": "web_search_call", "status": "completed", "action": action})
+		return []any{map[string]any{"type": "url_citation", "start_index": 0, "end_index": 3, "url": SearchURL, "title": SearchTitle}}
+	}
+	return nil
+}

@@ -50,6 +50,7 @@ type chatPart struct {
 	File struct {
 		FileData jsonscan.String `json:"file_data"`
 		FileID   jsonscan.String `json:"file_id"`
+		FileURL  jsonscan.String `json:"file_url"`
 		Filename string          `json:"filename"`
 	} `json:"file"`
 	Cache jsonscan.Value `json:"cache_control"`
@@ -263,6 +264,9 @@ func sourceBlock(kind, media string, data jsonscan.String, title string) jsonsca
 
 // file makes a document (or image) block of a file part.
 func (t *fromChat) file(p *chatPart, at string) (jsonscan.Value, error) {
+	if !p.File.FileURL.Empty() {
+		return fileByURL(p, at+".file_url")
+	}
 	if p.File.FileData.Empty() {
 		if p.File.FileID.Empty() {
 			return jsonscan.Value{}, dialect.Invalid(at, "a file needs file_data or file_id")
@@ -290,6 +294,22 @@ func (t *fromChat) file(p *chatPart, at string) (jsonscan.Value, error) {
 	}
 	source := jsonscan.Obj(member("type", text("text")), member("media_type", text("text/plain")), member("data", text(string(decoded))))
 	o := jsonscan.Obj(member("type", text("document")), member("source", source))
+	if p.File.Filename != "" {
+		o.PutText("title", p.File.Filename)
+	}
+	return o, nil
+}
+
+// fileByURL makes a document (or image) block of a file that Anthropic fetches itself.
+func fileByURL(p *chatPart, at string) (jsonscan.Value, error) {
+	address := p.File.FileURL
+	if !address.HasPrefix("https://") && !address.HasPrefix("http://") {
+		return jsonscan.Value{}, dialect.Invalid(at, "a file's URL must be an https one")
+	}
+	if dialect.FileKind(address.Text()) == "image" {
+		return fileBlock("image", "url", "url", jsonscan.Str(address)), nil
+	}
+	o := fileBlock("document", "url", "url", jsonscan.Str(address))
 	if p.File.Filename != "" {
 		o.PutText("title", p.File.Filename)
 	}

@@ -53,11 +53,11 @@ func (t *fromChat) toolsAndChoice() error {
 		return err
 	}
 	switch search := len(t.tools) > functions; {
+	case search && t.mustSearch:
+		t.choice, name = "tool", searchTool
 	case search && functions == 0:
 		t.choice = "" // was of functions, of which there are none
 		return nil
-	case search && t.mustSearch:
-		t.choice, name = "tool", searchTool
 	}
 	if len(t.tools) == 0 {
 		if t.choice == "any" || t.choice == "tool" {

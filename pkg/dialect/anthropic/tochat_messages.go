@@ -277,6 +277,12 @@ func (t *toChat) document(b *inBlock, s *inSource, at string) ([]part, error) {
 		}
 		file := jsonscan.Obj(member("filename", name), member("file_data", dataURLOf(s)))
 		return []part{{other: jsonscan.Obj(member("type", jsonscan.Lit(`"file"`)), member("file", file))}}, nil
+	case "url":
+		file := jsonscan.Obj(member("file_url", orEmpty(s.URL)))
+		if !b.Title.Empty() {
+			file.Put("filename", jsonscan.Str(b.Title))
+		}
+		return []part{{other: jsonscan.Obj(member("type", jsonscan.Lit(`"file"`)), member("file", file))}}, nil
 	case "text":
 		if !b.Title.Empty() {
 			return []part{{text: jsonscan.Join("\n\n", b.Title, s.Data)}}, nil

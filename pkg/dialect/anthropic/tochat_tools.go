@@ -101,7 +101,7 @@ func (t *toChat) toolChoice(names []string) error {
 		return dialect.Invalid("tool_choice", "tool_choice must be an object")
 	}
 	if t.search != nil && (c.Type == "tool" && c.Name == searchTool && !slices.Contains(names, searchTool) || c.Type == "any" && len(names) == 0) {
-		t.search.Required = true
+		t.search.Required, t.search.Forced = true, true
 		return nil
 	}
 	var choice jsonscan.Value

@@ -58,7 +58,7 @@ func (t *fromChat) putSearch() error {
 		t.names, err = w.Unavailable(t.names)
 		return err
 	}
-	t.mustSearch = w.Required && !w.NoSearch
+	t.mustSearch = w.Forced && !w.NoSearch
 	if !w.NoSearch {
 		o := jsonscan.Obj(member("type", text(searchType)), member("name", text(searchTool)))
 		if w.MaxUses > 0 {

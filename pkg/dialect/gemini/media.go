@@ -11,7 +11,6 @@ import (
 
 	"github.com/hostless/hostless/pkg/dialect"
 	"github.com/hostless/hostless/pkg/dialect/rawjson"
-	"github.com/hostless/hostless/pkg/fault"
 	"github.com/hostless/hostless/pkg/jsonscan"
 )
 
@@ -31,6 +30,7 @@ type chatPart struct {
 	} `json:"input_audio"`
 	File struct {
 		ID   string          `json:"file_id"`
+		URL  jsonscan.String `json:"file_url"`
 		Data jsonscan.String `json:"file_data"`
 		Name string          `json:"filename"`
 	} `json:"file"`
@@ -117,6 +117,8 @@ func (t *toGemini) file(p *chatPart, at string) (*part, error) {
 			return nil, dialect.Invalid(at+".file.file_id", fmt.Sprintf("file %q is not one of Google's; send file_data, or an id as files/… of Google's Files API", p.File.ID))
 		}
 		return &part{FileData: &fileData{FileURI: uri}}, nil
+	case !p.File.URL.Empty():
+		return t.address(p.File.URL, at+".file.file_url")
 	case isDataURL(p.File.Data):
 		return inline(p.File.Data, at+".file.file_data")
 	case !p.File.Data.Empty():
@@ -144,10 +146,7 @@ func (t *toGemini) address(raw jsonscan.String, at string) (*part, error) {
 	}
 	mime, data, err := t.options.Fetch(t.options.Context, uri)
 	if err != nil {
-		if total := fault.From(err); total.Kind == fault.TooLarge {
-			return nil, &fault.Error{Kind: fault.TooLarge, Message: total.Message, Next: total.Next, Param: at, Err: err}
-		}
-		return nil, &fault.Error{Kind: fault.Invalid, Message: "the file cannot be downloaded", Param: at, Err: err}
+		return nil, dialect.Unfetched(err, at)
 	}
 	return &part{InlineData: &blob{MimeType: mimeType(mime), Data: encoded(data)}}, nil
 }

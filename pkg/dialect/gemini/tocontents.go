@@ -206,9 +206,14 @@ func userPart(p *part, at string) (v jsonscan.Value, err error) {
 	case p.FileData != nil:
 		if strings.HasPrefix(p.FileData.FileURI, "https://") && !googles(p.FileData.FileURI) &&
 			(p.FileData.MimeType == "" || strings.HasPrefix(p.FileData.MimeType, "image/")) {
-			return typed("image_url", jsonscan.Obj(member("url", jsonscan.Quoted(p.FileData.FileURI)))), nil
+			if p.FileData.MimeType != "" || dialect.FileKind(p.FileData.FileURI) != "pdf" {
+				return typed("image_url", jsonscan.Obj(member("url", jsonscan.Quoted(p.FileData.FileURI)))), nil
+			}
 		}
-		return v, dialect.Invalid(at+".fileData", "files kept by Google and files that are no images cannot be used with this provider; send them as inlineData")
+		if strings.HasPrefix(p.FileData.FileURI, "https://") && !googles(p.FileData.FileURI) {
+			return typed("file", jsonscan.Obj(member("file_url", jsonscan.Quoted(p.FileData.FileURI)))), nil
+		}
+		return v, dialect.Invalid(at+".fileData", "files kept by Google cannot be used with this provider; send them as inlineData")
 	}
 	return v, dialect.Invalid(at+".functionCall", "a function call belongs to a turn of the model")
 }

@@ -17,6 +17,9 @@ func (p *restriction) webSearch(out *jsonscan.Value, options jsonscan.Value, too
 		return err
 	}
 	switch {
+	case p.facts.onward():
+		out.Put(WebSearchOptions, options)
+		return nil
 	case w.NoSearch:
 	case p.facts.Takes(WebSearchOptions) || Searches(p.in.Model):
 		own := jsonscan.Obj()

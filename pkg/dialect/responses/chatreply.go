@@ -6,6 +6,7 @@ import (
 
 	"github.com/hostless/hostless/pkg/dialect"
 	"github.com/hostless/hostless/pkg/dialect/openai"
+	"github.com/hostless/hostless/pkg/dialect/rawjson"
 	"github.com/hostless/hostless/pkg/fault"
 	"github.com/hostless/hostless/pkg/jsonscan"
 )
@@ -44,6 +45,7 @@ type upItem struct {
 	Input     jsonscan.String `json:"input"`
 	Encrypted jsonscan.String `json:"encrypted_content"`
 	Summary   []upPart        `json:"summary"`
+	Action    searchAction    `json:"action"` // of a search of the web
 	Content   []upPart        `json:"content"`
 }
 
@@ -69,8 +71,9 @@ type usageCounts struct {
 	} `json:"output_tokens_details"`
 }
 
-// appendChat writes the counts as chat completions have them.
-func (u *usageCounts) appendChat(b []byte) []byte {
+// appendChat writes the counts as chat completions have them, with the searches of the
+// web that the answer shows.
+func (u *usageCounts) appendChat(b []byte, searches int) []byte {
 	if u == nil {
 		return append(b, "null"...)
 	}
@@ -86,7 +89,12 @@ func (u *usageCounts) appendChat(b []byte) []byte {
 		b = strconv.AppendInt(append(b, `,"cache_write_tokens":`...), u.Details.Written, 10)
 	}
 	b = strconv.AppendInt(append(b, `},"completion_tokens_details":{"reasoning_tokens":`...), u.OutputDetails.Reasoning, 10)
-	return append(b, `}}`...)
+	b = append(b, '}')
+	if searches > 0 {
+		b = strconv.AppendInt(append(b, `,"server_tool_use":{"web_search_requests":`...), int64(searches), 10)
+		b = append(b, '}')
+	}
+	return append(b, '}')
 }
 
 // finishReason is the chat's word for how a response ended.
@@ -112,6 +120,7 @@ type spokenTurn struct {
 	logprobs, calls           []jsonscan.Value
 	pending                   []string // encrypted reasoning whose next item has not come
 	characters                int      // of texts, for the places of annotations
+	searches                  []dialect.Search
 	hasText                   bool
 }
 
@@ -128,6 +137,8 @@ func (t *spokenTurn) item(it *upItem) {
 		for i := range it.Content {
 			t.part(&it.Content[i])
 		}
+	case "web_search_call":
+		t.searches = append(t.searches, it.Action.entries()...)
 	case "function_call", "custom_tool_call":
 		t.flush(it.CallID)
 		t.calls = append(t.calls, chatCallOf(it, t.reply.legacy))
@@ -236,6 +247,9 @@ func (t *spokenTurn) message() jsonscan.Value {
 	if t.annotations != nil {
 		m.Put("annotations", jsonscan.Arr(t.annotations))
 	}
+	if len(t.searches) > 0 {
+		m.Put("web_searches", jsonscan.Raw(rawjson.Must(titled(t.searches, t.annotations))))
+	}
 	if len(t.thoughts) > 0 {
 		m.Put("reasoning_content", jsonscan.Join("\n\n", t.thoughts...))
 	}
@@ -277,7 +291,7 @@ func (r *chatReply) Body(body []byte) ([]byte, error) {
 		member("finish_reason", jsonscan.Quoted(resp.finishReason(len(t.calls) > 0, r.legacy))))
 	out := jsonscan.Obj(member("id", jsonscan.Quoted(r.id(resp.ID))), member("object", jsonscan.Lit(`"chat.completion"`)),
 		member("created", jsonscan.Raw(strconv.AppendInt(nil, r.created(resp.CreatedAt), 10))), member("model", jsonscan.Quoted(resp.Model)),
-		member("choices", jsonscan.Arr([]jsonscan.Value{choice})), member("usage", jsonscan.Raw(resp.Usage.appendChat(nil))))
+		member("choices", jsonscan.Arr([]jsonscan.Value{choice})), member("usage", jsonscan.Raw(resp.Usage.appendChat(nil, queries(t.searches)))))
 	put(&out, "service_tier", resp.ServiceTier)
 	return out.JSON(), nil
 }

@@ -5,6 +5,7 @@ import (
 
 	"github.com/hostless/hostless/pkg/dialect"
 	"github.com/hostless/hostless/pkg/dialect/openai"
+	"github.com/hostless/hostless/pkg/dialect/rawjson"
 	"github.com/hostless/hostless/pkg/jsonscan"
 	"github.com/hostless/hostless/pkg/sse"
 )
@@ -40,6 +41,8 @@ type chatStream struct {
 	pending []string // encrypted reasoning whose next item has not come
 	at      int      // characters of text in parts that are done
 	length  int      // characters of text so far
+
+	searches int
 }
 
 // streamedItem is an item of the output that is, or was, open.
@@ -214,6 +217,11 @@ func (s *chatStream) close(e *upEvent, emit func(sse.Event)) error {
 		if !it.Encrypted.Empty() {
 			s.pending = append(s.pending, it.Encrypted.Text())
 		}
+	case "web_search_call":
+		if list := it.Action.entries(); len(list) > 0 {
+			s.searches += queries(list)
+			s.value("web_searches", jsonscan.Raw(rawjson.Must(list)), emit)
+		}
 	case "message":
 		if !o.sent {
 			s.whole(&it, emit)
@@ -342,7 +350,7 @@ func (s *chatStream) finish(response jsonscan.Value, emit func(sse.Event)) error
 	s.send(`"`+resp.finishReason(s.calls > 0, s.r.legacy)+`"`, jsonscan.Value{}, emit)
 	if s.r.usage && resp.Usage != nil {
 		s.buf = append(append(s.buf[:0], s.head...), `],"usage":`...)
-		s.buf = append(resp.Usage.appendChat(s.buf), '}')
+		s.buf = append(resp.Usage.appendChat(s.buf, s.searches), '}')
 		emit(sse.Event{Data: s.buf})
 	}
 	emit(sse.Event{Data: []byte("[DONE]")})

@@ -1,7 +1,10 @@
 package responses
 
 import (
+	"strconv"
+
 	"github.com/hostless/hostless/pkg/dialect"
+	"github.com/hostless/hostless/pkg/dialect/rawjson"
 	"github.com/hostless/hostless/pkg/jsonscan"
 )
 
@@ -40,8 +43,15 @@ func (t *fromChat) tools() error {
 			tools = append(tools, flat(&t.req.Functions[i]))
 		}
 	}
-	if t.req.WebSearch.Set() {
-		tools = append(tools, searchTool(t.req.WebSearch))
+	search, err := dialect.ReadWebSearch(t.req.WebSearch)
+	if err != nil {
+		return err
+	}
+	if search != nil {
+		tools = append(tools, t.searchTool(search))
+		if search.Forced {
+			choice = jsonscan.Lit(`{"type":"web_search"}`)
+		}
 	}
 	if len(tools) == 0 {
 		return nil
@@ -81,17 +91,32 @@ func flatCustom(custom jsonscan.Value) jsonscan.Value {
 	return o
 }
 
-// searchTool is the search that web_search_options ask for.
-func searchTool(options jsonscan.Value) jsonscan.Value {
+// searchTool is OpenAI's search of the web, which also opens pages.
+func (t *fromChat) searchTool(w *dialect.WebSearch) jsonscan.Value {
 	o := jsonscan.Obj(member("type", jsonscan.Lit(`"web_search"`)))
-	put(&o, "search_context_size", options.Get("search_context_size"))
-	if where := options.Get("user_location"); where.Kind() == '{' {
+	if w.Size != "" {
+		o.PutText("search_context_size", w.Size)
+	}
+	if len(w.Allowed) > 0 {
+		o.Put("filters", jsonscan.Obj(member("allowed_domains", jsonscan.Raw(rawjson.Must(w.Allowed)))))
+	}
+	if len(w.Blocked) > 0 {
+		t.ignore(w.Name() + ".blocked_domains")
+	}
+	if w.Location != nil {
 		location := jsonscan.Obj(member("type", jsonscan.Lit(`"approximate"`)))
-		for name, value := range where.Get("approximate").Members() {
-			put(&location, name, value)
+		for name, value := range jsonscan.Raw(rawjson.Must(w.Location.Approximate)).Members() {
+			location.Put(name, value)
 		}
 		o.Put("user_location", location)
 	}
+	if w.MaxUses > 0 {
+		t.out.Put("max_tool_calls", jsonscan.Raw(strconv.AppendInt(nil, w.MaxUses, 10)))
+	}
+	if t.req.ReasoningEffort.Text() == "minimal" {
+		t.req.ReasoningEffort = jsonscan.String(`"low"`) // the least that searches
+	}
+	t.include = append(t.include, jsonscan.Lit(`"web_search_call.action.sources"`))
 	return o
 }
 

@@ -23,7 +23,7 @@ type converter struct {
 	store    Store // where items that are only named are found; may be nil
 
 	turn   *assistantTurn   // the assistant turn under construction
-	images []jsonscan.Value // images of tool outputs, for the user turn behind them
+	images []jsonscan.Value // images and files of tool outputs, for the user turn behind them
 }
 
 // assistantTurn is one turn of the model, gathered from neighbouring items. Its
@@ -311,11 +311,7 @@ func contentOf(v jsonscan.Value, at string) (jsonscan.Value, error) {
 			image := jsonscan.Obj(filled("detail", p.Detail), filled("url", p.ImageURL))
 			o = jsonscan.Obj(member("image_url", image), member("type", jsonscan.Lit(`"image_url"`)))
 		case "input_file":
-			if !p.FileURL.Empty() {
-				return v, dialect.Invalid(where+".file_url", "a file by URL cannot be used with this provider; send file_data")
-			}
-			file := jsonscan.Obj(filled("file_data", p.FileData), filled("file_id", p.FileID), filled("filename", p.Filename))
-			o = jsonscan.Obj(member("file", file), member("type", jsonscan.Lit(`"file"`)))
+			o = filePart(p)
 		case "input_audio":
 			audio := jsonscan.Lit("null")
 			if p.Audio.Set() {
@@ -328,6 +324,12 @@ func contentOf(v jsonscan.Value, at string) (jsonscan.Value, error) {
 		out = append(out, o)
 	}
 	return jsonscan.Arr(out), nil
+}
+
+// filePart is a file as the middle has it.
+func filePart(p *part) jsonscan.Value {
+	file := jsonscan.Obj(filled("file_data", p.FileData), filled("file_id", p.FileID), filled("file_url", p.FileURL), filled("filename", p.Filename))
+	return jsonscan.Obj(member("file", file), member("type", jsonscan.Lit(`"file"`)))
 }
 
 // filled is a member that is left out where its text is empty.
@@ -368,7 +370,7 @@ func (c *converter) call(id, name string, arguments jsonscan.String) {
 	t.calls = append(t.calls, toolCall{ID: id, Type: "function", Function: callFunction{name, arguments}})
 }
 
-// output adds a tool's answer. Chat's tool messages hold text only: images
+// output adds a tool's answer. Chat's tool messages hold text only: images and files
 // follow in a user turn of their own, behind all answers of this turn.
 func (c *converter) output(it *item, at string) error {
 	c.endTurn()
@@ -386,6 +388,8 @@ func (c *converter) output(it *item, at string) error {
 			case "input_image":
 				image := jsonscan.Obj(member("url", orEmpty(p.ImageURL)))
 				c.images = append(c.images, jsonscan.Obj(member("image_url", image), member("type", jsonscan.Lit(`"image_url"`))))
+			case "input_file":
+				c.images = append(c.images, filePart(&parts[i]))
 			default:
 				return dialect.Invalid(fmt.Sprintf("%s.output[%d].type", at, i), fmt.Sprintf("a tool's output part cannot be %q with this provider", p.Type))
 			}

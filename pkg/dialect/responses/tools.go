@@ -74,7 +74,8 @@ func (c *converter) tools(list, choice jsonscan.Value) ([]jsonscan.Value, error)
 		}
 	}
 	if s := c.search; s != nil {
-		s.Required = len(out) == 0 || isSearch(forced(choice))
+		s.Forced = isSearch(forced(choice)) || len(out) == 0 && choice.Is(`"required"`)
+		s.Required = len(out) == 0 || s.Forced
 	} else if left != "" && len(out) == 0 {
 		return nil, hosted("tools[0]", left)
 	}

@@ -42,8 +42,9 @@ type searchItem struct {
 }
 
 type searchAction struct {
-	Type    string         `json:"type"` // search or open_page
+	Type    string         `json:"type"` // search, open_page or find_in_page
 	Query   *string        `json:"query,omitempty"`
+	Queries []string       `json:"queries,omitempty"`
 	URL     string         `json:"url,omitempty"`
 	Sources []searchSource `json:"sources,omitempty"`
 }
@@ -65,6 +66,60 @@ func (r *reply) search(id string, s *dialect.Search, status string) searchItem {
 		}
 	}
 	return it
+}
+
+// entries are what an item of the provider's tells: a search for each query, what was
+// found standing with the first, or a page that was opened.
+func (a *searchAction) entries() (out []dialect.Search) {
+	switch {
+	case a.Type == "open_page" && a.URL != "":
+		return []dialect.Search{{Page: a.URL}}
+	case a.Type != "search":
+		return nil
+	}
+	for _, query := range a.Queries {
+		out = append(out, dialect.Search{Query: query})
+	}
+	if len(out) == 0 {
+		out = []dialect.Search{{}}
+		if a.Query != nil {
+			out[0].Query = *a.Query
+		}
+	}
+	for _, source := range a.Sources {
+		if source.URL != "" {
+			out[0].Results = append(out[0].Results, dialect.Source{URL: source.URL})
+		}
+	}
+	return out
+}
+
+// queries counts the searches among entries.
+func queries(list []dialect.Search) (n int) {
+	for i := range list {
+		if list[i].Page == "" {
+			n++
+		}
+	}
+	return n
+}
+
+// titled gives the results of searches the titles that citations of them have.
+func titled(list []dialect.Search, annotations []jsonscan.Value) []dialect.Search {
+	titles := map[string]string{}
+	for _, a := range annotations {
+		for _, c := range dialect.ReadCitations([]json.RawMessage{a.JSON()}) {
+			titles[c.URL] = c.Title
+		}
+	}
+	for i := range list {
+		for j := range list[i].Results {
+			if r := &list[i].Results[j]; r.Title == "" {
+				r.Title = titles[r.URL]
+			}
+		}
+	}
+	return list
 }
 
 // citation is an annotation of a part of text.

@@ -25,9 +25,12 @@ func (r *Request) planText(to *pipeline.Candidate, first dialect.Translator) ([]
 	case err != nil:
 		return nil, err
 	case chat.Translate != nil && first != nil:
+		if to.Provider.Primary() == dialect.Anthropic {
+			first = r.inlineFiles(first, textFile) // others Anthropic fetches itself
+		}
 		chat.Translate = dialect.Chain(first, chat.Translate)
 	case first != nil:
-		chat.Translate = openai.Restrict(first, to.Provider.ChatFacts())
+		chat.Translate = openai.Restrict(r.inlineFiles(first, nil), to.Provider.ChatFacts())
 	}
 	if to.Provider.Primary() != dialect.OpenAI || r.Matched.Dialect == dialect.Responses || r.Call.Model == "" {
 		return []Plan{chat}, nil
@@ -158,6 +161,9 @@ func (r *Request) wantsResponses(to *pipeline.Candidate) bool {
 	}
 	openAIs := to.Provider.Name == "openai" || to.Provider.Name == "azure"
 	if openAIs && openai.ResponsesOnly(to.Model) {
+		return true
+	}
+	if (openAIs || to.Provider.Name == "xai") && !openai.Searches(to.Model) && r.searchesTheWeb() {
 		return true
 	}
 	withTools := r.Planner.knows(chatRule(to, true))
