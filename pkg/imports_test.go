@@ -31,6 +31,7 @@ var order = [][]string{
 	{"gateway/pipeline", "prices"},
 	{"reqlog"},
 	{"spend"},
+	{"budget"},
 	{"apps/http1", "apps/errpage", "gateway/ledger"},
 	{"gateway/upstream", "gateway/respond"},
 	{"gateway/plan"},

@@ -169,7 +169,7 @@ func (p *parser) word(cmd *cli.Command, word string) error {
 
 // reserved are words that other versions have commands of: `hostless auth login x`
 // must not run a program called login here.
-var reserved = []string{"budget", "dashboard"}
+var reserved = []string{"dashboard"}
 
 // flag takes one flag and its value.
 func (p *parser) flag(cmd *cli.Command, word string) error {

@@ -154,6 +154,8 @@ func (e *env) candidates(ctx context.Context, tree []*cli.Command, l line, last 
 func (e *env) arguments(ctx context.Context, l line) []string {
 	first := len(l.args) == 0
 	switch name := l.name(); {
+	case first && (name == "budget raise" || name == "budget remove"):
+		return e.budgetIDs(ctx)
 	case name == "completion" && first:
 		return []string{"bash", "zsh", "fish"}
 	case name == "alias" && first:
@@ -215,8 +217,11 @@ func (e *env) arguments(ctx context.Context, l line) []string {
 
 // settingValues are what a setting that is on or off takes.
 func (e *env) settingValues(ctx context.Context, name string) []string {
-	if name == "token-persistence" {
+	switch name {
+	case "token-persistence":
 		return persistences()
+	case config.BudgetUnpriced:
+		return []string{"allow", "refuse"}
 	}
 	return asked(e, ctx, func(ctx context.Context, c *control.Client) []string {
 		settings, _ := c.Config(ctx)

@@ -50,6 +50,9 @@ func (e *env) showStatus(s control.Status) error {
 		{"In flight", strconv.Itoa(s.InFlight)},
 		{"Providers", providers},
 	}
+	if s.Killed {
+		rows = append(rows, [2]string{"AI traffic", "stopped, go on with: hostless unkill"})
+	}
 	if s.DevMode {
 		rows = append(rows, [2]string{"Dev mode", "on: your own local callers need no token"})
 	}

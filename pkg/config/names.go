@@ -32,6 +32,7 @@ const (
 	Linger           = "linger"            // a duration
 	Verbose          = "verbose"           // on, off
 	Web              = "web"               // on, off: what the login service was installed with
+	BudgetUnpriced   = "budget-unpriced"   // allow, refuse
 )
 
 // The values of TokenPersistence.
@@ -76,6 +77,7 @@ var settings = []setting{
 	{name: TrustedProxies, def: "", parse: parseCIDRs, about: "peers whose X-Forwarded-* headers are believed"},
 	{name: HostsSync, def: "off", allow: []string{"on", "off"}, about: "keep app names in the hosts file"},
 	{name: AllowedUIDs, def: "", parse: parseUIDs, about: "other users who may reach apps, by user id"},
+	{name: BudgetUnpriced, def: "allow", allow: []string{"allow", "refuse"}, about: "models without a price, where a budget in dollars applies"},
 }
 
 // Names tells the names of all settings.
@@ -121,7 +123,7 @@ func (s setting) value(text string) (any, error) {
 		return v, nil
 	}
 	word := strings.ToLower(text)
-	if len(s.allow) == 2 { // the two ways of saying yes and no mean the same
+	if slices.Contains(s.allow, "on") || slices.Contains(s.allow, "true") { // the two ways of saying yes and no mean the same
 		switch word {
 		case "on", "true":
 			word = s.allow[slices.IndexFunc(s.allow, func(a string) bool { return a == "on" || a == "true" })]

@@ -118,6 +118,12 @@ func (p Paths) Audit() string { return filepath.Join(p.Home, "audit.jsonl") }
 // Requests is the directory of the request log's segments.
 func (p Paths) Requests() string { return filepath.Join(p.Home, "requests") }
 
+// Budgets is the path of budgets.json.
+func (p Paths) Budgets() string { return filepath.Join(p.Home, "budgets.json") }
+
+// Killed is the path of the file that is there while all AI traffic is stopped.
+func (p Paths) Killed() string { return filepath.Join(p.Home, "killed") }
+
 // Prices is the path of prices.json.
 func (p Paths) Prices() string { return filepath.Join(p.Home, "prices.json") }
 

@@ -38,6 +38,7 @@ func TestSettingsDefaults(t *testing.T) {
 		"port": "48282", "token-persistence": "off", "key-storage": "auto", "stream-usage": "on", "echo": "on",
 		"https-redirect": "false", "wildcard-routes": "false", "trusted-proxies": "",
 		"tls": "off", "idle-timeout": "off", "linger": "10m", "verbose": "off", "web": "off", "allowed-uids": "", "hosts-sync": "off", "approval-dialog": "on",
+		"budget-unpriced": "allow",
 	}
 	if diff := cmp.Diff(want, got); diff != "" || len(warnings) > 0 {
 		t.Errorf("defaults (-want +got):\n%s%v", diff, warnings)

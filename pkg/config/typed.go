@@ -18,6 +18,10 @@ func (s *Settings) KeyStorage() string { return s.value(KeyStorage).(string) }
 // StreamUsage reports whether streams may be asked for their usage.
 func (s *Settings) StreamUsage() bool { return s.value(StreamUsage) == "on" }
 
+// RefuseUnpriced reports whether a model whose price is not known is refused where a
+// budget in US dollars applies.
+func (s *Settings) RefuseUnpriced() bool { return s.value(BudgetUnpriced) == "refuse" }
+
 // ApprovalDialog reports whether an app's request for a token may be shown on the
 // desktop.
 func (s *Settings) ApprovalDialog() bool { return s.value(ApprovalDialog) == "on" }

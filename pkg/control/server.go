@@ -47,6 +47,10 @@ type ServerConfig struct {
 	Requests *reqlog.Log
 	// Prices are what models cost; without them the paths answer 404.
 	Prices Prices
+	// Budgets limit what requests cost; without them the paths answer 404.
+	Budgets Budgets
+	// Switch stops all AI traffic; without it the paths answer 404.
+	Switch Switch
 	// Peer tells the user and process behind a connection; peer.Unix when nil.
 	Peer   func(net.Conn) (peer.Cred, error)
 	UID    *int         // whose daemon it is; the process's user when nil
@@ -65,6 +69,8 @@ type Server struct {
 	logins    Logins
 	requests  *reqlog.Log
 	prices    Prices
+	budgets   Budgets
+	killer    Switch
 	peer      func(net.Conn) (peer.Cred, error)
 	uid       int
 	log       *slog.Logger
@@ -88,6 +94,7 @@ func NewServer(cfg ServerConfig) (*Server, error) {
 	}
 	s := &Server{
 		tokens: cfg.Tokens, keys: cfg.Keys, routes: cfg.Routes, settings: cfg.Settings, daemon: cfg.Daemon, approvals: cfg.Approvals, audit: cfg.Audit, logins: cfg.Logins, requests: cfg.Requests, prices: cfg.Prices,
+		budgets: cfg.Budgets, killer: cfg.Switch,
 		peer: cfg.Peer, uid: os.Geteuid(), log: cfg.Logger,
 		leases: map[string]RouteLease{}, ends: map[string]leaseEnd{}, runs: map[string]run{}, owners: map[[32]byte]RouteLease{},
 	}
@@ -136,6 +143,13 @@ func NewServer(cfg ServerConfig) (*Server, error) {
 	if s.prices != nil {
 		mux.HandleFunc("GET /prices", s.getPrices)
 		mux.HandleFunc("PUT /prices", s.denyFromRuns(s.putPrices))
+	}
+	if s.budgets != nil {
+		s.budgetRoutes(mux)
+	}
+	if s.killer != nil {
+		mux.HandleFunc("POST /kill", s.denyFromRuns(s.postKill))
+		mux.HandleFunc("POST /unkill", s.denyFromRuns(s.postUnkill))
 	}
 	mux.HandleFunc("GET /origins", s.getOrigins)
 	mux.HandleFunc("PUT /origins", s.denyFromRuns(s.putOrigin))

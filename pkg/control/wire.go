@@ -31,6 +31,7 @@ type Status struct {
 	Tokens      int              `json:"tokens"`
 	Providers   []ProviderStatus `json:"providers"`
 	InFlight    int              `json:"in_flight"`
+	Killed      bool             `json:"killed"`        // all AI traffic is stopped
 	URL         string           `json:"url,omitempty"` // the gateway's address on bare localhost
 	Home        string           `json:"home,omitempty"`
 	Binary      string           `json:"binary,omitempty"`            // the program that the daemon was started by

@@ -19,6 +19,7 @@ import (
 	"github.com/hostless/hostless/pkg/apps/proxy"
 	"github.com/hostless/hostless/pkg/apps/routes"
 	"github.com/hostless/hostless/pkg/audit"
+	"github.com/hostless/hostless/pkg/budget"
 	"github.com/hostless/hostless/pkg/config"
 	"github.com/hostless/hostless/pkg/control"
 	"github.com/hostless/hostless/pkg/fault"
@@ -85,6 +86,8 @@ type daemon struct {
 	logins       *oauth.Logins
 	prices       *priceBook
 	requests     *reqlog.Log
+	budgets      *budget.Room
+	killer       *budget.Switch
 	gateway      *gateway.Gateway
 	routes       *routes.Table
 	apps         *proxy.Handler
@@ -221,7 +224,7 @@ func (d *daemon) open() (err error) {
 	if d.gateway, err = gateway.New(gateway.Config{
 		Tokens: gatewayTokens{d.tokens, func() bool { return d.routes.Returning() }}, Keys: gatewayKeys{d.keys, d.redactor.Learn, providerURLs{d.settings}}, Settings: d.gatewaySettings.get,
 		Version: d.cfg.Version, DevMode: d.cfg.DevMode, Owner: d.owner, Pages: pages, Logger: component("gateway"),
-		Observers: []pipeline.Observer{d.requests},
+		Admitters: []pipeline.Admitter{d.killer, d.budgets}, Observers: []pipeline.Observer{d.requests, d.budgets},
 	}); err != nil {
 		return err
 	}
@@ -240,7 +243,7 @@ func (d *daemon) open() (err error) {
 		Audit:   auditLog{d.audit, d.redactor.String},
 		Tokens:  controlTokens{d.tokens}, Keys: controlKeys{d.keys, d.settings, d.keysChanged}, Routes: controlRoutes{d.routes, d.appURL, d.redactor.String},
 		Settings: controlSettings{d.settings}, Daemon: controlDaemon{d}, Approvals: controlApprovals{d.approvals, d.tokens}, Logins: controlLogins{d.logins}, Logger: component("control"),
-		Requests: d.requests, Prices: d.prices,
+		Requests: d.requests, Prices: d.prices, Budgets: d.budgets, Switch: controlSwitch{d},
 	})
 	return err
 }
@@ -285,6 +288,7 @@ func (d *daemon) serve(ctx context.Context) error {
 	group.Go(func() error { return d.handOver(ctx, func() { quiesce(); writing.Wait() }) })
 	group.Go(func() error { return d.watchdog(ctx) })
 	group.Go(func() error { return d.endWhenIdle(ctx) })
+	group.Go(func() error { return d.budgets.Run(ctx) })
 	if before := d.predecessors.all(); len(before) > 0 {
 		if err := before[0].send(handoverMessage{Serving: true}); err != nil {
 			d.log.Warn("the predecessor cannot be notified that its successor serves", "error", err)
@@ -327,6 +331,7 @@ func (d *daemon) close() error {
 	}
 	if d.requests != nil {
 		errs = append(errs, d.requests.Close()) // what a predecessor still answered is in it too
+		d.budgets.Save()
 	}
 	d.closeKeys()
 	if d.audit != nil {

@@ -18,12 +18,15 @@ import (
 	"github.com/hostless/hostless/pkg/reqlog"
 )
 
-// openRequests makes the price book and the request log.
+// openRequests makes the price book, the budgets and the request log.
 func (d *daemon) openRequests(log *slog.Logger) (err error) {
 	d.prices = &priceBook{path: d.cfg.Paths.Prices(), settings: d.settings, warnings: &d.warnings}
 	d.prices.load()
+	if err := d.openBudgets(log); err != nil {
+		return err
+	}
 	d.requests, err = reqlog.New(reqlog.Config{
-		Dir: d.cfg.Paths.Requests(), Prices: d.prices.book.Load, Redact: d.redactor.String, Logger: log,
+		Dir: d.cfg.Paths.Requests(), Prices: d.prices.book.Load, Redact: d.redactor.String, Logger: log, Count: d.budgets.Count,
 	})
 	return err
 }

@@ -37,6 +37,8 @@ const (
 	Unreachable          // the client cannot reach the daemon
 	Busy                 // no room at the moment, with RetryAfter
 	Stopping             // the daemon stops before the answer is complete
+	Spent                // a budget is used up
+	Killed               // the owner has stopped all AI traffic
 	Usage                // wrong command-line usage
 )
 
@@ -64,7 +66,12 @@ var table = map[Kind]struct {
 	Unreachable:     {http.StatusServiceUnavailable, "unreachable", 3},
 	Busy:            {http.StatusServiceUnavailable, "overloaded_error", 1},
 	Stopping:        {http.StatusServiceUnavailable, "shutdown_error", 1},
-	Usage:           {http.StatusBadRequest, "usage_error", 2},
+	// The SDKs of OpenAI, Anthropic and Google, the AI SDK, Claude Code and Codex repeat
+	// none of these two by themselves: TestRefusedOnce in test/sdk and test/agents.
+	Spent:  {http.StatusPaymentRequired, "budget_error", 1},
+	Killed: {http.StatusForbidden, "killed_error", 1},
+
+	Usage: {http.StatusBadRequest, "usage_error", 2},
 }
 
 // Status is the HTTP status of the kind.

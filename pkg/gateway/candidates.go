@@ -9,7 +9,8 @@ import (
 )
 
 // candidates asks the planner where the call may go, and holds each place against
-// the token: a planner need not be right about that.
+// the token, since a planner need not be right about that, and against the Admitters
+// that refuse some places and not others.
 func (g *Gateway) candidates(ctx context.Context, r *plan.Request) ([]pipeline.Candidate, error) {
 	if err := plan.CheckModelName(r.Call.Model); err != nil {
 		return nil, err
@@ -19,10 +20,14 @@ func (g *Gateway) candidates(ctx context.Context, r *plan.Request) ([]pipeline.C
 		return nil, err
 	}
 	allowed := planned[:0:0]
-	for _, to := range planned {
+	for i := range planned {
+		to := planned[i]
 		refusal := plan.CheckModelName(to.Model)
 		if refusal == nil {
 			refusal = r.Call.Allow(to.Provider.Name, to.Model)
+		}
+		if refusal == nil && len(planned) > 1 {
+			refusal = g.seams.Refused(&r.Call, &planned[i])
 		}
 		switch {
 		case refusal == nil:

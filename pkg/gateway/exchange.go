@@ -28,11 +28,12 @@ type exchange struct {
 	events  int64                  // of the last attempt's stream; the first may be an error
 	settle  func(pipeline.Outcome) // nil before the call was admitted
 	perTurn bool                   // its messages are calls of their own, the connection is none
+	ends    uint64                 // running.ends when it arrived
 }
 
 // newExchange begins a request. What is needed of settings and clock is read once.
 func (g *Gateway) newExchange(w http.ResponseWriter, r *http.Request, matched endpoint.Endpoint) *exchange {
-	c := &exchange{g: g, w: respond.NewWriter(w)}
+	c := &exchange{g: g, w: respond.NewWriter(w), ends: g.running.ends.Load()}
 	c.Request = plan.Request{Planner: g.plan, HTTP: r, Matched: matched, Settings: g.cfg.Settings(), Lease: g.bodies.Lease()}
 	c.Call = pipeline.Call{
 		ID: g.ids.next(), Start: g.cfg.Now(), Method: r.Method, Endpoint: matched.Pattern, Path: r.URL.Path, Dialect: matched.Dialect,
@@ -100,10 +101,11 @@ func (c *exchange) dispatch(candidates []pipeline.Candidate) error {
 // admit asks all who may still refuse the call.
 func (c *exchange) admit(ctx context.Context, candidates []pipeline.Candidate) error {
 	settle, err := c.g.seams.Admit(ctx, &c.Call, candidates)
-	if err == nil {
-		c.settle = settle
+	if err != nil {
+		return respond.Canceled(ctx, err)
 	}
-	return err
+	c.settle = settle
+	return nil
 }
 
 // allow holds the token's scope against a provider and its model.

@@ -82,7 +82,7 @@ func (c *exchange) setBody(envelope *body.Body) error {
 		return nil
 	}
 	c.Envelope = envelope
-	c.Call.Stream = envelope.Stream
+	c.Call.Stream, c.Call.MaxOutput = envelope.Stream, envelope.MaxOutput
 	switch c.Call.Model = envelope.Model; s.Dialect {
 	case dialect.Ollama:
 		c.Call.Model = ollama.Name(c.Call.Model)

@@ -104,6 +104,16 @@ func (p *Price) Saved(t usage.Tokens) Nano {
 	return Nano((sum + million/2) / million)
 }
 
+// Free reports whether every class that has a price costs nothing.
+func (p *Price) Free() bool {
+	for _, f := range p.fields() {
+		if *f != nil && **f != 0 {
+			return false
+		}
+	}
+	return true
+}
+
 // completed fills in what a price list leaves out.
 //
 // Cached reads without a price of their own are charged as input. Anthropic's models

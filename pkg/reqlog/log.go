@@ -35,6 +35,9 @@ type Config struct {
 	Redact func(s string) string // takes secrets out of what callers chose; nil is none
 	Now    func() time.Time      // time.Now when nil
 	Logger *slog.Logger          // discards when nil
+	// Count, where it is not nil, is called with each row, once, in the goroutine of its
+	// request and before the row is written: it must be short and keep nothing of it.
+	Count func(*Row)
 
 	Rows        int           // in memory: 2,000
 	Queue       int           // rows that wait to be written: 4,096
@@ -116,6 +119,9 @@ func (l *Log) Attempt(*pipeline.Call, pipeline.Outcome) {}
 func (l *Log) Done(call *pipeline.Call, o pipeline.Outcome) {
 	row := newRow(call, &o)
 	charge(row, &o, l.cfg.Prices())
+	if l.cfg.Count != nil {
+		l.cfg.Count(row)
+	}
 	select {
 	case l.queue <- entry{row: row}:
 	default:

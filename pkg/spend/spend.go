@@ -73,19 +73,32 @@ func Parse(q url.Values, now time.Time, loc *time.Location) (Query, error) {
 		out.From, err = reqlog.ParseSince(since, now)
 		return out, err
 	}
-	local := now.In(loc)
-	year, month, day := local.Date()
-	switch period {
-	case "", "today", "day":
-	case "week":
-		day -= (int(local.Weekday()) + 6) % 7
-	case "month":
-		day = 1
-	default:
+	var ok bool
+	if out.From, _, ok = Period(period, now, loc); !ok {
 		return bad("period", fmt.Sprintf("period is today, week or month, not %.40q", period))
 	}
-	out.From = time.Date(year, month, day, 0, 0, 0, 0, loc)
 	return out, nil
+}
+
+// Period gives the beginning and the end of the day ("day", "today" or ""), "week" or
+// "month" that now is in; ok is false for any other name.
+func Period(name string, now time.Time, loc *time.Location) (from, to time.Time, ok bool) {
+	local := now.In(loc)
+	year, month, day := local.Date()
+	days, months := 0, 0
+	switch name {
+	case "", "today", "day":
+		days = 1
+	case "week":
+		day -= (int(local.Weekday()) + 6) % 7
+		days = 7
+	case "month":
+		day, months = 1, 1
+	default:
+		return from, to, false
+	}
+	at := func(month time.Month, day int) time.Time { return time.Date(year, month, day, 0, 0, 0, 0, loc) }
+	return at(month, day), at(month+time.Month(months), day+days), true
 }
 
 // Rows is the request log: it yields the rows that arrived in [from, to), in no order.

@@ -2,6 +2,7 @@ package body
 
 import (
 	"bytes"
+	"strconv"
 	"strings"
 
 	"github.com/hostless/hostless/pkg/fault"
@@ -16,6 +17,9 @@ type Envelope struct {
 	Model string
 	// Stream is whether the last `stream` member is true.
 	Stream bool
+	// MaxOutput is the largest of the members that limit what is generated, as OpenAI's
+	// and Anthropic's APIs have them; 0 where there is none, or no good one.
+	MaxOutput int64
 	// Ambiguous is whether a member that is not called exactly `model` would be taken
 	// for it by a decoder that ignores case, or several `model` members differ.
 	Ambiguous bool
@@ -80,6 +84,10 @@ func Parse(data []byte) (*Body, error) {
 			return nil // with those above, nearly all of the body, and none of the below
 		case "stream":
 			stream = v
+		case "max_tokens", "max_completion_tokens", "max_output_tokens":
+			if n, err := strconv.ParseInt(string(v.Of(data)), 10, 64); err == nil {
+				b.MaxOutput = max(b.MaxOutput, n)
+			}
 		case "stream_options":
 			b.options, b.hasOptions = v, true
 		case "prompt":

@@ -93,6 +93,10 @@ func KindOf(err error) ErrorKind {
 		return CallerOrigin
 	case fault.Scope, fault.Forbidden:
 		return PolicyScope
+	case fault.Spent:
+		return PolicyBudgetExceeded
+	case fault.Killed:
+		return PolicyKilled
 	case fault.RateLimited:
 		return PolicyRateLimited
 	case fault.Unconfigured:

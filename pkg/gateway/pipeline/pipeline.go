@@ -56,6 +56,9 @@ type Call struct {
 	// else the one whose dialect the caller speaks. Canonical.
 	Provider string
 	Stream   bool // the caller asked for a stream
+	// MaxOutput is the most tokens that the caller asks to be generated, as far as the
+	// JSON body's own members tell; 0 where they do not.
+	MaxOutput int64
 	// Body is the JSON body, decompressed; nil where the body is streamed through
 	// (uploads, forms) or there is none. It must not be kept after Done.
 	Body []byte
@@ -129,10 +132,20 @@ func (f PlannerFunc) Candidates(ctx context.Context, call *Call) ([]Candidate, e
 //
 // settle, where it is not nil, is called exactly once for a call that was let in,
 // with the call's final outcome: to take back a reserve, or charge what was used.
+// Observer.Done follows it, for each call that was let in.
 // Where a later Admitter refuses, the outcome is that refusal. Neither may block
 // longer than the caller should wait; ctx ends with the caller.
 type Admitter interface {
 	Admit(ctx context.Context, call *Call, candidates []Candidate) (settle func(Outcome), err error)
+}
+
+// A Refuser is an Admitter that refuses some candidates of a call and not others, such
+// as those of a provider whose budget is spent. It is asked about each candidate, where
+// there are several, before the call is admitted; those that it refuses are passed over
+// as if they had not been planned. It charges nothing. The error is that of Admit; where
+// all are refused the caller gets the first one's.
+type Refuser interface {
+	Refuses(call *Call, to *Candidate) error
 }
 
 // AdmitterFunc is a function as an Admitter.

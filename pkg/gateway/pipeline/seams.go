@@ -35,6 +35,19 @@ func (s *Seams) Admit(ctx context.Context, call *Call, candidates []Candidate) (
 	return inReverse(settles), nil
 }
 
+// Refused gives the error of the first Refuser that refuses a candidate; nil where none
+// does.
+func (s *Seams) Refused(call *Call, to *Candidate) error {
+	for _, a := range s.Admitters {
+		if r, ok := a.(Refuser); ok {
+			if err := r.Refuses(call, to); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
 // inReverse calls functions from the last to the first.
 func inReverse(settles []func(Outcome)) func(Outcome) {
 	return func(o Outcome) {

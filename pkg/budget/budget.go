@@ -1,0 +1,199 @@
+// Package budget limits what AI requests cost, use and number in a day, a week or a
+// month, and holds the switch that stops all of them.
+//
+// It is an Admitter of the gateway's pipeline. It owns the budgets, what has been used
+// of them, and what requests in flight hold in reserve. What a request cost is the
+// request log's word: each row is counted once, and after a restart the rows are read
+// again, so that budgets agree with the log to the nano-dollar.
+package budget
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/hostless/hostless/pkg/fault"
+	"github.com/hostless/hostless/pkg/prices"
+	"github.com/hostless/hostless/pkg/provider"
+)
+
+// Scope says whose requests a budget counts; exactly one member is set.
+type Scope struct {
+	App      string `json:"app,omitempty"`      // the NAME of a run
+	Provider string `json:"provider,omitempty"` // canonical
+	Token    string `json:"token,omitempty"`    // the shown prefix, or the name
+	All      bool   `json:"all,omitempty"`
+}
+
+// String is the scope as a person types it: "app shop", "all".
+func (s Scope) String() string {
+	switch {
+	case s.App != "":
+		return "app " + s.App
+	case s.Provider != "":
+		return "provider " + s.Provider
+	case s.Token != "":
+		return "token " + s.Token
+	}
+	return "all"
+}
+
+// The units of a budget.
+const (
+	USD      = "usd"
+	Tokens   = "tokens"   // input and output
+	Requests = "requests" // that a provider was tried with
+)
+
+// Units and Periods are what a budget may count, and for how long.
+var (
+	Units   = []string{USD, Tokens, Requests}
+	Periods = []string{"day", "week", "month"}
+)
+
+// Amount is so much of a unit: nano-dollars, tokens or requests. In JSON, dollars are a
+// decimal string and the others numbers.
+type Amount struct {
+	N   int64
+	USD bool
+}
+
+// String writes dollars with their sign, "$1.5", and others as a number.
+func (a Amount) String() string {
+	if a.USD {
+		return "$" + prices.Nano(a.N).String()
+	}
+	return strconv.FormatInt(a.N, 10)
+}
+
+// MarshalJSON implements json.Marshaler.
+func (a Amount) MarshalJSON() ([]byte, error) {
+	if a.USD {
+		return prices.Nano(a.N).MarshalJSON()
+	}
+	return strconv.AppendInt(nil, a.N, 10), nil
+}
+
+// UnmarshalJSON implements json.Unmarshaler: of what MarshalJSON writes.
+func (a *Amount) UnmarshalJSON(data []byte) error {
+	if a.USD = len(data) > 0 && data[0] == '"'; a.USD {
+		return json.Unmarshal(data, (*prices.Nano)(&a.N))
+	}
+	return json.Unmarshal(data, &a.N)
+}
+
+// Budget is one budget and how it stands.
+type Budget struct {
+	ID       string    `json:"id"`
+	Scope    Scope     `json:"scope"`
+	Unit     string    `json:"unit"`
+	Limit    Amount    `json:"limit"`
+	Period   string    `json:"period"`
+	Used     Amount    `json:"used"`      // since the period began
+	Reserved Amount    `json:"reserved"`  // estimates of the requests in flight
+	ResetsAt time.Time `json:"resets_at"` // the end of the period, UTC
+}
+
+// Percent is how much of the limit has been used.
+func (b *Budget) Percent() int64 {
+	if b.Limit.N <= 0 {
+		return 100
+	}
+	if b.Used.N > 1<<56 {
+		return b.Used.N / max(1, b.Limit.N/100)
+	}
+	return b.Used.N * 100 / b.Limit.N
+}
+
+// Request asks for a budget.
+type Request struct {
+	Scope  Scope  `json:"scope"`
+	Unit   string `json:"unit"`
+	Limit  Number `json:"limit"`
+	Period string `json:"period"`
+}
+
+// Number is an amount as it was given: a JSON number or string.
+type Number string
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (n *Number) UnmarshalJSON(data []byte) error {
+	if len(data) > 0 && data[0] == '"' {
+		return json.Unmarshal(data, (*string)(n))
+	}
+	var number json.Number
+	err := json.Unmarshal(data, &number)
+	*n = Number(number)
+	return err
+}
+
+// tokenPrefix is how a bridge token begins, and shownToken how much of one may be shown.
+const (
+	tokenPrefix = "sk_local_"
+	shownToken  = len(tokenPrefix) + 8
+)
+
+// maxName bounds the names in a scope.
+const maxName = 200
+
+// check brings a request into the form that is kept. The error is fault.Invalid and
+// names the field.
+func (r Request) check() (Request, Amount, error) {
+	bad := func(param, message string) (Request, Amount, error) {
+		return r, Amount{}, &fault.Error{Kind: fault.Invalid, Param: param, Message: message}
+	}
+	named := 0
+	for _, name := range []*string{&r.Scope.App, &r.Scope.Provider, &r.Scope.Token} {
+		if *name = strings.TrimSpace(*name); *name != "" {
+			named++
+		}
+		if len(*name) > maxName {
+			return bad("scope", "the name in scope is too long")
+		}
+	}
+	if r.Scope.All {
+		named++
+	}
+	if named != 1 {
+		return bad("scope", `scope is one of {"app"}, {"provider"}, {"token"} and {"all":true}`)
+	}
+	r.Scope.App = strings.TrimSuffix(r.Scope.App, ".localhost")
+	r.Scope.Provider = provider.Default().Canonical(r.Scope.Provider)
+	if t := r.Scope.Token; strings.HasPrefix(t, tokenPrefix) {
+		if len(t) < shownToken {
+			return bad("scope", fmt.Sprintf("a token's prefix has %d characters: hostless token list shows it", shownToken))
+		}
+		r.Scope.Token = t[:shownToken] // a whole one is kept nowhere
+	}
+	if !slices.Contains(Units, r.Unit) {
+		return bad("unit", fmt.Sprintf("unit is one of %s, not %.40q", strings.Join(Units, ", "), r.Unit))
+	}
+	if !slices.Contains(Periods, r.Period) {
+		return bad("period", fmt.Sprintf("period is one of %s, not %.40q", strings.Join(Periods, ", "), r.Period))
+	}
+	limit, err := ParseAmount(string(r.Limit), r.Unit)
+	if err != nil {
+		return bad("limit", err.Error())
+	}
+	return r, limit, nil
+}
+
+// ParseAmount reads an amount of a unit: dollars with at most nine places, a whole number
+// of others. The error says what it should be.
+func ParseAmount(text, unit string) (Amount, error) {
+	if unit == USD {
+		n, err := prices.ParseNano(text)
+		if err != nil || n < 0 {
+			return Amount{}, fmt.Errorf("limit is an amount of US dollars such as 5.00, not %.40q", text)
+		}
+		return Amount{int64(n), true}, nil
+	}
+	n, err := strconv.ParseInt(text, 10, 64)
+	if err != nil || n < 0 {
+		return Amount{}, fmt.Errorf("limit is a whole number of %s, not %.40q", unit, text)
+	}
+	return Amount{N: n}, nil
+}

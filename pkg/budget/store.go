@@ -1,0 +1,245 @@
+package budget
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/hostless/hostless/pkg/config"
+	"github.com/hostless/hostless/pkg/fault"
+	"github.com/hostless/hostless/pkg/reqlog"
+)
+
+// stored is the form of budgets.json.
+type stored struct {
+	Next    int     `json:"next"` // the number of the next id
+	Budgets []entry `json:"budgets"`
+}
+
+type entry struct {
+	ID     string `json:"id"`
+	Scope  Scope  `json:"scope"`
+	Unit   string `json:"unit"`
+	Limit  Amount `json:"limit"`
+	Period string `json:"period"`
+}
+
+// read reads budgets.json. One that cannot be used is kept aside and named in the
+// warnings.
+func (r *Room) read() error {
+	data, _, err := config.ReadPrivate(r.cfg.Path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("read budgets: %w", err)
+	}
+	if err = r.decode(data); err == nil {
+		return nil
+	}
+	kept, asideErr := config.KeepAside(r.cfg.Path, r.cfg.Now())
+	if asideErr != nil {
+		return fmt.Errorf("read budgets: %w", errors.Join(err, asideErr))
+	}
+	r.cfg.Logger.Error("budgets.json cannot be used and was kept aside: no budget holds", "kept", kept, "error", err)
+	r.problems = append(r.problems, "budgets.json could not be read, no budget holds until it is set again: it was kept as "+kept)
+	return nil
+}
+
+// decode takes budgets.json up; nothing changes where it cannot be used. It is called
+// before the room is shared.
+func (r *Room) decode(data []byte) error {
+	var s stored
+	if err := json.Unmarshal(data, &s); err != nil {
+		return err
+	}
+	budgets, err := made(s.Budgets)
+	if err != nil {
+		return err
+	}
+	r.set(budgets, s.Next)
+	return nil
+}
+
+// made checks entries and makes budgets of them, which count nothing yet.
+func made(entries []entry) ([]*budget, error) {
+	var out []*budget
+	for _, e := range entries {
+		text := strconv.FormatInt(e.Limit.N, 10)
+		if e.Limit.USD {
+			text = strings.TrimPrefix(e.Limit.String(), "$")
+		}
+		req, limit, err := Request{e.Scope, e.Unit, Number(text), e.Period}.check()
+		if err == nil && e.ID == "" {
+			err = errors.New("a budget has no id")
+		}
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, &budget{id: e.ID, scope: req.Scope, unit: req.Unit, period: req.Period, limit: limit.N})
+	}
+	return out, nil
+}
+
+// set puts budgets in the place of those that there are; r.mu is held, or the room is
+// not shared yet.
+func (r *Room) set(budgets []*budget, next int) {
+	r.budgets, r.next = budgets, max(1, next)
+	r.some.Store(len(budgets) > 0)
+	now := r.cfg.Now()
+	for _, b := range r.budgets {
+		if b.to.IsZero() {
+			r.begin(b, now)
+		}
+		b.reserved = 0
+	}
+	for _, h := range r.calls {
+		r.reserve(h, 1)
+	}
+}
+
+// write keeps budgets in budgets.json, and has them hold; r.changing is held.
+func (r *Room) write(budgets []*budget, next int) error {
+	s := stored{Next: next, Budgets: []entry{}}
+	for _, b := range budgets {
+		s.Budgets = append(s.Budgets, entry{b.id, b.scope, b.unit, b.amount(b.limit), b.period})
+	}
+	data, err := json.MarshalIndent(s, "", "  ")
+	if err != nil {
+		return err
+	}
+	if err := config.WritePrivate(r.cfg.Path, append(data, '\n')); err != nil {
+		return err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.set(budgets, next)
+	if r.waiting > 0 {
+		close(r.released)
+		r.released, r.waiting = make(chan struct{}), 0
+	}
+	return nil
+}
+
+// List gives the budgets and how they stand, in the order in which they were set. It
+// waits until the request log has been read.
+func (r *Room) List(ctx context.Context) ([]Budget, error) {
+	if err := r.await(ctx); err != nil {
+		return nil, err
+	}
+	r.Sync()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.roll(r.cfg.Now())
+	out := []Budget{}
+	for _, b := range r.budgets {
+		out = append(out, b.view())
+	}
+	return out, nil
+}
+
+// maxBudgets bounds how many each request is held against.
+const maxBudgets = 200
+
+// Put sets a budget: one of the same scope, unit and period gets the new limit. It
+// counts what its period has seen already. The error is fault.Invalid and names the field.
+func (r *Room) Put(ctx context.Context, req Request) (Budget, error) {
+	req, limit, err := req.check()
+	if err == nil {
+		err = r.await(ctx)
+	}
+	if err != nil {
+		return Budget{}, err
+	}
+	r.Sync()
+	r.changing.Lock()
+	defer r.changing.Unlock()
+	r.mu.Lock()
+	budgets, next := slices.Clone(r.budgets), r.next
+	r.mu.Unlock()
+	set := &budget{scope: req.Scope, unit: req.Unit, period: req.Period, limit: limit.N}
+	i := slices.IndexFunc(budgets, func(b *budget) bool { return b.scope == set.scope && b.unit == set.unit && b.period == set.period })
+	switch {
+	case i >= 0:
+		set.id, budgets[i] = budgets[i].id, set
+	case len(budgets) >= maxBudgets:
+		return Budget{}, &fault.Error{Kind: fault.Invalid, Message: fmt.Sprintf("there are %d budgets already", maxBudgets), Next: "hostless budget remove ID"}
+	default:
+		set.id = "b" + strconv.Itoa(next)
+		budgets, next = append(budgets, set), next+1
+	}
+	if err := r.write(budgets, next); err != nil {
+		return Budget{}, err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.warn(set)
+	return set.view(), nil
+}
+
+// Remove removes a budget. An id that none has is fault.NotFound.
+func (r *Room) Remove(_ context.Context, id string) error {
+	r.changing.Lock()
+	defer r.changing.Unlock()
+	r.mu.Lock()
+	kept, next := slices.Clone(r.budgets), r.next
+	r.mu.Unlock()
+	kept = slices.DeleteFunc(kept, func(b *budget) bool { return b.id == id })
+	r.mu.Lock()
+	same := len(kept) == len(r.budgets)
+	r.mu.Unlock()
+	if same {
+		return &fault.Error{Kind: fault.NotFound, Message: fmt.Sprintf("there is no budget %.40q", id), Next: "hostless budget list"}
+	}
+	return r.write(kept, next)
+}
+
+// Warnings are the budgets that are nearly spent or spent, one sentence each, and what
+// is wrong with the room.
+func (r *Room) Warnings() []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.roll(r.cfg.Now())
+	out := slices.Clone(r.problems)
+	for _, b := range r.budgets {
+		percent := b.percent()
+		if percent < warnAt {
+			continue
+		}
+		state, next := fmt.Sprintf("has %d %% used", percent), ""
+		if percent >= 100 {
+			state, next = "is spent", ", raise it with: hostless budget raise "+b.id+" AMOUNT"
+		}
+		out = append(out, fmt.Sprintf("budget %s (%s, %s a %s) %s: %s until %s%s", b.id, b.scope, b.phrase(b.limit), b.period, state, b.phrase(b.used),
+			b.to.Format("2006-01-02 15:04"), next))
+	}
+	return out
+}
+
+// Sync takes in what other processes have written to the request log.
+func (r *Room) Sync() {
+	r.syncing.Lock()
+	defer r.syncing.Unlock()
+	r.mu.Lock()
+	offsets, own := r.offsets, r.own
+	r.mu.Unlock()
+	var rows []*reqlog.Row
+	next, err := reqlog.Scan(r.cfg.Requests, earliest(r.cfg.Now(), r.cfg.Location), offsets, own, func(row *reqlog.Row) { rows = append(rows, row) })
+	if err != nil {
+		r.cfg.Logger.Warn("the request log cannot be read", "error", err)
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.offsets = next
+	for _, row := range rows {
+		if r.own == "" || !strings.HasPrefix(row.ID, r.own) { // Count has had those
+			r.count(row)
+		}
+	}
+}
