@@ -21,7 +21,7 @@ import (
 //go:embed page
 var page embed.FS
 
-// settings is what the page is told. The token works from the app's own origin
+// settings are what the page gets. The token works from the app's own origin
 // alone, and ends with the app.
 type settings struct {
 	API   string `json:"api"`

@@ -63,9 +63,9 @@ func run(ctx context.Context, bin string, check bool) (err error) {
 			fmt.Println("\nCleaning up.")
 			return nil
 		case <-s.daemon.ended:
-			return fmt.Errorf("hostlessd ended: %s", s.daemon.lastWords())
+			return fmt.Errorf("hostlessd ended: %s", s.daemon.lastLine())
 		case <-s.app.ended:
-			return fmt.Errorf("the chat app ended: %s", s.app.lastWords())
+			return fmt.Errorf("the chat app ended: %s", s.app.lastLine())
 		case <-orphan.C:
 			if os.Getppid() != parent {
 				return nil

@@ -53,8 +53,8 @@ func (p *process) stop() {
 	}
 }
 
-// lastWords is the last line that the program wrote.
-func (p *process) lastWords() string {
+// lastLine is the last line that the program wrote.
+func (p *process) lastLine() string {
 	text, err := os.ReadFile(p.log)
 	if err != nil {
 		return err.Error()

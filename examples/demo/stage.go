@@ -74,7 +74,7 @@ func (s *stage) await(ctx context.Context, p *process, try func() error) error {
 		}
 		select {
 		case <-p.ended:
-			return fmt.Errorf("%s ended: %s", filepath.Base(p.cmd.Path), p.lastWords())
+			return fmt.Errorf("%s ended: %s", filepath.Base(p.cmd.Path), p.lastLine())
 		case <-ctx.Done():
 			return errors.Join(ctx.Err(), err)
 		case <-time.After(50 * time.Millisecond):

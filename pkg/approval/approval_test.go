@@ -183,7 +183,7 @@ func TestHeld(t *testing.T) {
 				var dialogs atomic.Int32
 				w := newWorld(t, approval.Config{Asker: s, OnDialog: func(a approval.Approval, allowed bool) {
 					if dialogs.Add(1); a.Origin != "https://app.example" || allowed != (c.status == 200) {
-						t.Errorf("told of %+v, %v", a, allowed)
+						t.Errorf("reported %+v, %v", a, allowed)
 					}
 				}})
 				start := time.Now()
@@ -204,7 +204,7 @@ func TestHeld(t *testing.T) {
 				}
 				synctest.Wait()
 				if got := dialogs.Load() == 1; got != strings.HasSuffix(c.name, "in the dialog") {
-					t.Errorf("told of a dialog's answer: %v", got)
+					t.Errorf("reported a dialog's answer: %v", got)
 				}
 				if got := s.closed.Load(); got != c.closed {
 					t.Errorf("%d dialogs were taken off the screen, want %d", got, c.closed)

@@ -24,7 +24,7 @@ const (
 type Config struct {
 	Path  string // approvals.json; "" keeps nothing
 	Asker Asker  // the desktop; nil is nobody
-	// OnDialog is told each answer that came from the desktop; nil tells nobody.
+	// OnDialog is called with each answer that came from the desktop; it may be nil.
 	OnDialog func(a Approval, allowed bool)
 	Now      func() time.Time
 	NewID    func() string
@@ -99,7 +99,7 @@ type Verdict struct {
 }
 
 // New makes a queue and reads what an earlier daemon has left. A file that cannot
-// be read is kept aside, and told by the second result.
+// be read is kept aside, and reported by the second result.
 func New(cfg Config) (*Queue, []string, error) {
 	q := &Queue{
 		path: cfg.Path, asker: cfg.Asker, now: cfg.Now, newID: cfg.NewID, log: cfg.Logger, onDialog: cfg.OnDialog,

@@ -18,7 +18,7 @@ const (
 	Trusted     = "trusted"     // the authority is in it
 	Untrusted   = "untrusted"   // it is not
 	Unavailable = "unavailable" // the store exists, the tool that changes it does not
-	Failed      = "failed"      // the tool said no
+	Failed      = "failed"      // the tool refused
 )
 
 // StoreResult is how the authority stands in one trust store.
@@ -119,7 +119,7 @@ func (t *Trust) one(ctx context.Context, s store, cert *x509.Certificate, do fun
 	has, err := s.has(ctx, cert)
 	if err == nil {
 		if err = do(s, cert, has); err == nil {
-			has, err = s.has(ctx, cert) // what is said was looked at
+			has, err = s.has(ctx, cert) // the report is of what was seen
 		}
 	}
 	var noTool errNoTool

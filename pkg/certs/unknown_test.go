@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// TestUnknownNames: a browser is told that the name is not known, not that
+// TestUnknownNames: a browser learns that the name is not known, not that
 // something broke.
 func TestUnknownNames(t *testing.T) {
 	now := time.Now()

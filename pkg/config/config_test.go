@@ -124,7 +124,7 @@ func TestWritePrivate(t *testing.T) {
 	}
 }
 
-// A full or read-only disk must be told in public, not as an internal error.
+// A full or read-only disk must be a public error, not an internal one.
 func TestWritePrivateSaysWhy(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "missing", "keys.env")
 	err := config.WritePrivate(path, []byte("x"))

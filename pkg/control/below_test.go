@@ -85,7 +85,7 @@ func TestBelowARun(t *testing.T) {
 	}
 	defer inner.Close()
 	if got := inner.Registered().Token; !cmp.Equal(got.Scope, control.Scope{AllowedProviders: []string{"openai"}, AllowedModels: []string{"gpt-4o-mini"}, RateLimit: 10}) || !got.Fixed {
-		t.Errorf("the inner run is told that it has %+v", got)
+		t.Errorf("the inner run reports %+v", got)
 	}
 	first, err := w.tokens.Store.Verify(outer.Registered().Token.Token.String, "")
 	if err != nil {

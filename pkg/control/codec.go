@@ -141,7 +141,7 @@ func bodyOf(f *fault.Error) errorBody {
 	}
 }
 
-// seconds rounds up: nobody is told to come back too early.
+// seconds rounds up, so that no caller comes back too early.
 func seconds(d time.Duration) int64 { return int64(math.Ceil(d.Seconds())) }
 
 // filled makes empty lists of missing ones.

@@ -17,7 +17,7 @@ import (
 // Dial checks the control socket and connects to it. Before anything is sent it
 // makes sure that the socket and its folder belong to the caller (or to root),
 // that neither is a symbolic link nor open to others, and that the process
-// behind it runs as the caller or as root: an impostor's socket would be told
+// behind it runs as the caller or as root: an impostor's socket would receive
 // keys. What is wrong is a fault.Unreachable with what to type.
 func Dial(ctx context.Context, socket string) (net.Conn, error) {
 	if err := checkSocket(socket, os.Geteuid()); err != nil {

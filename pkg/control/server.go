@@ -41,7 +41,7 @@ type ServerConfig struct {
 	// Logins are those with providers; without them the paths answer 404.
 	Logins Logins
 	Audit  Audit // nil records nothing
-	// Version is the daemon's, which every answer carries; "" is not told.
+	// Version is the daemon's, which every answer carries; "" is left out.
 	Version string
 	// Requests is the request log; without it the paths answer 404.
 	Requests *reqlog.Log
@@ -175,7 +175,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.handler.ServeHTTP(w, r)
 }
 
-// Served counts the requests that have begun since the server was made.
+// Served counts the requests that have started since the server was made.
 func (s *Server) Served() uint64 { return s.served.Load() }
 
 type contextKey int

@@ -61,7 +61,7 @@ type Routes interface {
 type RouteLease interface {
 	// Registered tells the route; its LeaseID is unique in this daemon.
 	Registered() Registered
-	// Events yields what the client must be told. It is closed when the lease
+	// Events yields what the client must learn. It is closed when the lease
 	// has ended on the daemon's side.
 	Events() <-chan LeaseEvent
 	// Update takes the client's word on its child.

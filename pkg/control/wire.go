@@ -69,7 +69,7 @@ type TokenRequest struct {
 	Scope
 }
 
-// Token answers POST /auth/token: the only time that the whole token is told.
+// Token answers POST /auth/token: the only time that the whole token is shown.
 type Token struct {
 	Token     Secret `json:"token"`
 	Origin    string `json:"origin"`

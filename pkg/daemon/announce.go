@@ -56,7 +56,7 @@ func lockHome(paths config.Paths) (*listen.Lock, error) {
 		lock, err = listen.Acquire(paths.Lock())
 	}
 	if !errors.Is(err, listen.ErrLocked) {
-		if err == nil { // whoever is told in these files has ended without order
+		if err == nil { // the daemon named in these files did not end in order
 			os.Remove(paths.PID())
 			os.Remove(paths.Port())
 		}

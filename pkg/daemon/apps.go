@@ -106,7 +106,7 @@ func (c controlRoutes) Lease(ctx context.Context, req control.RouteRequest) (con
 	if err != nil {
 		return nil, err
 	}
-	l := &routeLease{lease, c, make(chan control.LeaseEvent)} // leases are told apart by their address
+	l := &routeLease{lease, c, make(chan control.LeaseEvent)} // leases are distinguished by their address
 	go l.forward()
 	return l, nil
 }

@@ -268,7 +268,7 @@ func (d *daemon) serve(ctx context.Context) error {
 		}
 	}()
 
-	// Said before anything is answered: to a manager that takes the daemon for
+	// Reported before anything is answered: to a manager that takes the daemon for
 	// still starting, a reload that somebody asks for is part of the start. The
 	// sockets listen already.
 	d.notify.ready(fmt.Sprintf("Serving on port %d", d.sockets.Port))

@@ -33,7 +33,7 @@ func (d *daemon) openFront(log *slog.Logger) (err error) {
 // peerPolicy admits the daemon's own user, that one's subordinate users (of rootless
 // containers), and root. Where the kernel does not tell
 // who connects, as on macOS, everybody on this machine is admitted, which is
-// said once.
+// logged once.
 func (d *daemon) peerPolicy(log *slog.Logger) func(net.Conn) (int, error) {
 	var once sync.Once
 	return func(c net.Conn) (int, error) {

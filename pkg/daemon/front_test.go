@@ -13,7 +13,7 @@ import (
 // owner has left: the kernel gives those to root.
 func TestJudge(t *testing.T) {
 	if runtime.GOOS != "linux" {
-		t.Skip("who connects over TCP cannot be told here")
+		t.Skip("the owner of a TCP connection cannot be found here")
 	}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

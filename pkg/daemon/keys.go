@@ -110,7 +110,7 @@ func (d *daemon) readKeychain(ctx context.Context, service, account string) (sec
 	return d.cfg.Keychain.Get(ctx, service, account)
 }
 
-// closeKeys waits for what was begun to end.
+// closeKeys waits for what is under way to end.
 func (d *daemon) closeKeys() {
 	if d.stopKeychain != nil {
 		d.stopKeychain()
@@ -314,7 +314,7 @@ func (c controlKeys) Lock(ctx context.Context) error { return c.store.Lock(ctx) 
 // gatewayKeys shows the key store as the gateway needs it.
 type gatewayKeys struct {
 	store *keys.Store
-	used  func(secret.String) // is told each key before the gateway has it
+	used  func(secret.String) // is called with each key before the gateway has it
 	urls  providerURLs
 }
 

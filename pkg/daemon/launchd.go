@@ -25,7 +25,7 @@ func (d *daemon) leastUptime() time.Duration {
 
 // standFor keeps this process after a handover for as long as its successor runs,
 // where launchd is the manager: it knows a job by the process that it started,
-// and cannot be told another. The end of one is the end of the other, whichever
+// and cannot take another. The end of one is the end of the other, whichever
 // comes first; the error is the successor's failure. Elsewhere, and without a
 // handover, it returns at once.
 func (d *daemon) standFor(ctx context.Context) error {

@@ -100,7 +100,7 @@ type Stream interface {
 	// and no false finish.
 	//
 	// It returns nil where the caller got a whole answer. Else it is ErrProvider
-	// where the provider itself told of a failure within the stream, cause where
+	// where the provider itself reported a failure within the stream, cause where
 	// that ended it, and ErrIncomplete where nothing did.
 	End(cause error, emit func(sse.Event)) error
 }

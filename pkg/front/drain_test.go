@@ -373,8 +373,8 @@ func TestLaneBodiesHaveNoDeadline(t *testing.T) {
 // TestDrainEndsHalfHeads has a client that sends a part of a long head and no more.
 func TestDrainEndsHalfHeads(t *testing.T) {
 	s := start(t, Config{CloseDelay: time.Millisecond})
-	const begun = "GET / HTTP/1.1\r\nHost: a.localhost\r\nX: "
-	_, r := dialed(t, s.addr, begun+strings.Repeat("x", laneBuf-len(begun))) // all that a lane reads at first
+	const head = "GET / HTTP/1.1\r\nHost: a.localhost\r\nX: "
+	_, r := dialed(t, s.addr, head+strings.Repeat("x", laneBuf-len(head))) // all that a lane reads at first
 	for reading, limit := false, time.Now().Add(10*time.Second); !reading; time.Sleep(time.Millisecond) {
 		for _, own := range s.members(s.lanes) {
 			reading = own.lane.Load() == laneReading

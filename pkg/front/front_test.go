@@ -129,7 +129,7 @@ func TestRawRequests(t *testing.T) {
 				t.Fatalf("status %d, want %d; body %q", resp.StatusCode, tt.status, body)
 			}
 			if got := resp.Header.Get("X-Plane"); (got != "") != (tt.body != "") || tt.body != "" && body != tt.body {
-				t.Errorf("plane %q said %q, want %q", got, body, tt.body)
+				t.Errorf("plane %q answered %q, want %q", got, body, tt.body)
 			}
 		})
 	}
@@ -207,7 +207,7 @@ func TestPanics(t *testing.T) {
 		Gateway: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			switch r.URL.Path {
 			case "/late":
-				fmt.Fprint(w, "begun")
+				fmt.Fprint(w, "started")
 				w.(http.Flusher).Flush()
 				panic("late")
 			case "/abort":
@@ -329,7 +329,7 @@ func TestTLSAndPlainOnOnePort(t *testing.T) {
 	if resp, _ := raw(t, s.addr, "POST /p HTTP/1.1\r\nHost: app.localhost\r\nContent-Length: 1\r\n\r\nx"); resp.StatusCode != 308 || !resp.Close {
 		t.Errorf("redirect with a body: %d, close %v", resp.StatusCode, resp.Close)
 	}
-	// What cannot follow a redirect gets none, nor does the gateway, whose clients are told http.
+	// What cannot follow a redirect gets none, nor does the gateway, whose clients are given http.
 	for name, text := range map[string]string{
 		"upgrade":   "GET /p HTTP/1.1\r\nHost: app.localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n",
 		"preflight": "OPTIONS /p HTTP/1.1\r\nHost: app.localhost\r\nOrigin: http://web.localhost\r\nAccess-Control-Request-Method: POST\r\n\r\n",

@@ -127,14 +127,14 @@ func TestHTTP2Line(t *testing.T) {
 // that has left is not.
 func TestRefusalsInTheLog(t *testing.T) {
 	for why, warned := range map[error]bool{errors.New("another user's"): true, fmt.Errorf("asked: %w", peer.ErrGone): false} {
-		var told bytes.Buffer
-		s := start(t, Config{Peer: func(net.Conn) (int, error) { return UnknownUID, why }, Logger: slog.New(slog.NewTextHandler(&told, nil))})
+		var logged bytes.Buffer
+		s := start(t, Config{Peer: func(net.Conn) (int, error) { return UnknownUID, why }, Logger: slog.New(slog.NewTextHandler(&logged, nil))})
 		if resp, _ := raw(t, s.addr, "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"); resp.StatusCode != http.StatusForbidden {
 			t.Errorf("%v: %s", why, resp.Status)
 		}
 		s.stop()
-		if strings.Contains(told.String(), "WARN") != warned {
-			t.Errorf("%v: logged %q", why, told.String())
+		if strings.Contains(logged.String(), "WARN") != warned {
+			t.Errorf("%v: logged %q", why, logged.String())
 		}
 	}
 }

@@ -127,7 +127,7 @@ func (l *lane) await(first bool) (head []byte, ok bool) {
 }
 
 // fill reads what comes next, until the connection has been idle for too long.
-// While the server drains, what has arrived is still read, and what has begun to
+// While the server drains, what has arrived is still read, and what has started to
 // arrive is waited for, but not for long.
 func (l *lane) fill() bool {
 	idle := l.server.cfg.Idle

@@ -212,16 +212,16 @@ func TestLaneAnswersAsNetHTTPDoes(t *testing.T) {
 	for path := range laneAnswers {
 		for _, method := range []string{"GET", "HEAD"} {
 			t.Run(method+path, func(t *testing.T) {
-				var said [2][]string
+				var got [2][]string
 				for i, addr := range []string{lane.addr, stock.Listener.Addr().String()} {
 					c, r := dial(t, addr)
 					// The second request shows whether the connection lives on.
 					fmt.Fprintf(c, "%s %s HTTP/1.1\r\nHost: a.localhost\r\n\r\n", method, path)
-					said[i] = append(answer(r, method), "then")
+					got[i] = append(answer(r, method), "then")
 					fmt.Fprintf(c, "%s %s HTTP/1.1\r\nHost: a.localhost\r\nConnection: close\r\n\r\n", method, path)
-					said[i] = append(said[i], answer(r, method)...)
+					got[i] = append(got[i], answer(r, method)...)
 				}
-				if diff := cmp.Diff(said[1], said[0]); diff != "" {
+				if diff := cmp.Diff(got[1], got[0]); diff != "" {
 					t.Errorf("not as net/http (-want +got):\n%s", diff)
 				}
 			})
@@ -230,7 +230,7 @@ func TestLaneAnswersAsNetHTTPDoes(t *testing.T) {
 }
 
 // answer reads an answer and tells what is in it, interim ones included.
-func answer(r *bufio.Reader, method string) (said []string) {
+func answer(r *bufio.Reader, method string) (seen []string) {
 	resp, err := http.ReadResponse(r, &http.Request{Method: method})
 	if err != nil {
 		return []string{"no answer"}
@@ -239,8 +239,8 @@ func answer(r *bufio.Reader, method string) (said []string) {
 		return append(append([]string{resp.Status}, headers(resp.Header)...), answer(r, method)...)
 	}
 	body, err := io.ReadAll(resp.Body)
-	said = append([]string{resp.Status, fmt.Sprint(resp.ContentLength, resp.TransferEncoding, resp.Close, len(body), err != nil)}, headers(resp.Header)...)
-	return append(append(said, fmt.Sprintf("%.300s", body)), headers(resp.Trailer)...)
+	seen = append([]string{resp.Status, fmt.Sprint(resp.ContentLength, resp.TransferEncoding, resp.Close, len(body), err != nil)}, headers(resp.Header)...)
+	return append(append(seen, fmt.Sprintf("%.300s", body)), headers(resp.Trailer)...)
 }
 
 func headers(h http.Header) (lines []string) {
@@ -341,11 +341,11 @@ func TestGuestsReachApps(t *testing.T) {
 // TestEagerPeerCheck opens more connections than a stranger may keep without asking for
 // anything; the log tells of it once.
 func TestEagerPeerCheck(t *testing.T) {
-	var told bytes.Buffer
+	var logged bytes.Buffer
 	var asked atomic.Int32
 	s := start(t, Config{
 		Peer:   func(net.Conn) (int, error) { asked.Add(1); return 7, errors.New("another's") },
-		Logger: slog.New(slog.NewTextHandler(&told, nil)),
+		Logger: slog.New(slog.NewTextHandler(&logged, nil)),
 	})
 	const more = 5
 	for range eagerPeerCheckConns + more {
@@ -364,13 +364,13 @@ func TestEagerPeerCheck(t *testing.T) {
 		time.Sleep(time.Millisecond)
 	}
 	s.stop()
-	if n := strings.Count(told.String(), "a connection is refused"); n != 1 {
-		t.Errorf("refused connections are told %d times:\n%s", n, &told)
+	if n := strings.Count(logged.String(), "a connection is refused"); n != 1 {
+		t.Errorf("refused connections are logged %d times:\n%s", n, &logged)
 	}
 }
 
 // TestClientsThatLeave holds both servers to it: a client that leaves ends the
-// request, one that only has said its last gets its answer.
+// request, one that has only finished sending gets its answer.
 func TestClientsThatLeave(t *testing.T) {
 	entered, ended := make(chan struct{}), make(chan error, 1)
 	release := make(chan struct{})
@@ -576,7 +576,7 @@ func TestDrainEndsLanes(t *testing.T) {
 	if _, err := idleReader.ReadByte(); err != io.EOF {
 		t.Errorf("the idle connection ended by %v", err)
 	}
-	io.WriteString(fresh, plain) // within the patience for first requests
+	io.WriteString(fresh, plain) // within the time that a first request has
 	answered("fresh", freshReader)
 	io.WriteString(gateway, "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
 	answered("gateway", gatewayReader)

@@ -198,10 +198,10 @@ func benchSSE(b *testing.B, f family) {
 		if _, err := in.ReadSlice('\n'); err != nil {
 			b.Fatal(err)
 		}
-		begun := time.Since(start)
+		firstByte := time.Since(start)
 		io.Copy(io.Discard, in)
 		resp.Body.Close()
-		first[way] = append(first[way], begun)
+		first[way] = append(first[way], firstByte)
 		whole[way] = append(whole[way], time.Since(start))
 	}
 	for way := range s.ways {

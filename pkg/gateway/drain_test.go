@@ -22,7 +22,7 @@ func TestRefusalOutlivesLargeBody(t *testing.T) {
 		name, line, token, framing string
 		status                     int
 	}{
-		{"too large, told", "POST /v1/chat/completions", w.token, "", 413},
+		{"too large, with a length", "POST /v1/chat/completions", w.token, "", 413},
 		{"too large, chunked", "POST /v1/chat/completions", w.token, "chunked", 413},
 		{"too large, no model, chunked", "POST /v1/vector_stores", w.token, "chunked", 413},
 		{"no token", "POST /v1/files", "none", "", 401},

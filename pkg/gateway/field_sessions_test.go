@@ -120,7 +120,7 @@ func TestToolsOrEffort(t *testing.T) {
 	}
 }
 
-// TestChangeOfModel: what one provider's model thought, as Hostless told the client,
+// TestChangeOfModel: what one provider's model thought, as Hostless sent it to the client,
 // is taken out on the way to another in the client's own dialect; all else stays.
 func TestChangeOfModel(t *testing.T) {
 	w := newWorld(t)

@@ -29,22 +29,22 @@ import (
 
 // Gateway serves the AI plane. It is an http.Handler, safe for concurrent use.
 type Gateway struct {
-	cfg       Config
-	access    access.Access
-	up        *upstream.Client
-	lists     *modelist.Lists
-	models    modelist.Service
-	realtime  realtime.Config
-	ledger    *ledger.Ledger
-	plan      *plan.Planner
-	fetcher   *netguard.Fetcher
-	seams     pipeline.Seams
-	goAway    context.CancelFunc
-	inFlight  atomic.Int64
-	bodies    *body.Memory
-	ids       requestIDs
-	running   running
-	redactors respond.Redactors
+	cfg           Config
+	access        access.Access
+	up            *upstream.Client
+	lists         *modelist.Lists
+	models        modelist.Service
+	realtime      realtime.Config
+	ledger        *ledger.Ledger
+	plan          *plan.Planner
+	fetcher       *netguard.Fetcher
+	seams         pipeline.Seams
+	cancelSockets context.CancelFunc
+	inFlight      atomic.Int64
+	bodies        *body.Memory
+	ids           requestIDs
+	running       running
+	redactors     respond.Redactors
 }
 
 // New makes a gateway.
@@ -57,8 +57,8 @@ func New(cfg Config) (*Gateway, error) {
 		fetcher: netguard.NewFetcher(dialer(&cfg), cfg.TLS, "hostless/"+cfg.Version, netguard.Limits{}), ledger: ledger.New(cfg.Now),
 	}
 	g.access = access.Access{Tokens: cfg.Tokens, DevMode: cfg.DevMode, Owner: cfg.Owner, Origins: func() []string { return cfg.Settings().Origins }}
-	stopping, goAway := context.WithCancel(context.Background())
-	g.goAway = goAway
+	stopping, cancelSockets := context.WithCancel(context.Background())
+	g.cancelSockets = cancelSockets
 	g.lists = modelist.New(modelist.Config{Client: g.up, Version: cfg.Version, Now: cfg.Now, Logger: cfg.Logger})
 	g.plan = plan.New(plan.Config{Keys: cfg.Keys, Settings: cfg.Settings, Lists: g.lists, Upstream: g.up, Fetcher: g.fetcher, Now: cfg.Now})
 	g.models = modelist.Service{Lists: g.lists, Planner: g.plan, Keys: cfg.Keys, Made: cfg.Now().UTC(), Active: func() []ollama.Active { return g.ledger.Active(g.models.Made) }, Logger: cfg.Logger}
@@ -103,7 +103,7 @@ func (g *Gateway) Usage() []Usage { return g.ledger.List() }
 // Close ends WebSockets, idle connections to providers and what runs in the
 // background. Other requests in flight are left to their own contexts.
 func (g *Gateway) Close() {
-	g.goAway()
+	g.cancelSockets()
 	g.lists.Close()
 	g.up.Close()
 	g.fetcher.Close()
@@ -165,7 +165,7 @@ func (g *Gateway) serve(w http.ResponseWriter, r *http.Request, matched endpoint
 	err = c.serve()
 }
 
-// envelope is the dialect that errors of a path are told in, where no surface
+// envelope is the dialect that errors of a path are written in, where no surface
 // says it.
 func envelope(path string) dialect.Name {
 	switch {

@@ -284,7 +284,7 @@ func TestAdmitters(t *testing.T) {
 }
 
 // TestEnd: every call in flight ends with the cause, which its caller and the
-// observers are told.
+// observers hear.
 func TestEnd(t *testing.T) {
 	seen := newRecorder()
 	w := newWorld(t, func(c *gateway.Config) { c.Observers = []pipeline.Observer{seen} })
@@ -303,7 +303,7 @@ func TestEnd(t *testing.T) {
 	}{
 		{"/v1/chat/completions", "true", 200}, {"/v1/messages", "true", 200}, {"/v1/chat/completions", "false", 403}, {"/v1/messages", "false", 403},
 	} {
-		begun, done := make(chan struct{}), make(chan answer, 1)
+		started, done := make(chan struct{}), make(chan answer, 1)
 		go func() {
 			resp, err := noRedirects.Do(w.request("POST", tt.path, `{"model":"mistral/m","max_tokens":9,"stream":`+tt.stream+`,"messages":[{"role":"user","content":"x"}]}`))
 			if err != nil {
@@ -314,13 +314,13 @@ func TestEnd(t *testing.T) {
 			defer resp.Body.Close()
 			if tt.stream == "true" {
 				resp.Body.Read(make([]byte, 1)) // its first event is here
-				close(begun)
+				close(started)
 			}
 			data, _ := io.ReadAll(resp.Body)
 			done <- answer{resp.StatusCode, resp.Header, string(data)}
 		}()
 		if <-sent; tt.stream == "true" {
-			<-begun
+			<-started
 		}
 		w.gw.End(killed)
 		a := <-done

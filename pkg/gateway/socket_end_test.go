@@ -57,7 +57,7 @@ func TestSocketsEnd(t *testing.T) {
 }
 
 // TestCallerThatReadsNothing: its close is seen all the same, and ends what is
-// being told to it.
+// being sent to it.
 func TestCallerThatReadsNothing(t *testing.T) {
 	w := newWorld(t)
 	piece := strings.Repeat("a", 64<<10)

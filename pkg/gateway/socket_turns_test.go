@@ -99,18 +99,18 @@ func TestRealtimeTurns(t *testing.T) {
 	refuse <- false
 	tell(`{"type":"response.created","response":{"id":"r2"}}`, "r2")
 	tell(`{"type":"response.done","response":{"id":"r2","status":"failed","usage":{"input_tokens":5}}}`, "r2")
-	expect("begun by the provider", pipeline.ProviderError, 5)
+	expect("started by the provider", pipeline.ProviderError, 5)
 
 	refuse <- true
 	script <- `{"type":"response.created","response":{"id":"r3"}}`
 	if got := receive(t, c); !strings.Contains(got, "the budget is spent") {
-		t.Errorf("begun by the provider, refused: %s", got)
+		t.Errorf("started by the provider, refused: %s", got)
 	}
 	receive(t, c) // response.created
 	if got := <-asked; got != `{"response_id":"r3","type":"response.cancel"}` {
-		t.Errorf("the provider was told %s", got)
+		t.Errorf("the provider was sent %s", got)
 	}
-	expect("begun by the provider, refused", pipeline.PolicyBudgetExceeded, 0)
+	expect("started by the provider, refused", pipeline.PolicyBudgetExceeded, 0)
 	tell(`{"type":"response.done","response":{"id":"r3","status":"cancelled","usage":{"input_tokens":7}}}`, "r3")
 	tell(`{"type":"conversation.item.input_audio_transcription.completed","usage":{"type":"tokens","input_tokens":11,"output_tokens":2}}`, "transcription")
 

@@ -11,9 +11,9 @@ import (
 	"github.com/hostless/hostless/pkg/fault"
 )
 
-// TestStoppingIsTold: a stream that the daemon's own end cuts ends with an error
+// TestStopEndsStreams: a stream that the daemon's own end cuts ends with an error
 // event, and never like a whole one.
-func TestStoppingIsTold(t *testing.T) {
+func TestStopEndsStreams(t *testing.T) {
 	w := newWorld(t)
 	sent := make(chan struct{}, 1)
 	w.upstream("mistral", func(rw http.ResponseWriter, r *http.Request) {

@@ -530,10 +530,10 @@ func TestHugeEventsPass(t *testing.T) {
 	}
 }
 
-// TestSecretsInOddPlaces: other credentials that a caller brings beside its
+// TestCallersOtherCredentials: other credentials that a caller brings beside its
 // token, a stream that ends within a line, and an answer that is no HTTP, which
 // the log quotes.
-func TestSecretsInOddPlaces(t *testing.T) {
+func TestCallersOtherCredentials(t *testing.T) {
 	w := newWorld(t)
 	var header http.Header
 	w.upstream("openai", func(rw http.ResponseWriter, r *http.Request) {

@@ -84,8 +84,8 @@ func TestResponsesOnAChatProvider(t *testing.T) {
 	}
 }
 
-// TestRevokedTokenIsToldInEveryDialect: not as a failure of the provider's.
-func TestRevokedTokenIsToldInEveryDialect(t *testing.T) {
+// TestRevokedTokenInEveryDialect: it is not reported as the provider's failure.
+func TestRevokedTokenInEveryDialect(t *testing.T) {
 	w := newWorld(t)
 	w.upstream("mistral", func(rw http.ResponseWriter, r *http.Request) {
 		io.Copy(io.Discard, r.Body)
@@ -362,7 +362,7 @@ func TestWholeAnswerToAStream(t *testing.T) {
 	}
 }
 
-// TestItemReference: what an answer said may be named by its own token, unless
+// TestItemReference: an item of an answer may be named by its own token, unless
 // nothing was to be kept.
 func TestItemReference(t *testing.T) {
 	w := newWorld(t)

@@ -105,7 +105,7 @@ func ValidLabel(label string) error {
 }
 
 // validID says whether an entry can have this name. A name that ends in - could
-// not be told from its label in the file.
+// not be distinguished from its label in the file.
 func validID(k entryID) error {
 	if err := ValidProvider(k.provider); err != nil {
 		return err

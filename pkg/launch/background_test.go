@@ -291,7 +291,7 @@ func TestRunAllCtrlZ(t *testing.T) {
 	_ = shell.Wait()
 }
 
-// TestRunAllEnds: each app's end is told, for the others go on.
+// TestRunAllEnds: each app's end is reported, since the others go on.
 func TestRunAllEnds(t *testing.T) {
 	d := newStandIn(t)
 	dir := t.TempDir()

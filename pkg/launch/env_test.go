@@ -17,7 +17,7 @@ func TestEnvironmentOfAnInnerRun(t *testing.T) {
 	ai := aiEnv{held: []string{"openai", "groq"}}
 	env, changed, removed := childEnv{token: "sk_local_inner", gateway: "http://g", ai: ai}.build(outer)
 	if len(changed)+len(removed) != 0 {
-		t.Errorf("it is told that %v changed and %v went", changed, removed)
+		t.Errorf("it reports that %v changed and %v went", changed, removed)
 	}
 	tokens := func(env []string) []string {
 		return slices.DeleteFunc(env, func(v string) bool { return !strings.Contains(v, "=sk_local_") })

@@ -480,6 +480,6 @@ func TestRunIsExactToTheByte(t *testing.T) {
 	}
 	args = append(args, "a\xfe")
 	if got := specOf(Config{Args: args, Dir: dir}, "").config(); !slices.Equal(got.Args, args) || got.Dir != dir {
-		t.Errorf("a worker is told %q in %q", got.Args, got.Dir)
+		t.Errorf("a worker runs %q in %q", got.Args, got.Dir)
 	}
 }

@@ -22,7 +22,7 @@ import (
 	"github.com/hostless/hostless/pkg/control"
 )
 
-// lastLog is what the run told at its end.
+// lastLog is what the run printed at its end.
 func (d *standIn) lastLog() []string { return d.awaitState(control.StateExited).Log }
 
 // waitWithin fails the test when a command has not ended in time.
@@ -41,7 +41,7 @@ func waitWithin(t *testing.T, cmd *exec.Cmd, limit time.Duration) {
 }
 
 // TestOutputIsKept: whatever the streams are, the bytes come as they are, and
-// the last lines are told.
+// the last lines are printed.
 func TestOutputIsKept(t *testing.T) {
 	const script = `echo one; printf 'two\377\n' >&2; printf end; exit 3`
 	const want = "one\ntwo\xff\nend"

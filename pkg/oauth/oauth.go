@@ -47,7 +47,7 @@ var builtin = map[string]Client{
 	openrouter: {AuthURL: "https://openrouter.ai/auth", TokenURL: "https://openrouter.ai/api/v1/auth/keys"},
 }
 
-// Stored is what may be told of a key in storage.
+// Stored is what may be shown of a key in storage.
 type Stored struct {
 	Storage string
 	Hint    string

@@ -79,7 +79,7 @@ func (w *world) land(query string) (int, string) {
 	return rec.Code, rec.Body.String()
 }
 
-// state finds a login's state in the page that it is begun with.
+// state finds a login's state in the URL that starts it.
 func state(t *testing.T, page string) string {
 	t.Helper()
 	u, err := url.Parse(page)

@@ -130,7 +130,7 @@ func TestBelow(t *testing.T) {
 	}
 	in.Close()
 	cmd.Wait()
-	// Whose child it was cannot be told any more: "no" would let it pass.
+	// Whose child it was cannot be found any more: "no" would let it pass.
 	if got, err := peer.Below(child, os.Getpid()); got || !errors.Is(err, peer.ErrGone) {
 		t.Errorf("a process that has ended: Below = %v, %v; want %v", got, err, peer.ErrGone)
 	}

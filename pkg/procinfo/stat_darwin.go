@@ -45,7 +45,7 @@ func row(info *unix.KinfoProc) Process {
 // whose layout is private and changes.
 func SocketOwner(remote, local netip.AddrPort) (uid int, err error) { return 0, ErrUnsupported }
 
-// SocketHolder cannot be told, as SocketOwner cannot.
+// SocketHolder cannot be found, as SocketOwner cannot.
 func SocketHolder(remote, local netip.AddrPort) (pid int, program string, err error) {
 	return 0, "", ErrUnsupported
 }

@@ -14,7 +14,7 @@ import (
 const minLearned = 6
 
 // LogWriter is the last writer before a log's stream: whatever a line was made
-// of, no secret leaves it. It knows each key that it was told (Learn), and what
+// of, no secret leaves it. It knows each key that it was given (Learn), and what
 // bridge tokens, the keys of the common providers, credentials in headers and
 // passwords in URLs look like. It is safe for concurrent use.
 type LogWriter struct {

@@ -99,7 +99,7 @@ func (l *launchd) job(ctx context.Context) (job, error) {
 	return j, nil
 }
 
-// disabled reports whether launchd was told not to load the agent.
+// disabled reports whether launchd is set not to load the agent.
 func (l *launchd) disabled(ctx context.Context) bool {
 	out, err := l.launchctl(ctx, "print-disabled", l.domain)
 	if err != nil {

@@ -282,7 +282,7 @@ func TestLaunchdHandsOver(t *testing.T) {
 	}
 }
 
-// TestLaunchdRefused has launchd refuse the agent: what to do is said, and what
+// TestLaunchdRefused has launchd refuse the agent: the error names what to do, and what
 // was there before is there again.
 func TestLaunchdRefused(t *testing.T) {
 	eio := launchctlError{launchctlIO, "Bootstrap failed: 5: Input/output error"}

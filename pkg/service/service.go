@@ -39,7 +39,7 @@ type Config struct {
 }
 
 // Runner runs one command and gives its output; a failure's error holds what the
-// command said.
+// command printed.
 type Runner func(ctx context.Context, name string, args ...string) (string, error)
 
 // Manager installs and controls the service of the current user. Its methods
@@ -129,7 +129,7 @@ func run(cmd *exec.Cmd) (string, error) {
 	return text, nil
 }
 
-// commandError is a command that failed, with what it said.
+// commandError is a command that failed, with what it printed.
 type commandError struct {
 	command, output string
 	err             error

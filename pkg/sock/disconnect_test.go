@@ -40,7 +40,7 @@ func TestOnDisconnectNeverEndsTheNext(t *testing.T) {
 		h.Set(func() { over = true })
 		running.Go(h.Fire)
 		if h.Clear() && over {
-			t.Fatal("ended, and told as not ended")
+			t.Fatal("ended, and reported as not ended")
 		}
 		running.Wait()
 	}

@@ -89,7 +89,7 @@ func (e *entry) admit(s *Store) (full *entry, wait time.Duration) {
 
 // Check says whether the token still holds: fault.Unauthenticated once it was
 // revoked, fault.Expired once its time is over. A long-lived socket asks again
-// for each request it carries; a stream that has begun is let finish.
+// for each request it carries; a stream that has started may finish.
 func (g *Grant) Check() error {
 	e := g.entry
 	now := g.store.now()

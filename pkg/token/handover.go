@@ -45,7 +45,7 @@ func (s *Store) Import(data []byte) error {
 
 // RevokeHash ends the token with this hash, in memory alone: the store that the
 // token belongs to has done the rest. It is for a predecessor, which still
-// answers what it had begun with. An unknown hash is none.
+// answers what it had started with. An unknown hash is none.
 func (s *Store) RevokeHash(hexHash string) {
 	hash, err := hex.DecodeString(hexHash)
 	if err != nil || len(hash) != sha256.Size {

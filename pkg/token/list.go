@@ -72,5 +72,5 @@ func (s *Store) prune() {
 
 // maxRevokedMemory is how long a revoked token is remembered, so that a lease's
 // client that holds it cannot bring it back. Its client gets no older than that
-// without having been told.
+// without notice.
 const maxRevokedMemory = 7 * 24 * time.Hour

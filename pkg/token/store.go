@@ -29,7 +29,7 @@ const (
 	DefaultTTL = 24 * time.Hour
 
 	shown            = len(Prefix) + 8 // how much of a token may be shown and stored
-	expiredRetention = 24 * time.Hour  // how long an ended token is told from an unknown one
+	expiredRetention = 24 * time.Hour  // how long an expired token is distinguished from an unknown one
 	maxTTL           = 10 * 365 * 24 * time.Hour
 	minSecret        = 43               // 256 bits in base64
 	whole            = len(Prefix) + 64 // how long the tokens are that are made here
@@ -132,7 +132,7 @@ type Minted struct {
 	Info
 }
 
-// Info is what may be told of a token.
+// Info is what may be shown of a token.
 type Info struct {
 	Prefix    string // Prefix and eight characters
 	Origin    string
@@ -145,7 +145,7 @@ type Info struct {
 }
 
 // New makes a store and, where tokens are persisted, reads them. A file that
-// cannot be read as tokens is kept aside, logged and told by the second result:
+// cannot be read as tokens is kept aside, logged and reported by the second result:
 // the store then starts empty. With persistence off a left-over file is removed,
 // lest its tokens come alive again later.
 func New(cfg Config) (*Store, []string, error) {
@@ -231,7 +231,7 @@ func wellFormed(text string) bool {
 	})
 }
 
-// Validate checks what can be said of a request before anything is changed for it:
+// Validate checks what can be known of a request before anything is changed for it:
 // scope, rate limit, time and name. The error is fault.Invalid.
 func (req Request) Validate() error {
 	if err := req.Scope.Validate(); err != nil {

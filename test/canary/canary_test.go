@@ -1,4 +1,4 @@
-// Package canary sends secrets that can be told from all other text through the
+// Package canary sends secrets that occur in no other text through the
 // real binaries and looks for them everywhere but where they belong.
 package canary
 

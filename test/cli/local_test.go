@@ -10,7 +10,7 @@ import (
 	"github.com/hostless/hostless/test/harness"
 )
 
-// TestKeysAddFindsALocalServer: Ollama is looked for where it listens, and said
+// TestKeysAddFindsALocalServer: Ollama is looked for where it listens, and named
 // to be missing where it is not.
 func TestKeysAddFindsALocalServer(t *testing.T) {
 	d := harness.Start(t)

@@ -12,7 +12,7 @@ import (
 )
 
 // TestLogsFollow holds that `logs -f` shows what is appended, and goes on where
-// the log was begun anew, until it is interrupted. No daemon is needed.
+// the log was started anew, until it is interrupted. No daemon is needed.
 func TestLogsFollow(t *testing.T) {
 	home := harness.Home(t)
 	if err := os.Mkdir(filepath.Join(home, "logs"), 0o700); err != nil {

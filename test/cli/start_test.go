@@ -36,7 +36,7 @@ func TestStartsAtOnce(t *testing.T) {
 	wait.Wait()
 	for i := range starts {
 		if urls[i] != urls[0] {
-			t.Errorf("start %d told %q, the first %q", i, urls[i], urls[0])
+			t.Errorf("start %d printed %q, the first %q", i, urls[i], urls[0])
 		}
 	}
 	if n := strings.Count(strings.Join(notes[:], ""), " started (pid"); n != 1 {

@@ -66,7 +66,7 @@ func TestInside(t *testing.T) {
 	}
 	must(t, "hostless", "service", "install")
 
-	// The upgrade leaves the running daemon alone until it is told.
+	// The upgrade leaves the running daemon alone until it is restarted.
 	health(t, "48282")
 	first := status(t)
 	if first.Version != older {

@@ -29,7 +29,7 @@ func begin(p *proxy) meter {
 }
 
 // end makes a sample of what was done meanwhile; cpu is what the proxy's CPU for one
-// unit of it is told in.
+// unit of it is given in.
 func (m meter) end(out outcome, cpu time.Duration) (s sample) {
 	took := time.Since(m.started)
 	ran, waited := m.p.time()

@@ -14,7 +14,7 @@ import (
 )
 
 // logins is where the inner run asks the outer one, which is root, for a login of its
-// user, and reads what a command said there.
+// user, and reads what a command printed there.
 func logins(dir string) string { return filepath.Join(dir, "logins") }
 
 // serveLogins answers what the inner run asks for until ctx ends: the command in `ask`

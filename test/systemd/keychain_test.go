@@ -313,7 +313,7 @@ func silentService(t *testing.T, token string) {
 	wantLocked(t, token, "once it was given up")
 }
 
-// TestInsideWithoutKeychain has the key in the file, and that said.
+// TestInsideWithoutKeychain has the key in the file, and says so.
 func TestInsideWithoutKeychain(t *testing.T) {
 	if os.Getenv(inside) == "" {
 		t.Skip("run by TestNoKeychain, under a manager") // TestNoKeychain fails with it

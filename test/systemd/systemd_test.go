@@ -162,7 +162,7 @@ func TestInside(t *testing.T) {
 	}
 }
 
-// command runs a program and gives what it said, whether it failed or not.
+// command runs a program and gives what it printed, whether it failed or not.
 func command(name string, args ...string) string {
 	out, err := exec.Command(name, args...).CombinedOutput()
 	if err != nil {

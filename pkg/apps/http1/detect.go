@@ -45,7 +45,7 @@ func (u *Upstream) roundTripDetected(ctx context.Context, x *Request, header htt
 	}
 	u.speaks.Store(speaks)
 	if err == nil {
-		if x.Body != nil && !x.Body.forsake() {
+		if x.Body != nil && !x.Body.abandon() {
 			return in, err
 		}
 		in.Body.Finish()

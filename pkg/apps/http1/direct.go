@@ -293,7 +293,7 @@ func (b *directBody) Finish() {
 			whole = whole && b.sentFull
 		default:
 			u.abort() // ends a write
-			if !b.detecting || !b.request.forsake() {
+			if !b.detecting || !b.request.abandon() {
 				b.request.Stop()
 			}
 			<-b.sent

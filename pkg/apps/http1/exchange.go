@@ -105,14 +105,14 @@ func (b *RequestBody) rewind() bool {
 	return b.state.Load() == bodyUnread || b.state.CompareAndSwap(bodyForsaken, bodyUnread)
 }
 
-// forsake has a body that was not read stay so. It is false for one that was.
-func (b *RequestBody) forsake() bool {
+// abandon has a body that was not read stay so. It is false for one that was.
+func (b *RequestBody) abandon() bool {
 	return b.state.CompareAndSwap(bodyUnread, bodyForsaken) || b.state.Load() == bodyForsaken
 }
 
 // Stop ends the reading of a body of which no more is needed.
 func (b *RequestBody) Stop() {
-	b.forsake()
+	b.abandon()
 	if !b.Complete.Load() {
 		b.Stopped.Store(true)
 		b.Unblock()

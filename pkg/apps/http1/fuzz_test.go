@@ -13,7 +13,7 @@ import (
 	"github.com/hostless/hostless/pkg/httpx"
 )
 
-// bytesConn is a connection on which an app has said all and ended.
+// bytesConn is a connection on which an app has sent everything and closed.
 type bytesConn struct {
 	net.Conn
 	*bytes.Reader
@@ -39,13 +39,13 @@ func FuzzAnswer(f *testing.F) {
 		f.Add([]byte(s), false)
 		f.Add([]byte(s), true)
 	}
-	f.Fuzz(func(t *testing.T, said []byte, isHead bool) {
+	f.Fuzz(func(t *testing.T, sent []byte, isHead bool) {
 		method := http.MethodGet
 		if isHead {
 			method = http.MethodHead
 		}
 		// ours
-		u := NewConn(bytesConn{Reader: bytes.NewReader(said)}, Target{})
+		u := NewConn(bytesConn{Reader: bytes.NewReader(sent)}, Target{})
 		b := &directBody{up: u, stop: func() bool { return false }}
 		header := http.Header{}
 		h, err := u.ReadHead()
@@ -60,7 +60,7 @@ func FuzzAnswer(f *testing.F) {
 		var body []byte
 		body, err = io.ReadAll(b)
 		// net/http's
-		r := bufio.NewReader(bytes.NewReader(said))
+		r := bufio.NewReader(bytes.NewReader(sent))
 		var resp *http.Response
 		var readErr error
 		for {
@@ -82,7 +82,7 @@ func FuzzAnswer(f *testing.F) {
 		if err != nil {
 			return
 		}
-		named := bytes.Contains(bytes.ToLower(said), []byte("connection")) // which net/http may take out itself
+		named := bytes.Contains(bytes.ToLower(sent), []byte("connection")) // which net/http may take out itself
 		for name, values := range resp.Header {
 			got := header[name]
 			if httpx.HopByHop(name) || named && got == nil || strings.ContainsRune(name, ' ') { // space before the colon: it keeps that

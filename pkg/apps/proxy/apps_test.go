@@ -232,11 +232,11 @@ func TestHeldUntilItListens(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer lease.Release()
-		begun := time.Now()
+		start := time.Now()
 		w := httptest.NewRecorder()
 		p.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "http://slow.localhost/", nil))
-		if w.Code != http.StatusServiceUnavailable || time.Since(begun) < 4*time.Second {
-			t.Errorf("%d after %v", w.Code, time.Since(begun))
+		if w.Code != http.StatusServiceUnavailable || time.Since(start) < 4*time.Second {
+			t.Errorf("%d after %v", w.Code, time.Since(start))
 		}
 	})
 }

@@ -12,7 +12,7 @@ import (
 	"github.com/hostless/hostless/pkg/apps/routes"
 )
 
-// TestMisdirected: a host that is not ours is told so in the form it asks for,
+// TestMisdirected: a request for a host that is not ours gets its error in the form it asks for,
 // and nothing of what there is.
 func TestMisdirected(t *testing.T) {
 	p := newPlane(t)

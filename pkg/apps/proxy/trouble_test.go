@@ -33,7 +33,7 @@ func TestBrokenRequestBodies(t *testing.T) {
 	})
 }
 
-// TestTimeouts: an app that did not answer in time is told from one that is not
+// TestTimeouts: an app that did not answer in time is distinguished from one that is not
 // there.
 func TestTimeouts(t *testing.T) {
 	p := openPlane(t, options{Config: Config{URL: func(h string) string { return h }}})
@@ -66,7 +66,7 @@ func TestTimeouts(t *testing.T) {
 	}
 }
 
-// TestAppDiesWhileTheClientPauses: the client is told at once, not when it goes
+// TestAppDiesWhileTheClientPauses: the client gets an error at once, not when it goes
 // on to send.
 func TestAppDiesWhileTheClientPauses(t *testing.T) {
 	bothTransports(t, func(t *testing.T, e *env) {

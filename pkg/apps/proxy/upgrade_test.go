@@ -322,7 +322,7 @@ func TestNothingLeaks(t *testing.T) {
 	})
 }
 
-// descriptors counts the open ones of this process, where that can be told.
+// descriptors counts the open ones of this process, where the system tells.
 func descriptors() int {
 	dir, err := os.ReadDir("/proc/self/fd")
 	if err != nil {

@@ -112,7 +112,7 @@ func TestOwners(t *testing.T) {
 	_, err = p.Deregister(ctx, "a", "")
 	conflict("removing a run", err)
 
-	// With force the run is told to end, and its name is free once it has.
+	// With force the run is asked to end, and its name is free once it has.
 	go func() {
 		if ev := <-lease.Events(); ev.Kind == routes.EventEvicted {
 			lease.Release()

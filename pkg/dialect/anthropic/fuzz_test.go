@@ -154,7 +154,7 @@ func FuzzChain(f *testing.F) {
 // one is open at a time, and the end is one message_stop or one error.
 func wellFormed(t *testing.T, stream []byte) {
 	t.Helper()
-	next, open, begun, ended := 0, false, false, 0
+	next, open, started, ended := 0, false, false, 0
 	each(stream, func(ev sse.Event) {
 		var e struct {
 			Type  string
@@ -164,9 +164,9 @@ func wellFormed(t *testing.T, stream []byte) {
 		bad := ev.Name != e.Type || ended > 0
 		switch e.Type {
 		case "message_start":
-			bad, begun = bad || begun, true
+			bad, started = bad || started, true
 		case "content_block_start":
-			bad, open = bad || open || !begun || e.Index != next, true
+			bad, open = bad || open || !started || e.Index != next, true
 		case "content_block_delta":
 			bad = bad || !open || e.Index != next
 		case "content_block_stop":
@@ -192,8 +192,8 @@ func wellFormed(t *testing.T, stream []byte) {
 func FuzzRoundTrip(f *testing.F) {
 	f.Add("sys", "hello", "text", "Bash", "call.1", `{"command":"ls <x>","n":1.50}`, "result")
 	f.Add("", "a\u2028b\x00", "", "f", "", `{}`, "")
-	f.Fuzz(func(t *testing.T, system, user, said, name, id, arguments, result string) {
-		for _, s := range []*string{&system, &user, &said, &name, &id, &arguments, &result} {
+	f.Fuzz(func(t *testing.T, system, user, reply, name, id, arguments, result string) {
+		for _, s := range []*string{&system, &user, &reply, &name, &id, &arguments, &result} {
 			*s = strings.ToValidUTF8(*s, "")
 		}
 		if strings.TrimSpace(user) == "" || id == "" || name == "" || len(name) > 64 || strings.Contains(id, "__thought__") ||
@@ -203,7 +203,7 @@ func FuzzRoundTrip(f *testing.F) {
 		call := map[string]any{"id": id, "type": "function", "function": map[string]any{"name": name, "arguments": arguments}}
 		request, _ := json.Marshal(map[string]any{"messages": []any{
 			map[string]any{"role": "system", "content": system}, map[string]any{"role": "user", "content": user},
-			map[string]any{"role": "assistant", "content": said, "tool_calls": []any{call}},
+			map[string]any{"role": "assistant", "content": reply, "tool_calls": []any{call}},
 			map[string]any{"role": "tool", "tool_call_id": id, "content": result},
 		}})
 		up, err := anthropic.FromChat(options())(dialect.Request{Model: "m", Body: request})
@@ -222,7 +222,7 @@ func FuzzRoundTrip(f *testing.F) {
 			}
 			return s
 		}
-		want := []string{blank(system), user, blank(said), id, name, compact.String(), id, blank(result)}
+		want := []string{blank(system), user, blank(reply), id, name, compact.String(), id, blank(result)}
 		var chat struct {
 			Messages []struct {
 				Role, Content string
@@ -253,7 +253,7 @@ func FuzzRoundTrip(f *testing.F) {
 			t.Errorf("request (-want +got):\n%s", diff)
 		}
 
-		answer, _ := json.Marshal(map[string]any{"choices": []any{map[string]any{"message": map[string]any{"content": said, "tool_calls": []any{call}}, "finish_reason": "tool_calls"}}})
+		answer, _ := json.Marshal(map[string]any{"choices": []any{map[string]any{"message": map[string]any{"content": reply, "tool_calls": []any{call}}, "finish_reason": "tool_calls"}}})
 		message, err := back.Reply.Body(answer)
 		if err != nil {
 			t.Fatal(err)
@@ -275,7 +275,7 @@ func FuzzRoundTrip(f *testing.F) {
 		}
 		json.Unmarshal(final, &c)
 		m := c.Choices[0].Message
-		if text := m.Content; said != "" && (text == nil || *text != said) || c.Choices[0].Finish != "tool_calls" ||
+		if text := m.Content; reply != "" && (text == nil || *text != reply) || c.Choices[0].Finish != "tool_calls" ||
 			m.ToolCalls[0].Function.Name != name || m.ToolCalls[0].Function.Arguments != compact.String() {
 			t.Errorf("answer %s came back as %s", answer, final)
 		}

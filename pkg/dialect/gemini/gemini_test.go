@@ -221,7 +221,7 @@ func TestCountTokens(t *testing.T) {
 	}
 }
 
-// TestCauseIsPrivate: why a stream broke is not told.
+// TestCauseIsPrivate: why a stream broke is not shown.
 func TestCauseIsPrivate(t *testing.T) {
 	for name, tr := range map[string]dialect.Translator{"fromchat": gemini.FromChat(gemini.Options{}), "tochat": gemini.ToChat(gemini.Options{})} {
 		call, err := tr(dialect.Request{Model: "m", Stream: true, Body: []byte(`{"messages":[{"role":"user","content":"x"}],"contents":[{"parts":[{"text":"x"}]}],"stream":true}`)})

@@ -209,8 +209,8 @@ func check(t *testing.T, make func() dialect.Translator, request, reply, events 
 		if body, err := call.Reply.Body(reply); err == nil && !json.Valid(body) {
 			t.Errorf("invalid reply %s", body)
 		}
-		if told := call.Reply.Error(400, nil, reply); !json.Valid(told) {
-			t.Errorf("invalid error %s", told)
+		if sent := call.Reply.Error(400, nil, reply); !json.Valid(sent) {
+			t.Errorf("invalid error %s", sent)
 		}
 		whole := stream(t, make(), model, request, bytes.NewReader(events))
 		if pieces := stream(t, make(), model, request, iotest.OneByteReader(bytes.NewReader(events))); !bytes.Equal(whole, pieces) {

@@ -27,7 +27,7 @@ type chatStream struct {
 	blocked   *feedback
 	texts     map[int][]byte // of candidates, which citations point into
 	searches  int
-	failure   *problem // what the provider said
+	failure   *problem // what the provider reported
 	done      bool
 	err       error // how it ended
 }

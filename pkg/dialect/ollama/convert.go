@@ -405,7 +405,7 @@ func (c *converter) think(out *jsonscan.Value) error {
 		if slices.Contains(thinkingOff, c.provider) {
 			out.PutText("reasoning_effort", "none")
 		} else {
-			c.ignore("think") // models that do not think may refuse to be told not to
+			c.ignore("think") // models that do not think may refuse the field
 		}
 	case isText && slices.Contains([]string{"low", "medium", "high", "max"}, word):
 		out.PutText("reasoning_effort", word)

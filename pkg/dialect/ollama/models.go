@@ -27,7 +27,7 @@ func ID(provider, id string) string {
 // Name is a model's name without the `:latest` that Ollama's clients add.
 func Name(name string) string { return strings.TrimSuffix(name, ":latest") }
 
-// Model is what is told of a model. Name and Provider are required.
+// Model is what the lists show of a model. Name and Provider are required.
 type Model struct {
 	Name         string    // as listed and called: ID's
 	Provider     string    // the provider's name, given as its family

@@ -207,8 +207,8 @@ func FuzzToChat(f *testing.F) {
 			if body, err := call.Reply.Body(reply); err == nil && !json.Valid(body) {
 				t.Errorf("invalid reply %s", body)
 			}
-			if told := call.Reply.Error(500, nil, reply); !json.Valid(told) {
-				t.Errorf("invalid error %s", told)
+			if sent := call.Reply.Error(500, nil, reply); !json.Valid(sent) {
+				t.Errorf("invalid error %s", sent)
 			}
 			if _, pieces := translated(iotest.OneByteReader(bytes.NewReader(events))); !bytes.Equal(whole, pieces) {
 				t.Errorf("in one piece:\n%s\nbyte by byte:\n%s", whole, pieces)
@@ -317,7 +317,7 @@ func TestShowRequest(t *testing.T) {
 	}
 }
 
-// TestCauseIsPrivate: why a stream broke is not told.
+// TestCauseIsPrivate: why a stream broke is not shown.
 func TestCauseIsPrivate(t *testing.T) {
 	call, err := ollama.ToChat(ollama.Options{})(dialect.Request{Model: "m", Body: []byte(`{"messages":[{"role":"user","content":"x"}]}`)})
 	if err != nil {

@@ -102,7 +102,7 @@ func TestCloseDuringWrite(t *testing.T) {
 	b := lease.buffer
 	r := NewReader(data, lease)
 	lease.Release()
-	if !r.begin() { // a write has begun
+	if !r.begin() { // a write has started
 		t.Fatal("it is closed")
 	}
 	r.Close()

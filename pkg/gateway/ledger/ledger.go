@@ -1,7 +1,7 @@
 // Package ledger counts what was spent since the daemon began, by provider and model.
 //
 // It is an Observer of the pipeline, in memory alone: `hostless status` and Ollama's list
-// of running models are told from it.
+// of running models are read from it.
 package ledger
 
 import (
@@ -16,7 +16,7 @@ import (
 )
 
 // Usage is what was spent on one model since the daemon began, as far as the
-// provider's answers told.
+// provider's answers reported.
 type Usage struct {
 	Provider        string    `json:"provider"`
 	Model           string    `json:"model"`

@@ -41,7 +41,7 @@ const (
 	HostlessInternal     ErrorKind = "hostless_internal"
 )
 
-// Aborted reports whether an answer that had begun was ended by the caller or by
+// Aborted reports whether an answer that had started was ended by the caller or by
 // Hostless: the provider charges for it, though it reported nothing.
 func (k ErrorKind) Aborted() bool {
 	return k != "" && !strings.HasPrefix(string(k), "provider_")

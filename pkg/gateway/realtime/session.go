@@ -19,7 +19,7 @@ type Pipeline interface {
 	// least one, or an error.
 	Candidates(ctx context.Context, r *plan.Request) ([]pipeline.Candidate, error)
 	// Post takes a message through the pipeline as the POST that it stands for, and
-	// writes the answer to w. The error is one that w was not told of.
+	// writes the answer to w. The error is one that was not sent to w.
 	Post(ctx context.Context, w http.ResponseWriter, p *Post) error
 }
 

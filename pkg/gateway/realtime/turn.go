@@ -32,7 +32,7 @@ type turn struct {
 	event    string    // the event_id that its caller gave it
 	first    time.Time // when the first message came while it was the oldest; zero for none
 	events   int64     // messages since
-	response string    // the ID of its response, once the Realtime API told it
+	response string    // the ID of its response, once the Realtime API has sent it
 }
 
 // beginTurn admits a message that asks for a response.

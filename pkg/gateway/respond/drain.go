@@ -19,7 +19,7 @@ const (
 // Drain reads what is left of a request that is about to be refused: a caller
 // that is still sending would have its connection reset before it could read
 // why, and take the refusal for a broken network. A caller that waits for
-// 100 Continue has not begun and is told at once. HTTP/2 refuses by stream.
+// 100 Continue has not started sending and is answered at once. HTTP/2 refuses by stream.
 func Drain(w http.ResponseWriter, r *http.Request) {
 	if r.ProtoMajor != 1 || r.Body == nil || r.Body == http.NoBody || strings.EqualFold(r.Header.Get("Expect"), "100-continue") {
 		return

@@ -39,7 +39,7 @@ type Result struct {
 	Kind     pipeline.ErrorKind // of an error that the provider answered
 	Stream   bool               // events were sent
 	Usage    usage.Report
-	Reported bool  // the provider said what was used
+	Reported bool  // the provider reported what was used
 	Events   int64 // how many of a stream's the provider sent
 }
 
@@ -62,7 +62,7 @@ func (a *Answer) redactor(failed bool) redact.Redactor {
 }
 
 // Pass sends a provider's answer on in its own bytes. The error is what kept it from
-// being complete: a fault (told to the caller already where w is committed),
+// being complete: a fault (sent to the caller already where w is committed),
 // ErrDisconnected or a TruncatedError.
 func (a *Answer) Pass(ctx context.Context, w *Writer, resp *http.Response) (Result, error) {
 	failed := resp.StatusCode >= 400

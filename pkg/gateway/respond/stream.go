@@ -32,12 +32,12 @@ var eventChunks = sync.Pool{New: func() any { b := make([]byte, eventSize); retu
 
 // stream passes a provider's event stream on. Events go out whole, as soon as
 // they are, in the provider's own bytes: what ends a connection in the middle of
-// an event then leaves none half-told. On the side it reads usage, keeps the
+// an event then leaves none half sent. On the side it reads usage, keeps the
 // usage chunk that only Hostless asked for, and takes out the key's text.
 type stream struct {
 	w         *Writer
 	upstream  dialect.Name // what the events are in
-	caller    dialect.Name // what an error event is told in
+	caller    dialect.Name // what an error event is written in
 	key       redact.Redactor
 	dropUsage bool // the caller did not ask for the usage chunk
 	provider  string
@@ -47,7 +47,7 @@ type stream struct {
 }
 
 // run copies until the upstream ends. It returns an error where the upstream
-// broke off, which the caller has then been told, and ErrDisconnected where the caller
+// broke off, of which the caller then has an error event, and ErrDisconnected where the caller
 // has gone.
 func (s *stream) run(ctx context.Context, body io.Reader) error {
 	pooled := eventChunks.Get().(*[]byte)
@@ -212,7 +212,7 @@ func (s *stream) write(p []byte) error {
 }
 
 // relay passes an answer of any other kind on, each piece as it comes. fixed is
-// whether its length was told already.
+// whether its length was sent already.
 type relay struct {
 	w     *Writer
 	key   redact.Redactor

@@ -96,7 +96,7 @@ func (a *Answer) Translate(ctx context.Context, w *Writer, resp *http.Response, 
 }
 
 // errorWithin gives the status of an error that came with a good one, as
-// OpenRouter's do once a model has begun: the one that it names, else 502. It is
+// OpenRouter's do once a model has started: the one that it names, else 502. It is
 // 0 where there is none.
 func errorWithin(data []byte) int {
 	if !bytes.Contains(data, errorMark) {

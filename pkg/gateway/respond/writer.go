@@ -19,7 +19,7 @@ import (
 // ErrDisconnected says that the caller closed its connection: nobody reads an answer.
 var ErrDisconnected = errors.New("the caller disconnected")
 
-// TruncatedError says that an answer ended before it was complete, after it had begun
+// TruncatedError says that an answer ended before it was complete, after it had started
 // and in a form that cannot say so: its connection must be aborted.
 type TruncatedError struct{ Err error }
 
@@ -28,7 +28,7 @@ func (e *TruncatedError) Error() string { return e.Err.Error() }
 // Unwrap gives the cause.
 func (e *TruncatedError) Unwrap() error { return e.Err }
 
-// Writer is the caller's side of one request. It knows whether an answer has begun.
+// Writer is the caller's side of one request. It knows whether an answer has started.
 // It belongs to one goroutine at a time.
 type Writer struct {
 	http.ResponseWriter
@@ -74,7 +74,7 @@ func (w *Writer) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 // that no other answer can be.
 func (w *Writer) Committed() bool { return w.committed }
 
-// Commit says that an answer has begun past this Writer: the connection was taken over.
+// Commit says that an answer has started past this Writer: the connection was taken over.
 func (w *Writer) Commit() { w.committed = true }
 
 // Sent is how many bytes of a body were sent.
@@ -91,7 +91,7 @@ func (w *Writer) Discard() {
 	}
 }
 
-// LocalCancelCause is why this side ended a request, as its caller is told: the token
+// LocalCancelCause is why this side ended a request, as its caller sees it: the token
 // was revoked, or the daemon stops. It is nil where the context lives, or the caller
 // itself has disconnected.
 func LocalCancelCause(ctx context.Context) *fault.Error {

@@ -50,7 +50,7 @@ type Resolver struct {
 
 	mu     sync.Mutex
 	values map[string]*value
-	epoch  int // counts Forget: what was begun before is not kept
+	epoch  int // counts Forget: what was started before is not kept
 }
 
 // value is what a reference gave, or is about to give.

@@ -52,7 +52,7 @@ const (
 )
 
 // kekInfo says where the KEK comes from. Argon2id's parameters are those of
-// RFC 9106; Check is sealed emptiness, by which a wrong KEK is told from a
+// RFC 9106; Check is sealed emptiness, by which a wrong KEK is distinguished from a
 // changed file.
 type kekInfo struct {
 	Source  string `json:"source"`

@@ -35,7 +35,7 @@ const (
 	Broken    Reason = "broken"    // it failed in another way
 )
 
-// KeychainError is a keychain's failure. It holds nothing that the keychain said
+// KeychainError is a keychain's failure. It holds no text of the keychain's
 // but in Detail, which is for the log.
 type KeychainError struct {
 	Reason Reason

@@ -88,7 +88,7 @@ type attempt struct {
 	err  error
 }
 
-// State is what may be told of a vault.
+// State is what may be shown of a vault.
 type State struct {
 	Exists bool
 	Locked bool

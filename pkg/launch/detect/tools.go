@@ -10,7 +10,7 @@ import (
 )
 
 // tool is one row of the flag table: a dev server that does not obey PORT and
-// HOST, and how it is told instead.
+// HOST, and what it reads instead.
 type tool struct {
 	// serves reports whether the arguments start a server at all: `vite build`
 	// gets no flags.
