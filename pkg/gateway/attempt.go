@@ -65,9 +65,14 @@ func otherCandidate(rest []plan.Plan) bool {
 // after it, instead the index of the fallback that mends what was refused.
 func (c *exchange) attempt(ctx context.Context, p *plan.Plan, more bool, fallbacks []plan.Plan) (result verdict, instead int, err error) {
 	c.outcome = pipeline.Outcome{Candidate: *p.To, Start: c.g.cfg.Now(), Attempts: c.outcome.Attempts}
-	if p.Answer != nil {
+	if answer := p.Answer; answer != nil || p.Estimate != nil {
+		if p.Estimate != nil {
+			if answer, err = p.Estimate(); err != nil {
+				return accepted, 0, err
+			}
+		}
 		c.answer(p.To, nil).SetHeaders(c.w.Header())
-		return accepted, 0, c.write(p.Answer)
+		return accepted, 0, c.write(answer)
 	}
 	req, call, err := c.Prepare(p)
 	if err != nil {

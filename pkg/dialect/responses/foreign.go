@@ -3,27 +3,59 @@ package responses
 import (
 	"bytes"
 
+	"github.com/hostless/hostless/pkg/dialect"
 	"github.com/hostless/hostless/pkg/jsonscan"
 )
 
 // Foreign gives the edits that take out of a Responses request, whose input is at a
-// place in data, the reasoning that Hostless sealed while another provider's model
-// answered: OpenAI refuses encrypted content that is not its own on each further
-// turn. ignored names what was taken out.
+// place in data, what Hostless sealed while another provider's model answered: OpenAI
+// refuses encrypted content that is not its own on each further turn. Reasoning is cut,
+// the summary of a compaction becomes a message of the user. ignored names what was cut.
 func Foreign(data []byte, input jsonscan.Span) (edits []jsonscan.Edit, ignored []string) {
 	all := jsonscan.Spans(data, input)
+	var summaries []jsonscan.Edit
 	edits = jsonscan.Cut(all, func(i int) bool {
 		item := all[i].Of(data)
-		if jsonscan.Opens(item, `"type":"`) && !jsonscan.Opens(item, `"type":"reasoning"`) {
+		if jsonscan.Opens(item, `"type":"`) && !jsonscan.Opens(item, `"type":"reasoning"`) && !jsonscan.Opens(item, `"type":"compaction`) {
 			return false // a message or a call, which may be long
 		}
 		fields := jsonscan.Fields(data, all[i], "type", "encrypted_content")
 		sealed := fields[1].Of(data)
-		if string(fields[0].Of(data)) != `"reasoning"` || len(sealed) == 0 || !bytes.HasPrefix(sealed[1:], []byte(sealedPrefix)) {
+		if len(sealed) == 0 || !bytes.HasPrefix(sealed[1:], []byte(sealedPrefix)) {
 			return false
 		}
-		ignored = []string{"reasoning.encrypted_content"}
-		return true
+		switch kind, _ := jsonscan.Text(fields[0].Of(data)); kind {
+		case "reasoning":
+			ignored = dialect.Ignore(ignored, "reasoning.encrypted_content")
+			return true
+		case "compaction", "compaction_summary":
+			ignored = dialect.Ignore(ignored, kind+".encrypted_content")
+			content, _ := jsonscan.Text(sealed)
+			text, ok := unsealSummary(content)
+			if ok {
+				summaries = append(summaries, jsonscan.Edit{At: all[i], Text: textMessage("user", summaryIntro+text).JSON()})
+			}
+			return !ok
+		}
+		return false
 	})
-	return edits, ignored
+	return append(edits, summaries...), ignored
+}
+
+// ForeignMessage gives a response.create of a WebSocket without what Foreign takes out of
+// a request: its own slice where there is nothing of that.
+func ForeignMessage(data []byte) []byte {
+	if !bytes.Contains(data, []byte(sealedPrefix)) {
+		return data
+	}
+	whole := jsonscan.Span{End: len(data)}
+	for whole.Start < whole.End && data[whole.Start] != '{' {
+		whole.Start++ // space
+	}
+	fields := jsonscan.Fields(data, whole, "input", "response")
+	if fields[0].End == 0 {
+		fields = jsonscan.Fields(data, fields[1], "input")
+	}
+	edits, _ := Foreign(data, fields[0])
+	return jsonscan.Apply(data, edits)
 }

@@ -118,6 +118,9 @@ type item struct {
 	Output           jsonscan.Value  `json:"output"`
 	Summary          []part          `json:"summary"`
 	EncryptedContent jsonscan.String `json:"encrypted_content"`
+	Action           jsonscan.Value  `json:"action"`    // of a shell's call
+	Operation        jsonscan.Value  `json:"operation"` // of apply_patch_call
+	Status           string          `json:"status"`
 }
 
 type part struct {
@@ -166,18 +169,35 @@ func (c *converter) input(v jsonscan.Value) error {
 		c.addText("user", jsonscan.Str(text))
 		return nil
 	}
-	var items []item
-	if err := v.Decode(&items); err != nil {
-		return dialect.Invalid("input", "input must be a string or a list of items: "+dialect.Why(err))
+	if v.Kind() != '[' {
+		return dialect.Invalid("input", "input must be a string or a list of items")
 	}
-	for i := range items {
-		if err := c.item(&items[i], fmt.Sprintf("input[%d]", i)); err != nil {
+	for i, raw := range v.Elements() {
+		// What is left out may have members of any shape.
+		if kind := raw.Get("type").String().Text(); raw.Kind() == '{' && kind != "" && !understood[kind] {
+			c.ignore(kind)
+			continue
+		}
+		var it item
+		if err := raw.Decode(&it); err != nil {
+			return dialect.Invalid("input", "input must be a string or a list of items: "+dialect.Why(err))
+		}
+		if err := c.item(&it, fmt.Sprintf("input[%d]", i)); err != nil {
 			return err
 		}
 	}
 	c.endTurn()
 	c.endOutputs()
 	return nil
+}
+
+// understood are the types of the items that are carried over. Others are of tools that
+// OpenAI ran, or offered, while its model answered, or of a kind that is not known yet:
+// without them the session goes on.
+var understood = map[string]bool{
+	"message": true, "reasoning": true, "function_call": true, "function_call_output": true, "custom_tool_call": true, "custom_tool_call_output": true,
+	"local_shell_call": true, "local_shell_call_output": true, "shell_call": true, "shell_call_output": true,
+	"apply_patch_call": true, "apply_patch_call_output": true, "compaction": true, "compaction_summary": true, "compaction_trigger": true, "item_reference": true,
 }
 
 func (c *converter) item(it *item, at string) error {
@@ -197,13 +217,17 @@ func (c *converter) item(it *item, at string) error {
 		c.call(it.CallID, it.Name, jsonscan.AppendQuote(nil, []byte(input)))
 	case "function_call_output", "custom_tool_call_output":
 		return c.output(it, at)
-	case "web_search_call", "file_search_call", "code_interpreter_call", "image_generation_call", "tool_search_call", "tool_search_output",
-		"mcp_list_tools", "mcp_call", "mcp_approval_request", "mcp_approval_response", "computer_call", "computer_call_output":
-		c.ignore(it.Type) // of tools that OpenAI ran, or offered, while its model answered
+	case "local_shell_call", "shell_call", "apply_patch_call":
+		c.localCall(it)
+	case "local_shell_call_output", "shell_call_output", "apply_patch_call_output":
+		return c.localOutput(it, at)
+	case "compaction", "compaction_summary":
+		c.compaction(it)
+	case "compaction_trigger":
 	case "item_reference":
 		return c.reference(it.ID, at)
 	default:
-		return dialect.Invalid(at+".type", fmt.Sprintf("items of type %q cannot be used with this provider", it.Type))
+		c.ignore(it.Type)
 	}
 	return nil
 }

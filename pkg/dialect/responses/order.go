@@ -30,7 +30,7 @@ func (r *reply) output(m *answer, status string) (items []any) {
 	call := func() {
 		if len(calls) > 0 {
 			c := &calls[0]
-			items = append(items, r.call(r.options.NewID(), c.ID, c.Function.Name, c.Function.Arguments.Text(), status))
+			items = append(items, r.callItem(r.options.NewID(), c.ID, c.Function.Name, c.Function.Arguments.Text(), status))
 			calls = calls[1:]
 		}
 	}

@@ -142,6 +142,14 @@ func (r *reply) call(id, callID, name, arguments, status string) callItem {
 	return it
 }
 
+// callItem makes the client's item of a call, which the client may run itself.
+func (r *reply) callItem(id, callID, name, arguments, status string) any {
+	if kind := r.tools[name].local; kind != "" {
+		return newLocalItem(kind, id, callID, arguments, status)
+	}
+	return r.call(id, callID, name, arguments, status)
+}
+
 // customInput takes a custom tool's text out of the function's arguments. A
 // model that ignores the schema is taken at its word.
 func customInput(arguments string) string {
@@ -229,6 +237,8 @@ func (r *reply) rememberItem(it any) {
 	case messageItem:
 		id = v.ID
 	case callItem:
+		id = v.ID
+	case localItem:
 		id = v.ID
 	case searchItem:
 		id = v.ID

@@ -93,7 +93,14 @@ func translate(in dialect.Request, req *request, options Options) (*dialect.Call
 	if err := refuse(req); err != nil {
 		return nil, err
 	}
+	if isCompaction(req.Input) {
+		return compact(in, req, options)
+	}
 	c := &converter{store: options.Store}
+	tools, err := c.tools(req.Tools, req.ToolChoice)
+	if err != nil {
+		return nil, err
+	}
 	if err := c.instructions(req.Instructions); err != nil {
 		return nil, err
 	}
@@ -109,10 +116,6 @@ func translate(in dialect.Request, req *request, options Options) (*dialect.Call
 		return nil, err
 	}
 	out := jsonscan.Obj(member("model", jsonscan.Quoted(in.Model)), member("messages", jsonscan.Arr(c.messages)))
-	tools, err := c.tools(req.Tools, req.ToolChoice)
-	if err != nil {
-		return nil, err
-	}
 	if len(tools) > 0 {
 		choice, err := c.toolChoice(req.ToolChoice)
 		if err != nil {

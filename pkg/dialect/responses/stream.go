@@ -410,13 +410,14 @@ func (s *stream) callDelta(emit emitter, place int, id, name, arguments string) 
 	}
 	if !o.announced && o.name != "" {
 		o.announced = true
-		s.added(emit, o.index, s.r.call(o.id, o.callID, o.name, "", "in_progress"))
+		s.added(emit, o.index, s.r.callItem(o.id, o.callID, o.name, "", "in_progress"))
 	}
 	if arguments == "" {
 		return
 	}
 	o.arguments.WriteString(arguments)
-	if o.announced && !s.r.tools[o.name].custom { // a custom tool's text comes whole, at its end
+	// A custom tool's text, and the action of a local one, come whole, at their end.
+	if t := s.r.tools[o.name]; o.announced && !t.custom && t.local == "" {
 		s.sendDelta(emit, delta{kind: "response.function_call_arguments.delta", text: arguments, item: "fc_" + o.id, output: o.index, content: -1})
 	}
 }
@@ -446,10 +447,15 @@ func (s *stream) close(emit emitter, status string, chosen func(*openCall) bool)
 		o := s.calls[place]
 		s.calls[place] = nil
 		arguments := o.arguments.String()
-		it := s.r.call(o.id, o.callID, o.name, arguments, status)
 		if !o.announced {
-			s.added(emit, o.index, s.r.call(o.id, o.callID, o.name, "", "in_progress"))
+			s.added(emit, o.index, s.r.callItem(o.id, o.callID, o.name, "", "in_progress"))
 		}
+		s.turn.calls = append(s.turn.calls, toolCall{ID: o.callID, Type: "function", Function: callFunction{o.name, jsonscan.Quote(arguments)}})
+		if s.r.tools[o.name].local != "" {
+			s.doneItem(emit, o.index, s.r.callItem(o.id, o.callID, o.name, arguments, status))
+			continue
+		}
+		it := s.r.call(o.id, o.callID, o.name, arguments, status)
 		at := map[string]any{"item_id": it.ID, "output_index": o.index}
 		if it.Input != nil {
 			s.send(emit, "response.custom_tool_call_input.delta", map[string]any{"item_id": it.ID, "output_index": o.index, "delta": *it.Input})
@@ -459,7 +465,6 @@ func (s *stream) close(emit emitter, status string, chosen func(*openCall) bool)
 			at["arguments"], at["name"] = arguments, it.Name
 			s.send(emit, "response.function_call_arguments.done", at)
 		}
-		s.turn.calls = append(s.turn.calls, toolCall{ID: o.callID, Type: "function", Function: callFunction{o.name, jsonscan.Quote(arguments)}})
 		s.doneItem(emit, o.index, it)
 	}
 }

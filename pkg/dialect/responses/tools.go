@@ -12,6 +12,7 @@ type tool struct {
 	custom    bool   // a custom tool: free text in, free text out
 	namespace string // the namespace that the client grouped it in
 	name      string // the name within the namespace
+	local     string // the tool of OpenAI's that the client runs itself, or ""
 }
 
 type toolSpec struct {
@@ -21,7 +22,8 @@ type toolSpec struct {
 	Parameters  jsonscan.Value  `json:"parameters"`
 	Strict      jsonscan.Value  `json:"strict"`
 	Format      jsonscan.Value  `json:"format"`
-	Tools       jsonscan.Value  `json:"tools"` // of a namespace
+	Tools       jsonscan.Value  `json:"tools"`       // of a namespace
+	Environment jsonscan.Value  `json:"environment"` // of a shell
 	searchSpec
 }
 
@@ -43,7 +45,12 @@ func (c *converter) tools(list, choice jsonscan.Value) ([]jsonscan.Value, error)
 	c.kinds = map[string]tool{}
 	out := make([]jsonscan.Value, 0, len(specs))
 	left := ""
+	var locals []string
 	for _, spec := range specs {
+		if spec.isLocal() {
+			locals = append(locals, spec.Type)
+			continue
+		}
 		switch spec.Type {
 		case "function", "custom":
 			out = append(out, c.function(spec, ""))
@@ -72,6 +79,9 @@ func (c *converter) tools(list, choice jsonscan.Value) ([]jsonscan.Value, error)
 				left = spec.Type
 			}
 		}
+	}
+	for _, kind := range locals {
+		out = append(out, c.local(kind))
 	}
 	if s := c.search; s != nil {
 		s.Forced = isSearch(forced(choice)) || len(out) == 0 && choice.Is(`"required"`)
@@ -147,6 +157,9 @@ func (c *converter) toolChoice(v jsonscan.Value) (jsonscan.Value, error) {
 		allowed := jsonscan.Obj(member("mode", orEmpty(v.Get("mode").String())), member("tools", jsonscan.Arr(tools)))
 		return jsonscan.Obj(member("allowed_tools", allowed), member("type", jsonscan.Lit(`"allowed_tools"`))), nil
 	default:
+		if _, ok := localTools[kind]; ok {
+			return functionChoice(jsonscan.Obj(member("name", jsonscan.Quoted(c.localName(kind))))), nil
+		}
 		if isSearch(kind) && c.search != nil {
 			return jsonscan.Value{}, nil
 		}

@@ -7,7 +7,6 @@ import (
 	"github.com/hostless/hostless/pkg/dialect/anthropic"
 	"github.com/hostless/hostless/pkg/dialect/gemini"
 	"github.com/hostless/hostless/pkg/dialect/responses"
-	"github.com/hostless/hostless/pkg/gateway/endpoint"
 	"github.com/hostless/hostless/pkg/jsonscan"
 )
 
@@ -21,7 +20,7 @@ func (r *Request) withoutForeignThinking(p *Plan) (edits []jsonscan.Edit) {
 		// Others that speak Messages hold no signature against their own.
 		strict := p.To.Provider.Primary() == dialect.Anthropic || strings.Contains(p.To.Model, "claude")
 		edits, r.Ignored = anthropic.Foreign(data, turns, strict)
-	case r.Matched.Dialect == dialect.Responses && r.Matched.Kind == endpoint.Generate:
+	case r.Matched.Dialect == dialect.Responses:
 		edits, r.Ignored = responses.Foreign(data, turns)
 	}
 	return edits

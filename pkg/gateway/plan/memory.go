@@ -7,10 +7,10 @@ import (
 	"github.com/hostless/hostless/pkg/jsonscan"
 )
 
-// Conversations is the memory of previous_response_id for this caller: of its
-// own token's responses alone, and of those only that it asked to be stored. The
-// items of an answer are kept unless it asked that nothing be: clients that take
-// the API's default name them in the next request instead of sending them.
+// Conversations is the memory of previous_response_id and item_reference for this
+// caller: of its own token's responses alone, and of those unless it asked that nothing
+// be stored. Clients that take the API's default name a response, or its items, in the
+// next request instead of sending them. It is in memory alone, and bounded.
 func (r *Request) Conversations(body []byte) responses.Store {
 	owner := r.owner()
 	if r.Connection != "" {
@@ -18,7 +18,8 @@ func (r *Request) Conversations(body []byte) responses.Store {
 		return ownStore{r.Planner, owner + " " + r.Connection, true, true}
 	}
 	store, _ := jsonscan.Member(body, "store")
-	return ownStore{r.Planner, owner, string(store.Of(body)) == "true", string(store.Of(body)) != "false"}
+	keep := string(store.Of(body)) != "false" // as OpenAI keeps them where nothing is said
+	return ownStore{r.Planner, owner, keep, keep}
 }
 
 // owner tells whose memory is used: each token has its own.

@@ -20,6 +20,8 @@ type Plan struct {
 	Endpoint  *upstream.Endpoint
 	Translate dialect.Translator
 	Answer    []byte // Hostless's own answer, which needs no provider; nil elsewhere
+	// Estimate is Answer of a plan that is worked out when it is tried.
+	Estimate func() ([]byte, error)
 	// Fallback is whether it is there for the plans before it of the same candidate, and
 	// tried only where one of them was refused in a way that this one mends.
 	Fallback bool
@@ -59,7 +61,9 @@ func (pl *Planner) Instead(ctx context.Context, resp *http.Response, refused *Pl
 		f := &fallbacks[i]
 		switch {
 		case f.Mends == nil && missing:
-			pl.NoteMissing(refused.Endpoint)
+			if f.Learn == nil {
+				pl.NoteMissing(refused.Endpoint)
+			}
 		case f.Mends == nil || !ok || !f.Mends(head):
 			continue
 		}
@@ -101,6 +105,14 @@ func (r *Request) plansFor(to *pipeline.Candidate) ([]Plan, error) {
 		}
 	}
 	s := r.Matched
+	switch s.Pattern {
+	case "/v1/responses/compact":
+		return r.planCompact(to)
+	case "/v1/responses/input_tokens":
+		if r.Call.Model != "" {
+			return r.planCount(to)
+		}
+	}
 	switch s.Kind {
 	case endpoint.Chat:
 		return r.planText(to, nil)

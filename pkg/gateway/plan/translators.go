@@ -44,7 +44,7 @@ func (r *Request) toChatTranslator(to *pipeline.Candidate) (first dialect.Transl
 	switch s := r.Matched; s.Dialect {
 	case dialect.Responses:
 		return func(req dialect.Request) (*dialect.Call, error) {
-			return responses.ToChat(responses.Options{Store: r.Conversations(req.Body), Now: r.Planner.cfg.Now})(req)
+			return responses.ToChat(r.responsesOptions(req.Body))(req)
 		}, false
 	case dialect.Anthropic:
 		return r.messagesToChat(to.Provider.ChatFacts()), false

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/gorilla/websocket"
+	"github.com/hostless/hostless/pkg/dialect/responses"
 	"github.com/hostless/hostless/pkg/fault"
 	"github.com/hostless/hostless/pkg/gateway/body"
 	"github.com/hostless/hostless/pkg/gateway/pipeline"
@@ -62,6 +63,9 @@ func (s *duplex) send(kind int, f body.Message, readable bool) bool {
 		}
 		return name
 	})
+	if s.responses && f.Type == "response.create" {
+		data = responses.ForeignMessage(data)
+	}
 	return s.provider.Send(kind, data) == nil
 }
 

@@ -1,0 +1,166 @@
+package plan
+
+import (
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/hostless/hostless/pkg/dialect"
+	"github.com/hostless/hostless/pkg/dialect/anthropic"
+	"github.com/hostless/hostless/pkg/dialect/responses"
+	"github.com/hostless/hostless/pkg/gateway/pipeline"
+	"github.com/hostless/hostless/pkg/gateway/upstream"
+	"github.com/hostless/hostless/pkg/jsonscan"
+)
+
+// What the rules of this file are.
+const (
+	withoutCompaction = "no responses/compact"
+	withoutCounting   = "no responses/input_tokens"
+)
+
+// planCompact is the way of a compaction: OpenAI's own, else a summary that the model
+// writes.
+func (r *Request) planCompact(to *pipeline.Candidate) ([]Plan, error) {
+	native, err := r.nativeResponses(to, withoutCompaction)
+	if err != nil || native != nil && to.Provider.Name == "openai" && to.Credential.BaseURL == "" {
+		return own(to, native), err
+	}
+	translated, err := r.planText(to, func(in dialect.Request) (*dialect.Call, error) {
+		return responses.Compact(r.responsesOptions(in.Body))(in)
+	})
+	if err != nil || native == nil {
+		return translated, err
+	}
+	return r.orElse(to, native, withoutCompaction, translated), nil
+}
+
+// planCount is the way of input_tokens: OpenAI's own, another provider's counter, or an
+// estimate.
+func (r *Request) planCount(to *pipeline.Candidate) ([]Plan, error) {
+	native, err := r.nativeResponses(to, withoutCounting)
+	if err != nil {
+		return nil, err
+	}
+	first := func(in dialect.Request) (*dialect.Call, error) {
+		return responses.ToChat(r.responsesOptions(in.Body))(in)
+	}
+	answer := func(n int64) []byte { return fmt.Appendf(nil, `{"object":"response.input_tokens","input_tokens":%d}`, n) }
+	if native != nil {
+		return r.orElse(to, native, withoutCounting, []Plan{r.estimate(to, first, answer)}), nil
+	}
+	return r.planCounter(to, first, answer)
+}
+
+// planCounter counts by the provider's own counter, where it has another dialect's, and
+// else estimates. first translates the caller's request to the middle.
+func (r *Request) planCounter(to *pipeline.Candidate, first dialect.Translator, answer func(int64) []byte) ([]Plan, error) {
+	estimate := r.estimate(to, first, answer)
+	speaks := to.Provider.Primary()
+	if speaks != dialect.Anthropic && speaks != dialect.Gemini {
+		return []Plan{estimate}, nil
+	}
+	e, err := r.Endpoint(to, speaks)
+	if err != nil || e == nil {
+		return []Plan{estimate}, err
+	}
+	estimate.Fallback, estimate.Mends = true, func([]byte) bool { return true }
+	count := func(in dialect.Request) (*dialect.Call, error) {
+		in.Stream = false
+		call, err := dialect.Chain(first, r.fromChatTranslator(to, speaks))(in)
+		if err != nil {
+			return nil, err
+		}
+		call.Reply, call.Stream = counted{call.Reply, answer}, false
+		if speaks == dialect.Anthropic {
+			call.Path, call.Body = "/messages/count_tokens", only(call.Body, "model", "messages", "system", "tools", "tool_choice", "thinking")
+			return call, nil
+		}
+		call.Path = strings.Replace(call.Path, ":generateContent", ":countTokens", 1)
+		whole := jsonscan.Obj(jsonscan.Field{Name: "model", Value: jsonscan.Quoted(GeminiModels + in.Model)})
+		for name, value := range jsonscan.Raw(call.Body).Members() {
+			whole.Put(name, value)
+		}
+		call.Body = jsonscan.Obj(jsonscan.Field{Name: "generateContentRequest", Value: whole}).JSON()
+		return call, nil
+	}
+	return []Plan{{To: to, Endpoint: e, Translate: count}, estimate}, nil
+}
+
+// estimate is a count of Hostless's own.
+func (r *Request) estimate(to *pipeline.Candidate, first dialect.Translator, answer func(int64) []byte) Plan {
+	return Plan{To: to, Estimate: func() ([]byte, error) {
+		call, err := dialect.Chain(first, anthropic.FromChat(anthropic.Options{}))(dialect.Request{Model: to.Model, Provider: to.Provider.Name, Header: http.Header{}, Body: r.Call.Body})
+		if err != nil {
+			return nil, err
+		}
+		n, err := anthropic.EstimateTokens(call.Body)
+		if err != nil {
+			return nil, err
+		}
+		return answer(int64(n)), nil
+	}}
+}
+
+// only is an object with those of its members.
+func only(object []byte, names ...string) []byte {
+	out := jsonscan.Obj()
+	for name, value := range jsonscan.Raw(object).Members() {
+		if slices.Contains(names, name) {
+			out.Put(name, value)
+		}
+	}
+	return out.JSON()
+}
+
+// counted is the Reply to a count.
+type counted struct {
+	dialect.Reply
+	answer func(int64) []byte
+}
+
+// Body reads the count, in whichever provider's form.
+func (c counted) Body(body []byte) ([]byte, error) {
+	var count struct {
+		Input int64 `json:"input_tokens"`
+		Total int64 `json:"totalTokens"`
+	}
+	if err := jsonscan.Decode(body, &count); err != nil {
+		return nil, fmt.Errorf("read count of tokens: %w", err)
+	}
+	return c.answer(max(count.Input, count.Total)), nil
+}
+
+// nativeResponses is where a provider has, or may have, a part of the Responses API; nil
+// where it has not, or is known to lack it.
+func (r *Request) nativeResponses(to *pipeline.Candidate, lacks string) (*upstream.Endpoint, error) {
+	if to.Provider.Primary() != dialect.OpenAI || r.Planner.knows(ruleOf(lacks, to, "")) {
+		return nil, nil
+	}
+	e, err := r.responsesEndpoint(to)
+	if e != nil && r.Planner.endpointMissing(e) {
+		e = nil
+	}
+	return e, err
+}
+
+// orElse is the native way, and others where it turns out not to exist.
+func (r *Request) orElse(to *pipeline.Candidate, native *upstream.Endpoint, lacks string, others []Plan) []Plan {
+	for i := range others {
+		others[i].Fallback = true
+	}
+	if len(others) > 0 {
+		others[0].Mends = nil
+		others[0].Learn = func() { r.Planner.learn(ruleOf(lacks, to, "")) }
+	}
+	return append(own(to, native), others...)
+}
+
+func own(to *pipeline.Candidate, native *upstream.Endpoint) []Plan {
+	return []Plan{{To: to, Endpoint: native}}
+}
+
+func (r *Request) responsesOptions(body []byte) responses.Options {
+	return responses.Options{Store: r.Conversations(body), Now: r.Planner.cfg.Now}
+}
