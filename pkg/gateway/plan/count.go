@@ -46,7 +46,9 @@ func (r *Request) planCount(to *pipeline.Candidate) ([]Plan, error) {
 	first := func(in dialect.Request) (*dialect.Call, error) {
 		return responses.ToChat(r.responsesOptions(in.Body))(in)
 	}
-	answer := func(n int64) []byte { return fmt.Appendf(nil, `{"object":"response.input_tokens","input_tokens":%d}`, n) }
+	answer := func(n int64) []byte {
+		return fmt.Appendf(nil, `{"object":"response.input_tokens","input_tokens":%d}`, n)
+	}
 	if native != nil {
 		return r.orElse(to, native, withoutCounting, []Plan{r.estimate(to, first, answer)}), nil
 	}
