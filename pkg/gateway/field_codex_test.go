@@ -237,3 +237,20 @@ func TestInputTokens(t *testing.T) {
 		w.do("POST", "/v1/responses/input_tokens", `{"model":"`+model+`","input":[`+longTalk+`]}`).want(t, 200, want)
 	}
 }
+
+// TestClientToolsOfAnthropic: tools of Anthropic's that the client runs itself are
+// functions to other models, under the client's names.
+func TestClientToolsOfAnthropic(t *testing.T) {
+	w := newWorld(t)
+	w.strictProviders()
+	w.google()
+	for _, model := range []string{"gpt-4o", "gpt-5.6", "gemini-2.5-flash", "deepseek/m"} {
+		for kind, name := range map[string]string{"bash_20250124": "bash", "text_editor_20250728": "str_replace_based_edit_tool", "text_editor_20250124": "str_replace_editor", "memory_20250818": "memory", "computer_20250124": "computer"} {
+			a := w.do("POST", "/v1/messages", `{"model":"`+model+`","max_tokens":99,"messages":[{"role":"user","content":"x"}],"tools":[{"type":"`+kind+`","name":"`+name+`","display_width_px":800,"display_height_px":600}]}`)
+			if a.status != 200 || !strings.Contains(a.body, `"type":"tool_use"`) || !strings.Contains(a.body, `"name":"`+name+`"`) {
+				t.Errorf("%s with %s: %d %s", model, kind, a.status, a.body)
+			}
+		}
+		w.do("POST", "/v1/messages", `{"model":"`+model+`","max_tokens":99,"messages":[{"role":"user","content":"x"}],"tools":[{"type":"code_execution_20250825","name":"code_execution"}]}`).want(t, 400, "Anthropic's own")
+	}
+}

@@ -20,6 +20,8 @@ type inTool struct {
 	Schema      json.RawMessage `json:"input_schema"`
 	Strict      *bool           `json:"strict"`
 	Cache       jsonscan.Value  `json:"cache_control"`
+	Width       int             `json:"display_width_px"` // of the computer's tool
+	Height      int             `json:"display_height_px"`
 	inSearch
 }
 
@@ -37,9 +39,9 @@ func (t *toChat) shortName(name string) string {
 	return short
 }
 
-// tools carries tools and tool_choice. Tools that Anthropic runs, or whose
-// schema its models were trained on, are refused: no other model has them. Other
-// providers have a web search too.
+// tools carries tools and tool_choice. Tools that Anthropic runs are refused: no other
+// model has them. Other providers have a web search too, and what the client runs itself
+// is a function to them.
 func (t *toChat) tools() error {
 	list, names := make([]jsonscan.Value, 0, len(t.req.Tools)), make([]string, 0, len(t.req.Tools))
 	for i := range t.req.Tools {
@@ -48,7 +50,7 @@ func (t *toChat) tools() error {
 			t.search = search
 			continue
 		}
-		if tool.Type != "" && tool.Type != "custom" {
+		if tool.Type != "" && tool.Type != "custom" && !tool.clientSide() {
 			return dialect.Invalid(fmt.Sprintf("tools[%d].type", i), fmt.Sprintf("tools of type %q are Anthropic's own and cannot be used with this provider", tool.Type))
 		}
 		if tool.Name == "" {
