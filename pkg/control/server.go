@@ -22,6 +22,7 @@ const (
 	headerTimeout  = 10 * time.Second
 	idleTimeout    = 2 * time.Minute
 	shutdownGrace  = 5 * time.Second
+	silentGrace    = time.Second // of a connection that has sent nothing
 	writeTimeout   = 10 * time.Second
 	pingEvery      = 30 * time.Second
 	renewEvery     = time.Hour
@@ -203,7 +204,9 @@ func (s *Server) ConnContext(ctx context.Context, conn net.Conn) context.Context
 // few seconds. The listener is closed when Serve returns; the error is nil after
 // an end by ctx.
 func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
+	var unused silent
 	server := &http.Server{
+		ConnState:         unused.connState,
 		Handler:           s,
 		ReadHeaderTimeout: headerTimeout,
 		IdleTimeout:       idleTimeout,
@@ -226,6 +229,7 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 	}
 	grace, cancel := context.WithTimeout(context.Background(), shutdownGrace)
 	defer cancel()
+	defer time.AfterFunc(silentGrace, unused.close).Stop()
 	err := server.Shutdown(grace)
 	if err != nil {
 		err = server.Close()
