@@ -24,7 +24,7 @@ func agentWant() map[string]any {
 	loopback := func(port string) []any { return []any{tcp("IPv4", "127.0.0.1", port), tcp("IPv6", "::1", port)} }
 	return map[string]any{
 		"Label": agentValues.Label, "ProgramArguments": []any{agentValues.Program},
-		"EnvironmentVariables": map[string]any{"HOSTLESS_HOME": agentValues.Home, "HOSTLESS_SOCKET": agentValues.Control},
+		"EnvironmentVariables": map[string]any{"HOSTLESS_HOME": agentValues.Home, "HOSTLESS_SOCKET": agentValues.Control, "PATH": "/opt/homebrew/bin:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"},
 		"WorkingDirectory":     "/",
 		"Sockets": map[string]any{
 			"http": loopback("4567"), "web": append(loopback("80"), loopback("443")...),
