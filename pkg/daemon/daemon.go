@@ -186,6 +186,11 @@ func (d *daemon) open() (err error) {
 	if d.sockets, err = listen.Open(listen.Config{Port: port, Socket: d.cfg.Paths.Socket, Logger: component("listen"), Inherited: d.inherited}); err != nil {
 		return err
 	}
+	if d.sockets.Activation == listen.Launchd {
+		if err := shortenLog(filepath.Join(d.cfg.Paths.Logs(), "hostlessd.log"), logLimit); err != nil {
+			d.log.Warn("the log is long and could not be shortened", "error", err)
+		}
+	}
 	var handed handoverMessage
 	if d.inherited != nil {
 		if handed, err = d.takeOver(); err != nil {
