@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/hostless/hostless/pkg/dialect"
+	"github.com/hostless/hostless/pkg/dialect/dialecttest"
 	"github.com/hostless/hostless/pkg/dialect/gemini"
 	"github.com/hostless/hostless/pkg/fault"
 	"github.com/hostless/hostless/pkg/sse"
@@ -26,7 +27,7 @@ func TestSignatureReplay(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	out := translate(first.Reply.Stream(), strings.NewReader(`data: {"candidates":[{"content":{"parts":[{"functionCall":{"id":"fc_1","name":"f","args":{}},"thoughtSignature":"c2ln"},{"functionCall":{"id":"fc_2","name":"g","args":{}}}]},"finishReason":"STOP"}]}`+"\n\n"))
+	out := dialecttest.Translate(first.Reply.Stream(), strings.NewReader(`data: {"candidates":[{"content":{"parts":[{"functionCall":{"id":"fc_1","name":"f","args":{}},"thoughtSignature":"c2ln"},{"functionCall":{"id":"fc_2","name":"g","args":{}}}]},"finishReason":"STOP"}]}`+"\n\n"), nil)
 	if !bytes.Contains(out, []byte(`"id":"fc_1"`)) {
 		t.Fatalf("no call in %s", out)
 	}

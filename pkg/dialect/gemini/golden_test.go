@@ -5,28 +5,22 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"net/http"
-	"os"
-	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
 	"testing/iotest"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
-	"golang.org/x/tools/txtar"
-
 	"github.com/hostless/hostless/pkg/dialect"
+	"github.com/hostless/hostless/pkg/dialect/dialecttest"
 	"github.com/hostless/hostless/pkg/dialect/gemini"
 	"github.com/hostless/hostless/pkg/fault"
 	"github.com/hostless/hostless/pkg/sse"
 )
-
-var update = flag.Bool("update", false, "rewrite the golden files")
 
 // options are the same in every run.
 func options() gemini.Options {
@@ -53,55 +47,17 @@ var translators = map[string]func(gemini.Options) dialect.Translator{
 	"toembed":  func(gemini.Options) dialect.Translator { return gemini.EmbedToOpenAI() },
 }
 
-var given = []string{"model", "request", "reply", "status", "failure", "events"}
-
 // TestGolden: request in, call out; then reply in, response out; a failure; a stream.
 func TestGolden(t *testing.T) {
-	files, _ := filepath.Glob("testdata/*.txtar")
-	if len(files) == 0 {
-		t.Fatal("no golden files")
-	}
-	for _, file := range files {
-		name := strings.TrimSuffix(filepath.Base(file), ".txtar")
-		t.Run(name, func(t *testing.T) {
-			archive, err := txtar.ParseFile(file)
-			if err != nil {
-				t.Fatal(err)
-			}
-			in := map[string][]byte{}
-			for _, f := range archive.Files {
-				in[f.Name] = f.Data
-			}
-			kind, _, _ := strings.Cut(name, "-")
-			got := run(t, translators[kind](options()), in)
-			if *update {
-				out := &txtar.Archive{Comment: archive.Comment}
-				for _, name := range []string{"model", "request", "error", "path", "call", "ignored", "reply", "response", "status", "failure", "told", "events", "stream"} {
-					if data, ok := got[name]; ok {
-						out.Files = append(out.Files, txtar.File{Name: name, Data: data})
-					} else if data, ok := in[name]; ok && strings.Contains(" "+strings.Join(given, " ")+" ", " "+name+" ") {
-						out.Files = append(out.Files, txtar.File{Name: name, Data: data})
-					}
-				}
-				if err := os.WriteFile(file, txtar.Format(out), 0o644); err != nil {
-					t.Fatal(err)
-				}
-				return
-			}
-			for _, name := range given {
-				delete(in, name)
-			}
-			for name, data := range got {
-				if diff := cmp.Diff(string(in[name]), string(data)); diff != "" {
-					t.Errorf("%s (-want +got):\n%s", name, diff)
-				}
-				delete(in, name)
-			}
-			for name := range in {
-				t.Errorf("%s was not made", name)
-			}
-		})
-	}
+	dialecttest.Golden{
+		Glob:   "testdata/*.txtar",
+		Parts:  []string{"model", "request", "error", "path", "call", "ignored", "reply", "response", "status", "failure", "told", "events", "stream"},
+		Inputs: []string{"model", "request", "reply", "status", "failure", "events"},
+		Run: func(t *testing.T, c dialecttest.Case) map[string][]byte {
+			kind, _, _ := strings.Cut(c.Name, "-")
+			return run(t, translators[kind](options()), c.In)
+		},
+	}.Test(t)
 }
 
 func run(t *testing.T, tr dialect.Translator, in map[string][]byte) map[string][]byte {
@@ -113,81 +69,37 @@ func run(t *testing.T, tr dialect.Translator, in map[string][]byte) map[string][
 	}
 	call, err := tr(dialect.Request{Model: model, Provider: "google", Stream: in["events"] != nil, Body: in["request"]})
 	if err != nil {
-		e := fault.From(err)
-		got["error"] = fmt.Appendf(nil, "%d %s: %s\n", e.Kind.Status(), e.Param, e.Message)
+		got["error"] = dialecttest.Refused(t, err)
 		return got
 	}
 	got["path"] = []byte(call.Path + "\n")
-	got["call"] = indent(t, call.Body)
+	got["call"] = dialecttest.Indent(t, call.Body)
 	if len(call.Ignored) > 0 {
-		got["ignored"] = []byte(strings.Join(call.Ignored, "\n") + "\n")
+		got["ignored"] = dialecttest.Lines(call.Ignored)
 	}
 	if reply, ok := in["reply"]; ok {
 		body, err := call.Reply.Body(reply)
 		if err != nil {
 			body, _ = json.Marshal("error: " + err.Error())
 		}
-		got["response"] = indent(t, body)
+		got["response"] = dialecttest.Indent(t, body)
 	}
 	if failure, ok := in["failure"]; ok {
 		status, _ := strconv.Atoi(strings.TrimSpace(string(in["status"])))
-		got["told"] = indent(t, call.Reply.Error(status, http.Header{"Retry-After": {"7"}}, failure))
+		got["told"] = dialecttest.Indent(t, call.Reply.Error(status, http.Header{"Retry-After": {"7"}}, failure))
 	}
 	if events, ok := in["events"]; ok {
-		got["stream"] = translate(call.Reply.Stream(), bytes.NewReader(events))
+		got["stream"] = dialecttest.Translate(call.Reply.Stream(), bytes.NewReader(events), nil)
 	}
 	return got
 }
 
-// translate reads a stream as the gateway does.
-func translate(s dialect.Stream, events io.Reader) []byte {
-	var out []byte
-	emit := func(ev sse.Event) { out = sse.Append(out, ev) }
-	r := sse.NewReader(events, 0)
-	var cause error
-	for {
-		ev, err := r.Next()
-		if errors.Is(err, io.EOF) {
-			break
-		}
-		if err == nil {
-			err = s.Event(ev, emit)
-		}
-		if err != nil {
-			cause = err
-			break
-		}
-	}
-	s.End(cause, emit)
-	return out
-}
-
-func indent(t *testing.T, data []byte) []byte {
-	t.Helper()
-	var b bytes.Buffer
-	if err := json.Indent(&b, data, "", "  "); err != nil {
-		t.Fatalf("%v in %s", err, data)
-	}
-	return append(b.Bytes(), '\n')
-}
-
 // seed gives the fuzz targets the golden cases of some translators.
 func seed(f *testing.F, kinds ...string) {
-	files, _ := filepath.Glob("testdata/*.txtar")
-	for _, file := range files {
-		kind, _, _ := strings.Cut(filepath.Base(file), "-")
-		if !strings.Contains(strings.Join(kinds, " "), kind) {
-			continue
+	for _, c := range dialecttest.Cases(f, "testdata/*.txtar") {
+		if kind, _, _ := strings.Cut(c.Name, "-"); slices.Contains(kinds, kind) {
+			f.Add(c.In["request"], c.In["reply"], c.In["events"])
 		}
-		archive, err := txtar.ParseFile(file)
-		if err != nil {
-			f.Fatal(err)
-		}
-		in := map[string][]byte{}
-		for _, part := range archive.Files {
-			in[part.Name] = part.Data
-		}
-		f.Add(in["request"], in["reply"], in["events"])
 	}
 }
 
@@ -252,7 +164,7 @@ func stream(t *testing.T, tr dialect.Translator, model string, request []byte, e
 	if err != nil {
 		t.Fatal(err)
 	}
-	return translate(call.Reply.Stream(), events)
+	return dialecttest.Translate(call.Reply.Stream(), events, nil)
 }
 
 func FuzzFromChat(f *testing.F) {

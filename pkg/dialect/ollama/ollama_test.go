@@ -4,11 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
-	"flag"
-	"fmt"
 	"io"
-	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -17,15 +13,13 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"golang.org/x/tools/txtar"
 
 	"github.com/hostless/hostless/pkg/dialect"
+	"github.com/hostless/hostless/pkg/dialect/dialecttest"
 	"github.com/hostless/hostless/pkg/dialect/ollama"
 	"github.com/hostless/hostless/pkg/fault"
 	"github.com/hostless/hostless/pkg/sse"
 )
-
-var update = flag.Bool("update", false, "rewrite the golden files")
 
 // options have a clock that goes a millisecond at each look.
 func options() ollama.Options {
@@ -41,55 +35,17 @@ var translators = map[string]func(ollama.Options) dialect.Translator{
 	"embeddings": ollama.EmbeddingsToOpenAI,
 }
 
-var given = []string{"request", "reply", "status", "failure", "events"}
-
 // TestGolden: request in, call out; then reply in, response out; a failure; a stream.
 func TestGolden(t *testing.T) {
-	files, _ := filepath.Glob("testdata/*.txtar")
-	if len(files) == 0 {
-		t.Fatal("no golden files")
-	}
-	for _, file := range files {
-		name := strings.TrimSuffix(filepath.Base(file), ".txtar")
-		t.Run(name, func(t *testing.T) {
-			archive, err := txtar.ParseFile(file)
-			if err != nil {
-				t.Fatal(err)
-			}
-			in := map[string][]byte{}
-			for _, f := range archive.Files {
-				in[f.Name] = f.Data
-			}
-			kind, _, _ := strings.Cut(name, "-")
-			got := run(t, translators[kind](options()), in)
-			if *update {
-				out := &txtar.Archive{Comment: archive.Comment}
-				for _, name := range []string{"request", "error", "call", "ignored", "reply", "response", "status", "failure", "told", "events", "stream"} {
-					if data, ok := got[name]; ok {
-						out.Files = append(out.Files, txtar.File{Name: name, Data: data})
-					} else if data, ok := in[name]; ok && slices.Contains(given, name) {
-						out.Files = append(out.Files, txtar.File{Name: name, Data: data})
-					}
-				}
-				if err := os.WriteFile(file, txtar.Format(out), 0o644); err != nil {
-					t.Fatal(err)
-				}
-				return
-			}
-			for _, name := range given {
-				delete(in, name)
-			}
-			for name, data := range got {
-				if diff := cmp.Diff(string(in[name]), string(data)); diff != "" {
-					t.Errorf("%s (-want +got):\n%s", name, diff)
-				}
-				delete(in, name)
-			}
-			for name := range in {
-				t.Errorf("%s was not made", name)
-			}
-		})
-	}
+	dialecttest.Golden{
+		Glob:   "testdata/*.txtar",
+		Parts:  []string{"request", "error", "call", "ignored", "reply", "response", "status", "failure", "told", "events", "stream"},
+		Inputs: []string{"request", "reply", "status", "failure", "events"},
+		Run: func(t *testing.T, c dialecttest.Case) map[string][]byte {
+			kind, _, _ := strings.Cut(c.Name, "-")
+			return run(t, translators[kind](options()), c.In)
+		},
+	}.Test(t)
 }
 
 func run(t *testing.T, tr dialect.Translator, in map[string][]byte) map[string][]byte {
@@ -97,24 +53,23 @@ func run(t *testing.T, tr dialect.Translator, in map[string][]byte) map[string][
 	got := map[string][]byte{}
 	call, err := tr(dialect.Request{Model: "gpt-x", Provider: "openai", Body: in["request"]})
 	if err != nil {
-		e := fault.From(err)
-		got["error"] = fmt.Appendf(nil, "%d %s: %s\n", e.Kind.Status(), e.Param, e.Message)
+		got["error"] = dialecttest.Refused(t, err)
 		return got
 	}
-	got["call"] = indent(t, call.Body)
+	got["call"] = dialecttest.Indent(t, call.Body)
 	if len(call.Ignored) > 0 {
-		got["ignored"] = []byte(strings.Join(call.Ignored, "\n") + "\n")
+		got["ignored"] = dialecttest.Lines(call.Ignored)
 	}
 	if reply, ok := in["reply"]; ok {
 		body, err := call.Reply.Body(reply)
 		if err != nil {
 			body, _ = json.Marshal("error: " + err.Error())
 		}
-		got["response"] = indent(t, body)
+		got["response"] = dialecttest.Indent(t, body)
 	}
 	if failure, ok := in["failure"]; ok {
 		status, _ := strconv.Atoi(strings.TrimSpace(string(in["status"])))
-		got["told"] = indent(t, call.Reply.Error(status, nil, failure))
+		got["told"] = dialecttest.Indent(t, call.Reply.Error(status, nil, failure))
 	}
 	if events, ok := in["events"]; ok {
 		got["stream"] = translate(call.Reply.Stream(), bytes.NewReader(events))
@@ -132,52 +87,15 @@ func appendLine(b []byte, ev sse.Event) []byte {
 
 // translate reads a stream as the gateway does and writes it as NDJSON.
 func translate(s dialect.Stream, events io.Reader) []byte {
-	var out []byte
-	emit := func(ev sse.Event) { out = appendLine(out, ev) }
-	r := sse.NewReader(events, 0)
-	var cause error
-	for {
-		ev, err := r.Next()
-		if errors.Is(err, io.EOF) {
-			break
-		}
-		if err == nil {
-			err = s.Event(ev, emit)
-		}
-		if err != nil {
-			cause = err
-			break
-		}
-	}
-	s.End(cause, emit)
-	return out
+	return dialecttest.Translate(s, events, appendLine)
 }
 
-func indent(t *testing.T, data []byte) []byte {
-	t.Helper()
-	var b bytes.Buffer
-	if err := json.Indent(&b, data, "", "  "); err != nil {
-		t.Fatalf("%v in %s", err, data)
-	}
-	return append(b.Bytes(), '\n')
-}
-
+// seed gives the fuzz targets the golden cases of some translators.
 func seed(f *testing.F, kinds ...string) {
-	files, _ := filepath.Glob("testdata/*.txtar")
-	for _, file := range files {
-		kind, _, _ := strings.Cut(filepath.Base(file), "-")
-		if !slices.Contains(kinds, kind) {
-			continue
+	for _, c := range dialecttest.Cases(f, "testdata/*.txtar") {
+		if kind, _, _ := strings.Cut(c.Name, "-"); slices.Contains(kinds, kind) {
+			f.Add(c.In["request"], c.In["reply"], c.In["events"])
 		}
-		archive, err := txtar.ParseFile(file)
-		if err != nil {
-			f.Fatal(err)
-		}
-		in := map[string][]byte{}
-		for _, part := range archive.Files {
-			in[part.Name] = part.Data
-		}
-		f.Add(in["request"], in["reply"], in["events"])
 	}
 }
 
