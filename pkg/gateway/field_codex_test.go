@@ -227,6 +227,46 @@ func TestPreviousResponseByDefault(t *testing.T) {
 	w.do("POST", "/v1/responses", `{"model":"claude-sonnet-4-5","previous_response_id":`+string(idOf(a.body))+`,"input":"and now?"}`).want(t, 400, "previous_response_not_found")
 }
 
+// TestModelsOfCodex: Codex's own request for the models is answered in its own shape, in
+// which each entry has every member, and tells the context by the provider's list or by
+// the model facts.
+func TestModelsOfCodex(t *testing.T) {
+	w := newWorld(t)
+	w.strictProviders()
+	w.google()
+	w.upstream("mine", func(rw http.ResponseWriter, r *http.Request) {
+		io.WriteString(rw, `{"data":[{"id":"big","context_length":77777},{"id":"unknown"},{"id":"my-embed"}]}`)
+	})
+	var list struct {
+		Data   []struct{ ID string }
+		Models []map[string]any
+	}
+	if a := w.do("GET", "/v1/models?client_version=0.153.4", "", "User-Agent", "codex_cli_rs/0.153.4"); json.Unmarshal([]byte(a.body), &list) != nil || len(list.Data) <= len(list.Models) {
+		t.Fatalf("%d %s", a.status, a.body)
+	}
+	required := strings.Fields("slug display_name supported_reasoning_levels shell_type visibility supported_in_api priority base_instructions supports_reasoning_summaries default_reasoning_summary support_verbosity web_search_tool_type truncation_policy supports_parallel_tool_calls supports_image_detail_original effective_context_window_percent experimental_supported_tools input_modalities")
+	windows := map[string]any{}
+	for _, m := range list.Models {
+		for _, name := range required {
+			if m[name] == nil {
+				t.Errorf("%v has no %s", m["slug"], name)
+			}
+		}
+		windows[m["slug"].(string)] = m["context_window"]
+	}
+	for slug, want := range map[string]any{"claude-sonnet-4-5": 1e6, "gemini-2.5-flash": 1048576.0, "gpt-5": 400000.0, "mine/big": 77777.0, "mine/unknown": nil} {
+		if got, there := windows[slug]; !there || got != want && slug != "claude-sonnet-4-5" || want != nil && got == nil {
+			t.Errorf("%s: context_window %v, want %v", slug, got, want)
+		}
+	}
+	if _, there := windows["mine/my-embed"]; there {
+		t.Error("a model that writes nothing is offered")
+	}
+	if a := w.do("GET", "/v1/models", ""); strings.Contains(a.body, `"models"`) {
+		t.Errorf("without client_version: %s", a.body)
+	}
+}
+
 // TestInputTokens: counted by the provider where it can, else estimated.
 func TestInputTokens(t *testing.T) {
 	w := newWorld(t)

@@ -109,7 +109,11 @@ func (s *Service) Answer(ctx context.Context, r *plan.Request, shape dialect.Nam
 		if err != nil {
 			return nil, err
 		}
-		return Encode(shape, part), nil
+		value := Encode(shape, part)
+		if list, ok := value.(map[string]any); ok && shape == dialect.OpenAI && r.HTTP.URL.Query().Has("client_version") {
+			list["models"] = codexModels(part.Models) // Codex, which reads a list of its own
+		}
+		return value, nil
 	}
 	asked := r.Matched.Tail()
 	target, err := r.Target(asked)
