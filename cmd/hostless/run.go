@@ -33,6 +33,7 @@ func runGroup(e *env) *cli.Command {
 			&cli.BoolFlag{Name: "force", Usage: "end the run that has the name"},
 			&cli.BoolFlag{Name: "no-token", Usage: "give the app no bridge token"},
 			&cli.BoolFlag{Name: "no-ai-env", Usage: "leave OPENAI_API_KEY and similar variables unchanged"},
+			&cli.StringFlag{Name: "model", Usage: "CMD is claude, codex, gemini or aider: use `MODEL` of any provider for all of its models"},
 			&cli.BoolFlag{Name: "detach", Usage: "run it in the background; see logs, stop, restart and wait NAME"},
 			&cli.BoolFlag{Name: "lazy", Usage: "start the command with the first request, end it when it is not used"},
 			&cli.DurationFlag{Name: "idle-timeout", Usage: "end a lazy app that was not used for `D`; 15m by default", Value: 15 * time.Minute},
@@ -41,7 +42,8 @@ func runGroup(e *env) *cli.Command {
 		Description: "The app gets PORT, HOST, HOSTLESS_URL, HOSTLESS_TOKEN and HOSTLESS_API. When the command\n" +
 			"ends, its name and token are removed. The exit code is the command's own. HOSTLESS=0 runs it without Hostless.\n\n" +
 			"  hostless run shop -- npm run dev\n" +
-			"  hostless shop npm run dev\n\n" +
+			"  hostless shop npm run dev\n" +
+			"  hostless run --model gpt-5.6 claude\n\n" +
 			"Without CMD it runs the project's script, as hostless alone does in a package; in a project with\nseveral apps hostless alone is hostless run --all. {PORT}, {HOST} and {URL} in CMD are replaced.",
 	}, 0, 1, e.run)
 }
@@ -173,8 +175,10 @@ func (e *env) runConfig(cc *cli.Context) (c launch.Config, err error) {
 		return c, usage("--all takes names and commands from the project, not from the line")
 	case cc.Bool("all") && cc.IsSet("app-port"):
 		return c, usage("--app-port goes with one app, not with --all")
-	case cc.Bool("all") && (cc.IsSet("script") || cc.IsSet("port-env")):
-		return c, usage("--script and --port-env go with one app, not with --all")
+	case cc.Bool("all") && (cc.IsSet("script") || cc.IsSet("port-env") || cc.IsSet("model")):
+		return c, usage("--script, --port-env and --model go with one app, not with --all")
+	case cc.IsSet("model") && cc.String("model") == "":
+		return c, usage("--model needs a model, such as gpt-5.6 or openrouter/qwen/qwen3-coder")
 	case cc.IsSet("script") && len(e.line.child) > 0:
 		return c, usage("--script and a command exclude each other")
 	case cc.IsSet("port-env") && !variableName.MatchString(cc.String("port-env")):
@@ -203,7 +207,7 @@ func (e *env) runConfig(cc *cli.Context) (c launch.Config, err error) {
 	return launch.Config{
 		Args: e.line.child, Script: cc.String("script"), PortEnv: cc.String("port-env"), Worktree: worktree, Name: name, Prefix: prefix, AppPort: port, Force: cc.Bool("force"),
 		Providers: s.AllowedProviders, Models: s.AllowedModels, RateLimit: s.RateLimit, TTL: ttl,
-		NoToken: cc.Bool("no-token"), NoAIEnv: cc.Bool("no-ai-env"),
+		NoToken: cc.Bool("no-token"), NoAIEnv: cc.Bool("no-ai-env"), Model: cc.String("model"),
 		Detach: cc.Bool("detach"), Lazy: cc.Bool("lazy"), IdleTimeout: cc.Duration("idle-timeout"),
 		Environ: e.environ(), Dir: dir, Paths: paths, Client: client,
 		Stdin: e.files[0], Stdout: e.files[1], Stderr: e.files[2],

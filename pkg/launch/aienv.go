@@ -1,6 +1,9 @@
 package launch
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 const (
 	anthropicKey   = "ANTHROPIC_API_KEY"
@@ -15,6 +18,46 @@ type aiEnv struct {
 	codex   bool     // the command is Codex, which has a key variable of its own
 	held    []string // Hostless has a key or base URL of these
 	allowed []string // the token may use these: names or *-suffix globs; empty is all
+	// agent is the command, where it is a coding agent that is to use model, which may be
+	// another provider's than its SDK.
+	agent, model string
+}
+
+// agentSDK names the provider whose SDK an agent is built on.
+var agentSDK = map[string]string{"claude": "anthropic", "codex": "openai", "gemini": "google", "aider": "openai"}
+
+// agentModels are the variables that an agent takes its models from: for Claude Code
+// those that its own names (opus, sonnet, haiku) stand for too, and that of the agents that it starts
+// (https://code.claude.com/docs/en/model-config).
+var agentModels = map[string][]string{
+	"claude": {
+		"ANTHROPIC_MODEL", "ANTHROPIC_DEFAULT_OPUS_MODEL", "ANTHROPIC_DEFAULT_SONNET_MODEL", "ANTHROPIC_DEFAULT_HAIKU_MODEL",
+		"ANTHROPIC_SMALL_FAST_MODEL", "CLAUDE_CODE_SUBAGENT_MODEL",
+	},
+	"gemini": {"GEMINI_MODEL"},
+	"aider":  {"AIDER_MODEL", "AIDER_WEAK_MODEL", "AIDER_EDITOR_MODEL"},
+}
+
+// lead has an agent use a model of any provider: its SDK leads to the gateway whether a
+// key of its own provider is held or not.
+func (a *aiEnv) lead(agent, model string) {
+	a.agent, a.model = agent, model
+	if p := agentSDK[agent]; !slices.Contains(a.held, p) {
+		a.held = append(a.held[:len(a.held):len(a.held)], p)
+	}
+}
+
+// models are the variables with the agent's model in them.
+func (a aiEnv) models() map[string]string {
+	model := a.model
+	if a.agent == "aider" {
+		model = "openai/" + model // LiteLLM's word for whose API it is
+	}
+	set := map[string]string{}
+	for _, name := range agentModels[a.agent] {
+		set[name] = model
+	}
+	return set
 }
 
 // sdk is what the SDKs of one provider read from the environment.
@@ -128,6 +171,9 @@ func (a aiEnv) apply(env *environment, gateway, token string) (changed, removed 
 			put(name, token)
 		}
 	}
+	for _, name := range agentModels[a.agent] {
+		put(name, a.models()[name])
+	}
 	return changed, removed
 }
 
@@ -136,6 +182,9 @@ func bridgeToken(value string) bool { return strings.HasPrefix(value, "sk_local_
 
 // permits mirrors the token's own rule: an exact name or a *-suffix glob.
 func (a aiEnv) permits(provider string) bool {
+	if a.agent != "" && provider == agentSDK[a.agent] {
+		return true // the model decides where its requests go
+	}
 	for _, rule := range a.allowed {
 		if prefix, glob := strings.CutSuffix(rule, "*"); rule == provider || glob && strings.HasPrefix(provider, prefix) {
 			return true

@@ -50,6 +50,7 @@ type Config struct {
 	TTL       time.Duration // of the token, 0 is the daemon's default
 	NoToken   bool          // mint no token
 	NoAIEnv   bool          // leave the SDK variables alone
+	Model     string        // what the coding agent that the command is uses, of any provider; "" is the agent's own
 
 	// Detach starts the run in a session of its own, its output in LogFile, and
 	// returns as soon as the command runs.

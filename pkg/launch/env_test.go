@@ -71,6 +71,28 @@ func TestOneKeyOfEachPair(t *testing.T) {
 	}
 }
 
+// TestAgentModels: an agent's own names for models stand for the one that was asked for,
+// and its SDK leads to the gateway though no key of its provider is held or allowed.
+func TestAgentModels(t *testing.T) {
+	for agent, want := range map[string]map[string]string{
+		"claude": {"ANTHROPIC_BASE_URL": "http://g", "ANTHROPIC_AUTH_TOKEN": "sk_local_t", "ANTHROPIC_MODEL": "gpt-5.6", "ANTHROPIC_DEFAULT_OPUS_MODEL": "gpt-5.6", "ANTHROPIC_DEFAULT_SONNET_MODEL": "gpt-5.6", "ANTHROPIC_DEFAULT_HAIKU_MODEL": "gpt-5.6", "CLAUDE_CODE_SUBAGENT_MODEL": "gpt-5.6", "GEMINI_MODEL": "-"},
+		"gemini": {"GOOGLE_GEMINI_BASE_URL": "http://g", "GEMINI_API_KEY": "sk_local_t", "GEMINI_MODEL": "gpt-5.6", "ANTHROPIC_MODEL": "own"},
+		"aider":  {"OPENAI_API_BASE": "http://g/v1", "OPENAI_API_KEY": "sk_local_t", "AIDER_MODEL": "openai/gpt-5.6"},
+		"codex":  {"OPENAI_BASE_URL": "http://g/v1", "OPENAI_API_KEY": "sk_local_t", "ANTHROPIC_MODEL": "own"},
+	} {
+		ai := aiEnv{held: []string{"mistral"}, allowed: []string{"mistral"}}
+		ai.lead(agent, "gpt-5.6")
+		env, _, _ := childEnv{token: "sk_local_t", gateway: "http://g", ai: ai}.build([]string{"ANTHROPIC_MODEL=own"})
+		names := make([]string, 0, len(want))
+		for name := range want {
+			names = append(names, name)
+		}
+		if diff := cmp.Diff(want, values(env, names...)); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", agent, diff)
+		}
+	}
+}
+
 // TestFrameworkVariables: what PORT and HOST do not tell; the shell's own stays.
 func TestFrameworkVariables(t *testing.T) {
 	names := []string{"NG_ALLOWED_HOSTS", "NG_TRUST_PROXY_HEADERS", "DENO_SERVE_ADDRESS", "PYTHONUNBUFFERED"}

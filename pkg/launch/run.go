@@ -128,8 +128,23 @@ func (r *run) prepare() (err error) {
 		return err
 	}
 	r.Args = shellWrap(r.Args, r.Dir)
+	planned := detect.Plan(fsys, r.Dir, r.Args, 0)
 	if r.planned == 0 {
-		r.planned = detect.Plan(fsys, r.Dir, r.Args, 0).Port
+		r.planned = planned.Port
+	}
+	return r.checkModel(planned.Tool)
+}
+
+// checkModel refuses a model for a command that is no agent whose models can be set, or
+// that is not led to the gateway.
+func (r *run) checkModel(tool string) error {
+	switch {
+	case r.Model == "":
+		return nil
+	case agentSDK[tool] == "":
+		return fault.New(fault.Usage, "--model is for "+strings.Join(detect.Agents(), ", ")+"; this command is none of them, or was given another place for its models")
+	case r.NoToken || r.NoAIEnv || r.Unrouted:
+		return fault.New(fault.Usage, "--model needs a token and the agent's own variables: it goes with neither --no-token nor --no-ai-env, and with no project that sets \"routed\": false")
 	}
 	return nil
 }
@@ -323,6 +338,9 @@ func (r *run) start(front bool) (*proctree.Tree, int, error) {
 			e.bundle = bundle
 		}
 	}
+	if r.Model != "" {
+		e.ai.lead(p.Tool, r.Model)
+	}
 	if p.Tool == "codex" {
 		e.ai.codex = true
 		r.leadCodex(&p, e, gateway)
@@ -375,7 +393,7 @@ func (r *run) leadCodex(p *detect.Command, e childEnv, gateway string) {
 		r.note("codex goes to its own servers and not through the gateway, which has no key of openai for it (hostless keys add openai)")
 		return
 	}
-	if line, ok := detect.WithCodexBaseURL(detect.System(), r.Dir, p.Args, gateway+"/v1"); ok {
+	if line, ok := detect.WithCodexBaseURL(detect.System(), r.Dir, p.Args, gateway+"/v1", r.Model); ok {
 		p.Args = line
 		return
 	}

@@ -32,15 +32,36 @@ func codexRuns(args []string) bool {
 // codexOthers are the subcommands that talk to no model.
 var codexOthers = w("login", "logout", "mcp", "mcp-server", "app-server", "completion", "sandbox", "debug", "apply", "a", "cloud", "features", "help", "update", "plugin", "execpolicy", "doctor")
 
-// WithCodexBaseURL is the command line with Codex's setting openai_base_url in it.
+// WithCodexBaseURL is the command line with Codex's setting openai_base_url in it and,
+// where model is not "" and the line names none, with the model.
 // ok is false where the line starts no Codex that needs it, or cannot take it.
-func WithCodexBaseURL(f Files, dir string, args []string, baseURL string) (line []string, ok bool) {
+func WithCodexBaseURL(f Files, dir string, args []string, baseURL, model string) (line []string, ok bool) {
 	found, ok := (&resolver{files: f}).resolve(dir, args)
 	if !ok || found.tool != "codex" {
 		return nil, false
 	}
-	return found.insert(w("-c", "openai_base_url="+strconv.Quote(baseURL)))
+	words := w("-c", "openai_base_url="+strconv.Quote(baseURL))
+	if model != "" && !namesModel(found.args) {
+		words = append(words, "-m", model)
+	}
+	return found.insert(words)
 }
+
+// namesModel reports whether an agent's arguments name a model.
+func namesModel(args []string) bool {
+	for _, a := range args {
+		switch {
+		case a == "--":
+			return false
+		case a == "-m", a == "--model", strings.HasPrefix(a, "--model="), strings.HasPrefix(a, "-m="), strings.HasPrefix(a, "model="):
+			return true
+		}
+	}
+	return false
+}
+
+// Agents names the coding agents that Plan knows.
+func Agents() []string { return slices.Clone(agents) }
 
 // keyReaders are clients that read ANTHROPIC_API_KEY and no ANTHROPIC_AUTH_TOKEN.
 var keyReaders = w("@ai-sdk/anthropic", "@langchain/anthropic", "langchain-anthropic", "litellm", "pydantic-ai", "llama-index-llms-anthropic", "aider-chat")

@@ -29,9 +29,22 @@ func TestCodex(t *testing.T) {
 			}
 			continue
 		}
-		line, _ := WithCodexBaseURL(Files{fstest.MapFS{}}, "/p", p.Args, "http://g/v1")
+		line, _ := WithCodexBaseURL(Files{fstest.MapFS{}}, "/p", p.Args, "http://g/v1", "")
 		if got := strings.Join(line, " "); got != tt.want {
 			t.Errorf("%s\n got %s\nwant %s", tt.in, got, tt.want)
+		}
+	}
+}
+
+// TestCodexModel: the model goes in where the line names none.
+func TestCodexModel(t *testing.T) {
+	for in, want := range map[string]string{
+		"codex exec hi": "codex exec hi -c openai_base_url=\"http://g/v1\" -m m/x", "codex exec -m own hi": "codex exec -m own hi -c openai_base_url=\"http://g/v1\"",
+		"codex -c model=own": "codex -c model=own -c openai_base_url=\"http://g/v1\"", "codex exec -- -m": "codex exec -c openai_base_url=\"http://g/v1\" -m m/x -- -m",
+	} {
+		line, _ := WithCodexBaseURL(Files{fstest.MapFS{}}, "/p", strings.Fields(in), "http://g/v1", "m/x")
+		if got := strings.Join(line, " "); got != want {
+			t.Errorf("%s\n got %s\nwant %s", in, got, want)
 		}
 	}
 }
