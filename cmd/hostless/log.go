@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"net/url"
 	"strconv"
@@ -24,9 +23,10 @@ func logGroup(e *env) *cli.Command {
 			&cli.StringFlag{Name: "token", Usage: "with the bridge token `T`: its shown prefix, or its name"},
 			&cli.StringFlag{Name: "status", Usage: "answered with `S`, such as 429 or 4xx"},
 			&cli.StringFlag{Name: "since", Usage: "no older than `D`, such as 1h or 7d, or a time"},
+			&cli.BoolFlag{Name: "apps", Usage: "requests to apps instead of AI requests; --app, --status and --since hold"},
 			jsonFlag(),
 		},
-		Description: "Bodies are not in the log. With -f and --json there is one request a line.\n\n  hostless log -f --app shop\n  hostless log --status 4xx --since 1d",
+		Description: "Bodies are not in the log. With -f and --json there is one request a line; -f goes on\nwhen the daemon is restarted.\n\n  hostless log -f --app shop\n  hostless log --apps --status 5xx\n  hostless log --status 4xx --since 1d",
 		Subcommands: []*cli.Command{
 			leaf(&cli.Command{
 				Name: "show", Usage: "all that the log has of one request", ArgsUsage: "ID",
@@ -53,13 +53,11 @@ func filled(cc *cli.Context, names ...string) url.Values {
 func (e *env) log(cc *cli.Context) error {
 	q := filled(cc, "app", "model", "provider", "token", "status", "since")
 	q.Set("n", strconv.Itoa(cc.Int("n")))
+	if cc.Bool("apps") {
+		return e.logApps(cc, q)
+	}
 	if cc.Bool("follow") {
-		client, err := e.client()
-		if err != nil {
-			return err
-		}
-		defer client.CloseIdle()
-		return badArgument(client.FollowLog(cc.Context, q, e.showRequest))
+		return badArgument(followRows(cc.Context, e, q, (*control.Client).FollowLog, endOfRequest, e.showRequest))
 	}
 	return badArgument(ask(e, func(c *control.Client) (control.RequestList, error) { return c.Log(cc.Context, q) },
 		func(l control.RequestList) error {
@@ -128,12 +126,7 @@ func took(ms int64) string {
 // showRequest prints one row as it comes.
 func (e *env) showRequest(r reqlog.Row) error {
 	if e.line.json {
-		line, err := json.Marshal(r)
-		if err != nil {
-			return err
-		}
-		_, err = fmt.Fprintf(e.out, "%s\n", line)
-		return err
+		return e.jsonLine(r)
 	}
 	row := requestRow(&r)
 	for i := range row {

@@ -118,6 +118,9 @@ func (p Paths) Audit() string { return filepath.Join(p.Home, "audit.jsonl") }
 // Requests is the directory of the request log's segments.
 func (p Paths) Requests() string { return filepath.Join(p.Home, "requests") }
 
+// AppRequests is the directory of those of the apps plane.
+func (p Paths) AppRequests() string { return filepath.Join(p.Requests(), "apps") }
+
 // Budgets is the path of budgets.json.
 func (p Paths) Budgets() string { return filepath.Join(p.Home, "budgets.json") }
 

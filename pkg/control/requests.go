@@ -21,6 +21,12 @@ type RequestList struct {
 	Dropped  int64         `json:"dropped"`  // rows that this daemon could not write down
 }
 
+// AppRequestList answers GET /log?plane=apps.
+type AppRequestList struct {
+	Requests []*reqlog.AppRow `json:"requests"` // newest last
+	Dropped  int64            `json:"dropped"`  // rows that this daemon could not write down
+}
+
 // RequestDetail answers GET /log/{id}.
 type RequestDetail struct {
 	Request *reqlog.Row `json:"request"`
@@ -58,7 +64,12 @@ func (s *Server) getLog(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, err)
 		return
 	}
-	if r.URL.Query().Get("follow") != "1" {
+	follow := r.URL.Query().Get("follow") == "1"
+	if r.URL.Query().Get("plane") == reqlog.PlaneApps {
+		s.getAppLog(w, r, n, filter, follow)
+		return
+	}
+	if !follow {
 		rows, err := s.requests.Last(n, filter)
 		if err != nil {
 			s.fail(w, r, err)
@@ -69,6 +80,26 @@ func (s *Server) getLog(w http.ResponseWriter, r *http.Request) {
 	}
 	s.streamLines(w, r, "request log", func(ctx context.Context, yield func(any) error) error {
 		return s.requests.Follow(ctx, n, filter, func(row *reqlog.Row) error { return yield(row) })
+	})
+}
+
+// getAppLog is getLog for the apps plane.
+func (s *Server) getAppLog(w http.ResponseWriter, r *http.Request, n int, filter reqlog.Filter, follow bool) {
+	if s.appRows == nil {
+		answer(w, AppRequestList{Requests: []*reqlog.AppRow{}})
+		return
+	}
+	if !follow {
+		rows, err := s.appRows.Last(n, filter)
+		if err != nil {
+			s.fail(w, r, err)
+			return
+		}
+		answer(w, AppRequestList{Requests: append([]*reqlog.AppRow{}, rows...), Dropped: s.appRows.Dropped()})
+		return
+	}
+	s.streamLines(w, r, "request log of the apps", func(ctx context.Context, yield func(any) error) error {
+		return s.appRows.Follow(ctx, n, filter, func(row *reqlog.AppRow) error { return yield(row) })
 	})
 }
 
@@ -151,6 +182,20 @@ func (s *Server) streamLines(w http.ResponseWriter, r *http.Request, what string
 func (c *Client) Log(ctx context.Context, query url.Values) (l RequestList, err error) {
 	_, err = c.Do(ctx, http.MethodGet, "/log?"+query.Encode(), nil, &l)
 	return l, err
+}
+
+// AppLog gives rows of the apps plane's log; query is that of GET /log.
+func (c *Client) AppLog(ctx context.Context, query url.Values) (l AppRequestList, err error) {
+	query.Set("plane", reqlog.PlaneApps)
+	_, err = c.Do(ctx, http.MethodGet, "/log?"+query.Encode(), nil, &l)
+	return l, err
+}
+
+// FollowAppLog is FollowLog for the apps plane.
+func (c *Client) FollowAppLog(ctx context.Context, query url.Values, yield func(reqlog.AppRow) error) error {
+	query.Set("follow", "1")
+	query.Set("plane", reqlog.PlaneApps)
+	return followLines(ctx, c, "/log?"+query.Encode(), yield)
 }
 
 // FollowLog gives rows and then each new one, until ctx ends, yield fails, or the

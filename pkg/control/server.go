@@ -46,6 +46,8 @@ type ServerConfig struct {
 	Version string
 	// Requests is the request log; without it the paths answer 404.
 	Requests *reqlog.Log
+	// AppRequests is that of the apps plane; without it GET /log?plane=apps has no rows.
+	AppRequests *reqlog.Apps
 	// Prices are what models cost; without them the paths answer 404.
 	Prices Prices
 	// Budgets limit what requests cost; without them the paths answer 404.
@@ -69,6 +71,7 @@ type Server struct {
 	audit     Audit
 	logins    Logins
 	requests  *reqlog.Log
+	appRows   *reqlog.Apps
 	prices    Prices
 	budgets   Budgets
 	killer    Switch
@@ -94,7 +97,7 @@ func NewServer(cfg ServerConfig) (*Server, error) {
 		return nil, errors.New("control server: Tokens, Keys, Routes, Settings and Daemon are required")
 	}
 	s := &Server{
-		tokens: cfg.Tokens, keys: cfg.Keys, routes: cfg.Routes, settings: cfg.Settings, daemon: cfg.Daemon, approvals: cfg.Approvals, audit: cfg.Audit, logins: cfg.Logins, requests: cfg.Requests, prices: cfg.Prices,
+		tokens: cfg.Tokens, keys: cfg.Keys, routes: cfg.Routes, settings: cfg.Settings, daemon: cfg.Daemon, approvals: cfg.Approvals, audit: cfg.Audit, logins: cfg.Logins, requests: cfg.Requests, appRows: cfg.AppRequests, prices: cfg.Prices,
 		budgets: cfg.Budgets, killer: cfg.Switch,
 		peer: cfg.Peer, uid: os.Geteuid(), log: cfg.Logger,
 		leases: map[string]RouteLease{}, ends: map[string]leaseEnd{}, runs: map[string]run{}, owners: map[[32]byte]RouteLease{},

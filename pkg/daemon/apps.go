@@ -29,7 +29,7 @@ func (d *daemon) openApps(log *slog.Logger, returning []string) error {
 	if err != nil {
 		return err
 	}
-	if d.apps, err = proxy.New(proxy.Config{Table: table, URL: d.appURL, TrustedProxies: d.settings.TrustedProxies, Logger: log}); err != nil {
+	if d.apps, err = proxy.New(proxy.Config{Table: table, URL: d.appURL, TrustedProxies: d.settings.TrustedProxies, Observe: d.noteApp, Logger: log}); err != nil {
 		return err
 	}
 	return d.revokeUnbound()

@@ -89,6 +89,7 @@ type daemon struct {
 	requests     *reqlog.Log
 	budgets      *budget.Room
 	killer       *budget.Switch
+	appRequests  *reqlog.Apps
 	gateway      *gateway.Gateway
 	routes       *routes.Table
 	apps         *proxy.Handler
@@ -249,7 +250,7 @@ func (d *daemon) open() (err error) {
 		Audit:   auditLog{d.audit, d.redactor.String},
 		Tokens:  controlTokens{d.tokens}, Keys: controlKeys{d.keys, d.settings, d.keysChanged}, Routes: controlRoutes{d.routes, d.appURL, d.redactor.String},
 		Settings: controlSettings{d.settings}, Daemon: controlDaemon{d}, Approvals: controlApprovals{d.approvals, d.tokens}, Logins: controlLogins{d.logins}, Logger: component("control"),
-		Requests: d.requests, Prices: d.prices, Budgets: d.budgets, Switch: controlSwitch{d},
+		Requests: d.requests, AppRequests: d.appRequests, Prices: d.prices, Budgets: d.budgets, Switch: controlSwitch{d},
 	})
 	return err
 }
@@ -338,6 +339,9 @@ func (d *daemon) close() error {
 	if d.requests != nil {
 		errs = append(errs, d.requests.Close()) // what a predecessor still answered is in it too
 		d.budgets.Save()
+	}
+	if d.appRequests != nil {
+		errs = append(errs, d.appRequests.Close())
 	}
 	d.closeKeys()
 	if d.audit != nil {

@@ -10,7 +10,9 @@ import (
 	"path/filepath"
 	"sync"
 	"sync/atomic"
+	"time"
 
+	"github.com/hostless/hostless/pkg/apps/proxy"
 	"github.com/hostless/hostless/pkg/config"
 	"github.com/hostless/hostless/pkg/control"
 	"github.com/hostless/hostless/pkg/fault"
@@ -28,7 +30,19 @@ func (d *daemon) openRequests(log *slog.Logger) (err error) {
 	d.requests, err = reqlog.New(reqlog.Config{
 		Dir: d.cfg.Paths.Requests(), Prices: d.prices.book.Load, Redact: d.redactor.String, Logger: log, Count: d.budgets.Count,
 	})
+	if err != nil {
+		return err
+	}
+	d.appRequests, err = reqlog.NewApps(reqlog.AppsConfig{Dir: d.cfg.Paths.AppRequests(), Redact: d.redactor.String, Logger: log})
 	return err
+}
+
+// noteApp puts a request to an app into its log.
+func (d *daemon) noteApp(s proxy.Served) {
+	d.appRequests.Note(reqlog.AppRow{
+		Time: s.Time.UTC(), App: s.App, Method: s.Method, Path: s.Path, Status: s.Status,
+		DurationMS: int64((s.Duration + time.Millisecond - 1) / time.Millisecond), Upgrade: s.Upgrade,
+	})
 }
 
 // priceBook is the prices in use: of config.json, and of prices.json or the embedded

@@ -9,9 +9,6 @@ package reqlog
 import (
 	"errors"
 	"log/slog"
-	"slices"
-	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/hostless/hostless/pkg/gateway/pipeline"
@@ -46,34 +43,11 @@ type Config struct {
 	MaxAge      time.Duration // of a segment: 92 days
 }
 
-// Log is the request log. It is safe for concurrent use. Two processes may write to
-// one directory: each write appends whole lines.
+// Log is the request log of the AI plane. It is safe for concurrent use. Two processes
+// may write to one directory: each write appends whole lines.
 type Log struct {
-	cfg     Config
-	queue   chan entry
-	quit    chan struct{}
-	ended   chan struct{}
-	closing sync.Once
-	dropped atomic.Int64
-
-	segments segments // the writer's alone
-
-	mu        sync.Mutex
-	ring      []kept // oldest at next once it is full
-	next      int
-	followers map[chan *Row]bool
-}
-
-// entry is a row to write, or a barrier: a channel to close when all before it is
-// written.
-type entry struct {
-	row     *Row
-	barrier chan struct{}
-}
-
-type kept struct {
-	row     *Row
-	written bool // it is in a segment
+	journal[*Row]
+	cfg Config
 }
 
 // New makes a log and starts its writer, which Close ends. No file is touched before
@@ -96,12 +70,9 @@ func New(cfg Config) (*Log, error) {
 	orDefault(&cfg.SegmentSize, segmentSize)
 	orDefault(&cfg.TotalSize, totalSize)
 	orDefault(&cfg.MaxAge, maxAge)
-	l := &Log{
-		cfg: cfg, queue: make(chan entry, cfg.Queue), quit: make(chan struct{}), ended: make(chan struct{}),
-		segments: segments{dir: cfg.Dir, now: cfg.Now, size: cfg.SegmentSize, total: cfg.TotalSize, age: cfg.MaxAge},
-		ring:     make([]kept, 0, cfg.Rows), followers: map[chan *Row]bool{},
-	}
-	go l.write()
+	l := &Log{cfg: cfg}
+	l.what, l.log, l.decode, l.finish = "request log", cfg.Logger, decode, l.finishRow
+	l.start(cfg.Dir, cfg.Now, limits{cfg.Rows, cfg.Queue, cfg.SegmentSize, cfg.TotalSize, cfg.MaxAge})
 	return l, nil
 }
 
@@ -122,86 +93,11 @@ func (l *Log) Done(call *pipeline.Call, o pipeline.Outcome) {
 	if l.cfg.Count != nil {
 		l.cfg.Count(row)
 	}
-	select {
-	case l.queue <- entry{row: row}:
-	default:
-		l.dropped.Add(1)
-	}
+	l.offer(row)
 }
 
-// Dropped counts the rows that are in no segment: the writer was too far behind, or
-// the disk took nothing.
-func (l *Log) Dropped() int64 { return l.dropped.Load() }
-
-// Close writes what waits and closes the files. Rows that come later are dropped;
-// what is in memory can still be read.
-func (l *Log) Close() error {
-	l.closing.Do(func() { close(l.quit) })
-	<-l.ended
-	return nil
-}
-
-// sync returns when every row that was done before is in memory and, as far as the
-// disk takes it, in a segment.
-func (l *Log) sync() {
-	barrier := make(chan struct{})
-	select {
-	case l.queue <- entry{barrier: barrier}:
-	case <-l.ended:
-		return
-	}
-	select {
-	case <-barrier:
-	case <-l.ended:
-	}
-}
-
-// write is the writer's goroutine. It ends with Close.
-func (l *Log) write() {
-	defer close(l.ended)
-	defer l.segments.close()
-	for {
-		select {
-		case e := <-l.queue:
-			l.batch(e)
-		case <-l.quit:
-			for {
-				select {
-				case e := <-l.queue:
-					l.batch(e)
-				default:
-					return
-				}
-			}
-		}
-	}
-}
-
-// batch writes an entry and what waits behind it, up to a barrier.
-func (l *Log) batch(e entry) {
-	var rows []*Row
-	for {
-		if e.barrier != nil {
-			l.add(rows)
-			close(e.barrier)
-			return
-		}
-		l.finish(e.row)
-		if rows = append(rows, e.row); len(rows) == batchRows {
-			break
-		}
-		select {
-		case e = <-l.queue:
-			continue
-		default:
-		}
-		break
-	}
-	l.add(rows)
-}
-
-// finish does to a row what the request's goroutine need not.
-func (l *Log) finish(r *Row) {
+// finishRow does to a row what the request's goroutine need not.
+func (l *Log) finishRow(r *Row) {
 	r.Client = l.cfg.Redact(clientName(r.Client))
 	r.TokenName, r.Path = l.cfg.Redact(r.TokenName), l.cfg.Redact(r.Path)
 	model := l.cfg.Redact(r.Model)
@@ -214,47 +110,4 @@ func (l *Log) finish(r *Row) {
 	for i := range r.Attempts {
 		r.Attempts[i].Model = l.cfg.Redact(r.Attempts[i].Model)
 	}
-}
-
-// add puts rows into their segments and into memory, and hands them to who follows.
-func (l *Log) add(rows []*Row) {
-	if len(rows) == 0 {
-		return
-	}
-	written, err := l.segments.append(rows)
-	if err != nil {
-		l.dropped.Add(int64(len(rows) - written))
-		l.cfg.Logger.Error("rows of the request log cannot be written, they are in memory alone", "rows", len(rows)-written, "error", err)
-	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for i, r := range rows {
-		k := kept{r, i < written}
-		if len(l.ring) < cap(l.ring) {
-			l.ring = append(l.ring, k)
-		} else {
-			l.ring[l.next] = k
-			l.next = (l.next + 1) % len(l.ring)
-		}
-		for f := range l.followers {
-			select {
-			case f <- r:
-			default: // who does not keep up is let go
-				delete(l.followers, f)
-				close(f)
-			}
-		}
-	}
-}
-
-// memory gives the rows in memory that pass, oldest first.
-func (l *Log) memory(pass func(kept) bool) (rows []*Row) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for _, k := range slices.Concat(l.ring[l.next:], l.ring[:l.next]) {
-		if pass(k) {
-			rows = append(rows, k.row)
-		}
-	}
-	return rows
 }

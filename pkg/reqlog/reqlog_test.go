@@ -197,7 +197,7 @@ func TestFilters(t *testing.T) {
 			t.Errorf("%s: %q, want %q; %v", query, ids(rows), want, err)
 		}
 	}
-	for _, bad := range []string{"n=-1", "n=10001", "n=x", "status=4x", "status=9xx", "status=abc", "since=soon", "since=-1h", "plane=other"} {
+	for _, bad := range []string{"n=-1", "n=10001", "n=x", "status=4x", "status=9xx", "status=abc", "since=soon", "since=-1h", "plane=other", "plane=apps&model=x"} {
 		q, _ := url.ParseQuery(bad)
 		if _, _, err := reqlog.ParseQuery(q, noon); err == nil {
 			t.Errorf("%s is taken", bad)

@@ -41,6 +41,9 @@ type Row struct {
 	Attempts      []Attempt          `json:"attempts"`
 }
 
+func (r *Row) when() time.Time { return r.Time }
+func (r *Row) key() string     { return r.ID }
+
 // Attempt is one try of a request.
 type Attempt struct {
 	Provider   string             `json:"provider"`

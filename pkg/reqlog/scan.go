@@ -37,7 +37,7 @@ func Scan(dir string, from time.Time, after Offsets, skip string, yield func(*Ro
 			if skip != "" && bytes.HasPrefix(line, prefix) {
 				return
 			}
-			if r := decode(line); r != nil && (skip == "" || !strings.HasPrefix(r.ID, skip)) {
+			if r, ok := decode(line); ok && (skip == "" || !strings.HasPrefix(r.ID, skip)) {
 				yield(r)
 			}
 		})

@@ -75,14 +75,14 @@ func list(dir string) (all []segment, err error) {
 // day is the segment's day of a row.
 func day(t time.Time) string { return t.UTC().Format(time.DateOnly) }
 
-// append writes rows, those of one day with one write. written is how many, from the
+// appendRows writes rows, those of one day with one write. written is how many, from the
 // first, are in a file.
-func (s *segments) append(rows []*Row) (written int, err error) {
+func appendRows[R record](s *segments, rows []R) (written int, err error) {
 	for written < len(rows) {
-		end, today := written, day(rows[written].Time)
+		end, today := written, day(rows[written].when())
 		var lines bytes.Buffer
 		ends := []int{}
-		for end < len(rows) && day(rows[end].Time) == today {
+		for end < len(rows) && day(rows[end].when()) == today {
 			line, err := json.Marshal(rows[end])
 			if err != nil {
 				return written, err

@@ -47,12 +47,12 @@ const (
 )
 
 // unreachable answers for a request that got no answer from its app.
-func (h *Handler) unreachable(w http.ResponseWriter, r *http.Request, rt *routes.Entry, host string, err error) {
+func (h *Handler) unreachable(s *serving, w http.ResponseWriter, r *http.Request, rt *routes.Entry, host string, err error) {
 	if r.Context().Err() != nil {
 		panic(http.ErrAbortHandler) // the client has left
 	}
 	h.log.Debug("app not reached", "hostname", host, "error", err)
-	h.fail(w, r, h.diagnose(rt, host, err))
+	h.fail(s, w, r, h.diagnose(rt, host, err))
 }
 
 // errBrokenBody is a request whose body ends early or has chunks that are none.

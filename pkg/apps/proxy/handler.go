@@ -30,9 +30,12 @@ type Config struct {
 	// connections though its run lives, as while it restarts: 30 s when zero. An app
 	// that took longer to start before is given twice that time. A page that a
 	// browser asks for waits a second at most, and then shows that the app starts.
-	Hold   time.Duration
-	Logger *slog.Logger     // discards when nil
-	Now    func() time.Time // time.Now when nil
+	Hold time.Duration
+	// Observe is called once for each request, in its goroutine, after its answer: it
+	// must not block. Nil is nobody.
+	Observe func(Served)
+	Logger  *slog.Logger     // discards when nil
+	Now     func() time.Time // time.Now when nil
 }
 
 // Handler proxies requests to the apps of a table. It is safe for concurrent use.
@@ -87,8 +90,10 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		h.Misdirected(w, r)
 		return
 	}
+	s := h.begin(r, host)
+	defer s.tell()
 	if hops(r.Header) >= maxHops {
-		h.fail(w, r, &proxyError{status: http.StatusLoopDetected, host: host, route: h.cfg.Table.Lookup(host, r.URL.Path)})
+		h.fail(&s, w, r, &proxyError{status: http.StatusLoopDetected, host: host, route: h.cfg.Table.Lookup(host, r.URL.Path)})
 		return
 	}
 	rt := h.cfg.Table.Lookup(host, r.URL.Path)
@@ -97,30 +102,31 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		rt = h.cfg.Table.Lookup(host, r.URL.Path)
 	}
 	if rt == nil {
-		h.fail(w, r, &proxyError{status: http.StatusNotFound, host: host})
+		h.fail(&s, w, r, &proxyError{status: http.StatusNotFound, host: host})
 		return
 	}
+	s.of(rt)
 	switch rt.CurrentState() {
 	case routes.StateIdle:
 		rt.Start()
 	case routes.StateExited: // its port may be another's by now
-		h.fail(w, r, &proxyError{status: http.StatusBadGateway, host: host, route: rt, err: &http1.DialError{Err: errExited}})
+		h.fail(&s, w, r, &proxyError{status: http.StatusBadGateway, host: host, route: rt, err: &http1.DialError{Err: errExited}})
 		return
 	}
 	if protocol := upgradeOf(r); protocol != "" {
-		h.upgrade(w, r, rt, host, protocol)
+		h.upgrade(&s, w, r, rt, host, protocol)
 		return
 	}
-	h.forward(w, r, rt, host)
+	h.forward(&s, w, r, rt, host)
 }
 
 // Misdirected answers a request for a host that is not ours.
 func (h *Handler) Misdirected(w http.ResponseWriter, r *http.Request) {
-	h.fail(w, r, &proxyError{status: http.StatusMisdirectedRequest, host: r.Host})
+	h.fail(&serving{}, w, r, &proxyError{status: http.StatusMisdirectedRequest, host: r.Host})
 }
 
 // forward takes a request to its app and the answer back.
-func (h *Handler) forward(w http.ResponseWriter, r *http.Request, rt *routes.Entry, host string) {
+func (h *Handler) forward(s *serving, w http.ResponseWriter, r *http.Request, rt *routes.Entry, host string) {
 	x := h.newRequest(r, rt)
 	header := w.Header()
 	rc := http.NewResponseController(w)
@@ -138,11 +144,11 @@ func (h *Handler) forward(w http.ResponseWriter, r *http.Request, rt *routes.Ent
 			}
 			x.Body.Stop()
 			if x.Body.Stopped.Load() { // which ends the request's context too
-				h.fail(w, r, h.diagnose(rt, host, err))
+				h.fail(s, w, r, h.diagnose(rt, host, err))
 				return
 			}
 		}
-		h.unreachable(w, r, rt, host, err)
+		h.unreachable(s, w, r, rt, host, err)
 		return
 	}
 	defer settle(x, in)
@@ -153,6 +159,7 @@ func (h *Handler) forward(w http.ResponseWriter, r *http.Request, rt *routes.Ent
 	if _, has := header["Content-Type"]; !has {
 		header["Content-Type"] = nil // or the server guesses one
 	}
+	s.Status = in.Status
 	w.WriteHeader(in.Status)
 	if err := relay(w, r, in); err != nil {
 		h.log.Debug("answer was cut", "hostname", host, "error", err)
@@ -171,7 +178,7 @@ func (h *Handler) forward(w http.ResponseWriter, r *http.Request, rt *routes.Ent
 }
 
 // fail answers with the page of an error.
-func (h *Handler) fail(w http.ResponseWriter, r *http.Request, e *proxyError) {
+func (h *Handler) fail(s *serving, w http.ResponseWriter, r *http.Request, e *proxyError) {
 	status, header, body := h.page(e).Render(r)
 	if h.shareWith(r, header) && preflight(r) {
 		allowPreflight(r, header)
@@ -184,6 +191,7 @@ func (h *Handler) fail(w http.ResponseWriter, r *http.Request, e *proxyError) {
 	if r.ProtoMajor == 1 && r.ContentLength != 0 {
 		w.Header().Set("Connection", "close") // the request's body is not read
 	}
+	s.Status = status
 	w.WriteHeader(status)
 	if r.Method != http.MethodHead {
 		w.Write(body)

@@ -59,7 +59,7 @@ func TestTimeouts(t *testing.T) {
 		{io.ErrUnexpectedEOF, http.StatusBadGateway, codeClosed},
 	} {
 		w := httptest.NewRecorder()
-		p.unreachable(w, httptest.NewRequest(http.MethodGet, "/", nil), rt, "app.localhost", tt.err)
+		p.unreachable(&serving{}, w, httptest.NewRequest(http.MethodGet, "/", nil), rt, "app.localhost", tt.err)
 		if w.Code != tt.status || !strings.Contains(w.Body.String(), tt.code) {
 			t.Errorf("%v: %d %s; want %d %s", tt.err, w.Code, w.Body, tt.status, tt.code)
 		}

@@ -43,7 +43,7 @@ func upgradeOf(r *http.Request) string {
 
 // upgrade forwards a request that asks for another protocol, and where the app
 // agrees passes bytes both ways until both sides have ended.
-func (h *Handler) upgrade(w http.ResponseWriter, r *http.Request, rt *routes.Entry, host, protocol string) {
+func (h *Handler) upgrade(s *serving, w http.ResponseWriter, r *http.Request, rt *routes.Entry, host, protocol string) {
 	x := h.newRequest(r, rt)
 	x.Upgrade, x.Body = protocol, nil
 	// A client that has ended its side already looks to the server like one that
@@ -54,7 +54,7 @@ func (h *Handler) upgrade(w http.ResponseWriter, r *http.Request, rt *routes.Ent
 	}
 	c, err := h.connect(alive, x)
 	if err != nil {
-		h.unreachable(w, r, rt, host, err)
+		h.unreachable(s, w, r, rt, host, err)
 		return
 	}
 	client, rw, err := http.NewResponseController(w).Hijack()
@@ -67,7 +67,7 @@ func (h *Handler) upgrade(w http.ResponseWriter, r *http.Request, rt *routes.Ent
 	// of the client's side for the end of the request.
 	ahead, _ := rw.Reader.Peek(rw.Reader.Buffered())
 	from := io.MultiReader(bytes.NewReader(bytes.Clone(ahead)), client)
-	t := &tunnel{client: client, from: from, app: c, again: func(err error) *http1.Conn { return rt.Upstream().Reconnect(alive, x.Target, err) }, switched: make(chan bool, 1), received: make(chan struct{})}
+	t := &tunnel{serving: s, protocol: protocol, client: client, from: from, app: c, again: func(err error) *http1.Conn { return rt.Upstream().Reconnect(alive, x.Target, err) }, switched: make(chan bool, 1), received: make(chan struct{})}
 	defer t.end()
 	defer context.AfterFunc(h.closing, t.end)()
 	if ctx := r.Context(); ctx.Err() == nil {
@@ -94,6 +94,8 @@ func (h *Handler) connect(ctx context.Context, x *exchange) (c *http1.Conn, err 
 
 // tunnel is an upgraded connection, or one on its way to be.
 type tunnel struct {
+	serving  *serving
+	protocol string // that was asked for
 	client   net.Conn
 	from     io.Reader               // what the client sends, with what was read of it ahead
 	again    func(error) *http1.Conn // connects anew in another protocol; nil where there is none
@@ -130,6 +132,7 @@ func (t *tunnel) open(x *exchange) error {
 			t.app.SetDeadline(time.Time{})
 			t.switched <- true
 			if _, err := io.WriteString(t.client, head.Text); err == nil {
+				t.serving.switched(t.protocol)
 				t.receive()
 			} else {
 				t.end()
@@ -328,6 +331,7 @@ func (t *tunnel) refuse(status int, header http.Header, body []byte) {
 // respond writes a whole response on the hijacked connection and ends it, so that
 // what the client may still send does not take the response from it.
 func (t *tunnel) respond(line string, status int, header http.Header, body io.Reader, chunked bool) {
+	t.serving.Status = status
 	delete(header, "Trailer") // those after a refusal are not passed on
 	if stream, ok := t.client.(h2upgrade.Responder); ok {
 		if stream.Respond(status, header, body) != nil {

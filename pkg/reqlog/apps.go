@@ -1,0 +1,113 @@
+package reqlog
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"time"
+)
+
+// The defaults of AppsConfig.
+const (
+	appRows        = 10_000
+	appQueue       = 8192
+	appSegmentSize = 4 << 20
+	appTotalSize   = 32 << 20
+	appMaxAge      = 7 * 24 * time.Hour
+	maxPath        = 512
+)
+
+// AppRow is one request to an app. It holds no query, no header and no body.
+type AppRow struct {
+	ID         string    `json:"id"`
+	Time       time.Time `json:"time"` // its arrival, UTC
+	App        string    `json:"app"`  // its NAME; for a name that no app has, what was asked for
+	Method     string    `json:"method"`
+	Path       string    `json:"path"`   // as sent, without the query
+	Status     int       `json:"status"` // what the caller got; 0 where the answer was cut off before it began
+	DurationMS int64     `json:"duration_ms"`
+	Upgrade    string    `json:"upgrade,omitempty"` // the protocol that was switched to
+}
+
+func (r *AppRow) when() time.Time { return r.Time }
+func (r *AppRow) key() string     { return r.ID }
+
+// AppsConfig is what NewApps needs. Sizes that are 0 have their default.
+type AppsConfig struct {
+	Dir    string                // of the segments; required. It is made with the first row
+	Redact func(s string) string // takes secrets out of paths; nil is none
+	Now    func() time.Time      // time.Now when nil
+	Logger *slog.Logger          // discards when nil
+
+	Rows        int           // in memory: 10,000
+	Queue       int           // rows that wait to be written: 8,192
+	SegmentSize int64         // bytes after which a day's next segment begins: 4 MiB
+	TotalSize   int64         // bytes of all segments: 32 MiB
+	MaxAge      time.Duration // of a segment: 7 days
+}
+
+// Apps is the request log of the apps plane, on the same terms as Log.
+type Apps struct {
+	journal[*AppRow]
+	ids    string // of this process's rows
+	serial atomic.Uint64
+}
+
+// NewApps makes a log and starts its writer, which Close ends.
+func NewApps(cfg AppsConfig) (*Apps, error) {
+	if cfg.Dir == "" {
+		return nil, errors.New("request log of the apps: Dir is required")
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	orDefault(&cfg.Rows, appRows)
+	orDefault(&cfg.Queue, appQueue)
+	orDefault(&cfg.SegmentSize, appSegmentSize)
+	orDefault(&cfg.TotalSize, appTotalSize)
+	orDefault(&cfg.MaxAge, appMaxAge)
+	a := &Apps{ids: "app_" + strings.ToLower(rand.Text()[:12]) + "-"}
+	a.what, a.log, a.decode = "request log of the apps", cfg.Logger, decodeApp
+	a.finish = func(r *AppRow) {
+		r.ID = a.ids + strconv.FormatUint(a.serial.Add(1), 10)
+		if len(r.Path) > maxPath {
+			r.Path = r.Path[:maxPath]
+		}
+		r.Path = strings.ToValidUTF8(r.Path, "\ufffd")
+		if cfg.Redact != nil {
+			r.Path = cfg.Redact(r.Path)
+		}
+	}
+	a.start(cfg.Dir, cfg.Now, limits{cfg.Rows, cfg.Queue, cfg.SegmentSize, cfg.TotalSize, cfg.MaxAge})
+	return a, nil
+}
+
+// Note takes the row of a request that was answered; its ID is given here. It never
+// blocks: where the writer is too far behind, the row is dropped and counted.
+func (a *Apps) Note(r AppRow) { a.offer(&r) }
+
+// Last gives the last n rows that pass, by arrival, newest last.
+func (a *Apps) Last(n int, f Filter) ([]*AppRow, error) {
+	a.Sync()
+	return a.last(n, f.Since, f.MatchApp)
+}
+
+// Follow gives the last n rows that pass and then each new one, until ctx ends, yield
+// fails, or the reader is too slow.
+func (a *Apps) Follow(ctx context.Context, n int, f Filter, yield func(*AppRow) error) error {
+	return a.follow(ctx, n, f.Since, f.MatchApp, yield)
+}
+
+func decodeApp(line []byte) (*AppRow, bool) {
+	var r AppRow
+	ok := json.Unmarshal(line, &r) == nil && r.ID != ""
+	return &r, ok
+}
