@@ -2,7 +2,9 @@ package main
 
 import (
 	"fmt"
+	"maps"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -26,12 +28,12 @@ func logGroup(e *env) *cli.Command {
 			&cli.BoolFlag{Name: "apps", Usage: "requests to apps instead of AI requests; --app, --status and --since hold"},
 			jsonFlag(),
 		},
-		Description: "Bodies are not in the log. With -f and --json there is one request a line; -f goes on\nwhen the daemon is restarted.\n\n  hostless log -f --app shop\n  hostless log --apps --status 5xx\n  hostless log --status 4xx --since 1d",
+		Description: "Bodies are not in the log unless `hostless config set log-bodies on` or `errors` asks for them. With -f and --json there is one request a line; -f goes on\nwhen the daemon is restarted.\n\n  hostless log -f --app shop\n  hostless log --apps --status 5xx\n  hostless log --status 4xx --since 1d",
 		Subcommands: []*cli.Command{
 			leaf(&cli.Command{
 				Name: "show", Usage: "all that the log has of one request", ArgsUsage: "ID",
 				Flags: []cli.Flag{
-					&cli.BoolFlag{Name: "curl", Usage: "print a command that repeats it, with the body from standard input and the token in HOSTLESS_TOKEN"},
+					&cli.BoolFlag{Name: "curl", Usage: "print a command that repeats it, with the token in HOSTLESS_TOKEN, and the body from standard input unless log-bodies has kept it"},
 					jsonFlag(),
 				},
 			}, 1, 1, e.logShow),
@@ -143,7 +145,10 @@ func (e *env) logShow(cc *cli.Context) error {
 			if cc.Bool("curl") {
 				return e.printLine("%s", curlOf(d))
 			}
-			return e.showDetail(d.Request)
+			if err := e.showDetail(d.Request); err != nil {
+				return err
+			}
+			return e.showBodies(d.Bodies)
 		})
 }
 
@@ -190,27 +195,70 @@ func priceText(r *reqlog.Row) string {
 	return text + " a million tokens"
 }
 
-// curlOf is a command that repeats a request.
+// curlOf is a command that repeats a request: whole where its body was kept, else with
+// the body from standard input.
 func curlOf(d control.RequestDetail) string {
-	auth := []string{"Authorization: Bearer $HOSTLESS_TOKEN"}
+	auth := "Authorization: Bearer $HOSTLESS_TOKEN"
+	headers := map[string]string{}
 	switch d.Request.Dialect {
 	case "anthropic":
-		auth = []string{"x-api-key: $HOSTLESS_TOKEN", "anthropic-version: 2023-06-01"}
+		auth = "x-api-key: $HOSTLESS_TOKEN"
+		headers["anthropic-version"] = "2023-06-01"
 	case "gemini":
-		auth = []string{"x-goog-api-key: $HOSTLESS_TOKEN"}
+		auth = "x-goog-api-key: $HOSTLESS_TOKEN"
+	}
+	method := d.Request.Method
+	withBody := method == "POST" || method == "PUT" || method == "PATCH"
+	if withBody {
+		headers["content-type"] = "application/json"
+	}
+	for _, name := range []string{"anthropic-version", "anthropic-beta", "openai-beta", "content-type", "x-hostless-provider"} {
+		if v := d.Request.Headers[name]; v != "" && (name != "content-type" || withBody) {
+			headers[name] = v
+		}
 	}
 	words := []string{"curl"}
-	if d.Request.Method != "GET" {
-		words = append(words, "-X", d.Request.Method)
+	if method != "GET" {
+		words = append(words, "-X", method)
 	}
-	words = append(words, shellQuote(d.URL))
-	for _, h := range auth {
-		words = append(words, "-H", `"`+h+`"`)
+	words = append(words, shellQuote(d.URL), "-H", `"`+auth+`"`)
+	for _, name := range slices.Sorted(maps.Keys(headers)) {
+		words = append(words, "-H", shellQuote(name+": "+headers[name]))
 	}
-	if m := d.Request.Method; m == "POST" || m == "PUT" || m == "PATCH" {
-		words = append(words, "-H", `"Content-Type: application/json"`, "--data-binary", "@-")
+	if withBody {
+		if b := d.Bodies; b != nil && b.Request != nil && !b.Request.Truncated && !b.Request.Binary {
+			return strings.Join(append(words, "--data-raw", shellQuote(b.Request.Text)), " ")
+		}
+		words = append(words, "--data-binary", "@-")
 	}
 	return strings.Join(words, " ")
+}
+
+// showBodies prints what was kept of a request's bodies.
+func (e *env) showBodies(b *reqlog.Bodies) error {
+	if b == nil {
+		return nil
+	}
+	for _, part := range []struct {
+		name string
+		body *reqlog.Body
+	}{{"Request body", b.Request}, {"Response body", b.Response}} {
+		if part.body == nil {
+			continue
+		}
+		what := part.name
+		if part.body.Truncated {
+			what += fmt.Sprintf(" (the beginning, of %d bytes)", part.body.Size)
+		}
+		text := part.body.Text
+		if part.body.Binary {
+			text = fmt.Sprintf("(%d bytes that are no text)", part.body.Size)
+		}
+		if err := e.printLine("\n%s\n%s", what, printable(text)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // shellQuote is one word for a POSIX shell.

@@ -33,6 +33,9 @@ const (
 	Verbose          = "verbose"           // on, off
 	Web              = "web"               // on, off: what the login service was installed with
 	BudgetUnpriced   = "budget-unpriced"   // allow, refuse
+	MetricsPort      = "metrics-port"      // 0 to 65535, 0 is off
+	LogBodies        = "log-bodies"        // off, on, errors
+	LogBodiesDays    = "log-bodies-days"   // 1 to 365
 )
 
 // The values of TokenPersistence.
@@ -78,6 +81,9 @@ var settings = []setting{
 	{name: HostsSync, def: "off", allow: []string{"on", "off"}, about: "keep app names in the hosts file"},
 	{name: AllowedUIDs, def: "", parse: parseUIDs, about: "other users who may reach apps, by user id"},
 	{name: BudgetUnpriced, def: "allow", allow: []string{"allow", "refuse"}, about: "models without a price, where a budget in dollars applies"},
+	{name: LogBodies, def: "off", allow: []string{"off", "on", "errors"}, about: "keep bodies beside the request log: all, or those of errors"},
+	{name: LogBodiesDays, def: "7", parse: parseDays, about: "for how many days they are kept"},
+	{name: MetricsPort, def: "0", parse: parseMetricsPort, about: "a loopback port for Prometheus, 0 for none"},
 }
 
 // Names tells the names of all settings.
@@ -182,6 +188,27 @@ func parsePort(s string) (any, error) {
 		return nil, fmt.Errorf("a port from 0 to 65535")
 	}
 	return int(n), nil
+}
+
+// parseDays takes a number of days.
+func parseDays(s string) (any, error) {
+	n, err := strconv.ParseUint(strings.TrimSuffix(s, "d"), 10, 16)
+	if err != nil || n < 1 || n > 365 {
+		return nil, fmt.Errorf("a number of days from 1 to 365")
+	}
+	return int(n), nil
+}
+
+// parseMetricsPort takes a port; 0 and "off" are none.
+func parseMetricsPort(s string) (any, error) {
+	if strings.EqualFold(s, "off") || strings.EqualFold(s, "false") {
+		return 0, nil
+	}
+	v, err := parsePort(s)
+	if err != nil {
+		return nil, fmt.Errorf("a port from 1 to 65535, or off")
+	}
+	return v, nil
 }
 
 // minIdleTimeout keeps a daemon from ending between two requests of one page.

@@ -127,6 +127,12 @@ func (p Paths) Budgets() string { return filepath.Join(p.Home, "budgets.json") }
 // Killed is the path of the file that is there while all AI traffic is stopped.
 func (p Paths) Killed() string { return filepath.Join(p.Home, "killed") }
 
+// MetricsToken is the path of the token that the metrics' port wants.
+func (p Paths) MetricsToken() string { return filepath.Join(p.Home, "metrics.token") }
+
+// Bodies is the directory of the request log's bodies.
+func (p Paths) Bodies() string { return filepath.Join(p.Requests(), "bodies") }
+
 // Prices is the path of prices.json.
 func (p Paths) Prices() string { return filepath.Join(p.Home, "prices.json") }
 

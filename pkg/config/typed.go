@@ -38,6 +38,18 @@ func (s *Settings) WildcardRoutes() bool { return s.value(WildcardRoutes).(bool)
 // Port is the TCP port to bind, 0 for any.
 func (s *Settings) Port() int { return s.value(Port).(int) }
 
+// LogBodies is off, on, or errors: whose bodies the request log keeps.
+func (s *Settings) LogBodies() string { return s.value(LogBodies).(string) }
+
+// LogBodiesAge is for how long it keeps them.
+func (s *Settings) LogBodiesAge() time.Duration {
+	return time.Duration(s.value(LogBodiesDays).(int)) * 24 * time.Hour
+}
+
+// MetricsPort is the TCP port on which metrics are served to who has their token, 0 for
+// none.
+func (s *Settings) MetricsPort() int { return s.value(MetricsPort).(int) }
+
 // TLS reports whether https is served beside http.
 func (s *Settings) TLS() bool { return s.value(TLS) == "on" }
 

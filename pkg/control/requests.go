@@ -31,6 +31,8 @@ type AppRequestList struct {
 type RequestDetail struct {
 	Request *reqlog.Row `json:"request"`
 	URL     string      `json:"url"` // where it can be repeated
+	// Bodies are null where none are kept.
+	Bodies *reqlog.Bodies `json:"bodies"`
 }
 
 // appsFor are the apps whose requests a caller may see: those of the runs that it is
@@ -123,7 +125,12 @@ func (s *Server) getRequest(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, err)
 		return
 	}
-	answer(w, RequestDetail{Request: row, URL: status.URL + (&url.URL{Path: row.Path}).EscapedPath()})
+	bodies, err := s.requests.BodiesOf(row)
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	answer(w, RequestDetail{Request: row, URL: status.URL + (&url.URL{Path: row.Path}).EscapedPath(), Bodies: bodies})
 }
 
 // getSpend adds up the rows of the request log.

@@ -48,6 +48,8 @@ type ServerConfig struct {
 	Requests *reqlog.Log
 	// AppRequests is that of the apps plane; without it GET /log?plane=apps has no rows.
 	AppRequests *reqlog.Apps
+	// Metrics are written for GET /metrics; without them the path answers 404.
+	Metrics Metrics
 	// Prices are what models cost; without them the paths answer 404.
 	Prices Prices
 	// Budgets limit what requests cost; without them the paths answer 404.
@@ -75,6 +77,7 @@ type Server struct {
 	prices    Prices
 	budgets   Budgets
 	killer    Switch
+	metrics   Metrics
 	peer      func(net.Conn) (peer.Cred, error)
 	uid       int
 	log       *slog.Logger
@@ -97,7 +100,7 @@ func NewServer(cfg ServerConfig) (*Server, error) {
 		return nil, errors.New("control server: Tokens, Keys, Routes, Settings and Daemon are required")
 	}
 	s := &Server{
-		tokens: cfg.Tokens, keys: cfg.Keys, routes: cfg.Routes, settings: cfg.Settings, daemon: cfg.Daemon, approvals: cfg.Approvals, audit: cfg.Audit, logins: cfg.Logins, requests: cfg.Requests, appRows: cfg.AppRequests, prices: cfg.Prices,
+		tokens: cfg.Tokens, keys: cfg.Keys, routes: cfg.Routes, settings: cfg.Settings, daemon: cfg.Daemon, approvals: cfg.Approvals, audit: cfg.Audit, logins: cfg.Logins, requests: cfg.Requests, appRows: cfg.AppRequests, prices: cfg.Prices, metrics: cfg.Metrics,
 		budgets: cfg.Budgets, killer: cfg.Switch,
 		peer: cfg.Peer, uid: os.Geteuid(), log: cfg.Logger,
 		leases: map[string]RouteLease{}, ends: map[string]leaseEnd{}, runs: map[string]run{}, owners: map[[32]byte]RouteLease{},
@@ -143,6 +146,9 @@ func NewServer(cfg ServerConfig) (*Server, error) {
 		mux.HandleFunc("GET /log", s.getLog)
 		mux.HandleFunc("GET /log/{id}", s.getRequest)
 		mux.HandleFunc("GET /spend", s.getSpend)
+	}
+	if s.metrics != nil {
+		mux.HandleFunc("GET /metrics", s.denyFromRuns(s.getMetrics))
 	}
 	if s.prices != nil {
 		mux.HandleFunc("GET /prices", s.getPrices)

@@ -31,6 +31,7 @@ import (
 	"github.com/hostless/hostless/pkg/keys/reference"
 	"github.com/hostless/hostless/pkg/keys/vault"
 	"github.com/hostless/hostless/pkg/listen"
+	"github.com/hostless/hostless/pkg/metrics"
 	"github.com/hostless/hostless/pkg/oauth"
 	"github.com/hostless/hostless/pkg/redact"
 	"github.com/hostless/hostless/pkg/reqlog"
@@ -90,6 +91,7 @@ type daemon struct {
 	budgets      *budget.Room
 	killer       *budget.Switch
 	appRequests  *reqlog.Apps
+	metrics      *metrics.Metrics
 	gateway      *gateway.Gateway
 	routes       *routes.Table
 	apps         *proxy.Handler
@@ -108,6 +110,7 @@ type daemon struct {
 	handedTo     atomic.Pointer[successor]
 
 	idleChanged chan struct{} // capacity 1: the idle timeout may be another
+	metricsPort chan struct{} // capacity 1: metrics-port may be another
 	selfChecks  atomic.Uint64 // requests that this process made to itself
 
 	tls      bool           // https is served
@@ -154,7 +157,7 @@ func Run(ctx context.Context, cfg Config) error {
 
 	d := &daemon{
 		cfg: cfg, started: time.Now(), uid: os.Geteuid(), wildcards: wildcardsAsked(cfg.Getenv),
-		lock: lock, inherited: inherited, successors: make(chan *successor, 1), idleChanged: make(chan struct{}, 1), hostsChanged: make(chan struct{}, 1),
+		lock: lock, inherited: inherited, successors: make(chan *successor, 1), idleChanged: make(chan struct{}, 1), hostsChanged: make(chan struct{}, 1), metricsPort: make(chan struct{}, 1),
 	}
 	d.logLevel = new(slog.LevelVar)
 	d.log, d.redactor = newLogger(cfg.Output, d.logLevel, onJournal(cfg.Output, cfg.Getenv))
@@ -250,7 +253,7 @@ func (d *daemon) open() (err error) {
 		Audit:   auditLog{d.audit, d.redactor.String},
 		Tokens:  controlTokens{d.tokens}, Keys: controlKeys{d.keys, d.settings, d.keysChanged}, Routes: controlRoutes{d.routes, d.appURL, d.redactor.String},
 		Settings: controlSettings{d.settings}, Daemon: controlDaemon{d}, Approvals: controlApprovals{d.approvals, d.tokens}, Logins: controlLogins{d.logins}, Logger: component("control"),
-		Requests: d.requests, AppRequests: d.appRequests, Prices: d.prices, Budgets: d.budgets, Switch: controlSwitch{d},
+		Requests: d.requests, AppRequests: d.appRequests, Metrics: d, Prices: d.prices, Budgets: d.budgets, Switch: controlSwitch{d},
 	})
 	return err
 }
@@ -292,6 +295,7 @@ func (d *daemon) serve(ctx context.Context) error {
 	writer(func(ctx context.Context) error { return d.control.Serve(ctx, d.sockets.Control) })
 	writer(d.routes.Run)
 	writer(d.syncHosts)
+	writer(d.serveMetrics)
 	group.Go(func() error { return d.handOver(ctx, func() { quiesce(); writing.Wait() }) })
 	group.Go(func() error { return d.watchdog(ctx) })
 	group.Go(func() error { return d.endWhenIdle(ctx) })
@@ -387,9 +391,11 @@ func (d *daemon) settingsChanged() {
 	d.gatewaySettings.refresh()
 	d.prices.refresh()
 	d.setLogLevel()
-	select {
-	case d.idleChanged <- struct{}{}:
-	default:
+	for _, changed := range []chan struct{}{d.idleChanged, d.metricsPort} {
+		select {
+		case changed <- struct{}{}:
+		default:
+		}
 	}
 	if found, err := d.settings.Reload(); err == nil { // tells no change twice
 		d.warnings.set("config", found)

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"io"
 	"io/fs"
 	"log/slog"
 	"path/filepath"
@@ -16,6 +17,7 @@ import (
 	"github.com/hostless/hostless/pkg/config"
 	"github.com/hostless/hostless/pkg/control"
 	"github.com/hostless/hostless/pkg/fault"
+	"github.com/hostless/hostless/pkg/metrics"
 	"github.com/hostless/hostless/pkg/prices"
 	"github.com/hostless/hostless/pkg/reqlog"
 )
@@ -24,16 +26,19 @@ import (
 func (d *daemon) openRequests(log *slog.Logger) (err error) {
 	d.prices = &priceBook{path: d.cfg.Paths.Prices(), settings: d.settings, warnings: &d.warnings}
 	d.prices.load()
+	d.metrics = metrics.New(metrics.Config{Version: d.cfg.Version, Started: d.started, InFlight: d.inFlight, Dropped: d.droppedRows})
 	if err := d.openBudgets(log); err != nil {
 		return err
 	}
 	d.requests, err = reqlog.New(reqlog.Config{
 		Dir: d.cfg.Paths.Requests(), Prices: d.prices.book.Load, Redact: d.redactor.String, Logger: log, Count: d.budgets.Count,
+		Bodies: d.settings.LogBodies, BodiesDir: d.cfg.Paths.Bodies(), BodiesAge: d.settings.LogBodiesAge,
+		Observe: []func(reqlog.Event){d.metrics.Request},
 	})
 	if err != nil {
 		return err
 	}
-	d.appRequests, err = reqlog.NewApps(reqlog.AppsConfig{Dir: d.cfg.Paths.AppRequests(), Redact: d.redactor.String, Logger: log})
+	d.appRequests, err = reqlog.NewApps(reqlog.AppsConfig{Dir: d.cfg.Paths.AppRequests(), Redact: d.redactor.String, Logger: log, Observe: d.metrics.App})
 	return err
 }
 
@@ -41,8 +46,26 @@ func (d *daemon) openRequests(log *slog.Logger) (err error) {
 func (d *daemon) noteApp(s proxy.Served) {
 	d.appRequests.Note(reqlog.AppRow{
 		Time: s.Time.UTC(), App: s.App, Method: s.Method, Path: s.Path, Status: s.Status,
-		DurationMS: int64((s.Duration + time.Millisecond - 1) / time.Millisecond), Upgrade: s.Upgrade,
+		Known: s.Known, DurationMS: int64((s.Duration + time.Millisecond - 1) / time.Millisecond), Upgrade: s.Upgrade,
 	})
+}
+
+// inFlight counts the AI requests that are being served.
+func (d *daemon) inFlight() int {
+	if d.gateway == nil {
+		return 0
+	}
+	return d.gateway.InFlight()
+}
+
+// droppedRows counts the rows of both planes that could not be written.
+func (d *daemon) droppedRows() int64 { return d.requests.Dropped() + d.appRequests.Dropped() }
+
+// WriteMetrics writes the metrics with all requests that have ended by now.
+func (d *daemon) WriteMetrics(w io.Writer) error {
+	d.requests.Sync()
+	d.appRequests.Sync()
+	return d.metrics.WriteText(w)
 }
 
 // priceBook is the prices in use: of config.json, and of prices.json or the embedded

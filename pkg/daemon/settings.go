@@ -10,6 +10,7 @@ import (
 	"github.com/hostless/hostless/pkg/control"
 	"github.com/hostless/hostless/pkg/gateway"
 	"github.com/hostless/hostless/pkg/keys/reference"
+	"github.com/hostless/hostless/pkg/reqlog"
 )
 
 // controlSettings shows config.json as the control server needs it.
@@ -75,7 +76,12 @@ func (g *gatewaySettings) refresh() {
 	for _, name := range g.settings.ModelProviders() {
 		models[name] = g.settings.Models(name)
 	}
+	keep := 0
+	if g.settings.LogBodies() != reqlog.BodiesOff {
+		keep = reqlog.MaxResponseBody
+	}
 	g.current.Store(&gateway.Settings{
+		KeepResponse:   keep,
 		StreamUsageOff: !g.settings.StreamUsage(), EchoOff: !g.settings.EchoEnabled(),
 		Origins: g.settings.AllowedOrigins(), Models: models, OllamaModels: ollamaModels(g.settings.OllamaModels()),
 	})

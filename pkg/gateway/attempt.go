@@ -95,7 +95,7 @@ func (c *exchange) attempt(ctx context.Context, p *plan.Plan, more bool, fallbac
 	}
 	o.Attempts = append(o.Attempts, pipeline.Attempt{
 		Provider: p.To.Provider.Name, KeyLabel: p.To.Credential.Label, Model: p.To.Model,
-		Status: o.Status, Kind: o.Kind, Duration: o.End.Sub(o.Start),
+		Status: o.Status, Kind: o.Kind, Duration: o.End.Sub(o.Start), Start: o.Start, FirstByte: o.FirstByte,
 	})
 	one := *o
 	one.Attempts = nil

@@ -41,6 +41,7 @@ func (g *Gateway) newExchange(w http.ResponseWriter, r *http.Request, matched en
 		Client: r.UserAgent(), Header: r.Header, Size: -1,
 	}
 	c.Call.Allow = c.allow
+	c.w.Keep(c.Settings.KeepResponse)
 	return c
 }
 
@@ -165,6 +166,7 @@ func (c *exchange) end(err error, panicked any) {
 func (c *exchange) conclude(err error) {
 	o := &c.outcome
 	o.Start, o.End, o.Sent, o.Committed = c.Call.Start, c.g.cfg.Now(), c.w.Sent(), c.w.Committed()
+	o.Response = c.w.Kept()
 	if err != nil {
 		o.Err = err
 		if o.Kind == "" {

@@ -32,6 +32,7 @@ type AppRow struct {
 	Status     int       `json:"status"` // what the caller got; 0 where the answer was cut off before it began
 	DurationMS int64     `json:"duration_ms"`
 	Upgrade    string    `json:"upgrade,omitempty"` // the protocol that was switched to
+	Known      bool      `json:"-"`                 // there is an app of that name; not kept
 }
 
 func (r *AppRow) when() time.Time { return r.Time }
@@ -43,6 +44,8 @@ type AppsConfig struct {
 	Redact func(s string) string // takes secrets out of paths; nil is none
 	Now    func() time.Time      // time.Now when nil
 	Logger *slog.Logger          // discards when nil
+	// Observe is called for each row, in the writer's goroutine; nil is nobody.
+	Observe func(*AppRow)
 
 	Rows        int           // in memory: 10,000
 	Queue       int           // rows that wait to be written: 8,192
@@ -84,6 +87,9 @@ func NewApps(cfg AppsConfig) (*Apps, error) {
 		r.Path = strings.ToValidUTF8(r.Path, "\ufffd")
 		if cfg.Redact != nil {
 			r.Path = cfg.Redact(r.Path)
+		}
+		if cfg.Observe != nil {
+			cfg.Observe(r)
 		}
 	}
 	a.start(cfg.Dir, cfg.Now, limits{cfg.Rows, cfg.Queue, cfg.SegmentSize, cfg.TotalSize, cfg.MaxAge})

@@ -35,6 +35,15 @@ type Config struct {
 	// Count, where it is not nil, is called with each row, once, in the goroutine of its
 	// request and before the row is written: it must be short and keep nothing of it.
 	Count func(*Row)
+	// Observe are called for each row, in the writer's goroutine, after the row was
+	// finished: they must not block for long. A row that is dropped is not among them.
+	Observe []func(Event)
+
+	// Bodies is asked for each row: BodiesOff, BodiesOn or BodiesErrors; nil is off. They
+	// go to segments of BodiesDir, and stay there for BodiesAge.
+	Bodies    func() string
+	BodiesDir string
+	BodiesAge func() time.Duration
 
 	Rows        int           // in memory: 2,000
 	Queue       int           // rows that wait to be written: 4,096
@@ -47,7 +56,8 @@ type Config struct {
 // may write to one directory: each write appends whole lines.
 type Log struct {
 	journal[*Row]
-	cfg Config
+	cfg    Config
+	bodies bodies
 }
 
 // New makes a log and starts its writer, which Close ends. No file is touched before
@@ -72,6 +82,11 @@ func New(cfg Config) (*Log, error) {
 	orDefault(&cfg.MaxAge, maxAge)
 	l := &Log{cfg: cfg}
 	l.what, l.log, l.decode, l.finish = "request log", cfg.Logger, decode, l.finishRow
+	if cfg.Bodies != nil && cfg.BodiesDir != "" && cfg.BodiesAge != nil {
+		l.bodies.open(&l.cfg)
+	} else {
+		l.cfg.Bodies = nil
+	}
 	l.start(cfg.Dir, cfg.Now, limits{cfg.Rows, cfg.Queue, cfg.SegmentSize, cfg.TotalSize, cfg.MaxAge})
 	return l, nil
 }
@@ -93,7 +108,19 @@ func (l *Log) Done(call *pipeline.Call, o pipeline.Outcome) {
 	if l.cfg.Count != nil {
 		l.cfg.Count(row)
 	}
+	row.pending = &Event{Start: call.Start, FirstByte: o.FirstByte, End: o.End, Attempts: o.Attempts}
+	if l.cfg.wanted(o.Kind != "") {
+		row.bodies = l.bodies.take(call, &o)
+	}
 	l.offer(row)
+}
+
+// Event is a row with what the log does not keep of its request. It is only valid during
+// the call of an observer; the row stays.
+type Event struct {
+	Row                   *Row
+	Start, FirstByte, End time.Time          // exact; FirstByte is zero where none came
+	Attempts              []pipeline.Attempt // in order
 }
 
 // finishRow does to a row what the request's goroutine need not.
@@ -109,5 +136,17 @@ func (l *Log) finishRow(r *Row) {
 	r.Model = model
 	for i := range r.Attempts {
 		r.Attempts[i].Model = l.cfg.Redact(r.Attempts[i].Model)
+	}
+	for name, value := range r.Headers {
+		r.Headers[name] = l.cfg.Redact(value)
+	}
+	if r.bodies != nil {
+		l.bodies.write(r.bodies, &l.cfg)
+		r.bodies = nil
+	}
+	e := *r.pending
+	e.Row, r.pending = r, nil
+	for _, observe := range l.cfg.Observe {
+		observe(e)
 	}
 }

@@ -71,7 +71,7 @@ func TestRow(t *testing.T) {
 	}
 	got, _ := json.Marshal(rows[0])
 	const want = `{"id":"a-1","time":"2026-03-14T12:00:00Z","app":"","token":"","token_name":"","client":"openai-python","method":"POST","dialect":"openai",` +
-		`"endpoint":"/v1/chat/completions","path":"/v1/chat/completions","model":"openai/gpt-5-mini","resolved_model":"gpt-5-mini","provider":"openai","key_label":"work",` +
+		`"endpoint":"/v1/chat/completions","path":"/v1/chat/completions","headers":{},"model":"openai/gpt-5-mini","resolved_model":"gpt-5-mini","provider":"openai","key_label":"work",` +
 		`"status":200,"error_kind":"","stream":false,"first_byte_ms":2,"duration_ms":20,` +
 		`"tokens":{"input":1000,"cached":0,"cache_write":0,"cache_write_1h":0,"audio_input":0,"output":100,"reasoning":0,"audio_output":0},"estimated":false,"tier":"",` +
 		`"cost_usd":"0.00045","priced":true,"price":{"input":"0.25","cached":"0.025","cache_write":"0.25","cache_write_1h":"0.25","output":"2"},` +

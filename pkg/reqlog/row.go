@@ -1,6 +1,7 @@
 package reqlog
 
 import (
+	"net/http"
 	"strings"
 	"time"
 
@@ -22,6 +23,7 @@ type Row struct {
 	Dialect       string             `json:"dialect"`  // the caller's
 	Endpoint      string             `json:"endpoint"` // the documented path pattern
 	Path          string             `json:"path"`     // as sent, without the query
+	Headers       map[string]string  `json:"headers"`  // those of headerNames, as sent; never null
 	Model         string             `json:"model"`    // by the caller's name for it
 	ResolvedModel string             `json:"resolved_model"`
 	Provider      string             `json:"provider"` // the last one tried, or ""
@@ -39,6 +41,9 @@ type Row struct {
 	Price         *prices.Price      `json:"price"` // dollars a million tokens, as applied
 	Ignored       []string           `json:"ignored"`
 	Attempts      []Attempt          `json:"attempts"`
+
+	pending *Event  // for the observers, until the row is finished
+	bodies  *Bodies // to be written, likewise
 }
 
 func (r *Row) when() time.Time { return r.Time }
@@ -62,7 +67,7 @@ func newRow(call *pipeline.Call, o *pipeline.Outcome) *Row {
 	r := &Row{
 		ID: call.ID, Time: call.Start.UTC(), Client: call.Client, Method: call.Method, Dialect: string(call.Dialect), Endpoint: call.Endpoint, Path: text(call.Path),
 		Model: text(call.Model), Status: o.Status, ErrorKind: o.Kind, Stream: o.Stream || call.Stream,
-		DurationMS: millis(o.End.Sub(call.Start)), Tokens: o.Usage.Tokens, Estimated: o.Estimated, Tier: text(o.Usage.Tier), Ignored: o.Ignored,
+		Headers: headersOf(call.Header), DurationMS: millis(o.End.Sub(call.Start)), Tokens: o.Usage.Tokens, Estimated: o.Estimated, Tier: text(o.Usage.Tier), Ignored: o.Ignored,
 	}
 	if g := call.Grant; g != nil {
 		r.App, r.Token, r.TokenName = g.Run(), g.Prefix(), g.Name()
@@ -90,6 +95,22 @@ func newRow(call *pipeline.Call, o *pipeline.Outcome) *Row {
 		r.Attempts[i] = Attempt{a.Provider, model, a.KeyLabel, a.Status, a.Kind, millis(a.Duration)}
 	}
 	return r
+}
+
+// headerNames are the request headers that a row has, in canonical form: what they say
+// is part of what was asked, and no secret.
+var headerNames = []string{
+	"Accept", "Content-Type", "User-Agent", "Anthropic-Version", "Anthropic-Beta", "Openai-Beta", "X-Stainless-Retry-Count", "X-Hostless-Provider",
+}
+
+func headersOf(h http.Header) map[string]string {
+	out := make(map[string]string, 4)
+	for _, name := range headerNames {
+		if v := h[name]; len(v) > 0 {
+			out[strings.ToLower(name)] = text(strings.Join(v, ", "))
+		}
+	}
+	return out
 }
 
 // text is a caller's text, cut, and without the memory of the body it was read from.

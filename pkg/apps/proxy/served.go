@@ -13,6 +13,7 @@ import (
 type Served struct {
 	Time     time.Time     // its arrival
 	App      string        // the NAME of its route; for a name that no app has, what was asked for
+	Known    bool          // it has a route
 	Method   string        // as sent
 	Path     string        // as sent, without the query
 	Status   int           // what the client got; 0 where it got no answer
@@ -40,7 +41,7 @@ func (h *Handler) begin(r *http.Request, host string) serving {
 }
 
 // of notes whose request it is.
-func (s *serving) of(rt *routes.Entry) { s.App = rt.Name }
+func (s *serving) of(rt *routes.Entry) { s.App, s.Known = rt.Name, true }
 
 // switched tells of an upgrade once it has happened: its connection may last for hours.
 func (s *serving) switched(protocol string) {

@@ -35,6 +35,9 @@ type Outcome struct {
 	FirstByte time.Time // when the first byte of the body came from the provider; zero where none did
 	End       time.Time
 	Sent      int64 // bytes of the body that went to the caller
+	// Response is the beginning of that body, for who asked for it in the settings; nil
+	// else, and of an attempt.
+	Response []byte
 
 	// RetryAfter is the provider's own word on when to come back; 0 where it has none.
 	RetryAfter time.Duration
@@ -55,4 +58,7 @@ type Attempt struct {
 	Status   int    // 0 where nothing answered
 	Kind     ErrorKind
 	Duration time.Duration
+
+	Start     time.Time
+	FirstByte time.Time // when the first byte of the body came; zero where none did
 }

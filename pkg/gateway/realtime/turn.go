@@ -64,7 +64,7 @@ func (t *turn) end(report usage.Report, reported bool, kind pipeline.ErrorKind) 
 	t.s.Seams.Attempt(&t.call, o)
 	o.Attempts = []pipeline.Attempt{{
 		Provider: t.to.Provider.Name, KeyLabel: t.to.Credential.Label, Model: t.to.Model,
-		Status: o.Status, Kind: kind, Duration: o.End.Sub(o.Start),
+		Status: o.Status, Kind: kind, Duration: o.End.Sub(o.Start), Start: o.Start, FirstByte: o.FirstByte,
 	}}
 	t.settle(o)
 	t.s.Seams.Done(&t.call, o)
@@ -81,6 +81,6 @@ func (s *Session) attempted(result respond.Result, err error) {
 	s.Seams.Attempt(&s.Call, *o)
 	o.Attempts = append(o.Attempts, pipeline.Attempt{
 		Provider: s.to.Provider.Name, KeyLabel: s.to.Credential.Label, Model: s.to.Model,
-		Status: o.Status, Kind: o.Kind, Duration: o.End.Sub(o.Start),
+		Status: o.Status, Kind: o.Kind, Duration: o.End.Sub(o.Start), Start: o.Start, FirstByte: o.FirstByte,
 	})
 }

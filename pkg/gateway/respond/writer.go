@@ -35,6 +35,8 @@ type Writer struct {
 	flusher   http.Flusher // nil where the server can only be asked through a ResponseController
 	committed bool
 	sent      int64
+	keep      int // bytes of the body to keep
+	kept      []byte
 }
 
 // NewWriter wraps a server's ResponseWriter.
@@ -53,6 +55,9 @@ func (w *Writer) WriteHeader(status int) {
 // Write implements http.ResponseWriter.
 func (w *Writer) Write(p []byte) (int, error) {
 	w.committed = true
+	if room := w.keep - len(w.kept); room > 0 {
+		w.kept = append(w.kept, p[:min(room, len(p))]...)
+	}
 	n, err := w.ResponseWriter.Write(p)
 	w.sent += int64(n)
 	return n, err
@@ -79,6 +84,12 @@ func (w *Writer) Commit() { w.committed = true }
 
 // Sent is how many bytes of a body were sent.
 func (w *Writer) Sent() int64 { return w.sent }
+
+// Keep has the first bytes of the body kept, for Kept.
+func (w *Writer) Keep(bytes int) { w.keep = bytes }
+
+// Kept is what Keep has kept.
+func (w *Writer) Kept() []byte { return w.kept }
 
 // Discard takes the headers of an answer that is not going to be sent off again. What
 // CORS needs stays.

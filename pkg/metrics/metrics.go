@@ -1,0 +1,185 @@
+// Package metrics counts requests for Prometheus and the like: how many, how long, how
+// many tokens, what they cost, why they failed.
+//
+// It hears of each request from the request log, after it, in the log's own goroutine;
+// it owns the metrics' names, their labels and the text that shows them. Who may read
+// that is decided by those who serve it.
+package metrics
+
+import (
+	"fmt"
+	"io"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/hostless/hostless/pkg/gateway/pipeline"
+	"github.com/hostless/hostless/pkg/prices"
+	"github.com/hostless/hostless/pkg/reqlog"
+)
+
+// ContentType is that of the text.
+const ContentType = "text/plain; version=0.0.4; charset=utf-8"
+
+// Config is what New needs.
+type Config struct {
+	Version  string
+	Started  time.Time           // of the daemon
+	InFlight func() int          // AI requests that are being served; nil is not told
+	Dropped  func() (rows int64) // rows that the request log could not write; nil is not told
+}
+
+// Metrics counts. It is safe for concurrent use.
+type Metrics struct {
+	cfg Config
+
+	mu       sync.Mutex
+	requests *family
+	apps     *family
+	errors   *family
+	tokens   *family
+	cost     *family
+	unpriced *family
+	upstream *family
+	overhead *family
+	first    *family
+	all      []*family
+}
+
+// The bounds of histograms, in seconds.
+var (
+	overheadBounds = []float64{.0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .5, 1}
+	answerBounds   = []float64{.05, .1, .25, .5, 1, 2.5, 5, 10, 20, 30, 60, 120, 300}
+)
+
+// New makes metrics that have counted nothing.
+func New(cfg Config) *Metrics {
+	m := &Metrics{cfg: cfg}
+	m.requests = m.counter("hostless_requests_total", "AI requests by the app that asked, the provider and model that answered, and the status.", "app", "provider", "model", "status").opened(0, 2)
+	m.apps = m.counter("hostless_app_requests_total", "Requests to apps by app and status.", "app", "status").opened(0)
+	m.errors = m.counter("hostless_errors_total", "AI requests that failed, by whose fault and why.", "kind")
+	m.tokens = m.counter("hostless_tokens_total", "Tokens by class. input and output count all; cached and cache_write are parts of input, reasoning of output.", "provider", "model", "class").opened(1)
+	m.cost = m.counter("hostless_cost_dollars_total", "What AI requests cost, in US dollars.", "app", "provider", "model").opened(0, 2)
+	m.cost.unit = int64(prices.Dollar)
+	m.unpriced = m.counter("hostless_unpriced_requests_total", "AI requests whose cost is not known.", "provider", "model").opened(1)
+	m.upstream = m.histogram(answerBounds, "hostless_upstream_latency_seconds", "From sending a request to a provider until the first byte of its answer, each attempt.", "provider")
+	m.overhead = m.histogram(overheadBounds, "hostless_overhead_seconds", "The part of an AI request that was not spent on a provider.")
+	m.first = m.histogram(answerBounds, "hostless_time_to_first_token_seconds", "From the arrival of a streamed AI request until the first byte of its answer.", "provider")
+	return m
+}
+
+func (m *Metrics) counter(name, help string, labels ...string) *family {
+	f := &family{name: name, help: help, kind: "counter", labels: labels, series: map[string]*series{}}
+	m.all = append(m.all, f)
+	return f
+}
+
+func (m *Metrics) histogram(bounds []float64, name, help string, labels ...string) *family {
+	f := m.counter(name, help, labels...)
+	f.kind, f.bounds = "histogram", bounds
+	return f
+}
+
+// opened names the labels, by index, whose values are not a closed set.
+func (f *family) opened(labels ...int) *family {
+	f.open = labels
+	return f
+}
+
+// Request counts an AI request.
+func (m *Metrics) Request(e reqlog.Event) {
+	r := e.Row
+	model := r.ResolvedModel
+	if r.Status >= 400 || r.Status == 0 {
+		model = "" // what was asked for need not exist
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.requests.add(1, r.App, r.Provider, model, strconv.Itoa(r.Status))
+	if r.ErrorKind != "" {
+		m.errors.add(1, string(r.ErrorKind))
+	}
+	for _, c := range []struct {
+		class string
+		n     int64
+	}{
+		{"input", r.Tokens.Input}, {"cached", r.Tokens.Cached}, {"cache_write", r.Tokens.CacheWrite},
+		{"output", r.Tokens.Output}, {"reasoning", r.Tokens.Reasoning},
+	} {
+		if c.n > 0 {
+			m.tokens.add(c.n, r.Provider, model, c.class)
+		}
+	}
+	switch {
+	case !r.Priced:
+		m.unpriced.add(1, r.Provider, model)
+	case r.CostUSD != nil:
+		m.cost.add(int64(*r.CostUSD), r.App, r.Provider, model)
+	}
+	var upstream time.Duration
+	for i := range e.Attempts {
+		a := &e.Attempts[i]
+		upstream += a.Duration
+		m.upstream.observe(latency(a).Seconds(), a.Provider)
+	}
+	m.overhead.observe(max(0, e.End.Sub(e.Start)-upstream).Seconds())
+	if r.Stream && !e.FirstByte.IsZero() {
+		m.first.observe(e.FirstByte.Sub(e.Start).Seconds(), r.Provider)
+	}
+}
+
+// latency is how long a provider took to begin its answer, or to give none.
+func latency(a *pipeline.Attempt) time.Duration {
+	if a.FirstByte.IsZero() {
+		return a.Duration
+	}
+	return max(0, a.FirstByte.Sub(a.Start))
+}
+
+// App counts a request to an app; a name that no app has is not told.
+func (m *Metrics) App(r *reqlog.AppRow) {
+	app := r.App
+	if !r.Known {
+		app = ""
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.apps.add(1, app, strconv.Itoa(r.Status))
+}
+
+// WriteText writes all metrics in Prometheus' text format.
+func (m *Metrics) WriteText(w io.Writer) error {
+	out := &failing{w: w}
+	gauge := func(name, help, kind, labels string, v any) {
+		fmt.Fprintf(out, "# HELP %s %s\n# TYPE %s %s\n%s%s %v\n", name, help, name, kind, name, labels, v)
+	}
+	gauge("hostless_build_info", "The version of the daemon.", "gauge", `{version="`+escapes.Replace(m.cfg.Version)+`"}`, 1)
+	if !m.cfg.Started.IsZero() {
+		gauge("hostless_start_time_seconds", "When the daemon began, in Unix time.", "gauge", "", number(float64(m.cfg.Started.UnixMilli())/1000))
+	}
+	if m.cfg.InFlight != nil {
+		gauge("hostless_requests_in_flight", "AI requests that are being served.", "gauge", "", m.cfg.InFlight())
+	}
+	if m.cfg.Dropped != nil {
+		gauge("hostless_log_dropped_total", "Rows of the request log that could not be written.", "counter", "", m.cfg.Dropped())
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, f := range m.all {
+		f.text(out)
+	}
+	return out.err
+}
+
+// failing keeps the first error of a writer.
+type failing struct {
+	w   io.Writer
+	err error
+}
+
+func (f *failing) Write(p []byte) (int, error) {
+	if f.err == nil {
+		_, f.err = f.w.Write(p)
+	}
+	return len(p), nil
+}
