@@ -145,3 +145,62 @@ func partsOf(t *testing.T, a answer, stream bool) (parts []any) {
 	}
 	return parts
 }
+
+// TestThinkingGoesBack: a model that refuses a call without the thinking before it gets
+// it, whatever its client kept; after a restart, a placeholder.
+func TestThinkingGoesBack(t *testing.T) {
+	w := newWorld(t)
+	chat := standin.Chat(t, canary)
+	w.keys.put("mine", chat.URL+"/v1")
+	w.keys.put("openrouter", chat.URL+"/v1")
+	fresh := newWorld(t)
+	fresh.keys.put("mine", chat.URL+"/v1")
+	fresh.keys.put("openrouter", chat.URL+"/v1")
+	const messagesTools, responsesTools = `"max_tokens":99,"tools":[{"name":"f","input_schema":{"type":"object","properties":{}}}]`, `"store":false,"tools":[{"type":"function","name":"f","parameters":{"type":"object","properties":{}}}]`
+	for _, model := range []string{"mine/thinker", "mine/mimo-v2", "openrouter/deepseek/deepseek-v4"} {
+		for _, stream := range []string{"false", "true"} {
+			turn := `{"model":"` + model + `","stream":` + stream + `,`
+			gemini := `"tools":[{"functionDeclarations":[{"name":"f"}]}],"contents":[{"role":"user","parts":[{"text":"go"}]}`
+			verb := map[string]string{"false": "generateContent", "true": "streamGenerateContent?alt=sse"}[stream]
+			for _, c := range []struct{ name, path, one, two string }{
+				{"Messages", "/v1/messages", turn + messagesTools + `,"messages":[{"role":"user","content":"go"}`,
+					`,{"role":"assistant","content":[{"type":"tool_use","id":"call_1","name":"f","input":{}}]},{"role":"user","content":[{"type":"tool_result","tool_use_id":"call_1","content":"ok"}]}]}`},
+				{"Responses", "/v1/responses", turn + responsesTools + `,"input":[{"role":"user","content":"go"}`,
+					`,{"type":"function_call","call_id":"call_1","name":"f","arguments":"{}"},{"type":"function_call_output","call_id":"call_1","output":"ok"}]}`},
+				{"Gemini", "/v1beta/models/" + model + ":" + verb, `{` + gemini,
+					`,{"role":"model","parts":[{"functionCall":{"id":"call_1","name":"f","args":{}}}]},{"role":"user","parts":[{"functionResponse":{"id":"call_1","name":"f","response":{}}}]}]}`},
+			} {
+				native := strings.HasPrefix(model, "openrouter") && c.name != "Gemini"
+				if native {
+					continue // it has Messages and responses of its own
+				}
+				if a := w.do("POST", c.path, c.one+`]}`); a.status != 200 {
+					t.Fatalf("%s on %s: %d %s", c.name, model, a.status, a.body)
+				}
+				w.survive([]session{{c.name + " on " + model, c.path, c.one + c.two, ""}})
+				if body := string(chat.Last(t).Body); !strings.Contains(body, `"reasoning_content":"Look first."`) {
+					t.Errorf("%s on %s, stream %s: the thinking is not in %s", c.name, model, stream, body)
+				}
+				if !strings.Contains(model, "thinker") {
+					fresh.survive([]session{{c.name + " on " + model + ", restarted", c.path, c.one + c.two, ""}})
+				}
+			}
+		}
+	}
+}
+
+// TestLostThinkingOfClaude: a client that keeps no reasoning_details gets Claude its own
+// signed thinking back all the same.
+func TestLostThinkingOfClaude(t *testing.T) {
+	w := newWorld(t)
+	claude := standin.Anthropic(t, canary)
+	w.keys.put("anthropic", claude.URL+"/v1")
+	const one = `{"model":"claude-opus-4-6","reasoning_effort":"high","tools":[{"type":"function","function":{"name":"f","parameters":{"type":"object","properties":{}}}}],"messages":[{"role":"user","content":"go"}`
+	if a := w.do("POST", "/v1/chat/completions", one+`]}`); a.status != 200 {
+		t.Fatalf("%d %s", a.status, a.body)
+	}
+	w.survive([]session{{"chat", "/v1/chat/completions", one + `,{"role":"assistant","content":null,"tool_calls":[{"id":"toolu_1","type":"function","function":{"name":"f","arguments":"{}"}}]},{"role":"tool","tool_call_id":"toolu_1","content":"ok"}]}`, ""}})
+	if body := string(claude.Last(t).Body); !strings.Contains(body, `{"type":"thinking","thinking":"Let me think.","signature":"c2lnbmF0dXJl"},{"type":"tool_use","id":"toolu_1"`) {
+		t.Errorf("the thinking is not in %s", body)
+	}
+}

@@ -151,7 +151,11 @@ func openAIChat(w http.ResponseWriter, r *http.Request) {
 		reply(w, 404, openAIError("invalid_request_error", "This model is only supported in v1/responses and not in v1/chat/completions."))
 		return
 	}
-	if why := badChat(req); why != "" {
+	why := badChat(req)
+	if why == "" {
+		why = badForModel(req)
+	}
+	if why != "" {
 		reply(w, 400, openAIError("invalid_request_error", why))
 		return
 	}
@@ -162,7 +166,10 @@ func openAIChat(w http.ResponseWriter, r *http.Request) {
 	if tool != "" {
 		finish = "tool_calls"
 		message["content"] = nil
-		message["tool_calls"] = []any{map[string]any{"id": "call_1", "type": "function", "function": map[string]any{"name": tool, "arguments": args}}}
+		message["tool_calls"] = []any{map[string]any{"id": toolCallID(model), "type": "function", "function": map[string]any{"name": tool, "arguments": args}}}
+	}
+	if thinks(model) {
+		message["reasoning_content"] = "Look first."
 	}
 	if req["stream"] != true {
 		reply(w, 200, map[string]any{"id": "chatcmpl-1", "object": "chat.completion", "created": 1700000000, "model": model, "usage": usage,
@@ -175,8 +182,12 @@ func openAIChat(w http.ResponseWriter, r *http.Request) {
 			"choices": []any{map[string]any{"index": 0, "delta": delta, "finish_reason": finish, "logprobs": nil}}})
 	}
 	chunk(map[string]any{"role": "assistant", "content": ""}, nil)
+	if thinks(model) {
+		chunk(map[string]any{"reasoning_content": "Look "}, nil)
+		chunk(map[string]any{"reasoning_content": "first."}, nil)
+	}
 	if tool != "" {
-		chunk(map[string]any{"tool_calls": []any{map[string]any{"index": 0, "id": "call_1", "type": "function", "function": map[string]any{"name": tool, "arguments": ""}}}}, nil)
+		chunk(map[string]any{"tool_calls": []any{map[string]any{"index": 0, "id": toolCallID(model), "type": "function", "function": map[string]any{"name": tool, "arguments": ""}}}}, nil)
 		for _, p := range pieces(args) {
 			chunk(map[string]any{"tool_calls": []any{map[string]any{"index": 0, "function": map[string]any{"arguments": p}}}}, nil)
 		}

@@ -2,6 +2,7 @@ package anthropic
 
 import (
 	"encoding/json"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -15,11 +16,13 @@ import (
 type chunk struct {
 	Model   string `json:"model"`
 	Choices []struct {
-		Index   int     `json:"index"`
-		Message spoken  `json:"message"`
-		Delta   spoken  `json:"delta"`
-		Finish  *string `json:"finish_reason"`
-		Native  string  `json:"native_finish_reason"`
+		Index   int            `json:"index"`
+		Message spoken         `json:"message"`
+		Delta   spoken         `json:"delta"`
+		Finish  *string        `json:"finish_reason"`
+		Native  string         `json:"native_finish_reason"`
+		Stop    jsonscan.Value `json:"stop_sequence"` // of the middle
+		Reason  jsonscan.Value `json:"stop_reason"`   // vLLM's word for the same
 	} `json:"choices"`
 	Usage *chatUsage      `json:"usage"`
 	Error json.RawMessage `json:"error"`
@@ -76,6 +79,16 @@ func (u *chatUsage) appendMessages(b []byte, searches int) []byte {
 		b = append(b, '}')
 	}
 	return append(b, '}')
+}
+
+// ended gives the stop reason and the stop sequence, null for none, of an answer.
+func (r *messageReply) ended(finish, native string, said, reason jsonscan.Value, calls, refused bool) (stop string, sequence jsonscan.Value) {
+	for _, v := range [...]jsonscan.Value{said, reason} {
+		if s := v.String(); !s.Empty() && finish == "stop" && !calls && slices.Contains(r.stops, s.Text()) {
+			return "stop_sequence", jsonscan.Str(s)
+		}
+	}
+	return stopOf(finish, native, calls, refused), jsonscan.Lit("null")
 }
 
 // stopOf is the stop reason for a finish reason. A native word that is

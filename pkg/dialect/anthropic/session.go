@@ -34,7 +34,7 @@ func (t *toChat) session() string {
 // cacheKey keeps the requests of a session at the same cache of the provider.
 func (t *toChat) cacheKey() {
 	session := t.session()
-	if session == "" || t.up.All() || !t.up.Takes(openai.PromptCacheKey) {
+	if session == "" || !t.up.Lists(openai.PromptCacheKey) {
 		return
 	}
 	if len(session) > 64 { // what OpenAI takes

@@ -79,6 +79,7 @@ type toChat struct {
 
 	messages []jsonscan.Value // of the chat request
 	out      jsonscan.Value
+	stops    []string
 	long     map[string]string // names of tools that chat finds too long, by the short one
 	search   *dialect.WebSearch
 }
@@ -105,7 +106,7 @@ func (t *toChat) call() (*dialect.Call, error) {
 	call := &dialect.Call{
 		Path: "/chat/completions", Header: http.Header{"Content-Type": {"application/json"}},
 		Stream: t.req.Stream, Ignored: t.names,
-		Reply: &messageReply{options: t.options, model: t.in.Model, long: t.long, searching: t.search != nil},
+		Reply: &messageReply{options: t.options, model: t.in.Model, long: t.long, stops: t.stops, searching: t.search != nil},
 	}
 	call.SetChat(t.in, t.out)
 	return call, nil
@@ -169,6 +170,9 @@ func (t *toChat) limits() error {
 		}
 	}
 	if stops != nil {
+		for _, s := range stops {
+			t.stops = append(t.stops, s.String().Text())
+		}
 		t.out.Put("stop", jsonscan.Arr(stops))
 	}
 	return nil

@@ -15,6 +15,7 @@ type messageReply struct {
 	options Options
 	model   string
 	long    map[string]string // tools' names by their short ones
+	stops   []string          // the caller's stop sequences
 
 	searching bool // the caller asked for a search of the web
 }
@@ -71,8 +72,9 @@ func (r *messageReply) Body(body []byte) ([]byte, error) {
 	list := jsonscan.Arr(content)
 	out := r.appendHead(make([]byte, 0, list.Size()+1024), "msg_"+r.options.NewID(), c.Model)
 	out = append(list.Append(out), `,"stop_reason":`...)
-	out = jsonscan.AppendQuote(out, stopOf(finish, c.Choices[0].Native, len(calls) > 0, !m.Refusal.Empty()))
-	out = append(out, `,"stop_sequence":null,"usage":`...)
+	stop, sequence := r.ended(finish, c.Choices[0].Native, c.Choices[0].Stop, c.Choices[0].Reason, len(calls) > 0, !m.Refusal.Empty())
+	out = append(jsonscan.AppendQuote(out, stop), `,"stop_sequence":`...)
+	out = append(sequence.Append(out), `,"usage":`...)
 	return append(c.Usage.appendMessages(out, len(searches)), '}'), nil
 }
 

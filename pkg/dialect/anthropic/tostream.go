@@ -36,7 +36,8 @@ type messageStream struct {
 	searches int              // that were shown
 	late     []dialect.Search // what came while a call was not complete
 
-	finish *string // the finish reason, once it came
+	finish *string           // the finish reason, once it came
+	stop   [2]jsonscan.Value // what it says of a stop sequence
 	native string
 	usage  *chatUsage
 }
@@ -95,6 +96,7 @@ func (s *messageStream) Event(ev sse.Event, emit func(sse.Event)) error {
 		s.delta(&choice.Delta, emit)
 		if choice.Finish != nil && *choice.Finish != "" {
 			s.finish = choice.Finish
+			s.stop = [2]jsonscan.Value{copied(choice.Stop), copied(choice.Reason)}
 		}
 		if choice.Native != "" {
 			s.native = choice.Native
@@ -114,6 +116,14 @@ func (s *messageStream) End(cause error, emit func(sse.Event)) error {
 		s.fail(dialect.Incomplete(cause), Fault(dialect.Broken(cause)), emit)
 	}
 	return s.err
+}
+
+// copied is a value in memory of its own: an event's does not last.
+func copied(v jsonscan.Value) jsonscan.Value {
+	if v.String() == nil {
+		return jsonscan.Value{}
+	}
+	return jsonscan.Raw(v.Append(nil))
 }
 
 func (s *messageStream) fail(err error, body []byte, emit func(sse.Event)) {
@@ -340,8 +350,9 @@ func (s *messageStream) end(emit func(sse.Event)) {
 		finish = *s.finish
 	}
 	s.buf = append(s.buf[:0], `{"type":"message_delta","delta":{"stop_reason":`...)
-	s.buf = jsonscan.AppendQuote(s.buf, stopOf(finish, s.native, len(s.calls) > 0, s.refused))
-	s.buf = append(s.buf, `,"stop_sequence":null},"usage":`...)
+	stop, sequence := s.r.ended(finish, s.native, s.stop[0], s.stop[1], len(s.calls) > 0, s.refused)
+	s.buf = append(jsonscan.AppendQuote(s.buf, stop), `,"stop_sequence":`...)
+	s.buf = append(sequence.Append(s.buf), `},"usage":`...)
 	s.buf = append(s.usage.appendMessages(s.buf, s.searches), '}')
 	emit(sse.Event{Name: "message_delta", Data: s.buf})
 	emit(sse.Event{Name: "message_stop", Data: []byte(`{"type":"message_stop"}`)})

@@ -74,5 +74,8 @@ func (f Facts) MarksCache(model string) bool {
 	return slices.Contains(f, CacheControl) && strings.HasPrefix(model, "anthropic/")
 }
 
+// Lists reports whether a field is taken by its own name, not with all of the middle.
+func (f Facts) Lists(name string) bool { return slices.Contains(f, name) }
+
 // All reports whether all of the middle is taken, in its own words.
-func (f Facts) All() bool { return len(f) == 1 && f[0] == everything }
+func (f Facts) All() bool { return slices.Contains(f, everything) }

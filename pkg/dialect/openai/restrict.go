@@ -24,7 +24,8 @@ import (
 //   - tools get schemas that OpenAI takes (dialect.ToolSchema), and a history that
 //     it would refuse is repaired, what was repaired being named in Ignored.
 //
-// Answers are first's business alone: they come back as they did without Restrict.
+// Answers are first's business: they come back as they did without Restrict, but for
+// stop sequences that the provider does not take, at which they are cut off here.
 func Restrict(first dialect.Translator, facts Facts) dialect.Translator {
 	if facts.All() {
 		return first
@@ -44,6 +45,9 @@ func Restrict(first dialect.Translator, facts Facts) dialect.Translator {
 		if chat, err = p.request(chat); err != nil {
 			return nil, err
 		}
+		if len(p.cut) > 0 {
+			call.Reply = stopping{call.Reply, p.cut}
+		}
 		in.Unwritten, call.Body, call.Chat, call.Ignored = unwritten, nil, jsonscan.Value{}, p.ignored
 		call.SetChat(in, chat)
 		return call, nil
@@ -55,6 +59,7 @@ type restriction struct {
 	facts   Facts
 	in      dialect.Request
 	ignored []string
+	cut     []string // stop sequences that are looked for here
 }
 
 func (p *restriction) ignore(name string) {
@@ -93,6 +98,11 @@ func (p *restriction) request(body jsonscan.Value) (out jsonscan.Value, err erro
 			continue
 		case name == "messages":
 			value = p.each(p.history(value), p.message)
+			if NineCharacterIDs(p.in.Provider, p.in.Model) {
+				value, _ = ShortCallIDs(value)
+			}
+		case name == "stop":
+			value = p.stop(value)
 		case name == "tools":
 			value = p.tools(value)
 		default:

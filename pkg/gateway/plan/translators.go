@@ -20,7 +20,7 @@ func (r *Request) fromChatTranslator(to *pipeline.Candidate, speaks dialect.Name
 		if to.Provider.Name == "anthropic" {
 			marks = anthropic.AutomaticMarks
 		}
-		return anthropic.FromChat(anthropic.Options{Models: r.withOutputLimit, Marks: marks, Now: r.Planner.cfg.Now})
+		return openai.RecallDetails(anthropic.FromChat(anthropic.Options{Models: r.withOutputLimit, Marks: marks, Now: r.Planner.cfg.Now}), r.thoughts(to))
 	}
 	return gemini.FromChat(r.geminiOptions())
 }
@@ -47,7 +47,8 @@ func (r *Request) toChatTranslator(to *pipeline.Candidate) (first dialect.Transl
 			return responses.ToChat(r.responsesOptions(req.Body))(req)
 		}, false
 	case dialect.Anthropic:
-		return r.messagesToChat(to.Provider.ChatFacts()), false
+		facts, _ := r.chatFacts(to)
+		return r.messagesToChat(facts), false
 	case dialect.Gemini:
 		switch r.Verb {
 		case "generateContent", "streamGenerateContent":

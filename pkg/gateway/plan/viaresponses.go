@@ -30,7 +30,8 @@ func (r *Request) planText(to *pipeline.Candidate, first dialect.Translator) ([]
 		}
 		chat.Translate = dialect.Chain(first, chat.Translate)
 	case first != nil:
-		chat.Translate = openai.Restrict(r.inlineFiles(first, nil), to.Provider.ChatFacts())
+		facts, needed := r.chatFacts(to)
+		chat.Translate = openai.Restrict(openai.Recall(r.inlineFiles(first, nil), r.thoughts(to), needed), facts)
 	}
 	if to.Provider.Primary() != dialect.OpenAI || r.Matched.Dialect == dialect.Responses || r.Call.Model == "" {
 		return []Plan{chat}, nil
@@ -140,7 +141,7 @@ func (r *Request) wholeMiddle(to *pipeline.Candidate) dialect.Translator {
 	case dialect.OpenAI:
 		return asItIs
 	case dialect.Anthropic:
-		return r.messagesToChat(openai.Everything())
+		return r.messagesToChat(append(openai.Everything(), openai.PromptCacheKey))
 	}
 	first, _ := r.toChatTranslator(to)
 	return first

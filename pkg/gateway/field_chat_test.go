@@ -1,0 +1,71 @@
+package gateway_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/hostless/hostless/test/standin"
+)
+
+// TestMistralIDs: Mistral takes tool call ids of nine letters and digits alone.
+func TestMistralIDs(t *testing.T) {
+	w := newWorld(t)
+	chat := standin.Chat(t, canary)
+	w.keys.put("mistral", chat.URL+"/v1")
+	w.keys.put("vllm", chat.URL+"/v1")
+	for _, model := range []string{"mistral-large-latest", "vllm/mistralai/Mistral-Small"} {
+		w.survive([]session{
+			{"Gemini on " + model, "/v1beta/models/" + model + ":generateContent", `{"contents":[{"role":"user","parts":[{"text":"go"}]},{"role":"model","parts":[{"functionCall":{"name":"f","args":{}}}]},{"role":"user","parts":[{"functionResponse":{"name":"f","response":{}}}]}]}`, ""},
+			{"Ollama on " + model, "/api/chat", `{"model":"` + model + `","stream":false,"messages":[{"role":"user","content":"go"},{"role":"assistant","content":"","tool_calls":[{"function":{"name":"f","arguments":{}}}]},{"role":"tool","tool_name":"f","content":"ok"}]}`, ""},
+		})
+	}
+	w.survive([]session{
+		{"Messages", "/v1/messages", `{"model":"mistral-large-latest","max_tokens":9,"messages":[{"role":"user","content":"go"},{"role":"assistant","content":[{"type":"tool_use","id":"toolu_01AbCdEfGh","name":"f","input":{}},{"type":"tool_use","id":"aB3dE6gH9","name":"f","input":{}}]},{"role":"user","content":[{"type":"tool_result","tool_use_id":"toolu_01AbCdEfGh","content":"ok"},{"type":"tool_result","tool_use_id":"aB3dE6gH9","content":"ok"}]}]}`, ""},
+		{"Responses", "/v1/responses", `{"model":"mistral-large-latest","input":[{"role":"user","content":"go"},{"type":"function_call","call_id":"call_x1","name":"f","arguments":"{}"},{"type":"function_call_output","call_id":"call_x1","output":"ok"}]}`, ""},
+	})
+	if body := string(chat.Requests()[len(chat.Requests())-2].Body); strings.Count(body, `"aB3dE6gH9"`) != 2 {
+		t.Errorf("an id that fits was changed: %s", body)
+	}
+}
+
+// TestStopSequences: models that take no stop sequences stop at them all the same.
+func TestStopSequences(t *testing.T) {
+	w := newWorld(t)
+	chat := standin.Chat(t, canary)
+	w.keys.put("openai", chat.URL+"/v1")
+	const said = `a</block>b`
+	for _, model := range []string{"gpt-5.2", "o3"} {
+		for _, stream := range []string{"false", "true"} {
+			body := `{"model":"` + model + `","max_tokens":100,"stream":` + stream + `,"stop_sequences":["</block>","zz"],"messages":[{"role":"user","content":"` + said + `"}]}`
+			a := w.do("POST", "/v1/messages", body)
+			if a.status != 200 || strings.Contains(a.body, `: a<`) || strings.Contains(a.body, `block>b`) || !strings.Contains(a.body, `"stop_reason":"stop_sequence","stop_sequence":"</block>"`) || a.header.Get("X-Hostless-Ignored") != "" {
+				t.Errorf("Messages on %s: %d %s, ignored %q", model, a.status, a.body, a.header.Get("X-Hostless-Ignored"))
+			}
+			verb := map[string]string{"false": "generateContent", "true": "streamGenerateContent?alt=sse"}[stream]
+			a = w.do("POST", "/v1beta/models/"+model+":"+verb, `{"contents":[{"role":"user","parts":[{"text":"`+said+`"}]}],"generationConfig":{"stopSequences":["</block>"]}}`)
+			if a.status != 200 || strings.Contains(a.body, "</b") || !strings.Contains(a.body, `"finishReason":"STOP"`) {
+				t.Errorf("Gemini on %s: %d %s", model, a.status, a.body)
+			}
+			a = w.do("POST", "/api/chat", `{"model":"openai/`+model+`","stream":`+stream+`,"options":{"stop":["</block>"]},"messages":[{"role":"user","content":"`+said+`"}]}`)
+			if a.status != 200 || strings.Contains(a.body, "</b") || strings.Contains(a.body, `lock`) {
+				t.Errorf("Ollama on %s: %d %s", model, a.status, a.body)
+			}
+		}
+	}
+	// Text that only begins like one is held back, and comes.
+	a := w.do("POST", "/v1/messages", `{"model":"gpt-5.2","max_tokens":100,"stream":true,"stop_sequences":["</block>"],"messages":[{"role":"user","content":"a</bloc"}]}`)
+	text := ""
+	for _, event := range eventsOf(t, a) {
+		if delta, ok := event["delta"].(map[string]any); ok && delta["type"] == "text_delta" {
+			text += delta["text"].(string)
+		}
+	}
+	if text != "You said: a</bloc" {
+		t.Errorf("the text is %q", text)
+	}
+	// More than a provider takes.
+	a = w.do("POST", "/v1/messages", `{"model":"gpt-4o","max_tokens":100,"stop_sequences":["1","2","3","4","5","</block>"],"messages":[{"role":"user","content":"`+said+`"}]}`)
+	if a.status != 200 || !strings.Contains(a.body, `"stop_sequence":"</block>"`) {
+		t.Errorf("six sequences: %d %s", a.status, a.body)
+	}
+}

@@ -1,0 +1,58 @@
+package plan
+
+import (
+	"encoding/json"
+
+	"github.com/hostless/hostless/pkg/dialect/openai"
+	"github.com/hostless/hostless/pkg/gateway/pipeline"
+)
+
+// The bounds of the memory of thinking.
+const (
+	thoughtEntries = 16384
+	thoughtBytes   = 32 << 20
+)
+
+// callThoughts is what a model of a provider's thought before its tool calls, for this
+// caller: an openai.Thoughts.
+type callThoughts struct {
+	p     *Planner
+	owner string
+	model string // by its provider
+}
+
+func (r *Request) thoughts(to *pipeline.Candidate) callThoughts {
+	return callThoughts{r.Planner, r.owner(), to.Provider.Name + "/" + to.Model}
+}
+
+func (t callThoughts) key(callID string) string { return t.owner + " " + t.model + " " + callID }
+
+// Get implements openai.Thoughts.
+func (t callThoughts) Get(callID string) json.RawMessage {
+	thought, _ := t.p.thoughts.Item(t.key(callID))
+	return thought
+}
+
+// Put implements openai.Thoughts.
+func (t callThoughts) Put(callID string, thought json.RawMessage) {
+	t.p.thoughts.PutItem(t.key(callID), thought)
+}
+
+// Spoke implements openai.Thoughts.
+func (t callThoughts) Spoke() { t.p.spoke.Store(t.model, true) }
+
+// chatFacts are the facts of a candidate for a translation to chat completions. A
+// provider that answers reasoning_content takes it back, and so does a user's own
+// server of a model that wants it; needed is whether the model refuses a call without.
+func (r *Request) chatFacts(to *pipeline.Candidate) (facts openai.Facts, needed bool) {
+	facts = to.Provider.ChatFacts()
+	wants := openai.ThinksBack(to.Model)
+	if facts.All() {
+		return facts, false
+	}
+	_, spoke := r.Planner.spoke.Load(to.Provider.Name + "/" + to.Model)
+	if !facts.Takes(openai.ReasoningContent) && (spoke || to.Provider.Custom && wants) {
+		facts = append(facts[:len(facts):len(facts)], openai.ReasoningContent)
+	}
+	return facts, wants && facts.Takes(openai.ReasoningContent)
+}
