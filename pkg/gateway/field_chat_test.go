@@ -1,6 +1,8 @@
 package gateway_test
 
 import (
+	"io"
+	"net/http"
 	"strings"
 	"testing"
 
@@ -67,5 +69,69 @@ func TestStopSequences(t *testing.T) {
 	a = w.do("POST", "/v1/messages", `{"model":"gpt-4o","max_tokens":100,"stop_sequences":["1","2","3","4","5","</block>"],"messages":[{"role":"user","content":"`+said+`"}]}`)
 	if a.status != 200 || !strings.Contains(a.body, `"stop_sequence":"</block>"`) {
 		t.Errorf("six sequences: %d %s", a.status, a.body)
+	}
+}
+
+// TestEventsWithoutType: servers that stream without saying so, or saying something
+// else, are streamed on, each event at once.
+func TestEventsWithoutType(t *testing.T) {
+	w := newWorld(t)
+	const chunk = `{"choices":[{"index":0,"delta":{"role":"assistant","content":"hi"}}]}`
+	for _, contentType := range []string{"", "text/plain", "application/json", "application/octet-stream"} {
+		sent := make(chan bool)
+		w.upstream("mine", func(rw http.ResponseWriter, r *http.Request) {
+			if r.URL.Path != "/v1/chat/completions" && r.URL.Path != "/chat/completions" {
+				rw.WriteHeader(404)
+				return
+			}
+			rw.Header()["Content-Type"] = nil
+			if contentType != "" {
+				rw.Header().Set("Content-Type", contentType)
+			}
+			io.WriteString(rw, "data:"+chunk+"\n\n")
+			rw.(http.Flusher).Flush()
+			<-sent
+			io.WriteString(rw, `data:{"choices":[{"index":0,"delta":{},"finish_reason":"stop"}],"usage":{"prompt_tokens":7,"completion_tokens":1}}`+"\n\ndata:[DONE]\n\n")
+		})
+		for path, body := range map[string]string{
+			"/v1/messages":         `{"model":"mine/m","max_tokens":9,"stream":true,"messages":[{"role":"user","content":"x"}]}`,
+			"/v1/responses":        `{"model":"mine/m","stream":true,"input":"x"}`,
+			"/v1/chat/completions": `{"model":"mine/m","stream":true,"messages":[{"role":"user","content":"x"}]}`,
+		} {
+			resp, err := noRedirects.Do(w.request("POST", path, body))
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := ""
+			for buf := make([]byte, 4096); !strings.Contains(got, "hi"); {
+				n, err := resp.Body.Read(buf)
+				if got += string(buf[:n]); err != nil {
+					t.Fatalf("%s, %q: %v after %q", path, contentType, err, got)
+				}
+			}
+			sent <- true // the rest comes only once the first event was there
+			rest, _ := io.ReadAll(resp.Body)
+			resp.Body.Close()
+			if kind := resp.Header.Get("Content-Type"); !strings.HasPrefix(kind, "text/event-stream") || !strings.Contains(string(rest), "7") {
+				t.Errorf("%s, %q: type %q, %s", path, contentType, kind, rest)
+			}
+		}
+	}
+}
+
+// TestEstimateOfInput: the first event of a stream tells the input's tokens, as
+// count_tokens estimates them.
+func TestEstimateOfInput(t *testing.T) {
+	w := newWorld(t)
+	w.keys.put("openai", standin.Chat(t, canary).URL+"/v1")
+	w.google()
+	for _, model := range []string{"gpt-4o", "gemini-2.5-flash"} {
+		body := `{"model":"` + model + `","max_tokens":16,"stream":true,"tools":[{"name":"f","input_schema":{"type":"object","properties":{}}}],"messages":[{"role":"user","content":"Reply only: ok"}]}`
+		count := objectOf(t, w.do("POST", "/v1/messages/count_tokens", body))["input_tokens"]
+		events := eventsOf(t, w.do("POST", "/v1/messages", body))
+		got := events[0]["message"].(map[string]any)["usage"].(map[string]any)["input_tokens"].(float64)
+		if got != count && got <= 0 {
+			t.Errorf("%s: message_start says %v, count_tokens %v", model, got, count)
+		}
 	}
 }

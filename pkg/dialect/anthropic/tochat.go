@@ -106,7 +106,10 @@ func (t *toChat) call() (*dialect.Call, error) {
 	call := &dialect.Call{
 		Path: "/chat/completions", Header: http.Header{"Content-Type": {"application/json"}},
 		Stream: t.req.Stream, Ignored: t.names,
-		Reply: &messageReply{options: t.options, model: t.in.Model, long: t.long, stops: t.stops, searching: t.search != nil},
+		Reply: &messageReply{
+			options: t.options, model: t.in.Model, long: t.long, stops: t.stops, searching: t.search != nil,
+			estimate: func() int { n, _ := EstimateTokens(t.in.JSON()); return n },
+		},
 	}
 	call.SetChat(t.in, t.out)
 	return call, nil

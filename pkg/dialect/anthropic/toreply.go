@@ -17,6 +17,8 @@ type messageReply struct {
 	long    map[string]string // tools' names by their short ones
 	stops   []string          // the caller's stop sequences
 
+	estimate func() int // of the input's tokens
+
 	searching bool // the caller asked for a search of the web
 }
 

@@ -126,6 +126,15 @@ func copied(v jsonscan.Value) jsonscan.Value {
 	return jsonscan.Raw(v.Append(nil))
 }
 
+// counted is the usage that the provider told, or else an estimate of the input's,
+// which stands until it tells.
+func (s *messageStream) counted() *chatUsage {
+	if s.usage == nil || s.usage.Prompt == 0 && s.usage.Completion == 0 {
+		return &chatUsage{Prompt: int64(s.r.estimate())}
+	}
+	return s.usage
+}
+
 func (s *messageStream) fail(err error, body []byte, emit func(sse.Event)) {
 	s.terminated, s.err = true, err
 	emit(sse.Event{Name: "error", Data: body})
@@ -138,7 +147,7 @@ func (s *messageStream) start(c *chunk, emit func(sse.Event)) {
 	s.started = true
 	b := s.r.appendHead([]byte(`{"type":"message_start","message":`), "msg_"+s.r.options.NewID(), c.Model)
 	b = append(b, `[],"stop_reason":null,"stop_sequence":null,"usage":`...)
-	b = append(s.usage.appendMessages(b, 0), `}}`...)
+	b = append(s.counted().appendMessages(b, 0), `}}`...)
 	emit(sse.Event{Name: "message_start", Data: b})
 }
 
@@ -353,7 +362,7 @@ func (s *messageStream) end(emit func(sse.Event)) {
 	stop, sequence := s.r.ended(finish, s.native, s.stop[0], s.stop[1], len(s.calls) > 0, s.refused)
 	s.buf = append(jsonscan.AppendQuote(s.buf, stop), `,"stop_sequence":`...)
 	s.buf = append(sequence.Append(s.buf), `},"usage":`...)
-	s.buf = append(s.usage.appendMessages(s.buf, s.searches), '}')
+	s.buf = append(s.counted().appendMessages(s.buf, s.searches), '}')
 	emit(sse.Event{Name: "message_delta", Data: s.buf})
 	emit(sse.Event{Name: "message_stop", Data: []byte(`{"type":"message_stop"}`)})
 }

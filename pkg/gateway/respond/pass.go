@@ -71,7 +71,7 @@ func (a *Answer) Pass(ctx context.Context, w *Writer, resp *http.Response) (Resu
 	events := IsEventStream(contentType)
 	in := io.Reader(resp.Body)
 	length := resp.ContentLength
-	if failed || events || isJSON(contentType) {
+	if failed || events || isJSON(contentType) || a.Events != "" {
 		if plain, ok := a.decompress(resp); ok {
 			defer plain.Close()
 			in, length = plain, -1
@@ -81,6 +81,11 @@ func (a *Answer) Pass(ctx context.Context, w *Writer, resp *http.Response) (Resu
 	CopyHeader(h, resp.Header, key)
 	if _, given := resp.Header["Content-Type"]; !given {
 		h["Content-Type"] = nil // or net/http would guess one
+	}
+	if !failed && !events && a.Events != "" && a.Request.Method == http.MethodPost {
+		if in, events = sniffEvents(in); events {
+			h["Content-Type"] = []string{"text/event-stream"}
+		}
 	}
 	a.SetHeaders(h)
 	a.ownUploads(h)
@@ -107,6 +112,7 @@ func (a *Answer) Pass(ctx context.Context, w *Writer, resp *http.Response) (Resu
 		w.WriteHeader(resp.StatusCode)
 		return result, nil
 	case events && !failed && h.Get("Content-Encoding") == "":
+		delete(h, "Content-Length") // of a stream, in which events may stay behind
 		return a.passEvents(ctx, w, resp.StatusCode, in)
 	case failed || length >= 0 && length <= wholeLimit && len(resp.Trailer) == 0:
 		return a.passWhole(ctx, w, resp.StatusCode, in, length, result)

@@ -44,7 +44,11 @@ func (a *Answer) Translate(ctx context.Context, w *Writer, resp *http.Response, 
 		delete(h, name) // of another body than the one that goes down
 	}
 	a.SetHeaders(h)
-	if !failed && call.Stream && IsEventStream(resp.Header.Get("Content-Type")) {
+	events := IsEventStream(resp.Header.Get("Content-Type"))
+	if !failed && call.Stream && !events {
+		in, events = sniffEvents(in)
+	}
+	if !failed && call.Stream && events {
 		return a.translateEvents(ctx, w, in, call, key)
 	}
 	result := Result{Kind: pipeline.KindOfStatus(resp.StatusCode)}
