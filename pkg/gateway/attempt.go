@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"io"
+	"slices"
 
 	"github.com/hostless/hostless/pkg/dialect"
 	"github.com/hostless/hostless/pkg/gateway/endpoint"
@@ -106,7 +107,7 @@ func (c *exchange) attempt(ctx context.Context, p *plan.Plan, more bool, fallbac
 // tryOnce carries the request out and, where it is accepted, its answer back.
 func (c *exchange) tryOnce(ctx context.Context, p *plan.Plan, req *upstream.Request, call *dialect.Call, a *respond.Answer, more bool, fallbacks []plan.Plan) (verdict, int, error) {
 	o := &c.outcome
-	early := respond.Informational{Writer: c.w, Redactor: a.RedactError, Hold: more || len(fallbacks) > 0}
+	early := respond.Informational{Writer: c.w, Redactor: a.RedactError, Hold: more || slices.ContainsFunc(fallbacks, func(p plan.Plan) bool { return !p.Repairs() })}
 	resp, err := c.g.up.Do(ctx, req, p.To.Credential.Key, early.Got)
 	if err != nil {
 		return accepted, 0, respond.Canceled(ctx, upstream.Error(p.To.Provider.Name, err))

@@ -18,6 +18,12 @@ const unsigned = sealedPrefix + "unsigned"
 // it refuses on each further turn. A message of nothing else is cut whole. ignored names
 // what was taken out.
 func Foreign(data []byte, messages jsonscan.Span, strict bool) (edits []jsonscan.Edit, ignored []string) {
+	return cutBlocks(data, messages, func(block jsonscan.Span) string { return foreignBlock(data, block, strict) })
+}
+
+// cutBlocks gives the edits that cut the blocks out of the assistant's messages that
+// chosen names; a message of nothing else is cut whole. ignored are the names.
+func cutBlocks(data []byte, messages jsonscan.Span, chosen func(block jsonscan.Span) string) (edits []jsonscan.Edit, ignored []string) {
 	all := jsonscan.Spans(data, messages)
 	empty := make([]bool, len(all))
 	searched := bytes.Contains(data, []byte(madeHere)) || bytes.Contains(data, []byte(searchID))
@@ -28,7 +34,7 @@ func Foreign(data []byte, messages jsonscan.Span, strict bool) (edits []jsonscan
 		blocks := jsonscan.Spans(data, jsonscan.Fields(data, at, "content")[0])
 		foreign, n := make([]bool, len(blocks)), 0
 		for j, block := range blocks {
-			name := foreignBlock(data, block, strict)
+			name := chosen(block)
 			if name == "" && searched {
 				if name = foreignSearch(data, block); name == "" {
 					if cited := foreignCitations(data, block); cited != nil {

@@ -11,6 +11,11 @@ import (
 // as corrupted on each further turn. Google's placeholder stands in their places.
 // ignored names what was taken out.
 func Foreign(data []byte) (edits []jsonscan.Edit, ignored []string) {
+	return WithoutSignatures(data, func(signature []byte) bool { return bytes.HasPrefix(signature, []byte(`"`+sealedPrefix)) })
+}
+
+// WithoutSignatures is Foreign for the thought signatures that refused chooses.
+func WithoutSignatures(data []byte, refused func(signature []byte) bool) (edits []jsonscan.Edit, ignored []string) {
 	contents := jsonscan.Fields(data, jsonscan.Span{End: len(bytes.TrimRight(data, " \t\r\n"))}, "contents")[0]
 	for _, at := range jsonscan.Spans(data, contents) {
 		if jsonscan.Opens(at.Of(data), `"role":"user"`) {
@@ -18,7 +23,7 @@ func Foreign(data []byte) (edits []jsonscan.Edit, ignored []string) {
 		}
 		for _, part := range jsonscan.Spans(data, jsonscan.Fields(data, at, "parts")[0]) {
 			for _, signature := range jsonscan.Fields(data, part, "thoughtSignature", "thought_signature") {
-				if bytes.HasPrefix(signature.Of(data), []byte(`"`+sealedPrefix)) {
+				if len(signature.Of(data)) > 0 && refused(signature.Of(data)) {
 					edits = append(edits, jsonscan.Edit{At: signature, Text: []byte(`"` + skipValidator + `"`)})
 					ignored = []string{"contents.thoughtSignature"}
 				}

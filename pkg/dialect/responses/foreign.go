@@ -12,6 +12,12 @@ import (
 // refuses encrypted content that is not its own on each further turn. Reasoning is cut,
 // the summary of a compaction becomes a message of the user. ignored names what was cut.
 func Foreign(data []byte, input jsonscan.Span) (edits []jsonscan.Edit, ignored []string) {
+	return WithoutReasoning(data, input, func(sealed []byte) bool { return bytes.HasPrefix(sealed[1:], []byte(sealedPrefix)) })
+}
+
+// WithoutReasoning is Foreign for the encrypted content that refused chooses, a JSON
+// string.
+func WithoutReasoning(data []byte, input jsonscan.Span, refused func(sealed []byte) bool) (edits []jsonscan.Edit, ignored []string) {
 	all := jsonscan.Spans(data, input)
 	var summaries []jsonscan.Edit
 	edits = jsonscan.Cut(all, func(i int) bool {
@@ -21,7 +27,7 @@ func Foreign(data []byte, input jsonscan.Span) (edits []jsonscan.Edit, ignored [
 		}
 		fields := jsonscan.Fields(data, all[i], "type", "encrypted_content")
 		sealed := fields[1].Of(data)
-		if len(sealed) == 0 || !bytes.HasPrefix(sealed[1:], []byte(sealedPrefix)) {
+		if len(sealed) < len(`""`) || !refused(sealed) {
 			return false
 		}
 		switch kind, _ := jsonscan.Text(fields[0].Of(data)); kind {

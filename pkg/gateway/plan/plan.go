@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/hostless/hostless/pkg/dialect"
@@ -32,6 +33,11 @@ type Plan struct {
 	// Learn, where it is not nil, is called once the plan is taken for that: to go this
 	// way at once the next time.
 	Learn func()
+	// Missing is whether a plan with Mends is there for a missing endpoint too.
+	Missing bool
+
+	repair *repair // what may be mended of its requests; nil for nothing
+	mended bool    // it is another plan, whose repair it shares, mended
 }
 
 // Fallbacks are the plans, right behind another one, that are there for it.
@@ -60,7 +66,11 @@ func (pl *Planner) Instead(ctx context.Context, resp *http.Response, refused *Pl
 	for i := range fallbacks {
 		f := &fallbacks[i]
 		switch {
-		case f.Mends == nil && missing:
+		case f.mended:
+			if !ok || f.repair != refused.repair || !f.repair.mends(head) {
+				continue
+			}
+		case (f.Mends == nil || f.Missing) && missing:
 			if f.Learn == nil {
 				pl.NoteMissing(refused.Endpoint)
 			}
@@ -97,6 +107,12 @@ func (r *Request) Plans(candidates []pipeline.Candidate) ([]Plan, error) {
 }
 
 func (r *Request) plansFor(to *pipeline.Candidate) ([]Plan, error) {
+	plans, err := r.unrepaired(to)
+	return r.withRepairs(plans), err
+}
+
+// unrepaired are the plans for a candidate as it is best for the caller.
+func (r *Request) unrepaired(to *pipeline.Candidate) ([]Plan, error) {
 	if r.BodyRead && r.Call.Model != "" {
 		if answer, ok, err := r.answerLocally(to); err != nil {
 			return nil, err
@@ -216,12 +232,13 @@ func (r *Request) planGenerate(to *pipeline.Candidate) ([]Plan, error) {
 	if err != nil {
 		return nil, err
 	}
-	uncertain := false
+	uncertain, refusable := false, false
 	switch local := p.Port > 0; r.Matched.Dialect {
 	case dialect.Responses:
 		uncertain = (local || to.Credential.BaseURL != "") && p.Primary() == dialect.OpenAI
 	case dialect.Anthropic:
-		uncertain = local && r.Matched.Kind == endpoint.Generate // older versions do not speak it
+		refusable = p.Name != "anthropic" && r.Matched.Kind == endpoint.Generate // its newest fields
+		uncertain = refusable && (local || to.Credential.BaseURL != "")          // older versions do not speak it
 	}
 	if native == nil && uncertain && p.Custom && r.Matched.Dialect == dialect.Responses {
 		// A user's own base URL may speak responses; asking is the only way to know.
@@ -233,10 +250,13 @@ func (r *Request) planGenerate(to *pipeline.Candidate) ([]Plan, error) {
 		return r.planTranslated(to)
 	}
 	plans := []Plan{{To: to, Endpoint: native}}
-	if uncertain && r.Call.Model != "" {
+	if (uncertain || refusable) && r.Call.Model != "" {
 		if other, err := r.planTranslated(to); err == nil {
 			for i := range other {
 				other[i].Fallback = true
+			}
+			if refusable {
+				other[0].Mends, other[0].Missing = func(body []byte) bool { return RefusesField(strings.ToLower(string(body))) }, true
 			}
 			plans = append(plans, other...)
 		}

@@ -79,7 +79,8 @@ type Planner struct {
 	missing    sync.Map          // *upstream.Endpoint → time.Time
 	rules      rules             // of providers, as they were heard
 	thoughts   *responses.Memory // by owner, model and call
-	spoke      sync.Map          // models that answered reasoning_content, by "provider/model"
+	repairs    repairs
+	spoke      sync.Map // models that answered reasoning_content, by "provider/model"
 }
 
 // New makes a planner.
@@ -87,7 +88,7 @@ func New(cfg Config) *Planner {
 	return &Planner{
 		cfg: cfg, memory: responses.NewMemory(memoryEntries, memoryBytes), items: responses.NewMemory(itemEntries, itemBytes),
 		signatures: gemini.NewSignatureCache(0), reasoning: responses.NewMemory(itemEntries, itemBytes), unreadable: responses.NewMemory(itemEntries, itemBytes),
-		thoughts: responses.NewMemory(thoughtEntries, thoughtBytes),
+		thoughts: responses.NewMemory(thoughtEntries, thoughtBytes), repairs: repairs{memory: responses.NewMemory(thoughtEntries, thoughtBytes)},
 	}
 }
 

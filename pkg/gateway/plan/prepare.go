@@ -44,6 +44,7 @@ func (r *Request) Prepare(p *Plan) (req *upstream.Request, call *dialect.Call, e
 		req.Body = r.Call.Body
 	}
 	if r.BodyRead {
+		req.Body = r.repaired(p, req.Body)
 		req.Lease = &r.Lease
 		r.Lease.Reuse()
 		delete(header, "Content-Encoding") // decoded on the way in
@@ -108,6 +109,7 @@ func (r *Request) prepareTranslated(p *Plan, header http.Header) (*upstream.Requ
 	if err := r.checkTranslated(p.To, call.Body); err != nil {
 		return nil, nil, err
 	}
+	call.Body = r.repaired(p, call.Body)
 	for name := range header {
 		// Of the caller's dialect, which the provider does not speak.
 		for _, own := range [...]string{"Anthropic-", "Openai-", "X-Goog-"} {

@@ -1,0 +1,168 @@
+package gateway_test
+
+import (
+	"encoding/json"
+	"io"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/hostless/hostless/pkg/dialect"
+	"github.com/hostless/hostless/pkg/gateway"
+)
+
+// refusing makes a provider that refuses what refuse complains of, and answers all else;
+// bodies gives what it was asked.
+func (w *world) refusing(name string, speaks dialect.Name, refuse func(body string) (status int, message string), answer string) (bodies func() []string) {
+	var mu sync.Mutex
+	var seen []string
+	s := w.upstream(name, func(rw http.ResponseWriter, r *http.Request) {
+		data, _ := io.ReadAll(r.Body)
+		if r.Method != http.MethodPost {
+			rw.WriteHeader(404)
+			return
+		}
+		mu.Lock()
+		seen = append(seen, string(data))
+		mu.Unlock()
+		rw.Header().Set("Content-Type", "application/json")
+		if status, message := refuse(string(data)); status != 0 {
+			rw.WriteHeader(status)
+			io.WriteString(rw, message)
+			return
+		}
+		io.WriteString(rw, answer)
+	})
+	w.keys.putCred(name, gateway.Credential{BaseURL: s.URL, Dialect: speaks})
+	return func() []string {
+		mu.Lock()
+		defer mu.Unlock()
+		all := seen
+		seen = nil
+		return all
+	}
+}
+
+func contains(text, status string) func(string) (int, string) {
+	return func(body string) (int, string) {
+		if strings.Contains(body, text) {
+			return 400, status
+		}
+		return 0, ""
+	}
+}
+
+const message = `{"id":"m","type":"message","role":"assistant","model":"m","content":[{"type":"text","text":"ok"}],"stop_reason":"end_turn","usage":{"input_tokens":1,"output_tokens":1}}`
+
+// TestRefusedThinking: thinking that the provider does not know, whoever made it, is
+// left out by a second try, and at once in the turns that follow.
+func TestRefusedThinking(t *testing.T) {
+	w := newWorld(t)
+	anthropics := w.refusing("anthropic", "", contains(`Zm9yZWlnbg`, "{\"type\":\"error\",\"error\":{\"type\":\"invalid_request_error\",\"message\":\"messages.1.content.0: Invalid `signature` in `thinking` block\"}}"), message)
+	openais := w.refusing("openai", "", contains(`Zm9yZWlnbg`, `{"error":{"message":"The encrypted content Zm9y... could not be verified.","code":"invalid_encrypted_content"}}`), `{"id":"r","object":"response","status":"completed","output":[]}`)
+	googles := w.refusing("google", "", contains(`Zm9yZWlnbg`, `{"error":{"code":400,"message":"Corrupted thought signature.","status":"INVALID_ARGUMENT"}}`), `{"candidates":[{"content":{"role":"model","parts":[{"text":"ok"}]},"finishReason":"STOP"}]}`)
+	for _, c := range []struct {
+		path, body, without, ignored string
+		bodies                       func() []string
+	}{
+		{"/v1/messages", `{"model":"claude-sonnet-4-5","max_tokens":4000,"thinking":{"type":"enabled","budget_tokens":2000}, "messages":[{"role":"user","content":"a"},{"role":"assistant","content":[{"type":"thinking","thinking":"x","signature":"Zm9yZWlnbg=="},{"type":"tool_use","id":"t","name":"f","input":{"signature":"kept"}}]},{"role":"user","content":[{"type":"tool_result","tool_use_id":"t","content":"b"}]}]}`,
+			`{"model":"claude-sonnet-4-5","max_tokens":4000,"thinking":{"type":"disabled"}, "messages":[{"role":"user","content":"a"},{"role":"assistant","content":[{"type":"tool_use","id":"t","name":"f","input":{"signature":"kept"}}]},{"role":"user","content":[{"type":"tool_result","tool_use_id":"t","content":"b"}]}]}`, "thinking", anthropics},
+		{"/v1/chat/completions", `{"model":"claude-opus-4-1","messages":[{"role":"user","content":"a"},{"role":"assistant","content":"b","reasoning_details":[{"type":"thinking","text":"x","signature":"Zm9yZWlnbg=="}]},{"role":"user","content":"c"}]}`, "", "thinking", anthropics},
+		{"/v1/responses", `{"model":"gpt-5","input":[{"role":"user","content":"a"},{"type":"reasoning","summary":[],"encrypted_content":"Zm9yZWlnbg=="},{"role":"assistant","content":"b"}]}`,
+			`{"model":"gpt-5","input":[{"role":"user","content":"a"},{"role":"assistant","content":"b"}]}`, "reasoning.encrypted_content", openais},
+		{"/v1beta/models/gemini-3-pro:generateContent", `{"contents":[{"role":"user","parts":[{"text":"x"}]},{"role":"model","parts":[{"text":"y","thoughtSignature":"Zm9yZWlnbg=="}]}]}`, "", "contents.thoughtSignature", googles},
+	} {
+		for turn, tries := range []int{2, 1} {
+			a := w.do("POST", c.path, c.body)
+			got := c.bodies()
+			if a.status != 200 || len(got) != tries || !strings.Contains(a.header.Get("X-Hostless-Ignored"), c.ignored) {
+				t.Errorf("%s, turn %d: %d %s by %d tries, ignored %q", c.path, turn, a.status, a.body, len(got), a.header.Get("X-Hostless-Ignored"))
+				continue
+			}
+			if last := got[len(got)-1]; c.without != "" && last != c.without {
+				t.Errorf("%s went up as\n%s\nwant\n%s", c.path, last, c.without)
+			}
+		}
+	}
+}
+
+// TestNewestFields: Claude Code's newest fields do not end its sessions at servers that
+// speak Messages and know none of them, whatever words they refuse them in.
+func TestNewestFields(t *testing.T) {
+	const request = `{"model":"%/m","max_tokens":32000,"thinking":{"type":"adaptive"},"output_config":{"effort":"high"},"context_management":{"edits":[]},
+		"system":[{"type":"text","text":"s","cache_control":{"type":"ephemeral","ttl":"1h"}}],
+		"tools":[{"name":"f","input_schema":{"type":"object","properties":{"cache_control":{"type":"object","ttl":"1h"}}},"defer_loading":true,"cache_control":{"type":"ephemeral","ttl":"1h"}}],
+		"messages":[{"role":"user","content":[{"type":"text","text":"a"}]},{"role":"assistant","content":[{"type":"tool_use","id":"t","name":"f","input":{"cache_control":{"type":"ephemeral","ttl":"1h"}}}]},
+		{"role":"user","content":[{"type":"tool_result","tool_use_id":"t","content":[{"type":"text","text":"b","cache_control":{"type":"ephemeral","ttl":"1h"}}],"cache_control":{"type":"ephemeral","ttl":"1h"}}]}]}`
+	const kept = `"input":{"cache_control":{"type":"ephemeral","ttl":"1h"}}`
+	for _, words := range []string{
+		`{"type":"error","error":{"type":"invalid_request_error","message":"system.0.cache_control.ephemeral.ttl: Extra inputs are not permitted"}}`,
+		`{"detail":[{"type":"extra_forbidden","loc":["body","context_management"],"msg":"Extra inputs are not permitted"}]}`,
+		`{"error":"json: unknown field \"output_config\""}`,
+	} {
+		w := newWorld(t)
+		strict := func(body string) (int, string) {
+			rest := strings.Replace(strings.Replace(body, kept, "", 1), `"properties":{"cache_control":{"type":"object","ttl":"1h"}}`, "", 1)
+			for _, field := range []string{`"ttl"`, "context_management", "output_config", "adaptive", "defer_loading"} {
+				if strings.Contains(rest, field) {
+					return 422, words
+				}
+			}
+			if !json.Valid([]byte(body)) || !strings.Contains(body, kept) {
+				return 400, `{"error":"not what was asked: ` + words + `"}`
+			}
+			return 0, ""
+		}
+		for name, speaks := range map[string]dialect.Name{"vllm": "", "ollama": "", "mine": dialect.Anthropic} {
+			bodies := w.refusing(name, speaks, strict, message)
+			for turn, tries := range []int{2, 1} {
+				a := w.do("POST", "/v1/messages", strings.ReplaceAll(request, "%", name))
+				if got := bodies(); a.status != 200 || len(got) != tries || !strings.Contains(a.header.Get("X-Hostless-Ignored"), "cache_control.ttl") {
+					t.Errorf("%s, turn %d: %d %s by %d tries, ignored %q:\n%s", name, turn, a.status, a.body, len(got), a.header.Get("X-Hostless-Ignored"), strings.Join(got, "\n"))
+				}
+			}
+		}
+	}
+	// To Anthropic it goes as it came.
+	w := newWorld(t)
+	bodies := w.refusing("anthropic", "", func(string) (int, string) { return 0, "" }, message)
+	body := strings.ReplaceAll(request, "%/", "claude-")
+	if w.do("POST", "/v1/messages", body); bodies()[0] != body {
+		t.Error("the request to Anthropic changed")
+	}
+}
+
+// TestOutputLimit: a client that asks for more than the model answers gets what there
+// is; the provider's list, its refusal and the model facts tell how much.
+func TestOutputLimit(t *testing.T) {
+	w := newWorld(t)
+	chat := `{"choices":[{"index":0,"message":{"role":"assistant","content":"ok"},"finish_reason":"stop"}]}`
+	limit := func(words string) func(string) (int, string) {
+		return func(body string) (int, string) {
+			if strings.Contains(body, "64000") {
+				return 400, words
+			}
+			return 0, ""
+		}
+	}
+	for _, c := range []struct{ words, want string }{
+		{`{"error":{"message":"Invalid max_tokens param: max_tokens must be less than or equal to 8192"}}`, "8192"},
+		{`{"error":{"message":"max_tokens is too large: 64000. This model supports at most 16384 completion tokens, whereas you provided 64000."}}`, "16384"},
+		{`{"object":"error","message":"This model's maximum context length is 32768 tokens. However, you requested 65000 tokens (1000 in the messages, 64000 in the completion)."}`, "31768"},
+		{`{"error":{"message":"'max_tokens' or 'max_completion_tokens' is too large: 64000. This model's maximum context length is 40960 tokens and your request has 12 input tokens (64000 > 40960 - 12)."}}`, "40948"},
+	} {
+		bodies := w.refusing("mine", "", limit(c.words), chat)
+		for path, body := range map[string]string{
+			"/v1/messages":                          `{"model":"mine/m","max_tokens":64000,"messages":[{"role":"user","content":"x"}]}`,
+			"/api/chat":                             `{"model":"mine/m","stream":false,"options":{"num_predict":64000},"messages":[{"role":"user","content":"x"}]}`,
+			"/v1beta/models/mine/m:generateContent": `{"contents":[{"role":"user","parts":[{"text":"x"}]}],"generationConfig":{"maxOutputTokens":64000}}`,
+		} {
+			a := w.do("POST", path, body)
+			got := bodies()
+			if a.status != 200 || len(got) == 0 || !strings.Contains(got[len(got)-1], `tokens":`+c.want) {
+				t.Errorf("%s, %s: %d %s\n%s", c.words, path, a.status, a.body, strings.Join(got, "\n"))
+			}
+		}
+	}
+}

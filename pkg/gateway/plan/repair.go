@@ -1,0 +1,297 @@
+package plan
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/hostless/hostless/pkg/dialect"
+	"github.com/hostless/hostless/pkg/dialect/anthropic"
+	"github.com/hostless/hostless/pkg/dialect/gemini"
+	"github.com/hostless/hostless/pkg/dialect/openai"
+	"github.com/hostless/hostless/pkg/dialect/responses"
+	"github.com/hostless/hostless/pkg/gateway/endpoint"
+	"github.com/hostless/hostless/pkg/gateway/pipeline"
+	"github.com/hostless/hostless/pkg/jsonscan"
+)
+
+// fix is what makes a request one that a provider takes, which has refused it.
+type fix struct {
+	kind  fixKind
+	limit int64 // of limitOutput
+}
+
+type fixKind int
+
+const (
+	leanFields   fixKind = iota // Messages without the newest fields
+	thinkingOut                 // without the thinking that is refused
+	limitOutput                 // with no more tokens than the limit
+	thoughtsBack                // chat completions with thinking before each call
+	shortIDs                    // chat completions with Mistral's ids
+)
+
+// repair is what may be mended of the requests of one plan, once they are refused. It
+// belongs to one call.
+type repair struct {
+	r      *Request
+	to     *pipeline.Candidate
+	speaks dialect.Name // what the request is in
+	native bool         // it is the caller's own
+	sent   []byte
+	fixes  []fix // what the refusal of sent is mended by
+}
+
+// Repairs is whether the plan is another one's, with what was refused of it mended:
+// nothing stands in the way of showing the caller what comes before that.
+func (p *Plan) Repairs() bool { return p.mended }
+
+// withRepairs adds to plans of a candidate those that mend a refusal: behind the plan
+// where it is native, else behind all.
+func (r *Request) withRepairs(plans []Plan) []Plan {
+	if !r.BodyRead || r.Call.Model == "" || r.Matched.Kind != endpoint.Chat && r.Matched.Kind != endpoint.Generate {
+		return plans
+	}
+	out := make([]Plan, 0, 2*len(plans))
+	var behind []Plan
+	for _, p := range plans {
+		if p.Endpoint == nil {
+			out = append(out, p)
+			continue
+		}
+		p.repair = &repair{r: r, to: p.To, speaks: p.Endpoint.Dialect, native: p.Translate == nil}
+		if p.Translate == nil {
+			p.repair.speaks = r.Matched.Dialect
+		}
+		mended := p
+		mended.Fallback, mended.mended, mended.Mends, mended.Learn = true, true, nil, nil
+		if out = append(out, p); p.repair.native {
+			out = append(out, mended)
+		} else {
+			behind = append(behind, mended)
+		}
+	}
+	return append(out, behind...)
+}
+
+// mends reports whether a refusal with that body is one that can be mended, and has it
+// remembered for the model or the conversation.
+func (m *repair) mends(body []byte) bool {
+	known := m.r.Planner.repairs.of(m)
+	m.fixes = nil
+	for _, f := range m.find(string(body)) {
+		if !slices.Contains(known, f) || f.kind == thinkingOut {
+			m.fixes = append(m.fixes, f)
+		}
+	}
+	return len(m.fixes) > 0
+}
+
+// find gives what mends a refusal, by the provider's words.
+func (m *repair) find(message string) (fixes []fix) {
+	lower := strings.ToLower(message)
+	switch m.speaks {
+	case dialect.Anthropic:
+		switch {
+		case refusesThinking(lower):
+			if m.changes(fix{kind: thinkingOut}) {
+				fixes = append(fixes, fix{kind: thinkingOut})
+			}
+		case m.to.Provider.Name != "anthropic" && RefusesField(lower) && m.changes(fix{kind: leanFields}):
+			fixes = append(fixes, fix{kind: leanFields})
+		}
+	case dialect.Gemini:
+		if strings.Contains(lower, "thought signature") || strings.Contains(lower, "thought_signature") {
+			if m.changes(fix{kind: thinkingOut}) {
+				fixes = append(fixes, fix{kind: thinkingOut})
+			}
+		}
+	case dialect.Responses:
+		if openai.RefusesEncrypted([]byte(message)) && m.changes(fix{kind: thinkingOut}) {
+			fixes = append(fixes, fix{kind: thinkingOut})
+		}
+	case dialect.OpenAI:
+		if openai.WantsThoughts(lower) {
+			fixes = append(fixes, fix{kind: thoughtsBack})
+		}
+		if openai.WantsShortIDs(message) {
+			fixes = append(fixes, fix{kind: shortIDs})
+		}
+	}
+	if limit, once := openai.OutputLimit(message, m.asked()); limit > 0 && !(m.native && m.speaks == dialect.OpenAI) {
+		f := fix{limitOutput, limit}
+		if fixes = append(fixes, f); once {
+			return fixes
+		}
+	}
+	for _, f := range fixes {
+		m.r.Planner.repairs.learn(m, f)
+	}
+	return fixes
+}
+
+func (m *repair) changes(f fix) bool {
+	out, _ := m.apply(m.sent, f, true)
+	return !bytes.Equal(out, m.sent)
+}
+
+// refusesThinking reports whether an error of Anthropic's is about thinking in the
+// history that is not the model's own.
+func refusesThinking(lower string) bool {
+	return strings.Contains(lower, "thinking") && (strings.Contains(lower, "signature") || strings.Contains(lower, "cannot be modified") ||
+		strings.Contains(lower, "invalid `data`") || strings.Contains(lower, "expected `thinking`"))
+}
+
+// unknownField are the words in which servers refuse a field that they do not know.
+var unknownField = []string{
+	"extra inputs are not permitted", "extra_forbidden", "unknown field", "unknown parameter", "unrecognized", "unexpected field", "unexpected property",
+	"unexpected keyword", "additional properties", "not permitted", "unsupported parameter", "unsupported field", "is not supported", "not allowed", "invalid field",
+	"does not match any of the expected tags", "unknown variant", "input tag",
+}
+
+// RefusesField reports whether an error, in lower case, says that a field or its value
+// is not known.
+func RefusesField(lower string) bool {
+	return slices.ContainsFunc(unknownField, func(words string) bool { return strings.Contains(lower, words) })
+}
+
+// outputLimits are where each dialect has the limit of an answer's tokens.
+func (m *repair) outputLimit(body []byte) (all []jsonscan.Span) {
+	whole := jsonscan.Span{End: len(bytes.TrimRight(body, " \t\r\n"))}
+	switch m.speaks {
+	case dialect.Gemini:
+		for _, config := range jsonscan.Fields(body, whole, "generationConfig", "generation_config") {
+			all = append(all, jsonscan.Fields(body, config, "maxOutputTokens", "max_output_tokens")...)
+		}
+		return all
+	case dialect.Responses:
+		return jsonscan.Fields(body, whole, "max_output_tokens")
+	}
+	return jsonscan.Fields(body, whole, "max_tokens", "max_completion_tokens")
+}
+
+// asked is the limit that was sent; 0 for none.
+func (m *repair) asked() (n int64) {
+	for _, at := range m.outputLimit(m.sent) {
+		if v, err := strconv.ParseInt(string(at.Of(m.sent)), 10, 64); err == nil {
+			n = max(n, v)
+		}
+	}
+	return n
+}
+
+// repaired is the body of a plan's request with what is known to be refused mended, and
+// what was refused just now. What was left out is named.
+func (r *Request) repaired(p *Plan, body []byte) []byte {
+	if p.repair == nil {
+		return body
+	}
+	known := r.Planner.repairs.of(p.repair)
+	if p.mended {
+		known = append(known[:len(known):len(known)], p.repair.fixes...)
+	} else if r.Planner.repairs.thinking.Load() && !slices.Contains(known, fix{kind: thinkingOut}) {
+		known = append(known[:len(known):len(known)], fix{kind: thinkingOut})
+	}
+	for _, f := range known {
+		var names []string
+		if body, names = p.repair.apply(body, f, p.mended); names != nil {
+			for _, name := range names {
+				r.Ignored = dialect.Ignore(r.Ignored, name)
+			}
+		}
+	}
+	p.repair.sent = body
+	return body
+}
+
+// apply mends one thing of a body. refusedNow is whether the provider refused it: what
+// it has of thinking is then remembered as refused.
+func (m *repair) apply(body []byte, f fix, refusedNow bool) (out []byte, names []string) {
+	whole := jsonscan.Span{End: len(bytes.TrimRight(body, " \t\r\n"))}
+	var edits []jsonscan.Edit
+	switch f.kind {
+	case leanFields:
+		edits, names = anthropic.Lean(body)
+	case thinkingOut:
+		refused := func(signature []byte) bool { return m.r.Planner.repairs.refused(m, signature, refusedNow) }
+		switch m.speaks {
+		case dialect.Anthropic:
+			edits, names = anthropic.WithoutThinking(body, refused)
+		case dialect.Gemini:
+			edits, names = gemini.WithoutSignatures(body, refused)
+		case dialect.Responses:
+			edits, names = responses.WithoutReasoning(body, jsonscan.Fields(body, whole, "input")[0], refused)
+		}
+	case limitOutput:
+		for _, at := range m.outputLimit(body) {
+			if n, err := strconv.ParseInt(string(at.Of(body)), 10, 64); err == nil && n > f.limit {
+				edits = append(edits, jsonscan.Edit{At: at, Text: strconv.AppendInt(nil, f.limit, 10)})
+			}
+		}
+	case thoughtsBack:
+		return openai.WithThoughts(body), nil
+	case shortIDs:
+		return openai.WithShortIDs(body), nil
+	}
+	return jsonscan.Apply(body, edits), names
+}
+
+// repairs are the fixes that providers' refusals taught. It is safe for concurrent use.
+type repairs struct {
+	byModel  sync.Map // repairKey → *learned
+	thinking atomic.Bool
+	memory   *responses.Memory // of thinking that was refused, by its digest
+}
+
+type repairKey struct {
+	provider, baseURL, model string
+	speaks                   dialect.Name
+}
+
+type learned struct {
+	fixes []fix
+	at    time.Time
+}
+
+func (m *repair) key() repairKey {
+	return repairKey{m.to.Provider.Name, m.to.Credential.BaseURL, m.to.Model, m.speaks}
+}
+
+// of gives the fixes that a model is known to want.
+func (k *repairs) of(m *repair) []fix {
+	v, ok := k.byModel.Load(m.key())
+	if !ok || m.r.Planner.cfg.Now().Sub(v.(*learned).at) > learntFor {
+		return nil
+	}
+	return v.(*learned).fixes
+}
+
+// learn remembers a fix; thinking is remembered by its signature, not by the model.
+func (k *repairs) learn(m *repair, f fix) {
+	if f.kind == thinkingOut {
+		return
+	}
+	fixes := slices.DeleteFunc(slices.Clone(k.of(m)), func(old fix) bool { return old.kind == f.kind })
+	k.byModel.Store(m.key(), &learned{append(fixes, f), m.r.Planner.cfg.Now()})
+}
+
+// refused reports whether thinking was refused before by the model, or (now) is, which
+// is remembered.
+func (k *repairs) refused(m *repair, signature []byte, now bool) bool {
+	h := sha256.New()
+	h.Write([]byte(m.to.Provider.Name + " " + m.to.Model + " "))
+	h.Write(signature)
+	key := string(h.Sum(nil))
+	if now {
+		k.memory.Put(key, nil)
+		k.thinking.Store(true)
+		return true
+	}
+	_, ok := k.memory.Get(key)
+	return ok
+}
