@@ -11,7 +11,7 @@ const ContextLengthExceeded = "context_length_exceeded"
 var overflows = []string{
 	"exceeds the context window", "maximum context length", "context length exceeded", "exceed_context_size",
 	"exceeds the available context size", "prompt is too long", "exceed context limit", "input is too long",
-	"exceeds the maximum number of tokens allowed", "maximum prompt length", "context window exceeds limit",
+	"exceeds the maximum number of tokens allowed", "exceeds the context length", "maximum prompt length", "context window exceeds limit",
 	"exceeded model token limit", "reduce the length of the messages", "greater than the context length",
 }
 

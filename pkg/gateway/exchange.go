@@ -61,7 +61,7 @@ func (c *exchange) serve() error {
 		return &fault.Error{Kind: fault.Scope, Message: "administering the provider's account is not for bridge tokens"}
 	case endpoint.Opaque:
 		if c.Limited() {
-			return &fault.Error{Kind: fault.Scope, Message: "this bridge token is limited to certain models, which cannot be checked on " + s.Pattern}
+			return &fault.Error{Kind: fault.Scope, Message: "this bridge token is limited to certain models, which cannot be checked on " + c.Path()}
 		}
 	}
 	switch s.Kind {

@@ -31,6 +31,7 @@ type chunk struct {
 type spoken struct {
 	openai.MessageText
 	dialect.Searched
+	dialect.Pictured
 	Refusal          jsonscan.String   `json:"refusal"`
 	ReasoningDetails []json.RawMessage `json:"reasoning_details"`
 	ToolCalls        []chatCall        `json:"tool_calls"`

@@ -217,7 +217,7 @@ func (t *fromChat) part(p *chatPart, at string) ([]jsonscan.Value, error) {
 // image makes an image block of a data: or https: URL.
 func image(url jsonscan.String, at string) (jsonscan.Value, error) {
 	if url.HasPrefix("data:") {
-		media, data, ok := dataURL(url)
+		media, data, ok := dialect.DataURL(url)
 		if !ok {
 			return jsonscan.Value{}, dialect.Invalid(at, "the image's data URL is not base64")
 		}
@@ -232,25 +232,6 @@ func image(url jsonscan.String, at string) (jsonscan.Value, error) {
 // fileBlock is a block whose source is named, not held.
 func fileBlock(kind, source, name string, value jsonscan.Value) jsonscan.Value {
 	return jsonscan.Obj(member("type", text(kind)), member("source", jsonscan.Obj(member("type", text(source)), member(name, value))))
-}
-
-// dataURL takes a base64 data URL apart; the media type is in lower case,
-// without parameters, and image/jpg is called by its name. The data is a JSON
-// string, as the URL is.
-func dataURL(url jsonscan.String) (media string, data jsonscan.String, ok bool) {
-	comma := bytes.IndexByte(url, ',')
-	if comma < 0 || len(url) <= comma+2 {
-		return "", nil, false
-	}
-	head := strings.ToLower(strings.TrimPrefix(append(url[:comma:comma], '"').Text(), "data:"))
-	if !strings.HasSuffix(head, ";base64") {
-		return "", nil, false
-	}
-	media, _, _ = strings.Cut(head, ";")
-	if media == "image/jpg" {
-		media = "image/jpeg"
-	}
-	return strings.TrimSpace(media), append(jsonscan.String{'"'}, url[comma+1:]...), true
 }
 
 func sourceBlock(kind, media string, data jsonscan.String, title string) jsonscan.Value {
@@ -277,7 +258,7 @@ func (t *fromChat) file(p *chatPart, at string) (jsonscan.Value, error) {
 	media, data := "", p.File.FileData
 	if data.HasPrefix("data:") {
 		var ok bool
-		if media, data, ok = dataURL(data); !ok {
+		if media, data, ok = dialect.DataURL(data); !ok {
 			return jsonscan.Value{}, dialect.Invalid(at+".file_data", "the file's data URL is not base64")
 		}
 	}

@@ -62,6 +62,9 @@ func (r *messageReply) Body(body []byte) ([]byte, error) {
 	if !m.Refusal.Empty() && !bytes.Equal(m.Refusal, answer) {
 		content = append(content, textBlock(jsonscan.Str(m.Refusal)))
 	}
+	for i := range m.Images {
+		content = append(content, textBlock(text(m.Images[i].InWords())))
+	}
 	calls := m.calls()
 	for i := range calls {
 		input, _ := inputOf(calls[i].Function.Arguments)

@@ -171,6 +171,9 @@ func (s *messageStream) delta(d *spoken, emit func(sse.Event)) {
 		s.refused = true
 		s.passText("text", d.Refusal, emit)
 	}
+	for i := range d.Images {
+		s.passText("text", jsonscan.Quote(d.Images[i].InWords()), emit)
+	}
 	calls := d.calls()
 	for i := range calls {
 		s.call(&calls[i], emit)

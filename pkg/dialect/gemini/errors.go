@@ -137,8 +137,8 @@ func readError(status int, header http.Header, body []byte) problem {
 		p.code = e.Status
 	}
 	p.read()
-	if p.status == http.StatusBadRequest && overflows(p.message) {
-		p.code = "context_length_exceeded" // what clients know it by
+	if dialect.IsContextOverflow(p.code, p.message) {
+		p.code = dialect.ContextLengthExceeded // what clients know it by
 	}
 	if p.message == "" {
 		p.message = "the provider answered " + strings.TrimSpace(strconv.Itoa(p.status)+" "+http.StatusText(p.status))
@@ -146,11 +146,17 @@ func readError(status int, header http.Header, body []byte) problem {
 	return p
 }
 
-// overflows reports whether an error says that the prompt does not fit in the
-// model's context.
-func overflows(message string) bool {
-	message = strings.ToLower(message)
-	return strings.Contains(message, "input token count") && strings.Contains(message, "exceeds the maximum")
+// tooLong are Google's words for a prompt that does not fit in the model's context.
+const tooLong = "The input token count exceeds the maximum number of tokens allowed"
+
+// inGooglesWords gives an error's message; one of a prompt that is too long begins with
+// Google's own words, which its clients know.
+func (p *problem) inGooglesWords() string {
+	lower := strings.ToLower(p.message)
+	if p.code != dialect.ContextLengthExceeded || strings.Contains(lower, "input token count") {
+		return p.message
+	}
+	return tooLong + ": " + p.message
 }
 
 // SetRetryAfter sets the headers by which clients of other dialects learn how long
@@ -250,7 +256,7 @@ func nativeError(p problem) []byte {
 		}
 	}
 	b := strconv.AppendInt([]byte(`{"error":{"code":`), int64(p.status), 10)
-	b = rawjson.AppendString(append(b, `,"message":`...), p.message)
+	b = rawjson.AppendString(append(b, `,"message":`...), p.inGooglesWords())
 	b = rawjson.AppendString(append(b, `,"status":`...), statusName(p.status))
 	b = append(append(b, `,"details":`...), rawjson.Array(details)...)
 	return append(b, "}}"...)

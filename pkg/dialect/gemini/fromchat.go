@@ -72,7 +72,7 @@ func FromChat(options Options) dialect.Translator {
 		}
 		return &dialect.Call{
 			Path: path + verb, Body: body, Stream: t.req.Stream, Ignored: t.ignored,
-			Reply: &chatReply{options: options, model: in.Model, usage: t.req.StreamOptions.IncludeUsage, wav: t.wav, names: t.names, searches: t.searches},
+			Reply: &chatReply{options: options, model: in.Model, usage: t.req.StreamOptions.IncludeUsage, wav: t.wav, names: t.names, searches: t.searches, mayBeEmpty: rawjson.Set(t.req.Stop) != nil},
 		}, nil
 	}
 }

@@ -22,6 +22,7 @@ type message struct {
 	ToolCallID   string          `json:"tool_call_id"`
 	Extra        extraContent    `json:"extra_content"`
 	CacheControl json.RawMessage `json:"cache_control"`
+	dialect.Pictured
 }
 
 type toolCall struct {
@@ -120,6 +121,16 @@ func (t *toGemini) assistant(m *message, at string) error {
 	}
 	if !m.Refusal.Empty() {
 		parts = append(parts, part{Text: m.Refusal})
+	}
+	for i := range m.Images {
+		picture, err := t.address(m.Images[i].URL(), at+".images")
+		if err != nil {
+			return err
+		}
+		if t.facts.Signed {
+			picture.ThoughtSignature = skipValidator
+		}
+		parts = append(parts, *picture)
 	}
 	if signature := m.Extra.Google.ThoughtSignature; signature != "" && len(parts) > 0 {
 		parts[len(parts)-1].ThoughtSignature = signature

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -22,7 +23,8 @@ type chatReply struct {
 	wav     bool
 	names   toolNames // of functions whose names were changed
 
-	searches bool // the model may search: its text is needed whole
+	searches   bool // the model may search: its text is needed whole
+	mayBeEmpty bool // an answer without content is one
 }
 
 func (r *chatReply) Stream() dialect.Stream {
@@ -56,7 +58,7 @@ func (r *chatReply) Body(body []byte) ([]byte, error) {
 	if blocked && (a.PromptFeedback == nil || a.PromptFeedback.BlockReason == "") {
 		return nil, fault.New(fault.Upstream, "the provider's answer has no candidates")
 	}
-	if p := a.malformed(); p != nil {
+	if p := a.malformed(r.mayBeEmpty); p != nil {
 		return nil, &fault.Error{Kind: fault.Upstream, Message: p.message, Code: p.code}
 	}
 	b := r.appendHead(make([]byte, 0, len(body)+len(body)/8+512), &a, "chat.completion")
@@ -97,16 +99,38 @@ func (r *chatReply) appendHead(b []byte, a *answer, object string) []byte {
 
 // malformed is the error of an answer in which the model meant to call a function
 // and did not succeed: as a clean end without a call it would end an agent's run.
-// It is nil where some candidate can be used.
-func (a *answer) malformed() *problem {
+// So would an answer with nothing in it, unless mayBeEmpty: a stop sequence may end one at
+// once. It is nil where some candidate can be used.
+func (a *answer) malformed(mayBeEmpty bool) *problem {
 	var p *problem
 	for i := range a.Candidates {
 		c := &a.Candidates[i]
-		if p = malformedFinish(c.FinishReason, c.FinishMessage); p == nil || c.Content.calls() {
+		if p = malformedFinish(c.FinishReason, c.FinishMessage); p == nil && !mayBeEmpty && !c.Content.holds() {
+			p = emptyFinish(c.FinishReason)
+		}
+		if p == nil || c.Content.calls() {
 			return nil
 		}
 	}
 	return p
+}
+
+// holds reports whether a content has anything but thoughts in it.
+func (c *content) holds() bool {
+	return slices.ContainsFunc(c.Parts, func(p part) bool {
+		spoken := p.Text != nil && !p.Text.Empty() && !p.Thought
+		return spoken || p.FunctionCall != nil || p.InlineData != nil || p.FileData != nil || p.ExecutableCode != nil || p.CodeExecutionResult != nil
+	})
+}
+
+// emptyFinish is the error of a candidate that ended in good order and holds nothing,
+// which a client would take for the end of its work; nil for other ends.
+func emptyFinish(reason string) *problem {
+	switch reason {
+	case "STOP", "", "FINISH_REASON_UNSPECIFIED", "OTHER":
+		return &problem{status: http.StatusBadGateway, message: "the model gave an empty answer", kind: "api_error", code: "EMPTY_ANSWER"}
+	}
+	return nil
 }
 
 // malformedFinish is the error that a finish reason stands for, or nil.

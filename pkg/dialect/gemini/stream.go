@@ -27,6 +27,7 @@ type chatStream struct {
 	blocked   *feedback
 	texts     map[int][]byte // of candidates, which citations point into
 	searches  int
+	holds     bool     // something but thoughts came
 	failure   *problem // what the provider reported
 	done      bool
 	err       error // how it ended
@@ -106,6 +107,7 @@ func (s *chatStream) role(index int, emit func(sse.Event)) {
 
 func (s *chatStream) candidate(c *candidate, emit func(sse.Event)) error {
 	s.role(c.Index, emit)
+	s.holds = s.holds || c.Content.holds()
 	for i := range c.Content.Parts {
 		if err := s.part(c.Index, &c.Content.Parts[i], emit); err != nil {
 			return err
@@ -123,7 +125,11 @@ func (s *chatStream) candidate(c *candidate, emit func(sse.Event)) error {
 	if c.FinishReason != "" {
 		s.searched(c.Index, emit)
 		s.finish[c.Index] = c.FinishReason
-		if p := malformedFinish(c.FinishReason, c.FinishMessage); p != nil && s.callCount[c.Index] == 0 {
+		p := malformedFinish(c.FinishReason, c.FinishMessage)
+		if p == nil && !s.reply.mayBeEmpty && !s.holds && len(s.seen) == 1 {
+			p = emptyFinish(c.FinishReason)
+		}
+		if p != nil && s.callCount[c.Index] == 0 {
 			s.failure = p
 			return dialect.ErrProvider
 		}

@@ -59,7 +59,7 @@ func ToChat(options Options) dialect.Translator {
 		thoughts := f.generation.ThinkingConfig != nil && f.generation.ThinkingConfig.IncludeThoughts
 		call := &dialect.Call{
 			Path: "/chat/completions", Stream: in.Stream, Ignored: f.ignored,
-			Reply: &nativeReply{options: options, model: in.Model, thoughts: thoughts, searches: f.search != nil},
+			Reply: &nativeReply{options: options, model: in.Model, thoughts: thoughts, searches: f.search != nil, enum: f.enum},
 		}
 		call.SetChat(in, out)
 		return call, nil
@@ -95,6 +95,7 @@ type fromGemini struct {
 	tools    []jsonscan.Value
 	search   *dialect.WebSearch // of Google's own tools
 	calls    []openCall         // of the last model's turn, without their result yet
+	enum     bool               // the answer is one of a list of words
 }
 
 func (f *fromGemini) translate(in dialect.Request) (out jsonscan.Value, err error) {
@@ -157,6 +158,13 @@ func (f *fromGemini) mentionJSON(out *jsonscan.Value) {
 	out.Put("messages", jsonscan.Arr(append([]jsonscan.Value{instruction}, f.messages...)))
 }
 
+// enumType is the type of an answer that is one of a list of words. Others give it as
+// the sole member of an object, since their schemas are of objects.
+const (
+	enumType   = "text/x.enum"
+	enumMember = "value"
+)
+
 func (f *fromGemini) format(out *jsonscan.Value) error {
 	g := &f.generation
 	schema := rawjson.Set(g.ResponseJSONSchema)
@@ -178,8 +186,20 @@ func (f *fromGemini) format(out *jsonscan.Value) error {
 			member("type", jsonscan.Lit(`"json_schema"`)),
 			member("json_schema", jsonscan.Obj(member("name", jsonscan.Lit(`"response"`)), member("schema", jsonscan.Raw(schema)))),
 		))
+	case enumType:
+		if schema == nil {
+			return dialect.Invalid("generationConfig.responseSchema", "responseMimeType text/x.enum needs a responseSchema with enum")
+		}
+		f.enum = true
+		object := jsonscan.Obj(
+			member("type", jsonscan.Lit(`"object"`)), member("properties", jsonscan.Obj(member(enumMember, jsonscan.Raw(schema)))),
+			member("required", jsonscan.Lit(`["`+enumMember+`"]`)), member("additionalProperties", jsonscan.Lit("false")))
+		out.Put("response_format", jsonscan.Obj(
+			member("type", jsonscan.Lit(`"json_schema"`)),
+			member("json_schema", jsonscan.Obj(member("name", jsonscan.Lit(`"response"`)), member("schema", object), member("strict", jsonscan.Lit("true")))),
+		))
 	default:
-		return dialect.Invalid("generationConfig.responseMimeType", fmt.Sprintf("responseMimeType %q cannot be used with this provider; use text/plain or application/json", g.ResponseMimeType))
+		return dialect.Invalid("generationConfig.responseMimeType", fmt.Sprintf("responseMimeType %q cannot be used with this provider; use text/plain, text/x.enum or application/json", g.ResponseMimeType))
 	}
 	return nil
 }

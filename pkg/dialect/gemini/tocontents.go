@@ -334,7 +334,9 @@ func (f *fromGemini) model(parts []part, turn int, at string) error {
 		case p.FunctionResponse != nil:
 			return dialect.Invalid(at+".functionResponse", "a function response belongs to a turn of the user")
 		case p.InlineData != nil || p.FileData != nil:
-			return dialect.Invalid(at, "what a model made other than text cannot be sent back to this provider")
+			// What a model made other than text cannot be sent back in chat completions.
+			f.ignored = dialect.Ignore(f.ignored, "contents.inlineData")
+			texts, hasText = append(texts, jsonscan.String(`"[A picture or recording that the model made stood here.]"`)), true
 		}
 	}
 	if len(details) == 0 {

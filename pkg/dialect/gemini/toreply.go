@@ -20,6 +20,7 @@ type nativeReply struct {
 	model    string
 	thoughts bool // the caller asked for thoughts
 	searches bool // the caller asked for a search of the web
+	enum     bool // the answer's text is an object with one word
 }
 
 // chatCompletion is a chat completion, or a chunk of one.
@@ -133,7 +134,7 @@ func (r *nativeReply) Body(body []byte) ([]byte, error) {
 	}
 	for i := range c.Choices {
 		m := &c.Choices[i].Message
-		g := &pendingChoice{native: c.Choices[i].Native, reason: c.Choices[i].FinishReason, web: nativeGrounding{keep: r.searches}}
+		g := &pendingChoice{native: c.Choices[i].Native, reason: c.Choices[i].FinishReason, web: nativeGrounding{keep: r.searches}, enum: r.enum}
 		parts := g.take(m, r.thoughts)
 		out.Candidates = append(out.Candidates, g.candidate(c.Choices[i].Index, parts))
 	}
@@ -148,6 +149,8 @@ type pendingChoice struct {
 	reason    string
 	native    string
 	web       nativeGrounding
+	enum      bool
+	object    []byte // with the word, so far
 }
 
 type partialCall struct {
@@ -165,7 +168,9 @@ func (g *pendingChoice) take(m *chatMessage, thoughts bool) []part {
 		parts = append(parts, part{Text: jsonscan.String(raw), Thought: true})
 	}
 	g.web.take(m, jsonscan.String(m.Text()))
-	if raw := m.Text(); raw != nil {
+	if raw := m.Text(); raw != nil && g.enum {
+		g.object = jsonscan.AppendUnquoted(g.object, jsonscan.String(raw))
+	} else if raw != nil {
 		parts = append(parts, part{Text: jsonscan.String(raw), ThoughtSignature: m.Extra.Google.ThoughtSignature})
 	}
 	if !m.Refusal.Empty() {
@@ -207,6 +212,9 @@ func (g *pendingChoice) take(m *chatMessage, thoughts bool) []part {
 // candidate is the end of a choice, with the calls that were kept.
 func (g *pendingChoice) candidate(index int, parts []part) nativeCandidate {
 	out := nativeCandidate{Index: index, FinishReason: nativeFinish(g.reason, g.native), web: &g.web}
+	if g.enum {
+		parts = append(parts, part{Text: wordOf(g.object)})
+	}
 	for i, call := range g.calls {
 		args, ok := argumentsOf(quoted(call.arguments))
 		if !ok || call.name == "" {
@@ -222,6 +230,16 @@ func (g *pendingChoice) candidate(index int, parts []part) nativeCandidate {
 	}
 	out.Parts = parts
 	return out
+}
+
+// wordOf takes the word out of the object that it was given in; a model that gave
+// something else is taken at its word.
+func wordOf(object []byte) jsonscan.String {
+	var o map[string]json.RawMessage
+	if json.Unmarshal(object, &o) == nil && rawjson.IsString(o[enumMember]) {
+		return jsonscan.String(o[enumMember])
+	}
+	return jsonscan.Quote(string(object))
 }
 
 // joined puts the pieces of a thought that came one by one together again: a

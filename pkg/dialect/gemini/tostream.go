@@ -74,7 +74,7 @@ func (s *nativeStream) Event(ev sse.Event, emit func(sse.Event)) error {
 func (s *nativeStream) choice(c *completionChoice, emit func(sse.Event)) error {
 	g := s.choices[c.Index]
 	if g == nil {
-		g = &pendingChoice{web: nativeGrounding{keep: s.reply.searches}}
+		g = &pendingChoice{web: nativeGrounding{keep: s.reply.searches}, enum: s.reply.enum}
 		s.choices[c.Index] = g
 		s.order = append(s.order, c.Index)
 	}

@@ -61,6 +61,23 @@ func embedder(options Options, field string) dialect.Translator {
 	}
 }
 
+// NothingToEmbed answers /api/embed with an empty list, which needs no provider; ok is
+// false for any other request.
+func NothingToEmbed(body []byte) (answer []byte, ok bool) {
+	var req struct {
+		Model string         `json:"model"`
+		Input jsonscan.Value `json:"input"`
+	}
+	if jsonscan.Decode(body, &req) != nil || req.Input.Kind() != '[' {
+		return nil, false
+	}
+	for range req.Input.Elements() {
+		return nil, false
+	}
+	b := jsonscan.AppendQuote([]byte(`{"model":`), req.Model)
+	return append(b, `,"embeddings":[],"total_duration":1,"load_duration":0,"prompt_eval_count":0}`...), true
+}
+
 type embedReply struct {
 	options Options
 	model   string

@@ -43,6 +43,7 @@ type usage struct {
 // chatMessage is a message or a delta. Texts stay JSON: they are copied as they are.
 type chatMessage struct {
 	openai.MessageText
+	dialect.Pictured
 	Refusal   json.RawMessage `json:"refusal"`
 	ToolCalls []struct {
 		Index    *int   `json:"index"`
@@ -85,7 +86,7 @@ func (r *reply) Body(body []byte) ([]byte, error) {
 	}
 	content := choice.Message.content()
 	b := r.open(nil)
-	b = r.payload(b, content, r.thinking(&choice.Message), toolCalls)
+	b = r.payload(b, payload{content, r.thinking(&choice.Message), toolCalls, choice.Message.Images})
 	b = appendLogprobs(b, choice.Logprobs)
 	return r.close(b, choice.FinishReason, c.Usage, r.options.Now()), nil
 }
@@ -116,8 +117,15 @@ func (r *reply) open(b []byte) []byte {
 	return append(b, '"')
 }
 
-// payload writes text, thinking and calls, in the endpoint's own place.
-func (r *reply) payload(b []byte, content, thinking, calls json.RawMessage) []byte {
+// payload is what an object brings of the answer; nil is none.
+type payload struct {
+	content, thinking, calls json.RawMessage
+	images                   []dialect.Picture
+}
+
+// payload writes text, thinking, calls and pictures, in the endpoint's own place.
+func (r *reply) payload(b []byte, p payload) []byte {
+	content, thinking, calls := p.content, p.thinking, p.calls
 	if content == nil {
 		content = json.RawMessage(`""`)
 	}
@@ -129,7 +137,7 @@ func (r *reply) payload(b []byte, content, thinking, calls json.RawMessage) []by
 		if calls != nil {
 			b = append(append(b, `,"tool_calls":`...), calls...)
 		}
-		return b
+		return appendPictures(b, "image", p.images)
 	}
 	b = append(append(b, `,"message":{"role":"assistant","content":`...), content...)
 	if thinking != nil {
@@ -138,7 +146,33 @@ func (r *reply) payload(b []byte, content, thinking, calls json.RawMessage) []by
 	if calls != nil {
 		b = append(append(b, `,"tool_calls":`...), calls...)
 	}
-	return append(b, '}')
+	return append(appendPictures(b, "images", p.images), '}')
+}
+
+// appendPictures writes pictures as bare base64: images of a message, or the image of a
+// generated response, which has one.
+func appendPictures(b []byte, name string, list []dialect.Picture) []byte {
+	n := 0
+	for i := range list {
+		_, data, ok := dialect.DataURL(list[i].URL())
+		if !ok || n > 0 && name == "image" {
+			continue
+		}
+		switch {
+		case name == "image":
+			b = append(b, `,"image":`...)
+		case n == 0:
+			b = append(b, `,"images":[`...)
+		default:
+			b = append(b, ',')
+		}
+		b = append(b, data...)
+		n++
+	}
+	if n > 0 && name != "image" {
+		b = append(b, ']')
+	}
+	return b
 }
 
 // close writes the end of the last object. Durations are in nanoseconds, never

@@ -2,6 +2,7 @@ package ollama
 
 import (
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/hostless/hostless/pkg/dialect"
@@ -57,13 +58,13 @@ func (s *stream) Event(ev sse.Event, emit func(sse.Event)) error {
 			s.reason = choice.FinishReason
 		}
 		content, thinking := choice.Delta.content(), s.reply.thinking(&choice.Delta)
-		if content == nil && thinking == nil {
+		if content == nil && thinking == nil && len(choice.Delta.Images) == 0 {
 			continue
 		}
 		if s.first.IsZero() {
 			s.first = s.reply.options.Now()
 		}
-		b := s.reply.payload(s.reply.open(s.buf[:0]), content, thinking, nil)
+		b := s.reply.payload(s.reply.open(s.buf[:0]), payload{content, thinking, nil, choice.Delta.Images})
 		b = appendLogprobs(append(b, `,"done":false`...), choice.Logprobs)
 		s.buf = append(b, '}')
 		emit(sse.Event{Data: s.buf})
@@ -92,14 +93,17 @@ func (s *stream) End(cause error, emit func(sse.Event)) error {
 		return s.err
 	}
 	if calls != nil {
-		b := s.reply.payload(s.reply.open(s.buf[:0]), nil, nil, calls)
+		b := s.reply.payload(s.reply.open(s.buf[:0]), payload{calls: calls})
 		s.buf = append(b, `,"done":false}`...)
 		emit(sse.Event{Data: s.buf})
 	}
-	b := s.reply.payload(s.reply.open(s.buf[:0]), nil, nil, nil)
+	b := s.reply.payload(s.reply.open(s.buf[:0]), payload{})
 	emit(sse.Event{Data: s.reply.close(b, s.reason, s.usage, s.first)})
 	return nil
 }
+
+// tooLong are Ollama's words for a prompt that does not fit in the model's context.
+const tooLong = "the input length exceeds the context length"
 
 // messageOf reads an error's message in whichever dialect it comes.
 func messageOf(status int, body []byte) string {
@@ -107,6 +111,9 @@ func messageOf(status int, body []byte) string {
 		body = list[0]
 	}
 	if text := dialect.ErrorText(body); text != "" {
+		if dialect.IsContextOverflow(string(body), text) && !strings.Contains(text, tooLong) {
+			return tooLong + ": " + text
+		}
 		return text
 	}
 	if status == 0 {

@@ -20,6 +20,8 @@ type converter struct {
 	ignored  []string
 	kinds    map[string]tool // by the function name that the model sees
 	search   *dialect.WebSearch
+	model    string
+	pictures bool  // the model is asked for pictures
 	store    Store // where items that are only named are found; may be nil
 
 	turn   *assistantTurn   // the assistant turn under construction
@@ -121,6 +123,8 @@ type item struct {
 	Action           jsonscan.Value  `json:"action"`    // of a shell's call
 	Operation        jsonscan.Value  `json:"operation"` // of apply_patch_call
 	Status           string          `json:"status"`
+	Result           jsonscan.String `json:"result"` // of image_generation_call
+	Format           string          `json:"output_format"`
 }
 
 type part struct {
@@ -198,6 +202,7 @@ var understood = map[string]bool{
 	"message": true, "reasoning": true, "function_call": true, "function_call_output": true, "custom_tool_call": true, "custom_tool_call_output": true,
 	"local_shell_call": true, "local_shell_call_output": true, "shell_call": true, "shell_call_output": true,
 	"apply_patch_call": true, "apply_patch_call_output": true, "compaction": true, "compaction_summary": true, "compaction_trigger": true, "item_reference": true,
+	"image_generation_call": true,
 }
 
 func (c *converter) item(it *item, at string) error {
@@ -224,6 +229,8 @@ func (c *converter) item(it *item, at string) error {
 	case "compaction", "compaction_summary":
 		c.compaction(it)
 	case "compaction_trigger":
+	case "image_generation_call":
+		c.pictureBack(it)
 	case "item_reference":
 		return c.reference(it.ID, at)
 	default:

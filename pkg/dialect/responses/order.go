@@ -60,6 +60,9 @@ func (r *reply) output(m *answer, status string) (items []any) {
 		items = append(items, r.search("ws_"+r.options.NewID(), &m.Searches[i], "completed"))
 	}
 	message(text, m.Refusal.Text())
+	for i := range m.Images {
+		items = append(items, picture("ig_"+r.options.NewID(), &m.Images[i]))
+	}
 	for len(calls) > 0 {
 		call()
 	}

@@ -242,6 +242,8 @@ func (r *reply) rememberItem(it any) {
 		id = v.ID
 	case searchItem:
 		id = v.ID
+	case pictureItem:
+		id = v.ID
 	case reasoningItem:
 		id = v.ID
 		if len(v.details) > 0 {

@@ -38,6 +38,7 @@ type choice struct {
 type answer struct {
 	openai.MessageText
 	dialect.Searched
+	dialect.Pictured
 	Refusal          jsonscan.String   `json:"refusal"`
 	ReasoningDetails []json.RawMessage `json:"reasoning_details"`
 	ToolCalls        []toolCall        `json:"tool_calls"`

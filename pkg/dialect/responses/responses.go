@@ -96,7 +96,7 @@ func translate(in dialect.Request, req *request, options Options) (*dialect.Call
 	if isCompaction(req.Input) {
 		return compact(in, req, options)
 	}
-	c := &converter{store: options.Store}
+	c := &converter{store: options.Store, model: in.Model}
 	tools, err := c.tools(req.Tools, req.ToolChoice)
 	if err != nil {
 		return nil, err
@@ -124,6 +124,9 @@ func translate(in dialect.Request, req *request, options Options) (*dialect.Call
 		out.Put("tools", jsonscan.Arr(tools))
 		put(&out, "tool_choice", choice)
 		put(&out, "parallel_tool_calls", req.ParallelToolCalls)
+	}
+	if c.pictures {
+		out.Put("modalities", jsonscan.Lit(`["text","image"]`))
 	}
 	if c.search != nil {
 		out.Put("web_search_options", c.search.Value())

@@ -119,6 +119,7 @@ type chunk struct {
 		Delta        struct {
 			openai.MessageText
 			dialect.Searched
+			dialect.Pictured
 			Refusal          string                 `json:"refusal"`
 			ReasoningDetails []json.RawMessage      `json:"reasoning_details"`
 			ToolCalls        []openai.ToolCallDelta `json:"tool_calls"`
@@ -203,6 +204,7 @@ func (s *stream) Event(ev sse.Event, emit func(sse.Event)) error {
 		s.searched(emit, d.Searches)
 		s.passText(emit, "output_text", text)
 		s.annotate(emit, d.Annotations)
+		s.pictures(emit, d.Images)
 		s.passText(emit, "refusal", d.Refusal)
 		for i := range d.ToolCalls {
 			t := &d.ToolCalls[i]

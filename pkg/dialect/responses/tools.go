@@ -71,6 +71,10 @@ func (c *converter) tools(list, choice jsonscan.Value) ([]jsonscan.Value, error)
 				c.search = spec.webSearch()
 				continue
 			}
+			if spec.Type == imageTool && dialect.MakesPictures(c.model) {
+				c.pictures = true
+				continue
+			}
 			if forced(choice) == spec.Type {
 				return nil, dialect.Invalid("tool_choice", fmt.Sprintf("this provider has no tool %q to be demanded", spec.Type))
 			}
@@ -86,7 +90,7 @@ func (c *converter) tools(list, choice jsonscan.Value) ([]jsonscan.Value, error)
 	if s := c.search; s != nil {
 		s.Forced = isSearch(forced(choice)) || len(out) == 0 && choice.Is(`"required"`)
 		s.Required = len(out) == 0 || s.Forced
-	} else if left != "" && len(out) == 0 {
+	} else if left != "" && len(out) == 0 && !c.pictures {
 		return nil, hosted("tools[0]", left)
 	}
 	return out, nil
@@ -160,7 +164,7 @@ func (c *converter) toolChoice(v jsonscan.Value) (jsonscan.Value, error) {
 		if _, ok := localTools[kind]; ok {
 			return functionChoice(jsonscan.Obj(member("name", jsonscan.Quoted(c.localName(kind))))), nil
 		}
-		if isSearch(kind) && c.search != nil {
+		if isSearch(kind) && c.search != nil || kind == imageTool && c.pictures {
 			return jsonscan.Value{}, nil
 		}
 		return v, dialect.Invalid("tool_choice", fmt.Sprintf("tool_choice of type %q cannot be used with this provider", kind))

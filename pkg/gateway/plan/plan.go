@@ -12,6 +12,7 @@ import (
 	"github.com/hostless/hostless/pkg/fault"
 	"github.com/hostless/hostless/pkg/gateway/endpoint"
 	"github.com/hostless/hostless/pkg/gateway/pipeline"
+	"github.com/hostless/hostless/pkg/gateway/respond"
 	"github.com/hostless/hostless/pkg/gateway/upstream"
 )
 
@@ -167,11 +168,18 @@ func (r *Request) Endpoint(to *pipeline.Candidate, speaks dialect.Name) (*upstre
 	return r.Planner.cfg.Upstream.Endpoint(to.Provider, to.Credential, speaks)
 }
 
+// Path is the request's path, to be shown to its caller.
+func (r *Request) Path() string {
+	const most = 200
+	path := respond.HeaderSafe(r.HTTP.URL.Path)
+	return path[:min(len(path), most)]
+}
+
 // Unsupported is the error of a provider that does not have the endpoint.
 func (r *Request) Unsupported(to *pipeline.Candidate) error {
 	return &fault.Error{
 		Kind: fault.Invalid, Param: "model", Code: "unsupported_endpoint",
-		Message: fmt.Sprintf("provider %q has no %s", to.Provider.Name, r.Matched.Pattern),
+		Message: fmt.Sprintf("provider %q has no %s", to.Provider.Name, r.Path()),
 	}
 }
 

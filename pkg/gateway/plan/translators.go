@@ -100,6 +100,12 @@ func (r *Request) answerLocally(to *pipeline.Candidate) (answer []byte, ok bool,
 		}
 		answer, ok = ollama.Idle(s.Pattern, body, r.Planner.cfg.Now())
 		return answer, ok, nil
+	case s.Pattern == "/api/embed":
+		if native, err := r.Endpoint(to, dialect.Ollama); native != nil || err != nil {
+			return nil, false, err
+		}
+		answer, ok = ollama.NothingToEmbed(body)
+		return answer, ok, nil
 	}
 	return nil, false, nil
 }

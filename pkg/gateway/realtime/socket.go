@@ -108,7 +108,7 @@ func (s *duplex) dialUpstream(charge bool) error {
 		return err
 	}
 	if e == nil || e.Builtin {
-		return &fault.Error{Kind: fault.Invalid, Param: "model", Code: "unsupported_endpoint", Message: fmt.Sprintf("provider %q has no %s", s.to.Provider.Name, s.Matched.Pattern)}
+		return &fault.Error{Kind: fault.Invalid, Param: "model", Code: "unsupported_endpoint", Message: fmt.Sprintf("provider %q has no %s", s.to.Provider.Name, s.Path())}
 	}
 	if charge {
 		if err := s.admit(s.HTTP.Context()); err != nil {

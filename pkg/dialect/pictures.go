@@ -1,0 +1,62 @@
+package dialect
+
+import (
+	"bytes"
+	"fmt"
+	"strings"
+
+	"github.com/hostless/hostless/pkg/jsonscan"
+)
+
+// Pictured is the part of a message or a delta of the middle that holds the pictures
+// which the model made. It is to be embedded.
+type Pictured struct {
+	Images []Picture `json:"images"`
+}
+
+// Picture is one of them: {"type":"image_url","image_url":{"url":…}}.
+type Picture struct {
+	ImageURL jsonscan.Value `json:"image_url"`
+}
+
+// URL is the picture's address, mostly a data: URL.
+func (p *Picture) URL() jsonscan.String {
+	if p.ImageURL.Kind() == '{' {
+		return p.ImageURL.Get("url").String()
+	}
+	return p.ImageURL.String()
+}
+
+// InWords says of a picture what it is, for a dialect that cannot show it.
+func (p *Picture) InWords() string {
+	address := p.URL()
+	if media, data, ok := DataURL(address); ok {
+		return fmt.Sprintf("[The model made a picture (%s, %d KB), which this API cannot carry. Ask for it by chat completions, Responses or generateContent.]", media, (len(data)*3/4+1023)/1024)
+	}
+	return "[The model made a picture: " + address.Text() + "]"
+}
+
+// MakesPictures reports whether a model of that name answers with pictures.
+func MakesPictures(model string) bool {
+	bare := strings.ToLower(model[strings.LastIndexByte(model, '/')+1:])
+	return strings.Contains(bare, "image") || strings.Contains(bare, "nano-banana")
+}
+
+// DataURL takes a base64 data: URL apart; the media type is in lower case, without
+// parameters, and image/jpg is called by its name. The data is a JSON string, as the URL
+// is.
+func DataURL(url jsonscan.String) (media string, data jsonscan.String, ok bool) {
+	comma := bytes.IndexByte(url, ',')
+	if comma < 0 || len(url) <= comma+2 || !url.HasPrefix("data:") {
+		return "", nil, false
+	}
+	head := strings.ToLower(strings.TrimPrefix(append(url[:comma:comma], '"').Text(), "data:"))
+	if !strings.HasSuffix(head, ";base64") {
+		return "", nil, false
+	}
+	media, _, _ = strings.Cut(head, ";")
+	if media == "image/jpg" {
+		media = "image/jpeg"
+	}
+	return strings.TrimSpace(media), append(jsonscan.String{'"'}, url[comma+1:]...), true
+}

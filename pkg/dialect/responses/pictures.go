@@ -1,0 +1,65 @@
+package responses
+
+import (
+	"strings"
+
+	"github.com/hostless/hostless/pkg/dialect"
+	"github.com/hostless/hostless/pkg/jsonscan"
+)
+
+// imageTool is the type of OpenAI's tool that makes pictures.
+const imageTool = "image_generation"
+
+// pictureItem is a picture that the model made.
+type pictureItem struct {
+	ID     string  `json:"id"`
+	Type   string  `json:"type"`
+	Status string  `json:"status"`
+	Format string  `json:"output_format,omitempty"` // png, jpeg or webp
+	Result *string `json:"result"`                  // base64
+}
+
+// picture makes the client's item of one. A picture that is only named by its address
+// stands as that.
+func picture(id string, p *dialect.Picture) pictureItem {
+	it := pictureItem{ID: id, Type: "image_generation_call", Status: "completed"}
+	media, data, ok := dialect.DataURL(p.URL())
+	result := data.Text()
+	if !ok {
+		result = p.URL().Text()
+	}
+	it.Format, it.Result = strings.TrimPrefix(media, "image/"), &result
+	return it
+}
+
+// pictures shows pictures that the model made, each in an item of its own.
+func (s *stream) pictures(emit emitter, list []dialect.Picture) {
+	for i := range list {
+		s.closeReasoning(emit)
+		s.closeMessage(emit, "completed")
+		id, index := "ig_"+s.r.options.NewID(), s.next()
+		s.added(emit, index, pictureItem{ID: id, Type: "image_generation_call", Status: "in_progress"})
+		for _, state := range [...]string{"in_progress", "generating", "completed"} {
+			s.send(emit, "response.image_generation_call."+state, map[string]any{"item_id": id, "output_index": index})
+		}
+		s.doneItem(emit, index, picture(id, &list[i]))
+	}
+}
+
+// pictureBack gives a picture of an earlier answer to a model that makes them, so that it
+// can go on with it; all others do without.
+func (c *converter) pictureBack(it *item) {
+	if !dialect.MakesPictures(c.model) || it.Result.Empty() {
+		c.ignore(it.Type)
+		return
+	}
+	format := it.Format
+	if format == "" {
+		format = "png"
+	}
+	c.endTurn()
+	url := jsonscan.Join("", jsonscan.Quote("data:image/"+format+";base64,"), it.Result)
+	c.images = append(c.images,
+		jsonscan.Obj(member("type", jsonscan.Lit(`"text"`)), member("text", jsonscan.Lit(`"The picture that you made:"`))),
+		jsonscan.Obj(member("image_url", jsonscan.Obj(member("url", url))), member("type", jsonscan.Lit(`"image_url"`))))
+}
