@@ -105,6 +105,7 @@ prices: ## rewrite the embedded price list from a file in the shape of models.de
 docs: ## rewrite the generated part of the documentation
 	$(GO) test ./cmd/hostless -run Docs -update
 	$(GO) test ./pkg/gateway/endpoint -run EndpointMatrix -update
+	$(GO) test ./pkg/gateway -run FeatureMatrix -update
 
 cross: ## build for every platform without keeping the result
 	@for os in linux darwin; do for arch in amd64 arm64; do GOOS=$$os GOARCH=$$arch $(GO) build -o /dev/null ./... || exit 1; done; done

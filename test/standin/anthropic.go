@@ -2,6 +2,7 @@ package standin
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -77,6 +78,15 @@ func messages(w http.ResponseWriter, r *http.Request) {
 	}
 	if len(call) == 0 {
 		call = nil
+	}
+	if sc, ok := scripted(r, req, tools, messagesTool); ok {
+		if sc.tooLong {
+			reply(w, 400, anthropicError("invalid_request_error", "prompt is too long: 210000 tokens > 200000 maximum"))
+			return
+		}
+		if answer, call = sc.text, nil; sc.tool != "" {
+			call = map[string]any{"type": "tool_use", "id": fmt.Sprintf("toolu_%d", sc.id), "name": sc.tool, "input": sc.args}
+		}
 	}
 	var blocks []any
 	stop := "end_turn"

@@ -92,7 +92,19 @@ func generate(w http.ResponseWriter, r *http.Request, model, verb string, req ma
 	if name, schema := pick(functions, declaration); name != "" && !answered {
 		call = map[string]any{"functionCall": map[string]any{"name": name, "args": toolArguments(prompt, name, schema)}, "thoughtSignature": "dGhvdWdodA=="}
 	}
+	if sc, ok := scripted(r, req, functions, declaration); ok {
+		if sc.tooLong {
+			reply(w, 400, geminiError(400, "INVALID_ARGUMENT", "The input token count (1200000) exceeds the maximum number of tokens allowed (1048576)."))
+			return
+		}
+		if answer, call = sc.text, nil; sc.tool != "" {
+			call = map[string]any{"functionCall": map[string]any{"name": sc.tool, "args": sc.args}, "thoughtSignature": "dGhvdWdodA=="}
+		}
+	}
 	usage := map[string]any{"promptTokenCount": 9, "candidatesTokenCount": 4, "thoughtsTokenCount": 2, "totalTokenCount": 15}
+	if n := cached(r); n > 0 {
+		usage["cachedContentTokenCount"] = n
+	}
 	chunk := func(parts []any, finish any) map[string]any {
 		c := map[string]any{"index": 0, "content": map[string]any{"role": "model", "parts": parts}}
 		if finish != nil {

@@ -160,13 +160,21 @@ func openAIChat(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	answer, tool, args := openAITurn(req)
-	usage := map[string]any{"prompt_tokens": 9, "completion_tokens": 4, "total_tokens": 13, "prompt_tokens_details": map[string]any{"cached_tokens": 0}, "completion_tokens_details": map[string]any{"reasoning_tokens": 0}}
+	id := toolCallID(model)
+	if sc, ok := scripted(r, req, list(req["tools"]), chatTool); ok {
+		if sc.tooLong {
+			reply(w, 400, tooLongHere())
+			return
+		}
+		answer, tool, args, id = sc.text, sc.tool, compact(sc.args), fmt.Sprintf("call_%d", sc.id)
+	}
+	usage := map[string]any{"prompt_tokens": 9, "completion_tokens": 4, "total_tokens": 13, "prompt_tokens_details": map[string]any{"cached_tokens": cached(r)}, "completion_tokens_details": map[string]any{"reasoning_tokens": 0}}
 	finish := "stop"
 	message := map[string]any{"role": "assistant", "content": answer, "refusal": nil}
 	if tool != "" {
 		finish = "tool_calls"
 		message["content"] = nil
-		message["tool_calls"] = []any{map[string]any{"id": toolCallID(model), "type": "function", "function": map[string]any{"name": tool, "arguments": args}}}
+		message["tool_calls"] = []any{map[string]any{"id": id, "type": "function", "function": map[string]any{"name": tool, "arguments": args}}}
 	}
 	if thinks(model) {
 		message["reasoning_content"] = "Look first."
@@ -187,7 +195,7 @@ func openAIChat(w http.ResponseWriter, r *http.Request) {
 		chunk(map[string]any{"reasoning_content": "first."}, nil)
 	}
 	if tool != "" {
-		chunk(map[string]any{"tool_calls": []any{map[string]any{"index": 0, "id": toolCallID(model), "type": "function", "function": map[string]any{"name": tool, "arguments": ""}}}}, nil)
+		chunk(map[string]any{"tool_calls": []any{map[string]any{"index": 0, "id": id, "type": "function", "function": map[string]any{"name": tool, "arguments": ""}}}}, nil)
 		for _, p := range pieces(args) {
 			chunk(map[string]any{"tool_calls": []any{map[string]any{"index": 0, "function": map[string]any{"arguments": p}}}}, nil)
 		}
@@ -200,6 +208,13 @@ func openAIChat(w http.ResponseWriter, r *http.Request) {
 		s.send("", map[string]any{"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1700000000, "model": model, "choices": []any{}, "usage": usage})
 	}
 	s.send("", "[DONE]")
+}
+
+// tooLongHere is OpenAI's error of a conversation that is too long.
+func tooLongHere() map[string]any {
+	e := openAIError("invalid_request_error", "Your input exceeds the context window of this model. Please adjust your input and try again.")
+	object(e["error"])["code"], object(e["error"])["param"] = "context_length_exceeded", "input"
+	return e
 }
 
 var upgrader = websocket.Upgrader{CheckOrigin: func(*http.Request) bool { return true }, Subprotocols: []string{"realtime"}}
@@ -227,7 +242,7 @@ func openAISocket(w http.ResponseWriter, r *http.Request) {
 		}
 		id := fmt.Sprintf("resp_ws_%d", n)
 		known[id] = true
-		responseEvents(req, id, func(ev map[string]any) { conn.WriteJSON(ev) })
+		responseEvents(req, id, nil, func(ev map[string]any) { conn.WriteJSON(ev) })
 	}
 }
 

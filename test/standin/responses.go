@@ -54,9 +54,12 @@ func responsesTurn(req map[string]any) (answer, tool, args string) {
 
 // responseEvents sends the events of one response through send. A model that thinks
 // does so where the caller takes its reasoning encrypted.
-func responseEvents(req map[string]any, id string, send func(map[string]any)) {
+func responseEvents(req map[string]any, id string, sc *scene, send func(map[string]any)) {
 	r := responding{req: req, model: str(req, "model"), send: send}
 	answer, tool, args := responsesTurn(req)
+	if sc != nil {
+		answer, tool, args, r.id = sc.text, sc.tool, compact(sc.args), sc.id
+	}
 	r.emit("response.created", map[string]any{"response": responseObject(id, r.model, "in_progress", []any{})})
 	r.emit("response.in_progress", map[string]any{"response": responseObject(id, r.model, "in_progress", []any{})})
 	if req["generate"] == false { // a WebSocket's warm-up: what is asked is kept, nothing answered
@@ -84,6 +87,7 @@ type responding struct {
 	send   func(map[string]any)
 	seq    int
 	output []any
+	id     int // of the call of a script
 }
 
 func (r *responding) emit(kind string, fields map[string]any) {
@@ -123,8 +127,12 @@ func (r *responding) reasoning() {
 }
 
 func (r *responding) call(tool, args string) {
+	id := r.id
+	if id == 0 {
+		id = 1 + len(list(r.req["input"]))
+	}
 	item := func(status, args string) map[string]any {
-		return map[string]any{"id": "fc_1", "type": "function_call", "status": status, "call_id": fmt.Sprintf("call_%d", 1+len(list(r.req["input"]))), "name": tool, "arguments": args}
+		return map[string]any{"id": "fc_1", "type": "function_call", "status": status, "call_id": fmt.Sprintf("call_%d", id), "name": tool, "arguments": args}
 	}
 	r.open(item("in_progress", ""))
 	for _, p := range pieces(args) {
@@ -173,15 +181,31 @@ func openAIResponses(w http.ResponseWriter, r *http.Request) {
 		reply(w, 400, e)
 		return
 	}
+	var said *scene
+	if sc, ok := scripted(r, req, list(req["tools"]), responsesTool); ok {
+		if sc.tooLong {
+			reply(w, 400, tooLongHere())
+			return
+		}
+		said = &sc
+	}
+	send := func(ev map[string]any, on func(map[string]any)) {
+		if usage := object(object(ev["response"])["usage"]); usage != nil && cached(r) > 0 {
+			object(usage["input_tokens_details"])["cached_tokens"] = cached(r)
+		}
+		on(ev)
+	}
 	if req["stream"] == true {
 		s := newStream(w)
-		responseEvents(req, "resp_1", func(ev map[string]any) { s.send(str(ev, "type"), ev) })
+		responseEvents(req, "resp_1", said, func(ev map[string]any) { send(ev, func(ev map[string]any) { s.send(str(ev, "type"), ev) }) })
 		return
 	}
-	responseEvents(req, "resp_1", func(ev map[string]any) {
-		if ev["type"] == "response.completed" {
-			reply(w, 200, ev["response"])
-		}
+	responseEvents(req, "resp_1", said, func(ev map[string]any) {
+		send(ev, func(ev map[string]any) {
+			if ev["type"] == "response.completed" {
+				reply(w, 200, ev["response"])
+			}
+		})
 	})
 }
 

@@ -33,11 +33,55 @@ type Server struct {
 	*httptest.Server
 	Key string // what the provider takes for its key
 
-	authorized func(*http.Request, string) bool
+	Cached int // tokens of each prompt that are told to come from the cache; set it before the first request
 
-	mu   sync.Mutex
-	seen []Seen
+	authorized func(*http.Request, string) bool
+	script     *Script
+
+	mu      sync.Mutex
+	seen    []Seen
+	refused []string
 }
+
+// Refused gives the refusals so far, as "STATUS PATH body".
+func (s *Server) Refused() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return append([]string{}, s.refused...)
+}
+
+// watched keeps what was refused.
+type watched struct {
+	http.ResponseWriter
+	server *Server
+	path   string
+}
+
+// WriteHeader implements http.ResponseWriter.
+func (w *watched) WriteHeader(status int) {
+	if status >= 400 {
+		w.server.mu.Lock()
+		w.server.refused = append(w.server.refused, fmt.Sprint(status, " ", w.path, " "))
+		w.server.mu.Unlock()
+	}
+	w.ResponseWriter.WriteHeader(status)
+}
+
+// Write implements http.ResponseWriter.
+func (w *watched) Write(p []byte) (int, error) {
+	w.server.mu.Lock()
+	if n := len(w.server.refused); n > 0 && strings.HasPrefix(w.server.refused[n-1], "4") && strings.HasSuffix(w.server.refused[n-1], w.path+" ") {
+		w.server.refused[n-1] += string(p)
+	}
+	w.server.mu.Unlock()
+	return w.ResponseWriter.Write(p)
+}
+
+// Flush implements http.Flusher.
+func (w *watched) Flush() { w.ResponseWriter.(http.Flusher).Flush() }
+
+// Unwrap is for http.ResponseController, and WebSockets.
+func (w *watched) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
 // Requests gives what was asked so far.
 func (s *Server) Requests() []Seen {
@@ -90,6 +134,14 @@ func (s *Server) keep(seen Seen) {
 
 type serverKey struct{}
 
+// cached are the tokens that the server of a request tells to come from its cache.
+func cached(r *http.Request) int {
+	if s, ok := r.Context().Value(serverKey{}).(*Server); ok {
+		return s.Cached
+	}
+	return 0
+}
+
 // keepFrame keeps a WebSocket's message as a request of its own.
 func keepFrame(r *http.Request, data []byte) {
 	if s, ok := r.Context().Value(serverKey{}).(*Server); ok {
@@ -107,6 +159,9 @@ func start(t testing.TB, key string, authorized func(*http.Request, string) bool
 			r.Body = io.NopCloser(strings.NewReader(string(body)))
 		}
 		s.keep(Seen{r.Method, r.URL.Path, r.URL.RawQuery, r.Header.Clone(), body})
+		if !upgrade {
+			w = &watched{w, s, r.URL.Path}
+		}
 		r = r.WithContext(context.WithValue(r.Context(), serverKey{}, s))
 		if !authorized(r, key) {
 			denied(w, r)
