@@ -29,7 +29,7 @@ var order = [][]string{
 	{"gateway/endpoint", "gateway/body", "gateway/usage"},
 	{"gateway/policy", "gateway/access"},
 	{"gateway/pipeline", "prices"},
-	{"reqlog"},
+	{"reqlog", "keypool", "gateway/alias"},
 	{"spend", "metrics"},
 	{"budget"},
 	{"apps/http1", "apps/errpage", "gateway/ledger"},

@@ -39,6 +39,7 @@ func (e *env) commands() []*cli.Command {
 		runGroup(e), restartGroup(e), waitGroup(e), listGroup(e), openGroup(e), getGroup(e), routeGroup(e), aliasGroup(e),
 		keysGroup(e), authGroup(e), unlockGroup(e), lockGroup(e), commandGroup(e), auditGroup(e), tokenGroup(e), originsGroup(e), approvalsGroup(e), approveCommand(e), denyCommand(e), urlHandlerGroup(e), configGroup(e),
 		logGroup(e), spendGroup(e), budgetGroup(e), killCommand(e), unkillCommand(e), pricesGroup(e), metricsCommand(e),
+		modelGroup(e),
 		statusGroup(e), doctorGroup(e), logsGroup(e), hostsGroup(e), trustGroup(e), caGroup(e), proxyGroup(e), serveGroup(e), stopGroup(e), serviceGroup(e), uninstallGroup(e),
 		completionGroup(e),
 	}

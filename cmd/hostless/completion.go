@@ -187,6 +187,14 @@ func (e *env) arguments(ctx context.Context, l line) []string {
 			}
 			return names
 		})
+	case name == "model unalias" && first:
+		return asked(e, ctx, func(ctx context.Context, c *control.Client) (names []string) {
+			l, _ := c.Aliases(ctx)
+			for _, a := range l.Aliases {
+				names = append(names, a.Name)
+			}
+			return names
+		})
 	case (name == "token revoke" || name == "token refresh") && first:
 		return asked(e, ctx, func(ctx context.Context, c *control.Client) (names []string) {
 			l, _ := c.Tokens(ctx)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 
@@ -69,9 +70,13 @@ func (e *env) keysList(cc *cli.Context) error {
 				return nil
 			}
 			labelled := slices.ContainsFunc(l.Keys, func(k control.KeyInfo) bool { return k.Label != "" })
+			troubled := slices.ContainsFunc(l.Keys, func(k control.KeyInfo) bool { return k.StateStatus != 0 })
 			headings := []string{"PROVIDER", "KEY", "STORAGE", "BASE URL"}
 			if labelled {
 				headings = slices.Insert(headings, 1, "LABEL")
+			}
+			if troubled {
+				headings = append(headings, "STATE")
 			}
 			var rows [][]string
 			for _, k := range l.Keys {
@@ -79,10 +84,21 @@ func (e *env) keysList(cc *cli.Context) error {
 				if labelled {
 					row = slices.Insert(row, 1, k.Label)
 				}
+				if troubled {
+					row = append(row, shownState(k))
+				}
 				rows = append(rows, row)
 			}
 			return e.table(headings, rows)
 		})
+}
+
+// shownState says how calls with a key went.
+func shownState(k control.KeyInfo) string {
+	if k.StateStatus == 0 || k.StateUntil == nil {
+		return k.State
+	}
+	return fmt.Sprintf("%s (%d) until %s", k.State, k.StateStatus, k.StateUntil.Local().Format("15:04:05"))
 }
 
 // shownKey is what may be shown of a key: where it is held, its end, or that it is

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/hostless/hostless/pkg/control"
@@ -22,34 +24,37 @@ import (
 // it does not know the model, and charges nothing for it.
 const testModel = "hostless-key-test"
 
-// keyTest is the result of `keys test`.
+// keyTest is the result for one key.
 type keyTest struct {
 	Provider string `json:"provider"`
+	Label    string `json:"label,omitempty"`
 	OK       bool   `json:"ok"`
 	Status   int    `json:"status"` // of the provider's answer; 0 where none came
 	Millis   int64  `json:"ms"`
 	Message  string `json:"message"` // in the provider's words, where it refused
+
+	problem error // why no provider was asked, or none answered
+}
+
+// keyTests are the results for several keys.
+type keyTests struct {
+	Keys []keyTest `json:"keys"`
 }
 
 func keysTest(e *env) *cli.Command {
 	return leaf(&cli.Command{
-		Name: "test", Usage: "ask a provider whether it accepts its key", ArgsUsage: "PROVIDER",
-		Flags: []cli.Flag{&cli.BoolFlag{Name: "json", Usage: "print the result as JSON: provider, ok, status, ms, message"}},
-		Description: "It asks through the daemon for a model that does not exist, which costs nothing: a provider\n" +
-			"that accepts the key answers that the model is unknown.",
-	}, 1, 1, e.keysTest)
+		Name: "test", Usage: "ask the providers whether they accept their keys", ArgsUsage: "[PROVIDER]",
+		Flags: []cli.Flag{
+			&cli.StringFlag{Name: "label", Usage: "of several keys, test the one labelled `L` alone"},
+			&cli.BoolFlag{Name: "json", Usage: "print the result as JSON: provider, ok, status, ms, message; of several keys as a list `keys`"},
+		},
+		Description: "Without PROVIDER every stored key is tested. It asks through the daemon for a model that does not exist,\n" +
+			"which costs nothing: a provider that accepts the key answers that the model is unknown. A key that was\n" +
+			"passed over because its provider refused it is in use again once it is accepted.",
+	}, 0, 1, e.keysTest)
 }
 
 func (e *env) keysTest(cc *cli.Context) error {
-	name := canonical(cc.Args().First())
-	if p := provider.Default().Get(name); p != nil && p.Builtin {
-		return usage("%s is built in and has no key", name)
-	} else if p == nil {
-		// Its name in front of a model would be taken for a part of the model's.
-		if err := e.needStored(cc.Context, name); err != nil {
-			return err
-		}
-	}
 	client, err := e.client()
 	if err != nil {
 		return err
@@ -57,93 +62,183 @@ func (e *env) keysTest(cc *cli.Context) error {
 	defer client.CloseIdle()
 	ctx, cancel := context.WithTimeout(cc.Context, time.Minute)
 	defer cancel()
+	keys, err := keysToTest(ctx, client, cc.Args().First(), cc.String("label"), cc.IsSet("label"))
+	if err != nil {
+		return err
+	}
+	if len(keys) == 0 {
+		if e.line.json {
+			return e.result(keyTests{Keys: []keyTest{}})
+		}
+		e.note("No keys. Add one: hostless keys add openai.")
+		return nil
+	}
+	if err := testKeys(ctx, client, keys); err != nil {
+		return err
+	}
+	if cc.NArg() == 1 && len(keys) == 1 {
+		return e.showKeyTest(keys[0])
+	}
+	return e.showKeyTests(keys)
+}
+
+// keysToTest finds the keys that are meant: a provider's, or all.
+func keysToTest(ctx context.Context, client *control.Client, word, label string, labelled bool) (keys []keyTest, err error) {
+	name := canonical(word)
+	p := provider.Default().Get(name)
+	switch {
+	case word == "" && labelled:
+		return nil, usage("--label needs a PROVIDER")
+	case p != nil && p.Builtin:
+		return nil, usage("%s is built in and has no key", name)
+	}
+	l, err := client.Keys(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, k := range l.Keys {
+		if (word == "" || k.Provider == name) && (!labelled || k.Label == label) {
+			keys = append(keys, keyTest{Provider: k.Provider, Label: k.Label})
+		}
+	}
+	switch {
+	case len(keys) > 0 || word == "":
+		return keys, nil
+	case p != nil && !labelled:
+		return []keyTest{{Provider: name}}, nil // one that needs no entry, or the daemon's word on what is missing
+	}
+	// The name in front of a model would be taken for a part of the model's.
+	return nil, &fault.Error{Kind: fault.NotFound, Message: fmt.Sprintf("no key of provider %q is stored", keyName(name, label)), Next: "hostless keys list"}
+}
+
+// testKeys asks the gateway about each of the keys, at the same time.
+func testKeys(ctx context.Context, client *control.Client, keys []keyTest) error {
 	status, err := client.Status(ctx)
 	if err != nil {
 		return err
 	}
+	var providers []string
+	for i := range keys {
+		providers = append(providers, keys[i].Provider)
+	}
 	token, err := client.CreateToken(ctx, control.TokenRequest{
-		Name: "keys test", Origin: "*", TTL: 120, Scope: control.Scope{AllowedProviders: []string{name}},
+		Name: "keys test", Origin: "*", TTL: 120, Scope: control.Scope{AllowedProviders: slices.Compact(providers)},
 	})
 	if err != nil {
 		return err
 	}
 	defer client.RevokeToken(context.WithoutCancel(ctx), token.Token)
-	result, err := probe(ctx, status.Port, token.Token, name)
-	if err != nil {
-		return err
+	var wait sync.WaitGroup
+	slots := make(chan struct{}, 8)
+	for i := range keys {
+		wait.Go(func() {
+			slots <- struct{}{}
+			defer func() { <-slots }()
+			keys[i].problem = probe(ctx, status.Port, token.Token, &keys[i])
+		})
+	}
+	wait.Wait()
+	return nil
+}
+
+// showKeyTest prints the result for one key.
+func (e *env) showKeyTest(k keyTest) error {
+	if k.problem != nil {
+		return k.problem
 	}
 	if e.line.json {
-		if err := e.result(result); err != nil {
+		if err := e.result(k); err != nil {
 			return err
 		}
 	}
-	if result.Status >= 500 {
-		return &fault.Error{Kind: fault.Upstream, Message: fmt.Sprintf("%s gave no clear answer (%d): %s", name, result.Status, result.Message), Next: "hostless keys test " + name + ", in a while"}
+	which, add := keyName(k.Provider, k.Label), "hostless keys add "+k.Provider
+	if k.Label != "" {
+		add += " --label " + k.Label
 	}
-	if !result.OK {
-		return &fault.Error{Kind: fault.Upstream, Message: fmt.Sprintf("%s does not accept the key (%d): %s", name, result.Status, result.Message), Next: "hostless keys add " + name}
+	if k.Status >= 500 {
+		return &fault.Error{Kind: fault.Upstream, Message: fmt.Sprintf("%s gave no clear answer (%d): %s", which, k.Status, k.Message), Next: "hostless keys test " + k.Provider + ", in a while"}
+	}
+	if !k.OK {
+		return &fault.Error{Kind: fault.Upstream, Message: fmt.Sprintf("%s does not accept the key (%d): %s", which, k.Status, k.Message), Next: add}
 	}
 	if e.line.json {
 		return nil
 	}
-	return e.printLine("%s accepts the key (answered in %d ms)", name, result.Millis)
+	return e.printLine("%s accepts the key (answered in %d ms)", which, k.Millis)
 }
 
-// needStored says so where a provider of no catalogue is not stored either.
-func (e *env) needStored(ctx context.Context, name string) error {
-	client, err := e.client()
-	if err != nil {
+// showKeyTests prints the results for several keys. It is an error where one of them
+// does not do.
+func (e *env) showKeyTests(keys []keyTest) error {
+	var failed []string
+	var rows [][]string
+	for i := range keys {
+		k := &keys[i]
+		result, took := "accepted", fmt.Sprintf("%d ms", k.Millis)
+		switch {
+		case k.problem != nil:
+			k.Message = fault.From(k.problem).Message
+			result, took = k.Message, ""
+		case k.Status >= 500:
+			result = fmt.Sprintf("no clear answer (%d): %s", k.Status, k.Message)
+		case !k.OK:
+			result = fmt.Sprintf("not accepted (%d): %s", k.Status, k.Message)
+		}
+		if !k.OK {
+			failed = append(failed, keyName(k.Provider, k.Label))
+		}
+		rows = append(rows, []string{keyName(k.Provider, k.Label), took, result})
+	}
+	var err error
+	if e.line.json {
+		err = e.result(keyTests{Keys: keys})
+	} else {
+		err = e.table([]string{"KEY", "TOOK", "RESULT"}, rows)
+	}
+	if err != nil || len(failed) == 0 {
 		return err
 	}
-	defer client.CloseIdle()
-	l, err := client.Keys(ctx)
-	if err != nil {
-		return err
-	}
-	if slices.ContainsFunc(l.Keys, func(k control.KeyInfo) bool { return k.Provider == name }) {
-		return nil
-	}
-	return &fault.Error{Kind: fault.NotFound, Message: fmt.Sprintf("no key of provider %q is stored", name), Next: "hostless keys list"}
+	return &fault.Error{Kind: fault.Upstream, Message: fmt.Sprintf("%d of %s not accepted: %s", len(failed), count(len(keys), "key"), strings.Join(failed, ", ")), Next: "hostless keys add " + keys[slices.IndexFunc(keys, func(k keyTest) bool { return !k.OK })].Provider}
 }
 
-// probe asks the gateway for the test's model and judges the answer.
-func probe(ctx context.Context, port int, token control.Secret, name string) (r keyTest, err error) {
+// probe asks the gateway for the test's model with one key, and judges the answer.
+func probe(ctx context.Context, port int, token control.Secret, k *keyTest) error {
 	at := strconv.Itoa(port)
-	body := `{"model":"` + name + "/" + testModel + `","max_tokens":1,"messages":[{"role":"user","content":"hello"}]}`
+	body := `{"model":"` + k.Provider + "/" + testModel + `","max_tokens":1,"messages":[{"role":"user","content":"hello"}]}`
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+net.JoinHostPort("127.0.0.1", at)+"/v1/chat/completions", strings.NewReader(body))
 	if err != nil {
-		return r, err
+		return err
 	}
 	req.Host = "localhost:" + at
 	req.Header.Set("Authorization", "Bearer "+token.Reveal())
 	req.Header.Set("Content-Type", "application/json")
+	req.Header.Set("X-Hostless-Key", cmp.Or(k.Label, "-"))
 	started := time.Now()
 	transport := &http.Transport{DisableKeepAlives: true}
 	resp, err := transport.RoundTrip(req)
 	if err != nil {
-		return r, &fault.Error{Kind: fault.Unreachable, Message: "the gateway does not answer on port " + at, Next: "hostless status", Err: err}
+		return &fault.Error{Kind: fault.Unreachable, Message: "the gateway does not answer on port " + at, Next: "hostless status", Err: err}
 	}
 	defer resp.Body.Close()
 	text, err := io.ReadAll(io.LimitReader(resp.Body, 64<<10))
 	if err != nil {
-		return r, err
+		return err
 	}
-	r = keyTest{Provider: name, Status: resp.StatusCode, Millis: time.Since(started).Milliseconds(), Message: messageOf(text)}
+	k.Status, k.Millis, k.Message = resp.StatusCode, time.Since(started).Milliseconds(), messageOf(text)
 	if resp.Header.Get("X-Hostless-Error") == "local" { // no provider was asked, or none answered
-		return r, &fault.Error{Kind: fault.KindOf(resp.StatusCode, ""), Message: r.Message}
+		return &fault.Error{Kind: fault.KindOf(resp.StatusCode, ""), Message: k.Message}
 	}
-	r.OK = accepted(resp.StatusCode, r.Message)
-	if r.OK {
-		r.Message = ""
+	if k.OK = accepted(resp.StatusCode, k.Message); k.OK {
+		k.Message = ""
 	}
-	return r, nil
+	return nil
 }
 
-// accepted judges a provider's answer: 401 and 403 refuse the key. Google
+// accepted judges a provider's answer: 401, 402 and 403 refuse the key. Google
 // refuses one with 400 and says so; any other 4xx is about the model.
 func accepted(status int, message string) bool {
 	switch {
-	case status == http.StatusUnauthorized, status == http.StatusForbidden, status >= 500:
+	case status == http.StatusUnauthorized, status == http.StatusPaymentRequired, status == http.StatusForbidden, status >= 500:
 		return false
 	case status == http.StatusBadRequest:
 		m := strings.ToLower(message)

@@ -26,6 +26,7 @@ const (
 	memberModels  = "models"
 	memberOAuth   = "oauth_clients"
 	memberPrices  = "prices"
+	memberAliases = "model_aliases"
 
 	memberCommands = "commands"
 )
@@ -61,6 +62,7 @@ type snapshot struct {
 	ollama  ollamaModels
 	urls    map[string]string
 	models  map[string][]string
+	aliases map[string][]string
 
 	commands map[string]Command
 }
@@ -192,7 +194,7 @@ func decodeObject(data []byte, into *map[string]json.RawMessage) error {
 // interpret makes a snapshot of members. For a member with a bad value, what
 // held before goes on holding; before is nil at the start, where the default does.
 func interpret(members map[string]json.RawMessage, before *snapshot) (*snapshot, []string) {
-	snap := &snapshot{members: members, values: map[string]any{}, chosen: map[string]bool{}, origins: []string{}, ollama: ollamaModels{}, models: map[string][]string{}}
+	snap := &snapshot{members: members, values: map[string]any{}, chosen: map[string]bool{}, origins: []string{}, ollama: ollamaModels{}, models: map[string][]string{}, aliases: map[string][]string{}}
 	if before == nil {
 		before = snap
 	}
@@ -219,6 +221,7 @@ func interpret(members map[string]json.RawMessage, before *snapshot) (*snapshot,
 	snap.ollama = member(members, memberOllama, snap.ollama, before.ollama, &problems)
 	snap.urls = member(members, memberURLs, nil, before.urls, &problems)
 	snap.models = member(members, memberModels, snap.models, before.models, &problems)
+	snap.aliases = member(members, memberAliases, snap.aliases, before.aliases, &problems)
 	snap.commands = member(members, memberCommands, snap.commands, before.commands, &problems)
 	var rawOrigins []json.RawMessage
 	for _, o := range before.origins {

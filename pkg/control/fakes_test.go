@@ -137,7 +137,18 @@ func (s settings) SetCommand(_ context.Context, c control.Command) error {
 func (s settings) RemoveCommand(_ context.Context, name string) error {
 	return s.Settings.RemoveCommand(name)
 }
-func (s settings) RemoveOrigin(_ context.Context, o string) error { return s.Settings.RemoveOrigin(o) }
+func (s settings) Aliases(context.Context) ([]control.Alias, error) {
+	var out []control.Alias
+	for name, targets := range s.ModelAliases() {
+		out = append(out, control.Alias{Name: name, Targets: targets})
+	}
+	return out, nil
+}
+func (s settings) SetAlias(_ context.Context, a control.Alias) error {
+	return s.SetModelAlias(a.Name, a.Targets, func(map[string][]string) error { return nil })
+}
+func (s settings) RemoveAlias(_ context.Context, name string) error { return s.RemoveModelAlias(name) }
+func (s settings) RemoveOrigin(_ context.Context, o string) error   { return s.Settings.RemoveOrigin(o) }
 
 // routes is a table in memory.
 type routes struct {

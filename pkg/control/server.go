@@ -139,6 +139,7 @@ func NewServer(cfg ServerConfig) (*Server, error) {
 	mux.HandleFunc("GET /commands", s.getCommands)
 	mux.HandleFunc("PUT /commands/{name}", s.denyFromRuns(s.putCommand))
 	mux.HandleFunc("DELETE /commands/{name}", s.denyFromRuns(s.deleteCommand))
+	s.aliasRoutes(mux)
 	if s.audit != nil {
 		mux.HandleFunc("GET /audit", s.getAudit)
 	}

@@ -101,6 +101,12 @@ type Settings interface {
 	SetCommand(ctx context.Context, c Command) error
 	// RemoveCommand removes one; none is fault.NotFound.
 	RemoveCommand(ctx context.Context, name string) error
+	// Aliases are the names that stand for other models, sorted.
+	Aliases(ctx context.Context) ([]Alias, error)
+	// SetAlias adds or replaces one. A circle of aliases is fault.Conflict.
+	SetAlias(ctx context.Context, a Alias) error
+	// RemoveAlias removes one; none is fault.NotFound.
+	RemoveAlias(ctx context.Context, name string) error
 }
 
 // Audit is the server's need of package audit's log.

@@ -1,5 +1,7 @@
 package control
 
+import "time"
+
 // KeyRequest is the body of PUT /keys/{provider}. What it leaves out of an entry
 // that is there already stays: its key or reference (unless NoKey), its base URL
 // and dialect. The daemon checks that a new entry has what it needs.
@@ -25,6 +27,12 @@ type KeyInfo struct {
 	Locked       bool   `json:"locked"`
 	Dialect      string `json:"dialect,omitempty"`
 	AllowPrivate bool   `json:"allow_private,omitempty"`
+
+	// State is how calls with the key went: ok, limited (429) or refused (401, 402 or
+	// 403: it is passed over while the provider has another one).
+	State       string     `json:"state,omitempty"`
+	StateStatus int        `json:"state_status,omitempty"` // that the provider answered
+	StateUntil  *time.Time `json:"state_until,omitempty"`  // when it is tried again
 }
 
 // KeyList answers GET /keys.

@@ -27,6 +27,7 @@ import (
 	"github.com/hostless/hostless/pkg/front"
 	"github.com/hostless/hostless/pkg/gateway"
 	"github.com/hostless/hostless/pkg/gateway/pipeline"
+	"github.com/hostless/hostless/pkg/keypool"
 	"github.com/hostless/hostless/pkg/keys"
 	"github.com/hostless/hostless/pkg/keys/reference"
 	"github.com/hostless/hostless/pkg/keys/vault"
@@ -92,6 +93,7 @@ type daemon struct {
 	killer       *budget.Switch
 	appRequests  *reqlog.Apps
 	metrics      *metrics.Metrics
+	pool         *keypool.Pool
 	gateway      *gateway.Gateway
 	routes       *routes.Table
 	apps         *proxy.Handler
@@ -205,6 +207,9 @@ func (d *daemon) open() (err error) {
 	if err := d.openKeys(component("keys"), handed.Vault); err != nil {
 		return err
 	}
+	if err := d.openPool(component("keys")); err != nil {
+		return err
+	}
 	if d.tokens, found, err = token.New(token.Config{
 		Path: d.cfg.Paths.Tokens(), Persistence: d.persistence(), Sealer: d.vault, Logger: component("token"), Revoked: d.tellRevoked, Ports: d.sockets.Ports(),
 	}); err != nil {
@@ -225,16 +230,16 @@ func (d *daemon) open() (err error) {
 	if err := d.openRequests(component("requests")); err != nil {
 		return err
 	}
-	d.gatewaySettings = newGatewaySettings(d.settings)
+	d.gatewaySettings = newGatewaySettings(d.settings, &d.warnings)
 	d.settings.OnChange(d.settingsChanged)
 	pages, err := d.pages()
 	if err != nil {
 		return err
 	}
 	if d.gateway, err = gateway.New(gateway.Config{
-		Tokens: gatewayTokens{d.tokens, func() bool { return d.routes.Returning() }}, Keys: gatewayKeys{d.keys, d.redactor.Learn, providerURLs{d.settings}}, Settings: d.gatewaySettings.get,
+		Tokens: gatewayTokens{d.tokens, func() bool { return d.routes.Returning() }}, Keys: d.poolKeys(), Settings: d.gatewaySettings.get,
 		Version: d.cfg.Version, DevMode: d.cfg.DevMode, Owner: d.owner, Pages: pages, Logger: component("gateway"),
-		Admitters: []pipeline.Admitter{d.killer, d.budgets}, Observers: []pipeline.Observer{d.requests, d.budgets},
+		Planner: d.pool.Planner, Admitters: []pipeline.Admitter{d.killer, d.budgets}, Observers: []pipeline.Observer{d.requests, d.budgets, d.pool},
 	}); err != nil {
 		return err
 	}
@@ -251,7 +256,7 @@ func (d *daemon) open() (err error) {
 	d.control, err = control.NewServer(control.ServerConfig{
 		Version: d.cfg.Version,
 		Audit:   auditLog{d.audit, d.redactor.String},
-		Tokens:  controlTokens{d.tokens}, Keys: controlKeys{d.keys, d.settings, d.keysChanged}, Routes: controlRoutes{d.routes, d.appURL, d.redactor.String},
+		Tokens:  controlTokens{d.tokens}, Keys: d.controlKeys(), Routes: controlRoutes{d.routes, d.appURL, d.redactor.String},
 		Settings: controlSettings{d.settings}, Daemon: controlDaemon{d}, Approvals: controlApprovals{d.approvals, d.tokens}, Logins: controlLogins{d.logins}, Logger: component("control"),
 		Requests: d.requests, AppRequests: d.appRequests, Metrics: d, Prices: d.prices, Budgets: d.budgets, Switch: controlSwitch{d},
 	})

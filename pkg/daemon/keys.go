@@ -7,15 +7,13 @@ import (
 	"log/slog"
 	"net/netip"
 	"net/url"
-	"slices"
 	"strings"
 	"time"
 
 	"github.com/hostless/hostless/pkg/config"
 	"github.com/hostless/hostless/pkg/control"
-	"github.com/hostless/hostless/pkg/dialect"
 	"github.com/hostless/hostless/pkg/fault"
-	"github.com/hostless/hostless/pkg/gateway"
+	"github.com/hostless/hostless/pkg/keypool"
 	"github.com/hostless/hostless/pkg/keys"
 	"github.com/hostless/hostless/pkg/keys/reference"
 	"github.com/hostless/hostless/pkg/keys/vault"
@@ -129,14 +127,21 @@ func (d *daemon) closeKeys() {
 type controlKeys struct {
 	store    *keys.Store
 	settings *config.Settings
+	pool     *keypool.Pool
 	changed  func() // the set of keys has changed
 }
 
-func keyInfo(e keys.Entry) control.KeyInfo {
-	return control.KeyInfo{
+func (c controlKeys) info(e keys.Entry) control.KeyInfo {
+	k := control.KeyInfo{
 		Provider: e.Provider, Label: e.Label, BaseURL: e.BaseURL, Storage: e.Storage, Hint: e.Hint(), HasKey: e.HasKey(), Reference: e.Reference,
 		Locked: e.Locked, Dialect: e.Dialect, AllowPrivate: e.AllowPrivate,
 	}
+	h := c.pool.Health(e.Provider, e.Label)
+	if k.State, k.StateStatus = h.State, h.Status; !h.Until.IsZero() {
+		until := h.Until.UTC()
+		k.StateUntil = &until
+	}
+	return k
 }
 
 func (c controlKeys) List(ctx context.Context) ([]control.KeyInfo, error) {
@@ -146,7 +151,7 @@ func (c controlKeys) List(ctx context.Context) ([]control.KeyInfo, error) {
 	}
 	out := []control.KeyInfo{}
 	for _, e := range entries {
-		out = append(out, keyInfo(e))
+		out = append(out, c.info(e))
 	}
 	return out, nil
 }
@@ -169,6 +174,7 @@ func (c controlKeys) Put(ctx context.Context, name string, req control.KeyReques
 	if err != nil {
 		return control.KeyStored{}, err
 	}
+	c.pool.Forget(name)
 	c.changed()
 	notes := []string{}
 	for _, n := range []string{note, kept, plainHTTP(req)} {
@@ -176,7 +182,7 @@ func (c controlKeys) Put(ctx context.Context, name string, req control.KeyReques
 			notes = append(notes, n)
 		}
 	}
-	return control.KeyStored{KeyInfo: keyInfo(e), Note: strings.Join(notes, "; ")}, nil
+	return control.KeyStored{KeyInfo: c.info(e), Note: strings.Join(notes, "; ")}, nil
 }
 
 // complete adds to a request what it leaves out of an entry that is there already:
@@ -269,9 +275,11 @@ func (c controlKeys) Delete(ctx context.Context, name, label string, all bool) e
 	if all {
 		label = keys.AllLabels
 	}
-	if err := c.store.Delete(ctx, provider.Default().Canonical(name), label); err != nil {
+	name = provider.Default().Canonical(name)
+	if err := c.store.Delete(ctx, name, label); err != nil {
 		return err
 	}
+	c.pool.Forget(name)
 	c.changed()
 	return nil
 }
@@ -310,41 +318,3 @@ func (c controlKeys) Unlock(ctx context.Context, req control.UnlockRequest) erro
 }
 
 func (c controlKeys) Lock(ctx context.Context) error { return c.store.Lock(ctx) }
-
-// gatewayKeys shows the key store as the gateway needs it.
-type gatewayKeys struct {
-	store *keys.Store
-	used  func(secret.String) // is called with each key before the gateway has it
-	urls  providerURLs
-}
-
-func (g gatewayKeys) Get(ctx context.Context, provider string) (gateway.Credential, bool, error) {
-	e, err := g.store.Get(ctx, provider)
-	if fault.Is(err, fault.Unconfigured) {
-		return g.urls.keyless(provider)
-	}
-	if err == nil {
-		err = g.urls.fill(&e)
-	}
-	if err != nil {
-		return gateway.Credential{}, false, err
-	}
-	g.used(e.Key)
-	return gateway.Credential{
-		Provider: e.Provider, Key: e.Key, BaseURL: e.BaseURL, Dialect: dialect.Name(e.Dialect), AllowPrivate: e.AllowPrivate,
-	}, true, nil
-}
-
-func (g gatewayKeys) Stored() ([]string, error) {
-	entries, _, err := g.store.List(context.Background())
-	if err != nil {
-		return nil, err
-	}
-	out := make([]string, 0, len(entries))
-	for _, e := range entries {
-		if !slices.Contains(out, e.Provider) {
-			out = append(out, e.Provider)
-		}
-	}
-	return g.urls.add(out), nil
-}

@@ -24,7 +24,9 @@ func (d *daemon) openLogins() error {
 	return err
 }
 
-func (d *daemon) controlKeys() controlKeys { return controlKeys{d.keys, d.settings, d.keysChanged} }
+func (d *daemon) controlKeys() controlKeys {
+	return controlKeys{d.keys, d.settings, d.pool, d.keysChanged}
+}
 
 // storeLogin keeps a key as the provider's own; where its requests go stays as it was.
 func (d *daemon) storeLogin(ctx context.Context, name string, key secret.String) (oauth.Stored, error) {

@@ -9,6 +9,7 @@ import (
 	"github.com/hostless/hostless/pkg/config"
 	"github.com/hostless/hostless/pkg/control"
 	"github.com/hostless/hostless/pkg/gateway"
+	"github.com/hostless/hostless/pkg/gateway/alias"
 	"github.com/hostless/hostless/pkg/keys/reference"
 	"github.com/hostless/hostless/pkg/reqlog"
 )
@@ -56,15 +57,35 @@ func (c controlSettings) RemoveCommand(_ context.Context, name string) error {
 	return c.Settings.RemoveCommand(name)
 }
 
+func (c controlSettings) Aliases(context.Context) ([]control.Alias, error) {
+	all := c.ModelAliases()
+	out := []control.Alias{}
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		out = append(out, control.Alias{Name: name, Targets: all[name]})
+	}
+	return out, nil
+}
+
+func (c controlSettings) SetAlias(_ context.Context, a control.Alias) error {
+	return c.SetModelAlias(a.Name, a.Targets, func(others map[string][]string) error {
+		return alias.Check(others, a.Name, a.Targets)
+	})
+}
+
+func (c controlSettings) RemoveAlias(_ context.Context, name string) error {
+	return c.RemoveModelAlias(name)
+}
+
 // gatewaySettings gives the gateway its settings without copying them for each
 // request: they are put together once at each change.
 type gatewaySettings struct {
 	settings *config.Settings
+	warnings *warnings
 	current  atomic.Pointer[gateway.Settings]
 }
 
-func newGatewaySettings(s *config.Settings) *gatewaySettings {
-	g := &gatewaySettings{settings: s}
+func newGatewaySettings(s *config.Settings, w *warnings) *gatewaySettings {
+	g := &gatewaySettings{settings: s, warnings: w}
 	g.refresh()
 	return g
 }
@@ -76,12 +97,18 @@ func (g *gatewaySettings) refresh() {
 	for _, name := range g.settings.ModelProviders() {
 		models[name] = g.settings.Models(name)
 	}
+	aliases, problems := alias.New(g.settings.ModelAliases())
+	for i, p := range problems {
+		problems[i] = "config.json: " + p
+	}
+	g.warnings.set("aliases", problems)
 	keep := 0
 	if g.settings.LogBodies() != reqlog.BodiesOff {
 		keep = reqlog.MaxResponseBody
 	}
 	g.current.Store(&gateway.Settings{
 		KeepResponse:   keep,
+		Aliases:        aliases,
 		StreamUsageOff: !g.settings.StreamUsage(), EchoOff: !g.settings.EchoEnabled(),
 		Origins: g.settings.AllowedOrigins(), Models: models, OllamaModels: ollamaModels(g.settings.OllamaModels()),
 	})

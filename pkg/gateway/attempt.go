@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"slices"
+	"time"
 
 	"github.com/hostless/hostless/pkg/dialect"
 	"github.com/hostless/hostless/pkg/gateway/endpoint"
@@ -37,6 +38,9 @@ func (c *exchange) attempts(plans []plan.Plan) error {
 			i += 1 + len(fallbacks)
 			continue
 		}
+		if p.To.Wait > 0 && len(c.outcome.Attempts) > 0 {
+			wait(ctx, p.To.Wait)
+		}
 		var result verdict
 		var instead int
 		if result, instead, err = c.attempt(ctx, p, more, fallbacks); result == accepted {
@@ -50,6 +54,16 @@ func (c *exchange) attempts(plans []plan.Plan) error {
 		}
 	}
 	return err
+}
+
+// wait waits, or until ctx ends.
+func wait(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
 }
 
 // otherCandidate reports whether another candidate is left.
@@ -120,11 +134,13 @@ func (c *exchange) tryOnce(ctx context.Context, p *plan.Plan, req *upstream.Requ
 		o.Status, o.Kind = resp.StatusCode, pipeline.KindOfStatus(resp.StatusCode)
 		return refused, i, nil
 	}
+	keyRefused := false // by a status that does not say so
 	if resp.StatusCode >= 400 {
 		o.RetryAfter = upstream.RetryAfter(resp.Header, c.g.cfg.Now())
+		keyRefused = upstream.KeyRefused(ctx, resp)
 	}
 	if resp.StatusCode >= 400 && more {
-		o.Status, o.Kind = resp.StatusCode, pipeline.KindOfStatus(resp.StatusCode)
+		o.Status, o.Kind = resp.StatusCode, kindOf(resp.StatusCode, keyRefused)
 		if c.mayRetry(ctx, p) {
 			io.CopyN(io.Discard, resp.Body, 64<<10) // so that the connection is kept
 			return tryNext, 0, nil
@@ -139,7 +155,18 @@ func (c *exchange) tryOnce(ctx context.Context, p *plan.Plan, req *upstream.Requ
 	}
 	c.events = result.Events
 	o.Status, o.Kind, o.Stream, o.Usage, o.Reported = result.Status, result.Kind, result.Stream, result.Usage, result.Reported
+	if keyRefused {
+		o.Kind = pipeline.ProviderUnauthorized
+	}
 	return accepted, 0, err
+}
+
+// kindOf sorts a provider's answer; keyRefused is whether it says that the key does not do.
+func kindOf(status int, keyRefused bool) pipeline.ErrorKind {
+	if keyRefused {
+		return pipeline.ProviderUnauthorized
+	}
+	return pipeline.KindOfStatus(status)
 }
 
 // mayRetry asks the candidate whether the next one is tried after its outcome. What

@@ -48,7 +48,8 @@ type Config struct {
 	Pages http.Handler
 
 	// Planner wraps the gateway's own planner, which routes a model's name to the one
-	// stored credential of its provider; nil uses that one as it is.
+	// stored credential of its provider; nil uses that one as it is. It is asked for each
+	// target of an alias.
 	Planner func(own pipeline.Planner) pipeline.Planner
 	// Admitters are asked in order, before the token's own rate limit.
 	Admitters []pipeline.Admitter

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http"
 	"runtime/debug"
+	"strconv"
 
 	"github.com/hostless/hostless/pkg/dialect"
 	"github.com/hostless/hostless/pkg/fault"
@@ -152,6 +153,9 @@ func (c *exchange) end(err error, panicked any) {
 	case !c.w.Committed():
 		respond.Drain(c.w.ResponseWriter, c.HTTP)
 		c.w.Discard()
+		if n := len(c.outcome.Attempts); n > 1 {
+			c.w.Header()["X-Hostless-Attempts"] = []string{strconv.Itoa(n)}
+		}
 		respond.Fault(c.w, c.Call.Dialect, err)
 		c.outcome.Status = fault.From(err).Kind.Status()
 	}

@@ -15,6 +15,7 @@ import (
 	"github.com/hostless/hostless/pkg/dialect/ollama"
 	"github.com/hostless/hostless/pkg/fault"
 	"github.com/hostless/hostless/pkg/gateway/access"
+	"github.com/hostless/hostless/pkg/gateway/alias"
 	"github.com/hostless/hostless/pkg/gateway/body"
 	"github.com/hostless/hostless/pkg/gateway/endpoint"
 	"github.com/hostless/hostless/pkg/gateway/ledger"
@@ -72,13 +73,14 @@ func New(cfg Config) (*Gateway, error) {
 }
 
 // plugIn puts the rooms that the configuration hands in into the pipeline, around
-// what the gateway itself has. The rate limit is asked last: what another room
+// what the gateway itself has, and the aliases of models around all of them. The rate limit is asked last: what another room
 // refuses is not charged.
 func (g *Gateway) plugIn(cfg *Config) {
 	g.seams.Planner = g.plan
 	if cfg.Planner != nil {
 		g.seams.Planner = cfg.Planner(g.seams.Planner)
 	}
+	g.seams.Planner = &alias.Planner{Inner: g.seams.Planner, Table: func() *alias.Table { return cfg.Settings().Aliases }, Now: cfg.Now}
 	g.seams.Admitters = append(append(g.seams.Admitters, cfg.Admitters...), pipeline.AdmitterFunc(rateLimit))
 	g.seams.Observers = append(append(g.seams.Observers, g.ledger), cfg.Observers...)
 }

@@ -141,8 +141,10 @@ func (c *exchange) parsePath() error {
 	if plan.GoogleByDefault(target) {
 		target.Provider = "google"
 	}
-	if err := c.Call.Allow(target.Provider, target.Model); err != nil {
-		return err
+	if c.Settings.Aliases.Targets(c.Call.Model) == nil { // each target of an alias is judged by itself
+		if err := c.Call.Allow(target.Provider, target.Model); err != nil {
+			return err
+		}
 	}
 	if err := c.readBody(); err != nil {
 		return err

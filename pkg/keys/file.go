@@ -25,6 +25,7 @@ type file struct {
 
 	mu      sync.RWMutex
 	entries map[entryID]Entry
+	counts  map[string]int // of the entries, by provider
 	stamp   stamp
 	checked time.Time
 	logged  string // the problems last logged
@@ -147,6 +148,10 @@ func (f *file) read() (envFile, []string, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.entries, f.checked, f.stamp = entries, f.now(), seen
+	f.counts = make(map[string]int, len(entries))
+	for k := range entries {
+		f.counts[k.provider]++
+	}
 	if all := strings.Join(warnings, "\n"); all != f.logged {
 		f.logged = all
 		for _, w := range warnings {
@@ -186,6 +191,14 @@ func (f *file) known() map[entryID]Entry {
 	f.mu.RLock()
 	defer f.mu.RUnlock()
 	return f.entries
+}
+
+// count is how many entries a provider has.
+func (f *file) count(provider string) int {
+	f.refresh()
+	f.mu.RLock()
+	defer f.mu.RUnlock()
+	return f.counts[provider]
 }
 
 // change reads the file as it is now, changes it and writes it: edits made by

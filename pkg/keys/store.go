@@ -102,6 +102,16 @@ func (s *Store) plain(provider string) (Entry, bool) {
 	return e, ok && e.Reference == ""
 }
 
+// Count is how many entries a provider has, as far as can be told without opening
+// anything: cheap enough for each request.
+func (s *Store) Count(provider string) int {
+	n := s.file.count(provider)
+	if s.vault != nil {
+		n += s.vault.Count(provider)
+	}
+	return n
+}
+
 // All gives a provider's keys that can be used now, resolved, by label: at least
 // one, or the error that Get gives.
 func (s *Store) All(ctx context.Context, provider string) ([]Entry, error) {

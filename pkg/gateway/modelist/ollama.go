@@ -56,7 +56,8 @@ func (s *Service) Metadata(ctx context.Context, r *plan.Request) ([]byte, error)
 func (s *Service) ollamaModels(ctx context.Context, settings plan.Settings) []ollama.Model {
 	everything := func(string, string) bool { return true }
 	var out []ollama.Model
-	for _, m := range s.union(ctx, settings, everything, func(p *provider.Provider, id string) string { return ollama.ID(p.Name, id) }) {
+	all := s.union(ctx, settings, everything, func(p *provider.Provider, id string) string { return ollama.ID(p.Name, id) })
+	for _, m := range append(all, s.aliases(settings, everything, all)...) {
 		out = append(out, ollama.Model{Name: m.ID, Provider: m.Provider, Modified: s.modified(m.Created), Context: m.Input})
 	}
 	for _, added := range settings.OllamaModels {

@@ -104,6 +104,7 @@ func (s *Service) Answer(ctx context.Context, r *plan.Request, shape dialect.Nam
 	}
 	may := func(name, model string) bool { return r.Call.Allow(name, model) == nil }
 	all := s.union(ctx, r.Settings, may, name)
+	all = append(all, s.aliases(r.Settings, may, all)...)
 	if r.Matched.Kind == endpoint.ListModels {
 		part, err := PageOf(shape, r.HTTP.URL.Query(), all)
 		if err != nil {
@@ -116,6 +117,9 @@ func (s *Service) Answer(ctx context.Context, r *plan.Request, shape dialect.Nam
 		return value, nil
 	}
 	asked := r.Matched.Tail()
+	if m, ok := s.alias(asked, r.Settings, may, all); ok {
+		return EncodeModel(shape, m), nil
+	}
 	target, err := r.Target(asked)
 	if err != nil {
 		return nil, err

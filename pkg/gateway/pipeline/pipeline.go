@@ -102,6 +102,9 @@ type Candidate struct {
 	// accepted and the caller's own. Nil never: the answer is the caller's to judge.
 	// To try the same place again, a Planner lists it twice.
 	Retry func(Outcome) bool
+	// Wait is how long the gateway waits before it tries the candidate after another
+	// one, or after the same one.
+	Wait time.Duration
 }
 
 // Planner says where a call may go, best first; at least one, or an error that is

@@ -26,13 +26,51 @@ func (r *Request) withoutForeignThinking(p *Plan) (edits []jsonscan.Edit) {
 	return edits
 }
 
-// withoutForeignSignatures is the body of a request in Gemini's dialect, as
-// withoutForeignThinking is of others.
-func (r *Request) withoutForeignSignatures() []byte {
+// geminiBody is the body of a request in Gemini's dialect: without what another
+// provider's model signed, as withoutForeignThinking has it, and with the candidate's
+// name of the model where the body repeats the path's.
+func (r *Request) geminiBody(p *Plan) []byte {
 	if r.Matched.Dialect != dialect.Gemini || !r.BodyRead {
 		return r.Call.Body
 	}
 	edits, ignored := gemini.Foreign(r.Call.Body)
 	r.Ignored = ignored
+	if p.To.Model != r.Call.Model {
+		edits = append(edits, renameModels(r.Call.Body, r.Call.Model, p.To.Model)...)
+	}
 	return jsonscan.Apply(r.Call.Body, edits)
+}
+
+// renameModels gives the edits that rename a model where a body of Gemini's API names
+// it: by itself, in each of a batch's requests, and in the one whose tokens are counted.
+func renameModels(data []byte, from, to string) (edits []jsonscan.Edit) {
+	rename := func(at int, object []byte) {
+		jsonscan.Object(object, func(key []byte, v jsonscan.Span) error {
+			if string(key) != "model" {
+				return nil
+			}
+			prefix := ""
+			name, ok := jsonscan.Text(v.Of(object))
+			if rest, prefixed := strings.CutPrefix(name, GeminiModels); prefixed {
+				prefix, name = GeminiModels, rest
+			}
+			if ok && name == from {
+				edits = append(edits, jsonscan.Edit{At: jsonscan.Span{Start: at + v.Start, End: at + v.End}, Text: jsonscan.Quote(prefix + to)})
+			}
+			return nil
+		})
+	}
+	rename(0, data)
+	jsonscan.Skim(data, func(key []byte, v jsonscan.Span) error {
+		switch string(key) {
+		case "requests":
+			for _, at := range jsonscan.Spans(data, v) {
+				rename(at.Start, at.Of(data))
+			}
+		case "generateContentRequest", "generate_content_request":
+			rename(v.Start, v.Of(data))
+		}
+		return nil
+	})
+	return edits
 }

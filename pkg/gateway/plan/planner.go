@@ -13,6 +13,7 @@ import (
 
 	"github.com/hostless/hostless/pkg/dialect/gemini"
 	"github.com/hostless/hostless/pkg/dialect/responses"
+	"github.com/hostless/hostless/pkg/gateway/alias"
 	"github.com/hostless/hostless/pkg/gateway/pipeline"
 	"github.com/hostless/hostless/pkg/gateway/upstream"
 	"github.com/hostless/hostless/pkg/netguard"
@@ -38,6 +39,7 @@ type Settings struct {
 	Origins        []string            // the origins list, normalised
 	Models         map[string][]string // per provider, where it has no live list, and for routing
 	OllamaModels   []OllamaModel       // ollama_api_models: further models for Ollama's lists
+	Aliases        *alias.Table        // names that stand for other models
 }
 
 // OllamaModel is a model that config.json adds to Ollama's lists.

@@ -38,7 +38,7 @@ func (r *Request) Prepare(p *Plan) (req *upstream.Request, call *dialect.Call, e
 	case r.Matched.ModelAt == endpoint.InPath:
 		upstream.ForceIdentity(header)
 		r.editPath(p, req)
-		req.Body, req.Repeatable = r.withoutForeignSignatures(), r.BodyRead
+		req.Body, req.Repeatable = r.geminiBody(p), r.BodyRead
 	default:
 		upstream.LimitAcceptEncoding(header)
 		req.Body = r.Call.Body

@@ -58,7 +58,7 @@ func (s *duplex) send(kind int, f body.Message, readable bool) bool {
 		return s.caller.SendText(ErrorEvent(err, f.EventID)) == nil
 	}
 	data := f.WithModels(func(name string) string {
-		if t, err := s.Target(name); err == nil && t.Provider == s.to.Credential.Provider {
+		if t, err := s.resolve(name); err == nil && t.Provider == s.to.Credential.Provider {
 			return t.Model
 		}
 		return name
@@ -89,7 +89,7 @@ func (s *duplex) check(f body.Message, readable bool) error {
 		if err := plan.CheckModelName(m.Name); err != nil {
 			return err
 		}
-		t, err := s.Target(m.Name)
+		t, err := s.resolve(m.Name)
 		if err != nil {
 			return err
 		}
@@ -131,7 +131,7 @@ func (s *Session) checkMessage(m body.Message) error {
 
 // begin admits a response.create as a call of its own.
 func (s *duplex) begin(model string, m *body.Message) error {
-	if t, err := s.Target(model); err == nil && model != "" {
+	if t, err := s.resolve(model); err == nil && model != "" {
 		model = t.Model
 	}
 	t, err := s.beginTurn(s.HTTP.Context(), model, bytes.Clone(m.Bytes()))

@@ -11,6 +11,7 @@ import (
 	"github.com/hostless/hostless/pkg/gateway/plan"
 	"github.com/hostless/hostless/pkg/gateway/respond"
 	"github.com/hostless/hostless/pkg/gateway/upstream"
+	"github.com/hostless/hostless/pkg/provider"
 )
 
 // Pipeline is what a WebSocket asks of the gateway.
@@ -61,6 +62,18 @@ type Session struct {
 	Settle  func(pipeline.Outcome) // nil before the connection was admitted as a call
 
 	to pipeline.Candidate // where it is connected to
+}
+
+// resolve finds the provider of a model that a message names. Of an alias it is the
+// first target that this connection's provider has and the token may use.
+func (s *Session) resolve(name string) (provider.Target, error) {
+	for _, target := range s.Settings.Aliases.Targets(name) {
+		t, err := s.Target(target)
+		if err == nil && t.Provider == s.to.Credential.Provider && s.Call.Allow(t.Provider, t.Model) == nil {
+			return t, nil
+		}
+	}
+	return s.Target(name)
 }
 
 // admit asks all who may still refuse the connection.

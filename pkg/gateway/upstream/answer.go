@@ -35,6 +35,31 @@ func Head(ctx context.Context, resp *http.Response) (head []byte, ok bool) {
 	return head, true
 }
 
+// keyRefusals are what providers write of a key that does not do where the status
+// says something else: Google 400, xAI 400, OpenAI 429 for an account without credit
+// (https://ai.google.dev/gemini-api/docs/troubleshooting, https://docs.x.ai/docs/key-information/debugging,
+// https://platform.openai.com/docs/guides/error-codes).
+var keyRefusals = map[int][][]byte{
+	http.StatusBadRequest:      {[]byte("API_KEY_INVALID"), []byte("API key not valid"), []byte("Incorrect API key provided")},
+	http.StatusTooManyRequests: {[]byte(`"insufficient_quota"`)},
+}
+
+// KeyRefused reports whether an error says that the key does not do, though its status
+// is not one of those that mean it. What was read of the body is put back.
+func KeyRefused(ctx context.Context, resp *http.Response) bool {
+	texts := keyRefusals[resp.StatusCode]
+	if texts == nil {
+		return false
+	}
+	head, _ := Head(ctx, resp)
+	for _, text := range texts {
+		if bytes.Contains(head, text) {
+			return true
+		}
+	}
+	return false
+}
+
 // RetryAfter is how long a provider asks to be left alone: Retry-After (RFC 9110,
 // section 10.2.3) and OpenAI's Retry-After-Ms; 0 where it does not say.
 func RetryAfter(h http.Header, now time.Time) time.Duration {

@@ -13,6 +13,8 @@ var (
 	mark     = []byte(`usage`)
 	nullMark = []byte(`"usage":null`)
 	metadata = []byte(`"usageMetadata"`)
+
+	responseMark = []byte(`"resp_`)
 )
 
 // Parse reads the report in the JSON of an answer, or of one event of a stream, in
@@ -35,7 +37,7 @@ func Parse(data []byte) (r Report, ok bool) {
 // parseObject reads the report of one answer: a member of it, or of the object that
 // an event of the Responses or the Messages API wraps around one.
 func parseObject(data []byte, depth int) (r Report, ok bool) {
-	var usage, outer jsonscan.Span
+	var usage, outer, id jsonscan.Span
 	var tier string
 	_, err := jsonscan.Object(data, func(key []byte, v jsonscan.Span) error {
 		switch string(key) {
@@ -51,6 +53,8 @@ func parseObject(data []byte, depth int) (r Report, ok bool) {
 			}
 		case "service_tier":
 			tier, _ = jsonscan.Text(v.Of(data))
+		case "id":
+			id = v
 		}
 		return nil
 	})
@@ -59,6 +63,9 @@ func parseObject(data []byte, depth int) (r Report, ok bool) {
 		return r, false
 	case usage.End > 0 && data[usage.Start] == '{':
 		r, ok = parseCounts(usage.Of(data))
+		if bytes.HasPrefix(id.Of(data), responseMark) {
+			r.Response, _ = jsonscan.Text(id.Of(data))
+		}
 		if r.Tier == "" {
 			r.Tier = tier
 		}

@@ -65,6 +65,9 @@ type Report struct {
 	// ("default", "flex", "priority", "batch", …), which its prices depend on; ""
 	// where the answer does not name one.
 	Tier string
+	// Response is the ID of a response of the Responses API, which the provider may
+	// keep ("resp_…"); "" elsewhere.
+	Response string
 }
 
 // Merge combines what two events of one stream report; see Tokens.Merge. A later
@@ -73,5 +76,8 @@ func (r *Report) Merge(o Report) {
 	r.Tokens.Merge(o.Tokens)
 	if o.Tier != "" {
 		r.Tier = o.Tier
+	}
+	if o.Response != "" {
+		r.Response = o.Response
 	}
 }

@@ -68,6 +68,21 @@ func (v *Vault) Holds(provider string) bool {
 	return v.damaged != nil || v.holds(provider)
 }
 
+// Count is how many entries of the provider are sealed.
+func (v *Vault) Count(provider string) (n int) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.file == nil {
+		return 0
+	}
+	for i := range v.file.Entries {
+		if v.file.Entries[i].Provider == provider {
+			n++
+		}
+	}
+	return n
+}
+
 // holds reports whether an entry of the provider is sealed; v.mu is held.
 func (v *Vault) holds(provider string) bool {
 	return v.file != nil && slices.ContainsFunc(v.file.Entries, func(s sealed) bool { return s.Provider == provider })

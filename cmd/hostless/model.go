@@ -1,0 +1,64 @@
+package main
+
+import (
+	"strings"
+
+	"github.com/hostless/hostless/pkg/control"
+	"github.com/urfave/cli/v2"
+)
+
+func modelGroup(e *env) *cli.Command {
+	return &cli.Command{
+		Name: "model", Usage: "names that stand for models, and what to fall back to",
+		Subcommands: []*cli.Command{
+			leaf(&cli.Command{
+				Name: "alias", Usage: "let a name stand for a model, and for others where that one fails", ArgsUsage: "NAME TARGET[,TARGET…]", Flags: []cli.Flag{jsonFlag()},
+				Description: "The targets are tried in their order: the next one where a provider is rate-limited, out of credit or budget,\n" +
+					"down, or does not take the key, and as long as nothing of an answer was sent. NAME may end in * to match\n" +
+					"many, and may be a model's own name; a scoped token reaches the targets that it may use.\n\n" +
+					"  hostless model alias fast gpt-5-mini,claude-haiku-4-5,ollama/qwen3\n" +
+					"  hostless model alias 'claude-haiku*' openrouter/qwen/qwen3-coder\n" +
+					"  hostless model alias gpt-5 gpt-5,claude-sonnet-4-5",
+			}, 2, 64, e.modelAlias),
+			leaf(&cli.Command{Name: "unalias", Usage: "take an alias away", ArgsUsage: "NAME", Flags: []cli.Flag{jsonFlag()}}, 1, 1, e.modelUnalias),
+			leaf(&cli.Command{Name: "list", Aliases: []string{"ls"}, Usage: "list the aliases", Flags: []cli.Flag{jsonFlag()}}, 0, 0, e.modelList),
+		},
+	}
+}
+
+func (e *env) modelAlias(cc *cli.Context) error {
+	a := control.Alias{Name: cc.Args().First()}
+	for _, arg := range cc.Args().Tail() {
+		a.Targets = append(a.Targets, csv(arg)...)
+	}
+	if len(a.Targets) == 0 {
+		return usage("an argument is missing: TARGET[,TARGET…]")
+	}
+	return ask(e, func(c *control.Client) (control.AliasList, error) {
+		l, err := c.SetAlias(cc.Context, a)
+		return l, badArgument(err)
+	}, func(control.AliasList) error {
+		return e.printLine("%s: %s", a.Name, strings.Join(a.Targets, ", then "))
+	})
+}
+
+func (e *env) modelUnalias(cc *cli.Context) error {
+	name := cc.Args().First()
+	return ask(e, func(c *control.Client) (control.AliasList, error) { return c.RemoveAlias(cc.Context, name) },
+		func(control.AliasList) error { return e.printLine("%s: alias removed", name) })
+}
+
+func (e *env) modelList(cc *cli.Context) error {
+	return ask(e, func(c *control.Client) (control.AliasList, error) { return c.Aliases(cc.Context) },
+		func(l control.AliasList) error {
+			if len(l.Aliases) == 0 {
+				e.note("No aliases. Make one: hostless model alias fast gpt-5-mini,claude-haiku-4-5")
+				return nil
+			}
+			var rows [][]string
+			for _, a := range l.Aliases {
+				rows = append(rows, []string{a.Name, strings.Join(a.Targets, ", ")})
+			}
+			return e.table([]string{"ALIAS", "STANDS FOR"}, rows)
+		})
+}

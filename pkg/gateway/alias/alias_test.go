@@ -1,0 +1,104 @@
+package alias_test
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/hostless/hostless/pkg/fault"
+	"github.com/hostless/hostless/pkg/gateway/alias"
+)
+
+func TestTargets(t *testing.T) {
+	table, problems := alias.New(map[string][]string{
+		"fast":              {"gpt-5-mini", "claude-haiku-4-5", "ollama/qwen3"},
+		"claude-haiku*":     {"openrouter/qwen/qwen3-coder"},
+		"claude-haiku-4*":   {"gpt-5-nano"},
+		"claude-haiku-4-5":  {"gemini-2.5-flash"},
+		"gpt-5":             {"gpt-5", "fast"},
+		"big":               {"gpt-5", "claude-opus-4-5", "gpt-5"},
+		"claude-sonnet*":    {"claude-sonnet-4-5"},
+		"openai/gpt-4o":     {"mistral/large"},
+		"two words":         {"x"},
+		"nothing":           nil,
+		"a/../b":            {"x"},
+		"meta-llama/Llama*": {"groq/llama"},
+	})
+	if len(problems) != 3 || !strings.Contains(problems[0], `"a/../b"`) {
+		t.Errorf("problems %q", problems)
+	}
+	for model, want := range map[string]string{
+		"fast":                "gpt-5-mini gemini-2.5-flash ollama/qwen3",
+		"fast[1m]":            "gpt-5-mini gemini-2.5-flash ollama/qwen3",
+		"fast2":               "",
+		"Fast":                "",
+		"openai/fast":         "",
+		"claude-haiku-3":      "openrouter/qwen/qwen3-coder",
+		"claude-haiku-4-1":    "gpt-5-nano",
+		"claude-haiku-4-5":    "gemini-2.5-flash",
+		"gpt-5":               "gpt-5 gpt-5-mini gemini-2.5-flash ollama/qwen3",
+		"big":                 "gpt-5 gpt-5-mini gemini-2.5-flash ollama/qwen3 claude-opus-4-5",
+		"claude-sonnet-4-5":   "claude-sonnet-4-5",
+		"claude-sonnet-3[1m]": "claude-sonnet-4-5",
+		"openai/gpt-4o":       "mistral/large",
+		"meta-llama/Llama-3":  "groq/llama",
+		"":                    "",
+	} {
+		if got := strings.Join(table.Targets(model), " "); got != want {
+			t.Errorf("Targets(%q) = %q, want %q", model, got, want)
+		}
+	}
+	if got, want := table.Names(), []string{"big", "claude-haiku-4-5", "fast", "gpt-5", "openai/gpt-4o"}; !slices.Equal(got, want) {
+		t.Errorf("Names() = %q, want %q", got, want)
+	}
+	var none *alias.Table
+	if none.Targets("fast") != nil || none.Names() != nil {
+		t.Error("no table has targets")
+	}
+}
+
+func TestCheck(t *testing.T) {
+	others := map[string][]string{"b": {"c"}, "c": {"gpt-5"}, "p*": {"q1"}}
+	many := make([]string, 17)
+	for i := range many {
+		many[i] = fmt.Sprintf("m%d", i)
+	}
+	for _, tt := range []struct {
+		name    string
+		targets []string
+		want    fault.Kind
+		text    string
+	}{
+		{"a", []string{"b"}, 0, ""},
+		{"c", []string{"b"}, fault.Conflict, "circle"},
+		{"c", []string{"gpt-5", "b"}, fault.Conflict, "circle"},
+		{"q*", []string{"p2"}, fault.Conflict, "circle"},
+		{"a", []string{"a"}, fault.Conflict, "itself"},
+		{"a", []string{"a", "gpt-5"}, 0, ""},
+		{"gpt-5*", []string{"gpt-5-mini"}, 0, ""},
+		{"", []string{"x"}, fault.Invalid, "name"},
+		{"*", []string{"x"}, fault.Invalid, "*"},
+		{"a*b", []string{"x"}, fault.Invalid, "*"},
+		{"a", []string{"x*"}, fault.Invalid, "pattern"},
+		{"a", []string{""}, fault.Invalid, "target"},
+		{"a", nil, fault.Invalid, "needs"},
+		{"a", []string{"x,y"}, fault.Invalid, ","},
+		{"a", []string{"x\ny"}, fault.Invalid, "blanks"},
+		{"a", []string{"../x"}, fault.Invalid, ".."},
+		{"a//b", []string{"x"}, fault.Invalid, "empty part"},
+		{strings.Repeat("a", 257), []string{"x"}, fault.Invalid, "longer"},
+		{"a", many, fault.Invalid, "16"},
+	} {
+		err := alias.Check(others, tt.name, tt.targets)
+		if tt.text == "" {
+			if err != nil {
+				t.Errorf("Check(%q, %q) = %v", tt.name, tt.targets, err)
+			}
+			continue
+		}
+		if !fault.Is(err, tt.want) || !strings.Contains(err.Error(), tt.text) {
+			t.Errorf("Check(%.20q, %q) = %v, want %q", tt.name, tt.targets, err, tt.text)
+		}
+	}
+}
