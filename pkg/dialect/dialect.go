@@ -167,6 +167,14 @@ type sameStream struct{}
 func (sameStream) Event(ev sse.Event, emit func(sse.Event)) error { emit(ev); return nil }
 func (sameStream) End(error, func(sse.Event)) error               { return nil }
 
+// Outermost is the Reply of the caller's dialect, of one that Chain may have made.
+func Outermost(r Reply) Reply {
+	if c, ok := r.(chained); ok {
+		return Outermost(c.outer)
+	}
+	return r
+}
+
 type chained struct{ outer, inner Reply }
 
 func (c chained) Body(body []byte) ([]byte, error) {

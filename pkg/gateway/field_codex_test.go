@@ -227,6 +227,39 @@ func TestPreviousResponseByDefault(t *testing.T) {
 	w.do("POST", "/v1/responses", `{"model":"claude-sonnet-4-5","previous_response_id":`+string(idOf(a.body))+`,"input":"and now?"}`).want(t, 400, "previous_response_not_found")
 }
 
+// TestOverflowOfCodex: whatever a provider says of a conversation that is too long, a
+// stream tells Codex by the code that makes it compact, and other answers do by theirs.
+func TestOverflowOfCodex(t *testing.T) {
+	w := newWorld(t)
+	for name, said := range map[string]string{
+		"anthropic": `{"type":"error","error":{"type":"invalid_request_error","message":"prompt is too long: 250000 tokens > 200000 maximum"}}`,
+		"google":    `{"error":{"code":400,"message":"The input token count (1200000) exceeds the maximum number of tokens allowed (1048576).","status":"INVALID_ARGUMENT"}}`,
+		"deepseek":  `{"error":{"message":"This model's maximum context length is 32768 tokens. However, you requested 40000 tokens","type":"invalid_request_error","code":null}}`,
+		"mistral":   `{"object":"error","message":"the request exceeds the available context size","type":"exceed_context_size_error"}`,
+		"together":  `<html>too large</html>`,
+	} {
+		w.upstream(name, func(rw http.ResponseWriter, r *http.Request) {
+			rw.Header().Set("Content-Type", "application/json")
+			rw.WriteHeader(400)
+			io.WriteString(rw, said)
+		})
+		model := map[string]string{"anthropic": "claude-sonnet-4-5", "google": "gemini-2.5-flash"}[name]
+		if model == "" {
+			model = name + "/m"
+		}
+		whole := w.do("POST", "/v1/responses", `{"model":"`+model+`","input":"x"}`)
+		streamed := w.do("POST", "/v1/responses", `{"model":"`+model+`","stream":true,"input":"x"}`)
+		if name == "together" {
+			whole.want(t, 400, `{"error":{"message":"the provider answered Bad Request without saying why","type":"invalid_request_error"`)
+			streamed.want(t, 400, `{"error":{`)
+			continue
+		}
+		whole.want(t, 400, `"code":"context_length_exceeded"`)
+		streamed.want(t, 200, "event: response.failed")
+		streamed.want(t, 200, `"code":"context_length_exceeded"`)
+	}
+}
+
 // TestModelsOfCodex: Codex's own request for the models is answered in its own shape, in
 // which each entry has every member, and tells the context by the provider's list or by
 // the model facts.

@@ -80,8 +80,8 @@ func (r *reply) reasoning(id, text string, details []json.RawMessage) reasoningI
 	return it
 }
 
-// Error passes the body: both dialects wear OpenAI's envelope.
-func (r *reply) Error(_ int, _ http.Header, body []byte) []byte { return body }
+// Error gives the error in OpenAI's envelope.
+func (r *reply) Error(status int, _ http.Header, body []byte) []byte { return errorBody(status, body) }
 
 func (r *reply) Stream() dialect.Stream {
 	return &stream{r: r, id: "resp_" + r.options.NewID(), calls: map[int]*openCall{}}

@@ -502,6 +502,6 @@ func (s *stream) fail(err error, emit emitter, code, message string) {
 			out.Output = append(out.Output, it)
 		}
 	}
-	out.Error = map[string]string{"code": code, "message": message}
+	out.Error = map[string]string{"code": overflowed(code, message), "message": message}
 	s.send(emit, "response.failed", map[string]any{"response": out})
 }

@@ -74,6 +74,9 @@ func (a *Answer) Translate(ctx context.Context, w *Writer, resp *http.Response, 
 		if speaks == dialect.Gemini {
 			gemini.SetRetryAfter(h, data)
 		}
+		if call.Stream && a.Caller == dialect.Responses && bytes.Contains(out, []byte(`"`+dialect.ContextLengthExceeded+`"`)) {
+			return a.overflowEvents(ctx, w, out, call, result.Kind)
+		}
 	} else {
 		result.see(usage.Parse(data))
 		if out, err = call.Reply.Body(data); err != nil {
@@ -97,6 +100,16 @@ func (a *Answer) Translate(ctx context.Context, w *Writer, resp *http.Response, 
 		return result, ErrDisconnected
 	}
 	return result, nil
+}
+
+// overflowEvents tells a caller of the Responses API of a conversation that is too long
+// as OpenAI does: by response.failed within a stream, which alone makes Codex compact it.
+func (a *Answer) overflowEvents(ctx context.Context, w *Writer, failure []byte, call *dialect.Call, kind pipeline.ErrorKind) (Result, error) {
+	event := append(jsonscan.AppendCompact([]byte("data: "), failure), "\n\n"...)
+	told := &dialect.Call{Stream: true, Reply: dialect.Outermost(call.Reply)}
+	result, err := a.translateEvents(ctx, w, bytes.NewReader(event), told, redact.Redactor{})
+	result.Kind = kind
+	return result, err
 }
 
 // errorWithin gives the status of an error that came with a good one, as

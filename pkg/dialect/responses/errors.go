@@ -1,0 +1,45 @@
+package responses
+
+import (
+	"net/http"
+
+	"github.com/hostless/hostless/pkg/dialect"
+	"github.com/hostless/hostless/pkg/dialect/openai"
+	"github.com/hostless/hostless/pkg/jsonscan"
+)
+
+// errorBody gives a provider's error in OpenAI's envelope, whatever its server's form, and
+// a conversation that is too long with OpenAI's code for that, by which Codex knows that it
+// has to compact it.
+func errorBody(status int, body []byte) []byte {
+	if jsonscan.KindOf(body) == '{' && jsonscan.Valid(body) {
+		raw := jsonscan.Raw(body).Get("error")
+		if message := raw.Get("message").String(); raw.Kind() == '{' && message != nil {
+			code := raw.Get("code").String().Text()
+			if code == dialect.ContextLengthExceeded || !dialect.IsContextOverflow(code+" "+raw.Get("type").String().Text(), message.Text()) {
+				return body
+			}
+			return openai.Error{Message: message.Text(), Type: "invalid_request_error", Param: raw.Get("param"), Code: jsonscan.Quoted(dialect.ContextLengthExceeded)}.Body()
+		}
+	}
+	e := openai.Error{Message: dialect.ErrorText(body), Type: "server_error"}
+	if status < 500 {
+		e.Type = "invalid_request_error"
+	}
+	if e.Message == "" {
+		e.Message = "the provider answered " + http.StatusText(status) + " without saying why"
+	}
+	if dialect.IsContextOverflow("", e.Message) {
+		e.Code = jsonscan.Quoted(dialect.ContextLengthExceeded)
+	}
+	return e.Body()
+}
+
+// overflowed gives the code of an error of a stream: OpenAI's for a conversation that is
+// too long, else its own.
+func overflowed(code, message string) string {
+	if dialect.IsContextOverflow(code, message) {
+		return dialect.ContextLengthExceeded
+	}
+	return code
+}
