@@ -62,11 +62,15 @@ func messages(w http.ResponseWriter, r *http.Request) {
 	turns, _ := req["messages"].([]any)
 	last := lastTurn(turns)
 	prompt, others := text(last["content"])
+	if overflows(prompt) {
+		reply(w, 400, anthropicError("invalid_request_error", "prompt is too long: 250000 tokens > 200000 maximum"))
+		return
+	}
 	answer := echoReply(prompt, others)
 	var call map[string]any
 	if parts, _ := last["content"].([]any); len(parts) > 0 {
 		for _, p := range parts {
-			if m, _ := p.(map[string]any); str(m, "type") == "tool_result" {
+			if m, _ := p.(map[string]any); str(m, "type") == "tool_result" && !asks(prompt) {
 				result, _ := text(m["content"])
 				answer, call = "Tool said: "+result, map[string]any{}
 			}

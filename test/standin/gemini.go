@@ -71,13 +71,17 @@ func generate(w http.ResponseWriter, r *http.Request, model, verb string, req ma
 		last, _ = contents[len(contents)-1].(map[string]any)
 	}
 	prompt, others := text(last["parts"])
+	if overflows(prompt) {
+		reply(w, 400, geminiError(400, "INVALID_ARGUMENT", "The input token count (1200000) exceeds the maximum number of tokens allowed (1048576)."))
+		return
+	}
 	answer := echoReply(prompt, others)
 	var call map[string]any
 	answered := false
 	if parts, _ := last["parts"].([]any); len(parts) > 0 {
 		for _, p := range parts {
 			m, _ := p.(map[string]any)
-			if f, ok := m["functionResponse"].(map[string]any); ok {
+			if f, ok := m["functionResponse"].(map[string]any); ok && !asks(prompt) {
 				answer, answered = "Tool said: "+compact(f["response"]), true
 			}
 		}

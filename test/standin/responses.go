@@ -66,6 +66,18 @@ func responseEvents(req map[string]any, id string, sc *scene, send func(map[stri
 		r.emit("response.completed", map[string]any{"response": responseObject(id, r.model, "completed", []any{})})
 		return
 	}
+	if prompt, _ := text(lastTurn(list(req["input"]))["content"]); overflows(prompt) {
+		failed := responseObject(id, r.model, "failed", []any{})
+		failed["error"] = map[string]any{"code": "context_length_exceeded", "message": "Your input exceeds the context window of this model. Please adjust your input and try again."}
+		r.emit("response.failed", map[string]any{"response": failed})
+		return
+	}
+	if slices.ContainsFunc(objects(req["input"]), func(item map[string]any) bool { return str(item, "type") == "compaction_trigger" }) {
+		r.open(map[string]any{"id": "cmp_1", "type": "compaction", "encrypted_content": encryptedMark})
+		r.done(map[string]any{"id": "cmp_1", "type": "compaction", "encrypted_content": encryptedMark})
+		r.emit("response.completed", map[string]any{"response": responseObject(id, r.model, "completed", r.output)})
+		return
+	}
 	if reasons(r.model) && slices.Contains(list(req["include"]), any("reasoning.encrypted_content")) {
 		r.reasoning()
 	}
@@ -290,7 +302,7 @@ func badItems(items []map[string]any, continued bool) string {
 				return fmt.Sprintf("No tool call found for function call output with call_id %s (input[%d])", str(item, "call_id"), i)
 			}
 			delete(open, str(item, "call_id"))
-		case "reasoning":
+		case "reasoning", "compaction":
 			if content, given := item["encrypted_content"].(string); given && !strings.HasPrefix(content, encryptedMark) {
 				return fmt.Sprintf("The encrypted content %s could not be verified. Reason: Encrypted content could not be decrypted or parsed.", content)
 			}

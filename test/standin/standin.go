@@ -297,6 +297,10 @@ func pick(tools []any, read func(map[string]any) (string, any)) (string, any) {
 	return first, schema
 }
 
+// asks reports whether a prompt beside a tool's result asks for another command, as the
+// one does that follows an interrupted call.
+func asks(prompt string) bool { return strings.Contains(prompt, "Please run: `") }
+
 var asked = regexp.MustCompile("run: `([^`]+)`")
 
 // toolArguments gives a shell the command that the prompt asks for ("run:
@@ -318,6 +322,12 @@ func toolArguments(prompt, name string, schema any) map[string]any {
 	}
 	return args
 }
+
+// Overflow at the end of a prompt has the provider say that the conversation is too long,
+// in its own words.
+const Overflow = "overflow the context"
+
+func overflows(prompt string) bool { return strings.HasSuffix(strings.TrimSpace(prompt), Overflow) }
 
 func compact(v any) string {
 	b, _ := json.Marshal(v)
