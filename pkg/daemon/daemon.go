@@ -239,7 +239,7 @@ func (d *daemon) open() (err error) {
 	if d.gateway, err = gateway.New(gateway.Config{
 		Tokens: gatewayTokens{d.tokens, func() bool { return d.routes.Returning() }}, Keys: d.poolKeys(), Settings: d.gatewaySettings.get,
 		Version: d.cfg.Version, DevMode: d.cfg.DevMode, Owner: d.owner, Pages: pages, Logger: component("gateway"),
-		Planner: d.pool.Planner, Admitters: []pipeline.Admitter{d.killer, d.budgets}, Observers: []pipeline.Observer{d.requests, d.budgets, d.pool},
+		Planner: d.pool.Planner, Admitters: []pipeline.Admitter{d.killer, d.budgets}, Stopped: d.killer.Stopped, Observers: []pipeline.Observer{d.requests, d.budgets, d.pool},
 	}); err != nil {
 		return err
 	}

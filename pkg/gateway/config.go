@@ -53,6 +53,9 @@ type Config struct {
 	Planner func(own pipeline.Planner) pipeline.Planner
 	// Admitters are asked in order, before the token's own rate limit.
 	Admitters []pipeline.Admitter
+	// Stopped is whether an Admitter refuses everything, so that providers are not to be
+	// asked for their lists of models either; nil is never.
+	Stopped func() bool
 	// Observers hear of every call.
 	Observers []pipeline.Observer
 

@@ -1,40 +1,50 @@
 package agents
 
 import (
+	"encoding/json"
 	"strings"
 	"testing"
+
+	"github.com/hostless/hostless/test/standin"
 )
+
+// refusedAgent runs an agent on a model, and gives what it printed.
+type refusedAgent struct {
+	name string
+	run  func(t *testing.T, w *world, model string) string
+}
+
+func refusedAgents() []refusedAgent {
+	return []refusedAgent{
+		{"claude", func(t *testing.T, w *world, model string) string {
+			return w.attempt(t, append([]string{"ANTHROPIC_BASE_URL=" + w.URL, "ANTHROPIC_AUTH_TOKEN=" + w.token, "ANTHROPIC_MODEL=" + model}, quiet...),
+				"node", installed(t, "@anthropic-ai/claude-code/cli-wrapper.cjs"), "-p", prompt)
+		}},
+		{"codex", func(t *testing.T, w *world, model string) string {
+			w.file(t, ".codex/config.toml", codexConfig(w.URL, model, false))
+			return w.attempt(t, []string{"HOSTLESS_TOKEN=" + w.token, "CODEX_HOME=" + w.home + "/.codex"},
+				"node", installed(t, "@openai/codex/bin/codex.js"), "exec", "--skip-git-repo-check", prompt)
+		}},
+		{"codex socket", func(t *testing.T, w *world, model string) string {
+			w.file(t, ".codex/config.toml", codexConfig(w.URL, model, true))
+			return w.attempt(t, []string{"HOSTLESS_TOKEN=" + w.token, "CODEX_HOME=" + w.home + "/.codex"},
+				"node", installed(t, "@openai/codex/bin/codex.js"), "exec", "--skip-git-repo-check", prompt)
+		}},
+		{"gemini", func(t *testing.T, w *world, model string) string {
+			w.file(t, ".gemini/settings.json", geminiSettings)
+			return w.attempt(t, []string{"GEMINI_API_KEY=" + w.token, "GOOGLE_GEMINI_BASE_URL=" + w.URL, "GEMINI_CLI_NO_RELAUNCH=true"},
+				"node", installed(t, "@google/gemini-cli/bundle/gemini.js"), "-p", prompt, "-m", model, "--approval-mode", "yolo")
+		}},
+	}
+}
 
 // TestRefusalsAreShown: an agent that is refused says at once what the gateway
 // said, the command that mends it included, and does not try again and again.
 func TestRefusalsAreShown(t *testing.T) {
-	for _, c := range []struct {
-		name string
-		run  func(t *testing.T, w *world) string
-	}{
-		{"claude", func(t *testing.T, w *world) string {
-			return w.attempt(t, append([]string{"ANTHROPIC_BASE_URL=" + w.URL, "ANTHROPIC_AUTH_TOKEN=" + w.token, "ANTHROPIC_MODEL=groq/any"}, quiet...),
-				"node", installed(t, "@anthropic-ai/claude-code/cli-wrapper.cjs"), "-p", prompt)
-		}},
-		{"codex", func(t *testing.T, w *world) string {
-			w.file(t, ".codex/config.toml", codexConfig(w.URL, "groq/any", false))
-			return w.attempt(t, []string{"HOSTLESS_TOKEN=" + w.token, "CODEX_HOME=" + w.home + "/.codex"},
-				"node", installed(t, "@openai/codex/bin/codex.js"), "exec", "--skip-git-repo-check", prompt)
-		}},
-		{"codex socket", func(t *testing.T, w *world) string {
-			w.file(t, ".codex/config.toml", codexConfig(w.URL, "groq/any", true))
-			return w.attempt(t, []string{"HOSTLESS_TOKEN=" + w.token, "CODEX_HOME=" + w.home + "/.codex"},
-				"node", installed(t, "@openai/codex/bin/codex.js"), "exec", "--skip-git-repo-check", prompt)
-		}},
-		{"gemini", func(t *testing.T, w *world) string {
-			w.file(t, ".gemini/settings.json", geminiSettings)
-			return w.attempt(t, []string{"GEMINI_API_KEY=" + w.token, "GOOGLE_GEMINI_BASE_URL=" + w.URL, "GEMINI_CLI_NO_RELAUNCH=true"},
-				"node", installed(t, "@google/gemini-cli/bundle/gemini.js"), "-p", prompt, "-m", "groq/any", "--approval-mode", "yolo")
-		}},
-	} {
+	for _, c := range refusedAgents() {
 		t.Run(c.name, func(t *testing.T) {
 			w := newWorld(t)
-			out := c.run(t, w)
+			out := c.run(t, w, "groq/any")
 			if !strings.Contains(out, "hostless keys add groq") {
 				t.Errorf("the agent does not say what to do:\n%s", out)
 			}
@@ -42,5 +52,60 @@ func TestRefusalsAreShown(t *testing.T) {
 				t.Errorf("the agent asked %d times", n)
 			}
 		})
+	}
+}
+
+// TestRefusedOnce: a spent budget, and the switch for all AI traffic, end an agent's turn
+// at the first refusal of its model, and it says which command helps.
+func TestRefusedOnce(t *testing.T) {
+	for _, c := range refusedAgents() {
+		for _, refusal := range []struct{ set, kind, command string }{
+			{"budget set 0requests/day", "policy_budget_exceeded", "hostless budget raise b1"},
+			{"kill", "policy_killed", "hostless unkill"},
+		} {
+			t.Run(c.name+"/"+refusal.kind, func(t *testing.T) {
+				w := newWorld(t)
+				w.Must(strings.Fields(refusal.set)...)
+				model := map[string]string{"claude": "claude-sonnet-4-5", "gemini": "gemini-2.5-flash"}[c.name]
+				if model == "" {
+					model = "gpt-5"
+				}
+				out := c.run(t, w, model)
+				if !strings.Contains(strings.Join(strings.Fields(out), " "), refusal.command) {
+					t.Errorf("the agent does not say what to do:\n%s", out)
+				}
+				asked := map[string]int{} // by endpoint and model: agents ask more than one for a turn
+				var l struct {
+					Requests []struct {
+						Method   string `json:"method"`
+						Path     string `json:"path"`
+						Endpoint string `json:"endpoint"`
+						Model    string `json:"model"`
+						Kind     string `json:"error_kind"`
+					}
+				}
+				if err := json.Unmarshal([]byte(w.Must("log", "-n", "1000", "--json")), &l); err != nil {
+					t.Fatal(err)
+				}
+				for _, r := range l.Requests {
+					if r.Kind == refusal.kind && r.Method == "POST" && !strings.HasSuffix(r.Path, "count_tokens") {
+						asked[r.Endpoint+" "+r.Model]++
+					}
+				}
+				for what, n := range asked {
+					if n > 1 {
+						t.Errorf("%s was asked %d times", what, n)
+					}
+				}
+				if len(asked) == 0 {
+					t.Error("nothing was refused")
+				}
+				for _, s := range []*standin.Server{w.openai, w.mine, w.anthropic, w.gemini} {
+					if seen := s.Generations(); len(seen) > 0 {
+						t.Errorf("a provider was asked: %s %s", seen[0].Method, seen[0].Path)
+					}
+				}
+			})
+		}
 	}
 }

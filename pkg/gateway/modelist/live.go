@@ -50,6 +50,7 @@ type Config struct {
 	Version string           // of Hostless, for the User-Agent
 	Now     func() time.Time // nil is time.Now
 	Logger  *slog.Logger     // nil discards
+	Stopped func() bool      // whether providers must not be asked now; nil is never
 }
 
 // Lists keeps the providers' live lists of models: fetched once for all who ask at
@@ -105,7 +106,7 @@ func (l *Lists) Live(ctx context.Context, p *provider.Provider, cred pipeline.Cr
 		l.entries[p.Name] = e
 	}
 	stale := e.fetched.IsZero() || now.Sub(e.fetched) > freshFor
-	if stale && e.done == nil && (e.failed.IsZero() || now.Sub(e.failed) > retryAfter) && l.base.Err() == nil {
+	if stale && e.done == nil && (e.failed.IsZero() || now.Sub(e.failed) > retryAfter) && l.base.Err() == nil && (l.cfg.Stopped == nil || !l.cfg.Stopped()) {
 		e.done = make(chan struct{})
 		l.running.Add(1)
 		go l.refresh(e, p)

@@ -115,11 +115,23 @@ func (c *Conn) SendClose(code int, reason string) {
 func (c *Conn) Close() error { return c.ws.Close() }
 
 // End ends a caller's connection for a cause that is not its own, the cause of ctx:
-// its token was revoked, or the gateway stops.
+// its token was revoked, all traffic was stopped, or the gateway stops.
 func (c *Conn) End(ctx context.Context) {
 	code, reason := websocket.CloseGoingAway, "the gateway is stopping"
-	if fault.Is(context.Cause(ctx), fault.Unauthenticated) {
+	switch cause := context.Cause(ctx); {
+	case fault.Is(cause, fault.Unauthenticated):
 		code, reason = websocket.ClosePolicyViolation, "the bridge token was revoked"
+	case fault.Is(cause, fault.Killed):
+		code, reason = websocket.ClosePolicyViolation, fault.From(cause).Code
+		sent := make(chan struct{})
+		go func() { // ends at the latest with Close, where the caller does not read
+			c.SendText(ErrorEvent(cause, ""))
+			close(sent)
+		}()
+		select {
+		case <-sent:
+		case <-time.After(closeTimeout):
+		}
 	}
 	c.SendClose(code, reason)
 	c.Close()

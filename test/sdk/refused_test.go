@@ -1,0 +1,78 @@
+package sdk
+
+import (
+	"encoding/json"
+	"fmt"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/hostless/hostless/test/standin"
+)
+
+// TestRefusedOnce: a spent budget and the switch for all AI traffic are told to each SDK
+// once, with the command that helps: none of them tries again by itself, and nothing
+// goes to a provider.
+//
+// Of the statuses that could be it, measured with the versions of the lock files: 402 and
+// 403 are repeated by none; 429 is repeated three times by the AI SDK and by google-genai
+// with retries, whatever x-should-retry says.
+func TestRefusedOnce(t *testing.T) {
+	dir, bin := node(t), venv(t)
+	w := newWorld(t)
+	type sdk struct {
+		dir, program, script string
+		calls                []string
+	}
+	for _, refusal := range []struct{ set, status, kind, command string }{
+		{"budget set 0requests/day", "402", "policy_budget_exceeded", "hostless budget raise b1"},
+		{"kill", "403", "policy_killed", "hostless unkill"},
+	} {
+		w.Must(strings.Fields(refusal.set)...)
+		for _, s := range []sdk{
+			{dir, "node", "refused.mjs", []string{"openai", "responses", "anthropic", "genai", "genai retrying", "aisdk openai", "aisdk anthropic", "aisdk google", "ollama"}},
+			{"python", bin, "refused.py", []string{"openai", "responses", "anthropic", "genai", "genai retrying"}},
+		} {
+			for _, call := range s.calls {
+				t.Run(refusal.kind+"/"+s.script+"/"+call, func(t *testing.T) {
+					before := len(w.refusals(t, refusal.kind))
+					cmd := exec.CommandContext(t.Context(), s.program, s.script, call)
+					cmd.Dir, cmd.Env, cmd.WaitDelay = s.dir, w.env, 5*time.Second
+					out, err := cmd.Output()
+					if err != nil || !strings.HasPrefix(string(out), refusal.status+" ") || !strings.Contains(string(out), refusal.command) {
+						t.Errorf("%v: %s", err, out)
+					}
+					if n := len(w.refusals(t, refusal.kind)) - before; n != 1 {
+						t.Errorf("it asked %d times", n)
+					}
+				})
+			}
+		}
+	}
+	for _, s := range []*standin.Server{w.openai, w.mine, w.anthropic, w.gemini} {
+		if seen := s.Generations(); len(seen) > 0 {
+			t.Errorf("a provider was asked: %s %s", seen[0].Method, seen[0].Path)
+		}
+	}
+}
+
+// refusals are the ids of the requests that were refused for a kind of reason.
+func (w *world) refusals(t *testing.T, kind string) (ids []string) {
+	t.Helper()
+	var l struct {
+		Requests []struct {
+			ID   string `json:"id"`
+			Kind string `json:"error_kind"`
+		}
+	}
+	if err := json.Unmarshal([]byte(w.Must("log", "-n", "1000", "--json")), &l); err != nil {
+		t.Fatal(fmt.Errorf("log: %w", err))
+	}
+	for _, r := range l.Requests {
+		if r.Kind == kind {
+			ids = append(ids, r.ID)
+		}
+	}
+	return ids
+}
