@@ -111,6 +111,9 @@ func (r *Room) take(id string, h *held, est estimate) (released <-chan struct{},
 	}
 	r.calls[id] = h
 	r.reserve(h, 1)
+	if r.onHold != nil {
+		r.onHold(Held{id, h.more, h.key, h.counts})
+	}
 	return nil, nil
 }
 

@@ -25,6 +25,7 @@ type Config struct {
 	Location *time.Location        // whose days they are; time.Local when nil
 	Now      func() time.Time      // time.Now when nil
 	Logger   *slog.Logger          // discards when nil
+	Held     []Held                // what calls of a predecessor hold
 }
 
 // Room holds the budgets. It is a pipeline.Admitter, a pipeline.Refuser and a
@@ -46,10 +47,12 @@ type Room struct {
 	budgets  []*budget
 	next     int // the number of the next budget's id
 	calls    map[string]*held
-	foreign  int           // how many of calls are other processes'
-	released chan struct{} // closed, and made anew, when a reserve is taken back
-	waiting  int           // calls that wait for that
+	seen     map[string]bool // ids of rows of other processes
+	released chan struct{}   // closed, and made anew, when a reserve is taken back
+	waiting  int             // calls that wait for that
 	problems []string
+	onHold   func(Held)        // hears of each reserve; nil is nobody
+	onChange func(data []byte) // hears of the budgets; under changing
 }
 
 // budget is a Budget as it is held.
@@ -115,6 +118,7 @@ func New(cfg Config) (*Room, error) {
 	if err := r.read(); err != nil {
 		return nil, err
 	}
+	r.Import(cfg.Held...)
 	go r.load() // ends when the log has been read
 	return r, nil
 }
@@ -122,9 +126,13 @@ func New(cfg Config) (*Room, error) {
 // load reads the request log.
 func (r *Room) load() {
 	var mine []*reqlog.Row
+	var written []string // of a predecessor's calls, for which it held something or may tell so yet
+	lately := r.cfg.Now().Add(-time.Minute)
 	sums, offsets, err := advance(r.cfg.Requests, r.cfg.Now(), r.cfg.Location, func(row *reqlog.Row) {
 		if r.isOwn(row.ID) {
 			mine = append(mine, row)
+		} else if row.Time.After(lately) || r.holds(row.ID) {
+			written = append(written, row.ID)
 		}
 	})
 	if err != nil {
@@ -135,6 +143,11 @@ func (r *Room) load() {
 	if sums == nil {
 		sums = days{}
 		r.problems = append(r.problems, "budgets do not count what was used before this daemon began: "+err.Error())
+	}
+	r.seen = map[string]bool{}
+	for _, id := range written {
+		r.seen[id] = true
+		r.release(id)
 	}
 	for _, row := range mine { // Count has counted them
 		c := countsOf(row)
@@ -178,6 +191,12 @@ func (r *Room) Run(ctx context.Context) error {
 			r.Save()
 		}
 	}
+}
+
+func (r *Room) holds(id string) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.calls[id] != nil
 }
 
 func (r *Room) isOwn(id string) bool {
@@ -272,10 +291,12 @@ func (r *Room) release(id string) {
 		return
 	}
 	delete(r.calls, id)
-	if h.foreign {
-		r.foreign--
-	}
 	r.reserve(h, -1)
+	r.wake()
+}
+
+// wake has the calls that wait look again; r.mu is held.
+func (r *Room) wake() {
 	if r.waiting > 0 {
 		close(r.released)
 		r.released, r.waiting = make(chan struct{}), 0

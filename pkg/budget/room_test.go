@@ -539,3 +539,78 @@ func TestKill(t *testing.T) {
 		t.Errorf("a file that cannot be written: %v", err)
 	}
 }
+
+// TestHandover: what a predecessor's calls hold is held in its successor, is counted there
+// once their rows are in the log, and free again where they end without one; the
+// predecessor counts the successor's rows and has its budgets.
+func TestHandover(t *testing.T) {
+	home := t.TempDir()
+	old := start(t, home, nil)
+	old.put(budget.Scope{All: true}, "5", budget.Requests, "day")
+	var late []budget.Held
+	inFlight := func(p *process) (done func()) {
+		started, proceed, ended := make(chan struct{}), make(chan struct{}), make(chan struct{})
+		go func() {
+			defer close(ended)
+			if err := p.run(t.Context(), p.call(nil, 0, 10), to("openai", "gpt-x"), usage.Tokens{Input: 5}, "", func() {
+				close(started)
+				<-proceed
+			}); err != nil {
+				t.Error(err)
+				close(started)
+			}
+		}()
+		<-started
+		return func() { close(proceed); <-ended }
+	}
+	want := func(what string, p *process, used, reserved int64) {
+		t.Helper()
+		p.log.Last(0, reqlog.Filter{}) // its rows are written
+		if b := p.list()[0]; b.Used.N != used || b.Reserved.N != reserved {
+			t.Errorf("%s: used %d, reserved %d, want %d and %d", what, b.Used.N, b.Reserved.N, used, reserved)
+		}
+	}
+	one, two := inFlight(old), inFlight(old)
+	old.room.OnHold(func(h budget.Held) { late = append(late, h) })
+	data, err := json.Marshal(old.room.Export())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var handed []budget.Held
+	if err := json.Unmarshal(data, &handed); err != nil || len(handed) != 2 {
+		t.Fatalf("%s: %v", data, err)
+	}
+	one() // its row is written before the successor reads the log
+	old.log.Last(0, reqlog.Filter{})
+	next := start(t, home, func(c *budget.Config) { c.Held = handed })
+	want("handed over", next, 1, 1)
+	three := inFlight(old)
+	next.room.Import(late...)
+	want("taken late", next, 1, 2)
+	two()
+	want("the old one", old, 2, 1)
+	want("counted", next, 2, 1)
+	next.room.Import(handed...) // a row that came before its reserve
+	want("seen", next, 2, 1)
+	if err := next.run(t.Context(), next.call(nil, 0, 10), to("openai", "gpt-x"), usage.Tokens{Input: 5}, "", nil); err != nil {
+		t.Error(err)
+	}
+	want("the new one's", next, 3, 1)
+	want("the new one's, in the old", old, 3, 1)
+	var budgets []byte
+	next.room.OnChange(func(data []byte) { budgets = data })
+	next.put(budget.Scope{All: true}, "4", budget.Requests, "day")
+	if err := old.room.Adopt(budgets); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := old.room.Admit(t.Context(), old.call(nil, 0, 10), []pipeline.Candidate{to("openai", "gpt-x")}); err == nil {
+		t.Error("the predecessor does not have the successor's limit")
+	}
+	three()
+	ctx, end := context.WithCancel(t.Context())
+	end()
+	next.room.Import(budget.Held{ID: "req_gone-1"})
+	next.room.Follow(ctx)
+	next.room.Forget()
+	want("the end", next, 4, 0)
+}

@@ -119,9 +119,9 @@ func (r *Room) write(budgets []*budget, next int) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.set(budgets, next)
-	if r.waiting > 0 {
-		close(r.released)
-		r.released, r.waiting = make(chan struct{}), 0
+	r.wake()
+	if r.onChange != nil {
+		r.onChange(data)
 	}
 	return nil
 }
@@ -240,6 +240,10 @@ func (r *Room) Sync() {
 	for _, row := range rows {
 		if r.own == "" || !strings.HasPrefix(row.ID, r.own) { // Count has had those
 			r.count(row)
+			if r.seen == nil {
+				r.seen = map[string]bool{}
+			}
+			r.seen[row.ID] = true
 		}
 	}
 }

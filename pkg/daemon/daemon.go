@@ -227,7 +227,7 @@ func (d *daemon) open() (err error) {
 	if err := d.openLogins(); err != nil {
 		return err
 	}
-	if err := d.openRequests(component("requests")); err != nil {
+	if err := d.openRequests(component("requests"), handed.Held); err != nil {
 		return err
 	}
 	d.gatewaySettings = newGatewaySettings(d.settings, &d.warnings)
@@ -309,7 +309,7 @@ func (d *daemon) serve(ctx context.Context) error {
 		if err := before[0].send(handoverMessage{Serving: true}); err != nil {
 			d.log.Warn("the predecessor cannot be notified that its successor serves", "error", err)
 		}
-		d.predecessors.forgetEnded(d.tokens.ChargeHash)
+		d.followPredecessors(ctx)
 	}
 	group.Go(func() error { return d.hangups(ctx) })
 	group.Go(func() error {

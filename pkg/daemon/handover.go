@@ -16,6 +16,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/hostless/hostless/pkg/budget"
 	"github.com/hostless/hostless/pkg/control"
 	"github.com/hostless/hostless/pkg/fault"
 	"github.com/hostless/hostless/pkg/keys/vault"
@@ -50,6 +51,9 @@ type handoverMessage struct {
 	Vault    *vault.Handover `json:"vault,omitempty"`
 	Serving  bool            `json:"serving,omitempty"`
 	Charged  string          `json:"charged,omitempty"` // a token's hash, by its predecessor
+	Held     []budget.Held   `json:"held,omitempty"`    // what calls of the predecessor hold of budgets
+	Budgets  json.RawMessage `json:"budgets,omitempty"` // that the successor was set
+	Killed   *bool           `json:"killed,omitempty"`  // whether the successor was asked to stop all AI traffic
 	Revoked  string          `json:"revoked,omitempty"` // a token's hash
 	Stop     bool            `json:"stop,omitempty"`    // the successor ends, and nothing is to go on
 }
@@ -195,14 +199,16 @@ func (d *daemon) handOver(ctx context.Context, quiesce func()) error {
 	}
 	sealed := d.vault.Handover()
 	sealed.Locked = sealed.Locked || d.keys.Locked()
-	late := make(chan string, lateCharges)
-	d.tokens.OnCharge(func(hash string) {
+	late := make(chan handoverMessage, lateCharges)
+	tell := func(m handoverMessage) {
 		select {
-		case late <- hash:
+		case late <- m:
 		default: // more than a drain can take
 		}
-	})
-	if err := next.channel.send(handoverMessage{Go: true, Tokens: d.tokens.Export(), Runs: d.routes.Runs(), Vault: &sealed}); err != nil {
+	}
+	d.tokens.OnCharge(func(hash string) { tell(handoverMessage{Charged: hash}) })
+	d.budgets.OnHold(func(h budget.Held) { tell(handoverMessage{Held: []budget.Held{h}}) })
+	if err := next.channel.send(handoverMessage{Go: true, Held: d.budgets.Export(), Tokens: d.tokens.Export(), Runs: d.routes.Runs(), Vault: &sealed}); err != nil {
 		return fmt.Errorf("hand over: %w", err)
 	}
 	d.notify.main(next.pid)
@@ -216,10 +222,11 @@ func (d *daemon) handOver(ctx context.Context, quiesce func()) error {
 		d.log.Warn("a lock cannot be released", "error", err)
 	}
 	d.log.Info("a successor has taken over", "pid", next.pid, "in_flight", d.front.InFlight(), "linger", d.settings.Linger())
-	go d.follow(next.channel) // ends with the channel
-	go func() {               // ends with this process
-		for hash := range late {
-			_ = next.channel.send(handoverMessage{Charged: hash}) // a successor that has ended counts no more
+	go d.follow(next.channel)                       // ends with the channel
+	go d.budgets.Follow(context.WithoutCancel(ctx)) // ends with this process
+	go func() {                                     // ends with this process
+		for m := range late {
+			_ = next.channel.send(m) // a successor that has ended counts no more
 		}
 	}()
 	d.predecessors.leave()
@@ -237,6 +244,14 @@ func (d *daemon) follow(channel *handoverChannel) {
 		}
 		if m.Revoked != "" {
 			d.tokens.RevokeHash(m.Revoked)
+		}
+		if m.Budgets != nil {
+			if err := d.budgets.Adopt(m.Budgets); err != nil {
+				d.log.Error("the successor's budgets cannot be taken over", "error", err)
+			}
+		}
+		if m.Killed != nil {
+			d.setKilled(*m.Killed)
 		}
 		if m.Stop {
 			d.front.EndLinger()
@@ -282,8 +297,9 @@ func (p *predecessors) leave() {
 	}
 }
 
-// forgetEnded hears of what each still takes, and forgets it when it has ended.
-func (p *predecessors) forgetEnded(charged func(hash string)) {
+// forgetEnded hears of what each still takes, and forgets it when it has ended. gone is
+// called when the last one has.
+func (p *predecessors) forgetEnded(hear func(handoverMessage), gone func()) {
 	for _, channel := range p.all() {
 		go func() { // ends with the predecessor, or with this process
 			for {
@@ -291,14 +307,16 @@ func (p *predecessors) forgetEnded(charged func(hash string)) {
 				if err != nil {
 					break
 				}
-				if m.Charged != "" {
-					charged(m.Charged)
-				}
+				hear(m)
 			}
 			channel.conn.Close()
 			p.mu.Lock()
-			defer p.mu.Unlock()
 			p.list = slices.DeleteFunc(p.list, func(other *handoverChannel) bool { return other == channel })
+			last := len(p.list) == 0
+			p.mu.Unlock()
+			if last {
+				gone()
+			}
 		}()
 	}
 }

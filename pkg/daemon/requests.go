@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/hostless/hostless/pkg/apps/proxy"
+	"github.com/hostless/hostless/pkg/budget"
 	"github.com/hostless/hostless/pkg/config"
 	"github.com/hostless/hostless/pkg/control"
 	"github.com/hostless/hostless/pkg/fault"
@@ -23,11 +24,11 @@ import (
 )
 
 // openRequests makes the price book, the budgets and the request log.
-func (d *daemon) openRequests(log *slog.Logger) (err error) {
+func (d *daemon) openRequests(log *slog.Logger, held []budget.Held) (err error) {
 	d.prices = &priceBook{path: d.cfg.Paths.Prices(), settings: d.settings, warnings: &d.warnings}
 	d.prices.load()
 	d.metrics = metrics.New(metrics.Config{Version: d.cfg.Version, Started: d.started, InFlight: d.inFlight, Dropped: d.droppedRows})
-	if err := d.openBudgets(log); err != nil {
+	if err := d.openBudgets(log, held); err != nil {
 		return err
 	}
 	d.requests, err = reqlog.New(reqlog.Config{

@@ -3,6 +3,7 @@ package budget
 import (
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"path/filepath"
 	"strings"
@@ -344,4 +345,58 @@ func TestCrash(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestHandover: over a restart without interruption a predecessor's requests count, what
+// they hold is held, and the switch reaches them.
+func TestHandover(t *testing.T) {
+	w := newWorld(t)
+	t.Cleanup(func() { w.CLI("stop") })
+	w.Must("budget", "set", "2requests/day")
+	release := w.up.wait()
+	var held sync.WaitGroup
+	for range 2 {
+		held.Go(func() {
+			if resp, body := w.chat(1); resp.StatusCode != 200 {
+				t.Errorf("in flight: %s", body)
+			}
+		})
+	}
+	await := func(what string, ok func() bool) {
+		t.Helper()
+		for limit := time.Now().Add(15 * time.Second); !ok(); time.Sleep(5 * time.Millisecond) {
+			if time.Now().After(limit) {
+				t.Fatalf("%s: %+v", what, w.budgets())
+			}
+		}
+	}
+	is := func(used, reserved string) func() bool {
+		return func() bool { b := w.budgets()[0]; return string(b.Used) == used && string(b.Reserved) == reserved }
+	}
+	await("in flight", is("0", "2"))
+	w.Must("proxy", "restart")
+	await("handed over", is("0", "2"))
+	resp, body := w.chat(1)
+	refused(t, resp, body, "budget_exceeded", "hostless budget raise b1")
+	release()
+	held.Wait()
+	await("counted", is("2", "0"))
+	w.Must("budget", "raise", "b1", "10")
+
+	req, _ := http.NewRequest("POST", w.URL+"/v1/chat/completions", strings.NewReader(`{"model":"gpt-x","stream":true,"messages":[]}`))
+	req.Header.Set("Authorization", "Bearer "+w.token)
+	stream, err := http.DefaultClient.Do(req)
+	if err != nil || stream.StatusCode != 200 {
+		t.Fatal(err)
+	}
+	defer stream.Body.Close()
+	await("streaming", is("2", "1"))
+	w.Must("proxy", "restart")
+	await("handed over again", is("2", "1"))
+	w.Must("kill")
+	rest, _ := io.ReadAll(stream.Body)
+	if !strings.Contains(string(rest), `"code":"killed"`) {
+		t.Errorf("the predecessor's stream ended with %s", rest)
+	}
+	await("ended", is("3", "0"))
 }

@@ -13,7 +13,8 @@ HI = [{"role": "user", "content": "hello"}]
 
 
 def gemini(**options):
-    return genai.Client(api_key=KEY, http_options={"base_url": URL, **options}).models.generate_content(model="gemini-2.5-flash", contents="hello")
+    client = genai.Client(api_key=KEY, http_options={"base_url": URL, **options})
+    return client.models.generate_content(model="gemini-2.5-flash", contents="hello")
 
 
 CALLS = {
