@@ -588,6 +588,7 @@ func TestHandover(t *testing.T) {
 	next.room.Import(late...)
 	want("taken late", next, 1, 2)
 	two()
+	old.log.Last(0, reqlog.Filter{})
 	want("the old one", old, 2, 1)
 	want("counted", next, 2, 1)
 	next.room.Import(handed...) // a row that came before its reserve
@@ -607,6 +608,7 @@ func TestHandover(t *testing.T) {
 		t.Error("the predecessor does not have the successor's limit")
 	}
 	three()
+	old.log.Last(0, reqlog.Filter{})
 	ctx, end := context.WithCancel(t.Context())
 	end()
 	next.room.Import(budget.Held{ID: "req_gone-1"})
