@@ -26,7 +26,7 @@ func (r *Room) Admit(ctx context.Context, call *pipeline.Call, candidates []pipe
 	h, est := r.hold(call, candidates)
 	var limit <-chan time.Time
 	for {
-		released, err := r.take(call.ID, h, est)
+		released, err := r.take(call, h, est)
 		if err == nil || released == nil {
 			return nil, err
 		}
@@ -89,7 +89,7 @@ func callerOf(call *pipeline.Call) (k key) {
 
 // take holds h in every budget that it is in, or in none. With an error, released is not
 // nil where another call's end may make room.
-func (r *Room) take(id string, h *held, est estimate) (released <-chan struct{}, err error) {
+func (r *Room) take(call *pipeline.Call, h *held, est estimate) (released <-chan struct{}, err error) {
 	refuse := r.cfg.Refuse()
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -98,21 +98,21 @@ func (r *Room) take(id string, h *held, est estimate) (released <-chan struct{},
 		if !b.scope.covers(&h.key) {
 			continue
 		}
-		if err := r.refuses(b, est, refuse); err != nil {
+		if err := r.refuses(call, b, est, refuse); err != nil {
 			return nil, err
 		}
 		if b.unit != Requests && b.used+b.reserved >= b.limit && !(est.free && b.unit == USD) {
 			r.waiting++
-			return r.released, r.spent(b)
+			return r.released, r.spent(call, b)
 		}
 		if b.unit == Requests && b.used+b.reserved >= b.limit {
-			return nil, r.spent(b)
+			return nil, r.spent(call, b)
 		}
 	}
-	r.calls[id] = h
+	r.calls[call.ID] = h
 	r.reserve(h, 1)
 	if r.onHold != nil {
-		r.onHold(Held{id, h.more, h.key, h.counts})
+		r.onHold(Held{call.ID, h.more, h.key, h.counts})
 	}
 	return nil, nil
 }
@@ -120,16 +120,16 @@ func (r *Room) take(id string, h *held, est estimate) (released <-chan struct{},
 // refuses tells whether a budget that applies refuses a call whatever is in flight: it is
 // spent, or the call's price is not known where that is refused. What costs nothing is
 // never refused for want of dollars. r.mu is held.
-func (r *Room) refuses(b *budget, est estimate, refuseUnpriced bool) error {
+func (r *Room) refuses(call *pipeline.Call, b *budget, est estimate, refuseUnpriced bool) error {
 	if b.unit == USD && est.free {
 		return nil
 	}
 	if b.used >= b.limit {
-		return r.spent(b)
+		return r.spent(call, b)
 	}
 	if b.unit == USD && est.unpriced && refuseUnpriced {
 		return &fault.Error{
-			Kind: fault.Spent, Code: pipeline.CodeBudgetExceeded, NoRetry: true, Param: "model",
+			Kind: kindFor(fault.Spent, call.Dialect), Code: pipeline.CodeBudgetExceeded, NoRetry: true, Param: "model",
 			Message: fmt.Sprintf("the price of %.80s is not known, and budget %s (%s, %s a %s) refuses what it cannot count: give it a price in config.json, or type the command", est.model, b.id, b.scope, b.amount(b.limit), b.period),
 			Next:    "hostless config set budget-unpriced allow",
 		}
@@ -138,7 +138,7 @@ func (r *Room) refuses(b *budget, est estimate, refuseUnpriced bool) error {
 }
 
 // spent is the error of a budget that has nothing left; r.mu is held.
-func (r *Room) spent(b *budget) *fault.Error {
+func (r *Room) spent(call *pipeline.Call, b *budget) *fault.Error {
 	reserved := ""
 	if b.reserved > 0 && b.used < b.limit {
 		reserved = fmt.Sprintf(" and %s held for requests in flight", b.amount(b.reserved))
@@ -149,7 +149,7 @@ func (r *Room) spent(b *budget) *fault.Error {
 			"reserved", b.amount(b.reserved).String(), "limit", b.amount(b.limit).String(), "period", b.period, "resets_at", b.to)
 	}
 	return &fault.Error{
-		Kind: fault.Spent, Code: pipeline.CodeBudgetExceeded, NoRetry: true,
+		Kind: kindFor(fault.Spent, call.Dialect), Code: pipeline.CodeBudgetExceeded, NoRetry: true,
 		Message: fmt.Sprintf("budget %s (%s, %s a %s) is spent: %s used%s; it resets at %s, or is raised by the command",
 			b.id, b.scope, b.phrase(b.limit), b.period, b.phrase(b.used), reserved, b.to.Format("2006-01-02 15:04 MST")),
 		Next: "hostless budget raise " + b.id + " AMOUNT",
@@ -183,7 +183,7 @@ func (r *Room) Refuses(call *pipeline.Call, to *pipeline.Candidate) error {
 	r.roll(r.cfg.Now())
 	for _, b := range r.budgets {
 		if b.scope.covers(&k) {
-			if err := r.refuses(b, est, refuse); err != nil {
+			if err := r.refuses(call, b, est, refuse); err != nil {
 				return err
 			}
 		}

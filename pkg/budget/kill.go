@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/hostless/hostless/pkg/config"
+	"github.com/hostless/hostless/pkg/dialect"
 	"github.com/hostless/hostless/pkg/fault"
 	"github.com/hostless/hostless/pkg/gateway/pipeline"
 )
@@ -36,11 +37,21 @@ func NewSwitch(path string, now func() time.Time) *Switch {
 	return s
 }
 
-// Killed is the error of every call while the traffic is stopped, and of those that were
-// in flight when it was.
-func Killed() *fault.Error {
+// kindFor is the kind of a refusal for callers of a dialect. Codex repeats 402 and 403, and
+// of a 429 it does not show the message; 400 it shows at once, and no other client of the
+// Responses API repeats that (TestRefusedOnce in test/agents and test/sdk).
+func kindFor(kind fault.Kind, d dialect.Name) fault.Kind {
+	if d == dialect.Responses {
+		return fault.Invalid
+	}
+	return kind
+}
+
+// Killed is the error of every call of a dialect while the traffic is stopped; "" for those
+// that were in flight when it was.
+func Killed(d dialect.Name) *fault.Error {
 	return &fault.Error{
-		Kind: fault.Killed, Code: pipeline.CodeKilled, NoRetry: true,
+		Kind: kindFor(fault.Killed, d), Code: pipeline.CodeKilled, NoRetry: true,
 		Message: "all AI traffic has been stopped on this machine; the command lets it go on", Next: "hostless unkill",
 	}
 }
@@ -76,9 +87,9 @@ func (s *Switch) Unkill() error {
 }
 
 // Admit implements pipeline.Admitter.
-func (s *Switch) Admit(context.Context, *pipeline.Call, []pipeline.Candidate) (func(pipeline.Outcome), error) {
+func (s *Switch) Admit(_ context.Context, call *pipeline.Call, _ []pipeline.Candidate) (func(pipeline.Outcome), error) {
 	if s.stopped.Load() {
-		return nil, Killed()
+		return nil, Killed(call.Dialect)
 	}
 	return nil, nil
 }

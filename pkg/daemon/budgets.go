@@ -47,7 +47,7 @@ func (c controlSwitch) Unkill(context.Context) error {
 func (d *daemon) setKilled(killed bool) {
 	d.killer.Set(killed)
 	if killed {
-		d.gateway.End(budget.Killed())
+		d.gateway.End(budget.Killed(""))
 	}
 }
 

@@ -66,7 +66,7 @@ var table = map[Kind]struct {
 	Unreachable:     {http.StatusServiceUnavailable, "unreachable", 3},
 	Busy:            {http.StatusServiceUnavailable, "overloaded_error", 1},
 	Stopping:        {http.StatusServiceUnavailable, "shutdown_error", 1},
-	// The SDKs of OpenAI, Anthropic and Google, the AI SDK, Claude Code and Codex repeat
+	// The SDKs of OpenAI, Anthropic and Google, the AI SDK, Claude Code and Gemini CLI repeat
 	// none of these two by themselves: TestRefusedOnce in test/sdk and test/agents.
 	Spent:  {http.StatusPaymentRequired, "budget_error", 1},
 	Killed: {http.StatusForbidden, "killed_error", 1},
