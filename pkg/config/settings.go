@@ -12,6 +12,7 @@ import (
 	"net/netip"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -24,6 +25,7 @@ const (
 	memberOrigins = "allowed_origins"
 	memberOllama  = "ollama_api_models"
 	memberModels  = "models"
+	memberAPIs    = "model_apis"
 	memberOAuth   = "oauth_clients"
 	memberPrices  = "prices"
 	memberAliases = "model_aliases"
@@ -62,6 +64,7 @@ type snapshot struct {
 	ollama  ollamaModels
 	urls    map[string]string
 	models  map[string][]string
+	apis    map[string]string
 	aliases map[string][]string
 
 	commands map[string]Command
@@ -221,6 +224,12 @@ func interpret(members map[string]json.RawMessage, before *snapshot) (*snapshot,
 	snap.ollama = member(members, memberOllama, snap.ollama, before.ollama, &problems)
 	snap.urls = member(members, memberURLs, nil, before.urls, &problems)
 	snap.models = member(members, memberModels, snap.models, before.models, &problems)
+	snap.apis = member(members, memberAPIs, nil, before.apis, &problems)
+	for _, model := range slices.Sorted(maps.Keys(snap.apis)) {
+		if api := snap.apis[model]; api != "chat" && api != "responses" || !strings.Contains(model, "/") {
+			problems = append(problems, fmt.Sprintf("%s: %q: %q is not understood: it maps PROVIDER/MODEL, or PROVIDER/PREFIX*, to chat or responses", memberAPIs, model, api))
+		}
+	}
 	snap.aliases = member(members, memberAliases, snap.aliases, before.aliases, &problems)
 	snap.commands = member(members, memberCommands, snap.commands, before.commands, &problems)
 	var rawOrigins []json.RawMessage

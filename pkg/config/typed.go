@@ -102,6 +102,10 @@ func (s *Settings) Models(provider string) []string {
 	return slices.Clone(s.current.Load().models[provider])
 }
 
+// ModelAPIs says by which of a provider's APIs, chat or responses, a model is asked, by
+// PROVIDER/MODEL, which may end in *.
+func (s *Settings) ModelAPIs() map[string]string { return maps.Clone(s.current.Load().apis) }
+
 // ModelProviders are the providers that Models knows, sorted.
 func (s *Settings) ModelProviders() []string {
 	return slices.Sorted(maps.Keys(s.current.Load().models))

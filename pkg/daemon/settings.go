@@ -110,7 +110,7 @@ func (g *gatewaySettings) refresh() {
 		KeepResponse:   keep,
 		Aliases:        aliases,
 		StreamUsageOff: !g.settings.StreamUsage(), EchoOff: !g.settings.EchoEnabled(),
-		Origins: g.settings.AllowedOrigins(), Models: models, OllamaModels: ollamaModels(g.settings.OllamaModels()),
+		Origins: g.settings.AllowedOrigins(), Models: models, ModelAPIs: g.settings.ModelAPIs(), OllamaModels: ollamaModels(g.settings.OllamaModels()),
 	})
 }
 

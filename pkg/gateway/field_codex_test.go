@@ -327,3 +327,15 @@ func TestClientToolsOfAnthropic(t *testing.T) {
 		w.do("POST", "/v1/messages", `{"model":"`+model+`","max_tokens":99,"messages":[{"role":"user","content":"x"}],"tools":[{"type":"code_execution_20250825","name":"code_execution"}]}`).want(t, 400, "Anthropic's own")
 	}
 }
+
+// TestEfforts: whatever effort Codex offers, each model gets one that it takes.
+func TestEfforts(t *testing.T) {
+	w := newWorld(t)
+	w.strictProviders()
+	w.google()
+	for _, model := range []string{"claude-sonnet-4-5", "claude-opus-5", "gemini-2.5-flash", "gemini-3-pro", "deepseek/deepseek-chat"} {
+		for _, effort := range []string{"none", "minimal", "low", "medium", "high", "xhigh", "max", "ultra"} {
+			w.survive([]session{{model + " " + effort, "/v1/responses", `{"model":"` + model + `","store":false,"reasoning":{"effort":"` + effort + `"},"input":"x"}`, ""}})
+		}
+	}
+}

@@ -230,3 +230,19 @@ func TestChatRefusedOnce(t *testing.T) {
 		}
 	}
 }
+
+// TestChosenAPI: config.json decides by which API a model is asked, whatever its name says.
+func TestChosenAPI(t *testing.T) {
+	w := newWorld(t)
+	up := standin.OpenAI(t, canary)
+	w.keys.put("openai", up.URL+"/v1")
+	w.settings.ModelAPIs = map[string]string{"openai/gpt-4o*": "responses", "openai/gpt-4o-mini": "chat", "openai/gpt-5.6": "chat"}
+	for model, want := range map[string]string{"gpt-4o": "/v1/responses", "gpt-4o-mini": "/v1/chat/completions", "gpt-5": "/v1/chat/completions", "gpt-5.6": "/v1/chat/completions"} {
+		for _, path := range []string{"/v1/messages", "/v1/chat/completions"} {
+			a := w.do("POST", path, `{"model":"`+model+`","max_tokens":99,"messages":[{"role":"user","content":"hi"}]}`)
+			if seen := up.Last(t); a.status != 200 || seen.Path != want {
+				t.Errorf("%s %s: %d %s by %s, want %s", path, model, a.status, a.body, seen.Path, want)
+			}
+		}
+	}
+}

@@ -217,11 +217,19 @@ func (c *converter) reasoning(v jsonscan.Value, out *jsonscan.Value) error {
 	if v.Set() && v.Decode(&r) != nil {
 		return dialect.Invalid("reasoning", "reasoning must be an object")
 	}
-	if !r.Effort.Empty() {
+	switch {
+	case r.Effort.Empty():
+	case efforts[r.Effort.Text()]:
 		out.Put("reasoning_effort", jsonscan.Str(r.Effort))
+	default: // newer than this table: whoever asks for such a one wants much
+		c.ignore("reasoning.effort")
+		out.PutText("reasoning_effort", "max")
 	}
 	return nil
 }
+
+// efforts are those that the middle knows.
+var efforts = map[string]bool{"none": true, "minimal": true, "low": true, "medium": true, "high": true, "xhigh": true, "max": true}
 
 // text maps text.format and text.verbosity.
 func (c *converter) text(v jsonscan.Value, out *jsonscan.Value) error {

@@ -38,6 +38,7 @@ type Settings struct {
 	KeepResponse   int                 // bytes of each response that the Observers get; 0 is none
 	Origins        []string            // the origins list, normalised
 	Models         map[string][]string // per provider, where it has no live list, and for routing
+	ModelAPIs      map[string]string   // model_apis: "chat" or "responses" by PROVIDER/MODEL, which may end in *
 	OllamaModels   []OllamaModel       // ollama_api_models: further models for Ollama's lists
 	Aliases        *alias.Table        // names that stand for other models
 }

@@ -3,6 +3,7 @@ package plan
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -40,11 +41,12 @@ func (r *Request) planText(to *pipeline.Candidate, first dialect.Translator) ([]
 	if err != nil {
 		return nil, err
 	}
-	if native == nil || r.Planner.endpointMissing(native) {
+	chosen := r.chosenAPI(to)
+	if native == nil || r.Planner.endpointMissing(native) || chosen == "chat" {
 		return []Plan{chat}, nil
 	}
 	plans := r.responsesPlans(to, native)
-	if r.wantsResponses(to) {
+	if chosen == "responses" || r.wantsResponses(to) {
 		chat.Fallback = true
 		return append(plans, chat), nil
 	}
@@ -58,6 +60,22 @@ func (r *Request) planText(to *pipeline.Candidate, first dialect.Translator) ([]
 	}
 	plans[0].Learn = func() { r.Planner.learn(chatRule(to, toolsAlone)) }
 	return append([]Plan{chat}, plans...), nil
+}
+
+// chosenAPI is the API that config.json says a model is asked by, "" where it says none:
+// the longest name counts.
+func (r *Request) chosenAPI(to *pipeline.Candidate) (api string) {
+	if len(r.Settings.ModelAPIs) == 0 {
+		return ""
+	}
+	model, longest := to.Provider.Name+"/"+to.Model, -1
+	for name, says := range r.Settings.ModelAPIs {
+		prefix, glob := strings.CutSuffix(name, "*")
+		if (name == model || glob && strings.HasPrefix(model, prefix)) && len(name) > longest {
+			api, longest = says, len(name)
+		}
+	}
+	return api
 }
 
 // responsesEndpoint is where a candidate has, or may have, the Responses API; nil where
