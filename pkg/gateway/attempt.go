@@ -38,7 +38,7 @@ func (c *exchange) attempts(plans []plan.Plan) error {
 			i += 1 + len(fallbacks)
 			continue
 		}
-		if p.To.Wait > 0 && len(c.outcome.Attempts) > 0 {
+		if p.To.Wait > 0 && !p.Fallback && len(c.outcome.Attempts) > 0 {
 			wait(ctx, p.To.Wait)
 		}
 		var result verdict
@@ -176,7 +176,12 @@ func (c *exchange) mayRetry(ctx context.Context, p *plan.Plan) bool {
 }
 
 // repeatable reports whether the body can be sent once more.
-func (c *exchange) repeatable() bool { return c.Form == nil && (c.BodyRead || c.Call.Size == 0) }
+func (c *exchange) repeatable() bool {
+	if c.Form != nil {
+		return c.Form.Repeatable()
+	}
+	return c.BodyRead || c.Call.Size == 0
+}
 
 // answer is what is to be known of the call for its answer.
 func (c *exchange) answer(to *pipeline.Candidate, ignored []string) *respond.Answer {

@@ -97,6 +97,11 @@ func (c *exchange) dispatch(candidates []pipeline.Candidate) error {
 	if err := c.admit(c.HTTP.Context(), candidates); err != nil {
 		return err
 	}
+	if c.Form != nil && len(candidates) > 1 {
+		if err := c.Form.Hold(c.HTTP.Context(), c.HTTP.ContentLength, &c.Lease); err != nil {
+			return err
+		}
+	}
 	return c.attempts(plans)
 }
 

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gorilla/websocket"
 	"github.com/hostless/hostless/pkg/gateway"
 	"github.com/hostless/hostless/pkg/gateway/pipeline"
 	"github.com/hostless/hostless/pkg/keypool"
@@ -46,6 +47,7 @@ type account struct {
 	by    map[string]func(http.ResponseWriter, int) bool // by key: whether it answered the nth request itself
 	n     map[string]int
 	ids   map[string]string // of responses, by key
+	size  int               // of the last body
 }
 
 func newAccount(t testing.TB) *account {
@@ -64,7 +66,7 @@ func (a *account) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	json.Unmarshal(body, &req)
 	a.mu.Lock()
-	a.asked = append(a.asked, key)
+	a.asked, a.size = append(a.asked, key), len(body)
 	a.n[key]++
 	n, behave := a.n[key], a.by[key]
 	known := req.Previous == "" || a.ids[req.Previous] == key
@@ -357,12 +359,92 @@ func TestPoolStored(t *testing.T) {
 	a.keysAsked()
 	w.do("GET", "/v1/files/file-1", "").want(t, 200, "")
 	w.do("POST", "/v1/batches", `{"input_file_id":"x"}`).want(t, 200, "")
-	first := a.keysAsked()
+	a.keysAsked()
 	clock.pass(time.Minute)
+	// A form is sent again, whole, where the key that it went to is refused.
+	form := "--b\r\nContent-Disposition: form-data; name=\"model\"\r\n\r\nwhisper-1\r\n--b\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a.wav\"\r\n\r\n" + strings.Repeat("RIFF", 40<<10) + "\r\n--b--\r\n"
+	for _, key := range []string{"k-a", "k-b", "k-c"} {
+		a.by[key] = answering(401)
+	}
+	w.do("POST", "/v1/audio/transcriptions", form, "Content-Type", "multipart/form-data; boundary=b").want(t, 200, "")
+	if keys := a.keysAsked(); keys[len(keys)-1] != "k-good" || a.size != len(form) {
+		t.Errorf("asked %v; the last one got %d bytes of %d", keys, a.size, len(form))
+	}
+	clear(a.by)
 	// A batch is not made twice where nobody knows what became of it.
-	a.by[first[len(first)-1]] = answering(502)
+	for _, key := range []string{"k-a", "k-b", "k-c", "k-good"} {
+		a.by[key] = answering(502)
+	}
 	w.do("POST", "/v1/batches", `{"input_file_id":"x"}`).want(t, 502, "")
 	if keys := a.keysAsked(); len(keys) != 1 {
 		t.Errorf("a batch was asked for %d times", len(keys))
+	}
+}
+
+// TestPoolSockets: a WebSocket is opened with the next key, or to the next target,
+// where the first one is refused; what was refused is passed over from then on.
+func TestPoolSockets(t *testing.T) {
+	w, a, pool, seen, _ := newPool(t, "one", "two")
+	upgrader := websocket.Upgrader{}
+	var mu sync.Mutex
+	status := map[string]int{}
+	var asked []string
+	a.Config.Handler = http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		key := strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")
+		mu.Lock()
+		asked = append(asked, key+" "+r.URL.Query().Get("model"))
+		refusal := status[key]
+		mu.Unlock()
+		if refusal != 0 {
+			rw.WriteHeader(refusal)
+			return
+		}
+		c, err := upgrader.Upgrade(rw, r, nil)
+		if err != nil {
+			return
+		}
+		defer c.Close()
+		c.WriteMessage(websocket.TextMessage, []byte(`{"type":"session.created"}`))
+		c.ReadMessage()
+	})
+	other := httptest.NewServer(a.Config.Handler)
+	t.Cleanup(other.Close)
+	w.keys.putCred("xai", gateway.Credential{BaseURL: other.URL + "/v1", Key: secret.New("k-xai")})
+	for _, key := range []string{"k-one", "k-two"} {
+		mu.Lock()
+		status = map[string]int{key: 401}
+		mu.Unlock()
+		other := map[string]string{"k-one": "k-two", "k-two": "k-one"}[key]
+		c, resp, err := w.dial("/v1/realtime?model=gpt-realtime")
+		if err != nil {
+			t.Fatal(err, resp)
+		}
+		receive(t, c)
+		c.Close()
+		if _, o := seen.last(t); o.Attempts[len(o.Attempts)-1].KeyLabel != strings.TrimPrefix(other, "k-") {
+			t.Errorf("with %s refused: attempts %+v", key, o.Attempts)
+		}
+		pool.Forget("openai")
+	}
+	w.withAliases("voice=openai/gpt-realtime,xai/grok-voice")
+	mu.Lock()
+	status = map[string]int{"k-one": 429, "k-two": 429}
+	mu.Unlock()
+	asked = nil
+	c, resp, err := w.dial("/v1/realtime?model=voice")
+	if err != nil {
+		t.Fatal(err, resp)
+	}
+	receive(t, c)
+	c.Close()
+	if len(asked) != 3 || asked[2] != "k-xai grok-voice" || resp.Header.Get("X-Hostless-Attempts") != "3" {
+		t.Errorf("asked %q, headers %v", asked, resp.Header)
+	}
+	// All refused: the last refusal is the caller's.
+	mu.Lock()
+	status["k-xai"] = 503
+	mu.Unlock()
+	if _, resp, err := w.dial("/v1/realtime?model=voice"); err == nil || resp.StatusCode != 503 {
+		t.Errorf("got %v, %v", resp, err)
 	}
 }

@@ -28,7 +28,8 @@ type Form struct {
 	Ended bool   // the whole form has been read
 
 	prefix []byte
-	rest   io.Reader
+	rest   io.Reader       // nil once all is read
+	tail   []byte          // what Hold read
 	models []jsonscan.Span // where the values of model parts stand in prefix
 }
 
@@ -209,9 +210,29 @@ func (p *formParser) done(f *Form) *Form {
 	return f
 }
 
+// Hold reads what is left of a form of size bytes, under the lease, so that it can be
+// sent more than once. A form whose size is not known or is larger than what forms are
+// looked through for, or for which there is no memory, stays as it is. An error is one
+// of reading.
+func (f *Form) Hold(ctx context.Context, size int64, lease *Lease) error {
+	left := size - int64(len(f.prefix))
+	if f.rest == nil || left < 0 || size > formPeek || lease.Grow(ctx, left) != nil {
+		return nil
+	}
+	tail := make([]byte, left)
+	if _, err := io.ReadFull(f.rest, tail); err != nil {
+		return ReadError(err)
+	}
+	f.tail, f.rest = tail, nil
+	return nil
+}
+
+// Repeatable reports whether Replay can be called more than once.
+func (f *Form) Repeatable() bool { return f.rest == nil }
+
 // Replay gives the whole form once more, its model parts holding the given model,
-// and by how many bytes it grew. It can be called once: what was not read yet comes
-// from the request itself.
+// and by how many bytes it grew. Unless it is Repeatable it can be called once: what
+// was not read yet comes from the request itself.
 func (f *Form) Replay(model string) (body io.Reader, grew int) {
 	readers := []io.Reader{}
 	from := 0
@@ -222,7 +243,7 @@ func (f *Form) Replay(model string) (body io.Reader, grew int) {
 			from = at.End
 		}
 	}
-	readers = append(readers, bytes.NewReader(f.prefix[from:]))
+	readers = append(readers, bytes.NewReader(f.prefix[from:]), bytes.NewReader(f.tail))
 	if f.rest != nil {
 		readers = append(readers, f.rest)
 	}

@@ -61,7 +61,8 @@ type Session struct {
 	PerTurn bool
 	Settle  func(pipeline.Outcome) // nil before the connection was admitted as a call
 
-	to pipeline.Candidate // where it is connected to
+	to     pipeline.Candidate   // where it is connected to
+	others []pipeline.Candidate // that are tried after it, while it is not
 }
 
 // resolve finds the provider of a model that a message names. Of an alias it is the
@@ -88,7 +89,7 @@ func (s *Session) admit(ctx context.Context) error {
 // answer is what is to be known of the connection for its answer.
 func (s *Session) answer() *respond.Answer {
 	return &respond.Answer{
-		Request: s.HTTP, Caller: s.Call.Dialect, Provider: s.to.Credential.Provider, Model: s.to.Model, Attempts: 1,
+		Request: s.HTTP, Caller: s.Call.Dialect, Provider: s.to.Credential.Provider, Model: s.to.Model, Attempts: len(s.Outcome.Attempts) + 1,
 		Redact: respond.NewRedactor(&s.to, false), RedactError: respond.NewRedactor(&s.to, true),
 	}
 }

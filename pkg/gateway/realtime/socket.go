@@ -3,7 +3,6 @@ package realtime
 import (
 	"bytes"
 	"context"
-	"fmt"
 	"net/http"
 	"net/url"
 	"strings"
@@ -14,7 +13,6 @@ import (
 	"github.com/hostless/hostless/pkg/fault"
 	"github.com/hostless/hostless/pkg/gateway/body"
 	"github.com/hostless/hostless/pkg/gateway/respond"
-	"github.com/hostless/hostless/pkg/gateway/upstream"
 )
 
 // Serve serves a WebSocket: /v1/realtime, and /v1/responses in WebSocket
@@ -55,7 +53,7 @@ type duplex struct {
 	responses bool // its messages alone are calls; else the session is one too
 	caller    *Conn
 	provider  *Conn
-	query     string
+	named     bool // the query names the model
 	opened    bool // the provider is fixed by the connection
 
 	turning sync.Mutex
@@ -67,7 +65,7 @@ func (s *duplex) connectByQuery(asked string) error {
 	if err := s.choose(s.HTTP.Context(), asked); err != nil {
 		return err
 	}
-	s.query = renamedQuery(upstream.Query(s.HTTP.URL.RawQuery, false), s.to.Model)
+	s.named = true
 	if s.responses && !s.speaksSockets() {
 		return s.bridge(nil)
 	}
@@ -103,34 +101,24 @@ func (s *duplex) hasNone(resp *http.Response) bool {
 // dialUpstream connects to the provider's own WebSocket and relays. charge is whether
 // opening it is a request of its own.
 func (s *duplex) dialUpstream(charge bool) error {
-	e, err := s.Endpoint(&s.to, dialect.OpenAI)
-	if err != nil {
+	if _, err := s.socketEndpoint(); err != nil {
 		return err
-	}
-	if e == nil || e.Builtin {
-		return &fault.Error{Kind: fault.Invalid, Param: "model", Code: "unsupported_endpoint", Message: fmt.Sprintf("provider %q has no %s", s.to.Provider.Name, s.Path())}
 	}
 	if charge {
 		if err := s.admit(s.HTTP.Context()); err != nil {
 			return err
 		}
 	}
-	if s.query == "" {
-		s.query = upstream.Query(s.HTTP.URL.RawQuery, false)
-	}
 	ctx, cancel := s.context()
 	defer cancel()
-	conn, resp, err := s.dialProvider(ctx, e, s.query)
-	if err != nil {
-		err = respond.Canceled(ctx, upstream.Error(s.to.Provider.Name, err))
-		s.attempted(respond.Result{}, err)
+	conn, resp, err := s.dial(ctx, s.upstreamQuery)
+	switch {
+	case err != nil:
 		return err
-	}
-	if conn == nil {
+	case conn == nil && resp == nil:
+		return s.bridge(nil)
+	case conn == nil:
 		defer resp.Body.Close()
-		if s.responses && s.hasNone(resp) {
-			return s.bridge(nil)
-		}
 		result, err := s.answer().Pass(ctx, s.Writer, resp)
 		s.attempted(result, err)
 		return err
@@ -199,24 +187,14 @@ func (s *duplex) connect(ctx context.Context, first body.Message) error {
 	if !s.speaksSockets() {
 		return s.bridge(&first)
 	}
-	e, err := s.Endpoint(&s.to, dialect.OpenAI)
-	if err == nil && e == nil {
-		err = s.Unsupported(&s.to)
-	}
-	if err != nil {
+	conn, resp, err := s.dial(ctx, s.upstreamQuery)
+	switch {
+	case err != nil:
 		return s.refuse(err, first.EventID)
-	}
-	conn, resp, err := s.dialProvider(ctx, e, upstream.Query(s.HTTP.URL.RawQuery, false))
-	if err != nil {
-		err = respond.Canceled(ctx, upstream.Error(s.to.Provider.Name, err))
-		s.attempted(respond.Result{}, err)
-		return s.refuse(err, first.EventID)
-	}
-	if conn == nil {
+	case conn == nil && resp == nil:
+		return s.bridge(&first)
+	case conn == nil:
 		defer resp.Body.Close()
-		if s.hasNone(resp) {
-			return s.bridge(&first)
-		}
 		s.refusal(resp)
 		return respond.ErrDisconnected
 	}

@@ -9,15 +9,15 @@ import (
 	"github.com/hostless/hostless/pkg/gateway/usage"
 )
 
-// choose plans where a WebSocket goes: to the first candidate for a model, "" for the
-// provider's own choice. A connection has no other attempts.
+// choose plans where a WebSocket goes for a model, "" for the provider's own choice: to
+// the first candidate, or to another one while none is connected.
 func (s *Session) choose(ctx context.Context, model string) error {
 	s.Call.Model = model
 	candidates, err := s.Pipeline.Candidates(ctx, s.Request)
 	if err != nil {
 		return err
 	}
-	s.to = candidates[0]
+	s.to, s.others = candidates[0], candidates[1:]
 	s.Outcome.Candidate = s.to
 	return nil
 }
