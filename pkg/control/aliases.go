@@ -16,7 +16,8 @@ type Alias struct {
 	Targets []string `json:"targets"` // best first, as they were given
 }
 
-// AliasList answers every request for /models/aliases but that for one alias.
+// AliasList answers every request for /models/aliases; GET /models/aliases/{name} has
+// the one alias in it.
 type AliasList struct {
 	Aliases []Alias `json:"aliases"`
 }
@@ -45,7 +46,7 @@ func (s *Server) getAlias(w http.ResponseWriter, r *http.Request) {
 	}
 	for _, a := range all {
 		if a.Name == r.PathValue("name") {
-			answer(w, a)
+			answer(w, AliasList{Aliases: []Alias{a}})
 			return
 		}
 	}

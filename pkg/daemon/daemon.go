@@ -383,6 +383,7 @@ func (d *daemon) reload() error {
 	found, err := d.settings.Reload()
 	d.warnings.set("config", found)
 	more, keysErr := d.keys.Reload()
+	d.pool.Forget("") // keys may be others now
 	d.warnings.set("keys", more)
 	if err := errors.Join(err, keysErr); err != nil {
 		return err

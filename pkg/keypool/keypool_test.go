@@ -122,8 +122,9 @@ func FuzzSession(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, body []byte) {
 		call := &pipeline.Call{Model: "m", Body: body}
-		if sessionOf(call, "openai") != sessionOf(call, "openai") {
-			t.Error("two readings differ")
+		first := sessionOf(call, "openai")
+		if again := sessionOf(call, "openai"); again != first {
+			t.Errorf("two readings differ: %x, %x", first, again)
 		}
 		notHere(call, &pipeline.Outcome{Status: 404})
 	})

@@ -166,12 +166,13 @@ func (p *Pool) drop(name keyName) {
 	p.troubled.Store(int64(len(p.keys)))
 }
 
-// Forget takes back what is known against a provider's keys: they were changed.
+// Forget takes back what is known against a provider's keys, "" for all: they were
+// changed.
 func (p *Pool) Forget(provider string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for name := range p.keys {
-		if name.provider == provider {
+		if provider == "" || name.provider == provider {
 			p.drop(name)
 		}
 	}

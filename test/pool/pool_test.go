@@ -227,7 +227,7 @@ func TestAliases(t *testing.T) {
 		text               string
 	}{
 		{"PUT", "/models/aliases/a%2Fb", `{"targets":["gpt-4o-mini"]}`, 200, `{"name":"a/b","targets":["gpt-4o-mini"]}`},
-		{"GET", "/models/aliases/a%2Fb", "", 200, `{"name":"a/b","targets":["gpt-4o-mini"]}`},
+		{"GET", "/models/aliases/a%2Fb", "", 200, `{"aliases":[{"name":"a/b","targets":["gpt-4o-mini"]}]}`},
 		{"DELETE", "/models/aliases/a%2Fb", "", 200, `"aliases":[`},
 		{"DELETE", "/models/aliases/a%2Fb", "", 404, "no alias"},
 		{"GET", "/models/aliases/none", "", 404, "error"},
