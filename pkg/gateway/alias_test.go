@@ -153,7 +153,7 @@ func TestAliasFallback(t *testing.T) {
 			t.Errorf("%s: outcome %+v", tt.name, o)
 		}
 	}
-	// The last target's answer is the caller's; how often it was tried is told with it.
+	// The last target's answer is the caller's; and the number of attempts goes with it.
 	w.withAliases("fast=mistral/a,mistral/b")
 	first = func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }
 	if a := w.do("POST", "/v1/messages", `{"model":"fast","max_tokens":9,"messages":[{"role":"user","content":"ping"}]}`); a.status != 502 || a.header.Get("X-Hostless-Attempts") != "2" {
