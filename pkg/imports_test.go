@@ -30,7 +30,7 @@ var order = [][]string{
 	{"gateway/policy", "gateway/access"},
 	{"gateway/pipeline", "prices"},
 	{"reqlog", "keypool", "gateway/alias"},
-	{"spend", "metrics"},
+	{"spend", "metrics", "otlp"},
 	{"budget"},
 	{"apps/http1", "apps/errpage", "gateway/ledger"},
 	{"gateway/upstream", "gateway/respond"},

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"net/netip"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -34,6 +35,7 @@ const (
 	Web              = "web"               // on, off: what the login service was installed with
 	BudgetUnpriced   = "budget-unpriced"   // allow, refuse
 	MetricsPort      = "metrics-port"      // 0 to 65535, 0 is off
+	OTLPEndpoint     = "otlp-endpoint"     // the base URL of a collector, or off
 	LogBodies        = "log-bodies"        // off, on, errors
 	LogBodiesDays    = "log-bodies-days"   // 1 to 365
 )
@@ -81,6 +83,7 @@ var settings = []setting{
 	{name: HostsSync, def: "off", allow: []string{"on", "off"}, about: "keep app names in the hosts file"},
 	{name: AllowedUIDs, def: "", parse: parseUIDs, about: "other users who may reach apps, by user id"},
 	{name: BudgetUnpriced, def: "allow", allow: []string{"allow", "refuse"}, about: "models without a price, where a budget in dollars applies"},
+	{name: OTLPEndpoint, def: "off", parse: parseEndpoint, about: "where traces and metrics of AI requests are sent, over OTLP/HTTP"},
 	{name: LogBodies, def: "off", allow: []string{"off", "on", "errors"}, about: "keep bodies beside the request log: all, or those of errors"},
 	{name: LogBodiesDays, def: "7", parse: parseDays, about: "for how many days they are kept"},
 	{name: MetricsPort, def: "0", parse: parseMetricsPort, about: "a loopback port for Prometheus, 0 for none"},
@@ -188,6 +191,18 @@ func parsePort(s string) (any, error) {
 		return nil, fmt.Errorf("a port from 0 to 65535")
 	}
 	return int(n), nil
+}
+
+// parseEndpoint takes the base URL of a collector, or "off".
+func parseEndpoint(s string) (any, error) {
+	if s == "" || strings.EqualFold(s, "off") || strings.EqualFold(s, "false") {
+		return "off", nil
+	}
+	u, err := url.Parse(s)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
+		return nil, fmt.Errorf("off, or the URL of a collector such as http://127.0.0.1:4318")
+	}
+	return strings.TrimSuffix(strings.TrimRight(s, "/"), "/v1/traces"), nil
 }
 
 // parseDays takes a number of days.

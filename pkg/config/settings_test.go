@@ -36,7 +36,7 @@ func TestSettingsDefaults(t *testing.T) {
 	}
 	want := map[string]string{
 		"port": "48282", "token-persistence": "off", "key-storage": "auto", "stream-usage": "on", "echo": "on",
-		"https-redirect": "false", "wildcard-routes": "false", "trusted-proxies": "", "metrics-port": "0", "log-bodies": "off", "log-bodies-days": "7",
+		"https-redirect": "false", "wildcard-routes": "false", "trusted-proxies": "", "metrics-port": "0", "otlp-endpoint": "off", "log-bodies": "off", "log-bodies-days": "7",
 		"tls": "off", "idle-timeout": "off", "linger": "10m", "verbose": "off", "web": "off", "allowed-uids": "", "hosts-sync": "off", "approval-dialog": "on",
 		"budget-unpriced": "allow",
 	}

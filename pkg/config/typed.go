@@ -38,6 +38,14 @@ func (s *Settings) WildcardRoutes() bool { return s.value(WildcardRoutes).(bool)
 // Port is the TCP port to bind, 0 for any.
 func (s *Settings) Port() int { return s.value(Port).(int) }
 
+// OTLPEndpoint is the base URL of a collector, "" for none.
+func (s *Settings) OTLPEndpoint() string {
+	if v := s.value(OTLPEndpoint).(string); v != "off" {
+		return v
+	}
+	return ""
+}
+
 // LogBodies is off, on, or errors: whose bodies the request log keeps.
 func (s *Settings) LogBodies() string { return s.value(LogBodies).(string) }
 

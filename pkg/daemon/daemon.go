@@ -94,6 +94,7 @@ type daemon struct {
 	appRequests  *reqlog.Apps
 	metrics      *metrics.Metrics
 	pool         *keypool.Pool
+	stopOTLP     func() // nil before openRequests
 	gateway      *gateway.Gateway
 	routes       *routes.Table
 	apps         *proxy.Handler
@@ -348,6 +349,9 @@ func (d *daemon) close() error {
 	if d.requests != nil {
 		errs = append(errs, d.requests.Close()) // what a predecessor still answered is in it too
 		d.budgets.Save()
+	}
+	if d.stopOTLP != nil {
+		d.stopOTLP() // with what was just written
 	}
 	if d.appRequests != nil {
 		errs = append(errs, d.appRequests.Close())

@@ -8,7 +8,9 @@ import (
 	"io"
 	"io/fs"
 	"log/slog"
+	"os"
 	"path/filepath"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -19,6 +21,7 @@ import (
 	"github.com/hostless/hostless/pkg/control"
 	"github.com/hostless/hostless/pkg/fault"
 	"github.com/hostless/hostless/pkg/metrics"
+	"github.com/hostless/hostless/pkg/otlp"
 	"github.com/hostless/hostless/pkg/prices"
 	"github.com/hostless/hostless/pkg/reqlog"
 )
@@ -34,13 +37,26 @@ func (d *daemon) openRequests(log *slog.Logger, held []budget.Held) (err error) 
 	d.requests, err = reqlog.New(reqlog.Config{
 		Dir: d.cfg.Paths.Requests(), Prices: d.prices.book.Load, Redact: d.redactor.String, Logger: log, Count: d.budgets.Count,
 		Bodies: d.settings.LogBodies, BodiesDir: d.cfg.Paths.Bodies(), BodiesAge: d.settings.LogBodiesAge,
-		Observe: []func(reqlog.Event){d.metrics.Request},
+		Observe: []func(reqlog.Event){d.metrics.Request, d.startOTLP(log)},
 	})
 	if err != nil {
 		return err
 	}
 	d.appRequests, err = reqlog.NewApps(reqlog.AppsConfig{Dir: d.cfg.Paths.AppRequests(), Redact: d.redactor.String, Logger: log, Observe: d.metrics.App})
 	return err
+}
+
+// startOTLP starts the exporter, which stopOTLP ends, and gives who tells it of requests.
+func (d *daemon) startOTLP(log *slog.Logger) func(reqlog.Event) {
+	exporter := otlp.New(otlp.Config{
+		Version: d.cfg.Version, Instance: strconv.Itoa(os.Getpid()), Endpoint: d.settings.OTLPEndpoint,
+		Headers: otlp.ParseHeaders(d.cfg.Getenv("OTEL_EXPORTER_OTLP_HEADERS")), Logger: log,
+	})
+	ctx, end := context.WithCancel(context.Background())
+	ended := make(chan struct{})
+	go func() { defer close(ended); exporter.Run(ctx) }()
+	d.stopOTLP = func() { end(); <-ended }
+	return exporter.Request
 }
 
 // noteApp puts a request to an app into its log.

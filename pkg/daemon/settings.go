@@ -109,6 +109,7 @@ func (g *gatewaySettings) refresh() {
 	g.current.Store(&gateway.Settings{
 		KeepResponse:   keep,
 		Aliases:        aliases,
+		Trace:          g.settings.OTLPEndpoint() != "",
 		StreamUsageOff: !g.settings.StreamUsage(), EchoOff: !g.settings.EchoEnabled(),
 		Origins: g.settings.AllowedOrigins(), Models: models, ModelAPIs: g.settings.ModelAPIs(), OllamaModels: ollamaModels(g.settings.OllamaModels()),
 	})

@@ -109,6 +109,9 @@ func (l *Log) Done(call *pipeline.Call, o pipeline.Outcome) {
 		l.cfg.Count(row)
 	}
 	row.pending = &Event{Start: call.Start, FirstByte: o.FirstByte, End: o.End, Attempts: o.Attempts}
+	if v := call.Header["Traceparent"]; len(v) == 1 {
+		row.pending.traceparent = v[0]
+	}
 	if l.cfg.wanted(o.Kind != "") {
 		row.bodies = l.bodies.take(call, &o)
 	}
@@ -121,7 +124,12 @@ type Event struct {
 	Row                   *Row
 	Start, FirstByte, End time.Time          // exact; FirstByte is zero where none came
 	Attempts              []pipeline.Attempt // in order
+
+	traceparent string // as the caller sent it
 }
+
+// Trace is the request's place in a trace.
+func (e *Event) Trace() pipeline.Trace { return pipeline.TraceOf(e.Row.ID, e.traceparent) }
 
 // finishRow does to a row what the request's goroutine need not.
 func (l *Log) finishRow(r *Row) {

@@ -35,6 +35,7 @@ type Keys interface {
 type Settings struct {
 	StreamUsageOff bool                // never ask providers for the usage of a stream
 	EchoOff        bool                // the built-in provider does not exist
+	Trace          bool                // a caller's traceparent goes up with the request's own span as parent
 	KeepResponse   int                 // bytes of each response that the Observers get; 0 is none
 	Origins        []string            // the origins list, normalised
 	Models         map[string][]string // per provider, where it has no live list, and for routing
