@@ -31,6 +31,7 @@ func keysAddCommand(e *env) *cli.Command {
 			&cli.StringFlag{Name: "base-url", Usage: "the provider is at `URL`, with or without its version path"},
 			&cli.StringFlag{Name: "dialect", Usage: "the dialect of the base URL: `NAME` is openai, anthropic or gemini"},
 			&cli.BoolFlag{Name: "allow-private", Usage: "the base URL may lead into a private network"},
+			&cli.StringSliceFlag{Name: "attribute", Usage: "tell the provider of each request, as in app=x-litellm-tags: `WHAT=HEADER`, where WHAT is app, token or request; without HEADER no more"},
 			jsonFlag(),
 		},
 		Description: "Without KEY, or with -, the key is read from standard input; a terminal does not show it. Where nothing\n" +
@@ -44,6 +45,22 @@ func keysAddCommand(e *env) *cli.Command {
 			"  hostless keys add groq --from pass://ai/groq\n" +
 			"  hostless keys add mine --no-key --base-url http://localhost:8000/v1",
 	}, 1, 2, e.keysAdd)
+}
+
+// parseAttributes reads WHAT=HEADER; nil for none.
+func parseAttributes(list []string) (map[string]string, error) {
+	var out map[string]string
+	for _, text := range list {
+		what, header, ok := strings.Cut(text, "=")
+		if !ok {
+			return nil, usage("--attribute takes WHAT=HEADER such as app=x-litellm-tags, not %q", text)
+		}
+		if out == nil {
+			out = map[string]string{}
+		}
+		out[strings.TrimSpace(what)] = strings.TrimSpace(header)
+	}
+	return out, nil
 }
 
 // keyToAdd is a `keys add` that has been read.
@@ -116,15 +133,18 @@ func (e *env) parseKeysAdd(cc *cli.Context) (*keyToAdd, error) {
 	if sources > 1 {
 		return nil, usage("give one of KEY, -, --from, --no-key and --keep-key")
 	}
+	var err error
 	add.req = control.KeyRequest{
 		Reference: cc.String("from"), Label: cc.String("label"), NoKey: cc.Bool("no-key"),
 		BaseURL: cc.String("base-url"), Dialect: cc.String("dialect"), AllowPrivate: cc.Bool("allow-private"),
+	}
+	if add.req.Attributes, err = parseAttributes(cc.StringSlice("attribute")); err != nil {
+		return nil, err
 	}
 	if cc.IsSet("from") && !strings.Contains(add.req.Reference, "://") {
 		return nil, usage("--from takes a reference such as op://VAULT/ITEM/FIELD, not a key") // it may be one: not shown
 	}
 	if add.given {
-		var err error
 		if add.req.Key, err = e.checkKey(add.name, key); err != nil {
 			return nil, err
 		}

@@ -30,7 +30,8 @@ const (
 	memberPrices  = "prices"
 	memberAliases = "model_aliases"
 
-	memberCommands = "commands"
+	memberCommands   = "commands"
+	memberAttributes = "attributes"
 )
 
 // SettingsConfig is what OpenSettings needs.
@@ -67,7 +68,8 @@ type snapshot struct {
 	apis    map[string]string
 	aliases map[string][]string
 
-	commands map[string]Command
+	commands   map[string]Command
+	attributes map[string]Attributes
 }
 
 // OpenSettings reads config.json; a missing one is all defaults. One that is no
@@ -232,6 +234,7 @@ func interpret(members map[string]json.RawMessage, before *snapshot) (*snapshot,
 	}
 	snap.aliases = member(members, memberAliases, snap.aliases, before.aliases, &problems)
 	snap.commands = member(members, memberCommands, snap.commands, before.commands, &problems)
+	snap.attributes = member(members, memberAttributes, snap.attributes, before.attributes, &problems)
 	var rawOrigins []json.RawMessage
 	for _, o := range before.origins {
 		rawOrigins = append(rawOrigins, mustJSON(o))

@@ -13,6 +13,9 @@ type KeyRequest struct {
 	Dialect      string `json:"dialect,omitempty"` // openai, anthropic or gemini
 	AllowPrivate bool   `json:"allow_private,omitempty"`
 	Label        string `json:"label,omitempty"` // tells several keys of a provider apart
+	// Attributes change what the provider is told of requests: by what (app, token,
+	// request) the header that carries it; "" takes one back.
+	Attributes map[string]string `json:"attributes,omitempty"`
 }
 
 // KeyInfo is one row of GET /keys; the key itself is never shown.
@@ -33,6 +36,8 @@ type KeyInfo struct {
 	State       string     `json:"state,omitempty"`
 	StateStatus int        `json:"state_status,omitempty"` // that the provider answered
 	StateUntil  *time.Time `json:"state_until,omitempty"`  // when it is tried again
+
+	Attributes map[string]string `json:"attributes,omitempty"`
 }
 
 // KeyList answers GET /keys.

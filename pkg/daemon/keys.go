@@ -133,7 +133,8 @@ type controlKeys struct {
 
 func (c controlKeys) info(e keys.Entry) control.KeyInfo {
 	k := control.KeyInfo{
-		Provider: e.Provider, Label: e.Label, BaseURL: e.BaseURL, Storage: e.Storage, Hint: e.Hint(), HasKey: e.HasKey(), Reference: e.Reference,
+		Attributes: c.settings.Attributes()[e.Provider],
+		Provider:   e.Provider, Label: e.Label, BaseURL: e.BaseURL, Storage: e.Storage, Hint: e.Hint(), HasKey: e.HasKey(), Reference: e.Reference,
 		Locked: e.Locked, Dialect: e.Dialect, AllowPrivate: e.AllowPrivate,
 	}
 	h := c.pool.Health(e.Provider, e.Label)
@@ -161,6 +162,9 @@ func (c controlKeys) Put(ctx context.Context, name string, req control.KeyReques
 	if err := errors.Join(keys.ValidProvider(name), keys.ValidLabel(req.Label)); err != nil {
 		return control.KeyStored{}, err
 	}
+	if err := config.CheckAttributes(req.Attributes); err != nil {
+		return control.KeyStored{}, err
+	}
 	kept, err := c.complete(ctx, name, &req)
 	if err == nil {
 		err = check(name, req)
@@ -175,6 +179,11 @@ func (c controlKeys) Put(ctx context.Context, name string, req control.KeyReques
 		return control.KeyStored{}, err
 	}
 	c.pool.Forget(name)
+	if req.Attributes != nil {
+		if err := c.settings.SetAttributes(name, req.Attributes); err != nil {
+			return control.KeyStored{}, err
+		}
+	}
 	c.changed()
 	notes := []string{}
 	for _, n := range []string{note, kept, plainHTTP(req)} {
@@ -193,7 +202,7 @@ func (c controlKeys) complete(ctx context.Context, name string, req *control.Key
 	if err != nil {
 		return "", err
 	}
-	changes := !req.Key.IsZero() || req.Reference != "" || req.NoKey || req.BaseURL != "" || req.Dialect != "" || req.AllowPrivate
+	changes := !req.Key.IsZero() || req.Reference != "" || req.NoKey || req.BaseURL != "" || req.Dialect != "" || req.AllowPrivate || req.Attributes != nil
 	if there && !changes {
 		return "", &fault.Error{Kind: fault.Invalid, Message: fmt.Sprintf("no key was given for %s, which is stored already", name), Next: "hostless keys add " + name, Param: "key"}
 	}
@@ -280,6 +289,11 @@ func (c controlKeys) Delete(ctx context.Context, name, label string, all bool) e
 		return err
 	}
 	c.pool.Forget(name)
+	if all {
+		if err := c.settings.SetAttributes(name, nil); err != nil {
+			return err
+		}
+	}
 	c.changed()
 	return nil
 }

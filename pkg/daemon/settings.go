@@ -106,7 +106,12 @@ func (g *gatewaySettings) refresh() {
 	if g.settings.LogBodies() != reqlog.BodiesOff {
 		keep = reqlog.MaxResponseBody
 	}
+	attributes := map[string]map[string]string{}
+	for name, a := range g.settings.Attributes() {
+		attributes[name] = a
+	}
 	g.current.Store(&gateway.Settings{
+		Attributes:     attributes,
 		KeepResponse:   keep,
 		Aliases:        aliases,
 		Trace:          g.settings.OTLPEndpoint() != "",

@@ -42,6 +42,10 @@ type Settings struct {
 	ModelAPIs      map[string]string   // model_apis: "chat" or "responses" by PROVIDER/MODEL, which may end in *
 	OllamaModels   []OllamaModel       // ollama_api_models: further models for Ollama's lists
 	Aliases        *alias.Table        // names that stand for other models
+
+	// Attributes are the headers that tell a provider of a request: by provider, then by
+	// what they tell (config.AttributeNames).
+	Attributes map[string]map[string]string
 }
 
 // OllamaModel is a model that config.json adds to Ollama's lists.

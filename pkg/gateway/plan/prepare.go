@@ -18,11 +18,7 @@ import (
 func (r *Request) Prepare(p *Plan) (req *upstream.Request, call *dialect.Call, err error) {
 	r.DropUsage, r.Ignored = false, nil
 	header := upstream.RequestHeader(r.HTTP.Header)
-	if sent := header["Traceparent"]; r.Settings.Trace && len(sent) == 1 {
-		if trace := pipeline.TraceOf(r.Call.ID, sent[0]); trace.Called() {
-			header["Traceparent"] = []string{trace.Traceparent()}
-		}
-	}
+	r.SetFacts(p.To.Provider.Name, header)
 	if p.Translate != nil {
 		return r.prepareTranslated(p, header)
 	}
