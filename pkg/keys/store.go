@@ -102,7 +102,7 @@ func (s *Store) plain(provider string) (Entry, bool) {
 	return e, ok && e.Reference == ""
 }
 
-// Count is how many entries a provider has, as far as can be told without opening
+// Count is how many entries a provider has, as far as is known without opening
 // anything: cheap enough for each request.
 func (s *Store) Count(provider string) int {
 	n := s.file.count(provider)
