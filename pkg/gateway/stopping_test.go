@@ -6,9 +6,12 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/hostless/hostless/pkg/fault"
+	"github.com/hostless/hostless/pkg/gateway"
+	"github.com/hostless/hostless/pkg/gateway/pipeline"
 )
 
 // TestStopEndsStreams: a stream that the daemon's own end cuts ends with an error
@@ -50,4 +53,21 @@ func TestStopEndsStreams(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestEndWhileAdmitted: End reaches a call that was let in and has not been sent yet, and
+// none that comes later.
+func TestEndWhileAdmitted(t *testing.T) {
+	var once sync.Once
+	var w *world
+	w = newWorld(t, func(c *gateway.Config) {
+		c.Admitters = []pipeline.Admitter{pipeline.AdmitterFunc(func(context.Context, *pipeline.Call, []pipeline.Candidate) (func(pipeline.Outcome), error) {
+			once.Do(func() { w.gw.End(&fault.Error{Kind: fault.Killed, Code: pipeline.CodeKilled, Message: "stopped"}) })
+			return nil, nil
+		})}
+	})
+	w.upstream("openai", func(rw http.ResponseWriter, r *http.Request) { io.WriteString(rw, `{"choices":[]}`) })
+	body := `{"model":"gpt-x","messages":[]}`
+	w.do("POST", "/v1/chat/completions", body).want(t, 403, `"code":"killed"`)
+	w.do("POST", "/v1/chat/completions", body).want(t, 200, "choices")
 }

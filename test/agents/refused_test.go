@@ -92,8 +92,12 @@ func TestRefusedOnce(t *testing.T) {
 						asked[r.Endpoint+" "+r.Model]++
 					}
 				}
+				most := 1
+				if c.name == "codex socket" {
+					most = 2 // its warm-up, and its turn over HTTP
+				}
 				for what, n := range asked {
-					if n > 1 {
+					if n > most {
 						t.Errorf("%s was asked %d times", what, n)
 					}
 				}

@@ -404,3 +404,30 @@ func TestHandover(t *testing.T) {
 	}
 	await("ended", is("3", "0"))
 }
+
+// TestFallback: an alias goes on to the next target where a budget of the first one's
+// provider is spent, and is refused where that of all is.
+func TestFallback(t *testing.T) {
+	w := newWorld(t)
+	if status := w.control("PUT", "/models/aliases/fast", map[string]any{"targets": []string{"openai/gpt-x", "groq/gpt-y"}}, nil); status != 200 {
+		t.Fatal(status)
+	}
+	if r := w.CLIWith("gsk_canary000000000000000000000000", "keys", "add", "groq", "-", "--base-url", w.up.URL); r.Code != 0 {
+		t.Fatal(r.Stderr)
+	}
+	ask := func() (*http.Response, string) {
+		return w.post("/v1/chat/completions", `{"model":"fast","max_tokens":9,"messages":[{"role":"user","content":"hello"}]}`)
+	}
+	for _, step := range []struct{ set, provider string }{
+		{"budget set 1requests/day --provider openai", "openai"}, {"status", "groq"}, {"budget set 2requests/day", ""},
+	} {
+		w.Must(strings.Fields(step.set)...)
+		resp, body := ask()
+		row := w.rows(1)[0]
+		if step.provider == "" {
+			refused(t, resp, body, "budget_exceeded", "hostless budget raise b1")
+		} else if resp.StatusCode != 200 || row["provider"] != step.provider {
+			t.Errorf("after %s: %d %s, by %v", step.set, resp.StatusCode, body, row["provider"])
+		}
+	}
+}
