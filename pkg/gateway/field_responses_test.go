@@ -246,3 +246,31 @@ func TestChosenAPI(t *testing.T) {
 		}
 	}
 }
+
+// TestThinkingOfOthersInChat: a chat client that echoes what another provider's model
+// thought lives on with a model that is asked in the client's own bytes.
+func TestThinkingOfOthersInChat(t *testing.T) {
+	w := newWorld(t)
+	var got string
+	w.upstream("openai", func(rw http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		got = string(body)
+		rw.Header().Set("Content-Type", "application/json")
+		io.WriteString(rw, `{"id":"c","choices":[{"index":0,"message":{"role":"assistant","content":"ok"},"finish_reason":"stop"}]}`)
+	})
+	const own = `{"type":"reasoning.encrypted","data":"x","format":"openai-responses-v1","provider":"xai"}`
+	for in, want := range map[string]string{
+		`{"role":"assistant","content":"y","reasoning_details":[` + own + `]}`:                                                 `{"role":"assistant","content":"y"}`,
+		`{"reasoning_details": [{"type":"thinking","text":"a","signature":"s"}], "role":"assistant", "content":"y"}`:           `{ "role":"assistant", "content":"y"}`,
+		`{"role":"assistant","reasoning_content":"a","reasoning_details":[{"type":"redacted","data":"d"}],"content":"\u00e9"}`: `{"role":"assistant","content":"\u00e9"}`,
+		`{"role":"assistant","reasoning_details" : [` + own + `],"content":"y","reasoning_content":"a"}`:                       `{"role":"assistant","content":"y"}`,
+		`{"reasoning_details":[` + own + `],"reasoning_content":"a","role":"assistant","content":"y"}`:                         `{"role":"assistant","content":"y"}`,
+		`{"role":"assistant","content":"y","reasoning_details":[{"type":"reasoning.text","text":"not made here"}]}`:            `{"role":"assistant","content":"y","reasoning_details":[{"type":"reasoning.text","text":"not made here"}]}`,
+	} {
+		a := w.do("POST", "/v1/chat/completions", `{"model":"gpt-4o","messages":[{"role":"user","content":"x"},`+in+`,{"role":"user","content":"z"}]}`)
+		whole := `{"model":"gpt-4o","messages":[{"role":"user","content":"x"},` + want + `,{"role":"user","content":"z"}]}`
+		if a.status != 200 || got != whole || (in != want) != strings.Contains(a.header.Get("X-Hostless-Ignored"), "messages.reasoning_details") {
+			t.Errorf("%s\n got %s\nwant %s, ignored %q", in, got, whole, a.header.Get("X-Hostless-Ignored"))
+		}
+	}
+}

@@ -52,6 +52,9 @@ func badEffort(model string, req map[string]any) string {
 func badChat(req map[string]any) string {
 	open := map[string]bool{}
 	for i, m := range objects(req["messages"]) {
+		if m["reasoning_details"] != nil {
+			return fmt.Sprintf("Unknown parameter: 'messages[%d].reasoning_details'.", i)
+		}
 		if str(m, "role") == "tool" {
 			id := str(m, "tool_call_id")
 			if !open[id] {

@@ -6,7 +6,9 @@ import (
 	"github.com/hostless/hostless/pkg/dialect"
 	"github.com/hostless/hostless/pkg/dialect/anthropic"
 	"github.com/hostless/hostless/pkg/dialect/gemini"
+	"github.com/hostless/hostless/pkg/dialect/openai"
 	"github.com/hostless/hostless/pkg/dialect/responses"
+	"github.com/hostless/hostless/pkg/gateway/endpoint"
 	"github.com/hostless/hostless/pkg/jsonscan"
 )
 
@@ -20,6 +22,8 @@ func (r *Request) withoutForeignThinking(p *Plan) (edits []jsonscan.Edit) {
 		// Others that speak Messages hold no signature against their own.
 		strict := p.To.Provider.Primary() == dialect.Anthropic || strings.Contains(p.To.Model, "claude")
 		edits, r.Ignored = anthropic.Foreign(data, turns, strict)
+	case r.Matched.Kind == endpoint.Chat:
+		edits, r.Ignored = openai.Foreign(data, turns, p.To.Provider.Name, p.To.Provider.ChatFacts())
 	case r.Matched.Dialect == dialect.Responses:
 		edits, r.Ignored = responses.Foreign(data, turns)
 	}

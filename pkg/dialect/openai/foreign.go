@@ -1,0 +1,83 @@
+package openai
+
+import (
+	"bytes"
+
+	"github.com/hostless/hostless/pkg/jsonscan"
+)
+
+// Foreign gives the edits that take out of a chat request, whose messages are at a place
+// in data, the thinking that Hostless put into the conversation while another provider's
+// model answered: providers refuse members of a message that they do not know, and cannot
+// read what they did not make. What a provider of these facts made itself stays, as does
+// all that was not made here. ignored names what was taken out.
+func Foreign(data []byte, messages jsonscan.Span, provider string, facts Facts) (edits []jsonscan.Edit, ignored []string) {
+	if !bytes.Contains(messages.Of(data), []byte(`"`+ReasoningDetails+`"`)) {
+		return nil, nil
+	}
+	for _, at := range jsonscan.Spans(data, messages) {
+		fields := jsonscan.Fields(data, at, ReasoningDetails, ReasoningContent)
+		if fields[0].End == 0 || !madeHere(jsonscan.Raw(fields[0].Of(data)), provider) {
+			continue
+		}
+		ignored = []string{"messages." + ReasoningDetails}
+		first, last := fields[0], fields[1]
+		switch {
+		case last.End == 0 || facts.Takes(ReasoningContent):
+			edits = append(edits, cutMembers(data, at, first, first))
+			continue
+		case first.Start > last.Start:
+			first, last = last, first
+		}
+		if adjoin(data, first, last) {
+			edits = append(edits, cutMembers(data, at, first, last))
+		} else {
+			edits = append(edits, cutMembers(data, at, first, first), cutMembers(data, at, last, last))
+		}
+	}
+	return edits, ignored
+}
+
+// madeHere reports whether a list of reasoning_details holds an element in Hostless's own
+// words, or one that another provider encrypted.
+func madeHere(list jsonscan.Value, provider string) bool {
+	for _, e := range list.Elements() {
+		if encrypted, ok := EncryptedOf(e); ok && encrypted.Provider != "" && encrypted.Provider != provider {
+			return true
+		}
+		if kind := e.Get("type"); e.Kind() == '{' && (kind.Is(`"thinking"`) || kind.Is(`"redacted"`)) {
+			return true
+		}
+	}
+	return false
+}
+
+// adjoin reports whether two members stand side by side.
+func adjoin(data []byte, a, b jsonscan.Span) bool {
+	return bytes.Count(bytes.Trim(data[a.End:b.Start], " \t\r\n:,"), []byte(`"`)) == 2
+}
+
+// cutMembers gives the edit that cuts the members from the one with the value first to
+// the one with the value last out of the object at a place, with a comma.
+func cutMembers(data []byte, object, first, last jsonscan.Span) jsonscan.Edit {
+	start := first.Start - 1
+	for quotes := 0; quotes < 2 && start > object.Start; start-- { // the name's
+		if data[start] == '"' {
+			quotes++
+		}
+	}
+	for start > object.Start && (data[start] == ' ' || data[start] == '\t' || data[start] == '\r' || data[start] == '\n') {
+		start--
+	}
+	if data[start] == ',' {
+		return jsonscan.Edit{At: jsonscan.Span{Start: start, End: last.End}}
+	}
+	end := last.End
+	for end < object.End && data[end] != ',' && data[end] != '}' {
+		end++
+	}
+	if data[end] == ',' {
+		end++
+	}
+	return jsonscan.Edit{At: jsonscan.Span{Start: start + 1, End: end}}
+}
