@@ -138,6 +138,35 @@ type Searched struct {
 	Searches    []Search          `json:"web_searches"`
 }
 
+// Sourced is the part of a completion, or of a chunk of one, in which some providers of
+// chat completions name their sources beside the message: Perplexity's search_results,
+// and citations, which xAI has too. It is to be embedded.
+type Sourced struct {
+	Citations     []json.RawMessage `json:"citations"` // URLs
+	SearchResults []Source          `json:"search_results"`
+}
+
+// Found gives the sources as annotations of the whole text: without a place in it.
+func (s *Sourced) Found() (annotations []json.RawMessage) {
+	add := func(c URLCitation) {
+		if raw, err := json.Marshal(Annotation{Type: "url_citation", URL: c}); err == nil && c.URL != "" {
+			annotations = append(annotations, raw)
+		}
+	}
+	for _, r := range s.SearchResults {
+		add(URLCitation{URL: r.URL, Title: r.Title})
+	}
+	if len(annotations) > 0 {
+		return annotations
+	}
+	for _, raw := range s.Citations {
+		if url, ok := jsonscan.Text(raw); ok {
+			add(URLCitation{URL: url})
+		}
+	}
+	return annotations
+}
+
 // ToolUse is the middle's usage of tools that the provider ran.
 type ToolUse struct {
 	Searches int64 `json:"web_search_requests"`

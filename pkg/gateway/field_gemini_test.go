@@ -133,3 +133,41 @@ func TestOllamaOnOllama(t *testing.T) {
 		}
 	}
 }
+
+// TestUnsignedCalls: Gemini's client goes on with Gemini after another provider's model
+// called its tools, whose calls nobody signed, and after a call that was stopped: as
+// Gemini CLI does to make room.
+func TestUnsignedCalls(t *testing.T) {
+	w := newWorld(t)
+	google := w.google()
+	for name, body := range map[string]string{
+		"no response":    `{"contents":[{"role":"user","parts":[{"text":"x"}]},{"role":"model","parts":[{"functionCall":{"id":"1","name":"f","args":{}}}]},{"role":"user","parts":[{"text":"never mind"}]}]}`,
+		"no turn behind": `{"contents":[{"role":"user","parts":[{"text":"x"}]},{"role":"model","parts":[{"functionCall":{"name":"f","args":{}},"thoughtSignature":"c2ln"}]}]}`,
+		"another's":      `{"contents":[{"role":"user","parts":[{"text":"x"}]},{"role":"model","parts":[{"functionCall":{"id":"1","name":"f","args":{}}}]},{"role":"user","parts":[{"functionResponse":{"id":"2","name":"f","response":{}}},{"functionResponse":{"id":"3","name":"f","response":{}}}]}]}`,
+		"one of two":     `{"contents":[{"role":"user","parts":[{"text":"x"}]},{"role":"model","parts":[{"functionCall":{"name":"f","args":{}}},{"functionCall":{"name":"g","args":{}}}]},{"role":"user","parts":[{"functionResponse":{"name":"f","response":{}}}]}]}`,
+	} {
+		for _, model := range []string{"gemini-2.5-flash", "gemini-3-pro"} {
+			if a := newGoogle(t).do("POST", "/v1beta/models/"+model+":generateContent", body); a.status != 200 || !strings.Contains(a.header.Get("X-Hostless-Ignored"), "contents.functionCall") {
+				t.Errorf("%s on %s: %d %s, ignored %q", name, model, a.status, a.body, a.header.Get("X-Hostless-Ignored"))
+			}
+		}
+	}
+	twice := `{"contents":[{"role":"user","parts":[{"text":"x"}]},{"role":"model","parts":[{"functionCall":{"id":"1","name":"f","args":{}}}]},{"role":"user","parts":[{"functionResponse":{"id":"1","name":"f","response":{}}},{"functionResponse":{"id":"1","name":"f","response":{}}}]}]}`
+	if a := newGoogle(t).do("POST", "/v1beta/models/gemini-3-pro:generateContent", twice); a.status != 200 || !strings.Contains(a.header.Get("X-Hostless-Ignored"), "contents.functionResponse") {
+		t.Errorf("twice: %d %s, ignored %q", a.status, a.body, a.header.Get("X-Hostless-Ignored"))
+	}
+	const body = `{"contents":[{"role":"user","parts":[{"text":"x"}]},{"role":"model","parts":[{"text":"y"},{"functionCall":{"name":"f","args":{}}},{"functionCall":{"name":"g","args":{}}}]},{"role":"user","parts":[{"functionResponse":{"name":"f","response":{}}},{"functionResponse":{"name":"g","response":{}}}]},{"role":"model","parts":[{"functionCall":{"name":"f","args":{}},"thoughtSignature":""}]},{"role":"user","parts":[{"functionResponse":{"name":"f","response":{}}}]}]}`
+	for turn, want := range []int{2, 3} { // the second turn goes up mended at once
+		a := w.do("POST", "/v1beta/models/gemini-3-pro:generateContent", body)
+		if asked := len(google.Generations()); a.status != 200 || asked != want || a.header.Get("X-Hostless-Ignored") != "contents.thoughtSignature" {
+			t.Errorf("turn %d: %d %s, asked %d times, ignored %q", turn+1, a.status, a.body, asked, a.header.Get("X-Hostless-Ignored"))
+		}
+	}
+}
+
+// newGoogle is a gateway that has learnt nothing of Google yet.
+func newGoogle(t *testing.T) *world {
+	w := newWorld(t)
+	w.google()
+	return w
+}

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/hostless/hostless/pkg/dialect"
 	"github.com/hostless/hostless/test/standin"
 )
 
@@ -204,4 +205,55 @@ func messageOf(t *testing.T, stream string) string {
 		t.Fatal(err)
 	}
 	return string(out)
+}
+
+// TestLinksOfChatProviders: the sources that a provider of chat completions names, in its
+// message or beside it, reach callers of the other dialects.
+func TestLinksOfChatProviders(t *testing.T) {
+	w := newWorld(t)
+	const cited = `"annotations":[{"type":"url_citation","url_citation":{"url":"https://tides.example/brest","title":"Tides","start_index":0,"end_index":7}}]`
+	for provider, told := range map[string][2]string{
+		"deepseek":   {cited, ""},
+		"perplexity": {`"refusal":null`, `,"citations":["https://tides.example/brest"],"search_results":[{"title":"Tides","url":"https://tides.example/brest","date":null}]`},
+	} {
+		w.upstream(provider, func(rw http.ResponseWriter, r *http.Request) {
+			var req map[string]any
+			json.NewDecoder(r.Body).Decode(&req)
+			if req["stream"] != true {
+				rw.Write([]byte(`{"id":"c","model":"m","choices":[{"index":0,"message":{"role":"assistant","content":"At four",` + told[0] + `},"finish_reason":"stop"}]` + told[1] + `}`))
+				return
+			}
+			send := events(rw)
+			for _, chunk := range []string{
+				`{"id":"c","model":"m","choices":[{"index":0,"delta":{"role":"assistant","content":"At "}}]` + told[1] + `}`, `{"choices":[{"index":0,"delta":{"content":"four"}}]}`,
+				`{"choices":[{"index":0,"delta":{` + told[0] + `}}]` + told[1] + `}`, `{"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}`, `[DONE]`,
+			} {
+				send("data: " + chunk + "\n\n")
+			}
+		})
+		model := provider + "/sonar"
+		for _, stream := range []string{"false", "true"} {
+			w.do("POST", "/v1/messages", `{"model":"`+model+`","stream":`+stream+`,"max_tokens":9,"messages":[{"role":"user","content":"x"}]}`).want(t, 200, `{"type":"web_search_result_location","url":"https://tides.example/brest","title":"Tides"`)
+			w.do("POST", "/v1/responses", `{"model":"`+model+`","stream":`+stream+`,"input":"x"}`).want(t, 200, `{"type":"url_citation","start_index":0,"end_index":7,"url":"https://tides.example/brest","title":"Tides"}`)
+		}
+		for _, verb := range []string{"generateContent", "streamGenerateContent?alt=sse"} {
+			w.do("POST", "/v1beta/models/"+model+":"+verb, `{"contents":[{"role":"user","parts":[{"text":"x"}]}]}`).want(t, 200, `"groundingChunks":[{"web":{"uri":"https://tides.example/brest","title":"Tides"}}]`)
+		}
+	}
+}
+
+// TestWebSearchNotAllowed: an account, or a model, without the search of the web that a
+// client offers unasked does not end its session; asked for, the refusal is the answer.
+func TestWebSearchNotAllowed(t *testing.T) {
+	w := newWorld(t)
+	refuse := contains(`"web_search`, `{"type":"error","error":{"type":"invalid_request_error","message":"Web search is not enabled for this organization"}}`)
+	asked := w.refusing("anthropic", dialect.Anthropic, refuse, message)
+	const body = `{"model":"claude-sonnet-4-5","input":"x","tools":[{"type":"function","name":"f","parameters":{"type":"object","properties":{}}},{"type":"web_search"}]}`
+	for i, want := range []int{2, 1} {
+		a := w.do("POST", "/v1/responses", body)
+		if got := len(asked()); a.status != 200 || got != want || !strings.Contains(a.header.Get("X-Hostless-Ignored"), "web_search") {
+			t.Errorf("turn %d: %d %s, asked %d times, ignored %q", i+1, a.status, a.body, got, a.header.Get("X-Hostless-Ignored"))
+		}
+	}
+	w.do("POST", "/v1/responses", `{"model":"claude-sonnet-4-5","input":"x","tools":[{"type":"web_search"}]}`).want(t, 400, "Web search is not enabled")
 }

@@ -96,7 +96,9 @@ func generate(w http.ResponseWriter, r *http.Request, model, verb string, req ma
 	if name, schema := pick(functions, declaration); name != "" && !answered {
 		call = map[string]any{"functionCall": map[string]any{"name": name, "args": toolArguments(prompt, name, schema)}, "thoughtSignature": "dGhvdWdodA=="}
 	}
+	large := false
 	if sc, ok := scripted(r, req, functions, declaration); ok {
+		large = sc.large
 		if sc.tooLong {
 			reply(w, 400, geminiError(400, "INVALID_ARGUMENT", "The input token count (1200000) exceeds the maximum number of tokens allowed (1048576)."))
 			return
@@ -106,6 +108,9 @@ func generate(w http.ResponseWriter, r *http.Request, model, verb string, req ma
 		}
 	}
 	usage := map[string]any{"promptTokenCount": 9, "candidatesTokenCount": 4, "thoughtsTokenCount": 2, "totalTokenCount": 15}
+	if large {
+		usage["promptTokenCount"], usage["totalTokenCount"] = largePrompt, largePrompt+6
+	}
 	if n := cached(r); n > 0 {
 		usage["cachedContentTokenCount"] = n
 	}

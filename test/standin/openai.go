@@ -161,7 +161,9 @@ func openAIChat(w http.ResponseWriter, r *http.Request) {
 	}
 	answer, tool, args := openAITurn(req)
 	id := toolCallID(model)
+	large := false
 	if sc, ok := scripted(r, req, list(req["tools"]), chatTool); ok {
+		large = sc.large
 		if sc.tooLong {
 			reply(w, 400, tooLongHere())
 			return
@@ -169,6 +171,9 @@ func openAIChat(w http.ResponseWriter, r *http.Request) {
 		answer, tool, args, id = sc.text, sc.tool, compact(sc.args), fmt.Sprintf("call_%d", sc.id)
 	}
 	usage := map[string]any{"prompt_tokens": 9, "completion_tokens": 4, "total_tokens": 13, "prompt_tokens_details": map[string]any{"cached_tokens": cached(r)}, "completion_tokens_details": map[string]any{"reasoning_tokens": 0}}
+	if large {
+		usage["prompt_tokens"], usage["total_tokens"] = largePrompt, largePrompt+4
+	}
 	finish := "stop"
 	message := map[string]any{"role": "assistant", "content": answer, "refusal": nil}
 	if tool != "" {

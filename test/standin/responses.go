@@ -205,6 +205,9 @@ func openAIResponses(w http.ResponseWriter, r *http.Request) {
 		if usage := object(object(ev["response"])["usage"]); usage != nil && cached(r) > 0 {
 			object(usage["input_tokens_details"])["cached_tokens"] = cached(r)
 		}
+		if usage := object(object(ev["response"])["usage"]); usage != nil && said != nil && said.large {
+			usage["input_tokens"], usage["total_tokens"] = largePrompt, largePrompt+4
+		}
 		on(ev)
 	}
 	if req["stream"] == true {

@@ -16,12 +16,15 @@ import (
 type Script struct {
 	// Command is the shell's command of a step, which counts from 1.
 	Command func(step int) string
+	// Tool names a tool that is called instead of the shell; "" is the shell.
+	Tool string
 
 	mu       sync.Mutex
 	step     int
 	until    int
 	overflow int // before which step the conversation is too long
 	tooLong  bool
+	large    int // behind which step the context is told to be nearly full
 	summed   int
 }
 
@@ -38,6 +41,17 @@ func (s *Script) OverflowBefore(step int) {
 	defer s.mu.Unlock()
 	s.overflow = step
 }
+
+// LargeBehind has the context be told to be nearly full, in the usage of a step's answer,
+// by which agents that count make room themselves.
+func (s *Script) LargeBehind(step int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.large = step
+}
+
+// largePrompt are the tokens of a context that is nearly full.
+const largePrompt = 900_000
 
 // Progress gives the steps that were begun and how often the conversation was summed up.
 func (s *Script) Progress() (steps, summaries int) {
@@ -56,6 +70,7 @@ type scene struct {
 	args    map[string]any
 	id      int // of the call
 	tooLong bool
+	large   bool
 }
 
 // summaries are the words of agents that ask for a summary: Claude Code's, Codex's and
@@ -81,6 +96,11 @@ func scripted(r *http.Request, req map[string]any, tools []any, read func(map[st
 	if !slices.Contains(shells, name) {
 		return sc, false
 	}
+	for _, t := range objects(tools) {
+		if other, s := read(t); other == server.script.Tool && other != "" {
+			name, schema = other, s
+		}
+	}
 	if s.overflow == s.step+1 {
 		s.overflow, s.tooLong = 0, true
 	}
@@ -91,7 +111,8 @@ func scripted(r *http.Request, req map[string]any, tools []any, read func(map[st
 		return scene{text: fmt.Sprintf("The steps up to %d are done.", s.step)}, true
 	}
 	s.step++
-	return scene{tool: name, args: toolArguments("run: `"+s.Command(s.step)+"`", name, schema), id: s.step}, true
+	large := s.step == s.large
+	return scene{tool: name, args: toolArguments("run: `"+s.Command(s.step)+"`", name, schema), id: s.step, large: large}, true
 }
 
 // asksForSummary looks at the instructions and the last turn of a request.

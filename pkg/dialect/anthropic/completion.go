@@ -26,6 +26,7 @@ type chunk struct {
 	} `json:"choices"`
 	Usage *chatUsage      `json:"usage"`
 	Error json.RawMessage `json:"error"`
+	dialect.Sourced
 }
 
 type spoken struct {

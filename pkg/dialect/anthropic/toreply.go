@@ -51,6 +51,9 @@ func (r *messageReply) Body(body []byte) ([]byte, error) {
 		content = append([]jsonscan.Value{thinkingBlock(jsonscan.Str(thought), text(unsigned))}, content...)
 	}
 	cited := dialect.ReadCitations(m.Annotations)
+	if len(cited) == 0 {
+		cited = dialect.ReadCitations(c.Found())
+	}
 	searches := r.searches(m.Searches, cited)
 	for i := range searches {
 		use, result := r.searchBlocks(&searches[i])

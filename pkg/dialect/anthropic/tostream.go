@@ -33,8 +33,9 @@ type messageStream struct {
 	refused bool
 
 	cited    []dialect.URLCitation
-	searches int              // that were shown
-	late     []dialect.Search // what came while a call was not complete
+	sources  []json.RawMessage // that the provider named beside the message
+	searches int               // that were shown
+	late     []dialect.Search  // what came while a call was not complete
 
 	finish *string           // the finish reason, once it came
 	stop   [2]jsonscan.Value // what it says of a stop sequence
@@ -86,6 +87,9 @@ func (s *messageStream) Event(ev sse.Event, emit func(sse.Event)) error {
 	}
 	if c.Usage != nil {
 		s.usage = c.Usage
+	}
+	if found := c.Found(); found != nil {
+		s.sources = found
 	}
 	s.start(&c, emit)
 	for i := range c.Choices {
@@ -341,6 +345,9 @@ func (s *messageStream) closeBlock(emit func(sse.Event)) {
 // end closes everything in good order.
 func (s *messageStream) end(emit func(sse.Event)) {
 	s.terminated = true
+	if len(s.cited) == 0 {
+		s.cite(s.sources, emit)
+	}
 	s.closeBlock(emit)
 	for _, c := range s.calls {
 		if !c.done {

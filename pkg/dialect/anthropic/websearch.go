@@ -2,6 +2,7 @@ package anthropic
 
 import (
 	"encoding/json"
+	"net/url"
 	"slices"
 	"sort"
 	"strconv"
@@ -134,6 +135,9 @@ func (r *messageReply) searchBlocks(s *dialect.Search) (use, result jsonscan.Val
 	use = jsonscan.Obj(member("type", jsonscan.Lit(`"server_tool_use"`)), member("id", text(id)), member("name", text(searchTool)), member("input", input))
 	results := make([]jsonscan.Value, len(s.Results))
 	for i, source := range s.Results {
+		if u, err := url.Parse(source.URL); err == nil && source.Title == "" {
+			source.Title = u.Hostname() // what it is called comes later, if at all
+		}
 		results[i] = jsonscan.Obj(
 			member("type", jsonscan.Lit(`"web_search_result"`)), member("url", text(source.URL)), member("title", text(source.Title)),
 			member("encrypted_content", text(madeHere)), member("page_age", jsonscan.Lit("null")))

@@ -127,6 +127,13 @@ func (n *nativeGrounding) take(m *chatMessage, text jsonscan.String) {
 	}
 }
 
+// beside takes sources that stood beside the message, where it cites none itself.
+func (n *nativeGrounding) beside(annotations []json.RawMessage) {
+	if len(n.cited) == 0 {
+		n.cited = dialect.ReadCitations(annotations)
+	}
+}
+
 // append writes groundingMetadata and urlContextMetadata, where there is something to
 // tell, as members behind others.
 func (n *nativeGrounding) append(b []byte) []byte {

@@ -30,6 +30,7 @@ type chatCompletion struct {
 	Choices []completionChoice `json:"choices"`
 	Usage   *usage             `json:"usage"`
 	Error   json.RawMessage    `json:"error"`
+	dialect.Sourced
 }
 
 type completionChoice struct {
@@ -136,6 +137,7 @@ func (r *nativeReply) Body(body []byte) ([]byte, error) {
 		m := &c.Choices[i].Message
 		g := &pendingChoice{native: c.Choices[i].Native, reason: c.Choices[i].FinishReason, web: nativeGrounding{keep: r.searches}, enum: r.enum}
 		parts := g.take(m, r.thoughts)
+		g.web.beside(c.Found())
 		out.Candidates = append(out.Candidates, g.candidate(c.Choices[i].Index, parts))
 	}
 	return out.append(make([]byte, 0, len(body)+len(body)/8+256)), nil

@@ -1,6 +1,7 @@
 package gemini
 
 import (
+	"encoding/json"
 	"fmt"
 	"slices"
 
@@ -26,6 +27,7 @@ type nativeStream struct {
 	usage   *usage
 	size    int
 	failure *problem
+	sources []json.RawMessage // that the provider named beside the message
 	done    bool
 	err     error // how it ended
 }
@@ -62,6 +64,9 @@ func (s *nativeStream) Event(ev sse.Event, emit func(sse.Event)) error {
 	}
 	if c.Usage != nil {
 		s.usage = c.Usage
+	}
+	if found := c.Found(); found != nil {
+		s.sources = found
 	}
 	for i := range c.Choices {
 		if err := s.choice(&c.Choices[i], emit); err != nil {
@@ -122,6 +127,7 @@ func (s *nativeStream) End(cause error, emit func(sse.Event)) error {
 	}
 	last := nativeAnswer{}
 	for _, index := range s.order {
+		s.choices[index].web.beside(s.sources)
 		last.Candidates = append(last.Candidates, s.choices[index].candidate(index, nil))
 	}
 	if s.usage != nil {

@@ -28,6 +28,7 @@ type completion struct {
 	Model   string     `json:"model"`
 	Choices []choice   `json:"choices"`
 	Usage   *chatUsage `json:"usage"`
+	dialect.Sourced
 }
 
 type choice struct {
@@ -61,6 +62,9 @@ func (r *reply) Body(body []byte) ([]byte, error) {
 	out.IncompleteDetails, out.Usage = details, c.Usage.responses()
 
 	m := c.Choices[0].Message
+	if len(m.Annotations) == 0 {
+		m.Annotations = c.Found()
+	}
 	text, thought := jsonscan.String(m.Text()), jsonscan.String(m.Thought())
 	turn := assistantTurn{text: []jsonscan.String{text}, refusal: []jsonscan.String{m.Refusal}, reasoning: []jsonscan.String{thought}, details: m.ReasoningDetails, calls: m.ToolCalls}
 	out.Output = append(out.Output, r.output(&m, status)...)

@@ -38,7 +38,8 @@ type stream struct {
 	calls     map[int]*openCall // by place; nil for one that was closed
 	numbering openai.Numbering
 	turn      assistantTurn
-	before    int // characters of text in parts that are closed
+	before    int               // characters of text in parts that are closed
+	sources   []json.RawMessage // that the provider named beside the message
 }
 
 type openReasoning struct {
@@ -113,6 +114,7 @@ type chunk struct {
 	Model   string          `json:"model"`
 	Usage   *chatUsage      `json:"usage"`
 	Error   json.RawMessage `json:"error"`
+	dialect.Sourced
 	Choices []struct {
 		Index        int     `json:"index"`
 		FinishReason *string `json:"finish_reason"`
@@ -192,6 +194,9 @@ func (s *stream) Event(ev sse.Event, emit func(sse.Event)) error {
 	s.begin(&c, emit)
 	if c.Usage != nil {
 		s.usage = c.Usage
+	}
+	if found := c.Found(); found != nil {
+		s.sources = found
 	}
 	for _, choice := range c.Choices {
 		if choice.Index != 0 {
@@ -482,6 +487,9 @@ func (s *stream) End(cause error, emit func(sse.Event)) error {
 	}
 	s.terminated = true
 	status, details := finish(s.reason)
+	if s.message != nil && len(s.message.annotations) == 0 {
+		s.annotate(emit, s.sources)
+	}
 	s.closeReasoning(emit)
 	s.closeMessage(emit, status)
 	s.closeCalls(emit, status)

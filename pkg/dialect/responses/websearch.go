@@ -139,6 +139,9 @@ func citationsOf(annotations []json.RawMessage, from int, text string) (out []an
 	}
 	length := utf8.RuneCountInString(text)
 	for _, c := range dialect.ReadCitations(annotations) {
+		if c.End <= c.Start {
+			c.Start, c.End = from, from+length // it has no place of its own
+		}
 		start, end := c.Start-from, c.End-from
 		if end <= 0 && from > 0 || start >= length && start > 0 {
 			continue // of another part

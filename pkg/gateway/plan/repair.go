@@ -29,11 +29,14 @@ type fix struct {
 type fixKind int
 
 const (
-	leanFields   fixKind = iota // Messages without the newest fields
-	thinkingOut                 // without the thinking that is refused
-	limitOutput                 // with no more tokens than the limit
-	thoughtsBack                // chat completions with thinking before each call
-	shortIDs                    // chat completions with Mistral's ids
+	leanFields    fixKind = iota // Messages without the newest fields
+	thinkingOut                  // without the thinking that is refused
+	limitOutput                  // with no more tokens than the limit
+	thoughtsBack                 // chat completions with thinking before each call
+	shortIDs                     // chat completions with Mistral's ids
+	answeredCalls                // Gemini with a response to each call
+	signedCalls                  // Gemini with a placeholder for signatures that calls lack
+	searchOut                    // without the provider's search of the web, beside other tools
 )
 
 // repair is what may be mended of the requests of one plan, once they are refused. It
@@ -95,6 +98,9 @@ func (m *repair) mends(body []byte) bool {
 // find gives what mends a refusal, by the provider's words.
 func (m *repair) find(message string) (fixes []fix) {
 	lower := strings.ToLower(message)
+	if !m.native && refusesSearch(lower) && m.changes(fix{kind: searchOut}) {
+		fixes = append(fixes, fix{kind: searchOut})
+	}
 	switch m.speaks {
 	case dialect.Anthropic:
 		switch {
@@ -107,10 +113,11 @@ func (m *repair) find(message string) (fixes []fix) {
 		}
 	case dialect.Gemini:
 		if strings.Contains(lower, "thought signature") || strings.Contains(lower, "thought_signature") {
-			if m.changes(fix{kind: thinkingOut}) {
+			if !strings.Contains(lower, "missing") && m.changes(fix{kind: thinkingOut}) {
 				fixes = append(fixes, fix{kind: thinkingOut})
 			}
 		}
+		fixes = append(fixes, m.repairCalls(lower)...)
 	case dialect.Responses:
 		if openai.RefusesEncrypted([]byte(message)) && m.changes(fix{kind: thinkingOut}) {
 			fixes = append(fixes, fix{kind: thinkingOut})
@@ -131,6 +138,24 @@ func (m *repair) find(message string) (fixes []fix) {
 	}
 	for _, f := range fixes {
 		m.r.Planner.repairs.learn(m, f)
+	}
+	return fixes
+}
+
+// repairCalls mends calls in Gemini's history that another model made, or whose user
+// stopped them: what is refused is told one by one, and mended together.
+func (m *repair) repairCalls(lower string) (fixes []fix) {
+	unsigned := strings.Contains(lower, "missing a thought_signature") || strings.Contains(lower, "missing a thought signature")
+	if !unsigned && !strings.Contains(lower, "function response") && !strings.Contains(lower, "function call turn") {
+		return nil
+	}
+	for _, f := range []fix{{kind: answeredCalls}, {kind: signedCalls}} {
+		if f.kind == signedCalls && !unsigned && !gemini.FactsOf(m.to.Model).Signed {
+			continue
+		}
+		if m.changes(f) {
+			fixes = append(fixes, f)
+		}
 	}
 	return fixes
 }
@@ -233,6 +258,12 @@ func (m *repair) apply(body []byte, f fix, refusedNow bool) (out []byte, names [
 				edits = append(edits, jsonscan.Edit{At: at, Text: strconv.AppendInt(nil, f.limit, 10)})
 			}
 		}
+	case answeredCalls:
+		edits, names = gemini.AnswerCalls(body)
+	case signedCalls:
+		edits, names = gemini.SignCalls(body)
+	case searchOut:
+		edits, names = withoutSearch(body, jsonscan.Fields(body, whole, "tools", "tool_choice"))
 	case thoughtsBack:
 		return openai.WithThoughts(body), nil
 	case shortIDs:

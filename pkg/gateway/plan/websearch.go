@@ -12,7 +12,7 @@ import (
 // in the words of its dialect.
 func (r *Request) searchesTheWeb() bool {
 	body := r.Call.Body
-	if !bytes.Contains(body, []byte("web_search")) && !bytes.Contains(body, []byte("oogle")) && !bytes.Contains(body, []byte("rlContext")) && !bytes.Contains(body, []byte("url_context")) {
+	if !bytes.Contains(body, []byte("web_search")) && !bytes.Contains(body, []byte("oogle")) && !bytes.Contains(body, []byte("WebSearch")) && !bytes.Contains(body, []byte("rlContext")) && !bytes.Contains(body, []byte("url_context")) {
 		return false
 	}
 	var tools jsonscan.Value
@@ -50,3 +50,31 @@ func (r *Request) inlineFiles(first dialect.Translator, wanted func(url string) 
 
 // textFile is whether a URL leads to a text, by its name.
 func textFile(url string) bool { return dialect.FileKind(url) == "text" }
+
+// refusesSearch reports whether an error, in lower case, says that the model, or the
+// account, has no search of the web.
+func refusesSearch(lower string) bool {
+	return strings.Contains(lower, "web search") || strings.Contains(lower, "web_search") || strings.Contains(lower, "web_fetch") || strings.Contains(lower, "web fetch")
+}
+
+// withoutSearch gives the edits that take the provider's search of the web out of the
+// tools at a place in a request, where it is only offered beside others: at[0] are the
+// tools, at[1] is what is demanded of them.
+func withoutSearch(body []byte, at []jsonscan.Span) (edits []jsonscan.Edit, names []string) {
+	if bytes.Contains(at[1].Of(body), []byte(`"web_`)) {
+		return nil, nil
+	}
+	all := jsonscan.Spans(body, at[0])
+	search := make([]bool, len(all))
+	n := 0
+	for i, tool := range all {
+		kind := jsonscan.Fields(body, tool, "type")[0].Of(body)
+		if search[i] = bytes.HasPrefix(kind, []byte(`"web_search`)) || bytes.HasPrefix(kind, []byte(`"web_fetch`)); search[i] {
+			n++
+		}
+	}
+	if n == 0 || n == len(all) {
+		return nil, nil
+	}
+	return jsonscan.Cut(all, func(i int) bool { return search[i] }), []string{"web_search"}
+}
