@@ -36,6 +36,7 @@ func (d *daemon) openRequests(log *slog.Logger, held []budget.Held) (err error) 
 	}
 	d.requests, err = reqlog.New(reqlog.Config{
 		Dir: d.cfg.Paths.Requests(), Prices: d.prices.book.Load, Redact: d.redactor.String, Logger: log, Count: d.budgets.Count,
+		Others: func() bool { return len(d.predecessors.all()) > 0 },
 		Bodies: d.settings.LogBodies, BodiesDir: d.cfg.Paths.Bodies(), BodiesAge: d.settings.LogBodiesAge,
 		Observe: []func(reqlog.Event){d.metrics.Request, d.startOTLP(log)},
 	})

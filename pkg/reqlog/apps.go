@@ -109,7 +109,7 @@ func (a *Apps) Last(n int, f Filter) ([]*AppRow, error) {
 // Follow gives the last n rows that pass and then each new one, until ctx ends, yield
 // fails, or the reader is too slow.
 func (a *Apps) Follow(ctx context.Context, n int, f Filter, yield func(*AppRow) error) error {
-	return a.follow(ctx, n, f.Since, f.MatchApp, yield)
+	return a.follow(ctx, n, f.Since, f.MatchApp, nil, yield)
 }
 
 func decodeApp(line []byte) (*AppRow, bool) {

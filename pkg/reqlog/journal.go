@@ -310,9 +310,13 @@ func (j *journal[R]) each(from, to time.Time, yield func(R)) error {
 	return nil
 }
 
+// pollEvery is how often rows that other processes write are looked for.
+const pollEvery = 500 * time.Millisecond
+
 // follow gives the last n rows that match and then each new one, until ctx ends, yield
-// fails, or the reader is too slow.
-func (j *journal[R]) follow(ctx context.Context, n int, since time.Time, match func(R) bool, yield func(R) error) error {
+// fails, or the reader is too slow. poll, where it is not nil, gives the rows that other
+// processes have written since it was asked before.
+func (j *journal[R]) follow(ctx context.Context, n int, since time.Time, match func(R) bool, poll func(func(R)), yield func(R) error) error {
 	next := make(chan R, 256)
 	j.Sync()
 	j.mu.Lock()
@@ -334,10 +338,26 @@ func (j *journal[R]) follow(ctx context.Context, n int, since time.Time, match f
 			return err
 		}
 	}
+	var tick <-chan time.Time
+	if poll != nil {
+		ticker := time.NewTicker(pollEvery)
+		defer ticker.Stop()
+		tick = ticker.C
+	}
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
+		case <-tick:
+			var failed error
+			poll(func(r R) {
+				if failed == nil && !shown[r.key()] && match(r) {
+					failed = yield(r)
+				}
+			})
+			if failed != nil {
+				return failed
+			}
 		case r, open := <-next:
 			if !open {
 				return errors.New(j.what + ": the reader is too slow")

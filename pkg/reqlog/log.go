@@ -9,6 +9,8 @@ package reqlog
 import (
 	"errors"
 	"log/slog"
+	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/hostless/hostless/pkg/gateway/pipeline"
@@ -39,6 +41,10 @@ type Config struct {
 	// finished: they must not block for long. A row that is dropped is not among them.
 	Observe []func(Event)
 
+	// Others reports whether another process may still write to Dir, as a daemon does that
+	// was replaced: who follows is given its rows too. Nil is no.
+	Others func() bool
+
 	// Bodies is asked for each row: BodiesOff, BodiesOn or BodiesErrors; nil is off. They
 	// go to segments of BodiesDir, and stay there for BodiesAge.
 	Bodies    func() string
@@ -58,6 +64,7 @@ type Log struct {
 	journal[*Row]
 	cfg    Config
 	bodies bodies
+	own    atomic.Pointer[string] // what the IDs of this process begin with
 }
 
 // New makes a log and starts its writer, which Close ends. No file is touched before
@@ -104,6 +111,10 @@ func (l *Log) Attempt(*pipeline.Call, pipeline.Outcome) {}
 // behind, the row is dropped and counted.
 func (l *Log) Done(call *pipeline.Call, o pipeline.Outcome) {
 	row := newRow(call, &o)
+	if l.own.Load() == nil {
+		prefix := row.ID[:strings.LastIndexByte(row.ID, '-')+1]
+		l.own.Store(&prefix)
+	}
 	charge(row, &o, l.cfg.Prices())
 	if l.cfg.Count != nil {
 		l.cfg.Count(row)

@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/url"
+	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -136,7 +138,41 @@ func (l *Log) Each(from, to time.Time, yield func(*Row)) error { return l.each(f
 // Follow gives the last n rows that pass and then each new one, until ctx ends, yield
 // fails, or the reader is too slow.
 func (l *Log) Follow(ctx context.Context, n int, f Filter, yield func(*Row) error) error {
-	return l.follow(ctx, n, f.Since, f.Match, yield)
+	if l.cfg.Others == nil {
+		return l.follow(ctx, n, f.Since, f.Match, nil, yield)
+	}
+	offsets, others := l.ends(), l.cfg.Others()
+	poll := func(found func(*Row)) {
+		before := others
+		if others = l.cfg.Others(); !others && !before {
+			offsets = l.ends()
+			return
+		}
+		own := ""
+		if p := l.own.Load(); p != nil {
+			own = *p
+		}
+		var err error
+		if offsets, err = Scan(l.cfg.Dir, l.cfg.Now().Add(-24*time.Hour), offsets, own, found); err != nil {
+			l.log.Warn("rows of other daemons cannot be read", "error", err)
+		}
+	}
+	return l.follow(ctx, n, f.Since, f.Match, poll, yield)
+}
+
+// ends are the offsets at which the segments end now.
+func (l *Log) ends() Offsets {
+	out := Offsets{}
+	all, err := list(l.cfg.Dir)
+	if err != nil {
+		return out // what was there is given once more
+	}
+	for _, name := range all {
+		if info, err := os.Stat(filepath.Join(l.cfg.Dir, name.file())); err == nil {
+			out[name.file()] = info.Size()
+		}
+	}
+	return out
 }
 
 // decode reads one line.

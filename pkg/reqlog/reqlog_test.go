@@ -296,6 +296,40 @@ func TestFollow(t *testing.T) {
 	}
 }
 
+// TestFollowOthers: who follows is given the rows that another process writes, each once.
+func TestFollowOthers(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "requests")
+	replaced := open(t, reqlog.Config{Dir: dir})
+	replaced.Done(done("old-1", noon))
+	replaced.Last(0, reqlog.Filter{})
+	l := open(t, reqlog.Config{Dir: dir, Others: func() bool { return true }})
+	got := make(chan string, 100)
+	go l.Follow(t.Context(), 10, reqlog.Filter{}, func(r *reqlog.Row) error { got <- r.ID; return nil })
+	next := func(want string) {
+		t.Helper()
+		select {
+		case id := <-got:
+			if id != want {
+				t.Errorf("%s, want %s", id, want)
+			}
+		case <-time.After(10 * time.Second):
+			t.Fatalf("%s does not come", want)
+		}
+	}
+	next("old-1")
+	l.Done(done("new-1", noon))
+	next("new-1")
+	replaced.Done(done("old-2", noon))
+	next("old-2")
+	l.Done(done("new-2", noon))
+	next("new-2")
+	replaced.Done(done("old-3", noon))
+	next("old-3")
+	if len(got) > 0 {
+		t.Errorf("one more: %s", <-got)
+	}
+}
+
 // TestRedacted: what callers chose is redacted before it is in a file.
 func TestRedacted(t *testing.T) {
 	const canary = "sk-canary-0123456789abcdef"
