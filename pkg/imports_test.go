@@ -16,7 +16,7 @@ const module = "github.com/hostless/hostless/"
 // order is the import table of docs/architecture.md: a package imports only
 // packages of earlier rows. Packages of one row do not know each other.
 var order = [][]string{
-	{"secret", "fault", "sse", "jsonscan", "build", "procinfo", "httpx", "h2upgrade", "clock"},
+	{"secret", "fault", "sse", "jsonscan", "build", "procinfo", "httpx", "h2upgrade", "clock", "guide"},
 	{"listen", "peer", "sock", "config", "appname", "redact"},
 	{"netguard"},
 	{"keys/vault", "keys/reference", "audit"},
@@ -30,7 +30,7 @@ var order = [][]string{
 	{"gateway/policy", "gateway/access"},
 	{"gateway/pipeline", "prices"},
 	{"reqlog", "keypool", "gateway/alias"},
-	{"spend", "metrics", "otlp"},
+	{"spend", "metrics", "inflight", "otlp"},
 	{"budget"},
 	{"apps/http1", "apps/errpage", "gateway/ledger"},
 	{"gateway/upstream", "gateway/respond"},
@@ -40,6 +40,7 @@ var order = [][]string{
 	{"gateway", "apps/proxy"},
 	{"front"},
 	{"control"},
+	{"dashboard", "mcp", "top"},
 	{"launch/detect", "launch/proctree"},
 	{"launch"},
 	{"service"},
@@ -48,14 +49,15 @@ var order = [][]string{
 
 // homes names the one package that an outside dependency may be used in.
 var homes = map[string][]string{
-	"github.com/coreos/go-systemd":  {"pkg/listen", "pkg/daemon"},
-	"github.com/kardianos/service":  {"pkg/service"},
-	"github.com/zalando/go-keyring": {"pkg/keys/vault"},
-	"golang.org/x/crypto":           {"pkg/keys/vault"},
-	"github.com/gorilla/websocket":  {"pkg/gateway/upstream", "pkg/gateway/realtime"},
-	"github.com/urfave/cli":         {"cmd/hostless", "cmd/hostlessd"},
-	"github.com/klauspost/compress": {"pkg/gateway/body"},
-	"github.com/BurntSushi/toml":    {"pkg/launch/detect"},
+	"github.com/coreos/go-systemd":           {"pkg/listen", "pkg/daemon"},
+	"github.com/kardianos/service":           {"pkg/service"},
+	"github.com/zalando/go-keyring":          {"pkg/keys/vault"},
+	"golang.org/x/crypto":                    {"pkg/keys/vault"},
+	"github.com/gorilla/websocket":           {"pkg/gateway/upstream", "pkg/gateway/realtime"},
+	"github.com/urfave/cli":                  {"cmd/hostless", "cmd/hostlessd"},
+	"github.com/klauspost/compress":          {"pkg/gateway/body"},
+	"github.com/BurntSushi/toml":             {"pkg/launch/detect"},
+	"github.com/modelcontextprotocol/go-sdk": {"pkg/mcp"},
 }
 
 // TestImports holds the code against the import table and the dependency homes.

@@ -41,6 +41,7 @@ func (e *env) commands() []*cli.Command {
 		logGroup(e), spendGroup(e), budgetGroup(e), killCommand(e), unkillCommand(e), pricesGroup(e), metricsCommand(e),
 		modelGroup(e),
 		statusGroup(e), doctorGroup(e), logsGroup(e), hostsGroup(e), trustGroup(e), caGroup(e), proxyGroup(e), serveGroup(e), stopGroup(e), serviceGroup(e), uninstallGroup(e),
+		dashboardGroup(e), topGroup(e), mcpGroup(e), skillGroup(e),
 		completionGroup(e),
 	}
 	settle(tree)

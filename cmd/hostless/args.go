@@ -159,17 +159,8 @@ func (p *parser) word(cmd *cli.Command, word string) error {
 		p.line.version = true
 		return nil
 	}
-	if slices.Contains(reserved, word) {
-		f := usage("there is no command %q in this version", word)
-		f.Next = "hostless --help, or hostless run " + word + " -- CMD… to run a command as an app"
-		return f
-	}
 	return p.app(word)
 }
-
-// reserved are words that other versions have commands of: `hostless auth login x`
-// must not run a program called login here.
-var reserved = []string{"dashboard"}
 
 // flag takes one flag and its value.
 func (p *parser) flag(cmd *cli.Command, word string) error {

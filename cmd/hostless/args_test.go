@@ -81,7 +81,6 @@ func TestParseErrors(t *testing.T) {
 		{"unknown flag of a group", "keys --base-url x list", "unknown flag --base-url", ""},
 		{"flag without its value", "route add web --port", "flag --port needs a value", ""},
 		{"no value across --", "run --name -- x", "flag --name needs a value", ""},
-		{"a word that is kept free", "dashboard list", `there is no command "dashboard" in this version`, "hostless --help, or hostless run dashboard -- CMD… to run a command as an app"},
 		{"nothing before --", "-- x", "there is no command before --", ""},
 	}
 	tree := (&env{}).commands()

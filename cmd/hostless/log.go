@@ -78,27 +78,6 @@ func (e *env) log(cc *cli.Context) error {
 		}))
 }
 
-// who is the app that asked, else its token's name or prefix.
-func who(r *reqlog.Row) string {
-	for _, name := range []string{r.App, r.TokenName, r.Token} {
-		if name != "" {
-			return name
-		}
-	}
-	return ""
-}
-
-// modelOf is the model that answered, with its provider.
-func modelOf(r *reqlog.Row) string {
-	switch {
-	case r.Provider == "":
-		return r.Model
-	case r.ResolvedModel == "":
-		return r.Provider
-	}
-	return r.Provider + "/" + r.ResolvedModel
-}
-
 func costOf(r *reqlog.Row) string {
 	if !r.Priced || r.CostUSD == nil {
 		return "unpriced"
@@ -112,7 +91,7 @@ func requestRow(r *reqlog.Row) []string {
 		status = strconv.Itoa(r.Status)
 	}
 	return []string{
-		r.Time.Local().Format("2006-01-02 15:04:05"), who(r), r.Client, modelOf(r), status, took(r.DurationMS),
+		r.Time.Local().Format("2006-01-02 15:04:05"), r.Who(), r.Client, r.Answered(), status, took(r.DurationMS),
 		strconv.FormatInt(r.Tokens.Input, 10), strconv.FormatInt(r.Tokens.Output, 10), costOf(r), r.ID, string(r.ErrorKind),
 	}
 }
@@ -161,11 +140,11 @@ func (e *env) showDetail(r *reqlog.Row) error {
 	rows := [][2]string{
 		{"Request", r.ID}, {"Time", r.Time.Local().Format("2006-01-02 15:04:05.000 -0700")},
 		{"App", r.App}, {"Token", strings.TrimSpace(r.Token + " " + r.TokenName)}, {"Client", r.Client},
-		{"Asked for", strings.TrimSpace(r.Method + " " + r.Path + " " + r.Model)}, {"Dialect", r.Dialect}, {"Answered by", modelOf(r)}, {"Key", r.KeyLabel},
+		{"Asked for", strings.TrimSpace(r.Method + " " + r.Path + " " + r.Model)}, {"Dialect", r.Dialect}, {"Answered by", r.Answered()}, {"Key", r.KeyLabel},
 		{"Status", strconv.Itoa(r.Status)}, {"Error", string(r.ErrorKind)}, {"First byte", first}, {"Took", took(r.DurationMS)},
 		{"Tokens in", fmt.Sprintf("%d, of them %d cached, %d written to the cache (%d for 1h)", t.Input, t.Cached, t.CacheWrite, t.CacheWrite1h)},
 		{"Tokens out", fmt.Sprintf("%d, of them %d reasoning", t.Output, t.Reasoning)},
-		{"Tier", r.Tier}, {"Cost", costOf(r)}, {"Price", priceText(r)}, {"Ignored", strings.Join(r.Ignored, ", ")},
+		{"Tier", r.Tier}, {"Cost", costOf(r)}, {"Price", r.PriceText()}, {"Ignored", strings.Join(r.Ignored, ", ")},
 	}
 	for i, a := range r.Attempts {
 		what := fmt.Sprintf("%s/%s %d in %s", a.Provider, a.Model, a.Status, took(a.DurationMS))
@@ -178,21 +157,6 @@ func (e *env) showDetail(r *reqlog.Row) error {
 		rows = append(rows, [2]string{fmt.Sprintf("Attempt %d", i+1), what})
 	}
 	return e.pairs(rows)
-}
-
-// priceText is the price that was applied.
-func priceText(r *reqlog.Row) string {
-	if r.Price == nil || r.Price.Input == nil {
-		return ""
-	}
-	text := "$" + r.Price.Input.String() + " in"
-	if r.Price.Cached != nil {
-		text += ", $" + r.Price.Cached.String() + " cached"
-	}
-	if r.Price.Output != nil {
-		text += ", $" + r.Price.Output.String() + " out"
-	}
-	return text + " a million tokens"
 }
 
 // curlOf is a command that repeats a request: whole where its body was kept, else with

@@ -15,6 +15,9 @@ import (
 // Suffix is what the host names of all apps end with (RFC 6761, section 6.3).
 const Suffix = ".localhost"
 
+// Own is the name of Hostless's page: no app may have it, or a name below it.
+const Own = "hostless"
+
 // The lengths that a host name may have, in bytes.
 const (
 	MaxLabel = 63  // RFC 1035, section 2.3.4
@@ -33,7 +36,7 @@ func Check(name string) (string, error) {
 	}
 	f := &fault.Error{Kind: fault.Usage, Param: "name", Message: fmt.Sprintf("%q is not a name for an app: %s", name, why),
 		Next: "use letters, digits and hyphens, as in my-app or api.my-app"}
-	if s := Sanitize(name); s != "" && s != folded && broken(s) == "" {
+	if s := Unreserved(Sanitize(name)); s != "" && s != folded && broken(s) == "" {
 		f.Next = "try " + s
 	}
 	return "", f
@@ -46,6 +49,8 @@ func broken(name string) string {
 		return "it is empty"
 	case name == "localhost":
 		return "it is the gateway's own"
+	case reserved(name):
+		return "that is the name of Hostless's own page (hostless dashboard), with all names below it"
 	case len(name)+len(Suffix) > MaxHost:
 		return fmt.Sprintf("with %s it is longer than %d bytes", Suffix, MaxHost)
 	}
@@ -65,6 +70,17 @@ func broken(name string) string {
 		}
 	}
 	return ""
+}
+
+func reserved(name string) bool { return name == Own || strings.HasSuffix(name, "."+Own) }
+
+// Unreserved gives a name that an app may have where a project has Hostless's own:
+// hostless-app for hostless. Any other name stays as it is.
+func Unreserved(name string) string {
+	if reserved(name) {
+		return name + "-app"
+	}
+	return name
 }
 
 // Lower folds the letters A to Z alone: the Kelvin sign (U+212A), which

@@ -21,6 +21,11 @@ func TestCheck(t *testing.T) {
 		{in: long, want: long},
 		{in: "", bad: true},
 		{in: "localhost", bad: true},
+		{in: "hostless", bad: true},
+		{in: "HOSTLESS.localhost", bad: true},
+		{in: "a.b.hostless", bad: true},
+		{in: "hostless.a", want: "hostless.a"},
+		{in: "my-hostless", want: "my-hostless"},
 		{in: ".localhost", bad: true},
 		{in: "a..b", bad: true},
 		{in: ".a", bad: true},
@@ -66,6 +71,18 @@ func TestSanitize(t *testing.T) {
 	}
 }
 
+func TestUnreserved(t *testing.T) {
+	for in, want := range map[string]string{"hostless": "hostless-app", "api.hostless": "api.hostless-app", "shop": "shop", "hostless.shop": "hostless.shop"} {
+		got := Unreserved(in)
+		if _, err := Check(got); got != want || err != nil {
+			t.Errorf("Unreserved(%q) = %q (%v), want %q", in, got, err, want)
+		}
+	}
+	if _, err := Check("Hostless"); fault.From(err).Next != "try hostless-app" {
+		t.Errorf("the next step is %q", fault.From(err).Next)
+	}
+}
+
 func FuzzSanitize(f *testing.F) {
 	for _, s := range []string{"My App", "a.b.c", strings.Repeat("x-", 200), "ä", "\xff"} {
 		f.Add(s)
@@ -75,6 +92,7 @@ func FuzzSanitize(f *testing.F) {
 		if name == "" || name == "localhost" {
 			return
 		}
+		name = Unreserved(name)
 		if got, err := Check(name); err != nil || (got != name && !strings.HasSuffix(name, Suffix)) {
 			t.Errorf("Sanitize(%q) = %q, which Check makes %q, %v", s, name, got, err)
 		}

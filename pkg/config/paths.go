@@ -159,3 +159,6 @@ func (p Paths) Lock() string { return filepath.Join(p.Home, "hostless.lock") }
 
 // Logs is the directory of log files where no journal takes them.
 func (p Paths) Logs() string { return filepath.Join(p.Home, "logs") }
+
+// AppLog is where the output of a detached run of that name goes.
+func (p Paths) AppLog(name string) string { return filepath.Join(p.Logs(), "apps", name+".log") }

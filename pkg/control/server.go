@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/hostless/hostless/pkg/inflight"
 	"github.com/hostless/hostless/pkg/peer"
 	"github.com/hostless/hostless/pkg/reqlog"
 )
@@ -56,6 +57,13 @@ type ServerConfig struct {
 	Budgets Budgets
 	// Switch stops all AI traffic; without it the paths answer 404.
 	Switch Switch
+	// Dashboard makes a link that opens the page once, and says for how long it is good;
+	// without it the path answers 404.
+	Dashboard func() (url Secret, life time.Duration)
+	// InFlight are the AI requests that are being answered; without it the path answers 404.
+	InFlight *inflight.Room
+	// Output gives the last lines that an app printed; without it the path answers 404.
+	Output func(ctx context.Context, name string) (AppOutput, error)
 	// Peer tells the user and process behind a connection; peer.Unix when nil.
 	Peer   func(net.Conn) (peer.Cred, error)
 	UID    *int         // whose daemon it is; the process's user when nil
@@ -78,6 +86,9 @@ type Server struct {
 	budgets   Budgets
 	killer    Switch
 	metrics   Metrics
+	dashboard func() (Secret, time.Duration)
+	inFlight  *inflight.Room
+	output    func(context.Context, string) (AppOutput, error)
 	peer      func(net.Conn) (peer.Cred, error)
 	uid       int
 	log       *slog.Logger
@@ -101,7 +112,7 @@ func NewServer(cfg ServerConfig) (*Server, error) {
 	}
 	s := &Server{
 		tokens: cfg.Tokens, keys: cfg.Keys, routes: cfg.Routes, settings: cfg.Settings, daemon: cfg.Daemon, approvals: cfg.Approvals, audit: cfg.Audit, logins: cfg.Logins, requests: cfg.Requests, appRows: cfg.AppRequests, prices: cfg.Prices, metrics: cfg.Metrics,
-		budgets: cfg.Budgets, killer: cfg.Switch,
+		budgets: cfg.Budgets, killer: cfg.Switch, dashboard: cfg.Dashboard, output: cfg.Output, inFlight: cfg.InFlight,
 		peer: cfg.Peer, uid: os.Geteuid(), log: cfg.Logger,
 		leases: map[string]RouteLease{}, ends: map[string]leaseEnd{}, runs: map[string]run{}, owners: map[[32]byte]RouteLease{},
 	}
@@ -161,6 +172,15 @@ func NewServer(cfg ServerConfig) (*Server, error) {
 	if s.killer != nil {
 		mux.HandleFunc("POST /kill", s.denyFromRuns(s.postKill))
 		mux.HandleFunc("POST /unkill", s.denyFromRuns(s.postUnkill))
+	}
+	if s.inFlight != nil {
+		mux.HandleFunc("GET /inflight", s.getInFlight)
+	}
+	if s.output != nil {
+		mux.HandleFunc("GET /apps/{name}/output", s.getOutput)
+	}
+	if s.dashboard != nil {
+		mux.HandleFunc("POST /dashboard", s.postDashboard)
 	}
 	mux.HandleFunc("GET /origins", s.getOrigins)
 	mux.HandleFunc("PUT /origins", s.denyFromRuns(s.putOrigin))

@@ -222,6 +222,7 @@ const (
 	EventEvicted = "evicted" // another run took the name with --force: end the tree
 	EventStart   = "start"   // a lazy app is asked for
 	EventStop    = "stop"    // a person, or idleness, wants the app to end
+	EventLines   = "lines"   // somebody looks: send the last lines of the output
 	EventPing    = "ping"    // the daemon lives; never shown to the lease's user
 )
 

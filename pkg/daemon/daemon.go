@@ -23,10 +23,12 @@ import (
 	"github.com/hostless/hostless/pkg/budget"
 	"github.com/hostless/hostless/pkg/config"
 	"github.com/hostless/hostless/pkg/control"
+	"github.com/hostless/hostless/pkg/dashboard"
 	"github.com/hostless/hostless/pkg/fault"
 	"github.com/hostless/hostless/pkg/front"
 	"github.com/hostless/hostless/pkg/gateway"
 	"github.com/hostless/hostless/pkg/gateway/pipeline"
+	"github.com/hostless/hostless/pkg/inflight"
 	"github.com/hostless/hostless/pkg/keypool"
 	"github.com/hostless/hostless/pkg/keys"
 	"github.com/hostless/hostless/pkg/keys/reference"
@@ -98,6 +100,8 @@ type daemon struct {
 	gateway      *gateway.Gateway
 	routes       *routes.Table
 	apps         *proxy.Handler
+	dashboard    *dashboard.Dashboard
+	flights      *inflight.Room
 	front        *front.Server
 	control      *control.Server
 	notify       notifier
@@ -237,14 +241,18 @@ func (d *daemon) open() (err error) {
 	if err != nil {
 		return err
 	}
+	d.flights = inflight.New(inflight.Config{Redact: d.redactor.String})
 	if d.gateway, err = gateway.New(gateway.Config{
 		Tokens: gatewayTokens{d.tokens, func() bool { return d.routes.Returning() }}, Keys: d.poolKeys(), Settings: d.gatewaySettings.get,
 		Version: d.cfg.Version, DevMode: d.cfg.DevMode, Owner: d.owner, Pages: pages, Logger: component("gateway"),
-		Planner: d.pool.Planner, Admitters: []pipeline.Admitter{d.killer, d.budgets}, Stopped: d.killer.Stopped, Observers: []pipeline.Observer{d.requests, d.budgets, d.pool},
+		Planner: d.pool.Planner, Admitters: []pipeline.Admitter{d.killer, d.budgets, d.flights}, Stopped: d.killer.Stopped, Observers: []pipeline.Observer{d.requests, d.budgets, d.pool},
 	}); err != nil {
 		return err
 	}
 	if err := d.openApps(component("apps"), handed.Runs); err != nil {
+		return err
+	}
+	if err := d.openDashboard(component("dashboard")); err != nil {
 		return err
 	}
 	if err := d.openFront(component("front")); err != nil {
@@ -260,6 +268,7 @@ func (d *daemon) open() (err error) {
 		Tokens:  controlTokens{d.tokens}, Keys: d.controlKeys(), Routes: controlRoutes{d.routes, d.appURL, d.redactor.String},
 		Settings: controlSettings{d.settings}, Daemon: controlDaemon{d}, Approvals: controlApprovals{d.approvals, d.tokens}, Logins: controlLogins{d.logins}, Logger: component("control"),
 		Requests: d.requests, AppRequests: d.appRequests, Metrics: d, Prices: d.prices, Budgets: d.budgets, Switch: controlSwitch{d},
+		Dashboard: d.dashboardLink, Output: d.appOutput, InFlight: d.flights,
 	})
 	return err
 }
@@ -315,6 +324,7 @@ func (d *daemon) serve(ctx context.Context) error {
 	group.Go(func() error { return d.hangups(ctx) })
 	group.Go(func() error {
 		<-ctx.Done()
+		d.dashboard.Close() // its streams would be waited for
 		if d.handedOver.Load() {
 			return nil
 		}

@@ -9,6 +9,7 @@ import (
 	"sync"
 
 	"github.com/hostless/hostless/pkg/certs"
+	"github.com/hostless/hostless/pkg/dashboard"
 	"github.com/hostless/hostless/pkg/front"
 	"github.com/hostless/hostless/pkg/peer"
 )
@@ -16,11 +17,11 @@ import (
 // openFront makes the gate before both planes.
 func (d *daemon) openFront(log *slog.Logger) (err error) {
 	cfg := front.Config{
-		Gateway: d.apps.Home(d.gateway), Apps: d.apps, Foreign: http.HandlerFunc(d.apps.Misdirected),
+		Gateway: d.apps.Home(d.gateway), Apps: d.apps, Page: d.dashboard, Foreign: http.HandlerFunc(d.apps.Misdirected),
 		Peer: d.peerPolicy(log), Guest: d.settings.AllowsUID, Logger: log, RedirectHTTPS: d.settings.HTTPSRedirect,
 	}
 	if d.tls {
-		authority, err := certs.New(certs.Config{Dir: d.cfg.Paths.Home, Serves: d.routes.Serves, Logger: d.log.With("component", "certs")})
+		authority, err := certs.New(certs.Config{Dir: d.cfg.Paths.Home, Serves: d.serves, Logger: d.log.With("component", "certs")})
 		if err != nil {
 			return fmt.Errorf("local certificate authority: %w", err)
 		}
@@ -53,3 +54,6 @@ func (d *daemon) peerPolicy(log *slog.Logger) func(net.Conn) (int, error) {
 		return uid, nil
 	}
 }
+
+// serves reports whether a name below .localhost has something behind it.
+func (d *daemon) serves(host string) bool { return host == dashboard.Host || d.routes.Serves(host) }

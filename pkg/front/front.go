@@ -41,6 +41,7 @@ const (
 type Config struct {
 	Gateway http.Handler // required; serves loopback names
 	Apps    http.Handler // required; serves names below .localhost
+	Page    http.Handler // serves hostless.localhost; Apps where nil
 	// Foreign answers requests for hosts that are not ours, with 421 and without
 	// anything that is not public. Nil responds with a plain error.
 	Foreign http.Handler
@@ -58,7 +59,7 @@ type Config struct {
 	// TLS, when not nil, has both http:// and https:// served on each listener.
 	// It is not changed; its callbacks may choose certificates as they like.
 	TLS *tls.Config
-	// RedirectHTTPS says whether a plain request to an app is redirected to
+	// RedirectHTTPS says whether a plain request to an app or the page is redirected to
 	// https://. Upgrades and CORS preflights, whose clients follow no redirect, are
 	// not, nor is the gateway, whose clients have an http base URL. It is asked only with
 	// TLS; nil is never.
@@ -118,6 +119,9 @@ type Server struct {
 func New(cfg Config) (*Server, error) {
 	if cfg.Gateway == nil || cfg.Apps == nil {
 		return nil, errors.New("front: a plane is missing")
+	}
+	if cfg.Page == nil {
+		cfg.Page = cfg.Apps
 	}
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)

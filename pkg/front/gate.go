@@ -39,7 +39,7 @@ func refusePeer(uid int) *refusal {
 
 // gate checks a request before anything else sees it, in this order: method,
 // Host, peer. On success the request has an origin-form target and one
-// authority, which for the gateway is in normal form.
+// authority, which for the gateway and the page is in normal form.
 func (s *Server) gate(r *http.Request) (plane, *refusal) {
 	protocol := h2upgrade.Protocol(r)
 	if r.Method == http.MethodConnect && protocol == "" || r.Method == http.MethodTrace {
@@ -61,7 +61,7 @@ func (s *Server) gate(r *http.Request) (plane, *refusal) {
 		return 0, refuseHost
 	case foreign:
 		return 0, refuseForeign
-	case gatewayPlane:
+	case gatewayPlane, pagePlane:
 		if protocol != "" && !strings.EqualFold(protocol, "websocket") {
 			return 0, refuseMethod
 		}

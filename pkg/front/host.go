@@ -4,6 +4,8 @@ import (
 	"net/netip"
 	"strconv"
 	"strings"
+
+	"github.com/hostless/hostless/pkg/appname"
 )
 
 // plane says where a request belongs.
@@ -14,6 +16,7 @@ const (
 	foreign                // somebody else's name
 	gatewayPlane
 	appsPlane
+	pagePlane // Hostless's own page
 )
 
 // classify reads an authority (RFC 9110 section 4.2, without user info) and says
@@ -85,7 +88,9 @@ func classifyName(host, port string) (plane, string) {
 	switch {
 	case host == "localhost":
 		return gatewayPlane, host + port
-	case strings.HasSuffix(host, ".localhost"):
+	case host == appname.Own+appname.Suffix:
+		return pagePlane, host + port
+	case strings.HasSuffix(host, appname.Suffix):
 		return appsPlane, host + port
 	}
 	return foreign, ""

@@ -44,7 +44,7 @@ func (s *Server) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 	case r.RequestURI == "*":
 		w.Header().Set("Content-Length", "0")
 		w.WriteHeader(http.StatusOK)
-	case p == appsPlane && r.TLS == nil && s.tls != nil && s.cfg.RedirectHTTPS != nil && redirectable(r) && s.cfg.RedirectHTTPS():
+	case p != gatewayPlane && r.TLS == nil && s.tls != nil && s.cfg.RedirectHTTPS != nil && redirectable(r) && s.cfg.RedirectHTTPS():
 		w.Header().Set("Location", "https://"+r.Host+r.RequestURI)
 		if r.ProtoMajor == 1 && r.ContentLength != 0 {
 			w.Header().Set("Connection", "close") // the request's body is not read
@@ -52,7 +52,7 @@ func (s *Server) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusPermanentRedirect)
 	case p == gatewayPlane && h2upgrade.Protocol(r) != "":
 		s.cfg.Gateway.ServeHTTP(h2upgrade.Request(w, r))
-	case p == gatewayPlane:
+	case p == gatewayPlane, p == pagePlane:
 		if _, inLane := rw.(*laneWriter); inLane {
 			// A lane's context is the connection's: what is bound to a request ends with
 			// it, as net/http has it. Package proxy needs none.
@@ -60,7 +60,11 @@ func (s *Server) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 			defer end()
 			r = r.WithContext(ctx)
 		}
-		s.cfg.Gateway.ServeHTTP(w, r)
+		handler := s.cfg.Gateway
+		if p == pagePlane {
+			handler = s.cfg.Page
+		}
+		handler.ServeHTTP(w, r)
 	default:
 		if r.ProtoMajor == 1 {
 			w.conn = c

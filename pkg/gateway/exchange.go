@@ -25,11 +25,12 @@ type exchange struct {
 	g *Gateway
 	w *respond.Writer
 
-	outcome pipeline.Outcome
-	events  int64                  // of the last attempt's stream; the first may be an error
-	settle  func(pipeline.Outcome) // nil before the call was admitted
-	perTurn bool                   // its messages are calls of their own, the connection is none
-	ends    uint64                 // running.ends when it arrived
+	outcome  pipeline.Outcome
+	progress pipeline.Progress
+	events   int64                  // of the last attempt's stream; the first may be an error
+	settle   func(pipeline.Outcome) // nil before the call was admitted
+	perTurn  bool                   // its messages are calls of their own, the connection is none
+	ends     uint64                 // running.ends when it arrived
 }
 
 // newExchange begins a request. What is needed of settings and clock is read once.
@@ -41,7 +42,7 @@ func (g *Gateway) newExchange(w http.ResponseWriter, r *http.Request, matched en
 		Socket: matched.Kind == endpoint.WebSocket, List: matched.Kind == endpoint.ListModels || matched.Kind == endpoint.GetModel,
 		Client: r.UserAgent(), Header: r.Header, Size: -1,
 	}
-	c.Call.Allow = c.allow
+	c.Call.Allow, c.Call.Progress = c.allow, &c.progress
 	c.w.Keep(c.Settings.KeepResponse)
 	return c
 }

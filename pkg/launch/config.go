@@ -12,7 +12,6 @@ package launch
 import (
 	"context"
 	"os"
-	"path/filepath"
 	"time"
 
 	"github.com/hostless/hostless/pkg/config"
@@ -106,6 +105,4 @@ func (c *Config) defaults() error {
 }
 
 // LogFile is where the output of a detached run of that name goes.
-func LogFile(paths config.Paths, name string) string {
-	return filepath.Join(paths.Logs(), "apps", name+".log")
-}
+func LogFile(paths config.Paths, name string) string { return paths.AppLog(name) }

@@ -141,6 +141,7 @@ type supervisor struct {
 	listenBy    time.Time        // until when it may begin to listen
 	logTick     <-chan time.Time // what it prints while it does not listen; nil while it does
 	sentLog     []string
+	linesAsked  bool // the daemon waits for the last lines
 }
 
 // step acts on one thing that happened; it reports whether the tree is gone.
@@ -224,7 +225,8 @@ func (a *supervisor) onReport(rep proctree.Report) {
 	case proctree.ReportStopped:
 		a.stopped(syscall.Signal(rep.Signal))
 	case proctree.ReportLines:
-		if a.logTick != nil && !slices.Equal(rep.Log, a.sentLog) {
+		if a.linesAsked || a.logTick != nil && !slices.Equal(rep.Log, a.sentLog) {
+			a.linesAsked = false
 			a.sentLog = rep.Log
 			a.lease.update(control.LeaseUpdate{Log: rep.Log})
 		}
@@ -293,6 +295,9 @@ func (a *supervisor) event(e control.LeaseEvent) {
 		a.note("another run took the name %s: ending this one", a.lease.registered().Hostname)
 		a.next = ended
 		a.end(syscall.SIGTERM)
+	case control.EventLines:
+		a.linesAsked = true
+		a.tree.RequestLines()
 	case control.EventStop:
 		a.goToRest() // a run that is not lazy ends by it
 	}

@@ -18,9 +18,9 @@ var clients = []struct{ prefix, name string }{
 	{"mozilla/", "browser"},
 }
 
-// clientName is who asks, of a User-Agent: a known name, else the first product
+// ClientName is who asks, of a User-Agent: a known name, else the first product
 // without its version (RFC 9110 section 10.1.5), "" for none.
-func clientName(agent string) string {
+func ClientName(agent string) string {
 	agent = strings.TrimSpace(agent)
 	lower := strings.ToLower(agent[:min(len(agent), 64)])
 	for _, c := range clients {

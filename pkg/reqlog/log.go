@@ -144,7 +144,7 @@ func (e *Event) Trace() pipeline.Trace { return pipeline.TraceOf(e.Row.ID, e.tra
 
 // finishRow does to a row what the request's goroutine need not.
 func (l *Log) finishRow(r *Row) {
-	r.Client = l.cfg.Redact(clientName(r.Client))
+	r.Client = l.cfg.Redact(ClientName(r.Client))
 	r.TokenName, r.Path = l.cfg.Redact(r.TokenName), l.cfg.Redact(r.Path)
 	model := l.cfg.Redact(r.Model)
 	if r.ResolvedModel == r.Model {

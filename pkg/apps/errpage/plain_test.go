@@ -14,8 +14,8 @@ func TestPlain(t *testing.T) {
 		"\x1b]never ended":                          "",
 		"\u009b31m\xff":                             "31m\ufffd",
 	} {
-		if got := plain(in); got != want {
-			t.Errorf("plain(%q) = %q, want %q", in, got, want)
+		if got := Plain(in); got != want {
+			t.Errorf("Plain(%q) = %q, want %q", in, got, want)
 		}
 	}
 }

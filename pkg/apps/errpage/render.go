@@ -87,7 +87,7 @@ func (p *Page) brief() []byte {
 // has printed or is called with.
 func (p *Page) bound(lines, width int) {
 	cut := func(s string) string {
-		s = plain(s)
+		s = Plain(s)
 		if len(s) > width {
 			return strings.ToValidUTF8(s[:width], "") + "…"
 		}
@@ -102,7 +102,7 @@ func (p *Page) bound(lines, width int) {
 		p.Facts[i].Value = cut(p.Facts[i].Value)
 	}
 	for i := range p.Commands {
-		typed := plain(p.Commands[i])
+		typed := Plain(p.Commands[i])
 		p.Commands[i] = strings.ToValidUTF8(typed[:min(len(typed), pageCommand)], "")
 	}
 	for i := range p.Others {
@@ -111,9 +111,9 @@ func (p *Page) bound(lines, width int) {
 	p.Lead = cut(p.Lead)
 }
 
-// plain takes control characters and a terminal's sequences of them out of a
+// Plain takes control characters and a terminal's sequences of them out of a
 // line. What is no UTF-8 is marked.
-func plain(s string) string {
+func Plain(s string) string {
 	var b strings.Builder
 	for i := 0; i < len(s); i++ {
 		switch c := s[i]; {

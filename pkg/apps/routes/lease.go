@@ -16,6 +16,7 @@ const (
 	EventEvicted = "evicted" // another took the name by force: end the tree
 	EventStart   = "start"   // a lazy app is asked for
 	EventStop    = "stop"    // the app is to end
+	EventLines   = "lines"   // the last lines of its output are asked for
 )
 
 // Event is one message to a lease's client.
@@ -44,7 +45,8 @@ type Lease struct {
 	events chan Event
 	done   chan struct{}
 	ended  bool
-	since  time.Time // when the app began to start; zero where it does not
+	since  time.Time     // when the app began to start; zero where it does not
+	lines  chan struct{} // capacity 1: the client has sent the last lines of the output
 }
 
 // Lease adds a route that lives until Release. With reg.Reserve a port is picked:
@@ -83,7 +85,7 @@ func (t *Table) Lease(ctx context.Context, reg Registration) (*Lease, error) {
 		return nil, err
 	}
 	r.Kind, r.PID = Leased, pid
-	l := &Lease{table: t, route: r, events: make(chan Event, 16), done: make(chan struct{})}
+	l := &Lease{table: t, route: r, events: make(chan Event, 16), done: make(chan struct{}), lines: make(chan struct{}, 1)}
 	r.lease = l
 	first := StateStarting
 	if reg.Lazy {
@@ -140,6 +142,38 @@ func (l *Lease) tell(ev Event) {
 	}
 }
 
+// linesWait is how long a client has to send the last lines of the output.
+const linesWait = 500 * time.Millisecond
+
+// RefreshLines asks the clients of the runs of that name, of all where it is "", for the
+// last lines of their output, and waits a moment for them.
+func (t *Table) RefreshLines(ctx context.Context, name string) {
+	ctx, cancel := context.WithTimeout(ctx, linesWait)
+	defer cancel()
+	var waiting []*Lease
+	t.mu.Lock()
+	for _, e := range t.routes {
+		if e.lease != nil && e.CurrentState() == StateListening && e.Output != OutputLog && (name == "" || e.Name == name) {
+			waiting = append(waiting, e.lease)
+		}
+	}
+	t.mu.Unlock()
+	for _, l := range waiting {
+		select {
+		case <-l.lines: // of another time
+		default:
+		}
+		l.tell(Event{Kind: EventLines})
+	}
+	for _, l := range waiting {
+		select {
+		case <-l.lines:
+		case <-l.done:
+		case <-ctx.Done():
+		}
+	}
+}
+
 // starts notes that the app begins to start, if it is in that state.
 func (l *Lease) starts(state string) {
 	l.mu.Lock()
@@ -161,6 +195,12 @@ func (l *Lease) Update(u Update) error {
 		return &fault.Error{Kind: fault.Invalid, Param: "port", Message: "a port is between 1 and 65535"}
 	}
 	now, took, err := l.apply(u)
+	if err == nil && u.Log != nil {
+		select {
+		case l.lines <- struct{}{}:
+		default:
+		}
+	}
 	if err != nil || now.name != StateListening {
 		return err
 	}

@@ -62,6 +62,8 @@ type Call struct {
 	// Body is the JSON body, decompressed; nil where the body is streamed through
 	// (uploads, forms) or there is none. It must not be kept after Done.
 	Body []byte
+	// Progress is how far the answer has come; nil where that is not watched.
+	Progress *Progress
 	// Size is the body's length in bytes, -1 where a streamed one does not say.
 	Size int64
 

@@ -28,6 +28,8 @@ type Answer struct {
 	Attempts int           // how many candidates were tried, this one included
 	Upload   bool          // below Gemini's /upload
 
+	Progress *pipeline.Progress // is told of each event of a stream; nil is not
+
 	DropUsage   bool            // the chunk of a stream that holds nothing but the usage is not the caller's
 	Redact      redact.Redactor // for a good answer
 	RedactError redact.Redactor // for an error, where shorter keys count too
@@ -150,7 +152,7 @@ func (a *Answer) incomplete(ctx context.Context, w *Writer, err error) error {
 }
 
 func (a *Answer) passEvents(ctx context.Context, w *Writer, status int, in io.Reader) (Result, error) {
-	s := stream{w: w, upstream: a.Events, caller: a.Caller, key: a.Redact, dropUsage: a.DropUsage, provider: a.Provider}
+	s := stream{w: w, upstream: a.Events, caller: a.Caller, key: a.Redact, dropUsage: a.DropUsage, provider: a.Provider, progress: a.Progress}
 	w.Header()["X-Accel-Buffering"] = []string{"no"}
 	w.WriteHeader(status)
 	if body, ok := in.(interface{ Ready() bool }); !ok || !body.Ready() {

@@ -37,6 +37,7 @@ var eventChunks = sync.Pool{New: func() any { b := make([]byte, eventSize); retu
 type stream struct {
 	w         *Writer
 	upstream  dialect.Name // what the events are in
+	progress  *pipeline.Progress
 	caller    dialect.Name // what an error event is written in
 	key       redact.Redactor
 	dropUsage bool // the caller did not ask for the usage chunk
@@ -170,6 +171,7 @@ func (s *stream) see(ev []byte) (drop bool) {
 		return false
 	}
 	s.result.Events++
+	s.progress.Event()
 	e := readEvent(s.upstream, data)
 	if e.reported {
 		s.result.see(e.report, true)

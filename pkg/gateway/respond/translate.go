@@ -155,6 +155,7 @@ func (a *Answer) translateEvents(ctx context.Context, w *Writer, in io.Reader, c
 			ev.Data = key.Bytes(ev.Data)
 			result.see(usage.Parse(ev.Data))
 			result.Events++
+			a.Progress.Event()
 			if cause = reply.Event(ev, out.emit); cause != nil {
 				break
 			}

@@ -76,8 +76,11 @@ var manifests = []struct {
 
 // Name finds the name of the project that dir is in: the nearest manifest
 // that has one, up to the git root (or, outside of git, below home), then the
-// git root's own name, then the directory's. It is never empty.
-func Name(f Files, dir, home string) string {
+// git root's own name, then the directory's. It is never empty, and a name that an
+// app may have.
+func Name(f Files, dir, home string) string { return appname.Unreserved(projectName(f, dir, home)) }
+
+func projectName(f Files, dir, home string) string {
 	git, inGit := findGit(f, dir)
 	for at := dir; ; at = path.Dir(at) {
 		if !inGit && at != dir && (at == home || at == "/") {

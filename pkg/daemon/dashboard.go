@@ -1,0 +1,69 @@
+package daemon
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/hostless/hostless/pkg/budget"
+	"github.com/hostless/hostless/pkg/control"
+	"github.com/hostless/hostless/pkg/dashboard"
+	"github.com/hostless/hostless/pkg/front"
+	"github.com/hostless/hostless/pkg/guide"
+)
+
+// openDashboard makes the page at hostless.localhost.
+func (d *daemon) openDashboard(log *slog.Logger) (err error) {
+	d.dashboard, err = dashboard.New(dashboard.Config{
+		Log: d.requests, Sources: dashboardSources{d}, Guide: guide.Text, Logger: log,
+		// Where the kernel tells nobody's connections apart, the link is what counts.
+		Owned: func(r *http.Request) bool {
+			uid := front.PeerUID(r)
+			return uid == d.uid || uid == front.UnknownUID
+		},
+		Run: func(r *http.Request) string {
+			_, run := d.caller(r)
+			return run
+		},
+	})
+	return err
+}
+
+// dashboardLink is an address that opens the page once.
+func (d *daemon) dashboardLink() (url control.Secret, life time.Duration) {
+	link, life := d.dashboard.NewLink()
+	return control.NewSecret(d.address(dashboard.Host) + "/#" + link.Reveal()), life
+}
+
+// dashboardSources is the daemon as the page needs it.
+type dashboardSources struct{ *daemon }
+
+// Status implements dashboard.Sources.
+func (s dashboardSources) Status(ctx context.Context) (control.Status, error) {
+	return controlDaemon{s.daemon}.Status(ctx)
+}
+
+// InFlight implements dashboard.Sources.
+func (s dashboardSources) InFlight() int { return s.flights.Len() }
+
+// Budgets implements dashboard.Sources.
+func (s dashboardSources) Budgets(ctx context.Context) ([]budget.Budget, error) {
+	return s.budgets.List(ctx)
+}
+
+// Apps implements dashboard.Sources.
+func (s dashboardSources) Apps(ctx context.Context) (apps []dashboard.App, err error) {
+	s.routes.RefreshLines(ctx, "")
+	for _, r := range s.routes.List() {
+		a := dashboard.App{
+			Name: r.Name, URL: s.appURL(r.Hostname) + r.PathPrefix, Target: r.Target.String(), State: r.State, Command: r.Command, Directory: r.Directory,
+			Since: r.Since, Exit: r.Exit, Log: s.lastLines(r),
+		}
+		if r.PathPrefix != "" {
+			a.Name += " " + r.PathPrefix
+		}
+		apps = append(apps, a)
+	}
+	return apps, nil
+}

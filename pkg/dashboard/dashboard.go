@@ -1,0 +1,222 @@
+package dashboard
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"log/slog"
+	"mime"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/hostless/hostless/pkg/appname"
+	"github.com/hostless/hostless/pkg/budget"
+	"github.com/hostless/hostless/pkg/control"
+	"github.com/hostless/hostless/pkg/fault"
+	"github.com/hostless/hostless/pkg/reqlog"
+	"github.com/hostless/hostless/pkg/secret"
+)
+
+// Host is the page's host name.
+const Host = appname.Own + appname.Suffix
+
+// sessionHeader carries the session. It is no cookie: a page of another origin cannot
+// send it without a preflight, which nobody here answers.
+const sessionHeader = "X-Hostless-Session"
+
+// Sources is the page's need of the daemon.
+type Sources interface {
+	Status(ctx context.Context) (control.Status, error)
+	// Apps lists the routes with the last lines of what their apps printed.
+	Apps(ctx context.Context) ([]App, error)
+	// InFlight counts the AI requests that are being answered.
+	InFlight() int
+	// Budgets lists the budgets, none where there are none.
+	Budgets(ctx context.Context) ([]budget.Budget, error)
+}
+
+// App is one route.
+type App struct {
+	Name, URL, Target string
+	State             string // of a run: starting, listening, exited, idle; else ""
+	Command           string
+	Directory         string
+	Since             time.Time
+	Exit              *int
+	Log               []string // the last lines, oldest first
+}
+
+// Config is what New needs. Log, Sources and Owned are required.
+type Config struct {
+	Log     *reqlog.Log
+	Sources Sources
+	// Owned reports whether a request's connection is of the person whose daemon it is,
+	// as far as the kernel tells.
+	Owned func(*http.Request) bool
+	// Run gives the name of the `hostless run` that the program behind a connection is
+	// below, or ""; nil is nobody.
+	Run    func(*http.Request) string
+	Guide  string           // /llms.txt: what a coding agent should know
+	Now    func() time.Time // time.Now when nil
+	Logger *slog.Logger     // discards when nil
+}
+
+// Dashboard is the page's handler. It is safe for concurrent use.
+type Dashboard struct {
+	cfg      Config
+	log      *slog.Logger
+	sessions *sessions
+	spending spending
+	mux      *http.ServeMux
+	closing  context.Context // ends streams
+	end      context.CancelFunc
+}
+
+// New makes the page; it serves nothing by itself.
+func New(cfg Config) (*Dashboard, error) {
+	if cfg.Log == nil || cfg.Sources == nil || cfg.Owned == nil {
+		return nil, errors.New("dashboard: Log, Sources and Owned are required")
+	}
+	if cfg.Run == nil {
+		cfg.Run = func(*http.Request) string { return "" }
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	d := &Dashboard{cfg: cfg, log: cfg.Logger, sessions: newSessions(cfg.Now), mux: http.NewServeMux()}
+	d.spending.rows, d.spending.now = cfg.Log, cfg.Now
+	d.closing, d.end = context.WithCancel(context.Background())
+	d.mux.HandleFunc("GET /{$}", d.page)
+	d.mux.HandleFunc("GET /llms.txt", d.guide)
+	for name, kind := range assets {
+		d.mux.Handle("GET /"+name, newAsset(name, kind))
+	}
+	d.mux.HandleFunc("POST /session", d.postSession)
+	d.mux.HandleFunc("GET /rows", d.withSession(d.rows))
+	d.mux.HandleFunc("GET /rows/{id}", d.withSession(d.row))
+	d.mux.HandleFunc("GET /parts", d.withSession(d.parts))
+	d.mux.HandleFunc("/", d.withSession(func(w http.ResponseWriter, r *http.Request) {
+		writeError(w, fault.New(fault.NotFound, "there is nothing at this path"))
+	}))
+	return d, nil
+}
+
+// Close ends the streams that are open.
+func (d *Dashboard) Close() error {
+	d.end()
+	return nil
+}
+
+// NewLink makes the secret of a link, and says for how long it is good.
+func (d *Dashboard) NewLink() (secret.String, time.Duration) { return d.sessions.newLink(), linkLife }
+
+// ServeHTTP serves one request. The Host was compared before, and is compared again.
+func (d *Dashboard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	protect(w.Header())
+	if err := d.refuse(r); err != nil {
+		writeError(w, err)
+		return
+	}
+	d.mux.ServeHTTP(w, r)
+}
+
+// protect sets what holds for every answer: nothing but the page's own files is
+// loaded, nobody frames it, no other origin reads it, nothing is kept.
+func protect(h http.Header) {
+	h.Set("Content-Security-Policy", "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
+	h.Set("X-Frame-Options", "DENY")
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Referrer-Policy", "no-referrer")
+	h.Set("Cross-Origin-Opener-Policy", "same-origin")
+	h.Set("Cross-Origin-Resource-Policy", "same-origin")
+	h.Set("Cache-Control", "no-store")
+}
+
+// refuse compares Host, owner, Origin and Fetch Metadata. Only opening the page may
+// come from elsewhere, as a navigation of a whole tab.
+func (d *Dashboard) refuse(r *http.Request) error {
+	scheme := "http"
+	if r.TLS != nil {
+		scheme = "https"
+	}
+	host, _, _ := strings.Cut(r.Host, ":")
+	switch {
+	case host != Host:
+		return fault.New(fault.Forbidden, "this page is at "+Host+" alone")
+	case !d.cfg.Owned(r):
+		return fault.New(fault.Forbidden, "this page belongs to another user of this machine")
+	case r.Method != http.MethodGet && r.Method != http.MethodHead && r.Method != http.MethodPost:
+		return fault.New(fault.Method, "this page is read-only")
+	}
+	for _, origin := range r.Header["Origin"] {
+		if origin != scheme+"://"+r.Host {
+			return fault.New(fault.Origin, "another page may not ask this one")
+		}
+	}
+	site, dest := r.Header.Get("Sec-Fetch-Site"), r.Header.Get("Sec-Fetch-Dest")
+	if site == "" || site == "same-origin" {
+		return nil
+	}
+	opened := dest == "document" && r.Header.Get("Sec-Fetch-Mode") == "navigate" && (r.URL.Path == "/" || r.URL.Path == "/llms.txt")
+	if !opened && (site != "none" || r.Method == http.MethodPost) {
+		return fault.New(fault.Origin, "another page may not ask this one")
+	}
+	return nil
+}
+
+// withSession serves what shows something: without a session it is 401.
+func (d *Dashboard) withSession(next http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		if sent := r.Header[sessionHeader]; len(sent) != 1 || !d.sessions.valid(sent[0]) {
+			writeError(w, &fault.Error{Kind: fault.Unauthenticated, Message: "there is no session, or it has ended", Next: "hostless dashboard"})
+			return
+		}
+		next(w, r)
+	}
+}
+
+// postSession exchanges a link for a session.
+func (d *Dashboard) postSession(w http.ResponseWriter, r *http.Request) {
+	if kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || kind != "application/json" {
+		writeError(w, fault.New(fault.Invalid, "the body must be JSON"))
+		return
+	}
+	var body struct{ Link string }
+	data, err := io.ReadAll(http.MaxBytesReader(w, r.Body, 4<<10))
+	if err != nil || json.Unmarshal(data, &body) != nil {
+		writeError(w, fault.New(fault.Invalid, `the body must be {"link": "…"}`))
+		return
+	}
+	if run := d.cfg.Run(r); run != "" {
+		d.log.Warn("a program below a run tried to open the page", "run", run)
+		writeError(w, &fault.Error{Kind: fault.Forbidden, Message: "a program that `hostless run` started (" + run + ") may not open this page", Next: "hostless dashboard, in a terminal that is not below hostless run"})
+		return
+	}
+	session, ok := d.sessions.exchange(body.Link)
+	if !ok {
+		d.log.Info("a link to the page was refused: it is unknown, expired or used")
+		writeError(w, &fault.Error{Kind: fault.Unauthenticated, Message: "this link was used already, or has expired", Next: "hostless dashboard"})
+		return
+	}
+	writeJSON(w, http.StatusOK, map[string]string{"session": session.Reveal()})
+}
+
+func writeJSON(w http.ResponseWriter, status int, v any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	json.NewEncoder(w).Encode(v)
+}
+
+func writeError(w http.ResponseWriter, err error) {
+	f := fault.From(err)
+	if f.Kind == fault.Method {
+		w.Header().Set("Allow", "GET, HEAD, POST")
+	}
+	w.Header().Set("Connection", "close")
+	writeJSON(w, f.Kind.Status(), map[string]any{"error": map[string]any{"message": f.Message, "type": f.Kind.Type(), "next": f.Next}})
+}

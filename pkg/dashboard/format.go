@@ -1,0 +1,139 @@
+package dashboard
+
+import (
+	"cmp"
+	"fmt"
+	"html/template"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/hostless/hostless/pkg/gateway/pipeline"
+	"github.com/hostless/hostless/pkg/prices"
+	"github.com/hostless/hostless/pkg/reqlog"
+)
+
+// helpers write values as people read them. Times are this machine's.
+var helpers = template.FuncMap{
+	"model": modelOf, "clock": clock, "stamp": stamp, "took": took, "cost": costOf, "exact": exactCost, "money": money,
+	"grouped": grouped, "short": short, "speed": speed, "fault": faultOf, "when": when,
+}
+
+// modelOf is the model that answered, else what was asked for.
+func modelOf(r *reqlog.Row) string { return cmp.Or(r.Answered(), r.Path) }
+
+// clock is the time of day, with the date where that is not today.
+func clock(t time.Time) string {
+	t = t.Local()
+	if t.Format(time.DateOnly) == time.Now().Format(time.DateOnly) {
+		return t.Format("15:04:05")
+	}
+	return t.Format("2 Jan 15:04")
+}
+
+func stamp(t time.Time) string { return t.Local().Format("2006-01-02 15:04:05.000 -0700") }
+
+// when is a time to come.
+func when(t time.Time) string {
+	t = t.Local()
+	if now := time.Now(); t.Sub(now) < 24*time.Hour {
+		return "at " + t.Format("15:04")
+	}
+	return "on " + t.Format("Mon 2 Jan, 15:04")
+}
+
+// took writes milliseconds.
+func took(ms int64) string {
+	switch {
+	case ms < 1000:
+		return strconv.FormatInt(ms, 10) + " ms"
+	case ms < 60_000:
+		return strconv.FormatFloat(float64(ms)/1000, 'f', 1, 64) + " s"
+	case ms < 3_600_000:
+		return fmt.Sprintf("%d:%02d min", ms/60_000, ms/1000%60)
+	}
+	return fmt.Sprintf("%d:%02d h", ms/3_600_000, ms/60_000%60)
+}
+
+// money rounds to what can be read at a glance; the log has the nano-dollars.
+func money(n prices.Nano) string {
+	dollars := float64(n) / float64(prices.Dollar)
+	switch abs := max(dollars, -dollars); {
+	case n == 0:
+		return "$0"
+	case abs < 0.0001:
+		return "<$0.0001"
+	case abs < 0.1:
+		return fmt.Sprintf("$%.4f", dollars)
+	}
+	whole, frac, _ := strings.Cut(fmt.Sprintf("%.2f", dollars), ".")
+	n64, _ := strconv.ParseInt(whole, 10, 64)
+	return "$" + grouped(n64) + "." + frac
+}
+
+func costOf(r *reqlog.Row) string {
+	if !r.Priced || r.CostUSD == nil {
+		return "unpriced"
+	}
+	return money(*r.CostUSD)
+}
+
+func exactCost(r *reqlog.Row) string {
+	if !r.Priced || r.CostUSD == nil {
+		return "unpriced"
+	}
+	return "$" + r.CostUSD.String()
+}
+
+// grouped writes a number with thin spaces between its thousands.
+func grouped(n int64) string {
+	if n < 0 {
+		return "-" + grouped(-n)
+	}
+	text := strconv.FormatInt(n, 10)
+	for i := len(text) - 3; i > 0; i -= 3 {
+		text = text[:i] + "\u202f" + text[i:]
+	}
+	return text
+}
+
+// short writes a number in three digits: 950, 12.4k, 3.1M.
+func short(n int64) string {
+	f := float64(n)
+	switch {
+	case n < 1000:
+		return strconv.FormatInt(n, 10)
+	case n < 100_000:
+		return strconv.FormatFloat(f/1e3, 'f', 1, 64) + "k"
+	case n < 1_000_000:
+		return strconv.FormatFloat(f/1e3, 'f', 0, 64) + "k"
+	case n < 1_000_000_000:
+		return strconv.FormatFloat(f/1e6, 'f', 1, 64) + "M"
+	}
+	return strconv.FormatFloat(f/1e9, 'f', 1, 64) + "G"
+}
+
+// speed is how many tokens a second came after the first byte, "" where that is not
+// known.
+func speed(r *reqlog.Row) string {
+	if r.FirstByteMS == nil || r.Tokens.Output == 0 || r.DurationMS <= *r.FirstByteMS {
+		return ""
+	}
+	return strconv.FormatFloat(float64(r.Tokens.Output)*1000/float64(r.DurationMS-*r.FirstByteMS), 'f', 0, 64)
+}
+
+// faultOf says by whose fault a request failed.
+func faultOf(kind pipeline.ErrorKind) string {
+	whose, _, _ := strings.Cut(string(kind), "_")
+	switch whose {
+	case "caller":
+		return "The caller is at fault."
+	case "policy":
+		return "A rule of yours refused it."
+	case "provider":
+		return "The provider is at fault."
+	case "hostless":
+		return "Hostless could not do it."
+	}
+	return ""
+}

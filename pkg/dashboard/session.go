@@ -1,0 +1,104 @@
+package dashboard
+
+import (
+	"crypto/rand"
+	"crypto/sha256"
+	"sync"
+	"time"
+
+	"github.com/hostless/hostless/pkg/secret"
+)
+
+// The bounds of links and sessions. Past them the oldest one ends.
+const (
+	linkLife    = 2 * time.Minute
+	sessionIdle = 12 * time.Hour // since its last request
+	maxLinks    = 16
+	maxSessions = 16
+)
+
+// sessions are the links and sessions that are good. They hold hashes alone and end
+// with the process. It is safe for concurrent use.
+type sessions struct {
+	now func() time.Time
+
+	mu    sync.Mutex
+	links map[[32]byte]time.Time // when each expires
+	open  map[[32]byte]time.Time // when each was last used
+}
+
+func newSessions(now func() time.Time) *sessions {
+	return &sessions{now: now, links: map[[32]byte]time.Time{}, open: map[[32]byte]time.Time{}}
+}
+
+// newLink makes the secret of a link.
+func (s *sessions) newLink() secret.String {
+	text := rand.Text() + rand.Text() // 260 bits
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.prune()
+	makeRoom(s.links, maxLinks)
+	s.links[sha256.Sum256([]byte(text))] = s.now().Add(linkLife)
+	return secret.New(text)
+}
+
+// exchange gives a session for a link, once.
+func (s *sessions) exchange(link string) (session secret.String, ok bool) {
+	key := sha256.Sum256([]byte(link))
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.prune()
+	if _, ok := s.links[key]; !ok {
+		return secret.String{}, false
+	}
+	delete(s.links, key)
+	makeRoom(s.open, maxSessions)
+	text := rand.Text() + rand.Text()
+	s.open[sha256.Sum256([]byte(text))] = s.now()
+	return secret.New(text), true
+}
+
+// valid reports whether a session is good, and notes that it was used.
+func (s *sessions) valid(session string) bool {
+	if session == "" {
+		return false
+	}
+	key := sha256.Sum256([]byte(session))
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.prune()
+	if _, ok := s.open[key]; !ok {
+		return false
+	}
+	s.open[key] = s.now()
+	return true
+}
+
+// prune drops what has expired; s.mu is held.
+func (s *sessions) prune() {
+	now := s.now()
+	for key, until := range s.links {
+		if !now.Before(until) {
+			delete(s.links, key)
+		}
+	}
+	for key, used := range s.open {
+		if now.Sub(used) >= sessionIdle {
+			delete(s.open, key)
+		}
+	}
+}
+
+// makeRoom drops the oldest until there is room for one more.
+func makeRoom(m map[[32]byte]time.Time, most int) {
+	for len(m) >= most {
+		var oldest [32]byte
+		var when time.Time
+		for key, t := range m {
+			if when.IsZero() || t.Before(when) {
+				oldest, when = key, t
+			}
+		}
+		delete(m, oldest)
+	}
+}

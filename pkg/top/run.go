@@ -1,0 +1,205 @@
+package top
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/url"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/hostless/hostless/pkg/control"
+	"github.com/hostless/hostless/pkg/fault"
+	"github.com/hostless/hostless/pkg/spend"
+	"golang.org/x/term"
+)
+
+// Source is where the numbers come from; *control.Client is one.
+type Source interface {
+	Status(ctx context.Context) (control.Status, error)
+	InFlight(ctx context.Context) (control.InFlight, error)
+	Routes(ctx context.Context) (control.RouteList, error)
+	Spend(ctx context.Context, query url.Values) (spend.Report, error)
+	Log(ctx context.Context, query url.Values) (control.RequestList, error)
+}
+
+// Config is what Run needs. From and Out are required.
+type Config struct {
+	From   Source
+	Out    io.Writer
+	Keys   *os.File      // the terminal that is read; nil reads none
+	Screen *os.File      // the terminal that is drawn on; nil prints lines to Out
+	Colour bool          // the terminal takes colours
+	Every  time.Duration // between two looks: a second when zero, two for lines
+	Times  int           // ends after so many looks; 0 never
+}
+
+// slowEvery is how many looks pass between two at what changes slowly.
+const slowEvery = 4
+
+// askLimit bounds one look.
+const askLimit = 5 * time.Second
+
+// Run shows the view until `q` is typed, ctx ends, or it has been shown Times times. An
+// error of the first look ends it; later ones are shown, and it goes on.
+func Run(ctx context.Context, c Config) error {
+	if c.Every <= 0 {
+		c.Every = time.Second
+		if c.Screen == nil {
+			c.Every *= 2
+		}
+	}
+	var s State
+	if err := c.look(ctx, &s, true); err != nil {
+		return err
+	}
+	if c.Screen == nil {
+		return c.lines(ctx, s)
+	}
+	return c.screen(ctx, s)
+}
+
+// look reads the state: what moves each time, the rest where all is.
+func (c *Config) look(ctx context.Context, s *State, all bool) (err error) {
+	ctx, cancel := context.WithTimeout(ctx, askLimit)
+	defer cancel()
+	s.At = time.Now()
+	defer func() { s.Err = err }()
+	flights, err := c.From.InFlight(ctx)
+	if err != nil {
+		s.InFlight = nil
+		return err
+	}
+	s.InFlight = flights.Requests
+	rows, err := c.From.Log(ctx, url.Values{"n": {"50"}})
+	if err != nil {
+		return err
+	}
+	ended := len(rows.Requests) > 0 && (len(s.Last) == 0 || s.Last[len(s.Last)-1].ID != rows.Requests[len(rows.Requests)-1].ID)
+	s.Last = rows.Requests
+	if !all && !ended {
+		return nil
+	}
+	if s.Status, err = c.From.Status(ctx); err != nil {
+		return err
+	}
+	routes, err := c.From.Routes(ctx)
+	if err != nil {
+		return err
+	}
+	s.Apps = routes.Routes
+	s.Today, err = c.From.Spend(ctx, url.Values{"by": {"model"}})
+	return err
+}
+
+// lines prints a line a look.
+func (c *Config) lines(ctx context.Context, s State) error {
+	for n := 1; ; n++ {
+		if _, err := fmt.Fprintln(c.Out, printable(Line(s))); err != nil {
+			return err
+		}
+		if n == c.Times || !sleep(ctx, c.Every) {
+			return nil
+		}
+		_ = c.look(ctx, &s, true) // the line says why
+	}
+}
+
+func sleep(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// The screen: the alternate one without a cursor, and back (xterm's private modes).
+const (
+	enter = "\x1b[?1049h\x1b[?25l"
+	leave = "\x1b[?25h\x1b[?1049l"
+)
+
+// screen draws until somebody has seen enough. The terminal is as it was when it
+// returns.
+func (c *Config) screen(ctx context.Context, s State) (err error) {
+	quit := make(chan struct{})
+	if c.Keys != nil {
+		before, err := term.MakeRaw(int(c.Keys.Fd()))
+		if err != nil {
+			return &fault.Error{Kind: fault.Internal, Message: "the terminal cannot be read key by key", Err: err}
+		}
+		defer term.Restore(int(c.Keys.Fd()), before)
+		go readKeys(c.Keys, quit) // ends with the process, or a key
+	}
+	resized := make(chan os.Signal, 1)
+	signal.Notify(resized, syscall.SIGWINCH)
+	defer signal.Stop(resized)
+	if _, err := io.WriteString(c.Out, enter); err != nil {
+		return err
+	}
+	defer func() {
+		_, end := io.WriteString(c.Out, leave)
+		err = errors.Join(err, end)
+	}()
+	tick := time.NewTicker(c.Every)
+	defer tick.Stop()
+	for n := 1; ; n++ {
+		if err := c.draw(s); err != nil {
+			return err
+		}
+		if n == c.Times {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-quit:
+			return nil
+		case <-resized:
+			n--
+		case <-tick.C:
+			_ = c.look(ctx, &s, n%slowEvery == 0) // the frame says why
+		}
+	}
+}
+
+// draw writes a frame in one piece, over the one before.
+func (c *Config) draw(s State) error {
+	width, height, err := term.GetSize(int(c.Screen.Fd()))
+	if err != nil || width <= 0 || height <= 0 {
+		width, height = 80, 24
+	}
+	var b strings.Builder
+	b.WriteString("\x1b[H")
+	for i, line := range Frame(s, width, height, c.Colour) {
+		if i > 0 {
+			b.WriteString("\r\n")
+		}
+		b.WriteString(line + "\x1b[K")
+	}
+	b.WriteString("\x1b[J")
+	_, err = io.WriteString(c.Out, b.String())
+	return err
+}
+
+// readKeys closes quit at q, Q, Ctrl-C, Ctrl-D or the end of the terminal.
+func readKeys(keys io.Reader, quit chan<- struct{}) {
+	defer close(quit)
+	var one [1]byte
+	for {
+		if _, err := keys.Read(one[:]); err != nil {
+			return
+		}
+		switch one[0] {
+		case 'q', 'Q', 3, 4:
+			return
+		}
+	}
+}
