@@ -166,3 +166,68 @@ func TestOutputLimit(t *testing.T) {
 		}
 	}
 }
+
+// TestModelFacts: what is known of a model decides without a refusal, and the provider's
+// own list wins.
+func TestModelFacts(t *testing.T) {
+	w := newWorld(t)
+	var last string
+	serve := func(list string) http.HandlerFunc {
+		return func(rw http.ResponseWriter, r *http.Request) {
+			rw.Header().Set("Content-Type", "application/json")
+			if r.Method == http.MethodGet {
+				io.WriteString(rw, list)
+				return
+			}
+			data, _ := io.ReadAll(r.Body)
+			last = string(data)
+			io.WriteString(rw, `{"choices":[{"index":0,"message":{"role":"assistant","content":"ok"},"finish_reason":"stop"}]}`)
+		}
+	}
+	w.upstream("groq", serve(`{"data":[{"id":"llama-3.1-8b-instant","context_window":131072,"max_completion_tokens":8192}]}`))
+	w.upstream("deepseek", serve(`{"data":[{"id":"deepseek-chat"}]}`))
+	w.do("GET", "/v1/models", "")
+	w.do("POST", "/v1/messages", `{"model":"groq/llama-3.1-8b-instant","max_tokens":64000,"messages":[{"role":"user","content":"x"}]}`)
+	if !strings.Contains(last, `tokens":8192`) {
+		t.Errorf("the list's limit does not hold: %s", last)
+	}
+	w.do("POST", "/v1/messages", `{"model":"groq/llama-3.3-70b-versatile","max_tokens":64000,"messages":[{"role":"user","content":"x"}]}`)
+	if !strings.Contains(last, `tokens":32768`) {
+		t.Errorf("the model facts' limit does not hold: %s", last)
+	}
+	a := w.do("POST", "/v1/messages", `{"model":"groq/llama-3.3-70b-versatile","max_tokens":9,"messages":[{"role":"user","content":[{"type":"image","source":{"type":"base64","media_type":"image/png","data":"aGk="}},{"type":"text","text":"what is it?"}]}]}`)
+	if a.status != 200 || strings.Contains(last, "image_url") || !strings.Contains(last, "picture left out") || !strings.Contains(a.header.Get("X-Hostless-Ignored"), "messages.image_url") {
+		t.Errorf("%d %s, ignored %q: %s", a.status, a.body, a.header.Get("X-Hostless-Ignored"), last)
+	}
+	show := objectOf(t, w.do("POST", "/api/show", `{"model":"groq/llama-3.1-8b-instant"}`))
+	if info := show["model_info"].(map[string]any); info["groq.context_length"] != 131072.0 {
+		t.Errorf("show tells %v", info)
+	}
+	show = objectOf(t, w.do("POST", "/api/show", `{"model":"deepseek/deepseek-chat"}`))
+	if info := show["model_info"].(map[string]any); info["deepseek.context_length"] != 1000000.0 {
+		t.Errorf("show tells %v", info)
+	}
+}
+
+// TestRefusedPictures: a model that reads no pictures answers the text around them, in
+// the caller's own dialect too, and the session goes on.
+func TestRefusedPictures(t *testing.T) {
+	w := newWorld(t)
+	bodies := w.refusing("mine", "", contains(`"image_url"`, "{\"error\":{\"message\":\"Failed to deserialize the JSON body into the target type: messages[0]: unknown variant `image_url`, expected `text`\"}}"), `{"choices":[{"index":0,"message":{"role":"assistant","content":"ok"},"finish_reason":"stop"}]}`)
+	messages := w.refusing("vllm", "", contains(`"image"`, `{"type":"error","error":{"type":"invalid_request_error","message":"m is not a multimodal model"}}`), message)
+	for _, c := range []struct {
+		path, body string
+		bodies     func() []string
+	}{
+		{"/v1/chat/completions", `{"model":"mine/m","messages":[{"role":"user","content":[{"type":"image_url","image_url":{"url":"data:image/png;base64,aGk="}},{"type":"text","text":"x"}]}]}`, bodies},
+		{"/v1/responses", `{"model":"mine/m","input":[{"role":"user","content":[{"type":"input_image","image_url":"data:image/png;base64,aGk="}]}]}`, bodies},
+		{"/v1/messages", `{"model":"vllm/m","max_tokens":9,"messages":[{"role":"user","content":[{"type":"image","source":{"type":"base64","media_type":"image/png","data":"aGk="}}]}]}`, messages},
+	} {
+		for turn := range 2 {
+			a := w.do("POST", c.path, c.body)
+			if got := c.bodies(); a.status != 200 || turn == 1 && len(got) != 1 || !strings.Contains(a.header.Get("X-Hostless-Ignored"), "messages.image") {
+				t.Errorf("%s, turn %d: %d %s, ignored %q\n%s", c.path, turn, a.status, a.body, a.header.Get("X-Hostless-Ignored"), strings.Join(got, "\n"))
+			}
+		}
+	}
+}

@@ -12,7 +12,8 @@ import (
 var embedded []byte
 
 // Snapshot is a price list in the shape of https://models.dev/api.json, reduced to
-// what is used: the providers of the catalogue, prices, and limits. It is immutable.
+// what is used: the providers of the catalogue, prices, limits, and what models can do.
+// It is immutable.
 type Snapshot map[string]listed
 
 type listed struct {
@@ -26,7 +27,15 @@ type Model struct {
 		Context int `json:"context"` // tokens of prompt and answer together
 		Output  int `json:"output"`  // tokens of an answer
 	} `json:"limit"`
+	Modalities   *modalities   `json:"modalities,omitempty"` // nil where it is not known
+	Reasoning    *bool         `json:"reasoning,omitempty"`
+	ToolCall     *bool         `json:"tool_call,omitempty"`
 	Experimental *experimental `json:"experimental,omitempty"`
+}
+
+// modalities are what a model reads: text, image, audio, video, pdf.
+type modalities struct {
+	Input []string `json:"input,omitempty"`
 }
 
 // rates are prices by models.dev's names, US dollars a million tokens.

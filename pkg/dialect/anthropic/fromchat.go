@@ -179,6 +179,9 @@ func (t *fromChat) limits() error {
 	default:
 		t.maxTokens = 8192
 	}
+	if most := int64(t.model.MaxOutput); most > 0 {
+		t.maxTokens = min(t.maxTokens, most)
+	}
 	thinks, err := t.thinking()
 	if err != nil {
 		return err

@@ -125,3 +125,31 @@ func WithoutThinking(data []byte, refused func(signature []byte) bool) (edits []
 	}
 	return edits, names
 }
+
+// picture stands for one that a model cannot read.
+const picture = `{"type":"text","text":"[picture left out: this model reads text only]"}`
+
+// WithoutPictures gives the edits that put a line of text in the place of each picture
+// of a Messages request, those in results of tools too.
+func WithoutPictures(data []byte) (edits []jsonscan.Edit, names []string) {
+	whole := jsonscan.Span{End: len(bytes.TrimRight(data, " \t\r\n"))}
+	var blocks func(at jsonscan.Span, depth int)
+	blocks = func(at jsonscan.Span, depth int) {
+		for _, block := range jsonscan.Spans(data, at) {
+			f := jsonscan.Fields(data, block, "type", "content")
+			switch string(f[0].Of(data)) {
+			case `"image"`:
+				edits = append(edits, jsonscan.Edit{At: block, Text: []byte(picture)})
+				names = []string{"messages.image"}
+			case `"tool_result"`:
+				if depth == 0 {
+					blocks(f[1], depth+1)
+				}
+			}
+		}
+	}
+	for _, m := range jsonscan.Spans(data, jsonscan.Fields(data, whole, "messages")[0]) {
+		blocks(jsonscan.Fields(data, m, "content")[0], 0)
+	}
+	return edits, names
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/hostless/hostless/pkg/dialect/ollama"
@@ -12,6 +13,7 @@ import (
 	"github.com/hostless/hostless/pkg/gateway/body"
 	"github.com/hostless/hostless/pkg/gateway/plan"
 	"github.com/hostless/hostless/pkg/gateway/respond"
+	"github.com/hostless/hostless/pkg/prices"
 	"github.com/hostless/hostless/pkg/provider"
 )
 
@@ -58,7 +60,7 @@ func (s *Service) ollamaModels(ctx context.Context, settings plan.Settings) []ol
 	var out []ollama.Model
 	all := s.union(ctx, settings, everything, func(p *provider.Provider, id string) string { return ollama.ID(p.Name, id) })
 	for _, m := range append(all, s.aliases(settings, everything, all)...) {
-		out = append(out, ollama.Model{Name: m.ID, Provider: m.Provider, Modified: s.modified(m.Created), Context: m.Input})
+		out = append(out, ollamaModel(m, s.modified(m.Created)))
 	}
 	for _, added := range settings.OllamaModels {
 		target, err := s.Planner.Target(added.Name, settings)
@@ -75,6 +77,31 @@ func (s *Service) ollamaModels(ctx context.Context, settings plan.Settings) []ol
 		}
 		if added.Capabilities != nil {
 			out[i].Capabilities = added.Capabilities
+		}
+	}
+	return out
+}
+
+// ollamaModel is a model with what the model facts know of it; the provider's own list
+// wins.
+func ollamaModel(m Model, modified time.Time) ollama.Model {
+	facts := prices.FactsOf(m.Provider, m.Info.ID)
+	out := ollama.Model{Name: m.ID, Provider: m.Provider, Modified: modified, Context: m.Input}
+	if out.Context == 0 {
+		out.Context = facts.Context
+	}
+	switch {
+	case strings.Contains(m.Info.ID, "embed"):
+		out.Capabilities = []string{"embedding"}
+	case facts.Known:
+		out.Capabilities = []string{"completion"}
+		for _, c := range [...]struct {
+			has  bool
+			name string
+		}{{facts.CallsTools, "tools"}, {facts.Sees, "vision"}, {facts.Thinks, "thinking"}} {
+			if c.has {
+				out.Capabilities = append(out.Capabilities, c.name)
+			}
 		}
 	}
 	return out

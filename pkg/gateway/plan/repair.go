@@ -37,6 +37,7 @@ const (
 	answeredCalls                // Gemini with a response to each call
 	signedCalls                  // Gemini with a placeholder for signatures that calls lack
 	searchOut                    // without the provider's search of the web, beside other tools
+	picturesOut                  // with text for pictures
 )
 
 // repair is what may be mended of the requests of one plan, once they are refused. It
@@ -108,6 +109,8 @@ func (m *repair) find(message string) (fixes []fix) {
 			if m.changes(fix{kind: thinkingOut}) {
 				fixes = append(fixes, fix{kind: thinkingOut})
 			}
+		case refusesPictures(lower) && m.changes(fix{kind: picturesOut}):
+			fixes = append(fixes, fix{kind: picturesOut})
 		case m.to.Provider.Name != "anthropic" && RefusesField(lower) && m.changes(fix{kind: leanFields}):
 			fixes = append(fixes, fix{kind: leanFields})
 		}
@@ -122,9 +125,15 @@ func (m *repair) find(message string) (fixes []fix) {
 		if openai.RefusesEncrypted([]byte(message)) && m.changes(fix{kind: thinkingOut}) {
 			fixes = append(fixes, fix{kind: thinkingOut})
 		}
+		if refusesPictures(lower) && m.changes(fix{kind: picturesOut}) {
+			fixes = append(fixes, fix{kind: picturesOut})
+		}
 	case dialect.OpenAI:
 		if openai.WantsThoughts(lower) {
 			fixes = append(fixes, fix{kind: thoughtsBack})
+		}
+		if refusesPictures(lower) && m.changes(fix{kind: picturesOut}) {
+			fixes = append(fixes, fix{kind: picturesOut})
 		}
 		if openai.WantsShortIDs(message) {
 			fixes = append(fixes, fix{kind: shortIDs})
@@ -170,6 +179,19 @@ func (m *repair) changes(f fix) bool {
 func refusesThinking(lower string) bool {
 	return strings.Contains(lower, "thinking") && (strings.Contains(lower, "signature") || strings.Contains(lower, "cannot be modified") ||
 		strings.Contains(lower, "invalid `data`") || strings.Contains(lower, "expected `thinking`"))
+}
+
+// refusesPictures reports whether an error says that the model reads no pictures.
+func refusesPictures(lower string) bool {
+	if !strings.Contains(lower, "image") && !strings.Contains(lower, "multimodal") && !strings.Contains(lower, "vision") && !strings.Contains(lower, "`file`") {
+		return false
+	}
+	for _, words := range [...]string{"not support", "unsupported", "unknown variant", "no endpoints found", "text only", "text-only", "must be a string", "does not accept", "not a multimodal", "cannot read", "not capable", "mmproj"} {
+		if strings.Contains(lower, words) {
+			return true
+		}
+	}
+	return false
 }
 
 // unknownField are the words in which servers refuse a field that they do not know.
@@ -264,6 +286,15 @@ func (m *repair) apply(body []byte, f fix, refusedNow bool) (out []byte, names [
 		edits, names = gemini.SignCalls(body)
 	case searchOut:
 		edits, names = withoutSearch(body, jsonscan.Fields(body, whole, "tools", "tool_choice"))
+	case picturesOut:
+		switch m.speaks {
+		case dialect.Anthropic:
+			edits, names = anthropic.WithoutPictures(body)
+		case dialect.Responses:
+			edits, names = responses.WithoutPictures(body, jsonscan.Fields(body, whole, "input")[0])
+		default:
+			return openai.WithoutPictures(body)
+		}
 	case thoughtsBack:
 		return openai.WithThoughts(body), nil
 	case shortIDs:

@@ -20,16 +20,16 @@ func (r *Request) fromChatTranslator(to *pipeline.Candidate, speaks dialect.Name
 		if to.Provider.Name == "anthropic" {
 			marks = anthropic.AutomaticMarks
 		}
-		return openai.RecallDetails(anthropic.FromChat(anthropic.Options{Models: r.withOutputLimit, Marks: marks, Now: r.Planner.cfg.Now}), r.thoughts(to))
+		return openai.FitFrom(openai.RecallDetails(anthropic.FromChat(anthropic.Options{Models: r.withOutputLimit, Marks: marks, Now: r.Planner.cfg.Now}), r.thoughts(to)), openai.Model{TextOnly: r.model(to).TextOnly})
 	}
-	return gemini.FromChat(r.geminiOptions())
+	return openai.FitFrom(gemini.FromChat(r.geminiOptions()), r.model(to))
 }
 
-// withOutputLimit says of a model whose name tells nothing how long its answers may be,
-// from the provider's own list.
+// withOutputLimit says how long a model's answers may be, where more than its name tells
+// it.
 func (r *Request) withOutputLimit(name, model string, m anthropic.Model) anthropic.Model {
-	if m.MaxOutput == 0 {
-		_, m.MaxOutput = r.Planner.cfg.Lists.Limits(name, model)
+	if most := r.outputLimit(name, model); most > 0 {
+		m.MaxOutput = most
 	}
 	return m
 }

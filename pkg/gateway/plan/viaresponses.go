@@ -32,7 +32,7 @@ func (r *Request) planText(to *pipeline.Candidate, first dialect.Translator) ([]
 		chat.Translate = dialect.Chain(first, chat.Translate)
 	case first != nil:
 		facts, needed := r.chatFacts(to)
-		chat.Translate = openai.Restrict(openai.Recall(r.inlineFiles(first, nil), r.thoughts(to), needed), facts)
+		chat.Translate = openai.Restrict(openai.Recall(openai.Fit(r.inlineFiles(first, nil), r.model(to)), r.thoughts(to), needed), facts)
 	}
 	if to.Provider.Primary() != dialect.OpenAI || r.Matched.Dialect == dialect.Responses || r.Call.Model == "" {
 		return []Plan{chat}, nil
@@ -139,7 +139,7 @@ func (v *viaResponses) plan(summary, plain bool) Plan {
 			Options: responses.Options{Now: r.Planner.cfg.Now}, Summary: summary && r.showsThoughts(), Plain: plain,
 			Recall: recall{r.Planner.reasoning, r.owner()}, Skip: v.skip,
 		})
-		return dialect.Chain(openai.Restrict(r.wholeMiddle(v.to), v.to.Provider.ChatFacts().Responses()), onward)(in)
+		return dialect.Chain(openai.Restrict(openai.Fit(r.wholeMiddle(v.to), r.model(v.to)), v.to.Provider.ChatFacts().Responses()), onward)(in)
 	}}
 }
 
