@@ -135,3 +135,44 @@ func TestEstimateOfInput(t *testing.T) {
 		}
 	}
 }
+
+// TestFoundTools: what a search for tools found reaches other models as text.
+func TestFoundTools(t *testing.T) {
+	w := newWorld(t)
+	chat := standin.Chat(t, canary)
+	w.keys.put("openai", chat.URL+"/v1")
+	w.survive([]session{{"tool_reference", "/v1/messages", `{"model":"gpt-4o","max_tokens":9,"tools":[{"name":"mcp__docs__search","defer_loading":true,"input_schema":{"type":"object","properties":{}}}],"messages":[{"role":"user","content":"x"},{"role":"assistant","content":[{"type":"tool_use","id":"toolu_1","name":"ToolSearch","input":{}}]},
+		{"role":"user","content":[{"type":"tool_result","tool_use_id":"toolu_1","content":[{"type":"tool_reference","tool_name":"mcp__docs__search"},{"type":"tool_reference","tool_name":"b"}]}]}]}`, "tools.defer_loading"}})
+	if body := string(chat.Last(t).Body); !strings.Contains(body, `"content":"Tools that can be called now: mcp__docs__search, b"`) {
+		t.Errorf("the tools are not in %s", body)
+	}
+}
+
+// TestCustomTools: chat's custom tools work on providers that have functions alone.
+func TestCustomTools(t *testing.T) {
+	w := newWorld(t)
+	w.strictProviders()
+	w.google()
+	const tools = `"tools":[{"type":"custom","custom":{"name":"patch","description":"Change files.","format":{"type":"grammar","grammar":{"syntax":"lark","definition":"start: /a/"}}}}],"tool_choice":{"type":"custom","custom":{"name":"patch"}}`
+	for _, model := range []string{"claude-sonnet-4-5", "gemini-2.5-flash"} {
+		for _, stream := range []string{"false", "true"} {
+			request := `{"model":"` + model + `","stream":` + stream + `,` + tools + `,"messages":[{"role":"user","content":"go"}`
+			a := w.do("POST", "/v1/chat/completions", request+`]}`)
+			if a.status != 200 || !strings.Contains(a.body, `"type":"custom"`) || !strings.Contains(a.body, `"input":"Paris"`) || strings.Contains(a.body, `"arguments"`) {
+				t.Errorf("%s: %d %s", model, a.status, a.body)
+			}
+			w.survive([]session{{model + " again", "/v1/chat/completions", request + `,{"role":"assistant","content":null,"tool_calls":[{"id":"c1","type":"custom","custom":{"name":"patch","input":"a \"b\""}}]},{"role":"tool","tool_call_id":"c1","content":"ok"}]}`, ""}})
+		}
+	}
+}
+
+// TestNamedAsLeftOut: all that is dropped is named.
+func TestNamedAsLeftOut(t *testing.T) {
+	w := newWorld(t)
+	w.strictProviders()
+	w.survive([]session{
+		{"Messages", "/v1/messages", `{"model":"gpt-4o","max_tokens":9,"messages":[{"role":"user","content":[{"type":"document","source":{"type":"text","media_type":"text/plain","data":"d"},"citations":{"enabled":true},"context":"c"}]}]}`, "document.citations document.context"},
+		{"Responses", "/v1/responses", `{"model":"claude-sonnet-4-5","input":"x","context_management":[{"type":"compaction"}],"prompt_cache_retention":"24h","include":["file_search_call.results"],"tools":[{"type":"function","name":"f","parameters":{},"defer_loading":true}]}`, "context_management prompt_cache_retention include.file_search_call.results tools.defer_loading"},
+		{"chat", "/v1/chat/completions", `{"model":"claude-sonnet-4-5","temperature":1.7,"messages":[{"role":"user","content":"x"}]}`, "temperature"},
+	})
+}

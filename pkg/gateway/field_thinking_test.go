@@ -181,9 +181,7 @@ func TestThinkingGoesBack(t *testing.T) {
 				if body := string(chat.Last(t).Body); !strings.Contains(body, `"reasoning_content":"Look first."`) {
 					t.Errorf("%s on %s, stream %s: the thinking is not in %s", c.name, model, stream, body)
 				}
-				if !strings.Contains(model, "thinker") {
-					fresh.survive([]session{{c.name + " on " + model + ", restarted", c.path, c.one + c.two, ""}})
-				}
+				fresh.survive([]session{{c.name + " on " + model + ", restarted", c.path, c.one + c.two, ""}})
 			}
 		}
 	}

@@ -225,7 +225,8 @@ func (t *fromChat) sampling(thinks bool) error {
 		}
 	}
 	if f, _ := strconv.ParseFloat(string(temperature), 64); f > 1 {
-		temperature = json.RawMessage("1")
+		temperature = json.RawMessage("1") // the most that Anthropic takes
+		t.ignore("temperature")
 	}
 	t.put("temperature", jsonscan.Raw(temperature))
 	t.put("top_p", jsonscan.Raw(topP))

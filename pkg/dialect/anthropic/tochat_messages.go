@@ -26,6 +26,9 @@ type inBlock struct {
 	Name      string          `json:"name"`
 	Input     jsonscan.Value  `json:"input"`
 	ToolUseID string          `json:"tool_use_id"`
+	ToolName  string          `json:"tool_name"` // of a tool_reference
+	Citations jsonscan.Value  `json:"citations"` // of a document
+	Context   jsonscan.Value  `json:"context"`   // likewise
 	Content   jsonscan.Value  `json:"content"`
 	IsError   bool            `json:"is_error"`
 	Thinking  jsonscan.String `json:"thinking"`
@@ -245,8 +248,7 @@ func (t *toChat) parts(b *inBlock, at string) ([]part, error) {
 		}
 		return []part{{text: jsonscan.Join("\n", lines...)}}, nil
 	case "tool_reference":
-		t.ignore(b.Type)
-		return nil, nil
+		return []part{textPart(jsonscan.Quote("Tool that can be called now: " + b.ToolName))}, nil
 	}
 	return nil, dialect.Invalid(at+".type", fmt.Sprintf("content blocks of type %q cannot be used with this provider", b.Type))
 }
@@ -269,6 +271,12 @@ func orEmpty(s jsonscan.String) jsonscan.Value {
 }
 
 func (t *toChat) document(b *inBlock, s *inSource, at string) ([]part, error) {
+	if b.Citations.Get("enabled").Is("true") {
+		t.ignore("document.citations")
+	}
+	if b.Context.Set() {
+		t.ignore("document.context")
+	}
 	switch s.Type {
 	case "base64":
 		name := jsonscan.Lit(`"document.pdf"`)
@@ -321,6 +329,7 @@ func (t *toChat) toolResult(b *inBlock, at string) (shown []part, err error) {
 	}
 	id, _ := t.ownID(b.ToolUseID)
 	var texts []jsonscan.String
+	inner = withReferences(inner)
 	for k := range inner {
 		parts, err := t.parts(&inner[k], fmt.Sprintf("%s.content[%d]", at, k))
 		if err != nil {
@@ -355,6 +364,24 @@ func (t *toChat) toolResult(b *inBlock, at string) (shown []part, err error) {
 	}
 	t.messages = append(t.messages, o)
 	return shown, nil
+}
+
+// withReferences puts one line of text in the place of the tools that a search for
+// tools found: what it gives Claude is their descriptions, which others have already.
+func withReferences(blocks []inBlock) []inBlock {
+	var names []string
+	kept := make([]inBlock, 0, len(blocks)+1)
+	for i := range blocks {
+		if blocks[i].Type == "tool_reference" {
+			names = append(names, blocks[i].ToolName)
+		} else {
+			kept = append(kept, blocks[i])
+		}
+	}
+	if names == nil {
+		return blocks
+	}
+	return append(kept, inBlock{Type: "text", Text: jsonscan.Quote("Tools that can be called now: " + strings.Join(names, ", "))})
 }
 
 func beginsWithError(s jsonscan.String) bool {

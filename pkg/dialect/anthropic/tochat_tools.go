@@ -20,6 +20,7 @@ type inTool struct {
 	Schema      json.RawMessage `json:"input_schema"`
 	Strict      *bool           `json:"strict"`
 	Cache       jsonscan.Value  `json:"cache_control"`
+	Deferred    jsonscan.Value  `json:"defer_loading"`
 	Width       int             `json:"display_width_px"` // of the computer's tool
 	Height      int             `json:"display_height_px"`
 	inSearch
@@ -55,6 +56,9 @@ func (t *toChat) tools() error {
 		}
 		if tool.Name == "" {
 			return dialect.Invalid(fmt.Sprintf("tools[%d].name", i), "a tool needs a name")
+		}
+		if tool.Deferred.Is("true") {
+			t.ignore("tools.defer_loading")
 		}
 		var f jsonscan.Value
 		f.PutText("name", t.shortName(tool.Name))

@@ -15,6 +15,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/hostless/hostless/pkg/dialect"
@@ -75,6 +76,7 @@ type request struct {
 	Truncation         jsonscan.Value `json:"truncation"`
 	MaxToolCalls       jsonscan.Value `json:"max_tool_calls"`
 	ExtraBody          jsonscan.Value `json:"extra_body"`
+	Rest               jsonscan.Rest  `json:"-"`
 }
 
 // ToChat translates Responses requests into chat completions.
@@ -158,6 +160,7 @@ func translate(in dialect.Request, req *request, options Options) (*dialect.Call
 			c.ignore(f.Name)
 		}
 	}
+	c.ignoreRest(req)
 	if len(c.messages) == 0 {
 		return nil, dialect.Invalid("input", "input holds nothing")
 	}
@@ -171,6 +174,20 @@ func translate(in dialect.Request, req *request, options Options) (*dialect.Call
 	}
 	call.SetChat(in, out)
 	return call, nil
+}
+
+// ignoreRest names what no provider but OpenAI has an equal for.
+func (c *converter) ignoreRest(req *request) {
+	for _, f := range req.Rest {
+		if f.Value.Set() && f.Name != "stream_options" {
+			c.ignore(f.Name)
+		}
+	}
+	for _, what := range req.Include {
+		if what != "reasoning.encrypted_content" && (c.search == nil || !strings.HasPrefix(what, "web_search_call.")) {
+			c.ignore("include." + what)
+		}
+	}
 }
 
 // put sets a field that passes as the caller wrote it; null is left out.

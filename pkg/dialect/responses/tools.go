@@ -24,6 +24,7 @@ type toolSpec struct {
 	Format      jsonscan.Value  `json:"format"`
 	Tools       jsonscan.Value  `json:"tools"`       // of a namespace
 	Environment jsonscan.Value  `json:"environment"` // of a shell
+	Deferred    jsonscan.Value  `json:"defer_loading"`
 	searchSpec
 }
 
@@ -104,6 +105,9 @@ func (c *converter) function(spec toolSpec, namespace string) jsonscan.Value {
 	name := spec.Name
 	if namespace != "" {
 		name = joinName(namespace, spec.Name)
+	}
+	if spec.Deferred.Is("true") {
+		c.ignore("tools.defer_loading")
 	}
 	c.kinds[name] = tool{custom: spec.Type == "custom", namespace: namespace, name: spec.Name}
 	description, parameters, strict := jsonscan.Str(spec.Description), spec.Parameters, spec.Strict

@@ -9,6 +9,7 @@ import (
 
 	"github.com/hostless/hostless/pkg/dialect"
 	"github.com/hostless/hostless/pkg/dialect/gemini"
+	"github.com/hostless/hostless/pkg/dialect/openai"
 	"github.com/hostless/hostless/pkg/fault"
 	"github.com/hostless/hostless/pkg/gateway/endpoint"
 	"github.com/hostless/hostless/pkg/gateway/pipeline"
@@ -200,7 +201,11 @@ func (r *Request) planChat(to *pipeline.Candidate) (Plan, error) {
 		if speaks == dialect.OpenAI {
 			return Plan{To: to, Endpoint: e}, nil
 		}
-		return Plan{To: to, Endpoint: e, Translate: r.fromChatTranslator(to, speaks)}, nil
+		onward := r.fromChatTranslator(to, speaks)
+		if r.Matched.Dialect == dialect.OpenAI {
+			onward = openai.CustomTools(onward)
+		}
+		return Plan{To: to, Endpoint: e, Translate: onward}, nil
 	}
 	return Plan{}, r.Unsupported(to)
 }
