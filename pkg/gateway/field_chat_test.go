@@ -28,6 +28,7 @@ func TestMistralIDs(t *testing.T) {
 	if body := string(chat.Requests()[len(chat.Requests())-2].Body); strings.Count(body, `"aB3dE6gH9"`) != 2 {
 		t.Errorf("an id that fits was changed: %s", body)
 	}
+	w.survive([]session{{"chat, in its own bytes", "/v1/chat/completions", `{"model":"mistral-large-latest","messages":[{"role":"user","content":"go"},{"role":"assistant","content":null,"tool_calls":[{"id":"toolu_01","type":"function","function":{"name":"f","arguments":"{}"}}]},{"role":"tool","tool_call_id":"toolu_01","content":"ok"}]}`, ""}})
 }
 
 // TestStopSequences: models that take no stop sequences stop at them all the same.

@@ -124,6 +124,15 @@ func TestNewestFields(t *testing.T) {
 			}
 		}
 	}
+	// An older Claude answers with fewer tokens than the client asks for.
+	older := newWorld(t)
+	asked := older.refusing("anthropic", "", contains(`64000`, `{"type":"error","error":{"type":"invalid_request_error","message":"max_tokens: 64000 > 8192, which is the maximum allowed number of output tokens for claude-3-5-haiku-latest"}}`), message)
+	for turn, tries := range []int{2, 1} {
+		a := older.do("POST", "/v1/messages", `{"model":"claude-3-5-haiku-latest", "max_tokens":64000,"messages":[{"role":"user","content":"x"}]}`)
+		if got := asked(); a.status != 200 || len(got) != tries || !strings.Contains(got[len(got)-1], `"claude-3-5-haiku-latest", "max_tokens":8192`) {
+			t.Errorf("turn %d: %d %s by %v", turn, a.status, a.body, got)
+		}
+	}
 	// To Anthropic it goes as it came.
 	w := newWorld(t)
 	bodies := w.refusing("anthropic", "", func(string) (int, string) { return 0, "" }, message)

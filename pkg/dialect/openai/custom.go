@@ -31,6 +31,9 @@ func CustomTools(second dialect.Translator) dialect.Translator {
 
 type customTools struct{ names []string }
 
+// CustomSchema is how a custom tool's free text travels through a function.
+var CustomSchema = jsonscan.Lit(`{"type":"object","properties":{"input":{"type":"string"}},"required":["input"],"additionalProperties":false}`)
+
 var functionType = jsonscan.Field{Name: "type", Value: jsonscan.Lit(`"function"`)}
 
 func (c *customTools) request(chat jsonscan.Value) jsonscan.Value {
@@ -86,7 +89,7 @@ func (c *customTools) tool(tool jsonscan.Value) jsonscan.Value {
 	if description != "" {
 		f.PutText("description", description)
 	}
-	f.Put("parameters", jsonscan.Lit(`{"type":"object","properties":{"input":{"type":"string"}},"required":["input"],"additionalProperties":false}`))
+	f.Put("parameters", CustomSchema)
 	return jsonscan.Obj(functionType, jsonscan.Field{Name: "function", Value: f}, jsonscan.Field{Name: CacheControl, Value: tool.Get(CacheControl)})
 }
 
@@ -147,12 +150,12 @@ func (c *customTools) back(call jsonscan.Value) jsonscan.Value {
 		return call
 	}
 	return jsonscan.Obj(jsonscan.Field{Name: "id", Value: call.Get("id")}, jsonscan.Field{Name: "type", Value: jsonscan.Lit(`"custom"`)},
-		jsonscan.Field{Name: "custom", Value: jsonscan.Obj(jsonscan.Field{Name: "name", Value: f.Get("name")}, jsonscan.Field{Name: "input", Value: jsonscan.Quoted(inputText(f.Get("arguments").String().Text()))})})
+		jsonscan.Field{Name: "custom", Value: jsonscan.Obj(jsonscan.Field{Name: "name", Value: f.Get("name")}, jsonscan.Field{Name: "input", Value: jsonscan.Quoted(CustomInput(f.Get("arguments").String().Text()))})})
 }
 
-// inputText takes a custom tool's text out of a function's arguments. A model that
+// CustomInput takes a custom tool's text out of a function's arguments. A model that
 // ignores the schema is taken at its word.
-func inputText(arguments string) string {
+func CustomInput(arguments string) string {
 	var v struct {
 		Input *string `json:"input"`
 	}
@@ -237,7 +240,7 @@ func (s *customStream) piece(piece jsonscan.Value) jsonscan.Value {
 func (s *customStream) flush(last jsonscan.Value, emit func(sse.Event)) {
 	for _, o := range s.open {
 		piece := jsonscan.Obj(jsonscan.Field{Name: "index", Value: jsonscan.Raw([]byte(o.index))},
-			jsonscan.Field{Name: "custom", Value: jsonscan.Obj(jsonscan.Field{Name: "input", Value: jsonscan.Quoted(inputText(o.arguments))})})
+			jsonscan.Field{Name: "custom", Value: jsonscan.Obj(jsonscan.Field{Name: "input", Value: jsonscan.Quoted(CustomInput(o.arguments))})})
 		delta := jsonscan.Obj(jsonscan.Field{Name: "tool_calls", Value: jsonscan.Arr([]jsonscan.Value{piece})})
 		choice := jsonscan.Obj(jsonscan.Field{Name: "index", Value: jsonscan.Lit("0")}, jsonscan.Field{Name: "delta", Value: delta},
 			jsonscan.Field{Name: "logprobs", Value: jsonscan.Lit("null")}, jsonscan.Field{Name: "finish_reason", Value: jsonscan.Lit("null")})

@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 
+	"github.com/hostless/hostless/pkg/dialect/openai"
 	"github.com/hostless/hostless/pkg/dialect/rawjson"
 	"github.com/hostless/hostless/pkg/jsonscan"
 )
@@ -136,7 +137,7 @@ func (r *reply) call(id, callID, name, arguments, status string) callItem {
 		it.Name, it.Namespace = kind.name, kind.namespace
 	}
 	if kind.custom {
-		input := customInput(arguments)
+		input := openai.CustomInput(arguments)
 		it.ID, it.Type, it.Arguments, it.Input = "ctc_"+id, "custom_tool_call", nil, &input
 	}
 	return it
@@ -148,21 +149,6 @@ func (r *reply) callItem(id, callID, name, arguments, status string) any {
 		return newLocalItem(kind, id, callID, arguments, status)
 	}
 	return r.call(id, callID, name, arguments, status)
-}
-
-// customInput takes a custom tool's text out of the function's arguments. A
-// model that ignores the schema is taken at its word.
-func customInput(arguments string) string {
-	if arguments == "" {
-		return ""
-	}
-	var v struct {
-		Input *string `json:"input"`
-	}
-	if jsonscan.Decode([]byte(arguments), &v) == nil && v.Input != nil {
-		return *v.Input
-	}
-	return arguments
 }
 
 // seal packs reasoning_details so that a client can hand them back.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/hostless/hostless/pkg/dialect"
+	"github.com/hostless/hostless/pkg/dialect/openai"
 	"github.com/hostless/hostless/pkg/jsonscan"
 )
 
@@ -27,9 +28,6 @@ type toolSpec struct {
 	Deferred    jsonscan.Value  `json:"defer_loading"`
 	searchSpec
 }
-
-// customSchema is how a custom tool's free text travels through a function.
-var customSchema = jsonscan.Lit(`{"type":"object","properties":{"input":{"type":"string"}},"required":["input"],"additionalProperties":false}`)
 
 // tools maps the client's tools to functions. A hosted tool that is offered among
 // others and not demanded is left out and reported: Codex offers web_search,
@@ -115,7 +113,7 @@ func (c *converter) function(spec toolSpec, namespace string) jsonscan.Value {
 		description = jsonscan.Value{}
 	}
 	if spec.Type == "custom" {
-		parameters, strict = customSchema, jsonscan.Value{}
+		parameters, strict = openai.CustomSchema, jsonscan.Value{}
 		var format struct {
 			Type       string `json:"type"`
 			Syntax     string `json:"syntax"`
