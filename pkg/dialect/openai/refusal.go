@@ -66,6 +66,7 @@ func WithThoughts(body []byte) []byte { return recalled(jsonscan.Raw(body), noTh
 
 type noThoughts struct{}
 
+func (noThoughts) Any() bool                   { return false }
 func (noThoughts) Get(string) json.RawMessage  { return nil }
 func (noThoughts) Put(string, json.RawMessage) {}
 func (noThoughts) Spoke()                      {}

@@ -15,6 +15,8 @@ import (
 // for clients that send the calls back without it. Implementations are safe for
 // concurrent use.
 type Thoughts interface {
+	// Any reports whether anything is remembered, so that none need be looked for.
+	Any() bool
 	// Get gives the members reasoning_content and reasoning_details, as an object, of
 	// the message that a call belongs to; nil where they are not known.
 	Get(callID string) json.RawMessage
@@ -78,6 +80,9 @@ func RecallDetails(second dialect.Translator, thoughts Thoughts) dialect.Transla
 // recalled is a request whose calls have the thinking before them.
 func recalled(chat jsonscan.Value, thoughts Thoughts, needed bool) jsonscan.Value {
 	if raw, whole := chat.Bytes(); whole && !bytes.Contains(raw, []byte(`"tool_calls"`)) {
+		return chat
+	}
+	if !needed && !thoughts.Any() {
 		return chat
 	}
 	list := chat.Get("messages")

@@ -9,6 +9,7 @@ package plan
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/hostless/hostless/pkg/dialect/gemini"
@@ -87,6 +88,7 @@ type Planner struct {
 	missing    sync.Map          // *upstream.Endpoint → time.Time
 	rules      rules             // of providers, as they were heard
 	thoughts   *responses.Memory // by owner, model and call
+	thought    atomic.Bool       // something is in thoughts
 	repairs    repairs
 	spoke      sync.Map // models that answered reasoning_content, by "provider/model"
 }

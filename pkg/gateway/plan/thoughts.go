@@ -27,6 +27,9 @@ func (r *Request) thoughts(to *pipeline.Candidate) callThoughts {
 
 func (t callThoughts) key(callID string) string { return t.owner + " " + t.model + " " + callID }
 
+// Any implements openai.Thoughts.
+func (t callThoughts) Any() bool { return t.p.thought.Load() }
+
 // Get implements openai.Thoughts.
 func (t callThoughts) Get(callID string) json.RawMessage {
 	thought, _ := t.p.thoughts.Item(t.key(callID))
@@ -35,6 +38,7 @@ func (t callThoughts) Get(callID string) json.RawMessage {
 
 // Put implements openai.Thoughts.
 func (t callThoughts) Put(callID string, thought json.RawMessage) {
+	t.p.thought.Store(true)
 	t.p.thoughts.PutItem(t.key(callID), thought)
 }
 
