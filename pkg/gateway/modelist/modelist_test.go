@@ -15,6 +15,7 @@ func TestParse(t *testing.T) {
 		`{"data":[{"id":"a","created":7.0,"owned_by":"o","context_length":5,"max_completion_tokens":3},{"id":""},7]}`:      {{ID: "a", Created: 7, Owner: "o", Input: 5, Output: 3}},
 		`{"data":[{"id":"a","display_name":"A","created_at":"1970-01-01T00:00:09Z","max_input_tokens":4,"max_tokens":2}]}`: {{ID: "a", Title: "A", Created: 9, Input: 4, Output: 2}},
 		`[{"id":"a","name":"A"}]`: {{ID: "a", Title: "A"}},
+		`{"data":[{"id":"a","max_model_len":4,"top_provider":{"max_completion_tokens":2}}]}`: {{ID: "a", Input: 4, Output: 2}},
 		`{"models":[{"name":"models/a","displayName":"A","inputTokenLimit":4,"outputTokenLimit":2}]}`: {{
 			ID: "a", Title: "A", Owner: "google", Input: 4, Output: 2,
 			Raw: json.RawMessage(`{"name":"models/a","displayName":"A","inputTokenLimit":4,"outputTokenLimit":2}`),

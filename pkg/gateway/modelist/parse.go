@@ -33,11 +33,15 @@ func parse(data []byte) ([]Info, error) {
 			MaxIn       int             `json:"max_input_tokens"`
 			MaxOut      int             `json:"max_completion_tokens"`
 			MaxTokens   int             `json:"max_tokens"`
+			Served      int             `json:"max_model_len"` // vLLM's word for the context
+			Top         struct {
+				MaxOut int `json:"max_completion_tokens"`
+			} `json:"top_provider"` // OpenRouter's
 		}
 		if json.Unmarshal(raw, &m) != nil || m.ID == "" {
 			continue
 		}
-		info := Info{ID: m.ID, Title: m.DisplayName, Owner: m.OwnedBy, Input: max(m.Context, m.Window, m.MaxIn), Output: max(m.MaxOut, m.MaxTokens)}
+		info := Info{ID: m.ID, Title: m.DisplayName, Owner: m.OwnedBy, Input: max(m.Context, m.Window, m.MaxIn, m.Served), Output: max(m.MaxOut, m.MaxTokens, m.Top.MaxOut)}
 		if info.Title == "" {
 			info.Title = m.Name
 		}
