@@ -161,6 +161,7 @@ type Registered struct {
 	PID        int         `json:"pid"`
 	Token      *BoundToken `json:"token"` // null without auto_token, or where the old one was revoked
 	LeaseID    string      `json:"lease_id,omitempty"`
+	Resting    string      `json:"resting,omitempty"` // where the alias leads whose name the run took, until it ends
 }
 
 // RouteName is the body of POST /routes/deregister.

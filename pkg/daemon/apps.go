@@ -131,7 +131,11 @@ func (l *routeLease) forward() {
 }
 
 func (l *routeLease) Registered() control.Registered {
-	return l.routes.registered(l.lease.Route(), l.lease.ID())
+	reg := l.routes.registered(l.lease.Route(), l.lease.ID())
+	if r, ok := l.lease.Resting(); ok {
+		reg.Resting = r.Target.String()
+	}
+	return reg
 }
 
 func (l *routeLease) Events() <-chan control.LeaseEvent { return l.events }

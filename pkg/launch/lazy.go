@@ -16,7 +16,12 @@ import (
 // idle waits, the name held and nothing running, until the app is asked for. It
 // reports whether the run is over instead, with its exit code.
 func (r *run) idle(ctx context.Context, sig *signals) (over bool, code int) {
-	r.lease.update(control.LeaseUpdate{State: control.StateIdle, PID: os.Getpid()})
+	rests := control.LeaseUpdate{State: control.StateIdle, PID: os.Getpid()}
+	if r.crashed != nil { // the page says how, until it is asked for again
+		rests.State, rests.Exit, rests.Log = control.StateExited, r.crashed, r.last
+		r.crashed = nil
+	}
+	r.lease.update(rests)
 	r.reportStarted()
 	for {
 		select {

@@ -84,6 +84,7 @@ type run struct {
 	commands       *commandSocket // takes the orders of `hostless stop NAME` and its kin
 	log            string         // where a detached run's output goes, "" for this process's streams
 	last           []string       // of the output, of the turn that ended last
+	crashed        *int           // how a lazy run's command failed last; nil while it is not known to
 	wanted         bool           // somebody has asked for the end
 	nameChecked    bool           // whether programs find the app's name was looked at
 	// started, where not nil, is called once the run holds its name and, if it is
@@ -202,6 +203,9 @@ func (r *run) run(ctx context.Context) (code int, err error) {
 	if err != nil {
 		return failed(err)
 	}
+	if resting := r.lease.registered().Resting; resting != "" {
+		r.note("the alias %s to %s rests while this runs, and comes back after it", r.Name, resting)
+	}
 	r.lease.onReacquired = func(got control.Registered) { r.note("%s is back at %s", got.Hostname, got.URL) }
 	r.lease.onRefused = func(err error) { r.note("the daemon is back, but the route is not: %v", err) }
 	leaseDone := make(chan struct{})
@@ -286,6 +290,9 @@ func (r *run) restartLoop(ctx context.Context, tty *terminal, sig *signals) (cod
 		case next == rest && r.Lazy:
 			r.note("stopped until the next request")
 		case r.Lazy && next == ended && code == 0:
+		case r.Lazy && next == ended && !r.wanted:
+			r.note("%s exited with code %d: the next request starts it again", r.Name, code)
+			r.crashed = &code
 		default:
 			return code, nil
 		}

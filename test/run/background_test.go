@@ -77,6 +77,29 @@ func TestLazyApp(t *testing.T) {
 	}
 }
 
+// TestLazyAppThatCrashed is started again by the next request, when what crashed it has
+// been mended, and not by those that a crash leaves behind.
+func TestLazyAppThatCrashed(t *testing.T) {
+	d := harness.Start(t)
+	dir := t.TempDir()
+	s := start(t, d, dir, "run", "shop", "--lazy", "--", "sh", "-c", "test -e mended || { echo broken; exit 3; }; exec "+self(t)+" __app")
+	waitWithin(t, 10*time.Second, "idle", func() bool { r := routes(t, d); return len(r) == 1 && r[0].State == "idle" })
+	status, body := get(t, d, "shop.localhost", "/")
+	if status != http.StatusBadGateway || !strings.Contains(body, "broken") {
+		t.Fatalf("while it crashes: %d %q", status, body)
+	}
+	if err := os.WriteFile(dir+"/mended", nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	waitWithin(t, 10*time.Second, "the app", func() bool {
+		status, body = get(t, d, "shop.localhost", "/")
+		return status == http.StatusOK
+	})
+	if code := s.end(syscall.SIGTERM); code != 143 {
+		t.Errorf("exit %d, want 143", code)
+	}
+}
+
 func TestAllAppsOfAProject(t *testing.T) {
 	needProc(t)
 	d := harness.Start(t)

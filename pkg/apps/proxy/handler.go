@@ -110,6 +110,9 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case routes.StateIdle:
 		rt.Start()
 	case routes.StateExited: // its port may be another's by now
+		if rt.StartAgain(h.cfg.Now()) {
+			break
+		}
 		h.fail(&s, w, r, &proxyError{status: http.StatusBadGateway, host: host, route: rt, err: &http1.DialError{Err: errExited}})
 		return
 	}

@@ -27,6 +27,7 @@ type diskFile struct {
 	Routes  []diskRoute    `json:"routes"`
 	Ports   map[string]int `json:"ports"`
 	Runs    []string       `json:"runs,omitempty"` // hosts of runs, whose clients come back after a crash
+	Past    []pastRun      `json:"past,omitempty"`
 }
 
 type diskRoute struct {
@@ -39,6 +40,16 @@ type diskRoute struct {
 	Alias      bool   `json:"alias,omitempty"`
 	PID        int    `json:"pid,omitempty"`
 	PIDStart   string `json:"pid_start,omitempty"` // distinguishes the process from a later one
+}
+
+// pastRun is how a run ended, for the pages. What it printed is not written.
+type pastRun struct {
+	Name      string    `json:"name"`
+	Command   string    `json:"command,omitempty"` // redacted, as pages show it
+	Directory string    `json:"directory,omitempty"`
+	Output    string    `json:"output,omitempty"`
+	Exit      *int      `json:"exit,omitempty"`
+	At        time.Time `json:"at"`
 }
 
 func (r diskRoute) registration() Registration {
@@ -113,14 +124,14 @@ func (d *disk) remember(name string, port int) {
 
 // write puts the routes on disk as table gives them once the file is ours, so
 // that the last writer writes the newest table.
-func (d *disk) write(table func() (routes []diskRoute, runs []string)) error {
+func (d *disk) write(table func() (routes []diskRoute, runs []string, past []pastRun)) error {
 	if d.path == "" {
 		return nil
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	file := diskFile{Version: 1}
-	file.Routes, file.Runs = table()
+	file.Routes, file.Runs, file.Past = table()
 	d.dirty.Lock()
 	file.Ports = maps.Clone(d.file.Ports)
 	d.dirty.Unlock()

@@ -1,6 +1,12 @@
 package routes
 
-import "time"
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	"github.com/hostless/hostless/pkg/appname"
+)
 
 // maxPast bounds how many ended runs are remembered.
 const maxPast = 64
@@ -49,4 +55,29 @@ func (t *Table) started(name string, took time.Duration) {
 		clear(t.took)
 	}
 	t.took[name] = took
+}
+
+// pastRuns are the ended runs as they are written, by name. The caller holds t.mu.
+func (t *Table) pastRuns() (past []pastRun) {
+	for _, run := range t.past {
+		past = append(past, pastRun{Name: run.Name, Command: run.Command, Directory: run.Directory, Output: run.Output, Exit: run.Exit, At: run.At})
+	}
+	slices.SortFunc(past, func(a, b pastRun) int { return cmp.Compare(a.Name, b.Name) })
+	return past
+}
+
+// recall takes up the ended runs that an earlier daemon has written.
+func (t *Table) recall(past []pastRun) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, run := range past {
+		name, err := appname.Check(run.Name)
+		if err != nil || len(t.past) >= maxPast {
+			continue
+		}
+		t.past[name] = &LastRun{Route{
+			Name: name, Hostname: name + appname.Suffix, Kind: Leased, State: StateExited,
+			Command: run.Command, Directory: run.Directory, Output: run.Output, Exit: run.Exit,
+		}, run.At}
+	}
 }

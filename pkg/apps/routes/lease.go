@@ -47,6 +47,10 @@ type Lease struct {
 	ended  bool
 	since  time.Time     // when the app began to start; zero where it does not
 	lines  chan struct{} // capacity 1: the client has sent the last lines of the output
+
+	// resting is the standing route whose name the run took by force; it comes back when
+	// the run has ended. The table's lock is over it.
+	resting *Entry
 }
 
 // Lease adds a route that lives until Release. With reg.Reserve a port is picked:
@@ -122,6 +126,16 @@ func (l *Lease) ID() string { return l.id }
 
 // Route gives the route as it is now.
 func (l *Lease) Route() Route { return l.route.Snapshot() }
+
+// Resting gives the standing route that comes back when the lease has ended.
+func (l *Lease) Resting() (r Route, ok bool) {
+	l.table.mu.Lock()
+	defer l.table.mu.Unlock()
+	if l.resting == nil {
+		return Route{}, false
+	}
+	return l.resting.Route, true
+}
 
 // Events yields what the client must know; it is closed by Release.
 func (l *Lease) Events() <-chan Event { return l.events }
@@ -246,6 +260,8 @@ func (l *Lease) apply(u Update) (next state, took time.Duration, err error) {
 		took = l.table.cfg.Now().Sub(l.since)
 		l.since = time.Time{}
 	case next.name == StateExited:
+		next.exited = l.table.cfg.Now()
+		l.route.state.Store(&next)
 		l.since = time.Time{}
 	}
 	return next, took, nil
@@ -278,5 +294,9 @@ func (t *Table) forget(l *Lease) {
 	delete(t.reserved, l.route.CurrentTarget().Port())
 	t.remove(l.route)
 	t.remember(l.route.Snapshot())
+	if l.resting != nil {
+		t.putBack(l.resting, nil)
+		l.resting = nil
+	}
 	t.released.Broadcast()
 }

@@ -72,6 +72,14 @@ func (t *Table) AwaitReturn(ctx context.Context, host string) {
 	t.returning.await(ctx, host, t.cfg.Now())
 }
 
+// expects reports whether the run of a host may still come back.
+func (r *returning) expects(host string, now time.Time) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	_, ok := r.hosts[host]
+	return ok && now.Before(r.until)
+}
+
 // pending are the hosts that may still come back.
 func (r *returning) pending(now time.Time) []string {
 	if !now.Before(r.until) {

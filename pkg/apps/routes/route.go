@@ -88,6 +88,7 @@ type state struct {
 	pid    int
 	name   string
 	exit   *int
+	exited time.Time // since when, in StateExited
 	log    []string
 }
 
@@ -126,6 +127,26 @@ func (e *Entry) Start() {
 		e.lease.starts(StateIdle)
 		e.lease.tell(Event{Kind: EventStart, Reason: "it was asked for"})
 	}
+}
+
+// restartPause is how long after a lazy app crashed a request starts it again: those
+// that a crash leaves behind, such as for the page's icon, do not.
+const restartPause = time.Second
+
+// StartAgain starts a lazy app that has crashed, and reports whether it does.
+func (e *Entry) StartAgain(now time.Time) bool {
+	was := e.state.Load()
+	if !e.Lazy || !e.Alive() || was == nil || was.name != StateExited || now.Sub(was.exited) < restartPause {
+		return false
+	}
+	next := *was
+	next.name, next.exit, next.log = StateStarting, nil, nil
+	if !e.state.CompareAndSwap(was, &next) {
+		return e.Starting()
+	}
+	e.lease.starts(StateStarting)
+	e.lease.tell(Event{Kind: EventStart, Reason: "it was asked for again"})
+	return true
 }
 
 // Starting reports whether the app of a run is expected to listen soon.

@@ -109,6 +109,7 @@ func New(cfg Config) (t *Table, warnings []string, err error) {
 		t.routes = append(t.routes, r)
 	}
 	t.publish()
+	t.recall(t.disk.file.Past)
 	return t, warnings, nil
 }
 
@@ -202,6 +203,11 @@ func (t *Table) Register(ctx context.Context, reg Registration) (Route, error) {
 func (t *Table) restore(old, added *Entry) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	t.putBack(old, added)
+}
+
+// putBack is restore; the caller holds t.mu.
+func (t *Table) putBack(old, added *Entry) {
 	if added != nil && slices.Contains(t.routes, added) {
 		t.remove(added)
 	}
@@ -221,6 +227,10 @@ func (t *Table) takeName(ctx context.Context, r *Entry, force bool) error {
 		old := t.find(r.Hostname, r.PathPrefix)
 		switch {
 		case old == nil:
+			return nil
+		case old.Kind == Standing && r.Kind == Leased && (force || t.returning.expects(r.Hostname, t.cfg.Now())):
+			t.remove(old)
+			r.lease.resting = old // until the run has ended
 			return nil
 		case old.Kind == Standing && (r.Kind == Standing || force):
 			t.remove(old)
@@ -429,16 +439,19 @@ func (t *Table) publish() {
 
 // save puts the standing routes, the names of runs and remembered ports on disk.
 func (t *Table) save() error {
-	return t.disk.write(func() ([]diskRoute, []string) {
+	return t.disk.write(func() ([]diskRoute, []string, []pastRun) {
 		t.mu.Lock()
 		defer t.mu.Unlock()
 		out := []diskRoute{}
 		for _, r := range t.routes {
-			if r.Kind != Leased {
+			if r.Kind == Leased {
+				r = r.lease.resting
+			}
+			if r != nil {
 				out = append(out, r.onDisk())
 			}
 		}
-		return out, t.runs()
+		return out, t.runs(), t.pastRuns()
 	})
 }
 

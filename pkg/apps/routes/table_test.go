@@ -124,8 +124,11 @@ func TestOwners(t *testing.T) {
 	}
 	second.Release()
 	second.Release()
-	if p.Len() != 0 {
-		t.Errorf("%d routes are left", p.Len())
+	if left := p.List(); len(left) != 1 || left[0].Kind != routes.Standing || left[0].Target.Port() != 1002 {
+		t.Errorf("the alias has not come back: %+v", left)
+	}
+	if _, err := p.Deregister(ctx, "a", ""); err != nil {
+		t.Error(err)
 	}
 	if _, err := p.Deregister(ctx, "a", ""); !fault.Is(err, fault.NotFound) {
 		t.Errorf("removing nothing: %v", err)
@@ -272,5 +275,58 @@ func TestEvictionDuringUpdates(t *testing.T) {
 			t.Fatalf("%d: %v", i, err)
 		}
 		next.Release()
+	}
+}
+
+// TestAliasRestsUnderARun keeps an alias on disk while a run has its name, gives the name
+// to the run that comes back after a crash of the daemon, and to the alias after it.
+func TestAliasRestsUnderARun(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "routes.json")
+	ctx := t.Context()
+	before := newTable(t, path)
+	if _, err := before.Register(ctx, routes.Registration{Name: "a", Port: 1001, Alias: true}); err != nil {
+		t.Fatal(err)
+	}
+	lease, err := before.Lease(ctx, routes.Registration{Name: "a", Port: 1002, Force: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if resting, ok := lease.Resting(); !ok || resting.Target.Port() != 1001 {
+		t.Errorf("resting is %+v, %v", resting, ok)
+	}
+	after := newTable(t, path) // the first one was killed
+	lease, err = after.Lease(ctx, routes.Registration{Name: "a", Port: 1002})
+	if err != nil {
+		t.Fatal("the run that comes back is refused: ", err)
+	}
+	if r := after.List(); len(r) != 1 || r[0].Kind != routes.Leased {
+		t.Errorf("%+v", r)
+	}
+	lease.Release()
+	if r := newTable(t, path).List(); len(r) != 1 || r[0].Target.Port() != 1001 || !r[0].Alias {
+		t.Errorf("after the run: %+v", r)
+	}
+}
+
+// TestPastRunsOutliveARestart has pages know the command of a run that crashed, though
+// the daemon is another by now; what it printed is not written.
+func TestPastRunsOutliveARestart(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "routes.json")
+	before := newTable(t, path)
+	lease, err := before.Lease(t.Context(), routes.Registration{Name: "crash", Port: 1001, Command: "node server.js", Directory: "/srv"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	code := 3
+	if err := lease.Update(routes.Update{State: routes.StateExited, Exit: &code, Log: []string{"a secret"}}); err != nil {
+		t.Fatal(err)
+	}
+	lease.Release()
+	last := newTable(t, path).LastRun("crash")
+	if last == nil || last.Command != "node server.js" || last.Directory != "/srv" || last.Exit == nil || *last.Exit != 3 || last.At.IsZero() {
+		t.Errorf("got %+v", last)
+	}
+	if data, _ := os.ReadFile(path); bytes.Contains(data, []byte("a secret")) {
+		t.Error("the run's output is in the file")
 	}
 }
