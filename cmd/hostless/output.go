@@ -214,6 +214,8 @@ func span(seconds int64) string {
 	switch {
 	case seconds <= 0:
 		return "now"
+	case d > forever-30*24*time.Hour:
+		return "never"
 	case d < 2*time.Minute:
 		return fmt.Sprintf("%ds", seconds)
 	case d < 2*time.Hour:
@@ -223,6 +225,14 @@ func span(seconds int64) string {
 	default:
 		return fmt.Sprintf("%dd", int(d.Round(24*time.Hour).Hours())/24)
 	}
+}
+
+// expiry says when something expires that has so many seconds left.
+func expiry(seconds int64) string {
+	if left := span(seconds); left != "never" {
+		return "expires in " + left
+	}
+	return "does not expire"
 }
 
 // perHour writes a rate limit.

@@ -2,10 +2,15 @@ package main
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
 	"time"
 
 	"github.com/hostless/hostless/pkg/control"
 	"github.com/hostless/hostless/pkg/fault"
+	"github.com/hostless/hostless/pkg/launch"
 	"github.com/hostless/hostless/pkg/procinfo"
 	"github.com/hostless/hostless/pkg/service"
 	"github.com/urfave/cli/v2"
@@ -16,14 +21,25 @@ const stopPatience = 30 * time.Second
 
 func stopGroup(e *env) *cli.Command {
 	return leaf(&cli.Command{
-		Name: "stop", Usage: "stop the daemon, or the app of that NAME", ArgsUsage: "[NAME]", Flags: []cli.Flag{jsonFlag()},
-		Description: "A login service stops with its sockets; it returns at the next login or with\n`hostless service start`. An app ends with its whole process tree.",
+		Name: "stop", Usage: "stop the daemon, or the app of that NAME", ArgsUsage: "[NAME]",
+		Flags: []cli.Flag{
+			&cli.BoolFlag{Name: "all", Usage: "stop every app that hostless run started, and leave the daemon"},
+			jsonFlag(),
+		},
+		Description: "NAME may hold *, as in '*.acme', and then stands for several apps. A login service stops with its sockets; it returns at the next login or with\n`hostless service start`. An app ends with its whole process tree.",
 	}, 0, 1, e.stop)
 }
 
 // stop ends the daemon, however it was started, and waits for its end.
 func (e *env) stop(cc *cli.Context) error {
-	if name := cc.Args().First(); name != "" {
+	switch name := cc.Args().First(); {
+	case cc.Bool("all") && name != "":
+		return usage("--all and a name exclude each other")
+	case cc.Bool("all"):
+		return e.stopApps(cc.Context, "*")
+	case strings.Contains(name, "*"):
+		return e.stopApps(cc.Context, name)
+	case name != "":
 		return e.stopApp(cc.Context, name)
 	}
 	if m := e.installed(cc.Context); m != nil && m.Supervised(cc.Context) {
@@ -52,6 +68,73 @@ func (e *env) stop(cc *cli.Context) error {
 	return e.printLine("hostlessd stopped (pid %d)", status.PID)
 }
 
+// stopApps ends all runs whose names match a pattern, side by side.
+func (e *env) stopApps(ctx context.Context, pattern string) error {
+	paths, err := e.paths()
+	if err != nil {
+		return err
+	}
+	client, err := e.client()
+	if err != nil {
+		return err
+	}
+	defer client.CloseIdle()
+	limited, cancel := context.WithTimeout(ctx, statusTimeout)
+	defer cancel()
+	list, err := client.Routes(limited)
+	if err != nil {
+		return err
+	}
+	var names []string
+	for _, r := range list.Routes {
+		if r.Leased && globs(pattern, r.AppName) {
+			names = append(names, r.AppName)
+		}
+	}
+	results, errs := make([]ended, len(names)), make([]error, len(names))
+	var all sync.WaitGroup
+	for i, name := range names {
+		all.Go(func() {
+			results[i].Name = name
+			results[i].Exit, errs[i] = launch.Stop(ctx, paths, name)
+		})
+	}
+	all.Wait()
+	if err := errors.Join(errs...); err != nil {
+		return err
+	}
+	switch {
+	case e.line.json:
+		return e.result(struct {
+			Stopped []ended `json:"stopped"`
+		}{append([]ended{}, results...)})
+	case len(names) == 0 && pattern == "*":
+		e.note("No app runs.")
+		return nil
+	case len(names) == 0:
+		return &fault.Error{Kind: fault.NotFound, Message: fmt.Sprintf("no app that runs has a name like %q", pattern), Next: "hostless list"}
+	}
+	return e.printLine("%s ended: %s", count(len(names), "app"), strings.Join(names, ", "))
+}
+
+// globs reports whether a name matches a pattern whose * stands for anything.
+func globs(pattern, name string) bool {
+	parts := strings.Split(pattern, "*")
+	rest, ok := strings.CutPrefix(name, parts[0])
+	if !ok || len(parts) == 1 {
+		return ok && rest == ""
+	}
+	last := len(parts) - 1
+	for _, part := range parts[1:last] {
+		_, after, found := strings.Cut(rest, part)
+		if !found {
+			return false
+		}
+		rest = after
+	}
+	return strings.HasSuffix(rest, parts[last])
+}
+
 // stopService stops a supervised daemon, its sockets first, or the next request
 // would bring it back.
 func (e *env) stopService(ctx context.Context, m *service.Manager) error {
@@ -61,8 +144,11 @@ func (e *env) stopService(ctx context.Context, m *service.Manager) error {
 	if e.line.json {
 		return e.result(control.Outcome{Status: "stopped"})
 	}
+	if err := e.printLine("hostlessd stopped, the login service with its sockets"); err != nil {
+		return err
+	}
 	e.note("It returns at the next login, or with: hostless service start")
-	return e.printLine("hostlessd stopped, the login service with its sockets")
+	return nil
 }
 
 // awaitEnd waits until the daemon with that pid no longer answers.

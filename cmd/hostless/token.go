@@ -1,12 +1,14 @@
 package main
 
 import (
+	"context"
 	"fmt"
-	"strconv"
 	"strings"
 	"time"
 
+	"github.com/hostless/hostless/pkg/config"
 	"github.com/hostless/hostless/pkg/control"
+	"github.com/hostless/hostless/pkg/fault"
 	"github.com/urfave/cli/v2"
 )
 
@@ -24,24 +26,61 @@ func tokenGroup(e *env) *cli.Command {
 				Description: "The token alone goes to standard output:\n\n  TOKEN=$(hostless token create --name notebook --models 'gpt-4o*' --ttl 3600)",
 			}, 0, 0, e.tokenCreate),
 			leaf(&cli.Command{Name: "list", Usage: "list the live tokens", Flags: []cli.Flag{jsonFlag()}}, 0, 0, e.tokenList),
-			leaf(&cli.Command{Name: "revoke", Usage: "end a token and its streams in flight", ArgsUsage: "TOKEN-OR-PREFIX", Flags: []cli.Flag{jsonFlag()}}, 1, 1,
+			leaf(&cli.Command{Name: "revoke", Usage: "end a token and its streams in flight", ArgsUsage: "TOKEN, PREFIX OR NAME", Flags: []cli.Flag{jsonFlag()}}, 1, 1,
 				func(cc *cli.Context) error {
 					ref := cc.Args().First()
-					return ask(e, func(c *control.Client) (control.Outcome, error) {
+					return ask(e, func(c *control.Client) (o control.Outcome, err error) {
+						if ref, err = tokenNamed(cc.Context, c, ref); err != nil {
+							return o, err
+						}
 						return c.RevokeToken(cc.Context, control.NewSecret(ref))
 					}, func(control.Outcome) error { return e.printLine("%s revoked", shortToken(ref)) })
 				}),
-			leaf(&cli.Command{Name: "refresh", Usage: "extend a token by the time it was made for", ArgsUsage: "TOKEN-OR-PREFIX", Flags: []cli.Flag{jsonFlag()}}, 1, 1,
+			leaf(&cli.Command{Name: "refresh", Usage: "extend a token by the time it was made for", ArgsUsage: "TOKEN, PREFIX OR NAME", Flags: []cli.Flag{jsonFlag()}}, 1, 1,
 				func(cc *cli.Context) error {
 					ref := cc.Args().First()
-					return ask(e, func(c *control.Client) (control.Refreshed, error) {
+					return ask(e, func(c *control.Client) (r control.Refreshed, err error) {
+						if ref, err = tokenNamed(cc.Context, c, ref); err != nil {
+							return r, err
+						}
 						return c.RefreshToken(cc.Context, control.NewSecret(ref))
 					}, func(r control.Refreshed) error {
-						return e.printLine("%s refreshed, expires in %s", shortToken(ref), span(r.ExpiresIn))
+						return e.printLine("%s refreshed, %s", shortToken(ref), expiry(r.ExpiresIn))
 					})
 				}),
 		},
 	}
+}
+
+// tokenNamed gives the prefix of the token that ref names, or ref where it is a token or
+// a prefix itself. A name that several tokens have is refused.
+func tokenNamed(ctx context.Context, c *control.Client, ref string) (string, error) {
+	if strings.HasPrefix(ref, "sk_local_") {
+		return ref, nil
+	}
+	var raw []byte
+	l, err := c.Keep(&raw).Tokens(ctx)
+	if err != nil {
+		return "", err
+	}
+	var found, names []string
+	for _, t := range l.Tokens {
+		if t.AppName == ref {
+			found = append(found, t.Prefix)
+		}
+		names = append(names, t.AppName)
+	}
+	switch len(found) {
+	case 1:
+		return found[0], nil
+	case 0:
+		f := &fault.Error{Kind: fault.NotFound, Message: fmt.Sprintf("no token is called %q, and no token begins so", ref), Next: "hostless token list"}
+		if near := nearest(ref, names); near != "" {
+			f.Next = "did you mean " + near + "?"
+		}
+		return "", f
+	}
+	return "", &fault.Error{Kind: fault.Conflict, Message: fmt.Sprintf("%d tokens are called %q: %s", len(found), ref, strings.Join(found, ", ")), Next: "give the prefix of one"}
 }
 
 // scopeFlags say what a token may do.
@@ -50,7 +89,7 @@ func scopeFlags() []cli.Flag {
 		&cli.StringFlag{Name: "providers", Usage: "allow the providers in `CSV` alone"},
 		&cli.StringFlag{Name: "models", Usage: "allow the models in `CSV` alone; a closing * matches the rest of a name"},
 		&cli.IntFlag{Name: "rate-limit", Usage: "at most `N` requests an hour; 0 is no limit"},
-		&cli.StringFlag{Name: "ttl", Usage: "it lives `S` seconds, or a duration such as 12h; a day where not given"},
+		&cli.StringFlag{Name: "ttl", Usage: "it lives `S` seconds, or a time such as 12h, 7d or never (ten years); a day where not given"},
 	}
 }
 
@@ -66,14 +105,18 @@ func scope(cc *cli.Context) (s control.Scope, ttl time.Duration, err error) {
 	return s, ttl, err
 }
 
-// parseTTL reads a number of seconds or a duration of at least one second.
+// forever is how long a token lives that is made to last: what the daemon takes at most.
+const forever = 10 * 365 * 24 * time.Hour
+
+// parseTTL reads a number of seconds, a time of at least one second such as 12h or 7d,
+// or "never".
 func parseTTL(text string) (time.Duration, error) {
-	d, err := time.ParseDuration(text)
-	if n, numeric := strconv.ParseInt(text, 10, 32); numeric == nil {
-		d, err = time.Duration(n)*time.Second, nil
+	if strings.EqualFold(text, "never") {
+		return forever, nil
 	}
-	if err != nil || d < time.Second {
-		return 0, usage("--ttl %q is not a number of seconds above 0", text)
+	d, err := config.ParseDuration(text)
+	if err != nil || d < time.Second || d > forever {
+		return 0, usage("--ttl %q is no time: give seconds, or one such as 12h, 7d or never (at most ten years)", text)
 	}
 	return d, nil
 }
@@ -94,8 +137,8 @@ func (e *env) tokenCreate(cc *cli.Context) error {
 		return t, badArgument(err)
 	},
 		func(t control.Token) error {
-			e.note("origin %s, providers %s, models %s, rate limit %s, expires in %s",
-				t.Origin, list(t.AllowedProviders), list(t.AllowedModels), perHour(t.RateLimit), span(t.ExpiresIn))
+			e.note("origin %s, providers %s, models %s, rate limit %s, %s",
+				t.Origin, list(t.AllowedProviders), list(t.AllowedModels), perHour(t.RateLimit), expiry(t.ExpiresIn))
 			_, err := fmt.Fprintln(e.out, t.Token.Reveal())
 			return err
 		})

@@ -25,6 +25,9 @@ const (
 	Echo             = "echo"              // on, off
 	TrustedProxies   = "trusted-proxies"   // CSV of CIDRs
 	HostsSync        = "hosts-sync"        // on, off
+	RunProviders     = "run-providers"     // CSV: what tokens of runs may use that ask for nothing narrower
+	RunModels        = "run-models"        // CSV
+	RunRateLimit     = "run-rate-limit"    // requests an hour, 0 is no limit
 	AllowedUIDs      = "allowed-uids"      // CSV of user ids that may reach apps
 	ApprovalDialog   = "approval-dialog"   // on, off
 	Port             = "port"              // 0 to 65535
@@ -81,6 +84,9 @@ var settings = []setting{
 	{name: WildcardRoutes, def: "false", allow: []string{"true", "false"}, flag: true, about: "a name serves the names below it too"},
 	{name: TrustedProxies, def: "", parse: parseCIDRs, about: "peers whose X-Forwarded-* headers are believed"},
 	{name: HostsSync, def: "off", allow: []string{"on", "off"}, about: "keep app names in the hosts file"},
+	{name: RunProviders, def: "", parse: parseWords, about: "providers that a run's token may use, without --providers"},
+	{name: RunModels, def: "", parse: parseWords, about: "models that a run's token may use, without --models"},
+	{name: RunRateLimit, def: "0", parse: parseCount, about: "requests an hour of a run's token, without --rate-limit"},
 	{name: AllowedUIDs, def: "", parse: parseUIDs, about: "other users who may reach apps, by user id"},
 	{name: BudgetUnpriced, def: "allow", allow: []string{"allow", "refuse"}, about: "models without a price, where a budget in dollars applies"},
 	{name: OTLPEndpoint, def: "off", parse: parseEndpoint, about: "where traces and metrics of AI requests are sent, over OTLP/HTTP"},
@@ -319,4 +325,27 @@ func parseUIDs(s string) (any, error) {
 		}
 	}
 	return out, nil
+}
+
+// parseWords takes a list of names and globs such as "openai,ollama" or "gpt-4o*".
+func parseWords(s string) (any, error) {
+	out := []string{}
+	for part := range strings.SplitSeq(s, ",") {
+		if part = strings.TrimSpace(part); part == "" {
+			continue
+		}
+		if strings.ContainsAny(part, " \t\r\n") || strings.Contains(strings.TrimSuffix(part, "*"), "*") {
+			return nil, fmt.Errorf("a list of names, with a * at most at the end of one, such as openai,gpt-4o*")
+		}
+		out = append(out, part)
+	}
+	return out, nil
+}
+
+func parseCount(s string) (any, error) {
+	n, err := strconv.ParseUint(s, 10, 31)
+	if err != nil {
+		return nil, fmt.Errorf("a number from 0, which is no limit")
+	}
+	return int(n), nil
 }

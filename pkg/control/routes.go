@@ -4,11 +4,13 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/json"
+	"fmt"
 	"net"
 	"net/http"
 	"net/url"
 	"time"
 
+	"github.com/hostless/hostless/pkg/config"
 	"github.com/hostless/hostless/pkg/fault"
 	"github.com/hostless/hostless/pkg/secret"
 	"github.com/hostless/hostless/pkg/token"
@@ -179,6 +181,10 @@ func (s *Server) postLease(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, err)
 		return
 	}
+	if err := s.defaultScope(ctx, &req); err != nil {
+		s.fail(w, r, err)
+		return
+	}
 	lease, err := s.routes.Lease(ctx, req)
 	if err != nil {
 		s.fail(w, r, err)
@@ -211,6 +217,32 @@ func (s *Server) postLease(w http.ResponseWriter, r *http.Request) {
 	s.mu.Unlock()
 	s.log.Info("lease began", "hostname", reg.Hostname, "lease", reg.LeaseID)
 	s.stream(w, ctx, closing, req, reg, lease)
+}
+
+// defaultScope narrows the token of a run to what the settings say, where the run asks
+// for nothing of the kind: "*" asks for everything. A token that is taken up again keeps
+// its own scope.
+func (s *Server) defaultScope(ctx context.Context, req *RouteRequest) error {
+	if !req.AutoToken || !req.Token.IsZero() {
+		return nil
+	}
+	values, err := s.settings.Values(ctx)
+	if err != nil {
+		return err
+	}
+	var limit int
+	for name, into := range map[string]any{config.RunProviders: &req.AllowedProviders, config.RunModels: &req.AllowedModels, config.RunRateLimit: &limit} {
+		if list, ok := into.(*[]string); ok && len(*list) > 0 || values[name] == nil {
+			continue
+		}
+		if err := json.Unmarshal(values[name], into); err != nil {
+			return fmt.Errorf("setting %s: %w", name, err)
+		}
+	}
+	if req.RateLimit == 0 {
+		req.RateLimit = limit
+	}
+	return nil
 }
 
 // leaseEnd is how a lease is ended from outside its stream.

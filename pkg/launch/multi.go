@@ -80,6 +80,7 @@ func runTogether(ctx context.Context, c Config, runs []*run) (code int, err erro
 	defer sig.stop()
 	var mu sync.Mutex // of code and live
 	live := map[*worker]bool{}
+	var failures []string // who failed by itself, for the closing line
 	var ending atomic.Bool
 	var all sync.WaitGroup
 	for _, r := range runs {
@@ -115,6 +116,9 @@ func runTogether(ctx context.Context, c Config, runs []*run) (code int, err erro
 			if code == 0 {
 				code = got
 			}
+			if got != 0 && !ending.Load() {
+				failures = append(failures, fmt.Sprintf("%s (%d)", r.Name, got))
+			}
 		})
 	}
 	over := make(chan struct{})
@@ -134,6 +138,11 @@ func runTogether(ctx context.Context, c Config, runs []*run) (code int, err erro
 		var s syscall.Signal
 		select {
 		case <-over:
+			sum := fmt.Sprintf("hostless: all %d apps have ended", len(runs))
+			if len(failures) > 0 {
+				sum += "; with an error: " + strings.Join(failures, ", ")
+			}
+			_, _ = fmt.Fprintln(c.Stderr, sum)
 			return code, nil
 		case got := <-sig.ending:
 			s = got.(syscall.Signal)

@@ -112,10 +112,15 @@ func (r *run) prepare() (err error) {
 	} else {
 		r.Name = detect.Name(fsys, r.Dir, getenv(r.Environ, "HOME"))
 	}
-	if r.Worktree == "" {
+	switch app, ok := r.ofProject(fsys); {
+	case !explicit && r.Worktree == "" && ok: // as run --all at the root would call it
+		r.Name = app.Name
+	case r.Worktree == "":
 		r.Name = detect.FullName(fsys, r.Name, explicit, r.Prefix, r.Dir)
-	} else if r.Name, err = appname.Check(r.Worktree + "." + r.Name); err != nil {
-		return err
+	default:
+		if r.Name, err = appname.Check(r.Worktree + "." + r.Name); err != nil {
+			return err
+		}
 	}
 	if !r.Unrouted {
 		s, err := detect.Configured(fsys, r.Dir)
@@ -148,6 +153,19 @@ func (r *run) checkModel(tool string) error {
 		return fault.New(fault.Usage, "--model needs a token and the agent's own variables: it goes with neither --no-token nor --no-ai-env, and with no project that sets \"routed\": false")
 	}
 	return nil
+}
+
+// ofProject finds the app of an enclosing project whose directory is this run's.
+func (r *run) ofProject(f detect.Files) (app detect.App, ok bool) {
+	apps, err := detect.Peers(f, r.Dir, getenv(r.Environ, "HOME"), r.Prefix)
+	if err != nil {
+		return app, false // the project's own run reports it
+	}
+	apps = slices.DeleteFunc(apps, func(a detect.App) bool { return a.Dir != r.Dir })
+	if len(apps) != 1 {
+		return app, false
+	}
+	return apps[0], true
 }
 
 func (r *run) preparePort() error {

@@ -20,6 +20,11 @@ func ParseBaseURL(text string) (*url.URL, error) {
 		return &fault.Error{Kind: fault.Invalid, Message: "base URL " + why, Param: "base_url"}
 	}
 	u, err := url.Parse(strings.TrimSpace(text))
+	if err != nil || u.Scheme != "" && u.Host == "" && u.Opaque != "" { // 127.0.0.1:9100, localhost:9100
+		if with, bare := url.Parse("http://" + strings.TrimSpace(text)); bare == nil && with.Port() != "" && !strings.Contains(text, "://") {
+			return nil, bad("must begin with http:// or https://: http://" + strings.TrimSpace(text))
+		}
+	}
 	if err != nil {
 		return nil, bad("is malformed")
 	}

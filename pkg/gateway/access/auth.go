@@ -90,6 +90,10 @@ func (a *Access) Authenticate(r *http.Request, gemini bool) (*token.Grant, error
 		if f.Kind == fault.Unauthenticated && f.Code == "" {
 			coded := *f
 			coded.Code = "invalid_api_key"
+			if coded.Message == token.MessageUnknown {
+				coded.Message += ": it may have been revoked, or be from before a restart of the daemon"
+				coded.Next = "hostless token create"
+			}
 			f = &coded
 		}
 		return nil, f

@@ -175,9 +175,13 @@ func Error(name string, err error) *fault.Error {
 		f.Kind = fault.UpstreamTimeout
 		f.Message = fmt.Sprintf("provider %q did not answer in time", name)
 	case errors.As(err, &dns):
-		f.Message = fmt.Sprintf("the host of provider %q has no address", name)
+		f.Message = fmt.Sprintf("%s, the host of provider %q, has no address: is this machine offline, or the base URL mistyped?", dns.Name, name)
 	case errors.As(err, &op) && op.Op == "dial":
-		f.Message = fmt.Sprintf("provider %q cannot be reached: connection refused or no route", name)
+		at := ""
+		if op.Addr != nil {
+			at = " at " + op.Addr.String()
+		}
+		f.Message = fmt.Sprintf("provider %q cannot be reached%s: connection refused or no route", name, at)
 	case isCertificate(err):
 		f.Message = fmt.Sprintf("the certificate of provider %q cannot be trusted", name)
 	}
