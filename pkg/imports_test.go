@@ -17,7 +17,8 @@ const module = "github.com/hostless/hostless/"
 // packages of earlier rows. Packages of one row do not know each other.
 var order = [][]string{
 	{"secret", "fault", "sse", "jsonscan", "build", "procinfo", "httpx", "h2upgrade", "clock", "guide"},
-	{"listen", "peer", "sock", "config", "appname", "redact"},
+	{"appname"},
+	{"listen", "peer", "sock", "config", "redact"},
 	{"netguard"},
 	{"keys/vault", "keys/reference", "audit"},
 	{"token", "keys", "certs", "hosts"},

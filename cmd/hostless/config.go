@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/hostless/hostless/pkg/appname"
 	"github.com/hostless/hostless/pkg/config"
 	"github.com/hostless/hostless/pkg/control"
 	"github.com/urfave/cli/v2"
@@ -96,6 +97,10 @@ func (e *env) changeSetting(cc *cli.Context, name string, text json.RawMessage) 
 			e.note("It holds from the daemon's next start. A login service has the port it was installed with: hostless service install --port PORT")
 		case config.TLS:
 			return e.restartForTLS(cc.Context, plainText(v[name]) == "on")
+		case config.TLSCert, config.TLSKey:
+			e.note("It holds from the daemon's next start, with tls on: hostless proxy restart")
+		case config.TLD:
+			return e.restartForDomains(cc.Context)
 		case config.Web:
 			e.note("The sockets are the service manager's: hostless service install opens or closes ports 80 and 443")
 		}
@@ -148,6 +153,33 @@ func (e *env) restartForTLS(ctx context.Context, want bool) error {
 		return nil
 	}
 	e.note("The daemon was replaced for it: %s", urlOf(status))
+	return nil
+}
+
+// restartForDomains says what other ends of apps' names mean, and has a daemon that
+// serves https make an authority that vouches for them.
+func (e *env) restartForDomains(ctx context.Context) error {
+	client, err := e.client()
+	if err != nil {
+		return err
+	}
+	defer client.CloseIdle()
+	status, err := client.Status(ctx)
+	if err != nil {
+		return err
+	}
+	domains := domainsOf(ctx, client)
+	e.note("Apps are at %s from now on; those that run know their new URL when they start again.", appURL(status, domains.Shown("NAME"+appname.Suffix)))
+	if len(domains.Custom()) > 0 {
+		e.note("No browser finds other names than those below localhost by itself: hostless config set hosts-sync on keeps them in the hosts file, hostless hosts sync writes them once.")
+	}
+	if !status.TLS {
+		return nil
+	}
+	if _, err := client.Restart(ctx); err != nil {
+		return err
+	}
+	e.note("The local certificate authority vouches for names below %s and for nothing else. It was made anew for that: hostless trust", strings.Join(append([]string{"localhost"}, domains.Custom()...), ", "))
 	return nil
 }
 

@@ -2,10 +2,12 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"net/url"
 	"strings"
 
 	"github.com/hostless/hostless/pkg/appname"
+	"github.com/hostless/hostless/pkg/config"
 	"github.com/hostless/hostless/pkg/control"
 	"github.com/hostless/hostless/pkg/launch/detect"
 	"github.com/urfave/cli/v2"
@@ -48,7 +50,7 @@ func (e *env) get(cc *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	got := address{name, appURL(status, name)}
+	got := address{name, appURL(status, domainsOf(ctx, client).Shown(name+appname.Suffix))}
 	if routes, err := client.Routes(ctx); err == nil {
 		if u, err := routeURL(routes.Routes, name); err == nil {
 			got.URL = u
@@ -82,8 +84,17 @@ func (e *env) fullName(dir, name string, main bool) string {
 	return detect.FullName(files, name, false, prefix, dir)
 }
 
-// appURL is where an app of that name is served.
-func appURL(s control.Status, name string) string {
+// domainsOf are the names below which the daemon serves apps.
+func domainsOf(ctx context.Context, c *control.Client) appname.Domains {
+	var list []string
+	if values, err := c.Config(ctx); err == nil {
+		_ = json.Unmarshal(values[config.TLD], &list) // an older daemon has no such setting
+	}
+	return list
+}
+
+// appURL is where an app of that host name is served.
+func appURL(s control.Status, host string) string {
 	u, err := url.Parse(urlOf(s))
 	if err != nil {
 		return ""
@@ -92,6 +103,6 @@ func appURL(s control.Status, name string) string {
 	if p := u.Port(); p != "" {
 		port = ":" + p
 	}
-	u.Host = name + appname.Suffix + port
+	u.Host = host + port
 	return strings.TrimSuffix(u.String(), "/")
 }

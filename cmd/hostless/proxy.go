@@ -73,6 +73,12 @@ func (e *env) startBackground(ctx context.Context, o daemonOptions) error {
 		if o.port > 0 && o.port != status.Port {
 			return &fault.Error{Kind: fault.Conflict, Message: fmt.Sprintf("a daemon runs already, on port %d (pid %d)", status.Port, status.PID), Next: "hostless stop"}
 		}
+		if o.tls && !status.TLS {
+			return &fault.Error{Kind: fault.Conflict, Message: fmt.Sprintf("a daemon runs already, without https (pid %d)", status.PID), Next: "hostless config set tls on, or hostless stop first"}
+		}
+		if o.verbose || o.devMode || o.persistence != "" || o.cert != "" {
+			e.note("The daemon runs already: --verbose, --dev-mode, --token-persistence, --cert and --key hold for one that starts. hostless stop first.")
+		}
 		return e.started(status, raw, "runs already")
 	}
 	if !notRunning(err) {

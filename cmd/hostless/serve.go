@@ -1,7 +1,9 @@
 package main
 
 import (
+	"crypto/tls"
 	"fmt"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -17,6 +19,7 @@ type daemonOptions struct {
 	verbose     bool
 	devMode     bool
 	persistence string
+	cert, key   string // files of an own certificate, absolute
 }
 
 // daemonFlags are the flags that serve and proxy start share.
@@ -24,6 +27,8 @@ func daemonFlags(tls string) []cli.Flag {
 	return []cli.Flag{
 		&cli.IntFlag{Name: "port", Aliases: []string{"p"}, Usage: "listen on `PORT` of loopback; 0 is any free one", Value: -1},
 		&cli.BoolFlag{Name: tls, Usage: "serve https as well as http on the same port"},
+		&cli.StringFlag{Name: "cert", Usage: "serve https with the certificate in `FILE` for the names that it has; with --key"},
+		&cli.StringFlag{Name: "key", Usage: "the private key of --cert, in `FILE`"},
 		&cli.BoolFlag{Name: "verbose", Aliases: []string{"v"}, Usage: "log each request"},
 		&cli.BoolFlag{Name: "dev-mode", Usage: "your own local callers need no token"},
 		&cli.StringFlag{Name: "token-persistence", Usage: "whether tokens are kept across restarts: `WHERE` is off, file or keychain"},
@@ -31,13 +36,28 @@ func daemonFlags(tls string) []cli.Flag {
 }
 
 // daemonOptionsOf reads daemonFlags.
-func daemonOptionsOf(cc *cli.Context, tls string) (o daemonOptions, err error) {
-	o = daemonOptions{port: cc.Int("port"), tls: cc.Bool(tls), verbose: cc.Bool("verbose"), devMode: cc.Bool("dev-mode"), persistence: cc.String("token-persistence")}
+func daemonOptionsOf(cc *cli.Context, https string) (o daemonOptions, err error) {
+	o = daemonOptions{port: cc.Int("port"), tls: cc.Bool(https), verbose: cc.Bool("verbose"), devMode: cc.Bool("dev-mode"), persistence: cc.String("token-persistence")}
 	if cc.IsSet("port") && (o.port < 0 || o.port > 65535) {
 		return o, usage("--port %d is not between 0 and 65535", o.port)
 	}
 	if o.persistence != "" && !slices.Contains(persistences(), o.persistence) {
 		return o, usage("--token-persistence %q is not one of %s", o.persistence, strings.Join(persistences(), ", "))
+	}
+	if o.cert, o.key = cc.String("cert"), cc.String("key"); (o.cert == "") != (o.key == "") {
+		return o, usage("--cert and --key go together")
+	}
+	if o.cert == "" {
+		return o, nil
+	}
+	o.tls = true
+	if _, err := tls.LoadX509KeyPair(o.cert, o.key); err != nil {
+		return o, usage("--cert and --key cannot be used: %v", err)
+	}
+	for _, file := range []*string{&o.cert, &o.key} {
+		if *file, err = filepath.Abs(*file); err != nil {
+			return o, err
+		}
 	}
 	return o, nil
 }
@@ -49,6 +69,9 @@ func (o daemonOptions) args() (args []string) {
 	}
 	if o.tls {
 		args = append(args, "--tls")
+	}
+	if o.cert != "" {
+		args = append(args, "--cert", o.cert, "--key", o.key)
 	}
 	if o.verbose {
 		args = append(args, "--verbose")

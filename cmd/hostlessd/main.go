@@ -61,11 +61,13 @@ func app() *cli.App {
 	wrong := func(_ *cli.Context, err error, _ bool) error { return fault.New(fault.Usage, err.Error()) }
 	return &cli.App{
 		Name: "hostlessd", Usage: "the Hostless daemon", Version: build.Version(version),
-		UsageText:       "hostlessd [--port N] [--tls] [--verbose] [--dev-mode] [--token-persistence off|file|keychain] [--idle-timeout TIME|off]",
+		UsageText:       "hostlessd [--port N] [--tls] [--cert FILE --key FILE] [--verbose] [--dev-mode] [--token-persistence off|file|keychain] [--idle-timeout TIME|off]",
 		HideHelpCommand: true, OnUsageError: wrong,
 		ExitErrHandler: func(*cli.Context, error) {}, // main alone exits
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "port", Aliases: []string{"p"}, EnvVars: []string{"HOSTLESS_PORT"}, Usage: "listen on `PORT` of loopback; 0 is any free one (default: the setting `port`, 48282)"},
+			&cli.StringFlag{Name: "cert", Usage: "serve https with the certificate in `FILE` for the names that it has (default: the setting)"},
+			&cli.StringFlag{Name: "key", Usage: "the private key of --cert, in `FILE`"},
 			&cli.BoolFlag{Name: "tls", Usage: "serve https as well as http on the same port (default: the setting)"},
 			&cli.BoolFlag{Name: "verbose", Usage: "log each request"},
 			&cli.BoolFlag{Name: "dev-mode", Usage: "your own local callers need no token"},
@@ -85,6 +87,7 @@ func run(c *cli.Context) error {
 		Version: c.App.Version, Port: -1, Verbose: c.Bool("verbose"), DevMode: c.Bool("dev-mode"),
 		TokenPersistence: c.String("token-persistence"),
 	}
+	cfg.CertFile, cfg.KeyFile = c.String("cert"), c.String("key")
 	if c.IsSet("tls") {
 		tls := c.Bool("tls")
 		cfg.TLS = &tls

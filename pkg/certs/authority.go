@@ -25,6 +25,8 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -44,9 +46,12 @@ const (
 // Config configures an Authority.
 type Config struct {
 	Dir    string                 // required: where ca.crt and ca.key live
-	Serves func(host string) bool // whether a leaf may be made for NAME.localhost; nil: none
-	Now    func() time.Time       // nil: time.Now
-	Logger *slog.Logger           // nil: none
+	Serves func(host string) bool // whether a leaf may be made for a name below localhost or Domains; nil: none
+	// Domains are names besides localhost that the authority vouches for what is below
+	// them. One that was made for others is replaced.
+	Domains []string
+	Now     func() time.Time // nil: time.Now
+	Logger  *slog.Logger     // nil: none
 }
 
 // Authority signs leaves. It is safe for concurrent use.
@@ -149,8 +154,16 @@ func (a *Authority) load() error {
 	if a.cfg.Now().Add(leafLife).After(cert.NotAfter) {
 		return fmt.Errorf("the certificate ends at %s", cert.NotAfter.Format(time.RFC3339))
 	}
+	if want := a.permitted(); !slices.Equal(cert.PermittedDNSDomains, want) {
+		return fmt.Errorf("it vouches for names below %s, and not for those below %s", strings.Join(cert.PermittedDNSDomains, ", "), strings.Join(want, ", "))
+	}
 	a.cert, a.key = cert, key
 	return nil
+}
+
+// permitted are the names below which the authority may vouch for any.
+func (a *Authority) permitted() []string {
+	return append([]string{localhostName}, a.cfg.Domains...)
 }
 
 func (a *Authority) create() error {
@@ -171,7 +184,7 @@ func (a *Authority) create() error {
 		KeyUsage:              x509.KeyUsageCertSign | x509.KeyUsageCRLSign,
 		// A dNSName constraint holds the name itself and all below it.
 		PermittedDNSDomainsCritical: true,
-		PermittedDNSDomains:         []string{"localhost"},
+		PermittedDNSDomains:         a.permitted(),
 		PermittedIPRanges: []*net.IPNet{
 			{IP: net.IPv4(127, 0, 0, 0).To4(), Mask: net.CIDRMask(8, 32)},
 			{IP: net.IPv6loopback, Mask: net.CIDRMask(128, 128)},

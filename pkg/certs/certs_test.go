@@ -95,6 +95,37 @@ func TestSecondStartKeepsTheAuthority(t *testing.T) {
 	}
 }
 
+// TestDomains has an authority vouch for what is below other names too only where it was
+// made for them, and be replaced where it was made for others.
+func TestDomains(t *testing.T) {
+	dir, now := t.TempDir(), time.Now()
+	first := open(t, dir, &now).Fingerprint()
+	wider := func(domains ...string) *certs.Authority {
+		a, err := certs.New(certs.Config{Dir: dir, Now: func() time.Time { return now }, Domains: domains, Serves: func(string) bool { return true }})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return a
+	}
+	a := wider("dev.example.com", "test")
+	if a.Fingerprint() == first {
+		t.Error("the authority for localhost alone is in use")
+	}
+	for name, ok := range map[string]bool{"shop.localhost": true, "shop.test": true, "api.shop.dev.example.com": true, "example.com": false, "shop.example.com": false, "test": false} {
+		cert, err := a.GetCertificate(&tls.ClientHelloInfo{ServerName: name})
+		if ok != (err == nil) || ok && verify(t, dir, cert, name, now) != nil {
+			t.Errorf("%s: %v, want ok %v", name, err, ok)
+		}
+	}
+	if again := wider("dev.example.com", "test").Fingerprint(); again != a.Fingerprint() {
+		t.Error("the next start made another authority")
+	}
+	open(t, dir, &now)
+	if narrow, err := certs.Load(dir); err != nil || len(narrow.PermittedDNSDomains) != 1 || narrow.PermittedDNSDomains[0] != "localhost" {
+		t.Errorf("without domains the authority vouches for %q, %v", narrow.PermittedDNSDomains, err)
+	}
+}
+
 func TestRenewal(t *testing.T) {
 	dir, now := t.TempDir(), time.Now()
 	a := open(t, dir, &now)

@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"net"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -54,10 +55,15 @@ func (a *Authority) GetCertificate(hello *tls.ClientHelloInfo) (*tls.Certificate
 	if name == "" {
 		name = localhostName
 	}
-	if name != localhostName && (!strings.HasSuffix(name, "."+localhostName) || !a.cfg.Serves(name)) {
+	if name != localhostName && (!a.below(name) || !a.cfg.Serves(name)) {
 		return nil, fmt.Errorf("%q: %w", name, errNotServed)
 	}
 	return a.leaf(name)
+}
+
+// below reports whether the authority may vouch for a name.
+func (a *Authority) below(name string) bool {
+	return slices.ContainsFunc(a.permitted(), func(domain string) bool { return strings.HasSuffix(name, "."+domain) })
 }
 
 func (a *Authority) leaf(name string) (*tls.Certificate, error) {

@@ -6,11 +6,13 @@ import (
 	"math"
 	"net/netip"
 	"net/url"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
+	"github.com/hostless/hostless/pkg/appname"
 	"github.com/hostless/hostless/pkg/fault"
 )
 
@@ -24,6 +26,9 @@ const (
 	WildcardRoutes   = "wildcard-routes"   // true, false
 	Echo             = "echo"              // on, off
 	TrustedProxies   = "trusted-proxies"   // CSV of CIDRs
+	TLD              = "tld"               // CSV of names below which apps are served
+	TLSCert          = "tls-cert"          // a file, absolute
+	TLSKey           = "tls-key"           // a file, absolute
 	HostsSync        = "hosts-sync"        // on, off
 	RunProviders     = "run-providers"     // CSV: what tokens of runs may use that ask for nothing narrower
 	RunModels        = "run-models"        // CSV
@@ -83,6 +88,9 @@ var settings = []setting{
 	{name: HTTPSRedirect, def: "false", allow: []string{"true", "false"}, flag: true, about: "send plain requests for apps to https"},
 	{name: WildcardRoutes, def: "false", allow: []string{"true", "false"}, flag: true, about: "a name serves the names below it too"},
 	{name: TrustedProxies, def: "", parse: parseCIDRs, about: "peers whose X-Forwarded-* headers are believed"},
+	{name: TLSCert, def: "", parse: parseFile, about: "file of an own certificate, served for the names that it has"},
+	{name: TLSKey, def: "", parse: parseFile, about: "file of its private key"},
+	{name: TLD, def: "", parse: parseDomains, about: "serve apps below these names too, the first one in URLs"},
 	{name: HostsSync, def: "off", allow: []string{"on", "off"}, about: "keep app names in the hosts file"},
 	{name: RunProviders, def: "", parse: parseWords, about: "providers that a run's token may use, without --providers"},
 	{name: RunModels, def: "", parse: parseWords, about: "models that a run's token may use, without --models"},
@@ -325,6 +333,24 @@ func parseUIDs(s string) (any, error) {
 		}
 	}
 	return out, nil
+}
+
+// parseDomains takes a list of names such as "test,dev.example.com".
+func parseDomains(s string) (any, error) {
+	words := slices.DeleteFunc(strings.Split(s, ","), func(word string) bool { return strings.TrimSpace(word) == "" })
+	domains, err := appname.CheckDomains(words)
+	if err != nil {
+		return nil, fmt.Errorf("a list of names such as test,dev.example.com (%s)", fault.From(err).Message)
+	}
+	return append([]string{}, domains...), nil
+}
+
+// parseFile takes an absolute path, or nothing.
+func parseFile(s string) (any, error) {
+	if s != "" && !filepath.IsAbs(s) {
+		return nil, fmt.Errorf("an absolute path")
+	}
+	return s, nil
 }
 
 // parseWords takes a list of names and globs such as "openai,ollama" or "gpt-4o*".

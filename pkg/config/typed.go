@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strconv"
 	"time"
+
+	"github.com/hostless/hostless/pkg/appname"
 )
 
 // TokenPersistence is PersistOff, PersistFile or PersistKeychain.
@@ -85,6 +87,18 @@ func (s *Settings) Linger() time.Duration {
 func (s *Settings) TrustedProxies() []netip.Prefix {
 	return slices.Clone(s.current.Load().proxies)
 }
+
+// Domains are the names below which apps are served, besides localhost.
+func (s *Settings) Domains() appname.Domains {
+	list, _ := s.value(TLD).([]string)
+	return list
+}
+
+// CertFile is an own certificate's file, "" for none.
+func (s *Settings) CertFile() string { return s.value(TLSCert).(string) }
+
+// KeyFile is the file of the own certificate's private key.
+func (s *Settings) KeyFile() string { return s.value(TLSKey).(string) }
 
 // HostsSync reports whether the names of apps are kept in the hosts file.
 func (s *Settings) HostsSync() bool { return s.value(HostsSync) == "on" }

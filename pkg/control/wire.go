@@ -179,21 +179,22 @@ type Removed struct {
 
 // Route is one row of GET /routes.
 type Route struct {
-	Hostname   string `json:"hostname"`
-	Target     string `json:"target"`
-	TargetPort int    `json:"target_port"`
-	PID        int    `json:"pid"`
-	AppName    string `json:"app_name"`
-	URL        string `json:"url"`
-	Leased     bool   `json:"leased"`
-	State      string `json:"state,omitempty"` // of a lease: starting, listening, exited, idle
-	PathPrefix string `json:"path_prefix,omitempty"`
-	Wildcard   bool   `json:"wildcard,omitempty"`
-	KeepHost   bool   `json:"keep_host,omitempty"`
-	Insecure   bool   `json:"insecure,omitempty"`
-	Command    string `json:"command,omitempty"`
-	Directory  string `json:"directory,omitempty"`
-	Output     string `json:"output,omitempty"` // of a run: terminal, log
+	Hostname   string   `json:"hostname"`
+	Target     string   `json:"target"`
+	TargetPort int      `json:"target_port"`
+	PID        int      `json:"pid"`
+	AppName    string   `json:"app_name"`
+	URL        string   `json:"url"`
+	Hosts      []string `json:"hosts,omitempty"` // every name of the app, hostname first
+	Leased     bool     `json:"leased"`
+	State      string   `json:"state,omitempty"` // of a lease: starting, listening, exited, idle
+	PathPrefix string   `json:"path_prefix,omitempty"`
+	Wildcard   bool     `json:"wildcard,omitempty"`
+	KeepHost   bool     `json:"keep_host,omitempty"`
+	Insecure   bool     `json:"insecure,omitempty"`
+	Command    string   `json:"command,omitempty"`
+	Directory  string   `json:"directory,omitempty"`
+	Output     string   `json:"output,omitempty"` // of a run: terminal, log
 }
 
 // RouteList answers GET /routes.

@@ -29,7 +29,9 @@ func (d *daemon) openApps(log *slog.Logger, returning []string) error {
 	if err != nil {
 		return err
 	}
-	if d.apps, err = proxy.New(proxy.Config{Table: table, URL: d.appURL, TrustedProxies: d.settings.TrustedProxies, Observe: d.noteApp, Logger: log}); err != nil {
+	if d.apps, err = proxy.New(proxy.Config{Table: table, URL: d.appURL, Domains: d.settings.Domains, TrustedProxies: d.settings.TrustedProxies,
+		Observe: d.noteApp, Logger: log,
+	}); err != nil {
 		return err
 	}
 	return d.revokeUnbound()
@@ -50,13 +52,19 @@ func wildcardsAsked(getenv func(string) string) bool {
 }
 
 // appURL is an app's address for people.
-func (d *daemon) appURL(hostname string) string { return d.address(hostname) }
+func (d *daemon) appURL(hostname string) string {
+	return d.address(d.settings.Domains().Shown(hostname))
+}
+
+// appHosts are all names of an app.
+func (d *daemon) appHosts(hostname string) []string { return d.settings.Domains().All(hostname) }
 
 // controlRoutes shows the reverse plane as the control server needs it.
 type controlRoutes struct {
 	table  *routes.Table
 	url    func(hostname string) string
-	redact func(string) string // of what clients tell, which pages show
+	hosts  func(hostname string) []string // every name of an app
+	redact func(string) string            // of what clients tell, which pages show
 }
 
 func (c controlRoutes) registration(req control.RouteRequest) routes.Registration {
@@ -77,7 +85,7 @@ func (c controlRoutes) List(context.Context) ([]control.Route, error) {
 	out := []control.Route{}
 	for _, r := range c.table.List() {
 		out = append(out, control.Route{
-			Hostname: r.Hostname, Target: r.Target.String(), TargetPort: r.Target.Port(), PID: r.PID, AppName: r.Name, URL: c.url(r.Hostname),
+			Hostname: r.Hostname, Target: r.Target.String(), TargetPort: r.Target.Port(), PID: r.PID, AppName: r.Name, URL: c.url(r.Hostname), Hosts: c.hosts(r.Hostname),
 			Leased: r.Kind == routes.Leased, State: r.State, PathPrefix: r.PathPrefix, Wildcard: r.Wildcard, KeepHost: r.KeepHost,
 			Insecure: r.Insecure, Command: r.Command, Directory: r.Directory, Output: r.Output,
 		})

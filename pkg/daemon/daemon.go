@@ -48,6 +48,8 @@ type Config struct {
 
 	Port             int            // TCP port to bind; 0 picks one, negative takes the setting's
 	TLS              *bool          // serve https:// beside http:// on the port; nil takes the setting's
+	CertFile         string         // an own certificate, for the names that it has; "" takes the setting's
+	KeyFile          string         // its private key
 	Verbose          bool           // log each request, whatever the setting says
 	DevMode          bool           // the owner's own local callers need no token
 	IdleTimeout      *time.Duration // when to end without anything to do, 0 never; nil takes the setting's
@@ -216,7 +218,7 @@ func (d *daemon) open() (err error) {
 		return err
 	}
 	if d.tokens, found, err = token.New(token.Config{
-		Path: d.cfg.Paths.Tokens(), Persistence: d.persistence(), Sealer: d.vault, Logger: component("token"), Revoked: d.tellRevoked, Ports: d.sockets.Ports(),
+		Path: d.cfg.Paths.Tokens(), Persistence: d.persistence(), Sealer: d.vault, Logger: component("token"), Revoked: d.tellRevoked, Ports: d.sockets.Ports(), Domains: d.settings.Domains,
 	}); err != nil {
 		return err
 	}
@@ -265,7 +267,7 @@ func (d *daemon) open() (err error) {
 	d.control, err = control.NewServer(control.ServerConfig{
 		Version: d.cfg.Version,
 		Audit:   auditLog{d.audit, d.redactor.String},
-		Tokens:  controlTokens{d.tokens}, Keys: d.controlKeys(), Routes: controlRoutes{d.routes, d.appURL, d.redactor.String},
+		Tokens:  controlTokens{d.tokens}, Keys: d.controlKeys(), Routes: controlRoutes{d.routes, d.appURL, d.appHosts, d.redactor.String},
 		Settings: controlSettings{d.settings}, Daemon: controlDaemon{d}, Approvals: controlApprovals{d.approvals, d.tokens}, Logins: controlLogins{d.logins}, Logger: component("control"),
 		Requests: d.requests, AppRequests: d.appRequests, Metrics: d, Prices: d.prices, Budgets: d.budgets, Switch: controlSwitch{d},
 		Dashboard: d.dashboardLink, Output: d.appOutput, InFlight: d.flights,

@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -18,17 +19,45 @@ import (
 func (d *daemon) openFront(log *slog.Logger) (err error) {
 	cfg := front.Config{
 		Gateway: d.apps.Home(d.gateway), Apps: d.apps, Page: d.dashboard, Foreign: http.HandlerFunc(d.apps.Misdirected),
-		Peer: d.peerPolicy(log), Guest: d.settings.AllowsUID, Logger: log, RedirectHTTPS: d.settings.HTTPSRedirect,
+		Peer: d.peerPolicy(log), Guest: d.settings.AllowsUID, Domains: d.settings.Domains, Logger: log, RedirectHTTPS: d.settings.HTTPSRedirect,
 	}
 	if d.tls {
-		authority, err := certs.New(certs.Config{Dir: d.cfg.Paths.Home, Serves: d.serves, Logger: d.log.With("component", "certs")})
+		authority, err := certs.New(certs.Config{Dir: d.cfg.Paths.Home, Serves: d.serves, Domains: d.settings.Domains().Custom(), Logger: d.log.With("component", "certs")})
 		if err != nil {
 			return fmt.Errorf("local certificate authority: %w", err)
 		}
 		cfg.TLS = authority.TLSConfig()
+		d.useOwnCertificate(cfg.TLS)
 	}
 	d.front, err = front.New(cfg)
 	return err
+}
+
+// useOwnCertificate has the person's own certificate served for the names that it has.
+// Where its files cannot be used the local authority's leaves go on, with a warning.
+func (d *daemon) useOwnCertificate(cfg *tls.Config) {
+	cert, key := d.cfg.CertFile, d.cfg.KeyFile
+	if cert == "" {
+		cert, key = d.settings.CertFile(), d.settings.KeyFile()
+	}
+	if cert == "" {
+		return
+	}
+	own := &certs.Own{CertFile: cert, KeyFile: key, Failed: func(err error) {
+		var found []string
+		if err != nil {
+			found = []string{"the own certificate is not served: " + err.Error()}
+		}
+		d.warnings.set("certificate", found)
+	}}
+	cfg.GetCertificate = own.Before(cfg.GetCertificate)
+}
+
+// serves reports whether a host name, below localhost or another domain, has something
+// behind it.
+func (d *daemon) serves(host string) bool {
+	canonical, ok := d.settings.Domains().Canonical(host)
+	return host == dashboard.Host || ok && d.routes.Serves(canonical)
 }
 
 // peerPolicy admits the daemon's own user, that one's subordinate users (of rootless
@@ -54,6 +83,3 @@ func (d *daemon) peerPolicy(log *slog.Logger) func(net.Conn) (int, error) {
 		return uid, nil
 	}
 }
-
-// serves reports whether a name below .localhost has something behind it.
-func (d *daemon) serves(host string) bool { return host == dashboard.Host || d.routes.Serves(host) }

@@ -45,7 +45,7 @@ func (d *daemon) syncHosts(ctx context.Context) error {
 		}
 		names := []string{}
 		for _, r := range d.routes.List() {
-			names = append(names, r.Hostname)
+			names = append(names, d.appHosts(r.Hostname)...)
 		}
 		_, err := file.Sync(names)
 		if err != nil {

@@ -23,6 +23,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/hostless/hostless/pkg/appname"
 	"github.com/hostless/hostless/pkg/clock"
 	"github.com/hostless/hostless/pkg/fault"
 )
@@ -53,6 +54,8 @@ type Config struct {
 	// connection; its text goes to the log, where it warns once. Nil admits all
 	// and knows nobody.
 	Peer func(net.Conn) (uid int, err error)
+	// Domains are names below which apps are served besides localhost; nil is none.
+	Domains func() appname.Domains
 	// Guest reports whether a user whom Peer refuses may reach apps, though never the
 	// gateway. It is asked at each request; nil admits none.
 	Guest func(uid int) bool

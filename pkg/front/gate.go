@@ -56,6 +56,9 @@ func (s *Server) gate(r *http.Request) (plane, *refusal) {
 		return 0, no
 	}
 	p, normal := classify(authority)
+	if p == foreign && s.appBelow(authority) {
+		p = appsPlane
+	}
 	switch p {
 	case malformed:
 		return 0, refuseHost

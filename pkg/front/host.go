@@ -95,3 +95,18 @@ func classifyName(host, port string) (plane, string) {
 	}
 	return foreign, ""
 }
+
+// appBelow reports whether an authority that is not below localhost is an app's, by the
+// domains that the person has chosen.
+func (s *Server) appBelow(authority string) bool {
+	if s.cfg.Domains == nil {
+		return false
+	}
+	domains := s.cfg.Domains()
+	if len(domains) == 0 {
+		return false
+	}
+	host, _, _ := strings.Cut(authority, ":")
+	_, ok := domains.Canonical(strings.TrimSuffix(strings.ToLower(host), "."))
+	return ok
+}

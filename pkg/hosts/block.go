@@ -19,6 +19,8 @@ import (
 const (
 	begin = "# BEGIN hostless (managed: hostless hosts sync|clean)"
 	end   = "# END hostless"
+	// mark ends the block's lines of names that are not below localhost.
+	mark = " # hostless"
 	// unended, at the end of the block's first line, says that the line above,
 	// the file's last, had no line end before there was a block.
 	unended = " (the line above had no end)"
@@ -55,11 +57,12 @@ func isEnd(l line) bool   { return strings.TrimSpace(l.text) == end }
 // ours reports whether a line has the form that the block's lines have, and the
 // name it gives.
 func ours(l line) (string, bool) {
-	fields := strings.Fields(l.text)
+	text, marked := strings.CutSuffix(strings.TrimSpace(l.text), mark)
+	fields := strings.Fields(text)
 	if len(fields) != 2 || (fields[0] != "127.0.0.1" && fields[0] != "::1") {
 		return "", false
 	}
-	return fields[1], strings.HasSuffix(fields[1], appname.Suffix)
+	return fields[1], marked || strings.HasSuffix(fields[1], appname.Suffix)
 }
 
 // Edit gives the content with a block of exactly these names; without names,
@@ -71,7 +74,7 @@ func ours(l line) (string, bool) {
 func Edit(content []byte, names []string) ([]byte, error) {
 	for _, name := range names {
 		if !valid(name) {
-			return nil, fmt.Errorf("%q is not a name below .localhost", name)
+			return nil, fmt.Errorf("%q is not the host name of an app", name)
 		}
 	}
 	names = slices.Compact(slices.Sorted(slices.Values(names)))
@@ -114,7 +117,11 @@ func Edit(content []byte, names []string) ([]byte, error) {
 			block[0].text += unended
 		}
 		for _, name := range names {
-			block = append(block, line{"127.0.0.1 " + name, eol}, line{"::1 " + name, eol})
+			tail := ""
+			if !strings.HasSuffix(name, appname.Suffix) {
+				tail = mark // a name that a person may have written as well
+			}
+			block = append(block, line{"127.0.0.1 " + name + tail, eol}, line{"::1 " + name + tail, eol})
 		}
 		block = append(block, line{end, eol})
 		out = slices.Insert(out, at, block...)
@@ -164,12 +171,17 @@ func Names(content []byte) []string {
 	return slices.Compact(names)
 }
 
-// valid accepts the host name of an app, in its one form.
+// valid accepts the host name of an app in its one form: a name below localhost, or
+// below another name.
 func valid(name string) bool {
-	app, ok := strings.CutSuffix(name, appname.Suffix)
-	if !ok {
-		return false
+	app, below := strings.CutSuffix(name, appname.Suffix)
+	if !below {
+		var domain string
+		if app, domain, below = strings.Cut(name, "."); below {
+			domains, err := appname.CheckDomains([]string{domain})
+			below = err == nil && domains[0] == domain
+		}
 	}
 	got, err := appname.Check(app)
-	return err == nil && got == app
+	return below && err == nil && got == app
 }

@@ -1,6 +1,7 @@
 package launch
 
 import (
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -42,7 +43,7 @@ func (e childEnv) build(shell []string) (env, changed, removed []string) {
 	set.put("HOSTLESS_URL", e.url)
 	set.put(runVariable, e.run)
 	set.put("HOSTLESS_API", e.gateway+"/v1")
-	set.put("__VITE_ADDITIONAL_SERVER_ALLOWED_HOSTS", e.hostname)
+	set.put("__VITE_ADDITIONAL_SERVER_ALLOWED_HOSTS", e.shown())
 	e.frameworks(set)
 	for _, p := range e.peers {
 		set.put(p.variable, p.url)
@@ -77,11 +78,13 @@ func (e childEnv) build(shell []string) (env, changed, removed []string) {
 func (e childEnv) frameworks(set *environment) {
 	// Angular's server-side rendering answers 400 to hosts that are not listed, and
 	// gives up rendering where a proxy's headers are not trusted (@angular/ssr).
-	if hosts := set.get("NG_ALLOWED_HOSTS"); hosts == "" {
-		set.put("NG_ALLOWED_HOSTS", e.hostname)
-	} else if !slices.Contains(strings.FieldsFunc(hosts, func(c rune) bool { return c == ',' || c == ' ' }), e.hostname) {
-		set.put("NG_ALLOWED_HOSTS", hosts+","+e.hostname)
+	allowed := strings.FieldsFunc(set.get("NG_ALLOWED_HOSTS"), func(c rune) bool { return c == ',' || c == ' ' })
+	for _, host := range []string{e.hostname, e.shown()} {
+		if !slices.Contains(allowed, host) {
+			allowed = append(allowed, host)
+		}
 	}
+	set.put("NG_ALLOWED_HOSTS", strings.Join(allowed, ","))
 	set.putNew("NG_TRUST_PROXY_HEADERS", "x-forwarded-host,x-forwarded-proto,x-forwarded-port,x-forwarded-for")
 	set.putNew("DENO_SERVE_ADDRESS", "tcp:127.0.0.1:"+strconv.Itoa(e.port)) // Deno.serve takes no PORT
 	if e.turbo {
@@ -92,6 +95,14 @@ func (e childEnv) frameworks(set *environment) {
 	}
 }
 
+// shown is the host name of the app's URL, which the daemon's domains decide.
+func (e childEnv) shown() string {
+	if u, err := url.Parse(e.url); err == nil && u.Hostname() != "" {
+		return u.Hostname()
+	}
+	return e.hostname
+}
+
 // peer is another app of the project, or this one: the variable that names its URL.
 type peer struct{ variable, url string }
 
@@ -99,9 +110,11 @@ type peer struct{ variable, url string }
 // has the host name hostname; the others differ from it in the name alone. An app
 // is called by its name within the project, which is the same in every worktree.
 func peersOf(apps []detect.App, own, hostname string) (peers []peer) {
+	shown := childEnv{url: own, hostname: hostname}.shown()
+	suffix := strings.TrimPrefix(shown, strings.TrimSuffix(hostname, appname.Suffix)) // .localhost, .test
 	for _, app := range apps {
 		label := strings.ToUpper(strings.ReplaceAll(app.Label, "-", "_"))
-		peers = append(peers, peer{"HOSTLESS_URL_" + label, strings.Replace(own, "://"+hostname, "://"+app.Name+appname.Suffix, 1)})
+		peers = append(peers, peer{"HOSTLESS_URL_" + label, strings.Replace(own, "://"+shown, "://"+app.Name+suffix, 1)})
 	}
 	return peers
 }

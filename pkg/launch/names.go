@@ -63,6 +63,11 @@ func (r *run) checkName(ctx context.Context, host string) (note string) {
 	return ""
 }
 
+// hostOf is the host name of an app's URL.
+func hostOf(got control.Registered) string {
+	return childEnv{url: got.URL, hostname: got.Hostname}.shown()
+}
+
 // hostsSync reports whether the setting hosts-sync is on.
 func (r *run) hostsSync(ctx context.Context) bool {
 	ctx, cancel := context.WithTimeout(ctx, resolverTimeout)
@@ -90,7 +95,12 @@ func (r *run) allNames(ctx context.Context) ([]string, error) {
 func HostNames(routes []control.Route) []string {
 	names := []string{}
 	for _, route := range routes {
-		names = append(names, strings.TrimPrefix(route.Hostname, "*."))
+		if len(route.Hosts) == 0 { // of an older daemon
+			route.Hosts = []string{route.Hostname}
+		}
+		for _, host := range route.Hosts {
+			names = append(names, strings.TrimPrefix(host, "*."))
+		}
 	}
 	slices.Sort(names)
 	return slices.Compact(names)

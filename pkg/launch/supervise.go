@@ -102,7 +102,7 @@ func (r *run) supervise(ctx context.Context, tty *terminal, sig *signals) (next 
 	if !r.nameChecked {
 		r.nameChecked = true
 		notes := make(chan string, 1)
-		go func() { notes <- r.checkName(ctx, r.lease.registered().Hostname) }()
+		go func() { notes <- r.checkName(ctx, hostOf(r.lease.registered())) }()
 		a.nameNote = notes
 	}
 	for {

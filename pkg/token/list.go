@@ -50,7 +50,7 @@ func (s *Store) OwnsOrigin(origin string) bool {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	for _, e := range s.entries {
-		if e.origin != AnyOrigin && originMatches(e.origin, origin, s.ports) && e.live(now) {
+		if e.origin != AnyOrigin && originMatches(e.origin, origin, s.ports, s.domains()) && e.live(now) {
 			return true
 		}
 	}

@@ -4,8 +4,8 @@ import (
 	"net/url"
 	"slices"
 	"strconv"
-	"strings"
 
+	"github.com/hostless/hostless/pkg/appname"
 	"github.com/hostless/hostless/pkg/config"
 )
 
@@ -21,8 +21,9 @@ const AnyOrigin = "*"
 // must be the bound one exactly, save that the scheme of a NAME.localhost origin
 // may be http or https: the daemon serves both on one port.
 //
-// ports are all ports that the daemon serves: an app has one origin for each.
-func originMatches(bound, presented string, ports []int) bool {
+// ports are all ports that the daemon serves: an app has one origin for each, and one
+// for each of the domains that apps are served below.
+func originMatches(bound, presented string, ports []int, domains appname.Domains) bool {
 	if bound == AnyOrigin || presented == "" {
 		return true
 	}
@@ -38,10 +39,14 @@ func originMatches(bound, presented string, ports []int) bool {
 	}
 	b, err1 := url.Parse(bound)
 	p, err2 := url.Parse(presented)
-	if err1 != nil || err2 != nil || b.Hostname() != p.Hostname() || !strings.HasSuffix(b.Hostname(), ".localhost") {
+	if err1 != nil || err2 != nil {
 		return false
 	}
-	return b.Host == p.Host || slices.Contains(ports, portOf(b)) && slices.Contains(ports, portOf(p))
+	app, ok := domains.Canonical(b.Hostname())
+	if same, _ := domains.Canonical(p.Hostname()); !ok || same != app {
+		return false
+	}
+	return b.Port() == p.Port() || slices.Contains(ports, portOf(b)) && slices.Contains(ports, portOf(p))
 }
 
 // portOf is an origin's port, its scheme's own where it names none.

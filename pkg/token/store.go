@@ -17,6 +17,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/hostless/hostless/pkg/appname"
 	"github.com/hostless/hostless/pkg/config"
 	"github.com/hostless/hostless/pkg/fault"
 	"github.com/hostless/hostless/pkg/secret"
@@ -58,6 +59,8 @@ type Config struct {
 	// Ports are those that the daemon serves on: an app's token is good from its
 	// origin at each of them.
 	Ports []int
+	// Domains are names below which apps are served besides localhost; nil is none.
+	Domains func() appname.Domains
 	// Revoked is called with the hash, in hex, of each token that is revoked, with
 	// the store locked: it must return at once and not call it. Nil is nobody.
 	Revoked func(hash string)
@@ -75,6 +78,7 @@ type Store struct {
 	onCharge  atomic.Pointer[func(hash string)]
 	sealer    Sealer
 	ports     []int
+	domains   func() appname.Domains
 
 	mu      sync.RWMutex
 	entries map[[sha256.Size]byte]*entry
@@ -149,7 +153,10 @@ type Info struct {
 // the store then starts empty. With persistence off a left-over file is removed,
 // lest its tokens come alive again later.
 func New(cfg Config) (*Store, []string, error) {
-	s := &Store{path: cfg.Path, now: cfg.Now, rand: cfg.Rand, log: cfg.Logger, seed: maphash.MakeSeed(), onRevoked: cfg.Revoked, ports: cfg.Ports, entries: map[[sha256.Size]byte]*entry{}}
+	s := &Store{path: cfg.Path, now: cfg.Now, rand: cfg.Rand, log: cfg.Logger, seed: maphash.MakeSeed(), onRevoked: cfg.Revoked, ports: cfg.Ports, domains: cfg.Domains, entries: map[[sha256.Size]byte]*entry{}}
+	if s.domains == nil {
+		s.domains = func() appname.Domains { return nil }
+	}
 	if s.now == nil {
 		s.now = time.Now
 	}
@@ -347,7 +354,7 @@ func (s *Store) Verify(bearer secret.String, origin string) (*Grant, error) {
 	if err := g.Check(); err != nil {
 		return nil, err
 	}
-	if !originMatches(e.origin, origin, s.ports) {
+	if !originMatches(e.origin, origin, s.ports, s.domains()) {
 		return nil, fault.New(fault.Origin, fmt.Sprintf("Origin %q is not the one that this bridge token is bound to", cut(origin)))
 	}
 	return g, nil

@@ -10,6 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/hostless/hostless/pkg/appname"
 	"github.com/hostless/hostless/pkg/config"
 	"github.com/hostless/hostless/pkg/fault"
 	"github.com/hostless/hostless/pkg/secret"
@@ -85,6 +86,13 @@ func TestOriginBinding(t *testing.T) {
 		_, err := s.Verify(m.Secret, tt.presented)
 		if tt.ok != (err == nil) || (err != nil && !fault.Is(err, fault.Origin)) {
 			t.Errorf("bound to %q, presented %q: %v, want ok %v", tt.bound, tt.presented, err, tt.ok)
+		}
+	}
+	own := newStore(t, token.Config{Domains: func() appname.Domains { return appname.Domains{"test"} }})
+	m := mint(t, own, token.Request{Origin: "http://a.test:48282"})
+	for origin, ok := range map[string]bool{"http://a.localhost:48282": true, "https://a.test:48282": true, "http://b.test:48282": false, "http://a.example:48282": false, "http://a.test:1": false} {
+		if _, err := own.Verify(m.Secret, origin); ok != (err == nil) {
+			t.Errorf("below another domain, presented %q: %v, want ok %v", origin, err, ok)
 		}
 	}
 	if _, err := s.Mint(t.Context(), token.Request{Origin: "not an origin"}); !fault.Is(err, fault.Invalid) {

@@ -3,8 +3,6 @@ package proxy
 import (
 	"net/http"
 	"net/url"
-
-	"github.com/hostless/hostless/pkg/apps/routes"
 )
 
 // preflight reports whether a request is CORS' question before another one (WHATWG
@@ -25,7 +23,7 @@ func (h *Handler) shareWith(r *http.Request, header http.Header) bool {
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.User != nil || u.Path != "" || u.RawQuery != "" || u.Fragment != "" {
 		return false
 	}
-	host, ok := routes.HostOf(u.Host)
+	host, ok := h.hostOf(u.Host)
 	if !ok || !h.cfg.Table.Serves(host) {
 		return false
 	}

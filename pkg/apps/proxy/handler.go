@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/hostless/hostless/pkg/appname"
 	"github.com/hostless/hostless/pkg/apps/errpage"
 	"github.com/hostless/hostless/pkg/apps/http1"
 	"github.com/hostless/hostless/pkg/apps/routes"
@@ -23,6 +24,8 @@ type Config struct {
 	Table *routes.Table // required
 	// URL gives the address of an app for people, by its host name; required.
 	URL func(hostname string) string
+	// Domains are names below which apps are served besides localhost; nil is none.
+	Domains func() appname.Domains
 	// TrustedProxies are the peers whose forwarding headers are believed; nil is
 	// nobody.
 	TrustedProxies func() []netip.Prefix
@@ -85,7 +88,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if h2upgrade.Protocol(r) != "" {
 		w, r = h2upgrade.Request(w, r)
 	}
-	host, ok := routes.HostOf(r.Host)
+	host, ok := h.hostOf(r.Host)
 	if !ok {
 		h.Misdirected(w, r)
 		return
@@ -121,6 +124,16 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	h.forward(&s, w, r, rt, host)
+}
+
+// hostOf gives the host name below localhost that an authority stands for, and whether
+// it is one that an app may have.
+func (h *Handler) hostOf(authority string) (string, bool) {
+	host, ok := routes.HostOf(authority)
+	if !ok && h.cfg.Domains != nil {
+		return h.cfg.Domains().Canonical(host)
+	}
+	return host, ok
 }
 
 // Misdirected answers a request for a host that is not ours.
