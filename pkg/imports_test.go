@@ -43,7 +43,7 @@ var order = [][]string{
 	{"control"},
 	{"dashboard", "mcp", "top"},
 	{"launch/detect", "launch/proctree"},
-	{"launch"},
+	{"launch", "share"},
 	{"service"},
 	{"daemon"},
 }

@@ -36,7 +36,7 @@ func run(ctx context.Context, e *env, argv []string) int {
 // for each group holds it.
 func (e *env) commands() []*cli.Command {
 	tree := []*cli.Command{
-		runGroup(e), restartGroup(e), waitGroup(e), listGroup(e), openGroup(e), getGroup(e), routeGroup(e), aliasGroup(e),
+		runGroup(e), restartGroup(e), waitGroup(e), listGroup(e), openGroup(e), shareGroup(e), getGroup(e), routeGroup(e), aliasGroup(e),
 		keysGroup(e), authGroup(e), unlockGroup(e), lockGroup(e), commandGroup(e), auditGroup(e), tokenGroup(e), originsGroup(e), approvalsGroup(e), approveCommand(e), denyCommand(e), urlHandlerGroup(e), configGroup(e),
 		logGroup(e), spendGroup(e), budgetGroup(e), killCommand(e), unkillCommand(e), pricesGroup(e), metricsCommand(e),
 		modelGroup(e),

@@ -75,7 +75,7 @@ func (e *env) doctor(cc *cli.Context) error {
 	ctx, cancel := context.WithTimeout(cc.Context, 30*time.Second)
 	defer cancel()
 	x := &examination{e: e, ctx: ctx, paths: paths}
-	for _, look := range []func(){x.daemon, x.sockets, x.service, x.port, x.files, x.keys, x.routing, x.names, x.hostsBlock, x.authority, x.clock, x.shell} {
+	for _, look := range []func(){x.daemon, x.sockets, x.service, x.port, x.files, x.keys, x.routing, x.sharing, x.names, x.hostsBlock, x.authority, x.clock, x.shell} {
 		look()
 	}
 	sick := 0

@@ -137,6 +137,15 @@ func (x *examination) routing() {
 	})
 }
 
+// sharing lists what is reachable from outside of this machine.
+func (x *examination) sharing() {
+	for _, r := range x.routes {
+		for _, s := range r.Shares {
+			x.add("share", warning, "", "%s is reachable from outside: %s, through %s (Ctrl-C in hostless share, pid %d, ends it)", r.AppName, s.URL, s.Tool, s.PID)
+		}
+	}
+}
+
 // target gives a route's network address.
 func target(r control.Route) (network, address string) {
 	if path, ok := strings.CutPrefix(r.Target, "unix:"); ok {

@@ -25,7 +25,11 @@ func (e *env) listRoutes(cc *cli.Context, shown func(control.Route) bool) error 
 			var rows [][]string
 			for _, r := range l.Routes {
 				if shown(r) {
-					rows = append(rows, []string{r.AppName, r.URL + r.PathPrefix, targetOf(r), ownerOf(r), r.Command})
+					seen := r.URL + r.PathPrefix
+					for _, s := range r.Shares {
+						seen += ", " + s.URL
+					}
+					rows = append(rows, []string{r.AppName, seen, targetOf(r), ownerOf(r), r.Command})
 				}
 			}
 			if len(rows) == 0 {

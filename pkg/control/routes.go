@@ -22,6 +22,11 @@ func (s *Server) getRoutes(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, err)
 		return
 	}
+	for i := range routes {
+		if routes[i].PathPrefix == "" {
+			routes[i].Shares = s.sharesOf(routes[i].AppName)
+		}
+	}
 	answer(w, RouteList{Routes: append([]Route{}, routes...)})
 }
 

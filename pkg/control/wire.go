@@ -185,7 +185,8 @@ type Route struct {
 	PID        int      `json:"pid"`
 	AppName    string   `json:"app_name"`
 	URL        string   `json:"url"`
-	Hosts      []string `json:"hosts,omitempty"` // every name of the app, hostname first
+	Hosts      []string `json:"hosts,omitempty"`  // every name of the app, hostname first
+	Shares     []Share  `json:"shares,omitempty"` // how it is reached from outside
 	Leased     bool     `json:"leased"`
 	State      string   `json:"state,omitempty"` // of a lease: starting, listening, exited, idle
 	PathPrefix string   `json:"path_prefix,omitempty"`

@@ -1,0 +1,110 @@
+package control
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+	"strconv"
+	"time"
+
+	"github.com/hostless/hostless/pkg/fault"
+)
+
+// Share is one way by which an app is reached from outside of this machine.
+type Share struct {
+	URL  string `json:"url"`
+	Tool string `json:"tool"` // tailscale, funnel, cloudflared, ngrok
+	PID  int    `json:"pid"`  // of hostless share
+}
+
+// Shared answers PUT /shares/{name}.
+type Shared struct {
+	Live bool `json:"live"` // the name has its app still
+}
+
+// shareLife is how long a share is believed in without being told again.
+const shareLife = 5 * time.Second
+
+// keptShare is a share and until when it counts.
+type keptShare struct {
+	Share
+	until time.Time
+}
+
+// putShare notes that an app is shared, for some seconds.
+func (s *Server) putShare(w http.ResponseWriter, r *http.Request) {
+	var share Share
+	if err := decode(w, r, &share); err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	if u, err := url.Parse(share.URL); err != nil || u.Host == "" || share.PID < 1 {
+		s.fail(w, r, fault.New(fault.Invalid, "a share has a url and the pid of hostless share"))
+		return
+	}
+	list, err := s.routes.List(r.Context())
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	name, live := r.PathValue("name"), false
+	for _, route := range list {
+		live = live || route.AppName == name
+	}
+	if live {
+		s.keepShare(w, name, share)
+	}
+	answer(w, Shared{Live: live})
+}
+
+// keepShare notes a share. The audit log has its first time alone.
+func (s *Server) keepShare(w http.ResponseWriter, name string, share Share) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.shares[name] == nil {
+		s.shares[name] = map[int]keptShare{}
+	}
+	if _, again := s.shares[name][share.PID]; again {
+		if a, ok := w.(*auditWriter); ok {
+			a.done = true
+		}
+	}
+	s.shares[name][share.PID] = keptShare{share, time.Now().Add(shareLife)}
+}
+
+// deleteShare forgets a share.
+func (s *Server) deleteShare(w http.ResponseWriter, r *http.Request) {
+	pid, _ := strconv.Atoi(r.URL.Query().Get("pid"))
+	s.mu.Lock()
+	delete(s.shares[r.PathValue("name")], pid)
+	s.mu.Unlock()
+	answer(w, Outcome{Status: "ended"})
+}
+
+// sharesOf are the shares of a name that count now.
+func (s *Server) sharesOf(name string) (shares []Share) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for pid, share := range s.shares[name] {
+		if time.Now().After(share.until) {
+			delete(s.shares[name], pid)
+			continue
+		}
+		shares = append(shares, share.Share)
+	}
+	return shares
+}
+
+// KeepShare tells the daemon that an app is shared, for some seconds, and reports whether
+// the app is still there.
+func (c *Client) KeepShare(ctx context.Context, name string, share Share) (live bool, err error) {
+	var got Shared
+	_, err = c.Do(ctx, http.MethodPut, "/shares/"+url.PathEscape(name), share, &got)
+	return got.Live, err
+}
+
+// EndShare tells the daemon that an app is shared no more.
+func (c *Client) EndShare(ctx context.Context, name string, pid int) error {
+	_, err := c.Do(ctx, http.MethodDelete, "/shares/"+url.PathEscape(name)+"?pid="+strconv.Itoa(pid), nil, &Outcome{})
+	return err
+}
