@@ -20,7 +20,8 @@ export CGO_ENABLED ?= 0
 	test race lint fuzz bench bench-peers golden prices docs cross install uninstall
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@for first in 'up|down|demo' 'build|test|lint'; do awk -F ':.*## ' "/^($$first):.*## /"' {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST); done
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / && !/^(up|down|demo|build|test|lint):/ {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 build: ## build bin/hostless and bin/hostlessd
 	@mkdir -p $(BIN)

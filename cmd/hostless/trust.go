@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"io/fs"
 
@@ -44,7 +45,14 @@ func (e *env) authority() (string, error) {
 	}
 	_, err = certs.Load(paths.Home)
 	if errors.Is(err, fs.ErrNotExist) {
-		_, err = certs.New(certs.Config{Dir: paths.Home})
+		var domains []string // of a daemon that runs, which would make it anew for them
+		if client, err := e.client(); err == nil {
+			ctx, cancel := context.WithTimeout(context.Background(), startProbe*10)
+			domains = domainsOf(ctx, client).Custom()
+			cancel()
+			client.CloseIdle()
+		}
+		_, err = certs.New(certs.Config{Dir: paths.Home, Domains: domains})
 	}
 	return paths.Home, err
 }
@@ -85,6 +93,9 @@ func (e *env) trust(cc *cli.Context) error {
 		return &fault.Error{Kind: fault.NotFound, Message: "no trust store was found: install the package ca-certificates, or start a browser once"}
 	case failed > 0:
 		return fault.New(fault.Internal, count(failed, "trust store")+" could not be changed")
+	}
+	if want == certs.Trusted && !e.line.json {
+		e.note("Node reads none of these: outside of hostless run it takes NODE_EXTRA_CA_CERTS=$(hostless ca path)")
 	}
 	return nil
 }

@@ -137,3 +137,20 @@ func TestWorktreeOfRealGit(t *testing.T) {
 		t.Errorf("two branches that end in login: %q and %q", one, four)
 	}
 }
+
+// TestWorktreeTemplate has a project say how its worktrees are named; what makes no name
+// of it is passed over.
+func TestWorktreeTemplate(t *testing.T) {
+	for template, want := range map[string]string{
+		"": "login.shop", "{branch}-{project}": "login-shop", "{project}.{branch}": "shop.login", "{project}": "shop", "dev": "dev",
+		"{branch}..{project}": "login.shop", "a b": "login.shop",
+	} {
+		for file, text := range map[string]string{"hostless.json": `{"worktreeName":"` + template + `"}`, "package.json": `{"hostless":{"worktreeName":"` + template + `"}}`} {
+			f := tree("/r/.git/worktrees/w/HEAD", "ref: refs/heads/feat/login", "/r/.git/worktrees/w/commondir", "../..", "/r/.git/worktrees/w/gitdir", "/w/.git",
+				"/w/.git", "gitdir: /r/.git/worktrees/w", "/w/"+file, text, "/w/sub/x", "")
+			if got := FullName(f, "shop", false, PrefixAuto, "/w/sub"); got != want {
+				t.Errorf("%q in %s: got %s, want %s", template, file, got, want)
+			}
+		}
+	}
+}

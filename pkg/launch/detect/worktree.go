@@ -1,6 +1,7 @@
 package detect
 
 import (
+	"encoding/json"
 	"path"
 	"strings"
 
@@ -138,8 +139,37 @@ func FullName(f Files, name string, explicit bool, mode Prefix, dir string) stri
 		return name
 	}
 	label := worktreeLabel(f, dir)
-	if label == "" || len(label)+1+len(name)+len(appname.Suffix) > appname.MaxHost {
+	if label == "" {
 		return name
 	}
-	return label + "." + name
+	full, err := appname.Check(strings.NewReplacer("{branch}", label, "{project}", name).Replace(worktreeTemplate(f, dir)))
+	if err != nil {
+		full, err = appname.Check(label + "." + name)
+	}
+	if err != nil {
+		return name // too long
+	}
+	return full
+}
+
+// worktreeTemplate is how a project names its worktrees: "worktreeName" of the nearest
+// project file or package.json up to the checkout's root. Without "{branch}" all of them
+// have one name, and so one origin.
+func worktreeTemplate(f Files, dir string) string {
+	g, _ := findGit(f, dir)
+	for at := dir; ; at = path.Dir(at) {
+		var s struct{ WorktreeName string }
+		if _, data := projectText(f, at); json.Unmarshal(data, &s) == nil && s.WorktreeName != "" {
+			return s.WorktreeName
+		}
+		var m struct{ Hostless json.RawMessage }
+		if data, ok := f.read(path.Join(at, "package.json")); ok && json.Unmarshal(data, &m) == nil {
+			if json.Unmarshal(m.Hostless, &s) == nil && s.WorktreeName != "" {
+				return s.WorktreeName
+			}
+		}
+		if at == "/" || at == g.root {
+			return "{branch}.{project}"
+		}
+	}
 }
