@@ -39,7 +39,7 @@ func TestSettingsDefaults(t *testing.T) {
 		"https-redirect": "false", "wildcard-routes": "false", "trusted-proxies": "", "metrics-port": "0", "otlp-endpoint": "off", "log-bodies": "off", "log-bodies-days": "7",
 		"tls": "off", "idle-timeout": "off", "linger": "10m", "verbose": "off", "web": "off", "allowed-uids": "", "hosts-sync": "off", "approval-dialog": "on",
 		"budget-unpriced": "allow",
-		"run-providers": "", "run-models": "", "run-rate-limit": "0", "tls-cert": "", "tls-key": "", "tld": "",
+		"run-providers":   "", "run-models": "", "run-rate-limit": "0", "tls-cert": "", "tls-key": "", "tld": "",
 	}
 	if diff := cmp.Diff(want, got); diff != "" || len(warnings) > 0 {
 		t.Errorf("defaults (-want +got):\n%s%v", diff, warnings)
