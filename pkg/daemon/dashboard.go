@@ -41,7 +41,7 @@ type dashboardSources struct{ *daemon }
 
 // Status implements dashboard.Sources.
 func (s dashboardSources) Status(ctx context.Context) (control.Status, error) {
-	return controlDaemon{s.daemon}.Status(ctx)
+	return controlDaemon(s).Status(ctx)
 }
 
 // InFlight implements dashboard.Sources.

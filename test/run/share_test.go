@@ -1,7 +1,6 @@
 package run
 
 import (
-	"fmt"
 	"io"
 	"net/http"
 	"os"
@@ -117,7 +116,7 @@ func TestShareRefuses(t *testing.T) {
 	} {
 		r := d.CLI(strings.Fields(args)...)
 		if r.Code == 0 || !strings.Contains(r.Stderr, want) {
-			t.Error(fmt.Sprintf("%s: exit %d, %q; want %q", args, r.Code, r.Stderr, want))
+			t.Errorf("%s: exit %d, %q; want %q", args, r.Code, r.Stderr, want)
 		}
 	}
 }
