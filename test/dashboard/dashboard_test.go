@@ -235,6 +235,7 @@ func TestClosed(t *testing.T) {
 	tab.Wait(`document.getElementById("live").textContent === "Live"`)
 	stolen := b.Open(link)
 	stolen.WaitText("used already")
-	d.Must("proxy", "restart")
+	d.Stop()
+	harness.StartIn(t, d.Home, "--port", d.Port)
 	tab.WaitText("The session has ended")
 }
