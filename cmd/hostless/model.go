@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"strings"
 
 	"github.com/hostless/hostless/pkg/control"
@@ -12,7 +13,7 @@ func modelGroup(e *env) *cli.Command {
 		Name: "model", Usage: "names that stand for models, and what to fall back to",
 		Subcommands: []*cli.Command{
 			leaf(&cli.Command{
-				Name: "alias", Usage: "let a name stand for a model, and for others where that one fails", ArgsUsage: "NAME TARGET[,TARGET…]", Flags: []cli.Flag{jsonFlag()},
+				Name: "alias", Usage: "let a name stand for a model, and for others where that one fails", ArgsUsage: "NAME TARGET[,TARGET…]", Flags: []cli.Flag{aliasTokenFlag(), jsonFlag()},
 				Description: "The targets are tried in their order: the next one where a provider is rate-limited, out of credit or budget,\n" +
 					"down, or does not take the key, and as long as nothing of an answer was sent. NAME may end in * to match\n" +
 					"many, and may be a model's own name; a scoped token reaches the targets that it may use.\n\n" +
@@ -20,14 +21,18 @@ func modelGroup(e *env) *cli.Command {
 					"  hostless model alias 'claude-haiku*' openrouter/qwen/qwen3-coder\n" +
 					"  hostless model alias gpt-5 gpt-5,claude-sonnet-4-5",
 			}, 2, 64, e.modelAlias),
-			leaf(&cli.Command{Name: "unalias", Usage: "take an alias away", ArgsUsage: "NAME", Flags: []cli.Flag{jsonFlag()}}, 1, 1, e.modelUnalias),
+			leaf(&cli.Command{Name: "unalias", Usage: "take an alias away", ArgsUsage: "NAME", Flags: []cli.Flag{aliasTokenFlag(), jsonFlag()}}, 1, 1, e.modelUnalias),
 			leaf(&cli.Command{Name: "list", Aliases: []string{"ls"}, Usage: "list the aliases", Flags: []cli.Flag{jsonFlag()}}, 0, 0, e.modelList),
 		},
 	}
 }
 
+func aliasTokenFlag() cli.Flag {
+	return &cli.StringFlag{Name: "token", Usage: "only for `TOKEN`, by its prefix or its name; it comes before an alias for all"}
+}
+
 func (e *env) modelAlias(cc *cli.Context) error {
-	a := control.Alias{Name: cc.Args().First()}
+	a := control.Alias{Name: cc.Args().First(), Token: cc.String("token")}
 	for _, arg := range cc.Args().Tail() {
 		a.Targets = append(a.Targets, csv(arg)...)
 	}
@@ -44,7 +49,9 @@ func (e *env) modelAlias(cc *cli.Context) error {
 
 func (e *env) modelUnalias(cc *cli.Context) error {
 	name := cc.Args().First()
-	return ask(e, func(c *control.Client) (control.AliasList, error) { return c.RemoveAlias(cc.Context, name) },
+	return ask(e, func(c *control.Client) (control.AliasList, error) {
+		return c.RemoveAlias(cc.Context, cc.String("token"), name)
+	},
 		func(control.AliasList) error { return e.printLine("%s: alias removed", name) })
 }
 
@@ -57,8 +64,8 @@ func (e *env) modelList(cc *cli.Context) error {
 			}
 			var rows [][]string
 			for _, a := range l.Aliases {
-				rows = append(rows, []string{a.Name, strings.Join(a.Targets, ", ")})
+				rows = append(rows, []string{a.Name, strings.Join(a.Targets, ", "), cmp.Or(a.Token, "all")})
 			}
-			return e.table([]string{"ALIAS", "STANDS FOR"}, rows)
+			return e.table([]string{"ALIAS", "STANDS FOR", "FOR"}, rows)
 		})
 }

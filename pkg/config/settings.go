@@ -29,6 +29,8 @@ const (
 	memberOAuth   = "oauth_clients"
 	memberPrices  = "prices"
 	memberAliases = "model_aliases"
+	// of single tokens
+	memberTokenAliases = "token_model_aliases"
 
 	memberCommands   = "commands"
 	memberAttributes = "attributes"
@@ -57,16 +59,17 @@ type Settings struct {
 
 // snapshot is one state of the settings; nobody changes it.
 type snapshot struct {
-	members map[string]json.RawMessage // as in the file
-	values  map[string]any             // of all named settings
-	chosen  map[string]bool            // those that the file sets
-	proxies []netip.Prefix
-	origins []string
-	ollama  ollamaModels
-	urls    map[string]string
-	models  map[string][]string
-	apis    map[string]string
-	aliases map[string][]string
+	members      map[string]json.RawMessage // as in the file
+	values       map[string]any             // of all named settings
+	chosen       map[string]bool            // those that the file sets
+	proxies      []netip.Prefix
+	origins      []string
+	ollama       ollamaModels
+	urls         map[string]string
+	models       map[string][]string
+	apis         map[string]string
+	aliases      map[string][]string
+	tokenAliases tokenAliases
 
 	commands   map[string]Command
 	attributes map[string]Attributes
@@ -199,7 +202,7 @@ func decodeObject(data []byte, into *map[string]json.RawMessage) error {
 // interpret makes a snapshot of members. For a member with a bad value, what
 // held before goes on holding; before is nil at the start, where the default does.
 func interpret(members map[string]json.RawMessage, before *snapshot) (*snapshot, []string) {
-	snap := &snapshot{members: members, values: map[string]any{}, chosen: map[string]bool{}, origins: []string{}, ollama: ollamaModels{}, models: map[string][]string{}, aliases: map[string][]string{}}
+	snap := &snapshot{members: members, values: map[string]any{}, chosen: map[string]bool{}, origins: []string{}, ollama: ollamaModels{}, models: map[string][]string{}, aliases: map[string][]string{}, tokenAliases: tokenAliases{}}
 	if before == nil {
 		before = snap
 	}
@@ -233,6 +236,7 @@ func interpret(members map[string]json.RawMessage, before *snapshot) (*snapshot,
 		}
 	}
 	snap.aliases = member(members, memberAliases, snap.aliases, before.aliases, &problems)
+	snap.tokenAliases = member(members, memberTokenAliases, snap.tokenAliases, before.tokenAliases, &problems)
 	snap.commands = member(members, memberCommands, snap.commands, before.commands, &problems)
 	snap.attributes = member(members, memberAttributes, snap.attributes, before.attributes, &problems)
 	var rawOrigins []json.RawMessage

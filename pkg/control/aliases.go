@@ -2,6 +2,7 @@ package control
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"net/url"
 	"strings"
@@ -9,11 +10,18 @@ import (
 	"github.com/hostless/hostless/pkg/fault"
 )
 
+// tokenPrefix is how a bridge token begins, and shownToken how much of one may be shown.
+const (
+	tokenPrefix = "sk_local_"
+	shownToken  = len(tokenPrefix) + 8
+)
+
 // Alias is a name that stands for other models: one row of GET /models/aliases. The
-// body of PUT /models/aliases/{name} has the targets alone.
+// body of PUT /models/aliases/{name} has the targets, and the token where it is of one.
 type Alias struct {
 	Name    string   `json:"name"`
-	Targets []string `json:"targets"` // best first, as they were given
+	Targets []string `json:"targets"`         // best first, as they were given
+	Token   string   `json:"token,omitempty"` // the shown prefix or the name of the one token that it holds for; "" is all
 }
 
 // AliasList answers every request for /models/aliases; GET /models/aliases/{name} has
@@ -44,11 +52,15 @@ func (s *Server) getAlias(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, err)
 		return
 	}
+	var found []Alias
 	for _, a := range all {
 		if a.Name == r.PathValue("name") {
-			answer(w, AliasList{Aliases: []Alias{a}})
-			return
+			found = append(found, a)
 		}
+	}
+	if found != nil {
+		answer(w, AliasList{Aliases: found})
+		return
 	}
 	s.fail(w, r, &fault.Error{Kind: fault.NotFound, Message: "there is no such alias", Next: "hostless model list", Param: "name"})
 }
@@ -61,6 +73,9 @@ func (s *Server) putAlias(w http.ResponseWriter, r *http.Request) {
 		err = &fault.Error{Kind: fault.Invalid, Message: "the body names another alias than the path", Param: "name"}
 	}
 	if a.Name = name; err == nil {
+		a.Token, err = aliasToken(a.Token)
+	}
+	if err == nil {
 		err = s.settings.SetAlias(r.Context(), a)
 	}
 	if err != nil {
@@ -74,13 +89,32 @@ func (s *Server) putAlias(w http.ResponseWriter, r *http.Request) {
 
 func (s *Server) deleteAlias(w http.ResponseWriter, r *http.Request) {
 	name := r.PathValue("name")
-	if err := s.settings.RemoveAlias(r.Context(), name); err != nil {
+	token, err := aliasToken(r.URL.Query().Get("token"))
+	if err == nil {
+		err = s.settings.RemoveAlias(r.Context(), token, name)
+	}
+	if err != nil {
 		s.fail(w, r, err)
 		return
 	}
 	target(w, name)
 	s.log.Info("model alias removed", "name", name)
 	s.getAliases(w, r)
+}
+
+// aliasToken brings what names a token into the form that is kept: of a whole token
+// that is no more than may be shown.
+func aliasToken(text string) (string, error) {
+	if !strings.HasPrefix(text, tokenPrefix) {
+		return text, nil
+	}
+	if len(text) < shownToken {
+		return "", &fault.Error{
+			Kind: fault.Invalid, Param: "token", Next: "hostless token list",
+			Message: fmt.Sprintf("a token's prefix has %d characters", shownToken),
+		}
+	}
+	return text[:shownToken], nil
 }
 
 // Aliases lists the names that stand for other models.
@@ -91,12 +125,16 @@ func (c *Client) Aliases(ctx context.Context) (l AliasList, err error) {
 
 // SetAlias sets what a name stands for.
 func (c *Client) SetAlias(ctx context.Context, a Alias) (l AliasList, err error) {
-	_, err = c.Do(ctx, http.MethodPut, "/models/aliases/"+url.PathEscape(a.Name), map[string][]string{"targets": a.Targets}, &l)
+	_, err = c.Do(ctx, http.MethodPut, "/models/aliases/"+url.PathEscape(a.Name), map[string]any{"targets": a.Targets, "token": a.Token}, &l)
 	return l, err
 }
 
-// RemoveAlias takes an alias away.
-func (c *Client) RemoveAlias(ctx context.Context, name string) (l AliasList, err error) {
-	_, err = c.Do(ctx, http.MethodDelete, "/models/aliases/"+url.PathEscape(name), nil, &l)
+// RemoveAlias takes an alias away, of one token where that is not "".
+func (c *Client) RemoveAlias(ctx context.Context, token, name string) (l AliasList, err error) {
+	path := "/models/aliases/" + url.PathEscape(name)
+	if token != "" {
+		path += "?token=" + url.QueryEscape(token)
+	}
+	_, err = c.Do(ctx, http.MethodDelete, path, nil, &l)
 	return l, err
 }

@@ -142,13 +142,20 @@ func (s settings) Aliases(context.Context) ([]control.Alias, error) {
 	for name, targets := range s.ModelAliases() {
 		out = append(out, control.Alias{Name: name, Targets: targets})
 	}
+	for token, own := range s.TokenModelAliases() {
+		for name, targets := range own {
+			out = append(out, control.Alias{Name: name, Targets: targets, Token: token})
+		}
+	}
 	return out, nil
 }
 func (s settings) SetAlias(_ context.Context, a control.Alias) error {
-	return s.SetModelAlias(a.Name, a.Targets, func(map[string][]string) error { return nil })
+	return s.SetModelAlias(a.Token, a.Name, a.Targets, func(map[string][]string) error { return nil })
 }
-func (s settings) RemoveAlias(_ context.Context, name string) error { return s.RemoveModelAlias(name) }
-func (s settings) RemoveOrigin(_ context.Context, o string) error   { return s.Settings.RemoveOrigin(o) }
+func (s settings) RemoveAlias(_ context.Context, token, name string) error {
+	return s.RemoveModelAlias(token, name)
+}
+func (s settings) RemoveOrigin(_ context.Context, o string) error { return s.Settings.RemoveOrigin(o) }
 
 // routes is a table in memory.
 type routes struct {

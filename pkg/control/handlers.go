@@ -69,9 +69,8 @@ func (s *Server) postToken(w http.ResponseWriter, r *http.Request) {
 
 // shownOf is as much of a token as may be shown.
 func shownOf(t Secret) string {
-	const shown = len("sk_local_") + 8
 	text := t.Reveal()
-	return text[:min(len(text), shown)]
+	return text[:min(len(text), shownToken)]
 }
 
 // tokenRef reads a body that names a token.

@@ -105,8 +105,8 @@ type Settings interface {
 	Aliases(ctx context.Context) ([]Alias, error)
 	// SetAlias adds or replaces one. A circle of aliases is fault.Conflict.
 	SetAlias(ctx context.Context, a Alias) error
-	// RemoveAlias removes one; none is fault.NotFound.
-	RemoveAlias(ctx context.Context, name string) error
+	// RemoveAlias removes one, of a token where that is not ""; none is fault.NotFound.
+	RemoveAlias(ctx context.Context, token, name string) error
 }
 
 // Audit is the server's need of package audit's log.

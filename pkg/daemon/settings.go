@@ -63,17 +63,23 @@ func (c controlSettings) Aliases(context.Context) ([]control.Alias, error) {
 	for _, name := range slices.Sorted(maps.Keys(all)) {
 		out = append(out, control.Alias{Name: name, Targets: all[name]})
 	}
+	tokens := c.TokenModelAliases()
+	for _, token := range slices.Sorted(maps.Keys(tokens)) {
+		for _, name := range slices.Sorted(maps.Keys(tokens[token])) {
+			out = append(out, control.Alias{Name: name, Targets: tokens[token][name], Token: token})
+		}
+	}
 	return out, nil
 }
 
 func (c controlSettings) SetAlias(_ context.Context, a control.Alias) error {
-	return c.SetModelAlias(a.Name, a.Targets, func(others map[string][]string) error {
+	return c.SetModelAlias(a.Token, a.Name, a.Targets, func(others map[string][]string) error {
 		return alias.Check(others, a.Name, a.Targets)
 	})
 }
 
-func (c controlSettings) RemoveAlias(_ context.Context, name string) error {
-	return c.RemoveModelAlias(name)
+func (c controlSettings) RemoveAlias(_ context.Context, token, name string) error {
+	return c.RemoveModelAlias(token, name)
 }
 
 // gatewaySettings gives the gateway its settings without copying them for each
@@ -97,7 +103,7 @@ func (g *gatewaySettings) refresh() {
 	for _, name := range g.settings.ModelProviders() {
 		models[name] = g.settings.Models(name)
 	}
-	aliases, problems := alias.New(g.settings.ModelAliases())
+	aliases, problems := alias.New(g.settings.ModelAliases(), g.settings.TokenModelAliases())
 	for i, p := range problems {
 		problems[i] = "config.json: " + p
 	}

@@ -25,7 +25,7 @@ func (w *world) withAliases(all ...string) {
 		name, targets, _ := strings.Cut(one, "=")
 		m[name] = strings.Split(targets, ",")
 	}
-	table, problems := alias.New(m)
+	table, problems := alias.New(m, nil)
 	if problems != nil {
 		w.t.Fatal(problems)
 	}

@@ -58,6 +58,7 @@ func (c *exchange) serve() error {
 	if c.Call.Grant, err = c.g.access.Authenticate(c.HTTP, s.Dialect == dialect.Gemini); err != nil {
 		return err
 	}
+	c.Settings.Aliases = aliasesFor(c.Settings.Aliases, c.Call.Grant)
 	switch s.Scope {
 	case endpoint.Refused:
 		return &fault.Error{Kind: fault.Scope, Message: "administering the provider's account is not for bridge tokens"}

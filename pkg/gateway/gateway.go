@@ -26,6 +26,7 @@ import (
 	"github.com/hostless/hostless/pkg/gateway/respond"
 	"github.com/hostless/hostless/pkg/gateway/upstream"
 	"github.com/hostless/hostless/pkg/netguard"
+	"github.com/hostless/hostless/pkg/token"
 )
 
 // Gateway serves the AI plane. It is an http.Handler, safe for concurrent use.
@@ -80,7 +81,7 @@ func (g *Gateway) plugIn(cfg *Config) {
 	if cfg.Planner != nil {
 		g.seams.Planner = cfg.Planner(g.seams.Planner)
 	}
-	g.seams.Planner = &alias.Planner{Inner: g.seams.Planner, Table: func() *alias.Table { return cfg.Settings().Aliases }, Now: cfg.Now}
+	g.seams.Planner = &alias.Planner{Inner: g.seams.Planner, Table: func(call *pipeline.Call) *alias.Table { return aliasesFor(cfg.Settings().Aliases, call.Grant) }, Now: cfg.Now}
 	g.seams.Admitters = append(append(g.seams.Admitters, cfg.Admitters...), pipeline.AdmitterFunc(rateLimit))
 	g.seams.Observers = append(append(g.seams.Observers, g.ledger), cfg.Observers...)
 }
@@ -219,3 +220,12 @@ func dialer(cfg *Config) netguard.Dialer {
 
 // since is the time that has passed on the gateway's clock.
 func (g *Gateway) since(t time.Time) time.Duration { return g.cfg.Now().Sub(t) }
+
+// aliasesFor gives the aliases that hold for a caller's token; grant is nil for a caller
+// without one.
+func aliasesFor(all *alias.Table, grant *token.Grant) *alias.Table {
+	if grant == nil {
+		return all
+	}
+	return all.For(grant.Prefix(), grant.Name())
+}

@@ -31,6 +31,7 @@ func (p socketPipeline) Candidates(ctx context.Context, r *plan.Request) ([]pipe
 func (p socketPipeline) Post(ctx context.Context, w http.ResponseWriter, m *realtime.Post) error {
 	c := p.g.newExchange(w, m.HTTP, m.Matched)
 	c.Call.Grant, c.Call.Provider, c.Call.Socket = m.Session.Call.Grant, m.Session.Call.Provider, true
+	c.Settings.Aliases = aliasesFor(c.Settings.Aliases, c.Call.Grant)
 	c.Connection = m.Connection
 	err := c.post(ctx, m)
 	c.conclude(err)

@@ -264,6 +264,30 @@ func TestAliases(t *testing.T) {
 		}
 	}
 	check()
+	// One token's own comes before everybody's, until it is taken away.
+	if out := d.Must("model", "alias", "fast", "gpt-4o-mini", "--token", "agent", "--json"); !strings.Contains(out, `{"name":"fast","targets":["gpt-4o-mini"],"token":"agent"}`) {
+		t.Errorf("model alias --token: %s", out)
+	}
+	agent := token(t, d, "--name", "agent")
+	if status, header, body := ask(t, d, agent, "fast", "ping"); status != 200 || header.Get("X-Hostless-Attempts") != "" || header.Get("X-Hostless-Model") != "gpt-4o-mini" {
+		t.Errorf("the agent's own alias: %d %v %s", status, header, body)
+	}
+	d.Must("model", "alias", "own", "gpt-4o-mini", "--token", agent) // kept by what may be shown of it
+	if out := d.Must("model", "list"); strings.Contains(out, agent) || !strings.Contains(out, agent[:17]) {
+		t.Errorf("model list: %s", out)
+	}
+	if _, _, body := ask(t, d, token(t, d), "own", "ping"); !strings.Contains(body, `"model":"own"`) {
+		t.Errorf("another token's alias is taken: %s", body)
+	}
+	if r := d.CLI("model", "unalias", "own"); r.Code != 1 {
+		t.Errorf("an alias of one token is none of all: exit %d", r.Code)
+	}
+	d.Must("model", "unalias", "own", "--token", agent)
+	check()
+	d.Must("model", "unalias", "fast", "--token", "agent")
+	if _, header, _ := ask(t, d, agent, "fast", "ping"); header.Get("X-Hostless-Attempts") != "2" {
+		t.Errorf("without its own alias the agent gets %v", header)
+	}
 	r := d.CLI("run", "shop", "--", filepath.Join(harness.Bin(t), "hostless"), "model", "alias", "fast", "gpt-5")
 	if r.Code != 1 || !strings.Contains(r.Stderr, "may not") {
 		t.Errorf("below a run: exit %d %s", r.Code, r.Stderr)

@@ -27,6 +27,8 @@ const (
 type Table struct {
 	exact map[string][]string
 	globs []glob // longest prefix first
+
+	tokens map[string]*Table // the tables of tokens that have aliases of their own
 }
 
 type glob struct {
@@ -34,12 +36,49 @@ type glob struct {
 	targets []string
 }
 
-// New makes a table of names and their targets. What Check refuses is left out and
+// New makes a table of names and their targets, those of single tokens beside those of
+// all; within a token's table its own come first. What Check refuses is left out and
 // named by problems.
-func New(aliases map[string][]string) (t *Table, problems []string) {
-	if len(aliases) == 0 {
+func New(aliases map[string][]string, tokens map[string]map[string][]string) (t *Table, problems []string) {
+	if len(aliases) == 0 && len(tokens) == 0 {
 		return nil, nil
 	}
+	t, problems = newTable(aliases)
+	for _, token := range slices.Sorted(maps.Keys(tokens)) {
+		merged := maps.Clone(aliases)
+		if merged == nil {
+			merged = map[string][]string{}
+		}
+		maps.Copy(merged, tokens[token])
+		own, found := newTable(merged)
+		if t.tokens == nil {
+			t.tokens = map[string]*Table{}
+		}
+		t.tokens[token] = own
+		for _, problem := range found {
+			if !slices.Contains(problems, problem) {
+				problems = append(problems, problem+fmt.Sprintf(" (token %.80q)", token))
+			}
+		}
+	}
+	return t, problems
+}
+
+// For gives the aliases that hold for a token, by its shown prefix or else its name.
+func (t *Table) For(prefix, name string) *Table {
+	if t == nil || t.tokens == nil {
+		return t
+	}
+	if own := t.tokens[prefix]; own != nil {
+		return own
+	}
+	if own := t.tokens[name]; own != nil && name != "" {
+		return own
+	}
+	return t
+}
+
+func newTable(aliases map[string][]string) (t *Table, problems []string) {
 	good := map[string][]string{}
 	for _, name := range slices.Sorted(maps.Keys(aliases)) {
 		if err := Check(good, name, aliases[name]); err != nil {

@@ -24,7 +24,7 @@ func TestTargets(t *testing.T) {
 		"nothing":           nil,
 		"a/../b":            {"x"},
 		"meta-llama/Llama*": {"groq/llama"},
-	})
+	}, nil)
 	if len(problems) != 3 || !strings.Contains(problems[0], `"a/../b"`) {
 		t.Errorf("problems %q", problems)
 	}
@@ -100,5 +100,37 @@ func TestCheck(t *testing.T) {
 		if !fault.Is(err, tt.want) || !strings.Contains(err.Error(), tt.text) {
 			t.Errorf("Check(%.20q, %q) = %v, want %q", tt.name, tt.targets, err, tt.text)
 		}
+	}
+}
+
+// TestFor: a token's own aliases come before those of all, which hold for it otherwise.
+func TestFor(t *testing.T) {
+	table, problems := alias.New(map[string][]string{"fast": {"gpt-5-mini"}, "cheap": {"fast"}, "odd": {"own"}}, map[string]map[string][]string{
+		"sk_local_00000001": {"fast": {"gpt-5-nano"}, "own": {"ollama/qwen3"}},
+		"agent":             {"fast": {"claude-haiku-4-5"}},
+		"sk_local_00000002": {"own": {"odd"}},
+	})
+	if len(problems) != 1 || !strings.Contains(problems[0], "sk_local_00000002") {
+		t.Errorf("problems %q", problems)
+	}
+	for _, tt := range []struct{ prefix, name, model, want string }{
+		{"sk_local_00000003", "", "fast", "gpt-5-mini"},
+		{"sk_local_00000003", "", "own", ""},
+		{"sk_local_00000003", "agent", "fast", "claude-haiku-4-5"},
+		{"sk_local_00000003", "agent", "cheap", "claude-haiku-4-5"},
+		{"sk_local_00000001", "agent", "own", "ollama/qwen3"},
+		{"sk_local_00000001", "", "odd", "ollama/qwen3"},
+	} {
+		if got := strings.Join(table.For(tt.prefix, tt.name).Targets(tt.model), " "); got != tt.want {
+			t.Errorf("%s %s: %s stands for %q, want %q", tt.prefix, tt.name, tt.model, got, tt.want)
+		}
+	}
+	var none *alias.Table
+	if none.For("sk_local_00000001", "agent").Targets("fast") != nil {
+		t.Error("no table has an alias")
+	}
+	only, _ := alias.New(nil, map[string]map[string][]string{"agent": {"fast": {"m"}}})
+	if only.Targets("fast") != nil || len(only.For("", "agent").Targets("fast")) != 1 || only.For("x", "").Targets("fast") != nil {
+		t.Error("an alias of one token holds for others")
 	}
 }

@@ -19,16 +19,16 @@ const (
 // Planner makes a call for an alias one for each of its targets, in their order:
 // those of the planner that it wraps, one after the other.
 type Planner struct {
-	Inner pipeline.Planner // required
-	Table func() *Table    // required; called once a call, so cheap
-	Now   func() time.Time // required
+	Inner pipeline.Planner            // required
+	Table func(*pipeline.Call) *Table // required; called once a call, so cheap
+	Now   func() time.Time            // required
 }
 
 // Candidates implements pipeline.Planner. A target that the token does not reach, or
 // that cannot be called (no key, a locked one), is passed over where another one is
 // left.
 func (p *Planner) Candidates(ctx context.Context, call *pipeline.Call) ([]pipeline.Candidate, error) {
-	targets := p.Table().Targets(call.Model)
+	targets := p.Table(call).Targets(call.Model)
 	if targets == nil {
 		return p.Inner.Candidates(ctx, call)
 	}
