@@ -237,5 +237,6 @@ func TestClosed(t *testing.T) {
 	stolen.WaitText("used already")
 	d.Stop()
 	harness.StartIn(t, d.Home, "--port", d.Port)
+	tab.Call("Page.bringToFront", nil, nil) // a tab that nobody sees asks for nothing
 	tab.WaitText("The session has ended")
 }
