@@ -1,10 +1,12 @@
 package requests_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"io"
 	"math/rand/v2"
 	"net/http"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -31,6 +33,9 @@ func TestReplay(t *testing.T) {
 	w.provider("openai", s.URL+"/v1")
 	w.token = w.mint("--name", "replay")
 	w.webApp("shop")
+	w.Must("budget", "set", "100000usd/month", "--all") // far above: they only count
+	w.Must("budget", "set", "1000000000tokens/month", "--token", "replay")
+	w.Must("budget", "set", "1000000requests/month", "--all")
 	const phases, clients = 8, 8
 	var (
 		mu       sync.Mutex
@@ -192,7 +197,33 @@ func (w *world) agrees(when string, want *sums, apps int) {
 	if logged != *want {
 		t.Errorf("%s: the log adds up to %+v, want %+v", when, logged, *want)
 	}
+	w.budgetsAgree(when, want)
 	if n := len(w.appRows("n=10000")); n != apps {
 		t.Errorf("%s: %d requests to the app, want %d", when, n, apps)
+	}
+}
+
+// budgetsAgree holds the budgets of the replay to what the clients count.
+func (w *world) budgetsAgree(when string, want *sums) {
+	t := w.t
+	t.Helper()
+	var list struct {
+		Budgets []struct {
+			Unit     string
+			Used     json.RawMessage
+			Reserved json.RawMessage
+		}
+	}
+	w.get("/budgets", &list)
+	used := map[string]string{
+		"usd": strconv.Quote(want.cost.String()), "tokens": strconv.FormatInt(want.tokens.Input+want.tokens.Output, 10), "requests": strconv.FormatInt(want.asked, 10),
+	}
+	if len(list.Budgets) != len(used) {
+		t.Fatalf("%s: budgets %+v", when, list.Budgets)
+	}
+	for _, b := range list.Budgets {
+		if reserved := strings.Trim(string(b.Reserved), `"0.`); string(b.Used) != used[b.Unit] || reserved != "" {
+			t.Errorf("%s: the budget in %s has used %s and reserved %s, want %s", when, b.Unit, b.Used, b.Reserved, used[b.Unit])
+		}
 	}
 }
