@@ -3,6 +3,7 @@ package gateway_test
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"fmt"
 	"io"
 	"log/slog"
@@ -20,8 +21,14 @@ import (
 	"time"
 
 	"github.com/gorilla/websocket"
+	"github.com/hostless/hostless/pkg/budget"
 	"github.com/hostless/hostless/pkg/gateway"
+	"github.com/hostless/hostless/pkg/gateway/pipeline"
+	"github.com/hostless/hostless/pkg/inflight"
 	"github.com/hostless/hostless/pkg/jsonscan"
+	"github.com/hostless/hostless/pkg/metrics"
+	"github.com/hostless/hostless/pkg/prices"
+	"github.com/hostless/hostless/pkg/reqlog"
 	"github.com/hostless/hostless/pkg/token"
 )
 
@@ -189,12 +196,56 @@ func newCPUBench(b *testing.B) (w *world, proxyURL string, load *peer, limited s
 	return w, proxy.URL, load, limited
 }
 
+// newSeenBench makes a gateway beside w, with the same provider, that has on what the
+// daemon has on: the request log with its metrics, ten budgets, and the list of requests
+// in flight.
+func newSeenBench(b *testing.B, w *world) (seen *world, limited string) {
+	b.Helper()
+	dir, book := b.TempDir(), prices.NewBook(prices.Own{}, prices.Default())
+	priced := func() *prices.Book { return book }
+	budgets, err := budget.New(budget.Config{Path: dir + "/budgets.json", Requests: dir + "/requests", Prices: priced})
+	if err != nil {
+		b.Fatal(err)
+	}
+	ctx, end := context.WithCancel(context.Background())
+	ended := make(chan struct{})
+	go func() { defer close(ended); budgets.Run(ctx) }()
+	b.Cleanup(func() { end(); <-ended })
+	for i := range 10 {
+		scope := []budget.Scope{{All: true}, {Provider: "openai"}, {App: "shop"}, {Token: "agent"}}[i%4]
+		unit, period := budget.Units[i%len(budget.Units)], budget.Periods[i%len(budget.Periods)]
+		if _, err := budgets.Put(b.Context(), budget.Request{Scope: scope, Unit: unit, Limit: "1000000000", Period: period}); err != nil {
+			b.Fatal(err)
+		}
+	}
+	log, err := reqlog.New(reqlog.Config{
+		Dir: dir + "/requests", Prices: priced, Count: budgets.Count,
+		Observe: []func(reqlog.Event){metrics.New(metrics.Config{}).Request},
+	})
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { log.Close() })
+	seen = newWorld(b, func(c *gateway.Config) {
+		c.Logger = slog.New(slog.DiscardHandler)
+		c.Admitters = []pipeline.Admitter{budgets, inflight.New(inflight.Config{})}
+		c.Observers = []pipeline.Observer{log, budgets}
+	})
+	cred, _, err := w.keys.Get(b.Context(), "openai")
+	if err != nil {
+		b.Fatal(err)
+	}
+	seen.keys.put("openai", cred.BaseURL)
+	return seen, seen.mint(token.Request{RateLimit: 1 << 30, Scope: token.Scope{Models: []string{"gpt-4o-mini"}}})
+}
+
 // BenchmarkCPU measures what a request costs the proxy alone, in CPU time of its own
 // process: the gateway with a token that is limited to a model and in its rate,
 // beside a bare tuned ReverseProxy that swaps the key. The rate of one core is the
 // inverse.
 func BenchmarkCPU(b *testing.B) {
 	w, proxy, load, limited := newCPUBench(b)
+	seen, seenToken := newSeenBench(b, w)
 	for _, c := range []struct {
 		name              string
 		size, connections int
@@ -221,16 +272,20 @@ func BenchmarkCPU(b *testing.B) {
 			}
 			turn(proxy, "x")
 			turn(w.server.URL, limited)
-			var bare, ours time.Duration
+			turn(seen.server.URL, seenToken)
+			var bare, ours, all time.Duration
 			n := 0
 			for b.Loop() {
 				bare += turn(proxy, "x")
 				ours += turn(w.server.URL, limited)
+				all += turn(seen.server.URL, seenToken)
 				n += requests
 			}
 			b.ReportMetric(float64(bare.Microseconds())/float64(n), "bare-cpu-µs")
 			b.ReportMetric(float64(ours.Microseconds())/float64(n), "gateway-cpu-µs")
+			b.ReportMetric(float64(all.Microseconds())/float64(n), "all-on-cpu-µs")
 			b.ReportMetric(bare.Seconds()/ours.Seconds(), "rate-ratio")
+			b.ReportMetric(bare.Seconds()/all.Seconds(), "all-on-rate-ratio")
 			b.ReportMetric(0, "ns/op")
 		})
 	}
