@@ -134,9 +134,6 @@ func (j *journal[R]) write() {
 // batch writes an entry and what waits behind it, up to a barrier.
 func (j *journal[R]) batch(e entry[R]) {
 	var rows []R
-	if e.barrier == nil {
-		j.gather()
-	}
 	for {
 		if e.barrier != nil {
 			j.add(rows)
@@ -157,20 +154,6 @@ func (j *journal[R]) batch(e entry[R]) {
 		break
 	}
 	j.add(rows)
-}
-
-// gatherTime is how long a row waits for others, so that many of them wake the writer
-// once and are written at once.
-const gatherTime = 2 * time.Millisecond
-
-// gather waits for more rows, unless the journal is being closed.
-func (j *journal[R]) gather() {
-	timer := time.NewTimer(gatherTime)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-j.quit:
-	}
 }
 
 // add puts rows into their segments and into memory, and hands them to who follows.
