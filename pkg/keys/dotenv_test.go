@@ -41,6 +41,7 @@ func TestLabelsGoBothWays(t *testing.T) {
 func FuzzParseEnv(f *testing.F) {
 	f.Add([]byte("# c\nHOSTLESS_KEY_A='x'\nexport HOSTLESS_KEY_B=\"y\\n\"\nFOO\n"), "key # '\"$")
 	f.Add([]byte("HOSTLESS_BASE_URL_A=http://h\r\n\r\nHOSTLESS_KEY_=\nHOSTLESS_KEY_A"), "k")
+	f.Add([]byte("#\x00"), "0") // what is no text is kept in the file that is put aside
 	f.Fuzz(func(t *testing.T, data []byte, key string) {
 		file, _ := parseEnv(data)
 		before, _ := file.entries()
@@ -60,7 +61,7 @@ func FuzzParseEnv(f *testing.F) {
 			}
 		}
 		for _, text := range strings.Split(string(data), "\n") {
-			if strings.HasPrefix(text, "#") && !bytes.Contains(out, []byte(strings.TrimSuffix(text, "\r"))) {
+			if strings.HasPrefix(text, "#") && isText(text) && !bytes.Contains(out, []byte(strings.TrimSuffix(text, "\r"))) {
 				t.Fatalf("comment %q was lost", text)
 			}
 		}
