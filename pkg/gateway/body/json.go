@@ -26,6 +26,8 @@ type Envelope struct {
 	// StoredPrompt is whether `prompt` is an object: a prompt that OpenAI stores, which
 	// stands for a model in its responses.
 	StoredPrompt bool
+	// SearchOptions is whether the last `web_search_options` is there and not null.
+	SearchOptions bool
 	// Holders are the members in which a request may name further models, in their
 	// order: what package policy holds a token's scope against.
 	Holders []Member
@@ -90,6 +92,8 @@ func Parse(data []byte) (*Body, error) {
 			}
 		case "stream_options":
 			b.options, b.hasOptions = v, true
+		case "web_search_options":
+			b.SearchOptions = data[v.Start] != 'n'
 		case "prompt":
 			b.StoredPrompt = data[v.Start] == '{'
 		}

@@ -11,6 +11,9 @@ import (
 // searchesTheWeb reports whether the request asks for the provider's search of the web,
 // in the words of its dialect.
 func (r *Request) searchesTheWeb() bool {
+	if r.Envelope != nil {
+		return r.Matched.Dialect == dialect.OpenAI && r.Envelope.SearchOptions || r.offersSearch()
+	}
 	body := r.Call.Body
 	if !bytes.Contains(body, []byte("web_search")) && !bytes.Contains(body, []byte("oogle")) && !bytes.Contains(body, []byte("WebSearch")) && !bytes.Contains(body, []byte("rlContext")) && !bytes.Contains(body, []byte("url_context")) {
 		return false
@@ -23,6 +26,23 @@ func (r *Request) searchesTheWeb() bool {
 		case name == "tools":
 			tools = value
 		}
+	}
+	return r.searchAmong(tools)
+}
+
+// offersSearch looks among the tools of a request whose envelope has been read.
+func (r *Request) offersSearch() bool {
+	for _, m := range r.Envelope.Holders {
+		if m.Name == "tools" && r.searchAmong(jsonscan.Raw(m.Value)) {
+			return true
+		}
+	}
+	return false
+}
+
+func (r *Request) searchAmong(tools jsonscan.Value) bool {
+	if r.Matched.Dialect != dialect.Anthropic && r.Matched.Dialect != dialect.Gemini {
+		return false
 	}
 	for _, tool := range tools.Elements() {
 		switch r.Matched.Dialect {
