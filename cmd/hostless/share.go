@@ -22,7 +22,7 @@ import (
 	"github.com/urfave/cli/v2"
 )
 
-// shareBeat is how often the daemon is told that an app is shared, and asked whether it
+// shareBeat is how often the daemon is notified that an app is shared, and asked whether it
 // is still there.
 const shareBeat = time.Second
 
