@@ -105,7 +105,7 @@ func (h *Handler) register(w http.ResponseWriter, r *http.Request) {
 func (h *Handler) readRegistration(w http.ResponseWriter, r *http.Request) (Request, error) {
 	origins := r.Header["Origin"]
 	if len(origins) > 1 {
-		return Request{}, fault.New(fault.Origin, "more than one Origin was sent")
+		return Request{}, fault.New(fault.Origin, "the request has more than one Origin header")
 	}
 	if fromBrowser(r) {
 		if kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || kind != "application/json" {

@@ -1,6 +1,6 @@
-// Package h2upgrade shows a protocol that is opened on a stream of HTTP/2
-// (extended CONNECT, RFC 8441) to handlers that know the upgrade of HTTP/1.1
-// alone: the request reads like one, and the stream is hijacked like a connection.
+// Package h2upgrade presents a protocol that is opened on an HTTP/2 stream (extended
+// CONNECT, RFC 8441) to handlers that only know HTTP/1.1 upgrades: the request looks like
+// an upgrade request, and the stream can be hijacked like a connection.
 package h2upgrade
 
 import (
@@ -18,8 +18,8 @@ import (
 	"time"
 )
 
-// Protocol gives the protocol that a request opens on a stream of HTTP/2, such as
-// websocket, or "" where it opens none.
+// Protocol returns the protocol that a request opens on an HTTP/2 stream, such as
+// "websocket", or "" if it opens none.
 func Protocol(r *http.Request) string {
 	if values := r.Header[":protocol"]; r.Method == http.MethodConnect && r.ProtoMajor == 2 && len(values) > 0 {
 		return values[0]
@@ -27,10 +27,10 @@ func Protocol(r *http.Request) string {
 	return ""
 }
 
-// Request gives a request of which Protocol is not "" as an upgrade of HTTP/1.1,
-// and the writer for it, which a handler may hijack. The connection that it then
-// gets begins with the head of a response. It must not be used after the handler
-// has returned.
+// Request converts a request for which Protocol is not "" into an HTTP/1.1 upgrade, and
+// returns it with a ResponseWriter that a handler may hijack. The handler must then write
+// the head of a response to the hijacked connection first, and must not use the connection
+// after it has returned.
 func Request(w http.ResponseWriter, r *http.Request) (http.ResponseWriter, *http.Request) {
 	protocol := Protocol(r)
 	up := r.Clone(r.Context())
@@ -39,7 +39,7 @@ func Request(w http.ResponseWriter, r *http.Request) (http.ResponseWriter, *http
 	delete(up.Header, ":protocol")
 	up.Header.Set("Connection", "Upgrade")
 	up.Header.Set("Upgrade", protocol)
-	if strings.EqualFold(protocol, "websocket") { // RFC 6455 asks for both, RFC 8441 for neither
+	if strings.EqualFold(protocol, "websocket") { // RFC 6455 requires both fields, RFC 8441 neither
 		nonce := make([]byte, 16)
 		rand.Read(nonce)
 		up.Header.Set("Sec-WebSocket-Key", base64.StdEncoding.EncodeToString(nonce))
@@ -50,38 +50,38 @@ func Request(w http.ResponseWriter, r *http.Request) (http.ResponseWriter, *http
 	return &streamWriter{ResponseWriter: w, r: r}, up
 }
 
-// Stream is implemented by the writer that Request gives: the request's context
-// ends when its stream does, and not when the client has ended its side of it.
+// Stream is implemented by the ResponseWriter that Request returns. It tells a handler that
+// the context of the request ends with the stream, not when the client closes its side.
 type Stream interface{ isStream() }
 
-// Responder is implemented by the connection that is hijacked from such a writer.
+// Responder is implemented by a connection that was hijacked from such a ResponseWriter.
 type Responder interface {
-	// Respond sends a whole response that switches no protocols. The body is
-	// flushed as it is read. An error means that the response is not complete: the
-	// handler must then panic with http.ErrAbortHandler.
+	// Respond sends a complete response that does not switch protocols, flushing the body
+	// as it is read. An error means that the response is incomplete: the handler must then
+	// panic with http.ErrAbortHandler.
 	Respond(status int, header http.Header, body io.Reader) error
 }
 
-// streamWriter is a response whose stream can be hijacked.
+// streamWriter is the ResponseWriter of a stream that can be hijacked.
 type streamWriter struct {
 	http.ResponseWriter
 	r *http.Request
 }
 
-// Unwrap serves http.ResponseController.
+// Unwrap is for http.ResponseController.
 func (w *streamWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
 func (*streamWriter) isStream() {}
 
-// Hijack gives the stream as a connection. It lasts as long as the handler.
+// Hijack returns the stream as a connection, which is valid until the handler returns.
 func (w *streamWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	c := &streamConn{w: w.ResponseWriter, rc: http.NewResponseController(w.ResponseWriter), body: w.r.Body, remote: streamAddr(w.r.RemoteAddr)}
 	c.local, _ = w.r.Context().Value(http.LocalAddrContextKey).(net.Addr)
 	return c, bufio.NewReadWriter(bufio.NewReader(c), bufio.NewWriter(c)), nil
 }
 
-// streamConn is a stream of HTTP/2 as a connection that begins with the response
-// to an upgrade.
+// streamConn is an HTTP/2 stream as a net.Conn. The first bytes written to it are the head
+// of the response to the upgrade.
 type streamConn struct {
 	w      http.ResponseWriter
 	rc     *http.ResponseController
@@ -89,18 +89,18 @@ type streamConn struct {
 	local  net.Addr
 	remote net.Addr
 
-	mu       sync.Mutex // over writes and the end
-	head     []byte     // of the response, until it is complete
-	answered bool       // the response's final head was sent
+	mu       sync.Mutex // guards the fields below and serialises writes
+	head     []byte     // the unfinished head of a response
+	answered bool       // the final head was sent
 	closed   bool
 }
 
-// Read reads what the client sends.
+// Read reads what the client sent.
 func (c *streamConn) Read(p []byte) (int, error) { return c.body.Read(p) }
 
-// Write turns the head of the response to an upgrade into the stream's own, and
-// sends what follows it. A response that does not switch protocols is sent by
-// Respond instead.
+// Write parses the head of the response to the upgrade, sends it as the head of the
+// stream's response, and passes on what follows. It returns an error for a response that
+// does not switch protocols; that is sent with Respond.
 func (c *streamConn) Write(p []byte) (int, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -131,8 +131,8 @@ func (c *streamConn) Write(p []byte) (int, error) {
 	return len(p), c.rc.Flush()
 }
 
-// writeHead sends a head: 200 in the place of 101 (RFC 8441 section 5), or one
-// that is informational.
+// writeHead sends a parsed head: 101 becomes 200 (RFC 8441 section 5), and other
+// informational responses are sent as they are.
 func (c *streamConn) writeHead(head []byte) error {
 	resp, err := http.ReadResponse(bufio.NewReader(bytes.NewReader(head)), nil)
 	if err != nil {
@@ -154,7 +154,7 @@ func (c *streamConn) writeHead(head []byte) error {
 			delete(header, name)
 		}
 	default:
-		return errors.New("h2upgrade: a refusal is sent by Respond")
+		return errors.New("h2upgrade: a response that does not switch protocols must be sent with Respond")
 	}
 	return nil
 }
@@ -196,7 +196,7 @@ func (c *streamConn) Respond(status int, header http.Header, body io.Reader) err
 	}
 }
 
-// Close ends the stream's use; the stream itself ends with its handler.
+// Close marks the connection as closed. The stream itself ends when its handler returns.
 func (c *streamConn) Close() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -204,32 +204,32 @@ func (c *streamConn) Close() error {
 		return nil
 	}
 	c.closed = true
-	c.rc.SetReadDeadline(time.Unix(1, 0)) // ends a Read that waits
+	c.rc.SetReadDeadline(time.Unix(1, 0)) // unblocks a pending Read
 	return c.body.Close()
 }
 
-// LocalAddr is the connection's.
+// LocalAddr returns the local address of the HTTP/2 connection.
 func (c *streamConn) LocalAddr() net.Addr { return c.local }
 
-// RemoteAddr is the connection's.
+// RemoteAddr returns the remote address of the HTTP/2 connection.
 func (c *streamConn) RemoteAddr() net.Addr { return c.remote }
 
-// SetDeadline bounds reading and writing.
+// SetDeadline sets the deadlines of both reads and writes.
 func (c *streamConn) SetDeadline(t time.Time) error {
 	return errors.Join(c.SetReadDeadline(t), c.SetWriteDeadline(t))
 }
 
-// SetReadDeadline bounds reading.
+// SetReadDeadline sets the deadline of reads.
 func (c *streamConn) SetReadDeadline(t time.Time) error { return c.rc.SetReadDeadline(t) }
 
-// SetWriteDeadline bounds writing.
+// SetWriteDeadline sets the deadline of writes.
 func (c *streamConn) SetWriteDeadline(t time.Time) error { return c.rc.SetWriteDeadline(t) }
 
-// streamAddr is an address as net/http gives it.
+// streamAddr is an address in the form that net/http reports.
 type streamAddr string
 
-// Network is tcp.
+// Network returns "tcp".
 func (streamAddr) Network() string { return "tcp" }
 
-// String is the address.
+// String returns the address.
 func (a streamAddr) String() string { return string(a) }

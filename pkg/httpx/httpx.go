@@ -1,5 +1,5 @@
-// Package httpx owns the few rules of HTTP's syntax and of its header fields
-// that a proxy applies and net/http does not export.
+// Package httpx implements a few rules of HTTP's syntax and header fields that a proxy
+// needs and net/http does not export.
 package httpx
 
 import (
@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// tokenByte are the characters of a token (RFC 9110 section 5.6.2).
+// tokenByte is the set of characters of a token (RFC 9110 section 5.6.2).
 var tokenByte = func() (table [256]bool) {
 	for c := range 0x7f {
 		table[c] = c >= '0' && c <= '9' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z'
@@ -19,8 +19,8 @@ var tokenByte = func() (table [256]bool) {
 	return table
 }()
 
-// IsToken reports whether s is a token (RFC 9110 section 5.6.2), as methods and
-// field names are. The empty string is none.
+// IsToken reports whether s is a token (RFC 9110 section 5.6.2), as methods and field names
+// must be. The empty string is not a token.
 func IsToken[S string | []byte](s S) bool {
 	for i := range len(s) {
 		if !tokenByte[s[i]] {
@@ -30,8 +30,8 @@ func IsToken[S string | []byte](s S) bool {
 	return len(s) > 0
 }
 
-// IsFieldValue reports whether s has no control character but the tab, which is
-// what a proxy may forward as a field value (RFC 9110 section 5.5).
+// IsFieldValue reports whether s has no control characters except tab, so that a proxy may
+// forward it as a field value (RFC 9110 section 5.5).
 func IsFieldValue[S string | []byte](s S) bool {
 	for i := range len(s) {
 		if c := s[i]; c < ' ' && c != '\t' || c == 0x7f {
@@ -41,8 +41,8 @@ func IsFieldValue[S string | []byte](s S) bool {
 	return true
 }
 
-// IsVisible reports whether s has neither spaces nor control characters, so that it
-// can stand on a request line or in Host. The empty string is not visible.
+// IsVisible reports whether s has neither spaces nor control characters, so that it can be
+// part of a request line or a Host field. It reports false for the empty string.
 func IsVisible(s string) bool {
 	for i := range len(s) {
 		if s[i] <= ' ' || s[i] == 0x7f {
@@ -52,10 +52,9 @@ func IsVisible(s string) bool {
 	return s != ""
 }
 
-// HopByHop reports whether a field, given in canonical form, is for one
-// connection only and is not forwarded (RFC 9110 section 7.6.1, with
-// Proxy-Connection of old clients). Content-Length is among them: each side
-// frames its messages anew.
+// HopByHop reports whether a field, given in canonical form, applies to one connection only
+// and must not be forwarded (RFC 9110 section 7.6.1; Proxy-Connection is sent by old
+// clients). Content-Length is included, because each connection frames its messages anew.
 func HopByHop(name string) bool {
 	switch name {
 	case "Connection", "Keep-Alive", "Proxy-Connection", "Proxy-Authenticate", "Proxy-Authorization",
@@ -65,9 +64,9 @@ func HopByHop(name string) bool {
 	return false
 }
 
-// ConnectionFields gives, in canonical form, the fields that Connection names in
-// h besides close, keep-alive and upgrade: they too are for one connection only.
-// It is nil where there are none.
+// ConnectionFields returns, in canonical form, the fields that the Connection header of h
+// names, except close, keep-alive and upgrade. They are hop-by-hop too. It returns nil if
+// there are none.
 func ConnectionFields(h http.Header) (names []string) {
 	for _, value := range h["Connection"] {
 		for token := range strings.SplitSeq(value, ",") {
@@ -82,8 +81,8 @@ func ConnectionFields(h http.Header) (names []string) {
 	return names
 }
 
-// HasToken reports whether a list of field values, each of them comma-separated,
-// has a token. Case does not matter.
+// HasToken reports whether one of the comma-separated lists in values contains token,
+// ignoring case.
 func HasToken(values []string, token string) bool {
 	for _, value := range values {
 		for t := range strings.SplitSeq(value, ",") {

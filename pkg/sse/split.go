@@ -2,17 +2,17 @@ package sse
 
 import "bytes"
 
-// Splitter finds whole events in a growing buffer of server-sent events without
-// decoding them. It remembers how far it has looked, so that each byte is looked
-// at once however the stream is cut.
+// Splitter finds the ends of events in a growing buffer of server-sent events, without
+// decoding them. It remembers how far it has scanned, so that each byte is scanned once
+// however the stream is split into reads.
 type Splitter struct {
-	line   int  // where the line in progress begins
-	seen   int  // how far was looked for the line's end
-	partly bool // the line's beginning has left the buffer
+	line   int  // start of the current line
+	seen   int  // end of the scanned bytes of that line
+	partly bool // the start of the current line was shifted out of the buffer
 }
 
-// Next gives the end of the next whole event in buf, or false. Lines end with
-// LF, CRLF or CR.
+// Next returns the index after the next complete event in buf; ok is false while there is
+// none. Lines end with LF, CRLF or CR.
 func (s *Splitter) Next(buf []byte) (end int, ok bool) {
 	for {
 		i := bytes.IndexByte(buf[s.seen:], '\n')
@@ -35,8 +35,8 @@ func (s *Splitter) Next(buf []byte) (end int, ok bool) {
 	}
 }
 
-// carriage looks for an event that lone CRs end before limit. Two CRs in a row
-// end a line and then a blank one, unless the second belongs to a CRLF.
+// carriage looks for an event before limit that ends with two lone CRs. The second CR does
+// not count if it is part of a CRLF.
 func (s *Splitter) carriage(buf []byte, limit int) (end int, ok bool) {
 	from := max(s.line, s.seen-2)
 	if i := bytes.Index(buf[from:limit], []byte("\r\r")); i >= 0 && from+i+2 < limit {
@@ -45,20 +45,17 @@ func (s *Splitter) carriage(buf []byte, limit int) (end int, ok bool) {
 		return end, true
 	}
 	s.seen = limit
-	if limit < len(buf) {
-		s.seen = limit // the LF itself is the caller's
-	}
 	return 0, false
 }
 
-// Shift records that n bytes were taken off the front of the buffer.
+// Shift records that n bytes were removed from the front of the buffer.
 func (s *Splitter) Shift(n int) {
 	s.partly = s.partly || s.line < n && s.seen > s.line
 	s.line, s.seen = max(s.line-n, 0), max(s.seen-n, 0)
 }
 
-// Data gives an event's data: the bytes themselves where it is one line, as
-// it nearly always is, else its lines joined by LF; nil where it has none.
+// Data returns the data of an event. A single line, the usual case, is a slice of ev;
+// several lines are joined by LF in a new slice. It returns nil if ev has no data field.
 func Data(ev []byte) []byte {
 	var data []byte
 	n := 0

@@ -1,9 +1,8 @@
-// Package sse reads and writes server-sent events (WHATWG HTML, "Server-sent
-// events", https://html.spec.whatwg.org/multipage/server-sent-events.html).
+// Package sse reads and writes server-sent events (WHATWG HTML, "Server-sent events",
+// https://html.spec.whatwg.org/multipage/server-sent-events.html).
 //
-// It owns the framing alone: events come out whole however the bytes were
-// split, with their own bytes beside them for whoever passes them on unchanged.
-// What the data means is left to the dialects.
+// It implements the framing only. Each event comes with its raw bytes, so that a proxy can
+// forward it unchanged. The dialects interpret the data.
 package sse
 
 import (
@@ -13,34 +12,35 @@ import (
 	"io"
 )
 
-// MaxEvent is the default bound on one event's bytes: images and audio come
-// whole in one.
+// MaxEvent is the default limit on the bytes of one event. It is large because an image or
+// a piece of audio arrives in a single event.
 const MaxEvent = 32 << 20
 
-// ErrTooLong is the error of an event that passes the bound.
+// ErrTooLong is returned for an event that exceeds the limit.
 var ErrTooLong = errors.New("server-sent event too long")
 
-// Event is one event, or one block of comments. A block without data is
-// delivered too (Data nil): it keeps connections alive.
+// Event is one event, or one block of comments. A block without data is delivered too, with
+// a nil Data, since it keeps connections alive.
 type Event struct {
-	Name    string // the `event` field, "" where there was none
-	Data    []byte // the `data` lines joined by \n; nil where there was none
+	Name    string // the `event` field; "" if absent
+	Data    []byte // the `data` lines joined by \n; nil if there are none
 	ID      string // the `id` field
-	Comment string // the last comment line, without its colon and one space
-	Raw     []byte // the block's own bytes with its closing blank line, or nil for an event made here
+	Comment string // the last comment line, without its colon and one leading space
+	Raw     []byte // the bytes as received, with the closing blank line; nil for an event to be encoded
 }
 
-// Reader takes events off a byte stream. It is not safe for concurrent use.
+// Reader reads events from a byte stream. It is not safe for concurrent use.
 type Reader struct {
 	in     *bufio.Reader
 	max    int
 	raw    []byte
 	data   []byte
-	start  bool // nothing was read yet
+	start  bool // nothing has been read yet
 	skipLF bool // the last line ended in CR
 }
 
-// NewReader reads from r; max bounds one event in bytes, MaxEvent if it is 0.
+// NewReader returns a Reader of r that refuses events of more than max bytes; a max of 0 or
+// less means MaxEvent.
 func NewReader(r io.Reader, max int) *Reader {
 	if max <= 0 {
 		max = MaxEvent
@@ -48,9 +48,9 @@ func NewReader(r io.Reader, max int) *Reader {
 	return &Reader{in: bufio.NewReaderSize(r, 16<<10), max: max, start: true, data: []byte{}}
 }
 
-// Next gives the next event. Its byte slices hold until the next call. At the
-// end of the stream it is io.EOF; a block that the end cut off comes first,
-// with io.ErrUnexpectedEOF beside it, so that no byte is lost.
+// Next returns the next event. Its byte slices are valid until the next call. At the end of
+// the stream the error is io.EOF; an incomplete last event is returned first, together with
+// io.ErrUnexpectedEOF, so that no byte is lost.
 func (r *Reader) Next() (Event, error) {
 	r.raw = r.raw[:0]
 	var ev Event
@@ -75,7 +75,7 @@ func (r *Reader) Next() (Event, error) {
 		}
 		if len(line) == 0 {
 			if !hasLine {
-				continue // blank lines between blocks belong to the next one's Raw
+				continue // blank lines between events go to the Raw of the next one
 			}
 			ev.Raw = r.raw
 			if hasData {
@@ -88,8 +88,8 @@ func (r *Reader) Next() (Event, error) {
 	}
 }
 
-// line reads up to LF, CRLF or CR, appends all of it to raw and returns the
-// part before the ending.
+// line reads up to LF, CRLF or CR, appends the line with its ending to raw, and returns the
+// line without the ending.
 func (r *Reader) line() ([]byte, error) {
 	from := len(r.raw)
 	for {
@@ -100,8 +100,8 @@ func (r *Reader) line() ([]byte, error) {
 		}
 		chunk, _ := r.in.Peek(r.in.Buffered())
 		if r.skipLF {
-			// The LF of a CRLF whose CR ended the line before: waiting for it
-			// there would have held a finished event back.
+			// This LF belongs to a CRLF whose CR ended the previous line. Waiting for it
+			// there would have delayed a complete event.
 			r.skipLF = false
 			if chunk[0] == '\n' {
 				r.raw = append(r.raw, '\n')
@@ -130,7 +130,7 @@ func (r *Reader) line() ([]byte, error) {
 	}
 }
 
-// lineEnd is where the first CR or LF is, or -1.
+// lineEnd returns the index of the first CR or LF, or -1.
 func lineEnd(b []byte) int {
 	lf := bytes.IndexByte(b, '\n')
 	if lf >= 0 {
@@ -144,7 +144,7 @@ func lineEnd(b []byte) int {
 
 func (r *Reader) text(from int) []byte { return r.strip(from, len(r.raw)) }
 
-// strip drops the byte order mark that a stream may open with.
+// strip returns raw[from:to], without the byte order mark if it is the start of the stream.
 func (r *Reader) strip(from, to int) []byte {
 	line := r.raw[from:to]
 	if r.start {
@@ -173,8 +173,8 @@ func field(line []byte, ev *Event, data *[]byte, hasData *bool) {
 	}
 }
 
-// Append adds an event to b in wire form: Raw if it has any, else its fields
-// and the blank line.
+// Append appends an event to b in wire format: Raw if it is set, otherwise the fields and a
+// blank line.
 func Append(b []byte, ev Event) []byte {
 	if ev.Raw != nil {
 		return append(b, ev.Raw...)

@@ -77,7 +77,7 @@ func TestAppendReadsBack(t *testing.T) {
 	}
 }
 
-// FuzzReader: however the bytes are split, the events are the same.
+// FuzzReader checks that the events do not depend on how the bytes are split into reads.
 func FuzzReader(f *testing.F) {
 	f.Add([]byte("event: e\r\ndata: a\r\n\r\n: c\n\ndata: b\rdata: c\n\n"))
 	f.Fuzz(func(t *testing.T, in []byte) {
@@ -89,13 +89,13 @@ func FuzzReader(f *testing.F) {
 	})
 }
 
-// FuzzSplitter: the Splitter finds the events that the Reader reads, however the
-// buffer fills.
+// FuzzSplitter checks that the Splitter finds the events that the Reader reads, however the
+// buffer grows.
 func FuzzSplitter(f *testing.F) {
 	f.Add([]byte("event: e\ndata: a\n\n: c\n\ndata: b\ndata: c\n\ndata\n\n\n\ndata: rest"), 3)
 	f.Fuzz(func(t *testing.T, in []byte, step int) {
 		if bytes.ContainsAny(in, "\r\ufeff") {
-			return // a lone CR ends a line for the Reader before the Splitter can know
+			return // the Reader ends a line at a lone CR before the Splitter can know that it is lone
 		}
 		var want, got []string
 		r := sse.NewReader(bytes.NewReader(in), 1<<20)

@@ -1,8 +1,7 @@
-// Package access says who may use the AI plane, and which pages may read its answers:
-// the bridge token of a request, dev mode's rule, CORS and the rules of Fetch Metadata.
+// Package access decides who may use the AI plane and which web pages may read its
+// responses: bridge tokens, dev mode, CORS and Fetch Metadata.
 //
-// It owns the callers' side alone. What a token may be used for is its scope's word,
-// which package policy holds calls against.
+// It does not check what a token may be used for; package policy does that.
 package access
 
 import (
@@ -12,21 +11,21 @@ import (
 	"github.com/hostless/hostless/pkg/token"
 )
 
-// Tokens lets callers in; *token.Store is one.
+// Tokens verifies bridge tokens. *token.Store implements it.
 type Tokens interface {
-	// Verify checks a bridge token and the Origin it came with ("" for none).
+	// Verify checks a bridge token and the Origin of its request ("" for none).
 	Verify(bearer secret.String, origin string) (*token.Grant, error)
-	// OwnsOrigin reports whether a live token is bound to that origin.
+	// OwnsOrigin reports whether a live token is bound to origin.
 	OwnsOrigin(origin string) bool
 }
 
-// Access is the rule of who may ask. Its fields are required and not changed after
-// the first request; it is safe for concurrent use.
+// Access holds the access rules. All fields are required and must not change after the
+// first request. It is safe for concurrent use.
 type Access struct {
 	Tokens Tokens
-	// DevMode lets callers without a token in that are Owner's and have no Origin or
-	// a bare-localhost one.
+	// DevMode allows requests without a token from processes of Owner that have no Origin
+	// or a bare-localhost one.
 	DevMode bool
-	Owner   func(*http.Request) bool // whether the peer is the daemon's own user
+	Owner   func(*http.Request) bool // whether the peer is the user that the daemon runs as
 	Origins func() []string          // the origins list of config.json, normalised
 }

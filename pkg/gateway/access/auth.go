@@ -10,13 +10,14 @@ import (
 	"github.com/hostless/hostless/pkg/token"
 )
 
-// SubprotocolPrefix opens the WebSocket subprotocol that a browser, which can
-// set no header there, puts its key in.
+// SubprotocolPrefix is the prefix of the WebSocket subprotocol that carries the key of a
+// browser, which cannot set the Authorization header of a WebSocket.
 const SubprotocolPrefix = "openai-insecure-api-key."
 
-// presented finds the bridge token that a request brings. Clients send the same
-// key in several places, or one that is not ours beside it: what looks like a
-// bridge token wins, else the first of any kind. gemini is whether `?key=` counts.
+// presented returns the bridge token of a request. Some clients send the key in several
+// places, or another key beside it, so a value with the prefix of a bridge token takes
+// precedence; otherwise it is the first value found. The query parameter key counts only if
+// gemini is set.
 func presented(r *http.Request, gemini bool) secret.String {
 	first := ""
 	for _, candidate := range [...]string{
@@ -36,8 +37,8 @@ func presented(r *http.Request, gemini bool) secret.String {
 	return secret.New(first)
 }
 
-// bearer takes the credentials out of an Authorization header; the scheme's case
-// does not matter (RFC 9110, section 11.1).
+// bearer returns the credentials of an Authorization header with the Bearer scheme, in any
+// letter case (RFC 9110 section 11.1).
 func bearer(header string) string {
 	scheme, rest, ok := strings.Cut(strings.TrimLeft(header, " "), " ")
 	if !ok || !strings.EqualFold(scheme, "bearer") {
@@ -68,8 +69,8 @@ func subprotocolKey(headers []string) string {
 	return ""
 }
 
-// Authenticate lets the caller in. The grant is nil for one that dev mode lets
-// in without a token.
+// Authenticate verifies the bridge token of a request. The grant is nil if dev mode allows
+// the request without one. gemini enables ?key=. The errors are faults.
 func (a *Access) Authenticate(r *http.Request, gemini bool) (*token.Grant, error) {
 	origin, err := originOf(r)
 	if err != nil {
@@ -101,9 +102,9 @@ func (a *Access) Authenticate(r *http.Request, gemini bool) (*token.Grant, error
 	return grant, nil
 }
 
-// ownCaller is dev mode's rule: the daemon's own user, and no page but one of
-// bare localhost. A browser's request without Origin (an image, a link) counts
-// only where the browser says that no other site caused it.
+// ownCaller reports whether dev mode allows the request: the peer is the user of the
+// daemon, and the Origin is absent or bare localhost. A request of a browser without Origin
+// (an image, a link) is allowed only if Sec-Fetch-Site shows that no other site caused it.
 func (a *Access) ownCaller(r *http.Request, origin string) bool {
 	switch site := r.Header.Get("Sec-Fetch-Site"); {
 	case origin != "" && !bareLocalhost(origin):
@@ -114,7 +115,7 @@ func (a *Access) ownCaller(r *http.Request, origin string) bool {
 	return a.Owner(r)
 }
 
-// originOf reads the Origin header; more than one is nobody's.
+// originOf returns the Origin header. More than one is an error.
 func originOf(r *http.Request) (string, error) {
 	switch origins := r.Header["Origin"]; len(origins) {
 	case 0:
@@ -122,23 +123,23 @@ func originOf(r *http.Request) (string, error) {
 	case 1:
 		return origins[0], nil
 	default:
-		return "", fault.New(fault.Origin, "more than one Origin was sent")
+		return "", fault.New(fault.Origin, "the request has more than one Origin header")
 	}
 }
 
-// PlainOrigin lets in callers without Origin and pages of bare localhost.
+// PlainOrigin returns an error unless the Origin is absent or bare localhost.
 func PlainOrigin(r *http.Request) error {
 	origin, err := originOf(r)
 	if err != nil {
 		return err
 	}
 	if origin != "" && !bareLocalhost(origin) {
-		return fault.New(fault.Origin, "only pages of bare localhost may ask for this")
+		return fault.New(fault.Origin, "only pages of localhost itself may send this request")
 	}
 	return nil
 }
 
-// originHost gives the host name of an http or https origin, "" for any other.
+// originHost returns the host name of an http or https origin, or "" for any other.
 func originHost(origin string) string {
 	rest, ok := strings.CutPrefix(origin, "http://")
 	if !ok {
@@ -161,8 +162,8 @@ func originHost(origin string) string {
 	return strings.ToLower(host)
 }
 
-// bareLocalhost reports whether an origin is a page of bare localhost: localhost,
-// 127.0.0.1 or [::1], any port, http or https.
+// bareLocalhost reports whether origin is a bare localhost origin: localhost, 127.0.0.1 or
+// [::1], any port, http or https.
 func bareLocalhost(origin string) bool {
 	switch originHost(origin) {
 	case "localhost", "127.0.0.1", "[::1]":

@@ -8,8 +8,8 @@ import (
 	"github.com/hostless/hostless/pkg/config"
 )
 
-// exposed are the response headers that a page may read beside the safelisted
-// ones: request ids, retry and rate-limit headers, and Hostless's own.
+// exposed is the value of Access-Control-Expose-Headers: request ids, retry and rate-limit
+// headers, and those of Hostless.
 var exposed = []string{strings.Join([]string{
 	"x-request-id", "request-id", "cf-ray", "openai-organization", "openai-processing-ms", "openai-version", "openai-model",
 	"anthropic-organization-id", "retry-after", "retry-after-ms", "x-should-retry",
@@ -23,10 +23,10 @@ var exposed = []string{strings.Join([]string{
 	"x-hostless-error", "x-hostless-provider", "x-hostless-model", "x-hostless-ignored",
 }, ", ")}
 
-// CrossSite reports whether a page of another origin caused a request of which it
-// could not read the answer: an image, a script, a form, a no-cors fetch. It has no
-// Origin to be judged by, yet it would use this machine's keys, or tell by its time
-// what is here. "same-site" is another port or app of localhost
+// CrossSite reports whether a page of another origin caused a request whose response it
+// cannot read: an image, a script, a form, a no-cors fetch. Such a request has no Origin to
+// check, but it would use the provider keys, and its timing would reveal what is running
+// here. "same-site" is another port or app of localhost
 // (https://w3c.github.io/webappsec-fetch-metadata/).
 func CrossSite(r *http.Request) bool {
 	if len(r.Header["Origin"]) > 0 {
@@ -40,16 +40,16 @@ func CrossSite(r *http.Request) bool {
 	return false
 }
 
-// TopLevel reports whether a person's browser goes to the address as a page of its
-// own, and does not load it into another one.
+// TopLevel reports whether the browser navigates to the address at the top level, and does
+// not load it into another page.
 func TopLevel(r *http.Request) bool {
 	return r.Method == http.MethodGet && r.Header.Get("Sec-Fetch-Mode") == "navigate" && r.Header.Get("Sec-Fetch-Dest") == "document"
 }
 
 var varyOrigin = []string{"Origin"}
 
-// CORS marks an answer as readable for the page that asked, where its origin is
-// an allowed one, and reports whether it is.
+// CORS allows the requesting page to read the response if its origin is allowed, and
+// reports whether it is.
 func (a *Access) CORS(h http.Header, r *http.Request) bool {
 	origins := r.Header["Origin"]
 	if len(origins) == 0 {
@@ -64,9 +64,9 @@ func (a *Access) CORS(h http.Header, r *http.Request) bool {
 	return true
 }
 
-// allowedOrigin is the rule of who may read answers: bare localhost on any port,
-// *.localhost, the origins list, and the origin of any live token. A token bound
-// to no origin (`*`) adds none.
+// allowedOrigin reports whether pages of an origin may read responses: bare localhost on
+// any port, *.localhost, the origins list, and the origin of any live token. A token with
+// the origin `*` allows none.
 func (a *Access) allowedOrigin(origin string) bool {
 	if bareLocalhost(origin) || strings.HasSuffix(originHost(origin), ".localhost") {
 		return true
@@ -81,8 +81,8 @@ func (a *Access) allowedOrigin(origin string) bool {
 	return a.Tokens.OwnsOrigin(origin)
 }
 
-// Preflight answers a CORS preflight (and any other OPTIONS) for an endpoint
-// with these methods. For an origin that is not allowed it says nothing of CORS.
+// Preflight answers a CORS preflight, or any other OPTIONS request, for an endpoint with
+// the given methods. If the origin is not allowed, the response has no CORS headers.
 func (a *Access) Preflight(w http.ResponseWriter, r *http.Request, methods string) {
 	h := w.Header()
 	h["Allow"] = []string{methods + ", OPTIONS"}

@@ -9,25 +9,27 @@ import (
 	"sync/atomic"
 )
 
-// buffer is the memory of one body. It is used again for another one when its
-// lease has been released and every Reader of it is closed.
+// buffer is the memory of one body. It is reused after its lease has been released and all
+// Readers of it are closed.
 type buffer struct {
 	data  []byte
-	users atomic.Int32 // the lease and the open readers
-	keep  atomic.Bool  // something else may still use a part of it
+	users atomic.Int32 // the lease and the open Readers
+	keep  atomic.Bool  // something else may still refer to a part of it
 }
 
-// The sizes that are pooled: below, allocation costs next to nothing; above, a
-// body is rare enough to be left to the garbage collector.
+// The sizes that are pooled. Smaller buffers are cheap to allocate; larger ones are rare
+// enough to be left to the garbage collector.
 const (
 	minPooled = 32 << 10
 	maxPooled = 4 << 20
 )
 
-// pools are the free buffers by size: 32 KiB, 48 KiB, 64 KiB, 96 KiB and so on.
+// pools holds the free buffers of each size class: 32 KiB, 48 KiB, 64 KiB, 96 KiB and so
+// on.
 var pools [16]sync.Pool
 
-// class gives the pool for a size, and how large its buffers are; -1 for none.
+// class returns the pool for buffers of at least size bytes and the capacity of its
+// buffers; pool is -1 if the size is not pooled.
 func class(size int) (pool, capacity int) {
 	if size < minPooled || size > maxPooled {
 		return -1, size
@@ -40,7 +42,7 @@ func class(size int) (pool, capacity int) {
 	return pool - 1, capacity
 }
 
-// newBuffer gives a buffer of a length, its content undefined.
+// newBuffer returns a buffer of the given length with undefined content.
 func newBuffer(size int) *buffer {
 	pool, capacity := class(size)
 	if pool >= 0 {
@@ -56,7 +58,7 @@ func newBuffer(size int) *buffer {
 	return b
 }
 
-// drop ends one use.
+// drop removes one user. The last one returns the buffer to its pool.
 func (b *buffer) drop() {
 	if b.users.Add(-1) > 0 || b.keep.Load() {
 		return
@@ -68,20 +70,21 @@ func (b *buffer) drop() {
 	}
 }
 
-// Reader sends a body up: once, from the body's own bytes. It belongs to one
-// goroutine, but for Close: transports close a body while another goroutine still
-// reads it. Its memory is then given up when that read is over.
+// Reader reads a body once, without copying it first. It must be used by one goroutine,
+// except Close: a transport may close a body while another goroutine reads it. The memory
+// is then released when that read returns.
 type Reader struct {
 	data []byte
 	b    *buffer
 
 	mu     sync.Mutex
-	busy   bool // a read is going on
+	busy   bool // a read is in progress
 	closed bool
 }
 
-// NewReader reads data, which was read under the lease, or made of it; nil for
-// none. The lease's memory is not used again before the reader is closed.
+// NewReader returns a Reader of data, which must have been read under the lease or be built
+// from such bytes. The lease may be nil. Its memory is not reused before the Reader is
+// closed.
 func NewReader(data []byte, lease *Lease) *Reader {
 	r := &Reader{data: data}
 	if lease != nil && lease.buffer != nil {
@@ -105,7 +108,7 @@ func (r *Reader) Read(p []byte) (n int, err error) {
 	return n, nil
 }
 
-// begin reports whether the memory may be read, until end.
+// begin marks a read as in progress, until end, and reports whether the Reader is open.
 func (r *Reader) begin() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -133,7 +136,7 @@ func (r *Reader) Close() error {
 	return nil
 }
 
-// drop gives the memory up, once. The caller holds the mutex.
+// drop releases the memory, once. The caller holds the mutex.
 func (r *Reader) drop() {
 	if r.b != nil {
 		r.b.drop()
@@ -141,9 +144,9 @@ func (r *Reader) drop() {
 	}
 }
 
-// Conn makes a connection that writes a Reader from its own memory, in as few
-// calls as the system takes, where net/http copies it through a small buffer. Other
-// connections than TCP's are returned as they are.
+// Conn wraps a TCP connection so that the bytes of a Reader are written directly, in as few
+// system calls as possible; net/http would copy them through a small buffer. It returns
+// other connections unchanged.
 func Conn(c net.Conn) net.Conn {
 	if tcp, ok := c.(*net.TCPConn); ok {
 		return &conn{tcp}

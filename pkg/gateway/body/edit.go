@@ -6,10 +6,10 @@ import (
 	"github.com/hostless/hostless/pkg/jsonscan"
 )
 
-// WithModel gives the bytes to send to a provider: the body's own slice where
-// nothing changes, else a copy in which every `model` member is the given one, with
-// usage, stream_options asks for include_usage, and the edits are made, which are to
-// places outside of both. All other bytes stay.
+// WithModel returns the bytes to send to a provider, with every `model` member replaced by
+// model. If usage is set, include_usage is added to stream_options. The edits, which must
+// not overlap these places, are applied too. All other bytes are unchanged; if nothing
+// changes, the result is the body's own slice.
 func (b *Body) WithModel(model string, usage bool, edits ...jsonscan.Edit) []byte {
 	if len(b.models) > 0 && (b.differ || model != b.Model) {
 		quoted := jsonscan.Quote(model)
@@ -39,8 +39,8 @@ func (b *Body) WithModel(model string, usage bool, edits ...jsonscan.Edit) []byt
 	return jsonscan.Apply(b.data, edits)
 }
 
-// MarksCache is the edit that asks for the prompt cache at the top level of a body
-// that says nothing of it; none of another.
+// MarksCache returns the edit that enables the prompt cache at the top level of the body.
+// It returns nil for an empty body and for one that has a cache_control already.
 func (b *Body) MarksCache() (edits []jsonscan.Edit) {
 	if b.members == 0 || bytes.Contains(b.data, []byte(`"cache_control"`)) {
 		return nil
@@ -48,12 +48,12 @@ func (b *Body) MarksCache() (edits []jsonscan.Edit) {
 	return []jsonscan.Edit{{At: jsonscan.Span{Start: b.closing, End: b.closing}, Text: []byte(`,"cache_control":{"type":"ephemeral"}`)}}
 }
 
-// Turns is where the conversation is in the body: the value of its last `messages` or
-// `input` member, empty where it has none.
+// Turns returns the position of the conversation: the value of the last `messages` or
+// `input` member. It is empty if there is none.
 func (b *Body) Turns() jsonscan.Span { return b.turns }
 
-// AddsUsage reports whether WithModel adds include_usage: the chunk that answers it
-// is then not the caller's.
+// AddsUsage reports whether WithModel adds include_usage. If so, the usage chunk of the
+// response must not be forwarded to the caller.
 func (b *Body) AddsUsage() bool {
 	if b.usageAsked {
 		return false

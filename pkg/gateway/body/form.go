@@ -15,29 +15,27 @@ import (
 )
 
 const (
-	// formPeek is how far into a form its model is looked for: past the largest
-	// audio file that the providers' transcription endpoints take, since some clients
-	// send the file first.
+	// formPeek is how far a form is searched for its model. It exceeds the largest audio
+	// file that transcription endpoints accept, since some clients send the file first.
 	formPeek     = 32 << 20
 	maxModelPart = 4 << 10
 )
 
-// Form is a multipart body whose beginning has been read.
+// Form is a multipart/form-data body of which the start has been read.
 type Form struct {
-	Model string // of the `model` part, "" where none was found
+	Model string // value of the `model` part; "" if none was found
 	Ended bool   // the whole form has been read
 
 	prefix []byte
-	rest   io.Reader       // nil once all is read
-	tail   []byte          // what Hold read
-	models []jsonscan.Span // where the values of model parts stand in prefix
+	rest   io.Reader       // the unread part of the form; nil if all is read
+	tail   []byte          // what Hold has read
+	models []jsonscan.Span // positions of the values of the model parts in prefix
 }
 
-// ReadForm reads a multipart/form-data body up to its model part. With whole it
-// reads all of the form, at most limit bytes, and refuses one with a second model: a
-// caller that may use certain models only must not send another one behind the
-// first. What it keeps is held under the lease. The errors are fault.Invalid,
-// TooLarge and Busy.
+// ReadForm reads a multipart/form-data body up to its model part. With whole it reads all
+// of the form, at most limit bytes, and refuses a second model, so that a token that is
+// limited to certain models cannot be used to send another one after the first. The memory
+// is held under the lease. The errors are fault.Invalid, TooLarge and Busy.
 func ReadForm(r *http.Request, boundary string, limit int64, whole bool, lease *Lease) (*Form, error) {
 	if !whole {
 		limit = formPeek
@@ -46,7 +44,7 @@ func ReadForm(r *http.Request, boundary string, limit int64, whole bool, lease *
 	}
 	p := formParser{ctx: r.Context(), lease: lease, in: r.Body, limit: limit, delimiter: []byte("\r\n--" + boundary)}
 	if whole && r.ContentLength > 0 {
-		p.size = int(r.ContentLength) + 1 // and the read that finds the end
+		p.size = int(r.ContentLength) + 1 // plus one for the read that returns io.EOF
 	}
 	f, err := p.parse(whole)
 	if err != nil {
@@ -59,18 +57,18 @@ func ReadForm(r *http.Request, boundary string, limit int64, whole bool, lease *
 }
 
 type formParser struct {
-	ctx       context.Context // of the parse, which is one call
+	ctx       context.Context // of the parse call
 	lease     *Lease
 	in        io.Reader
 	limit     int64
-	size      int // of the whole form, where it is known and all of it is read
+	size      int // size of the whole form, if it is known and all of it is to be read
 	delimiter []byte
 	buf       []byte
-	err       error // why reading ended
+	err       error // why reading stopped
 }
 
-// fill reads more into the buffer, and reports whether it did: not at the end, after
-// an error, or beyond the limit.
+// fill reads more into the buffer. It returns false at the end, after an error, and at the
+// limit.
 func (p *formParser) fill() bool {
 	if p.err != nil || int64(len(p.buf)) >= p.limit {
 		return false
@@ -90,8 +88,8 @@ func (p *formParser) fill() bool {
 	return n > 0
 }
 
-// find gives the index of what at or after from, reading on as needed; false where it
-// does not occur.
+// find returns the index of the first what at or after from, reading more as needed. It
+// returns false if what does not occur.
 func (p *formParser) find(what []byte, from int) (int, bool) {
 	for {
 		if i := bytes.Index(p.buf[min(from, len(p.buf)):], what); i >= 0 {
@@ -105,8 +103,8 @@ func (p *formParser) find(what []byte, from int) (int, bool) {
 	}
 }
 
-// parse walks the parts (RFC 2046, section 5.1; RFC 7578). Without all it stops
-// at the first model part.
+// parse iterates over the parts (RFC 2046 section 5.1; RFC 7578). Unless all is set it
+// stops at the first model part.
 func (p *formParser) parse(all bool) (*Form, error) {
 	f := &Form{}
 	malformed := func() (*Form, error) {
@@ -116,7 +114,7 @@ func (p *formParser) parse(all bool) (*Form, error) {
 		if all && int64(len(p.buf)) < p.limit {
 			return nil, &fault.Error{Kind: fault.Invalid, Message: "the multipart body is malformed"}
 		}
-		return p.done(f), nil // the provider reports what is wrong with it
+		return p.done(f), nil // the provider reports the error
 	}
 	for len(p.buf) < len(p.delimiter) && p.fill() {
 	}
@@ -172,8 +170,8 @@ func (p *formParser) parse(all bool) (*Form, error) {
 	}
 }
 
-// modelPart reads a part's header: whether it is the model's, and whether every
-// reader would take it for the same part.
+// modelPart parses the header of a part. It returns whether the part is the model, and
+// whether every parser would agree.
 func modelPart(head []byte) (isModel, clear bool) {
 	h, err := textproto.NewReader(bufio.NewReader(bytes.NewReader(head))).ReadMIMEHeader()
 	if err != nil {
@@ -191,7 +189,7 @@ func modelPart(head []byte) (isModel, clear bool) {
 	return strings.EqualFold(name, "model"), ok
 }
 
-// drain reads what may follow the closing delimiter.
+// drain reads the rest of the body, after the closing delimiter.
 func (p *formParser) drain(f *Form, all bool) (*Form, error) {
 	for all && p.fill() {
 	}
@@ -210,10 +208,9 @@ func (p *formParser) done(f *Form) *Form {
 	return f
 }
 
-// Hold reads what is left of a form of size bytes, under the lease, so that it can be
-// sent more than once. A form whose size is not known or is larger than what forms are
-// looked through for, or for which there is no memory, stays as it is. An error is one
-// of reading.
+// Hold reads the rest of a form of size bytes under the lease, so that Replay can be called
+// more than once. It does nothing if the size is unknown or exceeds the search limit, or if
+// there is no memory for it. The error is a read error.
 func (f *Form) Hold(ctx context.Context, size int64, lease *Lease) error {
 	left := size - int64(len(f.prefix))
 	if f.rest == nil || left < 0 || size > formPeek || lease.Grow(ctx, left) != nil {
@@ -227,12 +224,12 @@ func (f *Form) Hold(ctx context.Context, size int64, lease *Lease) error {
 	return nil
 }
 
-// Repeatable reports whether Replay can be called more than once.
+// Repeatable reports whether Replay may be called more than once.
 func (f *Form) Repeatable() bool { return f.rest == nil }
 
-// Replay gives the whole form once more, its model parts holding the given model,
-// and by how many bytes it grew. Unless it is Repeatable it can be called once: what
-// was not read yet comes from the request itself.
+// Replay returns a reader of the whole form, with the given model in its model parts, and
+// the number of bytes by which the form grew. Unless the form is Repeatable, Replay may be
+// called only once, because the unread part comes from the request itself.
 func (f *Form) Replay(model string) (body io.Reader, grew int) {
 	readers := []io.Reader{}
 	from := 0

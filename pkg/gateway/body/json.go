@@ -9,64 +9,62 @@ import (
 	"github.com/hostless/hostless/pkg/jsonscan"
 )
 
-// Envelope is what the gateway decides by: read in one pass over a JSON body, of
-// which nothing else is decoded.
+// Envelope has the members of a JSON body that the gateway bases its decisions on. They are
+// read in one pass; nothing else is decoded.
 type Envelope struct {
-	// Model is the text of the last `model` member, as common decoders read it; ""
-	// where there is none or it is null.
+	// Model is the value of the last `model` member, which most decoders use; "" if there
+	// is none or it is null.
 	Model string
-	// Stream is whether the last `stream` member is true.
+	// Stream is true if the last `stream` member is true.
 	Stream bool
-	// MaxOutput is the largest of the members that limit what is generated, as OpenAI's
-	// and Anthropic's APIs have them; 0 where there is none, or no good one.
+	// MaxOutput is the largest value among the members that limit the output tokens in the
+	// OpenAI and Anthropic APIs; 0 if there is no valid one.
 	MaxOutput int64
-	// Ambiguous is whether a member that is not called exactly `model` would be taken
-	// for it by a decoder that ignores case, or several `model` members differ.
+	// Ambiguous is true if several `model` members differ, or if a decoder that ignores
+	// case would read another member as `model`.
 	Ambiguous bool
-	// StoredPrompt is whether `prompt` is an object: a prompt that OpenAI stores, which
-	// stands for a model in its responses.
+	// StoredPrompt is true if `prompt` is an object: a reference to a prompt stored at
+	// OpenAI, which also determines the model in the Responses API.
 	StoredPrompt bool
-	// SearchOptions is whether the last `web_search_options` is there and not null.
+	// SearchOptions is true if the last `web_search_options` is present and not null.
 	SearchOptions bool
-	// Holders are the members in which a request may name further models, in their
-	// order: what package policy holds a token's scope against.
+	// Holders are the members that may name further models, in order. Package policy checks
+	// them against the scope of the token.
 	Holders []Member
 }
 
-// Member is a member of a JSON body. Value shares the body's memory.
+// Member is a member of a JSON body. Value shares the memory of the body.
 type Member struct {
 	Name  string
 	Value []byte
 }
 
-// holders are the names of members that may name a model besides the one that a
-// request is routed by, lower case and without underscores, as the most lenient of
-// the providers' decoders read them.
+// holders has the names of members that may name further models. They are lower case and
+// without underscores, as the most lenient decoders of the providers read them.
 var holders = map[string]bool{
 	"model": true, "models": true, "fallbacks": true, "tools": true, "method": true, // OpenAI, Anthropic, OpenRouter
 	"requests": true, "generatecontentrequest": true, // Gemini
 }
 
-// Body is a JSON request body. It is parsed once, immutable, and safe for concurrent
-// use; it shares the memory of the bytes that it was parsed from.
+// Body is a parsed JSON request body. It is immutable and safe for concurrent use. It
+// shares the memory of the bytes that it was parsed from.
 type Body struct {
 	Envelope
 
 	data       []byte
 	models     []jsonscan.Span
-	differ     bool          // several model members differ
-	options    jsonscan.Span // the value of the last stream_options, if any
+	differ     bool          // there are several `model` members with different values
+	options    jsonscan.Span // value of the last stream_options, if any
 	hasOptions bool
-	turns      jsonscan.Span // the value of the last messages or input, if any
+	turns      jsonscan.Span // value of the last messages or input, if any
 	usageAsked bool          // stream_options has include_usage
 	members    int
-	closing    int // where the closing brace is
+	closing    int // index of the closing brace
 }
 
-// Parse reads the envelope of a JSON request body. The body must be an object in
-// UTF-8, and no other reader may find other members in it than are found here (see
-// jsonscan.Skim); whether the values are good JSON is left to whoever decodes them.
-// The error is fault.Invalid.
+// Parse reads the envelope of a JSON request body. The body must be a UTF-8 JSON object in
+// which no other parser could find different members (see jsonscan.Skim). The values are
+// not validated; their decoders do that. The error is fault.Invalid.
 func Parse(data []byte) (*Body, error) {
 	b := &Body{data: data}
 	var last, stream jsonscan.Span
@@ -83,7 +81,7 @@ func Parse(data []byte) (*Body, error) {
 			b.turns = v
 			return nil
 		case "contents", "system":
-			return nil // with those above, nearly all of the body, and none of the below
+			return nil // with the members above, nearly the whole body; none of the members below
 		case "stream":
 			stream = v
 		case "max_tokens", "max_completion_tokens", "max_output_tokens":
@@ -121,7 +119,7 @@ func Parse(data []byte) (*Body, error) {
 	return b, nil
 }
 
-// holder gives the folded name of a member that may name a model.
+// holder returns the folded name of a member that may name a model.
 func holder(key []byte) (string, bool) {
 	if len(key) > 32 {
 		return "", false
@@ -130,5 +128,5 @@ func holder(key []byte) (string, bool) {
 	return name, holders[name]
 }
 
-// Bytes are the body as it came. They must not be changed.
+// Bytes returns the body as received. It must not be modified.
 func (b *Body) Bytes() []byte { return b.data }

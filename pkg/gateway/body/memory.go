@@ -1,8 +1,7 @@
-// Package body reads the bodies of requests: whole where they must be looked into,
-// within a limit each and a budget for all of them together.
+// Package body reads request bodies into memory where the gateway must inspect them, within
+// a limit for each body and a memory budget for all of them.
 //
-// What a body says, and whether its caller may ask for it, is decided by those who
-// read it.
+// It does not decide whether a body is valid for its endpoint or allowed for its caller.
 package body
 
 import (
@@ -14,52 +13,52 @@ import (
 	"github.com/hostless/hostless/pkg/fault"
 )
 
-// Memory is a budget in bytes for all bodies that are held at the same time. It is
-// safe for concurrent use.
+// Memory is a budget in bytes for all bodies that are held at the same time. It is safe for
+// concurrent use.
 type Memory struct {
 	limit int64
 	wait  time.Duration
 
 	mu      sync.Mutex
 	used    int64
-	waiting []*waiter // in the order of their arrival
-	freed   int64     // by large bodies since memory was returned last
+	waiting []*waiter // in order of arrival
+	freed   int64     // bytes freed by large bodies since memory was last returned to the system
 	due     bool      // a return is scheduled
 }
 
 type waiter struct {
 	size int64
-	done chan struct{} // closed when the memory is its own
+	done chan struct{} // closed when the memory has been granted
 }
 
 const (
 	largeBody   = 1 << 20
-	returnAfter = 16 << 20 // of freed large bodies
+	returnAfter = 16 << 20 // bytes of freed large bodies
 	returnDelay = time.Second
 )
 
-// NewMemory makes a budget of limit bytes. A body that finds no room waits for as
-// long as wait before it is refused.
+// NewMemory returns a budget of limit bytes. A body for which there is no memory waits for
+// at most the given duration before it is refused.
 func NewMemory(limit int64, wait time.Duration) *Memory {
 	return &Memory{limit: limit, wait: wait}
 }
 
-// Used is how many bytes are taken now.
+// Used returns the number of bytes in use.
 func (m *Memory) Used() int64 {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.used
 }
 
-// take reserves size bytes, waiting in line for them. A single body may be larger
-// than the whole budget; it then has all of it to itself. The error is fault.Busy,
-// or the context's.
+// take reserves size bytes, and queues if there are too few. A body that is larger than the
+// whole budget is admitted when no other body is held. The error is fault.Busy, or that of
+// the context.
 func (m *Memory) take(ctx context.Context, size int64) error {
 	if size <= 0 {
 		return nil
 	}
 	m.mu.Lock()
-	// Small bodies pass a large one that waits: they would wait for nothing.
+	// A small body overtakes waiting large ones, since it fits in the memory that is free.
 	if (len(m.waiting) == 0 || size < largeBody) && m.fits(size) {
 		m.used += size
 		m.mu.Unlock()
@@ -81,23 +80,23 @@ func (m *Memory) take(ctx context.Context, size int64) error {
 	for i, other := range m.waiting {
 		if other == w {
 			m.waiting = append(m.waiting[:i], m.waiting[i+1:]...)
-			m.admit() // those behind it may fit
+			m.admit() // the waiters behind it may fit
 			if ctx.Err() != nil {
 				return ctx.Err()
 			}
 			return &fault.Error{
 				Kind: fault.Busy, Code: "body_memory_exhausted", RetryAfter: time.Second,
-				Message: "too many large requests at the same time: there is no memory left for this one's body",
+				Message: "not enough memory for the request body: too many large requests at the same time; try again later",
 			}
 		}
 	}
-	return nil // it was given the memory at the last moment
+	return nil // the memory was granted at the last moment
 }
 
-// fits reports whether there is room. The caller holds the mutex.
+// fits reports whether size bytes are free. The caller holds the mutex.
 func (m *Memory) fits(size int64) bool { return m.used == 0 || m.used+size <= m.limit }
 
-// admit gives those in line what there is room for. The caller holds the mutex.
+// admit grants memory to waiters, in order, while it suffices. The caller holds the mutex.
 func (m *Memory) admit() {
 	for len(m.waiting) > 0 && m.fits(m.waiting[0].size) {
 		w := m.waiting[0]
@@ -107,9 +106,8 @@ func (m *Memory) admit() {
 	}
 }
 
-// release gives size bytes back. After large bodies the memory goes back to the
-// system too: the runtime alone would keep it for minutes, for a process that
-// idles nearly always.
+// release returns size bytes to the budget. After large bodies it also returns memory to
+// the operating system, which the Go runtime would do only after minutes.
 func (m *Memory) release(size int64) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -126,7 +124,7 @@ func (m *Memory) release(size int64) {
 
 func (m *Memory) giveBack() {
 	m.mu.Lock()
-	if m.used >= largeBody { // it would be needed again at once
+	if m.used >= largeBody { // the memory would be needed again at once
 		m.mu.Unlock()
 		time.AfterFunc(returnDelay, m.giveBack)
 		return
@@ -136,19 +134,20 @@ func (m *Memory) giveBack() {
 	debug.FreeOSMemory()
 }
 
-// Lease is what one request holds of a Memory. It belongs to one goroutine. The zero
-// value and nil hold nothing and are bounded by nothing.
+// Lease is the share of a Memory that one request holds. It must be used by one goroutine.
+// The zero value and a nil *Lease hold nothing and have no limit.
 type Lease struct {
 	memory *Memory
 	held   int64
-	buffer *buffer // of the body, where it is one that may be used again
-	kept   bool    // something keeps a part of what was read
+	buffer *buffer // the buffer of the body, if it is a reusable one
+	kept   bool    // something else refers to a part of the buffer
 }
 
-// Lease makes an empty lease.
+// Lease returns an empty lease.
 func (m *Memory) Lease() Lease { return Lease{memory: m} }
 
-// Grow takes size bytes more; see Memory for its errors.
+// Grow reserves size more bytes. The errors are those of Memory: fault.Busy, or that of
+// ctx.
 func (l *Lease) Grow(ctx context.Context, size int64) error {
 	if l == nil || l.memory == nil {
 		return nil
@@ -160,17 +159,16 @@ func (l *Lease) Grow(ctx context.Context, size int64) error {
 	return nil
 }
 
-// Reuse says that nothing but Readers keeps a part of what was read, so that the
-// memory may serve another body after Release. Without it, or with Keep, it is left
-// to the garbage collector.
+// Reuse declares that only Readers refer to what was read, so that the memory may be reused
+// after Release. Without Reuse, or with Keep, it is left to the garbage collector.
 func (l *Lease) Reuse() {
 	if l != nil && l.buffer != nil && !l.kept {
 		l.buffer.keep.Store(false)
 	}
 }
 
-// Keep says that something may keep a part of what was read for longer, as a
-// translation does. It outweighs Reuse, whatever their order.
+// Keep declares that something else, such as a translation, may refer to a part of what was
+// read. It takes precedence over Reuse, whichever is called first.
 func (l *Lease) Keep() {
 	if l != nil && l.buffer != nil {
 		l.kept = true
@@ -178,8 +176,8 @@ func (l *Lease) Keep() {
 	}
 }
 
-// Release gives all of it back. What was read under the lease must not be used any
-// more, but by readers that are still open. It may be called more than once.
+// Release returns all reserved bytes. After it, only open Readers may use what was read
+// under the lease. It may be called more than once.
 func (l *Lease) Release() {
 	if l == nil {
 		return

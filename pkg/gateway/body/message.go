@@ -6,42 +6,41 @@ import (
 	"github.com/hostless/hostless/pkg/jsonscan"
 )
 
-// Message is a WebSocket message of a caller's: its type and the models that it
-// names, read without decoding the rest. It shares the memory of the bytes that it
-// was parsed from and is immutable.
+// Message is a WebSocket message from the caller: its type and the models that it names,
+// read without decoding the rest. It is immutable and shares the memory of the bytes that
+// it was parsed from.
 type Message struct {
 	Type    string
-	EventID string         // to name in an error
-	Models  []MessageModel // in the order of their position
-	// Ambiguous is whether readers may take the message for different ones: it has a
-	// second `model` or `type`, in whatever letters, or one that is not quite JSON.
+	EventID string         // to be named in an error
+	Models  []MessageModel // in order of position
+	// Ambiguous is true if parsers may read the message differently: it has a second
+	// `model` or `type` in any letter case, or one that is not strict JSON.
 	Ambiguous bool
-	// Holders are the message's own members in which it may name further models, as
-	// Envelope's are.
+	// Holders are the top-level members that may name further models, as in Envelope.
 	Holders []Member
 
 	data []byte
 }
 
-// MessageModel is one model that a message names.
+// MessageModel is a model that a message names.
 type MessageModel struct {
 	Name string
-	Top  bool // a member of the message itself
+	Top  bool // it is a member of the message itself
 
 	at jsonscan.Span
 }
 
-// modelHolders are the members of session.update and response.create that hold
-// objects with a model in them.
+// modelHolders has the members of session.update and response.create whose values are
+// objects that contain a model.
 var modelHolders = map[string]bool{
 	"session": true, "response": true, "audio": true, "input": true, "output": true,
 	"transcription": true, "input_audio_transcription": true, "voice": true,
 }
 
-// maxHolders bounds how deep those nest.
+// maxHolders limits how deep these objects nest.
 const maxHolders = 6
 
-// ParseMessage reads a message; ok is false where it is not a JSON object.
+// ParseMessage parses a message. ok is false if it is not a JSON object.
 func ParseMessage(data []byte) (m Message, ok bool) {
 	m.data = data
 	if err := m.read(data, 0, 0); err != nil {
@@ -86,10 +85,10 @@ func (m *Message) read(object []byte, offset, depth int) error {
 	return err
 }
 
-// Bytes are the message as it came. They must not be changed.
+// Bytes returns the message as received. It must not be modified.
 func (m *Message) Bytes() []byte { return m.data }
 
-// Model is the message's own model, "" where it has none.
+// Model returns the top-level model of the message, or "".
 func (m *Message) Model() string {
 	for _, one := range m.Models {
 		if one.Top {
@@ -99,8 +98,8 @@ func (m *Message) Model() string {
 	return ""
 }
 
-// WithModels gives the message's bytes with its models renamed: its own slice where
-// none is.
+// WithModels returns the message with its models renamed by rename. If none changes, it
+// returns the message's own slice.
 func (m *Message) WithModels(rename func(string) string) []byte {
 	var out []byte
 	from := 0

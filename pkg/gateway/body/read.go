@@ -13,14 +13,14 @@ import (
 	"github.com/klauspost/compress/zstd"
 )
 
-// TooLarge is the error of a body past its limit.
+// TooLarge returns the error for a body that exceeds its limit, given in bytes.
 func TooLarge(limit int64) error {
 	return fault.New(fault.TooLarge, fmt.Sprintf("the request body is larger than %d MiB", limit>>20))
 }
 
-// Read takes a whole request body into memory, at most limit bytes of it, under the
-// lease. A compressed one is decompressed; the limit then holds for the result. The
-// errors are fault.TooLarge, Invalid and Busy.
+// Read reads a whole request body into memory, at most limit bytes, under the lease. A
+// compressed body is decompressed; the limit then applies to the result. The errors are
+// fault.TooLarge, Invalid and Busy.
 func Read(r *http.Request, limit int64, lease *Lease) ([]byte, error) {
 	if r.ContentLength > limit {
 		return nil, TooLarge(limit)
@@ -44,8 +44,8 @@ func Read(r *http.Request, limit int64, lease *Lease) ([]byte, error) {
 	return data, err
 }
 
-// Decompress undoes a content coding. At most about limit bytes of memory are used
-// for it; the length of what comes out is the reader's to bound.
+// Decompress returns a reader that decodes a content coding, using at most about limit
+// bytes of memory. The caller must limit the length of the result.
 func Decompress(encoding string, body io.Reader, limit int64) (io.ReadCloser, error) {
 	switch encoding {
 	case "gzip", "x-gzip":
@@ -61,7 +61,7 @@ func Decompress(encoding string, body io.Reader, limit int64) (io.ReadCloser, er
 		}
 		return z.IOReadCloser(), nil
 	}
-	return nil, &fault.Error{Kind: fault.Invalid, Message: fmt.Sprintf("content encoding %q is not supported; gzip and zstd are", encoding), Param: "content-encoding"}
+	return nil, &fault.Error{Kind: fault.Invalid, Message: fmt.Sprintf("content encoding %q is not supported: use gzip or zstd", encoding), Param: "content-encoding"}
 }
 
 // readKnown reads a body of a declared length.
@@ -80,20 +80,20 @@ func readKnown(ctx context.Context, r io.Reader, size int64, lease *Lease) ([]by
 }
 
 const (
-	firstRead = 16 << 10 // and the first capacity
+	firstRead = 16 << 10 // also the initial capacity
 	maxRead   = 2 << 20
 )
 
-// readUnknown reads a body whose length is not declared. The buffer grows fourfold:
-// of a large one the system backs only what was written, so that at most a third
-// more than the body is ever touched. The lease grows with what is read.
+// readUnknown reads a body of unknown length. The buffer grows fourfold. The operating
+// system backs only the pages that were written, so the memory in use exceeds the body by
+// at most a third. The lease grows with what is read.
 func readUnknown(ctx context.Context, r io.Reader, limit int64, lease *Lease) ([]byte, error) {
 	data := make([]byte, 0, min(firstRead, limit+1))
 	for {
 		if len(data) == cap(data) {
 			size := 4 * int64(cap(data))
 			if 2*size > limit {
-				size = limit + 1 // one more, to see that the limit is passed
+				size = limit + 1 // one more byte, to detect a body that exceeds the limit
 			}
 			grown := make([]byte, len(data), size)
 			copy(grown, data)
@@ -117,16 +117,16 @@ func readUnknown(ctx context.Context, r io.Reader, limit int64, lease *Lease) ([
 	}
 }
 
-// endOf reports whether the end that ReadFull met is a proper one, which the reader
-// repeats as io.EOF, and not one that the reader itself reports as unexpected.
+// endOf reports whether the end that io.ReadFull met is a regular io.EOF of the reader, and
+// not an io.ErrUnexpectedEOF that the reader itself returns.
 func endOf(r io.Reader) bool {
 	var probe [1]byte
 	n, err := r.Read(probe[:])
 	return n == 0 && err == io.EOF
 }
 
-// ReadError is the error for a body that could not be read: fault.TooLarge or
-// Invalid. A fault is returned as it is.
+// ReadError converts an error of reading a body to fault.TooLarge or Invalid. It returns a
+// fault unchanged.
 func ReadError(err error) error {
 	var already *fault.Error
 	if errors.As(err, &already) {
@@ -139,9 +139,9 @@ func ReadError(err error) error {
 	if IsEnd(err) {
 		return &fault.Error{Kind: fault.Invalid, Message: "the request body ended early", Err: err}
 	}
-	// Malformed chunks, or a connection that broke: then no answer arrives.
+	// Malformed chunks, or a broken connection; in the latter case no response arrives.
 	return &fault.Error{Kind: fault.Invalid, Message: "the request body cannot be read", Err: err}
 }
 
-// IsEnd reports whether an error is the end of a body, early or not.
+// IsEnd reports whether err is io.EOF or io.ErrUnexpectedEOF.
 func IsEnd(err error) bool { return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) }

@@ -9,10 +9,9 @@ import (
 	"github.com/hostless/hostless/pkg/fault"
 )
 
-// Match classifies a request's path. A path that does not exist has no Methods; a
-// method that the path does not have leaves Kind None and Methods filled, for the
-// Allow header. The error is fault.Invalid: another reader of the path could take
-// it for a different one.
+// Match classifies the path of a request. If the path does not exist, Methods is empty; if
+// it lacks the method, Kind is None and Methods has the value of the Allow header. The
+// error is fault.Invalid, for a path that another server might read as a different one.
 func Match(u *url.URL, method string) (Endpoint, error) {
 	if u.RawPath == "" {
 		for _, r := range exact[u.Path] {
@@ -40,7 +39,7 @@ func Match(u *url.URL, method string) (Endpoint, error) {
 	}
 	for _, s := range path {
 		if s == "." || s == ".." || strings.ContainsAny(s, "\\\x00") || strings.Contains(s, "../") || strings.Contains(s, "/..") {
-			return Endpoint{}, fault.New(fault.Invalid, "the path has . or .. in it")
+			return Endpoint{}, fault.New(fault.Invalid, "the path contains . or .. segments")
 		}
 	}
 	groups := [2]string{path[0]}
@@ -62,15 +61,15 @@ func Match(u *url.URL, method string) (Endpoint, error) {
 			methods = union(methods, r.methods)
 		}
 		if methods != "" {
-			break // the path exists, without this method
+			break // the path exists but lacks this method
 		}
 	}
 	return Endpoint{Methods: methods, segments: path}, nil
 }
 
-// administration gives the row of a path that another reader could take for one
-// that is refused: in other letters, or with an encoded slash, a parameter or a
-// space after its name. It is nil for all others.
+// administration returns the Refused row of a path that another server might read as an
+// administration path: with other letter case, or with an encoded slash, a parameter or a
+// space after the name. It returns nil for all other paths.
 func administration(version, segment string) *row {
 	name := strings.ToLower(strings.TrimSpace(segment))
 	if end := strings.IndexAny(name, "/;,?# \t"); end >= 0 {
@@ -84,7 +83,7 @@ func administration(version, segment string) *row {
 	return nil
 }
 
-// at is the endpoint of a row at a path: decoded segments and escaped ones.
+// at returns the endpoint of row r for a path, given as decoded and as escaped segments.
 func (r *row) at(path, raw []string) Endpoint {
 	e := r.endpoint
 	e.segments = path
@@ -99,7 +98,7 @@ func (r *row) at(path, raw []string) Endpoint {
 	return e
 }
 
-// union adds to a list of methods those that it lacks.
+// union returns list with those of methods that it lacks.
 func union(list, methods string) string {
 	if list == "" {
 		return methods
@@ -112,16 +111,15 @@ func union(list, methods string) string {
 	return list
 }
 
-// versionless holds the first segments of the paths that clients build from a base
-// URL without its version.
+// versionless has the first segments of paths that clients build from a base URL that lacks
+// its version.
 var versionless = map[string]bool{
 	"messages": true, "chat": true, "completions": true, "responses": true, "embeddings": true, "models": true, "realtime": true,
 }
 
-// alias maps the paths that clients build from a base URL with a version missing or
-// repeated (/messages, /v1/v1/…), those of Gemini's OpenAI-compatible layer, and
-// those of clients that put a model with a slash in place of models/MODEL:
-// /v1beta/PROVIDER/MODEL:generateContent.
+// alias rewrites paths that clients build incorrectly: with the version missing or repeated
+// (/messages, /v1/v1/…), with the prefix of Gemini's OpenAI-compatible API, or with a model
+// that has a slash and no models/ prefix (/v1beta/PROVIDER/MODEL:generateContent).
 func alias(path string) string {
 	first, _, _ := strings.Cut(strings.TrimPrefix(path, "/"), "/")
 	switch {
@@ -139,8 +137,8 @@ func alias(path string) string {
 	return path
 }
 
-// isSlashedModel reports whether a path below /v1beta names a model and a method
-// without models/ before them.
+// isSlashedModel reports whether a path below /v1beta is a model with a method that lacks
+// the models/ prefix.
 func isSlashedModel(path string) bool {
 	rest, below := strings.CutPrefix(path, "/v1beta/")
 	collection, _, slashed := strings.Cut(rest, "/")

@@ -7,17 +7,17 @@ import (
 	"github.com/hostless/hostless/pkg/dialect"
 )
 
-// row is one line of the table.
+// row is one row of the endpoint table.
 type row struct {
 	methods string // separated by ", "
-	pattern string // `*` is one segment, a closing `**` any number of them
+	pattern string // `*` matches one segment, a final `**` any number of segments
 	dialect dialect.Name
 	kind    Kind
 	scope   Scope
 	model   ModelAt
 
-	segments []string // the pattern's
-	endpoint Endpoint // what Match gives for the pattern itself
+	segments []string // of the pattern
+	endpoint Endpoint // result of Match for a path that equals the pattern
 }
 
 const anyMethod = "GET, POST, PUT, PATCH, DELETE"
@@ -41,7 +41,7 @@ var table = compile([]row{
 	{"GET", "/v1/responses/*/input_items", dialect.Responses, Pass, ByProvider, NoModel, nil, Endpoint{}},
 	{"GET, POST, DELETE", "/v1/conversations/**", dialect.OpenAI, Pass, ByProvider, NoModel, nil, Endpoint{}},
 
-	// Speech, pictures, films.
+	// Speech, images, video.
 	{"POST", "/v1/audio/speech", dialect.OpenAI, Pass, ByModel, InBody, nil, Endpoint{}},
 	{"POST", "/v1/audio/transcriptions", dialect.OpenAI, Pass, ByModel, InForm, nil, Endpoint{}},
 	{"POST", "/v1/audio/translations", dialect.OpenAI, Pass, ByModel, InForm, nil, Endpoint{}},
@@ -57,7 +57,7 @@ var table = compile([]row{
 	{"GET", "/v1/realtime", dialect.OpenAI, WebSocket, ByModel, InMessages, nil, Endpoint{}},
 	{"GET, POST", "/v1/realtime/**", dialect.OpenAI, Pass, Opaque, NoModel, nil, Endpoint{}},
 
-	// Stored things.
+	// Stored objects.
 	{"GET, POST, DELETE", "/v1/files/**", dialect.OpenAI, Pass, ByProvider, NoModel, nil, Endpoint{}},
 	{"GET, POST, DELETE", "/v1/uploads/**", dialect.OpenAI, Pass, ByProvider, NoModel, nil, Endpoint{}},
 	{"POST", "/v1/batches", dialect.OpenAI, Pass, Opaque, NoModel, nil, Endpoint{}},
@@ -79,20 +79,20 @@ var table = compile([]row{
 	{"GET, POST, DELETE", "/v1/threads/**", dialect.OpenAI, Pass, ByProvider, NoModel, nil, Endpoint{}},
 	{"GET, POST, DELETE", "/v1/chatkit/**", dialect.OpenAI, Pass, Opaque, NoModel, nil, Endpoint{}},
 
-	// Anthropic's.
+	// Anthropic.
 	{"POST", "/v1/messages", dialect.Anthropic, Generate, ByModel, InBody, nil, Endpoint{}},
 	{"POST", "/v1/messages/count_tokens", dialect.Anthropic, CountTokens, ByModel, InBody, nil, Endpoint{}},
 	{"POST", "/v1/messages/batches", dialect.Anthropic, Pass, Opaque, NoModel, nil, Endpoint{}},
 	{"GET, POST, DELETE", "/v1/messages/batches/**", dialect.Anthropic, Pass, ByProvider, NoModel, nil, Endpoint{}},
 	{"POST", "/v1/complete", dialect.Anthropic, Pass, ByModel, InBody, nil, Endpoint{}},
 
-	// Models. Gemini's methods stand below a model's name in its v1 as well.
+	// Models. Gemini's v1 API has methods below the model name too.
 	{"GET", "/v1/models", dialect.OpenAI, ListModels, ByProvider, NoModel, nil, Endpoint{}},
 	{"GET", "/v1/models/**", dialect.OpenAI, GetModel, ByModel, InPath, nil, Endpoint{}},
 	{"POST", "/v1/models/**", dialect.Gemini, Generate, ByModel, InPath, nil, Endpoint{}},
 	{"DELETE", "/v1/models/**", dialect.OpenAI, Pass, ByModel, InPath, nil, Endpoint{}},
 
-	// Administration of the account, and hosted agents that act with its rights.
+	// Account administration, and hosted agents, which act with the account's rights.
 	{anyMethod, "/v1/organization/**", dialect.OpenAI, Pass, Refused, NoModel, nil, Endpoint{}},
 	{anyMethod, "/v1/organizations/**", dialect.OpenAI, Pass, Refused, NoModel, nil, Endpoint{}},
 	{anyMethod, "/v1/projects/**", dialect.OpenAI, Pass, Refused, NoModel, nil, Endpoint{}},
@@ -104,10 +104,10 @@ var table = compile([]row{
 	{anyMethod, "/v1/vaults/**", dialect.Anthropic, Pass, Refused, NoModel, nil, Endpoint{}},
 	{anyMethod, "/v1/memory_stores/**", dialect.Anthropic, Pass, Refused, NoModel, nil, Endpoint{}},
 
-	// What is not known here: let through for tokens without a model scope.
+	// Unknown paths: allowed for tokens that are not limited to certain models.
 	{anyMethod, "/v1/**", dialect.OpenAI, Pass, Opaque, InBody, nil, Endpoint{}},
 
-	// Gemini's.
+	// Gemini.
 	{"GET", "/v1beta/models", dialect.Gemini, ListModels, ByProvider, NoModel, nil, Endpoint{}},
 	{"GET", "/v1beta/models/**", dialect.Gemini, GetModel, ByModel, InPath, nil, Endpoint{}},
 	{"POST", "/v1beta/models/**", dialect.Gemini, Generate, ByModel, InPath, nil, Endpoint{}},
@@ -120,7 +120,7 @@ var table = compile([]row{
 	{"GET, POST, PATCH, DELETE", "/v1beta/fileSearchStores/**", dialect.Gemini, Pass, ByProvider, NoModel, nil, Endpoint{}},
 	{anyMethod, "/v1beta/**", dialect.Gemini, Pass, Opaque, InBody, nil, Endpoint{}},
 
-	// Ollama's.
+	// Ollama.
 	{"POST", "/api/chat", dialect.Ollama, Generate, ByModel, InBody, nil, Endpoint{}},
 	{"POST", "/api/generate", dialect.Ollama, Generate, ByModel, InBody, nil, Endpoint{}},
 	{"POST", "/api/embed", dialect.Ollama, Generate, ByModel, InBody, nil, Endpoint{}},
@@ -131,8 +131,7 @@ var table = compile([]row{
 	{"GET, HEAD", "/api/version", dialect.Ollama, Metadata, ByProvider, NoModel, nil, Endpoint{}},
 })
 
-// exact holds the rows without wildcards, which serve nearly every request, by
-// their pattern.
+// exact maps a pattern without wildcards to its rows. Nearly every request matches one.
 var exact = func() map[string][]*row {
 	m := map[string][]*row{}
 	for _, group := range table {
@@ -145,8 +144,8 @@ var exact = func() map[string][]*row {
 	return m
 }()
 
-// compile splits the patterns and groups them by their first two segments. The
-// rows of such a group take precedence over those of a whole version.
+// compile splits the patterns into segments and groups the rows by their first two
+// segments. Such a group takes precedence over the rows of a whole version.
 func compile(lines []row) map[string][]*row {
 	m := map[string][]*row{}
 	for i := range lines {

@@ -9,58 +9,59 @@ import (
 	"github.com/hostless/hostless/pkg/fault"
 )
 
-// ErrorKind names what went wrong by whose fault it is: a closed vocabulary, as the
-// request log shows it. "" is success.
+// ErrorKind classifies an error by whose fault it is. The set of values is closed; the
+// request log and the metrics show them. "" means success.
 type ErrorKind string
 
-// The kinds.
+// The error kinds.
 const (
-	CallerInvalid         ErrorKind = "caller_invalid"         // malformed, too large, no such path
-	CallerUnauthenticated ErrorKind = "caller_unauthenticated" // no token, an unknown, expired or revoked one
-	CallerOrigin          ErrorKind = "caller_origin"          // from an origin that the token is not bound to
-	CallerDisconnected    ErrorKind = "caller_disconnected"    // closed its connection before the end
+	CallerInvalid         ErrorKind = "caller_invalid"         // malformed or too large body, or unknown path
+	CallerUnauthenticated ErrorKind = "caller_unauthenticated" // no bridge token, or an unknown, expired or revoked one
+	CallerOrigin          ErrorKind = "caller_origin"          // the token is bound to another origin
+	CallerDisconnected    ErrorKind = "caller_disconnected"    // the caller closed its connection before the end
 
 	PolicyScope          ErrorKind = "policy_scope"
 	PolicyRateLimited    ErrorKind = "policy_rate_limited"
 	PolicyBudgetExceeded ErrorKind = "policy_budget_exceeded"
 	PolicyKilled         ErrorKind = "policy_killed"
 
-	ProviderUnreachable  ErrorKind = "provider_unreachable"  // no connection, or one that closed before an answer
-	ProviderTimeout      ErrorKind = "provider_timeout"      // no answer in time
-	ProviderRejected     ErrorKind = "provider_rejected"     // 4xx on what was asked
-	ProviderUnauthorized ErrorKind = "provider_unauthorized" // 401, 402 or 403: the key does not do
+	ProviderUnreachable  ErrorKind = "provider_unreachable"  // no connection, or it closed before a response
+	ProviderTimeout      ErrorKind = "provider_timeout"      // no response in time
+	ProviderRejected     ErrorKind = "provider_rejected"     // 4xx for the request itself
+	ProviderUnauthorized ErrorKind = "provider_unauthorized" // 401, 402 or 403 for the provider key
 	ProviderRateLimited  ErrorKind = "provider_rate_limited" // 429
-	ProviderError        ErrorKind = "provider_error"        // 5xx, or an error inside a good answer
-	ProviderIncomplete   ErrorKind = "provider_incomplete"   // the answer ended before it was complete
-	ProviderUnreadable   ErrorKind = "provider_unreadable"   // an answer that cannot be translated
+	ProviderError        ErrorKind = "provider_error"        // 5xx, or an error in the body of a 2xx response
+	ProviderIncomplete   ErrorKind = "provider_incomplete"   // the response ended before it was complete
+	ProviderUnreadable   ErrorKind = "provider_unreadable"   // the response cannot be translated
 
-	HostlessUnconfigured ErrorKind = "hostless_unconfigured" // no key, or a base URL that is refused
+	HostlessUnconfigured ErrorKind = "hostless_unconfigured" // no provider key, or a base URL that is refused
 	HostlessLocked       ErrorKind = "hostless_locked"       // the keychain is locked
-	HostlessBusy         ErrorKind = "hostless_busy"         // no memory left for the body
-	HostlessStopping     ErrorKind = "hostless_stopping"     // the daemon stops
+	HostlessBusy         ErrorKind = "hostless_busy"         // no memory for the request body
+	HostlessStopping     ErrorKind = "hostless_stopping"     // the daemon is shutting down
 	HostlessInternal     ErrorKind = "hostless_internal"
 )
 
-// Aborted reports whether an answer that had started was ended by the caller or by
-// Hostless: the provider charges for it, though it reported nothing.
+// Aborted reports whether the caller or Hostless, and not the provider, ended the call. The
+// provider charges for such a response although it did not report its usage.
 func (k ErrorKind) Aborted() bool {
 	return k != "" && !strings.HasPrefix(string(k), "provider_")
 }
 
-// Codes of the faults by which Admitters refuse.
+// Codes of the faults that Admitters return.
 const (
 	CodeBudgetExceeded = "budget_exceeded"
 	CodeKilled         = "killed"
 	CodeRateLimited    = "rate_limit_exceeded"
 )
 
-// Causes of faults of the provider that say more than their Kind; never shown.
+// Causes of Upstream faults that are more specific than the fault's Kind. They are compared
+// with errors.Is and are not shown to the caller.
 var (
 	ErrIncomplete = errors.New("the response ended before it was complete")
 	ErrUnreadable = errors.New("the response cannot be translated")
 )
 
-// KindOf sorts an error of Hostless's own; "" for nil.
+// KindOf classifies an error of Hostless's own. It returns "" for nil.
 func KindOf(err error) ErrorKind {
 	if err == nil {
 		return ""
@@ -115,7 +116,7 @@ func KindOf(err error) ErrorKind {
 	return HostlessInternal
 }
 
-// KindOfStatus sorts a provider's answer; "" below 400.
+// KindOfStatus classifies a provider's response by its status. It returns "" below 400.
 func KindOfStatus(status int) ErrorKind {
 	switch {
 	case status < 400:

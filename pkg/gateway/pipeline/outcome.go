@@ -6,59 +6,58 @@ import (
 	"github.com/hostless/hostless/pkg/gateway/usage"
 )
 
-// Outcome is how a candidate, or the call as a whole, went. It is a value; the
-// slices in it are shared and not to be changed.
+// Outcome is the result of one attempt, or of a whole call. It is a value; its slices are
+// shared and must not be modified.
 type Outcome struct {
-	// Candidate is what was tried; in the outcome of a call the last one. Its
-	// Provider is nil where nothing was tried.
+	// Candidate is the candidate of the attempt, or the last one of the call. Its Provider
+	// is nil if nothing was tried.
 	Candidate Candidate
-	// Status is the HTTP status: of an attempt what the provider answered, of a call
-	// what its caller got. 0 where there was none: nothing answered, or the caller
-	// disconnected first.
+	// Status is the HTTP status that the provider returned (attempt) or that the caller
+	// received (call). It is 0 if there was no response, or the caller disconnected first.
 	Status int
-	// Kind is "" where the call succeeded. A stream that failed after its beginning
-	// has the Status 200 and a Kind.
+	// Kind is "" on success. A stream that failed after it had started has Status 200 and a
+	// Kind.
 	Kind ErrorKind
-	Err  error // for the log alone: its text may name addresses; nil on success
+	Err  error // for the log only, since its text may contain addresses; nil on success
 
-	Stream bool // an event stream was sent
-	// Usage is what the provider reported, so far as the answer came. Reported tells
-	// a report of nothing from none at all.
+	Stream bool // an event stream was sent to the caller
+	// Usage is what the provider had reported by the end of the response. Reported
+	// distinguishes a report of zero tokens from no report.
 	Usage    usage.Report
 	Reported bool
-	// Estimated is whether Usage is Hostless's own estimate: of a stream that the
-	// caller or Hostless ended before the provider reported anything. Reported is false then.
+	// Estimated means that Usage is Hostless's own estimate, because the caller or Hostless
+	// ended a stream before the provider reported anything. Reported is false then.
 	Estimated bool
 	Ignored   []string // fields of the request that the translation dropped
 
-	Start     time.Time // of the attempt; of a call its arrival
-	FirstByte time.Time // when the first byte of the body came from the provider; zero where none did
+	Start     time.Time // start of the attempt; arrival of the call
+	FirstByte time.Time // first byte of the provider's body; zero if there was none
 	End       time.Time
-	Sent      int64 // bytes of the body that went to the caller
-	// Response is the beginning of that body, for who asked for it in the settings; nil
-	// else, and of an attempt.
+	Sent      int64 // body bytes sent to the caller
+	// Response is the beginning of the body sent to the caller. It is kept only for calls,
+	// and only if the settings ask for it; nil otherwise.
 	Response []byte
 
-	// RetryAfter is the provider's own word on when to come back; 0 where it has none.
+	// RetryAfter is the delay that the provider asked for; 0 if it did not.
 	RetryAfter time.Duration
-	// Committed is whether something of this candidate went to the caller.
+	// Committed means that the caller has received a part of this candidate's response.
 	Committed bool
-	// Attempts lists all tries of a call in order; nil in the outcome of one attempt.
+	// Attempts lists all attempts of a call in order; nil in the outcome of an attempt.
 	Attempts []Attempt
 }
 
-// Failed reports whether it ended with an error.
+// Failed reports whether the outcome has an error kind.
 func (o *Outcome) Failed() bool { return o.Kind != "" }
 
-// Attempt is what remains of one try in the outcome of its call.
+// Attempt is the summary of one attempt in the outcome of its call.
 type Attempt struct {
-	Provider string // canonical
+	Provider string // canonical name
 	KeyLabel string
-	Model    string // by the provider's name for it
-	Status   int    // 0 where nothing answered
+	Model    string // the provider's name for the model
+	Status   int    // 0 if there was no response
 	Kind     ErrorKind
 	Duration time.Duration
 
 	Start     time.Time
-	FirstByte time.Time // when the first byte of the body came; zero where none did
+	FirstByte time.Time // first byte of the body; zero if there was none
 }

@@ -1,20 +1,22 @@
-// Package pipeline declares what one AI request is made of and the three seams
-// that other rooms plug into: a Planner says where a call may go, Admitters say
-// whether it may go at all, Observers hear how it went.
+// Package pipeline defines an AI request and its result, and the three interfaces through
+// which other packages take part in it: a Planner chooses where a call may go, Admitters
+// decide whether it may go at all, and Observers receive its outcome.
 //
-// It owns the values that travel along the pipeline and the vocabulary of its
-// errors. It does no I/O and knows none of the rooms: gateway runs the pipeline,
-// daemon hands the rooms in. The path of a call:
+// The package has the values that pass through the pipeline and the error kinds. It does no
+// I/O and imports none of the implementations: package gateway runs the pipeline, and
+// package daemon passes the implementations to it. The steps of a call are:
 //
 //	match the endpoint → authenticate → parse the body once → Planner.Candidates
-//	→ each Admitter.Admit, in order → attempts: the candidates in order, until one
-//	is accepted → the answer to the caller → settle, latest admitter first
+//	→ each Admitter.Admit, in order → try the candidates in order, until one is
+//	accepted → send its response to the caller → settle, last admitter first
 //	→ each Observer.Done
 //
-// Nothing is sent to the caller before a candidate is accepted; after that no other
-// one is tried. A WebSocket takes the same path for each response.create. A session of
-// the Realtime API is a call beside those of its turns: of its handshake, and of what is
-// used without a response, such as transcripts.
+// Nothing is sent to the caller before a candidate is accepted; after that, no other one is
+// tried. On a WebSocket, each response.create is a call of its own. A session of the
+// Realtime API is one more call, which accounts for its handshake and for usage outside of
+// responses, such as transcripts.
+//
+// "Caller" always means the client that sent the request to the gateway.
 package pipeline
 
 import (
@@ -28,51 +30,52 @@ import (
 	"github.com/hostless/hostless/pkg/token"
 )
 
-// Call is one AI request as its caller made it. It is immutable once it is parsed,
-// and shared by all who see it: nobody changes a field, or what a field points to.
-// A call that was refused before its body was read has the fields up to Header.
+// Call is one AI request as the caller sent it. It is shared, so it must not be modified
+// once it is parsed, nor anything that its fields point to. A call that was refused before
+// its body was read has only the fields up to Header.
 type Call struct {
-	ID       string       // unique, also over restarts
-	Start    time.Time    // when it arrived
-	Method   string       // HTTP method, "POST" for a message on a WebSocket
-	Endpoint string       // the documented path pattern, "/v1/chat/completions"
-	Path     string       // as sent, without the query: for the log alone
-	Dialect  dialect.Name // the caller's, also that of its errors
-	Socket   bool         // a message, or the session, of a WebSocket
-	// List is whether it asks for models. Hostless answers that itself: it has no
-	// candidates, costs nothing and is charged to the rate limit alone.
+	ID       string       // unique, across restarts of the daemon too
+	Start    time.Time    // time of arrival
+	Method   string       // HTTP method; "POST" for a WebSocket message
+	Endpoint string       // documented path pattern, such as "/v1/chat/completions"
+	Path     string       // as sent, without the query; for the log only
+	Dialect  dialect.Name // dialect of the request, and of errors sent to the caller
+	Socket   bool         // a WebSocket session, or a message of one
+	// List means that the call lists models. Hostless answers it without candidates; it
+	// costs nothing and counts only for the rate limit.
 	List bool
 
-	// Grant is what the caller's token allows: its Run is the app's NAME, Prefix and
-	// Name tell which token it is. Nil without one (dev mode, or refused).
+	// Grant is what the bridge token allows. Its Run is the name of the app; Prefix and
+	// Name identify the token. It is nil in dev mode without a token, and for a refused
+	// request.
 	Grant  *token.Grant
 	Client string      // the User-Agent, as sent
-	Header http.Header // as sent, credentials included: never log or send it whole
+	Header http.Header // as sent, with credentials: never log or forward it as a whole
 
-	// Model is the model by the caller's name for it, prefix included; "" where the
-	// endpoint has none or the caller left it to the provider.
+	// Model is the model as the caller named it, with its prefix; "" if the endpoint has no
+	// model, or if the caller left the choice to the provider.
 	Model string
-	// Provider takes a call without a model: the one that x-hostless-provider names,
-	// else the one whose dialect the caller speaks. Canonical.
+	// Provider receives a call without a model: the provider named by x-hostless-provider,
+	// otherwise the one whose dialect the caller uses. It is a canonical name.
 	Provider string
-	Stream   bool // the caller asked for a stream
-	// MaxOutput is the most tokens that the caller asks to be generated, as far as the
-	// JSON body's own members tell; 0 where they do not.
+	Stream   bool // the caller asked for an event stream
+	// MaxOutput is the largest number of output tokens that the JSON body allows; 0 if the
+	// body sets no limit.
 	MaxOutput int64
-	// Body is the JSON body, decompressed; nil where the body is streamed through
-	// (uploads, forms) or there is none. It must not be kept after Done.
+	// Body is the decompressed JSON body; nil if there is none or if the body is streamed
+	// (uploads, forms). It must not be used after Done.
 	Body []byte
-	// Progress is how far the answer has come; nil where that is not watched.
+	// Progress counts the events of the response; nil if nobody watches it.
 	Progress *Progress
-	// Size is the body's length in bytes, -1 where a streamed one does not say.
+	// Size is the length of the body in bytes; -1 for a streamed body of unknown length.
 	Size int64
 
-	// Allow holds the token's scope against a provider (canonical) and its model,
-	// "" for none. The error is fault.Scope. It is never nil.
+	// Allow checks a provider (canonical name) and its model ("" for none) against the
+	// scope of the token. The error is fault.Scope. Allow is never nil.
 	Allow func(provider, model string) error
 }
 
-// As is the same call with another model: what an alias stands for.
+// As returns a copy of the call with another model, such as the target of an alias.
 func (c *Call) As(model string) *Call {
 	other := *c
 	other.Model = model
@@ -81,45 +84,45 @@ func (c *Call) As(model string) *Call {
 
 // Credential is what the user stored for a provider.
 type Credential struct {
-	Provider     string        // the canonical name
-	Label        string        // tells several keys of one provider apart; "" for the only one
+	Provider     string        // canonical name
+	Label        string        // distinguishes several keys of one provider; "" for the only one
 	Key          secret.String // empty for a local provider that needs none
-	BaseURL      string        // "" for the catalogue's
-	Dialect      dialect.Name  // what the base URL speaks; "" for the catalogue's word, OpenAI for a custom one
-	AllowPrivate bool          // the base URL may lead to private addresses
+	BaseURL      string        // "" for the catalogue's base URL
+	Dialect      dialect.Name  // dialect at the base URL; "" for the catalogue's, or OpenAI for a custom provider
+	AllowPrivate bool          // the base URL may resolve to private addresses
 }
 
-// Candidate is one place that a call may go to.
+// Candidate is one provider, key and model that a call may be sent to.
 type Candidate struct {
-	Provider   *provider.Provider // nil in an Outcome of a call that had no candidate
+	Provider   *provider.Provider // nil in an Outcome of a call without candidates
 	Credential Credential
-	Model      string // by the provider's name for it; "" where the call names none
+	Model      string // the provider's name for the model; "" if the call has none
 
-	// Usable is asked right before the candidate is tried, and again before each
-	// further try; false passes it over (its key was taken out of the pool in the
-	// meantime). The last candidate of a call is tried in any case. Nil is always.
+	// Usable is called right before each attempt. If it returns false, for instance because
+	// the key has left the pool in the meantime, the candidate is skipped, unless it is the
+	// last one. A nil Usable means always.
 	Usable func() bool
-	// Retry says whether the next candidate is tried after this one's outcome, of
-	// which nothing has been sent to the caller. It hears of every outcome but the
-	// accepted and the caller's own. Nil never: the answer is the caller's to judge.
-	// To try the same place again, a Planner lists it twice.
+	// Retry reports whether the next candidate is tried after the given outcome of this
+	// one, of which nothing has been sent to the caller. It is called for every outcome
+	// except an accepted response and a disconnect of the caller. A nil Retry means never:
+	// the response goes to the caller. To retry the same candidate, a Planner lists it
+	// twice.
 	Retry func(Outcome) bool
-	// Wait is how long the gateway waits before it tries the candidate after another
-	// one, or after the same one.
+	// Wait is the delay before this candidate is tried, if another attempt preceded it.
 	Wait time.Duration
 }
 
-// Planner says where a call may go, best first; at least one, or an error that is
-// a fault. It is called once a call, before anything is sent, from many goroutines.
-// A Planner holds each target against Call.Allow before it asks for the key; gateway
-// does so again for every candidate. It may look into Call.Header and Call.Body, for
-// what keeps a conversation on one key. A Planner that maps names (aliases) asks the
-// one that it wraps for Call.As(target).
+// Planner chooses the candidates of a call, best first. It returns at least one, or an
+// error that is a fault. It is called once for each call, before anything is sent, from
+// many goroutines. A Planner checks each target with Call.Allow before it asks for the key;
+// the gateway checks every candidate again. It may use Call.Header and Call.Body, for
+// instance to keep a conversation on one key. A Planner that maps names, such as aliases,
+// calls the Planner that it wraps with Call.As(target).
 type Planner interface {
 	Candidates(ctx context.Context, call *Call) ([]Candidate, error)
 }
 
-// PlannerFunc is a function as a Planner.
+// PlannerFunc adapts a function to a Planner.
 type PlannerFunc func(ctx context.Context, call *Call) ([]Candidate, error)
 
 // Candidates implements Planner.
@@ -127,33 +130,32 @@ func (f PlannerFunc) Candidates(ctx context.Context, call *Call) ([]Candidate, e
 	return f(ctx, call)
 }
 
-// Admitter says whether a call may go on: a rate limit, a budget, a switch. It is
-// asked after everything else that may refuse the call, so that what is refused is
-// not charged, with the candidates that were planned (none for Call.List).
+// Admitter decides whether a call may go on: a rate limit, a budget, a switch. It is called
+// after all other checks, so that a refused call is not charged, with the planned
+// candidates (none for Call.List).
 //
-// The error goes to the caller in its dialect: a fault whose Kind gives the status,
-// Code the machine-readable code, Next the command that helps, RetryAfter when to come
-// back, and NoRetry that SDKs must not try again by themselves.
+// The error is sent to the caller in its dialect. It is a fault: Kind determines the
+// status, Code is the machine-readable code, Next the command that helps, RetryAfter the
+// time to wait, and NoRetry tells SDKs not to retry by themselves.
 //
-// settle, where it is not nil, is called exactly once for a call that was let in,
-// with the call's final outcome: to take back a reserve, or charge what was used.
-// Observer.Done follows it, for each call that was let in.
-// Where a later Admitter refuses, the outcome is that refusal. Neither may block
-// longer than the caller should wait; ctx ends with the caller.
+// If settle is not nil, it is called exactly once, with the final outcome of the call,
+// before Observer.Done: to release a reservation, or to charge what was used. If a later
+// Admitter refuses the call, that refusal is the outcome. Neither function may block for
+// longer than the caller should wait; ctx is cancelled when the caller disconnects.
 type Admitter interface {
 	Admit(ctx context.Context, call *Call, candidates []Candidate) (settle func(Outcome), err error)
 }
 
-// A Refuser is an Admitter that refuses some candidates of a call and not others, such
-// as those of a provider whose budget is spent. It is asked about each candidate, where
-// there are several, before the call is admitted; those that it refuses are passed over
-// as if they had not been planned. It charges nothing. The error is that of Admit; where
-// all are refused the caller gets the first one's.
+// Refuser is an Admitter that refuses some candidates of a call only, such as those of a
+// provider whose budget is used up. If a call has several candidates, Refuses is called for
+// each of them before the call is admitted; the refused ones are skipped as if they had not
+// been planned. It charges nothing. Its errors are those of Admit. If all candidates are
+// refused, the caller gets the first error.
 type Refuser interface {
 	Refuses(call *Call, to *Candidate) error
 }
 
-// AdmitterFunc is a function as an Admitter.
+// AdmitterFunc adapts a function to an Admitter.
 type AdmitterFunc func(ctx context.Context, call *Call, candidates []Candidate) (settle func(Outcome), err error)
 
 // Admit implements Admitter.
@@ -161,13 +163,13 @@ func (f AdmitterFunc) Admit(ctx context.Context, call *Call, candidates []Candid
 	return f(ctx, call, candidates)
 }
 
-// Observer hears how calls went. Its methods run in the call's own goroutine and
-// must not block: what takes time goes to a goroutine of the observer's own.
+// Observer receives the outcomes of calls. Its methods run in the goroutine of the call and
+// must not block; an observer does slow work in a goroutine of its own.
 type Observer interface {
-	// Attempt is called after each candidate that was tried, the accepted one
-	// included, in order; for an accepted stream after its end.
+	// Attempt is called after each attempt, in order, including the accepted one; for an
+	// accepted stream after its end.
 	Attempt(call *Call, outcome Outcome)
-	// Done is called exactly once for each call, refused ones included, after the
-	// answer was sent and all settles ran. outcome.Attempts lists what was tried.
+	// Done is called exactly once for each call, including refused ones, after the response
+	// was sent and all settle functions have run. outcome.Attempts lists the attempts.
 	Done(call *Call, outcome Outcome)
 }

@@ -5,18 +5,18 @@ import (
 	"slices"
 )
 
-// Seams are the rooms that are plugged into the pipeline: the one place that calls
-// them. The zero value has none, and then Planner must not be used. It is safe for
-// concurrent use.
+// Seams holds the implementations of the three interfaces, and is the only code that calls
+// Admitters and Observers. In the zero value there are none, and Planner must not be
+// called. It is safe for concurrent use.
 type Seams struct {
 	Planner   Planner
 	Admitters []Admitter
 	Observers []Observer
 }
 
-// Admit asks every Admitter in order. settle is never nil; it is called once, with
-// the call's final outcome. Where one refuses, those that were asked before it have
-// been settled with the refusal.
+// Admit calls every Admitter in order. settle is never nil; the caller of Admit calls it
+// once with the final outcome of the call. If an Admitter refuses, those before it have
+// already been settled with the refusal.
 func (s *Seams) Admit(ctx context.Context, call *Call, candidates []Candidate) (settle func(Outcome), err error) {
 	var settles []func(Outcome)
 	for _, a := range s.Admitters {
@@ -35,8 +35,7 @@ func (s *Seams) Admit(ctx context.Context, call *Call, candidates []Candidate) (
 	return inReverse(settles), nil
 }
 
-// Refused gives the error of the first Refuser that refuses a candidate; nil where none
-// does.
+// Refused returns the error of the first Refuser that refuses the candidate, or nil.
 func (s *Seams) Refused(call *Call, to *Candidate) error {
 	for _, a := range s.Admitters {
 		if r, ok := a.(Refuser); ok {
@@ -48,7 +47,7 @@ func (s *Seams) Refused(call *Call, to *Candidate) error {
 	return nil
 }
 
-// inReverse calls functions from the last to the first.
+// inReverse returns a function that calls all settles, last to first.
 func inReverse(settles []func(Outcome)) func(Outcome) {
 	return func(o Outcome) {
 		for _, one := range slices.Backward(settles) {
@@ -59,14 +58,14 @@ func inReverse(settles []func(Outcome)) func(Outcome) {
 
 func nothingToSettle(Outcome) {}
 
-// Attempt tells every Observer of one candidate's outcome.
+// Attempt passes the outcome of one attempt to every Observer.
 func (s *Seams) Attempt(call *Call, outcome Outcome) {
 	for _, o := range s.Observers {
 		o.Attempt(call, outcome)
 	}
 }
 
-// Done tells every Observer of the call's final outcome.
+// Done passes the final outcome of the call to every Observer.
 func (s *Seams) Done(call *Call, outcome Outcome) {
 	for _, o := range s.Observers {
 		o.Done(call, outcome)

@@ -6,17 +6,17 @@ import (
 	"strings"
 )
 
-// Trace is a call's place in a trace, by W3C Trace Context
+// Trace identifies a call in a distributed trace, as in W3C Trace Context
 // (https://www.w3.org/TR/trace-context/). IDs are lower-case hexadecimal.
 type Trace struct {
-	TraceID string // the caller's, else one of the call's own
-	Parent  string // the span that the caller named, or ""
-	SpanID  string // of the call itself
-	Flags   string // two digits; "01" is sampled
+	TraceID string // the caller's trace ID, otherwise one derived from the call's ID
+	Parent  string // the caller's span ID, or ""
+	SpanID  string // the call's own span ID
+	Flags   string // two digits; "01" means sampled
 }
 
-// TraceOf gives the trace of a call by its ID and the traceparent of its header, "" for
-// none. The same call always has the same IDs.
+// TraceOf returns the trace of a call from its ID and the traceparent header of the request
+// ("" if absent). The same call always has the same IDs.
 func TraceOf(id, traceparent string) Trace {
 	span := fnv.New64a()
 	span.Write([]byte(id))
@@ -31,13 +31,14 @@ func TraceOf(id, traceparent string) Trace {
 	return t
 }
 
-// Called reports whether the caller named the trace.
+// Called reports whether the caller sent a traceparent.
 func (t Trace) Called() bool { return t.Parent != "" }
 
-// Traceparent is the value of that field for what the call causes.
+// Traceparent returns the traceparent header value for requests that the call makes.
 func (t Trace) Traceparent() string { return "00-" + t.TraceID + "-" + t.SpanID + "-" + t.Flags }
 
-// parseTraceparent reads version-traceid-parentid-flags. Versions above 00 may have more.
+// parseTraceparent parses version-traceid-parentid-flags. Versions above 00 may have more
+// fields.
 func parseTraceparent(text string) (id, parent, flags string, ok bool) {
 	parts := strings.Split(strings.TrimSpace(text), "-")
 	if len(parts) < 4 || parts[0] == "00" && len(parts) != 4 || parts[0] == "ff" {

@@ -1,8 +1,8 @@
-// Package policy holds what a request asks for against the scope of its bridge
-// token: its provider and model, and every further model that its body names.
+// Package policy checks a request against the scope of its bridge token: the provider and
+// the model, and every further model that the body names.
 //
-// It is pure: which provider a model's name leads to comes in as a function, and
-// whether a request is admitted in time (rate limits) is decided elsewhere.
+// It is pure. The caller passes the function that resolves a model name to its provider.
+// Rate limits are checked elsewhere.
 package policy
 
 import (
@@ -15,8 +15,8 @@ import (
 	"github.com/hostless/hostless/pkg/token"
 )
 
-// Allow holds a provider, by its canonical name, and its model against a scope; ""
-// for a request without a model. The error is fault.Scope.
+// Allow checks a provider (canonical name) and its model ("" for none) against a scope. The
+// error is fault.Scope.
 func Allow(scope token.Scope, provider, model string) error {
 	if !scope.Provider(provider) {
 		return &fault.Error{Kind: fault.Scope, Message: fmt.Sprintf("this bridge token may not use provider %q", provider), Code: "provider_not_allowed"}
@@ -27,20 +27,19 @@ func Allow(scope token.Scope, provider, model string) error {
 	return nil
 }
 
-// Resolve finds the provider of a model's name.
+// Resolve returns the provider and its model for a model name.
 type Resolve func(model string) (provider.Target, error)
 
-// Authorize refuses a body that names another model than the scope allows, or that
-// a provider may read as naming one: hosted tools that run a model of their own
-// (image generation, an advisor), fallbacks, the graders of a fine-tuning. It is for
-// scopes that limit models; the model that the request is routed by is Allow's. The
-// error is fault.Scope, or fault.Invalid where it is not clear which models the
-// body names.
+// Authorize refuses a body if it names a further model outside the scope, or if a provider
+// could read it so: hosted tools with a model of their own (image generation, an advisor),
+// fallbacks, graders of a fine-tuning job. It is needed for scopes that limit models; Allow
+// checks the model that the request is routed by. The error is fault.Scope, or
+// fault.Invalid if the models of the body are ambiguous.
 func Authorize(scope token.Scope, b *body.Body, resolve Resolve) error {
 	return authorize(scope, b.Ambiguous, b.Holders, resolve)
 }
 
-// AuthorizeMessage is that for a response.create on a WebSocket.
+// AuthorizeMessage is Authorize for a response.create message on a WebSocket.
 func AuthorizeMessage(scope token.Scope, m *body.Message, resolve Resolve) error {
 	return authorize(scope, m.Ambiguous, m.Holders, resolve)
 }
@@ -61,16 +60,15 @@ func authorize(scope token.Scope, ambiguous bool, holders []body.Member, resolve
 	return nil
 }
 
-// Ambiguous is the error of a request that different readers would take for
-// different models.
+// Ambiguous returns the error for a request in which different parsers would find different
+// models.
 func Ambiguous() error {
 	return &fault.Error{Kind: fault.Invalid, Message: "model is given more than once", Param: "model"}
 }
 
-// AuthorizeGemini refuses a body of Gemini's API that names another model than the
-// one of its path, which was allowed: its own model, each of a batch's, and the one
-// of the request whose tokens are to be counted. model is the path's, by the
-// provider's name for it.
+// AuthorizeGemini refuses a body of the Gemini API if it names a model other than that of
+// its path, which was checked before: its own model, one of a batch, or that of a request
+// whose tokens are to be counted. model is the one of the path, in the provider's naming.
 func AuthorizeGemini(b *body.Body, model string, resolve Resolve) error {
 	refs, err := GeminiModelRefs(b)
 	if err != nil {

@@ -10,17 +10,17 @@ import (
 	"github.com/hostless/hostless/pkg/jsonscan"
 )
 
-// ModelRef is a model that a body names beside the one that it is routed by.
+// ModelRef is a model that a body names besides the one that the request is routed by.
 type ModelRef struct {
 	Name  string
-	Param string // the top-level member that it stands in
+	Param string // the top-level member that contains it
 }
 
-// ModelRefs lists the models that the holders of a body or message name: the tools' own models,
-// and any in `method`. Names are compared as the most lenient decoder reads them,
-// and each of several members of one name counts. The error is fault.Scope for
-// members whose models cannot be determined from outside, and fault.Invalid for
-// members that are not JSON, in which a provider may read something else.
+// ModelRefs returns the models that the holders of a body or message name: the models of
+// tools, and any in `method`. Member names are compared as the most lenient decoder reads
+// them, and every duplicate counts. The error is fault.Scope if a member's models cannot be
+// determined from the request, and fault.Invalid if a member is not JSON, since a provider
+// could read something else in it.
 func ModelRefs(holders []body.Member) (refs []ModelRef, err error) {
 	for _, m := range holders {
 		switch strings.ToLower(m.Name) {
@@ -42,8 +42,8 @@ func ModelRefs(holders []body.Member) (refs []ModelRef, err error) {
 	return refs, nil
 }
 
-// GeminiModelRefs lists the models that a body of Gemini's API names. A model that is
-// not a string is listed as "".
+// GeminiModelRefs returns the models that a body of the Gemini API names. A model that is
+// not a string is returned as "".
 func GeminiModelRefs(b *body.Body) (refs []ModelRef, err error) {
 	for _, m := range b.Holders {
 		inner := [][]byte{m.Value}
@@ -82,7 +82,7 @@ func GeminiModelRefs(b *body.Body) (refs []ModelRef, err error) {
 	return refs, nil
 }
 
-// text reads a model's name; ok is false for null, which names none.
+// text decodes the name of a model. ok is false for null, which names none.
 func text(value []byte) (name string, ok bool) {
 	if jsonscan.KindOf(value) == 'n' {
 		return "", false
@@ -91,7 +91,7 @@ func text(value []byte) (name string, ok bool) {
 	return name, true
 }
 
-// check holds a member to JSON's grammar.
+// check returns an error if the member is not strict JSON.
 func check(m body.Member) error {
 	if err := jsonscan.Check(m.Value); err != nil {
 		return &fault.Error{Kind: fault.Invalid, Message: m.Name + " is not JSON", Param: m.Name, Err: err}
@@ -99,8 +99,8 @@ func check(m body.Member) error {
 	return nil
 }
 
-// appendTools adds the models that tools name, each by a member of its own: what its
-// parameters are called is the caller's business.
+// appendTools appends the models of tools. Only a direct member of a tool counts, since the
+// caller may name the parameters of its functions as it likes.
 func appendTools(refs []ModelRef, m body.Member) ([]ModelRef, error) {
 	if string(m.Value) == "null" {
 		return refs, nil
@@ -112,7 +112,7 @@ func appendTools(refs []ModelRef, m body.Member) ([]ModelRef, error) {
 		}
 		_, err := jsonscan.Skim(tool, func(name []byte, v jsonscan.Span) error {
 			if len(name) != len("model") || !bytes.EqualFold(name, []byte("model")) || tool[v.Start] != '"' {
-				return nil // what is not text is no model to any provider
+				return nil // providers accept only strings as models
 			}
 			model, ok := jsonscan.Text(v.Of(tool))
 			if !ok {
@@ -131,7 +131,7 @@ func appendTools(refs []ModelRef, m body.Member) ([]ModelRef, error) {
 	return refs, nil
 }
 
-// appendNamed adds the models that an object names.
+// appendNamed appends the models that an object names.
 func appendNamed(refs []ModelRef, object []byte, param string) []ModelRef {
 	for name, value := range jsonscan.Members(object) {
 		if strings.EqualFold(string(name), "model") {
@@ -143,11 +143,11 @@ func appendNamed(refs []ModelRef, object []byte, param string) []ModelRef {
 	return refs
 }
 
-// maxNesting bounds how deep `method` is looked through: a grader of graders is
-// three levels deep.
+// maxNesting limits how deep `method` is searched. A grader of graders is three levels
+// deep.
 const maxNesting = 64
 
-// appendAllNamed adds the models that a value names, however deep.
+// appendAllNamed appends the models that a value names at any depth.
 func appendAllNamed(refs []ModelRef, value []byte, param string, depth int) ([]ModelRef, error) {
 	if depth > maxNesting {
 		return nil, &fault.Error{Kind: fault.Invalid, Message: param + " nests too deep", Param: param}
