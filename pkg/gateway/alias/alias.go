@@ -1,10 +1,9 @@
-// Package alias owns names of models that stand for other ones: which targets a name
-// has, and when a call goes on from one target to the next.
+// Package alias implements aliases: names that stand for one or more models. It resolves
+// the targets of a name, and decides when a call moves on from one target to the next.
 //
-// The table is pure; where aliases are kept is package config's concern. A name is
-// looked up as the caller wrote it, before anything else knows it, so that an alias
-// may have the name of a real model. Targets may be aliases themselves; within its
-// own targets a name means the real model.
+// The table is pure; package config stores the aliases. A name is looked up as the caller
+// sent it, before any other routing, so an alias may have the name of a real model. Targets
+// may be aliases too; inside its own targets, the name of an alias means the real model.
 package alias
 
 import (
@@ -16,19 +15,19 @@ import (
 	"github.com/hostless/hostless/pkg/fault"
 )
 
-// Bounds of a table.
+// Limits of a table.
 const (
-	maxTargets = 16  // of one alias, others' targets included
-	maxAliases = 512 // in all
+	maxTargets = 16  // of one alias, including those of nested aliases
+	maxAliases = 512 // in total
 	maxName    = 256 // bytes
 )
 
-// Table is a set of aliases, resolved. It is immutable; nil has none.
+// Table is a resolved set of aliases. It is immutable. A nil *Table has no aliases.
 type Table struct {
 	exact map[string][]string
 	globs []glob // longest prefix first
 
-	tokens map[string]*Table // the tables of tokens that have aliases of their own
+	tokens map[string]*Table // tables of tokens with aliases of their own, by token prefix or name
 }
 
 type glob struct {
@@ -36,9 +35,9 @@ type glob struct {
 	targets []string
 }
 
-// New makes a table of names and their targets, those of single tokens beside those of
-// all; within a token's table its own come first. What Check refuses is left out and
-// named by problems.
+// New builds a table from the general aliases and those of single tokens. In the table of a
+// token, its own aliases take precedence. Aliases that Check refuses are left out; problems
+// describes them.
 func New(aliases map[string][]string, tokens map[string]map[string][]string) (t *Table, problems []string) {
 	if len(aliases) == 0 && len(tokens) == 0 {
 		return nil, nil
@@ -64,7 +63,8 @@ func New(aliases map[string][]string, tokens map[string]map[string][]string) (t 
 	return t, problems
 }
 
-// For gives the aliases that hold for a token, by its shown prefix or else its name.
+// For returns the aliases for a token, given its shown prefix and its name. The prefix
+// takes precedence.
 func (t *Table) For(prefix, name string) *Table {
 	if t == nil || t.tokens == nil {
 		return t
@@ -82,7 +82,7 @@ func newTable(aliases map[string][]string) (t *Table, problems []string) {
 	good := map[string][]string{}
 	for _, name := range slices.Sorted(maps.Keys(aliases)) {
 		if err := Check(good, name, aliases[name]); err != nil {
-			problems = append(problems, fmt.Sprintf("the alias %.80q is left out: %s", name, fault.From(err).Message))
+			problems = append(problems, fmt.Sprintf("alias %.80q is ignored: %s", name, fault.From(err).Message))
 			continue
 		}
 		good[name] = aliases[name]
@@ -100,9 +100,9 @@ func newTable(aliases map[string][]string) (t *Table, problems []string) {
 	return t, problems
 }
 
-// Targets gives what a model's name stands for, best first; nil where it is no alias.
-// An exact name counts before a pattern, a long pattern before a short one. Clients
-// that mark a model's long context in its name (`fast[1m]`) mean the same alias.
+// Targets returns the models that a name stands for, best first, or nil if it is no alias.
+// An exact name takes precedence over a pattern, and a longer pattern over a shorter one. A
+// suffix that marks a long context (`fast[1m]`) is ignored.
 func (t *Table) Targets(model string) []string {
 	if t == nil {
 		return nil
@@ -128,7 +128,7 @@ func (t *Table) find(model string) []string {
 	return nil
 }
 
-// Names gives the aliases that are no patterns, sorted.
+// Names returns the aliases that are not patterns, sorted.
 func (t *Table) Names() []string {
 	if t == nil {
 		return nil
@@ -136,25 +136,25 @@ func (t *Table) Names() []string {
 	return slices.Sorted(maps.Keys(t.exact))
 }
 
-// Check reports whether an alias can join the others, or take its own place among
-// them. The error is fault.Invalid, or fault.Conflict where it would go in a circle.
+// Check reports whether an alias can be added to the others, or replace one of them. The
+// error is fault.Invalid, or fault.Conflict for a cycle.
 func Check(others map[string][]string, name string, targets []string) error {
 	if err := checkName(name); err != nil {
 		return err
 	}
 	if len(targets) == 0 {
-		return &fault.Error{Kind: fault.Invalid, Message: "an alias needs a model that it stands for", Param: "targets"}
+		return &fault.Error{Kind: fault.Invalid, Message: "an alias needs at least one target", Param: "targets"}
 	}
 	for _, target := range targets {
 		if err := checkText("the target", target, "targets"); err != nil {
 			return err
 		}
 		if strings.Contains(target, "*") {
-			return &fault.Error{Kind: fault.Invalid, Message: fmt.Sprintf("the target %.80q is a pattern: only an alias may be one", target), Param: "targets"}
+			return &fault.Error{Kind: fault.Invalid, Message: fmt.Sprintf("the target %.80q is a pattern: only the name of an alias may end with *", target), Param: "targets"}
 		}
 	}
 	if len(targets) == 1 && targets[0] == name {
-		return &fault.Error{Kind: fault.Conflict, Message: fmt.Sprintf("%.80q would stand for itself", name), Param: "targets"}
+		return &fault.Error{Kind: fault.Conflict, Message: fmt.Sprintf("the alias %.80q refers to itself", name), Param: "targets"}
 	}
 	all := maps.Clone(others)
 	if all == nil {
@@ -162,7 +162,7 @@ func Check(others map[string][]string, name string, targets []string) error {
 	}
 	all[name] = targets
 	if len(all) > maxAliases {
-		return &fault.Error{Kind: fault.Invalid, Message: fmt.Sprintf("there are %d aliases already", maxAliases), Next: "hostless model unalias NAME"}
+		return &fault.Error{Kind: fault.Invalid, Message: fmt.Sprintf("there are already %d aliases", maxAliases), Next: "hostless model unalias NAME"}
 	}
 	for other := range all {
 		flat, err := flatten(all, other)
@@ -170,7 +170,7 @@ func Check(others map[string][]string, name string, targets []string) error {
 			return err
 		}
 		if len(flat) > maxTargets {
-			return &fault.Error{Kind: fault.Invalid, Message: fmt.Sprintf("%.80q would have more than %d targets", other, maxTargets), Param: "targets"}
+			return &fault.Error{Kind: fault.Invalid, Message: fmt.Sprintf("the alias %.80q would have more than %d targets", other, maxTargets), Param: "targets"}
 		}
 	}
 	return nil
@@ -181,50 +181,50 @@ func checkName(name string) error {
 		return err
 	}
 	if i := strings.IndexByte(name, '*'); i >= 0 && i != len(name)-1 || name == "*" {
-		return &fault.Error{Kind: fault.Invalid, Message: fmt.Sprintf("the alias %.80q: a * may only end a pattern, behind a part of a name", name), Param: "name"}
+		return &fault.Error{Kind: fault.Invalid, Message: fmt.Sprintf("the alias %.80q is invalid: * is allowed only at the end, after at least one character", name), Param: "name"}
 	}
 	return nil
 }
 
-// checkText refuses what cannot be a model's name in every dialect.
+// checkText returns an error if text cannot be the name of a model in every dialect.
 func checkText(what, text, param string) error {
 	bad := func(why string) error {
 		return &fault.Error{Kind: fault.Invalid, Message: fmt.Sprintf("%s %.80q %s", what, text, why), Param: param}
 	}
 	switch {
 	case text == "":
-		return &fault.Error{Kind: fault.Invalid, Message: what + " has no name", Param: param}
+		return &fault.Error{Kind: fault.Invalid, Message: what + " is empty", Param: param}
 	case len(text) > maxName:
 		return bad(fmt.Sprintf("is longer than %d bytes", maxName))
 	case strings.ContainsFunc(text, func(r rune) bool { return r <= ' ' || r >= 0x7f }):
-		return bad("has blanks or characters that no model's name has")
+		return bad("contains spaces or characters outside of printable ASCII")
 	case strings.ContainsAny(text, `,?#"\`):
 		return bad(`must not contain any of , ? # " \`)
 	}
 	for segment := range strings.SplitSeq(text, "/") {
 		if segment == "" || segment == "." || segment == ".." {
-			return bad("has an empty part, . or .. between slashes")
+			return bad("has an empty segment, or . or .. as a segment")
 		}
 	}
 	return nil
 }
 
-// flatten gives the models that an alias stands for, with the aliases among its
-// targets resolved. The error is fault.Conflict for a circle.
+// flatten returns the models that an alias stands for, with nested aliases resolved. The
+// error is fault.Conflict for a cycle.
 func flatten(all map[string][]string, name string) (models []string, err error) {
 	var add func(name string, path []string) error
 	add = func(name string, path []string) error {
 		for _, target := range all[name] {
 			key := lookup(all, target)
 			switch {
-			case key == "" || key == name: // a real model, by its own name too
+			case key == "" || key == name: // a real model; also one with the name of this alias
 				if !slices.Contains(models, target) {
 					models = append(models, target)
 				}
 			case slices.Contains(path, key):
 				return &fault.Error{
 					Kind: fault.Conflict, Param: "targets", Code: "alias_cycle",
-					Message: fmt.Sprintf("aliases in a circle: %s → %s", strings.Join(path, " → "), key), Next: "hostless model list",
+					Message: fmt.Sprintf("the aliases form a cycle: %s → %s", strings.Join(path, " → "), key), Next: "hostless model list",
 				}
 			default:
 				if err := add(key, append(path[:len(path):len(path)], key)); err != nil {
@@ -237,7 +237,7 @@ func flatten(all map[string][]string, name string) (models []string, err error) 
 	return models, add(name, []string{name})
 }
 
-// lookup finds the alias that a name leads to, "" for none.
+// lookup returns the alias that matches a name, or "".
 func lookup(all map[string][]string, model string) string {
 	if _, ok := all[model]; ok {
 		return model

@@ -9,24 +9,23 @@ import (
 	"github.com/hostless/hostless/pkg/gateway/pipeline"
 )
 
-// Limits of one call: of attempts over all of its targets, and of the time after its
-// arrival in which another target is tried.
+// Limits of one call: the number of attempts over all of its targets, and the time since
+// its arrival after which no further target is tried.
 const (
 	maxAttempts = 8
 	maxTime     = time.Minute
 )
 
-// Planner makes a call for an alias one for each of its targets, in their order:
-// those of the planner that it wraps, one after the other.
+// Planner replaces the candidates of a call for an alias by those of all its targets, in
+// order, as the Inner planner returns them. Other calls go to Inner unchanged.
 type Planner struct {
 	Inner pipeline.Planner            // required
-	Table func(*pipeline.Call) *Table // required; called once a call, so cheap
+	Table func(*pipeline.Call) *Table // required; called once for each call, so it must be fast
 	Now   func() time.Time            // required
 }
 
-// Candidates implements pipeline.Planner. A target that the token does not reach, or
-// that cannot be called (no key, a locked one), is passed over where another one is
-// left.
+// Candidates implements pipeline.Planner. A target that is outside the scope of the token,
+// or cannot be used (no provider key, or a locked one), is skipped if another one remains.
 func (p *Planner) Candidates(ctx context.Context, call *pipeline.Call) ([]pipeline.Candidate, error) {
 	targets := p.Table(call).Targets(call.Model)
 	if targets == nil {
@@ -54,22 +53,22 @@ func (p *Planner) Candidates(ctx context.Context, call *pipeline.Call) ([]pipeli
 	case failed != nil:
 		return nil, failed
 	case len(targets) > 1:
-		return nil, &fault.Error{Kind: fault.Scope, Message: "this bridge token may use none of the models that \"" + call.Model + "\" stands for", Param: "model", Code: "model_not_allowed"}
+		return nil, &fault.Error{Kind: fault.Scope, Message: "this bridge token may use none of the targets of alias \"" + call.Model + "\"", Param: "model", Code: "model_not_allowed"}
 	}
 	return nil, outside
 }
 
-// run is one call on its way over the targets of an alias. It belongs to the call's
-// goroutine.
+// run tracks one call over the targets of an alias. It is used by the goroutine of the call
+// only.
 type run struct {
 	planner  *Planner
 	call     *pipeline.Call
 	groups   int
-	left     int // the target up to which nothing more is expected
+	left     int // targets up to this one are no longer tried
 	attempts int
 }
 
-// wrap makes the candidates of one target a part of the run.
+// wrap adds the candidates of one target to the run.
 func (r *run) wrap(found []pipeline.Candidate) []pipeline.Candidate {
 	r.groups++
 	group := r.groups
@@ -93,9 +92,9 @@ func (r *run) wrap(found []pipeline.Candidate) []pipeline.Candidate {
 	return found
 }
 
-// movesOn reports whether the next target is tried after an outcome: the provider has
-// a fault, no room, or does not take the key. What it makes of the request itself is
-// the caller's to know.
+// movesOn reports whether the next target is tried after an outcome: if the provider has
+// failed, is overloaded or refuses the key. If it refuses the request itself, its response
+// goes to the caller.
 func movesOn(o *pipeline.Outcome) bool {
 	switch o.Kind {
 	case pipeline.ProviderUnreachable, pipeline.ProviderTimeout, pipeline.ProviderIncomplete, pipeline.ProviderUnauthorized, pipeline.ProviderRateLimited:

@@ -1,7 +1,7 @@
-// Package ledger counts what was spent since the daemon began, by provider and model.
+// Package ledger counts usage since the daemon started, by provider and model.
 //
-// It is an Observer of the pipeline, in memory alone: `hostless status` and Ollama's list
-// of running models are read from it.
+// It is an Observer of the pipeline and keeps its counts in memory only. They are shown by
+// `hostless status` and in Ollama's list of running models.
 package ledger
 
 import (
@@ -15,22 +15,22 @@ import (
 	"github.com/hostless/hostless/pkg/gateway/usage"
 )
 
-// Usage is what was spent on one model since the daemon began, as far as the
-// provider's answers reported.
+// Usage is the usage of one model since the daemon started, as far as the provider reported
+// it.
 type Usage struct {
 	Provider        string    `json:"provider"`
 	Model           string    `json:"model"`
 	Requests        int64     `json:"requests"`
-	Errors          int64     `json:"errors"` // answers of 400 and above, and none at all
+	Errors          int64     `json:"errors"` // responses with an error, and requests without a response
 	InputTokens     int64     `json:"input_tokens"`
-	CachedTokens    int64     `json:"cached_tokens"` // of the input
+	CachedTokens    int64     `json:"cached_tokens"` // part of the input
 	OutputTokens    int64     `json:"output_tokens"`
-	ReasoningTokens int64     `json:"reasoning_tokens"` // of the output
+	ReasoningTokens int64     `json:"reasoning_tokens"` // part of the output
 	LastUsed        time.Time `json:"last_used"`
 }
 
-// Ledger counts usage by provider and model: a pipeline.Observer. It is safe for
-// concurrent use.
+// Ledger counts usage by provider and model. It implements pipeline.Observer. It is safe
+// for concurrent use.
 type Ledger struct {
 	now  func() time.Time
 	mu   sync.Mutex
@@ -39,11 +39,11 @@ type Ledger struct {
 
 type key struct{ provider, model string }
 
-// New makes an empty ledger.
+// New returns an empty ledger.
 func New(now func() time.Time) *Ledger { return &Ledger{now: now} }
 
-// maxRows bounds the ledger: model names come from callers. What is past it is
-// counted under the empty model.
+// maxRows limits the size of the ledger, because model names come from callers. Further
+// models are counted under the empty name.
 const maxRows = 4096
 
 // Attempt implements pipeline.Observer.
@@ -52,7 +52,7 @@ func (l *Ledger) Attempt(*pipeline.Call, pipeline.Outcome) {}
 // Done implements pipeline.Observer.
 func (l *Ledger) Done(call *pipeline.Call, o pipeline.Outcome) {
 	if o.Estimated {
-		o.Usage.Tokens = usage.Tokens{} // the provider did not tell
+		o.Usage.Tokens = usage.Tokens{} // the provider reported nothing
 	}
 	if len(o.Attempts) > 0 {
 		l.add(o.Candidate.Provider.Name, o.Candidate.Model, o.Status == 0 || o.Status >= 400, o.Usage.Tokens)
@@ -88,7 +88,7 @@ func (l *Ledger) add(providerName, model string, failed bool, t usage.Tokens) {
 	row.ReasoningTokens += t.Reasoning
 }
 
-// List gives the rows, by provider and model.
+// List returns the rows, sorted by provider and model.
 func (l *Ledger) List() []Usage {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -105,10 +105,11 @@ func (l *Ledger) List() []Usage {
 	return out
 }
 
-// activeFor is how long a model is listed as active after it was used.
+// activeFor is how long a model is listed as active after its last use.
 const activeFor = 5 * time.Minute
 
-// Active gives the models that were used lately, the latest first; made is their date.
+// Active returns the recently used models, last used first; made is their modification
+// date.
 func (l *Ledger) Active(made time.Time) []ollama.Active {
 	var out []ollama.Active
 	for _, u := range l.List() {

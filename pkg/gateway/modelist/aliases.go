@@ -6,12 +6,12 @@ import (
 	"github.com/hostless/hostless/pkg/gateway/plan"
 )
 
-// aliases gives the aliases that the caller may use and that can be called, beside the
-// models that are listed already.
+// aliases returns the aliases that the caller may use and that can be served, except those
+// with the name of a model that is listed already.
 func (s *Service) aliases(settings plan.Settings, allowed func(provider, model string) bool, listed []Model) (all []Model) {
 	for _, name := range settings.Aliases.Names() {
 		if slices.ContainsFunc(listed, func(m Model) bool { return m.ID == name }) {
-			continue // it has the name of a real model
+			continue // a real model has this name
 		}
 		if m, ok := s.alias(name, settings, allowed, listed); ok {
 			all = append(all, m)
@@ -20,8 +20,8 @@ func (s *Service) aliases(settings plan.Settings, allowed func(provider, model s
 	return all
 }
 
-// alias describes a name that is an alias, or matched by one, by its first target that
-// the caller may use. ok is false where there is none.
+// alias returns the list entry of an alias, or of a name that an alias pattern matches. It
+// describes the first target that the caller may use. ok is false if there is none.
 func (s *Service) alias(name string, settings plan.Settings, allowed func(provider, model string) bool, listed []Model) (m Model, ok bool) {
 	targets := settings.Aliases.Targets(name)
 	if targets == nil {

@@ -8,9 +8,9 @@ import (
 	"github.com/hostless/hostless/pkg/prices"
 )
 
-// codexModel is a model as Codex reads its list (ModelInfo in codex-rs/protocol of
-// https://github.com/openai/codex): an entry that lacks a required member makes it drop
-// the whole list, and so does an effort that it does not know.
+// codexModel is a model in the list that Codex reads (ModelInfo in codex-rs/protocol of
+// https://github.com/openai/codex). If an entry lacks a required member or has an unknown
+// effort, Codex drops the whole list.
 type codexModel struct {
 	Slug                 string          `json:"slug"`
 	DisplayName          string          `json:"display_name"`
@@ -55,26 +55,26 @@ type codexTruncation struct {
 	Limit int    `json:"limit"`
 }
 
-// codexInstructions are what Codex tells a model of the list that it runs; it has no
-// words of its own for a model that a list describes.
-const codexInstructions = `You are a coding agent in Codex, a program in the user's terminal. You work on the user's machine, in the directory that you are told, with the tools that you are given.
+// codexInstructions is the system prompt that Codex uses for a model of this list. Codex
+// has no default for models that it does not know itself.
+const codexInstructions = `You are a coding agent in Codex, a program in the user's terminal. You work on the user's machine, in the given working directory, with the given tools.
 
-Work until the request is wholly done, then say so. Look before you change anything: read the files that matter, and the repository's own instructions (AGENTS.md) where it has some, of which the deepest one counts for the files below it. Search with rg where it is there. Run several independent reads at once.
+Work until the request is complete, then report. Look before you change anything: read the relevant files, and the repository's own instructions (AGENTS.md) if there are any; for each file the deepest AGENTS.md above it applies. Search with rg if it is installed. Run several independent reads at once.
 
 Changing files:
-- Use apply_patch where you have it, and the shell otherwise. Keep changes small and in the style of the code around them.
-- Mend the cause, not the symptom. Do not touch what the task is not about, and leave changes that you did not make alone.
-- Never revert, reset or delete the user's work, and never commit or push, unless you are asked to.
+- Use apply_patch if you have it, otherwise the shell. Keep changes small and in the style of the surrounding code.
+- Fix the cause, not the symptom. Do not touch what is outside of the task, and leave changes alone that you did not make.
+- Never revert, reset or delete the user's work, and never commit or push, unless the user asks for it.
 
-Checking: run the project's own tests, linters or builds for what you changed, from the narrowest to the wider. Tell what you ran and what came of it. Never say that something works that you have not seen working.
+Checking: run the project's own tests, linters or builds for what you changed, from the narrowest to the widest. Report what you ran and the result. Never claim that something works unless you have seen it work.
 
-The sandbox and the approvals that you are told of are the user's decisions. Where a command is refused, ask for what you need and say why, or find another way within them.
+The sandbox and the approval rules are the user's decisions. If a command is refused, ask for what you need and explain why, or find another way within the rules.
 
-Plans: for work of several steps keep a plan with update_plan where you have it, one step in progress at a time, and bring it up to date as you go.
+Plans: for work in several steps keep a plan with update_plan if you have it, with one step in progress at a time, and keep it up to date.
 
-Answers: plain, short and in the user's language. Name files with their paths and lines (src/app.ts:42). Show no large files that you wrote, since the user has them. End with what is left to do, if anything.`
+Answers: plain, short and in the user's language. Name files with path and line (src/app.ts:42). Do not print large files that you wrote, since the user has them. End with the remaining work, if any.`
 
-// codexModels gives the models that write text, in the list's order.
+// codexModels returns the models that generate text, in the order of the list.
 func codexModels(all []Model) []codexModel {
 	list := []codexModel{}
 	for _, m := range all {
@@ -102,9 +102,9 @@ func codexEntry(m Model, priority int) codexModel {
 	if known := anthropic.ModelByName(m.Info.ID); known.Thinking {
 		medium := "medium"
 		c.DefaultEffort, c.Summaries = &medium, true
-		c.Efforts = []codexEffort{{"low", "Quick answers with little thinking"}, {"medium", "Thinks as much as most tasks need"}, {"high", "Thinks long, for hard tasks"}}
+		c.Efforts = []codexEffort{{"low", "Fast responses with little reasoning"}, {"medium", "Balanced reasoning for most tasks"}, {"high", "Deep reasoning for difficult tasks"}}
 		if known.XHigh {
-			c.Efforts = append(c.Efforts, codexEffort{"xhigh", "Thinks longest, for the hardest tasks"})
+			c.Efforts = append(c.Efforts, codexEffort{"xhigh", "Deepest reasoning for the most difficult tasks"})
 		}
 	}
 	if m.Provider == "openai" {
@@ -116,8 +116,8 @@ func codexEntry(m Model, priority int) codexModel {
 
 var book = sync.OnceValue(func() *prices.Book { return prices.NewBook(nil, prices.Default()) })
 
-// window is how many tokens a model reads: by the provider's list, else by the snapshot
-// of model facts; 0 where neither tells.
+// window returns the context window of a model in tokens, from the provider's list or else
+// from the embedded model data; 0 if it is unknown.
 func window(m Model) int {
 	if m.Input > 0 {
 		return m.Input
@@ -128,13 +128,13 @@ func window(m Model) int {
 	return 0
 }
 
-// notText are words in the names of models that do something else than write text.
+// notText has parts of the names of models that do not generate text.
 var notText = []string{
 	"embed", "whisper", "tts", "dall-e", "moderation", "realtime", "transcribe", "image", "imagen", "sora", "veo", "lyria", "audio", "speech", "rerank",
 	"guard", "babbage", "davinci", "-live", "aqa", "nano-banana",
 }
 
-// writes reports whether a model, by its name, is one that agents can use.
+// writes reports whether a model, by its name, generates text, so that agents can use it.
 func writes(id string) bool {
 	id = strings.ToLower(id)
 	for _, word := range notText {

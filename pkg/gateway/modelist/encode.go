@@ -9,8 +9,8 @@ import (
 	"github.com/hostless/hostless/pkg/dialect/gemini"
 )
 
-// Encode gives a page as the value of a response in a dialect's shape, to be encoded
-// as JSON.
+// Encode returns a page of models in the response format of a dialect, to be encoded as
+// JSON.
 func Encode(shape dialect.Name, p Page) any {
 	entries := make([]any, 0, len(p.Models))
 	for _, m := range p.Models {
@@ -34,7 +34,7 @@ func Encode(shape dialect.Name, p Page) any {
 	}
 }
 
-// EncodeModel gives one model as the value of a response in a dialect's shape.
+// EncodeModel returns one model in the response format of a dialect, to be encoded as JSON.
 func EncodeModel(shape dialect.Name, m Model) any {
 	title := m.Title
 	if title == "" {

@@ -10,24 +10,24 @@ import (
 
 // Model is a model in a list.
 type Model struct {
-	ID       string // what it is called by in this list
-	Provider string // the canonical name
+	ID       string // its name in this list
+	Provider string // canonical name
 	Info
 }
 
-// Source is one provider whose models are listed.
+// Source is a provider whose models are listed.
 type Source struct {
 	Provider   *provider.Provider
 	Credential pipeline.Credential
-	// Configured are the models that config.json lists for the provider, used where it
-	// has no live list.
+	// Configured has the models that config.json lists for the provider. They are used if
+	// the provider has no live list.
 	Configured []string
 }
 
-// List gives the models of all sources, in their order: live where a provider lists
-// them, else those that are configured, else the catalogue's. allowed reports
-// whether a model is listed at all; name gives the ID that it is listed under, of
-// which the first one counts.
+// List returns the models of all sources, in their order: the provider's live list,
+// otherwise the configured models, otherwise those of the catalogue. allowed reports
+// whether a model is listed; name returns the ID under which it is listed. Of equal IDs the
+// first one is kept.
 func (l *Lists) List(ctx context.Context, sources []Source, allowed func(provider, model string) bool, name func(p *provider.Provider, id string) string) []Model {
 	models := make([][]Info, len(sources))
 	var wait sync.WaitGroup
@@ -56,7 +56,7 @@ func (l *Lists) List(ctx context.Context, sources []Source, allowed func(provide
 	return all
 }
 
-// modelsOf gives the models of one source.
+// modelsOf returns the models of one source.
 func (l *Lists) modelsOf(ctx context.Context, s Source) []Info {
 	if s.Provider.ModelsURL && !s.Provider.Builtin {
 		if live := l.Live(ctx, s.Provider, s.Credential); len(live) > 0 {

@@ -1,10 +1,8 @@
-// Package modelist answers which models there are: the providers' live lists, kept
-// for some minutes, and the union of them in the shape of each dialect, whole or in
-// pages.
+// Package modelist lists models: it fetches and caches the providers' live lists, and
+// combines them into one list in the format of each dialect, whole or in pages.
 //
-// It decides nothing: which providers are asked, which models a caller may see and
-// what they are called come in with each call. Routing by a model's name belongs to
-// package provider, Ollama's lists to package dialect/ollama.
+// The caller passes the providers to query, the models that may be listed, and their names.
+// Package provider routes by model name; package dialect/ollama encodes Ollama's lists.
 package modelist
 
 import (
@@ -26,42 +24,42 @@ import (
 )
 
 const (
-	freshFor     = 5 * time.Minute  // how long a list is taken as it is
-	retryAfter   = 15 * time.Second // how long a failed fetch is not repeated
-	callerWait   = 4 * time.Second  // how long a caller waits for the first list
+	freshFor     = 5 * time.Minute  // how long a list is considered fresh
+	retryAfter   = 15 * time.Second // delay before a failed fetch is repeated
+	callerWait   = 4 * time.Second  // how long a request waits for the first list
 	fetchTimeout = 15 * time.Second
 	maxList      = 16 << 20 // bytes
 )
 
-// Info is one model of a provider.
+// Info describes one model of a provider.
 type Info struct {
-	ID      string // as the provider names it
+	ID      string // the provider's name for it
 	Title   string
-	Created int64 // Unix seconds, 0 unknown
+	Created int64 // Unix seconds; 0 if unknown
 	Owner   string
-	Input   int             // context in tokens, 0 unknown
-	Output  int             // most tokens of an answer, 0 unknown
-	Raw     json.RawMessage // Gemini's own entry
+	Input   int             // context window in tokens; 0 if unknown
+	Output  int             // maximum output tokens; 0 if unknown
+	Raw     json.RawMessage // the entry in Gemini's format, if it came from Gemini
 }
 
-// Config is what New needs.
+// Config is the configuration for New.
 type Config struct {
 	Client  *upstream.Client // required
-	Version string           // of Hostless, for the User-Agent
-	Now     func() time.Time // nil is time.Now
-	Logger  *slog.Logger     // nil discards
-	Stopped func() bool      // whether providers must not be asked now; nil is never
+	Version string           // version of Hostless, for the User-Agent
+	Now     func() time.Time // nil means time.Now
+	Logger  *slog.Logger     // nil discards logs
+	Stopped func() bool      // reports whether providers must not be contacted now; nil means never
 }
 
-// Lists keeps the providers' live lists of models: fetched once for all who ask at
-// the same time, refreshed in the background, and kept while a provider is down. It
-// is safe for concurrent use.
+// Lists caches the live model lists of providers. Concurrent requests share one fetch,
+// stale lists are refreshed in the background, and a list is kept while its provider is
+// down. It is safe for concurrent use.
 type Lists struct {
 	cfg Config
 
 	mu      sync.Mutex
 	entries map[string]*entry // by provider
-	base    context.Context   // of what runs in the background
+	base    context.Context   // context of the background fetches
 	stop    context.CancelFunc
 	running sync.WaitGroup
 }
@@ -70,11 +68,11 @@ type entry struct {
 	cred    pipeline.Credential
 	models  []Info
 	fetched time.Time
-	failed  time.Time     // when fetching failed last
-	done    chan struct{} // open while a fetch runs
+	failed  time.Time     // time of the last failed fetch
+	done    chan struct{} // non-nil while a fetch runs; closed at its end
 }
 
-// New makes an empty set of lists.
+// New returns an empty set of lists.
 func New(cfg Config) *Lists {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
@@ -87,7 +85,7 @@ func New(cfg Config) *Lists {
 	return l
 }
 
-// Close ends what runs in the background and waits for it.
+// Close cancels background fetches and waits for their end.
 func (l *Lists) Close() {
 	l.mu.Lock()
 	l.stop()
@@ -95,8 +93,8 @@ func (l *Lists) Close() {
 	l.running.Wait()
 }
 
-// Live gives a provider's live list, nil where none can be had in time. An old list
-// is given at once and refreshed in the background. It must not be changed.
+// Live returns a provider's live list, or nil if none arrives in time. A stale list is
+// returned at once and refreshed in the background. The result must not be modified.
 func (l *Lists) Live(ctx context.Context, p *provider.Provider, cred pipeline.Credential) []Info {
 	now := l.cfg.Now()
 	l.mu.Lock()
@@ -128,15 +126,14 @@ func (l *Lists) Live(ctx context.Context, p *provider.Provider, cred pipeline.Cr
 	return e.models
 }
 
-// Has reports whether a provider's live list has a model; false where no list can be
-// had in time.
+// Has reports whether a provider's live list contains a model. It is false if no list
+// arrives in time.
 func (l *Lists) Has(ctx context.Context, p *provider.Provider, cred pipeline.Credential, model string) bool {
 	return slices.ContainsFunc(l.Live(ctx, p, cred), func(m Info) bool { return m.ID == model })
 }
 
-// Limits gives how many tokens a provider's list says that a model reads and
-// answers with at most; 0 where there is no list yet, or it does not say. It never
-// fetches.
+// Limits returns the context window and the maximum output of a model, in tokens, from the
+// provider's cached list; 0 if unknown. It never fetches.
 func (l *Lists) Limits(provider, model string) (input, output int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -150,7 +147,7 @@ func (l *Lists) Limits(provider, model string) (input, output int) {
 	return 0, 0
 }
 
-// Secrets shorter than these are not looked for: in an answer, and in an error.
+// The minimum lengths of keys that are redacted in responses and in errors.
 const (
 	minSecret      = 6
 	minSecretError = 4
@@ -173,7 +170,7 @@ func (l *Lists) refresh(e *entry, p *provider.Provider) {
 	e.done = nil
 }
 
-// fetch asks a provider for its models, in the dialect of its base URL.
+// fetch requests a provider's list of models, in the dialect of its base URL.
 func (l *Lists) fetch(ctx context.Context, p *provider.Provider, cred pipeline.Credential) ([]Info, error) {
 	speaks, query := p.Primary(), ""
 	switch speaks {
@@ -187,7 +184,7 @@ func (l *Lists) fetch(ctx context.Context, p *provider.Provider, cred pipeline.C
 		return nil, err
 	}
 	if e == nil {
-		return nil, fmt.Errorf("provider %s has no list", p.Name)
+		return nil, fmt.Errorf("provider %s does not list its models", p.Name)
 	}
 	req := &upstream.Request{
 		Endpoint: e, Method: http.MethodGet, Path: "/models", Query: query,

@@ -17,8 +17,8 @@ import (
 	"github.com/hostless/hostless/pkg/provider"
 )
 
-// Metadata answers Ollama's lists, which need no token: they tell names
-// alone. A page may ask only from bare localhost.
+// Metadata serves Ollama's metadata endpoints. They need no token, because they reveal only
+// names. A web page may use them only from bare localhost.
 func (s *Service) Metadata(ctx context.Context, r *plan.Request) ([]byte, error) {
 	if err := access.PlainOrigin(r.HTTP); err != nil {
 		return nil, err
@@ -53,8 +53,8 @@ func (s *Service) Metadata(ctx context.Context, r *plan.Request) ([]byte, error)
 	return nil, fault.New(fault.NotFound, fmt.Sprintf("model '%s' not found", respond.HeaderSafe(name)))
 }
 
-// ollamaModels gives all models as Ollama's lists name them: what the providers
-// have, and what config.json's ollama_api_models adds.
+// ollamaModels returns all models in the form of Ollama's lists: those of the providers,
+// and those of ollama_api_models in config.json.
 func (s *Service) ollamaModels(ctx context.Context, settings plan.Settings) []ollama.Model {
 	everything := func(string, string) bool { return true }
 	var out []ollama.Model
@@ -65,7 +65,7 @@ func (s *Service) ollamaModels(ctx context.Context, settings plan.Settings) []ol
 	for _, added := range settings.OllamaModels {
 		target, err := s.Planner.Target(added.Name, settings)
 		if err != nil || target.Model == "" {
-			continue // the stored providers cannot be listed now
+			continue // stored providers cannot be listed at the moment
 		}
 		id := ollama.ID(target.Provider, target.Model)
 		i := slices.IndexFunc(out, func(m ollama.Model) bool { return m.Name == id })
@@ -82,8 +82,8 @@ func (s *Service) ollamaModels(ctx context.Context, settings plan.Settings) []ol
 	return out
 }
 
-// ollamaModel is a model with what the model facts know of it; the provider's own list
-// wins.
+// ollamaModel converts a model. Members that the provider's list lacks come from the
+// embedded model data.
 func ollamaModel(m Model, modified time.Time) ollama.Model {
 	facts := prices.FactsOf(m.Provider, m.Info.ID)
 	out := ollama.Model{Name: m.ID, Provider: m.Provider, Modified: modified, Context: m.Input}
@@ -107,7 +107,8 @@ func ollamaModel(m Model, modified time.Time) ollama.Model {
 	return out
 }
 
-// modified is when a model was made, or else when this gateway was.
+// modified returns the creation time of a model, or the start time of the gateway if it is
+// unknown.
 func (s *Service) modified(created int64) time.Time {
 	if created > 0 {
 		return time.Unix(created, 0).UTC()

@@ -10,15 +10,15 @@ import (
 	"github.com/hostless/hostless/pkg/fault"
 )
 
-// Page is a part of a list of models. A list is whole unless its caller asks for
-// pages, as Anthropic's and Google's clients may; OpenAI's has none.
+// Page is a part of a list of models. It is the whole list unless the request asks for a
+// page, which is possible in the Anthropic and Gemini APIs.
 type Page struct {
 	Models []Model
-	More   bool   // in the direction that was asked for
-	Next   string // Gemini's token of the next page, or ""
+	More   bool   // there are more models in the requested direction
+	Next   string // Gemini's page token; "" if there is none
 }
 
-// PageOf cuts the page that a query asks for. The error is fault.Invalid.
+// PageOf returns the page that the query parameters select. The error is fault.Invalid.
 func PageOf(shape dialect.Name, query url.Values, all []Model) (Page, error) {
 	switch shape {
 	case dialect.Anthropic:
@@ -85,10 +85,10 @@ func pageSize(query url.Values, name string, least, otherwise int) (int, error) 
 	if err != nil || n < least {
 		return 0, &fault.Error{Kind: fault.Invalid, Message: name + " must be a number of at least " + strconv.Itoa(least), Param: name}
 	}
-	return min(n, 1000), nil // the largest page of both APIs
+	return min(n, 1000), nil // the largest page size of both APIs
 }
 
-// indexOf finds a model in a list by its ID, for the parameter that names it.
+// indexOf returns the index of the model with an ID, which came from the parameter param.
 func indexOf(all []Model, id, param string) (int, error) {
 	i := slices.IndexFunc(all, func(m Model) bool { return m.ID == id })
 	if i < 0 {

@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// parse reads a list of models: OpenAI's and Anthropic's {"data":[…]},
-// Gemini's {"models":[…]}, or a bare array.
+// parse decodes a list of models: {"data":[…]} from OpenAI and Anthropic, {"models":[…]}
+// from Gemini, or a JSON array.
 func parse(data []byte) ([]Info, error) {
 	var doc struct {
 		Data   []json.RawMessage `json:"data"`
@@ -33,10 +33,10 @@ func parse(data []byte) ([]Info, error) {
 			MaxIn       int             `json:"max_input_tokens"`
 			MaxOut      int             `json:"max_completion_tokens"`
 			MaxTokens   int             `json:"max_tokens"`
-			Served      int             `json:"max_model_len"` // vLLM's word for the context
+			Served      int             `json:"max_model_len"` // vLLM's context window
 			Top         struct {
 				MaxOut int `json:"max_completion_tokens"`
-			} `json:"top_provider"` // OpenRouter's
+			} `json:"top_provider"` // OpenRouter
 		}
 		if json.Unmarshal(raw, &m) != nil || m.ID == "" {
 			continue

@@ -14,19 +14,19 @@ import (
 	"github.com/hostless/hostless/pkg/provider"
 )
 
-// Service answers which models there are. Its fields are required and not changed
-// after the first request; it is safe for concurrent use.
+// Service serves the lists of models. All fields are required and must not change after the
+// first request. It is safe for concurrent use.
 type Service struct {
 	Lists   *Lists
 	Planner *plan.Planner
 	Keys    plan.Keys
-	Made    time.Time              // the date of models that have none
-	Active  func() []ollama.Active // the models that were used lately, the latest first
+	Made    time.Time              // modification date of models without one
+	Active  func() []ollama.Active // recently used models, last used first
 	Logger  *slog.Logger
 }
 
-// union gives every model that the caller may use, by provider. name makes the ID
-// that a model is listed under.
+// union returns every model that the caller may use, by provider. name returns the ID under
+// which a model is listed.
 func (s *Service) union(ctx context.Context, settings plan.Settings, allowed func(provider, model string) bool, name func(p *provider.Provider, id string) string) []Model {
 	var sources []Source
 	for _, stored := range s.usable(settings) {
@@ -35,7 +35,7 @@ func (s *Service) union(ctx context.Context, settings plan.Settings, allowed fun
 		}
 		p, cred, err := s.Planner.Credential(ctx, stored, settings)
 		if err != nil {
-			continue // a locked or broken store: the others are listed still
+			continue // its key is locked or unreadable; the other providers are still listed
 		}
 		configured := settings.Models[p.Name]
 		for _, alias := range p.Aliases {
@@ -46,8 +46,8 @@ func (s *Service) union(ctx context.Context, settings plan.Settings, allowed fun
 	return s.Lists.List(ctx, sources, allowed, name)
 }
 
-// usable names the providers that can be used at all, in the catalogue's order
-// and then the custom ones.
+// usable returns the providers that can be used: first those of the catalogue, in its
+// order, then the custom ones.
 func (s *Service) usable(settings plan.Settings) []string {
 	stored := map[string]bool{}
 	names, err := s.Keys.Stored()
@@ -71,9 +71,8 @@ func (s *Service) usable(settings plan.Settings) []string {
 	return out
 }
 
-// openAIName is how /v1/models calls a model: openai's, anthropic's and google's
-// by their bare ids, where these lead back to them; all others with the
-// provider's name before them.
+// openAIName returns the naming of /v1/models. Models of openai, anthropic and google have
+// their plain ID if it routes back to them; all others have the provider as a prefix.
 func (s *Service) openAIName(settings plan.Settings) func(*provider.Provider, string) string {
 	return func(p *provider.Provider, id string) string {
 		if p.BareModels {
@@ -85,8 +84,8 @@ func (s *Service) openAIName(settings plan.Settings) func(*provider.Provider, st
 	}
 }
 
-// geminiName is how Gemini's list calls a model: as OpenAI's does, but for those
-// that would be taken for Google's when asked for in Gemini's way.
+// geminiName returns the naming of Gemini's list. It differs from OpenAI's for models that
+// the Gemini API would route to Google.
 func geminiName(name func(*provider.Provider, string) string) func(*provider.Provider, string) string {
 	return func(p *provider.Provider, id string) string {
 		if called := name(p, id); called != id || !plan.GoogleByDefault(provider.Target{Provider: p.Name, Model: id}) {
@@ -96,7 +95,8 @@ func geminiName(name func(*provider.Provider, string) string) func(*provider.Pro
 	}
 }
 
-// Answer gives a list of models, or one, in a dialect's shape: as JSON encodes it.
+// Answer returns a list of models, or one model, in the format of a dialect, to be encoded
+// as JSON. The errors are faults.
 func (s *Service) Answer(ctx context.Context, r *plan.Request, shape dialect.Name) (any, error) {
 	name := s.openAIName(r.Settings)
 	if shape == dialect.Gemini {
@@ -112,7 +112,7 @@ func (s *Service) Answer(ctx context.Context, r *plan.Request, shape dialect.Nam
 		}
 		value := Encode(shape, part)
 		if list, ok := value.(map[string]any); ok && shape == dialect.OpenAI && r.HTTP.URL.Query().Has("client_version") {
-			list["models"] = codexModels(part.Models) // Codex, which reads a list of its own
+			list["models"] = codexModels(part.Models) // for Codex, which reads a format of its own
 		}
 		return value, nil
 	}

@@ -1,16 +1,16 @@
 package usage
 
-// What an estimate counts: four tokens for each fourteen bytes of a request, JSON
-// included, and a flat number for what is no text, such as an image in base64.
+// The rules of an estimate: four tokens for every fourteen bytes of a request, including
+// JSON syntax, and a fixed number for data that is not text, such as an image in base64.
 const (
 	bytesPer4   = 14
-	mediaRun    = 1024 // bytes of base64 in a row, which no text has
-	mediaTokens = 1600 // an image of Anthropic's largest size
+	mediaRun    = 1024 // a longer run of base64 characters is not text
+	mediaTokens = 1600 // an image of the largest size that Anthropic accepts
 )
 
-// Estimate guesses what a stream used that was aborted before its provider reported it:
-// the prompt of the request's JSON, nil for none, and a token of output for each event
-// that came. It is no provider's count: who shows it marks it as an estimate.
+// Estimate estimates the usage of a stream that was aborted before its provider reported
+// it: the input from the JSON of the request (nil for none), and one output token for each
+// event. It must be shown as an estimate, since no provider reported it.
 func Estimate(body []byte, events int64) Report {
 	var text, media, run int64
 	for _, c := range body {

@@ -8,8 +8,8 @@ import (
 )
 
 var (
-	// mark stands in "usage" and Gemini's "usageMetadata". It begins with a letter: a
-	// quote, which is everywhere in JSON, would slow the search down.
+	// mark is a part of "usage" and of Gemini's "usageMetadata". It starts with a letter,
+	// because the frequent quotes of JSON would slow the search down.
 	mark     = []byte(`usage`)
 	nullMark = []byte(`"usage":null`)
 	metadata = []byte(`"usageMetadata"`)
@@ -17,13 +17,14 @@ var (
 	responseMark = []byte(`"resp_`)
 )
 
-// Parse reads the report in the JSON of an answer, or of one event of a stream, in
-// any dialect; ok is false where there is none. Nothing but the report is decoded.
-// In a JSON array, as Gemini streams without alt=sse, the last report counts.
+// Parse reads the usage report in the JSON of a response, or of one event of a stream, in
+// any dialect; ok is false if there is none. Nothing else is decoded. In a JSON array,
+// which Gemini streams without alt=sse, the last report counts.
 //
 // Sources: https://platform.openai.com/docs/api-reference/chat/object,
 // https://platform.openai.com/docs/api-reference/responses/object,
-// https://docs.claude.com/en/api/messages, https://ai.google.dev/api/generate-content#UsageMetadata.
+// https://docs.claude.com/en/api/messages,
+// https://ai.google.dev/api/generate-content#UsageMetadata.
 func Parse(data []byte) (r Report, ok bool) {
 	if !bytes.Contains(data, mark) || bytes.Contains(data, nullMark) && bytes.Count(data, mark) == 1 {
 		return r, false
@@ -34,8 +35,8 @@ func Parse(data []byte) (r Report, ok bool) {
 	return parseObject(data, 0)
 }
 
-// parseObject reads the report of one answer: a member of it, or of the object that
-// an event of the Responses or the Messages API wraps around one.
+// parseObject reads the report of one response: a member of the object, or of the object in
+// which an event of the Responses or Messages API wraps the response.
 func parseObject(data []byte, depth int) (r Report, ok bool) {
 	var usage, outer, id jsonscan.Span
 	var tier string
@@ -76,8 +77,7 @@ func parseObject(data []byte, depth int) (r Report, ok bool) {
 	return r, false
 }
 
-// lastOf reads the last report within an array of answers, which may have been cut
-// off behind it.
+// lastOf reads the last report in an array of responses, which may be truncated after it.
 func lastOf(data []byte) (r Report, ok bool) {
 	i := bytes.LastIndex(data, metadata)
 	if i < 0 {
@@ -91,7 +91,7 @@ func lastOf(data []byte) (r Report, ok bool) {
 	for n := 0; n < len(rest); n++ {
 		switch rest[n] {
 		case '"':
-			end := bytes.IndexByte(rest[n+1:], '"') // names and modalities: no escapes
+			end := bytes.IndexByte(rest[n+1:], '"') // names and modalities have no escapes
 			if end < 0 {
 				return r, false
 			}
@@ -107,9 +107,9 @@ func lastOf(data []byte) (r Report, ok bool) {
 	return r, false
 }
 
-// counts are the members of a usage object that are read, of all dialects.
+// counts has the members of a usage object in all dialects.
 type counts struct {
-	prompt, completion, total int64 // chat completions
+	prompt, completion, total int64 // Chat Completions
 	input, output             int64 // Responses, Messages, transcription
 	cacheRead, cacheWrite     int64 // Messages
 	cacheWrite1h              int64
@@ -120,7 +120,7 @@ type counts struct {
 	gThoughts, gCached, gTool int64
 }
 
-// parseCounts maps a provider's usage object to the classes.
+// parseCounts maps a provider's usage object to the token classes.
 func parseCounts(text []byte) (r Report, ok bool) {
 	var c counts
 	_, err := jsonscan.Object(text, func(key []byte, v jsonscan.Span) error {
@@ -142,7 +142,7 @@ func parseCounts(text []byte) (r Report, ok bool) {
 			c.cacheWrite = number(raw)
 		case "cache_creation":
 			c.cacheWrite1h = member(raw, "ephemeral_1h_input_tokens")
-		case "prompt_cache_hit_tokens", "cached_tokens": // DeepSeek's, Moonshot's
+		case "prompt_cache_hit_tokens", "cached_tokens": // DeepSeek, Moonshot
 			c.cached = max(c.cached, number(raw))
 		case "prompt_tokens_details", "input_tokens_details", "input_token_details":
 			c.inputDetails(raw)
@@ -213,15 +213,15 @@ func (c *counts) tokens() Tokens {
 		Reasoning: max(c.reasoning, c.gThoughts), AudioOutput: c.audioOut,
 	}
 	if c.reasoning > 0 && c.completion > 0 && c.total == c.prompt+c.completion+c.reasoning {
-		t.Output += c.reasoning // xAI's completion_tokens leave the reasoning out
+		t.Output += c.reasoning // xAI's completion_tokens exclude reasoning
 	}
 	switch {
 	case c.prompt > 0:
-		// Gateways that speak chat completions for Anthropic's models repeat its
-		// cache counts beside a prompt_tokens that includes them.
+		// Gateways that serve Anthropic's models as chat completions repeat its cache
+		// counts, although prompt_tokens includes them.
 		t.Cached, t.CacheWrite = max(t.Cached, c.cacheRead), max(t.CacheWrite, c.cacheWrite)
 	default:
-		// The Messages API counts cached and written tokens beside input_tokens.
+		// The Messages API excludes cached and written tokens from input_tokens.
 		t.Input += c.input + c.cacheRead + c.cacheWrite
 		t.Cached += c.cacheRead
 		t.CacheWrite += c.cacheWrite
@@ -232,7 +232,7 @@ func (c *counts) tokens() Tokens {
 	return t
 }
 
-// audioOf is the count of Gemini's ModalityTokenCount for audio.
+// audioOf returns the audio count of a list of Gemini's ModalityTokenCount.
 func audioOf(list []byte) (n int64) {
 	rest := list
 	for {
@@ -240,7 +240,7 @@ func audioOf(list []byte) (n int64) {
 		if i < 0 {
 			return n
 		}
-		end := bytes.IndexByte(rest[i:], '}') // the entries are flat
+		end := bytes.IndexByte(rest[i:], '}') // the entries have no nested objects
 		if end < 0 {
 			return n
 		}
@@ -262,7 +262,7 @@ func member(object []byte, name string) int64 {
 	return number(span.Of(object))
 }
 
-// number reads a count; 0 where it is none.
+// number parses a count; 0 if it is not one.
 func number(raw []byte) int64 {
 	n, err := strconv.ParseInt(string(raw), 10, 64)
 	if err != nil {

@@ -1,39 +1,38 @@
-// Package usage reads what a provider's answer says it used.
+// Package usage reads the token usage that providers report in their responses.
 //
-// It owns one set of token classes for all dialects and the rules that map each
-// provider's own counts to it. What tokens cost, and who pays for them, is decided
-// by those who observe requests.
+// It defines one set of token classes for all dialects, and maps the counts of each
+// provider to it. Prices and budgets are the business of the pipeline's observers.
 package usage
 
-// Tokens counts the tokens of one answer by class. The classes nest: a part is
-// counted in its whole as well, so that no sum over all fields means anything.
-// The zero value says that nothing was used. All counts are at least zero.
+// Tokens counts the tokens of a response by class. The classes nest: a part is counted in
+// its whole too, so the fields must not be added up. The zero value means no usage. No
+// count is negative.
 type Tokens struct {
-	// Input is the whole prompt: fresh text, what was read from the provider's
-	// prompt cache, and what was written to it.
+	// Input is the whole prompt: uncached text, what was read from the provider's prompt
+	// cache, and what was written to it.
 	Input int64 `json:"input"`
 	// Cached is the part of Input that was read from the prompt cache.
 	Cached int64 `json:"cached"`
-	// CacheWrite is the part of Input that was written to the prompt cache, of
-	// whatever lifetime. Cached and CacheWrite do not overlap.
+	// CacheWrite is the part of Input that was written to the prompt cache, with any
+	// lifetime. Cached and CacheWrite do not overlap.
 	CacheWrite int64 `json:"cache_write"`
-	// CacheWrite1h is the part of CacheWrite that is kept for one hour; the rest has
-	// the provider's default lifetime (five minutes at Anthropic).
+	// CacheWrite1h is the part of CacheWrite with a lifetime of one hour; the rest has the
+	// provider's default lifetime (five minutes at Anthropic).
 	CacheWrite1h int64 `json:"cache_write_1h"`
-	// AudioInput is the part of Input that was audio.
+	// AudioInput is the part of Input that is audio.
 	AudioInput int64 `json:"audio_input"`
-	// Output is all that the model generated, its reasoning included.
+	// Output is everything that the model generated, including reasoning.
 	Output int64 `json:"output"`
-	// Reasoning is the part of Output that was spent on reasoning.
+	// Reasoning is the part of Output that is reasoning.
 	Reasoning int64 `json:"reasoning"`
 	// AudioOutput is the part of Output that is audio.
 	AudioOutput int64 `json:"audio_output"`
 }
 
-// IsZero reports whether nothing was used.
+// IsZero reports whether all counts are zero.
 func (t Tokens) IsZero() bool { return t == Tokens{} }
 
-// Add counts another answer's tokens in: for totals over several requests.
+// Add adds the tokens of another response, for totals over several requests.
 func (t *Tokens) Add(o Tokens) {
 	t.Input += o.Input
 	t.Cached += o.Cached
@@ -45,8 +44,8 @@ func (t *Tokens) Add(o Tokens) {
 	t.AudioOutput += o.AudioOutput
 }
 
-// Merge combines what two events of one stream report. Providers repeat earlier
-// counts and report cumulative ones, so each class keeps its largest value.
+// Merge combines the reports of two events of one stream. Providers repeat earlier counts
+// or report cumulative ones, so each class keeps its largest value.
 func (t *Tokens) Merge(o Tokens) {
 	t.Input = max(t.Input, o.Input)
 	t.Cached = max(t.Cached, o.Cached)
@@ -58,20 +57,19 @@ func (t *Tokens) Merge(o Tokens) {
 	t.AudioOutput = max(t.AudioOutput, o.AudioOutput)
 }
 
-// Report is what an answer, or one event of a stream, says of its own cost.
+// Report is the usage report of a response, or of one event of a stream.
 type Report struct {
 	Tokens Tokens
-	// Tier is the provider's own name of the service tier that answered
-	// ("default", "flex", "priority", "batch", …), which its prices depend on; ""
-	// where the answer does not name one.
+	// Tier is the provider's name of the service tier that was used ("default", "flex",
+	// "priority", "batch", …), on which prices depend; "" if it was not reported.
 	Tier string
-	// Response is the ID of a response of the Responses API, which the provider may
-	// keep ("resp_…"); "" elsewhere.
+	// Response is the ID of a response of the Responses API ("resp_…"), which the provider
+	// may store; "" in other APIs.
 	Response string
 }
 
-// Merge combines what two events of one stream report; see Tokens.Merge. A later
-// tier replaces an earlier one.
+// Merge combines the reports of two events of one stream; see Tokens.Merge. A later tier
+// replaces an earlier one.
 func (r *Report) Merge(o Report) {
 	r.Tokens.Merge(o.Tokens)
 	if o.Tier != "" {
