@@ -14,13 +14,13 @@ import (
 	"github.com/hostless/hostless/pkg/jsonscan"
 )
 
-// What the rules of this file are.
+// The rules of providers that this file uses; see rule.
 const (
 	withoutCompaction = "no responses/compact"
 	withoutCounting   = "no responses/input_tokens"
 )
 
-// planCompact is the way of a compaction: OpenAI's own, else a summary that the model
+// planCompact plans a compaction: OpenAI's own endpoint, or a summary that the model
 // writes.
 func (r *Request) planCompact(to *pipeline.Candidate) ([]Plan, error) {
 	native, err := r.nativeResponses(to, withoutCompaction)
@@ -36,8 +36,8 @@ func (r *Request) planCompact(to *pipeline.Candidate) ([]Plan, error) {
 	return r.orElse(to, native, withoutCompaction, translated), nil
 }
 
-// planCount is the way of input_tokens: OpenAI's own, another provider's counter, or an
-// estimate.
+// planCount plans a request to input_tokens: OpenAI's own endpoint, another provider's
+// token counter, or an estimate.
 func (r *Request) planCount(to *pipeline.Candidate) ([]Plan, error) {
 	native, err := r.nativeResponses(to, withoutCounting)
 	if err != nil {
@@ -55,8 +55,9 @@ func (r *Request) planCount(to *pipeline.Candidate) ([]Plan, error) {
 	return r.planCounter(to, first, answer)
 }
 
-// planCounter counts by the provider's own counter, where it has another dialect's, and
-// else estimates. first translates the caller's request to the middle.
+// planCounter plans a count by the token counter of a provider with another dialect, with
+// an estimate as fallback. Other providers get the estimate only. first translates the
+// caller's request to chat completions; answer encodes the count.
 func (r *Request) planCounter(to *pipeline.Candidate, first dialect.Translator, answer func(int64) []byte) ([]Plan, error) {
 	estimate := r.estimate(to, first, answer)
 	speaks := to.Provider.Primary()
@@ -90,7 +91,7 @@ func (r *Request) planCounter(to *pipeline.Candidate, first dialect.Translator, 
 	return []Plan{{To: to, Endpoint: e, Translate: count}, estimate}, nil
 }
 
-// estimate is a count of Hostless's own.
+// estimate plans a count that Hostless estimates itself.
 func (r *Request) estimate(to *pipeline.Candidate, first dialect.Translator, answer func(int64) []byte) Plan {
 	return Plan{To: to, Estimate: func() ([]byte, error) {
 		call, err := dialect.Chain(first, anthropic.FromChat(anthropic.Options{}))(dialect.Request{Model: to.Model, Provider: to.Provider.Name, Header: http.Header{}, Body: r.Call.Body})
@@ -105,7 +106,7 @@ func (r *Request) estimate(to *pipeline.Candidate, first dialect.Translator, ans
 	}}
 }
 
-// only is an object with those of its members.
+// only returns the object with those of its members that are named.
 func only(object []byte, names ...string) []byte {
 	out := jsonscan.Obj()
 	for name, value := range jsonscan.Raw(object).Members() {
@@ -116,26 +117,26 @@ func only(object []byte, names ...string) []byte {
 	return out.JSON()
 }
 
-// counted is the Reply to a count.
+// counted is a dialect.Reply that converts the response of a token counter.
 type counted struct {
 	dialect.Reply
 	answer func(int64) []byte
 }
 
-// Body reads the count, in whichever provider's form.
+// Body reads the count, in the format of either provider.
 func (c counted) Body(body []byte) ([]byte, error) {
 	var count struct {
 		Input int64 `json:"input_tokens"`
 		Total int64 `json:"totalTokens"`
 	}
 	if err := jsonscan.Decode(body, &count); err != nil {
-		return nil, fmt.Errorf("read count of tokens: %w", err)
+		return nil, fmt.Errorf("read token count: %w", err)
 	}
 	return c.answer(max(count.Input, count.Total)), nil
 }
 
-// nativeResponses is where a provider has, or may have, a part of the Responses API; nil
-// where it has not, or is known to lack it.
+// nativeResponses returns the endpoint of a candidate that has, or may have, a part of the
+// Responses API. It returns nil if the candidate does not have it or is known to lack it.
 func (r *Request) nativeResponses(to *pipeline.Candidate, lacks string) (*upstream.Endpoint, error) {
 	if to.Provider.Primary() != dialect.OpenAI || r.Planner.knows(ruleOf(lacks, to, "")) {
 		return nil, nil
@@ -147,7 +148,8 @@ func (r *Request) nativeResponses(to *pipeline.Candidate, lacks string) (*upstre
 	return e, err
 }
 
-// orElse is the native way, and others where it turns out not to exist.
+// orElse returns the native plan followed by others, which are tried if the native endpoint
+// turns out not to exist.
 func (r *Request) orElse(to *pipeline.Candidate, native *upstream.Endpoint, lacks string, others []Plan) []Plan {
 	for i := range others {
 		others[i].Fallback = true

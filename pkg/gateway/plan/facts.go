@@ -7,12 +7,12 @@ import (
 	"github.com/hostless/hostless/pkg/gateway/pipeline"
 )
 
-// maxFact bounds the value of an attribute's header.
+// maxFact limits the length of an attribute's header value.
 const maxFact = 128
 
-// SetFacts puts into the header of a request to a provider what the settings have it told:
-// the attributes of the provider, and the request's own span where its caller named a
-// trace. What a caller sends in an attribute's header does not go up: it could pass for
+// SetFacts sets the headers that the settings add to requests for a provider: its
+// attributes and, if the caller sent a traceparent, the span of this call. A header that is
+// used for an attribute is never forwarded from the caller, which could otherwise pass for
 // another app.
 func (r *Request) SetFacts(provider string, header http.Header) {
 	for name, field := range r.Settings.Attributes[provider] {
@@ -29,7 +29,8 @@ func (r *Request) SetFacts(provider string, header http.Header) {
 	}
 }
 
-// fact is what an attribute tells; "" is nothing. A token that no run holds is its app.
+// fact returns the value of an attribute, or "". The app of a token that does not belong to
+// a run is the name of the token.
 func (r *Request) fact(name string) string {
 	grant := r.Call.Grant
 	switch {
@@ -45,7 +46,7 @@ func (r *Request) fact(name string) string {
 	return ""
 }
 
-// factValue is a text as the value of a header: visible ASCII, cut.
+// factValue converts text to a header value: printable ASCII of limited length.
 func factValue(text string) string {
 	text = strings.Map(func(c rune) rune {
 		if c < ' ' || c > '~' {

@@ -12,14 +12,14 @@ import (
 	"github.com/hostless/hostless/pkg/jsonscan"
 )
 
-// withoutForeignThinking gives the edits that take out of a conversation, on its way
-// to a provider in the caller's own dialect, what Hostless put into it while another
-// provider's model answered. What is taken out is named in the answer.
+// withoutForeignThinking returns the edits that remove thinking from the history which
+// Hostless added while a model of another provider answered, for a request that is sent in
+// the caller's own dialect. The removed parts are listed in r.Ignored.
 func (r *Request) withoutForeignThinking(p *Plan) (edits []jsonscan.Edit) {
 	data, turns := r.Envelope.Bytes(), r.Envelope.Turns()
 	switch {
 	case r.Matched.Dialect == dialect.Anthropic:
-		// Others that speak Messages hold no signature against their own.
+		// Other providers with the Messages API do not refuse foreign signatures.
 		strict := p.To.Provider.Primary() == dialect.Anthropic || strings.Contains(p.To.Model, "claude")
 		edits, r.Ignored = anthropic.Foreign(data, turns, strict)
 	case r.Matched.Kind == endpoint.Chat:
@@ -30,9 +30,9 @@ func (r *Request) withoutForeignThinking(p *Plan) (edits []jsonscan.Edit) {
 	return edits
 }
 
-// geminiBody is the body of a request in Gemini's dialect: without what another
-// provider's model signed, as withoutForeignThinking has it, and with the candidate's
-// name of the model where the body repeats the path's.
+// geminiBody returns the body of a request in Gemini's dialect, without the signatures of
+// another provider's models (see withoutForeignThinking). If the body repeats the model of
+// the path, it is replaced by the candidate's.
 func (r *Request) geminiBody(p *Plan) []byte {
 	if r.Matched.Dialect != dialect.Gemini || !r.BodyRead {
 		return r.Call.Body
@@ -45,8 +45,9 @@ func (r *Request) geminiBody(p *Plan) []byte {
 	return jsonscan.Apply(r.Call.Body, edits)
 }
 
-// renameModels gives the edits that rename a model where a body of Gemini's API names
-// it: by itself, in each of a batch's requests, and in the one whose tokens are counted.
+// renameModels returns the edits that rename a model in a body of the Gemini API: the model
+// of the body itself, of each request of a batch, and of a request whose tokens are
+// counted.
 func renameModels(data []byte, from, to string) (edits []jsonscan.Edit) {
 	rename := func(at int, object []byte) {
 		jsonscan.Object(object, func(key []byte, v jsonscan.Span) error {

@@ -7,22 +7,23 @@ import (
 	"github.com/hostless/hostless/pkg/jsonscan"
 )
 
-// Conversations is the memory of previous_response_id and item_reference for this
-// caller: of its own token's responses alone, and of those unless it asked that nothing
-// be stored. Clients that take the API's default name a response, or its items, in the
-// next request instead of sending them. It is in memory alone, and bounded.
+// Conversations returns the memory of previous_response_id and item_reference for this
+// caller. It has only the responses of the caller's own token, and not those for which the
+// caller set `store` to false. Clients that use the API's default refer to a response or
+// its items in the next request instead of sending them again. The memory is not
+// persistent, and bounded.
 func (r *Request) Conversations(body []byte) responses.Store {
 	owner := r.owner()
 	if r.Connection != "" {
-		// A WebSocket's responses are remembered for as long as it lives.
+		// The responses of a WebSocket are remembered until it closes.
 		return ownStore{r.Planner, owner + " " + r.Connection, true, true}
 	}
 	store, _ := jsonscan.Member(body, "store")
-	keep := string(store.Of(body)) != "false" // as OpenAI keeps them where nothing is said
+	keep := string(store.Of(body)) != "false" // as OpenAI does by default
 	return ownStore{r.Planner, owner, keep, keep}
 }
 
-// owner tells whose memory is used: each token has its own.
+// owner identifies the memory to use. Each token has its own.
 func (r *Request) owner() string {
 	if r.Call.Grant == nil {
 		return "dev"
@@ -30,7 +31,7 @@ func (r *Request) owner() string {
 	return r.Call.Grant.Prefix()
 }
 
-// The bounds of those memories.
+// The limits of these memories.
 const (
 	memoryEntries = 1024
 	memoryBytes   = 32 << 20

@@ -6,14 +6,14 @@ import (
 	"github.com/hostless/hostless/pkg/prices"
 )
 
-// model is what is known of a candidate's model for a translation. The provider's own
-// list wins over the model facts.
+// model returns what is known of a candidate's model and matters to a translation. The
+// provider's own list takes precedence over the embedded model data.
 func (r *Request) model(to *pipeline.Candidate) openai.Model {
 	facts := prices.FactsOf(to.Provider.Name, to.Model)
 	return openai.Model{Output: r.outputLimit(to.Provider.Name, to.Model), TextOnly: facts.TextOnly, ThinksNot: facts.ThinksNot}
 }
 
-// outputLimit is how many tokens a model answers with at most, 0 where it is not known.
+// outputLimit returns the maximum number of output tokens of a model; 0 if it is unknown.
 func (r *Request) outputLimit(provider, model string) int {
 	if _, output := r.Planner.cfg.Lists.Limits(provider, model); output > 0 {
 		return output

@@ -9,11 +9,12 @@ import (
 	"github.com/hostless/hostless/pkg/gateway/respond"
 )
 
-// maxModelName bounds a model's name, which headers, counters and messages repeat.
+// maxModelName limits the length of a model name, which appears in headers, counters and
+// messages.
 const maxModelName = 512
 
-// CheckModelName refuses names that would be something else in a URL, where some
-// providers' APIs put them: another path, a query or a fragment.
+// CheckModelName refuses names that would change the meaning of a URL, since some providers
+// have the model in the path: with a path traversal, a query or a fragment.
 func CheckModelName(model string) error {
 	bad := func(why string) error {
 		return &fault.Error{Kind: fault.Invalid, Message: "model " + why, Param: "model"}
@@ -32,14 +33,14 @@ func CheckModelName(model string) error {
 	if strings.IndexByte(model, '.') >= 0 {
 		for segment := range strings.FieldsFuncSeq(model, func(r rune) bool { return r == '/' || r == '\\' }) {
 			if segment == "." || segment == ".." {
-				return bad("must not have . or .. between slashes")
+				return bad("must not contain . or .. as a path segment")
 			}
 		}
 	}
 	return nil
 }
 
-// unknownPrefix is the error of a model whose prefix names no provider.
+// unknownPrefix returns the error for a model whose prefix is not the name of a provider.
 func (p *Planner) unknownPrefix(prefix string) error {
 	f := &fault.Error{
 		Kind: fault.Invalid, Param: "model", Code: "unknown_provider",
@@ -56,8 +57,8 @@ func (p *Planner) unknownPrefix(prefix string) error {
 	return f
 }
 
-// nearNames are the providers, of the catalogue and the stored ones, that a name
-// may be a misspelling of: at most three, the nearest first.
+// nearNames returns the providers, of the catalogue and stored ones, that name may be a
+// misspelling of: at most three, nearest first.
 func nearNames(name string, stored []string) []string {
 	type near struct {
 		name     string
@@ -97,8 +98,7 @@ func nearNames(name string, stored []string) []string {
 	return names
 }
 
-// editDistance is how many bytes must be inserted, removed or replaced to make b of
-// a (Levenshtein).
+// editDistance returns the Levenshtein distance between a and b in bytes.
 func editDistance(a, b string) int {
 	row := make([]int, len(b)+1)
 	for j := range row {

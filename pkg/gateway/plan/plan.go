@@ -17,32 +17,33 @@ import (
 	"github.com/hostless/hostless/pkg/gateway/upstream"
 )
 
-// Plan is how a call gets to one candidate: natively where Translate is nil.
+// Plan is one way to send a call to a candidate. If Translate is nil, the request is sent
+// in the caller's own dialect.
 type Plan struct {
 	To        *pipeline.Candidate
 	Endpoint  *upstream.Endpoint
 	Translate dialect.Translator
-	Answer    []byte // Hostless's own answer, which needs no provider; nil elsewhere
-	// Estimate is Answer of a plan that is worked out when it is tried.
+	Answer    []byte // a response that Hostless makes itself, without the provider; otherwise nil
+	// Estimate computes such a response when the plan is tried.
 	Estimate func() ([]byte, error)
-	// Fallback is whether it is there for the plans before it of the same candidate, and
-	// tried only where one of them was refused in a way that this one mends.
+	// Fallback means that the plan is tried only if a preceding plan of the same candidate
+	// was refused in a way that this plan avoids.
 	Fallback bool
-	// Mends reports whether this plan mends a refusal with that body. Nil stands for an
-	// endpoint that turned out not to exist, which asking alone tells of a user's own
-	// base URL.
+	// Mends reports whether this fallback avoids a refusal with the given error body. If it
+	// is nil, the fallback is for an endpoint that does not exist; for a base URL that the
+	// user configured, only a request can find that out.
 	Mends func(body []byte) bool
-	// Learn, where it is not nil, is called once the plan is taken for that: to go this
-	// way at once the next time.
+	// Learn, if not nil, is called when the plan is chosen as a fallback. It remembers the
+	// refusal, so that the next call uses this plan first.
 	Learn func()
-	// Missing is whether a plan with Mends is there for a missing endpoint too.
+	// Missing means that a plan with Mends is a fallback for a missing endpoint too.
 	Missing bool
 
-	repair *repair // what may be mended of its requests; nil for nothing
-	mended bool    // it is another plan, whose repair it shares, mended
+	repair *repair // corrections of its request that may be tried after a refusal; nil for none
+	mended bool    // a copy of another plan, with its repair applied
 }
 
-// Fallbacks are the plans, right behind another one, that are there for it.
+// Fallbacks returns the fallbacks at the start of rest, the plans that follow a plan.
 func Fallbacks(rest []Plan) []Plan {
 	for i := range rest {
 		if !rest[i].Fallback {
@@ -52,8 +53,8 @@ func Fallbacks(rest []Plan) []Plan {
 	return rest
 }
 
-// Instead gives the index of the fallback that mends the refusal of a plan, and has it
-// learnt; -1 where none does. What was read of the answer is put back.
+// Instead returns the index of the fallback that avoids the refusal resp of a plan, after
+// calling its Learn; -1 if there is none. It reads a part of resp.Body and puts it back.
 func (pl *Planner) Instead(ctx context.Context, resp *http.Response, refused *Plan, fallbacks []Plan) int {
 	if resp.StatusCode < 400 || resp.StatusCode >= 500 && resp.StatusCode != http.StatusNotImplemented || len(fallbacks) == 0 {
 		return -1
@@ -87,8 +88,8 @@ func (pl *Planner) Instead(ctx context.Context, resp *http.Response, refused *Pl
 	return -1
 }
 
-// Plans finds the way to each candidate. Those that do not have the endpoint are
-// passed over; where none has it, the error is the first one's.
+// Plans returns the plans for all candidates, in order. Candidates that do not have the
+// endpoint are skipped; if none has it, the error is that of the first one.
 func (r *Request) Plans(candidates []pipeline.Candidate) ([]Plan, error) {
 	plans := make([]Plan, 0, len(candidates))
 	var first error
@@ -113,7 +114,7 @@ func (r *Request) plansFor(to *pipeline.Candidate) ([]Plan, error) {
 	return r.withRepairs(plans), err
 }
 
-// unrepaired are the plans for a candidate as it is best for the caller.
+// unrepaired returns the plans for a candidate without repairs, best first.
 func (r *Request) unrepaired(to *pipeline.Candidate) ([]Plan, error) {
 	if r.BodyRead && r.Call.Model != "" {
 		if answer, ok, err := r.answerLocally(to); err != nil {
@@ -141,11 +142,11 @@ func (r *Request) unrepaired(to *pipeline.Candidate) ([]Plan, error) {
 	}
 	e, err := r.Endpoint(to, s.Dialect)
 	if e == nil && err == nil && s.Kind == endpoint.Pass && to.Provider.Primary() == dialect.Anthropic && r.HTTP.Header.Get("Anthropic-Version") != "" {
-		e, err = r.Endpoint(to, dialect.Anthropic) // its files, skills and the like have OpenAI's paths
+		e, err = r.Endpoint(to, dialect.Anthropic) // files, skills and others have the same paths as OpenAI's
 	}
 	if e == nil && err == nil && s.Dialect == dialect.Responses {
-		// A provider that is only known to speak chat may have the rest of
-		// OpenAI's surface all the same.
+		// A provider that is only known to have chat completions may still have the rest of
+		// OpenAI's API.
 		e, err = r.Endpoint(to, dialect.OpenAI)
 	}
 	if err != nil {
@@ -164,28 +165,28 @@ func one(p Plan, err error) ([]Plan, error) {
 	return []Plan{p}, nil
 }
 
-// Endpoint is where a candidate speaks a dialect; nil where it does not.
+// Endpoint returns the endpoint of a candidate for a dialect; nil if it has none.
 func (r *Request) Endpoint(to *pipeline.Candidate, speaks dialect.Name) (*upstream.Endpoint, error) {
 	return r.Planner.cfg.Upstream.Endpoint(to.Provider, to.Credential, speaks)
 }
 
-// Path is the request's path, to be shown to its caller.
+// Path returns the path of the request, in a form that may be shown to the caller.
 func (r *Request) Path() string {
 	const most = 200
 	path := respond.HeaderSafe(r.HTTP.URL.Path)
 	return path[:min(len(path), most)]
 }
 
-// Unsupported is the error of a provider that does not have the endpoint.
+// Unsupported returns the error for a provider that does not have the endpoint.
 func (r *Request) Unsupported(to *pipeline.Candidate) error {
 	return &fault.Error{
 		Kind: fault.Invalid, Param: "model", Code: "unsupported_endpoint",
-		Message: fmt.Sprintf("provider %q has no %s", to.Provider.Name, r.Path()),
+		Message: fmt.Sprintf("provider %q does not support %s", to.Provider.Name, r.Path()),
 	}
 }
 
-// planChat is the way of a chat completion: in the provider's own dialect where
-// that is another one, since its compatibility layer, if any, carries less.
+// planChat plans a chat completion. If the provider has another dialect of its own, that is
+// used, since a provider's OpenAI compatibility layer supports less.
 func (r *Request) planChat(to *pipeline.Candidate) (Plan, error) {
 	for _, speaks := range [...]dialect.Name{dialect.OpenAI, dialect.Anthropic, dialect.Gemini} {
 		if speaks == dialect.OpenAI && to.Provider.Primary() != dialect.OpenAI {
@@ -210,8 +211,8 @@ func (r *Request) planChat(to *pipeline.Candidate) (Plan, error) {
 	return Plan{}, r.Unsupported(to)
 }
 
-// planEmbed is the way of OpenAI's embeddings, first being what translates the
-// caller's request to them.
+// planEmbed plans an embeddings request. first translates the caller's request to OpenAI's
+// embeddings; it may be nil.
 func (r *Request) planEmbed(to *pipeline.Candidate, first dialect.Translator) (Plan, error) {
 	if to.Provider.Primary() == dialect.Gemini {
 		e, err := r.Endpoint(to, dialect.Gemini)
@@ -237,8 +238,8 @@ func (r *Request) planEmbed(to *pipeline.Candidate, first dialect.Translator) (P
 	return Plan{To: to, Endpoint: e, Translate: first}, nil
 }
 
-// planGenerate is the way of an endpoint that is a dialect's own: native, or first
-// to chat and from there on as a chat completion goes.
+// planGenerate plans an endpoint of a dialect other than chat completions: natively, or
+// translated to chat completions and then like these.
 func (r *Request) planGenerate(to *pipeline.Candidate) ([]Plan, error) {
 	p := to.Provider
 	native, err := r.Endpoint(to, r.Matched.Dialect)
@@ -250,11 +251,11 @@ func (r *Request) planGenerate(to *pipeline.Candidate) ([]Plan, error) {
 	case dialect.Responses:
 		uncertain = (local || to.Credential.BaseURL != "") && p.Primary() == dialect.OpenAI
 	case dialect.Anthropic:
-		refusable = p.Name != "anthropic" && r.Matched.Kind == endpoint.Generate // its newest fields
-		uncertain = refusable && (local || to.Credential.BaseURL != "")          // older versions do not speak it
+		refusable = p.Name != "anthropic" && r.Matched.Kind == endpoint.Generate // it may refuse the newest fields
+		uncertain = refusable && (local || to.Credential.BaseURL != "")          // older versions do not have the Messages API
 	}
 	if native == nil && uncertain && p.Custom && r.Matched.Dialect == dialect.Responses {
-		// A user's own base URL may speak responses; asking is the only way to know.
+		// A base URL of the user's may have the Responses API; only a request can find out.
 		if native, err = r.Endpoint(to, dialect.OpenAI); err != nil {
 			return nil, err
 		}
@@ -288,11 +289,10 @@ func (r *Request) planTranslated(to *pipeline.Candidate) ([]Plan, error) {
 	return r.planText(to, first)
 }
 
-// NoteMissing remembers that an endpoint does not have the native path.
+// NoteMissing remembers that an endpoint lacks the native path.
 func (pl *Planner) NoteMissing(e *upstream.Endpoint) { pl.missing.Store(e, pl.cfg.Now()) }
 
-// endpointMissing reports whether an endpoint was found, not long ago, not to have
-// the native path.
+// endpointMissing reports whether an endpoint was recently found to lack the native path.
 func (pl *Planner) endpointMissing(e *upstream.Endpoint) bool {
 	at, ok := pl.missing.Load(e)
 	return ok && pl.cfg.Now().Sub(at.(time.Time)) < time.Hour

@@ -1,9 +1,9 @@
-// Package plan says how a call gets to a provider: whose a model's name is, which key
-// is stored for it, which endpoint and which translation lead there, and what request
-// that makes.
+// Package plan determines how a call reaches a provider: which provider a model name
+// belongs to, which key is stored for it, which endpoint and translation to use, and the
+// resulting request.
 //
-// It owns routing, the choice of translators and the memory that they keep between
-// calls. It sends nothing: what it makes, package gateway carries out.
+// It implements routing, the choice of translators, and the state that they keep between
+// calls. It does not send requests; package gateway does.
 package plan
 
 import (
@@ -21,79 +21,79 @@ import (
 	"github.com/hostless/hostless/pkg/provider"
 )
 
-// Keys are the stored credentials.
+// Keys gives access to the stored credentials.
 type Keys interface {
-	// Get gives a provider's credential by its canonical name. ok is false where
-	// nothing is stored; an error is a fault such as fault.Locked.
+	// Get returns the credential of a provider by its canonical name. ok is false if
+	// nothing is stored. The error is a fault, such as fault.Locked.
 	Get(ctx context.Context, provider string) (cred pipeline.Credential, ok bool, err error)
-	// Stored names the providers that something is stored for, sorted. An error
-	// says that this cannot be known now: callers must not take it for none.
+	// Stored returns the sorted names of the providers with a stored credential. An error
+	// means that they are unknown at the moment; it must not be treated as an empty list.
 	Stored() ([]string, error)
 }
 
-// Settings are what config.json says to the gateway. The zero value is the
-// default of each.
+// Settings are the settings of the gateway from config.json. The zero value has the
+// defaults.
 type Settings struct {
-	StreamUsageOff bool                // never ask providers for the usage of a stream
-	EchoOff        bool                // the built-in provider does not exist
-	Trace          bool                // a caller's traceparent goes up with the request's own span as parent
-	KeepResponse   int                 // bytes of each response that the Observers get; 0 is none
+	StreamUsageOff bool                // never request the usage of a stream from providers
+	EchoOff        bool                // disable the built-in provider
+	Trace          bool                // forward a caller's traceparent, with the span of the call as the parent
+	KeepResponse   int                 // bytes of each response that are passed to the Observers; 0 means none
 	Origins        []string            // the origins list, normalised
-	Models         map[string][]string // per provider, where it has no live list, and for routing
-	ModelAPIs      map[string]string   // model_apis: "chat" or "responses" by PROVIDER/MODEL, which may end in *
-	OllamaModels   []OllamaModel       // ollama_api_models: further models for Ollama's lists
-	Aliases        *alias.Table        // names that stand for other models
+	Models         map[string][]string // by provider; for routing, and listed if the provider has no live list
+	ModelAPIs      map[string]string   // model_apis: "chat" or "responses" by PROVIDER/MODEL, with an optional * at the end
+	OllamaModels   []OllamaModel       // ollama_api_models: additional models for Ollama's lists
+	Aliases        *alias.Table        // names that stand for models
 
-	// Attributes are the headers that tell a provider of a request: by provider, then by
-	// what they tell (config.AttributeNames).
+	// Attributes are the headers that identify a request to its provider, by provider and
+	// attribute (config.AttributeNames).
 	Attributes map[string]map[string]string
 }
 
 // OllamaModel is a model that config.json adds to Ollama's lists.
 type OllamaModel struct {
-	Name         string   // as a caller names it: provider/id
-	Context      int      // the most tokens of a prompt; 0 is as known
-	Capabilities []string // nil is as known
+	Name         string   // provider/id
+	Context      int      // context window in tokens; 0 to use the known value
+	Capabilities []string // nil to use the known ones
 }
 
-// Lists are the providers' live lists of models.
+// Lists gives access to the providers' live model lists.
 type Lists interface {
-	// Has reports whether a provider's list has a model; false where no list can be
-	// had in time.
+	// Has reports whether a provider's list contains a model. It is false if the list
+	// cannot be fetched in time.
 	Has(ctx context.Context, p *provider.Provider, cred pipeline.Credential, model string) bool
-	// Limits gives how many tokens a model reads and answers with at most, 0 where
-	// that is not known. It never fetches.
+	// Limits returns the context window and the maximum output of a model in tokens; 0 if
+	// unknown. It never fetches.
 	Limits(provider, model string) (input, output int)
 }
 
-// Config is what New needs. All of it is required.
+// Config is the configuration for New. All fields are required.
 type Config struct {
 	Keys     Keys
 	Settings func() Settings
 	Lists    Lists
 	Upstream *upstream.Client
-	Fetcher  *netguard.Fetcher // of what a translated request names by its address
+	Fetcher  *netguard.Fetcher // fetches files that a translated request refers to by URL
 	Now      func() time.Time
 }
 
-// Planner routes calls and plans their ways: a pipeline.Planner. It is safe for
-// concurrent use.
+// Planner routes calls to providers and plans the requests. It implements pipeline.Planner.
+// It is safe for concurrent use.
 type Planner struct {
 	cfg        Config
 	memory     *responses.Memory
 	items      *responses.Memory
 	signatures *gemini.SignatureCache
-	reasoning  *responses.Memory // encrypted, by the call behind it
-	unreadable *responses.Memory // encrypted reasoning that was refused
+	reasoning  *responses.Memory // encrypted, by the tool call that follows it
+	unreadable *responses.Memory // encrypted reasoning that a provider refused
 	missing    sync.Map          // *upstream.Endpoint → time.Time
-	rules      rules             // of providers, as they were heard
-	thoughts   *responses.Memory // by owner, model and call
-	thought    atomic.Bool       // something is in thoughts
+	rules      rules             // rules of providers, learnt from their refusals
+	thoughts   *responses.Memory // thinking, by owner, model and tool call
+	thought    atomic.Bool       // thoughts is not empty
 	repairs    repairs
-	spoke      sync.Map // models that answered reasoning_content, by "provider/model"
+	spoke      sync.Map // models that returned reasoning_content, by "provider/model"
 }
 
-// New makes a planner.
+// New returns a Planner.
 func New(cfg Config) *Planner {
 	return &Planner{
 		cfg: cfg, memory: responses.NewMemory(memoryEntries, memoryBytes), items: responses.NewMemory(itemEntries, itemBytes),
@@ -102,5 +102,5 @@ func New(cfg Config) *Planner {
 	}
 }
 
-// catalogue is the one that is built in; no other is configurable.
+// catalogue returns the embedded provider catalogue, which cannot be replaced.
 func catalogue() *provider.Catalogue { return provider.Default() }

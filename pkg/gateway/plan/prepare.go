@@ -13,8 +13,8 @@ import (
 	"github.com/hostless/hostless/pkg/gateway/upstream"
 )
 
-// Prepare makes the request for a plan: the caller's own bytes but for the model, or
-// their translation, which call then turns around again.
+// Prepare builds the request for a plan: the caller's own bytes with the model replaced, or
+// a translation. In the latter case, call translates the response back.
 func (r *Request) Prepare(p *Plan) (req *upstream.Request, call *dialect.Call, err error) {
 	r.DropUsage, r.Ignored = false, nil
 	header := upstream.RequestHeader(r.HTTP.Header)
@@ -48,7 +48,7 @@ func (r *Request) Prepare(p *Plan) (req *upstream.Request, call *dialect.Call, e
 		req.Body = r.repaired(p, req.Body)
 		req.Lease = &r.Lease
 		r.Lease.Reuse()
-		delete(header, "Content-Encoding") // decoded on the way in
+		delete(header, "Content-Encoding") // the body was decoded when it was read
 		if r.Envelope != nil || r.Matched.ModelAt == endpoint.InPath {
 			delete(header, "Expect")
 		}
@@ -58,8 +58,8 @@ func (r *Request) Prepare(p *Plan) (req *upstream.Request, call *dialect.Call, e
 	return req, nil, nil
 }
 
-// editBody puts the candidate's name of the model into the body, and on chat streams
-// asks for the usage where the caller did not.
+// editBody replaces the model in the body by the candidate's. On chat streams it also
+// requests the usage, if the caller did not.
 func (r *Request) editBody(p *Plan, req *upstream.Request) {
 	usage := false
 	switch r.Matched.Kind {
@@ -80,7 +80,7 @@ func (r *Request) editBody(p *Plan, req *upstream.Request) {
 	req.Body = r.Envelope.WithModel(model, usage, edits...)
 }
 
-// editPath puts the candidate's name of the model into the path.
+// editPath replaces the model in the path by the candidate's.
 func (r *Request) editPath(p *Plan, req *upstream.Request) {
 	switch {
 	case r.Matched.Dialect != dialect.Gemini:
@@ -92,12 +92,12 @@ func (r *Request) editPath(p *Plan, req *upstream.Request) {
 	}
 }
 
-// query is the caller's query as it may go up.
+// query returns the part of the caller's query that may be forwarded.
 func (r *Request) query() string {
 	return upstream.Query(r.HTTP.URL.RawQuery, r.Matched.Dialect == dialect.Gemini)
 }
 
-// prepareTranslated makes the request of another dialect.
+// prepareTranslated builds the request in the provider's dialect.
 func (r *Request) prepareTranslated(p *Plan, header http.Header) (*upstream.Request, *dialect.Call, error) {
 	r.Lease.Keep() // conversations and streams may keep a part of the body
 	call, err := p.Translate(dialect.Request{
@@ -112,7 +112,7 @@ func (r *Request) prepareTranslated(p *Plan, header http.Header) (*upstream.Requ
 	}
 	call.Body = r.repaired(p, call.Body)
 	for name := range header {
-		// Of the caller's dialect, which the provider does not speak.
+		// These belong to the caller's dialect, which the provider does not use.
 		for _, own := range [...]string{"Anthropic-", "Openai-", "X-Goog-"} {
 			if strings.HasPrefix(name, own) {
 				delete(header, name)
@@ -130,9 +130,8 @@ func (r *Request) prepareTranslated(p *Plan, header http.Header) (*upstream.Requ
 	return &upstream.Request{Endpoint: p.Endpoint, Method: http.MethodPost, Path: call.Path, Header: header, Body: call.Body, Repeatable: true}, call, nil
 }
 
-// checkTranslated holds what a translation made of a request against the scope of a
-// token that is limited to certain models: extra_body may have brought in what would
-// not have passed in the request itself.
+// checkTranslated checks a translated request again if the token is limited to certain
+// models, because extra_body may have added members that the request itself could not have.
 func (r *Request) checkTranslated(to *pipeline.Candidate, data []byte) error {
 	if !r.Limited() {
 		return nil
@@ -142,10 +141,10 @@ func (r *Request) checkTranslated(to *pipeline.Candidate, data []byte) error {
 		return err
 	}
 	if name := strings.TrimPrefix(b.Model, GeminiModels); name != "" && name != to.Model {
-		return &fault.Error{Kind: fault.Scope, Message: "another model than the request's cannot be used with a bridge token that is limited to certain models", Param: "model", Code: "model_not_allowed"}
+		return &fault.Error{Kind: fault.Scope, Message: "extra_body must not change the model: this bridge token is limited to certain models", Param: "model", Code: "model_not_allowed"}
 	}
 	return r.CheckModels(b)
 }
 
-// pathEscape escapes a model's name for a path, its slashes kept.
+// pathEscape escapes the name of a model for a path, except its slashes.
 func pathEscape(s string) string { return strings.ReplaceAll(url.PathEscape(s), "%2F", "/") }

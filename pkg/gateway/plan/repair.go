@@ -20,43 +20,42 @@ import (
 	"github.com/hostless/hostless/pkg/jsonscan"
 )
 
-// fix is what makes a request one that a provider takes, which has refused it.
+// fix is a correction of a request that a provider has refused.
 type fix struct {
 	kind  fixKind
-	limit int64 // of limitOutput
+	limit int64 // for limitOutput
 }
 
 type fixKind int
 
 const (
-	leanFields    fixKind = iota // Messages without the newest fields
-	thinkingOut                  // without the thinking that is refused
-	limitOutput                  // with no more tokens than the limit
-	thoughtsBack                 // chat completions with thinking before each call
-	shortIDs                     // chat completions with Mistral's ids
-	answeredCalls                // Gemini with a response to each call
-	signedCalls                  // Gemini with a placeholder for signatures that calls lack
-	searchOut                    // without the provider's search of the web, beside other tools
-	picturesOut                  // with text for pictures
+	leanFields    fixKind = iota // Messages API: without the newest fields
+	thinkingOut                  // without the thinking that was refused
+	limitOutput                  // with the limit as the maximum of output tokens
+	thoughtsBack                 // chat completions: with reasoning before each tool call
+	shortIDs                     // chat completions: with tool call IDs in Mistral's format
+	answeredCalls                // Gemini: with a response to each call
+	signedCalls                  // Gemini: with a placeholder for missing signatures of calls
+	searchOut                    // without the provider's web search, if there are other tools
+	picturesOut                  // with text in place of images
 )
 
-// repair is what may be mended of the requests of one plan, once they are refused. It
-// belongs to one call.
+// repair holds the corrections of one plan's request. It belongs to one call.
 type repair struct {
 	r      *Request
 	to     *pipeline.Candidate
-	speaks dialect.Name // what the request is in
-	native bool         // it is the caller's own
+	speaks dialect.Name // dialect of the request
+	native bool         // the request is in the caller's own dialect
 	sent   []byte
-	fixes  []fix // what the refusal of sent is mended by
+	fixes  []fix // corrections for the refusal of sent
 }
 
-// Repairs is whether the plan is another one's, with what was refused of it mended:
-// nothing stands in the way of showing the caller what comes before that.
+// Repairs reports whether the plan is a corrected copy of another plan. Its refusal does
+// not replace the earlier one as the response to the caller.
 func (p *Plan) Repairs() bool { return p.mended }
 
-// withRepairs adds to plans of a candidate those that mend a refusal: behind the plan
-// where it is native, else behind all.
+// withRepairs adds a corrected copy for each plan, to be tried after a refusal: directly
+// after a native plan, and at the end for translated ones.
 func (r *Request) withRepairs(plans []Plan) []Plan {
 	if !r.BodyRead || r.Call.Model == "" || r.Matched.Kind != endpoint.Chat && r.Matched.Kind != endpoint.Generate {
 		return plans
@@ -83,8 +82,8 @@ func (r *Request) withRepairs(plans []Plan) []Plan {
 	return append(out, behind...)
 }
 
-// mends reports whether a refusal with that body is one that can be mended, and has it
-// remembered for the model or the conversation.
+// mends reports whether a refusal with that error body can be corrected, and remembers the
+// corrections.
 func (m *repair) mends(body []byte) bool {
 	known := m.r.Planner.repairs.of(m)
 	m.fixes = nil
@@ -96,7 +95,7 @@ func (m *repair) mends(body []byte) bool {
 	return len(m.fixes) > 0
 }
 
-// find gives what mends a refusal, by the provider's words.
+// find returns the corrections for a refusal, by the text of its error message.
 func (m *repair) find(message string) (fixes []fix) {
 	lower := strings.ToLower(message)
 	if !m.native && refusesSearch(lower) && m.changes(fix{kind: searchOut}) {
@@ -151,8 +150,9 @@ func (m *repair) find(message string) (fixes []fix) {
 	return fixes
 }
 
-// repairCalls mends calls in Gemini's history that another model made, or whose user
-// stopped them: what is refused is told one by one, and mended together.
+// repairCalls returns the corrections for tool calls in the history of a Gemini request
+// that another model made, or that the user interrupted. Gemini reports such errors one at
+// a time; all are corrected at once.
 func (m *repair) repairCalls(lower string) (fixes []fix) {
 	unsigned := strings.Contains(lower, "missing a thought_signature") || strings.Contains(lower, "missing a thought signature")
 	if !unsigned && !strings.Contains(lower, "function response") && !strings.Contains(lower, "function call turn") {
@@ -174,14 +174,14 @@ func (m *repair) changes(f fix) bool {
 	return !bytes.Equal(out, m.sent)
 }
 
-// refusesThinking reports whether an error of Anthropic's is about thinking in the
-// history that is not the model's own.
+// refusesThinking reports whether an error of Anthropic's concerns thinking in the history
+// that the model did not write.
 func refusesThinking(lower string) bool {
 	return strings.Contains(lower, "thinking") && (strings.Contains(lower, "signature") || strings.Contains(lower, "cannot be modified") ||
 		strings.Contains(lower, "invalid `data`") || strings.Contains(lower, "expected `thinking`"))
 }
 
-// refusesPictures reports whether an error says that the model reads no pictures.
+// refusesPictures reports whether an error means that the model does not accept images.
 func refusesPictures(lower string) bool {
 	if !strings.Contains(lower, "image") && !strings.Contains(lower, "multimodal") && !strings.Contains(lower, "vision") && !strings.Contains(lower, "`file`") {
 		return false
@@ -194,20 +194,21 @@ func refusesPictures(lower string) bool {
 	return false
 }
 
-// unknownField are the words in which servers refuse a field that they do not know.
+// unknownField has the phrases with which servers refuse a field that they do not know.
 var unknownField = []string{
 	"extra inputs are not permitted", "extra_forbidden", "unknown field", "unknown parameter", "unrecognized", "unexpected field", "unexpected property",
 	"unexpected keyword", "additional properties", "not permitted", "unsupported parameter", "unsupported field", "is not supported", "not allowed", "invalid field",
 	"does not match any of the expected tags", "unknown variant", "input tag",
 }
 
-// RefusesField reports whether an error, in lower case, says that a field or its value
-// is not known.
+// RefusesField reports whether an error message, in lower case, refuses a field or its
+// value.
 func RefusesField(lower string) bool {
 	return slices.ContainsFunc(unknownField, func(words string) bool { return strings.Contains(lower, words) })
 }
 
-// outputLimits are where each dialect has the limit of an answer's tokens.
+// outputLimit returns the positions of the output token limit in a body of the request's
+// dialect.
 func (m *repair) outputLimit(body []byte) (all []jsonscan.Span) {
 	whole := jsonscan.Span{End: len(bytes.TrimRight(body, " \t\r\n"))}
 	switch m.speaks {
@@ -222,7 +223,7 @@ func (m *repair) outputLimit(body []byte) (all []jsonscan.Span) {
 	return jsonscan.Fields(body, whole, "max_tokens", "max_completion_tokens")
 }
 
-// asked is the limit that was sent; 0 for none.
+// asked returns the output token limit that was sent; 0 if there was none.
 func (m *repair) asked() (n int64) {
 	for _, at := range m.outputLimit(m.sent) {
 		if v, err := strconv.ParseInt(string(at.Of(m.sent)), 10, 64); err == nil {
@@ -232,8 +233,9 @@ func (m *repair) asked() (n int64) {
 	return n
 }
 
-// repaired is the body of a plan's request with what is known to be refused mended, and
-// what was refused just now. What was left out is named.
+// repaired returns the body of a plan's request with the corrections that are already
+// known, and those for the latest refusal if the plan is a corrected copy. What is removed
+// is listed in r.Ignored.
 func (r *Request) repaired(p *Plan, body []byte) []byte {
 	if p.repair == nil {
 		return body
@@ -256,8 +258,8 @@ func (r *Request) repaired(p *Plan, body []byte) []byte {
 	return body
 }
 
-// apply mends one thing of a body. refusedNow is whether the provider refused it: what
-// it has of thinking is then remembered as refused.
+// apply makes one correction in a body. refusedNow means that the provider has just refused
+// the body: its thinking is then remembered as refused.
 func (m *repair) apply(body []byte, f fix, refusedNow bool) (out []byte, names []string) {
 	whole := jsonscan.Span{End: len(bytes.TrimRight(body, " \t\r\n"))}
 	var edits []jsonscan.Edit
@@ -303,11 +305,12 @@ func (m *repair) apply(body []byte, f fix, refusedNow bool) (out []byte, names [
 	return jsonscan.Apply(body, edits), names
 }
 
-// repairs are the fixes that providers' refusals taught. It is safe for concurrent use.
+// repairs remembers the corrections that refusals have shown to be needed. It is safe for
+// concurrent use.
 type repairs struct {
 	byModel  sync.Map // repairKey → *learned
 	thinking atomic.Bool
-	memory   *responses.Memory // of thinking that was refused, by its digest
+	memory   *responses.Memory // digests of refused thinking
 }
 
 type repairKey struct {
@@ -324,7 +327,7 @@ func (m *repair) key() repairKey {
 	return repairKey{m.to.Provider.Name, m.to.Credential.BaseURL, m.to.Model, m.speaks}
 }
 
-// of gives the fixes that a model is known to want.
+// of returns the known corrections for a model.
 func (k *repairs) of(m *repair) []fix {
 	v, ok := k.byModel.Load(m.key())
 	if !ok || m.r.Planner.cfg.Now().Sub(v.(*learned).at) > learntFor {
@@ -333,7 +336,8 @@ func (k *repairs) of(m *repair) []fix {
 	return v.(*learned).fixes
 }
 
-// learn remembers a fix; thinking is remembered by its signature, not by the model.
+// learn remembers a correction for a model. Refused thinking is remembered by its signature
+// instead.
 func (k *repairs) learn(m *repair, f fix) {
 	if f.kind == thinkingOut {
 		return
@@ -342,8 +346,8 @@ func (k *repairs) learn(m *repair, f fix) {
 	k.byModel.Store(m.key(), &learned{append(fixes, f), m.r.Planner.cfg.Now()})
 }
 
-// refused reports whether thinking was refused before by the model, or (now) is, which
-// is remembered.
+// refused reports whether the model refused the thinking with this signature before. If now
+// is set, it has just refused it, which is remembered.
 func (k *repairs) refused(m *repair, signature []byte, now bool) bool {
 	h := sha256.New()
 	h.Write([]byte(m.to.Provider.Name + " " + m.to.Model + " "))

@@ -13,11 +13,11 @@ import (
 	"github.com/hostless/hostless/pkg/provider"
 )
 
-// GeminiModels opens the name of a model as Gemini writes it in bodies.
+// GeminiModels is the prefix of model names in bodies of the Gemini API.
 const GeminiModels = "models/"
 
-// Request is a call as it was parsed, with all that a request to a provider is made
-// of. It belongs to one goroutine.
+// Request is a parsed call with everything that is needed to build requests to providers.
+// It must be used by one goroutine.
 type Request struct {
 	Planner  *Planner
 	HTTP     *http.Request
@@ -25,32 +25,32 @@ type Request struct {
 	Settings Settings
 
 	Call     pipeline.Call
-	BodyRead bool       // Call.Body is the whole body
-	Envelope *body.Body // of a JSON body that names a model, or nil
-	Form     *body.Form // a multipart body, or nil
-	Verb     string     // Gemini's, behind the model in the path
-	Lease    body.Lease // of what the body takes up
+	BodyRead bool       // Call.Body has the whole body
+	Envelope *body.Body // for a JSON body that names a model; otherwise nil
+	Form     *body.Form // for a multipart body; otherwise nil
+	Verb     string     // the Gemini method after the model in the path
+	Lease    body.Lease // memory of the body
 
-	// Connection names the memory of the WebSocket that the request came over; ""
-	// for none.
+	// Connection identifies the memory of the WebSocket that the request came from; "" if
+	// it did not come from one.
 	Connection string
 
 	// Set by Prepare.
-	DropUsage bool     // the usage chunk is not the caller's
-	Ignored   []string // what of the request was left out
+	DropUsage bool     // the usage chunk must not be forwarded to the caller
+	Ignored   []string // what was removed from the request
 }
 
-// Limited is whether the token is limited to certain models.
+// Limited reports whether the token is limited to certain models.
 func (r *Request) Limited() bool { return r.Call.Grant != nil && r.Call.Grant.Scope().LimitsModels() }
 
-// Target is Planner.Target with the request's settings.
+// Target calls Planner.Target with the settings of the request.
 func (r *Request) Target(model string) (provider.Target, error) {
 	return r.Planner.Target(model, r.Settings)
 }
 
-// CheckModels refuses, for a token that is limited to certain models, bodies that
-// may mean another model than the one that is checked: a second `model` in other
-// letters, or one within.
+// CheckModels refuses a body that may name a model other than the one that was checked,
+// such as a second `model` in other letter case or a nested one, if the token is limited to
+// certain models.
 func (r *Request) CheckModels(b *body.Body) error {
 	if !r.Limited() {
 		return nil
@@ -58,8 +58,8 @@ func (r *Request) CheckModels(b *body.Body) error {
 	return policy.Authorize(r.Call.Grant.Scope(), b, r.Target)
 }
 
-// CheckGemini refuses, for a token that is limited to certain models, a body that
-// names another model than its path.
+// CheckGemini refuses a body that names a model other than that of its path, if the token
+// is limited to certain models.
 func (r *Request) CheckGemini(model string) error {
 	if !r.Limited() || len(bytes.TrimSpace(r.Call.Body)) == 0 {
 		return nil
@@ -71,8 +71,9 @@ func (r *Request) CheckGemini(model string) error {
 	return policy.AuthorizeGemini(b, model, r.Target)
 }
 
-// Provider names the provider of an endpoint that carries no model: the one
-// the caller names in x-hostless-provider, else the one whose dialect it speaks.
+// Provider returns the provider of an endpoint without a model: the one that the caller
+// names in x-hostless-provider, otherwise the one whose dialect the caller uses. The error
+// is fault.Invalid for an unknown provider.
 func (r *Request) Provider() (string, error) {
 	if asked := r.HTTP.Header.Get("X-Hostless-Provider"); asked != "" {
 		name := catalogue().Canonical(asked)
@@ -82,7 +83,7 @@ func (r *Request) Provider() (string, error) {
 			case k.err != nil:
 				return "", k.err
 			case !exists:
-				return "", &fault.Error{Kind: fault.Invalid, Message: "x-hostless-provider names no provider", Param: "x-hostless-provider"}
+				return "", &fault.Error{Kind: fault.Invalid, Message: "x-hostless-provider is not the name of a known provider", Param: "x-hostless-provider"}
 			}
 		}
 		return name, nil

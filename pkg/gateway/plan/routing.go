@@ -12,7 +12,8 @@ import (
 	"github.com/hostless/hostless/pkg/provider"
 )
 
-// pipeline.Credential resolves a provider by its canonical name.
+// Credential returns a provider and its stored credential by its canonical name. The error
+// is a fault, such as fault.Unconfigured.
 func (pl *Planner) Credential(ctx context.Context, name string, settings Settings) (*provider.Provider, pipeline.Credential, error) {
 	p := catalogue().Get(name)
 	if p != nil && p.Builtin {
@@ -43,17 +44,17 @@ func unconfigured(name string) error {
 	}
 }
 
-// Target finds the provider of a model's name, OpenAI where nothing else claims
-// it. An error says that the stored providers cannot be listed: the name may be one
-// of theirs, so that it must not go anywhere else.
+// Target returns the provider that a model name routes to; OpenAI if no other provider
+// claims it. An error means that the stored providers cannot be listed. The name may then
+// belong to one of them, so the request must not be sent anywhere else.
 func (pl *Planner) Target(model string, settings Settings) (provider.Target, error) {
 	k := known{keys: pl.cfg.Keys, models: settings.Models}
 	t := catalogue().Route(model, &k)
 	return t, k.err
 }
 
-// Candidates is the gateway's own Planner: one candidate, with the one credential that
-// is stored for the provider that the model's name leads to.
+// Candidates implements pipeline.Planner. It returns one candidate: the provider that the
+// model name routes to, with its stored credential.
 func (pl *Planner) Candidates(ctx context.Context, call *pipeline.Call) ([]pipeline.Candidate, error) {
 	settings := pl.cfg.Settings()
 	target := provider.Target{Provider: call.Provider}
@@ -73,9 +74,9 @@ func (pl *Planner) Candidates(ctx context.Context, call *pipeline.Call) ([]pipel
 	return []pipeline.Candidate{{Provider: p, Credential: cred, Model: target.Model}}, nil
 }
 
-// route finds where a call for a model goes. A name whose prefix is no provider's goes
-// to the provider of last resort only where that one is known to have it: elsewhere it
-// is a mistyped or removed provider, whose prompts are not to be sent to another one.
+// route returns the target of a call for a model. OpenAI is the default provider. A name
+// with an unknown prefix goes there only if OpenAI is known to have it: otherwise the
+// prefix is a mistyped or removed provider, whose prompts must not be sent to another one.
 func (pl *Planner) route(ctx context.Context, call *pipeline.Call, settings Settings) (provider.Target, error) {
 	t, err := pl.Target(call.Model, settings)
 	if err != nil {
@@ -95,8 +96,8 @@ func (pl *Planner) route(ctx context.Context, call *pipeline.Call, settings Sett
 	return t, nil
 }
 
-// checkUnclaimed lets a name with a prefix that is no provider's through where OpenAI
-// is known to have it, or the user's own server stands in OpenAI's place.
+// checkUnclaimed returns an error for a model with an unknown prefix, unless OpenAI is
+// known to have it or the user has replaced OpenAI's base URL.
 func (pl *Planner) checkUnclaimed(ctx context.Context, model, prefix string, settings Settings) error {
 	p, cred, err := pl.Credential(ctx, "openai", settings)
 	switch {
@@ -113,16 +114,16 @@ func (pl *Planner) checkUnclaimed(ctx context.Context, model, prefix string, set
 	return pl.unknownPrefix(prefix)
 }
 
-// GoogleByDefault is whether a model that was asked for in Gemini's way leads to
-// Google because nothing says otherwise.
+// GoogleByDefault reports whether a request of the Gemini API for a model goes to Google
+// because no other provider claims the model.
 func GoogleByDefault(to provider.Target) bool {
 	return !to.Stripped && to.Provider == "openai" && catalogue().Listed(to.Model) == nil
 }
 
-// googleCollections open the resource names of Google's models in Gemini's paths.
+// googleCollections are the first segments of Google's resource names in paths.
 var googleCollections = map[string]bool{"models": true, "tunedModels": true, "publishers": true, "projects": true}
 
-// known answers routing's questions from what is stored and configured.
+// known is a provider.ModelIndex of the stored and configured providers.
 type known struct {
 	keys   Keys
 	models map[string][]string

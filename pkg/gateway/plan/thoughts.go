@@ -7,18 +7,18 @@ import (
 	"github.com/hostless/hostless/pkg/gateway/pipeline"
 )
 
-// The bounds of the memory of thinking.
+// The limits of the memory of thinking.
 const (
 	thoughtEntries = 16384
 	thoughtBytes   = 32 << 20
 )
 
-// callThoughts is what a model of a provider's thought before its tool calls, for this
-// caller: an openai.Thoughts.
+// callThoughts is the thinking of a model before its tool calls, for one caller. It
+// implements openai.Thoughts.
 type callThoughts struct {
 	p     *Planner
 	owner string
-	model string // by its provider
+	model string // "provider/model"
 }
 
 func (r *Request) thoughts(to *pipeline.Candidate) callThoughts {
@@ -45,9 +45,10 @@ func (t callThoughts) Put(callID string, thought json.RawMessage) {
 // Spoke implements openai.Thoughts.
 func (t callThoughts) Spoke() { t.p.spoke.Store(t.model, true) }
 
-// chatFacts are the facts of a candidate for a translation to chat completions. A
-// provider that answers reasoning_content takes it back, and so does a user's own
-// server of a model that wants it; needed is whether the model refuses a call without.
+// chatFacts returns the facts of a candidate for a translation to chat completions. A
+// provider that returns reasoning_content also accepts it, and so does a server of the
+// user's with a model that wants it. needed reports whether the model refuses a tool call
+// without it.
 func (r *Request) chatFacts(to *pipeline.Candidate) (facts openai.Facts, needed bool) {
 	facts = to.Provider.ChatFacts()
 	wants := openai.ThinksBack(to.Model)

@@ -13,7 +13,7 @@ import (
 	"github.com/hostless/hostless/pkg/gateway/pipeline"
 )
 
-// fromChatTranslator gives the translation from chat completions to a provider's dialect.
+// fromChatTranslator returns the translator from chat completions to a provider's dialect.
 func (r *Request) fromChatTranslator(to *pipeline.Candidate, speaks dialect.Name) dialect.Translator {
 	if speaks == dialect.Anthropic {
 		marks := anthropic.BlockMarks
@@ -25,8 +25,7 @@ func (r *Request) fromChatTranslator(to *pipeline.Candidate, speaks dialect.Name
 	return openai.FitFrom(gemini.FromChat(r.geminiOptions()), r.model(to))
 }
 
-// withOutputLimit says how long a model's answers may be, where more than its name tells
-// it.
+// withOutputLimit sets the output limit of a model if it is known from more than its name.
 func (r *Request) withOutputLimit(name, model string, m anthropic.Model) anthropic.Model {
 	if most := r.outputLimit(name, model); most > 0 {
 		m.MaxOutput = most
@@ -38,8 +37,8 @@ func (r *Request) geminiOptions() gemini.Options {
 	return gemini.Options{Context: r.HTTP.Context(), Fetch: r.Planner.cfg.Fetcher.Budget().Fetch, Signatures: r.Planner.signatures, Now: r.Planner.cfg.Now}
 }
 
-// toChatTranslator gives the translation from the caller's endpoint to chat completions,
-// or (embeds) to OpenAI's embeddings; nil where there is none.
+// toChatTranslator returns the translator from the caller's endpoint to chat completions,
+// or, if embeds is true, to OpenAI's embeddings. It is nil if there is none.
 func (r *Request) toChatTranslator(to *pipeline.Candidate) (first dialect.Translator, embeds bool) {
 	switch s := r.Matched; s.Dialect {
 	case dialect.Responses:
@@ -72,13 +71,14 @@ func (r *Request) toChatTranslator(to *pipeline.Candidate) (first dialect.Transl
 	return nil, false
 }
 
-// messagesToChat is the translation of Messages for an upstream that takes so much.
+// messagesToChat returns the translator from the Messages API for an upstream that accepts
+// the given fields.
 func (r *Request) messagesToChat(facts openai.Facts) dialect.Translator {
 	return anthropic.ToChat(anthropic.Options{Takes: func(string) openai.Facts { return facts }, Now: r.Planner.cfg.Now})
 }
 
-// answerLocally answers, where the provider cannot, what needs no provider: the
-// count of a prompt's tokens, estimated, and Ollama's loading of a model.
+// answerLocally answers requests that need no provider, unless the provider supports them
+// itself: token counts, which are estimated, and Ollama's requests to load a model.
 func (r *Request) answerLocally(to *pipeline.Candidate) (answer []byte, ok bool, err error) {
 	s, body := r.Matched, r.Call.Body
 	switch {
@@ -110,7 +110,7 @@ func (r *Request) answerLocally(to *pipeline.Candidate) (answer []byte, ok bool,
 	return nil, false, nil
 }
 
-// countTokens answers count_tokens by an estimate.
+// countTokens answers count_tokens with an estimate.
 func countTokens(body []byte) ([]byte, error) {
 	n, err := anthropic.EstimateTokens(body)
 	if err != nil {

@@ -16,10 +16,9 @@ import (
 	"github.com/hostless/hostless/pkg/jsonscan"
 )
 
-// planText is the way of a request for text that is one in chat completions, or that
-// first translates to one: by chat completions, by the provider's own dialect, or by the
-// Responses API where the model wants it. Which one it wants is known by its name, or
-// heard from the provider once, and remembered.
+// planText plans a request for text that is a chat completion or is translated to one by
+// first. It uses chat completions, the provider's own dialect, or the Responses API if the
+// model requires it. That is known from the name of the model, or learnt from a refusal.
 func (r *Request) planText(to *pipeline.Candidate, first dialect.Translator) ([]Plan, error) {
 	chat, err := r.planChat(to)
 	switch {
@@ -27,7 +26,7 @@ func (r *Request) planText(to *pipeline.Candidate, first dialect.Translator) ([]
 		return nil, err
 	case chat.Translate != nil && first != nil:
 		if to.Provider.Primary() == dialect.Anthropic {
-			first = r.inlineFiles(first, textFile) // others Anthropic fetches itself
+			first = r.inlineFiles(first, textFile) // Anthropic fetches the other files itself
 		}
 		chat.Translate = dialect.Chain(first, chat.Translate)
 	case first != nil:
@@ -62,8 +61,8 @@ func (r *Request) planText(to *pipeline.Candidate, first dialect.Translator) ([]
 	return append([]Plan{chat}, plans...), nil
 }
 
-// chosenAPI is the API that config.json says a model is asked by, "" where it says none:
-// the longest name counts.
+// chosenAPI returns the API that config.json sets for a model, or "". The longest matching
+// name takes precedence.
 func (r *Request) chosenAPI(to *pipeline.Candidate) (api string) {
 	if len(r.Settings.ModelAPIs) == 0 {
 		return ""
@@ -78,8 +77,8 @@ func (r *Request) chosenAPI(to *pipeline.Candidate) (api string) {
 	return api
 }
 
-// responsesEndpoint is where a candidate has, or may have, the Responses API; nil where
-// it has none.
+// responsesEndpoint returns the endpoint of a candidate that has, or may have, the
+// Responses API; nil if it has none.
 func (r *Request) responsesEndpoint(to *pipeline.Candidate) (*upstream.Endpoint, error) {
 	e, err := r.Endpoint(to, dialect.Responses)
 	if e == nil && err == nil && to.Provider.Custom {
@@ -88,17 +87,17 @@ func (r *Request) responsesEndpoint(to *pipeline.Candidate) (*upstream.Endpoint,
 	return e, err
 }
 
-// viaResponses is how the Responses API of one candidate is asked.
+// viaResponses plans requests to the Responses API of one candidate.
 type viaResponses struct {
 	r      *Request
 	to     *pipeline.Candidate
 	native *upstream.Endpoint
-	sent   []string // the encrypted reasoning that went up
+	sent   []string // encrypted reasoning that was sent
 }
 
-// responsesPlans are the ways through the Responses API: as it is best for the caller,
-// then without a summary of the reasoning, then without encrypted reasoning, each for a
-// provider that has refused the one before it.
+// responsesPlans returns the plans through the Responses API: first the preferred one, then
+// one without a reasoning summary, then one without encrypted reasoning. Each is a fallback
+// for a provider that refused the one before.
 func (r *Request) responsesPlans(to *pipeline.Candidate, native *upstream.Endpoint) []Plan {
 	v := &viaResponses{r: r, to: to, native: native}
 	noSummary, noReasoning := r.Planner.knows(v.noSummary()), r.Planner.knows(v.noReasoning())
@@ -120,8 +119,8 @@ func (r *Request) responsesPlans(to *pipeline.Candidate, native *upstream.Endpoi
 func (v *viaResponses) noSummary() rule   { return ruleOf(withoutSummary, v.to, "") }
 func (v *viaResponses) noReasoning() rule { return ruleOf(withoutReasoning, v.to, v.to.Model) }
 
-// learnUnreadable remembers what the provider could not read; where nothing was sent, it
-// was the asking for it that was refused.
+// learnUnreadable remembers the encrypted reasoning that the provider refused. If none was
+// sent, the provider refused the request for it.
 func (v *viaResponses) learnUnreadable() {
 	if len(v.sent) == 0 {
 		v.r.Planner.learn(v.noReasoning())
@@ -131,7 +130,7 @@ func (v *viaResponses) learnUnreadable() {
 	}
 }
 
-// plan is one way; its translation is put together once it is taken.
+// plan returns one plan. Its translator is built when the plan is tried.
 func (v *viaResponses) plan(summary, plain bool) Plan {
 	return Plan{To: v.to, Endpoint: v.native, Translate: func(in dialect.Request) (*dialect.Call, error) {
 		r := v.r
@@ -143,7 +142,7 @@ func (v *viaResponses) plan(summary, plain bool) Plan {
 	}}
 }
 
-// skip leaves encrypted reasoning out that was refused before.
+// skip reports whether encrypted reasoning was refused before, so that it is left out.
 func (v *viaResponses) skip(data string) bool {
 	if _, refused := v.r.Planner.unreadable.Get(digest(data)); refused {
 		return true
@@ -152,8 +151,8 @@ func (v *viaResponses) skip(data string) bool {
 	return false
 }
 
-// wholeMiddle gives the translation of the caller's request to the middle with all that
-// it can carry; a chat request is one already.
+// wholeMiddle returns the translator of the caller's request to chat completions with all
+// fields of the intermediate form. For a chat request it is the identity.
 func (r *Request) wholeMiddle(to *pipeline.Candidate) dialect.Translator {
 	switch r.Matched.Dialect {
 	case dialect.OpenAI:
@@ -165,15 +164,15 @@ func (r *Request) wholeMiddle(to *pipeline.Candidate) dialect.Translator {
 	return first
 }
 
-// asItIs is the translation of a chat request to one.
+// asItIs is the identity translator of chat requests.
 func asItIs(in dialect.Request) (*dialect.Call, error) {
 	call := &dialect.Call{Path: "/chat/completions", Stream: in.Stream, Reply: dialect.Same{}}
 	call.SetChat(in, in.Value())
 	return call, nil
 }
 
-// wantsResponses reports whether it is known that the model takes what is asked of it by
-// the Responses API alone.
+// wantsResponses reports whether the model is known to accept such a request in the
+// Responses API only.
 func (r *Request) wantsResponses(to *pipeline.Candidate) bool {
 	if r.Planner.knows(chatRule(to, false)) {
 		return true
@@ -190,7 +189,7 @@ func (r *Request) wantsResponses(to *pipeline.Candidate) bool {
 		return false
 	}
 	if r.Matched.Dialect != dialect.OpenAI {
-		return true // which does not cost the caller's own bytes
+		return true // a translation is needed in any case
 	}
 	effort := jsonscan.Raw(r.Call.Body).Get("reasoning_effort")
 	if !effort.Set() {
@@ -199,7 +198,7 @@ func (r *Request) wantsResponses(to *pipeline.Candidate) bool {
 	return !effort.Is(`"none"`)
 }
 
-// hasTools reports whether the request offers tools, in any dialect.
+// hasTools reports whether the request has tools, in any dialect.
 func (r *Request) hasTools() bool {
 	for name, value := range jsonscan.Raw(r.Call.Body).Members() {
 		if name == "tools" || name == "functions" {
@@ -211,7 +210,7 @@ func (r *Request) hasTools() bool {
 	return false
 }
 
-// showsThoughts reports whether the caller asks to see what the model thinks.
+// showsThoughts reports whether the caller asks for the model's thinking.
 func (r *Request) showsThoughts() bool {
 	request := jsonscan.Raw(r.Call.Body)
 	switch r.Matched.Dialect {
@@ -227,13 +226,13 @@ func (r *Request) showsThoughts() bool {
 	return false
 }
 
-// learntFor is how long a rule is remembered that a provider was heard to have.
+// learntFor is how long a learnt rule is valid.
 const learntFor = 24 * time.Hour
 
-// rule is one that a provider was heard to have.
+// rule is a limitation of a provider that was learnt from a refusal.
 type rule struct{ what, provider, baseURL, model string }
 
-// What the rules are.
+// The limitations.
 const (
 	withoutChat      = "no chat completions"
 	withoutTools     = "no tools in chat completions"
@@ -241,7 +240,8 @@ const (
 	withoutReasoning = "no encrypted reasoning"
 )
 
-// ruleOf is a rule of a candidate's provider, for one model or ("") for all.
+// ruleOf returns a rule of a candidate's provider, for one model or, if model is "", for
+// all.
 func ruleOf(what string, to *pipeline.Candidate, model string) rule {
 	return rule{what, to.Provider.Name, to.Credential.BaseURL, model}
 }
@@ -253,7 +253,7 @@ func chatRule(to *pipeline.Candidate, tools bool) rule {
 	return ruleOf(withoutChat, to, to.Model)
 }
 
-// rules are those that were heard. It is safe for concurrent use.
+// rules has the learnt rules with the time of each. It is safe for concurrent use.
 type rules struct {
 	some  atomic.Bool
 	heard sync.Map // rule → time.Time
@@ -272,7 +272,7 @@ func (pl *Planner) knows(about rule) bool {
 	return ok && pl.cfg.Now().Sub(at.(time.Time)) < learntFor
 }
 
-// recall is what one caller's conversations thought.
+// recall is the memory of one caller's reasoning. It implements responses.Recall.
 type recall struct {
 	memory *responses.Memory
 	owner  string

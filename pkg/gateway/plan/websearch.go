@@ -8,8 +8,8 @@ import (
 	"github.com/hostless/hostless/pkg/jsonscan"
 )
 
-// searchesTheWeb reports whether the request asks for the provider's search of the web,
-// in the words of its dialect.
+// searchesTheWeb reports whether the request asks for the provider's web search, in its
+// dialect.
 func (r *Request) searchesTheWeb() bool {
 	if r.Envelope != nil {
 		return r.Matched.Dialect == dialect.OpenAI && r.Envelope.SearchOptions || r.offersSearch()
@@ -30,7 +30,8 @@ func (r *Request) searchesTheWeb() bool {
 	return r.searchAmong(tools)
 }
 
-// offersSearch looks among the tools of a request whose envelope has been read.
+// offersSearch reports whether the tools of a request with an envelope include a web
+// search.
 func (r *Request) offersSearch() bool {
 	for _, m := range r.Envelope.Holders {
 		if m.Name == "tools" && r.searchAmong(jsonscan.Raw(m.Value)) {
@@ -62,24 +63,24 @@ func (r *Request) searchAmong(tools jsonscan.Value) bool {
 	return false
 }
 
-// inlineFiles has the files downloaded, within the limits of one request, that messages
-// name by URL and that the provider does not fetch itself.
+// inlineFiles wraps a translator so that it downloads files which messages refer to by URL
+// and the provider does not fetch itself, within the limits for one request.
 func (r *Request) inlineFiles(first dialect.Translator, wanted func(url string) bool) dialect.Translator {
 	return dialect.InlineFiles(r.HTTP.Context(), first, r.Planner.cfg.Fetcher.Budget().Fetch, wanted)
 }
 
-// textFile is whether a URL leads to a text, by its name.
+// textFile reports whether a URL has the name of a text file.
 func textFile(url string) bool { return dialect.FileKind(url) == "text" }
 
-// refusesSearch reports whether an error, in lower case, says that the model, or the
-// account, has no search of the web.
+// refusesSearch reports whether an error, in lower case, means that the model or the
+// account has no web search.
 func refusesSearch(lower string) bool {
 	return strings.Contains(lower, "web search") || strings.Contains(lower, "web_search") || strings.Contains(lower, "web_fetch") || strings.Contains(lower, "web fetch")
 }
 
-// withoutSearch gives the edits that take the provider's search of the web out of the
-// tools at a place in a request, where it is only offered beside others: at[0] are the
-// tools, at[1] is what is demanded of them.
+// withoutSearch returns the edits that remove the provider's web search from the tools of a
+// request, if it is optional and there are other tools. at has the positions of the tools
+// and of tool_choice.
 func withoutSearch(body []byte, at []jsonscan.Span) (edits []jsonscan.Edit, names []string) {
 	if bytes.Contains(at[1].Of(body), []byte(`"web_`)) {
 		return nil, nil
