@@ -15,20 +15,20 @@ import (
 	"github.com/hostless/hostless/pkg/gateway/respond"
 )
 
-// bridged is a connection to /v1/responses in WebSocket mode whose provider has only
-// HTTP: each response.create becomes a streamed POST whose events come back as
-// messages.
+// bridged is a connection to /v1/responses in WebSocket mode whose provider supports HTTP
+// only: each response.create is sent as a streamed POST, and the events of its response
+// come back as messages.
 type bridged struct {
 	s            *duplex
-	id           string // its memory's name
-	model        string // of the connection, its provider before it, where the query named it
+	id           string // identifies its memory
+	model        string // default model of the connection, as "provider/model"; "" if the query names none
 	conversation Conversation
 }
 
-// bridge serves such a connection. previous_response_id reaches back within it: to
-// any response where the provider is translated to, to the newest where it speaks
-// responses itself, and beyond that to what such a one stores. first is a message
-// that was read already.
+// bridge serves such a connection. With a translated provider, previous_response_id may
+// refer to any response of the connection; with one that has the Responses API, to the
+// latest response and to those that the provider stores. first is a message that has been
+// read already, or nil.
 func (s *duplex) bridge(first *body.Message) error {
 	ctx, cancel := s.context()
 	defer cancel()
@@ -53,7 +53,7 @@ func (s *duplex) bridge(first *body.Message) error {
 	return respond.ErrDisconnected
 }
 
-// answer serves one response.create as the POST that it stands for.
+// answer serves one response.create as a POST.
 func (b *bridged) answer(ctx context.Context, m body.Message) {
 	out := NewEventWriter(func(event []byte) error {
 		b.conversation.See(event)
@@ -112,7 +112,7 @@ func (b *bridged) serve(ctx context.Context, f body.Message, out *EventWriter) e
 			if err := b.conversation.Expand(members, warmUp, stored); err != nil {
 				return nil, err
 			}
-			if warmUp { // no model is asked
+			if warmUp { // the model is not called
 				return nil, b.conversation.WarmUp(to.Model, members, r.Call.Start.Unix(), b.s.caller.SendText)
 			}
 			return json.Marshal(members)

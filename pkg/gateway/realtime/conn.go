@@ -1,9 +1,9 @@
-// Package realtime owns the WebSockets of the AI plane: the caller's connection, the
-// relay between it and a provider's, the calls that its messages are, and the answers
-// of providers that have only HTTP, sent as messages.
+// Package realtime serves the WebSockets of the AI plane: the caller's connection, the
+// relay to a WebSocket of the provider, the accounting of messages as calls, and the bridge
+// to providers that support HTTP only.
 //
-// Where a call may go and how a POST is served is decided by package gateway (see
-// Pipeline); opening the provider's side belongs to package upstream.
+// Package gateway plans where a call goes and serves the POSTs (see Pipeline); package
+// upstream opens WebSockets to providers.
 package realtime
 
 import (
@@ -21,15 +21,16 @@ import (
 	"github.com/hostless/hostless/pkg/sock"
 )
 
-// ErrStopping is the cause of connections that end with the gateway.
+// ErrStopping is the cancellation cause of connections that are closed because the gateway
+// is shutting down.
 var ErrStopping = errors.New("the gateway is stopping")
 
 const (
-	closeTimeout = 2 * time.Second        // for a peer to answer a close
-	lostTimeout  = 250 * time.Millisecond // for a provider whose caller disconnected without one
+	closeTimeout = 2 * time.Second        // for a peer to reply to a close frame
+	lostTimeout  = 250 * time.Millisecond // for a provider whose caller disconnected without a close frame
 )
 
-// Conn is one end of a relay. Sending is safe for concurrent use; reading belongs to
+// Conn is one end of a relay. Sending is safe for concurrent use; reading must be done by
 // one goroutine.
 type Conn struct {
 	ws    *websocket.Conn
@@ -39,16 +40,16 @@ type Conn struct {
 	in      bytes.Buffer
 }
 
-// NewConn takes over a WebSocket that was made on a *sock.Batch: by Accept, or by
-// upstream.Client. Messages of more than maxMessage bytes end it.
+// NewConn takes over a WebSocket whose network connection is a *sock.Batch, as Accept and
+// upstream.Client create it. A message of more than maxMessage bytes closes it.
 func NewConn(ws *websocket.Conn, maxMessage int64) *Conn {
 	ws.SetReadLimit(maxMessage)
 	return &Conn{ws: ws, batch: ws.NetConn().(*sock.Batch)}
 }
 
-// Accept completes a caller's upgrade with a subprotocol, "" for none, and further
-// response headers. Which origin may connect was checked before, by its token. fail
-// answers a malformed upgrade.
+// Accept completes a caller's WebSocket upgrade with a subprotocol ("" for none) and
+// additional response headers. It does not check the Origin; the bridge token was checked
+// for it before. fail writes the error response to a malformed upgrade.
 func Accept(w http.ResponseWriter, r *http.Request, protocol string, header http.Header, maxMessage int64, fail func(error)) (*Conn, error) {
 	up := websocket.Upgrader{
 		ReadBufferSize: 16 << 10, WriteBufferSize: 16 << 10,
@@ -67,7 +68,7 @@ func Accept(w http.ResponseWriter, r *http.Request, protocol string, header http
 	return NewConn(ws, maxMessage), nil
 }
 
-// hijacker is a response whose connection can hold back what is written to it.
+// hijacker is a ResponseWriter whose hijacked connection can batch writes.
 type hijacker struct{ http.ResponseWriter }
 
 // Hijack implements http.Hijacker.
@@ -89,10 +90,10 @@ func (c *Conn) Send(kind int, data []byte) error {
 // SendText writes one text message.
 func (c *Conn) SendText(data []byte) error { return c.Send(websocket.TextMessage, data) }
 
-// maxKept is the largest buffer that is kept for the next message.
+// maxKept is the size of the largest read buffer that is kept for the next message.
 const maxKept = 256 << 10
 
-// Read reads the next message. Its memory is used again by the next Read.
+// Read reads the next message. The data are valid until the next Read.
 func (c *Conn) Read() (kind int, data []byte, err error) {
 	if c.in.Cap() > maxKept {
 		c.in = bytes.Buffer{}
@@ -106,16 +107,17 @@ func (c *Conn) Read() (kind int, data []byte, err error) {
 	return kind, c.in.Bytes(), err
 }
 
-// SendClose sends a close frame with a code of RFC 6455, section 7.4. Close follows.
+// SendClose sends a close frame with a status code (RFC 6455 section 7.4). Close must
+// follow.
 func (c *Conn) SendClose(code int, reason string) {
 	c.ws.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(code, reason), time.Now().Add(closeTimeout))
 }
 
-// Close closes the connection below, without a close frame.
+// Close closes the network connection without sending a close frame.
 func (c *Conn) Close() error { return c.ws.Close() }
 
-// End ends a caller's connection for a cause that is not its own, the cause of ctx:
-// its token was revoked, all traffic was stopped, or the gateway stops.
+// End closes a caller's connection with the cause of ctx: the bridge token was revoked, all
+// AI traffic was stopped, or the gateway is shutting down.
 func (c *Conn) End(ctx context.Context) {
 	code, reason := websocket.CloseGoingAway, "the gateway is stopping"
 	switch cause := context.Cause(ctx); {
@@ -124,7 +126,7 @@ func (c *Conn) End(ctx context.Context) {
 	case fault.Is(cause, fault.Killed):
 		code, reason = websocket.ClosePolicyViolation, fault.From(cause).Code
 		sent := make(chan struct{})
-		go func() { // ends at the latest with Close, where the caller does not read
+		go func() { // ends at the latest with Close, even if the caller does not read
 			c.SendText(ErrorEvent(cause, ""))
 			close(sent)
 		}()

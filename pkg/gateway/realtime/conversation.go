@@ -9,19 +9,19 @@ import (
 	"github.com/hostless/hostless/pkg/gateway/respond"
 )
 
-// Conversation is what a connection keeps of its newest response, so that the next
-// one can continue it: the API keeps a connection's newest response in memory even
-// where `store` is false (https://platform.openai.com/docs/guides/websocket-mode). It
-// belongs to the goroutine that answers. The zero value is empty.
+// Conversation keeps the latest response of a connection, so that the next one can continue
+// it. The API keeps it in memory even if `store` is false
+// (https://platform.openai.com/docs/guides/websocket-mode). It must be used by the
+// goroutine that answers the messages. The zero value is empty.
 type Conversation struct {
 	id    string
-	items []json.RawMessage // all turns up to and including the response
-	asked []json.RawMessage // those of the request that is being served; nil where nothing is to be kept
+	items []json.RawMessage // all turns, including the response
+	asked []json.RawMessage // turns of the current request; nil if its response is not kept
 }
 
-// Expand puts the turns of a previous response, where it is the one kept here,
-// before the request's own input. warmUp is whether no model is going to be
-// asked; stored reports whether the translation remembers a response itself.
+// Expand inserts the turns of the previous response before the input of the request, if it
+// is the response that is kept. warmUp means that the model is not going to be called.
+// stored reports whether the translation itself remembers a response.
 func (c *Conversation) Expand(members map[string]json.RawMessage, warmUp bool, stored func(id string) bool) error {
 	c.asked = nil
 	own, err := inputItems(members["input"])
@@ -36,7 +36,7 @@ func (c *Conversation) Expand(members map[string]json.RawMessage, warmUp bool, s
 		return nil
 	}
 	if previous != c.id {
-		c.asked = nil // what came before it is not known here
+		c.asked = nil // the turns before it are unknown
 		return nil
 	}
 	all := append(append([]json.RawMessage{}, c.items...), own...)
@@ -51,7 +51,7 @@ func (c *Conversation) Expand(members map[string]json.RawMessage, warmUp bool, s
 	return err
 }
 
-// inputItems gives a request's input as items.
+// inputItems returns the input of a request as a list of items.
 func inputItems(input json.RawMessage) ([]json.RawMessage, error) {
 	items := []json.RawMessage{}
 	switch input = bytes.TrimSpace(input); {
@@ -64,13 +64,13 @@ func inputItems(input json.RawMessage) ([]json.RawMessage, error) {
 		items = append(items, turn)
 	default:
 		if json.Unmarshal(input, &items) != nil {
-			return nil, &fault.Error{Kind: fault.Invalid, Message: "input is neither a text nor a list", Param: "input"}
+			return nil, &fault.Error{Kind: fault.Invalid, Message: "input must be a string or an array", Param: "input"}
 		}
 	}
 	return items, nil
 }
 
-// See keeps the response that an event completes.
+// See keeps the response if the event completes it.
 func (c *Conversation) See(event []byte) {
 	if c.asked == nil || !bytes.Contains(event, []byte(`"response.completed"`)) && !bytes.Contains(event, []byte(`"response.incomplete"`)) {
 		return
@@ -88,7 +88,7 @@ func (c *Conversation) See(event []byte) {
 	c.keep(ev.Response.ID, ev.Response.Output)
 }
 
-// maxConversation bounds the bytes that one connection keeps.
+// maxConversation limits the bytes that are kept for one connection.
 const maxConversation = 16 << 20
 
 func (c *Conversation) keep(id string, output []json.RawMessage) {
@@ -107,18 +107,18 @@ func (c *Conversation) keep(id string, output []json.RawMessage) {
 			Encrypted *string `json:"encrypted_content"`
 		}
 		if json.Unmarshal(item, &thought) == nil && thought.Type == "reasoning" && thought.Encrypted == nil {
-			continue // nobody could read it again
+			continue // without encrypted_content, no provider can read it again
 		}
 		items = append(items, item)
 	}
 	c.id, c.items, c.asked = id, items, nil
 }
 
-// WarmUp answers a response.create with `generate: false`: what is asked is kept
-// for the response.create that goes on from it, and no model is called.
+// WarmUp answers a response.create with `generate: false`. It does not call the model, but
+// keeps the input for the response.create that continues it.
 func (c *Conversation) WarmUp(model string, members map[string]json.RawMessage, created int64, send func([]byte) error) error {
 	if c.asked == nil {
-		return &fault.Error{Kind: fault.Invalid, Message: "the previous response is not known here", Param: "previous_response_id", Code: "previous_response_not_found"}
+		return &fault.Error{Kind: fault.Invalid, Message: "the previous response is not known on this connection", Param: "previous_response_id", Code: "previous_response_not_found"}
 	}
 	id := "resp_" + rand.Text()
 	c.keep(id, nil)

@@ -12,10 +12,10 @@ import (
 	"github.com/hostless/hostless/pkg/gateway/upstream"
 )
 
-// dial opens a WebSocket to the first candidate that takes it. A refusal that is the
-// caller's comes back as resp, its body to be closed by who called, and has not been
-// noted as an attempt. Neither a connection nor a response means that the candidate has
-// HTTP alone.
+// dial opens a WebSocket to the first candidate that accepts it. If a refusal is to be
+// passed to the caller, it is returned as resp: the caller of dial must close its body and
+// record the attempt. If both the connection and the response are nil, the candidate
+// supports HTTP only.
 func (s *duplex) dial(ctx context.Context, query func() string) (*websocket.Conn, *http.Response, error) {
 	for {
 		if s.responses && !s.speaksSockets() {
@@ -49,15 +49,14 @@ func (s *duplex) dial(ctx context.Context, query func() string) (*websocket.Conn
 		if next == nil {
 			return nil, resp, nil
 		}
-		io.CopyN(io.Discard, resp.Body, 64<<10) // so that the connection is kept
+		io.CopyN(io.Discard, resp.Body, 64<<10) // so that the connection can be reused
 		resp.Body.Close()
 		s.attempted(respond.Result{Status: resp.StatusCode, Kind: kind}, nil)
 		s.to = *next
 	}
 }
 
-// after gives the candidate that is tried after the outcome of the one before; nil for
-// none.
+// after returns the candidate to try after the given outcome of the current one, or nil.
 func (s *Session) after(ctx context.Context, o pipeline.Outcome) *pipeline.Candidate {
 	if ctx.Err() != nil || len(s.others) == 0 || s.to.Retry == nil || !s.to.Retry(o) {
 		return nil
@@ -70,7 +69,7 @@ func (s *Session) after(ctx context.Context, o pipeline.Outcome) *pipeline.Candi
 	return next
 }
 
-// socketEndpoint is where the candidate has WebSockets.
+// socketEndpoint returns the endpoint of the candidate's WebSockets.
 func (s *duplex) socketEndpoint() (*upstream.Endpoint, error) {
 	e, err := s.Endpoint(&s.to, dialect.OpenAI)
 	if err == nil && (e == nil || e.Builtin) {
@@ -79,7 +78,7 @@ func (s *duplex) socketEndpoint() (*upstream.Endpoint, error) {
 	return e, err
 }
 
-// upstreamQuery is the caller's query for the candidate.
+// upstreamQuery returns the caller's query, adapted to the candidate.
 func (s *duplex) upstreamQuery() string {
 	query := upstream.Query(s.HTTP.URL.RawQuery, false)
 	if s.named {

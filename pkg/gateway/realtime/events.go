@@ -13,8 +13,8 @@ import (
 	"github.com/hostless/hostless/pkg/sse"
 )
 
-// ErrorEvent is the event for an error of Hostless's own. eventID names the message
-// that it answers, or is "".
+// ErrorEvent returns the event for an error of Hostless's own. eventID is the ID of the
+// message that caused it, or "".
 func ErrorEvent(err error, eventID string) []byte {
 	f := fault.From(err)
 	object := openai.ErrorOf(f).Value()
@@ -25,9 +25,9 @@ func ErrorEvent(err error, eventID string) []byte {
 	return errorEvent(f.Kind.Status(), object)
 }
 
-// EventWriter is the http.ResponseWriter of a request that came as a WebSocket
-// message: each event of the response is sent as a message, a response that is not a
-// stream of events as an error. It belongs to one goroutine.
+// EventWriter is the http.ResponseWriter of a request that came as a WebSocket message. It
+// sends each event of the response as a message, and a response that is not an event stream
+// as an error event. It must be used by one goroutine.
 type EventWriter struct {
 	send   func([]byte) error
 	header http.Header
@@ -38,7 +38,7 @@ type EventWriter struct {
 	err    error
 }
 
-// NewEventWriter makes a writer that hands each event to send.
+// NewEventWriter returns a writer that passes each event to send.
 func NewEventWriter(send func([]byte) error) *EventWriter {
 	return &EventWriter{send: send, header: http.Header{}}
 }
@@ -88,23 +88,23 @@ func (w *EventWriter) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// Flush implements http.Flusher: messages go out as they are made.
+// Flush implements http.Flusher. It does nothing, since each event is sent at once.
 func (w *EventWriter) Flush() {}
 
 const maxEvent = 64 << 20
 
-// Status is the status that was written, 0 before.
+// Status returns the status that was written, or 0.
 func (w *EventWriter) Status() int { return w.status }
 
-// Finish sends a response that was not a stream of events as an error event.
+// Finish sends a response that is not an event stream as an error event.
 func (w *EventWriter) Finish() {
 	if w.status != 0 && !w.events && w.err == nil {
 		w.send(ProviderErrorEvent(w.status, w.buf))
 	}
 }
 
-// ProviderErrorEvent is the event for a provider's error response: its error object
-// where it has one, else its text.
+// ProviderErrorEvent returns the event for a provider's error response, with its error
+// object or, if it has none, its text.
 func ProviderErrorEvent(status int, body []byte) []byte {
 	object, _ := jsonscan.Member(body, "error")
 	found := jsonscan.Raw(object.Of(body))

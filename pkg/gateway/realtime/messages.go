@@ -19,7 +19,7 @@ import (
 	"github.com/hostless/hostless/pkg/jsonscan"
 )
 
-// relay passes messages between the two ends until one closes.
+// relay relays messages between caller and provider until one of them closes.
 func (s *duplex) relay(ctx context.Context, first *body.Message) error {
 	s.PerTurn = s.responses
 	if first != nil && !s.send(websocket.TextMessage, *first, true) {
@@ -51,8 +51,9 @@ func (s *duplex) relay(ctx context.Context, first *body.Message) error {
 	return respond.ErrDisconnected
 }
 
-// send checks one message of the caller and passes it up; one that the token does not
-// allow goes nowhere, which an event says. It reports whether the connection lives on.
+// send checks one message of the caller and forwards it. If the token does not allow it,
+// the caller gets an error event instead. It reports whether the connection is still
+// usable.
 func (s *duplex) send(kind int, f body.Message, readable bool) bool {
 	if err := s.check(f, readable); err != nil {
 		return s.caller.SendText(ErrorEvent(err, f.EventID)) == nil
@@ -69,7 +70,7 @@ func (s *duplex) send(kind int, f body.Message, readable bool) bool {
 	return s.provider.Send(kind, data) == nil
 }
 
-// check holds a message against the token.
+// check checks a message against the scope of the token, and admits a response.create.
 func (s *duplex) check(f body.Message, readable bool) error {
 	if !readable {
 		if s.Limited() {
@@ -94,7 +95,7 @@ func (s *duplex) check(f body.Message, readable bool) error {
 			return err
 		}
 		if t.Provider != s.to.Credential.Provider && (t.Stripped || m.Top) && s.opened {
-			return &fault.Error{Kind: fault.Invalid, Message: "this connection is to provider \"" + s.to.Credential.Provider + "\"; open another one for " + respond.HeaderSafe(m.Name), Param: "model"}
+			return &fault.Error{Kind: fault.Invalid, Message: "this connection goes to provider \"" + s.to.Credential.Provider + "\"; open another one for " + respond.HeaderSafe(m.Name), Param: "model"}
 		}
 		name := m.Name
 		if t.Provider == s.to.Credential.Provider {
@@ -117,11 +118,11 @@ func (s *duplex) check(f body.Message, readable bool) error {
 		}
 		return s.begin(model, &f)
 	}
-	return s.begin("", &f) // the session's model
+	return s.begin("", &f) // with the session's model
 }
 
-// checkMessage holds the further models that a response.create names against the
-// scope of a token that is limited to certain models.
+// checkMessage checks the further models of a response.create, if the token is limited to
+// certain models.
 func (s *Session) checkMessage(m body.Message) error {
 	if !s.Limited() {
 		return nil
@@ -145,7 +146,7 @@ func (s *duplex) begin(model string, m *body.Message) error {
 	return nil
 }
 
-// arrived notes that a message of the provider came, for the oldest turn.
+// arrived records a message of the provider for the oldest turn.
 func (s *duplex) arrived() {
 	s.turning.Lock()
 	defer s.turning.Unlock()
@@ -159,8 +160,8 @@ func (s *duplex) arrived() {
 	t.events++
 }
 
-// account counts what a message of the provider says was used: on a connection whose
-// messages are calls of their own it ends the oldest one.
+// account records the usage in a message of the provider. On a connection whose messages
+// are calls of their own, the final event of a response ends the oldest turn.
 func (s *duplex) account(data []byte) {
 	if !s.responses {
 		s.accountRealtime(data)
@@ -183,7 +184,7 @@ func (s *duplex) account(data []byte) {
 	}
 }
 
-// endTurns concludes the calls that got no answer before the connection ended.
+// endTurns ends the calls that were still unanswered when the connection closed.
 func (s *duplex) endTurns(ctx context.Context, callerLeft bool) {
 	kind := pipeline.ProviderIncomplete
 	if cause := respond.LocalCancelCause(ctx); cause != nil {
@@ -199,17 +200,17 @@ func (s *duplex) endTurns(ctx context.Context, callerLeft bool) {
 	s.turns = nil
 }
 
-// One of these is in every message that begins or ends a call, and in few others.
+// Every message that begins or ends a call contains one of these, and few others do.
 var (
 	usageMark   = []byte(`"usage`)
 	errorMark   = []byte(`"error"`)
 	createdMark = []byte(`"response.created"`)
 )
 
-// typeMark opens nearly every event of OpenAI's APIs.
+// typeMark is the start of nearly every event of OpenAI's APIs.
 var typeMark = []byte(`{"type":"`)
 
-// eventType is the type of an event, "" where it has none.
+// eventType returns the type of an event, or "".
 func eventType(event []byte) string {
 	if bytes.HasPrefix(event, typeMark) {
 		rest := event[len(typeMark):]
@@ -222,8 +223,8 @@ func eventType(event []byte) string {
 	return text
 }
 
-// isDelta reports whether an event is by its type a part of an answer, which ends
-// nothing and reports no usage: nearly all events are.
+// isDelta reports whether the type of an event is that of a delta, as for nearly all
+// events. A delta ends nothing and reports no usage.
 func isDelta(event []byte) bool {
 	if !bytes.HasPrefix(event, typeMark) {
 		return false
@@ -233,8 +234,8 @@ func isDelta(event []byte) bool {
 	return end > 0 && bytes.HasSuffix(kind[:end], []byte(".delta"))
 }
 
-// refusal tells a caller that is connected already how the provider refused the
-// upgrade.
+// refusal sends the provider's response to the upgrade to a caller that is already
+// connected.
 func (s *duplex) refusal(resp *http.Response) {
 	body, _ := io.ReadAll(io.LimitReader(resp.Body, 64<<10))
 	text := respond.NewRedactor(&s.to, true).Bytes(body)

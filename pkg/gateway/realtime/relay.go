@@ -11,24 +11,24 @@ import (
 	"github.com/hostless/hostless/pkg/redact"
 )
 
-// Relay passes messages between a caller and a provider until one of them closes:
-// one message at a time each way, so that a slow reader slows its writer down.
-// Messages that arrive together leave together. Pings, pongs and close codes are the
-// ends' own.
+// Relay relays messages between a caller and a provider until one of them closes. It passes
+// one message at a time in each direction, so a slow reader slows the sender down. Messages
+// that arrive together are sent together. Pings, pongs and close frames are relayed end to
+// end.
 type Relay struct {
 	Caller, Provider *Conn
-	Redactor         redact.Redactor // takes the key out of the provider's control frames
+	Redactor         redact.Redactor // removes the key from the provider's control frames
 
-	// Up is given each message of the caller, to send it to Provider or to answer it;
-	// false ends the relay. Down is given each of the provider. The data hold only
-	// during the call.
+	// Up is called with each message of the caller, to send it to Provider or to answer it;
+	// false ends the relay. Down is called with each message of the provider. The data are
+	// valid only during the call.
 	Up   func(kind int, data []byte) bool
 	Down func(kind int, data []byte) error
-	// Lost is called where the provider's connection broke without a close while the
-	// caller was still connected: it can still be sent an error.
+	// Lost is called if the provider's connection broke without a close frame while the
+	// caller was still connected. It may send the caller an error.
 	Lost func()
 
-	first atomic.Int32 // the end that disconnected first
+	first atomic.Int32 // the end that disconnected first, or 0
 }
 
 const (
@@ -36,11 +36,12 @@ const (
 	providerEnd
 )
 
-// CallerLeft reports, after Run, whether the caller disconnected before the provider.
+// CallerLeft reports whether the caller disconnected before the provider. Call it after
+// Run.
 func (r *Relay) CallerLeft() bool { return r.first.Load() == callerEnd }
 
-// Run relays until both directions have ended, and gives why the provider's did. It
-// closes neither connection for good; ctx ends both.
+// Run relays until both directions have ended, and returns the error of the provider's
+// side. The caller of Run must close both connections. Cancelling ctx ends the relay.
 func (r *Relay) Run(ctx context.Context) error {
 	passControl(r.Caller.ws, r.Provider.ws, redact.Redactor{})
 	passControl(r.Provider.ws, r.Caller.ws, r.Redactor)
@@ -56,9 +57,9 @@ func (r *Relay) Run(ctx context.Context) error {
 		relayClose(r.Provider.ws, err, websocket.CloseGoingAway, redact.Redactor{})
 		timeout := closeTimeout
 		if !isClose(err) {
-			timeout = lostTimeout // nobody waits for the answer
+			timeout = lostTimeout // the caller is not waiting for a reply
 		}
-		// A provider that does not answer the close, and a caller that reads no answer.
+		// In case the provider does not reply to the close, or the caller reads nothing.
 		cut := time.AfterFunc(timeout, func() { r.Provider.Close(); r.Caller.Close() })
 		defer cut.Stop()
 		close(up)
@@ -74,15 +75,15 @@ func (r *Relay) Run(ctx context.Context) error {
 		}
 	}
 	relayClose(r.Caller.ws, err, websocket.CloseInternalServerErr, r.Redactor)
-	// The caller's answer to the close ends the other direction; one that gives none
-	// is cut off.
+	// The caller's reply to the close ends the other direction; without a reply the
+	// connections are closed after a timeout.
 	cut := time.AfterFunc(closeTimeout, func() { r.Caller.Close(); r.Provider.Close() })
 	<-up
 	cut.Stop()
 	return err
 }
 
-// pumpUp passes the caller's messages up.
+// pumpUp forwards the caller's messages.
 func (r *Relay) pumpUp() error {
 	defer r.Provider.batch.Flush()
 	for {
@@ -97,7 +98,7 @@ func (r *Relay) pumpUp() error {
 	}
 }
 
-// pumpDown passes the provider's messages down.
+// pumpDown forwards the provider's messages.
 func (r *Relay) pumpDown() error {
 	defer r.Caller.batch.Flush()
 	for {
@@ -118,22 +119,22 @@ func isClose(err error) bool {
 	return errors.As(err, &c) && c.Code != websocket.CloseAbnormalClosure
 }
 
-// relayClose forwards one end's close to the other; otherwise is the code for an end
-// that disconnected without one. The key is masked in the reason and not shortened: a
-// control frame has no more than 125 bytes.
+// relayClose forwards one end's close frame to the other. otherwise is the status code for
+// an end that disconnected without a close frame. The key is masked in the reason without
+// changing its length, because a control frame has at most 125 bytes.
 func relayClose(to *websocket.Conn, err error, otherwise int, key redact.Redactor) {
 	var closed *websocket.CloseError
 	message := websocket.FormatCloseMessage(otherwise, "")
 	if errors.As(err, &closed) && closed.Code != websocket.CloseAbnormalClosure {
-		message = key.Mask(websocket.FormatCloseMessage(closed.Code, closed.Text)) // it may have no more than 125 bytes
+		message = key.Mask(websocket.FormatCloseMessage(closed.Code, closed.Text)) // keeps the length, since the limit is 125 bytes
 	} else if errors.Is(err, websocket.ErrReadLimit) {
 		message = websocket.FormatCloseMessage(websocket.CloseMessageTooBig, "")
 	}
 	to.WriteControl(websocket.CloseMessage, message, time.Now().Add(closeTimeout))
 }
 
-// passControl forwards pings and pongs of one end to the other, and leaves closes to
-// relayClose.
+// passControl forwards the pings and pongs of one end to the other. Close frames are left
+// to relayClose.
 func passControl(from, to *websocket.Conn, key redact.Redactor) {
 	pass := func(kind int) func(string) error {
 		return func(text string) error {

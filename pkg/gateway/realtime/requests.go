@@ -13,24 +13,24 @@ import (
 	"github.com/hostless/hostless/pkg/redact"
 )
 
-// Requests serves a connection whose response.create messages are requests of their
-// own, one after the other. While one is answered the connection is read on, so that
-// its end, or a response.cancel, cancels the request.
+// Requests serves a connection whose response.create messages are independent requests, one
+// after another. The connection is read during a request too, so that a disconnect or a
+// response.cancel cancels it.
 type Requests struct {
 	Caller *Conn
-	// Answer answers one response.create. Its context ends with the connection and
-	// with a response.cancel.
+	// Answer answers one response.create. Its context is cancelled when the connection ends
+	// and by a response.cancel.
 	Answer func(ctx context.Context, m body.Message)
 
 	mu      sync.Mutex
 	current context.CancelFunc
 }
 
-// maxQueued is how many messages wait while one is answered; beyond it the connection
-// is not read.
+// maxQueued is how many messages may wait for the current one; with more, the connection is
+// not read.
 const maxQueued = 4
 
-// Run serves until the connection ends. first is a message that was read already, or
+// Run serves until the connection ends. first is a message that has been read already, or
 // nil.
 func (s *Requests) Run(ctx context.Context, first *body.Message) {
 	ctx, cancel := context.WithCancel(ctx)
@@ -42,7 +42,7 @@ func (s *Requests) Run(ctx context.Context, first *body.Message) {
 		close(queue)
 		cancel()
 		done <- err
-		// A caller that has disconnected, or reads nothing, must not hold an answer up.
+		// A caller that has disconnected, or does not read, must not block a request.
 		cut := time.AfterFunc(closeTimeout, func() { s.Caller.ws.Close() })
 		defer cut.Stop()
 		<-answered
@@ -60,7 +60,7 @@ func (s *Requests) Run(ctx context.Context, first *body.Message) {
 func (s *Requests) read(ctx context.Context, queue chan<- body.Message) error {
 	s.Caller.ws.SetCloseHandler(func(int, string) error { return nil })
 	for {
-		_, data, err := s.Caller.ws.ReadMessage() // of its own memory: messages wait in the queue
+		_, data, err := s.Caller.ws.ReadMessage() // allocates, because messages wait in the queue
 		if err != nil {
 			return err
 		}
@@ -81,7 +81,7 @@ func (s *Requests) read(ctx context.Context, queue chan<- body.Message) error {
 				return context.Cause(ctx)
 			}
 		default:
-			s.Caller.SendText(ErrorEvent(&fault.Error{Kind: fault.Invalid, Message: "only response.create and response.cancel are understood here", Param: "type"}, m.EventID))
+			s.Caller.SendText(ErrorEvent(&fault.Error{Kind: fault.Invalid, Message: "only response.create and response.cancel are supported here", Param: "type"}, m.EventID))
 		}
 	}
 }
@@ -98,18 +98,18 @@ func (s *Requests) answer(ctx context.Context, m body.Message) {
 	s.mu.Unlock()
 }
 
-// RequestBody gives the members of the POST that a response.create stands for: its
-// own but for those of the message, streamed, and with the model where it has none.
+// RequestBody returns the members of the POST for a response.create: the message without
+// its own members, with stream set, and with the given model if it has none.
 func RequestBody(m body.Message, model string) (map[string]json.RawMessage, error) {
 	var members map[string]json.RawMessage
 	if err := json.Unmarshal(m.Bytes(), &members); err != nil {
 		return nil, fault.New(fault.Invalid, "the message is not a JSON object")
 	}
 	if inner, ok := members["response"]; ok && members["input"] == nil {
-		// Some clients wrap the request, as the realtime API has it.
+		// Some clients wrap the request in a response object, as in the Realtime API.
 		members = nil
 		if err := json.Unmarshal(inner, &members); err != nil || members == nil {
-			return nil, &fault.Error{Kind: fault.Invalid, Message: "response is not an object", Param: "response"}
+			return nil, &fault.Error{Kind: fault.Invalid, Message: "response must be an object", Param: "response"}
 		}
 	}
 	delete(members, "type")

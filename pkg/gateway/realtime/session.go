@@ -14,30 +14,30 @@ import (
 	"github.com/hostless/hostless/pkg/provider"
 )
 
-// Pipeline is what a WebSocket asks of the gateway.
+// Pipeline is the part of the gateway that a WebSocket needs.
 type Pipeline interface {
-	// Candidates gives where a call may go, each place held against its token: at
-	// least one, or an error.
+	// Candidates returns the candidates of a call, checked against its token. There is at
+	// least one, unless there is an error.
 	Candidates(ctx context.Context, r *plan.Request) ([]pipeline.Candidate, error)
-	// Post takes a message through the pipeline as the POST that it stands for, and
-	// writes the answer to w. The error is one that was not sent to w.
+	// Post serves a message as a POST and writes the response to w. It returns an error
+	// only if nothing of it was written to w.
 	Post(ctx context.Context, w http.ResponseWriter, p *Post) error
 }
 
-// Post is a response.create as the POST that it stands for.
+// Post is a response.create message as a POST request.
 type Post struct {
 	Session *Session
 	HTTP    *http.Request
 	Matched endpoint.Endpoint
-	Body    *body.Body // as the caller sent it, its model added
+	Body    *body.Body // as sent by the caller, with the model added
 
-	Connection string // names what the connection remembers
-	// Expand gives the body that goes on, once it is known where to; nil where the
-	// message is answered by then.
+	Connection string // identifies the memory of the connection
+	// Expand returns the body to send, once the candidate is known. It returns nil if it
+	// has answered the message itself.
 	Expand func(r *plan.Request, to *pipeline.Candidate) ([]byte, error)
 }
 
-// Config is what the gateway has for all sessions. All of it is required.
+// Config is the configuration of all sessions. All fields are required.
 type Config struct {
 	Pipeline   Pipeline
 	Seams      *pipeline.Seams
@@ -45,28 +45,28 @@ type Config struct {
 	NewID      func() string
 	Now        func() time.Time
 	MaxMessage int64           // bytes
-	Stopping   context.Context // ends all WebSockets
+	Stopping   context.Context // cancelled to end all WebSockets
 }
 
-// Session is one WebSocket of a caller, from its upgrade on. The embedded request is
-// the upgrade, its caller authenticated.
+// Session is one WebSocket of a caller, from its upgrade on. The embedded Request is the
+// upgrade request, which is authenticated.
 type Session struct {
 	Config
 	*plan.Request
 	Writer *respond.Writer
 
-	// Outcome is how the connection went, as a call. PerTurn is whether it is none:
-	// each of its messages is one.
+	// Outcome is the outcome of the connection as a call. If PerTurn is set, the connection
+	// is not a call, but each of its messages is one.
 	Outcome pipeline.Outcome
 	PerTurn bool
-	Settle  func(pipeline.Outcome) // nil before the connection was admitted as a call
+	Settle  func(pipeline.Outcome) // nil until the connection is admitted as a call
 
-	to     pipeline.Candidate   // where it is connected to
-	others []pipeline.Candidate // that are tried after it, while it is not
+	to     pipeline.Candidate   // current candidate
+	others []pipeline.Candidate // candidates that may be tried if it refuses the connection
 }
 
-// resolve finds the provider of a model that a message names. Of an alias it is the
-// first target that this connection's provider has and the token may use.
+// resolve returns the target of a model that a message names. For an alias it is the first
+// target that belongs to the provider of this connection and that the token may use.
 func (s *Session) resolve(name string) (provider.Target, error) {
 	for _, target := range s.Settings.Aliases.Targets(name) {
 		t, err := s.Target(target)
@@ -77,7 +77,7 @@ func (s *Session) resolve(name string) (provider.Target, error) {
 	return s.Target(name)
 }
 
-// admit asks all who may still refuse the connection.
+// admit runs the Admitters for the connection.
 func (s *Session) admit(ctx context.Context) error {
 	settle, err := s.Seams.Admit(ctx, &s.Call, []pipeline.Candidate{s.to})
 	if err == nil {
@@ -86,7 +86,7 @@ func (s *Session) admit(ctx context.Context) error {
 	return err
 }
 
-// answer is what is to be known of the connection for its answer.
+// answer returns the data for the response to the upgrade.
 func (s *Session) answer() *respond.Answer {
 	return &respond.Answer{
 		Request: s.HTTP, Caller: s.Call.Dialect, Provider: s.to.Credential.Provider, Model: s.to.Model, Attempts: len(s.Outcome.Attempts) + 1,

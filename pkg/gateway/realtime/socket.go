@@ -15,12 +15,12 @@ import (
 	"github.com/hostless/hostless/pkg/gateway/respond"
 )
 
-// Serve serves a WebSocket: /v1/realtime, and /v1/responses in WebSocket
-// mode. Where the query names the model, the provider's answer decides before
-// the caller's upgrade is taken; else the first response.create names it.
+// Serve serves a WebSocket: /v1/realtime, or /v1/responses in WebSocket mode. If the query
+// names the model, the provider is connected before the caller's upgrade is accepted;
+// otherwise the first response.create names it.
 func (s *Session) Serve() error {
 	if !websocket.IsWebSocketUpgrade(s.HTTP) {
-		return fault.New(fault.Method, "GET needs a WebSocket upgrade here; POST takes JSON")
+		return fault.New(fault.Method, "GET requires a WebSocket upgrade here; use POST for a JSON request")
 	}
 	query, err := url.ParseQuery(s.HTTP.URL.RawQuery)
 	if err != nil {
@@ -50,14 +50,14 @@ func (s *Session) Serve() error {
 // duplex is a WebSocket with its two ends.
 type duplex struct {
 	*Session
-	responses bool // its messages alone are calls; else the session is one too
+	responses bool // only its messages are calls; otherwise the session is a call too
 	caller    *Conn
 	provider  *Conn
 	named     bool // the query names the model
-	opened    bool // the provider is fixed by the connection
+	opened    bool // the connection is bound to one provider
 
 	turning sync.Mutex
-	turns   []*turn // that wait for their usage, the oldest first
+	turns   []*turn // turns without a final event, oldest first
 }
 
 // connectByQuery serves a WebSocket whose query names the model.
@@ -72,8 +72,8 @@ func (s *duplex) connectByQuery(asked string) error {
 	return s.dialUpstream(!s.responses)
 }
 
-// speaksSockets reports whether the provider is to be asked for a WebSocket: it
-// is known to have them, or its owner's base URL may.
+// speaksSockets reports whether to try a WebSocket to the provider: it is known to support
+// them, or it is a custom provider, which may.
 func (s *duplex) speaksSockets() bool {
 	p := s.to.Provider
 	if p.Builtin {
@@ -82,9 +82,9 @@ func (s *duplex) speaksSockets() bool {
 	return p.WebSockets || p.Custom && p.Primary() == dialect.OpenAI
 }
 
-// hasNone reports whether a refused upgrade says that there is no WebSocket at
-// all, which happens at a user's own base URL; any other refusal is the
-// provider's word on this request.
+// hasNone reports whether a refused upgrade means that the provider has no WebSockets at
+// all, which is possible at a base URL of the user's. Any other refusal concerns the
+// request.
 func (s *duplex) hasNone(resp *http.Response) bool {
 	if s.to.Credential.BaseURL == "" {
 		return false
@@ -98,8 +98,8 @@ func (s *duplex) hasNone(resp *http.Response) bool {
 	return resp.StatusCode < 300
 }
 
-// dialUpstream connects to the provider's own WebSocket and relays. charge is whether
-// opening it is a request of its own.
+// dialUpstream connects to the provider's WebSocket and relays. charge means that the
+// connection itself is admitted as a call.
 func (s *duplex) dialUpstream(charge bool) error {
 	if _, err := s.socketEndpoint(); err != nil {
 		return err
@@ -170,9 +170,9 @@ func (s *duplex) awaitModel() error {
 	}
 }
 
-// first reads the message that tells the provider.
+// first parses the message that determines the provider.
 func (s *duplex) first(data []byte) (body.Message, error) {
-	f, ok := body.ParseMessage(bytes.Clone(data)) // it is sent when the provider is connected
+	f, ok := body.ParseMessage(bytes.Clone(data)) // copied, because it is sent after the provider is connected
 	if !ok {
 		return f, fault.New(fault.Invalid, "the message is not a JSON object")
 	}
@@ -182,7 +182,7 @@ func (s *duplex) first(data []byte) (body.Message, error) {
 	return f, s.choose(s.HTTP.Context(), f.Model())
 }
 
-// connect goes on with a socket whose caller is connected already.
+// connect connects to the provider for a caller that is already connected.
 func (s *duplex) connect(ctx context.Context, first body.Message) error {
 	if !s.speaksSockets() {
 		return s.bridge(&first)
@@ -203,15 +203,15 @@ func (s *duplex) connect(ctx context.Context, first body.Message) error {
 	return s.relay(ctx, &first)
 }
 
-// refuse sends the caller the error in an event and closes the connection.
+// refuse sends the error to the caller as an event and closes the connection.
 func (s *duplex) refuse(err error, eventID string) error {
 	s.caller.SendText(ErrorEvent(err, eventID))
 	s.caller.SendClose(websocket.CloseInternalServerErr, "the provider cannot be reached")
 	return err
 }
 
-// context ends with the token and with the gateway; the connection's own end is
-// seen by reading it.
+// context returns a context that is cancelled when the token ends or the gateway shuts
+// down. The end of the connection itself is noticed by reading from it.
 func (s *duplex) context() (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancelCause(s.HTTP.Context())
 	stop := context.AfterFunc(s.Stopping, func() { cancel(ErrStopping) })

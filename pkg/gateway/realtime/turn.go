@@ -9,8 +9,8 @@ import (
 	"github.com/hostless/hostless/pkg/gateway/usage"
 )
 
-// choose plans where a WebSocket goes for a model, "" for the provider's own choice: to
-// the first candidate, or to another one while none is connected.
+// choose plans where a WebSocket goes for a model ("" for the provider's default). The
+// first candidate is tried first, the others only until one is connected.
 func (s *Session) choose(ctx context.Context, model string) error {
 	s.Call.Model = model
 	candidates, err := s.Pipeline.Candidates(ctx, s.Request)
@@ -22,20 +22,20 @@ func (s *Session) choose(ctx context.Context, model string) error {
 	return nil
 }
 
-// turn is one response.create on a WebSocket to a provider: a call of its own.
+// turn is one response.create on a WebSocket to a provider, as a call of its own.
 type turn struct {
 	s      *Session
 	call   pipeline.Call
 	to     pipeline.Candidate
 	settle func(pipeline.Outcome)
 
-	event    string    // the event_id that its caller gave it
-	first    time.Time // when the first message came while it was the oldest; zero for none
-	events   int64     // messages since
-	response string    // the ID of its response, once the Realtime API has sent it
+	event    string    // event_id of the caller's message
+	first    time.Time // first provider message while this turn was the oldest; zero if none
+	events   int64     // messages since then
+	response string    // response ID, once the Realtime API has sent it
 }
 
-// beginTurn admits a message that asks for a response.
+// beginTurn admits a message that requests a response.
 func (s *Session) beginTurn(ctx context.Context, model string, data []byte) (*turn, error) {
 	t := &turn{s: s, call: s.Call, to: s.to}
 	t.call.ID, t.call.Start, t.call.Method = s.NewID(), s.Now(), "POST"
@@ -52,7 +52,7 @@ func (s *Session) beginTurn(ctx context.Context, model string, data []byte) (*tu
 	return t, nil
 }
 
-// end concludes the turn with what the provider reported, or why it did not.
+// end ends the turn with the usage that the provider reported, or with an error kind.
 func (t *turn) end(report usage.Report, reported bool, kind pipeline.ErrorKind) {
 	o := pipeline.Outcome{
 		Candidate: t.to, Status: 200, Kind: kind, Stream: true, Usage: report, Reported: reported,
@@ -70,7 +70,7 @@ func (t *turn) end(report usage.Report, reported bool, kind pipeline.ErrorKind) 
 	t.s.Seams.Done(&t.call, o)
 }
 
-// attempted notes how the one attempt of a WebSocket's connection went.
+// attempted records the outcome of an attempt to connect the WebSocket.
 func (s *Session) attempted(result respond.Result, err error) {
 	o := &s.Outcome
 	o.Candidate, o.Start, o.End = s.to, s.Call.Start, s.Now()

@@ -8,7 +8,7 @@ import (
 	"github.com/hostless/hostless/pkg/gateway/usage"
 )
 
-// serverEvent is what is read of an event of the Realtime API
+// serverEvent has the members of a Realtime API event that are used
 // (https://platform.openai.com/docs/api-reference/realtime-server-events).
 type serverEvent struct {
 	Response struct {
@@ -21,12 +21,12 @@ type serverEvent struct {
 	} `json:"error"`
 }
 
-// accountRealtime follows the turns of a session of the Realtime API: each is a call,
-// whether the caller asked for it or the provider, which heard the user stop speaking.
+// accountRealtime accounts for a session of the Realtime API. Each response is a call,
+// whether the caller requested it or the provider started it because the user stopped
+// speaking.
 //
-// What is left is the session's own, which is settled at its close: the handshake, and
-// what is used without a response, such as transcripts. No message asks for those, so
-// that none could be refused.
+// Usage outside of responses, such as transcripts, belongs to the call of the session,
+// which is settled at its close. No message requests such usage, so it cannot be refused.
 func (s *duplex) accountRealtime(data []byte) {
 	switch eventType(data) {
 	case "response.created":
@@ -59,8 +59,9 @@ func (s *duplex) accountRealtime(data []byte) {
 	}
 }
 
-// responseCreated names the response of the oldest turn that waits for one. Without
-// one the provider began it by itself: that is admitted now, or canceled.
+// responseCreated assigns a response ID to the oldest turn that has none. If there is no
+// such turn, the provider started the response by itself; it is then admitted now, or
+// cancelled.
 func (s *duplex) responseCreated(id string) {
 	if id == "" {
 		return
@@ -87,7 +88,7 @@ func (s *duplex) responseCreated(id string) {
 	s.turning.Unlock()
 }
 
-// takeTurn takes the first turn that is meant out of those that wait; nil for none.
+// takeTurn removes and returns the first pending turn for which meant is true, or nil.
 func (s *duplex) takeTurn(meant func(*turn) bool) *turn {
 	s.turning.Lock()
 	defer s.turning.Unlock()

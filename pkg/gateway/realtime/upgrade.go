@@ -20,8 +20,7 @@ func (s *Session) dialProvider(ctx context.Context, e *upstream.Endpoint, query 
 	return s.Upstream.DialWebSocket(ctx, &upstream.Socket{Endpoint: e, Path: s.Matched.Path, Query: query, Header: header, Protocols: offered(s.HTTP)}, s.to.Credential.Key)
 }
 
-// offered are the subprotocols that a caller offers, without the one that holds
-// its key.
+// offered returns the subprotocols that a caller offers, except the one with its key.
 func offered(r *http.Request) []string {
 	var out []string
 	for _, p := range websocket.Subprotocols(r) {
@@ -32,11 +31,10 @@ func offered(r *http.Request) []string {
 	return out
 }
 
-// upgrade takes the caller's side of a WebSocket. Which origin may do so is the
-// token's word, checked before.
+// upgrade accepts the caller's side of a WebSocket. The Origin was checked with the token.
 func (s *Session) upgrade(chosen string, header http.Header) (*Conn, error) {
 	if all := websocket.Subprotocols(s.HTTP); len(all) > 0 && !slices.Contains(all, chosen) {
-		// A browser that offered subprotocols gives up where none of them is chosen.
+		// A browser that offered subprotocols fails the connection unless one is chosen.
 		chosen = all[0]
 		if rest := offered(s.HTTP); len(rest) > 0 {
 			chosen = rest[0]
@@ -52,12 +50,12 @@ func (s *Session) upgrade(chosen string, header http.Header) (*Conn, error) {
 		out[name] = values
 	}
 	conn, err := Accept(s.Writer.ResponseWriter, s.HTTP, chosen, out, s.MaxMessage, func(err error) { respond.Fault(s.Writer, s.Call.Dialect, err) })
-	s.Writer.Commit() // the connection is taken over, or the error was written
+	s.Writer.Commit() // the connection was hijacked, or the error was written
 	return conn, err
 }
 
-// renamedQuery is the query with its model as the provider names it; all other
-// members keep their bytes.
+// renamedQuery returns the query with the model in the provider's naming. All other
+// parameters keep their bytes.
 func renamedQuery(raw, model string) string {
 	var out []string
 	for pair := range strings.SplitSeq(raw, "&") {
