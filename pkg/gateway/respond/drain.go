@@ -8,18 +8,17 @@ import (
 	"time"
 )
 
-// How much of a refused request's body is read to the end, how long that may
-// take in all, and how long its sender may pause.
+// Limits of draining a request body: its size, the total time, and the time of one read.
 const (
 	drainLimit = 256 << 20
 	drainTime  = 10 * time.Second
 	drainPause = time.Second
 )
 
-// Drain reads what is left of a request that is about to be refused: a caller
-// that is still sending would have its connection reset before it could read
-// why, and take the refusal for a broken network. A caller that waits for
-// 100 Continue has not started sending and is answered at once. HTTP/2 refuses by stream.
+// Drain reads and discards the rest of a request body before the request is refused. If the
+// server closed the connection while the caller was still sending, the caller would get a
+// reset before it could read the error response. Drain does nothing for HTTP/2, which
+// resets only the stream, nor if the caller waits for 100 Continue.
 func Drain(w http.ResponseWriter, r *http.Request) {
 	if r.ProtoMajor != 1 || r.Body == nil || r.Body == http.NoBody || strings.EqualFold(r.Header.Get("Expect"), "100-continue") {
 		return
@@ -29,7 +28,7 @@ func Drain(w http.ResponseWriter, r *http.Request) {
 	buf := make([]byte, 64<<10)
 	for read := int64(0); read < drainLimit && time.Now().Before(end); {
 		if rc.SetReadDeadline(time.Now().Add(drainPause)) != nil {
-			return // no connection of its own, as in a test: nobody to be cut off
+			return // no network connection, as in a test
 		}
 		n, err := r.Body.Read(buf)
 		read += int64(n)
@@ -38,7 +37,7 @@ func Drain(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 		if err != nil {
-			return // what is left is given up, and the connection with it
+			return // give up; the server closes the connection
 		}
 	}
 }

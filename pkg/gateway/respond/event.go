@@ -8,22 +8,22 @@ import (
 	"github.com/hostless/hostless/pkg/jsonscan"
 )
 
-// ending is how near its end a stream is.
+// ending is how close a stream is to its end.
 type ending int
 
 const (
 	running  ending = iota
-	finished        // the model has finished: a connection that is closed in good order broke nothing off
-	ended           // the last event has come: nothing that follows matters
+	finished        // there is a finish reason: if the connection closes now, the response is complete
+	ended           // the final event was received
 )
 
-// event is what is read of one event on its way.
+// event has the properties of one event that matter for forwarding.
 type event struct {
 	end       ending
-	failed    bool // the provider tells of its own failure
+	failed    bool // the provider reports an error
 	report    usage.Report
 	reported  bool
-	onlyUsage bool // the chunk that include_usage adds: no choices, and the usage
+	onlyUsage bool // the usage chunk of include_usage: it has the usage but no choices
 }
 
 var (
@@ -38,12 +38,12 @@ var (
 	quote        = []byte(`"`)
 )
 
-// members are the members of an event that say something of its stream.
+// members has the positions of the members of an event that are used.
 type members struct{ kind, failure, choices, candidates, usage, metadata, outer jsonscan.Span }
 
-// uneventful reports whether an event, by a search for the few names that could say
-// otherwise, tells neither of usage nor of a failure nor of the stream's end, as nearly
-// all do. A false is no more than "parse it".
+// uneventful reports whether an event has neither usage, nor an error, nor the end of the
+// stream, as most events. It only searches for a few names; if it returns false, the event
+// must be parsed.
 func uneventful(d dialect.Name, data []byte) bool {
 	switch d {
 	case dialect.OpenAI:
@@ -55,7 +55,7 @@ func uneventful(d dialect.Name, data []byte) bool {
 			return false
 		}
 	case dialect.Responses:
-		// Only events of the response as a whole end it. Pieces of its parts are the many.
+		// Only events of the whole response end it. Most events are about a part of it.
 		kind, whole := bytes.CutPrefix(data, responsePart)
 		kind, _, _ = bytes.Cut(kind, quote)
 		if !whole || bytes.IndexByte(kind, '.') < 0 {
@@ -71,7 +71,7 @@ func uneventful(d dialect.Name, data []byte) bool {
 	return i < 0 || bytes.HasPrefix(data[i+len(usageMark):], nullMember) && !bytes.Contains(data[i+len(usageMark):], usageMark)
 }
 
-// readEvent reads what an event says of its stream, in one pass over its members at most.
+// readEvent reads the properties of an event, in at most one pass over its members.
 func readEvent(d dialect.Name, data []byte) (e event) {
 	if uneventful(d, data) {
 		return e
@@ -123,7 +123,7 @@ func parseEvent(d dialect.Name, data []byte) (e event) {
 
 func isObject(data []byte, v jsonscan.Span) bool { return v.End > 0 && data[v.Start] == '{' }
 
-// failed reports whether the provider tells of its own failure.
+// failed reports whether the provider reports an error.
 func (m *members) failed(d dialect.Name, data []byte) bool {
 	if m.failure.End > 0 && data[m.failure.Start] != 'n' {
 		return true
@@ -131,7 +131,7 @@ func (m *members) failed(d dialect.Name, data []byte) bool {
 	return d == dialect.Responses && string(m.kind.Of(data)) == `"response.failed"`
 }
 
-// ending tells what the members say of the stream's end.
+// ending returns how close the stream is to its end after this event.
 func (m *members) ending(d dialect.Name, data []byte) ending {
 	if m.failed(d, data) {
 		return ended
@@ -156,8 +156,8 @@ func (m *members) ending(d dialect.Name, data []byte) ending {
 	return running
 }
 
-// endOfText looks for the model's reason to finish, in the part of an event where it
-// stands, or in one that is no JSON.
+// endOfText searches for a finish reason, in the part of an event that may have it or in an
+// event that is not JSON.
 func endOfText(d dialect.Name, text []byte) ending {
 	switch d {
 	case dialect.OpenAI:

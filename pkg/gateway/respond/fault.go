@@ -14,17 +14,17 @@ import (
 	"github.com/hostless/hostless/pkg/fault"
 )
 
-// ErrorHeader tells whose error an answer is, so that a provider's 401 is not
-// taken for a bad bridge token.
+// ErrorHeader is the response header that shows whether an error comes from Hostless or
+// from the provider, so that a provider's 401 is not mistaken for an invalid bridge token.
 const ErrorHeader = "X-Hostless-Error"
 
-// Its values.
+// The values of ErrorHeader.
 const (
 	ErrorLocal    = "local"
 	ErrorUpstream = "upstream"
 )
 
-// errorBody dresses an error of Hostless's own in the caller's dialect.
+// errorBody encodes an error of Hostless's own in the caller's dialect.
 func errorBody(d dialect.Name, f *fault.Error) []byte {
 	switch d {
 	case dialect.Anthropic:
@@ -37,7 +37,7 @@ func errorBody(d dialect.Name, f *fault.Error) []byte {
 	return openai.Fault(f)
 }
 
-// Fault answers with an error of Hostless's own.
+// Fault writes an error response for an error of Hostless's own.
 func Fault(w http.ResponseWriter, d dialect.Name, err error) {
 	f := fault.From(err)
 	body := errorBody(d, f)
@@ -59,7 +59,7 @@ func Fault(w http.ResponseWriter, d dialect.Name, err error) {
 	w.Write(body)
 }
 
-// streamFault is the one event that ends a stream that failed after it began.
+// streamFault returns the last event of a stream that failed after it had started.
 func streamFault(d dialect.Name, f *fault.Error) []byte {
 	body := errorBody(d, f)
 	switch d {

@@ -10,14 +10,14 @@ import (
 	"github.com/hostless/hostless/pkg/sse"
 )
 
-// framing is how translated events are put on the wire for a caller.
+// framing is the format of a stream of translated events for the caller.
 type framing struct {
 	contentType string
-	lines       bool          // one JSON text a line (Ollama)
-	array       bool          // the elements of one JSON array (Gemini without alt=sse)
-	bare        bool          // no comments: Google's clients read nothing but data
-	ping        string        // what keeps an idle stream alive, or ""
-	every       time.Duration // how often
+	lines       bool          // one JSON text per line (Ollama)
+	array       bool          // elements of one JSON array (Gemini without alt=sse)
+	bare        bool          // no comments, since Google's clients only accept data lines
+	ping        string        // sent to keep an idle stream alive; "" for none
+	every       time.Duration // interval of pings
 }
 
 func framingFor(d dialect.Name, r *http.Request) framing {
@@ -36,14 +36,14 @@ func framingFor(d dialect.Name, r *http.Request) framing {
 	}
 }
 
-// eventWriter writes translated events out. Its mutex keeps pings and events apart.
+// eventWriter writes translated events. Its mutex serialises them with pings.
 type eventWriter struct {
 	framing framing
 	w       *Writer
 
 	mu    sync.Mutex
 	buf   []byte
-	began bool // an element of the array went out
+	began bool // the first element of the array has been written
 	wrote time.Time
 	err   error
 	quit  chan struct{}
@@ -59,8 +59,8 @@ func newEventWriter(w *Writer, f framing) *eventWriter {
 	return s
 }
 
-// keepAlive sends pings while nothing else is sent, before the first event too:
-// models that think let wait for it.
+// keepAlive sends a ping whenever nothing else has been sent for a while. Reasoning models
+// take long before their first event, so it starts at once.
 func (s *eventWriter) keepAlive() {
 	defer s.ended.Done()
 	tick := time.NewTicker(s.framing.every)
@@ -80,7 +80,7 @@ func (s *eventWriter) keepAlive() {
 	}
 }
 
-// emit takes an event; send puts what was emitted on the wire.
+// emit buffers an event; send writes what was buffered.
 func (s *eventWriter) emit(ev sse.Event) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -124,7 +124,7 @@ func (s *eventWriter) write() {
 	s.buf, s.wrote = s.buf[:0], time.Now()
 }
 
-// close ends the framing.
+// close writes the end of the stream.
 func (s *eventWriter) close() error {
 	s.mu.Lock()
 	if s.framing.array {
@@ -137,7 +137,7 @@ func (s *eventWriter) close() error {
 	return s.send()
 }
 
-// stop ends the pings, before the handler returns.
+// stop ends the pings. It must be called before the handler returns.
 func (s *eventWriter) stop() {
 	close(s.quit)
 	s.ended.Wait()

@@ -11,8 +11,8 @@ import (
 	"github.com/hostless/hostless/pkg/redact"
 )
 
-// neverDown are the response headers that stay here: cookies, what belongs to
-// one connection, and what would speak for the provider's origin on this one.
+// neverDown has the response headers that are not forwarded: cookies, headers of one
+// connection, and those that would set policies for Hostless's origin.
 var neverDown = set(
 	"Set-Cookie", "Set-Cookie2",
 	"Connection", "Keep-Alive", "Proxy-Connection", "Proxy-Authenticate", "Proxy-Authentication-Info", "Te", "Trailer", "Transfer-Encoding", "Upgrade",
@@ -27,8 +27,7 @@ func set(names ...string) map[string]struct{} {
 	return m
 }
 
-// CopyHeader copies what comes down of the provider's headers, with the key's
-// own text taken out.
+// CopyHeader copies the provider's headers that may be forwarded, with the key redacted.
 func CopyHeader(out, in http.Header, key redact.Redactor) {
 	for name, values := range in {
 		if _, never := neverDown[name]; never || strings.HasPrefix(name, "Access-Control-") || strings.HasPrefix(name, "X-Hostless-") {
@@ -54,8 +53,8 @@ func CopyHeader(out, in http.Header, key redact.Redactor) {
 	}
 }
 
-// nameRequest gives the provider's name of a request where the caller's SDK looks
-// for it too.
+// nameRequest copies the provider's request ID to the header in which the caller's SDK
+// looks for it.
 func nameRequest(h http.Header, caller dialect.Name) {
 	from, to := "Request-Id", "X-Request-Id"
 	if caller == dialect.Anthropic {
@@ -66,8 +65,8 @@ func nameRequest(h http.Header, caller dialect.Name) {
 	}
 }
 
-// ownUploads leads the second step of a Gemini upload back here: at the address
-// that Google names, the caller would send its bridge token to Google.
+// ownUploads redirects the second step of a Gemini upload to Hostless. Otherwise the caller
+// would send its bridge token to the address that Google returned.
 func (a *Answer) ownUploads(h http.Header) {
 	values := h["X-Goog-Upload-Url"]
 	if !a.Upload || len(values) != 1 {
@@ -89,7 +88,7 @@ func (a *Answer) ownUploads(h http.Header) {
 	h["X-Goog-Upload-Url"] = []string{own.String()}
 }
 
-// SetHeaders names who answered.
+// SetHeaders sets the headers that name the provider and the model of the response.
 func (a *Answer) SetHeaders(h http.Header) {
 	if a.Provider != "" {
 		h["X-Hostless-Provider"] = []string{a.Provider}
@@ -105,11 +104,11 @@ func (a *Answer) SetHeaders(h http.Header) {
 	}
 }
 
-// maxIgnored bounds the header that names what was dropped: the names are the
-// caller's, and clients give up on long headers.
+// maxIgnored limits the length of the header with the names of dropped fields. These names
+// come from the caller, and clients refuse long headers.
 const maxIgnored = 2 << 10
 
-// namesOf lists names up to that bound.
+// namesOf joins names up to that limit.
 func namesOf(names []string) string {
 	var b strings.Builder
 	for i, name := range names {
@@ -125,7 +124,7 @@ func namesOf(names []string) string {
 	return b.String()
 }
 
-// HeaderSafe keeps a caller's text from being more than one header value.
+// HeaderSafe replaces characters of s that must not occur in a header value.
 func HeaderSafe(s string) string {
 	return strings.Map(func(r rune) rune {
 		if r < ' ' || r > '~' {

@@ -6,13 +6,13 @@ import (
 	"github.com/hostless/hostless/pkg/redact"
 )
 
-// Informational passes a provider's 1xx answers on. While another attempt may follow
-// they are held: those of a candidate that is not accepted are not the caller's. It
-// belongs to one attempt.
+// Informational forwards a provider's 1xx responses. While another attempt may follow, they
+// are held back, because those of a candidate that is not accepted must not reach the
+// caller. It belongs to one attempt.
 type Informational struct {
 	Writer   *Writer
 	Redactor redact.Redactor
-	Hold     bool // until Release
+	Hold     bool // hold responses until Release
 
 	held []heldAnswer
 }
@@ -22,7 +22,7 @@ type heldAnswer struct {
 	header http.Header
 }
 
-// Got takes one of them.
+// Got handles one 1xx response.
 func (i *Informational) Got(status int, header http.Header) {
 	if i.Hold {
 		i.held = append(i.held, heldAnswer{status, header.Clone()})
@@ -31,7 +31,7 @@ func (i *Informational) Got(status int, header http.Header) {
 	i.send(status, header)
 }
 
-// Release sends those that were held.
+// Release sends the responses that were held.
 func (i *Informational) Release() {
 	for _, h := range i.held {
 		i.send(h.status, h.header)

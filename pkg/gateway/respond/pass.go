@@ -17,32 +17,32 @@ import (
 	"github.com/hostless/hostless/pkg/redact"
 )
 
-// Answer is what must be known of a request to send its answer.
+// Answer has what is needed to send the response to a request.
 type Answer struct {
-	Request  *http.Request // the caller's
-	Caller   dialect.Name  // of errors, and of a translation
-	Events   dialect.Name  // what the provider's events are in, which tells their end; "" where none is known
-	Provider string        // canonical
-	Model    string        // by the provider's name for it
-	Ignored  []string      // fields of the request that were dropped
-	Attempts int           // how many candidates were tried, this one included
-	Upload   bool          // below Gemini's /upload
+	Request  *http.Request // the caller's request
+	Caller   dialect.Name  // dialect of errors and of a translation
+	Events   dialect.Name  // dialect of the provider's events, to detect their end; "" if unknown
+	Provider string        // canonical name
+	Model    string        // the provider's name for the model
+	Ignored  []string      // request fields that were dropped
+	Attempts int           // number of attempts, including this one
+	Upload   bool          // the path is below Gemini's /upload
 
-	Progress *pipeline.Progress // is told of each event of a stream; nil is not
+	Progress *pipeline.Progress // counts the events of a stream; may be nil
 
-	DropUsage   bool            // the chunk of a stream that holds nothing but the usage is not the caller's
-	Redact      redact.Redactor // for a good answer
-	RedactError redact.Redactor // for an error, where shorter keys count too
+	DropUsage   bool            // do not forward the chunk of a stream that has only the usage
+	Redact      redact.Redactor // for successful responses
+	RedactError redact.Redactor // for errors, in which shorter keys are redacted too
 }
 
-// Result is what was seen of an answer on its way. It is valid beside an error.
+// Result describes a response that was sent. It is valid even if there was an error.
 type Result struct {
-	Status   int                // what the caller got; 0 where nothing was sent
-	Kind     pipeline.ErrorKind // of an error that the provider answered
-	Stream   bool               // events were sent
+	Status   int                // what the caller received; 0 if nothing was sent
+	Kind     pipeline.ErrorKind // the kind of the provider's error
+	Stream   bool               // an event stream was sent
 	Usage    usage.Report
-	Reported bool  // the provider reported what was used
-	Events   int64 // how many of a stream's the provider sent
+	Reported bool  // the provider reported the usage
+	Events   int64 // number of events that the provider sent
 }
 
 func (r *Result) see(u usage.Report, ok bool) {
@@ -52,8 +52,8 @@ func (r *Result) see(u usage.Report, ok bool) {
 	}
 }
 
-// wholeLimit is the largest answer of a known length, or error, that is read as a
-// whole before it goes on.
+// wholeLimit is the size up to which a response of known length, or an error, is read
+// completely before it is forwarded.
 const wholeLimit = 1 << 20
 
 func (a *Answer) redactor(failed bool) redact.Redactor {
@@ -63,9 +63,9 @@ func (a *Answer) redactor(failed bool) redact.Redactor {
 	return a.Redact
 }
 
-// Pass sends a provider's answer on in its own bytes. The error is what kept it from
-// being complete: a fault (sent to the caller already where w is committed),
-// ErrDisconnected or a TruncatedError.
+// Pass forwards a provider's response unchanged. The error says why it is incomplete: a
+// fault (already sent to the caller if w is committed), ErrDisconnected or a
+// *TruncatedError.
 func (a *Answer) Pass(ctx context.Context, w *Writer, resp *http.Response) (Result, error) {
 	failed := resp.StatusCode >= 400
 	key := a.redactor(failed)
@@ -82,7 +82,7 @@ func (a *Answer) Pass(ctx context.Context, w *Writer, resp *http.Response) (Resu
 	h := w.Header()
 	CopyHeader(h, resp.Header, key)
 	if _, given := resp.Header["Content-Type"]; !given {
-		h["Content-Type"] = nil // or net/http would guess one
+		h["Content-Type"] = nil // otherwise net/http would guess one
 	}
 	if !failed && !events && a.Events != "" && a.Request.Method == http.MethodPost {
 		if in, events = sniffEvents(in); events {
@@ -114,7 +114,7 @@ func (a *Answer) Pass(ctx context.Context, w *Writer, resp *http.Response) (Resu
 		w.WriteHeader(resp.StatusCode)
 		return result, nil
 	case events && !failed && h.Get("Content-Encoding") == "":
-		delete(h, "Content-Length") // of a stream, in which events may stay behind
+		delete(h, "Content-Length") // events of the stream may be dropped
 		return a.passEvents(ctx, w, resp.StatusCode, in)
 	case failed || length >= 0 && length <= wholeLimit && len(resp.Trailer) == 0:
 		return a.passWhole(ctx, w, resp.StatusCode, in, length, result)
@@ -123,8 +123,8 @@ func (a *Answer) Pass(ctx context.Context, w *Writer, resp *http.Response) (Resu
 	}
 }
 
-// decompress undoes the coding of an answer that came compressed though it must be
-// read.
+// decompress decodes the body of a response that must be read but is compressed. ok is
+// false if there is nothing to decode.
 func (a *Answer) decompress(resp *http.Response) (io.ReadCloser, bool) {
 	encoding := strings.ToLower(resp.Header.Get("Content-Encoding"))
 	if encoding == "" || encoding == "identity" || a.Request.Method == http.MethodHead {
@@ -138,8 +138,8 @@ func (a *Answer) decompress(resp *http.Response) (io.ReadCloser, bool) {
 	return plain, true
 }
 
-// incomplete is the error of an answer that ended before it was complete, of which
-// nothing has been sent: the provider's headers are not its headers.
+// incomplete returns the error for a response that ended early, before any of it was sent.
+// It discards the provider's headers.
 func (a *Answer) incomplete(ctx context.Context, w *Writer, err error) error {
 	w.Discard()
 	if canceled := CancelError(ctx); canceled != nil {
@@ -156,14 +156,14 @@ func (a *Answer) passEvents(ctx context.Context, w *Writer, status int, in io.Re
 	w.Header()["X-Accel-Buffering"] = []string{"no"}
 	w.WriteHeader(status)
 	if body, ok := in.(interface{ Ready() bool }); !ok || !body.Ready() {
-		w.Flush() // the caller learns that it is answered before the first event has come
+		w.Flush() // so that the caller gets the headers before the first event
 	}
 	err := s.run(ctx, in)
 	s.result.Status, s.result.Stream = status, true
 	return s.result, err
 }
 
-// passWhole reads the answer whole and sends it whole.
+// passWhole reads the whole response before it sends it.
 func (a *Answer) passWhole(ctx context.Context, w *Writer, status int, in io.Reader, length int64, result Result) (Result, error) {
 	failed := status >= 400
 	key := a.redactor(failed)
@@ -178,7 +178,7 @@ func (a *Answer) passWhole(ctx context.Context, w *Writer, status int, in io.Rea
 		}
 		var n int
 		n, err = io.ReadFull(in, data[:length])
-		data = data[:n] // what did not come must not be sent: the buffer held another answer
+		data = data[:n] // the rest of the pooled buffer has the bytes of another response
 	} else {
 		data, err = io.ReadAll(io.LimitReader(in, wholeLimit))
 		more = len(data) == wholeLimit
@@ -205,7 +205,7 @@ func (a *Answer) passWhole(ctx context.Context, w *Writer, status int, in io.Rea
 	return result, nil
 }
 
-// passPieces passes on what is long or of unknown length as it comes.
+// passPieces forwards a long response, or one of unknown length, while it arrives.
 func (a *Answer) passPieces(ctx context.Context, w *Writer, resp *http.Response, in io.Reader, length int64, result Result) (Result, error) {
 	r := relay{w: w, key: a.Redact}
 	if length >= 0 {
@@ -223,8 +223,8 @@ func (a *Answer) passPieces(ctx context.Context, w *Writer, resp *http.Response,
 	return result, truncated(ctx, err)
 }
 
-// truncated is the error of an answer that was cut off while it was passed on: the
-// caller must not take it for the whole.
+// truncated returns the error for a response that was cut off after a part of it was sent.
+// It makes the server abort the connection, so that the caller notices.
 func truncated(ctx context.Context, err error) error {
 	if err == nil || errors.Is(err, ErrDisconnected) {
 		return err

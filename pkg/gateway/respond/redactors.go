@@ -8,16 +8,16 @@ import (
 	"github.com/hostless/hostless/pkg/secret"
 )
 
-// Keys shorter than these are no secrets. A local provider's is often a word
-// ("ollama", "lm-studio") that its models may use.
+// The minimum length of a key that is redacted. The key of a local provider is often a
+// common word ("ollama", "lm-studio") that its models may use.
 const (
 	minSecret      = 6
 	minSecretLocal = 16
-	minSecretError = 4 // in an error, which holds nothing else of worth
+	minSecretError = 4 // in an error, which has no other content of value
 )
 
-// Redactors keeps the redactors of the keys in use: making one looks at each of the
-// key's characters. It is safe for concurrent use.
+// Redactors caches the redactors of the keys in use, which are expensive to build. It is
+// safe for concurrent use.
 type Redactors struct {
 	mu sync.RWMutex
 	of map[keyName]keyRedactors
@@ -30,7 +30,8 @@ type keyRedactors struct {
 	answer, err redact.Redactor
 }
 
-// Get gives what takes the key of a candidate out of its answers, and out of its errors.
+// Get returns the redactors that remove the key of a candidate from its responses and from
+// its errors.
 func (r *Redactors) Get(to *pipeline.Candidate) (answer, err redact.Redactor) {
 	name := keyName{to.Credential.Provider, to.Credential.Label}
 	r.mu.RLock()
@@ -49,11 +50,11 @@ func (r *Redactors) Get(to *pipeline.Candidate) (answer, err redact.Redactor) {
 	return known.answer, known.err
 }
 
-// maxRedactors bounds what is kept: keys come and go.
+// maxRedactors limits the size of the cache.
 const maxRedactors = 256
 
-// NewRedactor takes the key of a candidate out of its responses; inError is whether of
-// an error.
+// NewRedactor returns a redactor for the key of a candidate, for errors or for other
+// responses.
 func NewRedactor(to *pipeline.Candidate, inError bool) redact.Redactor {
 	min := minSecret
 	switch {

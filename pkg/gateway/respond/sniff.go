@@ -6,14 +6,15 @@ import (
 	"io"
 )
 
-// eventFields open a line of an event stream; JSON opens with none of their letters.
+// eventFields are the possible starts of a line of an event stream. JSON starts with none
+// of them.
 var eventFields = [...]string{"data:", "event:", "id:", "retry:", ":"}
 
-// sniffEvents reports whether an answer is an event stream by its first bytes, for
-// servers that do not say so, or something else. Reading goes on with in.
+// sniffEvents reports whether a response is an event stream by its first bytes, for servers
+// that send no Content-Type or a wrong one. The response must then be read from in.
 func sniffEvents(body io.Reader) (in io.Reader, events bool) {
 	r := bufio.NewReaderSize(body, eventSize)
-	skip := 0 // a byte order mark and blank lines
+	skip := 0 // length of the byte order mark and blank lines
 	for {
 		head, err := r.Peek(skip + 1)
 		if err != nil {
@@ -27,7 +28,7 @@ func sniffEvents(body io.Reader) (in io.Reader, events bool) {
 		break
 	}
 	for _, field := range eventFields {
-		// One letter more at a time: a stream may be silent behind a short comment.
+		// Peek one byte more at a time, because a stream may pause after a short comment.
 		for n := 1; ; n++ {
 			head, err := r.Peek(skip + n)
 			if err != nil || !bytes.HasPrefix([]byte(field), head[skip:]) {

@@ -17,28 +17,27 @@ import (
 
 const (
 	chunkSize = 32 << 10
-	eventSize = 4 << 10 // what an event stream's buffer begins with
-	// holdLimit bounds how much of one event is held until it is whole. Past it
-	// the event passes in pieces, unread.
+	eventSize = 4 << 10 // initial buffer size of an event stream
+	// holdLimit is the size up to which an event is buffered until it is complete. A larger
+	// event is forwarded in pieces and not parsed.
 	holdLimit = 8 << 20
 )
 
-// chunks are the buffers that answers are copied through.
+// chunks pools the buffers for copying responses.
 var chunks = sync.Pool{New: func() any { b := make([]byte, chunkSize); return &b }}
 
-// eventChunks are the smaller ones of event streams, of which many are open at
-// the same time.
+// eventChunks pools the smaller buffers of event streams, of which many are open at a time.
 var eventChunks = sync.Pool{New: func() any { b := make([]byte, eventSize); return &b }}
 
-// stream passes a provider's event stream on. Events go out whole, as soon as
-// they are, in the provider's own bytes: what ends a connection in the middle of
-// an event then leaves none half sent. On the side it reads usage, keeps the
-// usage chunk that only Hostless asked for, and takes out the key's text.
+// stream forwards a provider's event stream. Each event is sent unchanged as soon as it is
+// complete, so that a broken connection never leaves a partial event. On the way, stream
+// reads the usage, drops the usage chunk if only Hostless asked for it, and redacts the
+// key.
 type stream struct {
 	w         *Writer
-	upstream  dialect.Name // what the events are in
+	upstream  dialect.Name // dialect of the events
 	progress  *pipeline.Progress
-	caller    dialect.Name // what an error event is written in
+	caller    dialect.Name // dialect of an error event
 	key       redact.Redactor
 	dropUsage bool // the caller did not ask for the usage chunk
 	provider  string
@@ -47,15 +46,15 @@ type stream struct {
 	end    ending
 }
 
-// run copies until the upstream ends. It returns an error where the upstream
-// broke off, of which the caller then has an error event, and ErrDisconnected where the caller
-// has gone.
+// run copies until the upstream ends. If the upstream broke off, the caller has been sent
+// an error event and the error is returned. It returns ErrDisconnected if the caller
+// disconnected.
 func (s *stream) run(ctx context.Context, body io.Reader) error {
 	pooled := eventChunks.Get().(*[]byte)
 	defer eventChunks.Put(pooled)
 	buf := (*pooled)[:0]
 	var split sse.Splitter
-	var raw *redact.Writer // an event past holdLimit is going out in pieces
+	var raw *redact.Writer // set while an event above holdLimit is forwarded in pieces
 	for {
 		if len(buf) == cap(buf) {
 			if len(buf) >= holdLimit {
@@ -77,20 +76,20 @@ func (s *stream) run(ctx context.Context, body io.Reader) error {
 		buf = buf[:len(buf)+n]
 		if n > 0 {
 			from, end := 0, 0
-			var cut []byte // what stands before an event that was taken out
+			var cut []byte // the bytes before an event that was dropped
 			kept := false
 			for {
 				stop, ok := split.Next(buf)
 				if !ok {
 					break
 				}
-				if raw != nil { // the first event that ends here
+				if raw != nil { // the event that is being forwarded in pieces ends here
 					if err := finishRaw(raw, buf[:stop]); err != nil {
 						return err
 					}
 					raw, from = nil, stop
 				} else if s.see(buf[end:stop]) {
-					// This event stays here: what came before it goes out now.
+					// Drop this event, and keep the bytes before it.
 					if !kept {
 						cut, kept = append([]byte(nil), buf[from:end]...), true
 					} else {
@@ -137,12 +136,12 @@ func (s *stream) run(ctx context.Context, body io.Reader) error {
 	}
 }
 
-// streamWriter is a stream's way to the caller as an io.Writer.
+// streamWriter writes to the caller of a stream.
 type streamWriter struct{ s *stream }
 
 func (w streamWriter) Write(p []byte) (int, error) { return len(p), w.s.write(p) }
 
-// finishRaw writes the last piece of an event that goes out in pieces.
+// finishRaw writes the last piece of an event that is forwarded in pieces.
 func finishRaw(raw *redact.Writer, rest []byte) error {
 	if _, err := raw.Write(rest); err != nil {
 		return err
@@ -150,8 +149,8 @@ func finishRaw(raw *redact.Writer, rest []byte) error {
 	return raw.Close()
 }
 
-// whole reports whether what stands at a stream's end without its blank line is
-// an event all the same, and not one that was cut off.
+// whole reports whether the rest of a stream, without a blank line at its end, is a
+// complete event.
 func (s *stream) whole(rest []byte) bool {
 	data := sse.Data(rest)
 	return s.upstream == "" || string(data) == "[DONE]" || json.Valid(data)
@@ -164,7 +163,7 @@ func (s *stream) finish(rest []byte) error {
 	return s.write(s.key.Bytes(rest))
 }
 
-// see reads one event on the side; drop is whether it stays here.
+// see inspects one event. drop means that it must not be forwarded.
 func (s *stream) see(ev []byte) (drop bool) {
 	data := sse.Data(ev)
 	if data == nil {
@@ -186,8 +185,7 @@ func (s *stream) see(ev []byte) (drop bool) {
 	return false
 }
 
-// broken tells the caller, in one event and nothing after it, that the stream
-// ended before its end.
+// broken sends the caller one final error event, because the stream ended early.
 func (s *stream) broken(ctx context.Context, cause error, midEvent bool) error {
 	f := (&Answer{Provider: s.provider}).brokenStream(cause)
 	if canceled := CancelError(ctx); errors.Is(canceled, ErrDisconnected) {
@@ -213,18 +211,18 @@ func (s *stream) write(p []byte) error {
 	return nil
 }
 
-// relay passes an answer of any other kind on, each piece as it comes. fixed is
-// whether its length was sent already.
+// relay forwards a response that is not an event stream, as it arrives. fixed means that
+// its length has been sent.
 type relay struct {
 	w     *Writer
 	key   redact.Redactor
 	fixed bool
-	keep  int // how many first bytes to keep for reading on the side
+	keep  int // number of bytes to keep, for parsing the usage
 	kept  []byte
 }
 
-// run copies until the upstream ends. An upstream that breaks off is an error;
-// ErrDisconnected says that the caller has gone.
+// run copies until the upstream ends. It returns the read error if the upstream broke off,
+// and ErrDisconnected if the caller disconnected.
 func (r *relay) run(body io.Reader) error {
 	pooled := chunks.Get().(*[]byte)
 	defer chunks.Put(pooled)
@@ -253,7 +251,7 @@ func (r *relay) run(body io.Reader) error {
 	}
 }
 
-// flushing pushes each write out to the caller at once.
+// flushing flushes after each write.
 type flushing struct{ w *Writer }
 
 func (f flushing) Write(p []byte) (int, error) {
@@ -264,12 +262,12 @@ func (f flushing) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// IsEventStream reports whether a content type is that of server-sent events.
+// IsEventStream reports whether a Content-Type is that of server-sent events.
 func IsEventStream(contentType string) bool {
 	return len(contentType) >= 17 && bytes.EqualFold([]byte(contentType[:17]), []byte("text/event-stream"))
 }
 
-// isJSON reports whether a content type is JSON.
+// isJSON reports whether a Content-Type is JSON.
 func isJSON(contentType string) bool {
 	return len(contentType) >= 16 && bytes.EqualFold([]byte(contentType[:16]), []byte("application/json"))
 }

@@ -21,11 +21,12 @@ import (
 	"github.com/hostless/hostless/pkg/sse"
 )
 
-// translatedLimit bounds an answer that must be read whole to be translated.
+// translatedLimit limits the size of a response that must be read completely to be
+// translated.
 const translatedLimit = 64 << 20
 
-// Translate sends a provider's answer in the caller's dialect; speaks is the
-// provider's. A redirect passes as it came. For the errors see Pass.
+// Translate sends a provider's response in the caller's dialect; speaks is the provider's
+// dialect. A redirect is forwarded unchanged. The errors are those of Pass.
 func (a *Answer) Translate(ctx context.Context, w *Writer, resp *http.Response, call *dialect.Call, speaks dialect.Name) (Result, error) {
 	if resp.StatusCode >= 300 && resp.StatusCode < 400 {
 		return a.Pass(ctx, w, resp)
@@ -41,7 +42,7 @@ func (a *Answer) Translate(ctx context.Context, w *Writer, resp *http.Response, 
 	CopyHeader(h, resp.Header, key)
 	nameRequest(h, a.Caller)
 	for _, name := range []string{"Content-Type", "Content-Encoding", "Etag", "Content-Md5", "Digest", "Content-Digest"} {
-		delete(h, name) // of another body than the one that goes down
+		delete(h, name) // these describe the original body
 	}
 	a.SetHeaders(h)
 	events := IsEventStream(resp.Header.Get("Content-Type"))
@@ -81,9 +82,9 @@ func (a *Answer) Translate(ctx context.Context, w *Writer, resp *http.Response, 
 		result.see(usage.Parse(data))
 		if out, err = call.Reply.Body(data); err != nil {
 			w.Discard()
-			f := &fault.Error{Kind: fault.Upstream, Message: "provider \"" + a.Provider + "\" gave an answer that cannot be read", Err: errors.Join(pipeline.ErrUnreadable, err)}
+			f := &fault.Error{Kind: fault.Upstream, Message: "provider \"" + a.Provider + "\" sent a response that cannot be read", Err: errors.Join(pipeline.ErrUnreadable, err)}
 			var own *fault.Error
-			if errors.As(err, &own) && own.Code != "" { // the model's failure in the provider's words
+			if errors.As(err, &own) && own.Code != "" { // an error of the model, in the provider's words
 				f.Message, f.Code = own.Message, own.Code
 			}
 			return result, f
@@ -102,19 +103,20 @@ func (a *Answer) Translate(ctx context.Context, w *Writer, resp *http.Response, 
 	return result, nil
 }
 
-// overflowEvents tells a caller of the Responses API of a conversation that is too long
-// as OpenAI does: by response.failed within a stream, which alone makes Codex compact it.
+// overflowEvents reports that a conversation is too long to a caller of the Responses API.
+// Like OpenAI it sends response.failed in a stream, because Codex compacts the conversation
+// only then.
 func (a *Answer) overflowEvents(ctx context.Context, w *Writer, failure []byte, call *dialect.Call, kind pipeline.ErrorKind) (Result, error) {
 	event := append(jsonscan.AppendCompact([]byte("data: "), failure), "\n\n"...)
-	told := &dialect.Call{Stream: true, Reply: dialect.Outermost(call.Reply)}
-	result, err := a.translateEvents(ctx, w, bytes.NewReader(event), told, redact.Redactor{})
+	outermost := &dialect.Call{Stream: true, Reply: dialect.Outermost(call.Reply)}
+	result, err := a.translateEvents(ctx, w, bytes.NewReader(event), outermost, redact.Redactor{})
 	result.Kind = kind
 	return result, err
 }
 
-// errorWithin gives the status of an error that came with a good one, as
-// OpenRouter's do once a model has started: the one that it names, else 502. It is
-// 0 where there is none.
+// errorWithin returns the status of an error inside a response with a success status, as
+// OpenRouter sends it once a model has started: the code of the error, or 502. It returns 0
+// if there is none.
 func errorWithin(data []byte) int {
 	if !bytes.Contains(data, errorMark) {
 		return 0
@@ -134,7 +136,7 @@ func errorWithin(data []byte) int {
 	return http.StatusBadGateway
 }
 
-// translateEvents translates event by event.
+// translateEvents translates a stream event by event.
 func (a *Answer) translateEvents(ctx context.Context, w *Writer, in io.Reader, call *dialect.Call, key redact.Redactor) (Result, error) {
 	h := w.Header()
 	framing := framingFor(a.Caller, a.Request)
@@ -189,7 +191,7 @@ func (a *Answer) translateEvents(ctx context.Context, w *Writer, in io.Reader, c
 	return result, ended
 }
 
-// brokenStream is the error of a stream that ended before its end.
+// brokenStream returns the error for a stream that ended early.
 func (a *Answer) brokenStream(cause error) *fault.Error {
 	return &fault.Error{
 		Kind: fault.Upstream, Err: errors.Join(pipeline.ErrIncomplete, cause),

@@ -1,9 +1,9 @@
-// Package respond sends answers to the caller: a provider's own bytes, a translation
-// of them, or an error of Hostless's own, in the caller's dialect.
+// Package respond sends responses to the caller: a provider's response unchanged or
+// translated, or an error of Hostless's own, in the caller's dialect.
 //
-// It owns the rules for response headers, event streams and their ends, and what is
-// read on the side: usage, and the key's text, which never leaves. Whether an answer
-// is sent at all, or another candidate is tried, is decided by its caller.
+// It implements the rules for response headers and event streams, reads the usage on the
+// way, and redacts the provider key. The gateway decides whether a response is sent at all,
+// or another candidate is tried.
 package respond
 
 import (
@@ -16,30 +16,30 @@ import (
 	"github.com/hostless/hostless/pkg/gateway/pipeline"
 )
 
-// ErrDisconnected says that the caller closed its connection: nobody reads an answer.
+// ErrDisconnected means that the caller closed its connection.
 var ErrDisconnected = errors.New("the caller disconnected")
 
-// TruncatedError says that an answer ended before it was complete, after it had started
-// and in a form that cannot say so: its connection must be aborted.
+// TruncatedError means that a response ended early, after it had started and in a format
+// that cannot report an error. Its connection must be aborted.
 type TruncatedError struct{ Err error }
 
 func (e *TruncatedError) Error() string { return e.Err.Error() }
 
-// Unwrap gives the cause.
+// Unwrap returns the cause.
 func (e *TruncatedError) Unwrap() error { return e.Err }
 
-// Writer is the caller's side of one request. It knows whether an answer has started.
-// It belongs to one goroutine at a time.
+// Writer is the ResponseWriter of one request. It records whether a response has started.
+// It must be used by one goroutine at a time.
 type Writer struct {
 	http.ResponseWriter
-	flusher   http.Flusher // nil where the server can only be asked through a ResponseController
+	flusher   http.Flusher // nil if the server must be asked through a ResponseController
 	committed bool
 	sent      int64
-	keep      int // bytes of the body to keep
+	keep      int // number of body bytes to keep
 	kept      []byte
 }
 
-// NewWriter wraps a server's ResponseWriter.
+// NewWriter returns a Writer for a server's ResponseWriter.
 func NewWriter(w http.ResponseWriter) *Writer {
 	own := &Writer{ResponseWriter: w}
 	own.flusher, _ = w.(http.Flusher)
@@ -72,27 +72,27 @@ func (w *Writer) Flush() {
 	http.NewResponseController(w.ResponseWriter).Flush()
 }
 
-// Unwrap lets http.ResponseController reach what is wrapped.
+// Unwrap is for http.ResponseController.
 func (w *Writer) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
-// Committed reports whether a final status, or something of a body, was sent. After
-// that no other answer can be.
+// Committed reports whether a final status or a part of a body was sent. After that, no
+// other response can be sent.
 func (w *Writer) Committed() bool { return w.committed }
 
-// Commit says that an answer has started past this Writer: the connection was taken over.
+// Commit marks the response as started, for a connection that was hijacked.
 func (w *Writer) Commit() { w.committed = true }
 
-// Sent is how many bytes of a body were sent.
+// Sent returns the number of body bytes that were sent.
 func (w *Writer) Sent() int64 { return w.sent }
 
-// Keep has the first bytes of the body kept, for Kept.
+// Keep makes the Writer keep the given number of bytes of the start of the body.
 func (w *Writer) Keep(bytes int) { w.keep = bytes }
 
-// Kept is what Keep has kept.
+// Kept returns the bytes that were kept.
 func (w *Writer) Kept() []byte { return w.kept }
 
-// Discard takes the headers of an answer that is not going to be sent off again. What
-// CORS needs stays.
+// Discard removes the headers of a response that is not going to be sent, except those for
+// CORS.
 func (w *Writer) Discard() {
 	h := w.Header()
 	for name := range h {
@@ -102,9 +102,9 @@ func (w *Writer) Discard() {
 	}
 }
 
-// LocalCancelCause is why this side ended a request, as its caller sees it: the token
-// was revoked, or the daemon stops. It is nil where the context lives, or the caller
-// itself has disconnected.
+// LocalCancelCause returns why Hostless itself cancelled a request, as an error for the
+// caller: the token was revoked, or the daemon is shutting down. It returns nil if ctx is
+// not done, or if the caller disconnected.
 func LocalCancelCause(ctx context.Context) *fault.Error {
 	var f *fault.Error
 	switch {
@@ -116,8 +116,8 @@ func LocalCancelCause(ctx context.Context) *fault.Error {
 	return f
 }
 
-// CancelError is the error of a request whose context ended: this side's reason, or
-// ErrDisconnected. It is nil where the context lives.
+// CancelError returns the error of a request whose context is done: the LocalCancelCause,
+// or ErrDisconnected. It returns nil if ctx is not done.
 func CancelError(ctx context.Context) error {
 	if ctx.Err() == nil {
 		return nil
@@ -128,7 +128,7 @@ func CancelError(ctx context.Context) error {
 	return ErrDisconnected
 }
 
-// Canceled is why ctx ended, where that is known, else err.
+// Canceled returns the CancelError of ctx, or err if ctx is not done.
 func Canceled(ctx context.Context, err error) error {
 	if canceled := CancelError(ctx); canceled != nil {
 		return canceled
@@ -136,7 +136,7 @@ func Canceled(ctx context.Context, err error) error {
 	return err
 }
 
-// KindOf sorts what ended a call; "" for nil.
+// KindOf classifies the error that ended a call. It returns "" for nil.
 func KindOf(err error) pipeline.ErrorKind {
 	if errors.Is(err, ErrDisconnected) {
 		return pipeline.CallerDisconnected

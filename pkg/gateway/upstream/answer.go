@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// PathMissing reports whether an answer says that the path does not exist, and not
-// that the model does not. What was read of the body is put back.
+// PathMissing reports whether a response means that the path does not exist, and not that
+// the model does not. It reads a part of the body and puts it back.
 func PathMissing(ctx context.Context, resp *http.Response) bool {
 	switch resp.StatusCode {
 	case http.StatusNotFound, http.StatusMethodNotAllowed, http.StatusNotImplemented:
@@ -21,8 +21,8 @@ func PathMissing(ctx context.Context, resp *http.Response) bool {
 	return ok && !bytes.Contains(bytes.ToLower(head), []byte("model"))
 }
 
-// Head reads the first 64 KiB of an answer's body and puts them back. ok is false where
-// the call was canceled meanwhile.
+// Head reads the first 64 KiB of a response body and puts them back. ok is false if ctx was
+// cancelled meanwhile.
 func Head(ctx context.Context, resp *http.Response) (head []byte, ok bool) {
 	head, err := io.ReadAll(io.LimitReader(resp.Body, 64<<10))
 	if err != nil && ctx.Err() != nil {
@@ -35,17 +35,18 @@ func Head(ctx context.Context, resp *http.Response) (head []byte, ok bool) {
 	return head, true
 }
 
-// keyRefusals are what providers write of a key that does not do where the status
-// says something else: Google 400, xAI 400, OpenAI 429 for an account without credit
-// (https://ai.google.dev/gemini-api/docs/troubleshooting, https://docs.x.ai/docs/key-information/debugging,
+// keyRefusals are the texts with which providers refuse a key under an unexpected status:
+// Google and xAI with 400, OpenAI with 429 for an account without credit
+// (https://ai.google.dev/gemini-api/docs/troubleshooting,
+// https://docs.x.ai/docs/key-information/debugging,
 // https://platform.openai.com/docs/guides/error-codes).
 var keyRefusals = map[int][][]byte{
 	http.StatusBadRequest:      {[]byte("API_KEY_INVALID"), []byte("API key not valid"), []byte("Incorrect API key provided")},
 	http.StatusTooManyRequests: {[]byte(`"insufficient_quota"`)},
 }
 
-// KeyRefused reports whether an error says that the key does not do, though its status
-// is not one of those that mean it. What was read of the body is put back.
+// KeyRefused reports whether an error response refuses the key, although its status does
+// not say so. It reads a part of the body and puts it back.
 func KeyRefused(ctx context.Context, resp *http.Response) bool {
 	texts := keyRefusals[resp.StatusCode]
 	if texts == nil {
@@ -60,8 +61,8 @@ func KeyRefused(ctx context.Context, resp *http.Response) bool {
 	return false
 }
 
-// RetryAfter is how long a provider asks to be left alone: Retry-After (RFC 9110,
-// section 10.2.3) and OpenAI's Retry-After-Ms; 0 where it does not say.
+// RetryAfter returns the delay that a provider asks for: Retry-After (RFC 9110 section
+// 10.2.3) or OpenAI's Retry-After-Ms; 0 if there is none.
 func RetryAfter(h http.Header, now time.Time) time.Duration {
 	if ms, err := strconv.ParseFloat(h.Get("Retry-After-Ms"), 64); err == nil && ms > 0 {
 		return time.Duration(ms * float64(time.Millisecond))
@@ -76,11 +77,11 @@ func RetryAfter(h http.Header, now time.Time) time.Duration {
 	return 0
 }
 
-// FirstByte notes when a body's first byte came.
+// FirstByte is a body that records when its first byte was read.
 type FirstByte struct {
 	io.ReadCloser
 	Now func() time.Time
-	At  time.Time // zero before it came
+	At  time.Time // zero until then
 }
 
 // Read implements io.Reader.
@@ -92,8 +93,8 @@ func (f *FirstByte) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// Ready reports whether a Read returns without waiting for the provider, where the
-// transport can tell; false where it cannot.
+// Ready reports whether a Read would return at once. It returns false if the transport
+// cannot tell.
 func (f *FirstByte) Ready() bool {
 	body, ok := f.ReadCloser.(interface{ Ready() bool })
 	return ok && body.Ready()

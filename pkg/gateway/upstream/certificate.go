@@ -6,8 +6,7 @@ import (
 	"errors"
 )
 
-// isCertificate reports whether a connection failed over the other end's
-// certificate.
+// isCertificate reports whether a connection failed because of the server's certificate.
 func isCertificate(err error) bool {
 	var verification *tls.CertificateVerificationError
 	var unknown x509.UnknownAuthorityError

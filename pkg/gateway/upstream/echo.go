@@ -15,20 +15,20 @@ import (
 	"github.com/hostless/hostless/pkg/jsonscan"
 )
 
-// echo is the built-in provider: an OpenAI-compatible upstream inside the
-// process, so that the first request of a newcomer needs neither key nor
-// network. `text` answers with the last user message at once, `slow` word by
-// word. It is an http.RoundTripper, safe for concurrent use.
+// echo is the built-in provider: an OpenAI-compatible upstream inside the process, so that
+// a first request needs neither a key nor the network. The model `text` returns the last
+// user message at once, `slow` word by word. It is an http.RoundTripper, safe for
+// concurrent use.
 type echo struct {
 	now  func() time.Time
 	wait func(ctx context.Context, d time.Duration) error
 	id   func() string
 }
 
-// echoPace is the time between two words of `slow`.
+// echoPace is the delay between two words of `slow`.
 const echoPace = 120 * time.Millisecond
 
-// sleep waits, or gives up with the context.
+// sleep waits for d, or until ctx is done.
 func sleep(ctx context.Context, d time.Duration) error {
 	t := time.NewTimer(d)
 	defer t.Stop()
@@ -43,7 +43,7 @@ func sleep(ctx context.Context, d time.Duration) error {
 // RoundTrip implements http.RoundTripper.
 func (e *echo) RoundTrip(r *http.Request) (*http.Response, error) {
 	if r.URL.Path != "/chat/completions" || r.Method != http.MethodPost {
-		return echoError(http.StatusNotFound, "echo answers chat completions only", ""), nil
+		return echoError(http.StatusNotFound, "the built-in provider echo supports chat completions only", ""), nil
 	}
 	data, err := io.ReadAll(r.Body)
 	if err != nil {
@@ -64,10 +64,10 @@ func (e *echo) RoundTrip(r *http.Request) (*http.Response, error) {
 		return echoError(http.StatusBadRequest, "the request is not a chat completion", ""), nil
 	}
 	if req.Model != "text" && req.Model != "slow" {
-		return echoError(http.StatusNotFound, fmt.Sprintf("echo has no model %q; it has text and slow", req.Model), "model"), nil
+		return echoError(http.StatusNotFound, fmt.Sprintf("the built-in provider echo has no model %q: use text or slow", req.Model), "model"), nil
 	}
 	if len(req.Messages) == 0 {
-		return echoError(http.StatusBadRequest, "messages is empty", "messages"), nil
+		return echoError(http.StatusBadRequest, "messages must not be empty", "messages"), nil
 	}
 	answer, heard := "", 0
 	for _, m := range req.Messages {
@@ -108,7 +108,7 @@ func (e *echo) RoundTrip(r *http.Request) (*http.Response, error) {
 	return resp, nil
 }
 
-// echoAnswer is one answer on its way.
+// echoAnswer is a response in progress.
 type echoAnswer struct {
 	id, model string
 	created   int64
@@ -161,7 +161,7 @@ func (a *echoAnswer) stream(ctx context.Context, w io.Writer, wait func(context.
 	return err
 }
 
-// splitWords cuts a text into words with the space that follows each.
+// splitWords splits a text into words, each with the space after it.
 func splitWords(s string) []string {
 	var words []string
 	from := 0
@@ -177,7 +177,8 @@ func splitWords(s string) []string {
 	return words
 }
 
-// contentText is the text of a message's content: a string, or parts.
+// contentText returns the text of a message's content, which is a string or a list of
+// parts.
 func contentText(raw json.RawMessage) string {
 	if s, ok := jsonscan.Text(raw); ok {
 		return s

@@ -11,9 +11,9 @@ import (
 	"github.com/hostless/hostless/pkg/token"
 )
 
-// neverUp are the request headers that stay here: the caller's credentials,
-// what tells a provider of the page or the network it came from, what belongs
-// to one connection (RFC 9110, section 7.6.1), and what this gateway sets itself.
+// neverUp has the request headers that are not forwarded: the caller's credentials, headers
+// that reveal the page or network of the caller, headers of one connection (RFC 9110
+// section 7.6.1), and those that Hostless sets itself.
 var neverUp = set(
 	"Authorization", "X-Api-Key", "X-Goog-Api-Key", "Api-Key", "Cookie", "Cookie2", "Origin", "Referer",
 	"Connection", "Keep-Alive", "Proxy-Connection", "Proxy-Authenticate", "Proxy-Authorization", "Te", "Trailer", "Transfer-Encoding", "Upgrade",
@@ -29,8 +29,8 @@ func set(names ...string) map[string]struct{} {
 	return m
 }
 
-// RequestHeader is what goes up of the caller's headers. The values are shared with
-// the caller's request, which nobody changes.
+// RequestHeader returns the headers of a caller's request that may be forwarded. The values
+// are shared with that request and must not be modified.
 func RequestHeader(in http.Header) http.Header {
 	out := make(http.Header, len(in)+2)
 	for name, values := range in {
@@ -64,15 +64,15 @@ func RequestHeader(in http.Header) http.Header {
 		}
 	}
 	if _, ok := out["User-Agent"]; !ok {
-		out["User-Agent"] = noUserAgent // or net/http would name itself
+		out["User-Agent"] = noUserAgent // otherwise net/http would send its own
 	}
 	return out
 }
 
 var noUserAgent = []string{""}
 
-// carriesToken reports whether a bridge token stands in a header that has no
-// business with it: it must not go upstream whatever the header is called.
+// carriesToken reports whether a header contains a bridge token, which must not be sent
+// upstream in any header.
 func carriesToken(values []string) bool {
 	for _, v := range values {
 		if len(v) > len(token.Prefix) && strings.Contains(v, token.Prefix) {
@@ -82,9 +82,8 @@ func carriesToken(values []string) bool {
 	return false
 }
 
-// ForceIdentity replaces the caller's wish for compression where the answer must be
-// read on its way: compression to loopback gains nothing and hides events,
-// usage and the key's text.
+// ForceIdentity asks for an uncompressed response, for responses that must be read on the
+// way. For a loopback connection, compression would gain nothing anyway.
 func ForceIdentity(h http.Header) {
 	if _, ok := h["Accept-Encoding"]; ok {
 		h["Accept-Encoding"] = identityOnly
@@ -93,8 +92,8 @@ func ForceIdentity(h http.Header) {
 
 var identityOnly = []string{"identity"}
 
-// LimitAcceptEncoding leaves of the caller's wish for compression what can be undone here:
-// an answer that turns out to be an error, JSON or events must be read.
+// LimitAcceptEncoding leaves only content codings that Hostless can decode, because it must
+// be able to read the response if it turns out to be an error, JSON or an event stream.
 func LimitAcceptEncoding(h http.Header) {
 	wished, ok := h["Accept-Encoding"]
 	switch {
@@ -108,11 +107,11 @@ func LimitAcceptEncoding(h http.Header) {
 
 var gzipOnly = []string{"gzip"}
 
-// oauthPrefix is how Anthropic's subscription tokens begin; they are sent as
-// bearer tokens and need a beta header.
+// oauthPrefix is the prefix of Anthropic's subscription tokens, which are sent as bearer
+// tokens with a beta header.
 const oauthPrefix = "sk-ant-oat"
 
-// setAuth adds the provider's key: the last thing that is done to a request.
+// setAuth adds the provider key. It is the last change to a request.
 func setAuth(h http.Header, auth provider.Auth, key secret.String) {
 	if auth == provider.XAPIKey && len(h["Anthropic-Version"]) == 0 {
 		h["Anthropic-Version"] = []string{"2023-06-01"}
@@ -139,8 +138,8 @@ func setAuth(h http.Header, auth provider.Auth, key secret.String) {
 	}
 }
 
-// Query is the caller's query without the bridge token: `key` on Gemini's
-// paths, and any other member that holds one. The rest keeps its bytes.
+// Query returns the caller's query without the bridge token: without `key`, if dropKey is
+// set, and without any parameter that contains a token. The rest keeps its bytes.
 func Query(raw string, dropKey bool) string {
 	if raw == "" || !dropKey && !strings.Contains(raw, token.Prefix) && !strings.Contains(raw, "%") {
 		return raw

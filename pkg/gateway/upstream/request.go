@@ -16,24 +16,24 @@ import (
 	"github.com/hostless/hostless/pkg/secret"
 )
 
-// Request is a request on its way up, complete but for the key.
+// Request is a request to a provider, complete except for the key.
 type Request struct {
 	Endpoint *Endpoint
 	Method   string
-	Path     string // escaped, below the base URL; may carry a query of its own
+	Path     string // escaped, relative to the base URL; may have a query of its own
 	Query    string
-	Upload   bool        // Gemini's upload host path
-	Header   http.Header // belongs to the request: the key is put into it
-	Body     []byte      // the body, or
-	Lease    *body.Lease // that Body was read under; nil for another one
-	Stream   io.Reader   // one of Size bytes, -1 where that is not known
+	Upload   bool        // insert /upload, for Gemini
+	Header   http.Header // owned by the request, since the key is added to it
+	Body     []byte      // the body, unless Stream is set
+	Lease    *body.Lease // the lease of Body; nil if it was not read under one
+	Stream   io.Reader   // a body of Size bytes, or -1 if that is unknown
 	Size     int64
-	// Repeatable is whether it may be sent again where a kept connection closed
-	// before any answer; a request with a Stream never is.
+	// Repeatable means that the request may be sent again if a kept connection closed
+	// before a response. It is ignored for a Stream.
 	Repeatable bool
 }
 
-// url puts the request's URL together.
+// url returns the URL of the request.
 func (r *Request) url() *url.URL {
 	u := r.Endpoint.base
 	path, own, _ := strings.Cut(r.Path, "?")
@@ -57,7 +57,7 @@ func (r *Request) url() *url.URL {
 	return &u
 }
 
-// request makes the HTTP request with the key in it, for that endpoint alone.
+// request builds the HTTP request for the endpoint, including the key.
 func (r *Request) request(ctx context.Context, key secret.String) *http.Request {
 	setAuth(r.Header, r.Endpoint.auth, key)
 	req := (&http.Request{
@@ -70,17 +70,17 @@ func (r *Request) request(ctx context.Context, key secret.String) *http.Request 
 	case len(r.Body) > 0:
 		req.ContentLength = int64(len(r.Body))
 		req.Body = r.reader()
-		// Lets the transport try again on a kept connection that turns out closed.
+		// Allows the transport to retry if a kept connection turns out to be closed.
 		req.GetBody = func() (io.ReadCloser, error) { return r.reader(), nil }
 		if _, own := r.Header["X-Idempotency-Key"]; r.Repeatable && !own {
-			// An empty list is not sent; it only tells the transport that it may.
+			// An empty value is not sent; it only tells the transport that a retry is safe.
 			r.Header["X-Idempotency-Key"] = []string{}
 		}
 	}
 	return req
 }
 
-// largeBody is the size from which a body is worth a write call of its own. A
+// largeBody is the size from which a body is written with a write call of its own. A
 // smaller one is sent together with the header.
 const largeBody = 32 << 10
 
@@ -91,10 +91,10 @@ func (r *Request) reader() io.ReadCloser {
 	return body.NewReader(r.Body, r.Lease)
 }
 
-// Do sends a request up, with the key in it for its endpoint alone, and returns the
-// provider's answer, whatever its status; a redirect is not followed. informational,
-// where it is not nil, is given the provider's 1xx answers but 100 and 101, one at a
-// time and before Do returns; the header holds only during the call.
+// Do sends a request, including the key, to its endpoint and returns the provider's
+// response, whatever its status. It does not follow redirects. If informational is not nil,
+// it is called for each 1xx response except 100 and 101, sequentially and before Do
+// returns; the header is valid only during the call.
 func (c *Client) Do(ctx context.Context, r *Request, key secret.String, informational func(status int, header http.Header)) (*http.Response, error) {
 	if r.Endpoint.Builtin {
 		return c.echo.RoundTrip(r.request(ctx, secret.String{}))
@@ -108,12 +108,12 @@ func (c *Client) Do(ctx context.Context, r *Request, key secret.String, informat
 	early.stop()
 	if err == nil && resp.StatusCode == http.StatusSwitchingProtocols {
 		resp.Body.Close()
-		return nil, errors.New("the provider switched protocols unasked")
+		return nil, errors.New("the provider switched protocols without being asked to")
 	}
 	return resp, err
 }
 
-// early passes informational answers on until the final one has come.
+// early passes informational responses on until the final one has arrived.
 type early struct {
 	mu   sync.Mutex
 	over bool

@@ -1,9 +1,9 @@
-// Package upstream reaches the providers of the AI plane: where they are, what of a
-// request goes up to them, and why no answer came.
+// Package upstream connects to the providers of the AI plane: their endpoints, the
+// forwarded part of a request, and the errors of requests without a response.
 //
-// It owns the connections, the rules for request headers and queries, the key's place
-// in a request, WebSockets to providers, and the provider that is built in. What a
-// request says, and what becomes of the answer, is decided by its caller.
+// It has the connection pools, the rules for request headers and queries, the
+// authentication with the provider key, WebSockets to providers, and the built-in provider.
+// Its callers decide what to send and what to do with the response.
 package upstream
 
 import (
@@ -27,24 +27,25 @@ import (
 	"github.com/hostless/hostless/pkg/provider"
 )
 
-// Client reaches providers: two pools of connections, one whose dialer keeps
-// out of private networks, one for base URLs that were added with leave.
+// Client sends requests to providers. It has two connection pools: one whose dialer refuses
+// private networks, and one for base URLs that may lead there. It is safe for concurrent
+// use.
 type Client struct {
 	guarded, open pool
 	echo          *echo
 	endpoints     sync.Map // endpointKey → *Endpoint
 }
 
-// Config is what New needs.
+// Config is the configuration for New.
 type Config struct {
-	Dialer         netguard.Dialer // without AllowPrivate, which credentials decide
-	TLS            *tls.Config     // roots for providers; nil is the system's
+	Dialer         netguard.Dialer // AllowPrivate is ignored; each credential decides
+	TLS            *tls.Config     // root certificates for providers; nil uses the system's
 	ConnectTimeout time.Duration   // for the TLS handshake
-	HeaderTimeout  time.Duration   // how long a provider may think before its answer begins
+	HeaderTimeout  time.Duration   // how long to wait for the response header
 	Now            func() time.Time
 }
 
-// New makes a client.
+// New returns a Client.
 func New(cfg Config) *Client {
 	c := &Client{echo: &echo{now: cfg.Now, wait: sleep, id: rand.Text}}
 	for _, pool := range []struct {
@@ -70,9 +71,9 @@ func New(cfg Config) *Client {
 			TLSHandshakeTimeout:   cfg.ConnectTimeout,
 			ResponseHeaderTimeout: cfg.HeaderTimeout,
 			ExpectContinueTimeout: time.Second,
-			DisableCompression:    true, // bodies pass as they are
+			DisableCompression:    true, // bodies are forwarded unchanged
 			HTTP2: &http.HTTP2Config{
-				SendPingTimeout: 30 * time.Second, // a dead connection does not hang a stream for ever
+				SendPingTimeout: 30 * time.Second, // detects a dead connection, so that streams do not hang
 				PingTimeout:     15 * time.Second,
 			},
 		}
@@ -86,18 +87,19 @@ func New(cfg Config) *Client {
 	return c
 }
 
-// pool keeps connections to providers: plain HTTP/1.1, as local servers speak it, is
-// carried out in the request's own goroutine; TLS, HTTP/2 included, by net/http.
+// pool keeps connections to providers. Requests over plain HTTP/1.1, as for local servers,
+// are done in the goroutine of the request; TLS and HTTP/2 by net/http.
 type pool struct {
 	plain *http1.Transport
 	std   *http.Transport
 }
 
-// Endpoint is where a provider speaks a dialect. It is immutable, and the same for
-// the same credential: a key for what is learned about it.
+// Endpoint is the address of a provider's API in one dialect. It is immutable. The same
+// credential always has the same *Endpoint, so it can be used as a key for what is learnt
+// about it.
 type Endpoint struct {
 	Dialect dialect.Name
-	Builtin bool // answered inside this process
+	Builtin bool // served inside this process
 
 	base    url.URL
 	auth    provider.Auth
@@ -110,8 +112,8 @@ type endpointKey struct {
 	private       bool
 }
 
-// Endpoint resolves, and remembers, where a provider speaks a dialect; nil where
-// it does not.
+// Endpoint returns the endpoint of a provider for a dialect, or nil if it has none. The
+// result is cached.
 func (c *Client) Endpoint(p *provider.Provider, cred pipeline.Credential, speaks dialect.Name) (*Endpoint, error) {
 	key := endpointKey{p.Name, cred.BaseURL, cred.Dialect, speaks, cred.AllowPrivate}
 	if e, ok := c.endpoints.Load(key); ok {
@@ -137,8 +139,8 @@ func (c *Client) Endpoint(p *provider.Provider, cred pipeline.Credential, speaks
 	return e, nil
 }
 
-// transport is what a request to an endpoint goes through. A large body leaves faster
-// by net/http, which writes it from where it is while the response is read.
+// transport returns the transport for a request. net/http is faster for a large body,
+// because it writes it without copying, while it reads the response.
 func (c *Client) transport(r *Request) http.RoundTripper {
 	p := &c.guarded
 	if r.Endpoint.private {
@@ -150,32 +152,33 @@ func (c *Client) transport(r *Request) http.RoundTripper {
 	return p.std
 }
 
-// smallBody is what http1.Transport sends without a goroutine of its own.
+// smallBody is the size up to which http1.Transport sends a body without another goroutine.
 const smallBody = 64 << 10
 
+// Close closes the idle connections.
 func (c *Client) Close() {
 	c.guarded.plain.CloseIdleConnections() // and those of its Fallback
 	c.open.plain.CloseIdleConnections()
 }
 
-// Error turns what kept a provider from answering into an error for the
-// caller: fixed words, the cause for the log alone.
+// Error converts the error of a request without a response to a fault with a fixed message.
+// The cause is for the log only.
 func Error(name string, err error) *fault.Error {
 	var refused *netguard.RefusedError
 	var dns *net.DNSError
 	var op *net.OpError
 	var timeout net.Error
-	f := &fault.Error{Kind: fault.Upstream, Message: fmt.Sprintf("provider %q closed the connection before it answered", name), Err: err}
+	f := &fault.Error{Kind: fault.Upstream, Message: fmt.Sprintf("provider %q closed the connection before it responded", name), Err: err}
 	switch {
 	case errors.As(err, &refused):
 		f.Kind = fault.Unconfigured
-		f.Message = fmt.Sprintf("the base URL of provider %q leads to %s, which is refused", name, refused.Why)
+		f.Message = fmt.Sprintf("the base URL of provider %q leads to %s, which is not allowed", name, refused.Why)
 		f.Next = fmt.Sprintf("hostless keys add %s --base-url URL --allow-private", name)
 	case errors.As(err, &timeout) && timeout.Timeout(), errors.Is(err, context.DeadlineExceeded):
 		f.Kind = fault.UpstreamTimeout
-		f.Message = fmt.Sprintf("provider %q did not answer in time", name)
+		f.Message = fmt.Sprintf("provider %q did not respond in time", name)
 	case errors.As(err, &dns):
-		f.Message = fmt.Sprintf("%s, the host of provider %q, has no address: is this machine offline, or the base URL mistyped?", dns.Name, name)
+		f.Message = fmt.Sprintf("cannot resolve %s, the host of provider %q: check the network connection and the base URL", dns.Name, name)
 	case errors.As(err, &op) && op.Op == "dial":
 		at := ""
 		if op.Addr != nil {
@@ -183,7 +186,7 @@ func Error(name string, err error) *fault.Error {
 		}
 		f.Message = fmt.Sprintf("provider %q cannot be reached%s: connection refused or no route", name, at)
 	case isCertificate(err):
-		f.Message = fmt.Sprintf("the certificate of provider %q cannot be trusted", name)
+		f.Message = fmt.Sprintf("the TLS certificate of provider %q is not trusted", name)
 	}
 	return f
 }

@@ -16,24 +16,24 @@ import (
 	"github.com/hostless/hostless/pkg/sock"
 )
 
-// Socket is a WebSocket to be opened to a provider.
+// Socket describes a WebSocket to be opened to a provider.
 type Socket struct {
 	Endpoint  *Endpoint
 	Path      string
 	Query     string
-	Header    http.Header // the caller's; what must not go up is left out
-	Protocols []string    // the subprotocols to offer
+	Header    http.Header // the caller's headers; those that must not be forwarded are left out
+	Protocols []string    // subprotocols to offer
 }
 
-// DialWebSocket opens a WebSocket to a provider through the same transport, guard
-// and proxy as every other request. A refused upgrade gives the provider's own
-// answer, whole, as resp; its body is then the caller's to close.
+// DialWebSocket opens a WebSocket to a provider, with the transport, address checks and
+// proxy of all other requests. If the provider refuses the upgrade, conn and err are nil
+// and resp is its response; the caller must close the body.
 func (c *Client) DialWebSocket(ctx context.Context, s *Socket, key secret.String) (conn *websocket.Conn, resp *http.Response, err error) {
 	shim := &handshake{ctx: ctx, client: c, socket: s, key: key}
 	dialer := websocket.Dialer{
 		NetDialContext:  func(context.Context, string, string) (net.Conn, error) { return sock.NewBatch(shim), nil },
 		Subprotocols:    s.Protocols,
-		ReadBufferSize:  32 << 10, // what arrives together goes to the caller in one write
+		ReadBufferSize:  32 << 10, // large, so that messages that arrive together are forwarded in one write
 		WriteBufferSize: 16 << 10,
 	}
 	conn, answer, err := dialer.DialContext(ctx, "ws://provider.invalid/", nil)
@@ -49,9 +49,9 @@ func (c *Client) DialWebSocket(ctx context.Context, s *Socket, key secret.String
 	return nil, nil, err
 }
 
-// handshake is the connection that gorilla/websocket believes to dial. Its first
-// request is carried out by the shared transport, and what follows the switch of
-// protocols flows over what the transport gives back.
+// handshake is the net.Conn that gorilla/websocket dials. It sends the upgrade request
+// through the shared transport, and then reads and writes the stream that the transport
+// returns.
 type handshake struct {
 	ctx    context.Context
 	client *Client
@@ -59,8 +59,8 @@ type handshake struct {
 	key    secret.String
 
 	asked   bytes.Buffer
-	answer  io.Reader          // the response's head, then the stream
-	stream  io.ReadWriteCloser // after the switch
+	answer  io.Reader          // the response head, then the stream
+	stream  io.ReadWriteCloser // after the protocol switch
 	refused *http.Response
 	err     error
 }
@@ -134,8 +134,8 @@ func (h *handshake) LocalAddr() net.Addr { return noAddr{} }
 // RemoteAddr implements net.Conn.
 func (h *handshake) RemoteAddr() net.Addr { return noAddr{} }
 
-// SetDeadline implements net.Conn. The transport's stream has no deadlines: a
-// peer that takes nothing is ended by closing it.
+// SetDeadline implements net.Conn. It does nothing, because the stream of the transport has
+// no deadlines. To unblock a write, close the connection.
 func (h *handshake) SetDeadline(time.Time) error { return nil }
 
 // SetReadDeadline implements net.Conn.
