@@ -66,7 +66,7 @@ func only(method string, next http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		if r.Method != method {
 			w.Header().Set("Allow", method)
-			writeError(w, fault.New(fault.Method, fmt.Sprintf("%.16s is not a method of this path; %s", r.Method, method)))
+			writeError(w, fault.New(fault.Method, fmt.Sprintf("method %.16s is not allowed for this path: use %s", r.Method, method)))
 			return
 		}
 		next(w, r)

@@ -15,17 +15,17 @@ import (
 	"github.com/hostless/hostless/pkg/gateway/usage"
 )
 
-// verdict is what becomes of a call after an attempt.
+// verdict is what follows from an attempt.
 type verdict int
 
 const (
-	accepted verdict = iota // its answer, or its error, is the caller's
-	tryNext                 // another candidate
-	refused                 // the same candidate by a fallback, which mends it
+	accepted verdict = iota // the caller gets its response or error
+	tryNext                 // try the next candidate
+	refused                 // try a fallback for the same candidate
 )
 
-// attempts tries the plans in order until one is accepted. Nothing goes to the
-// caller before that, and nothing is tried after.
+// attempts tries the plans in order until one is accepted. Nothing is sent to the caller
+// before that, and no other plan is tried after it.
 func (c *exchange) attempts(plans []plan.Plan) error {
 	ctx, cancel := c.context()
 	defer cancel()
@@ -56,7 +56,7 @@ func (c *exchange) attempts(plans []plan.Plan) error {
 	return err
 }
 
-// wait waits, or until ctx ends.
+// wait waits for d, or until ctx is done.
 func wait(ctx context.Context, d time.Duration) {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
@@ -66,7 +66,7 @@ func wait(ctx context.Context, d time.Duration) {
 	}
 }
 
-// otherCandidate reports whether another candidate is left.
+// otherCandidate reports whether rest has a plan for another candidate.
 func otherCandidate(rest []plan.Plan) bool {
 	for i := range rest {
 		if !rest[i].Fallback {
@@ -76,8 +76,8 @@ func otherCandidate(rest []plan.Plan) bool {
 	return false
 }
 
-// attempt sends the call to one candidate. more is whether another one may be tried
-// after it, instead the index of the fallback that mends what was refused.
+// attempt sends the call to one candidate. more means that another candidate may be tried
+// after it. If the verdict is refused, instead is the index of the fallback to try.
 func (c *exchange) attempt(ctx context.Context, p *plan.Plan, more bool, fallbacks []plan.Plan) (result verdict, instead int, err error) {
 	c.outcome = pipeline.Outcome{Candidate: *p.To, Start: c.g.cfg.Now(), Attempts: c.outcome.Attempts}
 	if answer := p.Answer; answer != nil || p.Estimate != nil {
@@ -118,7 +118,7 @@ func (c *exchange) attempt(ctx context.Context, p *plan.Plan, more bool, fallbac
 	return result, instead, err
 }
 
-// tryOnce carries the request out and, where it is accepted, its answer back.
+// tryOnce sends the request and, if the response is accepted, forwards it.
 func (c *exchange) tryOnce(ctx context.Context, p *plan.Plan, req *upstream.Request, call *dialect.Call, a *respond.Answer, more bool, fallbacks []plan.Plan) (verdict, int, error) {
 	o := &c.outcome
 	early := respond.Informational{Writer: c.w, Redactor: a.RedactError, Hold: more || slices.ContainsFunc(fallbacks, func(p plan.Plan) bool { return !p.Repairs() })}
@@ -134,7 +134,7 @@ func (c *exchange) tryOnce(ctx context.Context, p *plan.Plan, req *upstream.Requ
 		o.Status, o.Kind = resp.StatusCode, pipeline.KindOfStatus(resp.StatusCode)
 		return refused, i, nil
 	}
-	keyRefused := false // by a status that does not say so
+	keyRefused := false // under a status that does not say so
 	if resp.StatusCode >= 400 {
 		o.RetryAfter = upstream.RetryAfter(resp.Header, c.g.cfg.Now())
 		keyRefused = upstream.KeyRefused(ctx, resp)
@@ -142,7 +142,7 @@ func (c *exchange) tryOnce(ctx context.Context, p *plan.Plan, req *upstream.Requ
 	if resp.StatusCode >= 400 && more {
 		o.Status, o.Kind = resp.StatusCode, kindOf(resp.StatusCode, keyRefused)
 		if c.mayRetry(ctx, p) {
-			io.CopyN(io.Discard, resp.Body, 64<<10) // so that the connection is kept
+			io.CopyN(io.Discard, resp.Body, 64<<10) // so that the connection can be reused
 			return tryNext, 0, nil
 		}
 	}
@@ -161,7 +161,7 @@ func (c *exchange) tryOnce(ctx context.Context, p *plan.Plan, req *upstream.Requ
 	return accepted, 0, err
 }
 
-// kindOf sorts a provider's answer; keyRefused is whether it says that the key does not do.
+// kindOf classifies a provider's status. keyRefused means that it refused the key.
 func kindOf(status int, keyRefused bool) pipeline.ErrorKind {
 	if keyRefused {
 		return pipeline.ProviderUnauthorized
@@ -169,13 +169,13 @@ func kindOf(status int, keyRefused bool) pipeline.ErrorKind {
 	return pipeline.KindOfStatus(status)
 }
 
-// mayRetry asks the candidate whether the next one is tried after its outcome. What
-// this side or the caller ended is over.
+// mayRetry reports whether the next candidate may be tried after the outcome of this one,
+// which its Retry decides. It returns false if the caller or Hostless ended the call.
 func (c *exchange) mayRetry(ctx context.Context, p *plan.Plan) bool {
 	return ctx.Err() == nil && c.repeatable() && p.To.Retry != nil && p.To.Retry(c.outcome)
 }
 
-// repeatable reports whether the body can be sent once more.
+// repeatable reports whether the body can be sent again.
 func (c *exchange) repeatable() bool {
 	if c.Form != nil {
 		return c.Form.Repeatable()
@@ -183,7 +183,7 @@ func (c *exchange) repeatable() bool {
 	return c.BodyRead || c.Call.Size == 0
 }
 
-// answer is what is to be known of the call for its answer.
+// answer returns the data for the response to the call.
 func (c *exchange) answer(to *pipeline.Candidate, ignored []string) *respond.Answer {
 	a := &respond.Answer{
 		Request: c.HTTP, Caller: c.Call.Dialect, Provider: to.Credential.Provider, Model: to.Model,

@@ -8,9 +8,8 @@ import (
 	"github.com/hostless/hostless/pkg/gateway/plan"
 )
 
-// candidates asks the planner where the call may go, and holds each place against
-// the token, since a planner need not be right about that, and against the Admitters
-// that refuse some places and not others.
+// candidates calls the planner and filters its candidates by the scope of the token, since
+// the gateway does not rely on planners for that, and by the Refusers.
 func (g *Gateway) candidates(ctx context.Context, r *plan.Request) ([]pipeline.Candidate, error) {
 	if err := plan.CheckModelName(r.Call.Model); err != nil {
 		return nil, err
@@ -40,7 +39,7 @@ func (g *Gateway) candidates(ctx context.Context, r *plan.Request) ([]pipeline.C
 		return allowed, nil
 	}
 	if err == nil {
-		err = fault.New(fault.Internal, "the planner has no candidate")
+		err = fault.New(fault.Internal, "the planner returned no candidate")
 	}
 	return nil, err
 }

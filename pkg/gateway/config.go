@@ -14,65 +14,65 @@ import (
 	"github.com/hostless/hostless/pkg/gateway/plan"
 )
 
-// Tokens lets callers in; *token.Store is one.
+// Tokens verifies bridge tokens. *token.Store implements it.
 type Tokens = access.Tokens
 
 // Credential is what the user stored for a provider.
 type Credential = pipeline.Credential
 
-// Keys are the stored credentials.
+// Keys gives access to the stored credentials.
 type Keys = plan.Keys
 
-// Settings are what config.json says to the gateway.
+// Settings are the settings of the gateway from config.json.
 type Settings = plan.Settings
 
 // OllamaModel is a model that config.json adds to Ollama's lists.
 type OllamaModel = plan.OllamaModel
 
-// Config is what New needs.
+// Config is the configuration for New.
 type Config struct {
 	Tokens   Tokens          // required
 	Keys     Keys            // required
-	Settings func() Settings // called for each request that needs it, so cheap; nil for defaults
-	Version  string          // what /health tells
+	Settings func() Settings // called for each request, so it must be fast; nil means defaults
+	Version  string          // reported by /health
 
-	// DevMode lets callers without a token in that are Owner's and have no Origin
+	// DevMode allows requests without a token from processes of Owner that have no Origin
 	// or a bare-localhost one.
 	DevMode bool
-	// Owner reports whether the peer of a request's connection is the daemon's
-	// own user; nil means that nobody is.
+	// Owner reports whether the peer of a request's connection is the user that the daemon
+	// runs as; nil means never.
 	Owner func(*http.Request) bool
-	// Pages serves what is no part of the AI plane: POST /auth/register, which pages
-	// of allowed origins may call, and /callback, /connect and the SDK's modules, which
-	// answer for their own readability; nil answers 404.
+	// Pages serves paths outside of the AI plane: POST /auth/register, for which the
+	// gateway handles CORS, and /callback, /connect and the SDK's modules, which set their
+	// own CORS headers. If it is nil, they do not exist (404).
 	Pages http.Handler
 
-	// Planner wraps the gateway's own planner, which routes a model's name to the one
-	// stored credential of its provider; nil uses that one as it is. It is asked for each
-	// target of an alias.
+	// Planner wraps the gateway's own planner, which routes a model name to the stored
+	// credential of its provider. It is called for each target of an alias. Nil uses the
+	// gateway's own planner.
 	Planner func(own pipeline.Planner) pipeline.Planner
-	// Admitters are asked in order, before the token's own rate limit.
+	// Admitters are called in order, before the rate limit of the token.
 	Admitters []pipeline.Admitter
-	// Stopped is whether an Admitter refuses everything, so that providers are not to be
-	// asked for their lists of models either; nil is never.
+	// Stopped reports whether an Admitter currently refuses all calls, so that providers
+	// must not be asked for their model lists either. Nil means never.
 	Stopped func() bool
-	// Observers hear of every call.
+	// Observers receive the outcome of every call.
 	Observers []pipeline.Observer
 
-	Logger *slog.Logger     // nil discards
-	Now    func() time.Time // nil is time.Now
+	Logger *slog.Logger     // nil discards logs
+	Now    func() time.Time // nil means time.Now
 
-	// Dial connects to an address, already resolved, in place of the network; nil
-	// is a net.Dialer's. Resolve looks names up; nil is the system's.
+	// Dial connects to a resolved address; nil uses a net.Dialer. Resolve looks up host
+	// names; nil uses the system's resolver.
 	Dial    func(ctx context.Context, network, address string) (net.Conn, error)
 	Resolve func(ctx context.Context, host string) ([]net.IPAddr, error)
-	TLS     *tls.Config // roots for providers; nil is the system's
+	TLS     *tls.Config // root certificates for providers; nil uses the system's
 
-	ConnectTimeout time.Duration // 10 s where it is 0
-	HeaderTimeout  time.Duration // how long a provider may think before its answer begins: 15 min where it is 0
-	MaxBody        int64         // the most bytes of a JSON body: 64 MiB where it is 0
-	BodyMemory     int64         // the most bytes of all bodies that are held at the same time: 256 MiB where it is 0
-	BodyWait       time.Duration // how long a body waits for room in it before 503: 2 s where it is 0
+	ConnectTimeout time.Duration // for the TLS handshake; 0 means 10 s
+	HeaderTimeout  time.Duration // how long to wait for a provider's response header; 0 means 15 min
+	MaxBody        int64         // limit of a JSON body in bytes; 0 means 64 MiB
+	BodyMemory     int64         // limit of all bodies in memory in bytes; 0 means 256 MiB
+	BodyWait       time.Duration // how long a body waits for memory before it is refused with 503; 0 means 2 s
 }
 
 func (c *Config) withDefaults() error {

@@ -1,12 +1,11 @@
-// Package gateway is the AI plane: what is served on bare localhost.
+// Package gateway implements the AI plane, which is served on bare localhost.
 //
-// It runs the pipeline that package pipeline declares: authenticate, parse the body
-// once, plan, admit, try the candidates until one is accepted, settle and observe.
-// What a path means is decided in endpoint, what a body names in policy, how a
-// provider is reached in upstream, how an answer is sent in respond; see Config for
-// what comes in from outside.
+// It runs the pipeline that package pipeline defines: authenticate, parse the body once,
+// plan, admit, try the candidates until one is accepted, settle and observe. Package
+// endpoint classifies paths, policy checks the models of a body, upstream connects to
+// providers, and respond sends responses. The stores come in through Config.
 //
-// Which requests reach it (the Host header) is package front's business; what a
-// token may do is token's; where keys lie is keys'; what a dialect means is decided
-// in the packages below dialect. Nothing here administers anything.
+// Package front decides by the Host which requests reach the gateway; token defines what a
+// token may do; keys stores the provider keys; the packages below dialect translate. The
+// gateway has no administrative endpoints.
 package gateway

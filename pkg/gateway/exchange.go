@@ -18,8 +18,8 @@ import (
 	"github.com/hostless/hostless/pkg/gateway/respond"
 )
 
-// exchange is one request on its way through the pipeline: the call that was parsed
-// of it, the caller's side, and how it went so far. It belongs to one goroutine.
+// exchange is one request in the pipeline: the parsed call, the ResponseWriter and the
+// outcome so far. It must be used by one goroutine.
 type exchange struct {
 	plan.Request
 	g *Gateway
@@ -27,13 +27,13 @@ type exchange struct {
 
 	outcome  pipeline.Outcome
 	progress pipeline.Progress
-	events   int64                  // of the last attempt's stream; the first may be an error
-	settle   func(pipeline.Outcome) // nil before the call was admitted
-	perTurn  bool                   // its messages are calls of their own, the connection is none
-	ends     uint64                 // running.ends when it arrived
+	events   int64                  // of the last attempt's stream; the first event may be an error
+	settle   func(pipeline.Outcome) // nil until the call is admitted
+	perTurn  bool                   // a WebSocket whose messages are the calls; the connection is not one
+	ends     uint64                 // value of running.ends when the request arrived
 }
 
-// newExchange begins a request. What is needed of settings and clock is read once.
+// newExchange starts the exchange for a request. It reads the settings and the clock once.
 func (g *Gateway) newExchange(w http.ResponseWriter, r *http.Request, matched endpoint.Endpoint) *exchange {
 	c := &exchange{g: g, w: respond.NewWriter(w), ends: g.running.ends.Load()}
 	c.Request = plan.Request{Planner: g.plan, HTTP: r, Matched: matched, Settings: g.cfg.Settings(), Lease: g.bodies.Lease()}
@@ -47,8 +47,8 @@ func (g *Gateway) newExchange(w http.ResponseWriter, r *http.Request, matched en
 	return c
 }
 
-// serve takes a classified request through. The error is what its caller is to be
-// answered, where nothing has been sent yet.
+// serve serves a classified request. The error must be sent to the caller, unless a
+// response has started.
 func (c *exchange) serve() error {
 	s := c.Matched
 	if s.Kind == endpoint.Metadata {
@@ -61,10 +61,10 @@ func (c *exchange) serve() error {
 	c.Settings.Aliases = aliasesFor(c.Settings.Aliases, c.Call.Grant)
 	switch s.Scope {
 	case endpoint.Refused:
-		return &fault.Error{Kind: fault.Scope, Message: "administering the provider's account is not for bridge tokens"}
+		return &fault.Error{Kind: fault.Scope, Message: "bridge tokens cannot be used to administer the provider's account"}
 	case endpoint.Opaque:
 		if c.Limited() {
-			return &fault.Error{Kind: fault.Scope, Message: "this bridge token is limited to certain models, which cannot be checked on " + c.Path()}
+			return &fault.Error{Kind: fault.Scope, Message: "this bridge token is limited to certain models, which cannot be checked for " + c.Path()}
 		}
 	}
 	switch s.Kind {
@@ -81,7 +81,7 @@ func (c *exchange) serve() error {
 	return c.process()
 }
 
-// process takes a parsed call through: planned, admitted, tried.
+// process plans a parsed call, admits it and tries its candidates.
 func (c *exchange) process() error {
 	candidates, err := c.g.candidates(c.HTTP.Context(), &c.Request)
 	if err != nil {
@@ -90,7 +90,7 @@ func (c *exchange) process() error {
 	return c.dispatch(candidates)
 }
 
-// dispatch takes a planned call on: admitted, tried.
+// dispatch admits a planned call and tries its candidates.
 func (c *exchange) dispatch(candidates []pipeline.Candidate) error {
 	plans, err := c.Plans(candidates)
 	if err != nil {
@@ -107,7 +107,7 @@ func (c *exchange) dispatch(candidates []pipeline.Candidate) error {
 	return c.attempts(plans)
 }
 
-// admit asks all who may still refuse the call.
+// admit runs the Admitters.
 func (c *exchange) admit(ctx context.Context, candidates []pipeline.Candidate) error {
 	settle, err := c.g.seams.Admit(ctx, &c.Call, candidates)
 	if err != nil {
@@ -117,7 +117,7 @@ func (c *exchange) admit(ctx context.Context, candidates []pipeline.Candidate) e
 	return nil
 }
 
-// allow holds the token's scope against a provider and its model.
+// allow checks a provider and its model against the scope of the token.
 func (c *exchange) allow(name, model string) error {
 	if c.Call.Grant == nil {
 		return nil
@@ -125,7 +125,8 @@ func (c *exchange) allow(name, model string) error {
 	return policy.Allow(c.Call.Grant.Scope(), name, model)
 }
 
-// context ends with the caller's connection, with its token, and with Gateway.End.
+// context returns a context that is cancelled when the caller disconnects, when the token
+// is revoked, and by Gateway.End.
 func (c *exchange) context() (context.Context, context.CancelFunc) {
 	ctx, end := context.WithCancelCause(c.HTTP.Context())
 	c.g.running.add(c, end)
@@ -140,8 +141,8 @@ func (c *exchange) context() (context.Context, context.CancelFunc) {
 	}
 }
 
-// end answers what is left to answer, and concludes the call. It is deferred, so that
-// it sees panics too: they abort the connection, as net/http's own do.
+// end sends the error response, if one is due, and concludes the call. It is deferred, so
+// that it handles panics too: they abort the connection, as in net/http.
 func (c *exchange) end(err error, panicked any) {
 	if panicked != nil && panicked != http.ErrAbortHandler {
 		c.g.cfg.Logger.Error("panic in the gateway", "path", c.Matched.Pattern, "panic", fmt.Sprint(panicked), "stack", string(debug.Stack()))
@@ -152,10 +153,10 @@ func (c *exchange) end(err error, panicked any) {
 	switch {
 	case abort || err == nil:
 	case errors.As(err, &cut):
-		abort = true // the caller must not take it for the whole
+		abort = true // so that the caller notices that the response is truncated
 	case errors.Is(err, respond.ErrDisconnected):
-		// Nobody reads on. Returning would complete the answer: one of which
-		// nothing was sent would become an empty 200.
+		// The caller has disconnected. A return would complete the response, and turn one
+		// of which nothing was sent into an empty 200.
 		abort = !c.Call.Socket
 	case !c.w.Committed():
 		respond.Drain(c.w.ResponseWriter, c.HTTP)
@@ -173,7 +174,7 @@ func (c *exchange) end(err error, panicked any) {
 	}
 }
 
-// conclude settles the call and tells the observers: the one place that does.
+// conclude settles the call and calls the Observers. Nothing else does.
 func (c *exchange) conclude(err error) {
 	o := &c.outcome
 	o.Start, o.End, o.Sent, o.Committed = c.Call.Start, c.g.cfg.Now(), c.w.Sent(), c.w.Committed()
@@ -196,8 +197,8 @@ func (c *exchange) conclude(err error) {
 	c.log(err)
 }
 
-// log writes a line for a request: no header, no query, no body, no name the caller
-// chose but the model's.
+// log logs a request, without headers, query and body. Of the names that the caller chose
+// it logs only the model.
 func (c *exchange) log(err error) {
 	level := slog.LevelDebug
 	if f := fault.From(err); err != nil && f.Kind == fault.Internal && !errors.Is(err, respond.ErrDisconnected) {

@@ -49,7 +49,7 @@ type Gateway struct {
 	redactors     respond.Redactors
 }
 
-// New makes a gateway.
+// New returns a Gateway. Close must be called to release its resources.
 func New(cfg Config) (*Gateway, error) {
 	if err := cfg.withDefaults(); err != nil {
 		return nil, err
@@ -73,9 +73,9 @@ func New(cfg Config) (*Gateway, error) {
 	return g, nil
 }
 
-// plugIn puts the rooms that the configuration hands in into the pipeline, around
-// what the gateway itself has, and the aliases of models around all of them. The rate limit is asked last: what another room
-// refuses is not charged.
+// plugIn assembles the pipeline: the configured planner around the gateway's own, aliases
+// around both, and the configured Admitters and Observers. The rate limit of the token
+// comes last, so that it does not count calls that another Admitter refuses.
 func (g *Gateway) plugIn(cfg *Config) {
 	g.seams.Planner = g.plan
 	if cfg.Planner != nil {
@@ -86,7 +86,7 @@ func (g *Gateway) plugIn(cfg *Config) {
 	g.seams.Observers = append(append(g.seams.Observers, g.ledger), cfg.Observers...)
 }
 
-// rateLimit is the Admitter that charges the token's own limit.
+// rateLimit is an Admitter for the rate limit of the token.
 func rateLimit(_ context.Context, call *pipeline.Call, _ []pipeline.Candidate) (func(pipeline.Outcome), error) {
 	if call.Grant == nil {
 		return nil, nil
@@ -94,17 +94,17 @@ func rateLimit(_ context.Context, call *pipeline.Call, _ []pipeline.Candidate) (
 	return nil, call.Grant.Admit()
 }
 
-// InFlight is how many requests of the AI plane are being served now.
+// InFlight returns the number of AI requests that are being served.
 func (g *Gateway) InFlight() int { return int(g.inFlight.Load()) }
 
-// Usage is what was spent on one model.
+// Usage is the usage of one model.
 type Usage = ledger.Usage
 
-// Usage tells what was spent since the gateway was made, by provider and model.
+// Usage returns the usage since the gateway was created, by provider and model.
 func (g *Gateway) Usage() []Usage { return g.ledger.List() }
 
-// Close ends WebSockets, idle connections to providers and what runs in the
-// background. Other requests in flight are left to their own contexts.
+// Close closes WebSockets and idle connections to providers, and stops background work. It
+// does not end other requests in flight.
 func (g *Gateway) Close() {
 	g.cancelSockets()
 	g.lists.Close()
@@ -112,12 +112,12 @@ func (g *Gateway) Close() {
 	g.fetcher.Close()
 }
 
-// ServeHTTP serves one request of bare localhost. What is not named here does
-// not exist: the control API's paths among them, with any header.
+// ServeHTTP serves a request for bare localhost. All paths that are not listed here or in
+// package endpoint are 404, including those of the control API.
 func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if access.CrossSite(r) && !(pages[r.URL.Path] && access.TopLevel(r)) {
 		respond.Drain(w, r)
-		respond.Fault(w, envelope(r.URL.Path), fault.New(fault.Origin, "requests that a page of another site causes are refused unless they carry an Origin"))
+		respond.Fault(w, envelope(r.URL.Path), fault.New(fault.Origin, "cross-site requests without an Origin header are refused"))
 		return
 	}
 	switch r.URL.Path {
@@ -151,7 +151,7 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if matched.Kind == endpoint.None {
 		respond.Drain(w, r)
 		w.Header()["Allow"] = []string{matched.Methods + ", OPTIONS"}
-		respond.Fault(w, envelope(r.URL.Path), fault.New(fault.Method, fmt.Sprintf("%s is not a method of this path; %s", r.Method, matched.Methods)))
+		respond.Fault(w, envelope(r.URL.Path), fault.New(fault.Method, fmt.Sprintf("method %s is not allowed for this path: use %s", r.Method, matched.Methods)))
 		return
 	}
 	g.serve(w, r, matched)
@@ -168,8 +168,7 @@ func (g *Gateway) serve(w http.ResponseWriter, r *http.Request, matched endpoint
 	err = c.serve()
 }
 
-// envelope is the dialect that errors of a path are written in, where no surface
-// says it.
+// envelope returns the dialect of errors for a path that package endpoint does not know.
 func envelope(path string) dialect.Name {
 	switch {
 	case strings.HasPrefix(path, "/v1/messages"), strings.HasPrefix(path, "/messages"), strings.HasPrefix(path, "/v1/v1/messages"):
@@ -191,7 +190,7 @@ func (g *Gateway) health(w http.ResponseWriter, r *http.Request) {
 		return
 	default:
 		w.Header()["Allow"] = []string{"GET, HEAD, OPTIONS"}
-		respond.Fault(w, dialect.OpenAI, fault.New(fault.Method, r.Method+" is not a method of this path; GET"))
+		respond.Fault(w, dialect.OpenAI, fault.New(fault.Method, "method "+r.Method+" is not allowed for this path: use GET"))
 		return
 	}
 	data, err := json.Marshal(struct {
@@ -213,16 +212,16 @@ func (g *Gateway) health(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// dialer is the dialer of the configuration, without rules for addresses.
+// dialer returns the configured dialer, without address rules.
 func dialer(cfg *Config) netguard.Dialer {
 	return netguard.Dialer{Timeout: cfg.ConnectTimeout, AllowProxy: true, Dial: cfg.Dial, Resolve: cfg.Resolve}
 }
 
-// since is the time that has passed on the gateway's clock.
+// since returns the time since t on the gateway's clock.
 func (g *Gateway) since(t time.Time) time.Duration { return g.cfg.Now().Sub(t) }
 
-// aliasesFor gives the aliases that hold for a caller's token; grant is nil for a caller
-// without one.
+// aliasesFor returns the aliases that apply to a token; grant is nil for a caller without
+// one.
 func aliasesFor(all *alias.Table, grant *token.Grant) *alias.Table {
 	if grant == nil {
 		return all

@@ -5,8 +5,8 @@ import (
 	"sync/atomic"
 )
 
-// requestIDs names requests: what a gateway chose at random when it was made, and a
-// number. It is safe for concurrent use.
+// requestIDs generates request IDs: a random prefix for each gateway and a counter. It is
+// safe for concurrent use.
 type requestIDs struct {
 	prefix string
 	n      atomic.Uint64

@@ -9,7 +9,7 @@ import (
 	"github.com/hostless/hostless/pkg/gateway/respond"
 )
 
-// serveModels answers a list of models, or one, in the asker's dialect.
+// serveModels serves a list of models, or one model, in the caller's dialect.
 func (c *exchange) serveModels() error {
 	if c.Matched.Dialect == dialect.OpenAI && c.HTTP.Header.Get("Anthropic-Version") != "" {
 		c.Call.Dialect = dialect.Anthropic
@@ -28,7 +28,7 @@ func (c *exchange) serveModels() error {
 	return c.write(data)
 }
 
-// serveMetadata answers Ollama's lists, which need no token.
+// serveMetadata serves Ollama's metadata, which needs no token.
 func (c *exchange) serveMetadata() error {
 	data, err := c.g.models.Metadata(c.HTTP.Context(), &c.Request)
 	if err != nil {
@@ -37,7 +37,7 @@ func (c *exchange) serveMetadata() error {
 	return c.write(data)
 }
 
-// write answers with JSON of Hostless's own.
+// write sends a JSON response of Hostless's own.
 func (c *exchange) write(data []byte) error {
 	h := c.w.Header()
 	h["Content-Type"] = []string{"application/json"}

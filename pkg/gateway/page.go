@@ -8,11 +8,11 @@ import (
 	"github.com/hostless/hostless/pkg/gateway/respond"
 )
 
-// registerPath is the one page that other origins' scripts may call, by the rules of
-// CORS that hold for the AI plane.
+// registerPath is the only page that scripts of other origins may call, under the CORS
+// rules of the AI plane.
 const registerPath = "/auth/register"
 
-// pages are the paths of our own pages, which a page of another site may lead to.
+// pages are the paths of Hostless's own pages that a page of another site may link to.
 var pages = map[string]bool{"/callback": true, "/connect": true}
 
 // isPage reports whether a path is served by Config.Pages.
@@ -24,7 +24,7 @@ func isPage(path string) bool {
 	return false
 }
 
-// page hands a request to Config.Pages.
+// page passes a request to Config.Pages.
 func (g *Gateway) page(w http.ResponseWriter, r *http.Request) {
 	if r.URL.Path == registerPath {
 		g.access.CORS(w.Header(), r)
@@ -36,7 +36,7 @@ func (g *Gateway) page(w http.ResponseWriter, r *http.Request) {
 	g.cfg.Pages.ServeHTTP(w, r)
 }
 
-// root answers HEAD /, by which Ollama's clients look for their server.
+// root answers HEAD /, with which Ollama's clients look for their server.
 func (g *Gateway) root(w http.ResponseWriter, r *http.Request) {
 	g.access.CORS(w.Header(), r)
 	if err := access.PlainOrigin(r); err != nil {

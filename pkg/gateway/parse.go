@@ -13,8 +13,8 @@ import (
 	"github.com/hostless/hostless/pkg/gateway/plan"
 )
 
-// parse reads what the call is of the request: once, whatever is tried with it
-// later. It holds what the body itself may not ask for against the token.
+// parse reads everything that belongs to the call from the request, once for all attempts,
+// and checks the models in the body against the scope of the token.
 func (c *exchange) parse() error {
 	c.Call.Size = c.HTTP.ContentLength
 	var err error
@@ -32,7 +32,7 @@ func (c *exchange) parse() error {
 	return c.parsePlain()
 }
 
-// readBody takes the whole body into memory, for as long as the request lasts.
+// readBody reads the whole body into memory. The memory is released with the exchange.
 func (c *exchange) readBody() error {
 	data, err := body.Read(c.HTTP, c.g.cfg.MaxBody, &c.Lease)
 	c.Call.Body, c.Call.Size = data, int64(len(data))
@@ -40,8 +40,8 @@ func (c *exchange) readBody() error {
 	return err
 }
 
-// parsePlain reads a request without a model. Its body is streamed, unless it is
-// JSON and no upload's: that has a limit, whether its length was declared or not.
+// parsePlain reads a request without a model. A JSON body is read, which limits its size,
+// except for an upload; all other bodies are streamed.
 func (c *exchange) parsePlain() error {
 	if c.Matched.Upload || !isJSON(c.HTTP.Header.Get("Content-Type")) {
 		return nil
@@ -49,7 +49,7 @@ func (c *exchange) parsePlain() error {
 	return c.readBody()
 }
 
-// parseBody reads a request whose model is a member of its JSON body.
+// parseBody reads a request with the model in its JSON body.
 func (c *exchange) parseBody() error {
 	s := c.Matched
 	if s.Scope == endpoint.Opaque && !isJSON(c.HTTP.Header.Get("Content-Type")) {
@@ -68,7 +68,7 @@ func (c *exchange) parseBody() error {
 	return c.setBody(envelope)
 }
 
-// setBody takes up a JSON body that was read.
+// setBody takes the members of the call from a parsed JSON body.
 func (c *exchange) setBody(envelope *body.Body) error {
 	s := c.Matched
 	if err := c.CheckModels(envelope); err != nil {
@@ -92,8 +92,8 @@ func (c *exchange) setBody(envelope *body.Body) error {
 	return nil
 }
 
-// parseForm reads a request whose model is a part of multipart/form-data; the same
-// endpoints take JSON as well.
+// parseForm reads a request with the model in a multipart form. The same endpoints also
+// accept JSON.
 func (c *exchange) parseForm() error {
 	kind, params, err := mime.ParseMediaType(c.HTTP.Header.Get("Content-Type"))
 	if err != nil || kind != "multipart/form-data" || params["boundary"] == "" {
@@ -110,25 +110,25 @@ func (c *exchange) parseForm() error {
 		return err
 	}
 	if form.Model == "" && (c.Matched.Scope == endpoint.ByModel && form.Ended || c.Limited()) {
-		return &fault.Error{Kind: fault.Invalid, Message: "model is missing, or comes after more than is looked through for it", Param: "model"}
+		return &fault.Error{Kind: fault.Invalid, Message: "the form has no model, or has it too far from the start: send model before the file", Param: "model"}
 	}
 	c.Form, c.Call.Model = form, form.Model
 	return nil
 }
 
-// parsePath reads a request whose model is in its path: OpenAI's /models/MODEL, whose
-// names may have colons (fine-tuned ones are ft:BASE:ORG::ID), and Gemini's
-// /models/MODEL:verb.
+// parsePath reads a request with the model in its path: OpenAI's /models/MODEL, whose names
+// may have colons (fine-tuned models are ft:BASE:ORG::ID), and Gemini's
+// /models/MODEL:METHOD.
 func (c *exchange) parsePath() error {
 	if c.Matched.Dialect != dialect.Gemini {
 		if c.Call.Model = c.Matched.Tail(); c.Call.Model == "" {
-			return fault.New(fault.NotFound, "the path names no model")
+			return fault.New(fault.NotFound, "the path has no model")
 		}
 		return nil
 	}
 	path, ok := gemini.ParsePath(c.Matched.Decoded())
 	if !ok {
-		return fault.New(fault.NotFound, "the path names no model and method")
+		return fault.New(fault.NotFound, "the path must have the form models/MODEL:METHOD")
 	}
 	c.Verb, c.Call.Model, c.Call.Stream = path.Verb, path.Model, path.Stream
 	if strings.Contains(strings.ToLower(c.Verb), "batch") && c.Verb != "batchEmbedContents" && c.Limited() {
@@ -141,7 +141,7 @@ func (c *exchange) parsePath() error {
 	if plan.GoogleByDefault(target) {
 		target.Provider = "google"
 	}
-	if c.Settings.Aliases.Targets(c.Call.Model) == nil { // each target of an alias is judged by itself
+	if c.Settings.Aliases.Targets(c.Call.Model) == nil { // the targets of an alias are checked by its planner
 		if err := c.Call.Allow(target.Provider, target.Model); err != nil {
 			return err
 		}
@@ -152,7 +152,7 @@ func (c *exchange) parsePath() error {
 	return c.CheckGemini(target.Model)
 }
 
-// isJSON reports whether a content type is JSON.
+// isJSON reports whether a Content-Type is JSON.
 func isJSON(contentType string) bool {
 	return len(contentType) >= 16 && strings.EqualFold(contentType[:16], "application/json")
 }

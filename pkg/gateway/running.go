@@ -8,18 +8,18 @@ import (
 	"github.com/hostless/hostless/pkg/fault"
 )
 
-// running are the calls in flight, so that all of them can be ended. It is safe for
-// concurrent use.
+// running is the set of calls in flight, for ending all of them. It is safe for concurrent
+// use.
 type running struct {
-	ends atomic.Uint64 // how often all were ended
+	ends atomic.Uint64 // how often End was called
 
 	mu    sync.Mutex
 	calls map[*exchange]context.CancelCauseFunc
-	cause *fault.Error // of the latest end
+	cause *fault.Error // of the latest End
 }
 
-// add takes a call in. One that arrived before the latest end, and was on its way
-// through the pipeline then, is ended at once.
+// add adds a call. If it arrived before the latest End but was not yet in the set then, it
+// is ended at once.
 func (r *running) add(c *exchange, end context.CancelCauseFunc) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -38,8 +38,8 @@ func (r *running) remove(c *exchange) {
 	delete(r.calls, c)
 }
 
-// End ends every call that has arrived, streams and WebSockets included: their callers
-// get the cause as their error. Calls that come later are not concerned: an Admitter refuses those.
+// End ends all calls in flight, including streams and WebSockets; their callers get cause
+// as the error. It does not affect later calls, which an Admitter must refuse.
 func (g *Gateway) End(cause *fault.Error) {
 	g.running.mu.Lock()
 	defer g.running.mu.Unlock()

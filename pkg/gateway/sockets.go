@@ -10,8 +10,8 @@ import (
 	"github.com/hostless/hostless/pkg/gateway/realtime"
 )
 
-// serveSocket serves a WebSocket. What the session comes to is the exchange's own,
-// panics included.
+// serveSocket serves a WebSocket. The outcome of the session becomes that of the exchange,
+// also after a panic.
 func (c *exchange) serveSocket(ctx context.Context) error {
 	c.HTTP = c.HTTP.WithContext(ctx)
 	s := &realtime.Session{Config: c.g.realtime, Request: &c.Request, Writer: c.w}
@@ -19,7 +19,7 @@ func (c *exchange) serveSocket(ctx context.Context) error {
 	return s.Serve()
 }
 
-// socketPipeline is the gateway as its WebSockets see it.
+// socketPipeline implements realtime.Pipeline.
 type socketPipeline struct{ g *Gateway }
 
 // Candidates implements realtime.Pipeline.
@@ -38,7 +38,7 @@ func (p socketPipeline) Post(ctx context.Context, w http.ResponseWriter, m *real
 	return err
 }
 
-// post takes one message through the pipeline.
+// post serves one message.
 func (c *exchange) post(ctx context.Context, m *realtime.Post) error {
 	if err := c.setBody(m.Body); err != nil {
 		return err
@@ -52,7 +52,7 @@ func (c *exchange) post(ctx context.Context, m *realtime.Post) error {
 		return err
 	}
 	if data == nil {
-		c.perTurn = true // answered without a model: nothing to observe
+		c.perTurn = true // answered without a model: there is no call to observe
 		return nil
 	}
 	c.Call.Body, c.BodyRead, c.Call.Size = data, true, int64(len(data))
