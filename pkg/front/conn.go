@@ -18,37 +18,37 @@ import (
 
 type connKey struct{}
 
-// conn is a connection as this package accepted it: it remembers what was found
-// out about its peer, and is known until it is closed, upgraded or not.
+// conn is an accepted connection. It caches the check of its peer, and is in one of the
+// server's sets until it is closed, even after an upgrade.
 type conn struct {
 	*net.TCPConn
 	server *Server
 
 	peerCheck sync.Once
-	uid       int // of the peer, once judged
+	uid       int // of the peer; set by peerCheck
 	peerErr   error
 
-	lane         atomic.Int32    // what its lane is doing
-	waking       sync.Mutex      // held to wake the lane, and where it may not be woken any more
-	ctx          context.Context // of its lane's requests
+	lane         atomic.Int32    // state of the lane
+	waking       sync.Mutex      // held to wake the lane, and to leave a state in which it may be woken
+	ctx          context.Context // of the requests in the lane
 	cancel       context.CancelFunc
-	onDisconnect sock.OnDisconnect // fires when ctx ends
-	ahead        []byte            // read by the lane, and not yet by net/http
-	tls          bool              // carries TLS; set with server.mu held
-	read         atomic.Bool       // bytes have been read since it was idle last
-	handled      atomic.Bool       // a request has come to its handler since then
+	onDisconnect sock.OnDisconnect // fires when ctx is cancelled
+	ahead        []byte            // bytes that the lane has read and net/http has not
+	tls          bool              // uses TLS; set with server.mu held
+	read         atomic.Bool       // bytes have been read since the connection was last idle
+	handled      atomic.Bool       // a handler has been called since then
 
 	lingers  atomic.Bool // the client may still be sending
 	once     sync.Once
 	closeErr error
 }
 
-// Read notes that something has arrived.
+// Read reads from the connection and records that data have arrived.
 func (c *conn) Read(p []byte) (int, error) {
 	if len(c.ahead) > 0 {
 		n := copy(p, c.ahead)
 		if c.ahead = c.ahead[n:]; len(c.ahead) == 0 {
-			c.ahead = nil // frees the lane's buffer
+			c.ahead = nil // frees the buffer of the lane
 		}
 		c.read.Store(true)
 		return n, nil
@@ -57,13 +57,13 @@ func (c *conn) Read(p []byte) (int, error) {
 	if n > 0 && !c.read.Load() {
 		c.read.Store(true)
 	}
-	if err == io.EOF && len(p) == 1 { // so net/http watches while a request is answered
+	if err == io.EOF && len(p) == 1 { // net/http watches for a disconnect with a read of one byte
 		return c.awaitPeerClose(p, n, err)
 	}
 	return n, err
 }
 
-// WriteTo writes what arrives to w.
+// WriteTo implements io.WriterTo.
 func (c *conn) WriteTo(w io.Writer) (int64, error) {
 	if len(c.ahead) == 0 {
 		return c.TCPConn.WriteTo(w)
@@ -77,15 +77,15 @@ func (c *conn) WriteTo(w io.Writer) (int64, error) {
 	return int64(n) + more, err
 }
 
-// setState notes that the lane is not to be woken for now: its deadline for reading
-// is a request's, or net/http's.
+// setState sets a state in which the lane must not be woken, because the read deadline
+// belongs to a request or to net/http.
 func (c *conn) setState(lane int32) {
 	c.waking.Lock()
 	defer c.waking.Unlock()
 	c.lane.Store(lane)
 }
 
-// wake ends the lane's wait for a request.
+// wake interrupts the lane if it waits for a request.
 func (c *conn) wake() {
 	c.waking.Lock()
 	defer c.waking.Unlock()
@@ -94,11 +94,11 @@ func (c *conn) wake() {
 	}
 }
 
-// pending reports whether something has arrived on a connection that waits for a
-// request, read or not.
+// pending reports whether data have arrived on a connection that waits for a request,
+// whether they have been read or not.
 func (c *conn) pending() bool { return c.read.Load() || sock.Unread(c.TCPConn) }
 
-// Close closes the connection and forgets it.
+// Close closes the connection and removes it from all sets.
 func (c *conn) Close() error {
 	c.linger()
 	c.once.Do(func() {
@@ -116,7 +116,7 @@ func (c *conn) Close() error {
 	return c.closeErr
 }
 
-// admitted says whether the connection's peer may speak to us.
+// admitted returns the error of the peer check, which is done once.
 func (c *conn) admitted() error {
 	c.peerCheck.Do(func() {
 		c.uid = UnknownUID
@@ -124,13 +124,13 @@ func (c *conn) admitted() error {
 			c.uid, c.peerErr = c.server.cfg.Peer(c.TCPConn)
 		}
 		if c.peerErr != nil {
-			// A client that has left is nobody to keep out, and another user could fill the
-			// log.
+			// Warn once for each text, since another user could fill the log, and not at
+			// all if the client has disconnected already.
 			level := slog.LevelDebug
 			if _, again := c.server.refusals.LoadOrStore(c.peerErr.Error(), nil); !again && !errors.Is(c.peerErr, peer.ErrGone) {
 				level = slog.LevelWarn
 			}
-			c.server.log.Log(c.ctx, level, "a connection is refused", "error", c.peerErr)
+			c.server.log.Log(c.ctx, level, "connection refused", "error", c.peerErr)
 		}
 	})
 	return c.peerErr
@@ -142,11 +142,11 @@ func (c *conn) guest() bool {
 	return guest != nil && c.admitted() != nil && c.uid != UnknownUID && guest(c.uid)
 }
 
-// UnknownUID is the peer's uid where the system does not report it.
+// UnknownUID is the uid of a peer that the system does not report.
 const UnknownUID = -1
 
-// PeerUID gives, within a plane's handler, the user whose process sent the request, or
-// UnknownUID.
+// PeerUID returns the uid of the process that sent a request, for the handlers of the
+// planes, or UnknownUID.
 func PeerUID(r *http.Request) int {
 	c := connOf(r.Context())
 	if c == nil || c.admitted() != nil {
@@ -155,7 +155,7 @@ func PeerUID(r *http.Request) int {
 	return c.uid
 }
 
-// ownConn finds the conn inside what net/http knows, which TLS may wrap.
+// ownConn returns the conn inside a connection of net/http, which may be wrapped by TLS.
 func ownConn(c net.Conn) *conn {
 	for {
 		if own, ok := c.(*conn); ok {
@@ -174,8 +174,8 @@ func connOf(ctx context.Context) *conn {
 	return c
 }
 
-// connState notes connections that net/http's Shutdown would not end: those it
-// gave away, and those that have not sent anything; and those that wait.
+// connState keeps the sets of connections up to date that net/http's Shutdown does not
+// close or wait for correctly: hijacked, without a first request, and idle ones.
 func (s *Server) connState(c net.Conn, state http.ConnState) {
 	own := ownConn(c)
 	if own == nil {

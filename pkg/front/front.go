@@ -1,11 +1,10 @@
-// Package front owns the gate before everything on TCP: it decides by the Host
-// alone which plane a request reaches, turns away what is malformed, foreign or
-// another user's, and ends connections in an order that loses no request.
+// Package front is the entry point of all TCP connections. It decides by the Host alone
+// which plane a request reaches, refuses malformed and foreign requests and those of other
+// users, and shuts connections down in an order that loses no request.
 //
-// Loopback names go to the gateway, names below .localhost to the apps, all
-// else nowhere. Plain requests are served in lanes of its own, for speed,
-// everything else by net/http's server. What the planes do with a request is left to them; where
-// listeners come from to package listen.
+// Loopback names go to the gateway, names below .localhost to the apps, all others are
+// refused. Plain requests are served in lanes, which are faster than net/http's server; all
+// others by net/http. The planes handle the requests. Package listen opens the listeners.
 package front
 
 import (
@@ -28,100 +27,96 @@ import (
 	"github.com/hostless/hostless/pkg/fault"
 )
 
-// The limits of a connection. None of them cuts a stream: bodies have no
-// deadline in either direction.
+// The limits of a connection. They do not affect streams: bodies have no deadline in either
+// direction.
 const (
-	headerTimeout       = 15 * time.Second // to read a request's header
+	headerTimeout       = 15 * time.Second // to read the header of a request
 	maxHeaderBytes      = 64 << 10
-	connWindow          = 16 << 20    // of HTTP/2, for what was received and not yet read; a stream's is 1 MiB
-	partialReadGrace    = time.Second // while draining, for a connection's first request
-	eagerPeerCheckConns = 512         // open connections, from which on a peer is asked for at once
+	connWindow          = 16 << 20    // HTTP/2 receive window of a connection; that of a stream is 1 MiB
+	partialReadGrace    = time.Second // for a partial request, while draining
+	eagerPeerCheckConns = 512         // with more open connections, peers are checked before their first request
 )
 
-// Config is what a Server needs.
+// Config is the configuration for New.
 type Config struct {
 	Gateway http.Handler // required; serves loopback names
 	Apps    http.Handler // required; serves names below .localhost
-	Page    http.Handler // serves hostless.localhost; Apps where nil
-	// Foreign answers requests for hosts that are not ours, with 421 and without
-	// anything that is not public. Nil responds with a plain error.
+	Page    http.Handler // serves hostless.localhost; nil uses Apps
+	// Foreign responds to requests for other hosts. It must use status 421 and reveal only
+	// public information. Nil responds with a plain error.
 	Foreign http.Handler
 
-	// Peer reports whose process is at the other end, or UnknownUID, and whether it
-	// may speak to us. It is asked once for each connection, at its first
-	// request or, where very many are open, at its beginning, and again when the
-	// client has ended its side while a request is answered. An error refuses the
-	// connection; its text goes to the log, where it warns once. Nil admits all
-	// and knows nobody.
+	// Peer returns the uid of the process at the other end of a connection, or UnknownUID,
+	// and an error if it must be refused; the text of the error is logged, as a warning
+	// once. It is called once for each connection: at the first request, or right away if
+	// very many are open. It is called again if the client has closed its side during a
+	// request. Nil admits all peers, with UnknownUID.
 	Peer func(net.Conn) (uid int, err error)
-	// Domains are names below which apps are served besides localhost; nil is none.
+	// Domains are the names besides localhost below which apps are served; nil means none.
 	Domains func() appname.Domains
-	// Guest reports whether a user whom Peer refuses may reach apps, though never the
-	// gateway. It is asked at each request; nil admits none.
+	// Guest reports whether a user that Peer refuses may reach apps (never the gateway). It
+	// is called for each request; nil refuses all.
 	Guest func(uid int) bool
-	// TLS, when not nil, has both http:// and https:// served on each listener.
-	// It is not changed; its callbacks may choose certificates as they like.
+	// TLS, if not nil, enables both http:// and https:// on each listener. It is not
+	// modified; its callbacks may choose certificates.
 	TLS *tls.Config
-	// RedirectHTTPS says whether a plain request to an app or the page is redirected to
-	// https://. Upgrades and CORS preflights, whose clients follow no redirect, are
-	// not, nor is the gateway, whose clients have an http base URL. It is asked only with
-	// TLS; nil is never.
+	// RedirectHTTPS reports whether plain requests to an app or the page are redirected to
+	// https://. Upgrades and CORS preflights are not, since their clients do not follow
+	// redirects; nor is the gateway, whose clients have an http base URL. It is called only
+	// if TLS is set; nil means never.
 	RedirectHTTPS func() bool
 
-	Logger *slog.Logger // discards when nil
+	Logger *slog.Logger // nil discards logs
 
-	// Clock times the drain, and when a client is looked after that may have left;
-	// nil is the system's. Deadlines of connections are the kernel's in any case.
+	// Clock is used for draining and for checking whether a client has disconnected; nil
+	// uses the system's. Deadlines of connections always use the system's.
 	Clock clock.Clock
 
-	// Idle is how long a connection may wait for its next request: 2 min when
-	// zero.
+	// Idle is how long a connection may wait for its next request; 0 means 2 min.
 	Idle time.Duration
-	// CloseDelay is how long requests are still taken on open connections after the
-	// listeners have closed: 150 ms when zero. Each is answered with
-	// Connection: close, so that a client's next one goes to the next daemon.
+	// CloseDelay is how long open connections still accept requests after the listeners
+	// have been closed; 0 means 150 ms. The responses have Connection: close, so that the
+	// client's next request goes to the next daemon.
 	CloseDelay time.Duration
-	// Drain is how long requests in flight may take to end after that: 10 s
-	// when zero.
+	// Drain is how long requests in flight may take after that; 0 means 10 s.
 	Drain time.Duration
-	// UpgradeGrace is how long upgraded connections may take to end once their
-	// requests' contexts have: 500 ms when zero.
+	// UpgradeGrace is how long upgraded connections may take to end after the contexts of
+	// their requests have been cancelled; 0 means 500 ms.
 	UpgradeGrace time.Duration
 }
 
-// Server serves the two planes. It is safe for concurrent use; Run is called
-// once.
+// Server serves the two planes. It is safe for concurrent use; Run must be called once.
 type Server struct {
 	cfg      Config
 	log      *slog.Logger
 	http     *http.Server
-	tls      *tls.Config  // nil serves plain HTTP alone
-	inFlight atomic.Int64 // requests
+	tls      *tls.Config  // nil for plain HTTP only
+	inFlight atomic.Int64 // requests in flight
 	served   atomic.Uint64
-	open     atomic.Int64 // connections
-	draining atomic.Bool  // nothing is accepted any more
-	linger   atomic.Int64 // nanoseconds: another process serves, see HandOver
+	open     atomic.Int64 // open connections
+	draining atomic.Bool  // no more connections are accepted
+	linger   atomic.Int64 // nanoseconds; set by HandOver
 
-	lingerCut chan struct{} // closed when that is to end
+	lingerCut chan struct{} // closed by EndLinger
 	lingerEnd sync.Once
-	retiring  atomic.Bool // connections without a request end
+	retiring  atomic.Bool // connections without a request are being closed
 	retired   time.Time   // since when; set before retiring
 	handover  *handover
-	refusals  sync.Map // texts that were warned of
+	refusals  sync.Map // texts that have been logged as warnings
 
 	mu       sync.Mutex
-	lanes    map[*conn]struct{} // not, or not yet, net/http's
-	fresh    map[*conn]struct{} // net/http's: no request's header has been read yet
-	active   map[*conn]struct{} // net/http's: a request's header has been read
-	idle     map[*conn]struct{} // net/http's: between requests
+	lanes    map[*conn]struct{} // in a lane
+	fresh    map[*conn]struct{} // in net/http, before the header of the first request has been read
+	active   map[*conn]struct{} // in net/http, after the header of a request has been read
+	idle     map[*conn]struct{} // in net/http, between requests
 	upgraded map[*conn]struct{}
-	endless  map[*conn]struct{} // an app's events go over them
+	endless  map[*conn]struct{} // with an event stream of an app
 }
 
-// New makes a Server.
+// New returns a Server.
 func New(cfg Config) (*Server, error) {
 	if cfg.Gateway == nil || cfg.Apps == nil {
-		return nil, errors.New("front: a plane is missing")
+		return nil, errors.New("front: Gateway and Apps are required")
 	}
 	if cfg.Page == nil {
 		cfg.Page = cfg.Apps
@@ -139,8 +134,8 @@ func New(cfg Config) (*Server, error) {
 		ReadHeaderTimeout: headerTimeout,
 		IdleTimeout:       cfg.Idle,
 		MaxHeaderBytes:    maxHeaderBytes,
-		// A connection's window is more than a stream's: an upload that an app does not
-		// read must not stop the others of that browser.
+		// The window of a connection is larger than that of a stream, so that an upload
+		// which an app does not read does not stop the other streams of the browser.
 		HTTP2:                        &http.HTTP2Config{MaxReceiveBufferPerConnection: connWindow},
 		DisableGeneralOptionsHandler: true, // `OPTIONS *` must pass the gate too
 		ErrorLog:                     log.New(serverLog{cfg.Logger}, "", 0),
@@ -154,7 +149,7 @@ func New(cfg Config) (*Server, error) {
 	}
 	if cfg.TLS != nil {
 		s.tls = tlsConfig(cfg.TLS)
-		s.http.TLSConfig = s.tls.Clone() // net/http changes its own
+		s.http.TLSConfig = s.tls.Clone() // net/http modifies its own
 	}
 	return s, nil
 }
@@ -165,17 +160,17 @@ func defaultTo(d *time.Duration, value time.Duration) {
 	}
 }
 
-// InFlight is how many requests are being answered, upgraded ones included.
+// InFlight returns the number of requests in flight, including upgraded ones.
 func (s *Server) InFlight() int { return int(s.inFlight.Load()) }
 
-// Served counts the requests that have started since the server was made.
+// Served returns the number of requests that have started since the server was created.
 func (s *Server) Served() uint64 { return s.served.Load() }
 
-// Run serves on the listeners until ctx ends, then ends in this order: the
-// listeners are closed; requests that were already sent are answered for
-// CloseDelay; those in flight get Drain; the contexts of all others and of upgraded
-// connections are cancelled, and after UpgradeGrace what is left is closed. It
-// returns when nothing that it started runs any more; nil after ctx ended.
+// Run serves on the listeners until ctx is cancelled, and then shuts down. It closes the
+// listeners; for CloseDelay it accepts further requests on open connections; requests in
+// flight may take Drain to end; then the contexts of all others and of upgraded connections
+// are cancelled, and after UpgradeGrace the rest is closed. Run returns after all
+// goroutines that it started have ended. Its error is nil after ctx was cancelled.
 func (s *Server) Run(ctx context.Context, listeners ...net.Listener) error {
 	base, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer cancel(nil)
@@ -204,8 +199,8 @@ func (s *Server) Run(ctx context.Context, listeners ...net.Listener) error {
 	return err
 }
 
-// drain ends the server. Shutdown alone would drop requests that have arrived
-// but were not read yet, and leaves upgraded connections open.
+// drain shuts the server down. http.Server.Shutdown alone would drop requests that have
+// arrived but were not read yet, and it ignores upgraded connections.
 func (s *Server) drain(base context.Context, cancel context.CancelCauseFunc) {
 	if s.open.Load() > 0 {
 		passed, timer := clock.NewTimer(s.cfg.Clock, s.cfg.CloseDelay)
@@ -215,10 +210,10 @@ func (s *Server) drain(base context.Context, cancel context.CancelCauseFunc) {
 		}
 		timer.Stop()
 	}
-	// Shutdown itself would wait five seconds for connections that never spoke.
+	// Shutdown would wait five seconds for connections that have not sent anything.
 	unspoken := clock.AfterFunc(s.cfg.Clock, partialReadGrace, func() { s.closeAll(s.fresh) })
 	defer unspoken.Stop()
-	// Event streams of apps would have it wait for nothing: browsers open them anew.
+	// Do not wait for event streams of apps: they do not end, and browsers reconnect.
 	streams := clock.AfterFunc(s.cfg.Clock, partialReadGrace, func() {
 		if s.linger.Load() == 0 {
 			s.closeAll(s.endless)
@@ -230,14 +225,14 @@ func (s *Server) drain(base context.Context, cancel context.CancelCauseFunc) {
 	s.wakeLanes()
 	s.retire(base)
 	s.await(base, func(lane int32) bool { return lane == laneServing })
-	s.retire(base) // what lanes have handed over meanwhile
+	s.retire(base) // connections that lanes have handed over meanwhile
 	deadline, done := s.drainContext(base)
 	defer done()
 	err := s.http.Shutdown(deadline)
 	s.await(deadline, func(int32) bool { return false })
 	s.awaitUpgraded(deadline)
 	if err != nil || deadline.Err() != nil {
-		s.log.Info("requests in flight are cut", "requests", s.InFlight())
+		s.log.Info("cancelling requests in flight", "requests", s.InFlight())
 	}
 	cancel(errStopping)
 	s.endUpgraded()
@@ -245,24 +240,24 @@ func (s *Server) drain(base context.Context, cancel context.CancelCauseFunc) {
 	s.http.Close()
 }
 
-// errStopping is the cause of contexts that end because the daemon does: what a
-// handler may tell its caller, who is still there.
+// errStopping is the cause of contexts that are cancelled because of the shutdown. A
+// handler may send it to the client.
 var errStopping = &fault.Error{Kind: fault.Stopping, RetryAfter: time.Second, Message: "the daemon is stopping: send the request again"}
 
 func (s *Server) now() time.Time { return clock.Now(s.cfg.Clock) }
 
-// partialReadDeadline is when a draining server stops waiting for what has not come whole.
+// partialReadDeadline is when a draining server stops waiting for partial requests.
 func (s *Server) partialReadDeadline() time.Time { return s.retired.Add(partialReadGrace) }
 
-// wakeLanes has lanes that wait for a request look whether one has arrived.
+// wakeLanes interrupts the lanes that wait for a request.
 func (s *Server) wakeLanes() {
 	for _, c := range s.members(s.lanes) {
 		c.wake()
 	}
 }
 
-// await waits until all lanes have ended, but for those that are where they may
-// be left, or until ctx ends.
+// await waits until all lanes have ended, except those in a state that mayStay accepts, or
+// until ctx is done.
 func (s *Server) await(ctx context.Context, mayStay func(lane int32) bool) {
 	for ctx.Err() == nil {
 		left := slices.DeleteFunc(s.members(s.lanes), func(c *conn) bool { return mayStay(c.lane.Load()) })
@@ -273,7 +268,7 @@ func (s *Server) await(ctx context.Context, mayStay func(lane int32) bool) {
 	}
 }
 
-// after waits for a while, or for the context's end.
+// after waits for d, or until ctx is done.
 func after(ctx context.Context, d time.Duration) {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
@@ -283,8 +278,8 @@ func after(ctx context.Context, d time.Duration) {
 	}
 }
 
-// endUpgraded lets handlers whose contexts have ended finish by themselves, then
-// closes the upgraded connections that are left.
+// endUpgraded waits for UpgradeGrace until handlers whose contexts are cancelled have
+// ended, and closes the remaining upgraded connections.
 func (s *Server) endUpgraded() {
 	ended, end := clock.NewTimer(s.cfg.Clock, s.cfg.UpgradeGrace)
 	defer end.Stop()
@@ -301,18 +296,18 @@ func (s *Server) endUpgraded() {
 	s.closeAll(s.upgraded)
 }
 
-// retire ends the connections that wait for a next request, except where one has
-// arrived: that is let be answered. Shutdown would close all of them, and on a
-// busy machine many may have arrived and not been read. Nor does net/http answer
-// a request that it has read but not yet handled when Shutdown is called.
+// retire closes idle connections, except those on which a request has arrived, which is
+// still answered. Shutdown would close these too; on a busy machine there may be many. Nor
+// does net/http answer a request that it has read but not yet handled when Shutdown is
+// called.
 func (s *Server) retire(ctx context.Context) {
 	for s.retireIdle() && ctx.Err() == nil && s.now().Before(s.partialReadDeadline()) {
 		after(ctx, time.Millisecond)
 	}
 }
 
-// retireIdle closes the connections that wait without a request, and reports
-// whether requests have arrived that no handler has yet.
+// retireIdle closes the connections that wait without a request, and reports whether
+// requests have arrived that no handler has received yet.
 func (s *Server) retireIdle() (arrived bool) {
 	for _, c := range s.members(s.idle) {
 		switch {
@@ -326,14 +321,14 @@ func (s *Server) retireIdle() (arrived bool) {
 		slices.ContainsFunc(s.members(s.active), func(c *conn) bool { return !c.handled.Load() })
 }
 
-// note puts a connection into one of the server's sets.
+// note adds a connection to one of the server's sets.
 func (s *Server) note(set map[*conn]struct{}, c *conn) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	set[c] = struct{}{}
 }
 
-// forget takes a connection out of one of the server's sets.
+// forget removes a connection from one of the server's sets.
 func (s *Server) forget(set map[*conn]struct{}, c *conn) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -348,7 +343,7 @@ func (s *Server) handOver(c *conn) {
 	s.fresh[c] = struct{}{}
 }
 
-// members copies one of the server's sets.
+// members returns a copy of one of the server's sets.
 func (s *Server) members(set map[*conn]struct{}) []*conn {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -363,9 +358,8 @@ func (s *Server) closeAll(set map[*conn]struct{}) {
 	}
 }
 
-// serverLog takes what net/http logs by itself. Bad requests and broken
-// handshakes are the client's doing and of interest to few; a listener that
-// cannot accept is not.
+// serverLog receives the log of net/http. Bad requests and failed handshakes are logged at
+// debug level, since clients cause them; a listener that cannot accept is a warning.
 type serverLog struct{ log *slog.Logger }
 
 func (l serverLog) Write(line []byte) (int, error) {

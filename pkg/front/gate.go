@@ -10,36 +10,36 @@ import (
 	"github.com/hostless/hostless/pkg/httpx"
 )
 
-// refusal is an answer of the gate itself.
+// refusal is an error response of the gate.
 type refusal struct {
 	status  int
 	kind    string
 	message string
 	allow   string
-	close   bool // the connection is not worth keeping
+	close   bool // close the connection
 }
 
 var (
-	refuseMethod  = &refusal{http.StatusMethodNotAllowed, "invalid_request_error", "this method is not served here", "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS", true}
-	refuseVersion = &refusal{http.StatusHTTPVersionNotSupported, "invalid_request_error", "this version of HTTP is not served here", "", true}
-	refuseTarget  = &refusal{http.StatusBadRequest, "invalid_request_error", "the request target cannot be read", "", true}
+	refuseMethod  = &refusal{http.StatusMethodNotAllowed, "invalid_request_error", "this method is not supported", "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS", true}
+	refuseVersion = &refusal{http.StatusHTTPVersionNotSupported, "invalid_request_error", "this version of HTTP is not supported", "", true}
+	refuseTarget  = &refusal{http.StatusBadRequest, "invalid_request_error", "the request target is malformed", "", true}
 	refuseHost    = &refusal{http.StatusBadRequest, "invalid_request_error", "the request must name exactly one host", "", true}
 	refuseForeign = &refusal{http.StatusMisdirectedRequest, "invalid_request_error", "this host is not served here: use localhost, or NAME.localhost", "", true}
 )
 
-// refusePeer is the answer to another user's process: it names the user, and the
-// setting that would let that one reach apps.
+// refusePeer returns the refusal of a process of another user. It names the user and the
+// setting that would let that user reach apps.
 func refusePeer(uid int) *refusal {
-	message := "this daemon serves another user of this machine, and who sends this request cannot be determined"
+	message := "this daemon serves another user of this machine, and the user that sent this request cannot be determined"
 	if uid != UnknownUID {
-		message = fmt.Sprintf("this daemon serves another user of this machine: the request is uid %d's (hostless config set allowed-uids %[1]d lets that user reach apps, not the gateway)", uid)
+		message = fmt.Sprintf("this daemon serves another user of this machine: the request comes from uid %d (hostless config set allowed-uids %[1]d lets that user reach apps, not the gateway)", uid)
 	}
 	return &refusal{http.StatusForbidden, "permission_error", message, "", true}
 }
 
-// gate checks a request before anything else sees it, in this order: method,
-// Host, peer. On success the request has an origin-form target and one
-// authority, which for the gateway and the page is in normal form.
+// gate checks the method, the Host and the peer of a request, in this order, before
+// anything else uses it. On success the request has an origin-form target and one
+// authority, which is normalised for the gateway and the page.
 func (s *Server) gate(r *http.Request) (plane, *refusal) {
 	protocol := h2upgrade.Protocol(r)
 	if r.Method == http.MethodConnect && protocol == "" || r.Method == http.MethodTrace {
@@ -70,7 +70,7 @@ func (s *Server) gate(r *http.Request) (plane, *refusal) {
 		}
 		r.Host = normal
 	case appsPlane:
-		r.Host = authority // an app gets it as it was written
+		r.Host = authority // an app gets it as it was sent
 	}
 	if c := connOf(r.Context()); c != nil {
 		if c.admitted() != nil && !(p == appsPlane && c.guest()) {
@@ -80,13 +80,12 @@ func (s *Server) gate(r *http.Request) (plane, *refusal) {
 	return p, nil
 }
 
-// authorityOf finds the authority that a request is for. An absolute-form target
-// is judged by its own, as it was written, and its Host header is then ignored
-// (RFC 9112 section 3.2.2): the target is brought into origin-form, so that
-// nothing behind the gate sees two.
+// authorityOf returns the authority of a request. An absolute-form target has precedence
+// over the Host header, which is ignored then (RFC 9112 section 3.2.2). The target is
+// converted to origin-form, so that no handler sees two authorities.
 func authorityOf(r *http.Request) (string, *refusal) {
-	// HTTP/2 has :authority; a Host field beside it must say the same
-	// (RFC 9113 section 8.3.1). HTTP/1's Host never shows in Header.
+	// HTTP/2 has :authority; a Host field beside it must be equal (RFC 9113 section 8.3.1).
+	// For HTTP/1, net/http removes Host from Header.
 	if hosts, ok := r.Header["Host"]; ok {
 		if len(hosts) != 1 || !strings.EqualFold(hosts[0], r.Host) {
 			return "", refuseHost
@@ -115,7 +114,7 @@ func authorityOf(r *http.Request) (string, *refusal) {
 		return "", refuseTarget
 	}
 	r.URL.Scheme, r.URL.Host, r.URL.Opaque = "", "", ""
-	path := rest[len(authority):] // byte for byte: URL.RequestURI would encode anew
+	path := rest[len(authority):] // unchanged, because URL.RequestURI would escape it again
 	if !strings.HasPrefix(path, "/") {
 		path = "/" + path
 		r.URL.Path = "/" + r.URL.Path
@@ -124,10 +123,10 @@ func authorityOf(r *http.Request) (string, *refusal) {
 	return authority, nil
 }
 
-// fitsLine reports whether an HTTP/2 request's method and path can stand on a
-// request line, as an app gets them. A space in either, which net/http lets pass
-// on HTTP/2 alone, would have the app read another target than was judged here;
-// :path has no absolute form (RFC 9113 section 8.3.1).
+// fitsLine reports whether the method and path of an HTTP/2 request are valid on a request
+// line, on which an app gets them. net/http allows spaces in them for HTTP/2 only; with
+// one, the app would read another target than the gate has checked. :path has no absolute
+// form (RFC 9113 section 8.3.1).
 func fitsLine(r *http.Request) bool {
 	if !httpx.IsToken(r.Method) {
 		return false

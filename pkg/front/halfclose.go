@@ -8,26 +8,26 @@ import (
 	"github.com/hostless/hostless/pkg/sock"
 )
 
-// halfClosedCheckEvery is how often a client that has ended its side is looked at again.
+// halfClosedCheckEvery is how often the peer of a half-closed connection is checked.
 const halfClosedCheckEvery = 50 * time.Millisecond
 
-// awaitPeerClose answers net/http's watch for a client that leaves. A client that has
-// only ended its own side, as `nc -N` does after its request, waits for the
-// answer: while a process still holds its end, it has not disconnected. On the
-// wire the two look the same; the kernel, asked for the peer, knows them apart.
-// err is what the connection's own Read has given.
+// awaitPeerClose is called when net/http's watch for a disconnect has read io.EOF. A client
+// that has closed only its sending side, as `nc -N` does after its request, still waits for
+// the response. On the wire this looks like a disconnect, but the kernel knows whether a
+// process still holds the other end. awaitPeerClose therefore waits until none does. n and
+// err are the result of the connection's Read.
 func (c *conn) awaitPeerClose(p []byte, n int, err error) (int, error) {
 	for err == io.EOF && c.peerAlive() {
 		passed, _ := clock.NewTimer(c.server.cfg.Clock, halfClosedCheckEvery)
 		<-passed
-		n, err = c.TCPConn.Read(p) // net/http ends its watch by a deadline
+		n, err = c.TCPConn.Read(p) // net/http interrupts its watch with a deadline
 	}
 	return n, err
 }
 
-// awaitPeerLeft waits until the client of a lane has left. It is false where that
-// cannot be seen, since the client has sent more, and after quit is closed and
-// the connection's deadline for reading is over.
+// awaitPeerLeft waits until the client of a lane has disconnected. It returns false if that
+// cannot be detected because the client has sent more data, and after quit is closed and
+// the read deadline has passed.
 func (c *conn) awaitPeerLeft(quit <-chan struct{}) bool {
 	if !sock.Ends(c.TCPConn) {
 		return false
@@ -54,8 +54,8 @@ func (c *conn) peerAlive() bool {
 	return err == nil && uid != UnknownUID
 }
 
-// PeerLeft reports whether it is known that nobody holds the other end, for whoever
-// has taken the connection over.
+// PeerLeft reports whether it is known that no process holds the other end. It is for code
+// that has hijacked the connection.
 func (c *conn) PeerLeft() bool {
 	if c.server.cfg.Peer == nil {
 		return false

@@ -7,16 +7,16 @@ import (
 	"github.com/hostless/hostless/pkg/clock"
 )
 
-// HandOver has Run, once its context ends, let requests in flight, event streams
-// and upgraded connections end by themselves for as long as linger, since another
-// process takes the new ones. It is called before Run's context ends.
+// HandOver sets how long requests in flight, event streams and upgraded connections may
+// take to end by themselves after the context of Run is cancelled, because another process
+// serves new requests. It must be called before that.
 func (s *Server) HandOver(linger time.Duration) { s.linger.Store(int64(linger)) }
 
-// EndLinger ends what HandOver granted: what is still in flight is cut. It may be
+// EndLinger ends that time: everything that is still in flight is cancelled. It may be
 // called more than once.
 func (s *Server) EndLinger() { s.lingerEnd.Do(func() { close(s.lingerCut) }) }
 
-// drainContext ends when what is in flight has had its time to end.
+// drainContext returns a context that is cancelled when the time for draining is over.
 func (s *Server) drainContext(base context.Context) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancel(base)
 	timer := clock.AfterFunc(s.cfg.Clock, s.drainTime(), cancel)
@@ -31,21 +31,21 @@ func (s *Server) drainContext(base context.Context) (context.Context, context.Ca
 	return ctx, cancel
 }
 
-// drainLook is how often a draining server looks whether connections have ended.
+// drainLook is how often a draining server checks whether connections have ended.
 func (s *Server) drainLook() time.Duration {
-	if s.linger.Load() > 0 { // for minutes, perhaps
+	if s.linger.Load() > 0 { // it may take minutes
 		return 50 * time.Millisecond
 	}
 	return time.Millisecond
 }
 
-// drainTime is how long what is in flight may take to end.
+// drainTime returns how long requests in flight may take to end.
 func (s *Server) drainTime() time.Duration {
 	return max(s.cfg.Drain, time.Duration(s.linger.Load()))
 }
 
-// awaitUpgraded waits for upgraded connections to end where a successor serves
-// already, until ctx ends.
+// awaitUpgraded waits until all upgraded connections have ended, or ctx is done, if another
+// process serves already.
 func (s *Server) awaitUpgraded(ctx context.Context) {
 	if s.linger.Load() == 0 {
 		return

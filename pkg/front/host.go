@@ -8,21 +8,21 @@ import (
 	"github.com/hostless/hostless/pkg/appname"
 )
 
-// plane says where a request belongs.
+// plane is the destination of a request.
 type plane int
 
 const (
-	malformed plane = iota // no authority at all, or none that can be read
-	foreign                // somebody else's name
+	malformed plane = iota // no authority, or an invalid one
+	foreign                // a host that is not ours
 	gatewayPlane
 	appsPlane
 	pagePlane // Hostless's own page
 )
 
-// classify reads an authority (RFC 9110 section 4.2, without user info) and says
-// whose it is. normal is the authority in one form:
-// lower case, without the name's trailing dot, the port kept. Nothing is decoded
-// and no name is resolved: what is not written as a loopback name is foreign.
+// classify parses an authority (RFC 9110 section 4.2, without user info) and returns its
+// plane. normal is the authority in lower case, without the trailing dot of the name, with
+// the port. Nothing is decoded or resolved: everything that is not spelled as a loopback
+// name is foreign.
 func classify(authority string) (p plane, normal string) {
 	if authority == "" || len(authority) > 300 {
 		return malformed, ""
@@ -45,7 +45,7 @@ func classify(authority string) (p plane, normal string) {
 		switch {
 		case err != nil || !addr.Is6():
 			return malformed, ""
-		case addr != netip.IPv6Loopback(): // a zone or a mapped IPv4 address makes it another
+		case addr != netip.IPv6Loopback(): // a zone or an IPv4-mapped address is another address
 			return foreign, ""
 		}
 		return gatewayPlane, "[::1]" + port
@@ -53,7 +53,7 @@ func classify(authority string) (p plane, normal string) {
 	return classifyName(strings.ToLower(host), port)
 }
 
-// validPort takes "" or a colon and a port from 1 to 65535.
+// validPort accepts "" or a colon and a port from 1 to 65535.
 func validPort(s string) bool {
 	if s == "" {
 		return true
@@ -96,8 +96,7 @@ func classifyName(host, port string) (plane, string) {
 	return foreign, ""
 }
 
-// appBelow reports whether an authority that is not below localhost is an app's, by the
-// domains that the person has chosen.
+// appBelow reports whether an authority is below one of the configured domains for apps.
 func (s *Server) appBelow(authority string) bool {
 	if s.cfg.Domains == nil {
 		return false

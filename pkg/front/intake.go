@@ -14,7 +14,8 @@ import (
 	"github.com/hostless/hostless/pkg/sock"
 )
 
-// tlsConfig adds what net/http must be offered for HTTP/2.
+// tlsConfig returns the configuration with the ALPN protocols that net/http needs for
+// HTTP/2.
 func tlsConfig(given *tls.Config) *tls.Config {
 	cfg := given.Clone()
 	for _, proto := range []string{"h2", "http/1.1"} {
@@ -25,9 +26,8 @@ func tlsConfig(given *tls.Config) *tls.Config {
 	return cfg
 }
 
-// accept takes connections until the listener is closed, each into a lane of
-// its own. A process without free descriptors waits for some: the listener
-// is not lost over it.
+// accept accepts connections until the listener is closed, and starts a lane for each. If
+// the process is out of file descriptors, it waits and tries again.
 func (s *Server) accept(ctx context.Context, l net.Listener, lanes *sync.WaitGroup) error {
 	pause := time.Duration(0)
 	for {
@@ -40,13 +40,13 @@ func (s *Server) accept(ctx context.Context, l net.Listener, lanes *sync.WaitGro
 			return err
 		default:
 			pause = min(max(2*pause, 5*time.Millisecond), time.Second)
-			s.log.Warn("a connection cannot be accepted", "error", err)
+			s.log.Warn("cannot accept a connection", "error", err)
 			after(ctx, pause)
 			continue
 		}
 		pause = 0
 		tcp, ok := c.(*net.TCPConn)
-		if !ok { // nothing but TCP is handed in
+		if !ok { // listeners are TCP only
 			c.Close()
 			continue
 		}
@@ -58,8 +58,8 @@ func (s *Server) accept(ctx context.Context, l net.Listener, lanes *sync.WaitGro
 	}
 }
 
-// exhausted reports whether accepting failed for want of something that may come
-// back: descriptors, memory, or the one client that left too early.
+// exhausted reports whether accepting failed for a temporary reason: no file descriptors,
+// no memory, or a client that disconnected early.
 func exhausted(err error) bool {
 	for _, errno := range []syscall.Errno{syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM, syscall.ECONNABORTED} {
 		if errors.Is(err, errno) {
@@ -69,11 +69,12 @@ func exhausted(err error) bool {
 	return false
 }
 
-// receive runs a connection's lane, and hands over to net/http what goes on
-// beyond it.
+// receive runs the lane of a connection, and hands the connection over to net/http if the
+// lane returns it.
 func (s *Server) receive(ctx context.Context, c *conn) {
 	defer s.forget(s.lanes, c)
-	// Another user could take up all descriptors with connections that ask nothing.
+	// Otherwise another user could exhaust the file descriptors with connections that send
+	// nothing.
 	if s.open.Load() > eagerPeerCheckConns && c.admitted() != nil && !c.guest() {
 		c.Close()
 		return
@@ -87,8 +88,7 @@ func (s *Server) receive(ctx context.Context, c *conn) {
 	}
 }
 
-// handover is the listener that net/http sees: connections whose first bytes
-// were looked at.
+// handover is the net.Listener of net/http's server, for connections that come from a lane.
 type handover struct {
 	ready  chan net.Conn
 	closed chan struct{}
@@ -100,7 +100,8 @@ func newHandover() *handover {
 	return &handover{ready: make(chan net.Conn), closed: make(chan struct{})}
 }
 
-// give passes a connection on, unless nobody takes any more.
+// give passes a connection to Accept. It returns false if the listener is closed or ctx is
+// done.
 func (h *handover) give(ctx context.Context, c net.Conn) bool {
 	select {
 	case h.ready <- c:
@@ -111,7 +112,7 @@ func (h *handover) give(ctx context.Context, c net.Conn) bool {
 	return false
 }
 
-// Accept waits for a connection that was given.
+// Accept returns the next connection.
 func (h *handover) Accept() (net.Conn, error) {
 	select {
 	case c := <-h.ready:
@@ -121,17 +122,17 @@ func (h *handover) Accept() (net.Conn, error) {
 	}
 }
 
-// Close ends accepting.
+// Close makes Accept return net.ErrClosed.
 func (h *handover) Close() error {
 	h.once.Do(func() { close(h.closed) })
 	return nil
 }
 
-// Addr is one of those that are listened on.
+// Addr returns the address of one of the real listeners.
 func (h *handover) Addr() net.Addr { return h.addr }
 
-// laneContext is the context of a connection's requests in its lane, with what
-// net/http gives to its own.
+// laneContext returns the context of the requests in a lane, with the values that net/http
+// sets.
 func laneContext(ctx context.Context, c *conn) context.Context {
 	return context.WithValue(context.WithValue(ctx, http.LocalAddrContextKey, c.LocalAddr()), connKey{}, c)
 }

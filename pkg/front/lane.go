@@ -17,34 +17,34 @@ import (
 // The sizes and times of a lane.
 const (
 	laneBuf   = 4 << 10
-	laneMax   = 16 << 10 // of a head; a longer one is net/http's
+	laneMax   = 16 << 10 // of a head; a longer one goes to net/http
 	watchFrom = 20 * time.Millisecond
 )
 
-// What a lane is doing, for drain.
+// The states of a lane, for drain.
 const (
-	laneFresh   int32 = iota // nothing has come yet
-	laneWaiting              // for the next request
-	laneReading              // it has come, and may be for net/http
-	laneServing              // it is answered
-	lanePassing              // to net/http
+	laneFresh   int32 = iota // nothing has arrived yet
+	laneWaiting              // waiting for the next request
+	laneReading              // a request has arrived, and may be for net/http
+	laneServing              // a request is being handled
+	lanePassing              // handing over to net/http
 )
 
-// lane serves a connection's plain requests (see plainHead), one after
-// the other in its own goroutine. Parsing is net/http's; what its server does
-// besides costs more than such a request itself: a goroutine that watches the
-// client, deadlines and buffers for each. The first request of another kind, and
-// with it the connection, goes over to net/http as it came.
+// lane serves the plain requests of a connection (see plainHead), one after another in its
+// own goroutine. net/http parses them. Its server is not used, because for such a request
+// it costs more than the request itself: a goroutine that watches the client, deadlines and
+// buffers for each request. At the first request of another kind, the connection is handed
+// over to net/http with all bytes of that request.
 type lane struct {
 	server *Server
 	conn   *conn
 	remote string
 
 	in       []byte
-	r, w     int // in[r:w] was read and not used
+	r, w     int // in[r:w] has been read but not used
 	src      bytes.Reader
 	br       *bufio.Reader
-	deadline time.Time // the connection's, for reading
+	deadline time.Time // read deadline of the connection
 	out      laneWriter
 	body     laneBody
 	watch    watch
@@ -63,7 +63,7 @@ func newLane(s *Server, c *conn) (*lane, error) {
 	return l, nil
 }
 
-// run serves until the connection ends, or gives back what net/http is to serve.
+// run serves until the connection ends, or returns the connection that net/http must serve.
 func (l *lane) run() net.Conn {
 	defer l.conn.cancel()
 	defer context.AfterFunc(l.conn.ctx, l.conn.onDisconnect.Fire)()
@@ -74,7 +74,8 @@ func (l *lane) run() net.Conn {
 			return nil
 		}
 		if first && l.in[l.r] == 22 && l.server.tls != nil {
-			// A TLS record of type handshake (RFC 8446 section 5.1) begins no HTTP request.
+			// A TLS handshake record (RFC 8446 section 5.1) cannot be the start of an HTTP
+			// request.
 			return tls.Server(l.pass(), l.server.tls)
 		}
 		if head == nil || !plainHead(head) {
@@ -92,7 +93,7 @@ func (l *lane) run() net.Conn {
 	}
 }
 
-// await waits for a request's head; it is nil where it is too long or comes in
+// await waits for the head of a request. head is nil if it is too long or arrives in
 // pieces.
 func (l *lane) await(first bool) (head []byte, ok bool) {
 	for {
@@ -126,12 +127,12 @@ func (l *lane) await(first bool) (head []byte, ok bool) {
 	}
 }
 
-// fill reads what comes next, until the connection has been idle for too long.
-// While the server drains, what has arrived is still read, and what has started to
-// arrive is waited for, but not for long.
+// fill reads more data, until the connection has been idle for too long. While the server
+// drains, it still reads what has arrived, and waits a short time for the rest of a
+// request.
 func (l *lane) fill() bool {
 	idle := l.server.cfg.Idle
-	if now := time.Now(); l.deadline.Sub(now) < idle*3/4 { // rarely set: it costs as much as a read
+	if now := time.Now(); l.deadline.Sub(now) < idle*3/4 { // rarely set, because it costs as much as a read
 		l.deadline = now.Add(idle)
 		l.conn.SetReadDeadline(l.deadline)
 	}
@@ -160,8 +161,8 @@ func (l *lane) fill() bool {
 	}
 }
 
-// pass gives the connection with what was read of it. From here on it counts
-// among net/http's, so that the server's end overlooks it at no time.
+// pass returns the connection with the unread bytes, for net/http. The connection is moved
+// to net/http's sets at once, so that a shutdown never misses it.
 func (l *lane) pass() net.Conn {
 	l.conn.ahead = l.in[l.r:l.w]
 	l.conn.setState(lanePassing)
@@ -172,7 +173,7 @@ func (l *lane) pass() net.Conn {
 	return l.conn
 }
 
-// parse has net/http read a head.
+// parse parses a head with net/http.
 func (l *lane) parse(head []byte) (*http.Request, error) {
 	l.src.Reset(head)
 	if l.br == nil {
@@ -192,12 +193,12 @@ func (l *lane) parse(head []byte) (*http.Request, error) {
 	return r.WithContext(l.conn.ctx), nil
 }
 
-// serve answers a request and reports whether the connection lives on.
+// serve handles a request, and reports whether the connection can be kept.
 func (l *lane) serve(r *http.Request) (keep bool) {
 	l.conn.setState(laneServing)
 	l.out.begin(r.Method == http.MethodHead)
 	if r.ContentLength > int64(l.w-l.r) || l.server.retiring.Load() {
-		l.out.SetReadDeadline(time.Time{}) // that of waiting for a request
+		l.out.SetReadDeadline(time.Time{}) // was set for waiting for a request
 	}
 	if r.ContentLength == 0 {
 		l.watch.begin()
@@ -215,24 +216,24 @@ func (l *lane) serve(r *http.Request) (keep bool) {
 	return l.out.finish() == nil && !l.out.last && l.conn.ctx.Err() == nil && l.body.left == 0
 }
 
-// leave prepares a connection for its end. What is sent after the last answer is
-// read first: the reset that it would cause could take the answer with it.
+// leave prepares to close the connection. Data that the client sent after its last request
+// must be read first, because they would cause a reset, which could discard the response.
 func (l *lane) leave() {
 	if l.out.failed == nil && (l.r < l.w || l.body.left > 0 || sock.Unread(l.conn.TCPConn)) {
 		l.conn.lingers.Store(true)
 	}
 }
 
-// watch finds out that a client has left while its answer is being made. Most
-// answers are done before it begins to look.
+// watch detects that a client disconnects while its request is handled. Most handlers
+// return before it starts.
 type watch struct {
 	conn  *conn
 	left  func()
 	timer clock.Timer
 
 	mu     sync.Mutex
-	active bool          // a request is being answered
-	quit   chan struct{} // of the looking that runs; nil when none does
+	active bool          // a request is being handled
+	quit   chan struct{} // stops a running look; nil if there is none
 	done   chan struct{}
 }
 
@@ -247,7 +248,7 @@ func (w *watch) begin() {
 	}
 }
 
-// look runs in the timer's goroutine.
+// look waits for a disconnect. It runs in the goroutine of the timer.
 func (w *watch) look() {
 	w.mu.Lock()
 	if !w.active || w.quit != nil {
@@ -256,7 +257,7 @@ func (w *watch) look() {
 	}
 	quit, done := make(chan struct{}), make(chan struct{})
 	w.quit, w.done = quit, done
-	w.conn.SetReadDeadline(time.Time{}) // before stop's; an answer may take its time
+	w.conn.SetReadDeadline(time.Time{}) // before the one of stop; a handler may take long
 	w.mu.Unlock()
 	defer close(done)
 	if w.conn.awaitPeerLeft(quit) {
@@ -264,8 +265,8 @@ func (w *watch) look() {
 	}
 }
 
-// stop ends the looking. It reports whether there was any, which has changed the
-// connection's deadline for reading.
+// stop ends the watch. It reports whether look has run, which changed the read deadline of
+// the connection.
 func (w *watch) stop() (looked bool) {
 	w.end()
 	w.mu.Lock()

@@ -364,7 +364,7 @@ func TestEagerPeerCheck(t *testing.T) {
 		time.Sleep(time.Millisecond)
 	}
 	s.stop()
-	if n := strings.Count(logged.String(), "a connection is refused"); n != 1 {
+	if n := strings.Count(logged.String(), "connection refused"); n != 1 {
 		t.Errorf("refused connections are logged %d times:\n%s", n, &logged)
 	}
 }

@@ -7,15 +7,15 @@ import (
 	"github.com/hostless/hostless/pkg/sock"
 )
 
-// laneBody is the body of a lane's request, of a known length. The lane reads
-// nothing while its handler may.
+// laneBody is a request body of known length in a lane. The lane does not read while the
+// handler may.
 type laneBody struct {
 	lane *lane
 	left int64
 }
 
-// Read reads what was read ahead first. A client that ends or leaves before the
-// body's end is io.ErrUnexpectedEOF, or the connection's own error.
+// Read returns the bytes that the lane has read ahead first. If the client disconnects or
+// closes its side early, the error is io.ErrUnexpectedEOF or that of the connection.
 func (b *laneBody) Read(p []byte) (n int, err error) {
 	l := b.lane
 	switch {
@@ -34,11 +34,11 @@ func (b *laneBody) Read(p []byte) (n int, err error) {
 	return n, err
 }
 
-// Close leaves what is unread to the lane.
+// Close does nothing. The lane handles what is unread.
 func (b *laneBody) Close() error { return nil }
 
-// Direct gives what was read ahead and the connection that the rest comes from,
-// for the kernel to copy. Took reports what was taken from it.
+// Direct returns the bytes that have been read ahead, and the connection with the rest of
+// the body, for the kernel to copy. The caller reports the bytes that it read with Took.
 func (b *laneBody) Direct() (ahead []byte, rest *net.TCPConn) {
 	l := b.lane
 	ahead = l.in[l.r : l.r+int(min(int64(l.w-l.r), b.left))]
@@ -47,18 +47,18 @@ func (b *laneBody) Direct() (ahead []byte, rest *net.TCPConn) {
 	return ahead, l.conn.TCPConn
 }
 
-// Took notes bytes of the body that were read. From its end on the client is
-// watched; until then a failing read shows that it has left.
+// Took records that n bytes of the body were read. At its end, the watch for a disconnect
+// starts; until then a failed read shows it.
 func (b *laneBody) Took(n int64) {
 	if b.left -= n; b.left == 0 && n > 0 {
 		b.lane.watch.begin()
 	}
 }
 
-// Left is how much of the body was not read.
+// Left returns the number of unread bytes of the body.
 func (b *laneBody) Left() int64 { return b.left }
 
-// Broken reports whether the client has ended its side or left.
+// Broken reports whether the client has disconnected or closed its side.
 func (b *laneBody) Broken() bool {
 	c := b.lane.conn.TCPConn
 	return !sock.Unread(c) && !sock.Silent(c)

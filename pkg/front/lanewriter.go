@@ -16,39 +16,39 @@ import (
 	"github.com/hostless/hostless/pkg/sock"
 )
 
-// The buffers of an answer. A short answer leaves in one write.
+// The buffer sizes of a response. A short response is sent with one write.
 const (
 	outBuf    = 4 << 10
-	outMax    = 64 << 10 // a buffer that is kept
-	shortBody = 2 << 10  // of unknown length, is waited for whole and then has one
+	outMax    = 64 << 10 // a larger buffer is not kept
+	shortBody = 2 << 10  // a body of unknown length up to this size is buffered, and gets a Content-Length
 )
 
-// laneWriter writes the answers of a lane (RFC 9112).
+// laneWriter writes the responses of a lane (RFC 9112). It is an http.ResponseWriter.
 type laneWriter struct {
 	tcp    *net.TCPConn
-	conn   *sock.Conn   // of it
-	ending *atomic.Bool // the server drains
+	conn   *sock.Conn   // of tcp
+	ending *atomic.Bool // the server is draining
 	header http.Header
-	names  []string // of header, for its memory
-	out    []byte   // what was not sent yet
-	failed error    // of a write
+	names  []string // of header; kept to reuse its memory
+	out    []byte   // bytes not sent yet
+	failed error    // error of a write
 
 	isHead  bool
 	status  int   // 0 until the head is written
-	noBody  bool  // the answer has none, whatever is written
-	length  int64 // of the body, -1 where it is not known
-	left    int64 // of it
-	open    bool  // the head is not ended: its framing is not decided
+	noBody  bool  // the response has no body, whatever is written
+	length  int64 // of the body; -1 if unknown
+	left    int64 // unwritten part of length
+	open    bool  // the head is incomplete, because the framing is undecided
 	body    []byte
 	chunked bool
-	last    bool // the connection ends after this answer
-	timed   bool // the connection's deadline for reading was changed
+	last    bool // close the connection after this response
+	timed   bool // the read deadline of the connection was changed
 	trailer []string
 }
 
-var errTooMuch = errors.New("the answer is longer than its Content-Length")
+var errTooMuch = errors.New("the response is longer than its Content-Length")
 
-// begin makes ready for an answer.
+// begin resets the writer for a new response.
 func (w *laneWriter) begin(isHead bool) {
 	if w.header == nil {
 		w.header = make(http.Header, 16)
@@ -60,10 +60,10 @@ func (w *laneWriter) begin(isHead bool) {
 	w.body, w.trailer, w.out = w.body[:0], w.trailer[:0], w.out[:0]
 }
 
-// Header gives the fields of the answer.
+// Header implements http.ResponseWriter.
 func (w *laneWriter) Header() http.Header { return w.header }
 
-// WriteHeader writes the head, an interim one too (RFC 9110 section 15.2).
+// WriteHeader writes the head of a response, or of an interim one (RFC 9110 section 15.2).
 func (w *laneWriter) WriteHeader(status int) {
 	if w.status != 0 {
 		return
@@ -120,7 +120,7 @@ func bodyStatus(status int) bool {
 	return status != http.StatusNoContent && status != http.StatusNotModified
 }
 
-// fields writes the status line and the fields, in the order of their names.
+// fields writes the status line and the header fields, sorted by name.
 func (w *laneWriter) fields(status int) {
 	w.out = append(w.out, "HTTP/1.1 "...)
 	w.out = strconv.AppendInt(w.out, int64(status), 10)
@@ -148,7 +148,7 @@ func (w *laneWriter) field(name, value string) {
 	w.out = append(w.out, '\r', '\n')
 }
 
-// chunk decides that the body goes in chunks, and sends on what there is of it.
+// chunk selects the chunked coding and writes the buffered part of the body.
 func (w *laneWriter) chunk() {
 	w.open, w.chunked = false, !w.noBody
 	if w.noBody {
@@ -162,7 +162,7 @@ func (w *laneWriter) chunk() {
 	}
 }
 
-// Write writes a part of the body.
+// Write implements http.ResponseWriter.
 func (w *laneWriter) Write(p []byte) (int, error) {
 	if w.status == 0 {
 		w.WriteHeader(http.StatusOK)
@@ -194,7 +194,7 @@ func (w *laneWriter) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// put frames a part of the body, and sends it where it is not small.
+// put frames a part of the body, and sends it unless it is small.
 func (w *laneWriter) put(p []byte) {
 	if w.chunked {
 		w.out = strconv.AppendInt(w.out, int64(len(p)), 16)
@@ -217,7 +217,7 @@ func (w *laneWriter) put(p []byte) {
 	w.out = w.out[:0]
 }
 
-// send sends what is buffered.
+// send sends the buffered bytes.
 func (w *laneWriter) send() {
 	if len(w.out) > 0 && w.failed == nil {
 		_, w.failed = w.conn.Write(w.out)
@@ -227,7 +227,7 @@ func (w *laneWriter) send() {
 	}
 }
 
-// ReadFrom has the kernel copy a body of known length.
+// ReadFrom implements io.ReaderFrom. The kernel copies a body of known length.
 func (w *laneWriter) ReadFrom(r io.Reader) (int64, error) {
 	if w.status == 0 || w.noBody || w.length < 0 {
 		return io.Copy(struct{ io.Writer }{w}, r)
@@ -235,7 +235,7 @@ func (w *laneWriter) ReadFrom(r io.Reader) (int64, error) {
 	if w.send(); w.failed != nil {
 		return 0, w.failed
 	}
-	limited, ok := r.(*io.LimitedReader) // the kernel copies from one, not from one within another
+	limited, ok := r.(*io.LimitedReader) // the kernel copies from one LimitedReader, but not from a nested one
 	if !ok || limited.N > w.left {
 		limited = &io.LimitedReader{R: r, N: w.left}
 	}
@@ -244,10 +244,10 @@ func (w *laneWriter) ReadFrom(r io.Reader) (int64, error) {
 	return n, err
 }
 
-// Flush sends what is buffered.
+// Flush implements http.Flusher.
 func (w *laneWriter) Flush() { _ = w.FlushError() }
 
-// FlushError is Flush with its error, for http.ResponseController.
+// FlushError is Flush with an error, for http.ResponseController.
 func (w *laneWriter) FlushError() error {
 	if w.status == 0 {
 		w.WriteHeader(http.StatusOK)
@@ -259,17 +259,18 @@ func (w *laneWriter) FlushError() error {
 	return w.failed
 }
 
-// SetReadDeadline is for reading the request's body, for
+// SetReadDeadline sets the deadline for reading the request body, for
 // http.ResponseController. The lane sets its own for the next request.
 func (w *laneWriter) SetReadDeadline(t time.Time) error {
 	w.timed = true
 	return w.tcp.SetReadDeadline(t)
 }
 
-// EnableFullDuplex is how a lane always is, for http.ResponseController.
+// EnableFullDuplex does nothing, because a lane is always full duplex. It is for
+// http.ResponseController.
 func (w *laneWriter) EnableFullDuplex() error { return nil }
 
-// finish ends the answer.
+// finish ends the response.
 func (w *laneWriter) finish() error {
 	if w.status == 0 {
 		w.WriteHeader(http.StatusOK)
@@ -286,7 +287,7 @@ func (w *laneWriter) finish() error {
 			w.out = append(w.out, w.body...)
 		}
 	case w.length >= 0 && w.left > 0 && !w.noBody:
-		w.last = true // what is missing must not be taken from the next answer
+		w.last = true // the client must not take the next response for the missing bytes
 	}
 	if w.chunked {
 		w.out = append(w.out, "0\r\n"...)
@@ -297,7 +298,7 @@ func (w *laneWriter) finish() error {
 	return w.failed
 }
 
-// promised reports whether there are trailers that were not announced.
+// promised reports whether there are trailers with http.TrailerPrefix.
 func (w *laneWriter) promised() bool {
 	for name := range w.header {
 		if strings.HasPrefix(name, http.TrailerPrefix) {
@@ -307,7 +308,7 @@ func (w *laneWriter) promised() bool {
 	return false
 }
 
-// trailers writes those announced before the body and those of TrailerPrefix.
+// trailers writes the announced trailers and those with http.TrailerPrefix.
 func (w *laneWriter) trailers() {
 	for _, name := range w.trailer {
 		for _, value := range w.header[name] {
@@ -323,9 +324,9 @@ func (w *laneWriter) trailers() {
 	}
 }
 
-// abort sends what there is of an answer that will not be ended.
+// abort sends what is buffered of a response that is not going to be finished.
 func (w *laneWriter) abort() {
-	if w.open { // nothing of it has left yet, nor needs to
+	if w.open { // the head is incomplete: send nothing
 		w.out = w.out[:0]
 	}
 	w.send()

@@ -8,20 +8,20 @@ import (
 	"strings"
 )
 
-// response notes what was answered. It keeps all abilities of net/http's own
-// writer: flushing, upgrading, and copying without a buffer in between.
+// response records the status and size of a response. It keeps the optional interfaces of
+// net/http's own writer: flushing, hijacking, and copying without a buffer.
 type response struct {
 	http.ResponseWriter
 	status  int
 	bytes   int64
-	conn    *conn // of an answer that may be endless: an app's on HTTP/1
-	endless bool  // it is a stream that has no end of its own
+	conn    *conn // set if the response may be an endless stream: from an app, over HTTP/1
+	endless bool  // the response is a stream without an end
 }
 
-// Unwrap serves http.ResponseController.
+// Unwrap is for http.ResponseController.
 func (w *response) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
-// WriteHeader notes the final status.
+// WriteHeader records the final status.
 func (w *response) WriteHeader(status int) {
 	if status >= 200 || status == http.StatusSwitchingProtocols {
 		w.noteStatus(status)
@@ -36,7 +36,7 @@ func (w *response) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// WriteString writes without a copy of s.
+// WriteString implements io.StringWriter, without copying s.
 func (w *response) WriteString(s string) (int, error) {
 	w.noteStatus(http.StatusOK)
 	n, err := io.WriteString(w.ResponseWriter, s)
@@ -44,7 +44,7 @@ func (w *response) WriteString(s string) (int, error) {
 	return n, err
 }
 
-// ReadFrom lets the connection copy from r by itself.
+// ReadFrom implements io.ReaderFrom, so that the connection can copy from r itself.
 func (w *response) ReadFrom(r io.Reader) (int64, error) {
 	w.noteStatus(http.StatusOK)
 	n, err := io.Copy(w.ResponseWriter, r)
@@ -52,19 +52,19 @@ func (w *response) ReadFrom(r io.Reader) (int64, error) {
 	return n, err
 }
 
-// Flush sends what is buffered.
+// Flush implements http.Flusher.
 func (w *response) Flush() {
 	w.noteStatus(http.StatusOK)
 	http.NewResponseController(w.ResponseWriter).Flush()
 }
 
-// FlushError is Flush with its error, for http.ResponseController.
+// FlushError is Flush with an error, for http.ResponseController.
 func (w *response) FlushError() error {
 	w.noteStatus(http.StatusOK)
 	return http.NewResponseController(w.ResponseWriter).Flush()
 }
 
-// Hijack gives the connection away. HTTP/2 has none to give.
+// Hijack implements http.Hijacker. It fails for HTTP/2.
 func (w *response) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	c, rw, err := http.NewResponseController(w.ResponseWriter).Hijack()
 	if err == nil && w.status == 0 {
@@ -73,7 +73,7 @@ func (w *response) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	return c, rw, err
 }
 
-// noteStatus notes the first of what is answered.
+// noteStatus records the status, unless one is recorded already.
 func (w *response) noteStatus(status int) {
 	if w.status != 0 {
 		return

@@ -6,11 +6,10 @@ import (
 	"github.com/hostless/hostless/pkg/httpx"
 )
 
-// plainHead reports whether a request's head, with its empty line, is of the
-// plain kind that a lane serves: HTTP/1.1 with a body of known length or none,
-// without an upgrade or any other wish of the connection, for exactly one host,
-// which is ours. It is strict: what it does not take is not wrong, but
-// net/http's to judge.
+// plainHead reports whether the head of a request, including its empty line, is plain
+// enough for a lane: HTTP/1.1, a body of known length or none, no upgrade or other
+// connection option, and exactly one host, which is ours. It is strict: a head that it
+// rejects is not necessarily invalid, but is left to net/http.
 func plainHead(head []byte) bool {
 	line, rest, ok := cutLine(head)
 	if !ok || !plainRequestLine(line) {
@@ -57,7 +56,7 @@ func plainHead(head []byte) bool {
 	}
 }
 
-// cutLine takes a line off that ends with CRLF and has no other line end in it.
+// cutLine cuts off a line that ends with CRLF and contains no other line end.
 func cutLine(b []byte) (line, rest []byte, ok bool) {
 	i := bytes.IndexByte(b, '\n')
 	if i < 1 || b[i-1] != '\r' {
@@ -66,7 +65,7 @@ func cutLine(b []byte) (line, rest []byte, ok bool) {
 	return b[:i-1], b[i+1:], true
 }
 
-// plainLength takes digits, and few enough for a number of 63 bits.
+// plainLength accepts a decimal number that fits into 63 bits.
 func plainLength(value []byte) bool {
 	for _, c := range value {
 		if c < '0' || c > '9' {
@@ -76,7 +75,7 @@ func plainLength(value []byte) bool {
 	return len(value) > 0 && len(value) <= 18
 }
 
-// plainRequestLine takes a usual method and an origin-form target.
+// plainRequestLine accepts a common method with an origin-form target.
 func plainRequestLine(line []byte) bool {
 	method, rest, _ := bytes.Cut(line, []byte{' '})
 	switch string(method) {
@@ -96,8 +95,8 @@ func plainRequestLine(line []byte) bool {
 	return true
 }
 
-// plainField splits a field line whose name is a token and whose value has no
-// control characters.
+// plainField splits a field line with a token as its name and no control characters in its
+// value.
 func plainField(line []byte) (name, value []byte, ok bool) {
 	colon := bytes.IndexByte(line, ':')
 	if colon < 1 {
@@ -107,7 +106,7 @@ func plainField(line []byte) (name, value []byte, ok bool) {
 	return name, value, httpx.IsToken(name) && httpx.IsFieldValue(value)
 }
 
-// ownHost reports whether an authority is the gateway's or an app's.
+// ownHost reports whether an authority belongs to the gateway or to an app.
 func ownHost(authority []byte) bool {
 	p, _ := classify(string(authority))
 	return p == appsPlane || p == gatewayPlane

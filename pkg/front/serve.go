@@ -10,7 +10,7 @@ import (
 	"github.com/hostless/hostless/pkg/h2upgrade"
 )
 
-// ServeHTTP passes a request through the gate and hands it to its plane.
+// ServeHTTP checks a request with the gate and passes it to its plane.
 func (s *Server) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 	s.inFlight.Add(1)
 	s.served.Add(1)
@@ -26,10 +26,9 @@ func (s *Server) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 	}
 	defer s.finish(w, r, started, r.Method)
 
-	// After a chunked request the connection ends: it may have had a
-	// Content-Length as well, which net/http drops silently and which must
-	// not leave another reader of the same bytes with a request more than we saw
-	// (RFC 9112 section 6.1).
+	// Close the connection after a chunked request. It may have had a Content-Length too,
+	// which net/http drops silently; another server that reads the same bytes could find a
+	// second request in them (RFC 9112 section 6.1).
 	chunked := r.ProtoMajor == 1 && len(r.TransferEncoding) > 0
 	if (s.draining.Load() || chunked) && r.Header.Get("Upgrade") == "" {
 		w.Header().Set("Connection", "close")
@@ -47,15 +46,15 @@ func (s *Server) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 	case p != gatewayPlane && r.TLS == nil && s.tls != nil && s.cfg.RedirectHTTPS != nil && redirectable(r) && s.cfg.RedirectHTTPS():
 		w.Header().Set("Location", "https://"+r.Host+r.RequestURI)
 		if r.ProtoMajor == 1 && r.ContentLength != 0 {
-			w.Header().Set("Connection", "close") // the request's body is not read
+			w.Header().Set("Connection", "close") // the request body is not read
 		}
 		w.WriteHeader(http.StatusPermanentRedirect)
 	case p == gatewayPlane && h2upgrade.Protocol(r) != "":
 		s.cfg.Gateway.ServeHTTP(h2upgrade.Request(w, r))
 	case p == gatewayPlane, p == pagePlane:
 		if _, inLane := rw.(*laneWriter); inLane {
-			// A lane's context is the connection's: what is bound to a request ends with
-			// it, as net/http has it. Package proxy needs none.
+			// The context of a lane is that of the connection. As in net/http, the context
+			// of a request must be cancelled at its end. Package proxy does not need that.
 			ctx, end := context.WithCancel(r.Context())
 			defer end()
 			r = r.WithContext(ctx)
@@ -74,22 +73,21 @@ func (s *Server) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 	s.early(w, r)
 }
 
-// redirectable reports whether a client can follow a redirect: those that upgrade a
-// connection do not, and a browser fails a CORS preflight that is redirected.
+// redirectable reports whether a client can follow a redirect. Clients that upgrade a
+// connection do not, and browsers fail a CORS preflight that is redirected.
 func redirectable(r *http.Request) bool {
 	return r.Header.Get("Upgrade") == "" && (r.Method != http.MethodOptions || r.Header.Get("Access-Control-Request-Method") == "")
 }
 
-// finish logs the request and turns a panic into a 500, or into the end of the
-// connection where the response has started. http.ErrAbortHandler goes on: it means
-// just that.
+// finish logs the request and converts a panic to a 500, or aborts the connection if the
+// response has started. It re-panics http.ErrAbortHandler.
 func (s *Server) finish(w *response, r *http.Request, started time.Time, method string) {
 	caught := recover()
 	if w.endless {
 		s.forget(s.endless, w.conn)
 	}
 	if caught != nil && caught != http.ErrAbortHandler {
-		s.log.Error("a request handler panicked", "method", method, "path", r.URL.Path, "panic", caught, "stack", string(debug.Stack()))
+		s.log.Error("panic in a request handler", "method", method, "path", r.URL.Path, "panic", caught, "stack", string(debug.Stack()))
 		if w.status != 0 {
 			caught = http.ErrAbortHandler
 		} else {
@@ -98,13 +96,13 @@ func (s *Server) finish(w *response, r *http.Request, started time.Time, method 
 		}
 	}
 	if !started.IsZero() {
-		// Query strings may hold keys: the path alone is logged.
+		// Query strings may contain keys, so only the path is logged.
 		s.log.Debug("request", "method", method, "host", r.Host, "path", r.URL.Path, "status", w.status,
 			"bytes", w.bytes, "duration", time.Since(started).Round(time.Microsecond))
 	}
 	if caught != nil {
 		if c := connOf(r.Context()); c != nil && r.ProtoMajor == 1 && r.ProtoMinor == 0 {
-			c.SetLinger(0) // HTTP/1.0 has no other word than a reset for a body that is not whole
+			c.SetLinger(0) // in HTTP/1.0, only a reset shows that a body is incomplete
 		}
 		panic(caught)
 	}
