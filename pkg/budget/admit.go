@@ -60,7 +60,7 @@ func (r *Room) await(ctx context.Context) error {
 	}
 }
 
-// hold gives what a call is to hold, and the estimate for its first candidate.
+// hold returns what a call is to hold, and the estimate for its first candidate.
 func (r *Room) hold(call *pipeline.Call, candidates []pipeline.Candidate) (*held, estimate) {
 	h := &held{key: callerOf(call)}
 	book := r.cfg.Prices()

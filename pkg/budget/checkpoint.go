@@ -63,9 +63,9 @@ func readCheckpoint(dir, zone string) (days, reqlog.Offsets) {
 	return sums, c.Offsets
 }
 
-// advance reads what was written since the checkpoint, and writes it anew. sums are nil
-// where the log cannot be read; an error beside sums is that of the checkpoint. seen gets
-// each row that was read.
+// advance reads what was written since the checkpoint, and writes it anew. sums are
+// nil if the log cannot be read; an error beside sums is that of the checkpoint.
+// seen gets each row that was read.
 func advance(dir string, now time.Time, loc *time.Location, seen func(*reqlog.Row)) (sums days, offsets reqlog.Offsets, err error) {
 	zone, from := zone(now, loc), earliest(now, loc)
 	sums, before := readCheckpoint(dir, zone)

@@ -108,7 +108,7 @@ func nested(body []byte, outer, name string) int64 {
 	return member(span.Of(body), name)
 }
 
-// member is a number of an object, 0 where there is none.
+// member is a number of an object, 0 if there is none.
 func member(object []byte, name string) int64 {
 	span, ok := jsonscan.Member(object, name)
 	if !ok {

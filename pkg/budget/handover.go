@@ -20,7 +20,7 @@ type Held struct {
 	counts
 }
 
-// Export gives what the calls in flight hold.
+// Export returns what the calls in flight hold.
 func (r *Room) Export() []Held {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -127,7 +127,7 @@ func (p *process) run(ctx context.Context, call *pipeline.Call, at pipeline.Cand
 	return nil
 }
 
-// grants gives a token of a run and one without, by their names.
+// grants returns a token of a run and one without, by their names.
 func grants(t testing.TB) map[string]*token.Grant {
 	t.Helper()
 	store, _, err := token.New(token.Config{})

@@ -126,8 +126,8 @@ func (r *Room) write(budgets []*budget, next int) error {
 	return nil
 }
 
-// List gives the budgets and how they stand, in the order in which they were set. It
-// waits until the request log has been read.
+// List returns the budgets and how they stand, in the order in which they were set.
+// It waits until the request log has been read.
 func (r *Room) List(ctx context.Context) ([]Budget, error) {
 	if err := r.await(ctx); err != nil {
 		return nil, err

@@ -40,7 +40,7 @@ type Request struct {
 	// Chat is the body of a request in the middle that was not written yet; Body
 	// is nil then.
 	Chat jsonscan.Value
-	// Unwritten is whether a translation to the middle may leave its request
+	// Unwritten reports whether a translation to the middle may leave its request
 	// unwritten, in Call.Chat.
 	Unwritten bool
 }
@@ -94,14 +94,14 @@ type Stream interface {
 	// Event translates one upstream event. The event's bytes hold only during
 	// the call. An error ends the stream: End is called with it.
 	Event(ev sse.Event, emit func(sse.Event)) error
-	// End is called once, after the last event. cause is nil where the upstream
-	// closed in good order. The stream itself knows whether it had come to its
-	// true end; where it had not, or cause is not nil, it emits one error event
-	// and no false finish.
+	// End is called once, after the last event. cause is nil if the upstream closed
+	// in good order. The stream itself knows whether it had come to its true end;
+	// where it had not, or cause is not nil, it emits one error event and no false
+	// finish.
 	//
-	// It returns nil where the caller got a whole answer. Else it is ErrProvider
-	// where the provider itself reported a failure within the stream, cause where
-	// that ended it, and ErrIncomplete where nothing did.
+	// It returns nil if the caller got a whole answer. Else it is ErrProvider where
+	// the provider itself reported a failure within the stream, cause where that
+	// ended it, and ErrIncomplete where nothing did.
 	End(cause error, emit func(sse.Event)) error
 }
 
@@ -124,7 +124,7 @@ func Incomplete(cause error) error {
 // changing its meaning is a fault of kind Invalid that names the Param.
 type Translator func(Request) (*Call, error)
 
-// Chain gives the translator that goes through both: first from the caller's
+// Chain returns the translator that goes through both: first from the caller's
 // dialect to the middle, then from the middle to the upstream's.
 func Chain(first, second Translator) Translator {
 	return func(req Request) (*Call, error) {

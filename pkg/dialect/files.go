@@ -42,10 +42,10 @@ func FileKind(name string) string {
 	return ""
 }
 
-// InlineFiles gives the translation to chat completions that first is, with the files
-// that its messages name by file_url, which no provider of chat completions takes,
-// downloaded and inline: a PDF as file_data, an image as image_url, text as text. Only
-// files whose URL is wanted are; nil wants all.
+// InlineFiles returns the translation to chat completions that first is, with the
+// files that its messages name by file_url, which no provider of chat completions
+// takes, downloaded and inline: a PDF as file_data, an image as image_url, text as
+// text. Only files whose URL is wanted are; nil wants all.
 func InlineFiles(ctx context.Context, first Translator, fetch Fetch, wanted func(url string) bool) Translator {
 	return func(in Request) (*Call, error) {
 		unwritten := in.Unwritten
@@ -160,7 +160,7 @@ func FileName(address string) string {
 	return "file"
 }
 
-// with gives an object with one member of another value.
+// with returns an object with one member of another value.
 func with(object jsonscan.Value, name string, value jsonscan.Value) jsonscan.Value {
 	out := jsonscan.Obj()
 	for have, old := range object.Members() {

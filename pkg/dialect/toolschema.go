@@ -17,12 +17,12 @@ const maxRule = 2000
 // maxBranches bounds how deep combinators and references at a schema's root nest.
 const maxBranches = 8
 
-// ToolSchema gives the JSON schema of a tool's parameters as providers take it: of
-// the type object, without anyOf, oneOf, allOf, $ref, enum, const or not at its
+// ToolSchema returns the JSON schema of a tool's parameters as providers take it:
+// of the type object, without anyOf, oneOf, allOf, $ref, enum, const or not at its
 // root. Combinators become one object with the properties of all branches, which
 // requires what each branch requires; rule says in words what was lost by that, for
 // the tool's description, "" where nothing was. Whatever is not at the root stays
-// byte for byte, as does all of a schema that fits. ok is false where the schema is
+// byte for byte, as does all of a schema that fits. ok is false if the schema is
 // neither absent nor an object.
 func ToolSchema(schema jsonscan.Value) (fit jsonscan.Value, rule string, ok bool) {
 	if !schema.Set() || schema.Is("true") || schema.Is("{}") {

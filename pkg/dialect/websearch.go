@@ -38,7 +38,7 @@ type Place struct {
 	Timezone string `json:"timezone,omitempty"`
 }
 
-// At gives the location of a place, nil where it names none.
+// At returns the location of a place, nil if it names none.
 func At(p Place) *SearchLocation {
 	if p == (Place{}) {
 		return nil
@@ -121,7 +121,7 @@ type URLCitation struct {
 	Cited string `json:"cited_text,omitempty"` // the source's own words
 }
 
-// ReadCitations gives the citations among annotations, which name a URL.
+// ReadCitations returns the citations among annotations, which name a URL.
 func ReadCitations(annotations []json.RawMessage) (out []URLCitation) {
 	for _, raw := range annotations {
 		var a Annotation
@@ -146,7 +146,8 @@ type Sourced struct {
 	SearchResults []Source          `json:"search_results"`
 }
 
-// Found gives the sources as annotations of the whole text: without a place in it.
+// Found returns the sources as annotations of the whole text: without a place in
+// it.
 func (s *Sourced) Found() (annotations []json.RawMessage) {
 	add := func(c URLCitation) {
 		if raw, err := json.Marshal(Annotation{Type: "url_citation", URL: c}); err == nil && c.URL != "" {

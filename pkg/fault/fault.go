@@ -100,7 +100,7 @@ type Error struct {
 // New makes an Error of a kind with its public message.
 func New(kind Kind, message string) *Error { return &Error{Kind: kind, Message: message} }
 
-// Error gives the public message and the next step, never the cause.
+// Error returns the public message and the next step, never the cause.
 func (e *Error) Error() string {
 	if e.Next == "" {
 		return e.Message
@@ -108,7 +108,7 @@ func (e *Error) Error() string {
 	return e.Message + " (" + e.Next + ")"
 }
 
-// Unwrap gives the private cause.
+// Unwrap returns the private cause.
 func (e *Error) Unwrap() error { return e.Err }
 
 // From finds the Error in err's chain. An error without one is internal, with

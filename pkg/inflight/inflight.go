@@ -86,7 +86,7 @@ func (r *Room) Len() int {
 	return len(r.open)
 }
 
-// List gives them, oldest first.
+// List returns them, oldest first.
 func (r *Room) List() []Request {
 	now := r.cfg.Now()
 	r.mu.Lock()

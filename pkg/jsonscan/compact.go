@@ -31,8 +31,8 @@ func AppendCompact(b, raw []byte) []byte {
 	return append(b, raw[from:]...)
 }
 
-// Compact is AppendCompact to new memory, or raw itself where there is no space
-// to drop.
+// Compact is AppendCompact to new memory, or raw itself if there is no space to
+// drop.
 func Compact(raw []byte) json.RawMessage {
 	if bytes.IndexByte(raw, ' ') < 0 && bytes.IndexByte(raw, '\n') < 0 && !bytes.ContainsAny(raw, "\t\r") {
 		return raw

@@ -64,7 +64,7 @@ type plan struct {
 	elem   *plan // of a slice or a pointer
 	fields []field
 	byName map[string]int // beyond a few fields
-	rest   []int          // the index of the field for other members; nil where there is none
+	rest   []int          // the index of the field for other members; nil if there is none
 }
 
 type field struct {

@@ -11,8 +11,8 @@ type Edit struct {
 	Text []byte
 }
 
-// Apply gives data with the edits made, which must not overlap, in any order: data
-// itself where there are none.
+// Apply returns data with the edits made, which must not overlap, in any order:
+// data itself if there are none.
 func Apply(data []byte, edits []Edit) []byte {
 	if len(edits) == 0 {
 		return data
@@ -31,7 +31,7 @@ func Apply(data []byte, edits []Edit) []byte {
 	return append(out, data[from:]...)
 }
 
-// Cut gives the edits that cut elements out of an array, commas and all, each
+// Cut returns the edits that cut elements out of an array, commas and all, each
 // element being one of all in their order.
 func Cut(all []Span, cut func(i int) bool) (edits []Edit) {
 	kept := -1
@@ -50,8 +50,8 @@ func Cut(all []Span, cut func(i int) bool) (edits []Edit) {
 	return edits
 }
 
-// Spans gives the places in data of the elements of the array at a place in it: nil
-// where none is there. It reads as Skim does.
+// Spans returns the places in data of the elements of the array at a place in it:
+// nil if none is there. It reads as Skim does.
 func Spans(data []byte, at Span) (all []Span) {
 	if at.End <= at.Start || data[at.Start] != '[' {
 		return nil
@@ -66,8 +66,9 @@ func Spans(data []byte, at Span) (all []Span) {
 	return all
 }
 
-// Fields gives the places in data of the named members of the object at a place in
-// it, the last one of each name; one that is not there is empty. It reads as Skim does.
+// Fields returns the places in data of the named members of the object at a place
+// in it, the last one of each name; one that is not there is empty. It reads as
+// Skim does.
 func Fields(data []byte, at Span, names ...string) []Span {
 	found := make([]Span, len(names))
 	if at.End <= at.Start || data[at.Start] != '{' {

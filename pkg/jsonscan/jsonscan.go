@@ -55,11 +55,11 @@ func (e *SyntaxError) Error() string {
 // Span is where a JSON value lies in its text: [Start, End).
 type Span struct{ Start, End int }
 
-// Of gives the bytes that the span covers, sharing their memory.
+// Of returns the bytes that the span covers, sharing their memory.
 func (s Span) Of(data []byte) []byte { return data[s.Start:s.End] }
 
-// Check reports why data is not exactly one JSON value in valid UTF-8; nil where
-// it is.
+// Check reports why data is not exactly one JSON value in valid UTF-8; nil if it
+// is.
 func Check(data []byte) error {
 	if !utf8.Valid(data) {
 		return &SyntaxError{Offset: invalidUTF8(data), Reason: "invalid UTF-8"}
@@ -74,7 +74,7 @@ func Check(data []byte) error {
 	return nil
 }
 
-// Valid is whether data is exactly one JSON value in valid UTF-8.
+// Valid reports whether data is exactly one JSON value in valid UTF-8.
 func Valid(data []byte) bool { return Check(data) == nil }
 
 func invalidUTF8(data []byte) int {
@@ -169,8 +169,8 @@ func membersAt(data []byte, i, depth int, closing *int, err *error) iter.Seq[mem
 	}
 }
 
-// Members iterates over the members of an object, in their order; the value
-// shares raw's memory. It yields nothing where raw is not an object.
+// Members iterates over the members of an object, in their order; the value shares
+// raw's memory. It yields nothing if raw is not an object.
 func Members(raw []byte) iter.Seq2[[]byte, json.RawMessage] {
 	return func(yield func([]byte, json.RawMessage) bool) {
 		i := skipSpace(raw, 0)
@@ -188,7 +188,7 @@ func Members(raw []byte) iter.Seq2[[]byte, json.RawMessage] {
 }
 
 // Elements iterates over the elements of an array with their numbers; the value
-// shares raw's memory. It yields nothing where raw is not an array.
+// shares raw's memory. It yields nothing if raw is not an array.
 func Elements(raw []byte) iter.Seq2[int, json.RawMessage] {
 	return func(yield func(int, json.RawMessage) bool) {
 		i := skipSpace(raw, 0)
@@ -210,8 +210,8 @@ func Elements(raw []byte) iter.Seq2[int, json.RawMessage] {
 }
 
 // Member finds a member of the JSON object that data is; the last one where the
-// name comes more than once, as common decoders have it. ok is false where there
-// is none, or data is not an object.
+// name comes more than once, as common decoders have it. ok is false if there is
+// none, or data is not an object.
 func Member(data []byte, name string) (value Span, ok bool) {
 	_, err := Object(data, func(key []byte, v Span) error {
 		if string(key) == name {
@@ -223,10 +223,10 @@ func Member(data []byte, name string) (value Span, ok bool) {
 }
 
 // Kind is the kind of a JSON value: '{', '[', '"', 't' (true), 'f' (false), 'n'
-// (null), '0' (a number), or 0 where raw holds none.
+// (null), '0' (a number), or 0 if raw holds none.
 type Kind byte
 
-// KindOf gives the kind of the value that raw begins with, by its first byte.
+// KindOf returns the kind of the value that raw begins with, by its first byte.
 func KindOf(raw []byte) Kind {
 	i := skipSpace(raw, 0)
 	if i >= len(raw) {

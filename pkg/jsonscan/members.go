@@ -1,8 +1,8 @@
 package jsonscan
 
-// CutMembers gives the edits that cut members out of the object at a place in data,
-// commas and all. Names that are written with escapes are not found. It reads as Skim
-// does.
+// CutMembers returns the edits that cut members out of the object at a place in
+// data, commas and all. Names that are written with escapes are not found. It reads
+// as Skim does.
 func CutMembers(data []byte, at Span, cut func(name string) bool) []Edit {
 	if at.End <= at.Start || data[at.Start] != '{' {
 		return nil

@@ -152,7 +152,7 @@ var class = func() (c [256]uint8) {
 	return c
 }()
 
-// skimValue gives the end of the value that begins at i, -1 where there is none.
+// skimValue returns the end of the value that begins at i, -1 where there is none.
 func skimValue(data []byte, i int) int {
 	if i >= len(data) {
 		return -1
@@ -171,7 +171,7 @@ func skimValue(data []byte, i int) int {
 	return -1
 }
 
-// skimString gives the end of the string that opens at i, -1 where it has none.
+// skimString returns the end of the string that opens at i, -1 where it has none.
 func skimString(data []byte, i int) int {
 	from := i + 1
 	for {

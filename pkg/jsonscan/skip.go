@@ -16,7 +16,7 @@ func skipSpace(data []byte, i int) int {
 	return i
 }
 
-// skipValue gives the end of the value that begins at i, which stands inside of
+// skipValue returns the end of the value that begins at i, which stands inside of
 // depth others.
 func skipValue(data []byte, i, depth int) (end int, err error) {
 	var objects [MaxDepth / 64]uint64 // a bit for each open container: whether it is an object
@@ -143,7 +143,7 @@ const (
 	high = 0x8080808080808080
 )
 
-// special gives the index, from i on, of the next byte that a JSON string cannot
+// special returns the index, from i on, of the next byte that a JSON string cannot
 // hold as it is: a quote, a backslash or a control character. It looks at eight
 // bytes at a time.
 func special[T string | []byte](data T, i int) int {
@@ -172,7 +172,7 @@ func load[T string | []byte](data T, i int) uint64 {
 		uint64(d[4])<<32 | uint64(d[5])<<40 | uint64(d[6])<<48 | uint64(d[7])<<56
 }
 
-// skipString gives the end of the string that opens at i.
+// skipString returns the end of the string that opens at i.
 func skipString(data []byte, i int) (int, error) {
 	i++
 	for {

@@ -8,22 +8,22 @@ import (
 )
 
 // String is a JSON string as it stands in its text, quotes and escapes included;
-// nil where there is none or it is null. Decode fills it without a copy.
+// nil if there is none or it is null. Decode fills it without a copy.
 type String []byte
 
-// Text gives the decoded text.
+// Text returns the decoded text.
 func (s String) Text() string { t, _ := Text(s); return t }
 
-// Empty is whether the text is absent or "".
+// Empty reports whether the text is absent or "".
 func (s String) Empty() bool { return len(s) <= 2 }
 
-// HasPrefix is whether the text begins with prefix, which needs no escapes, and
-// was written without any.
+// HasPrefix reports whether the text begins with prefix, which needs no escapes,
+// and was written without any.
 func (s String) HasPrefix(prefix string) bool {
 	return len(s) > len(prefix) && string(s[1:1+len(prefix)]) == prefix
 }
 
-// Blank is whether the text is absent or nothing but white space.
+// Blank reports whether the text is absent or nothing but white space.
 func (s String) Blank() bool {
 	for i := 1; i < len(s)-1; {
 		c := s[i]
@@ -48,8 +48,8 @@ func (s String) Blank() bool {
 }
 
 // Unquote decodes a JSON string, sharing its memory where it has no escape; ok is
-// false where raw is anything else. Bytes that are not UTF-8 become U+FFFD, and so
-// do surrogates without their other half.
+// false if raw is anything else. Bytes that are not UTF-8 become U+FFFD, and so do
+// surrogates without their other half.
 func Unquote(raw []byte) (text []byte, ok bool) {
 	if len(raw) < 2 || raw[0] != '"' {
 		return nil, false
@@ -66,8 +66,8 @@ func Unquote(raw []byte) (text []byte, ok bool) {
 	return appendUnquoted(make([]byte, 0, len(inner)), inner), true
 }
 
-// AppendUnquoted appends the text of a JSON string; b comes back as it is where
-// raw is not one.
+// AppendUnquoted appends the text of a JSON string; b comes back as it is if raw is
+// not one.
 func AppendUnquoted(b, raw []byte) []byte {
 	if len(raw) < 2 || raw[0] != '"' {
 		return b
@@ -144,7 +144,7 @@ func Text(raw []byte) (s string, ok bool) {
 	return string(text), ok
 }
 
-// Quote gives s as a JSON string: see AppendQuote.
+// Quote returns s as a JSON string: see AppendQuote.
 func Quote(s string) []byte { return AppendQuote(make([]byte, 0, len(s)+2), s) }
 
 const hexDigits = "0123456789abcdef"
@@ -235,7 +235,8 @@ func AppendInner(b []byte, raw String) []byte {
 	return append(b, inner...)
 }
 
-// escapedAt is whether the byte at i stands behind an odd number of backslashes.
+// escapedAt reports whether the byte at i stands behind an odd number of
+// backslashes.
 func escapedAt(inner []byte, i int) bool {
 	from := i
 	for i > 0 && inner[i-1] == '\\' {

@@ -42,8 +42,8 @@ func Lit(text string) Value { return Value{raw: []byte(text)} }
 // Quoted is a string of that text.
 func Quoted(text string) Value { return Value{raw: Quote(text)} }
 
-// Str is the string s with its own escapes, as AppendString copies it; absent
-// where s is nil.
+// Str is the string s with its own escapes, as AppendString copies it; absent if s
+// is nil.
 func Str(s String) Value {
 	if bytes.Contains(s, []byte(`\u`)) || !utf8.Valid(s) {
 		return Value{raw: AppendString(make([]byte, 0, len(s)), s)}
@@ -76,10 +76,10 @@ func Obj(fields ...Field) Value { return Value{tree: &tree{kind: '{', object: fi
 // Arr is an array of these values.
 func Arr(values []Value) Value { return Value{tree: &tree{kind: '[', array: values}} }
 
-// Absent is whether there is no value.
+// Absent reports whether there is no value.
 func (v Value) Absent() bool { return v.tree == nil && len(v.raw) == 0 }
 
-// Set is whether there is a value other than null.
+// Set reports whether there is a value other than null.
 func (v Value) Set() bool { return !v.Absent() && v.Kind() != 'n' }
 
 // Kind is the value's kind; 0 for an absent one.
@@ -90,7 +90,7 @@ func (v Value) Kind() Kind {
 	return KindOf(v.raw)
 }
 
-// String gives the value as a JSON string; nil where it is not one.
+// String returns the value as a JSON string; nil if it is not one.
 func (v Value) String() String {
 	if len(v.raw) > 0 && v.raw[0] == '"' {
 		return v.raw
@@ -106,7 +106,7 @@ func (v Value) Compact() Value {
 	return v
 }
 
-// Get gives the last member of that name; absent where there is none.
+// Get returns the last member of that name; absent if there is none.
 func (v Value) Get(name string) (found Value) {
 	for n, m := range v.Members() {
 		if n == name {
@@ -116,10 +116,10 @@ func (v Value) Get(name string) (found Value) {
 	return found
 }
 
-// Bytes gives the bytes of a raw value; ok is false where it was put together.
+// Bytes returns the bytes of a raw value; ok is false if it was put together.
 func (v Value) Bytes() (raw []byte, ok bool) { return v.raw, v.tree == nil }
 
-// Is is whether the value's bytes are exactly text; never true of an object or
+// Is reports whether the value's bytes are exactly text; never true of an object or
 // array that was put together.
 func (v Value) Is(text string) bool { return v.tree == nil && string(v.raw) == text }
 
@@ -144,7 +144,7 @@ func (v *Value) Put(name string, value Value) {
 // PutText sets a member to a string.
 func (v *Value) PutText(name, text string) { v.Put(name, Quoted(text)) }
 
-// Members iterates over an object's members; nothing where the value is not one.
+// Members iterates over an object's members; nothing if the value is not one.
 func (v Value) Members() iter.Seq2[string, Value] {
 	return func(yield func(string, Value) bool) {
 		if v.tree == nil {
@@ -163,7 +163,7 @@ func (v Value) Members() iter.Seq2[string, Value] {
 	}
 }
 
-// Elements iterates over an array's elements; nothing where the value is not one.
+// Elements iterates over an array's elements; nothing if the value is not one.
 func (v Value) Elements() iter.Seq2[int, Value] {
 	return func(yield func(int, Value) bool) {
 		if v.tree == nil {

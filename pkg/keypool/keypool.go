@@ -117,7 +117,7 @@ func (p *Pool) spread(ctx context.Context, call *pipeline.Call, first pipeline.C
 	return s.candidates(first), nil
 }
 
-// pick gives the one key that the caller asks for, whatever its state.
+// pick returns the one key that the caller asks for, whatever its state.
 func pick(all []pipeline.Credential, label string, first pipeline.Candidate) ([]pipeline.Candidate, error) {
 	for _, cred := range all {
 		if cred.Label == label || cred.Label == "" && label == "-" {

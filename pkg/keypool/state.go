@@ -24,7 +24,7 @@ const maxLimits = 64
 // state is what is wrong with a key. It holds as long as the key is the same one.
 type state struct {
 	key    secret.String
-	status int       // that the provider refused it with; 0 where it does not
+	status int       // that the provider refused it with; 0 if it does not
 	since  time.Time // of the refusal
 	until  time.Time
 	// limits are the rate limits by model, which providers count apart.
@@ -50,8 +50,8 @@ func (p *Pool) usableLocked(cred *pipeline.Credential, model string) bool {
 	return !p.until(cred, model).After(p.cfg.Now())
 }
 
-// until is when a key may be tried again, zero where nothing is known against it;
-// p.mu is held.
+// until is when a key may be tried again, zero if nothing is known against it; p.mu
+// is held.
 func (p *Pool) until(cred *pipeline.Credential, model string) time.Time {
 	s := p.keys[keyName{cred.Provider, cred.Label}]
 	if s == nil || !s.key.Equal(cred.Key) {
@@ -96,8 +96,8 @@ func (p *Pool) bind(s session, label string) {
 	p.sessions.bind(s, label)
 }
 
-// stateOf gives the state of a key, a new one where there is none or it is another
-// key's; p.mu is held.
+// stateOf returns the state of a key, a new one where there is none or it is
+// another key's; p.mu is held.
 func (p *Pool) stateOf(cred *pipeline.Credential) *state {
 	name := keyName{cred.Provider, cred.Label}
 	s := p.keys[name]

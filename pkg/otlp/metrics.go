@@ -70,7 +70,7 @@ func (h histograms) add(ev reqlog.Event) {
 	h.observe(tokenUsage, float64(r.Tokens.Output), slices.Clip(a).text("gen_ai.token.type", "output"))
 }
 
-// json gives the metrics of OTLP's JSON.
+// json returns the metrics of OTLP's JSON.
 func (h histograms) json(started, now time.Time) []any {
 	points := map[string][]any{}
 	for _, key := range slices.Sorted(maps.Keys(h)) {

@@ -68,8 +68,8 @@ const (
 
 func nanos(t time.Time) string { return strconv.FormatInt(t.UnixNano(), 10) }
 
-// spansOf gives the spans of a request: its own, and one for each attempt. A caller that
-// asked not to be sampled has none.
+// spansOf returns the spans of a request: its own, and one for each attempt. A
+// caller that asked not to be sampled has none.
 func spansOf(ev reqlog.Event) []span {
 	r, trace := ev.Row, ev.Trace()
 	if flags, err := strconv.ParseUint(trace.Flags, 16, 8); err == nil && flags&1 == 0 {

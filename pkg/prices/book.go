@@ -28,7 +28,7 @@ type ownPrice struct {
 
 // parsedModel is a model's prices, ready for use.
 type parsedModel struct {
-	standard *Price // nil where there is none
+	standard *Price // nil if there is none
 	over     []overContext
 	tiers    map[string]*Price // by service tier
 }
@@ -63,7 +63,7 @@ var Free = free()
 
 // Quote is the price for a model of a provider (canonical name), as it holds for a
 // prompt of so many tokens in a service tier ("" for the provider's default); nil
-// where it is not known. An own price holds in every tier.
+// if it is not known. An own price holds in every tier.
 func (b *Book) Quote(provider, model, tier string, prompt int64) *Price {
 	for i := range b.own {
 		o := &b.own[i]
@@ -78,7 +78,7 @@ func (b *Book) Quote(provider, model, tier string, prompt int64) *Price {
 	return b.parse(m, model).at(provider, tier, prompt)
 }
 
-// Cost is what an answer cost and the price that was applied. It is nil where a class
+// Cost is what an answer cost and the price that was applied. It is nil if a class
 // that was used has no known price.
 func (b *Book) Cost(provider, model string, r usage.Report) (cost Nano, applied *Price) {
 	p := b.Quote(provider, model, r.Tier, r.Tokens.Input)

@@ -8,8 +8,8 @@ import (
 // Facts are what the embedded snapshot knows of a model besides its price. The zero
 // value is a model of which nothing is known.
 type Facts struct {
-	Context int // tokens of prompt and answer together, 0 where it is not known
-	Output  int // most tokens of an answer, 0 where it is not known
+	Context int // tokens of prompt and answer together, 0 if it is not known
+	Output  int // most tokens of an answer, 0 if it is not known
 
 	TextOnly   bool // it is known to read nothing but text
 	Sees       bool // it is known to read pictures
@@ -21,7 +21,7 @@ type Facts struct {
 
 var facts = sync.OnceValue(func() *Book { return NewBook(nil, Default()) })
 
-// FactsOf gives the facts of a provider's model (canonical name).
+// FactsOf returns the facts of a provider's model (canonical name).
 func FactsOf(provider, model string) (f Facts) {
 	m := facts().Find(provider, model)
 	if m == nil {

@@ -12,12 +12,12 @@ type Listed struct {
 	Model    string `json:"model"`    // an own one may end in *
 	Own      bool   `json:"own"`      // of config.json
 	Price    *Price `json:"price"`    // null where it is not known
-	Context  int    `json:"context"`  // tokens of prompt and answer together, 0 where not known
-	Output   int    `json:"output"`   // tokens of an answer, 0 where not known
+	Context  int    `json:"context"`  // tokens of prompt and answer together, 0 if not known
+	Output   int    `json:"output"`   // tokens of an answer, 0 if not known
 }
 
-// List gives all that a book knows: own prices first, in the order in which they are
-// looked at, then the snapshot's by provider and model.
+// List returns all that a book knows: own prices first, in the order in which they
+// are looked at, then the snapshot's by provider and model.
 func (b *Book) List() []Listed {
 	out := []Listed{}
 	for _, o := range b.own {

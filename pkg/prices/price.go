@@ -42,8 +42,8 @@ func (p *Price) split(t usage.Tokens) (s split) {
 	return s
 }
 
-// Cost is what an answer's tokens cost, rounded half up to the nano-dollar once; ok is
-// false where the price of a class that was used is not known.
+// Cost is what an answer's tokens cost, rounded half up to the nano-dollar once; ok
+// is false if the price of a class that was used is not known.
 func (p *Price) Cost(t usage.Tokens) (cost Nano, ok bool) {
 	s := p.split(t)
 	var hi, lo, carry uint64

@@ -27,7 +27,7 @@ type Model struct {
 		Context int `json:"context"` // tokens of prompt and answer together
 		Output  int `json:"output"`  // tokens of an answer
 	} `json:"limit"`
-	Modalities   *modalities   `json:"modalities,omitempty"` // nil where it is not known
+	Modalities   *modalities   `json:"modalities,omitempty"` // nil if it is not known
 	Reasoning    *bool         `json:"reasoning,omitempty"`
 	ToolCall     *bool         `json:"tool_call,omitempty"`
 	Experimental *experimental `json:"experimental,omitempty"`

@@ -73,11 +73,10 @@ func versionOf(base string) string {
 	return ""
 }
 
-// Base resolves where a provider speaks a dialect. own is the user's base URL,
-// "" for the catalogue's; it may end with or without its version path, both
-// reach the same place. ok is false where the provider does not speak that
-// dialect there. An error is fault.Invalid (the base URL) or fault.Unconfigured
-// (there is none).
+// Base resolves where a provider speaks a dialect. own is the user's base URL, ""
+// for the catalogue's; it may end with or without its version path, both reach the
+// same place. ok is false if the provider does not speak that dialect there. An
+// error is fault.Invalid (the base URL) or fault.Unconfigured (there is none).
 func (p *Provider) Base(own string, speaks dialect.Name) (base *url.URL, auth Auth, ok bool, err error) {
 	endpoint, ok := p.Dialects[speaks]
 	if !ok {

@@ -148,7 +148,7 @@ func (c *Catalogue) sortGlobs() {
 	}
 }
 
-// All gives every provider in the catalogue's order. The slice is the caller's.
+// All returns every provider in the catalogue's order. The slice is the caller's.
 func (c *Catalogue) All() []*Provider { return append([]*Provider(nil), c.all...) }
 
 // Get finds a provider by its name or alias, in any case; nil if there is none.
@@ -182,8 +182,8 @@ func (c *Catalogue) Listed(model string) *Provider {
 	return nil
 }
 
-// ByKey gives the provider whose keys are shaped like the given one; nil where
-// the shape is not a known one.
+// ByKey returns the provider whose keys are shaped like the given one; nil if the
+// shape is not a known one.
 func (c *Catalogue) ByKey(key string) *Provider {
 	var found *Provider
 	longest := 0
@@ -216,8 +216,8 @@ func Custom(name string, speaks dialect.Name) *Provider {
 	return p
 }
 
-// With gives a provider as it is when its owner set the dialect that its base URL
-// speaks: the provider itself where that is "" or what it speaks anyway.
+// With returns a provider as it is when its owner set the dialect that its base URL
+// speaks: the provider itself if that is "" or what it speaks anyway.
 func (p *Provider) With(speaks dialect.Name) *Provider {
 	if speaks == "" || p.Builtin {
 		return p
@@ -231,9 +231,9 @@ func (p *Provider) With(speaks dialect.Name) *Provider {
 	return changed
 }
 
-// ChatFacts gives what the provider takes of a translation to chat completions:
-// all of the middle where it speaks another dialect, to which the translation
-// goes on. A custom one is asked for usage, without which some clients are blind.
+// ChatFacts returns what the provider takes of a translation to chat completions:
+// all of the middle where it speaks another dialect, to which the translation goes
+// on. A custom one is asked for usage, without which some clients are blind.
 func (p *Provider) ChatFacts() openai.Facts {
 	if p.Primary() != dialect.OpenAI {
 		return openai.Everything()

@@ -186,8 +186,8 @@ func (p *pattern) tail(data []byte) int {
 	return 0
 }
 
-// unescape reads the escape that data begins with (RFC 8259 section 7); c is 0
-// where no key has such a character. size is 0 where data ends within it.
+// unescape reads the escape that data begins with (RFC 8259 section 7); c is 0 if
+// no key has such a character. size is 0 if data ends within it.
 func unescape(data []byte) (c byte, size int) {
 	if len(data) < 2 {
 		return 0, 0

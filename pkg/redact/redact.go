@@ -55,8 +55,8 @@ func (r Redactor) String(text string) string {
 	return text
 }
 
-// Bytes redacts a complete text, JSON or not. It returns data itself where no
-// key occurs, and else a copy; data is never changed.
+// Bytes redacts a complete text, JSON or not. It returns data itself if no key
+// occurs, and else a copy; data is never changed.
 func (r Redactor) Bytes(data []byte) []byte {
 	for _, p := range r.keys {
 		var out []byte

@@ -29,7 +29,7 @@ type AppRow struct {
 	App        string    `json:"app"`  // its NAME; for a name that no app has, what was asked for
 	Method     string    `json:"method"`
 	Path       string    `json:"path"`   // as sent, without the query
-	Status     int       `json:"status"` // what the caller got; 0 where the answer was cut off before it began
+	Status     int       `json:"status"` // what the caller got; 0 if the answer was cut off before it began
 	DurationMS int64     `json:"duration_ms"`
 	Upgrade    string    `json:"upgrade,omitempty"` // the protocol that was switched to
 	Known      bool      `json:"-"`                 // there is an app of that name; not kept
@@ -100,14 +100,14 @@ func NewApps(cfg AppsConfig) (*Apps, error) {
 // blocks: where the writer is too far behind, the row is dropped and counted.
 func (a *Apps) Note(r AppRow) { a.offer(&r) }
 
-// Last gives the last n rows that pass, by arrival, newest last.
+// Last returns the last n rows that pass, by arrival, newest last.
 func (a *Apps) Last(n int, f Filter) ([]*AppRow, error) {
 	a.Sync()
 	return a.last(n, f.Since, f.MatchApp)
 }
 
-// Follow gives the last n rows that pass and then each new one, until ctx ends, yield
-// fails, or the reader is too slow.
+// Follow returns the last n rows that pass and then each new one, until ctx ends,
+// yield fails, or the reader is too slow.
 func (a *Apps) Follow(ctx context.Context, n int, f Filter, yield func(*AppRow) error) error {
 	return a.follow(ctx, n, f.Since, f.MatchApp, nil, yield)
 }

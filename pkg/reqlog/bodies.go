@@ -127,7 +127,7 @@ func (b *bodies) write(kept *Bodies, cfg *Config) {
 	b.waiting.Add(-size)
 }
 
-// BodiesOf gives the bodies of a row, or nil where none are kept.
+// BodiesOf returns the bodies of a row, or nil if none are kept.
 func (l *Log) BodiesOf(r *Row) (*Bodies, error) {
 	all, err := list(l.cfg.BodiesDir)
 	if err != nil || l.cfg.BodiesDir == "" {

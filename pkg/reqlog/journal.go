@@ -187,7 +187,7 @@ func (j *journal[R]) add(rows []R) {
 	}
 }
 
-// memory gives the rows in memory that pass, oldest first.
+// memory returns the rows in memory that pass, oldest first.
 func (j *journal[R]) memory(pass func(kept[R]) bool) (rows []R) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -199,8 +199,8 @@ func (j *journal[R]) memory(pass func(kept[R]) bool) (rows []R) {
 	return rows
 }
 
-// last gives the last n rows from a time on that match, by time, newest last. A line
-// that cannot be read, such as one that a crash has cut off, is passed over.
+// last returns the last n rows from a time on that match, by time, newest last. A
+// line that cannot be read, such as one that a crash has cut off, is passed over.
 func (j *journal[R]) last(n int, since time.Time, match func(R) bool) ([]R, error) {
 	rows := j.memory(func(k kept[R]) bool { return !k.written && match(k.row) })
 	all, err := list(j.segments.dir)
@@ -240,7 +240,7 @@ func (j *journal[R]) read(name segment) ([]byte, error) {
 	return data, nil
 }
 
-// find gives the row of an id.
+// find returns the row of an id.
 func (j *journal[R]) find(id string) (row R, err error) {
 	j.Sync()
 	if rows := j.memory(func(k kept[R]) bool { return k.row.key() == id }); len(rows) > 0 {
@@ -313,9 +313,9 @@ func (j *journal[R]) each(from, to time.Time, yield func(R)) error {
 // pollEvery is how often rows that other processes write are looked for.
 const pollEvery = 500 * time.Millisecond
 
-// follow gives the last n rows that match and then each new one, until ctx ends, yield
-// fails, or the reader is too slow. poll, where it is not nil, gives the rows that other
-// processes have written since it was asked before.
+// follow returns the last n rows that match and then each new one, until ctx ends,
+// yield fails, or the reader is too slow. poll, where it is not nil, gives the rows
+// that other processes have written since it was asked before.
 func (j *journal[R]) follow(ctx context.Context, n int, since time.Time, match func(R) bool, poll func(func(R)), yield func(R) error) error {
 	next := make(chan R, 256)
 	j.Sync()

@@ -133,7 +133,7 @@ func (l *Log) Done(call *pipeline.Call, o pipeline.Outcome) {
 // the call of an observer; the row stays.
 type Event struct {
 	Row                   *Row
-	Start, FirstByte, End time.Time          // exact; FirstByte is zero where none came
+	Start, FirstByte, End time.Time          // exact; FirstByte is zero if none came
 	Attempts              []pipeline.Attempt // in order
 
 	traceparent string // as the caller sent it

@@ -121,22 +121,22 @@ func matchName(pattern, name string) bool {
 	return pattern == name
 }
 
-// Last gives the last n rows that pass, by arrival, newest last. A line that cannot be
-// read, such as one that a crash has cut off, is passed over.
+// Last returns the last n rows that pass, by arrival, newest last. A line that
+// cannot be read, such as one that a crash has cut off, is passed over.
 func (l *Log) Last(n int, f Filter) ([]*Row, error) {
 	l.Sync()
 	return l.last(n, f.Since, f.Match)
 }
 
-// Find gives the row of an id, or nil.
+// Find returns the row of an id, or nil.
 func (l *Log) Find(id string) (*Row, error) { return l.find(id) }
 
 // Each calls yield with every row that arrived from a time on and before another, in
 // no order; a zero time is no limit.
 func (l *Log) Each(from, to time.Time, yield func(*Row)) error { return l.each(from, to, yield) }
 
-// Follow gives the last n rows that pass and then each new one, until ctx ends, yield
-// fails, or the reader is too slow.
+// Follow returns the last n rows that pass and then each new one, until ctx ends,
+// yield fails, or the reader is too slow.
 func (l *Log) Follow(ctx context.Context, n int, f Filter, yield func(*Row) error) error {
 	if l.cfg.Others == nil {
 		return l.follow(ctx, n, f.Since, f.Match, nil, yield)

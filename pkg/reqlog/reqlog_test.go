@@ -265,7 +265,7 @@ func TestNeverBlocks(t *testing.T) {
 	}
 }
 
-// TestFollow gives what was there, then what comes, each once.
+// TestFollow returns what was there, then what comes, each once.
 func TestFollow(t *testing.T) {
 	l := open(t, reqlog.Config{})
 	l.Done(done("a", noon))

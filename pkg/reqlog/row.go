@@ -28,7 +28,7 @@ type Row struct {
 	ResolvedModel string             `json:"resolved_model"`
 	Provider      string             `json:"provider"` // the last one tried, or ""
 	KeyLabel      string             `json:"key_label"`
-	Status        int                `json:"status"` // what the caller got; 0 where it disconnected first
+	Status        int                `json:"status"` // what the caller got; 0 if it disconnected first
 	ErrorKind     pipeline.ErrorKind `json:"error_kind"`
 	Stream        bool               `json:"stream"`
 	FirstByteMS   *int64             `json:"first_byte_ms"` // after the arrival, rounded up; null where none came
@@ -126,9 +126,9 @@ func millis(d time.Duration) int64 {
 	return int64(max(0, (d+time.Millisecond-1)/time.Millisecond))
 }
 
-// charge says what a request cost: nothing where it reached no provider, failed
-// without a report or an estimate, or asked for what has no price; else what the book says. A model
-// that answered without telling its use is unpriced.
+// charge says what a request cost: nothing if it reached no provider, failed
+// without a report or an estimate, or asked for what has no price; else what the
+// book says. A model that answered without telling its use is unpriced.
 func charge(r *Row, o *pipeline.Outcome, book *prices.Book) {
 	nothing := func(p *prices.Price) {
 		r.CostUSD, r.Priced, r.Price = new(prices.Nano), true, p

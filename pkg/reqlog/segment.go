@@ -53,7 +53,7 @@ func compareSegments(a, b segment) int {
 
 var segmentName = regexp.MustCompile(`^(\d{4}-\d\d-\d\d)(?:\.(\d{1,6}))?\.jsonl$`)
 
-// list gives the segments of a directory, oldest first; other files are none.
+// list returns the segments of a directory, oldest first; other files are none.
 func list(dir string) (all []segment, err error) {
 	entries, err := os.ReadDir(dir)
 	if errors.Is(err, fs.ErrNotExist) {

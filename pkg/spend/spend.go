@@ -80,8 +80,8 @@ func Parse(q url.Values, now time.Time, loc *time.Location) (Query, error) {
 	return out, nil
 }
 
-// Period gives the beginning and the end of the day ("day", "today" or ""), "week" or
-// "month" that now is in; ok is false for any other name.
+// Period returns the beginning and the end of the day ("day", "today" or ""),
+// "week" or "month" that now is in; ok is false for any other name.
 func Period(name string, now time.Time, loc *time.Location) (from, to time.Time, ok bool) {
 	local := now.In(loc)
 	year, month, day := local.Date()

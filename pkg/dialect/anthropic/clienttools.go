@@ -32,8 +32,8 @@ var clientTools = []clientTool{
 	},
 }
 
-// clientSide gives a tool that the client runs itself the description and the schema of
-// a function; ok is false for a tool of another kind.
+// clientSide returns a tool that the client runs itself the description and the
+// schema of a function; ok is false for a tool of another kind.
 func (tool *inTool) clientSide() (ok bool) {
 	for i := range clientTools {
 		known := &clientTools[i]

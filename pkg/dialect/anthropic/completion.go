@@ -39,7 +39,7 @@ type spoken struct {
 	FunctionCall     *chatCalled       `json:"function_call"`
 }
 
-// calls gives the tool calls, the older form too.
+// calls returns the tool calls, the older form too.
 func (s *spoken) calls() []chatCall {
 	if s.FunctionCall != nil && len(s.ToolCalls) == 0 {
 		return []chatCall{{Function: *s.FunctionCall}}
@@ -83,7 +83,7 @@ func (u *chatUsage) appendMessages(b []byte, searches int) []byte {
 	return append(b, '}')
 }
 
-// ended gives the stop reason and the stop sequence, null for none, of an answer.
+// ended returns the stop reason and the stop sequence, null for none, of an answer.
 func (r *messageReply) ended(finish, native string, said, reason jsonscan.Value, calls, refused bool) (stop string, sequence jsonscan.Value) {
 	for _, v := range [...]jsonscan.Value{said, reason} {
 		if s := v.String(); !s.Empty() && finish == "stop" && !calls && slices.Contains(r.stops, s.Text()) {

@@ -11,18 +11,18 @@ import (
 // drop thinking without one.
 const unsigned = sealedPrefix + "unsigned"
 
-// Foreign gives the edits that take out of a Messages request, whose messages are at
-// a place in data, what Hostless put into the conversation while another provider's
-// model answered: redacted thinking that was sealed here and, with strict, thinking
-// that nobody signed, and searches of the web that Anthropic did not make, all of which
-// it refuses on each further turn. A message of nothing else is cut whole. ignored names
-// what was taken out.
+// Foreign returns the edits that take out of a Messages request, whose messages are
+// at a place in data, what Hostless put into the conversation while another
+// provider's model answered: redacted thinking that was sealed here and, with
+// strict, thinking that nobody signed, and searches of the web that Anthropic did
+// not make, all of which it refuses on each further turn. A message of nothing else
+// is cut whole. ignored names what was taken out.
 func Foreign(data []byte, messages jsonscan.Span, strict bool) (edits []jsonscan.Edit, ignored []string) {
 	return cutBlocks(data, messages, func(block jsonscan.Span) string { return foreignBlock(data, block, strict) })
 }
 
-// cutBlocks gives the edits that cut the blocks out of the assistant's messages that
-// chosen names; a message of nothing else is cut whole. ignored are the names.
+// cutBlocks returns the edits that cut the blocks out of the assistant's messages
+// that chosen names; a message of nothing else is cut whole. ignored are the names.
 func cutBlocks(data []byte, messages jsonscan.Span, chosen func(block jsonscan.Span) string) (edits []jsonscan.Edit, ignored []string) {
 	all := jsonscan.Spans(data, messages)
 	empty := make([]bool, len(all))

@@ -182,7 +182,7 @@ func (t *fromChat) content(v jsonscan.Value, at string) ([]jsonscan.Value, error
 	return blocks, nil
 }
 
-// textBlocks is the block of a text; none where it is blank.
+// textBlocks is the block of a text; none if it is blank.
 func textBlocks(s jsonscan.String) []jsonscan.Value {
 	if s.Blank() {
 		return nil

@@ -15,10 +15,10 @@ var newest = []string{"context_management", "output_config", "service_tier", "in
 // newestOfTool are those of a tool.
 var newestOfTool = []string{"defer_loading", "eager_input_streaming", "allowed_callers", "input_examples", "strict", "type"}
 
-// Lean gives the edits that make a Messages request one that servers take which know
-// no newest fields: without those, with marks for the prompt cache reduced to their
-// type, and with thinking by a budget of tokens for adaptive thinking. What tools are
-// called with, and their schemas, stays as it is. names are the fields.
+// Lean returns the edits that make a Messages request one that servers take which
+// know no newest fields: without those, with marks for the prompt cache reduced to
+// their type, and with thinking by a budget of tokens for adaptive thinking. What
+// tools are called with, and their schemas, stays as it is. names are the fields.
 func Lean(data []byte) (edits []jsonscan.Edit, names []string) {
 	l := lean{data: data}
 	whole := jsonscan.Span{End: len(bytes.TrimRight(data, " \t\r\n"))}
@@ -93,10 +93,10 @@ func (l *lean) thinking(at, most jsonscan.Span) {
 	l.ignore("thinking.type")
 }
 
-// WithoutThinking gives the edits that take the thinking out of a Messages request
-// whose signature, or sealed data, refused chooses. Where a result of a tool then
-// follows a turn that begins without, thinking by a budget is switched off, which
-// Anthropic refuses there.
+// WithoutThinking returns the edits that take the thinking out of a Messages
+// request whose signature, or sealed data, refused chooses. Where a result of a
+// tool then follows a turn that begins without, thinking by a budget is switched
+// off, which Anthropic refuses there.
 func WithoutThinking(data []byte, refused func(signature []byte) bool) (edits []jsonscan.Edit, names []string) {
 	whole := jsonscan.Span{End: len(bytes.TrimRight(data, " \t\r\n"))}
 	f := jsonscan.Fields(data, whole, "messages", "thinking")
@@ -129,8 +129,8 @@ func WithoutThinking(data []byte, refused func(signature []byte) bool) (edits []
 // picture stands for one that a model cannot read.
 const picture = `{"type":"text","text":"[picture left out: this model reads text only]"}`
 
-// WithoutPictures gives the edits that put a line of text in the place of each picture
-// of a Messages request, those in results of tools too.
+// WithoutPictures returns the edits that put a line of text in the place of each
+// picture of a Messages request, those in results of tools too.
 func WithoutPictures(data []byte) (edits []jsonscan.Edit, names []string) {
 	whole := jsonscan.Span{End: len(bytes.TrimRight(data, " \t\r\n"))}
 	var blocks func(at jsonscan.Span, depth int)

@@ -49,7 +49,7 @@ func (o Options) withDefaults() Options {
 
 // Model is what a translation has to know of a model.
 type Model struct {
-	MaxOutput  int  // the most tokens of one answer; 0 where it is not known
+	MaxOutput  int  // the most tokens of one answer; 0 if it is not known
 	Thinking   bool // takes thinking (Messages) or reasoning_effort (chat)
 	Adaptive   bool // takes thinking of type adaptive, with output_config.effort
 	DefaultOn  bool // thinks unless the request disables it
@@ -61,10 +61,11 @@ type Model struct {
 	Prefill    bool // takes a conversation that ends with a turn of its own
 }
 
-// ModelByName gives what a model's name alone implies. The rules for
-// Claude follow Anthropic's migration guides: adaptive thinking since 4.6, no
-// sampling parameters since Opus 4.7 and in all of 5, structured output since
-// 4.5, the effort xhigh since 4.7, thinking by default since 5, no prefill since 4.6. A name that no rule knows gets the most common answers.
+// ModelByName returns what a model's name alone implies. The rules for Claude
+// follow Anthropic's migration guides: adaptive thinking since 4.6, no sampling
+// parameters since Opus 4.7 and in all of 5, structured output since 4.5, the
+// effort xhigh since 4.7, thinking by default since 5, no prefill since 4.6. A name
+// that no rule knows gets the most common answers.
 func ModelByName(name string) Model {
 	bare := strings.ToLower(name[strings.LastIndexByte(name, '/')+1:])
 	if i := strings.Index(bare, "claude"); i >= 0 {

@@ -13,9 +13,9 @@ type thought struct {
 	after dialect.Gap // what stands between the thought before it and this one
 }
 
-// arrange gives the blocks of a turn in the order in which the model made them, as
-// its thoughts tell it; what they do not tell of follows, the text before the calls.
-// Thinking that comes back in another place is refused.
+// arrange returns the blocks of a turn in the order in which the model made them,
+// as its thoughts tell it; what they do not tell of follows, the text before the
+// calls. Thinking that comes back in another place is refused.
 func arrange(thoughts []thought, content, calls []jsonscan.Value) (blocks []jsonscan.Value) {
 	for _, th := range thoughts {
 		for _, n := range th.after {

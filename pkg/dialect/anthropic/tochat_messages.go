@@ -169,14 +169,15 @@ func (t *toChat) systemMessage(blocks []inBlock, at string) error {
 	return nil
 }
 
-// setCache gives a part its mark for the prompt cache, where the provider takes one.
+// setCache returns a part its mark for the prompt cache, where the provider takes
+// one.
 func (t *toChat) setCache(p *part, cache jsonscan.Value) {
 	if t.up.Takes(openai.CacheControl) && !p.cache.Set() {
 		p.cache = cache
 	}
 }
 
-// simplest gives one unmarked text as a string, which every provider takes.
+// simplest returns one unmarked text as a string, which every provider takes.
 func simplest(parts []part) jsonscan.Value {
 	if len(parts) == 1 && !parts[0].text.Absent() && !parts[0].cache.Set() {
 		return parts[0].text
@@ -389,7 +390,7 @@ func beginsWithError(s jsonscan.String) bool {
 	return len(s) > len(word)+1 && strings.EqualFold(string(s[1:1+len(word)]), word)
 }
 
-// ownID gives a call its id back, and the thought signature that came in it.
+// ownID returns a call its id back, and the thought signature that came in it.
 func (t *toChat) ownID(id string) (own, thought string) {
 	own, thought, _ = strings.Cut(ownID(id), thoughtMark)
 	return own, thought
@@ -478,7 +479,7 @@ func thinkingDetail(b *inBlock) jsonscan.Value {
 }
 
 // redactedDetail takes apart what sealedDetail put together, or keeps Anthropic's
-// own; absent where it is neither.
+// own; absent if it is neither.
 func redactedDetail(data jsonscan.String) jsonscan.Value {
 	if data.HasPrefix(sealedPrefix) {
 		raw, err := base64.StdEncoding.DecodeString(strings.TrimPrefix(data.Text(), sealedPrefix))

@@ -29,7 +29,7 @@ type inTool struct {
 // maxName is how long a function's name may be in chat; Messages takes twice that.
 const maxName = 64
 
-// shortName gives the name that a tool has in chat.
+// shortName returns the name that a tool has in chat.
 func (t *toChat) shortName(name string) string {
 	if len(name) <= maxName {
 		return name

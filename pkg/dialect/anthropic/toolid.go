@@ -9,7 +9,7 @@ const hexDigits = "0123456789abcdef"
 // each byte other than a letter, digit or '-' as '_' and two hexadecimal digits.
 const idMark = "hlx_"
 
-// safeID gives the id that a Messages API takes.
+// safeID returns the id that a Messages API takes.
 func safeID(id string) string {
 	ok := id != "" && !strings.HasPrefix(id, idMark)
 	for i := 0; ok && i < len(id); i++ {

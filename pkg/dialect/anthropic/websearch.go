@@ -38,7 +38,7 @@ type inSearch struct {
 	Location dialect.Place `json:"user_location"`
 }
 
-// webSearch gives the wish for a search that a tool is; nil of any other tool.
+// webSearch returns the wish for a search that a tool is; nil of any other tool.
 func (t *inTool) webSearch() *dialect.WebSearch {
 	if !strings.HasPrefix(t.Type, "web_search_") {
 		return nil
@@ -109,7 +109,7 @@ type search struct {
 	input []byte // so far
 }
 
-// entry gives the search with what its result block holds.
+// entry returns the search with what its result block holds.
 func (s *search) entry(result json.RawMessage) dialect.Search {
 	var input struct {
 		Query string `json:"query"`
@@ -212,7 +212,8 @@ func citedBlocks(answer jsonscan.String, cited []dialect.URLCitation) []jsonscan
 	return out
 }
 
-// foreignCitations gives the edits that take citations made here out of a text block.
+// foreignCitations returns the edits that take citations made here out of a text
+// block.
 func foreignCitations(data []byte, block jsonscan.Span) []jsonscan.Edit {
 	at := jsonscan.Fields(data, block, "citations")[0]
 	if !strings.Contains(string(at.Of(data)), madeHere) {

@@ -70,9 +70,9 @@ func turn(size int) (tools []map[string]any, steps []step) {
 	return tools, steps
 }
 
-// Agent gives a request of an agent of about size bytes, in the caller's dialect:
-// "anthropic", "openai" (chat completions), "responses" or "gemini". It holds
-// tools with schemas, calls, and results that are code.
+// Agent returns a request of an agent of about size bytes, in the caller's dialect:
+// "anthropic", "openai" (chat completions), "responses" or "gemini". It holds tools
+// with schemas, calls, and results that are code.
 func Agent(dialect string, size int) []byte {
 	guess := size
 	for range 4 { // escapes make it larger than its texts

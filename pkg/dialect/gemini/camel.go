@@ -16,8 +16,8 @@ var opaque = []string{
 }
 
 // camel renames snake_case members to the API's camelCase: protocol buffers' JSON
-// takes both, and so do Gemini's clients. raw is returned as it is where there is
-// no such member, and what is not JSON stays so.
+// takes both, and so do Gemini's clients. raw is returned as it is if there is no
+// such member, and what is not JSON stays so.
 func camel(raw json.RawMessage) json.RawMessage {
 	if !hasSnakeMember(raw) || !jsonscan.Valid(raw) {
 		return raw

@@ -14,7 +14,7 @@ import (
 
 // problem is an error on its way between dialects.
 type problem struct {
-	status  int    // HTTP's, 0 where it is not known
+	status  int    // HTTP's, 0 if it is not known
 	message string // public
 	kind    string // OpenAI's type
 	code    string // a machine-readable word, or ""
@@ -149,8 +149,8 @@ func readError(status int, header http.Header, body []byte) problem {
 // tooLong are Google's words for a prompt that does not fit in the model's context.
 const tooLong = "The input token count exceeds the maximum number of tokens allowed"
 
-// inGooglesWords gives an error's message; one of a prompt that is too long begins with
-// Google's own words, which its clients know.
+// inGooglesWords returns an error's message; one of a prompt that is too long
+// begins with Google's own words, which its clients know.
 func (p *problem) inGooglesWords() string {
 	lower := strings.ToLower(p.message)
 	if p.code != dialect.ContextLengthExceeded || strings.Contains(lower, "input token count") {

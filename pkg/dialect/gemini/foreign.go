@@ -6,10 +6,10 @@ import (
 	"github.com/hostless/hostless/pkg/jsonscan"
 )
 
-// Foreign gives the edits that take out of a Gemini request the thought signatures
-// that Hostless sealed while another provider's model answered, which Google refuses
-// as corrupted on each further turn. Google's placeholder stands in their places.
-// ignored names what was taken out.
+// Foreign returns the edits that take out of a Gemini request the thought
+// signatures that Hostless sealed while another provider's model answered, which
+// Google refuses as corrupted on each further turn. Google's placeholder stands in
+// their places. ignored names what was taken out.
 func Foreign(data []byte) (edits []jsonscan.Edit, ignored []string) {
 	return WithoutSignatures(data, func(signature []byte) bool { return bytes.HasPrefix(signature, []byte(`"`+sealedPrefix)) })
 }

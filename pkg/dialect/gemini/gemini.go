@@ -66,8 +66,8 @@ func (o Options) withDefaults() Options {
 
 // Facts are what the translation needs to know of a model.
 type Facts struct {
-	// Levels are the thinkingLevels that the model takes, weakest first; empty
-	// where it takes none (https://ai.google.dev/gemini-api/docs/thinking).
+	// Levels are the thinkingLevels that the model takes, weakest first; empty if
+	// it takes none (https://ai.google.dev/gemini-api/docs/thinking).
 	Levels []string
 	// MinBudget and MaxBudget bound its thinkingBudget in tokens; MaxBudget 0
 	// means that it takes none.

@@ -94,7 +94,7 @@ func run(t *testing.T, tr dialect.Translator, in map[string][]byte) map[string][
 	return got
 }
 
-// seed gives the fuzz targets the golden cases of some translators.
+// seed returns the fuzz targets the golden cases of some translators.
 func seed(f *testing.F, kinds ...string) {
 	for _, c := range dialecttest.Cases(f, "testdata/*.txtar") {
 		if kind, _, _ := strings.Cut(c.Name, "-"); slices.Contains(kinds, kind) {

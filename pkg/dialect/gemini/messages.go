@@ -188,7 +188,7 @@ func (t *toGemini) call(c *toolCall, at string) (part, error) {
 }
 
 // argumentsOf reads the arguments of a call, which are JSON within a string; ok is
-// false where they are anything but an object.
+// false if they are anything but an object.
 func argumentsOf(raw jsonscan.String) (args json.RawMessage, ok bool) {
 	if raw.Blank() {
 		return json.RawMessage("{}"), true
@@ -205,8 +205,8 @@ func invalidArguments(raw jsonscan.String) json.RawMessage {
 	return append(jsonscan.AppendString([]byte(`{"invalid_arguments":`), raw), '}')
 }
 
-// responseOf gives a tool's result as Gemini takes it where it is the text of an
-// object; nil where it is any other text.
+// responseOf returns a tool's result as Gemini takes it where it is the text of an
+// object; nil if it is any other text.
 func responseOf(lines []jsonscan.String) json.RawMessage {
 	if len(lines) == 0 || !opensObject(lines[0]) {
 		return nil

@@ -15,7 +15,7 @@ const maxName = 64
 // (https://ai.google.dev/api/caching#FunctionDeclaration).
 type toolNames map[string]string
 
-// send gives the name that a function has in a request. It is the same for a
+// send returns the name that a function has in a request. It is the same for a
 // function each time, and no two functions share one.
 func (n *toolNames) send(name string) string {
 	if nameFits(name) {
@@ -39,7 +39,7 @@ func (n *toolNames) send(name string) string {
 	return sent
 }
 
-// original gives the caller's own name of a function.
+// original returns the caller's own name of a function.
 func (n toolNames) original(sent string) string {
 	if name, ok := n[sent]; ok {
 		return name

@@ -8,10 +8,10 @@ import (
 	"github.com/hostless/hostless/pkg/jsonscan"
 )
 
-// AnswerCalls gives the edits that bring the responses in a Gemini request's history to
-// one for each call, which Google insists on: a call that its user stopped gets one that
-// says so, and one that is there twice, as Gemini CLI resumes a session, is cut. ignored
-// names what was changed.
+// AnswerCalls returns the edits that bring the responses in a Gemini request's
+// history to one for each call, which Google insists on: a call that its user
+// stopped gets one that says so, and one that is there twice, as Gemini CLI resumes
+// a session, is cut. ignored names what was changed.
 func AnswerCalls(data []byte) (edits []jsonscan.Edit, ignored []string) {
 	contents := jsonscan.Spans(data, jsonscan.Fields(data, jsonscan.Span{End: len(bytes.TrimRight(data, " \t\r\n"))}, "contents")[0])
 	for i, at := range contents {
@@ -109,9 +109,9 @@ func appendStopped(b []byte, calls []functionPart) []byte {
 	return b
 }
 
-// SignCalls gives the edits that put Google's placeholder where the first call of a turn
-// has no thought signature, since another provider's model made it: Gemini 3 refuses such
-// calls. ignored names what was lacking.
+// SignCalls returns the edits that put Google's placeholder where the first call of
+// a turn has no thought signature, since another provider's model made it: Gemini 3
+// refuses such calls. ignored names what was lacking.
 func SignCalls(data []byte) (edits []jsonscan.Edit, ignored []string) {
 	contents := jsonscan.Fields(data, jsonscan.Span{End: len(bytes.TrimRight(data, " \t\r\n"))}, "contents")[0]
 	for _, at := range jsonscan.Spans(data, contents) {

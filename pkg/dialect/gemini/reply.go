@@ -99,8 +99,8 @@ func (r *chatReply) appendHead(b []byte, a *answer, object string) []byte {
 
 // malformed is the error of an answer in which the model meant to call a function
 // and did not succeed: as a clean end without a call it would end an agent's run.
-// So would an answer with nothing in it, unless mayBeEmpty: a stop sequence may end one at
-// once. It is nil where some candidate can be used.
+// So would an answer with nothing in it, unless mayBeEmpty: a stop sequence may end
+// one at once. It is nil if some candidate can be used.
 func (a *answer) malformed(mayBeEmpty bool) *problem {
 	var p *problem
 	for i := range a.Candidates {

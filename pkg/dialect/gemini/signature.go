@@ -49,7 +49,7 @@ func NewSignatureCache(max int) *SignatureCache {
 	return &SignatureCache{max: max, entries: map[string]*list.Element{}, order: list.New()}
 }
 
-// Get gives the signature of a tool call, "" where none is known.
+// Get returns the signature of a tool call, "" where none is known.
 func (c *SignatureCache) Get(id string) string {
 	c.mu.Lock()
 	defer c.mu.Unlock()

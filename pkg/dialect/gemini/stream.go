@@ -210,7 +210,7 @@ func (s *chatStream) End(cause error, emit func(sse.Event)) error {
 	return nil
 }
 
-// complete is whether every candidate came to its end.
+// complete reports whether every candidate came to its end.
 func (s *chatStream) complete() bool {
 	if len(s.seen) == 0 {
 		return s.blocked != nil

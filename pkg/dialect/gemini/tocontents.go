@@ -196,7 +196,7 @@ func typed(kind string, value jsonscan.Value) jsonscan.Value {
 	return jsonscan.Obj(member("type", jsonscan.Quoted(kind)), member(kind, value))
 }
 
-// userPart gives a part of a user's turn as one of a chat message.
+// userPart returns a part of a user's turn as one of a chat message.
 func userPart(p *part, at string) (v jsonscan.Value, err error) {
 	switch {
 	case p.Text != nil:
@@ -218,7 +218,7 @@ func userPart(p *part, at string) (v jsonscan.Value, err error) {
 	return v, dialect.Invalid(at+".functionCall", "a function call belongs to a turn of the model")
 }
 
-// inlinePart gives data that came inline as what chat completions have for its
+// inlinePart returns data that came inline as what chat completions have for its
 // type.
 func inlinePart(data *blob, at string) (v jsonscan.Value, err error) {
 	mime := mimeType(data.MimeType)

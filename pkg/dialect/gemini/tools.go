@@ -73,7 +73,7 @@ func (t *toGemini) tools() (tools, config json.RawMessage, err error) {
 	return b, rawjson.Object{rawjson.M("functionCallingConfig", rawjson.Must(choice))}.JSON(), nil
 }
 
-// search gives Google's own tools for what the caller wants of the web, as a list
+// search returns Google's own tools for what the caller wants of the web, as a list
 // without its end; nil is none. Google takes them or functions, not both: beside
 // functions the search is left out, unless it was demanded.
 func (t *toGemini) search(functions bool) ([]byte, error) {

@@ -52,7 +52,7 @@ func (f *fromGemini) functions(out *jsonscan.Value) error {
 	return f.choice(out)
 }
 
-// web gives what is wanted of the web, to be added to.
+// web returns what is wanted of the web, to be added to.
 func (f *fromGemini) web(name string) *dialect.WebSearch {
 	if f.search == nil {
 		f.search = &dialect.WebSearch{From: "tools." + name, NoSearch: true}

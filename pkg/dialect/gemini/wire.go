@@ -17,7 +17,7 @@ type content struct {
 // part is one part of a content. Text and data are JSON strings as they stood in
 // the body that they came from: they are copied once, into the result.
 type part struct {
-	Text                jsonscan.String   `json:"text"` // nil where the part is something else
+	Text                jsonscan.String   `json:"text"` // nil if the part is something else
 	Thought             bool              `json:"thought"`
 	InlineData          *blob             `json:"inlineData"`
 	FileData            *fileData         `json:"fileData"`
@@ -129,7 +129,7 @@ type usage struct {
 	Tools *dialect.ToolUse `json:"server_tool_use,omitempty"`
 }
 
-// chat gives the usage of chat completions, with the searches that were made.
+// chat returns the usage of chat completions, with the searches that were made.
 func (u *usageMetadata) chat(searches int) usage {
 	var out usage
 	if searches > 0 {

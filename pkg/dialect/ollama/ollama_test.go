@@ -90,7 +90,7 @@ func translate(s dialect.Stream, events io.Reader) []byte {
 	return dialecttest.Translate(s, events, appendLine)
 }
 
-// seed gives the fuzz targets the golden cases of some translators.
+// seed returns the fuzz targets the golden cases of some translators.
 func seed(f *testing.F, kinds ...string) {
 	for _, c := range dialecttest.Cases(f, "testdata/*.txtar") {
 		if kind, _, _ := strings.Cut(c.Name, "-"); slices.Contains(kinds, kind) {

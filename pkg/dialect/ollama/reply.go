@@ -245,7 +245,7 @@ func (p *partialCalls) add(m *chatMessage) error {
 	return nil
 }
 
-// object gives the arguments as an object; ok is false where they are none.
+// object returns the arguments as an object; ok is false if they are none.
 func (c *partialCall) object() (args json.RawMessage, ok bool) {
 	raw := jsonscan.String(append(append(append(make([]byte, 0, len(c.arguments)+2), '"'), c.arguments...), '"'))
 	if raw.Blank() {

@@ -21,8 +21,8 @@ func NineCharacterIDs(provider, model string) bool {
 	return provider == "mistral" || slices.ContainsFunc(mistrals, func(name string) bool { return strings.Contains(bare, name) }) || strings.HasPrefix(bare, "ministral")
 }
 
-// shortCallID gives an id as Mistral takes it: one that fits as it is, any other by its
-// hash, the same each time.
+// shortCallID returns an id as Mistral takes it: one that fits as it is, any other
+// by its hash, the same each time.
 func shortCallID(id string) string {
 	if fitsShort(id) {
 		return id
@@ -38,8 +38,8 @@ func fitsShort(id string) bool {
 	}) < 0
 }
 
-// ShortCallIDs gives messages whose calls and results have Mistral's ids; ok is false
-// where they have them.
+// ShortCallIDs returns messages whose calls and results have Mistral's ids; ok is
+// false if they have them.
 func ShortCallIDs(list jsonscan.Value) (out jsonscan.Value, ok bool) {
 	var messages []jsonscan.Value
 	for _, m := range list.Elements() {

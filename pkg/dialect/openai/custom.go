@@ -10,10 +10,10 @@ import (
 	"github.com/hostless/hostless/pkg/sse"
 )
 
-// CustomTools gives the translation from chat completions that second is, with custom
-// tools, whose input is free text, as functions of one string: other providers have
-// functions alone. The caller gets its custom calls back as it knows them
-// (https://platform.openai.com/docs/guides/function-calling#custom-tools).
+// CustomTools returns the translation from chat completions that second is, with
+// custom tools, whose input is free text, as functions of one string: other
+// providers have functions alone. The caller gets its custom calls back as it knows
+// them (https://platform.openai.com/docs/guides/function-calling#custom-tools).
 func CustomTools(second dialect.Translator) dialect.Translator {
 	return func(in dialect.Request) (*dialect.Call, error) {
 		if raw, whole := in.Value().Bytes(); whole && !bytes.Contains(raw, []byte(`"custom"`)) {

@@ -30,8 +30,8 @@ func (e Encrypted) Detail() jsonscan.Value {
 	return o
 }
 
-// EncryptedOf reads an element of reasoning_details; ok is false where it is of another
-// kind.
+// EncryptedOf reads an element of reasoning_details; ok is false if it is of
+// another kind.
 func EncryptedOf(detail jsonscan.Value) (e Encrypted, ok bool) {
 	if detail.Kind() != '{' || !strings.HasPrefix(detail.Get("format").String().Text(), "openai-responses") {
 		return e, false

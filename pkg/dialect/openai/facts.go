@@ -56,10 +56,11 @@ func Everything() Facts { return Facts{everything} }
 // of the middle is taken, but for the hints that the provider does not take.
 func (f Facts) Responses() Facts { return append(f[:len(f):len(f)], responses) }
 
-// onward is whether the request goes on to a Responses API.
+// onward reports whether the request goes on to a Responses API.
 func (f Facts) onward() bool { return slices.Contains(f, responses) }
 
-// itself is whether the provider maps what its models take itself, as OpenRouter does.
+// itself reports whether the provider maps what its models take itself, as
+// OpenRouter does.
 func (f Facts) itself() bool { return f.Takes(ReasoningDetails) && !f.onward() }
 
 // Takes reports whether the provider takes a field.

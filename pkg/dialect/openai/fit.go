@@ -10,7 +10,7 @@ import (
 // Model is what is known of a model, by its provider's list or the model facts. The
 // zero value is one of which nothing is known.
 type Model struct {
-	Output    int  // most tokens of an answer, 0 where it is not known
+	Output    int  // most tokens of an answer, 0 if it is not known
 	TextOnly  bool // it reads nothing but text
 	ThinksNot bool // it takes no reasoning_effort
 }
@@ -23,9 +23,9 @@ var leftOut = map[string]string{
 	"file":        "[file left out: this model reads text only]",
 }
 
-// Fit gives the translation to chat completions that first is, with its requests as
-// the model takes them: no more output tokens than it gives, a line of text for each
-// picture that it cannot read, and no effort where it does not think.
+// Fit returns the translation to chat completions that first is, with its requests
+// as the model takes them: no more output tokens than it gives, a line of text for
+// each picture that it cannot read, and no effort where it does not think.
 func Fit(first dialect.Translator, m Model) dialect.Translator {
 	if m == (Model{}) {
 		return first
@@ -49,8 +49,8 @@ func Fit(first dialect.Translator, m Model) dialect.Translator {
 	}
 }
 
-// FitFrom gives the translation from chat completions that second is, with its requests
-// as Fit makes them.
+// FitFrom returns the translation from chat completions that second is, with its
+// requests as Fit makes them.
 func FitFrom(second dialect.Translator, m Model) dialect.Translator {
 	if m == (Model{}) {
 		return second
@@ -66,8 +66,8 @@ func FitFrom(second dialect.Translator, m Model) dialect.Translator {
 	}
 }
 
-// WithoutPictures gives a request for chat completions with a line of text for each
-// picture and file, and what was replaced.
+// WithoutPictures returns a request for chat completions with a line of text for
+// each picture and file, and what was replaced.
 func WithoutPictures(body []byte) (out []byte, ignored []string) {
 	f := fitting{model: Model{TextOnly: true}, files: true}
 	return f.request(jsonscan.Raw(body)).JSON(), f.ignored

@@ -7,11 +7,12 @@ import (
 	"github.com/hostless/hostless/pkg/jsonscan"
 )
 
-// Foreign gives the edits that take out of a chat request, whose messages are at a place
-// in data, the thinking that Hostless put into the conversation while another provider's
-// model answered: providers refuse members of a message that they do not know, and cannot
-// read what they did not make. What a provider of these facts made itself stays, as does
-// all that was not made here. ignored names what was taken out.
+// Foreign returns the edits that take out of a chat request, whose messages are at
+// a place in data, the thinking that Hostless put into the conversation while
+// another provider's model answered: providers refuse members of a message that
+// they do not know, and cannot read what they did not make. What a provider of
+// these facts made itself stays, as does all that was not made here. ignored names
+// what was taken out.
 func Foreign(data []byte, messages jsonscan.Span, provider string, facts Facts) (edits []jsonscan.Edit, ignored []string) {
 	if !holdsDetails(messages.Of(data)) {
 		return nil, nil
@@ -76,8 +77,8 @@ func adjoin(data []byte, a, b jsonscan.Span) bool {
 	return bytes.Count(bytes.Trim(data[a.End:b.Start], " \t\r\n:,"), []byte(`"`)) == 2
 }
 
-// cutMembers gives the edit that cuts the members from the one with the value first to
-// the one with the value last out of the object at a place, with a comma.
+// cutMembers returns the edit that cuts the members from the one with the value
+// first to the one with the value last out of the object at a place, with a comma.
 func cutMembers(data []byte, object, first, last jsonscan.Span) jsonscan.Edit {
 	start := first.Start - 1
 	for quotes := 0; quotes < 2 && start > object.Start; start-- { // the name's

@@ -7,7 +7,7 @@ import (
 	"github.com/hostless/hostless/pkg/jsonscan"
 )
 
-// history gives the messages in the order that chat completions insist on: a tool
+// history returns the messages in the order that chat completions insist on: a tool
 // message for each call, right behind the calls, and none else. What is not so is
 // repaired and named, so that a session survives it: see dialect.Pair.
 func (p *restriction) history(list jsonscan.Value) jsonscan.Value {
@@ -93,7 +93,7 @@ func inOrder(order []dialect.Placed, turns []dialect.Turn) bool {
 	return true
 }
 
-// calls gives a message's tool calls the ids of refs, and arguments that are an
+// calls returns a message's tool calls the ids of refs, and arguments that are an
 // object: those of a call that was cut off are shown as they are.
 func (p *restriction) calls(m jsonscan.Value, refs []dialect.ToolRef) jsonscan.Value {
 	var calls []jsonscan.Value

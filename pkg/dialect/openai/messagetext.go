@@ -15,8 +15,8 @@ type MessageText struct {
 	Reasoning        json.RawMessage `json:"reasoning"` // OpenRouter's, Groq's and vLLM's word, beside the other or alone
 }
 
-// Text is the answer's text, as a JSON string, which is the provider's own bytes where
-// it is one already; nil where nothing is.
+// Text is the answer's text, as a JSON string, which is the provider's own bytes
+// where it is one already; nil if nothing is.
 func (s *MessageText) Text() json.RawMessage {
 	if text := filled(s.Content); text != nil {
 		return text
@@ -60,7 +60,7 @@ func (s *MessageText) parts() (text, thought string) {
 	return answer.String(), thinks.String()
 }
 
-// filled gives a string that is not empty.
+// filled returns a string that is not empty.
 func filled(raw json.RawMessage) json.RawMessage {
 	if len(raw) > 2 && raw[0] == '"' {
 		return raw

@@ -135,8 +135,8 @@ func (f family) effort(word string) string {
 // say nothing.
 var samplers = map[string]float64{"temperature": 1, "top_p": 1, "presence_penalty": 0, "frequency_penalty": 0}
 
-// suits gives a field's value as the model takes it; absent where it takes none,
-// and whether that is worth a word to the caller.
+// suits returns a field's value as the model takes it; absent if it takes none, and
+// whether that is worth a word to the caller.
 func (f family) suits(name string, value jsonscan.Value) (suited jsonscan.Value, loss bool) {
 	if f == unknown || !value.Set() {
 		return value, false

@@ -8,7 +8,7 @@ type Numbering struct {
 	ids []string    // by place
 }
 
-// Place gives the place of a piece's call in the order in which calls began.
+// Place returns the place of a piece's call in the order in which calls began.
 func (n *Numbering) Place(index *int, id, name string) int {
 	last := len(n.ids) - 1
 	switch {

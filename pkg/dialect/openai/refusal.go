@@ -30,9 +30,10 @@ var (
 // in an error are something else.
 const leastTokens = 256
 
-// OutputLimit gives the most tokens that an answer may have, as the error of a request
-// that asked for more tells; 0 where it is about something else. once is whether it
-// holds for this request alone, whose prompt takes up the rest of the context.
+// OutputLimit returns the most tokens that an answer may have, as the error of a
+// request that asked for more tells; 0 if it is about something else. once is
+// whether it holds for this request alone, whose prompt takes up the rest of the
+// context.
 func OutputLimit(message string, asked int64) (limit int64, once bool) {
 	lower := strings.ToLower(message)
 	if asked <= 0 || !strings.Contains(lower, "max_tokens") && !strings.Contains(lower, "max_completion_tokens") && !strings.Contains(lower, "completion tokens") &&
@@ -60,8 +61,8 @@ func OutputLimit(message string, asked int64) (limit int64, once bool) {
 	return limit, false
 }
 
-// WithThoughts gives a request for chat completions whose calls have thinking before
-// them, a placeholder where there is none.
+// WithThoughts returns a request for chat completions whose calls have thinking
+// before them, a placeholder where there is none.
 func WithThoughts(body []byte) []byte { return recalled(jsonscan.Raw(body), noThoughts{}, true).JSON() }
 
 type noThoughts struct{}
@@ -71,7 +72,8 @@ func (noThoughts) Get(string) json.RawMessage  { return nil }
 func (noThoughts) Put(string, json.RawMessage) {}
 func (noThoughts) Spoke()                      {}
 
-// WithShortIDs gives a request for chat completions whose calls have Mistral's ids.
+// WithShortIDs returns a request for chat completions whose calls have Mistral's
+// ids.
 func WithShortIDs(body []byte) []byte {
 	chat := jsonscan.Raw(body)
 	list, changed := ShortCallIDs(chat.Get("messages"))

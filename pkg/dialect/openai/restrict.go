@@ -9,7 +9,7 @@ import (
 	"github.com/hostless/hostless/pkg/jsonscan"
 )
 
-// Restrict gives the translator to chat completions that first is, with its
+// Restrict returns the translator to chat completions that first is, with its
 // requests as a provider of these facts takes them:
 //
 //   - extra_body's members for the provider are merged in, and win; it is a fault
@@ -272,7 +272,7 @@ func (p *restriction) message(v jsonscan.Value) jsonscan.Value {
 	return out
 }
 
-// OwnDetails gives a list of reasoning details in the words of the provider that
+// OwnDetails returns a list of reasoning details in the words of the provider that
 // takes them, OpenRouter (https://openrouter.ai/docs/use-cases/reasoning-tokens):
 // reasoning.text and reasoning.encrypted for the middle's thinking and redacted.
 func OwnDetails(list jsonscan.Value) jsonscan.Value {

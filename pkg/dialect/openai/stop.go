@@ -12,7 +12,7 @@ import (
 // maxStops is how many stop sequences OpenAI and most others take.
 const maxStops = 4
 
-// stops are the stop sequences of a request; nil where it has none.
+// stops are the stop sequences of a request; nil if it has none.
 func stops(v jsonscan.Value) (list []string) {
 	if s := v.String(); s != nil {
 		v = jsonscan.Arr([]jsonscan.Value{v})
@@ -25,9 +25,9 @@ func stops(v jsonscan.Value) (list []string) {
 	return list
 }
 
-// stop gives the stop sequences that go to the provider; absent for none. What it does
-// not take is cut off here: models that think and the Responses API take none, others
-// four.
+// stop returns the stop sequences that go to the provider; absent for none. What it
+// does not take is cut off here: models that think and the Responses API take none,
+// others four.
 func (p *restriction) stop(v jsonscan.Value) jsonscan.Value {
 	list := stops(v)
 	switch {
@@ -84,7 +84,7 @@ type cutter struct {
 	found    string // the sequence, once it was found
 }
 
-// take gives what of the text so far may be shown; last is whether no more comes.
+// take returns what of the text so far may be shown; last is whether no more comes.
 func (c *cutter) take(text string, last bool) string {
 	if c.found != "" {
 		return ""

@@ -17,8 +17,8 @@ import (
 type Thoughts interface {
 	// Any reports whether anything is remembered, so that none need be looked for.
 	Any() bool
-	// Get gives the members reasoning_content and reasoning_details, as an object, of
-	// the message that a call belongs to; nil where they are not known.
+	// Get gives the members reasoning_content and reasoning_details, as an object,
+	// of the message that a call belongs to; nil if they are not known.
 	Get(callID string) json.RawMessage
 	// Put remembers them.
 	Put(callID string, thought json.RawMessage)
@@ -42,9 +42,9 @@ func ThinksBack(model string) bool {
 	return false
 }
 
-// Recall gives the translation to a provider of chat completions that first is, with
-// the thinking that its client lost put back, and with a placeholder where needed says
-// so. What the provider's answers think is remembered.
+// Recall returns the translation to a provider of chat completions that first is,
+// with the thinking that its client lost put back, and with a placeholder where
+// needed says so. What the provider's answers think is remembered.
 func Recall(first dialect.Translator, thoughts Thoughts, needed bool) dialect.Translator {
 	return func(in dialect.Request) (*dialect.Call, error) {
 		unwritten := in.Unwritten
@@ -64,8 +64,9 @@ func Recall(first dialect.Translator, thoughts Thoughts, needed bool) dialect.Tr
 	}
 }
 
-// RecallDetails gives the translation from chat completions that second is, with the
-// signed thinking that its client lost put back. What its answers think is remembered.
+// RecallDetails returns the translation from chat completions that second is, with
+// the signed thinking that its client lost put back. What its answers think is
+// remembered.
 func RecallDetails(second dialect.Translator, thoughts Thoughts) dialect.Translator {
 	return func(in dialect.Request) (*dialect.Call, error) {
 		in.Chat, in.Body = recalled(in.Value(), thoughts, false), nil
@@ -100,7 +101,7 @@ func recalled(chat jsonscan.Value, thoughts Thoughts, needed bool) jsonscan.Valu
 	return replaced(chat, "messages", jsonscan.Arr(messages))
 }
 
-// thoughtless gives a message of calls its thinking; ok is false where it has it, or
+// thoughtless returns a message of calls its thinking; ok is false if it has it, or
 // has no calls, or none is known.
 func thoughtless(m jsonscan.Value, thoughts Thoughts, needed bool) (out jsonscan.Value, ok bool) {
 	if m.Kind() != '{' || !m.Get("role").Is(`"assistant"`) {

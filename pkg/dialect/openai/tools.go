@@ -5,7 +5,7 @@ import (
 	"github.com/hostless/hostless/pkg/jsonscan"
 )
 
-// tools gives the tools as the provider takes them.
+// tools returns the tools as the provider takes them.
 func (p *restriction) tools(list jsonscan.Value) jsonscan.Value {
 	if list.Kind() != '[' {
 		return list
@@ -29,9 +29,9 @@ func (p *restriction) tools(list jsonscan.Value) jsonscan.Value {
 	return jsonscan.Arr(tools)
 }
 
-// withSchema gives a function a schema that OpenAI takes, where its own is refused:
-// one of an object without properties, or with a combinator at the root. ok is false
-// where nothing is to be done.
+// withSchema returns a function a schema that OpenAI takes, where its own is
+// refused: one of an object without properties, or with a combinator at the root.
+// ok is false if nothing is to be done.
 func withSchema(function jsonscan.Value) (out jsonscan.Value, ok bool) {
 	if function.Kind() != '{' {
 		return out, false

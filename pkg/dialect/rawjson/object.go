@@ -22,7 +22,7 @@ func T(name, text string) Member { return Member{name, Quote(text)} }
 type Object []Member
 
 // Members takes an object apart, keeping order, repetitions and each value's own
-// bytes, whose memory it shares; ok is false where raw is not an object.
+// bytes, whose memory it shares; ok is false if raw is not an object.
 func Members(raw json.RawMessage) (o Object, ok bool) {
 	_, err := jsonscan.Object(raw, func(key []byte, v jsonscan.Span) error {
 		o = append(o, Member{string(key), v.Of(raw)})

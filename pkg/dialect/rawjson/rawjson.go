@@ -34,7 +34,7 @@ func Must(v any) json.RawMessage {
 	return b
 }
 
-// Set gives nil for an absent or null value, and any other as it is.
+// Set returns nil for an absent or null value, and any other as it is.
 func Set(raw json.RawMessage) json.RawMessage {
 	if len(raw) == 0 || string(raw) == "null" {
 		return nil
@@ -42,7 +42,7 @@ func Set(raw json.RawMessage) json.RawMessage {
 	return raw
 }
 
-// Text decodes a JSON string; ok is false where raw is something else.
+// Text decodes a JSON string; ok is false if raw is something else.
 func Text(raw json.RawMessage) (s string, ok bool) { return jsonscan.Text(raw) }
 
 // IsString reports whether raw, which is valid and has no space before it, is a
@@ -64,7 +64,7 @@ func Compact(raw json.RawMessage) json.RawMessage {
 	return jsonscan.Compact(raw)
 }
 
-// Elements takes an array apart; ok is false where raw is not one.
+// Elements takes an array apart; ok is false if raw is not one.
 func Elements(raw json.RawMessage) (list []json.RawMessage, ok bool) {
 	ok = jsonscan.KindOf(raw) == '[' && jsonscan.Decode(raw, &list) == nil
 	return list, ok
@@ -86,7 +86,7 @@ func Array(list []json.RawMessage) json.RawMessage {
 	return append(b, ']')
 }
 
-// Quote gives s as a JSON string: see AppendString.
+// Quote returns s as a JSON string: see AppendString.
 func Quote(s string) json.RawMessage { return AppendString(nil, s) }
 
 // AppendString appends s as a JSON string. Only what must be escaped is, so that

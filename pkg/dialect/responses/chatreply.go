@@ -186,8 +186,8 @@ func (t *spokenTurn) flush(before string) {
 	t.pending = nil
 }
 
-// encrypted gives pieces of reasoning as elements of reasoning_details, and remembers
-// them by the call behind them.
+// encrypted returns pieces of reasoning as elements of reasoning_details, and
+// remembers them by the call behind them.
 func (r *chatReply) encrypted(pieces []string, before string) (details []jsonscan.Value) {
 	for _, data := range pieces {
 		details = append(details, openai.Encrypted{Provider: r.provider, Data: data, Before: before}.Detail())

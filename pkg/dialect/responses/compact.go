@@ -35,8 +35,8 @@ func sealSummary(text string) string {
 	return sealedPrefix + base64.StdEncoding.EncodeToString(rawjson.Must(summary{text}))
 }
 
-// unsealSummary reads a compaction's encrypted_content; ok is false where it was not made
-// here.
+// unsealSummary reads a compaction's encrypted_content; ok is false if it was not
+// made here.
 func unsealSummary(content string) (text string, ok bool) {
 	sealed, ok := strings.CutPrefix(content, sealedPrefix)
 	if !ok {
@@ -72,8 +72,9 @@ func isCompaction(input jsonscan.Value) bool {
 	return false
 }
 
-// transcript gives a conversation as text alone, without tools and thinking, and behind
-// it what asks for a summary: any model takes that, and none goes on with the work.
+// transcript returns a conversation as text alone, without tools and thinking, and
+// behind it what asks for a summary: any model takes that, and none goes on with
+// the work.
 func transcript(messages []jsonscan.Value) []jsonscan.Value {
 	names := map[string]string{}
 	out := make([]jsonscan.Value, 0, len(messages)+1)

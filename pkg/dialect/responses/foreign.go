@@ -7,10 +7,11 @@ import (
 	"github.com/hostless/hostless/pkg/jsonscan"
 )
 
-// Foreign gives the edits that take out of a Responses request, whose input is at a
-// place in data, what Hostless sealed while another provider's model answered: OpenAI
-// refuses encrypted content that is not its own on each further turn. Reasoning is cut,
-// the summary of a compaction becomes a message of the user. ignored names what was cut.
+// Foreign returns the edits that take out of a Responses request, whose input is at
+// a place in data, what Hostless sealed while another provider's model answered:
+// OpenAI refuses encrypted content that is not its own on each further turn.
+// Reasoning is cut, the summary of a compaction becomes a message of the user.
+// ignored names what was cut.
 func Foreign(data []byte, input jsonscan.Span) (edits []jsonscan.Edit, ignored []string) {
 	return WithoutReasoning(data, input, func(sealed []byte) bool { return bytes.HasPrefix(sealed[1:], []byte(sealedPrefix)) })
 }
@@ -48,8 +49,8 @@ func WithoutReasoning(data []byte, input jsonscan.Span, refused func(sealed []by
 	return append(edits, summaries...), ignored
 }
 
-// ForeignMessage gives a response.create of a WebSocket without what Foreign takes out of
-// a request: its own slice where there is nothing of that.
+// ForeignMessage returns a response.create of a WebSocket without what Foreign
+// takes out of a request: its own slice where there is nothing of that.
 func ForeignMessage(data []byte) []byte {
 	if !bytes.Contains(data, []byte(sealedPrefix)) {
 		return data

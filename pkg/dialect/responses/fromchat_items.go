@@ -113,8 +113,8 @@ func contentPart(p *chatPart, at, text string) (jsonscan.Value, error) {
 	return jsonscan.Value{}, dialect.Invalid(at+".type", fmt.Sprintf("content parts of type %q cannot be used with this model", p.Type))
 }
 
-// assistant gives a turn of the model as its items: each piece of reasoning right before
-// what it led to.
+// assistant returns a turn of the model as its items: each piece of reasoning right
+// before what it led to.
 func (t *fromChat) assistant(m *chatMessage, at string) error {
 	before := t.replay(m)
 	for _, item := range before[""] {
@@ -153,10 +153,10 @@ func (t *fromChat) assistant(m *chatMessage, at string) error {
 	return nil
 }
 
-// replay gives the reasoning that the provider encrypted in a turn, by the call that it
-// came before; what came before the text, or a call that is gone, is under "". Reasoning
-// of other providers is left out, being of no use to this one. What the client did not
-// give back is recalled.
+// replay returns the reasoning that the provider encrypted in a turn, by the call
+// that it came before; what came before the text, or a call that is gone, is under
+// "". Reasoning of other providers is left out, being of no use to this one. What
+// the client did not give back is recalled.
 func (t *fromChat) replay(m *chatMessage) map[string][]jsonscan.Value {
 	if t.options.Plain {
 		return nil

@@ -21,7 +21,7 @@ type chatFunction struct {
 	Strict      jsonscan.Value  `json:"strict"`
 }
 
-// tools gives the tools flat. The Responses API takes a function for strict where
+// tools returns the tools flat. The Responses API takes a function for strict where
 // nothing is said; chat completions do not.
 func (t *fromChat) tools() error {
 	var tools []jsonscan.Value
@@ -75,7 +75,7 @@ func flat(f *chatFunction) jsonscan.Value {
 	return o
 }
 
-// flatCustom gives a custom tool, whose grammar chat completions wrap once more.
+// flatCustom returns a custom tool, whose grammar chat completions wrap once more.
 func flatCustom(custom jsonscan.Value) jsonscan.Value {
 	o := jsonscan.Obj(member("type", jsonscan.Lit(`"custom"`)))
 	for name, value := range custom.Members() {
@@ -120,7 +120,7 @@ func (t *fromChat) searchTool(w *dialect.WebSearch) jsonscan.Value {
 	return o
 }
 
-// flatChoice gives a tool_choice flat; a string stays one.
+// flatChoice returns a tool_choice flat; a string stays one.
 func flatChoice(choice jsonscan.Value) jsonscan.Value {
 	if choice.Kind() != '{' {
 		return choice

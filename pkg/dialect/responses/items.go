@@ -37,7 +37,7 @@ type assistantTurn struct {
 	after                    dialect.Gap // what came of it since its last reasoning item
 }
 
-// message is the turn as chat has it; absent where nothing of it can stand alone.
+// message is the turn as chat has it; absent if nothing of it can stand alone.
 func (t *assistantTurn) message() jsonscan.Value {
 	text, refusal, reasoning := joined(t.text), joined(t.refusal), joined(t.reasoning)
 	if text.Absent() && refusal.Absent() && len(t.calls) == 0 {
@@ -61,7 +61,7 @@ func (t *assistantTurn) message() jsonscan.Value {
 	return o
 }
 
-// joined is the text of the pieces; absent where they hold none.
+// joined is the text of the pieces; absent if they hold none.
 func joined(pieces []jsonscan.String) jsonscan.Value {
 	var filled []jsonscan.String
 	for _, s := range pieces {
@@ -431,7 +431,7 @@ func (c *converter) output(it *item, at string) error {
 	return nil
 }
 
-// openTurn gives the assistant turn under construction, a new one if need be.
+// openTurn returns the assistant turn under construction, a new one if need be.
 func (c *converter) openTurn() *assistantTurn {
 	if c.turn == nil {
 		c.endOutputs()

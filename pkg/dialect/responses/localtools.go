@@ -45,8 +45,8 @@ func (s *toolSpec) isLocal() bool {
 	return environment == "" || environment == "local"
 }
 
-// local gives the function that stands for a local tool; one of the client's own of that
-// name keeps it.
+// local returns the function that stands for a local tool; one of the client's own
+// of that name keeps it.
 func (c *converter) local(kind string) jsonscan.Value {
 	name := c.localName(kind)
 	t := localTools[kind]
@@ -158,7 +158,7 @@ func newLocalItem(kind, id, callID, arguments, status string) localItem {
 	return it
 }
 
-// validObject gives arguments that are an object, {} for others.
+// validObject returns arguments that are an object, {} for others.
 func validObject(arguments string) []byte {
 	raw := []byte(arguments)
 	if !jsonscan.Valid(raw) || jsonscan.KindOf(raw) != '{' {

@@ -108,9 +108,9 @@ func (t *assistantTurn) say(s jsonscan.String) {
 	t.after.Text(utf8.RuneCountInString(s.Text()))
 }
 
-// place gives the details of a reasoning item the place in the turn where the item
-// stands: behind what came of the turn since the thinking before. Where nothing did,
-// and that thinking is in the turn, the item's own word counts.
+// place returns the details of a reasoning item the place in the turn where the
+// item stands: behind what came of the turn since the thinking before. Where
+// nothing did, and that thinking is in the turn, the item's own word counts.
 func (t *assistantTurn) place(details []json.RawMessage) {
 	after := t.after
 	t.after = nil

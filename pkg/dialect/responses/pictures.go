@@ -46,8 +46,8 @@ func (s *stream) pictures(emit emitter, list []dialect.Picture) {
 	}
 }
 
-// pictureBack gives a picture of an earlier answer to a model that makes them, so that it
-// can go on with it; all others do without.
+// pictureBack returns a picture of an earlier answer to a model that makes them, so
+// that it can go on with it; all others do without.
 func (c *converter) pictureBack(it *item) {
 	if !dialect.MakesPictures(c.model) || it.Result.Empty() {
 		c.ignore(it.Type)

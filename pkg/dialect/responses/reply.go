@@ -84,7 +84,7 @@ func (r *reply) reasoning(id, text string, details []json.RawMessage) reasoningI
 	return it
 }
 
-// Error gives the error in OpenAI's envelope.
+// Error returns the error in OpenAI's envelope.
 func (r *reply) Error(status int, _ http.Header, body []byte) []byte { return errorBody(status, body) }
 
 func (r *reply) Stream() dialect.Stream {

@@ -2,9 +2,9 @@ package responses
 
 import "github.com/hostless/hostless/pkg/jsonscan"
 
-// WithoutPictures gives the edits that put a line of text in the place of each picture
-// of a Responses request, whose input is at a place in data, and the names of what was
-// replaced.
+// WithoutPictures returns the edits that put a line of text in the place of each
+// picture of a Responses request, whose input is at a place in data, and the names
+// of what was replaced.
 func WithoutPictures(data []byte, input jsonscan.Span) (edits []jsonscan.Edit, ignored []string) {
 	for _, item := range jsonscan.Spans(data, input) {
 		for _, list := range jsonscan.Fields(data, item, "content", "output") {

@@ -140,7 +140,7 @@ func joinName(namespace, name string) string {
 	return namespace + "__" + name
 }
 
-// forced gives the type of a tool_choice object, or "".
+// forced returns the type of a tool_choice object, or "".
 func forced(choice jsonscan.Value) string { return choice.Get("type").String().Text() }
 
 func (c *converter) toolChoice(v jsonscan.Value) (jsonscan.Value, error) {

@@ -104,7 +104,7 @@ func queries(list []dialect.Search) (n int) {
 	return n
 }
 
-// titled gives the results of searches the titles that citations of them have.
+// titled returns the results of searches the titles that citations of them have.
 func titled(list []dialect.Search, annotations []jsonscan.Value) []dialect.Search {
 	titles := map[string]string{}
 	for _, a := range annotations {
