@@ -1,9 +1,9 @@
-// Package fault names the kinds of error that Hostless tells its callers of.
+// Package fault defines the kinds of error that Hostless reports to its clients.
 //
-// It owns one table, which gives each kind its HTTP status, its `type` on the
-// wire and the exit code of the client, and an error type that carries a public
-// message, the next step and a private cause. How a dialect dresses an error is
-// left to the packages that speak it.
+// It owns the table that maps each kind to its HTTP status, its `type` on the wire
+// and the exit code of the client, and an error type that carries a public message,
+// the next step and a private cause. The shape of an error in a dialect is left to
+// the packages of that dialect.
 package fault
 
 import (
@@ -13,30 +13,31 @@ import (
 	"time"
 )
 
-// Kind says what sort of thing went wrong; callers act on it.
+// Kind classifies an error by what the caller can do about it.
 type Kind int
 
-// The kinds. Internal is the zero value: an error of unknown kind is ours.
+// The kinds. Internal is the zero value: an error of unknown kind is a fault of
+// Hostless.
 const (
 	Internal        Kind = iota
 	Unauthenticated      // no bridge token, or an unknown one
-	Expired              // a bridge token past its time
-	Origin               // the caller's origin is not the token's
-	Scope                // the token does not reach that far
+	Expired              // an expired bridge token
+	Origin               // the request's origin is not allowed for the token
+	Scope                // the token's scope does not cover the request
 	Invalid              // the request is malformed
 	NotFound             // no such thing
-	Method               // the thing exists, the method does not
-	Conflict             // taken by a live owner
-	TooLarge             // a body past its limit
-	RateLimited          // over a limit, with RetryAfter
+	Method               // the endpoint exists, but not with this method
+	Conflict             // the name is taken by a live owner
+	TooLarge             // a body over its size limit
+	RateLimited          // over a rate limit; sets RetryAfter
 	Unconfigured         // no key for that provider
 	Locked               // the keychain is locked
 	Upstream             // the provider or app failed or cannot be reached
 	UpstreamTimeout      // the provider or app did not answer in time
 	Forbidden            // the control socket's peer is not the owner
 	Unreachable          // the client cannot reach the daemon
-	Busy                 // no room at the moment, with RetryAfter
-	Stopping             // the daemon stops before the answer is complete
+	Busy                 // no room at the moment; sets RetryAfter
+	Stopping             // the daemon is stopping and the response is not complete
 	Spent                // a budget is used up
 	Killed               // the owner has stopped all AI traffic
 	Usage                // wrong command-line usage
@@ -66,38 +67,39 @@ var table = map[Kind]struct {
 	Unreachable:     {http.StatusServiceUnavailable, "unreachable", 3},
 	Busy:            {http.StatusServiceUnavailable, "overloaded_error", 1},
 	Stopping:        {http.StatusServiceUnavailable, "shutdown_error", 1},
-	// The SDKs of OpenAI, Anthropic and Google, the AI SDK, Claude Code and Gemini CLI repeat
-	// none of these two by themselves: TestRefusedOnce in test/sdk and test/agents.
+	// The SDKs of OpenAI, Anthropic and Google, the AI SDK, Claude Code and Gemini
+	// CLI retry neither of these two by themselves: see TestRefusedOnce in test/sdk
+	// and test/agents.
 	Spent:  {http.StatusPaymentRequired, "budget_error", 1},
 	Killed: {http.StatusForbidden, "killed_error", 1},
 
 	Usage: {http.StatusBadRequest, "usage_error", 2},
 }
 
-// Status is the HTTP status of the kind.
+// Status returns the HTTP status of the kind.
 func (k Kind) Status() int { return table[k].status }
 
-// Type is the `type` member of the error on the wire.
+// Type returns the `type` member of the error on the wire.
 func (k Kind) Type() string { return table[k].wire }
 
-// Exit is the exit code of the client.
+// Exit returns the exit code of the client.
 func (k Kind) Exit() int { return table[k].exit }
 
-// Error is an error that may be shown. Message, Next, Code and Param are
-// public: they hold no secret and no internal detail. Err is private: it goes
-// to the log alone. An Error is immutable once it is returned.
+// Error is an error that may be shown to anybody. Message, Next, Code and Param are
+// public: they contain no secret and no internal detail. Err is private: it is only
+// logged. An Error is immutable once it is returned.
 type Error struct {
 	Kind       Kind
 	Message    string        // what failed and why, in one sentence without a full stop
 	Next       string        // the command to type next, or ""
 	Code       string        // the machine-readable `code`, or ""
-	Param      string        // the request's field at fault, or ""
-	RetryAfter time.Duration // when to come back; zero says nothing
-	NoRetry    bool          // SDKs must not repeat the request by themselves: x-should-retry: false
+	Param      string        // the field of the request that is at fault, or ""
+	RetryAfter time.Duration // the time to wait before a retry; 0 if unknown
+	NoRetry    bool          // tells SDKs not to retry: x-should-retry: false
 	Err        error         // the private cause, or nil
 }
 
-// New makes an Error of a kind with its public message.
+// New returns an Error of a kind with a public message.
 func New(kind Kind, message string) *Error { return &Error{Kind: kind, Message: message} }
 
 // Error returns the public message and the next step, never the cause.
@@ -111,8 +113,8 @@ func (e *Error) Error() string {
 // Unwrap returns the private cause.
 func (e *Error) Unwrap() error { return e.Err }
 
-// From finds the Error in err's chain. An error without one is internal, with
-// a fixed public message and err as its cause. From(nil) is nil.
+// From returns the Error in err's chain. An error without one becomes Internal,
+// with a fixed public message and err as its cause. From(nil) is nil.
 func From(err error) *Error {
 	if err == nil {
 		return nil
@@ -124,14 +126,14 @@ func From(err error) *Error {
 	return &Error{Kind: Internal, Message: "internal error", Err: err}
 }
 
-// Is reports whether err is, or wraps, an Error of the kind.
+// Is reports whether err is, or wraps, an Error of the given kind.
 func Is(err error, kind Kind) bool {
 	var e *Error
 	return errors.As(err, &e) && e.Kind == kind
 }
 
-// KindOf finds the kind that a control-API error's status and type stand for,
-// so that the client's errors act like the daemon's.
+// KindOf returns the kind for the status and type of a control-API error, so that
+// the client can handle the daemon's errors like its own.
 func KindOf(status int, wire string) Kind {
 	for kind := Internal; kind <= Usage; kind++ {
 		if table[kind].status == status && strings.EqualFold(table[kind].wire, wire) {

@@ -5,8 +5,9 @@ import (
 	"encoding/json"
 )
 
-// AppendCompact appends a value without the space between its tokens. raw is known
-// to be JSON; what is not is copied as far as it can be.
+// AppendCompact appends a value without the white space between its tokens. raw
+// must be valid JSON; from the first byte that is not, it is copied as far as
+// possible.
 func AppendCompact(b, raw []byte) []byte {
 	if bytes.IndexByte(raw, ' ') < 0 && bytes.IndexByte(raw, '\n') < 0 && !bytes.ContainsAny(raw, "\t\r") {
 		return append(b, raw...)
@@ -31,8 +32,8 @@ func AppendCompact(b, raw []byte) []byte {
 	return append(b, raw[from:]...)
 }
 
-// Compact is AppendCompact to new memory, or raw itself if there is no space to
-// drop.
+// Compact is AppendCompact into new memory. It returns raw itself if there is no
+// white space to drop.
 func Compact(raw []byte) json.RawMessage {
 	if bytes.IndexByte(raw, ' ') < 0 && bytes.IndexByte(raw, '\n') < 0 && !bytes.ContainsAny(raw, "\t\r") {
 		return raw
@@ -40,8 +41,9 @@ func Compact(raw []byte) json.RawMessage {
 	return AppendCompact(make([]byte, 0, len(raw)), raw)
 }
 
-// AppendCompactQuoted appends the text of a value, without the space between its
-// tokens, as a JSON string: an object becomes the arguments of a tool call.
+// AppendCompactQuoted appends a value, without the white space between its tokens,
+// as the content of a JSON string: it turns an object into the arguments of a tool
+// call.
 func AppendCompactQuoted(b, raw []byte) []byte {
 	b = append(b, '"')
 	from := 0

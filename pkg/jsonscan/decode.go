@@ -15,14 +15,14 @@ import (
 // value that data is. It is one strict pass over data, and reads `json` tags as
 // encoding/json does, with these differences:
 //
-//   - json.RawMessage, String and Value fields share data's memory, which must not
+//   - json.RawMessage, String and Value fields share memory with data, which must not
 //     change as long as they are used;
-//   - names match in exactly their own letters;
-//   - of several members of one name the last one counts, whole;
-//   - maps, interfaces, arrays and json.Unmarshaler are not supported: fields of such
-//     types panic, as they are faults of the program.
+//   - member names are matched case-sensitively;
+//   - of several members with the same name the last one replaces the others entirely;
+//   - maps, interfaces, arrays and json.Unmarshaler are not supported: a field of such a
+//     type is a programming error and panics.
 //
-// A field of type Rest takes the members that no other field has, whatever its tag.
+// A field of type Rest collects the members that no other field matches, whatever its tag.
 //
 // The error is a *SyntaxError, or a *json.UnmarshalTypeError whose Field is the path
 // of the value that has the wrong type: the first one, though the rest is read.
@@ -57,14 +57,14 @@ const (
 	kindPointer
 )
 
-// plan is how a type is read; made once for each type.
+// plan describes how a type is decoded. It is made once per type.
 type plan struct {
 	kind   kind
 	typ    reflect.Type
-	elem   *plan // of a slice or a pointer
+	elem   *plan // element type of a slice or a pointer
 	fields []field
-	byName map[string]int // beyond a few fields
-	rest   []int          // the index of the field for other members; nil if there is none
+	byName map[string]int // used if there are more than a few fields
+	rest   []int          // index of the field for other members; nil if there is none
 }
 
 type field struct {
@@ -167,7 +167,7 @@ type decoder struct {
 	mismatch *json.UnmarshalTypeError
 }
 
-// wrong notes a value of another type than the plan's, and skips it.
+// wrong records a value whose type does not fit the plan, and skips it.
 func (d *decoder) wrong(i int, p *plan, what string, depth int) (int, error) {
 	d.note(i, p, what)
 	return skipValue(d.data, i, depth)
@@ -179,7 +179,8 @@ func (d *decoder) note(i int, p *plan, what string) {
 	}
 }
 
-// value reads the value at i, inside of depth others, into v.
+// value decodes the value at data[i:] into v. depth is the number of values around
+// it.
 func (d *decoder) value(i int, v reflect.Value, p *plan, depth int) (end int, err error) {
 	if i >= len(d.data) {
 		return 0, &SyntaxError{Offset: i}
@@ -261,7 +262,7 @@ func (d *decoder) value(i int, v reflect.Value, p *plan, depth int) (end int, er
 	return d.wrong(i, p, what.String(), depth)
 }
 
-// unquoteKnown decodes a string whose syntax was checked.
+// unquoteKnown decodes a string whose syntax has been checked.
 func unquoteKnown(raw []byte) string {
 	inner := raw[1 : len(raw)-1]
 	if bytes.IndexByte(inner, '\\') < 0 && utf8.Valid(inner) {

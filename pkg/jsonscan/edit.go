@@ -5,14 +5,15 @@ import (
 	"slices"
 )
 
-// Edit replaces the bytes at a place by others: by none, it cuts them out.
+// Edit replaces the bytes of a span with others. With no replacement, it deletes
+// them.
 type Edit struct {
 	At   Span
 	Text []byte
 }
 
-// Apply returns data with the edits made, which must not overlap, in any order:
-// data itself if there are none.
+// Apply returns data with the edits applied, or data itself if there are none. The
+// edits may come in any order, but must not overlap.
 func Apply(data []byte, edits []Edit) []byte {
 	if len(edits) == 0 {
 		return data
@@ -31,8 +32,8 @@ func Apply(data []byte, edits []Edit) []byte {
 	return append(out, data[from:]...)
 }
 
-// Cut returns the edits that cut elements out of an array, commas and all, each
-// element being one of all in their order.
+// Cut returns the edits that remove elements, with their commas, from an array. all
+// holds the spans of its elements in order.
 func Cut(all []Span, cut func(i int) bool) (edits []Edit) {
 	kept := -1
 	for i, at := range all {
@@ -50,8 +51,8 @@ func Cut(all []Span, cut func(i int) bool) (edits []Edit) {
 	return edits
 }
 
-// Spans returns the places in data of the elements of the array at a place in it:
-// nil if none is there. It reads as Skim does.
+// Spans returns the spans, within data, of the elements of the array at the span
+// at. It returns nil if there is no array. It reads as Skim does.
 func Spans(data []byte, at Span) (all []Span) {
 	if at.End <= at.Start || data[at.Start] != '[' {
 		return nil
@@ -66,9 +67,9 @@ func Spans(data []byte, at Span) (all []Span) {
 	return all
 }
 
-// Fields returns the places in data of the named members of the object at a place
-// in it, the last one of each name; one that is not there is empty. It reads as
-// Skim does.
+// Fields returns the spans, within data, of the named members of the object at the
+// span at: the last one of each name, and an empty span for a missing one. It reads
+// as Skim does.
 func Fields(data []byte, at Span, names ...string) []Span {
 	found := make([]Span, len(names))
 	if at.End <= at.Start || data[at.Start] != '{' {
@@ -83,8 +84,8 @@ func Fields(data []byte, at Span, names ...string) []Span {
 	return found
 }
 
-// Opens reports whether a text stands at the beginning of an object, within 64 bytes:
-// a cheap sign of what the object is.
+// Opens reports whether text occurs in the first 64 bytes of an object: a cheap
+// hint at what the object is.
 func Opens(object []byte, text string) bool {
 	const head = 64
 	return bytes.Contains(object[:min(len(object), head)], []byte(text))

@@ -1,25 +1,26 @@
-// Package jsonscan reads JSON without decoding it: values are found as spans of
-// the original bytes, and text that is passed on keeps its own escapes.
+// Package jsonscan reads JSON without decoding it: values are found as spans of the
+// original bytes, and text that is passed on keeps its escapes.
 //
-// It owns the grammar (RFC 8259) and nothing of what a value means. Every
-// function is strict: what is not JSON to the letter is refused, so that a lenient
-// parser further on cannot see another value than the one that was read here.
-// Nothing nests deeper than MaxDepth, and every function is safe on any bytes.
+// It owns the grammar (RFC 8259) and knows nothing about the meaning of a value.
+// Every function is strict: anything that is not valid JSON is rejected, so that a
+// lenient parser further on cannot see another value than the one that was read
+// here. Values nest at most MaxDepth deep, and every function is safe on any bytes.
 //
-// How to use it:
+// Usage:
 //
 //   - Check reports whether bytes are one JSON value in valid UTF-8. All other
-//     functions take any bytes of 0x80 and above within strings, since that a text
-//     is UTF-8 is known once it was checked; Unquote and Text give U+FFFD for others.
-//   - Object visits the members of a whole text with their spans, in one pass.
-//   - Members and Elements iterate over an object or an array whose syntax was
-//     checked by whoever found it; on bytes that are not JSON they end early.
+//     functions accept any bytes of 0x80 and above within strings, because Check
+//     has already established that the text is UTF-8; Unquote and Text replace
+//     invalid ones with U+FFFD.
+//   - Object visits the members of an object with their spans, in one pass.
+//   - Members and Elements iterate over an object or an array whose syntax has
+//     already been checked; on bytes that are not JSON they end early.
 //   - Decode fills a struct in one pass. Fields of type json.RawMessage and String
 //     are spans of the original bytes: nothing is copied.
-//   - Value is JSON to be passed on or put together, from spans, and written once.
-//   - Unquote and Text read a string, Quote and AppendQuote write one.
-//     AppendString and AppendInner copy a string from one JSON text to another
-//     without decoding it, AppendCompact does so with any value.
+//   - Value is JSON that is passed on or assembled from spans, and written once.
+//   - Unquote and Text read a string, Quote and AppendQuote write one. AppendString
+//     and AppendInner copy a string from one JSON text to another without decoding
+//     it; AppendCompact does so with any value.
 //
 // An object may repeat a name. Members, Object and Count see each member; Member
 // and Decode take the last one, as common decoders do.
@@ -33,13 +34,14 @@ import (
 	"unicode/utf8"
 )
 
-// MaxDepth bounds how deep values may nest.
+// MaxDepth is how deep values may nest.
 const MaxDepth = 1024
 
-// ErrNotObject is the error of a text that is not a JSON object, or not JSON.
+// ErrNotObject is the error for a text that is not a JSON object, or not JSON at
+// all.
 var ErrNotObject = errors.New("not a JSON object")
 
-// SyntaxError is where a text stops being JSON.
+// SyntaxError reports where a text stops being valid JSON.
 type SyntaxError struct {
 	Offset int    // in bytes from the start of the text
 	Reason string // "" for a plain syntax error
@@ -52,14 +54,14 @@ func (e *SyntaxError) Error() string {
 	return fmt.Sprintf("syntax error at byte %d", e.Offset)
 }
 
-// Span is where a JSON value lies in its text: [Start, End).
+// Span is the position of a JSON value in a text: [Start, End).
 type Span struct{ Start, End int }
 
-// Of returns the bytes that the span covers, sharing their memory.
+// Of returns the bytes that the span covers. They share data's memory.
 func (s Span) Of(data []byte) []byte { return data[s.Start:s.End] }
 
-// Check reports why data is not exactly one JSON value in valid UTF-8; nil if it
-// is.
+// Check returns nil if data is exactly one JSON value in valid UTF-8, and otherwise
+// an error that says why it is not.
 func Check(data []byte) error {
 	if !utf8.Valid(data) {
 		return &SyntaxError{Offset: invalidUTF8(data), Reason: "invalid UTF-8"}
@@ -88,11 +90,11 @@ func invalidUTF8(data []byte) int {
 	return len(data)
 }
 
-// Object visits the members of the JSON object that data is, in their order and
-// in one pass: key is the member's decoded name and holds only during the call. It
-// returns where the closing brace is. An error wraps ErrNotObject, and a
-// *SyntaxError where data begins as an object, or is visit's own. Members before
-// the place of a syntax error have been visited by then.
+// Object visits the members of the JSON object in data, in order and in one pass.
+// key is the member's decoded name and is only valid during the call. Object
+// returns the position of the closing brace. The error wraps ErrNotObject, and a
+// *SyntaxError if data begins as an object, or it is the error that visit returned.
+// Members before a syntax error have been visited by then.
 func Object(data []byte, visit func(key []byte, value Span) error) (closing int, err error) {
 	i := skipSpace(data, 0)
 	if i >= len(data) || data[i] != '{' {
@@ -119,8 +121,9 @@ type member struct {
 	value Span
 }
 
-// membersAt iterates over the object that opens at i, inside of depth others.
-// Behind the last member, closing is where the brace is, or err why there is none.
+// membersAt iterates over the members of the object that opens at data[i], with
+// depth values around it. After the last member, it sets closing to the position of
+// the brace, or err to the reason why there is none.
 func membersAt(data []byte, i, depth int, closing *int, err *error) iter.Seq[member] {
 	return func(yield func(member) bool) {
 		if depth >= MaxDepth {
@@ -169,8 +172,8 @@ func membersAt(data []byte, i, depth int, closing *int, err *error) iter.Seq[mem
 	}
 }
 
-// Members iterates over the members of an object, in their order; the value shares
-// raw's memory. It yields nothing if raw is not an object.
+// Members iterates over the members of an object in order. The values share raw's
+// memory. It yields nothing if raw is not an object.
 func Members(raw []byte) iter.Seq2[[]byte, json.RawMessage] {
 	return func(yield func([]byte, json.RawMessage) bool) {
 		i := skipSpace(raw, 0)
@@ -187,8 +190,8 @@ func Members(raw []byte) iter.Seq2[[]byte, json.RawMessage] {
 	}
 }
 
-// Elements iterates over the elements of an array with their numbers; the value
-// shares raw's memory. It yields nothing if raw is not an array.
+// Elements iterates over the elements of an array with their indexes. The values
+// share raw's memory. It yields nothing if raw is not an array.
 func Elements(raw []byte) iter.Seq2[int, json.RawMessage] {
 	return func(yield func(int, json.RawMessage) bool) {
 		i := skipSpace(raw, 0)
@@ -209,9 +212,9 @@ func Elements(raw []byte) iter.Seq2[int, json.RawMessage] {
 	}
 }
 
-// Member finds a member of the JSON object that data is; the last one where the
-// name comes more than once, as common decoders have it. ok is false if there is
-// none, or data is not an object.
+// Member finds a member of the JSON object in data. If the name occurs more than
+// once, it finds the last one, as common decoders do. ok is false if there is none,
+// or if data is not an object.
 func Member(data []byte, name string) (value Span, ok bool) {
 	_, err := Object(data, func(key []byte, v Span) error {
 		if string(key) == name {
@@ -226,7 +229,8 @@ func Member(data []byte, name string) (value Span, ok bool) {
 // (null), '0' (a number), or 0 if raw holds none.
 type Kind byte
 
-// KindOf returns the kind of the value that raw begins with, by its first byte.
+// KindOf returns the kind of the value at the beginning of raw, judged by its first
+// byte.
 func KindOf(raw []byte) Kind {
 	i := skipSpace(raw, 0)
 	if i >= len(raw) {

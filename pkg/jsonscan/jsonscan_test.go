@@ -20,7 +20,7 @@ var samples = []string{
 	"\ufeff{}", "\"\xff\"", `{'a':1}`, `{"a":1/**/}`, `{a:1}`, "", " ", `{}x`, "[1]\x00", `{"model":"m","messages":[{"role":"user","content":"long text that fills more than eight bytes \"quoted\" é"}]}`,
 }
 
-// TestCheck holds Check against encoding/json.
+// TestCheck compares Check with encoding/json.
 func TestCheck(t *testing.T) {
 	for _, in := range samples {
 		if got, want := jsonscan.Check([]byte(in)), json.Valid([]byte(in)) && utf8.ValidString(in); (got == nil) != want {
@@ -48,7 +48,7 @@ func TestCheck(t *testing.T) {
 			}
 		}
 	}
-	for in, want := range map[string]string{`{"a":x}`: "syntax error at byte 5", "\"a\xff\"": "invalid UTF-8 at byte 2", `["a`: "string without end at byte 3", "[\"\t\"]": "control character in a string at byte 2", `["\x"]`: "invalid escape at byte 2"} {
+	for in, want := range map[string]string{`{"a":x}`: "syntax error at byte 5", "\"a\xff\"": "invalid UTF-8 at byte 2", `["a`: "unterminated string at byte 3", "[\"\t\"]": "control character in a string at byte 2", `["\x"]`: "invalid escape at byte 2"} {
 		if err := jsonscan.Check([]byte(in)); err == nil || err.Error() != want {
 			t.Errorf("Check(%q) = %v, want %s", in, err, want)
 		}
@@ -138,7 +138,7 @@ func TestDecode(t *testing.T) {
 			t.Errorf("Decode(%s) = %v", in, err)
 		}
 		if want[0] == "messages.text" {
-			continue // bytes may be an array there
+			continue // may be an array of bytes there
 		}
 		if err := json.Unmarshal([]byte(in), &o); !errors.As(err, &te) || te.Field != want[0] || te.Value != want[1] {
 			t.Errorf("encoding/json has another error for %s: %v", in, err)
@@ -180,8 +180,8 @@ func TestStrings(t *testing.T) {
 	}
 }
 
-// FuzzCheck holds the scanner against encoding/json: what is valid, each member,
-// each string, and what is copied.
+// FuzzCheck compares the scanner with encoding/json: validity, each member, each
+// string, and what is copied.
 func FuzzCheck(f *testing.F) {
 	for _, s := range samples {
 		f.Add([]byte(s))
@@ -272,7 +272,7 @@ func walk(t *testing.T, in []byte) {
 	}
 }
 
-// FuzzQuote: what is written reads back, as encoding/json has it.
+// FuzzQuote: what is written can be read back, and encoding/json reads the same.
 func FuzzQuote(f *testing.F) {
 	f.Add("a <b> & \"c\" \\ \n\t\r\x00\x1f\u2028 \xff ü")
 	f.Fuzz(func(t *testing.T, s string) {
@@ -318,8 +318,8 @@ func BenchmarkScan(b *testing.B) {
 	}
 }
 
-// TestValue: what is put together is written as it was given, and reads the same
-// before it is written as after.
+// TestValue: an assembled value is written as it was given, and reads the same
+// before and after it is written.
 func TestValue(t *testing.T) {
 	var message jsonscan.Value
 	message.PutText("role", "us\"er")

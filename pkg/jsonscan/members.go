@@ -1,8 +1,8 @@
 package jsonscan
 
-// CutMembers returns the edits that cut members out of the object at a place in
-// data, commas and all. Names that are written with escapes are not found. It reads
-// as Skim does.
+// CutMembers returns the edits that remove members, with their commas, from the
+// object at the span at. It does not find names that are written with escapes. It
+// reads as Skim does.
 func CutMembers(data []byte, at Span, cut func(name string) bool) []Edit {
 	if at.End <= at.Start || data[at.Start] != '{' {
 		return nil
@@ -17,7 +17,7 @@ func CutMembers(data []byte, at Span, cut func(name string) bool) []Edit {
 		for start > at.Start && data[start] != '"' {
 			start--
 		}
-		// The key's closing quote; its text stands right before it.
+		// The key's text must stand between quotes right before the value's colon.
 		if start -= len(key) + 1; start <= at.Start || data[start] != '"' {
 			names = append(names, "")
 			all = append(all, Span{at.Start + v.Start, at.Start + v.End})

@@ -7,31 +7,32 @@ import (
 	"unicode/utf8"
 )
 
-// Skim visits the members of the JSON object that data is, as Object does, and
-// reads only what decides where a member begins and ends: it is several times as
-// fast where strings are long. Use it where the text is passed on as it is and a
-// stricter reader decides whether it is good JSON.
+// Skim visits the members of the JSON object in data, as Object does, but reads
+// only what decides where a member begins and ends. It is several times as fast if
+// strings are long. Use it if the text is passed on unchanged and a stricter reader
+// decides whether it is valid JSON.
 //
-// It guarantees that no reader, however lenient, finds other members than the ones
-// that were visited:
+// It guarantees that no reader, however lenient, finds other members than the
+// visited ones:
 //
-//   - names are strict, and so is whatever stands between members;
-//   - brackets match, and nothing nests deeper than MaxDepth;
-//   - outside of strings only the bytes of JSON's own tokens are taken, so that
+//   - names, and everything between members, are checked strictly;
+//   - brackets match, and values nest at most MaxDepth deep;
+//   - outside of strings only the bytes of JSON's own tokens are accepted, so that
 //     neither comments nor other quotes can hide anything;
 //   - the text is UTF-8;
-//   - a string ends at the first quote that is not escaped, and no \u is cut short
-//     by a quote, which a careless reader could take for one of its four digits.
+//   - a string ends at the first unescaped quote, and no quote cuts a \u escape
+//     short, where a careless reader could take it for one of the four digits.
 //
 // It does not check the syntax inside a value beyond that: numbers and literals,
-// commas within arrays, other escapes, control characters. Check a value before it is
-// read with Members or Elements.
+// commas within arrays, other escapes, control characters. Check a value before
+// reading it with Members or Elements.
 func Skim(data []byte, visit func(key []byte, value Span) error) (closing int, err error) {
 	i := skipSpace(data, 0)
 	if i >= len(data) || data[i] != '{' {
 		return 0, ErrNotObject
 	}
-	// At once: of the bytes outside of strings, none that is not ASCII is taken.
+	// One check of the whole text is enough: outside of strings only ASCII is
+	// accepted.
 	if !utf8.Valid(data) {
 		return 0, fmt.Errorf("%w: it is not UTF-8", ErrNotObject)
 	}
@@ -72,8 +73,8 @@ func Skim(data []byte, visit func(key []byte, value Span) error) (closing int, e
 	}
 }
 
-// SkimElements visits the elements of the JSON array that data is, in their order. It
-// guarantees of them what Skim does of members.
+// SkimElements visits the elements of the JSON array in data, in order, with the
+// same guarantees as Skim.
 func SkimElements(data []byte, visit func(value Span) error) error {
 	i := skipSpace(data, 0)
 	if i >= len(data) || data[i] != '[' {
@@ -116,7 +117,7 @@ func skimEnd(data []byte, closing int) (int, error) {
 	return closing, nil
 }
 
-// The classes of bytes outside of strings.
+// Classes of bytes outside of strings.
 const (
 	classOther  = iota // not a byte of JSON
 	classSpace         // whitespace
@@ -152,7 +153,8 @@ var class = func() (c [256]uint8) {
 	return c
 }()
 
-// skimValue returns the end of the value that begins at i, -1 where there is none.
+// skimValue returns the end of the value that begins at data[i], or -1 if there is
+// none.
 func skimValue(data []byte, i int) int {
 	if i >= len(data) {
 		return -1
@@ -171,7 +173,8 @@ func skimValue(data []byte, i int) int {
 	return -1
 }
 
-// skimString returns the end of the string that opens at i, -1 where it has none.
+// skimString returns the end of the string that opens at data[i], or -1 if it does
+// not end.
 func skimString(data []byte, i int) int {
 	from := i + 1
 	for {
@@ -180,11 +183,12 @@ func skimString(data []byte, i int) int {
 			return -1
 		}
 		quote := from + next
-		run := quote // where the backslashes before the quote begin
+		run := quote // start of the backslashes before the quote
 		for run > i+1 && data[run-1] == '\\' {
 			run--
 		}
-		// A \u that is cut short has its backslash two to five bytes before.
+		// The backslash of a \u that is cut short is two to five bytes before the
+		// quote.
 		if run-i <= 5 || mayHoldBackslash(data[run-5:]) {
 			if cutShort(data[i+1 : run]) {
 				return -1
@@ -203,7 +207,7 @@ func mayHoldBackslash(text []byte) bool {
 	return (w-0x01010101)&^w&0x80808080 != 0
 }
 
-// cutShort reports whether text, after which a quote or a backslash follows, ends
+// cutShort reports whether text, which is followed by a quote or a backslash, ends
 // within the four digits of a \u.
 func cutShort(text []byte) bool {
 	for u := len(text) - 1; u > 0 && u >= len(text)-4; u-- {
@@ -214,13 +218,13 @@ func cutShort(text []byte) bool {
 		for run > 0 && text[run-1] == '\\' {
 			run--
 		}
-		return (u-run)%2 == 1 // else the backslash is itself escaped
+		return (u-run)%2 == 1 // otherwise the backslash is itself escaped
 	}
 	return false
 }
 
 func skimNested(data []byte, i int) int {
-	var opened [MaxDepth - 1]byte // inside of the object that is skimmed
+	var opened [MaxDepth - 1]byte // within the object that is skimmed
 	depth := 0
 	for i < len(data) {
 		switch c := data[i]; class[c] {
@@ -237,7 +241,7 @@ func skimNested(data []byte, i int) int {
 			depth++
 		case classClose:
 			depth--
-			if opened[depth] != c-2 { // '[' and ']', '{' and '}' lie two apart
+			if opened[depth] != c-2 { // '[' and ']', like '{' and '}', are two apart in ASCII
 				return -1
 			}
 			if depth == 0 {

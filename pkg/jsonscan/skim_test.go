@@ -22,7 +22,7 @@ func TestSkim(t *testing.T) {
 		`{}`: ``, ` { } `: ``,
 		`{"a":1,"b":[{"c":"]}"}],"\u0061":"x\"y\\"}`:  `a=1 b=[{"c":"]}"}] a="x\"y\\"`,
 		`{"a":"\\u12","b":"\\\u00e9","c":"\u00e9\\"}`: `a="\\u12" b="\\\u00e9" c="\u00e9\\"`,
-		"{\"a\":\"x\ny\",\"é\":\"日\"}":                "a=\"x\ny\" é=\"日\"", // a control character is not Skim's to judge
+		"{\"a\":\"x\ny\",\"é\":\"日\"}":                "a=\"x\ny\" é=\"日\"", // a control character: Skim does not check for it
 	} {
 		got, err := skimmed([]byte(in))
 		if err != nil || strings.Join(got, " ") != want {
@@ -66,8 +66,7 @@ func TestSkimElements(t *testing.T) {
 	}
 }
 
-// FuzzSkim holds that whatever is good JSON is skimmed to the members that Object
-// finds.
+// FuzzSkim: Skim finds the same members as Object in everything that is valid JSON.
 func FuzzSkim(f *testing.F) {
 	for _, s := range []string{`{"a":[1,{"b":"\\\""}],"c":"\u00e9","d":-1.5e9}`, ` {"a" : "\\u12" , "b":{}} `, `{"\u006dodel":"x"}`} {
 		f.Add([]byte(s))

@@ -16,10 +16,10 @@ func skipSpace(data []byte, i int) int {
 	return i
 }
 
-// skipValue returns the end of the value that begins at i, which stands inside of
-// depth others.
+// skipValue returns the end of the value that begins at data[i], with depth values
+// around it.
 func skipValue(data []byte, i, depth int) (end int, err error) {
-	var objects [MaxDepth / 64]uint64 // a bit for each open container: whether it is an object
+	var objects [MaxDepth / 64]uint64 // one bit for each open container: 1 for an object
 	open := depth
 value:
 	if i >= len(data) {
@@ -36,7 +36,7 @@ value:
 		}
 		bit := uint64(1) << (open & 63)
 		i = skipSpace(data, i+1)
-		if i < len(data) && data[i] == c+2 { // '{' and '}' as '[' and ']' lie two apart
+		if i < len(data) && data[i] == c+2 { // '{' and '}', like '[' and ']', are two apart in ASCII
 			i++
 			break
 		}
@@ -143,15 +143,15 @@ const (
 	high = 0x8080808080808080
 )
 
-// special returns the index, from i on, of the next byte that a JSON string cannot
-// hold as it is: a quote, a backslash or a control character. It looks at eight
-// bytes at a time.
+// special returns the index, from i on, of the next byte that cannot stand
+// unescaped in a JSON string: a quote, a backslash or a control character. It looks
+// at eight bytes at a time.
 func special[T string | []byte](data T, i int) int {
 	for ; i+8 <= len(data); i += 8 {
 		w := load(data, i)
 		quote, slash := w^(low*'"'), w^(low*'\\')
-		// The high bit of each byte tells; only the lowest one set is exact,
-		// which is the one that is looked for.
+		// The high bit of a byte marks a match. Only the lowest set bit is exact,
+		// and that is the one that is looked for.
 		m := ((w-low*0x20)&^w | (quote-low)&^quote | (slash-low)&^slash) & high
 		if m != 0 {
 			return i + bits.TrailingZeros64(m)>>3
@@ -166,17 +166,17 @@ func special[T string | []byte](data T, i int) int {
 }
 
 func load[T string | []byte](data T, i int) uint64 {
-	// The compiler makes one load of this.
+	// The compiler turns this into one load.
 	d := data[i : i+8]
 	return uint64(d[0]) | uint64(d[1])<<8 | uint64(d[2])<<16 | uint64(d[3])<<24 |
 		uint64(d[4])<<32 | uint64(d[5])<<40 | uint64(d[6])<<48 | uint64(d[7])<<56
 }
 
-// skipString returns the end of the string that opens at i.
+// skipString returns the end of the string that opens at data[i].
 func skipString(data []byte, i int) (int, error) {
 	i++
 	for {
-		for ; i+8 <= len(data); i += 8 { // special, inlined: this is where the time goes
+		for ; i+8 <= len(data); i += 8 { // special, inlined: most of the time is spent here
 			w := binary.LittleEndian.Uint64(data[i:])
 			quote, slash := w^(low*'"'), w^(low*'\\')
 			if m := ((w-low*0x20)&^w | (quote-low)&^quote | (slash-low)&^slash) & high; m != 0 {
@@ -188,7 +188,7 @@ func skipString(data []byte, i int) (int, error) {
 			i++
 		}
 		if i >= len(data) {
-			return 0, &SyntaxError{Offset: i, Reason: "string without end"}
+			return 0, &SyntaxError{Offset: i, Reason: "unterminated string"}
 		}
 	found:
 		switch data[i] {
@@ -196,7 +196,7 @@ func skipString(data []byte, i int) (int, error) {
 			return i + 1, nil
 		case '\\':
 			if i+1 >= len(data) {
-				return 0, &SyntaxError{Offset: i, Reason: "string without end"}
+				return 0, &SyntaxError{Offset: i, Reason: "unterminated string"}
 			}
 			switch data[i+1] {
 			case '"', '\\', '/', 'b', 'f', 'n', 'r', 't':

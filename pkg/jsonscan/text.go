@@ -7,8 +7,8 @@ import (
 	"unicode/utf8"
 )
 
-// String is a JSON string as it stands in its text, quotes and escapes included;
-// nil if there is none or it is null. Decode fills it without a copy.
+// String is a JSON string as it stands in the text, with quotes and escapes; nil if
+// there is none or it is null. Decode fills it without a copy.
 type String []byte
 
 // Text returns the decoded text.
@@ -17,13 +17,13 @@ func (s String) Text() string { t, _ := Text(s); return t }
 // Empty reports whether the text is absent or "".
 func (s String) Empty() bool { return len(s) <= 2 }
 
-// HasPrefix reports whether the text begins with prefix, which needs no escapes,
-// and was written without any.
+// HasPrefix reports whether the text begins with prefix, which must need no
+// escapes, and that part is written without any.
 func (s String) HasPrefix(prefix string) bool {
 	return len(s) > len(prefix) && string(s[1:1+len(prefix)]) == prefix
 }
 
-// Blank reports whether the text is absent or nothing but white space.
+// Blank reports whether the text is absent or only white space.
 func (s String) Blank() bool {
 	for i := 1; i < len(s)-1; {
 		c := s[i]
@@ -47,9 +47,9 @@ func (s String) Blank() bool {
 	return true
 }
 
-// Unquote decodes a JSON string, sharing its memory where it has no escape; ok is
-// false if raw is anything else. Bytes that are not UTF-8 become U+FFFD, and so do
-// surrogates without their other half.
+// Unquote decodes a JSON string. The text shares raw's memory if it has no escape.
+// ok is false if raw is anything else. Bytes that are not UTF-8, and unpaired
+// surrogates, become U+FFFD.
 func Unquote(raw []byte) (text []byte, ok bool) {
 	if len(raw) < 2 || raw[0] != '"' {
 		return nil, false
@@ -66,8 +66,8 @@ func Unquote(raw []byte) (text []byte, ok bool) {
 	return appendUnquoted(make([]byte, 0, len(inner)), inner), true
 }
 
-// AppendUnquoted appends the text of a JSON string; b comes back as it is if raw is
-// not one.
+// AppendUnquoted appends the text of a JSON string. It returns b unchanged if raw
+// is not one.
 func AppendUnquoted(b, raw []byte) []byte {
 	if len(raw) < 2 || raw[0] != '"' {
 		return b
@@ -78,7 +78,7 @@ func AppendUnquoted(b, raw []byte) []byte {
 	return appendUnquoted(b, raw[1:len(raw)-1])
 }
 
-// appendUnquoted decodes what stands between the quotes of a valid string.
+// appendUnquoted decodes the bytes between the quotes of a valid string.
 func appendUnquoted(b, inner []byte) []byte {
 	for len(inner) > 0 {
 		slash := bytes.IndexByte(inner, '\\')
@@ -111,7 +111,8 @@ func appendUnquoted(b, inner []byte) []byte {
 	return b
 }
 
-// escaped reads the \u escape, or the pair of surrogates, that inner begins with.
+// escaped decodes the \u escape, or the surrogate pair of two, at the beginning of
+// inner.
 func escaped(inner []byte) (r rune, size int) {
 	r, _ = hex4(inner, 2)
 	if !utf16.IsSurrogate(r) {
@@ -138,24 +139,24 @@ func appendValid(b, text []byte) []byte {
 	return b
 }
 
-// Text is Unquote to a string.
+// Text is Unquote with a string as the result.
 func Text(raw []byte) (s string, ok bool) {
 	text, ok := Unquote(raw)
 	return string(text), ok
 }
 
-// Quote returns s as a JSON string: see AppendQuote.
+// Quote returns s as a JSON string, as AppendQuote writes it.
 func Quote(s string) []byte { return AppendQuote(make([]byte, 0, len(s)+2), s) }
 
 const hexDigits = "0123456789abcdef"
 
-// AppendQuote appends text as a JSON string. Only what must be escaped is, so that
-// text stays readable; bytes that are not UTF-8 become U+FFFD.
+// AppendQuote appends text as a JSON string. It escapes only what must be escaped,
+// so that the text stays readable. Bytes that are not UTF-8 become U+FFFD.
 func AppendQuote[T string | []byte](b []byte, text T) []byte {
 	return append(AppendQuoteInner(append(b, '"'), text), '"')
 }
 
-// AppendQuoteInner is AppendQuote without the quotes around it.
+// AppendQuoteInner is AppendQuote without the enclosing quotes.
 func AppendQuoteInner[T string | []byte](b []byte, text T) []byte {
 	if !valid(text) {
 		text = T(appendValid(nil, []byte(text)))
@@ -196,15 +197,15 @@ func appendEscape(b []byte, c byte) []byte {
 	return append(b, '\\', 'u', '0', '0', hexDigits[c>>4], hexDigits[c&15])
 }
 
-// AppendString appends raw, a JSON string of another text, with the quotes. It
-// keeps the escapes that its writer chose, \u ones apart: those become the
-// characters that they stand for, as not every parser reads half a pair of them.
-// Bytes that are not UTF-8 become U+FFFD.
+// AppendString appends raw, a JSON string of another text, with its quotes. It
+// keeps the escapes that the writer chose, except for \u escapes: these are
+// decoded, because not every parser reads unpaired surrogates. Bytes that are not
+// UTF-8 become U+FFFD.
 func AppendString(b []byte, raw String) []byte {
 	return append(AppendInner(append(b, '"'), raw), '"')
 }
 
-// AppendInner is AppendString without the quotes: several strings become one.
+// AppendInner is AppendString without the quotes, to make one string of several.
 func AppendInner(b []byte, raw String) []byte {
 	if len(raw) < 2 {
 		return b
@@ -235,8 +236,7 @@ func AppendInner(b []byte, raw String) []byte {
 	return append(b, inner...)
 }
 
-// escapedAt reports whether the byte at i stands behind an odd number of
-// backslashes.
+// escapedAt reports whether an odd number of backslashes precedes the byte at i.
 func escapedAt(inner []byte, i int) bool {
 	from := i
 	for i > 0 && inner[i-1] == '\\' {

@@ -8,14 +8,14 @@ import (
 	"unicode/utf8"
 )
 
-// Value is JSON that is passed on or put together: the bytes of a text, which it
-// shares, or an object or an array of other Values. It is written once, by Append;
-// until then members can be read, left out and added without a copy of the texts
-// in them. The zero Value is absent: objects leave such members out. Copies of an
-// object that was put together are the same object.
+// Value is JSON that is passed on or assembled: either bytes of a text, which it
+// shares, or an object or array of other Values. It is written once, by Append;
+// until then members can be read, left out and added without a copy of the text in
+// them. The zero Value is absent: objects leave such members out. Copies of an
+// assembled object refer to the same object.
 type Value struct {
 	raw  []byte
-	tree *tree // of a value that was put together; nil for raw
+	tree *tree // of an assembled value; nil for raw
 }
 
 type tree struct {
@@ -24,26 +24,27 @@ type tree struct {
 	array  []Value
 }
 
-// Field is a member of an object that is put together.
+// Field is a member of an assembled object.
 type Field struct {
 	Name  string
 	Value Value
 }
 
-// Rest are members that a struct has no field for: see Decode.
+// Rest holds the members that a struct has no field for: see Decode.
 type Rest []Field
 
-// Raw is the value whose bytes are raw, which is valid JSON; nil is absent.
+// Raw returns the value whose bytes are raw, which must be valid JSON. nil is
+// absent.
 func Raw(raw []byte) Value { return Value{raw: raw} }
 
-// Lit is the value that a JSON text in the program stands for.
+// Lit returns the value of a JSON literal in the program.
 func Lit(text string) Value { return Value{raw: []byte(text)} }
 
-// Quoted is a string of that text.
+// Quoted returns text as a JSON string.
 func Quoted(text string) Value { return Value{raw: Quote(text)} }
 
-// Str is the string s with its own escapes, as AppendString copies it; absent if s
-// is nil.
+// Str returns the string s with its escapes, as AppendString copies it. It is
+// absent if s is nil.
 func Str(s String) Value {
 	if bytes.Contains(s, []byte(`\u`)) || !utf8.Valid(s) {
 		return Value{raw: AppendString(make([]byte, 0, len(s)), s)}
@@ -51,7 +52,7 @@ func Str(s String) Value {
 	return Value{raw: s}
 }
 
-// Join is one string of several, with the text sep between them.
+// Join returns one string of several, with the text sep between them.
 func Join(sep string, parts ...String) Value {
 	if len(parts) == 1 {
 		return Str(parts[0])
@@ -70,10 +71,10 @@ func Join(sep string, parts ...String) Value {
 	return Value{raw: append(b, '"')}
 }
 
-// Obj is an object of these members, in their order; absent values are left out.
+// Obj returns an object of fields, in order, without the absent values.
 func Obj(fields ...Field) Value { return Value{tree: &tree{kind: '{', object: fields}} }
 
-// Arr is an array of these values.
+// Arr returns an array of values.
 func Arr(values []Value) Value { return Value{tree: &tree{kind: '[', array: values}} }
 
 // Absent reports whether there is no value.
@@ -82,7 +83,7 @@ func (v Value) Absent() bool { return v.tree == nil && len(v.raw) == 0 }
 // Set reports whether there is a value other than null.
 func (v Value) Set() bool { return !v.Absent() && v.Kind() != 'n' }
 
-// Kind is the value's kind; 0 for an absent one.
+// Kind returns the value's kind; 0 for an absent one.
 func (v Value) Kind() Kind {
 	if v.tree != nil {
 		return v.tree.kind
@@ -90,7 +91,7 @@ func (v Value) Kind() Kind {
 	return KindOf(v.raw)
 }
 
-// String returns the value as a JSON string; nil if it is not one.
+// String returns the value as a JSON string; nil if it is not a string.
 func (v Value) String() String {
 	if len(v.raw) > 0 && v.raw[0] == '"' {
 		return v.raw
@@ -98,7 +99,7 @@ func (v Value) String() String {
 	return nil
 }
 
-// Compact is the value without the space between its tokens.
+// Compact returns the value without the white space between its tokens.
 func (v Value) Compact() Value {
 	if v.tree == nil {
 		return Value{raw: Compact(v.raw)}
@@ -106,7 +107,7 @@ func (v Value) Compact() Value {
 	return v
 }
 
-// Get returns the last member of that name; absent if there is none.
+// Get returns the last member with the name; absent if there is none.
 func (v Value) Get(name string) (found Value) {
 	for n, m := range v.Members() {
 		if n == name {
@@ -116,15 +117,15 @@ func (v Value) Get(name string) (found Value) {
 	return found
 }
 
-// Bytes returns the bytes of a raw value; ok is false if it was put together.
+// Bytes returns the bytes of a raw value. ok is false if the value was assembled.
 func (v Value) Bytes() (raw []byte, ok bool) { return v.raw, v.tree == nil }
 
-// Is reports whether the value's bytes are exactly text; never true of an object or
-// array that was put together.
+// Is reports whether the value's bytes are exactly text. It is never true for an
+// assembled object or array.
 func (v Value) Is(text string) bool { return v.tree == nil && string(v.raw) == text }
 
-// Put sets a member of an object that was put together, in its place where there
-// is one of that name; an absent value changes nothing.
+// Put sets a member of an assembled object: in place, if there is one with the
+// name, and at the end otherwise. An absent value changes nothing.
 func (v *Value) Put(name string, value Value) {
 	if value.Absent() {
 		return
@@ -144,7 +145,8 @@ func (v *Value) Put(name string, value Value) {
 // PutText sets a member to a string.
 func (v *Value) PutText(name, text string) { v.Put(name, Quoted(text)) }
 
-// Members iterates over an object's members; nothing if the value is not one.
+// Members iterates over an object's members. It yields nothing if the value is not
+// an object.
 func (v Value) Members() iter.Seq2[string, Value] {
 	return func(yield func(string, Value) bool) {
 		if v.tree == nil {
@@ -163,7 +165,8 @@ func (v Value) Members() iter.Seq2[string, Value] {
 	}
 }
 
-// Elements iterates over an array's elements; nothing if the value is not one.
+// Elements iterates over an array's elements. It yields nothing if the value is not
+// an array.
 func (v Value) Elements() iter.Seq2[int, Value] {
 	return func(yield func(int, Value) bool) {
 		if v.tree == nil {
@@ -182,7 +185,8 @@ func (v Value) Elements() iter.Seq2[int, Value] {
 	}
 }
 
-// Append writes the value. Raw values keep their bytes, null stands for an absent one.
+// Append writes the value. Raw values keep their bytes; an absent value is written
+// as null.
 func (v Value) Append(b []byte) []byte {
 	switch {
 	case v.tree == nil && len(v.raw) == 0:
@@ -214,7 +218,8 @@ func (v Value) Append(b []byte) []byte {
 	return append(b, ']')
 }
 
-// Size is at least how many bytes Append writes, where no name needs an escape.
+// Size returns an upper bound for the number of bytes that Append writes, provided
+// that no name needs an escape.
 func (v Value) Size() int {
 	n := len(v.raw) + 4
 	if v.tree == nil {
@@ -229,7 +234,8 @@ func (v Value) Size() int {
 	return n
 }
 
-// JSON writes the value to memory of its own, or gives the bytes of a raw one.
+// JSON returns the value's JSON in new memory, or the bytes of a raw value
+// themselves.
 func (v Value) JSON() json.RawMessage {
 	if v.tree == nil && len(v.raw) > 0 {
 		return v.raw
@@ -237,9 +243,8 @@ func (v Value) JSON() json.RawMessage {
 	return v.Append(make([]byte, 0, v.Size()))
 }
 
-// Decode is Decode of what the value would be written as, without writing it:
-// fields of type Value, String and json.RawMessage share the value's memory where
-// they can.
+// Decode decodes the JSON that Append would write, without writing it. Fields of
+// type Value, String and json.RawMessage share the value's memory where possible.
 func (v Value) Decode(dst any) error {
 	target := reflect.ValueOf(dst).Elem()
 	d := decoder{}
@@ -252,7 +257,7 @@ func (v Value) Decode(dst any) error {
 	return nil
 }
 
-// tree reads a value into a target, as decoder.value does bytes.
+// tree decodes a value into target, as decoder.value does for bytes.
 func (d *decoder) tree(v Value, target reflect.Value, p *plan, depth int) error {
 	if p.kind == kindValue {
 		*target.Addr().Interface().(*Value) = v

@@ -1,6 +1,7 @@
-// Package prices knows what models cost: a snapshot of models.dev's list, own prices
-// of config.json before it, and rules for what such a list does not tell. What is
-// not known has no price; nothing is taken for free because it is unknown.
+// Package prices knows what models cost. It combines a snapshot of models.dev's
+// list, the user's prices in config.json, which take precedence, and rules for what
+// such a list leaves out. A model that is not known has no price; it is never
+// assumed to be free.
 package prices
 
 import (
@@ -13,7 +14,7 @@ import (
 	"github.com/hostless/hostless/pkg/gateway/usage"
 )
 
-// Book answers what a request costs. It is immutable and safe for concurrent use.
+// Book computes what requests cost. It is immutable and safe for concurrent use.
 type Book struct {
 	own      []ownPrice // exact names first, then the longest prefix
 	snapshot Snapshot
@@ -26,7 +27,7 @@ type ownPrice struct {
 	price           *Price
 }
 
-// parsedModel is a model's prices, ready for use.
+// parsedModel holds a model's prices, ready for use.
 type parsedModel struct {
 	standard *Price // nil if there is none
 	over     []overContext
@@ -38,7 +39,7 @@ type overContext struct {
 	price *Price
 }
 
-// NewBook makes a book of own prices and a snapshot.
+// NewBook returns a Book of the user's prices and a snapshot.
 func NewBook(own Own, snapshot Snapshot) *Book {
 	b := &Book{snapshot: snapshot}
 	for name, p := range own {
@@ -58,12 +59,12 @@ func NewBook(own Own, snapshot Snapshot) *Book {
 	return b
 }
 
-// Free is the price of what costs nothing: what runs on this machine.
+// Free is the price of everything that runs on this machine: nothing.
 var Free = free()
 
-// Quote is the price for a model of a provider (canonical name), as it holds for a
-// prompt of so many tokens in a service tier ("" for the provider's default); nil
-// if it is not known. An own price holds in every tier.
+// Quote returns the price of a provider's model (canonical name) for a prompt of
+// that many tokens in a service tier ("" for the provider's default). It returns
+// nil if the price is not known. A price of config.json applies in every tier.
 func (b *Book) Quote(provider, model, tier string, prompt int64) *Price {
 	for i := range b.own {
 		o := &b.own[i]
@@ -78,8 +79,8 @@ func (b *Book) Quote(provider, model, tier string, prompt int64) *Price {
 	return b.parse(m, model).at(provider, tier, prompt)
 }
 
-// Cost is what an answer cost and the price that was applied. It is nil if a class
-// that was used has no known price.
+// Cost returns what a response cost and the price that was applied. applied is nil
+// if a class of tokens that was used has no known price.
 func (b *Book) Cost(provider, model string, r usage.Report) (cost Nano, applied *Price) {
 	p := b.Quote(provider, model, r.Tier, r.Tokens.Input)
 	if p == nil {
@@ -92,14 +93,15 @@ func (b *Book) Cost(provider, model string, r usage.Report) (cost Nano, applied 
 	return cost, p
 }
 
-// dated is the end of a model's name that tells its release: names with and without
-// it have one price, unless the list knows the dated one.
+// dated matches the end of a model's name that gives its release date. Names with
+// and without it have the same price, unless the list has the dated one.
 var dated = regexp.MustCompile(`-(?:20\d{2}-[01]\d-[0-3]\d|20\d{2}[01]\d[0-3]\d|latest)$`)
 
-// regions is what Amazon puts before a model's name for an inference profile.
+// regions are the prefixes that Amazon Bedrock puts before a model's name for an
+// inference profile.
 var regions = []string{"us.", "eu.", "apac.", "jp.", "au.", "global."}
 
-// Find is what the snapshot knows of a model, or nil.
+// Find returns what the snapshot knows about a model, or nil.
 func (b *Book) Find(provider, model string) *Model {
 	for _, name := range names[provider] {
 		models := b.snapshot[name].Models
@@ -153,8 +155,9 @@ func (b *Book) parse(m *Model, name string) *parsedModel {
 	return kept.(*parsedModel)
 }
 
-// known is a list's price. A list writes 0 for both directions where a model is part
-// of a plan or its price is not known: only a name that ends in :free is free.
+// known returns the price of a list entry. Lists write 0 for input and output if a
+// model is part of a plan or its price is unknown: only a name that ends in :free
+// is free.
 func known(c *cost, name string) *Price {
 	if c == nil {
 		return nil
@@ -169,7 +172,7 @@ func known(c *cost, name string) *Price {
 	return p.completed(name)
 }
 
-// at is the price in a service tier for a prompt of so many tokens.
+// at returns the price in a service tier for a prompt of that many tokens.
 func (p *parsedModel) at(provider, tier string, prompt int64) *Price {
 	if price := p.tiers[tier]; price != nil && tier != "" {
 		return price
@@ -194,8 +197,9 @@ func (p *parsedModel) at(provider, tier string, prompt int64) *Price {
 	return nil
 }
 
-// halved are the service tiers at half the standard price. Sources:
-// https://openai.com/api/pricing and https://platform.openai.com/docs/guides/flex-processing
-// (flex is at the rates of the Batch API, half of the standard ones),
+// halved lists the service tiers at half the standard price. Sources:
+// https://openai.com/api/pricing and
+// https://platform.openai.com/docs/guides/flex-processing (flex has the rates of
+// the Batch API, half of the standard ones),
 // https://docs.claude.com/en/docs/build-with-claude/batch-processing#pricing.
 var halved = map[string][]string{"openai": {"batch", "flex"}, "anthropic": {"batch"}}

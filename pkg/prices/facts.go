@@ -5,23 +5,23 @@ import (
 	"sync"
 )
 
-// Facts are what the embedded snapshot knows of a model besides its price. The zero
-// value is a model of which nothing is known.
+// Facts are what the embedded snapshot knows about a model besides its price. The
+// zero value means that nothing is known.
 type Facts struct {
-	Context int // tokens of prompt and answer together, 0 if it is not known
-	Output  int // most tokens of an answer, 0 if it is not known
+	Context int // tokens of prompt and response together; 0 if not known
+	Output  int // maximum tokens of a response; 0 if not known
 
-	TextOnly   bool // it is known to read nothing but text
-	Sees       bool // it is known to read pictures
-	Thinks     bool // it is known to think
-	ThinksNot  bool // it is known not to
-	CallsTools bool // it is known to call tools
-	Known      bool // there is anything known of what it reads and does
+	TextOnly   bool // known to accept nothing but text
+	Sees       bool // known to accept images
+	Thinks     bool // known to think
+	ThinksNot  bool // known not to think
+	CallsTools bool // known to call tools
+	Known      bool // anything of the above is known
 }
 
 var facts = sync.OnceValue(func() *Book { return NewBook(nil, Default()) })
 
-// FactsOf returns the facts of a provider's model (canonical name).
+// FactsOf returns the facts about a provider's model (canonical name).
 func FactsOf(provider, model string) (f Facts) {
 	m := facts().Find(provider, model)
 	if m == nil {

@@ -6,18 +6,18 @@ import (
 	"strings"
 )
 
-// Listed is one line of a book.
+// Listed is one entry of a book.
 type Listed struct {
 	Provider string `json:"provider"` // canonical
-	Model    string `json:"model"`    // an own one may end in *
-	Own      bool   `json:"own"`      // of config.json
-	Price    *Price `json:"price"`    // null where it is not known
-	Context  int    `json:"context"`  // tokens of prompt and answer together, 0 if not known
-	Output   int    `json:"output"`   // tokens of an answer, 0 if not known
+	Model    string `json:"model"`    // one of config.json may end in *
+	Own      bool   `json:"own"`      // from config.json
+	Price    *Price `json:"price"`    // null if not known
+	Context  int    `json:"context"`  // tokens of prompt and response together; 0 if not known
+	Output   int    `json:"output"`   // maximum tokens of a response; 0 if not known
 }
 
-// List returns all that a book knows: own prices first, in the order in which they
-// are looked at, then the snapshot's by provider and model.
+// List returns all entries of a book: first those of config.json, in the order of
+// their precedence, then the snapshot's by provider and model.
 func (b *Book) List() []Listed {
 	out := []Listed{}
 	for _, o := range b.own {

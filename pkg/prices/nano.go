@@ -28,8 +28,8 @@ func (n Nano) String() string {
 	return text
 }
 
-// ParseNano reads an amount in dollars, such as "0.075" or "1e-7". What is finer than
-// a nano-dollar is rounded half away from zero.
+// ParseNano parses an amount in dollars, such as "0.075" or "1e-7". It rounds to
+// the nearest nano-dollar, halves away from zero.
 func ParseNano(text string) (Nano, error) {
 	if n, ok := plain(text); ok {
 		return n, nil
@@ -49,8 +49,8 @@ func ParseNano(text string) (Nano, error) {
 	return Nano(n.Int64()), nil
 }
 
-// plain reads what String writes of amounts that are not negative, and the like: at
-// most nine digits on either side of the point.
+// plain is the fast path of ParseNano for what String writes: amounts that are not
+// negative, with at most nine digits on either side of the point.
 func plain(text string) (Nano, bool) {
 	whole, frac, _ := strings.Cut(text, ".")
 	if len(whole) == 0 || len(whole) > 9 || len(frac) > 9 {
@@ -76,7 +76,7 @@ func plain(text string) (Nano, bool) {
 // MarshalJSON implements json.Marshaler.
 func (n Nano) MarshalJSON() ([]byte, error) { return []byte(`"` + n.String() + `"`), nil }
 
-// UnmarshalJSON implements json.Unmarshaler. It takes numbers as well as strings.
+// UnmarshalJSON implements json.Unmarshaler. It accepts numbers as well as strings.
 func (n *Nano) UnmarshalJSON(data []byte) error {
 	text := string(data)
 	if len(text) > 1 && text[0] == '"' && !strings.Contains(text, `\`) {

@@ -8,22 +8,22 @@ import (
 	"github.com/hostless/hostless/pkg/gateway/usage"
 )
 
-// Price is what a million tokens of each class cost. Classes without a pointer have
-// no known price. The JSON is the form of config.json's "prices" and of the request
-// log. It is immutable once it is in a Book.
+// Price is the price of a million tokens of each class. A nil pointer means that
+// the price of the class is not known. The JSON is the form of "prices" in
+// config.json and in the request log. A Price is immutable once it is in a Book.
 type Price struct {
 	Input        *Nano `json:"input,omitempty"`          // fresh prompt tokens
 	Cached       *Nano `json:"cached,omitempty"`         // read from the prompt cache
 	CacheWrite   *Nano `json:"cache_write,omitempty"`    // written to it for the default lifetime
 	CacheWrite1h *Nano `json:"cache_write_1h,omitempty"` // written to it for an hour
 	Output       *Nano `json:"output,omitempty"`
-	Reasoning    *Nano `json:"reasoning,omitempty"` // Output's where nil
+	Reasoning    *Nano `json:"reasoning,omitempty"` // Output if nil
 	AudioInput   *Nano `json:"audio_input,omitempty"`
 	AudioOutput  *Nano `json:"audio_output,omitempty"`
 }
 
-// split is how many tokens are charged at the price of each class: the classes of
-// usage.Tokens nest, these do not overlap.
+// split is the number of tokens that are charged at the price of each class. The
+// classes of usage.Tokens nest; these do not overlap.
 type split struct{ input, cached, write, write1h, output, reasoning, audioInput, audioOutput int64 }
 
 func (p *Price) split(t usage.Tokens) (s split) {
@@ -42,8 +42,8 @@ func (p *Price) split(t usage.Tokens) (s split) {
 	return s
 }
 
-// Cost is what an answer's tokens cost, rounded half up to the nano-dollar once; ok
-// is false if the price of a class that was used is not known.
+// Cost returns what a response's tokens cost, rounded once, half up, to the
+// nano-dollar. ok is false if the price of a class that was used is not known.
 func (p *Price) Cost(t usage.Tokens) (cost Nano, ok bool) {
 	s := p.split(t)
 	var hi, lo, carry uint64
@@ -81,8 +81,9 @@ func (p *Price) Cost(t usage.Tokens) (cost Nano, ok bool) {
 
 const million = 1_000_000
 
-// Saved is what prompt caching saved: the cached reads at the input price less what
-// they cost, less what the cache writes cost above it. It may be negative.
+// Saved returns what prompt caching saved: the cached reads at the input price,
+// minus their cost, minus the surcharge of the cache writes over the input price.
+// It may be negative.
 func (p *Price) Saved(t usage.Tokens) Nano {
 	if p.Input == nil {
 		return 0
@@ -116,11 +117,11 @@ func (p *Price) Free() bool {
 
 // completed fills in what a price list leaves out.
 //
-// Cached reads without a price of their own are charged as input. Anthropic's models
-// charge 1.25 times the input price for cache writes that last five minutes and twice
-// the input price for those that last an hour
-// (https://docs.claude.com/en/docs/build-with-claude/prompt-caching#pricing); elsewhere
-// a write without a price of its own is input.
+// Cached reads without a price of their own are charged as input. Anthropic's
+// models charge 1.25 times the input price for cache writes that last five minutes,
+// and twice the input price for those that last an hour
+// (https://docs.claude.com/en/docs/build-with-claude/prompt-caching#pricing). For
+// other models, a write without a price of its own is charged as input.
 func (p Price) completed(model string) *Price {
 	if p.Input == nil {
 		return &p
@@ -144,7 +145,7 @@ func (p Price) completed(model string) *Price {
 	return &p
 }
 
-// times is every price multiplied by a fraction.
+// times returns the price with every class multiplied by a fraction.
 func (p *Price) times(numerator, denominator Nano) *Price {
 	scaled := &Price{}
 	from, to := p.fields(), scaled.fields()
@@ -166,10 +167,11 @@ func ratio(n *Nano, numerator, denominator Nano) *Nano {
 	return &v
 }
 
-// maxPrice bounds a price, so that no sum of a request overflows: a dollar a token.
+// maxPrice is the highest price that is accepted, a dollar a token, so that no sum
+// of a request overflows.
 const maxPrice = million * Dollar
 
-// valid reports whether there is a price, and none is negative or absurd.
+// valid reports whether there is a price, and none is negative or above maxPrice.
 func (p *Price) valid() bool {
 	some := false
 	for _, f := range p.fields() {
@@ -183,7 +185,7 @@ func (p *Price) valid() bool {
 	return some
 }
 
-// free is a price of nothing.
+// free returns a price of zero for every class.
 func free() *Price {
 	p, zero := &Price{}, Nano(0)
 	for _, f := range p.fields() {
@@ -193,25 +195,25 @@ func free() *Price {
 	return p
 }
 
-// Own are prices of config.json, by PROVIDER/MODEL, where MODEL may end in *.
+// Own are the prices of config.json, by PROVIDER/MODEL, where MODEL may end in *.
 type Own map[string]Price
 
-// ParseOwn reads the member "prices" of config.json. A bad entry is left out, and
-// named in problems; nil has none.
+// ParseOwn reads the member "prices" of config.json. It leaves bad entries out, and
+// describes each in problems. nil has no prices and no problems.
 func ParseOwn(data json.RawMessage) (own Own, problems []string) {
 	if len(data) == 0 || string(data) == "null" {
 		return nil, nil
 	}
 	var raw map[string]json.RawMessage
 	if json.Unmarshal(data, &raw) != nil {
-		return nil, []string{`config.json: "prices" is no object of prices by PROVIDER/MODEL`}
+		return nil, []string{`config.json: "prices" must be an object of prices by PROVIDER/MODEL`}
 	}
 	own = Own{}
 	for name, entry := range raw {
 		var p Price
 		provider, model, ok := strings.Cut(name, "/")
 		if json.Unmarshal(entry, &p) != nil || !p.valid() || !ok || provider == "" || model == "" {
-			problems = append(problems, `config.json: "prices" has a bad entry for `+name+`: it takes {"input","cached","cache_write","cache_write_1h","output"} in US dollars a million tokens, under PROVIDER/MODEL`)
+			problems = append(problems, `config.json: "prices" has a bad entry for `+name+`: write "PROVIDER/MODEL": {"input","cached","cache_write","cache_write_1h","output"} with US dollars per million tokens`)
 			continue
 		}
 		own[name] = p

@@ -13,7 +13,7 @@ import (
 
 var update = flag.String("update", "", "a file in the shape of models.dev's api.json to make the snapshot of")
 
-// TestSnapshot: the embedded snapshot is what Parse keeps of itself, and has prices for
+// TestSnapshot: Parse keeps the embedded snapshot unchanged, and it has prices for
 // the models that agents use.
 func TestSnapshot(t *testing.T) {
 	const path = "snapshot.json"
@@ -87,7 +87,7 @@ func book(t *testing.T, own string) *prices.Book {
 	return prices.NewBook(o, s)
 }
 
-// TestCost: expectations computed by hand.
+// TestCost compares costs with amounts computed by hand.
 func TestCost(t *testing.T) {
 	own := `{"openai/mine":{"input":2,"output":"8.5"},"openai/gpt-y*":{"input":1,"output":1},"openai/gpt-y-big*":{"input":7,"output":1},"openai/gpt-x2":{"input":0.0001,"output":1}}`
 	for _, c := range []struct {
@@ -95,7 +95,7 @@ func TestCost(t *testing.T) {
 		t                 usage.Tokens
 		want              string // "" is unpriced
 	}{
-		// 1,000 × 1.25 + 200 × 10, a million tokens: $0.00325.
+		// 1,000 × 1.25 + 200 × 10 millionths: $0.00325.
 		{"plain", "openai/gpt-x", "", usage.Tokens{Input: 1000, Output: 200}, "0.00325"},
 		// 400 × 1.25 + 600 × 0.125 + 200 × 10 = 500 + 75 + 2,000 = 2,575 millionths; reasoning is in the output.
 		{"cached, reasoning", "openai/gpt-x", "default", usage.Tokens{Input: 1000, Cached: 600, Output: 200, Reasoning: 150}, "0.002575"},
@@ -103,7 +103,7 @@ func TestCost(t *testing.T) {
 		// Flex and batch are half: https://openai.com/api/pricing
 		{"flex", "openai/gpt-x", "flex", usage.Tokens{Input: 1000, Output: 200}, "0.001625"},
 		{"batch", "openai/gpt-x", "batch", usage.Tokens{Input: 1000, Output: 200}, "0.001625"},
-		// Priority has a price of its own in the list: 1,000 × 2.5 + 200 × 20.
+		// Priority has its own price in the list: 1,000 × 2.5 + 200 × 20.
 		{"priority", "openai/gpt-x", "priority", usage.Tokens{Input: 1000, Output: 200}, "0.0065"},
 		{"priority without one", "openai/voice", "priority", usage.Tokens{Input: 1000}, ""},
 		{"a tier nobody knows", "openai/gpt-x", "turbo", usage.Tokens{Input: 1000}, ""},
@@ -129,7 +129,8 @@ func TestCost(t *testing.T) {
 		{"own, any tier", "openai/mine", "flex", usage.Tokens{Input: 1000}, "0.002"},
 		{"own by prefix", "openai/gpt-y-1", "", usage.Tokens{Input: 1000}, "0.001"},
 		{"own by the longest prefix", "openai/gpt-y-big-1", "", usage.Tokens{Input: 1000}, "0.007"},
-		// 5 × 0.0001 / 10⁶ dollars is half a nano-dollar: rounded up, once.
+		// 5 × 0.0001 / 10⁶ dollars is half a nano-dollar, which is rounded up,
+		// once.
 		{"rounding", "openai/gpt-x2", "", usage.Tokens{Input: 5}, "0.000000001"},
 		{"rounding down", "openai/gpt-x2", "", usage.Tokens{Input: 4}, "0"},
 	} {
@@ -145,7 +146,7 @@ func TestCost(t *testing.T) {
 	}
 }
 
-// TestSaved: what cache writes cost above the input price is taken off.
+// TestSaved: the surcharge of cache writes over the input price is subtracted.
 func TestSaved(t *testing.T) {
 	p := book(t, "").Quote("anthropic", "claude-x", "", 1)
 	// 20,000 × (3 − 0.3) − 1,000 × (3.75 − 3) − 500 × (6 − 3) = 54,000 − 750 − 1,500 millionths.
@@ -177,7 +178,7 @@ func TestNano(t *testing.T) {
 	}
 }
 
-// TestOverflow: no count makes a cost wrap around.
+// TestOverflow: no number of tokens makes a cost wrap around.
 func TestOverflow(t *testing.T) {
 	b := book(t, `{"openai/dear":{"input":1000000,"output":1000000}}`)
 	if _, applied := b.Cost("openai", "dear", usage.Report{Tokens: usage.Tokens{Input: 1<<63 - 1, Output: 1<<63 - 1}}); applied != nil {
@@ -185,7 +186,7 @@ func TestOverflow(t *testing.T) {
 	}
 }
 
-// TestParseOwn: a bad entry is named and left out, the others hold.
+// TestParseOwn: a bad entry is reported and left out, and the others apply.
 func TestParseOwn(t *testing.T) {
 	own, problems := prices.ParseOwn(json.RawMessage(`{"openai/a":{"input":1},"b":{"input":1},"openai/c":{"input":-1},"openai/d":{"input":"x"},"openai/e":{}}`))
 	if len(own) != 1 || len(problems) != 4 {
@@ -196,7 +197,7 @@ func TestParseOwn(t *testing.T) {
 	}
 }
 
-// TestParseRefuses: what is no such list does not replace one.
+// TestParseRefuses: what is not a price list does not replace one.
 func TestParseRefuses(t *testing.T) {
 	for _, bad := range []string{`[]`, `{}`, `{"openai":{"models":{}}}`, `{"openai":{"models":{"a":{"cost":{"input":-1,"output":1}}}}}`, `<html>`} {
 		if _, err := prices.Parse([]byte(bad)); err == nil {

@@ -12,33 +12,34 @@ import (
 var embedded []byte
 
 // Snapshot is a price list in the shape of https://models.dev/api.json, reduced to
-// what is used: the providers of the catalogue, prices, limits, and what models can do.
-// It is immutable.
+// what is used: the providers of the catalogue, prices, limits, and what models can
+// do. It is immutable.
 type Snapshot map[string]listed
 
 type listed struct {
 	Models map[string]*Model `json:"models"`
 }
 
-// Model is what a price list tells of a model.
+// Model is what a price list says about a model.
 type Model struct {
 	Cost  *cost `json:"cost,omitempty"`
 	Limit struct {
-		Context int `json:"context"` // tokens of prompt and answer together
-		Output  int `json:"output"`  // tokens of an answer
+		Context int `json:"context"` // tokens of prompt and response together
+		Output  int `json:"output"`  // maximum tokens of a response
 	} `json:"limit"`
-	Modalities   *modalities   `json:"modalities,omitempty"` // nil if it is not known
+	Modalities   *modalities   `json:"modalities,omitempty"` // nil if not known
 	Reasoning    *bool         `json:"reasoning,omitempty"`
 	ToolCall     *bool         `json:"tool_call,omitempty"`
 	Experimental *experimental `json:"experimental,omitempty"`
 }
 
-// modalities are what a model reads: text, image, audio, video, pdf.
+// modalities are the kinds of input and output of a model: text, image, audio,
+// video, pdf.
 type modalities struct {
 	Input []string `json:"input,omitempty"`
 }
 
-// rates are prices by models.dev's names, US dollars a million tokens.
+// rates are prices by models.dev's names, in US dollars per million tokens.
 type rates struct {
 	Input       *json.Number `json:"input,omitempty"`
 	Output      *json.Number `json:"output,omitempty"`
@@ -55,7 +56,7 @@ type cost struct {
 	Tiers    []contextTier `json:"tiers,omitempty"`
 }
 
-// contextTier holds for prompts of more tokens than its size.
+// contextTier is the price for prompts of more tokens than its size.
 type contextTier struct {
 	rates
 	Tier struct {
@@ -67,7 +68,8 @@ type experimental struct {
 	Modes map[string]mode `json:"modes,omitempty"`
 }
 
-// mode is a way to ask for a model at another price; Provider.Body is what asks for it.
+// mode is a variant of a model at another price. Provider.Body is what a request
+// sends to select it.
 type mode struct {
 	Cost     *cost `json:"cost,omitempty"`
 	Provider struct {
@@ -77,8 +79,8 @@ type mode struct {
 	} `json:"provider"`
 }
 
-// names maps a provider of the catalogue to models.dev's lists, the first that has the
-// model counting.
+// names maps a provider of the catalogue to models.dev's lists. The first list that
+// has the model is used.
 var names = map[string][]string{
 	"openai": {"openai"}, "anthropic": {"anthropic"}, "google": {"google"}, "openrouter": {"openrouter"}, "groq": {"groq"},
 	"mistral": {"mistral"}, "deepseek": {"deepseek"}, "xai": {"xai"}, "together": {"togetherai"}, "fireworks": {"fireworks-ai"},
@@ -96,8 +98,8 @@ var Default = sync.OnceValue(func() Snapshot {
 	return s
 })
 
-// Parse reads a price list in models.dev's shape and keeps what is used of it. An
-// error says why it is none.
+// Parse parses a price list in models.dev's shape and keeps the parts that are
+// used. The error says what is wrong with the list.
 func Parse(data []byte) (Snapshot, error) {
 	var all Snapshot
 	if err := json.Unmarshal(data, &all); err != nil {
@@ -125,12 +127,12 @@ func Parse(data []byte) (Snapshot, error) {
 		}
 	}
 	if len(kept) == 0 {
-		return nil, errors.New("it has no provider that Hostless knows: the shape is that of https://models.dev/api.json")
+		return nil, errors.New("the price list has no provider that Hostless knows: it must have the shape of https://models.dev/api.json")
 	}
 	return kept, nil
 }
 
-// reduce takes out what is not used: modes that no service tier asks for.
+// reduce removes what is not used: modes that no service tier selects.
 func (m *Model) reduce() {
 	if m.Experimental == nil {
 		return
@@ -145,7 +147,7 @@ func (m *Model) reduce() {
 	}
 }
 
-// Len counts the models.
+// Len returns the number of models.
 func (s Snapshot) Len() (n int) {
 	for _, l := range s {
 		n += len(l.Models)
@@ -169,7 +171,7 @@ func (r *rates) price() (p Price, err error) {
 			return p, err
 		}
 		if n < 0 || n > maxPrice {
-			return p, fmt.Errorf("%s is no price", f.from)
+			return p, fmt.Errorf("%s is not a valid price", f.from)
 		}
 		*f.to = &n
 	}

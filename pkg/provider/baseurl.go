@@ -12,9 +12,9 @@ import (
 	"github.com/hostless/hostless/pkg/netguard"
 )
 
-// ParseBaseURL reads a base URL as a person types it: http or https, a host, no
-// user, query or fragment; a trailing slash, or a whole endpoint's tail such as
-// /chat/completions, is dropped. The error is fault.Invalid.
+// ParseBaseURL reads a base URL as a person types it: http or https, with a host,
+// and without user, query or fragment. It drops a trailing slash and the tail of an
+// endpoint, such as /chat/completions. The error is fault.Invalid.
 func ParseBaseURL(text string) (*url.URL, error) {
 	bad := func(why string) error {
 		return &fault.Error{Kind: fault.Invalid, Message: "base URL " + why, Param: "base_url"}
@@ -34,7 +34,7 @@ func ParseBaseURL(text string) (*url.URL, error) {
 	case u.Hostname() == "":
 		return nil, bad("has no host")
 	case u.User != nil:
-		return nil, bad("must not hold a user or password")
+		return nil, bad("must not contain a user or password")
 	case u.RawQuery != "" || u.Fragment != "":
 		return nil, bad("must not have a query or fragment")
 	case u.RawPath != "":
@@ -73,10 +73,11 @@ func versionOf(base string) string {
 	return ""
 }
 
-// Base resolves where a provider speaks a dialect. own is the user's base URL, ""
-// for the catalogue's; it may end with or without its version path, both reach the
-// same place. ok is false if the provider does not speak that dialect there. An
-// error is fault.Invalid (the base URL) or fault.Unconfigured (there is none).
+// Base resolves the base URL at which a provider speaks a dialect, and how to
+// authenticate there. own is the user's base URL, or "" for the catalogue's. It may
+// end with or without the version path: both lead to the same place. ok is false if
+// the provider does not speak that dialect there. The error is fault.Invalid (for
+// the base URL) or fault.Unconfigured (there is none).
 func (p *Provider) Base(own string, speaks dialect.Name) (base *url.URL, auth Auth, ok bool, err error) {
 	endpoint, ok := p.Dialects[speaks]
 	if !ok {
@@ -106,7 +107,7 @@ func (p *Provider) Base(own string, speaks dialect.Name) (base *url.URL, auth Au
 	return base, auth, true, nil
 }
 
-// root is the base URL with its version path.
+// root returns the base URL with its version path.
 func (p *Provider) root(own string) (base *url.URL, isDefault bool, err error) {
 	if own == "" {
 		own = p.BaseURL
@@ -138,7 +139,8 @@ func (p *Provider) root(own string) (base *url.URL, isDefault bool, err error) {
 			}
 		}
 	}
-	// The compatibility layer of a provider that has one is no place of its own.
+	// A base URL that points at the provider's own compatibility layer means the
+	// provider itself.
 	for _, e := range p.Dialects {
 		if len(e.Path) > 1 && e.Path[0] == '/' && strings.HasSuffix(base.Path, "/"+p.Version+e.Path) {
 			base.Path = strings.TrimSuffix(base.Path, e.Path)
@@ -155,9 +157,8 @@ func (p *Provider) root(own string) (base *url.URL, isDefault bool, err error) {
 	return base, false, nil
 }
 
-// CheckBaseURL holds a user's base URL against the rules that can be checked
-// before anything is dialled: its form, and an address written in it. The error
-// is fault.Invalid.
+// CheckBaseURL checks the rules for a user's base URL that can be checked without
+// dialing: its form, and an IP address in it. The error is fault.Invalid.
 func CheckBaseURL(text string, allowPrivate bool) error {
 	u, err := ParseBaseURL(text)
 	if err != nil {
@@ -170,11 +171,11 @@ func CheckBaseURL(text string, allowPrivate bool) error {
 	addr, err := netip.ParseAddr(host)
 	if err != nil {
 		if ip := net.ParseIP(host); ip == nil {
-			return nil // a name: judged by what it resolves to, when it is dialled
+			return nil // a host name: its addresses are checked when it is dialed
 		}
 	}
 	if why := netguard.Refused(addr.WithZone("")); why != "" {
-		return &fault.Error{Kind: fault.Invalid, Message: "base URL points at " + why, Next: "--allow-private lets it", Param: "base_url"}
+		return &fault.Error{Kind: fault.Invalid, Message: "base URL points at " + why, Next: "add --allow-private to permit it", Param: "base_url"}
 	}
 	return nil
 }

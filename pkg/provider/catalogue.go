@@ -18,7 +18,7 @@ var catalogueJSON []byte
 // Auth is how a provider takes its key.
 type Auth string
 
-// The ways of authentication.
+// The authentication schemes.
 const (
 	Bearer       Auth = "bearer"         // Authorization: Bearer KEY
 	XAPIKey      Auth = "x-api-key"      // x-api-key: KEY, and anthropic-version
@@ -29,39 +29,39 @@ const (
 
 // Endpoint is where and how a provider speaks one dialect.
 type Endpoint struct {
-	// Path is "" for the provider's base URL itself, "/suffix" for a place below
-	// it, "/.." for the place above its version path, or an absolute URL, which holds only while the base URL is the
-	// catalogue's.
+	// Path is "" for the provider's base URL itself, "/suffix" for a path below it,
+	// "/.." for the parent of its version path, or an absolute URL, which only
+	// applies while the base URL is the catalogue's.
 	Path string `json:"path"`
-	// Auth is the provider's own where it is "".
+	// Auth is "" for the provider's own scheme.
 	Auth Auth `json:"auth"`
 }
 
 // Provider is one entry of the catalogue. It is read-only once loaded.
 type Provider struct {
 	Name         string                    `json:"name"`
-	Title        string                    `json:"title"` // as people write it
+	Title        string                    `json:"title"` // display name
 	Aliases      []string                  `json:"aliases"`
-	BaseURL      string                    `json:"base_url"`      // "" where each customer has an own one
-	BaseURLForm  string                    `json:"base_url_form"` // what such an own one looks like
-	Version      string                    `json:"version"`       // version path for base URLs without one; BaseURL's last segment where it is ""
+	BaseURL      string                    `json:"base_url"`      // "" if each customer has a different one
+	BaseURLForm  string                    `json:"base_url_form"` // an example of such a base URL
+	Version      string                    `json:"version"`       // version path for base URLs without one; "" for BaseURL's last segment
 	Auth         Auth                      `json:"auth"`
 	KeyOptional  bool                      `json:"key_optional"` // works without a key
 	KeyPrefixes  []string                  `json:"key_prefixes"` // how its keys begin
 	Dialects     map[dialect.Name]Endpoint `json:"dialects"`
-	IncludeUsage bool                      `json:"include_usage"` // takes stream_options.include_usage
-	WebSockets   bool                      `json:"websockets"`    // has WebSockets of its own
+	IncludeUsage bool                      `json:"include_usage"` // accepts stream_options.include_usage
+	WebSockets   bool                      `json:"websockets"`    // has WebSocket endpoints of its own
 	ModelsURL    bool                      `json:"models_url"`    // lists its models at /models
-	BareModels   bool                      `json:"bare_models"`   // its models are listed without its name before them
-	Port         int                       `json:"port"`          // where a local one listens, or 0
+	BareModels   bool                      `json:"bare_models"`   // its models are listed without the provider's name as a prefix
+	Port         int                       `json:"port"`          // where a local server listens, or 0
 	Builtin      bool                      `json:"builtin"`       // answered by Hostless itself
-	Models       []string                  `json:"models"`        // names, or prefixes with a closing *, that lead here unprefixed
-	List         []string                  `json:"list"`          // listed where the provider has no list of its own
-	Takes        openai.Facts              `json:"takes"`         // what of chat completions it takes that not every provider does
-	Custom       bool                      `json:"-"`             // not of the catalogue: made by Custom
+	Models       []string                  `json:"models"`        // model names, or prefixes ending in *, that route here without a provider prefix
+	List         []string                  `json:"list"`          // models to list if the provider has no list of its own
+	Takes        openai.Facts              `json:"takes"`         // fields of chat completions that it accepts and not every provider does
+	Custom       bool                      `json:"-"`             // not in the catalogue: made by Custom
 }
 
-// Catalogue is all known providers. It is immutable and safe for concurrent use.
+// Catalogue holds all known providers. It is immutable and safe for concurrent use.
 type Catalogue struct {
 	all    []*Provider
 	byName map[string]*Provider // by name and alias

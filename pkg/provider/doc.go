@@ -1,7 +1,7 @@
-// Package provider owns what Hostless knows of AI providers: the catalogue (data,
-// in catalogue.json), which provider a model is routed to, and where a base URL
-// leads.
+// Package provider owns what Hostless knows about AI providers: the catalogue
+// (data, in catalogue.json), which provider a model is routed to, and how a base
+// URL is resolved.
 //
-// It is pure: no I/O, no state. Keys are left to package keys, translation to
-// the packages below dialect, and all talking to package gateway.
+// It is pure: no I/O, no state. Keys belong to package keys, translation to the
+// packages below dialect, and the traffic to package gateway.
 package provider

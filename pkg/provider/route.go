@@ -2,28 +2,34 @@ package provider
 
 import "strings"
 
-// ModelIndex is what routing asks about providers beyond the catalogue.
+// ModelIndex answers what routing asks about providers beyond the catalogue.
 type ModelIndex interface {
-	// Custom reports whether the user has a provider of that name (lower case)
-	// that the catalogue does not know.
+	// Custom reports whether the user has a provider of that name (lower case) that
+	// is not in the catalogue.
 	Custom(name string) bool
-	// Lists names the provider that config.json lists a bare model for, or "".
+	// Lists returns the provider for which config.json lists the unprefixed model,
+	// or "".
 	Lists(model string) string
 }
 
-// Target is where a model is routed to.
+// Target is the provider and model that a request is routed to.
 type Target struct {
 	Provider string // the canonical name
-	Model    string // as the provider names it
-	Stripped bool   // whether a prefix was dropped from the caller's name
+	Model    string // the provider's name for it
+	Stripped bool   // whether a prefix was removed from the requested name
 }
 
-// Route finds the provider of a model: `PROVIDER/model` picks it and drops the
-// prefix, where PROVIDER is a name or alias of the catalogue or of a custom
-// provider; else `claude*` is Anthropic's and `gemini*` Google's; else it is the
-// provider whose catalogue entry, or list in config.json, has the model; else
-// OpenAI's. A prefix that names no provider stays part of the model
-// (`meta-llama/Llama-3`). Google's own `models/` before a name is dropped.
+// Route finds the provider of a model, by the first rule that applies:
+//
+//   - `PROVIDER/model` picks the provider and drops the prefix, if PROVIDER is a
+//     name or alias of the catalogue or the name of a custom provider;
+//   - `claude*` is Anthropic's and `gemini*` Google's, also after Google's own
+//     prefix `models/`, which is dropped;
+//   - a model that the catalogue, or else config.json, lists belongs to that
+//     provider;
+//   - any other model is OpenAI's.
+//
+// A prefix that names no provider stays part of the model (`meta-llama/Llama-3`).
 func (c *Catalogue) Route(model string, index ModelIndex) Target {
 	if prefix, rest, ok := strings.Cut(model, "/"); ok && rest != "" && prefix != "" {
 		if p := c.Get(prefix); p != nil {

@@ -9,14 +9,14 @@ import (
 	"github.com/hostless/hostless/pkg/secret"
 )
 
-// minLearned is the shortest key that a log is searched for: a placeholder such
-// as "x" would take the log apart.
+// minLearned is the shortest key that the log is searched for, in bytes: a
+// placeholder such as "x" would occur everywhere.
 const minLearned = 6
 
-// LogWriter is the last writer before a log's stream: whatever a line was made
-// of, no secret leaves it. It knows each key that it was given (Learn), and what
-// bridge tokens, the keys of the common providers, credentials in headers and
-// passwords in URLs look like. It is safe for concurrent use.
+// LogWriter is the last writer before a log's destination: no secret leaves it,
+// however a line was assembled. It redacts each key that was given to Learn, and
+// everything shaped like a bridge token, a key of a common provider, a credential
+// in a header or a password in a URL. It is safe for concurrent use.
 type LogWriter struct {
 	out   io.Writer
 	known atomic.Pointer[known]
@@ -28,7 +28,7 @@ type known struct {
 	redactor Redactor
 }
 
-// NewLogWriter makes a LogWriter that writes to out.
+// NewLogWriter returns a LogWriter that writes to out.
 func NewLogWriter(out io.Writer) *LogWriter { return &LogWriter{out: out} }
 
 var (
@@ -38,7 +38,8 @@ var (
 	userInfo    = regexp.MustCompile(`(://[^/@\s:]*:)[^/@\s]+@`)
 )
 
-// Learn redacts a key from now on. Keys of fewer than six bytes are passed over.
+// Learn makes the writer redact key from now on. It ignores keys of fewer than six
+// bytes.
 func (w *LogWriter) Learn(key secret.String) {
 	if len(key.Reveal()) < minLearned {
 		return
@@ -61,7 +62,7 @@ func (w *LogWriter) Learn(key secret.String) {
 	}
 }
 
-// Write writes one line, redacted, in one call of the underlying Write.
+// Write redacts line and writes it with one call of the underlying Write.
 func (w *LogWriter) Write(line []byte) (int, error) {
 	text := w.redact(line)
 	w.mu.Lock()
@@ -72,8 +73,8 @@ func (w *LogWriter) Write(line []byte) (int, error) {
 	return len(line), nil
 }
 
-// String redacts a text that somebody else wrote, such as an app's output, as
-// the log would.
+// String redacts text that another program wrote, such as an app's output, as the
+// log would.
 func (w *LogWriter) String(text string) string { return string(w.redact([]byte(text))) }
 
 func (w *LogWriter) redact(text []byte) []byte {
@@ -83,7 +84,7 @@ func (w *LogWriter) redact(text []byte) []byte {
 	text = bridgeToken.ReplaceAll(text, []byte("${1}"+secret.Redacted))
 	text = providerKey.ReplaceAllFunc(text, func(m []byte) []byte {
 		if len(m) >= len(tokenPrefix) && string(m[:len(tokenPrefix)]) == tokenPrefix {
-			return m // what may be shown of a bridge token
+			return m // the prefix that may be shown
 		}
 		return []byte(secret.Redacted)
 	})

@@ -39,7 +39,7 @@ func TestLogWriter(t *testing.T) {
 }
 
 // TestLogWriterIsConcurrent learns and writes at the same time: each line is one
-// write, and no key is forgotten.
+// write, and no key is lost.
 func TestLogWriterIsConcurrent(t *testing.T) {
 	var out countWriter
 	w := redact.NewLogWriter(&out)

@@ -4,18 +4,18 @@ import (
 	"bytes"
 )
 
-// pattern is one key, prepared for the search. Text without the key is passed at
+// pattern is one key, prepared for the search. Text without the key is scanned at
 // the speed of bytes.IndexByte: the search looks for the key's rarest character,
-// and at escapes for those that stand for one of the key's.
+// and at escapes for those that encode one of its characters.
 type pattern struct {
 	key    string
-	rare   byte      // the character of key that ordinary text has least of
-	rareAt int       // its first place in key
-	set    [4]uint64 // the characters of key, a bit each
+	rare   byte      // the character of key that is rarest in ordinary text
+	rareAt int       // its first index in key
+	set    [4]uint64 // a bit for each character of key
 }
 
-// rarity ranks characters by how seldom JSON, code and prose have them; what is
-// not listed is rarer than all that is.
+// rarity ranks characters by how rarely they occur in JSON, code and prose.
+// Characters that are not listed rank as rarer than all listed ones.
 var rarity = func() (ranks [256]byte) {
 	const common = `etaoinsrhldcum-pfg_."y,:/w0b1v2k{}[]()=36485S7TCAEIRNPODLMFBGUHx9qjz+WVYKJXQZ`
 	for i := range ranks {
@@ -42,15 +42,15 @@ func newPattern(key string) *pattern {
 // has reports whether c is a character of the key.
 func (p *pattern) has(c byte) bool { return p.set[c>>6]&(1<<(c&63)) != 0 }
 
-// search iterates over the occurrences of a pattern in data, each byte of which
-// it looks at a constant number of times.
+// search iterates over the occurrences of a pattern in data. It looks at each byte
+// a constant number of times.
 type search struct {
 	p          *pattern
 	data       []byte
 	start, end int
 
-	plain                   int // the next occurrence without an escape, len(data) for none
-	escaped, escapedEnd     int // the next one with an escape
+	plain                   int // the next occurrence without an escape; len(data) if there is none
+	escaped, escapedEnd     int // the next occurrence with an escape
 	plainKnown, escapeKnown bool
 }
 
@@ -77,7 +77,8 @@ func (s *search) next() bool {
 	return true
 }
 
-// index finds the key as it is in data[from:]; len(data) where it is not there.
+// index finds the key, unescaped, in data[from:]. It returns len(data) if the key
+// does not occur.
 func (p *pattern) index(data []byte, from int) int {
 	for at := from + p.rareAt; at < len(data); at++ {
 		i := bytes.IndexByte(data[at:], p.rare)
@@ -93,8 +94,8 @@ func (p *pattern) index(data []byte, from int) int {
 }
 
 // indexEscaped finds the first occurrence in data[from:] that has at least one
-// character escaped; both are len(data) where there is none. data[from] is not in
-// the middle of an escape.
+// character escaped. Both results are len(data) if there is none. data[from] must
+// not be in the middle of an escape.
 func (p *pattern) indexEscaped(data []byte, from int) (start, end int) {
 	for at := from; at+1 < len(data); {
 		i := bytes.IndexByte(data[at:len(data)-1], '\\')
@@ -107,7 +108,7 @@ func (p *pattern) indexEscaped(data []byte, from int) (start, end int) {
 			break
 		}
 		if c != 0 && p.has(c) {
-			for k := range len(p.key) { // which character of the key it may be
+			for k := range len(p.key) { // index in key of the character that the escape may be
 				if p.key[k] != c || k > at-from || string(data[at-k:at]) != p.key[:k] {
 					continue
 				}
@@ -121,7 +122,7 @@ func (p *pattern) indexEscaped(data []byte, from int) (start, end int) {
 	return len(data), len(data)
 }
 
-// backslashes counts those right before data[at].
+// backslashes counts the backslashes right before data[at].
 func backslashes(data []byte, at int) int {
 	n := 0
 	for n < at && data[at-n-1] == '\\' {
@@ -130,8 +131,8 @@ func backslashes(data []byte, at int) int {
 	return n
 }
 
-// spelled reads the key, from its k-th character on, at the beginning of data; n
-// is how much of data it takes. open is whether data ends before the key does.
+// spelled matches the beginning of data with the key from its k-th character on. n
+// is the number of bytes matched. open reports that data ends before the key does.
 func (p *pattern) spelled(data []byte, k int) (n int, ok, open bool) {
 	for ; k < len(p.key); k++ {
 		if n == len(data) {
@@ -153,7 +154,8 @@ func (p *pattern) spelled(data []byte, k int) (n int, ok, open bool) {
 
 const (
 	escapeSize = len(`\u0073`)
-	// maxTail bounds what Tail holds back: an escaped key of up to 1,365 characters.
+	// maxTail bounds what Tail holds back. It fits an escaped key of up to 1,365
+	// characters.
 	maxTail = 8 << 10
 )
 
@@ -165,11 +167,11 @@ func (p *pattern) tail(data []byte) int {
 	switch c := data[len(data)-1]; {
 	case p.has(c), c == '\\', c == 'u', '0' <= c && c <= '9', 'a' <= c && c <= 'f', 'A' <= c && c <= 'F':
 	default:
-		return 0 // no spelling of the key goes on behind c
+		return 0 // no occurrence of the key continues after c
 	}
 	at := max(0, len(data)-min(escapeSize*len(p.key), maxTail))
 	if data[at] == '\\' {
-		at += backslashes(data, at) % 2 // not into the middle of an escape
+		at += backslashes(data, at) % 2 // skip the rest of an escape
 	}
 	for ; at < len(data); at++ {
 		c := data[at]
@@ -180,14 +182,14 @@ func (p *pattern) tail(data []byte) int {
 			return len(data) - at
 		}
 		if c == '\\' {
-			at++ // the character behind it is no beginning
+			at++ // the escaped character cannot be where the key begins
 		}
 	}
 	return 0
 }
 
-// unescape reads the escape that data begins with (RFC 8259 section 7); c is 0 if
-// no key has such a character. size is 0 if data ends within it.
+// unescape decodes the escape at the beginning of data (RFC 8259 section 7). c is 0
+// if no key contains the character. size is 0 if data ends within the escape.
 func unescape(data []byte) (c byte, size int) {
 	if len(data) < 2 {
 		return 0, 0
@@ -203,7 +205,7 @@ func unescape(data []byte) (c byte, size int) {
 		return 0, 0
 	}
 	if data[2] != '0' || data[3] != '0' {
-		return 0, 2 // not ASCII, or no escape at all: what follows holds no backslash that counts
+		return 0, 2 // not ASCII, or not a valid escape: no significant backslash follows
 	}
 	high, low := hex(data[4]), hex(data[5])
 	if high > 7 || low > 15 {
@@ -212,7 +214,7 @@ func unescape(data []byte) (c byte, size int) {
 	return high<<4 | low, escapeSize
 }
 
-// hex is the value of a hexadecimal digit, 255 for any other character.
+// hex returns the value of a hexadecimal digit, or 255 for any other character.
 func hex(c byte) byte {
 	switch {
 	case '0' <= c && c <= '9':

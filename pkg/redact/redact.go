@@ -1,10 +1,10 @@
-// Package redact takes the text of secrets out of what leaves the process:
-// provider responses on their way to a caller, and log lines.
+// Package redact removes secrets from text that leaves the process: responses of
+// providers and log lines.
 //
-// It owns the search for a key in all spellings that JSON has for it, in whole
+// It owns the search for a key in every spelling that JSON allows: in complete
 // texts, in streams that are cut anywhere (Writer) and in log lines (LogWriter,
-// which also knows what the common tokens and keys look like). What counts as a
-// secret, and how long one must be, is the caller's decision.
+// which also knows the shapes of common tokens and keys). What counts as a secret,
+// and how long it must be, is decided by the callers.
 package redact
 
 import (
@@ -15,12 +15,12 @@ import (
 	"github.com/hostless/hostless/pkg/secret"
 )
 
-// Redactor finds the text of its keys and replaces it by secret.Redacted. The
-// zero value finds nothing. A Redactor is immutable and safe for concurrent use.
+// Redactor replaces the text of its keys by secret.Redacted. The zero value
+// replaces nothing. A Redactor is immutable and safe for concurrent use.
 type Redactor struct{ keys []*pattern }
 
-// New makes a Redactor for those of the keys that have at least min bytes: a
-// short word that serves as a key ("ollama") also occurs in ordinary text.
+// New returns a Redactor for those keys that have at least min bytes: a short word
+// that serves as a key ("ollama") also occurs in ordinary text.
 func New(min int, keys ...secret.String) Redactor {
 	var r Redactor
 	for _, key := range keys {
@@ -28,16 +28,17 @@ func New(min int, keys ...secret.String) Redactor {
 			r.keys = append(r.keys, newPattern(text))
 		}
 	}
-	// Longest first: of two keys of which one begins the other, nothing may stay.
+	// Longest first: if one key is a prefix of another, the rest of the longer one
+	// must not remain.
 	slices.SortStableFunc(r.keys, func(a, b *pattern) int { return len(b.key) - len(a.key) })
 	return r
 }
 
-// IsZero reports whether the Redactor has no key to look for.
+// IsZero reports whether the Redactor has no keys.
 func (r Redactor) IsZero() bool { return len(r.keys) == 0 }
 
-// Contains reports whether text has one of the keys in it, as it is: headers and
-// messages are not JSON.
+// Contains reports whether text contains one of the keys, unescaped: it is meant
+// for headers and messages, which are not JSON.
 func (r Redactor) Contains(text string) bool {
 	for _, p := range r.keys {
 		if strings.Contains(text, p.key) {
@@ -47,7 +48,7 @@ func (r Redactor) Contains(text string) bool {
 	return false
 }
 
-// String redacts a text that is not JSON.
+// String redacts text that is not JSON.
 func (r Redactor) String(text string) string {
 	for _, p := range r.keys {
 		text = strings.ReplaceAll(text, p.key, secret.Redacted)
@@ -56,7 +57,7 @@ func (r Redactor) String(text string) string {
 }
 
 // Bytes redacts a complete text, JSON or not. It returns data itself if no key
-// occurs, and else a copy; data is never changed.
+// occurs in it, and a copy otherwise. It never changes data.
 func (r Redactor) Bytes(data []byte) []byte {
 	for _, p := range r.keys {
 		var out []byte
@@ -75,8 +76,8 @@ func (r Redactor) Bytes(data []byte) []byte {
 }
 
 // Mask redacts as Bytes does but keeps the length, for responses whose
-// Content-Length has been sent: each occurrence becomes secret.Redacted, cut or
-// filled with asterisks.
+// Content-Length has been sent: it truncates secret.Redacted, or pads it with
+// asterisks, to the length of each occurrence.
 func (r Redactor) Mask(data []byte) []byte {
 	own := false
 	for _, p := range r.keys {
@@ -94,9 +95,9 @@ func (r Redactor) Mask(data []byte) []byte {
 	return data
 }
 
-// Tail returns how many of the last bytes of data must wait for the next piece
-// of a stream, since a key may begin in them. It is 0 unless they really are the
-// beginning of one, so that complete SSE events and lines are never delayed; it
+// Tail returns how many bytes at the end of data must wait for the next piece of a
+// stream because a key may begin in them. The result is 0 unless they match the
+// beginning of a key, so that complete SSE events and lines are never delayed. It
 // is at most maxTail.
 func (r Redactor) Tail(data []byte) int {
 	n := 0

@@ -19,8 +19,8 @@ func redactor(keys ...string) redact.Redactor {
 	return redact.New(1, list...)
 }
 
-// written writes data in pieces that end at the cuts and behind every n bytes
-// after the last of them.
+// written writes data in pieces: cut at cuts, and after the last cut into pieces of
+// n bytes.
 func written(r redact.Redactor, data string, sameLength bool, n int, cuts ...int) string {
 	var out bytes.Buffer
 	w := redact.NewWriter(&out, r, sameLength)
@@ -43,8 +43,8 @@ func written(r redact.Redactor, data string, sameLength bool, n int, cuts ...int
 	return out.String()
 }
 
-// TestSpellings writes a key as JSON may: as Gson does `=`, as PHP does `/`, and
-// every character as its code.
+// TestSpellings writes a key in the ways that JSON allows: `=` escaped as Gson
+// does, `/` as PHP does, and every character as its code.
 func TestSpellings(t *testing.T) {
 	const key = "sk-s/ab+9=="
 	every := ""
@@ -100,8 +100,8 @@ func TestWhatIsNotTheKey(t *testing.T) {
 	}
 }
 
-// TestEventsAreNotDelayed holds that nothing of a complete event, line or JSON
-// value waits, and that a key is found over any boundary of writes.
+// TestEventsAreNotDelayed: nothing of a complete event, line or JSON value is held
+// back, and a key is found across any boundary of writes.
 func TestEventsAreNotDelayed(t *testing.T) {
 	r := redactor("sk-abc\"dun0")
 	for _, whole := range []string{"data: {\"x\":\"sk-a\"}\n\n", "{\"done\":true}\n", "data: sk-abc\r\n\r\n", "[1]"} {
@@ -133,8 +133,8 @@ func TestSeveralKeys(t *testing.T) {
 	}
 }
 
-// FuzzWriter holds that no key passes, that nothing else is lost or changed, and
-// that cuts make no difference.
+// FuzzWriter: no key passes, nothing else is lost or changed, and cuts make no
+// difference.
 func FuzzWriter(f *testing.F) {
 	const key = "sk-abcabcabd-0/"
 	f.Add("x"+key+"y", uint8(5), uint8(1))
@@ -161,8 +161,8 @@ func FuzzWriter(f *testing.F) {
 	})
 }
 
-// BenchmarkClean is a response without the key in it: JSON of code with its
-// escapes, and the events of a stream. The yardstick is one bytes.Count of a
+// BenchmarkClean redacts responses that do not contain the key: JSON with escaped
+// code in it, and the events of a stream. The yardstick is one bytes.Count of a
 // byte, which reads the text once.
 func BenchmarkClean(b *testing.B) {
 	line := `\tif err := json.Unmarshal(raw, \u0026v); err != nil { // \"Größe\" \u003c 3\n\t\treturn fmt.Errorf(\"read %q: %w\", name, err)\n`

@@ -2,10 +2,10 @@ package redact
 
 import "io"
 
-// Writer redacts a stream of any length on its way to another writer, wherever
-// it is cut. What is written goes on at once, in the caller's own bytes, but for
-// the beginning of a possible key at its end: that waits for the next Write, or
-// Close. It buffers at most 12 KiB and is not safe for concurrent use.
+// Writer redacts a stream of any length on its way to another writer, however it is
+// divided into writes. It passes data on at once and unchanged, except for the
+// possible beginning of a key at the end: that waits for the next Write, or Close.
+// It buffers at most 12 KiB and is not safe for concurrent use.
 type Writer struct {
 	w    io.Writer
 	r    Redactor
@@ -13,18 +13,18 @@ type Writer struct {
 	held []byte
 }
 
-// NewWriter makes a Writer to w. With sameLength it keeps the number of bytes
-// (Redactor.Mask), for a response whose length has been announced.
+// NewWriter returns a Writer to w. With sameLength it keeps the number of bytes, as
+// Redactor.Mask does, for a response whose Content-Length has been sent.
 func NewWriter(w io.Writer, r Redactor, sameLength bool) *Writer {
 	return &Writer{w: w, r: r, mask: sameLength}
 }
 
-// Write redacts p and passes it on. It reports all of p as written even where
-// some of it waits, and does not change p.
+// Write redacts p and passes it on. It reports all of p as written even if some of
+// it is held back, and does not change p.
 func (w *Writer) Write(p []byte) (int, error) {
 	data := p
 	for len(w.held) > 0 && len(data) > 0 {
-		// As much of what follows as decides about what waits.
+		// Take as much of what follows as is needed to decide about the held bytes.
 		n := min(len(data), maxTail/2)
 		w.held = append(w.held, data[:n]...)
 		data = data[n:]
@@ -44,7 +44,7 @@ func (w *Writer) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// pass writes data but for its tail, and returns the length of that.
+// pass writes data except for its tail, and returns the length of the tail.
 func (w *Writer) pass(data []byte) (tail int, err error) {
 	tail = w.r.Tail(data)
 	if data = data[:len(data)-tail]; len(data) == 0 {
@@ -63,7 +63,7 @@ func (w *Writer) write(data []byte) error {
 	return err
 }
 
-// Close passes on what still waits. It does not close the underlying writer.
+// Close writes what is still held back. It does not close the underlying writer.
 func (w *Writer) Close() error {
 	if len(w.held) == 0 {
 		return nil

@@ -1,8 +1,8 @@
-// Package spend adds the request log up: what was asked, used and paid in a time, as
-// a whole and by group.
+// Package spend adds up the request log: what was requested, used and paid in a
+// period, in total and by group.
 //
-// It keeps no totals of its own: each answer is a sum over the log's rows, and so
-// agrees with it to the nano-dollar, over restarts too.
+// It keeps no totals of its own: each report is a sum over the log's rows. It
+// therefore agrees with the log to the nano-dollar, also after a restart.
 package spend
 
 import (
@@ -18,55 +18,56 @@ import (
 	"github.com/hostless/hostless/pkg/reqlog"
 )
 
-// Sum is what rows add up to.
+// Sum is the total of some rows.
 type Sum struct {
 	Requests int64        `json:"requests"`
-	Errors   int64        `json:"errors"`            // rows with an error kind
-	Unpriced int64        `json:"unpriced_requests"` // rows whose cost is not known, and not in CostUSD
+	Errors   int64        `json:"errors"`            // rows with an error_kind
+	Unpriced int64        `json:"unpriced_requests"` // rows whose cost is not known; CostUSD leaves them out
 	Tokens   usage.Tokens `json:"tokens"`
 	CostUSD  prices.Nano  `json:"cost_usd"`
 	SavedUSD prices.Nano  `json:"saved_usd"` // by prompt caching, net; may be negative
 }
 
-// Group is the sum of the rows with one key.
+// Group is the sum of the rows that have the same key.
 type Group struct {
-	Key string `json:"key"` // "" for rows without one
+	Key string `json:"key"` // "" for rows that have none
 	Sum
 }
 
-// Report is the answer to a Query.
+// Report is the result of a Query.
 type Report struct {
 	From   time.Time `json:"from"`
 	To     time.Time `json:"to"`
 	Total  Sum       `json:"total"`
-	Groups []Group   `json:"groups"` // most expensive first, by day in order; never nil
+	Groups []Group   `json:"groups"` // most expensive first; days in order; never nil
 }
 
-// Keys are what rows can be grouped by.
+// Keys are the properties by which rows can be grouped.
 var Keys = []string{"app", "model", "provider", "token", "client", "day"}
 
-// Query says what is to be added up.
+// Query selects the rows to add up.
 type Query struct {
 	From, To time.Time // To is excluded
 	By       string    // one of Keys, or "" for no groups
-	Apps     []string  // nil is all; else rows of these apps alone
+	Apps     []string  // only rows of these apps; nil for all
 	Location *time.Location
 }
 
-// Parse reads period (today, week or month; today where neither is given), since (see
-// reqlog.ParseSince) and by. Days are those of loc, weeks begin on Monday (ISO 8601).
-// The error is fault.Invalid and names the parameter.
+// Parse reads the parameters period (today, week or month; today if neither period
+// nor since is given), since (see reqlog.ParseSince) and by. Days are those of loc,
+// and weeks begin on Monday (ISO 8601). The error is fault.Invalid and names the
+// parameter.
 func Parse(q url.Values, now time.Time, loc *time.Location) (Query, error) {
 	bad := func(param, message string) (Query, error) {
 		return Query{}, &fault.Error{Kind: fault.Invalid, Param: param, Message: message}
 	}
 	out := Query{To: now, By: q.Get("by"), Location: loc}
 	if out.By != "" && !slices.Contains(Keys, out.By) {
-		return bad("by", fmt.Sprintf("by is one of %s, not %.40q", strings.Join(Keys, ", "), out.By))
+		return bad("by", fmt.Sprintf("by must be one of %s, not %.40q", strings.Join(Keys, ", "), out.By))
 	}
 	period, since := q.Get("period"), q.Get("since")
 	if period != "" && since != "" {
-		return bad("since", "give period or since, not both")
+		return bad("since", "give either period or since, not both")
 	}
 	if since != "" {
 		var err error
@@ -75,13 +76,13 @@ func Parse(q url.Values, now time.Time, loc *time.Location) (Query, error) {
 	}
 	var ok bool
 	if out.From, _, ok = Period(period, now, loc); !ok {
-		return bad("period", fmt.Sprintf("period is today, week or month, not %.40q", period))
+		return bad("period", fmt.Sprintf("period must be today, week or month, not %.40q", period))
 	}
 	return out, nil
 }
 
 // Period returns the beginning and the end of the day ("day", "today" or ""),
-// "week" or "month" that now is in; ok is false for any other name.
+// "week" or "month" that contains now. ok is false for any other name.
 func Period(name string, now time.Time, loc *time.Location) (from, to time.Time, ok bool) {
 	local := now.In(loc)
 	year, month, day := local.Date()
@@ -101,12 +102,13 @@ func Period(name string, now time.Time, loc *time.Location) (from, to time.Time,
 	return at(month, day), at(month+time.Month(months), day+days), true
 }
 
-// Rows is the request log: it yields the rows that arrived in [from, to), in no order.
+// Rows is the request log. Each yields the rows that arrived in [from, to), in no
+// particular order.
 type Rows interface {
 	Each(from, to time.Time, yield func(*reqlog.Row)) error
 }
 
-// Of adds up the rows that a query asks for.
+// Of adds up the rows that a query selects.
 func Of(rows Rows, q Query) (Report, error) {
 	out := Report{From: q.From, To: q.To, Groups: []Group{}}
 	sums := map[string]*Sum{}
@@ -160,8 +162,8 @@ func (s *Sum) add(r *reqlog.Row) {
 	}
 }
 
-// key is what a row is grouped under. A request that was answered without a provider
-// has none, and its model is the caller's name for it.
+// key returns the key of a row's group. A request that was answered without a
+// provider has no provider, and its model is the name that the client requested.
 func (q *Query) key(r *reqlog.Row) string {
 	switch q.By {
 	case "app":

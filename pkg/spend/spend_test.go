@@ -19,8 +19,8 @@ import (
 
 var zone = time.FixedZone("east", 9*3600+1800)
 
-// TestSums: over restarts, groups and total are a sum over the rows to the nano-dollar,
-// computed here in rationals from what was asked.
+// TestSums: groups and total are sums over the rows, to the nano-dollar and across
+// restarts. The expected values are computed here with rationals.
 func TestSums(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "requests")
 	book := prices.NewBook(nil, prices.Default())
@@ -51,7 +51,7 @@ func TestSums(t *testing.T) {
 			}
 			l.Done(&pipeline.Call{ID: fmt.Sprint(restart, "-", i), Start: at, Model: m.model}, o)
 			if i%100 == 0 {
-				l.Last(0, reqlog.Filter{}) // so that nothing is dropped
+				l.Last(0, reqlog.Filter{}) // wait for the writer, so that no row is dropped
 			}
 			if at.Before(week) {
 				continue
@@ -112,7 +112,7 @@ func TestSums(t *testing.T) {
 	}
 }
 
-// exact is a request's cost in rationals, rounded once.
+// exact returns a request's cost, computed with rationals and rounded once.
 func exact(p *prices.Price, t usage.Tokens) (prices.Nano, bool) {
 	if p == nil {
 		return 0, false
@@ -130,7 +130,7 @@ func exact(p *prices.Price, t usage.Tokens) (prices.Nano, bool) {
 	return prices.Nano(n.Int64()), true
 }
 
-// TestPeriods are the local ones.
+// TestPeriods: periods begin and end in local time.
 func TestPeriods(t *testing.T) {
 	now := time.Date(2026, 3, 1, 20, 0, 0, 0, time.UTC) // Monday the 2nd, 05:30, in the zone
 	for query, want := range map[string]string{
@@ -151,7 +151,7 @@ func TestPeriods(t *testing.T) {
 	}
 }
 
-// BenchmarkMonth is a sum over 10,000 rows.
+// BenchmarkMonth adds up 10,000 rows.
 func BenchmarkMonth(b *testing.B) {
 	book := prices.NewBook(nil, prices.Default())
 	l, err := reqlog.New(reqlog.Config{Dir: filepath.Join(b.TempDir(), "requests"), Prices: func() *prices.Book { return book }, Queue: 20_000})
