@@ -9,13 +9,15 @@ import (
 	"github.com/hostless/hostless/pkg/gateway/pipeline"
 )
 
-// maxWait is how long a call waits for those in flight where a budget is not spent but
-// all that is left of it is held in reserve: most requests use much less than they hold.
+// maxWait is how long a call waits for the calls in flight if a budget is not
+// spent, but all that is left is reserved: most requests use much less than they
+// reserve.
 const maxWait = 5 * time.Second
 
-// Admit implements pipeline.Admitter: it holds an estimate of what the call will use in
-// all budgets that apply, or refuses it with the code budget_exceeded. What was held is
-// taken back with the call's row (Count), or at the latest when it is done.
+// Admit implements pipeline.Admitter: it reserves an estimate of what the call will
+// use in all budgets that apply, or refuses the call with the code budget_exceeded.
+// The reserve is released with the call's row (Count), or at the latest when the
+// call is done.
 func (r *Room) Admit(ctx context.Context, call *pipeline.Call, candidates []pipeline.Candidate) (func(pipeline.Outcome), error) {
 	if call.List || len(candidates) == 0 || !r.some.Load() {
 		return nil, nil
@@ -60,7 +62,7 @@ func (r *Room) await(ctx context.Context) error {
 	}
 }
 
-// hold returns what a call is to hold, and the estimate for its first candidate.
+// hold returns the reserve of a call, and the estimate for its first candidate.
 func (r *Room) hold(call *pipeline.Call, candidates []pipeline.Candidate) (*held, estimate) {
 	h := &held{key: callerOf(call)}
 	book := r.cfg.Prices()
@@ -87,8 +89,8 @@ func callerOf(call *pipeline.Call) (k key) {
 	return k
 }
 
-// take holds h in every budget that it is in, or in none. With an error, released is not
-// nil where another call's end may make room.
+// take reserves h in every budget that applies, or in none. If err is not nil,
+// released is not nil if the end of another call may make room.
 func (r *Room) take(call *pipeline.Call, h *held, est estimate) (released <-chan struct{}, err error) {
 	refuse := r.cfg.Refuse()
 	r.mu.Lock()
@@ -117,9 +119,10 @@ func (r *Room) take(call *pipeline.Call, h *held, est estimate) (released <-chan
 	return nil, nil
 }
 
-// refuses tells whether a budget that applies refuses a call whatever is in flight: it is
-// spent, or the call's price is not known where that is refused. What costs nothing is
-// never refused for want of dollars. r.mu is held.
+// refuses returns an error if the budget refuses a call regardless of the calls in
+// flight: because it is spent, or because the call's price is unknown and
+// refuseUnpriced is set. A call that costs nothing is never refused by a budget in
+// dollars. r.mu must be held.
 func (r *Room) refuses(call *pipeline.Call, b *budget, est estimate, refuseUnpriced bool) error {
 	if b.unit == USD && est.free {
 		return nil
@@ -130,18 +133,18 @@ func (r *Room) refuses(call *pipeline.Call, b *budget, est estimate, refuseUnpri
 	if b.unit == USD && est.unpriced && refuseUnpriced {
 		return &fault.Error{
 			Kind: kindFor(fault.Spent, call.Dialect), Code: pipeline.CodeBudgetExceeded, NoRetry: true, Param: "model",
-			Message: fmt.Sprintf("the price of %.80s is not known, and budget %s (%s, %s a %s) refuses what it cannot count: give it a price in config.json, or type the command", est.model, b.id, b.scope, b.amount(b.limit), b.period),
+			Message: fmt.Sprintf("the price of %.80s is not known, and budget %s (%s, %s a %s) refuses requests of unknown cost: add a price for the model to config.json, or allow such requests", est.model, b.id, b.scope, b.amount(b.limit), b.period),
 			Next:    "hostless config set budget-unpriced allow",
 		}
 	}
 	return nil
 }
 
-// spent is the error of a budget that has nothing left; r.mu is held.
+// spent returns the error of a budget that has nothing left. r.mu must be held.
 func (r *Room) spent(call *pipeline.Call, b *budget) *fault.Error {
 	reserved := ""
 	if b.reserved > 0 && b.used < b.limit {
-		reserved = fmt.Sprintf(" and %s held for requests in flight", b.amount(b.reserved))
+		reserved = fmt.Sprintf(" and %s reserved for requests in flight", b.amount(b.reserved))
 	}
 	if !b.refused {
 		b.refused = true
@@ -150,13 +153,13 @@ func (r *Room) spent(call *pipeline.Call, b *budget) *fault.Error {
 	}
 	return &fault.Error{
 		Kind: kindFor(fault.Spent, call.Dialect), Code: pipeline.CodeBudgetExceeded, NoRetry: true,
-		Message: fmt.Sprintf("budget %s (%s, %s a %s) is spent: %s used%s; it resets at %s, or is raised by the command",
+		Message: fmt.Sprintf("budget %s (%s, %s a %s) is spent: %s used%s; it resets at %s, or raise it",
 			b.id, b.scope, b.phrase(b.limit), b.period, b.phrase(b.used), reserved, b.to.Format("2006-01-02 15:04 MST")),
 		Next: "hostless budget raise " + b.id + " AMOUNT",
 	}
 }
 
-// phrase is an amount with its unit.
+// phrase formats an amount with its unit.
 func (b *budget) phrase(n int64) string {
 	if b.unit == USD {
 		return b.amount(n).String()
@@ -164,9 +167,9 @@ func (b *budget) phrase(n int64) string {
 	return b.amount(n).String() + " " + b.unit
 }
 
-// Refuses implements pipeline.Refuser: a candidate that a spent budget applies to is
-// passed over where there is another one. What is held by calls in flight alone does
-// not have a call go elsewhere.
+// Refuses implements pipeline.Refuser: a candidate to which a spent budget applies
+// is skipped if there is another one. Reserves of calls in flight alone do not
+// redirect a call.
 func (r *Room) Refuses(call *pipeline.Call, to *pipeline.Candidate) error {
 	if call.List || !r.some.Load() {
 		return nil
@@ -174,7 +177,7 @@ func (r *Room) Refuses(call *pipeline.Call, to *pipeline.Candidate) error {
 	select {
 	case <-r.ready:
 	default:
-		return nil // Admit waits
+		return nil // Admit will wait
 	}
 	k, est, refuse := callerOf(call), estimateOf(call, to, r.cfg.Prices()), r.cfg.Refuse()
 	k.Provider = to.Provider.Name

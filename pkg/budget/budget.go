@@ -1,10 +1,10 @@
-// Package budget limits what AI requests cost, use and number in a day, a week or a
-// month, and holds the switch that stops all of them.
+// Package budget limits the cost, the tokens and the number of AI requests per day,
+// week or month, and has the switch that stops all of them.
 //
-// It is an Admitter of the gateway's pipeline. It owns the budgets, what has been used
-// of them, and what requests in flight hold in reserve. What a request cost is the
-// request log's word: each row is counted once, and after a restart the rows are read
-// again, so that budgets agree with the log to the nano-dollar.
+// It is an Admitter of the gateway's pipeline. It owns the budgets, their use, and
+// the reserves of requests in flight. The cost of a request comes from the request
+// log: each row is counted once, and after a restart the rows are read again, so
+// that budgets agree with the log to the nano-dollar.
 package budget
 
 import (
@@ -20,15 +20,15 @@ import (
 	"github.com/hostless/hostless/pkg/provider"
 )
 
-// Scope says whose requests a budget counts; exactly one member is set.
+// Scope selects the requests that a budget counts. Exactly one member is set.
 type Scope struct {
-	App      string `json:"app,omitempty"`      // the NAME of a run
+	App      string `json:"app,omitempty"`      // NAME of a run
 	Provider string `json:"provider,omitempty"` // canonical
-	Token    string `json:"token,omitempty"`    // the shown prefix, or the name
+	Token    string `json:"token,omitempty"`    // the visible prefix, or the name
 	All      bool   `json:"all,omitempty"`
 }
 
-// String is the scope as a person types it: "app shop", "all".
+// String returns the scope as a person types it: "app shop", "all".
 func (s Scope) String() string {
 	switch {
 	case s.App != "":
@@ -45,23 +45,23 @@ func (s Scope) String() string {
 const (
 	USD      = "usd"
 	Tokens   = "tokens"   // input and output
-	Requests = "requests" // that a provider was tried with
+	Requests = "requests" // requests that were sent to a provider
 )
 
-// Units and Periods are what a budget may count, and for how long.
+// Units and Periods are the valid units and periods of a budget.
 var (
 	Units   = []string{USD, Tokens, Requests}
 	Periods = []string{"day", "week", "month"}
 )
 
-// Amount is so much of a unit: nano-dollars, tokens or requests. In JSON, dollars are a
-// decimal string and the others numbers.
+// Amount is an amount of a unit: nano-dollars, tokens or requests. In JSON, dollars
+// are a decimal string and the others are numbers.
 type Amount struct {
 	N   int64
 	USD bool
 }
 
-// String writes dollars with their sign, "$1.5", and others as a number.
+// String formats dollars with their sign, "$1.5", and the others as a number.
 func (a Amount) String() string {
 	if a.USD {
 		return "$" + prices.Nano(a.N).String()
@@ -77,7 +77,7 @@ func (a Amount) MarshalJSON() ([]byte, error) {
 	return strconv.AppendInt(nil, a.N, 10), nil
 }
 
-// UnmarshalJSON implements json.Unmarshaler: of what MarshalJSON writes.
+// UnmarshalJSON implements json.Unmarshaler for what MarshalJSON writes.
 func (a *Amount) UnmarshalJSON(data []byte) error {
 	if a.USD = len(data) > 0 && data[0] == '"'; a.USD {
 		return json.Unmarshal(data, (*prices.Nano)(&a.N))
@@ -85,7 +85,7 @@ func (a *Amount) UnmarshalJSON(data []byte) error {
 	return json.Unmarshal(data, &a.N)
 }
 
-// Budget is one budget and how it stands.
+// Budget is one budget and its current use.
 type Budget struct {
 	ID       string    `json:"id"`
 	Scope    Scope     `json:"scope"`
@@ -93,11 +93,11 @@ type Budget struct {
 	Limit    Amount    `json:"limit"`
 	Period   string    `json:"period"`
 	Used     Amount    `json:"used"`      // since the period began
-	Reserved Amount    `json:"reserved"`  // estimates of the requests in flight
+	Reserved Amount    `json:"reserved"`  // estimates for the requests in flight
 	ResetsAt time.Time `json:"resets_at"` // the end of the period, UTC
 }
 
-// Percent is how much of the limit has been used.
+// Percent returns the used percentage of the limit.
 func (b *Budget) Percent() int64 {
 	if b.Limit.N <= 0 {
 		return 100
@@ -108,7 +108,7 @@ func (b *Budget) Percent() int64 {
 	return b.Used.N * 100 / b.Limit.N
 }
 
-// Request asks for a budget.
+// Request describes a budget to set.
 type Request struct {
 	Scope  Scope  `json:"scope"`
 	Unit   string `json:"unit"`
@@ -116,7 +116,7 @@ type Request struct {
 	Period string `json:"period"`
 }
 
-// Number is an amount as it was given: a JSON number or string.
+// Number is an amount as it was sent: a JSON number or string.
 type Number string
 
 // UnmarshalJSON implements json.Unmarshaler.
@@ -130,17 +130,18 @@ func (n *Number) UnmarshalJSON(data []byte) error {
 	return err
 }
 
-// tokenPrefix is how a bridge token begins, and shownToken how much of one may be shown.
+// tokenPrefix is the prefix of bridge tokens, and shownToken the length of the part
+// of a token that may be shown.
 const (
 	tokenPrefix = "sk_local_"
 	shownToken  = len(tokenPrefix) + 8
 )
 
-// maxName bounds the names in a scope.
+// maxName is the maximum length of a name in a scope.
 const maxName = 200
 
-// check brings a request into the form that is kept. The error is fault.Invalid and
-// names the field.
+// check validates and normalizes a request. The error is fault.Invalid and names
+// the field.
 func (r Request) check() (Request, Amount, error) {
 	bad := func(param, message string) (Request, Amount, error) {
 		return r, Amount{}, &fault.Error{Kind: fault.Invalid, Param: param, Message: message}
@@ -158,7 +159,7 @@ func (r Request) check() (Request, Amount, error) {
 		named++
 	}
 	if named != 1 {
-		return bad("scope", `scope is one of {"app"}, {"provider"}, {"token"} and {"all":true}`)
+		return bad("scope", `scope must be one of {"app"}, {"provider"}, {"token"} and {"all":true}`)
 	}
 	r.Scope.App = strings.TrimSuffix(r.Scope.App, ".localhost")
 	r.Scope.Provider = provider.Default().Canonical(r.Scope.Provider)
@@ -166,13 +167,13 @@ func (r Request) check() (Request, Amount, error) {
 		if len(t) < shownToken {
 			return bad("scope", fmt.Sprintf("a token's prefix has %d characters: hostless token list shows it", shownToken))
 		}
-		r.Scope.Token = t[:shownToken] // a whole one is kept nowhere
+		r.Scope.Token = t[:shownToken] // never store a whole token
 	}
 	if !slices.Contains(Units, r.Unit) {
-		return bad("unit", fmt.Sprintf("unit is one of %s, not %.40q", strings.Join(Units, ", "), r.Unit))
+		return bad("unit", fmt.Sprintf("unit must be one of %s, not %.40q", strings.Join(Units, ", "), r.Unit))
 	}
 	if !slices.Contains(Periods, r.Period) {
-		return bad("period", fmt.Sprintf("period is one of %s, not %.40q", strings.Join(Periods, ", "), r.Period))
+		return bad("period", fmt.Sprintf("period must be one of %s, not %.40q", strings.Join(Periods, ", "), r.Period))
 	}
 	limit, err := ParseAmount(string(r.Limit), r.Unit)
 	if err != nil {
@@ -181,19 +182,19 @@ func (r Request) check() (Request, Amount, error) {
 	return r, limit, nil
 }
 
-// ParseAmount reads an amount of a unit: dollars with at most nine places, a whole number
-// of others. The error says what it should be.
+// ParseAmount parses an amount of a unit: dollars with at most nine decimal places,
+// or a whole number of tokens or requests. The error says which form is expected.
 func ParseAmount(text, unit string) (Amount, error) {
 	if unit == USD {
 		n, err := prices.ParseNano(text)
 		if err != nil || n < 0 {
-			return Amount{}, fmt.Errorf("limit is an amount of US dollars such as 5.00, not %.40q", text)
+			return Amount{}, fmt.Errorf("limit must be an amount of US dollars such as 5.00, not %.40q", text)
 		}
 		return Amount{int64(n), true}, nil
 	}
 	n, err := strconv.ParseInt(text, 10, 64)
 	if err != nil || n < 0 {
-		return Amount{}, fmt.Errorf("limit is a whole number of %s, not %.40q", unit, text)
+		return Amount{}, fmt.Errorf("limit must be a whole number of %s, not %.40q", unit, text)
 	}
 	return Amount{N: n}, nil
 }

@@ -13,11 +13,11 @@ import (
 	"github.com/hostless/hostless/pkg/reqlog"
 )
 
-// checkpoint is what the segments of the request log add up to, up to the offsets: so
-// that a start reads what came since alone, and that a file which had to make room still
-// counts. It is kept beside the segments.
+// checkpoint is the total of the request log's segments up to the offsets. It lets
+// a start read only the rows since then, and still counts segments that were
+// pruned. It is stored next to the segments.
 type checkpoint struct {
-	Zone    string         `json:"zone"` // the local time that its days are of
+	Zone    string         `json:"zone"` // the time zone of its days; see zone
 	Offsets reqlog.Offsets `json:"offsets"`
 	Sums    []daySum       `json:"sums"`
 }
@@ -28,11 +28,11 @@ type daySum struct {
 	counts
 }
 
-// checkpointFile is its name in the directory of the segments.
+// checkpointFile is its file name in the directory of the segments.
 const checkpointFile = "totals.json"
 
-// zone tells whether days of another start are the same ones: the offsets from UTC that
-// a location has in winter and in summer.
+// zone identifies a location by its offsets from UTC in winter and in summer, to
+// tell whether stored days are still the same ones.
 func zone(now time.Time, loc *time.Location) string {
 	text := ""
 	for _, month := range []time.Month{time.January, time.July} {
@@ -42,8 +42,8 @@ func zone(now time.Time, loc *time.Location) string {
 	return text
 }
 
-// readCheckpoint reads the checkpoint; one that is not there or cannot be used is an
-// empty one, since all of it can be read from the segments again.
+// readCheckpoint reads the checkpoint. One that is missing or unusable counts as
+// empty, because all of it can be read again from the segments.
 func readCheckpoint(dir, zone string) (days, reqlog.Offsets) {
 	sums := days{}
 	data, err := os.ReadFile(filepath.Join(dir, checkpointFile))
@@ -63,9 +63,9 @@ func readCheckpoint(dir, zone string) (days, reqlog.Offsets) {
 	return sums, c.Offsets
 }
 
-// advance reads what was written since the checkpoint, and writes it anew. sums are
-// nil if the log cannot be read; an error beside sums is that of the checkpoint.
-// seen gets each row that was read.
+// advance reads the rows written since the checkpoint, and writes a new one. sums
+// is nil if the log cannot be read; an error together with sums is about the
+// checkpoint. seen is called with each row that was read.
 func advance(dir string, now time.Time, loc *time.Location, seen func(*reqlog.Row)) (sums days, offsets reqlog.Offsets, err error) {
 	zone, from := zone(now, loc), earliest(now, loc)
 	sums, before := readCheckpoint(dir, zone)

@@ -7,7 +7,7 @@ import (
 	"github.com/hostless/hostless/pkg/spend"
 )
 
-// counts are what requests came to, in each of the units.
+// counts is what requests used, in each of the units.
 type counts struct {
 	USD      int64 `json:"usd"` // nano-dollars
 	Tokens   int64 `json:"tokens"`
@@ -30,8 +30,8 @@ func (c counts) of(unit string) int64 {
 	return c.Requests
 }
 
-// countsOf is what a row of the request log comes to. A row that no provider was tried
-// with, such as that of a refusal, is no request.
+// countsOf returns what a row of the request log counts. A row without an attempt
+// at a provider, such as a refusal, counts nothing.
 func countsOf(r *reqlog.Row) counts {
 	c := counts{Tokens: r.Tokens.Input + r.Tokens.Output}
 	if r.Priced && r.CostUSD != nil {
@@ -43,7 +43,7 @@ func countsOf(r *reqlog.Row) counts {
 	return c
 }
 
-// key is whose a request is, as far as scopes tell requests apart.
+// key identifies whose a request is, as far as scopes distinguish it.
 type key struct {
 	App      string `json:"app"`
 	Token    string `json:"token"`
@@ -53,7 +53,7 @@ type key struct {
 
 func keyOf(r *reqlog.Row) key { return key{r.App, r.Token, r.TokenName, r.Provider} }
 
-// covers reports whether a request is the scope's.
+// covers reports whether the scope includes a request.
 func (s *Scope) covers(k *key) bool {
 	return s.All || s.coversCaller(k) || s.Provider != "" && s.Provider == k.Provider
 }
@@ -84,8 +84,8 @@ func dayOf(t time.Time, loc *time.Location) day {
 
 func (d *day) has(t time.Time) bool { return t.Before(d.to) && !t.Before(d.from) }
 
-// days sums up requests by local day and by whose they are. A period of a budget is a
-// range of days.
+// days sums up requests by local day and key. The period of a budget is a range of
+// days.
 type days map[date]map[key]*counts
 
 func (d days) add(day date, k key, c counts) {
@@ -105,7 +105,7 @@ func (d days) add(day date, k key, c counts) {
 	sum.add(c)
 }
 
-// sum is what a scope came to from a day on and before another.
+// sum returns what a scope used in the days [from, to).
 func (d days) sum(s *Scope, unit string, from, to date) (n int64) {
 	for day, sums := range d {
 		if day < from || day >= to {
@@ -120,7 +120,7 @@ func (d days) sum(s *Scope, unit string, from, to date) (n int64) {
 	return n
 }
 
-// forget drops the days before one.
+// forget removes the days before a date.
 func (d days) forget(before date) {
 	for day := range d {
 		if day < before {
@@ -129,7 +129,7 @@ func (d days) forget(before date) {
 	}
 }
 
-// earliest is the first moment that a period which now is in may have begun at.
+// earliest returns the earliest start of a period that contains now.
 func earliest(now time.Time, loc *time.Location) time.Time {
 	week, _, _ := spend.Period("week", now, loc)
 	month, _, _ := spend.Period("month", now, loc)

@@ -6,21 +6,21 @@ import (
 	"time"
 )
 
-// While a daemon hands over to its successor both take requests for a time, and write to
-// one request log. Each reads the other's rows from it (Follow). What a predecessor's
-// calls in flight hold it passes on when it hands over, and then with each call that it
-// still takes (Export, OnHold, Import); the successor, which alone changes budgets, passes
-// those on to its predecessors (OnChange, Adopt).
+// While a daemon hands over to its successor, both accept requests for a time and
+// write to the same request log. Each reads the other's rows from it (Follow). The
+// predecessor passes the reserves of its calls in flight on: all of them when it
+// hands over, and then each new one (Export, OnHold, Import). Only the successor
+// changes budgets; it passes them on to its predecessors (OnChange, Adopt).
 
-// Held is what a call in flight holds in reserve, for another process.
+// Held is the reserve of a call in flight, for another process.
 type Held struct {
 	ID   string   `json:"id"`
-	More []string `json:"more,omitempty"` // further providers that it may go to
+	More []string `json:"more,omitempty"` // further providers that the call may go to
 	key
 	counts
 }
 
-// Export returns what the calls in flight hold.
+// Export returns the reserves of the calls in flight.
 func (r *Room) Export() []Held {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -31,16 +31,16 @@ func (r *Room) Export() []Held {
 	return out
 }
 
-// OnHold has fn called with what each call holds that is let in from now on. It is called
-// with the room locked, and must return at once.
+// OnHold makes fn be called with the reserve of each call that is admitted from now
+// on. fn is called with the room locked, and must return at once.
 func (r *Room) OnHold(fn func(Held)) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.onHold = fn
 }
 
-// Import holds what another process's calls hold, until their rows are in the log, or
-// Forget.
+// Import adds the reserves of another process's calls. They last until the calls'
+// rows are in the log, or until Forget.
 func (r *Room) Import(all ...Held) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -54,7 +54,8 @@ func (r *Room) Import(all ...Held) {
 	}
 }
 
-// Forget takes back what other processes' calls hold: those have ended.
+// Forget releases the reserves of other processes' calls, because those processes
+// have ended.
 func (r *Room) Forget() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -66,10 +67,11 @@ func (r *Room) Forget() {
 	r.seen = nil
 }
 
-// followEvery is how often the log is read for the rows of another process.
+// followEvery is how often the log is read for rows of other processes.
 const followEvery = 200 * time.Millisecond
 
-// Follow reads other processes' rows from the log until ctx ends, and then once more.
+// Follow reads other processes' rows from the log until ctx ends, and then once
+// more.
 func (r *Room) Follow(ctx context.Context) {
 	if r.await(ctx) == nil {
 		tick := time.NewTicker(followEvery)
@@ -86,14 +88,15 @@ func (r *Room) Follow(ctx context.Context) {
 	r.Sync()
 }
 
-// OnChange has fn called with the budgets whenever they are changed, as Adopt takes them.
+// OnChange makes fn be called with the budgets, in the form that Adopt takes,
+// whenever they change.
 func (r *Room) OnChange(fn func(data []byte)) {
 	r.changing.Lock()
 	defer r.changing.Unlock()
 	r.onChange = fn
 }
 
-// Adopt has the budgets hold that another process has set, in memory alone.
+// Adopt applies the budgets that another process has set, in memory only.
 func (r *Room) Adopt(data []byte) error {
 	var s stored
 	if err := json.Unmarshal(data, &s); err != nil {

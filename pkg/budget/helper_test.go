@@ -30,7 +30,7 @@ func (l *bytesLog) Write(p []byte) (int, error) {
 func (l *bytesLog) logger() *slog.Logger { return slog.New(slog.NewTextHandler(l, nil)) }
 
 func (l *bytesLog) count(text string) int {
-	for range 100 { // lines are written in goroutines of their own
+	for range 100 { // lines are written in their own goroutines
 		l.mu.Lock()
 		n := strings.Count(l.buf.String(), text)
 		l.mu.Unlock()
@@ -42,8 +42,8 @@ func (l *bytesLog) count(text string) int {
 	return 0
 }
 
-// BenchmarkRequest is what ten budgets cost a request: admitted, and taken into account
-// with its row. The log's own work is not in it.
+// BenchmarkRequest measures what ten budgets cost a request: its admission, and
+// counting its row. The log's own work is not included.
 func BenchmarkRequest(b *testing.B) {
 	p := start(b, b.TempDir(), nil)
 	for _, s := range []budget.Scope{{All: true}, {App: "shop"}, {Provider: "openai"}, {Token: "notebook"}, {App: "docs"}} {
@@ -68,7 +68,7 @@ func BenchmarkRequest(b *testing.B) {
 	}
 }
 
-// rowOf is a row of the request log, as the log hands it over.
+// rowOf returns a row of the request log, as the log passes it on.
 func rowOf(call *pipeline.Call, use usage.Tokens) *reqlog.Row {
 	cost := prices.Nano(195_000)
 	return &reqlog.Row{

@@ -15,31 +15,33 @@ import (
 	"github.com/hostless/hostless/pkg/gateway/pipeline"
 )
 
-// Switch stops all AI traffic, and lets it go on. It is a pipeline.Admitter: asked
-// first, it refuses every call while the traffic is stopped. It is safe for concurrent use.
+// Switch stops and resumes all AI traffic. It is a pipeline.Admitter that is called
+// first and refuses every call while the traffic is stopped. It is safe for
+// concurrent use.
 type Switch struct {
-	path string // of the file that is there while it is stopped
+	path string // of the file that exists while the traffic is stopped
 	now  func() time.Time
 
 	stopped  atomic.Bool
 	changing sync.Mutex // held while the file is written
 }
 
-// NewSwitch reads how the switch stands. path is the file that is there while the traffic
-// is stopped; now is time.Now when nil.
+// NewSwitch reads the state of the switch. path is the file that exists while the
+// traffic is stopped. now defaults to time.Now.
 func NewSwitch(path string, now func() time.Time) *Switch {
 	if now == nil {
 		now = time.Now
 	}
 	s := &Switch{path: path, now: now}
 	_, err := os.Lstat(path)
-	s.stopped.Store(!errors.Is(err, fs.ErrNotExist)) // what cannot be read is taken for stopped
+	s.stopped.Store(!errors.Is(err, fs.ErrNotExist)) // a file that cannot be read counts as stopped
 	return s
 }
 
-// kindFor is the kind of a refusal for callers of a dialect. Codex repeats 402 and 403, and
-// of a 429 it does not show the message; 400 it shows at once, and no other client of the
-// Responses API repeats that (TestRefusedOnce in test/agents and test/sdk).
+// kindFor returns the kind of a refusal for clients of a dialect. Codex retries 402
+// and 403, and does not show the message of a 429. It shows that of a 400 at once,
+// and no other client of the Responses API retries 400 (TestRefusedOnce in
+// test/agents and test/sdk).
 func kindFor(kind fault.Kind, d dialect.Name) fault.Kind {
 	if d == dialect.Responses {
 		return fault.Invalid
@@ -47,24 +49,25 @@ func kindFor(kind fault.Kind, d dialect.Name) fault.Kind {
 	return kind
 }
 
-// Killed is the error of every call of a dialect while the traffic is stopped; "" for those
-// that were in flight when it was.
+// Killed returns the error for every call of a dialect while the traffic is
+// stopped; "" is for the calls in flight at that moment.
 func Killed(d dialect.Name) *fault.Error {
 	return &fault.Error{
 		Kind: kindFor(fault.Killed, d), Code: pipeline.CodeKilled, NoRetry: true,
-		Message: "all AI traffic has been stopped on this machine; the command lets it go on", Next: "hostless unkill",
+		Message: "all AI traffic on this machine is stopped; resume it with the command", Next: "hostless unkill",
 	}
 }
 
 // Stopped reports whether the traffic is stopped.
 func (s *Switch) Stopped() bool { return s.stopped.Load() }
 
-// Set stops the traffic or lets it go on, for this process alone.
+// Set stops or resumes the traffic of this process only.
 func (s *Switch) Set(stopped bool) { s.stopped.Store(stopped) }
 
-// Kill stops the traffic, over restarts too. Calls that come are refused from the moment
-// on at which it begins; those in flight are the caller's to end. Where the file cannot
-// be written the traffic is stopped all the same, until the daemon ends: the error says so.
+// Kill stops the traffic, also across restarts. It refuses new calls from its first
+// moment on; ending those in flight is left to the caller. If the file cannot be
+// written, the traffic is still stopped, but only until the daemon ends, and the
+// error says so.
 func (s *Switch) Kill() error {
 	s.changing.Lock()
 	defer s.changing.Unlock()
@@ -75,7 +78,7 @@ func (s *Switch) Kill() error {
 	return nil
 }
 
-// Unkill lets the traffic go on.
+// Unkill resumes the traffic.
 func (s *Switch) Unkill() error {
 	s.changing.Lock()
 	defer s.changing.Unlock()

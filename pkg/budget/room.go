@@ -20,17 +20,17 @@ type Config struct {
 	Path     string                // of budgets.json; required
 	Requests string                // the directory of the request log; required
 	Prices   func() *prices.Book   // called for each request; required
-	Refuse   func() bool           // whether models without a price are refused; nil is never
-	Redact   func(s string) string // takes secrets out of what goes to the log; nil is none
-	Location *time.Location        // whose days they are; time.Local when nil
-	Now      func() time.Time      // time.Now when nil
-	Logger   *slog.Logger          // discards when nil
-	Held     []Held                // what calls of a predecessor hold
+	Refuse   func() bool           // whether models without a price are refused; nil never refuses
+	Redact   func(s string) string // removes secrets from log lines; nil keeps them as they are
+	Location *time.Location        // whose days are used; default time.Local
+	Now      func() time.Time      // default time.Now
+	Logger   *slog.Logger          // default discards
+	Held     []Held                // reserves of a predecessor's calls
 }
 
-// Room holds the budgets. It is a pipeline.Admitter, a pipeline.Refuser and a
-// pipeline.Observer; the request log hands it each row (Count) before the observers that
-// come after the log are called. It is safe for concurrent use.
+// Room manages the budgets. It is a pipeline.Admitter, a pipeline.Refuser and a
+// pipeline.Observer. The request log calls Count with each row before any observer
+// after the log is called. It is safe for concurrent use.
 type Room struct {
 	cfg   Config
 	ready chan struct{} // closed when the request log has been read
@@ -40,43 +40,44 @@ type Room struct {
 	syncing  sync.Mutex // held while the segments are read; taken before mu
 
 	mu       sync.Mutex
-	own      string // how the ids of this process's requests begin, once there is one
-	days     days   // what was used, by whom; of this process alone until ready
-	today    day    // the one that was used last
+	own      string // prefix of the ids of this process's requests; "" before the first
+	days     days   // what was used, by whom; until ready only by this process
+	today    day    // the day that was used last
 	offsets  reqlog.Offsets
 	budgets  []*budget
 	next     int // the number of the next budget's id
 	calls    map[string]*held
-	seen     map[string]bool // ids of rows of other processes
-	released chan struct{}   // closed, and made anew, when a reserve is taken back
-	waiting  int             // calls that wait for that
+	seen     map[string]bool // ids of other processes' rows
+	released chan struct{}   // closed and replaced when a reserve is released
+	waiting  int             // number of calls waiting for released
 	problems []string
-	onHold   func(Held)        // hears of each reserve; nil is nobody
-	onChange func(data []byte) // hears of the budgets; under changing
+	onHold   func(Held)        // called with each reserve; may be nil
+	onChange func(data []byte) // called with the budgets; guarded by changing
 }
 
-// budget is a Budget as it is held.
+// budget is the internal form of a Budget.
 type budget struct {
 	id           string
 	scope        Scope
 	unit, period string
 	limit        int64
-	from, to     time.Time // the period that used is of
-	first, end   date      // the same as days: end is excluded
+	from, to     time.Time // the period that used belongs to
+	first, end   date      // the same as days; end is excluded
 	used         int64
-	warnFrom     int64 // the used at which it is nearly spent
+	warnFrom     int64 // from this use on, it is nearly spent
 	reserved     int64
-	warned       bool // the line at warnAt has been logged in this period
-	refused      bool // and the one about the first refusal
+	warned       bool // the line at warnAt was logged in this period
+	refused      bool // the line for the first refusal was logged in this period
 }
 
-// warnAt is the percentage of a limit from which on a budget is in the warnings.
+// warnAt is the percentage of the limit from which on a budget is reported in the
+// warnings.
 const warnAt = 80
 
-// held is what a call in flight holds in reserve.
+// held is the reserve of a call in flight.
 type held struct {
 	key     key
-	more    []string // further providers that it may go to
+	more    []string // further providers that the call may go to
 	counts  counts
 	foreign bool
 }
@@ -93,8 +94,8 @@ func (h *held) in(s *Scope) bool {
 	return false
 }
 
-// New reads the budgets and begins to read the request log; until that is done, calls
-// that a budget applies to wait.
+// New reads the budgets and starts reading the request log. Until that is done,
+// calls to which a budget applies wait.
 func New(cfg Config) (*Room, error) {
 	if cfg.Path == "" || cfg.Requests == "" || cfg.Prices == nil {
 		return nil, errors.New("budgets: Path, Requests and Prices are required")
@@ -126,7 +127,7 @@ func New(cfg Config) (*Room, error) {
 // load reads the request log.
 func (r *Room) load() {
 	var mine []*reqlog.Row
-	var written []string // of a predecessor's calls, for which it held something or may tell so yet
+	var written []string // rows of a predecessor's calls that have, or may still get, a reserve here
 	lately := r.cfg.Now().Add(-time.Minute)
 	sums, offsets, err := advance(r.cfg.Requests, r.cfg.Now(), r.cfg.Location, func(row *reqlog.Row) {
 		if r.isOwn(row.ID) {
@@ -136,20 +137,20 @@ func (r *Room) load() {
 		}
 	})
 	if err != nil {
-		r.cfg.Logger.Error("the request log cannot be read, or its totals not be written: budgets may count less than was used", "error", err)
+		r.cfg.Logger.Error("cannot read the request log or write its totals: budgets may count less than was used", "error", err)
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if sums == nil {
 		sums = days{}
-		r.problems = append(r.problems, "budgets do not count what was used before this daemon began: "+err.Error())
+		r.problems = append(r.problems, "budgets do not count what was used before this daemon started: "+err.Error())
 	}
 	r.seen = map[string]bool{}
 	for _, id := range written {
 		r.seen[id] = true
 		r.release(id)
 	}
-	for _, row := range mine { // Count has counted them
+	for _, row := range mine { // already counted by Count
 		c := countsOf(row)
 		sums.add(dateOf(row.Time, r.cfg.Location), keyOf(row), counts{-c.USD, -c.Tokens, -c.Requests})
 	}
@@ -162,24 +163,24 @@ func (r *Room) load() {
 	now := r.cfg.Now()
 	for _, b := range r.budgets {
 		r.begin(b, now)
-		b.warned = b.percent() >= warnAt // it was logged when it happened
+		b.warned = b.percent() >= warnAt // it was logged at the time
 	}
 	close(r.ready)
 }
 
-// Save brings the totals beside the request log up to date, so that the next start has
-// little to read. It is called when the log is closed, and now and then.
+// Save updates the totals next to the request log, so that the next start has
+// little to read. It is called every saveEvery and when the log is closed.
 func (r *Room) Save() {
 	<-r.ready
 	if _, _, err := advance(r.cfg.Requests, r.cfg.Now(), r.cfg.Location, func(*reqlog.Row) {}); err != nil {
-		r.cfg.Logger.Warn("the totals of the request log cannot be written", "error", err)
+		r.cfg.Logger.Warn("cannot write the totals of the request log", "error", err)
 	}
 }
 
-// saveEvery is how often the totals are brought up to date.
+// saveEvery is how often the totals are written.
 const saveEvery = time.Hour
 
-// Run saves the totals now and then, until ctx ends.
+// Run saves the totals every saveEvery, until ctx ends.
 func (r *Room) Run(ctx context.Context) error {
 	tick := time.NewTicker(saveEvery)
 	defer tick.Stop()
@@ -205,7 +206,8 @@ func (r *Room) isOwn(id string) bool {
 	return r.own != "" && strings.HasPrefix(id, r.own)
 }
 
-// begin has a budget count from the beginning of the period that now is in; r.mu is held.
+// begin starts the period of a budget that contains now, and counts its use. r.mu
+// must be held.
 func (r *Room) begin(b *budget, now time.Time) {
 	b.from, b.to, _ = spend.Period(b.period, now, r.cfg.Location)
 	b.first, b.end = dateOf(b.from, r.cfg.Location), dateOf(b.to, r.cfg.Location)
@@ -213,9 +215,10 @@ func (r *Room) begin(b *budget, now time.Time) {
 	b.used, b.warned, b.refused = r.days.sum(&b.scope, b.unit, b.first, b.end), false, false
 }
 
-// roll begins the next period of the budgets whose period is over; r.mu is held.
+// roll starts the next period of the budgets whose period is over. r.mu must be
+// held.
 func (r *Room) roll(now time.Time) {
-	if r.today.has(now) { // periods end where days do
+	if r.today.has(now) { // periods end only where days do
 		return
 	}
 	r.today = dayOf(now, r.cfg.Location)
@@ -242,8 +245,8 @@ func (b *budget) view() Budget {
 	}
 }
 
-// Count takes a row of the request log in: what it used is counted, and what its call
-// held is free again. It is the log's Count.
+// Count counts a row of the request log and releases the reserve of its call. The
+// log calls it for each row (reqlog.Config.Count).
 func (r *Room) Count(row *reqlog.Row) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -254,7 +257,7 @@ func (r *Room) Count(row *reqlog.Row) {
 	r.count(row)
 }
 
-// count is Count of a row of whichever process; r.mu is held.
+// count is Count for a row of any process. r.mu must be held.
 func (r *Room) count(row *reqlog.Row) {
 	r.roll(r.cfg.Now())
 	c, k := countsOf(row), keyOf(row)
@@ -274,7 +277,7 @@ func (r *Room) count(row *reqlog.Row) {
 	r.release(row.ID)
 }
 
-// warn logs once in a period that a budget will soon be spent; r.mu is held.
+// warn logs once per period that a budget is nearly spent. r.mu must be held.
 func (r *Room) warn(b *budget) {
 	if b.warned || b.used < b.warnFrom {
 		return
@@ -284,7 +287,7 @@ func (r *Room) warn(b *budget) {
 		"period", b.period, "resets_at", b.to)
 }
 
-// release takes back what a call holds; r.mu is held.
+// release releases the reserve of a call. r.mu must be held.
 func (r *Room) release(id string) {
 	h := r.calls[id]
 	if h == nil {
@@ -295,7 +298,7 @@ func (r *Room) release(id string) {
 	r.wake()
 }
 
-// wake has the calls that wait look again; r.mu is held.
+// wake makes the waiting calls check again. r.mu must be held.
 func (r *Room) wake() {
 	if r.waiting > 0 {
 		close(r.released)
@@ -303,8 +306,8 @@ func (r *Room) wake() {
 	}
 }
 
-// reserve adds what a call holds to the budgets that it is in, or takes it off again;
-// r.mu is held.
+// reserve adds the reserve of a call to the budgets that apply to it, or subtracts
+// it if sign is -1. r.mu must be held.
 func (r *Room) reserve(h *held, sign int64) {
 	for _, b := range r.budgets {
 		if h.in(&b.scope) {
@@ -316,8 +319,8 @@ func (r *Room) reserve(h *held, sign int64) {
 // Attempt implements pipeline.Observer.
 func (r *Room) Attempt(*pipeline.Call, pipeline.Outcome) {}
 
-// Done implements pipeline.Observer: it takes back what a call still holds of which the
-// request log has no row.
+// Done implements pipeline.Observer: it releases the reserve of a call that has no
+// row in the request log.
 func (r *Room) Done(call *pipeline.Call, _ pipeline.Outcome) {
 	if !r.some.Load() {
 		return

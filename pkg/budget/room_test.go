@@ -24,7 +24,8 @@ import (
 	"github.com/hostless/hostless/pkg/token"
 )
 
-// process is what of a daemon counts: a room and the request log that hands it the rows.
+// process is the counting part of a daemon: a room and the request log that passes
+// its rows on.
 type process struct {
 	t     testing.TB
 	room  *budget.Room
@@ -37,7 +38,7 @@ type process struct {
 
 var processes atomic.Int64
 
-// own are the prices that are used: a million tokens cost whole dollars.
+// own are the prices in use: whole dollars per million tokens.
 const own = `{"openai/gpt-x":{"input":"1.25","cached":"0.125","output":10},"openai/free":{"input":0,"output":0},"anthropic/claude-x":{"input":3,"output":15}}`
 
 func start(t testing.TB, home string, change func(*budget.Config)) *process {
@@ -64,7 +65,7 @@ func start(t testing.TB, home string, change func(*budget.Config)) *process {
 	return p
 }
 
-// stop ends it as a daemon ends.
+// stop ends the process as a daemon ends.
 func (p *process) stop() {
 	p.log.Close()
 	p.room.Save()
@@ -88,12 +89,13 @@ func (p *process) list() []budget.Budget {
 	return l
 }
 
-// to is a candidate.
+// to returns a candidate.
 func to(name, model string) pipeline.Candidate {
 	return pipeline.Candidate{Provider: provider.Default().Get(name), Model: model, Credential: pipeline.Credential{Provider: name}}
 }
 
-// call is a call with a prompt of about so many tokens and a limit of output.
+// call returns a call with a prompt of about size tokens and a limit of output
+// tokens.
 func (p *process) call(grant *token.Grant, size, output int64) *pipeline.Call {
 	return &pipeline.Call{
 		ID: fmt.Sprintf("%s-%d", p.id, p.n.Add(1)), Start: p.now(), Method: "POST", Path: "/v1/chat/completions", Model: "gpt-x",
@@ -108,7 +110,7 @@ func (p *process) now() time.Time {
 	return time.Now()
 }
 
-// run takes a call through: admitted, answered with a use, done.
+// run takes a call through the room: admitted, answered with the use, done.
 func (p *process) run(ctx context.Context, call *pipeline.Call, at pipeline.Candidate, use usage.Tokens, kind pipeline.ErrorKind, meanwhile func()) error {
 	settle, err := p.seams.Admit(ctx, call, []pipeline.Candidate{at})
 	o := pipeline.Outcome{Candidate: at, Start: call.Start, End: p.now(), Kind: kind, Status: 200}
@@ -127,7 +129,7 @@ func (p *process) run(ctx context.Context, call *pipeline.Call, at pipeline.Cand
 	return nil
 }
 
-// grants returns a token of a run and one without, by their names.
+// grants returns a token of a run and one without a run, by name.
 func grants(t testing.TB) map[string]*token.Grant {
 	t.Helper()
 	store, _, err := token.New(token.Config{})
@@ -147,8 +149,9 @@ func grants(t testing.TB) map[string]*token.Grant {
 	return out
 }
 
-// TestAgreesWithTheLog: whatever the traffic, over ends and kills, each budget's use is
-// the sum over the log's rows to the nano-dollar, and equal to spend's.
+// TestAgreesWithTheLog: whatever the traffic, across shutdowns and kills, each
+// budget's use is the sum of the log's rows to the nano-dollar, and equals that of
+// package spend.
 func TestAgreesWithTheLog(t *testing.T) {
 	home := t.TempDir()
 	who := grants(t)
@@ -157,7 +160,7 @@ func TestAgreesWithTheLog(t *testing.T) {
 	for round := range 6 {
 		p := start(t, home, nil)
 		for i, s := range scopes {
-			if i > round+1 && round < 5 { // some are set while the traffic goes on, and count what was before
+			if i > round+1 && round < 5 { // some are set during the traffic, and count what was used before
 				continue
 			}
 			p.put(s, "1000000", budget.USD, "day")
@@ -195,7 +198,7 @@ func TestAgreesWithTheLog(t *testing.T) {
 		if round%2 == 0 {
 			p.stop()
 		} else {
-			p.log.Close() // a kill after the last row was written: no totals
+			p.log.Close() // killed after the last row was written: no totals
 		}
 		left := start(t, home, nil)
 		check(t, left)
@@ -203,7 +206,7 @@ func TestAgreesWithTheLog(t *testing.T) {
 	}
 }
 
-// check holds each budget against the log and against spend.
+// check compares each budget with the log and with package spend.
 func check(t *testing.T, p *process) {
 	t.Helper()
 	if p.log.Dropped() != 0 {
@@ -251,8 +254,8 @@ func check(t *testing.T, p *process) {
 	}
 }
 
-// TestRace: 32 callers against a budget that is nearly spent overrun it by no more than
-// one request's estimate, and what failed is free again.
+// TestRace: 32 clients overrun a budget that is nearly spent by at most one
+// request's estimate, and the reserves of failed requests are released.
 func TestRace(t *testing.T) {
 	for _, c := range []struct {
 		unit, limit string
@@ -299,8 +302,9 @@ func TestRace(t *testing.T) {
 	}
 }
 
-// TestWhatApplies: all budgets that apply must pass, others do not matter; what costs
-// nothing is not refused for want of dollars; unpriced models are by the setting.
+// TestWhatApplies: all budgets that apply must have room, others do not matter; a
+// call that costs nothing is not refused by a budget in dollars; unpriced models
+// are refused only if the setting says so.
 func TestWhatApplies(t *testing.T) {
 	who := grants(t)
 	refuse := false
@@ -350,8 +354,8 @@ func TestWhatApplies(t *testing.T) {
 	}
 }
 
-// TestWaits: where a budget is not spent, but held by a request in flight, the next one
-// waits for that.
+// TestWaits: if a budget is not spent but reserved by a request in flight, the next
+// request waits for that one.
 func TestWaits(t *testing.T) {
 	p := start(t, t.TempDir(), nil)
 	p.put(budget.Scope{All: true}, "0.1", budget.USD, "day")
@@ -385,7 +389,7 @@ func TestWaits(t *testing.T) {
 	}
 }
 
-// TestPeriods: at a period's end it begins anew, in local time; a row counts where its
+// TestPeriods: periods end in local time; a row counts in the period in which its
 // request arrived; the line at 80 % is logged once.
 func TestPeriods(t *testing.T) {
 	zone := time.FixedZone("east", 9*3600)
@@ -402,7 +406,7 @@ func TestPeriods(t *testing.T) {
 		p.put(budget.Scope{All: true}, "1000", budget.Tokens, period)
 	}
 	err := p.run(t.Context(), p.call(nil, 0, 10), to("openai", "gpt-x"), usage.Tokens{Input: 500, Output: 350}, "", func() {
-		clock.Add(20 * 60) // it ends in the next day, and month
+		clock.Add(20 * 60) // it ends in the next day and month
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -419,7 +423,7 @@ func TestPeriods(t *testing.T) {
 	if b := p.list()[0]; !b.ResetsAt.Equal(time.Date(2026, 2, 2, 0, 0, 0, 0, zone)) {
 		t.Errorf("resets at %s", b.ResetsAt)
 	}
-	if n := lines.count("nearly spent"); n != 1 { // of the week's, the only one that it counts for
+	if n := lines.count("nearly spent"); n != 1 { // of the week's budget, the only one that it counts for
 		t.Errorf("%d lines", n)
 	}
 	if w := p.room.Warnings(); len(w) != 1 || !strings.Contains(w[0], "85 %") {
@@ -440,8 +444,8 @@ func TestPeriods(t *testing.T) {
 	want(0, 0, 5)
 }
 
-// TestFiles: a budgets.json that cannot be used is kept aside and reported; totals that
-// cannot are made anew.
+// TestFiles: an unusable budgets.json is kept aside and reported; unusable totals
+// are computed again.
 func TestFiles(t *testing.T) {
 	home := t.TempDir()
 	p := start(t, home, nil)
@@ -474,7 +478,7 @@ func TestFiles(t *testing.T) {
 	}
 }
 
-// TestPutRefuses: what a request lacks is named.
+// TestPutRefuses: the error names the field at fault.
 func TestPutRefuses(t *testing.T) {
 	p := start(t, t.TempDir(), nil)
 	for param, r := range map[string]budget.Request{
@@ -510,7 +514,7 @@ func TestPutRefuses(t *testing.T) {
 	}
 }
 
-// TestKill: it holds over restarts, and until it is taken back.
+// TestKill: the traffic stays stopped across restarts, until it is resumed.
 func TestKill(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "killed")
 	s := budget.NewSwitch(path, nil)
@@ -540,9 +544,9 @@ func TestKill(t *testing.T) {
 	}
 }
 
-// TestHandover: what a predecessor's calls hold is held in its successor, is counted there
-// once their rows are in the log, and free again where they end without one; the
-// predecessor counts the successor's rows and has its budgets.
+// TestHandover: a successor takes over the reserves of its predecessor's calls. It
+// counts them once their rows are in the log, and releases them if the calls end
+// without one. The predecessor counts the successor's rows and uses its budgets.
 func TestHandover(t *testing.T) {
 	home := t.TempDir()
 	old := start(t, home, nil)
@@ -565,7 +569,7 @@ func TestHandover(t *testing.T) {
 	}
 	want := func(what string, p *process, used, reserved int64) {
 		t.Helper()
-		p.log.Last(0, reqlog.Filter{}) // its rows are written
+		p.log.Last(0, reqlog.Filter{}) // wait until its rows are written
 		if b := p.list()[0]; b.Used.N != used || b.Reserved.N != reserved {
 			t.Errorf("%s: used %d, reserved %d, want %d and %d", what, b.Used.N, b.Reserved.N, used, reserved)
 		}
@@ -591,7 +595,7 @@ func TestHandover(t *testing.T) {
 	old.log.Last(0, reqlog.Filter{})
 	want("the old one", old, 2, 1)
 	want("counted", next, 2, 1)
-	next.room.Import(handed...) // a row that came before its reserve
+	next.room.Import(handed...) // a row that arrived before its reserve
 	want("seen", next, 2, 1)
 	if err := next.run(t.Context(), next.call(nil, 0, 10), to("openai", "gpt-x"), usage.Tokens{Input: 5}, "", nil); err != nil {
 		t.Error(err)

@@ -15,9 +15,9 @@ import (
 	"github.com/hostless/hostless/pkg/reqlog"
 )
 
-// stored is the form of budgets.json.
+// stored is the content of budgets.json.
 type stored struct {
-	Next    int     `json:"next"` // the number of the next id
+	Next    int     `json:"next"` // number of the next id
 	Budgets []entry `json:"budgets"`
 }
 
@@ -29,8 +29,8 @@ type entry struct {
 	Period string `json:"period"`
 }
 
-// read reads budgets.json. One that cannot be used is kept aside and named in the
-// warnings.
+// read reads budgets.json. A file that cannot be used is kept aside and reported in
+// the warnings.
 func (r *Room) read() error {
 	data, _, err := config.ReadPrivate(r.cfg.Path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -46,13 +46,13 @@ func (r *Room) read() error {
 	if asideErr != nil {
 		return fmt.Errorf("read budgets: %w", errors.Join(err, asideErr))
 	}
-	r.cfg.Logger.Error("budgets.json cannot be used and was kept aside: no budget holds", "kept", kept, "error", err)
-	r.problems = append(r.problems, "budgets.json could not be read, no budget holds until it is set again: it was kept as "+kept)
+	r.cfg.Logger.Error("cannot use budgets.json, so no budget applies: the file was kept aside", "kept", kept, "error", err)
+	r.problems = append(r.problems, "budgets.json could not be read, so no budget applies until you set it again: the file was kept as "+kept)
 	return nil
 }
 
-// decode takes budgets.json up; nothing changes where it cannot be used. It is called
-// before the room is shared.
+// decode loads budgets.json. It changes nothing if the data cannot be used. It is
+// called before the room is shared.
 func (r *Room) decode(data []byte) error {
 	var s stored
 	if err := json.Unmarshal(data, &s); err != nil {
@@ -66,7 +66,7 @@ func (r *Room) decode(data []byte) error {
 	return nil
 }
 
-// made checks entries and makes budgets of them, which count nothing yet.
+// made validates entries and makes budgets of them, with nothing counted yet.
 func made(entries []entry) ([]*budget, error) {
 	var out []*budget
 	for _, e := range entries {
@@ -86,8 +86,7 @@ func made(entries []entry) ([]*budget, error) {
 	return out, nil
 }
 
-// set puts budgets in the place of those that there are; r.mu is held, or the room is
-// not shared yet.
+// set replaces the budgets. r.mu must be held, unless the room is not shared yet.
 func (r *Room) set(budgets []*budget, next int) {
 	r.budgets, r.next = budgets, max(1, next)
 	r.some.Store(len(budgets) > 0)
@@ -103,7 +102,8 @@ func (r *Room) set(budgets []*budget, next int) {
 	}
 }
 
-// write keeps budgets in budgets.json, and has them hold; r.changing is held.
+// write stores the budgets in budgets.json and applies them. r.changing must be
+// held.
 func (r *Room) write(budgets []*budget, next int) error {
 	s := stored{Next: next, Budgets: []entry{}}
 	for _, b := range budgets {
@@ -126,8 +126,8 @@ func (r *Room) write(budgets []*budget, next int) error {
 	return nil
 }
 
-// List returns the budgets and how they stand, in the order in which they were set.
-// It waits until the request log has been read.
+// List returns the budgets and their use, in the order in which they were set. It
+// waits until the request log has been read.
 func (r *Room) List(ctx context.Context) ([]Budget, error) {
 	if err := r.await(ctx); err != nil {
 		return nil, err
@@ -143,11 +143,13 @@ func (r *Room) List(ctx context.Context) ([]Budget, error) {
 	return out, nil
 }
 
-// maxBudgets bounds how many each request is held against.
+// maxBudgets is how many budgets there may be, because each request is checked
+// against all of them.
 const maxBudgets = 200
 
-// Put sets a budget: one of the same scope, unit and period gets the new limit. It
-// counts what its period has seen already. The error is fault.Invalid and names the field.
+// Put sets a budget. An existing one of the same scope, unit and period gets the
+// new limit. A new budget counts what was already used in its period. The error is
+// fault.Invalid and names the field.
 func (r *Room) Put(ctx context.Context, req Request) (Budget, error) {
 	req, limit, err := req.check()
 	if err == nil {
@@ -182,7 +184,7 @@ func (r *Room) Put(ctx context.Context, req Request) (Budget, error) {
 	return set.view(), nil
 }
 
-// Remove removes a budget. An id that none has is fault.NotFound.
+// Remove removes a budget. The error for an unknown id is fault.NotFound.
 func (r *Room) Remove(_ context.Context, id string) error {
 	r.changing.Lock()
 	defer r.changing.Unlock()
@@ -199,8 +201,8 @@ func (r *Room) Remove(_ context.Context, id string) error {
 	return r.write(kept, next)
 }
 
-// Warnings are the budgets that are nearly spent or spent, one sentence each, and what
-// is wrong with the room.
+// Warnings returns the budgets that are spent or nearly spent, one sentence each,
+// and the problems of the room.
 func (r *Room) Warnings() []string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -211,17 +213,17 @@ func (r *Room) Warnings() []string {
 		if percent < warnAt {
 			continue
 		}
-		state, next := fmt.Sprintf("has %d %% used", percent), ""
+		state, next := fmt.Sprintf("is %d %% used", percent), ""
 		if percent >= 100 {
-			state, next = "is spent", ", raise it with: hostless budget raise "+b.id+" AMOUNT"
+			state, next = "is spent", ", or raise it: hostless budget raise "+b.id+" AMOUNT"
 		}
-		out = append(out, fmt.Sprintf("budget %s (%s, %s a %s) %s: %s until %s%s", b.id, b.scope, b.phrase(b.limit), b.period, state, b.phrase(b.used),
+		out = append(out, fmt.Sprintf("budget %s (%s, %s a %s) %s: %s used; it resets at %s%s", b.id, b.scope, b.phrase(b.limit), b.period, state, b.phrase(b.used),
 			b.to.Format("2006-01-02 15:04"), next))
 	}
 	return out
 }
 
-// Sync takes in what other processes have written to the request log.
+// Sync counts the rows that other processes have written to the request log.
 func (r *Room) Sync() {
 	r.syncing.Lock()
 	defer r.syncing.Unlock()
@@ -231,14 +233,14 @@ func (r *Room) Sync() {
 	var rows []*reqlog.Row
 	next, err := reqlog.Scan(r.cfg.Requests, earliest(r.cfg.Now(), r.cfg.Location), offsets, own, func(row *reqlog.Row) { rows = append(rows, row) })
 	if err != nil {
-		r.cfg.Logger.Warn("the request log cannot be read", "error", err)
+		r.cfg.Logger.Warn("cannot read the request log", "error", err)
 		return
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.offsets = next
 	for _, row := range rows {
-		if r.own == "" || !strings.HasPrefix(row.ID, r.own) { // Count has had those
+		if r.own == "" || !strings.HasPrefix(row.ID, r.own) { // Count has already counted those
 			r.count(row)
 			if r.seen == nil {
 				r.seen = map[string]bool{}

@@ -33,8 +33,7 @@ type Model struct {
 	Experimental *experimental `json:"experimental,omitempty"`
 }
 
-// modalities are the kinds of input and output of a model: text, image, audio,
-// video, pdf.
+// modalities are the kinds of input that a model reads: text, image, audio, video, pdf.
 type modalities struct {
 	Input []string `json:"input,omitempty"`
 }

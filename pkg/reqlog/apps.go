@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// The defaults of AppsConfig.
+// Defaults of AppsConfig.
 const (
 	appRows        = 10_000
 	appQueue       = 8192
@@ -22,46 +22,46 @@ const (
 	maxPath        = 512
 )
 
-// AppRow is one request to an app. It holds no query, no header and no body.
+// AppRow is one request to an app. It contains no query, no header and no body.
 type AppRow struct {
 	ID         string    `json:"id"`
-	Time       time.Time `json:"time"` // its arrival, UTC
-	App        string    `json:"app"`  // its NAME; for a name that no app has, what was asked for
+	Time       time.Time `json:"time"` // arrival, UTC
+	App        string    `json:"app"`  // the app's NAME; if no app has it, the name that was requested
 	Method     string    `json:"method"`
 	Path       string    `json:"path"`   // as sent, without the query
-	Status     int       `json:"status"` // what the caller got; 0 if the answer was cut off before it began
+	Status     int       `json:"status"` // as the client got it; 0 if it got none
 	DurationMS int64     `json:"duration_ms"`
-	Upgrade    string    `json:"upgrade,omitempty"` // the protocol that was switched to
-	Known      bool      `json:"-"`                 // there is an app of that name; not kept
+	Upgrade    string    `json:"upgrade,omitempty"` // the protocol that the connection was upgraded to
+	Known      bool      `json:"-"`                 // whether there is an app of that name; not stored
 }
 
 func (r *AppRow) when() time.Time { return r.Time }
 func (r *AppRow) key() string     { return r.ID }
 
-// AppsConfig is what NewApps needs. Sizes that are 0 have their default.
+// AppsConfig is what NewApps needs. Sizes that are 0 get their default.
 type AppsConfig struct {
-	Dir    string                // of the segments; required. It is made with the first row
-	Redact func(s string) string // takes secrets out of paths; nil is none
-	Now    func() time.Time      // time.Now when nil
-	Logger *slog.Logger          // discards when nil
-	// Observe is called for each row, in the writer's goroutine; nil is nobody.
+	Dir    string                // directory of the segments, created with the first row; required
+	Redact func(s string) string // removes secrets from paths; nil keeps them as they are
+	Now    func() time.Time      // default time.Now
+	Logger *slog.Logger          // default discards
+	// Observe is called for each row, in the writer's goroutine; may be nil.
 	Observe func(*AppRow)
 
-	Rows        int           // in memory: 10,000
-	Queue       int           // rows that wait to be written: 8,192
-	SegmentSize int64         // bytes after which a day's next segment begins: 4 MiB
-	TotalSize   int64         // bytes of all segments: 32 MiB
-	MaxAge      time.Duration // of a segment: 7 days
+	Rows        int           // rows kept in memory; default 10,000
+	Queue       int           // rows waiting to be written; default 8,192
+	SegmentSize int64         // bytes after which a day's next segment begins; default 4 MiB
+	TotalSize   int64         // bytes of all segments; default 32 MiB
+	MaxAge      time.Duration // of a segment; default 7 days
 }
 
-// Apps is the request log of the apps plane, on the same terms as Log.
+// Apps is the request log of the apps plane. It gives the same guarantees as Log.
 type Apps struct {
 	journal[*AppRow]
-	ids    string // of this process's rows
+	ids    string // prefix of this process's row IDs
 	serial atomic.Uint64
 }
 
-// NewApps makes a log and starts its writer, which Close ends.
+// NewApps returns a log and starts its writer, which Close stops.
 func NewApps(cfg AppsConfig) (*Apps, error) {
 	if cfg.Dir == "" {
 		return nil, errors.New("request log of the apps: Dir is required")
@@ -96,18 +96,18 @@ func NewApps(cfg AppsConfig) (*Apps, error) {
 	return a, nil
 }
 
-// Note takes the row of a request that was answered; its ID is given here. It never
-// blocks: where the writer is too far behind, the row is dropped and counted.
+// Note adds the row of a request that was answered, and sets its ID. It never
+// blocks: if the writer is too far behind, the row is dropped and counted.
 func (a *Apps) Note(r AppRow) { a.offer(&r) }
 
-// Last returns the last n rows that pass, by arrival, newest last.
+// Last returns the last n rows that match, by arrival, newest last.
 func (a *Apps) Last(n int, f Filter) ([]*AppRow, error) {
 	a.Sync()
 	return a.last(n, f.Since, f.MatchApp)
 }
 
-// Follow returns the last n rows that pass and then each new one, until ctx ends,
-// yield fails, or the reader is too slow.
+// Follow calls yield with the last n rows that match and then with each new one,
+// until ctx ends, yield fails, or the reader is too slow.
 func (a *Apps) Follow(ctx context.Context, n int, f Filter, yield func(*AppRow) error) error {
 	return a.follow(ctx, n, f.Since, f.MatchApp, nil, yield)
 }

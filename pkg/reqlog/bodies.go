@@ -9,7 +9,7 @@ import (
 	"github.com/hostless/hostless/pkg/gateway/pipeline"
 )
 
-// What the log keeps of bodies, where it keeps any.
+// The settings for which bodies are kept, and the limits for them.
 const (
 	BodiesOff    = "off"
 	BodiesOn     = "on"
@@ -19,15 +19,15 @@ const (
 	MaxResponseBody = 256 << 10 // bytes of a response that are kept at most
 	bodySegment     = 16 << 20
 	bodyTotal       = 256 << 20
-	maxPending      = 64 << 20 // bytes of bodies that wait to be written
+	maxPending      = 64 << 20 // bytes of bodies waiting to be written
 )
 
-// Bodies are the request and the response of a row, kept apart from it.
+// Bodies are the request and response bodies of a row, stored apart from it.
 type Bodies struct {
 	ID       string    `json:"id"`
 	Time     time.Time `json:"time"`
-	Request  *Body     `json:"request"`  // null where there was none, or it was streamed through
-	Response *Body     `json:"response"` // as the caller got it; null where there was none, and on WebSockets
+	Request  *Body     `json:"request"`  // null if there was none, or it was streamed through
+	Response *Body     `json:"response"` // as the client got it; null if there was none, and on WebSockets
 }
 
 func (b *Bodies) when() time.Time { return b.Time }
@@ -35,15 +35,15 @@ func (b *Bodies) key() string     { return b.ID }
 
 // Body is one body, redacted.
 type Body struct {
-	Text      string `json:"text"` // "" where Binary
-	Size      int64  `json:"size"` // bytes, of the whole
+	Text      string `json:"text"` // "" if Binary
+	Size      int64  `json:"size"` // of the whole body, in bytes
 	Truncated bool   `json:"truncated"`
 	Binary    bool   `json:"binary"`
 }
 
-// bodies is the place of bodies. The writer's goroutine appends.
+// bodies stores bodies. Only the writer's goroutine appends.
 type bodies struct {
-	journal[*Bodies]              // its segments alone: nothing is queued, no writer runs
+	journal[*Bodies]              // only its segments are used: it has no queue and no writer
 	waiting          atomic.Int64 // bytes on their way to the writer
 }
 
@@ -52,11 +52,11 @@ func (b *bodies) open(cfg *Config) {
 	b.segments = segments{dir: cfg.BodiesDir, now: cfg.Now, size: bodySegment, total: bodyTotal, age: cfg.BodiesAge()}
 	b.segments.name = segment{day(cfg.Now()), 1}
 	if err := b.segments.prune(); err != nil {
-		cfg.Logger.Warn("old bodies of the request log cannot be removed", "error", err)
+		cfg.Logger.Warn("cannot remove old bodies of the request log", "error", err)
 	}
 }
 
-// wanted reports whether the bodies of a call are to be kept.
+// wanted reports whether the bodies of a call should be kept.
 func (cfg *Config) wanted(failed bool) bool {
 	if cfg.Bodies == nil || cfg.BodiesDir == "" {
 		return false
@@ -65,7 +65,8 @@ func (cfg *Config) wanted(failed bool) bool {
 	return mode == BodiesOn || mode == BodiesErrors && failed
 }
 
-// take copies the bodies of a call for the writer; nil where too many wait.
+// take copies the bodies of a call for the writer. It returns nil if too many bytes
+// are waiting.
 func (b *bodies) take(call *pipeline.Call, o *pipeline.Outcome) *Bodies {
 	if b.waiting.Load() > maxPending {
 		b.dropped.Add(1)
@@ -91,7 +92,8 @@ func (b *Bodies) size() (n int64) {
 	return n
 }
 
-// newBody is a copy of what may be kept of a body of so many bytes; nil for none.
+// newBody copies at most most bytes of data, the beginning of a body of size bytes.
+// It returns nil if data is empty.
 func newBody(data []byte, most int, size int64) *Body {
 	if len(data) == 0 {
 		return nil
@@ -99,7 +101,7 @@ func newBody(data []byte, most int, size int64) *Body {
 	b := &Body{Size: max(size, int64(len(data)))}
 	data = data[:min(len(data), most)]
 	if b.Truncated = int64(len(data)) < b.Size; b.Truncated {
-		for range utf8.UTFMax - 1 { // the cut may be in a character
+		for range utf8.UTFMax - 1 { // the cut may be within a character
 			if r, n := utf8.DecodeLastRune(data); r == utf8.RuneError && n == 1 {
 				data = data[:len(data)-1]
 			}
@@ -111,7 +113,7 @@ func newBody(data []byte, most int, size int64) *Body {
 	return b
 }
 
-// write redacts bodies and puts them into their segment.
+// write redacts bodies and appends them to their segment.
 func (b *bodies) write(kept *Bodies, cfg *Config) {
 	size := kept.size()
 	for _, body := range []*Body{kept.Request, kept.Response} {
@@ -122,12 +124,12 @@ func (b *bodies) write(kept *Bodies, cfg *Config) {
 	b.segments.age = cfg.BodiesAge()
 	if _, err := appendRows(&b.segments, []*Bodies{kept}); err != nil {
 		b.dropped.Add(1)
-		cfg.Logger.Error("bodies of the request log cannot be written", "error", err)
+		cfg.Logger.Error("cannot write bodies of the request log", "error", err)
 	}
 	b.waiting.Add(-size)
 }
 
-// BodiesOf returns the bodies of a row, or nil if none are kept.
+// BodiesOf returns the bodies of a row, or nil if none were kept.
 func (l *Log) BodiesOf(r *Row) (*Bodies, error) {
 	all, err := list(l.cfg.BodiesDir)
 	if err != nil || l.cfg.BodiesDir == "" {

@@ -2,8 +2,8 @@ package reqlog
 
 import "strings"
 
-// clients are the programs and SDKs that are known by how their User-Agent begins, in
-// lower case.
+// clients are the programs and SDKs that are recognized by the beginning of their
+// User-Agent, in lower case.
 var clients = []struct{ prefix, name string }{
 	{"claude-cli/", "Claude Code"}, {"claude-code/", "Claude Code"},
 	{"codex_cli_rs/", "Codex"}, {"codex_exec/", "Codex"}, {"codex_vscode/", "Codex"}, {"codex-tui/", "Codex"}, {"codex/", "Codex"},
@@ -18,8 +18,9 @@ var clients = []struct{ prefix, name string }{
 	{"mozilla/", "browser"},
 }
 
-// ClientName is who asks, of a User-Agent: a known name, else the first product
-// without its version (RFC 9110 section 10.1.5), "" for none.
+// ClientName returns the name of the client with a User-Agent: a known name,
+// otherwise the first product without its version (RFC 9110 section 10.1.5), and ""
+// if there is none.
 func ClientName(agent string) string {
 	agent = strings.TrimSpace(agent)
 	lower := strings.ToLower(agent[:min(len(agent), 64)])

@@ -19,34 +19,34 @@ import (
 // record is a row of a journal.
 type record interface {
 	comparable
-	when() time.Time // its segment's day, and its place among rows
-	key() string     // unique; "" for what a line without one decodes to
+	when() time.Time // decides about the segment's day and the order of rows
+	key() string     // unique; "" means that the line was not a row
 }
 
-// journal keeps the rows of one plane: the latest in memory, all in segments by day. One
-// goroutine writes. It is safe for concurrent use, and two processes may write to one
-// directory: each write appends whole lines.
+// journal stores the rows of one plane: the latest ones in memory, all of them in
+// segments by day. One goroutine writes. It is safe for concurrent use, and two
+// processes may write to the same directory: each write appends whole lines.
 type journal[R record] struct {
 	what    string // for messages: "request log"
 	log     *slog.Logger
 	decode  func(line []byte) (R, bool)
-	finish  func(R) // does to a row what the request's goroutine need not; nil is nothing
+	finish  func(R) // work on a row that is left to the writer's goroutine; may be nil
 	queue   chan entry[R]
 	quit    chan struct{}
 	ended   chan struct{}
 	closing sync.Once
 	dropped atomic.Int64
 
-	segments segments // the writer's alone
+	segments segments // used by the writer only
 
 	mu        sync.Mutex
-	ring      []kept[R] // oldest at next once it is full
+	ring      []kept[R] // the oldest is at next once it is full
 	next      int
 	followers map[chan R]bool
 }
 
-// entry is a row to write, or a barrier: a channel to close when all before it is
-// written.
+// entry is a row to write, or a barrier: a channel to close once everything before
+// it is written.
 type entry[R record] struct {
 	row     R
 	barrier chan struct{}
@@ -54,18 +54,18 @@ type entry[R record] struct {
 
 type kept[R record] struct {
 	row     R
-	written bool // it is in a segment
+	written bool // whether it is in a segment
 }
 
-// limits bound a journal; see Config.
+// limits are the limits of a journal; see Config.
 type limits struct {
 	rows, queue    int
 	segment, total int64
 	age            time.Duration
 }
 
-// start makes what a journal needs and starts its writer, which Close ends. No file is
-// touched before the first row.
+// start initializes the journal and starts its writer, which Close stops. No file
+// is touched before the first row.
 func (j *journal[R]) start(dir string, now func() time.Time, l limits) {
 	j.queue, j.quit, j.ended = make(chan entry[R], l.queue), make(chan struct{}), make(chan struct{})
 	j.segments = segments{dir: dir, now: now, size: l.segment, total: l.total, age: l.age}
@@ -73,7 +73,7 @@ func (j *journal[R]) start(dir string, now func() time.Time, l limits) {
 	go j.write()
 }
 
-// offer takes a row, and never blocks: where the writer is too far behind, the row is
+// offer adds a row. It never blocks: if the writer is too far behind, the row is
 // dropped and counted.
 func (j *journal[R]) offer(row R) {
 	select {
@@ -83,20 +83,20 @@ func (j *journal[R]) offer(row R) {
 	}
 }
 
-// Dropped counts the rows that are in no segment: the writer was too far behind, or
-// the disk took nothing.
+// Dropped returns the number of rows that are in no segment, because the writer was
+// too far behind or a write failed.
 func (j *journal[R]) Dropped() int64 { return j.dropped.Load() }
 
-// Close writes what waits and closes the files. Rows that come later are dropped;
-// what is in memory can still be read.
+// Close writes the waiting rows and closes the files. Later rows are dropped; the
+// rows in memory can still be read.
 func (j *journal[R]) Close() error {
 	j.closing.Do(func() { close(j.quit) })
 	<-j.ended
 	return nil
 }
 
-// Sync returns when every row that was done before is in memory and, as far as the
-// disk takes it, in a segment.
+// Sync returns once every row added before is in memory and, unless writing failed,
+// in a segment.
 func (j *journal[R]) Sync() {
 	barrier := make(chan struct{})
 	select {
@@ -131,7 +131,7 @@ func (j *journal[R]) write() {
 	}
 }
 
-// batch writes an entry and what waits behind it, up to a barrier.
+// batch writes an entry and those waiting after it, up to a barrier or batchRows.
 func (j *journal[R]) batch(e entry[R]) {
 	var rows []R
 	for {
@@ -156,7 +156,8 @@ func (j *journal[R]) batch(e entry[R]) {
 	j.add(rows)
 }
 
-// add puts rows into their segments and into memory, and hands them to who follows.
+// add puts rows into their segments and into memory, and sends them to the
+// followers.
 func (j *journal[R]) add(rows []R) {
 	if len(rows) == 0 {
 		return
@@ -164,7 +165,7 @@ func (j *journal[R]) add(rows []R) {
 	written, err := appendRows(&j.segments, rows)
 	if err != nil {
 		j.dropped.Add(int64(len(rows) - written))
-		j.log.Error("rows of the "+j.what+" cannot be written, they are in memory alone", "rows", len(rows)-written, "error", err)
+		j.log.Error("cannot write rows of the "+j.what+", they are only in memory", "rows", len(rows)-written, "error", err)
 	}
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -179,7 +180,7 @@ func (j *journal[R]) add(rows []R) {
 		for f := range j.followers {
 			select {
 			case f <- r:
-			default: // who does not keep up is let go
+			default: // drop a follower that does not keep up
 				delete(j.followers, f)
 				close(f)
 			}
@@ -199,8 +200,8 @@ func (j *journal[R]) memory(pass func(kept[R]) bool) (rows []R) {
 	return rows
 }
 
-// last returns the last n rows from a time on that match, by time, newest last. A
-// line that cannot be read, such as one that a crash has cut off, is passed over.
+// last returns the last n rows since a time that match, by time, newest last. It
+// skips lines that cannot be read, such as one that was cut off by a crash.
 func (j *journal[R]) last(n int, since time.Time, match func(R) bool) ([]R, error) {
 	rows := j.memory(func(k kept[R]) bool { return !k.written && match(k.row) })
 	all, err := list(j.segments.dir)
@@ -231,7 +232,7 @@ func (j *journal[R]) last(n int, since time.Time, match func(R) bool) ([]R, erro
 
 func (j *journal[R]) read(name segment) ([]byte, error) {
 	data, err := os.ReadFile(filepath.Join(j.segments.dir, name.file()))
-	if errors.Is(err, fs.ErrNotExist) { // pruned meanwhile
+	if errors.Is(err, fs.ErrNotExist) { // pruned in the meantime
 		return nil, nil
 	}
 	if err != nil {
@@ -240,7 +241,7 @@ func (j *journal[R]) read(name segment) ([]byte, error) {
 	return data, nil
 }
 
-// find returns the row of an id.
+// find returns the row with an id.
 func (j *journal[R]) find(id string) (row R, err error) {
 	j.Sync()
 	if rows := j.memory(func(k kept[R]) bool { return k.row.key() == id }); len(rows) > 0 {
@@ -259,7 +260,7 @@ func (j *journal[R]) find(id string) (row R, err error) {
 	return row, nil
 }
 
-// findIn looks for the row of an id in one segment.
+// findIn looks for the row with an id in one segment.
 func (j *journal[R]) findIn(name segment, id string) (row R, ok bool, err error) {
 	data, err := j.read(name)
 	if err != nil {
@@ -279,8 +280,8 @@ func (j *journal[R]) findIn(name segment, id string) (row R, ok bool, err error)
 	return row, false, nil
 }
 
-// each calls yield with every row from a time on and before another, in no order; a
-// zero time is no limit.
+// each calls yield with every row in [from, to), in no particular order. A zero
+// time is no limit.
 func (j *journal[R]) each(from, to time.Time, yield func(R)) error {
 	j.Sync()
 	in := func(r R) bool {
@@ -310,12 +311,12 @@ func (j *journal[R]) each(from, to time.Time, yield func(R)) error {
 	return nil
 }
 
-// pollEvery is how often rows that other processes write are looked for.
+// pollEvery is how often the log looks for rows of other processes.
 const pollEvery = 500 * time.Millisecond
 
-// follow returns the last n rows that match and then each new one, until ctx ends,
-// yield fails, or the reader is too slow. poll, where it is not nil, gives the rows
-// that other processes have written since it was asked before.
+// follow calls yield with the last n rows that match and then with each new one,
+// until ctx ends, yield fails, or the reader is too slow. poll, unless nil, yields
+// the rows that other processes have written since its last call.
 func (j *journal[R]) follow(ctx context.Context, n int, since time.Time, match func(R) bool, poll func(func(R)), yield func(R) error) error {
 	next := make(chan R, 256)
 	j.Sync()
@@ -331,7 +332,7 @@ func (j *journal[R]) follow(ctx context.Context, n int, since time.Time, match f
 	if err != nil {
 		return err
 	}
-	shown := map[string]bool{} // rows that came while the last ones were read
+	shown := map[string]bool{} // rows that arrived while the last ones were read
 	for _, r := range last {
 		shown[r.key()] = true
 		if err := yield(r); err != nil {

@@ -1,9 +1,9 @@
-// Package reqlog is the request log: one row for each AI request, kept in memory and
-// in append-only segments by day.
+// Package reqlog is the request log: one row for each AI request, kept in memory
+// and in append-only segments by day.
 //
 // It is an Observer of the gateway's pipeline. It owns the form of a row, the
-// segments' files and what may be asked of them. What a request costs is package
-// prices' word, who may read which rows the control server's.
+// segments' files and the queries on them. The cost of a request comes from package
+// prices; who may read which rows is decided by the control server.
 package reqlog
 
 import (
@@ -17,58 +17,62 @@ import (
 	"github.com/hostless/hostless/pkg/prices"
 )
 
-// The defaults of Config.
+// Defaults of Config.
 const (
 	ringRows    = 2000
 	queueRows   = 4096
 	segmentSize = 8 << 20
 	totalSize   = 256 << 20
 	maxAge      = 92 * 24 * time.Hour // a quarter
-	batchRows   = 256                 // that one write takes
+	batchRows   = 256                 // rows per write
 )
 
-// Config is what New needs. Sizes that are 0 have their default.
+// Config is what New needs. Sizes that are 0 get their default.
 type Config struct {
-	Dir    string                // of the segments; required. It is made with the first row
+	Dir    string                // directory of the segments, created with the first row; required
 	Prices func() *prices.Book   // called for each row; required
-	Redact func(s string) string // takes secrets out of what callers chose; nil is none
-	Now    func() time.Time      // time.Now when nil
-	Logger *slog.Logger          // discards when nil
-	// Count, where it is not nil, is called with each row, once, in the goroutine of its
-	// request and before the row is written: it must be short and keep nothing of it.
+	Redact func(s string) string // removes secrets from text that clients chose; nil keeps it as it is
+	Now    func() time.Time      // default time.Now
+	Logger *slog.Logger          // default discards
+	// Count, unless nil, is called once with each row, in the goroutine of its
+	// request and before the row is written. It must be quick and must not keep the
+	// row or parts of it.
 	Count func(*Row)
 	// Observe are called for each row, in the writer's goroutine, after the row was
-	// finished: they must not block for long. A row that is dropped is not among them.
+	// finished. They must not block for long. They do not see rows that are
+	// dropped.
 	Observe []func(Event)
 
-	// Others reports whether another process may still write to Dir, as a daemon does that
-	// was replaced: who follows is given its rows too. Nil is no.
+	// Others reports whether another process may still write to Dir, such as a
+	// daemon that this one has replaced. Followers then get its rows too. nil means
+	// no.
 	Others func() bool
 
-	// Bodies is asked for each row: BodiesOff, BodiesOn or BodiesErrors; nil is off. They
-	// go to segments of BodiesDir, and stay there for BodiesAge.
+	// Bodies returns BodiesOff, BodiesOn or BodiesErrors. It is called for each
+	// row; nil means off. The bodies are stored in segments of BodiesDir for
+	// BodiesAge.
 	Bodies    func() string
 	BodiesDir string
 	BodiesAge func() time.Duration
 
-	Rows        int           // in memory: 2,000
-	Queue       int           // rows that wait to be written: 4,096
-	SegmentSize int64         // bytes after which a day's next segment begins: 8 MiB
-	TotalSize   int64         // bytes of all segments: 256 MiB
-	MaxAge      time.Duration // of a segment: 92 days
+	Rows        int           // rows kept in memory; default 2,000
+	Queue       int           // rows waiting to be written; default 4,096
+	SegmentSize int64         // bytes after which a day's next segment begins; default 8 MiB
+	TotalSize   int64         // bytes of all segments; default 256 MiB
+	MaxAge      time.Duration // of a segment; default 92 days
 }
 
-// Log is the request log of the AI plane. It is safe for concurrent use. Two processes
-// may write to one directory: each write appends whole lines.
+// Log is the request log of the AI plane. It is safe for concurrent use. Two
+// processes may write to the same directory: each write appends whole lines.
 type Log struct {
 	journal[*Row]
 	cfg    Config
 	bodies bodies
-	own    atomic.Pointer[string] // what the IDs of this process begin with
+	own    atomic.Pointer[string] // prefix of the IDs of this process
 }
 
-// New makes a log and starts its writer, which Close ends. No file is touched before
-// the first row.
+// New returns a log and starts its writer, which Close stops. No file is touched
+// before the first row.
 func New(cfg Config) (*Log, error) {
 	if cfg.Dir == "" || cfg.Prices == nil {
 		return nil, errors.New("request log: Dir and Prices are required")
@@ -104,10 +108,11 @@ func orDefault[T int | int64 | time.Duration](v *T, def T) {
 	}
 }
 
-// Attempt implements pipeline.Observer: a row has its attempts when the call is done.
+// Attempt implements pipeline.Observer. It does nothing: a row gets its attempts
+// when the call is done.
 func (l *Log) Attempt(*pipeline.Call, pipeline.Outcome) {}
 
-// Done implements pipeline.Observer. It never blocks: where the writer is too far
+// Done implements pipeline.Observer. It never blocks: if the writer is too far
 // behind, the row is dropped and counted.
 func (l *Log) Done(call *pipeline.Call, o pipeline.Outcome) {
 	row := newRow(call, &o)
@@ -129,20 +134,20 @@ func (l *Log) Done(call *pipeline.Call, o pipeline.Outcome) {
 	l.offer(row)
 }
 
-// Event is a row with what the log does not keep of its request. It is only valid during
-// the call of an observer; the row stays.
+// Event is a row together with details of the request that the log does not store.
+// It is only valid during the observer's call; the row may be kept.
 type Event struct {
 	Row                   *Row
-	Start, FirstByte, End time.Time          // exact; FirstByte is zero if none came
+	Start, FirstByte, End time.Time          // exact; FirstByte is zero if there was none
 	Attempts              []pipeline.Attempt // in order
 
-	traceparent string // as the caller sent it
+	traceparent string // as the client sent it
 }
 
-// Trace is the request's place in a trace.
+// Trace returns the request's trace context.
 func (e *Event) Trace() pipeline.Trace { return pipeline.TraceOf(e.Row.ID, e.traceparent) }
 
-// finishRow does to a row what the request's goroutine need not.
+// finishRow does the work on a row that is left to the writer's goroutine.
 func (l *Log) finishRow(r *Row) {
 	r.Client = l.cfg.Redact(ClientName(r.Client))
 	r.TokenName, r.Path = l.cfg.Redact(r.TokenName), l.cfg.Redact(r.Path)

@@ -38,7 +38,7 @@ func open(t testing.TB, cfg reqlog.Config) *reqlog.Log {
 	return l
 }
 
-// done is a call to gpt-5-mini that used 1,000 tokens in and 100 out: $0.00045.
+// done is a call to gpt-5-mini with 1,000 input and 100 output tokens: $0.00045.
 func done(id string, at time.Time) (*pipeline.Call, pipeline.Outcome) {
 	openai := provider.Default().Get("openai")
 	call := &pipeline.Call{
@@ -61,7 +61,7 @@ func ids(rows []*reqlog.Row) string {
 	return strings.Join(out, " ")
 }
 
-// TestRow holds a row to its form on the wire.
+// TestRow checks a row's form on the wire.
 func TestRow(t *testing.T) {
 	l := open(t, reqlog.Config{})
 	l.Done(done("a-1", noon))
@@ -81,8 +81,8 @@ func TestRow(t *testing.T) {
 	}
 }
 
-// TestCharge: what reached no provider, and an error without a report, costs nothing;
-// what is not known is unpriced.
+// TestCharge: a request that reached no provider, or failed without a usage report,
+// costs nothing; a request with unknown cost is unpriced.
 func TestCharge(t *testing.T) {
 	l := open(t, reqlog.Config{})
 	for name, change := range map[string]func(*pipeline.Call, *pipeline.Outcome){
@@ -121,8 +121,9 @@ func TestCharge(t *testing.T) {
 	}
 }
 
-// TestRestart: a line that was cut off is passed over and spoils no other; the rows of
-// a log before are there, and those of another process that writes to the same file.
+// TestRestart: a line that was cut off is skipped and damages no other; the rows of
+// an earlier log are there, and those of another process that writes to the same
+// file.
 func TestRestart(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "requests")
 	first := open(t, reqlog.Config{Dir: dir})
@@ -168,7 +169,7 @@ func TestRestart(t *testing.T) {
 	}
 }
 
-// TestFilters: each narrows, alone.
+// TestFilters: each filter selects by itself.
 func TestFilters(t *testing.T) {
 	l := open(t, reqlog.Config{})
 	for i, change := range []func(*pipeline.Call, *pipeline.Outcome){
@@ -205,8 +206,8 @@ func TestFilters(t *testing.T) {
 	}
 }
 
-// TestCaps: segments grow no larger than their size, all no larger than the total,
-// none older than their age, and the newest rows stay.
+// TestCaps: no segment exceeds its size limit, all together do not exceed the
+// total, none exceeds its age, and the newest rows stay.
 func TestCaps(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "requests")
 	os.MkdirAll(dir, 0o700)
@@ -240,8 +241,8 @@ func TestCaps(t *testing.T) {
 	}
 }
 
-// TestDone never blocks: with a writer that cannot keep up, rows are dropped and
-// counted; with a disk that takes nothing they are in memory and counted.
+// TestNeverBlocks: if the writer cannot keep up, rows are dropped and counted; if
+// the disk cannot be written to, rows stay in memory and are counted.
 func TestNeverBlocks(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "file")
 	os.WriteFile(file, nil, 0o600)
@@ -249,7 +250,7 @@ func TestNeverBlocks(t *testing.T) {
 	for i := range 10 {
 		l.Done(done(fmt.Sprint(i), noon.Add(time.Duration(i)*time.Second)))
 	}
-	// The directory cannot be read either, which the answer says.
+	// The directory cannot be read either, and the result says so.
 	if _, err := l.Last(10, reqlog.Filter{}); err == nil {
 		t.Error("no error for a directory that cannot be read")
 	}
@@ -258,14 +259,14 @@ func TestNeverBlocks(t *testing.T) {
 	}
 	l.Close()
 	for i := range 5000 {
-		l.Done(done(fmt.Sprint(i), noon)) // nobody takes them any more
+		l.Done(done(fmt.Sprint(i), noon)) // nobody receives them any more
 	}
 	if l.Dropped() < 900 {
 		t.Errorf("dropped %d", l.Dropped())
 	}
 }
 
-// TestFollow returns what was there, then what comes, each once.
+// TestFollow yields the existing rows and then the new ones, each once.
 func TestFollow(t *testing.T) {
 	l := open(t, reqlog.Config{})
 	l.Done(done("a", noon))
@@ -296,7 +297,7 @@ func TestFollow(t *testing.T) {
 	}
 }
 
-// TestFollowOthers: who follows is given the rows that another process writes, each once.
+// TestFollowOthers: followers get the rows that another process writes, each once.
 func TestFollowOthers(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "requests")
 	replaced := open(t, reqlog.Config{Dir: dir})
@@ -330,7 +331,7 @@ func TestFollowOthers(t *testing.T) {
 	}
 }
 
-// TestRedacted: what callers chose is redacted before it is in a file.
+// TestRedacted: text that clients chose is redacted before it is written to a file.
 func TestRedacted(t *testing.T) {
 	const canary = "sk-canary-0123456789abcdef"
 	dir := filepath.Join(t.TempDir(), "requests")
@@ -344,7 +345,7 @@ func TestRedacted(t *testing.T) {
 	}
 }
 
-// TestClient tells programs by their User-Agent.
+// TestClient recognizes programs by their User-Agent.
 func TestClient(t *testing.T) {
 	l := open(t, reqlog.Config{})
 	agents := []string{
@@ -361,8 +362,8 @@ func TestClient(t *testing.T) {
 	}
 }
 
-// BenchmarkDone is what the log adds to a request's own goroutine, and in all with the
-// writer's.
+// BenchmarkDone measures what the log adds to a request's own goroutine, and the
+// total with the writer's work.
 func BenchmarkDone(b *testing.B) {
 	const batch = 1000
 	call, o := done("a", noon)

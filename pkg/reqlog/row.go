@@ -10,46 +10,47 @@ import (
 	"github.com/hostless/hostless/pkg/prices"
 )
 
-// Row is one AI request, as the control API and the segments have it. It holds no
-// body, no header and no whole token. A Row that a Log gave out is not to be changed.
+// Row is one AI request, as the control API and the segments represent it. It
+// contains no body, no whole token, and of the headers only headerNames. A Row that
+// a Log has returned must not be modified.
 type Row struct {
 	ID            string             `json:"id"`
-	Time          time.Time          `json:"time"`       // its arrival, UTC
-	App           string             `json:"app"`        // the NAME of the run that holds the token, or ""
-	Token         string             `json:"token"`      // as much of it as may be shown, or ""
-	TokenName     string             `json:"token_name"` // what it was made with
-	Client        string             `json:"client"`     // who asks, of User-Agent
+	Time          time.Time          `json:"time"`       // arrival, UTC
+	App           string             `json:"app"`        // NAME of the run that owns the token, or ""
+	Token         string             `json:"token"`      // visible prefix of the token, or ""
+	TokenName     string             `json:"token_name"` // the token's name
+	Client        string             `json:"client"`     // the client's name, from User-Agent
 	Method        string             `json:"method"`
-	Dialect       string             `json:"dialect"`  // the caller's
+	Dialect       string             `json:"dialect"`  // the client's
 	Endpoint      string             `json:"endpoint"` // the documented path pattern
 	Path          string             `json:"path"`     // as sent, without the query
 	Headers       map[string]string  `json:"headers"`  // those of headerNames, as sent; never null
-	Model         string             `json:"model"`    // by the caller's name for it
+	Model         string             `json:"model"`    // as the client named it
 	ResolvedModel string             `json:"resolved_model"`
 	Provider      string             `json:"provider"` // the last one tried, or ""
 	KeyLabel      string             `json:"key_label"`
-	Status        int                `json:"status"` // what the caller got; 0 if it disconnected first
+	Status        int                `json:"status"` // as the client got it; 0 if it disconnected first
 	ErrorKind     pipeline.ErrorKind `json:"error_kind"`
 	Stream        bool               `json:"stream"`
-	FirstByteMS   *int64             `json:"first_byte_ms"` // after the arrival, rounded up; null where none came
+	FirstByteMS   *int64             `json:"first_byte_ms"` // since arrival, rounded up; null if there was none
 	DurationMS    int64              `json:"duration_ms"`   // rounded up
 	Tokens        usage.Tokens       `json:"tokens"`
-	Estimated     bool               `json:"estimated"` // tokens and cost are Hostless's own estimate: the stream was aborted before the provider reported
-	Tier          string             `json:"tier"`      // the service tier, where the answer names one
+	Estimated     bool               `json:"estimated"` // tokens and cost are estimated by Hostless: the stream ended before the provider reported usage
+	Tier          string             `json:"tier"`      // service tier, if the response names one
 	CostUSD       *prices.Nano       `json:"cost_usd"`
 	Priced        bool               `json:"priced"`
-	Price         *prices.Price      `json:"price"` // dollars a million tokens, as applied
+	Price         *prices.Price      `json:"price"` // dollars per million tokens, as applied
 	Ignored       []string           `json:"ignored"`
 	Attempts      []Attempt          `json:"attempts"`
 
 	pending *Event  // for the observers, until the row is finished
-	bodies  *Bodies // to be written, likewise
+	bodies  *Bodies // to be written, until the row is finished
 }
 
 func (r *Row) when() time.Time { return r.Time }
 func (r *Row) key() string     { return r.ID }
 
-// Attempt is one try of a request.
+// Attempt is one attempt at a request.
 type Attempt struct {
 	Provider   string             `json:"provider"`
 	Model      string             `json:"model"`
@@ -59,10 +60,12 @@ type Attempt struct {
 	DurationMS int64              `json:"duration_ms"`
 }
 
-// maxText bounds what callers choose: model names and the User-Agent's product.
+// maxText is the maximum length, in bytes, of text that clients choose, such as
+// model names and the User-Agent's product.
 const maxText = 200
 
-// newRow is a call's row but for what it cost. Nothing in it aliases the call's body.
+// newRow returns a call's row without its cost. Nothing in it shares memory with
+// the call's body.
 func newRow(call *pipeline.Call, o *pipeline.Outcome) *Row {
 	r := &Row{
 		ID: call.ID, Time: call.Start.UTC(), Client: call.Client, Method: call.Method, Dialect: string(call.Dialect), Endpoint: call.Endpoint, Path: text(call.Path),
@@ -97,8 +100,8 @@ func newRow(call *pipeline.Call, o *pipeline.Outcome) *Row {
 	return r
 }
 
-// headerNames are the request headers that a row has, in canonical form: what they say
-// is part of what was asked, and no secret.
+// headerNames are the request headers that a row contains, in canonical form. They
+// describe the request and hold no secrets.
 var headerNames = []string{
 	"Accept", "Content-Type", "User-Agent", "Anthropic-Version", "Anthropic-Beta", "Openai-Beta", "X-Stainless-Retry-Count", "X-Hostless-Provider",
 }
@@ -113,7 +116,8 @@ func headersOf(h http.Header) map[string]string {
 	return out
 }
 
-// text is a caller's text, cut, and without the memory of the body it was read from.
+// text truncates a client's text and copies it, so that it does not retain the body
+// it was read from.
 func text(s string) string {
 	if len(s) > maxText {
 		s = s[:maxText]
@@ -121,14 +125,15 @@ func text(s string) string {
 	return strings.ToValidUTF8(strings.Clone(s), "\ufffd")
 }
 
-// millis rounds up: what took time does not show as 0.
+// millis rounds up, so that no duration shows as 0.
 func millis(d time.Duration) int64 {
 	return int64(max(0, (d+time.Millisecond-1)/time.Millisecond))
 }
 
-// charge says what a request cost: nothing if it reached no provider, failed
-// without a report or an estimate, or asked for what has no price; else what the
-// book says. A model that answered without telling its use is unpriced.
+// charge sets what a request cost: nothing if it reached no provider, failed
+// without a report or an estimate, or requested something without a price;
+// otherwise what the price book says. It leaves a request unpriced if the model
+// answered without reporting usage.
 func charge(r *Row, o *pipeline.Outcome, book *prices.Book) {
 	nothing := func(p *prices.Price) {
 		r.CostUSD, r.Priced, r.Price = new(prices.Nano), true, p
@@ -149,8 +154,8 @@ func charge(r *Row, o *pipeline.Outcome, book *prices.Book) {
 	}
 }
 
-// counts reports whether a path is one that counts tokens, which no provider charges
-// for: Anthropic's count_tokens, Gemini's countTokens, OpenAI's input_tokens.
+// counts reports whether a path only counts tokens, which no provider charges for:
+// Anthropic's count_tokens, Gemini's countTokens, OpenAI's input_tokens.
 func counts(path string) bool {
 	return strings.HasSuffix(path, "/count_tokens") || strings.HasSuffix(path, ":countTokens") || strings.HasSuffix(path, "/input_tokens")
 }

@@ -12,15 +12,15 @@ import (
 	"time"
 )
 
-// Offsets are how far the segments have been read: bytes, by the file's name. Nil is
-// nothing.
+// Offsets tell how far the segments have been read: bytes, by file name. nil means
+// nothing was read.
 type Offsets map[string]int64
 
-// Scan yields the rows of all segments from a time's UTC day on that come after the
-// offsets, whichever process wrote them, and gives the offsets after them. A line that
-// is not complete yet is left to the next scan. Unlike Each it does not wait for the
-// rows of this process. Rows whose id begins with skip are passed over, where it is not
-// "". It may be called before the log is made.
+// Scan yields the rows after the offsets, in all segments since from's UTC day,
+// whichever process wrote them. It returns the offsets after these rows. It leaves
+// an incomplete last line to the next scan. Unlike Each, it does not wait for the
+// rows of this process. Unless skip is "", it skips rows whose id begins with it.
+// It may be called before a log is created.
 func Scan(dir string, from time.Time, after Offsets, skip string, yield func(*Row)) (Offsets, error) {
 	all, err := list(dir)
 	if err != nil {
@@ -41,7 +41,7 @@ func Scan(dir string, from time.Time, after Offsets, skip string, yield func(*Ro
 				yield(r)
 			}
 		})
-		if err != nil && !errors.Is(err, fs.ErrNotExist) { // it may have been pruned meanwhile
+		if err != nil && !errors.Is(err, fs.ErrNotExist) { // it may have been pruned in the meantime
 			return after, fmt.Errorf("read request log: %w", err)
 		}
 		next[name] = offset
@@ -49,8 +49,8 @@ func Scan(dir string, from time.Time, after Offsets, skip string, yield func(*Ro
 	return next, nil
 }
 
-// scanFile yields the lines of one file from an offset on, and gives the one after the
-// last whole line.
+// scanFile yields the lines of one file after offset, and returns the offset after
+// the last complete line.
 func scanFile(path string, offset int64, yield func(line []byte)) (int64, error) {
 	f, err := os.Open(path)
 	if err != nil {

@@ -18,7 +18,7 @@ import (
 	"github.com/hostless/hostless/pkg/config"
 )
 
-// segments are the files of the log: DAY.jsonl and, when that has grown, DAY.2.jsonl
+// segments are the files of the log: DAY.jsonl and, once that is full, DAY.2.jsonl
 // and so on, where DAY is the UTC date of a row's arrival. One goroutine appends.
 type segments struct {
 	dir         string
@@ -26,12 +26,12 @@ type segments struct {
 	size, total int64
 	age         time.Duration
 
-	file *os.File // the one written to last, or nil
+	file *os.File // the file last written to, or nil
 	name segment
-	used int64 // its bytes
+	used int64 // its size in bytes
 }
 
-// segment names a file.
+// segment identifies a file.
 type segment struct {
 	day  string
 	part int
@@ -53,7 +53,7 @@ func compareSegments(a, b segment) int {
 
 var segmentName = regexp.MustCompile(`^(\d{4}-\d\d-\d\d)(?:\.(\d{1,6}))?\.jsonl$`)
 
-// list returns the segments of a directory, oldest first; other files are none.
+// list returns the segments of a directory, oldest first. It ignores other files.
 func list(dir string) (all []segment, err error) {
 	entries, err := os.ReadDir(dir)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -72,11 +72,11 @@ func list(dir string) (all []segment, err error) {
 	return all, nil
 }
 
-// day is the segment's day of a row.
+// day returns the segment's day of a row.
 func day(t time.Time) string { return t.UTC().Format(time.DateOnly) }
 
-// appendRows writes rows, those of one day with one write. written is how many, from the
-// first, are in a file.
+// appendRows writes rows, with one write for the rows of a day. written is the
+// number of rows, from the first on, that are in a file.
 func appendRows[R record](s *segments, rows []R) (written int, err error) {
 	for written < len(rows) {
 		end, today := written, day(rows[written].when())
@@ -97,7 +97,7 @@ func appendRows[R record](s *segments, rows []R) (written int, err error) {
 		n, err := s.file.Write(lines.Bytes())
 		s.used += int64(n)
 		if err != nil {
-			s.close() // the next one ends the line that this left
+			s.close() // the next write ends the incomplete line
 			for _, e := range ends {
 				if e <= n {
 					written++
@@ -110,7 +110,7 @@ func appendRows[R record](s *segments, rows []R) (written int, err error) {
 	return written, nil
 }
 
-// open has the day's file open, with room for more bytes.
+// open opens the day's file, with room for more bytes.
 func (s *segments) open(today string, more int64) error {
 	if s.file != nil && s.name.day == today && (s.used == 0 || s.used+more <= s.size) {
 		return nil
@@ -152,7 +152,7 @@ func (s *segments) openFile() error {
 	if err == nil && info.Mode().Perm()&0o077 != 0 {
 		err = f.Chmod(0o600)
 	}
-	if err == nil && info.Size() > 0 { // a line that a crash has cut off ends here
+	if err == nil && info.Size() > 0 { // end a line that was cut off by a crash
 		last := make([]byte, 1)
 		if _, err = f.ReadAt(last, info.Size()-1); err == nil && last[0] != '\n' {
 			_, err = f.Write([]byte("\n"))
@@ -173,8 +173,8 @@ func (s *segments) close() {
 	}
 }
 
-// prune removes segments that are too old, and the oldest until all fit. The one that
-// is written to stays, and so does every later one.
+// prune removes segments that are too old, and the oldest ones until all fit. It
+// keeps the segment that is being written and all later ones.
 func (s *segments) prune() error {
 	all, err := list(s.dir)
 	if err != nil {

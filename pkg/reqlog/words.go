@@ -2,7 +2,8 @@ package reqlog
 
 import "github.com/hostless/hostless/pkg/prices"
 
-// Who is the app that asked, else its token's name or prefix, or "".
+// Who returns the app that sent the request, or else its token's name or prefix, or
+// "".
 func (r *Row) Who() string {
 	for _, name := range []string{r.App, r.TokenName, r.Token} {
 		if name != "" {
@@ -12,8 +13,8 @@ func (r *Row) Who() string {
 	return ""
 }
 
-// Answered is the model that answered, with its provider; without one, what was asked
-// for.
+// Answered returns the model that answered, with its provider. If no provider was
+// reached, it returns the requested model.
 func (r *Row) Answered() string {
 	switch {
 	case r.Provider == "":
@@ -24,7 +25,7 @@ func (r *Row) Answered() string {
 	return r.Provider + "/" + r.ResolvedModel
 }
 
-// PriceText is the price that was applied, as people read it, or "".
+// PriceText formats the applied price for people, or returns "".
 func (r *Row) PriceText() string {
 	if r.Price == nil || r.Price.Input == nil || *r.Price == (prices.Price{}) {
 		return ""
@@ -36,5 +37,5 @@ func (r *Row) PriceText() string {
 	if r.Price.Output != nil {
 		text += ", $" + r.Price.Output.String() + " out"
 	}
-	return text + " a million tokens"
+	return text + " per million tokens"
 }

@@ -142,7 +142,7 @@ func TestCommands(t *testing.T) {
 		"budget set 5":                          "has no period",
 		"budget set 5eur/day":                   "is no amount",
 		"budget set 1.5tokens/day":              "whole number",
-		"budget set 5/day --app x --provider y": "scope is one of",
+		"budget set 5/day --app x --provider y": "scope must be one of",
 		"budget set $5tokens/day":               "is no amount",
 		"budget raise b1":                       "an argument is missing",
 	} {
