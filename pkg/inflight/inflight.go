@@ -1,8 +1,8 @@
-// Package inflight knows the AI requests that are being answered now, and how far each
-// has come.
+// Package inflight tracks the AI requests that are being served, and their
+// progress.
 //
-// It is an Admitter of the gateway's pipeline that admits all. What has ended is package
-// reqlog's.
+// It is an Admitter of the gateway's pipeline that admits every request. Requests
+// that have ended belong to package reqlog.
 package inflight
 
 import (
@@ -17,30 +17,31 @@ import (
 	"github.com/hostless/hostless/pkg/reqlog"
 )
 
-// Request is one that is being answered.
+// Request is a request in flight.
 type Request struct {
 	ID        string    `json:"id"`
-	Time      time.Time `json:"time"` // its arrival, UTC
-	App       string    `json:"app"`  // the NAME of the run that holds the token, or ""
+	Time      time.Time `json:"time"` // arrival, UTC
+	App       string    `json:"app"`  // NAME of the run that owns the token, or ""
 	Token     string    `json:"token"`
 	TokenName string    `json:"token_name"`
 	Client    string    `json:"client"`
-	Model     string    `json:"model"`    // by the caller's name for it
-	Provider  string    `json:"provider"` // where it is tried first
+	Model     string    `json:"model"`    // as the client named it
+	Provider  string    `json:"provider"` // of the first candidate
 	ElapsedMS int64     `json:"elapsed_ms"`
-	FirstMS   *int64    `json:"first_event_ms"` // after the arrival; null where no event came yet
-	// Tokens counts the events of the stream so far, which have about a token each.
+	FirstMS   *int64    `json:"first_event_ms"` // since arrival; null before the first event
+	// Tokens is the number of events of the stream so far. An event has about one
+	// token.
 	Tokens    int64   `json:"tokens"`
 	PerSecond float64 `json:"tokens_per_second"` // since the first event
 }
 
-// Config is what New needs. Its zero value is fine.
+// Config configures a Room. The zero value is usable.
 type Config struct {
-	Redact func(string) string // takes secrets out of what callers chose; nil is none
-	Now    func() time.Time    // time.Now when nil
+	Redact func(string) string // removes secrets from text that clients chose; nil keeps it as it is
+	Now    func() time.Time    // default time.Now
 }
 
-// Room is the requests in flight. It is safe for concurrent use.
+// Room tracks the requests in flight. It is safe for concurrent use.
 type Room struct {
 	cfg  Config
 	mu   sync.Mutex
@@ -52,7 +53,7 @@ type flight struct {
 	provider string
 }
 
-// New makes a Room.
+// New returns a Room.
 func New(cfg Config) *Room {
 	if cfg.Redact == nil {
 		cfg.Redact = func(s string) string { return s }
@@ -79,14 +80,14 @@ func (r *Room) Admit(_ context.Context, call *pipeline.Call, candidates []pipeli
 	}, nil
 }
 
-// Len counts them.
+// Len returns the number of requests in flight.
 func (r *Room) Len() int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return len(r.open)
 }
 
-// List returns them, oldest first.
+// List returns the requests in flight, oldest first.
 func (r *Room) List() []Request {
 	now := r.cfg.Now()
 	r.mu.Lock()
@@ -103,10 +104,10 @@ func (r *Room) List() []Request {
 	return out
 }
 
-// maxText bounds what callers choose.
+// maxText is the maximum length of text that clients choose.
 const maxText = 200
 
-// view copies what is shown: nothing of it keeps the request's body.
+// view copies what is shown, so that nothing retains the request's body.
 func (f *flight) view(now time.Time) Request {
 	c := f.call
 	v := Request{

@@ -1,15 +1,16 @@
-// Package keypool spreads the calls of one provider over its several keys and keeps
-// them going while some of the keys do not work.
+// Package keypool distributes the calls to one provider over its several keys, and
+// keeps them succeeding while some of the keys fail.
 //
-// It is a Planner around the gateway's own, and an Observer. A conversation stays on
-// the key that it began with, so that the provider's prompt cache holds. A key that
-// the provider refuses (401, 402, 403) is passed over until it works again, one that
-// is rate-limited (429) for as long as the provider asks; what is wrong with the
-// provider itself (5xx, no connection) is tried once more with the same key. A
-// provider with one key costs a look-up and nothing else.
+// It is a Planner around the gateway's own, and an Observer. A conversation stays
+// on the key that it started with, so that the provider's prompt cache is used. A
+// key that the provider refuses (401, 402, 403) is skipped until it works again,
+// and a rate-limited one (429) for as long as the provider asks. After a fault of
+// the provider itself (5xx, no connection) the call is retried once with the same
+// key. For a provider with one key, the package only adds a look-up.
 //
-// Where keys are stored is package keys' concern, which models a name leads to the
-// gateway's. Nothing here is written to disk: a restart gives every key another try.
+// Keys are stored by package keys; which models a name leads to is decided by the
+// gateway. Nothing here is written to disk: after a restart every key is tried
+// again.
 package keypool
 
 import (
@@ -29,47 +30,49 @@ import (
 	"github.com/hostless/hostless/pkg/provider"
 )
 
-// KeyHeader lets a caller pick one of a provider's keys by its label; "-" is the one
-// without a label. `keys test` uses it.
+// KeyHeader lets a client choose one of a provider's keys by its label; "-" is the
+// key without a label. `keys test` uses it.
 const KeyHeader = "X-Hostless-Key"
 
 // Limits of one call.
 const (
-	maxKeys     = 6                      // that are tried
-	maxTime     = time.Minute            // after the arrival of a call no other key is tried
-	repeatDelay = 250 * time.Millisecond // before the same key is tried once more
+	maxKeys     = 6                      // tried per call
+	maxTime     = time.Minute            // no other key is tried after a call is this old
+	repeatDelay = 250 * time.Millisecond // before the same key is retried
 )
 
-// Keys are the stored keys of each provider.
+// Keys gives access to the stored keys of each provider.
 type Keys interface {
-	// Count is how many keys a provider has, cheap enough for each call.
+	// Count returns the number of a provider's keys. It must be cheap enough to be
+	// called for each call.
 	Count(provider string) int
-	// All gives the keys that can be used, by label: at least one, or an error.
+	// All returns the usable keys of a provider, by label: at least one, or an
+	// error.
 	All(ctx context.Context, provider string) ([]pipeline.Credential, error)
 }
 
 // Config is what New needs.
 type Config struct {
 	Keys   Keys             // required
-	Now    func() time.Time // time.Now when nil
-	Logger *slog.Logger     // discards when nil
+	Now    func() time.Time // default time.Now
+	Logger *slog.Logger     // default discards
 }
 
-// Pool knows how the keys do and which conversation is on which key. It is safe for
-// concurrent use.
+// Pool tracks the state of the keys and which conversation uses which key. It is
+// safe for concurrent use.
 type Pool struct {
 	cfg      Config
-	troubled atomic.Int64 // keys with a state: 0 on a good day
+	troubled atomic.Int64 // number of keys with a state; usually 0
 
 	mu       sync.Mutex
 	keys     map[keyName]*state
 	sessions sessions
 }
 
-// keyName names a key.
+// keyName identifies a key.
 type keyName struct{ provider, label string }
 
-// New makes a pool.
+// New returns a pool.
 func New(cfg Config) (*Pool, error) {
 	if cfg.Keys == nil {
 		return nil, errors.New("key pool: Keys are required")
@@ -83,8 +86,8 @@ func New(cfg Config) (*Pool, error) {
 	return &Pool{cfg: cfg, keys: map[keyName]*state{}}, nil
 }
 
-// Planner wraps the planner that routes a call to a provider: its one candidate
-// becomes one for each key that may be tried, best first.
+// Planner wraps the planner that routes a call to a provider: it replaces that
+// planner's single candidate by one for each key that may be tried, best first.
 func (p *Pool) Planner(inner pipeline.Planner) pipeline.Planner {
 	return pipeline.PlannerFunc(func(ctx context.Context, call *pipeline.Call) ([]pipeline.Candidate, error) {
 		found, err := inner.Candidates(ctx, call)
@@ -117,7 +120,7 @@ func (p *Pool) spread(ctx context.Context, call *pipeline.Call, first pipeline.C
 	return s.candidates(first), nil
 }
 
-// pick returns the one key that the caller asks for, whatever its state.
+// pick returns the one key that the client asks for, whatever its state.
 func pick(all []pipeline.Credential, label string, first pipeline.Candidate) ([]pipeline.Candidate, error) {
 	for _, cred := range all {
 		if cred.Label == label || cred.Label == "" && label == "-" {
@@ -126,12 +129,12 @@ func pick(all []pipeline.Credential, label string, first pipeline.Candidate) ([]
 	}
 	return nil, &fault.Error{
 		Kind: fault.Invalid, Param: KeyHeader, Code: "unknown_key",
-		Message: "provider \"" + first.Provider.Name + "\" has no key of that label", Next: "hostless keys list",
+		Message: "provider \"" + first.Provider.Name + "\" has no key with that label", Next: "hostless keys list",
 	}
 }
 
-// with is a candidate with another key of its provider, which may have a base URL and
-// a dialect of its own.
+// with returns a candidate with another key of its provider. The key may have its
+// own base URL and dialect.
 func with(to pipeline.Candidate, cred pipeline.Credential) pipeline.Candidate {
 	if cred.Dialect != to.Credential.Dialect {
 		if known := provider.Default().Get(to.Provider.Name); known != nil {
@@ -144,20 +147,20 @@ func with(to pipeline.Candidate, cred pipeline.Credential) pipeline.Candidate {
 	return to
 }
 
-// spreading is one call on its way over the keys of a provider. It belongs to the
-// call's goroutine.
+// spreading is one call that is distributed over the keys of a provider. It belongs
+// to the call's goroutine.
 type spreading struct {
 	pool    *Pool
 	call    *pipeline.Call
 	model   string
 	session session
-	keys    []pipeline.Credential // in the order in which they are tried
-	over    []bool                // by key: nothing more is expected of it
+	keys    []pipeline.Credential // in the order of the attempts
+	over    []bool                // by key: it will not be tried again for this call
 }
 
-// order sorts the keys: the conversation's own first, then by the rank that the
-// conversation gives them. Keys that do not work now are left out; where none works,
-// the one that is to work the soonest is tried alone.
+// order sorts the keys: the conversation's current key first, then by their rank
+// for the conversation. It leaves out keys that do not work now. If none works, it
+// keeps only the key that will be usable soonest.
 func (s *spreading) order(all []pipeline.Credential) {
 	p := s.pool
 	p.mu.Lock()
@@ -192,8 +195,8 @@ func ifElse(is bool, then, otherwise int) int {
 	return otherwise
 }
 
-// candidates lists each key twice: it is tried once more where the provider, and not
-// the key, had a fault.
+// candidates lists each key twice, because a call is retried with the same key if
+// the fault is the provider's and not the key's.
 func (s *spreading) candidates(first pipeline.Candidate) []pipeline.Candidate {
 	out := make([]pipeline.Candidate, 0, 2*len(s.keys))
 	for k, cred := range s.keys {
@@ -213,8 +216,8 @@ func (s *spreading) usable(k int) bool {
 	return !s.over[k] && s.pool.usable(&s.keys[k], s.model)
 }
 
-// retry says whether another try follows an outcome of key k, and makes sure that it
-// is the right one.
+// retry reports whether the call should be attempted again after an outcome of key
+// k, and prepares the next attempt.
 func (s *spreading) retry(k int, repeated bool, o *pipeline.Outcome) bool {
 	if s.pool.cfg.Now().Sub(s.call.Start) > maxTime {
 		return false
@@ -230,7 +233,7 @@ func (s *spreading) retry(k int, repeated bool, o *pipeline.Outcome) bool {
 		if !repeated && repeatable(s.call) {
 			return true
 		}
-		for j := range s.keys { // the other keys lead to the same fault
+		for j := range s.keys { // the other keys of that server have the same fault
 			s.over[j] = s.over[j] || s.keys[j].BaseURL == s.keys[k].BaseURL
 		}
 		return s.move(k)
@@ -238,8 +241,8 @@ func (s *spreading) retry(k int, repeated bool, o *pipeline.Outcome) bool {
 	return false
 }
 
-// move takes the conversation from key k to the next one, and reports whether there is
-// one.
+// move moves the conversation from key k to the next usable one, and reports
+// whether there is one.
 func (s *spreading) move(k int) bool {
 	next := s.next(k)
 	if next < 0 {
@@ -249,7 +252,7 @@ func (s *spreading) move(k int) bool {
 	return true
 }
 
-// next is the first key behind k that may be tried, -1 for none.
+// next returns the first key after k that may be tried, or -1.
 func (s *spreading) next(k int) int {
 	for j := k + 1; j < len(s.keys); j++ {
 		if s.usable(j) {
@@ -259,7 +262,7 @@ func (s *spreading) next(k int) int {
 	return -1
 }
 
-// refused reports whether the provider does not take the key.
+// refused reports whether the provider refused the key.
 func refused(o *pipeline.Outcome) bool {
 	switch o.Status {
 	case http.StatusUnauthorized, http.StatusPaymentRequired, http.StatusForbidden:
@@ -268,7 +271,7 @@ func refused(o *pipeline.Outcome) bool {
 	return o.Kind == pipeline.ProviderUnauthorized
 }
 
-// broken reports whether the provider, or the way there, had a fault.
+// broken reports whether the provider, or the connection to it, failed.
 func broken(o *pipeline.Outcome) bool {
 	switch o.Kind {
 	case pipeline.ProviderUnreachable, pipeline.ProviderTimeout, pipeline.ProviderIncomplete:
@@ -277,9 +280,9 @@ func broken(o *pipeline.Outcome) bool {
 	return o.Status >= 500 || o.Status == http.StatusRequestTimeout
 }
 
-// repeatable reports whether a call may be made once more where it is not known what
-// became of it: it only reads, or asks for tokens. A second job or file could be one
-// too many.
+// repeatable reports whether a call may be repeated when its outcome is unknown: it
+// only reads, or only generates tokens. Repeating others could create a second job
+// or file.
 func repeatable(call *pipeline.Call) bool {
 	if call.Method == http.MethodGet || call.Method == http.MethodHead {
 		return true

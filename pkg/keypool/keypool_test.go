@@ -12,7 +12,7 @@ import (
 	"github.com/hostless/hostless/pkg/secret"
 )
 
-// fixed are keys that do not change.
+// fixed is a set of keys that do not change.
 type fixed map[string][]pipeline.Credential
 
 func (f fixed) Count(provider string) int { return len(f[provider]) }
@@ -20,7 +20,8 @@ func (f fixed) All(_ context.Context, provider string) ([]pipeline.Credential, e
 	return f[provider], nil
 }
 
-// TestMemoryIsBounded: conversations and keys come from callers and files without end.
+// TestMemoryIsBounded: the number of conversations and keys from clients and files
+// is unlimited, the memory for them is not.
 func TestMemoryIsBounded(t *testing.T) {
 	p, err := New(Config{Keys: fixed{}})
 	if err != nil {
@@ -44,7 +45,7 @@ func TestMemoryIsBounded(t *testing.T) {
 	}
 }
 
-// TestStates: what is known of a key holds for that key, and is taken back.
+// TestStates: a state applies to its key only, and ends when the key works again.
 func TestStates(t *testing.T) {
 	p, err := New(Config{Keys: fixed{}})
 	if err != nil {
@@ -64,7 +65,7 @@ func TestStates(t *testing.T) {
 	if !p.usable(&other, "m") {
 		t.Error("another key of that name is refused")
 	}
-	attempt(400) // says nothing of the key
+	attempt(400) // says nothing about the key
 	if p.usable(&cred, "m") {
 		t.Error("400 took it back")
 	}
@@ -85,7 +86,8 @@ func TestStates(t *testing.T) {
 	}
 }
 
-// TestRank: conversations are spread evenly, and a key that goes moves its own alone.
+// TestRank: conversations are distributed evenly, and removing a key moves only its
+// own.
 func TestRank(t *testing.T) {
 	labels := []string{"", "work", "spare", "x"}
 	best := func(s session, labels []string) (top string) {
@@ -112,7 +114,7 @@ func TestRank(t *testing.T) {
 	}
 }
 
-// FuzzSession: no body breaks the reading of what names its conversation.
+// FuzzSession: reading a conversation's name does not fail on any body.
 func FuzzSession(f *testing.F) {
 	for _, body := range []string{
 		`{"model":"m","messages":[{"role":"user","content":[{"type":"text","text":"x"}]}]}`, `{"previous_response_id":"resp_1","input":"x"}`,
@@ -130,8 +132,8 @@ func FuzzSession(f *testing.F) {
 	})
 }
 
-// BenchmarkPlanner: what a provider with one key costs beside the planner itself, and
-// what one with three does.
+// BenchmarkPlanner measures what the pool adds to the planner for a provider with
+// one key, and with three.
 func BenchmarkPlanner(b *testing.B) {
 	openai := provider.Default().Get("openai")
 	keys := fixed{"openai": {{Provider: "openai", Key: secret.New("k")}}}

@@ -13,25 +13,25 @@ import (
 	"github.com/hostless/hostless/pkg/jsonscan"
 )
 
-// session is a conversation with a provider, by a hash of what names it. The hash is
-// the same after a restart, and so is the key that it begins with.
+// session identifies a conversation with a provider by a hash of its name. The hash
+// is the same after a restart, and so is the key that the conversation starts with.
 type session uint64
 
-// sessionHeaders are the request headers by which agents and SDKs name a
-// conversation: Claude Code's, Codex's (with underscores in earlier versions),
-// opencode's, OpenRouter's and those of others who follow them.
+// sessionHeaders are the request headers in which agents and SDKs name a
+// conversation: those of Claude Code, Codex (with underscores in earlier versions),
+// opencode, OpenRouter and of others that use the same ones.
 var sessionHeaders = []string{
 	"X-Claude-Code-Session-Id", "Session_id", "Session-Id", "Conversation_id", "Conversation-Id", "Thread-Id",
 	"X-Session-Affinity", "X-Session-Id", "X-Opencode-Session", "X-Task-Id", "X-Conversation-Id",
 }
 
-// Bounds of what is looked at: of a name, and of a first message.
+// Limits for the length of a name, and of a first message.
 const (
 	maxName  = 256
 	maxFirst = 16 << 10
 )
 
-// named makes a session of a kind of name and the name.
+// named returns the session for a kind of name and the name.
 func named(provider, kind, name string) session {
 	h := fnv.New64a()
 	for _, part := range [...]string{provider, kind, name} {
@@ -41,28 +41,29 @@ func named(provider, kind, name string) session {
 	return session(mix(h.Sum64()))
 }
 
-// mix spreads a hash over all of its bits (the finalizer of MurmurHash3).
+// mix distributes a hash over all of its bits (the finalizer of MurmurHash3).
 func mix(h uint64) uint64 {
 	h = (h ^ h>>33) * 0xff51afd7ed558ccd
 	h = (h ^ h>>33) * 0xc4ceb9fe1a85ec53
 	return h ^ h>>33
 }
 
-// rank orders keys for a session: highest first (rendezvous hashing), so that a key
-// that comes or goes moves its own sessions alone.
+// rank orders the keys for a session, highest first (rendezvous hashing): adding or
+// removing a key only moves that key's sessions.
 func (s session) rank(label string) uint64 {
 	h := fnv.New64a()
 	h.Write([]byte(label))
 	return mix(uint64(s) ^ mix(h.Sum64()))
 }
 
-// storedSession is the conversation that a stored response is a part of.
+// storedSession returns the session of the conversation that a stored response
+// belongs to.
 func storedSession(provider, id string) session { return named(provider, "response", id) }
 
-// sessionOf finds what conversation a call belongs to: what names it, in the headers
-// or in the body, else its first message, else the token. Calls without a model, which
-// are about files, batches and other things that an account keeps, are all of one
-// conversation: they go to the same key.
+// sessionOf returns the conversation that a call belongs to. It is identified by
+// its name in the headers or in the body, otherwise by its first message, otherwise
+// by the token. Calls without a model, for files, batches and other things that an
+// account stores, form one conversation, so that they all use the same key.
 func sessionOf(call *pipeline.Call, provider string) session {
 	if call.Model == "" {
 		return named(provider, "stored", "")
@@ -96,14 +97,15 @@ func headerName(h http.Header) string {
 	return ""
 }
 
-// conversation is what names a conversation in a body.
+// conversation holds what identifies a conversation in a body.
 type conversation struct {
 	previous string // previous_response_id
-	name     string // an own name: prompt_cache_key, a conversation, a session
-	first    string // the beginning of the first message
+	name     string // prompt_cache_key, or the ID of a conversation or session
+	first    string // beginning of the first message
 }
 
-// read reads a body of any dialect; what is no JSON object names nothing.
+// read reads a body of any dialect. It finds nothing in one that is not a JSON
+// object.
 func (c *conversation) read(data []byte) {
 	var turns, user jsonscan.Span
 	jsonscan.Skim(data, func(key []byte, v jsonscan.Span) error {
@@ -133,7 +135,7 @@ func (c *conversation) read(data []byte) {
 	}
 }
 
-// idOf reads a conversation's ID, by itself or in an object.
+// idOf reads a conversation's ID: a string, or the id member of an object.
 func idOf(raw []byte) string {
 	if jsonscan.KindOf(raw) == '{' {
 		id, _ := jsonscan.Member(raw, "id")
@@ -143,9 +145,9 @@ func idOf(raw []byte) string {
 	return text
 }
 
-// sessionOfUser finds the session in metadata.user_id as Claude Code writes it:
-// `user_…_account_…_session_UUID`, or JSON with a session_id. Another user_id names a
-// person and no conversation.
+// sessionOfUser returns the session in metadata.user_id as Claude Code writes it:
+// `user_…_account_…_session_UUID`, or JSON with a session_id. Other values name a
+// user and not a conversation.
 func sessionOfUser(metadata []byte) string {
 	id, _ := jsonscan.Member(metadata, "user_id")
 	text, _ := jsonscan.Text(id.Of(metadata))
@@ -164,8 +166,8 @@ func sessionOfUser(metadata []byte) string {
 	return ""
 }
 
-// firstText is the beginning of what the user wrote first. It is read as text: marks
-// such as cache_control move along as a conversation grows.
+// firstText returns the beginning of the user's first message. It reads only the
+// text, because marks such as cache_control move as a conversation grows.
 func firstText(turns []byte) string {
 	if text, ok := jsonscan.Text(turns); ok {
 		return text[:min(len(text), maxFirst)]
@@ -176,7 +178,7 @@ func firstText(turns []byte) string {
 	found := ""
 	jsonscan.SkimElements(turns, func(at jsonscan.Span) error {
 		turn := at.Of(turns)
-		if text, ok := jsonscan.Text(turn); ok { // embeddings take a list of texts
+		if text, ok := jsonscan.Text(turn); ok { // the input of embeddings is a list of texts
 			found = text
 			return errFound
 		}
@@ -195,7 +197,8 @@ func firstText(turns []byte) string {
 	return found[:min(len(found), maxFirst)]
 }
 
-// textOf reads the text of a turn: its content or parts, as one text or in pieces.
+// textOf reads the text of a turn from its content or parts, which are one text or
+// a list.
 func textOf(turn []byte) string {
 	content, ok := jsonscan.Member(turn, "content")
 	if !ok {
@@ -219,11 +222,11 @@ func textOf(turn []byte) string {
 // errFound ends a scan.
 var errFound = errors.New("found")
 
-// storedMarks stand in bodies that refer to what an account keeps.
+// storedMarks occur in bodies that refer to things stored in an account.
 var storedMarks = [][]byte{[]byte(`"previous_response_id"`), []byte(`"conversation"`), []byte(`"file_id"`), []byte(`"file_ids"`), []byte(`"vector_store_ids"`), []byte(`"container"`), []byte(`"cachedContent"`), []byte(`"fileData"`)}
 
-// notHere reports whether an answer says that the key's account does not have what
-// the call is about: another key's may.
+// notHere reports whether a response says that the key's account does not have what
+// the call refers to. The account of another key may have it.
 func notHere(call *pipeline.Call, o *pipeline.Outcome) bool {
 	switch o.Status {
 	case http.StatusNotFound, http.StatusBadRequest:
@@ -241,14 +244,13 @@ func notHere(call *pipeline.Call, o *pipeline.Outcome) bool {
 	return false
 }
 
-// maxSessions bounds the conversations that are remembered.
+// maxSessions is how many conversations are remembered.
 const maxSessions = 16 << 10
 
-// sessions remember which key a conversation is on, the latest ones. The zero value
-// is empty.
+// sessions remembers the keys of the latest conversations. The zero value is empty.
 type sessions struct {
 	byID   map[session]*list.Element
-	latest list.List // of bound, the latest first
+	latest list.List // of bound, latest first
 }
 
 type bound struct {

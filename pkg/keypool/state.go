@@ -11,32 +11,35 @@ import (
 	"github.com/hostless/hostless/pkg/secret"
 )
 
-// How long a key is passed over.
+// How long a key is skipped.
 const (
-	refusedFor  = time.Hour        // after 401, 402 or 403: then one call tries it
-	firstPause  = 15 * time.Second // after a 429 that names no time, doubled with each
-	longestTime = time.Hour        // whatever the provider asks
+	refusedFor  = time.Hour        // after 401, 402 or 403; then one call tries it
+	firstPause  = 15 * time.Second // after a 429 without a time; doubled with each further one
+	longestTime = time.Hour        // at most, even if the provider asks for more
 )
 
-// maxLimits bounds the models that one key is limited for: their names are callers'.
+// maxLimits is how many models one key may have limits for, because clients choose
+// the models' names.
 const maxLimits = 64
 
-// state is what is wrong with a key. It holds as long as the key is the same one.
+// state is the state of a key that does not work. It applies only while the stored
+// key is the same one.
 type state struct {
 	key    secret.String
-	status int       // that the provider refused it with; 0 if it does not
+	status int       // of the provider's refusal; 0 if there is none
 	since  time.Time // of the refusal
 	until  time.Time
-	// limits are the rate limits by model, which providers count apart.
+	// limits are the rate limits by model, because providers limit models
+	// separately.
 	limits map[string]limit
 }
 
 type limit struct {
 	until  time.Time
-	strike int // limits in a row
+	strike int // number of limits in a row
 }
 
-// usable reports whether a key is to be tried for a model.
+// usable reports whether a key should be tried for a model.
 func (p *Pool) usable(cred *pipeline.Credential, model string) bool {
 	if p.troubled.Load() == 0 {
 		return true
@@ -50,8 +53,8 @@ func (p *Pool) usableLocked(cred *pipeline.Credential, model string) bool {
 	return !p.until(cred, model).After(p.cfg.Now())
 }
 
-// until is when a key may be tried again, zero if nothing is known against it; p.mu
-// is held.
+// until returns when a key may be tried again, or zero if it is usable. p.mu must
+// be held.
 func (p *Pool) until(cred *pipeline.Credential, model string) time.Time {
 	s := p.keys[keyName{cred.Provider, cred.Label}]
 	if s == nil || !s.key.Equal(cred.Key) {
@@ -64,7 +67,7 @@ func (p *Pool) until(cred *pipeline.Credential, model string) time.Time {
 	return at
 }
 
-// Attempt implements pipeline.Observer: it learns how the keys do.
+// Attempt implements pipeline.Observer: it updates the state of the key.
 func (p *Pool) Attempt(call *pipeline.Call, o pipeline.Outcome) {
 	cred := &o.Candidate.Credential
 	switch {
@@ -82,22 +85,22 @@ func (p *Pool) Attempt(call *pipeline.Call, o pipeline.Outcome) {
 // Done implements pipeline.Observer.
 func (p *Pool) Done(*pipeline.Call, pipeline.Outcome) {}
 
-// learn notes which key a stored response is with.
+// learn remembers which key a stored response was made with.
 func (p *Pool) learn(cred *pipeline.Credential, o *pipeline.Outcome) {
 	if o.Usage.Response != "" && p.cfg.Keys.Count(cred.Provider) > 1 {
 		p.bind(storedSession(cred.Provider, o.Usage.Response), cred.Label)
 	}
 }
 
-// bind notes which key a conversation is on.
+// bind remembers which key a conversation uses.
 func (p *Pool) bind(s session, label string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.sessions.bind(s, label)
 }
 
-// stateOf returns the state of a key, a new one where there is none or it is
-// another key's; p.mu is held.
+// stateOf returns the state of a key, or a new state if there is none or it is of
+// an earlier key. p.mu must be held.
 func (p *Pool) stateOf(cred *pipeline.Credential) *state {
 	name := keyName{cred.Provider, cred.Label}
 	s := p.keys[name]
@@ -109,19 +112,19 @@ func (p *Pool) stateOf(cred *pipeline.Credential) *state {
 	return s
 }
 
-// refuse takes a key out.
+// refuse records that the provider refused a key.
 func (p *Pool) refuse(cred *pipeline.Credential, status int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	s, now := p.stateOf(cred), p.cfg.Now()
 	if s.status == 0 {
 		s.since = now
-		p.cfg.Logger.Warn("the provider refuses a key, it is passed over where there is another one", "provider", cred.Provider, "label", cred.Label, "status", status, "for", refusedFor)
+		p.cfg.Logger.Warn("the provider refuses a key; it is skipped while there is another one", "provider", cred.Provider, "label", cred.Label, "status", status, "for", refusedFor)
 	}
 	s.status, s.until = status, now.Add(refusedFor)
 }
 
-// limit pauses a key for one model.
+// limit records a rate limit of a key for one model.
 func (p *Pool) limit(cred *pipeline.Credential, model string, asked time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -140,7 +143,7 @@ func (p *Pool) limit(cred *pipeline.Credential, model string, asked time.Duratio
 	p.cfg.Logger.Debug("a key is rate-limited", "provider", cred.Provider, "label", cred.Label, "for", asked)
 }
 
-// works takes back what is known against a key.
+// works clears the state of a key.
 func (p *Pool) works(cred *pipeline.Credential, model string) {
 	if p.troubled.Load() == 0 {
 		return
@@ -166,8 +169,8 @@ func (p *Pool) drop(name keyName) {
 	p.troubled.Store(int64(len(p.keys)))
 }
 
-// Forget takes back what is known against a provider's keys, "" for all: they were
-// changed.
+// Forget clears the states of a provider's keys, or of all keys if provider is "",
+// because they were changed.
 func (p *Pool) Forget(provider string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -178,21 +181,21 @@ func (p *Pool) Forget(provider string) {
 	}
 }
 
-// The states of a key.
+// States of a key.
 const (
 	OK      = "ok"
-	Limited = "limited" // rate-limited, for one model at least
-	Refused = "refused" // the provider does not take it
+	Limited = "limited" // rate-limited for at least one model
+	Refused = "refused" // refused by the provider
 )
 
-// Health is how a key does.
+// Health is the condition of a key.
 type Health struct {
 	State  string    // OK, Limited or Refused
-	Status int       // that it was refused with, 429 where limited, else 0
-	Until  time.Time // when it is tried again; zero where OK
+	Status int       // of the refusal; 429 if Limited; otherwise 0
+	Until  time.Time // when it will be tried again; zero if OK
 }
 
-// Health tells how a key does, as far as calls have shown.
+// Health returns the condition of a key as the calls so far have shown it.
 func (p *Pool) Health(provider, label string) Health {
 	if p.troubled.Load() == 0 {
 		return Health{State: OK}
@@ -202,7 +205,7 @@ func (p *Pool) Health(provider, label string) Health {
 	return p.health(keyName{provider, label})
 }
 
-// health is Health; p.mu is held.
+// health is Health for callers that hold p.mu.
 func (p *Pool) health(name keyName) Health {
 	s := p.keys[name]
 	if s == nil {
@@ -220,7 +223,7 @@ func (p *Pool) health(name keyName) Health {
 	return h
 }
 
-// Problems tells of the keys that are refused, a sentence each, for status and doctor.
+// Problems describes the refused keys, one sentence each, for status and doctor.
 func (p *Pool) Problems() (all []string) {
 	if p.troubled.Load() == 0 {
 		return nil

@@ -1,6 +1,6 @@
-// Package mcp owns the Model Context Protocol server: read-only tools over the apps,
-// what they printed, the request log and spend.
+// Package mcp owns the Model Context Protocol server: read-only tools for the apps,
+// their output, the request log and spend.
 //
-// What they show is what the control API gives to the process that asks: below
-// `hostless run`, its own app's. It changes nothing.
+// The tools return what the control API returns to the process that asks: below
+// `hostless run`, only what belongs to its own app. They change nothing.
 package mcp

@@ -12,19 +12,20 @@ import (
 	sdk "github.com/modelcontextprotocol/go-sdk/mcp"
 )
 
-// lastAnswers is how long what was asked is still answered once the client has ended
-// its side.
+// lastAnswers is how long pending requests are still answered after the client has
+// closed its side.
 const lastAnswers = 15 * time.Second
 
-// Serve speaks with one client over a pair of streams, one JSON message a line, until it
-// leaves or ctx ends. What it asked before it ended its side is answered.
+// Serve serves one client over a pair of streams, one JSON message per line, until
+// the client closes its side or ctx ends. Requests sent before that are still
+// answered.
 func Serve(ctx context.Context, s *sdk.Server, in io.Reader, out io.Writer) error {
 	t := &pending{out: out, answered: make(chan struct{}, 1)}
 	lines, write := io.Pipe()
-	go t.read(ctx, in, write) // ends with in
+	go t.read(ctx, in, write) // ends when in does
 	err := s.Run(ctx, &sdk.IOTransport{Reader: lines, Writer: t})
 	if errors.Is(err, io.EOF) || ctx.Err() != nil {
-		return nil // the client has left
+		return nil // the client has disconnected
 	}
 	return err
 }
@@ -38,14 +39,15 @@ type pending struct {
 	open int
 }
 
-// message is what tells a request from a notification and a response.
+// message has the members that distinguish a request from a notification and a
+// response.
 type message struct {
 	ID     json.RawMessage `json:"id"`
 	Method string          `json:"method"`
 }
 
-// read passes the client's messages on, and its end once all is answered: the SDK
-// gives up what is in flight then.
+// read passes the client's messages on to the SDK. It delays their end until all
+// requests are answered, because the SDK then cancels the requests in flight.
 func (p *pending) read(ctx context.Context, in io.Reader, to *io.PipeWriter) {
 	from := io.TeeReader(in, to)
 	decoder := json.NewDecoder(from)
@@ -53,7 +55,7 @@ func (p *pending) read(ctx context.Context, in io.Reader, to *io.PipeWriter) {
 		var m message
 		if err := decoder.Decode(&m); err != nil {
 			if !errors.Is(err, io.EOF) {
-				io.Copy(io.Discard, from) // the SDK says what is wrong with it
+				io.Copy(io.Discard, from) // the SDK reports what is wrong with it
 			}
 			break
 		}
@@ -87,7 +89,7 @@ func (p *pending) count() int {
 	return p.open
 }
 
-// Write writes one message of the server's, with its line end.
+// Write writes one message of the server, with its newline.
 func (p *pending) Write(data []byte) (int, error) {
 	n, err := p.out.Write(data)
 	var m message
@@ -101,5 +103,5 @@ func (p *pending) Write(data []byte) (int, error) {
 	return n, err
 }
 
-// Close leaves the stream open: it is the process's own.
+// Close does not close the stream, because it is the process's standard output.
 func (p *pending) Close() error { return nil }

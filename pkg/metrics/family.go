@@ -10,29 +10,30 @@ import (
 	"strings"
 )
 
-// maxSeries bounds a family: names of models and apps come from outside. What is past
-// it is counted with "other" in their place.
+// maxSeries is the maximum number of series of a family, because names of models
+// and apps come from outside. Further ones are counted with "other" in place of
+// these names.
 const maxSeries = 1000
 
-// other stands for what is past maxSeries.
+// other replaces names beyond maxSeries.
 const other = "other"
 
-// family is one metric with all its series. The lock is Metrics'.
+// family is one metric with all its series. It is guarded by the lock of Metrics.
 type family struct {
 	name, help, kind string
 	labels           []string
-	open             []int     // indices of labels whose values are not a closed set
-	bounds           []float64 // of a histogram, seconds
-	unit             int64     // what one of a counter's steps is a fraction of; 0 is 1
+	open             []int     // indices of labels that can have any value
+	bounds           []float64 // of a histogram, in seconds
+	unit             int64     // how many steps of a counter make one; 0 means 1
 	series           map[string]*series
 }
 
-// series is a counter's value, or a histogram's.
+// series is the state of a counter or a histogram.
 type series struct {
 	values  []string
 	count   int64
 	sum     float64
-	buckets []int64 // not cumulative; the last is beyond all bounds
+	buckets []int64 // not cumulative; the last one is above all bounds
 }
 
 func (f *family) get(values ...string) *series {
@@ -68,11 +69,12 @@ func (f *family) observe(seconds float64, values ...string) {
 	s.buckets[i]++
 }
 
-// escapes of label values, and of help texts but for the quote: Prometheus text format
-// 0.0.4, https://prometheus.io/docs/instrumenting/exposition_formats/.
+// escapes are the escapes of label values, and, except for the quote, of help
+// texts, in the Prometheus text format 0.0.4:
+// https://prometheus.io/docs/instrumenting/exposition_formats/.
 var escapes = strings.NewReplacer(`\`, `\\`, "\n", `\n`, `"`, `\"`)
 
-// text writes the family.
+// text writes the family in the text format.
 func (f *family) text(w io.Writer) {
 	fmt.Fprintf(w, "# HELP %s %s\n# TYPE %s %s\n", f.name, f.help, f.name, f.kind)
 	for _, key := range slices.Sorted(maps.Keys(f.series)) {
@@ -98,7 +100,7 @@ func (f *family) text(w io.Writer) {
 	}
 }
 
-// value is a counter's value, exact where it counts in fractions.
+// value formats a counter's value; fractions are exact.
 func (f *family) value(n int64) string {
 	if f.unit == 0 {
 		return strconv.FormatInt(n, 10)

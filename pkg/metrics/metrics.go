@@ -1,9 +1,9 @@
-// Package metrics counts requests for Prometheus and the like: how many, how long, how
-// many tokens, what they cost, why they failed.
+// Package metrics counts requests for Prometheus: their number, duration, tokens,
+// cost and errors.
 //
-// It hears of each request from the request log, after it, in the log's own goroutine;
-// it owns the metrics' names, their labels and the text that shows them. Who may read
-// that is decided by those who serve it.
+// The request log passes it each request, after the row was written, in the log's
+// own goroutine. The package owns the metrics' names, their labels and the text
+// format. Who may read them is decided by the server that exposes them.
 package metrics
 
 import (
@@ -18,18 +18,18 @@ import (
 	"github.com/hostless/hostless/pkg/reqlog"
 )
 
-// ContentType is that of the text.
+// ContentType is the media type of the text format.
 const ContentType = "text/plain; version=0.0.4; charset=utf-8"
 
 // Config is what New needs.
 type Config struct {
 	Version  string
-	Started  time.Time           // of the daemon
-	InFlight func() int          // AI requests that are being served; nil is not told
-	Dropped  func() (rows int64) // rows that the request log could not write; nil is not told
+	Started  time.Time           // when the daemon started
+	InFlight func() int          // number of AI requests being served; nil omits the metric
+	Dropped  func() (rows int64) // rows that the request log could not write; nil omits the metric
 }
 
-// Metrics counts. It is safe for concurrent use.
+// Metrics counts requests. It is safe for concurrent use.
 type Metrics struct {
 	cfg Config
 
@@ -46,25 +46,25 @@ type Metrics struct {
 	all      []*family
 }
 
-// The bounds of histograms, in seconds.
+// Bounds of the histograms, in seconds.
 var (
 	overheadBounds = []float64{.0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .5, 1}
 	answerBounds   = []float64{.05, .1, .25, .5, 1, 2.5, 5, 10, 20, 30, 60, 120, 300}
 )
 
-// New makes metrics that have counted nothing.
+// New returns metrics that have counted nothing.
 func New(cfg Config) *Metrics {
 	m := &Metrics{cfg: cfg}
-	m.requests = m.counter("hostless_requests_total", "AI requests by the app that asked, the provider and model that answered, and the status.", "app", "provider", "model", "status").opened(0, 2)
+	m.requests = m.counter("hostless_requests_total", "AI requests by requesting app, provider and model that answered, and status.", "app", "provider", "model", "status").opened(0, 2)
 	m.apps = m.counter("hostless_app_requests_total", "Requests to apps by app and status.", "app", "status").opened(0)
-	m.errors = m.counter("hostless_errors_total", "AI requests that failed, by whose fault and why.", "kind")
-	m.tokens = m.counter("hostless_tokens_total", "Tokens by class. input and output count all; cached and cache_write are parts of input, reasoning of output.", "provider", "model", "class").opened(1)
-	m.cost = m.counter("hostless_cost_dollars_total", "What AI requests cost, in US dollars.", "app", "provider", "model").opened(0, 2)
+	m.errors = m.counter("hostless_errors_total", "AI requests that failed, by the kind of error.", "kind")
+	m.tokens = m.counter("hostless_tokens_total", "Tokens by class. input and output count all; cached and cache_write are parts of input, reasoning is a part of output.", "provider", "model", "class").opened(1)
+	m.cost = m.counter("hostless_cost_dollars_total", "Cost of AI requests in US dollars.", "app", "provider", "model").opened(0, 2)
 	m.cost.unit = int64(prices.Dollar)
-	m.unpriced = m.counter("hostless_unpriced_requests_total", "AI requests whose cost is not known.", "provider", "model").opened(1)
-	m.upstream = m.histogram(answerBounds, "hostless_upstream_latency_seconds", "From sending a request to a provider until the first byte of its answer, each attempt.", "provider")
-	m.overhead = m.histogram(overheadBounds, "hostless_overhead_seconds", "The part of an AI request that was not spent on a provider.")
-	m.first = m.histogram(answerBounds, "hostless_time_to_first_token_seconds", "From the arrival of a streamed AI request until the first byte of its answer.", "provider")
+	m.unpriced = m.counter("hostless_unpriced_requests_total", "AI requests of unknown cost.", "provider", "model").opened(1)
+	m.upstream = m.histogram(answerBounds, "hostless_upstream_latency_seconds", "Time from sending a request to a provider until the first byte of its response, for each attempt.", "provider")
+	m.overhead = m.histogram(overheadBounds, "hostless_overhead_seconds", "Time of an AI request that was not spent waiting for a provider.")
+	m.first = m.histogram(answerBounds, "hostless_time_to_first_token_seconds", "Time from the arrival of a streamed AI request until the first byte of its response.", "provider")
 	return m
 }
 
@@ -80,7 +80,7 @@ func (m *Metrics) histogram(bounds []float64, name, help string, labels ...strin
 	return f
 }
 
-// opened names the labels, by index, whose values are not a closed set.
+// opened names the labels, by index, that can have any value.
 func (f *family) opened(labels ...int) *family {
 	f.open = labels
 	return f
@@ -91,7 +91,7 @@ func (m *Metrics) Request(e reqlog.Event) {
 	r := e.Row
 	model := r.ResolvedModel
 	if r.Status >= 400 || r.Status == 0 {
-		model = "" // what was asked for need not exist
+		model = "" // the requested model need not exist
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -128,7 +128,8 @@ func (m *Metrics) Request(e reqlog.Event) {
 	}
 }
 
-// latency is how long a provider took to begin its answer, or to give none.
+// latency returns the time until the first byte of a provider's response, or until
+// the attempt ended without one.
 func latency(a *pipeline.Attempt) time.Duration {
 	if a.FirstByte.IsZero() {
 		return a.Duration
@@ -136,7 +137,7 @@ func latency(a *pipeline.Attempt) time.Duration {
 	return max(0, a.FirstByte.Sub(a.Start))
 }
 
-// App counts a request to an app; a name that no app has is not told.
+// App counts a request to an app. It leaves the name out if no app has it.
 func (m *Metrics) App(r *reqlog.AppRow) {
 	app := r.App
 	if !r.Known {
@@ -147,7 +148,7 @@ func (m *Metrics) App(r *reqlog.AppRow) {
 	m.apps.add(1, app, strconv.Itoa(r.Status))
 }
 
-// WriteText writes all metrics in Prometheus' text format.
+// WriteText writes all metrics in the Prometheus text format.
 func (m *Metrics) WriteText(w io.Writer) error {
 	out := &failing{w: w}
 	gauge := func(name, help, kind, labels string, v any) {
@@ -155,10 +156,10 @@ func (m *Metrics) WriteText(w io.Writer) error {
 	}
 	gauge("hostless_build_info", "The version of the daemon.", "gauge", `{version="`+escapes.Replace(m.cfg.Version)+`"}`, 1)
 	if !m.cfg.Started.IsZero() {
-		gauge("hostless_start_time_seconds", "When the daemon began, in Unix time.", "gauge", "", number(float64(m.cfg.Started.UnixMilli())/1000))
+		gauge("hostless_start_time_seconds", "Start time of the daemon, in Unix seconds.", "gauge", "", number(float64(m.cfg.Started.UnixMilli())/1000))
 	}
 	if m.cfg.InFlight != nil {
-		gauge("hostless_requests_in_flight", "AI requests that are being served.", "gauge", "", m.cfg.InFlight())
+		gauge("hostless_requests_in_flight", "AI requests in flight.", "gauge", "", m.cfg.InFlight())
 	}
 	if m.cfg.Dropped != nil {
 		gauge("hostless_log_dropped_total", "Rows of the request log that could not be written.", "counter", "", m.cfg.Dropped())
@@ -171,7 +172,7 @@ func (m *Metrics) WriteText(w io.Writer) error {
 	return out.err
 }
 
-// failing keeps the first error of a writer.
+// failing is a writer that keeps its first error.
 type failing struct {
 	w   io.Writer
 	err error

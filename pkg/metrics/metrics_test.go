@@ -32,7 +32,8 @@ func text(t *testing.T, m *metrics.Metrics) string {
 	return b.String()
 }
 
-// TestText holds the text to its form: escapes, cumulative buckets, exact money.
+// TestText checks the text format: escapes, cumulative buckets, exact amounts of
+// money.
 func TestText(t *testing.T) {
 	m := metrics.New(metrics.Config{Version: `1"\`})
 	m.Request(event("sh\"op\\\n", "gpt", 2*time.Second))
@@ -43,7 +44,7 @@ func TestText(t *testing.T) {
 		`hostless_requests_total{app="sh\"op\\\n",provider="openai",model="gpt",status="200"} 2` + "\n",
 		`hostless_cost_dollars_total{app="sh\"op\\\n",provider="openai",model="gpt"} 3.000000002` + "\n",
 		`hostless_tokens_total{provider="openai",model="gpt",class="cached"} 8` + "\n",
-		// Half a second and one: the first is in the bucket of its bound.
+		// Half a second and one second: a value equal to a bound is in that bucket.
 		`hostless_upstream_latency_seconds_bucket{provider="openai",le="0.25"} 0` + "\n",
 		`hostless_upstream_latency_seconds_bucket{provider="openai",le="0.5"} 1` + "\n",
 		`hostless_upstream_latency_seconds_bucket{provider="openai",le="1"} 2` + "\n",
@@ -59,8 +60,8 @@ func TestText(t *testing.T) {
 	}
 }
 
-// TestCardinality: names from outside make no more series than the bound, and what is
-// past it is still counted.
+// TestCardinality: names from outside make no more series than maxSeries, and
+// further requests are still counted.
 func TestCardinality(t *testing.T) {
 	m := metrics.New(metrics.Config{})
 	for i := range 5000 {

@@ -10,10 +10,11 @@ import (
 	"github.com/hostless/hostless/pkg/reqlog"
 )
 
-// maxPoints bounds the series: models and apps are named from outside.
+// maxPoints is the maximum number of series, because models and apps are named from
+// outside.
 const maxPoints = 1000
 
-// The GenAI conventions' metrics and the bounds that they recommend.
+// Metrics of the GenAI conventions, and the bounds that these recommend.
 const (
 	tokenUsage = "gen_ai.client.token.usage"
 	duration   = "gen_ai.client.operation.duration"
@@ -24,7 +25,7 @@ var bounds = map[string][]float64{
 	duration:   {0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92},
 }
 
-// point is a HistogramDataPoint, cumulative since the exporter began.
+// point is a HistogramDataPoint, cumulative since the exporter started.
 type point struct {
 	metric     string
 	attributes attributes
@@ -70,7 +71,7 @@ func (h histograms) add(ev reqlog.Event) {
 	h.observe(tokenUsage, float64(r.Tokens.Output), slices.Clip(a).text("gen_ai.token.type", "output"))
 }
 
-// json returns the metrics of OTLP's JSON.
+// json returns the metrics in OTLP's JSON encoding.
 func (h histograms) json(started, now time.Time) []any {
 	points := map[string][]any{}
 	for _, key := range slices.Sorted(maps.Keys(h)) {

@@ -1,9 +1,11 @@
-// Package otlp sends traces and metrics of AI requests to a collector, over OTLP/HTTP
-// with JSON (https://opentelemetry.io/docs/specs/otlp/#otlphttp), by the GenAI semantic
-// conventions (https://opentelemetry.io/docs/specs/semconv/gen-ai/).
+// Package otlp sends traces and metrics of AI requests to a collector, over
+// OTLP/HTTP with JSON (https://opentelemetry.io/docs/specs/otlp/#otlphttp),
+// following the GenAI semantic conventions
+// (https://opentelemetry.io/docs/specs/semconv/gen-ai/).
 //
-// It hears of each request from the request log, after it. It owns what is sent, and
-// when; nothing is ever waited for. No body and no header is sent.
+// The request log passes it each request, after the row was written. The package
+// owns what is sent and when; it never makes a request wait. It sends no body and
+// no header.
 package otlp
 
 import (
@@ -25,12 +27,12 @@ import (
 const (
 	queueEvents = 2048
 	batchEvents = 256
-	keepSpans   = 4096 // that wait for a collector that does not answer
+	keepSpans   = 4096 // kept for a collector that does not respond
 	sendTimeout = 10 * time.Second
-	endTimeout  = 3 * time.Second // for what is left at the end
+	endTimeout  = 3 * time.Second // for the rest, at shutdown
 )
 
-// The times between two sendings.
+// Intervals at which data is sent.
 var (
 	spansEvery   = 2 * time.Second
 	metricsEvery = 15 * time.Second
@@ -39,29 +41,29 @@ var (
 // Config is what New needs.
 type Config struct {
 	Version  string
-	Instance string        // tells daemons apart: service.instance.id
-	Endpoint func() string // as config.json has it, "" for none; called for each sending
-	Headers  http.Header   // of each request to the collector: its credentials
-	Logger   *slog.Logger  // discards when nil
+	Instance string        // service.instance.id, which distinguishes daemons
+	Endpoint func() string // as in config.json, "" for none; called each time data is sent
+	Headers  http.Header   // sent to the collector with each request, such as its credentials
+	Logger   *slog.Logger  // default discards
 	Now      func() time.Time
-	Client   *http.Client // one that follows no redirect when nil
+	Client   *http.Client // default a client that follows no redirects
 }
 
-// Exporter sends what it hears of. It is safe for concurrent use.
+// Exporter sends traces and metrics of requests. It is safe for concurrent use.
 type Exporter struct {
 	cfg     Config
 	events  chan reqlog.Event
 	dropped atomic.Int64
 	started time.Time
 
-	// Run's alone.
+	// Used only by Run.
 	spans   []span
 	metrics histograms
-	changed bool // the metrics, since they were sent
+	changed bool // metrics changed since they were last sent
 	failing bool
 }
 
-// New makes an exporter; Run sends.
+// New returns an exporter. Run sends the data.
 func New(cfg Config) *Exporter {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
@@ -75,8 +77,8 @@ func New(cfg Config) *Exporter {
 	return &Exporter{cfg: cfg, events: make(chan reqlog.Event, queueEvents), started: cfg.Now(), metrics: histograms{}}
 }
 
-// Request takes a request that has ended. It never blocks: where the collector is too slow,
-// requests are dropped and counted.
+// Request adds a request that has ended. It never blocks: if the collector is too
+// slow, requests are dropped and counted.
 func (e *Exporter) Request(ev reqlog.Event) {
 	if e.cfg.Endpoint() == "" {
 		return
@@ -88,10 +90,10 @@ func (e *Exporter) Request(ev reqlog.Event) {
 	}
 }
 
-// Dropped counts the requests that were not sent.
+// Dropped returns the number of requests that were not sent.
 func (e *Exporter) Dropped() int64 { return e.dropped.Load() }
 
-// Run sends until ctx ends, and then what is left.
+// Run sends data until ctx ends, and then the rest.
 func (e *Exporter) Run(ctx context.Context) error {
 	spans, metrics := time.NewTicker(spansEvery), time.NewTicker(metricsEvery)
 	defer spans.Stop()
@@ -113,7 +115,7 @@ func (e *Exporter) Run(ctx context.Context) error {
 	}
 }
 
-// finish sends what is left.
+// finish sends the rest.
 func (e *Exporter) finish() {
 	for {
 		select {
@@ -173,8 +175,8 @@ func (e *Exporter) scope() any {
 	return map[string]any{"name": "github.com/hostless/hostless", "version": e.cfg.Version}
 }
 
-// send posts one document; again is whether the collector wants it once more (OTLP/HTTP,
-// retryable response codes).
+// send posts one document. again reports whether it should be sent again
+// (OTLP/HTTP, retryable response codes).
 func (e *Exporter) send(ctx context.Context, path string, document any) (sent, again bool) {
 	base := e.cfg.Endpoint()
 	if base == "" {
@@ -182,7 +184,7 @@ func (e *Exporter) send(ctx context.Context, path string, document any) (sent, a
 	}
 	data, err := json.Marshal(document)
 	if err != nil {
-		e.cfg.Logger.Error("telemetry cannot be encoded", "error", err)
+		e.cfg.Logger.Error("cannot encode telemetry", "error", err)
 		return false, false
 	}
 	ctx, cancel := context.WithTimeout(ctx, sendTimeout)
@@ -205,7 +207,7 @@ func (e *Exporter) send(ctx context.Context, path string, document any) (sent, a
 	}
 	sent = status >= 200 && status < 300
 	if !sent && !e.failing {
-		e.cfg.Logger.Warn("the collector takes no telemetry", "endpoint", base, "path", path, "status", status, "error", err)
+		e.cfg.Logger.Warn("the collector does not accept telemetry", "endpoint", base, "path", path, "status", status, "error", err)
 	}
 	e.failing = !sent
 	switch status {
@@ -215,8 +217,8 @@ func (e *Exporter) send(ctx context.Context, path string, document any) (sent, a
 	return sent, false
 }
 
-// ParseHeaders reads OTEL_EXPORTER_OTLP_HEADERS: name=value pairs with commas between
-// them, values percent-encoded
+// ParseHeaders parses OTEL_EXPORTER_OTLP_HEADERS: name=value pairs separated by
+// commas, with percent-encoded values
 // (https://opentelemetry.io/docs/specs/otel/protocol/exporter/).
 func ParseHeaders(text string) http.Header {
 	h := http.Header{}

@@ -11,7 +11,7 @@ import (
 	"github.com/hostless/hostless/pkg/reqlog"
 )
 
-// attribute is a KeyValue of OTLP's JSON.
+// attribute is a KeyValue in OTLP's JSON encoding.
 type attribute struct {
 	Key   string         `json:"key"`
 	Value map[string]any `json:"value"`
@@ -27,7 +27,7 @@ func (a attributes) text(key, value string) attributes {
 	return append(a, attribute{key, map[string]any{"stringValue": value}})
 }
 
-// int adds a number; 64-bit integers are strings in protobuf's JSON.
+// int adds a number. In protobuf's JSON, 64-bit integers are strings.
 func (a attributes) int(key string, n int64) attributes {
 	return append(a, attribute{key, map[string]any{"intValue": strconv.FormatInt(n, 10)}})
 }
@@ -36,7 +36,7 @@ func (a attributes) bool(key string, v bool) attributes {
 	return append(a, attribute{key, map[string]any{"boolValue": v}})
 }
 
-// span is a Span of OTLP's JSON.
+// span is a Span in OTLP's JSON encoding.
 type span struct {
 	TraceID    string     `json:"traceId"`
 	SpanID     string     `json:"spanId"`
@@ -56,11 +56,11 @@ type event struct {
 }
 
 type status struct {
-	Code    int    `json:"code,omitempty"` // 2 is an error
+	Code    int    `json:"code,omitempty"` // 2 means error
 	Message string `json:"message,omitempty"`
 }
 
-// The kinds of spans.
+// Kinds of spans.
 const (
 	kindServer = 2
 	kindClient = 3
@@ -68,8 +68,8 @@ const (
 
 func nanos(t time.Time) string { return strconv.FormatInt(t.UnixNano(), 10) }
 
-// spansOf returns the spans of a request: its own, and one for each attempt. A
-// caller that asked not to be sampled has none.
+// spansOf returns the spans of a request: one for the request, and one for each
+// attempt. A request whose traceparent says that it is not sampled has none.
 func spansOf(ev reqlog.Event) []span {
 	r, trace := ev.Row, ev.Trace()
 	if flags, err := strconv.ParseUint(trace.Flags, 16, 8); err == nil && flags&1 == 0 {
@@ -95,7 +95,7 @@ func spansOf(ev reqlog.Event) []span {
 	return out
 }
 
-// fail marks a span of something that failed.
+// fail marks a span as failed.
 func (s *span) fail(kind pipeline.ErrorKind) {
 	if kind != "" {
 		s.Attributes = s.Attributes.text("error.type", string(kind))
@@ -103,7 +103,8 @@ func (s *span) fail(kind pipeline.ErrorKind) {
 	}
 }
 
-// attemptSpan is the call of a provider, by the GenAI conventions' inference span.
+// attemptSpan returns the span of a call to a provider: the inference span of the
+// GenAI conventions.
 func attemptSpan(ev reqlog.Event, i int) span {
 	r, a, trace := ev.Row, &ev.Attempts[i], ev.Trace()
 	id := fnv.New64a()
@@ -141,7 +142,7 @@ func attemptSpan(ev reqlog.Event, i int) span {
 	return s
 }
 
-// operation is the value of gen_ai.operation.name for an endpoint.
+// operation returns the value of gen_ai.operation.name for an endpoint.
 func operation(endpoint string) string {
 	switch {
 	case strings.Contains(endpoint, "embed") || strings.Contains(endpoint, "Embed"):
@@ -156,7 +157,7 @@ func operation(endpoint string) string {
 	return strings.TrimPrefix(strings.TrimPrefix(endpoint, "/v1/"), "/")
 }
 
-// providerNames are the conventions' names where they differ from the catalogue's.
+// providerNames are the conventions' names that differ from the catalogue's.
 var providerNames = map[string]string{
 	"google": "gcp.gemini", "vertex": "gcp.vertex_ai", "bedrock": "aws.bedrock", "azure": "azure.ai.openai", "mistral": "mistral_ai", "xai": "x_ai", "moonshot": "moonshot_ai",
 }
