@@ -17,7 +17,7 @@ import (
 
 func pricesGroup(e *env) *cli.Command {
 	return leaf(&cli.Command{
-		Name: "prices", Usage: "what models cost, in US dollars a million tokens", Flags: []cli.Flag{jsonFlag()},
+		Name: "prices", Usage: "what models cost, in US dollars per million tokens", Flags: []cli.Flag{jsonFlag()},
 		Description: "The list is that of models.dev as it was when this version was made. Prices of your own come first:\n" +
 			"config.json, \"prices\": {\"openai/my-model*\": {\"input\": 1.25, \"cached\": 0.125, \"output\": 10}}.",
 		Subcommands: []*cli.Command{

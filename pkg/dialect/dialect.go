@@ -1,12 +1,11 @@
-// Package dialect owns the shape of a translation between two AI dialects.
+// Package dialect defines the translation between two AI dialects.
 //
-// A Translator is a pure function: it turns a request of one dialect into
-// another's and hands back what turns the answer around again. OpenAI's chat
-// completions are the middle: each other dialect translates to or from them,
-// and Chain puts two translations together, so N dialects need 2N translators
-// and not N². The translators themselves live in packages of their own
-// (anthropic, gemini, responses, ollama); which one applies, and all I/O, is
-// the gateway's business.
+// A Translator is a pure function: it turns a request of one dialect into a request
+// of another, and returns the Reply that translates the response back. OpenAI's
+// chat completions are the intermediate form: every other dialect is translated to
+// or from it, and Chain combines two translations, so that N dialects need 2N
+// translators instead of N². The translators have their own packages (anthropic,
+// gemini, responses, ollama). Which one applies, and all I/O, is up to the gateway.
 package dialect
 
 import (
@@ -17,7 +16,7 @@ import (
 	"github.com/hostless/hostless/pkg/sse"
 )
 
-// Name is a dialect's name, as `--dialect` takes it.
+// Name is the name of a dialect, as `--dialect` takes it.
 type Name string
 
 // The dialects.
@@ -29,23 +28,23 @@ const (
 	Ollama    Name = "ollama"    // /api/chat, /api/generate
 )
 
-// Request is one call in the caller's dialect.
+// Request is one request in the caller's dialect, to be translated.
 type Request struct {
-	Model    string      // the model as the upstream names it, prefix dropped
+	Model    string      // as the upstream names it, without the prefix
 	Provider string      // the provider's catalogue name, for extra_body.<provider>
 	Stream   bool        // whether the caller asked for a stream
-	Header   http.Header // the caller's headers, to be read only
-	Body     []byte      // the caller's JSON body, to be read only
+	Header   http.Header // the caller's headers; read only
+	Body     []byte      // the caller's JSON body; read only
 
-	// Chat is the body of a request in the middle that was not written yet; Body
-	// is nil then.
+	// Chat is the body of a chat request that was not written as JSON yet. Body is
+	// nil then.
 	Chat jsonscan.Value
-	// Unwritten reports whether a translation to the middle may leave its request
+	// Unwritten allows a translation to chat completions to return its request
 	// unwritten, in Call.Chat.
 	Unwritten bool
 }
 
-// Value is the body, written or not.
+// Value returns the body, written or not.
 func (r Request) Value() jsonscan.Value {
 	if r.Body != nil {
 		return jsonscan.Raw(r.Body)
@@ -53,22 +52,23 @@ func (r Request) Value() jsonscan.Value {
 	return r.Chat
 }
 
-// JSON is the body, which it writes where it was not written yet.
+// JSON returns the body as JSON.
 func (r Request) JSON() []byte { return r.Value().JSON() }
 
-// Call is what goes to the upstream, and how its answer comes back.
+// Call is the translated request, and the way to translate its response.
 type Call struct {
-	Path    string      // below the provider's base URL, with its query: "/messages"
+	Path    string      // below the provider's base URL, with the query: "/messages"
 	Header  http.Header // headers that the upstream's dialect needs; no key
-	Body    []byte      // JSON; nil where Chat is set
+	Body    []byte      // JSON; nil if Chat is set
 	Stream  bool        // whether the upstream is asked for a stream
-	Ignored []string    // fields that were dropped without changing the meaning
-	Reply   Reply       // turns the answer around
+	Ignored []string    // fields that were dropped without changing the meaning of the request
+	Reply   Reply       // translates the response
 
-	Chat jsonscan.Value // the body of a request that was to be left Unwritten
+	Chat jsonscan.Value // the unwritten body, if Request.Unwritten allowed it
 }
 
-// SetChat sets the body of a call in the middle, unwritten where req allows it.
+// SetChat sets the body of a call in chat completions. It leaves the body unwritten
+// if req allows it.
 func (c *Call) SetChat(req Request, chat jsonscan.Value) {
 	if req.Unwritten {
 		c.Chat = chat
@@ -77,42 +77,41 @@ func (c *Call) SetChat(req Request, chat jsonscan.Value) {
 	}
 }
 
-// Reply turns one answer into the caller's dialect. It belongs to one Call and
-// is not safe for concurrent use.
+// Reply translates one response into the caller's dialect. It belongs to one Call
+// and is not safe for concurrent use.
 type Reply interface {
-	// Body translates a successful answer that is no stream.
+	// Body translates the body of a successful response that is not a stream.
 	Body(body []byte) ([]byte, error)
-	// Error translates the upstream's error body; the status stays as it is.
+	// Error translates the upstream's error body. The status stays the same.
 	Error(status int, header http.Header, body []byte) []byte
-	// Stream begins the translation of a successful event stream.
+	// Stream starts the translation of a successful event stream.
 	Stream() Stream
 }
 
-// Stream translates events one by one. emit takes each event for the caller in
-// order; its bytes need to hold only until emit returns.
+// Stream translates events one by one. It passes each event for the caller to emit,
+// in order. The event's bytes are only valid until emit returns.
 type Stream interface {
-	// Event translates one upstream event. The event's bytes hold only during
-	// the call. An error ends the stream: End is called with it.
+	// Event translates one upstream event. The event's bytes are only valid during
+	// the call. An error ends the stream: End must then be called with it.
 	Event(ev sse.Event, emit func(sse.Event)) error
 	// End is called once, after the last event. cause is nil if the upstream closed
-	// in good order. The stream itself knows whether it had come to its true end;
-	// where it had not, or cause is not nil, it emits one error event and no false
-	// finish.
+	// the stream normally. The stream itself knows whether it was complete: if it
+	// was not, or cause is not nil, it emits one error event and no finish.
 	//
-	// It returns nil if the caller got a whole answer. Else it is ErrProvider where
-	// the provider itself reported a failure within the stream, cause where that
-	// ended it, and ErrIncomplete where nothing did.
+	// It returns nil if the caller got a complete response. Otherwise it returns
+	// ErrProvider if the provider reported a failure within the stream, cause if
+	// that ended the stream, and ErrIncomplete if neither did.
 	End(cause error, emit func(sse.Event)) error
 }
 
-// How a stream failed, where no other error says it; never shown.
+// Reasons why a stream failed, if no other error gives one. They are never shown.
 var (
 	ErrProvider   = errors.New("the provider ended its stream with an error")
 	ErrIncomplete = errors.New("the provider's stream ended before the answer was complete")
 )
 
-// Incomplete is what Stream.End returns of a stream that had not come to its end:
-// cause, or ErrIncomplete for nil.
+// Incomplete returns the error of Stream.End for a stream that was not complete:
+// cause, or ErrIncomplete if cause is nil.
 func Incomplete(cause error) error {
 	if cause != nil {
 		return cause
@@ -120,12 +119,13 @@ func Incomplete(cause error) error {
 	return ErrIncomplete
 }
 
-// Translator translates one request. A request that cannot be carried without
-// changing its meaning is a fault of kind Invalid that names the Param.
+// Translator translates one request. If a request cannot be translated without
+// changing its meaning, the error is a fault of kind Invalid that names the Param.
 type Translator func(Request) (*Call, error)
 
-// Chain returns the translator that goes through both: first from the caller's
-// dialect to the middle, then from the middle to the upstream's.
+// Chain returns the translator that applies both: first translates from the
+// caller's dialect to chat completions, and second from chat completions to the
+// upstream's dialect.
 func Chain(first, second Translator) Translator {
 	return func(req Request) (*Call, error) {
 		req.Unwritten = true
@@ -150,7 +150,8 @@ func Chain(first, second Translator) Translator {
 	}
 }
 
-// Same is the Reply of a request that was in the caller's dialect already.
+// Same is the Reply for a request that already was in the caller's dialect: it
+// changes nothing.
 type Same struct{}
 
 // Body implements Reply.
@@ -167,7 +168,8 @@ type sameStream struct{}
 func (sameStream) Event(ev sse.Event, emit func(sse.Event)) error { emit(ev); return nil }
 func (sameStream) End(error, func(sse.Event)) error               { return nil }
 
-// Outermost is the Reply of the caller's dialect, of one that Chain may have made.
+// Outermost returns the Reply of the caller's dialect, also from a Reply that Chain
+// has made.
 func Outermost(r Reply) Reply {
 	if c, ok := r.(chained); ok {
 		return Outermost(c.outer)
@@ -214,9 +216,9 @@ func (s *chainedStream) Event(ev sse.Event, emit func(sse.Event)) error {
 }
 
 func (s *chainedStream) End(cause error, emit func(sse.Event)) error {
-	// The inner stream reports in the middle dialect how it ended (an error event
-	// or the true end), and the outer one carries that over. What the inner one
-	// returns is the nearer to the provider.
+	// The inner stream reports in the intermediate form how it ended (an error
+	// event or a normal end), and the outer one translates that. The inner stream's
+	// error is preferred, because that stream is closer to the provider.
 	inner := s.inner.End(cause, s.forward(emit))
 	outer := s.outer.End(s.failed, emit)
 	if inner != nil {

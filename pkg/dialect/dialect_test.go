@@ -15,8 +15,8 @@ import (
 	"github.com/hostless/hostless/pkg/sse"
 )
 
-// wrap is a translator that puts its mark around everything, so that a chain's
-// order can be read off the result.
+// wrap is a translator that puts its mark around everything, so that the result
+// shows the order of a chain.
 func wrap(mark string) dialect.Translator {
 	return func(req dialect.Request) (*dialect.Call, error) {
 		return &dialect.Call{

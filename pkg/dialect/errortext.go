@@ -7,13 +7,14 @@ import (
 	"github.com/hostless/hostless/pkg/jsonscan"
 )
 
-// maxErrorText bounds a plain text that is taken for the words of an error.
+// maxErrorText is the maximum length of a plain text that is used as an error
+// message.
 const maxErrorText = 2000
 
-// ErrorText finds what an error body says that is in none of the dialects'
-// envelopes: {"error":"text"}, {"message":"text"}, {"detail":"text"},
-// {"detail":[{"msg":"text"}]} of lesser servers, or a short text that is not a
-// page of HTML. It returns "" where it finds nothing.
+// ErrorText finds the message in an error body that has none of the dialects'
+// envelopes: {"error":"text"}, {"message":"text"}, {"detail":"text"} or
+// {"detail":[{"msg":"text"}]}, as smaller servers send them, or a short text that
+// is not HTML. It returns "" if it finds nothing.
 func ErrorText(body []byte) string {
 	if jsonscan.KindOf(body) != '{' || !jsonscan.Valid(body) {
 		text := bytes.TrimSpace(body)

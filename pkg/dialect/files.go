@@ -13,11 +13,12 @@ import (
 	"github.com/hostless/hostless/pkg/jsonscan"
 )
 
-// Fetch downloads a file from an https address that a caller names, within the limits
-// of one request. It must guard against addresses that the caller has no business with.
+// Fetch downloads a file from an https URL that a client names, within the limits
+// of one request. It must refuse addresses that the client must not reach.
 type Fetch func(ctx context.Context, url string) (mime string, data []byte, err error)
 
-// Unfetched is the error of a file that was not downloaded, as the caller is to see it.
+// Unfetched returns the error, as the client sees it, for a file that was not
+// downloaded. at is the parameter that names the file.
 func Unfetched(err error, at string) error {
 	if total := fault.From(err); total.Kind == fault.TooLarge {
 		return &fault.Error{Kind: fault.TooLarge, Message: total.Message, Next: total.Next, Param: at, Err: err}
@@ -25,8 +26,8 @@ func Unfetched(err error, at string) error {
 	return &fault.Error{Kind: fault.Invalid, Message: "the file cannot be downloaded", Param: at, Err: err}
 }
 
-// FileKind is what the name of a file, or the path of its URL, says of its content:
-// "pdf", "image", "text", or "" where it says nothing.
+// FileKind guesses the kind of a file from its name or the path of its URL: "pdf",
+// "image", "text", or "" if it cannot tell.
 func FileKind(name string) string {
 	if u, err := url.Parse(name); err == nil && u.Path != "" {
 		name = u.Path
@@ -42,10 +43,11 @@ func FileKind(name string) string {
 	return ""
 }
 
-// InlineFiles returns the translation to chat completions that first is, with the
-// files that its messages name by file_url, which no provider of chat completions
-// takes, downloaded and inline: a PDF as file_data, an image as image_url, text as
-// text. Only files whose URL is wanted are; nil wants all.
+// InlineFiles returns the translator first, to chat completions, with one addition:
+// it downloads the files that the messages name by file_url, which no provider of
+// chat completions accepts, and inlines them: a PDF as file_data, an image as
+// image_url, text as text. It only does so for URLs that wanted selects; nil
+// selects all.
 func InlineFiles(ctx context.Context, first Translator, fetch Fetch, wanted func(url string) bool) Translator {
 	return func(in Request) (*Call, error) {
 		unwritten := in.Unwritten
@@ -122,7 +124,7 @@ func (f *inliner) parts(list jsonscan.Value, at string) (_ jsonscan.Value, chang
 	return jsonscan.Arr(out), changed, nil
 }
 
-// part downloads a file and gives it as a part of a message.
+// part downloads a file and returns it as a part of a message.
 func (f *inliner) part(file jsonscan.Value, address, at string) (jsonscan.Value, error) {
 	if !strings.HasPrefix(address, "https://") {
 		return file, Invalid(at, "only files of https: addresses can be used with this provider")
@@ -150,7 +152,7 @@ func (f *inliner) part(file jsonscan.Value, address, at string) (jsonscan.Value,
 	return typed("file", jsonscan.Obj(jsonscan.Field{Name: "filename", Value: jsonscan.Quoted(name)}, jsonscan.Field{Name: "file_data", Value: encoded()})), nil
 }
 
-// FileName is the name that a URL gives a file.
+// FileName returns the name that a URL gives a file.
 func FileName(address string) string {
 	if u, err := url.Parse(address); err == nil {
 		if name := path.Base(u.Path); name != "." && name != "/" {
@@ -160,7 +162,7 @@ func FileName(address string) string {
 	return "file"
 }
 
-// with returns an object with one member of another value.
+// with returns a copy of an object with another value for one member.
 func with(object jsonscan.Value, name string, value jsonscan.Value) jsonscan.Value {
 	out := jsonscan.Obj()
 	for have, old := range object.Members() {

@@ -2,36 +2,37 @@ package dialect
 
 import "strconv"
 
-// Interrupted is the text of the result that stands for one missing in a history:
-// its user stopped the call, and providers refuse a call without a result.
+// Interrupted is the text of the result that is inserted for a call without one:
+// its user stopped the call, and providers refuse calls without a result.
 const Interrupted = "no result: the call was interrupted"
 
-// Turn is one message of a chat history, as far as Pair needs it.
+// Turn is one message of a chat history, reduced to what Pair needs.
 type Turn struct {
-	Calls  []ToolRef // the tool calls of an assistant's message
-	Result bool      // the message is the result of a tool call
-	Of     ToolRef   // the call that a result names
+	Calls  []ToolRef // the tool calls of an assistant message
+	Result bool      // whether the message is the result of a tool call
+	Of     ToolRef   // the call that a result refers to
 }
 
-// ToolRef names a tool call: by its id, or by its function's name where the older
-// form of chat completions gives no id.
+// ToolRef identifies a tool call: by its id, or by its function's name in the older
+// form of chat completions, which has no ids.
 type ToolRef struct{ ID, Name string }
 
-// Placed is one message of a history in order.
+// Placed is one message in the order that Pair returns.
 type Placed struct {
-	Turn   int     // the message's index; -1 for a result that the history lacks
-	Result bool    // it is a call's result, and Call is that call
-	Call   ToolRef // with the id that Pair gave the call
+	Turn   int     // index of the message; -1 for a result that the history lacks
+	Result bool    // whether it is the result of the call in Call
+	Call   ToolRef // with the id that Pair gave it
 }
 
-// Pair brings the messages of a history into the order that providers insist on:
-// the results of an assistant's calls come right behind it, one for each, in the
-// order of the calls. A result is looked for up to the next calls; one that is
-// missing is placed with Turn -1. A result that answers no call is placed with
-// Result false and is to be shown as the user's text.
+// Pair brings the messages of a history into the order that providers require: the
+// results of an assistant's calls follow right after it, one for each call, in the
+// order of the calls. It looks for a result up to the next calls, and places a
+// missing one with Turn -1. A result that matches no call is placed with Result
+// false, and should be sent as text of the user.
 //
-// Calls without an id get one, and so do those whose id another call before them
-// has: both are written into turns. repaired says whether a given id was replaced.
+// Calls without an id get one, and so do calls whose id an earlier call already
+// has: both ids are written into turns. repaired reports whether an existing id was
+// replaced.
 func Pair(turns []Turn) (order []Placed, repaired bool) {
 	order = make([]Placed, 0, len(turns)+4)
 	used := make([]bool, len(turns))
@@ -87,7 +88,7 @@ func Pair(turns []Turn) (order []Placed, repaired bool) {
 	return order, repaired
 }
 
-// names reports whether a result that names r belongs to a call.
+// names reports whether the result with reference r belongs to a call.
 func (r ToolRef) names(call ToolRef) bool {
 	if r.ID != "" {
 		return r.ID == call.ID

@@ -8,25 +8,25 @@ import (
 	"github.com/hostless/hostless/pkg/fault"
 )
 
-// Invalid is the fault of a request whose param cannot be carried over; message
-// is the reason.
+// Invalid returns the fault for a request that cannot be translated because of
+// param. message is the reason.
 func Invalid(param, message string) error {
 	return &fault.Error{Kind: fault.Invalid, Message: message, Param: param}
 }
 
-// Broken is the fault of a stream that did not come to its end: the one in cause,
-// which may say why (a token was revoked), else one of the upstream. What is not
-// made to be shown is not.
+// Broken returns the fault for a stream that was not complete: the fault in cause,
+// which may give the reason (such as a revoked token), or one of the upstream. It
+// does not show other errors.
 func Broken(cause error) *fault.Error {
 	var f *fault.Error
 	if errors.As(cause, &f) {
 		return f
 	}
-	return &fault.Error{Kind: fault.Upstream, Message: "the provider's stream broke off before its end", Err: cause}
+	return &fault.Error{Kind: fault.Upstream, Message: "the provider closed the stream before the response was complete", Err: cause}
 }
 
-// Unreadable is the fault of a body that encoding/json could not read as the
-// request that it ought to be, as in "generateContent".
+// Unreadable returns the fault for a body that encoding/json could not decode as a
+// request of the kind what, such as "generateContent".
 func Unreadable(what string, err error) error {
 	f := &fault.Error{Kind: fault.Invalid, Message: "the request body is not a valid " + what + " request: " + Why(err), Err: err}
 	var te *json.UnmarshalTypeError
@@ -36,8 +36,7 @@ func Unreadable(what string, err error) error {
 	return f
 }
 
-// Why words an error of encoding/json for the caller, without the names that
-// things have in the code.
+// Why words an error of encoding/json for the client, without names from the code.
 func Why(err error) string {
 	var te *json.UnmarshalTypeError
 	if !errors.As(err, &te) {
@@ -53,11 +52,11 @@ func Why(err error) string {
 	return name + " cannot be " + article + te.Value
 }
 
-// maxIgnored bounds how many dropped fields are named: their names are the
-// caller's, who may send any number.
+// maxIgnored is how many dropped fields are reported, because clients choose their
+// names and may send any number.
 const maxIgnored = 128
 
-// Ignore adds the name of a field that was dropped to those of Call.Ignored.
+// Ignore adds the name of a dropped field to the names in Call.Ignored.
 func Ignore(names []string, name string) []string {
 	if len(names) >= maxIgnored || slices.Contains(names, name) {
 		return names

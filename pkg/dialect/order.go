@@ -2,13 +2,14 @@ package dialect
 
 import "strconv"
 
-// Gap is what stands in a turn of the model's between one entry of reasoning_details
-// and the one before it, in order: a number of characters of the message's content,
-// or 0 for its next tool call. The middle carries it as the entry's member `after`,
-// since thinking must come back exactly where the model had it.
+// Gap lists what the model produced between one entry of reasoning_details and the
+// one before it, in order: a number of characters of the message's content, or 0
+// for the next tool call. The intermediate form has it as the entry's member
+// `after`, because thinking must be sent back in exactly the position that the
+// model gave it.
 type Gap []int
 
-// Text adds so many characters of content.
+// Text adds a number of characters of content.
 func (g *Gap) Text(chars int) {
 	switch n := len(*g); {
 	case chars <= 0:
@@ -22,8 +23,8 @@ func (g *Gap) Text(chars int) {
 // Call adds a tool call.
 func (g *Gap) Call() { *g = append(*g, 0) }
 
-// Append appends the member to an entry that is written up to its closing brace;
-// nothing for an empty gap.
+// Append appends the member to an entry that is written up to its closing brace. It
+// appends nothing for an empty gap.
 func (g Gap) Append(b []byte) []byte {
 	if len(g) == 0 {
 		return b

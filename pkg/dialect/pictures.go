@@ -8,18 +8,18 @@ import (
 	"github.com/hostless/hostless/pkg/jsonscan"
 )
 
-// Pictured is the part of a message or a delta of the middle that holds the pictures
-// which the model made. It is to be embedded.
+// Pictured is the part of a message or delta of the intermediate form that holds
+// the images that the model made. It is meant to be embedded.
 type Pictured struct {
 	Images []Picture `json:"images"`
 }
 
-// Picture is one of them: {"type":"image_url","image_url":{"url":…}}.
+// Picture is one image: {"type":"image_url","image_url":{"url":…}}.
 type Picture struct {
 	ImageURL jsonscan.Value `json:"image_url"`
 }
 
-// URL is the picture's address, mostly a data: URL.
+// URL returns the image's URL, usually a data: URL.
 func (p *Picture) URL() jsonscan.String {
 	if p.ImageURL.Kind() == '{' {
 		return p.ImageURL.Get("url").String()
@@ -27,7 +27,7 @@ func (p *Picture) URL() jsonscan.String {
 	return p.ImageURL.String()
 }
 
-// InWords says of a picture what it is, for a dialect that cannot show it.
+// InWords describes an image in text, for a dialect that cannot represent it.
 func (p *Picture) InWords() string {
 	address := p.URL()
 	if media, data, ok := DataURL(address); ok {
@@ -36,15 +36,15 @@ func (p *Picture) InWords() string {
 	return "[The model made a picture: " + address.Text() + "]"
 }
 
-// MakesPictures reports whether a model of that name answers with pictures.
+// MakesPictures reports whether a model with that name responds with images.
 func MakesPictures(model string) bool {
 	bare := strings.ToLower(model[strings.LastIndexByte(model, '/')+1:])
 	return strings.Contains(bare, "image") || strings.Contains(bare, "nano-banana")
 }
 
-// DataURL takes a base64 data: URL apart; the media type is in lower case, without
-// parameters, and image/jpg is called by its name. The data is a JSON string, as the URL
-// is.
+// DataURL splits a base64 data: URL. The media type is in lower case and without
+// parameters, with image/jpg corrected to image/jpeg. The data is a JSON string, as
+// the URL is.
 func DataURL(url jsonscan.String) (media string, data jsonscan.String, ok bool) {
 	comma := bytes.IndexByte(url, ',')
 	if comma < 0 || len(url) <= comma+2 || !url.HasPrefix("data:") {

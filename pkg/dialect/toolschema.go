@@ -11,19 +11,19 @@ import (
 // emptySchema is the schema of a tool without parameters.
 const emptySchema = `{"type":"object","properties":{}}`
 
-// maxRule bounds what a description says of the rule that a schema lost.
+// maxRule is the maximum length of the rule that is added to a description.
 const maxRule = 2000
 
-// maxBranches bounds how deep combinators and references at a schema's root nest.
+// maxBranches is how deep combinators and references may nest at a schema's root.
 const maxBranches = 8
 
-// ToolSchema returns the JSON schema of a tool's parameters as providers take it:
-// of the type object, without anyOf, oneOf, allOf, $ref, enum, const or not at its
-// root. Combinators become one object with the properties of all branches, which
-// requires what each branch requires; rule says in words what was lost by that, for
-// the tool's description, "" where nothing was. Whatever is not at the root stays
-// byte for byte, as does all of a schema that fits. ok is false if the schema is
-// neither absent nor an object.
+// ToolSchema returns the JSON schema of a tool's parameters in the form that
+// providers accept: of type object, without anyOf, oneOf, allOf, $ref, enum, const
+// or not at its root. Combinators become one object that has the properties of all
+// branches and requires what every branch requires. rule describes what was lost,
+// for the tool's description; it is "" if nothing was. Everything below the root
+// keeps its bytes, and so does a schema that needs no change. ok is false if the
+// schema is neither absent nor an object.
 func ToolSchema(schema jsonscan.Value) (fit jsonscan.Value, rule string, ok bool) {
 	if !schema.Set() || schema.Is("true") || schema.Is("{}") {
 		return jsonscan.Lit(emptySchema), "", true
@@ -61,7 +61,7 @@ func ToolSchema(schema jsonscan.Value) (fit jsonscan.Value, rule string, ok bool
 	return fit, rule, true
 }
 
-// branches gathers what the branches of a schema's root have in common.
+// branches collects the properties of the branches of a schema's root.
 type branches struct {
 	root       jsonscan.Value
 	properties []jsonscan.Field
@@ -92,13 +92,13 @@ func flatten(schema jsonscan.Value) (fit jsonscan.Value, rule string) {
 		rule = "The input must also satisfy this JSON schema: {" + strings.Join(b.rules, ",") + "}"
 	}
 	if len(rule) > maxRule {
-		rule = "" // it would cost more than it helps
+		rule = "" // too long to be useful
 	}
 	return fit, rule
 }
 
-// gather adds the properties of a schema and of its branches, and gives the names
-// that it requires whatever the branch.
+// gather adds the properties of a schema and of its branches, and returns the names
+// that are required in every branch.
 func (b *branches) gather(schema jsonscan.Value, depth int) (required []string) {
 	if depth > maxBranches || schema.Kind() != '{' {
 		return nil
@@ -155,7 +155,8 @@ func (b *branches) note(name string, value jsonscan.Value, depth int) {
 	}
 }
 
-// property adds a property; one that branches define differently takes either.
+// property adds a property. If branches define it differently, either definition is
+// valid.
 func (b *branches) property(name string, schema jsonscan.Value) {
 	for i := range b.properties {
 		have := &b.properties[i]
@@ -170,7 +171,7 @@ func (b *branches) property(name string, schema jsonscan.Value) {
 	b.properties = append(b.properties, jsonscan.Field{Name: name, Value: schema})
 }
 
-// resolve finds the schema that a reference within the root names.
+// resolve returns the schema that a reference within the root refers to.
 func (b *branches) resolve(ref string) jsonscan.Value {
 	path, ok := strings.CutPrefix(ref, "#/")
 	if !ok {
@@ -193,7 +194,7 @@ func appendNew(list []string, name string) []string {
 	return append(list, name)
 }
 
-// WithRule is a tool's description with the rule that its schema lost.
+// WithRule returns a tool's description with the rule that its schema lost.
 func WithRule(description jsonscan.String, rule string) jsonscan.Value {
 	switch {
 	case rule == "" && description.Empty():

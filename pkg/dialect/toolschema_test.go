@@ -19,7 +19,7 @@ func TestToolSchema(t *testing.T) {
 		`{"type":["object","null"]}`: {schema: empty},
 		`{"properties":{"a":{}}}`:    {schema: `{"type":"object","properties":{"a":{}}}`},
 		`{"type":"object","properties":null,"additionalProperties":false}`: {schema: `{"type":"object","properties":{},"additionalProperties":false}`},
-		// What fits stays, spaces and all.
+		// A schema that needs no change keeps its bytes, white space included.
 		`{ "type": "object", "properties": {"a":{"anyOf": [{"type":"string"}, {"type":"null"}]}} }`: {schema: `{ "type": "object", "properties": {"a":{"anyOf": [{"type":"string"}, {"type":"null"}]}} }`},
 		`{"type":"object","properties":{"route":{"type":"string"},"file":{"oneOf":[{"type":"string"}]}},"anyOf":[{"required":["route"]},{"required":["file"]}]}`: {
 			schema: `{"type":"object","properties":{"route":{"type":"string"},"file":{"oneOf":[{"type":"string"}]}}}`,

@@ -7,30 +7,30 @@ import (
 	"github.com/hostless/hostless/pkg/jsonscan"
 )
 
-// WebSearch is the middle's web_search_options: the provider may, or has to, search
-// the web while its model answers. Its first two members are OpenAI's own of chat
-// completions; no provider of chat completions gets the others.
+// WebSearch is web_search_options of the intermediate form: the provider may, or
+// must, search the web while its model responds. The first two members are OpenAI's
+// own for chat completions; providers of chat completions never get the others.
 type WebSearch struct {
 	Size     string          `json:"search_context_size,omitempty"` // low, medium or high
 	Location *SearchLocation `json:"user_location,omitempty"`
 
 	Allowed  []string `json:"allowed_domains,omitempty"`
 	Blocked  []string `json:"blocked_domains,omitempty"`
-	MaxUses  int64    `json:"max_uses,omitempty"`  // the most searches of one answer; 0 is any number
-	Fetch    bool     `json:"fetch,omitempty"`     // pages whose URL the conversation names may be read
-	NoSearch bool     `json:"no_search,omitempty"` // only that: there is no search
-	Required bool     `json:"required,omitempty"`  // the request makes no sense without
-	Forced   bool     `json:"forced,omitempty"`    // the model has to search, and is not asked whether
-	From     string   `json:"from,omitempty"`      // the caller's own name of it; "" is web_search_options
+	MaxUses  int64    `json:"max_uses,omitempty"`  // maximum number of searches for one response; 0 means any number
+	Fetch    bool     `json:"fetch,omitempty"`     // the model may read pages whose URL is in the conversation
+	NoSearch bool     `json:"no_search,omitempty"` // pages may be read, but there is no search
+	Required bool     `json:"required,omitempty"`  // the request is pointless without it
+	Forced   bool     `json:"forced,omitempty"`    // the model must search
+	From     string   `json:"from,omitempty"`      // the client's name for it; "" means web_search_options
 }
 
-// SearchLocation is where the user roughly is.
+// SearchLocation is the approximate location of the user.
 type SearchLocation struct {
 	Type        string `json:"type"` // approximate
 	Approximate Place  `json:"approximate"`
 }
 
-// Place is a place in words; each may be "".
+// Place names a place. Each field may be "".
 type Place struct {
 	City     string `json:"city,omitempty"`
 	Region   string `json:"region,omitempty"`
@@ -38,7 +38,7 @@ type Place struct {
 	Timezone string `json:"timezone,omitempty"`
 }
 
-// At returns the location of a place, nil if it names none.
+// At returns the location of a place, or nil if p is empty.
 func At(p Place) *SearchLocation {
 	if p == (Place{}) {
 		return nil
@@ -49,7 +49,7 @@ func At(p Place) *SearchLocation {
 // SearchOptions are the members of web_search_options that OpenAI knows.
 var SearchOptions = []string{"search_context_size", "user_location"}
 
-// ReadWebSearch reads web_search_options; nil is a request without.
+// ReadWebSearch reads web_search_options. It returns nil if v is absent or null.
 func ReadWebSearch(v jsonscan.Value) (*WebSearch, error) {
 	if !v.Set() {
 		return nil, nil
@@ -61,16 +61,16 @@ func ReadWebSearch(v jsonscan.Value) (*WebSearch, error) {
 	return w, nil
 }
 
-// Value is the middle's member.
+// Value returns the member of the intermediate form.
 func (w *WebSearch) Value() jsonscan.Value {
 	raw, err := json.Marshal(w)
 	if err != nil {
-		panic(err) // of strings and numbers: cannot be
+		panic(err) // cannot happen: there are only strings and numbers
 	}
 	return jsonscan.Raw(raw)
 }
 
-// Name is what the caller calls it.
+// Name returns the client's name for the search.
 func (w *WebSearch) Name() string {
 	if w.From == "" {
 		return "web_search_options"
@@ -78,25 +78,26 @@ func (w *WebSearch) Name() string {
 	return w.From
 }
 
-// Unavailable settles a search that the provider cannot make beside the rest of the
-// request: it is left out and named in ignored, or a fault where it was demanded.
+// Unavailable handles a search that the provider cannot make for this request: it
+// leaves it out and adds its name to ignored, or returns a fault if the search is
+// required.
 func (w *WebSearch) Unavailable(ignored []string) ([]string, error) {
 	if !w.Required {
 		return Ignore(ignored, w.Name()), nil
 	}
 	what := "web search"
 	if w.NoSearch {
-		what = "the reading of pages by URL"
+		what = "reading pages by URL"
 	}
-	return nil, Invalid(w.Name(), fmt.Sprintf("%s asks for %s, which the provider itself has to offer: this provider or model does not; use one of anthropic, google or openai, or offer a function of your own", w.Name(), what))
+	return nil, Invalid(w.Name(), fmt.Sprintf("%s asks for %s, which this provider or model does not offer: use anthropic, google or openai, or send a function of your own", w.Name(), what))
 }
 
-// Search is one entry of the middle's web_searches, on a message or a delta: a search
-// that the provider made for its model, or a page that it read.
+// Search is one entry of web_searches of the intermediate form, in a message or
+// delta: a search that the provider made for its model, or a page that it read.
 type Search struct {
 	Query   string   `json:"query,omitempty"`
 	Results []Source `json:"results,omitempty"`
-	Page    string   `json:"page,omitempty"` // the page's URL; Query is "" then
+	Page    string   `json:"page,omitempty"` // URL of the page; Query is "" then
 }
 
 // Source is one result of a search.
@@ -108,20 +109,20 @@ type Source struct {
 
 // Annotation is an entry of a message's annotations in chat completions.
 type Annotation struct {
-	Type string      `json:"type"` // url_citation; others hold no URL
+	Type string      `json:"type"` // url_citation; others contain no URL
 	URL  URLCitation `json:"url_citation"`
 }
 
-// URLCitation names the source of a part of a message's content.
+// URLCitation is the source of a part of a message's content.
 type URLCitation struct {
 	Start int    `json:"start_index"` // in characters of the content
 	End   int    `json:"end_index"`
 	URL   string `json:"url"`
 	Title string `json:"title"`
-	Cited string `json:"cited_text,omitempty"` // the source's own words
+	Cited string `json:"cited_text,omitempty"` // the text in the source
 }
 
-// ReadCitations returns the citations among annotations, which name a URL.
+// ReadCitations returns the annotations that are citations with a URL.
 func ReadCitations(annotations []json.RawMessage) (out []URLCitation) {
 	for _, raw := range annotations {
 		var a Annotation
@@ -132,22 +133,22 @@ func ReadCitations(annotations []json.RawMessage) (out []URLCitation) {
 	return out
 }
 
-// Searched is the part of a message or a delta that tells of the web.
+// Searched is the part of a message or delta that describes web searches.
 type Searched struct {
 	Annotations []json.RawMessage `json:"annotations"`
 	Searches    []Search          `json:"web_searches"`
 }
 
-// Sourced is the part of a completion, or of a chunk of one, in which some providers of
-// chat completions name their sources beside the message: Perplexity's search_results,
-// and citations, which xAI has too. It is to be embedded.
+// Sourced is the part of a completion, or of a chunk of one, in which some
+// providers of chat completions list their sources outside of the message:
+// Perplexity's search_results, and citations, which xAI has too. It is meant to be
+// embedded.
 type Sourced struct {
 	Citations     []json.RawMessage `json:"citations"` // URLs
 	SearchResults []Source          `json:"search_results"`
 }
 
-// Found returns the sources as annotations of the whole text: without a place in
-// it.
+// Found returns the sources as annotations of the whole text, without positions.
 func (s *Sourced) Found() (annotations []json.RawMessage) {
 	add := func(c URLCitation) {
 		if raw, err := json.Marshal(Annotation{Type: "url_citation", URL: c}); err == nil && c.URL != "" {
@@ -168,7 +169,7 @@ func (s *Sourced) Found() (annotations []json.RawMessage) {
 	return annotations
 }
 
-// ToolUse is the middle's usage of tools that the provider ran.
+// ToolUse is the usage of tools that the provider ran, in the intermediate form.
 type ToolUse struct {
 	Searches int64 `json:"web_search_requests"`
 }

@@ -250,7 +250,7 @@ func TestOverflowOfCodex(t *testing.T) {
 		whole := w.do("POST", "/v1/responses", `{"model":"`+model+`","input":"x"}`)
 		streamed := w.do("POST", "/v1/responses", `{"model":"`+model+`","stream":true,"input":"x"}`)
 		if name == "together" {
-			whole.want(t, 400, `{"error":{"message":"the provider answered Bad Request without saying why","type":"invalid_request_error"`)
+			whole.want(t, 400, `{"error":{"message":"the provider answered Bad Request without a reason","type":"invalid_request_error"`)
 			streamed.want(t, 400, `{"error":{`)
 			continue
 		}

@@ -45,7 +45,7 @@ func TestErrorsOfEveryShape(t *testing.T) {
 		messages string
 	}{
 		{"text", " oops \n", 500, `{"error":{"message":"oops","type":"api_error","param":null,"code":null}}`, `{"type":"error","error":{"type":"api_error","message":"oops"}}`},
-		{"nothing", "", 403, `{"error":{"message":"the provider answered Forbidden without saying why","type":"permission_error","param":null,"code":null}}`, `{"type":"error","error":{"type":"permission_error","message":"the provider answered Forbidden without saying why"}}`},
+		{"nothing", "", 403, `{"error":{"message":"the provider answered Forbidden without a reason","type":"permission_error","param":null,"code":null}}`, `{"type":"error","error":{"type":"permission_error","message":"the provider answered Forbidden without a reason"}}`},
 		{"a string", `{"error":"no"}`, 404, `{"error":{"message":"no","type":"not_found_error","param":null,"code":null}}`, `{"type":"error","error":{"type":"not_found_error","message":"no"}}`},
 		{"detail", `{"detail":[{"loc":"x"}]}`, 422, `{"error":{"message":"[{\"loc\":\"x\"}]","type":"invalid_request_error","param":null,"code":null}}`, `{"type":"error","error":{"type":"invalid_request_error","message":"[{\"loc\":\"x\"}]"}}`},
 		{"param", `{"error":{"message":"m","type":"invalid_request_error","param":"n","code":12}}`, 400, `{"error":{"message":"m","type":"invalid_request_error","param":"n","code":12}}`, `{"type":"error","error":{"type":"invalid_request_error","message":"m"}}`},
@@ -119,7 +119,8 @@ func TestModelByName(t *testing.T) {
 	}
 }
 
-// TestOptionsCorrectNames: what the caller knows wins over what a name tells.
+// TestOptionsCorrectNames: facts from the options override what a model's name
+// implies.
 func TestOptionsCorrectNames(t *testing.T) {
 	o := options()
 	o.Models = func(provider, model string, m anthropic.Model) anthropic.Model {
@@ -156,8 +157,8 @@ func TestBetasAreJoined(t *testing.T) {
 	}
 }
 
-// TestUnreadableReplies: an answer that cannot be read is an error, not an
-// empty answer.
+// TestUnreadableReplies: a response that cannot be read is an error, not an empty
+// response.
 func TestUnreadableReplies(t *testing.T) {
 	body := []byte(`{"messages":[{"role":"user","content":"x"}],"max_tokens":1}`)
 	for name, translate := range map[string]dialect.Translator{"from": anthropic.FromChat(options()), "to": anthropic.ToChat(options())} {
@@ -214,7 +215,8 @@ func TestEstimateTokens(t *testing.T) {
 	}
 }
 
-// TestStreamAllocations bounds what one event of text costs, there and back.
+// TestStreamAllocations limits the allocations for one event of text, in both
+// directions.
 func TestStreamAllocations(t *testing.T) {
 	from, _ := anthropic.FromChat(options())(dialect.Request{Model: "claude-sonnet-4-5", Body: []byte(`{"stream":true,"messages":[{"role":"user","content":"x"}]}`)})
 	to, _ := anthropic.ToChat(options())(dialect.Request{Model: "gpt-4o", Body: []byte(`{"stream":true,"max_tokens":9,"messages":[{"role":"user","content":"x"}]}`)})
@@ -260,7 +262,8 @@ func BenchmarkStream(b *testing.B) {
 	}
 }
 
-// TestToolIDs: an id that chat's upstream gave comes back to it as it was.
+// TestToolIDs: an id that the upstream gave in chat completions comes back to it
+// unchanged.
 func TestToolIDs(t *testing.T) {
 	for _, id := range []string{"toolu_01", "call.1:a b/ü", "hlx_", "hlx_call", "a__thought__b", strings.Repeat("x.", 50)} {
 		to, err := anthropic.ToChat(options())(dialect.Request{Model: "m", Body: []byte(`{"max_tokens":1,"messages":[{"role":"user","content":"x"}]}`)})

@@ -9,14 +9,14 @@ import (
 	"github.com/hostless/hostless/pkg/provider"
 )
 
-// BenchmarkToChat is a Messages client's request to OpenAI.
+// BenchmarkToChat translates a Messages client's request to OpenAI.
 func BenchmarkToChat(b *testing.B) {
 	facts := provider.Default().Get("openai").ChatFacts()
 	options := anthropic.Options{Takes: func(string) openai.Facts { return facts }}
 	dialecttest.BenchRequests(b, "anthropic", "gpt-4.1", openai.Restrict(anthropic.ToChat(options), facts))
 }
 
-// BenchmarkFromChat is a chat client's request to Anthropic.
+// BenchmarkFromChat translates a chat client's request to Anthropic.
 func BenchmarkFromChat(b *testing.B) {
 	dialecttest.BenchRequests(b, "openai", "claude-sonnet-4-5", anthropic.FromChat(anthropic.Options{}))
 }

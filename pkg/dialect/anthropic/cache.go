@@ -6,25 +6,26 @@ import (
 	"github.com/hostless/hostless/pkg/jsonscan"
 )
 
-// CacheMarks is which marks for the prompt cache a request gets whose caller set none.
+// CacheMarks selects the marks for the prompt cache that a request gets if the
+// client set none.
 type CacheMarks int
 
 const (
-	// NoMarks leaves it to the caller.
+	// NoMarks adds no marks.
 	NoMarks CacheMarks = iota
-	// AutomaticMarks marks the instructions, or else the tools, and asks Anthropic to
-	// move a mark along with the conversation
+	// AutomaticMarks marks the instructions, or else the tools, and asks Anthropic
+	// to move a mark along with the conversation
 	// (https://docs.claude.com/en/docs/build-with-claude/prompt-caching).
 	AutomaticMarks
-	// BlockMarks marks the instructions, or else the tools, and the user's last block:
-	// what every server that speaks Messages knows.
+	// BlockMarks marks the instructions, or else the tools, and the user's last
+	// block, which every server with a Messages API supports.
 	BlockMarks
 )
 
 var ephemeral = jsonscan.Lit(`{"type":"ephemeral"}`)
 
-// markCache marks a request for the prompt cache. What is marked does not change from
-// turn to turn but for the last block, so that each prefix stays what it was.
+// markCache adds marks for the prompt cache to a request. From turn to turn, only
+// the mark of the last block moves, so that each prefix stays the same.
 func (t *fromChat) markCache(o *jsonscan.Value) {
 	if t.options.Marks == NoMarks || o.Get("cache_control").Set() || t.marked() {
 		return
@@ -46,7 +47,7 @@ func (t *fromChat) markCache(o *jsonscan.Value) {
 	}
 }
 
-// marked reports whether the caller marked anything.
+// marked reports whether the client marked anything.
 func (t *fromChat) marked() bool {
 	has := func(blocks []jsonscan.Value) bool {
 		return slices.ContainsFunc(blocks, func(b jsonscan.Value) bool { return b.Get("cache_control").Set() })
@@ -54,7 +55,7 @@ func (t *fromChat) marked() bool {
 	return has(t.system) || has(t.tools) || slices.ContainsFunc(t.turns, func(turn turn) bool { return has(turn.results) || has(turn.blocks) })
 }
 
-// mark marks the last of the blocks, where there is one.
+// mark marks the last of the blocks, if there is one.
 func mark(blocks []jsonscan.Value) bool {
 	if len(blocks) == 0 {
 		return false

@@ -7,11 +7,11 @@ import (
 	"github.com/hostless/hostless/pkg/jsonscan"
 )
 
-// clientTool is a tool of Anthropic's that the client runs itself: its schema is built
-// into Claude, and other models get it as a function.
+// clientTool is a tool of Anthropic's that the client runs itself. Its schema is
+// built into Claude; other models get it as a function.
 type clientTool struct{ kind, description, schema string }
 
-// clientTools are those by how their types begin, before the date
+// clientTools lists these tools by the beginning of their type, before the date
 // (https://docs.claude.com/en/docs/agents-and-tools/tool-use/overview#client-tools).
 var clientTools = []clientTool{
 	{
@@ -32,8 +32,8 @@ var clientTools = []clientTool{
 	},
 }
 
-// clientSide returns a tool that the client runs itself the description and the
-// schema of a function; ok is false for a tool of another kind.
+// clientSide sets the description and the schema of a tool that the client runs
+// itself, so that it becomes a function. ok is false for other tools.
 func (tool *inTool) clientSide() (ok bool) {
 	for i := range clientTools {
 		known := &clientTools[i]

@@ -11,8 +11,7 @@ import (
 	"github.com/hostless/hostless/pkg/jsonscan"
 )
 
-// chunk is an answer of the chat API, whole (Message) or a piece of its stream
-// (Delta).
+// chunk is a chat completion (Message) or a chunk of its stream (Delta).
 type chunk struct {
 	Model   string `json:"model"`
 	Choices []struct {
@@ -21,8 +20,8 @@ type chunk struct {
 		Delta   spoken         `json:"delta"`
 		Finish  *string        `json:"finish_reason"`
 		Native  string         `json:"native_finish_reason"`
-		Stop    jsonscan.Value `json:"stop_sequence"` // of the middle
-		Reason  jsonscan.Value `json:"stop_reason"`   // vLLM's word for the same
+		Stop    jsonscan.Value `json:"stop_sequence"` // of the intermediate form
+		Reason  jsonscan.Value `json:"stop_reason"`   // vLLM's name for it
 	} `json:"choices"`
 	Usage *chatUsage      `json:"usage"`
 	Error json.RawMessage `json:"error"`
@@ -39,7 +38,7 @@ type spoken struct {
 	FunctionCall     *chatCalled       `json:"function_call"`
 }
 
-// calls returns the tool calls, the older form too.
+// calls returns the tool calls, including one in the older form.
 func (s *spoken) calls() []chatCall {
 	if s.FunctionCall != nil && len(s.ToolCalls) == 0 {
 		return []chatCall{{Function: *s.FunctionCall}}
@@ -60,9 +59,9 @@ type chatUsage struct {
 	Tools dialect.ToolUse `json:"server_tool_use"`
 }
 
-// appendMessages writes the counts as Messages has them: the input without what
-// the cache gave and took. searches is how many searches the answer shows, for
-// providers that do not count them.
+// appendMessages appends the usage in the form of Messages, where the input does
+// not include cache reads and writes. searches is the number of searches in the
+// response, for providers that do not count them.
 func (u *chatUsage) appendMessages(b []byte, searches int) []byte {
 	if u == nil {
 		u = &chatUsage{}
@@ -83,7 +82,8 @@ func (u *chatUsage) appendMessages(b []byte, searches int) []byte {
 	return append(b, '}')
 }
 
-// ended returns the stop reason and the stop sequence, null for none, of an answer.
+// ended returns the stop reason and the stop sequence (null if there is none) of a
+// response.
 func (r *messageReply) ended(finish, native string, said, reason jsonscan.Value, calls, refused bool) (stop string, sequence jsonscan.Value) {
 	for _, v := range [...]jsonscan.Value{said, reason} {
 		if s := v.String(); !s.Empty() && finish == "stop" && !calls && slices.Contains(r.stops, s.Text()) {
@@ -93,8 +93,8 @@ func (r *messageReply) ended(finish, native string, said, reason jsonscan.Value,
 	return stopOf(finish, native, calls, refused), jsonscan.Lit("null")
 }
 
-// stopOf is the stop reason for a finish reason. A native word that is
-// Anthropic's own is more exact.
+// stopOf returns the stop reason for a finish reason. It prefers native, if that is
+// one of Anthropic's, because it is more exact.
 func stopOf(finish, native string, calls, refused bool) string {
 	switch native {
 	case "end_turn", "max_tokens", "stop_sequence", "pause_turn", "model_context_window_exceeded":
@@ -108,13 +108,13 @@ func stopOf(finish, native string, calls, refused bool) string {
 	case finish == "length":
 		return "max_tokens"
 	case calls:
-		return "tool_use" // some say stop with calls
+		return "tool_use" // some providers send the reason stop with calls
 	}
 	return "end_turn"
 }
 
-// callID is the id that a call has in Messages. Gemini's thought signature goes
-// into it, since a Messages client gives nothing else of a call back.
+// callID returns the id of a call in Messages. The id includes Gemini's thought
+// signature, because a Messages client sends no other part of a call back.
 func callID(c *chatCall, fallback func() string) string {
 	id := c.ID
 	if id == "" {
@@ -133,8 +133,9 @@ func callID(c *chatCall, fallback func() string) string {
 	return safeID(id)
 }
 
-// inputOf is a call's input. What is not a JSON object is passed on all the same,
-// so that the tool refuses it and the model sees why; ok is false then.
+// inputOf returns a call's input. If the arguments are not a JSON object, ok is
+// false, and they are still passed on, so that the tool refuses them and the model
+// sees the reason.
 func inputOf(arguments jsonscan.String) (input jsonscan.Value, ok bool) {
 	if arguments.Blank() {
 		return jsonscan.Lit("{}"), true

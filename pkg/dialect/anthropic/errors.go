@@ -17,7 +17,7 @@ import (
 	"github.com/hostless/hostless/pkg/sse"
 )
 
-// types are the words of Anthropic's errors
+// types are the error types of Anthropic
 // (https://platform.claude.com/docs/en/api/errors).
 var types = map[string]bool{
 	"invalid_request_error": true, "authentication_error": true, "billing_error": true, "permission_error": true,
@@ -60,24 +60,24 @@ func envelope(kind, message, requestID string) []byte {
 	return append(b, '}')
 }
 
-// Fault is the body of an error answer in Anthropic's envelope, with the type
-// that Anthropic gives to errors of that status.
+// Fault returns the body of an error response in Anthropic's envelope, with the
+// type that Anthropic uses for that status.
 func Fault(err *fault.Error) []byte {
 	return envelope(typeOf(err.Kind.Status()), err.Error(), "")
 }
 
-// Ping is the event that keeps a Messages client's stream alive. It
-// may stand between any two events.
+// Ping returns the event that keeps a Messages client's stream alive. It may occur
+// between any two events.
 func Ping() sse.Event { return sse.Event{Name: "ping", Data: []byte(`{"type":"ping"}`)} }
 
-// ModelInfo is one model of a listing.
+// ModelInfo describes one model of a list.
 type ModelInfo struct {
 	ID          string
-	DisplayName string    // the id where it is ""
-	Created     time.Time // 1970 where it is zero, as Anthropic has it for a date it does not know
+	DisplayName string    // the id if ""
+	Created     time.Time // 1970 if zero, which Anthropic sends for unknown dates
 }
 
-// AppendModel appends one model as Anthropic answers GET /v1/models/{id}.
+// AppendModel appends one model in the form of Anthropic's GET /v1/models/{id}.
 func AppendModel(b []byte, m ModelInfo) []byte {
 	if m.DisplayName == "" {
 		m.DisplayName = m.ID
@@ -91,7 +91,7 @@ func AppendModel(b []byte, m ModelInfo) []byte {
 	return append(b, '}')
 }
 
-// upstreamError is an error as an upstream words it, in whichever envelope.
+// upstreamError is an error of an upstream, whatever its envelope was.
 type upstreamError struct {
 	Type    string          `json:"type"`
 	Message string          `json:"message"`
@@ -99,8 +99,9 @@ type upstreamError struct {
 	Code    json.RawMessage `json:"code"`
 }
 
-// readError finds the error in a body: {"error":{…}} of both dialects,
-// {"error":"text"}, {"message":"text"} and {"detail":…} of lesser ones, or text.
+// readError finds the error in a body: {"error":{…}} of both dialects;
+// {"error":"text"}, {"message":"text"} and {"detail":…} of smaller servers; or
+// plain text.
 func readError(status int, body []byte) upstreamError {
 	var outer struct {
 		Error     json.RawMessage `json:"error"`
@@ -119,7 +120,7 @@ func readError(status int, body []byte) upstreamError {
 				break
 			}
 			if jsonscan.KindOf(raw) == '{' {
-				jsonscan.Decode(raw, &e) // what has another type stays empty
+				jsonscan.Decode(raw, &e) // members of another type stay empty
 			}
 			if e.Message == "" {
 				e.Message = string(rawjson.Compact(raw))
@@ -131,7 +132,7 @@ func readError(status int, body []byte) upstreamError {
 		e.Message = clip(string(bytes.TrimSpace(body)), 1000)
 	}
 	if e.Message == "" {
-		e.Message = "the provider answered " + strings.TrimSpace(http.StatusText(status)) + " without saying why"
+		e.Message = "the provider answered " + strings.TrimSpace(http.StatusText(status)) + " without a reason"
 	}
 	return e
 }
@@ -146,8 +147,8 @@ func clip(s string, max int) string {
 	return s[:max] + "…"
 }
 
-// chatError words an error in OpenAI's envelope; status 0 is an error of a
-// stream.
+// chatError converts an error to OpenAI's envelope. status is 0 for an error within
+// a stream.
 func chatError(status int, body []byte) []byte {
 	e := readError(status, body)
 	if e.Type == "" {
@@ -159,11 +160,11 @@ func chatError(status int, body []byte) []byte {
 	return chatEnvelope(e)
 }
 
-// tooLong are Anthropic's words for a conversation longer than the context, by which
-// Claude Code knows that it has to compact it.
+// tooLong is how Anthropic's message for a conversation longer than the context
+// begins. Claude Code compacts the conversation when it reads it.
 const tooLong = "prompt is too long"
 
-// overflows reports whether an error says that the conversation is too long.
+// overflows reports whether an error means that the conversation is too long.
 func overflows(e upstreamError) bool {
 	return dialect.IsContextOverflow(string(e.Code)+" "+e.Type, e.Message)
 }
@@ -172,14 +173,14 @@ func chatEnvelope(e upstreamError) []byte {
 	return openai.Error{Message: e.Message, Type: e.Type, Param: jsonscan.Raw(e.Param), Code: jsonscan.Raw(e.Code)}.Body()
 }
 
-// messagesError words an error in Anthropic's envelope.
+// messagesError converts an error to Anthropic's envelope.
 func messagesError(status int, header http.Header, body []byte) []byte {
 	e := readError(status, body)
 	if code, err := strconv.Atoi(string(e.Code)); status == 0 && err == nil {
-		status = code // in a stream, some say the status there
+		status = code // some providers send the status there in a stream
 	}
 	// OpenAI uses invalid_request_error for a bad key and an unknown model as well:
-	// a status that has a word of its own is more exact.
+	// if the status has a type of its own, that is more exact.
 	refused := status >= 400 && status < 500
 	if word := typeOf(status); !types[e.Type] || refused && (word != "invalid_request_error" || e.Type == "api_error") {
 		e.Type = word

@@ -9,19 +9,19 @@ import (
 	"github.com/hostless/hostless/pkg/jsonscan"
 )
 
-// What an estimate counts for things that are not text: Anthropic's own rule of
-// thumb for an image (its width times its height over 750, at most about 1600),
-// the prompt that tools add, and the frame of each turn.
+// Parameters of an estimate: Anthropic's rule of thumb for an image (width times
+// height over 750, at most about 1600), the prompt that tools add, and the overhead
+// of each turn.
 const (
 	imageTokens = 1600
 	toolsPrompt = 350
 	turnTokens  = 4
-	charsPer4   = 14 // four tokens are about so many characters of English and code
+	charsPer4   = 14 // four tokens are about this many characters of English and code
 )
 
-// EstimateTokens estimates the input tokens of a Messages request, for
-// POST /v1/messages/count_tokens of a model that has no counter of its own. It
-// errs on the high side. The error is fault.Invalid.
+// EstimateTokens estimates the input tokens of a Messages request, for POST
+// /v1/messages/count_tokens with a model that has no counter of its own. It rather
+// overestimates. The error is fault.Invalid.
 func EstimateTokens(body []byte) (int, error) {
 	var req struct {
 		System   jsonscan.Value  `json:"system"`
@@ -49,7 +49,7 @@ func EstimateTokens(body []byte) (int, error) {
 
 type counter struct{ tokens, chars int }
 
-// value counts the text in a value, whatever its block; media by their kind.
+// value counts the text in a value, whatever its block, and media by their kind.
 func (c *counter) value(v jsonscan.Value) {
 	switch v.Kind() {
 	case '"':
@@ -74,7 +74,7 @@ func (c *counter) value(v jsonscan.Value) {
 	}
 }
 
-// media counts an image or a document that is not text.
+// media counts an image, or a document that is not text.
 func (c *counter) media(kind string, source jsonscan.Value) bool {
 	data := source.Get("data").String()
 	switch form := source.Get("type").String().Text(); {
@@ -83,14 +83,14 @@ func (c *counter) media(kind string, source jsonscan.Value) bool {
 	case form == "content":
 		return false
 	case kind == "document":
-		c.tokens += imageTokens + len(data)/32 // a page of a PDF is some 50 kB and 2000 tokens
+		c.tokens += imageTokens + len(data)/32 // a page of a PDF is about 50 kB and 2000 tokens
 	default:
 		c.tokens += imageTokens
 	}
 	return true
 }
 
-// text counts characters; those beyond Latin scripts are about a token each.
+// text counts characters; one beyond the Latin scripts is about a token.
 func (c *counter) text(s jsonscan.String) {
 	text, _ := jsonscan.Unquote(s)
 	for len(text) > 0 {

@@ -7,22 +7,23 @@ import (
 	"github.com/hostless/hostless/pkg/jsonscan"
 )
 
-// unsigned is the signature of thinking that has none of its provider's: clients
-// drop thinking without one.
+// unsigned is the signature of thinking that its provider did not sign, because
+// clients drop thinking without a signature.
 const unsigned = sealedPrefix + "unsigned"
 
-// Foreign returns the edits that take out of a Messages request, whose messages are
-// at a place in data, what Hostless put into the conversation while another
-// provider's model answered: redacted thinking that was sealed here and, with
-// strict, thinking that nobody signed, and searches of the web that Anthropic did
-// not make, all of which it refuses on each further turn. A message of nothing else
-// is cut whole. ignored names what was taken out.
+// Foreign returns the edits that remove from a Messages request what Hostless added
+// to the conversation while another provider's model responded. These are redacted
+// thinking that was sealed here, searches of the web that Anthropic did not make
+// and, with strict, thinking without a signature: Anthropic refuses each of them in
+// later turns. messages is the span of the messages in data. A message that
+// contains nothing else is removed as a whole. ignored names what was removed.
 func Foreign(data []byte, messages jsonscan.Span, strict bool) (edits []jsonscan.Edit, ignored []string) {
 	return cutBlocks(data, messages, func(block jsonscan.Span) string { return foreignBlock(data, block, strict) })
 }
 
-// cutBlocks returns the edits that cut the blocks out of the assistant's messages
-// that chosen names; a message of nothing else is cut whole. ignored are the names.
+// cutBlocks returns the edits that remove the blocks of assistant messages for
+// which chosen returns a name. A message that contains nothing else is removed as a
+// whole. ignored has the names.
 func cutBlocks(data []byte, messages jsonscan.Span, chosen func(block jsonscan.Span) string) (edits []jsonscan.Edit, ignored []string) {
 	all := jsonscan.Spans(data, messages)
 	empty := make([]bool, len(all))
@@ -59,8 +60,8 @@ func cutBlocks(data []byte, messages jsonscan.Span, chosen func(block jsonscan.S
 	return append(edits, jsonscan.Cut(all, func(i int) bool { return empty[i] })...), ignored
 }
 
-// foreignBlock names what a block is of that does not go to the provider; "" of any
-// other block.
+// foreignBlock returns the name of a block that must not be sent to the provider,
+// and "" for any other block.
 func foreignBlock(data []byte, at jsonscan.Span, strict bool) string {
 	if jsonscan.Opens(at.Of(data), `"type":"t`) && !jsonscan.Opens(at.Of(data), `"type":"thinking"`) {
 		return "" // text or tool_use, which may be long
@@ -80,7 +81,8 @@ func foreignBlock(data []byte, at jsonscan.Span, strict bool) string {
 	return ""
 }
 
-// foreignSearch names what a block is that tells of a search made by another provider.
+// foreignSearch returns the type of a block that describes a search of another
+// provider, and "" for any other block.
 func foreignSearch(data []byte, at jsonscan.Span) string {
 	fields := jsonscan.Fields(data, at, "type", "id", "tool_use_id")
 	for _, id := range fields[1:] {

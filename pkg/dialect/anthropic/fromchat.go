@@ -14,10 +14,10 @@ import (
 	"github.com/hostless/hostless/pkg/jsonscan"
 )
 
-// version is the API version that all of this is written for.
+// version is the API version that this package implements.
 const version = "2023-06-01"
 
-// filesBeta is what Anthropic asks for where a file id is used.
+// filesBeta is the beta that Anthropic requires if a file id is used.
 const filesBeta = "files-api-2025-04-14"
 
 // chatRequest is the part of a chat request that the translation reads.
@@ -47,7 +47,7 @@ type chatRequest struct {
 		IncludeUsage bool `json:"include_usage"`
 	} `json:"stream_options"`
 	ExtraBody struct {
-		Rest jsonscan.Rest `json:"-"` // by provider
+		Rest jsonscan.Rest `json:"-"` // provider-specific fields
 	} `json:"extra_body"`
 
 	Cache     jsonscan.Value `json:"cache_control"`
@@ -57,7 +57,7 @@ type chatRequest struct {
 }
 
 // FromChat translates chat requests into Messages requests. Call.Path is
-// "/messages", below a base URL that ends in its version (…/v1).
+// "/messages", relative to a base URL that ends in its version (…/v1).
 func FromChat(options Options) dialect.Translator {
 	options = options.withDefaults()
 	return func(in dialect.Request) (*dialect.Call, error) {
@@ -70,7 +70,7 @@ func FromChat(options Options) dialect.Translator {
 	}
 }
 
-// fromChat is one request under translation.
+// fromChat is the state of the translation of one request.
 type fromChat struct {
 	notes
 	in      dialect.Request
@@ -83,7 +83,7 @@ type fromChat struct {
 	files   bool // a file id is used
 	fetches bool // the model may read pages by URL
 
-	mustSearch bool // the caller demanded a search of the web
+	mustSearch bool // the client requires a search of the web
 
 	inResult    bool           // a tool's result is being read
 	resultCache jsonscan.Value // its mark for the prompt cache
@@ -91,9 +91,9 @@ type fromChat struct {
 	out       []jsonscan.Field
 	tools     []jsonscan.Value
 	toolNames []string
-	choice    string // the type of tool_choice: "", auto, any, tool or none
+	choice    string // type of tool_choice: "", auto, any, tool or none
 	hidden    string // the tool that stands for a response format
-	legacy    bool   // the caller speaks functions, not tools
+	legacy    bool   // the client uses functions, not tools
 	maxTokens int64
 }
 
@@ -121,7 +121,7 @@ func (t *fromChat) call() (*dialect.Call, error) {
 	}, nil
 }
 
-// betas are the caller's, and those that the request needs.
+// betas returns the client's betas and those that the request needs.
 func (t *fromChat) betas() []string {
 	betas := slices.Clone(t.in.Header.Values("Anthropic-Beta"))
 	for _, needed := range [...]struct {
@@ -135,31 +135,32 @@ func (t *fromChat) betas() []string {
 	return betas
 }
 
-// checkFields refuses what changes the meaning and notes what does not.
+// checkFields returns an error for fields that change the meaning of the request,
+// and notes the ignored ones that do not.
 func (t *fromChat) checkFields() error {
 	if t.req.Audio.Set() {
-		return dialect.Invalid("audio", "audio output cannot be had from this provider")
+		return dialect.Invalid("audio", "this provider does not support audio output")
 	}
 	except := []string{"model"}
 	for _, f := range t.req.Rest {
 		if f.Value.Is("false") && (f.Name == "store" || f.Name == "logprobs") {
-			except = append(except, f.Name) // as it is here anyway
+			except = append(except, f.Name) // the same without the field
 		}
 	}
 	t.ignoreRest(t.req.Rest, except)
 	if t.req.N != nil && *t.req.N != 1 {
-		return dialect.Invalid("n", "this provider gives one choice only; n must be 1")
+		return dialect.Invalid("n", "this provider returns only one choice: n must be 1")
 	}
 	for _, m := range t.req.Modalities {
 		if m != "text" {
-			return dialect.Invalid("modalities", fmt.Sprintf("this provider gives text only; modalities cannot hold %q", m))
+			return dialect.Invalid("modalities", fmt.Sprintf("this provider returns only text: modalities cannot contain %q", m))
 		}
 	}
 	return nil
 }
 
-// limits settles max_tokens, thinking and the sampling parameters, which depend
-// on one another.
+// limits sets max_tokens, thinking and the sampling parameters, which depend on
+// each other.
 func (t *fromChat) limits() error {
 	for _, limit := range []struct {
 		name  string
@@ -225,7 +226,7 @@ func (t *fromChat) sampling(thinks bool) error {
 		}
 	}
 	if f, _ := strconv.ParseFloat(string(temperature), 64); f > 1 {
-		temperature = json.RawMessage("1") // the most that Anthropic takes
+		temperature = json.RawMessage("1") // Anthropic's maximum
 		t.ignore("temperature")
 	}
 	t.put("temperature", jsonscan.Raw(temperature))
@@ -234,7 +235,7 @@ func (t *fromChat) sampling(thinks bool) error {
 	return nil
 }
 
-// put adds a field to the request, behind its turns and tools.
+// put adds a field to the request, after its turns and tools.
 func (t *fromChat) put(name string, value jsonscan.Value) {
 	t.out = append(t.out, member(name, value))
 }
@@ -244,7 +245,7 @@ func isOne(raw json.RawMessage) bool {
 	return err == nil && f == 1
 }
 
-// number checks a number and gives its own digits.
+// number validates a number and returns it with its original digits.
 func number(name string, raw json.RawMessage, low, high float64) (json.RawMessage, error) {
 	if raw = rawjson.Set(raw); raw == nil {
 		return nil, nil
@@ -256,7 +257,7 @@ func number(name string, raw json.RawMessage, low, high float64) (json.RawMessag
 	return raw, nil
 }
 
-// rest carries the fields that stand for themselves.
+// rest copies the fields that depend on no others.
 func (t *fromChat) rest() error {
 	if raw := rawjson.Set(t.req.Stop); raw != nil {
 		var list []string
@@ -270,7 +271,7 @@ func (t *fromChat) rest() error {
 		for _, s := range list {
 			if blank(s) {
 				if s != "" {
-					t.ignore("stop") // Anthropic refuses sequences of nothing but space
+					t.ignore("stop") // Anthropic refuses stop sequences of white space
 				}
 				continue
 			}
@@ -305,12 +306,12 @@ func (t *fromChat) rest() error {
 	return nil
 }
 
-// body puts the request together.
+// body assembles the request.
 func (t *fromChat) body() (json.RawMessage, error) {
 	if len(t.turns) == 0 {
-		// Messages wants a turn of the user; a chat may be instructions alone.
+		// Messages requires a user turn; a chat may consist of instructions only.
 		if len(t.system) == 0 {
-			return nil, dialect.Invalid("messages", "messages must hold at least one message with content")
+			return nil, dialect.Invalid("messages", "messages must contain at least one message with content")
 		}
 		t.turns, t.system = []turn{{role: "user", blocks: t.system}}, nil
 	}
@@ -342,7 +343,7 @@ func (t *fromChat) body() (json.RawMessage, error) {
 	return o.JSON(), nil
 }
 
-// extra merges extra_body's members for this provider, which win.
+// extra merges the members of extra_body for this provider, which take precedence.
 func (t *fromChat) extra(o *jsonscan.Value) error {
 	for _, name := range []string{"anthropic", t.in.Provider} {
 		var fields jsonscan.Value
@@ -383,11 +384,12 @@ func (t *fromChat) extra(o *jsonscan.Value) error {
 // turn is one turn of the conversation.
 type turn struct {
 	role    string
-	results []jsonscan.Value // tool_result blocks, which come first
+	results []jsonscan.Value // tool_result blocks, which must come first
 	blocks  []jsonscan.Value
 }
 
-// add appends blocks to the conversation; neighbours of one role are one turn.
+// add appends blocks to the conversation. It merges adjacent turns of the same
+// role.
 func (t *fromChat) add(role string, results, blocks []jsonscan.Value) {
 	if len(results) == 0 && len(blocks) == 0 {
 		return
@@ -400,7 +402,7 @@ func (t *fromChat) add(role string, results, blocks []jsonscan.Value) {
 	t.turns = append(t.turns, turn{role, results, blocks})
 }
 
-// setCache puts cache_control into the last of the blocks.
+// setCache sets cache_control in the last of the blocks.
 func setCache(blocks []jsonscan.Value, cache jsonscan.Value) {
 	if n := len(blocks); cache.Set() && n > 0 && blocks[n-1].Get("cache_control").Absent() {
 		blocks[n-1].Put("cache_control", cache.Compact())

@@ -56,9 +56,9 @@ type chatPart struct {
 	Cache jsonscan.Value `json:"cache_control"`
 }
 
-// readMessages reads the messages in the order that Anthropic insists on. What it
-// would refuse in a history is repaired, so that a session survives it: see
-// dialect.Pair.
+// readMessages reads the messages and puts them into the order that Anthropic
+// requires. It repairs histories that Anthropic would refuse, so that the session
+// can continue: see dialect.Pair.
 func (t *fromChat) readMessages() error {
 	messages := t.req.Messages
 	turns := make([]dialect.Turn, len(messages))
@@ -84,7 +84,7 @@ func (t *fromChat) readMessages() error {
 		case placed.Result:
 			err = t.toolResult(m, placed.Call.ID, at)
 		case m.Role == "tool" || m.Role == "function":
-			t.ignore("messages.tool_call_id") // it answers no call: the text is left of it
+			t.ignore("messages.tool_call_id") // it matches no call: only its text is kept
 			err = t.user(m, at)
 		case m.Role == "system" || m.Role == "developer":
 			err = t.systemMessage(m, at)
@@ -106,7 +106,7 @@ func (t *fromChat) readMessages() error {
 	return nil
 }
 
-// turn is what Pair has to know of a message.
+// turn returns what Pair needs to know about a message.
 func (m *chatMessage) turn() (turn dialect.Turn) {
 	switch m.Role {
 	case "tool":
@@ -141,7 +141,7 @@ func (t *fromChat) systemMessage(m *chatMessage, at string) error {
 	}
 	for j, b := range blocks {
 		if !isText(b) {
-			return dialect.Invalid(fmt.Sprintf("%s.content[%d]", at, j), "instructions can hold text only")
+			return dialect.Invalid(fmt.Sprintf("%s.content[%d]", at, j), "instructions can contain only text")
 		}
 	}
 	setCache(blocks, m.Cache)
@@ -151,7 +151,8 @@ func (t *fromChat) systemMessage(m *chatMessage, at string) error {
 
 func isText(block jsonscan.Value) bool { return block.Get("type").Is(`"text"`) }
 
-// content makes blocks of a string or of parts; empty text leaves none.
+// content returns the blocks of a string or a list of parts. Empty text yields
+// none.
 func (t *fromChat) content(v jsonscan.Value, at string) ([]jsonscan.Value, error) {
 	if !v.Set() {
 		return nil, nil
@@ -182,7 +183,7 @@ func (t *fromChat) content(v jsonscan.Value, at string) ([]jsonscan.Value, error
 	return blocks, nil
 }
 
-// textBlocks is the block of a text; none if it is blank.
+// textBlocks returns the block of a text, or none if the text is blank.
 func textBlocks(s jsonscan.String) []jsonscan.Value {
 	if s.Blank() {
 		return nil
@@ -190,7 +191,7 @@ func textBlocks(s jsonscan.String) []jsonscan.Value {
 	return []jsonscan.Value{textBlock(jsonscan.Str(s))}
 }
 
-// part makes the block of a part; none of an empty one.
+// part returns the block of a part, or none if the part is empty.
 func (t *fromChat) part(p *chatPart, at string) ([]jsonscan.Value, error) {
 	var block jsonscan.Value
 	var err error
@@ -207,14 +208,14 @@ func (t *fromChat) part(p *chatPart, at string) ([]jsonscan.Value, error) {
 	case "file":
 		block, err = t.file(p, at+".file")
 	case "input_audio":
-		err = dialect.Invalid(at+".input_audio", "this provider takes no audio")
+		err = dialect.Invalid(at+".input_audio", "this provider does not support audio")
 	default:
 		err = dialect.Invalid(at+".type", fmt.Sprintf("content parts of type %q cannot be used with this provider", p.Type))
 	}
 	return []jsonscan.Value{block}, err
 }
 
-// image makes an image block of a data: or https: URL.
+// image returns an image block for a data: or https: URL.
 func image(url jsonscan.String, at string) (jsonscan.Value, error) {
 	if url.HasPrefix("data:") {
 		media, data, ok := dialect.DataURL(url)
@@ -229,7 +230,7 @@ func image(url jsonscan.String, at string) (jsonscan.Value, error) {
 	return fileBlock("image", "url", "url", jsonscan.Str(url)), nil
 }
 
-// fileBlock is a block whose source is named, not held.
+// fileBlock returns a block whose source is a reference and not the data.
 func fileBlock(kind, source, name string, value jsonscan.Value) jsonscan.Value {
 	return jsonscan.Obj(member("type", text(kind)), member("source", jsonscan.Obj(member("type", text(source)), member(name, value))))
 }
@@ -243,7 +244,7 @@ func sourceBlock(kind, media string, data jsonscan.String, title string) jsonsca
 	return o
 }
 
-// file makes a document (or image) block of a file part.
+// file returns a document (or image) block for a file part.
 func (t *fromChat) file(p *chatPart, at string) (jsonscan.Value, error) {
 	if !p.File.FileURL.Empty() {
 		return fileByURL(p, at+".file_url")
@@ -271,7 +272,7 @@ func (t *fromChat) file(p *chatPart, at string) (jsonscan.Value, error) {
 	}
 	decoded, err := base64.StdEncoding.DecodeString(data.Text())
 	if err != nil || !utf8.Valid(decoded) || bytes.IndexByte(decoded, 0) >= 0 {
-		return jsonscan.Value{}, dialect.Invalid(at+".file_data", "this provider takes PDF, image and text files only")
+		return jsonscan.Value{}, dialect.Invalid(at+".file_data", "this provider supports only PDF, image and text files")
 	}
 	source := jsonscan.Obj(member("type", text("text")), member("media_type", text("text/plain")), member("data", text(string(decoded))))
 	o := jsonscan.Obj(member("type", text("document")), member("source", source))
@@ -281,7 +282,8 @@ func (t *fromChat) file(p *chatPart, at string) (jsonscan.Value, error) {
 	return o, nil
 }
 
-// fileByURL makes a document (or image) block of a file that Anthropic fetches itself.
+// fileByURL returns a document (or image) block for a file that Anthropic downloads
+// itself.
 func fileByURL(p *chatPart, at string) (jsonscan.Value, error) {
 	address := p.File.FileURL
 	if !address.HasPrefix("https://") && !address.HasPrefix("http://") {
@@ -297,10 +299,10 @@ func fileByURL(p *chatPart, at string) (jsonscan.Value, error) {
 	return o, nil
 }
 
-// assistant makes a turn of the model's; calls has the ids of its calls.
+// assistant adds a turn of the model. calls has the ids of its calls.
 func (t *fromChat) assistant(m *chatMessage, calls []dialect.ToolRef, at string, last bool) error {
 	if m.Audio.Set() {
-		return dialect.Invalid(at+".audio", "this provider takes no audio")
+		return dialect.Invalid(at+".audio", "this provider does not support audio")
 	}
 	thoughts := t.replay(m)
 	content, err := t.content(m.Content, at)
@@ -333,7 +335,8 @@ func (t *fromChat) assistant(m *chatMessage, calls []dialect.ToolRef, at string,
 	return nil
 }
 
-// trimEnd cuts the space off a prefill's end, which Anthropic refuses.
+// trimEnd removes white space from the end of a prefill, where Anthropic refuses
+// it.
 func trimEnd(block *jsonscan.Value) {
 	s := block.Get("text").String()
 	if !isText(*block) || s.Empty() {
@@ -341,13 +344,13 @@ func trimEnd(block *jsonscan.Value) {
 	}
 	end := s[len(s)-2]
 	if end != ' ' && end != 'n' && end != 'r' && end != 't' {
-		return // it ends in neither space nor the escape of one
+		return // it ends neither in a space nor in an escaped one
 	}
 	block.PutText("text", strings.TrimRight(s.Text(), " \n\r\t"))
 }
 
-// toolUse makes the block of a call. One that was cut off stays in the history with
-// what is left of its arguments.
+// toolUse returns the block of a call. A call that was cut off stays in the
+// history, with the arguments that it has.
 func (t *fromChat) toolUse(id string, f *chatCalled) jsonscan.Value {
 	input, ok := inputOf(f.Arguments)
 	if !ok {
@@ -358,17 +361,18 @@ func (t *fromChat) toolUse(id string, f *chatCalled) jsonscan.Value {
 	return jsonscan.Obj(member("type", jsonscan.Lit(`"tool_use"`)), member("id", text(safeID(id))), member("name", text(f.Name)), member("input", input))
 }
 
-// detail is one entry of reasoning_details, ours or OpenRouter's.
+// detail is one entry of reasoning_details, in the form of Hostless or OpenRouter.
 type detail struct {
 	Type      string          `json:"type"`
 	Text      jsonscan.String `json:"text"`
 	Signature jsonscan.String `json:"signature"`
 	Data      jsonscan.String `json:"data"`
-	Format    jsonscan.String `json:"format"` // OpenRouter's word for whose it is
+	Format    jsonscan.String `json:"format"` // the provider's name for its format, in OpenRouter's form
 	After     dialect.Gap     `json:"after"`
 }
 
-// replay brings back thinking that is signed; what is not, Anthropic refuses.
+// replay returns the signed thinking of a message. Anthropic refuses thinking that
+// is not signed.
 func (t *fromChat) replay(m *chatMessage) []thought {
 	var list []detail
 	if !m.ReasoningDetails.Set() || m.ReasoningDetails.Decode(&list) != nil {
@@ -394,7 +398,7 @@ func (t *fromChat) replay(m *chatMessage) []thought {
 				continue
 			}
 			if d.Text == nil && len(texts) == 0 && signed == 1 && m.ReasoningContent != nil {
-				texts = append(texts, m.ReasoningContent) // a client that kept the two apart
+				texts = append(texts, m.ReasoningContent) // a client that stored text and signature separately
 			}
 			thoughts = append(thoughts, thought{thinkingBlock(jsonscan.Join("", texts...), jsonscan.Str(d.Signature)), after})
 			texts, after = nil, nil
@@ -408,7 +412,7 @@ func (t *fromChat) replay(m *chatMessage) []thought {
 	return thoughts
 }
 
-// interrupted adds the result of a call that has none in the history.
+// interrupted adds a result for a call that has none in the history.
 func (t *fromChat) interrupted(id string) {
 	o := resultBlock(id)
 	o.PutText("content", dialect.Interrupted)
@@ -420,9 +424,9 @@ func resultBlock(id string) jsonscan.Value {
 	return jsonscan.Obj(member("type", jsonscan.Lit(`"tool_result"`)), member("tool_use_id", text(safeID(id))))
 }
 
-// toolResult makes a tool_result of a tool's (or a function's) message, id being
-// that of its call. Marks for the prompt cache stand on the result itself, never
-// inside of it.
+// toolResult adds the tool_result for the message of a tool or function. id is the
+// id of its call. Marks for the prompt cache are set on the result itself, never
+// inside it.
 func (t *fromChat) toolResult(m *chatMessage, id, at string) error {
 	t.inResult, t.resultCache = true, m.Cache
 	content, err := t.content(m.Content, at)

@@ -56,7 +56,7 @@ func (t *fromChat) toolsAndChoice() error {
 	case search && t.mustSearch:
 		t.choice, name = "tool", searchTool
 	case search && functions == 0:
-		t.choice = "" // was of functions, of which there are none
+		t.choice = "" // it was for functions, and there are none
 		return nil
 	}
 	if len(t.tools) == 0 {
@@ -121,7 +121,7 @@ func (t *fromChat) tool(f *chatFunction, cache jsonscan.Value, at string) error 
 	return nil
 }
 
-// toolChoice reads tool_choice or its predecessor function_call into t.choice;
+// toolChoice reads tool_choice, or its predecessor function_call, into t.choice.
 // allowed_tools also filters the tools.
 func (t *fromChat) toolChoice() (name string, err error) {
 	raw, field := rawjson.Set(t.req.ToolChoice), "tool_choice"
@@ -199,7 +199,7 @@ func (t *fromChat) filter(allowed []string) {
 	t.tools, t.toolNames = tools, names
 }
 
-// format carries response_format.
+// format translates response_format.
 func (t *fromChat) format() error {
 	raw := rawjson.Set(t.req.ResponseFormat)
 	if raw == nil {
@@ -237,9 +237,9 @@ func (t *fromChat) format() error {
 		t.put("output_config", jsonscan.Obj(member("format", jsonscan.Obj(member("type", text("json_schema")), member("schema", jsonscan.Raw(schema))))))
 		return nil
 	}
-	// An older model is made to call a tool whose input is the answer.
+	// An older model is made to call a tool whose input is the response.
 	if t.choice == "any" || t.choice == "tool" {
-		t.ignore("response_format") // a tool was asked for: that comes first
+		t.ignore("response_format") // a forced tool takes precedence
 		return nil
 	}
 	t.hidden = "json_answer"

@@ -10,13 +10,13 @@ import (
 	"github.com/hostless/hostless/pkg/jsonscan"
 )
 
-// chatReply turns a Messages answer into a chat completion.
+// chatReply translates a Messages response into a chat completion.
 type chatReply struct {
 	options Options
-	model   string // as it was asked for
-	hidden  string // the tool whose input is the answer's text
-	legacy  bool   // calls go back as function_call
-	usage   bool   // the stream closes with its usage
+	model   string // as the client requested it
+	hidden  string // the tool whose input is the response's text
+	legacy  bool   // calls are returned as function_call
+	usage   bool   // the stream ends with the usage
 }
 
 // Body translates one message.
@@ -133,7 +133,7 @@ func (r *chatReply) Body(body []byte) ([]byte, error) {
 	return append(out, '}'), nil
 }
 
-// called is a function's call.
+// called returns a function's call.
 func called(name string, arguments jsonscan.String) jsonscan.Value {
 	return jsonscan.Obj(member("name", text(name)), member("arguments", jsonscan.Raw(arguments)))
 }
@@ -152,12 +152,12 @@ func countAll(texts []jsonscan.String) (n int) {
 	return n
 }
 
-// Error words Anthropic's error in OpenAI's envelope.
+// Error translates Anthropic's error into OpenAI's envelope.
 func (r *chatReply) Error(status int, _ http.Header, body []byte) []byte {
 	return chatError(status, body)
 }
 
-// Stream begins the translation of Messages events into chat chunks.
+// Stream starts the translation of Messages events into chat chunks.
 func (r *chatReply) Stream() dialect.Stream {
 	return &chatStream{r: r, created: r.options.Now().Unix(), model: r.model, id: "chatcmpl-" + r.options.NewID()}
 }

@@ -13,7 +13,7 @@ import (
 	"github.com/hostless/hostless/pkg/sse"
 )
 
-// event is one event of a Messages stream; only what its type has is filled.
+// event is one event of a Messages stream. Only the fields of its type are set.
 type event struct {
 	Type    string `json:"type"`
 	Index   int    `json:"index"`
@@ -37,8 +37,8 @@ type event struct {
 	Error json.RawMessage `json:"error"`
 }
 
-// chatStream turns Messages events into chat chunks. Chunks are written by
-// appending to one buffer: the parts that never change are made once.
+// chatStream translates Messages events into chat chunks. It writes chunks by
+// appending to one buffer; the parts that never change are made once.
 type chatStream struct {
 	r       *chatReply
 	id      string
@@ -46,33 +46,33 @@ type chatStream struct {
 	created int64
 
 	head       []byte // of each chunk, up to the delta
-	tail       string // of each chunk behind the delta
+	tail       string // of each chunk, after the delta
 	buf        []byte
 	started    bool
-	terminated bool  // message_stop, or an error, was passed on
-	err        error // how it ended
+	terminated bool  // message_stop or an error was passed on
+	err        error // why the stream ended
 
 	blocks  map[int]*openBlock
-	running map[string]*search // by the id of what asked for them
-	calls   int                // tool calls so far
-	at      int                // characters of content so far
-	after   dialect.Gap        // what came since the last entry of reasoning_details
+	running map[string]*search // by the id of the block that requested it
+	calls   int                // number of tool calls so far
+	at      int                // number of characters of content so far
+	after   dialect.Gap        // what followed the last entry of reasoning_details
 	answer  bool
 	reason  string
 	details stopDetails
 	usage   usage
 }
 
-// openBlock is a content block of the upstream that is open.
+// openBlock is an open content block of the upstream.
 type openBlock struct {
 	kind      string
-	call      int  // the number of the tool call
-	hidden    bool // its input is the answer's text
-	arguments bool // some of its input came
+	call      int  // number of the tool call
+	hidden    bool // its input is the response's text
+	arguments bool // some of its input has arrived
 	input     json.RawMessage
-	thinking  []byte // so far, as it stands between the quotes of a JSON string
-	signature []byte // likewise
-	start     int    // where its text begins in the content
+	thinking  []byte // so far, as the content of a JSON string
+	signature []byte // so far, as the content of a JSON string
+	start     int    // start of its text in the content
 	search    *search
 }
 
@@ -116,7 +116,7 @@ func (s *chatStream) Event(ev sse.Event, emit func(sse.Event)) error {
 	return nil
 }
 
-// End reports how the stream ended where no event of it did.
+// End reports how the stream ended, unless an event already did.
 func (s *chatStream) End(cause error, emit func(sse.Event)) error {
 	if s.terminated {
 		return s.err
@@ -150,7 +150,7 @@ func (s *chatStream) start(e *event, emit func(sse.Event)) {
 	s.emit(emit)
 }
 
-// delta0 begins a chunk, up to its delta; emit closes it.
+// delta0 starts a chunk, up to its delta; emit completes it.
 func (s *chatStream) delta0() []byte {
 	return append(append(s.buf[:0], s.head...), `{"index":0,"delta":`...)
 }
@@ -160,7 +160,7 @@ func (s *chatStream) emit(emit func(sse.Event)) {
 	emit(sse.Event{Data: s.buf})
 }
 
-// text emits one chunk whose delta has a single string.
+// text emits one chunk whose delta is a single string.
 func (s *chatStream) text(name string, value jsonscan.String, emit func(sse.Event)) {
 	s.buf = append(append(append(s.delta0(), `{"`...), name...), `":`...)
 	s.buf = append(jsonscan.AppendString(s.buf, value), '}')
@@ -290,8 +290,8 @@ func (s *chatStream) arguments(b *openBlock, piece jsonscan.String, emit func(ss
 	s.emit(emit)
 }
 
-// close ends a block: a call without input gets its {}, and signed thinking is
-// passed on whole, so that a client can hand it back as it is.
+// close closes a block. A call without input gets {}, and signed thinking is passed
+// on as a whole, so that a client can send it back unchanged.
 func (s *chatStream) close(index int, emit func(sse.Event)) {
 	b := s.blocks[index]
 	if b == nil {
@@ -316,7 +316,7 @@ func (s *chatStream) close(index int, emit func(sse.Event)) {
 
 func (s *chatStream) finish(emit func(sse.Event)) {
 	if !s.started {
-		return // End will say that nothing came
+		return // End will report that nothing arrived
 	}
 	s.terminated = true
 	finish := finishOf(s.reason)

@@ -25,9 +25,9 @@ func seed(f *testing.F, folder string) {
 	}
 }
 
-// check holds a translator to what must be true of any input: no panic, JSON
-// out, bad requests refused as such, and the same stream however it is chunked.
-// It gives the stream.
+// check checks what must be true for any input: no panic, valid JSON as output, bad
+// requests refused as such, and the same stream however it is divided into chunks.
+// It returns the stream.
 func check(t *testing.T, make func() dialect.Translator, model string, request, reply, events []byte) []byte {
 	t.Helper()
 	req := dialect.Request{Model: model, Provider: "p", Body: request}
@@ -134,7 +134,8 @@ func FuzzChain(f *testing.F) {
 		if stream := check(t, chain, "claude-sonnet-4-5", request, reply, events); stream != nil {
 			wellFormed(t, stream)
 		}
-		// The middle that is handed on unwritten is the one that is written.
+		// A body of the intermediate form that is passed on unwritten equals the
+		// written one.
 		in := dialect.Request{Model: "claude-sonnet-4-5", Provider: "p", Body: request}
 		middle, err := anthropic.ToChat(options())(in)
 		if err != nil {
@@ -150,8 +151,9 @@ func FuzzChain(f *testing.F) {
 	})
 }
 
-// wellFormed holds a Messages stream to its grammar: blocks are numbered from 0,
-// one is open at a time, and the end is one message_stop or one error.
+// wellFormed checks the grammar of a Messages stream: blocks are numbered from 0,
+// at most one is open at a time, and the stream ends with one message_stop or one
+// error.
 func wellFormed(t *testing.T, stream []byte) {
 	t.Helper()
 	next, open, started, ended := 0, false, false, 0
@@ -186,9 +188,8 @@ func wellFormed(t *testing.T, stream []byte) {
 	}
 }
 
-// FuzzRoundTrip: what a chat client says goes up as Messages and, by the other
-// translator, comes to a chat upstream with its text and its calls as they were;
-// and so does the answer on its way back.
+// FuzzRoundTrip translates a chat client's request to Messages and back to a chat
+// request, and a response likewise: texts and calls stay the same.
 func FuzzRoundTrip(f *testing.F) {
 	f.Add("sys", "hello", "text", "Bash", "call.1", `{"command":"ls <x>","n":1.50}`, "result")
 	f.Add("", "a\u2028b\x00", "", "f", "", `{}`, "")

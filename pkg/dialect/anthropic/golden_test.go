@@ -35,18 +35,19 @@ func options() anthropic.Options {
 	}
 }
 
-// directions are the folders of testdata and the translator that each tests.
+// directions maps the folders of testdata to the translator that each tests.
 func directions() map[string]dialect.Translator {
 	return map[string]dialect.Translator{
 		"fromchat": anthropic.FromChat(options()),
 		"tochat":   anthropic.ToChat(options()),
-		// A Messages client whose chat is translated again is as close as this
-		// package comes to both of its translators at work.
+		// Translating a Messages client's chat request back to Messages exercises
+		// both translators of this package together.
 		"chain": dialect.Chain(anthropic.ToChat(options()), anthropic.FromChat(options())),
 	}
 }
 
-// TestGolden: a "provider: name" line in a case's comment sets the provider.
+// TestGolden runs the golden cases. A "provider: name" line in a case's comment
+// sets the provider.
 func TestGolden(t *testing.T) {
 	for folder, min := range map[string]int{"fromchat": 20, "tochat": 10, "chain": 1} {
 		t.Run(folder, func(t *testing.T) {

@@ -17,7 +17,7 @@ func isObject(raw []byte) bool { return jsonscan.KindOf(raw) == '{' && jsonscan.
 
 func blank(s string) bool { return strings.TrimSpace(s) == "" }
 
-// decode reads a request's body into v.
+// decode reads a request body into v.
 func decode(body jsonscan.Value, v any, what string) error {
 	if body.Kind() != '{' {
 		return &fault.Error{Kind: fault.Invalid, Message: "the request body is not a JSON object"}
@@ -28,12 +28,12 @@ func decode(body jsonscan.Value, v any, what string) error {
 	return nil
 }
 
-// notes gathers the names of fields that were dropped.
+// notes collects the names of dropped fields.
 type notes struct{ names []string }
 
 func (n *notes) ignore(name string) { n.names = dialect.Ignore(n.names, name) }
 
-// ignoreRest notes the fields that no translation reads, but for those named.
+// ignoreRest notes the fields that no translation reads, except for the named ones.
 func (n *notes) ignoreRest(rest []jsonscan.Field, except []string) {
 	var names []string
 	for _, f := range rest {
@@ -47,10 +47,10 @@ func (n *notes) ignoreRest(rest []jsonscan.Field, except []string) {
 	}
 }
 
-// member is one member of an object to be written.
+// member returns a member of an object to be written.
 func member(name string, value jsonscan.Value) jsonscan.Field {
 	return jsonscan.Field{Name: name, Value: value}
 }
 
-// text is a string that the program or a decoded field holds, to be written.
+// text returns a string of the program, or of a decoded field, to be written.
 func text(s string) jsonscan.Value { return jsonscan.Quoted(s) }

@@ -8,17 +8,18 @@ import (
 	"github.com/hostless/hostless/pkg/jsonscan"
 )
 
-// newest are the members of a Messages request that only Anthropic's own API, and not
-// all that follow it, knows. What they ask for can be left out.
+// newest are the members of a Messages request that only Anthropic's own API
+// supports, and not every compatible server. A request still makes sense without
+// them.
 var newest = []string{"context_management", "output_config", "service_tier", "inference_geo", "speed", "cache_control"}
 
-// newestOfTool are those of a tool.
+// newestOfTool are such members of a tool.
 var newestOfTool = []string{"defer_loading", "eager_input_streaming", "allowed_callers", "input_examples", "strict", "type"}
 
-// Lean returns the edits that make a Messages request one that servers take which
-// know no newest fields: without those, with marks for the prompt cache reduced to
-// their type, and with thinking by a budget of tokens for adaptive thinking. What
-// tools are called with, and their schemas, stays as it is. names are the fields.
+// Lean returns the edits that adapt a Messages request to servers that do not
+// support the newest fields. They remove these fields, reduce marks for the prompt
+// cache to their type, and replace adaptive thinking by thinking with a token
+// budget. Tool inputs and schemas stay unchanged. names lists the affected fields.
 func Lean(data []byte) (edits []jsonscan.Edit, names []string) {
 	l := lean{data: data}
 	whole := jsonscan.Span{End: len(bytes.TrimRight(data, " \t\r\n"))}
@@ -46,7 +47,7 @@ type lean struct {
 	notes
 }
 
-// blocks reduces the marks on a list of content blocks.
+// blocks reduces the marks in a list of content blocks, and returns the blocks.
 func (l *lean) blocks(at jsonscan.Span) []jsonscan.Span {
 	all := jsonscan.Spans(l.data, at)
 	for _, block := range all {
@@ -66,7 +67,7 @@ func (l *lean) mark(block jsonscan.Span) {
 	}
 }
 
-// cut cuts members out of an object.
+// cut removes members from an object.
 func (l *lean) cut(at jsonscan.Span, prefix string, chosen func(name string, value []byte) bool) {
 	l.edits = append(l.edits, jsonscan.CutMembers(l.data, at, func(name string) bool {
 		if !chosen(name, jsonscan.Fields(l.data, at, name)[0].Of(l.data)) {
@@ -79,7 +80,7 @@ func (l *lean) cut(at jsonscan.Span, prefix string, chosen func(name string, val
 	})...)
 }
 
-// thinking asks for half of the tokens at most, where the model was to judge itself.
+// thinking replaces adaptive thinking by a budget of half of the tokens.
 func (l *lean) thinking(at, most jsonscan.Span) {
 	kind := jsonscan.Fields(l.data, at, "type")[0].Of(l.data)
 	if string(kind) != `"adaptive"` {
@@ -93,10 +94,10 @@ func (l *lean) thinking(at, most jsonscan.Span) {
 	l.ignore("thinking.type")
 }
 
-// WithoutThinking returns the edits that take the thinking out of a Messages
-// request whose signature, or sealed data, refused chooses. Where a result of a
-// tool then follows a turn that begins without, thinking by a budget is switched
-// off, which Anthropic refuses there.
+// WithoutThinking returns the edits that remove the thinking whose signature, or
+// sealed data, refused selects from a Messages request. If a tool result then
+// follows a turn that does not begin with thinking, thinking with a budget is
+// switched off, because Anthropic refuses it there.
 func WithoutThinking(data []byte, refused func(signature []byte) bool) (edits []jsonscan.Edit, names []string) {
 	whole := jsonscan.Span{End: len(bytes.TrimRight(data, " \t\r\n"))}
 	f := jsonscan.Fields(data, whole, "messages", "thinking")
@@ -126,11 +127,11 @@ func WithoutThinking(data []byte, refused func(signature []byte) bool) (edits []
 	return edits, names
 }
 
-// picture stands for one that a model cannot read.
+// picture replaces an image that a model cannot read.
 const picture = `{"type":"text","text":"[picture left out: this model reads text only]"}`
 
-// WithoutPictures returns the edits that put a line of text in the place of each
-// picture of a Messages request, those in results of tools too.
+// WithoutPictures returns the edits that replace each image of a Messages request
+// by a line of text, also in tool results.
 func WithoutPictures(data []byte) (edits []jsonscan.Edit, names []string) {
 	whole := jsonscan.Span{End: len(bytes.TrimRight(data, " \t\r\n"))}
 	var blocks func(at jsonscan.Span, depth int)

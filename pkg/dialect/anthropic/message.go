@@ -9,7 +9,7 @@ import (
 	"github.com/hostless/hostless/pkg/jsonscan"
 )
 
-// message is an answer of the Messages API.
+// message is a response of the Messages API.
 type message struct {
 	ID          string      `json:"id"`
 	Model       string      `json:"model"`
@@ -37,8 +37,8 @@ type block struct {
 	Content   json.RawMessage   `json:"content"` // of the result of a tool that Anthropic ran
 }
 
-// usage is what Anthropic counts; pointers distinguish absent from zero, since later
-// events of a stream repeat only some.
+// usage is Anthropic's usage. Pointers distinguish absent from zero, because later
+// events of a stream repeat only some of the counts.
 type usage struct {
 	Input         *int64 `json:"input_tokens"`
 	CacheRead     *int64 `json:"cache_read_input_tokens"`
@@ -74,8 +74,8 @@ func count(n *int64) int64 {
 	return *n
 }
 
-// appendChat writes the counts as chat has them: the prompt includes what the
-// cache gave and took.
+// appendChat appends the usage in the form of chat completions, where the prompt
+// includes cache reads and writes.
 func (u *usage) appendChat(b []byte) []byte {
 	read, created, output := count(u.CacheRead), count(u.CacheCreation), count(u.Output)
 	prompt := count(u.Input) + read + created
@@ -97,7 +97,7 @@ func (u *usage) appendChat(b []byte) []byte {
 	return append(b, '}')
 }
 
-// finishOf is chat's word for a stop reason.
+// finishOf returns the finish reason for a stop reason.
 func finishOf(reason string) string {
 	switch reason {
 	case "max_tokens", "model_context_window_exceeded":
@@ -112,8 +112,8 @@ func finishOf(reason string) string {
 
 const declined = "The model declined to answer."
 
-// annotation makes chat's annotation of a citation; from and to are where the
-// cited text stands in the content, in characters. Nil where it names no source.
+// annotation returns chat's annotation for a citation, or nil if it has no source.
+// from and to delimit the cited text in the content, in characters.
 func annotation(raw json.RawMessage, from, to int) json.RawMessage {
 	var c struct {
 		Type          string `json:"type"`
@@ -151,13 +151,14 @@ func annotation(raw json.RawMessage, from, to int) json.RawMessage {
 	return jsonscan.Obj(member("type", text(kind)), member(kind, o)).JSON()
 }
 
-// chars counts the characters of a text.
+// chars returns the number of characters of a text.
 func chars(s jsonscan.String) int {
 	text, _ := jsonscan.Unquote(s)
 	return utf8.RuneCount(text)
 }
 
-// appendThinking appends the middle's entry for a block of thinking.
+// appendThinking appends the entry of the intermediate form for a block of
+// thinking.
 func appendThinking(b []byte, thinking, signature jsonscan.String, after dialect.Gap) []byte {
 	b = appendText(append(b, `{"type":"thinking","text":`...), thinking)
 	if !signature.Empty() {
@@ -170,7 +171,7 @@ func appendRedacted(b []byte, data jsonscan.String, after dialect.Gap) []byte {
 	return append(after.Append(appendText(append(b, `{"type":"redacted","data":`...), data)), '}')
 }
 
-// appendText appends a string, "" where there is none.
+// appendText appends a string, "" if there is none.
 func appendText(b []byte, s jsonscan.String) []byte {
 	if s == nil {
 		return append(b, `""`...)

@@ -11,19 +11,21 @@ import (
 	"github.com/hostless/hostless/pkg/dialect/openai"
 )
 
-// Options are what a translation needs from outside. The zero value works.
+// Options configure a translation. The zero value is usable.
 type Options struct {
-	// Models corrects what a model's name implies (ModelByName) by what the
-	// caller's catalogue knows; nil relies on the name.
+	// Models corrects what a model's name implies (ModelByName) with the facts of a
+	// catalogue. If it is nil, only the name counts.
 	Models func(provider, model string, byName Model) Model
-	// Takes gives what a provider takes of chat completions; nil is everything,
-	// as a translation that follows does. Only ToChat asks.
+	// Takes returns the fields of chat completions that a provider accepts. nil
+	// means all of them, for another translation that follows. Only ToChat uses it.
 	Takes func(provider string) openai.Facts
-	// Marks is how FromChat marks a request for the prompt cache whose caller did not.
+	// Marks selects how FromChat marks a request for the prompt cache if the client
+	// did not.
 	Marks CacheMarks
-	// Now is the clock of `created`; nil is time.Now.
+	// Now is the clock for `created`. The default is time.Now.
 	Now func() time.Time
-	// NewID makes the random part of an id; nil is 12 random bytes in hex.
+	// NewID returns the random part of an id. The default is 12 random bytes in
+	// hex.
 	NewID func() string
 }
 
@@ -47,25 +49,25 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
-// Model is what a translation has to know of a model.
+// Model is what a translation needs to know about a model.
 type Model struct {
-	MaxOutput  int  // the most tokens of one answer; 0 if it is not known
-	Thinking   bool // takes thinking (Messages) or reasoning_effort (chat)
-	Adaptive   bool // takes thinking of type adaptive, with output_config.effort
+	MaxOutput  int  // maximum tokens of a response; 0 if not known
+	Thinking   bool // supports thinking (Messages) or reasoning_effort (chat)
+	Adaptive   bool // supports thinking of type adaptive, with output_config.effort
 	DefaultOn  bool // thinks unless the request disables it
 	AlwaysOn   bool // thinking cannot be switched off
-	XHigh      bool // takes the effort xhigh
-	Sampling   bool // takes temperature, top_p and top_k
-	OneSampler bool // takes temperature or top_p, not both
-	Structured bool // takes output_config.format and strict tools
-	Prefill    bool // takes a conversation that ends with a turn of its own
+	XHigh      bool // supports the effort xhigh
+	Sampling   bool // supports temperature, top_p and top_k
+	OneSampler bool // supports temperature or top_p, not both
+	Structured bool // supports output_config.format and strict tools
+	Prefill    bool // supports a conversation that ends with an assistant turn
 }
 
 // ModelByName returns what a model's name alone implies. The rules for Claude
 // follow Anthropic's migration guides: adaptive thinking since 4.6, no sampling
 // parameters since Opus 4.7 and in all of 5, structured output since 4.5, the
 // effort xhigh since 4.7, thinking by default since 5, no prefill since 4.6. A name
-// that no rule knows gets the most common answers.
+// that matches no rule gets the most common values.
 func ModelByName(name string) Model {
 	bare := strings.ToLower(name[strings.LastIndexByte(name, '/')+1:])
 	if i := strings.Index(bare, "claude"); i >= 0 {
@@ -93,7 +95,7 @@ func ModelByName(name string) Model {
 	return m
 }
 
-// claude reads family and version off names such as claude-opus-4-6,
+// claude reads the family and the version from names such as claude-opus-4-6,
 // claude-sonnet-4-5-20250929, claude-opus-4@20250514 and claude-3-5-haiku-latest.
 func claude(bare string) Model {
 	family, version := "", 0.0
@@ -113,9 +115,9 @@ func claude(bare string) Model {
 	}
 	if version == 0 {
 		if family == "" {
-			return Model{MaxOutput: 64000, Sampling: true, OneSampler: true, Thinking: true, Prefill: true} // claude-next, whatever it will be
+			return Model{MaxOutput: 64000, Sampling: true, OneSampler: true, Thinking: true, Prefill: true} // an unknown name, such as claude-next
 		}
-		version = 5 // claude-mythos-preview, claude-opus-latest
+		version = 5 // a family without a version: claude-mythos-preview, claude-opus-latest
 	}
 	atLeast := func(v float64) bool { return version > v-0.01 }
 	m := Model{

@@ -7,15 +7,15 @@ import (
 	"github.com/hostless/hostless/pkg/jsonscan"
 )
 
-// thought is a block of thinking that is to be replayed.
+// thought is a block of thinking to send back.
 type thought struct {
 	block jsonscan.Value
-	after dialect.Gap // what stands between the thought before it and this one
+	after dialect.Gap // what the model produced between the previous thought and this one
 }
 
-// arrange returns the blocks of a turn in the order in which the model made them,
-// as its thoughts tell it; what they do not tell of follows, the text before the
-// calls. Thinking that comes back in another place is refused.
+// arrange returns the blocks of a turn in the order in which the model produced
+// them, as recorded with its thoughts. The blocks without a record follow, text
+// before calls. Anthropic refuses thinking that comes back in another position.
 func arrange(thoughts []thought, content, calls []jsonscan.Value) (blocks []jsonscan.Value) {
 	for _, th := range thoughts {
 		for _, n := range th.after {
@@ -33,9 +33,9 @@ func arrange(thoughts []thought, content, calls []jsonscan.Value) (blocks []json
 	return append(append(blocks, content...), calls...)
 }
 
-// splitText takes so many characters off the beginning of a list of blocks. A block
-// that is no text goes with the text before it. Pieces of nothing but space, which
-// Anthropic refuses, are left out.
+// splitText splits the first n characters off a list of blocks. A block that is not
+// text stays with the text before it. Pieces that are only white space are left
+// out, because Anthropic refuses them.
 func splitText(content []jsonscan.Value, n int) (first, rest []jsonscan.Value) {
 	for i := range content {
 		s := content[i].Get("text").String()

@@ -11,8 +11,9 @@ import (
 	"github.com/hostless/hostless/pkg/jsonscan"
 )
 
-// kept are the keywords of JSON Schema that Anthropic's structured outputs take
-// as they are (https://platform.claude.com/docs/en/build-with-claude/structured-outputs).
+// kept are the keywords of JSON Schema that Anthropic's structured outputs accept
+// unchanged
+// (https://platform.claude.com/docs/en/build-with-claude/structured-outputs).
 var kept = map[string]bool{
 	"type": true, "enum": true, "const": true, "required": true, "title": true, "default": true,
 	"$ref": true, "$id": true, "$anchor": true,
@@ -24,9 +25,9 @@ const maxDepth = 64
 
 var errDepth = errors.New("it is nested too deeply")
 
-// strictSchema rewrites a schema for output_config.format: objects are closed,
-// oneOf becomes anyOf, and what cannot be enforced is appended for the model to the
-// description. Members keep their order, which is the order of the answer.
+// strictSchema rewrites a schema for output_config.format: it closes objects, turns
+// oneOf into anyOf, and appends what cannot be enforced to the description, for the
+// model. Members keep their order, which is the order of the response.
 func strictSchema(raw json.RawMessage) (json.RawMessage, error) { return strictAt(raw, 0) }
 
 func strictAt(raw json.RawMessage, depth int) (json.RawMessage, error) {
@@ -49,9 +50,9 @@ func strictAt(raw json.RawMessage, depth int) (json.RawMessage, error) {
 		switch m.Name {
 		case "description":
 			if json.Unmarshal(m.Value, &description) != nil {
-				return nil, errors.New("a description is no string")
+				return nil, errors.New("a description is not a string")
 			}
-			o.Put("description", value) // holds its place
+			o.Put("description", value) // keeps its position
 			continue
 		case "$schema", "additionalProperties":
 			note = m.Name == "additionalProperties" && isObject(m.Value)
@@ -131,7 +132,7 @@ func eachElement(raw json.RawMessage, depth int) (json.RawMessage, error) {
 	return rawjson.Array(list), nil
 }
 
-// strictable reports whether a schema keeps the rules of OpenAI's strict mode:
+// strictable reports whether a schema follows the rules of OpenAI's strict mode:
 // each object is closed and requires all of its properties.
 func strictable(raw json.RawMessage, depth int) bool {
 	if depth > maxDepth || jsonscan.KindOf(raw) != '{' {

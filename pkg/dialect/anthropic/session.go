@@ -9,11 +9,13 @@ import (
 	"github.com/hostless/hostless/pkg/jsonscan"
 )
 
-// sessionHeader is where newer versions of Claude Code name their session.
+// sessionHeader is the header in which newer versions of Claude Code name their
+// session.
 const sessionHeader = "X-Claude-Code-Session-Id"
 
-// session is what Claude Code says its session is, in a header or in the user's id,
-// user_…_account_…_session_UUID or an object; "" of other clients.
+// session returns Claude Code's session from the header or from the user's id,
+// which is user_…_account_…_session_UUID or an object. It returns "" for other
+// clients.
 func (t *toChat) session() string {
 	if id := t.in.Header.Get(sessionHeader); id != "" {
 		return id
@@ -31,13 +33,14 @@ func (t *toChat) session() string {
 	return ""
 }
 
-// cacheKey keeps the requests of a session at the same cache of the provider.
+// cacheKey makes the requests of a session use the same prompt cache of the
+// provider.
 func (t *toChat) cacheKey() {
 	session := t.session()
 	if session == "" || !t.up.Lists(openai.PromptCacheKey) {
 		return
 	}
-	if len(session) > 64 { // what OpenAI takes
+	if len(session) > 64 { // OpenAI's maximum
 		sum := sha256.Sum256([]byte(session))
 		session = hex.EncodeToString(sum[:])
 	}

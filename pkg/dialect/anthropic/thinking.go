@@ -10,18 +10,18 @@ import (
 	"github.com/hostless/hostless/pkg/jsonscan"
 )
 
-// budgets are the tokens that an older model may spend on thinking.
+// budgets are the thinking tokens of older models, by reasoning effort.
 var budgets = map[string]int64{"minimal": 1024, "low": 1024, "medium": 2048, "high": 4096, "xhigh": 8192, "max": 16384}
 
 const leastBudget = 1024
 
-// thinking carries reasoning_effort, or a Messages `thinking` sent as it is. It
-// reports whether the model will think.
+// thinking translates reasoning_effort, or copies a Messages `thinking`. It reports
+// whether the model will think.
 func (t *fromChat) thinking() (bool, error) {
 	if raw := rawjson.Set(t.req.Thinking); raw != nil {
 		return t.ownThinking(raw)
 	}
-	// Where a tool is forced there can be no thinking, not even by default.
+	// If a tool is forced, there can be no thinking, not even by default.
 	off := t.forced() && t.model.DefaultOn && !t.model.AlwaysOn
 	if off {
 		t.put("thinking", jsonscan.Lit(`{"type":"disabled"}`))
@@ -40,7 +40,7 @@ func (t *fromChat) thinking() (bool, error) {
 		}
 		return false, nil
 	case effort == "none" && t.model.AlwaysOn:
-		t.effort("low") // the nearest that there is
+		t.effort("low") // the lowest effort
 		t.ignore("reasoning_effort")
 		return false, nil
 	case effort == "none":
@@ -51,7 +51,7 @@ func (t *fromChat) thinking() (bool, error) {
 			effort = "low"
 		}
 		if effort == "xhigh" && !t.model.XHigh || off && (effort == "xhigh" || effort == "max") {
-			effort = "high" // without thinking there is no more
+			effort = "high" // the highest effort without thinking
 		}
 		t.effort(effort)
 		if t.forced() {
@@ -60,7 +60,7 @@ func (t *fromChat) thinking() (bool, error) {
 		t.put("thinking", t.adaptive())
 		return true, nil
 	}
-	// With a budget, Anthropic refuses forced tools, and a tool's result whose
+	// With a budget, Anthropic refuses forced tools, and also a tool's result whose
 	// call has lost the signed thinking before it.
 	if t.forced() || t.unsigned() {
 		t.ignore("reasoning_effort")
@@ -83,8 +83,8 @@ func (t *fromChat) thinking() (bool, error) {
 	return true, nil
 }
 
-// adaptive is thinking as much as the model likes. Newer models, those that take the
-// effort xhigh, leave its text out unless they are asked to summarize it.
+// adaptive returns thinking of the type adaptive. Newer models, which support the
+// effort xhigh, omit its text unless a summary is requested.
 func (t *fromChat) adaptive() jsonscan.Value {
 	if t.model.XHigh {
 		return jsonscan.Lit(`{"type":"adaptive","display":"summarized"}`)
@@ -112,7 +112,7 @@ func (t *fromChat) ownThinking(raw json.RawMessage) (bool, error) {
 	return th.Type != "disabled", nil
 }
 
-// effort adds output_config.effort beside a format.
+// effort adds output_config.effort next to a format.
 func (t *fromChat) effort(effort string) {
 	config := jsonscan.Obj(member("effort", text(effort)))
 	for i, m := range t.out {
@@ -127,8 +127,8 @@ func (t *fromChat) effort(effort string) {
 
 func (t *fromChat) forced() bool { return t.choice == "any" || t.choice == "tool" }
 
-// unsigned reports whether the conversation stands in the middle of tool use, or of
-// an answer, whose turn of the assistant begins without its thinking.
+// unsigned reports whether the conversation ends within tool use, or within a
+// response, and the assistant's turn there does not begin with its thinking.
 func (t *fromChat) unsigned() bool {
 	n := len(t.turns)
 	if n > 0 && t.turns[n-1].role == "user" {
@@ -144,7 +144,7 @@ func (t *fromChat) unsigned() bool {
 	return !kind.Is(`"thinking"`) && !kind.Is(`"redacted_thinking"`)
 }
 
-// effortOf is the reasoning_effort nearest to a budget of tokens.
+// effortOf returns the reasoning_effort closest to a budget of tokens.
 func effortOf(budget int64) string {
 	switch {
 	case budget < budgets["medium"]:

@@ -38,7 +38,7 @@ type request struct {
 		Effort string          `json:"effort"`
 		Format json.RawMessage `json:"format"`
 	} `json:"output_config"`
-	OutputFormat json.RawMessage `json:"output_format"` // before it was output_config's
+	OutputFormat json.RawMessage `json:"output_format"` // from before it moved into output_config
 	Servers      json.RawMessage `json:"mcp_servers"`
 
 	Container    jsonscan.Value `json:"container"`
@@ -50,7 +50,7 @@ type request struct {
 var nothingLost = []string{"model", "cache_control"}
 
 // ToChat translates Messages requests into chat requests. Call.Path is
-// "/chat/completions". Pings are the gateway's: see Ping.
+// "/chat/completions". Pings are sent by the gateway: see Ping.
 func ToChat(options Options) dialect.Translator {
 	options = options.withDefaults()
 	return func(in dialect.Request) (*dialect.Call, error) {
@@ -68,7 +68,7 @@ func ToChat(options Options) dialect.Translator {
 	}
 }
 
-// toChat is one request under translation.
+// toChat is the state of the translation of one request.
 type toChat struct {
 	notes
 	in      dialect.Request
@@ -80,7 +80,7 @@ type toChat struct {
 	messages []jsonscan.Value // of the chat request
 	out      jsonscan.Value
 	stops    []string
-	long     map[string]string // names of tools that chat finds too long, by the short one
+	long     map[string]string // original names of tools that are too long for chat, by their short names
 	search   *dialect.WebSearch
 }
 
@@ -115,17 +115,17 @@ func (t *toChat) call() (*dialect.Call, error) {
 	return call, nil
 }
 
-// checkFields refuses top-level fields that change the meaning, and notes those
-// that do not.
+// checkFields returns an error for top-level fields that change the meaning of the
+// request, and notes the ignored ones that do not.
 func (t *toChat) checkFields() error {
 	for _, f := range []jsonscan.Field{member("container", t.req.Container), member("inference_geo", t.req.InferenceGeo)} {
 		if name := f.Name; f.Value.Set() {
-			return dialect.Invalid(name, name+" can be kept by Anthropic alone and cannot be used with this provider")
+			return dialect.Invalid(name, name+" is only offered by Anthropic and cannot be used with this provider")
 		}
 	}
 	t.ignoreRest(t.req.Rest, nothingLost)
 	if servers := rawjson.Set(t.req.Servers); servers != nil && string(rawjson.Compact(servers)) != "[]" {
-		return dialect.Invalid("mcp_servers", "mcp_servers are called by Anthropic itself and cannot be used with this provider")
+		return dialect.Invalid("mcp_servers", "mcp_servers are called by Anthropic and cannot be used with this provider")
 	}
 	return nil
 }
@@ -137,7 +137,7 @@ func (t *toChat) limits() error {
 			return dialect.Invalid("max_tokens", "max_tokens must be at least 1")
 		}
 		if t.model.MaxOutput > 0 {
-			most = min(most, int64(t.model.MaxOutput)) // clients ask for what Claude gives
+			most = min(most, int64(t.model.MaxOutput)) // clients ask for what Claude supports
 		}
 		name := "max_tokens"
 		if t.up.Takes(openai.MaxCompletionTokens) {
@@ -161,7 +161,7 @@ func (t *toChat) limits() error {
 				t.ignore(f.name)
 			}
 		case f.name == "top_p" && value[0] == '-':
-			t.ignore(f.name) // -1 stands for the default
+			t.ignore(f.name) // -1 means the default
 		default:
 			t.out.Put(f.name, jsonscan.Raw(value))
 		}
@@ -181,7 +181,7 @@ func (t *toChat) limits() error {
 	return nil
 }
 
-// thinking turns thinking and output_config.effort into reasoning_effort.
+// thinking translates thinking and output_config.effort into reasoning_effort.
 func (t *toChat) thinking() error {
 	effort := t.req.OutputConfig.Effort
 	switch t.req.Thinking.Type {
@@ -191,7 +191,7 @@ func (t *toChat) thinking() error {
 		}
 	case "adaptive", "between_tools":
 		if effort == "" {
-			effort = "high" // what Anthropic takes for none
+			effort = "high" // Anthropic's default
 		}
 	case "disabled":
 		if effort = ""; t.up.Takes(openai.ReasoningDetails) && t.model.Thinking {
@@ -220,11 +220,11 @@ func (t *toChat) thinking() error {
 	return nil
 }
 
-// ownDetails reports whether the upstream takes thinking back in words of its
-// own, for any model.
+// ownDetails reports whether the upstream accepts thinking in its own format, for
+// any model.
 func (t *toChat) ownDetails() bool { return t.up.Takes(openai.ReasoningDetails) && !t.up.All() }
 
-// format carries structured output.
+// format translates structured output.
 func (t *toChat) format() error {
 	raw, name := rawjson.Set(t.req.OutputConfig.Format), "output_config.format"
 	if raw == nil {
@@ -257,7 +257,8 @@ func (t *toChat) rest() {
 		case len(id) <= 64 || t.up.All():
 			t.out.PutText("user", id)
 		default:
-			// OpenAI takes 64 characters; as many stand for one user as well.
+			// OpenAI accepts 64 characters; a hash of that length identifies a user
+			// as well.
 			sum := sha256.Sum256([]byte(id))
 			t.out.PutText("user", hex.EncodeToString(sum[:]))
 		}

@@ -20,7 +20,7 @@ type inMessage struct {
 type inBlock struct {
 	Type      string          `json:"type"`
 	Text      jsonscan.String `json:"text"`
-	Source    jsonscan.Value  `json:"source"` // of an image or document; a search result's is a string
+	Source    jsonscan.Value  `json:"source"` // of an image or document; a string in a search result
 	Title     jsonscan.String `json:"title"`
 	ID        string          `json:"id"`
 	Name      string          `json:"name"`
@@ -28,7 +28,7 @@ type inBlock struct {
 	ToolUseID string          `json:"tool_use_id"`
 	ToolName  string          `json:"tool_name"` // of a tool_reference
 	Citations jsonscan.Value  `json:"citations"` // of a document
-	Context   jsonscan.Value  `json:"context"`   // likewise
+	Context   jsonscan.Value  `json:"context"`   // of a document
 	Content   jsonscan.Value  `json:"content"`
 	IsError   bool            `json:"is_error"`
 	Thinking  jsonscan.String `json:"thinking"`
@@ -45,12 +45,12 @@ type inSource struct {
 	Content   jsonscan.Value  `json:"content"`
 }
 
-// sealedPrefix marks reasoning of another kind than Anthropic's, which travels
-// through a Messages client as redacted thinking; it is not secret.
+// sealedPrefix marks reasoning of another provider, which is sent through a
+// Messages client as redacted thinking. It is not secret.
 const sealedPrefix = "hostless1:"
 
-// billingPrefix begins a line that Claude Code addresses to Anthropic's accounting.
-// It differs from request to request, so that no prompt cache would ever hold.
+// billingPrefix begins a line that Claude Code sends for Anthropic's accounting. It
+// differs from request to request and would defeat every prompt cache.
 const billingPrefix = "x-anthropic-billing-header:"
 
 // blocksOf reads content that is a string or a list of blocks.
@@ -100,7 +100,7 @@ func (t *toChat) readMessages() error {
 		}
 	}
 	if len(t.messages) == 0 {
-		return dialect.Invalid("messages", "messages must hold at least one message")
+		return dialect.Invalid("messages", "messages must contain at least one message")
 	}
 	return nil
 }
@@ -111,9 +111,9 @@ func (t *toChat) addMessage(role string, content jsonscan.Value) {
 
 // part is a content part of a chat message.
 type part struct {
-	text  jsonscan.Value // a text part's text; absent for others
-	other jsonscan.Value // a part of another kind, whole
-	cache jsonscan.Value // its mark for the prompt cache, where the provider takes one
+	text  jsonscan.Value // text of a text part; absent for others
+	other jsonscan.Value // a part of another kind, complete
+	cache jsonscan.Value // its mark for the prompt cache, if the provider supports one
 }
 
 func textPart(s jsonscan.String) part { return part{text: jsonscan.Str(s)} }
@@ -137,7 +137,7 @@ func valuesOf(parts []part) jsonscan.Value {
 	return jsonscan.Arr(list)
 }
 
-// textBlock is a text block, which is the same in both dialects.
+// textBlock returns a text block, which is the same in both dialects.
 func textBlock(text jsonscan.Value) jsonscan.Value {
 	return jsonscan.Obj(member("type", jsonscan.Lit(`"text"`)), member("text", text))
 }
@@ -149,7 +149,7 @@ func (t *toChat) systemMessage(blocks []inBlock, at string) error {
 	for j := range blocks {
 		b := &blocks[j]
 		if b.Type != "text" {
-			return dialect.Invalid(fmt.Sprintf("%s[%d].type", at, j), "instructions can hold text only")
+			return dialect.Invalid(fmt.Sprintf("%s[%d].type", at, j), "instructions can contain only text")
 		}
 		if b.Text.Empty() || b.Text.HasPrefix(billingPrefix) {
 			continue
@@ -169,15 +169,15 @@ func (t *toChat) systemMessage(blocks []inBlock, at string) error {
 	return nil
 }
 
-// setCache returns a part its mark for the prompt cache, where the provider takes
-// one.
+// setCache sets a part's mark for the prompt cache, if the provider supports one.
 func (t *toChat) setCache(p *part, cache jsonscan.Value) {
 	if t.up.Takes(openai.CacheControl) && !p.cache.Set() {
 		p.cache = cache
 	}
 }
 
-// simplest returns one unmarked text as a string, which every provider takes.
+// simplest returns a single unmarked text as a string, which every provider
+// accepts.
 func simplest(parts []part) jsonscan.Value {
 	if len(parts) == 1 && !parts[0].text.Absent() && !parts[0].cache.Set() {
 		return parts[0].text
@@ -185,8 +185,9 @@ func simplest(parts []part) jsonscan.Value {
 	return valuesOf(parts)
 }
 
-// user splits a turn into tool messages and a user message behind them, which
-// also shows the images that chat's tool messages cannot hold.
+// user splits a turn into tool messages and a user message after them. The user
+// message also contains the images that tool messages of chat completions cannot
+// contain.
 func (t *toChat) user(blocks []inBlock, at string) error {
 	var parts, shown []part
 	for j := range blocks {
@@ -214,7 +215,7 @@ func (t *toChat) user(blocks []inBlock, at string) error {
 	return nil
 }
 
-// parts makes chat's content parts of a block.
+// parts returns the content parts of a block for chat completions.
 func (t *toChat) parts(b *inBlock, at string) ([]part, error) {
 	var s inSource
 	if b.Type == "image" || b.Type == "document" {
@@ -258,12 +259,12 @@ func imagePart(url jsonscan.Value) []part {
 	return []part{{other: jsonscan.Obj(member("type", jsonscan.Lit(`"image_url"`)), member("image_url", jsonscan.Obj(member("url", url))))}}
 }
 
-// dataURLOf is the data URL of a base64 source.
+// dataURLOf returns the data URL of a base64 source.
 func dataURLOf(s *inSource) jsonscan.Value {
 	return jsonscan.Join("", jsonscan.String(`"data:"`), s.MediaType, jsonscan.String(`";base64,"`), s.Data)
 }
 
-// orEmpty is a string to be written, "" where there is none.
+// orEmpty returns a string to be written, "" if there is none.
 func orEmpty(s jsonscan.String) jsonscan.Value {
 	if s == nil {
 		return jsonscan.Lit(`""`)
@@ -308,7 +309,7 @@ func (t *toChat) document(b *inBlock, s *inSource, at string) ([]part, error) {
 		}
 		for k := range inner {
 			if inner[k].Type == "document" {
-				return nil, dialect.Invalid(at+".source.content", "a document cannot hold another one")
+				return nil, dialect.Invalid(at+".source.content", "a document cannot contain another one")
 			}
 			more, err := t.parts(&inner[k], fmt.Sprintf("%s.source.content[%d]", at, k))
 			if err != nil {
@@ -321,8 +322,8 @@ func (t *toChat) document(b *inBlock, s *inSource, at string) ([]part, error) {
 	return nil, dialect.Invalid(at+".source.type", fmt.Sprintf("a document's source of type %q cannot be used with this provider", s.Type))
 }
 
-// toolResult makes a tool message; what of it is not text is for the user message
-// that follows.
+// toolResult adds a tool message. It returns the parts that are not text, for the
+// user message that follows.
 func (t *toChat) toolResult(b *inBlock, at string) (shown []part, err error) {
 	inner, err := blocksOf(b.Content, at+".content")
 	if err != nil {
@@ -355,7 +356,7 @@ func (t *toChat) toolResult(b *inBlock, at string) (shown []part, err error) {
 		}
 	}
 	if s := content.String(); b.IsError && !beginsWithError(s) && !bytes.Contains(s, []byte("<tool_use_error>")) {
-		if content = text("Error"); !s.Empty() { // chat has no other place for it
+		if content = text("Error"); !s.Empty() { // chat completions have no other place for it
 			content = jsonscan.Join(": ", content.String(), s)
 		}
 	}
@@ -367,8 +368,9 @@ func (t *toChat) toolResult(b *inBlock, at string) (shown []part, err error) {
 	return shown, nil
 }
 
-// withReferences puts one line of text in the place of the tools that a search for
-// tools found: what it gives Claude is their descriptions, which others have already.
+// withReferences replaces the tools that a search for tools found by one line of
+// text. For Claude a result contains their descriptions; other models already have
+// these.
 func withReferences(blocks []inBlock) []inBlock {
 	var names []string
 	kept := make([]inBlock, 0, len(blocks)+1)
@@ -390,13 +392,13 @@ func beginsWithError(s jsonscan.String) bool {
 	return len(s) > len(word)+1 && strings.EqualFold(string(s[1:1+len(word)]), word)
 }
 
-// ownID returns a call its id back, and the thought signature that came in it.
+// ownID returns the original id of a call, and the thought signature in it.
 func (t *toChat) ownID(id string) (own, thought string) {
 	own, thought, _ = strings.Cut(ownID(id), thoughtMark)
 	return own, thought
 }
 
-// serverSide are blocks of tools that Anthropic runs itself. What they gave is
+// serverSide are the blocks of tools that Anthropic runs itself. Their results are
 // in the text that follows them.
 var serverSide = []string{
 	"server_tool_use", "web_search_tool_result", "web_fetch_tool_result", "code_execution_tool_result",
@@ -442,7 +444,7 @@ func (t *toChat) assistant(blocks []inBlock, at string) error {
 		}
 	}
 	if len(texts) == 0 && len(calls) == 0 {
-		return nil // thinking alone is no turn that a chat provider takes
+		return nil // a message with only thinking is not accepted by chat providers
 	}
 	content := jsonscan.Lit("null")
 	switch {
@@ -469,7 +471,8 @@ func (t *toChat) assistant(blocks []inBlock, at string) error {
 	return nil
 }
 
-// thinkingDetail is the middle's entry for a block of thinking.
+// thinkingDetail returns the entry of the intermediate form for a block of
+// thinking.
 func thinkingDetail(b *inBlock) jsonscan.Value {
 	o := jsonscan.Obj(member("type", jsonscan.Lit(`"thinking"`)), member("text", orEmpty(b.Thinking)))
 	if !b.Signature.Empty() && !b.Signature.HasPrefix(sealedPrefix) {
@@ -478,8 +481,8 @@ func thinkingDetail(b *inBlock) jsonscan.Value {
 	return o
 }
 
-// redactedDetail takes apart what sealedDetail put together, or keeps Anthropic's
-// own; absent if it is neither.
+// redactedDetail reverses sealedDetail, or keeps Anthropic's own data. The value is
+// absent if data is neither.
 func redactedDetail(data jsonscan.String) jsonscan.Value {
 	if data.HasPrefix(sealedPrefix) {
 		raw, err := base64.StdEncoding.DecodeString(strings.TrimPrefix(data.Text(), sealedPrefix))

@@ -21,15 +21,16 @@ type inTool struct {
 	Strict      *bool           `json:"strict"`
 	Cache       jsonscan.Value  `json:"cache_control"`
 	Deferred    jsonscan.Value  `json:"defer_loading"`
-	Width       int             `json:"display_width_px"` // of the computer's tool
+	Width       int             `json:"display_width_px"` // of the computer tool
 	Height      int             `json:"display_height_px"`
 	inSearch
 }
 
-// maxName is how long a function's name may be in chat; Messages takes twice that.
+// maxName is the maximum length of a function's name in chat completions. Messages
+// allows twice that.
 const maxName = 64
 
-// shortName returns the name that a tool has in chat.
+// shortName returns the name that a tool has in chat completions.
 func (t *toChat) shortName(name string) string {
 	if len(name) <= maxName {
 		return name
@@ -40,9 +41,10 @@ func (t *toChat) shortName(name string) string {
 	return short
 }
 
-// tools carries tools and tool_choice. Tools that Anthropic runs are refused: no other
-// model has them. Other providers have a web search too, and what the client runs itself
-// is a function to them.
+// tools translates tools and tool_choice. Tools that Anthropic runs are refused,
+// because no other model has them. The exceptions are web search, which other
+// providers have too, and tools that the client runs itself, which become
+// functions.
 func (t *toChat) tools() error {
 	list, names := make([]jsonscan.Value, 0, len(t.req.Tools)), make([]string, 0, len(t.req.Tools))
 	for i := range t.req.Tools {

@@ -4,12 +4,13 @@ import "strings"
 
 const hexDigits = "0123456789abcdef"
 
-// Tool ids are [A-Za-z0-9_-]+ in Messages and anything in chat. An id outside of
-// that is rewritten so that it can be read back without any memory: a mark, then
-// each byte other than a letter, digit or '-' as '_' and two hexadecimal digits.
+// idMark begins a rewritten tool id. Tool ids are [A-Za-z0-9_-]+ in Messages and
+// anything in chat. Any other id is rewritten so that it can be restored without
+// state: the mark, then each byte other than a letter, digit or '-' as '_' and two
+// hexadecimal digits.
 const idMark = "hlx_"
 
-// safeID returns the id that a Messages API takes.
+// safeID returns a valid id for the Messages API.
 func safeID(id string) string {
 	ok := id != "" && !strings.HasPrefix(id, idMark)
 	for i := 0; ok && i < len(id); i++ {
@@ -29,7 +30,7 @@ func safeID(id string) string {
 	return string(b)
 }
 
-// ownID takes safeID back.
+// ownID reverses safeID.
 func ownID(id string) string {
 	rest, ok := strings.CutPrefix(id, idMark)
 	if !ok {
@@ -58,6 +59,6 @@ func plain(c byte) bool {
 	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '-'
 }
 
-// thoughtMark parts a tool id from Gemini's thought signature, which a Messages
-// client has no other place for.
+// thoughtMark separates a tool id from Gemini's thought signature, because a
+// Messages client has no other place for it.
 const thoughtMark = "__thought__"

@@ -2,7 +2,7 @@ package anthropic
 
 import "testing"
 
-// FuzzToolID: an id made fit for Anthropic comes back as it was.
+// FuzzToolID: an id rewritten for Anthropic can be restored.
 func FuzzToolID(f *testing.F) {
 	f.Add("call_1")
 	f.Add("a <b> & \"c\" \\ \n\t\r\x00\x1f\u2028 \xff ü")

@@ -10,16 +10,16 @@ import (
 	"github.com/hostless/hostless/pkg/jsonscan"
 )
 
-// messageReply turns a chat answer into a message.
+// messageReply translates a chat response into a message.
 type messageReply struct {
 	options Options
 	model   string
-	long    map[string]string // tools' names by their short ones
-	stops   []string          // the caller's stop sequences
+	long    map[string]string // original names of tools by their short names
+	stops   []string          // the client's stop sequences
 
-	estimate func() int // of the input's tokens
+	estimate func() int // estimates the input tokens
 
-	searching bool // the caller asked for a search of the web
+	searching bool // the client asked for a search of the web
 }
 
 func (r *messageReply) toolName(name string) string {
@@ -41,7 +41,7 @@ func (r *messageReply) Body(body []byte) ([]byte, error) {
 	m := &c.Choices[0].Message
 	var content []jsonscan.Value
 	answer, thought := jsonscan.String(m.Text()), jsonscan.String(m.Thought())
-	whole := false // the details hold all of the thinking
+	whole := false // the details contain all of the thinking
 	for _, raw := range m.ReasoningDetails {
 		block, isThinking := detailBlock(raw, thought)
 		whole = whole || isThinking
@@ -86,7 +86,7 @@ func (r *messageReply) Body(body []byte) ([]byte, error) {
 	return append(c.Usage.appendMessages(out, len(searches)), '}'), nil
 }
 
-// appendHead begins a message, up to its content.
+// appendHead appends the beginning of a message, up to its content.
 func (r *messageReply) appendHead(b []byte, id, model string) []byte {
 	if model == "" {
 		model = r.model
@@ -108,8 +108,8 @@ func toolBlock(id, name string, input jsonscan.Value) jsonscan.Value {
 	return jsonscan.Obj(member("type", jsonscan.Lit(`"tool_use"`)), member("id", text(id)), member("name", text(name)), member("input", input))
 }
 
-// detailBlock makes the block of one entry of reasoning_details. A signature
-// without its text signs the thinking that came beside it.
+// detailBlock returns the block for one entry of reasoning_details. A signature
+// without its text signs the thinking that came next to it.
 func detailBlock(raw json.RawMessage, thought jsonscan.String) (block jsonscan.Value, thinking bool) {
 	var d detail
 	if jsonscan.Decode(raw, &d) == nil {
@@ -129,10 +129,10 @@ func detailBlock(raw json.RawMessage, thought jsonscan.String) (block jsonscan.V
 	return redactedBlock(text(sealedDetail(raw))), false
 }
 
-// Error words OpenAI's error in Anthropic's envelope.
+// Error translates OpenAI's error into Anthropic's envelope.
 func (r *messageReply) Error(status int, header http.Header, body []byte) []byte {
 	return messagesError(status, header, body)
 }
 
-// Stream begins the translation of chat chunks into Messages events.
+// Stream starts the translation of chat chunks into Messages events.
 func (r *messageReply) Stream() dialect.Stream { return &messageStream{r: r, index: -1} }

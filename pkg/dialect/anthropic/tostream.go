@@ -12,33 +12,33 @@ import (
 	"github.com/hostless/hostless/pkg/sse"
 )
 
-// messageStream turns chat chunks into Messages events. Messages has one block
-// open at a time: a call that begins while another is not complete waits for
-// it, and so does text.
+// messageStream translates chat chunks into Messages events. In Messages, only one
+// block is open at a time: text, or another call, that arrives while a call is not
+// complete has to wait for it.
 type messageStream struct {
 	r          *messageReply
 	buf        []byte
 	started    bool
 	terminated bool
-	err        error  // how it ended
-	index      int    // of the block that is, or was last, open
+	err        error  // why the stream ended
+	index      int    // of the block that is open, or was last open
 	open       string // its type, or ""
 	signed     bool   // the open thinking block has its signature
-	thought    []byte // what the open thinking block holds so far, decoded
+	thought    []byte // content of the open thinking block so far, decoded
 
 	calls   []*streamCall
 	byIndex map[int]*streamCall
-	current *streamCall // the one whose block is open
-	waiting []pending   // what came while a call was not complete
+	current *streamCall // the call whose block is open
+	waiting []pending   // what arrived while a call was not complete
 	refused bool
 
 	cited    []dialect.URLCitation
-	sources  []json.RawMessage // that the provider named beside the message
-	searches int               // that were shown
-	late     []dialect.Search  // what came while a call was not complete
+	sources  []json.RawMessage // sources that the provider named outside of the message
+	searches int               // number of searches that were shown
+	late     []dialect.Search  // searches that arrived while a call was not complete
 
-	finish *string           // the finish reason, once it came
-	stop   [2]jsonscan.Value // what it says of a stop sequence
+	finish *string           // nil until it arrives
+	stop   [2]jsonscan.Value // what the chunk with the finish reason says about a stop sequence
 	native string
 	usage  *chatUsage
 }
@@ -46,7 +46,7 @@ type messageStream struct {
 type streamCall struct {
 	call      chatCall
 	arguments []byte
-	sent      int // bytes of arguments that went out
+	sent      int // number of bytes of arguments that were sent
 	started   bool
 	done      bool
 }
@@ -109,8 +109,8 @@ func (s *messageStream) Event(ev sse.Event, emit func(sse.Event)) error {
 	return nil
 }
 
-// End reports how the stream ended where no event of it did. Providers that
-// leave [DONE] out have ended truly once a finish reason came.
+// End reports how the stream ended, unless an event already did. For providers that
+// omit [DONE], a stream is complete once a finish reason has arrived.
 func (s *messageStream) End(cause error, emit func(sse.Event)) error {
 	switch {
 	case s.terminated:
@@ -122,7 +122,7 @@ func (s *messageStream) End(cause error, emit func(sse.Event)) error {
 	return s.err
 }
 
-// copied is a value in memory of its own: an event's does not last.
+// copied copies a value into new memory, because the event's memory is reused.
 func copied(v jsonscan.Value) jsonscan.Value {
 	if v.String() == nil {
 		return jsonscan.Value{}
@@ -130,8 +130,8 @@ func copied(v jsonscan.Value) jsonscan.Value {
 	return jsonscan.Raw(v.Append(nil))
 }
 
-// counted is the usage that the provider told, or else an estimate of the input's,
-// which stands until it tells.
+// counted returns the usage that the provider reported or, until then, an estimate
+// of the input's tokens.
 func (s *messageStream) counted() *chatUsage {
 	if s.usage == nil || s.usage.Prompt == 0 && s.usage.Completion == 0 {
 		return &chatUsage{Prompt: int64(s.r.estimate())}
@@ -164,7 +164,7 @@ func (s *messageStream) delta(d *spoken, emit func(sse.Event)) {
 		s.detail(raw, thought != nil, emit)
 	}
 	if text == nil {
-		s.cite(d.Annotations, emit) // of text that came before
+		s.cite(d.Annotations, emit) // of text that was sent before
 	}
 	s.search(d.Searches, emit)
 	if text != nil {
@@ -184,7 +184,7 @@ func (s *messageStream) delta(d *spoken, emit func(sse.Event)) {
 	}
 }
 
-// passText passes text or thinking on, in a block of its own kind.
+// passText passes text or thinking on, in a block of its kind.
 func (s *messageStream) passText(kind string, text jsonscan.String, emit func(sse.Event)) {
 	if s.current != nil && !s.complete(emit) {
 		s.waiting = append(s.waiting, pending{kind, bytes.Clone(text)})
@@ -206,8 +206,8 @@ func (s *messageStream) passText(kind string, text jsonscan.String, emit func(ss
 	s.piece("thinking_delta", "thinking", text, emit)
 }
 
-// detail passes an entry of reasoning_details on: a signature closes the
-// thinking that it signs, whose text has mostly been passed on already.
+// detail passes an entry of reasoning_details on. A signature closes the thinking
+// that it signs, whose text has usually been passed on already.
 func (s *messageStream) detail(raw json.RawMessage, passed bool, emit func(sse.Event)) {
 	var d detail
 	jsonscan.Decode(raw, &d)
@@ -242,13 +242,13 @@ func (s *messageStream) redacted(data jsonscan.Value, emit func(sse.Event)) {
 	s.closeBlock(emit)
 }
 
-// call takes a piece of a tool call.
+// call handles a piece of a tool call.
 func (s *messageStream) call(piece *chatCall, emit func(sse.Event)) {
 	if s.byIndex == nil {
 		s.byIndex = map[int]*streamCall{}
 	}
 	c := s.byIndex[piece.Index]
-	// Some providers number all calls 0 and tell them apart by their ids alone.
+	// Some providers number all calls 0 and distinguish them only by their ids.
 	if c == nil || piece.ID != "" && c.call.ID != "" && piece.ID != c.call.ID && piece.Function.Name != "" {
 		c = &streamCall{}
 		s.byIndex[piece.Index] = c
@@ -276,7 +276,8 @@ func (s *messageStream) call(piece *chatCall, emit func(sse.Event)) {
 	s.pass(c, emit)
 }
 
-// complete reports whether the open call has all of its input; then it is closed.
+// complete reports whether the open call has all of its input, and closes it in
+// that case.
 func (s *messageStream) complete(emit func(sse.Event)) bool {
 	if !isObject(s.current.arguments) {
 		return false
@@ -298,7 +299,7 @@ func (s *messageStream) beginCall(c *streamCall, emit func(sse.Event)) {
 	s.current = c
 }
 
-// pass sends what came of a call's arguments since.
+// pass sends the new part of a call's arguments.
 func (s *messageStream) pass(c *streamCall, emit func(sse.Event)) {
 	if c.sent < len(c.arguments) {
 		s.piece("input_json_delta", "partial_json", jsonscan.AppendQuote(nil, c.arguments[c.sent:]), emit)
@@ -322,7 +323,7 @@ func (s *messageStream) piece(kind, field string, value jsonscan.String, emit fu
 	emit(sse.Event{Name: "content_block_delta", Data: s.buf})
 }
 
-// closeBlock closes the open block, if one is.
+// closeBlock closes the open block, if there is one.
 func (s *messageStream) closeBlock(emit func(sse.Event)) {
 	if s.open == "" {
 		return
@@ -342,7 +343,7 @@ func (s *messageStream) closeBlock(emit func(sse.Event)) {
 	emit(sse.Event{Name: "content_block_stop", Data: s.buf})
 }
 
-// end closes everything in good order.
+// end ends the stream normally.
 func (s *messageStream) end(emit func(sse.Event)) {
 	s.terminated = true
 	if len(s.cited) == 0 {
@@ -377,7 +378,7 @@ func (s *messageStream) end(emit func(sse.Event)) {
 	emit(sse.Event{Name: "message_stop", Data: []byte(`{"type":"message_stop"}`)})
 }
 
-// search shows searches that the provider made, each with what it found.
+// search sends the searches that the provider made, each with its results.
 func (s *messageStream) search(list []dialect.Search, emit func(sse.Event)) {
 	if len(list) == 0 {
 		return
@@ -401,7 +402,7 @@ func (s *messageStream) search(list []dialect.Search, emit func(sse.Event)) {
 	}
 }
 
-// cite passes citations on, for the text that is open.
+// cite sends citations for the open text block.
 func (s *messageStream) cite(annotations []json.RawMessage, emit func(sse.Event)) {
 	cited := dialect.ReadCitations(annotations)
 	s.cited = append(s.cited, cited...)

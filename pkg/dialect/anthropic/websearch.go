@@ -13,7 +13,7 @@ import (
 	"github.com/hostless/hostless/pkg/jsonscan"
 )
 
-// The tools by which Anthropic searches the web and reads pages
+// Anthropic's tools that search the web and read pages
 // (https://platform.claude.com/docs/en/agents-and-tools/tool-use/web-search-tool).
 const (
 	searchTool = "web_search"
@@ -23,14 +23,14 @@ const (
 	fetchBeta  = "web-fetch-2025-09-10"
 )
 
-// madeHere is what stands for Anthropic's encrypted results in searches that another
-// provider made: Foreign takes both out again.
+// madeHere stands for Anthropic's encrypted results in searches that another
+// provider made. Foreign removes such results.
 const madeHere = sealedPrefix + "search"
 
-// searchID begins the id of such a search's blocks.
+// searchID begins the id of the blocks of such a search.
 const searchID = "srvtoolu_hostless_"
 
-// inSearch is what Anthropic's web_search has beside its name, among the tools.
+// inSearch holds the members of Anthropic's web_search tool besides its name.
 type inSearch struct {
 	MaxUses  int64         `json:"max_uses"`
 	Allowed  []string      `json:"allowed_domains"`
@@ -38,7 +38,8 @@ type inSearch struct {
 	Location dialect.Place `json:"user_location"`
 }
 
-// webSearch returns the wish for a search that a tool is; nil of any other tool.
+// webSearch returns the web search that a tool stands for, or nil for any other
+// tool.
 func (t *inTool) webSearch() *dialect.WebSearch {
 	if !strings.HasPrefix(t.Type, "web_search_") {
 		return nil
@@ -48,8 +49,8 @@ func (t *inTool) webSearch() *dialect.WebSearch {
 	}
 }
 
-// putSearch adds Anthropic's own tools for a search that the caller wants. Where one
-// of the caller's own tools has such a name, that is what the model calls.
+// putSearch adds Anthropic's own tools for a search that the client wants. If a
+// tool of the client has the same name, the model calls that one.
 func (t *fromChat) putSearch() error {
 	w, err := dialect.ReadWebSearch(t.req.WebSearch)
 	if w == nil || err != nil {
@@ -69,7 +70,7 @@ func (t *fromChat) putSearch() error {
 		case len(w.Allowed) > 0:
 			o.Put("allowed_domains", jsonscan.Raw(rawjson.Must(w.Allowed)))
 			if len(w.Blocked) > 0 {
-				t.ignore(w.Name() + ".blocked_domains") // Anthropic takes one list of the two
+				t.ignore(w.Name() + ".blocked_domains") // Anthropic accepts only one of the two lists
 			}
 		case len(w.Blocked) > 0:
 			o.Put("blocked_domains", jsonscan.Raw(rawjson.Must(w.Blocked)))
@@ -103,13 +104,13 @@ func location(p dialect.Place) jsonscan.Value {
 	return o
 }
 
-// search is a search, or the reading of a page, of Anthropic's, as its blocks tell.
+// search is a search or a page view of Anthropic's, as its blocks describe it.
 type search struct {
 	name  string // web_search or web_fetch
-	input []byte // so far
+	input []byte // JSON, so far
 }
 
-// entry returns the search with what its result block holds.
+// entry returns the search with the content of its result block.
 func (s *search) entry(result json.RawMessage) dialect.Search {
 	var input struct {
 		Query string `json:"query"`
@@ -120,12 +121,13 @@ func (s *search) entry(result json.RawMessage) dialect.Search {
 		return dialect.Search{Page: input.URL}
 	}
 	out := dialect.Search{Query: input.Query}
-	jsonscan.Decode(result, &out.Results) // an object where the search failed
+	jsonscan.Decode(result, &out.Results) // an object if the search failed
 	return out
 }
 
-// blocks are a search of another provider's in Anthropic's words: what the model asked
-// for, and what it was given. A page that was read has none, since its text is not here.
+// searchBlocks returns the blocks with which Anthropic would describe a search of
+// another provider: the request and its results. A page that was read has no
+// blocks, because its text is not known here.
 func (r *messageReply) searchBlocks(s *dialect.Search) (use, result jsonscan.Value) {
 	id := searchID + r.options.NewID()
 	input := jsonscan.Obj()
@@ -136,7 +138,7 @@ func (r *messageReply) searchBlocks(s *dialect.Search) (use, result jsonscan.Val
 	results := make([]jsonscan.Value, len(s.Results))
 	for i, source := range s.Results {
 		if u, err := url.Parse(source.URL); err == nil && source.Title == "" {
-			source.Title = u.Hostname() // what it is called comes later, if at all
+			source.Title = u.Hostname() // the real title comes later, if at all
 		}
 		results[i] = jsonscan.Obj(
 			member("type", jsonscan.Lit(`"web_search_result"`)), member("url", text(source.URL)), member("title", text(source.Title)),
@@ -149,8 +151,9 @@ func (r *messageReply) searchBlocks(s *dialect.Search) (use, result jsonscan.Val
 	return use, result
 }
 
-// searches are those of an answer. A provider that searches without a word of it, but
-// cites what it found, has searched once; only those who asked for a search hear so.
+// searches returns the searches of a response. A provider that reports no search,
+// but cites sources, has made one search; only clients that asked for a search get
+// it.
 func (r *messageReply) searches(told []dialect.Search, cited []dialect.URLCitation) (out []dialect.Search) {
 	for _, s := range told {
 		if s.Page == "" {
@@ -169,15 +172,16 @@ func (r *messageReply) searches(told []dialect.Search, cited []dialect.URLCitati
 	return []dialect.Search{one}
 }
 
-// citation is a citation in Anthropic's words.
+// citation returns a citation in Anthropic's form.
 func citation(c *dialect.URLCitation) jsonscan.Value {
 	return jsonscan.Obj(
 		member("type", jsonscan.Lit(`"web_search_result_location"`)), member("url", text(c.URL)), member("title", text(c.Title)),
 		member("encrypted_index", text(madeHere)), member("cited_text", text(c.Cited)))
 }
 
-// citedBlocks cuts an answer's text where its citations begin and end: a block of
-// Anthropic's is cited as a whole. Citations without a place stand on the last block.
+// citedBlocks splits a response's text where its citations begin and end, because
+// in Messages a citation belongs to a whole block. Citations without a position are
+// attached to the last block.
 func citedBlocks(answer jsonscan.String, cited []dialect.URLCitation) []jsonscan.Value {
 	if len(cited) == 0 {
 		return []jsonscan.Value{textBlock(jsonscan.Str(answer))}
@@ -212,7 +216,7 @@ func citedBlocks(answer jsonscan.String, cited []dialect.URLCitation) []jsonscan
 	return out
 }
 
-// foreignCitations returns the edits that take citations made here out of a text
+// foreignCitations returns the edits that remove citations made here from a text
 // block.
 func foreignCitations(data []byte, block jsonscan.Span) []jsonscan.Edit {
 	at := jsonscan.Fields(data, block, "citations")[0]

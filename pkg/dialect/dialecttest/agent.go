@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// source is what agents' tools return most: code, with tabs, quotes, backslashes
-// and a few characters beyond ASCII.
+// source is what agents' tools typically return: code, with tabs, quotes,
+// backslashes and a few non-ASCII characters.
 const source = `package store
 
 import (
@@ -37,10 +37,10 @@ func Load(dir, id string) (*Record, error) {
 }
 `
 
-// step is one round of an agent: what it says, the tool it calls, and the result.
+// step is one round of an agent: its text, the tool that it calls, and the result.
 type step struct{ says, tool, input, result string }
 
-// turn is an agent's conversation so far, about size bytes of it.
+// turn returns a conversation of an agent, of about size bytes.
 func turn(size int) (tools []map[string]any, steps []step) {
 	count := min(max(size/8192, 2), 24)
 	for i := range count {
@@ -70,12 +70,12 @@ func turn(size int) (tools []map[string]any, steps []step) {
 	return tools, steps
 }
 
-// Agent returns a request of an agent of about size bytes, in the caller's dialect:
-// "anthropic", "openai" (chat completions), "responses" or "gemini". It holds tools
-// with schemas, calls, and results that are code.
+// Agent returns a request of an agent of about size bytes in a dialect:
+// "anthropic", "openai" (chat completions), "responses" or "gemini". It contains
+// tools with schemas, calls, and results that are code.
 func Agent(dialect string, size int) []byte {
 	guess := size
-	for range 4 { // escapes make it larger than its texts
+	for range 4 { // escapes make the request larger than its texts
 		body := agent(dialect, guess)
 		if miss := len(body) - size; miss > -size/20 && miss < size/20 {
 			return body
@@ -148,7 +148,7 @@ func agent(dialect string, size int) []byte {
 	enc := json.NewEncoder(&b)
 	enc.SetEscapeHTML(false)
 	if err := enc.Encode(body); err != nil {
-		panic(err) // of a body that is made above
+		panic(err) // cannot happen: the body is made above
 	}
 	return []byte(strings.TrimSuffix(b.String(), "\n"))
 }

@@ -9,8 +9,8 @@ import (
 	"github.com/hostless/hostless/pkg/dialect"
 )
 
-// Yardstick is a request of the dialects with its text decoded: what a client of
-// encoding/json makes of a body.
+// Yardstick is a request of any dialect with its text decoded, as a program that
+// uses encoding/json reads a body.
 type Yardstick struct {
 	Model    string `json:"model"`
 	System   []yardPart
@@ -52,9 +52,9 @@ type yardPart struct {
 }
 
 // BenchRequests measures a translation of an agent's requests of 16 KB, 256 KB and
-// 1 MB in the caller's dialect, beside one json.Unmarshal of the same body. cpu-ms
-// is the CPU time of the process, the collector's included: it is steadier than wall
-// time where other processes use the machine.
+// 1 MB in the caller's dialect, and one json.Unmarshal of the same body for
+// comparison. cpu-ms is the CPU time of the process, garbage collection included:
+// it varies less than wall time if other processes use the machine.
 func BenchRequests(b *testing.B, caller, model string, translate dialect.Translator) {
 	for _, size := range []int{16 << 10, 256 << 10, 1 << 20} {
 		body := Agent(caller, size)
@@ -80,7 +80,7 @@ func measure(b *testing.B, what string, size int, body []byte, f func() error) {
 	})
 }
 
-// cpu is the CPU time that the process has used, in nanoseconds.
+// cpu returns the CPU time that the process has used, in nanoseconds.
 func cpu() int64 {
 	var u syscall.Rusage
 	if syscall.Getrusage(syscall.RUSAGE_SELF, &u) != nil {

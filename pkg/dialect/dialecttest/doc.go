@@ -1,5 +1,5 @@
-// Package dialecttest holds what the tests of all translators share: the runner of
-// golden cases, and an agent's requests to measure with.
+// Package dialecttest contains what the tests of all translators share: the runner
+// of golden cases, and an agent's requests for benchmarks.
 //
-// It is imported by tests alone.
+// Only tests import it.
 package dialecttest

@@ -23,28 +23,30 @@ import (
 
 var update = flag.Bool("update", false, "rewrite the golden files")
 
-// Golden runs golden cases: txtar files whose sections are inputs, which stay as
-// they are, and outputs, which -update rewrites.
+// Golden runs golden cases: txtar files whose sections are inputs, which never
+// change, and outputs, which -update rewrites.
 type Golden struct {
-	Glob   string   // the files, as in "testdata/*.txtar"
-	Min    int      // how many there are at least; 0 stands for one
+	Glob   string   // pattern for the files, such as "testdata/*.txtar"
+	Min    int      // minimum number of files; 0 means one
 	Parts  []string // all sections, in their order within a file
-	Inputs []string // those that are given
-	// PartsOf gives the sections where each case has its own; Parts is not used then.
+	Inputs []string // the sections that are inputs
+	// PartsOf returns the sections if each case has its own. Parts is not used
+	// then.
 	PartsOf func(c Case) []string
-	// Run gives the outputs of a case. It is called in a subtest of the case's name.
+	// Run returns the outputs of a case. It is called in a subtest with the case's
+	// name.
 	Run func(t *testing.T, c Case) map[string][]byte
 }
 
 // Case is one golden case.
 type Case struct {
-	Name    string // of the file, without its ending
-	Comment string // what stands above the sections
+	Name    string // of the file, without its extension
+	Comment string // the text above the sections
 	In      map[string][]byte
 }
 
-// Test runs each case in a subtest. A section that Run does not give, and one that
-// it gives and the file has not, are faults.
+// Test runs each case in a subtest. It reports sections that Run does not return,
+// and sections that Run returns and the file does not have.
 func (g Golden) Test(t *testing.T) {
 	t.Helper()
 	files, err := filepath.Glob(g.Glob)
@@ -126,8 +128,8 @@ func Cases(t testing.TB, glob string) (cases []Case) {
 	return cases
 }
 
-// Refused is how a golden case holds the fault of a request that is not carried
-// over: status, param and message. Any other error fails the test.
+// Refused formats the fault of a request that is not translated, as golden cases
+// store it: status, param and message. Any other error fails the test.
 func Refused(t testing.TB, err error) []byte {
 	t.Helper()
 	e := fault.From(err)
@@ -137,10 +139,10 @@ func Refused(t testing.TB, err error) []byte {
 	return fmt.Appendf(nil, "%d %s: %s\n", e.Kind.Status(), e.Param, e.Message)
 }
 
-// Lines are words of a golden case, one a line.
+// Lines formats words for a golden case, one per line.
 func Lines(words []string) []byte { return []byte(strings.Join(words, "\n") + "\n") }
 
-// Indent lays JSON out for a golden case.
+// Indent formats JSON for a golden case.
 func Indent(t testing.TB, data []byte) []byte {
 	t.Helper()
 	var b bytes.Buffer
@@ -150,8 +152,8 @@ func Indent(t testing.TB, data []byte) []byte {
 	return append(b.Bytes(), '\n')
 }
 
-// Translate runs events through a stream as the gateway does; write appends one
-// event for the caller, and is sse.Append where it is nil.
+// Translate runs events through a stream as the gateway does. write appends one
+// event for the caller; it defaults to sse.Append.
 func Translate(s dialect.Stream, events io.Reader, write func([]byte, sse.Event) []byte) []byte {
 	if write == nil {
 		write = sse.Append
@@ -177,7 +179,7 @@ func Translate(s dialect.Stream, events io.Reader, write func([]byte, sse.Event)
 	return out
 }
 
-// CheckEvents holds that each event's data is JSON, or [DONE].
+// CheckEvents checks that each event's data is JSON or [DONE].
 func CheckEvents(t testing.TB, stream []byte) {
 	t.Helper()
 	r := sse.NewReader(bytes.NewReader(stream), 1<<30)

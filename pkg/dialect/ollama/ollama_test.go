@@ -246,7 +246,7 @@ func TestCauseIsPrivate(t *testing.T) {
 	emit := func(ev sse.Event) { out = appendLine(out, ev) }
 	s.End(errors.New("read tcp 10.1.2.3:443: reset"), emit)
 	s.End(nil, emit)
-	if got, want := string(out), `{"error":"the provider's stream broke off before its end"}`+"\n"; got != want {
+	if got, want := string(out), `{"error":"the provider closed the stream before the response was complete"}`+"\n"; got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
 }

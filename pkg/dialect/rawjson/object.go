@@ -12,17 +12,18 @@ type Member struct {
 	Value json.RawMessage // valid JSON
 }
 
-// M is the member of that name and value.
+// M returns a member with a name and a value.
 func M(name string, value json.RawMessage) Member { return Member{name, value} }
 
-// T is the member of that name whose value is a string.
+// T returns a member whose value is a string.
 func T(name, text string) Member { return Member{name, Quote(text)} }
 
-// Object is an object's members in their order. The zero value is {}.
+// Object is a list of an object's members in order. The zero value is {}.
 type Object []Member
 
-// Members takes an object apart, keeping order, repetitions and each value's own
-// bytes, whose memory it shares; ok is false if raw is not an object.
+// Members splits an object into its members. It keeps their order, repetitions and
+// the bytes of each value, whose memory it shares. ok is false if raw is not an
+// object.
 func Members(raw json.RawMessage) (o Object, ok bool) {
 	_, err := jsonscan.Object(raw, func(key []byte, v jsonscan.Span) error {
 		o = append(o, Member{string(key), v.Of(raw)})
@@ -31,8 +32,8 @@ func Members(raw json.RawMessage) (o Object, ok bool) {
 	return o, err == nil
 }
 
-// Put sets a member, in its place where there is one of that name; a nil value
-// changes nothing.
+// Put sets a member: in place, if there is one with the name, and at the end
+// otherwise. A nil value changes nothing.
 func (o *Object) Put(name string, value json.RawMessage) {
 	if value == nil {
 		return
@@ -49,7 +50,7 @@ func (o *Object) Put(name string, value json.RawMessage) {
 // PutText sets a member to a string.
 func (o *Object) PutText(name, value string) { o.Put(name, Quote(value)) }
 
-// JSON writes the object out.
+// JSON returns the object as JSON.
 func (o Object) JSON() json.RawMessage {
 	n := 2
 	for _, m := range o {
@@ -65,9 +66,8 @@ func (o Object) JSON() json.RawMessage {
 	return append(b, '}')
 }
 
-// Scan calls f with each member of an object that is known to be valid, without
-// decoding the values: bodies hold megabytes of images in them. The values share
-// raw's memory.
+// Scan calls f with each member of a valid object without decoding the values,
+// because bodies contain megabytes of images. The values share raw's memory.
 func Scan(raw []byte, f func(name string, value json.RawMessage)) {
 	for name, value := range jsonscan.Members(raw) {
 		f(string(name), value)

@@ -1,10 +1,10 @@
-// Package rawjson takes JSON apart and puts it together again without decoding
-// what it passes on: numbers keep their digits, members their order, and strings
-// are escaped no more than JSON asks for.
+// Package rawjson takes JSON apart and assembles it again without decoding what is
+// passed on: numbers keep their digits and members their order, and strings are
+// escaped only where JSON requires it.
 //
-// It knows nothing of any dialect; the translators share it. The scanning is
-// jsonscan's. Whoever parses a stranger's bytes checks or decodes them first: where
-// a function wants valid JSON, its comment says so.
+// It knows nothing about dialects; the translators share it. The scanning is done
+// by package jsonscan. Callers that read untrusted bytes must check or decode them
+// first: if a function requires valid JSON, its comment says so.
 package rawjson
 
 import (
@@ -25,7 +25,8 @@ func Marshal(v any) (json.RawMessage, error) {
 	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
 }
 
-// Must is Marshal for values that always marshal; null stands for any other.
+// Must is Marshal for values that can always be marshaled. It returns null for any
+// other.
 func Must(v any) json.RawMessage {
 	b, err := Marshal(v)
 	if err != nil {
@@ -34,7 +35,7 @@ func Must(v any) json.RawMessage {
 	return b
 }
 
-// Set returns nil for an absent or null value, and any other as it is.
+// Set returns nil for an absent or null value, and any other value unchanged.
 func Set(raw json.RawMessage) json.RawMessage {
 	if len(raw) == 0 || string(raw) == "null" {
 		return nil
@@ -45,18 +46,18 @@ func Set(raw json.RawMessage) json.RawMessage {
 // Text decodes a JSON string; ok is false if raw is something else.
 func Text(raw json.RawMessage) (s string, ok bool) { return jsonscan.Text(raw) }
 
-// IsString reports whether raw, which is valid and has no space before it, is a
+// IsString reports whether raw, which must be valid and have no leading space, is a
 // string.
 func IsString(raw json.RawMessage) bool { return len(raw) > 0 && raw[0] == '"' }
 
-// IsObject reports whether raw, which is valid, is an object.
+// IsObject reports whether raw, which must be valid, is an object.
 func IsObject(raw json.RawMessage) bool {
 	raw = bytes.TrimLeft(raw, " \t\r\n")
 	return len(raw) > 0 && raw[0] == '{'
 }
 
-// Compact drops the space between JSON's tokens. It gives null where raw is not
-// valid, and shares raw's memory where there is nothing to drop.
+// Compact removes the white space between tokens. It returns null if raw is not
+// valid, and shares raw's memory if there is nothing to remove.
 func Compact(raw json.RawMessage) json.RawMessage {
 	if !json.Valid(raw) {
 		return json.RawMessage("null")
@@ -64,13 +65,13 @@ func Compact(raw json.RawMessage) json.RawMessage {
 	return jsonscan.Compact(raw)
 }
 
-// Elements takes an array apart; ok is false if raw is not one.
+// Elements splits an array into its elements. ok is false if raw is not an array.
 func Elements(raw json.RawMessage) (list []json.RawMessage, ok bool) {
 	ok = jsonscan.KindOf(raw) == '[' && jsonscan.Decode(raw, &list) == nil
 	return list, ok
 }
 
-// Array puts values together to an array.
+// Array returns an array of values.
 func Array(list []json.RawMessage) json.RawMessage {
 	n := 2
 	for _, e := range list {
@@ -86,9 +87,9 @@ func Array(list []json.RawMessage) json.RawMessage {
 	return append(b, ']')
 }
 
-// Quote returns s as a JSON string: see AppendString.
+// Quote returns s as a JSON string, as AppendString writes it.
 func Quote(s string) json.RawMessage { return AppendString(nil, s) }
 
-// AppendString appends s as a JSON string. Only what must be escaped is, so that
-// text stays readable; bytes that are not UTF-8 become U+FFFD.
+// AppendString appends s as a JSON string. It escapes only what must be escaped, so
+// that the text stays readable. Bytes that are not UTF-8 become U+FFFD.
 func AppendString(b []byte, s string) []byte { return jsonscan.AppendQuote(b, s) }

@@ -63,8 +63,8 @@ func TestValues(t *testing.T) {
 	}
 }
 
-// FuzzScan holds the quick scan of an object's members, and putting them together
-// again, against a decoder's.
+// FuzzScan compares the fast scan of an object's members, and assembling them
+// again, with a decoder.
 func FuzzScan(f *testing.F) {
 	for _, s := range []string{`{}`, ` { "a" : 1 , "b\"\\":"x\\\"}" , "c":[{"d":"]"},null],"e":true}`, `{"a":{},"b":-1.5e3}`, `{"":"\\\\"}`, "{\"a\"\n:\n[]\n}"} {
 		f.Add([]byte(s))
@@ -89,7 +89,7 @@ func FuzzScan(f *testing.F) {
 	})
 }
 
-// FuzzString: what is written reads back, and as encoding/json has it.
+// FuzzString: what is written can be read back, and encoding/json reads the same.
 func FuzzString(f *testing.F) {
 	f.Add("a <b> & \"c\" \\ \n\t\r\x00\x1f\u2028 \xff ü")
 	f.Fuzz(func(t *testing.T, s string) {

@@ -27,7 +27,7 @@ func errorBody(status int, body []byte) []byte {
 		e.Type = "invalid_request_error"
 	}
 	if e.Message == "" {
-		e.Message = "the provider answered " + http.StatusText(status) + " without saying why"
+		e.Message = "the provider answered " + http.StatusText(status) + " without a reason"
 	}
 	if dialect.IsContextOverflow("", e.Message) {
 		e.Code = jsonscan.Quoted(dialect.ContextLengthExceeded)

@@ -114,7 +114,7 @@ func (t *fromChat) call() (*dialect.Call, error) {
 		}
 	}
 	if len(t.input) == 0 {
-		return nil, dialect.Invalid("messages", "messages must hold at least one message")
+		return nil, dialect.Invalid("messages", "messages must contain at least one message")
 	}
 	t.out = jsonscan.Obj(member("model", jsonscan.Quoted(t.in.Model)), member("input", jsonscan.Arr(t.input)))
 	for _, step := range []func() error{t.tools, t.format} {
