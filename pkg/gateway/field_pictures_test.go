@@ -94,10 +94,10 @@ func TestEmptyAnswer(t *testing.T) {
 			if path == "/api/chat" {
 				plain, streamed = body+`,"stream":false}`, body+"}"
 			}
-			if a := w.do("POST", path, plain); a.status != 502 || !strings.Contains(a.body, "the model gave an empty answer") {
+			if a := w.do("POST", path, plain); a.status != 502 || !strings.Contains(a.body, "the model returned an empty response") {
 				t.Errorf("%s: %d %s", path, a.status, a.body)
 			}
-			if a := w.do("POST", path, streamed); !strings.Contains(a.body, "the model gave an empty answer") || strings.Contains(a.body, `"done":true`) {
+			if a := w.do("POST", path, streamed); !strings.Contains(a.body, "the model returned an empty response") || strings.Contains(a.body, `"done":true`) {
 				t.Errorf("%s as a stream: %s", path, a.body)
 			}
 		}

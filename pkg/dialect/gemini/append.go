@@ -4,8 +4,8 @@ import (
 	"github.com/hostless/hostless/pkg/jsonscan"
 )
 
-// Contents are written by hand: a request is a megabyte of them, and each text is
-// copied from the caller's body once.
+// Contents are written by hand, because a request contains about a megabyte of
+// them, and each text is copied from the client's body only once.
 
 func appendContents(b []byte, contents []content) []byte {
 	b = append(b, '[')
@@ -38,8 +38,8 @@ func appendParts(b []byte, parts []part) []byte {
 	return append(b, ']')
 }
 
-// appendName appends what stands before a member's value in an object that begins
-// at b[from].
+// appendName appends a member's name and what separates it from its neighbors, in
+// an object that begins at b[from].
 func appendName(b []byte, from int, name string) []byte {
 	if len(b) > from+1 {
 		b = append(b, ',')
@@ -114,7 +114,8 @@ func appendResponse(b []byte, r *functionResponse) []byte {
 	return append(b, '}')
 }
 
-// appendJoined appends JSON strings as one, with an escaped separator between them.
+// appendJoined appends JSON strings as one string, with an escaped separator
+// between them.
 func appendJoined(b []byte, texts []jsonscan.String, separator string) []byte {
 	b = append(b, '"')
 	for i, text := range texts {
@@ -126,5 +127,5 @@ func appendJoined(b []byte, texts []jsonscan.String, separator string) []byte {
 	return append(b, '"')
 }
 
-// MarshalJSON writes a content into small requests (embeddings) and answers.
+// MarshalJSON writes a content into small requests (embeddings) and responses.
 func (c content) MarshalJSON() ([]byte, error) { return appendContent(nil, &c), nil }

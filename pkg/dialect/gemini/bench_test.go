@@ -12,10 +12,10 @@ import (
 	"github.com/hostless/hostless/pkg/sse"
 )
 
-// code is what tool results of coding agents consist of.
+// code is what tool results of coding agents typically contain.
 var code = strings.Repeat("func (s *Store) Get(ctx context.Context, name string) (*Entry, error) {\n\tif err := s.check(\"read\", name); err != nil {\n\t\treturn nil, fmt.Errorf(\"get %q: %w\", name, err) // größer\n\t}\n}\n", 20)
 
-// schemas are the tools of an agent.
+// schemas returns the tools of an agent.
 func schemas(wrap func(name, description string, schema map[string]any) any) (list []any) {
 	for i := range 16 {
 		list = append(list, wrap(fmt.Sprintf("tool_%d", i), strings.Repeat("Reads a file of the project and returns it with line numbers. ", 8), map[string]any{
@@ -38,7 +38,7 @@ func encode(v any) []byte {
 	return data
 }
 
-// chatTurn is a chat request of an agent with about size bytes.
+// chatTurn returns a chat request of an agent, of about size bytes.
 func chatTurn(size int) []byte {
 	messages := []any{
 		map[string]any{"role": "system", "content": strings.Repeat("You are an agent that edits code. ", 60)},
@@ -55,7 +55,7 @@ func chatTurn(size int) []byte {
 	})})
 }
 
-// nativeTurn is the same in Gemini's dialect.
+// nativeTurn returns the same request in Gemini's dialect.
 func nativeTurn(size int) []byte {
 	contents := []any{map[string]any{"role": "user", "parts": []any{map[string]any{"text": "Mend the store."}}}}
 	for i := 0; i*len(code) < size*8/10; i++ {
@@ -69,7 +69,7 @@ func nativeTurn(size int) []byte {
 		})}}})
 }
 
-// messagesTurn is the same in Anthropic's dialect.
+// messagesTurn returns the same request in Anthropic's dialect.
 func messagesTurn(size int) []byte {
 	messages := []any{map[string]any{"role": "user", "content": "Mend the store."}}
 	for i := 0; i*len(code) < size*8/10; i++ {
@@ -141,7 +141,7 @@ type yardstickNative struct {
 	Tools []json.RawMessage `json:"tools"`
 }
 
-// BenchmarkRequest translates the turn of an agent; the yardstick is one
+// BenchmarkRequest translates a turn of an agent. The yardstick is one
 // json.Unmarshal of the same body into typed structs.
 func BenchmarkRequest(b *testing.B) {
 	for _, size := range []int{16 << 10, 256 << 10, 1 << 20} {
@@ -182,7 +182,7 @@ func BenchmarkRequest(b *testing.B) {
 	}
 }
 
-// BenchmarkStream translates one event of a stream, either way.
+// BenchmarkStream translates one event of a stream, in each direction.
 func BenchmarkStream(b *testing.B) {
 	for _, tt := range []struct {
 		name      string

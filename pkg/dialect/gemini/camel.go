@@ -10,14 +10,14 @@ import (
 	"github.com/hostless/hostless/pkg/jsonscan"
 )
 
-// opaque are members whose insides are the caller's own words.
+// opaque are members whose contents belong to the client and are not renamed.
 var opaque = []string{
 	"args", "response", "parameters", "parametersJsonSchema", "responseSchema", "responseJsonSchema", "_responseJsonSchema", "labels",
 }
 
-// camel renames snake_case members to the API's camelCase: protocol buffers' JSON
-// takes both, and so do Gemini's clients. raw is returned as it is if there is no
-// such member, and what is not JSON stays so.
+// camel renames snake_case members to the API's camelCase. The JSON mapping of
+// protocol buffers accepts both, and Gemini's clients send both. It returns raw
+// itself if there is no such member, or if raw is not JSON.
 func camel(raw json.RawMessage) json.RawMessage {
 	if !hasSnakeMember(raw) || !jsonscan.Valid(raw) {
 		return raw
@@ -25,8 +25,9 @@ func camel(raw json.RawMessage) json.RawMessage {
 	return appendCamel(make([]byte, 0, len(raw)), raw, 0)
 }
 
-// snakeNames are the names that camel is needed for: of members that the package
-// reads. Arguments of calls and schemas are full of others.
+// snakeNames are the names that camel has to rename: those of members that the
+// package reads. Arguments of calls and schemas contain many other snake_case
+// names.
 var snakeNames = func() map[string]bool {
 	names := map[string]bool{
 		"function_declarations": true, "google_search": true, "google_search_retrieval": true, "enterprise_web_search": true, "url_context": true,
@@ -67,8 +68,8 @@ func snakeName(camel string) string {
 	return string(b)
 }
 
-// hasSnakeMember reports whether some member has one of the snakeNames. Text
-// holds nothing that looks like one: its quotes are escaped.
+// hasSnakeMember reports whether some member has one of the snakeNames. Text cannot
+// contain anything that looks like a member, because quotes in it are escaped.
 func hasSnakeMember(raw []byte) bool {
 	for at := 0; ; at++ {
 		i := bytes.IndexByte(raw[at:], '_')
@@ -95,10 +96,11 @@ func hasSnakeMember(raw []byte) bool {
 
 func isSnake(c byte) bool { return 'a' <= c && c <= 'z' || c == '_' }
 
-// camelDepth bounds how deep members are renamed; no request has them that deep.
+// camelDepth is how deep members are renamed. No request nests the relevant ones
+// deeper.
 const camelDepth = 32
 
-// appendCamel copies raw with its members renamed, those of opaque members apart.
+// appendCamel copies raw with its members renamed, except within opaque members.
 func appendCamel(b, raw []byte, depth int) []byte {
 	if depth > camelDepth {
 		return append(b, raw...)

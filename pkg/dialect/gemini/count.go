@@ -10,7 +10,7 @@ import (
 	"github.com/hostless/hostless/pkg/jsonscan"
 )
 
-// perMedia is what Gemini counts for a small image
+// perMedia is Gemini's token count for a small image
 // (https://ai.google.dev/gemini-api/docs/tokens).
 const perMedia = 258
 
@@ -20,9 +20,9 @@ type countRequest struct {
 	Generate json.RawMessage `json:"generateContentRequest"`
 }
 
-// CountTokens answers a countTokens request by an estimate: a token for every
-// four characters of text, schemas included, and 258 for each image or other
-// file. An error is fault.Invalid.
+// CountTokens answers a countTokens request with an estimate: one token for four
+// characters of text, schemas included, and 258 for each image or other file. The
+// error is fault.Invalid.
 func CountTokens(body []byte) ([]byte, error) {
 	body = camel(body)
 	var req countRequest

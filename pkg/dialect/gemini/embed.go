@@ -31,7 +31,7 @@ type embedding struct {
 	Values json.RawMessage `json:"values"`
 }
 
-// embedAnswer is the answer of both of Gemini's verbs.
+// embedAnswer is the response of both of Gemini's methods.
 type embedAnswer struct {
 	Embedding  *embedding  `json:"embedding"`
 	Embeddings []embedding `json:"embeddings"`
@@ -40,9 +40,9 @@ type embedAnswer struct {
 	} `json:"usageMetadata"`
 }
 
-// EmbedFromOpenAI translates OpenAI's /v1/embeddings into Gemini's
-// :embedContent, or :batchEmbedContents for several inputs. Where Gemini tells
-// no token count, usage is an estimate of a token for every four bytes.
+// EmbedFromOpenAI translates OpenAI's /v1/embeddings into Gemini's :embedContent,
+// or :batchEmbedContents for several inputs. If Gemini reports no token count,
+// usage is an estimate of one token for four bytes.
 func EmbedFromOpenAI() dialect.Translator {
 	return func(in dialect.Request) (*dialect.Call, error) {
 		var req struct {
@@ -58,7 +58,7 @@ func EmbedFromOpenAI() dialect.Translator {
 			return nil, err
 		}
 		if !slices.Contains([]string{"", "float", "base64"}, req.Format) {
-			return nil, dialect.Invalid("encoding_format", fmt.Sprintf("encoding_format %q is not known; use float or base64", req.Format))
+			return nil, dialect.Invalid("encoding_format", fmt.Sprintf("encoding_format %q is unknown: use float or base64", req.Format))
 		}
 		var inputs []string
 		one, single := rawjson.Text(req.Input)
@@ -106,7 +106,7 @@ func (r *embedReply) Error(status int, header http.Header, body []byte) []byte {
 func (r *embedReply) Body(body []byte) ([]byte, error) {
 	var a embedAnswer
 	if err := jsonscan.Decode(body, &a); err != nil {
-		return nil, &fault.Error{Kind: fault.Upstream, Message: "the provider's answer holds no embeddings", Err: err}
+		return nil, &fault.Error{Kind: fault.Upstream, Message: "the provider's response contains no embeddings", Err: err}
 	}
 	if a.Embedding != nil {
 		a.Embeddings = []embedding{*a.Embedding}
@@ -124,7 +124,7 @@ func (r *embedReply) Body(body []byte) ([]byte, error) {
 		b = append(b, `,"embedding":`...)
 		var values []float32
 		if err := jsonscan.Decode(e.Values, &values); err != nil {
-			return nil, &fault.Error{Kind: fault.Upstream, Message: "the provider's answer holds an embedding that is no list of numbers", Err: err}
+			return nil, &fault.Error{Kind: fault.Upstream, Message: "the provider's response contains an embedding that is not a list of numbers", Err: err}
 		}
 		switch {
 		case r.base64:
@@ -141,7 +141,7 @@ func (r *embedReply) Body(body []byte) ([]byte, error) {
 	return b, nil
 }
 
-// pack is OpenAI's base64 form: floats of 32 bits, little end first.
+// pack returns OpenAI's base64 form: 32-bit floats, little endian.
 func pack(values []float32) string {
 	var b []byte
 	for _, v := range values {
@@ -151,7 +151,7 @@ func pack(values []float32) string {
 }
 
 // EmbedToOpenAI translates Gemini's :embedContent and :batchEmbedContents into
-// OpenAI's /v1/embeddings. All requests of a batch go to the path's model.
+// OpenAI's /v1/embeddings. All requests of a batch use the path's model.
 func EmbedToOpenAI() dialect.Translator {
 	return func(in dialect.Request) (*dialect.Call, error) {
 		var req struct {
@@ -208,7 +208,7 @@ func EmbedToOpenAI() dialect.Translator {
 
 type nativeEmbedReply struct{ batch bool }
 
-// embedded is one of OpenAI's embeddings.
+// embedded is one embedding of OpenAI's response.
 type embedded struct {
 	Index     int             `json:"index"`
 	Embedding json.RawMessage `json:"embedding"`
@@ -225,13 +225,13 @@ func (r *nativeEmbedReply) Body(body []byte) ([]byte, error) {
 		Data []embedded `json:"data"`
 	}
 	if err := jsonscan.Decode(body, &a); err != nil {
-		return nil, &fault.Error{Kind: fault.Upstream, Message: "the provider's answer holds no embeddings", Err: err}
+		return nil, &fault.Error{Kind: fault.Upstream, Message: "the provider's response contains no embeddings", Err: err}
 	}
 	slices.SortStableFunc(a.Data, func(x, y embedded) int { return x.Index - y.Index })
 	var list []json.RawMessage
 	for _, d := range a.Data {
 		if _, ok := rawjson.Elements(d.Embedding); !ok {
-			return nil, fault.New(fault.Upstream, "the provider's answer holds an embedding that is no list of numbers")
+			return nil, fault.New(fault.Upstream, "the provider's response contains an embedding that is not a list of numbers")
 		}
 		list = append(list, rawjson.Object{rawjson.M("values", d.Embedding)}.JSON())
 	}
@@ -239,12 +239,12 @@ func (r *nativeEmbedReply) Body(body []byte) ([]byte, error) {
 		return rawjson.Marshal(map[string]json.RawMessage{"embeddings": rawjson.Array(list)})
 	}
 	if len(list) == 0 {
-		return nil, fault.New(fault.Upstream, "the provider's answer holds no embedding")
+		return nil, fault.New(fault.Upstream, "the provider's response contains no embedding")
 	}
 	return rawjson.Marshal(map[string]json.RawMessage{"embedding": list[0]})
 }
 
-// noStream answers for calls whose answer never is a stream.
+// noStream returns an error for calls whose response is never a stream.
 type noStream struct{ dress func(problem) []byte }
 
 func (noStream) Event(sse.Event, func(sse.Event)) error {

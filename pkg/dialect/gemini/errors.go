@@ -12,21 +12,21 @@ import (
 	"github.com/hostless/hostless/pkg/fault"
 )
 
-// problem is an error on its way between dialects.
+// problem is an error, independent of the dialect.
 type problem struct {
-	status  int    // HTTP's, 0 if it is not known
+	status  int    // HTTP status; 0 if not known
 	message string // public
 	kind    string // OpenAI's type
-	code    string // a machine-readable word, or ""
+	code    string // a machine-readable code, or ""
 	param   string
 	retry   time.Duration
-	perDay  bool              // a quota of the day is used up
-	details []json.RawMessage // Google's own
+	perDay  bool              // a daily quota is used up
+	details []json.RawMessage // Google's error details
 }
 
-// statuses are google.rpc's names (https://cloud.google.com/apis/design/errors)
-// with the status and OpenAI's type that each stands for. The first row of a
-// status is the one that it is given.
+// statuses lists google.rpc's names (https://cloud.google.com/apis/design/errors)
+// with the HTTP status and OpenAI's type for each. For a status, the first row with
+// it applies.
 var statuses = []struct {
 	name   string
 	status int
@@ -55,7 +55,7 @@ var statuses = []struct {
 	{"DEADLINE_EXCEEDED", 504, "timeout_error"},
 }
 
-// statusName is Google's name of an HTTP status.
+// statusName returns Google's name for an HTTP status.
 func statusName(status int) string {
 	for _, row := range statuses {
 		if row.status == status {
@@ -68,8 +68,8 @@ func statusName(status int) string {
 	return "INTERNAL"
 }
 
-// statusOf is the HTTP status of Google's name or OpenAI's type, 500 where
-// neither says anything.
+// statusOf returns the HTTP status for Google's name or OpenAI's type, or 500 if
+// neither is known.
 func statusOf(name, kind string) int {
 	for _, row := range statuses {
 		if name != "" && row.name == name || name == "" && row.kind == kind {
@@ -91,7 +91,7 @@ func kindOf(name string, status int) string {
 	return "api_error"
 }
 
-// anyError is an error of Google's, OpenAI's or another's, whichever members it has.
+// anyError is an error in the form of Google, OpenAI or another provider.
 type anyError struct {
 	Code    json.RawMessage   `json:"code"`
 	Message string            `json:"message"`
@@ -101,8 +101,8 @@ type anyError struct {
 	Details []json.RawMessage `json:"details"`
 }
 
-// readError reads an error body of any of the dialects; a list of one error,
-// as Google sends them on streams, is unwrapped.
+// readError reads an error body of any dialect. It unwraps a list of one error,
+// which Google sends on streams.
 func readError(status int, header http.Header, body []byte) problem {
 	p := problem{status: status, retry: retryAfter(header)}
 	if list, ok := rawjson.Elements(body); ok && len(list) > 0 {
@@ -138,7 +138,7 @@ func readError(status int, header http.Header, body []byte) problem {
 	}
 	p.read()
 	if dialect.IsContextOverflow(p.code, p.message) {
-		p.code = dialect.ContextLengthExceeded // what clients know it by
+		p.code = dialect.ContextLengthExceeded // the code that clients know
 	}
 	if p.message == "" {
 		p.message = "the provider answered " + strings.TrimSpace(strconv.Itoa(p.status)+" "+http.StatusText(p.status))
@@ -146,11 +146,12 @@ func readError(status int, header http.Header, body []byte) problem {
 	return p
 }
 
-// tooLong are Google's words for a prompt that does not fit in the model's context.
+// tooLong is Google's message for a prompt that does not fit in the model's
+// context.
 const tooLong = "The input token count exceeds the maximum number of tokens allowed"
 
-// inGooglesWords returns an error's message; one of a prompt that is too long
-// begins with Google's own words, which its clients know.
+// inGooglesWords returns an error's message. If the prompt is too long, the message
+// begins with Google's own, which its clients recognize.
 func (p *problem) inGooglesWords() string {
 	lower := strings.ToLower(p.message)
 	if p.code != dialect.ContextLengthExceeded || strings.Contains(lower, "input token count") {
@@ -159,9 +160,9 @@ func (p *problem) inGooglesWords() string {
 	return tooLong + ": " + p.message
 }
 
-// SetRetryAfter sets the headers by which clients of other dialects learn how long
-// to wait, from where Google has it alone: the details of an error's body. Headers
-// that are there already stay.
+// SetRetryAfter sets the headers that tell clients of other dialects how long to
+// wait. Google only sends this in the details of an error's body. Headers that are
+// already set stay.
 func SetRetryAfter(h http.Header, body []byte) {
 	p := readError(0, nil, body)
 	if p.retry > 0 && h.Get("Retry-After") == "" {
@@ -169,11 +170,11 @@ func SetRetryAfter(h http.Header, body []byte) {
 		h.Set("Retry-After-Ms", strconv.FormatInt(int64((p.retry+time.Millisecond-1)/time.Millisecond), 10))
 	}
 	if p.perDay {
-		h.Set("X-Should-Retry", "false") // the quota of a day does not come back in a minute
+		h.Set("X-Should-Retry", "false") // a daily quota is not renewed within a minute
 	}
 }
 
-// read takes from Google's details what OpenAI's envelope has members for.
+// read extracts from Google's details what OpenAI's envelope has members for.
 func (p *problem) read() {
 	for _, raw := range p.details {
 		var d struct {
@@ -212,14 +213,14 @@ func retryAfter(header http.Header) time.Duration {
 	return time.Duration(seconds * float64(time.Second))
 }
 
-// broken is the error of a stream that did not come to its end.
+// broken returns the error for a stream that was not complete.
 func broken(cause error) problem { return faulty(dialect.Broken(cause)) }
 
 func faulty(e *fault.Error) problem {
 	return problem{status: e.Kind.Status(), message: e.Error(), kind: e.Kind.Type(), code: e.Code, param: e.Param, retry: e.RetryAfter}
 }
 
-// chatError is the middle's error body.
+// chatError returns the error body of the intermediate form.
 func chatError(p problem) []byte {
 	b := rawjson.AppendString([]byte(`{"error":{"message":`), p.message)
 	b = rawjson.AppendString(append(b, `,"type":`...), p.kind)
@@ -234,7 +235,7 @@ func chatError(p problem) []byte {
 	return append(b, "}}"...)
 }
 
-// nativeError is Google's error body.
+// nativeError returns Google's error body.
 func nativeError(p problem) []byte {
 	details := p.details
 	typed := func(name string, fields ...rawjson.Member) {
@@ -262,6 +263,6 @@ func nativeError(p problem) []byte {
 	return append(b, "}}"...)
 }
 
-// Fault is the body of one of Hostless's own errors as Google writes them:
+// Fault returns the body of one of Hostless's own errors in Google's form:
 // {"error":{"code","message","status","details"}}.
 func Fault(err *fault.Error) []byte { return nativeError(faulty(err)) }

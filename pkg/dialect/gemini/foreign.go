@@ -6,15 +6,15 @@ import (
 	"github.com/hostless/hostless/pkg/jsonscan"
 )
 
-// Foreign returns the edits that take out of a Gemini request the thought
-// signatures that Hostless sealed while another provider's model answered, which
-// Google refuses as corrupted on each further turn. Google's placeholder stands in
-// their places. ignored names what was taken out.
+// Foreign returns the edits that replace the thought signatures that Hostless
+// sealed while another provider's model responded by Google's placeholder. Google
+// would refuse them as corrupted in each later turn. ignored names what was
+// replaced.
 func Foreign(data []byte) (edits []jsonscan.Edit, ignored []string) {
 	return WithoutSignatures(data, func(signature []byte) bool { return bytes.HasPrefix(signature, []byte(`"`+sealedPrefix)) })
 }
 
-// WithoutSignatures is Foreign for the thought signatures that refused chooses.
+// WithoutSignatures is Foreign for the thought signatures that refused selects.
 func WithoutSignatures(data []byte, refused func(signature []byte) bool) (edits []jsonscan.Edit, ignored []string) {
 	contents := jsonscan.Fields(data, jsonscan.Span{End: len(bytes.TrimRight(data, " \t\r\n"))}, "contents")[0]
 	for _, at := range jsonscan.Spans(data, contents) {

@@ -43,8 +43,8 @@ type chatRequest struct {
 	Rest      jsonscan.Rest   `json:"-"`
 }
 
-// FromChat translates chat completions into Gemini's generateContent. The
-// call's Path is below a base URL that ends in /v1beta.
+// FromChat translates chat completions into Gemini's generateContent. Call.Path is
+// relative to a base URL that ends in /v1beta.
 func FromChat(options Options) dialect.Translator {
 	options = options.withDefaults()
 	return func(in dialect.Request) (*dialect.Call, error) {
@@ -77,7 +77,7 @@ func FromChat(options Options) dialect.Translator {
 	}
 }
 
-// modelPath is a model's path, so escaped that a name leads nowhere else.
+// modelPath returns a model's path, escaped so that no name leads to another path.
 func modelPath(model string) (string, error) {
 	if model == "" {
 		return "", dialect.Invalid("model", "model is missing")
@@ -99,27 +99,28 @@ func modelPath(model string) (string, error) {
 	return b.String(), nil
 }
 
-// toGemini collects one Gemini request. Its values are spans of the caller's body.
+// toGemini is the state of the translation of one request. Its values are spans of
+// the client's body.
 type toGemini struct {
 	options  Options
 	facts    Facts
 	req      chatRequest
 	provider string
 	ignored  []string
-	wav      bool // audio is asked for as WAV: Gemini sends bare samples
+	wav      bool // the client asked for audio as WAV; Gemini sends samples without a header
 
 	system   []part
 	contents []content
 	names    toolNames
-	calls    []pendingCall // the last assistant turn's calls, in order
-	searches bool          // Google's search, or its reading of pages, is among the tools
+	calls    []pendingCall // calls of the last assistant turn, in order
+	searches bool          // Google's search, or its URL context, is among the tools
 }
 
 func (t *toGemini) ignore(name string) {
 	t.ignored = dialect.Ignore(t.ignored, name)
 }
 
-// translate writes the request; size is that of the caller's body.
+// translate writes the request. size is the size of the client's body.
 func (t *toGemini) translate(size int) ([]byte, error) {
 	if len(t.req.Messages) == 0 {
 		return nil, dialect.Invalid("messages", "messages must be a list of at least one message")
@@ -128,9 +129,10 @@ func (t *toGemini) translate(size int) ([]byte, error) {
 		return nil, err
 	}
 	if len(t.contents) == 0 {
-		// Gemini requires contents: instructions alone are the question then.
+		// Gemini requires contents: if there are only instructions, they become the
+		// question.
 		if len(t.system) == 0 {
-			return nil, dialect.Invalid("messages", "messages hold no content")
+			return nil, dialect.Invalid("messages", "messages have no content")
 		}
 		t.contents, t.system = []content{{Role: "user", Parts: t.system}}, nil
 	}
@@ -162,7 +164,7 @@ func (t *toGemini) translate(size int) ([]byte, error) {
 	return t.join(out, size), nil
 }
 
-// join writes the members of the request out, with the contents in their place.
+// join writes the members of the request, with the contents in their place.
 func (t *toGemini) join(out rawjson.Object, size int) []byte {
 	b := append(make([]byte, 0, size+size/8+1024), '{')
 	for i, m := range out {
@@ -179,9 +181,9 @@ func (t *toGemini) join(out rawjson.Object, size int) []byte {
 	return append(b, '}')
 }
 
-// extra merges extra_body.<provider> into the request. Objects merge, tools are
-// added, everything else is replaced. As at Google's own chat endpoint,
-// thinking_config and cached_content are known by these names too.
+// extra merges extra_body.<provider> into the request: objects are merged, tools
+// are added, and everything else is replaced. As at Google's own chat endpoint,
+// thinking_config and cached_content can have these names too.
 func (t *toGemini) extra(out rawjson.Object) (rawjson.Object, error) {
 	all, _ := rawjson.Members(t.req.ExtraBody)
 	for _, m := range all {
@@ -195,7 +197,7 @@ func (t *toGemini) extra(out rawjson.Object) (rawjson.Object, error) {
 		for _, f := range fields {
 			switch f.Name {
 			case "model":
-				return nil, dialect.Invalid("extra_body."+m.Name+".model", "the model is named by model alone")
+				return nil, dialect.Invalid("extra_body."+m.Name+".model", "the model can only be set by model")
 			case "thinking_config":
 				f = rawjson.M("generationConfig", rawjson.Object{rawjson.M("thinkingConfig", camel(f.Value))}.JSON())
 			case "cached_content":
@@ -207,7 +209,7 @@ func (t *toGemini) extra(out rawjson.Object) (rawjson.Object, error) {
 	return out, nil
 }
 
-// merge puts one member into an object.
+// merge merges one member into an object.
 func merge(into rawjson.Object, m rawjson.Member) rawjson.Object {
 	for i := range into {
 		if into[i].Name != m.Name {

@@ -1,14 +1,14 @@
-// Package gemini translates between OpenAI's chat completions and Google's
-// Gemini API (https://ai.google.dev/api/generate-content), in both directions:
-// FromChat lets chat clients use Google's native API, ToChat lets Gemini's
-// clients (Gemini CLI, the @google/genai SDKs) use any provider of chat
-// completions. EmbedFromOpenAI and EmbedToOpenAI do the same for embeddings.
+// Package gemini translates between OpenAI's chat completions and Google's Gemini
+// API (https://ai.google.dev/api/generate-content), in both directions. FromChat
+// lets chat clients use Google's native API. ToChat lets Gemini's clients (Gemini
+// CLI, the @google/genai SDKs) use any provider of chat completions.
+// EmbedFromOpenAI and EmbedToOpenAI do the same for embeddings.
 //
-// It owns the mapping of requests, answers, streams and errors, what Gemini's
-// paths and lists look like, and the memory of thought signatures that keeps
-// Gemini 3's tool calls alive for clients that drop them. It does no I/O: an
-// image that must be downloaded is fetched by what Options brings in. Paths that
-// it makes are below a base URL that ends in the API's version (/v1beta).
+// It owns the mapping of requests, responses, streams and errors, the form of
+// Gemini's paths and lists, and the cache of thought signatures that makes Gemini
+// 3's tool calls work for clients that drop them. It does no I/O: an image that
+// must be downloaded is fetched by Options.Fetch. Its paths are relative to a base
+// URL that ends in the API's version (/v1beta).
 package gemini
 
 import (
@@ -19,25 +19,27 @@ import (
 	"time"
 )
 
-// Options are what a translation needs from outside. The zero value works.
+// Options configure a translation. The zero value is usable.
 type Options struct {
-	// Context is the request's, handed to Fetch; nil is context.Background.
+	// Context is the request's context, for Fetch. The default is
+	// context.Background.
 	Context context.Context
-	// Fetch downloads an https file (an image, say) that a message points at, for
-	// Gemini takes only its own files by address. It must guard against addresses
-	// that the caller has no business with. nil refuses such messages.
+	// Fetch downloads an https file, such as an image, that a message refers to,
+	// because Gemini only reads its own files by URL. It must refuse addresses that
+	// the client must not reach. If it is nil, such messages are refused.
 	Fetch func(ctx context.Context, url string) (mime string, data []byte, err error)
-	// Signatures remembers thought signatures by tool call; nil remembers nothing.
+	// Signatures remembers thought signatures by tool call. nil remembers nothing.
 	Signatures Signatures
-	// Facts tells what a model can do; nil is FactsOf.
+	// Facts returns what a model supports. The default is FactsOf.
 	Facts func(model string) Facts
-	// PlainSchemas sends tools as `parameters` and answers' schemas as
-	// `responseSchema`, cleaned to the older subset, for endpoints that do not
-	// know parametersJsonSchema.
+	// PlainSchemas sends tools as `parameters` and response schemas as
+	// `responseSchema`, reduced to the older subset, for endpoints that do not
+	// support parametersJsonSchema.
 	PlainSchemas bool
-	// Now is the clock of `created`; nil is time.Now.
+	// Now is the clock for `created`. The default is time.Now.
 	Now func() time.Time
-	// NewID makes the random part of an id; nil is 12 bytes of crypto/rand in hex.
+	// NewID returns the random part of an id. The default is 12 bytes of
+	// crypto/rand in hex.
 	NewID func() string
 }
 
@@ -64,22 +66,22 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
-// Facts are what the translation needs to know of a model.
+// Facts are what the translation needs to know about a model.
 type Facts struct {
-	// Levels are the thinkingLevels that the model takes, weakest first; empty if
-	// it takes none (https://ai.google.dev/gemini-api/docs/thinking).
+	// Levels are the thinkingLevels that the model supports, lowest first; empty if
+	// it supports none (https://ai.google.dev/gemini-api/docs/thinking).
 	Levels []string
-	// MinBudget and MaxBudget bound its thinkingBudget in tokens; MaxBudget 0
-	// means that it takes none.
+	// MinBudget and MaxBudget limit its thinkingBudget, in tokens. A MaxBudget of 0
+	// means that it supports none.
 	MinBudget, MaxBudget int
-	// Signed says that the model refuses its own tool calls without a thought
-	// signature, and that calls carry ids.
+	// Signed reports whether the model refuses its own tool calls without a thought
+	// signature, and whether calls have ids.
 	Signed bool
 }
 
-// FactsOf tells the facts by the model's name: Gemini 3 and later think by
-// level and sign their calls, 2.5 thinks by budget, older ones do not think. A
-// name with `-latest` is one of the newest.
+// FactsOf derives the facts from the model's name: Gemini 3 and later have thinking
+// levels and sign their calls, 2.5 has thinking budgets, and older ones do not
+// think. A name with `-latest` counts as one of the newest.
 func FactsOf(model string) Facts {
 	name := model[strings.LastIndexByte(model, '/')+1:]
 	rest, ok := strings.CutPrefix(name, "gemini-")

@@ -19,8 +19,8 @@ import (
 	"github.com/hostless/hostless/pkg/sse"
 )
 
-// TestSignatureReplay: a client that drops the signature sends the call back,
-// and the signature goes upstream all the same; the placeholder does not.
+// TestSignatureReplay: if a client drops the signature and sends the call back, the
+// signature is still sent upstream, and not the placeholder.
 func TestSignatureReplay(t *testing.T) {
 	tr := gemini.FromChat(options())
 	first, err := tr(dialect.Request{Model: "gemini-3-pro", Body: []byte(`{"messages":[{"role":"user","content":"go"}],"stream":true}`)})
@@ -95,7 +95,7 @@ func TestParsePath(t *testing.T) {
 	}
 }
 
-// TestPathEscape: no model's name reaches another path of the provider.
+// TestPathEscape: no model name leads to another path of the provider.
 func TestPathEscape(t *testing.T) {
 	for model, want := range map[string]string{
 		"gemini-2.5-flash":           "/models/gemini-2.5-flash:generateContent",
@@ -171,7 +171,8 @@ func TestFault(t *testing.T) {
 	}
 }
 
-// TestStatuses: Google's words become OpenAI's types, and a status stays.
+// TestStatuses: Google's names become OpenAI's types, and the status stays the
+// same.
 func TestStatuses(t *testing.T) {
 	call, err := gemini.FromChat(gemini.Options{})(dialect.Request{Model: "m", Body: []byte(`{"messages":[{"role":"user","content":"x"}]}`)})
 	if err != nil {
@@ -222,7 +223,7 @@ func TestCountTokens(t *testing.T) {
 	}
 }
 
-// TestCauseIsPrivate: why a stream broke is not shown.
+// TestCauseIsPrivate: the reason why a stream broke is not shown.
 func TestCauseIsPrivate(t *testing.T) {
 	for name, tr := range map[string]dialect.Translator{"fromchat": gemini.FromChat(gemini.Options{}), "tochat": gemini.ToChat(gemini.Options{})} {
 		call, err := tr(dialect.Request{Model: "m", Stream: true, Body: []byte(`{"messages":[{"role":"user","content":"x"}],"contents":[{"parts":[{"text":"x"}]}],"stream":true}`)})

@@ -37,7 +37,7 @@ type thinkingConfig struct {
 	ThinkingBudget  *int   `json:"thinkingBudget,omitempty"`
 }
 
-// generation translates the options of a request; nil is none.
+// generation translates the options of a request. It returns nil if there are none.
 func (t *toGemini) generation() (json.RawMessage, error) {
 	req := &t.req
 	out := &generationConfig{
@@ -116,7 +116,7 @@ func (t *toGemini) format(out *generationConfig) error {
 		}
 		return nil
 	}
-	return dialect.Invalid("response_format.type", fmt.Sprintf("response_format %q is not known; use text, json_object or json_schema", f.Type))
+	return dialect.Invalid("response_format.type", fmt.Sprintf("response_format %q is unknown: use text, json_object or json_schema", f.Type))
 }
 
 func (t *toGemini) modalities(out *generationConfig) error {
@@ -125,14 +125,14 @@ func (t *toGemini) modalities(out *generationConfig) error {
 		case "text", "audio", "image":
 			out.ResponseModalities = append(out.ResponseModalities, strings.ToUpper(m))
 		default:
-			return dialect.Invalid(fmt.Sprintf("modalities[%d]", i), fmt.Sprintf("modality %q is not known; use text, audio or image", m))
+			return dialect.Invalid(fmt.Sprintf("modalities[%d]", i), fmt.Sprintf("modality %q is unknown: use text, audio or image", m))
 		}
 	}
 	if slices.Equal(out.ResponseModalities, []string{"TEXT"}) {
 		out.ResponseModalities = nil
 	}
 	if slices.Contains(out.ResponseModalities, "AUDIO") {
-		// Gemini's models speak or write, not both at once.
+		// Gemini's models produce either text or audio, not both.
 		out.ResponseModalities = slices.DeleteFunc(out.ResponseModalities, func(m string) bool { return m == "TEXT" })
 	}
 	raw := rawjson.Set(t.req.Audio)
@@ -150,11 +150,11 @@ func (t *toGemini) modalities(out *generationConfig) error {
 	case "pcm16", "":
 	case "wav":
 		if t.req.Stream {
-			return dialect.Invalid("audio.format", "a stream carries audio as pcm16 only")
+			return dialect.Invalid("audio.format", "audio in a stream must be pcm16")
 		}
 		t.wav = true
 	default:
-		return dialect.Invalid("audio.format", fmt.Sprintf("audio format %q cannot be used with this provider; use pcm16 or wav", audio.Format))
+		return dialect.Invalid("audio.format", fmt.Sprintf("audio format %q cannot be used with this provider: use pcm16 or wav", audio.Format))
 	}
 	if voice, ok := rawjson.Text(audio.Voice); ok && voice != "" {
 		out.SpeechConfig = rawjson.Object{rawjson.M("voiceConfig", rawjson.Object{rawjson.M("prebuiltVoiceConfig", rawjson.Object{rawjson.T("voiceName", voice)}.JSON())}.JSON())}.JSON()
@@ -162,7 +162,7 @@ func (t *toGemini) modalities(out *generationConfig) error {
 	return nil
 }
 
-// budgets are what reasoning_effort means in tokens, as at Google's own chat
+// budgets are the tokens for each reasoning_effort, as at Google's own chat
 // endpoint (https://ai.google.dev/gemini-api/docs/openai).
 var budgets = map[string]int{"none": 0, "minimal": 1024, "low": 1024, "medium": 8192, "high": 24576, "xhigh": 24576, "max": 32768}
 
@@ -173,7 +173,7 @@ func (t *toGemini) thinking(out *generationConfig) error {
 	}
 	budget, known := budgets[effort]
 	if !known {
-		return dialect.Invalid("reasoning_effort", fmt.Sprintf("reasoning_effort %q is not known; use none, minimal, low, medium, high or xhigh", effort))
+		return dialect.Invalid("reasoning_effort", fmt.Sprintf("reasoning_effort %q is unknown: use none, minimal, low, medium, high or xhigh", effort))
 	}
 	switch {
 	case len(t.facts.Levels) > 0:
@@ -187,8 +187,9 @@ func (t *toGemini) thinking(out *generationConfig) error {
 	return nil
 }
 
-// nearest is the level that a model has for an effort: its own, else the next
-// stronger one, else its strongest. None is the weakest: these models always think.
+// nearest returns the level that a model has for an effort: the same one, or the
+// next higher one, or its highest. An effort of none gives the lowest level,
+// because these models always think.
 func nearest(levels []string, effort string) string {
 	order := []string{"none", "minimal", "low", "medium", "high", "xhigh", "max"}
 	for _, level := range levels {

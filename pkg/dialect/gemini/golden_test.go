@@ -22,7 +22,7 @@ import (
 	"github.com/hostless/hostless/pkg/sse"
 )
 
-// options are the same in every run.
+// options returns the same options in every run.
 func options() gemini.Options {
 	n := 0
 	return gemini.Options{
@@ -38,7 +38,7 @@ func options() gemini.Options {
 	}
 }
 
-// translators are chosen by the beginning of a case's file name.
+// translators maps the beginning of a case's file name to the translator.
 var translators = map[string]func(gemini.Options) dialect.Translator{
 	"fromchat": gemini.FromChat,
 	"plain":    func(o gemini.Options) dialect.Translator { o.PlainSchemas = true; return gemini.FromChat(o) },
@@ -47,7 +47,7 @@ var translators = map[string]func(gemini.Options) dialect.Translator{
 	"toembed":  func(gemini.Options) dialect.Translator { return gemini.EmbedToOpenAI() },
 }
 
-// TestGolden: request in, call out; then reply in, response out; a failure; a stream.
+// TestGolden runs cases of a request, a response, a failure and a stream.
 func TestGolden(t *testing.T) {
 	dialecttest.Golden{
 		Glob:   "testdata/*.txtar",
@@ -94,7 +94,7 @@ func run(t *testing.T, tr dialect.Translator, in map[string][]byte) map[string][
 	return got
 }
 
-// seed returns the fuzz targets the golden cases of some translators.
+// seed adds the golden cases of some translators to a fuzz corpus.
 func seed(f *testing.F, kinds ...string) {
 	for _, c := range dialecttest.Cases(f, "testdata/*.txtar") {
 		if kind, _, _ := strings.Cut(c.Name, "-"); slices.Contains(kinds, kind) {
@@ -103,7 +103,7 @@ func seed(f *testing.F, kinds ...string) {
 	}
 }
 
-// check is what must hold for any input.
+// check checks what must be true for any input.
 func check(t *testing.T, make func() dialect.Translator, request, reply, events []byte, ended func(data []byte) (finished, failed bool)) {
 	t.Helper()
 	for _, model := range []string{"gemini-2.5-flash", "gemini-3-pro"} {

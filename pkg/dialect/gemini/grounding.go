@@ -11,7 +11,7 @@ import (
 	"github.com/hostless/hostless/pkg/jsonscan"
 )
 
-// grounding is what a candidate says of Google's search
+// grounding is what a candidate reports about Google's search
 // (https://ai.google.dev/gemini-api/docs/google-search).
 type grounding struct {
 	Queries []string `json:"webSearchQueries,omitempty"`
@@ -29,7 +29,7 @@ type webChunk struct {
 	Title string `json:"title"`
 }
 
-// segment is a part of a candidate's text, in bytes of it.
+// segment is a part of a candidate's text, in bytes.
 type segment struct {
 	Start int    `json:"startIndex"`
 	End   int    `json:"endIndex"`
@@ -44,8 +44,8 @@ type readPages struct {
 	} `json:"urlMetadata"`
 }
 
-// searches are the searches and the pages read, in the middle's words. What was found
-// is not told query by query: it stands with the first.
+// searches returns the searches and the pages read, in the intermediate form.
+// Google does not list results by query: they are all added to the first one.
 func (c *candidate) searches() (out []dialect.Search) {
 	if g := c.Grounding; g != nil {
 		for _, query := range g.Queries {
@@ -68,8 +68,8 @@ func (c *candidate) searches() (out []dialect.Search) {
 	return out
 }
 
-// annotations are the citations of a candidate whose text is given, in the middle's
-// words: Google counts in bytes, chat completions in characters.
+// annotations returns the citations of a candidate with the given text, in the
+// intermediate form. Google counts in bytes, chat completions in characters.
 func (g *grounding) annotations(text string) (out []dialect.Annotation) {
 	if g == nil {
 		return nil
@@ -90,7 +90,8 @@ func (g *grounding) annotations(text string) (out []dialect.Annotation) {
 	return out
 }
 
-// appendSearched writes the members of a message, or of a delta, that tell of the web.
+// appendSearched appends the members of a message, or of a delta, that describe web
+// searches.
 func (c *candidate) appendSearched(b []byte, text string) []byte {
 	if found := c.Grounding.annotations(text); len(found) > 0 {
 		b = append(append(b, `,"annotations":`...), rawjson.Must(found)...)
@@ -101,7 +102,7 @@ func (c *candidate) appendSearched(b []byte, text string) []byte {
 	return b
 }
 
-// textOf is a candidate's text, thoughts aside.
+// textOf returns a candidate's text without thoughts.
 func textOf(texts []jsonscan.String) string {
 	var b []byte
 	for _, text := range texts {
@@ -110,13 +111,13 @@ func textOf(texts []jsonscan.String) string {
 	return string(b)
 }
 
-// nativeGrounding gathers what came of searches and citations, to be told in Google's
-// words at the end of a choice.
+// nativeGrounding collects searches and citations, to be written in Google's form
+// at the end of a choice.
 type nativeGrounding struct {
 	searches []dialect.Search
 	cited    []dialect.URLCitation
-	keep     bool   // the caller asked for a search: the text is needed whole
-	text     []byte // of the answer, which citations point into
+	keep     bool   // the client asked for a search: the complete text is needed
+	text     []byte // of the response; citations refer to positions in it
 }
 
 func (n *nativeGrounding) take(m *chatMessage, text jsonscan.String) {
@@ -127,15 +128,15 @@ func (n *nativeGrounding) take(m *chatMessage, text jsonscan.String) {
 	}
 }
 
-// beside takes sources that stood beside the message, where it cites none itself.
+// beside adds the sources outside of the message, if the message cites none.
 func (n *nativeGrounding) beside(annotations []json.RawMessage) {
 	if len(n.cited) == 0 {
 		n.cited = dialect.ReadCitations(annotations)
 	}
 }
 
-// append writes groundingMetadata and urlContextMetadata, where there is something to
-// tell, as members behind others.
+// append appends groundingMetadata and urlContextMetadata as further members, if
+// there is something to report.
 func (n *nativeGrounding) append(b []byte) []byte {
 	var queries []string
 	var chunks []webChunk
@@ -188,7 +189,7 @@ func (n *nativeGrounding) append(b []byte) []byte {
 	return append(b, '}')
 }
 
-// supports are the citations: characters of the text become bytes of it again.
+// supports returns the citations, with positions in characters converted to bytes.
 func (n *nativeGrounding) supports(place func(url, title string) int) (out []json.RawMessage) {
 	if len(n.cited) == 0 {
 		return nil
@@ -214,7 +215,7 @@ func (n *nativeGrounding) supports(place func(url, title string) int) (out []jso
 	return out
 }
 
-// queries counts the searches of a candidate.
+// queries returns the number of searches of a candidate.
 func (c *candidate) queries() (n int) {
 	for _, s := range c.searches() {
 		if s.Page == "" {

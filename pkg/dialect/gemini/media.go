@@ -14,7 +14,7 @@ import (
 	"github.com/hostless/hostless/pkg/jsonscan"
 )
 
-// filesBase is where the addresses of Google's own files begin.
+// filesBase is the beginning of the URLs of Google's own files.
 const filesBase = "https://generativelanguage.googleapis.com/v1beta/"
 
 // chatPart is one part of a message's content.
@@ -37,7 +37,7 @@ type chatPart struct {
 	CacheControl json.RawMessage `json:"cache_control"`
 }
 
-// urlOf reads `{"url":…}`, or the bare address that some clients send.
+// urlOf reads `{"url":…}`, or a plain URL as some clients send it.
 func urlOf(v jsonscan.Value) jsonscan.String {
 	if v.Kind() == '{' {
 		v = v.Get("url")
@@ -77,7 +77,7 @@ func (t *toGemini) parts(content jsonscan.Value, at string) ([]part, error) {
 	return out, nil
 }
 
-// part translates one part; nil is an empty one.
+// part translates one part. It returns nil for an empty one.
 func (t *toGemini) part(p *chatPart, at string) (*part, error) {
 	switch p.Type {
 	case "text":
@@ -127,8 +127,8 @@ func (t *toGemini) file(p *chatPart, at string) (*part, error) {
 	return nil, dialect.Invalid(at+".file", "a file needs file_data or file_id")
 }
 
-// address translates a URL: data inline, Google's own files by reference, all
-// others of https are downloaded.
+// address translates a URL: data becomes inline, Google's own files are referenced,
+// and all other https URLs are downloaded.
 func (t *toGemini) address(raw jsonscan.String, at string) (*part, error) {
 	if isDataURL(raw) {
 		return inline(raw, at)
@@ -136,13 +136,13 @@ func (t *toGemini) address(raw jsonscan.String, at string) (*part, error) {
 	uri := raw.Text()
 	switch {
 	case uri == "":
-		return nil, dialect.Invalid(at, "the address is missing")
+		return nil, dialect.Invalid(at, "the URL is missing")
 	case googles(uri):
 		return &part{FileData: &fileData{FileURI: uri}}, nil
 	case !strings.HasPrefix(uri, "https://"):
-		return nil, dialect.Invalid(at, "only https: and data: addresses can be used with this provider")
+		return nil, dialect.Invalid(at, "only https: and data: URLs can be used with this provider")
 	case t.options.Fetch == nil:
-		return nil, dialect.Invalid(at, "this provider takes no addresses of other sites; send the file as a data: URL")
+		return nil, dialect.Invalid(at, "this provider does not support URLs of other sites: send the file as a data: URL")
 	}
 	mime, data, err := t.options.Fetch(t.options.Context, uri)
 	if err != nil {
@@ -151,13 +151,13 @@ func (t *toGemini) address(raw jsonscan.String, at string) (*part, error) {
 	return &part{InlineData: &blob{MimeType: mimeType(mime), Data: encoded(data)}}, nil
 }
 
-// encoded is data in base64, as a JSON string.
+// encoded returns data in base64, as a JSON string.
 func encoded(data []byte) jsonscan.String {
 	b := make([]byte, 0, base64.StdEncoding.EncodedLen(len(data))+2)
 	return append(base64.StdEncoding.AppendEncode(append(b, '"'), data), '"')
 }
 
-// googles reports whether Gemini reads an address itself.
+// googles reports whether Gemini reads a URL itself.
 func googles(uri string) bool {
 	if strings.HasPrefix(uri, "gs://") || strings.HasPrefix(uri, "https://generativelanguage.googleapis.com/") {
 		return true
@@ -172,8 +172,8 @@ func googles(uri string) bool {
 
 func isDataURL(raw jsonscan.String) bool { return bytes.HasPrefix(raw, []byte(`"data:`)) }
 
-// inline translates a data: URL (RFC 2397). The data of a base64 one is neither
-// decoded nor copied: it is what stands behind the comma.
+// inline translates a data: URL (RFC 2397). It neither decodes nor copies base64
+// data: that is the part after the comma.
 func inline(raw jsonscan.String, at string) (*part, error) {
 	comma := bytes.IndexByte(raw, ',')
 	if comma < 0 {
@@ -181,23 +181,23 @@ func inline(raw jsonscan.String, at string) (*part, error) {
 	}
 	head := quoted(raw[len(`"data:`):comma]).Text()
 	mime, isBase64 := strings.CutSuffix(head, ";base64")
-	data := raw[comma:] // the comma stands where the quote would
+	data := raw[comma:] // the comma is in the place of the opening quote
 	if !isBase64 {
 		plain, err := url.PathUnescape(quoted(raw[comma+1 : len(raw)-1]).Text())
 		if err != nil {
-			return nil, dialect.Invalid(at, "the data: URL is not well escaped")
+			return nil, dialect.Invalid(at, "the data: URL is not escaped correctly")
 		}
 		data = encoded([]byte(plain))
 	}
 	return &part{InlineData: &blob{MimeType: mimeType(mime), Data: data}}, nil
 }
 
-// quoted makes a JSON string of a stretch of one.
+// quoted makes a JSON string of a part of another one.
 func quoted(inner []byte) jsonscan.String {
 	return append(append(append(make([]byte, 0, len(inner)+2), '"'), inner...), '"')
 }
 
-// mimeType drops parameters and writes the names that Gemini knows.
+// mimeType removes parameters and returns the name that Gemini uses.
 func mimeType(mime string) string {
 	mime, _, _ = strings.Cut(mime, ";")
 	switch mime = strings.ToLower(strings.TrimSpace(mime)); mime {
@@ -209,7 +209,7 @@ func mimeType(mime string) string {
 	return mime
 }
 
-// mimeOf tells a file's type by its name.
+// mimeOf returns a file's type from its name.
 func mimeOf(name string) string {
 	switch strings.ToLower(path.Ext(name)) {
 	case ".txt", ".md", ".csv", ".log":
@@ -229,5 +229,5 @@ func mimeOf(name string) string {
 	case ".mp4":
 		return "video/mp4"
 	}
-	return "application/pdf" // what chat completions mean by a file
+	return "application/pdf" // the usual type of a file in chat completions
 }

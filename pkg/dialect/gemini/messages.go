@@ -11,7 +11,7 @@ import (
 	"github.com/hostless/hostless/pkg/jsonscan"
 )
 
-// message is one of a chat request's.
+// message is one message of a chat request.
 type message struct {
 	Role         string          `json:"role"`
 	Content      jsonscan.Value  `json:"content"`
@@ -43,11 +43,11 @@ type extraContent struct {
 	} `json:"google"`
 }
 
-// pendingCall is a call whose result is to come.
+// pendingCall is a call whose result follows.
 type pendingCall struct {
 	id, name string
 	result   *functionResponse
-	media    []part // images and files beside the result's text
+	media    []part // images and files in addition to the result's text
 }
 
 func (t *toGemini) messages() error {
@@ -69,13 +69,14 @@ func (t *toGemini) messages() error {
 	}
 	t.results()
 	if len(t.contents) > 0 && t.contents[0].Role == "model" && t.contents[0].calls() {
-		// Where the beginning of a history was cut off: calls must follow a turn of the user.
+		// The beginning of the history was cut off: calls must follow a turn of the
+		// user.
 		t.contents = append([]content{{Role: "user", Parts: []part{textPart("Continue.")}}}, t.contents...)
 	}
 	return nil
 }
 
-// calls reports whether a content has function calls in it.
+// calls reports whether a content has function calls.
 func (c *content) calls() bool {
 	return slices.ContainsFunc(c.Parts, func(p part) bool { return p.FunctionCall != nil })
 }
@@ -95,11 +96,11 @@ func (t *toGemini) message(m *message, at string) error {
 	case "tool", "function":
 		return t.result(m, at)
 	}
-	return dialect.Invalid(at+".role", fmt.Sprintf("role %q is not known; use system, developer, user, assistant or tool", m.Role))
+	return dialect.Invalid(at+".role", fmt.Sprintf("role %q is unknown: use system, developer, user, assistant or tool", m.Role))
 }
 
-// add appends parts, to the last turn where that is the same side's and no turn
-// of function results: those stay by themselves.
+// add appends parts: to the last turn if it has the same role and no function
+// results, which always form a separate turn, and to a new turn otherwise.
 func (t *toGemini) add(role string, parts []part) {
 	if len(parts) == 0 {
 		return
@@ -150,7 +151,7 @@ func (t *toGemini) assistant(m *message, at string) error {
 		anySigned = anySigned || p.ThoughtSignature != ""
 		parts = append(parts, p)
 	}
-	// Of parallel calls, Gemini signs the first alone.
+	// Of parallel calls, Gemini signs only the first.
 	if len(calls) > 0 && !anySigned && t.facts.Signed {
 		parts[first].ThoughtSignature = skipValidator
 	}
@@ -167,7 +168,8 @@ func (t *toGemini) call(c *toolCall, at string) (part, error) {
 	}
 	args, ok := argumentsOf(c.Function.Arguments)
 	if !ok {
-		// A call that was cut off stays in the history; the session goes on.
+		// A call that was cut off stays in the history, so that the session can
+		// continue.
 		args = invalidArguments(c.Function.Arguments)
 		t.ignore("messages.tool_calls.arguments")
 	}
@@ -187,7 +189,7 @@ func (t *toGemini) call(c *toolCall, at string) (part, error) {
 	return out, nil
 }
 
-// argumentsOf reads the arguments of a call, which are JSON within a string; ok is
+// argumentsOf reads the arguments of a call, which are JSON within a string. ok is
 // false if they are anything but an object.
 func argumentsOf(raw jsonscan.String) (args json.RawMessage, ok bool) {
 	if raw.Blank() {
@@ -197,7 +199,7 @@ func argumentsOf(raw jsonscan.String) (args json.RawMessage, ok bool) {
 	return text, rawjson.IsObject(text) && jsonscan.Valid(text)
 }
 
-// invalidArguments are the arguments of a call whose own are not an object.
+// invalidArguments wraps the arguments of a call that are not an object.
 func invalidArguments(raw jsonscan.String) json.RawMessage {
 	if raw.Text() == "null" {
 		return json.RawMessage("{}")
@@ -205,8 +207,8 @@ func invalidArguments(raw jsonscan.String) json.RawMessage {
 	return append(jsonscan.AppendString([]byte(`{"invalid_arguments":`), raw), '}')
 }
 
-// responseOf returns a tool's result as Gemini takes it where it is the text of an
-// object; nil if it is any other text.
+// responseOf returns a tool's result as an object, if its text is one, and nil
+// otherwise.
 func responseOf(lines []jsonscan.String) json.RawMessage {
 	if len(lines) == 0 || !opensObject(lines[0]) {
 		return nil
@@ -221,8 +223,8 @@ func responseOf(lines []jsonscan.String) json.RawMessage {
 	return text
 }
 
-// opensObject reports whether a text may begin with an object: only then it is
-// worth decoding.
+// opensObject reports whether a text may begin with an object, so that it is worth
+// decoding.
 func opensObject(raw jsonscan.String) bool {
 	inner := raw[1:]
 	for len(inner) > 1 {
@@ -257,7 +259,7 @@ func (t *toGemini) result(m *message, at string) error {
 		return p.result == nil && (m.Role == "tool" && p.id == m.ToolCallID || m.Role == "function" && t.names.original(p.name) == m.Name)
 	})
 	if slot < 0 {
-		// Its call is not in the turn before: Gemini takes the text alone.
+		// Its call is not in the turn before: Gemini gets only the text.
 		t.ignore("messages.tool_call_id")
 		t.results()
 		t.add("user", parts)
@@ -271,12 +273,12 @@ func (t *toGemini) result(m *message, at string) error {
 	return nil
 }
 
-// interrupted is the result of a call that has none in the history, since its user
-// stopped it: Gemini refuses a turn of calls without as many results.
+// interrupted is the result for a call without one in the history, because its user
+// stopped it. Gemini refuses a turn of calls that has fewer results.
 var interrupted = json.RawMessage(`{"error":"no result: the call was interrupted"}`)
 
-// results writes the turn of function results, in the order of the calls; images
-// and files among them are in a turn of its own behind it.
+// results writes the turn of function results, in the order of the calls. Images
+// and files in them follow in a separate turn.
 func (t *toGemini) results() {
 	if len(t.calls) == 0 {
 		return

@@ -6,14 +6,14 @@ import (
 	"github.com/hostless/hostless/pkg/dialect/rawjson"
 )
 
-// Model is what a list of models tells of one.
+// Model describes one model of a list.
 type Model struct {
-	ID          string   // as it is called, without "models/"
-	DisplayName string   // ID where it is empty
-	Description string   // may be empty
-	Input       int      // inputTokenLimit, left out if 0
-	Output      int      // outputTokenLimit, left out if 0
-	Methods     []string // supportedGenerationMethods; nil is generateContent, streamGenerateContent and countTokens
+	ID          string   // without "models/"
+	DisplayName string   // ID if ""
+	Description string   // may be ""
+	Input       int      // inputTokenLimit; omitted if 0
+	Output      int      // outputTokenLimit; omitted if 0
+	Methods     []string // supportedGenerationMethods; nil means generateContent, streamGenerateContent and countTokens
 }
 
 type modelInfo struct {
@@ -40,5 +40,5 @@ func (m Model) info() modelInfo {
 	return out
 }
 
-// JSON is the answer of GET /v1beta/models/{model}.
+// JSON returns the response of GET /v1beta/models/{model}.
 func (m Model) JSON() []byte { return rawjson.Must(m.info()) }

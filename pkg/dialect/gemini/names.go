@@ -6,17 +6,17 @@ import (
 	"strings"
 )
 
-// maxName is the longest function name that every version of the API takes.
+// maxName is the longest function name that every version of the API accepts.
 const maxName = 64
 
-// toolNames are the functions whose names Gemini refuses, by the names that it
-// was given for them. It begins a name with a letter or an underscore and takes
-// letters, digits and _.:- behind it, 64 in all
+// toolNames maps the replaced names of functions to the names that Gemini refuses.
+// Gemini's names begin with a letter or an underscore, followed by letters, digits
+// and _.:-, at most 64 in total
 // (https://ai.google.dev/api/caching#FunctionDeclaration).
 type toolNames map[string]string
 
-// send returns the name that a function has in a request. It is the same for a
-// function each time, and no two functions share one.
+// send returns the name of a function in a request. It is always the same for a
+// function, and no two functions share one.
 func (n *toolNames) send(name string) string {
 	if nameFits(name) {
 		return name
@@ -39,7 +39,7 @@ func (n *toolNames) send(name string) string {
 	return sent
 }
 
-// original returns the caller's own name of a function.
+// original returns the client's own name of a function.
 func (n toolNames) original(sent string) string {
 	if name, ok := n[sent]; ok {
 		return name

@@ -5,16 +5,16 @@ import (
 	"strings"
 )
 
-// Target is what a path of Gemini's API names.
+// Target is what a path of Gemini's API refers to.
 type Target struct {
 	Model  string // without "models/"; "tunedModels/…" stays
-	Verb   string // what stands behind the colon
+	Verb   string // the part after the colon
 	Stream bool   // whether the verb is streamGenerateContent
 }
 
-// ParsePath reads /v1beta/models/{model}:{verb}, with any version and with
-// tunedModels too. A model may have slashes (models/provider/model) and colons
-// (the verb is behind the last). path is decoded, as URL.Path is. ok is false
+// ParsePath parses /v1beta/models/{model}:{verb}, with any version, and also with
+// tunedModels. A model may contain slashes (models/provider/model) and colons (the
+// verb is after the last one). path must be decoded, as URL.Path is. ok is false
 // for all other paths.
 func ParsePath(path string) (t Target, ok bool) {
 	rest, ok := strings.CutPrefix(path, "/")

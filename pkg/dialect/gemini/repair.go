@@ -8,10 +8,10 @@ import (
 	"github.com/hostless/hostless/pkg/jsonscan"
 )
 
-// AnswerCalls returns the edits that bring the responses in a Gemini request's
-// history to one for each call, which Google insists on: a call that its user
-// stopped gets one that says so, and one that is there twice, as Gemini CLI resumes
-// a session, is cut. ignored names what was changed.
+// AnswerCalls returns the edits that give each call in a Gemini request's history
+// exactly one response, which Google requires. A call that its user stopped gets a
+// response that says so. A second response for the same call, which Gemini CLI
+// sends when it resumes a session, is removed. ignored names what was changed.
 func AnswerCalls(data []byte) (edits []jsonscan.Edit, ignored []string) {
 	contents := jsonscan.Spans(data, jsonscan.Fields(data, jsonscan.Span{End: len(bytes.TrimRight(data, " \t\r\n"))}, "contents")[0])
 	for i, at := range contents {
@@ -52,7 +52,7 @@ func AnswerCalls(data []byte) (edits []jsonscan.Edit, ignored []string) {
 	return edits, ignored
 }
 
-// functionPart is a call, or a response: its id and name as they stand in the body.
+// functionPart is a call or a response: its id and name as in the body.
 type functionPart struct{ id, name []byte }
 
 func functionIn(data []byte, part jsonscan.Span, camel, snake string) (f functionPart, ok bool) {
@@ -65,8 +65,9 @@ func functionIn(data []byte, part jsonscan.Span, camel, snake string) (f functio
 	return f, ok
 }
 
-// matchResponses finds the calls that no part responds to, how many are responded to,
-// and the parts whose response belongs to no call, or to one that has its own already.
+// matchResponses returns the calls without a response, the number of calls with
+// one, and the indexes of parts whose response has no call or is a second one for
+// its call.
 func matchResponses(data []byte, calls []functionPart, parts []jsonscan.Span) (missing []functionPart, matched int, surplus []int) {
 	open := slices.Clone(calls)
 	for k, part := range parts {
@@ -90,7 +91,7 @@ func matchResponses(data []byte, calls []functionPart, parts []jsonscan.Span) (m
 	return open, matched, surplus
 }
 
-// appendStopped writes the responses of calls that were stopped.
+// appendStopped writes the responses for calls that were stopped.
 func appendStopped(b []byte, calls []functionPart) []byte {
 	for i, call := range calls {
 		if i > 0 {
@@ -109,9 +110,9 @@ func appendStopped(b []byte, calls []functionPart) []byte {
 	return b
 }
 
-// SignCalls returns the edits that put Google's placeholder where the first call of
-// a turn has no thought signature, since another provider's model made it: Gemini 3
-// refuses such calls. ignored names what was lacking.
+// SignCalls returns the edits that add Google's placeholder to the first call of a
+// turn if it has no thought signature because another provider's model made it:
+// Gemini 3 refuses such calls. ignored names what was missing.
 func SignCalls(data []byte) (edits []jsonscan.Edit, ignored []string) {
 	contents := jsonscan.Fields(data, jsonscan.Span{End: len(bytes.TrimRight(data, " \t\r\n"))}, "contents")[0]
 	for _, at := range jsonscan.Spans(data, contents) {
@@ -120,7 +121,7 @@ func SignCalls(data []byte) (edits []jsonscan.Edit, ignored []string) {
 		}
 		for _, part := range jsonscan.Spans(data, jsonscan.Fields(data, at, "parts")[0]) {
 			f := jsonscan.Fields(data, part, "functionCall", "function_call", "thoughtSignature", "thought_signature")
-			call := f[0].End + f[1].End // one of the two is there
+			call := f[0].End + f[1].End // exactly one of the two is present
 			if call == 0 {
 				continue
 			}
@@ -133,7 +134,7 @@ func SignCalls(data []byte) (edits []jsonscan.Edit, ignored []string) {
 				edits = append(edits, jsonscan.Edit{At: at, Text: []byte(`"` + skipValidator + `"`)})
 				ignored = []string{"contents.thoughtSignature"}
 			}
-			break // of parallel calls the first alone is signed
+			break // only the first of parallel calls is signed
 		}
 	}
 	return edits, ignored

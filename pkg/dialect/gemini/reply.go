@@ -15,16 +15,16 @@ import (
 	"github.com/hostless/hostless/pkg/jsonscan"
 )
 
-// chatReply turns Gemini's answers into chat completions.
+// chatReply translates Gemini's responses into chat completions.
 type chatReply struct {
 	options Options
 	model   string
-	usage   bool // the caller asked for the usage of a stream
+	usage   bool // the client asked for the usage of a stream
 	wav     bool
-	names   toolNames // of functions whose names were changed
+	names   toolNames // of functions whose names were replaced
 
-	searches   bool // the model may search: its text is needed whole
-	mayBeEmpty bool // an answer without content is one
+	searches   bool // the model may search: the complete text is needed
+	mayBeEmpty bool // a response without content is valid
 }
 
 func (r *chatReply) Stream() dialect.Stream {
@@ -52,11 +52,11 @@ func (r *chatReply) name(version string) string {
 func (r *chatReply) Body(body []byte) ([]byte, error) {
 	var a answer
 	if err := jsonscan.Decode(body, &a); err != nil {
-		return nil, &fault.Error{Kind: fault.Upstream, Message: "the provider's answer is not one of Gemini's", Err: err}
+		return nil, &fault.Error{Kind: fault.Upstream, Message: "the provider's response is not one of Gemini's", Err: err}
 	}
 	blocked := len(a.Candidates) == 0
 	if blocked && (a.PromptFeedback == nil || a.PromptFeedback.BlockReason == "") {
-		return nil, fault.New(fault.Upstream, "the provider's answer has no candidates")
+		return nil, fault.New(fault.Upstream, "the provider's response has no candidates")
 	}
 	if p := a.malformed(r.mayBeEmpty); p != nil {
 		return nil, &fault.Error{Kind: fault.Upstream, Message: p.message, Code: p.code}
@@ -88,7 +88,7 @@ func (r *chatReply) Body(body []byte) ([]byte, error) {
 	return append(b, '}'), nil
 }
 
-// appendHead writes what stands before the choices.
+// appendHead writes the beginning of a completion, up to the choices.
 func (r *chatReply) appendHead(b []byte, a *answer, object string) []byte {
 	b = jsonscan.AppendQuote(append(b, `{"id":`...), r.id(a.ResponseID))
 	b = append(append(append(b, `,"object":"`...), object...), `","created":`...)
@@ -97,10 +97,10 @@ func (r *chatReply) appendHead(b []byte, a *answer, object string) []byte {
 	return append(b, `,"choices":[`...)
 }
 
-// malformed is the error of an answer in which the model meant to call a function
-// and did not succeed: as a clean end without a call it would end an agent's run.
-// So would an answer with nothing in it, unless mayBeEmpty: a stop sequence may end
-// one at once. It is nil if some candidate can be used.
+// malformed returns the error for a response in which the model failed to produce a
+// function call. As a normal end without a call, it would end an agent's run. The
+// same holds for a response without content, unless mayBeEmpty, because a stop
+// sequence may end a response at once. It returns nil if some candidate is usable.
 func (a *answer) malformed(mayBeEmpty bool) *problem {
 	var p *problem
 	for i := range a.Candidates {
@@ -115,7 +115,7 @@ func (a *answer) malformed(mayBeEmpty bool) *problem {
 	return p
 }
 
-// holds reports whether a content has anything but thoughts in it.
+// holds reports whether a content has anything except thoughts.
 func (c *content) holds() bool {
 	return slices.ContainsFunc(c.Parts, func(p part) bool {
 		spoken := p.Text != nil && !p.Text.Empty() && !p.Thought
@@ -123,17 +123,18 @@ func (c *content) holds() bool {
 	})
 }
 
-// emptyFinish is the error of a candidate that ended in good order and holds nothing,
-// which a client would take for the end of its work; nil for other ends.
+// emptyFinish returns the error for a candidate that ended normally but is empty,
+// because a client would take it for the end of its work. It returns nil for other
+// finish reasons.
 func emptyFinish(reason string) *problem {
 	switch reason {
 	case "STOP", "", "FINISH_REASON_UNSPECIFIED", "OTHER":
-		return &problem{status: http.StatusBadGateway, message: "the model gave an empty answer", kind: "api_error", code: "EMPTY_ANSWER"}
+		return &problem{status: http.StatusBadGateway, message: "the model returned an empty response", kind: "api_error", code: "EMPTY_ANSWER"}
 	}
 	return nil
 }
 
-// malformedFinish is the error that a finish reason stands for, or nil.
+// malformedFinish returns the error that a finish reason stands for, or nil.
 func malformedFinish(reason, message string) *problem {
 	switch reason {
 	case "MALFORMED_FUNCTION_CALL", "UNEXPECTED_TOOL_CALL", "TOO_MANY_TOOL_CALLS", "MISSING_THOUGHT_SIGNATURE", "MALFORMED_RESPONSE":
@@ -225,7 +226,7 @@ func (r *chatReply) appendChoice(b []byte, c *candidate) ([]byte, error) {
 	return append(b, '}'), nil
 }
 
-// appendList appends a member whose value is a list, unless that is empty.
+// appendList appends a member whose value is a list, unless the list is empty.
 func appendList[T any](b []byte, name string, list []T, each func([]byte, T) []byte) []byte {
 	for i, one := range list {
 		if i == 0 {
@@ -251,7 +252,7 @@ func (p *part) renderCode() {
 	}
 }
 
-// outCall is a tool call on its way to the caller.
+// outCall is a tool call to be sent to the client.
 type outCall struct {
 	id, name, signature string
 	args                json.RawMessage // an object
@@ -271,10 +272,11 @@ func (r *chatReply) call(p *part) outCall {
 	return c
 }
 
-// value is the tool call of a message in a request.
+// value returns the tool call of a message in a request.
 func (c outCall) value() jsonscan.Value { return jsonscan.Raw(appendCall(nil, -1, c)) }
 
-// appendCall writes a tool call, with its place in a stream if index is not negative.
+// appendCall writes a tool call, with its index in a stream unless index is
+// negative.
 func appendCall(b []byte, index int, c outCall) []byte {
 	b = append(b, '{')
 	b = appendIndex(b, index)
@@ -305,7 +307,7 @@ func appendDataURL(b []byte, mime string, data *blob) []byte {
 	return append(jsonscan.AppendInner(append(b, ";base64,"...), data.Data), '"')
 }
 
-// finish maps a finish reason; native is Google's word where the mapping loses it.
+// finish maps a finish reason. native is Google's reason if the mapping loses it.
 func finish(reason string, called bool) (middle, native string) {
 	switch reason {
 	case "STOP", "", "FINISH_REASON_UNSPECIFIED":
@@ -366,7 +368,7 @@ func (l logprob) chat(b []byte) []byte {
 	return append(b, rawjson.Must(bytes)...)
 }
 
-// wav puts a header in front of Gemini's samples: 16 bit, mono, 24 kHz.
+// wav adds a header to Gemini's samples: 16 bit, mono, 24 kHz.
 func wav(samples []byte) []byte {
 	const rate = 24000
 	b := append([]byte("RIFF"), 0, 0, 0, 0)

@@ -8,14 +8,15 @@ import (
 	"github.com/hostless/hostless/pkg/dialect/rawjson"
 )
 
-// schemaDepth bounds how deep a schema is followed, and so what a $ref that
-// points at itself unfolds to.
+// schemaDepth is how deep a schema is followed. It also limits the expansion of a
+// $ref that refers to itself.
 const schemaDepth = 12
 
-// schemaNodes bounds how much a schema may unfold to, all branches together.
+// schemaNodes is the maximum number of nodes that a schema may expand to, over all
+// branches.
 const schemaNodes = 4096
 
-// kept are the keywords of JSON Schema that Gemini's own Schema has too
+// kept are the keywords of JSON Schema that Gemini's own Schema has as well
 // (https://ai.google.dev/api/caching#Schema).
 var kept = []string{
 	"type", "format", "title", "description", "nullable", "enum", "items", "properties", "required", "anyOf",
@@ -23,13 +24,14 @@ var kept = []string{
 	"default", "propertyOrdering",
 }
 
-// formats are the values of `format` that it takes, by type.
+// formats are the values of `format` that Gemini accepts.
 var formats = []string{"float", "double", "int32", "int64", "enum", "date-time"}
 
-// CleanSchema writes a JSON schema in the older subset that `parameters` and
-// `responseSchema` take: references are put in their places, allOf is folded
-// together, const becomes enum, oneOf anyOf, a null type nullable, and what has
-// no word there is dropped. Key order is kept. What is no object comes back as {}.
+// CleanSchema converts a JSON schema to the older subset that `parameters` and
+// `responseSchema` accept: references are resolved, allOf is merged, const becomes
+// enum, oneOf becomes anyOf, a null type becomes nullable, and keywords without an
+// equivalent are dropped. The order of keys is kept. Anything that is not an object
+// becomes {}.
 func CleanSchema(schema json.RawMessage) json.RawMessage {
 	c := &cleaner{root: schema, left: schemaNodes}
 	return c.clean(schema, 0)
@@ -37,10 +39,10 @@ func CleanSchema(schema json.RawMessage) json.RawMessage {
 
 type cleaner struct {
 	root json.RawMessage
-	left int // nodes that may still be visited
+	left int // number of nodes that may still be visited
 }
 
-// spent counts one more node at a depth and reports whether it is one too many.
+// spent counts one more node at a depth, and reports whether a limit is exceeded.
 func (c *cleaner) spent(depth int) bool {
 	c.left--
 	return c.left < 0 || depth > schemaDepth
@@ -115,7 +117,7 @@ func (c *cleaner) clean(schema json.RawMessage, depth int) json.RawMessage {
 		out = append(out, rawjson.T("type", "string"))
 	}
 	if kind := slices.IndexFunc(out, func(m rawjson.Member) bool { return m.Name == "type" }); kind >= 0 && !strings.EqualFold(string(out[kind].Value), `"string"`) {
-		out = slices.DeleteFunc(out, func(m rawjson.Member) bool { return m.Name == "enum" }) // there are enums of strings only
+		out = slices.DeleteFunc(out, func(m rawjson.Member) bool { return m.Name == "enum" }) // only strings can have enums
 	}
 	if has(out, "properties") && !has(out, "type") {
 		out = append(out, rawjson.T("type", "object"))
@@ -123,7 +125,8 @@ func (c *cleaner) clean(schema json.RawMessage, depth int) json.RawMessage {
 	return out.JSON()
 }
 
-// fold puts the members of $ref and allOf among the schema's own; those win.
+// fold merges the members of $ref and allOf into the schema. The schema's own
+// members take precedence.
 func (c *cleaner) fold(list rawjson.Object, depth int) rawjson.Object {
 	if c.spent(depth) {
 		return list
@@ -169,7 +172,7 @@ func (c *cleaner) fold(list rawjson.Object, depth int) rawjson.Object {
 	return out
 }
 
-// find follows a pointer into the schema: #/$defs/Name and the like (RFC 6901).
+// find resolves a JSON pointer within the schema, such as #/$defs/Name (RFC 6901).
 func (c *cleaner) find(pointer string) json.RawMessage {
 	rest, ok := strings.CutPrefix(pointer, "#")
 	if !ok {
@@ -205,8 +208,8 @@ func (c *cleaner) choices(raw json.RawMessage, depth int) (out []json.RawMessage
 	return out, nullable
 }
 
-// typeOf takes null out of a list of types. Of several others the first stays:
-// there is no word for more.
+// typeOf removes null from a list of types. If several others remain, it takes the
+// first, because a Schema has only one type.
 func typeOf(raw json.RawMessage) (kind json.RawMessage, nullable bool) {
 	list, ok := rawjson.Elements(raw)
 	if !ok {
@@ -222,7 +225,7 @@ func typeOf(raw json.RawMessage) (kind json.RawMessage, nullable bool) {
 	return kind, nullable
 }
 
-// enum writes all values as strings, the only ones that there are.
+// enum converts all values to strings, because enums of other types do not exist.
 func enum(raw json.RawMessage) json.RawMessage {
 	list, _ := rawjson.Elements(raw)
 	var out []json.RawMessage

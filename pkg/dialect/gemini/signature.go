@@ -6,19 +6,20 @@ import (
 	"sync"
 )
 
-// skipValidator is what Google documents for calls that have no signature to
+// skipValidator is the signature that Google documents for calls that have none to
 // replay (https://ai.google.dev/gemini-api/docs/thought-signatures, FAQ).
 const skipValidator = "skip_thought_signature_validator"
 
-// inID parts a tool call's id from a signature that some gateways append to it.
+// inID separates a tool call's id from the signature that some gateways append to
+// it.
 const inID = "__thought__"
 
-// Signatures remembers Gemini's thought signatures, for clients that send tool
-// calls back without them. Implementations are safe for concurrent use.
+// Signatures remembers Gemini's thought signatures for clients that send tool calls
+// back without them. Implementations must be safe for concurrent use.
 type Signatures interface {
-	// Get gives the signature of a tool call, "" where none is known.
+	// Get returns the signature of a tool call, or "" if none is known.
 	Get(id string) string
-	// Put remembers it.
+	// Put remembers the signature of a tool call.
 	Put(id, signature string)
 }
 
@@ -27,21 +28,22 @@ type forgetful struct{}
 func (forgetful) Get(string) string  { return "" }
 func (forgetful) Put(string, string) {}
 
-// maxSignature bounds what one entry of a SignatureCache may hold.
+// maxSignature is the maximum size of an entry of a SignatureCache, in bytes.
 const maxSignature = 64 << 10
 
-// SignatureCache is a Signatures in memory that forgets the longest unused.
+// SignatureCache is an in-memory implementation of Signatures. It evicts the least
+// recently used entries.
 type SignatureCache struct {
 	mu      sync.Mutex
 	max     int
 	entries map[string]*list.Element
-	order   *list.List // of *signed, the latest in front
+	order   *list.List // of *signed, most recently used first
 }
 
 type signed struct{ id, signature string }
 
-// NewSignatureCache makes a cache of at most max entries, each of at most
-// 64 KiB; 4096 entries if max is 0 or less.
+// NewSignatureCache returns a cache of at most max entries of at most 64 KiB each.
+// If max is 0 or less, it holds 4096 entries.
 func NewSignatureCache(max int) *SignatureCache {
 	if max <= 0 {
 		max = 4096
@@ -49,7 +51,7 @@ func NewSignatureCache(max int) *SignatureCache {
 	return &SignatureCache{max: max, entries: map[string]*list.Element{}, order: list.New()}
 }
 
-// Get returns the signature of a tool call, "" where none is known.
+// Get returns the signature of a tool call, or "" if none is known.
 func (c *SignatureCache) Get(id string) string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -61,8 +63,8 @@ func (c *SignatureCache) Get(id string) string {
 	return e.Value.(*signed).signature
 }
 
-// Put remembers the signature of a tool call. Empty ones and ones past the
-// bound are not kept.
+// Put remembers the signature of a tool call. It ignores empty signatures and those
+// that are too large.
 func (c *SignatureCache) Put(id, signature string) {
 	if id == "" || signature == "" || len(id)+len(signature) > maxSignature {
 		return

@@ -12,28 +12,28 @@ import (
 	"github.com/hostless/hostless/pkg/sse"
 )
 
-// chatStream turns Gemini's events into chunks of chat completions. Gemini has
-// no sentinel: the finish, the usage and [DONE] are made at the end.
+// chatStream translates Gemini's events into chunks of chat completions. Gemini has
+// no end marker: the finish reason, the usage and [DONE] are sent at the end.
 type chatStream struct {
 	reply  *chatReply
-	before []byte // a chunk up to its choice's index
+	before []byte // a chunk, up to its choice's index
 	buf    []byte
 	usage  *usageMetadata
 
-	seen      []int              // candidates, as they came
-	grounds   map[int]*candidate // what they said of the web so far
-	callCount map[int]int        // tool calls by candidate
+	seen      []int              // indexes of the candidates, in order of arrival
+	grounds   map[int]*candidate // what they reported about web searches so far
+	callCount map[int]int        // number of tool calls by candidate
 	finish    map[int]string     // finish reasons by candidate
 	blocked   *feedback
-	texts     map[int][]byte // of candidates, which citations point into
+	texts     map[int][]byte // text by candidate; citations refer to positions in it
 	searches  int
-	holds     bool     // something but thoughts came
+	holds     bool     // something other than thoughts arrived
 	failure   *problem // what the provider reported
 	done      bool
-	err       error // how it ended
+	err       error // why the stream ended
 }
 
-// Event translates one event of Gemini's.
+// Event translates one event.
 func (s *chatStream) Event(ev sse.Event, emit func(sse.Event)) error {
 	if s.done {
 		return nil
@@ -52,7 +52,7 @@ func (s *chatStream) Event(ev sse.Event, emit func(sse.Event)) error {
 	}
 	var a answer
 	if err := jsonscan.Decode(ev.Data, &a); err != nil {
-		return &fault.Error{Kind: fault.Upstream, Message: "the provider's stream holds something that is not Gemini's", Err: err}
+		return &fault.Error{Kind: fault.Upstream, Message: "the provider's stream contains an event that is not Gemini's", Err: err}
 	}
 	if rawjson.Set(a.Error) != nil {
 		return s.fail(ev.Data)
@@ -82,7 +82,7 @@ func (s *chatStream) fail(data []byte) error {
 
 func (s *chatStream) begin(a *answer) { s.before = s.reply.appendHead(nil, a, "chat.completion.chunk") }
 
-// chunk opens a chunk of one choice; close ends it.
+// chunk starts a chunk of one choice; close ends it.
 func (s *chatStream) chunk(index int) []byte {
 	b := append(s.buf[:0], s.before...)
 	b = append(b, `{"index":`...)
@@ -96,7 +96,7 @@ func (s *chatStream) close(b []byte, emit func(sse.Event)) {
 	emit(sse.Event{Data: b})
 }
 
-// role tells a candidate's role, once.
+// role sends a candidate's role, once.
 func (s *chatStream) role(index int, emit func(sse.Event)) {
 	if slices.Contains(s.seen, index) {
 		return
@@ -173,7 +173,7 @@ func (s *chatStream) part(index int, p *part, emit func(sse.Event)) error {
 	return nil
 }
 
-// End tells how the stream ended.
+// End reports how the stream ended.
 func (s *chatStream) End(cause error, emit func(sse.Event)) error {
 	if s.done {
 		return s.err
@@ -210,7 +210,7 @@ func (s *chatStream) End(cause error, emit func(sse.Event)) error {
 	return nil
 }
 
-// complete reports whether every candidate came to its end.
+// complete reports whether every candidate has a finish reason.
 func (s *chatStream) complete() bool {
 	if len(s.seen) == 0 {
 		return s.blocked != nil
@@ -226,7 +226,7 @@ func (s *chatStream) ending(index int, reason, native string, emit func(sse.Even
 	emit(sse.Event{Data: append(b, "}]}"...)})
 }
 
-// appendIndex writes an element's place in a stream, if it has one.
+// appendIndex writes an element's index in a stream, if it has one.
 func appendIndex(b []byte, index int) []byte {
 	if index < 0 {
 		return b
@@ -234,7 +234,8 @@ func appendIndex(b []byte, index int) []byte {
 	return append(strconv.AppendInt(append(b, `"index":`...), int64(index), 10), ',')
 }
 
-// ground keeps what a candidate says of the web, which may be said again and longer.
+// ground keeps what a candidate reports about web searches. Later reports replace
+// earlier ones.
 func (s *chatStream) ground(c *candidate) {
 	g := s.grounds[c.Index]
 	if g == nil {
@@ -249,7 +250,7 @@ func (s *chatStream) ground(c *candidate) {
 	}
 }
 
-// searched tells of the web, once the candidate's text is whole.
+// searched sends the web searches of a candidate once its text is complete.
 func (s *chatStream) searched(index int, emit func(sse.Event)) {
 	g := s.grounds[index]
 	if g == nil {
@@ -258,6 +259,6 @@ func (s *chatStream) searched(index int, emit func(sse.Event)) {
 	delete(s.grounds, index)
 	s.searches += g.queries()
 	if b := g.appendSearched(nil, string(s.texts[index])); len(b) > 0 {
-		s.close(append(s.chunk(index), b[1:]...), emit) // without its comma
+		s.close(append(s.chunk(index), b[1:]...), emit) // without the leading comma
 	}
 }

@@ -13,7 +13,7 @@ import (
 	"github.com/hostless/hostless/pkg/jsonscan"
 )
 
-// nativeRequest is a GenerateContentRequest as it comes in.
+// nativeRequest is a GenerateContentRequest.
 type nativeRequest struct {
 	Contents          json.RawMessage   `json:"contents"`
 	SystemInstruction json.RawMessage   `json:"systemInstruction"`
@@ -31,8 +31,8 @@ type nativeGeneration struct {
 	Rest      jsonscan.Rest   `json:"-"`
 }
 
-// ToChat translates Gemini's generateContent into chat completions. Model and
-// stream flag come from the path (ParsePath) in dialect.Request.
+// ToChat translates Gemini's generateContent into chat completions. The model and
+// whether to stream come from the path (ParsePath), in dialect.Request.
 func ToChat(options Options) dialect.Translator {
 	options = options.withDefaults()
 	return func(in dialect.Request) (*dialect.Call, error) {
@@ -66,7 +66,7 @@ func ToChat(options Options) dialect.Translator {
 	}
 }
 
-// readGeneration reads generationConfig and notes what is ignored of it.
+// readGeneration reads generationConfig and notes its ignored members.
 func (f *fromGemini) readGeneration(raw json.RawMessage) error {
 	const member = "generationConfig"
 	err := jsonscan.Decode(raw, &f.generation)
@@ -85,7 +85,8 @@ func (f *fromGemini) readGeneration(raw json.RawMessage) error {
 	return err
 }
 
-// fromGemini collects one chat request. Its values are spans of the caller's body.
+// fromGemini is the state of the translation of one request. Its values are spans
+// of the client's body.
 type fromGemini struct {
 	req        nativeRequest
 	generation nativeGeneration
@@ -94,13 +95,13 @@ type fromGemini struct {
 	messages []jsonscan.Value
 	tools    []jsonscan.Value
 	search   *dialect.WebSearch // of Google's own tools
-	calls    []openCall         // of the last model's turn, without their result yet
-	enum     bool               // the answer is one of a list of words
+	calls    []openCall         // of the model's last turn, still without a result
+	enum     bool               // the response is one word of a list
 }
 
 func (f *fromGemini) translate(in dialect.Request) (out jsonscan.Value, err error) {
 	if f.req.CachedContent != "" {
-		return out, dialect.Invalid("cachedContent", "cached content is kept by Google itself and cannot be used with this provider")
+		return out, dialect.Invalid("cachedContent", "cached content is stored by Google and cannot be used with this provider")
 	}
 	g := &f.generation
 	if err := f.instruction(); err != nil {
@@ -146,8 +147,8 @@ func (f *fromGemini) translate(in dialect.Request) (out jsonscan.Value, err erro
 	return out, nil
 }
 
-// mentionJSON adds an instruction where no content has the word JSON: without it,
-// OpenAI refuses its JSON mode.
+// mentionJSON adds an instruction if no content contains the word JSON, because
+// OpenAI's JSON mode requires it.
 func (f *fromGemini) mentionJSON(out *jsonscan.Value) {
 	for _, text := range [][]byte{f.req.Contents, f.req.SystemInstruction} {
 		if bytes.Contains(bytes.ToLower(text), []byte("json")) {
@@ -158,8 +159,8 @@ func (f *fromGemini) mentionJSON(out *jsonscan.Value) {
 	out.Put("messages", jsonscan.Arr(append([]jsonscan.Value{instruction}, f.messages...)))
 }
 
-// enumType is the type of an answer that is one of a list of words. Others give it as
-// the sole member of an object, since their schemas are of objects.
+// enumType is the response type for one word of a list. Other providers return the
+// word as the only member of an object, because their schemas describe objects.
 const (
 	enumType   = "text/x.enum"
 	enumMember = "value"
@@ -199,7 +200,7 @@ func (f *fromGemini) format(out *jsonscan.Value) error {
 			member("json_schema", jsonscan.Obj(member("name", jsonscan.Lit(`"response"`)), member("schema", object), member("strict", jsonscan.Lit("true")))),
 		))
 	default:
-		return dialect.Invalid("generationConfig.responseMimeType", fmt.Sprintf("responseMimeType %q cannot be used with this provider; use text/plain, text/x.enum or application/json", g.ResponseMimeType))
+		return dialect.Invalid("generationConfig.responseMimeType", fmt.Sprintf("responseMimeType %q cannot be used with this provider: use text/plain, text/x.enum or application/json", g.ResponseMimeType))
 	}
 	return nil
 }
@@ -212,12 +213,12 @@ func (f *fromGemini) modalities(out *jsonscan.Value) error {
 		case "text", "audio", "image":
 			modalities = append(modalities, m)
 		default:
-			return dialect.Invalid(fmt.Sprintf("generationConfig.responseModalities[%d]", i), fmt.Sprintf("modality %q is not known", m))
+			return dialect.Invalid(fmt.Sprintf("generationConfig.responseModalities[%d]", i), fmt.Sprintf("modality %q is unknown", m))
 		}
 	}
 	speaks := slices.Contains(modalities, "audio")
 	if speaks && !slices.Contains(modalities, "text") {
-		modalities = append([]string{"text"}, modalities...) // chat models speak and write
+		modalities = append([]string{"text"}, modalities...) // chat models return text along with audio
 	}
 	if len(modalities) > 0 && !slices.Equal(modalities, []string{"text"}) {
 		out.Put("modalities", jsonscan.Raw(rawjson.Must(modalities)))
@@ -253,9 +254,9 @@ func (f *fromGemini) thinking(out *jsonscan.Value) error {
 	case t.ThinkingLevel != "" && t.ThinkingLevel != "THINKING_LEVEL_UNSPECIFIED":
 		effort = strings.ToLower(t.ThinkingLevel)
 		if _, ok := budgets[effort]; !ok {
-			return dialect.Invalid("generationConfig.thinkingConfig.thinkingLevel", fmt.Sprintf("thinkingLevel %q is not known", t.ThinkingLevel))
+			return dialect.Invalid("generationConfig.thinkingConfig.thinkingLevel", fmt.Sprintf("thinkingLevel %q is unknown", t.ThinkingLevel))
 		}
-	case t.ThinkingBudget == nil || *t.ThinkingBudget < 0: // as the model sees fit
+	case t.ThinkingBudget == nil || *t.ThinkingBudget < 0: // the model decides
 	case *t.ThinkingBudget == 0:
 		effort = "none"
 	case *t.ThinkingBudget <= 1024:
@@ -271,7 +272,7 @@ func (f *fromGemini) thinking(out *jsonscan.Value) error {
 	return nil
 }
 
-// member is one member of an object to be written.
+// member returns a member of an object to be written.
 func member(name string, value jsonscan.Value) jsonscan.Field {
 	return jsonscan.Field{Name: name, Value: value}
 }

@@ -12,16 +12,17 @@ import (
 	"github.com/hostless/hostless/pkg/jsonscan"
 )
 
-// sealed marks thought signatures made here: the middle's reasoning_details, not
-// secret, carried through a client that keeps signatures as they are.
+// sealed begins the decoded form of thought signatures made here. They contain
+// reasoning_details of the intermediate form, which are not secret, for clients
+// that send signatures back unchanged.
 const sealed = "hostless1:"
 
-// seal makes a thought signature of reasoning details; unseal opens it again.
+// seal encodes reasoning details as a thought signature; unseal reverses it.
 func seal(details []json.RawMessage) string {
 	return base64.StdEncoding.EncodeToString(append([]byte(sealed), rawjson.Array(details)...))
 }
 
-// sealedPrefix is what the base64 of sealed begins with, whatever follows.
+// sealedPrefix is the beginning of the base64 of every sealed signature.
 const sealedPrefix = "aG9zdGxlc3Mx"
 
 func unseal(signature string) ([]json.RawMessage, bool) {
@@ -39,7 +40,7 @@ func unseal(signature string) ([]json.RawMessage, bool) {
 	return rawjson.Elements(json.RawMessage(body))
 }
 
-// openCall is a call without its result yet.
+// openCall is a call that has no result yet.
 type openCall struct{ id, name string }
 
 func (f *fromGemini) instruction() error {
@@ -88,7 +89,7 @@ func (f *fromGemini) contents() error {
 		err = jsonscan.Decode(raw, &list)
 	}
 	if err != nil {
-		return dialect.Invalid("contents", "contents must be a list of contents: "+dialect.Why(err))
+		return dialect.Invalid("contents", "contents must be a list of content objects: "+dialect.Why(err))
 	}
 	for i := range list {
 		at := fmt.Sprintf("contents[%d]", i)
@@ -102,7 +103,7 @@ func (f *fromGemini) contents() error {
 		case "model":
 			err = f.model(list[i].Parts, i, at)
 		default:
-			err = dialect.Invalid(at+".role", fmt.Sprintf("role %q is not known; use user or model", list[i].Role))
+			err = dialect.Invalid(at+".role", fmt.Sprintf("role %q is unknown: use user or model", list[i].Role))
 		}
 		if err != nil {
 			return err
@@ -110,18 +111,18 @@ func (f *fromGemini) contents() error {
 	}
 	f.interrupted()
 	if len(f.messages) == 0 {
-		return dialect.Invalid("contents", "contents hold nothing")
+		return dialect.Invalid("contents", "contents have no parts")
 	}
 	return nil
 }
 
-// responds reports whether a content has results of functions in it.
+// responds reports whether a content contains function responses.
 func (c *content) responds() bool {
 	return slices.ContainsFunc(c.Parts, func(p part) bool { return p.FunctionResponse != nil })
 }
 
-// interrupted answers the calls that have no result in the history, since their
-// user stopped them: chat completions refuse calls without.
+// interrupted adds results for the calls that have none in the history because
+// their user stopped them: chat completions require one for each call.
 func (f *fromGemini) interrupted() {
 	for _, call := range f.calls {
 		f.message("tool", jsonscan.Lit(`"no result: the call was interrupted"`), member("tool_call_id", jsonscan.Quoted(call.id)))
@@ -130,11 +131,11 @@ func (f *fromGemini) interrupted() {
 	f.calls = nil
 }
 
-// user writes results of functions first: chat completions want them right
-// behind their calls.
+// user writes function results first, because chat completions require them right
+// after their calls.
 func (f *fromGemini) user(parts []part, at string) error {
 	var rest []jsonscan.Value
-	var text jsonscan.String // the last part's, where all are text
+	var text jsonscan.String // the last part's text, if all parts are text
 	plain := true
 	add := func(p *part, at string) error {
 		if p.renderCode(); p.skipped() {
@@ -160,7 +161,7 @@ func (f *fromGemini) user(parts []part, at string) error {
 		var shown []part
 		if raw := rawjson.Set(r.Parts); raw != nil {
 			if err := jsonscan.Decode(raw, &shown); err != nil {
-				return dialect.Invalid(at+".functionResponse.parts", "parts must be a list of parts: "+dialect.Why(err))
+				return dialect.Invalid(at+".functionResponse.parts", "parts must be a list of part objects: "+dialect.Why(err))
 			}
 		}
 		for k := range shown {
@@ -171,7 +172,7 @@ func (f *fromGemini) user(parts []part, at string) error {
 		}
 	}
 	if len(rest) > 0 {
-		f.interrupted() // before another message stands between them and their results
+		f.interrupted() // before another message comes between them and their results
 	}
 	switch {
 	case len(rest) == 0:
@@ -183,7 +184,7 @@ func (f *fromGemini) user(parts []part, at string) error {
 	return nil
 }
 
-// skipped reports whether a part of a user's turn holds nothing to pass on.
+// skipped reports whether a part of a user's turn has nothing to pass on.
 func (p *part) skipped() bool {
 	if p.Text != nil {
 		return p.Text.Empty() || p.Thought
@@ -191,12 +192,12 @@ func (p *part) skipped() bool {
 	return p.InlineData == nil && p.FileData == nil && p.FunctionCall == nil
 }
 
-// typed is a part of a chat message: its type, and the member of that name.
+// typed returns a part of a chat message: its type, and the member with that name.
 func typed(kind string, value jsonscan.Value) jsonscan.Value {
 	return jsonscan.Obj(member("type", jsonscan.Quoted(kind)), member(kind, value))
 }
 
-// userPart returns a part of a user's turn as one of a chat message.
+// userPart returns a part of a user's turn as a part of a chat message.
 func userPart(p *part, at string) (v jsonscan.Value, err error) {
 	switch {
 	case p.Text != nil:
@@ -213,13 +214,12 @@ func userPart(p *part, at string) (v jsonscan.Value, err error) {
 		if strings.HasPrefix(p.FileData.FileURI, "https://") && !googles(p.FileData.FileURI) {
 			return typed("file", jsonscan.Obj(member("file_url", jsonscan.Quoted(p.FileData.FileURI)))), nil
 		}
-		return v, dialect.Invalid(at+".fileData", "files kept by Google cannot be used with this provider; send them as inlineData")
+		return v, dialect.Invalid(at+".fileData", "files stored by Google cannot be used with this provider: send them as inlineData")
 	}
 	return v, dialect.Invalid(at+".functionCall", "a function call belongs to a turn of the model")
 }
 
-// inlinePart returns data that came inline as what chat completions have for its
-// type.
+// inlinePart returns inline data as the chat part for its type.
 func inlinePart(data *blob, at string) (v jsonscan.Value, err error) {
 	mime := mimeType(data.MimeType)
 	kind, sub, _ := strings.Cut(mime, "/")
@@ -254,8 +254,8 @@ func dataURL(mime string, data *blob) jsonscan.Value {
 	return jsonscan.Raw(appendDataURL(make([]byte, 0, len(mime)+len(data.Data)+16), mime, data))
 }
 
-// result writes a tool message for the call that it answers: by id, else by name
-// in the order of the calls. It reports whether there is such a call.
+// result writes the tool message for a function response. It finds the call by id,
+// or else by name in the order of the calls, and reports whether there is one.
 func (f *fromGemini) result(r *functionResponse, content jsonscan.Value) bool {
 	i := slices.IndexFunc(f.calls, func(o openCall) bool {
 		if r.ID != "" {
@@ -275,7 +275,7 @@ func (f *fromGemini) result(r *functionResponse, content jsonscan.Value) bool {
 	return true
 }
 
-// resultOf is a function's response as the text of a tool message.
+// resultOf returns a function's response as the text of a tool message.
 func resultOf(r *functionResponse) jsonscan.Value {
 	if text := outputOf(r.Response); text != nil {
 		return jsonscan.Str(text)
@@ -286,8 +286,8 @@ func resultOf(r *functionResponse) jsonscan.Value {
 	return jsonscan.Lit(`"{}"`)
 }
 
-// outputOf is the text of {"output":"…"}, which is how Google's clients wrap one;
-// nil for any other response.
+// outputOf returns the text of {"output":"…"}, which Google's clients use for text,
+// or nil for any other response.
 func outputOf(response json.RawMessage) (text jsonscan.String) {
 	n := 0
 	for name, value := range jsonscan.Members(response) {
@@ -334,7 +334,7 @@ func (f *fromGemini) model(parts []part, turn int, at string) error {
 		case p.FunctionResponse != nil:
 			return dialect.Invalid(at+".functionResponse", "a function response belongs to a turn of the user")
 		case p.InlineData != nil || p.FileData != nil:
-			// What a model made other than text cannot be sent back in chat completions.
+			// Chat completions cannot send back what a model made except for text.
 			f.ignored = dialect.Ignore(f.ignored, "contents.inlineData")
 			texts, hasText = append(texts, jsonscan.String(`"[A picture or recording that the model made stood here.]"`)), true
 		}
@@ -366,8 +366,8 @@ func (f *fromGemini) model(parts []part, turn int, at string) error {
 	return nil
 }
 
-// call reads a function call. One without an id gets one by its place, which is
-// the same each time the conversation comes again.
+// call reads a function call. A call without an id gets one from its position, so
+// that it is the same in every later request.
 func (f *fromGemini) call(c *functionCall, id, at string) (outCall, error) {
 	if c.Name == "" {
 		return outCall{}, dialect.Invalid(at+".functionCall.name", "a function call needs a name")

@@ -23,7 +23,7 @@ type declaration struct {
 	Strict      bool            `json:"strict"`
 }
 
-// tools translates tools and tool_choice; nil is none.
+// tools translates tools and tool_choice. Both results are nil if there are none.
 func (t *toGemini) tools() (tools, config json.RawMessage, err error) {
 	d := declarations{t: t}
 	for i, raw := range t.req.Tools {
@@ -73,9 +73,10 @@ func (t *toGemini) tools() (tools, config json.RawMessage, err error) {
 	return b, rawjson.Object{rawjson.M("functionCallingConfig", rawjson.Must(choice))}.JSON(), nil
 }
 
-// search returns Google's own tools for what the caller wants of the web, as a list
-// without its end; nil is none. Google takes them or functions, not both: beside
-// functions the search is left out, unless it was demanded.
+// search returns Google's own tools for web_search_options as a list without its
+// closing bracket, or nil if there are none. Google accepts either these or
+// functions: if there are functions, the search is left out unless it is required,
+// and otherwise the functions are.
 func (t *toGemini) search(functions bool) ([]byte, error) {
 	w, err := dialect.ReadWebSearch(t.req.WebSearch)
 	switch {
@@ -112,7 +113,7 @@ func (t *toGemini) search(functions bool) ([]byte, error) {
 // declarations collects FunctionDeclarations.
 type declarations struct {
 	t      *toGemini
-	list   []byte // an array without its end
+	list   []byte // a JSON array without its closing bracket
 	strict bool   // one of the functions is strict
 }
 
@@ -149,7 +150,7 @@ type callingConfig struct {
 	Allowed []string `json:"allowedFunctionNames,omitempty"`
 }
 
-// choice translates tool_choice; nil is what Gemini does anyway.
+// choice translates tool_choice. It returns nil for Gemini's default.
 func (t *toGemini) choice(strict bool) (*callingConfig, error) {
 	raw, at := rawjson.Set(t.req.ToolChoice), "tool_choice"
 	if raw == nil {
@@ -174,7 +175,7 @@ func (t *toGemini) choice(strict bool) (*callingConfig, error) {
 		case "required", "any":
 			return &callingConfig{Mode: "ANY"}, nil
 		}
-		return nil, dialect.Invalid(at, fmt.Sprintf("%s %q is not known; use auto, none, required or a function", at, word))
+		return nil, dialect.Invalid(at, fmt.Sprintf("%s %q is unknown: use auto, none, required or a function", at, word))
 	}
 	type named struct {
 		Name string `json:"name"`

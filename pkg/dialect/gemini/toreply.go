@@ -14,13 +14,13 @@ import (
 	"github.com/hostless/hostless/pkg/jsonscan"
 )
 
-// nativeReply turns chat completions into Gemini's answers.
+// nativeReply translates chat completions into Gemini's responses.
 type nativeReply struct {
 	options  Options
 	model    string
-	thoughts bool // the caller asked for thoughts
-	searches bool // the caller asked for a search of the web
-	enum     bool // the answer's text is an object with one word
+	thoughts bool // the client asked for thoughts
+	searches bool // the client asked for a search of the web
+	enum     bool // the response's text is an object with one word
 }
 
 // chatCompletion is a chat completion, or a chunk of one.
@@ -59,7 +59,7 @@ type chatMessage struct {
 	Extra extraContent `json:"extra_content"`
 }
 
-// nativeAnswer is a GenerateContentResponse as it is written.
+// nativeAnswer is a GenerateContentResponse to be written.
 type nativeAnswer struct {
 	Candidates    []nativeCandidate
 	UsageMetadata *usageMetadata
@@ -121,10 +121,10 @@ func (r *nativeReply) Error(status int, header http.Header, body []byte) []byte 
 func (r *nativeReply) Body(body []byte) ([]byte, error) {
 	var c chatCompletion
 	if err := jsonscan.Decode(body, &c); err != nil {
-		return nil, &fault.Error{Kind: fault.Upstream, Message: "the provider's answer is not a chat completion", Err: err}
+		return nil, &fault.Error{Kind: fault.Upstream, Message: "the provider's response is not a chat completion", Err: err}
 	}
 	if len(c.Choices) == 0 {
-		return nil, fault.New(fault.Upstream, "the provider's answer has no choices")
+		return nil, fault.New(fault.Upstream, "the provider's response has no choices")
 	}
 	out := nativeAnswer{ModelVersion: c.Model, ResponseID: c.ID}
 	if out.ModelVersion == "" {
@@ -143,7 +143,7 @@ func (r *nativeReply) Body(body []byte) ([]byte, error) {
 	return out.append(make([]byte, 0, len(body)+len(body)/8+256)), nil
 }
 
-// pendingChoice is what has come of a choice and was not passed on yet.
+// pendingChoice is the part of a choice that has arrived and was not passed on yet.
 type pendingChoice struct {
 	numbering openai.Numbering
 	calls     []partialCall
@@ -152,19 +152,20 @@ type pendingChoice struct {
 	native    string
 	web       nativeGrounding
 	enum      bool
-	object    []byte // with the word, so far
+	object    []byte // containing the word, so far
 }
 
 type partialCall struct {
 	id, name, signature string
-	arguments           []byte // JSON strings without their quotes, joined
+	arguments           []byte // joined JSON strings without their quotes
 }
 
-// take passes on what can be, and keeps calls until they are whole.
+// take returns the parts that can be passed on, and keeps calls until they are
+// complete.
 func (g *pendingChoice) take(m *chatMessage, thoughts bool) []part {
 	var parts []part
 	for _, d := range m.Details {
-		g.details = append(g.details, bytes.Clone(d)) // the event's own bytes do not last
+		g.details = append(g.details, bytes.Clone(d)) // the event's memory is reused
 	}
 	if raw := m.Thought(); thoughts && raw != nil {
 		parts = append(parts, part{Text: jsonscan.String(raw), Thought: true})
@@ -211,7 +212,7 @@ func (g *pendingChoice) take(m *chatMessage, thoughts bool) []part {
 	return parts
 }
 
-// candidate is the end of a choice, with the calls that were kept.
+// candidate returns the end of a choice, with the calls that were kept.
 func (g *pendingChoice) candidate(index int, parts []part) nativeCandidate {
 	out := nativeCandidate{Index: index, FinishReason: nativeFinish(g.reason, g.native), web: &g.web}
 	if g.enum {
@@ -221,7 +222,7 @@ func (g *pendingChoice) candidate(index int, parts []part) nativeCandidate {
 		args, ok := argumentsOf(quoted(call.arguments))
 		if !ok || call.name == "" {
 			out.FinishReason = "MALFORMED_FUNCTION_CALL"
-			out.FinishMessage = "The model called a function with arguments that are no JSON object"
+			out.FinishMessage = "The model called a function with arguments that are not a JSON object"
 			continue
 		}
 		p := part{FunctionCall: &functionCall{ID: call.id, Name: call.name, Args: args}, ThoughtSignature: call.signature}
@@ -234,8 +235,8 @@ func (g *pendingChoice) candidate(index int, parts []part) nativeCandidate {
 	return out
 }
 
-// wordOf takes the word out of the object that it was given in; a model that gave
-// something else is taken at its word.
+// wordOf returns the word within object, or all of the text if the model returned
+// something else.
 func wordOf(object []byte) jsonscan.String {
 	var o map[string]json.RawMessage
 	if json.Unmarshal(object, &o) == nil && rawjson.IsString(o[enumMember]) {
@@ -244,8 +245,8 @@ func wordOf(object []byte) jsonscan.String {
 	return jsonscan.Quote(string(object))
 }
 
-// joined puts the pieces of a thought that came one by one together again: a
-// detail with a signature ends one.
+// joined joins the pieces of thoughts that arrived one by one. A detail with a
+// signature ends a thought.
 func joined(details []json.RawMessage) []json.RawMessage {
 	type thinking struct {
 		Type      string `json:"type"`
@@ -277,13 +278,13 @@ func joined(details []json.RawMessage) []json.RawMessage {
 	return out
 }
 
-// natives are Google's own words that are kept where a provider says them.
+// natives are Google's finish reasons that are kept if a provider reports them.
 var natives = []string{
 	"SAFETY", "RECITATION", "LANGUAGE", "BLOCKLIST", "PROHIBITED_CONTENT", "SPII", "MALFORMED_FUNCTION_CALL", "UNEXPECTED_TOOL_CALL",
 	"TOO_MANY_TOOL_CALLS", "IMAGE_SAFETY", "IMAGE_PROHIBITED_CONTENT", "IMAGE_RECITATION", "IMAGE_OTHER", "NO_IMAGE", "OTHER",
 }
 
-// nativeFinish maps a finish reason; Google's own word wins where it is one.
+// nativeFinish maps a finish reason. Google's own takes precedence.
 func nativeFinish(reason, native string) string {
 	if slices.Contains(natives, native) {
 		return native

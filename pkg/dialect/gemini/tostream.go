@@ -12,24 +12,26 @@ import (
 	"github.com/hostless/hostless/pkg/sse"
 )
 
-// maxCalls bounds the arguments of calls that are put together from a stream, in bytes.
+// maxCalls is the maximum size, in bytes, of the call arguments that are assembled
+// from a stream.
 const maxCalls = 16 << 20
 
-// nativeStream turns chunks of chat completions into Gemini's events: text as
-// it comes, calls whole, finish and usage in the last one.
+// nativeStream translates chunks of chat completions into Gemini's events: text as
+// it arrives, calls once they are complete, and finish reason and usage in the last
+// event.
 type nativeStream struct {
 	reply   *nativeReply
 	id      string
 	model   string
 	choices map[int]*pendingChoice
 	order   []int
-	buf     []byte // of the last event
+	buf     []byte // reused for each event
 	usage   *usage
 	size    int
 	failure *problem
-	sources []json.RawMessage // that the provider named beside the message
+	sources []json.RawMessage // named by the provider outside of the message
 	done    bool
-	err     error // how it ended
+	err     error // why the stream ended
 }
 
 // Event translates one chunk.
@@ -44,12 +46,12 @@ func (s *nativeStream) Event(ev sse.Event, emit func(sse.Event)) error {
 		return nil
 	}
 	if string(ev.Data) == "[DONE]" {
-		s.End(nil, emit) // which it remembers
+		s.End(nil, emit) // End remembers that it was called
 		return nil
 	}
 	var c chatCompletion
 	if err := jsonscan.Decode(ev.Data, &c); err != nil {
-		return &fault.Error{Kind: fault.Upstream, Message: "the provider's stream holds something that is no chunk of a chat completion", Err: err}
+		return &fault.Error{Kind: fault.Upstream, Message: "the provider's stream contains an event that is not a chunk of a chat completion", Err: err}
 	}
 	if rawjson.Set(c.Error) != nil {
 		p := readError(0, nil, ev.Data)
@@ -108,7 +110,7 @@ func (s *nativeStream) emit(a nativeAnswer, emit func(sse.Event)) {
 	emit(sse.Event{Data: s.buf})
 }
 
-// End tells how the stream ended.
+// End reports how the stream ended.
 func (s *nativeStream) End(cause error, emit func(sse.Event)) error {
 	if s.done {
 		return s.err

@@ -38,7 +38,7 @@ func (f *fromGemini) functions(out *jsonscan.Value) error {
 			case "urlContext":
 				f.web("urlContext").Fetch = true
 			default:
-				return dialect.Invalid(at, string(name)+" is run by Google itself and cannot be used with this provider")
+				return dialect.Invalid(at, string(name)+" is run by Google and cannot be used with this provider")
 			}
 		}
 	}
@@ -52,7 +52,7 @@ func (f *fromGemini) functions(out *jsonscan.Value) error {
 	return f.choice(out)
 }
 
-// web returns what is wanted of the web, to be added to.
+// web returns the web search options to fill in, and creates them if necessary.
 func (f *fromGemini) web(name string) *dialect.WebSearch {
 	if f.search == nil {
 		f.search = &dialect.WebSearch{From: "tools." + name, NoSearch: true}
@@ -60,7 +60,7 @@ func (f *fromGemini) web(name string) *dialect.WebSearch {
 	return f.search
 }
 
-// nativeDeclaration is a FunctionDeclaration as it comes in.
+// nativeDeclaration is a FunctionDeclaration.
 type nativeDeclaration struct {
 	Name        jsonscan.String `json:"name"`
 	Description jsonscan.String `json:"description"`
@@ -119,14 +119,14 @@ func (f *fromGemini) choice(out *jsonscan.Value) error {
 		out.Put("tool_choice", allowed("auto"))
 	case slices.Contains([]string{"", "AUTO", "VALIDATED", "MODE_UNSPECIFIED"}, mode):
 	default:
-		return dialect.Invalid("toolConfig.functionCallingConfig.mode", fmt.Sprintf("mode %q is not known; use AUTO, ANY, NONE or VALIDATED", c.Mode))
+		return dialect.Invalid("toolConfig.functionCallingConfig.mode", fmt.Sprintf("mode %q is unknown: use AUTO, ANY, NONE or VALIDATED", c.Mode))
 	}
 	return nil
 }
 
-// StandardSchema writes Gemini's own Schema (types in capitals, nullable,
-// numbers as strings) as the JSON Schema that everybody else takes. Key order is
-// kept; what is a JSON Schema already stays so.
+// StandardSchema converts Gemini's own Schema (types in capitals, nullable, numbers
+// as strings) to JSON Schema. The order of keys is kept. It leaves a JSON Schema
+// unchanged.
 func StandardSchema(schema json.RawMessage) json.RawMessage { return standard(schema, 0) }
 
 func standard(schema json.RawMessage, depth int) json.RawMessage {

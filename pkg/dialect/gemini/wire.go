@@ -7,15 +7,15 @@ import (
 	"github.com/hostless/hostless/pkg/jsonscan"
 )
 
-// The API's own shapes, as far as the translations read and write them.
+// Types of the API, with the members that the translations read and write.
 
 type content struct {
 	Role  string `json:"role"`
 	Parts []part `json:"parts"`
 }
 
-// part is one part of a content. Text and data are JSON strings as they stood in
-// the body that they came from: they are copied once, into the result.
+// part is one part of a content. Text and data are JSON strings as in the original
+// body: they are copied once, into the result.
 type part struct {
 	Text                jsonscan.String   `json:"text"` // nil if the part is something else
 	Thought             bool              `json:"thought"`
@@ -49,10 +49,10 @@ type functionResponse struct {
 	ID       string          `json:"id"`
 	Name     string          `json:"name"`
 	Response json.RawMessage `json:"response"`
-	Parts    json.RawMessage `json:"parts"` // a list of parts again
+	Parts    json.RawMessage `json:"parts"` // a list of parts
 
 	// lines are the texts of a tool's result that is not an object, written as
-	// {"content":"…"} where there is no Response.
+	// {"content":"…"} if there is no Response.
 	lines []jsonscan.String
 }
 
@@ -66,7 +66,7 @@ type codeResult struct {
 	Output  string `json:"output"`
 }
 
-// answer is a GenerateContentResponse: a whole one, or one event of a stream.
+// answer is a GenerateContentResponse: a complete one, or one event of a stream.
 type answer struct {
 	Candidates     []candidate     `json:"candidates"`
 	PromptFeedback *feedback       `json:"promptFeedback"`
@@ -115,7 +115,7 @@ type logprob struct {
 
 func textPart(s string) part { return part{Text: jsonscan.Quote(s)} }
 
-// usage is that of chat completions.
+// usage is the usage of chat completions.
 type usage struct {
 	Prompt     int `json:"prompt_tokens"`
 	Completion int `json:"completion_tokens"`
@@ -129,7 +129,8 @@ type usage struct {
 	Tools *dialect.ToolUse `json:"server_tool_use,omitempty"`
 }
 
-// chat returns the usage of chat completions, with the searches that were made.
+// chat returns the usage in the form of chat completions, with the number of
+// searches.
 func (u *usageMetadata) chat(searches int) usage {
 	var out usage
 	if searches > 0 {

@@ -150,7 +150,7 @@ func (c *converter) chat() error {
 		case "tool":
 			c.tool(&m)
 		default:
-			err = dialect.Invalid(at+".role", fmt.Sprintf("role %q is not known; use system, user, assistant or tool", m.Role))
+			err = dialect.Invalid(at+".role", fmt.Sprintf("role %q is unknown: use system, user, assistant or tool", m.Role))
 		}
 		if err != nil {
 			return err

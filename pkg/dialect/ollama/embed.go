@@ -100,19 +100,19 @@ func (r *embedReply) Body(body []byte) ([]byte, error) {
 		Usage usage      `json:"usage"`
 	}
 	if err := jsonscan.Decode(body, &a); err != nil {
-		return nil, &fault.Error{Kind: fault.Upstream, Message: "the provider's answer holds no embeddings", Err: err}
+		return nil, &fault.Error{Kind: fault.Upstream, Message: "the provider's response contains no embeddings", Err: err}
 	}
 	slices.SortStableFunc(a.Data, func(x, y embedded) int { return x.Index - y.Index })
 	var list []json.RawMessage
 	for _, d := range a.Data {
 		if _, ok := rawjson.Elements(d.Embedding); !ok {
-			return nil, fault.New(fault.Upstream, "the provider's answer holds an embedding that is no list of numbers")
+			return nil, fault.New(fault.Upstream, "the provider's response contains an embedding that is not a list of numbers")
 		}
 		list = append(list, rawjson.Compact(d.Embedding))
 	}
 	if r.single {
 		if len(list) == 0 {
-			return nil, fault.New(fault.Upstream, "the provider's answer holds no embedding")
+			return nil, fault.New(fault.Upstream, "the provider's response contains no embedding")
 		}
 		return rawjson.Object{rawjson.M("embedding", list[0])}.JSON(), nil
 	}

@@ -70,10 +70,10 @@ func (r *reply) Error(status int, _ http.Header, body []byte) []byte {
 func (r *reply) Body(body []byte) ([]byte, error) {
 	var c completion
 	if err := jsonscan.Decode(body, &c); err != nil {
-		return nil, &fault.Error{Kind: fault.Upstream, Message: "the provider's answer is not a chat completion", Err: err}
+		return nil, &fault.Error{Kind: fault.Upstream, Message: "the provider's response is not a chat completion", Err: err}
 	}
 	if len(c.Choices) == 0 {
-		return nil, fault.New(fault.Upstream, "the provider's answer has no choices")
+		return nil, fault.New(fault.Upstream, "the provider's response has no choices")
 	}
 	choice := &c.Choices[0]
 	var calls partialCalls

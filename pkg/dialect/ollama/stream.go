@@ -37,7 +37,7 @@ func (s *stream) Event(ev sse.Event, emit func(sse.Event)) error {
 	}
 	var c completion
 	if err := jsonscan.Decode(ev.Data, &c); err != nil {
-		return &fault.Error{Kind: fault.Upstream, Message: "the provider's stream holds something that is no chunk of a chat completion", Err: err}
+		return &fault.Error{Kind: fault.Upstream, Message: "the provider's stream contains an event that is not a chunk of a chat completion", Err: err}
 	}
 	if rawjson.Set(c.Error) != nil {
 		s.failure = messageOf(0, ev.Data)
