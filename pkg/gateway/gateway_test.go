@@ -386,5 +386,5 @@ func TestDeleteModel(t *testing.T) {
 		t.Errorf("a model out of scope came to the provider: %s", asked)
 	}
 	w.do("DELETE", "/v1/models/ft:gpt-4o:acme::id1", "").want(t, 200, "deleted")
-	w.do("DELETE", "/v1/models/", "").want(t, 404, "names no model")
+	w.do("DELETE", "/v1/models/", "").want(t, 404, "has no model")
 }
