@@ -8,18 +8,19 @@ import (
 	"github.com/hostless/hostless/pkg/fault"
 )
 
-// Domains are the names below which apps are served, the first one for people: shop is
-// shop.test with "test", and shop.dev.example.com with "dev.example.com". Below
-// localhost apps are served whether it is among them or not.
+// Domains are the domains under which apps are served, the preferred one first: the app
+// shop is shop.test under "test", and shop.dev.example.com under "dev.example.com". Apps
+// are always served under localhost too, listed or not.
 type Domains []string
 
-// CheckDomains validates names that apps shall be served below: lower-case DNS names
-// without a dot at either end. A bad one is fault.Invalid.
+// CheckDomains validates and normalizes a list of domains for apps: DNS names, in lower
+// case and without a dot at either end in the result, without duplicates. A domain that
+// cannot be used is a fault.Invalid.
 func CheckDomains(list []string) (Domains, error) {
 	out := Domains{}
 	for _, name := range list {
 		bad := func(why string) error {
-			return &fault.Error{Kind: fault.Invalid, Param: "tld", Message: fmt.Sprintf("%q cannot be the end of apps' names: %s", name, why)}
+			return &fault.Error{Kind: fault.Invalid, Param: "tld", Message: fmt.Sprintf("%q cannot be a domain for apps: %s", name, why)}
 		}
 		name = strings.Trim(Lower(strings.TrimSpace(name)), ".")
 		switch why := broken(name); {
@@ -27,11 +28,11 @@ func CheckDomains(list []string) (Domains, error) {
 		case why != "":
 			return nil, bad(why)
 		case slices.Contains([]string{"com", "net", "org", "edu", "gov", "mil", "int", "arpa"}, name):
-			return nil, bad("names below it are other people's: use one of your own, or test")
+			return nil, bad("names below it belong to others: use a domain that you own, or test")
 		case name == "local" || strings.HasSuffix(name, ".local"):
 			return nil, bad(".local belongs to multicast DNS (RFC 6762)")
 		case strings.HasSuffix(name, Suffix):
-			return nil, bad("apps are served below localhost in any case")
+			return nil, bad("apps are always served below localhost")
 		case strings.Trim(name, "0123456789.") == "":
 			return nil, bad("it is an address")
 		}
@@ -42,8 +43,8 @@ func CheckDomains(list []string) (Domains, error) {
 	return out, nil
 }
 
-// Canonical gives the host name below localhost that a lower-case host name stands for:
-// shop.localhost for shop.test. ok is false for a name that is no app's.
+// Canonical maps a lower-case host name to the equivalent name below localhost: shop.test
+// to shop.localhost. ok is false for a host name that no app can have.
 func (d Domains) Canonical(host string) (canonical string, ok bool) {
 	if name, below := strings.CutSuffix(host, Suffix); below {
 		return host, name != ""
@@ -60,7 +61,8 @@ func (d Domains) Canonical(host string) (canonical string, ok bool) {
 	return strings.TrimSuffix(host, "."+longest) + Suffix, true
 }
 
-// Shown gives the host name for people of a host name below localhost.
+// Shown maps a host name below localhost to the one shown to people: the same app under
+// the preferred domain.
 func (d Domains) Shown(hostname string) string {
 	if len(d) == 0 {
 		return hostname
@@ -68,7 +70,8 @@ func (d Domains) Shown(hostname string) string {
 	return strings.TrimSuffix(hostname, Suffix) + "." + d[0]
 }
 
-// All gives every host name of a host name below localhost, itself first.
+// All lists every host name that is equivalent to a host name below localhost, that one
+// first.
 func (d Domains) All(hostname string) []string {
 	all := []string{hostname}
 	for _, domain := range d {
@@ -79,7 +82,7 @@ func (d Domains) All(hostname string) []string {
 	return all
 }
 
-// Custom are the domains beside localhost, sorted.
+// Custom lists the domains other than localhost, sorted.
 func (d Domains) Custom() []string {
 	custom := []string{}
 	for _, domain := range d {

@@ -1,6 +1,6 @@
-// Package appname owns the rule for the names of apps: what a name may be, and
-// how one is made out of any text. It is pure; package apps, the hosts file's
-// block and `hostless run` hold names against it.
+// Package appname owns the rule for the names of apps: which names are valid, and how a
+// valid name is made out of any text. It is pure. Package apps, the hosts file's block
+// and `hostless run` all check names with it.
 package appname
 
 import (
@@ -12,22 +12,22 @@ import (
 	"github.com/hostless/hostless/pkg/fault"
 )
 
-// Suffix is what the host names of all apps end with (RFC 6761, section 6.3).
+// Suffix is the end of every app's host name (RFC 6761, section 6.3).
 const Suffix = ".localhost"
 
-// Own is the name of Hostless's page: no app may have it, or a name below it.
+// Own is the name of Hostless's own page: no app may have it, or a name below it.
 const Own = "hostless"
 
-// The lengths that a host name may have, in bytes.
+// Maximum lengths of a host name, in bytes.
 const (
 	MaxLabel = 63  // RFC 1035, section 2.3.4
-	MaxHost  = 253 // in presentation form, Suffix included
+	MaxHost  = 253 // in presentation format, Suffix included
 )
 
-// Check validates a name: RFC 1123 labels joined by dots, at most MaxLabel bytes
-// each and MaxHost in all with Suffix. It returns the name in lower case, without
-// a trailing Suffix. A bad one is fault.Usage with the rule that it breaks and,
-// where Sanitize makes one of it, the name to use instead.
+// Check validates a name: RFC 1123 labels joined by dots, at most MaxLabel bytes each and
+// MaxHost bytes in all with Suffix. It returns the name in lower case, without a trailing
+// Suffix. An invalid name is a fault.Usage error that names the violated rule and, where
+// Sanitize can make a valid name of it, suggests that name.
 func Check(name string) (string, error) {
 	folded := strings.TrimSuffix(Lower(name), Suffix)
 	why := broken(folded)
@@ -42,15 +42,15 @@ func Check(name string) (string, error) {
 	return "", f
 }
 
-// broken names the rule that a folded name breaks, "" for none.
+// broken describes the rule that a lower-cased name violates; "" if it violates none.
 func broken(name string) string {
 	switch {
 	case name == "":
 		return "it is empty"
 	case name == "localhost":
-		return "it is the gateway's own"
+		return "it is the gateway's own name"
 	case reserved(name):
-		return "that is the name of Hostless's own page (hostless dashboard), with all names below it"
+		return "it is reserved, with all names below it, for Hostless's own page (hostless dashboard)"
 	case len(name)+len(Suffix) > MaxHost:
 		return fmt.Sprintf("with %s it is longer than %d bytes", Suffix, MaxHost)
 	}
@@ -74,8 +74,8 @@ func broken(name string) string {
 
 func reserved(name string) bool { return name == Own || strings.HasSuffix(name, "."+Own) }
 
-// Unreserved gives a name that an app may have where a project has Hostless's own:
-// hostless-app for hostless. Any other name stays as it is.
+// Unreserved returns the name that an app gets when its project has Hostless's own name:
+// hostless-app for hostless. It returns any other name unchanged.
 func Unreserved(name string) string {
 	if reserved(name) {
 		return name + "-app"
@@ -83,8 +83,8 @@ func Unreserved(name string) string {
 	return name
 }
 
-// Lower folds the letters A to Z alone: the Kelvin sign (U+212A), which
-// strings.ToLower folds to k, is no k in a host name.
+// Lower lower-cases the ASCII letters only. strings.ToLower would also map the Kelvin
+// sign (U+212A) to k, which is wrong in a host name.
 func Lower(s string) string {
 	return strings.Map(func(r rune) rune {
 		if r >= 'A' && r <= 'Z' {
@@ -98,10 +98,10 @@ func isLabelByte(c byte) bool {
 	return c >= 'a' && c <= 'z' || c >= '0' && c <= '9' || c == '-'
 }
 
-// Sanitize makes a name of RFC 1123 labels out of any text: lower case, every
-// other character a hyphen, hyphens collapsed and trimmed, empty labels
-// dropped, long labels cut with a stable hash. It returns "" where nothing is
-// left. Dots separate labels.
+// Sanitize makes a name of RFC 1123 labels out of any text: letters become lower case,
+// every other character a hyphen; hyphens are collapsed and trimmed, empty labels
+// dropped, and long labels cut and given a stable hash. Dots separate labels. It returns
+// "" if nothing is left.
 func Sanitize(text string) string {
 	var labels []string
 	for part := range strings.SplitSeq(text, ".") {
@@ -117,8 +117,8 @@ func Sanitize(text string) string {
 	return name
 }
 
-// Label makes one label out of any text as Sanitize does; dots become hyphens
-// too. It returns "" where nothing is left.
+// Label makes a single label out of any text as Sanitize does, but dots become hyphens
+// too. It returns "" if nothing is left.
 func Label(text string) string {
 	var b strings.Builder
 	for _, r := range Lower(text) {
@@ -131,8 +131,8 @@ func Label(text string) string {
 	return Shorten(strings.TrimRight(b.String(), "-"))
 }
 
-// Shorten cuts a label of more than MaxLabel bytes to 56, a hyphen and Hash of
-// the whole, so that labels that differ late stay different.
+// Shorten cuts a label of more than MaxLabel bytes to 56 bytes and appends a hyphen and
+// the Hash of the whole label, so that labels with a long common prefix stay different.
 func Shorten(label string) string {
 	if len(label) <= MaxLabel {
 		return label
@@ -140,7 +140,8 @@ func Shorten(label string) string {
 	return strings.TrimRight(label[:56], "-") + "-" + Hash(label)
 }
 
-// Hash is 6 hex digits of the text's SHA-256: a short stable suffix for a label.
+// Hash returns the first 6 hex digits of the text's SHA-256: a short stable suffix for a
+// label.
 func Hash(text string) string {
 	sum := sha256.Sum256([]byte(text))
 	return hex.EncodeToString(sum[:])[:6]

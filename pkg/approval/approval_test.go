@@ -22,12 +22,12 @@ import (
 	"github.com/hostless/hostless/pkg/token"
 )
 
-// screen is a desktop whose person answers what is sent on answers.
+// screen stands in for a desktop. Dialogs get the answers that are sent on answers.
 type screen struct {
 	on      atomic.Bool
 	asked   chan approval.Question
 	answers chan approval.Answer
-	closed  atomic.Int32 // dialogs taken off the screen unanswered
+	closed  atomic.Int32 // dialogs closed by the queue before an answer
 }
 
 func newScreen() *screen {
@@ -49,12 +49,12 @@ func (s *screen) Ask(ctx context.Context, q approval.Question) approval.Answer {
 	}
 }
 
-// world is a handler over a queue.
+// world is a handler on top of a queue.
 type world struct {
 	*approval.Queue
 	h      *approval.Handler
 	minted []string
-	run    string // that the caller is below
+	run    string // the run that the client belongs to, or ""
 }
 
 func newWorld(t *testing.T, cfg approval.Config) *world {
@@ -112,8 +112,8 @@ func (w *world) register(t *testing.T, body string, header ...string) reply {
 
 const plain = `{"origin":"https://app.example"}`
 
-// TestNobodyToAsk: without a desktop a request is refused at once, stays approvable,
-// and the next identical one gets its token.
+// TestNobodyToAsk: without a desktop a request is refused at once but stays approvable,
+// and an identical request after the approval gets the token.
 func TestNobodyToAsk(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, approval.Config{})
@@ -133,9 +133,9 @@ func TestNobodyToAsk(t *testing.T) {
 			t.Fatal(err)
 		}
 		if len(w.Pending()) != 0 {
-			t.Error("an answered request is still listed")
+			t.Error("the answered request is still listed")
 		}
-		// Another request of the origin does not get what was allowed.
+		// A different request of the same origin does not get the approved token.
 		if r := w.register(t, `{"origin":"https://app.example","rate_limit":7}`); r.status != 403 {
 			t.Errorf("another request: %d %s", r.status, r.body)
 		}
@@ -145,18 +145,18 @@ func TestNobodyToAsk(t *testing.T) {
 			t.Errorf("%d %s", r.status, r.body)
 		}
 		if r := w.register(t, plain); r.status != 403 {
-			t.Errorf("an answer was given twice: %d %s", r.status, r.body)
+			t.Errorf("the approval was used twice: %d %s", r.status, r.body)
 		}
 		id := w.Pending()[0].ID
 		time.Sleep(5*time.Minute + time.Second)
 		if _, _, err := w.Decide(id, approval.Decision{Approve: true}); !fault.Is(err, fault.NotFound) {
-			t.Errorf("approved after its time: %v", err)
+			t.Errorf("approved after it had expired: %v", err)
 		}
 	})
 }
 
-// TestHeld: with a desktop a request waits for its answer, which comes from the
-// dialog or from elsewhere, and for two minutes at most.
+// TestHeld: with a desktop a request is held until it is answered, in the dialog or in a
+// terminal, and for at most two minutes.
 func TestHeld(t *testing.T) {
 	for _, c := range []struct {
 		name   string
@@ -207,14 +207,15 @@ func TestHeld(t *testing.T) {
 					t.Errorf("reported a dialog's answer: %v", got)
 				}
 				if got := s.closed.Load(); got != c.closed {
-					t.Errorf("%d dialogs were taken off the screen, want %d", got, c.closed)
+					t.Errorf("the queue closed %d dialogs, want %d", got, c.closed)
 				}
 			})
 		})
 	}
 }
 
-// TestLimits of the queue: one open request an origin, sixteen in all, ten a minute.
+// TestLimits: one open request per origin, sixteen in all, ten requests per origin and
+// minute.
 func TestLimits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newScreen()
@@ -224,12 +225,12 @@ func TestLimits(t *testing.T) {
 		<-s.asked
 		synctest.Wait()
 		if r := w.register(t, plain); r.status != 429 || r.header.Get("Retry-After") == "" || !strings.Contains(r.body, "rate_limit_error") {
-			t.Errorf("a second one of an origin that waits: %d %s", r.status, r.body)
+			t.Errorf("a second request of an origin while the first one waits: %d %s", r.status, r.body)
 		}
 		cancel()
 		synctest.Wait()
 		if s.closed.Load() != 1 {
-			t.Error("the dialog of a caller who has left stays on the screen")
+			t.Error("the dialog stays on the screen after the client has disconnected")
 		}
 		s.on.Store(false)
 		for i := range 15 {
@@ -256,8 +257,8 @@ func TestLimits(t *testing.T) {
 	})
 }
 
-// TestReplaced: what a person sees is what is allowed: a request that takes the place
-// of another has another id.
+// TestReplaced: a request that replaces another one gets a new id, so a person cannot
+// approve a request that they have not seen.
 func TestReplaced(t *testing.T) {
 	w := newWorld(t, approval.Config{})
 	w.register(t, `{"origin":"https://app.example","allowed_models":["gpt-4o"]}`)
@@ -270,13 +271,13 @@ func TestReplaced(t *testing.T) {
 	}
 }
 
-// TestNarrowed: a person may give less than was asked for, never more.
+// TestNarrowed: a person may grant less than the app asked for, never more.
 func TestNarrowed(t *testing.T) {
 	const asks = `{"origin":"https://app.example","allowed_providers":["openai","groq"],"allowed_models":["gpt-*","llama"],"rate_limit":100}`
 	for _, c := range []struct {
 		name string
 		d    approval.Decision
-		want string // minted, or the parameter at fault
+		want string // the minted token, or the parameter that the error names
 	}{
 		{"as asked", approval.Decision{}, "https://app.example [groq openai] [gpt-* llama] 100 1h0m0s"},
 		{"narrower", approval.Decision{Scope: token.Scope{Providers: []string{"openai"}, Models: []string{"gpt-4o*", "llama"}}, RateLimit: 5, TTL: time.Minute}, "https://app.example [openai] [gpt-4o* llama] 5 1m0s"},
@@ -299,7 +300,7 @@ func TestNarrowed(t *testing.T) {
 					t.Errorf("%v (param %q), want %s", err, f.Param, c.want)
 				}
 				if len(w.Pending()) != 1 {
-					t.Error("a bad answer ended the request")
+					t.Error("an invalid decision settled the request")
 				}
 				return
 			}
@@ -311,20 +312,20 @@ func TestNarrowed(t *testing.T) {
 	}
 }
 
-// TestRemembered: an origin that was remembered is let in while it asks for no more,
-// for as long as the person chose.
+// TestRemembered: while an origin is remembered, and asks for no more than before, it
+// gets a token without a question.
 func TestRemembered(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, approval.Config{})
 		ask := func(models string, rate int) reply {
-			time.Sleep(time.Minute) // apart from the rate
+			time.Sleep(time.Minute) // stay below the rate limit
 			return w.register(t, fmt.Sprintf(`{"origin":"https://app.example","allowed_models":[%s],"rate_limit":%d}`, models, rate))
 		}
 		ask(`"gpt-4o","gpt-5"`, 100)
 		if _, _, err := w.Decide("id1", approval.Decision{Approve: true, Scope: token.Scope{Models: []string{"gpt-4o"}}, RateLimit: 10, Remember: 24 * time.Hour}); err != nil {
 			t.Fatal(err)
 		}
-		ask(`"gpt-4o","gpt-5"`, 100) // collects
+		ask(`"gpt-4o","gpt-5"`, 100) // collects the token
 		for _, c := range []struct {
 			models string
 			rate   int
@@ -348,7 +349,8 @@ func TestRemembered(t *testing.T) {
 				t.Errorf("%s at %d: minted %q, want %q", c.models, c.rate, got, c.want)
 			}
 		}
-		// Another origin, another port, a program below a run: nobody else is let in.
+		// Nothing else is let in by that grant: another scheme, another port, a
+		// subdomain, a program below a run.
 		for _, origin := range []string{"http://app.example", "https://app.example:8443", "https://evil.app.example"} {
 			if r := w.register(t, `{"origin":"`+origin+`","allowed_models":["gpt-4o"],"rate_limit":5}`); r.status != 403 {
 				t.Errorf("%s: %d %s", origin, r.status, r.body)
@@ -356,7 +358,7 @@ func TestRemembered(t *testing.T) {
 		}
 		w.run = "shop.localhost"
 		if r := ask(`"gpt-4o"`, 5); r.status != 403 {
-			t.Errorf("a program below a run uses what an app was granted: %d %s", r.status, r.body)
+			t.Errorf("a program below a run used the origin's grant: %d %s", r.status, r.body)
 		}
 		w.run = ""
 		if g := w.Grants(); len(g) != 1 || g[0].Origin != "https://app.example" || g[0].RateLimit != 10 {
@@ -364,7 +366,7 @@ func TestRemembered(t *testing.T) {
 		}
 		time.Sleep(24 * time.Hour)
 		if r := ask(`"gpt-4o"`, 5); r.status != 403 || len(w.Grants()) != 0 {
-			t.Errorf("after its time: %d %s", r.status, r.body)
+			t.Errorf("after the grant expired: %d %s", r.status, r.body)
 		}
 		w.Decide(w.Pending()[len(w.Pending())-1].ID, approval.Decision{Approve: true, Forever: true})
 		time.Sleep(365 * 24 * time.Hour)
@@ -380,8 +382,8 @@ func TestRemembered(t *testing.T) {
 	})
 }
 
-// TestRestart: what waits, was allowed or remembered is known to the next daemon; what
-// is held is let go when this one ends.
+// TestRestart: pending and approved requests and grants survive a restart of the daemon;
+// held requests are released when the daemon stops.
 func TestRestart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		path := filepath.Join(t.TempDir(), "approvals.json")
@@ -392,10 +394,10 @@ func TestRestart(t *testing.T) {
 		<-s.asked
 		first.Close()
 		if r := <-held; r.status != 403 || r.json(t)["approval_id"] != "id1" {
-			t.Errorf("held when the daemon ends: %d %s", r.status, r.body)
+			t.Errorf("held when the daemon stopped: %d %s", r.status, r.body)
 		}
 		if r := first.register(t, `{"origin":"https://late.example"}`); r.status != 429 || r.header.Get("Retry-After") != "1" {
-			t.Errorf("asked after the end: %d %s", r.status, r.body)
+			t.Errorf("asked after Close: %d %s", r.status, r.body)
 		}
 		info, err := os.Stat(path)
 		if err != nil || info.Mode().Perm() != 0o600 {
@@ -414,15 +416,15 @@ func TestRestart(t *testing.T) {
 		}
 		os.WriteFile(path, []byte(`{"version":1,"grants":[{"origin":"javascript://x"}]}`), 0o600)
 		if _, warnings, err := approval.New(approval.Config{Path: path}); err != nil || len(warnings) != 1 {
-			t.Errorf("a bad file: %v %v", warnings, err)
+			t.Errorf("a damaged file: %v %v", warnings, err)
 		}
 		if aside, _ := filepath.Glob(path + ".corrupt-*"); len(aside) != 1 {
-			t.Errorf("a bad file is kept aside: %v", aside)
+			t.Errorf("a damaged file is kept aside: %v", aside)
 		}
 	})
 }
 
-// TestRefused: what no app of good will sends.
+// TestRefused: malformed or hostile registrations are refused before anybody is asked.
 func TestRefused(t *testing.T) {
 	long := strings.Repeat("x", 600)
 	many := strings.TrimSuffix(strings.Repeat(`"m",`, 33), ",")
@@ -475,7 +477,7 @@ func TestRefused(t *testing.T) {
 				t.Errorf("%d %s, want %d %s", r.status, r.body, c.status, c.kind)
 			}
 			if len(w.Pending()) != 0 {
-				t.Error("somebody would be asked")
+				t.Error("the request was queued")
 			}
 		})
 	}
@@ -487,7 +489,8 @@ func TestRefused(t *testing.T) {
 	}
 }
 
-// TestCallback: the token goes back in the fragment, the app's own query is kept.
+// TestCallback: the token is returned in the callback's fragment, and the callback's own
+// query is kept.
 func TestCallback(t *testing.T) {
 	for callback, want := range map[string]string{
 		"https://app.example/":                                    "https://app.example/?port=4711&local_url=http%3A%2F%2Flocalhost%3A4711&state=a%26b%23c&expires_in=3600#token=sk_local_1",
@@ -504,7 +507,7 @@ func TestCallback(t *testing.T) {
 	}
 }
 
-// TestPrefer: a caller that says that it will wait is held without a desktop too.
+// TestPrefer: a client that sends Prefer: wait is held without a desktop too.
 func TestPrefer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, approval.Config{})
@@ -526,7 +529,8 @@ const connectQuery = "?origin=https%3A%2F%2Fapp.example&callback=https%3A%2F%2Fa
 
 var navigation = []string{"Sec-Fetch-Mode", "navigate", "Sec-Fetch-Dest", "document", "Sec-Fetch-Site", "cross-site"}
 
-// TestConnect: the page waits, cannot answer, and goes back with the token.
+// TestConnect: the page waits, cannot answer its own request, and redirects with the
+// token.
 func TestConnect(t *testing.T) {
 	w := newWorld(t, approval.Config{})
 	get := func() reply { return w.do(t.Context(), "GET", "/connect"+connectQuery, "", navigation...) }
@@ -544,7 +548,7 @@ func TestConnect(t *testing.T) {
 		t.Error("the state is reflected, or the nonce is used twice")
 	}
 	if len(w.Pending()) != 1 {
-		t.Error("a page that was loaded again asks twice")
+		t.Error("reloading the page made a second request")
 	}
 	waited := make(chan reply)
 	go func() {
@@ -567,7 +571,7 @@ func TestConnect(t *testing.T) {
 	}
 }
 
-// TestConnectRefused: neither frames nor fetches nor bad queries ask anybody.
+// TestConnectRefused: frames, fetches and invalid queries queue no request.
 func TestConnectRefused(t *testing.T) {
 	good := func(change ...string) string {
 		v := url.Values{"origin": {"https://app.example"}, "callback": {"https://app.example/"}}
@@ -593,7 +597,7 @@ func TestConnectRefused(t *testing.T) {
 		{"callback elsewhere", good("callback", "https://evil.example/"), navigation, 400},
 		{"callback of a script", good("origin", "javascript://x", "callback", "javascript://x/%0aalert(1)"), navigation, 400},
 		{"two origins", good() + "&origin=https://evil.example", navigation, 400},
-		{"a rate that is none", good("rate_limit", "<b>"), navigation, 400},
+		{"a rate that is no number", good("rate_limit", "<b>"), navigation, 400},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			w := newWorld(t, approval.Config{})
@@ -602,7 +606,7 @@ func TestConnectRefused(t *testing.T) {
 				t.Errorf("%d %s", r.status, r.body)
 			}
 			if len(w.Pending()) != 0 {
-				t.Error("somebody would be asked")
+				t.Error("the request was queued")
 			}
 		})
 	}
@@ -624,7 +628,7 @@ func TestProcessName(t *testing.T) {
 	}
 }
 
-// FuzzRegister: whatever is sent, nothing of it is kept or sent back unchecked.
+// FuzzRegister: no unchecked part of a request is stored or sent back.
 func FuzzRegister(f *testing.F) {
 	f.Add(`{"origin":"https://app.example","callback":"https://app.example/?a=b","state":"x","allowed_models":["gpt*"],"rate_limit":3}`, "")
 	f.Add(``, "?origin=https://app.example&callback=https://app.example/%0d%0a&state=%22")
@@ -642,7 +646,7 @@ func FuzzRegister(f *testing.F) {
 		for _, a := range w.Pending() {
 			for _, s := range append(append([]string{a.Origin, a.Callback}, a.Scope.Models...), a.Scope.Providers...) {
 				if strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r > '~' }) {
-					t.Errorf("%q is kept", s)
+					t.Errorf("%q was stored", s)
 				}
 			}
 			if a.Callback != "" {

@@ -9,38 +9,38 @@ import (
 	"unicode"
 )
 
-// Answer is what a dialog was answered with.
+// Answer is the result of a dialog.
 type Answer int
 
-// The answers. NoAnswer is a dialog that was closed, or that failed.
+// Possible answers. NoAnswer means that the dialog was closed or failed.
 const (
 	NoAnswer Answer = iota
 	Allow
 	Deny
 )
 
-// Question is what a dialog shows: plain text, one fact a line, nothing that a
-// stranger could have put a line end or markup into.
+// Question is the text of a dialog: plain text, one fact per line. Line breaks and markup
+// from the app have been refused or escaped before.
 type Question struct {
 	Title string
 	Lines []string
 }
 
-// Asker is the desktop. Its methods may be called by several goroutines.
+// Asker shows dialogs on a desktop. Its methods may be called concurrently.
 type Asker interface {
-	// Available reports whether somebody would see a dialog.
+	// Available reports whether there is a desktop to show a dialog on.
 	Available(ctx context.Context) bool
-	// Ask shows a dialog until it is answered or ctx ends.
+	// Ask shows a dialog and blocks until it is answered or ctx ends.
 	Ask(ctx context.Context, q Question) Answer
 }
 
-// desktop reports whether there is somebody to ask.
+// desktop reports whether there is a desktop to ask on.
 func (q *Queue) desktop(ctx context.Context) bool {
 	return q.asker != nil && q.asker.Available(ctx)
 }
 
-// ask shows a dialog for an entry, unless one is on the screen. With again a
-// dialog that was closed without an answer is shown once more.
+// ask shows a dialog for an entry, unless it already has one. With again, a dialog that
+// was closed without an answer is shown again.
 func (q *Queue) ask(e *entry, again bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -73,7 +73,7 @@ func (q *Queue) ask(e *entry, again bool) {
 		}()
 		answer := q.asker.Ask(ctx, e.req.question(e.id))
 		if ctx.Err() != nil {
-			return // answered elsewhere, or too late
+			return // answered elsewhere, or expired
 		}
 		q.mu.Lock()
 		e.stop = nil
@@ -87,7 +87,7 @@ func (q *Queue) ask(e *entry, again bool) {
 	})
 }
 
-// question is what a person is asked about a request.
+// question returns the dialog's text for a request.
 func (r Request) question(id string) Question {
 	lines := []string{
 		r.Origin,
@@ -103,13 +103,13 @@ func (r Request) question(id string) Question {
 
 func (r Request) limit() string {
 	if r.RateLimit == 0 {
-		return "no limit of requests"
+		return "no request limit"
 	}
 	return fmt.Sprintf("%d requests an hour", r.RateLimit)
 }
 
-// summary lists names, what reaches furthest first, so that what is cut off is
-// never wider than what is shown.
+// summary lists names with the broadest first, so that a name that is cut off is never
+// broader than those shown.
 func summary(names []string) string {
 	const most = 8
 	if len(names) == 0 || slices.Contains(names, "*") {
@@ -133,8 +133,8 @@ func summary(names []string) string {
 	return strings.Join(names, ", ")
 }
 
-// ProcessName is a program and its process id as they may be shown: a program's
-// file may have any name.
+// ProcessName formats a program and its process id for display. It sanitizes the name,
+// because an executable may have any.
 func ProcessName(program string, pid int) string {
 	if pid <= 0 {
 		return ""

@@ -17,10 +17,11 @@ var connectHTML string
 
 var connectPage = template.Must(template.New("connect").Parse(connectHTML))
 
-// waitSlice is how long one of the page's questions is held.
+// waitSlice is the longest time that one poll of the page is held.
 const waitSlice = 25 * time.Second
 
-// connectView is what the page shows. Without an ID it tells why it cannot ask.
+// connectView is the data of the page's template. Without an ID it says why the request
+// was refused.
 type connectView struct {
 	Nonce     string
 	ID        string
@@ -33,8 +34,8 @@ type connectView struct {
 	Problem   string
 }
 
-// connect serves GET /connect: the page that waits for an answer given elsewhere. It
-// has no way to give one itself.
+// connect serves GET /connect: the page that waits until the request is answered in a
+// dialog or in a terminal. The page itself cannot answer it.
 func (h *Handler) connect(w http.ResponseWriter, r *http.Request) {
 	if err := topLevel(r); err != nil {
 		h.page(w, err.Kind.Status(), connectView{Problem: err.Message})
@@ -65,13 +66,13 @@ func (h *Handler) connect(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// topLevel refuses all but a person's navigation of a whole tab, by the word of the
-// browser (Fetch Metadata): frames, fetches and pages loaded ahead ask nobody.
-// Browsers without that word are kept from framing by the headers of the page.
+// topLevel refuses every request that is not the navigation of a whole tab, going by
+// Fetch Metadata: frames, fetches and prefetches must not queue a request. The page's
+// headers prevent framing in browsers without Fetch Metadata.
 func topLevel(r *http.Request) *fault.Error {
 	dest, mode := r.Header.Get("Sec-Fetch-Dest"), r.Header.Get("Sec-Fetch-Mode")
 	if dest != "" && dest != "document" || mode != "" && mode != "navigate" || len(r.Header["Origin"]) > 0 || r.Header.Get("Upgrade") != "" {
-		return fault.New(fault.Forbidden, "this page opens only in a tab of its own")
+		return fault.New(fault.Forbidden, "this page can only be opened in its own tab")
 	}
 	if r.Header.Get("Sec-Purpose") != "" || r.Header.Get("Purpose") == "prefetch" {
 		return fault.New(fault.Forbidden, "this page cannot be prefetched")
@@ -79,19 +80,19 @@ func topLevel(r *http.Request) *fault.Error {
 	return nil
 }
 
-// wait serves GET /connect/wait?id=…, by which the page learns that there is an
-// answer; which one, its next navigation tells.
+// wait serves GET /connect/wait?id=…, which the page polls. Its response only says that
+// the request was settled; the page then reloads to learn the verdict.
 func (h *Handler) wait(w http.ResponseWriter, r *http.Request) {
 	if site := r.Header.Get("Sec-Fetch-Site"); site != "" && site != "same-origin" || len(r.Header["Origin"]) > 0 {
-		writeError(w, fault.New(fault.Forbidden, "this is for the page /connect"))
+		writeError(w, fault.New(fault.Forbidden, "only the page /connect may call this"))
 		return
 	}
 	s := h.cfg.Queue.Wait(r.Context(), r.URL.Query().Get("id"), waitSlice)
 	writeJSON(w, http.StatusOK, map[string]any{"status": s})
 }
 
-// page writes the page under rules that let it load nothing, be framed by nobody,
-// and speak to nobody but us.
+// page writes the page with headers that forbid it to load resources, to be framed, and
+// to connect to any other origin.
 func (h *Handler) page(w http.ResponseWriter, status int, v connectView) {
 	v.Nonce = rand.Text()
 	var b bytes.Buffer

@@ -16,15 +16,17 @@ import (
 	"time"
 )
 
-// Desktop asks by the programs of a desktop, each in a process of its own, so that
-// a session bus or window system that hangs holds up nothing here. On Linux it is a
-// notification with buttons (org.freedesktop.Notifications, through gdbus), else a dialog of zenity or kdialog; on macOS a dialog of osascript.
-// Only what such a program says itself counts as an answer: the button by its name,
-// or exit code 0 of a dialog that shows two.
+// Desktop asks through the programs of a desktop, each in its own process, so that a
+// session bus or window system that hangs does not block the daemon. On Linux it uses a
+// notification with buttons (org.freedesktop.Notifications, through gdbus), or else a
+// dialog of zenity or kdialog; on macOS a dialog of osascript.
+//
+// Only an explicit result of the program counts as an answer: the button's name, or exit
+// code 0 of a dialog with two buttons.
 type Desktop struct {
 	GOOS   string
 	Getenv func(string) string
-	// Look finds a program; exec.LookPath when nil.
+	// Look finds a program; nil means exec.LookPath.
 	Look func(string) (string, error)
 
 	mu      sync.Mutex
@@ -32,17 +34,17 @@ type Desktop struct {
 	chosen  method
 }
 
-// method is one way to ask, or nil for none.
+// method is one way to ask. nil means that there is none.
 type method func(ctx context.Context, q Question) Answer
 
-// checkEvery is how long it holds good which way to ask there is.
+// checkEvery is how long the choice of a method is cached.
 const checkEvery = 15 * time.Second
 
-// Available reports whether one of the ways works. A session bus is asked, so it
-// may take a moment.
+// Available reports whether a method works. It may query the session bus, which takes a
+// moment.
 func (d *Desktop) Available(ctx context.Context) bool { return d.method(ctx) != nil }
 
-// Ask asks in the way that works.
+// Ask shows the question with the method that works.
 func (d *Desktop) Ask(ctx context.Context, q Question) Answer {
 	m := d.method(ctx)
 	if m == nil {
@@ -57,7 +59,7 @@ func (d *Desktop) method(ctx context.Context) method {
 	if !d.checked.IsZero() && time.Since(d.checked) < checkEvery {
 		return d.chosen
 	}
-	d.chosen = d.choose(context.WithoutCancel(ctx)) // it holds for others, too
+	d.chosen = d.choose(context.WithoutCancel(ctx)) // WithoutCancel: the result is cached for other callers
 	d.checked = time.Now()
 	return d.chosen
 }
@@ -101,8 +103,7 @@ func (d *Desktop) choose(ctx context.Context) method {
 	return nil
 }
 
-// bus is the address of the person's session bus, or "". Where there is none, none
-// is started.
+// bus returns the address of the user's session bus, or "". It never starts one.
 func (d *Desktop) bus() string {
 	if address := d.Getenv("DBUS_SESSION_BUS_ADDRESS"); address != "" {
 		return address
@@ -116,7 +117,7 @@ func (d *Desktop) bus() string {
 	return ""
 }
 
-// program makes a command that ends with all that it started when ctx does.
+// program makes a command that is killed, with all its descendants, when ctx ends.
 func program(ctx context.Context, path string, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, path, args...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
@@ -131,7 +132,7 @@ func program(ctx context.Context, path string, args ...string) *exec.Cmd {
 	return cmd
 }
 
-// byExit is the answer of a dialog with two buttons.
+// byExit runs a dialog with two buttons and maps its exit code to an answer.
 func byExit(ctx context.Context, cmd *exec.Cmd) Answer {
 	err := cmd.Run()
 	var exit *exec.ExitError
@@ -143,7 +144,7 @@ func byExit(ctx context.Context, cmd *exec.Cmd) Answer {
 	case errors.As(err, &exit) && exit.ExitCode() == 1:
 		return Deny
 	}
-	return NoAnswer // a signal, a timeout, no display
+	return NoAnswer // killed by a signal, timed out, or no display
 }
 
 func zenity(ctx context.Context, path string, q Question) Answer {
@@ -151,20 +152,20 @@ func zenity(ctx context.Context, path string, q Question) Answer {
 		"--ok-label=Allow for an hour", "--cancel-label=Deny", "--text="+q.text()))
 }
 
-// kdialog's --yesno reads its text as rich text where it looks like that.
+// kdialog interprets the text of --yesno as rich text if it looks like it.
 func kdialog(ctx context.Context, path string, q Question) Answer {
 	return byExit(ctx, program(ctx, path, "--title", "Hostless", "--yes-label", "Allow for an hour", "--no-label", "Deny", "--yesno", q.text()))
 }
 
 func (q Question) text() string { return q.Title + "\n\n" + strings.Join(q.Lines, "\n") }
 
-// markup is a notification's body: servers that do not know the elements show the
-// text (Desktop Notifications Specification, "Markup").
+// markup returns the body of the notification. Servers that do not support the elements
+// show their text (Desktop Notifications Specification, "Markup").
 func (q Question) markup() string {
 	return strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;").Replace(strings.Join(q.Lines, "\n"))
 }
 
-// named is the answer by a button's name.
+// named maps a button's name to an answer.
 func named(button string) Answer {
 	switch button {
 	case "allow":
@@ -175,7 +176,7 @@ func named(button string) Answer {
 	return NoAnswer
 }
 
-// notifications speaks to org.freedesktop.Notifications through gdbus.
+// notifications calls org.freedesktop.Notifications through gdbus.
 type notifications struct {
 	gdbus string
 	env   []string
@@ -196,7 +197,7 @@ func (n notifications) call(ctx context.Context, method string, args ...string) 
 	return string(out), err
 }
 
-// takeActions reports whether a server runs that shows buttons.
+// takeActions reports whether a notification server is running that supports buttons.
 func (n notifications) takeActions(ctx context.Context) bool {
 	out, err := n.call(ctx, "GetCapabilities")
 	return err == nil && strings.Contains(out, "'actions'")
@@ -204,8 +205,8 @@ func (n notifications) takeActions(ctx context.Context) bool {
 
 var (
 	notifyID = regexp.MustCompile(`^\(uint32 (\d+),\)`)
-	// signal is how gdbus monitor prints one; it passes on those of the name's owner
-	// alone.
+	// signal matches a signal as gdbus monitor prints it. gdbus passes on only signals of
+	// the name's owner.
 	signal = regexp.MustCompile(`: ` + regexp.QuoteMeta(notifyName) + `\.(ActionInvoked|NotificationClosed) \(uint32 (\d+), (?:'(\w+)'|uint32 \d+)\)$`)
 )
 
@@ -224,7 +225,7 @@ func (n notifications) ask(ctx context.Context, q Question) Answer {
 	if !watching(lines) {
 		return NoAnswer
 	}
-	// The strings are GVariant text: in quotes, with escapes.
+	// Arguments are in GVariant's text format: quoted and escaped strings.
 	sent, err := n.call(ctx, "Notify", "'Hostless'", "uint32 0", "'dialog-password'", gvariant(q.Title), gvariant(q.markup()),
 		"['allow', 'Allow for an hour', 'deny', 'Deny']", "{'urgency': <byte 2>, 'resident': <true>}", "int32 0")
 	m := notifyID.FindStringSubmatch(sent)
@@ -238,8 +239,8 @@ func (n notifications) ask(ctx context.Context, q Question) Answer {
 	return answer
 }
 
-// watching reads gdbus monitor's first line, which it prints once it watches, and
-// the line that names the owner.
+// watching waits for the two lines that gdbus monitor prints once it receives signals,
+// the second of which names the owner.
 func watching(lines *bufio.Reader) bool {
 	for range 2 {
 		if _, err := lines.ReadString('\n'); err != nil {
@@ -249,7 +250,7 @@ func watching(lines *bufio.Reader) bool {
 	return true
 }
 
-// awaitSignal reads until one notification has been answered or closed.
+// awaitSignal reads signals until the notification with this id is answered or closed.
 func awaitSignal(lines *bufio.Reader, id string) Answer {
 	for {
 		line, err := lines.ReadBytes('\n')
@@ -264,12 +265,12 @@ func awaitSignal(lines *bufio.Reader, id string) Answer {
 	}
 }
 
-// gvariant writes a string in GVariant's text format.
+// gvariant quotes a string in GVariant's text format.
 func gvariant(s string) string {
 	return "'" + strings.NewReplacer(`\`, `\\`, `'`, `\'`, "\n", `\n`).Replace(s) + "'"
 }
 
-// macScript shows a dialog of its arguments: nothing of them is read as script.
+// macScript shows a dialog. Its arguments are only displayed, never evaluated as script.
 const macScript = `on run argv
 set answer to display dialog (item 1 of argv) with title "Hostless" buttons {"Deny", "Allow for an hour"} default button "Deny" with icon caution giving up after 120
 if gave up of answer then return "none"

@@ -14,7 +14,7 @@ import (
 	"github.com/hostless/hostless/pkg/approval"
 )
 
-// fakeDesktop is a folder of stand-ins for a desktop's programs.
+// fakeDesktop is a directory of stand-ins for a desktop's programs.
 type fakeDesktop struct {
 	dir string
 	env map[string]string
@@ -40,8 +40,8 @@ func newFakeDesktop(t *testing.T, programs map[string]string, env map[string]str
 	}}, d
 }
 
-// gdbus stands in for the program: a notification server with buttons, whose signals
-// are the lines that monitor prints.
+// gdbus returns a stand-in for gdbus: a notification server with buttons, and a monitor
+// that prints the given signals.
 func gdbus(signals string) string {
 	return `
 case "$*" in
@@ -59,7 +59,7 @@ esac`
 
 const invoked = "/org/freedesktop/Notifications: org.freedesktop.Notifications.ActionInvoked (uint32 7, 'allow')"
 
-// TestDesktop asks in each way; only what the program itself says counts.
+// TestDesktop asks with each method; only an explicit answer of the program counts.
 func TestDesktop(t *testing.T) {
 	bus := map[string]string{"DBUS_SESSION_BUS_ADDRESS": "unix:path=/nowhere"}
 	display := map[string]string{"DISPLAY": ":0"}
@@ -75,22 +75,22 @@ func TestDesktop(t *testing.T) {
 		{"programs without a display or bus", map[string]string{"gdbus": gdbus("echo x"), "zenity": "exit 0"}, nil, false, approval.NoAnswer},
 		{"a bus without a server", map[string]string{"gdbus": "exit 1"}, bus, false, approval.NoAnswer},
 		{"a server without buttons", map[string]string{"gdbus": `echo "(['body'],)"`}, bus, false, approval.NoAnswer},
-		{"a server that hangs", map[string]string{"gdbus": "sleep 60"}, bus, false, approval.NoAnswer},
+		{"a server that never responds", map[string]string{"gdbus": "sleep 60"}, bus, false, approval.NoAnswer},
 		{"allowed", map[string]string{"gdbus": gdbus(`echo "` + invoked + `"`)}, bus, true, approval.Allow},
 		{"denied", map[string]string{"gdbus": gdbus(`echo "` + strings.ReplaceAll(invoked, "allow", "deny") + `"`)}, bus, true, approval.Deny},
 		{"closed", map[string]string{"gdbus": gdbus(`echo "` + strings.ReplaceAll(strings.ReplaceAll(invoked, "'allow'", "uint32 2"), "ActionInvoked", "NotificationClosed") + `"`)}, bus, true, approval.NoAnswer},
 		{"another notification's button, then ours", map[string]string{"gdbus": gdbus(`echo "` + strings.ReplaceAll(invoked, "7", "8") + `"; echo "` + strings.ReplaceAll(invoked, "allow", "deny") + `"`)}, bus, true, approval.Deny},
-		{"another signal that holds the words", map[string]string{"gdbus": gdbus(`echo "/org/freedesktop/Notifications: org.evil.X ('` + strings.ReplaceAll(invoked, "'", `\\'`) + `',)"; exit`)}, bus, true, approval.NoAnswer},
+		{"another signal that contains the same text", map[string]string{"gdbus": gdbus(`echo "/org/freedesktop/Notifications: org.evil.X ('` + strings.ReplaceAll(invoked, "'", `\\'`) + `',)"; exit`)}, bus, true, approval.NoAnswer},
 		{"zenity allows", map[string]string{"zenity": "exit 0"}, display, true, approval.Allow},
 		{"zenity denies", map[string]string{"zenity": "exit 1"}, display, true, approval.Deny},
-		{"zenity's time is over", map[string]string{"zenity": "exit 5"}, display, true, approval.NoAnswer},
+		{"zenity times out", map[string]string{"zenity": "exit 5"}, display, true, approval.NoAnswer},
 		{"zenity is killed", map[string]string{"zenity": "kill -9 $$"}, display, true, approval.NoAnswer},
 		{"kdialog allows", map[string]string{"kdialog": "exit 0"}, display, true, approval.Allow},
 		{"kdialog denies", map[string]string{"kdialog": "exit 1"}, display, true, approval.Deny},
 		{"kdialog fails", map[string]string{"kdialog": "exit 254"}, display, true, approval.NoAnswer},
 		{"macOS allows", map[string]string{"osascript": `[ "$1" = -e ] && echo allow`}, map[string]string{"GOOS": "darwin"}, true, approval.Allow},
 		{"macOS denies", map[string]string{"osascript": "echo deny"}, map[string]string{"GOOS": "darwin"}, true, approval.Deny},
-		{"macOS gives up", map[string]string{"osascript": "echo none"}, map[string]string{"GOOS": "darwin"}, true, approval.NoAnswer},
+		{"the dialog of macOS times out", map[string]string{"osascript": "echo none"}, map[string]string{"GOOS": "darwin"}, true, approval.NoAnswer},
 		{"macOS without a screen", map[string]string{"osascript": "echo allow; exit 1"}, map[string]string{"GOOS": "darwin"}, true, approval.NoAnswer},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -106,7 +106,7 @@ func TestDesktop(t *testing.T) {
 	}
 }
 
-// TestNotificationText: nothing of a request is markup, or ends its string.
+// TestNotificationText: text from a request cannot become markup or end its string.
 func TestNotificationText(t *testing.T) {
 	d, where := newFakeDesktop(t, map[string]string{"gdbus": gdbus(`echo "` + invoked + `"`)}, map[string]string{"DBUS_SESSION_BUS_ADDRESS": "unix:path=/nowhere"})
 	if got := d.Ask(t.Context(), approval.Question{Title: `May 'it'?`, Lines: []string{"a", `<b>x</b> & 'y' \`}}); got != approval.Allow {
@@ -118,7 +118,7 @@ func TestNotificationText(t *testing.T) {
 	}
 	for _, want := range []string{`'May \'it\'?'`, `'a\n&lt;b&gt;x&lt;/b&gt; &amp; \'y\' \\'`} {
 		if !strings.Contains(string(sent), want) {
-			t.Errorf("%s is not in what gdbus was given:\n%s", want, sent)
+			t.Errorf("%s is not in gdbus's arguments:\n%s", want, sent)
 		}
 	}
 	if closed, _ := os.ReadFile(filepath.Join(where.dir, "closed")); !strings.Contains(string(closed), "uint32 7") {
@@ -126,7 +126,7 @@ func TestNotificationText(t *testing.T) {
 	}
 }
 
-// TestDialogEnds: a dialog is gone when its context ends, with all that it started.
+// TestDialogEnds: when its context ends, a dialog and all its child processes are killed.
 func TestDialogEnds(t *testing.T) {
 	d, where := newFakeDesktop(t, map[string]string{"zenity": `(sleep 60) & echo $! >"$(dirname "$0")/pid.new"; mv "$(dirname "$0")/pid.new" "$(dirname "$0")/pid"; wait; exit 0`}, map[string]string{"WAYLAND_DISPLAY": "w"})
 	ctx, cancel := context.WithCancel(t.Context())
@@ -149,12 +149,12 @@ func TestDialogEnds(t *testing.T) {
 			return
 		}
 		if time.Now().After(end) {
-			t.Fatal("what the dialog started is still there")
+			t.Fatal("a child process of the dialog is still running")
 		}
 	}
 }
 
-// TestBus: the person's bus is found where systemd has it; none is started.
+// TestBus: the bus is found at systemd's path in XDG_RUNTIME_DIR; none is started.
 func TestBus(t *testing.T) {
 	dir, err := os.MkdirTemp("/tmp", "hl-bus")
 	if err != nil {

@@ -9,40 +9,41 @@ import (
 	"github.com/hostless/hostless/pkg/token"
 )
 
-// DefaultTTL is how long an app's token lasts where the person says nothing else.
+// DefaultTTL is the lifetime of an app's token if the person chooses none.
 const DefaultTTL = time.Hour
 
-// Terms are what a person allows: never more than was asked for.
+// Terms are what a person allows: at most what the app asked for.
 type Terms struct {
 	Scope     token.Scope
 	RateLimit int           // requests per hour; 0 is no limit
-	TTL       time.Duration // of a token
+	TTL       time.Duration // lifetime of each token
 }
 
-// Decision is a person's answer. Its empty members leave what was asked for.
+// Decision is a person's answer. A zero field leaves what the app asked for.
 type Decision struct {
 	Approve   bool
 	Scope     token.Scope
 	RateLimit int
 	TTL       time.Duration
-	// Remember lets the origin in without asking for that long; Forever until it is
-	// taken back.
+	// Remember is how long the origin is let in without a question; Forever means until
+	// it is forgotten.
 	Remember time.Duration
 	Forever  bool
 }
 
-// Grant is what a person remembered of an origin.
+// Grant is a remembered decision about an origin.
 type Grant struct {
 	Origin    string
-	Asked     Terms // what the app had asked for: asking for no more is let in
+	Asked     Terms // what the app asked for; a request for no more is let in
 	Terms           // what it gets
 	CreatedAt time.Time
-	ExpiresAt time.Time // zero is never
+	ExpiresAt time.Time // zero means never
 }
 
 func (g Grant) expired(now time.Time) bool { return !g.ExpiresAt.IsZero() && !now.Before(g.ExpiresAt) }
 
-// restrict gives the terms of a decision on a request.
+// restrict applies a decision to a request. It is an error if the decision allows more
+// than the request asks for.
 func (d Decision) restrict(r Request) (Terms, error) {
 	t := Terms{Scope: r.Scope, RateLimit: r.RateLimit, TTL: DefaultTTL}
 	if err := d.Scope.Validate(); err != nil {
@@ -60,20 +61,20 @@ func (d Decision) restrict(r Request) (Terms, error) {
 			continue
 		}
 		if !covers(list.asked, list.chosen) {
-			return t, invalid(list.param, "%s names more than %s asked for: %s", list.param, r.Origin, strings.Join(list.asked, ","))
+			return t, invalid(list.param, "%s allows more than %s asked for: %s", list.param, r.Origin, strings.Join(list.asked, ","))
 		}
 		*list.into = slices.Clone(list.chosen)
 	}
 	switch {
 	case d.RateLimit < 0:
-		return t, invalid("rate_limit", "rate_limit is a number of requests per hour")
+		return t, invalid("rate_limit", "rate_limit must be a number of requests per hour")
 	case d.RateLimit > 0 && r.RateLimit > 0 && d.RateLimit > r.RateLimit:
-		return t, invalid("rate_limit", "rate_limit is more than the %d requests per hour that %s asked for", r.RateLimit, r.Origin)
+		return t, invalid("rate_limit", "rate_limit is higher than the %d requests per hour that %s asked for", r.RateLimit, r.Origin)
 	case d.RateLimit > 0:
 		t.RateLimit = d.RateLimit
 	}
 	if d.TTL < 0 || d.Remember < 0 {
-		return t, &fault.Error{Kind: fault.Invalid, Message: "ttl and remember are times above 0"}
+		return t, &fault.Error{Kind: fault.Invalid, Message: "ttl and remember must be durations above 0"}
 	}
 	if d.TTL > 0 {
 		t.TTL = d.TTL
@@ -81,8 +82,8 @@ func (d Decision) restrict(r Request) (Terms, error) {
 	return t, nil
 }
 
-// covers reports whether all that the names and globs of asked match is matched by
-// allowed. An empty list is everything.
+// covers reports whether everything that the names and globs in asked match is also
+// matched by allowed. An empty list matches everything.
 func covers(allowed, asked []string) bool {
 	if len(allowed) == 0 {
 		return true
@@ -101,14 +102,14 @@ func covers(allowed, asked []string) bool {
 	return true
 }
 
-// covers reports whether terms reach at least as far as what a request asks for.
+// covers reports whether t allows at least what a request asks for.
 func (t Terms) covers(r Request) bool {
 	return covers(t.Scope.Providers, r.Scope.Providers) && covers(t.Scope.Models, r.Scope.Models) &&
 		(t.RateLimit == 0 || r.RateLimit > 0 && r.RateLimit <= t.RateLimit)
 }
 
-// terms gives what a request gets by the grant, and whether it asks for no more
-// than the grant was given for.
+// terms returns what a request gets from the grant, and whether the request asks for no
+// more than the grant was given for.
 func (g Grant) terms(r Request, now time.Time) (Terms, bool) {
 	t := g.Terms
 	switch {
@@ -127,7 +128,7 @@ func (g Grant) terms(r Request, now time.Time) (Terms, bool) {
 	return t, true
 }
 
-// lower is the stricter of two rate limits, of which 0 is none.
+// lower returns the stricter of two rate limits, where 0 means no limit.
 func lower(a, b int) int {
 	if a == 0 || b > 0 && b < a {
 		return b

@@ -19,32 +19,32 @@ import (
 	"github.com/hostless/hostless/pkg/secret"
 )
 
-// Minted is the bridge token that an app gets.
+// Minted is a bridge token made for an app.
 type Minted struct {
 	Secret    secret.String
 	ExpiresIn time.Duration
 }
 
-// HandlerConfig is what NewHandler needs. Queue, Mint and Port are required.
+// HandlerConfig configures a Handler. Queue, Mint and Port are required.
 type HandlerConfig struct {
 	Queue *Queue
-	// Mint makes a token that is bound to an origin.
+	// Mint makes a token bound to an origin.
 	Mint func(ctx context.Context, origin string, t Terms) (Minted, error)
 	Port func() int // the daemon's TCP port
-	// Caller tells the program that sent a request, and the `hostless run` that it is
-	// below, as far as the kernel does; nil tells nothing.
+	// Caller returns the process that sent a request, and the name of the `hostless run`
+	// that it is a descendant of, where the kernel tells them; nil means unknown.
 	Caller func(*http.Request) (process, run string)
 	Logger *slog.Logger // nil discards
 }
 
-// Handler serves POST /auth/register, GET /connect and GET /connect/wait. CORS is
-// its caller's affair: no answer here is marked as readable for another origin.
+// Handler serves POST /auth/register, GET /connect and GET /connect/wait. It sets no CORS
+// headers; those are left to the caller.
 type Handler struct {
 	cfg HandlerConfig
 	mux *http.ServeMux
 }
 
-// NewHandler makes a handler.
+// NewHandler returns a Handler.
 func NewHandler(cfg HandlerConfig) *Handler {
 	if cfg.Caller == nil {
 		cfg.Caller = func(*http.Request) (string, string) { return "", "" }
@@ -99,29 +99,28 @@ func (h *Handler) register(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// readRegistration reads and checks the request. What a browser sends must be JSON:
-// a form of any page could be sent without asking, a JSON body of another origin's
-// page needs a preflight.
+// readRegistration reads and checks the request. A browser must send JSON: any page can
+// submit a form across origins without a preflight, but not JSON.
 func (h *Handler) readRegistration(w http.ResponseWriter, r *http.Request) (Request, error) {
 	origins := r.Header["Origin"]
 	if len(origins) > 1 {
-		return Request{}, fault.New(fault.Origin, "the request has more than one Origin header")
+		return Request{}, fault.New(fault.Origin, "more than one Origin was sent")
 	}
 	if fromBrowser(r) {
 		if kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || kind != "application/json" {
 			return Request{}, invalid("content-type", "a page must send Content-Type: application/json")
 		}
 		if mode := r.Header.Get("Sec-Fetch-Mode"); mode == "navigate" || mode == "websocket" {
-			return Request{}, fault.New(fault.Forbidden, "this is for fetch, not for navigation")
+			return Request{}, fault.New(fault.Forbidden, "this endpoint is for fetch, not for navigation")
 		}
 	}
 	data, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
 	var large *http.MaxBytesError
 	if errors.As(err, &large) {
-		return Request{}, fault.New(fault.TooLarge, fmt.Sprintf("the request's body is longer than %d bytes", maxBody))
+		return Request{}, fault.New(fault.TooLarge, fmt.Sprintf("the request body is longer than %d bytes", maxBody))
 	}
 	if err != nil {
-		return Request{}, fault.New(fault.Invalid, "the request's body cannot be read")
+		return Request{}, fault.New(fault.Invalid, "the request body cannot be read")
 	}
 	req, err := parseBody(data)
 	if err != nil {
@@ -129,19 +128,20 @@ func (h *Handler) readRegistration(w http.ResponseWriter, r *http.Request) (Requ
 	}
 	if len(origins) == 1 {
 		if own, err := config.NormalizeOrigin(origins[0]); err != nil || own != req.Origin {
-			return Request{}, &fault.Error{Kind: fault.Origin, Message: "origin is not the Origin that the request comes from", Param: "origin"}
+			return Request{}, &fault.Error{Kind: fault.Origin, Message: "origin differs from the Origin header of the request", Param: "origin"}
 		}
 	}
 	req.Process, req.Run = h.cfg.Caller(r)
 	return req, nil
 }
 
-// fromBrowser reports whether a request has what browsers add.
+// fromBrowser reports whether a request has headers that only browsers add.
 func fromBrowser(r *http.Request) bool {
 	return len(r.Header["Origin"]) > 0 || len(r.Header["Sec-Fetch-Site"]) > 0 || len(r.Header["Sec-Fetch-Mode"]) > 0
 }
 
-// preferredWait reads how long a caller wants to wait (RFC 7240, section 4.3).
+// preferredWait reads how long the client wants to wait from Prefer: wait (RFC 7240,
+// section 4.3).
 func preferredWait(h http.Header) time.Duration {
 	for _, value := range h["Prefer"] {
 		for part := range strings.SplitSeq(value, ",") {
@@ -154,12 +154,12 @@ func preferredWait(h http.Header) time.Duration {
 	return 0
 }
 
-// grant makes the token and gives it to the app, in the body or in the fragment of
-// its callback.
+// grant mints the token and sends it to the app, in the body or in the fragment of its
+// callback.
 func (h *Handler) grant(w http.ResponseWriter, r *http.Request, req Request, t Terms) {
 	minted, err := h.cfg.Mint(r.Context(), req.Origin, t)
 	if err != nil {
-		h.cfg.Logger.Error("an app's token cannot be made", "origin", req.Origin, "error", err)
+		h.cfg.Logger.Error("cannot make an app's token", "origin", req.Origin, "error", err)
 		writeError(w, err)
 		return
 	}
@@ -178,7 +178,7 @@ func (h *Handler) grant(w http.ResponseWriter, r *http.Request, req Request, t T
 	redirect(w, withQuery(req.Callback, query)+"#token="+url.QueryEscape(minted.Secret.Reveal()))
 }
 
-// localURL is the gateway's address in the scheme that the caller reached it by.
+// localURL returns the gateway's URL with the scheme of the request.
 func localURL(r *http.Request, port int) string {
 	scheme := "http"
 	if r.TLS != nil {
@@ -187,7 +187,7 @@ func localURL(r *http.Request, port int) string {
 	return fmt.Sprintf("%s://localhost:%d", scheme, port)
 }
 
-// withQuery adds parameters to a callback's own, of which those of the same names go.
+// withQuery adds parameters to a callback's query, replacing those with the same names.
 func withQuery(callback string, add url.Values) string {
 	base, old, _ := strings.Cut(callback, "?")
 	var parts []string
@@ -222,7 +222,7 @@ func writeJSON(w http.ResponseWriter, status int, v any) {
 	json.NewEncoder(w).Encode(v)
 }
 
-// writeError writes an error in the envelope of the AI plane.
+// writeError writes an error in the error envelope of the AI gateway.
 func writeError(w http.ResponseWriter, err error) {
 	f := fault.From(err)
 	if f.RetryAfter > 0 {

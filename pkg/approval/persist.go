@@ -14,8 +14,8 @@ import (
 
 const fileVersion = 1
 
-// file is approvals.json. It holds no secret: tokens are made when they are
-// collected.
+// file is the content of approvals.json. It holds no secrets: a token is made only when
+// the app collects it.
 type file struct {
 	Version  int             `json:"version"`
 	Requests []requestRecord `json:"requests"`
@@ -59,7 +59,7 @@ func (t termsRecord) terms() Terms {
 	return Terms{token.Scope{Providers: t.Providers, Models: t.Models}, t.RateLimit, time.Duration(t.TTL) * time.Second}
 }
 
-// write replaces the file with what holds now, where that has changed.
+// write replaces the file with the current state if that has changed.
 func (q *Queue) write() error {
 	if q.path == "" {
 		return nil
@@ -99,7 +99,7 @@ func (q *Queue) write() error {
 	return err
 }
 
-// load reads the file into the empty queue.
+// load fills the empty queue from the file.
 func (q *Queue) load() (warnings []string, err error) {
 	if q.path == "" {
 		return nil, nil
@@ -112,21 +112,21 @@ func (q *Queue) load() (warnings []string, err error) {
 		return nil, fmt.Errorf("read approvals: %w", err)
 	}
 	if opened {
-		warnings = append(warnings, q.path+" was readable by others and has been closed")
+		warnings = append(warnings, q.path+" was readable by others; its permissions have been corrected")
 	}
 	if bad := q.decode(data); bad != nil {
 		aside, err := config.KeepAside(q.path, q.now())
 		if err != nil {
 			return warnings, fmt.Errorf("read approvals: %w: %w", bad, err)
 		}
-		q.log.Warn("the file of approvals cannot be read and is kept aside", "path", aside, "error", bad)
+		q.log.Warn("approvals file cannot be read and is kept aside", "path", aside, "error", bad)
 		return append(warnings, fmt.Sprintf("%s could not be read; it is kept as %s and no app is remembered", q.path, aside)), nil
 	}
 	q.prune()
 	return warnings, nil
 }
 
-// decode takes all of a file or nothing.
+// decode reads the whole file, or nothing if any part of it is invalid.
 func (q *Queue) decode(data []byte) error {
 	var f file
 	if err := json.NewDecoder(bytes.NewReader(data)).Decode(&f); err != nil {

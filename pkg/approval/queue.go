@@ -13,26 +13,26 @@ import (
 	"github.com/hostless/hostless/pkg/fault"
 )
 
-// The bounds of the queue.
+// Bounds of the queue.
 const (
 	maxHold    = 120 * time.Second // how long a request is held for the person
-	approvable = 5 * time.Minute   // how long a request may be answered, and its answer collected
+	approvable = 5 * time.Minute   // how long a request can be answered, and its answer collected
 	maxWaiting = 16
 )
 
-// Config is what New needs. The zero value keeps nothing on disk and asks nobody.
+// Config configures a Queue. The zero value stores nothing on disk and asks nobody.
 type Config struct {
-	Path  string // approvals.json; "" keeps nothing
-	Asker Asker  // the desktop; nil is nobody
-	// OnDialog is called with each answer that came from the desktop; it may be nil.
+	Path  string // approvals.json; "" stores nothing
+	Asker Asker  // the desktop; nil means none
+	// OnDialog is called with each answer given in a dialog; it may be nil.
 	OnDialog func(a Approval, allowed bool)
 	Now      func() time.Time
 	NewID    func() string
 	Logger   *slog.Logger
 }
 
-// Queue holds the requests that wait for a person and the grants that a person has
-// remembered. It is safe for concurrent use.
+// Queue holds the requests that wait for a person, and the grants that are remembered. It
+// is safe for concurrent use.
 type Queue struct {
 	path  string
 	asker Asker
@@ -46,18 +46,18 @@ type Queue struct {
 	entries map[string]*entry // by id
 	grants  map[string]Grant  // by origin
 	rates   rates
-	dirty   bool // the file no longer holds what is here
+	dirty   bool // the state differs from the file
 
-	writing sync.Mutex // held while the file is written; before mu
-	closed  bool       // the file is not ours any more; of writing
+	writing sync.Mutex // held while the file is written; locked before mu
+	closed  bool       // the file belongs to the next daemon; guarded by writing
 
 	closing   chan struct{}
 	closeOnce sync.Once
 	asking    sync.WaitGroup
-	dialogs   chan struct{} // as many as may be on the screen at once
+	dialogs   chan struct{} // bounds the number of dialogs on the screen
 }
 
-// state is what has become of a request.
+// state is the state of a request.
 type state string
 
 const (
@@ -67,7 +67,7 @@ const (
 	withdrawn state = "withdrawn" // replaced by another request of its origin, or expired
 )
 
-// entry is one request in the queue. What is below the chan belongs to Queue.mu.
+// entry is one request in the queue. The fields below answer are guarded by Queue.mu.
 type entry struct {
 	id      string
 	req     Request
@@ -77,12 +77,12 @@ type entry struct {
 	expires time.Time
 	state   state
 	terms   Terms
-	holders int    // HTTP requests that wait on it
+	holders int    // HTTP requests that wait for it
 	asked   bool   // a dialog has been shown
-	stop    func() // ends the dialog, or nil
+	stop    func() // closes the dialog; nil without one
 }
 
-// Approval is a request that waits, as it is listed.
+// Approval is a pending request, as it is listed.
 type Approval struct {
 	ID        string
 	CreatedAt time.Time
@@ -90,16 +90,16 @@ type Approval struct {
 	Request
 }
 
-// Verdict is what became of a request: approved with Terms, denied, or still
-// pending under ID.
+// Verdict is the outcome of a request: approved with Terms, denied, or still pending
+// under ID.
 type Verdict struct {
 	State state
 	ID    string
 	Terms Terms
 }
 
-// New makes a queue and reads what an earlier daemon has left. A file that cannot
-// be read is kept aside, and reported by the second result.
+// New returns a queue with the state that an earlier daemon stored. A file that cannot be
+// read is kept aside and reported in the warnings.
 func New(cfg Config) (*Queue, []string, error) {
 	q := &Queue{
 		path: cfg.Path, asker: cfg.Asker, now: cfg.Now, newID: cfg.NewID, log: cfg.Logger, onDialog: cfg.OnDialog,
@@ -119,9 +119,8 @@ func New(cfg Config) (*Queue, []string, error) {
 	return q, warnings, err
 }
 
-// Close ends what waits, which stays approvable by a daemon that comes later, and
-// the dialogs. When it returns the file is the next daemon's: whoever asks here
-// afterwards is sent there.
+// Close releases all held requests and closes their dialogs. Pending requests stay in the
+// file, where the next daemon finds them. After Close the file is no longer written.
 func (q *Queue) Close() {
 	q.closeOnce.Do(func() {
 		q.mu.Lock()
@@ -135,9 +134,9 @@ func (q *Queue) Close() {
 	})
 }
 
-// Register gives the verdict on a request. Where there is a desktop to ask, or the
-// caller wants to wait, it is held for at most maxHold; the verdict is pending where
-// nobody answered. An approved verdict is given once. Errors: fault.RateLimited.
+// Register returns the verdict on a request. If there is a desktop to ask, or the client
+// wants to wait, the request is held for at most maxHold. The verdict is pending if
+// nobody has answered. An approval is returned only once. The error is fault.RateLimited.
 func (q *Queue) Register(ctx context.Context, req Request, wait time.Duration) (Verdict, error) {
 	desktop := q.desktop(ctx)
 	if desktop {
@@ -156,8 +155,7 @@ func (q *Queue) Register(ctx context.Context, req Request, wait time.Duration) (
 	return q.collect(ctx, e)
 }
 
-// Connect gives the verdict on a request that a page of ours waits for: it never
-// holds.
+// Connect returns the verdict on a request of the page /connect. It never waits.
 func (q *Queue) Connect(ctx context.Context, req Request) (Verdict, error) {
 	desktop := q.desktop(ctx)
 	e, v, err := q.open(req, false, true)
@@ -170,8 +168,8 @@ func (q *Queue) Connect(ctx context.Context, req Request) (Verdict, error) {
 	return q.collect(ctx, e)
 }
 
-// Wait returns when a request is no longer pending, or after limit, with its state.
-// It collects nothing.
+// Wait returns the state of a request once it is no longer pending, or after limit. It
+// does not collect the answer.
 func (q *Queue) Wait(ctx context.Context, id string, limit time.Duration) string {
 	q.mu.Lock()
 	q.prune()
@@ -189,9 +187,9 @@ func (q *Queue) Wait(ctx context.Context, id string, limit time.Duration) string
 	return string(e.state)
 }
 
-// hold waits for the answer, as one of the entry's holders, and is none afterwards.
-// The dialog on behalf of a caller that gives up is taken off the screen; a page of
-// ours comes again soon.
+// hold waits for the answer as one of the entry's holders. When the last holder leaves
+// and dialog is set, it closes the dialog; the page /connect passes false, because it
+// polls again soon.
 func (q *Queue) hold(ctx context.Context, e *entry, limit time.Duration, dialog bool) {
 	timer := time.NewTimer(limit)
 	defer timer.Stop()
@@ -210,10 +208,10 @@ func (q *Queue) hold(ctx context.Context, e *entry, limit time.Duration, dialog 
 	}
 }
 
-// open finds the verdict on a request at once, or the entry that it waits on, which
-// it makes where there is none. With hold the entry counts as being waited on until
-// hold is called. reload is for a page of ours, which may come again while its
-// former self still waits.
+// open returns the verdict on a request if there is one, or else the entry to wait for,
+// which it creates if needed. With hold, the entry has one more holder, until hold is
+// called. reload is for the page /connect, which may be reloaded while its previous poll
+// still waits.
 func (q *Queue) open(req Request, hold, reload bool) (*entry, Verdict, error) {
 	defer q.save()
 	q.mu.Lock()
@@ -222,12 +220,12 @@ func (q *Queue) open(req Request, hold, reload bool) (*entry, Verdict, error) {
 	q.prune()
 	select {
 	case <-q.closing:
-		return nil, Verdict{}, &fault.Error{Kind: fault.RateLimited, Message: "the daemon is ending, ask again", RetryAfter: time.Second}
+		return nil, Verdict{}, &fault.Error{Kind: fault.RateLimited, Message: "the daemon is shutting down, ask again", RetryAfter: time.Second}
 	default:
 	}
 	if wait := q.rates.charge(req.Origin, now); wait > 0 {
 		return nil, Verdict{}, &fault.Error{Kind: fault.RateLimited, RetryAfter: wait,
-			Message: fmt.Sprintf("%s has asked %d times within a minute", req.Origin, maxPerMinute)}
+			Message: fmt.Sprintf("%s has asked %d times within one minute", req.Origin, maxPerMinute)}
 	}
 	if g, ok := q.grants[req.Origin]; ok && req.Run == "" {
 		if t, ok := g.terms(req, now); ok {
@@ -277,7 +275,7 @@ func (q *Queue) open(req Request, hold, reload bool) (*entry, Verdict, error) {
 	return e, Verdict{}, nil
 }
 
-// collect gives the verdict on an entry to a caller who is still there.
+// collect returns the verdict on an entry, unless the client has disconnected.
 func (q *Queue) collect(ctx context.Context, e *entry) (Verdict, error) {
 	q.mu.Lock()
 	v := Verdict{State: e.state, ID: e.id}
@@ -287,7 +285,7 @@ func (q *Queue) collect(ctx context.Context, e *entry) (Verdict, error) {
 	}
 	q.mu.Unlock()
 	if v.State == withdrawn {
-		return v, &fault.Error{Kind: fault.RateLimited, RetryAfter: 5 * time.Second, Message: fmt.Sprintf("another request of %s took its place", e.req.Origin)}
+		return v, &fault.Error{Kind: fault.RateLimited, RetryAfter: 5 * time.Second, Message: fmt.Sprintf("it was replaced by another request of %s", e.req.Origin)}
 	}
 	if v.State != pending && !disconnected {
 		q.save()
@@ -295,14 +293,14 @@ func (q *Queue) collect(ctx context.Context, e *entry) (Verdict, error) {
 	return v, ctx.Err()
 }
 
-// take gives an entry's verdict, once; q.mu is held.
+// take removes an entry and returns its verdict. q.mu must be held.
 func (q *Queue) take(e *entry) Verdict {
 	delete(q.entries, e.id)
 	q.dirty = true
 	return Verdict{State: e.state, ID: e.id, Terms: e.terms}
 }
 
-// settle ends an entry's being pending; q.mu is held.
+// settle sets an entry's final state. q.mu must be held.
 func (q *Queue) settle(e *entry, s state) {
 	e.state = s
 	q.dirty = true
@@ -322,7 +320,7 @@ func (q *Queue) endDialog(e *entry) {
 	}
 }
 
-// prune forgets what has expired; q.mu is held.
+// prune removes what has expired. q.mu must be held.
 func (q *Queue) prune() {
 	now := q.now()
 	for id, e := range q.entries {
@@ -344,8 +342,8 @@ func (q *Queue) prune() {
 	q.rates.prune(now)
 }
 
-// Decide answers a request for the person. Errors: fault.NotFound, and
-// fault.Invalid where the decision gives more than was asked for.
+// Decide answers a request on behalf of the person. Errors are fault.NotFound, and
+// fault.Invalid if the decision allows more than was asked for.
 func (q *Queue) Decide(id string, d Decision) (Approval, Terms, error) {
 	a, t, err := q.decide(id, d)
 	if err != nil {
@@ -394,7 +392,7 @@ func (e *entry) approval() Approval {
 	return Approval{ID: e.id, CreatedAt: e.created, ExpiresAt: e.expires, Request: e.req}
 }
 
-// Pending lists the requests that wait, the oldest first.
+// Pending lists the pending requests, oldest first.
 func (q *Queue) Pending() []Approval {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -409,7 +407,7 @@ func (q *Queue) Pending() []Approval {
 	return out
 }
 
-// Grants lists what is remembered, by origin.
+// Grants lists the remembered grants, sorted by origin.
 func (q *Queue) Grants() []Grant {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -422,8 +420,8 @@ func (q *Queue) Grants() []Grant {
 	return out
 }
 
-// Forget ends what is remembered of an origin, and what it was allowed but has not
-// collected. It reports whether there was anything.
+// Forget removes the grant of an origin and its approved requests that have not been
+// collected. It reports whether there was anything to remove.
 func (q *Queue) Forget(origin string) (bool, error) {
 	q.mu.Lock()
 	_, found := q.grants[origin]
@@ -442,9 +440,9 @@ func (q *Queue) Forget(origin string) (bool, error) {
 	return true, q.write()
 }
 
-// save writes the file; a failure is logged: what waits is in memory.
+// save writes the file. A failure is only logged, because the state is in memory.
 func (q *Queue) save() {
 	if err := q.write(); err != nil {
-		q.log.Error("requests of apps cannot be kept", "error", err)
+		q.log.Error("cannot store the requests of apps", "error", err)
 	}
 }

@@ -4,13 +4,14 @@ import "time"
 
 const (
 	maxPerMinute = 10
-	maxOrigins   = 1024 // whose requests are counted at once
+	maxOrigins   = 1024 // origins counted at the same time
 )
 
-// rates are the times of the requests of the last minute, by origin.
+// rates holds the times of the last minute's requests by origin.
 type rates map[string][]time.Time
 
-// charge counts a request of an origin, or gives the time until one is let in again.
+// charge counts a request of an origin. If the limit is reached, it returns the time
+// until the next one is allowed.
 func (r rates) charge(origin string, now time.Time) (wait time.Duration) {
 	times := r[origin]
 	for len(times) > 0 && now.Sub(times[0]) >= time.Minute {
@@ -27,7 +28,7 @@ func (r rates) charge(origin string, now time.Time) (wait time.Duration) {
 	return 0
 }
 
-// prune forgets origins that have been quiet for a minute.
+// prune removes origins without a request in the last minute.
 func (r rates) prune(now time.Time) {
 	for origin, times := range r {
 		if len(times) == 0 || now.Sub(times[len(times)-1]) >= time.Minute {

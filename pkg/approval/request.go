@@ -16,7 +16,7 @@ import (
 	"github.com/hostless/hostless/pkg/token"
 )
 
-// Bounds of what a request may hold.
+// Bounds of a request's fields.
 const (
 	maxBody     = 64 << 10
 	maxState    = 512
@@ -26,22 +26,23 @@ const (
 	maxRate     = 1_000_000_000
 )
 
-// Request is what an app asks for, checked: Origin is in the form of
-// config.NormalizeOrigin, Callback a URL of that origin, names printable ASCII.
+// Request is a validated request of an app: Origin has the form of
+// config.NormalizeOrigin, Callback is a URL of that origin, and names are printable
+// ASCII.
 type Request struct {
 	Origin    string
-	Callback  string // where a browser is sent back to, or ""
-	State     string // the app's own, given back unchanged
+	Callback  string // the URL that the browser is redirected to, or ""
+	State     string // opaque to us, returned unchanged
 	Scope     token.Scope
 	RateLimit int    // requests per hour; 0 is no limit
 	Process   string // the calling program as the kernel names it, or ""
-	// Run is the hostname of the `hostless run` that the caller is below, or "".
-	// Such a caller never uses what was allowed to another.
+	// Run is the host name of the `hostless run` that the client is a descendant of, or
+	// "". Such a client never uses an approval given to another.
 	Run string
 }
 
-// sameAsk reports whether a person who allowed one request has allowed the other.
-// The state is the app's own business, and new with each attempt.
+// sameAsk reports whether an approval of one request also applies to the other. State is
+// ignored: it is new with each attempt.
 func (r Request) sameAsk(o Request) bool {
 	return r.Origin == o.Origin && r.Callback == o.Callback && r.Run == o.Run && r.RateLimit == o.RateLimit &&
 		slices.Equal(r.Scope.Providers, o.Scope.Providers) && slices.Equal(r.Scope.Models, o.Scope.Models)
@@ -66,7 +67,7 @@ func parseBody(data []byte) (Request, error) {
 		if errors.As(err, &wrong) && wrong.Field != "" {
 			return Request{}, invalid(wrong.Field, "%s has the wrong type", wrong.Field)
 		}
-		return Request{}, fault.New(fault.Invalid, "the request's body is not a JSON object")
+		return Request{}, fault.New(fault.Invalid, "the request body is not a JSON object")
 	}
 	r := Request{Origin: body.Origin, Callback: body.Callback, State: body.State, Scope: token.Scope{Providers: body.Providers, Models: body.Models}}
 	if body.RateLimit != nil {
@@ -75,8 +76,8 @@ func parseBody(data []byte) (Request, error) {
 	return r, r.check()
 }
 
-// parseQuery reads the query of GET /connect: lists are comma-separated, as the
-// URL that a native handler is opened with has them.
+// parseQuery reads the query of GET /connect. Lists are comma-separated, as in the URL
+// that opens a native handler.
 func parseQuery(raw string) (Request, error) {
 	if len(raw) > maxBody {
 		return Request{}, fault.New(fault.Invalid, "the query is too long")
@@ -96,7 +97,7 @@ func parseQuery(raw string) (Request, error) {
 	}
 	if text := q.Get("rate_limit"); text != "" {
 		if r.RateLimit, err = strconv.Atoi(text); err != nil {
-			return Request{}, invalid("rate_limit", "rate_limit is a number of requests per hour")
+			return Request{}, invalid("rate_limit", "rate_limit must be a number of requests per hour")
 		}
 	}
 	if r.Callback == "" {
@@ -114,7 +115,7 @@ func splitList(text string) (names []string) {
 	return names
 }
 
-// check normalises the request and refuses what no app needs.
+// check normalizes the request and refuses fields that no app needs.
 func (r *Request) check() (err error) {
 	if r.Origin == "" {
 		return invalid("origin", "origin is missing")
@@ -128,10 +129,10 @@ func (r *Request) check() (err error) {
 		}
 	}
 	if len(r.State) > maxState || !utf8.ValidString(r.State) || strings.ContainsFunc(r.State, unicode.IsControl) {
-		return invalid("state", "state is a text of at most %d bytes without control characters", maxState)
+		return invalid("state", "state must be a text of at most %d bytes without control characters", maxState)
 	}
 	if r.RateLimit < 0 || r.RateLimit > maxRate {
-		return invalid("rate_limit", "rate_limit is a number of requests per hour, 0 for no limit")
+		return invalid("rate_limit", "rate_limit must be a number of requests per hour, 0 for no limit")
 	}
 	if r.Scope.Providers, err = checkNames("allowed_providers", r.Scope.Providers); err != nil {
 		return err
@@ -142,8 +143,8 @@ func (r *Request) check() (err error) {
 	return r.Scope.Validate()
 }
 
-// checkNames sorts a list and drops repetitions, so that the order in which an app
-// names things makes no other request of it.
+// checkNames sorts a list and removes duplicates, so that two requests with the same
+// names in another order are the same.
 func checkNames(param string, names []string) ([]string, error) {
 	if len(names) > maxNames {
 		return nil, invalid(param, "%s holds more than %d names", param, maxNames)
@@ -162,8 +163,8 @@ func printableASCII(s string) bool {
 	return !strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r > '~' })
 }
 
-// scriptSchemes are schemes whose URLs run or show what the URL itself holds: no
-// app lives there.
+// scriptSchemes are the schemes whose URLs run or show content of the URL itself. No app
+// has an origin with such a scheme.
 var scriptSchemes = []string{"javascript", "vbscript", "data", "blob", "file", "filesystem", "about", "view-source"}
 
 func checkOrigin(text string) (string, error) {
@@ -175,30 +176,30 @@ func checkOrigin(text string) (string, error) {
 		return "", err
 	}
 	if scheme, _, _ := strings.Cut(origin, ":"); slices.Contains(scriptSchemes, scheme) {
-		return "", invalid("origin", "origin has a scheme that no app has")
+		return "", invalid("origin", "the scheme of origin is not allowed")
 	}
 	return origin, nil
 }
 
-// checkCallback gives a callback without fragment; it must be a plain URL of the
-// same origin, which browsers and url.Parse read alike.
+// checkCallback returns a callback without its fragment. It must be a plain URL of the
+// same origin that browsers and url.Parse interpret alike.
 func checkCallback(text, origin string) (string, error) {
 	if len(text) > maxCallback || !printableASCII(text) || strings.ContainsAny(text, "\\<>\"`") {
-		return "", invalid("callback", "callback is no URL of at most %d printable characters", maxCallback)
+		return "", invalid("callback", "callback must be a URL of at most %d printable characters", maxCallback)
 	}
 	u, err := url.Parse(text)
 	if err != nil || u.Opaque != "" || u.Host == "" {
-		return "", invalid("callback", "callback is no URL")
+		return "", invalid("callback", "callback is not a valid URL")
 	}
 	if u.User != nil {
-		return "", invalid("callback", "callback must not hold a user or password")
+		return "", invalid("callback", "callback must not contain a user or password")
 	}
 	if u.Scheme != "http" && u.Scheme != "https" && !strings.HasSuffix(u.Scheme, "-extension") {
 		return "", invalid("callback", "callback is not an http or https URL")
 	}
 	own, err := checkOrigin(u.Scheme + "://" + u.Host)
 	if err != nil || own != origin {
-		return "", invalid("callback", "callback is not of the origin that asks")
+		return "", invalid("callback", "callback is not a URL of the origin that asks")
 	}
 	u.Fragment, u.RawFragment = "", ""
 	return u.String(), nil

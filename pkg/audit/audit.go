@@ -1,8 +1,8 @@
-// Package audit owns audit.jsonl: who administered what, one entry a line, only
-// ever added to, rotated before it grows large.
+// Package audit owns audit.jsonl, the record of every administrative action: one entry
+// per line, append-only, rotated before it grows large.
 //
-// What is an act of administration, and that no entry holds a secret, is left to
-// its callers.
+// The callers decide which actions are recorded, and must keep secrets out of the
+// entries.
 package audit
 
 import (
@@ -21,33 +21,33 @@ import (
 	"time"
 )
 
-// Entry is one act on the control socket.
+// Entry records one action on the control socket.
 type Entry struct {
 	Time    time.Time `json:"time"` // UTC
 	UID     int       `json:"uid"`
 	PID     int       `json:"pid"`
-	Program string    `json:"program"` // the executable's path, "" where it is not known
-	Run     string    `json:"run"`     // the NAME of the run that it is below, or ""
+	Program string    `json:"program"` // path of the executable, "" if it is not known
+	Run     string    `json:"run"`     // NAME of the run that the caller is a descendant of, or ""
 	Action  string    `json:"action"`  // METHOD /path
-	Target  string    `json:"target"`  // what was acted upon, or ""
+	Target  string    `json:"target"`  // what was acted on, or ""
 	Result  string    `json:"result"`  // "ok", or the type of the error
 }
 
-// The files of a log: the current one, and as many older ones as are kept.
+// Number of files, the current one included, and the default size of one.
 const (
 	maxFile = 4 << 20
 	keep    = 3
 )
 
-// Config is what New needs.
+// Config configures a Log.
 type Config struct {
 	Path    string           // audit.jsonl; required
 	Now     func() time.Time // time.Now when nil
-	MaxFile int64            // bytes of one file; 4 MiB when 0
+	MaxFile int64            // maximum size of one file in bytes; 4 MiB when 0
 }
 
-// Log is an audit log. It is safe for concurrent use. Its file is opened with the
-// first entry.
+// Log is an audit log. It is safe for concurrent use. Its file is opened with the first
+// entry.
 type Log struct {
 	path string
 	now  func() time.Time
@@ -59,7 +59,7 @@ type Log struct {
 	followers map[chan Entry]bool
 }
 
-// New makes a log; nothing is written yet.
+// New returns a log. It writes nothing yet.
 func New(cfg Config) (*Log, error) {
 	if cfg.Path == "" {
 		return nil, errors.New("audit log needs a path")
@@ -74,7 +74,7 @@ func New(cfg Config) (*Log, error) {
 	return l, nil
 }
 
-// Append writes an entry, with the present time where it has none.
+// Append writes an entry. An entry without a time gets the present one.
 func (l *Log) Append(e Entry) error {
 	if e.Time.IsZero() {
 		e.Time = l.now()
@@ -98,7 +98,7 @@ func (l *Log) Append(e Entry) error {
 	for f := range l.followers {
 		select {
 		case f <- e:
-		default: // who does not keep up is let go
+		default: // the follower is too slow: drop it
 			delete(l.followers, f)
 			close(f)
 		}
@@ -106,7 +106,8 @@ func (l *Log) Append(e Entry) error {
 	return nil
 }
 
-// ready has a file open that has room for more bytes; l.mu is held.
+// ready makes sure that the open file has room for more bytes, rotating it if necessary.
+// l.mu must be held.
 func (l *Log) ready(more int64) error {
 	if l.file != nil && l.size+more > l.max && l.size > 0 {
 		l.file.Close()
@@ -139,7 +140,7 @@ func (l *Log) ready(more int64) error {
 	return nil
 }
 
-// endLine ends a line that a crash has cut off.
+// endLine completes a line that a crash has cut off.
 func endLine(path string, f *os.File, size int64) error {
 	if size == 0 {
 		return nil
@@ -157,7 +158,7 @@ func endLine(path string, f *os.File, size int64) error {
 	return err
 }
 
-// name is the nth file, the current one being 0.
+// name returns the path of the nth file; 0 is the current one.
 func (l *Log) name(n int) string {
 	if n == 0 {
 		return l.path
@@ -165,8 +166,7 @@ func (l *Log) name(n int) string {
 	return l.path + "." + strconv.Itoa(n)
 }
 
-// Tail gives the last n entries, oldest first. Lines that cannot be read are
-// passed over.
+// Tail returns the last n entries, oldest first. It skips lines that cannot be parsed.
 func (l *Log) Tail(n int) ([]Entry, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -197,8 +197,8 @@ func (l *Log) tail(n int) ([]Entry, error) {
 	return out, nil
 }
 
-// Follow gives the last n entries and then each new one, until ctx ends, yield
-// fails, or the reader is too slow.
+// Follow calls yield with the last n entries and then with each new one, until ctx ends.
+// It returns yield's error, or an error if the reader is too slow.
 func (l *Log) Follow(ctx context.Context, n int, yield func(Entry) error) error {
 	next := make(chan Entry, 256)
 	l.mu.Lock()
@@ -235,7 +235,7 @@ func (l *Log) Follow(ctx context.Context, n int, yield func(Entry) error) error 
 	}
 }
 
-// Close closes the file. The log stays usable.
+// Close closes the file. The log remains usable: the next entry opens the file again.
 func (l *Log) Close() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -47,7 +47,7 @@ func TestAppendAndTail(t *testing.T) {
 	}
 }
 
-// TestRotation keeps a bounded number of files and loses no recent entry.
+// TestRotation: the number of files is bounded, and no recent entry is lost.
 func TestRotation(t *testing.T) {
 	dir := t.TempDir()
 	l := newLog(t, filepath.Join(dir, "audit.jsonl"), 1000)

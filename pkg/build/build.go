@@ -1,11 +1,11 @@
-// Package build tells which version of Hostless a binary is. What is done with it
-// is others' business.
+// Package build determines the version of a Hostless binary. It leaves the use of it to
+// others.
 package build
 
 import "runtime/debug"
 
-// Version is the linker's version where it is not "", else the module's, else the
-// commit's, as "dev-" and 12 digits, else "dev".
+// Version returns the linker's version if it is not "", or else the module's version, the
+// commit as "dev-" and 12 hex digits, or "dev".
 func Version(linked string) string {
 	if linked != "" {
 		return linked

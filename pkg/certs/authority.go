@@ -1,11 +1,11 @@
-// Package certs owns the local certificate authority: its key, the leaves that
-// it signs for the names that Hostless serves, the certificate bundle for child
-// processes, and the trust stores that learn of it.
+// Package certs owns the local certificate authority: its key, the leaves that it signs
+// for the names that Hostless serves, the certificate bundle for child processes, and its
+// installation in trust stores.
 //
-// The authority can vouch for `localhost` and names below it and for loopback
-// addresses, and for nothing else: the constraint is in its own certificate
-// (RFC 5280 §4.2.1.10), so its key is worthless elsewhere. Which names are
-// served is the caller's business.
+// The authority can only sign for `localhost`, names below it, the configured domains and
+// loopback addresses. The name constraint is part of its own certificate (RFC 5280
+// §4.2.1.10), so a stolen key is worthless for other names. The caller decides which
+// names are served.
 package certs
 
 import (
@@ -33,28 +33,28 @@ import (
 	"github.com/hostless/hostless/pkg/config"
 )
 
-// How long certificates last. Browsers put no limit on a locally trusted
-// authority; its leaves are cheap, so they are short.
+// Lifetimes of certificates. Browsers do not limit the lifetime of a locally trusted
+// authority. Leaves are cheap to make, so they are short-lived.
 const (
 	authorityLife = 5 * 365 * 24 * time.Hour
 	leafLife      = 7 * 24 * time.Hour
-	leafRenew     = leafLife / 3 // renewed when this much is left
-	backdate      = time.Hour    // for clocks that are behind
+	leafRenew     = leafLife / 3 // a leaf is renewed when this much of its life is left
+	backdate      = time.Hour    // tolerates clocks that are behind
 	maxLeaves     = 1024
 )
 
 // Config configures an Authority.
 type Config struct {
-	Dir    string                 // required: where ca.crt and ca.key live
-	Serves func(host string) bool // whether a leaf may be made for a name below localhost or Domains; nil: none
-	// Domains are names besides localhost that the authority vouches for what is below
-	// them. One that was made for others is replaced.
+	Dir    string                 // directory of ca.crt and ca.key; required
+	Serves func(host string) bool // reports whether a leaf may be made for a name below localhost or Domains; nil means never
+	// Domains are the domains besides localhost below which the authority may sign names.
+	// An existing authority that was made for other domains is replaced.
 	Domains []string
 	Now     func() time.Time // nil: time.Now
 	Logger  *slog.Logger     // nil: none
 }
 
-// Authority signs leaves. It is safe for concurrent use.
+// Authority signs leaf certificates. It is safe for concurrent use.
 type Authority struct {
 	cfg  Config
 	cert *x509.Certificate
@@ -64,9 +64,8 @@ type Authority struct {
 	leaves map[string]*leaf
 }
 
-// New opens the authority in cfg.Dir, or makes one where there is none. Files
-// that cannot be used are kept aside and reported; an expired authority is
-// replaced likewise.
+// New opens the authority in cfg.Dir, or creates it if there is none. Files that cannot
+// be used, and an expired authority, are kept aside, logged and replaced.
 func New(cfg Config) (*Authority, error) {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
@@ -86,7 +85,7 @@ func New(cfg Config) (*Authority, error) {
 		return a, nil
 	}
 	if !errors.Is(err, fs.ErrNotExist) {
-		cfg.Logger.Warn("certificate authority cannot be used and is replaced: run `hostless trust` again", "err", err)
+		cfg.Logger.Warn("certificate authority cannot be used and is replaced; run `hostless trust` again", "err", err)
 		for _, path := range []string{CertPath(cfg.Dir), keyPath(cfg.Dir)} {
 			if _, err := config.KeepAside(path, cfg.Now()); err != nil && !errors.Is(err, fs.ErrNotExist) {
 				return nil, err
@@ -96,25 +95,25 @@ func New(cfg Config) (*Authority, error) {
 	return a, a.create()
 }
 
-// CertPath is where the authority's certificate is kept.
+// CertPath returns the path of the authority's certificate in dir.
 func CertPath(dir string) string { return filepath.Join(dir, "ca.crt") }
 
 func keyPath(dir string) string { return filepath.Join(dir, "ca.key") }
 
-// Fingerprint is the SHA-256 of the authority's certificate, in hex.
+// Fingerprint returns the SHA-256 of the authority's certificate, in hex.
 func (a *Authority) Fingerprint() string { return Fingerprint(a.cert) }
 
-// Fingerprint is the SHA-256 of a certificate, in hex.
+// Fingerprint returns the SHA-256 of a certificate, in hex.
 func Fingerprint(cert *x509.Certificate) string {
 	sum := sha256.Sum256(cert.Raw)
 	return hex.EncodeToString(sum[:])
 }
 
-// Expires is when the authority itself ends.
+// Expires returns the time when the authority's certificate expires.
 func (a *Authority) Expires() time.Time { return a.cert.NotAfter }
 
-// Load reads the authority's certificate without its key, for who only wants to
-// trust it. Without one it is fs.ErrNotExist.
+// Load reads the authority's certificate without its key, for callers that only install
+// or check trust. The error is fs.ErrNotExist if there is no authority.
 func Load(dir string) (*x509.Certificate, error) {
 	data, err := os.ReadFile(CertPath(dir))
 	if err != nil {
@@ -122,7 +121,7 @@ func Load(dir string) (*x509.Certificate, error) {
 	}
 	block, _ := pem.Decode(data)
 	if block == nil || block.Type != "CERTIFICATE" {
-		return nil, fmt.Errorf("%s holds no certificate", CertPath(dir))
+		return nil, fmt.Errorf("%s contains no certificate", CertPath(dir))
 	}
 	return x509.ParseCertificate(block.Bytes)
 }
@@ -141,7 +140,7 @@ func (a *Authority) load() error {
 	}
 	block, _ := pem.Decode(data)
 	if block == nil {
-		return fmt.Errorf("%s holds no key", keyPath(a.cfg.Dir))
+		return fmt.Errorf("%s contains no key", keyPath(a.cfg.Dir))
 	}
 	parsed, err := x509.ParsePKCS8PrivateKey(block.Bytes)
 	if err != nil {
@@ -152,16 +151,16 @@ func (a *Authority) load() error {
 		return fmt.Errorf("key and certificate do not belong together")
 	}
 	if a.cfg.Now().Add(leafLife).After(cert.NotAfter) {
-		return fmt.Errorf("the certificate ends at %s", cert.NotAfter.Format(time.RFC3339))
+		return fmt.Errorf("the certificate expires at %s", cert.NotAfter.Format(time.RFC3339))
 	}
 	if want := a.permitted(); !slices.Equal(cert.PermittedDNSDomains, want) {
-		return fmt.Errorf("it vouches for names below %s, and not for those below %s", strings.Join(cert.PermittedDNSDomains, ", "), strings.Join(want, ", "))
+		return fmt.Errorf("it is limited to names below %s, not %s", strings.Join(cert.PermittedDNSDomains, ", "), strings.Join(want, ", "))
 	}
 	a.cert, a.key = cert, key
 	return nil
 }
 
-// permitted are the names below which the authority may vouch for any.
+// permitted lists the domains below which the authority may sign names.
 func (a *Authority) permitted() []string {
 	return append([]string{localhostName}, a.cfg.Domains...)
 }
@@ -182,7 +181,7 @@ func (a *Authority) create() error {
 		BasicConstraintsValid: true,
 		MaxPathLenZero:        true,
 		KeyUsage:              x509.KeyUsageCertSign | x509.KeyUsageCRLSign,
-		// A dNSName constraint holds the name itself and all below it.
+		// A dNSName constraint permits the name itself and all names below it.
 		PermittedDNSDomainsCritical: true,
 		PermittedDNSDomains:         a.permitted(),
 		PermittedIPRanges: []*net.IPNet{
@@ -205,7 +204,7 @@ func (a *Authority) create() error {
 	if err := config.WritePrivate(keyPath(a.cfg.Dir), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: pkcs8})); err != nil {
 		return err
 	}
-	// The certificate comes last: where it is, the key is.
+	// The certificate is written last, so that it never exists without its key.
 	return config.WritePrivate(CertPath(a.cfg.Dir), encode(der))
 }
 
@@ -213,7 +212,7 @@ func encode(der []byte) []byte {
 	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
 }
 
-// serial is 128 random bits, positive.
+// serial returns a positive random number of 128 bits.
 func serial() *big.Int {
 	n, err := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 127))
 	if err != nil {

@@ -9,7 +9,7 @@ import (
 	"github.com/hostless/hostless/pkg/config"
 )
 
-// systemBundles are where systems keep their trusted certificates in one file.
+// systemBundles are the single-file bundles of trusted certificates of common systems.
 var systemBundles = []string{
 	"/etc/ssl/certs/ca-certificates.crt",                // Debian, Arch, Gentoo
 	"/etc/pki/tls/certs/ca-bundle.crt",                  // Fedora
@@ -18,11 +18,11 @@ var systemBundles = []string{
 	"/etc/ssl/cert.pem",                                 // Alpine, macOS
 }
 
-// Bundle writes a file that holds the system's trusted certificates and the
-// authority's own, and gives its path: for programs that take one file in place
-// of the system's (SSL_CERT_FILE, REQUESTS_CA_BUNDLE). base is the bundle that the
-// user had chosen, "" for the system's. It is false where there is nothing to
-// add to: a bundle of our certificate alone would cut a program off from the web.
+// Bundle writes a file with the system's trusted certificates and the authority's own,
+// and returns its path. It is for programs that take one file instead of the system's
+// store (SSL_CERT_FILE, REQUESTS_CA_BUNDLE). base is the bundle that the user has
+// configured, "" for the system's. The result is false if there is no bundle to extend:
+// one with only our certificate would break all TLS connections to the internet.
 func Bundle(dir, base string) (string, bool, error) {
 	cert, err := Load(dir)
 	if err != nil {

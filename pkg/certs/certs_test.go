@@ -95,8 +95,8 @@ func TestSecondStartKeepsTheAuthority(t *testing.T) {
 	}
 }
 
-// TestDomains has an authority vouch for what is below other names too only where it was
-// made for them, and be replaced where it was made for others.
+// TestDomains: the authority signs names below other domains only if it was made for
+// them, and is replaced when the domains change.
 func TestDomains(t *testing.T) {
 	dir, now := t.TempDir(), time.Now()
 	first := open(t, dir, &now).Fingerprint()
@@ -162,7 +162,8 @@ func TestManyAtOnceGetOneLeaf(t *testing.T) {
 	}
 }
 
-// TestConstraint: what the authority's key signs for another name is refused.
+// TestConstraint: clients reject a certificate that the authority's key signed for any
+// other name.
 func TestConstraint(t *testing.T) {
 	dir, now := t.TempDir(), time.Now()
 	open(t, dir, &now)
@@ -183,16 +184,16 @@ func TestBundle(t *testing.T) {
 	open(t, dir, &now)
 	other := t.TempDir()
 	open(t, other, &now)
-	base := filepath.Join(other, "ca.crt") // somebody's own bundle of one certificate
+	base := filepath.Join(other, "ca.crt") // a bundle of the user with one certificate
 	path, ok, err := certs.Bundle(dir, base)
 	if err != nil || !ok {
 		t.Fatal(ok, err)
 	}
 	content, _ := os.ReadFile(path)
 	if n := strings.Count(string(content), "BEGIN CERTIFICATE"); n != 2 {
-		t.Errorf("the bundle holds %d certificates, want 2", n)
+		t.Errorf("the bundle contains %d certificates, want 2", n)
 	}
 	if _, ok, _ := certs.Bundle(dir, filepath.Join(other, "missing")); ok {
-		t.Error("a bundle was made of our certificate alone")
+		t.Error("a bundle with only our certificate was written")
 	}
 }

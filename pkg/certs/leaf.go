@@ -23,14 +23,16 @@ import (
 // localhostName is the name of the leaf for localhost and the loopback addresses.
 const localhostName = "localhost"
 
-// leaf is one name's certificate; its lock makes renewal happen once.
+// leaf is the certificate of one name. Its mutex makes concurrent requests renew it only
+// once.
 type leaf struct {
 	mu   sync.Mutex
 	cert *tls.Certificate
 	used time.Time // guarded by Authority.mu
 }
 
-// TLSConfig is the server side: HTTP/2 and HTTP/1.1, leaves by SNI.
+// TLSConfig returns the server's configuration: HTTP/2 and HTTP/1.1, with the leaf
+// selected by SNI.
 func (a *Authority) TLSConfig() *tls.Config {
 	return &tls.Config{
 		MinVersion: tls.VersionTLS12,
@@ -38,7 +40,7 @@ func (a *Authority) TLSConfig() *tls.Config {
 		GetCertificate: func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
 			cert, err := a.GetCertificate(hello)
 			if errors.Is(err, errNotServed) {
-				return nil, nil // so crypto/tls says that it does not know the name
+				return nil, nil // makes crypto/tls send the alert unrecognized_name
 			}
 			return cert, err
 		},
@@ -47,9 +49,9 @@ func (a *Authority) TLSConfig() *tls.Config {
 
 var errNotServed = errors.New("no app is served under that name")
 
-// GetCertificate gives the leaf for the name that the client asks for. Without
-// a name, as with an IP address, it is bare localhost's. A name that is not
-// served gets none, and the handshake ends.
+// GetCertificate returns the leaf for the server name of the handshake; without one, as
+// for an IP address, the leaf of localhost. A name that is not served is an error, and
+// the handshake fails.
 func (a *Authority) GetCertificate(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
 	name := strings.ToLower(strings.TrimSuffix(hello.ServerName, "."))
 	if name == "" {
@@ -61,7 +63,7 @@ func (a *Authority) GetCertificate(hello *tls.ClientHelloInfo) (*tls.Certificate
 	return a.leaf(name)
 }
 
-// below reports whether the authority may vouch for a name.
+// below reports whether the authority may sign the name.
 func (a *Authority) below(name string) bool {
 	return slices.ContainsFunc(a.permitted(), func(domain string) bool { return strings.HasSuffix(name, "."+domain) })
 }
@@ -91,7 +93,7 @@ func (a *Authority) leaf(name string) (*tls.Certificate, error) {
 	return cert, nil
 }
 
-// makeRoom drops the leaf that was used longest ago. The caller holds a.mu.
+// makeRoom drops the least recently used leaf if there are too many. a.mu must be held.
 func (a *Authority) makeRoom() {
 	if len(a.leaves) < maxLeaves {
 		return
@@ -132,13 +134,13 @@ func (a *Authority) sign(name string, now time.Time) (*tls.Certificate, error) {
 	}
 	if name == localhostName {
 		if err := a.keep(der, key); err != nil {
-			a.cfg.Logger.Warn("the certificate of localhost is not kept on disk", "err", err)
+			a.cfg.Logger.Warn("cannot store the certificate of localhost", "err", err)
 		}
 	}
 	return &tls.Certificate{Certificate: [][]byte{der, a.cert.Raw}, PrivateKey: key, Leaf: parsed}, nil
 }
 
-// keep leaves bare localhost's certificate on disk for other local servers.
+// keep stores the certificate of localhost on disk, for other local servers.
 func (a *Authority) keep(der []byte, key *ecdsa.PrivateKey) error {
 	pkcs8, err := x509.MarshalPKCS8PrivateKey(key)
 	if err != nil {

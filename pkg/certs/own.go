@@ -9,27 +9,27 @@ import (
 	"time"
 )
 
-// ownLook is how often an own certificate's files are looked at for a new one.
+// ownLook is how often the files are checked for changes.
 const ownLook = 5 * time.Second
 
-// Own is a certificate of the person's own, as mkcert or a company's authority makes it.
-// It is read again when its files change. It is safe for concurrent use.
+// Own is a certificate that the user provides, for example from mkcert or a company's
+// authority. It is reloaded when its files change. It is safe for concurrent use.
 type Own struct {
 	CertFile, KeyFile string
-	// Failed is called after each look at the files, with nil where they can be used; it
+	// Failed is called after each check of the files, with nil if they can be used. It
 	// may be nil.
 	Failed func(error)
 
 	mu     sync.Mutex
 	cert   *tls.Certificate
-	read   time.Time // the newer file's, as it was read
+	read   time.Time // modification time of the newer file when it was read
 	looked time.Time
 }
 
-// Before gives a GetCertificate that has the own certificate served for the names that
-// it has, and next's for all others.
+// Before returns a GetCertificate function that serves the user's certificate for the
+// names in it, and calls next for all others.
 func (o *Own) Before(next func(*tls.ClientHelloInfo) (*tls.Certificate, error)) func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
-	o.current() // so that what is wrong with it is known at once
+	o.current() // reports a problem at once
 	return func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
 		name := strings.ToLower(strings.TrimSuffix(hello.ServerName, "."))
 		if name == "" {
@@ -42,7 +42,7 @@ func (o *Own) Before(next func(*tls.ClientHelloInfo) (*tls.Certificate, error)) 
 	}
 }
 
-// current gives the certificate; nil where it cannot be used.
+// current returns the certificate, or nil if none could be loaded.
 func (o *Own) current() *tls.Certificate {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -58,15 +58,15 @@ func (o *Own) current() *tls.Certificate {
 		}
 	}
 	if err == nil && time.Now().After(o.cert.Leaf.NotAfter) {
-		err = fmt.Errorf("%s ended at %s", o.CertFile, o.cert.Leaf.NotAfter.Format(time.RFC3339))
+		err = fmt.Errorf("%s expired at %s", o.CertFile, o.cert.Leaf.NotAfter.Format(time.RFC3339))
 	}
 	if o.Failed != nil {
 		o.Failed(err)
 	}
-	return o.cert // one that was good stays while its files are being replaced
+	return o.cert // a good certificate stays in use while its files are being replaced
 }
 
-// newest is when the newer of two files was changed.
+// newest returns the latest modification time of the files.
 func newest(files ...string) (at time.Time, err error) {
 	for _, file := range files {
 		info, err := os.Stat(file)

@@ -10,12 +10,12 @@ import (
 	"github.com/hostless/hostless/pkg/certs"
 )
 
-// TestOwnCertificate serves an own certificate for the names that it has, and the local
-// authority's for others; files that cannot be used are reported and change nothing.
+// TestOwnCertificate: the user's certificate is served for the names in it, and the local
+// authority's for all others. Unusable files are reported and change nothing.
 func TestOwnCertificate(t *testing.T) {
 	dir, now := t.TempDir(), time.Now()
 	a := open(t, dir, &now)
-	if _, err := a.GetCertificate(&tls.ClientHelloInfo{ServerName: "localhost"}); err != nil { // leaves its files
+	if _, err := a.GetCertificate(&tls.ClientHelloInfo{ServerName: "localhost"}); err != nil { // stores its files
 		t.Fatal(err)
 	}
 	other := t.TempDir()

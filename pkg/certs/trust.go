@@ -13,35 +13,35 @@ import (
 	"strings"
 )
 
-// The states of a trust store.
+// States of a trust store.
 const (
-	Trusted     = "trusted"     // the authority is in it
-	Untrusted   = "untrusted"   // it is not
-	Unavailable = "unavailable" // the store exists, the tool that changes it does not
-	Failed      = "failed"      // the tool refused
+	Trusted     = "trusted"     // the store contains the authority
+	Untrusted   = "untrusted"   // the store does not contain it
+	Unavailable = "unavailable" // the store exists, but the tool to change it is not installed
+	Failed      = "failed"      // the tool failed
 )
 
-// StoreResult is how the authority stands in one trust store.
+// StoreResult is the state of one trust store.
 type StoreResult struct {
 	Store  string `json:"store"` // system, nss, java
 	Path   string `json:"path"`
 	State  string `json:"state"`
-	Detail string `json:"detail,omitempty"` // why, or the command that mends it
+	Detail string `json:"detail,omitempty"` // the reason, or the command that fixes it
 }
 
-// Trust installs the authority in trust stores and takes it out again. It runs
-// the stores' own tools: update-ca-certificates and its kin, security(1) on
-// macOS, certutil for NSS, keytool for Java.
+// Trust installs the authority in trust stores and removes it. It runs the stores' own
+// tools: update-ca-certificates and its equivalents, security(1) on macOS, certutil for
+// NSS, and keytool for Java.
 type Trust struct {
 	Dir    string                            // the authority's directory
 	Getenv func(string) string               // nil: os.Getenv
-	Run    Runner                            // nil: runs the command
+	Run    Runner                            // nil: runs the command with os/exec
 	Look   func(name string) (string, error) // nil: exec.LookPath
 	Root   string                            // prefix of the system's paths, for tests
-	Sudo   bool                              // system stores may be changed through sudo
+	Sudo   bool                              // allows sudo for changing system stores
 }
 
-// Runner runs a command with standard input and gives its combined output.
+// Runner runs a command with the given standard input and returns its combined output.
 type Runner func(ctx context.Context, stdin []byte, name string, args ...string) ([]byte, error)
 
 func (t *Trust) defaults() {
@@ -60,7 +60,7 @@ func (t *Trust) defaults() {
 	}
 }
 
-// store is one place that certificates are trusted from.
+// store is one trust store.
 type store interface {
 	name() string
 	path() string
@@ -70,18 +70,18 @@ type store interface {
 	remove(ctx context.Context, cert *x509.Certificate) error
 }
 
-// errNoTool says that a store exists whose tool does not.
+// errNoTool means that a store exists but the tool to change it is not installed.
 type errNoTool struct{ tool, install string }
 
 func (e errNoTool) Error() string { return e.tool + " is not installed: " + e.install }
 
-// Status tells how each store that was found stands.
+// Status returns the state of each store that was found.
 func (t Trust) Status(ctx context.Context) ([]StoreResult, error) {
 	return t.each(ctx, func(store, *x509.Certificate, bool) error { return nil })
 }
 
-// Install puts the authority into each store that was found and does not have
-// it. One store's failure is in its result and keeps no other from being done.
+// Install adds the authority to each store that does not have it. A failure is reported
+// in the store's result and does not stop the others.
 func (t Trust) Install(ctx context.Context) ([]StoreResult, error) {
 	return t.each(ctx, func(s store, cert *x509.Certificate, has bool) error {
 		if has {
@@ -91,7 +91,7 @@ func (t Trust) Install(ctx context.Context) ([]StoreResult, error) {
 	})
 }
 
-// Uninstall takes the authority out of each store that has it.
+// Uninstall removes the authority from each store that has it.
 func (t Trust) Uninstall(ctx context.Context) ([]StoreResult, error) {
 	return t.each(ctx, func(s store, cert *x509.Certificate, has bool) error {
 		if !has {
@@ -119,7 +119,7 @@ func (t *Trust) one(ctx context.Context, s store, cert *x509.Certificate, do fun
 	has, err := s.has(ctx, cert)
 	if err == nil {
 		if err = do(s, cert, has); err == nil {
-			has, err = s.has(ctx, cert) // the report is of what was seen
+			has, err = s.has(ctx, cert) // report the state as it is, not as it should be
 		}
 	}
 	var noTool errNoTool
@@ -136,13 +136,13 @@ func (t *Trust) one(ctx context.Context, s store, cert *x509.Certificate, do fun
 	return r
 }
 
-// nickname is what NSS and Java know the authority by; the fingerprint keeps
-// two homes apart.
+// nickname names the authority in NSS and Java stores. The fingerprint distinguishes the
+// authorities of several homes.
 func nickname(cert *x509.Certificate) string { return "hostless-" + Fingerprint(cert)[:16] }
 
 func pemOf(cert *x509.Certificate) []byte { return encode(cert.Raw) }
 
-// command runs a tool and puts its output into the error.
+// command runs a tool and includes its output in the error.
 func (t *Trust) command(ctx context.Context, stdin []byte, name string, args ...string) ([]byte, error) {
 	out, err := t.Run(ctx, stdin, name, args...)
 	if err != nil {
@@ -151,12 +151,12 @@ func (t *Trust) command(ctx context.Context, stdin []byte, name string, args ...
 	return out, nil
 }
 
-// privileged runs a command that changes the system, through sudo where that
-// was allowed and is needed.
+// privileged runs a command that changes the system, through sudo if that is needed and
+// allowed.
 func (t *Trust) privileged(ctx context.Context, stdin []byte, name string, args ...string) error {
 	if os.Geteuid() != 0 && t.Root == "" {
 		if !t.Sudo {
-			return fmt.Errorf("needs root: run `hostless trust` on a terminal, where it can ask sudo")
+			return fmt.Errorf("needs root: run `hostless trust` in a terminal, where it can use sudo")
 		}
 		args = append([]string{"--prompt=hostless: password for sudo, to change the system's trust store: ", "--", name}, args...)
 		name = "sudo"
@@ -165,7 +165,7 @@ func (t *Trust) privileged(ctx context.Context, stdin []byte, name string, args 
 	return err
 }
 
-// sameCertificate reports whether PEM data holds the certificate.
+// sameCertificate reports whether PEM data contains the certificate.
 func sameCertificate(data []byte, cert *x509.Certificate) bool {
 	for {
 		var block *pem.Block

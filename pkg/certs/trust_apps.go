@@ -9,14 +9,14 @@ import (
 	"strings"
 )
 
-// sha1Of is the name that security(1) knows a certificate by; nothing is
-// secured with it.
+// sha1Of returns the SHA-1 by which security(1) identifies a certificate. No security
+// depends on it.
 func sha1Of(cert *x509.Certificate) string {
 	sum := sha1.Sum(cert.Raw)
 	return strings.ToUpper(hex.EncodeToString(sum[:]))
 }
 
-// nssStores finds the databases of Chromium and of each Firefox profile.
+// nssStores finds the NSS databases of Chromium and of each Firefox profile.
 func (t *Trust) nssStores() []store {
 	home := t.Getenv("HOME")
 	if home == "" {
@@ -76,7 +76,7 @@ func (s nssStore) remove(ctx context.Context, cert *x509.Certificate) error {
 	return err
 }
 
-// javaStores finds the store of the Java that JAVA_HOME names.
+// javaStores finds the store of the Java installation in JAVA_HOME.
 func (t *Trust) javaStores() []store {
 	home := t.Getenv("JAVA_HOME")
 	if home == "" {

@@ -10,8 +10,8 @@ import (
 	"runtime"
 )
 
-// anchors are where Linux systems take certificates from, and the tool that
-// rebuilds their bundles.
+// anchors lists the directories of additional trusted certificates on Linux systems, with
+// the command that rebuilds the bundles.
 var anchors = []struct {
 	dir  string
 	tool string
@@ -37,7 +37,7 @@ func (t *Trust) stores() []store {
 	return append(append(out, t.nssStores()...), t.javaStores()...)
 }
 
-// linuxStore is the system's store on Linux.
+// linuxStore is the system's trust store on Linux.
 type linuxStore struct {
 	t    *Trust
 	dir  string
@@ -82,8 +82,8 @@ func (s linuxStore) remove(ctx context.Context, cert *x509.Certificate) error {
 	return s.t.privileged(ctx, nil, tool, s.args...)
 }
 
-// darwinStore is the login keychain: no password of an administrator is needed,
-// macOS asks the person itself.
+// darwinStore is the login keychain. It needs no administrator's password; macOS asks the
+// user itself.
 type darwinStore struct{ t *Trust }
 
 func (s darwinStore) name() string { return "system" }

@@ -22,7 +22,7 @@ func states(results []certs.StoreResult) []string {
 	return out
 }
 
-// TestTrustSystem drives a Debian-like system store below a root of its own.
+// TestTrustSystem drives a system store like Debian's below its own root directory.
 func TestTrustSystem(t *testing.T) {
 	root, dir, now := t.TempDir(), t.TempDir(), time.Now()
 	a := open(t, dir, &now)
@@ -38,7 +38,7 @@ func TestTrustSystem(t *testing.T) {
 		Run: func(ctx context.Context, stdin []byte, name string, args ...string) ([]byte, error) {
 			ran = append(ran, name)
 			if !strings.HasPrefix(name, "/bin/") {
-				return nil, nil // the rebuild itself is the system's affair
+				return nil, nil // the rebuild itself belongs to the system
 			}
 			cmd := exec.CommandContext(ctx, name, args...)
 			cmd.Stdin = strings.NewReader(string(stdin))
@@ -70,7 +70,7 @@ func TestTrustSystem(t *testing.T) {
 	check("uninstall", results, err, "system untrusted")
 }
 
-// TestTrustNSS uses the real certutil on a fresh database like Chromium's.
+// TestTrustNSS runs the real certutil on an empty database like Chromium's.
 func TestTrustNSS(t *testing.T) {
 	certutil := harness.Need(t, "certutil")
 	home, dir, now := t.TempDir(), t.TempDir(), time.Now()
@@ -107,7 +107,7 @@ func TestTrustNSS(t *testing.T) {
 	}
 }
 
-// TestTrustJava uses the real keytool on a store of its own.
+// TestTrustJava runs the real keytool on its own store.
 func TestTrustJava(t *testing.T) {
 	if testing.Short() {
 		t.Skip("keytool starts slowly")

@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// TestUnknownNames: a browser learns that the name is not known, not that
-// something broke.
+// TestUnknownNames: the handshake for an unknown name fails with the alert
+// unrecognized_name, not with an internal error.
 func TestUnknownNames(t *testing.T) {
 	now := time.Now()
 	a := open(t, t.TempDir(), &now)

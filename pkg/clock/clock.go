@@ -1,30 +1,30 @@
-// Package clock is the time as a value, so that tests decide when it passes.
+// Package clock abstracts the time, so that tests control it.
 //
-// Whoever waits or compares times takes a Clock; nil is the system's, through
-// package time and without a further call. Deadlines of sockets stay with the
-// kernel's time: what it enforces cannot be set from here.
+// Code that waits or compares times takes a Clock. A nil Clock is the system's, used
+// directly through package time. Socket deadlines are not covered: the kernel enforces
+// them in real time.
 package clock
 
 import "time"
 
-// Clock tells the time and wakes up. It is safe for concurrent use. A nil Clock,
-// with the functions of this package, is the system's.
+// Clock tells the time and starts timers. It is safe for concurrent use. The functions of
+// this package accept a nil Clock, which is the system's.
 type Clock interface {
-	// Now is the time.
+	// Now returns the current time.
 	Now() time.Time
-	// AfterFunc has f called in a goroutine of its own once d has passed.
+	// AfterFunc calls f in its own goroutine after d.
 	AfterFunc(d time.Duration, f func()) Timer
-	// NewTimer gives a channel that gets the time once d has passed.
+	// NewTimer returns a channel that receives the time after d.
 	NewTimer(d time.Duration) (<-chan time.Time, Timer)
 }
 
-// Timer is what *time.Timer can do: see there.
+// Timer has the methods of *time.Timer, with the same meaning.
 type Timer interface {
 	Stop() bool
 	Reset(d time.Duration) bool
 }
 
-// Now is the time by c, by the system where c is nil.
+// Now returns the time of c, or time.Now() if c is nil.
 func Now(c Clock) time.Time {
 	if c == nil {
 		return time.Now()
@@ -32,7 +32,7 @@ func Now(c Clock) time.Time {
 	return c.Now()
 }
 
-// AfterFunc is c's, or time.AfterFunc where c is nil.
+// AfterFunc calls c.AfterFunc, or time.AfterFunc if c is nil.
 func AfterFunc(c Clock, d time.Duration, f func()) Timer {
 	if c == nil {
 		return time.AfterFunc(d, f)
@@ -40,7 +40,7 @@ func AfterFunc(c Clock, d time.Duration, f func()) Timer {
 	return c.AfterFunc(d, f)
 }
 
-// NewTimer is c's, or time.NewTimer and its channel where c is nil.
+// NewTimer calls c.NewTimer, or time.NewTimer if c is nil.
 func NewTimer(c Clock, d time.Duration) (<-chan time.Time, Timer) {
 	if c == nil {
 		timer := time.NewTimer(d)

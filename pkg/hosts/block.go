@@ -1,9 +1,9 @@
-// Package hosts owns the managed block of the hosts file: the names of local
-// apps, for programs whose resolver does not know `*.localhost` (Safari, and
-// whatever asks the system).
+// Package hosts owns the managed block of the hosts file: the names of local apps, for
+// programs that use the system's resolver where it does not know `*.localhost`, such as
+// Safari.
 //
-// Everything outside the block belongs to somebody else and stays as it is, to
-// the byte. Which names go in is the caller's business.
+// Everything outside the block belongs to the user and stays unchanged, byte for byte.
+// The caller decides which names the block contains.
 package hosts
 
 import (
@@ -15,18 +15,18 @@ import (
 	"github.com/hostless/hostless/pkg/appname"
 )
 
-// The lines that enclose the block.
+// Lines and marks of the block.
 const (
 	begin = "# BEGIN hostless (managed: hostless hosts sync|clean)"
 	end   = "# END hostless"
-	// mark ends the block's lines of names that are not below localhost.
+	// mark ends a line of the block whose name is not below localhost.
 	mark = " # hostless"
-	// unended, at the end of the block's first line, says that the line above,
-	// the file's last, had no line end before there was a block.
+	// unended is appended to the block's first line if the file's last line had no
+	// newline before the block was added.
 	unended = " (the line above had no end)"
 )
 
-// line is one line of the file with its own ending.
+// line is a line of the file and its line ending.
 type line struct{ text, ending string }
 
 func split(content []byte) []line {
@@ -54,8 +54,7 @@ func split(content []byte) []line {
 func isBegin(l line) bool { return strings.HasPrefix(strings.TrimSpace(l.text), "# BEGIN hostless") }
 func isEnd(l line) bool   { return strings.TrimSpace(l.text) == end }
 
-// ours reports whether a line has the form that the block's lines have, and the
-// name it gives.
+// ours reports whether a line has the form of the block's lines, and returns its name.
 func ours(l line) (string, bool) {
 	text, marked := strings.CutSuffix(strings.TrimSpace(l.text), mark)
 	fields := strings.Fields(text)
@@ -65,12 +64,13 @@ func ours(l line) (string, bool) {
 	return fields[1], marked || strings.HasSuffix(fields[1], appname.Suffix)
 }
 
-// Edit gives the content with a block of exactly these names; without names,
-// with no block at all. Names are host names below `.localhost`; each gets an
-// IPv4 and an IPv6 line. Lines outside the block, their endings included, stay
-// as they are, also those that somebody put into the block. A block whose end
-// was lost ends at the first line that is not of its form; several blocks become
-// one. A file whose last line has no end gets that back without the block.
+// Edit returns content with a block of exactly these host names, each with an IPv4 and an
+// IPv6 line. Without names it removes the block. Lines that are not of the block's form
+// stay as they are with their line endings, even inside the block.
+//
+// A block without an end line ends at the first line that is not of its form. Several
+// blocks become one. If the last line of the file had no newline before the block was
+// added, it has none again when the block is removed.
 func Edit(content []byte, names []string) ([]byte, error) {
 	for _, name := range names {
 		if !valid(name) {
@@ -119,7 +119,7 @@ func Edit(content []byte, names []string) ([]byte, error) {
 		for _, name := range names {
 			tail := ""
 			if !strings.HasSuffix(name, appname.Suffix) {
-				tail = mark // a name that a person may have written as well
+				tail = mark // the user may have such a line too: only marked lines are ours
 			}
 			block = append(block, line{"127.0.0.1 " + name + tail, eol}, line{"::1 " + name + tail, eol})
 		}
@@ -134,7 +134,7 @@ func Edit(content []byte, names []string) ([]byte, error) {
 	return b.Bytes(), nil
 }
 
-// blockEnd gives the index of the block's last line.
+// blockEnd returns the index of the block's last line.
 func blockEnd(lines []line, from int) int {
 	for i := from + 1; i < len(lines) && !isBegin(lines[i]); i++ {
 		if isEnd(lines[i]) {
@@ -151,7 +151,7 @@ func blockEnd(lines []line, from int) int {
 	return last
 }
 
-// Names gives the names of the block, sorted; empty without one.
+// Names returns the names in the block, sorted; empty without a block.
 func Names(content []byte) []string {
 	names := []string{}
 	lines := split(content)
@@ -171,8 +171,8 @@ func Names(content []byte) []string {
 	return slices.Compact(names)
 }
 
-// valid accepts the host name of an app in its one form: a name below localhost, or
-// below another name.
+// valid reports whether name is the canonical host name of an app, below localhost or
+// below another domain.
 func valid(name string) bool {
 	app, below := strings.CutSuffix(name, appname.Suffix)
 	if !below {

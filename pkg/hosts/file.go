@@ -14,11 +14,11 @@ import (
 	"github.com/hostless/hostless/pkg/fault"
 )
 
-// File is a hosts file on disk. It keeps nothing between calls.
+// File is a hosts file on disk. It has no state besides its path.
 type File struct{ Path string }
 
-// Locate gives the file to use: path if it is not empty, else
-// HOSTLESS_HOSTS_FILE, else HOSTLESS_HOSTS_PATH, else the system's.
+// Locate returns the hosts file to use: path if it is not empty, or else
+// HOSTLESS_HOSTS_FILE, HOSTLESS_HOSTS_PATH, or the system's.
 func Locate(path string, getenv func(string) string) File {
 	if path == "" {
 		path = getenv("HOSTLESS_HOSTS_FILE")
@@ -35,7 +35,7 @@ func Locate(path string, getenv func(string) string) File {
 	return File{Path: path}
 }
 
-// Status tells how the block stands to the names that it should hold.
+// Status compares the block with the names that it should contain.
 type Status struct {
 	Path    string   `json:"path"`
 	Names   []string `json:"names"`   // in the block
@@ -66,8 +66,8 @@ func (f File) Status(want []string) (Status, error) {
 	return s, nil
 }
 
-// Sync makes the block hold exactly these names and reports whether the file
-// changed. A file that cannot be read is never written.
+// Sync makes the block contain exactly these names and reports whether the file changed.
+// It never writes a file that it could not read.
 func (f File) Sync(names []string) (changed bool, err error) {
 	content, info, err := f.read()
 	if err != nil {
@@ -98,9 +98,9 @@ func (f File) read() ([]byte, fs.FileInfo, error) {
 	return content, info, nil
 }
 
-// write replaces the file by a rename, its mode and owner kept. Where the file
-// is a mount point (containers mount /etc/hosts) it cannot be renamed over and is
-// rewritten in place.
+// write replaces the file by a rename, keeping its mode and owner. A file that is a mount
+// point, as /etc/hosts in containers, cannot be replaced by a rename and is rewritten in
+// place.
 func (f File) write(content []byte, info fs.FileInfo) error {
 	path, err := filepath.EvalSymlinks(f.Path)
 	if err != nil {
@@ -108,7 +108,7 @@ func (f File) write(content []byte, info fs.FileInfo) error {
 	}
 	tmp, err := os.CreateTemp(filepath.Dir(path), ".hosts.hostless-*")
 	if errors.Is(err, fs.ErrPermission) {
-		return f.rewrite(path, content) // an ACL may let us write the file alone
+		return f.rewrite(path, content) // we may have permission to write the file, but not the directory
 	}
 	if err != nil {
 		return f.explain("write", err)
@@ -163,7 +163,7 @@ func (f File) explain(verb string, err error) error {
 	return e
 }
 
-// reason is an error without the operation and path that come before it.
+// reason strips the operation and the path from an error.
 func reason(err error) error {
 	if inner := errors.Unwrap(err); inner != nil {
 		return inner

@@ -101,8 +101,8 @@ func TestFile(t *testing.T) {
 	}
 }
 
-// FuzzEdit: cleaning what syncing added gives the old content back, but for a
-// carriage return that ends the file; syncing twice changes nothing.
+// FuzzEdit: removing what a sync added restores the content, except for a final carriage
+// return; syncing twice changes nothing.
 func FuzzEdit(f *testing.F) {
 	f.Add([]byte("127.0.0.1 localhost\r\n# x\n"))
 	f.Add([]byte(block))

@@ -8,7 +8,7 @@ import (
 	"syscall"
 )
 
-// keepOwner gives the new file the old one's owner where they differ.
+// keepOwner gives the new file the owner of the old one if they differ.
 func keepOwner(f *os.File, info fs.FileInfo) error {
 	old, ok := info.Sys().(*syscall.Stat_t)
 	if !ok || (int(old.Uid) == os.Geteuid() && int(old.Gid) == os.Getegid()) {
