@@ -148,7 +148,7 @@ func (a *Authority) load() error {
 	}
 	key, ok := parsed.(*ecdsa.PrivateKey)
 	if !ok || !key.PublicKey.Equal(cert.PublicKey) {
-		return fmt.Errorf("key and certificate do not belong together")
+		return fmt.Errorf("the key does not match the certificate")
 	}
 	if a.cfg.Now().Add(leafLife).After(cert.NotAfter) {
 		return fmt.Errorf("the certificate expires at %s", cert.NotAfter.Format(time.RFC3339))

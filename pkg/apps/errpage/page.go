@@ -1,7 +1,7 @@
-// Package errpage owns the page that is shown in place of an app that cannot be
-// reached: its parts, and their form as HTML, JSON or plain text.
+// Package errpage owns the page that is shown instead of an app that cannot be reached,
+// and renders it as HTML, JSON or plain text.
 //
-// What is wrong, and what to advise, is decided by package proxy.
+// Package proxy decides what is wrong and what to advise.
 package errpage
 
 import (
@@ -9,38 +9,40 @@ import (
 	"time"
 )
 
-// Page is what a page says. Zero parts are left out. It is used by one goroutine.
+// Page is the content of a page. Zero fields are left out. It is not safe for concurrent
+// use.
 type Page struct {
 	Status   int
-	Code     string // for programs
-	App      string // its name, or ""
+	Code     string // machine-readable error code
+	App      string // the app's name, or ""
 	Host     string
-	Port     int // of this machine, or 0
+	Port     int // TCP port on this machine, or 0
 	Title    string
 	Lead     string
-	Note     string // above the commands
+	Note     string // introduces the commands
 	Facts    []Fact
-	Commands []string // to be typed
+	Commands []string // commands to type
 	Log      []string
-	Exit     *int      // of the app's last run
-	EndedAt  time.Time // of it
+	Exit     *int      // exit code of the app's last run
+	EndedAt  time.Time // end of the app's last run
 	Others   []Link
-	Refresh  int // seconds, or 0
-	// RetryAfter is the value of Retry-After in a 503, in seconds: 1 when zero.
+	Refresh  int // reload interval in seconds, or 0
+	// RetryAfter is the value of the Retry-After field of a 503 response, in seconds; 1
+	// when zero.
 	RetryAfter int
 }
 
 // Fact is one line of a page's details.
 type Fact struct{ Name, Value string }
 
-// Link leads to another app.
+// Link is a link to another app.
 type Link struct{ Name, URL, Target string }
 
 // AddFact adds a line to the details.
 func (p *Page) AddFact(name, value string) { p.Facts = append(p.Facts, Fact{name, value}) }
 
-// Tone is the class of a page's colour: wait for an app that starts, bad for one
-// that failed, ok where nothing is wrong.
+// Tone is the CSS class of the page's color: wait for an app that is starting, bad for
+// one that failed, ok if nothing is wrong.
 func (p *Page) Tone() string {
 	switch {
 	case p.Status == http.StatusOK:

@@ -16,21 +16,21 @@ import (
 //go:embed page.html
 var pageHTML string
 
-// pageTemplate escapes all that it is given.
+// pageTemplate escapes everything that it inserts.
 var pageTemplate = template.Must(template.New("page").Parse(pageHTML))
 
-// maxPage bounds a page in bytes.
+// maxPage is the maximum size of a page in bytes.
 const maxPage = 19 << 10
 
-// The bounds of a page's parts.
+// Maximum lengths of a page's parts.
 const (
 	pageLogLines = 30
 	pageFacts    = 12
 	pageWidth    = 200
-	pageCommand  = 400 // a command that is cut cannot be typed
+	pageCommand  = 400 // a truncated command would be useless
 )
 
-// Render gives the page in the form that the request accepts: HTML, JSON or plain
+// Render returns the page in the format that the request accepts: HTML, JSON or plain
 // text. It leaves out what would make the page too long.
 func (p *Page) Render(r *http.Request) (status int, header http.Header, body []byte) {
 	p.bound(pageLogLines, pageWidth)
@@ -59,8 +59,8 @@ func (p *Page) Render(r *http.Request) (status int, header http.Header, body []b
 	return p.Status, header, p.fit(p.text)
 }
 
-// commandLine reports whether a person at a terminal reads the response, who has
-// not asked for a form.
+// commandLine reports whether the client is a command line tool such as curl that did not
+// ask for a specific format.
 func commandLine(r *http.Request) bool {
 	if accept := r.Header["Accept"]; len(accept) > 1 || len(accept) == 1 && accept[0] != "*/*" {
 		return false
@@ -74,7 +74,7 @@ func commandLine(r *http.Request) bool {
 	return false
 }
 
-// brief is the page in two lines.
+// brief returns the page as two lines of text.
 func (p *Page) brief() []byte {
 	text := p.Title + ": " + p.Lead + "\n"
 	if len(p.Commands) > 0 {
@@ -83,8 +83,8 @@ func (p *Page) brief() []byte {
 	return []byte(text)
 }
 
-// bound keeps a page small and free of control characters, whatever its app
-// has printed or is called with.
+// bound limits the page's size and removes control characters, whatever the app prints or
+// is named.
 func (p *Page) bound(lines, width int) {
 	cut := func(s string) string {
 		s = Plain(s)
@@ -111,8 +111,8 @@ func (p *Page) bound(lines, width int) {
 	p.Lead = cut(p.Lead)
 }
 
-// Plain takes control characters and a terminal's sequences of them out of a
-// line. What is no UTF-8 is marked.
+// Plain removes control characters and terminal escape sequences from a line. Invalid
+// UTF-8 is replaced by U+FFFD.
 func Plain(s string) string {
 	var b strings.Builder
 	for i := 0; i < len(s); i++ {
@@ -124,7 +124,7 @@ func Plain(s string) string {
 			for i += 2; i < len(s) && s[i] != 7 && s[i] != 0x1b; i++ {
 			}
 			if i < len(s) && s[i] == 0x1b {
-				i-- // ST is an escape of its own
+				i-- // ST is an escape sequence itself
 			}
 		case c == 0x1b: // any other, such as ESC ( B
 			end := i + 1
@@ -138,14 +138,14 @@ func Plain(s string) string {
 		}
 	}
 	return strings.Map(func(r rune) rune {
-		if r >= 0x80 && r < 0xa0 { // the control characters beyond ASCII
+		if r >= 0x80 && r < 0xa0 { // C1 control characters
 			return -1
 		}
 		return r
 	}, strings.ToValidUTF8(b.String(), "�"))
 }
 
-// fit renders a page with as much of its log and links as maxPage has room for.
+// fit renders the page with as much of its log and links as fit into maxPage.
 func (p *Page) fit(render func() []byte) []byte {
 	for {
 		page := render()
@@ -159,7 +159,7 @@ func (p *Page) fit(render func() []byte) []byte {
 func (p *Page) html() []byte {
 	var b bytes.Buffer
 	if err := pageTemplate.Execute(&b, p); err != nil {
-		return p.text() // the template is tested; this is for the impossible
+		return p.text() // cannot happen: the template is tested
 	}
 	return b.Bytes()
 }
@@ -197,7 +197,7 @@ func (p *Page) json() []byte {
 	fields := map[string]any{"message": p.Title + ": " + p.Lead, "type": kind, "code": p.Code, "param": nil}
 	var data []byte
 	var err error
-	if p.App == "" { // as the gate says its errors: there is no app to tell of
+	if p.App == "" { // without an app, use the gateway's error format
 		data, err = json.Marshal(map[string]any{"error": fields})
 	} else {
 		maps.Copy(fields, map[string]any{
@@ -239,12 +239,13 @@ func (p *Page) text() []byte {
 	return []byte(b.String())
 }
 
-// WantsHTML reports whether a person in a browser reads the answer.
+// WantsHTML reports whether the client prefers HTML, as browsers do.
 func WantsHTML(r *http.Request) bool { return preferred(r) == "html" }
 
-// preferred picks html, json or text by Accept (RFC 9110 section 12.5.1): the
-// one of the highest weight, and of equals the one named first. A client that
-// takes anything is a program, unless it is one that shows a person what it gets.
+// preferred chooses html, json or text by the Accept field (RFC 9110 section 12.5.1): the
+// type with the highest weight, or the first of those with equal weights. A client that
+// accepts anything gets JSON as a program does, unless it is known to show the response
+// to a person.
 func preferred(r *http.Request) string {
 	if commandLine(r) {
 		return "text"

@@ -14,33 +14,33 @@ import (
 	"github.com/hostless/hostless/pkg/sock"
 )
 
-// The bounds of an answer's head and framing.
+// Limits on the head and the framing of a response.
 const (
 	readSize = 4 << 10
 	maxHead  = 1 << 20
-	maxLine  = 16 << 10 // of a chunk's size with its extensions
+	maxLine  = 16 << 10 // line with a chunk size and its extensions
 )
 
-// Conn is a connection to an app with what was read from it ahead.
+// Conn is a connection to an app with a read buffer.
 type Conn struct {
 	net.Conn
-	quick  *sock.Conn // of Conn, where that is TCP alone
+	quick  *sock.Conn // the same connection for plain TCP, or nil
 	target Target
 	buf    []byte
-	r, w   int    // buf[r:w] was read and not used
-	head   []byte // the last request's head, for its memory
-	abort  func() // ends all reading and writing at once
+	r, w   int    // buf[r:w] is buffered and unread
+	head   []byte // the last request's head, for reuse
+	abort  func() // makes all reads and writes fail at once
 
 	aborted   atomic.Bool
-	timed     time.Time // the deadline for reading that a response's head has, or zero
-	streaming bool      // the head was read: its deadline is not the body's
+	timed     time.Time // the current read deadline for a response head, or zero
+	streaming bool      // the head was read: its deadline does not apply to the body
 
-	expires time.Time // while it is kept
+	expires time.Time // end of its time in the pool
 	since   time.Time
-	idle    time.Duration // how long the app keeps it, or 0
+	idle    time.Duration // the app's keep-alive timeout, or 0
 }
 
-// NewConn makes a Conn of an open connection to a target.
+// NewConn returns a Conn for an open connection to a target.
 func NewConn(c net.Conn, t Target) *Conn {
 	u := &Conn{Conn: c, target: t, buf: make([]byte, readSize), head: make([]byte, 0, 1024)}
 	if tcp, ok := c.(*net.TCPConn); ok {
@@ -53,9 +53,9 @@ func NewConn(c net.Conn, t Target) *Conn {
 	return u
 }
 
-// awaitHead bounds the wait for a response's head, where timeout is not zero. The
-// deadline is set anew only when a quarter of it has passed: setting one costs as
-// much as a read.
+// awaitHead limits the wait for a response head to timeout, if that is not zero. It moves
+// the deadline only after a quarter of it has passed, because setting one costs as much
+// as a read.
 func (u *Conn) awaitHead(timeout time.Duration) {
 	u.streaming = false
 	if timeout == 0 {
@@ -67,7 +67,7 @@ func (u *Conn) awaitHead(timeout time.Duration) {
 	}
 }
 
-// setReadDeadline sets a deadline that does not undo an abort.
+// setReadDeadline sets a read deadline without undoing a concurrent abort.
 func (u *Conn) setReadDeadline(t time.Time) {
 	u.SetReadDeadline(t)
 	if u.aborted.Load() {
@@ -86,7 +86,7 @@ func (u *Conn) receive(p []byte) (int, error) {
 	return u.Conn.Read(p)
 }
 
-// send writes a request's head; nothing else is written meanwhile.
+// send writes a request head. Nothing else may be written at the same time.
 func (u *Conn) send(head []byte) (int, error) {
 	if u.quick != nil {
 		return u.quick.Write(head)
@@ -94,7 +94,7 @@ func (u *Conn) send(head []byte) (int, error) {
 	return u.Conn.Write(head)
 }
 
-// Read reads ahead for small reads only.
+// Read implements io.Reader. It uses the buffer only for small reads.
 func (u *Conn) Read(p []byte) (int, error) {
 	if u.r == u.w {
 		if len(p) >= len(u.buf) {
@@ -109,7 +109,7 @@ func (u *Conn) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// fill reads more; what is unused stays at the buffer's beginning.
+// fill reads more data into the buffer and keeps what is unread.
 func (u *Conn) fill() error {
 	if u.r == u.w {
 		u.r, u.w = 0, 0
@@ -134,7 +134,7 @@ func (u *Conn) fill() error {
 	return io.ErrNoProgress
 }
 
-// line gives the next line without its LF; it is valid until the next read.
+// line returns the next line without its LF. It is valid until the next read.
 func (u *Conn) line(limit int) ([]byte, error) {
 	seen := 0
 	for {
@@ -145,7 +145,7 @@ func (u *Conn) line(limit int) ([]byte, error) {
 		}
 		seen = u.w - u.r
 		if seen > limit {
-			return nil, &ProtocolError{Reason: "a line is too long"}
+			return nil, &ProtocolError{Reason: "it has a line that is too long"}
 		}
 		if err := u.fill(); err != nil {
 			return nil, err
@@ -153,8 +153,8 @@ func (u *Conn) line(limit int) ([]byte, error) {
 	}
 }
 
-// chunkLine gives the next line of the chunks' framing. A lone LF ends none: a
-// CR before it could be data of a chunk whose size is wrong.
+// chunkLine returns the next line of the chunked framing. It must end with CRLF:
+// accepting a lone LF could treat data as framing if a chunk size is wrong.
 func (u *Conn) chunkLine(limit int) ([]byte, error) {
 	line, err := u.line(limit)
 	if err != nil {
@@ -162,12 +162,12 @@ func (u *Conn) chunkLine(limit int) ([]byte, error) {
 	}
 	line, ok := bytes.CutSuffix(line, []byte{'\r'})
 	if !ok {
-		return nil, &ProtocolError{Reason: "a line around its chunks ends without CR"}
+		return nil, &ProtocolError{Reason: "a line of its chunked framing ends without CR"}
 	}
 	return line, nil
 }
 
-// readChunkSize reads a chunk's first line; extensions mean nothing to us.
+// readChunkSize reads the line with a chunk's size. It ignores extensions.
 func (u *Conn) readChunkSize() (int64, error) {
 	line, err := u.chunkLine(maxLine)
 	if err != nil {
@@ -178,7 +178,7 @@ func (u *Conn) readChunkSize() (int64, error) {
 	}
 	line = bytes.TrimRight(line, " \t")
 	if len(line) == 0 || len(line) > 15 {
-		return 0, &ProtocolError{Reason: "a chunk has no size that can be read"}
+		return 0, &ProtocolError{Reason: "a chunk has an invalid size"}
 	}
 	var n int64
 	for _, c := range line {
@@ -190,14 +190,14 @@ func (u *Conn) readChunkSize() (int64, error) {
 		case c >= 'A' && c <= 'F':
 			c -= 'A' - 10
 		default:
-			return 0, &ProtocolError{Reason: "a chunk has no size that can be read"}
+			return 0, &ProtocolError{Reason: "a chunk has an invalid size"}
 		}
 		n = n<<4 | int64(c)
 	}
 	return n, nil
 }
 
-// readCRLF reads the end of a chunk.
+// readCRLF reads the CRLF after a chunk's data.
 func (u *Conn) readCRLF() error {
 	line, err := u.chunkLine(2)
 	if err != nil {
@@ -209,7 +209,7 @@ func (u *Conn) readCRLF() error {
 	return nil
 }
 
-// readTrailer reads the fields after the last chunk; nil where there are none.
+// readTrailer reads the trailer fields; nil if there are none.
 func (u *Conn) readTrailer() (http.Header, error) {
 	var h http.Header
 	size := 0
@@ -219,7 +219,7 @@ func (u *Conn) readTrailer() (http.Header, error) {
 			return h, err
 		}
 		if size += len(line); size > maxHead {
-			return nil, &ProtocolError{Reason: "the trailers are too long"}
+			return nil, &ProtocolError{Reason: "its trailers are too long"}
 		}
 		name, value, err := splitField(string(line))
 		if err != nil {
@@ -235,8 +235,8 @@ func (u *Conn) readTrailer() (http.Header, error) {
 	}
 }
 
-// writeBody sends the request's body in its framing. It is nil only after the
-// whole of it was sent.
+// writeBody sends the request body with its framing. It returns nil only if the whole
+// body was sent.
 func (u *Conn) writeBody(x *Request) error {
 	left, err := u.spliceBody(x)
 	if err != nil {
@@ -244,7 +244,7 @@ func (u *Conn) writeBody(x *Request) error {
 	}
 	buf := copyBuffers.Get().(*[]byte)
 	defer copyBuffers.Put(buf)
-	const room = 10 // before and after a chunk's data: eight digits and two line ends
+	const room = 10 // space for framing before a chunk's data: eight hex digits and CRLF
 	for {
 		chunk := (*buf)[room : len(*buf)-2]
 		n, err := x.Body.Read(chunk)
@@ -252,7 +252,7 @@ func (u *Conn) writeBody(x *Request) error {
 			out := chunk[:n]
 			if left >= 0 {
 				if left -= int64(n); left == 0 && err == nil {
-					err = x.Body.end() // noted before the app can answer
+					err = x.Body.end() // recorded before the app can respond
 				}
 			} else {
 				size := strconv.FormatInt(int64(n), 16)
@@ -295,8 +295,8 @@ func (u *Conn) endChunks(x *Request) error {
 	return err
 }
 
-// Response reads the framing that a head announces and puts its end-to-end fields
-// into header. The connection is the caller's: the body's Finish leaves it alone.
+// Response parses the framing of a head and adds its end-to-end fields to header. The
+// caller keeps the connection: Finish of the body does not close it.
 func (u *Conn) Response(h *Head, method string, header http.Header) (*Response, error) {
 	b := &directBody{up: u}
 	if err := b.frame(h, method, header); err != nil {
@@ -305,13 +305,13 @@ func (u *Conn) Response(h *Head, method string, header http.Header) (*Response, 
 	return &Response{Status: h.Status, Length: b.length, Body: loanedBody{b}}, nil
 }
 
-// loanedBody is a body on a connection that somebody else closes.
+// loanedBody is a body on a connection that belongs to the caller.
 type loanedBody struct{ *directBody }
 
 // Finish implements ResponseBody.
 func (loanedBody) Finish() {}
 
-// notHTTPError is the error for a response that is not HTTP.
+// notHTTPError returns the error for a response that is not HTTP.
 func notHTTPError(received []byte) error {
 	return &ProtocolError{Reason: fmt.Sprintf("it is not HTTP: %.60q", received), Received: string(received[:min(len(received), 200)])}
 }

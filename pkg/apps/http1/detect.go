@@ -11,23 +11,23 @@ import (
 	"time"
 )
 
-// What a server was found to speak on its port.
+// Protocols that a server was found to speak.
 const (
 	speaksUnknown int32 = iota
 	speaksHTTP1
 	speaksTLS
-	speaksHTTP2 // without TLS, and nothing else
+	speaksHTTP2 // HTTP/2 without TLS, and not HTTP/1
 )
 
 const (
-	probeTimeout = 500 * time.Millisecond // for a look at what a server speaks
-	bodyHold     = 100 * time.Millisecond // for a server to refuse a request's head
+	probeTimeout = 500 * time.Millisecond // limit for probing a server's protocol
+	bodyHold     = 100 * time.Millisecond // time for a server to reject a request's head
 )
 
-// roundTripDetected is RoundTrip where it is not known what the server speaks. A
-// server of another protocol does not act on a request that it cannot read, so
-// the request is sent again in the right one. The body is held back for a moment,
-// in which such a server has closed the connection: it is not there twice.
+// roundTripDetected is RoundTrip for a server whose protocol is not known yet. A server
+// of another protocol does not process a request that it cannot parse, so the request is
+// repeated with the right protocol. The body is delayed briefly after the head, during
+// which such a server closes the connection, so that the body can be sent again.
 func (u *Upstream) roundTripDetected(ctx context.Context, x *Request, header http.Header) (*Response, error) {
 	x.holdBody = bodyHold
 	in, err := u.transport.roundTrip(ctx, x, header)
@@ -57,13 +57,12 @@ func (u *Upstream) roundTripDetected(ctx context.Context, x *Request, header htt
 	return u.RoundTrip(ctx, x, header)
 }
 
-// ErrRefused stands for a response of status 400 to an upgrade, which may be how a
-// server of TLS refuses plain HTTP.
-var ErrRefused = errors.New("the upgrade was refused as a bad request")
+// ErrRefused represents a 400 response to an upgrade, which may be a TLS server's way of
+// refusing plain HTTP.
+var ErrRefused = errors.New("the upgrade was refused with status 400")
 
-// refusesPlainHTTP reports whether a response is how a server of TLS refuses plain
-// HTTP: Go's, nginx' and Apache's say so in the body of a 400. The body is read
-// for that and put back.
+// refusesPlainHTTP reports whether a response is a TLS server's refusal of plain HTTP:
+// Go, nginx and Apache say so in the body of a 400. The body remains readable.
 func refusesPlainHTTP(in *Response) bool {
 	if in.Status != http.StatusBadRequest || in.Length > 4<<10 {
 		return false
@@ -79,7 +78,7 @@ func refusesPlainHTTP(in *Response) bool {
 	return false
 }
 
-// rereadBody is a body of which the beginning was read.
+// rereadBody is a body whose beginning was read already.
 type rereadBody struct {
 	read []byte
 	err  error
@@ -102,9 +101,9 @@ func (b *rereadBody) Read(p []byte) (int, error) {
 // Ready implements ResponseBody.
 func (b *rereadBody) Ready() bool { return len(b.read) > 0 || b.err != nil || b.ResponseBody.Ready() }
 
-// mayBeAnother reports whether an error is one of a server that does not speak
-// HTTP/1: it ended the connection, or what it sent is an alert of TLS (RFC 8446
-// section 6) or a frame of HTTP/2 (RFC 9113 section 4.1).
+// mayBeAnother reports whether an error may come from a server that does not speak
+// HTTP/1: it closed the connection, or sent a TLS alert (RFC 8446 section 6) or an HTTP/2
+// frame (RFC 9113 section 4.1).
 func mayBeAnother(err error) bool {
 	var proto *ProtocolError
 	if errors.As(err, &proto) {
@@ -113,10 +112,9 @@ func mayBeAnother(err error) bool {
 	return errors.Is(err, errStale) || err == ErrRefused
 }
 
-// probe finds out what a server speaks that has refused HTTP/1, by connections of
-// its own. It is speaksUnknown where that takes too long: some servers wait for a
-// line's end that a TLS client does not send. An error means that no connection
-// could be opened.
+// probe determines the protocol of a server that has refused HTTP/1, on separate
+// connections. It returns speaksUnknown on a timeout: some servers wait for a line end
+// that a TLS client does not send. An error means that no connection could be opened.
 func (u *Upstream) probe(ctx context.Context, t Target) (int32, error) {
 	c, err := u.connect(ctx, t)
 	if err != nil {
@@ -143,8 +141,8 @@ func (u *Upstream) probe(ctx context.Context, t Target) (int32, error) {
 	return speaksHTTP1, nil
 }
 
-// speaksFrames reports whether a server answers HTTP/2's preface with SETTINGS
-// (RFC 9113 section 3.4).
+// speaksFrames reports whether a server answers the HTTP/2 preface with SETTINGS (RFC
+// 9113 section 3.4).
 func speaksFrames(c net.Conn) bool {
 	c.SetDeadline(time.Now().Add(probeTimeout))
 	io.WriteString(c, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00")

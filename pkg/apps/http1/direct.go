@@ -16,8 +16,8 @@ import (
 	"github.com/hostless/hostless/pkg/sock"
 )
 
-// directTransport runs a round trip in the caller's goroutine, on a connection
-// that has no goroutines of its own.
+// directTransport performs a round trip in the caller's goroutine. Its connections have
+// no goroutines.
 type directTransport struct {
 	upstream *Upstream
 	pool     pool
@@ -47,10 +47,10 @@ func (f *directTransport) roundTrip(ctx context.Context, x *Request, header http
 	if !x.retryable() {
 		return nil, err
 	}
-	return f.fresh(ctx, x, header) // the app had closed what we kept
+	return f.fresh(ctx, x, header) // the app had closed the pooled connection
 }
 
-// fresh sends the request on a connection of its own.
+// fresh sends the request on a new connection.
 func (f *directTransport) fresh(ctx context.Context, x *Request, header http.Header) (*Response, error) {
 	c, err := f.upstream.dial(ctx, x.Target)
 	if err != nil {
@@ -59,21 +59,22 @@ func (f *directTransport) fresh(ctx context.Context, x *Request, header http.Hea
 	return f.try(ctx, NewConn(c, x.Target), x, header)
 }
 
-// lastWrite is how long the end of a request's body may take to be written once
-// its answer is there.
+// lastWrite limits the time for writing the rest of a request body after the response was
+// read.
 const lastWrite = 50 * time.Millisecond
 
-// errStale is a connection that ended before anything of an answer came.
+// errStale means that the connection was closed before the first byte of a response.
 var errStale = errors.New("connection closed before a response")
 
-// try sends the request on a connection, which it or the answer's body owns.
+// try sends the request on u. Afterwards u belongs to the response body; on an error it
+// is closed.
 func (f *directTransport) try(ctx context.Context, u *Conn, x *Request, header http.Header) (*Response, error) {
 	b := &directBody{transport: f, up: u}
 	b.watch(ctx)
-	u.head = append(x.AppendHead(u.head[:0]), x.Data...) // one write, one segment where it fits
+	u.head = append(x.AppendHead(u.head[:0]), x.Data...) // one write, and one segment if it fits
 	u.awaitHead(f.upstream.cfg.HeaderTimeout)
 	if _, err := u.send(u.head); err != nil {
-		if x.Data != nil && ctx.Err() == nil { // an early response, with the connection's end after it
+		if x.Data != nil && ctx.Err() == nil { // the app may have responded early and closed the connection
 			if early, readErr := u.ReadHead(); readErr == nil && early.Status >= 200 {
 				return b.respond(early, x, header)
 			}
@@ -93,7 +94,7 @@ func (f *directTransport) try(ctx context.Context, u *Conn, x *Request, header h
 			b.proceed()
 			continue
 		case h.Status == http.StatusSwitchingProtocols:
-			return nil, b.fail(&ProtocolError{Reason: "it switched protocols unasked", Received: "101"})
+			return nil, b.fail(&ProtocolError{Reason: "it switched protocols without a request to do so", Received: "101"})
 		case h.Status < 200:
 			interim := make(http.Header)
 			if err := h.Fields(interim); err != nil {
@@ -108,7 +109,7 @@ func (f *directTransport) try(ctx context.Context, u *Conn, x *Request, header h
 	}
 }
 
-// respond gives the response that a final head begins.
+// respond returns the response for a final response head.
 func (b *directBody) respond(h *Head, x *Request, header http.Header) (*Response, error) {
 	if err := b.frame(h, x.Method, header); err != nil {
 		return nil, b.fail(err)
@@ -121,7 +122,7 @@ func (b *directBody) respond(h *Head, x *Request, header http.Header) (*Response
 	return in, nil
 }
 
-// appendHead writes the request's head.
+// AppendHead appends the request line and the header to b.
 func (x *Request) AppendHead(b []byte) []byte {
 	b = append(b, x.Method...)
 	b = append(b, ' ')
@@ -167,8 +168,8 @@ func (x *Request) AppendHead(b []byte) []byte {
 	return append(b, '\r', '\n')
 }
 
-// rfcSpelling gives a field of WebSockets as RFC 6455 spells it, and not in Go's
-// canonical form: some small servers compare names by case.
+// rfcSpelling returns a WebSocket field name as RFC 6455 spells it instead of in Go's
+// canonical form: some small servers compare names case-sensitively.
 func rfcSpelling(name string) string {
 	if rest, ok := strings.CutPrefix(name, "Sec-Websocket-"); ok {
 		return "Sec-WebSocket-" + rest
@@ -183,31 +184,31 @@ func appendField(b []byte, name, value string) []byte {
 	return append(b, '\r', '\n')
 }
 
-// directBody is an answer's body on a connection, and all that ends with it.
+// directBody is a response body on a connection, with the state of the exchange.
 type directBody struct {
 	transport    *directTransport
 	up           *Conn
-	stop         func() bool        // ends watching the request's context
-	onDisconnect *sock.OnDisconnect // says the same of a client; nil where the context has to
-	length       int64              // as the head says it, -1 where it does not
-	left         int64              // of the body, or of the current chunk
+	stop         func() bool        // stops watching the request's context
+	onDisconnect *sock.OnDisconnect // hook for a client disconnect; if nil, the context is watched
+	length       int64              // as announced by the head, -1 if not
+	left         int64              // bytes left in the body, or in the current chunk
 	chunked      bool
-	within       bool // inside a chunk: the end of its line was not read
+	within       bool // in a chunk whose final CRLF was not read
 	ended        bool // the body was read to its end
 	broken       error
-	keep         bool // the app keeps the connection
+	keep         bool // the app keeps the connection open
 	trailer      http.Header
 
 	request   *RequestBody
-	detecting bool          // the body may be needed for another attempt
-	sent      chan struct{} // closed when the request's body is no more read; nil without one
-	go100     chan struct{} // closed when the body may be sent
-	waiting   bool          // go100 is open
-	sentFull  bool          // the body was sent whole; to be read after sent is closed
-	stopSend  chan struct{} // closed when the body is not wanted any more
+	detecting bool          // the request body may be needed for another attempt
+	sent      chan struct{} // closed when the request body is no longer read; nil without a body
+	go100     chan struct{} // closed when the request body may be sent
+	waiting   bool          // go100 is not closed yet
+	sentFull  bool          // the whole request body was sent; read it after sent is closed
+	stopSend  chan struct{} // closed when the request body is no longer needed
 }
 
-// watch has the connection cut when ctx, a request's own, ends.
+// watch makes the end of ctx, the request's context, abort the connection.
 func (b *directBody) watch(ctx context.Context) {
 	if b.onDisconnect = sock.OnDisconnectOf(ctx); b.onDisconnect != nil {
 		b.onDisconnect.Set(b.up.abort)
@@ -216,7 +217,8 @@ func (b *directBody) watch(ctx context.Context) {
 	}
 }
 
-// unwatch is false where the connection was cut, or may yet be.
+// unwatch undoes watch. It returns false if the connection was aborted, or may be at any
+// moment.
 func (b *directBody) unwatch() bool {
 	if b.onDisconnect != nil {
 		return b.onDisconnect.Clear()
@@ -224,7 +226,7 @@ func (b *directBody) unwatch() bool {
 	return b.stop()
 }
 
-// send copies the request's body to the app while its answer is awaited.
+// send copies the request body to the app, in a goroutine, while the response is awaited.
 func (b *directBody) send(x *Request) {
 	b.request, b.sent, b.stopSend = x.Body, make(chan struct{}), make(chan struct{})
 	hold := x.holdBody
@@ -235,7 +237,7 @@ func (b *directBody) send(x *Request) {
 	if hold > 0 {
 		b.go100, b.waiting = make(chan struct{}), true
 	}
-	u := b.up // finish takes it from b
+	u := b.up // Finish sets b.up to nil
 	go func() {
 		defer close(b.sent)
 		if b.go100 != nil {
@@ -243,7 +245,7 @@ func (b *directBody) send(x *Request) {
 			defer timer.Stop()
 			select {
 			case <-b.go100:
-			case <-timer.C: // an app that does not know the wait
+			case <-timer.C: // the app does not support 100-continue
 			case <-b.stopSend:
 				return
 			}
@@ -251,12 +253,12 @@ func (b *directBody) send(x *Request) {
 		err := u.writeBody(x)
 		b.sentFull = err == nil
 		if x.Body.Failed.Load() {
-			u.abort() // the client broke off: the app must not take what it has for all
+			u.abort() // the client broke off: the app must not mistake this for the end of the body
 		}
 	}()
 }
 
-// proceed lets the request's body go.
+// proceed allows the request body to be sent.
 func (b *directBody) proceed() {
 	if b.waiting {
 		b.waiting = false
@@ -264,15 +266,15 @@ func (b *directBody) proceed() {
 	}
 }
 
-// fail ends a connection before its answer began.
+// fail closes the connection before a response.
 func (b *directBody) fail(err error) error {
 	b.broken = err
 	b.Finish()
 	return err
 }
 
-// Finish implements ResponseBody: the connection is kept where both bodies are
-// complete.
+// Finish implements ResponseBody. It returns the connection to the pool if both bodies
+// are complete.
 func (b *directBody) Finish() {
 	if b.up == nil {
 		return
@@ -282,7 +284,7 @@ func (b *directBody) Finish() {
 	whole := b.ended && b.broken == nil && b.keep && u.r == u.w
 	if b.sent != nil {
 		close(b.stopSend)
-		if whole && b.request.Complete.Load() { // the last of it may just be on its way
+		if whole && b.request.Complete.Load() { // the last bytes may be on their way
 			select {
 			case <-b.sent:
 			case <-time.After(lastWrite):
@@ -292,22 +294,22 @@ func (b *directBody) Finish() {
 		case <-b.sent:
 			whole = whole && b.sentFull
 		default:
-			u.abort() // ends a write
+			u.abort() // unblocks a write
 			if !b.detecting || !b.request.abandon() {
 				b.request.Stop()
 			}
 			<-b.sent
-			whole = false // its deadlines are over, whatever was sent
+			whole = false // abort has set its deadlines
 		}
 	}
-	if !b.unwatch() || !whole { // the abort may still come
+	if !b.unwatch() || !whole { // or the abort may still happen
 		u.Close()
 		return
 	}
 	b.transport.pool.put(u)
 }
 
-// Read reads the answer's body without its framing.
+// Read reads the response body and decodes its framing.
 func (b *directBody) Read(p []byte) (n int, err error) {
 	switch {
 	case b.broken != nil:
@@ -340,7 +342,7 @@ func (b *directBody) Read(p []byte) (n int, err error) {
 	return n, err
 }
 
-// readChunks reads from one chunk, and from those after it that have arrived already.
+// readChunks reads from one chunk, and from the following ones that have arrived already.
 func (b *directBody) readChunks(p []byte) (int, error) {
 	n, err := b.readChunked(p)
 	for err == nil && n < len(p) && b.left == 0 && b.Ready() {
@@ -354,7 +356,7 @@ func (b *directBody) readChunks(p []byte) (int, error) {
 // readChunked reads from one chunk (RFC 9112 section 7.1).
 func (b *directBody) readChunked(p []byte) (int, error) {
 	if b.left == 0 {
-		if b.within { // only now: its data must not wait for what follows it
+		if b.within { // not earlier: data must not wait for what follows it
 			if err := b.up.readCRLF(); err != nil {
 				return 0, noEOF(err)
 			}
@@ -384,8 +386,8 @@ func noEOF(err error) error {
 	return err
 }
 
-// Ready implements ResponseBody. Between chunks it takes the next one's size and
-// some of its data, or the last one whole.
+// Ready implements ResponseBody. Between chunks, it requires the next chunk's size and
+// some of its data, or the complete last chunk with its trailers.
 func (b *directBody) Ready() bool {
 	if b.ended {
 		return true
@@ -408,7 +410,7 @@ func (b *directBody) Ready() bool {
 	return end >= 0 && end+1 < len(have)
 }
 
-// Direct implements what relay needs to have the kernel copy.
+// Direct returns what package proxy needs to copy the rest of the body in the kernel.
 func (b *directBody) Direct() (c *net.TCPConn, buffered []byte, left int64) {
 	c, _ = b.up.Conn.(*net.TCPConn)
 	if c == nil || b.chunked || b.length < 0 {
@@ -420,7 +422,7 @@ func (b *directBody) Direct() (c *net.TCPConn, buffered []byte, left int64) {
 	return c, buffered, b.left
 }
 
-// Took notes bytes of the body that were passed on.
+// Took records that n bytes of the body were passed on.
 func (b *directBody) Took(n int64) {
 	b.left -= n
 	b.ended = b.left == 0

@@ -13,7 +13,7 @@ import (
 	"github.com/hostless/hostless/pkg/httpx"
 )
 
-// bytesConn is a connection on which an app has sent everything and closed.
+// bytesConn is a connection on which the app has sent everything and closed.
 type bytesConn struct {
 	net.Conn
 	*bytes.Reader
@@ -25,9 +25,8 @@ func (c bytesConn) Close() error                    { return nil }
 func (c bytesConn) SetDeadline(time.Time) error     { return nil }
 func (c bytesConn) SetReadDeadline(time.Time) error { return nil }
 
-// FuzzAnswer holds what is read of an app's answer against net/http's reading:
-// where both take it, they take it for the same, and nothing that net/http calls
-// cut is a whole answer here.
+// FuzzAnswer compares our reading of a response with net/http's: if both accept it, they
+// must agree, and what net/http reports as incomplete must not be complete for us.
 func FuzzAnswer(f *testing.F) {
 	for _, s := range []string{
 		"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello", "HTTP/1.0 200 OK\r\n\r\nhello", "HTTP/1.1 204 No\r\nX: y\r\n\r\n",
@@ -82,10 +81,10 @@ func FuzzAnswer(f *testing.F) {
 		if err != nil {
 			return
 		}
-		named := bytes.Contains(bytes.ToLower(sent), []byte("connection")) // which net/http may take out itself
+		named := bytes.Contains(bytes.ToLower(sent), []byte("connection")) // net/http may remove this field itself
 		for name, values := range resp.Header {
 			got := header[name]
-			if httpx.HopByHop(name) || named && got == nil || strings.ContainsRune(name, ' ') { // space before the colon: it keeps that
+			if httpx.HopByHop(name) || named && got == nil || strings.ContainsRune(name, ' ') { // net/http keeps a name with a space before the colon
 				continue
 			}
 			if flat(got) != flat(values) {
@@ -95,8 +94,7 @@ func FuzzAnswer(f *testing.F) {
 	})
 }
 
-// flat takes from values how much space a folded line leaves in them, which is
-// not laid down.
+// flat removes the whitespace of folded lines, whose amount is not specified.
 func flat(values []string) string {
 	var b strings.Builder
 	for _, v := range values {

@@ -14,18 +14,19 @@ import (
 	"github.com/hostless/hostless/pkg/httpx"
 )
 
-// Head is the head of a response as it came. It is used by one goroutine.
+// Head is the head of a response as received. It is not safe for concurrent use.
 type Head struct {
 	Status int
-	minor  int    // of HTTP/1
-	Text   string // the whole, with its line ends
-	rest   string // the field lines, without the empty one
+	minor  int    // minor version of HTTP/1
+	Text   string // the whole head with its line ends
+	rest   string // the field lines, without the empty line
 	lines  int
 }
 
-// ReadHead reads an answer's head. An end before its first byte is errStale.
+// ReadHead reads a response head. If the connection ends before the first byte, the error
+// is errStale.
 func (u *Conn) ReadHead() (*Head, error) {
-	seen := 0 // how much of buf[r:w] holds no end of a head
+	seen := 0 // bytes of buf[r:w] without an end of the head
 	for {
 		have := u.buf[u.r:u.w]
 		if len(have) > seen {
@@ -54,7 +55,7 @@ func (u *Conn) ReadHead() (*Head, error) {
 	}
 }
 
-// notHTTP reads a little more of what is no answer, to show to a person.
+// notHTTP reads a little more of a response that is not HTTP, to show it to the user.
 func (u *Conn) notHTTP() error {
 	u.SetReadDeadline(time.Now().Add(200 * time.Millisecond))
 	for u.w-u.r < 200 && u.fill() == nil {
@@ -62,8 +63,8 @@ func (u *Conn) notHTTP() error {
 	return notHTTPError(u.buf[u.r:u.w])
 }
 
-// headEnd gives where a head ends, or 0; a lone LF ends a line (RFC 9112
-// section 2.2).
+// headEnd returns the offset of the end of the head, or 0. A lone LF ends a line (RFC
+// 9112 section 2.2).
 func headEnd(b []byte, from int) int {
 	for {
 		i := bytes.IndexByte(b[from:], '\n')
@@ -80,7 +81,7 @@ func headEnd(b []byte, from int) int {
 	}
 }
 
-// parseHead reads the status line.
+// parseHead parses the status line.
 func parseHead(text string) (*Head, error) {
 	line, rest, _ := strings.Cut(text, "\n")
 	line = strings.TrimSuffix(line, "\r")
@@ -95,24 +96,24 @@ func parseHead(text string) (*Head, error) {
 	return &Head{Status: int(status), minor: int(line[7] - '0'), Text: text, rest: rest, lines: strings.Count(rest, "\n")}, nil
 }
 
-// Fields puts the end-to-end fields into header, Trailer among them: it
-// announces ours.
+// Fields adds the end-to-end fields to header, including Trailer, which announces our own
+// trailers.
 func (h *Head) Fields(header http.Header) error { return h.each(header, nil) }
 
-// framing is what a head says of its body and connection.
+// framing is the information of a head about the body and the connection.
 type framing struct {
-	length    int64 // -1 without one
+	length    int64 // Content-Length, or -1
 	chunked   bool
-	encoded   bool // there is a Transfer-Encoding
+	encoded   bool // has a Transfer-Encoding
 	close     bool
 	keepAlive bool
 	idle      time.Duration
 }
 
-// each parses the field lines. Framing goes to f, which may be nil, the rest to
-// header.
+// each parses the field lines. It stores framing fields in f, which may be nil, and all
+// others in header.
 func (h *Head) each(header http.Header, f *framing) error {
-	values := make([]string, h.lines) // one array for the values of all fields
+	values := make([]string, h.lines) // one allocation for the values of all fields
 	var drop []string
 	rest := h.rest
 	for rest != "" {
@@ -158,18 +159,18 @@ func (h *Head) each(header http.Header, f *framing) error {
 	return nil
 }
 
-// take notes one field of the framing.
+// take records one framing field.
 func (f *framing) take(name, value string) error {
 	switch name {
 	case "Content-Length":
-		for part := range strings.SplitSeq(value, ",") { // a list of one number is that number
+		for part := range strings.SplitSeq(value, ",") { // repeated equal numbers are valid
 			part = textproto.TrimString(part)
 			n, err := strconv.ParseUint(part, 10, 63)
 			if err != nil || part[0] == '+' {
-				return &ProtocolError{Reason: fmt.Sprintf("its Content-Length %.40q is no number", value)}
+				return &ProtocolError{Reason: fmt.Sprintf("its Content-Length %.40q is not a number", value)}
 			}
 			if f.length >= 0 && f.length != int64(n) {
-				return &ProtocolError{Reason: "it has two lengths"}
+				return &ProtocolError{Reason: "it has two different lengths"}
 			}
 			f.length = int64(n)
 		}
@@ -193,10 +194,10 @@ func (f *framing) take(name, value string) error {
 	return nil
 }
 
-// frame decides how the body is read (RFC 9112 section 6.3) and fills header.
+// frame determines how the body is read (RFC 9112 section 6.3) and fills header.
 func (b *directBody) frame(h *Head, method string, header http.Header) error {
 	f := framing{length: -1}
-	own := header["Connection"] // the server's, set before
+	own := header["Connection"] // set by our server before
 	if err := h.each(header, &f); err != nil {
 		for name := range header {
 			delete(header, name)
@@ -227,13 +228,13 @@ func (b *directBody) frame(h *Head, method string, header http.Header) error {
 	return nil
 }
 
-// splitField reads a field line; the name comes in canonical form.
+// splitField parses a field line. It returns the name in canonical form.
 func splitField(line string) (name, value string, err error) {
 	colon := strings.IndexByte(line, ':')
 	if colon <= 0 || line[0] == ' ' || line[0] == '\t' {
-		return "", "", &ProtocolError{Reason: fmt.Sprintf("its head has a line without a name: %.40q", line)}
+		return "", "", &ProtocolError{Reason: fmt.Sprintf("its head has a line without a field name: %.40q", line)}
 	}
-	// A proxy takes space before the colon out (RFC 9112 section 5.1).
+	// A proxy removes whitespace before the colon (RFC 9112 section 5.1).
 	name, value = line[:colon], line[colon+1:]
 	for name[len(name)-1] == ' ' || name[len(name)-1] == '\t' {
 		name = name[:len(name)-1]

@@ -13,35 +13,36 @@ import (
 	"github.com/hostless/hostless/pkg/sock"
 )
 
-// pool keeps connections to one app that nothing runs on. It is safe for
-// concurrent use.
+// pool holds the idle connections to one app. It is safe for concurrent use.
 type pool struct {
 	mu     sync.Mutex
-	idle   []*Conn     // the longest unused first
-	timer  clock.Timer // sweeps while there are any
+	idle   []*Conn     // least recently used first
+	timer  clock.Timer // runs sweep while there are idle connections
 	closed bool
 
-	clock       clock.Clock // nil is the system's
+	clock       clock.Clock // nil means the system clock
 	maxIdle     int
 	idleTimeout time.Duration
 
-	keeps atomic.Bool // the app was seen to go on with a connection after an answer
+	keeps atomic.Bool // the app was seen to reuse a connection
 }
 
 const (
 	sweepEvery       = 5 * time.Second
 	maxKeptBuf       = 64 << 10
-	maxUncheckedIdle = time.Second // of a connection that cannot be looked at
-	minKeepAlive     = time.Second // an app that closes a connection sooner does not keep any
+	maxUncheckedIdle = time.Second // for a connection that cannot be checked
+	minKeepAlive     = time.Second // an app that closes a connection sooner does not support keep-alive
 	closeRaceWindow  = 10 * time.Millisecond
 )
 
-// get takes the connection to the target that was used last, or nil. It is looked
-// at first: a request that cannot be sent twice must not meet one that the app
-// has closed, and what an app sent after an answer's end, such as a body after
-// HEAD, must not be taken for the answer to the next request. For a request that
-// cannot be sent twice, an app that was not seen to keep connections gets a
-// moment first: some close silently just after their response.
+// get returns the most recently used connection to the target, or nil. With once, the
+// request cannot be sent twice.
+//
+// The connection is checked first: it must be open, and unread data on it, such as a body
+// sent after a response to HEAD, must not become the response to the next request. With
+// once, and an app that was not seen to reuse connections, get also waits until
+// closeRaceWindow has passed since the last response, because some apps close just after
+// it.
 func (p *pool) get(t Target, once bool) *Conn {
 	for {
 		p.mu.Lock()
@@ -64,21 +65,21 @@ func (p *pool) get(t Target, once bool) *Conn {
 	}
 }
 
-// served notes that a kept connection was good for another answer.
+// served records that a pooled connection was used successfully.
 func (p *pool) served() {
 	if !p.keeps.Load() {
 		p.keeps.Store(true)
 	}
 }
 
-// died notes that one was not.
+// died records that a pooled connection was found closed.
 func (p *pool) died(u *Conn) {
 	if clock.Now(p.clock).Sub(u.since) < minKeepAlive {
 		p.keeps.Store(false)
 	}
 }
 
-// put keeps a connection.
+// put adds a connection to the pool.
 func (p *pool) put(u *Conn) {
 	now := clock.Now(p.clock)
 	keep := p.idleTimeout
@@ -103,7 +104,7 @@ func (p *pool) put(u *Conn) {
 	p.mu.Unlock()
 }
 
-// sweep ends what has been kept for too long.
+// sweep closes the connections that have expired.
 func (p *pool) sweep() {
 	now := clock.Now(p.clock)
 	var dead []*Conn
@@ -127,7 +128,7 @@ func (p *pool) sweep() {
 	}
 }
 
-// clear ends all kept connections and, for good, those put back later.
+// clear closes all idle connections. With forGood, those returned later are closed too.
 func (p *pool) clear(forGood bool) {
 	p.mu.Lock()
 	idle := p.idle
@@ -142,8 +143,8 @@ func (p *pool) clear(forGood bool) {
 	}
 }
 
-// looksAlive reports whether a kept connection is open and silent. One that the
-// system cannot be asked about is so only for a moment.
+// looksAlive reports whether an idle connection is open and has no unread data. A
+// connection that cannot be checked passes for maxUncheckedIdle.
 func (u *Conn) looksAlive(now time.Time) bool {
 	if u.quick != nil {
 		return u.quick.Silent()
@@ -162,8 +163,8 @@ func (u *Conn) looksAlive(now time.Time) bool {
 	return now.Sub(u.since) < maxUncheckedIdle
 }
 
-// staysOpen waits until the app has had the time to close a connection after its
-// last answer, and reports whether it has not.
+// staysOpen waits until closeRaceWindow has passed since the last response, and reports
+// whether the connection is still open.
 func (u *Conn) staysOpen(now time.Time) bool {
 	left := u.since.Add(closeRaceWindow).Sub(now)
 	if left <= 0 {
@@ -177,8 +178,8 @@ func (u *Conn) staysOpen(now time.Time) bool {
 	return n == 0 && errors.Is(err, os.ErrDeadlineExceeded)
 }
 
-// drained reports whether TLS has nothing read ahead. A Read past its deadline
-// gives only what is there already.
+// drained reports whether the TLS connection has no buffered data. A Read after the
+// deadline returns only what is buffered.
 func drained(c *tls.Conn) bool {
 	c.SetReadDeadline(time.Unix(1, 0))
 	defer c.SetReadDeadline(time.Time{})

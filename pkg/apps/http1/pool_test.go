@@ -9,8 +9,8 @@ import (
 	"github.com/hostless/hostless/test/harness"
 )
 
-// TestAppsThatCloseAfterAnAnswer: a request that cannot be sent twice waits to
-// see whether an app keeps its connection, until it was seen to.
+// TestAppsThatCloseAfterAnAnswer: before a request that cannot be sent twice, get waits
+// to see whether the app closes the connection, until the app was seen to reuse one.
 func TestAppsThatCloseAfterAnAnswer(t *testing.T) {
 	clock := harness.NewClock()
 	p := pool{clock: clock, maxIdle: 10, idleTimeout: time.Hour}
@@ -18,34 +18,34 @@ func TestAppsThatCloseAfterAnAnswer(t *testing.T) {
 	kept := func() (u *Conn, app net.Conn) {
 		u, app = connect()
 		p.put(u)
-		u.since = u.since.Add(time.Minute) // as if the answer had only just come, for long
+		u.since = u.since.Add(time.Minute) // the response was only just read
 		return u, app
 	}
 	u, _ := kept()
 	if p.get(Target{}, false) != u {
-		t.Error("a request that can be sent again waited")
+		t.Error("a repeatable request waited")
 	}
 	_, app := kept()
 	go app.Close()
 	if p.get(Target{}, true) != nil {
-		t.Error("a connection was taken that the app closed a moment later")
+		t.Error("got a connection that the app closed a moment later")
 	}
 	u, _ = kept()
 	clock.Advance(time.Minute + closeRaceWindow)
 	if p.get(Target{}, true) != u {
-		t.Error("a connection that has stayed open was not taken")
+		t.Error("a connection that stayed open was not used")
 	}
 	p.served()
 	if u, _ = kept(); p.get(Target{}, true) != u {
-		t.Error("an app that keeps its connections was waited for")
+		t.Error("waited for an app that is known to reuse connections")
 	}
 	u, app = kept()
 	app.Close()
-	for p.get(Target{}, false) != nil { // its end may take a moment to come
+	for p.get(Target{}, false) != nil { // the close may take a moment to arrive
 		p.put(u)
 	}
 	if p.keeps.Load() {
-		t.Error("an app that closes at once is taken for one that keeps connections")
+		t.Error("an app that closes at once counts as one that reuses connections")
 	}
 	p.served()
 	u, app = kept()
@@ -56,12 +56,11 @@ func TestAppsThatCloseAfterAnAnswer(t *testing.T) {
 		clock.Advance(minKeepAlive)
 	}
 	if !p.keeps.Load() {
-		t.Error("an app that closes after a while is taken for one that keeps no connection")
+		t.Error("an app that closes after a while counts as one that reuses none")
 	}
 }
 
-// TestKeptConnectionsEnd: one that is kept for as long as it may be is neither
-// taken nor left open.
+// TestKeptConnectionsEnd: an expired connection is neither used nor left open.
 func TestKeptConnectionsEnd(t *testing.T) {
 	clock := harness.NewClock()
 	p := pool{clock: clock, maxIdle: 10, idleTimeout: 3 * sweepEvery / 2}
@@ -72,16 +71,16 @@ func TestKeptConnectionsEnd(t *testing.T) {
 	clock.Await(t, sweepEvery)
 	clock.Advance(p.idleTimeout - 1)
 	if p.get(Target{}, false) != u {
-		t.Error("a connection that may still be kept was not taken")
+		t.Error("a connection that has not expired was not used")
 	}
 	p.put(u)
 	clock.Advance(p.idleTimeout)
 	if p.get(Target{}, false) != nil {
-		t.Error("a connection was taken that had been kept for too long")
+		t.Error("an expired connection was used")
 	}
 	p.put(later)
 	clock.Await(t, sweepEvery)
-	clock.Advance(sweepEvery) // it is kept on, and looked at again
+	clock.Advance(sweepEvery) // it is put back, and checked again
 	clock.Await(t, sweepEvery)
 	clock.Advance(sweepEvery)
 	app.SetReadDeadline(time.Now().Add(20 * time.Second))
@@ -91,7 +90,7 @@ func TestKeptConnectionsEnd(t *testing.T) {
 	p.clear(true)
 }
 
-// connector gives open connections and the app's ends of them.
+// connector returns a function that opens connections and returns both ends.
 func connector(t *testing.T) func() (u *Conn, app net.Conn) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

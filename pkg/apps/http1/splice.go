@@ -11,17 +11,18 @@ const copySize = 32 << 10
 
 var copyBuffers = sync.Pool{New: func() any { b := make([]byte, copySize); return &b }}
 
-// spliceFrom is the size of a body from which on it goes from socket to socket
-// without passing through this process.
+// spliceFrom is the minimum size of a body that is copied from socket to socket in the
+// kernel.
 const spliceFrom = 128 << 10
 
-// spliceTail is the end of a body that the kernel does not copy: that the client
-// has sent all is to be known before the app has it all, and may answer.
+// spliceTail is the part at the end of a body that is not copied in the kernel. The app
+// may respond once it has the whole body, and before that we must know that the client
+// has sent all of it.
 const spliceTail = 4 << 10
 
-// spliceBody has the kernel copy a long body of known length to the app, but for
-// its tail, where it comes straight from the client's connection. It gives what
-// is left to be sent.
+// spliceBody copies a long body of known length in the kernel, except for its tail, if
+// the body comes directly from the client's connection. It returns the number of bytes
+// left to send.
 func (u *Conn) spliceBody(x *Request) (left int64, err error) {
 	body, ok := x.Body.Reader.(interface {
 		Direct() (ahead []byte, rest *net.TCPConn)
@@ -34,7 +35,7 @@ func (u *Conn) spliceBody(x *Request) (left int64, err error) {
 		return x.Body.Length, nil
 	}
 	if !x.Body.state.CompareAndSwap(bodyUnread, bodyRead) {
-		return 0, errForsaken
+		return 0, errBodyAbandoned
 	}
 	ahead, from := body.Direct()
 	if _, err := to.Write(ahead); err != nil {

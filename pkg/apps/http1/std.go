@@ -17,8 +17,8 @@ import (
 	"github.com/hostless/hostless/pkg/httpx"
 )
 
-// stdTransport is the one on net/http's own. It is the reference that directTransport is
-// compared with.
+// stdTransport uses net/http's Transport. It is the reference for directTransport in
+// tests and benchmarks.
 type stdTransport struct{ http *http.Transport }
 
 type exchangeKey struct{}
@@ -74,7 +74,7 @@ func (s *stdTransport) roundTrip(ctx context.Context, x *Request, header http.He
 }
 
 func (s *stdTransport) request(ctx context.Context, x *Request) *http.Request {
-	// Opaque is sent as it is, but not where it begins like an authority.
+	// Opaque is sent unchanged, unless it begins like an authority.
 	u := &url.URL{Scheme: x.Target.Scheme, Host: x.Target.Host}
 	path, query, has := strings.Cut(x.URI, "?")
 	if strings.HasPrefix(path, "//") {
@@ -93,7 +93,7 @@ func (s *stdTransport) request(ctx context.Context, x *Request) *http.Request {
 		h[f.Name] = append(h[f.Name], f.Value)
 	}
 	if _, ok := h["User-Agent"]; !ok {
-		h["User-Agent"] = nil // or the transport makes one up
+		h["User-Agent"] = nil // prevents the transport's default
 	}
 	out := &http.Request{
 		Method: x.Method, URL: u, Host: x.Host, Header: h, Trailer: x.Trailer,
@@ -109,7 +109,7 @@ func (s *stdTransport) request(ctx context.Context, x *Request) *http.Request {
 	return out.WithContext(ctx)
 }
 
-// stdError gives net/http's errors the types of this package.
+// stdError converts net/http's errors into those of this package.
 func stdError(err error) error {
 	var dial *DialError
 	if errors.As(err, &dial) {
@@ -132,9 +132,9 @@ func (b *stdBody) Finish() {
 	b.cancel()
 }
 
-// The limits of kept connections.
+// Limits of idle connections.
 const (
-	maxIdle         = 512              // to one app
-	idleTimeout     = 30 * time.Second // unless the app says that it is less
-	continueTimeout = time.Second      // for 100 Continue; then the body is sent unasked
+	maxIdle         = 512              // per app
+	idleTimeout     = 30 * time.Second // unless the app announces less
+	continueTimeout = time.Second      // wait for 100 Continue before the body is sent anyway
 )

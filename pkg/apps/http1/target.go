@@ -12,34 +12,34 @@ import (
 	"github.com/hostless/hostless/pkg/fault"
 )
 
-// Target is where an app is.
+// Target is the address of an app.
 type Target struct {
 	Scheme string // http or https
-	Host   string // host:port; "localhost:PORT" where only a port was given
-	Path   string // a base path before the request's own, or ""
-	Socket string // the path of a Unix socket in place of Host, or ""
-	URL    bool   // it was given as a URL, so that its own host is sent
+	Host   string // host:port; "localhost:PORT" if only a port was given
+	Path   string // base path that is prepended to the request's path, or ""
+	Socket string // path of a Unix socket, used instead of Host, or ""
+	URL    bool   // given as a URL, so requests get the URL's host
 }
 
-// ParseTarget reads a port, host:port, http(s)://host[:port][/base] or
-// unix:PATH. What is none of them is a fault of kind Invalid.
+// ParseTarget parses a port, host:port, http(s)://host[:port][/base] or unix:PATH. An
+// invalid target is a fault.Invalid.
 func ParseTarget(text string) (Target, error) {
 	bad := func(why string) (Target, error) {
 		return Target{}, &fault.Error{
-			Kind: fault.Invalid, Param: "target", Message: fmt.Sprintf("%q is not a target: %s", text, why),
-			Next: "give a port, host:port, a URL, or unix:/path",
+			Kind: fault.Invalid, Param: "target", Message: fmt.Sprintf("%q is not a valid target: %s", text, why),
+			Next: "use a port, host:port, a URL, or unix:/path",
 		}
 	}
 	if port, err := strconv.Atoi(text); err == nil {
 		if port < 1 || port > 65535 {
-			return bad("a port is between 1 and 65535")
+			return bad("a port must be between 1 and 65535")
 		}
 		return PortTarget(port), nil
 	}
 	if path, ok := strings.CutPrefix(text, "unix:"); ok {
 		path = strings.TrimPrefix(path, "//")
 		if !filepath.IsAbs(path) || len(path) > 103 || strings.ContainsRune(path, 0) {
-			return bad("the path of a Unix socket is absolute and at most 103 bytes long")
+			return bad("the path of a Unix socket must be absolute and at most 103 bytes long")
 		}
 		return Target{Scheme: "http", Host: "localhost", Socket: filepath.Clean(path)}, nil
 	}
@@ -54,17 +54,17 @@ func ParseTarget(text string) (Target, error) {
 	u, err := url.Parse(text)
 	switch {
 	case err != nil:
-		return bad("it is no URL")
+		return bad("it is not a valid URL")
 	case u.Scheme != "http" && u.Scheme != "https":
-		return bad("a URL begins with http:// or https://")
+		return bad("a URL must begin with http:// or https://")
 	case u.Hostname() == "":
 		return bad("it has no host")
 	case u.User != nil || u.RawQuery != "" || u.Fragment != "":
-		return bad("a URL has only a host and a path here")
+		return bad("the URL may only have a host and a path")
 	}
 	host := u.Host
 	if port, err := strconv.Atoi(u.Port()); u.Port() != "" && (err != nil || port < 1 || port > 65535) {
-		return bad("a port is between 1 and 65535")
+		return bad("a port must be between 1 and 65535")
 	}
 	if u.Port() == "" {
 		host = net.JoinHostPort(u.Hostname(), map[string]string{"http": "80", "https": "443"}[u.Scheme])
@@ -72,12 +72,12 @@ func ParseTarget(text string) (Target, error) {
 	return Target{Scheme: u.Scheme, Host: host, Path: strings.TrimSuffix(u.EscapedPath(), "/"), URL: true}, nil
 }
 
-// PortTarget is a port of this machine.
+// PortTarget returns the target for a port on this machine.
 func PortTarget(port int) Target {
 	return Target{Scheme: "http", Host: net.JoinHostPort("localhost", strconv.Itoa(port))}
 }
 
-// String gives the target as it can be read back and shown.
+// String returns the target in a form that ParseTarget accepts.
 func (t Target) String() string {
 	switch {
 	case t.Socket != "":
@@ -88,22 +88,22 @@ func (t Target) String() string {
 	return t.Host
 }
 
-// Port is the target's TCP port, 0 for a Unix socket.
+// Port returns the target's TCP port, 0 for a Unix socket.
 func (t Target) Port() int {
 	_, port, _ := net.SplitHostPort(t.Host)
 	n, _ := strconv.Atoi(port)
 	return n
 }
 
-// Local reports whether the target is this machine by the name localhost, which
-// is tried on both address families.
+// Local reports whether the target's host is localhost, for which both address families
+// are tried.
 func (t Target) Local() bool {
 	host, _, _ := net.SplitHostPort(t.Host)
 	return strings.EqualFold(host, "localhost")
 }
 
-// Loopback reports whether the target is a port on this machine's loopback
-// addresses.
+// Loopback reports whether the target is a TCP port on a loopback address of this
+// machine.
 func (t Target) Loopback() bool {
 	host, _, _ := net.SplitHostPort(t.Host)
 	addr, err := netip.ParseAddr(host)

@@ -19,27 +19,27 @@ import (
 	"github.com/hostless/hostless/pkg/sock"
 )
 
-// inlineBody is the size up to which a body that is in memory is written in the
-// caller's goroutine, before the response is read. It fits a socket's buffer, so
-// that a server that responds without reading it does not block the write.
+// inlineBody is the maximum size of an in-memory body that is written in the caller's
+// goroutine before the response is read. It fits into a socket buffer, so a server that
+// responds without reading the body does not block the write.
 const inlineBody = 64 << 10
 
-// Transport is an http.RoundTripper that speaks HTTP/1.1 to any number of
-// servers, over TCP and TLS. A request without a body, or with a body in memory
-// (GetBody is set) of up to 64 KiB, is sent and its response is read in the
-// caller's goroutine; there are no goroutines for connections.
+// Transport is an http.RoundTripper that speaks HTTP/1.1 to any number of servers, over
+// TCP and TLS. A request without a body, or with an in-memory body (GetBody is set) of up
+// to 64 KiB, is sent in the caller's goroutine. Responses are read there too; connections
+// have no goroutines.
 //
-// It takes requests and gives responses as net/http's Transport does with
-// DisableCompression, Got1xxResponse of httptrace included and all other hooks of
-// it left out. Requests that need a proxy or ask for an upgrade go to Fallback. It
-// is safe for concurrent use; its fields are not changed after the first request.
+// It behaves like net/http's Transport with DisableCompression. Of the hooks in httptrace
+// it calls only Got1xxResponse. Requests that need a proxy or ask for an upgrade go to
+// Fallback. It is safe for concurrent use; its fields must not be changed after the first
+// request.
 type Transport struct {
-	// Config says how connections are made. DialContext gets host:port as the URL
-	// has it.
+	// Config configures connections. DialContext is called with the URL's host:port.
 	Config Config
-	// Proxy gives the proxy of a request, as in http.Transport; nil is none ever.
+	// Proxy returns the proxy for a request, as in http.Transport; nil means no proxies.
 	Proxy func(*http.Request) (*url.URL, error)
-	// Fallback sends what this transport does not. Nil makes that an error.
+	// Fallback sends the requests that this transport does not support. If it is nil,
+	// they are errors.
 	Fallback http.RoundTripper
 
 	upstreams sync.Map // Target → *Upstream
@@ -63,8 +63,8 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	b := &responseBody{req: req, sending: x.Body}
-	// The context may end for other reasons than that the client has left, which a
-	// hook of its own would tell it.
+	// The context may end for other reasons than a client disconnect, so the client's own
+	// disconnect hook is not enough.
 	ctx := sock.WithOnDisconnect(req.Context(), &b.cut)
 	b.unwatch = context.AfterFunc(ctx, b.cut.Fire)
 	header := make(http.Header, 16)
@@ -107,10 +107,10 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	return resp, nil
 }
 
-// maxResend is how often a request is sent again that met closed connections.
+// maxResend is how often a request is sent again after a closed connection.
 const maxResend = 3
 
-// CloseIdleConnections closes the connections that no request uses.
+// CloseIdleConnections closes the idle connections.
 func (t *Transport) CloseIdleConnections() {
 	t.upstreams.Range(func(_, u any) bool {
 		u.(*Upstream).CloseIdle()
@@ -129,7 +129,7 @@ func (t *Transport) upstream(target Target) *Upstream {
 	return u.(*Upstream)
 }
 
-// elsewhere reports whether a request is the Fallback's.
+// elsewhere reports whether a request must go to the Fallback.
 func (t *Transport) elsewhere(req *http.Request) (bool, error) {
 	if len(req.Header["Upgrade"]) > 0 || req.URL.Scheme != "http" && req.URL.Scheme != "https" || req.Trailer != nil {
 		return true, nil
@@ -141,8 +141,8 @@ func (t *Transport) elsewhere(req *http.Request) (bool, error) {
 	return proxy != nil, err
 }
 
-// newRequest makes a Request of net/http's, which it checks: it may be made of
-// data that no server has read.
+// newRequest converts a request of net/http. It validates it, because no server has
+// parsed it before.
 func newRequest(req *http.Request) (*Request, error) {
 	port := req.URL.Port()
 	if port == "" {
@@ -159,7 +159,7 @@ func newRequest(req *http.Request) (*Request, error) {
 		x.Host = req.URL.Host
 	}
 	if !httpx.IsToken(x.Method) || req.URL.Hostname() == "" || !httpx.IsVisible(x.URI) || !httpx.IsVisible(x.Host) {
-		return nil, errors.New("http1: the request's method, URL or host cannot be sent")
+		return nil, errors.New("http1: invalid method, URL or host")
 	}
 	for name, values := range req.Header {
 		if !httpx.IsToken(name) {
@@ -171,7 +171,7 @@ func newRequest(req *http.Request) (*Request, error) {
 			}
 		}
 	}
-	if agents := req.Header["User-Agent"]; len(agents) == 1 && agents[0] == "" { // net/http's way of saying none
+	if agents := req.Header["User-Agent"]; len(agents) == 1 && agents[0] == "" { // net/http's convention for no User-Agent
 		x.Omit = isUserAgent
 	}
 	for _, name := range []string{"Idempotency-Key", "X-Idempotency-Key"} {
@@ -187,12 +187,12 @@ func newRequest(req *http.Request) (*Request, error) {
 
 func isUserAgent(name string) bool { return name == "User-Agent" }
 
-// takeBody puts the body into Data where it is in memory and short.
+// takeBody stores a short in-memory body in Data.
 func (x *Request) takeBody(req *http.Request) error {
 	switch {
 	case req.Body == nil || req.Body == http.NoBody:
 		if x.Method == http.MethodPost || x.Method == http.MethodPut || x.Method == http.MethodPatch {
-			x.Data = []byte{} // which has a length, of 0
+			x.Data = []byte{} // non-nil: sends Content-Length: 0
 		}
 		return nil
 	case req.GetBody != nil && req.ContentLength > 0 && req.ContentLength <= inlineBody:
@@ -205,7 +205,7 @@ func (x *Request) takeBody(req *http.Request) error {
 	}
 	length := req.ContentLength
 	if length == 0 {
-		length = -1 // as net/http has it of a body that is not nil
+		length = -1 // net/http's meaning of 0 with a non-nil body
 	}
 	x.Body = &RequestBody{Reader: req.Body, Length: length, Unblock: func() { req.Body.Close() }}
 	return nil
@@ -227,21 +227,21 @@ func closeBody(req *http.Request) {
 	}
 }
 
-// responseBody is the body of a response as net/http's clients know it: Close may
-// come while a Read waits.
+// responseBody is the response body for net/http's clients: Close may be called during a
+// Read.
 type responseBody struct {
 	in      *Response
 	req     *http.Request
-	sending *RequestBody      // nil where it was sent before
-	trailer http.Header       // the response's, where there are any
-	cut     sock.OnDisconnect // ends the connection while the exchange uses it
+	sending *RequestBody      // the request body, or nil
+	trailer http.Header       // the response's trailers, or nil
+	cut     sock.OnDisconnect // aborts the connection during the exchange
 	unwatch func() bool
 
-	mu   sync.Mutex // over what is read, and the end
+	mu   sync.Mutex // guards reading and the end of the body
 	done bool
 }
 
-// Read implements io.Reader. The connection is free at the body's end.
+// Read implements io.Reader. At the end of the body, the connection becomes idle.
 func (b *responseBody) Read(p []byte) (int, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -263,7 +263,7 @@ func (b *responseBody) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// Ready reports whether a Read returns without waiting for the server.
+// Ready reports whether Read will return without waiting for the server.
 func (b *responseBody) Ready() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -273,7 +273,7 @@ func (b *responseBody) Ready() bool {
 // Close implements io.Closer.
 func (b *responseBody) Close() error {
 	if !b.mu.TryLock() {
-		b.cut.Fire() // ends the Read that waits
+		b.cut.Fire() // unblocks a pending Read
 		b.mu.Lock()
 	}
 	defer b.mu.Unlock()

@@ -25,7 +25,7 @@ import (
 	"github.com/hostless/hostless/pkg/apps/http1"
 )
 
-// serve starts a server, over TLS where secure, and a transport that trusts it.
+// serve starts a server, with TLS if secure, and returns a transport that trusts it.
 func serve(t testing.TB, secure bool, h http.HandlerFunc) (*http1.Transport, *httptest.Server) {
 	srv := httptest.NewUnstartedServer(h)
 	tr := &http1.Transport{Config: http1.Config{TLS: &tls.Config{}}}
@@ -47,8 +47,8 @@ func bothSchemes(t *testing.T, test func(t *testing.T, secure bool)) {
 	}
 }
 
-// TestTransportIsNetHTTPs sends the same requests through both transports: a
-// server sees the same, and so does the caller.
+// TestTransportIsNetHTTPs sends the same requests through both transports: the server
+// must see the same requests, and the caller the same responses.
 func TestTransportIsNetHTTPs(t *testing.T) {
 	handler := func(w http.ResponseWriter, r *http.Request) {
 		data, _ := io.ReadAll(r.Body)
@@ -93,7 +93,7 @@ func TestTransportIsNetHTTPs(t *testing.T) {
 					body = strings.NewReader(tt.body)
 				}
 				if tt.path == "/stream" {
-					body = io.MultiReader(body) // of no length that net/http knows
+					body = io.MultiReader(body) // net/http cannot know its length
 				}
 				req, err := http.NewRequest(tt.method, srv.URL+tt.path, body)
 				if err != nil {
@@ -101,7 +101,7 @@ func TestTransportIsNetHTTPs(t *testing.T) {
 				}
 				req.Header = http.Header{"X-Multi": {"1", "2"}, "User-Agent": {""}, "Connection": {"X-Hop"}, "Authorization": {"Bearer x"}}
 				if i == 1 {
-					delete(req.Header, "Connection") // net/http sends it, a proxy does not
+					delete(req.Header, "Connection") // net/http forwards it, a proxy must not
 				}
 				resp, err := tr.RoundTrip(req)
 				if err != nil {
@@ -122,8 +122,8 @@ func TestTransportIsNetHTTPs(t *testing.T) {
 	})
 }
 
-// TestTransportReadsChunksTogether: chunks that have arrived are read at once, and a
-// Read never waits for one that has not.
+// TestTransportReadsChunksTogether: one Read returns all chunks that have arrived, and
+// never waits for one that has not.
 func TestTransportReadsChunksTogether(t *testing.T) {
 	bothSchemes(t, func(t *testing.T, secure bool) {
 		next := make(chan string)
@@ -158,7 +158,7 @@ func TestTransportReadsChunksTogether(t *testing.T) {
 			}
 		}
 		read("onetwoth")
-		next <- "ree\r\n4\r\nfour\r\n6\r\n" // the size of one that has not come
+		next <- "ree\r\n4\r\nfour\r\n6\r\n" // the size of a chunk that has not arrived
 		read("reefour")
 		next <- "finish\r\n0\r\n\r\n"
 		read("finish")
@@ -168,8 +168,8 @@ func TestTransportReadsChunksTogether(t *testing.T) {
 	})
 }
 
-// TestTransportKeepsConnections: one connection serves requests one after the
-// other, and none of it has a goroutine of its own.
+// TestTransportKeepsConnections: sequential requests use one connection, which has no
+// goroutine.
 func TestTransportKeepsConnections(t *testing.T) {
 	bothSchemes(t, func(t *testing.T, secure bool) {
 		var conns atomic.Int32
@@ -190,7 +190,7 @@ func TestTransportKeepsConnections(t *testing.T) {
 			}
 		}
 		if n := conns.Load(); n != 1 {
-			t.Errorf("%d connections for requests one after the other", n)
+			t.Errorf("%d connections for sequential requests", n)
 		}
 		stacks := make([]byte, 1<<20)
 		stacks = stacks[:runtime.Stack(stacks, true)]
@@ -202,8 +202,8 @@ func TestTransportKeepsConnections(t *testing.T) {
 	})
 }
 
-// TestTransportEnds: cancelling and closing end a Read that waits, and the
-// connection with it.
+// TestTransportEnds: canceling the request or closing the body unblocks a Read and closes
+// the connection.
 func TestTransportEnds(t *testing.T) {
 	bothSchemes(t, func(t *testing.T, secure bool) {
 		left, arrived := make(chan struct{}, 10), make(chan struct{}, 10)
@@ -264,8 +264,8 @@ func TestTransportEnds(t *testing.T) {
 	})
 }
 
-// TestTransportResends: a request meets a kept connection that the server has
-// closed. One that may be sent again is, with its body.
+// TestTransportResends: a repeatable request that meets a closed idle connection is sent
+// again, with its body.
 func TestTransportResends(t *testing.T) {
 	tr, srv := serve(t, false, func(w http.ResponseWriter, r *http.Request) {
 		data, _ := io.ReadAll(r.Body)
@@ -309,11 +309,11 @@ func TestTransportRefuses(t *testing.T) {
 		}
 	}
 	if asked.Load() != 0 {
-		t.Error("a request that cannot be sent was sent")
+		t.Error("an invalid request was sent")
 	}
 }
 
-// TestTransportFallsBack: what needs a proxy is the fallback's.
+// TestTransportFallsBack: requests that need a proxy go to the fallback.
 func TestTransportFallsBack(t *testing.T) {
 	tr, srv := serve(t, false, func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, r.RequestURI) })
 	proxy, _ := url.Parse(srv.URL)
@@ -355,7 +355,7 @@ func TestTransportInforms(t *testing.T) {
 	}
 }
 
-// BenchmarkTransport is a small POST through each transport.
+// BenchmarkTransport sends small POST requests through each transport.
 func BenchmarkTransport(b *testing.B) {
 	for _, secure := range []bool{false, true} {
 		ours, srv := serve(b, secure, func(w http.ResponseWriter, r *http.Request) {

@@ -18,45 +18,44 @@ const (
 	keepAlive        = 30 * time.Second
 )
 
-// Config says how an Upstream connects. The zero value is ready.
+// Config configures an Upstream. The zero value is valid.
 type Config struct {
 	// Insecure accepts any certificate.
 	Insecure bool
-	// Detect finds out whether an http target speaks TLS or HTTP/2 alone instead,
-	// and then does too. The certificate is not checked: it is for targets on this
-	// machine's loopback addresses.
+	// Detect detects whether an http target speaks TLS, or only HTTP/2, and then uses
+	// that. Certificates are not verified: it is meant for targets on this machine's
+	// loopback addresses.
 	Detect bool
-	// Std sends requests through net/http's Transport instead of this package's
-	// own, for comparison.
+	// Std uses net/http's Transport instead of this package's own, for comparison.
 	Std bool
-	// DialContext opens TCP connections; nil uses net.Dialer, and tries both
-	// addresses of localhost.
+	// DialContext opens TCP connections. If nil, a net.Dialer is used, and both addresses
+	// of localhost are tried.
 	DialContext func(ctx context.Context, network, address string) (net.Conn, error)
-	// TLS is copied for connections to https targets; it may be nil.
+	// TLS is cloned for connections to https targets; it may be nil.
 	TLS *tls.Config
-	// HandshakeTimeout bounds a TLS handshake: 10 s when zero.
+	// HandshakeTimeout limits a TLS handshake; 10 s when zero.
 	HandshakeTimeout time.Duration
-	// HeaderTimeout bounds the time from the end of a request's head to the
-	// response's head; none when zero.
+	// HeaderTimeout limits the time from the end of a request's head to the response's
+	// head; unlimited when zero.
 	HeaderTimeout time.Duration
-	// IdleTimeout is how long a connection is kept without a request, unless the
-	// server asks for less: 30 s when zero.
+	// IdleTimeout is how long an idle connection is kept, unless the server asks for
+	// less; 30 s when zero.
 	IdleTimeout time.Duration
-	// MaxIdle bounds the connections that are kept: 512 when zero.
+	// MaxIdle limits the number of idle connections; 512 when zero.
 	MaxIdle int
 }
 
-// Upstream sends requests to one app and keeps connections to it. It is safe for
-// concurrent use. It neither decompresses nor follows redirects.
+// Upstream sends requests to one app and pools the connections to it. It is safe for
+// concurrent use. It neither decompresses responses nor follows redirects.
 type Upstream struct {
 	cfg       Config
-	family    atomic.Pointer[string] // of localhost: the address that accepted last
+	family    atomic.Pointer[string] // address of localhost that accepted the last connection
 	transport roundTripper
-	speaks    atomic.Int32                   // what a target to be detected speaks
-	frames    atomic.Pointer[http.Transport] // for one that speaks HTTP/2 alone
+	speaks    atomic.Int32                   // detected protocol
+	frames    atomic.Pointer[http.Transport] // for a target that speaks only HTTP/2
 }
 
-// New makes an Upstream.
+// New returns an Upstream.
 func New(cfg Config) *Upstream {
 	cfg.HandshakeTimeout = cmp.Or(cfg.HandshakeTimeout, handshakeTimeout)
 	cfg.IdleTimeout = cmp.Or(cfg.IdleTimeout, idleTimeout)
@@ -70,11 +69,10 @@ func New(cfg Config) *Upstream {
 	return u
 }
 
-// RoundTrip sends x and reads the head of the response, whose end-to-end fields
-// it puts into header, which may hold fields already. With any error header is as
-// it was; a *DialError means that nothing of the request was sent. The connection
-// is cut when ctx ends, until the response body's Finish, which the caller must
-// call.
+// RoundTrip sends x and reads the head of the response. It adds the end-to-end fields to
+// header, which may contain fields already; on an error header is unchanged. A *DialError
+// means that nothing of the request was sent. When ctx ends before the response body's
+// Finish, the connection is aborted. The caller must call Finish.
 func (u *Upstream) RoundTrip(ctx context.Context, x *Request, header http.Header) (*Response, error) {
 	if !u.cfg.Detect || x.Target.Scheme != "http" {
 		return u.transport.roundTrip(ctx, x, header)
@@ -90,7 +88,7 @@ func (u *Upstream) RoundTrip(ctx context.Context, x *Request, header http.Header
 	return u.transport.roundTrip(ctx, x, header)
 }
 
-// http2 sends requests by net/http's HTTP/2 without TLS.
+// http2 returns a transport that uses net/http's HTTP/2 without TLS.
 func (u *Upstream) http2() *stdTransport {
 	if u.frames.Load() == nil {
 		s := newStd(u)
@@ -101,8 +99,8 @@ func (u *Upstream) http2() *stdTransport {
 	return &stdTransport{http: u.frames.Load()}
 }
 
-// Connect opens a connection of its own to a target, which the caller closes, for
-// a request whose connection changes protocols. The error is a *DialError.
+// Connect opens a new connection to a target for a request that changes protocols. The
+// caller must close it. The error is a *DialError.
 func (u *Upstream) Connect(ctx context.Context, t Target) (*Conn, error) {
 	if u.cfg.Detect && t.Scheme == "http" && u.speaks.Load() == speaksTLS {
 		t.Scheme = "https"
@@ -114,8 +112,8 @@ func (u *Upstream) Connect(ctx context.Context, t Target) (*Conn, error) {
 	return NewConn(c, t), nil
 }
 
-// Reconnect is Connect after err, met on a connection before any response, if it
-// turns out that the target speaks TLS. It is nil where that is not so.
+// Reconnect is Connect after err, which occurred on a connection before any response. It
+// returns nil unless the target turns out to speak TLS.
 func (u *Upstream) Reconnect(ctx context.Context, t Target, err error) *Conn {
 	if !u.cfg.Detect || t.Scheme != "http" || u.speaks.Load() != speaksUnknown || !mayBeAnother(err) {
 		return nil
@@ -128,8 +126,8 @@ func (u *Upstream) Reconnect(ctx context.Context, t Target, err error) *Conn {
 	return c
 }
 
-// CloseIdle closes the idle connections and forgets what was found out about the
-// target, which may have moved.
+// CloseIdle closes the idle connections and forgets the detected protocol, because the
+// target may have moved.
 func (u *Upstream) CloseIdle() {
 	u.family.Store(nil)
 	u.speaks.Store(speaksUnknown)
@@ -139,7 +137,7 @@ func (u *Upstream) CloseIdle() {
 	}
 }
 
-// Close closes the idle connections, and those in use once they are free.
+// Close closes the idle connections, and the others once they are unused.
 func (u *Upstream) Close() {
 	u.transport.close()
 	if frames := u.frames.Load(); frames != nil {
@@ -147,9 +145,9 @@ func (u *Upstream) Close() {
 	}
 }
 
-// dial connects to a target, by TLS where it says so. `localhost` is tried on
-// both families, the one that answered last first: a dev server listens on
-// either. The error is a *DialError.
+// dial connects to a target, with TLS if its scheme is https. For localhost it tries both
+// address families, beginning with the one that accepted last, because a dev server may
+// listen on either. The error is a *DialError.
 func (u *Upstream) dial(ctx context.Context, t Target) (net.Conn, error) {
 	c, err := u.connect(ctx, t)
 	if err == nil && t.Scheme == "https" {
@@ -193,7 +191,7 @@ func (u *Upstream) connect(ctx context.Context, t Target) (net.Conn, error) {
 	return nil, errors.Join(err, other)
 }
 
-// handshake makes a TLS connection of c, which it closes where it cannot.
+// handshake performs a TLS handshake on c. It closes c on an error.
 func (u *Upstream) handshake(ctx context.Context, c net.Conn, t Target) (net.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, u.cfg.HandshakeTimeout)
 	defer cancel()
@@ -207,7 +205,7 @@ func (u *Upstream) handshake(ctx context.Context, c net.Conn, t Target) (net.Con
 	}
 	cfg.NextProtos = []string{"http/1.1"}
 	if u.cfg.Insecure || u.cfg.Detect && !t.URL {
-		cfg.InsecureSkipVerify = true // as the user asked for this one target, or on this machine alone
+		cfg.InsecureSkipVerify = true // accepted by the user for this target, or on this machine
 	}
 	secured := tls.Client(c, cfg)
 	if err := secured.HandshakeContext(ctx); err != nil {
@@ -223,19 +221,20 @@ func (u *Upstream) accepted(family string) {
 	}
 }
 
-// DialError is an upstream that could not be reached: nothing was sent to it.
+// DialError means that the upstream could not be reached and nothing was sent.
 type DialError struct{ Err error }
 
 func (e *DialError) Error() string { return "connect: " + e.Err.Error() }
 func (e *DialError) Unwrap() error { return e.Err }
 
-// HandshakeError is an upstream that accepted a connection but not TLS on it.
+// HandshakeError means that the upstream accepted a connection but the TLS handshake
+// failed.
 type HandshakeError struct{ Err error }
 
 func (e *HandshakeError) Error() string { return "TLS handshake: " + e.Err.Error() }
 func (e *HandshakeError) Unwrap() error { return e.Err }
 
-// Authority is the Host that a URL target is sent: its own, without a default
+// Authority returns the Host value for a URL target: its own host, without a default
 // port.
 func (t Target) Authority() string {
 	port := ":80"

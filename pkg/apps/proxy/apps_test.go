@@ -46,7 +46,7 @@ func body(t *testing.T, resp *http.Response) string {
 	return string(b)
 }
 
-// backend tells what it was asked.
+// backend starts an app that reports the requests it gets.
 func backend(t *testing.T) (port int) {
 	t.Helper()
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -96,7 +96,7 @@ func TestProxy(t *testing.T) {
 		}
 	}
 	if resp := get(t, p, "x.app.localhost/", nil); resp.StatusCode != http.StatusNotFound {
-		t.Errorf("a name below one without wildcard: %d", resp.StatusCode)
+		t.Errorf("a name below a route without wildcard: %d", resp.StatusCode)
 	}
 }
 
@@ -153,7 +153,7 @@ func TestPages(t *testing.T) {
 		t.Fatal(err)
 	}
 	if text := body(t, get(t, p, "slow.localhost/", html)); !strings.Contains(text, "no database yet") {
-		t.Errorf("the page of an app that starts does not tell what it prints:\n%s", text)
+		t.Errorf("the page of a starting app does not show its output:\n%s", text)
 	}
 	one := 1
 	if err := lease.Update(routes.Update{State: routes.StateExited, Exit: &one, Log: []string{"boom <x>"}}); err != nil {
@@ -165,8 +165,8 @@ func TestPages(t *testing.T) {
 	}
 }
 
-// TestPageOfAnEndedRun: the page of a name whose run is gone tells how it ended,
-// until the name is taken again.
+// TestPageOfAnEndedRun: after a run has ended, the page of its name says how it ended,
+// until the name is registered again.
 func TestPageOfAnEndedRun(t *testing.T) {
 	p := newPlane(t)
 	code := func(n int) *int { return &n }
@@ -219,11 +219,12 @@ func TestPageOfAnEndedRun(t *testing.T) {
 		t.Fatal(err)
 	}
 	if text := body(t, get(t, p, "shop.localhost/", nil)); strings.Contains(text, "last_run") {
-		t.Errorf("the next run's page tells of the last one:\n%s", text)
+		t.Errorf("the next run's page shows the last run:\n%s", text)
 	}
 }
 
-// TestHeldUntilItListens: a client that is no browser waits for an app that starts.
+// TestHeldUntilItListens: a request of a client that is not a browser is held while the
+// app starts.
 func TestHeldUntilItListens(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPlane(t, func(c *Config) { c.Hold = 5 * time.Second })

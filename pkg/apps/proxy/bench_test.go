@@ -14,7 +14,7 @@ import (
 	"github.com/hostless/hostless/pkg/apps/routes"
 )
 
-// benchApp answers each request on its connections with the same bytes.
+// benchApp answers every request with the same bytes.
 func benchApp(b *testing.B) string {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -46,7 +46,7 @@ func benchApp(b *testing.B) string {
 	return l.Addr().String()
 }
 
-// benchHandler sends requests on one connection, one after the other.
+// benchHandler sends sequential requests over one connection.
 func benchHandler(b *testing.B, h http.Handler) {
 	srv := httptest.NewServer(h)
 	defer srv.Close()
@@ -68,8 +68,8 @@ func benchHandler(b *testing.B, h http.Handler) {
 	}
 }
 
-// BenchmarkRequest is one small request through the plane, beside the same
-// through its stock transport and through a bare ReverseProxy.
+// BenchmarkRequest measures a small request through the apps plane, beside net/http's
+// Transport and a plain ReverseProxy.
 func BenchmarkRequest(b *testing.B) {
 	for _, name := range []string{"direct", "std"} {
 		b.Run(name, func(b *testing.B) {

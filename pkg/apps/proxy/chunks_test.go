@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// TestChunksArriveWhereverTheyAreCut: what a chunk brings is passed on even
-// where the app has sent only a part of what frames it and the next one.
+// TestChunksArriveWhereverTheyAreCut: the data of a chunk is forwarded even if its
+// framing, or the next chunk's, has only partly arrived.
 func TestChunksArriveWhereverTheyAreCut(t *testing.T) {
 	const answer = "5;ext=1\r\nhello\r\n5\r\nworld\r\n0\r\nX-End: yes\r\n\r\n"
 	cuts := map[string]int{
@@ -21,7 +21,7 @@ func TestChunksArriveWhereverTheyAreCut(t *testing.T) {
 	bothTransports(t, func(t *testing.T, e *env) {
 		for name, cut := range cuts {
 			if e.std && name == "hello and a next line" {
-				continue // net/http's own waits there for the next chunk's data
+				continue // net/http waits for the next chunk's data there
 			}
 			t.Run(name, func(t *testing.T) {
 				l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -45,7 +45,7 @@ func TestChunksArriveWhereverTheyAreCut(t *testing.T) {
 				}()
 				e.register(l.Addr().String())
 				_, r := e.raw("GET / HTTP/1.1\r\nHost: app.localhost\r\n\r\n")
-				for { // the head
+				for { // the response head
 					if line, err := r.ReadString('\n'); err != nil || line == "\r\n" {
 						break
 					}
@@ -64,8 +64,8 @@ func TestChunksArriveWhereverTheyAreCut(t *testing.T) {
 	})
 }
 
-// TestChunksOfAWrongSize: data must not be taken for a line's end, nor the end
-// for data.
+// TestChunksOfAWrongSize: if a chunk's size is wrong, data must not be treated as
+// framing, nor framing as data.
 func TestChunksOfAWrongSize(t *testing.T) {
 	bothTransports(t, func(t *testing.T, e *env) {
 		for _, body := range []string{"6\r\nhello\r\n0\r\n\r\n", "4\r\nhello\r\n0\r\n\r\n", "7\r\nhello\r\n0\r\n\r\n", "5\nhello\r\n0\r\n\r\n"} {
@@ -75,7 +75,7 @@ func TestChunksOfAWrongSize(t *testing.T) {
 				continue
 			}
 			if got, err := io.ReadAll(resp.Body); err == nil {
-				t.Errorf("%q: a whole answer %q", body, got)
+				t.Errorf("%q: a complete response %q", body, got)
 			}
 			resp.Body.Close()
 		}

@@ -5,14 +5,15 @@ import (
 	"net/url"
 )
 
-// preflight reports whether a request is CORS' question before another one (WHATWG
-// Fetch, "CORS-preflight request").
+// preflight reports whether a request is a CORS preflight request (WHATWG Fetch,
+// "CORS-preflight request").
 func preflight(r *http.Request) bool {
 	return r.Method == http.MethodOptions && r.Header.Get("Origin") != "" && r.Header.Get("Access-Control-Request-Method") != ""
 }
 
-// shareWith lets a page of another app read our own error: a browser would show it
-// "CORS error" in its place. Nobody else's page may.
+// shareWith allows a page of another app to read our own error response; otherwise the
+// browser would only report a CORS error. It reports whether it did. Other origins get no
+// access.
 func (h *Handler) shareWith(r *http.Request, header http.Header) bool {
 	origin := r.Header.Get("Origin")
 	if origin == "" {
@@ -33,8 +34,8 @@ func (h *Handler) shareWith(r *http.Request, header http.Header) bool {
 	return true
 }
 
-// allowPreflight answers a preflight in place of an app that cannot, so that the
-// request itself is sent, and gets the error that says why.
+// allowPreflight answers a preflight request for an app that cannot be reached, so that
+// the browser sends the actual request and its page can read the error.
 func allowPreflight(r *http.Request, header http.Header) {
 	for _, name := range []string{"Content-Type", "Content-Security-Policy"} {
 		header.Del(name)

@@ -1,8 +1,7 @@
-// Package proxy owns the reverse proxy of the apps: it finds the route of a
-// request, forwards requests, responses and upgrades, holds a request while its
-// app starts, and shows a page that says what is wrong where an app cannot be
-// reached.
+// Package proxy owns the reverse proxy for apps. It finds the route of a request,
+// forwards requests, responses and upgrades, holds requests while an app starts, and
+// shows an error page if an app cannot be reached.
 //
-// That only names below .localhost come here is package front's doing, which is
-// checked again. The route table is package routes'.
+// Package front routes only the host names of apps to this package, which checks them
+// again. Package routes owns the route table.
 package proxy

@@ -22,15 +22,15 @@ import (
 	"github.com/hostless/hostless/pkg/fault"
 )
 
-// proxyError is why a request reaches no app.
+// proxyError describes why a request did not reach an app.
 type proxyError struct {
 	status int
 	host   string
-	route  *routes.Entry // nil where there is none
+	route  *routes.Entry // nil if there is none
 	err    error
 }
 
-// The codes of the pages, for programs.
+// Machine-readable codes of the error pages.
 const (
 	codeNoRoute     = "no_route"
 	codeStarting    = "app_starting"
@@ -46,19 +46,20 @@ const (
 	codeBadRequest  = "bad_request_body"
 )
 
-// unreachable answers for a request that got no answer from its app.
+// unreachable responds to a request that got no response from its app.
 func (h *Handler) unreachable(s *serving, w http.ResponseWriter, r *http.Request, rt *routes.Entry, host string, err error) {
 	if r.Context().Err() != nil {
-		panic(http.ErrAbortHandler) // the client has left
+		panic(http.ErrAbortHandler) // the client has disconnected
 	}
 	h.log.Debug("app not reached", "hostname", host, "error", err)
 	h.fail(s, w, r, h.diagnose(rt, host, err))
 }
 
-// errBrokenBody is a request whose body ends early or has chunks that are none.
-var errBrokenBody = errors.New("the request's body cannot be read")
+// errBrokenBody means that a request body ended early or had invalid chunked framing.
+var errBrokenBody = errors.New("the request body cannot be read")
 
-// diagnose tells an app that starts from one that failed.
+// diagnose chooses the status code: it distinguishes an app that is starting from one
+// that failed.
 func (h *Handler) diagnose(rt *routes.Entry, host string, err error) *proxyError {
 	t := &proxyError{status: http.StatusBadGateway, host: host, route: rt, err: err}
 	var dial *http1.DialError
@@ -74,7 +75,7 @@ func (h *Handler) diagnose(rt *routes.Entry, host string, err error) *proxyError
 	return t
 }
 
-// page describes an error.
+// page returns the page for an error.
 func (h *Handler) page(t *proxyError) *errpage.Page {
 	rep := &errpage.Page{Status: t.status, Host: t.host, App: strings.TrimSuffix(t.host, appname.Suffix)}
 	var last *routes.LastRun
@@ -91,24 +92,24 @@ func (h *Handler) page(t *proxyError) *errpage.Page {
 	}
 	switch t.status {
 	case http.StatusMisdirectedRequest:
-		rep.App, rep.Code, rep.Title = "", codeMisdirected, "This host is not served here"
-		rep.Lead = "Hostless answers for localhost and for names below it, such as my-app.localhost."
-		rep.Note = "The names that there are:"
+		rep.App, rep.Code, rep.Title = "", codeMisdirected, "This host name is not served here"
+		rep.Lead = "Hostless answers for localhost and names below it, such as my-app.localhost."
+		rep.Note = "To see all names:"
 		rep.Commands = []string{"hostless list"}
-		return rep // what apps there are is nothing for a name that another made lead here
+		return rep // no list of apps for a host name that somebody else pointed here
 	case http.StatusLoopDetected:
 		h.describeLoop(rep)
 	case http.StatusNotFound:
 		h.describeNoRoute(rep, last)
 	case http.StatusBadRequest:
-		rep.Code, rep.Title = codeBadRequest, "The request's body is broken"
-		rep.Lead = "It ends before its length, or its chunks cannot be read. " + rep.App + " did not receive all of it."
+		rep.Code, rep.Title = codeBadRequest, "The request body is invalid"
+		rep.Lead = "It is shorter than its Content-Length, or its chunked framing is invalid. " + rep.App + " did not receive all of it."
 		last = nil
 	case http.StatusServiceUnavailable:
 		rep.Code, rep.Title, rep.Refresh = codeStarting, rep.App+" is starting", 1
-		rep.Lead = "It does not listen yet."
+		rep.Lead = "It is not listening yet."
 		if t.route != nil && t.route.CurrentState() == routes.StateListening {
-			rep.Lead = "It does not accept connections at the moment: it may be restarting."
+			rep.Lead = "It is not accepting connections at the moment and may be restarting."
 		}
 		if took := h.cfg.Table.StartTime(rep.App).Round(time.Second); took > time.Second {
 			rep.Lead += " Its last start took " + took.String() + "."
@@ -128,7 +129,7 @@ func (h *Handler) page(t *proxyError) *errpage.Page {
 	return rep
 }
 
-// describe adds what is known of the app.
+// describe adds the known facts about the app.
 func describe(rep *errpage.Page, rt routes.Route) {
 	where := rt.Target.String()
 	if rt.Target.Local() && !rt.Target.URL {
@@ -154,17 +155,17 @@ func describe(rep *errpage.Page, rt routes.Route) {
 }
 
 func (h *Handler) describeLoop(rep *errpage.Page) {
-	rep.Code, rep.Title = codeLoop, "The request is in a loop"
+	rep.Code, rep.Title = codeLoop, "The request is looping"
 	rep.Lead = "It passed through Hostless " + strconv.Itoa(maxHops) + " times: " + rep.App + " sends it back to its own name."
-	rep.Note = "Where a dev server proxies to another app, have it ask for that app's own name: in Vite, webpack and http-proxy that is"
+	rep.Note = "If a dev server proxies to another app, it must send that app's own host name. In Vite, webpack and http-proxy:"
 	rep.Commands = []string{`target: "` + h.cfg.URL("OTHER.localhost") + `", changeOrigin: true`}
 }
 
 func (h *Handler) describeNoRoute(rep *errpage.Page, last *routes.LastRun) {
 	rep.Code, rep.Title = codeNoRoute, "No app is called "+rep.App
-	rep.Lead = "Nothing runs under this name at the moment."
+	rep.Lead = "Nothing is running under this name."
 	if list := h.cfg.Table.At(rep.Host); len(list) > 0 {
-		rep.Lead = "This name has apps under some paths, but not under this one."
+		rep.Lead = "This name has apps under some paths, but not under this path."
 		for _, e := range list {
 			rep.AddFact("Path", e.PathPrefix)
 		}
@@ -172,7 +173,7 @@ func (h *Handler) describeNoRoute(rep *errpage.Page, last *routes.LastRun) {
 	}
 	if _, err := appname.Check(rep.App); err != nil {
 		rep.Lead = fault.From(err).Message + "."
-		rep.Note, rep.Commands = "The names that there are:", []string{"hostless list"}
+		rep.Note, rep.Commands = "To see all names:", []string{"hostless list"}
 		return
 	}
 	command := "npm run dev"
@@ -181,7 +182,7 @@ func (h *Handler) describeNoRoute(rep *errpage.Page, last *routes.LastRun) {
 		rep.Lead = "Its last run " + exitSummary(last) + "."
 		command = cmp.Or(last.Command, command)
 		ended := last.Route
-		ended.PID, ended.Command = 0, "" // no more; and below
+		ended.PID, ended.Command = 0, "" // the process is gone; the command is shown below
 		describe(rep, ended)
 	}
 	again := routes.Route{Name: rep.App, Command: command}
@@ -189,10 +190,10 @@ func (h *Handler) describeNoRoute(rep *errpage.Page, last *routes.LastRun) {
 		again.Lazy, again.Output = last.Lazy, last.Output
 	}
 	rep.Commands = []string{runCommand(again), "hostless alias " + rep.App + " 3000"}
-	rep.Note = "Start the app under that name, for example so, or give the name to a port that listens already:"
+	rep.Note = "Start the app under this name, for example with the first command, or give the name to a port that is already in use with the second:"
 }
 
-// runCommand is what starts an app under its name.
+// runCommand returns the command that starts an app under its name.
 func runCommand(rt routes.Route) string {
 	if strings.HasPrefix(rt.Command, "hostless ") {
 		return rt.Command
@@ -219,17 +220,17 @@ func (h *Handler) describeUpstreamError(rep *errpage.Page, t *proxyError, last *
 	var handshake *http1.HandshakeError
 	switch {
 	case errors.As(t.err, &proto):
-		rep.Code, rep.Title = codeBadAnswer, rep.App+" did not answer in HTTP"
-		rep.Lead = "Its answer cannot be read: " + proto.Reason + "."
+		rep.Code, rep.Title = codeBadAnswer, rep.App+" did not respond with HTTP"
+		rep.Lead = "Its response is invalid: " + proto.Reason + "."
 		if strings.HasPrefix(strings.TrimSpace(proto.Received), "Unauthorized") {
 			rep.Lead = "It sent only “Unauthorized”, without a status line."
-			rep.Note = "Next.js refuses so what comes from a host that it does not know. Allow this one in next.config:"
+			rep.Note = "Next.js responds like this to a host name that it does not know. Allow this one in next.config:"
 			rep.Commands = []string{`allowedDevOrigins: ["` + rep.Host + `"]`}
 		}
 	case errors.As(t.err, &cert):
 		rep.Code, rep.Title = codeCertificate, "The certificate of "+rep.App+" is not trusted"
 		rep.Lead = cert.Err.Error() + "."
-		rep.Note = "If it is your own, accept it for this one target:"
+		rep.Note = "If the certificate is yours, accept it for this target:"
 		rep.Commands = []string{"hostless alias --force --insecure " + rep.App + " " + target}
 	case errors.As(t.err, &dial) && leased && rt.State == routes.StateExited:
 		rep.Code, rep.Title = codeExited, rep.App+" has ended"
@@ -238,60 +239,60 @@ func (h *Handler) describeUpstreamError(rep *errpage.Page, t *proxyError, last *
 			rep.Commands = []string{runCommand(rt)}
 		}
 	case errors.As(t.err, &handshake):
-		rep.Code, rep.Title = codeHandshake, rep.App+" did not agree on TLS"
+		rep.Code, rep.Title = codeHandshake, rep.App+" failed the TLS handshake"
 		rep.Lead = target + " accepted the connection, but: " + handshake.Err.Error() + "."
-		rep.Note = "If it speaks plain http there, say so:"
+		rep.Note = "If it speaks plain http there, change the target:"
 		rep.Commands = []string{"hostless alias --force " + rep.App + " http://" + rt.Target.Host + rt.Target.Path}
 	case errors.As(t.err, &dial):
-		rep.Code, rep.Title = codeRefused, rep.App+" does not answer"
+		rep.Code, rep.Title = codeRefused, rep.App+" is not responding"
 		rep.Lead = "Nothing accepts connections at " + target + "."
 		rep.Refresh = 2 // it may be starting again
 		switch {
 		case errors.As(t.err, &dns):
-			rep.Lead = "No address is known for " + dns.Name + "."
+			rep.Lead = "There is no DNS address for " + dns.Name + "."
 		case errors.Is(t.err, fs.ErrPermission):
-			rep.Lead = target + " may not be opened: permission denied."
+			rep.Lead = target + " cannot be opened: permission denied."
 		case errors.As(t.err, &timeout) && timeout.Timeout():
 			rep.Lead = target + " did not accept the connection in time."
 		}
 		switch {
 		case leased:
-			rep.Note = "Its process lives but listens elsewhere, or no more. Have it listen on the port in $PORT, or start it again:"
+			rep.Note = "Its process is running, but does not listen on this port. Make it listen on the port in $PORT, or start it again:"
 			if rt.Command != "" {
 				rep.Commands = []string{runCommand(rt)}
 			}
 		case rt.Target.Socket == "" && !rt.Target.URL:
-			rep.Note = "Start what listens there, or point the name elsewhere:"
+			rep.Note = "Start the app that should listen there, or point the name elsewhere:"
 			rep.Commands = []string{"hostless alias " + rep.App + " PORT"}
 		default:
-			rep.Note = "Start what listens there, or take the name back:"
+			rep.Note = "Start the app that should listen there, or remove the name:"
 			rep.Commands = []string{"hostless alias remove " + rep.App}
 		}
 	case errors.As(t.err, &timeout) && timeout.Timeout():
-		rep.Code, rep.Title = codeSilent, rep.App+" does not answer"
-		rep.Lead = target + " accepted the connection and sent nothing for too long."
+		rep.Code, rep.Title = codeSilent, rep.App+" is not responding"
+		rep.Lead = target + " accepted the connection but did not respond in time."
 	default:
 		rep.Code, rep.Title = codeClosed, rep.App+" closed the connection before the response was complete"
-		rep.Lead = "No response came. The app may have crashed, or be restarting."
+		rep.Lead = "The app may have crashed, or be restarting."
 		switch {
 		case leased && rt.Output == routes.OutputLog:
-			rep.Note = "What it printed says more:"
+			rep.Note = "Its output may say more:"
 			rep.Commands = []string{"hostless logs " + rep.App}
-		case !leased && rt.Target.Socket == "" && rt.Target.Scheme == "http": // servers of TLS end what is none so
-			rep.Note = "If it speaks https there, say so:"
+		case !leased && rt.Target.Socket == "" && rt.Target.Scheme == "http": // TLS servers close a connection that does not begin with a handshake
+			rep.Note = "If it speaks https there, change the target:"
 			rep.Commands = []string{"hostless alias --force --insecure " + rep.App + " https://" + rt.Target.Host + rt.Target.Path}
 		}
 	}
 }
 
-// exitSummary say how a run ended.
+// exitSummary says how a run ended.
 func exitSummary(last *routes.LastRun) string {
 	switch {
 	case last == nil || last.Exit == nil:
 		return "exited without a status, as a killed process does"
 	case *last.Exit > 128 && *last.Exit < 128+65:
 		sig := syscall.Signal(*last.Exit - 128)
-		return fmt.Sprintf("was ended by signal %d (%v)", int(sig), sig)
+		return fmt.Sprintf("was killed by signal %d (%v)", int(sig), sig)
 	}
 	return "ended with exit code " + strconv.Itoa(*last.Exit)
 }
@@ -308,10 +309,10 @@ func ending(l *routes.LastRun, now time.Time) string {
 	return words
 }
 
-// maxOthers bounds the links of a page.
+// maxOthers is the maximum number of links on a page.
 const maxOthers = 12
 
-// others are the other apps, as links.
+// others lists the other apps as links.
 func (h *Handler) others(name string) []errpage.Link {
 	var links []errpage.Link
 	for host, list := range h.cfg.Table.Hosts {

@@ -27,8 +27,8 @@ import (
 	"github.com/hostless/hostless/test/harness"
 )
 
-// bothTransports runs a test over this package's transport, over net/http's, and
-// over this package's behind the server that the daemon has.
+// bothTransports runs a test with this package's transport, with net/http's, and with
+// this package's behind the daemon's server.
 func bothTransports(t *testing.T, test func(t *testing.T, e *env)) {
 	for _, way := range []string{"direct", "std", "front"} {
 		t.Run(way, func(t *testing.T) {
@@ -52,7 +52,7 @@ func bothTransports(t *testing.T, test func(t *testing.T, e *env)) {
 	}
 }
 
-// behindFront serves a plane as the daemon does.
+// behindFront serves a plane the way the daemon does.
 func behindFront(t *testing.T, p *plane) (addr string) {
 	t.Helper()
 	s, err := front.New(front.Config{Gateway: http.NotFoundHandler(), Apps: p, CloseDelay: time.Millisecond, Drain: time.Millisecond, UpgradeGrace: time.Millisecond,
@@ -86,7 +86,7 @@ type env struct {
 	std   bool
 }
 
-// app registers a handler as app.localhost.
+// app registers h as app.localhost.
 func (e *env) app(h http.HandlerFunc) *httptest.Server {
 	e.t.Helper()
 	srv := httptest.NewUnstartedServer(h)
@@ -107,9 +107,8 @@ func (e *env) register(target string) {
 	}
 }
 
-// script registers an app that answers each connection's requests with bytes,
-// one answer for a request; after the last it closes. It gives the requests'
-// heads.
+// script registers an app that sends one of the given byte sequences per request and
+// closes the connection after the last. It returns the heads of the requests.
 func (e *env) script(answers ...string) (heads chan string, conns *atomic.Int32) {
 	e.t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -150,7 +149,7 @@ func (e *env) script(answers ...string) (heads chan string, conns *atomic.Int32)
 	return heads, conns
 }
 
-// raw sends bytes and gives the connection and a reader of it.
+// raw sends bytes on a new connection and returns it with a reader.
 func (e *env) raw(text string) (net.Conn, *bufio.Reader) {
 	e.t.Helper()
 	c, err := net.Dial("tcp", e.addr)
@@ -193,7 +192,7 @@ func TestTargetsAreByteIdentical(t *testing.T) {
 			"/@fs/home/x.ts?t=123&import", "/*", "/a:b", "//double//slash",
 		} {
 			if e.std && strings.HasPrefix(uri, "//") {
-				continue // net/http cannot
+				continue // net/http cannot send it
 			}
 			_, r := e.raw("GET " + uri + " HTTP/1.1\r\nHost: app.localhost\r\n\r\n")
 			resp, err := http.ReadResponse(r, nil)
@@ -202,7 +201,7 @@ func TestTargetsAreByteIdentical(t *testing.T) {
 			}
 			got, _, _ := strings.Cut(<-heads, "\r\n")
 			if want := "GET " + uri + " HTTP/1.1"; got != want {
-				t.Errorf("app was asked %q, want %q", got, want)
+				t.Errorf("app got %q, want %q", got, want)
 			}
 		}
 	})
@@ -279,7 +278,7 @@ func TestAnswers(t *testing.T) {
 		} {
 			t.Run(tt.name, func(t *testing.T) {
 				if e.std && tt.name == "101 unasked" {
-					t.Skip("net/http hands it through") // ours is tested beside it
+					t.Skip("net/http passes it through") // our transport is tested in the other run
 				}
 				e.script(tt.answer)
 				req, _ := http.NewRequestWithContext(t.Context(), tt.method, "http://app.localhost/", nil)
@@ -348,7 +347,7 @@ func TestBodies(t *testing.T) {
 	})
 }
 
-// TestLongAnswers takes the ways that bodies go: through memory and through the
+// TestLongAnswers: long bodies arrive complete, whether copied through memory or in the
 // kernel.
 func TestLongAnswers(t *testing.T) {
 	data := bytes.Repeat([]byte("0123456789abcdef"), 4<<20/16)
@@ -423,7 +422,7 @@ func TestExpect(t *testing.T) {
 		_, r = e.raw("POST /no HTTP/1.1\r\nHost: app.localhost\r\nContent-Length: 4\r\nExpect: 100-continue\r\n\r\n")
 		resp, err = http.ReadResponse(r, nil)
 		if err != nil || resp.StatusCode != http.StatusExpectationFailed {
-			t.Fatalf("%v, %v: the body was asked for", resp, err)
+			t.Fatalf("%v, %v: the body was requested", resp, err)
 		}
 		io.Copy(io.Discard, resp.Body)
 		if _, err := r.ReadByte(); err != io.EOF {
@@ -432,7 +431,7 @@ func TestExpect(t *testing.T) {
 	})
 }
 
-// TestEarlyReply has an app answer while the client is still sending.
+// TestEarlyReply: an app may respond while the client is still sending.
 func TestEarlyReply(t *testing.T) {
 	bothTransports(t, func(t *testing.T, e *env) {
 		e.script("HTTP/1.1 413 Content Too Large\r\nContent-Length: 8\r\n\r\ntoo much")
@@ -450,7 +449,7 @@ func TestEarlyReply(t *testing.T) {
 	})
 }
 
-// TestBothWaysAtOnce has an app echo a body while it is sent.
+// TestBothWaysAtOnce: an app may echo a body while it is being sent.
 func TestBothWaysAtOnce(t *testing.T) {
 	bothTransports(t, func(t *testing.T, e *env) {
 		e.app(func(w http.ResponseWriter, r *http.Request) {
@@ -504,7 +503,7 @@ func TestEventsArriveAsTheyAreMade(t *testing.T) {
 		for _, query := range []string{"type=text/event-stream", "type=application/x-ndjson", "type=text/plain&length=27"} {
 			resp, err := e.client().Get("http://app.localhost/?" + query)
 			if err != nil {
-				t.Fatal(err) // the head comes before the first event
+				t.Fatal(err) // the head arrives before the first event
 			}
 			buf := make([]byte, 9)
 			for range 3 {
@@ -549,13 +548,14 @@ func TestClientGoneCancelsTheApp(t *testing.T) {
 			select {
 			case <-ended:
 			case <-time.After(5 * time.Second):
-				t.Errorf("%q: the app still works for nobody", request)
+				t.Errorf("%q: the app was not canceled", request)
 			}
 		}
 	})
 }
 
-// TestBrokenUploadIsNoWholeOne: an app never takes half a body for all of it.
+// TestBrokenUploadIsNoWholeOne: an app never mistakes part of a body for the complete
+// body.
 func TestBrokenUploadIsNoWholeOne(t *testing.T) {
 	bothTransports(t, func(t *testing.T, e *env) {
 		got := make(chan error, 1)
@@ -567,7 +567,7 @@ func TestBrokenUploadIsNoWholeOne(t *testing.T) {
 			c, _ := e.raw("POST / HTTP/1.1\r\nHost: app.localhost\r\n" + head)
 			time.AfterFunc(50*time.Millisecond, func() { c.Close() })
 			if err := <-got; err == nil {
-				t.Errorf("%q was taken for a whole body", head)
+				t.Errorf("%q was accepted as a complete body", head)
 			}
 		}
 	})
@@ -575,7 +575,7 @@ func TestBrokenUploadIsNoWholeOne(t *testing.T) {
 
 func TestStaleConnections(t *testing.T) {
 	bothTransports(t, func(t *testing.T, e *env) {
-		// Each connection answers once and says nothing of closing, then closes.
+		// The app closes each connection after one response, without announcing it.
 		answer := "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 		_, conns := e.script(answer)
 		client := e.client()
@@ -596,8 +596,8 @@ func TestStaleConnections(t *testing.T) {
 	})
 }
 
-// TestNothingIsSentTwice has an app take a second request on a kept connection
-// and hang up without an answer.
+// TestNothingIsSentTwice: the app reads a second request on a kept connection and closes
+// the connection without a response.
 func TestNothingIsSentTwice(t *testing.T) {
 	for _, tt := range []struct {
 		method string
@@ -607,7 +607,7 @@ func TestNothingIsSentTwice(t *testing.T) {
 		t.Run(tt.method, func(t *testing.T) {
 			bothTransports(t, func(t *testing.T, e *env) {
 				if e.std && tt.method == "DELETE" {
-					t.Skip("net/http sends it again: it is idempotent") // ours is tested beside it
+					t.Skip("net/http sends it again: it is idempotent") // our transport is tested in the other run
 				}
 				l, err := net.Listen("tcp", "127.0.0.1:0")
 				if err != nil {
@@ -674,8 +674,8 @@ func TestConnectionsAreKept(t *testing.T) {
 		srv.Start()
 		defer srv.Close()
 		e.register(srv.Listener.Addr().String())
-		// One connection of the client's: each answer is whole before the next
-		// request, so that the app's connection is back by then.
+		// One client connection: each response is complete before the next request, so
+		// the app's connection is back in the pool by then.
 		client, answers := e.raw("")
 		for i := range 100 {
 			request := "GET / HTTP/1.1\r\nHost: app.localhost\r\n\r\n"
@@ -745,7 +745,7 @@ func TestHTTPSTargets(t *testing.T) {
 	})
 }
 
-// TestManyAtOnce looks for what one request may leave to another.
+// TestManyAtOnce checks that concurrent requests do not get each other's data.
 func TestManyAtOnce(t *testing.T) {
 	bothTransports(t, func(t *testing.T, e *env) {
 		e.app(func(w http.ResponseWriter, r *http.Request) {
@@ -788,7 +788,7 @@ func TestManyAtOnce(t *testing.T) {
 
 func TestLoopsEnd(t *testing.T) {
 	bothTransports(t, func(t *testing.T, e *env) {
-		e.register(e.addr) // the app is this very proxy
+		e.register(e.addr) // the app is this proxy itself
 		resp, text := e.get("/")
 		if resp.StatusCode != http.StatusLoopDetected || !strings.Contains(text, "changeOrigin") {
 			t.Errorf("%d %s", resp.StatusCode, text)

@@ -16,8 +16,8 @@ import (
 	"github.com/hostless/hostless/pkg/apps/routes"
 )
 
-// TestOwnAddressIsRewritten: frameworks make redirects from the address that they
-// listen on. Only that very address is rewritten, wherever a response carries it.
+// TestOwnAddressIsRewritten: frameworks build redirects from the address that they listen
+// on. Exactly that address is rewritten, in every response field that can contain it.
 func TestOwnAddressIsRewritten(t *testing.T) {
 	bothTransports(t, func(t *testing.T, e *env) {
 		var own string
@@ -41,7 +41,7 @@ func TestOwnAddressIsRewritten(t *testing.T) {
 			{"Set-Cookie", "a=b; Domain=127.0.0.1; Path=/", "a=b; Path=/"},
 			{"Set-Cookie", "a=b; HttpOnly; domain=.localhost", "a=b; HttpOnly"},
 			{"Strict-Transport-Security", "max-age=31536000", ""},
-			// not its own
+			// other addresses
 			{"Location", "/login", ""}, {"Location", "?a=http://OWN/", ""}, {"Location", "http://127.0.0.1:1/x", ""},
 			{"Location", "http://example.com:PORT/x", ""}, {"Location", "http://user@OWN/x", ""}, {"Location", "http://OWN.example.com/", ""},
 			{"Location", "ftp://OWN/x", ""}, {"Location", "http://app.localhost/x", ""}, {"Location", "https://login.example/?r=http://OWN/", ""},
@@ -67,8 +67,8 @@ func TestOwnAddressIsRewritten(t *testing.T) {
 	})
 }
 
-// TestOwnSchemeIsKept: an app that sees plain http redirects to it under the name
-// that the page was opened at by https.
+// TestOwnSchemeIsKept: an app that only sees plain http redirects to http://NAME even if
+// the page was opened with https.
 func TestOwnSchemeIsKept(t *testing.T) {
 	o := ownAddress{scheme: "https", host: "shop.localhost:48282"}
 	o.target.Host = "localhost:4000"
@@ -96,7 +96,7 @@ func (e *env) lease(port int, state string) *routes.Lease {
 	return lease
 }
 
-// freePort is a port of 127.0.0.1 on which nothing listens.
+// freePort returns a port of 127.0.0.1 on which nothing listens.
 func freePort(t *testing.T) int {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -106,8 +106,8 @@ func freePort(t *testing.T) int {
 	return l.Addr().(*net.TCPAddr).Port
 }
 
-// TestRestartIsWaitedFor: an app that a watcher restarts refuses connections for a
-// moment. Nothing of a request was sent then, whatever its method.
+// TestRestartIsWaitedFor: while a file watcher restarts an app, connections are refused
+// for a moment. Since nothing was sent, a request of any method is held.
 func TestRestartIsWaitedFor(t *testing.T) {
 	for _, way := range []string{"listening", "starting"} {
 		t.Run(way, func(t *testing.T) {
@@ -137,7 +137,7 @@ func TestRestartIsWaitedFor(t *testing.T) {
 			}
 			l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
 			if err != nil {
-				t.Fatal("the port was taken meanwhile: ", err)
+				t.Fatal("another process has taken the port: ", err)
 			}
 			srv := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				data, _ := io.ReadAll(r.Body)
@@ -161,7 +161,8 @@ func TestRestartIsWaitedFor(t *testing.T) {
 	}
 }
 
-// TestRestartEnds: an app that stays away is given up, for later requests at once.
+// TestRestartEnds: an app that stays down is given up after the wait, and later requests
+// fail at once.
 func TestRestartEnds(t *testing.T) {
 	p := openPlane(t, options{Config: Config{Hold: 100 * time.Millisecond}})
 	e := &env{t: t, plane: p, addr: behindFront(t, p)}
@@ -180,7 +181,7 @@ func TestRestartEnds(t *testing.T) {
 	}
 }
 
-// TestRetryAfterIsTheLastStart: who is sent away learns how long a start takes.
+// TestRetryAfterIsTheLastStart: Retry-After tells how long the last start took.
 func TestRetryAfterIsTheLastStart(t *testing.T) {
 	now := time.Now()
 	p := openPlane(t, options{Config: Config{Hold: time.Millisecond, Now: func() time.Time { return now }}})
@@ -193,8 +194,8 @@ func TestRetryAfterIsTheLastStart(t *testing.T) {
 	}
 }
 
-// TestAppsOfOtherProtocols: a dev server speaks https by its own configuration, or
-// HTTP/2 alone.
+// TestAppsOfOtherProtocols: a dev server speaks https because of its own configuration,
+// or only HTTP/2.
 func TestAppsOfOtherProtocols(t *testing.T) {
 	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Header.Get("Upgrade") != "" {
@@ -213,7 +214,7 @@ func TestAppsOfOtherProtocols(t *testing.T) {
 			srv := &http.Server{Handler: handler, TLSConfig: &tls.Config{Certificates: cert.TLS.Certificates}, ErrorLog: discardLog}
 			srv.ServeTLS(l, "", "")
 		},
-		"Node": func(l net.Listener) { // ends the connection
+		"Node": func(l net.Listener) { // closes the connection
 			srv := &http.Server{Handler: handler, ErrorLog: discardLog}
 			srv.Serve(tlsOnly{l, &tls.Config{Certificates: cert.TLS.Certificates, NextProtos: []string{"http/1.1"}}})
 		},
@@ -227,7 +228,7 @@ func TestAppsOfOtherProtocols(t *testing.T) {
 	for name, start := range serve {
 		for _, first := range []string{"GET", "POST", "websocket"} {
 			if name == "h2c" && first == "websocket" {
-				continue // RFC 8441 is not what such servers are for
+				continue // such servers do not support RFC 8441
 			}
 			t.Run(name+" "+first, func(t *testing.T) {
 				p := openPlane(t, options{Config: Config{Hold: time.Second}})
@@ -278,7 +279,7 @@ func TestAppsOfOtherProtocols(t *testing.T) {
 	}
 }
 
-// tlsOnly ends connections that do not begin with a TLS record.
+// tlsOnly closes connections that do not begin with a TLS record.
 type tlsOnly struct {
 	net.Listener
 	cfg *tls.Config
@@ -306,7 +307,8 @@ type peeked struct {
 
 func (c peeked) Read(p []byte) (int, error) { return c.r.Read(p) }
 
-// TestWebSocketSpelling: small servers compare the names of RFC 6455 by case.
+// TestWebSocketSpelling: small servers compare the field names of RFC 6455
+// case-sensitively.
 func TestWebSocketSpelling(t *testing.T) {
 	bothTransports(t, func(t *testing.T, e *env) {
 		heads, _ := e.script("HTTP/1.1 400 No\r\nContent-Length: 0\r\n\r\n")
@@ -320,8 +322,8 @@ func TestWebSocketSpelling(t *testing.T) {
 	})
 }
 
-// TestErrorsAreReadableByOtherApps: a page of another app may read why its request
-// failed; a stranger's may not.
+// TestErrorsAreReadableByOtherApps: a page of another app can read why its request
+// failed; other origins cannot.
 func TestErrorsAreReadableByOtherApps(t *testing.T) {
 	p := newPlane(t)
 	for _, name := range []string{"web", "api"} {
@@ -345,11 +347,11 @@ func TestErrorsAreReadableByOtherApps(t *testing.T) {
 	r.Header = http.Header{"Origin": {"http://web.localhost:48282"}, "Access-Control-Request-Method": {"PUT"}, "Access-Control-Request-Headers": {"x-a"}}
 	p.ServeHTTP(w, r)
 	if w.Code != http.StatusNoContent || w.Header().Get("Access-Control-Allow-Methods") != "PUT" || w.Header().Get("Access-Control-Allow-Headers") != "x-a" || w.Body.Len() != 0 {
-		t.Errorf("preflight to an app that is away: %d %v", w.Code, w.Header())
+		t.Errorf("preflight to an app that is down: %d %v", w.Code, w.Header())
 	}
 }
 
-// TestPagesAtATerminal: a person with curl gets two lines.
+// TestPagesAtATerminal: curl gets two lines of text.
 func TestPagesAtATerminal(t *testing.T) {
 	p := newPlane(t)
 	resp := get(t, p, "http://shop.localhost/", http.Header{"User-Agent": {"curl/8.5.0"}, "Accept": {"*/*"}})

@@ -29,7 +29,8 @@ type goneConn struct {
 
 func (c goneConn) PeerLeft() bool { return c.gone.Load() }
 
-// goneServer serves a plane to clients of which gone says whether they have left.
+// goneServer serves a plane to clients; gone controls whether a client counts as
+// disconnected.
 func goneServer(t *testing.T) (p *plane, addr string, gone *atomic.Bool) {
 	p = openPlane(t, options{Config: Config{URL: func(h string) string { return h }}})
 	gone = new(atomic.Bool)
@@ -40,8 +41,8 @@ func goneServer(t *testing.T) (p *plane, addr string, gone *atomic.Bool) {
 	return p, srv.Listener.Addr().String(), gone
 }
 
-// TestClientGoneBeforeTheAnswer: an app that has not agreed to an upgrade, or
-// refuses it without end, hears of it when the client goes.
+// TestClientGoneBeforeTheAnswer: if the client disconnects, the connection to an app that
+// has not answered an upgrade, or streams a refusal, is closed.
 func TestClientGoneBeforeTheAnswer(t *testing.T) {
 	p, addr, gone := goneServer(t)
 	for _, answer := range []string{"", "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\ndata: 1\n\n"} {
@@ -79,20 +80,20 @@ func TestClientGoneBeforeTheAnswer(t *testing.T) {
 		}
 		select {
 		case <-ended:
-			t.Errorf("%q: a client that has ended only its side was given up", answer)
+			t.Errorf("%q: a half-closed client connection was treated as disconnected", answer)
 		case <-time.After(3 * clientCheckEvery):
 		}
 		gone.Store(true)
 		select {
 		case <-ended:
 		case <-time.After(20 * time.Second):
-			t.Fatalf("%q: the app does not hear that the client has gone", answer)
+			t.Fatalf("%q: the app's connection is still open after the client has disconnected", answer)
 		}
 	}
 }
 
-// TestClientGoneBeforeTheEnd: an app that does not mind the end of its client's
-// side keeps no connection of a client that is gone.
+// TestClientGoneBeforeTheEnd: after a half-close, an app that keeps its side open loses
+// the connection when the client is gone.
 func TestClientGoneBeforeTheEnd(t *testing.T) {
 	p, addr, gone := goneServer(t)
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -113,7 +114,7 @@ func TestClientGoneBeforeTheEnd(t *testing.T) {
 		io.WriteString(c, "still here")
 		<-last
 		for err = nil; err == nil; time.Sleep(10 * time.Millisecond) {
-			_, err = io.WriteString(c, ".") // what is written to a closed connection fails in the end
+			_, err = io.WriteString(c, ".") // writes to a closed connection fail eventually
 		}
 		ended <- err
 	}()

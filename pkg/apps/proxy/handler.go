@@ -19,23 +19,24 @@ import (
 	"github.com/hostless/hostless/pkg/httpx"
 )
 
-// Config is what New needs.
+// Config configures a Handler.
 type Config struct {
 	Table *routes.Table // required
-	// URL gives the address of an app for people, by its host name; required.
+	// URL returns the URL of an app to show to people, by its host name; required.
 	URL func(hostname string) string
-	// Domains are names below which apps are served besides localhost; nil is none.
+	// Domains returns the domains under which apps are served besides localhost; it may
+	// be nil.
 	Domains func() appname.Domains
-	// TrustedProxies are the peers whose forwarding headers are believed; nil is
-	// nobody.
+	// TrustedProxies returns the peers whose forwarding headers are trusted; nil means
+	// none.
 	TrustedProxies func() []netip.Prefix
-	// Hold is how long a request waits for an app that is starting, or that refuses
-	// connections though its run lives, as while it restarts: 30 s when zero. An app
-	// that took longer to start before is given twice that time. A page that a
-	// browser asks for waits a second at most, and then shows that the app starts.
+	// Hold limits how long a request waits for an app that is starting, or whose run is
+	// alive but refuses connections, for example during a restart; 30 s when zero. If an
+	// app's last start took longer, the limit is twice that time. A browser's navigation
+	// waits at most one second before it gets the page for a starting app.
 	Hold time.Duration
-	// Observe is called once for each request, in its goroutine, after its answer: it
-	// must not block. Nil is nobody.
+	// Observe is called once per request, after the response, in the request's goroutine.
+	// It must not block. It may be nil.
 	Observe func(Served)
 	Logger  *slog.Logger     // discards when nil
 	Now     func() time.Time // time.Now when nil
@@ -54,7 +55,7 @@ var (
 	_ io.Closer    = (*Handler)(nil)
 )
 
-// New makes a Handler.
+// New returns a Handler.
 func New(cfg Config) (*Handler, error) {
 	if cfg.Table == nil || cfg.URL == nil {
 		return nil, errors.New("proxy: Table and URL are required")
@@ -76,14 +77,13 @@ func New(cfg Config) (*Handler, error) {
 	return h, nil
 }
 
-// Close ends upgraded connections and requests that wait for an app to start.
+// Close closes upgraded connections and releases requests that wait for an app.
 func (h *Handler) Close() error {
 	h.end()
 	return nil
 }
 
-// ServeHTTP takes a request to the app of its host, or answers with a page that
-// says what is wrong.
+// ServeHTTP forwards a request to the app of its host, or responds with an error page.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if h2upgrade.Protocol(r) != "" {
 		w, r = h2upgrade.Request(w, r)
@@ -94,7 +94,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	s := h.begin(r, host)
-	defer s.tell()
+	defer s.report()
 	if hops(r.Header) >= maxHops {
 		h.fail(&s, w, r, &proxyError{status: http.StatusLoopDetected, host: host, route: h.cfg.Table.Lookup(host, r.URL.Path)})
 		return
@@ -112,7 +112,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch rt.CurrentState() {
 	case routes.StateIdle:
 		rt.Start()
-	case routes.StateExited: // its port may be another's by now
+	case routes.StateExited: // another program may have its port by now
 		if rt.StartAgain(h.cfg.Now()) {
 			break
 		}
@@ -126,8 +126,8 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.forward(&s, w, r, rt, host)
 }
 
-// hostOf gives the host name below localhost that an authority stands for, and whether
-// it is one that an app may have.
+// hostOf returns the host name below localhost for an authority, and whether an app can
+// have it.
 func (h *Handler) hostOf(authority string) (string, bool) {
 	host, ok := routes.HostOf(authority)
 	if !ok && h.cfg.Domains != nil {
@@ -136,19 +136,20 @@ func (h *Handler) hostOf(authority string) (string, bool) {
 	return host, ok
 }
 
-// Misdirected answers a request for a host that is not ours.
+// Misdirected responds to a request for a host name that is not ours.
 func (h *Handler) Misdirected(w http.ResponseWriter, r *http.Request) {
 	h.fail(&serving{}, w, r, &proxyError{status: http.StatusMisdirectedRequest, host: r.Host})
 }
 
-// forward takes a request to its app and the answer back.
+// forward sends a request to its app and the response to the client.
 func (h *Handler) forward(s *serving, w http.ResponseWriter, r *http.Request, rt *routes.Entry, host string) {
 	x := h.newRequest(r, rt)
 	header := w.Header()
 	rc := http.NewResponseController(w)
 	if x.Body != nil {
-		// An app may answer before it has read all; the answer must not wait.
-		_ = rc.EnableFullDuplex() // HTTP/2 always does
+		// The app may respond before it has read the whole body, and the response must
+		// not wait.
+		_ = rc.EnableFullDuplex() // always on for HTTP/2
 		x.Body.Unblock = func() { _ = rc.SetReadDeadline(time.Unix(1, 0)) }
 	}
 	x.OnInformational = func(status int, fields http.Header) { inform(w, r, status, fields) }
@@ -159,7 +160,7 @@ func (h *Handler) forward(s *serving, w http.ResponseWriter, r *http.Request, rt
 				err = errBrokenBody
 			}
 			x.Body.Stop()
-			if x.Body.Stopped.Load() { // which ends the request's context too
+			if x.Body.Stopped.Load() { // which also ends the request's context
 				h.fail(s, w, r, h.diagnose(rt, host, err))
 				return
 			}
@@ -170,22 +171,22 @@ func (h *Handler) forward(s *serving, w http.ResponseWriter, r *http.Request, rt
 	defer settle(x, in)
 	x.origin.rewrite(header)
 	if x.Body != nil && !x.Body.Complete.Load() && r.ProtoMajor == 1 {
-		header.Set("Connection", "close") // what is left of the body is not read
+		header.Set("Connection", "close") // the rest of the body is not read
 	}
 	if _, has := header["Content-Type"]; !has {
-		header["Content-Type"] = nil // or the server guesses one
+		header["Content-Type"] = nil // prevents content sniffing by the server
 	}
 	s.Status = in.Status
 	w.WriteHeader(in.Status)
 	if err := relay(w, r, in); err != nil {
-		h.log.Debug("answer was cut", "hostname", host, "error", err)
+		h.log.Debug("response was cut off", "hostname", host, "error", err)
 		panic(http.ErrAbortHandler)
 	}
 	if in.Trailers != nil {
 		announced := header["Trailer"]
 		for name, values := range in.Trailers() {
 			if !httpx.HasToken(announced, name) {
-				_ = rc.Flush() // a short answer that waits whole would get a length, and no trailers
+				_ = rc.Flush() // otherwise a short response would get a Content-Length and no trailers
 				name = http.TrailerPrefix + name
 			}
 			header[name] = values
@@ -193,7 +194,7 @@ func (h *Handler) forward(s *serving, w http.ResponseWriter, r *http.Request, rt
 	}
 }
 
-// fail answers with the page of an error.
+// fail responds with the page for an error.
 func (h *Handler) fail(s *serving, w http.ResponseWriter, r *http.Request, e *proxyError) {
 	status, header, body := h.page(e).Render(r)
 	if h.shareWith(r, header) && preflight(r) {
@@ -205,7 +206,7 @@ func (h *Handler) fail(s *serving, w http.ResponseWriter, r *http.Request, e *pr
 		w.Header().Set("Content-Length", strconv.Itoa(len(body)))
 	}
 	if r.ProtoMajor == 1 && r.ContentLength != 0 {
-		w.Header().Set("Connection", "close") // the request's body is not read
+		w.Header().Set("Connection", "close") // the request body is not read
 	}
 	s.Status = status
 	w.WriteHeader(status)
@@ -214,8 +215,7 @@ func (h *Handler) fail(s *serving, w http.ResponseWriter, r *http.Request, e *pr
 	}
 }
 
-// settle ends an exchange: no goroutine of it reads the request's body any more
-// when the handler returns.
+// settle ends an exchange: when it returns, no goroutine reads the request body.
 func settle(x *exchange, in *http1.Response) {
 	if x.Body != nil {
 		x.Body.Stop()
@@ -223,7 +223,7 @@ func settle(x *exchange, in *http1.Response) {
 	in.Body.Finish()
 }
 
-// inform passes an interim answer on, such as 103 Early Hints.
+// inform forwards an interim response such as 103 Early Hints.
 func inform(w http.ResponseWriter, r *http.Request, status int, h http.Header) {
 	if !r.ProtoAtLeast(1, 1) {
 		return
@@ -240,12 +240,12 @@ func inform(w http.ResponseWriter, r *http.Request, status int, h http.Header) {
 	}
 }
 
-// roundTrip sends the request. While its app is expected to listen soon, the
-// request is held and tried again: nothing of it was sent.
+// roundTrip sends the request. If the app is expected to listen soon, it holds the
+// request and retries; nothing was sent before.
 func (h *Handler) roundTrip(r *http.Request, x *exchange, header http.Header) (in *http1.Response, err error) {
 	limit := h.cfg.Hold
 	if (x.Method == http.MethodGet || x.Method == http.MethodHead) && errpage.WantsHTML(r) {
-		limit = min(limit, pageAfter) // the page looks again by itself; a form that was sent could not
+		limit = min(limit, pageAfter) // the page reloads itself; a submitted form could not
 	}
 	err = h.hold(r.Context(), x, limit, func() error {
 		in, err = x.route.Upstream().RoundTrip(r.Context(), &x.Request, header)
@@ -254,4 +254,4 @@ func (h *Handler) roundTrip(r *http.Request, x *exchange, header http.Header) (i
 	return in, err
 }
 
-var errExited = errors.New("the app has ended")
+var errExited = errors.New("the app has exited")

@@ -12,15 +12,15 @@ import (
 	"github.com/hostless/hostless/pkg/apps/http1"
 )
 
-// headerHops counts how often a request has passed this plane.
+// headerHops counts how often a request has passed this proxy.
 const headerHops = "X-Hostless-Hops"
 
-// maxHops is how many passages are a loop.
+// maxHops is the number of passes that counts as a loop.
 const maxHops = 5
 
-// forwarding reports whether a request field, in canonical form, says who asked
-// whom before us. It is believed from trusted proxies alone. With an underscore
-// for a hyphen it is the same field to an app that reads it by CGI's rules.
+// forwarding reports whether a request field, in canonical form, contains forwarding
+// information about earlier hops. Only trusted proxies may send one. A name with
+// underscores counts as well, because apps that follow CGI's rules do not distinguish it.
 func forwarding(name string) bool {
 	if len(name) < len("Forwarded") || name[0] != 'X' && name[0] != 'F' {
 		return false
@@ -35,7 +35,7 @@ func forwarding(name string) bool {
 	return strings.HasPrefix(name, "X-Forwarded-")
 }
 
-// hops reads the loop guard's count.
+// hops returns the count of the loop guard.
 func hops(h http.Header) int {
 	values := h[headerHops]
 	if len(values) == 0 {
@@ -45,12 +45,12 @@ func hops(h http.Header) int {
 	if err != nil && !errors.Is(err, strconv.ErrRange) {
 		return 0
 	}
-	return int(n) // the most that there is, where it is more than that
+	return int(n) // ParseUint returns the maximum on overflow
 }
 
-// forwarded appends the fields that tell the app who asked, and how, and gives the
-// scheme and the authority that the client has used. What a client says about that
-// is kept only from a trusted proxy.
+// forwarded appends the forwarding fields for the app and returns the scheme and the
+// authority of the client's request. Such information from the client is only kept if the
+// client is a trusted proxy.
 func forwarded(add []http1.Field, r *http.Request, trusted []netip.Prefix) (_ []http1.Field, proto, host string) {
 	peer := r.RemoteAddr
 	if host, _, err := net.SplitHostPort(peer); err == nil {

@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// TestForwardingFieldsInDisguise: an app that reads headers by CGI's rules takes
-// an underscore for a hyphen.
+// TestForwardingFieldsInDisguise: apps that follow CGI's rules do not distinguish an
+// underscore from a hyphen.
 func TestForwardingFieldsInDisguise(t *testing.T) {
 	for name, want := range map[string]bool{
 		"X-Forwarded-For": true, "x_forwarded_for": true, "X-Forwarded_Host": true, "X_FORWARDED-PROTO": true, "x_real_ip": true,
@@ -30,11 +30,12 @@ func TestHops(t *testing.T) {
 	}
 }
 
-// TestSpaceBeforeTheColon is taken out on the way to the client.
+// TestSpaceBeforeTheColon: whitespace before the colon is removed from the app's
+// response.
 func TestSpaceBeforeTheColon(t *testing.T) {
 	bothTransports(t, func(t *testing.T, e *env) {
 		if e.std {
-			return // net/http refuses it
+			return // net/http rejects it
 		}
 		e.script("HTTP/1.1 200 OK\r\nX-A \t: b\r\nContent-Length : 2\r\n\r\nok")
 		if resp, text := e.get("/"); resp.StatusCode != http.StatusOK || resp.Header.Get("X-A") != "b" || text != "ok" {
@@ -42,13 +43,13 @@ func TestSpaceBeforeTheColon(t *testing.T) {
 		}
 		e.script("HTTP/1.1 200 OK\r\n X-A: b\r\nContent-Length: 2\r\n\r\nok")
 		if resp, _ := e.get("/"); resp.StatusCode != http.StatusBadGateway {
-			t.Errorf("a first line that begins with space: %d", resp.StatusCode)
+			t.Errorf("a first field line that begins with whitespace: %d", resp.StatusCode)
 		}
 	})
 }
 
-// TestRefusalOfHTTP10: the framing of a refused upgrade is ours, and so is the
-// version that it belongs to.
+// TestRefusalOfHTTP10: a refused upgrade is sent with our own framing, so the version
+// must be HTTP/1.1 too.
 func TestRefusalOfHTTP10(t *testing.T) {
 	bothTransports(t, func(t *testing.T, e *env) {
 		e.socketApp(func(c net.Conn, _ *bufio.Reader, _ *http.Request) {

@@ -8,16 +8,16 @@ import (
 	"github.com/hostless/hostless/pkg/apps/routes"
 )
 
-// plane is a route table and the handler for it.
+// plane is a route table with its handler.
 type plane struct {
 	*routes.Table
 	*Handler
 }
 
-// options change what openPlane makes.
+// options modify what openPlane creates.
 type options struct {
 	Config
-	Std bool // requests go through net/http's Transport
+	Std bool // use net/http's Transport
 }
 
 func openPlane(t testing.TB, o options) *plane {

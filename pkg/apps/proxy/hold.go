@@ -11,14 +11,14 @@ import (
 )
 
 const (
-	pageAfter = time.Second           // before a browser is shown that an app starts
-	retryWait = 40 * time.Millisecond // between attempts to reach an app that starts
-	maxHold   = 2 * time.Minute       // whatever an app took before
+	pageAfter = time.Second           // until a browser gets the page for a starting app
+	retryWait = 40 * time.Millisecond // between attempts to reach a starting app
+	maxHold   = 2 * time.Minute       // upper limit, however long the last start took
 )
 
-// hold calls try, and again while it fails since an app that is expected to listen
-// soon does not accept connections. It gives up after limit, or twice the time that
-// the app took to start before where limit is Config.Hold.
+// hold calls try until it succeeds, fails for good, or the limit has passed. It retries
+// only while the app does not accept connections but is expected to soon. If limit is
+// Config.Hold, it is extended to twice the duration of the app's last start.
 func (h *Handler) hold(ctx context.Context, x *exchange, limit time.Duration, try func() error) error {
 	err := try()
 	if !h.expected(x.route, err) {
@@ -42,7 +42,7 @@ func (h *Handler) hold(ctx context.Context, x *exchange, limit time.Duration, tr
 			return err
 		case <-look.C:
 		}
-		if x.route.CurrentState() == routes.StateIdle { // it came to rest meanwhile
+		if x.route.CurrentState() == routes.StateIdle { // a lazy app has stopped in the meantime
 			x.route.Start()
 		}
 		x.Target = x.route.CurrentTarget()
@@ -53,9 +53,9 @@ func (h *Handler) hold(ctx context.Context, x *exchange, limit time.Duration, tr
 	return err
 }
 
-// expected reports whether err is that of an app which will accept connections
-// soon: that of a run which starts, or which lives and refuses connections since
-// no longer than Config.Hold, as while a watcher restarts it.
+// expected reports whether err comes from an app that will accept connections soon: its
+// run is starting, or is alive and has refused connections for less than Config.Hold, for
+// example while a file watcher restarts it.
 func (h *Handler) expected(rt *routes.Entry, err error) bool {
 	var dial *http1.DialError
 	switch {

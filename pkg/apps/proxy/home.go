@@ -8,14 +8,14 @@ import (
 	"github.com/hostless/hostless/pkg/apps/errpage"
 )
 
-// Home shows a person who opens the gateway's own address in a browser what runs
-// here. All other requests go to next.
+// Home shows what is running to a person who opens the gateway's own address in a
+// browser. All other requests go to next.
 func (h *Handler) Home(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		site := r.Header.Get("Sec-Fetch-Site")
 		switch {
 		case r.URL.Path != "/" || r.Method != http.MethodGet || !errpage.WantsHTML(r),
-			site != "" && r.Header.Get("Sec-Fetch-Dest") != "document": // no frame and no script of another page
+			site != "" && r.Header.Get("Sec-Fetch-Dest") != "document": // not for frames and scripts of other pages
 			next.ServeHTTP(w, r)
 			return
 		}
@@ -25,8 +25,8 @@ func (h *Handler) Home(next http.Handler) http.Handler {
 		}
 		page := &errpage.Page{
 			Status: http.StatusOK, Host: r.Host, Title: "Hostless is running",
-			Lead:     "Apps are at their names below; models are at " + scheme + "://" + r.Host + "/v1.",
-			Note:     "Start an app, and send a first request to a model that needs no key:",
+			Lead:     "Apps are served under the names below; the models' API is at " + scheme + "://" + r.Host + "/v1.",
+			Note:     "To start an app, and to send a first request to a model that needs no key:",
 			Commands: []string{"hostless run my-app -- npm run dev", `curl ` + scheme + `://` + r.Host + `/v1/chat/completions -H "Authorization: Bearer $(hostless token create --name first)" -d '{"model":"echo/text","messages":[{"role":"user","content":"hello"}]}'`},
 			Others:   h.others(""),
 		}

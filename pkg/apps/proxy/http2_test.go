@@ -18,8 +18,8 @@ import (
 	"golang.org/x/net/http2"
 )
 
-// TestSocketsOnHTTP2 runs in a process of its own: net/http reads its switch for
-// extended CONNECT when it starts.
+// TestSocketsOnHTTP2 runs in its own process, because net/http reads the setting for
+// extended CONNECT at startup.
 func TestSocketsOnHTTP2(t *testing.T) {
 	const on = "http2xconnect=1"
 	if !strings.Contains(os.Getenv("GODEBUG"), on) {
@@ -69,7 +69,7 @@ func TestSocketsOnHTTP2(t *testing.T) {
 	if req.Method != "GET" || req.RequestURI != "/ws?a;b" || req.Header.Get("Upgrade") != "websocket" || req.Header.Get("Connection") != "Upgrade" ||
 		len(req.Header.Get("Sec-Websocket-Key")) != 24 || req.Header.Get("Sec-Websocket-Version") != "13" || req.Host != "app.localhost" ||
 		req.Header.Get("X-Forwarded-Proto") != "https" || req.Header.Get("Sec-Websocket-Protocol") != "a, b" {
-		t.Errorf("app was asked %s %s %v", req.Method, req.RequestURI, req.Header)
+		t.Errorf("app got %s %s %v", req.Method, req.RequestURI, req.Header)
 	}
 	fmt.Fprint(w, "there")
 	w.Close()

@@ -12,8 +12,8 @@ import (
 	"github.com/hostless/hostless/pkg/apps/routes"
 )
 
-// TestWhatFollowsAnAnswerIsNoAnswer: what an app sends after an answer's end is
-// not taken for the answer to the next request on the same connection.
+// TestWhatFollowsAnAnswerIsNoAnswer: data that an app sends after the end of a response
+// is not used as the response to the next request.
 func TestWhatFollowsAnAnswerIsNoAnswer(t *testing.T) {
 	const evil = "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil"
 	answers := map[string]string{
@@ -53,7 +53,7 @@ func TestWhatFollowsAnAnswerIsNoAnswer(t *testing.T) {
 	defer cert.Close()
 	bothTransports(t, func(t *testing.T, e *env) {
 		if e.std {
-			return // net/http's notices in a goroutine of its own, when that gets to run
+			return // net/http notices it in a goroutine, at an unknown time
 		}
 		for _, scheme := range []string{"http", "https"} {
 			for method := range answers {

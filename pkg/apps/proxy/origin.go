@@ -11,19 +11,20 @@ import (
 	"github.com/hostless/hostless/pkg/apps/http1"
 )
 
-// ownAddress rewrites what an app says of its own address to the address that the
-// client knows it by: frameworks make redirects from the address that they listen
-// on, and such a redirect would leave the name, with its cookies and its token.
+// ownAddress rewrites the app's own address in responses to the address that the client
+// uses. Frameworks build redirects from the address that they listen on; without the
+// rewrite, such a redirect would leave the app's host name, with its cookies and its
+// token.
 type ownAddress struct {
 	target http1.Target
 	scheme string // of the client's request
-	host   string // as the client has it
+	host   string // as sent by the client
 }
 
-// rewrite changes the response fields Location, Content-Location, Refresh and
-// Set-Cookie where they carry exactly the app's own address, and drops
-// Strict-Transport-Security, which would bind a name of this machine to https,
-// on every port and for other apps below it, long after the app has ended.
+// rewrite changes the response fields Location, Content-Location, Refresh and Set-Cookie
+// if they contain exactly the app's own address. It drops Strict-Transport-Security,
+// which would force https for a local name on every port, and for apps below it, long
+// after the app has stopped.
 func (o ownAddress) rewrite(header http.Header) {
 	delete(header, "Strict-Transport-Security")
 	for _, name := range [...]string{"Location", "Content-Location"} {
@@ -39,8 +40,8 @@ func (o ownAddress) rewrite(header http.Header) {
 	}
 }
 
-// url rewrites an absolute URL, or one without a scheme. Its path, query and
-// fragment keep their bytes.
+// url rewrites an absolute or scheme-relative URL. It keeps the bytes of the path, query
+// and fragment.
 func (o ownAddress) url(text string) string {
 	scheme, rest, ok := strings.Cut(text, "://")
 	if !ok {
@@ -60,7 +61,7 @@ func (o ownAddress) url(text string) string {
 	if err != nil || parsed.User != nil || parsed.Host != authority || strings.HasPrefix(path, "\\") {
 		return text
 	}
-	if strings.EqualFold(authority, o.host) { // its name, and perhaps the scheme that it sees
+	if strings.EqualFold(authority, o.host) { // the app knows its name, but may see another scheme
 		if o.scheme == "https" && strings.EqualFold(scheme, "http") {
 			return "https://" + authority + path
 		}
@@ -76,15 +77,15 @@ func (o ownAddress) url(text string) string {
 	if base := o.target.Path; base != "" {
 		below, ok := strings.CutPrefix(path, base)
 		if !ok || below != "" && !strings.ContainsRune("/?#", rune(below[0])) {
-			return text // beside the base, which has no address here
+			return text // outside the target's base path: there is no address for it here
 		}
 		path = below
 	}
 	return o.scheme + "://" + o.host + path
 }
 
-// is reports whether a host and port are the app's: as the target has them, or by
-// any name of this machine's loopback address where the target is there.
+// is reports whether a host and port are the app's: as in the target, or any name of this
+// machine's loopback address if the target is there.
 func (o ownAddress) is(host, port string) bool {
 	own, ownPort, err := net.SplitHostPort(o.target.Host)
 	if err != nil || o.target.Socket != "" || port != ownPort {
@@ -124,8 +125,8 @@ func (o ownAddress) refresh(value string) string {
 	return seconds + "; url=" + quote + moved + quote
 }
 
-// cookie drops the attribute Domain where it is the app's own address, which no
-// browser takes from a page of another host: without it the cookie is the name's.
+// cookie drops the Domain attribute if it is the app's own address. Browsers reject such
+// a cookie from another host; without the attribute it belongs to the app's host name.
 func (o ownAddress) cookie(value string) string {
 	parts := strings.Split(value, ";")
 	for i, part := range parts[1:] {

@@ -12,8 +12,8 @@ import (
 	"github.com/hostless/hostless/pkg/apps/routes"
 )
 
-// TestMisdirected: a request for a host that is not ours gets its error in the form it asks for,
-// and nothing of what there is.
+// TestMisdirected: a request for a host name that is not ours gets an error in the format
+// that it accepts, and learns nothing about the apps.
 func TestMisdirected(t *testing.T) {
 	p := newPlane(t)
 	if _, err := p.Register(t.Context(), routes.Registration{Name: "private", Port: 3000}); err != nil {
@@ -37,7 +37,7 @@ func TestMisdirected(t *testing.T) {
 	}
 }
 
-// TestNamesThatCannotBe: no command is offered that would be refused.
+// TestNamesThatCannotBe: the page never suggests a command with an invalid name.
 func TestNamesThatCannotBe(t *testing.T) {
 	p := newPlane(t)
 	for _, host := range []string{"my_app.localhost", "-a.localhost", "a-.localhost"} {
@@ -48,8 +48,8 @@ func TestNamesThatCannotBe(t *testing.T) {
 	}
 }
 
-// TestPagesOfHostileApps: whatever an app prints, is called with or is named
-// beside, a page stays small, and says nothing to a terminal or a browser.
+// TestPagesOfHostileApps: whatever an app prints or is named, its pages stay small and
+// contain no control characters or markup from it.
 func TestPagesOfHostileApps(t *testing.T) {
 	p := newPlane(t)
 	for i := range 40 {
@@ -86,11 +86,11 @@ func TestPagesOfHostileApps(t *testing.T) {
 				}
 			}
 		}
-		lease.Release() // then the name has a past
+		lease.Release() // the name has a past run afterwards
 	}
 }
 
-// TestClosedWithoutAnAnswer: that is how servers of TLS take a plain request.
+// TestClosedWithoutAnAnswer: TLS servers close the connection on a plain request.
 func TestClosedWithoutAnAnswer(t *testing.T) {
 	p := newPlane(t)
 	l, err := net.Listen("tcp", "127.0.0.1:0")

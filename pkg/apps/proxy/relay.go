@@ -18,18 +18,18 @@ var smallBuffers = sync.Pool{New: func() any { b := make([]byte, smallSize); ret
 
 var copyBuffers = sync.Pool{New: func() any { b := make([]byte, copySize); return &b }}
 
-// spliceFrom is the size of a body from which on it goes from socket to socket
-// without passing through this process.
+// spliceFrom is the minimum size of a body that is copied from socket to socket in the
+// kernel.
 const spliceFrom = 128 << 10
 
-// relay copies an answer's body to the client. What the app has sent is passed
-// on before more of it is waited for, so events arrive as they are made.
+// relay copies a response body to the client. It flushes before it waits for more data,
+// so events arrive as they are sent.
 func relay(w http.ResponseWriter, r *http.Request, in *http1.Response) error {
 	if done, err := spliced(w, r, in); done {
 		return err
 	}
-	// A stream waits most of its life: it holds a small buffer then, and a large one
-	// only while there is much to copy.
+	// A stream is idle most of the time. It uses a small buffer then, and a large one
+	// only while there is a lot of data.
 	buf := smallBuffers.Get().(*[]byte)
 	large := false
 	release := func() {
@@ -55,7 +55,7 @@ func relay(w http.ResponseWriter, r *http.Request, in *http1.Response) error {
 	flusher, _ := w.(http.Flusher)
 	left := in.Length
 	if left != 0 && !in.Body.Ready() && flusher != nil {
-		flusher.Flush() // the head is there before the body
+		flusher.Flush() // send the head before waiting for the body
 	}
 	for {
 		n, err := in.Body.Read(*buf)
@@ -82,8 +82,8 @@ func relay(w http.ResponseWriter, r *http.Request, in *http1.Response) error {
 	}
 }
 
-// spliced copies a long body of known length by the kernel, where both ends are
-// plain TCP.
+// spliced copies a long body of known length in the kernel, if both connections are plain
+// TCP. It reports whether it did.
 func spliced(w http.ResponseWriter, r *http.Request, in *http1.Response) (done bool, err error) {
 	raw, ok := in.Body.(interface {
 		Direct() (c *net.TCPConn, buffered []byte, left int64)

@@ -9,15 +9,15 @@ import (
 	"github.com/hostless/hostless/pkg/httpx"
 )
 
-// exchange is a request on its way to an app.
+// exchange is the request sent to an app.
 type exchange struct {
 	http1.Request
 	route  *routes.Entry
 	origin ownAddress
-	own    [8]http1.Field // Add's memory
+	own    [8]http1.Field // initial storage of Add
 }
 
-// newRequest makes the request that an app gets.
+// newRequest returns the request for the app.
 func (h *Handler) newRequest(r *http.Request, rt *routes.Entry) *exchange {
 	t := rt.CurrentTarget()
 	x := &exchange{route: rt, Request: http1.Request{

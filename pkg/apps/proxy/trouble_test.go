@@ -17,7 +17,7 @@ import (
 	"github.com/hostless/hostless/pkg/apps/routes"
 )
 
-// TestBrokenRequestBodies: a body that cannot be read is the client's fault.
+// TestBrokenRequestBodies: an invalid body is reported as the client's error.
 func TestBrokenRequestBodies(t *testing.T) {
 	bothTransports(t, func(t *testing.T, e *env) {
 		e.app(func(w http.ResponseWriter, r *http.Request) { io.Copy(io.Discard, r.Body) })
@@ -33,8 +33,8 @@ func TestBrokenRequestBodies(t *testing.T) {
 	})
 }
 
-// TestTimeouts: an app that did not answer in time is distinguished from one that is not
-// there.
+// TestTimeouts: an app that did not respond in time is distinguished from one that cannot
+// be reached.
 func TestTimeouts(t *testing.T) {
 	p := openPlane(t, options{Config: Config{URL: func(h string) string { return h }}})
 	defer p.Close()
@@ -52,7 +52,7 @@ func TestTimeouts(t *testing.T) {
 		{&http1.DialError{Err: refused}, http.StatusBadGateway, codeRefused},
 		{&http1.DialError{Err: slow}, http.StatusGatewayTimeout, codeRefused},
 		{slow, http.StatusGatewayTimeout, codeSilent},
-		{&http1.DialError{Err: &net.OpError{Op: "dial", Err: &net.DNSError{Err: "no such host", Name: "nowhere.example"}}}, http.StatusBadGateway, "No address is known for nowhere.example."},
+		{&http1.DialError{Err: &net.OpError{Op: "dial", Err: &net.DNSError{Err: "no such host", Name: "nowhere.example"}}}, http.StatusBadGateway, "There is no DNS address for nowhere.example."},
 		{&http1.DialError{Err: &net.OpError{Op: "dial", Err: os.NewSyscallError("connect", syscall.EACCES)}}, http.StatusBadGateway, "permission denied"},
 		{&http1.DialError{Err: &http1.HandshakeError{Err: tls.RecordHeaderError{Msg: "first record does not look like a TLS handshake"}}}, http.StatusBadGateway, "hostless alias --force app http://localhost:3000"},
 		{&http1.DialError{Err: &http1.HandshakeError{Err: os.ErrDeadlineExceeded}}, http.StatusGatewayTimeout, codeHandshake},
@@ -66,12 +66,12 @@ func TestTimeouts(t *testing.T) {
 	}
 }
 
-// TestAppDiesWhileTheClientPauses: the client gets an error at once, not when it goes
-// on to send.
+// TestAppDiesWhileTheClientPauses: the client gets an error at once, not when it
+// continues to send.
 func TestAppDiesWhileTheClientPauses(t *testing.T) {
 	bothTransports(t, func(t *testing.T, e *env) {
 		if e.std {
-			return // net/http's waits for the body's next bytes
+			return // net/http waits for more of the body
 		}
 		for _, answer := range []string{"", "garbage"} {
 			for _, head := range []string{"Content-Length: 100\r\n\r\nabc", "Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n"} {

@@ -20,16 +20,16 @@ import (
 )
 
 const (
-	switchTimeout        = 2 * time.Minute        // for an app's answer to an upgrade
-	lingerTimeout        = 500 * time.Millisecond // for a client to read a refusal
-	clientCheckEvery     = 100 * time.Millisecond // between looks at a client that waits for the app's answer
-	halfClosedCheckEvery = time.Second            // and at one that has ended its side of an agreed one
+	switchTimeout        = 2 * time.Minute        // for the app's response to an upgrade
+	lingerTimeout        = 500 * time.Millisecond // for the client to read a refusal
+	clientCheckEvery     = 100 * time.Millisecond // between checks whether a client that waits for the app's response is still there
+	halfClosedCheckEvery = time.Second            // the same for a client that has half-closed an upgraded connection
 	tunnelBuffer         = 16 << 10
 )
 
-// upgradeOf gives the protocol that a request asks to switch to, or "". An
-// upgrade with a body, and the obsolete h2c, are forwarded without it: a server
-// may always ignore Upgrade (RFC 9110 section 7.8).
+// upgradeOf returns the protocol that a request asks to switch to, or "". An upgrade with
+// a body, or to the obsolete h2c, is forwarded as a normal request: a server may always
+// ignore Upgrade (RFC 9110 section 7.8).
 func upgradeOf(r *http.Request) string {
 	if len(r.Header["Upgrade"]) == 0 || !httpx.HasToken(r.Header["Connection"], "upgrade") || r.ContentLength != 0 || r.ProtoMajor != 1 || r.ProtoMinor == 0 {
 		return ""
@@ -41,16 +41,16 @@ func upgradeOf(r *http.Request) string {
 	return protocol
 }
 
-// upgrade forwards a request that asks for another protocol, and where the app
-// agrees passes bytes both ways until both sides have ended.
+// upgrade forwards an upgrade request. If the app accepts it, it copies bytes in both
+// directions until both sides have closed.
 func (h *Handler) upgrade(s *serving, w http.ResponseWriter, r *http.Request, rt *routes.Entry, host, protocol string) {
 	x := h.newRequest(r, rt)
 	x.Upgrade, x.Body = protocol, nil
-	// A client that has ended its side already looks to the server like one that
-	// has left; it has not.
+	// net/http cancels the request's context when the client half-closes its connection,
+	// which is no disconnect.
 	alive := r.Context()
 	if _, stream := w.(h2upgrade.Stream); !stream && sock.OnDisconnectOf(r.Context()) == nil {
-		alive = h.closing // package front knows the two apart
+		alive = h.closing // package front distinguishes the two
 	}
 	c, err := h.connect(alive, x)
 	if err != nil {
@@ -63,8 +63,8 @@ func (h *Handler) upgrade(s *serving, w http.ResponseWriter, r *http.Request, rt
 		h.log.Error("connection cannot be upgraded", "error", err)
 		panic(http.ErrAbortHandler)
 	}
-	// What the server has read ahead comes first; its reader would take the end
-	// of the client's side for the end of the request.
+	// Data that the server has buffered comes first. Its reader is not used further,
+	// because it would treat a half-close as the end of the request.
 	ahead, _ := rw.Reader.Peek(rw.Reader.Buffered())
 	from := io.MultiReader(bytes.NewReader(bytes.Clone(ahead)), client)
 	t := &tunnel{serving: s, protocol: protocol, client: client, from: from, app: c, again: func(err error) *http1.Conn { return rt.Upstream().Reconnect(alive, x.Target, err) }, switched: make(chan bool, 1), received: make(chan struct{})}
@@ -79,11 +79,11 @@ func (h *Handler) upgrade(s *serving, w http.ResponseWriter, r *http.Request, rt
 		t.refuse(status, header, body)
 	}
 	if t.cut {
-		panic(http.ErrAbortHandler) // a stream of HTTP/2 must not look complete
+		panic(http.ErrAbortHandler) // an HTTP/2 stream must not look complete
 	}
 }
 
-// connect connects to the app; while that of a run starts, it is waited for.
+// connect connects to the app. It waits for an app whose run is starting.
 func (h *Handler) connect(ctx context.Context, x *exchange) (c *http1.Conn, err error) {
 	err = h.hold(ctx, x, h.cfg.Hold, func() error {
 		c, err = x.route.Upstream().Connect(ctx, x.Target)
@@ -92,24 +92,24 @@ func (h *Handler) connect(ctx context.Context, x *exchange) (c *http1.Conn, err 
 	return c, err
 }
 
-// tunnel is an upgraded connection, or one on its way to be.
+// tunnel is an upgraded connection, or one whose upgrade is in progress.
 type tunnel struct {
 	serving  *serving
-	protocol string // that was asked for
+	protocol string // the requested protocol
 	client   net.Conn
-	from     io.Reader               // what the client sends, with what was read of it ahead
-	again    func(error) *http1.Conn // connects anew in another protocol; nil where there is none
-	switched chan bool               // capacity 1: whether the app has agreed
-	received chan struct{}           // closed when the app has ended its side
-	cut      bool                    // the app's side broke off; written by open's goroutine
+	from     io.Reader               // the client's data, including what was buffered
+	again    func(error) *http1.Conn // reconnects with another protocol; returns nil if there is none
+	switched chan bool               // capacity 1: whether the app has accepted
+	received chan struct{}           // closed when the app has closed its side
+	cut      bool                    // the app's connection failed; written by open's goroutine
 
-	mu    sync.Mutex  // over a change of app, which is made before it has answered
-	app   *http1.Conn // fixed once switched was sent
+	mu    sync.Mutex  // guards the replacement of app, which is only possible before its response
+	app   *http1.Conn // does not change after switched was sent
 	ended bool
 }
 
-// open sends the request, passes on the app's answer and, where it agrees, all
-// that follows. An error means that the client has had no answer yet.
+// open sends the request and forwards the app's response and, if the app accepts, all
+// data that follows. An error means that the client has not received a response.
 func (t *tunnel) open(x *exchange) error {
 	if err := t.ask(x); err != nil {
 		return err
@@ -160,8 +160,8 @@ func (t *tunnel) ask(x *exchange) error {
 	return err
 }
 
-// retry goes over to a connection in the protocol that the app speaks, where that
-// turns out to be another one. Nothing was read on the first.
+// retry switches to a connection with the protocol that the app actually speaks. Nothing
+// was read on the first one.
 func (t *tunnel) retry(err error) bool {
 	c := t.again(err)
 	if c == nil {
@@ -177,7 +177,7 @@ func (t *tunnel) retry(err error) bool {
 	return true
 }
 
-// closeApp ends the app's side.
+// closeApp closes the connection to the app.
 func (t *tunnel) closeApp() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -185,13 +185,13 @@ func (t *tunnel) closeApp() {
 	t.app.Close()
 }
 
-// send passes the client's bytes on: those that came early wait for the app's
-// agreement. It ends the app's side when the client has ended its own.
+// send forwards the client's data. Early data waits until the app has accepted. When the
+// client half-closes, so does send.
 func (t *tunnel) send() {
 	buf := make([]byte, tunnelBuffer)
 	n, err := t.from.Read(buf)
 	if err != nil && err != io.EOF {
-		t.closeApp() // the client has left
+		t.closeApp() // the client has disconnected
 	}
 	if !t.agreed() {
 		return
@@ -217,8 +217,8 @@ func (t *tunnel) send() {
 	}
 }
 
-// outlive waits, after the client has ended its side, for the app to end its
-// own. An app may never do so, and a client that has left does not wait for it.
+// outlive waits, after the client has half-closed, until the app closes its side. An app
+// may never do so; the connection is closed if the client disconnects.
 func (t *tunnel) outlive() {
 	look := time.NewTicker(halfClosedCheckEvery)
 	defer look.Stop()
@@ -235,8 +235,8 @@ func (t *tunnel) outlive() {
 	}
 }
 
-// agreed waits for the app's answer. The end of the client's side does not show
-// whether it still waits for one, so the system is asked.
+// agreed waits for the app's response. A half-close by the client does not show whether
+// it still waits, so agreed asks the operating system.
 func (t *tunnel) agreed() bool {
 	look := time.NewTicker(clientCheckEvery)
 	defer look.Stop()
@@ -252,7 +252,7 @@ func (t *tunnel) agreed() bool {
 	}
 }
 
-// peerLeft reports whether a connection knows that nobody holds its other end.
+// peerLeft reports whether the peer has closed its end of the connection completely.
 func peerLeft(c net.Conn) bool {
 	for {
 		if asked, ok := c.(interface{ PeerLeft() bool }); ok {
@@ -266,7 +266,7 @@ func peerLeft(c net.Conn) bool {
 	}
 }
 
-// receive passes the app's bytes on.
+// receive forwards the app's data.
 func (t *tunnel) receive() {
 	buf := make([]byte, tunnelBuffer)
 	for {
@@ -290,13 +290,13 @@ func (t *tunnel) receive() {
 	}
 }
 
-// end cuts both sides.
+// end closes both connections.
 func (t *tunnel) end() {
 	t.closeApp()
 	t.client.Close()
 }
 
-// closeWrite ends one direction; where that is not possible, both.
+// closeWrite half-closes a connection, or closes it if that is not possible.
 func closeWrite(c net.Conn) {
 	if half, ok := c.(interface{ CloseWrite() error }); ok {
 		_ = half.CloseWrite()
@@ -305,8 +305,8 @@ func closeWrite(c net.Conn) {
 	c.Close()
 }
 
-// relayRefusal passes on a response that does not switch protocols; the
-// connection ends with it.
+// relayRefusal forwards a response that does not switch protocols, and closes the
+// connection.
 func (t *tunnel) relayRefusal(head *http1.Head, x *exchange) {
 	header := http.Header{}
 	in, err := t.app.Response(head, x.Method, header)
@@ -317,22 +317,22 @@ func (t *tunnel) relayRefusal(head *http1.Head, x *exchange) {
 	}
 	x.origin.rewrite(header)
 	line, _, _ := strings.Cut(head.Text, "\n")
-	line = "HTTP/1.1" + strings.TrimRight(line, "\r")[len("HTTP/1.1"):] // also for an app of HTTP/1.0: the framing is ours
+	line = "HTTP/1.1" + strings.TrimRight(line, "\r")[len("HTTP/1.1"):] // also for an HTTP/1.0 app: the framing is ours
 	t.respond(line, in.Status, header, in.Body, in.Length < 0)
 }
 
-// refuse responds with one of our pages.
+// refuse responds with an error page.
 func (t *tunnel) refuse(status int, header http.Header, body []byte) {
 	t.client.SetReadDeadline(time.Time{})
 	header.Set("Content-Length", strconv.Itoa(len(body)))
 	t.respond("HTTP/1.1 "+strconv.Itoa(status)+" "+http.StatusText(status), status, header, bytes.NewReader(body), false)
 }
 
-// respond writes a whole response on the hijacked connection and ends it, so that
-// what the client may still send does not take the response from it.
+// respond writes a complete response on the hijacked connection and closes it. It reads
+// what the client still sends, so that a TCP reset cannot destroy the response.
 func (t *tunnel) respond(line string, status int, header http.Header, body io.Reader, chunked bool) {
 	t.serving.Status = status
-	delete(header, "Trailer") // those after a refusal are not passed on
+	delete(header, "Trailer") // trailers of a refusal are not forwarded
 	if stream, ok := t.client.(h2upgrade.Responder); ok {
 		if stream.Respond(status, header, body) != nil {
 			t.cut = true
@@ -359,7 +359,7 @@ func (t *tunnel) respond(line string, status int, header http.Header, body io.Re
 			io.WriteString(w, "\r\n")
 		}
 		if err == nil && w.Flush() != nil || err != nil && err != io.EOF {
-			t.end() // cut, not ended
+			t.end() // aborted, not closed cleanly
 			return
 		}
 		if err == io.EOF {

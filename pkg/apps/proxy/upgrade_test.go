@@ -17,8 +17,8 @@ import (
 	"github.com/gorilla/websocket"
 )
 
-// socketApp registers an app that takes upgrades; serve gets the raw connection
-// after the request's head.
+// socketApp registers an app that accepts upgrades; serve gets the raw connection after
+// the request's head.
 func (e *env) socketApp(serve func(c net.Conn, r *bufio.Reader, req *http.Request)) {
 	e.t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -67,10 +67,10 @@ func TestUpgradeOfAnyProtocol(t *testing.T) {
 		req := <-heads
 		if req.Header.Get("Upgrade") != "Foo/2" || req.Header.Get("Connection") != "Upgrade" || req.RequestURI != "/s?a;b" || len(req.Header["X-Dup"]) != 2 ||
 			req.Header.Get("X-Forwarded-For") != "127.0.0.1" || req.Header.Get("X-Hostless-Hops") != "1" {
-			t.Errorf("app was asked %s %v", req.RequestURI, req.Header)
+			t.Errorf("app got %s %v", req.RequestURI, req.Header)
 		}
 		io.WriteString(c, "late;")
-		c.(*net.TCPConn).CloseWrite() // the other direction stays
+		c.(*net.TCPConn).CloseWrite() // the other direction stays open
 		got, err := io.ReadAll(r)
 		want := agreeToThat + "early from app;early from client;late;;end"
 		if err != nil || string(got) != want {
@@ -79,8 +79,8 @@ func TestUpgradeOfAnyProtocol(t *testing.T) {
 	})
 }
 
-// TestUpgradeWithAnEndedSide: what a client has sent is not lost where it has
-// ended its side before the answer.
+// TestUpgradeWithAnEndedSide: data that the client sent before it half-closed is not
+// lost.
 func TestUpgradeWithAnEndedSide(t *testing.T) {
 	bothTransports(t, func(t *testing.T, e *env) {
 		e.socketApp(func(c net.Conn, r *bufio.Reader, req *http.Request) {
@@ -110,7 +110,7 @@ func TestUpgradeRefused(t *testing.T) {
 			{"", "502 Bad Gateway", ""},
 		} {
 			e.socketApp(func(c net.Conn, r *bufio.Reader, req *http.Request) { io.WriteString(c, tt.answer) })
-			_, r := e.raw(askUpgrade + "never to be seen by the app")
+			_, r := e.raw(askUpgrade + "must not reach the app")
 			resp, err := http.ReadResponse(r, nil)
 			if err == nil && resp.StatusCode == 103 {
 				resp, err = http.ReadResponse(r, nil)
@@ -137,14 +137,14 @@ func TestUpgradeToNobody(t *testing.T) {
 	})
 }
 
-// TestUpgradeEndsWithEitherSide looks at both ends of cut connections.
+// TestUpgradeEndsWithEitherSide closes either end of upgraded connections.
 func TestUpgradeEndsWithEitherSide(t *testing.T) {
 	bothTransports(t, func(t *testing.T, e *env) {
 		ended, answered := make(chan error, 1), make(chan struct{})
 		e.socketApp(func(c net.Conn, r *bufio.Reader, req *http.Request) {
 			io.WriteString(c, agreeToThat)
 			if req.URL.Path == "/app" {
-				<-answered // which a reset could overtake
+				<-answered // a reset could overtake the response
 				c.(*net.TCPConn).SetLinger(0)
 				return
 			}
@@ -152,7 +152,7 @@ func TestUpgradeEndsWithEitherSide(t *testing.T) {
 			ended <- err
 		})
 		release := sync.OnceFunc(func() { close(answered) })
-		t.Cleanup(release) // a test that fails lets the app end
+		t.Cleanup(release) // if the test fails, the app can stop
 		c, r := e.raw(askUpgrade)
 		if _, err := http.ReadResponse(r, nil); err != nil {
 			t.Fatal(err)
@@ -166,7 +166,7 @@ func TestUpgradeEndsWithEitherSide(t *testing.T) {
 		}
 		release()
 		if _, err := io.Copy(io.Discard, r); err != nil && !strings.Contains(err.Error(), "reset") {
-			t.Errorf("after the app's end: %v", err)
+			t.Errorf("after the app has closed: %v", err)
 		}
 	})
 }
@@ -183,7 +183,7 @@ func TestCloseEndsUpgraded(t *testing.T) {
 		}
 		e.plane.Close()
 		if _, err := r.ReadByte(); err == nil {
-			t.Error("the connection lives on")
+			t.Error("the connection is still open")
 		}
 	})
 }
@@ -222,7 +222,7 @@ func (e *env) dialSocket(d websocket.Dialer) *websocket.Conn {
 	return c
 }
 
-// TestWebSocketCases runs the shapes of frames that the Autobahn suite is about.
+// TestWebSocketCases covers the kinds of frames that the Autobahn test suite covers.
 func TestWebSocketCases(t *testing.T) {
 	bothTransports(t, func(t *testing.T, e *env) {
 		e.echoApp()
@@ -245,7 +245,7 @@ func TestWebSocketCases(t *testing.T) {
 					}
 				}
 			}
-			// Fragments, with a ping in between.
+			// A fragmented message with a ping in between.
 			pong := make(chan string, 8)
 			c.SetPongHandler(func(s string) error { pong <- s; return nil })
 			w, _ := c.NextWriter(websocket.TextMessage)
@@ -274,7 +274,7 @@ func TestSocketsSurviveChanges(t *testing.T) {
 		e.echoApp()
 		c := e.dialSocket(websocket.Dialer{})
 		defer c.Close()
-		e.register("127.0.0.1:1") // the route leads elsewhere now
+		e.register("127.0.0.1:1") // the route points elsewhere now
 		c.WriteMessage(websocket.TextMessage, []byte("still here"))
 		if _, got, err := c.ReadMessage(); err != nil || string(got) != "still here" {
 			t.Errorf("%q, %v", got, err)
@@ -282,7 +282,7 @@ func TestSocketsSurviveChanges(t *testing.T) {
 	})
 }
 
-// TestNothingLeaks opens and closes many upgrades, and requests of all ends.
+// TestNothingLeaks performs many upgrades and requests with every kind of end.
 func TestNothingLeaks(t *testing.T) {
 	bothTransports(t, func(t *testing.T, e *env) {
 		e.echoApp()
@@ -322,7 +322,7 @@ func TestNothingLeaks(t *testing.T) {
 	})
 }
 
-// descriptors counts the open ones of this process, where the system tells.
+// descriptors counts this process's open file descriptors, if the system tells.
 func descriptors() int {
 	dir, err := os.ReadDir("/proc/self/fd")
 	if err != nil {

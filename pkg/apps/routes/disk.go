@@ -12,21 +12,21 @@ import (
 	"github.com/hostless/hostless/pkg/config"
 )
 
-// disk is routes.json: the routes that stay and those of processes, which may
-// outlive the daemon, and which port each app had.
+// disk is routes.json: the standing routes, the routes of processes, which may outlive
+// the daemon, and the last port of each app.
 type disk struct {
 	path string
 
-	mu    sync.Mutex // over the file
+	mu    sync.Mutex // guards the file
 	file  diskFile
-	dirty sync.Mutex // over ports
+	dirty sync.Mutex // guards ports
 }
 
 type diskFile struct {
 	Version int            `json:"version"`
 	Routes  []diskRoute    `json:"routes"`
 	Ports   map[string]int `json:"ports"`
-	Runs    []string       `json:"runs,omitempty"` // hosts of runs, whose clients come back after a crash
+	Runs    []string       `json:"runs,omitempty"` // hosts of runs, whose clients register again after a crash
 	Past    []pastRun      `json:"past,omitempty"`
 }
 
@@ -39,13 +39,13 @@ type diskRoute struct {
 	PathPrefix string `json:"path_prefix,omitempty"`
 	Alias      bool   `json:"alias,omitempty"`
 	PID        int    `json:"pid,omitempty"`
-	PIDStart   string `json:"pid_start,omitempty"` // distinguishes the process from a later one
+	PIDStart   string `json:"pid_start,omitempty"` // distinguishes the process from a later one with the same id
 }
 
-// pastRun is how a run ended, for the pages. What it printed is not written.
+// pastRun says how a run ended, for the error pages. The output is not stored.
 type pastRun struct {
 	Name      string    `json:"name"`
-	Command   string    `json:"command,omitempty"` // redacted, as pages show it
+	Command   string    `json:"command,omitempty"` // redacted, as the pages show it
 	Directory string    `json:"directory,omitempty"`
 	Output    string    `json:"output,omitempty"`
 	Exit      *int      `json:"exit,omitempty"`
@@ -59,10 +59,10 @@ func (r diskRoute) registration() Registration {
 	}
 }
 
-// ended reports whether the route's process has ended.
+// ended reports whether the route's process has exited.
 func (r diskRoute) ended() bool { return r.PID != 0 && !process{r.PID, r.PIDStart}.alive() }
 
-// onDisk is what is kept of a route.
+// onDisk returns what is stored of a route.
 func (r *Entry) onDisk() diskRoute {
 	return diskRoute{
 		Name: r.Name, Target: r.Target.String(), KeepHost: r.KeepHost, Insecure: r.Insecure, Wildcard: r.Wildcard, PathPrefix: r.PathPrefix, Alias: r.Alias,
@@ -70,10 +70,10 @@ func (r *Entry) onDisk() diskRoute {
 	}
 }
 
-// maxPorts bounds the memory of ports.
+// maxPorts limits the number of remembered ports.
 const maxPorts = 1000
 
-// openDisk reads the file. One that cannot be read as routes is kept aside.
+// openDisk reads the file. A file that is not a route table is kept aside.
 func openDisk(path string, now func() time.Time) (*disk, []string, error) {
 	d := &disk{path: path, file: diskFile{Version: 1, Ports: map[string]int{}}}
 	if path == "" {
@@ -87,7 +87,7 @@ func openDisk(path string, now func() time.Time) (*disk, []string, error) {
 	case err != nil:
 		return nil, nil, fmt.Errorf("read route table: %w", err)
 	case opened:
-		warnings = append(warnings, path+" was open to others; it is closed now")
+		warnings = append(warnings, path+" was readable by others; its permissions have been corrected")
 	}
 	var file diskFile
 	if err := json.Unmarshal(data, &file); err != nil || file.Version != 1 {
@@ -104,15 +104,15 @@ func openDisk(path string, now func() time.Time) (*disk, []string, error) {
 	return d, warnings, nil
 }
 
-// port gives the port that an app had, or 0.
+// port returns the last port of an app, or 0.
 func (d *disk) port(name string) int {
 	d.dirty.Lock()
 	defer d.dirty.Unlock()
 	return d.file.Ports[name]
 }
 
-// remember keeps an app's port; it reaches the disk with the next write, since
-// nothing is lost with it.
+// remember records an app's port. It is written with the next change of the routes,
+// because losing it does no harm.
 func (d *disk) remember(name string, port int) {
 	d.dirty.Lock()
 	defer d.dirty.Unlock()
@@ -122,8 +122,8 @@ func (d *disk) remember(name string, port int) {
 	d.file.Ports[name] = port
 }
 
-// write puts the routes on disk as table gives them once the file is ours, so
-// that the last writer writes the newest table.
+// write stores the routes. It calls table only once it holds the lock of the file, so
+// that the last writer writes the latest table.
 func (d *disk) write(table func() (routes []diskRoute, runs []string, past []pastRun)) error {
 	if d.path == "" {
 		return nil

@@ -8,24 +8,24 @@ import (
 	"github.com/hostless/hostless/pkg/appname"
 )
 
-// maxPast bounds how many ended runs are remembered.
+// maxPast limits how many ended runs are remembered.
 const maxPast = 64
 
-// LastRun is how a run of a name ended.
+// LastRun says how the last run of a name ended.
 type LastRun struct {
 	Route
-	At time.Time // zero where it is just ending
+	At time.Time // zero if it is just ending
 }
 
-// LastRun gives how the last run of a name ended, or nil where none is known or
-// the name has another route since.
+// LastRun returns how the last run of a name ended, or nil if that is unknown or the name
+// has had another route since.
 func (t *Table) LastRun(name string) *LastRun {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.past[name]
 }
 
-// remember keeps how a run ended, for the pages. The caller holds t.mu.
+// remember records how a run ended, for the error pages. t.mu must be held.
 func (t *Table) remember(rt Route) {
 	t.past[rt.Name] = &LastRun{rt, t.cfg.Now()}
 	if len(t.past) <= maxPast {
@@ -40,14 +40,14 @@ func (t *Table) remember(rt Route) {
 	delete(t.past, oldest)
 }
 
-// StartTime is how long the last start of an app took, 0 where that is not known.
+// StartTime returns how long the last start of an app took, 0 if unknown.
 func (t *Table) StartTime(name string) time.Duration {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.took[name]
 }
 
-// started notes how long an app took to listen.
+// started records how long an app took until it listened.
 func (t *Table) started(name string, took time.Duration) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -57,7 +57,7 @@ func (t *Table) started(name string, took time.Duration) {
 	t.took[name] = took
 }
 
-// pastRuns are the ended runs as they are written, by name. The caller holds t.mu.
+// pastRuns returns the ended runs as they are stored, by name. t.mu must be held.
 func (t *Table) pastRuns() (past []pastRun) {
 	for _, run := range t.past {
 		past = append(past, pastRun{Name: run.Name, Command: run.Command, Directory: run.Directory, Output: run.Output, Exit: run.Exit, At: run.At})
@@ -66,7 +66,7 @@ func (t *Table) pastRuns() (past []pastRun) {
 	return past
 }
 
-// recall takes up the ended runs that an earlier daemon has written.
+// recall loads the ended runs that an earlier daemon has stored.
 func (t *Table) recall(past []pastRun) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

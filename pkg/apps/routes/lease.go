@@ -11,21 +11,21 @@ import (
 	"github.com/hostless/hostless/pkg/fault"
 )
 
-// The kinds of an Event.
+// Kinds of events.
 const (
-	EventEvicted = "evicted" // another took the name by force: end the tree
-	EventStart   = "start"   // a lazy app is asked for
-	EventStop    = "stop"    // the app is to end
-	EventLines   = "lines"   // the last lines of its output are asked for
+	EventEvicted = "evicted" // another client took the name by force: stop the app
+	EventStart   = "start"   // a lazy app is needed
+	EventStop    = "stop"    // stop the app
+	EventLines   = "lines"   // send the last lines of the output
 )
 
-// Event is one message to a lease's client.
+// Event is a message to the client that holds a lease.
 type Event struct {
 	Kind   string
-	Reason string // a sentence for people
+	Reason string // a sentence for the user
 }
 
-// Update is what a lease's client reports of its app. Zero fields change nothing.
+// Update is a client's report about its app. Zero fields change nothing.
 type Update struct {
 	Port  int
 	PID   int
@@ -34,8 +34,8 @@ type Update struct {
 	Log   []string
 }
 
-// Lease is a route that lives as long as its client holds on to it. It is safe
-// for concurrent use.
+// Lease is a route that exists as long as its client holds the lease. It is safe for
+// concurrent use.
 type Lease struct {
 	table *Table
 	route *Entry
@@ -45,22 +45,22 @@ type Lease struct {
 	events chan Event
 	done   chan struct{}
 	ended  bool
-	since  time.Time     // when the app began to start; zero where it does not
-	lines  chan struct{} // capacity 1: the client has sent the last lines of the output
+	since  time.Time     // when the app began to start; zero if it is not starting
+	lines  chan struct{} // capacity 1: the client has sent the last lines of its output
 
-	// resting is the standing route whose name the run took by force; it comes back when
-	// the run has ended. The table's lock is over it.
+	// resting is the standing route whose name the run took by force. It comes back when
+	// the run ends. Guarded by the table's lock.
 	resting *Entry
 }
 
-// Lease adds a route that lives until Release. With reg.Reserve a port is picked:
-// the one that the app had before, where it is still free. A name with a live
-// owner is fault.Conflict, unless reg.Force: then a run that holds it is asked to
-// end, and waited for.
+// Lease adds a route that exists until Release. With reg.Reserve it chooses a port: the
+// app's last one if that is free. If the name has a live owner, the error is
+// fault.Conflict, unless reg.Force is set: then a run that holds the name is asked to
+// stop, and Lease waits for that.
 func (t *Table) Lease(ctx context.Context, reg Registration) (*Lease, error) {
 	name, err := appname.Check(reg.Name)
 	if err == nil {
-		probe := reg // checked as a whole before anybody loses a name for it
+		probe := reg // validate everything before anybody loses a name
 		probe.PID = 0
 		if probe.Reserve && probe.Port == 0 && probe.Target == "" {
 			probe.Port = 1
@@ -70,7 +70,7 @@ func (t *Table) Lease(ctx context.Context, reg Registration) (*Lease, error) {
 		}
 	}
 	if err == nil && reg.Force && reg.PathPrefix == "" {
-		err = t.vacate(ctx, name+appname.Suffix) // first, so that its port is free again for this one
+		err = t.vacate(ctx, name+appname.Suffix) // first, so that its port is free again
 	}
 	if err == nil && reg.Reserve && reg.Port == 0 && reg.Target == "" {
 		reg.Port, err = t.reserve(name)
@@ -83,7 +83,7 @@ func (t *Table) Lease(ctx context.Context, reg Registration) (*Lease, error) {
 		return nil, &f
 	}
 	pid := reg.PID
-	reg.PID = 0 // the lease is the owner, not the process
+	reg.PID = 0 // the owner is the lease, not the process
 	r, err := t.make(reg)
 	if err != nil {
 		return nil, err
@@ -101,14 +101,14 @@ func (t *Table) Lease(ctx context.Context, reg Registration) (*Lease, error) {
 	if err := t.addLease(ctx, l, reg.Force); err != nil {
 		return nil, err
 	}
-	if err := t.save(); err != nil { // its name is of use after a crash alone
-		t.log.Warn("the names of runs cannot be written", "error", err)
+	if err := t.save(); err != nil { // only needed after a crash
+		t.log.Warn("cannot store the names of runs", "error", err)
 	}
 	t.log.Info("lease started", "host", r.Hostname, "target", r.Target.String(), "pid", pid)
 	return l, nil
 }
 
-// addLease puts a lease's route into the table.
+// addLease adds a lease's route to the table.
 func (t *Table) addLease(ctx context.Context, l *Lease, force bool) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -121,13 +121,13 @@ func (t *Table) addLease(ctx context.Context, l *Lease, force bool) error {
 	return nil
 }
 
-// ID is unique among the leases of this machine's daemons.
+// ID returns an id that is unique among the leases of this machine's daemons.
 func (l *Lease) ID() string { return l.id }
 
-// Route gives the route as it is now.
+// Route returns the current state of the route.
 func (l *Lease) Route() Route { return l.route.Snapshot() }
 
-// Resting gives the standing route that comes back when the lease has ended.
+// Resting returns the standing route that comes back when the lease ends.
 func (l *Lease) Resting() (r Route, ok bool) {
 	l.table.mu.Lock()
 	defer l.table.mu.Unlock()
@@ -137,13 +137,13 @@ func (l *Lease) Resting() (r Route, ok bool) {
 	return l.resting.Route, true
 }
 
-// Events yields what the client must know; it is closed by Release.
+// Events returns the channel of messages for the client. Release closes it.
 func (l *Lease) Events() <-chan Event { return l.events }
 
-// Done is closed by Release.
+// Done returns a channel that Release closes.
 func (l *Lease) Done() <-chan struct{} { return l.done }
 
-// tell sends an event; a client that does not read misses it.
+// tell sends an event. It is dropped if the client does not read.
 func (l *Lease) tell(ev Event) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -156,11 +156,11 @@ func (l *Lease) tell(ev Event) {
 	}
 }
 
-// linesWait is how long a client has to send the last lines of the output.
+// linesWait is how long a client has to send the last lines of its output.
 const linesWait = 500 * time.Millisecond
 
-// RefreshLines asks the clients of the runs of that name, of all where it is "", for the
-// last lines of their output, and waits a moment for them.
+// RefreshLines asks the client of the named run, or of all runs if name is "", for the
+// last lines of the output, and waits briefly for them.
 func (t *Table) RefreshLines(ctx context.Context, name string) {
 	ctx, cancel := context.WithTimeout(ctx, linesWait)
 	defer cancel()
@@ -174,7 +174,7 @@ func (t *Table) RefreshLines(ctx context.Context, name string) {
 	t.mu.Unlock()
 	for _, l := range waiting {
 		select {
-		case <-l.lines: // of another time
+		case <-l.lines: // from an earlier request
 		default:
 		}
 		l.tell(Event{Kind: EventLines})
@@ -188,7 +188,7 @@ func (t *Table) RefreshLines(ctx context.Context, name string) {
 	}
 }
 
-// starts notes that the app begins to start, if it is in that state.
+// starts records the start of the app if it is in the given state.
 func (l *Lease) starts(state string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -197,16 +197,16 @@ func (l *Lease) starts(state string) {
 	}
 }
 
-// Update applies what the client reports of its app. A state that does not exist or a
-// port that is none is fault.Invalid.
+// Update applies a client's report about its app. An unknown state or an invalid port is
+// a fault.Invalid.
 func (l *Lease) Update(u Update) error {
 	switch u.State {
 	case "", StateStarting, StateListening, StateExited, StateIdle:
 	default:
-		return &fault.Error{Kind: fault.Invalid, Param: "state", Message: fmt.Sprintf("%q is no state of an app: use starting, listening, exited or idle", u.State)}
+		return &fault.Error{Kind: fault.Invalid, Param: "state", Message: fmt.Sprintf("%q is not a state of an app: use starting, listening, exited or idle", u.State)}
 	}
 	if u.Port < 0 || u.Port > 65535 {
-		return &fault.Error{Kind: fault.Invalid, Param: "port", Message: "a port is between 1 and 65535"}
+		return &fault.Error{Kind: fault.Invalid, Param: "port", Message: "the port must be between 1 and 65535"}
 	}
 	now, took, err := l.apply(u)
 	if err == nil && u.Log != nil {
@@ -218,7 +218,7 @@ func (l *Lease) Update(u Update) error {
 	if err != nil || now.name != StateListening {
 		return err
 	}
-	// Not within l.mu: whoever holds the table's lock may wait for that.
+	// l.mu must not be held: a holder of the table's lock may be waiting for it.
 	l.table.releaseReservation(now.target.Port())
 	if took > 0 {
 		l.table.started(l.route.Name, took)
@@ -226,8 +226,8 @@ func (l *Lease) Update(u Update) error {
 	return nil
 }
 
-// apply changes the route's state. took is how long the app took to start, where
-// it has just started to listen.
+// apply changes the route's state. took is the duration of the app's start if it has just
+// begun to listen.
 func (l *Lease) apply(u Update) (next state, took time.Duration, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -267,7 +267,7 @@ func (l *Lease) apply(u Update) (next state, took time.Duration, err error) {
 	return next, took, nil
 }
 
-// Release ends the lease: its route is removed when it returns. A second call does
+// Release ends the lease. When it returns, the route is removed. Further calls do
 // nothing.
 func (l *Lease) Release() {
 	l.mu.Lock()
@@ -282,12 +282,12 @@ func (l *Lease) Release() {
 	t := l.table
 	t.forget(l)
 	t.log.Info("lease ended", "host", l.route.Hostname)
-	if err := t.save(); err != nil { // the next daemon would wait for a run that is no more
-		t.log.Warn("the names of runs cannot be written", "error", err)
+	if err := t.save(); err != nil { // otherwise the next daemon would wait for this run
+		t.log.Warn("cannot store the names of runs", "error", err)
 	}
 }
 
-// forget takes the route of a lease that has ended out of the table.
+// forget removes the route of an ended lease from the table.
 func (t *Table) forget(l *Lease) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -6,8 +6,8 @@ import (
 	"github.com/hostless/hostless/pkg/appname"
 )
 
-// HostOf gives the host name of a request's authority: lower-case, without port
-// and trailing dot, and whether it is below .localhost.
+// HostOf returns the host name of a request's authority, in lower case and without the
+// port and a trailing dot. ok is true if it is below .localhost.
 func HostOf(authority string) (string, bool) {
 	host := authority
 	if i := strings.LastIndexByte(host, ':'); i >= 0 && !strings.Contains(host[i:], "]") {

@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// TestPortsThatToolsOpen reserves ports until most of the range is given away: none is
-// one that another tool opens by default.
+// TestPortsThatToolsOpen reserves most of the range: no port may be one that another tool
+// opens by default.
 func TestPortsThatToolsOpen(t *testing.T) {
 	table, _, err := New(Config{})
 	if err != nil {

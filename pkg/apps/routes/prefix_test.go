@@ -10,13 +10,13 @@ func TestPathPrefixes(t *testing.T) {
 	}
 	for _, bad := range []string{"api", "/a b", "/a%20b", "/%zz", "/a//b", "/a/../b", "/a/..", "/a?b", "/a#b"} {
 		if got, err := cleanPrefix(bad); err == nil {
-			t.Errorf("%q is taken for %q", bad, got)
+			t.Errorf("%q was read as %q", bad, got)
 		}
 	}
 }
 
-// TestPortsOfOtherToolsAreLeft: an app does not get a port that another tool opens
-// by default, though it is free now, nor one that browsers refuse.
+// TestPortsOfOtherToolsAreLeft: an app never gets a port that another tool opens by
+// default, even if it is free, nor one that browsers refuse.
 func TestPortsOfOtherToolsAreLeft(t *testing.T) {
 	table, _, err := New(Config{})
 	if err != nil {

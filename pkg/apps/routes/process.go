@@ -6,8 +6,8 @@ import (
 	"github.com/hostless/hostless/pkg/procinfo"
 )
 
-// process is one process, distinguished from a later one with the same id by the
-// time it started.
+// process identifies a process. The start time distinguishes it from a later process with
+// the same id.
 type process struct {
 	pid   int
 	start string

@@ -8,17 +8,17 @@ import (
 	"time"
 )
 
-// returnTime is how long requests wait for the runs of an earlier daemon to
-// register again: their clients try every two seconds at most.
+// returnTime is how long requests wait until the runs of an earlier daemon have
+// registered again. Their clients retry at least every two seconds.
 const returnTime = 3 * time.Second
 
-// returning are the hosts of runs that an earlier daemon served and that have not
-// registered again. It is safe for concurrent use.
+// returning tracks the runs of an earlier daemon that have not registered again. It is
+// safe for concurrent use.
 type returning struct {
 	until    time.Time
 	expected bool // there were any
 	mu       sync.Mutex
-	hosts    map[string]chan struct{} // closed once the host has its route again
+	hosts    map[string]chan struct{} // closed when the host has a route again
 }
 
 func newReturning(hosts []string, now time.Time) *returning {
@@ -29,7 +29,7 @@ func newReturning(hosts []string, now time.Time) *returning {
 	return r
 }
 
-// returned notes that a host has a route.
+// returned records that a host has a route.
 func (r *returning) returned(host string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -39,8 +39,8 @@ func (r *returning) returned(host string) {
 	}
 }
 
-// await waits for a host to come back. It returns at once for one that is not
-// expected, and at the latest when ctx or the time for coming back ends.
+// await waits until a host has returned. It returns at once if the host is not expected,
+// and at the latest when ctx or returnTime ends.
 func (r *returning) await(ctx context.Context, host string, now time.Time) {
 	if !now.Before(r.until) {
 		return
@@ -60,19 +60,18 @@ func (r *returning) await(ctx context.Context, host string, now time.Time) {
 	}
 }
 
-// Returning reports whether runs of an earlier daemon were expected to register
-// with this one, and may still.
+// Returning reports whether runs of an earlier daemon may still register with this one.
 func (t *Table) Returning() bool {
 	return t.returning.expected && t.cfg.Now().Before(t.returning.until)
 }
 
-// AwaitReturn waits for the run of a host that an earlier daemon served to
-// register again; for any other host it returns at once.
+// AwaitReturn waits until the host's run, which an earlier daemon served, has registered
+// again. It returns at once for any other host.
 func (t *Table) AwaitReturn(ctx context.Context, host string) {
 	t.returning.await(ctx, host, t.cfg.Now())
 }
 
-// expects reports whether the run of a host may still come back.
+// expects reports whether the host's run may still register again.
 func (r *returning) expects(host string, now time.Time) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -80,7 +79,7 @@ func (r *returning) expects(host string, now time.Time) bool {
 	return ok && now.Before(r.until)
 }
 
-// pending are the hosts that may still come back.
+// pending returns the hosts that may still return.
 func (r *returning) pending(now time.Time) []string {
 	if !now.Before(r.until) {
 		return nil
@@ -90,25 +89,25 @@ func (r *returning) pending(now time.Time) []string {
 	return slices.Collect(maps.Keys(r.hosts))
 }
 
-// AwaitRuns waits until all runs of an earlier daemon have registered again, at
-// most for the time that requests wait for them: those that wait here would not
-// learn of a registration with a successor.
+// AwaitRuns waits, at most for returnTime, until all runs of an earlier daemon have
+// registered again. The daemon calls it before a handover, because requests that wait
+// here would not notice a registration with the successor.
 func (t *Table) AwaitRuns(ctx context.Context) {
 	for _, host := range t.returning.pending(t.cfg.Now()) {
 		t.returning.await(ctx, host, t.cfg.Now())
 	}
 }
 
-// Runs gives the hosts of the runs that hold a lease now, or have not come back
-// yet, sorted: a successor has requests for them wait until their clients have
-// registered again.
+// Runs returns the sorted hosts of the runs that hold a lease or have not registered
+// again yet. During a handover the successor makes requests for them wait until their
+// clients have registered.
 func (t *Table) Runs() []string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.runs()
 }
 
-// runs is Runs; the caller holds t.mu.
+// runs is Runs with t.mu held.
 func (t *Table) runs() []string {
 	hosts := t.returning.pending(t.cfg.Now())
 	for _, r := range t.routes {

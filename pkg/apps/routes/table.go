@@ -17,26 +17,25 @@ import (
 	"github.com/hostless/hostless/pkg/fault"
 )
 
-// How long the owner of a name that is taken by force has to end.
+// evictionTime is how long a run has to stop when its name is taken by force.
 const evictionTime = 15 * time.Second
 
-// Config is what New needs.
+// Config configures a Table.
 type Config struct {
-	Path string // routes.json; "" keeps standing routes in memory only
-	// Wildcards says whether every route serves the names below its own too; nil
-	// is never.
+	Path string // routes.json; "" keeps the routes only in memory
+	// Wildcards reports whether every route also serves the names below its own; nil
+	// means never.
 	Wildcards func() bool
-	// Returning are hosts of runs that a predecessor served: requests for them
-	// wait a little for their clients to register again, and so do those for the
-	// runs that routes.json names.
+	// Returning are the hosts of runs that a predecessor served. Requests for them, and
+	// for the runs named in routes.json, wait briefly until their clients have registered
+	// again.
 	Returning []string
-	// StdTransport sends requests through net/http's Transport instead of package
-	// http1's.
+	// StdTransport uses net/http's Transport instead of package http1's.
 	StdTransport bool
-	// Dropped is called with a route that is removed because its process has
-	// ended; it may be nil.
+	// Dropped is called with a route that is removed because its process has exited; it
+	// may be nil.
 	Dropped func(Route)
-	// Changed is called after each change of the routes, with locks held: it must not
+	// Changed is called after each change of the routes, with locks held. It must not
 	// block, nor call the table. It may be nil.
 	Changed func()
 	Logger  *slog.Logger     // discards when nil
@@ -51,25 +50,26 @@ type Table struct {
 
 	current atomic.Pointer[index]
 
-	mu       sync.Mutex // over changes of the table
+	mu       sync.Mutex // guards changes of the table
 	routes   []*Entry
-	reserved map[int]time.Time // ports reserved for apps that have not opened them yet
-	released *sync.Cond        // a lease has ended
-	owned    chan struct{}     // capacity 1: a route of a process was added
-	leases   uint64            // counts, for ids
+	reserved map[int]time.Time // ports reserved for apps that have not opened them yet, with the end of the reservation
+	released *sync.Cond        // signals that a lease has ended
+	owned    chan struct{}     // capacity 1: signals that a Process route was added
+	leases   uint64            // counter for ids
 	past     map[string]*LastRun
-	took     map[string]time.Duration // by name: how long the last start took
+	took     map[string]time.Duration // duration of the last start, by name
 
 	returning *returning
 }
 
-// index is the table as requests look it up: by host name, prefixes longest first.
+// index is an immutable snapshot of the table for requests: routes by host name, longest
+// prefix first.
 type index struct {
 	byHost map[string][]*Entry
 }
 
-// New makes a table and reads the standing routes. A file or a route that cannot
-// be used is kept aside and reported in warnings, which are logged too.
+// New returns a table with the stored routes. A file or a route that cannot be used is
+// kept aside, logged, and reported in warnings.
 func New(cfg Config) (t *Table, warnings []string, err error) {
 	if cfg.Wildcards == nil {
 		cfg.Wildcards = func() bool { return false }
@@ -90,7 +90,7 @@ func New(cfg Config) (t *Table, warnings []string, err error) {
 	t.released = sync.NewCond(&t.mu)
 	defer func() {
 		for _, warning := range warnings {
-			cfg.Logger.Warn(warning) // t is nil where the file cannot be read
+			cfg.Logger.Warn(warning) // t is nil if the file cannot be read
 		}
 	}()
 	if t.disk, warnings, err = openDisk(cfg.Path, cfg.Now); err != nil {
@@ -113,7 +113,7 @@ func New(cfg Config) (t *Table, warnings []string, err error) {
 	return t, warnings, nil
 }
 
-// make checks a registration and makes its route, not yet in the table.
+// make validates a registration and returns its entry, which is not in the table yet.
 func (t *Table) make(reg Registration) (*Entry, error) {
 	name, err := appname.Check(reg.Name)
 	if err != nil {
@@ -130,7 +130,7 @@ func (t *Table) make(reg Registration) (*Entry, error) {
 	}
 	switch {
 	case reg.Target != "" && reg.Port != 0:
-		return nil, &fault.Error{Kind: fault.Invalid, Param: "port", Message: "a route has a port or a target, not both"}
+		return nil, &fault.Error{Kind: fault.Invalid, Param: "port", Message: "give a port or a target, not both"}
 	case reg.Target != "":
 		if r.Target, err = http1.ParseTarget(reg.Target); err != nil {
 			return nil, err
@@ -141,7 +141,7 @@ func (t *Table) make(reg Registration) (*Entry, error) {
 		return nil, &fault.Error{Kind: fault.Invalid, Param: "port", Message: "a route needs a port between 1 and 65535, or a target"}
 	}
 	if reg.PID < 0 {
-		return nil, &fault.Error{Kind: fault.Invalid, Param: "pid", Message: "a process id is not negative"}
+		return nil, &fault.Error{Kind: fault.Invalid, Param: "pid", Message: "a process id must not be negative"}
 	}
 	if reg.PID > 0 {
 		r.Kind = Process
@@ -153,14 +153,14 @@ func (t *Table) make(reg Registration) (*Entry, error) {
 	return r, nil
 }
 
-// newUpstream makes the way to an entry's app. What an app speaks on a port of this
-// machine is found out: dev servers may speak https by their own configuration.
+// newUpstream returns the upstream of an entry. The protocol of a port on this machine is
+// detected, because dev servers may speak https by their own configuration.
 func (t *Table) newUpstream(e *Entry) *http1.Upstream {
 	return http1.New(http1.Config{Insecure: e.Insecure, Std: t.cfg.StdTransport, Detect: !e.Target.URL && e.Target.Loopback()})
 }
 
-// cleanPrefix checks a path prefix, which is held against paths as they read
-// without escapes; "/" and "" are none.
+// cleanPrefix validates a path prefix. Prefixes are compared with unescaped paths. "/"
+// and "" mean none.
 func cleanPrefix(prefix string) (string, error) {
 	trimmed := strings.TrimRight(prefix, "/")
 	if trimmed == "" {
@@ -172,9 +172,9 @@ func cleanPrefix(prefix string) (string, error) {
 	return trimmed, nil
 }
 
-// Register adds a route that stays (without a process) or lives as long as its
-// process. It is on disk, where it belongs there, when Register returns. A name
-// with a live owner is fault.Conflict, unless reg.Force.
+// Register adds a standing route, or one that exists as long as its process. When it
+// returns, the route is stored on disk. If the name has a live owner, the error is
+// fault.Conflict, unless reg.Force is set.
 func (t *Table) Register(ctx context.Context, reg Registration) (Route, error) {
 	r, err := t.make(reg)
 	if err != nil {
@@ -197,30 +197,30 @@ func (t *Table) Register(ctx context.Context, reg Registration) (Route, error) {
 	return snapshot, nil
 }
 
-// restore puts the table back as it was before a change that could not be
-// written: what was refused must not hold until the next restart. added goes,
-// old (nil where there was none) comes back unless the name was taken meanwhile.
+// restore undoes a change that could not be stored, because a rejected change must not
+// remain in effect until the next restart. It removes added and puts old back, if it is
+// not nil and the name has not been taken since.
 func (t *Table) restore(old, added *Entry) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.putBack(old, added)
 }
 
-// putBack is restore; the caller holds t.mu.
+// putBack is restore with t.mu held.
 func (t *Table) putBack(old, added *Entry) {
 	if added != nil && slices.Contains(t.routes, added) {
 		t.remove(added)
 	}
 	if old != nil && old.Kind != Leased && t.find(old.Hostname, old.PathPrefix) == nil {
-		// A new entry: removing the old one closed its connections for good.
+		// The old entry cannot be used again: its removal closed its upstream.
 		back := &Entry{Route: old.Route, owner: old.owner}
 		back.upstream = t.newUpstream(back)
 		t.add(back)
 	}
 }
 
-// takeName frees the place of r, or says who holds it. The caller holds t.mu,
-// which is given up while a run that is evicted ends.
+// takeName makes the place of r free, or returns who holds it. t.mu must be held; it is
+// released while an evicted run stops.
 func (t *Table) takeName(ctx context.Context, r *Entry, force bool) error {
 	deadline := time.Now().Add(evictionTime)
 	for {
@@ -236,7 +236,7 @@ func (t *Table) takeName(ctx context.Context, r *Entry, force bool) error {
 			t.remove(old)
 			return nil
 		case old.Kind == Process && (force || !old.owner.alive() || (r.Kind == Process && r.owner == old.owner)):
-			t.remove(old) // not started by Hostless: nobody is signalled
+			t.remove(old) // Hostless did not start its process, so it is not signaled
 			return nil
 		case old.Kind == Leased && force:
 			if err := t.evict(ctx, old, deadline); err != nil {
@@ -248,7 +248,7 @@ func (t *Table) takeName(ctx context.Context, r *Entry, force bool) error {
 	}
 }
 
-// taken is the refusal of a name that has an owner.
+// taken returns the error for a name that has an owner.
 func taken(old *Entry) error {
 	s := old.Snapshot()
 	who := "an alias to " + s.Target.String()
@@ -271,7 +271,7 @@ func taken(old *Entry) error {
 	}
 }
 
-// vacate ends the run that holds a host, where one does.
+// vacate stops the run that holds a host, if there is one.
 func (t *Table) vacate(ctx context.Context, host string) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -281,7 +281,7 @@ func (t *Table) vacate(ctx context.Context, host string) error {
 	return nil
 }
 
-// evict asks a run to end and waits until it has. The caller holds t.mu.
+// evict asks a run to stop and waits until it has. t.mu must be held.
 func (t *Table) evict(ctx context.Context, old *Entry, deadline time.Time) error {
 	old.lease.tell(Event{Kind: EventEvicted, Reason: "another run took the name " + old.Name + " with --force"})
 	stop := context.AfterFunc(ctx, func() { t.mu.Lock(); t.released.Broadcast(); t.mu.Unlock() })
@@ -293,15 +293,15 @@ func (t *Table) evict(ctx context.Context, old *Entry, deadline time.Time) error
 			return ctx.Err()
 		}
 		if !time.Now().Before(deadline) {
-			return &fault.Error{Kind: fault.Conflict, Message: fmt.Sprintf("the run that holds %s was asked to end and did not", old.Hostname)}
+			return &fault.Error{Kind: fault.Conflict, Message: fmt.Sprintf("the run that holds %s was asked to stop and did not", old.Hostname)}
 		}
 		t.released.Wait()
 	}
 	return nil
 }
 
-// Deregister removes a route by name and prefix. None is fault.NotFound; one
-// that a live run holds is fault.Conflict.
+// Deregister removes a route by name and prefix. Without such a route the error is
+// fault.NotFound; if a live run holds it, fault.Conflict.
 func (t *Table) Deregister(_ context.Context, name, prefix string) (Route, error) {
 	clean, err := appname.Check(name)
 	if err != nil {
@@ -331,7 +331,7 @@ func (t *Table) Deregister(_ context.Context, name, prefix string) (Route, error
 	return old.Snapshot(), nil
 }
 
-// List gives all routes by host name and prefix.
+// List returns all routes, sorted by host name and prefix.
 func (t *Table) List() []Route {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -345,13 +345,14 @@ func (t *Table) List() []Route {
 	return out
 }
 
-// Serves reports whether any path of that host reaches an app.
+// Serves reports whether an app serves any path of the host.
 func (t *Table) Serves(host string) bool {
 	return len(t.current.Load().byHost[host]) > 0 || t.Lookup(host, "/") != nil
 }
 
-// Lookup finds the route of a host and path: the exact name before the longest
-// one above it, the longest prefix first. The host is as HostOf gives it.
+// Lookup finds the route for a host and path. An exact name goes before the closest
+// wildcard above it, and a longer prefix before a shorter one. The host must have the
+// form of HostOf.
 func (t *Table) Lookup(host, path string) *Entry {
 	idx := t.current.Load()
 	if e := match(idx.byHost[host], path, true); e != nil {
@@ -382,7 +383,7 @@ func match(routes []*Entry, path string, any bool) *Entry {
 	return nil
 }
 
-// find gives the entry of exactly that host and prefix. The caller holds t.mu.
+// find returns the entry with exactly this host and prefix. t.mu must be held.
 func (t *Table) find(hostname, prefix string) *Entry {
 	for _, r := range t.routes {
 		if r.Hostname == hostname && r.PathPrefix == prefix {
@@ -393,7 +394,7 @@ func (t *Table) find(hostname, prefix string) *Entry {
 }
 
 func (t *Table) add(r *Entry) {
-	delete(t.past, r.Name) // how another run of the name ended is no news any more
+	delete(t.past, r.Name) // the last run of the name is outdated
 	t.routes = append(t.routes, r)
 	t.publish()
 	t.returning.returned(r.Hostname)
@@ -411,11 +412,11 @@ func (t *Table) remove(r *Entry) {
 	r.upstream.Close()
 }
 
-// At gives the routes of exactly that host name, those with the longest path
-// prefix first. The slice is not to be changed.
+// At returns the routes of exactly this host name, longest path prefix first. The slice
+// must not be modified.
 func (t *Table) At(hostname string) []*Entry { return t.current.Load().byHost[hostname] }
 
-// Hosts calls yield with the host names that have routes, in no order.
+// Hosts calls yield with each host name that has routes, in no particular order.
 func (t *Table) Hosts(yield func(hostname string, routes []*Entry) bool) {
 	for host, routes := range t.current.Load().byHost {
 		if !yield(host, routes) {
@@ -424,7 +425,7 @@ func (t *Table) Hosts(yield func(hostname string, routes []*Entry) bool) {
 	}
 }
 
-// publish makes the table visible to requests. The caller holds t.mu.
+// publish makes the current table visible to requests. t.mu must be held.
 func (t *Table) publish() {
 	idx := &index{byHost: map[string][]*Entry{}}
 	for _, r := range t.routes {
@@ -437,7 +438,7 @@ func (t *Table) publish() {
 	t.cfg.Changed()
 }
 
-// save puts the standing routes, the names of runs and remembered ports on disk.
+// save stores the routes, the names of runs and the remembered ports on disk.
 func (t *Table) save() error {
 	return t.disk.write(func() ([]diskRoute, []string, []pastRun) {
 		t.mu.Lock()
@@ -455,11 +456,11 @@ func (t *Table) save() error {
 	})
 }
 
-// sweepEvery is how often the processes of routes are looked at.
+// sweepEvery is how often the processes of routes are checked.
 const sweepEvery = time.Second
 
-// Run removes the routes of processes that have ended, until ctx ends. It wakes up
-// only while there are such routes.
+// Run removes the routes of processes that have exited, until ctx ends. It only wakes up
+// while there are such routes.
 func (t *Table) Run(ctx context.Context) error {
 	tick := time.NewTimer(sweepEvery)
 	defer tick.Stop()
@@ -478,8 +479,8 @@ func (t *Table) Run(ctx context.Context) error {
 	}
 }
 
-// sweep removes the routes of processes that have ended, and reports whether there
-// are others. Processes are looked at without the lock: on macOS that runs ps(1).
+// sweep removes the routes of processes that have exited, and reports whether others are
+// left. It checks the processes without the lock, because that runs ps(1) on macOS.
 func (t *Table) sweep() (left bool) {
 	t.mu.Lock()
 	var owned, dropped []*Entry
@@ -502,21 +503,21 @@ func (t *Table) sweep() (left bool) {
 		}
 		t.mu.Unlock()
 		if there {
-			t.log.Info("route dropped, its process has ended", "host", r.Hostname, "pid", r.PID)
+			t.log.Info("route removed: its process has exited", "host", r.Hostname, "pid", r.PID)
 			t.cfg.Dropped(r.Snapshot())
 		}
 	}
 	return len(dropped) < len(owned)
 }
 
-// Len is the number of routes.
+// Len returns the number of routes.
 func (t *Table) Len() int {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return len(t.routes)
 }
 
-// Close closes the connections kept to apps.
+// Close closes the idle connections to apps.
 func (t *Table) Close() error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -526,5 +527,5 @@ func (t *Table) Close() error {
 	return nil
 }
 
-// pick gives a random element of a range.
+// pick returns a random number from low to high.
 func pick(low, high int) int { return low + rand.IntN(high-low+1) }

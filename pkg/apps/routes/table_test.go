@@ -80,7 +80,7 @@ func TestCorruptTableIsKeptAside(t *testing.T) {
 	}
 }
 
-// TestOwners: who may take whose name.
+// TestOwners: who may take a name from whom.
 func TestOwners(t *testing.T) {
 	p := newTable(t, "")
 	ctx := t.Context()
@@ -105,14 +105,14 @@ func TestOwners(t *testing.T) {
 	_, err = p.Lease(ctx, routes.Registration{Name: "a", Port: 1004})
 	conflict("a run on a run", err)
 	if err == nil || !strings.Contains(err.Error(), "vite") {
-		t.Errorf("the refusal does not say who: %v", err)
+		t.Errorf("the error does not name the owner: %v", err)
 	}
 	_, err = p.Register(ctx, routes.Registration{Name: "a", Port: 1004})
 	conflict("an alias on a run", err)
 	_, err = p.Deregister(ctx, "a", "")
 	conflict("removing a run", err)
 
-	// With force the run is asked to end, and its name is free once it has.
+	// With force the run is asked to stop, and its name is free once it has.
 	go func() {
 		if ev := <-lease.Events(); ev.Kind == routes.EventEvicted {
 			lease.Release()
@@ -135,8 +135,8 @@ func TestOwners(t *testing.T) {
 	}
 }
 
-// TestForceTakesThePortToo: the run that takes a name gets the port that the one
-// before had, once that has ended.
+// TestForceTakesThePortToo: a run that takes a name by force gets the port of the
+// previous run once that has stopped.
 func TestForceTakesThePortToo(t *testing.T) {
 	p := newTable(t, "")
 	lease, err := p.Lease(t.Context(), routes.Registration{Name: "a", Reserve: true})
@@ -191,11 +191,11 @@ func TestAProcessTakesItsRouteAlong(t *testing.T) {
 		t.Error(err)
 	}
 	if _, err := p.Register(t.Context(), routes.Registration{Name: "p", Port: 1, PID: child.Process.Pid}); !fault.Is(err, fault.Invalid) {
-		t.Errorf("a dead owner was taken: %v", err)
+		t.Errorf("a dead process was accepted as owner: %v", err)
 	}
 }
 
-// A change that could not be written has not happened: what was there stays.
+// TestUnwritableTableKeepsRoutes: a change that cannot be stored has no effect.
 func TestUnwritableTableKeepsRoutes(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "home")
 	if err := os.Mkdir(dir, 0o700); err != nil {
@@ -213,7 +213,7 @@ func TestUnwritableTableKeepsRoutes(t *testing.T) {
 	refused := func(what string, err error) {
 		t.Helper()
 		if err == nil || !strings.Contains(err.Error(), "nothing was changed") {
-			t.Errorf("%s: got %v, want an error that says so", what, err)
+			t.Errorf("%s: got %v, want a write error", what, err)
 		}
 		if after := p.List(); len(after) != 1 || after[0].Target != before[0].Target || after[0].Hostname != "old.localhost" || !p.Serves("old.localhost") {
 			t.Errorf("%s: got %v, want the old table", what, after)
@@ -227,8 +227,8 @@ func TestUnwritableTableKeepsRoutes(t *testing.T) {
 	refused("deregister", err)
 }
 
-// A process that registered itself may outlive the daemon: its route comes back,
-// that of another process with the same id does not.
+// TestProcessRouteComesBack: the route of a process that outlives the daemon comes back
+// after a restart, but not if another process has its id.
 func TestProcessRouteComesBack(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "routes.json")
 	p := newTable(t, path)
@@ -253,8 +253,8 @@ func TestProcessRouteComesBack(t *testing.T) {
 	}
 }
 
-// TestEvictionDuringUpdates: a run that reports its state while it is evicted does
-// not lock up the table.
+// TestEvictionDuringUpdates: a run that reports its state during its eviction does not
+// deadlock the table.
 func TestEvictionDuringUpdates(t *testing.T) {
 	p := newTable(t, "")
 	for i := range 50 {
@@ -278,8 +278,8 @@ func TestEvictionDuringUpdates(t *testing.T) {
 	}
 }
 
-// TestAliasRestsUnderARun keeps an alias on disk while a run has its name, gives the name
-// to the run that comes back after a crash of the daemon, and to the alias after it.
+// TestAliasRestsUnderARun: while a run has the name of an alias, the alias stays on disk.
+// After a crash of the daemon the run gets the name back, and the alias after the run.
 func TestAliasRestsUnderARun(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "routes.json")
 	ctx := t.Context()
@@ -294,10 +294,10 @@ func TestAliasRestsUnderARun(t *testing.T) {
 	if resting, ok := lease.Resting(); !ok || resting.Target.Port() != 1001 {
 		t.Errorf("resting is %+v, %v", resting, ok)
 	}
-	after := newTable(t, path) // the first one was killed
+	after := newTable(t, path) // the first daemon was killed
 	lease, err = after.Lease(ctx, routes.Registration{Name: "a", Port: 1002})
 	if err != nil {
-		t.Fatal("the run that comes back is refused: ", err)
+		t.Fatal("the returning run is refused: ", err)
 	}
 	if r := after.List(); len(r) != 1 || r[0].Kind != routes.Leased {
 		t.Errorf("%+v", r)
@@ -308,8 +308,8 @@ func TestAliasRestsUnderARun(t *testing.T) {
 	}
 }
 
-// TestPastRunsOutliveARestart has pages know the command of a run that crashed, though
-// the daemon is another by now; what it printed is not written.
+// TestPastRunsOutliveARestart: after a restart of the daemon, pages still show the
+// command of a run that crashed. Its output is not stored.
 func TestPastRunsOutliveARestart(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "routes.json")
 	before := newTable(t, path)
