@@ -9,23 +9,22 @@ import (
 	"github.com/hostless/hostless/pkg/fault"
 )
 
-// tokenAliases are the aliases of single tokens: token → name → targets.
+// tokenAliases are the aliases of individual tokens: token → name → targets.
 type tokenAliases map[string]map[string][]string
 
-// ModelAliases are the names that stand for other models, each with its targets. Never
-// nil; nobody changes the map.
+// ModelAliases returns the model aliases, each with its targets. It is never nil; callers
+// must not modify the map.
 func (s *Settings) ModelAliases() map[string][]string { return s.current.Load().aliases }
 
-// TokenModelAliases are the names that stand for other models with one token alone, by
-// the token's shown prefix or its name. Never nil; nobody changes the maps.
+// TokenModelAliases returns the model aliases that apply to a single token, by the
+// token's shown prefix or name. It is never nil; callers must not modify the maps.
 func (s *Settings) TokenModelAliases() map[string]map[string][]string {
 	return s.current.Load().tokenAliases
 }
 
-// SetModelAlias sets what a name stands for, with one token or, where that is "", with
-// all, in place of what it stood for before. check is given the other aliases that hold
-// there, and may refuse. It is on disk when SetModelAlias returns; what is so already is
-// not written again.
+// SetModelAlias sets or replaces an alias: for one token, or for all if token is "".
+// check gets the other aliases that apply there, and may return an error. When
+// SetModelAlias returns, the change is on disk. If nothing changes, nothing is written.
 func (s *Settings) SetModelAlias(token, name string, targets []string, check func(others map[string][]string) error) error {
 	return s.changeAliases(token, func(all, own map[string][]string) (bool, error) {
 		others := maps.Clone(all)
@@ -42,8 +41,8 @@ func (s *Settings) SetModelAlias(token, name string, targets []string, check fun
 	})
 }
 
-// RemoveModelAlias takes an alias away, of one token where that is not ""; none is
-// fault.NotFound.
+// RemoveModelAlias removes an alias: of one token, or of all if token is "". If there is
+// none, the error is fault.NotFound.
 func (s *Settings) RemoveModelAlias(token, name string) error {
 	return s.changeAliases(token, func(_, own map[string][]string) (bool, error) {
 		if _, ok := own[name]; !ok {
@@ -58,7 +57,8 @@ func (s *Settings) RemoveModelAlias(token, name string) error {
 	})
 }
 
-// changeAliases edits a token's own aliases, or those of all, as they stand in the file.
+// changeAliases edits a token's aliases, or those for all tokens, as they are in the
+// file.
 func (s *Settings) changeAliases(token string, edit func(all, own map[string][]string) (bool, error)) error {
 	return s.change(func(_ *snapshot, members map[string]json.RawMessage) (bool, error) {
 		all, err := objectMember[map[string][]string](members, memberAliases, "an object of lists")
@@ -96,7 +96,7 @@ func (s *Settings) changeAliases(token string, edit func(all, own map[string][]s
 	})
 }
 
-// objectMember reads a member as it stands in the file.
+// objectMember decodes a member as it is in the file.
 func objectMember[T any](members map[string]json.RawMessage, name, shape string) (value T, err error) {
 	if raw, ok := members[name]; ok && json.Unmarshal(raw, &value) != nil {
 		return value, fault.New(fault.Invalid, name+" in config.json is not "+shape+": correct it first")
@@ -104,7 +104,7 @@ func objectMember[T any](members map[string]json.RawMessage, name, shape string)
 	return value, nil
 }
 
-// putObject writes a member, or drops an empty one.
+// putObject stores a member, or removes it if value is empty.
 func putObject[K comparable, V any](members map[string]json.RawMessage, name string, value map[K]V) {
 	if members[name] = mustJSON(value); len(value) == 0 {
 		delete(members, name)

@@ -11,37 +11,39 @@ import (
 	"github.com/hostless/hostless/pkg/httpx"
 )
 
-// Attributes are what a provider is told of a request, by the header that carries it: the
-// keys are of AttributeNames.
+// Attributes maps header names to the attributes of a request that a provider gets in
+// them. The attributes are those in AttributeNames.
 type Attributes map[string]string
 
-// AttributeNames are what can be told: the app's NAME, the token's name, the request's ID.
+// AttributeNames lists the attributes: the app's NAME, the token's name, the request's
+// ID.
 var AttributeNames = []string{"app", "token", "request"}
 
-// reservedHeaders are set by Hostless or by HTTP, or carry credentials.
+// reservedHeaders are set by Hostless or by HTTP, or contain credentials.
 var reservedHeaders = []string{
 	"authorization", "x-api-key", "x-goog-api-key", "api-key", "cookie", "host", "connection", "upgrade", "te", "trailer", "transfer-encoding", "expect",
 	"accept", "accept-encoding", "user-agent", "origin", "referer", "forwarded", "via", "traceparent", "tracestate",
 }
 
-// CheckAttributes says what is wrong with attributes; the error is fault.Invalid. A header
-// that is "" is good: it takes an attribute back.
+// CheckAttributes validates attributes; the error is fault.Invalid. The value "" is
+// valid: it removes an attribute.
 func CheckAttributes(a Attributes) error {
 	for name, header := range a {
 		lower := strings.ToLower(header)
 		switch {
 		case !slices.Contains(AttributeNames, name):
-			return &fault.Error{Kind: fault.Invalid, Param: "attributes", Message: fmt.Sprintf("an attribute is one of %s, not %.40q", strings.Join(AttributeNames, ", "), name)}
+			return &fault.Error{Kind: fault.Invalid, Param: "attributes", Message: fmt.Sprintf("an attribute must be one of %s, not %.40q", strings.Join(AttributeNames, ", "), name)}
 		case header == "":
 		case !httpx.IsToken(header) || len(header) > 100 || slices.Contains(reservedHeaders, lower) ||
 			strings.HasPrefix(lower, "content-") || strings.HasPrefix(lower, "sec-") || strings.HasPrefix(lower, "proxy-") || strings.HasPrefix(lower, "x-hostless-") || strings.HasPrefix(lower, "x-forwarded-"):
-			return &fault.Error{Kind: fault.Invalid, Param: "attributes", Message: fmt.Sprintf("%.60q is not a header that an attribute can have, such as x-litellm-tags", header)}
+			return &fault.Error{Kind: fault.Invalid, Param: "attributes", Message: fmt.Sprintf("%.60q cannot be the header of an attribute: use one such as x-litellm-tags", header)}
 		}
 	}
 	return nil
 }
 
-// Attributes are those of all providers, by canonical name. Bad entries are left out.
+// Attributes returns the attributes of all providers, by canonical name, without invalid
+// entries.
 func (s *Settings) Attributes() map[string]Attributes {
 	out := map[string]Attributes{}
 	for provider, a := range s.current.Load().attributes {
@@ -52,8 +54,8 @@ func (s *Settings) Attributes() map[string]Attributes {
 	return out
 }
 
-// SetAttributes changes those of a provider: each that is given, "" takes one back; nil
-// takes all back. It is on disk when SetAttributes returns.
+// SetAttributes changes the attributes of a provider: it sets those given and removes
+// those with the value "". nil removes all. When it returns, the change is on disk.
 func (s *Settings) SetAttributes(provider string, a Attributes) error {
 	if err := CheckAttributes(a); err != nil {
 		return err

@@ -8,13 +8,13 @@ import (
 	"github.com/hostless/hostless/pkg/fault"
 )
 
-// Command is a program that a person has declared for key references (cmd://NAME).
+// Command is a program that the user has declared for key references (cmd://NAME).
 type Command struct {
-	Argv     []string `json:"argv"`                // no shell reads it
-	CacheTTL int64    `json:"cache_ttl,omitempty"` // seconds; 0 is the default
+	Argv     []string `json:"argv"`                // program and arguments, run without a shell
+	CacheTTL int64    `json:"cache_ttl,omitempty"` // seconds; 0 means the default
 }
 
-// Commands are the declared commands by their names. Never nil.
+// Commands returns the declared commands by name. It is never nil.
 func (s *Settings) Commands() map[string]Command {
 	out := maps.Clone(s.current.Load().commands)
 	if out == nil {
@@ -23,20 +23,20 @@ func (s *Settings) Commands() map[string]Command {
 	return out
 }
 
-// Command finds a declared command.
+// Command returns a declared command.
 func (s *Settings) Command(name string) (Command, bool) {
 	c, ok := s.current.Load().commands[name]
 	return c, ok && len(c.Argv) > 0
 }
 
-// SetCommand declares a command, in place of an earlier one of its name. It is on
-// disk when SetCommand returns. Whether the name is one is the caller's to check.
+// SetCommand declares or replaces a command. When it returns, the change is on disk. The
+// caller must validate the name.
 func (s *Settings) SetCommand(name string, c Command) error {
 	if len(c.Argv) == 0 || c.Argv[0] == "" {
 		return &fault.Error{Kind: fault.Invalid, Message: "a command needs a program to run", Param: "argv"}
 	}
 	if c.CacheTTL < 0 || c.CacheTTL > 24*3600 {
-		return &fault.Error{Kind: fault.Invalid, Message: "cache_ttl is a number of seconds, at most a day", Param: "cache_ttl"}
+		return &fault.Error{Kind: fault.Invalid, Message: "cache_ttl must be a number of seconds, at most a day", Param: "cache_ttl"}
 	}
 	return s.changeCommands(func(all map[string]json.RawMessage) error {
 		all[name] = mustJSON(c)
@@ -44,7 +44,7 @@ func (s *Settings) SetCommand(name string, c Command) error {
 	})
 }
 
-// RemoveCommand takes a command away; none is fault.NotFound.
+// RemoveCommand removes a command. If there is none, the error is fault.NotFound.
 func (s *Settings) RemoveCommand(name string) error {
 	return s.changeCommands(func(all map[string]json.RawMessage) error {
 		if _, ok := all[name]; !ok {
@@ -55,8 +55,8 @@ func (s *Settings) RemoveCommand(name string) error {
 	})
 }
 
-// changeCommands edits the member as it stands in the file, so that what this
-// version does not know of a command is kept.
+// changeCommands edits the member as it is in the file, so that unknown fields of a
+// command are kept.
 func (s *Settings) changeCommands(edit func(map[string]json.RawMessage) error) error {
 	return s.change(func(_ *snapshot, members map[string]json.RawMessage) (bool, error) {
 		all := map[string]json.RawMessage{}

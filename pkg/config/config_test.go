@@ -62,7 +62,7 @@ func TestLocateFollowsALink(t *testing.T) {
 	if err := errors.Join(os.Mkdir(real, 0o700), os.Symlink("real", link)); err != nil {
 		t.Fatal(err)
 	}
-	real, err := filepath.EvalSymlinks(real) // the temporary directory may have links of its own
+	real, err := filepath.EvalSymlinks(real) // the temporary directory's path may contain links
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -90,7 +90,7 @@ func TestPurge(t *testing.T) {
 	fill(ours...)
 	fill("diary.txt", "logs/mine.log")
 	if removed, err := config.Purge(home); err != nil || removed {
-		t.Errorf("Purge beside a person's own files = %v, %v", removed, err)
+		t.Errorf("Purge with files of the user = %v, %v", removed, err)
 	}
 	left, _ := filepath.Glob(strings.ReplaceAll(home, "[", `\[`) + "/*")
 	if len(left) != 2 {
@@ -124,7 +124,8 @@ func TestWritePrivate(t *testing.T) {
 	}
 }
 
-// A full or read-only disk must be a public error, not an internal one.
+// TestWritePrivateSaysWhy: a full or read-only disk is a public error, not an internal
+// one.
 func TestWritePrivateSaysWhy(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "missing", "keys.env")
 	err := config.WritePrivate(path, []byte("x"))
@@ -160,7 +161,7 @@ func TestKeepAside(t *testing.T) {
 		t.Errorf("aside holds %q", got)
 	}
 	if info, err := os.Stat(aside); err != nil || info.Mode().Perm() != 0o600 {
-		t.Errorf("aside is open to others: %v, %v", info, err)
+		t.Errorf("the file kept aside is readable by others: %v, %v", info, err)
 	}
 	if _, err := os.Stat(path); !os.IsNotExist(err) {
 		t.Error("the original is still there")

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// ParseDays is time.ParseDuration that knows days as well, as in "30d".
+// ParseDays is time.ParseDuration that also accepts whole days, as in "30d".
 func ParseDays(text string) (time.Duration, error) {
 	number, days := strings.CutSuffix(text, "d")
 	if !days {

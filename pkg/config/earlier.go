@@ -7,16 +7,15 @@ import (
 	"strings"
 )
 
-// What versions before 1.0 called things, which is read as well.
+// Names that versions before 1.0 used, and that are still accepted.
 
 // memberURLs is provider → base URL.
 const memberURLs = "provider_urls"
 
-// earlierName is a named setting as versions before 1.0 wrote it.
+// earlierName returns the form of a setting's name that versions before 1.0 wrote.
 func earlierName(name string) string { return strings.ReplaceAll(name, "-", "_") }
 
-// settingMember finds a named setting in config.json: by its own name, else by the
-// earlier one.
+// settingMember finds a setting in config.json by its name, or else by its earlier name.
 func settingMember(members map[string]json.RawMessage, name string) (json.RawMessage, bool) {
 	for _, n := range []string{name, earlierName(name)} {
 		if raw, ok := members[n]; ok && string(raw) != "null" {
@@ -26,15 +25,15 @@ func settingMember(members map[string]json.RawMessage, name string) (json.RawMes
 	return nil, false
 }
 
-// OllamaModel is a model of ollama_api_models.
+// OllamaModel is an entry of ollama_api_models.
 type OllamaModel struct {
-	Name         string   // provider/id, or as it was written
-	Context      int      // the most tokens of a prompt, 0 for unknown
-	Capabilities []string // nil for the usual ones
+	Name         string   // provider/id, or as written
+	Context      int      // maximum prompt length in tokens, 0 if unknown
+	Capabilities []string // nil for the default ones
 }
 
 // ollamaModels is the member ollama_api_models: a list of `provider/id`, or an object
-// of lists by provider, whose entries are ids or objects.
+// that maps a provider to a list of ids or objects.
 type ollamaModels []OllamaModel
 
 // UnmarshalJSON implements json.Unmarshaler.
@@ -75,10 +74,11 @@ func (o *ollamaModels) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
-// ProviderURL is a provider's base URL where the stored key has none, or "".
+// ProviderURL returns the base URL for a provider whose stored key has none, or "".
 func (s *Settings) ProviderURL(provider string) string { return s.current.Load().urls[provider] }
 
-// ProviderURLs names the providers that ProviderURL knows, sorted.
+// ProviderURLs returns the sorted names of the providers for which ProviderURL returns a
+// URL.
 func (s *Settings) ProviderURLs() []string {
 	return slices.Sorted(maps.Keys(s.current.Load().urls))
 }

@@ -11,7 +11,7 @@ import (
 	"github.com/hostless/hostless/pkg/config"
 )
 
-// TestEarlierMembers reads a config.json of a version before 1.0.
+// TestEarlierMembers reads a config.json written by a version before 1.0.
 func TestEarlierMembers(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "config.json")
 	write := func(text string) *config.Settings {
@@ -34,7 +34,7 @@ func TestEarlierMembers(t *testing.T) {
 	if diff := cmp.Diff(want, s.OllamaModels()); diff != "" {
 		t.Error(diff)
 	}
-	// The setting's own name wins, and takes the earlier one's place when it is set.
+	// The current name takes precedence, and replaces the earlier one when it is set.
 	if s := write(`{"token_persistence":"file","token-persistence":"off"}`); s.TokenPersistence() != "off" {
 		t.Errorf("both names: %q", s.TokenPersistence())
 	}

@@ -9,10 +9,10 @@ import (
 	"github.com/hostless/hostless/pkg/fault"
 )
 
-// RefuseForeign refuses to run a daemon for somebody else: root at another user's
-// behest would leave files in that user's home that he cannot read, and serve his
-// apps with root's rights. Root for itself, as in a container, is a user like any.
-// It is asked before anything is made in the home.
+// RefuseForeign refuses to run the daemon for another user: if root ran it for somebody
+// (sudo), it would leave files in that user's home that the user cannot read, and run
+// that user's apps as root. Root may run its own daemon, as in a container. It must be
+// called before anything is created in the home.
 func RefuseForeign(home string, uid int, getenv func(string) string) error {
 	if uid == 0 {
 		for _, name := range []string{"SUDO_USER", "DOAS_USER"} {
@@ -26,7 +26,7 @@ func RefuseForeign(home string, uid int, getenv func(string) string) error {
 			}
 		}
 	}
-	// The first part of the home's path that exists tells whose it will be.
+	// The first existing directory in the path determines who will own the home.
 	for dir := home; ; dir = filepath.Dir(dir) {
 		owner, ok := userOf(dir)
 		switch {

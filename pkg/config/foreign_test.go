@@ -31,7 +31,7 @@ func TestRefuseForeign(t *testing.T) {
 			t.Errorf("%s: %v, want refused %v", tt.what, err, tt.refused)
 		}
 	}
-	harness.NeedRoot(t) // for a directory of another user
+	harness.NeedRoot(t) // creates a directory of another user
 	theirs := t.TempDir()
 	if err := os.Chown(theirs, 12345, 12345); err != nil {
 		t.Fatal(err)

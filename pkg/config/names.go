@@ -16,8 +16,7 @@ import (
 	"github.com/hostless/hostless/pkg/fault"
 )
 
-// The settings of config.json that have a name, as `config get` and `set` know
-// them.
+// Settings in config.json that have a name for `config get` and `config set`.
 const (
 	TokenPersistence = "token-persistence" // off, file, keychain
 	KeyStorage       = "key-storage"       // auto, keychain, file
@@ -26,84 +25,84 @@ const (
 	WildcardRoutes   = "wildcard-routes"   // true, false
 	Echo             = "echo"              // on, off
 	TrustedProxies   = "trusted-proxies"   // CSV of CIDRs
-	TLD              = "tld"               // CSV of names below which apps are served
-	TLSCert          = "tls-cert"          // a file, absolute
-	TLSKey           = "tls-key"           // a file, absolute
+	TLD              = "tld"               // CSV of domains under which apps are served
+	TLSCert          = "tls-cert"          // absolute path
+	TLSKey           = "tls-key"           // absolute path
 	HostsSync        = "hosts-sync"        // on, off
-	RunProviders     = "run-providers"     // CSV: what tokens of runs may use that ask for nothing narrower
-	RunModels        = "run-models"        // CSV
-	RunRateLimit     = "run-rate-limit"    // requests an hour, 0 is no limit
-	AllowedUIDs      = "allowed-uids"      // CSV of user ids that may reach apps
+	RunProviders     = "run-providers"     // CSV: default provider limit of the tokens of runs
+	RunModels        = "run-models"        // CSV: default model limit of the tokens of runs
+	RunRateLimit     = "run-rate-limit"    // requests per hour, 0 means no limit
+	AllowedUIDs      = "allowed-uids"      // CSV of user ids that can reach apps
 	ApprovalDialog   = "approval-dialog"   // on, off
 	Port             = "port"              // 0 to 65535
 	TLS              = "tls"               // on, off
 	IdleTimeout      = "idle-timeout"      // a duration, or off
 	Linger           = "linger"            // a duration
 	Verbose          = "verbose"           // on, off
-	Web              = "web"               // on, off: what the login service was installed with
+	Web              = "web"               // on, off: set by the installation of the login service
 	BudgetUnpriced   = "budget-unpriced"   // allow, refuse
-	MetricsPort      = "metrics-port"      // 0 to 65535, 0 is off
-	OTLPEndpoint     = "otlp-endpoint"     // the base URL of a collector, or off
+	MetricsPort      = "metrics-port"      // 0 to 65535, 0 means off
+	OTLPEndpoint     = "otlp-endpoint"     // base URL of a collector, or off
 	LogBodies        = "log-bodies"        // off, on, errors
 	LogBodiesDays    = "log-bodies-days"   // 1 to 365
 )
 
-// The values of TokenPersistence.
+// Values of TokenPersistence.
 const (
 	PersistOff      = "off"
 	PersistFile     = "file"
 	PersistKeychain = "keychain"
 )
 
-// The values of KeyStorage.
+// Values of KeyStorage.
 const (
-	StorageAuto     = "auto"     // the keychain where it works, else the file
+	StorageAuto     = "auto"     // the keychain if it works, or else the file
 	StorageKeychain = "keychain" // sealed in vault.json
 	StorageFile     = "file"     // keys.env
 )
 
-// setting is how one named setting is checked and kept.
+// setting defines how a named setting is validated and stored.
 type setting struct {
 	name  string
-	allow []string // the words it takes, or none
-	flag  bool     // kept as a JSON boolean
+	allow []string // the allowed words; nil means any value
+	flag  bool     // stored as a JSON boolean
 	def   string   // as text
 	parse func(string) (any, error)
-	about string // what it does, for people
+	about string // description for users
 }
 
-// settings lists the named settings in the order in which they are listed.
+// settings lists the named settings in the order of `config list`.
 var settings = []setting{
-	{name: Port, def: strconv.Itoa(DefaultPort), parse: parsePort, about: "the TCP port of the daemon, from its next start"},
-	{name: TLS, def: "off", allow: []string{"on", "off"}, about: "serve https beside http"},
-	{name: IdleTimeout, def: "off", parse: parseIdleTimeout, about: "when the login service ends itself without anything to do"},
-	{name: Linger, def: "10m", parse: parseLinger, about: "how long a replaced daemon stays for its streams"},
-	{name: Web, def: "off", allow: []string{"on", "off"}, about: "the login service listens on ports 80 and 443 too"},
+	{name: Port, def: strconv.Itoa(DefaultPort), parse: parsePort, about: "the TCP port of the daemon, effective from its next start"},
+	{name: TLS, def: "off", allow: []string{"on", "off"}, about: "serve https as well as http"},
+	{name: IdleTimeout, def: "off", parse: parseIdleTimeout, about: "after how long without activity the login service stops"},
+	{name: Linger, def: "10m", parse: parseLinger, about: "how long a replaced daemon keeps serving its open streams"},
+	{name: Web, def: "off", allow: []string{"on", "off"}, about: "whether the login service also listens on ports 80 and 443"},
 	{name: Verbose, def: "off", allow: []string{"on", "off"}, about: "log each request"},
 	{name: TokenPersistence, def: PersistOff, allow: []string{PersistOff, PersistFile, PersistKeychain}, about: "keep tokens across restarts, as hashes"},
-	{name: KeyStorage, def: StorageAuto, allow: []string{StorageAuto, StorageKeychain, StorageFile}, about: "where provider keys are kept"},
+	{name: KeyStorage, def: StorageAuto, allow: []string{StorageAuto, StorageKeychain, StorageFile}, about: "where provider keys are stored"},
 	{name: StreamUsage, def: "on", allow: []string{"on", "off"}, about: "ask providers for the usage of streams"},
-	{name: ApprovalDialog, def: "on", allow: []string{"on", "off"}, about: "show apps' requests for a token on the desktop"},
-	{name: Echo, def: "on", allow: []string{"on", "off"}, about: "answer the models echo/text and echo/slow"},
-	{name: HTTPSRedirect, def: "false", allow: []string{"true", "false"}, flag: true, about: "send plain requests for apps to https"},
-	{name: WildcardRoutes, def: "false", allow: []string{"true", "false"}, flag: true, about: "a name serves the names below it too"},
-	{name: TrustedProxies, def: "", parse: parseCIDRs, about: "peers whose X-Forwarded-* headers are believed"},
-	{name: TLSCert, def: "", parse: parseFile, about: "file of an own certificate, served for the names that it has"},
-	{name: TLSKey, def: "", parse: parseFile, about: "file of its private key"},
-	{name: TLD, def: "", parse: parseDomains, about: "serve apps below these names too, the first one in URLs"},
+	{name: ApprovalDialog, def: "on", allow: []string{"on", "off"}, about: "show apps' requests for a token in a desktop dialog"},
+	{name: Echo, def: "on", allow: []string{"on", "off"}, about: "serve the built-in models echo/text and echo/slow"},
+	{name: HTTPSRedirect, def: "false", allow: []string{"true", "false"}, flag: true, about: "redirect plain http requests for apps to https"},
+	{name: WildcardRoutes, def: "false", allow: []string{"true", "false"}, flag: true, about: "let every app also serve the names below its own"},
+	{name: TrustedProxies, def: "", parse: parseCIDRs, about: "peers whose X-Forwarded-* headers are trusted"},
+	{name: TLSCert, def: "", parse: parseFile, about: "file of your own certificate, served for the names in it"},
+	{name: TLSKey, def: "", parse: parseFile, about: "file of the certificate's private key"},
+	{name: TLD, def: "", parse: parseDomains, about: "domains for apps besides localhost; URLs use the first one"},
 	{name: HostsSync, def: "off", allow: []string{"on", "off"}, about: "keep app names in the hosts file"},
-	{name: RunProviders, def: "", parse: parseWords, about: "providers that a run's token may use, without --providers"},
-	{name: RunModels, def: "", parse: parseWords, about: "models that a run's token may use, without --models"},
-	{name: RunRateLimit, def: "0", parse: parseCount, about: "requests an hour of a run's token, without --rate-limit"},
-	{name: AllowedUIDs, def: "", parse: parseUIDs, about: "other users who may reach apps, by user id"},
-	{name: BudgetUnpriced, def: "allow", allow: []string{"allow", "refuse"}, about: "models without a price, where a budget in dollars applies"},
-	{name: OTLPEndpoint, def: "off", parse: parseEndpoint, about: "where traces and metrics of AI requests are sent, over OTLP/HTTP"},
-	{name: LogBodies, def: "off", allow: []string{"off", "on", "errors"}, about: "keep bodies beside the request log: all, or those of errors"},
-	{name: LogBodiesDays, def: "7", parse: parseDays, about: "for how many days they are kept"},
-	{name: MetricsPort, def: "0", parse: parseMetricsPort, about: "a loopback port for Prometheus, 0 for none"},
+	{name: RunProviders, def: "", parse: parseWords, about: "providers that a run's token may use, if --providers is not given"},
+	{name: RunModels, def: "", parse: parseWords, about: "models that a run's token may use, if --models is not given"},
+	{name: RunRateLimit, def: "0", parse: parseCount, about: "requests per hour of a run's token, if --rate-limit is not given"},
+	{name: AllowedUIDs, def: "", parse: parseUIDs, about: "user ids of other users who may reach apps"},
+	{name: BudgetUnpriced, def: "allow", allow: []string{"allow", "refuse"}, about: "whether a budget in dollars allows models without a known price"},
+	{name: OTLPEndpoint, def: "off", parse: parseEndpoint, about: "URL to send traces and metrics of AI requests to, over OTLP/HTTP"},
+	{name: LogBodies, def: "off", allow: []string{"off", "on", "errors"}, about: "store bodies with the request log: all, or only those of errors"},
+	{name: LogBodiesDays, def: "7", parse: parseDays, about: "how many days the bodies are kept"},
+	{name: MetricsPort, def: "0", parse: parseMetricsPort, about: "the loopback port for Prometheus metrics, 0 for none"},
 }
 
-// Names tells the names of all settings.
+// Names returns the names of all settings.
 func Names() []string {
 	var out []string
 	for _, s := range settings {
@@ -112,31 +111,31 @@ func Names() []string {
 	return out
 }
 
-// About says in a few words what a setting does; "" for none of that name.
+// About returns a setting's short description, "" for an unknown name.
 func About(name string) string {
 	def, _ := lookup(name)
 	return def.about
 }
 
-// lookup finds a setting by its name; `_` is taken for `-`.
+// lookup finds a setting by its name. It accepts `_` instead of `-`.
 func lookup(name string) (setting, error) {
 	canonical := strings.ReplaceAll(name, "_", "-")
 	i := slices.IndexFunc(settings, func(s setting) bool { return s.name == canonical })
 	if i < 0 {
 		return setting{}, &fault.Error{
 			Kind:    fault.Invalid,
-			Message: fmt.Sprintf("there is no setting %.80q; there are %s", name, strings.Join(Names(), ", ")),
+			Message: fmt.Sprintf("there is no setting %.80q; the settings are %s", name, strings.Join(Names(), ", ")),
 			Next:    "hostless config list", Param: name,
 		}
 	}
 	return settings[i], nil
 }
 
-// value checks a text and gives what config.json keeps for it.
+// value validates a text and returns the value to store in config.json.
 func (s setting) value(text string) (any, error) {
 	text = strings.TrimSpace(text)
 	bad := func(what string) error {
-		return &fault.Error{Kind: fault.Invalid, Message: fmt.Sprintf("%s is %s, not %.80q", s.name, what, text), Param: s.name}
+		return &fault.Error{Kind: fault.Invalid, Message: fmt.Sprintf("%s must be %s, not %.80q", s.name, what, text), Param: s.name}
 	}
 	if s.parse != nil {
 		v, err := s.parse(text)
@@ -146,7 +145,7 @@ func (s setting) value(text string) (any, error) {
 		return v, nil
 	}
 	word := strings.ToLower(text)
-	if slices.Contains(s.allow, "on") || slices.Contains(s.allow, "true") { // the two ways of saying yes and no mean the same
+	if slices.Contains(s.allow, "on") || slices.Contains(s.allow, "true") { // on and true mean the same, as do off and false
 		switch word {
 		case "on", "true":
 			word = s.allow[slices.IndexFunc(s.allow, func(a string) bool { return a == "on" || a == "true" })]
@@ -163,8 +162,7 @@ func (s setting) value(text string) (any, error) {
 	return word, nil
 }
 
-// fromJSON checks a member of config.json or of a change: the setting's own
-// JSON type, or its text.
+// fromJSON validates a JSON value, which has the setting's type or is its text.
 func (s setting) fromJSON(raw json.RawMessage) (any, error) {
 	var v any
 	if err := json.Unmarshal(raw, &v); err != nil {
@@ -182,7 +180,7 @@ func (s setting) fromJSON(raw json.RawMessage) (any, error) {
 		for _, w := range v {
 			word, ok := w.(string)
 			if !ok {
-				return nil, &fault.Error{Kind: fault.Invalid, Message: s.name + " is a list of strings", Param: s.name}
+				return nil, &fault.Error{Kind: fault.Invalid, Message: s.name + " must be a list of strings", Param: s.name}
 			}
 			words = append(words, word)
 		}
@@ -191,7 +189,7 @@ func (s setting) fromJSON(raw json.RawMessage) (any, error) {
 	return nil, &fault.Error{Kind: fault.Invalid, Message: s.name + " cannot be an object", Param: s.name}
 }
 
-// text is the form in which a person sees a value.
+// text formats a value for users.
 func text(v any) string {
 	if list, ok := v.([]string); ok {
 		return strings.Join(list, ",")
@@ -207,7 +205,7 @@ func parsePort(s string) (any, error) {
 	return int(n), nil
 }
 
-// parseEndpoint takes the base URL of a collector, or "off".
+// parseEndpoint parses the base URL of a collector, or "off".
 func parseEndpoint(s string) (any, error) {
 	if s == "" || strings.EqualFold(s, "off") || strings.EqualFold(s, "false") {
 		return "off", nil
@@ -219,7 +217,7 @@ func parseEndpoint(s string) (any, error) {
 	return strings.TrimSuffix(strings.TrimRight(s, "/"), "/v1/traces"), nil
 }
 
-// parseDays takes a number of days.
+// parseDays parses a number of days.
 func parseDays(s string) (any, error) {
 	n, err := strconv.ParseUint(strings.TrimSuffix(s, "d"), 10, 16)
 	if err != nil || n < 1 || n > 365 {
@@ -228,7 +226,7 @@ func parseDays(s string) (any, error) {
 	return int(n), nil
 }
 
-// parseMetricsPort takes a port; 0 and "off" are none.
+// parseMetricsPort parses a port; 0 and "off" mean none.
 func parseMetricsPort(s string) (any, error) {
 	if strings.EqualFold(s, "off") || strings.EqualFold(s, "false") {
 		return 0, nil
@@ -240,11 +238,11 @@ func parseMetricsPort(s string) (any, error) {
 	return v, nil
 }
 
-// minIdleTimeout keeps a daemon from ending between two requests of one page.
+// minIdleTimeout keeps the daemon from stopping between two requests of one page.
 const minIdleTimeout = time.Second
 
-// ParseIdleTimeout reads "off" as 0, or what ParseDuration takes; the error says
-// what it should be.
+// ParseIdleTimeout parses a duration as ParseDuration does, or "off" as 0. The error
+// describes the valid values.
 func ParseIdleTimeout(s string) (time.Duration, error) {
 	switch strings.ToLower(s) {
 	case "off", "false", "0", "never":
@@ -252,7 +250,7 @@ func ParseIdleTimeout(s string) (time.Duration, error) {
 	}
 	d, err := ParseDuration(s)
 	if err != nil || d < minIdleTimeout {
-		return 0, fmt.Errorf("off, or a time of at least %s such as 30m", minIdleTimeout)
+		return 0, fmt.Errorf("off, or a duration of at least %s such as 30m", minIdleTimeout)
 	}
 	return d, nil
 }
@@ -268,23 +266,23 @@ func parseIdleTimeout(s string) (any, error) {
 	return s, nil
 }
 
-// maxLinger bounds how long a replaced daemon stays for what it still answers.
+// maxLinger limits how long a replaced daemon keeps running for its open streams.
 const maxLinger = 24 * time.Hour
 
-// parseLinger takes a duration such as "10m", or seconds; 0 and "off" are none.
+// parseLinger parses a duration such as "10m", or seconds; 0 and "off" mean none.
 func parseLinger(s string) (any, error) {
 	if strings.EqualFold(s, "off") || strings.EqualFold(s, "false") {
 		return "0s", nil
 	}
 	d, err := ParseDuration(s)
 	if err != nil || d < 0 || d > maxLinger {
-		return nil, fmt.Errorf("a time up to 24h such as 10m")
+		return nil, fmt.Errorf("a duration up to 24h such as 10m")
 	}
 	return s, nil
 }
 
-// ParseDuration reads a duration as people type it: a number of seconds, or what
-// time.ParseDuration takes, or whole days as in "7d".
+// ParseDuration parses a duration as users type it: a number of seconds, whole days as in
+// "7d", or the syntax of time.ParseDuration.
 func ParseDuration(s string) (time.Duration, error) {
 	if n, err := strconv.ParseUint(s, 10, 31); err == nil {
 		return time.Duration(n) * time.Second, nil
@@ -317,7 +315,7 @@ func parseCIDRs(s string) (any, error) {
 	return out, nil
 }
 
-// parseUIDs takes a list of user ids such as "1001,101000".
+// parseUIDs parses a list of user ids such as "1001,101000".
 func parseUIDs(s string) (any, error) {
 	out := []string{}
 	for part := range strings.SplitSeq(s, ",") {
@@ -335,17 +333,17 @@ func parseUIDs(s string) (any, error) {
 	return out, nil
 }
 
-// parseDomains takes a list of names such as "test,dev.example.com".
+// parseDomains parses a list of domains such as "test,dev.example.com".
 func parseDomains(s string) (any, error) {
 	words := slices.DeleteFunc(strings.Split(s, ","), func(word string) bool { return strings.TrimSpace(word) == "" })
 	domains, err := appname.CheckDomains(words)
 	if err != nil {
-		return nil, fmt.Errorf("a list of names such as test,dev.example.com (%s)", fault.From(err).Message)
+		return nil, fmt.Errorf("a list of domains such as test,dev.example.com (%s)", fault.From(err).Message)
 	}
 	return append([]string{}, domains...), nil
 }
 
-// parseFile takes an absolute path, or nothing.
+// parseFile parses an absolute path, or "".
 func parseFile(s string) (any, error) {
 	if s != "" && !filepath.IsAbs(s) {
 		return nil, fmt.Errorf("an absolute path")
@@ -353,7 +351,7 @@ func parseFile(s string) (any, error) {
 	return s, nil
 }
 
-// parseWords takes a list of names and globs such as "openai,ollama" or "gpt-4o*".
+// parseWords parses a list of names and globs such as "openai,ollama" or "gpt-4o*".
 func parseWords(s string) (any, error) {
 	out := []string{}
 	for part := range strings.SplitSeq(s, ",") {
@@ -361,7 +359,7 @@ func parseWords(s string) (any, error) {
 			continue
 		}
 		if strings.ContainsAny(part, " \t\r\n") || strings.Contains(strings.TrimSuffix(part, "*"), "*") {
-			return nil, fmt.Errorf("a list of names, with a * at most at the end of one, such as openai,gpt-4o*")
+			return nil, fmt.Errorf("a list of names, each with at most one * at its end, such as openai,gpt-4o*")
 		}
 		out = append(out, part)
 	}
@@ -371,7 +369,7 @@ func parseWords(s string) (any, error) {
 func parseCount(s string) (any, error) {
 	n, err := strconv.ParseUint(s, 10, 31)
 	if err != nil {
-		return nil, fmt.Errorf("a number from 0, which is no limit")
+		return nil, fmt.Errorf("a number, where 0 means no limit")
 	}
 	return int(n), nil
 }

@@ -10,11 +10,11 @@ import (
 	"github.com/hostless/hostless/pkg/fault"
 )
 
-// NormalizeOrigin gives an origin the one form in which it is stored and
-// compared: scheme://host[:port], lower-case, without the scheme's own port
-// (RFC 6454 section 6.2). Any scheme is taken, since extensions have their own.
-// What has a path, a query, user info or no host, and `*` and `null`, is
-// fault.Invalid.
+// NormalizeOrigin returns the canonical form in which an origin is stored and compared:
+// scheme://host[:port], in lower case, without the scheme's default port (RFC 6454
+// section 6.2). Any scheme is valid, because browser extensions have their own. The error
+// is fault.Invalid for `*`, `null`, and anything with a path, a query, user info or no
+// host.
 func NormalizeOrigin(origin string) (string, error) {
 	bad := func(why string) (string, error) {
 		shown := origin
@@ -24,7 +24,7 @@ func NormalizeOrigin(origin string) (string, error) {
 		return "", &fault.Error{Kind: fault.Invalid, Message: fmt.Sprintf("origin %q %s; an origin is scheme://host[:port]", shown, why), Param: "origin"}
 	}
 	if origin == "*" {
-		return bad("is no single origin")
+		return bad("is not a single origin")
 	}
 	scheme, rest, ok := strings.Cut(origin, "://")
 	if !ok || !isScheme(scheme) {
@@ -58,7 +58,7 @@ func isScheme(s string) bool {
 	return s != ""
 }
 
-// splitOriginHost normalises host and port, the host with its brackets.
+// splitOriginHost normalizes the host and the port. An IPv6 host keeps its brackets.
 func splitOriginHost(s string) (host, port string, err error) {
 	host = s
 	if strings.HasPrefix(s, "[") {
@@ -68,7 +68,7 @@ func splitOriginHost(s string) (host, port string, err error) {
 		}
 		addr, err := netip.ParseAddr(s[1:end])
 		if err != nil || !addr.Is6() || addr.Zone() != "" {
-			return "", "", fmt.Errorf("has a bad IPv6 address")
+			return "", "", fmt.Errorf("has an invalid IPv6 address")
 		}
 		host, s = "["+addr.String()+"]", s[end+1:]
 		if s == "" {
@@ -81,7 +81,7 @@ func splitOriginHost(s string) (host, port string, err error) {
 	} else if strings.Contains(s, ":") {
 		host, port, err = net.SplitHostPort(s)
 		if err != nil {
-			return "", "", fmt.Errorf("has a bad host")
+			return "", "", fmt.Errorf("has an invalid host")
 		}
 	} else {
 		host, port = s, "-"
@@ -93,7 +93,7 @@ func splitOriginHost(s string) (host, port string, err error) {
 		}
 		for _, r := range host {
 			if !(r >= 'a' && r <= 'z' || r >= '0' && r <= '9' || r == '.' || r == '-' || r == '_') {
-				return "", "", fmt.Errorf("has a bad host")
+				return "", "", fmt.Errorf("has an invalid host")
 			}
 		}
 	}
@@ -102,7 +102,7 @@ func splitOriginHost(s string) (host, port string, err error) {
 	}
 	n, err := strconv.ParseUint(port, 10, 16)
 	if err != nil || n == 0 || port[0] == '+' {
-		return "", "", fmt.Errorf("has a bad port")
+		return "", "", fmt.Errorf("has an invalid port")
 	}
 	return host, strconv.FormatUint(n, 10), nil
 }

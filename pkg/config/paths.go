@@ -1,8 +1,8 @@
-// Package config owns where Hostless keeps its files, the settings in
-// config.json, and the one way in which private files are written: whole,
-// synced, renamed into place, readable by their owner alone.
+// Package config owns the locations of Hostless's files, the settings in config.json, and
+// the way private files are written: completely, synced, renamed into place, and readable
+// only by their owner.
 //
-// What the other files hold is left to the packages that own them (keys, token,
+// The contents of the other files belong to the packages that own them (keys, token,
 // apps, certs).
 package config
 
@@ -17,21 +17,20 @@ import (
 	"github.com/hostless/hostless/pkg/fault"
 )
 
-// DefaultPort is the daemon's TCP port where none was asked for.
+// DefaultPort is the daemon's default TCP port.
 const DefaultPort = 48282
 
-// Paths are the places of one installation. All are absolute.
+// Paths are the locations of an installation. All are absolute.
 type Paths struct {
 	Home   string // the state directory, 0700
 	Socket string // the control socket
 }
 
-// Locate finds the paths from an environment lookup such as os.Getenv and
-// creates nothing. HOSTLESS_HOME (or its earlier name
-// HOSTLESS_CONFIG_DIR) and HOSTLESS_SOCKET win; a relative one, or a
-// socket path too long for the platform, is an error that names it. A home that
-// is a symbolic link is the directory that it leads to: a link in the socket's
-// path would be refused by clients.
+// Locate determines the paths with a lookup function such as os.Getenv. It creates
+// nothing. HOSTLESS_HOME (or its earlier name HOSTLESS_CONFIG_DIR) and HOSTLESS_SOCKET
+// take precedence. A relative path, or a socket path that is too long for the platform,
+// is an error that names it. A home that is a symbolic link is resolved, because clients
+// refuse a socket whose path contains a link.
 func Locate(getenv func(string) string) (Paths, error) {
 	home := getenv("HOSTLESS_HOME")
 	if home == "" {
@@ -70,7 +69,7 @@ func Locate(getenv func(string) string) (Paths, error) {
 		}
 	case own:
 		socket = filepath.Join(home, "control.sock")
-	case runtime.GOOS == "linux" && ownDir(runtimeDir): // after `su` it is another user's
+	case runtime.GOOS == "linux" && ownDir(runtimeDir): // after `su` it belongs to another user
 		socket = filepath.Join(runtimeDir, "hostless", "control.sock")
 	default:
 		socket = filepath.Join(home, "control.sock")
@@ -81,12 +80,12 @@ func Locate(getenv func(string) string) (Paths, error) {
 	return Paths{Home: home, Socket: socket}, nil
 }
 
-// ErrSocketPath is in the chain of Locate's error where the control socket's path
-// is too long for a socket.
+// ErrSocketPath is wrapped by Locate's error if the path of the control socket is too
+// long.
 var ErrSocketPath = errors.New("socket path too long")
 
-// checkSocketLength refuses what does not fit into sockaddr_un (unix(7): 108
-// bytes with the closing zero on Linux, 104 on macOS).
+// checkSocketLength returns an error if path does not fit into sockaddr_un (unix(7): 108
+// bytes with the terminating zero on Linux, 104 on macOS).
 func checkSocketLength(path string) error {
 	limit := 103
 	if runtime.GOOS == "linux" {
@@ -118,19 +117,19 @@ func (p Paths) Audit() string { return filepath.Join(p.Home, "audit.jsonl") }
 // Requests is the directory of the request log's segments.
 func (p Paths) Requests() string { return filepath.Join(p.Home, "requests") }
 
-// AppRequests is the directory of those of the apps plane.
+// AppRequests is the directory of the log segments for requests to apps.
 func (p Paths) AppRequests() string { return filepath.Join(p.Requests(), "apps") }
 
 // Budgets is the path of budgets.json.
 func (p Paths) Budgets() string { return filepath.Join(p.Home, "budgets.json") }
 
-// Killed is the path of the file that is there while all AI traffic is stopped.
+// Killed is the path of the file that exists while all AI traffic is stopped.
 func (p Paths) Killed() string { return filepath.Join(p.Home, "killed") }
 
-// MetricsToken is the path of the token that the metrics' port wants.
+// MetricsToken is the path of the token that the metrics port requires.
 func (p Paths) MetricsToken() string { return filepath.Join(p.Home, "metrics.token") }
 
-// Bodies is the directory of the request log's bodies.
+// Bodies is the directory of the bodies stored with the request log.
 func (p Paths) Bodies() string { return filepath.Join(p.Requests(), "bodies") }
 
 // Prices is the path of prices.json.
@@ -148,17 +147,17 @@ func (p Paths) Approvals() string { return filepath.Join(p.Home, "approvals.json
 // Logins is the path of logins.json.
 func (p Paths) Logins() string { return filepath.Join(p.Home, "logins.json") }
 
-// Port is the path of the file that tells the daemon's TCP port.
+// Port is the path of the file with the daemon's TCP port.
 func (p Paths) Port() string { return filepath.Join(p.Home, "hostless.port") }
 
-// PID is the path of the file that tells the daemon's process id.
+// PID is the path of the file with the daemon's process id.
 func (p Paths) PID() string { return filepath.Join(p.Home, "hostless.pid") }
 
-// Lock is the path of the file whose lock makes a daemon the only one.
+// Lock is the path of the lock file that allows only one daemon.
 func (p Paths) Lock() string { return filepath.Join(p.Home, "hostless.lock") }
 
-// Logs is the directory of log files where no journal takes them.
+// Logs is the directory of log files on systems without a journal.
 func (p Paths) Logs() string { return filepath.Join(p.Home, "logs") }
 
-// AppLog is where the output of a detached run of that name goes.
+// AppLog is the path of the output of a detached run.
 func (p Paths) AppLog(name string) string { return filepath.Join(p.Logs(), "apps", name+".log") }

@@ -11,18 +11,17 @@ import (
 	"syscall"
 )
 
-// Pointer is the path of the file that tells where the control socket is: cron,
-// `su -`, ssh without a session and scrubbed environments have no
-// XDG_RUNTIME_DIR to find it by.
+// Pointer is the path of the file that contains the path of the control socket. Without
+// XDG_RUNTIME_DIR, as under cron, `su -`, ssh without a session and in scrubbed
+// environments, clients find the socket through it.
 func (p Paths) Pointer() string { return filepath.Join(p.Home, "hostless.socket") }
 
-// Point leaves the control socket's path for programs of other environments.
+// Point writes the path of the control socket to Pointer.
 func (p Paths) Point() error { return WritePrivate(p.Pointer(), []byte(p.Socket+"\n")) }
 
-// LocateDaemon is Locate for those who look for a daemon rather than start one:
-// where neither HOSTLESS_HOME nor HOSTLESS_SOCKET is set, the socket that a daemon
-// or an installation has left word of wins, then the one in the user's runtime
-// directory, if it is there and the user's own.
+// LocateDaemon is Locate for programs that look for a running daemon. Without
+// HOSTLESS_HOME and HOSTLESS_SOCKET, it prefers the socket named in Pointer, then one in
+// the user's runtime directory, if it exists and belongs to the user.
 func LocateDaemon(getenv func(string) string) (Paths, error) {
 	p, err := Locate(getenv)
 	if err != nil || runtime.GOOS != "linux" || getenv("HOSTLESS_SOCKET") != "" || getenv("HOSTLESS_HOME") != "" {
@@ -44,9 +43,8 @@ func LocateDaemon(getenv func(string) string) (Paths, error) {
 	return p, nil
 }
 
-// RuntimeDir is the user's runtime directory: XDG_RUNTIME_DIR where it is the
-// user's own (after `su` it is another's), else /run/user/UID where that is; ""
-// where there is none.
+// RuntimeDir returns the user's runtime directory: XDG_RUNTIME_DIR if it belongs to the
+// user (after `su` it does not), or else /run/user/UID if that exists, or else "".
 func RuntimeDir(getenv func(string) string) string {
 	if dir := getenv("XDG_RUNTIME_DIR"); ownDir(dir) {
 		return dir
@@ -57,7 +55,7 @@ func RuntimeDir(getenv func(string) string) string {
 	return ""
 }
 
-// ownSocket reports whether path is a socket of this user's.
+// ownSocket reports whether path is a socket that belongs to this user.
 func ownSocket(path string) bool {
 	if !filepath.IsAbs(path) {
 		return false
@@ -66,7 +64,7 @@ func ownSocket(path string) bool {
 	return err == nil && info.Mode()&fs.ModeSocket != 0 && owned(info)
 }
 
-// ownDir reports whether path is a directory of this user's.
+// ownDir reports whether path is a directory that belongs to this user.
 func ownDir(path string) bool {
 	if !filepath.IsAbs(path) {
 		return false

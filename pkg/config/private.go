@@ -12,9 +12,9 @@ import (
 	"github.com/hostless/hostless/pkg/fault"
 )
 
-// EnsureDir makes a private directory and its parents, and closes an existing
-// one of ours to group and others. One that is shared on purpose, as /tmp is, is
-// an error.
+// EnsureDir creates a private directory and its parents, and removes the permissions of
+// group and others from an existing one that belongs to us. A directory that is shared on
+// purpose, such as /tmp, is an error.
 func EnsureDir(path string) error {
 	if err := os.MkdirAll(path, 0o700); err != nil {
 		return fmt.Errorf("create directory: %w", err)
@@ -28,7 +28,7 @@ func EnsureDir(path string) error {
 	}
 	if info.Mode().Perm()&0o077 != 0 {
 		if info.Mode()&fs.ModeSticky != 0 {
-			return &fault.Error{Kind: fault.Usage, Message: fmt.Sprintf("%s is shared with other users and cannot hold private files", path), Next: "set HOSTLESS_HOME to a directory of your own"}
+			return &fault.Error{Kind: fault.Usage, Message: fmt.Sprintf("%s is shared with other users and cannot contain private files", path), Next: "set HOSTLESS_HOME to a directory of your own"}
 		}
 		if err := os.Chmod(path, 0o700); err != nil {
 			return fmt.Errorf("close directory to others: %w", err)
@@ -37,11 +37,11 @@ func EnsureDir(path string) error {
 	return nil
 }
 
-// WritePrivate replaces the file at path with data, mode 0600: written beside
-// it, synced, renamed over it, the directory synced. At every moment, a crash
-// included, the path holds either the old content or the new. A reader never
-// sees part of either. Concurrent writers each leave a whole file. The error says
-// in public why nothing was changed, where that is the disk's doing.
+// WritePrivate atomically replaces the file at path with data, with mode 0600: it writes
+// a temporary file in the same directory, syncs it, renames it, and syncs the directory.
+// At any moment, even after a crash, the file has either the old or the new content.
+// Concurrent writers are safe; the last one wins. If the disk is the reason for an error,
+// its public message says so.
 func WritePrivate(path string, data []byte) error {
 	err := writePrivate(path, data)
 	var why syscall.Errno
@@ -53,7 +53,7 @@ func WritePrivate(path string, data []byte) error {
 
 func writePrivate(path string, data []byte) (err error) {
 	dir := filepath.Dir(path)
-	f, err := os.CreateTemp(dir, "."+filepath.Base(path)+".tmp-*") // 0600 by its contract
+	f, err := os.CreateTemp(dir, "."+filepath.Base(path)+".tmp-*") // CreateTemp uses mode 0600
 	if err != nil {
 		return fmt.Errorf("write %s: %w", path, err)
 	}
@@ -80,8 +80,7 @@ func writePrivate(path string, data []byte) (err error) {
 	return syncDir(dir)
 }
 
-// syncDir makes a rename durable. File systems that cannot sync a directory
-// are left to their own order.
+// syncDir makes a rename durable. File systems that cannot sync a directory are ignored.
 func syncDir(dir string) error {
 	d, err := os.Open(dir)
 	if err != nil {
@@ -94,9 +93,8 @@ func syncDir(dir string) error {
 	return nil
 }
 
-// ReadPrivate reads the file at path and closes it to group and others where
-// it was open to them; opened reports that it was. A missing file is
-// fs.ErrNotExist.
+// ReadPrivate reads the file at path. If group or others have permissions, it removes
+// them and reports that in opened. For a missing file the error is fs.ErrNotExist.
 func ReadPrivate(path string) (data []byte, opened bool, err error) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -117,13 +115,13 @@ func ReadPrivate(path string) (data []byte, opened bool, err error) {
 	return data, opened, err
 }
 
-// aside is where a file that cannot be used, or not wholly, is kept.
+// aside returns the path at which an unusable or partly unusable file is kept.
 func aside(path string, now time.Time) string {
 	return path + ".corrupt-" + now.UTC().Format("20060102T150405.000000000Z")
 }
 
-// CopyAside copies a file that can be used in parts to `<path>.corrupt-<time>`
-// before it is rewritten, and returns the new path.
+// CopyAside copies a partly usable file to `<path>.corrupt-<time>` before it is
+// rewritten, and returns the new path.
 func CopyAside(path string, now time.Time) (string, error) {
 	data, err := os.ReadFile(path)
 	if err != nil {
@@ -133,8 +131,8 @@ func CopyAside(path string, now time.Time) (string, error) {
 	return kept, WritePrivate(kept, data)
 }
 
-// KeepAside renames a file that cannot be used to `<path>.corrupt-<time>`, so
-// that nothing in it is lost, and returns the new path.
+// KeepAside renames an unusable file to `<path>.corrupt-<time>`, so that nothing in it is
+// lost, and returns the new path.
 func KeepAside(path string, now time.Time) (string, error) {
 	kept := aside(path, now)
 	if err := os.Rename(path, kept); err != nil {
@@ -144,11 +142,11 @@ func KeepAside(path string, now time.Time) (string, error) {
 	return kept, nil
 }
 
-// staleAfter is how old the leavings of a write must be to be nobody's any more.
+// staleAfter is the age at which a temporary file is considered abandoned.
 const staleAfter = time.Minute
 
-// Sweep removes from a directory what writers that were killed have left
-// behind: WritePrivate's own files, a minute old or older. They may hold secrets.
+// Sweep removes the temporary files of WritePrivate that killed processes left in a
+// directory and that are older than staleAfter. They may contain secrets.
 func Sweep(dir string, now time.Time) error {
 	left, err := filepath.Glob(filepath.Join(dir, ".*.tmp-*"))
 	if err != nil {

@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-// kept are the files that Hostless keeps in a home, whichever package writes them.
+// kept lists the files that any package of Hostless keeps in a home.
 var kept = []string{
 	"audit.jsonl", "audit.jsonl.1", "audit.jsonl.2", "audit.jsonl.3",
 	"config.json", "keys.env", "vault.json", "tokens.json", "routes.json", "approvals.json", "logins.json", "prices.json", "budgets.json", "killed", "requests", "metrics.token",
@@ -18,10 +18,10 @@ var kept = []string{
 	"runs", "logs/apps", "logs/hostlessd.log", "logs/hostlessd.log.1",
 }
 
-// Purge removes what Hostless keeps in a home, with what it kept aside or left
-// unfinished, and the home itself where nothing else is in it. The home may be a
-// directory of a person's own (HOSTLESS_HOME=$HOME): whatever has another name
-// stays, and gone is false.
+// Purge removes everything that Hostless keeps in a home, including files kept aside and
+// temporary files. It removes the home too if nothing else is in it. The home may be the
+// user's own directory (HOSTLESS_HOME=$HOME): other files stay, and then removed is
+// false.
 func Purge(home string) (removed bool, err error) {
 	var errs []error
 	for _, name := range kept {
@@ -34,7 +34,7 @@ func Purge(home string) (removed bool, err error) {
 		}
 	}
 	for _, dir := range []string{filepath.Join(home, "logs"), home} {
-		os.Remove(dir) // where it is empty
+		os.Remove(dir) // fails unless empty
 	}
 	if err := errors.Join(errs...); err != nil {
 		return false, fmt.Errorf("remove what is in %s: %w", home, err)
@@ -43,7 +43,7 @@ func Purge(home string) (removed bool, err error) {
 	return errors.Is(err, fs.ErrNotExist), nil
 }
 
-// escapeGlob takes a path literally in a pattern.
+// escapeGlob quotes a path for use in a glob pattern.
 func escapeGlob(path string) string {
 	return strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`).Replace(path)
 }

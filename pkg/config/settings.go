@@ -20,7 +20,7 @@ import (
 	"github.com/hostless/hostless/pkg/fault"
 )
 
-// The members of config.json that have no name at `config set`.
+// Members of config.json that `config set` does not know.
 const (
 	memberOrigins = "allowed_origins"
 	memberOllama  = "ollama_api_models"
@@ -29,39 +29,39 @@ const (
 	memberOAuth   = "oauth_clients"
 	memberPrices  = "prices"
 	memberAliases = "model_aliases"
-	// of single tokens
+	// by token
 	memberTokenAliases = "token_model_aliases"
 
 	memberCommands   = "commands"
 	memberAttributes = "attributes"
 )
 
-// SettingsConfig is what OpenSettings needs.
+// SettingsConfig configures Settings.
 type SettingsConfig struct {
 	Path   string           // config.json; required
 	Now    func() time.Time // time.Now when nil
 	Logger *slog.Logger     // discards when nil
 }
 
-// Settings is config.json: what is not in it has its default. Members that this
-// version does not know are kept. It is safe for concurrent use; reading a
-// setting takes no lock.
+// Settings is config.json. A setting that is not in it has its default. Members that this
+// version does not know are kept. It is safe for concurrent use; reading a setting takes
+// no lock.
 type Settings struct {
 	path string
 	now  func() time.Time
 	log  *slog.Logger
 
 	current  atomic.Pointer[snapshot]
-	writing  sync.Mutex // held over read, change and write of the file
+	writing  sync.Mutex // held while the file is read, changed and written
 	watching sync.Mutex
 	watchers []func()
 }
 
-// snapshot is one state of the settings; nobody changes it.
+// snapshot is an immutable state of the settings.
 type snapshot struct {
 	members      map[string]json.RawMessage // as in the file
 	values       map[string]any             // of all named settings
-	chosen       map[string]bool            // those that the file sets
+	chosen       map[string]bool            // the settings that the file contains
 	proxies      []netip.Prefix
 	origins      []string
 	ollama       ollamaModels
@@ -75,9 +75,10 @@ type snapshot struct {
 	attributes map[string]Attributes
 }
 
-// OpenSettings reads config.json; a missing one is all defaults. One that is no
-// JSON object is kept aside, a member with a bad value is passed over: warnings
-// tell of both. What killed writers have left in the directory is swept.
+// OpenSettings reads config.json. If it is missing, all settings have their defaults. A
+// file that is not a JSON object is kept aside, and a member with an invalid value is
+// ignored; warnings reports both. OpenSettings also removes temporary files of killed
+// writers.
 func OpenSettings(cfg SettingsConfig) (s *Settings, warnings []string, err error) {
 	if cfg.Path == "" {
 		return nil, nil, errors.New("settings need a path")
@@ -99,7 +100,7 @@ func OpenSettings(cfg SettingsConfig) (s *Settings, warnings []string, err error
 	if errors.As(err, &ruined) {
 		var aside string
 		if aside, err = KeepAside(s.path, s.now()); err == nil {
-			what := fmt.Sprintf("%s could not be read (%v); it is kept as %s and the defaults hold", s.path, ruined.why, aside)
+			what := fmt.Sprintf("%s could not be read (%v); it is kept as %s and the defaults are in effect", s.path, ruined.why, aside)
 			s.log.Warn("settings have a problem", "problem", what)
 			warnings = append(warnings, what)
 			snap, _ = interpret(map[string]json.RawMessage{}, nil)
@@ -112,9 +113,9 @@ func OpenSettings(cfg SettingsConfig) (s *Settings, warnings []string, err error
 	return s, warnings, nil
 }
 
-// Reload reads config.json again and tells those who watch where it has changed.
-// On an error the settings stay as they were; a file that is no JSON object is
-// such an error, fault.Invalid, and is left for whoever edits it.
+// Reload reads config.json again and calls the OnChange functions if it has changed. On
+// an error the settings stay as they were. A file that is not a JSON object is a
+// fault.Invalid and is left in place for whoever is editing it.
 func (s *Settings) Reload() (warnings []string, err error) {
 	s.writing.Lock()
 	snap, warnings, err := s.read()
@@ -122,7 +123,7 @@ func (s *Settings) Reload() (warnings []string, err error) {
 		s.writing.Unlock()
 		var ruined *unreadable
 		if errors.As(err, &ruined) {
-			f := &fault.Error{Kind: fault.Invalid, Message: fmt.Sprintf("%s could not be read (%v): the settings stay as they were", s.path, ruined.why)}
+			f := &fault.Error{Kind: fault.Invalid, Message: fmt.Sprintf("%s could not be read (%v): the settings are unchanged", s.path, ruined.why)}
 			return append(warnings, f.Message), f
 		}
 		return warnings, fmt.Errorf("read settings: %w", err)
@@ -135,8 +136,8 @@ func (s *Settings) Reload() (warnings []string, err error) {
 	return warnings, nil
 }
 
-// OnChange has fn called after each change, by a setter or a reload, in the
-// goroutine that made it and outside all locks.
+// OnChange registers a function that is called after each change by a setter or a reload,
+// in the goroutine that made the change and without locks held.
 func (s *Settings) OnChange(fn func()) {
 	s.watching.Lock()
 	defer s.watching.Unlock()
@@ -152,12 +153,12 @@ func (s *Settings) notify() {
 	}
 }
 
-// unreadable is a config.json that is no JSON object.
+// unreadable means that config.json is not a JSON object.
 type unreadable struct{ why error }
 
 func (u *unreadable) Error() string { return u.why.Error() }
 
-// read reads the file; s.writing is held.
+// read reads the file. s.writing must be held.
 func (s *Settings) read() (*snapshot, []string, error) {
 	data, opened, err := ReadPrivate(s.path)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -165,7 +166,7 @@ func (s *Settings) read() (*snapshot, []string, error) {
 	}
 	var warnings []string
 	if opened {
-		warnings = append(warnings, s.path+" was readable by others and has been closed")
+		warnings = append(warnings, s.path+" was readable by others; its permissions have been corrected")
 	}
 	members := map[string]json.RawMessage{}
 	if err == nil {
@@ -183,7 +184,7 @@ func (s *Settings) read() (*snapshot, []string, error) {
 	return snap, warnings, nil
 }
 
-// decodeObject reads one JSON object and nothing after it.
+// decodeObject decodes one JSON object with nothing after it.
 func decodeObject(data []byte, into *map[string]json.RawMessage) error {
 	data = bytes.TrimPrefix(data, []byte("\xef\xbb\xbf"))
 	d := json.NewDecoder(bytes.NewReader(data))
@@ -199,8 +200,8 @@ func decodeObject(data []byte, into *map[string]json.RawMessage) error {
 	return nil
 }
 
-// interpret makes a snapshot of members. For a member with a bad value, what
-// held before goes on holding; before is nil at the start, where the default does.
+// interpret makes a snapshot from members. A member with an invalid value keeps its value
+// from before, or its default if before is nil, as at startup.
 func interpret(members map[string]json.RawMessage, before *snapshot) (*snapshot, []string) {
 	snap := &snapshot{members: members, values: map[string]any{}, chosen: map[string]bool{}, origins: []string{}, ollama: ollamaModels{}, models: map[string][]string{}, aliases: map[string][]string{}, tokenAliases: tokenAliases{}}
 	if before == nil {
@@ -232,7 +233,7 @@ func interpret(members map[string]json.RawMessage, before *snapshot) (*snapshot,
 	snap.apis = member(members, memberAPIs, nil, before.apis, &problems)
 	for _, model := range slices.Sorted(maps.Keys(snap.apis)) {
 		if api := snap.apis[model]; api != "chat" && api != "responses" || !strings.Contains(model, "/") {
-			problems = append(problems, fmt.Sprintf("%s: %q: %q is not understood: it maps PROVIDER/MODEL, or PROVIDER/PREFIX*, to chat or responses", memberAPIs, model, api))
+			problems = append(problems, fmt.Sprintf("%s: %q: %q is not valid: map PROVIDER/MODEL, or PROVIDER/PREFIX*, to chat or responses", memberAPIs, model, api))
 		}
 	}
 	snap.aliases = member(members, memberAliases, snap.aliases, before.aliases, &problems)
@@ -246,7 +247,7 @@ func interpret(members map[string]json.RawMessage, before *snapshot) (*snapshot,
 	origins := member(members, memberOrigins, nil, rawOrigins, &problems)
 	for _, raw := range origins {
 		o := string(raw)
-		json.Unmarshal(raw, &o) // what is no string fails as an origin
+		json.Unmarshal(raw, &o) // a value that is not a string fails as an origin
 		normal, err := NormalizeOrigin(o)
 		if err != nil {
 			problems = append(problems, err.Error())
@@ -260,8 +261,8 @@ func interpret(members map[string]json.RawMessage, before *snapshot) (*snapshot,
 	return snap, problems
 }
 
-// member reads one member that has no definition: none where it is absent, what
-// held before where it has not the right form.
+// member decodes a member that is not a named setting: none if it is absent, before if it
+// has the wrong type.
 func member[T any](members map[string]json.RawMessage, name string, none, before T, problems *[]string) T {
 	raw, ok := members[name]
 	if !ok || string(raw) == "null" {
@@ -269,16 +270,15 @@ func member[T any](members map[string]json.RawMessage, name string, none, before
 	}
 	var v T
 	if json.Unmarshal(raw, &v) != nil {
-		*problems = append(*problems, name+" has not the form it should have")
+		*problems = append(*problems, name+" has the wrong type")
 		return before
 	}
 	return v
 }
 
-// change reads the file as it is now, lets edit change its members and writes
-// it, so that edits by hand made meanwhile are kept. A file that cannot be read is
-// kept aside, and what held before is changed and written. An edit that changes
-// nothing writes nothing.
+// change reads the current file, calls edit to change its members, and writes it, so that
+// manual edits are kept. A file that cannot be read is kept aside, and the previous
+// settings are changed and written instead. If edit changes nothing, nothing is written.
 func (s *Settings) change(edit func(snap *snapshot, members map[string]json.RawMessage) (bool, error)) error {
 	s.writing.Lock()
 	snap, _, err := s.read()
@@ -321,13 +321,12 @@ func (s *Settings) change(edit func(snap *snapshot, members map[string]json.RawM
 func mustJSON(v any) json.RawMessage {
 	data, err := json.Marshal(v)
 	if err != nil {
-		panic(err) // strings, numbers and lists of them always marshal
+		panic(err) // strings, numbers and lists of strings always marshal
 	}
 	return data
 }
 
-// Get tells a setting by its name, as text; one that was not chosen has its
-// default.
+// Get returns a setting as text: its value, or its default if it is not set.
 func (s *Settings) Get(name string) (string, error) {
 	def, err := lookup(name)
 	if err != nil {
@@ -336,10 +335,10 @@ func (s *Settings) Get(name string) (string, error) {
 	return text(s.value(def.name)), nil
 }
 
-// value is a named setting's value, chosen or default.
+// value returns a named setting's value or default.
 func (s *Settings) value(name string) any { return s.current.Load().values[name] }
 
-// Chosen reports whether a person, or an installation, has set the setting.
+// Chosen reports whether the setting is set in the file, by a user or by an installation.
 func (s *Settings) Chosen(name string) bool {
 	def, err := lookup(name)
 	if err != nil {
@@ -348,14 +347,14 @@ func (s *Settings) Chosen(name string) bool {
 	return s.current.Load().chosen[def.name]
 }
 
-// Set changes a setting by its name to a text. A bad value is fault.Invalid and
-// tells the good ones. It is on disk when Set returns.
+// Set sets a setting from text. An invalid value is a fault.Invalid that describes the
+// valid ones. When Set returns, the change is on disk.
 func (s *Settings) Set(name, value string) error {
 	return s.Patch(map[string]json.RawMessage{name: mustJSON(value)})
 }
 
-// Patch changes several settings or, where one is bad, none. A value has the
-// setting's JSON type or is its text; null puts the default back.
+// Patch changes several settings, or none if a value is invalid. A value has the
+// setting's JSON type or is its text; null restores the default.
 func (s *Settings) Patch(values map[string]json.RawMessage) error {
 	checked := map[string]json.RawMessage{}
 	for _, name := range slices.Sorted(maps.Keys(values)) {
@@ -394,7 +393,7 @@ func (s *Settings) Patch(values map[string]json.RawMessage) error {
 	})
 }
 
-// Values tells all named settings with their JSON values.
+// Values returns all named settings with their JSON values.
 func (s *Settings) Values() map[string]json.RawMessage {
 	out := map[string]json.RawMessage{}
 	for _, def := range settings {
@@ -403,7 +402,7 @@ func (s *Settings) Values() map[string]json.RawMessage {
 	return out
 }
 
-// AddOrigin allows an origin; one that is allowed already is no error.
+// AddOrigin allows an origin. It is not an error if the origin is already allowed.
 func (s *Settings) AddOrigin(origin string) error {
 	normal, err := NormalizeOrigin(origin)
 	if err != nil {
@@ -419,7 +418,8 @@ func (s *Settings) AddOrigin(origin string) error {
 	})
 }
 
-// RemoveOrigin takes an origin back; one that is not allowed is fault.NotFound.
+// RemoveOrigin removes an allowed origin. If it is not in the list, the error is
+// fault.NotFound.
 func (s *Settings) RemoveOrigin(origin string) error {
 	normal, err := NormalizeOrigin(origin)
 	if err != nil {
@@ -432,7 +432,7 @@ func (s *Settings) RemoveOrigin(origin string) error {
 		list, err := originMember(members)
 		members[memberOrigins] = mustJSON(slices.DeleteFunc(list, func(raw json.RawMessage) bool {
 			var o string
-			json.Unmarshal(raw, &o) // what is no string is no origin, and stays
+			json.Unmarshal(raw, &o) // a value that is not a string is not the origin, and stays
 			o, err := NormalizeOrigin(o)
 			return err == nil && o == normal
 		}))
@@ -440,7 +440,7 @@ func (s *Settings) RemoveOrigin(origin string) error {
 	})
 }
 
-// originMember is the list of origins as it stands in the file, bad ones kept.
+// originMember returns the list of origins as it is in the file, including invalid ones.
 func originMember(members map[string]json.RawMessage) (list []json.RawMessage, err error) {
 	list = []json.RawMessage{}
 	if raw, ok := members[memberOrigins]; ok && json.Unmarshal(raw, &list) != nil {

@@ -46,16 +46,16 @@ func TestSettingsDefaults(t *testing.T) {
 	}
 	if s.Chosen("token-persistence") || s.TokenPersistence() != "off" || !s.StreamUsage() || !s.EchoEnabled() || s.HTTPSRedirect() ||
 		s.WildcardRoutes() || s.Port() != 48282 || s.KeyStorage() != "auto" || s.AllowedOrigins() == nil || s.OllamaModels() == nil {
-		t.Error("typed getters do not tell the defaults")
+		t.Error("typed getters do not return the defaults")
 	}
 	if _, err := os.Stat(path); !os.IsNotExist(err) {
-		t.Error("reading made a file")
+		t.Error("reading created a file")
 	}
 }
 
 func TestSettingsSet(t *testing.T) {
 	tests := []struct {
-		name, value, want string // want "" is refused
+		name, value, want string // want "" means an error
 		says              string
 	}{
 		{"token-persistence", "file", "file", ""},
@@ -107,7 +107,7 @@ func TestSettingsKeepWhatTheyDoNotKnow(t *testing.T) {
 		t.Errorf("warnings: %q", warnings)
 	}
 	if !s.EchoEnabled() || s.Chosen("echo") || s.Port() != 1 {
-		t.Error("a bad member counts, or a good one does not")
+		t.Error("an invalid member is in effect, or a valid one is not")
 	}
 	if err := s.Set("stream-usage", "off"); err != nil {
 		t.Fatal(err)
@@ -234,7 +234,8 @@ func FuzzNormalizeOrigin(f *testing.F) {
 	})
 }
 
-// TestRuinedWhileRunning has an edit by hand go wrong: what holds goes on holding.
+// TestRuinedWhileRunning: if a manual edit breaks the file, the previous settings stay in
+// effect.
 func TestRuinedWhileRunning(t *testing.T) {
 	const good = `{"echo":"off","token-persistence":"file","allowed_origins":["https://a.example"],"ollama_api_models":["x/y"],"mine":1}`
 	check := func(s *config.Settings, when string) {
@@ -263,7 +264,8 @@ func TestRuinedWhileRunning(t *testing.T) {
 	check(s, "reload of bad values")
 	os.WriteFile(path, []byte(good), 0o600)
 	s.Reload()
-	// A change by a command keeps the ruin aside and loses nothing that held.
+	// A change by a command keeps the broken file aside and loses no setting that was in
+	// effect.
 	os.WriteFile(path, []byte(`{"echo":`), 0o600)
 	if err := s.Set("port", "5000"); err != nil {
 		t.Fatal(err)
@@ -274,10 +276,10 @@ func TestRuinedWhileRunning(t *testing.T) {
 	}
 	again, _, err := config.OpenSettings(config.SettingsConfig{Path: path})
 	if err != nil || again.Port() != 5000 {
-		t.Fatalf("opened again: %v", err)
+		t.Fatalf("reopened: %v", err)
 	}
 	check(again, "opened again")
 	if text, _ := os.ReadFile(path); !strings.Contains(string(text), `"mine": 1`) {
-		t.Errorf("a foreign member is lost: %s", text)
+		t.Errorf("an unknown member is lost: %s", text)
 	}
 }

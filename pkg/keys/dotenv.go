@@ -12,7 +12,7 @@ import (
 	"github.com/hostless/hostless/pkg/secret"
 )
 
-// The variables of keys.env, each followed by a provider's name and, for one of
+// Variables in keys.env. Each prefix is followed by a provider's name and, for one of
 // several keys, by ___ and the key's label.
 const (
 	varKey          = "HOSTLESS_KEY_"
@@ -22,28 +22,27 @@ const (
 	varAllowPrivate = "HOSTLESS_ALLOW_PRIVATE_"
 )
 
-// envName gives a provider's name the form that a variable can have: upper case,
-// `-` as `_` and `_` as `__`. So `my-llm` is MY_LLM and `my_llm` is MY__LLM.
+// envName converts a provider's name to the form in a variable: upper case, `-` as `_`
+// and `_` as `__`. So `my-llm` becomes MY_LLM and `my_llm` becomes MY__LLM.
 func envName(provider string) string {
 	return strings.ToUpper(strings.ReplaceAll(strings.ReplaceAll(provider, "_", "__"), "-", "_"))
 }
 
-// providerName is envName the other way. Whether the result is a provider's name
-// is left to ValidProvider.
+// providerName is the inverse of envName. The result may be invalid; see ValidProvider.
 func providerName(env string) string {
 	name := strings.ReplaceAll(strings.ToLower(env), "__", "\x00")
 	return strings.ReplaceAll(strings.ReplaceAll(name, "_", "-"), "\x00", "_")
 }
 
-// variables are those prefixes.
+// variables lists the prefixes.
 var variables = []string{varKey, varReference, varBaseURL, varDialect, varAllowPrivate}
 
-// labelMark stands between a provider's name and a label. In the variable form of
-// a name, underscores come alone or in even numbers: an odd run of three or more
-// ends in the mark.
+// labelMark separates a provider's name from a label. In the variable form of a name,
+// underscores are single or come in even numbers, so an odd run of three or more ends in
+// the mark.
 const labelMark = "___"
 
-// envSuffix is what follows a variable's prefix for an entry.
+// envSuffix returns the part of an entry's variables after the prefix.
 func envSuffix(k entryID) string {
 	if k.label == "" {
 		return envName(k.provider)
@@ -51,8 +50,7 @@ func envSuffix(k entryID) string {
 	return envName(k.provider) + labelMark + envName(k.label)
 }
 
-// entryOf is envSuffix the other way. Whether the names are valid is left to
-// validID.
+// entryOf is the inverse of envSuffix. The names may be invalid; see validID.
 func entryOf(suffix string) entryID {
 	for i := 0; i < len(suffix); i++ {
 		run := 0
@@ -68,25 +66,26 @@ func entryOf(suffix string) entryID {
 	return entryID{provider: providerName(suffix)}
 }
 
-// line is one line of keys.env: an assignment of ours, or text that is kept.
+// line is one line of keys.env: an assignment of ours, or text that is kept as it is.
 type line struct {
-	text  string  // as read, without its line end
+	text  string  // as read, without the line end
 	kind  string  // one of variables, or "" for text that is not ours
-	entry entryID // whose it is
+	entry entryID // the entry that it belongs to
 	value string
-	bad   bool // not text at all: it is not written again
+	bad   bool // not text; it is dropped when the file is written
 }
 
-// envFile is a keys.env taken apart, so that it can be written again with its
-// comments and foreign lines where they were.
+// envFile is a parsed keys.env that can be written again with its comments and foreign
+// lines in place.
 type envFile struct {
 	lines []line
 }
 
-// parseEnv takes keys.env apart. A line of ours that cannot be read is kept as
-// text and reported in problems, which never quote a value; the others hold. Lines
-// end in \n or \r\n. Values are bare, up to ` #`, or in single quotes, where
-// nothing is special, or in double quotes, where \\ \" \n \r \t and \$ are.
+// parseEnv parses keys.env. Invalid lines of ours are kept as text and reported in
+// problems, which never contain a value; the other lines stay valid.
+//
+// Lines end in \n or \r\n. A value is unquoted, and ends at ` #`; or it is in single
+// quotes, without escapes; or in double quotes, with the escapes \\ \" \n \r \t and \$.
 func parseEnv(data []byte) (f envFile, problems []string) {
 	data = bytes.TrimPrefix(data, []byte("\xef\xbb\xbf"))
 	if len(data) == 0 {
@@ -112,21 +111,20 @@ func parseEnv(data []byte) (f envFile, problems []string) {
 	return f, problems
 }
 
-// foreign is what a line that is not ours may be: blank, a comment, or an
-// assignment of another variable.
+// foreign matches a line that is not ours: blank, a comment, or an assignment to another
+// variable.
 var foreign = regexp.MustCompile(`^\s*(#.*|(export\s+)?[A-Za-z_][A-Za-z0-9_.]*\s*=.*)?$`)
 
-// isText reports whether a line is text: what a crash or another program left in
-// the file may be none.
+// isText reports whether a line is text. A crash or another program may have left other
+// data in the file.
 func isText(s string) bool { return utf8.ValidString(s) && !strings.ContainsRune(s, 0) }
 
-// garbled reports whether lines are not text.
+// garbled reports whether any line is not text.
 func (f envFile) garbled() bool {
 	return slices.ContainsFunc(f.lines, func(l line) bool { return l.bad })
 }
 
-// unreadable reports whether data is no such file at all: nothing in it but lines
-// that cannot be read.
+// unreadable reports whether data contains only lines that cannot be parsed.
 func unreadable(data []byte) bool {
 	f, problems := parseEnv(data)
 	if len(problems) == 0 {
@@ -138,7 +136,7 @@ func unreadable(data []byte) bool {
 	})
 }
 
-// assignment splits a line that assigns to one of our variables, well or badly.
+// assignment splits a line that assigns to one of our variables, even if it is malformed.
 func assignment(text string) (name, value string, ours bool) {
 	text = strings.TrimLeft(text, " \t")
 	if rest, ok := strings.CutPrefix(text, "export"); ok && strings.TrimLeft(rest, " \t") != rest {
@@ -155,7 +153,7 @@ func assignment(text string) (name, value string, ours bool) {
 	return name, value, ownVariable(name) != ""
 }
 
-// noValue stands for the value of an assignment without =.
+// noValue is the value of an assignment without =.
 const noValue = "\x00"
 
 func ownVariable(name string) string {
@@ -167,10 +165,10 @@ func ownVariable(name string) string {
 	return ""
 }
 
-// read makes the line an assignment.
+// read parses the line as an assignment.
 func (l *line) read(name, value string) error {
 	l.kind = ownVariable(name)
-	l.entry = entryOf(strings.TrimPrefix(name, l.kind)) // upper case is what we write; a hand may have written lower
+	l.entry = entryOf(strings.TrimPrefix(name, l.kind)) // written in upper case by us, perhaps in lower case by a person
 	if err := validID(l.entry); err != nil {
 		return errors.New("its variable does not name a provider")
 	}
@@ -182,7 +180,7 @@ func (l *line) read(name, value string) error {
 	return err
 }
 
-// unquote reads a value.
+// unquote parses a value.
 func unquote(s string) (string, error) {
 	s = strings.TrimSpace(s)
 	if s == "" {
@@ -239,7 +237,7 @@ func checkRest(rest string) error {
 	return nil
 }
 
-// quote writes a value so that unquote, and a shell, read it as it is.
+// quote formats a value so that unquote, and a shell, parse it to the same value.
 func quote(s string) string {
 	plain := s != ""
 	for _, r := range s {
@@ -254,8 +252,8 @@ func quote(s string) string {
 	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`, `$`, `\$`, "`", "\\`").Replace(s) + `"`
 }
 
-// entries puts the assignments together, the last of each variable counting.
-// Entries that fail their check are reported in problems and left out.
+// entries combines the assignments into entries. The last assignment of a variable takes
+// precedence. Invalid entries are left out and reported in problems.
 func (f envFile) entries() (map[entryID]Entry, []string) {
 	out := map[entryID]Entry{}
 	for _, l := range f.lines {
@@ -291,8 +289,8 @@ func (f envFile) entries() (map[entryID]Entry, []string) {
 	return out, problems
 }
 
-// put sets an entry's variables: in their old places where they have some, else
-// at the end. Lines of it that are no longer needed go.
+// put sets an entry's variables: in place if it has some, or else at the end. Its
+// obsolete lines are removed.
 func (f envFile) put(e Entry) envFile {
 	values := map[string]string{varKey: e.Key.Reveal(), varReference: e.Reference, varBaseURL: e.BaseURL, varDialect: e.Dialect}
 	if e.Reference != "" {
@@ -304,7 +302,7 @@ func (f envFile) put(e Entry) envFile {
 	return f.set(e.id(), values)
 }
 
-// remove takes an entry's variables out.
+// remove removes an entry's variables.
 func (f envFile) remove(k entryID) envFile { return f.set(k, nil) }
 
 func (f envFile) set(k entryID, values map[string]string) envFile {
@@ -323,8 +321,8 @@ func (f envFile) set(k entryID, values map[string]string) envFile {
 				assign(l.kind)
 			}
 		case l.bad, f.broken(l, k):
-			// What is not text is kept aside; a line of this entry that could not be
-			// read is replaced.
+			// Lines that are not text are in the copy kept aside. A malformed line of
+			// this entry is replaced.
 		default:
 			out.lines = append(out.lines, l)
 		}
@@ -337,24 +335,24 @@ func (f envFile) set(k entryID, values map[string]string) envFile {
 	return out
 }
 
-// broken reports whether a line that is kept as text assigns to the entry's
-// variables all the same: left in, it would shadow what is set now once mended.
+// broken reports whether a malformed line assigns to one of the entry's variables. If it
+// stayed and were corrected later, it would override the new value.
 func (f envFile) broken(l line, k entryID) bool {
 	name, _, ours := assignment(l.text)
 	return l.kind == "" && ours && entryOf(strings.TrimPrefix(name, ownVariable(name))) == k
 }
 
-// holds reports whether the file says something of an entry, well or badly.
+// holds reports whether the file contains lines of an entry, valid or malformed.
 func (f envFile) holds(k entryID) bool {
 	return slices.ContainsFunc(f.lines, func(l line) bool { return l.kind != "" && l.entry == k || f.broken(l, k) })
 }
 
-// text is the file without the lines that are not text.
+// text returns the file without the lines that are not text.
 func (f envFile) text() envFile {
 	return envFile{slices.DeleteFunc(slices.Clone(f.lines), func(l line) bool { return l.bad })}
 }
 
-// bytes renders the file.
+// bytes formats the file.
 func (f envFile) bytes() []byte {
 	var b bytes.Buffer
 	for _, l := range f.lines {

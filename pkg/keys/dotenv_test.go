@@ -37,11 +37,12 @@ func TestLabelsGoBothWays(t *testing.T) {
 	}
 }
 
-// FuzzParseEnv checks that any file is read without loss and can be added to.
+// FuzzParseEnv: any file can be parsed without losing lines, and entries can be added to
+// it.
 func FuzzParseEnv(f *testing.F) {
 	f.Add([]byte("# c\nHOSTLESS_KEY_A='x'\nexport HOSTLESS_KEY_B=\"y\\n\"\nFOO\n"), "key # '\"$")
 	f.Add([]byte("HOSTLESS_BASE_URL_A=http://h\r\n\r\nHOSTLESS_KEY_=\nHOSTLESS_KEY_A"), "k")
-	f.Add([]byte("#\x00"), "0") // what is no text is kept in the file that is put aside
+	f.Add([]byte("#\x00"), "0") // lines that are not text are kept in the copy aside
 	f.Fuzz(func(t *testing.T, data []byte, key string) {
 		file, _ := parseEnv(data)
 		before, _ := file.entries()

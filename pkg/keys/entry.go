@@ -21,28 +21,28 @@ const (
 	StorageKeychain = "keychain"
 )
 
-// Entry is what is kept of one key of a provider. A provider without a key (a
-// local server) has a base URL, or it would have no entry.
+// Entry is a stored key of a provider with its settings. An entry without a key, for a
+// local server, has at least a base URL.
 type Entry struct {
-	Provider     string        // lower-case name
-	Label        string        // tells several keys of a provider apart; "" is the first
-	Key          secret.String // empty where none is needed, or where it is not known now
-	Reference    string        // where the key is held instead, as in op://vault/item/field
-	BaseURL      string        // "" is the catalogue's
-	Dialect      string        // of a custom provider: openai, anthropic, gemini or ""
-	AllowPrivate bool          // the base URL may name a private address
+	Provider     string        // name in lower case
+	Label        string        // distinguishes several keys of a provider; "" for the first
+	Key          secret.String // empty if none is needed or it is not known
+	Reference    string        // the place that holds the key, as in op://vault/item/field
+	BaseURL      string        // "" means the catalogue's
+	Dialect      string        // dialect of a custom provider: openai, anthropic, gemini or ""
+	AllowPrivate bool          // allows a private address in the base URL
 	Storage      string        // StorageFile or StorageKeychain
-	Locked       bool          // sealed in a vault that is locked: Key is not known
+	Locked       bool          // sealed in a locked vault, so Key is unknown
 
-	hint string // of a sealed key
+	hint string // hint of a sealed key
 }
 
-// entryID names an entry.
+// entryID identifies an entry.
 type entryID struct{ provider, label string }
 
 func (e Entry) id() entryID { return entryID{e.Provider, e.Label} }
 
-// String is the entry's name for people.
+// String returns the entry's name as shown to users.
 func (k entryID) String() string {
 	if k.label == "" {
 		return k.provider
@@ -50,19 +50,19 @@ func (k entryID) String() string {
 	return k.provider + " (" + k.label + ")"
 }
 
-// sortedIDs gives the names of entries in order: by provider, then by label.
+// sortedIDs returns the keys of m sorted by provider, then by label.
 func sortedIDs[T any](m map[entryID]T) []entryID {
 	return slices.SortedFunc(maps.Keys(m), func(a, b entryID) int {
 		return cmp.Or(strings.Compare(a.provider, b.provider), strings.Compare(a.label, b.label))
 	})
 }
 
-// HasKey reports whether there is a key, or a reference to one.
+// HasKey reports whether the entry has a key or a reference to one.
 func (e Entry) HasKey() bool {
 	return e.Storage == StorageKeychain || !e.Key.IsZero() || e.Reference != ""
 }
 
-// Hint is the end of a key that is long enough to show some of, else "".
+// Hint returns the last characters of a key that is long enough to show them, or else "".
 func (e Entry) Hint() string {
 	const long, tail = 20, 4
 	if e.Key.IsZero() {
@@ -75,15 +75,15 @@ func (e Entry) Hint() string {
 	return key[len(key)-tail:]
 }
 
-// maxKey and maxURL bound what is stored.
+// maxKey and maxURL are the maximum lengths of stored values.
 const (
 	maxKey = 16 << 10
 	maxURL = 2048
 )
 
-// ValidProvider says whether a provider's name can be stored: lower-case
-// letters, digits, `-` and `_`, beginning with a letter or digit, at most 64, a
-// `-` not beside another `-` or `_` (the file could not tell them apart).
+// ValidProvider returns an error unless name is valid as a provider's name: at most 64
+// lower-case letters, digits, `-` and `_`, beginning with a letter or digit, and with no
+// `-` next to another `-` or `_`, which keys.env could not distinguish.
 func ValidProvider(name string) error {
 	ok := name != "" && len(name) <= 64 && name[0] != '-' && name[0] != '_'
 	for _, r := range name {
@@ -96,7 +96,8 @@ func ValidProvider(name string) error {
 	return nil
 }
 
-// ValidLabel says whether a label can tell keys apart: it has a provider's form.
+// ValidLabel returns an error unless label is valid: it has the form of a provider's
+// name.
 func ValidLabel(label string) error {
 	if label == "" || ValidProvider(label) == nil && len(label) <= 32 {
 		return nil
@@ -104,8 +105,8 @@ func ValidLabel(label string) error {
 	return &fault.Error{Kind: fault.Invalid, Message: "a label must be at most 32 lower-case letters and digits, with single - or _ between", Param: "label"}
 }
 
-// validID says whether an entry can have this name. A name that ends in - could
-// not be distinguished from its label in the file.
+// validID returns an error unless an entry can have this name. A label after a name that
+// ends in - would be ambiguous in the file.
 func validID(k entryID) error {
 	if err := ValidProvider(k.provider); err != nil {
 		return err
@@ -116,7 +117,8 @@ func validID(k entryID) error {
 	return ValidLabel(k.label)
 }
 
-// clean checks an entry before it is stored and trims what a paste brings along.
+// clean validates an entry before it is stored, and trims the white space around a pasted
+// key.
 func (e Entry) clean() (Entry, error) {
 	if err := validID(e.id()); err != nil {
 		return e, err
@@ -131,9 +133,9 @@ func (e Entry) clean() (Entry, error) {
 	case len(key) > maxKey:
 		return e, &fault.Error{Kind: fault.Invalid, Message: fmt.Sprintf("the key is longer than %d bytes", maxKey), Param: "key"}
 	case !utf8.ValidString(key) || strings.ContainsFunc(key, unicode.IsControl):
-		return e, &fault.Error{Kind: fault.Invalid, Message: "the key holds line breaks or other control characters: give one key alone", Param: "key"}
+		return e, &fault.Error{Kind: fault.Invalid, Message: "the key contains line breaks or other control characters: give a single key", Param: "key"}
 	case strings.ContainsFunc(key, func(r rune) bool { return r > unicode.MaxASCII }):
-		return e, &fault.Error{Kind: fault.Invalid, Message: "the key holds characters that no HTTP header can carry", Param: "key"}
+		return e, &fault.Error{Kind: fault.Invalid, Message: "the key contains characters that are not allowed in an HTTP header", Param: "key"}
 	}
 	e.Key = secret.New(key)
 	e.BaseURL = strings.TrimSpace(e.BaseURL)
@@ -159,18 +161,18 @@ func checkBaseURL(text string) error {
 		return &fault.Error{Kind: fault.Invalid, Message: "the base URL " + why, Param: "base_url"}
 	}
 	if len(text) > maxURL || strings.ContainsFunc(text, func(r rune) bool { return unicode.IsControl(r) || unicode.IsSpace(r) }) {
-		return bad("is too long or holds white space")
+		return bad("is too long or contains white space")
 	}
 	u, err := url.Parse(text)
 	switch {
 	case err != nil:
-		return bad("cannot be read")
+		return bad("is not a valid URL")
 	case u.Scheme != "http" && u.Scheme != "https":
 		return bad("must begin with https:// or http://")
 	case u.Hostname() == "":
-		return bad("names no host")
+		return bad("has no host")
 	case u.User != nil:
-		return bad("must not hold a user or password: give the key as the key")
+		return bad("must not contain a user or password: give the key separately")
 	case u.RawQuery != "" || u.Fragment != "" || u.ForceQuery:
 		return bad("must not have a query or fragment")
 	}

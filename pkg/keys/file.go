@@ -14,10 +14,10 @@ import (
 	"github.com/hostless/hostless/pkg/fault"
 )
 
-// recheck is how often a hand-edited file is looked for.
+// recheck is how often the file is checked for manual edits.
 const recheck = time.Second
 
-// file is keys.env and what was last read of it. It is safe for concurrent use.
+// file is keys.env with its parsed content. It is safe for concurrent use.
 type file struct {
 	path string
 	now  func() time.Time
@@ -25,15 +25,15 @@ type file struct {
 
 	mu      sync.RWMutex
 	entries map[entryID]Entry
-	counts  map[string]int // of the entries, by provider
+	counts  map[string]int // number of entries by provider
 	stamp   stamp
 	checked time.Time
-	logged  string // the problems last logged
+	logged  string // the problems that were logged last
 
-	writing sync.Mutex // held over read, change and write of the file
+	writing sync.Mutex // held while the file is read, changed and written
 }
 
-// stamp tells one state of the file from another.
+// stamp identifies a state of the file.
 type stamp struct {
 	size  int64
 	mtime time.Time
@@ -44,15 +44,16 @@ func (s stamp) same(info fs.FileInfo) bool {
 	if info == nil || s.inode == nil {
 		return info == nil && s.inode == nil
 	}
-	// The mode too: a file that is opened to others is closed by reading it.
+	// The mode counts too, because reading a file that others can read corrects its
+	// permissions.
 	return s.size == info.Size() && s.mtime.Equal(info.ModTime()) && os.SameFile(s.inode, info) && s.inode.Mode() == info.Mode()
 }
 
-// errUnreadable means that nothing in the file can be read as keys.
-var errUnreadable = errors.New("it holds no keys")
+// errUnreadable means that no line in the file can be parsed as a key.
+var errUnreadable = errors.New("it contains no keys")
 
-// load reads the file for the first time. One that holds no keys at all is kept
-// aside; of one with lines that are not text a copy is, and those lines go.
+// load reads the file at startup. A file without any valid line is kept aside. If some
+// lines are not text, a copy is kept aside and these lines are removed.
 func (f *file) load() (warnings []string, err error) {
 	f.writing.Lock()
 	defer f.writing.Unlock()
@@ -74,42 +75,43 @@ func (f *file) load() (warnings []string, err error) {
 	return warnings, err
 }
 
-// keepAside moves an unreadable file away and says so; f.writing is held.
+// keepAside moves an unreadable file away and returns a message about it. f.writing must
+// be held.
 func (f *file) keepAside() (message string, err error) {
 	aside, err := config.KeepAside(f.path, f.now())
 	if err != nil {
-		return "", fmt.Errorf("read keys: it holds no keys: %w", err)
+		return "", fmt.Errorf("read keys: it contains no keys: %w", err)
 	}
 	message = fmt.Sprintf("%s could not be read as keys; it is kept as %s", f.path, aside)
 	f.log.Warn("key file has a problem", "problem", message)
 	return message, nil
 }
 
-// keepCopy copies a file that can be read in parts and says so.
+// keepCopy copies a partly readable file and returns a message about it.
 func (f *file) keepCopy() (message string, err error) {
 	aside, err := config.CopyAside(f.path, f.now())
 	if err != nil {
 		return "", err
 	}
-	message = fmt.Sprintf("%s has lines that are not text; as it was it is kept as %s, the other lines are in use", f.path, aside)
+	message = fmt.Sprintf("%s has lines that are not text; the original is kept as %s, and the other lines are in use", f.path, aside)
 	f.log.Warn("key file has a problem", "problem", message)
 	return message, nil
 }
 
-// reload reads the file again and reports what in it cannot be used. On an error
-// the keys known before stay in use.
+// reload reads the file again and reports what cannot be used. On an error the known keys
+// stay in use.
 func (f *file) reload() (warnings []string, err error) {
 	f.writing.Lock()
 	defer f.writing.Unlock()
 	_, warnings, err = f.read()
 	if errors.Is(err, errUnreadable) {
-		bad := &fault.Error{Kind: fault.Invalid, Message: f.path + " could not be read as keys: those known before stay in use"}
+		bad := &fault.Error{Kind: fault.Invalid, Message: f.path + " could not be read as keys: the previous keys stay in use"}
 		return append(warnings, bad.Message), bad
 	}
 	return warnings, err
 }
 
-// read reads the file; f.writing is held.
+// read reads the file. f.writing must be held.
 func (f *file) read() (envFile, []string, error) {
 	var data []byte
 	var readable bool
@@ -132,7 +134,7 @@ func (f *file) read() (envFile, []string, error) {
 	}
 	if info != nil && unreadable(data) {
 		f.mu.Lock()
-		f.checked, f.stamp = f.now(), seen // looked at again once it has changed
+		f.checked, f.stamp = f.now(), seen // not checked again until it has changed
 		f.mu.Unlock()
 		return envFile{}, nil, errUnreadable
 	}
@@ -143,7 +145,7 @@ func (f *file) read() (envFile, []string, error) {
 		warnings[i] = f.path + ": " + w
 	}
 	if readable {
-		warnings = append(warnings, f.path+" was readable by others and has been closed")
+		warnings = append(warnings, f.path+" was readable by others; its permissions have been corrected")
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -161,8 +163,7 @@ func (f *file) read() (envFile, []string, error) {
 	return env, warnings, nil
 }
 
-// refresh reads the file again where somebody has changed it, looking at most
-// once a second.
+// refresh reads the file again if it has changed. It checks at most once per second.
 func (f *file) refresh() {
 	f.mu.RLock()
 	fresh, known := f.now().Sub(f.checked) < recheck, f.stamp
@@ -185,7 +186,7 @@ func (f *file) refresh() {
 	}
 }
 
-// known gives the entries in use. Nobody changes the map.
+// known returns the entries in use. The map must not be modified.
 func (f *file) known() map[entryID]Entry {
 	f.refresh()
 	f.mu.RLock()
@@ -193,7 +194,7 @@ func (f *file) known() map[entryID]Entry {
 	return f.entries
 }
 
-// count is how many entries a provider has.
+// count returns the number of a provider's entries.
 func (f *file) count(provider string) int {
 	f.refresh()
 	f.mu.RLock()
@@ -201,9 +202,8 @@ func (f *file) count(provider string) int {
 	return f.counts[provider]
 }
 
-// change reads the file as it is now, changes it and writes it: edits made by
-// hand since the last look are kept. One that is unreadable is kept aside, and the
-// keys known before are written with the change.
+// change reads the current file, changes it and writes it, so that manual edits are kept.
+// An unreadable file is kept aside, and the known keys are written with the change.
 func (f *file) change(edit func(envFile) envFile) error {
 	f.writing.Lock()
 	defer f.writing.Unlock()
@@ -227,7 +227,7 @@ func (f *file) change(edit func(envFile) envFile) error {
 	return f.write(edit(env.text()))
 }
 
-// write replaces the file and reads it again; f.writing is held.
+// write replaces the file and reads it again. f.writing must be held.
 func (f *file) write(env envFile) error {
 	if err := config.WritePrivate(f.path, env.bytes()); err != nil {
 		return err
@@ -236,7 +236,7 @@ func (f *file) write(env envFile) error {
 	return err
 }
 
-// rebuild makes a file of the keys in use.
+// rebuild makes a file from the keys in use.
 func (f *file) rebuild() (env envFile) {
 	f.mu.RLock()
 	defer f.mu.RUnlock()

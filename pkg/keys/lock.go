@@ -8,16 +8,16 @@ import (
 	"github.com/hostless/hostless/pkg/secret"
 )
 
-// errNothingSealed is what Lock and Unlock give where there is nothing to lock.
+// errNothingSealed is the error of Lock and Unlock if there is nothing to lock.
 func errNothingSealed() error {
 	return &fault.Error{
-		Kind: fault.Conflict, Message: "there is nothing to lock: no key is sealed, and none is kept elsewhere",
+		Kind: fault.Conflict, Message: "there is nothing to lock: no key is sealed or resolved from a reference",
 		Next: "hostless keys migrate --to keychain",
 	}
 }
 
-// Lock forgets the vault's key and what references gave, until Unlock. Where there
-// is neither a vault nor a reference it is fault.Conflict.
+// Lock forgets the vault's key and all resolved references until Unlock. If there is
+// neither a vault nor a reference, the error is fault.Conflict.
 func (s *Store) Lock(ctx context.Context) error {
 	if !s.lockable(ctx) {
 		return errNothingSealed()
@@ -35,22 +35,22 @@ func (s *Store) Lock(ctx context.Context) error {
 	return nil
 }
 
-// StayLocked has a store begin as the one of a predecessor ended that a person
-// locked: references are not resolved until Unlock.
+// StayLocked keeps the store locked as it was in the daemon's predecessor: references are
+// not resolved until Unlock.
 func (s *Store) StayLocked() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.locked = true
 }
 
-// Locked reports whether a person has locked the keys.
+// Locked reports whether the user has locked the keys.
 func (s *Store) Locked() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.locked
 }
 
-// lockable reports whether there is something to lock.
+// lockable reports whether there is anything to lock.
 func (s *Store) lockable(ctx context.Context) bool {
 	if s.vault != nil && s.vault.Exists() {
 		return true
@@ -64,10 +64,11 @@ func (s *Store) lockable(ctx context.Context) bool {
 	return false
 }
 
-// Unlock opens the vault for a person who waits, up to a minute for the keychain's
-// prompt, and has references resolved again. A vault with a passphrase needs it:
-// fault.Invalid with the code "passphrase_required". With the storage keychain and
-// no keychain, a new vault is made with the passphrase ("new_passphrase_required").
+// Unlock opens the vault on behalf of a user, waiting up to a minute for the keychain's
+// prompt, and allows references to be resolved again. A vault with a passphrase needs it;
+// without it the error is fault.Invalid with the code "passphrase_required". If the
+// storage is keychain but there is no keychain, a new vault is made with the passphrase;
+// without one the code is "new_passphrase_required".
 func (s *Store) Unlock(ctx context.Context, passphrase secret.String) error {
 	wanted := s.storage() == config.StorageKeychain
 	exists := s.vault != nil && s.vault.Exists()

@@ -12,22 +12,21 @@ import (
 	"github.com/hostless/hostless/pkg/secret"
 )
 
-// Moved is what Migrate did with one key.
+// Moved is the result of Migrate for one key.
 type Moved struct {
 	Provider string
 	Label    string
 	From     string // StorageFile, StorageKeychain, or StorageLegacy
-	Problem  string // why it was left where it is, or ""
+	Problem  string // why it was not moved, or ""
 }
 
-// StorageLegacy is keys.vault, which Hostless 0.4 wrote.
+// StorageLegacy is keys.vault, the file of Hostless 0.4.
 const StorageLegacy = "keys.vault"
 
-// Migrate moves all keys to a storage, StorageKeychain or StorageFile. Each is
-// written, read back and compared before it is removed from where it was. Keys of
-// keys.vault come along where its master key is in the keychain; a key that is
-// stored already wins over one of theirs. A passphrase seals the vault where there
-// is no keychain, as with Unlock.
+// Migrate moves all keys to a storage, StorageKeychain or StorageFile. Each key is
+// written, read back and compared before it is removed from its old place. Keys in
+// keys.vault are included if its master key is in the keychain; a key that is already
+// stored takes precedence. Without a keychain, passphrase seals the vault, as in Unlock.
 func (s *Store) Migrate(ctx context.Context, to string, passphrase secret.String) ([]Moved, error) {
 	s.changing.Lock()
 	defer s.changing.Unlock()
@@ -62,7 +61,7 @@ func (s *Store) Migrate(ctx context.Context, to string, passphrase secret.String
 	return append(moved, more...), err
 }
 
-// allToVault moves what is in the file and has something to seal.
+// allToVault moves the keys and references of the file.
 func (s *Store) allToVault(ctx context.Context) (moved []Moved, err error) {
 	known := s.file.known()
 	var done []entryID
@@ -71,7 +70,7 @@ func (s *Store) allToVault(ctx context.Context) (moved []Moved, err error) {
 		if e.Key.IsZero() && e.Reference == "" {
 			continue
 		}
-		if err := s.vault.Put(ctx, e.item()); err != nil { // reads it back
+		if err := s.vault.Put(ctx, e.item()); err != nil { // which reads it back
 			return moved, err
 		}
 		done = append(done, k)
@@ -80,7 +79,7 @@ func (s *Store) allToVault(ctx context.Context) (moved []Moved, err error) {
 	return moved, s.dropFromFile(done...)
 }
 
-// allToFile moves what is in the vault. Keys that do not open stay there.
+// allToFile moves the keys of the vault. Keys that cannot be unsealed stay there.
 func (s *Store) allToFile(ctx context.Context) (moved []Moved, err error) {
 	items, _, err := s.vault.List()
 	if err != nil {
@@ -109,7 +108,7 @@ func (s *Store) allToFile(ctx context.Context) (moved []Moved, err error) {
 	return moved, nil
 }
 
-// legacy opens keys.vault beside keys.env; nil where there is none.
+// legacy opens keys.vault next to keys.env; nil if there is none.
 func (s *Store) legacy(ctx context.Context) ([]vault.LegacyItem, error) {
 	path := s.legacyPath()
 	if _, err := os.Stat(path); err != nil {
@@ -124,8 +123,8 @@ func (s *Store) legacy(ctx context.Context) ([]vault.LegacyItem, error) {
 
 func (s *Store) legacyPath() string { return filepath.Join(filepath.Dir(s.file.path), StorageLegacy) }
 
-// takeOver stores the keys of keys.vault and removes that file once all of them
-// are.
+// takeOver stores the keys of keys.vault and removes that file once all of them are
+// stored.
 func (s *Store) takeOver(ctx context.Context, to string, legacy []vault.LegacyItem) (moved []Moved, err error) {
 	complete := true
 	for _, it := range legacy {
@@ -137,7 +136,7 @@ func (s *Store) takeOver(ctx context.Context, to string, legacy []vault.LegacyIt
 		case it.Err != nil:
 			m.Problem, complete = it.Err.Error(), false
 		case there:
-			m.Problem = "a key of this provider is stored already, and stays"
+			m.Problem = "a key of this provider is already stored and was kept"
 		default:
 			var e Entry
 			if e, err = (Entry{Provider: it.Provider, Key: it.Key, BaseURL: it.BaseURL, Storage: to}).clean(); err == nil {

@@ -23,7 +23,7 @@ import (
 
 const canary = "sk-canary-0123456789abcdef"
 
-// memory is a keychain in memory, or one that fails.
+// memory is an in-memory keychain that can fail.
 type memory struct {
 	mu    sync.Mutex
 	items map[string]secret.String
@@ -58,7 +58,7 @@ func (m *memory) Set(_ context.Context, service, account string, v secret.String
 	return nil
 }
 
-// home is one installation's keys.
+// home holds the keys of one installation.
 type home struct {
 	dir     string
 	chain   *memory
@@ -76,7 +76,7 @@ func (h *home) read(name string) string {
 	return string(data)
 }
 
-// start is a daemon's start.
+// start starts a daemon's store.
 func (h *home) start(t *testing.T) *keys.Store {
 	t.Helper()
 	v, _, err := vault.New(vault.Config{Path: h.path("vault.json"), Keychain: h.chain})
@@ -104,8 +104,8 @@ func put(t *testing.T, s *keys.Store, e keys.Entry) (keys.Entry, string) {
 	return stored, note
 }
 
-// TestSealedWhereThereIsAKeychain has storage auto use the keychain, over a
-// restart, with several keys of a provider.
+// TestSealedWhereThereIsAKeychain: with the storage auto and a keychain, keys are sealed,
+// across a restart and with several keys per provider.
 func TestSealedWhereThereIsAKeychain(t *testing.T) {
 	h := newHome(t)
 	s := h.start(t)
@@ -150,8 +150,9 @@ func TestSealedWhereThereIsAKeychain(t *testing.T) {
 	}
 }
 
-// TestFileWhereThereIsNoKeychain has each way in which there can be none: auto
-// stores in the file, says why and asks once; keychain refuses.
+// TestFileWhereThereIsNoKeychain: for each way in which a keychain can be missing, auto
+// stores keys in the file, says why, and tries the keychain only once; the storage
+// keychain is an error.
 func TestFileWhereThereIsNoKeychain(t *testing.T) {
 	for _, reason := range []vault.Reason{vault.Absent, vault.Slow, vault.Dismissed, vault.Denied} {
 		h := newHome(t)
@@ -176,8 +177,8 @@ func TestFileWhereThereIsNoKeychain(t *testing.T) {
 	}
 }
 
-// TestLockedIsNeverTheFile has the keychain close once there is a vault: nothing
-// falls back to the file, and keys of the file go on.
+// TestLockedIsNeverTheFile: if the keychain becomes unavailable after a vault was made,
+// nothing falls back to the file, and keys in the file stay usable.
 func TestLockedIsNeverTheFile(t *testing.T) {
 	h := newHome(t)
 	h.storage = config.StorageFile
@@ -256,7 +257,7 @@ func TestMigrateThereAndBack(t *testing.T) {
 	check("after a refusal", keys.StorageFile)
 }
 
-// TestTakesOverKeysVault opens what Hostless 0.4 has sealed.
+// TestTakesOverKeysVault opens a vault of Hostless 0.4.
 func TestTakesOverKeysVault(t *testing.T) {
 	h := newHome(t)
 	master := strings.Repeat("5a", 32)
@@ -304,7 +305,7 @@ func TestTakesOverKeysVault(t *testing.T) {
 	}
 }
 
-// TestLockForgetsReferences has no vault at all.
+// TestLockForgetsReferences: Lock works without a vault.
 func TestLockForgetsReferences(t *testing.T) {
 	h := newHome(t)
 	h.storage = config.StorageFile

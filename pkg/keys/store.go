@@ -16,19 +16,18 @@ import (
 	"github.com/hostless/hostless/pkg/secret"
 )
 
-// Config is what a Store needs.
+// Config configures a Store.
 type Config struct {
 	Path     string              // keys.env; required
-	Vault    *vault.Vault        // sealed keys; none when nil
-	Resolver *reference.Resolver // of references; those fail without it
+	Vault    *vault.Vault        // sealed keys; nil means no vault
+	Resolver *reference.Resolver // resolves references; without it they fail
 	Storage  func() string       // the setting key-storage; config.StorageAuto when nil
 	Now      func() time.Time    // time.Now when nil
 	Logger   *slog.Logger        // discards when nil
 }
 
-// Store keeps provider keys: in the vault, or in keys.env. It is safe for
-// concurrent use. What it reads from keys.env follows edits by hand: within a
-// second on use, at once on Reload.
+// Store stores provider keys, in the vault or in keys.env. It is safe for concurrent use.
+// Manual edits of keys.env take effect within a second, or at once with Reload.
 type Store struct {
 	file     *file
 	vault    *vault.Vault
@@ -37,14 +36,14 @@ type Store struct {
 	log      *slog.Logger
 
 	mu         sync.Mutex
-	locked     bool  // by Lock: references are not resolved
-	noKeychain error // why storage auto found no keychain; it is tried once
+	locked     bool  // set by Lock: references are not resolved
+	noKeychain error // why the storage auto found no keychain, which is tried once
 
-	changing sync.Mutex // held over a change that concerns both storages
+	changing sync.Mutex // held during a change of both storages
 }
 
-// New makes a store and reads keys.env. Lines that cannot be used are reported by
-// warnings. The vault is the caller's: it is neither opened nor closed here.
+// New returns a store and reads keys.env. Invalid lines are reported in warnings. The
+// caller owns the vault and must open and close it.
 func New(cfg Config) (s *Store, warnings []string, err error) {
 	if cfg.Path == "" {
 		return nil, nil, errors.New("key store needs a path")
@@ -67,8 +66,8 @@ func New(cfg Config) (s *Store, warnings []string, err error) {
 	return s, warnings, err
 }
 
-// Reload reads both files again and reports what in them cannot be used. On an
-// error the keys known before stay in use.
+// Reload reads both files again and reports what cannot be used. On an error the known
+// keys stay in use.
 func (s *Store) Reload() (warnings []string, err error) {
 	warnings, err = s.file.reload()
 	if s.vault != nil {
@@ -78,9 +77,9 @@ func (s *Store) Reload() (warnings []string, err error) {
 	return warnings, err
 }
 
-// Get finds the first of a provider's keys that can be used, resolved. None is
-// fault.Unconfigured with the command that adds one; keys that a locked vault
-// holds, or that cannot be resolved, are fault.Locked.
+// Get returns the first usable key of a provider, resolved. Without a key the error is
+// fault.Unconfigured with the command that adds one. If the keys are in a locked vault or
+// cannot be resolved, the error is fault.Locked.
 func (s *Store) Get(ctx context.Context, provider string) (Entry, error) {
 	if e, ok := s.plain(provider); ok {
 		return e, nil
@@ -92,8 +91,8 @@ func (s *Store) Get(ctx context.Context, provider string) (Entry, error) {
 	return all[0], nil
 }
 
-// plain gives the key without a label where it is in the file alone and is no
-// reference: the common case, on the way of each request.
+// plain returns the key without a label if it is only in the file and not a reference.
+// This is the common case in every request.
 func (s *Store) plain(provider string) (Entry, bool) {
 	if s.vault != nil && s.vault.Holds(provider) {
 		return Entry{}, false
@@ -102,8 +101,8 @@ func (s *Store) plain(provider string) (Entry, bool) {
 	return e, ok && e.Reference == ""
 }
 
-// Count is how many entries a provider has, as far as is known without opening
-// anything: cheap enough for each request.
+// Count returns the number of a provider's entries without opening anything, so it is
+// cheap enough for every request.
 func (s *Store) Count(provider string) int {
 	n := s.file.count(provider)
 	if s.vault != nil {
@@ -112,8 +111,8 @@ func (s *Store) Count(provider string) int {
 	return n
 }
 
-// All gives a provider's keys that can be used now, resolved, by label: at least
-// one, or the error that Get gives.
+// All returns the usable keys of a provider, resolved and sorted by label: at least one,
+// or the error of Get.
 func (s *Store) All(ctx context.Context, provider string) ([]Entry, error) {
 	found := map[entryID]Entry{}
 	for k, e := range s.file.known() {
@@ -157,7 +156,7 @@ func (s *Store) All(ctx context.Context, provider string) ([]Entry, error) {
 	}
 }
 
-// resolve gives the key of a reference.
+// resolve returns the key for a reference.
 func (s *Store) resolve(ctx context.Context, e Entry) (secret.String, error) {
 	s.mu.Lock()
 	locked := s.locked
@@ -189,9 +188,9 @@ func (e Entry) item() vault.Item {
 	}
 }
 
-// List gives all entries by provider and label, references unresolved, sealed
-// keys left out. Locked says that sealed keys cannot be had now. An error means
-// that the entries are not all known.
+// List returns all entries sorted by provider and label, without resolving references and
+// without sealed keys. locked reports that the vault is locked. An error means that some
+// entries are unknown.
 func (s *Store) List(context.Context) (entries []Entry, locked bool, err error) {
 	all := map[entryID]Entry{}
 	for k, e := range s.file.known() {
@@ -215,7 +214,7 @@ func (s *Store) List(context.Context) (entries []Entry, locked bool, err error) 
 	return entries, locked, nil
 }
 
-// Find gives one entry as List does; ok is false where there is none.
+// Find returns one entry as List does. ok is false if it does not exist.
 func (s *Store) Find(ctx context.Context, provider, label string) (e Entry, ok bool, err error) {
 	entries, _, err := s.List(ctx)
 	i := slices.IndexFunc(entries, func(e Entry) bool { return e.Provider == provider && e.Label == label })
@@ -225,8 +224,8 @@ func (s *Store) Find(ctx context.Context, provider, label string) (e Entry, ok b
 	return entries[i], true, err
 }
 
-// Key gives the stored key of one entry, where it has one. A locked vault is
-// fault.Locked.
+// Key returns the stored key of an entry, if it has one. If the vault is locked, the
+// error is fault.Locked.
 func (s *Store) Key(ctx context.Context, provider, label string) (secret.String, error) {
 	if s.vault != nil {
 		items, err := s.vault.Get(ctx, provider)
@@ -242,10 +241,10 @@ func (s *Store) Key(ctx context.Context, provider, label string) (secret.String,
 	return s.file.known()[entryID{provider, label}].Key, nil
 }
 
-// Put stores an entry in place of an earlier one with its provider and label and
-// returns it as it was stored. It is on disk when Put returns. White space around
-// a key is trimmed; what no key or base URL can hold is fault.Invalid. The note,
-// where there is one, says why the key is where it is.
+// Put stores an entry, replacing one with the same provider and label, and returns it as
+// stored. When it returns, the entry is on disk. White space around a key is trimmed; an
+// invalid key or base URL is a fault.Invalid. If note is not empty, it says why the key
+// is stored where it is.
 func (s *Store) Put(ctx context.Context, e Entry) (stored Entry, note string, err error) {
 	if e, err = e.clean(); err != nil {
 		return Entry{}, "", err
@@ -263,7 +262,7 @@ func (s *Store) Put(ctx context.Context, e Entry) (stored Entry, note string, er
 	return e, note, err
 }
 
-// place chooses where an entry is stored. Without a key there is nothing to seal.
+// place chooses the storage of an entry. An entry without a key needs no sealing.
 func (s *Store) place(ctx context.Context, e Entry) (storage, note string, err error) {
 	mode := s.storage()
 	if s.vault == nil || mode == config.StorageFile || e.Key.IsZero() && e.Reference == "" {
@@ -290,10 +289,10 @@ func (s *Store) place(ctx context.Context, e Entry) (storage, note string, err e
 }
 
 func plainNote(err error) string {
-	return fmt.Sprintf("the key is in keys.env, readable by you alone and not sealed: %v", err)
+	return fmt.Sprintf("the key is in keys.env, readable only by you but not encrypted: %v", err)
 }
 
-// noKeychainFault is what a person gets who wants a keychain that there is not.
+// noKeychainFault is the error if the storage is keychain but there is no keychain.
 func noKeychainFault(err error) error {
 	var k *vault.KeychainError
 	if !errors.As(err, &k) {
@@ -306,7 +305,7 @@ func noKeychainFault(err error) error {
 	return &fault.Error{Kind: fault.Locked, Message: k.Error(), Next: next, Code: "no_keychain", Err: err}
 }
 
-// toVault seals an entry and takes it out of the file.
+// toVault seals an entry and removes it from the file.
 func (s *Store) toVault(ctx context.Context, e Entry) error {
 	if err := s.vault.Put(ctx, e.item()); err != nil {
 		return err
@@ -314,8 +313,8 @@ func (s *Store) toVault(ctx context.Context, e Entry) error {
 	return s.dropFromFile(e.id())
 }
 
-// toFile writes an entry to the file and takes it out of the vault, where it
-// would be found first.
+// toFile writes an entry to the file and removes it from the vault, which is searched
+// first.
 func (s *Store) toFile(ctx context.Context, e Entry) error {
 	if err := s.file.change(func(f envFile) envFile { return f.put(e) }); err != nil || s.vault == nil {
 		return err
@@ -337,8 +336,8 @@ func (s *Store) dropFromFile(ids ...entryID) error {
 	})
 }
 
-// Delete removes a provider's entry with a label, or with AllLabels all of them.
-// None is fault.NotFound.
+// Delete removes the entry of a provider with the label, or all of them with AllLabels.
+// If there is none, the error is fault.NotFound.
 func (s *Store) Delete(ctx context.Context, provider, label string) error {
 	s.changing.Lock()
 	defer s.changing.Unlock()
@@ -378,5 +377,5 @@ func (s *Store) Delete(ctx context.Context, provider, label string) error {
 	return err
 }
 
-// AllLabels, as a label, stands for all keys of a provider.
+// AllLabels as a label means all keys of a provider.
 const AllLabels = "*"

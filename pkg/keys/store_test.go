@@ -130,8 +130,8 @@ func TestRuinedFileIsKeptAside(t *testing.T) {
 	}
 }
 
-// TestGarbageLine has a crash, or another program, leave what is no text in the
-// file: the other lines are in use, and the file as it was is kept.
+// TestGarbageLine: if a crash or another program leaves binary data in the file, the
+// other lines stay in use and a copy of the file is kept.
 func TestGarbageLine(t *testing.T) {
 	for _, garbage := range []string{"\x00\x00\x00\x00", "\xff\xfe garbage", "HOSTLESS_KEY_B=\xff", "HOSTLESS_KEY_B=x\x00y"} {
 		text := "# mine\nHOSTLESS_KEY_A=1\n" + garbage + "\nHOSTLESS_KEY_C=3\n"
@@ -187,7 +187,7 @@ func TestPutRefuses(t *testing.T) {
 		}
 	}
 	if _, err := os.Stat(path); !os.IsNotExist(err) {
-		t.Error("a refused key made a file")
+		t.Error("a refused key created a file")
 	}
 }
 
@@ -196,7 +196,7 @@ func TestFollowsEditsByHand(t *testing.T) {
 	s, path, _ := newStore(t, "HOSTLESS_KEY_A=1\n", func() time.Time { return now })
 	os.WriteFile(path, []byte("HOSTLESS_KEY_A=22\nHOSTLESS_KEY_B=3\n"), 0o600)
 	if e, _ := s.Get(t.Context(), "a"); e.Key.Reveal() != "1" {
-		t.Errorf("within a second the file is not looked at, yet the key is %q", e.Key.Reveal())
+		t.Errorf("within a second the file must not be read, but the key is %q", e.Key.Reveal())
 	}
 	now = now.Add(time.Second)
 	if e, _ := s.Get(t.Context(), "a"); e.Key.Reveal() != "22" {
@@ -214,7 +214,7 @@ func TestFollowsEditsByHand(t *testing.T) {
 	now = now.Add(time.Second)
 	s.Get(t.Context(), "a")
 	if info, _ := os.Stat(path); info.Mode().Perm() != 0o600 {
-		t.Errorf("opened to others, and left so: %v", info.Mode())
+		t.Errorf("readable by others, and not corrected: %v", info.Mode())
 	}
 	os.Remove(path)
 	now = now.Add(time.Second)
@@ -223,7 +223,7 @@ func TestFollowsEditsByHand(t *testing.T) {
 	}
 }
 
-// TestRuinedWhileRunning has an edit by hand go wrong: the keys in use stay so.
+// TestRuinedWhileRunning: if a manual edit breaks the file, the keys stay in use.
 func TestRuinedWhileRunning(t *testing.T) {
 	now := time.Now()
 	s, path, _ := newStore(t, "# mine\nHOSTLESS_KEY_A=1\nHOSTLESS_BASE_URL_A=https://a.example/v1\n", func() time.Time { return now })
@@ -288,7 +288,7 @@ func TestConcurrentPuts(t *testing.T) {
 	}
 }
 
-// BenchmarkGet is on the way of each request of the gateway.
+// BenchmarkGet measures what each request of the gateway does.
 func BenchmarkGet(b *testing.B) {
 	path := filepath.Join(b.TempDir(), "keys.env")
 	os.WriteFile(path, []byte("HOSTLESS_KEY_OPENAI=sk-0123456789\nHOSTLESS_KEY_GROQ=gsk-0123456789\n"), 0o600)

@@ -31,7 +31,7 @@ func (l *Logins) load() (warnings []string, err error) {
 		return nil, fmt.Errorf("read logins: %w", err)
 	}
 	if opened {
-		warnings = append(warnings, l.cfg.Path+" was readable by others and has been closed")
+		warnings = append(warnings, l.cfg.Path+" was readable by others; its permissions have been corrected")
 	}
 	var f file
 	if bad := json.Unmarshal(data, &f); bad != nil || f.Version != 1 {

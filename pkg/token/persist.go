@@ -145,7 +145,7 @@ func (s *Store) load() (warnings []string, err error) {
 		return nil, fmt.Errorf("read tokens: %w", err)
 	}
 	if opened {
-		warnings = append(warnings, s.path+" was readable by others and has been closed")
+		warnings = append(warnings, s.path+" was readable by others; its permissions have been corrected")
 	}
 	plain, bad := s.unseal(data)
 	if fault.Is(bad, fault.Locked) {

@@ -309,7 +309,7 @@ func silentService(t *testing.T, token string) {
 	if status != 503 || !strings.Contains(text, "hostless unlock") || took > 5*time.Second {
 		t.Errorf("a request while the keychain says nothing: %d after %s, %s", status, took, text)
 	}
-	eventually(t, "the keychain was given up", func() bool { return strings.Contains(must(t, "status"), "did not answer within") })
+	eventually(t, "the keychain was given up", func() bool { return strings.Contains(must(t, "status"), "did not respond within") })
 	wantLocked(t, token, "once it was given up")
 }
 

@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// failure is what went wrong with a program, in words that hold none of its output.
+// failure describes a failed program without any of its output.
 type failure struct {
 	program string
 	what    string
@@ -21,16 +21,16 @@ type failure struct {
 
 func (f *failure) Error() string { return f.program + " " + f.what }
 
-// execute runs a program without a shell and gives its standard output. It has
-// no terminal and an empty standard input, so that one that would ask a question
-// fails; after limit it is killed with all that it started.
+// execute runs a program without a shell and returns its standard output. The program has
+// no terminal and an empty standard input, so it fails if it asks for anything. After
+// limit it is killed with its descendants.
 func execute(argv, environ []string, limit time.Duration) (string, error) {
 	program := filepath.Base(argv[0])
 	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()
 	path, err := lookPath(argv[0], environ)
 	if err != nil {
-		return "", &failure{program, "is not in the daemon's PATH"}
+		return "", &failure{program, "was not found in the daemon's PATH"}
 	}
 	cmd := exec.CommandContext(ctx, path, argv[1:]...)
 	cmd.Args[0] = argv[0]
@@ -47,23 +47,23 @@ func execute(argv, environ []string, limit time.Duration) (string, error) {
 	case out.overflow:
 		return "", &failure{program, fmt.Sprintf("printed more than %d bytes", maxOutput)}
 	case ctx.Err() != nil:
-		return "", &failure{program, fmt.Sprintf("did not answer within %s", limit)}
-	case err == nil || errors.Is(err, exec.ErrWaitDelay): // a child of its own holds the pipe
+		return "", &failure{program, fmt.Sprintf("did not finish within %s", limit)}
+	case err == nil || errors.Is(err, exec.ErrWaitDelay): // a child process still holds the pipe
 		return out.text.String(), nil
 	case errors.As(err, &exit) && exit.Exited():
-		return "", &failure{program, fmt.Sprintf("ended with exit status %d", exit.ExitCode())}
+		return "", &failure{program, fmt.Sprintf("exited with status %d", exit.ExitCode())}
 	case errors.As(err, &exit):
-		return "", &failure{program, "was ended by a signal"}
+		return "", &failure{program, "was killed by a signal"}
 	}
 	return "", &failure{program, "cannot be run"}
 }
 
-// maxOutput bounds what a program may print.
+// maxOutput is the maximum output of a program in bytes.
 const maxOutput = 64 << 10
 
-// output keeps what a program prints, and has it ended when it is too much.
+// output collects a program's output and kills the program if there is too much.
 type output struct {
-	text     bytes.Buffer // not embedded: its ReadFrom would go round Write
+	text     bytes.Buffer // not embedded: its ReadFrom would bypass Write
 	full     func()
 	overflow bool
 }
@@ -77,7 +77,7 @@ func (o *output) Write(p []byte) (int, error) {
 	return o.text.Write(p)
 }
 
-// lookPath finds a program in the PATH that the programs get.
+// lookPath finds a program in the PATH of environ.
 func lookPath(name string, environ []string) (string, error) {
 	if strings.ContainsRune(name, '/') {
 		return exec.LookPath(name)
@@ -97,7 +97,7 @@ func lookPath(name string, environ []string) (string, error) {
 	return "", exec.ErrNotFound
 }
 
-// withoutOurs drops what the service manager gave the daemon alone.
+// withoutOurs removes the variables that the service manager set for the daemon only.
 func withoutOurs(environ []string) (out []string) {
 	for _, kv := range environ {
 		switch name, _, _ := strings.Cut(kv, "="); name {
@@ -109,8 +109,8 @@ func withoutOurs(environ []string) (out []string) {
 	return out
 }
 
-// bitwarden gives the command that reads a field of an item: of the fields that bw
-// knows by name directly, of one of a person's own out of the item.
+// bitwarden returns the command that reads a field of an item. The standard fields have a
+// command of their own; custom fields are picked from the whole item.
 func bitwarden(id, field string) (argv []string, pick func(string) (string, error)) {
 	switch field {
 	case "password", "username", "notes", "totp", "uri":

@@ -1,9 +1,8 @@
-// Package reference owns keys that are held elsewhere: what a reference such as
-// op://vault/item/field means, the programs that resolve it, and the values that
-// were resolved, in memory alone.
+// Package reference owns keys that are held elsewhere: the syntax of references such as
+// op://vault/item/field, the programs that resolve them, and the resolved values, which
+// are only in memory.
 //
-// Where a reference is stored, and what its key is used for, is left to packages
-// keys and gateway.
+// Package keys stores references; package gateway uses the keys.
 package reference
 
 import (
@@ -16,20 +15,20 @@ import (
 	"github.com/hostless/hostless/pkg/fault"
 )
 
-// Forms are the references that there are, for help and errors.
+// Forms lists the valid references, for help and errors.
 const Forms = "op://VAULT/ITEM/FIELD, bw://ID/FIELD, pass://PATH, keyring://SERVICE/ACCOUNT, env://NAME, file:///PATH or cmd://NAME"
 
-// Reference is a reference that has been read. Its zero value is none.
+// Reference is a parsed reference. The zero value is no reference.
 type Reference struct {
 	scheme string
-	parts  []string // what the scheme's program needs
+	parts  []string // arguments for the scheme's program
 	text   string
 }
 
-// String is the reference as it was written.
+// String returns the reference as it was written.
 func (r Reference) String() string { return r.text }
 
-// Command is the NAME of a cmd:// reference, else "".
+// Command returns the NAME of a cmd:// reference, or else "".
 func (r Reference) Command() string {
 	if r.scheme != "cmd" {
 		return ""
@@ -37,7 +36,7 @@ func (r Reference) Command() string {
 	return r.parts[0]
 }
 
-// maxText bounds a reference.
+// maxText is the maximum length of a reference.
 const maxText = 512
 
 var (
@@ -45,7 +44,7 @@ var (
 	commandName = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,63}$`)
 )
 
-// ValidCommand says whether a name can be that of a declared command.
+// ValidCommand returns an error unless name is valid for a declared command.
 func ValidCommand(name string) error {
 	if commandName.MatchString(name) {
 		return nil
@@ -53,7 +52,7 @@ func ValidCommand(name string) error {
 	return &fault.Error{Kind: fault.Invalid, Message: "a command's name must be lower-case letters, digits, - and _", Param: "name"}
 }
 
-// Parse reads a reference. A bad one is fault.Invalid and names the forms.
+// Parse parses a reference. The error is fault.Invalid and lists the valid forms.
 func Parse(text string) (Reference, error) {
 	bad := func(why string) (Reference, error) {
 		return Reference{}, &fault.Error{Kind: fault.Invalid, Message: "the reference " + why + ": it is " + Forms, Param: "reference"}
@@ -63,7 +62,7 @@ func Parse(text string) (Reference, error) {
 		return bad("has no scheme")
 	}
 	if len(text) > maxText || strings.ContainsFunc(text, unicode.IsControl) {
-		return bad("is too long or holds control characters")
+		return bad("is too long or contains control characters")
 	}
 	ref := Reference{scheme: scheme, text: text}
 	segments := strings.Split(rest, "/")
@@ -75,19 +74,19 @@ func Parse(text string) (Reference, error) {
 	switch scheme {
 	case "op":
 		if len(segments) < 3 || len(segments) > 4 {
-			return bad("does not name vault, item and field")
+			return bad("does not name a vault, item and field")
 		}
 		ref.parts = []string{text}
 	case "bw":
 		if len(segments) != 2 {
-			return bad("does not name id and field")
+			return bad("does not name an id and field")
 		}
 		ref.parts = segments
 	case "pass":
 		ref.parts = []string{rest}
 	case "keyring":
 		if len(segments) != 2 {
-			return bad("does not name service and account")
+			return bad("does not name a service and account")
 		}
 		ref.parts = segments
 	case "env":

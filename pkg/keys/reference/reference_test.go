@@ -31,7 +31,8 @@ func TestParse(t *testing.T) {
 	}
 }
 
-// programs makes a folder of shell scripts and gives a PATH with it.
+// programs creates a directory of shell scripts and returns an environment with it in
+// PATH.
 func programs(t *testing.T, scripts map[string]string) []string {
 	t.Helper()
 	dir := t.TempDir()
@@ -52,7 +53,7 @@ func mustParse(t *testing.T, text string) reference.Reference {
 	return ref
 }
 
-// TestPrograms runs stand-ins for the password managers, good ones and bad ones.
+// TestPrograms runs stand-ins for the password managers, working and failing ones.
 func TestPrograms(t *testing.T) {
 	const canary = "sk-canary-0123456789"
 	env := programs(t, map[string]string{
@@ -89,8 +90,8 @@ func TestPrograms(t *testing.T) {
 		}
 	}
 	for text, want := range map[string]string{
-		"bw://2/password": "bw ended with exit status 7", "bw://1/other": "no field", "op://v/i/g": "op ended with exit status 1",
-		"cmd://huge": "huge printed more than", "cmd://asks": "asks ended with exit status", "cmd://reads": "reads ended with exit status 4",
+		"bw://2/password": "bw exited with status 7", "bw://1/other": "no field", "op://v/i/g": "op exited with status 1",
+		"cmd://huge": "huge printed more than", "cmd://asks": "asks exited with status", "cmd://reads": "reads exited with status 4",
 		"cmd://two": "more than one line", "cmd://none": "gave nothing", "cmd://absent": "PATH", "cmd://undeclared": "declared",
 		"env://NOT_SET": "no such variable",
 	} {
@@ -104,8 +105,8 @@ func TestPrograms(t *testing.T) {
 	}
 }
 
-// TestSlowProgram never answers. A caller that leaves is not held, and the program
-// is ended.
+// TestSlowProgram: a program never finishes. A caller whose context ends is released, and
+// the program is killed after the limit.
 func TestSlowProgram(t *testing.T) {
 	pid := filepath.Join(t.TempDir(), "pid")
 	r := reference.New(reference.Config{
@@ -116,8 +117,8 @@ func TestSlowProgram(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
 	ref := mustParse(t, "cmd://slow")
-	if _, err := r.Resolve(ctx, ref); !fault.Is(err, fault.Locked) || !strings.Contains(err.Error(), "has not answered yet") {
-		t.Errorf("a caller that leaves: %v", err)
+	if _, err := r.Resolve(ctx, ref); !fault.Is(err, fault.Locked) || !strings.Contains(err.Error(), "has not finished yet") {
+		t.Errorf("a canceled caller: %v", err)
 	}
 	start := time.Now()
 	if _, err := r.Resolve(t.Context(), ref); !fault.Is(err, fault.Locked) || !strings.Contains(err.Error(), "within 5s") {
@@ -126,7 +127,7 @@ func TestSlowProgram(t *testing.T) {
 	if took := time.Since(start); took > 30*time.Second {
 		t.Errorf("it took %s", took)
 	}
-	// Failed just now: no second program runs.
+	// It has just failed: no second program is started.
 	before, _ := os.ReadFile(pid)
 	r.Resolve(t.Context(), ref)
 	if after, _ := os.ReadFile(pid); string(after) != string(before) {
@@ -134,7 +135,7 @@ func TestSlowProgram(t *testing.T) {
 	}
 }
 
-// TestCache has a value renewed in the background, and kept where that fails.
+// TestCache: a value is refreshed in the background, and stays valid if that fails.
 func TestCache(t *testing.T) {
 	dir := t.TempDir()
 	write := func(name, text string) {
@@ -156,14 +157,14 @@ func TestCache(t *testing.T) {
 		if key, err := r.Resolve(t.Context(), ref); err != nil || key.Reveal() != want {
 			t.Errorf("got %q, %v; want %q", key.Reveal(), err, want)
 		}
-		r.Close() // what runs in the background
+		r.Close() // waits for the background refresh
 	}
 	write("value", "one")
 	get("one")
 	write("value", "two")
 	get("one")
 	now = now.Add(2 * time.Minute)
-	get("one") // and asks again
+	get("one") // starts the next refresh
 	get("two")
 	os.Remove(filepath.Join(dir, "value"))
 	now = now.Add(2 * time.Minute)

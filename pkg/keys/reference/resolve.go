@@ -16,53 +16,52 @@ import (
 	"github.com/hostless/hostless/pkg/secret"
 )
 
-// How long values and failures are kept, and programs may run.
+// How long values and failures are cached, and programs may run.
 const (
-	defaultTTL  = 10 * time.Minute // then the value is renewed in the background
-	failureTTL  = 5 * time.Second  // no program is started for each request
+	defaultTTL  = 10 * time.Minute // then the value is refreshed in the background
+	failureTTL  = 5 * time.Second  // avoids starting a program for each request
 	managerTime = 10 * time.Second // op, bw, pass and the keychain
 	commandTime = 5 * time.Second  // a declared command
 	maxValue    = 16 << 10
 )
 
-// Command is a program that a person has declared for cmd:// references.
+// Command is a program that the user has declared for cmd:// references.
 type Command struct {
-	Argv     []string // no shell reads it
+	Argv     []string // program and arguments, run without a shell
 	CacheTTL time.Duration
 }
 
-// Config is what New needs. All but Commands and Keychain have defaults.
+// Config configures a Resolver. All fields except Commands and Keychain have defaults.
 type Config struct {
-	// Commands finds a declared command.
+	// Commands returns a declared command.
 	Commands func(name string) (Command, bool)
 	// Keychain reads an item of the OS keychain.
 	Keychain func(ctx context.Context, service, account string) (secret.String, error)
-	Environ  []string // of the programs, and of env://; os.Environ() when nil
+	Environ  []string // environment of the programs and for env://; os.Environ() when nil
 	Now      func() time.Time
 	Logger   *slog.Logger
 }
 
-// Resolver resolves references and keeps what they gave. It is safe for
-// concurrent use.
+// Resolver resolves references and caches their values. It is safe for concurrent use.
 type Resolver struct {
 	cfg  Config
 	work sync.WaitGroup
 
 	mu     sync.Mutex
 	values map[string]*value
-	epoch  int // counts Forget: what was started before is not kept
+	epoch  int // incremented by Forget, so that results of earlier programs are dropped
 }
 
-// value is what a reference gave, or is about to give.
+// value is the cached result of a reference.
 type value struct {
 	key      secret.String
 	err      error
 	until    time.Time
 	resolved bool
-	running  chan struct{} // closed when the run under way ends; nil without one
+	running  chan struct{} // closed when the running program ends; nil if none is running
 }
 
-// New makes a Resolver.
+// New returns a Resolver.
 func New(cfg Config) *Resolver {
 	if cfg.Environ == nil {
 		cfg.Environ = os.Environ()
@@ -76,13 +75,13 @@ func New(cfg Config) *Resolver {
 	return &Resolver{cfg: cfg, values: map[string]*value{}}
 }
 
-// Resolve gives the key that a reference stands for. A value that is known is
-// given at once, and renewed in the background when it is old; else a program runs
-// and is waited for until ctx ends. What cannot be resolved is fault.Locked and
-// names the reference and the program, never what that printed.
+// Resolve returns the key for a reference. A cached value is returned at once, and
+// refreshed in the background when it is old; otherwise Resolve runs a program and waits
+// for it until ctx ends. The error is fault.Locked. It names the reference and the
+// program, but never includes the program's output.
 func (r *Resolver) Resolve(ctx context.Context, ref Reference) (secret.String, error) {
 	switch ref.scheme {
-	case "env", "file": // no slower than the cache, and never old
+	case "env", "file": // as fast as the cache, and always current
 		key, err := r.read(ref)
 		return key, describe(ref, err)
 	}
@@ -108,14 +107,14 @@ func (r *Resolver) Resolve(ctx context.Context, ref Reference) (secret.String, e
 	select {
 	case <-running:
 	case <-ctx.Done():
-		return secret.String{}, describe(ref, &failure{program: programOf(ref), what: "has not answered yet"})
+		return secret.String{}, describe(ref, &failure{program: programOf(ref), what: "has not finished yet"})
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return v.key, v.err
 }
 
-// start runs the reference's program; r.mu is held.
+// start runs the reference's program. r.mu must be held.
 func (r *Resolver) start(ref Reference, v *value) {
 	running := make(chan struct{})
 	v.running = running
@@ -127,8 +126,8 @@ func (r *Resolver) start(ref Reference, v *value) {
 		defer close(running)
 		v.running = nil
 		switch {
-		case r.epoch != epoch: // forgotten meanwhile
-			v.err = describe(ref, errors.New("the keys were locked meanwhile"))
+		case r.epoch != epoch: // Forget was called in the meantime
+			v.err = describe(ref, errors.New("the keys were locked in the meantime"))
 		case err == nil:
 			v.key, v.err, v.resolved, v.until = key, nil, true, r.cfg.Now().Add(ttl)
 		default:
@@ -138,7 +137,7 @@ func (r *Resolver) start(ref Reference, v *value) {
 	})
 }
 
-// run resolves a reference by what it takes.
+// run resolves a reference.
 func (r *Resolver) run(ref Reference) (key secret.String, ttl time.Duration, err error) {
 	limit, argv, ttl := managerTime, []string(nil), defaultTTL
 	pick := func(out string) (string, error) { return out, nil }
@@ -156,7 +155,7 @@ func (r *Resolver) run(ref Reference) (key secret.String, ttl time.Duration, err
 	case "cmd":
 		c, ok := r.cfg.Commands(ref.parts[0])
 		if !ok {
-			return key, 0, errors.New("no command of this name is declared")
+			return key, 0, errors.New("no command with this name is declared")
 		}
 		limit, argv = commandTime, c.Argv
 		if c.CacheTTL > 0 {
@@ -181,7 +180,7 @@ func (r *Resolver) run(ref Reference) (key secret.String, ttl time.Duration, err
 	return key, ttl, err
 }
 
-// read resolves what needs no program.
+// read resolves references that need no program.
 func (r *Resolver) read(ref Reference) (secret.String, error) {
 	if ref.scheme == "env" {
 		for _, kv := range r.cfg.Environ {
@@ -195,7 +194,7 @@ func (r *Resolver) read(ref Reference) (secret.String, error) {
 	if err != nil {
 		var e syscall.Errno
 		if errors.As(err, &e) {
-			err = e // the path is named already
+			err = e // err names the path already
 		}
 		return secret.String{}, fmt.Errorf("the file cannot be opened: %w", err)
 	}
@@ -211,7 +210,7 @@ func (r *Resolver) read(ref Reference) (secret.String, error) {
 	case !known || int(owner.Uid) != os.Geteuid() && owner.Uid != 0:
 		return secret.String{}, errors.New("the file belongs to another user")
 	case info.Mode().Perm()&0o077 != 0 && int(owner.Uid) == os.Geteuid():
-		return secret.String{}, errors.New("other users can read the file: chmod 600 it")
+		return secret.String{}, errors.New("other users can read the file: run chmod 600 on it")
 	case info.Mode().Perm()&0o007 != 0:
 		return secret.String{}, errors.New("all users can read the file")
 	case info.Size() > maxValue:
@@ -225,21 +224,21 @@ func (r *Resolver) read(ref Reference) (secret.String, error) {
 	return clean(string(text[:n]), "the file")
 }
 
-// clean makes a key of what was given.
+// clean validates the output as a key.
 func clean(text, who string) (secret.String, error) {
 	text = strings.TrimSpace(text)
 	switch {
 	case text == "":
 		return secret.String{}, &failure{program: who, what: "gave nothing"}
 	case len(text) > maxValue:
-		return secret.String{}, &failure{program: who, what: fmt.Sprintf("gave more than %d bytes", maxValue)}
+		return secret.String{}, &failure{program: who, what: fmt.Sprintf("returned more than %d bytes", maxValue)}
 	case strings.ContainsFunc(text, func(c rune) bool { return unicode.IsControl(c) || c > unicode.MaxASCII }):
-		return secret.String{}, &failure{program: who, what: "gave more than one line, or what is no key"}
+		return secret.String{}, &failure{program: who, what: "returned more than one line, or something that is not a key"}
 	}
 	return secret.New(text), nil
 }
 
-// Forget drops all values and reports how many there were.
+// Forget drops all cached values and returns their number.
 func (r *Resolver) Forget() (n int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -253,10 +252,10 @@ func (r *Resolver) Forget() (n int) {
 	return n
 }
 
-// Close waits for the programs that run.
+// Close waits for running programs.
 func (r *Resolver) Close() { r.work.Wait() }
 
-// describe makes a failure public.
+// describe converts a failure into a public error.
 func describe(ref Reference, err error) error {
 	if err == nil {
 		return nil
@@ -270,7 +269,7 @@ func describe(ref Reference, err error) error {
 	}
 }
 
-// programOf names who resolves a reference.
+// programOf names the program that resolves a reference.
 func programOf(ref Reference) string {
 	switch ref.scheme {
 	case "keyring":

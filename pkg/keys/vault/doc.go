@@ -1,9 +1,7 @@
-// Package vault owns provider keys that are sealed at rest: vault.json, and the
-// key-encryption key (KEK) that opens it. The KEK is kept in the operating
-// system's keychain, given to the service as a credential, or derived from a
-// passphrase.
+// Package vault owns the sealed provider keys: vault.json, and the key-encryption key
+// (KEK) that opens it. The KEK is in the operating system's keychain, in a credential of
+// the service, or derived from a passphrase.
 //
-// The keychain is asked in a helper process, so that a prompt that nobody answers
-// holds up nothing else. Keys that are not sealed, and what a key is used for, are
-// left to packages keys and gateway.
+// A helper process accesses the keychain, so that an unanswered prompt blocks nothing
+// else. Packages keys and gateway own unsealed keys and the use of keys.
 package vault

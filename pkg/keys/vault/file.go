@@ -18,42 +18,42 @@ import (
 	"github.com/hostless/hostless/pkg/secret"
 )
 
-// fileVersion is the form of vault.json.
+// fileVersion is the version of the format of vault.json.
 const fileVersion = 1
 
-// Item is one entry of the vault: a provider's key, or the reference to one, with
-// all that decides where the key goes.
+// Item is one entry of the vault: a provider's key, or a reference to one, with
+// everything that determines where the key is sent.
 type Item struct {
 	Provider     string
-	Label        string // tells several keys of a provider apart; "" is the first
+	Label        string // distinguishes several keys of a provider; "" for the first
 	BaseURL      string
 	Dialect      string
 	AllowPrivate bool
-	Reference    string        // where the key is held instead, as in op://vault/item/field
-	Hint         string        // what may be shown of the key
+	Reference    string        // the place that holds the key, as in op://vault/item/field
+	Hint         string        // the part of the key that may be shown
 	Key          secret.String // empty while the vault is locked, and with a reference
 }
 
-// contents is vault.json. Encoded by encode, it has exactly one form: what differs
-// from it in a byte was not written by Hostless.
+// contents is vault.json. encode writes it in exactly one form, so a file that differs in
+// any byte was not written by Hostless.
 type contents struct {
 	Version int      `json:"version"`
-	ID      []byte   `json:"id"` // random; keeps two vaults under one KEK apart
+	ID      []byte   `json:"id"` // random; distinguishes two vaults with the same KEK
 	KEK     kekInfo  `json:"kek"`
 	Entries []sealed `json:"entries"`
-	MAC     []byte   `json:"mac"` // HMAC-SHA256 of the encoding with this empty
+	MAC     []byte   `json:"mac"` // HMAC-SHA256 of the encoding with an empty MAC
 }
 
-// The sources of a KEK.
+// Sources of a KEK.
 const (
 	fromKeychain   = "keychain"
 	fromCredential = "credential"
 	fromPassphrase = "passphrase"
 )
 
-// kekInfo says where the KEK comes from. Argon2id's parameters are those of
-// RFC 9106; Check is sealed emptiness, by which a wrong KEK is distinguished from a
-// changed file.
+// kekInfo describes the source of the KEK. The parameters for Argon2id are those of RFC
+// 9106. Check is a sealed empty string, which distinguishes a wrong KEK from a modified
+// file.
 type kekInfo struct {
 	Source  string `json:"source"`
 	Salt    []byte `json:"salt,omitempty"`
@@ -63,8 +63,8 @@ type kekInfo struct {
 	Check   []byte `json:"check"`
 }
 
-// sealed is one entry on disk: everything but Sealed is additional data of its
-// sealing.
+// sealed is one entry on disk. All other fields are additional authenticated data of
+// Sealed.
 type sealed struct {
 	Provider     string `json:"provider"`
 	Label        string `json:"label"`
@@ -83,8 +83,9 @@ func (s sealed) item() Item {
 	}
 }
 
-// aad binds a sealed key to all that decides where it goes: the parts with their
-// lengths, so that no two entries share one.
+// aad encodes everything that determines where the key is sent, as additional
+// authenticated data. Each part has its length, so that no two entries have the same
+// encoding.
 func (s sealed) aad() []byte {
 	private := "no"
 	if s.AllowPrivate {
@@ -101,18 +102,18 @@ func lengthPrefixed(parts ...string) (out []byte) {
 	return out
 }
 
-// opener holds the keys that are derived from a KEK for one vault.
+// opener holds the keys derived from a KEK for one vault.
 type opener struct {
 	entries cipher.AEAD
-	files   cipher.AEAD // of Seal and Open
+	files   cipher.AEAD // for Seal and Open
 	mac     []byte
 	kek     []byte
 }
 
-// kekSize is 256 bits.
+// kekSize is the size of a KEK in bytes (256 bits).
 const kekSize = 32
 
-// newOpener derives the keys of one vault from a KEK, by HKDF-SHA256 (RFC 5869).
+// newOpener derives the keys of a vault from a KEK with HKDF-SHA256 (RFC 5869).
 func newOpener(kek, id []byte) (*opener, error) {
 	if len(kek) != kekSize {
 		return nil, fmt.Errorf("the key-encryption key has %d bytes, not %d", len(kek), kekSize)
@@ -145,12 +146,12 @@ func newOpener(kek, id []byte) (*opener, error) {
 
 func seal(a cipher.AEAD, plain, aad []byte) []byte {
 	nonce := make([]byte, a.NonceSize())
-	rand.Read(nonce) // never fails, by its contract
+	rand.Read(nonce) // never fails, as documented
 	return a.Seal(nonce, nonce, plain, aad)
 }
 
-// errSealed is what unseal gives for anything that does not open.
-var errSealed = errors.New("it does not open")
+// errSealed is the error of unseal for anything that cannot be unsealed.
+var errSealed = errors.New("it cannot be decrypted")
 
 func unseal(a cipher.AEAD, data, aad []byte) ([]byte, error) {
 	if len(data) < a.NonceSize() {
@@ -173,7 +174,7 @@ func (c *contents) opens(o *opener) bool {
 	return err == nil
 }
 
-// newContents makes an empty vault.
+// newContents returns an empty vault.
 func newContents(kek []byte, info kekInfo) (*contents, *opener, error) {
 	c := &contents{Version: fileVersion, ID: make([]byte, 16), KEK: info, Entries: []sealed{}}
 	rand.Read(c.ID)
@@ -185,7 +186,7 @@ func newContents(kek []byte, info kekInfo) (*contents, *opener, error) {
 	return c, o, nil
 }
 
-// put seals an item in place of an earlier one with its provider and label.
+// put seals an item, replacing one with the same provider and label.
 func (c *contents) put(o *opener, it Item) {
 	s := sealed{
 		Provider: it.Provider, Label: it.Label, BaseURL: it.BaseURL, Dialect: it.Dialect, AllowPrivate: it.AllowPrivate,
@@ -214,7 +215,7 @@ func (c *contents) clone() *contents {
 	return &next
 }
 
-// encode renders the file, its MAC renewed where there is an opener.
+// encode formats the file. With an opener it computes a new MAC.
 func (c *contents) encode(o *opener) []byte {
 	if o != nil {
 		c.MAC = nil
@@ -233,7 +234,7 @@ func (c *contents) render() []byte {
 	return append(data, '\n')
 }
 
-// intact reports whether the file is as it was last written under this KEK.
+// intact reports whether the file is unchanged since it was written with this KEK.
 func (c *contents) intact(o *opener) bool {
 	probe := *c
 	probe.MAC = nil
@@ -242,11 +243,11 @@ func (c *contents) intact(o *opener) bool {
 	return hmac.Equal(mac.Sum(nil), c.MAC)
 }
 
-// errForm means that a file is no vault at all.
+// errForm means that a file is not a vault.
 var errForm = errors.New("it is not a key vault")
 
-// decode reads a file. canonical is false where the bytes are not those that
-// encode would give: somebody else has written them.
+// decode parses a file. canonical is false if the bytes differ from what encode would
+// write, which means that another program wrote the file.
 func decode(data []byte) (c *contents, canonical bool, err error) {
 	c = &contents{}
 	if err := json.Unmarshal(data, c); err != nil {
@@ -254,7 +255,7 @@ func decode(data []byte) (c *contents, canonical bool, err error) {
 	}
 	switch {
 	case c.Version > fileVersion:
-		return nil, false, fmt.Errorf("it has version %d, which a newer Hostless writes", c.Version)
+		return nil, false, fmt.Errorf("it has version %d, which is from a newer Hostless", c.Version)
 	case c.Version != fileVersion || len(c.ID) == 0:
 		return nil, false, errForm
 	}

@@ -2,14 +2,14 @@ package vault
 
 import "github.com/hostless/hostless/pkg/fault"
 
-// Handover is what a vault knows in memory alone, for a successor of the daemon:
-// it crosses a socket between the two processes and is never written.
+// Handover is the in-memory state of a vault that the daemon passes to its successor over
+// a socket. It is never written to disk.
 type Handover struct {
-	KEK    []byte `json:"kek,omitempty"`    // of an open vault
-	Locked bool   `json:"locked,omitempty"` // a person has locked it
+	KEK    []byte `json:"kek,omitempty"`    // only of an open vault
+	Locked bool   `json:"locked,omitempty"` // locked by the user
 }
 
-// Handover tells what a successor would have to ask a person for.
+// Handover returns the state that the successor could otherwise only get from the user.
 func (v *Vault) Handover() Handover {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -20,9 +20,9 @@ func (v *Vault) Handover() Handover {
 	return h
 }
 
-// Resume takes over from a predecessor, before Open: a vault that was open is
-// open again without asking, one that a person locked stays locked. A KEK that
-// is not this vault's is fault.Locked, and the vault is opened as at any start.
+// Resume restores a predecessor's state. It must be called before Open. An open vault is
+// open again without a prompt; a vault that the user locked stays locked. If the KEK is
+// not this vault's, the error is fault.Locked, and Open works as usual.
 func (v *Vault) Resume(h Handover) error {
 	v.mu.Lock()
 	defer v.mu.Unlock()

@@ -8,7 +8,8 @@ import (
 	"github.com/hostless/hostless/pkg/secret"
 )
 
-// TestHandover has a successor know what only a person could tell it else.
+// TestHandover: a successor gets the state that it could otherwise only get from the
+// user.
 func TestHandover(t *testing.T) {
 	ctx := context.Background()
 	path := filepath.Join(t.TempDir(), "vault.json")

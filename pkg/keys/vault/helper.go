@@ -14,16 +14,17 @@ import (
 	keyring "github.com/zalando/go-keyring"
 )
 
-// helperLife bounds a helper whose daemon has ended: longer than any call waits.
+// helperLife limits the life of a helper whose daemon has exited. It is longer than any
+// call waits.
 const helperLife = 90 * time.Second
 
-// Helper is the helper process: args are what follows HelperArg. It returns the
-// exit code. A secret crosses its standard input and output alone, which are the
-// daemon's pipes.
+// Helper is the main function of the helper process and returns its exit code. args are
+// the arguments after HelperArg. Secrets are only passed over stdin and stdout, which are
+// pipes to the daemon.
 func Helper(args []string, stdin io.Reader, stdout, stderr io.Writer) (code int) {
 	time.AfterFunc(helperLife, func() { os.Exit(exitCode(Broken)) })
 	defer func() {
-		if p := recover(); p != nil { // go-keyring trusts what the service answers
+		if p := recover(); p != nil { // go-keyring does not validate the service's responses
 			fmt.Fprintf(stderr, "panic of type %T", p)
 			code = exitCode(Broken)
 		}
@@ -67,8 +68,8 @@ func exitCode(r Reason) int {
 	return 1
 }
 
-// findBus reports whether there is a session bus at all, and names it in the
-// environment: without one, the D-Bus library would try to start one.
+// findBus reports whether there is a session bus, and sets its address in the
+// environment. Without an address, the D-Bus library would try to start a bus.
 func findBus() bool {
 	if runtime.GOOS != "linux" {
 		return true
@@ -89,8 +90,8 @@ func findBus() bool {
 	return false
 }
 
-// classify finds the reason in an error of go-keyring. Its errors carry no codes
-// but D-Bus names, those of security(1) no more than words.
+// classify determines the reason from an error of go-keyring, whose only codes are D-Bus
+// names. For security(1) there is only the text.
 func classify(err error) Reason {
 	if errors.Is(err, keyring.ErrNotFound) {
 		return Missing

@@ -14,56 +14,56 @@ import (
 	"github.com/hostless/hostless/pkg/secret"
 )
 
-// Keychain keeps short secrets in the operating system's keychain. Each call may
-// last until its context ends: a person may have to answer a prompt. The errors
-// are *KeychainError.
+// Keychain stores short secrets in the operating system's keychain. A call may block
+// until its context ends, because it may need an answer to a prompt. All errors are
+// *KeychainError.
 type Keychain interface {
 	Get(ctx context.Context, service, account string) (secret.String, error)
 	Set(ctx context.Context, service, account string, value secret.String) error
 }
 
-// Reason says why a keychain gave nothing.
+// Reason is why a keychain call failed.
 type Reason string
 
-// The reasons. Each has a sentence of its own.
+// Reasons. KeychainError.Error has a sentence for each.
 const (
-	Absent    Reason = "absent"    // no keychain on this system, or none for this session
-	Slow      Reason = "slow"      // no answer in time
-	Dismissed Reason = "dismissed" // the person closed the prompt
-	Denied    Reason = "denied"    // the keychain refused
-	Missing   Reason = "missing"   // it opened, and has no such item
-	Broken    Reason = "broken"    // it failed in another way
+	Absent    Reason = "absent"    // no keychain on this system or in this session
+	Slow      Reason = "slow"      // no response in time
+	Dismissed Reason = "dismissed" // the user closed the prompt
+	Denied    Reason = "denied"    // the keychain denied access
+	Missing   Reason = "missing"   // the keychain is open but has no such item
+	Broken    Reason = "broken"    // any other failure
 )
 
-// KeychainError is a keychain's failure. It holds no text of the keychain's
-// but in Detail, which is for the log.
+// KeychainError is a failure of the keychain. Only Detail, which is for the log, contains
+// text from the keychain.
 type KeychainError struct {
 	Reason Reason
-	Wait   time.Duration // how long an answer was waited for, with Slow
+	Wait   time.Duration // the timeout, for Slow
 	Detail string
 }
 
-// Error is the sentence for people.
+// Error returns a sentence for the user.
 func (e *KeychainError) Error() string {
 	switch e.Reason {
 	case Absent:
 		if runtime.GOOS == "linux" {
-			return "there is no keychain in this session: no Secret Service answers on the D-Bus session bus"
+			return "there is no keychain in this session: no Secret Service is running on the D-Bus session bus"
 		}
 		return "there is no keychain on this system"
 	case Slow:
-		return fmt.Sprintf("the keychain did not answer within %s: it may be waiting for its password", e.Wait)
+		return fmt.Sprintf("the keychain did not respond within %s: it may be waiting for its password", e.Wait)
 	case Dismissed:
-		return "the keychain stays locked: its password prompt was closed without an answer"
+		return "the keychain is locked: its password prompt was closed without an answer"
 	case Denied:
 		return "the keychain refused access to Hostless"
 	case Missing:
-		return "the keychain holds no key of this name"
+		return "the keychain has no key with this name"
 	}
 	return "the keychain failed"
 }
 
-// reasonOf finds the reason in an error's chain.
+// reasonOf returns the reason from an error's chain.
 func reasonOf(err error) Reason {
 	var k *KeychainError
 	if errors.As(err, &k) {
@@ -72,22 +72,21 @@ func reasonOf(err error) Reason {
 	return Broken
 }
 
-// HelperArg, as the first argument of a program that calls Helper, makes it the
-// helper process.
+// HelperArg as the first argument makes a program that calls Helper the helper process.
 const HelperArg = "--keychain-helper"
 
-// process is a keychain that is asked by a helper process: go-keyring's wait for
-// a prompt has neither timeout nor context, so it is ended with its process.
+// process is a keychain that is accessed through a helper process. go-keyring waits for a
+// prompt without a timeout or context, so the call is canceled by killing the process.
 type process struct {
 	program string
 	env     []string
-	turn    chan struct{} // one call at a time
+	turn    chan struct{} // allows one call at a time
 }
 
-// NewProcess makes a Keychain whose helper is this program itself, which must
-// call Helper when its first argument is HelperArg. getenv finds the session.
+// NewProcess returns a Keychain whose helper is this program. The program must call
+// Helper if its first argument is HelperArg. getenv is used to find the session.
 func NewProcess(getenv func(string) string) (Keychain, error) {
-	program := "/proc/self/exe" // the running program, even where its file was replaced
+	program := "/proc/self/exe" // the running program, even if its file was replaced
 	if runtime.GOOS != "linux" {
 		var err error
 		if program, err = os.Executable(); err != nil {
@@ -113,7 +112,7 @@ func (p *process) Set(ctx context.Context, service, account string, value secret
 	return err
 }
 
-// maxItem bounds what the helper may answer.
+// maxItem is the maximum size of the helper's output.
 const maxItem = 64 << 10
 
 func (p *process) call(ctx context.Context, op, service, account, stdin string) ([]byte, error) {
@@ -148,12 +147,12 @@ func (p *process) call(ctx context.Context, op, service, account, stdin string) 
 	return nil, &KeychainError{Reason: Broken, Detail: fmt.Sprintf("%v: %s", err, stderr.String())}
 }
 
-// exitReasons are the helper's exit codes.
+// exitReasons maps the helper's exit codes.
 var exitReasons = map[int]Reason{10: Absent, 11: Dismissed, 12: Denied, 13: Missing, 14: Broken}
 
-// limitedBuffer keeps the beginning of what is written to it.
+// limitedBuffer keeps the first bytes that are written to it.
 type limitedBuffer struct {
-	text bytes.Buffer // not embedded: its ReadFrom would go round Write
+	text bytes.Buffer // not embedded: its ReadFrom would bypass Write
 }
 
 func (b *limitedBuffer) Write(p []byte) (int, error) {

@@ -15,10 +15,10 @@ import (
 	"github.com/hostless/hostless/pkg/secret"
 )
 
-// legacyAccount is where Hostless 0.4 kept its vault's key: 64 hex digits.
+// legacyAccount is the keychain account of Hostless 0.4's vault key: 64 hex digits.
 const legacyAccount = "master-key"
 
-// LegacyItem is a key of keys.vault, or why it does not open.
+// LegacyItem is a key of keys.vault, or the reason why it cannot be opened.
 type LegacyItem struct {
 	Provider string
 	BaseURL  string
@@ -26,9 +26,9 @@ type LegacyItem struct {
 	Err      error
 }
 
-// OpenLegacy opens keys.vault of Hostless 0.4: a JSON object whose entries hold
-// base64 of nonce, AES-256-GCM ciphertext and tag, without additional data. It
-// waits for the keychain as long as a person may take.
+// OpenLegacy opens keys.vault of Hostless 0.4: a JSON object whose values are base64 of a
+// nonce, AES-256-GCM ciphertext and tag, without additional data. It waits for the
+// keychain long enough for a user to answer a prompt.
 func (v *Vault) OpenLegacy(ctx context.Context, path string) ([]LegacyItem, error) {
 	data, _, err := config.ReadPrivate(path)
 	if err != nil {
@@ -79,7 +79,7 @@ func (v *Vault) OpenLegacy(ctx context.Context, path string) ([]LegacyItem, erro
 			blob, err = unseal(gcm, blob, nil)
 		}
 		if err != nil {
-			it.Err = errors.New("it does not open with the keychain's master key")
+			it.Err = errors.New("it cannot be decrypted with the keychain's master key")
 		}
 		it.Key = secret.New(string(blob))
 		items = append(items, it)
@@ -90,10 +90,10 @@ func (v *Vault) OpenLegacy(ctx context.Context, path string) ([]LegacyItem, erro
 func legacyFault(path string, err error) error {
 	why := sentence(err)
 	if reasonOf(err) == Missing {
-		why = "the keychain does not hold its master key"
+		why = "the keychain does not have its master key"
 	}
 	return &fault.Error{
 		Kind: fault.Locked, Message: fmt.Sprintf("%s of an earlier version cannot be opened: %s", path, why),
-		Next: "move it away to leave its keys behind, then: hostless keys migrate", Err: err,
+		Next: "to migrate without its keys, move it away, then: hostless keys migrate", Err: err,
 	}
 }

@@ -12,18 +12,18 @@ import (
 	"github.com/hostless/hostless/pkg/secret"
 )
 
-// Open begins to open the vault and returns at once.
+// Open starts to open the vault in the background.
 func (v *Vault) Open() {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.begin(v.wait)
 }
 
-// Close waits for an opening that is under way.
+// Close waits for an attempt in progress.
 func (v *Vault) Close() { v.work.Wait() }
 
-// begin starts an opening, or gives the one under way; nil where there is nothing
-// to open. v.mu is held.
+// begin starts an attempt to open the vault, or returns the one in progress; nil if there
+// is nothing to open. v.mu must be held.
 func (v *Vault) begin(wait time.Duration) *attempt {
 	if v.attempt != nil || v.file == nil || v.open != nil {
 		return v.attempt
@@ -38,7 +38,7 @@ func (v *Vault) begin(wait time.Duration) *attempt {
 	return a
 }
 
-// fetch gets the KEK from where the file says it is, without asking a person.
+// fetch gets the KEK from its source without asking the user.
 func (v *Vault) fetch(info kekInfo, wait time.Duration) ([]byte, error) {
 	switch info.Source {
 	case fromKeychain:
@@ -56,8 +56,8 @@ func (v *Vault) fetch(info kekInfo, wait time.Duration) ([]byte, error) {
 	return nil, fmt.Errorf("its key comes from %q, which this version does not know", info.Source)
 }
 
-// errPassphrase means that only a person can open the vault.
-var errPassphrase = errors.New("it is opened with a passphrase")
+// errPassphrase means that the vault needs a passphrase from the user.
+var errPassphrase = errors.New("it needs its passphrase")
 
 func (v *Vault) fromKeychain(ctx context.Context) ([]byte, error) {
 	if v.keychain == nil {
@@ -74,7 +74,7 @@ func (v *Vault) fromKeychain(ctx context.Context) ([]byte, error) {
 	return kek, nil
 }
 
-// finish ends an attempt: the vault is open, or the reason is known.
+// finish records the result of an attempt.
 func (v *Vault) finish(a *attempt, kek []byte, err error) {
 	v.mu.Lock()
 	if err == nil && v.byPerson {
@@ -106,10 +106,10 @@ func (v *Vault) finish(a *attempt, kek []byte, err error) {
 	}
 }
 
-// openWith opens the vault with a KEK; v.mu is held.
+// openWith opens the vault with a KEK. v.mu must be held.
 func (v *Vault) openWith(kek []byte) error {
 	if v.file == nil {
-		return errors.New("its file is no longer there")
+		return errors.New("its file no longer exists")
 	}
 	o, err := newOpener(kek, v.file.ID)
 	if err != nil {
@@ -125,7 +125,7 @@ func (v *Vault) openWith(kek []byte) error {
 // errWrongKEK means that a KEK is not this vault's.
 var errWrongKEK = errors.New("this is not the key of this vault")
 
-// unsealAll unseals the entries and makes the vault open; v.mu is held.
+// unsealAll unseals the entries and marks the vault as open. v.mu must be held.
 func (v *Vault) unsealAll(o *opener) {
 	v.open, v.reason, v.byPerson, v.backoff = o, nil, false, firstRetry
 	v.items = make(map[id]opened, len(v.file.Entries))
@@ -135,7 +135,7 @@ func (v *Vault) unsealAll(o *opener) {
 		if err != nil {
 			err = &fault.Error{
 				Kind:    fault.Locked,
-				Message: fmt.Sprintf("the key of provider %q does not open: its entry in %s was changed", name(it), filepath.Base(v.path)),
+				Message: fmt.Sprintf("the key of provider %q cannot be decrypted: its entry in %s was changed", name(it), filepath.Base(v.path)),
 				Next:    "hostless keys add " + s.Provider,
 			}
 		}

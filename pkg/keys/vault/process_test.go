@@ -14,7 +14,7 @@ import (
 
 func errorsAs(err error, target any) bool { return errors.As(err, target) }
 
-// TestMain makes this program the keychain helper when it is asked to be.
+// TestMain runs this program as the keychain helper if it was started as such.
 func TestMain(m *testing.M) {
 	if len(os.Args) > 1 && os.Args[1] == vault.HelperArg {
 		os.Exit(vault.Helper(os.Args[2:], os.Stdin, os.Stdout, os.Stderr))
@@ -22,7 +22,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// TestProcessWithoutBus asks where there is no session bus: absent, and no bus is
+// TestProcessWithoutBus: without a session bus the keychain is absent, and no bus is
 // started.
 func TestProcessWithoutBus(t *testing.T) {
 	env := map[string]string{"DBUS_SESSION_BUS_ADDRESS": "disabled:", "HOME": t.TempDir()}
@@ -47,7 +47,7 @@ func TestProcessWithoutBus(t *testing.T) {
 	}
 }
 
-// TestProcessIsEnded has the context end before the helper.
+// TestProcessIsEnded: the context ends before the helper does.
 func TestProcessIsEnded(t *testing.T) {
 	env := map[string]string{"DBUS_SESSION_BUS_ADDRESS": "disabled:"}
 	k, err := vault.NewProcess(func(name string) string { return env[name] })

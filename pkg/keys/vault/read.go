@@ -9,10 +9,10 @@ import (
 	"github.com/hostless/hostless/pkg/fault"
 )
 
-// Get gives a provider's entries, by label; none is no error. A vault that is
-// being opened for the first time is waited for a few seconds. A locked one that
-// holds an entry of the provider is fault.Locked, at once; so is an entry that
-// does not open.
+// Get returns the entries of a provider, sorted by label; it is not an error if there are
+// none. While the vault is being opened for the first time, Get waits a few seconds. If a
+// locked vault contains an entry of the provider, or an entry cannot be unsealed, the
+// error is fault.Locked.
 func (v *Vault) Get(ctx context.Context, provider string) ([]Item, error) {
 	v.mu.Lock()
 	if v.damaged != nil {
@@ -44,7 +44,8 @@ func (v *Vault) Get(ctx context.Context, provider string) ([]Item, error) {
 	return out, nil
 }
 
-// Item gives one entry; none is fault.NotFound, one that does not open fault.Locked.
+// Item returns one entry. The error is fault.NotFound if it does not exist, and
+// fault.Locked if it cannot be unsealed.
 func (v *Vault) Item(ctx context.Context, provider, label string) (Item, error) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -60,15 +61,15 @@ func (v *Vault) Item(ctx context.Context, provider, label string) (Item, error) 
 	return o.Item, o.err
 }
 
-// Holds reports whether an entry of the provider is sealed, or may be: a file that
-// cannot be read is not taken for an empty one.
+// Holds reports whether an entry of the provider is sealed, or may be, because the file
+// cannot be read.
 func (v *Vault) Holds(provider string) bool {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	return v.damaged != nil || v.holds(provider)
 }
 
-// Count is how many entries of the provider are sealed.
+// Count returns the number of a provider's sealed entries.
 func (v *Vault) Count(provider string) (n int) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -83,13 +84,13 @@ func (v *Vault) Count(provider string) (n int) {
 	return n
 }
 
-// holds reports whether an entry of the provider is sealed; v.mu is held.
+// holds reports whether an entry of the provider is sealed. v.mu must be held.
 func (v *Vault) holds(provider string) bool {
 	return v.file != nil && slices.ContainsFunc(v.file.Entries, func(s sealed) bool { return s.Provider == provider })
 }
 
-// awaitOpen waits for the vault as long as a request may; v.mu is held, and let
-// go meanwhile.
+// awaitOpen waits until the vault is open, at most as long as a request may wait. v.mu
+// must be held; it is released while waiting.
 func (v *Vault) awaitOpen(ctx context.Context) error {
 	if v.byPerson {
 		return lockedFault(errByPerson)
@@ -100,7 +101,7 @@ func (v *Vault) awaitOpen(ctx context.Context) error {
 	}
 	a := v.begin(v.wait)
 	if !first || a == nil {
-		return lockedFault(v.reason) // asked again in the background
+		return lockedFault(v.reason) // retried in the background
 	}
 	v.mu.Unlock()
 	timer := time.NewTimer(v.hold)
@@ -117,10 +118,10 @@ func (v *Vault) awaitOpen(ctx context.Context) error {
 	case v.reason != nil:
 		return lockedFault(v.reason)
 	}
-	return lockedFault(errors.New("the keychain has not answered yet"))
+	return lockedFault(errors.New("the keychain has not responded yet"))
 }
 
-// List tells the entries, sorted, without their keys.
+// List returns the entries, sorted, without their keys.
 func (v *Vault) List() (items []Item, locked bool, err error) {
 	v.mu.Lock()
 	defer v.mu.Unlock()

@@ -15,12 +15,12 @@ import (
 	"github.com/hostless/hostless/pkg/secret"
 )
 
-// CredentialName is the systemd credential that holds a KEK: 64 hex digits
+// CredentialName is the name of the systemd credential with a KEK: 64 hex digits
 // (systemd.exec(5), LoadCredential=).
 const CredentialName = "hostless-kek"
 
-// Credential reads the KEK that the service manager gives the daemon, or nil
-// where there is none. getenv finds CREDENTIALS_DIRECTORY.
+// Credential reads the KEK from the service manager's credential, or returns nil if there
+// is none. getenv is used to find CREDENTIALS_DIRECTORY.
 func Credential(getenv func(string) string) ([]byte, error) {
 	dir := getenv("CREDENTIALS_DIRECTORY")
 	if dir == "" {
@@ -54,8 +54,8 @@ func randomKEK() []byte {
 	return kek
 }
 
-// Argon2id with the second recommended set of RFC 9106, section 4, and the bounds
-// within which a file's own parameters are believed.
+// Parameters of Argon2id: the second recommended set of RFC 9106, section 4, and the
+// limits for the parameters in a file.
 const (
 	argonTime    = 3
 	argonMemory  = 64 << 10 // KiB
@@ -64,7 +64,7 @@ const (
 	maxMemory    = 1 << 20 // KiB
 )
 
-// minPassphrase is the least length of a new passphrase, in bytes.
+// minPassphrase is the minimum length of a new passphrase in bytes.
 const minPassphrase = 8
 
 func newPassphrase() kekInfo {
@@ -73,10 +73,10 @@ func newPassphrase() kekInfo {
 	return info
 }
 
-// derive gives the KEK of a passphrase.
+// derive derives the KEK from a passphrase.
 func (k kekInfo) derive(passphrase secret.String) ([]byte, error) {
 	if k.Time < 1 || k.Time > maxTime || k.Memory < 8 || k.Memory > maxMemory || k.Threads < 1 || len(k.Salt) < 8 {
-		return nil, fmt.Errorf("%s: the passphrase's parameters are out of bounds", filepath.Base(config.Paths{}.Vault()))
+		return nil, fmt.Errorf("%s: the passphrase's parameters are out of range", filepath.Base(config.Paths{}.Vault()))
 	}
 	return argon2.IDKey([]byte(passphrase.Reveal()), k.Salt, k.Time, k.Memory, k.Threads, kekSize), nil
 }

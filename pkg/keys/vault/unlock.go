@@ -9,10 +9,10 @@ import (
 	"github.com/hostless/hostless/pkg/secret"
 )
 
-// Unlock opens the vault for a person who waits. A vault with a passphrase needs
-// it, and without one is fault.Invalid with the code "passphrase_required". Where
-// there is no vault, create says that one is wanted: its KEK then comes from the
-// credential or the keychain, or from the passphrase where there is neither.
+// Unlock opens the vault on behalf of a user who can answer a prompt. If the vault needs
+// a passphrase and none is given, the error is fault.Invalid with the code
+// "passphrase_required". If there is no vault and create is set, it makes one with the
+// KEK of the credential or the keychain, or else with one derived from the passphrase.
 func (v *Vault) Unlock(ctx context.Context, passphrase secret.String, create bool) error {
 	v.mu.Lock()
 	file := v.file
@@ -31,8 +31,8 @@ func (v *Vault) Unlock(ctx context.Context, passphrase secret.String, create boo
 	case file.KEK.Source == fromPassphrase:
 		return v.unlockWith(file, passphrase)
 	}
-	// One that is under way has less time than a person needs: it is waited for,
-	// then asked again.
+	// The attempt in progress allows less time than a user needs: wait for it, then try
+	// again.
 	var err error
 	for range 2 {
 		v.mu.Lock()
@@ -60,7 +60,7 @@ func (v *Vault) Unlock(ctx context.Context, passphrase secret.String, create boo
 
 func (v *Vault) unlockWith(file *contents, passphrase secret.String) error {
 	if passphrase.IsZero() {
-		return passphraseRequired("the key vault is opened with a passphrase", "passphrase_required")
+		return passphraseRequired("the key vault needs its passphrase", "passphrase_required")
 	}
 	kek, err := file.KEK.derive(passphrase)
 	if err != nil {
@@ -78,7 +78,7 @@ func passphraseRequired(message, code string) error {
 	return &fault.Error{Kind: fault.Invalid, Message: message, Next: "hostless unlock, in a terminal", Param: "passphrase", Code: code}
 }
 
-// createFor makes a vault for a person who waits.
+// createFor makes a vault on behalf of a user who can answer a prompt.
 func (v *Vault) createFor(ctx context.Context, passphrase secret.String) error {
 	err := v.Create(ctx)
 	var k *KeychainError
@@ -88,9 +88,9 @@ func (v *Vault) createFor(ctx context.Context, passphrase secret.String) error {
 	case k.Reason != Absent:
 		return lockedFault(err)
 	case passphrase.IsZero():
-		return passphraseRequired(k.Error()+"; a passphrase can seal the keys instead", "new_passphrase_required")
+		return passphraseRequired(k.Error()+"; a passphrase can encrypt the keys instead", "new_passphrase_required")
 	case len(passphrase.Reveal()) < minPassphrase:
-		return &fault.Error{Kind: fault.Invalid, Message: fmt.Sprintf("a passphrase needs at least %d characters", minPassphrase), Next: "hostless unlock", Param: "passphrase"}
+		return &fault.Error{Kind: fault.Invalid, Message: fmt.Sprintf("a passphrase must have at least %d characters", minPassphrase), Next: "hostless unlock", Param: "passphrase"}
 	}
 	info := newPassphrase()
 	kek, err := info.derive(passphrase)
@@ -105,10 +105,10 @@ func (v *Vault) createFor(ctx context.Context, passphrase secret.String) error {
 	return v.create(kek, info)
 }
 
-// errByPerson means that a person has locked the vault.
-var errByPerson = errors.New("hostless lock locked it")
+// errByPerson means that the user has locked the vault.
+var errByPerson = errors.New("it was locked with hostless lock")
 
-// Lock forgets the KEK and all keys. It reports whether there was an open vault.
+// Lock forgets the KEK and all keys. It reports whether the vault was open.
 func (v *Vault) Lock() bool {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -121,8 +121,8 @@ func (v *Vault) Lock() bool {
 	return was
 }
 
-// Seal seals a file of another package; purpose names it and is bound to it. A
-// locked vault is fault.Locked.
+// Seal encrypts a file of another package and binds it to purpose, which identifies it.
+// If the vault is locked, the error is fault.Locked.
 func (v *Vault) Seal(purpose string, plain []byte) ([]byte, error) {
 	v.mu.Lock()
 	o, reason := v.open, v.reason
@@ -133,8 +133,8 @@ func (v *Vault) Seal(purpose string, plain []byte) ([]byte, error) {
 	return seal(o.files, plain, lengthPrefixed("hostless-file", purpose)), nil
 }
 
-// Unseal opens what Seal sealed. What does not open is fault.Invalid; a locked
-// vault is fault.Locked.
+// Unseal decrypts the output of Seal. The error is fault.Invalid if that fails, and
+// fault.Locked if the vault is locked.
 func (v *Vault) Unseal(purpose string, data []byte) ([]byte, error) {
 	v.mu.Lock()
 	o, reason := v.open, v.reason

@@ -12,26 +12,26 @@ import (
 	"github.com/hostless/hostless/pkg/fault"
 )
 
-// Where the KEK is in the keychain.
+// Location of the KEK in the keychain.
 const (
 	keychainService = "hostless"
 	keychainAccount = "vault-kek-v1"
 )
 
-// How long is waited.
+// Timeouts.
 const (
-	keychainWait = 10 * time.Second // for a keychain that nobody is known to sit before
-	unlockWait   = 60 * time.Second // for one that a person answers
+	keychainWait = 10 * time.Second // for a keychain when no user is known to be present
+	unlockWait   = 60 * time.Second // for a keychain whose prompt a user can answer
 	requestWait  = 3 * time.Second  // of a request, for a vault that is being opened
-	firstRetry   = 30 * time.Second // until a keychain that did not open is asked again
+	firstRetry   = 30 * time.Second // until a keychain that failed is tried again
 	lastRetry    = 10 * time.Minute
 )
 
-// Config is what New needs.
+// Config configures a Vault.
 type Config struct {
 	Path       string           // vault.json; required
-	Keychain   Keychain         // none when nil
-	Credential []byte           // a KEK that the service manager gave; none when nil
+	Keychain   Keychain         // nil means none
+	Credential []byte           // KEK from the service manager; nil means none
 	Now        func() time.Time // time.Now when nil
 	Logger     *slog.Logger     // discards when nil
 
@@ -39,9 +39,9 @@ type Config struct {
 	RequestWait  time.Duration // 3 s when 0
 }
 
-// Vault is vault.json and the state of its lock. It is safe for concurrent use.
-// Only Put, Delete, Create and Unlock wait for a keychain, and none of them while
-// it holds a lock that a request needs.
+// Vault is vault.json with its lock state. It is safe for concurrent use. Only Put,
+// Delete, Create and Unlock wait for a keychain, and they do not hold a mutex that
+// requests need.
 type Vault struct {
 	path       string
 	keychain   Keychain
@@ -53,45 +53,45 @@ type Vault struct {
 	work       sync.WaitGroup
 
 	mu       sync.Mutex
-	file     *contents // nil where there is none
+	file     *contents // nil if there is none
 	damaged  error     // why the file on disk cannot be used
-	edited   bool      // its bytes are not those that were written
+	edited   bool      // another program changed the file
 	open     *opener   // nil while locked
 	items    map[id]opened
-	attempt  *attempt // an opening that is under way
-	reason   error    // why the last one failed; nil before the first
-	byPerson bool     // locked by `hostless lock`: it is opened by Unlock alone
+	attempt  *attempt // the attempt in progress
+	reason   error    // why the last attempt failed; nil before the first
+	byPerson bool     // locked by `hostless lock`: only Unlock opens it
 	retryAt  time.Time
 	backoff  time.Duration
 	onOpen   []func()
 
-	writing sync.Mutex // held over a change of the file; before mu
+	writing sync.Mutex // held during a change of the file; locked before mu
 }
 
 type id struct{ provider, label string }
 
-// opened is an entry of an open vault, or why it does not open.
+// opened is an entry of an open vault, or the reason why it cannot be unsealed.
 type opened struct {
 	Item
 	err error
 }
 
-// attempt is one opening; err is valid once done is closed.
+// attempt is one attempt to open the vault. err is valid after done is closed.
 type attempt struct {
 	done chan struct{}
 	err  error
 }
 
-// State is what may be shown of a vault.
+// State is the public state of a vault.
 type State struct {
 	Exists bool
 	Locked bool
 	Source string // keychain, credential or passphrase
-	Reason string // why it is locked, in a sentence
+	Reason string // why it is locked, as a sentence
 }
 
-// New makes a vault and reads its file, without opening it: see Open. The
-// warnings tell of a file that cannot be used, which stays where it is.
+// New returns a vault and reads its file. It does not open the vault; see Open. The
+// warnings report a file that cannot be used, which stays in place.
 func New(cfg Config) (v *Vault, warnings []string, err error) {
 	if cfg.Path == "" {
 		return nil, nil, errors.New("key vault needs a path")
@@ -116,8 +116,8 @@ func New(cfg Config) (v *Vault, warnings []string, err error) {
 	return v, warnings, err
 }
 
-// Reload reads the file again, as it may have been restored by hand. An open
-// vault stays open where its KEK opens the file.
+// Reload reads the file again, because it may have been restored from a backup. An open
+// vault stays open if its KEK opens the new file.
 func (v *Vault) Reload() (warnings []string, err error) {
 	data, readable, err := config.ReadPrivate(v.path)
 	v.mu.Lock()
@@ -130,7 +130,7 @@ func (v *Vault) Reload() (warnings []string, err error) {
 		return nil, fmt.Errorf("read key vault: %w", err)
 	}
 	if readable {
-		warnings = append(warnings, v.path+" was readable by others and has been closed")
+		warnings = append(warnings, v.path+" was readable by others; its permissions have been corrected")
 	}
 	file, canonical, err := decode(data)
 	if err != nil {
@@ -149,7 +149,7 @@ func (v *Vault) Reload() (warnings []string, err error) {
 	return append(warnings, v.tampered()...), nil
 }
 
-// reopen tries the open vault's KEK on a file that was read again; v.mu is held.
+// reopen tries the open vault's KEK with a file that was read again. v.mu must be held.
 func (v *Vault) reopen(file *contents) (*opener, error) {
 	if file.opens(v.open) {
 		return v.open, nil
@@ -161,7 +161,7 @@ func (v *Vault) damagedMessage() string {
 	return fmt.Sprintf("%s cannot be used: %v. Restore it from a backup, or add the keys again", v.path, v.damaged)
 }
 
-// tampered tells what is wrong with a file that could be read; v.mu is held.
+// tampered reports problems with a file that could be parsed. v.mu must be held.
 func (v *Vault) tampered() (problems []string) {
 	if v.file == nil {
 		return nil
@@ -177,7 +177,7 @@ func (v *Vault) tampered() (problems []string) {
 	return problems
 }
 
-// Warnings tells what is wrong with the file and why the vault is locked.
+// Warnings reports problems with the file and why the vault is locked.
 func (v *Vault) Warnings() (all []string) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -186,12 +186,12 @@ func (v *Vault) Warnings() (all []string) {
 	}
 	all = v.tampered()
 	if v.file != nil && v.open == nil && v.reason != nil {
-		all = append(all, "the key vault is locked: "+sentence(v.reason)+"; hostless unlock opens it")
+		all = append(all, "the key vault is locked: "+sentence(v.reason)+"; unlock it with: hostless unlock")
 	}
 	return all
 }
 
-// State tells how the vault is.
+// State returns the state of the vault.
 func (v *Vault) State() State {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -205,8 +205,8 @@ func (v *Vault) State() State {
 	return s
 }
 
-// OnOpen has fn called each time that the vault has opened, in a goroutine that
-// holds no lock.
+// OnOpen registers a function that is called each time the vault has been opened, in a
+// goroutine without locks held.
 func (v *Vault) OnOpen(fn func()) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -220,7 +220,7 @@ func name(it Item) string {
 	return it.Provider + " (" + it.Label + ")"
 }
 
-// lockedFault is what a request gets that needs a key of a locked vault.
+// lockedFault is the error for a request that needs a key of a locked vault.
 func lockedFault(reason error) error {
 	message := "the key vault is locked"
 	if reason != nil {
@@ -229,13 +229,12 @@ func lockedFault(reason error) error {
 	return &fault.Error{Kind: fault.Locked, Message: message, Next: "hostless unlock", Code: "vault_locked", Err: reason}
 }
 
-// sentence says an error in public: what is ours as it is, what is not without
-// its detail.
+// sentence makes an error public: our own errors unchanged, others without details.
 func sentence(err error) string {
 	var k *KeychainError
 	switch {
 	case errors.As(err, &k) && k.Reason == Missing:
-		return "the keychain no longer holds the vault's key"
+		return "the keychain no longer has the vault's key"
 	case errors.As(err, &k):
 		return k.Error()
 	}

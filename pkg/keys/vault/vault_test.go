@@ -21,13 +21,13 @@ import (
 
 const canary = "sk-canary-0123456789abcdef"
 
-// fakeKeychain is a keychain in memory.
+// fakeKeychain is an in-memory keychain.
 type fakeKeychain struct {
 	mu     sync.Mutex
 	items  map[string]secret.String
-	err    error // of every call
-	hang   bool  // until the call's context ends
-	forget bool  // Set reports success and stores nothing
+	err    error // returned by every call
+	hang   bool  // block until the call's context ends
+	forget bool  // Set reports success but stores nothing
 	calls  int
 }
 
@@ -94,7 +94,7 @@ func newVault(t *testing.T, path string, k vault.Keychain) *vault.Vault {
 	return v
 }
 
-// filled makes a vault with two keys and gives its path.
+// filled creates a vault with two keys and returns its path.
 func filled(t *testing.T, k vault.Keychain) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "vault.json")
@@ -150,8 +150,8 @@ func TestSealedAndOpened(t *testing.T) {
 	}
 }
 
-// TestBaseURLOpensNothing edits, in the file, each member that decides where a key
-// goes.
+// TestBaseURLOpensNothing modifies, in the file, each member that determines where a key
+// is sent.
 func TestBaseURLOpensNothing(t *testing.T) {
 	for _, edit := range [][2]string{
 		{`"base_url": "https://api.example.com/v1"`, `"base_url": "https://evil.example.com/v1"`},
@@ -177,11 +177,11 @@ func TestBaseURLOpensNothing(t *testing.T) {
 		if w := v.Warnings(); len(w) < 2 {
 			t.Errorf("%s: warnings %q", edit[1], w)
 		}
-		// What was not touched still works.
+		// Unmodified entries still work.
 		if items, err := v.Get(t.Context(), "groq"); err != nil || len(items) != 1 {
 			t.Errorf("%s: groq = %+v, %v", edit[1], items, err)
 		}
-		// Writing keeps what was found.
+		// Writing keeps the modified file aside.
 		if err := v.Put(t.Context(), vault.Item{Provider: "mistral", Key: secret.New("m")}); err != nil {
 			t.Fatal(err)
 		}
@@ -195,7 +195,7 @@ func TestBaseURLOpensNothing(t *testing.T) {
 	}
 }
 
-// TestEveryFlippedByteIsFound flips one bit of every byte.
+// TestEveryFlippedByteIsFound flips one bit in every byte.
 func TestEveryFlippedByteIsFound(t *testing.T) {
 	k := &fakeKeychain{}
 	path := filled(t, k)
@@ -252,8 +252,8 @@ func TestLockedSentences(t *testing.T) {
 	}
 }
 
-// TestRequestWait has the keychain hang: a request waits 3 s, later ones do not,
-// and the keychain is not asked again for a while.
+// TestRequestWait: if the keychain hangs, the first request waits for 3 s, later ones do
+// not wait, and the keychain is not tried again for a while.
 func TestRequestWait(t *testing.T) {
 	k := &fakeKeychain{}
 	path := filled(t, k)
@@ -279,7 +279,7 @@ func TestRequestWait(t *testing.T) {
 		}
 		k.set(nil, false)
 		time.Sleep(31 * time.Second)
-		if took, err := asked(); took != 0 || !fault.Is(err, fault.Locked) { // opens in the background
+		if took, err := asked(); took != 0 || !fault.Is(err, fault.Locked) { // retries in the background
 			t.Errorf("request that has it asked again: %v after %s", err, took)
 		}
 		synctest.Wait()
@@ -323,7 +323,7 @@ func TestLockAndUnlock(t *testing.T) {
 	}
 }
 
-// TestPassphrase has no keychain: the vault is opened with a passphrase.
+// TestPassphrase: without a keychain, a passphrase opens the vault.
 func TestPassphrase(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "vault.json")
 	none := &fakeKeychain{err: &vault.KeychainError{Reason: vault.Absent}}
@@ -404,7 +404,7 @@ func TestCredential(t *testing.T) {
 	}
 }
 
-// TestDismissedStore is a keychain that reports success and stores nothing.
+// TestDismissedStore: the keychain reports success but stores nothing.
 func TestDismissedStore(t *testing.T) {
 	v := newVault(t, filepath.Join(t.TempDir(), "vault.json"), &fakeKeychain{forget: true})
 	var k *vault.KeychainError
@@ -415,8 +415,7 @@ func TestDismissedStore(t *testing.T) {
 	}
 }
 
-// TestSharedKEK has a second home find the first one's KEK: it is used, never
-// replaced.
+// TestSharedKEK: a second home uses the KEK of the first one and never replaces it.
 func TestSharedKEK(t *testing.T) {
 	k := &fakeKeychain{}
 	one := filled(t, k)
@@ -425,7 +424,7 @@ func TestSharedKEK(t *testing.T) {
 	if after := fmt.Sprint(len(k.items), k.items["hostless/vault-kek-v1"].Reveal()); after != before {
 		t.Error("the KEK was replaced")
 	}
-	// Entries of one do not open in the other.
+	// Entries of one vault cannot be unsealed in the other.
 	var a, b map[string]any
 	dataOne, _ := os.ReadFile(one)
 	dataTwo, _ := os.ReadFile(two)
@@ -441,8 +440,8 @@ func TestSharedKEK(t *testing.T) {
 	}
 }
 
-// TestDamagedFile is kept aside by the next write, and nothing is taken for
-// missing before.
+// TestDamagedFile: a damaged file is kept aside by the next write; before that, nothing
+// in it counts as missing.
 func TestDamagedFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "vault.json")
 	os.WriteFile(path, []byte(`{"version":1,`), 0o600)

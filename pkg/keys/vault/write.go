@@ -12,9 +12,9 @@ import (
 	"github.com/hostless/hostless/pkg/secret"
 )
 
-// Create makes an empty vault whose KEK comes from the credential, where there is
-// one, or from the keychain, where a write, a read and a comparison work. An
-// existing vault is no error. What failed is a *KeychainError.
+// Create makes an empty vault. Its KEK comes from the credential if there is one, or else
+// from the keychain, if a write to it can be read back. It is not an error if the vault
+// exists. The error is a *KeychainError.
 func (v *Vault) Create(ctx context.Context) error {
 	v.writing.Lock()
 	defer v.writing.Unlock()
@@ -34,16 +34,16 @@ func (v *Vault) Create(ctx context.Context) error {
 	return v.create(kek, info)
 }
 
-// usable reports whether the file on disk can be written on.
+// usable reports whether the file on disk can be updated.
 func (v *Vault) usable() bool {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	return v.damaged == nil
 }
 
-// keychainKEK finds the KEK in the keychain, which other homes may use too, or
-// makes one there. A keychain whose prompt was closed may say that it has stored
-// what it has not: the KEK counts once it has been read back.
+// keychainKEK gets the KEK from the keychain, where other homes may use it too, or
+// creates it there. A keychain whose prompt was closed may report success without storing
+// anything, so the KEK is only used after it was read back.
 func (v *Vault) keychainKEK(ctx context.Context) ([]byte, error) {
 	kek, err := v.fromKeychain(ctx)
 	if err == nil || reasonOf(err) != Missing {
@@ -64,7 +64,7 @@ func (v *Vault) keychainKEK(ctx context.Context) ([]byte, error) {
 	return kek, nil
 }
 
-// create writes an empty vault, a damaged one kept aside; v.writing is held.
+// create writes an empty vault and keeps a damaged one aside. v.writing must be held.
 func (v *Vault) create(kek []byte, info kekInfo) error {
 	file, o, err := newContents(kek, info)
 	if err != nil {
@@ -80,8 +80,8 @@ func (v *Vault) create(kek []byte, info kekInfo) error {
 	return v.write(file, o)
 }
 
-// write makes contents the vault's, on disk first; v.writing is held. A file that
-// something else has changed is kept aside before it is replaced.
+// write makes contents the vault's, first on disk. A file that another program has
+// changed is kept aside before. v.writing must be held.
 func (v *Vault) write(file *contents, o *opener) error {
 	data := file.encode(o)
 	v.mu.Lock()
@@ -104,8 +104,8 @@ func (v *Vault) write(file *contents, o *opener) error {
 	return nil
 }
 
-// edit changes the open vault: what change makes of a copy is written. A locked
-// one is fault.Locked.
+// edit applies change to a copy of the open vault and writes it. If the vault is locked,
+// the error is fault.Locked.
 func (v *Vault) edit(ctx context.Context, change func(*contents, *opener) error) error {
 	v.writing.Lock()
 	defer v.writing.Unlock()
@@ -128,8 +128,8 @@ func (v *Vault) edit(ctx context.Context, change func(*contents, *opener) error)
 	return v.write(file, o)
 }
 
-// Put seals an item, in place of an earlier one with its provider and label. It
-// is on disk, and has been opened from there, when Put returns.
+// Put seals an item, replacing one with the same provider and label. When it returns, the
+// item is on disk and was read back from there.
 func (v *Vault) Put(ctx context.Context, it Item) error {
 	err := v.edit(ctx, func(c *contents, o *opener) error {
 		c.put(o, it)
@@ -168,7 +168,7 @@ func (v *Vault) verify(it Item) error {
 	return fmt.Errorf("the key of %s could not be read back from %s", name(it), v.path)
 }
 
-// Delete removes an entry; found is false where there is none.
+// Delete removes an entry. found is false if there is none.
 func (v *Vault) Delete(ctx context.Context, provider, label string) (found bool, err error) {
 	v.mu.Lock()
 	held := v.file != nil && slices.ContainsFunc(v.file.Entries, func(s sealed) bool { return s.Provider == provider && s.Label == label })
