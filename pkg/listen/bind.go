@@ -16,7 +16,7 @@ import (
 	"time"
 )
 
-// bind makes the sockets itself.
+// bind creates the sockets itself.
 func bind(cfg Config) (_ *Sockets, err error) {
 	s := &Sockets{Activation: Self}
 	defer func() {
@@ -34,9 +34,9 @@ func bind(cfg Config) (_ *Sockets, err error) {
 	return s, nil
 }
 
-// bindControl makes the control socket: 0600 in a 0700 directory. A socket that
-// is there already is dialled before it is taken for stale; the lock keeps two
-// daemons from doing so at once.
+// bindControl creates the control socket with mode 0600 in a directory with mode 0700. It
+// only removes an existing socket if nothing accepts connections on it. The lock prevents
+// two daemons from doing so at the same time.
 func bindControl(path string) (_ net.Listener, _ *Lock, err error) {
 	dir := filepath.Dir(path)
 	if err := os.MkdirAll(dir, 0o700); err != nil {
@@ -47,7 +47,7 @@ func bindControl(path string) (_ net.Listener, _ *Lock, err error) {
 	}
 	lock, err := Acquire(path + ".lock")
 	if errors.Is(err, ErrLocked) {
-		return nil, nil, invalid(fmt.Sprintf("another daemon holds the control socket %s", path), "hostless status", err)
+		return nil, nil, invalid(fmt.Sprintf("another daemon uses the control socket %s", path), "hostless status", err)
 	}
 	if err != nil {
 		return nil, nil, err
@@ -60,7 +60,7 @@ func bindControl(path string) (_ net.Listener, _ *Lock, err error) {
 	if err := removeStale(path); err != nil {
 		return nil, nil, err
 	}
-	// The directory keeps others out until the socket's own mode does.
+	// Until the socket has its own mode, the directory keeps other users out.
 	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
 	if err != nil {
 		return nil, nil, fmt.Errorf("listen on the control socket: %w", err)
@@ -69,7 +69,7 @@ func bindControl(path string) (_ net.Listener, _ *Lock, err error) {
 	if err = os.Chmod(path, 0o600); err != nil {
 		l.Close()
 		os.Remove(path)
-		return nil, nil, fmt.Errorf("close the control socket to others: %w", err)
+		return nil, nil, fmt.Errorf("set the control socket's mode: %w", err)
 	}
 	info, err := os.Lstat(path)
 	if err != nil {
@@ -79,8 +79,8 @@ func bindControl(path string) (_ net.Listener, _ *Lock, err error) {
 	return &controlListener{UnixListener: l, path: path, made: info}, lock, nil
 }
 
-// checkDir closes the control socket's directory to others. One that belongs to
-// another user, or that others may write to and we may not close, is refused.
+// checkDir makes the control socket's directory private. If it belongs to another user,
+// or is writable by others and cannot be changed, it returns an error.
 func checkDir(dir string) error {
 	info, err := os.Stat(dir)
 	if err != nil {
@@ -93,12 +93,12 @@ func checkDir(dir string) error {
 		return invalid(fmt.Sprintf("the control socket's directory %s is shared with other users", dir), "set HOSTLESS_SOCKET to a path in a directory of your own", nil)
 	}
 	if err := os.Chmod(dir, 0o700); err != nil {
-		return invalid(fmt.Sprintf("the control socket's directory %s is open to others", dir), "chmod 700 "+dir, err)
+		return invalid(fmt.Sprintf("the control socket's directory %s is accessible to other users", dir), "chmod 700 "+dir, err)
 	}
 	return nil
 }
 
-// removeStale removes the socket at path if nobody answers on it.
+// removeStale removes the socket at path if nothing accepts connections on it.
 func removeStale(path string) error {
 	info, err := os.Lstat(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -108,15 +108,15 @@ func removeStale(path string) error {
 		return fmt.Errorf("control socket: %w", err)
 	}
 	if info.Mode()&fs.ModeSocket == 0 {
-		return invalid(fmt.Sprintf("there is something at %s that is not a socket", path), "look what it is, then move it away", nil)
+		return invalid(fmt.Sprintf("%s exists and is not a socket", path), "move it away, if it is not needed", nil)
 	}
 	conn, err := net.DialTimeout("unix", path, time.Second)
 	if err == nil {
 		conn.Close()
-		return invalid(fmt.Sprintf("another daemon answers on the control socket %s", path), "hostless status", nil)
+		return invalid(fmt.Sprintf("another daemon is running on the control socket %s", path), "hostless status", nil)
 	}
 	if !errors.Is(err, syscall.ECONNREFUSED) {
-		return invalid(fmt.Sprintf("cannot find out whether another daemon holds the control socket %s", path), "hostless status", err)
+		return invalid(fmt.Sprintf("cannot determine whether another daemon uses the control socket %s", path), "hostless status", err)
 	}
 	if err := os.Remove(path); err != nil {
 		return fmt.Errorf("remove the stale control socket: %w", err)
@@ -124,13 +124,13 @@ func removeStale(path string) error {
 	return nil
 }
 
-// controlListener removes the socket's file when it is closed, if that is still
-// the one it made.
+// controlListener removes the socket's file when it is closed, if the file is still the
+// one that it created.
 type controlListener struct {
 	*net.UnixListener
 	path string
 	made fs.FileInfo
-	left atomic.Bool // the file is another process's
+	left atomic.Bool // the file belongs to another process
 }
 
 func (l *controlListener) Close() error {
@@ -140,10 +140,10 @@ func (l *controlListener) Close() error {
 	return l.UnixListener.Close()
 }
 
-// bindTCP listens on 127.0.0.1 and ::1, the same port for both: whoever held the
-// other one would get what a browser sends to `localhost`.
+// bindTCP listens on the same port of 127.0.0.1 and ::1. If another program had one of
+// them, it would receive part of what browsers send to `localhost`.
 func bindTCP(port int, log *slog.Logger) ([]net.Listener, error) {
-	const attempts = 20 // for a free port that is taken on the other family
+	const attempts = 20 // to find a port that is free in both address families
 	for attempt := 1; ; attempt++ {
 		v4, err := listenTCP("tcp4", "127.0.0.1", port)
 		if err != nil {
@@ -154,7 +154,7 @@ func bindTCP(port int, log *slog.Logger) ([]net.Listener, error) {
 			return []net.Listener{v4, v6}, nil
 		}
 		if noIPv6(err) {
-			log.Info("this machine has no IPv6: listening on 127.0.0.1 alone", "port", portOf(v4))
+			log.Info("this machine has no IPv6: listening only on 127.0.0.1", "port", portOf(v4))
 			return []net.Listener{v4}, nil
 		}
 		v4.Close()
@@ -169,13 +169,13 @@ func listenTCP(network, host string, port int) (net.Listener, error) {
 	return lc.Listen(context.Background(), network, net.JoinHostPort(host, strconv.Itoa(port)))
 }
 
-// noIPv6 reports whether ::1 does not exist here.
+// noIPv6 reports whether err means that ::1 does not exist on this machine.
 func noIPv6(err error) bool {
 	return errors.Is(err, syscall.EAFNOSUPPORT) || errors.Is(err, syscall.EADDRNOTAVAIL) || errors.Is(err, syscall.EPROTONOSUPPORT) ||
 		strings.Contains(err.Error(), "no suitable address")
 }
 
-// occupied explains why a port cannot be had.
+// occupied explains why a port cannot be opened.
 func occupied(port int, err error) error {
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):
@@ -185,7 +185,7 @@ func occupied(port int, err error) error {
 		}
 		return invalid(fmt.Sprintf("port %d is taken by %s", port, who), "hostless status, or choose another with --port", err)
 	case errors.Is(err, syscall.EACCES):
-		return invalid(fmt.Sprintf("port %d may not be opened by you", port), "choose one above 1023 with --port", err)
+		return invalid(fmt.Sprintf("you are not allowed to open port %d", port), "choose one above 1023 with --port", err)
 	}
 	return fmt.Errorf("listen on port %d: %w", port, err)
 }

@@ -12,15 +12,15 @@ import (
 	"github.com/hostless/hostless/pkg/fault"
 )
 
-// handoverEnv names, in a successor's environment, what its predecessor passed
-// on: the activation, a colon, and a comma-separated name for each descriptor
-// from handoverFirst on.
+// handoverEnv is the environment variable that tells a successor what its predecessor
+// passed on: the activation, a colon, and a comma-separated name for each descriptor from
+// handoverFirst on.
 const (
 	handoverEnv   = "HOSTLESS_HANDOVER"
 	handoverFirst = 3 // the first descriptor of exec.Cmd.ExtraFiles
 )
 
-// The names of descriptors that are not sockets of the daemon.
+// Names of descriptors that are not listening sockets.
 const (
 	nameChannel     = "channel"
 	nameEarlier     = "earlier"
@@ -28,13 +28,14 @@ const (
 	nameControlLock = "control-lock"
 )
 
-// Bequeath has cmd, which is not started yet, inherit the sockets, their lock
-// and the lock of the home, without giving any of them up: both processes may
-// accept until one closes its listeners. Locks are held until both processes
-// have closed theirs (flock(2): they belong to the open file description). The
-// connection reaches the Channel of the successor's Inheritance; the caller
-// closes it, and calls release once cmd has been started or has failed to. The
-// successor gets earlier, channels to processes before this one, too.
+// Bequeath makes cmd, which must not have been started, inherit the sockets, their lock
+// and the lock of the home. This process keeps them too, and both processes can accept
+// until one closes its listeners. A lock is held until both have closed it (flock(2): it
+// belongs to the open file description).
+//
+// The returned connection leads to the Channel of the successor's Inheritance; the caller
+// must close it. The successor also gets earlier, the channels to processes before this
+// one. The caller must call release after cmd was started or failed to start.
 func (s *Sockets) Bequeath(cmd *exec.Cmd, home *Lock, earlier ...net.Conn) (channel net.Conn, release func(), err error) {
 	var files []*os.File
 	release = func() {
@@ -101,32 +102,33 @@ func (s *Sockets) Bequeath(cmd *exec.Cmd, home *Lock, earlier ...net.Conn) (chan
 	return channel, release, nil
 }
 
-// Leave has the control socket's file stay when its listener is closed: it is a
-// successor's from now on.
+// Leave makes Close keep the control socket's file, because it belongs to a successor
+// from now on.
 func (s *Sockets) Leave() {
 	if c, ok := s.Control.(*controlListener); ok {
 		c.left.Store(true)
 	}
 }
 
-// Unlock lets go of the control socket's lock here; a successor's copy holds it.
+// Unlock closes the control socket's lock in this process. A successor's copy keeps it
+// locked.
 func (s *Sockets) Unlock() error { return s.lock.Close() }
 
-// Inheritance is what a predecessor passed on with Bequeath. Nil stands for
-// none; its methods may be called all the same.
+// Inheritance is what a predecessor passed on with Bequeath. A nil Inheritance is empty;
+// its methods may be called.
 type Inheritance struct {
 	Channel net.Conn   // to the predecessor
-	Earlier []net.Conn // to those before it, which may still be answering
-	Home    *Lock      // of the home
+	Earlier []net.Conn // to earlier processes, which may still be serving requests
+	Home    *Lock      // lock of the home
 
 	activation string
-	files      []*os.File // named as sockets are
-	lock       *Lock      // of the control socket
+	files      []*os.File // listening sockets, with their names
+	lock       *Lock      // lock of the control socket
 }
 
-// Inherit takes what a predecessor passed on to this process, and clears it from
-// the environment, so that it is called once, before any child is started. It
-// returns nil where there is no predecessor.
+// Inherit takes what a predecessor passed on to this process, and removes it from the
+// environment. It must be called once, before any child process is started. It returns
+// nil if there is no predecessor.
 func Inherit() (*Inheritance, error) {
 	text, ok := os.LookupEnv(handoverEnv)
 	if !ok {
@@ -173,7 +175,7 @@ func Inherit() (*Inheritance, error) {
 	return in, nil
 }
 
-// Close ends the channels, if they are still open. Sockets and locks belong to those
+// Close closes the channels that are still open. The sockets and locks belong to those
 // who took them.
 func (in *Inheritance) Close() error {
 	if in == nil {
@@ -185,7 +187,7 @@ func (in *Inheritance) Close() error {
 	return in.Channel.Close()
 }
 
-// take makes the sockets of what was passed on.
+// take makes the sockets from the inherited descriptors.
 func (in *Inheritance) take(cfg Config) (*Sockets, error) {
 	s, err := adopt(in.files, cfg.Logger)
 	in.files = nil
@@ -199,7 +201,7 @@ func (in *Inheritance) take(cfg Config) (*Sockets, error) {
 	control, ok := s.Control.(*net.UnixListener)
 	if !ok {
 		s.Close()
-		return nil, &fault.Error{Kind: fault.Internal, Message: "the control socket that was passed on is not a Unix socket"}
+		return nil, &fault.Error{Kind: fault.Internal, Message: "the inherited control socket is not a Unix socket"}
 	}
 	control.SetUnlinkOnClose(false)
 	info, err := os.Lstat(cfg.Socket)
@@ -211,9 +213,9 @@ func (in *Inheritance) take(cfg Config) (*Sockets, error) {
 	return s, nil
 }
 
-// fileOf duplicates a socket's descriptor. The listener's own File would make
-// it blocking as soon as a child inherits it, for this process too: the flag
-// belongs to what both descriptors stand for.
+// fileOf duplicates a socket's descriptor. The listener's File method must not be used:
+// it would make the socket blocking, for this process too, because that flag belongs to
+// the open file description.
 func fileOf(l any, name string) (*os.File, error) {
 	c, ok := l.(syscall.Conn)
 	if !ok {
@@ -231,7 +233,7 @@ func fileOf(l any, name string) (*os.File, error) {
 	return f, dupErr
 }
 
-// duplicate gives a second descriptor for what fd stands for.
+// duplicate returns a duplicate of the descriptor fd.
 func duplicate(fd int, name string) (*os.File, error) {
 	syscall.ForkLock.RLock()
 	defer syscall.ForkLock.RUnlock()
@@ -243,7 +245,7 @@ func duplicate(fd int, name string) (*os.File, error) {
 	return os.NewFile(uintptr(second), name), nil
 }
 
-// socketPair makes a connection and the file that is its other end.
+// socketPair returns a connection and a file for its other end.
 func socketPair() (net.Conn, *os.File, error) {
 	syscall.ForkLock.RLock()
 	fds, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM, 0)

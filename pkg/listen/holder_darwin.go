@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// Holder names the process that listens on a port, as in "node (process 4711)",
-// or "" where that cannot be seen. lsof comes with every macOS.
+// Holder describes the process that listens on a port, as in "node (process 4711)", or
+// returns "" if it is not visible. It uses lsof, which is part of macOS.
 func Holder(port int) string {
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
 	defer cancel()

@@ -10,10 +10,10 @@ import (
 	"strings"
 )
 
-// Holder names the process that listens on a loopback port, as in
-// "node (process 4711)". Of another user's process, whose descriptors cannot be
-// seen, it names the user; it is "" where nobody listens. A systemd socket shows
-// as the manager's.
+// Holder describes the process that listens on a loopback port, as in "node (process
+// 4711)". The descriptors of another user's process are not visible, so it names only the
+// user. It returns "" if nothing listens. A socket of systemd belongs to the service
+// manager.
 func Holder(port int) string {
 	inodes := map[string]bool{}
 	owner := ""

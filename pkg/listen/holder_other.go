@@ -2,5 +2,5 @@
 
 package listen
 
-// Holder cannot tell who listens on a port here.
+// Holder always returns "": the process cannot be determined on this platform.
 func Holder(port int) string { return "" }

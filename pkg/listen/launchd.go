@@ -7,9 +7,9 @@ import (
 	"syscall"
 )
 
-// collect takes the sockets of each name that launchd may hold, once, in the way
-// of activate. ESRCH (launchd did not start this process) and ENOENT (its job has
-// no socket of this name) mean that there are none.
+// collect takes the sockets of each name that launchd may have, with activate. The errors
+// ESRCH (launchd did not start this process) and ENOENT (the job has no socket with this
+// name) mean that there are none.
 func collect(activate func(name string) ([]int, error)) (files []*os.File, err error) {
 	for _, name := range []string{NameHTTP, NameWeb, NameControl} {
 		fds, activateErr := activate(name)

@@ -8,12 +8,12 @@ import (
 )
 
 // launchdSockets takes the sockets that launchd holds for this process
-// (launch_activate_socket(3), of launchd.plist(5)'s Sockets), and none where
-// launchd did not start it. A name can be taken once in a process.
+// (launch_activate_socket(3), Sockets in launchd.plist(5)). There are none if launchd did
+// not start it. Each name can be taken only once per process.
 func launchdSockets() ([]*os.File, error) { return collect(activate) }
 
-// activate takes the descriptors of one name. launch_activate_socket allocates
-// the array that it answers with.
+// activate takes the descriptors of one name. launch_activate_socket allocates the
+// returned array.
 func activate(name string) ([]int, error) {
 	cname, err := syscall.BytePtrFromString(name)
 	if err != nil {
@@ -21,8 +21,8 @@ func activate(name string) ([]int, error) {
 	}
 	var array unsafe.Pointer
 	var count uint
-	// It returns an errno, and sets none: what syscall_syscall gives as one is
-	// left aside.
+	// It returns an errno and does not set one, so the errno of syscall_syscall is
+	// ignored.
 	result, _, _ := syscall_syscall(launchActivateSocketAddr, uintptr(unsafe.Pointer(cname)), uintptr(unsafe.Pointer(&array)), uintptr(unsafe.Pointer(&count)))
 	if errno := syscall.Errno(uint32(result)); errno != 0 {
 		return nil, fmt.Errorf("launch_activate_socket: %w", errno)
@@ -35,9 +35,9 @@ func activate(name string) ([]int, error) {
 	return fds, nil
 }
 
-// Without cgo a function of libSystem is reached as golang.org/x/sys/unix does:
-// the linker imports it, a jump in assembly gives it an address, and the
-// standard library's syscall.syscall calls it on a stack that C can use.
+// Without cgo, functions of libSystem are called as in golang.org/x/sys/unix: the linker
+// imports the function, a jump in assembly provides its address, and the standard
+// library's syscall.syscall calls it on a stack suitable for C.
 
 //go:cgo_import_dynamic libc_launch_activate_socket launch_activate_socket "/usr/lib/libSystem.B.dylib"
 //go:cgo_import_dynamic libc_free free "/usr/lib/libSystem.B.dylib"

@@ -4,6 +4,5 @@ package listen
 
 import "os"
 
-// launchdSockets takes the sockets that launchd holds: none, elsewhere than on
-// macOS.
+// launchdSockets returns no sockets: launchd exists only on macOS.
 func launchdSockets() ([]*os.File, error) { return nil, nil }

@@ -10,8 +10,8 @@ import (
 	"testing"
 )
 
-// fakeLaunchd gives out copies of real sockets' descriptors, as
-// launch_activate_socket does: each name once.
+// fakeLaunchd returns copies of real sockets' descriptors, each name only once, as
+// launch_activate_socket does.
 type fakeLaunchd struct {
 	t       *testing.T
 	sockets map[string][]net.Listener
@@ -55,7 +55,7 @@ func newFakeLaunchd(t *testing.T) *fakeLaunchd {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { v4.Close(); control.Close() })
-	// The same socket twice stands for both families.
+	// The same socket stands for both address families.
 	return &fakeLaunchd{t: t, sockets: map[string][]net.Listener{NameHTTP: {v4, v4}, NameControl: {control}}}
 }
 
@@ -76,7 +76,7 @@ func TestLaunchdSockets(t *testing.T) {
 	}
 	for _, fd := range fake.given {
 		if !closedOnExec(t, fd) {
-			t.Errorf("descriptor %d would reach the daemon's children", fd)
+			t.Errorf("descriptor %d would be inherited by the daemon's children", fd)
 		}
 	}
 	if !slices.Equal(fake.asked, []string{NameHTTP, NameWeb, NameControl}) {
@@ -91,7 +91,7 @@ func TestLaunchdSockets(t *testing.T) {
 		t.Errorf("adopted %+v", s)
 	}
 	if _, err := collect(fake.activate); !errors.Is(err, syscall.EALREADY) {
-		t.Errorf("taken a second time: %v, want EALREADY", err)
+		t.Errorf("taken twice: %v, want EALREADY", err)
 	}
 }
 
@@ -104,7 +104,7 @@ func TestNotOfLaunchd(t *testing.T) {
 	}
 }
 
-// TestLaunchdFails has one name fail: what the other gave is closed again.
+// TestLaunchdFails: if one name fails, the sockets of the others are closed.
 func TestLaunchdFails(t *testing.T) {
 	fake := newFakeLaunchd(t)
 	files, err := collect(func(name string) ([]int, error) {
@@ -117,6 +117,6 @@ func TestLaunchdFails(t *testing.T) {
 		t.Fatalf("%v, %v", files, err)
 	}
 	if _, _, errno := syscall.Syscall(syscall.SYS_FCNTL, uintptr(fake.given[0]), syscall.F_GETFD, 0); errno != syscall.EBADF {
-		t.Errorf("descriptor %d is open still", fake.given[0])
+		t.Errorf("descriptor %d is still open", fake.given[0])
 	}
 }

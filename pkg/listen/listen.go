@@ -1,8 +1,9 @@
-// Package listen owns where the daemon's sockets come from: handed over by
-// systemd or launchd, found by their names, or bound by itself under a lock.
+// Package listen owns the origin of the daemon's sockets: passed by systemd or launchd
+// and identified by their names, inherited from a predecessor, or bound by the daemon
+// itself under a lock.
 //
-// The two are never mixed: a daemon that was given descriptors takes all of its
-// sockets from them. What is served on the sockets is left to others.
+// The ways are never mixed: a daemon that was given descriptors uses only those. Other
+// packages serve the sockets.
 package listen
 
 import (
@@ -14,27 +15,27 @@ import (
 	"github.com/hostless/hostless/pkg/fault"
 )
 
-// The names of the sockets, as FileDescriptorName in the socket units has them.
+// Names of the sockets, as in FileDescriptorName of the socket units.
 const (
 	NameHTTP    = "http"
 	NameControl = "control"
-	NameWeb     = "web" // the ports that URLs do not name: 80 and 443
+	NameWeb     = "web" // ports 80 and 443, which URLs omit
 )
 
-// The ways in which sockets come, in the words of GET /status.
+// Origins of the sockets, as GET /status names them.
 const (
 	Systemd = "systemd"
 	Launchd = "launchd"
 	Self    = "self"
 )
 
-// Config says what to listen on where nothing was handed over.
+// Config says what to listen on if no sockets were passed.
 type Config struct {
-	Port   int          // TCP port; 0 picks a free one, the same for both families
-	Socket string       // the control socket's path; required
+	Port   int          // TCP port; 0 chooses one that is free in both address families
+	Socket string       // path of the control socket; required
 	Logger *slog.Logger // discards when nil
 
-	// Inherited is what a predecessor passed on (Inherit); nil is nothing.
+	// Inherited is what a predecessor passed on (see Inherit); nil means nothing.
 	Inherited *Inheritance
 }
 
@@ -42,18 +43,18 @@ type Config struct {
 type Sockets struct {
 	HTTP       []net.Listener // one or two, loopback only
 	Control    net.Listener
-	Web        []net.Listener // ports 80 and 443 where they were handed over; served as HTTP is
-	Port       int            // of HTTP
+	Web        []net.Listener // ports 80 and 443 if they were passed; served like HTTP
+	Port       int            // port of HTTP
 	Activation string         // Systemd, Launchd or Self
 
 	lock *Lock
 }
 
-// Open takes the sockets that a predecessor or a supervisor handed over or, where there are none, binds
+// Open takes the sockets of a predecessor or a supervisor or, if there are none, binds
 // its own. It reads and clears LISTEN_PID, LISTEN_FDS and LISTEN_FDNAMES
-// (sd_listen_fds(3)), and launchd gives each socket once, so it is called once in
-// a process, before any child is started. The error is a fault.Error with what to do next where a person can
-// mend it.
+// (sd_listen_fds(3)), and launchd gives each socket only once, so it must be called once
+// per process, before any child process is started. An error that the user can fix is a
+// fault.Error with the next step.
 func Open(cfg Config) (*Sockets, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
@@ -78,8 +79,8 @@ func Open(cfg Config) (*Sockets, error) {
 	return bind(cfg)
 }
 
-// Close closes all listeners that are still open and gives up the lock. The
-// control socket's file goes with it, if it was bound here.
+// Close closes all listeners that are still open, and the lock. It removes the control
+// socket's file if it was bound here.
 func (s *Sockets) Close() error {
 	var errs []error
 	for _, l := range slices.Concat([]net.Listener{s.Control}, s.HTTP, s.Web) {
@@ -94,7 +95,7 @@ func (s *Sockets) Close() error {
 	return errors.Join(errs...)
 }
 
-// portOf is the TCP port that l listens on.
+// portOf returns the TCP port of l.
 func portOf(l net.Listener) int {
 	if a, ok := l.Addr().(*net.TCPAddr); ok {
 		return a.Port
@@ -102,7 +103,7 @@ func portOf(l net.Listener) int {
 	return 0
 }
 
-// HasWeb reports whether a port that URLs need not name is listened on: 80 for
+// HasWeb reports whether the default port of the scheme is among the sockets: 80 for
 // http, 443 for https.
 func (s *Sockets) HasWeb(scheme string) bool {
 	port := 80
@@ -112,7 +113,7 @@ func (s *Sockets) HasWeb(scheme string) bool {
 	return slices.ContainsFunc(s.Web, func(l net.Listener) bool { return portOf(l) == port })
 }
 
-// Ports are all TCP ports that are listened on, without repetition.
+// Ports returns all TCP ports, without duplicates.
 func (s *Sockets) Ports() []int {
 	var ports []int
 	for _, l := range slices.Concat(s.HTTP, s.Web) {

@@ -16,7 +16,7 @@ import (
 	"github.com/hostless/hostless/pkg/fault"
 )
 
-// shortDir is a private directory whose path leaves room for a socket's.
+// shortDir returns a private directory with a path that is short enough for a socket.
 func shortDir(t *testing.T) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("/tmp", "hl-listen")
@@ -51,7 +51,7 @@ func wantConflict(t *testing.T, err error, words ...string) {
 
 func TestBindBothFamiliesAndControl(t *testing.T) {
 	socket := filepath.Join(shortDir(t), "run", "control.sock")
-	if err := os.Mkdir(filepath.Dir(socket), 0o755); err != nil { // as another program may have made it
+	if err := os.Mkdir(filepath.Dir(socket), 0o755); err != nil { // as another program may have created it
 		t.Fatal(err)
 	}
 	s := open(t, Config{Socket: socket})
@@ -81,7 +81,7 @@ func TestBindBothFamiliesAndControl(t *testing.T) {
 		t.Error(err)
 	}
 	if _, err := os.Stat(socket); !os.IsNotExist(err) {
-		t.Errorf("the socket stays after Close: %v", err)
+		t.Errorf("the socket still exists after Close: %v", err)
 	}
 }
 
@@ -100,7 +100,7 @@ func TestOccupiedPortNamesItsHolder(t *testing.T) {
 			t.Errorf("error %q does not name process %d", err, os.Getpid())
 		}
 		if _, err := os.Stat(socket); !os.IsNotExist(err) {
-			t.Error("a failed Open leaves its control socket")
+			t.Error("a failed Open left its control socket behind")
 		}
 	}
 }
@@ -111,7 +111,7 @@ func TestSecondDaemonIsRefused(t *testing.T) {
 	_, err := Open(Config{Socket: socket})
 	wantConflict(t, err, socket)
 	if conn, err := net.Dial("unix", socket); err != nil {
-		t.Errorf("the first one's socket is gone: %v", err)
+		t.Errorf("the first daemon's socket was removed: %v", err)
 	} else {
 		conn.Close()
 	}
@@ -154,7 +154,7 @@ func TestWhatIsNotOursStays(t *testing.T) {
 	wantConflict(t, err, "/tmp")
 }
 
-// files turns listeners into what a supervisor hands over.
+// files turns listeners into descriptors as a supervisor passes them.
 func files(t *testing.T, named ...any) []*os.File {
 	t.Helper()
 	var out []*os.File
@@ -215,12 +215,12 @@ func TestAdopt(t *testing.T) {
 		conn.Close()
 	}
 	for name, given := range map[string][]*os.File{
-		"control is missing":   files(t, "http", tcp),
-		"http is missing":      files(t, "control", unix),
-		"swapped":              files(t, "http", unix, "control", tcp),
-		"different ports":      files(t, "http", tcp, "http", other, "control", unix),
-		"two control sockets":  files(t, "http", tcp, "control", unix, "control", unix),
-		"none of a known name": files(t, "x", tcp),
+		"control is missing":  files(t, "http", tcp),
+		"http is missing":     files(t, "control", unix),
+		"swapped":             files(t, "http", unix, "control", tcp),
+		"different ports":     files(t, "http", tcp, "http", other, "control", unix),
+		"two control sockets": files(t, "http", tcp, "control", unix, "control", unix),
+		"no known name":       files(t, "x", tcp),
 	} {
 		s, err := adopt(given, logger)
 		if !fault.Is(err, fault.Conflict) {

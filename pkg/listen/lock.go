@@ -10,11 +10,11 @@ import (
 // ErrLocked means that another process holds the lock.
 var ErrLocked = errors.New("held by another process")
 
-// Lock is an exclusive lock on a file. The kernel gives it up with its process.
+// Lock is an exclusive lock on a file. The kernel releases it when the process exits.
 type Lock struct{ f *os.File }
 
-// Acquire takes the lock on the file at path, which it makes and leaves there,
-// without waiting: ErrLocked says that another process has it.
+// Acquire locks the file at path without waiting, and creates it if necessary. The file
+// stays. The error is ErrLocked if another process holds the lock.
 func Acquire(path string) (*Lock, error) {
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|syscall.O_NOFOLLOW, 0o600)
 	if err != nil {
@@ -36,7 +36,7 @@ func Acquire(path string) (*Lock, error) {
 	return nil, fmt.Errorf("lock %s: %w", path, err)
 }
 
-// Close gives the lock up. A nil Lock is none.
+// Close releases the lock. A nil Lock is valid.
 func (l *Lock) Close() error {
 	if l == nil || l.f == nil {
 		return nil

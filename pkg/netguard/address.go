@@ -1,25 +1,24 @@
 // Package netguard decides which network addresses the daemon may connect to, and
-// downloads files from addresses that callers name.
+// downloads files from addresses that clients name.
 //
-// Dialer resolves a name itself and connects only to an address that it has
-// checked, so that a name cannot resolve to something else between the check and
-// the connection. Fetcher downloads over https with such a dialer; a Budget bounds
-// what one request may download in all. Which base URLs exist, and which key goes
-// where, belongs to packages provider and gateway.
+// Dialer resolves a host itself and connects only to an address that it has checked, so
+// that the name cannot resolve to something else in between. Fetcher downloads over https
+// with such a dialer; a Budget limits the total downloads of a request. Packages provider
+// and gateway know the base URLs and which key is sent where.
 package netguard
 
 import "net/netip"
 
-// Refused gives the reason why an address must not be dialled without the user's
-// consent to private networks, such as "a private address", or "" where it may be.
-// Loopback is allowed; link-local (the metadata services of clouds), private,
-// shared (RFC 6598), unspecified, multicast and otherwise unroutable addresses are
-// not. An address that embeds an IPv4 one (RFC 6052) is judged by that one.
+// Refused returns the reason why an address must not be dialed without the user's consent
+// to private networks, such as "a private address", or "" if it is allowed. Loopback is
+// allowed. Link-local (which includes clouds' metadata services), private, shared (RFC
+// 6598), unspecified, multicast and otherwise unroutable addresses are refused. For an
+// address that embeds an IPv4 address (RFC 6052), that one is checked.
 func Refused(addr netip.Addr) string {
 	addr = addr.Unmap()
 	if nat64.Contains(addr) {
-		// Networks without IPv4 reach it through these (RFC 6052). The embedded address
-		// is judged, and is never this machine's own.
+		// Networks without IPv4 use these to reach it (RFC 6052). The embedded address is
+		// checked; it never refers to this machine.
 		b := addr.As16()
 		if addr = netip.AddrFrom4([4]byte(b[12:])); addr.IsLoopback() {
 			return "a reserved address"
@@ -49,9 +48,9 @@ func Refused(addr netip.Addr) string {
 
 var nat64 = netip.MustParsePrefix("64:ff9b::/96")
 
-// reservedRanges are those that net/netip has no method for: shared address space, "this
-// network", protocol assignments, benchmarking, reserved, and the IPv6 forms
-// that carry an IPv4 address (local NAT64 and 6to4) past the checks above.
+// reservedRanges are ranges without a method in net/netip: shared address space, "this
+// network", protocol assignments, benchmarking, reserved, and the IPv6 ranges that embed
+// an IPv4 address (local NAT64 and 6to4), which would bypass the checks above.
 var reservedRanges = []netip.Prefix{
 	netip.MustParsePrefix("0.0.0.0/8"),
 	netip.MustParsePrefix("100.64.0.0/10"),

@@ -11,36 +11,34 @@ import (
 	"time"
 )
 
-// RefusedError reports that a host resolves to addresses that may not be dialled.
+// RefusedError means that a host resolves only to addresses that must not be dialed.
 type RefusedError struct {
 	Host string
-	Why  string // "a private address" and the like
+	Why  string // the reason, as returned by Refused
 }
 
-// Error implements error.
+// Error implements the error interface.
 func (e *RefusedError) Error() string { return fmt.Sprintf("%s leads to %s", e.Host, e.Why) }
 
 // DialFunc connects to an address, as net.Dialer.DialContext does.
 type DialFunc func(ctx context.Context, network, address string) (net.Conn, error)
 
-// Dialer connects to the addresses of a host that may be reached. It is immutable
-// once used, and safe for concurrent use. The zero value of each field is a
-// sensible default.
+// Dialer connects to hosts whose addresses are allowed. It must not be changed after its
+// first use and is then safe for concurrent use. The zero value is valid.
 type Dialer struct {
-	Timeout        time.Duration // for resolving and connecting together; 0 is 10 s
-	AllowPrivate   bool          // every address may be dialled
-	AllowProxy     bool          // the proxy that the environment names may be private: the user chose it
-	RefuseLoopback bool          // this machine is refused as well
+	Timeout        time.Duration // for resolving and connecting together; 10 s when 0
+	AllowPrivate   bool          // allow every address
+	AllowProxy     bool          // allow a private address for the proxy in the environment, which the user chose
+	RefuseLoopback bool          // refuse this machine's addresses as well
 
-	// Dial connects to an address that has been resolved and checked; nil is a
-	// net.Dialer's. Resolve looks a name up; nil is the system's resolver.
+	// Dial connects to a checked address; nil means net.Dialer. Resolve resolves a name;
+	// nil means the system's resolver.
 	Dial    DialFunc
 	Resolve func(ctx context.Context, host string) ([]net.IPAddr, error)
 }
 
-// DialContext resolves the host of address and connects to the first of its
-// addresses that may be dialled and answers, IPv4 first. The error is a
-// *RefusedError where none may be.
+// DialContext resolves the host of address and connects to the first allowed address that
+// accepts, trying IPv4 first. If no address is allowed, the error is a *RefusedError.
 func (d *Dialer) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
 	timeout := d.Timeout
 	if timeout <= 0 {
@@ -68,7 +66,7 @@ func (d *Dialer) DialContext(ctx context.Context, network, address string) (net.
 		}
 		attempt, stop := ctx, context.CancelFunc(func() {})
 		if i < len(addrs)-1 {
-			attempt, stop = context.WithTimeout(ctx, timeout/3) // leave time for the others
+			attempt, stop = context.WithTimeout(ctx, timeout/3) // leaves time for the other addresses
 		}
 		conn, err := dial(attempt, network, net.JoinHostPort(addr.String(), port))
 		stop()
@@ -82,7 +80,7 @@ func (d *Dialer) DialContext(ctx context.Context, network, address string) (net.
 	return nil, last
 }
 
-// refused gives the reason why an address of a host may not be dialled, or "".
+// refused returns the reason why an address of a host must not be dialed, or "".
 func (d *Dialer) refused(host string, addr netip.Addr) string {
 	switch {
 	case d.RefuseLoopback && addr.Unmap().IsLoopback():
@@ -98,7 +96,7 @@ func (d *Dialer) resolve(ctx context.Context, host string) ([]netip.Addr, error)
 		return []netip.Addr{addr}, nil
 	}
 	if name := strings.TrimSuffix(strings.ToLower(host), "."); name == "localhost" || strings.HasSuffix(name, ".localhost") {
-		// Never asked of a name server (RFC 6761, section 6.3).
+		// localhost must not be looked up in the DNS (RFC 6761, section 6.3).
 		return []netip.Addr{netip.AddrFrom4([4]byte{127, 0, 0, 1}), netip.IPv6Loopback()}, nil
 	}
 	lookup := d.Resolve
@@ -127,7 +125,7 @@ func (d *Dialer) resolve(ctx context.Context, host string) ([]netip.Addr, error)
 	return append(v4, v6...), nil
 }
 
-// isProxy reports whether a host is the proxy that the environment names.
+// isProxy reports whether host is the proxy in the environment.
 func isProxy(host string) bool {
 	for _, scheme := range []string{"https", "http"} {
 		probe := &http.Request{URL: &url.URL{Scheme: scheme, Host: "provider.invalid"}}

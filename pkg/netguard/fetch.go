@@ -16,13 +16,12 @@ import (
 	"github.com/hostless/hostless/pkg/fault"
 )
 
-// Limits bound the downloads of one Budget. The zero value of a field is its
-// default.
+// Limits limit the downloads of a Budget. A zero field means its default.
 type Limits struct {
-	Files int           // how many downloads: 100
-	File  int64         // bytes of one file: 20 MiB
-	Total int64         // bytes of all files together: 64 MiB
-	Time  time.Duration // for all files together, from the first request on: 60 s
+	Files int           // number of downloads; 100
+	File  int64         // bytes per file; 20 MiB
+	Total int64         // bytes of all files together; 64 MiB
+	Time  time.Duration // duration from the first request to the end of all downloads; 60 s
 }
 
 func (l Limits) withDefaults() Limits {
@@ -42,23 +41,22 @@ func (l Limits) withDefaults() Limits {
 }
 
 const (
-	fileTimeout  = 20 * time.Second // for one file
+	fileTimeout  = 20 * time.Second // per file
 	maxRedirects = 3
 )
 
-// Fetcher downloads files from addresses that callers name, which are theirs and
-// not the user's: over https alone, without key, cookie or proxy, and from neither
-// this machine nor a private network, whatever a name resolves to and wherever a
-// redirect leads. It is safe for concurrent use.
+// Fetcher downloads files from addresses that clients name. The addresses are not
+// trusted: it uses only https, sends no key or cookie, uses no proxy, and refuses this
+// machine and private networks, also after name resolution and redirects. It is safe for
+// concurrent use.
 type Fetcher struct {
 	client    *http.Client
 	userAgent string
 	limits    Limits
 }
 
-// NewFetcher makes a fetcher that connects with dial, whose rules for addresses
-// are replaced by the fetcher's own. roots is the TLS configuration; nil is the
-// system's.
+// NewFetcher returns a fetcher that connects with dial, whose address rules are replaced
+// by the fetcher's own. roots is the TLS configuration; nil means the default.
 func NewFetcher(dial Dialer, roots *tls.Config, userAgent string, limits Limits) *Fetcher {
 	dial.AllowPrivate, dial.AllowProxy, dial.RefuseLoopback = false, false, true
 	return &Fetcher{
@@ -72,7 +70,7 @@ func NewFetcher(dial Dialer, roots *tls.Config, userAgent string, limits Limits)
 			},
 			CheckRedirect: func(r *http.Request, via []*http.Request) error {
 				if r.URL.Scheme != "https" || len(via) > maxRedirects {
-					return errors.New("the redirect leads too far")
+					return errors.New("too many redirects")
 				}
 				return nil
 			},
@@ -83,27 +81,26 @@ func NewFetcher(dial Dialer, roots *tls.Config, userAgent string, limits Limits)
 // Close closes idle connections.
 func (f *Fetcher) Close() { f.client.CloseIdleConnections() }
 
-// Budget begins the downloads of one request.
+// Budget returns a new budget for the downloads of one request.
 func (f *Fetcher) Budget() *Budget {
 	return &Budget{fetcher: f, files: f.limits.Files, bytes: f.limits.Total}
 }
 
-// Budget bounds the files that are downloaded for one request: their number, their
-// bytes and the time that they take, each and in all. It is safe for concurrent
-// use.
+// Budget limits the downloads for one request: their number, size and duration, per file
+// and in total. It is safe for concurrent use.
 type Budget struct {
 	fetcher *Fetcher
 
 	mu       sync.Mutex
-	files    int   // that may still be requested
-	bytes    int64 // that may still be read
+	files    int   // files that can still be requested
+	bytes    int64 // bytes that can still be read
 	deadline time.Time
 }
 
-// Fetch downloads one file and gives its media type and bytes. The error is
-// fault.Invalid for a file that cannot be had, whose message is for the log: a
-// caller that learned why could explore a network. It is fault.TooLarge, with a
-// message for the caller, where a total is used up.
+// Fetch downloads a file and returns its media type and content. If the file cannot be
+// downloaded, the error is fault.Invalid. Its message is only for the log, because a
+// client that learned the reason could explore the network. If a total limit is exceeded,
+// the error is fault.TooLarge with a message for the client.
 func (b *Budget) Fetch(ctx context.Context, address string) (mediaType string, data []byte, err error) {
 	u, err := url.Parse(address)
 	if err != nil || u.Scheme != "https" || u.Host == "" || u.User != nil {
@@ -138,7 +135,7 @@ func (b *Budget) Fetch(ctx context.Context, address string) (mediaType string, d
 	return mediaType, data, nil
 }
 
-// begin counts one download and gives the time at which all must have ended.
+// begin counts a download and returns the deadline for all of them.
 func (b *Budget) begin() (time.Time, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -152,8 +149,8 @@ func (b *Budget) begin() (time.Time, error) {
 	return b.deadline, nil
 }
 
-// read takes a body of at most one file's bytes, each counted against the total
-// before it is kept. A length that is known to be too large is not read at all.
+// read reads a body of at most the limit per file, and counts each byte against the total
+// before it is stored. If the length is announced and too large, nothing is read.
 func (b *Budget) read(ctx context.Context, resp *http.Response) ([]byte, error) {
 	limit := b.fetcher.limits.File
 	if resp.ContentLength > limit {
@@ -205,7 +202,7 @@ func (b *Budget) timeExceeded() error {
 	return exceeded(fmt.Sprintf("files that take more than %d s to download", int(b.fetcher.limits.Time.Seconds())))
 }
 
-// invalid is the error of one file.
+// invalid returns the error for a file that cannot be used.
 func invalid(why string, err error) error {
 	return &fault.Error{Kind: fault.Invalid, Message: "a file that a message points at " + why, Param: "messages", Err: err}
 }
@@ -214,7 +211,7 @@ func fileTooLarge(limit int64) error {
 	return invalid(fmt.Sprintf("is larger than %d MiB", limit>>20), nil)
 }
 
-// exceeded is the error of a total that is used up.
+// exceeded returns the error for an exceeded total limit.
 func exceeded(what string) error {
 	return &fault.Error{
 		Kind: fault.TooLarge, Param: "messages",
@@ -223,7 +220,7 @@ func exceeded(what string) error {
 	}
 }
 
-// unavailable is the error of a file that did not come.
+// unavailable returns the error for a file that could not be downloaded.
 func unavailable(ctx context.Context, err error) error {
 	var total *fault.Error
 	if ctx.Err() != nil && errors.As(context.Cause(ctx), &total) {

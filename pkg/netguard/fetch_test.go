@@ -18,8 +18,8 @@ import (
 	"github.com/hostless/hostless/pkg/fault"
 )
 
-// newTestFetcher makes a fetcher for which every name leads to a stand-in, as if it
-// stood on the public internet.
+// newTestFetcher returns a fetcher for which every name resolves to a stand-in on a
+// public address.
 func newTestFetcher(t *testing.T, limits Limits, h http.HandlerFunc) *Fetcher {
 	t.Helper()
 	server := httptest.NewTLSServer(h)
@@ -39,8 +39,8 @@ func newTestFetcher(t *testing.T, limits Limits, h http.HandlerFunc) *Fetcher {
 	return f
 }
 
-// A request's downloads are bounded in number, bytes and time, each file and all
-// together, whether the length of a file is announced or not.
+// TestFetchTotals: the downloads of a request are limited in number, bytes and time, per
+// file and in total, whether or not the length of a file is announced.
 func TestFetchTotals(t *testing.T) {
 	for _, tt := range []struct {
 		name    string
@@ -89,7 +89,7 @@ func TestFetchTotals(t *testing.T) {
 				t.Errorf("%d files were requested, want %d", asked.Load(), tt.want)
 			}
 			if _, _, err := f.Budget().Fetch(context.Background(), "https://example.com/x.png"); err != nil {
-				t.Errorf("the next request has a budget of its own: %v", err)
+				t.Errorf("the next request has its own budget: %v", err)
 			}
 		})
 	}
@@ -112,12 +112,12 @@ func TestFetchTotalTime(t *testing.T) {
 		t.Errorf("got %v, want the total time as its cause", err)
 	}
 	if _, _, err = b.Fetch(context.Background(), "https://example.com/next"); !fault.Is(err, fault.TooLarge) {
-		t.Errorf("after the time is over: %v", err)
+		t.Errorf("after the total time: %v", err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	if _, _, err = f.Budget().Fetch(ctx, "https://example.com/x"); !fault.Is(err, fault.Invalid) || !errors.Is(err, context.Canceled) {
-		t.Errorf("a caller that has left: %v", err)
+		t.Errorf("a canceled caller: %v", err)
 	}
 }
 

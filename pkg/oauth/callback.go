@@ -20,23 +20,23 @@ import (
 	"github.com/hostless/hostless/pkg/secret"
 )
 
-// ServeHTTP is the landing page of a provider's redirect: GET /callback. It says
-// nothing of what it was called with.
+// ServeHTTP serves GET /callback, the landing page of a provider's redirect. Nothing from
+// the request appears in the page.
 func (l *Logins) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.Method != http.MethodGet {
 		w.Header().Set("Allow", http.MethodGet)
-		landing(w, http.StatusMethodNotAllowed, "Not signed in", "This address is for the return from a provider's page.")
+		landing(w, http.StatusMethodNotAllowed, "Not signed in", "This address is only for redirects from a provider.")
 		return
 	}
 	const restart = "Start again with: hostless auth login PROVIDER"
 	q, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil {
-		landing(w, http.StatusBadRequest, "Not signed in", "The provider's answer cannot be read. "+restart)
+		landing(w, http.StatusBadRequest, "Not signed in", "The provider's response is invalid. "+restart)
 		return
 	}
 	n := l.take(q)
 	if n == nil {
-		landing(w, http.StatusBadRequest, "Not signed in", "This answer does not belong to a login in progress. "+restart)
+		landing(w, http.StatusBadRequest, "Not signed in", "This response does not belong to a login in progress. "+restart)
 		return
 	}
 	switch code := q.Get("code"); {
@@ -45,7 +45,7 @@ func (l *Logins) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		landing(w, http.StatusBadRequest, "Not signed in", "The provider has refused the login. "+restart)
 	case code == "" || len(code) > 4096 || len(q["code"]) > 1:
 		l.release(n)
-		landing(w, http.StatusBadRequest, "Not signed in", "The provider's answer holds no code. "+restart)
+		landing(w, http.StatusBadRequest, "Not signed in", "The provider's response has no code. "+restart)
 	default:
 		stored, err := l.complete(r.Context(), n, code)
 		if err != nil {
@@ -54,13 +54,14 @@ func (l *Logins) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			landing(w, http.StatusBadGateway, "Not signed in", "The provider returned no key. The terminal shows the reason.")
 			return
 		}
-		l.cfg.Logger.Info("a login gave a key", "provider", n.provider, "storage", stored.Storage)
+		l.cfg.Logger.Info("a login returned a key", "provider", n.provider, "storage", stored.Storage)
 		l.end(n, Outcome{Status: Done, Stored: stored})
 		landing(w, http.StatusOK, "Signed in", "The key is stored. You can close this page.")
 	}
 }
 
-// take finds the login that a redirect belongs to and keeps others from it.
+// take finds the login that a redirect belongs to and reserves it, so that another
+// redirect cannot use it.
 func (l *Logins) take(q url.Values) *login {
 	states := slices.Compact(slices.Clone(q["state"]))
 	if len(states) != 1 || states[0] == "" {
@@ -92,20 +93,21 @@ func (l *Logins) end(n *login, o Outcome) {
 	l.finish(n, o)
 }
 
-// plainCode is an error code as providers have them, or a word for any other text.
+// plainCode returns an error code of a provider, or a fixed text if it does not look like
+// a code.
 func plainCode(text string) string {
 	if text == "" || len(text) > 64 || strings.ContainsFunc(text, func(r rune) bool {
 		return r > unicode.MaxASCII || !(unicode.IsLetter(r) || unicode.IsDigit(r) || r == '_' || r == '-')
 	}) {
-		return "an error that it does not name"
+		return "an unnamed error"
 	}
 	return text
 }
 
-// complete exchanges the code for a key and stores it. Its errors hold nothing that
+// complete exchanges the code for a key and stores it. Its errors contain nothing that
 // the provider sent.
 func (l *Logins) complete(ctx context.Context, n *login, code string) (Stored, error) {
-	// A browser that leaves must not lose a key that the provider has made.
+	// The browser may disconnect; a key that the provider has issued must not be lost.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
 	defer cancel()
 	key, err := l.exchange(ctx, n, code)
@@ -122,8 +124,8 @@ func (l *Logins) complete(ctx context.Context, n *login, code string) (Stored, e
 	return stored, l.save()
 }
 
-// exchange asks the token endpoint: OpenRouter's takes JSON, any other the form of
-// RFC 6749 section 4.1.3.
+// exchange sends the code to the token endpoint: as JSON to OpenRouter, and in the form
+// of RFC 6749 section 4.1.3 to others.
 func (l *Logins) exchange(ctx context.Context, n *login, code string) (secret.String, error) {
 	var body io.Reader
 	kind := "application/json"
@@ -159,19 +161,19 @@ func (l *Logins) exchange(ctx context.Context, n *login, code string) (secret.St
 	if err != nil {
 		var uerr *url.Error
 		if errors.As(err, &uerr) {
-			err = uerr.Err // the URL is the person's own, but may hold what is not for a log
+			err = uerr.Err // without the URL, which may contain secrets
 		}
 		return secret.String{}, fmt.Errorf("the token endpoint cannot be reached: %w", err)
 	}
 	defer resp.Body.Close()
 	data, err := io.ReadAll(io.LimitReader(resp.Body, 64<<10))
 	if err != nil || resp.StatusCode != http.StatusOK && resp.StatusCode != http.StatusCreated {
-		return secret.String{}, fmt.Errorf("the token endpoint answered %d", resp.StatusCode)
+		return secret.String{}, fmt.Errorf("the token endpoint responded with status %d", resp.StatusCode)
 	}
 	return readKey(resp.Header.Get("Content-Type"), data)
 }
 
-// readKey finds the key in a token endpoint's answer.
+// readKey extracts the key from a token endpoint's response.
 func readKey(kind string, data []byte) (secret.String, error) {
 	var answer struct {
 		Key         string `json:"key"`
@@ -181,14 +183,14 @@ func readKey(kind string, data []byte) (secret.String, error) {
 		form, _ := url.ParseQuery(string(data))
 		answer.AccessToken = form.Get("access_token")
 	} else if json.Unmarshal(data, &answer) != nil {
-		return secret.String{}, errors.New("the token endpoint's answer is not JSON")
+		return secret.String{}, errors.New("the token endpoint's response is not JSON")
 	}
 	key := answer.Key
 	if key == "" {
 		key = answer.AccessToken
 	}
 	if key == "" || len(key) > 16<<10 || strings.ContainsFunc(key, func(r rune) bool { return r <= ' ' || r > '~' }) {
-		return secret.String{}, errors.New("the token endpoint's answer holds no key")
+		return secret.String{}, errors.New("the token endpoint's response contains no key")
 	}
 	return secret.New(key), nil
 }
@@ -212,8 +214,8 @@ p { margin: 0; }
 </html>
 `))
 
-// landing writes the page, which loads nothing and takes its address, which holds a
-// code, nowhere.
+// landing writes the page. It loads nothing and sends no referrer, because its URL
+// contains a code.
 func landing(w http.ResponseWriter, status int, title, text string) {
 	nonce := rand.Text()
 	var b bytes.Buffer

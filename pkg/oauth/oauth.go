@@ -1,9 +1,9 @@
-// Package oauth owns logins with a provider: the authorization request with PKCE
-// (RFC 7636), the landing page of its redirect, the exchange of the code for a key,
-// and the record of which stored keys came from a login.
+// Package oauth owns logins with providers: the authorization request with PKCE (RFC
+// 7636), the landing page for the redirect, the exchange of the code for a key, and the
+// record of which stored keys came from a login.
 //
-// The key goes from the provider into storage: it is in no page, no answer and no
-// log. Storing keys is left to the caller.
+// The key only goes from the provider into storage: it never appears in a page, a
+// response or a log. The caller stores keys.
 package oauth
 
 import (
@@ -27,12 +27,12 @@ import (
 )
 
 const (
-	loginTime  = 10 * time.Minute // for a person to sign in
-	maxLogins  = 8                // in progress at once
+	loginTime  = 10 * time.Minute // for the user to sign in
+	maxLogins  = 8                // at the same time
 	openrouter = "openrouter"
 )
 
-// Client is how a provider's logins work: a member of config.json's oauth_clients.
+// Client configures logins with a provider: a member of oauth_clients in config.json.
 type Client struct {
 	AuthURL      string   `json:"auth_url"`
 	TokenURL     string   `json:"token_url"`
@@ -41,37 +41,37 @@ type Client struct {
 	Scopes       []string `json:"scopes"`
 }
 
-// builtin are the providers whose logins need no configuration.
+// builtin contains the providers whose logins need no configuration.
 // https://openrouter.ai/docs/guides/overview/auth/oauth
 var builtin = map[string]Client{
 	openrouter: {AuthURL: "https://openrouter.ai/auth", TokenURL: "https://openrouter.ai/api/v1/auth/keys"},
 }
 
-// Stored is what may be shown of a key in storage.
+// Stored is the public information about a stored key.
 type Stored struct {
 	Storage string
 	Hint    string
 }
 
-// Config is what New needs. Clients, Getenv, Store, Find, Remove and Callback are
+// Config configures Logins. Clients, Getenv, Store, Find, Remove and Callback are
 // required.
 type Config struct {
 	Path    string                 // logins.json
-	Clients func() json.RawMessage // oauth_clients as config.json has it
+	Clients func() json.RawMessage // oauth_clients as it is in config.json
 	Getenv  func(string) string
-	// Store keeps a provider's key; Find tells what is kept, ok false for nothing;
-	// Remove forgets it.
+	// Store stores a provider's key. Find returns the stored key's information; ok is
+	// false if there is none. Remove removes it.
 	Store    func(ctx context.Context, provider string, key secret.String) (Stored, error)
 	Find     func(ctx context.Context, provider string) (s Stored, ok bool, err error)
 	Remove   func(ctx context.Context, provider string) error
-	Callback func() string     // the URL of ServeHTTP for a browser
+	Callback func() string     // returns the URL of ServeHTTP for a browser
 	HTTP     http.RoundTripper // http.DefaultTransport when nil
 	Now      func() time.Time
 	Logger   *slog.Logger
 }
 
-// Logins are those in progress and those that gave a key. It is safe for concurrent
-// use.
+// Logins are the logins in progress and the record of those that returned a key. It is
+// safe for concurrent use.
 type Logins struct {
 	cfg  Config
 	http *http.Client
@@ -81,35 +81,35 @@ type Logins struct {
 	record map[string]entry // by provider
 }
 
-// login is one in progress, or one whose outcome nobody has asked for yet.
+// login is a login in progress, or one whose outcome has not been collected yet.
 type login struct {
 	id, provider, state, verifier string
 	client                        Client
 	callback                      string
 	expires                       time.Time
-	done                          chan struct{} // closed with the outcome
+	done                          chan struct{} // closed when there is an outcome
 
-	// Of Logins.mu.
+	// Guarded by Logins.mu.
 	exchanging bool
 	outcome    Outcome
 }
 
-// The words of Outcome.
+// Values of Outcome.Status.
 const (
 	Pending = "pending"
 	Done    = "stored"
 	Failed  = "failed"
 )
 
-// Outcome is what became of a login.
+// Outcome is the result of a login.
 type Outcome struct {
 	Status   string
 	Provider string
 	Stored
-	Reason string // of a failure
+	Reason string // why it failed
 }
 
-// New makes Logins and reads which keys came from earlier ones.
+// New returns Logins with the record of earlier ones.
 func New(cfg Config) (*Logins, []string, error) {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
@@ -125,19 +125,19 @@ func New(cfg Config) (*Logins, []string, error) {
 	return l, warnings, err
 }
 
-// client finds how a provider's logins work.
+// client returns the configuration for logins with a provider.
 func (l *Logins) client(provider string) (Client, error) {
 	clients := map[string]Client{}
 	if raw := l.cfg.Clients(); len(raw) > 0 {
 		if err := json.Unmarshal(raw, &clients); err != nil {
-			return Client{}, &fault.Error{Kind: fault.Invalid, Message: "oauth_clients of config.json does not have the form provider → {auth_url, token_url, client_id, client_secret, scopes}", Err: err}
+			return Client{}, &fault.Error{Kind: fault.Invalid, Message: "oauth_clients of config.json must have the form provider → {auth_url, token_url, client_id, client_secret, scopes}", Err: err}
 		}
 	}
 	c, configured := clients[provider]
 	known, ok := builtin[provider]
 	if !configured && !ok {
 		return Client{}, &fault.Error{Kind: fault.NotFound, Param: "provider",
-			Message: fmt.Sprintf("no login with %.64q is known; oauth_clients of config.json can add one", provider), Next: "hostless keys add " + provider}
+			Message: fmt.Sprintf("there is no login for %.64q; add one to oauth_clients of config.json", provider), Next: "hostless keys add " + provider}
 	}
 	fill(&c.AuthURL, known.AuthURL)
 	fill(&c.TokenURL, known.TokenURL)
@@ -171,8 +171,8 @@ func safeURL(text string) bool {
 	return u.Scheme == "https" || u.Scheme == "http" && (u.Hostname() == "localhost" || ip != nil && ip.IsLoopback())
 }
 
-// Begin starts a login and gives the page that the person signs in at. A login with
-// the same provider that is in progress ends.
+// Begin starts a login and returns the page at which the user signs in. A login with the
+// same provider that is in progress fails.
 func (l *Logins) Begin(provider string) (id, page string, err error) {
 	c, err := l.client(provider)
 	if err != nil {
@@ -201,8 +201,8 @@ func (l *Logins) Begin(provider string) (id, page string, err error) {
 	return n.id, page, nil
 }
 
-// page is where the person signs in. OpenRouter takes no state: it goes into the
-// callback's own query.
+// page returns the URL at which the user signs in. OpenRouter does not support state, so
+// it is part of the callback's query.
 func (n *login) page() (string, error) {
 	u, err := url.Parse(n.client.AuthURL)
 	if err != nil {
@@ -228,7 +228,7 @@ func (n *login) page() (string, error) {
 	return u.String(), nil
 }
 
-// Wait gives a login's outcome once it has one, or after limit as it is then.
+// Wait returns a login's outcome when it has one, or its current state after limit.
 func (l *Logins) Wait(ctx context.Context, id string, limit time.Duration) (Outcome, error) {
 	l.mu.Lock()
 	l.prune(l.cfg.Now())
@@ -249,14 +249,14 @@ func (l *Logins) Wait(ctx context.Context, id string, limit time.Duration) (Outc
 	return n.outcome, nil
 }
 
-// finish gives a login its outcome; l.mu is held.
+// finish sets a login's outcome. l.mu must be held.
 func (l *Logins) finish(n *login, o Outcome) {
 	n.outcome = o
-	n.expires = l.cfg.Now().Add(time.Minute) // for whoever waits
+	n.expires = l.cfg.Now().Add(time.Minute) // for those who wait for the outcome
 	close(n.done)
 }
 
-// prune forgets what is over; l.mu is held.
+// prune removes finished and expired logins. l.mu must be held.
 func (l *Logins) prune(now time.Time) {
 	for id, n := range l.byID {
 		if now.Before(n.expires) || n.exchanging {
@@ -269,7 +269,7 @@ func (l *Logins) prune(now time.Time) {
 	}
 }
 
-// InProgress reports whether a person may be signing in now.
+// InProgress reports whether a user may be signing in at the moment.
 func (l *Logins) InProgress() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -282,16 +282,16 @@ func (l *Logins) InProgress() bool {
 	return false
 }
 
-// Status is one provider that a login gave a key for, or may.
+// Status is a provider for which a login returned a key, or may.
 type Status struct {
 	Provider string
 	Stored
 	At time.Time
-	// Current is false where the key was removed or replaced since.
+	// Current is false if the key was removed or replaced since.
 	Current bool
 }
 
-// List tells the logins that gave a key, by provider.
+// List returns the logins that returned a key, by provider.
 func (l *Logins) List(ctx context.Context) ([]Status, error) {
 	l.mu.Lock()
 	var out []Status
@@ -311,7 +311,8 @@ func (l *Logins) List(ctx context.Context) ([]Status, error) {
 	return out, nil
 }
 
-// Logout removes the key that a login gave. A key that did not come from one stays.
+// Logout removes the key that a login returned. A key that did not come from a login
+// stays.
 func (l *Logins) Logout(ctx context.Context, provider string) error {
 	l.mu.Lock()
 	e, ok := l.record[provider]
@@ -335,7 +336,7 @@ func (l *Logins) Logout(ctx context.Context, provider string) error {
 		return err
 	}
 	if found && s.Hint != e.Hint {
-		return &fault.Error{Kind: fault.Conflict, Message: fmt.Sprintf("the key of %s was changed since the login and stays", provider), Next: "hostless keys remove " + provider}
+		return &fault.Error{Kind: fault.Conflict, Message: fmt.Sprintf("the key of %s was changed after the login and was kept", provider), Next: "hostless keys remove " + provider}
 	}
 	return nil
 }

@@ -79,7 +79,7 @@ func (w *world) land(query string) (int, string) {
 	return rec.Code, rec.Body.String()
 }
 
-// state finds a login's state in the URL that starts it.
+// state returns a login's state from the URL that starts it.
 func state(t *testing.T, page string) string {
 	t.Helper()
 	u, err := url.Parse(page)
@@ -96,8 +96,8 @@ func state(t *testing.T, page string) string {
 	return back.Query().Get("state")
 }
 
-// TestEndpointAnswers: whatever a token endpoint answers, a key is stored or the login
-// fails with a reason that holds nothing of it.
+// TestEndpointAnswers: whatever a token endpoint responds, either a key is stored, or the
+// login fails with a reason that contains no part of the response.
 func TestEndpointAnswers(t *testing.T) {
 	for _, c := range []struct {
 		name   string
@@ -134,16 +134,16 @@ func TestEndpointAnswers(t *testing.T) {
 				t.Fatal(err)
 			}
 			if asked != 1 || w.stored["openrouter"] != c.key || (status == 200) != (c.key != "") || (o.Status == oauth.Done) != (c.key != "") {
-				t.Errorf("asked %d times; stored %q, page %d, outcome %+v", asked, w.stored["openrouter"], status, o)
+				t.Errorf("%d requests; stored %q, page %d, outcome %+v", asked, w.stored["openrouter"], status, o)
 			}
 			if strings.Contains(body+o.Reason, "canary") {
-				t.Errorf("the endpoint's answer is shown: %s %s", body, o.Reason)
+				t.Errorf("the endpoint's response is shown: %s %s", body, o.Reason)
 			}
 		})
 	}
 }
 
-// TestState: a redirect is taken once, in time, for its own login.
+// TestState: a redirect is accepted once, in time, and only for its own login.
 func TestState(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var asked atomic.Int32
@@ -157,7 +157,7 @@ func TestState(t *testing.T) {
 			t.Fatal(page, err)
 		}
 		s := state(t, page)
-		// A code is sought first: without one the login goes on.
+		// The code is checked first: without one the login stays in progress.
 		if status, _ := w.land("state=" + s); status != 400 {
 			t.Errorf("without a code: %d", status)
 		}
@@ -175,7 +175,7 @@ func TestState(t *testing.T) {
 		}
 		all.Wait()
 		if good.Load() != 1 || asked.Load() != 1 {
-			t.Errorf("%d redirects of 5 were taken, the endpoint was asked %d times", good.Load(), asked.Load())
+			t.Errorf("%d of 5 redirects were accepted, with %d requests to the endpoint", good.Load(), asked.Load())
 		}
 		if list, err := w.List(t.Context()); err != nil || len(list) != 1 || !list[0].Current || list[0].Hint != "0001" {
 			t.Errorf("%+v %v", list, err)
@@ -187,7 +187,7 @@ func TestState(t *testing.T) {
 		}
 		other, second, _ := w.Begin("mine")
 		if o, err := w.Wait(t.Context(), id, time.Minute); err != nil || o.Status != oauth.Failed {
-			t.Errorf("a login that another took the place of: %+v %v", o, err)
+			t.Errorf("a replaced login: %+v %v", o, err)
 		}
 		if status, _ := w.land("code=c&state=" + state(t, page)); status != 400 {
 			t.Errorf("its redirect: %d", status)
@@ -202,11 +202,11 @@ func TestState(t *testing.T) {
 	})
 }
 
-// TestClients: what config.json may say of a provider.
+// TestClients: valid and invalid values of oauth_clients.
 func TestClients(t *testing.T) {
 	for _, c := range []struct{ clients, provider, want string }{
-		{``, "nobody", "no login with"},
-		{`[]`, "openrouter", "does not have the form"},
+		{``, "nobody", "there is no login for"},
+		{`[]`, "openrouter", "must have the form"},
 		{`{"x":{"auth_url":"https://a.example","token_url":"https://a.example"}}`, "x", "no client_id"},
 		{`{"x":{"auth_url":"http://a.example","token_url":"https://a.example","client_id":"c"}}`, "x", "must be an https URL"},
 		{`{"x":{"auth_url":"https://a.example","token_url":"https://u:p@a.example","client_id":"c"}}`, "x", "must be an https URL"},
@@ -223,6 +223,6 @@ func TestClients(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "logins.json")
 	os.WriteFile(path, []byte(`{"version":1,"logins":[`), 0o600)
 	if _, warnings, err := oauth.New(oauth.Config{Path: path}); err != nil || len(warnings) != 1 || !strings.Contains(fmt.Sprint(warnings), "kept as") {
-		t.Errorf("a bad file: %v %v", warnings, err)
+		t.Errorf("a damaged file: %v %v", warnings, err)
 	}
 }

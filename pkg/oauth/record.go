@@ -11,7 +11,8 @@ import (
 	"github.com/hostless/hostless/pkg/config"
 )
 
-// entry is what is kept of a login: nothing that a key could be made of.
+// entry is the stored information about a login. It contains nothing from which the key
+// could be derived.
 type entry struct {
 	Hint string    `json:"hint"`
 	At   time.Time `json:"logged_in_at"`

@@ -1,8 +1,8 @@
-// Package peer finds out who is at the other end of a connection, by the kernel's
-// word alone: the user and process behind a Unix socket, and the user behind a
-// loopback TCP connection. It also reports whether one process runs below another.
+// Package peer determines, from the kernel only, who is at the other end of a connection:
+// the user and process of a Unix socket, and the user of a loopback TCP connection. It
+// also reports whether one process is a descendant of another.
 //
-// What may be done with the answer is left to packages front and control.
+// Packages front and control decide what a peer may do.
 package peer
 
 import (
@@ -15,24 +15,23 @@ import (
 	"github.com/hostless/hostless/pkg/procinfo"
 )
 
-// ErrUnsupported means that this machine cannot tell who connects: the platform
-// has no way to, or a sandbox took it away.
+// ErrUnsupported means that the peer cannot be determined: the platform provides no way,
+// or a sandbox prevents it.
 var ErrUnsupported = procinfo.ErrUnsupported
 
-// ErrGone means that nobody holds the other end any more, or that the process
-// has ended. The kernel gives such sockets to root: they must not be taken for
-// root's.
+// ErrGone means that the other end is closed, or that the process has exited. The kernel
+// attributes such sockets to root, so they must not be treated as root's.
 var ErrGone = procinfo.ErrGone
 
-// Cred is a process at the other end of a Unix socket, as it was when it
-// connected. PID is 0 where the kernel does not tell it.
+// Cred identifies the process at the other end of a Unix socket at the time of its
+// connect. PID is 0 if the kernel does not provide it.
 type Cred struct {
 	UID int
 	PID int
 }
 
-// Unix reports who connected to a Unix socket. conn is a *net.UnixConn, or wraps
-// one with a NetConn method.
+// Unix returns the process that connected to a Unix socket. conn must be a *net.UnixConn,
+// or wrap one with a NetConn method.
 func Unix(conn net.Conn) (Cred, error) {
 	u, ok := unwrap(conn).(*net.UnixConn)
 	if !ok {
@@ -53,11 +52,10 @@ func Unix(conn net.Conn) (Cred, error) {
 	return cred, nil
 }
 
-// TCPOwner gives the uid of the user whose process holds the other end of a
-// TCP connection within this machine. The error is ErrUnsupported where that
-// cannot be found out at all, ErrGone where the other end is already closed or
-// not on this machine. It costs one exchange with the kernel: ask once for each
-// connection.
+// TCPOwner returns the uid of the process at the other end of a TCP connection within
+// this machine. The error is ErrUnsupported if the owner cannot be determined, and
+// ErrGone if the other end is closed or not on this machine. It needs a system call, so
+// call it once per connection.
 func TCPOwner(conn net.Conn) (uid int, err error) {
 	remote, ok := conn.RemoteAddr().(*net.TCPAddr)
 	if !ok {
@@ -70,15 +68,15 @@ func TCPOwner(conn net.Conn) (uid int, err error) {
 	return procinfo.SocketOwner(remote.AddrPort(), local.AddrPort())
 }
 
-// Below reports whether process pid is ancestor or runs below it. The error is
-// ErrGone where pid has ended: its owner is no longer known. Parents that
-// have ended, or are hidden from us, are above nothing.
+// Below reports whether process pid is ancestor or one of its descendants. The error is
+// ErrGone if pid has exited, because its parents are then unknown. The search ends at a
+// parent that has exited or is hidden.
 func Below(pid, ancestor int) (bool, error) {
 	if pid == ancestor {
 		return true, nil
 	}
 	at := pid
-	for range 3 { // a parent that ends while we climb leaves its child to another
+	for range 3 { // a parent that exits during the search leaves its children to another process
 		ancestors, err := procinfo.Ancestors(pid)
 		if slices.Contains(ancestors, ancestor) || err == nil || errors.Is(err, syscall.ELOOP) {
 			return slices.Contains(ancestors, ancestor), nil
@@ -96,7 +94,7 @@ func Below(pid, ancestor int) (bool, error) {
 	return false, nil
 }
 
-// unwrap finds the connection inside others, such as *tls.Conn.
+// unwrap returns the innermost connection, for example of a *tls.Conn.
 func unwrap(conn net.Conn) net.Conn {
 	for {
 		w, ok := conn.(interface{ NetConn() net.Conn })

@@ -6,7 +6,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// unixCred asks for LOCAL_PEERCRED and LOCAL_PEERPID (unix(4)).
+// unixCred uses LOCAL_PEERCRED and LOCAL_PEERPID (unix(4)).
 func unixCred(fd int) (Cred, error) {
 	c, err := unix.GetsockoptXucred(fd, unix.SOL_LOCAL, unix.LOCAL_PEERCRED)
 	if err != nil {

@@ -6,7 +6,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// unixCred asks for SO_PEERCRED (unix(7)).
+// unixCred uses SO_PEERCRED (unix(7)).
 func unixCred(fd int) (Cred, error) {
 	c, err := unix.GetsockoptUcred(fd, unix.SOL_SOCKET, unix.SO_PEERCRED)
 	if err != nil {

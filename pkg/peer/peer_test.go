@@ -67,7 +67,7 @@ func TestTCPOwner(t *testing.T) {
 			if err != nil || uid != os.Getuid() {
 				t.Fatalf("TCPOwner = %d, %v; want %d", uid, err, os.Getuid())
 			}
-			// A socket that is closed belongs to nobody, not to root.
+			// A closed socket belongs to nobody, not to root.
 			client.Close()
 			io.ReadAll(server)
 			if uid, err := peer.TCPOwner(server); !errors.Is(err, peer.ErrGone) {
@@ -77,7 +77,7 @@ func TestTCPOwner(t *testing.T) {
 	}
 }
 
-// TestTCPOwnerOfAnother lets another user connect; only root can arrange that.
+// TestTCPOwnerOfAnother connects as another user, which only root can do.
 func TestTCPOwnerOfAnother(t *testing.T) {
 	harness.NeedRoot(t)
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -130,7 +130,7 @@ func TestBelow(t *testing.T) {
 	}
 	in.Close()
 	cmd.Wait()
-	// Whose child it was cannot be found any more: "no" would let it pass.
+	// Its parents cannot be determined any more, and the answer "no" would let it pass.
 	if got, err := peer.Below(child, os.Getpid()); got || !errors.Is(err, peer.ErrGone) {
 		t.Errorf("a process that has ended: Below = %v, %v; want %v", got, err, peer.ErrGone)
 	}

@@ -13,9 +13,8 @@ import (
 const subuidFile = "/etc/subuid"
 
 // Subordinate reports whether uid is one of owner's subordinate user ids, which only
-// owner's own user namespaces can use: processes of rootless containers have them. An
-// id that is somebody's login, or delegated to another user as well, is not. It reads
-// /etc/subuid each time.
+// owner's user namespaces can use, as rootless containers do. Ids of login users, or
+// delegated to another user as well, do not count. It reads /etc/subuid on each call.
 func Subordinate(uid, owner int) bool {
 	f, err := os.Open(subuidFile)
 	if err != nil {
@@ -33,8 +32,8 @@ func Subordinate(uid, owner int) bool {
 	return err != nil
 }
 
-// delegated reports whether the ranges of subuid(5)'s form give uid to owner, who is
-// called name, and to nobody else.
+// delegated reports whether ranges, in the format of subuid(5), delegate uid to owner,
+// whose login name is name, and to nobody else.
 func delegated(ranges io.Reader, uid, owner int, name string) (owned bool) {
 	lines := bufio.NewScanner(ranges)
 	for lines.Scan() {

@@ -5,8 +5,7 @@ import (
 	"testing"
 )
 
-// TestSubordinateUsers has only the ids that are delegated to the owner alone count as
-// the owner's.
+// TestSubordinateUsers: only ids that are delegated to the owner alone count.
 func TestSubordinateUsers(t *testing.T) {
 	const ranges = "# comment\nroot:100000:10\nann:200000:65536\n1000:300000:10\nbob:400000:100\nann:400050:10\nann:0:99999\nann:x:9\nann:500000\n"
 	for _, tt := range []struct {
@@ -18,7 +17,7 @@ func TestSubordinateUsers(t *testing.T) {
 		{100003, false}, // root's
 		{400001, false}, // bob's
 		{400055, false}, // both users'
-		{1001, false},   // a range from root's own id on is none
+		{1001, false},   // a range that includes root's own id is ignored
 		{500000, false},
 	} {
 		if got := delegated(strings.NewReader(ranges), tt.uid, 1000, "ann"); got != tt.want {

@@ -6,8 +6,8 @@ import (
 	"strconv"
 )
 
-// Variable is a variable of the environment that a process was started with, ""
-// where it has none or may not be looked at.
+// Variable returns a variable of the environment with which a process was started, or ""
+// if it is not set or not readable.
 func Variable(pid int, name string) string {
 	data, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/environ")
 	if err != nil {
@@ -21,8 +21,8 @@ func Variable(pid int, name string) string {
 	return ""
 }
 
-// Listening reports whether some process, of whatever user, listens on a TCP port
-// that loopback reaches.
+// Listening reports whether a process of any user listens on a TCP port that is reachable
+// over loopback.
 func Listening(port int) bool {
 	for _, open := range openSockets() {
 		if open == port {

@@ -9,11 +9,12 @@ import (
 	"strconv"
 )
 
-// SocketHolder finds a process that holds the other end of a TCP connection within
-// this machine, and its executable ("" where that is hidden). Of several that share
-// the socket it is one. The error is ErrUnsupported where the kernel does not tell,
-// ErrGone where no process that may be looked into holds that end. It looks through
-// all processes: it is for what a person is asked, not for each request.
+// SocketHolder returns a process that holds the other end of a TCP connection within this
+// machine, and its executable ("" if that is hidden). If several processes share the
+// socket, it returns any of them. The error is ErrUnsupported if the kernel does not
+// provide the information, and ErrGone if no process that we can inspect holds the other
+// end. It inspects all processes, so it is meant for questions to the user, not for each
+// request.
 func SocketHolder(remote, local netip.AddrPort) (pid int, program string, err error) {
 	s, err := diagOne(unmap(remote), unmap(local))
 	if err != nil {

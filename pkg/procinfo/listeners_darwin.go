@@ -10,7 +10,8 @@ import (
 	"time"
 )
 
-// Listeners asks lsof, which every macOS has, what the tree listens on.
+// Listeners returns the ports on which the processes of a tree listen. It uses lsof,
+// which is part of macOS.
 func Listeners(tree []Process) []Listener {
 	if len(tree) == 0 {
 		return nil
@@ -23,7 +24,7 @@ func Listeners(tree []Process) []Listener {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
 	defer cancel()
-	// lsof exits 1 when one of the processes has none: its output counts.
+	// lsof exits with 1 if one of the processes has no socket, but its output is valid.
 	out, _ := exec.CommandContext(ctx, "/usr/sbin/lsof", "-nP", "-a", "-iTCP", "-sTCP:LISTEN", "-p", strings.Join(pids, ","), "-Fpn").Output()
 	var found []Listener
 	seen := map[int]bool{}
@@ -47,8 +48,8 @@ func Listeners(tree []Process) []Listener {
 	return found
 }
 
-// lsofPort reads "*:3000", "127.0.0.1:3000" or "[::1]:3000"; 0 is an address
-// that loopback does not reach.
+// lsofPort parses "*:3000", "127.0.0.1:3000" or "[::1]:3000". It returns 0 for an address
+// that is not reachable over loopback.
 func lsofPort(name string) int {
 	i := strings.LastIndexByte(name, ':')
 	if i < 0 {
@@ -64,11 +65,12 @@ func lsofPort(name string) int {
 	return port
 }
 
-// ListenMark is different each time: there is no cheap way to see a change.
+// ListenMark returns a new value each time, because macOS has no cheap way to notice a
+// change.
 func ListenMark() string { return strconv.FormatInt(time.Now().UnixNano(), 36) }
 
-// Connected reports whether a connection to a local port is open. What was is
-// not to be seen here.
+// Connected reports whether a connection to a local port is open. macOS does not show
+// recently closed ones.
 func Connected(port int, _ bool) bool {
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
 	defer cancel()

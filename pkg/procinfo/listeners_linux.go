@@ -10,21 +10,21 @@ import (
 	"strings"
 )
 
-// States of the kernel's TCP, as /proc/net/tcp writes them (tcp_states.h).
+// TCP states as in /proc/net/tcp (tcp_states.h).
 const (
 	stateTimeWait  = "06"
 	stateCloseWait = "08"
 	stateListen    = "0A"
 )
 
-// openSockets finds all listening TCP sockets of this network namespace that
-// loopback reaches, by inode. It is cheap: the tree is looked at only when a
-// new inode shows up.
+// openSockets returns the ports of all listening TCP sockets in this network namespace
+// that are reachable over loopback, by inode. It is cheap. The process tree is only
+// inspected when a new inode appears.
 func openSockets() map[string]int {
 	if found, err := diagListeners(); err == nil {
 		return found
 	}
-	return procListeners() // a sandbox without netlink, a kernel without the module
+	return procListeners() // a sandbox without netlink, or a kernel without the module
 }
 
 func procListeners() map[string]int {
@@ -45,7 +45,7 @@ func procListeners() map[string]int {
 	return found
 }
 
-// parseSocket reads one line of /proc/net/tcp or tcp6 (proc_net_tcp.rst).
+// parseSocket parses a line of /proc/net/tcp or tcp6 (proc_net_tcp.rst).
 func parseSocket(line string) (inode string, port int, ok bool) {
 	fields := strings.Fields(line)
 	if len(fields) < 10 || fields[3] != stateListen {
@@ -62,9 +62,9 @@ func parseSocket(line string) (inode string, port int, ok bool) {
 	return fields[9], int(n), true
 }
 
-// reachable reports whether loopback leads to the address: itself, or any. The
-// kernel writes each 32-bit word in the host's order, little-endian on the
-// platforms built for.
+// reachable reports whether an address is reachable over loopback: a loopback address or
+// the unspecified one. The kernel writes 32-bit words in the host's byte order, which is
+// little-endian on the supported platforms.
 func reachable(address string) bool {
 	raw, err := hex.DecodeString(address)
 	if err != nil || (len(raw) != 4 && len(raw) != 16) {
@@ -78,7 +78,7 @@ func reachable(address string) bool {
 	return ip.IsUnspecified() || ip.IsLoopback()
 }
 
-// Listeners finds what the processes of a tree listen on.
+// Listeners returns the ports on which the processes of a tree listen.
 func Listeners(tree []Process) []Listener {
 	sockets := openSockets()
 	var found []Listener
@@ -95,8 +95,8 @@ func Listeners(tree []Process) []Listener {
 	return found
 }
 
-// socketInodes lists a process's sockets by the links in /proc/PID/fd. Another
-// user's process has none that we may see.
+// socketInodes returns the inodes of a process's sockets, from the links in /proc/PID/fd.
+// For another user's process it returns none.
 func socketInodes(pid int) []string {
 	path := "/proc/" + strconv.Itoa(pid) + "/fd"
 	dir, err := os.Open(path)
@@ -118,20 +118,21 @@ func socketInodes(pid int) []string {
 	return inodes
 }
 
-// ListenMark changes whenever a listening socket came or went.
+// ListenMark returns a value that changes whenever a listening socket is opened or
+// closed.
 func ListenMark() string {
 	sockets := openSockets()
 	sum := uint64(len(sockets))
 	for inode := range sockets {
 		n, _ := strconv.ParseUint(inode, 10, 64)
-		sum += n * 0x9E3779B97F4A7C15 // a sum: the map's order does not matter
+		sum += n * 0x9E3779B97F4A7C15 // a sum does not depend on the map's order
 	}
 	return strconv.FormatUint(sum, 16)
 }
 
-// Connected reports whether a connection to a local port is open; with recently,
-// also whether one was until a minute ago: a server that closes first leaves it
-// in TIME_WAIT. One whose client has gone and that the server forgot
+// Connected reports whether a connection to a local port is open. With recently, it also
+// counts connections that were closed within the last minute, if the server closed first
+// (TIME_WAIT). A connection that the client has closed and the server has not
 // (CLOSE_WAIT) does not count.
 func Connected(port int, recently bool) bool {
 	want := fmt.Sprintf(":%04X", port)
@@ -152,7 +153,7 @@ func Connected(port int, recently bool) bool {
 					return true
 				}
 			default:
-				if fields[9] != "0" { // some process holds it
+				if fields[9] != "0" { // a process holds it
 					return true
 				}
 			}

@@ -12,12 +12,11 @@ import (
 	"strings"
 )
 
-// SocketOwner returns the uid of the process that holds the other end of a TCP
-// connection within this machine: the socket whose near end is remote and whose
-// far end is local. sock_diag(7) looks up exactly one socket; where a sandbox
-// refuses netlink, or a kernel without inet_diag's module answers ENOENT,
-// /proc/net/tcp decides. The error is ErrUnsupported where neither does, ErrGone
-// where the other end is closed or not on this machine.
+// SocketOwner returns the uid of the process that holds the other end of a TCP connection
+// within this machine: the socket whose local address is remote and whose peer is local.
+// It looks up that socket with sock_diag(7). If a sandbox forbids netlink, or the kernel
+// has no inet_diag module (ENOENT), it reads /proc/net/tcp. The error is ErrUnsupported
+// if neither works, and ErrGone if the other end is closed or not on this machine.
 func SocketOwner(remote, local netip.AddrPort) (uid int, err error) {
 	remote, local = unmap(remote), unmap(local)
 	uid, err = diagOwner(remote, local)
@@ -35,7 +34,7 @@ func unmap(a netip.AddrPort) netip.AddrPort {
 	return netip.AddrPortFrom(a.Addr().Unmap().WithZone(""), a.Port())
 }
 
-// procOwner looks through /proc/net/tcp or tcp6 (proc_net(5)).
+// procOwner searches /proc/net/tcp or tcp6 (proc_net(5)).
 func procOwner(near, far netip.AddrPort) (int, error) {
 	path := "/proc/net/tcp"
 	if near.Addr().Is6() {
@@ -64,8 +63,8 @@ func procOwner(near, far netip.AddrPort) (int, error) {
 	return 0, ErrGone
 }
 
-// procAddr writes an address as /proc/net/tcp does: words of four bytes in the
-// machine's order, in hexadecimal.
+// procAddr formats an address as in /proc/net/tcp: four-byte words in the host's byte
+// order, in hexadecimal.
 func procAddr(a netip.AddrPort) string {
 	raw := a.Addr().AsSlice()
 	for i := 0; i+4 <= len(raw); i += 4 {

@@ -10,7 +10,7 @@ import (
 	"github.com/hostless/hostless/test/harness"
 )
 
-// TestProcOwner asks /proc alone, as where a sandbox refuses netlink.
+// TestProcOwner uses only /proc, as when a sandbox forbids netlink.
 func TestProcOwner(t *testing.T) {
 	for _, address := range []string{"127.0.0.1:0", "[::1]:0"} {
 		l, err := net.Listen("tcp", address)
@@ -32,7 +32,7 @@ func TestProcOwner(t *testing.T) {
 		if uid, err := procOwner(near, far); err != nil || uid != os.Getuid() {
 			t.Errorf("%s: procOwner = %d, %v; want %d", address, uid, err, os.Getuid())
 		}
-		// The closed side waits for ours in the table, as root's.
+		// The closed end stays in the table, as root's, until ours is closed.
 		client.Close()
 		io.ReadAll(server)
 		if uid, err := procOwner(near, far); !errors.Is(err, ErrGone) {

@@ -1,10 +1,10 @@
-// Package procinfo owns what the kernel tells about processes and their TCP
-// sockets: the process table, who is below whom, who owns the other end of a
-// loopback connection, and what a process tree listens on. On Linux it reads
-// /proc and asks sock_diag(7), on macOS sysctl(3) and lsof(8).
+// Package procinfo owns information from the kernel about processes and their TCP
+// sockets: the process table and its tree, the owner of the other end of a loopback
+// connection, and the ports on which a process tree listens. On Linux it uses /proc and
+// sock_diag(7), on macOS sysctl(3) and lsof(8).
 //
-// Nothing is cached: each call is a look at the present. All functions are safe
-// for concurrent use. What may be concluded is left to the callers.
+// Nothing is cached. All functions are safe for concurrent use. Callers decide what
+// follows from the information.
 package procinfo
 
 import (
@@ -12,36 +12,36 @@ import (
 	"syscall"
 )
 
-// ErrUnsupported means that this machine does not tell: the platform has no way
-// to, or a sandbox took it away.
+// ErrUnsupported means that the information is not available: the platform does not
+// provide it, or a sandbox prevents access.
 var ErrUnsupported = errors.New("the owner of a connection cannot be determined here")
 
-// ErrGone means that nobody holds the other end of the connection any more. The
-// kernel attributes such sockets to root: they must not be taken for root's.
+// ErrGone means that no process holds the other end of the connection. The kernel
+// attributes such sockets to root, so they must not be treated as root's.
 var ErrGone = errors.New("the connection's other end is closed")
 
-// Process is one row of the process table.
+// Process is an entry of the process table.
 type Process struct {
 	PID, PPID int
 	PGRP      int    // process group
-	Depth     int    // below the root of Descendants, whose children have 1; else 0
-	Dead      bool   // a zombie: it only links to what is below it
-	Start     string // when it started, in a unit of the platform: with PID it names a process for good
+	Depth     int    // distance from the root of Descendants, whose children have 1; otherwise 0
+	Dead      bool   // a zombie, which is only kept because it may have descendants
+	Start     string // start time in a platform-specific unit; PID and Start together identify a process
 }
 
-// Alive reports whether a process of that pid runs. A zombie, as below a
-// container's init that waits for nobody, does not.
+// Alive reports whether a process with that pid is running. A zombie, as in a container
+// whose init does not reap processes, is not.
 func Alive(pid int) bool {
 	p, err := Stat(pid)
 	return err == nil && !p.Dead
 }
 
-// Ancestors returns the pids above a process, its parent first, as far as they
-// can be seen: up to the first process, or to one that has ended meanwhile or is
-// hidden, which err then is about (syscall.ESRCH where it has ended). The last of
-// above, or pid itself where above is empty, is the process of the error.
+// Ancestors returns the pids of the ancestors of a process, its parent first. The search
+// ends at the first process, or with an error at one that has exited (syscall.ESRCH) or
+// is hidden. The error is about the last of ancestors, or about pid if ancestors is
+// empty.
 func Ancestors(pid int) (ancestors []int, err error) {
-	for range 4096 { // a table that changes while it is read could hold a loop
+	for range 4096 { // prevents an endless loop if the table changes meanwhile
 		if pid <= 1 {
 			return ancestors, nil
 		}

@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// TestProcess follows a child from its start to its end.
+// TestProcess follows a child process from start to exit.
 func TestProcess(t *testing.T) {
 	cmd := exec.Command("/bin/sh", "-c", "read x")
 	in, err := cmd.StdinPipe()
@@ -47,7 +47,7 @@ func TestProcess(t *testing.T) {
 	}
 }
 
-// TestBelow: a zombie links to what is below it, and a table that loops ends.
+// TestBelow: a zombie links to its descendants, and a loop in the table ends.
 func TestBelow(t *testing.T) {
 	all := []Process{{PID: 2, PPID: 1}, {PID: 3, PPID: 2, Dead: true}, {PID: 4, PPID: 3}, {PID: 5, PPID: 6}, {PID: 6, PPID: 5}, {PID: 0, PPID: 0}}
 	want := []Process{{PID: 2, PPID: 1, Depth: 1}, {PID: 4, PPID: 3, Depth: 3}}

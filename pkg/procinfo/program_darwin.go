@@ -2,7 +2,7 @@ package procinfo
 
 import "golang.org/x/sys/unix"
 
-// Program is the short name of a process's program, or "" where it has ended.
+// Program returns the short name of a process's program, or "" if it has exited.
 func Program(pid int) string {
 	info, err := unix.SysctlKinfoProc("kern.proc.pid", pid)
 	if err != nil {

@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// Program is the executable of a process, or its short name where the path is
-// hidden from us, or "" where it has ended.
+// Program returns the path of a process's executable, or its short name if the path is
+// hidden, or "" if it has exited.
 func Program(pid int) string {
 	dir := filepath.Join("/proc", strconv.Itoa(pid))
 	if path, err := os.Readlink(filepath.Join(dir, "exe")); err == nil {

@@ -15,20 +15,20 @@ const (
 	diagByFamily  = 20      // SOCK_DIAG_BY_FAMILY
 	sizeofDiagReq = 56      // struct inet_diag_req_v2
 	sizeofDiagMsg = 72      // struct inet_diag_msg
-	diagListen    = 1 << 10 // TCP_LISTEN, as a bit of the states asked for
+	diagListen    = 1 << 10 // TCP_LISTEN, as a bit in the requested states
 	diagAny       = ^uint32(0)
 )
 
-// diagSocket is what is read of an inet_diag_msg.
+// diagSocket contains the used fields of an inet_diag_msg.
 type diagSocket struct {
 	local netip.AddrPort
 	uid   int
-	inode uint32 // 0 for a socket that no process holds any more
+	inode uint32 // 0 if no process holds the socket
 }
 
-// diagRequest makes a nlmsghdr and an inet_diag_req_v2 for sockets in some of the
-// kernel's states. near and far name exactly one; zero values ask for a dump of
-// all of the family.
+// diagRequest returns an nlmsghdr with an inet_diag_req_v2 for sockets in some of the
+// kernel's states. near and far select exactly one socket; zero values request a dump of
+// the whole family.
 func diagRequest(family byte, states uint32, near, far netip.AddrPort) []byte {
 	b := make([]byte, unix.SizeofNlMsghdr+sizeofDiagReq)
 	ne := binary.NativeEndian
@@ -53,9 +53,9 @@ func diagRequest(family byte, states uint32, near, far netip.AddrPort) []byte {
 	return b
 }
 
-// diagnose sends requests over one socket and hands every socket of the answers
-// to take, whose error ends it. It answers within the call: the time-out is for a
-// kernel that does not.
+// diagnose sends requests over one netlink socket and calls take with every socket in the
+// responses. An error of take ends it. The kernel responds synchronously; the timeout is
+// only a safeguard.
 func diagnose(take func(diagSocket) error, requests ...[]byte) error {
 	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.NETLINK_SOCK_DIAG)
 	if err != nil {
@@ -63,7 +63,7 @@ func diagnose(take func(diagSocket) error, requests ...[]byte) error {
 	}
 	defer unix.Close(fd)
 	_ = unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &unix.Timeval{Sec: 1})
-	var one [4096]byte // an answer about a single socket; a dump's parts are larger
+	var one [4096]byte // enough for a response with a single socket; dumps need larger parts
 	answer := one[:]
 	for _, request := range requests {
 		if err := unix.Sendto(fd, request, 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
@@ -81,19 +81,19 @@ func diagnose(take func(diagSocket) error, requests ...[]byte) error {
 			if done, err = parseDiag(answer[:n], take); err != nil {
 				return err
 			}
-			done = done || !dump // one socket's answer has no end of its own
+			done = done || !dump // the response for a single socket has no end message
 		}
 	}
 	return nil
 }
 
-// parseDiag reads a part of an answer; it reports whether that was a dump's last.
+// parseDiag parses part of a response. It reports whether that was the end of a dump.
 func parseDiag(b []byte, take func(diagSocket) error) (done bool, err error) {
 	ne := binary.NativeEndian
 	for len(b) >= unix.SizeofNlMsghdr {
 		size := int(ne.Uint32(b))
 		if size < unix.SizeofNlMsghdr || size > len(b) {
-			return false, errors.New("sock_diag: a message of a wrong size")
+			return false, errors.New("sock_diag: message with a wrong size")
 		}
 		kind, body := ne.Uint16(b[4:]), b[unix.SizeofNlMsghdr:size]
 		switch kind {
@@ -106,7 +106,7 @@ func parseDiag(b []byte, take func(diagSocket) error) (done bool, err error) {
 			return true, nil
 		case diagByFamily:
 			if len(body) < sizeofDiagMsg {
-				return false, fmt.Errorf("sock_diag: %d bytes of a socket", len(body))
+				return false, fmt.Errorf("sock_diag: message with %d bytes", len(body))
 			}
 			address := netip.AddrFrom4([4]byte(body[8:12]))
 			if body[0] == unix.AF_INET6 {
@@ -122,9 +122,9 @@ func parseDiag(b []byte, take func(diagSocket) error) (done bool, err error) {
 	return false, nil
 }
 
-// diagListeners finds the listening TCP sockets that loopback reaches: ports by
-// inode. The kernel walks these alone, where /proc/net/tcp is made of every
-// connection of the machine, ended ones included.
+// diagListeners returns the ports of the listening TCP sockets that are reachable over
+// loopback, by inode. The kernel visits only these, while /proc/net/tcp lists every
+// connection of the machine, including closed ones.
 func diagListeners() (map[string]int, error) {
 	found := map[string]int{}
 	var none netip.AddrPort
@@ -137,13 +137,13 @@ func diagListeners() (map[string]int, error) {
 	return found, err
 }
 
-// diagOwner asks for the uid of the one socket with these ends.
+// diagOwner returns the uid of the socket with these addresses.
 func diagOwner(near, far netip.AddrPort) (uid int, err error) {
 	s, err := diagOne(near, far)
 	return s.uid, err
 }
 
-// diagOne asks for the one socket with these ends.
+// diagOne returns the socket with these addresses.
 func diagOne(near, far netip.AddrPort) (found diagSocket, err error) {
 	family := byte(unix.AF_INET)
 	if near.Addr().Is6() {
@@ -151,13 +151,13 @@ func diagOne(near, far netip.AddrPort) (found diagSocket, err error) {
 	}
 	err = diagnose(func(s diagSocket) error {
 		if s.inode == 0 {
-			return ErrGone // and root's uid
+			return ErrGone // the kernel reports root's uid
 		}
 		found = s
 		return nil
 	}, diagRequest(family, diagAny, near, far))
 	if err == nil && found.inode == 0 {
-		err = errors.New("sock_diag: an answer without a socket")
+		err = errors.New("sock_diag: response without a socket")
 	}
 	return found, err
 }

@@ -7,7 +7,8 @@ import (
 	"github.com/hostless/hostless/test/harness"
 )
 
-// TestListenersAreSeenBothWays: netlink and /proc tell the same of our own.
+// TestListenersAreSeenBothWays: netlink and /proc show the same listeners of this
+// process.
 func TestListenersAreSeenBothWays(t *testing.T) {
 	ports := map[int]bool{}
 	for _, address := range []string{"127.0.0.1:0", "[::1]:0", ":0", "0.0.0.0:0"} {

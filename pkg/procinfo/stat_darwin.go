@@ -8,7 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// zombie is SZOMB of sys/proc.h.
+// zombie is SZOMB in sys/proc.h.
 const zombie = 5
 
 // All returns the process table, zombies included.
@@ -24,8 +24,8 @@ func All() []Process {
 	return all
 }
 
-// Stat looks at one process. The error is syscall.ESRCH where there is none of
-// that pid, or none that may be seen.
+// Stat returns the process with that pid. The error is syscall.ESRCH if there is none, or
+// none that is visible.
 func Stat(pid int) (Process, error) {
 	info, err := unix.SysctlKinfoProc("kern.proc.pid", pid)
 	if err != nil {
@@ -41,11 +41,11 @@ func row(info *unix.KinfoProc) Process {
 	}
 }
 
-// SocketOwner is not supported: macOS keeps the owners of TCP sockets in a table
-// whose layout is private and changes.
+// SocketOwner returns ErrUnsupported: macOS keeps the owners of TCP sockets in a table
+// with a private layout that changes.
 func SocketOwner(remote, local netip.AddrPort) (uid int, err error) { return 0, ErrUnsupported }
 
-// SocketHolder cannot be found, as SocketOwner cannot.
+// SocketHolder returns ErrUnsupported, as SocketOwner does.
 func SocketHolder(remote, local netip.AddrPort) (pid int, program string, err error) {
 	return 0, "", ErrUnsupported
 }

@@ -11,9 +11,9 @@ import (
 	"syscall"
 )
 
-// All returns the process table, zombies included: the leader of a process that
-// is just ending may be one while its other threads still are the parents of its
-// children. It is empty where /proc cannot be read.
+// All returns the process table, including zombies: the leading thread of an exiting
+// process may be one while other threads still are the parents of child processes. It is
+// empty if /proc cannot be read.
 func All() []Process {
 	dir, err := os.Open("/proc")
 	if err != nil {
@@ -32,8 +32,7 @@ func All() []Process {
 	return all
 }
 
-// Stat looks at one process. The error is syscall.ESRCH where there is none of
-// that pid.
+// Stat returns the process with that pid. The error is syscall.ESRCH if there is none.
 func Stat(pid int) (Process, error) {
 	data, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
 	if errors.Is(err, fs.ErrNotExist) {
@@ -45,8 +44,8 @@ func Stat(pid int) (Process, error) {
 	return parseStat(pid, data)
 }
 
-// parseStat reads /proc/PID/stat (proc_pid_stat(5)). The name in parentheses may
-// hold anything, so fields are counted from the last parenthesis.
+// parseStat parses /proc/PID/stat (proc_pid_stat(5)). The name in parentheses may contain
+// any character, so fields are counted from the last parenthesis.
 func parseStat(pid int, data []byte) (Process, error) {
 	fields := strings.Fields(string(data[bytes.LastIndexByte(data, ')')+1:]))
 	if len(fields) < 20 || fields[0] == "X" {

@@ -1,11 +1,10 @@
 package procinfo
 
-// Descendants returns the living processes below root, root itself excluded,
-// parents before their children. An unreadable table is an empty tree.
+// Descendants returns the running descendants of root, parents before their children. It
+// is empty if the process table cannot be read.
 func Descendants(root int) []Process { return Below(All(), root) }
 
-// Below picks the living processes below root out of a process table, as
-// Descendants does.
+// Below is Descendants on a given process table.
 func Below(all []Process, root int) []Process {
 	children := make(map[int][]Process, len(all))
 	for _, p := range all {
@@ -20,7 +19,7 @@ func Below(all []Process, root int) []Process {
 		parent := queue[0]
 		queue = queue[1:]
 		for _, p := range children[parent.PID] {
-			if seen[p.PID] { // a table read while it changed may loop
+			if seen[p.PID] { // a table that was read while it changed may contain a loop
 				continue
 			}
 			seen[p.PID] = true

@@ -1,4 +1,4 @@
 package procinfo
 
-// UnixListeners is not known on macOS.
+// UnixListeners returns nil: macOS does not provide the information.
 func UnixListeners([]Process) []string { return nil }

@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// UnixListeners finds the paths of the Unix sockets that the processes of a tree
-// listen on. Abstract ones, which have none, are left out.
+// UnixListeners returns the paths of the Unix sockets on which the processes of a tree
+// listen, without abstract sockets, which have no path.
 func UnixListeners(tree []Process) (paths []string) {
 	f, err := os.Open("/proc/net/unix")
 	if err != nil {
@@ -34,8 +34,9 @@ func UnixListeners(tree []Process) (paths []string) {
 	return paths
 }
 
-// parseUnix reads one line of /proc/net/unix (unix(7), proc_net(5)): num, references,
-// protocol, flags, type, state, inode, path. __SO_ACCEPTCON is the flag of a listener.
+// parseUnix parses a line of /proc/net/unix (unix(7), proc_net(5)): num, references,
+// protocol, flags, type, state, inode, path. The flag __SO_ACCEPTCON marks a listening
+// socket.
 func parseUnix(line string) (inode, path string, ok bool) {
 	fields := strings.Fields(line)
 	if len(fields) < 8 || fields[3] != "00010000" || fields[4] != "0001" {

@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// TestUnixListeners finds a socket of this process, also where its path has a space.
+// TestUnixListeners finds a socket of this process, even if its path contains a space.
 func TestUnixListeners(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "an app.sock")
 	l, err := net.Listen("unix", path)

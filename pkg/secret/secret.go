@@ -1,8 +1,8 @@
 // Package secret holds strings that must never be printed by accident.
 //
-// It owns the type that provider keys and bridge tokens are kept in from the
-// moment they are read. It leaves storage to packages keys and token, and the
-// redaction of secrets inside other text to package redact.
+// It owns the type for provider keys and bridge tokens, which is used from the moment
+// they are read. Packages keys and token own their storage; package redact redacts
+// secrets in other text.
 package secret
 
 import (
@@ -11,14 +11,14 @@ import (
 	"log/slog"
 )
 
-// Redacted is what every rendering of a non-empty String shows.
+// Redacted is the text that every formatted non-empty String shows.
 const Redacted = "[redacted]"
 
-// String is a secret text. Its zero value is the empty secret. Every way of
-// printing, logging or marshalling it yields Redacted; only Reveal gives the
-// text. The text sits behind a pointer so that fmt, which prints unexported
-// fields by reflection without asking their methods, shows an address instead.
-// A String is immutable and safe for concurrent use.
+// String is a secret text. The zero value is the empty secret. Every way of printing,
+// logging or marshalling it yields Redacted; only Reveal returns the text. The text is
+// behind a pointer, because fmt prints unexported fields by reflection without calling
+// their methods; it shows an address instead. A String is immutable and safe for
+// concurrent use.
 type String struct{ text *string }
 
 // New wraps text.
@@ -29,8 +29,7 @@ func New(text string) String {
 	return String{text: &text}
 }
 
-// Reveal returns the secret text itself. Call it where the secret is used and
-// nowhere else.
+// Reveal returns the secret text. Call it only where the secret is used.
 func (s String) Reveal() string {
 	if s.text == nil {
 		return ""
@@ -41,7 +40,7 @@ func (s String) Reveal() string {
 // IsZero reports whether the secret is empty.
 func (s String) IsZero() bool { return s.text == nil }
 
-// Equal compares two secrets in time that depends on their lengths alone.
+// Equal compares two secrets in a time that depends only on their lengths.
 func (s String) Equal(other String) bool {
 	return subtle.ConstantTimeCompare([]byte(s.Reveal()), []byte(other.Reveal())) == 1
 }
@@ -72,8 +71,8 @@ func (s String) LogValue() slog.Value { return slog.StringValue(s.String()) }
 // MarshalText implements encoding.TextMarshaler (and so JSON) with a redaction.
 func (s String) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 
-// UnmarshalText implements encoding.TextUnmarshaler: a secret can be read from
-// JSON, though never written to it.
+// UnmarshalText implements encoding.TextUnmarshaler: a secret can be read from JSON, but
+// is never written to it.
 func (s *String) UnmarshalText(text []byte) error {
 	*s = New(string(text))
 	return nil

@@ -2,8 +2,8 @@ package service
 
 import "context"
 
-// backend is a service manager other than systemd's; a Manager passes its work
-// on to it. Its methods are the Manager's of the same names.
+// backend is a service manager other than systemd. Manager delegates to the methods with
+// the same names.
 type backend interface {
 	Install(ctx context.Context, settings map[string]string) (Installed, error)
 	Status(ctx context.Context) (Status, error)
@@ -12,7 +12,7 @@ type backend interface {
 	Restart(ctx context.Context) error
 
 	remove(ctx context.Context) ([]string, error)
-	unit() string // what the manager calls the service
+	unit() string // the service's name in the manager
 }
 
 // Journal reports whether the daemon logs to systemd's journal.

@@ -18,29 +18,29 @@ import (
 	"github.com/hostless/hostless/pkg/listen"
 )
 
-// Unit is how one unit stands.
+// Unit is the state of a unit.
 type Unit struct {
 	Name    string `json:"name"`
-	Active  string `json:"active"`  // systemd's word: active, inactive, failed, …
+	Active  string `json:"active"`  // as in systemd: active, inactive, failed, …
 	Sub     string `json:"sub"`     // running, listening, dead, …
-	Enabled string `json:"enabled"` // enabled, disabled, "" where it is not installed
+	Enabled string `json:"enabled"` // enabled, disabled, "" if it is not installed
 }
 
-// Status is how the service stands.
+// Status is the state of the service.
 type Status struct {
 	Manager   string   `json:"manager"` // systemd or launchd
 	Installed bool     `json:"installed"`
 	Running   bool     `json:"running"`   // the daemon's process exists
-	Listening bool     `json:"listening"` // the sockets are open, daemon or not
+	Listening bool     `json:"listening"` // the sockets are open, with or without a daemon
 	PID       int      `json:"pid"`       // 0 without a process
-	Home      string   `json:"home"`      // of the installation
+	Home      string   `json:"home"`      // home of the installation
 	Port      int      `json:"port"`
 	Program   string   `json:"program"`
 	Listen    []string `json:"listen"` // addresses and socket paths
 	Units     []Unit   `json:"units"`
 }
 
-// Status asks the manager; without an installation it says just that.
+// Status queries the service manager. Without an installation only Manager is set.
 func (m *Manager) Status(ctx context.Context) (Status, error) {
 	if m.other != nil {
 		return m.other.Status(ctx)
@@ -74,12 +74,12 @@ func (m *Manager) Status(ctx context.Context) (Status, error) {
 	return s, nil
 }
 
-// installedProgram reads the program out of the installed unit.
+// installedProgram returns the program in the installed unit.
 func (m *Manager) installedProgram() string {
 	return programOf(m.unitText(m.serviceUnit()))
 }
 
-// programOf reads the program out of a service unit's text, "" without one.
+// programOf returns the program in the text of a service unit, "" without one.
 func programOf(text string) string {
 	for line := range strings.SplitSeq(text, "\n") {
 		if value, ok := strings.CutPrefix(line, "ExecStart="); ok {
@@ -89,8 +89,8 @@ func programOf(text string) string {
 	return ""
 }
 
-// properties reads a unit's properties; one that comes several times has its
-// values on lines of their own.
+// properties returns a unit's properties. A property that occurs several times has its
+// values on separate lines.
 func (m *Manager) properties(ctx context.Context, unit string, names ...string) (map[string]string, error) {
 	out, err := m.systemctl(ctx, "show", "--property="+strings.Join(names, ","), unit)
 	if err != nil {
@@ -113,8 +113,8 @@ func (m *Manager) active(ctx context.Context, unit string) bool {
 	return err == nil && (p["ActiveState"] == "active" || p["ActiveState"] == "activating" || p["ActiveState"] == "reloading")
 }
 
-// Supervised reports whether the daemon of this home is the service's: installed
-// for it, with its sockets open or its process running.
+// Supervised reports whether the service manager runs the daemon of this home: the
+// service is installed for it, and its sockets are open or its process is running.
 func (m *Manager) Supervised(ctx context.Context) bool {
 	if m.other != nil {
 		s, err := m.other.Status(ctx)
@@ -124,8 +124,8 @@ func (m *Manager) Supervised(ctx context.Context) bool {
 		(m.active(ctx, m.serviceUnit()) || m.active(ctx, m.httpSocket()) || m.active(ctx, m.controlSocket()))
 }
 
-// Start opens the sockets and starts the daemon. Where one runs by hand it is
-// refused: systemd would take its control socket away.
+// Start opens the sockets and starts the daemon. It returns an error if a daemon that was
+// started by hand is running, because systemd would take over its control socket.
 func (m *Manager) Start(ctx context.Context) error {
 	if m.other != nil {
 		return m.other.Start(ctx)
@@ -143,8 +143,8 @@ func (m *Manager) Start(ctx context.Context) error {
 	return m.explain(ctx, err)
 }
 
-// Stop closes the sockets first, so that no connection brings the daemon back,
-// then ends the daemon. It returns at the next login or with Start.
+// Stop closes the sockets first, so that no connection starts the daemon again, and then
+// stops the daemon. The service starts again at the next login or with Start.
 func (m *Manager) Stop(ctx context.Context) error {
 	if m.other != nil {
 		return m.other.Stop(ctx)
@@ -155,7 +155,8 @@ func (m *Manager) Stop(ctx context.Context) error {
 	return m.stopAll(ctx)
 }
 
-// Restart ends the daemon and starts it again; connections wait in the sockets.
+// Restart replaces the running daemon, or starts it. Connections wait in the sockets
+// meanwhile.
 func (m *Manager) Restart(ctx context.Context) error {
 	if m.other != nil {
 		return m.other.Restart(ctx)
@@ -166,7 +167,8 @@ func (m *Manager) Restart(ctx context.Context) error {
 	if err := m.refuseOthers(ctx); err != nil {
 		return err
 	}
-	// A package's upgrade cannot tell the managers of all users.
+	// The package manager cannot reload the service managers of all users after an
+	// upgrade.
 	if p, err := m.properties(ctx, m.serviceUnit(), "NeedDaemonReload"); err == nil && p["NeedDaemonReload"] == "yes" {
 		if _, err := m.systemctl(ctx, "daemon-reload"); err != nil {
 			return err
@@ -178,9 +180,9 @@ func (m *Manager) Restart(ctx context.Context) error {
 	return m.replace(ctx)
 }
 
-// replace has the running daemon hand its sockets, and what it knows, to a
-// successor inside the unit, and stay for what it still answers. One that cannot,
-// being of an earlier version or stuck, is restarted by the manager.
+// replace makes the running daemon hand over its sockets and its state to a successor
+// inside the unit; it continues to serve its open requests. If it cannot, because it is
+// an earlier version or does not respond, the service manager restarts it.
 func (m *Manager) replace(ctx context.Context) error {
 	if m.active(ctx, m.serviceUnit()) {
 		client := control.NewClient(m.cfg.Paths.Socket)
@@ -209,7 +211,7 @@ func (m *Manager) startSockets(ctx context.Context) error {
 		if m.active(ctx, name) && !m.fileGone(ctx, name) {
 			continue
 		}
-		// A socket unit cannot start under a daemon that runs without it.
+		// A socket unit cannot start while the daemon is running without it.
 		if m.active(ctx, m.serviceUnit()) {
 			if _, err := m.systemctl(ctx, "stop", m.serviceUnit()); err != nil {
 				return err
@@ -222,8 +224,8 @@ func (m *Manager) startSockets(ctx context.Context) error {
 	return nil
 }
 
-// fileGone reports whether somebody removed the file of a socket that its unit
-// takes for open: nobody can reach it any more.
+// fileGone reports whether the socket file of a unit that is active has been removed.
+// Nobody can connect to it then.
 func (m *Manager) fileGone(ctx context.Context, unit string) bool {
 	p, err := m.properties(ctx, unit, "Listen")
 	if err != nil {
@@ -245,8 +247,8 @@ func (m *Manager) stopAll(ctx context.Context) error {
 	return err
 }
 
-// explain adds to a failed start what is wrong: a port that another program has,
-// else the end of the units' log.
+// explain adds the reason to the error of a failed start: a port that another program
+// uses, or else the end of the units' log.
 func (m *Manager) explain(ctx context.Context, err error) error {
 	if err == nil {
 		return nil
@@ -259,19 +261,19 @@ func (m *Manager) explain(ctx context.Context, err error) error {
 		"--unit="+m.httpSocket(), "--unit="+m.controlSocket(), "--unit="+m.serviceUnit()); logErr == nil && log != "" {
 		reason = strings.ReplaceAll(log, "\n", "; ")
 	}
-	return &fault.Error{Kind: fault.Internal, Message: "the service does not start: " + reason, Next: "hostless service status", Err: err}
+	return &fault.Error{Kind: fault.Internal, Message: "the service did not start: " + reason, Next: "hostless service status", Err: err}
 }
 
-// portTaken says whose a port is.
+// portTaken returns the error for a port that another program uses.
 func (m *Manager) portTaken(port int, cause error) error {
 	return &fault.Error{
-		Kind: fault.Conflict, Message: fmt.Sprintf("the service does not start: port %d is taken by %s", port, cmp.Or(listen.Holder(port), "another program")),
-		Next: "hostless service install --port PORT, with another one", Err: cause,
+		Kind: fault.Conflict, Message: fmt.Sprintf("the service did not start: port %d is taken by %s", port, cmp.Or(listen.Holder(port), "another program")),
+		Next: "hostless service install --port PORT, with another port", Err: cause,
 	}
 }
 
-// takenPort is the installed port where its socket unit is down and somebody else
-// holds one of its addresses, else 0. The log tells it too, but not soon.
+// takenPort returns the installed port if its socket unit is inactive and another program
+// uses one of its addresses, or else 0. The log has the same information, but later.
 func (m *Manager) takenPort(ctx context.Context) int {
 	s, err := m.Status(ctx)
 	if err != nil || m.active(ctx, m.httpSocket()) {

@@ -20,27 +20,28 @@ import (
 	"github.com/hostless/hostless/pkg/fault"
 )
 
-// Installed says what Install did.
+// Installed is the result of Install.
 type Installed struct {
-	Units            []string `json:"units"`             // the units' files
-	Packaged         bool     `json:"packaged"`          // whether they are a package's, enabled and not written
-	Changed          bool     `json:"changed"`           // false where all was in place
+	Units            []string `json:"units"`             // paths of the units
+	Packaged         bool     `json:"packaged"`          // the units belong to a package; they were enabled, not written
+	Changed          bool     `json:"changed"`           // false if everything was in place
 	Port             int      `json:"port"`              //
 	Home             string   `json:"home"`              //
 	Socket           string   `json:"socket"`            //
 	Program          string   `json:"program"`           //
-	TLS              bool     `json:"tls"`               // the following as set now
+	TLS              bool     `json:"tls"`               // this and the following settings as they are now
 	Web              bool     `json:"web"`               // ports 80 and, with TLS, 443
-	Sandbox          bool     `json:"sandbox"`           // all but the home is mounted read-only for the daemon
+	Sandbox          bool     `json:"sandbox"`           // everything but the home is read-only for the daemon
 	IdleTimeout      string   `json:"idle_timeout"`      // a duration, or off
 	TokenPersistence string   `json:"token_persistence"` //
 }
 
-// Install puts the units in place, enables them and opens the sockets; the
-// daemon starts with the first connection. Where a package's units hold what is asked
-// for, they are the ones that it enables. Installing again updates what is
-// there and restarts a running daemon, so that it is the program installed.
-// A daemon that runs by hand is refused; another home's service stands beside it.
+// Install writes the units, enables them and opens the sockets; the daemon starts with
+// the first connection. If a package's units have the requested values, it enables those
+// instead. A repeated Install updates the installation and restarts a running daemon, so
+// that it runs the installed program. It returns an error if a daemon that was started by
+// hand is running. The service of another home is installed next to it, under another
+// name.
 func (m *Manager) Install(ctx context.Context, settings map[string]string) (out Installed, err error) {
 	if m.other != nil {
 		return m.other.Install(ctx, settings)
@@ -79,7 +80,7 @@ func (m *Manager) Install(ctx context.Context, settings map[string]string) (out 
 	out.Packaged = packaged
 	socketsChanged := false
 	wasInstalled, serviceBefore := m.installedHome() != "", m.unitText(m.serviceUnit())
-	before := map[string][]byte{} // the user's own files
+	before := map[string][]byte{} // files of the user, not of a package
 	for _, name := range m.allUnits() {
 		path, want := filepath.Join(m.unitDir(), name), filepath.Join(m.unitDir(), name)
 		if packaged {
@@ -102,7 +103,7 @@ func (m *Manager) Install(ctx context.Context, settings map[string]string) (out 
 			continue
 		}
 		out.Changed = true
-		// Ports 80 and 443 are opened beside sockets that stay as they are.
+		// Ports 80 and 443 can be added while the other sockets stay open.
 		socketsChanged = socketsChanged || !same && name != m.serviceUnit() && (name != m.webSocket() || before[name] != nil)
 		if packaged {
 			err = removeFile(path)
@@ -122,7 +123,7 @@ func (m *Manager) Install(ctx context.Context, settings map[string]string) (out 
 	return out, nil
 }
 
-// removeFile removes a file, which may not be there.
+// removeFile removes a file if it exists.
 func removeFile(path string) error {
 	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
@@ -130,7 +131,7 @@ func removeFile(path string) error {
 	return nil
 }
 
-// refuseProgram refuses to install what cannot be started, or not for this user.
+// refuseProgram returns an error if the program cannot be started by this user.
 func (m *Manager) refuseProgram() error {
 	if info, err := os.Stat(m.cfg.Program); err != nil || info.IsDir() || info.Mode()&0o111 == 0 {
 		return &fault.Error{Kind: fault.Invalid, Message: fmt.Sprintf("hostlessd is not at %q", m.cfg.Program), Next: "make install"}
@@ -138,8 +139,8 @@ func (m *Manager) refuseProgram() error {
 	return config.RefuseForeign(m.cfg.Paths.Home, os.Geteuid(), m.cfg.Getenv)
 }
 
-// refuseTakenPort refuses a port that another program listens on, before
-// anything is changed. The one that is installed is its own sockets'.
+// refuseTakenPort returns an error if another program listens on the port, before
+// anything is changed. The installed port belongs to our own sockets.
 func (m *Manager) refuseTakenPort(ctx context.Context) error {
 	if s, err := m.Status(ctx); err == nil && s.Installed && s.Port == m.cfg.Port && m.active(ctx, m.httpSocket()) {
 		return nil
@@ -160,9 +161,9 @@ func (m *Manager) refusePort(port int) error {
 	return nil
 }
 
-// resume has the manager take the units that stood before, after an installation
-// that failed, and opens their sockets again where there were any. Where there were
-// none, nothing stays enabled: a package's units would count as installed.
+// resume restores the previous units after a failed installation and opens their sockets
+// again. If nothing was installed before, it disables the units, because a package's
+// units would otherwise count as installed.
 func (m *Manager) resume(ctx context.Context, installed bool) error {
 	if !installed {
 		m.systemctl(ctx, append([]string{"disable"}, m.allUnits()...)...) // the units' files may be gone
@@ -170,8 +171,8 @@ func (m *Manager) resume(ctx context.Context, installed bool) error {
 	if _, err := m.systemctl(ctx, "daemon-reload"); err != nil || !installed {
 		return err
 	}
-	m.systemctl(ctx, append([]string{"reenable"}, m.allUnits()...)...)     // one that was new may be gone
-	m.systemctl(ctx, append([]string{"reset-failed"}, m.allUnits()...)...) // refused where nothing had failed
+	m.systemctl(ctx, append([]string{"reenable"}, m.allUnits()...)...)     // a new unit may be gone
+	m.systemctl(ctx, append([]string{"reset-failed"}, m.allUnits()...)...) // fails if nothing had failed
 	return m.startSockets(ctx)
 }
 
@@ -186,12 +187,12 @@ func (m *Manager) dropWeb(ctx context.Context) error {
 	return os.Remove(filepath.Join(m.unitDir(), name))
 }
 
-// lowPorts tells the first port that a user's programs may listen on (ip(7)).
+// lowPorts contains the first port that unprivileged programs may listen on (ip(7)).
 const lowPorts = "/proc/sys/net/ipv4/ip_unprivileged_port_start"
 
-// refusePrivileged refuses ports 80 and 443 where the service manager of uid may
-// not open them, by what the file says, with the one line that would change that
-// for everybody.
+// refusePrivileged returns an error if the service manager of uid may not open ports 80
+// and 443 according to the file. The error contains the command that allows it for all
+// users.
 func refusePrivileged(file string, uid int) error {
 	data, err := os.ReadFile(file)
 	if err != nil || uid == 0 {
@@ -202,12 +203,12 @@ func refusePrivileged(file string, uid int) error {
 		return nil
 	}
 	return &fault.Error{
-		Kind: fault.Forbidden, Message: "this system keeps ports below " + text + " to root; nothing was changed",
-		Next: "echo net.ipv4.ip_unprivileged_port_start=80 | sudo tee /etc/sysctl.d/50-hostless.conf && sudo sysctl --system, then the same command again",
+		Kind: fault.Forbidden, Message: "this system reserves ports below " + text + " for root; nothing was changed",
+		Next: "echo net.ipv4.ip_unprivileged_port_start=80 | sudo tee /etc/sysctl.d/50-hostless.conf && sudo sysctl --system, then run the same command again",
 	}
 }
 
-// putBack leaves the units' files as they were before an installation failed.
+// putBack restores the units' files after a failed installation.
 func (m *Manager) putBack(before map[string][]byte) error {
 	var errs []error
 	for _, name := range m.allUnits() {
@@ -221,8 +222,8 @@ func (m *Manager) putBack(before map[string][]byte) error {
 	return errors.Join(errs...)
 }
 
-// write puts one unit's file in place. The service's goes through
-// kardianos/service, which refuses to replace one.
+// write writes a unit's file. The service unit is written by kardianos/service, which
+// does not replace files.
 func (m *Manager) write(name, text string) error {
 	path := filepath.Join(m.unitDir(), name)
 	if err := os.MkdirAll(m.unitDir(), 0o755); err != nil {
@@ -245,9 +246,9 @@ func (m *Manager) write(name, text string) error {
 	if err != nil {
 		return err
 	}
-	if string(written) != text { // its template engine leaves what it cannot read empty
+	if string(written) != text { // its template engine drops what it cannot parse
 		os.Remove(path)
-		return fmt.Errorf("install %s: the unit file is not what was written", name)
+		return fmt.Errorf("install %s: the unit file has unexpected content", name)
 	}
 	return nil
 }
@@ -259,14 +260,14 @@ func (m *Manager) kardianos(script string) (kardianos.Service, error) {
 	})
 }
 
-// program is what kardianos/service would run in the daemon; the daemon runs
-// itself (pkg/daemon).
+// program is a placeholder for what kardianos/service would run. The daemon runs itself
+// (pkg/daemon).
 type program struct{}
 
 func (program) Start(kardianos.Service) error { return nil }
 func (program) Stop(kardianos.Service) error  { return nil }
 
-// verify asks systemd itself, where its checker is installed.
+// verify checks the units with systemd's own checker, if that is installed.
 func (m *Manager) verify(ctx context.Context, paths []string) error {
 	if _, err := exec.LookPath("systemd-analyze"); err != nil {
 		return nil
@@ -283,13 +284,14 @@ func (m *Manager) verify(ctx context.Context, paths []string) error {
 	return nil
 }
 
-// bringUp enables the units and opens the sockets. A daemon that runs is
-// restarted, behind sockets that stay open unless they themselves have changed.
+// bringUp enables the units and opens the sockets. It restarts a running daemon; the
+// sockets stay open unless they have changed.
 func (m *Manager) bringUp(ctx context.Context, socketsChanged, serviceChanged bool) error {
 	if _, err := m.systemctl(ctx, "daemon-reload"); err != nil {
 		return err
 	}
-	// Again, where it is: the links lead to a package's units or to the user's own.
+	// Needed even if they are enabled: the links may lead to a package's units instead of
+	// the user's own.
 	if _, err := m.systemctl(ctx, append([]string{"reenable"}, m.allUnits()...)...); err != nil {
 		return err
 	}
@@ -299,12 +301,12 @@ func (m *Manager) bringUp(ctx context.Context, socketsChanged, serviceChanged bo
 			return err
 		}
 	}
-	m.systemctl(ctx, append([]string{"reset-failed"}, m.allUnits()...)...) // says no where nothing had failed
+	m.systemctl(ctx, append([]string{"reset-failed"}, m.allUnits()...)...) // fails if nothing had failed
 	if err := m.startSockets(ctx); err != nil {
 		return err
 	}
 	switch {
-	case running && serviceChanged: // what the unit says holds for a process that the manager starts
+	case running && serviceChanged: // a changed unit only affects a process that the manager starts
 		_, err := m.systemctl(ctx, "restart", m.serviceUnit())
 		return m.explain(ctx, err)
 	case running:
@@ -313,12 +315,12 @@ func (m *Manager) bringUp(ctx context.Context, socketsChanged, serviceChanged bo
 	return nil
 }
 
-// DefaultIdleTimeout is what an installation sets where the person has not: the
-// manager holds the sockets, so the daemon costs nothing while nobody uses it.
+// DefaultIdleTimeout is the idle timeout that an installation sets unless the user has
+// set one. The manager holds the sockets, so the daemon can stop while it is not used.
 const DefaultIdleTimeout = "30m"
 
-// choose sets what the person asked for, and what an installation defaults to, in
-// config.json, and tells it. The function that it returns puts config.json back.
+// choose stores the requested settings and the defaults of an installation in
+// config.json, and reports them in out. The returned function restores config.json.
 func (m *Manager) choose(asked map[string]string, out *Installed) (restore func() error, err error) {
 	path := m.cfg.Paths.Config()
 	before, readErr := os.ReadFile(path)
@@ -345,7 +347,7 @@ func (m *Manager) choose(asked map[string]string, out *Installed) (restore func(
 		if err != nil {
 			return nil, err
 		}
-		now, _ := settings.Get(name) // it has just been set
+		now, _ := settings.Get(name) // it was just set
 		out.Changed = out.Changed || was != now
 	}
 	out.TLS, out.Web, out.TokenPersistence = settings.TLS(), settings.Web(), settings.TokenPersistence()
@@ -363,7 +365,7 @@ func (m *Manager) choose(asked map[string]string, out *Installed) (restore func(
 	return restore, err
 }
 
-// refuseOthers looks for what the installation would collide with.
+// refuseOthers returns an error if another daemon or service is in the way.
 func (m *Manager) refuseOthers(ctx context.Context) error {
 	if m.active(ctx, m.controlSocket()) {
 		return nil // its daemon is ours
@@ -371,7 +373,8 @@ func (m *Manager) refuseOthers(ctx context.Context) error {
 	return m.refuseByHand(ctx)
 }
 
-// refuseByHand refuses where a daemon of this home runs that is not the service's.
+// refuseByHand returns an error if a daemon of this home is running that was started by
+// hand.
 func (m *Manager) refuseByHand(ctx context.Context) error {
 	client := control.NewClient(m.cfg.Paths.Socket)
 	defer client.CloseIdle()
@@ -384,10 +387,10 @@ func (m *Manager) refuseByHand(ctx context.Context) error {
 	return nil
 }
 
-// installedHome is the home of what is installed, this Manager's, or "".
+// installedHome returns the home of the installed service if it is this Manager's, or "".
 func (m *Manager) installedHome() string { return m.homeOf(m.name) }
 
-// homeOf reads the home out of an installed service unit, "" without one.
+// homeOf returns the home in an installed service unit, "" without one.
 func (m *Manager) homeOf(name string) string {
 	for line := range strings.SplitSeq(m.unitText(name+".service"), "\n") {
 		value, ok := strings.CutPrefix(line, "Environment=")
@@ -409,17 +412,17 @@ func unquote(text string) string {
 	return strings.NewReplacer(`\\`, `\`, `\"`, `"`, "%%", "%").Replace(text)
 }
 
-// Removed says what Uninstall did.
+// Removed is the result of Uninstall.
 type Removed struct {
-	Units  []string `json:"units"`  // the files that were removed
-	Purged bool     `json:"purged"` // whether keys, tokens and settings went too
-	Left   string   `json:"left"`   // the home, where it holds something still, else ""
+	Units  []string `json:"units"`  // the removed files
+	Purged bool     `json:"purged"` // keys, tokens and settings were removed too
+	Left   string   `json:"left"`   // the home if it still contains anything, or else ""
 }
 
-// Uninstall stops everything, sockets first, and removes the units. What is in the
-// home stays unless purge is set: then keys, tokens and settings are gone for good,
-// and a daemon that was started by hand is refused, since it uses them.
-// Uninstalling what is not installed removes no unit and is no error.
+// Uninstall stops everything, sockets first, and removes the units. With purge it also
+// removes the keys, tokens and settings in the home for good; in that case it returns an
+// error if a daemon that was started by hand is running, because that uses them. If
+// nothing is installed, it removes no unit and returns no error.
 func (m *Manager) Uninstall(ctx context.Context, purge bool) (Removed, error) {
 	out := Removed{Units: []string{}}
 	units, err := m.remove(ctx)
@@ -428,7 +431,7 @@ func (m *Manager) Uninstall(ctx context.Context, purge bool) (Removed, error) {
 		return out, err
 	}
 	out.Left = m.cfg.Paths.Home
-	os.Remove(m.cfg.Paths.Pointer()) // a daemon by hand leaves its own
+	os.Remove(m.cfg.Paths.Pointer()) // a daemon that was started by hand leaves its own
 	if !purge {
 		return out, nil
 	}
@@ -457,7 +460,7 @@ func (m *Manager) remove(ctx context.Context) ([]string, error) {
 			installed = append(installed, name)
 			if filepath.Dir(file) == m.unitDir() {
 				files = append(files, file)
-			} else { // a package's stays; what enabled it does not
+			} else { // the package's unit stays, but not its links
 				removed = append(removed, m.links(name)...)
 			}
 		}
@@ -486,6 +489,6 @@ func (m *Manager) remove(ctx context.Context) ([]string, error) {
 	if _, err := m.systemctl(ctx, "daemon-reload"); err != nil {
 		return removed, err
 	}
-	m.systemctl(ctx, append([]string{"reset-failed"}, installed...)...) // says no where nothing had failed
+	m.systemctl(ctx, append([]string{"reset-failed"}, installed...)...) // fails if nothing had failed
 	return removed, nil
 }

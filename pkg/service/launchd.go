@@ -16,34 +16,34 @@ import (
 	"github.com/hostless/hostless/pkg/fault"
 )
 
-// Launchd's words for what went wrong, as launchctl's exit codes.
+// Exit codes of launchctl.
 const (
-	launchctlIO        = 5   // EIO: bootstrap says so of nearly everything
+	launchctlIO        = 5   // EIO: bootstrap's code for almost every error
 	launchctlNoService = 113 // print: launchd does not know the service
 )
 
-// How long an agent may take to be gone after bootout: its ExitTimeOut and some.
+// How long an agent may take to stop after bootout: its ExitTimeOut and some more.
 const (
 	launchdEnd   = 25 * time.Second
 	launchdProbe = 100 * time.Millisecond
 )
 
-// launchd installs and controls the agent in the user's graphical domain
-// (launchctl(1), launchd.plist(5)). An agent that is loaded has its sockets open;
-// one that is stopped is not loaded, and returns at the next login.
+// launchd installs and controls the agent in the user's graphical domain (launchctl(1),
+// launchd.plist(5)). A loaded agent has its sockets open; a stopped agent is not loaded
+// until the next login.
 type launchd struct {
 	*Manager
 	domain string // gui/501
 	label  string
 }
 
-// newLaunchd finds the user's domain; without one, as over ssh with nobody at the
-// screen, it is an error that wraps ErrNoManager.
+// newLaunchd determines the user's domain. If there is none, as over ssh while nobody is
+// logged in at the screen, the error wraps ErrNoManager.
 func newLaunchd(ctx context.Context, m *Manager, uid int) (*launchd, error) {
 	l := &launchd{Manager: m, domain: "gui/" + strconv.Itoa(uid)}
 	if _, err := l.launchctl(ctx, "print-disabled", l.domain); err != nil {
 		return nil, &fault.Error{
-			Kind: fault.Internal, Message: "launchd has no session of yours: agents need you to be logged in at the screen", Next: "hostless proxy start",
+			Kind: fault.Internal, Message: "launchd has no session for you: an agent needs you to be logged in at the screen", Next: "hostless proxy start",
 			Err: errors.Join(ErrNoManager, err),
 		}
 	}
@@ -53,14 +53,14 @@ func newLaunchd(ctx context.Context, m *Manager, uid int) (*launchd, error) {
 
 func (l *launchd) unit() string { return l.label }
 
-// target is the service as launchctl names it.
+// target is the name of the service for launchctl.
 func (l *launchd) target() string { return l.domain + "/" + l.label }
 
 func (l *launchd) launchctl(ctx context.Context, args ...string) (string, error) {
 	return l.cfg.Run(ctx, "launchctl", args...)
 }
 
-// exitCode is a failed command's, -1 where it did not run.
+// exitCode returns the exit code of a failed command, -1 if it did not run.
 func exitCode(err error) int {
 	var e interface{ ExitCode() int }
 	if errors.As(err, &e) {
@@ -69,7 +69,7 @@ func exitCode(err error) int {
 	return -1
 }
 
-// job is what launchd knows of the agent.
+// job is launchd's information about the agent.
 type job struct {
 	loaded bool
 	state  string // running, not running, …
@@ -86,7 +86,7 @@ func (l *launchd) job(ctx context.Context) (job, error) {
 	}
 	j := job{loaded: true}
 	for line := range strings.SplitSeq(out, "\n") {
-		// The service's own properties are indented once, those of its parts more.
+		// The properties of the service itself are indented by one tab, others by more.
 		name, value, ok := strings.Cut(strings.TrimPrefix(line, "\t"), " = ")
 		switch {
 		case !ok || strings.HasPrefix(name, "\t"):
@@ -99,7 +99,7 @@ func (l *launchd) job(ctx context.Context) (job, error) {
 	return j, nil
 }
 
-// disabled reports whether launchd is set not to load the agent.
+// disabled reports whether the agent is disabled in launchd.
 func (l *launchd) disabled(ctx context.Context) bool {
 	out, err := l.launchctl(ctx, "print-disabled", l.domain)
 	if err != nil {
@@ -108,13 +108,13 @@ func (l *launchd) disabled(ctx context.Context) bool {
 	for line := range strings.SplitSeq(out, "\n") {
 		name, value, ok := strings.Cut(strings.TrimSpace(line), " => ")
 		if ok && strings.Trim(name, `"`) == l.label {
-			return value == "disabled" || value == "true" // the word before macOS 13
+			return value == "disabled" || value == "true" // the value before macOS 13
 		}
 	}
 	return false
 }
 
-// Status is as Manager's: launchd's sockets are open while the agent is loaded.
+// Status implements backend. launchd's sockets are open while the agent is loaded.
 func (l *launchd) Status(ctx context.Context) (Status, error) {
 	s := Status{Manager: "launchd", Listen: []string{}, Units: []Unit{}}
 	a := l.readAgent(l.label)
@@ -149,7 +149,7 @@ func (l *launchd) Start(ctx context.Context) error {
 	return err
 }
 
-// ready has the agent loaded: its sockets are open then.
+// ready loads the agent, which opens its sockets.
 func (l *launchd) ready(ctx context.Context) error {
 	a := l.readAgent(l.label)
 	if a.home == "" {
@@ -159,7 +159,7 @@ func (l *launchd) ready(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	// The file of a socket that somebody removed comes back with the agent.
+	// Loading the agent creates a removed socket file again.
 	if _, err := os.Lstat(a.control); j.loaded && !errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
@@ -173,7 +173,7 @@ func (l *launchd) ready(ctx context.Context) error {
 	return l.load(ctx)
 }
 
-// Stop unloads the agent: launchd closes its sockets and ends the daemon.
+// Stop unloads the agent: launchd closes its sockets and stops the daemon.
 func (l *launchd) Stop(ctx context.Context) error {
 	if l.homeOf(l.label) == "" {
 		return &fault.Error{Kind: fault.NotFound, Message: "the service is not installed", Next: "hostless service install"}
@@ -181,8 +181,7 @@ func (l *launchd) Stop(ctx context.Context) error {
 	return l.unload(ctx)
 }
 
-// Restart has the daemon hand over to a successor; one that does not run is
-// started.
+// Restart makes the daemon hand over to a successor. If it is not running, it is started.
 func (l *launchd) Restart(ctx context.Context) error {
 	if err := l.ready(ctx); err != nil {
 		return err
@@ -209,9 +208,9 @@ func (l *launchd) replaceJob(ctx context.Context) error {
 	return err
 }
 
-// load has launchd read the agent and open its sockets.
+// load makes launchd load the agent and open its sockets.
 func (l *launchd) load(ctx context.Context) error {
-	// A label that was once disabled cannot be bootstrapped.
+	// An agent that was disabled cannot be bootstrapped.
 	if _, err := l.launchctl(ctx, "enable", l.target()); err != nil {
 		return err
 	}
@@ -220,29 +219,29 @@ func (l *launchd) load(ctx context.Context) error {
 		return nil
 	}
 	if j, jobErr := l.job(ctx); jobErr == nil && j.loaded && exitCode(err) == launchctlIO {
-		return nil // it was loaded already
+		return nil // it was already loaded
 	}
 	if err := l.refusePort(l.readAgent(l.label).port); err != nil {
 		return err
 	}
-	f := &fault.Error{Kind: fault.Internal, Message: "the service does not start: " + err.Error(), Next: "hostless service status", Err: err}
+	f := &fault.Error{Kind: fault.Internal, Message: "the service did not start: " + err.Error(), Next: "hostless service status", Err: err}
 	if l.disabled(ctx) {
-		f.Message = "the service does not start: hostlessd is switched off in Login Items"
+		f.Message = "the service did not start: hostlessd is switched off in Login Items"
 		f.Next = "switch hostlessd on in System Settings > General > Login Items, then: hostless service start"
 	} else if exitCode(err) == launchctlIO {
-		f.Next = "look whether hostlessd is switched off in System Settings > General > Login Items, then: hostless service start"
+		f.Next = "check whether hostlessd is switched off in System Settings > General > Login Items, then: hostless service start"
 	}
 	return f
 }
 
-// unload has launchd close the sockets and end the daemon, and waits until both
-// have happened.
+// unload makes launchd close the sockets and stop the daemon, and waits until both have
+// happened.
 func (l *launchd) unload(ctx context.Context) error {
 	j, err := l.job(ctx)
 	if err != nil || !j.loaded {
 		return err
 	}
-	_, bootErr := l.launchctl(ctx, "bootout", l.target()) // may fail for being in progress
+	_, bootErr := l.launchctl(ctx, "bootout", l.target()) // fails if it is already in progress
 	ctx, cancel := context.WithTimeout(ctx, launchdEnd)
 	defer cancel()
 	probe := time.NewTicker(launchdProbe)
@@ -253,11 +252,11 @@ func (l *launchd) unload(ctx context.Context) error {
 		}
 		select {
 		case <-ctx.Done():
-			return errors.Join(fmt.Errorf("launchd does not end %s: %w", l.label, ctx.Err()), bootErr, err)
+			return errors.Join(fmt.Errorf("launchd did not stop %s: %w", l.label, ctx.Err()), bootErr, err)
 		case <-probe.C:
 		}
 	}
-	// launchd leaves the socket's file where it was.
+	// launchd does not remove the socket's file.
 	a := l.readAgent(l.label)
 	if info, err := os.Lstat(a.control); err == nil && info.Mode()&fs.ModeSocket != 0 {
 		os.Remove(a.control)
@@ -280,8 +279,8 @@ func (l *launchd) remove(ctx context.Context) ([]string, error) {
 	return []string{path}, nil
 }
 
-// Install puts the agent in place and loads it: the sockets are open from then
-// on, and launchd starts the daemon.
+// Install writes the agent and loads it: from then on the sockets are open, and launchd
+// starts the daemon.
 func (l *launchd) Install(ctx context.Context, settings map[string]string) (out Installed, err error) {
 	if err := l.refuseProgram(); err != nil {
 		return Installed{}, err
@@ -348,7 +347,7 @@ func (l *launchd) Install(ctx context.Context, settings map[string]string) (out 
 	return out, nil
 }
 
-// replaceRunning restarts a daemon that runs, so that it is the program installed.
+// replaceRunning restarts a running daemon, so that it runs the installed program.
 func (l *launchd) replaceRunning(ctx context.Context, j job) error {
 	if j.pid == 0 {
 		return nil
@@ -356,7 +355,7 @@ func (l *launchd) replaceRunning(ctx context.Context, j job) error {
 	return l.replaceJob(ctx)
 }
 
-// putBack leaves the agent as it was before an installation failed.
+// putBack restores the agent after a failed installation.
 func (l *launchd) putBack(ctx context.Context, path, before string, loaded bool) error {
 	if err := l.unload(ctx); err != nil {
 		return err
@@ -370,13 +369,13 @@ func (l *launchd) putBack(ctx context.Context, path, before string, loaded bool)
 	return l.load(ctx)
 }
 
-// verify asks macOS's own reader, where it is.
+// verify checks the agent with macOS's own parser, if it is installed.
 func (l *launchd) verify(ctx context.Context, path string) error {
 	if _, err := os.Stat(plutil); err != nil {
 		return nil
 	}
 	if _, err := l.cfg.Run(ctx, plutil, "-lint", "-s", path); err != nil {
-		return fmt.Errorf("macOS does not take the agent: %w", err)
+		return fmt.Errorf("macOS rejects the agent: %w", err)
 	}
 	return nil
 }

@@ -11,27 +11,28 @@ import (
 	units "github.com/hostless/hostless/init"
 )
 
-// launchdLabel is the agent's label; a second home's has a suffix.
+// launchdLabel is the agent's label. The label for a second home has a suffix.
 const launchdLabel = "dev.hostless." + Name
 
-// agent is what an installed agent says. Its zero value is none.
+// agent contains the values of an installed agent. The zero value means none.
 type agent struct {
 	text, home, control, program string
 	port                         int
 	tcp                          []string // addresses
 }
 
-// listen is where launchd listens for the agent.
+// listen returns the addresses on which launchd listens for the agent.
 func (a agent) listen() []string { return append(slices.Clone(a.tcp), a.control) }
 
-// path is where an agent of the user's lies.
+// path returns the path of the user's agent with this label.
 func (l *launchd) path(label string) string {
 	return filepath.Join(l.cfg.Getenv("HOME"), "Library", "LaunchAgents", label+".plist")
 }
 
 func (l *launchd) homeOf(label string) string { return l.readAgent(label).home }
 
-// readAgent reads an installed agent; what is not one of Hostless is none.
+// readAgent reads an installed agent. It returns the zero value for an agent that is not
+// Hostless's.
 func (l *launchd) readAgent(label string) (a agent) {
 	data, err := os.ReadFile(l.path(label))
 	if err != nil {
@@ -64,11 +65,11 @@ func (l *launchd) readAgent(label string) (a agent) {
 	return a
 }
 
-// render gives the agent's text.
+// render returns the agent's text.
 func (l *launchd) render() (string, error) {
 	for what, path := range map[string]string{"home": l.cfg.Paths.Home, "control socket": l.cfg.Paths.Socket, "program": l.cfg.Program} {
 		if !filepath.IsAbs(path) {
-			return "", fmt.Errorf("the path of the %s cannot go into an agent: %q", what, path)
+			return "", fmt.Errorf("the path of the %s cannot be used in an agent: %q", what, path)
 		}
 	}
 	return units.RenderLaunchd(units.Launchd{
@@ -77,8 +78,8 @@ func (l *launchd) render() (string, error) {
 	})
 }
 
-// write replaces the agent's file whole. launchd refuses one that others may
-// write to.
+// write replaces the agent's file atomically. launchd rejects a file that others can
+// write.
 func (l *launchd) write(path, text string) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return err

@@ -19,7 +19,7 @@ import (
 	"github.com/hostless/hostless/pkg/fault"
 )
 
-// launchctlError is a launchctl that ended with a code other than 0.
+// launchctlError is the error of a launchctl command with a nonzero exit code.
 type launchctlError struct {
 	code int
 	text string
@@ -28,14 +28,14 @@ type launchctlError struct {
 func (e launchctlError) Error() string { return e.text }
 func (e launchctlError) ExitCode() int { return e.code }
 
-// fakeLaunchctl keeps one domain, gui/501, as launchd would: what is loaded, what
-// runs, what is disabled.
+// fakeLaunchctl simulates launchd with one domain, gui/501: loaded, running and disabled
+// services.
 type fakeLaunchctl struct {
 	t        *testing.T
-	loaded   map[string]string // label to the text of the agent, as it was loaded
+	loaded   map[string]string // label → the agent's text when it was loaded
 	pids     map[string]int
 	disabled map[string]bool
-	refuse   error // of bootstrap
+	refuse   error // error of bootstrap
 	ran      []string
 }
 
@@ -97,7 +97,7 @@ func (f *fakeLaunchctl) run(_ context.Context, name string, args ...string) (str
 	return "", errors.New("usage")
 }
 
-// did reports whether a verb was run since the last forget.
+// did reports whether a subcommand was run since the last forget.
 func (f *fakeLaunchctl) did(verb string) bool {
 	return slices.ContainsFunc(f.ran, func(line string) bool { return strings.HasPrefix(line+" ", verb+" ") })
 }
@@ -112,7 +112,7 @@ func freePort(t *testing.T) int {
 	return l.Addr().(*net.TCPAddr).Port
 }
 
-// launchdManager makes a Manager on launchd's fake, with a home and a program.
+// launchdManager returns a Manager with the fake launchctl, a home and a program.
 func launchdManager(t *testing.T, fake *fakeLaunchctl, user, home string) *Manager {
 	t.Helper()
 	program := filepath.Join(user, "hostlessd")
@@ -132,7 +132,7 @@ func launchdManager(t *testing.T, fake *fakeLaunchctl, user, home string) *Manag
 	return m
 }
 
-// shortDir is a directory with a path that leaves room for a socket's.
+// shortDir returns a directory with a path that is short enough for a socket.
 func shortDir(t *testing.T) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "hl")
@@ -152,7 +152,7 @@ func mustStatus(t *testing.T, m *Manager) Status {
 	return s
 }
 
-// TestLaunchd is the life of an installation on macOS.
+// TestLaunchd goes through the life of an installation on macOS.
 func TestLaunchd(t *testing.T) {
 	fake := newFakeLaunchctl(t)
 	fake.disabled[launchdLabel] = true
@@ -162,7 +162,7 @@ func TestLaunchd(t *testing.T) {
 		t.Fatalf("before: %+v", s)
 	}
 	if err := m.Start(t.Context()); !fault.Is(err, fault.NotFound) {
-		t.Errorf("start before the installation: %v", err)
+		t.Errorf("start before installation: %v", err)
 	}
 	done, err := m.Install(t.Context(), map[string]string{})
 	if err != nil {
@@ -180,14 +180,14 @@ func TestLaunchd(t *testing.T) {
 		t.Errorf("status %+v", s)
 	}
 	if !m.Supervised(t.Context()) || m.Journal() || m.Unit() != launchdLabel {
-		t.Error("the daemon is not known for launchd's")
+		t.Error("the daemon is not recognized as launchd's")
 	}
 	info, err := os.Stat(m.cfg.Paths.Logs())
 	if err != nil || info.Mode().Perm() != 0o700 {
 		t.Errorf("the log's folder: %v %v", info, err)
 	}
 
-	// Idle, and started again.
+	// Idle, then restarted.
 	fake.pids[launchdLabel] = 0
 	if s := mustStatus(t, m); s.Running || !s.Listening {
 		t.Errorf("idle: %+v", s)
@@ -196,23 +196,23 @@ func TestLaunchd(t *testing.T) {
 		t.Errorf("restart of one that does not run: %v, %+v", err, mustStatus(t, m))
 	}
 
-	// Installed again, nothing changed: the same program is handed over to.
+	// Installed again without changes: the daemon hands over to the same program.
 	fake.ran = nil
 	done, err = m.Install(t.Context(), map[string]string{})
 	if err != nil || done.Changed || fake.did("bootout") || !fake.did("kickstart -k") {
 		t.Errorf("installed again: %+v, %v; ran %v", done, err, fake.ran)
 	}
 
-	// Another port: launchd reads the agent anew.
+	// Another port: launchd must load the agent again.
 	fake.ran, m.cfg.Port = nil, freePort(t)
 	if done, err = m.Install(t.Context(), map[string]string{}); err != nil || !done.Changed || !fake.did("bootout") || mustStatus(t, m).Port != m.cfg.Port {
 		t.Errorf("another port: %+v, %v", done, err)
 	}
 	if !strings.Contains(fake.loaded[launchdLabel], strconv.Itoa(m.cfg.Port)) {
-		t.Error("launchd has the earlier agent")
+		t.Error("launchd has loaded the previous agent")
 	}
 
-	// Stopped, with a socket's file left behind, and started.
+	// Stopped, with the socket's file left behind, and started.
 	if err := os.WriteFile(m.cfg.Paths.Socket, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -220,7 +220,7 @@ func TestLaunchd(t *testing.T) {
 		t.Errorf("stop: %v, %+v", err, mustStatus(t, m))
 	}
 	if _, err := os.Lstat(m.cfg.Paths.Socket); err != nil {
-		t.Error("a file that is no socket was removed")
+		t.Error("a file that is not a socket was removed")
 	}
 	if err := m.Stop(t.Context()); err != nil {
 		t.Errorf("stopped twice: %v", err)
@@ -244,7 +244,8 @@ func TestLaunchd(t *testing.T) {
 	}
 }
 
-// TestLaunchdHandsOver has a running daemon asked for a successor, and launchd not.
+// TestLaunchdHandsOver: a running daemon is asked to hand over to a successor, and
+// launchd is not involved.
 func TestLaunchdHandsOver(t *testing.T) {
 	fake := newFakeLaunchctl(t)
 	m := launchdManager(t, fake, shortDir(t), "h")
@@ -275,15 +276,15 @@ func TestLaunchdHandsOver(t *testing.T) {
 		t.Fatal(err)
 	}
 	if n := asked.Load(); n != 1 {
-		t.Errorf("the daemon was asked %d times for a successor", n)
+		t.Errorf("the daemon got %d handover requests", n)
 	}
 	if fake.did("kickstart") || fake.did("bootout") {
-		t.Errorf("launchd was asked too: %v", fake.ran)
+		t.Errorf("launchctl was run too: %v", fake.ran)
 	}
 }
 
-// TestLaunchdRefused has launchd refuse the agent: the error names what to do, and what
-// was there before is there again.
+// TestLaunchdRefused: if launchd rejects the agent, the error says what to do, and the
+// previous state is restored.
 func TestLaunchdRefused(t *testing.T) {
 	eio := launchctlError{launchctlIO, "Bootstrap failed: 5: Input/output error"}
 	for name, c := range map[string]struct {
@@ -291,8 +292,8 @@ func TestLaunchdRefused(t *testing.T) {
 		refuse   error
 		want     string
 	}{
-		"error 5":              {false, eio, "look whether hostlessd is switched off in System Settings > General > Login Items"},
-		"disabled by somebody": {true, eio, "switch hostlessd on in System Settings > General > Login Items"},
+		"error 5":              {false, eio, "check whether hostlessd is switched off in System Settings > General > Login Items"},
+		"disabled by the user": {true, eio, "switch hostlessd on in System Settings > General > Login Items"},
 		"another":              {false, launchctlError{112, "Bootstrap failed: 112: Could not find specified service"}, "hostless service status"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -302,7 +303,7 @@ func TestLaunchdRefused(t *testing.T) {
 			if c.disabled {
 				m.cfg.Run = func(ctx context.Context, name string, args ...string) (string, error) {
 					out, err := fake.run(ctx, name, args...)
-					fake.disabled[launchdLabel] = true // however often it is enabled
+					fake.disabled[launchdLabel] = true // stays disabled however often it is enabled
 					return out, err
 				}
 			}
@@ -338,7 +339,7 @@ func TestLaunchdRefused(t *testing.T) {
 			t.Fatal("no error")
 		}
 		if s := mustStatus(t, m); !s.Listening || s.Port != port || fake.loaded[launchdLabel] != before {
-			t.Errorf("the earlier agent is not back: %+v", s)
+			t.Errorf("the previous agent was not restored: %+v", s)
 		}
 	})
 }
@@ -355,7 +356,7 @@ func TestLaunchdPortTaken(t *testing.T) {
 		t.Errorf("error %v", err)
 	}
 	if fake.did("bootstrap") || mustStatus(t, m).Installed {
-		t.Error("it was installed all the same")
+		t.Error("it was installed anyway")
 	}
 }
 

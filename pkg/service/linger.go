@@ -7,13 +7,13 @@ import (
 	"strings"
 )
 
-// LingerCommand has the user's manager start at boot and outlast sessions.
+// LingerCommand makes the user's service manager start at boot and outlast sessions.
 const LingerCommand = "loginctl enable-linger"
 
-// EndsWithSession reports whether the service ends when this user logs out of a
-// machine without a desktop, as over ssh: systemd ends a user's manager with the
-// last session, unless it lingers. Where that cannot be found out, and with a
-// desktop session, whose end is the user's own, it is false.
+// EndsWithSession reports whether the service stops when this user logs out of a machine
+// without a desktop, for example over ssh: unless lingering is enabled, systemd stops a
+// user's manager with the last session. It returns false if that cannot be determined,
+// and for a desktop session, which the user ends deliberately.
 func (m *Manager) EndsWithSession(ctx context.Context) bool {
 	if m.other != nil {
 		return false
@@ -35,7 +35,7 @@ func (m *Manager) EndsWithSession(ctx context.Context) bool {
 	return true
 }
 
-// loginctl reads properties of a user or a session.
+// loginctl returns properties of a user or a session.
 func (m *Manager) loginctl(ctx context.Context, verb, id string, names ...string) (map[string]string, error) {
 	out, err := m.cfg.Run(ctx, "loginctl", verb, id, "--property="+strings.Join(names, ","))
 	if err != nil {

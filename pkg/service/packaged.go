@@ -9,12 +9,13 @@ import (
 	"github.com/hostless/hostless/pkg/config"
 )
 
-// packageUnits is where a package installs units for every user (systemd.unit(5)).
+// packageUnits is the directory in which packages install units for all users
+// (systemd.unit(5)).
 const packageUnits = "/usr/lib/systemd/user"
 
-// packaged gives the package's units by file name where they hold what is to be
-// installed: this program, home, control socket and port. ok is false where there
-// are none, or others are asked for: ports 80 and 443 are each user's own.
+// packaged returns the package's units by file name, if they have the values to install:
+// this program, home, control socket and port. ok is false if there are none or they
+// differ. Ports 80 and 443 always need units of the user.
 func (m *Manager) packaged() (texts map[string]string, ok bool) {
 	service, err := os.ReadFile(filepath.Join(m.cfg.PackageUnits, m.serviceUnit()))
 	if err != nil || m.name != Name || len(m.webPorts) > 0 {
@@ -42,8 +43,8 @@ func (m *Manager) packaged() (texts map[string]string, ok bool) {
 	return texts, true
 }
 
-// unitFile is the file of an installed unit: the user's own, or the package's where
-// this user has enabled it; "" where the unit is not installed.
+// unitFile returns the file of an installed unit: the user's own, or the package's if
+// this user has enabled it; "" if the unit is not installed.
 func (m *Manager) unitFile(name string) string {
 	own := filepath.Join(m.unitDir(), name)
 	if _, err := os.Lstat(own); err == nil {
@@ -56,17 +57,17 @@ func (m *Manager) unitFile(name string) string {
 	return ""
 }
 
-// unitText is the text of an installed unit, "" where it is not installed.
+// unitText returns the text of an installed unit, "" if it is not installed.
 func (m *Manager) unitText(name string) string {
 	file := m.unitFile(name)
 	if file == "" {
 		return ""
 	}
-	data, _ := os.ReadFile(file) // one that cannot be read says nothing
+	data, _ := os.ReadFile(file) // an unreadable file counts as empty
 	return string(data)
 }
 
-// links are the symbolic links by which this user has enabled a unit.
+// links returns the symbolic links by which this user has enabled a unit.
 func (m *Manager) links(name string) []string {
 	found := []string{}
 	for _, target := range []string{"default.target", "sockets.target"} {
@@ -78,8 +79,8 @@ func (m *Manager) links(name string) []string {
 	return found
 }
 
-// expandHome puts the user's home for %h into a value of a unit, as systemd does; the
-// home's own percent signs are doubled, as they would be if it stood there.
+// expandHome replaces %h in a unit's value with the user's home, as systemd does. Percent
+// signs in the home are doubled, as they would be in a unit.
 func (m *Manager) expandHome(value string) string {
 	home := strings.ReplaceAll(m.cfg.Getenv("HOME"), "%", "%%")
 	return strings.NewReplacer("%%", "%%", "%h", home).Replace(value)

@@ -8,8 +8,8 @@ import (
 	units "github.com/hostless/hostless/init"
 )
 
-// packagedManager is a Manager of a user whose machine has the package's units,
-// with a program in the place of /usr/bin/hostlessd.
+// packagedManager returns a Manager for a user of a machine with the package's units, and
+// with a program in place of /usr/bin/hostlessd.
 func packagedManager(t *testing.T) *Manager {
 	t.Helper()
 	dir := t.TempDir()
@@ -42,8 +42,8 @@ func put(t *testing.T, path, text string) {
 	}
 }
 
-// TestPackagedFits has the package's units taken where they hold what is asked for,
-// and for nothing else.
+// TestPackagedFits: the package's units are used only if they have exactly the requested
+// values.
 func TestPackagedFits(t *testing.T) {
 	for _, test := range []struct {
 		name   string
@@ -61,7 +61,7 @@ func TestPackagedFits(t *testing.T) {
 			os.Symlink(m.cfg.Program, link)
 			m.cfg.Program = link
 		}, true},
-		{"a unit that is missing", func(m *Manager) { os.Remove(filepath.Join(m.cfg.PackageUnits, m.httpSocket())) }, false},
+		{"a missing unit", func(m *Manager) { os.Remove(filepath.Join(m.cfg.PackageUnits, m.httpSocket())) }, false},
 		{"a unit of another version", func(m *Manager) { put(t, filepath.Join(m.cfg.PackageUnits, m.httpSocket()), "[Socket]\n") }, false},
 	} {
 		m := packagedManager(t)
@@ -72,12 +72,12 @@ func TestPackagedFits(t *testing.T) {
 	}
 }
 
-// TestPackagedInstalled takes the package's units for installed where the user has
-// enabled them, and the user's own files before them.
+// TestPackagedInstalled: the package's units count as installed if the user has enabled
+// them; the user's own files take precedence.
 func TestPackagedInstalled(t *testing.T) {
 	m := packagedManager(t)
 	if got := m.installedHome() + m.installedProgram(); got != "" {
-		t.Errorf("installed before anybody did: %q", got)
+		t.Errorf("installed before an installation: %q", got)
 	}
 	packaged, own := filepath.Join(m.cfg.PackageUnits, m.serviceUnit()), filepath.Join(m.unitDir(), m.serviceUnit())
 	wants := filepath.Join(m.unitDir(), "default.target.wants", m.serviceUnit())
@@ -89,7 +89,7 @@ func TestPackagedInstalled(t *testing.T) {
 		t.Errorf("enabled: home %q, program %q, file %q", m.installedHome(), m.installedProgram(), m.unitFile(m.serviceUnit()))
 	}
 	if got := m.pickName(); got != Name {
-		t.Errorf("the home of the package's units is called %q", got)
+		t.Errorf("the name for the home of the package's units is %q", got)
 	}
 	put(t, own, "[Service]\nExecStart=/opt/hostlessd\nEnvironment=HOSTLESS_HOME=/%%h/x\n")
 	if m.installedHome() != "/%h/x" || m.installedProgram() != "/opt/hostlessd" || m.unitFile(m.serviceUnit()) != own {

@@ -14,15 +14,15 @@ import (
 	"github.com/hostless/hostless/pkg/fault"
 )
 
-// sandboxFile is the drop-in that mounts all but the home and the runtime directory
-// read-only for the daemon.
+// sandboxFile is the name of the drop-in that makes everything but the home and the
+// runtime directory read-only for the daemon.
 const sandboxFile = "hostlessd-sandbox.conf"
 
 func (m *Manager) sandboxPath() string {
 	return filepath.Join(m.unitDir(), m.serviceUnit()+".d", sandboxFile)
 }
 
-// Sandboxed reports whether the drop-in is in place.
+// Sandboxed reports whether the drop-in is installed.
 func (m *Manager) Sandboxed() bool {
 	if m.other != nil {
 		return false
@@ -31,7 +31,8 @@ func (m *Manager) Sandboxed() bool {
 	return err == nil
 }
 
-// sandbox is the drop-in's text. A home elsewhere than in the user's stays writable.
+// sandbox returns the drop-in's text. A home outside the user's home directory stays
+// writable.
 func (m *Manager) sandbox() (string, error) {
 	text, err := units.Render(sandboxFile, units.Systemd{})
 	if err != nil {
@@ -43,10 +44,10 @@ func (m *Manager) sandbox() (string, error) {
 	return text, nil
 }
 
-// ProbeSandbox tries what the drop-in says on a program that ends at once: the daemon
-// must start in it, and what it forbids must fail there that does not fail here. The
-// error is fault.Forbidden and says what this system does instead; nothing is changed.
-// On macOS there is no such sandbox.
+// ProbeSandbox tests the drop-in's settings with short programs: one must start, and one
+// must fail to write to a place where the user otherwise may. The error is
+// fault.Forbidden and says what went wrong on this system; nothing is changed. There is
+// no such sandbox on macOS.
 func (m *Manager) ProbeSandbox(ctx context.Context) error {
 	refuse := func(reason string, err error) error {
 		return &fault.Error{
@@ -55,7 +56,7 @@ func (m *Manager) ProbeSandbox(ctx context.Context) error {
 		}
 	}
 	if m.other != nil {
-		return refuse("launchd has no such setting", nil)
+		return refuse("launchd does not support it", nil)
 	}
 	text, err := m.sandbox()
 	if err != nil {
@@ -66,27 +67,28 @@ func (m *Manager) ProbeSandbox(ctx context.Context) error {
 	}
 	dir, remove, err := m.outside()
 	if err != nil {
-		return refuse("there is no folder to try it on", err)
+		return refuse("there is no directory to test it with", err)
 	}
 	defer remove()
-	// systemd takes the mount options of a user's service without a word where it cannot apply them.
+	// For a user's service, systemd silently ignores mount options that it cannot apply.
 	probe := filepath.Join(dir, "probe")
 	if _, err := m.runWith(ctx, text, "/bin/sh", "-c", `: >"$0" && exit 0; exit 42`, probe); err == nil {
-		return refuse("it was accepted and forbids nothing", nil)
+		return refuse("it was accepted but has no effect", nil)
 	}
 	if _, err := m.runWith(ctx, "", "/bin/sh", "-c", `: >"$0"`, probe); err != nil {
-		return refuse("it could not be tried", err)
+		return refuse("it could not be tested", err)
 	}
 	return nil
 }
 
-// runWith runs a program under the manager with the settings of a drop-in and waits.
+// runWith runs a program under the service manager with the settings of a drop-in and
+// waits for it.
 func (m *Manager) runWith(ctx context.Context, dropIn string, argv ...string) (string, error) {
 	args := []string{"--user", "--quiet", "--wait", "--collect", "--pipe", "--service-type=exec"}
 	in := bufio.NewScanner(strings.NewReader(dropIn))
 	for in.Scan() {
 		if name, value, ok := strings.Cut(in.Text(), "="); ok && !strings.HasPrefix(name, "#") {
-			// A transient unit's paths have no specifiers (systemd-run(1)).
+			// Specifiers in paths are not expanded for a transient unit (systemd-run(1)).
 			value = strings.NewReplacer("%h", m.cfg.Getenv("HOME"), "%t", m.cfg.Getenv("XDG_RUNTIME_DIR")).Replace(value)
 			args = append(args, "--property="+name+"="+value)
 		}
@@ -94,7 +96,8 @@ func (m *Manager) runWith(ctx context.Context, dropIn string, argv ...string) (s
 	return m.cfg.Run(ctx, "systemd-run", append(append(args, "--"), argv...)...)
 }
 
-// outside makes a folder that the user may write to and the sandboxed daemon may not.
+// outside returns a new directory that the user can write to, but the sandboxed daemon
+// cannot.
 func (m *Manager) outside() (dir string, remove func(), err error) {
 	for _, parent := range []string{"/var/tmp", "/tmp"} {
 		writable := false
@@ -108,12 +111,12 @@ func (m *Manager) outside() (dir string, remove func(), err error) {
 			return dir, func() { os.RemoveAll(dir) }, nil
 		}
 	}
-	return "", nil, errors.Join(errors.New("neither /var/tmp nor /tmp can be written to"), err)
+	return "", nil, errors.Join(errors.New("neither /var/tmp nor /tmp is writable"), err)
 }
 
-// SetSandbox puts the drop-in in place or takes it away, and restarts a daemon that
-// runs. A daemon that does not come back in it takes it away again, and is an error.
-// changed tells whether anything was. Probe first (ProbeSandbox).
+// SetSandbox installs or removes the drop-in and restarts a running daemon. If the daemon
+// does not start in the sandbox, the drop-in is removed again and an error returned.
+// changed reports whether anything was changed. Call ProbeSandbox first.
 func (m *Manager) SetSandbox(ctx context.Context, on bool) (changed bool, err error) {
 	if m.other != nil || !on && !m.Sandboxed() {
 		return false, nil
@@ -139,13 +142,13 @@ func (m *Manager) SetSandbox(ctx context.Context, on bool) (changed bool, err er
 		return false, err
 	}
 	if err := m.reloadService(ctx); err != nil {
-		return false, errors.Join(fmt.Errorf("the daemon does not start in the sandbox, which is taken away again: %w", err), m.removeSandbox(), m.reloadService(ctx))
+		return false, errors.Join(fmt.Errorf("the daemon did not start in the sandbox, which was removed again: %w", err), m.removeSandbox(), m.reloadService(ctx))
 	}
 	return true, nil
 }
 
-// reloadService has the manager read the drop-in. A process that runs gets it only by a
-// start of the manager's own.
+// reloadService makes the service manager read the drop-in and restarts a running daemon,
+// because the settings only apply to a process that the manager starts.
 func (m *Manager) reloadService(ctx context.Context) error {
 	if _, err := m.systemctl(ctx, "daemon-reload"); err != nil {
 		return err
@@ -157,7 +160,7 @@ func (m *Manager) reloadService(ctx context.Context) error {
 	return m.explain(ctx, err)
 }
 
-// removeSandbox removes the drop-in, and its folder where nothing else is in it.
+// removeSandbox removes the drop-in, and its directory if nothing else is in it.
 func (m *Manager) removeSandbox() error {
 	path := m.sandboxPath()
 	if err := removeFile(path); err != nil {
@@ -171,7 +174,7 @@ func (m *Manager) removeSandbox() error {
 	return nil
 }
 
-// lastLine is the last line of what a command printed, else its error.
+// lastLine returns the last line of a command's output, or else its error.
 func lastLine(out string, err error) string {
 	lines := strings.Split(strings.TrimSpace(out), "\n")
 	if last := strings.TrimSpace(lines[len(lines)-1]); last != "" {

@@ -12,7 +12,7 @@ import (
 	"github.com/hostless/hostless/pkg/fault"
 )
 
-// sandboxRunner stands in for systemd: whether a program starts in the sandbox, whether
+// sandboxRunner simulates systemd: whether a program starts in the sandbox, whether
 // writing is forbidden there, and whether the daemon restarts in it.
 type sandboxRunner struct {
 	starts, forbids, restarts bool
@@ -80,7 +80,7 @@ func TestSandbox(t *testing.T) {
 				t.Errorf("turned off: %v, %v", changed, err)
 			}
 			if _, err := os.Stat(filepath.Dir(m.sandboxPath())); err == nil {
-				t.Error("the drop-in's folder stays")
+				t.Error("the drop-in's directory was not removed")
 			}
 		})
 	}

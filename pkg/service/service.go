@@ -1,10 +1,10 @@
-// Package service installs Hostless as a login service and controls it there.
+// Package service installs Hostless as a login service and controls it.
 //
-// It owns what stands between the client and the platform's service manager:
-// the units' values, installing and removing them, starting and stopping in the
-// right order. The units' text is package init's, the daemon's behaviour under a
-// manager (readiness, sockets, watchdog) package daemon's. The manager is systemd's
-// of the user on Linux, and launchd on macOS.
+// It owns the interface to the platform's service manager: the units' values,
+// installation and removal, and starting and stopping in the right order. Package init
+// owns the units' text; package daemon owns the daemon's behavior under a service manager
+// (readiness, sockets, watchdog). The service manager is the user's systemd on Linux and
+// launchd on macOS.
 package service
 
 import (
@@ -23,39 +23,38 @@ import (
 	"github.com/hostless/hostless/pkg/fault"
 )
 
-// Name is the service's name; its units start with it. A second home's service
-// beside it has a suffix of that home's own.
+// Name is the service's name and the beginning of its units' names. The service for a
+// second home has a suffix made from that home.
 const Name = "hostlessd"
 
 // Config configures a Manager.
 type Config struct {
-	Paths   config.Paths        // required: the home and control socket of the service
-	Program string              // required to install: hostlessd's absolute path
-	Port    int                 // the TCP port; 0 is config.DefaultPort
+	Paths   config.Paths        // the home and the control socket; required
+	Program string              // absolute path of hostlessd; required for Install
+	Port    int                 // the TCP port; 0 means config.DefaultPort
 	Getenv  func(string) string // nil: os.Getenv
-	Run     Runner              // nil: runs the command
+	Run     Runner              // nil: runs the command with os/exec
 
-	PackageUnits string // the directory of units that a package installed; "": /usr/lib/systemd/user
+	PackageUnits string // directory of units installed by a package; "" means /usr/lib/systemd/user
 }
 
-// Runner runs one command and gives its output; a failure's error holds what the
-// command printed.
+// Runner runs a command and returns its output. The error of a failed command contains
+// its output.
 type Runner func(ctx context.Context, name string, args ...string) (string, error)
 
-// Manager installs and controls the service of the current user. Its methods
-// are safe for concurrent use only as far as the service manager is.
+// Manager installs and controls the current user's service. Its methods are as safe for
+// concurrent use as the service manager is.
 type Manager struct {
 	cfg  Config
-	name string // what the units of this home start with
+	name string // beginning of the units' names for this home
 
-	other backend // does the work where the manager is not systemd
+	other backend // used instead of systemd if not nil
 
-	webPorts []int // what an installation under way opens beside the port
+	webPorts []int // additional ports that Install opens
 }
 
-// New makes a Manager. Where the platform has no manager that is supported, or
-// this user's cannot be reached, it is an error that wraps
-// ErrNoManager and says what to do instead.
+// New returns a Manager. If the platform has no supported service manager, or the user's
+// cannot be reached, the error wraps ErrNoManager and says what to do instead.
 func New(ctx context.Context, cfg Config) (*Manager, error) {
 	if cfg.Getenv == nil {
 		cfg.Getenv = os.Getenv
@@ -85,7 +84,7 @@ func New(ctx context.Context, cfg Config) (*Manager, error) {
 	return m, nil
 }
 
-// ErrNoManager is in the chain of New's error where there is no service manager.
+// ErrNoManager is wrapped by New's error if there is no service manager.
 var ErrNoManager = errors.New("no service manager")
 
 func (m *Manager) reachable(ctx context.Context) error {
@@ -109,11 +108,11 @@ func (m *Manager) systemctl(ctx context.Context, args ...string) (string, error)
 	return m.cfg.Run(ctx, "systemctl", append([]string{"--user", "--no-pager"}, args...)...)
 }
 
-// runIn is the Runner of real life.
+// runIn returns the default Runner.
 func runIn(getenv func(string) string) Runner {
 	return func(ctx context.Context, name string, args ...string) (string, error) {
 		cmd := exec.CommandContext(ctx, name, args...)
-		if dir := getenv("XDG_RUNTIME_DIR"); dir != "" { // by which systemctl finds the manager
+		if dir := getenv("XDG_RUNTIME_DIR"); dir != "" { // needed by systemctl to find the manager
 			cmd.Env = append(os.Environ(), "XDG_RUNTIME_DIR="+dir)
 		}
 		return run(cmd)
@@ -129,7 +128,7 @@ func run(cmd *exec.Cmd) (string, error) {
 	return text, nil
 }
 
-// commandError is a command that failed, with what it printed.
+// commandError is the error of a failed command with its output.
 type commandError struct {
 	command, output string
 	err             error
@@ -144,7 +143,7 @@ func (e *commandError) Error() string {
 
 func (e *commandError) Unwrap() error { return e.err }
 
-// unitDir is where the units go: kardianos/service writes its own there.
+// unitDir is the directory of the user's units, to which kardianos/service writes too.
 func (m *Manager) unitDir() string {
 	return filepath.Join(m.cfg.Getenv("HOME"), ".config", "systemd", "user")
 }

@@ -36,8 +36,8 @@ func testManager(t *testing.T) *Manager {
 	return m
 }
 
-// TestSecondHome has a second home's service stand beside the first one's, and
-// each keep its name whatever becomes of the other.
+// TestSecondHome: the service of a second home is installed next to the first one, and
+// each keeps its name when the other is removed.
 func TestSecondHome(t *testing.T) {
 	first := testManager(t)
 	second := &Manager{cfg: first.cfg}
@@ -63,10 +63,10 @@ func TestSecondHome(t *testing.T) {
 	}
 	os.Remove(filepath.Join(first.unitDir(), first.serviceUnit()))
 	if got := second.pickName(); got != second.name {
-		t.Errorf("the second is called %q once the first is gone, was %q", got, second.name)
+		t.Errorf("without the first, the second has the name %q, before %q", got, second.name)
 	}
 	if got := first.pickName(); got != Name {
-		t.Errorf("the first comes back as %q", got)
+		t.Errorf("the first is reinstalled as %q", got)
 	}
 }
 
@@ -83,7 +83,7 @@ func TestRender(t *testing.T) {
 	} {
 		for _, line := range lines {
 			if !strings.Contains(texts[unit], "\n"+line+"\n") {
-				t.Errorf("%s lacks %q:\n%s", unit, line, texts[unit])
+				t.Errorf("%s does not contain %q:\n%s", unit, line, texts[unit])
 			}
 		}
 	}
@@ -97,11 +97,11 @@ func TestRender(t *testing.T) {
 	}
 	m.cfg.Paths.Socket = "/evil\nExecStart=/bin/x"
 	if _, err := m.render(); err == nil {
-		t.Error("a newline went into a unit")
+		t.Error("a newline was written to a unit")
 	}
 }
 
-// TestLowPorts refuses ports 80 and 443 where the system keeps them to root.
+// TestLowPorts: ports 80 and 443 are refused on a system that reserves them for root.
 func TestLowPorts(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "start")
 	for _, c := range []struct {

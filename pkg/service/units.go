@@ -10,9 +10,9 @@ import (
 	units "github.com/hostless/hostless/init"
 )
 
-// pickName tells what the units of this home are called: Name, or where another
-// home's are called so, Name and a suffix made of this home. What is installed
-// keeps its name.
+// pickName returns the beginning of the units' names for this home: Name, or if another
+// home uses that, Name with a suffix made from this home. An installed service keeps its
+// name.
 func (m *Manager) pickName() string { return pickName(Name, m.cfg.Paths.Home, m.homeOf) }
 
 func pickName(name, home string, homeOf func(name string) string) string {
@@ -27,12 +27,12 @@ func pickName(name, home string, homeOf func(name string) string) string {
 	return name
 }
 
-// The units.
+// Names of the units.
 func (m *Manager) httpSocket() string    { return m.name + "-http.socket" }
 func (m *Manager) controlSocket() string { return m.name + "-control.socket" }
 func (m *Manager) serviceUnit() string   { return m.name + ".service" }
 
-// Unit is the service's name as its manager, and with systemd the journal, knows it.
+// Unit returns the service's name in its manager and, with systemd, in the journal.
 func (m *Manager) Unit() string {
 	if m.other != nil {
 		return m.other.unit()
@@ -40,8 +40,8 @@ func (m *Manager) Unit() string {
 	return m.serviceUnit()
 }
 
-// sockets are the socket units; allUnits has them first: the order in which units
-// are stopped.
+// sockets returns the socket units. allUnits lists them first, which is the order in
+// which units are stopped.
 func (m *Manager) sockets() []string {
 	names := []string{m.httpSocket(), m.controlSocket()}
 	if len(m.webPorts) > 0 || m.webInstalled() {
@@ -52,7 +52,7 @@ func (m *Manager) sockets() []string {
 
 func (m *Manager) webSocket() string { return m.name + "-web.socket" }
 
-// webInstalled reports whether ports 80 and 443 were asked for before.
+// webInstalled reports whether ports 80 and 443 are part of the installation.
 func (m *Manager) webInstalled() bool {
 	_, err := os.Lstat(filepath.Join(m.unitDir(), m.webSocket()))
 	return err == nil
@@ -60,11 +60,11 @@ func (m *Manager) webInstalled() bool {
 
 func (m *Manager) allUnits() []string { return append(m.sockets(), m.serviceUnit()) }
 
-// values gives the units' values in systemd's own syntax.
+// values returns the units' values in systemd's syntax.
 func (m *Manager) values() (units.Systemd, error) {
 	for what, text := range map[string]string{"home": m.cfg.Paths.Home, "control socket": m.cfg.Paths.Socket, "program": m.cfg.Program} {
 		if strings.ContainsAny(text, "\n\r\x00") || !filepath.IsAbs(text) {
-			return units.Systemd{}, fmt.Errorf("the path of the %s cannot go into a unit: %q", what, text)
+			return units.Systemd{}, fmt.Errorf("the path of the %s cannot be used in a unit: %q", what, text)
 		}
 	}
 	v := units.Systemd{
@@ -80,8 +80,8 @@ func (m *Manager) values() (units.Systemd, error) {
 	return v, nil
 }
 
-// specifier writes a path below the runtime directory with %t, which outlives a
-// change of the user's id.
+// specifier replaces the runtime directory in a path with %t, which remains correct if
+// the user's id changes.
 func (m *Manager) specifier(path string) string {
 	if dir := m.cfg.Getenv("XDG_RUNTIME_DIR"); dir != "" {
 		if rest, ok := strings.CutPrefix(path, filepath.Clean(dir)+"/"); ok {
@@ -91,9 +91,9 @@ func (m *Manager) specifier(path string) string {
 	return strings.ReplaceAll(path, "%", "%%")
 }
 
-// quote makes one word of a program or an assignment (systemd.syntax(7),
-// systemd.exec(5)): quoted, with specifiers taken literally. A dollar means
-// nothing in either place.
+// quote quotes a program or an assignment as one word (systemd.syntax(7),
+// systemd.exec(5)) with literal percent signs. A dollar sign has no meaning in either
+// place.
 func quote(text string) string {
 	text = strings.NewReplacer(`\`, `\\`, `"`, `\"`, "%", "%%").Replace(text)
 	if strings.ContainsAny(text, " \t'\"\\;#") {
@@ -102,7 +102,7 @@ func quote(text string) string {
 	return text
 }
 
-// render gives all units by file name.
+// render returns all units by file name.
 func (m *Manager) render() (map[string]string, error) {
 	values, err := m.values()
 	if err != nil {
@@ -111,7 +111,7 @@ func (m *Manager) render() (map[string]string, error) {
 	out := map[string]string{}
 	for _, name := range m.allUnits() {
 		if name == m.webSocket() && len(m.webPorts) == 0 {
-			continue // it goes
+			continue // it will be removed
 		}
 		text, err := units.Render(Name+strings.TrimPrefix(name, m.name), values)
 		if err != nil {

@@ -8,46 +8,45 @@ import (
 	"time"
 )
 
-// Batch is a connection whose writes can be held back for a moment, so that several
-// small ones become one call. It is safe for concurrent use as net.Conn is.
+// Batch is a connection that can buffer small writes, so that several of them need only
+// one system call. It is as safe for concurrent use as net.Conn.
 //
-// Whoever passes messages from one connection to another calls Hold on the one that
-// is written to before each message, and has the one that is read from flush it
-// before it waits (see FlushBefore): what arrived together leaves together, and
-// nothing waits for what has not arrived.
+// A relay between two connections calls Hold on the destination before it forwards each
+// message. FlushBefore makes the source flush the destination before it waits for more
+// data. So messages that arrive together are forwarded together, and none is delayed.
 type Batch struct {
 	net.Conn
-	before func() // called before each Read; set before use
+	before func() // called before each Read; must be set before use
 
 	hold atomic.Bool
 
 	mu      sync.Mutex
 	held    []byte
-	err     error // of a write of what was held
-	bounded bool  // there is a write deadline
+	err     error // error of a flush
+	bounded bool  // a write deadline is set
 }
 
-// maxHeld is how many bytes are held back at most.
+// maxHeld is the maximum number of buffered bytes.
 const maxHeld = 32 << 10
 
-// NewBatch makes a connection that holds nothing back yet.
+// NewBatch returns a Batch that does not buffer yet.
 func NewBatch(c net.Conn) *Batch { return &Batch{Conn: c} }
 
-// FlushBefore has what other holds back written before each Read of b that goes to
-// the system. It must be called before b is read.
+// FlushBefore makes b flush other before each Read. It must be called before the first
+// Read.
 func (b *Batch) FlushBefore(other *Batch) { b.before = func() { other.Flush() } }
 
-// NetConn is the connection below.
+// NetConn returns the underlying connection.
 func (b *Batch) NetConn() net.Conn { return b.Conn }
 
-// Hold holds back what is written from now on, until the next Flush.
+// Hold makes the following writes be buffered until the next Flush.
 func (b *Batch) Hold() {
 	b.hold.Store(true)
 }
 
-// SetWriteDeadline implements net.Conn. It bounds the calls to the system that
-// follow, of what is held back too. Taking away a deadline that is not there costs
-// nothing: WebSocket libraries do so for each message.
+// SetWriteDeadline implements net.Conn. The deadline also applies to buffered writes when
+// they are flushed. Removing a deadline that is not set costs nothing: WebSocket
+// libraries do so for each message.
 func (b *Batch) SetWriteDeadline(t time.Time) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -71,8 +70,7 @@ func (b *Batch) Read(p []byte) (int, error) {
 	return b.Conn.Read(p)
 }
 
-// Write implements net.Conn. An error of an earlier write that was held back is
-// returned here.
+// Write implements net.Conn. It also returns the error of an earlier buffered write.
 func (b *Batch) Write(p []byte) (int, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -89,7 +87,7 @@ func (b *Batch) Write(p []byte) (int, error) {
 	return len(p), b.flush()
 }
 
-// Flush writes what is held back, and ends Hold.
+// Flush writes the buffered data and ends buffering.
 func (b *Batch) Flush() error {
 	b.mu.Lock()
 	defer b.mu.Unlock()

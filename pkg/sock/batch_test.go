@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// recorder is a connection that keeps what is written to it, call by call.
+// recorder is a connection that records each Write.
 type recorder struct {
 	net.Conn
 	calls []string

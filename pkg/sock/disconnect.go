@@ -5,18 +5,19 @@ import (
 	"sync"
 )
 
-// OnDisconnect ends what is done for a client when the client has left. A server that
-// answers one request of a connection after the other makes one for each
-// connection, and what a request runs on says how it is ended: a context's
-// AfterFunc does the same, but costs as much as the rest of a small request's
-// bookkeeping. The zero value is ready. It is safe for concurrent use.
+// OnDisconnect holds the function that cancels the current request when the client
+// disconnects. A server that processes one request per connection at a time creates one
+// for each connection, and the code that serves a request sets how it is canceled.
+// context.AfterFunc does the same, but costs as much as all other bookkeeping for a small
+// request. The zero value is ready for use. It is safe for concurrent use.
 type OnDisconnect struct {
 	mu   sync.Mutex
 	end  func()
 	left bool
 }
 
-// Fire calls what was given to Set, now or at once when it is given.
+// Fire calls the function passed to Set. If there is none, the next Set calls its
+// function at once.
 func (h *OnDisconnect) Fire() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -26,7 +27,8 @@ func (h *OnDisconnect) Fire() {
 	}
 }
 
-// Set has end called when the client leaves; it must return at once.
+// Set registers the function to call when the client disconnects. The function must not
+// block.
 func (h *OnDisconnect) Set(end func()) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -35,7 +37,7 @@ func (h *OnDisconnect) Set(end func()) {
 	}
 }
 
-// Clear takes back what was given to Set. It is false where that was called.
+// Clear removes the function passed to Set. It returns false if the function was called.
 func (h *OnDisconnect) Clear() bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -45,13 +47,13 @@ func (h *OnDisconnect) Clear() bool {
 
 type onDisconnectKey struct{}
 
-// WithOnDisconnect gives a context that carries h.
+// WithOnDisconnect returns a context that carries h.
 func WithOnDisconnect(ctx context.Context, h *OnDisconnect) context.Context {
 	return context.WithValue(ctx, onDisconnectKey{}, h)
 }
 
-// OnDisconnectOf gives the OnDisconnect of the client that a request's context is for, or
-// nil where it has none.
+// OnDisconnectOf returns the OnDisconnect carried by a request's context, or nil if there
+// is none.
 func OnDisconnectOf(ctx context.Context) *OnDisconnect {
 	h, _ := ctx.Value(onDisconnectKey{}).(*OnDisconnect)
 	return h

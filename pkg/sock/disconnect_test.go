@@ -30,13 +30,13 @@ func TestOnDisconnect(t *testing.T) {
 	}
 }
 
-// TestOnDisconnectNeverEndsTheNext holds that after Clear nothing is ended any more,
-// however close the client's leaving comes.
+// TestOnDisconnectNeverEndsTheNext: after Clear, the function is not called any more,
+// even if the client disconnects at the same time.
 func TestOnDisconnectNeverEndsTheNext(t *testing.T) {
 	for range 1000 {
 		var h sock.OnDisconnect
 		var running sync.WaitGroup
-		over := false // guarded by nothing: the race detector is the test
+		over := false // deliberately without a lock: the race detector is the test
 		h.Set(func() { over = true })
 		running.Go(h.Fire)
 		if h.Clear() && over {

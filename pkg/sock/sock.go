@@ -1,8 +1,8 @@
-// Package sock owns what package net does not offer of a TCP connection: to look
-// at what has arrived without taking it, reads and writes for small messages in
-// great number, and the end of what is done for a client that hangs up.
+// Package sock owns operations on TCP connections that package net does not offer:
+// peeking at data that has arrived, fast reads and writes of many small messages, and
+// canceling a request when its client disconnects.
 //
-// Who is at the other end is left to package peer.
+// Package peer determines who is at the other end.
 package sock
 
 import (
@@ -12,10 +12,10 @@ import (
 	"syscall"
 )
 
-// Conn reads and writes a TCP connection as the connection itself does,
-// deadlines included, with less around the system call where the platform allows
-// it: package net notifies Go's scheduler of each one, which for a call that never
-// blocks costs more than it brings. One reader and one writer at a time.
+// Conn reads and writes a TCP connection like net.TCPConn, including deadlines, with less
+// overhead per system call where the platform allows it: package net notifies Go's
+// scheduler of each call, which is wasted on calls that never block. At most one
+// goroutine may read and one may write at a time.
 type Conn struct {
 	tcp   *net.TCPConn
 	raw   syscall.RawConn
@@ -25,15 +25,15 @@ type Conn struct {
 	look  func(fd uintptr) bool
 }
 
-// transfer is a read or a write that is under way.
+// transfer is the state of a read or a write.
 type transfer struct {
 	p    []byte
 	n    int
 	errn syscall.Errno
-	try  func(fd uintptr) (done bool) // made once: a closure for each would be garbage
+	try  func(fd uintptr) (done bool) // created once, because a closure per call would need an allocation
 }
 
-// New makes a Conn of a connection, which the caller still owns.
+// New returns a Conn for a connection. The caller keeps the ownership of c.
 func New(c *net.TCPConn) (*Conn, error) {
 	raw, err := c.SyscallConn()
 	if err != nil {
@@ -44,7 +44,7 @@ func New(c *net.TCPConn) (*Conn, error) {
 	return q, nil
 }
 
-// Read reads what has arrived, or waits for it.
+// Read implements io.Reader.
 func (c *Conn) Read(p []byte) (int, error) {
 	if !direct || len(p) == 0 {
 		return c.tcp.Read(p)
@@ -64,7 +64,7 @@ func (c *Conn) Read(p []byte) (int, error) {
 	return t.n, nil
 }
 
-// Write writes all of p.
+// Write implements io.Writer.
 func (c *Conn) Write(p []byte) (int, error) {
 	if !direct || len(p) == 0 {
 		return c.tcp.Write(p)
@@ -79,11 +79,11 @@ func (c *Conn) Write(p []byte) (int, error) {
 	return t.n, err
 }
 
-// Silent is the function of that name.
+// Silent is the function Silent for this connection.
 func (c *Conn) Silent() bool { return c.raw.Read(c.look) == nil && c.seen.silent }
 
-// Unread reports whether something has arrived that nobody has read. It does
-// not wait, nor for a reader that waits on the connection.
+// Unread reports whether data has arrived that has not been read. It never waits, not
+// even for a concurrent Read.
 func Unread(c syscall.Conn) bool {
 	raw, err := c.SyscallConn()
 	if err != nil {
@@ -94,9 +94,8 @@ func Unread(c syscall.Conn) bool {
 	return err == nil && n > 0
 }
 
-// Ends waits until the other side has ended its side, or the connection failed.
-// It is false where something else has arrived instead, which stays to be read,
-// or the connection's deadline for reading ended the wait.
+// Ends waits until the peer has closed its side, or the connection has failed. It returns
+// false if data arrives instead, which remains unread, or if the read deadline expires.
 func Ends(c syscall.Conn) bool {
 	raw, err := c.SyscallConn()
 	if err != nil {
@@ -111,8 +110,8 @@ func Ends(c syscall.Conn) bool {
 	return err == nil && over
 }
 
-// Silent reports whether a connection is open and nothing has arrived on it. It
-// must not be called while another reads.
+// Silent reports whether a connection is open and has no unread data. It must not be
+// called concurrently with a Read.
 func Silent(c syscall.Conn) bool {
 	raw, err := c.SyscallConn()
 	if err != nil {
@@ -122,7 +121,7 @@ func Silent(c syscall.Conn) bool {
 	return raw.Read(l.peek) == nil && l.silent
 }
 
-// look is a look at what has arrived.
+// look is the result of a check for unread data.
 type look struct{ silent bool }
 
 func (l *look) peek(fd uintptr) bool {

@@ -7,8 +7,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// direct: the calls below return at once (MSG_DONTWAIT), so the scheduler need not
-// know of them.
+// direct: the calls below never block (MSG_DONTWAIT), so the scheduler need not be
+// notified.
 const direct = true
 
 func (t *transfer) receive(fd uintptr) bool {
@@ -46,7 +46,7 @@ func (t *transfer) send(fd uintptr) bool {
 	return true
 }
 
-// peek looks at one byte of what has arrived.
+// peek reads one byte without consuming it.
 func peek(fd uintptr) (n int, errn syscall.Errno) {
 	var b [1]byte
 	for {

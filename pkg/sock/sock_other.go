@@ -9,14 +9,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// direct: elsewhere system calls are the system library's, which Go calls in its
-// own way.
+// direct: on other platforms, system calls go through the system library, which Go calls
+// in its own way.
 const direct = false
 
 func (t *transfer) receive(uintptr) bool { return true }
 func (t *transfer) send(uintptr) bool    { return true }
 
-// peek looks at one byte of what has arrived.
+// peek reads one byte without consuming it.
 func peek(fd uintptr) (n int, errn syscall.Errno) {
 	var b [1]byte
 	for {

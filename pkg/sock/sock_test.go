@@ -13,7 +13,7 @@ import (
 	"github.com/hostless/hostless/pkg/sock"
 )
 
-// pair is a TCP connection's two ends.
+// pair returns the two ends of a TCP connection.
 func pair(t *testing.T) (near, far *net.TCPConn) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -45,7 +45,8 @@ func quick(t *testing.T, c *net.TCPConn) *sock.Conn {
 	return q
 }
 
-// TestConnMovesAll sends more than any buffer holds both ways at once.
+// TestConnMovesAll sends more data than the buffers can hold, in both directions at the
+// same time.
 func TestConnMovesAll(t *testing.T) {
 	near, far := pair(t)
 	data := bytes.Repeat([]byte("0123456789abcdef"), 1<<18)
@@ -107,23 +108,23 @@ func TestLooking(t *testing.T) {
 		return sock.Silent(near)
 	}
 	if sock.Unread(near) || !silent() {
-		t.Error("something is to be read where nothing was sent")
+		t.Error("Unread reports data although nothing was sent")
 	}
 	near.SetReadDeadline(time.Now().Add(time.Millisecond))
 	if sock.Ends(near) {
-		t.Error("an open connection ended")
+		t.Error("Ends reports an open connection as ended")
 	}
 	near.SetReadDeadline(time.Now().Add(20 * time.Second))
 	far.Write([]byte("x"))
-	if sock.Ends(near) { // it waits for the byte
-		t.Error("a byte is taken for the end")
+	if sock.Ends(near) { // returns because of the byte
+		t.Error("Ends reports a byte as the end")
 	}
 	if !sock.Unread(near) || silent() {
-		t.Error("what was sent is not seen")
+		t.Error("Unread does not report the data")
 	}
 	near.Read(make([]byte, 1))
 	far.CloseWrite()
 	if !sock.Ends(near) || sock.Unread(near) || silent() {
-		t.Error("the end is not seen")
+		t.Error("Ends does not report the end")
 	}
 }

@@ -29,7 +29,7 @@ func BenchmarkVerifyAndAdmit(b *testing.B) {
 	})
 }
 
-// BenchmarkMintPersisted shows how concurrent mints share their syncs.
+// BenchmarkMintPersisted measures how concurrent calls of Mint share file syncs.
 func BenchmarkMintPersisted(b *testing.B) {
 	for _, workers := range []int{1, 32} {
 		b.Run(fmt.Sprintf("workers=%d", workers), func(b *testing.B) {

@@ -5,12 +5,13 @@ import (
 	"slices"
 )
 
-// maxPerOrigin is how many tokens of one origin and name live at once.
+// maxPerOrigin is the maximum number of live tokens per origin and name.
 const maxPerOrigin = 16
 
-// MintForOrigin is Mint for an app that may come again: the requests of the new token
-// are charged to the limits of the origin's live tokens of the same name as well, so
-// that asking anew gives no more requests, and the oldest of too many ends.
+// MintForOrigin is Mint for an app that may ask repeatedly. Requests with the new token
+// also count against the limits of the origin's live tokens with the same name, so that
+// asking again does not grant more requests. If there are too many tokens, the oldest is
+// revoked.
 func (s *Store) MintForOrigin(ctx context.Context, req Request) (Minted, error) {
 	e, err := s.prepare(req)
 	if err != nil {
@@ -32,8 +33,8 @@ func (s *Store) MintForOrigin(ctx context.Context, req Request) (Minted, error) 
 	return s.add(e, text)
 }
 
-// RevokeOrigin ends the tokens of a name that are bound to an origin, and closes Done
-// of their grants. It gives how many there were.
+// RevokeOrigin revokes the tokens with a name that are bound to an origin, and closes
+// Done of their grants. It returns their number.
 func (s *Store) RevokeOrigin(ctx context.Context, origin, name string) (int, error) {
 	found := s.ofOrigin(origin, name)
 	if len(found) == 0 {
@@ -48,7 +49,7 @@ func (s *Store) RevokeOrigin(ctx context.Context, origin, name string) (int, err
 	return len(found), s.commit(change)
 }
 
-// ofOrigin gives the live tokens of an origin and a name, the oldest first.
+// ofOrigin returns the live tokens of an origin with a name, oldest first.
 func (s *Store) ofOrigin(origin, name string) (found []*entry) {
 	now := s.now()
 	s.mu.RLock()

@@ -9,8 +9,8 @@ import (
 	"github.com/hostless/hostless/pkg/token"
 )
 
-// TestMintForOrigin: asking anew gives an app no more requests than its limit, and no
-// other app fewer.
+// TestMintForOrigin: by asking again, an app does not get more requests than its limit,
+// and other apps are not affected.
 func TestMintForOrigin(t *testing.T) {
 	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	s, _, err := token.New(token.Config{Now: func() time.Time { return now }})
@@ -46,14 +46,14 @@ func TestMintForOrigin(t *testing.T) {
 	}
 	for i, g := range grants {
 		if err := g.Admit(); i > 2 && err == nil {
-			t.Errorf("token %d admits another", i)
+			t.Errorf("token %d admits another request", i)
 		}
 	}
 	if err := mint("https://other.example").Admit(); err != nil {
 		t.Errorf("another app: %v", err)
 	}
 
-	// Not more than sixteen live at once; the oldest ends.
+	// At most sixteen tokens are live; the oldest is revoked.
 	for range 12 {
 		grants = append(grants, mint("https://app.example"))
 	}
@@ -74,7 +74,7 @@ func TestMintForOrigin(t *testing.T) {
 	select {
 	case <-grants[len(grants)-1].Done():
 	default:
-		t.Error("a revoked token's streams go on")
+		t.Error("streams of a revoked token are not canceled")
 	}
 	if _, err := s.Verify(own.Secret, "https://app.example"); err != nil {
 		t.Errorf("a token of another name: %v", err)

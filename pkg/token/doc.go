@@ -1,7 +1,6 @@
-// Package token owns bridge tokens: how they are made, what is kept of them
-// (hashes, never the token), whom they let in, how far they reach, how often
-// they may be used and when they end.
+// Package token owns bridge tokens: how they are made and stored (as hashes, never the
+// token itself), who may use them, their scope, their rate limits and their expiry.
 //
-// What a request asks for (its provider and model) is left to package gateway,
-// who may administer tokens to package control.
+// Package gateway determines the provider and model of a request; package control decides
+// who may administer tokens.
 package token

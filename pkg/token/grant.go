@@ -9,21 +9,21 @@ import (
 	"github.com/hostless/hostless/pkg/fault"
 )
 
-// Grant is what a verified token lets its caller do. It stays tied to the
-// token: revoking that closes Done. It is safe for concurrent use.
+// Grant is what a verified token permits. It remains connected to the token: when that is
+// revoked, Done is closed. It is safe for concurrent use.
 type Grant struct {
 	store     *Store
 	entry     *entry
 	presented string
 }
 
-// Prefix is as much of the token as may be shown: for logs and counters.
+// Prefix returns the part of the token that may be shown, for logs and counters.
 func (g *Grant) Prefix() string { return g.entry.prefix }
 
-// Name is the app's name that the token was made with.
+// Name returns the app's name with which the token was made.
 func (g *Grant) Name() string { return g.entry.name }
 
-// Run is the NAME of the `hostless run` that holds the token, "" where none does.
+// Run returns the NAME of the `hostless run` that holds the token, or "".
 func (g *Grant) Run() string {
 	if !g.entry.lease {
 		return ""
@@ -31,15 +31,15 @@ func (g *Grant) Run() string {
 	return g.entry.name
 }
 
-// Origin is the origin that the token is bound to, or AnyOrigin.
+// Origin returns the origin that the token is bound to, or AnyOrigin.
 func (g *Grant) Origin() string { return g.entry.origin }
 
-// Scope is how far the token reaches.
+// Scope returns the token's scope.
 func (g *Grant) Scope() Scope { return g.entry.scope }
 
-// Admit charges one request to the token's rate limit. Call it when all else
-// has been checked: what is refused is not charged. The error is
-// fault.RateLimited with the time until a request will be admitted again.
+// Admit counts a request against the token's rate limit. Call it after all other checks,
+// so that a rejected request does not count. The error is fault.RateLimited with the time
+// until the next request will be admitted.
 func (g *Grant) Admit() error {
 	e, wait := g.entry.admit(g.store)
 	if e == nil {
@@ -54,11 +54,12 @@ func (g *Grant) Admit() error {
 	}
 }
 
-// admit charges a request to the entry and to those it is within, or to none: full
-// is then one that has no room for as long as wait.
+// admit counts a request against the limits of the entry and its parents, or against none
+// of them: then full is the entry whose limit was reached, and wait the time until all
+// have room.
 func (e *entry) admit(s *Store) (full *entry, wait time.Duration) {
 	if len(e.parents) > 0 {
-		s.shared.Lock() // who holds several entries is alone in it
+		s.shared.Lock() // whoever locks several entries must be alone
 		defer s.shared.Unlock()
 		for _, outer := range e.parents {
 			outer.mu.Lock()
@@ -87,9 +88,9 @@ func (e *entry) admit(s *Store) (full *entry, wait time.Duration) {
 	return nil, 0
 }
 
-// Check says whether the token still holds: fault.Unauthenticated once it was
-// revoked, fault.Expired once its time is over. A long-lived socket asks again
-// for each request it carries; a stream that has started may finish.
+// Check returns an error if the token is no longer valid: fault.Unauthenticated if it was
+// revoked, fault.Expired if it has expired. A long-lived socket checks again for each
+// request; a stream that has started may finish.
 func (g *Grant) Check() error {
 	e := g.entry
 	now := g.store.now()
@@ -107,11 +108,12 @@ func (g *Grant) Check() error {
 	}
 }
 
-// Done is closed when the token is revoked.
+// Done returns a channel that is closed when the token is revoked.
 func (g *Grant) Done() <-chan struct{} { return g.entry.revocation.ctx.Done() }
 
-// Context is a context of parent that ends with the token as well; its cause is
-// then fault.Unauthenticated. The caller calls cancel when the work is over.
+// Context returns a context of parent that is also canceled when the token is revoked,
+// with the cause fault.Unauthenticated. The caller must call cancel when the work is
+// done.
 func (g *Grant) Context(parent context.Context) (ctx context.Context, cancel context.CancelFunc) {
 	ctx, end := context.WithCancelCause(parent)
 	stop := g.AfterRevoked(end)
@@ -121,13 +123,13 @@ func (g *Grant) Context(parent context.Context) (ctx context.Context, cancel con
 	}
 }
 
-// AfterRevoked calls end with fault.Unauthenticated, in a goroutine of its own, when
-// the token is revoked, at once where it has been. stop lets go of it.
+// AfterRevoked calls end with fault.Unauthenticated, in its own goroutine, when the token
+// is revoked, or at once if it already is. stop cancels this.
 func (g *Grant) AfterRevoked(end context.CancelCauseFunc) (stop func() bool) {
 	return context.AfterFunc(g.entry.revocation.ctx, func() { end(fault.New(fault.Unauthenticated, MessageUnknown)) })
 }
 
-// live reports whether the token would let a caller in now.
+// live reports whether the token is valid now.
 func (e *entry) live(now time.Time) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -149,8 +151,8 @@ func (e *entry) info() Info {
 	}
 }
 
-// revocation is a token's end, as a context that other contexts can follow without a
-// goroutine of their own.
+// revocation is a context that is canceled when the token is revoked. Other contexts can
+// follow it without a goroutine.
 type revocation struct {
 	ctx    context.Context
 	cancel context.CancelFunc

@@ -7,22 +7,23 @@ import (
 	"time"
 )
 
-// reclaimTime is how long a lease's token stays good in a successor until the
-// client of the lease takes it up again.
+// reclaimTime is how long the token of a lease remains valid in a successor until the
+// lease's client restores it.
 const reclaimTime = time.Minute
 
-// Export gives all tokens with their rate windows, as Import takes them: hashes,
-// never a token. Those of leases and of a store that does not persist are among
-// them, so it is for a successor's memory alone and never for a file.
+// Export returns all tokens with their rate windows in the form that Import reads:
+// hashes, never tokens. It includes the tokens of leases and of a store without
+// persistence, so it may only be passed to a successor in memory, never written to a
+// file.
 func (s *Store) Export() []byte {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.encode(true)
 }
 
-// Import takes over what a predecessor's Export gave. Tokens that are known
-// already, from the file, are replaced: the predecessor's windows are newer. The
-// token of a lease is good for a minute, unless Restore takes it up meanwhile.
+// Import adds the tokens from a predecessor's Export. Tokens that are already known from
+// the file are replaced, because the predecessor's windows are newer. The token of a
+// lease is valid for reclaimTime unless Restore is called for it.
 func (s *Store) Import(data []byte) error {
 	entries, err := decode(data)
 	if err != nil {
@@ -36,16 +37,16 @@ func (s *Store) Import(data []byte) error {
 		}
 		s.entries[e.hash] = e
 	}
-	if s.pending != nil { // the predecessor knew what the sealed file holds
+	if s.pending != nil { // the predecessor knew the contents of the sealed file
 		close(s.pending)
 		s.pending = nil
 	}
 	return nil
 }
 
-// RevokeHash ends the token with this hash, in memory alone: the store that the
-// token belongs to has done the rest. It is for a predecessor, which still
-// answers what it had started with. An unknown hash is none.
+// RevokeHash revokes the token with this hash, in memory only. A successor calls it in
+// its predecessor, which still serves earlier requests; the successor writes the file. An
+// unknown hash is ignored.
 func (s *Store) RevokeHash(hexHash string) {
 	hash, err := hex.DecodeString(hexHash)
 	if err != nil || len(hash) != sha256.Size {
@@ -58,12 +59,13 @@ func (s *Store) RevokeHash(hexHash string) {
 	}
 }
 
-// OnCharge has fn called with the hash, in hex, of each token whose rate limit a
-// request is charged to from now on: a predecessor tells its successor of what it
-// still takes. fn must return at once.
+// OnCharge registers a function that is called with the hash, in hex, of each token whose
+// rate limit is charged from now on. A predecessor uses it to report its requests to its
+// successor. fn must not block.
 func (s *Store) OnCharge(fn func(hash string)) { s.onCharge.Store(&fn) }
 
-// forwardCharges tells of the limits that a request of e is charged to.
+// forwardCharges calls the function passed to OnCharge for every limit that a request of
+// e counts against.
 func (s *Store) forwardCharges(e *entry) {
 	fn := s.onCharge.Load()
 	if fn == nil {
@@ -76,8 +78,8 @@ func (s *Store) forwardCharges(e *entry) {
 	}
 }
 
-// ChargeHash counts a request that a predecessor has taken against the token with
-// this hash. An unknown hash is none.
+// ChargeHash counts a request that a predecessor has admitted against the token with this
+// hash. An unknown hash is ignored.
 func (s *Store) ChargeHash(hexHash string) {
 	hash, err := hex.DecodeString(hexHash)
 	if err != nil || len(hash) != sha256.Size {

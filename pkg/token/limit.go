@@ -2,25 +2,25 @@ package token
 
 import "time"
 
-// window is how far back a rate limit looks.
+// window is the period of a rate limit.
 const window = time.Hour
 
-// limiter counts requests in a sliding hour, exactly: it remembers the time of
-// each, at most limit of them. It is not safe for concurrent use.
+// limiter counts requests in a sliding window, exactly: it stores the times of up to
+// limit requests. It is not safe for concurrent use.
 type limiter struct {
 	limit int
-	times []time.Time // ascending; those before head are forgotten
+	times []time.Time // ascending; those before head have left the window
 	head  int
 }
 
-// room reports whether a request can be admitted, or after how long one can.
+// room reports whether a request can be admitted now, or else the time until one can be.
 func (l *limiter) room(now time.Time) (wait time.Duration, ok bool) {
 	if l.limit <= 0 {
 		return 0, true
 	}
 	l.forget(now)
 	if len(l.times)-l.head >= l.limit {
-		// limit may have been lowered below what is remembered.
+		// limit may be lower than the number of stored times.
 		free := l.times[len(l.times)-l.limit]
 		return free.Add(window).Sub(now), false
 	}
@@ -34,7 +34,7 @@ func (l *limiter) charge(now time.Time) {
 	}
 }
 
-// forget drops what the window has left behind.
+// forget removes the times that have left the window.
 func (l *limiter) forget(now time.Time) {
 	for l.head < len(l.times) && !l.times[l.head].Add(window).After(now) {
 		l.head++
@@ -45,7 +45,7 @@ func (l *limiter) forget(now time.Time) {
 	}
 }
 
-// recent tells the requests that still count, as Unix milliseconds.
+// recent returns the times in the window as Unix milliseconds.
 func (l *limiter) recent(now time.Time) []int64 {
 	l.forget(now)
 	var out []int64

@@ -8,7 +8,7 @@ import (
 	"github.com/hostless/hostless/pkg/config"
 )
 
-// List tells the live tokens, oldest first.
+// List returns the live tokens, oldest first.
 func (s *Store) List() []Info {
 	now := s.now()
 	s.mu.RLock()
@@ -25,7 +25,7 @@ func (s *Store) List() []Info {
 	return out
 }
 
-// Live counts the tokens that would let a caller in now.
+// Live returns the number of live tokens.
 func (s *Store) Live() int {
 	now := s.now()
 	s.mu.RLock()
@@ -39,8 +39,8 @@ func (s *Store) Live() int {
 	return n
 }
 
-// OwnsOrigin reports whether a live token is bound to the origin: its page may
-// then read the gateway's answers.
+// OwnsOrigin reports whether a live token is bound to the origin, whose pages may then
+// read the gateway's responses.
 func (s *Store) OwnsOrigin(origin string) bool {
 	origin, err := config.NormalizeOrigin(origin)
 	if err != nil {
@@ -57,7 +57,7 @@ func (s *Store) OwnsOrigin(origin string) bool {
 	return false
 }
 
-// prune forgets what ended longer than expiredRetention ago; s.mu is held.
+// prune removes tokens that expired more than expiredRetention ago. s.mu must be held.
 func (s *Store) prune() {
 	now := s.now()
 	for hash, e := range s.entries {
@@ -70,7 +70,6 @@ func (s *Store) prune() {
 	}
 }
 
-// maxRevokedMemory is how long a revoked token is remembered, so that a lease's
-// client that holds it cannot bring it back. Its client gets no older than that
-// without notice.
+// maxRevokedMemory is how long the revoked token of a lease is remembered, so that the
+// lease's client cannot restore it. A client does not stay disconnected longer than that.
 const maxRevokedMemory = 7 * 24 * time.Hour

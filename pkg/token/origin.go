@@ -9,20 +9,20 @@ import (
 	"github.com/hostless/hostless/pkg/config"
 )
 
-// AnyOrigin is the origin of a token that is bound to none.
+// AnyOrigin is the origin of a token that is not bound to one.
 const AnyOrigin = "*"
 
-// originMatches reports whether a caller that presents an origin may use a token
-// that is bound to one.
+// originMatches reports whether a client that presents an Origin may use a token bound to
+// an origin.
 //
-// A caller without Origin is let in: it is a program, not a page, since a browser
-// puts Origin on every request that a page could read the answer of; and the
-// token of `hostless run` must work from the app's own server. A page's Origin
-// must be the bound one exactly, save that the scheme of a NAME.localhost origin
-// may be http or https: the daemon serves both on one port.
+// A request without Origin is accepted. It comes from a program, not from a page:
+// browsers send Origin with every request whose response a page can read. And the token
+// of `hostless run` must work in the app's own server. Otherwise the Origin must equal
+// the bound one, except that the scheme of a NAME.localhost origin may be http or https,
+// because the daemon serves both on one port.
 //
-// ports are all ports that the daemon serves: an app has one origin for each, and one
-// for each of the domains that apps are served below.
+// ports are all ports that the daemon serves: an app has an origin on each of them, and
+// for each of the domains.
 func originMatches(bound, presented string, ports []int, domains appname.Domains) bool {
 	if bound == AnyOrigin || presented == "" {
 		return true
@@ -32,7 +32,7 @@ func originMatches(bound, presented string, ports []int, domains appname.Domains
 	}
 	presented, err := config.NormalizeOrigin(presented)
 	if err != nil {
-		return false // "null" among others
+		return false // for example "null"
 	}
 	if presented == bound {
 		return true
@@ -49,7 +49,7 @@ func originMatches(bound, presented string, ports []int, domains appname.Domains
 	return b.Port() == p.Port() || slices.Contains(ports, portOf(b)) && slices.Contains(ports, portOf(p))
 }
 
-// portOf is an origin's port, its scheme's own where it names none.
+// portOf returns an origin's port, or the default port of its scheme.
 func portOf(u *url.URL) int {
 	if port, err := strconv.Atoi(u.Port()); err == nil {
 		return port

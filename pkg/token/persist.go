@@ -16,14 +16,14 @@ import (
 	"github.com/hostless/hostless/pkg/fault"
 )
 
-// fileVersion is the form of tokens.json.
+// fileVersion is the version of the format of tokens.json.
 const fileVersion = 1
 
-// maxWindow bounds how many request times of one token are written one by one; of
-// more, runs of requests are written together.
+// maxWindow is the maximum number of individual request times that are written per token.
+// If there are more, runs of requests are combined.
 const maxWindow = 4096
 
-// maxRun bounds how many requests of one token are believed.
+// maxRun is the maximum number of requests accepted from the file per token.
 const maxRun = 1 << 20
 
 type file struct {
@@ -31,7 +31,7 @@ type file struct {
 	Tokens  []record `json:"tokens"`
 }
 
-// record is one token on disk: its hash, never its text.
+// record is one token on disk: its hash, never the token itself.
 type record struct {
 	Hash      string    `json:"sha256"`
 	Prefix    string    `json:"token_prefix"`
@@ -45,23 +45,23 @@ type record struct {
 	Expires   time.Time `json:"expires_at"`
 	Bound     string    `json:"bound,omitempty"`
 	Revoked   time.Time `json:"revoked_at,omitzero"`
-	Recent    []int64   `json:"recent,omitempty"` // requests of the last hour, Unix milliseconds
-	// RecentRuns are requests of the last hour where there are many: the time of
-	// the last one of a run, and how many it has.
+	Recent    []int64   `json:"recent,omitempty"` // requests in the last hour, as Unix milliseconds
+	// RecentRuns replaces Recent if there are many requests: the time of the last request
+	// of a run, and the number of requests in it.
 	RecentRuns [][2]int64 `json:"recent_runs,omitempty"`
 
-	Lease bool `json:"lease,omitempty"` // never in the file
+	Lease bool `json:"lease,omitempty"` // only in an Export, never in the file
 }
 
-// changed notes a change of what is persisted; s.mu is held.
+// changed records a change of the persisted state. s.mu must be held.
 func (s *Store) changed() uint64 {
 	s.change++
 	return s.change
 }
 
-// commit returns when the file holds the change. Callers that wait while
-// another writes are served together by the next write, so that a burst of
-// changes costs a few syncs, not one each.
+// commit returns when the file contains the change. Callers that wait while another one
+// writes are served together by the next write, so that a burst of changes needs only a
+// few syncs.
 func (s *Store) commit(change uint64) error {
 	s.writing.Lock()
 	defer s.writing.Unlock()
@@ -70,7 +70,7 @@ func (s *Store) commit(change uint64) error {
 		s.mu.Unlock()
 		return nil
 	}
-	if s.pending != nil { // what the file holds is not known yet
+	if s.pending != nil { // the contents of the file are not known yet
 		s.mu.Unlock()
 		return errPending()
 	}
@@ -89,7 +89,7 @@ func (s *Store) commit(change uint64) error {
 	return nil
 }
 
-// encode renders what is persisted, or all; s.mu is held.
+// encode encodes the persisted tokens, or all of them. s.mu must be held.
 func (s *Store) encode(all bool) []byte {
 	f := file{Version: fileVersion, Tokens: []record{}}
 	now := s.now()
@@ -118,8 +118,8 @@ func (s *Store) encode(all bool) []byte {
 	return append(data, '\n')
 }
 
-// runs puts request times together, a run counting as its last one: a limit that is
-// read again lets no more through than the one that was written.
+// runs combines request times into runs with the time of the last request of each, so
+// that a limit is never less strict after it was written and read.
 func runs(times []int64) (out [][2]int64) {
 	size := (len(times) + maxWindow - 1) / maxWindow
 	for run := range slices.Chunk(times, size) {
@@ -135,7 +135,7 @@ func list(in []string) []string {
 	return in
 }
 
-// load reads the file into the empty store.
+// load fills the empty store from the file.
 func (s *Store) load() (warnings []string, err error) {
 	data, opened, err := config.ReadPrivate(s.path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -149,7 +149,7 @@ func (s *Store) load() (warnings []string, err error) {
 	}
 	plain, bad := s.unseal(data)
 	if fault.Is(bad, fault.Locked) {
-		s.pending = make(chan struct{}) // Unlocked reads it
+		s.pending = make(chan struct{}) // read by Unlocked
 		return warnings, nil
 	}
 	var entries []*entry
@@ -162,7 +162,7 @@ func (s *Store) load() (warnings []string, err error) {
 			return warnings, fmt.Errorf("read tokens: %w: %w", bad, err)
 		}
 		s.log.Warn("token file cannot be read and is kept aside", "path", aside, "error", bad)
-		return append(warnings, fmt.Sprintf("%s could not be read; it is kept as %s and no token of it is known", s.path, aside)), nil
+		return append(warnings, fmt.Sprintf("%s could not be read; it is kept as %s and none of its tokens is valid", s.path, aside)), nil
 	}
 	for _, e := range entries {
 		s.entries[e.hash] = e
@@ -171,7 +171,7 @@ func (s *Store) load() (warnings []string, err error) {
 	return warnings, nil
 }
 
-// decode reads a file's tokens; nothing of a bad file is used.
+// decode decodes a file's tokens, or none if any part of the file is invalid.
 func decode(data []byte) ([]*entry, error) {
 	var f file
 	if err := json.NewDecoder(bytes.NewReader(data)).Decode(&f); err != nil {
@@ -214,8 +214,8 @@ func decode(data []byte) ([]*entry, error) {
 	return out, nil
 }
 
-// SetPersistence changes how tokens are persisted: turning it on writes the
-// file with all that live, turning it off removes it.
+// SetPersistence changes how tokens are persisted. Turning it on writes the file with all
+// live tokens; turning it off removes the file.
 func (s *Store) SetPersistence(mode string) error {
 	persist, err := persists(mode)
 	if err != nil {
@@ -234,7 +234,7 @@ func (s *Store) SetPersistence(mode string) error {
 	case persist && (!was || mode != before):
 		return s.commit(change)
 	case was && !persist:
-		s.writing.Lock() // after a write under way, so that it stays removed
+		s.writing.Lock() // waits for a write in progress, so that the file stays removed
 		defer s.writing.Unlock()
 		return s.removeFile()
 	}
@@ -248,8 +248,8 @@ func (s *Store) Persistent() bool {
 	return s.persist
 }
 
-// Close writes what has changed without being waited for: the use of rate
-// limits. The store stays usable.
+// Close writes pending changes, which are the use of rate limits. The store remains
+// usable.
 func (s *Store) Close() error {
 	s.mu.Lock()
 	change := s.changed()
@@ -261,7 +261,7 @@ func (s *Store) Close() error {
 	if err := s.commit(change); !fault.Is(err, fault.Locked) {
 		return err
 	}
-	s.log.Warn("rate-limit usage is not written: the key vault is locked")
+	s.log.Warn("rate limit usage cannot be stored: the key vault is locked")
 	return nil
 }
 

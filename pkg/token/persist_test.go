@@ -11,8 +11,8 @@ import (
 	"github.com/hostless/hostless/pkg/fault"
 )
 
-// FuzzDecode checks that any file is either read or refused, and that what was
-// read can be written and read again.
+// FuzzDecode: any file is either decoded or rejected, and a decoded file can be encoded
+// and decoded again.
 func FuzzDecode(f *testing.F) {
 	f.Add([]byte(`{"version":1,"tokens":[]}`))
 	f.Add([]byte(`{"version":1,"tokens":[{"sha256":"` + "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff" + `","token_prefix":"sk_local_12345678","origin":"*","ttl":60,"recent":[1]}]}`))
@@ -32,8 +32,8 @@ func FuzzDecode(f *testing.F) {
 	})
 }
 
-// TestManyRequestsOutliveAStop has a limit with more requests than are written one
-// by one: it is not anew after a restart.
+// TestManyRequestsOutliveAStop: a limit with more requests than are written individually
+// is still in effect after a restart.
 func TestManyRequestsOutliveAStop(t *testing.T) {
 	now := time.Date(2026, 1, 2, 3, 0, 0, 0, time.UTC)
 	path := filepath.Join(t.TempDir(), "tokens.json")
@@ -111,7 +111,8 @@ func (b *box) Unseal(purpose string, data []byte) ([]byte, error) {
 	return flip(plain), nil
 }
 
-// TestSealedFile has the tokens sealed, over a start with a vault that opens later.
+// TestSealedFile: the tokens are sealed, across a restart with a vault that is opened
+// later.
 func TestSealedFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "tokens.json")
 	sealer := &box{}
@@ -159,7 +160,7 @@ func TestSealedFile(t *testing.T) {
 		t.Errorf("Mint before the file is known: %v", err)
 	}
 	if s.Close(); read() != before {
-		t.Error("a file that was not read was written over")
+		t.Error("a file that was not read was overwritten")
 	}
 	done := make(chan error, 1)
 	go func() {

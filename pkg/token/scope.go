@@ -9,30 +9,29 @@ import (
 	"github.com/hostless/hostless/pkg/fault"
 )
 
-// Scope is how far a token reaches. Each list holds exact names or globs whose
-// only star is the last character; an empty list means everything. Matching is
-// by exact case. A Scope is a value: nobody changes its lists.
+// Scope limits the providers and models of a token. Each list contains exact names or
+// globs whose only star is the last character; an empty list means everything. Matching
+// is case-sensitive. The lists of a Scope must not be modified.
 type Scope struct {
 	Providers []string
 	Models    []string
 }
 
-// maxPatterns and maxPattern bound what one token makes the daemon keep.
+// maxPatterns and maxPattern limit how much one token makes the daemon store.
 const (
 	maxPatterns = 256
 	maxPattern  = 256
 )
 
-// Validate refuses patterns that could never match what was meant: empty ones,
-// a star before the end, control characters. The error is fault.Invalid and
-// names the list.
+// Validate rejects patterns that could never match as intended: empty ones, stars before
+// the end, control characters. The error is fault.Invalid and names the list.
 func (s Scope) Validate() error {
 	for _, list := range []struct {
 		param    string
 		patterns []string
 	}{{"allowed_providers", s.Providers}, {"allowed_models", s.Models}} {
 		if len(list.patterns) > maxPatterns {
-			return &fault.Error{Kind: fault.Invalid, Message: fmt.Sprintf("%s holds more than %d entries", list.param, maxPatterns), Param: list.param}
+			return &fault.Error{Kind: fault.Invalid, Message: fmt.Sprintf("%s contains more than %d entries", list.param, maxPatterns), Param: list.param}
 		}
 		for _, p := range list.patterns {
 			if why := badPattern(p); why != "" {
@@ -52,7 +51,7 @@ func badPattern(p string) string {
 	case star >= 0 && star != len(p)-1:
 		return "has a * before its end; only a closing * is a wildcard"
 	case strings.ContainsFunc(p, func(r rune) bool { return unicode.IsControl(r) || unicode.IsSpace(r) }):
-		return "holds white space or control characters"
+		return "contains white space or control characters"
 	}
 	return ""
 }
@@ -64,15 +63,15 @@ func cut(s string) string {
 	return s
 }
 
-// Provider reports whether the scope reaches a provider.
+// Provider reports whether the scope includes a provider.
 func (s Scope) Provider(name string) bool {
 	return len(s.Providers) == 0 || slices.ContainsFunc(s.Providers, func(p string) bool {
 		return match(p, name) || (name == google && match(p, gemini))
 	})
 }
 
-// Model reports whether the scope reaches a model of a provider, by its bare
-// name or with the provider's prefix. The provider itself is asked for as well.
+// Model reports whether the scope includes a model of a provider, by its name with or
+// without the provider's prefix. The provider must be included as well.
 func (s Scope) Model(provider, model string) bool {
 	if !s.Provider(provider) {
 		return false
@@ -82,16 +81,17 @@ func (s Scope) Model(provider, model string) bool {
 	})
 }
 
-// LimitsModels reports whether a model must be known before a request is let on.
+// LimitsModels reports whether a request's model must be known before it can be
+// authorized.
 func (s Scope) LimitsModels() bool { return len(s.Models) > 0 }
 
-// google's second name, by which its models may be asked for as well.
+// The provider google has a second name, which patterns for its models may use.
 const (
 	google = "google"
 	gemini = "gemini"
 )
 
-// match holds a name against one pattern.
+// match reports whether a pattern matches a name.
 func match(pattern, name string) bool {
 	if head, glob := strings.CutSuffix(pattern, "*"); glob {
 		return strings.HasPrefix(name, head)

@@ -10,37 +10,38 @@ import (
 	"github.com/hostless/hostless/pkg/fault"
 )
 
-// Sealer seals the file for config.PersistKeychain. What it gives while it is
-// locked is fault.Locked.
+// Sealer encrypts the file for config.PersistKeychain. While it is locked, its errors are
+// fault.Locked.
 type Sealer interface {
-	// Exists reports whether there is a vault to seal with, open or locked.
+	// Exists reports whether there is a vault, open or locked.
 	Exists() bool
-	// Opening reports whether the vault may be open in a moment.
+	// Opening reports whether the vault is being opened.
 	Opening() bool
 	Seal(purpose string, plain []byte) ([]byte, error)
 	Unseal(purpose string, data []byte) ([]byte, error)
 }
 
-// purpose binds what is sealed to this file.
+// purpose binds the sealed data to this file.
 const purpose = "tokens.json"
 
-// sealedFile is the file in its sealed form.
+// sealedFile is the format of the sealed file.
 type sealedFile struct {
 	Version int    `json:"version"`
 	Sealed  []byte `json:"sealed"`
 }
 
-// unsealWait is how long a token that is not known waits for a sealed file to be
-// opened.
+// unsealWait is how long the verification of an unknown token waits for a sealed file to
+// be opened.
 const unsealWait = 3 * time.Second
 
-// errPending is what needs the file while it is sealed and has not been opened.
+// errPending is the error of operations that need the contents of a sealed file that has
+// not been opened.
 func errPending() error {
 	return &fault.Error{Kind: fault.Locked, Message: "the bridge tokens are sealed, and the key vault is locked", Next: "hostless unlock", Code: "vault_locked"}
 }
 
-// seal gives the bytes to write for data: sealed where the mode and the sealer
-// say so.
+// seal returns the bytes to write for data: sealed if the mode requires it and there is a
+// vault.
 func (s *Store) seal(mode string, data []byte) ([]byte, error) {
 	if mode != config.PersistKeychain || s.sealer == nil || !s.sealer.Exists() {
 		return data, nil
@@ -53,7 +54,7 @@ func (s *Store) seal(mode string, data []byte) ([]byte, error) {
 	return append(out, '\n'), err
 }
 
-// unseal gives the tokens in a file's bytes, which may be sealed.
+// unseal returns the content of a file, which may be sealed.
 func (s *Store) unseal(data []byte) ([]byte, error) {
 	var f sealedFile
 	if json.Unmarshal(data, &f) != nil || f.Sealed == nil {
@@ -65,8 +66,8 @@ func (s *Store) unseal(data []byte) ([]byte, error) {
 	return s.sealer.Unseal(purpose, f.Sealed)
 }
 
-// Unlocked has the store read a file that was sealed when it was first read, or
-// write what could not be sealed. It is called each time the sealer has opened.
+// Unlocked reads a file that could not be unsealed before, or writes what could not be
+// sealed. It must be called each time the sealer has been opened.
 func (s *Store) Unlocked() error {
 	s.writing.Lock()
 	s.mu.RLock()
@@ -86,7 +87,7 @@ func (s *Store) Unlocked() error {
 	return s.commit(change)
 }
 
-// readSealed adds the file's tokens to those that are known; s.writing is held.
+// readSealed adds the file's tokens to the known ones. s.writing must be held.
 func (s *Store) readSealed(pending chan struct{}) error {
 	data, _, err := config.ReadPrivate(s.path)
 	if err != nil {
@@ -120,8 +121,8 @@ func (s *Store) readSealed(pending chan struct{}) error {
 	return nil
 }
 
-// awaitSealed waits a moment for a sealed file to be opened; an error says that a
-// token that is not known may be in it.
+// awaitSealed waits up to unsealWait for a sealed file to be opened. An error means that
+// an unknown token may be in the file.
 func (s *Store) awaitSealed() error {
 	s.mu.RLock()
 	pending := s.pending

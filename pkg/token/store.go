@@ -24,55 +24,56 @@ import (
 )
 
 const (
-	// Prefix opens every bridge token.
+	// Prefix is the beginning of every bridge token.
 	Prefix = "sk_local_"
-	// DefaultTTL is how long a token lasts that was asked for without a time.
+	// DefaultTTL is the lifetime of a token made without a TTL.
 	DefaultTTL = 24 * time.Hour
 
-	shown            = len(Prefix) + 8 // how much of a token may be shown and stored
+	shown            = len(Prefix) + 8 // length of the part that may be shown and stored
 	expiredRetention = 24 * time.Hour  // how long an expired token is distinguished from an unknown one
 	maxTTL           = 10 * 365 * 24 * time.Hour
 	minSecret        = 43               // 256 bits in base64
-	whole            = len(Prefix) + 64 // how long the tokens are that are made here
+	whole            = len(Prefix) + 64 // length of the tokens that are made here
 	maxSecret        = 128
 	maxName          = 128
 )
 
-// The words of a 401, which clients look for.
+// Messages of 401 responses, which clients may depend on.
 const (
 	MessageUnknown = "Invalid or unknown bridge token"
 	MessageExpired = "Bridge token has expired"
 )
 
-// Config is what a Store needs.
+// Config configures a Store.
 type Config struct {
 	// Path is tokens.json; required unless Persistence stays off.
 	Path string
-	// Persistence is config.PersistOff (the zero value), PersistFile or
-	// PersistKeychain. The last seals the same file, where Sealer has a vault; else
-	// it holds hashes alone, from which no token can be made.
+	// Persistence is config.PersistOff (the zero value), PersistFile or PersistKeychain.
+	// With the last, the file is sealed if Sealer has a vault; without one it contains
+	// only hashes, from which no token can be derived.
 	Persistence string
-	Sealer      Sealer           // none when nil
+	Sealer      Sealer           // nil means none
 	Now         func() time.Time // time.Now when nil
 	Rand        io.Reader        // crypto/rand when nil
 	Logger      *slog.Logger     // discards when nil
-	// Ports are those that the daemon serves on: an app's token is good from its
-	// origin at each of them.
+	// Ports are the ports that the daemon serves. An app's token is valid for the app's
+	// origin on each of them.
 	Ports []int
-	// Domains are names below which apps are served besides localhost; nil is none.
+	// Domains returns the domains under which apps are served besides localhost; it may
+	// be nil.
 	Domains func() appname.Domains
-	// Revoked is called with the hash, in hex, of each token that is revoked, with
-	// the store locked: it must return at once and not call it. Nil is nobody.
+	// Revoked is called with the hash, in hex, of each revoked token, with the store
+	// locked. It must not block or call the store. It may be nil.
 	Revoked func(hash string)
 }
 
-// Store keeps the bridge tokens. It is safe for concurrent use.
+// Store holds the bridge tokens. It is safe for concurrent use.
 type Store struct {
 	path string
 	now  func() time.Time
 	rand io.Reader
 	log  *slog.Logger
-	seed maphash.Seed // of prefixHashes
+	seed maphash.Seed // for prefixHashes
 
 	onRevoked func(hash string)
 	onCharge  atomic.Pointer[func(hash string)]
@@ -83,17 +84,17 @@ type Store struct {
 	mu      sync.RWMutex
 	entries map[[sha256.Size]byte]*entry
 	persist bool
-	mode    string        // of persistence
-	pending chan struct{} // closed once a sealed file was opened; nil where none waits
-	change  uint64        // counts changes of what is persisted
+	mode    string        // persistence
+	pending chan struct{} // closed when a sealed file has been opened; nil if none is waiting
+	change  uint64        // counter of changes to the persisted state
 
-	writing sync.Mutex // held while the file is written; before mu
-	written uint64     // the change that the file holds
+	writing sync.Mutex // held while the file is written; locked before mu
+	written uint64     // the change that the file contains
 
-	shared sync.Mutex // held while more than one entry's limit is charged; before theirs
+	shared sync.Mutex // held while the limits of several entries are charged; locked before their mutexes
 }
 
-// entry is one token. What is above the mutex never changes.
+// entry is one token. The fields above mu do not change.
 type entry struct {
 	hash         [sha256.Size]byte
 	prefix       string
@@ -105,40 +106,39 @@ type entry struct {
 	created      time.Time
 	bound        string
 	lease        bool
-	revocation   revocation // ends when the token is revoked
-	parents      []*entry   // whose limits count too
-	prefixHashes []uint64   // of what goes past the prefix, see hashPrefixes; nil where that is not known
+	revocation   revocation // canceled when the token is revoked
+	parents      []*entry   // tokens whose limits are charged as well
+	prefixHashes []uint64   // hashes of the token's beginnings longer than prefix, see hashPrefixes; nil if unknown
 
 	mu      sync.Mutex
 	expires time.Time
-	ended   time.Time // when it was revoked, or zero
+	ended   time.Time // time of revocation, or zero
 	limiter limiter
 }
 
-// Request says what token to make.
+// Request describes a token to make.
 type Request struct {
-	Origin    string // exact, or AnyOrigin; "" is AnyOrigin
-	Name      string // the app's, for people
+	Origin    string // exact origin, or AnyOrigin; "" means AnyOrigin
+	Name      string // name of the app, for display
 	Scope     Scope
-	RateLimit int           // requests per hour; 0 is unlimited
-	TTL       time.Duration // 0 is DefaultTTL
-	Bound     string        // the hostname that the token goes with, or ""
-	Lease     bool          // lives as long as a lease: never written to disk
-	// Parents are tokens whose rate limits the requests of this one are charged to
-	// as well. Those that are not known are passed over.
+	RateLimit int           // requests per hour; 0 means unlimited
+	TTL       time.Duration // 0 means DefaultTTL
+	Bound     string        // host name; the token is revoked when its routes are removed; or ""
+	Lease     bool          // belongs to a lease: never written to disk
+	// Parents are tokens whose rate limits are charged as well. Unknown ones are ignored.
 	Parents []secret.String
 }
 
-// Minted is a new token: the only time that its text is known.
+// Minted is a new token. Its text is not available later.
 type Minted struct {
 	Secret    secret.String
 	ExpiresIn time.Duration
 	Info
 }
 
-// Info is what may be shown of a token.
+// Info is the public information about a token.
 type Info struct {
-	Prefix    string // Prefix and eight characters
+	Prefix    string // the constant Prefix and eight characters
 	Origin    string
 	Name      string
 	Scope     Scope
@@ -148,10 +148,10 @@ type Info struct {
 	Bound     string
 }
 
-// New makes a store and, where tokens are persisted, reads them. A file that
-// cannot be read as tokens is kept aside, logged and reported by the second result:
-// the store then starts empty. With persistence off a left-over file is removed,
-// lest its tokens come alive again later.
+// New returns a store with the persisted tokens. A file that cannot be read is kept
+// aside, logged and reported in the warnings, and the store starts empty. If persistence
+// is off, a left-over file is removed, so that its tokens do not become valid again
+// later.
 func New(cfg Config) (*Store, []string, error) {
 	s := &Store{path: cfg.Path, now: cfg.Now, rand: cfg.Rand, log: cfg.Logger, seed: maphash.MakeSeed(), onRevoked: cfg.Revoked, ports: cfg.Ports, domains: cfg.Domains, entries: map[[sha256.Size]byte]*entry{}}
 	if s.domains == nil {
@@ -188,11 +188,10 @@ func persists(mode string) (bool, error) {
 	case config.PersistFile, config.PersistKeychain:
 		return true, nil
 	}
-	return false, fault.New(fault.Invalid, fmt.Sprintf("token persistence is off, file or keychain, not %q", mode))
+	return false, fault.New(fault.Invalid, fmt.Sprintf("token persistence must be off, file or keychain, not %q", mode))
 }
 
-// Mint makes a token of 256 random bits. Where tokens are persisted it is on
-// disk when Mint returns.
+// Mint makes a token with 256 random bits. When it returns, a persisted token is on disk.
 func (s *Store) Mint(ctx context.Context, req Request) (Minted, error) {
 	e, err := s.prepare(req)
 	if err != nil {
@@ -205,7 +204,7 @@ func (s *Store) Mint(ctx context.Context, req Request) (Minted, error) {
 	return s.add(e, text)
 }
 
-// text makes the text of a new token.
+// text returns the text of a new token.
 func (s *Store) text() (string, error) {
 	var bits [32]byte
 	if _, err := io.ReadFull(s.rand, bits[:]); err != nil {
@@ -214,10 +213,9 @@ func (s *Store) text() (string, error) {
 	return Prefix + hex.EncodeToString(bits[:]), nil
 }
 
-// Restore takes up a token again that was made by an earlier daemon and is held by
-// the client of a lease: the same text is valid afterwards, on the terms of req.
-// A lease's token that was revoked is fault.Unauthenticated, one that has no token's form
-// fault.Invalid.
+// Restore makes a token valid again that an earlier daemon made and the client of a lease
+// holds, with the terms of req. The error is fault.Unauthenticated if the token was
+// revoked, and fault.Invalid if it is not well-formed.
 func (s *Store) Restore(ctx context.Context, old secret.String, req Request) (Minted, error) {
 	text := old.Reveal()
 	if !wellFormed(text) {
@@ -230,7 +228,7 @@ func (s *Store) Restore(ctx context.Context, old secret.String, req Request) (Mi
 	return s.add(e, text)
 }
 
-// wellFormed reports whether text has the form of a whole token.
+// wellFormed reports whether text has the form of a complete token.
 func wellFormed(text string) bool {
 	body, ok := strings.CutPrefix(text, Prefix)
 	return ok && len(body) >= minSecret && len(body) <= maxSecret && !strings.ContainsFunc(body, func(r rune) bool {
@@ -238,24 +236,24 @@ func wellFormed(text string) bool {
 	})
 }
 
-// Validate checks what can be known of a request before anything is changed for it:
-// scope, rate limit, time and name. The error is fault.Invalid.
+// Validate checks the scope, rate limit, TTL and name of a request. The error is
+// fault.Invalid.
 func (req Request) Validate() error {
 	if err := req.Scope.Validate(); err != nil {
 		return err
 	}
 	switch {
 	case req.RateLimit < 0:
-		return &fault.Error{Kind: fault.Invalid, Message: "rate_limit is a number of requests per hour, 0 for no limit", Param: "rate_limit"}
+		return &fault.Error{Kind: fault.Invalid, Message: "rate_limit must be a number of requests per hour, 0 for no limit", Param: "rate_limit"}
 	case req.TTL < 0 || req.TTL > maxTTL:
-		return &fault.Error{Kind: fault.Invalid, Message: "ttl is a number of seconds, at most ten years", Param: "ttl"}
+		return &fault.Error{Kind: fault.Invalid, Message: "ttl must be a number of seconds, at most ten years", Param: "ttl"}
 	case len(req.Name) > maxName:
 		return &fault.Error{Kind: fault.Invalid, Message: fmt.Sprintf("name is longer than %d bytes", maxName), Param: "name"}
 	}
 	return nil
 }
 
-// prepare checks a request and makes an entry of it, without its hash.
+// prepare validates a request and returns its entry without a hash.
 func (s *Store) prepare(req Request) (*entry, error) {
 	origin := req.Origin
 	if origin == "" {
@@ -274,7 +272,7 @@ func (s *Store) prepare(req Request) (*entry, error) {
 	if ttl == 0 {
 		ttl = DefaultTTL
 	}
-	ttl = max(ttl, time.Second) // the file counts in seconds
+	ttl = max(ttl, time.Second) // the file stores seconds
 	var parents []*entry
 	s.mu.RLock()
 	for _, outer := range req.Parents {
@@ -291,7 +289,7 @@ func (s *Store) prepare(req Request) (*entry, error) {
 	}, nil
 }
 
-// add puts an entry in under its token's hash and makes it durable.
+// add adds an entry under the hash of its token and persists it.
 func (s *Store) add(e *entry, text string) (Minted, error) {
 	e.hash = sha256.Sum256([]byte(text))
 	e.prefix = text[:shown]
@@ -308,7 +306,7 @@ func (s *Store) add(e *entry, text string) (Minted, error) {
 			s.mu.Unlock()
 			return Minted{}, fault.New(fault.Unauthenticated, MessageUnknown)
 		}
-		e.revocation = old.revocation // what streams under the old terms ends with the new
+		e.revocation = old.revocation // streams under the old terms are canceled with the new token
 	}
 	s.entries[e.hash] = e
 	change := s.changed()
@@ -329,9 +327,9 @@ func (s *Store) add(e *entry, text string) (Minted, error) {
 	return Minted{Secret: secret.New(text), ExpiresIn: e.ttl, Info: e.info()}, nil
 }
 
-// Verify lets a caller in by its token and the Origin that it sent ("" for
-// none). The errors are fault.Unauthenticated, fault.Expired and fault.Origin.
-// It charges nothing: see Grant.Admit.
+// Verify authenticates a client by its token and its Origin header ("" if it sent none).
+// The error is fault.Unauthenticated, fault.Expired or fault.Origin. It does not count a
+// request; see Grant.Admit.
 func (s *Store) Verify(bearer secret.String, origin string) (*Grant, error) {
 	hash := sha256.Sum256([]byte(bearer.Reveal()))
 	s.mu.RLock()
@@ -345,8 +343,8 @@ func (s *Store) Verify(bearer secret.String, origin string) (*Grant, error) {
 		e = s.entries[hash]
 		s.mu.RUnlock()
 	}
-	// The map's lookup leaks at most how much of a hash of the attacker's own
-	// making it shares with a stored one; the comparison is for good measure.
+	// The map lookup can only leak how much of a hash, which the attacker cannot choose
+	// freely, equals a stored one. The constant-time comparison is an extra precaution.
 	if e == nil || subtle.ConstantTimeCompare(hash[:], e.hash[:]) != 1 {
 		return nil, fault.New(fault.Unauthenticated, MessageUnknown)
 	}
@@ -360,8 +358,9 @@ func (s *Store) Verify(bearer secret.String, origin string) (*Grant, error) {
 	return g, nil
 }
 
-// Refresh lets a token, given whole or by a unique prefix, last for its first
-// time again from now. It never shortens a token and never revives one.
+// Refresh renews a token, given in full or by a unique prefix: it is valid for its
+// original TTL from now. It never shortens a token's life and never renews an expired
+// one.
 func (s *Store) Refresh(ctx context.Context, ref secret.String) (time.Duration, error) {
 	s.mu.Lock()
 	e, err := s.find(ref.Reveal())
@@ -389,9 +388,8 @@ func (s *Store) Refresh(ctx context.Context, ref secret.String) (time.Duration, 
 	return left, s.commit(change)
 }
 
-// Revoke ends a token, given whole or by a unique prefix, and closes Done of
-// its grants. It has ended in this process even where an error says that the
-// file could not be written.
+// Revoke revokes a token, given in full or by a unique prefix, and closes Done of its
+// grants. The token is revoked in this process even if writing the file fails.
 func (s *Store) Revoke(ctx context.Context, ref secret.String) error {
 	s.mu.Lock()
 	e, err := s.find(ref.Reveal())
@@ -405,9 +403,8 @@ func (s *Store) Revoke(ctx context.Context, ref secret.String) error {
 	return s.commit(change)
 }
 
-// Release ends the token of a lease and closes Done of its grants. It leaves no
-// trace: the lease's client may have the token restored. A token that is
-// no lease's, or unknown, stays as it is.
+// Release ends the token of a lease and closes Done of its grants. It does not remember
+// the token, so the lease's client can restore it. Other tokens are not affected.
 func (s *Store) Release(bearer secret.String) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -418,8 +415,8 @@ func (s *Store) Release(bearer secret.String) {
 	}
 }
 
-// RevokeBound ends all tokens that go with a hostname, save those of leases,
-// which end with their lease, and keep, unless it is empty.
+// RevokeBound revokes all tokens bound to a host name, except the tokens of leases, which
+// end with their lease, and keep, unless that is empty.
 func (s *Store) RevokeBound(ctx context.Context, hostname string, keep secret.String) error {
 	kept := sha256.Sum256([]byte(keep.Reveal()))
 	s.mu.Lock()
@@ -439,8 +436,8 @@ func (s *Store) RevokeBound(ctx context.Context, hostname string, keep secret.St
 	return s.commit(change)
 }
 
-// RevokeUnbound ends the tokens that go with a hostname which holds says no route
-// has any more: the daemon was down when it went.
+// RevokeUnbound revokes the tokens bound to host names for which holds returns false,
+// because their route was removed while the daemon was not running.
 func (s *Store) RevokeUnbound(ctx context.Context, holds func(hostname string) bool) error {
 	s.mu.RLock()
 	dropped := map[string]bool{}
@@ -457,8 +454,8 @@ func (s *Store) RevokeUnbound(ctx context.Context, holds func(hostname string) b
 	return errors.Join(errs...)
 }
 
-// end revokes an entry; s.mu is held. That of a lease is remembered, since the
-// lease's client would have it restored.
+// end revokes an entry. The token of a lease is remembered, so that the lease's client
+// cannot restore it. s.mu must be held.
 func (s *Store) end(e *entry) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -474,8 +471,8 @@ func (s *Store) end(e *entry) {
 	}
 }
 
-// find finds the token that ref, whole or a prefix, stands for; s.mu is held.
-// Revoked ones are not found, expired ones are.
+// find returns the token for ref, which is a complete token or a prefix. It finds expired
+// tokens, but not revoked ones. s.mu must be held.
 func (s *Store) find(ref string) (*entry, error) {
 	unknown := &fault.Error{Kind: fault.NotFound, Message: "no such bridge token", Next: "hostless token list", Param: "token"}
 	if e := s.entries[sha256.Sum256([]byte(ref))]; e != nil && !e.revoked() {
@@ -503,9 +500,9 @@ func (s *Store) find(ref string) (*entry, error) {
 	return found, nil
 }
 
-// hashPrefixes hashes each beginning of a token that is longer than its prefix, so that
-// a longer reference to it can be checked without its text being kept. The hashes
-// are of this process alone and never stored.
+// hashPrefixes returns hashes of all beginnings of a token that are longer than its shown
+// prefix, so that a longer reference to it can be verified without storing the token. The
+// hashes are specific to this process and never stored.
 func (s *Store) hashPrefixes(text string) []uint64 {
 	prefixHashes := make([]uint64, 0, len(text)-shown)
 	for n := shown + 1; n <= len(text); n++ {
@@ -514,9 +511,9 @@ func (s *Store) hashPrefixes(text string) []uint64 {
 	return prefixHashes
 }
 
-// hasPrefix reports whether ref, at least a prefix long, is how a token begins. Of
-// one that was read from disk no more is known than the prefix and that a whole
-// token would have had its hash.
+// hasPrefix reports whether a token begins with ref, which is at least as long as the
+// shown prefix. For a token that was read from disk only the prefix is known; but if ref
+// were the complete token, its hash would have matched.
 func (s *Store) hasPrefix(e *entry, ref string) bool {
 	more := len(ref) - shown
 	switch {

@@ -154,7 +154,7 @@ func TestRateLimitSlides(t *testing.T) {
 		if !errors.As(err, &f) || f.Kind != fault.RateLimited || f.RetryAfter != 40*time.Minute {
 			t.Fatalf("third request: %v, %+v; want 40m", err, f)
 		}
-		time.Sleep(40 * time.Minute) // refused ones are not charged
+		time.Sleep(40 * time.Minute) // rejected requests are not counted
 		if err := g.Admit(); err != nil {
 			t.Errorf("after Retry-After: %v", err)
 		}
@@ -162,8 +162,8 @@ func TestRateLimitSlides(t *testing.T) {
 	})
 }
 
-// TestLimitsAreShared has tokens within others spend what those were given, and
-// no more by being many.
+// TestLimitsAreShared: tokens with parents share the parents' limits, however many there
+// are.
 func TestLimitsAreShared(t *testing.T) {
 	s := newStore(t, token.Config{})
 	outer := mint(t, s, token.Request{RateLimit: 4})
@@ -181,12 +181,12 @@ func TestLimitsAreShared(t *testing.T) {
 			t.Errorf("request %d: %v", i, err)
 		}
 	}
-	wantKind(t, "its own limit", a.Admit(), fault.RateLimited) // and charges the outer one nothing
+	wantKind(t, "its own limit", a.Admit(), fault.RateLimited) // and does not count against the parent
 	if err := grant(outer).Admit(); err != nil {
-		t.Errorf("the outer one's last: %v", err)
+		t.Errorf("the parent's last request: %v", err)
 	}
-	wantKind(t, "the outer limit", b.Admit(), fault.RateLimited)
-	wantKind(t, "the outer token", grant(outer).Admit(), fault.RateLimited)
+	wantKind(t, "the parent's limit", b.Admit(), fault.RateLimited)
+	wantKind(t, "the parent token", grant(outer).Admit(), fault.RateLimited)
 }
 
 func TestRevoke(t *testing.T) {
@@ -214,19 +214,19 @@ func TestRevoke(t *testing.T) {
 	_, err := s.Verify(m.Secret, "")
 	wantKind(t, "revoked", err, fault.Unauthenticated)
 	_, err = s.Refresh(t.Context(), m.Secret)
-	wantKind(t, "refresh a revoked one", err, fault.NotFound)
+	wantKind(t, "refresh a revoked token", err, fault.NotFound)
 	lease := mint(t, s, token.Request{Lease: true})
 	if err := s.Revoke(t.Context(), lease.Secret); err != nil {
 		t.Fatal(err)
 	}
 	_, err = s.Restore(t.Context(), lease.Secret, token.Request{Lease: true})
-	wantKind(t, "adopt a revoked one", err, fault.Unauthenticated)
+	wantKind(t, "restore a revoked token", err, fault.Unauthenticated)
 	if _, err := s.Verify(other.Secret, ""); err != nil {
 		t.Errorf("the other token: %v", err)
 	}
 }
 
-// zeros makes all tokens alike in what is shown of them.
+// counting is a source of random numbers that makes all tokens have the same prefix.
 type counting struct{ n byte }
 
 func (c *counting) Read(p []byte) (int, error) {
@@ -249,7 +249,8 @@ func TestAmbiguousPrefix(t *testing.T) {
 	}
 }
 
-// A reference is any beginning of a token that is long enough, however long.
+// TestEveryLongerPrefix: a token can be referenced by any of its beginnings that is long
+// enough.
 func TestEveryLongerPrefix(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "tokens.json")
 	cfg := token.Config{Path: path, Persistence: config.PersistFile}
@@ -304,7 +305,7 @@ func TestPersistence(t *testing.T) {
 	if err := g.Admit(); err != nil {
 		t.Errorf("second request: %v", err)
 	}
-	wantKind(t, "the limit outlives the daemon", g.Admit(), fault.RateLimited)
+	wantKind(t, "the limit is kept across a restart", g.Admit(), fault.RateLimited)
 	for _, m := range []token.Minted{revoked, lease} {
 		_, err := s.Verify(m.Secret, "")
 		wantKind(t, "after a restart", err, fault.Unauthenticated)
@@ -319,7 +320,7 @@ func TestPersistence(t *testing.T) {
 	_, err = s.Verify(lease.Secret, "")
 	wantKind(t, "released", err, fault.Unauthenticated)
 	if _, err := s.Restore(t.Context(), lease.Secret, token.Request{Lease: true}); err != nil {
-		t.Errorf("adopt a released one: %v", err)
+		t.Errorf("restore a released token: %v", err)
 	}
 
 	if err := s.RevokeBound(t.Context(), "a.localhost", secret.String{}); err != nil {
@@ -331,12 +332,12 @@ func TestPersistence(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := os.Stat(path); !os.IsNotExist(err) {
-		t.Errorf("the file stays with persistence off: %v", err)
+		t.Errorf("the file was not removed with persistence off: %v", err)
 	}
 	wantKind(t, "mode", s.SetPersistence("cloud"), fault.Invalid)
 }
 
-// TestTokensOfRoutesThatWent has a route go while the daemon is down.
+// TestTokensOfRoutesThatWent: a route is removed while the daemon is not running.
 func TestTokensOfRoutesThatWent(t *testing.T) {
 	cfg := token.Config{Path: filepath.Join(t.TempDir(), "tokens.json"), Persistence: "file"}
 	s := newStore(t, cfg)
@@ -349,7 +350,7 @@ func TestTokensOfRoutesThatWent(t *testing.T) {
 	}
 	for _, s := range []*token.Store{again, newStore(t, cfg)} {
 		_, err := s.Verify(revoked.Secret, "")
-		wantKind(t, "the gone route's token", err, fault.Unauthenticated)
+		wantKind(t, "the removed route's token", err, fault.Unauthenticated)
 		for _, m := range []token.Minted{there, free} {
 			if _, err := s.Verify(m.Secret, ""); err != nil {
 				t.Errorf("%s: %v", m.Prefix, err)
