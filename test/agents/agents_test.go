@@ -1,6 +1,6 @@
-// Package agents runs coding agents, as their makers ship them, against the
-// real binaries and the stand-ins of the providers: each works by its base URL
-// and key alone, on its own provider and on the others.
+// Package agents runs coding agents, as released by their makers, with the real binaries
+// and stand-ins for the providers: each must work with only a base URL and a key, on its
+// own provider and on others.
 package agents
 
 import (
@@ -22,21 +22,21 @@ import (
 
 func TestMain(m *testing.M) { harness.Main(m) }
 
-// limit bounds one agent's run.
+// limit bounds the duration of one agent run.
 const limit = 2 * time.Minute
 
-// world is a daemon with a key of each stand-in, and an agent's surroundings.
+// world is a daemon with a key for each stand-in, and the environment of an agent.
 type world struct {
 	*harness.Daemon
 	openai, mine, anthropic, gemini *standin.Server
 	token                           string
-	home, dir                       string // the agent's
-	proof                           string // the content of proof.txt in dir
+	home, dir                       string // the agent's home and working directory
+	proof                           string // content of proof.txt in dir
 	env                             []string
 	blockedHosts                    blockedHosts
 }
 
-// blockedHosts is a proxy that connects to nothing and records what was requested.
+// blockedHosts is a proxy that refuses all connections and records the requested hosts.
 type blockedHosts struct {
 	mu    sync.Mutex
 	asked []string
@@ -47,7 +47,7 @@ func (o *blockedHosts) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	o.mu.Lock()
 	o.asked = append(o.asked, r.Method+" "+r.Host)
 	o.mu.Unlock()
-	http.Error(w, "nothing goes out", http.StatusForbidden)
+	http.Error(w, "no connections to other hosts", http.StatusForbidden)
 }
 
 func (o *blockedHosts) list() []string {
@@ -84,7 +84,7 @@ func newWorld(t *testing.T) *world {
 	return w
 }
 
-// prompt asks for one tool call whose answer only the tool can know.
+// prompt asks for one tool call whose result only the tool can know.
 const prompt = "Please run: `cat proof.txt`"
 
 // file writes a file below the agent's home.
@@ -99,7 +99,7 @@ func (w *world) file(t *testing.T, name, content string) {
 	}
 }
 
-// run starts an agent, which has to succeed, and gives its output.
+// run starts an agent, which must succeed, and returns its output.
 func (w *world) run(t *testing.T, env []string, name string, args ...string) string {
 	t.Helper()
 	out, err := w.start(t, env, name, args...)
@@ -109,7 +109,7 @@ func (w *world) run(t *testing.T, env []string, name string, args ...string) str
 	return out
 }
 
-// attempt starts an agent, which has to fail, and gives its output.
+// attempt starts an agent, which must fail, and returns its output.
 func (w *world) attempt(t *testing.T, env []string, name string, args ...string) string {
 	t.Helper()
 	out, err := w.start(t, env, name, args...)
@@ -135,13 +135,12 @@ func (w *world) start(t *testing.T, env []string, name string, args ...string) (
 	return stdout.String() + stderr.String(), err
 }
 
-// check holds a run against what it must show: the tool ran and its answer came
-// back as the agent's own; the provider saw want generations, each with its own
-// key; the other providers saw none; nothing secret leaked either way.
+// check verifies a run: the agent printed the tool's result; the provider got want
+// generations, each with its own key; the other providers got none; and no secret leaked.
 func (w *world) check(t *testing.T, out string, to *standin.Server, want int) {
 	t.Helper()
 	if !strings.Contains(out, "Tool said: ") || !strings.Contains(out, w.proof) {
-		t.Errorf("the agent's answer is not what the tool said:\n%s", out)
+		t.Errorf("the agent's answer is not the tool's result:\n%s", out)
 	}
 	for _, s := range []*standin.Server{w.openai, w.mine, w.anthropic, w.gemini} {
 		calls := s.Generations()
@@ -160,10 +159,10 @@ func (w *world) check(t *testing.T, out string, to *standin.Server, want int) {
 				text += "\n" + name + ": " + strings.Join(values, ",")
 			}
 			if strings.Contains(text, "sk_local_") {
-				t.Errorf("a bridge token went up in %s %s", seen.Method, seen.Path)
+				t.Errorf("a bridge token was sent in %s %s", seen.Method, seen.Path)
 			}
 			if !s.Authorized(seen) {
-				t.Errorf("%s %s went up without the provider's key", seen.Method, seen.Path)
+				t.Errorf("%s %s was sent without the provider's key", seen.Method, seen.Path)
 			}
 		}
 		if strings.Contains(out+w.Log(), s.Key) {
@@ -174,6 +173,6 @@ func (w *world) check(t *testing.T, out string, to *standin.Server, want int) {
 		t.Error("the bridge token is in the daemon's log")
 	}
 	if asked := w.blockedHosts.list(); len(asked) > 0 {
-		t.Errorf("the agent asked for what is outside: %v", asked)
+		t.Errorf("the agent requested other hosts: %v", asked)
 	}
 }

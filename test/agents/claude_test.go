@@ -6,10 +6,10 @@ import (
 	"github.com/hostless/hostless/test/standin"
 )
 
-// quiet switches off what Claude Code asks for beside its provider.
+// quiet turns off Claude Code's requests to other services.
 var quiet = []string{"CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC=1", "DISABLE_AUTOUPDATER=1", "DISABLE_TELEMETRY=1", "DISABLE_ERROR_REPORTING=1"}
 
-// TestClaudeCode runs Claude Code headless.
+// TestClaudeCode runs Claude Code in headless mode.
 func TestClaudeCode(t *testing.T) {
 	wrapper := installed(t, "@anthropic-ai/claude-code/cli-wrapper.cjs")
 	for _, c := range []struct {

@@ -14,13 +14,14 @@ import (
 	"github.com/hostless/hostless/test/standin"
 )
 
-// TestCodexSession is one conversation of twenty turns with the Codex CLI: its model
-// changes between providers, a tool call is interrupted, the context overflows on each
-// provider and is compacted. No turn but the overflowing ones may fail.
+// TestCodexSession is a conversation of twenty turns with the Codex CLI: the model
+// changes between providers, a tool call is interrupted, and on each provider the context
+// overflows and is compacted. Only the overflowing turns may fail.
 func TestCodexSession(t *testing.T) {
 	script := installed(t, "@openai/codex/bin/codex.js")
 	w := newWorld(t)
-	// Codex takes a list of models from a file as it takes one from the gateway.
+	// Codex reads the list of models from a file in the format in which the gateway
+	// serves it.
 	w.file(t, "models.json", w.models(t))
 	w.file(t, ".codex/config.toml", fmt.Sprintf("openai_base_url = %q\nmodel_catalog_json = %q\n%s", w.URL+"/v1", w.home+"/models.json", codexQuiet))
 	env := []string{"CODEX_API_KEY=" + w.token, "CODEX_HOME=" + w.home + "/.codex"}
@@ -48,7 +49,7 @@ func TestCodexSession(t *testing.T) {
 		works(leg.model, "Please run: `cat proof.txt`", w.proof)
 		before := len(leg.to.Generations())
 		if out := w.attempt(t, env, "node", args(leg.model, standin.Overflow)...); !strings.Contains(out, "context window") {
-			t.Errorf("turn %d on %s: the overflow is not seen as one:\n%s", turn, leg.model, out)
+			t.Errorf("turn %d on %s: the overflow is not recognized:\n%s", turn, leg.model, out)
 		}
 		works(leg.model, "Please run: `cat proof.txt`", w.proof)
 		t.Logf("%s was asked %d times after the overflow", leg.model, len(leg.to.Generations())-before)
@@ -86,7 +87,7 @@ func (w *world) models(t *testing.T) string {
 	return string(data)
 }
 
-// interruptCodex starts an agent whose tool runs long, and ends it while it does.
+// interruptCodex starts an agent with a long-running tool and interrupts it meanwhile.
 func (w *world) interruptCodex(t *testing.T, env []string, args []string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), limit)
@@ -94,7 +95,7 @@ func (w *world) interruptCodex(t *testing.T, env []string, args []string) {
 	cmd := exec.CommandContext(ctx, "node", args...)
 	cmd.Dir, cmd.Env = w.dir, append(append([]string{}, w.env...), env...)
 	cmd.WaitDelay = 5 * time.Second
-	// The agent is more than one process: as in a terminal, all are interrupted.
+	// The agent has several processes: interrupt all of them, as a terminal does.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 	out, err := cmd.StdoutPipe()

@@ -8,7 +8,7 @@ import (
 	"github.com/hostless/hostless/test/standin"
 )
 
-// codexQuiet switches off what Codex asks for beside its provider.
+// codexQuiet turns off Codex's requests to other services.
 const codexQuiet = `check_for_update_on_startup = false
 
 [analytics]
@@ -24,7 +24,7 @@ plugin_sharing = false
 
 `
 
-// codexConfig is a config.toml with the gateway as the provider.
+// codexConfig returns a config.toml with the gateway as the provider.
 func codexConfig(gateway, model string, sockets bool) string {
 	return fmt.Sprintf(`model = %q
 model_provider = "hostless"
@@ -37,7 +37,7 @@ supports_websockets = %t
 `, model, codexQuiet, gateway, sockets)
 }
 
-// TestCodex runs the Codex CLI headless.
+// TestCodex runs the Codex CLI in headless mode.
 func TestCodex(t *testing.T) {
 	script := installed(t, "@openai/codex/bin/codex.js")
 	for _, c := range []struct {
@@ -52,7 +52,7 @@ func TestCodex(t *testing.T) {
 		{"claude-sonnet-4-5", true, func(w *world) *standin.Server { return w.anthropic }, 2},
 		{"gemini-2.5-flash", false, func(w *world) *standin.Server { return w.gemini }, 2},
 		{"gemini-2.5-flash", true, func(w *world) *standin.Server { return w.gemini }, 2},
-		// A server of one's own is asked once whether it has responses.
+		// A custom server is probed once for the Responses API.
 		{"mine/any-model", false, func(w *world) *standin.Server { return w.mine }, 3},
 		{"mine/any-model", true, func(w *world) *standin.Server { return w.mine }, 3},
 	} {

@@ -6,8 +6,8 @@ import (
 	"github.com/hostless/hostless/test/standin"
 )
 
-// geminiSettings switch off what Gemini CLI asks for beside its provider, and
-// have it take its key from the environment.
+// geminiSettings turns off Gemini CLI's requests to other services and makes it take its
+// key from the environment.
 const geminiSettings = `{
   "general": {"enableAutoUpdate": false, "enableAutoUpdateNotification": false, "checkpointing": {"enabled": false}},
   "privacy": {"usageStatisticsEnabled": false},
@@ -15,7 +15,7 @@ const geminiSettings = `{
   "security": {"auth": {"selectedType": "gemini-api-key"}, "folderTrust": {"enabled": false}}
 }`
 
-// TestGeminiCLI runs the Gemini CLI headless.
+// TestGeminiCLI runs the Gemini CLI in headless mode.
 func TestGeminiCLI(t *testing.T) {
 	script := installed(t, "@google/gemini-cli/bundle/gemini.js")
 	for _, c := range []struct {

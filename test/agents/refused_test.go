@@ -8,7 +8,7 @@ import (
 	"github.com/hostless/hostless/test/standin"
 )
 
-// refusedAgent runs an agent on a model, and gives what it printed.
+// refusedAgent runs an agent on a model and returns its output.
 type refusedAgent struct {
 	name string
 	run  func(t *testing.T, w *world, model string) string
@@ -38,8 +38,8 @@ func refusedAgents() []refusedAgent {
 	}
 }
 
-// TestRefusalsAreShown: an agent that is refused says at once what the gateway
-// said, the command that mends it included, and does not try again and again.
+// TestRefusalsAreShown: an agent whose request is refused shows the gateway's message at
+// once, including the command that fixes it, and does not retry.
 func TestRefusalsAreShown(t *testing.T) {
 	for _, c := range refusedAgents() {
 		t.Run(c.name, func(t *testing.T) {
@@ -55,8 +55,8 @@ func TestRefusalsAreShown(t *testing.T) {
 	}
 }
 
-// TestRefusedOnce: a spent budget, and the switch for all AI traffic, end an agent's turn
-// at the first refusal of its model, and it says which command helps.
+// TestRefusedOnce: a spent budget, and `hostless kill`, end an agent's turn at the first
+// refusal by its model, and the agent shows the command that helps.
 func TestRefusedOnce(t *testing.T) {
 	for _, c := range refusedAgents() {
 		for _, refusal := range []struct{ set, kind, command string }{
@@ -74,7 +74,7 @@ func TestRefusedOnce(t *testing.T) {
 				if !strings.Contains(strings.Join(strings.Fields(out), " "), refusal.command) {
 					t.Errorf("the agent does not say what to do:\n%s", out)
 				}
-				asked := map[string]int{} // by endpoint and model: agents ask more than one for a turn
+				asked := map[string]int{} // by endpoint and model: an agent may use more than one per turn
 				var l struct {
 					Requests []struct {
 						Method   string `json:"method"`
@@ -94,7 +94,7 @@ func TestRefusedOnce(t *testing.T) {
 				}
 				most := 1
 				if c.name == "codex socket" {
-					most = 2 // its warm-up, and its turn over HTTP
+					most = 2 // the warm-up, and the turn over HTTP
 				}
 				for what, n := range asked {
 					if n > most {

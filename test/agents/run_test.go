@@ -9,8 +9,8 @@ import (
 	"github.com/hostless/hostless/test/standin"
 )
 
-// TestUnderRun starts the agents with `hostless run`, which tells them of base
-// URL and token by their own variables.
+// TestUnderRun starts the agents with `hostless run`, which passes the base URL and the
+// token in their own environment variables.
 func TestUnderRun(t *testing.T) {
 	for _, c := range []struct {
 		name string
@@ -44,8 +44,8 @@ func TestUnderRun(t *testing.T) {
 	}
 }
 
-// TestModelUnderRun: `hostless run --model` has each agent use another provider's model
-// for all that it asks, without a key of its own provider.
+// TestModelUnderRun: `hostless run --model` makes each agent use another provider's model
+// for all requests, without a key for its own provider.
 func TestModelUnderRun(t *testing.T) {
 	for _, c := range []struct {
 		name, model string
@@ -75,7 +75,7 @@ func TestModelUnderRun(t *testing.T) {
 			}
 			out := w.run(t, env, filepath.Join(harness.Bin(t), "hostless"), append([]string{"run", "--model", c.model, "agent", "--"}, args...)...)
 			if !strings.Contains(out, w.proof) {
-				t.Errorf("the agent's answer is not what the tool said:\n%s", out)
+				t.Errorf("the agent's answer is not the tool's result:\n%s", out)
 			}
 			for _, s := range []*standin.Server{w.openai, w.anthropic, w.gemini} {
 				if calls := s.Generations(); (s == c.to(w)) != (len(calls) > 0) {

@@ -7,8 +7,8 @@ import (
 	"github.com/hostless/hostless/test/standin"
 )
 
-// TestClaudeCodeWebSearch has Claude Code search the web with other providers' searches:
-// what they find reaches the model as the result of its tool.
+// TestClaudeCodeWebSearch: Claude Code searches the web with other providers' search
+// tools, and the results reach the model as the result of its tool.
 func TestClaudeCodeWebSearch(t *testing.T) {
 	wrapper := installed(t, "@anthropic-ai/claude-code/cli-wrapper.cjs")
 	for _, c := range []struct {
@@ -25,7 +25,7 @@ func TestClaudeCodeWebSearch(t *testing.T) {
 			script.Until(1)
 			w.run(t, append([]string{
 				"ANTHROPIC_BASE_URL=" + w.URL, "ANTHROPIC_AUTH_TOKEN=" + w.token, "ANTHROPIC_MODEL=" + c.model, "ANTHROPIC_DEFAULT_HAIKU_MODEL=" + c.model,
-				"ENABLE_TOOL_SEARCH=false", // so that WebSearch is offered at once
+				"ENABLE_TOOL_SEARCH=false", // makes WebSearch available at once
 			}, quiet...), "node", wrapper, "-p", "Please search the web.", "--output-format", "json", "--allowedTools", "WebSearch,Bash")
 			var last string
 			for _, seen := range c.to(w).Generations() {

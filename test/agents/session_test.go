@@ -15,24 +15,24 @@ import (
 	"github.com/hostless/hostless/test/standin"
 )
 
-// steps is how many commands a session runs, each in a turn of its own.
+// steps is the number of commands that a session runs, each in its own turn.
 const steps = 20
 
-// stage is one run of an agent in its session: on a model, up to a step.
+// stage is one run of an agent in a session: with a model, up to a step.
 type stage struct {
 	model string
 	until int
 }
 
-// stages change the provider twice in mid-session. The first one ends in the middle of
-// its last step, the second one meets a context that is full.
+// stages changes the provider twice during the session. The first stage is interrupted
+// during its last step, and in the second one the context is full.
 var stages = []stage{{"gemini-2.5-flash", 7}, {"gpt-5.6", 14}, {"claude-sonnet-4-5", steps}}
 
 // fullBefore is the step before which the context is full.
 const fullBefore = 11
 
-// script is the task of a session: each step leaves a file, and the last one of the first
-// stage does not come to its end.
+// script returns the task of a session: each step leaves a file, and the last step of the
+// first stage never finishes.
 func (w *world) script() *standin.Script {
 	script := &standin.Script{Command: func(n int) string {
 		if n == stages[0].until {
@@ -46,8 +46,7 @@ func (w *world) script() *standin.Script {
 	return script
 }
 
-// interrupt starts an agent and, once a file is there, has it stop in the middle of what
-// it does.
+// interrupt starts an agent and interrupts it once a file exists.
 func (w *world) interrupt(t *testing.T, file string, env []string, name string, args ...string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), limit)
@@ -80,12 +79,12 @@ func (w *world) interrupt(t *testing.T, file string, env []string, name string, 
 	<-ended
 }
 
-// checkSession holds a session against what it must show: each step was done, the context
-// was full once and summed up, and no provider refused anything else.
+// checkSession verifies a session: each step was done, the context was full once and was
+// summarized, and no provider refused anything else.
 func (w *world) checkSession(t *testing.T, script *standin.Script, out string) {
 	t.Helper()
 	if did, summed := script.Progress(); did != steps || summed == 0 {
-		t.Errorf("%d steps were begun and the conversation was summed up %d times; want %d and once at least", did, summed, steps)
+		t.Errorf("%d steps were started and the conversation was summarized %d times; want %d and at least once", did, summed, steps)
 	}
 	for n := 1; n <= steps; n++ {
 		if _, err := os.Stat(filepath.Join(w.dir, fmt.Sprintf("step-%d", n))); err != nil {
@@ -97,7 +96,8 @@ func (w *world) checkSession(t *testing.T, script *standin.Script, out string) {
 	}
 	for _, s := range []*standin.Server{w.openai, w.mine, w.anthropic, w.gemini} {
 		for _, refusal := range s.Refused() {
-			// A full context is the script's; what Google refused of Gemini CLI's own was mended.
+			// The script causes the full context. Google's refusals of Gemini CLI's
+			// requests were repaired.
 			if !strings.Contains(refusal, "context_length_exceeded") && s != w.gemini {
 				t.Errorf("a provider refused: %s", refusal)
 			}
@@ -105,7 +105,7 @@ func (w *world) checkSession(t *testing.T, script *standin.Script, out string) {
 	}
 }
 
-// TestClaudeCodeSession has Claude Code work through a session that changes providers.
+// TestClaudeCodeSession: Claude Code works through a session that changes providers.
 func TestClaudeCodeSession(t *testing.T) {
 	wrapper := installed(t, "@anthropic-ai/claude-code/cli-wrapper.cjs")
 	w := newWorld(t)
@@ -127,13 +127,13 @@ func TestClaudeCodeSession(t *testing.T) {
 	w.checkSession(t, script, out)
 }
 
-// TestGeminiCLISession has the Gemini CLI work through a session that changes providers.
+// TestGeminiCLISession: the Gemini CLI works through a session that changes providers.
 func TestGeminiCLISession(t *testing.T) {
 	cli := installed(t, "@google/gemini-cli/bundle/gemini.js")
 	w := newWorld(t)
 	w.file(t, ".gemini/settings.json", geminiSettings)
 	script := w.script()
-	script.LargeBehind(fullBefore - 1) // it counts, and makes room before it is too late
+	script.LargeBehind(fullBefore - 1) // it counts tokens and compacts before the context is full
 	var out string
 	for i, s := range stages {
 		script.Until(s.until)

@@ -1,6 +1,6 @@
-// Package bench measures the built binaries from outside: how long a start
-// takes, what an idle daemon costs. What a request costs is measured in
-// pkg/gateway and pkg/front, against a direct call and a bare ReverseProxy.
+// Package bench measures the built binaries from outside: the duration of a start and the
+// cost of an idle daemon. pkg/gateway and pkg/front measure the cost of a request,
+// compared with a direct call and a plain ReverseProxy.
 package bench
 
 import (
@@ -15,8 +15,7 @@ import (
 
 func TestMain(m *testing.M) { harness.Main(m) }
 
-// resident gives a process's resident memory in bytes, 0 where /proc does not
-// tell.
+// resident returns a process's resident memory in bytes, 0 if /proc does not have it.
 func resident(pid int) float64 {
 	data, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/statm")
 	if err != nil {
@@ -30,9 +29,10 @@ func resident(pid int) float64 {
 	return float64(pages * os.Getpagesize())
 }
 
-// BenchmarkColdStart: from exec to the first answer of /health, in an empty home.
+// BenchmarkColdStart measures the time from exec to the first response of /health, in an
+// empty home.
 func BenchmarkColdStart(b *testing.B) {
-	harness.Bin(b) // which builds them
+	harness.Bin(b) // builds the binaries
 	rss := 0.0
 	b.ResetTimer()
 	for range b.N {
@@ -45,7 +45,7 @@ func BenchmarkColdStart(b *testing.B) {
 	b.ReportMetric(rss/float64(b.N)/(1<<20), "idle-MiB")
 }
 
-// BenchmarkCommand: `hostless list` against a running daemon, from exec to exit.
+// BenchmarkCommand measures `hostless list` with a running daemon, from exec to exit.
 func BenchmarkCommand(b *testing.B) {
 	d := harness.Start(b)
 	d.Must("list")
@@ -55,8 +55,8 @@ func BenchmarkCommand(b *testing.B) {
 	}
 }
 
-// BenchmarkHealth: one request on a connection that is kept alive, the floor of
-// what anything on the port can cost.
+// BenchmarkHealth measures a request on a kept-alive connection, which is the minimum
+// cost of any request.
 func BenchmarkHealth(b *testing.B) {
 	d := harness.Start(b)
 	client := &http.Client{}

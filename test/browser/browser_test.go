@@ -1,6 +1,6 @@
-// Package browser sees both planes through a real browser: what each origin
-// keeps to itself, who may call the gateway, the pages in place of an app, and
-// that streams, downloads and sockets pass.
+// Package browser tests both planes with a real browser: the isolation of origins, who
+// may call the gateway, the pages shown instead of an app, and that streams, downloads
+// and sockets work.
 package browser
 
 import (
@@ -17,7 +17,7 @@ import (
 	"github.com/hostless/hostless/test/harness"
 )
 
-// TestMain is also the app of a `hostless run` (see lateApp).
+// TestMain also runs the app of a `hostless run` (see lateApp).
 func TestMain(m *testing.M) {
 	if fifo := os.Getenv("APP_WAITS_FOR"); fifo != "" {
 		lateApp(fifo)
@@ -25,7 +25,7 @@ func TestMain(m *testing.M) {
 	harness.Main(m)
 }
 
-// lateApp says what it does, and listens once the named pipe is opened.
+// lateApp prints its progress, and listens once the named pipe is opened.
 func lateApp(fifo string) {
 	fmt.Println("compiling 1 of 2")
 	fmt.Println("compiling 2 of 2")
@@ -40,7 +40,7 @@ func lateApp(fifo string) {
 	os.Exit(1)
 }
 
-// app serves a handler under NAME.localhost and gives its origin.
+// app serves a handler under NAME.localhost and returns its origin.
 func app(t *testing.T, d *harness.Daemon, name string, h http.HandlerFunc) string {
 	t.Helper()
 	srv := httptest.NewServer(h)
@@ -49,7 +49,7 @@ func app(t *testing.T, d *harness.Daemon, name string, h http.HandlerFunc) strin
 	return "http://" + name + ".localhost:" + d.Port
 }
 
-// html serves one page.
+// html returns a handler that serves one page.
 func html(body string) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")
@@ -57,7 +57,7 @@ func html(body string) http.HandlerFunc {
 	}
 }
 
-// run starts `hostless run` and ends it with the test.
+// run starts `hostless run` and stops it at the end of the test.
 func run(t *testing.T, d *harness.Daemon, env []string, args ...string) *exec.Cmd {
 	t.Helper()
 	cmd := exec.Command(filepath.Join(harness.Bin(t), "hostless"), append([]string{"run"}, args...)...)

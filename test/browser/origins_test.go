@@ -12,7 +12,7 @@ import (
 	"github.com/hostless/hostless/test/harness"
 )
 
-// keep puts something into everything that an origin may keep.
+// keep stores a value in every kind of storage that an origin has.
 const keep = `(async () => {
 	localStorage.setItem("kept", "1");
 	sessionStorage.setItem("kept", "1");
@@ -30,7 +30,7 @@ const keep = `(async () => {
 	return "kept";
 })()`
 
-// kept tells what an origin finds of it.
+// kept returns what an origin finds in its storage.
 const kept = `(async () => JSON.stringify({
 	local: localStorage.getItem("kept"), cookie: document.cookie,
 	databases: (await indexedDB.databases()).map((d) => d.name), caches: await caches.keys(),
@@ -47,7 +47,7 @@ type found struct {
 	Answer    string
 }
 
-// keeper is an app that sets cookies of its own and a worker that answers for it.
+// keeper is an app that sets its own cookies and a service worker that responds for it.
 func keeper(name string) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
@@ -65,8 +65,8 @@ addEventListener("fetch", (e) => { if (new URL(e.request.url).pathname === "/who
 	}
 }
 
-// TestOriginsKeepToThemselves fills the storage of one app and looks for it from
-// another, and from bare localhost on the same port.
+// TestOriginsKeepToThemselves fills the storage of one app and looks for it from another
+// app, and from localhost itself on the same port.
 func TestOriginsKeepToThemselves(t *testing.T) {
 	d := harness.Start(t)
 	a, b := app(t, d, "a", keeper("a")), app(t, d, "b", keeper("b"))
@@ -84,25 +84,26 @@ func TestOriginsKeepToThemselves(t *testing.T) {
 		return f
 	}
 	if f := look(); f.Local == nil || !strings.Contains(f.Cookie, "kept=1") || len(f.Databases) != 1 || len(f.Caches) != 1 || f.Workers != 1 || f.Answer != "worker of a" {
-		t.Fatalf("a does not find its own things: %+v", f)
+		t.Fatalf("a does not find its own data: %+v", f)
 	}
 	tab.Go(b)
-	// A cookie for all of localhost, which a browser would drop, has become b's own.
+	// The proxy has turned a cookie for all of localhost, which a browser would reject,
+	// into b's own cookie.
 	if f := look(); f.Local != nil || f.Cookie != "served_by=b; served_wide=b" || len(f.Databases) != 0 || len(f.Caches) != 0 || f.Workers != 0 || f.Answer != `server of b, sent "served_by=b; served_wide=b"` {
-		t.Errorf("b finds what is not its own: %+v", f)
+		t.Errorf("b finds data of another app: %+v", f)
 	}
 	tab.Go(d.URL + "/health")
 	if got := tab.Eval(`document.cookie + (localStorage.getItem("kept") ?? "")`); got != "" {
-		t.Errorf("bare localhost finds what apps keep: %s", got)
+		t.Errorf("localhost finds data of apps: %s", got)
 	}
 	tab.Go(a)
 	if f := look(); f.Local == nil || f.Answer != "worker of a" || strings.Contains(f.Cookie, "b") && strings.Contains(f.Cookie, "served_by=b") {
-		t.Errorf("a lost its things, or has b's: %+v", f)
+		t.Errorf("a lost its data, or has b's: %+v", f)
 	}
 }
 
-// ask calls the gateway as an app's page does: a preflighted request, and tells
-// what the page may read of the answer.
+// ask calls the gateway as an app's page does, with a preflighted request, and returns
+// what the page may read of the response.
 func ask(api, token string, extra string) string {
 	return fmt.Sprintf(`(async () => {
 	try {
@@ -114,8 +115,8 @@ func ask(api, token string, extra string) string {
 })()`, api+"/v1/chat/completions", token, extra)
 }
 
-// TestTokenOfAnOrigin uses one app's token from its own page, from another
-// app's, and from a page elsewhere.
+// TestTokenOfAnOrigin uses one app's token from its own page, from another app's page,
+// and from a page on another origin.
 func TestTokenOfAnOrigin(t *testing.T) {
 	d := harness.Start(t)
 	a, b := app(t, d, "a", html("a")), app(t, d, "b", html("b"))
@@ -133,8 +134,8 @@ func TestTokenOfAnOrigin(t *testing.T) {
 		{"its own page, streamed", a, token, ", stream: true", "200 data: "},
 		{"another app's page", b, token, "", "403 "},
 		{"bare localhost", d.URL + "/health", token, "", "403 "},
-		{"a page elsewhere", outside, token, "", "failed: TypeError"},
-		{"a page elsewhere with anyone's token", outside, anyones, "", "failed: TypeError"},
+		{"a page on another origin", outside, token, "", "failed: TypeError"},
+		{"a page on another origin with an unbound token", outside, anyones, "", "failed: TypeError"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			tab.Go(c.page)
@@ -155,17 +156,17 @@ func TestTokenOfAnOrigin(t *testing.T) {
 		})
 	}
 
-	// What needs no preflight must be unreadable elsewhere, too.
+	// A request without a preflight must be unreadable on another origin, too.
 	tab.Go(outside)
 	for _, path := range []string{"/health", "/api/tags", "/v1/models"} {
 		if got := tab.Eval(fmt.Sprintf(`fetch(%q).then((a) => "read: " + a.status, (e) => "failed: " + e)`, d.URL+path)); !strings.HasPrefix(got, "failed") {
-			t.Errorf("a page elsewhere reads %s: %s", path, got)
+			t.Errorf("a page on another origin reads %s: %s", path, got)
 		}
 	}
-	// An origin that the person allows may read, and its token works.
+	// A page of an origin that the user allows may read, and its token works.
 	d.Must("origins", "add", outside)
 	if got := tab.Eval(ask(d.URL, anyones, "")); !strings.HasPrefix(got, "200 ") {
-		t.Errorf("an allowed origin with anyone's token: %.300s", got)
+		t.Errorf("an allowed origin with an unbound token: %.300s", got)
 	}
 	if got := tab.Eval(ask(d.URL, token, "")); !strings.HasPrefix(got, "403 ") {
 		t.Errorf("an allowed origin with the token of a: %.300s", got)

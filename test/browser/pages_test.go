@@ -12,7 +12,7 @@ import (
 	"github.com/hostless/hostless/test/harness"
 )
 
-// closedPort is one on which nothing listens.
+// closedPort returns a port on which nothing listens.
 func closedPort(t *testing.T) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -24,7 +24,7 @@ func closedPort(t *testing.T) string {
 	return port
 }
 
-// looks are the windows that each page must fit into.
+// looks lists the window sizes and color schemes in which each page is checked.
 var looks = []struct {
 	name          string
 	width, height int
@@ -36,8 +36,8 @@ var looks = []struct {
 	{"narrow-dark", 360, 740, "dark"},
 }
 
-// legible fails for text whose contrast with what lies below it is under 4.5
-// (WCAG 2.2, 1.4.3), and for a page that is wider than the window.
+// legible fails for text with a contrast below 4.5 to its background (WCAG 2.2, 1.4.3),
+// and for a page that is wider than the window.
 const legible = `(() => {
 	const parse = (c) => { const m = c.match(/[\d.]+/g).map(Number); return m.length < 4 ? [...m, 1] : m; };
 	const lum = ([r, g, b]) => { const f = (v) => (v /= 255) <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4; return 0.2126 * f(r) + 0.7152 * f(g) + 0.0722 * f(b); };
@@ -53,7 +53,7 @@ const legible = `(() => {
 	return bad.join("; ");
 })()`
 
-// shoot keeps a screenshot where HOSTLESS_TEST_SCREENSHOTS names a directory.
+// shoot stores a screenshot if HOSTLESS_TEST_SCREENSHOTS names a directory.
 func shoot(t *testing.T, tab *chromium.Page, name string) {
 	t.Helper()
 	for _, look := range looks {
@@ -70,8 +70,8 @@ func shoot(t *testing.T, tab *chromium.Page, name string) {
 	}
 }
 
-// TestErrorPages opens each page that stands in an app's place, holds it against
-// what it must say, and looks at it in light and dark, wide and narrow.
+// TestErrorPages opens each error page and checks its text and its appearance in light
+// and dark, wide and narrow.
 func TestErrorPages(t *testing.T) {
 	d := harness.Start(t)
 	app(t, d, "shop", html("shop"))
@@ -103,8 +103,8 @@ func TestErrorPages(t *testing.T) {
 	tab.Wait(`location.hostname === "api.shop.localhost"`)
 }
 
-// TestStartingPageBecomesTheApp opens an app that does not listen yet, and waits
-// on the page until it does; the daemon's restart in between changes nothing.
+// TestStartingPageBecomesTheApp opens an app that is not listening yet and waits on the
+// page until it is. A restart of the daemon in between changes nothing.
 func TestStartingPageBecomesTheApp(t *testing.T) {
 	for _, restart := range []bool{false, true} {
 		t.Run(map[bool]string{false: "", true: "over a restart"}[restart], func(t *testing.T) {
@@ -140,7 +140,7 @@ func TestStartingPageBecomesTheApp(t *testing.T) {
 	}
 }
 
-// TestEndedPage shows how an app's last run ended.
+// TestEndedPage: the page shows how an app's last run ended.
 func TestEndedPage(t *testing.T) {
 	d := harness.Start(t)
 	tab := chromium.Start(t, chromium.Options{}).Tab()

@@ -19,8 +19,8 @@ import (
 	"github.com/hostless/hostless/test/harness"
 )
 
-// TestStream reads server-sent events through NAME.localhost: the second is sent
-// only when the page has seen the first.
+// TestStream reads server-sent events through NAME.localhost. The second event is sent
+// only after the page has received the first.
 func TestStream(t *testing.T) {
 	d := harness.Start(t)
 	seen := make(chan struct{}, 10)
@@ -80,7 +80,7 @@ func TestDownload(t *testing.T) {
 	}
 }
 
-// sockets is an app whose page speaks over a WebSocket to it.
+// sockets is an app whose page opens a WebSocket to it.
 func sockets(w http.ResponseWriter, r *http.Request) {
 	if r.URL.Path != "/socket" {
 		html(r.Host+" "+r.Header.Get("X-Forwarded-Proto"))(w, r)
@@ -106,8 +106,8 @@ func sockets(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// speak opens a WebSocket of the page's own host and has text and binary of many
-// sizes echoed. Its value is the subprotocol and how the socket closed.
+// speak opens a WebSocket to the page's own host, which echoes text and binary messages
+// of many sizes. Its value is the subprotocol and how the socket was closed.
 const speak = `new Promise((done, failed) => {
 	const ws = new WebSocket(location.origin.replace("http", "ws") + "/socket", ["echo.v1", "echo.v2"]);
 	ws.binaryType = "arraybuffer";
@@ -126,8 +126,7 @@ const speak = `new Promise((done, failed) => {
 	ws.onclose = (e) => done(ws.protocol + " " + e.code + " " + e.reason + " " + e.wasClean);
 })`
 
-// spoken opens the app and runs speak; it tells the status with which the
-// socket's handshake was answered.
+// spoken opens the app, runs speak, and returns the status of the WebSocket handshake.
 func spoken(t *testing.T, tab *chromium.Page, url string) int {
 	t.Helper()
 	tab.Go(url)
@@ -143,12 +142,12 @@ func spoken(t *testing.T, tab *chromium.Page, url string) int {
 			t.Fatal(err)
 		}
 	case <-time.After(10 * time.Second):
-		t.Fatal("the browser tells nothing of the handshake")
+		t.Fatal("the browser reported no handshake")
 	}
 	return answer.Response.Status
 }
 
-// TestSocket speaks WebSocket through http://NAME.localhost.
+// TestSocket uses a WebSocket through http://NAME.localhost.
 func TestSocket(t *testing.T) {
 	d := harness.Start(t)
 	if status := spoken(t, chromium.Start(t, chromium.Options{}).Tab(), app(t, d, "ws", sockets)); status != http.StatusSwitchingProtocols {
@@ -156,8 +155,8 @@ func TestSocket(t *testing.T) {
 	}
 }
 
-// trust has a home's NSS database trust the daemon's authority, as a person
-// does it. PATH holds certutil alone, so that no store of the system changes.
+// trust adds the daemon's authority to a home's NSS database, as a user would. PATH
+// contains only certutil, so that no store of the system is changed.
 func trust(t *testing.T, d *harness.Daemon, home string) {
 	t.Helper()
 	certutil := harness.Need(t, "certutil")
@@ -181,8 +180,8 @@ func trust(t *testing.T, d *harness.Daemon, home string) {
 	}
 }
 
-// TestSecure opens an app at https://NAME.localhost with a trusted certificate,
-// over HTTP/2, and speaks WebSocket there; plain HTTP is served beside it.
+// TestSecure opens an app at https://NAME.localhost with a trusted certificate, over
+// HTTP/2, and uses a WebSocket there. Plain http still works.
 func TestSecure(t *testing.T) {
 	d := harness.Start(t, "--tls")
 	plain := app(t, d, "ws", sockets)
@@ -202,8 +201,8 @@ func TestSecure(t *testing.T) {
 	if got := tab.Eval(`performance.getEntriesByType("navigation")[0].nextHopProtocol`); got != "h2" {
 		t.Errorf("the page came over %s, want h2", got)
 	}
-	// Over HTTP/2 Chromium asks by extended CONNECT (RFC 8441), which is answered
-	// with 200; a 101 would be a connection of HTTP/1.1 beside it.
+	// Over HTTP/2 Chromium uses extended CONNECT (RFC 8441), for which the status is 200.
+	// A 101 would mean a separate HTTP/1.1 connection.
 	if status := spoken(t, tab, secure); status != http.StatusOK {
 		t.Errorf("the socket over https: status %d, want that of HTTP/2", status)
 	}
@@ -215,7 +214,7 @@ func TestSecure(t *testing.T) {
 	d.Must("alias", "gone", closedPort(t))
 	tab.Go("https://gone.localhost:" + d.Port + "/")
 	tab.WaitText("502")
-	// No certificate vouches for a name that is not served.
+	// There is no certificate for a name that is not served.
 	tab.Call("Page.navigate", map[string]any{"url": "https://no-such-app.localhost:" + d.Port + "/"}, &refused)
 	if !strings.HasPrefix(refused.ErrorText, "net::ERR_SSL_") {
 		t.Errorf("a name that is not served: %q", refused.ErrorText)

@@ -33,8 +33,8 @@ func refused(t *testing.T, resp *http.Response, body, code, command string) {
 	}
 }
 
-// TestBudget: 32 callers against a budget that is nearly spent; what was used before it
-// was set counts; raised, it lets them on; restarts change nothing.
+// TestBudget: 32 concurrent clients with a budget that is nearly spent. Usage before the
+// budget was set counts; after it is raised, requests pass; restarts change nothing.
 func TestBudget(t *testing.T) {
 	w := newWorld(t)
 	if resp, body := w.chat(900); resp.StatusCode != 200 { // $0.0091
@@ -109,7 +109,7 @@ func TestBudget(t *testing.T) {
 	}
 }
 
-// TestDialects: a spent budget is told in the dialect of the caller.
+// TestDialects: a spent budget is reported in the client's dialect.
 func TestDialects(t *testing.T) {
 	w := newWorld(t)
 	w.Must("budget", "set", "0requests/week")
@@ -124,7 +124,7 @@ func TestDialects(t *testing.T) {
 		resp, body := w.post(c.path, c.body)
 		status := 402
 		if c.path == "/v1/responses" {
-			status = 400 // which Codex does not repeat
+			status = 400 // a status that Codex does not retry
 		}
 		if resp.StatusCode != status || !strings.Contains(body, c.want) || !strings.Contains(body, "hostless budget raise b1") || resp.Header.Get("X-Should-Retry") != "false" {
 			t.Errorf("%s: %d %s", c.path, resp.StatusCode, body)
@@ -135,7 +135,7 @@ func TestDialects(t *testing.T) {
 	}
 }
 
-// TestCommands: what is typed wrong is named, in words and in exit codes.
+// TestCommands: mistakes in arguments are named in the error, with the right exit code.
 func TestCommands(t *testing.T) {
 	w := newWorld(t)
 	for line, want := range map[string]string{
@@ -191,7 +191,7 @@ func read(t *testing.T, c *websocket.Conn) string {
 	return string(data)
 }
 
-// TestRealtime: each response of a session is held against the budgets.
+// TestRealtime: each response in a session is checked against the budgets.
 func TestRealtime(t *testing.T) {
 	w := newWorld(t)
 	w.Must("budget", "set", "250tokens/day")
@@ -218,8 +218,9 @@ func TestRealtime(t *testing.T) {
 	}
 }
 
-// TestKill: it ends a stream and a session at once, with the reason; nothing goes up until
-// it is taken back, a restart included; a program below a run can neither.
+// TestKill: `hostless kill` ends a stream and a session at once, with the reason. Nothing
+// is sent to providers until `hostless unkill`, even after a restart. A program below a
+// run can use neither command.
 func TestKill(t *testing.T) {
 	w := newWorld(t)
 	req, _ := http.NewRequest("POST", w.URL+"/v1/chat/completions", strings.NewReader(`{"model":"gpt-x","stream":true,"messages":[]}`))
@@ -277,7 +278,7 @@ func TestKill(t *testing.T) {
 	w.start(w.Home)
 	check()
 	if resp, err := http.Get(w.URL + "/api/tags"); err != nil || resp.StatusCode != 200 || w.up.asked.Load() != before {
-		t.Errorf("Ollama's list: %v, the provider saw %d", err, w.up.asked.Load()-before)
+		t.Errorf("Ollama's list: %v, the provider got %d", err, w.up.asked.Load()-before)
 	}
 	if out := w.Must("status"); !strings.Contains(out, "hostless unkill") {
 		t.Error(out)
@@ -289,12 +290,12 @@ func TestKill(t *testing.T) {
 	trail := w.Must("audit", "--json")
 	for _, want := range []string{`"action":"POST /kill"`, `"action":"POST /unkill"`, `"action":"PUT /budgets"`, `"result":"permission_error"`, `"run":"agent"`} {
 		if !strings.Contains(trail, want) {
-			t.Errorf("the audit has no %s", want)
+			t.Errorf("the audit log has no %s", want)
 		}
 	}
 }
 
-// TestCrash: whatever is killed in between, the budgets agree with spend and the log.
+// TestCrash: wherever the daemon is killed, the budgets agree with spend and the log.
 func TestCrash(t *testing.T) {
 	w := newWorld(t)
 	w.Must("budget", "set", "1000/month")
@@ -323,7 +324,7 @@ func TestCrash(t *testing.T) {
 				}
 			})
 		}
-		time.Sleep(150 * time.Millisecond) // traffic; nothing is decided by how much
+		time.Sleep(150 * time.Millisecond) // some traffic; the result does not depend on how much
 		switch round % 3 {
 		case 0:
 			w.Kill()
@@ -351,8 +352,8 @@ func TestCrash(t *testing.T) {
 	}
 }
 
-// TestHandover: over a restart without interruption a predecessor's requests count, what
-// they hold is held, and the switch reaches them.
+// TestHandover: during a restart without interruption, a predecessor's requests count,
+// their reservations are kept, and `hostless kill` reaches them.
 func TestHandover(t *testing.T) {
 	w := newWorld(t)
 	t.Cleanup(func() { w.CLI("stop") })
@@ -405,8 +406,8 @@ func TestHandover(t *testing.T) {
 	await("ended", is("3", "0"))
 }
 
-// TestFallback: an alias goes on to the next target where a budget of the first one's
-// provider is spent, and is refused where that of all is.
+// TestFallback: if a budget for the first target's provider is spent, an alias uses the
+// next target; if a budget for all is spent, the request is refused.
 func TestFallback(t *testing.T) {
 	w := newWorld(t)
 	if status := w.control("PUT", "/models/aliases/fast", map[string]any{"targets": []string{"openai/gpt-x", "groq/gpt-y"}}, nil); status != 200 {

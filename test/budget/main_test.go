@@ -1,5 +1,5 @@
-// Package budget drives budgets and the switch for all AI traffic with the real
-// binaries: over the TCP port, the control socket and the command line.
+// Package budget tests budgets and `hostless kill` with the real binaries: over the TCP
+// port, the control socket and the command line.
 package budget
 
 import (
@@ -24,15 +24,15 @@ import (
 
 func TestMain(m *testing.M) { harness.Main(m) }
 
-// upstream is a provider that answers with the usage that it is asked for: a prompt of
-// 100 tokens and as many tokens as max_tokens allows.
+// upstream is a provider that reports usage according to the request: a prompt of 100
+// tokens and as many output tokens as max_tokens allows.
 type upstream struct {
 	*httptest.Server
-	asked atomic.Int64 // requests and messages that it saw
-	fail  atomic.Bool  // answer 500
+	asked atomic.Int64 // requests and messages received
+	fail  atomic.Bool  // respond with 500
 
 	mu   sync.Mutex
-	hold chan struct{} // nil answers at once
+	hold chan struct{} // responses wait for it; nil means they do not wait
 }
 
 func newUpstream(t *testing.T) *upstream {
@@ -141,7 +141,7 @@ func (w *world) start(home string) {
 	w.Daemon = harness.StartIn(w.t, home, "--token-persistence", "file")
 }
 
-// post sends a request and gives the answer, its body read.
+// post sends a request and returns the response and its body.
 func (w *world) post(path, body string) (*http.Response, string) {
 	w.t.Helper()
 	req, _ := http.NewRequest("POST", w.URL+path, strings.NewReader(body))
@@ -157,13 +157,13 @@ func (w *world) post(path, body string) (*http.Response, string) {
 	return resp, string(data)
 }
 
-// chat asks for so many tokens of output.
+// chat requests the given number of output tokens.
 func (w *world) chat(output int) (*http.Response, string) {
 	w.t.Helper()
 	return w.post("/v1/chat/completions", fmt.Sprintf(`{"model":"gpt-x","max_tokens":%d,"messages":[{"role":"user","content":"hello"}]}`, output))
 }
 
-// budget is an entry of GET /budgets as the contract has it.
+// budget is an entry of GET /budgets in the documented form.
 type budget struct {
 	ID       string          `json:"id"`
 	Scope    map[string]any  `json:"scope"`
@@ -175,7 +175,7 @@ type budget struct {
 	ResetsAt time.Time       `json:"resets_at"`
 }
 
-// control asks over the control socket and reads the answer into out.
+// control sends a request to the control socket and decodes the response into out.
 func (w *world) control(method, path string, body, out any) int {
 	w.t.Helper()
 	data, _ := json.Marshal(body)
@@ -203,7 +203,7 @@ func (w *world) budgets() []budget {
 	return l.Budgets
 }
 
-// spent is what GET /spend has for this month.
+// spent returns the content of GET /spend for this month.
 func (w *world) spent() (cost string, tokens, requests int64) {
 	w.t.Helper()
 	var s struct {
@@ -220,7 +220,7 @@ func (w *world) spent() (cost string, tokens, requests int64) {
 	return s.Total.Cost, s.Total.Tokens.Input + s.Total.Tokens.Output, s.Total.Requests
 }
 
-// rows are the newest rows of the request log.
+// rows returns the newest rows of the request log.
 func (w *world) rows(n int) (rows []map[string]any) {
 	w.t.Helper()
 	var l struct {

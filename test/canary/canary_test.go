@@ -1,5 +1,5 @@
-// Package canary sends secrets that occur in no other text through the
-// real binaries and looks for them everywhere but where they belong.
+// Package canary sends unique secrets through the real binaries and looks for them
+// everywhere except where they belong.
 package canary
 
 import (
@@ -26,8 +26,8 @@ import (
 
 func TestMain(m *testing.M) { harness.Main(m) }
 
-// upstream is a provider that keeps what it was sent and tells its key to
-// everybody: in bodies, headers, errors and streams.
+// upstream is a provider that stores what it receives and reveals its key everywhere: in
+// bodies, headers, errors and streams.
 type upstream struct {
 	*httptest.Server
 	name, key string
@@ -81,14 +81,14 @@ func (u *upstream) got() string {
 	return u.seen.String()
 }
 
-// hunt collects text by where it was found and looks for secrets in it.
+// hunt collects texts by where they were found and searches them for secrets.
 type hunt struct {
 	t       *testing.T
-	secrets map[string]string // what it is: its text
+	secrets map[string]string // description → secret
 }
 
-// look fails the test for each secret, plain or in a common coding, in text.
-// Those in except are passed over.
+// look fails the test for each secret that text contains, plain or in a common encoding,
+// except those in except.
 func (h *hunt) look(where, text string, except ...string) {
 	h.t.Helper()
 	for what, secret := range h.secrets {
@@ -101,15 +101,15 @@ func (h *hunt) look(where, text string, except ...string) {
 		}
 		for _, form := range []string{secret, base64.StdEncoding.EncodeToString([]byte(secret)), url.QueryEscape(secret)} {
 			if i := strings.Index(text, form); i >= 0 {
-				h.t.Errorf("%s holds %s: …%s…", where, what, strings.ReplaceAll(text[max(0, i-60):min(len(text), i+len(form)+20)], form, "<"+what+">"))
+				h.t.Errorf("%s contains %s: …%s…", where, what, strings.ReplaceAll(text[max(0, i-60):min(len(text), i+len(form)+20)], form, "<"+what+">"))
 				break
 			}
 		}
 	}
 }
 
-// TestNoSecretLeaves is the whole journey: every way in, good and bad, and then
-// a look at all that came out.
+// TestNoSecretLeaves uses every interface, correctly and incorrectly, and then searches
+// everything that came out.
 func TestNoSecretLeaves(t *testing.T) {
 	h := &hunt{t: t, secrets: map[string]string{
 		"key of openai": "sk-canary-openai-" + strings.Repeat("a1B2", 8),
@@ -122,7 +122,7 @@ func TestNoSecretLeaves(t *testing.T) {
 	groq := newUpstream(t, "groq", h.secrets["key of groq"])
 	mine := newUpstream(t, "mine", h.secrets["key of mine"])
 
-	// Keys go in by standard input; what comes back tells none.
+	// Keys are passed on standard input; no output may contain one.
 	cli := func(stdin string, args ...string) harness.Result {
 		t.Helper()
 		r := d.CLIWith(stdin, args...)
@@ -160,8 +160,8 @@ func TestNoSecretLeaves(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	// Requests of every outcome. None of the answers may hold a secret.
-	var last string // the last answer, headers and body
+	// Requests with every outcome. No response may contain a secret.
+	var last string // the last response, headers and body
 	ask := func(name, method, path, body string, header ...string) int {
 		t.Helper()
 		last = ""
@@ -179,7 +179,7 @@ func TestNoSecretLeaves(t *testing.T) {
 			return 0
 		}
 		defer resp.Body.Close()
-		data, _ := io.ReadAll(resp.Body) // a stream that breaks off is among them
+		data, _ := io.ReadAll(resp.Body) // an error is expected for a stream that breaks off
 		var head bytes.Buffer
 		resp.Header.Write(&head)
 		last = head.String() + string(data)
@@ -203,18 +203,18 @@ func TestNoSecretLeaves(t *testing.T) {
 		ask(model+" messages", "POST", "/v1/messages", chat(model, "deny", `,"max_tokens":5`), "x-api-key", all, "anthropic-version", "2023-06-01")
 	}
 	if got := ask("a plain chat", "POST", "/v1/chat/completions", chat("gpt-4o", "hello"), bearer(all)...); got != 200 {
-		t.Fatalf("a plain chat answered %d: the test would show nothing", got)
+		t.Fatalf("a plain chat answered %d: the test would prove nothing", got)
 	}
 	if got := ask("a refusal", "POST", "/v1/chat/completions", chat("gpt-4o", "deny"), bearer(all)...); got != 401 || !strings.Contains(last, "[redacted]") || !strings.Contains(last, "req-openai") {
-		t.Errorf("a provider's own error came as %d %s, want it whole but for the key", got, last)
+		t.Errorf("a provider's own error came as %d %s, want it complete except for the key", got, last)
 	}
 	if got := ask("a redirect", "POST", "/v1/chat/completions", chat("gpt-4o", "elsewhere"), bearer(all)...); got != 307 || strings.Contains(openai.got(), "/redirected") {
-		t.Errorf("a redirect came as %d, want it handed on and not followed", got)
+		t.Errorf("a redirect came as %d, want it passed on and not followed", got)
 	}
 	ask("token in the query", "POST", "/v1/chat/completions?key="+all, chat("gpt-4o", "hello"))
 	ask("gemini with ?key=", "POST", "/v1beta/models/gemini-2.5-pro:generateContent?key="+all, `{"contents":[]}`)
 	ask("x-goog-api-key", "GET", "/v1beta/models", "", "x-goog-api-key", all)
-	ask("a real key for a token", "POST", "/v1/chat/completions", chat("gpt-4o", "hello"), bearer(openai.key)...)
+	ask("a real key instead of a token", "POST", "/v1/chat/completions", chat("gpt-4o", "hello"), bearer(openai.key)...)
 	ask("unknown token", "POST", "/v1/chat/completions", chat("gpt-4o", "hello"), bearer(all+"0")...)
 	ask("revoked token", "POST", "/v1/chat/completions", chat("gpt-4o", "hello"), bearer(gone)...)
 	ask("wrong origin", "POST", "/v1/chat/completions", chat("gpt-4o", "hello"), "Authorization", "Bearer "+narrow, "Origin", "https://other.example")
@@ -230,9 +230,9 @@ func TestNoSecretLeaves(t *testing.T) {
 	}
 	groq.CloseClientConnections()
 	groq.Close()
-	ask("an upstream that is gone", "POST", "/v1/chat/completions", chat("groq/x", "hello"), bearer(all)...)
+	ask("an upstream that is down", "POST", "/v1/chat/completions", chat("groq/x", "hello"), bearer(all)...)
 
-	// The control socket, asked badly.
+	// The control socket, with invalid requests.
 	for _, r := range []struct{ method, path, body string }{
 		{"PUT", "/keys/x", `{"key":"` + openai.key}, {"PUT", "/keys/x", `{"key":["` + openai.key + `"]}`},
 		{"PUT", "/keys/" + openai.key, `{}`}, {"PUT", "/keys/x", `{"key":"` + openai.key + `\u0001"}`},
@@ -260,11 +260,11 @@ func TestNoSecretLeaves(t *testing.T) {
 	raw(t, h, d, "GET /v1/models HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer "+all+"\r\nBad Header\r\n\r\n")
 	raw(t, h, d, "GET /"+openai.key+" HTTP/9.9\r\n\r\n")
 
-	// Upstreams got their own key, no other, and no token.
+	// Each upstream got its own key, no other key, and no token.
 	for _, u := range []*upstream{openai, groq, mine} {
 		got := u.got()
 		if !strings.Contains(got, u.key) {
-			t.Errorf("%s never got its key: the test shows nothing of it", u.name)
+			t.Errorf("%s never got its key: the test proves nothing about it", u.name)
 		}
 		h.look("what "+u.name+" was sent", got, "key of "+u.name)
 	}
@@ -275,7 +275,7 @@ func TestNoSecretLeaves(t *testing.T) {
 	files(t, h, home)
 }
 
-// raw sends bytes as they are and looks at what comes back.
+// raw sends bytes as they are and searches the response.
 func raw(t *testing.T, h *hunt, d *harness.Daemon, text string) {
 	t.Helper()
 	conn, err := net.Dial("tcp", "127.0.0.1:"+d.Port)
@@ -289,7 +289,7 @@ func raw(t *testing.T, h *hunt, d *harness.Daemon, text string) {
 	h.look("answer to a malformed request", string(data))
 }
 
-// proc looks at what the system tells of the process, where it does.
+// proc searches what the system shows of the process, if it does.
 func proc(h *hunt, pid int) {
 	for _, name := range []string{"cmdline", "environ"} {
 		if data, err := os.ReadFile(fmt.Sprintf("/proc/%d/%s", pid, name)); err == nil {
@@ -298,7 +298,7 @@ func proc(h *hunt, pid int) {
 	}
 }
 
-// files looks through the home: keys.env alone holds keys, nothing a token.
+// files searches the home: only keys.env contains keys, and nothing contains a token.
 func files(t *testing.T, h *hunt, home string) {
 	t.Helper()
 	keysSeen := false
@@ -322,6 +322,6 @@ func files(t *testing.T, h *hunt, home string) {
 		t.Fatal(err)
 	}
 	if !keysSeen {
-		t.Error("keys.env does not hold the keys: the test shows nothing")
+		t.Error("keys.env does not contain the keys: the test proves nothing")
 	}
 }

@@ -1,6 +1,5 @@
-// Package chromium drives a headless Chromium for tests: a fresh profile and
-// home for each, spoken to over a pipe in the DevTools protocol, with no way to
-// any host but this one.
+// Package chromium controls a headless Chromium for tests over a pipe, with the DevTools
+// protocol. Each browser has a fresh profile and home, and can only reach this machine.
 package chromium
 
 import (
@@ -21,16 +20,16 @@ import (
 	"github.com/hostless/hostless/test/harness"
 )
 
-// callTimeout bounds each call, each navigation and each Wait.
+// callTimeout limits each call, each navigation and each Wait.
 const callTimeout = 60 * time.Second
 
-// Options are what a Browser may be given. The zero value is fine.
+// Options configures a Browser. The zero value is valid.
 type Options struct {
 	Home string   // HOME of the browser, with .pki/nssdb; a temporary one when empty
-	Args []string // further flags
+	Args []string // additional flags
 }
 
-// Browser is a running Chromium. It ends with its test.
+// Browser is a running Chromium. It is stopped at the end of its test.
 type Browser struct {
 	Home string
 
@@ -83,8 +82,8 @@ func (b *lockedBuffer) String() string {
 	return b.text.String()
 }
 
-// Start runs Chromium. Where none is installed the test is skipped; in CI it
-// fails. A short run has no browser.
+// Start runs Chromium. If none is installed, the test is skipped; in CI it fails. It is
+// also skipped in short mode.
 func Start(t testing.TB, o Options) *Browser {
 	t.Helper()
 	if testing.Short() {
@@ -95,7 +94,7 @@ func Start(t testing.TB, o Options) *Browser {
 		o.Home = harness.Home(t)
 	}
 	b := &Browser{Home: o.Home, t: t, calls: map[int]chan reply{}, watch: map[*watcher]struct{}{}}
-	// The browser reads commands from its descriptor 3 and writes to 4.
+	// The browser reads commands from descriptor 3 and writes to descriptor 4.
 	theirIn, ourOut, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)
@@ -128,7 +127,7 @@ func Start(t testing.TB, o Options) *Browser {
 	return b
 }
 
-// stop ends the browser and all that it started.
+// stop kills the browser and its child processes.
 func (b *Browser) stop() {
 	b.send("", "Browser.close", nil)
 	ended := make(chan struct{})
@@ -147,7 +146,7 @@ func (b *Browser) stop() {
 	}
 }
 
-// read takes the browser's messages, each ended by a zero byte.
+// read reads the browser's messages, which are terminated by zero bytes.
 func (b *Browser) read(r io.ReadCloser) {
 	defer r.Close()
 	in := bufio.NewReaderSize(r, 1<<16)
@@ -171,7 +170,7 @@ func (b *Browser) read(r io.ReadCloser) {
 				if w.method == m.Method && w.session == m.SessionID {
 					select {
 					case w.events <- m.Params:
-					default: // nobody reads so many
+					default: // drop it: nobody reads so many
 					}
 				}
 			}
@@ -187,7 +186,7 @@ func (b *Browser) read(r io.ReadCloser) {
 	b.calls = map[int]chan reply{}
 }
 
-// send writes a command and gives where its answer comes.
+// send writes a command and returns the channel for its response.
 func (b *Browser) send(session, method string, params any) <-chan reply {
 	c := make(chan reply, 1)
 	b.mu.Lock()
@@ -239,7 +238,7 @@ func (b *Browser) call(session, method string, params, result any) {
 	}
 }
 
-// events collects those of one method from now on.
+// events returns a channel with all following events of one method.
 func (b *Browser) events(session, method string) <-chan json.RawMessage {
 	w := &watcher{session, method, make(chan json.RawMessage, 1000)}
 	b.mu.Lock()
@@ -248,8 +247,8 @@ func (b *Browser) events(session, method string) <-chan json.RawMessage {
 	return w.events
 }
 
-// Downloads has files saved into dir; each receive tells the end state of one
-// ("completed" or "canceled").
+// Downloads makes the browser save files into dir. The channel receives the final state
+// of each download ("completed" or "canceled").
 func (b *Browser) Downloads(dir string) <-chan string {
 	b.t.Helper()
 	events, states := b.events("", "Browser.downloadProgress"), make(chan string, 100)

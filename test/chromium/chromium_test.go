@@ -10,7 +10,7 @@ import (
 	"github.com/hostless/hostless/test/chromium"
 )
 
-// TestPage drives each thing that other tests rely on.
+// TestPage tests everything that other tests rely on.
 func TestPage(t *testing.T) {
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "text/html")
@@ -34,9 +34,9 @@ func TestPage(t *testing.T) {
 		t.Errorf("screenshot: %v %v", shot.Bounds(), err)
 	}
 	if err := page.TryEval(`fetch("http://192.0.2.1/").then(() => "reached")`, nil); err == nil {
-		t.Error("the browser reaches the outside")
+		t.Error("the browser reaches other hosts")
 	}
 	if err := page.TryEval(`fetch("http://example.test/", {mode: "no-cors"}).then(() => "reached")`, nil); err == nil {
-		t.Error("the browser resolves names of the outside")
+		t.Error("the browser resolves names of other hosts")
 	}
 }

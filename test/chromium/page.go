@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// Page is one tab.
+// Page is a tab.
 type Page struct {
 	b       *Browser
 	session string
@@ -41,11 +41,12 @@ func (p *Page) Call(method string, params, result any) {
 	p.b.call(p.session, method, params, result)
 }
 
-// Events collects those of one method from now on; its domain must be enabled.
+// Events returns a channel with all following events of one method. Its domain must be
+// enabled.
 func (p *Page) Events(method string) <-chan json.RawMessage { return p.b.events(p.session, method) }
 
-// Go loads a URL and waits for its load event. It fails the test where nothing
-// could be loaded; an error page of a server is a page like another.
+// Go loads a URL and waits for the load event. It fails the test if nothing could be
+// loaded; a server's error page counts as loaded.
 func (p *Page) Go(url string) {
 	p.b.t.Helper()
 	loaded := p.Events("Page.loadEventFired")
@@ -61,8 +62,8 @@ func (p *Page) Go(url string) {
 	}
 }
 
-// TryEval evaluates an expression, a promise's value for a promise, into a
-// pointer (nil drops it).
+// TryEval evaluates an expression, and awaits it if it is a promise. It decodes the value
+// into a pointer; nil discards it.
 func (p *Page) TryEval(expression string, into any) error {
 	var r struct {
 		Result struct {
@@ -85,7 +86,7 @@ func (p *Page) TryEval(expression string, into any) error {
 	return nil
 }
 
-// Eval is TryEval that must succeed and gives a string.
+// Eval is TryEval that must succeed and returns a string.
 func (p *Page) Eval(expression string) string {
 	p.b.t.Helper()
 	var text string
@@ -95,12 +96,12 @@ func (p *Page) Eval(expression string) string {
 	return text
 }
 
-// Within evaluates an expression until it is true, across navigations, and
-// reports whether it became so in time.
+// Within evaluates an expression repeatedly until it is true, also across navigations. It
+// reports whether that happened in time.
 func (p *Page) Within(limit time.Duration, expression string) bool {
 	for end := time.Now().Add(limit); ; time.Sleep(25 * time.Millisecond) {
 		var ok bool
-		// A navigation ends the context that the expression runs in.
+		// A navigation destroys the context in which the expression runs.
 		if err := p.TryEval("!!("+expression+")", &ok); err == nil && ok {
 			return true
 		}
@@ -110,7 +111,7 @@ func (p *Page) Within(limit time.Duration, expression string) bool {
 	}
 }
 
-// Wait is Within for a minute, and must succeed.
+// Wait is Within for a minute and must succeed.
 func (p *Page) Wait(expression string) {
 	p.b.t.Helper()
 	if !p.Within(callTimeout, expression) {
@@ -118,19 +119,19 @@ func (p *Page) Wait(expression string) {
 	}
 }
 
-// WaitText waits until the page's text holds the words.
+// WaitText waits until the page's text contains the words.
 func (p *Page) WaitText(words string) {
 	p.b.t.Helper()
 	p.Wait(Reads(words))
 }
 
-// Reads is the expression that is true while the page's text holds the words.
+// Reads returns an expression that is true if the page's text contains the words.
 func Reads(words string) string {
 	quoted, _ := json.Marshal(words)
 	return "document.body?.innerText.includes(" + string(quoted) + ")"
 }
 
-// Text is what a person reads on the page, with its address before it.
+// Text returns the visible text of the page, preceded by its URL.
 func (p *Page) Text() string {
 	var text string
 	if err := p.TryEval(`location.href + "\n" + (document.body ? document.body.innerText : "")`, &text); err != nil {
@@ -139,14 +140,14 @@ func (p *Page) Text() string {
 	return strings.TrimSpace(text)
 }
 
-// Look sets the window's size and colour scheme: "light" or "dark".
+// Look sets the window's size and color scheme: "light" or "dark".
 func (p *Page) Look(width, height int, scheme string) {
 	p.b.t.Helper()
 	p.Call("Emulation.setDeviceMetricsOverride", map[string]any{"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600}, nil)
 	p.Call("Emulation.setEmulatedMedia", map[string]any{"features": []map[string]string{{"name": "prefers-color-scheme", "value": scheme}}}, nil)
 }
 
-// Screenshot is the window as a PNG.
+// Screenshot returns the window as a PNG.
 func (p *Page) Screenshot() []byte {
 	p.b.t.Helper()
 	var shot struct{ Data string }

@@ -1,5 +1,5 @@
-// Package cli runs the real client and the real daemon through testscript
-// archives: what each command prints, and the code it exits with.
+// Package cli runs the real client and daemon with testscript archives: the output of
+// each command and its exit code.
 package cli
 
 import (
@@ -43,8 +43,8 @@ func TestScripts(t *testing.T) {
 	})
 }
 
-// setup gives each script a home of its own, short enough for a socket, and
-// sees to it that no daemon outlives it.
+// setup gives each script its own home, with a path short enough for a socket, and stops
+// the daemon afterwards.
 func setup(e *testscript.Env, bin string) error {
 	home, err := os.MkdirTemp("/tmp", "hl-")
 	if err != nil {
@@ -54,7 +54,7 @@ func setup(e *testscript.Env, bin string) error {
 	e.Setenv("HOME", filepath.Join(home, "user"))
 	e.Setenv("PATH", bin+string(os.PathListSeparator)+os.Getenv("PATH"))
 	e.Setenv("NO_COLOR", "1")
-	e.Setenv("DBUS_SESSION_BUS_ADDRESS", "disabled:") // whoever runs this keeps their keychain
+	e.Setenv("DBUS_SESSION_BUS_ADDRESS", "disabled:") // protects the keychain of whoever runs the tests
 	e.Defer(func() {
 		endDaemon(home)
 		os.RemoveAll(home)
@@ -62,7 +62,7 @@ func setup(e *testscript.Env, bin string) error {
 	return os.Mkdir(filepath.Join(home, "user"), 0o700)
 }
 
-// endDaemon ends the daemon that a home's pid file tells of.
+// endDaemon stops the daemon named in a home's pid file.
 func endDaemon(home string) {
 	text, err := os.ReadFile(filepath.Join(home, "hostless.pid"))
 	if err != nil {
@@ -82,7 +82,7 @@ func endDaemon(home string) {
 	syscall.Kill(pid, syscall.SIGKILL)
 }
 
-// condition knows [systemd]: a user manager that answers.
+// condition implements [systemd]: a user manager is available.
 func condition(cond string) (bool, error) {
 	if cond != "systemd" {
 		return false, fmt.Errorf("unknown condition %q", cond)
@@ -90,7 +90,7 @@ func condition(cond string) (bool, error) {
 	return exec.Command("systemctl", "--user", "show-environment").Run() == nil, nil
 }
 
-// exits runs a program that must end with that code: exits CODE PROGRAM ARG…
+// exits runs a program that must exit with the code: exits CODE PROGRAM ARG…
 func exits(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 2 {
 		ts.Fatalf("usage: exits CODE PROGRAM ARG…")
@@ -110,8 +110,8 @@ func exits(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// controlCommand asks the control socket itself: control METHOD PATH FILE [BODY]
-// stores the answer, which must be a success.
+// controlCommand sends a request to the control socket: control METHOD PATH FILE [BODY]
+// stores the response, which must be successful.
 func controlCommand(ts *testscript.TestScript, neg bool, args []string) {
 	if len(args) < 3 || len(args) > 4 {
 		ts.Fatalf("usage: control METHOD PATH FILE [BODY]")
@@ -128,7 +128,7 @@ func controlCommand(ts *testscript.TestScript, neg bool, args []string) {
 	store(ts, client, req, neg, args[2])
 }
 
-// get asks the daemon's port: get HOST PATH FILE. With ! it must fail.
+// get sends a request to the daemon's port: get HOST PATH FILE. With ! it must fail.
 func get(ts *testscript.TestScript, neg bool, args []string) {
 	if len(args) != 3 {
 		ts.Fatalf("usage: get HOST PATH FILE")
@@ -157,8 +157,8 @@ func store(ts *testscript.TestScript, client *http.Client, req *http.Request, ne
 	ts.Check(os.WriteFile(ts.MkAbs(file), body, 0o600))
 }
 
-// listens serves a page of that text on a free port for the rest of the script,
-// and puts the port into a variable: listens VARIABLE TEXT
+// listens serves a page with the text on a free port until the end of the script, and
+// stores the port in a variable: listens VARIABLE TEXT
 func listens(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 2 {
 		ts.Fatalf("usage: listens VARIABLE TEXT")
@@ -171,8 +171,8 @@ func listens(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Setenv(args[0], strconv.Itoa(l.Addr().(*net.TCPAddr).Port))
 }
 
-// openai serves a provider that accepts one key and has no models, for the rest
-// of the script, and puts its base URL into a variable: openai VARIABLE KEY
+// openai serves a provider that accepts one key and has no models until the end of the
+// script, and stores its base URL in a variable: openai VARIABLE KEY
 func openai(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 2 {
 		ts.Fatalf("usage: openai VARIABLE KEY")

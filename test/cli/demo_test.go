@@ -16,8 +16,8 @@ import (
 	"github.com/hostless/hostless/test/harness"
 )
 
-// TestDemo runs `make demo`'s program: what it prints works as it stands, and
-// Ctrl-C leaves nothing behind.
+// TestDemo runs the program of `make demo`: the commands that it prints work as they are,
+// and Ctrl-C leaves nothing behind.
 func TestDemo(t *testing.T) {
 	bin := t.TempDir()
 	for _, name := range []string{"hostless", "hostlessd"} {

@@ -10,8 +10,8 @@ import (
 	"github.com/hostless/hostless/test/harness"
 )
 
-// TestKeysAddFindsALocalServer: Ollama is looked for where it listens, and named
-// to be missing where it is not.
+// TestKeysAddFindsALocalServer: `keys add ollama` looks for Ollama on its port and
+// reports if it is not there.
 func TestKeysAddFindsALocalServer(t *testing.T) {
 	d := harness.Start(t)
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

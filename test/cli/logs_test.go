@@ -11,8 +11,8 @@ import (
 	"github.com/hostless/hostless/test/harness"
 )
 
-// TestLogsFollow holds that `logs -f` shows what is appended, and goes on where
-// the log was started anew, until it is interrupted. No daemon is needed.
+// TestLogsFollow: `logs -f` prints what is appended, continues if the log is truncated or
+// replaced, and stops on an interrupt. It needs no daemon.
 func TestLogsFollow(t *testing.T) {
 	home := harness.Home(t)
 	if err := os.Mkdir(filepath.Join(home, "logs"), 0o700); err != nil {

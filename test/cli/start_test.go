@@ -10,8 +10,8 @@ import (
 	"github.com/hostless/hostless/test/harness"
 )
 
-// TestStartsAtOnce holds that of several starts at the same time one starts the
-// daemon, and all tell the same address.
+// TestStartsAtOnce: of several simultaneous starts, one starts the daemon, and all print
+// the same URL.
 func TestStartsAtOnce(t *testing.T) {
 	home := harness.Home(t)
 	t.Cleanup(func() { endDaemon(home) })

@@ -14,7 +14,7 @@ import (
 	"github.com/hostless/hostless/test/harness"
 )
 
-// TestKeyIsNotShownOnATerminal types a key at the prompt, then Ctrl-C.
+// TestKeyIsNotShownOnATerminal types a key at the prompt, and then Ctrl-C.
 func TestKeyIsNotShownOnATerminal(t *testing.T) {
 	d := harness.Start(t)
 	const key = "sk-typed-0123456789abcdef"
@@ -70,7 +70,8 @@ func typeKey(t *testing.T, d *harness.Daemon, typed string) (text string, code i
 	return <-shown, cmd.ProcessState.ExitCode()
 }
 
-// onTerminal runs the client on a terminal, without a daemon, and gives what that shows.
+// onTerminal runs the client on a terminal, without a daemon, and returns what the
+// terminal shows.
 func onTerminal(t *testing.T, env []string, args ...string) string {
 	t.Helper()
 	cmd := exec.Command(filepath.Join(harness.Bin(t), "hostless"), args...)
@@ -85,8 +86,7 @@ func onTerminal(t *testing.T, env []string, args ...string) string {
 	return string(text)
 }
 
-// TestTerminalIsColoured holds that colours come on a terminal, and not where
-// NO_COLOR is set.
+// TestTerminalIsColoured: output is colored on a terminal, unless NO_COLOR is set.
 func TestTerminalIsColoured(t *testing.T) {
 	for _, tt := range []struct {
 		env  string
@@ -99,7 +99,8 @@ func TestTerminalIsColoured(t *testing.T) {
 	}
 }
 
-// TestTerminalIsNotSteered: an error may repeat what a stranger wrote.
+// TestTerminalIsNotSteered: an error that repeats foreign text contains no control
+// characters.
 func TestTerminalIsNotSteered(t *testing.T) {
 	text := onTerminal(t, []string{"HOSTLESS_SOCKET=/nowhere/\x1b]0;title\x07/s"}, "status")
 	if !strings.Contains(text, "/nowhere/") || !strings.Contains(text, "\x1b[") || strings.Contains(text, "\x1b]") {
@@ -107,7 +108,7 @@ func TestTerminalIsNotSteered(t *testing.T) {
 	}
 }
 
-// TestTerminalShowsLogs: a log's tabs and line ends are no harm, as a stack has them.
+// TestTerminalShowsLogs: tabs and line ends in a log, as in a stack trace, are kept.
 func TestTerminalShowsLogs(t *testing.T) {
 	home := t.TempDir()
 	path := filepath.Join(home, "logs", "apps", "shop.log")

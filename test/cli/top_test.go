@@ -37,7 +37,7 @@ func (d *drawn) String() string {
 	return d.text.String()
 }
 
-// await waits for words after a place in what is drawn.
+// await waits for words after a position in what was drawn.
 func (d *drawn) await(t *testing.T, from int, words string) {
 	t.Helper()
 	for end := time.Now().Add(30 * time.Second); !strings.Contains(d.String()[from:], words); time.Sleep(10 * time.Millisecond) {
@@ -69,7 +69,7 @@ func slowChat(t *testing.T, done <-chan struct{}) string {
 	return srv.URL
 }
 
-// TestTop watches a stream in a terminal that is resized, and leaves by q.
+// TestTop watches a stream in a terminal that is resized, and quits with q.
 func TestTop(t *testing.T) {
 	d := harness.Start(t)
 	done := make(chan struct{})
@@ -130,7 +130,7 @@ func TestTop(t *testing.T) {
 	}
 }
 
-// TestTopInLines prints lines where there is no terminal.
+// TestTopInLines: without a terminal, top prints lines.
 func TestTopInLines(t *testing.T) {
 	d := harness.Start(t)
 	d.Must("alias", "shop", "4999")

@@ -17,7 +17,7 @@ import (
 	"github.com/hostless/hostless/test/standin"
 )
 
-// start runs a daemon that asks in the terminal alone, on any machine.
+// start runs a daemon that only asks in the terminal, on any machine.
 func start(t *testing.T) *harness.Daemon {
 	t.Helper()
 	d := harness.Start(t)
@@ -25,7 +25,7 @@ func start(t *testing.T) *harness.Daemon {
 	return d
 }
 
-// waiting gives the requests that wait for an answer.
+// waiting returns the pending requests.
 func waiting(t *testing.T, d *harness.Daemon) (list []struct{ ID, Origin, Process string }) {
 	t.Helper()
 	var answer struct {
@@ -37,7 +37,7 @@ func waiting(t *testing.T, d *harness.Daemon) (list []struct{ ID, Origin, Proces
 	return answer.Approvals
 }
 
-// answer gives the person's answer to the one request that waits.
+// answer answers the one pending request as the user.
 func answer(t *testing.T, d *harness.Daemon, origin string, command ...string) {
 	t.Helper()
 	end := time.Now().Add(time.Minute)
@@ -75,7 +75,7 @@ func chatPage(t *testing.T, d *harness.Daemon) func() string {
 	return func() string { return strings.ReplaceAll(string(data), "DAEMON", d.URL) }
 }
 
-// hosts are names of pages elsewhere, served on this machine.
+// hosts are names of pages on other origins, served on this machine.
 var hosts = chromium.Options{Args: []string{
 	"--host-resolver-rules=MAP app.test 127.0.0.1, MAP evil.test 127.0.0.1, MAP * ~NOTFOUND, EXCLUDE localhost, EXCLUDE *.localhost, EXCLUDE 127.0.0.1",
 }}
@@ -86,7 +86,7 @@ func elsewhere(srv *httptest.Server, name string) string {
 
 const click = `(document.getElementById("connect").click(), "")`
 
-// shoot keeps a screenshot where somebody wants to look at it.
+// shoot stores a screenshot if requested.
 func shoot(t *testing.T, tab *chromium.Page, name string) {
 	t.Helper()
 	for _, look := range []struct {
@@ -106,8 +106,8 @@ func shoot(t *testing.T, tab *chromium.Page, name string) {
 	}
 }
 
-// TestHostedPage: the button of a page elsewhere leads to the daemon's page, the
-// answer in a terminal leads back, and the page streams from a model.
+// TestHostedPage: the button on a page of another origin opens the daemon's page; after
+// the answer in a terminal it redirects back, and the page streams from a model.
 func TestHostedPage(t *testing.T) {
 	d := start(t)
 	origin := elsewhere(serve(t, chatPage(t, d)), "app.test")
@@ -134,7 +134,7 @@ func TestHostedPage(t *testing.T) {
 		t.Errorf("the token is not the one that was allowed:\n%s", tokens)
 	}
 
-	// Denied, it comes back as well.
+	// A denial redirects back as well.
 	tab.Go(origin + "/chat")
 	tab.Wait("window.ready")
 	tab.Eval(`(localStorage.clear(), "")`)
@@ -146,8 +146,8 @@ func TestHostedPage(t *testing.T) {
 		t.Errorf("the answer stays in the address: %s", got)
 	}
 
-	// Remembered, it goes there and back without anybody being asked; taken back, its
-	// token is gone.
+	// A remembered origin gets a token without a question. After `origins remove` the
+	// token is revoked.
 	tab.Eval(click)
 	tab.WaitText("hostless approve")
 	answer(t, d, origin, "approve", "--remember", "30d")
@@ -167,7 +167,7 @@ func TestHostedPage(t *testing.T) {
 	tab.WaitText("hostless approve")
 }
 
-// TestExample connects examples/connect, served from elsewhere, and chats on it.
+// TestExample connects examples/connect, served from another origin, and chats on it.
 func TestExample(t *testing.T) {
 	d := start(t)
 	data, err := os.ReadFile(filepath.Join(harness.Root(), "examples", "connect", "index.html"))
@@ -190,7 +190,8 @@ func TestExample(t *testing.T) {
 	tab.WaitText("Not connected.")
 }
 
-// TestAppPage: the same on NAME.localhost, by fetch; the page itself shows what to type.
+// TestAppPage: the same on NAME.localhost, with fetch; the page itself shows the command
+// to type.
 func TestAppPage(t *testing.T) {
 	d := start(t)
 	srv := serve(t, chatPage(t, d))
@@ -211,7 +212,7 @@ func TestAppPage(t *testing.T) {
 	tab.WaitText("failed: denied User denied access")
 }
 
-// bundled serves a script of testdata, bundled with what it imports, as an app.
+// bundled serves a script of testdata, bundled with its imports, as an app.
 func bundled(t *testing.T, d *harness.Daemon, name string) (origin string) {
 	t.Helper()
 	dir := project(t, name)
@@ -230,8 +231,8 @@ func bundled(t *testing.T, d *harness.Daemon, name string) (origin string) {
 	return "http://" + app + ".localhost:" + d.Port
 }
 
-// TestProvidersSDKs: openai's and Anthropic's own SDKs run in the page, by what the
-// connect SDK hands them.
+// TestProvidersSDKs: the SDKs of OpenAI and Anthropic work in the page with the options
+// from the connect SDK.
 func TestProvidersSDKs(t *testing.T) {
 	d := start(t)
 	for name, s := range map[string]*standin.Server{

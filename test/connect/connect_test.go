@@ -1,6 +1,6 @@
-// Package connect sees web apps connect: the SDK by itself, its types and its
-// package, and pages in a real browser that ask, are answered in a terminal, and
-// stream from a model.
+// Package connect tests the connection of web apps: the SDK itself, its types and its
+// package, and pages in a real browser that send a request, get an answer given in a
+// terminal, and stream from a model.
 package connect
 
 import (
@@ -19,7 +19,7 @@ import (
 
 func TestMain(m *testing.M) { harness.Main(m) }
 
-// sdk is the folder of the SDK's modules.
+// sdk returns the directory of the SDK's modules.
 func sdk() string { return filepath.Join(harness.Root(), "web") }
 
 func output(t *testing.T, dir, name string, args ...string) string {
@@ -36,13 +36,13 @@ func output(t *testing.T, dir, name string, args ...string) string {
 	return string(out)
 }
 
-// TestModule runs the SDK's own tests, for which nothing is installed.
+// TestModule runs the SDK's own tests, which need no packages.
 func TestModule(t *testing.T) {
 	output(t, ".", harness.Need(t, "node"), "--test", "module.test.mjs")
 }
 
-// project is a folder that the packages, and the SDK as npm would install it, are
-// found from.
+// project returns a directory from which the packages, and the SDK as npm would install
+// it, are found.
 func project(t *testing.T, files ...string) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -78,19 +78,19 @@ func project(t *testing.T, files ...string) string {
 	return dir
 }
 
-// tool is a program of an installed package.
+// tool returns the path of a program of an installed package.
 func tool(t *testing.T, name string) string {
 	t.Helper()
 	return filepath.Join(harness.NPM(t), "node_modules", ".bin", name)
 }
 
-// TestTypes compiles what an app in TypeScript writes.
+// TestTypes compiles an app written in TypeScript.
 func TestTypes(t *testing.T) {
 	dir := project(t, "types.tsx", "tsconfig.json")
 	output(t, dir, tool(t, "tsc"), "--project", ".", "--preserveSymlinks")
 }
 
-// TestPack: npm packs the modules and their types, and nothing else.
+// TestPack: npm packs exactly the modules and their types.
 func TestPack(t *testing.T) {
 	if testing.Short() {
 		t.Skip("npm is slow to start")

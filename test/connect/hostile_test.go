@@ -14,8 +14,8 @@ import (
 	"github.com/hostless/hostless/test/harness"
 )
 
-// attacks are what a page elsewhere can do to an address by itself, as expressions
-// that give what the page learns.
+// attacks are the requests that a page on another origin can make without the user, as
+// expressions whose value is what the page learns.
 var attacks = []struct{ name, expression string }{
 	{"fetch GET", `fetch(URL).then(async (a) => "read " + a.status + " " + (await a.text()).slice(0, 40), () => "nothing")`},
 	{"fetch POST of JSON", `fetch(URL, {method: "POST", headers: {"Content-Type": "application/json"}, body: BODY}).then(async (a) => "read " + a.status, () => "nothing")`},
@@ -31,9 +31,9 @@ var attacks = []struct{ name, expression string }{
 	{"EventSource", `new Promise((done) => { const s = new EventSource(URL); s.onopen = () => { s.close(); done("open"); }; s.onerror = () => { s.close(); done("nothing"); }; })`},
 }
 
-// TestHostilePage tries each attack of a page elsewhere, in its own name and in an
-// app's, on each address of bare localhost that concerns connecting. Nobody is asked,
-// nothing is read but the SDK's modules, which anybody may read.
+// TestHostilePage tries each attack from a page on another origin and from an app's page
+// on each URL of localhost that is part of connecting. The user is never asked, and
+// nothing can be read except the SDK's modules, which are public.
 func TestHostilePage(t *testing.T) {
 	d := start(t)
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -55,11 +55,11 @@ func TestHostilePage(t *testing.T) {
 			expression := fmt.Sprintf("(async () => { const URL = %q, BODY = %q; return await %s; })()", d.URL+address, body, a.expression)
 			got := tab.Eval(expression)
 			path, _, _ := strings.Cut(address, "?")
-			open := strings.HasSuffix(path, ".js") // the SDK
+			open := strings.HasSuffix(path, ".js") // a module of the SDK
 			switch {
-			case got == "nothing", got == "sent": // a beacon tells its sender nothing
+			case got == "nothing", got == "sent": // a beacon reveals nothing to its sender
 			case open && (strings.HasPrefix(got, "read 200") || strings.HasPrefix(got, "ran")):
-			case got == "opaque": // and is the same for every address
+			case got == "opaque": // the same for every URL
 			default:
 				t.Errorf("%s on %s: %s", a.name, path, got)
 			}
@@ -67,20 +67,20 @@ func TestHostilePage(t *testing.T) {
 				table[a.name] = append(table[a.name], path+" "+got)
 			}
 			if list := waiting(t, d); len(list) != 0 {
-				t.Errorf("%s on %s has the person asked: %+v", a.name, path, list)
+				t.Errorf("%s on %s makes a request to the user: %+v", a.name, path, list)
 				d.Must("deny", list[0].ID)
 			}
 		}
 	}
 	if got := d.Must("token", "list", "--json"); !strings.Contains(got, `"tokens":[]`) {
-		t.Errorf("a page elsewhere has made a token: %s", got)
+		t.Errorf("a page on another origin made a token: %s", got)
 	}
 	for _, a := range attacks {
 		t.Logf("%-36s %s", a.name, strings.Join(table[a.name], "; "))
 	}
 
-	// Its name in the address bar is its own: the one thing that a page may do is to
-	// have the person asked for it, in a tab of its own.
+	// The one thing that such a page can do is to navigate a tab to /connect, which asks
+	// the user in the page's own name.
 	tab.Go(d.URL + "/connect" + query)
 	tab.WaitText("hostless approve")
 	if list := waiting(t, d); len(list) != 1 || list[0].Origin != origin {
@@ -91,7 +91,8 @@ func TestHostilePage(t *testing.T) {
 	}
 }
 
-// TestRebinding: a name of the attacker's that leads here reaches nothing.
+// TestRebinding: a host name of the attacker's that resolves to this machine reaches
+// nothing.
 func TestRebinding(t *testing.T) {
 	d := start(t)
 	for _, host := range []string{"evil.test", "evil.test:" + d.Port, "localhost.evil.test", "127.0.0.1.evil.test:" + d.Port, "0.0.0.0"} {
@@ -117,8 +118,8 @@ func TestRebinding(t *testing.T) {
 	}
 }
 
-// TestBelowARun: a program that `hostless run` started may ask, but neither answer nor
-// use what an app was granted.
+// TestBelowARun: a program that `hostless run` started can send a request, but can
+// neither answer it nor use what was granted to an app.
 func TestBelowARun(t *testing.T) {
 	d := start(t)
 	script := `
@@ -162,7 +163,7 @@ echo "asks: $(ask '{"origin":"https://own.example"}')"
 		}
 	}
 	if !strings.Contains(text, "a program that `hostless run` started") {
-		t.Errorf("the refusal does not say why")
+		t.Errorf("the error does not say why")
 	}
 	list := d.Must("approvals")
 	if !strings.Contains(list, "waits.example") || !strings.Contains(list, "own.example") || !strings.Contains(list, "below run shop.localhost") {

@@ -22,13 +22,13 @@ import (
 
 const loginKey = "sk-or-v1-canary-of-a-login-0000000000000000"
 
-// authority stands in for a provider's sign-in pages: OpenRouter's, whose callback
-// carries the state, and one of RFC 6749.
+// authority stands in for a provider's sign-in pages: OpenRouter's, with the state in the
+// callback, and one that follows RFC 6749.
 type authority struct {
 	*httptest.Server
 	mu        sync.Mutex
 	challenge map[string]string // by code
-	refuse    bool              // the token endpoint gives no key
+	refuse    bool              // the token endpoint returns no key
 }
 
 func newAuthority(t *testing.T) *authority {
@@ -85,7 +85,8 @@ func (a *authority) give(w http.ResponseWriter, code, verifier, name string) {
 	json.NewEncoder(w).Encode(map[string]string{name: loginKey})
 }
 
-// signIn runs `hostless auth login` and gives the address that it prints, and its end.
+// signIn runs `hostless auth login` and returns the URL that it prints, and a function
+// that waits for its end.
 func signIn(t *testing.T, d *harness.Daemon, provider string) (page string, end func() (string, int)) {
 	t.Helper()
 	cmd := exec.Command(filepath.Join(harness.Bin(t), "hostless"), "auth", "login", provider, "--no-browser")
@@ -112,7 +113,7 @@ func signIn(t *testing.T, d *harness.Daemon, provider string) (page string, end 
 	}
 }
 
-// visit is a browser that follows redirects to their end.
+// visit fetches a URL like a browser, following redirects.
 func visit(t *testing.T, address string) (int, string) {
 	t.Helper()
 	resp, err := http.Get(address)
@@ -124,8 +125,8 @@ func visit(t *testing.T, address string) (int, string) {
 	return resp.StatusCode, string(body)
 }
 
-// TestLogin signs in with OpenRouter's way and with a configured provider's, and out
-// again; the key is in storage and nowhere else.
+// TestLogin signs in at OpenRouter and at a configured provider, and out again. The key
+// is in storage and nowhere else.
 func TestLogin(t *testing.T) {
 	a := newAuthority(t)
 	home := harness.Home(t)
@@ -141,7 +142,7 @@ func TestLogin(t *testing.T) {
 
 	for _, provider := range []string{"openrouter", "groq"} {
 		page, end := signIn(t, d, provider)
-		// What is not the provider's answer changes nothing.
+		// Requests that are not the provider's redirect change nothing.
 		for _, bad := range []string{"", "?code=x", "?code=x&state=guessed", "?state=guessed&error=access_denied", "?error=<script>&state=%00"} {
 			if status, body := visit(t, d.URL+"/callback"+bad); status != 400 || strings.Contains(body, "guessed") || strings.Contains(body, "<script>") {
 				t.Errorf("/callback%s: %d %s", bad, status, body)
@@ -166,7 +167,7 @@ func TestLogin(t *testing.T) {
 		t.Errorf("logins:\n%s", logins)
 	}
 
-	// A login that is refused, or whose provider gives nothing, says so.
+	// A login that is refused, or whose provider returns no key, reports it.
 	page, end := signIn(t, d, "openrouter")
 	callback, _ := url.Parse(mustQuery(t, page, "callback_url"))
 	if status, body := visit(t, callback.String()+"&error=access_denied"); status != 400 || strings.Contains(body, "access_denied") {
@@ -205,7 +206,7 @@ func TestLogin(t *testing.T) {
 		t.Errorf("logout twice: exit %d", r.Code)
 	}
 	d.CLIWith("gsk_another_key_of_mine_0000001111", "keys", "add", "groq", "-")
-	if r := d.CLI("auth", "logout", "groq"); r.Code != 1 || !strings.Contains(r.Stderr, "was changed since") {
+	if r := d.CLI("auth", "logout", "groq"); r.Code != 1 || !strings.Contains(r.Stderr, "was changed after") {
 		t.Errorf("a key that was changed: exit %d %s", r.Code, r.Stderr)
 	}
 	if keys := d.Must("keys", "list"); !strings.Contains(keys, "groq") {

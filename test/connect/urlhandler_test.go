@@ -13,8 +13,8 @@ import (
 	"github.com/hostless/hostless/test/harness"
 )
 
-// handler runs `hostless url-handler` in a home of its own, with a browser that writes
-// down what it is shown.
+// handler runs `hostless url-handler` in its own home, with a browser that records the
+// URLs it gets.
 type handler struct {
 	*harness.Daemon
 	home, shown string
@@ -43,7 +43,7 @@ func (h *handler) command(t *testing.T, args ...string) *exec.Cmd {
 }
 
 // TestURLHandler installs the handler, opens a link through what was installed, and
-// takes it away again.
+// uninstalls it.
 func TestURLHandler(t *testing.T) {
 	h := newHandler(t)
 	list := filepath.Join(h.home, ".config", "mimeapps.list")

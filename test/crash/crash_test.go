@@ -23,8 +23,8 @@ import (
 
 func TestMain(m *testing.M) { harness.Main(m) }
 
-// rounds is how often the daemon is killed: HOSTLESS_CRASH_ROUNDS, else 200, or
-// a few in -short.
+// rounds returns how often the daemon is killed: HOSTLESS_CRASH_ROUNDS, or else 200, or a
+// few in short mode.
 func rounds(t *testing.T) int {
 	if n, err := strconv.Atoi(os.Getenv("HOSTLESS_CRASH_ROUNDS")); err == nil && n > 0 {
 		return n
@@ -35,22 +35,22 @@ func rounds(t *testing.T) int {
 	return 200
 }
 
-// span is what a value may be after a crash: the last one acknowledged, or any
-// that was asked for after it.
+// span is the range of valid values after a crash: the last acknowledged one, or any that
+// was requested after it.
 type span struct{ acked, asked int }
 
-// ledger is what was acknowledged, over all rounds.
+// ledger records what was acknowledged in all rounds.
 type ledger struct {
 	mu      sync.Mutex
-	keys    map[string]span // provider: number of its key
-	routes  map[string]span // name: port
-	tokens  map[string]bool // prefix: false once its revocation was asked for
-	dead    map[string]bool // prefix of tokens whose revocation was acknowledged
+	keys    map[string]span // provider → number of its key
+	routes  map[string]span // name → port
+	tokens  map[string]bool // prefix → false once its revocation was requested
+	dead    map[string]bool // prefixes of tokens whose revocation was acknowledged
 	origins map[string]bool
-	there   map[string]bool // what comes and goes: whether it must be there; absent while that is open
-	acks    map[string]int  // by what was changed
-	wrong   []error         // refusals of a daemon that lives
-	noApps  bool            // the daemon was built without a reverse plane
+	there   map[string]bool // for what is created and removed: whether it must exist; missing while that is unknown
+	acks    map[string]int  // number of acknowledged changes by kind
+	wrong   []error         // errors of a daemon that is alive
+	noApps  bool            // the daemon was built without the apps plane
 }
 
 func (l *ledger) ask(m map[string]span, name string) int {
@@ -76,7 +76,7 @@ func (l *ledger) note(f func()) {
 	f()
 }
 
-// comeAndGo makes something and takes it away again.
+// comeAndGo creates something and removes it again.
 func (l *ledger) comeAndGo(what string, come, goAway func() error) error {
 	for _, step := range []struct {
 		there bool
@@ -91,16 +91,16 @@ func (l *ledger) comeAndGo(what string, come, goAway func() error) error {
 	return nil
 }
 
-// keyText is a key that tells its number by the hint that listings show.
+// keyText returns a key whose number can be recognized from its hint in listings.
 func keyText(n int) control.Secret {
 	return control.NewSecret(fmt.Sprintf("crash-test-key-0000-%04d", n))
 }
 
 const basePort = 20000
 
-// TestKillInTheMiddleOfWrites kills the daemon again and again while clients
-// write keys, routes, tokens and origins. After each kill every state file must
-// parse and hold all that was acknowledged.
+// TestKillInTheMiddleOfWrites kills the daemon repeatedly while clients write keys,
+// routes, tokens and origins. After each kill every state file must be valid and contain
+// everything that was acknowledged.
 func TestKillInTheMiddleOfWrites(t *testing.T) {
 	home := harness.Home(t)
 	l := &ledger{keys: map[string]span{}, routes: map[string]span{}, tokens: map[string]bool{}, dead: map[string]bool{},
@@ -117,7 +117,7 @@ func TestKillInTheMiddleOfWrites(t *testing.T) {
 		}
 		l.check(t, client)
 		stop := l.write(client)
-		time.Sleep(time.Duration(rnd.IntN(40_000)) * time.Microsecond) // the moment of the kill is what varies
+		time.Sleep(time.Duration(rnd.IntN(40_000)) * time.Microsecond) // varies the moment of the kill
 		d.Kill()
 		stop()
 		client.CloseIdle()
@@ -131,7 +131,7 @@ func TestKillInTheMiddleOfWrites(t *testing.T) {
 	}
 	for _, what := range []string{"key", "route", "token", "origin", "key that goes", "route that goes"} {
 		if l.acks[what] == 0 && !(l.noApps && strings.HasPrefix(what, "route")) {
-			t.Errorf("no %s was acknowledged: the test shows nothing of it", what)
+			t.Errorf("no %s was acknowledged: the test proves nothing about it", what)
 		}
 	}
 	harness.StartIn(t, home, "--token-persistence", "file")
@@ -139,7 +139,7 @@ func TestKillInTheMiddleOfWrites(t *testing.T) {
 	t.Logf("%d kills; changes acknowledged and not lost: %v", n, l.acks)
 }
 
-// probe finds out whether there is a reverse plane to test; CI demands one.
+// probe determines whether there is an apps plane to test; in CI there must be one.
 func (l *ledger) probe(t *testing.T, c *control.Client) {
 	t.Helper()
 	_, err := c.Register(t.Context(), control.RouteRequest{Name: "probe", Port: basePort})
@@ -150,7 +150,7 @@ func (l *ledger) probe(t *testing.T, c *control.Client) {
 	}
 }
 
-// write starts clients that change state until stop, which waits for them.
+// write starts clients that change the state until stop, which waits for them.
 func (l *ledger) write(c *control.Client) (stop func()) {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	var wg sync.WaitGroup
@@ -159,7 +159,7 @@ func (l *ledger) write(c *control.Client) (stop func()) {
 			for i := 0; ctx.Err() == nil; i++ {
 				switch err := change(i); {
 				case fault.Is(err, fault.Unreachable):
-					return // the daemon is gone
+					return // the daemon was killed
 				case err != nil:
 					l.note(func() { l.wrong = append(l.wrong, fmt.Errorf("%s: %w", what, err)) })
 					return
@@ -224,7 +224,7 @@ func (l *ledger) write(c *control.Client) (stop func()) {
 	}
 }
 
-// writeRoutes is write's part for the route table.
+// writeRoutes is the part of write for the route table.
 func (l *ledger) writeRoutes(ctx context.Context, c *control.Client, loop func(string, func(int) error)) {
 	loop("route", func(i int) error {
 		name := fmt.Sprintf("app-%d", i%5)
@@ -246,7 +246,7 @@ func (l *ledger) writeRoutes(ctx context.Context, c *control.Client, loop func(s
 	})
 }
 
-// check asks a fresh daemon for all that was acknowledged.
+// check queries a new daemon for everything that was acknowledged.
 func (l *ledger) check(t *testing.T, c *control.Client) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
@@ -296,7 +296,7 @@ func (l *ledger) check(t *testing.T, c *control.Client) {
 	for _, tok := range tokenList.Tokens {
 		live[tok.Prefix] = true
 		if l.dead[tok.Prefix] {
-			t.Errorf("token %s lives again", tok.Prefix)
+			t.Errorf("revoked token %s is valid again", tok.Prefix)
 		}
 	}
 	for prefix, must := range l.tokens {
@@ -317,7 +317,7 @@ func (l *ledger) check(t *testing.T, c *control.Client) {
 	}
 }
 
-// parse reads the state files as the kill has left them.
+// parse parses the state files as the kill left them.
 func parse(t *testing.T, home string) {
 	t.Helper()
 	for _, name := range []string{"config.json", "tokens.json", "routes.json"} {

@@ -13,7 +13,7 @@ import (
 	"github.com/hostless/hostless/test/harness"
 )
 
-// ask sends a request to the daemon's port for any Host.
+// ask sends a request to the daemon's port with any Host.
 func ask(t *testing.T, d *harness.Daemon, method, host, path, body string, fields ...string) (int, string) {
 	t.Helper()
 	req, err := http.NewRequest(method, "http://127.0.0.1:"+d.Port+path, strings.NewReader(body))
@@ -33,7 +33,8 @@ func ask(t *testing.T, d *harness.Daemon, method, host, path, body string, field
 	return resp.StatusCode, string(text)
 }
 
-// TestStolenLink: a link is good once, for nobody below a run, and at no other name.
+// TestStolenLink: a link works once, for no program below a run, and under no other host
+// name.
 func TestStolenLink(t *testing.T) {
 	d := harness.Start(t)
 	own := "hostless.localhost:" + d.Port
@@ -79,7 +80,7 @@ func TestStolenLink(t *testing.T) {
 	}
 }
 
-// TestReserved: no app takes the name or one below it.
+// TestReserved: no app can take the name or a name below it.
 func TestReserved(t *testing.T) {
 	d := harness.Start(t)
 	for _, line := range [][]string{
@@ -105,7 +106,7 @@ func TestReserved(t *testing.T) {
 	}
 }
 
-// TestOtherPages: neither an app's page nor a foreign one reads, frames or loads it.
+// TestOtherPages: neither an app's page nor a foreign page can read, frame or load it.
 func TestOtherPages(t *testing.T) {
 	d := harness.Start(t)
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -143,7 +144,7 @@ func TestOtherPages(t *testing.T) {
 		}
 		got = tab.Eval(fmt.Sprintf(`(() => { const w = open(%q); return new Promise((done) => setTimeout(() => { try { done(String(w.closed || !w.document)); } catch { done("apart"); } }, 1500)); })()`, own+"/"))
 		if got == "false" {
-			t.Errorf("%s keeps a hold on the page that it opened", origin)
+			t.Errorf("%s keeps a handle of the page that it opened", origin)
 		}
 	}
 	for _, name := range []string{"cookie", "localStorage.length"} {

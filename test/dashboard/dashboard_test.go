@@ -1,5 +1,5 @@
-// Package dashboard sees the page at hostless.localhost through a real browser: that
-// it shows what happens, can be used with a keyboard, and shows nothing to others.
+// Package dashboard tests the page at hostless.localhost with a real browser: it shows
+// what happens, can be used with the keyboard, and shows nothing to others.
 package dashboard
 
 import (
@@ -21,8 +21,8 @@ import (
 
 func TestMain(m *testing.M) { harness.Main(m) }
 
-// history writes a month of requests into a home's log: every day some, of several
-// apps and models, a few of them failed.
+// history writes a month of requests into a home's log: some every day, from several apps
+// and models, with a few errors.
 func history(t *testing.T, home string) {
 	t.Helper()
 	dir := filepath.Join(home, "requests")
@@ -65,7 +65,7 @@ func history(t *testing.T, home string) {
 	}
 }
 
-// start runs a daemon with a provider that answers.
+// start runs a daemon with a provider that responds.
 func start(t *testing.T, past bool, args ...string) (*harness.Daemon, string) {
 	t.Helper()
 	home := harness.Home(t)
@@ -82,7 +82,7 @@ func start(t *testing.T, past bool, args ...string) (*harness.Daemon, string) {
 	return d, token.Token
 }
 
-// chat asks a model through the gateway.
+// chat sends a request to a model through the gateway.
 func chat(t *testing.T, d *harness.Daemon, token, model string) int {
 	t.Helper()
 	req, _ := http.NewRequest("POST", d.URL+"/v1/chat/completions", strings.NewReader(`{"model":"`+model+`","messages":[{"role":"user","content":"hello"}]}`))
@@ -96,7 +96,7 @@ func chat(t *testing.T, d *harness.Daemon, token, model string) int {
 	return resp.StatusCode
 }
 
-// looks are the windows that the page must fit into.
+// looks lists the windows in which the page is checked.
 var looks = []struct {
 	name          string
 	width, height int
@@ -106,8 +106,8 @@ var looks = []struct {
 	{"narrow", 320, 640, "light"}, {"tablet", 900, 1100, "dark"}, {"4k", 3840, 2160, "light"},
 }
 
-// legible fails for text whose contrast with what lies below it is under 4.5 (WCAG
-// 2.2, 1.4.3), for controls without a name, and for a page wider than the window.
+// legible fails for text with a contrast below 4.5 to its background (WCAG 2.2, 1.4.3),
+// for controls without a name, and for a page that is wider than the window.
 const legible = `(() => {
 	const parse = (c) => { const m = c.match(/[\d.]+/g).map(Number); return m.length < 4 ? [...m, 1] : m; };
 	const lum = ([r, g, b]) => { const f = (v) => (v /= 255) <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4; return 0.2126 * f(r) + 0.7152 * f(g) + 0.0722 * f(b); };
@@ -126,7 +126,7 @@ const legible = `(() => {
 	return [...bad].slice(0, 8).join("; ");
 })()`
 
-// shoot looks at the page in each window, and keeps screenshots where
+// shoot checks the page in each window, and stores screenshots if
 // HOSTLESS_TEST_SCREENSHOTS names a directory.
 func shoot(t *testing.T, tab *chromium.Page, name string) {
 	t.Helper()
@@ -148,14 +148,14 @@ func rowsWith(words string) string {
 	return fmt.Sprintf(`[...document.querySelectorAll("#rows tr")].filter((r) => r.innerText.includes(%q))`, words)
 }
 
-// press sends a key to the page.
+// press sends a key press to the page.
 func press(tab *chromium.Page, key, code string, number int) {
 	for _, kind := range []string{"rawKeyDown", "keyUp"} {
 		tab.Call("Input.dispatchKeyEvent", map[string]any{"type": kind, "key": key, "code": code, "windowsVirtualKeyCode": number}, nil)
 	}
 }
 
-// TestPage opens the page by its link and watches a request arrive.
+// TestPage opens the page with its link and sees a request arrive.
 func TestPage(t *testing.T) {
 	d, token := start(t, true)
 	d.Must("alias", "shop", "4999")
@@ -177,8 +177,8 @@ func TestPage(t *testing.T) {
 	shoot(t, tab, "page")
 }
 
-// TestHands uses the page with a keyboard: filters, moving among the rows, a request
-// in detail and back.
+// TestHands uses the page with the keyboard: filters, moving between rows, the details of
+// a request and back.
 func TestHands(t *testing.T) {
 	d, token := start(t, true)
 	d.Must("run", "worker", "--detach", "--", "sh", "-c", "echo line one; echo '<b>line two</b>'; exec sleep 600")
@@ -219,7 +219,8 @@ func TestHands(t *testing.T) {
 	d.Must("stop", "worker")
 }
 
-// TestClosed shows nothing without a session, and says so when a session ends.
+// TestClosed: without a session the page shows nothing, and when a session ends it says
+// so.
 func TestClosed(t *testing.T) {
 	d, _ := start(t, false)
 	b := chromium.Start(t, chromium.Options{})
@@ -228,15 +229,15 @@ func TestClosed(t *testing.T) {
 	tab.WaitText("hostless dashboard")
 	shoot(t, tab, "closed")
 	link := d.Must("dashboard", "--print")
-	tab.Eval("(location.href = " + strconv.Quote(link) + `, "")`) // the same page: it is not loaded anew
+	tab.Eval("(location.href = " + strconv.Quote(link) + `, "")`) // the same page: it is not reloaded
 	tab.Wait(`document.getElementById("live").textContent === "Live"`)
 	shoot(t, tab, "first")
-	tab.Go(address) // the tab has its session
+	tab.Go(address) // the tab has a session
 	tab.Wait(`document.getElementById("live").textContent === "Live"`)
 	stolen := b.Open(link)
 	stolen.WaitText("used already")
 	d.Stop()
 	harness.StartIn(t, d.Home, "--port", d.Port)
-	tab.Call("Page.bringToFront", nil, nil) // a tab that nobody sees asks for nothing
+	tab.Call("Page.bringToFront", nil, nil) // a hidden tab does not poll
 	tab.WaitText("The session has ended")
 }

@@ -1,4 +1,4 @@
-// Package docs runs what the documentation prints.
+// Package docs runs the commands printed in the documentation.
 package docs
 
 import (
@@ -16,14 +16,14 @@ import (
 
 func TestMain(m *testing.M) { harness.Main(m) }
 
-// request is one printed request and the answer that is printed below it.
+// request is a printed request with the response printed below it.
 type request struct {
 	line          int
 	script, shown string
 }
 
-// read takes the setup and the requests out of a page: ```sh blocks, each
-// followed by a ```text block that begins with the status.
+// read extracts the setup and the requests from a page: ```sh blocks, each followed by a
+// ```text block that begins with the status.
 func read(t *testing.T, page string) (setup string, requests []request) {
 	t.Helper()
 	data, err := os.ReadFile(filepath.Join(harness.Root(), "docs", page))
@@ -59,12 +59,12 @@ func read(t *testing.T, page string) (setup string, requests []request) {
 	return setup, requests
 }
 
-// curl is in the way of the real one: it says the status after the answer.
+// curl is a shell function that replaces curl and prints the status after the response.
 const curl = `curl() { command curl -sS --max-time 30 -w '\n%{http_code}\n' "$@"; }` + "\n"
 
-// TestProxyAPI runs every request of docs/proxy-api.md as it is printed, with
-// the real binaries and stand-ins of the providers, and holds the answer against
-// the one that is shown: its status, and what stands between the dots, in order.
+// TestProxyAPI runs every request of docs/proxy-api.md as it is printed, with the real
+// binaries and stand-ins for the providers. It compares the response with the printed
+// one: the status, and the parts between the dots, in order.
 func TestProxyAPI(t *testing.T) {
 	bash, _ := harness.Need(t, "bash"), harness.Need(t, "curl")
 	setup, requests := read(t, "proxy-api.md")
@@ -122,7 +122,7 @@ func TestProxyAPI(t *testing.T) {
 		}
 		for _, seen := range s.Requests() {
 			if !s.Authorized(seen) {
-				t.Errorf("%s: %s %s went up without the provider's key", name, seen.Method, seen.Path)
+				t.Errorf("%s: %s %s was sent without the provider's key", name, seen.Method, seen.Path)
 			}
 		}
 	}

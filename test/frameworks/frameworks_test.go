@@ -1,9 +1,8 @@
-// Package frameworks runs real frameworks' dev servers with `hostless run`, as
-// their makers ship them, and sees them through a real browser: opened at
-// NAME.localhost while they still start, changed while they are looked at,
-// ended as Ctrl-C ends them.
+// Package frameworks runs the dev servers of real frameworks with `hostless run` and
+// tests them with a real browser: opened at NAME.localhost while they start, with live
+// changes, and stopped as by Ctrl-C.
 //
-// HOSTLESS_TEST_FRAMEWORKS=all runs those, too, that take long to install.
+// HOSTLESS_TEST_FRAMEWORKS=all includes those that take long to install.
 package frameworks
 
 import (
@@ -25,17 +24,17 @@ import (
 
 func TestMain(m *testing.M) { harness.Main(m) }
 
-// framework is a minimal app in testdata, and how it is run and changed.
+// framework describes a minimal app in testdata and how it is run and changed.
 type framework struct {
 	name    string
-	command []string // nil: npm run dev; a first word "python:NAME" is a program of its environment
-	path    string   // of the page
-	source  string   // the file that holds the words
-	frame   string   // selector of the frame that shows them, or ""
-	// live says that the page changes by itself when its source does; otherwise
-	// it is loaded again.
+	command []string // nil means npm run dev; "python:NAME" as the first word is a program in its virtual environment
+	path    string   // path of the page
+	source  string   // the file that contains the words
+	frame   string   // selector of the frame that shows the words, or ""
+	// live means that the page updates itself when its source changes; otherwise the test
+	// reloads it.
 	live bool
-	rest bool // left out unless all are asked for
+	rest bool // only tested with HOSTLESS_TEST_FRAMEWORKS=all
 }
 
 var frameworks = []framework{
@@ -63,10 +62,10 @@ var frameworks = []framework{
 	{name: "php-port", command: []string{"php", "-S"}, source: "index.php", rest: true},
 }
 
-// quiet keeps dev servers from calling home and from opening a browser.
+// quiet keeps dev servers from sending telemetry and from opening a browser.
 var quiet = []string{"NEXT_TELEMETRY_DISABLED=1", "ASTRO_TELEMETRY_DISABLED=1", "NUXT_TELEMETRY_DISABLED=1", "STORYBOOK_DISABLE_TELEMETRY=1", "NG_CLI_ANALYTICS=false", "BROWSER=none", "CI=", "WRANGLER_SEND_METRICS=false", "PYTHONDONTWRITEBYTECODE=1", "NPM_CONFIG_UPDATE_NOTIFIER=false"}
 
-// output collects what a run prints.
+// output collects the output of a run.
 type output struct {
 	mu   sync.Mutex
 	text bytes.Buffer
@@ -92,7 +91,7 @@ func TestFrameworks(t *testing.T) {
 	for _, f := range frameworks {
 		t.Run(f.name, func(t *testing.T) {
 			if f.rest && os.Getenv("HOSTLESS_TEST_FRAMEWORKS") != "all" {
-				t.Skip("set HOSTLESS_TEST_FRAMEWORKS=all to run it") // the other frameworks are tested each time
+				t.Skip("set HOSTLESS_TEST_FRAMEWORKS=all to run it") // a few frameworks are always tested
 			}
 			f.test(t)
 		})
@@ -129,7 +128,7 @@ func (f framework) test(t *testing.T) {
 	})
 	await(t, "the route", func() bool { return strings.Contains(d.Must("list"), f.name) })
 
-	// It may still be starting: the page that says so turns into it.
+	// The app may still be starting: the page for a starting app then turns into it.
 	tab.Go("http://" + f.name + ".localhost:" + d.Port + "/" + f.path)
 	if !tab.Within(2*time.Minute, f.reads("first words")) {
 		t.Fatalf("the page never shows its words:\n%s", tab.Text())
@@ -164,8 +163,8 @@ func (f framework) test(t *testing.T) {
 	t.Logf("installed in %v, page shown in %v, changed in %v (page kept: %v), ended in %v with %d", installed, opened, changed, kept, gone, run.ProcessState.ExitCode())
 }
 
-// project copies the app to a directory in which its dependencies are, and
-// gives the command that runs it.
+// project copies the app to a directory that has its dependencies, and returns the
+// command that runs it.
 func (f framework) project(t *testing.T) (dir string, command []string) {
 	t.Helper()
 	name, _, _ := strings.Cut(f.name, "-")
@@ -174,8 +173,8 @@ func (f framework) project(t *testing.T) (dir string, command []string) {
 		t.Fatal(err)
 	}
 	if f.command == nil {
-		// Linked directories lie outside of the project, which dev servers
-		// refuse to serve; hard links are quick and lie within.
+		// Symbolic links lead outside the project, and dev servers refuse to serve from
+		// there. Hard links are fast and inside.
 		modules := harness.Modules(t, from)
 		if exec.Command("cp", "-al", modules, dir).Run() != nil {
 			os.RemoveAll(filepath.Join(dir, "node_modules"))
@@ -194,7 +193,7 @@ func (f framework) project(t *testing.T) (dir string, command []string) {
 	return dir, command
 }
 
-// reads is the expression for words on the page.
+// reads returns an expression that is true if the page shows the words.
 func (f framework) reads(words string) string {
 	if f.frame == "" {
 		return chromium.Reads(words)
@@ -202,8 +201,8 @@ func (f framework) reads(words string) string {
 	return fmt.Sprintf(`document.querySelector(%q)?.contentDocument?.body?.innerText.includes(%q)`, f.frame, words)
 }
 
-// change writes other words into the source and sees them on the page. A change
-// while the page's socket is still being opened is nobody's: there is a next.
+// change writes new words into the source and waits until the page shows them. A change
+// while the page's socket is being opened may be lost, so it tries again.
 func (f framework) change(t *testing.T, dir string, tab *chromium.Page) {
 	t.Helper()
 	path, last := filepath.Join(dir, filepath.FromSlash(f.source)), "first words"
@@ -213,7 +212,7 @@ func (f framework) change(t *testing.T, dir string, tab *chromium.Page) {
 			t.Fatal(err)
 		}
 		next := "words of change " + strconv.Itoa(i)
-		// As editors write it: nobody reads a half of it.
+		// Write like an editor, so that nobody reads an incomplete file.
 		draft := path + "~"
 		if err := os.WriteFile(draft, []byte(strings.Replace(string(text), last, next, 1)), 0o644); err != nil {
 			t.Fatal(err)
@@ -238,7 +237,7 @@ func (f framework) change(t *testing.T, dir string, tab *chromium.Page) {
 	t.Fatalf("the page does not change:\n%s", tab.Text())
 }
 
-// processesIn lists those whose working directory is below dir.
+// processesIn lists the processes whose working directory is below dir.
 func processesIn(dir string) (left []string) {
 	links, _ := filepath.Glob("/proc/[0-9]*/cwd")
 	for _, link := range links {

@@ -1,4 +1,4 @@
-// Package handover replaces the running daemon under load and looks for what a
+// Package handover replaces the running daemon under load and looks for effects that a
 // client could notice.
 package handover
 
@@ -31,8 +31,8 @@ func TestMain(m *testing.M) {
 	harness.Main(m)
 }
 
-// app is a dev server: it answers requests, and echoes lines on upgraded
-// connections as a hot reload socket would.
+// app is a dev server: it answers requests, and echoes lines on upgraded connections like
+// a hot reload socket.
 func app() {
 	http.ListenAndServe(net.JoinHostPort(os.Getenv("HOST"), os.Getenv("PORT")), http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Header.Get("Upgrade") == "" {
@@ -50,7 +50,7 @@ func app() {
 	}))
 }
 
-// upgraded is a connection through the proxy that has been upgraded.
+// upgraded is an upgraded connection through the proxy.
 type upgraded struct {
 	conn net.Conn
 	in   *bufio.Reader
@@ -102,7 +102,7 @@ func chat(t *testing.T, d *harness.Daemon, ctx context.Context, token, model, te
 	return resp
 }
 
-// run starts `hostless run` and waits until its app answers.
+// run starts `hostless run` and waits until its app responds.
 func run(t *testing.T, d *harness.Daemon, name string) {
 	t.Helper()
 	self, err := os.Executable()
@@ -124,7 +124,7 @@ func run(t *testing.T, d *harness.Daemon, name string) {
 	}
 }
 
-// load sends one request after the other on connections that are kept alive.
+// load sends requests one after the other on kept-alive connections.
 type load struct {
 	answered, broken atomic.Int64
 	mu               sync.Mutex
@@ -188,9 +188,9 @@ func (l *load) failed(err error) {
 	}
 }
 
-// TestRestart replaces a daemon that was started by hand while both planes are
-// used: nothing is refused, answers and upgraded connections go on, and what the
-// daemon had in memory alone is known to the next.
+// TestRestart replaces a daemon that was started by hand while both planes are in use: no
+// connection is refused, responses and upgraded connections continue, and the daemon's
+// in-memory state is passed on.
 func TestRestart(t *testing.T) {
 	d := harness.Start(t)
 	t.Cleanup(func() { d.CLI("stop") })
@@ -243,7 +243,8 @@ func TestRestart(t *testing.T) {
 	}
 }
 
-// TestRevokedBehindASuccessor ends an answer that the predecessor still gives.
+// TestRevokedBehindASuccessor revokes the token of a response that the predecessor is
+// still sending.
 func TestRevokedBehindASuccessor(t *testing.T) {
 	d := harness.Start(t)
 	t.Cleanup(func() { d.CLI("stop") })
@@ -269,7 +270,7 @@ func TestRevokedBehindASuccessor(t *testing.T) {
 	}
 }
 
-// TestRestartFails has the new daemon not start: the old one goes on.
+// TestRestartFails: if the new daemon does not start, the old one continues.
 func TestRestartFails(t *testing.T) {
 	bin := t.TempDir()
 	for _, name := range []string{"hostless", "hostlessd"} {
@@ -292,7 +293,7 @@ func TestRestartFails(t *testing.T) {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	t.Cleanup(func() { hostless("stop") })
-	// A new version that ends at once, put in place as an installation does.
+	// A new version that exits at once, put in place as an installation does.
 	broken := filepath.Join(bin, "hostlessd.new")
 	if err := os.WriteFile(broken, []byte("#!/bin/sh\nexit 3\n"), 0o755); err != nil {
 		t.Fatal(err)
@@ -315,8 +316,8 @@ func TestRestartFails(t *testing.T) {
 	}
 }
 
-// TestStopEndsPredecessors has `hostless stop` end what an earlier daemon still
-// answers, and lets the next daemon start meanwhile.
+// TestStopEndsPredecessors: `hostless stop` also ends what an earlier daemon is still
+// serving, and the next daemon can start meanwhile.
 func TestStopEndsPredecessors(t *testing.T) {
 	d := harness.Start(t)
 	token := d.Must("token", "create", "--name", "stream")

@@ -17,17 +17,17 @@ import (
 	"github.com/hostless/hostless/test/harness"
 )
 
-// job is a daemon as launchd runs it: with its sockets, which stay open here too.
+// job is a daemon as launchd runs it: with its sockets, which also stay open in the test.
 type job struct {
 	t     *testing.T
 	cmd   *exec.Cmd
 	env   []string
 	url   string
-	ended chan error // once
+	ended chan error // receives one value
 }
 
-// startJob hands sockets to a daemon as a predecessor under launchd would: launchd
-// itself is not to be had on other systems.
+// startJob passes sockets to a daemon as a predecessor under launchd would, because
+// launchd itself does not exist on other systems.
 func startJob(t *testing.T) *job {
 	t.Helper()
 	home := harness.Home(t)
@@ -70,7 +70,7 @@ func startJob(t *testing.T) *job {
 	j.cmd.Env = append(j.env, "HOSTLESS_HANDOVER=launchd:channel,http,control")
 	j.cmd.ExtraFiles = []*os.File{theirs, httpFile, controlFile}
 	j.cmd.Stdout, j.cmd.Stderr = t.Output(), t.Output()
-	// A group of its own, as launchd makes: it ends what a job leaves behind.
+	// A separate process group, as under launchd, which kills what a job leaves behind.
 	j.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := j.cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -99,7 +99,7 @@ func startJob(t *testing.T) *job {
 	return j
 }
 
-// status asks the daemon that serves.
+// status queries the serving daemon.
 func (j *job) status() (s struct {
 	PID        int
 	Activation string
@@ -117,7 +117,7 @@ func (j *job) status() (s struct {
 	return s
 }
 
-// restart has the daemon replaced, and gives the new one's pid.
+// restart replaces the daemon and returns the pid of the new one.
 func (j *job) restart() int {
 	j.t.Helper()
 	before := j.status()
@@ -141,7 +141,7 @@ func (j *job) restart() int {
 	return s.PID
 }
 
-// end waits for the end of the process that launchd knows.
+// end waits for the exit of the process that launchd knows.
 func (j *job) end() error {
 	j.t.Helper()
 	select {
@@ -153,8 +153,8 @@ func (j *job) end() error {
 	}
 }
 
-// TestLaunchdJobStays has the process that launchd knows outlast its successors,
-// end with them when launchd ends it, and fail when the last of them fails.
+// TestLaunchdJobStays: the process that launchd knows outlives its successors, stops them
+// when launchd stops it, and fails if the last of them fails.
 func TestLaunchdJobStays(t *testing.T) {
 	t.Run("ended by launchd", func(t *testing.T) {
 		j := startJob(t)

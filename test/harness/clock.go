@@ -8,44 +8,43 @@ import (
 	"github.com/hostless/hostless/pkg/clock"
 )
 
-// Clock is a clock.Clock that stands still until Advance. It is safe for
-// concurrent use.
+// Clock is a clock.Clock that only moves with Advance. It is safe for concurrent use.
 type Clock struct {
 	mu      sync.Mutex
 	now     time.Time
-	timers  map[*clockTimer]struct{} // those that wait
-	changed chan struct{}            // closed, and made anew, with each that is set
+	timers  map[*clockTimer]struct{} // pending timers
+	changed chan struct{}            // closed and replaced whenever a timer is set
 }
 
 var _ clock.Clock = (*Clock)(nil)
 
-// NewClock gives a clock that stands at the present.
+// NewClock returns a clock that shows the current time.
 func NewClock() *Clock {
 	return &Clock{now: time.Now(), timers: map[*clockTimer]struct{}{}, changed: make(chan struct{})}
 }
 
 type clockTimer struct {
 	clock  *Clock
-	length time.Duration // as it was set
+	length time.Duration // as passed when it was set
 	due    time.Time
-	fire   func(time.Time) // does not block
+	fire   func(time.Time) // must not block
 }
 
-// Now is the time that the clock shows.
+// Now returns the clock's time.
 func (c *Clock) Now() time.Time {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.now
 }
 
-// AfterFunc has f called in a goroutine of its own by the Advance that reaches d.
+// AfterFunc calls f in its own goroutine when Advance reaches d.
 func (c *Clock) AfterFunc(d time.Duration, f func()) clock.Timer {
 	t := &clockTimer{clock: c, fire: func(time.Time) { go f() }}
 	t.Reset(d)
 	return t
 }
 
-// NewTimer gives a channel that gets the time by the Advance that reaches d.
+// NewTimer returns a channel that receives the time when Advance reaches d.
 func (c *Clock) NewTimer(d time.Duration) (<-chan time.Time, clock.Timer) {
 	ch := make(chan time.Time, 1)
 	t := &clockTimer{clock: c, fire: func(now time.Time) {
@@ -58,7 +57,7 @@ func (c *Clock) NewTimer(d time.Duration) (<-chan time.Time, clock.Timer) {
 	return ch, t
 }
 
-// Stop keeps the timer from firing and reports whether it would have.
+// Stop prevents the timer from firing and reports whether it was pending.
 func (t *clockTimer) Stop() bool {
 	t.clock.mu.Lock()
 	defer t.clock.mu.Unlock()
@@ -67,7 +66,7 @@ func (t *clockTimer) Stop() bool {
 	return waits
 }
 
-// Reset sets the timer anew and reports whether it waited.
+// Reset sets the timer again and reports whether it was pending.
 func (t *clockTimer) Reset(d time.Duration) bool {
 	c := t.clock
 	c.mu.Lock()
@@ -84,7 +83,7 @@ func (t *clockTimer) Reset(d time.Duration) bool {
 	return waited
 }
 
-// Advance has d pass: every timer that is due by then fires.
+// Advance moves the clock by d and fires every timer that is due.
 func (c *Clock) Advance(d time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -97,7 +96,8 @@ func (c *Clock) Advance(d time.Duration) {
 	}
 }
 
-// Await waits until a timer that was set to d waits; it fails t where none comes.
+// Await waits until a timer with duration d is pending. It fails t if there is none in
+// time.
 func (c *Clock) Await(t testing.TB, d time.Duration) {
 	t.Helper()
 	limit := time.After(20 * time.Second)

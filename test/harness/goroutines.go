@@ -8,10 +8,9 @@ import (
 	"time"
 )
 
-// CheckGoroutines fails the test, with their stacks, where goroutines that were
-// started after this call still run ten seconds after everything the test has
-// registered with t.Cleanup since is done. It is called first, in a test that
-// runs beside no other.
+// CheckGoroutines fails the test, with stacks, if goroutines that were started after this
+// call are still running ten seconds after the test's later cleanups. Call it first, in a
+// test that does not run in parallel with others.
 func CheckGoroutines(t testing.TB) {
 	t.Helper()
 	checkGoroutines(t, 10*time.Second)
@@ -40,13 +39,13 @@ func checkGoroutines(t testing.TB, wait time.Duration) {
 	})
 }
 
-// processWide reports whether a goroutine is the runtime's or the test's own,
-// once for the process, whoever had it started.
+// processWide reports whether a goroutine belongs to the runtime or the testing package,
+// and is started once per process, no matter by whom.
 func processWide(stack string) bool {
 	return strings.Contains(stack, "\nos/signal.loop") || strings.Contains(stack, "\nruntime.") && !strings.Contains(stack, "created by ")
 }
 
-// goroutines gives the stacks of all goroutines but the caller's, by their ids.
+// goroutines returns the stacks of all goroutines except the caller's, by id.
 func goroutines() map[string]string {
 	buf := make([]byte, 1<<20)
 	n := runtime.Stack(buf, true)

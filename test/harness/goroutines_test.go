@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// recorded is a test whose failures are kept.
+// recorded is a testing.TB that records failures.
 type recorded struct {
 	testing.TB
 	cleanups []func()
@@ -19,7 +19,8 @@ func (r *recorded) Errorf(format string, args ...any) {
 	r.failures = append(r.failures, format)
 }
 
-// TestCheckGoroutines: one that goes on fails the test, one that ends does not.
+// TestCheckGoroutines: a goroutine that is left running fails the test, one that ends
+// does not.
 func TestCheckGoroutines(t *testing.T) {
 	for _, ends := range []bool{true, false} {
 		r := &recorded{TB: t}

@@ -1,5 +1,5 @@
-// Package harness runs the real binaries for tests: built once, each daemon in
-// a temporary home on a free port, ended by its own process id.
+// Package harness runs the real binaries in tests: built once, each daemon with a
+// temporary home on a free port, and stopped by its process id.
 package harness
 
 import (
@@ -27,8 +27,8 @@ var build = sync.OnceValues(func() (string, error) {
 		return dir, nil
 	}
 	for _, top := range []string{"cmd", "pkg", "init", "web"} {
-		// Reading the directories tells go test what the result depends on: it
-		// would else answer from its cache for binaries that have changed.
+		// Reading the directories tells go test what the result depends on. Without that,
+		// it would use a cached result although the binaries have changed.
 		if err := filepath.WalkDir(filepath.Join(Root(), top), func(string, fs.DirEntry, error) error { return nil }); err != nil {
 			return "", err
 		}
@@ -46,14 +46,14 @@ var build = sync.OnceValues(func() (string, error) {
 	return dir, nil
 })
 
-// Root is the top of the source tree.
+// Root returns the top directory of the source tree.
 func Root() string {
 	_, file, _, _ := runtime.Caller(0)
 	return filepath.Dir(filepath.Dir(filepath.Dir(file)))
 }
 
-// Bin gives the directory with both binaries, built at the first call of the
-// process (or HOSTLESS_TEST_BIN, where somebody built them already).
+// Bin returns the directory with both binaries. They are built by the first call in the
+// process, unless HOSTLESS_TEST_BIN names a directory with them.
 func Bin(t testing.TB) string {
 	t.Helper()
 	dir, err := build()
@@ -75,15 +75,15 @@ func Main(m *testing.M) {
 	os.Exit(code)
 }
 
-// HearHangups has what a test starts hear of hangups, also where the test runs
-// under nohup: a signal that is ignored stays so in all processes below.
+// HearHangups makes processes started by the test receive SIGHUP, even if the test runs
+// under nohup: an ignored signal stays ignored in child processes.
 func HearHangups() {
 	if signal.Ignored(syscall.SIGHUP) {
 		signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP)
 	}
 }
 
-// Home makes a temporary home whose path is short enough for a socket.
+// Home returns a temporary home whose path is short enough for a socket.
 func Home(t testing.TB) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("/tmp", "hl-")
@@ -100,7 +100,7 @@ type Daemon struct {
 	Home string // HOSTLESS_HOME
 	Port string
 	URL  string   // http://localhost:PORT
-	Env  []string // of the daemon and of the client's runs
+	Env  []string // environment of the daemon and the client
 
 	cmd  *exec.Cmd
 	done chan struct{}
@@ -115,26 +115,26 @@ func (d *Daemon) Write(p []byte) (int, error) {
 	return d.log.Write(p)
 }
 
-// Log is what the daemon has written so far.
+// Log returns the daemon's output so far.
 func (d *Daemon) Log() string {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return d.log.String()
 }
 
-// Start runs hostlessd in a fresh home on a free port and waits until it answers.
+// Start runs hostlessd in a new home on a free port and waits until it responds.
 func Start(t testing.TB, args ...string) *Daemon {
 	t.Helper()
 	return StartIn(t, Home(t), args...)
 }
 
-// StartIn is Start in a given home.
+// StartIn is Start with a given home.
 func StartIn(t testing.TB, home string, args ...string) *Daemon {
 	t.Helper()
 	return startWith(t, home, nil, args...)
 }
 
-// StartWith is Start with more variables in the environment of the daemon and its client.
+// StartWith is Start with additional environment variables for the daemon and its client.
 func StartWith(t testing.TB, env []string, args ...string) *Daemon {
 	t.Helper()
 	return startWith(t, Home(t), env, args...)
@@ -143,7 +143,7 @@ func StartWith(t testing.TB, env []string, args ...string) *Daemon {
 func startWith(t testing.TB, home string, env []string, args ...string) *Daemon {
 	t.Helper()
 	d := &Daemon{t: t, Home: home, done: make(chan struct{})}
-	// Whoever runs this keeps their keychain.
+	// Protects the keychain of whoever runs the tests.
 	d.Env = append(append(clean(os.Environ()), "HOSTLESS_HOME="+home, "DBUS_SESSION_BUS_ADDRESS=disabled:"), env...)
 	d.cmd = exec.Command(filepath.Join(Bin(t), "hostlessd"), append([]string{"--port", "0"}, args...)...)
 	d.cmd.Env = d.Env
@@ -175,13 +175,13 @@ func startWith(t testing.TB, home string, env []string, args ...string) *Daemon 
 		case <-d.done:
 			t.Fatalf("hostlessd ended: %v\n%s", d.cmd.ProcessState, d.Log())
 		case <-ctx.Done():
-			t.Fatalf("hostlessd does not answer:\n%s", d.Log())
+			t.Fatalf("hostlessd does not respond:\n%s", d.Log())
 		case <-time.After(20 * time.Millisecond):
 		}
 	}
 }
 
-// clean drops what would leak the surroundings into a test.
+// clean removes the variables that would influence a test.
 func clean(env []string) []string {
 	out := env[:0:0]
 	for _, kv := range env {
@@ -194,11 +194,11 @@ func clean(env []string) []string {
 	return out
 }
 
-// PID is the daemon's process id.
+// PID returns the daemon's process id.
 func (d *Daemon) PID() int { return d.cmd.Process.Pid }
 
-// Stop ends the daemon in good order and waits for it; a daemon that does not
-// end within 15 s is killed and the test fails.
+// Stop stops the daemon with SIGTERM and waits for it. A daemon that does not exit within
+// 15 s is killed, and the test fails.
 func (d *Daemon) Stop() {
 	d.t.Helper()
 	select {
@@ -216,19 +216,19 @@ func (d *Daemon) Stop() {
 	}
 }
 
-// Kill ends the daemon with SIGKILL and waits for it.
+// Kill kills the daemon with SIGKILL and waits for it.
 func (d *Daemon) Kill() {
 	d.cmd.Process.Kill()
 	<-d.done
 }
 
-// Result is how a client's run ended.
+// Result is the result of running the client.
 type Result struct {
 	Stdout, Stderr string
 	Code           int
 }
 
-// CLI runs the client against this daemon.
+// CLI runs the client with this daemon.
 func (d *Daemon) CLI(args ...string) Result { d.t.Helper(); return d.CLIWith("", args...) }
 
 // CLIWith is CLI with standard input.
@@ -253,7 +253,7 @@ func (d *Daemon) CLIWith(stdin string, args ...string) Result {
 	return r
 }
 
-// Must is CLI that has to succeed; it gives standard output, trimmed.
+// Must is CLI that must succeed. It returns the trimmed standard output.
 func (d *Daemon) Must(args ...string) string {
 	d.t.Helper()
 	r := d.CLI(args...)
@@ -263,7 +263,7 @@ func (d *Daemon) Must(args ...string) string {
 	return strings.TrimSpace(r.Stdout)
 }
 
-// Control is an HTTP client of the control socket; the URL's host is `hostless`.
+// Control returns an HTTP client for the control socket. The host in URLs is `hostless`.
 func (d *Daemon) Control() *http.Client {
 	return &http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {

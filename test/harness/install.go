@@ -11,9 +11,9 @@ import (
 	"testing"
 )
 
-// Modules gives the node_modules that the package.json and package-lock.json in
-// dir ask for, installed once into the user's cache, and never changed. Without
-// Node, or a registry, the test is skipped; in CI it fails.
+// Modules returns a node_modules directory for the package.json and package-lock.json in
+// dir. It is installed once into the user's cache and never changed. Without Node or a
+// registry the test is skipped; in CI it fails.
 func Modules(t testing.TB, dir string) string {
 	t.Helper()
 	Need(t, "node")
@@ -26,12 +26,13 @@ func Modules(t testing.TB, dir string) string {
 	return filepath.Join(at, "node_modules")
 }
 
-// Python gives the bin directory of a virtual environment with what the
-// requirements.txt in dir asks for, made as Modules makes its own.
+// Python returns the bin directory of a virtual environment with the packages in the
+// requirements.txt in dir, cached like Modules.
 func Python(t testing.TB, dir string) string {
 	t.Helper()
 	python := Need(t, "python3")
-	// Scripts of an environment name its path, so it is made where it stays.
+	// Scripts in an environment contain its path, so it must be created in its final
+	// place.
 	at := cached(t, dir, []string{"requirements.txt"}, nil)
 	if _, err := os.Stat(filepath.Join(at, "complete")); err == nil {
 		return filepath.Join(at, "venv", "bin")
@@ -59,8 +60,8 @@ func Python(t testing.TB, dir string) string {
 	return filepath.Join(link, "bin")
 }
 
-// cached gives a directory of the user's cache that is named for the content of
-// the given files of dir and holds them, filled by the command.
+// cached returns a directory in the user's cache that contains the given files of dir and
+// is named after their content. A new one is filled by the command.
 func cached(t testing.TB, dir string, names []string, fill func(draft string) *exec.Cmd) string {
 	t.Helper()
 	cache, err := os.UserCacheDir()
@@ -96,7 +97,7 @@ func cached(t testing.TB, dir string, names []string, fill func(draft string) *e
 			missing(t, fmt.Errorf("%s: %w\n%s", filepath.Base(cmd.Path), err, out))
 		}
 	}
-	// The last to finish finds it there already, and that is as good.
+	// Another process may have finished first, with the same result.
 	if err := os.Rename(draft, at); err != nil && !errors.Is(err, os.ErrExist) {
 		t.Fatal(err)
 	}

@@ -7,22 +7,22 @@ import (
 	"testing"
 )
 
-// CI reports whether this is the gate's run, where nothing may be skipped.
+// CI reports whether this is a run of the gate, in which nothing may be skipped.
 func CI() bool { return os.Getenv("CI") == "true" }
 
-// Missing skips the test for what this machine does not have; in CI it fails.
-// what is a clause, such as "curl is not installed".
+// Missing skips the test because this machine lacks something; in CI it fails. what is a
+// clause, such as "curl is not installed".
 func Missing(t testing.TB, what ...any) {
 	t.Helper()
 	if CI() {
 		t.Log(what...)
 		t.Fatal("CI skips nothing")
 	}
-	t.Skip(what...) // where it is not CI
+	t.Skip(what...) // not in CI
 }
 
-// Need finds a program in PATH. Without it the test is skipped with the reason;
-// in CI it fails.
+// Need returns the path of a program in PATH. Without it the test is skipped with the
+// reason; in CI it fails.
 func Need(t testing.TB, name string) string {
 	t.Helper()
 	path, err := exec.LookPath(name)
@@ -32,8 +32,8 @@ func Need(t testing.TB, name string) string {
 	return path
 }
 
-// NeedRoot has the test run as root on Linux, where it can act as another user.
-// Elsewhere it is skipped; in CI it fails.
+// NeedRoot makes sure that the test runs as root on Linux, so that it can act as another
+// user. Otherwise it is skipped; in CI it fails.
 func NeedRoot(t testing.TB) {
 	t.Helper()
 	if runtime.GOOS != "linux" || os.Getuid() != 0 {

@@ -11,9 +11,9 @@ import (
 	"testing"
 )
 
-// NPM gives a directory in the user's cache in which what the package-lock.json
-// of the test's own directory names is installed, once for each lock file. Where
-// it cannot be had, and in a short run, the test is skipped; in CI it fails.
+// NPM returns a directory in the user's cache with the packages of the package-lock.json
+// in the test's directory, installed once per lock file. If that is not possible, and in
+// short mode, the test is skipped; in CI it fails.
 func NPM(t testing.TB) string {
 	t.Helper()
 	if testing.Short() {
@@ -67,7 +67,7 @@ var npm = sync.OnceValues(func() (string, error) {
 		os.Stderr.Write(out)
 		return "", err
 	}
-	// The last to finish finds it there already, and that is as good.
+	// Another process may have finished first, with the same result.
 	if err := os.Rename(draft, dir); err != nil && !errors.Is(err, os.ErrExist) {
 		return "", err
 	}
