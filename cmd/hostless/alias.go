@@ -71,7 +71,7 @@ func (e *env) alias(cc *cli.Context) error {
 	return e.register(cc, args[0], req)
 }
 
-// pathPrefix reads --path, "" where it is not given.
+// pathPrefix returns the value of --path, "" where it is not given.
 func pathPrefix(cc *cli.Context) (string, error) {
 	path := cc.String("path")
 	if cc.IsSet("path") && (!strings.HasPrefix(path, "/") || strings.Trim(path, "/") == "") {

@@ -32,8 +32,8 @@ func run(ctx context.Context, e *env, argv []string) int {
 	return 0
 }
 
-// commands is the tree of commands, in the order of the help. The file named
-// for each group holds it.
+// commands returns the command tree in the order of the help. Each group is
+// defined in the file that has its name.
 func (e *env) commands() []*cli.Command {
 	tree := []*cli.Command{
 		runGroup(e), restartGroup(e), waitGroup(e), listGroup(e), openGroup(e), shareGroup(e), getGroup(e), routeGroup(e), aliasGroup(e),
@@ -44,32 +44,32 @@ func (e *env) commands() []*cli.Command {
 		dashboardGroup(e), topGroup(e), mcpGroup(e), skillGroup(e),
 		completionGroup(e),
 	}
-	settle(tree)
+	disableDefaults(tree)
 	return tree
 }
 
-// settle turns off what urfave would do by itself: print, exit, and take "help"
-// for a subcommand of everything.
-func settle(level []*cli.Command) {
+// disableDefaults turns off urfave's own help, its exit on errors and the "help"
+// subcommand that it adds to every command.
+func disableDefaults(level []*cli.Command) {
 	for _, c := range level {
 		c.HideHelp, c.HideHelpCommand = true, true
 		c.OnUsageError = usageError
-		settle(c.Subcommands)
+		disableDefaults(c.Subcommands)
 	}
 }
 
 func usageError(_ *cli.Context, err error, _ bool) error {
-	// The flag package names -flag, where a person typed --flag.
+	// The flag package reports -flag where the user typed --flag.
 	if m := badValue.FindStringSubmatch(err.Error()); m != nil {
 		return usage("--%s does not take %s", m[2], m[1])
 	}
 	return usage("%v", err)
 }
 
-// badValue is how the flag package tells of a value that it cannot read.
+// badValue matches the flag package's error for a value that it cannot parse.
 var badValue = regexp.MustCompile(`^invalid (?:boolean )?value (".*") for (?:flag )?-([^:]+): `)
 
-// dispatch does what the parsed line says.
+// dispatch runs the command of the parsed line.
 func (e *env) dispatch(ctx context.Context, tree []*cli.Command) error {
 	for _, w := range e.line.warnings {
 		e.note("hostless: %s", w)
@@ -88,7 +88,7 @@ func (e *env) dispatch(ctx context.Context, tree []*cli.Command) error {
 		}
 		return e.overview(ctx, tree)
 	case e.line.json && findFlag(cmd, "json") == nil && len(cmd.Subcommands) == 0:
-		return usage("it has no answer to print as JSON")
+		return usage("it has no result to print as JSON")
 	case cmd.Action == nil:
 		if !e.line.json {
 			if err := e.help(tree, e.line.path); err != nil {
@@ -114,7 +114,7 @@ func ownNames(level []*cli.Command) (names []string) {
 	return names
 }
 
-// leaf gives a command its number of positional arguments and what it does.
+// leaf sets a command's action and the number of positional arguments that it takes.
 func leaf(c *cli.Command, atLeast, atMost int, do func(*cli.Context) error) *cli.Command {
 	c.Action = func(cc *cli.Context) error {
 		switch n := cc.NArg(); {
@@ -133,7 +133,7 @@ func jsonFlag() cli.Flag {
 	return &cli.BoolFlag{Name: "json", Usage: "print the control API's answer, unchanged"}
 }
 
-// csv splits a comma-separated value; blanks around and empty parts are dropped.
+// csv splits a comma-separated value, trims blanks and drops empty parts.
 func csv(text string) (parts []string) {
 	for part := range strings.SplitSeq(text, ",") {
 		if part = strings.TrimSpace(part); part != "" {
@@ -143,7 +143,7 @@ func csv(text string) (parts []string) {
 	return parts
 }
 
-// overview is what `hostless` alone prints.
+// overview prints what `hostless` without arguments shows.
 func (e *env) overview(ctx context.Context, tree []*cli.Command) error {
 	fmt.Fprintln(e.out, e.statusLine(ctx))
 	fmt.Fprintln(e.out)

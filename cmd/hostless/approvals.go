@@ -9,15 +9,15 @@ import (
 	"github.com/urfave/cli/v2"
 )
 
-// approvalsGroup answers the requests of web apps. Its two answers are commands of
-// their own as well, since they are what a person is asked to type.
+// approvalsGroup lists the token requests of web apps. `approve` and `deny` are
+// also top-level commands, since messages tell the user to type them.
 func approvalsGroup(e *env) *cli.Command {
 	approve, deny := approveCommand(e), denyCommand(e)
 	return leaf(&cli.Command{
-		Name: "approvals", Usage: "web apps that ask for a bridge token", Flags: []cli.Flag{jsonFlag()},
+		Name: "approvals", Usage: "requests of web apps for a bridge token", Flags: []cli.Flag{jsonFlag()},
 		Description: "An app's request stays in the list for five minutes. `hostless approve` and `hostless deny` answer it.",
 		Subcommands: []*cli.Command{
-			leaf(&cli.Command{Name: "list", Usage: "list the requests that wait for an answer", Flags: []cli.Flag{jsonFlag()}}, 0, 0, e.approvalsList),
+			leaf(&cli.Command{Name: "list", Usage: "list the requests that wait for your decision", Flags: []cli.Flag{jsonFlag()}}, 0, 0, e.approvalsList),
 			approve, deny,
 		},
 	}, 0, 0, e.approvalsList)
@@ -27,15 +27,15 @@ func approveCommand(e *env) *cli.Command {
 	return leaf(&cli.Command{
 		Name: "approve", Usage: "grant a web app what it asks for, or less", ArgsUsage: "ID",
 		Flags: []cli.Flag{
-			&cli.StringFlag{Name: "providers", Usage: "allow the providers in `CSV` alone, of those asked for"},
-			&cli.StringFlag{Name: "models", Usage: "allow the models in `CSV` alone, of those asked for; a closing * matches the rest of a name"},
+			&cli.StringFlag{Name: "providers", Usage: "allow only the providers in `CSV`, of those asked for"},
+			&cli.StringFlag{Name: "models", Usage: "allow only the models in `CSV`, of those asked for; a final * matches any ending"},
 			&cli.IntFlag{Name: "rate-limit", Usage: "at most `N` requests an hour, no more than asked for"},
-			&cli.StringFlag{Name: "ttl", Usage: "the token lives `S` seconds, or a duration such as 12h; an hour where not given"},
+			&cli.StringFlag{Name: "ttl", Usage: "the token is valid for `S` seconds, or a duration such as 12h (default: one hour)"},
 			&cli.StringFlag{Name: "remember", Usage: "allow the same origin without asking for `D`, such as 30d or 720h, or forever"},
 			jsonFlag(),
 		},
 		Description: "  hostless approve k3f9x2ab --models 'gpt-4o*' --rate-limit 100 --remember 30d\n\n" +
-			"What is remembered is listed by `hostless origins list` and ended by `hostless origins remove`.",
+			"`hostless origins list` lists what is remembered, `hostless origins remove` ends it.",
 	}, 1, 1, e.approve)
 }
 
@@ -52,7 +52,7 @@ func (e *env) approvalsList(cc *cli.Context) error {
 	return ask(e, func(c *control.Client) (control.ApprovalList, error) { return c.Approvals(cc.Context) },
 		func(l control.ApprovalList) error {
 			if len(l.Approvals) == 0 {
-				e.note("No app waits for an answer.")
+				e.note("No requests are waiting.")
 				return nil
 			}
 			var rows [][]string
@@ -89,9 +89,9 @@ func (e *env) approve(cc *cli.Context) error {
 		}
 		switch {
 		case d.Remembered && d.ExpiresAt == nil:
-			e.note("It is allowed without asking until: hostless origins remove %s", d.Origin)
+			e.note("It is allowed without asking until you run: hostless origins remove %s", d.Origin)
 		case d.Remembered:
-			e.note("It is allowed without asking for %s, or until: hostless origins remove %s", span(int64(time.Until(*d.ExpiresAt).Round(time.Second).Seconds())), d.Origin)
+			e.note("It is allowed without asking for %s, or until you run: hostless origins remove %s", span(int64(time.Until(*d.ExpiresAt).Round(time.Second).Seconds())), d.Origin)
 		}
 		return nil
 	})

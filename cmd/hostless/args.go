@@ -9,25 +9,25 @@ import (
 	"github.com/urfave/cli/v2"
 )
 
-// line is one command line, taken apart: urfave's parser stops at the first
-// positional argument, so what it gets is put in order here first. Nothing
-// after `--`, and nothing of a child's own arguments, is looked at.
+// line is one parsed command line. urfave's parser stops at the first positional
+// argument, so the arguments are put in order before it sees them. Nothing after
+// `--`, and none of a child's own arguments, is interpreted.
 type line struct {
 	path     []*cli.Command // the command, from the top of the tree
 	flags    []string       // its flags with their values
 	args     []string       // its positional arguments
 	child    []string       // the command to run, for a command that runs one
-	app      bool           // it began with an app's NAME instead of a command
+	app      bool           // the line starts with an app's NAME instead of a command
 	json     bool
 	help     bool
 	version  bool
 	warnings []string
-	// warning is the bad flag before a run's "--" that made what stands there the
-	// command's beginning; the error, where there is no such command.
+	// warning is the error of a bad flag before a run's "--". It made the parser take
+	// the words before "--" for the command, and is reported if that is not found.
 	warning error
 }
 
-// name is the command's words, as in "keys add".
+// name returns the command's words, as in "keys add".
 func (l line) name() string {
 	words := make([]string, len(l.path))
 	for i, c := range l.path {
@@ -36,7 +36,7 @@ func (l line) name() string {
 	return strings.Join(words, " ")
 }
 
-// command is the command itself, or nil.
+// command returns the command, or nil.
 func (l line) command() *cli.Command {
 	if len(l.path) == 0 {
 		return nil
@@ -44,7 +44,7 @@ func (l line) command() *cli.Command {
 	return l.path[len(l.path)-1]
 }
 
-// ordered is the line as urfave wants it: command, flags, positionals.
+// ordered returns the line in the order that urfave needs: command, flags, positionals.
 func (l line) ordered() []string {
 	out := []string{"hostless"}
 	for _, c := range l.path {
@@ -64,8 +64,8 @@ type parser struct {
 	line  line
 }
 
-// parse takes a command line apart against the tree of commands. On an error
-// the line still tells how far it was understood. `hostless NAME CMD…` becomes
+// parse parses a command line against the command tree. With an error it still
+// returns what was parsed before it. `hostless NAME CMD…` becomes
 // `hostless run NAME -- CMD…`.
 func parse(tree []*cli.Command, argv []string) (line, error) {
 	p := &parser{tree: tree, words: argv}
@@ -76,7 +76,7 @@ func parse(tree []*cli.Command, argv []string) (line, error) {
 	return p.line, err
 }
 
-// asksHelp reports whether --help stands before any "--".
+// asksHelp reports whether --help or -h comes before any "--".
 func asksHelp(argv []string) bool {
 	if i := slices.Index(argv, "--"); i >= 0 {
 		argv = argv[:i]
@@ -120,7 +120,7 @@ func (p *parser) walk() error {
 	return nil
 }
 
-// runFlag reports whether a flag before any command is one of run alone, as in
+// runFlag reports whether a flag before any command belongs to run, as in
 // `hostless --script start`.
 func (p *parser) runFlag(word string) bool {
 	if !isFlag(word) {
@@ -130,7 +130,7 @@ func (p *parser) runFlag(word string) bool {
 	return name != "json" && findFlag(find(p.tree, runCommand), name) != nil
 }
 
-// word takes a command's name or a positional argument.
+// word parses a command's name or a positional argument.
 func (p *parser) word(cmd *cli.Command, word string) error {
 	level := p.tree
 	if cmd != nil {
@@ -162,7 +162,7 @@ func (p *parser) word(cmd *cli.Command, word string) error {
 	return p.app(word)
 }
 
-// flag takes one flag and its value.
+// flag parses one flag and its value.
 func (p *parser) flag(cmd *cli.Command, word string) error {
 	name, value, inline := strings.Cut(strings.TrimLeft(word, "-"), "=")
 	defined := findFlag(cmd, name)
@@ -196,12 +196,12 @@ func (p *parser) flag(cmd *cli.Command, word string) error {
 	return nil
 }
 
-// synonyms are what other commands, or other tools, call a flag.
+// synonyms maps a flag to the names that it has in other commands or tools.
 var synonyms = map[string][]string{
 	"port": {"app-port"}, "app-port": {"port"}, "tls": {"https"}, "https": {"tls"}, "tail": {"lines"}, "background": {"detach"}, "d": {"detach"},
 }
 
-// nearestFlag is the flag of a command that was most likely meant.
+// nearestFlag returns the flag of cmd that was most likely meant, or "".
 func nearestFlag(name string, cmd *cli.Command) string {
 	for _, other := range synonyms[name] {
 		if findFlag(cmd, other) != nil {
@@ -211,8 +211,8 @@ func nearestFlag(name string, cmd *cli.Command) string {
 	return nearest(name, flagNames(cmd))
 }
 
-// run takes what follows `hostless run`: flags, at most one NAME, `--` and the
-// command. Without `--`, or where more than a NAME stands before it, the
+// run parses what follows `hostless run`: flags, at most one NAME, `--` and the
+// command. Without `--`, or where more than a NAME comes before it, the
 // command begins at the first positional argument.
 func (p *parser) run(cmd *cli.Command) error {
 	end := slices.Index(p.words, "--")
@@ -233,7 +233,7 @@ func (p *parser) run(cmd *cli.Command) error {
 	return nil
 }
 
-// app takes what follows an app's NAME: flags of run, perhaps `--`, the command.
+// app parses what follows an app's NAME: flags of run, an optional `--`, the command.
 func (p *parser) app(name string) error {
 	run := find(p.tree, runCommand)
 	rest := parser{tree: p.tree, words: p.words, line: p.line.clone()}
@@ -252,7 +252,7 @@ func (p *parser) app(name string) error {
 	return nil
 }
 
-// flags takes flags and up to n positional arguments.
+// flags parses flags and up to n positional arguments.
 func (p *parser) flags(cmd *cli.Command, n int) error {
 	for len(p.words) > 0 && p.words[0] != "--" {
 		if !isFlag(p.words[0]) {
@@ -270,7 +270,7 @@ func (p *parser) flags(cmd *cli.Command, n int) error {
 	return nil
 }
 
-// child takes all the rest as the command to run.
+// child takes all remaining words as the command to run.
 func (p *parser) child() {
 	if len(p.words) > 0 && p.words[0] == "--" {
 		p.next()
@@ -284,7 +284,7 @@ func (l line) clone() line {
 	return l
 }
 
-// unknown is the error for a command that is not there, with the nearest one.
+// unknown returns the error for an unknown command; it suggests the nearest one.
 func unknown(level []*cli.Command, under, word string) *fault.Error {
 	f := usage("there is no command %q", word)
 	if near := nearest(word, commandNames(level)); near != "" {

@@ -9,7 +9,7 @@ import (
 	"github.com/hostless/hostless/pkg/fault"
 )
 
-// taken is what a parsed line says, for comparison.
+// taken holds the fields of a parsed line that tests compare.
 type taken struct {
 	Name        string
 	Flags, Args []string
@@ -95,8 +95,8 @@ func TestParseErrors(t *testing.T) {
 	}
 }
 
-// FuzzParse holds that a line never panics and that what is behind a run's
-// "--" comes through untouched.
+// FuzzParse checks that no line makes the parser panic, and that what follows a
+// run's "--" is not changed.
 func FuzzParse(f *testing.F) {
 	for _, s := range []string{"run\x00web\x00--\x00npm", "--json\x00list", "web\x00--force\x00x", "alias\x00--remove\x00a"} {
 		f.Add(s)

@@ -58,7 +58,7 @@ func auditRow(a audit.Entry) []string {
 	return []string{a.Time.Local().Format("2006-01-02 15:04:05"), a.Run, a.Result, a.Target, by, a.Action}
 }
 
-// showEntry prints one entry as it comes.
+// showEntry prints one entry on one line.
 func (e *env) showEntry(a audit.Entry) error {
 	if e.line.json {
 		line, err := json.Marshal(a)

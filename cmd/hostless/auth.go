@@ -12,21 +12,21 @@ import (
 
 func authGroup(e *env) *cli.Command {
 	return &cli.Command{
-		Name: "auth", Usage: "logins with providers, which give a key without showing it",
+		Name: "auth", Usage: "sign in with a provider instead of pasting its key",
 		Subcommands: []*cli.Command{
 			leaf(&cli.Command{
-				Name: "login", Usage: "sign in with a provider and store the key that it gives", ArgsUsage: "PROVIDER",
+				Name: "login", Usage: "sign in with a provider and store the key that it issues", ArgsUsage: "PROVIDER",
 				Flags: []cli.Flag{&cli.BoolFlag{Name: "no-browser", Usage: "print the address to sign in at instead of opening it"}, jsonFlag()},
-				Description: "openrouter works as it is; other providers by `oauth_clients` of config.json. The key goes\n" +
-					"from the provider into storage: it is not printed.\n\n  hostless auth login openrouter",
+				Description: "openrouter needs no setup; other providers need `oauth_clients` in config.json. The key goes\n" +
+					"from the provider into storage and is never printed.\n\n  hostless auth login openrouter",
 			}, 1, 1, e.authLogin),
-			leaf(&cli.Command{Name: "logout", Usage: "remove the key that a login gave", ArgsUsage: "PROVIDER", Flags: []cli.Flag{jsonFlag()}}, 1, 1,
+			leaf(&cli.Command{Name: "logout", Usage: "remove the key that a login stored", ArgsUsage: "PROVIDER", Flags: []cli.Flag{jsonFlag()}}, 1, 1,
 				func(cc *cli.Context) error {
 					name := canonical(cc.Args().First())
 					return ask(e, func(c *control.Client) (control.Outcome, error) { return c.Logout(cc.Context, name) },
 						func(control.Outcome) error { return e.printLine("%s: key removed", name) })
 				}),
-			leaf(&cli.Command{Name: "status", Usage: "list the logins that gave a key", Flags: []cli.Flag{jsonFlag()}}, 0, 0, e.authStatus),
+			leaf(&cli.Command{Name: "status", Usage: "list the logins that stored a key", Flags: []cli.Flag{jsonFlag()}}, 0, 0, e.authStatus),
 		},
 	}
 }
@@ -47,8 +47,8 @@ func (e *env) authLogin(cc *cli.Context) error {
 	})
 }
 
-// showLogin opens the page to sign in at, or says where it is. With --json standard
-// output is the outcome's.
+// showLogin opens the sign-in page, or prints its address. With --json, standard
+// output is kept for the result.
 func (e *env) showLogin(cc *cli.Context, login control.Login) error {
 	if opener := e.opener(); opener != "" && !cc.Bool("no-browser") {
 		if err := exec.CommandContext(cc.Context, opener, login.URL).Run(); err == nil {
@@ -76,7 +76,7 @@ func awaitLogin(ctx context.Context, c *control.Client, id string) (control.Logi
 		case o.Status != control.LoginPending:
 			return o, &fault.Error{Kind: fault.Upstream, Message: o.Reason, Next: "hostless auth login " + o.Provider}
 		}
-		if time.Since(started) < time.Second { // the daemon holds the question, unless it is stopping
+		if time.Since(started) < time.Second { // the daemon keeps this request open, unless it is stopping
 			select {
 			case <-time.After(time.Second):
 			case <-ctx.Done():

@@ -4,9 +4,8 @@ import (
 	"context"
 )
 
-// autostart starts the daemon for a run, where none runs and no service manager
-// could: there a person has nothing else that starts it. What goes wrong is left for
-// the run itself to report.
+// autostart starts the daemon for a run where none is running and there is no
+// service manager that could start it. Other errors are left for the run to report.
 func (e *env) autostart(ctx context.Context) {
 	if e.getenv("HOSTLESS") == "0" {
 		return
@@ -33,7 +32,7 @@ func (e *env) autostart(ctx context.Context) {
 		e.note("hostless: the daemon does not start: %v", err)
 		return
 	}
-	if status.PID != child.pid { // another start was faster
+	if status.PID != child.pid { // another client started it first
 		child.withdraw()
 		return
 	}

@@ -18,7 +18,7 @@ func restartGroup(e *env) *cli.Command {
 	return leaf(&cli.Command{
 		Name: "restart", Usage: "end an app and start it again", ArgsUsage: "NAME",
 		Flags:       []cli.Flag{jsonFlag(), timeoutFlag()},
-		Description: "Name, port and token stay. It returns when the app listens again.",
+		Description: "The app keeps its name, port and token. The command returns when the app listens again.",
 	}, 1, 1, e.restart)
 }
 
@@ -34,14 +34,14 @@ func waitGroup(e *env) *cli.Command {
 }
 
 func timeoutFlag() cli.Flag {
-	return &cli.DurationFlag{Name: "timeout", Usage: "give up after `D`, and wait so long for the run itself; 0 waits for ever for one that runs"}
+	return &cli.DurationFlag{Name: "timeout", Usage: "give up after `D`, also where no such run has started yet; 0 waits without limit for a run that exists"}
 }
 
-// withTimeout bounds a context by --timeout.
+// withTimeout limits a context by --timeout.
 func withTimeout(cc *cli.Context) (context.Context, context.CancelFunc, error) {
 	limit := cc.Duration("timeout")
 	if limit < 0 {
-		return nil, nil, usage("--timeout %v is not a time", limit)
+		return nil, nil, usage("--timeout %v is negative", limit)
 	}
 	if limit == 0 {
 		limit = 365 * 24 * time.Hour
@@ -59,7 +59,7 @@ func (e *env) wait(cc *cli.Context) error {
 	return e.awaitApp(cc, launch.Wait)
 }
 
-// awaitApp waits for an app to listen and tells where.
+// awaitApp waits for an app to listen and prints where.
 func (e *env) awaitApp(cc *cli.Context, do func(context.Context, config.Paths, string) (launch.Running, error)) error {
 	paths, err := e.paths()
 	if err != nil {
@@ -72,7 +72,7 @@ func (e *env) awaitApp(cc *cli.Context, do func(context.Context, config.Paths, s
 	defer cancel()
 	got, err := do(ctx, paths, cc.Args().First())
 	for cc.IsSet("timeout") && cc.Duration("timeout") > 0 && fault.Is(err, fault.NotFound) && ctx.Err() == nil {
-		// `hostless run shop … & hostless wait shop --timeout 8s`: it may just be starting.
+		// The run may be starting, as in `hostless run shop … & hostless wait shop --timeout 8s`.
 		select {
 		case <-ctx.Done():
 		case <-time.After(startProbe):
@@ -122,7 +122,7 @@ func (e *env) waitExit(cc *cli.Context) error {
 	return nil
 }
 
-// stopApp ends an app, whether it runs in the background or in a terminal.
+// stopApp stops an app that runs in the background or in a terminal.
 func (e *env) stopApp(ctx context.Context, name string) error {
 	paths, err := e.paths()
 	if err != nil {
@@ -138,7 +138,7 @@ func (e *env) stopApp(ctx context.Context, name string) error {
 	return e.printLine("%s has ended", name)
 }
 
-// appLogs shows what a detached app wrote.
+// appLogs prints the output of a detached app.
 func (e *env) appLogs(cc *cli.Context, paths config.Paths, name string) error {
 	name, err := appname.Check(name)
 	if err != nil {
@@ -150,7 +150,7 @@ func (e *env) appLogs(cc *cli.Context, paths config.Paths, name string) error {
 	}
 	f, err := os.Open(launch.LogFile(paths, name))
 	if errors.Is(err, fs.ErrNotExist) {
-		return &fault.Error{Kind: fault.NotFound, Message: "there is no log of " + name + ": only a detached run has one, any other writes to its terminal", Next: "hostless run " + name + " --detach -- CMD…"}
+		return &fault.Error{Kind: fault.NotFound, Message: "there is no log of app " + name + ": only a detached run has one, any other writes to its terminal", Next: "hostless run " + name + " --detach -- CMD…"}
 	}
 	if err != nil {
 		return err

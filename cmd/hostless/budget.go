@@ -20,21 +20,21 @@ func budgetGroup(e *env) *cli.Command {
 			leaf(&cli.Command{
 				Name: "set", Usage: "set a budget, or change the limit of one", ArgsUsage: "AMOUNT/PERIOD",
 				Flags: []cli.Flag{
-					&cli.StringFlag{Name: "app", Usage: "for what the run `NAME` asks"},
-					&cli.StringFlag{Name: "provider", Usage: "for what goes to `PROVIDER`"},
-					&cli.StringFlag{Name: "token", Usage: "for what the token with this prefix or `NAME` asks"},
-					&cli.BoolFlag{Name: "all", Usage: "for all requests, which is meant where no other is given"},
+					&cli.StringFlag{Name: "app", Usage: "only for requests of the app `NAME`"},
+					&cli.StringFlag{Name: "provider", Usage: "only for requests to `PROVIDER`"},
+					&cli.StringFlag{Name: "token", Usage: "only for requests with the bridge token of this prefix or `NAME`"},
+					&cli.BoolFlag{Name: "all", Usage: "for all requests (the default)"},
 					jsonFlag(),
 				},
 				Description: "  hostless budget set 5usd/day\n  hostless budget set 200000tokens/week --app shop\n  hostless budget set 100requests/month --provider openai\n\n" +
-					"A request must be within all budgets that apply to it. A budget counts from the beginning of its\n" +
-					"period, what was used before it was set included; days are this machine's local ones, weeks begin\n" +
-					"on Monday. Once it is spent, requests are refused with the code budget_exceeded.",
+					"A request must be within all budgets that apply to it. A budget counts from the start of its period,\n" +
+					"including what was used before it was set; days are in this machine's time zone, weeks start on\n" +
+					"Monday. Once it is used up, requests are refused with the code budget_exceeded.",
 			}, 1, 1, e.budgetSet),
-			leaf(&cli.Command{Name: "list", Aliases: []string{"ls"}, Usage: "list the budgets and how they stand", Flags: []cli.Flag{jsonFlag()}}, 0, 0, e.budgetList),
+			leaf(&cli.Command{Name: "list", Aliases: []string{"ls"}, Usage: "list the budgets and how much of each is used", Flags: []cli.Flag{jsonFlag()}}, 0, 0, e.budgetList),
 			leaf(&cli.Command{
-				Name: "raise", Usage: "give a budget another limit", ArgsUsage: "ID AMOUNT", Flags: []cli.Flag{jsonFlag()},
-				Description: "  hostless budget raise b1 10usd\n\nAMOUNT takes the place of the limit, in the budget's own unit.",
+				Name: "raise", Usage: "change the limit of a budget", ArgsUsage: "ID AMOUNT", Flags: []cli.Flag{jsonFlag()},
+				Description: "  hostless budget raise b1 10usd\n\nAMOUNT replaces the limit, in the budget's own unit.",
 			}, 2, 2, e.budgetRaise),
 			leaf(&cli.Command{Name: "remove", Aliases: []string{"rm"}, Usage: "remove a budget", ArgsUsage: "ID", Flags: []cli.Flag{jsonFlag()}}, 1, 1,
 				func(cc *cli.Context) error {
@@ -50,12 +50,12 @@ func budgetGroup(e *env) *cli.Command {
 // 100requests/month.
 var limitSyntax = regexp.MustCompile(`^(\$?)([0-9][0-9.]*) ?(usd|tokens?|requests?)?(?:/(day|week|month))?$`)
 
-// parseLimit reads an amount as it is typed; unit and period are "" where they were not
-// given.
+// parseLimit parses an amount as the user types it; unit and period are "" where they
+// are not given.
 func parseLimit(text string) (number, unit, period string, err error) {
 	m := limitSyntax.FindStringSubmatch(strings.ToLower(strings.TrimSpace(text)))
 	if m == nil || m[1] != "" && m[3] != "" && m[3] != budget.USD {
-		return "", "", "", usage("%.60q is no amount: 5usd/day, 200000tokens/week, 100requests/month", text)
+		return "", "", "", usage("%.60q is not an amount such as 5usd/day, 200000tokens/week or 100requests/month", text)
 	}
 	switch unit = m[3]; {
 	case m[1] != "":
@@ -72,7 +72,7 @@ func (e *env) budgetSet(cc *cli.Context) error {
 		return err
 	}
 	if period == "" {
-		return usage("%q has no period: %s/day, /week or /month", cc.Args().First(), cc.Args().First())
+		return usage("%q has no period: give %s/day, /week or /month", cc.Args().First(), cc.Args().First())
 	}
 	if unit == "" {
 		unit = budget.USD
@@ -90,7 +90,7 @@ func (e *env) budgetSet(cc *cli.Context) error {
 	return badArgument(ask(e, func(c *control.Client) (budget.Budget, error) { return c.PutBudget(cc.Context, req) }, e.showBudget))
 }
 
-// showBudget prints what a budget is now.
+// showBudget prints a budget's limit and how much of it is used.
 func (e *env) showBudget(b budget.Budget) error {
 	return e.printLine("budget %s: %s a %s for %s, %s used", b.ID, budgetAmount(b.Limit, b.Unit), b.Period, b.Scope, budgetAmount(b.Used, b.Unit))
 }
@@ -137,7 +137,7 @@ func (e *env) budgetRaise(cc *cli.Context) error {
 		}
 		old := l.Budgets[i]
 		if unit != "" && unit != old.Unit || period != "" && period != old.Period {
-			return b, usage("budget %s is in %s a %s: %q is not", id, old.Unit, old.Period, text)
+			return b, usage("budget %s counts %s a %s, and %q is not in that unit", id, old.Unit, old.Period, text)
 		}
 		return c.PutBudget(cc.Context, budget.Request{Scope: old.Scope, Unit: old.Unit, Limit: budget.Number(number), Period: old.Period})
 	}, e.showBudget))
@@ -145,24 +145,24 @@ func (e *env) budgetRaise(cc *cli.Context) error {
 
 func killCommand(e *env) *cli.Command {
 	return leaf(&cli.Command{
-		Name: "kill", Usage: "stop all AI traffic at once, until hostless unkill is typed", Flags: []cli.Flag{jsonFlag()},
-		Description: "Requests, streams, WebSockets and realtime sessions in flight end, and new ones are refused with the\ncode killed, over restarts too. Apps on NAME.localhost are not concerned.",
+		Name: "kill", Usage: "stop all AI traffic at once, until hostless unkill", Flags: []cli.Flag{jsonFlag()},
+		Description: "Requests, streams, WebSockets and realtime sessions in flight end, and new ones are refused with the\ncode killed, also after a restart. Apps on NAME.localhost are not affected.",
 	}, 0, 0, func(cc *cli.Context) error {
 		return ask(e, func(c *control.Client) (control.Killed, error) { return c.Kill(cc.Context) },
 			func(control.Killed) error {
-				return e.printLine("All AI traffic is stopped. Let it go on with: hostless unkill")
+				return e.printLine("All AI traffic is stopped. Allow it again: hostless unkill")
 			})
 	})
 }
 
 func unkillCommand(e *env) *cli.Command {
-	return leaf(&cli.Command{Name: "unkill", Usage: "let AI traffic go on after hostless kill", Flags: []cli.Flag{jsonFlag()}}, 0, 0, func(cc *cli.Context) error {
+	return leaf(&cli.Command{Name: "unkill", Usage: "allow AI traffic again after hostless kill", Flags: []cli.Flag{jsonFlag()}}, 0, 0, func(cc *cli.Context) error {
 		return ask(e, func(c *control.Client) (control.Killed, error) { return c.Unkill(cc.Context) },
-			func(control.Killed) error { return e.printLine("AI traffic goes on.") })
+			func(control.Killed) error { return e.printLine("AI traffic is allowed again.") })
 	})
 }
 
-// budgetIDs are the ids of the budgets, for completion.
+// budgetIDs returns the ids of the budgets, for completion.
 func (e *env) budgetIDs(ctx context.Context) []string {
 	return asked(e, ctx, func(ctx context.Context, c *control.Client) (ids []string) {
 		l, _ := c.Budgets(ctx)

@@ -14,8 +14,8 @@ import (
 	"github.com/urfave/cli/v2"
 )
 
-// completeCommand is what the shells' scripts call: the words of the line so
-// far, the unfinished one last.
+// completeCommand is the hidden command that the shells' scripts call with the words
+// of the line so far, the unfinished one last.
 const completeCommand = "__complete"
 
 var scripts = map[string]string{
@@ -71,8 +71,8 @@ func completionGroup(e *env) *cli.Command {
 	})
 }
 
-// complete prints what may stand where the last of words stands, one a line.
-// It never fails: there is nobody to tell.
+// complete prints the candidates for the last of words, one a line. It reports no
+// error, since a shell could not show it.
 func (e *env) complete(ctx context.Context, tree []*cli.Command, words []string) {
 	describe := len(words) > 0 && words[0] == "--describe"
 	if describe {
@@ -84,7 +84,7 @@ func (e *env) complete(ctx context.Context, tree []*cli.Command, words []string)
 	last := words[len(words)-1]
 	before := words[:len(words)-1]
 	if slices.Contains(before, "--") {
-		return // the child's own
+		return // the child's own arguments
 	}
 	l, _ := parse(tree, before)
 	for _, c := range e.candidates(ctx, tree, l, last) {
@@ -103,7 +103,7 @@ func (e *env) complete(ctx context.Context, tree []*cli.Command, words []string)
 	}
 }
 
-// describeWord is what a command's name or a flag means, "" for any other word.
+// describeWord returns the meaning of a command's name or a flag, "" for any other word.
 func describeWord(tree []*cli.Command, l line, word string) string {
 	cmd := l.command()
 	if isFlag(word) {
@@ -150,7 +150,7 @@ func (e *env) candidates(ctx context.Context, tree []*cli.Command, l line, last 
 	return e.arguments(ctx, l)
 }
 
-// arguments are the values that a command's next positional may have.
+// arguments returns the values that a command's next positional argument can have.
 func (e *env) arguments(ctx context.Context, l line) []string {
 	first := len(l.args) == 0
 	switch name := l.name(); {
@@ -223,7 +223,7 @@ func (e *env) arguments(ctx context.Context, l line) []string {
 	return nil
 }
 
-// settingValues are what a setting that is on or off takes.
+// settingValues returns the values of a setting that is on or off.
 func (e *env) settingValues(ctx context.Context, name string) []string {
 	switch name {
 	case "token-persistence":
@@ -241,7 +241,7 @@ func (e *env) settingValues(ctx context.Context, name string) []string {
 	})
 }
 
-// runNames are the apps that a run holds: an alias cannot be stopped.
+// runNames returns the apps that belong to a run: an alias cannot be stopped.
 func (e *env) runNames(ctx context.Context) []string {
 	return asked(e, ctx, func(ctx context.Context, c *control.Client) (names []string) {
 		l, _ := c.Routes(ctx)
@@ -264,7 +264,7 @@ func (e *env) appNames(ctx context.Context) []string {
 	})
 }
 
-// asked asks the daemon for names, for no longer than a person waits for a key.
+// asked asks the daemon for names, with a timeout short enough for completion.
 func asked(e *env, ctx context.Context, names func(context.Context, *control.Client) []string) []string {
 	client, err := e.client()
 	if err != nil {

@@ -25,11 +25,11 @@ func configGroup(e *env) *cli.Command {
 				Description: "  hostless config set token-persistence file\n  hostless config set stream-usage off",
 			}, 2, 2, func(cc *cli.Context) error { return e.configSet(cc, cc.Args().Get(0), cc.Args().Get(1)) }),
 			leaf(&cli.Command{
-				Name: "unset", Usage: "put a setting back to its default", ArgsUsage: "NAME", Flags: []cli.Flag{jsonFlag()},
+				Name: "unset", Usage: "reset a setting to its default", ArgsUsage: "NAME", Flags: []cli.Flag{jsonFlag()},
 			}, 1, 1, e.configUnset),
 			leaf(&cli.Command{
 				Name: "set-token-persistence", Usage: "whether tokens are kept across restarts", ArgsUsage: "off|file|keychain", Flags: []cli.Flag{jsonFlag()},
-				Description: "The same as `hostless config set token-persistence VALUE`. Hashes are stored, never a token.",
+				Description: "The same as `hostless config set token-persistence VALUE`. Only hashes of tokens are stored.",
 			}, 1, 1, func(cc *cli.Context) error {
 				value := cc.Args().First()
 				if !slices.Contains(persistences(), value) {
@@ -73,7 +73,7 @@ func (e *env) configSet(cc *cli.Context, word, value string) error {
 	return e.changeSetting(cc, name, text)
 }
 
-// configUnset puts a setting's default back.
+// configUnset resets a setting to its default.
 func (e *env) configUnset(cc *cli.Context) error {
 	name, err := settingName(cc.Args().First())
 	if err != nil {
@@ -82,8 +82,8 @@ func (e *env) configUnset(cc *cli.Context) error {
 	return e.changeSetting(cc, name, json.RawMessage("null"))
 }
 
-// changeSetting gives a setting another value, null for its default, and says what
-// that means.
+// changeSetting changes a setting, to its default where text is null, and prints what
+// else is needed for it to take effect.
 func (e *env) changeSetting(cc *cli.Context, name string, text json.RawMessage) error {
 	return ask(e, func(c *control.Client) (control.ConfigValues, error) {
 		v, err := c.SetConfig(cc.Context, control.ConfigValues{name: text})
@@ -94,21 +94,21 @@ func (e *env) changeSetting(cc *cli.Context, name string, text json.RawMessage) 
 		}
 		switch name {
 		case config.Port:
-			e.note("It holds from the daemon's next start. A login service has the port it was installed with: hostless service install --port PORT")
+			e.note("It takes effect at the daemon's next start. A login service keeps the port it was installed with: hostless service install --port PORT")
 		case config.TLS:
 			return e.restartForTLS(cc.Context, plainText(v[name]) == "on")
 		case config.TLSCert, config.TLSKey:
-			e.note("It holds from the daemon's next start, with tls on: hostless proxy restart")
+			e.note("It takes effect at the daemon's next start, with tls on: hostless proxy restart")
 		case config.TLD:
 			return e.restartForDomains(cc.Context)
 		case config.Web:
-			e.note("The sockets are the service manager's: hostless service install opens or closes ports 80 and 443")
+			e.note("The service manager holds the sockets: hostless service install opens or closes ports 80 and 443")
 		}
 		return nil
 	})
 }
 
-// reinstall brings the login service's units in line with the settings.
+// reinstall updates the login service's units to the settings.
 func (e *env) reinstall(ctx context.Context) error {
 	program, err := e.daemonBinary()
 	if err != nil {
@@ -126,8 +126,8 @@ func (e *env) reinstall(ctx context.Context) error {
 	return err
 }
 
-// restartForTLS replaces a daemon that serves https, or does not, against the
-// setting: certificates change while it runs, whether there are any does not.
+// restartForTLS replaces a daemon whose https differs from the setting. A running
+// daemon can change its certificates, but not turn TLS on or off.
 func (e *env) restartForTLS(ctx context.Context, want bool) error {
 	client, err := e.client()
 	if err != nil {
@@ -138,7 +138,7 @@ func (e *env) restartForTLS(ctx context.Context, want bool) error {
 	if err != nil || status.TLS == want {
 		return err
 	}
-	if m := e.installed(ctx); m != nil && status.Web { // port 443 comes or goes with it
+	if m := e.installed(ctx); m != nil && status.Web { // port 443 is opened or closed with it
 		if err := e.reinstall(ctx); err != nil {
 			return err
 		}
@@ -149,15 +149,15 @@ func (e *env) restartForTLS(ctx context.Context, want bool) error {
 		return err
 	}
 	if status.TLS != want {
-		e.note("This daemon was started with a flag that says otherwise, which holds until it is stopped and started without.")
+		e.note("This daemon was started with a flag that overrides the setting, until it is stopped and started without the flag.")
 		return nil
 	}
-	e.note("The daemon was replaced for it: %s", urlOf(status))
+	e.note("The daemon was restarted for it: %s", urlOf(status))
 	return nil
 }
 
-// restartForDomains says what other ends of apps' names mean, and has a daemon that
-// serves https make an authority that vouches for them.
+// restartForDomains explains the effect of other domains for app names, and restarts
+// a daemon that serves https so that its certificate authority covers them.
 func (e *env) restartForDomains(ctx context.Context) error {
 	client, err := e.client()
 	if err != nil {
@@ -169,9 +169,9 @@ func (e *env) restartForDomains(ctx context.Context) error {
 		return err
 	}
 	domains := domainsOf(ctx, client)
-	e.note("Apps are at %s from now on; those that run know their new URL when they start again.", appURL(status, domains.Shown("NAME"+appname.Suffix)))
+	e.note("Apps are at %s from now on; running apps learn their new URL when they are restarted.", appURL(status, domains.Shown("NAME"+appname.Suffix)))
 	if len(domains.Custom()) > 0 {
-		e.note("No browser finds other names than those below localhost by itself: hostless config set hosts-sync on keeps them in the hosts file, hostless hosts sync writes them once.")
+		e.note("Browsers resolve only names below localhost by themselves: hostless config set hosts-sync on keeps the others in the hosts file, hostless hosts sync writes them once.")
 	}
 	if !status.TLS {
 		return nil
@@ -179,12 +179,12 @@ func (e *env) restartForDomains(ctx context.Context) error {
 	if _, err := client.Restart(ctx); err != nil {
 		return err
 	}
-	e.note("The local certificate authority vouches for names below %s and for nothing else. It was made anew for that: hostless trust", strings.Join(append([]string{"localhost"}, domains.Custom()...), ", "))
+	e.note("There is a new local certificate authority, which is limited to names below %s. Trust it: hostless trust", strings.Join(append([]string{"localhost"}, domains.Custom()...), ", "))
 	return nil
 }
 
-// plainText shows a JSON value as a user types it: a text without its quotes, a list as
-// CSV, anything else as it is.
+// plainText formats a JSON value as a user types it: a string without quotes, a list as
+// CSV, anything else unchanged.
 func plainText(value json.RawMessage) string {
 	var text string
 	if json.Unmarshal(value, &text) == nil {
@@ -197,13 +197,13 @@ func plainText(value json.RawMessage) string {
 	return string(value)
 }
 
-// settingName gives a setting's name; an unknown one is wrong usage.
+// settingName returns the canonical name of a setting; an unknown one is wrong usage.
 func settingName(word string) (string, error) {
 	name, names := strings.ReplaceAll(word, "_", "-"), config.Names()
 	if slices.Contains(names, name) {
 		return name, nil
 	}
-	f := usage("there is no setting %q; there are %s", word, strings.Join(names, ", "))
+	f := usage("there is no setting %q; the settings are %s", word, strings.Join(names, ", "))
 	f.Next = "hostless config list"
 	if near := nearest(name, names); near != "" {
 		f.Next = "did you mean " + near + "?"

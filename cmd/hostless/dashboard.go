@@ -19,10 +19,10 @@ func dashboardGroup(e *env) *cli.Command {
 	return leaf(&cli.Command{
 		Name: "dashboard", Usage: "open the page that shows requests, spend, apps and providers",
 		Flags: []cli.Flag{
-			&cli.BoolFlag{Name: "print", Usage: "print the page's link, which opens it once and within two minutes"},
+			&cli.BoolFlag{Name: "print", Usage: "print the page's link, which works once and for two minutes"},
 			jsonFlag(),
 		},
-		Description: "The page is at http://hostless.localhost:48282 and read-only. A tab that was opened by a link\nstays open until the daemon ends.",
+		Description: "The page is at http://hostless.localhost:48282 and read-only. A tab that was opened by a link\nkeeps its access until the daemon ends.",
 	}, 0, 0, e.openDashboard)
 }
 
@@ -37,15 +37,15 @@ func (e *env) openDashboard(cc *cli.Context) error {
 				e.note("The page opens in your browser.")
 				return nil
 			}
-			e.note("hostless: no browser could be started here; the link opens the page once, within %s", span(l.ExpiresIn))
+			e.note("hostless: no browser could be started here; this link works once, within %s", span(l.ExpiresIn))
 			return e.printLine("%s", url)
 		})
 }
 
-// browsePrivately has the browser open a link. Other users can read a process's arguments. On
-// Linux that is of no use to them: the daemon asks the kernel whose connection it is.
-// On macOS, where that cannot be asked, the browser is given a file that only this
-// user can read, which leads to the link.
+// browsePrivately opens a link in the browser. Other users can read a process's
+// arguments. On Linux the link is of no use to them: the daemon asks the kernel which
+// user owns a connection. On macOS, which cannot tell that, the browser is given a
+// file that only this user can read and that redirects to the link.
 func (e *env) browsePrivately(ctx context.Context, opener, url string) error {
 	if runtime.GOOS != "darwin" {
 		return exec.CommandContext(ctx, opener, url).Run()

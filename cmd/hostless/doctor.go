@@ -42,15 +42,15 @@ const (
 	broken  = "fail"
 )
 
-// finding is one thing that was looked at.
+// finding is the result of one check.
 type finding struct {
 	Check   string `json:"check"`
 	Verdict string `json:"verdict"` // ok, warn, fail
 	Detail  string `json:"detail"`
-	Fix     string `json:"fix,omitempty"` // the command to type
+	Fix     string `json:"fix,omitempty"` // the command that fixes it
 }
 
-// examination gathers findings.
+// examination collects findings.
 type examination struct {
 	e        *env
 	ctx      context.Context
@@ -114,7 +114,7 @@ func (e *env) showFindings(findings []finding) error {
 		for _, line := range lines[1:] {
 			fmt.Fprintf(&b, "%*s%s\n", indent, "", line)
 		}
-		if f.Fix != "" { // a command stays whole, to be copied
+		if f.Fix != "" { // a command is not wrapped, so that it can be copied
 			fmt.Fprintf(&b, "%*s→ %s\n", indent, "", cell(f.Fix))
 		}
 	}
@@ -155,9 +155,9 @@ func (x *examination) daemon() {
 	}
 }
 
-// serviceUpdate is what brings the login service to this client's version: a restart
-// where its units start the daemon that came with this client, as after a package's
-// upgrade, else an installation.
+// serviceUpdate returns the command that brings the login service to this client's
+// version: a restart where its units start the daemon that was installed with this
+// client, as after a package's upgrade, else an installation.
 func (x *examination) serviceUpdate() string {
 	program, err := x.e.daemonBinary()
 	if err != nil {
@@ -174,11 +174,11 @@ func (x *examination) serviceUpdate() string {
 	return "hostless service restart"
 }
 
-// sockets looks at the control socket, by whose mode others are kept out.
+// sockets checks the mode of the control socket, which keeps other users out.
 func (x *examination) sockets() {
 	info, err := os.Stat(x.paths.Socket)
 	if err != nil {
-		return // the daemon's finding says it
+		return // reported by the daemon check
 	}
 	dir := filepath.Dir(x.paths.Socket)
 	above, err := os.Stat(dir)
@@ -186,11 +186,11 @@ func (x *examination) sockets() {
 	case info.Mode()&os.ModeSocket == 0:
 		x.add("sockets", broken, "rm "+x.paths.Socket, "%s is not a socket", x.paths.Socket)
 	case info.Mode().Perm()&0o077 != 0:
-		x.add("sockets", broken, "chmod 600 "+x.paths.Socket, "others of this machine can reach %s", x.paths.Socket)
+		x.add("sockets", broken, "chmod 600 "+x.paths.Socket, "other users of this machine can reach %s", x.paths.Socket)
 	case err != nil || above.Mode().Perm()&0o022 != 0:
-		x.add("sockets", broken, "chmod 700 "+dir, "others of this machine can put a socket of theirs into %s", dir)
+		x.add("sockets", broken, "chmod 700 "+dir, "other users of this machine can replace the socket in %s", dir)
 	default:
-		x.add("sockets", fine, "", "%s is yours alone", x.paths.Socket)
+		x.add("sockets", fine, "", "only you can access %s", x.paths.Socket)
 	}
 }
 
@@ -207,9 +207,9 @@ func (x *examination) service() {
 	case !s.Installed:
 		x.add("service", warning, "hostless service install", "no login service is installed: the daemon does not start by itself")
 	case s.Program != "" && !executable(s.Program):
-		x.add("service", broken, "hostless service install", "the service's unit names %s, which is not there: nothing can start the daemon", s.Program)
+		x.add("service", broken, "hostless service install", "the service's unit starts %s, which does not exist: nothing can start the daemon", s.Program)
 	case !s.Listening:
-		x.add("service", broken, "hostless service start", "the login service is installed, its sockets are closed")
+		x.add("service", broken, "hostless service start", "the login service is installed, but its sockets are closed")
 	default:
 		x.add("service", fine, "", "installed, sockets open")
 	}
@@ -218,15 +218,15 @@ func (x *examination) service() {
 	}
 }
 
-// files looks for what others of this machine could read.
+// files looks for files that other users of this machine could read.
 func (x *examination) files() {
 	entries, err := os.ReadDir(x.paths.Home)
 	if errors.Is(err, fs.ErrNotExist) {
-		x.add("files", fine, "", "%s is made when the daemon first starts", x.paths.Home)
+		x.add("files", fine, "", "%s is created when the daemon first starts", x.paths.Home)
 		return
 	}
 	if err != nil {
-		x.add("files", warning, "", "the home cannot be read: %v", err)
+		x.add("files", warning, "", "the Hostless home cannot be read: %v", err)
 		return
 	}
 	var open, aside []string
@@ -246,12 +246,12 @@ func (x *examination) files() {
 		open = append(open, ".")
 	}
 	if len(open) > 0 {
-		x.add("files", broken, "chmod -R go= "+x.paths.Home, "others of this machine can read in %s: %s", x.paths.Home, strings.Join(open, ", "))
+		x.add("files", broken, "chmod -R go= "+x.paths.Home, "other users of this machine can read files in %s: %s", x.paths.Home, strings.Join(open, ", "))
 	} else {
-		x.add("files", fine, "", "%s is yours alone", x.paths.Home)
+		x.add("files", fine, "", "only you can access %s", x.paths.Home)
 	}
 	if len(aside) > 0 {
-		x.add("files", warning, "", "kept aside, since they could not be read: %s", strings.Join(aside, ", "))
+		x.add("files", warning, "", "files that could not be parsed and were kept aside: %s", strings.Join(aside, ", "))
 	}
 }
 
@@ -277,7 +277,7 @@ func (x *examination) hostsBlock() {
 	case err != nil:
 		x.add("hosts", warning, "", "%s", fault.From(err).Message)
 	case len(s.Names) == 0:
-		x.add("hosts", fine, "", "%s has no names of Hostless: only what asks the system's resolver, such as Safari, needs them", s.Path)
+		x.add("hosts", fine, "", "%s has no names of Hostless: only programs that ask the system's resolver, such as Safari, need them", s.Path)
 	case x.status == nil:
 		x.add("hosts", fine, "", "%s has %s", s.Path, count(len(s.Names), "name"))
 	case len(s.Stale) > 0:
@@ -295,12 +295,12 @@ func (x *examination) authority() {
 	cert, err := certs.Load(x.paths.Home)
 	if err != nil {
 		if x.status != nil && x.status.TLS {
-			x.add("certificates", broken, "hostless stop && hostless proxy start --https", "https is on, the authority cannot be read: %v", err)
+			x.add("certificates", broken, "hostless stop && hostless proxy start --https", "https is on, but the local authority cannot be read: %v", err)
 		}
-		return // plain http needs none
+		return // plain http needs no certificate
 	}
 	if left := time.Until(cert.NotAfter); left < 30*24*time.Hour {
-		x.add("certificates", warning, "", "the local authority ends in %d days and is then replaced", int(left.Hours()/24))
+		x.add("certificates", warning, "", "the local authority expires in %d days and is then replaced", int(left.Hours()/24))
 	}
 	results, err := certs.Trust{Dir: x.paths.Home, Getenv: x.e.getenv, Look: x.e.lookPath}.Status(x.ctx)
 	if err != nil {
@@ -319,7 +319,7 @@ func (x *examination) authority() {
 	}
 }
 
-// clock catches a clock that was reset: certificates and tokens live by it.
+// clock looks for a clock that was set back: certificates and tokens depend on it.
 func (x *examination) clock() {
 	now := time.Now()
 	latest := time.Time{}
@@ -343,13 +343,13 @@ func (x *examination) clock() {
 		if runtime.GOOS == "darwin" {
 			fix = "sudo sntp -sS time.apple.com"
 		}
-		x.add("clock", broken, fix, "the clock says %s, but something here is from %s", now.Format(time.RFC3339), latest.Format(time.RFC3339))
+		x.add("clock", broken, fix, "the clock says %s, but a file or the daemon here is from %s", now.Format(time.RFC3339), latest.Format(time.RFC3339))
 		return
 	}
 	x.add("clock", fine, "", "%s", now.Format(time.RFC3339))
 }
 
-// shell looks for real keys that every program of this shell can read.
+// shell looks for provider keys that every program of this shell can read.
 func (x *examination) shell() {
 	found := []string{}
 	for _, kv := range x.e.environ() {
@@ -364,6 +364,6 @@ func (x *examination) shell() {
 		if p := provider.Default().Get(strings.ToLower(strings.TrimSuffix(found[0], "_API_KEY"))); p != nil {
 			fix = "hostless keys add " + p.Name + " && " + fix
 		}
-		x.add("shell", warning, fix, "every program of this shell can read %s: give the keys to Hostless and take them out of the shell", strings.Join(found, ", "))
+		x.add("shell", warning, fix, "every program of this shell can read %s: store the keys in Hostless and remove them from the shell's environment", strings.Join(found, ", "))
 	}
 }

@@ -20,8 +20,8 @@ import (
 	"github.com/hostless/hostless/pkg/listen"
 )
 
-// port asks both families who answers: a stranger on one of them would get some
-// of the requests for `localhost`.
+// port checks on IPv4 and IPv6 who answers: another program on one of them would get
+// some of the requests for `localhost`.
 func (x *examination) port() {
 	if x.status == nil {
 		x.wantedPort()
@@ -42,7 +42,7 @@ func (x *examination) port() {
 	}
 }
 
-// wantedPort looks whether a daemon that does not run could have its port.
+// wantedPort checks whether the port of a daemon that does not run is free.
 func (x *examination) wantedPort() {
 	port, _ := x.e.portAsBefore(x.ctx)
 	if port == 0 {
@@ -63,16 +63,16 @@ func (x *examination) wantedPort() {
 			continue
 		}
 		conn.Close()
-		x.add("port", broken, elsewhere(port), "another program has %s%s, so the daemon cannot", at, holding(port))
+		x.add("port", broken, elsewhere(port), "another program listens on %s%s, so the daemon cannot", at, holding(port))
 		return
 	}
 	x.add("port", fine, "", "%d is free", port)
 }
 
-// elsewhere is the command that starts the daemon on another port.
+// elsewhere returns the command that starts the daemon on another port.
 func elsewhere(port int) string { return fmt.Sprintf("hostless proxy start --port %d", port%65535+1) }
 
-// holding names who has a port, where that can be seen.
+// holding names the program that has a port, "" where that cannot be found out.
 func holding(port int) string {
 	if who := listen.Holder(port); who != "" {
 		return ": " + who
@@ -132,12 +132,12 @@ func (x *examination) routing() {
 		if r.Leased {
 			return finding{"route", warning, r.Hostname + ": nothing listens on " + address, "hostless restart " + r.AppName}
 		}
-		// An alias stands also while what it leads to is not running.
-		return finding{"route", warning, r.Hostname + ": nothing listens on " + address + ": start the app (hostless route remove " + r.AppName + " forgets the name)", ""}
+		// An alias remains also while its target does not run.
+		return finding{"route", warning, r.Hostname + ": nothing listens on " + address + ": start the app (hostless route remove " + r.AppName + " removes the name)", ""}
 	})
 }
 
-// sharing lists what is reachable from outside of this machine.
+// sharing lists the apps that are reachable from outside of this machine.
 func (x *examination) sharing() {
 	for _, r := range x.routes {
 		for _, s := range r.Shares {
@@ -146,7 +146,7 @@ func (x *examination) sharing() {
 	}
 }
 
-// target gives a route's network address.
+// target returns a route's network address.
 func target(r control.Route) (network, address string) {
 	if path, ok := strings.CutPrefix(r.Target, "unix:"); ok {
 		return "unix", path
@@ -164,8 +164,8 @@ func target(r control.Route) (network, address string) {
 	return "tcp", net.JoinHostPort("localhost", fmt.Sprint(r.TargetPort))
 }
 
-// names asks the system's resolver, as Safari and most programs do. Those that it does
-// not know are one finding: it mostly knows none.
+// names asks the system's resolver for each name, as Safari and most programs do. The
+// names that it does not know make one finding, since mostly it knows none of them.
 func (x *examination) names() {
 	names := append([]string{"localhost"}, launch.HostNames(x.routes)...)
 	found := make([]finding, len(names))
@@ -185,11 +185,11 @@ func (x *examination) names() {
 	}
 	if len(lost) > 0 {
 		x.add("names", warning, "hostless hosts sync, or for all names from now on: hostless config set hosts-sync on",
-			"programs here do not find %s: servers that call each other, tests and Safari (Chrome, Edge and Firefox do)", strings.Join(lost, ", "))
+			"the system does not resolve %s: servers that call each other, tests and Safari need that (Chrome, Edge and Firefox do not)", strings.Join(lost, ", "))
 	}
 }
 
-// name looks one name up.
+// name looks up one name.
 func (x *examination) name(name string) (found finding, unknown bool) {
 	ctx, cancel := context.WithTimeout(x.ctx, 3*time.Second)
 	defer cancel()
@@ -197,7 +197,7 @@ func (x *examination) name(name string) (found finding, unknown bool) {
 	away := slices.ContainsFunc(addresses, func(a string) bool { ip := net.ParseIP(a); return ip == nil || !ip.IsLoopback() })
 	switch {
 	case err != nil && launch.Resolves(ctx, name):
-		return finding{"names", fine, name + " is known", ""}, false
+		return finding{"names", fine, name + " resolves", ""}, false
 	case err != nil:
 		return finding{}, true
 	case away:
@@ -206,7 +206,7 @@ func (x *examination) name(name string) (found finding, unknown bool) {
 	return finding{"names", fine, name + " → " + strings.Join(addresses, ", "), ""}, false
 }
 
-// each makes n findings at once, so that many slow ones take no longer than one.
+// each runs n checks concurrently, so that many slow ones take no longer than one.
 func (x *examination) each(n int, look func(i int) finding) {
 	found := make([]finding, n)
 	var all sync.WaitGroup

@@ -22,16 +22,17 @@ import (
 	"github.com/urfave/cli/v2"
 )
 
-// securityProbe is one promise of the security page, tried on this installation.
+// securityProbe is the result for one claim of docs/auth-and-security.md, checked on
+// this installation.
 type securityProbe struct {
 	Name     string `json:"name"`
 	OK       bool   `json:"ok"`
-	Skipped  bool   `json:"skipped"` // it cannot be tried here
+	Skipped  bool   `json:"skipped"` // it cannot be checked here
 	Evidence string `json:"evidence"`
 	Fix      string `json:"fix"`
 }
 
-// inspection tries the promises against a running daemon. It changes nothing.
+// inspection checks the claims against a running daemon. It changes nothing.
 type inspection struct {
 	e      *env
 	ctx    context.Context
@@ -207,25 +208,25 @@ func (i *inspection) pageOnSocket() {
 	i.bad(name, "hostless status", "GET /keys with an Origin: %v", err)
 }
 
-// otherUser can be tried by root alone; for everybody else the modes must do.
+// otherUser checks the modes of the control socket: only root could connect as another user.
 func (i *inspection) otherUser() {
 	const name = "another user is refused"
 	info, err := os.Stat(i.socket)
 	dir, dirErr := os.Stat(filepath.Dir(i.socket))
 	if err = errors.Join(err, dirErr); err != nil {
-		i.bad(name, "hostless status", "the control socket cannot be looked at: %v", err)
+		i.bad(name, "hostless status", "the control socket cannot be examined: %v", err)
 		return
 	}
 	if info.Mode().Perm()&0o077 != 0 || dir.Mode().Perm()&0o022 != 0 {
-		i.bad(name, fmt.Sprintf("chmod 700 %s && chmod 600 %s", filepath.Dir(i.socket), i.socket), "the control socket is %v in a folder of %v", info.Mode().Perm(), dir.Mode().Perm())
+		i.bad(name, fmt.Sprintf("chmod 700 %s && chmod 600 %s", filepath.Dir(i.socket), i.socket), "the control socket has mode %v in a directory of mode %v", info.Mode().Perm(), dir.Mode().Perm())
 		return
 	}
-	i.skip(name, "there is no second user to test it with; the control socket is %v in a folder of %v, and the daemon asks the kernel whose each connection is", info.Mode().Perm(), dir.Mode().Perm())
+	i.skip(name, "there is no second user to test it with; the control socket has mode %v in a directory of mode %v, and the daemon asks the kernel which user owns each connection", info.Mode().Perm(), dir.Mode().Perm())
 }
 
-// modes looks at each file of the home.
+// modes checks the mode of each file below the home.
 func (i *inspection) modes() {
-	const name = "files are yours alone"
+	const name = "only you can read the files"
 	var open []string
 	n := 0
 	err := filepath.WalkDir(i.home, func(path string, d fs.DirEntry, err error) error {
@@ -243,17 +244,17 @@ func (i *inspection) modes() {
 		return nil
 	})
 	if err != nil || len(open) > 0 {
-		i.bad(name, "chmod -R go= "+i.home, "others can read %s (%v)", strings.Join(open, ", "), err)
+		i.bad(name, "chmod -R go= "+i.home, "other users can read %s (%v)", strings.Join(open, ", "), err)
 		return
 	}
-	i.ok(name, "%d files and folders below %s are closed to others", n, i.home)
+	i.ok(name, "other users have no access to the %d files and directories in %s", n, i.home)
 }
 
-// vaultIntact asks whether the daemon found a file changed.
+// vaultIntact looks for the daemon's warning about a changed vault.
 func (i *inspection) vaultIntact() {
 	const name = "the key vault is unchanged since Hostless wrote it"
 	if _, err := os.Stat(filepath.Join(i.home, "vault.json")); err != nil {
-		i.skip(name, "there is no vault: keys are in keys.env, readable by you alone")
+		i.skip(name, "there is no vault: keys are in keys.env, which only you can read")
 		return
 	}
 	for _, w := range i.status.Warnings {
@@ -271,14 +272,14 @@ func (i *inspection) vaultIntact() {
 	i.ok(name, "its seal is intact, for each entry and as a whole")
 }
 
-// keyShape is how keys of the common providers look, where they stand alone.
+// keyShape matches the keys of common providers.
 var keyShape = regexp.MustCompile(`\b(?:sk-|gsk_|xai-|pplx-|hf_|csk-|fw_|nvapi-|AIza)[A-Za-z0-9_-]{16,}`)
 
-// noKeysShown looks at what other programs see of the daemon's process and of apps'.
+// noKeysShown looks for keys in the arguments and environments of the daemon and the apps.
 func (i *inspection) noKeysShown() {
 	const name = "no key in arguments or environments"
 	if _, err := os.Stat("/proc/self/cmdline"); err != nil {
-		i.skip(name, "this system does not show them as files")
+		i.skip(name, "this system does not show them in /proc")
 		return
 	}
 	pids := []int{i.status.PID}
@@ -298,14 +299,14 @@ func (i *inspection) noKeysShown() {
 				continue
 			}
 			if keyShape.Match(data) {
-				i.bad(name, "hostless keys add PROVIDER, and take the key out of the shell", "the %s of process %d shows a provider's key", file, pid)
+				i.bad(name, "hostless keys add PROVIDER, and remove the key from the shell's environment", "the %s of process %d shows a provider's key", file, pid)
 				return
 			}
 		}
 	}
 	evidence := fmt.Sprintf("none in %d processes: the daemon and the apps", len(pids))
 	if hidden {
-		evidence += "; the daemon's environment cannot be read even by you"
+		evidence += "; not even you can read the daemon's environment"
 	}
 	i.ok(name, "%s", evidence)
 }
@@ -330,9 +331,9 @@ func (i *inspection) coreDumps() {
 	i.skip(name, "the daemon's limits do not name core files")
 }
 
-// upstreamTLS looks where keys go.
+// upstreamTLS checks that no key goes to another machine unencrypted.
 func (i *inspection) upstreamTLS() {
-	const name = "keys go up over checked TLS"
+	const name = "keys are sent over verified TLS only"
 	l, err := i.client.Keys(i.ctx)
 	if err != nil {
 		i.bad(name, "hostless keys list", "the stored keys cannot be listed: %v", err)

@@ -17,8 +17,8 @@ import (
 	"golang.org/x/term"
 )
 
-// env is the world that one invocation runs in, and what its line asked for.
-// Tests hand in their own.
+// env holds the streams and environment of one invocation, and its parsed command
+// line. Tests make their own.
 type env struct {
 	in       io.Reader
 	out, err io.Writer
@@ -28,13 +28,13 @@ type env struct {
 	self     func() (string, error) // this program's path
 	version  string
 
-	files [3]*os.File // what a child gets as its own streams
+	files [3]*os.File // the child's standard streams
 
 	line line // the parsed command line
 	skew sync.Once
 }
 
-// systemEnv is the process's own world.
+// systemEnv returns the environment of this process.
 func systemEnv() *env {
 	return &env{
 		in: os.Stdin, out: os.Stdout, err: os.Stderr,
@@ -44,9 +44,9 @@ func systemEnv() *env {
 	}
 }
 
-// ownProgram is this program's path as a person would give it: through the links
-// that package managers put into PATH, which lead to the next version after an
-// upgrade, when the directory that they lead to today may be gone.
+// ownProgram returns this program's path as the user would type it, with symbolic links
+// unresolved: the links that package managers put into PATH lead to the new version
+// after an upgrade, while the directory that they lead to today may be deleted.
 func ownProgram() (string, error) {
 	real, err := os.Executable()
 	if err != nil {
@@ -67,14 +67,14 @@ func ownProgram() (string, error) {
 	return typed, nil
 }
 
-// paths finds where this installation keeps its files, and the socket of its
-// daemon whatever environment that was started in.
+// paths returns where this installation keeps its files, and the control socket of its
+// daemon, even if that was started in another environment.
 func (e *env) paths() (config.Paths, error) { return config.LocateDaemon(e.getenv) }
 
-// client makes a client of the daemon; nothing is dialled yet.
+// client returns a client of the daemon. It does not connect yet.
 func (e *env) client() (*control.Client, error) {
 	paths, err := e.paths()
-	if errors.Is(err, config.ErrSocketPath) { // no daemon can be behind it
+	if errors.Is(err, config.ErrSocketPath) { // no daemon can listen on it
 		f := *fault.From(err)
 		f.Kind = fault.Unreachable
 		return nil, &f
@@ -85,9 +85,9 @@ func (e *env) client() (*control.Client, error) {
 	return control.NewClient(paths.Socket, control.WithUserAgent("hostless/"+e.version), control.WithVersionHook(e.noteVersion)), nil
 }
 
-// noteVersion says once that the daemon is of another version than this client,
-// and what brings them together. Commands that replace or end the daemon, or tell
-// of it, do without.
+// noteVersion warns once that the daemon has another version than this client, and
+// names the command that updates it. Commands that replace, stop or examine the daemon
+// do not warn.
 func (e *env) noteVersion(daemon string) {
 	if daemon == e.version {
 		return
@@ -105,8 +105,8 @@ func (e *env) noteVersion(daemon string) {
 	})
 }
 
-// ask runs one request against the daemon. With --json its answer, unchanged,
-// is all that goes to standard output; else show makes it readable.
+// ask sends one request to the daemon. With --json the response body is printed
+// unchanged, and nothing else; otherwise show prints it.
 func ask[T any](e *env, request func(*control.Client) (T, error), show func(T) error) error {
 	client, err := e.client()
 	if err != nil {
@@ -131,7 +131,7 @@ func isTerminal(stream any) bool {
 	return ok && term.IsTerminal(int(f.Fd()))
 }
 
-// colour reports whether a stream may be coloured (https://no-color.org).
+// colour reports whether output to a stream is coloured (https://no-color.org).
 func (e *env) colour(stream any) bool {
 	return e.getenv("NO_COLOR") == "" && e.getenv("TERM") != "dumb" && isTerminal(stream)
 }
@@ -156,7 +156,7 @@ func (e *env) daemonBinary() (string, error) {
 	return "", &fault.Error{Kind: fault.NotFound, Message: "hostlessd is not installed: it is neither beside hostless nor in PATH", Next: "make up, in a checkout of Hostless"}
 }
 
-// lookPath finds a program in the PATH of this world.
+// lookPath finds a program in PATH.
 func (e *env) lookPath(name string) (string, error) {
 	for _, dir := range filepath.SplitList(e.getenv("PATH")) {
 		if path := filepath.Join(dir, name); dir != "" && executable(path) {

@@ -11,13 +11,13 @@ import (
 	"strings"
 )
 
-// envFile is a .env file taken apart so that single values can be replaced and all
-// else stays byte for byte.
+// envFile is a .env file of which single values can be replaced; everything else stays
+// byte for byte.
 type envFile struct {
-	path  string // where it really is
-	shown string // as a person knows it
+	path  string // its path, symbolic links resolved
+	shown string // the path that the user knows
 	mode  fs.FileMode
-	lines []string // with their line ends
+	lines []string // with their line endings
 }
 
 // assignment is one `NAME=value` of a .env file.
@@ -27,10 +27,11 @@ type assignment struct {
 	begin, end  int // of the value in its line, without quotes
 }
 
-// maxEnvFile bounds what is read as a .env file.
+// maxEnvFile limits the size of a .env file, in bytes.
 const maxEnvFile = 1 << 20
 
-// readEnvFile reads a .env file; a symbolic link leads to the file that is changed.
+// readEnvFile reads a .env file. It follows symbolic links: write changes the file
+// that they lead to.
 func readEnvFile(path string) (*envFile, error) {
 	real, err := filepath.EvalSymlinks(path)
 	if err != nil {
@@ -57,8 +58,8 @@ var envLine = regexp.MustCompile(`^(?:\xef\xbb\xbf)?[ \t]*(?:export[ \t]+)?([A-Z
 // bareEnd is where a value without quotes ends; it always matches.
 var bareEnd = regexp.MustCompile(`[ \t]+#|[ \t]*$`)
 
-// assignments gives the file's variables. A value that goes on over lines is left
-// out: no key does.
+// assignments returns the file's variables. A value of several lines is left out,
+// since no key has any.
 func (f *envFile) assignments() (all []assignment) {
 	for i, line := range f.lines {
 		m := envLine.FindStringSubmatchIndex(line)
@@ -93,7 +94,7 @@ func (f *envFile) set(a assignment, value string) {
 	f.lines[a.line] = line[:a.begin] + value + line[a.end:]
 }
 
-// insert adds an assignment after another one's line, in the same manner.
+// insert adds an assignment after another one's line, in the same style.
 func (f *envFile) insert(after assignment, name, value string) {
 	line := f.lines[after.line]
 	end := line[len(strings.TrimRight(line, "\r\n")):]
@@ -108,7 +109,7 @@ func (f *envFile) insert(after assignment, name, value string) {
 	f.lines = slices.Insert(f.lines, after.line+1, prefix+name+"="+value+end)
 }
 
-// write replaces the file whole, with the mode that it had.
+// write replaces the file atomically and keeps its mode.
 func (f *envFile) write() (err error) {
 	tmp, err := os.CreateTemp(filepath.Dir(f.path), ".hostless-*")
 	if err != nil {
@@ -133,15 +134,15 @@ func (f *envFile) write() (err error) {
 	return os.Rename(tmp.Name(), f.path)
 }
 
-// envDepth is how many folders down .env files are looked for.
+// envDepth is how many directories deep .env files are searched for.
 const envDepth = 5
 
-// findEnvFiles finds .env and .env.* below a folder, not those that are examples,
-// nor in hidden folders and node_modules.
+// findEnvFiles finds .env and .env.* below a directory, except example files and those
+// in hidden directories or node_modules.
 func findEnvFiles(dir string) (paths []string) {
 	filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
 		if err != nil {
-			return nil // what cannot be read is passed over
+			return nil // skip what cannot be read
 		}
 		rel, err := filepath.Rel(dir, path)
 		if err != nil || rel == "." {

@@ -11,21 +11,21 @@ import (
 	"github.com/hostless/hostless/pkg/fault"
 )
 
-// exitInterrupted is 128 and SIGINT, as a shell tells it.
+// exitInterrupted is 128+SIGINT, the exit code that shells use.
 const exitInterrupted = 130
 
-// exitError carries a child's exit code out of a command: nothing is printed.
+// exitError carries a child's exit code out of a command. Nothing is printed for it.
 type exitError int
 
 func (e exitError) Error() string { return fmt.Sprintf("exit code %d", int(e)) }
 
-// usage is wrong usage of a command.
+// usage returns the error for wrong usage of a command.
 func usage(format string, args ...any) *fault.Error {
 	return fault.New(fault.Usage, fmt.Sprintf(format, args...))
 }
 
-// badArgument makes wrong usage of a value that came from the command line and
-// that the daemon, which knows what is allowed, found wrong.
+// badArgument turns the daemon's error about a value into wrong usage where the value
+// came from the command line.
 func badArgument(err error) error {
 	if !fault.Is(err, fault.Invalid) {
 		return err
@@ -35,15 +35,15 @@ func badArgument(err error) error {
 	return &f
 }
 
-// report prints an error once, as `hostless: what failed: why` and the next
-// step, and chooses the exit code.
+// report prints an error as `hostless: what failed: why` with the next step, and
+// returns the exit code.
 func (e *env) report(ctx context.Context, err error) int {
 	var exit exitError
 	if errors.As(err, &exit) {
 		return int(exit)
 	}
 	if errors.Is(err, syscall.EPIPE) {
-		return 0 // who reads our output has seen enough
+		return 0 // the reader of the output has closed the pipe
 	}
 	if ctx.Err() != nil && (errors.Is(err, context.Canceled) || fault.Is(err, fault.Unreachable)) {
 		return exitInterrupted
@@ -74,8 +74,8 @@ func (e *env) report(ctx context.Context, err error) int {
 	return f.Kind.Exit()
 }
 
-// explain adds to an unreachable daemon what only this program can find out:
-// whether there is a daemon to start at all.
+// explain completes the error for an unreachable daemon with what only this program
+// can find out: whether hostlessd is installed at all.
 func (e *env) explain(ctx context.Context, f *fault.Error) *fault.Error {
 	if !errors.Is(f.Err, fs.ErrNotExist) && !errors.Is(f.Err, syscall.ECONNREFUSED) {
 		return f

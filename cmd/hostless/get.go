@@ -17,7 +17,7 @@ func getGroup(e *env) *cli.Command {
 	return leaf(&cli.Command{
 		Name: "get", Aliases: []string{"url"}, Usage: "print the URL of an app, whether it runs or not", ArgsUsage: "NAME",
 		Flags: []cli.Flag{
-			&cli.BoolFlag{Name: "no-worktree", Usage: "put no worktree's branch before the name"},
+			&cli.BoolFlag{Name: "no-worktree", Usage: "leave out the worktree's branch before the name"},
 			&cli.BoolFlag{Name: "json", Usage: "print name and URL as JSON"},
 		},
 		Description: "NAME is an app of this project (web), or a whole name. In a linked worktree it is\nthe worktree's own.\n\n" +
@@ -25,7 +25,7 @@ func getGroup(e *env) *cli.Command {
 	}, 1, 1, e.get)
 }
 
-// address is the answer of get.
+// address is the result of get.
 type address struct {
 	Name string `json:"name"`
 	URL  string `json:"url"`
@@ -62,7 +62,7 @@ func (e *env) get(cc *cli.Context) error {
 	return e.printLine("%s", got.URL)
 }
 
-// fullName is the name that an app of the project at dir would run under.
+// fullName returns the name that an app of the project at dir would get from run.
 func (e *env) fullName(dir, name string, main bool) string {
 	prefix := detect.PrefixAuto
 	if main {
@@ -84,7 +84,7 @@ func (e *env) fullName(dir, name string, main bool) string {
 	return detect.FullName(files, name, false, prefix, dir)
 }
 
-// domainsOf are the names below which the daemon serves apps.
+// domainsOf returns the domains below which the daemon serves apps.
 func domainsOf(ctx context.Context, c *control.Client) appname.Domains {
 	var list []string
 	if values, err := c.Config(ctx); err == nil {
@@ -93,7 +93,7 @@ func domainsOf(ctx context.Context, c *control.Client) appname.Domains {
 	return list
 }
 
-// appURL is where an app of that host name is served.
+// appURL returns the URL at which the daemon serves an app of that host name.
 func appURL(s control.Status, host string) string {
 	u, err := url.Parse(urlOf(s))
 	if err != nil {

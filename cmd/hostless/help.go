@@ -8,7 +8,7 @@ import (
 	"github.com/urfave/cli/v2"
 )
 
-// synopsis is the line after "usage:".
+// synopsis returns the text after "usage:".
 func synopsis(path []*cli.Command) string {
 	if len(path) == 0 {
 		return "hostless COMMAND [ARGUMENTS] [FLAGS]"
@@ -30,7 +30,7 @@ func synopsis(path []*cli.Command) string {
 	return strings.Join(words, " ")
 }
 
-// help prints the help of a command, or of all where path is empty.
+// help prints the help of a command, or the overview where path is empty.
 func (e *env) help(tree, path []*cli.Command) error {
 	var b strings.Builder
 	if len(path) == 0 {
@@ -72,8 +72,8 @@ func commandTable(b *strings.Builder, level []*cli.Command, limit int) {
 	twoColumns(b, rows, limit)
 }
 
-// flagRows gives a command's flags as --name VALUE and their meaning. The
-// value's name stands in backquotes in the meaning, as urfave has it.
+// flagRows returns a command's flags as --name VALUE with their meaning. The value's
+// name is in backquotes in the flag's Usage, as urfave defines it.
 func flagRows(cmd *cli.Command) (rows [][2]string) {
 	for _, f := range cmd.Flags {
 		doc, ok := f.(cli.DocGenerationFlag)
@@ -102,7 +102,7 @@ func flagRows(cmd *cli.Command) (rows [][2]string) {
 	return rows
 }
 
-// twoColumns prints rows of a name and its meaning, the meaning wrapped to limit.
+// twoColumns prints rows of a name and its meaning, wrapped at limit.
 func twoColumns(b *strings.Builder, rows [][2]string, limit int) {
 	width := 0
 	for _, r := range rows {

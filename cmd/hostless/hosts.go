@@ -20,12 +20,12 @@ func hostsGroup(e *env) *cli.Command {
 		}, more...)
 	}
 	return &cli.Command{
-		Name: "hosts", Usage: "app names in the hosts file, for Safari and what asks the system's resolver",
-		Description: "Chrome, Edge and Firefox find NAME.localhost by themselves. Only the block that Hostless marks as its\nown is ever changed.",
+		Name: "hosts", Usage: "app names in the hosts file, for Safari and programs that ask the system's resolver",
+		Description: "Chrome, Edge and Firefox resolve NAME.localhost by themselves. Hostless changes only its own marked block\nof the file.",
 		Subcommands: []*cli.Command{
 			leaf(&cli.Command{
 				Name: "sync", Usage: "write the names of all routes into the block",
-				Flags: flags(&cli.StringFlag{Name: "names", Usage: "write these instead, as `CSV`: for a sudo that cannot ask the daemon"}),
+				Flags: flags(&cli.StringFlag{Name: "names", Usage: "write these names in `CSV` instead: for use with sudo, which cannot reach your daemon"}),
 			}, 0, 0, e.hostsSync),
 			leaf(&cli.Command{Name: "clean", Usage: "remove the block", Flags: flags()}, 0, 0, e.hostsClean),
 			leaf(&cli.Command{Name: "status", Usage: "compare the block with the routes", Flags: flags()}, 0, 0, e.hostsStatus),
@@ -33,14 +33,14 @@ func hostsGroup(e *env) *cli.Command {
 	}
 }
 
-// hostsResult is what sync and clean did.
+// hostsResult is the result of sync and clean.
 type hostsResult struct {
 	Path    string   `json:"path"`
 	Names   []string `json:"names"`
 	Changed bool     `json:"changed"`
 }
 
-// routeNames asks the daemon for the names that it serves.
+// routeNames asks the daemon for the host names that it serves.
 func (e *env) routeNames(ctx context.Context) ([]string, error) {
 	client, err := e.client()
 	if err != nil {
@@ -69,8 +69,8 @@ func (e *env) hostsClean(cc *cli.Context) error {
 	return e.hostsWrite(cc, []string{}, []string{"clean"})
 }
 
-// hostsWrite changes the block. Where that needs root and a person sits at the
-// terminal, it is done through sudo, by the same command with the names given.
+// hostsWrite changes the block. Where that needs root and standard input is a terminal,
+// it runs the same command through sudo, with the names as arguments.
 func (e *env) hostsWrite(cc *cli.Context, names []string, again []string) error {
 	file := hosts.Locate(cc.String("file"), e.getenv)
 	changed, err := file.Sync(names)
@@ -93,15 +93,15 @@ func (e *env) hostsWrite(cc *cli.Context, names []string, again []string) error 
 	}
 	switch {
 	case !changed:
-		return e.printLine("%s is as it should be", file.Path)
+		return e.printLine("%s is up to date", file.Path)
 	case len(names) == 0:
-		return e.printLine("%s has no names of Hostless any more", file.Path)
+		return e.printLine("%s has no more names of Hostless", file.Path)
 	default:
 		return e.printLine("%s has %s", file.Path, count(len(names), "name"))
 	}
 }
 
-// sudo runs this program again as root; what it prints goes to standard error.
+// sudo runs this program again as root; its output goes to standard error.
 func (e *env) sudo(ctx context.Context, args []string) error {
 	self, err := e.self()
 	if err != nil {
@@ -127,7 +127,7 @@ func (e *env) hostsStatus(cc *cli.Context) error {
 	if e.line.json {
 		return e.result(status)
 	}
-	state := "as it should be"
+	state := "up to date"
 	if !status.Synced {
 		state = "out of date: hostless hosts sync"
 	}

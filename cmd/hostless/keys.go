@@ -12,13 +12,13 @@ import (
 
 func keysGroup(e *env) *cli.Command {
 	return &cli.Command{
-		Name: "keys", Usage: "provider keys: stored once, used by the daemon alone",
+		Name: "keys", Usage: "provider keys: stored once, used only by the daemon",
 		Subcommands: []*cli.Command{
 			keysAddCommand(e),
 			leaf(&cli.Command{Name: "list", Aliases: []string{"ls"}, Usage: "list the providers that have a key", Flags: []cli.Flag{jsonFlag()}}, 0, 0, e.keysList),
 			leaf(&cli.Command{
 				Name: "remove", Aliases: []string{"rm"}, Usage: "remove a provider's keys", ArgsUsage: "PROVIDER",
-				Flags: []cli.Flag{&cli.StringFlag{Name: "label", Usage: "of several keys, remove the one labelled `L` alone"}, jsonFlag()},
+				Flags: []cli.Flag{&cli.StringFlag{Name: "label", Usage: "remove only the key with the label `L`"}, jsonFlag()},
 			}, 1, 1, e.keysRemove),
 			keysTest(e),
 			keysImportCommand(e),
@@ -27,7 +27,7 @@ func keysGroup(e *env) *cli.Command {
 	}
 }
 
-// canonical gives a provider's name for one of its aliases.
+// canonical returns the name of the provider that has this name or alias.
 func canonical(name string) string { return provider.Default().Canonical(name) }
 
 func (e *env) keysRemove(cc *cli.Context) error {
@@ -41,7 +41,7 @@ func (e *env) keysRemove(cc *cli.Context) error {
 	return ask(e, request, func(r control.KeyRemoved) error { return e.printLine("%s: key removed", keyName(name, r.Label)) })
 }
 
-// keyName names one of a provider's keys.
+// keyName returns a provider's name with the label of one of its keys, for messages.
 func keyName(provider, label string) string {
 	if label == "" {
 		return provider
@@ -49,8 +49,8 @@ func keyName(provider, label string) string {
 	return provider + " (" + label + ")"
 }
 
-// providerOfKey tells whose key a lone argument is, or "" where it is a
-// provider's name.
+// providerOfKey returns the provider of a key that is given as the only argument, ""
+// where the argument is a provider's name.
 func providerOfKey(word string) string {
 	known := provider.Default()
 	if known.Get(word) != nil || len(word) < 16 {
@@ -93,7 +93,7 @@ func (e *env) keysList(cc *cli.Context) error {
 		})
 }
 
-// shownState says how calls with a key went.
+// shownState describes whether the provider accepts calls with a key.
 func shownState(k control.KeyInfo) string {
 	if k.StateStatus == 0 || k.StateUntil == nil {
 		return k.State
@@ -101,8 +101,8 @@ func shownState(k control.KeyInfo) string {
 	return fmt.Sprintf("%s (%d) until %s", k.State, k.StateStatus, k.StateUntil.Local().Format("15:04:05"))
 }
 
-// shownKey is what may be shown of a key: where it is held, its end, or that it is
-// there at all.
+// shownKey returns what listings show of a key: its reference, its last characters, or
+// only that there is one.
 func shownKey(k control.KeyInfo) string {
 	switch {
 	case k.Reference != "":

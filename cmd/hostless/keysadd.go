@@ -16,7 +16,7 @@ import (
 	"golang.org/x/term"
 )
 
-// maxKey bounds what is read of a key: service account files are a few KiB.
+// maxKey limits the size of a key, in bytes: service account files are a few KiB.
 const maxKey = 64 << 10
 
 func keysAddCommand(e *env) *cli.Command {
@@ -24,21 +24,21 @@ func keysAddCommand(e *env) *cli.Command {
 		Name: "add", Usage: "store a provider's key", ArgsUsage: "PROVIDER [KEY]",
 		UsageText: "hostless keys add PROVIDER [KEY|-]\nhostless keys add KEY",
 		Flags: []cli.Flag{
-			&cli.StringFlag{Name: "from", Usage: "refer to a key kept elsewhere: `REF` such as op://VAULT/ITEM/FIELD"},
-			&cli.StringFlag{Name: "label", Usage: "one of several keys of the provider, labelled `L`"},
+			&cli.StringFlag{Name: "from", Usage: "use a key that is kept elsewhere: `REF` is a reference such as op://VAULT/ITEM/FIELD"},
+			&cli.StringFlag{Name: "label", Usage: "the key's label `L`, where a provider has several keys"},
 			&cli.BoolFlag{Name: "no-key", Usage: "the provider takes no key"},
-			&cli.BoolFlag{Name: "keep-key", Usage: "change the rest, and keep the stored key"},
+			&cli.BoolFlag{Name: "keep-key", Usage: "keep the stored key, and change the rest"},
 			&cli.StringFlag{Name: "base-url", Usage: "the provider is at `URL`, with or without its version path"},
 			&cli.StringFlag{Name: "dialect", Usage: "the dialect of the base URL: `NAME` is openai, anthropic or gemini"},
-			&cli.BoolFlag{Name: "allow-private", Usage: "the base URL may lead into a private network"},
-			&cli.StringSliceFlag{Name: "attribute", Usage: "tell the provider of each request, as in app=x-litellm-tags: `WHAT=HEADER`, where WHAT is app, token or request; without HEADER no more"},
+			&cli.BoolFlag{Name: "allow-private", Usage: "allow a base URL in a private network"},
+			&cli.StringSliceFlag{Name: "attribute", Usage: "send the app, token or request of each call to the provider: `WHAT=HEADER`, as in app=x-litellm-tags; WHAT= ends that"},
 			jsonFlag(),
 		},
-		Description: "Without KEY, or with -, the key is read from standard input; a terminal does not show it. Where nothing\n" +
-			"comes, nothing changes. A KEY given as an argument ends in the shell's history. A key alone finds its\n" +
-			"provider where its format identifies it. A local one (ollama, lmstudio, vllm, llamacpp) is found on its port\n" +
-			"and needs no key. A key that changes keeps its base URL.\n\n" +
-			"With --from the key is not stored at all: op://VAULT/ITEM/FIELD, bw://ID/FIELD, pass://PATH,\n" +
+		Description: "Without KEY, or with -, the key is read from standard input; a terminal does not show it. Empty input\n" +
+		"changes nothing. A KEY given as an argument ends in the shell's history. PROVIDER can be left out where\n" +
+		"the key's format identifies it. A local server (ollama, lmstudio, vllm, llamacpp) is found on its port and\n" +
+		"needs no key. A new key keeps the stored base URL.\n\n" +
+			"With --from only a reference to the key is stored: op://VAULT/ITEM/FIELD, bw://ID/FIELD, pass://PATH,\n" +
 			"keyring://SERVICE/ACCOUNT, env://NAME (of the daemon), file:///PATH, cmd://NAME (hostless command add).\n\n" +
 			"  hostless keys add openai\n" +
 			"  pass show groq | hostless keys add groq -\n" +
@@ -47,7 +47,7 @@ func keysAddCommand(e *env) *cli.Command {
 	}, 1, 2, e.keysAdd)
 }
 
-// parseAttributes reads WHAT=HEADER; nil for none.
+// parseAttributes parses WHAT=HEADER arguments; nil for none.
 func parseAttributes(list []string) (map[string]string, error) {
 	var out map[string]string
 	for _, text := range list {
@@ -63,16 +63,16 @@ func parseAttributes(list []string) (map[string]string, error) {
 	return out, nil
 }
 
-// keyToAdd is a `keys add` that has been read.
+// keyToAdd is a parsed `keys add`.
 type keyToAdd struct {
 	name    string
 	req     control.KeyRequest
 	given   bool // the key was an argument
-	dash    bool // it comes from standard input, whatever the provider needs
+	dash    bool // "-" was given: read it from standard input even if the provider needs none
 	keep    bool // the stored key stays
 	local   *provider.Provider
-	stored  *control.KeyInfo // the entry that is there already
-	sibling bool             // the provider is stored, under another label
+	stored  *control.KeyInfo // the entry to be replaced, if any
+	sibling bool             // the provider has a key under another label
 }
 
 func (e *env) keysAdd(cc *cli.Context) error {
@@ -102,7 +102,7 @@ func (e *env) keysAdd(cc *cli.Context) error {
 	return ask(e, func(c *control.Client) (control.KeyStored, error) { return c.PutKey(cc.Context, add.name, add.req) }, e.showStored)
 }
 
-// parseKeysAdd reads the command line.
+// parseKeysAdd parses the command line.
 func (e *env) parseKeysAdd(cc *cli.Context) (*keyToAdd, error) {
 	word, key := cc.Args().Get(0), cc.Args().Get(1)
 	add := &keyToAdd{given: cc.NArg() == 2 && key != "-", dash: key == "-", keep: cc.Bool("keep-key")}
@@ -114,7 +114,7 @@ func (e *env) parseKeysAdd(cc *cli.Context) (*keyToAdd, error) {
 	}
 	add.name = canonical(word)
 	if !provider.ValidName(add.name) {
-		return nil, usage("this is not a provider's name: lower-case letters, digits, '-', '_' and '.' are allowed") // it may be a key: not shown
+		return nil, usage("this is not a provider's name: lower-case letters, digits, '-', '_' and '.' are allowed") // not shown, since it may be a key
 	}
 	if d := cc.String("dialect"); d != "" && d != "openai" && d != "anthropic" && d != "gemini" {
 		return nil, usage("--dialect %q is not openai, anthropic or gemini", d)
@@ -142,14 +142,14 @@ func (e *env) parseKeysAdd(cc *cli.Context) (*keyToAdd, error) {
 		return nil, err
 	}
 	if cc.IsSet("from") && !strings.Contains(add.req.Reference, "://") {
-		return nil, usage("--from takes a reference such as op://VAULT/ITEM/FIELD, not a key") // it may be one: not shown
+		return nil, usage("--from takes a reference such as op://VAULT/ITEM/FIELD, not a key") // not shown, since it may be a key
 	}
 	if add.given {
 		if add.req.Key, err = e.checkKey(add.name, key); err != nil {
 			return nil, err
 		}
 		if isTerminal(e.in) && isTerminal(e.err) {
-			e.note("The key is in the shell's history now: without it on the line, keys add asks for it.")
+			e.note("The key is now in the shell's history: without a KEY argument, keys add asks for it.")
 		}
 	}
 	if p := provider.Default().Get(add.name); p != nil && p.Port != 0 {
@@ -158,8 +158,8 @@ func (e *env) parseKeysAdd(cc *cli.Context) (*keyToAdd, error) {
 	return add, nil
 }
 
-// lookUp finds what is stored already, and refuses a provider that is not known at
-// all before anybody types a key.
+// lookUp finds what is already stored, and refuses an unknown provider before the user
+// types a key.
 func (add *keyToAdd) lookUp(ctx context.Context, client *control.Client) error {
 	l, err := client.Keys(ctx)
 	if err != nil {
@@ -193,8 +193,8 @@ func (add *keyToAdd) lookUp(ctx context.Context, client *control.Client) error {
 	return f
 }
 
-// obtainKey reads the key where one is to be read. Nothing read is an error, but
-// for a local server that was not named with -.
+// obtainKey reads the key if one is needed. Empty input is an error, except for a local
+// server without "-".
 func (e *env) obtainKey(add *keyToAdd) error {
 	hasKey := add.stored != nil && add.stored.HasKey
 	switch {
@@ -205,7 +205,7 @@ func (e *env) obtainKey(add *keyToAdd) error {
 	case add.keep:
 		return nil
 	case add.local != nil && !add.dash && isTerminal(e.in):
-		return nil // a local server needs no key, so nobody is asked for one
+		return nil // a local server needs no key
 	}
 	text, err := e.readKey("Key for " + keyName(add.name, add.req.Label) + " (not shown): ")
 	if err != nil {
@@ -225,7 +225,7 @@ func (e *env) obtainKey(add *keyToAdd) error {
 		case rest != "":
 			f.Next = "hostless keys add " + add.name + rest + " --no-key, where it takes none"
 		default:
-			f.Next = "check the program before the |; a server without a key is added with --no-key --base-url URL"
+			f.Next = "check the program before the |; for a server without a key use --no-key --base-url URL"
 		}
 		return f
 	}
@@ -233,16 +233,16 @@ func (e *env) obtainKey(add *keyToAdd) error {
 	return err
 }
 
-// checkKey makes a key of what was typed or pasted: quotes around it go, blanks in
-// it are refused, and a key of another provider's shape is remarked on.
+// checkKey cleans up a key that was typed or pasted. It removes quotes, refuses blanks
+// and line ends, and prints a note where the key has the format of another provider.
 func (e *env) checkKey(name, text string) (control.Secret, error) {
 	text = strings.TrimSpace(text)
 	if n := len(text); n > 2 && (text[0] == '"' || text[0] == '\'') && text[n-1] == text[0] {
 		text = text[1 : n-1]
-		e.note("The quotes around the key were left out.")
+		e.note("The quotes around the key were removed.")
 	}
 	if strings.ContainsAny(text, " \t\r\n") {
-		return control.Secret{}, usage("the key has blanks or line ends in it")
+		return control.Secret{}, usage("the key contains blanks or line ends")
 	}
 	if p := provider.Default().ByKey(text); p != nil && p.Name != name && provider.Default().Get(name) != nil {
 		e.note("This looks like a key of %s, not of %s.", p.Name, name)
@@ -250,7 +250,7 @@ func (e *env) checkKey(name, text string) (control.Secret, error) {
 	return control.NewSecret(text), nil
 }
 
-// showStored says what was stored, where, and what else there is to know.
+// showStored prints what was stored and where, with the daemon's notes.
 func (e *env) showStored(k control.KeyStored) error {
 	what := "key stored"
 	switch {
@@ -287,8 +287,8 @@ func (e *env) readKey(prompt string) (string, error) {
 	return string(bytes.TrimSpace(key)), nil
 }
 
-// promptSecret asks for a secret on a terminal. The echo is off before the prompt
-// shows; Ctrl-C ends the command.
+// promptSecret asks for a secret on a terminal. It turns off the echo before it prints
+// the prompt; Ctrl-C ends the command.
 func (e *env) promptSecret(prompt string) (string, error) {
 	fd := int(e.in.(*os.File).Fd())
 	before, err := term.MakeRaw(fd)

@@ -14,9 +14,8 @@ import (
 	"github.com/hostless/hostless/pkg/provider"
 )
 
-// findLocal looks for a local provider on the port that it listens on by itself
-// and gives its base URL and the number of its models. Nothing there is a fault
-// that says where it was looked for.
+// findLocal looks for a local provider on its default port and returns its base URL
+// and the number of its models. If none answers, the error says where it looked.
 func (e *env) findLocal(ctx context.Context, p *provider.Provider) (base string, models int, err error) {
 	ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
 	defer cancel()
@@ -28,7 +27,7 @@ func (e *env) findLocal(ctx context.Context, p *provider.Provider) (base string,
 	if err != nil {
 		return "", 0, err
 	}
-	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}} // no proxy leads to this machine
+	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}} // no HTTP proxy for this machine
 	resp, err := client.Do(req)
 	if err == nil {
 		defer resp.Body.Close()
@@ -46,8 +45,8 @@ func (e *env) findLocal(ctx context.Context, p *provider.Provider) (base string,
 	}
 }
 
-// ollamaBase reads OLLAMA_HOST as Ollama does: host, host:port or a URL. A
-// server's wildcard address is this machine.
+// ollamaBase parses OLLAMA_HOST as Ollama does: host, host:port or a URL. A wildcard
+// listen address means this machine.
 func ollamaBase(at, fallback string) string {
 	u, err := url.Parse(at)
 	if err != nil || u.Host == "" {

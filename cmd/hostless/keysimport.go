@@ -22,13 +22,13 @@ func keysImportCommand(e *env) *cli.Command {
 		Flags: []cli.Flag{
 			&cli.BoolFlag{Name: "dry-run", Usage: "show what would be stored, and change nothing"},
 			&cli.BoolFlag{Name: "yes", Usage: "do not ask"},
-			&cli.BoolFlag{Name: "replace", Usage: "replace each stored key in the files by a bridge token, and add the gateway's address"},
+			&cli.BoolFlag{Name: "replace", Usage: "replace each stored key in the files with a bridge token, and add the gateway's address"},
 			jsonFlag(),
 		},
-		Description: "Without FILE it looks at the environment, and at .env and .env.* in this folder and down to five folders below\\n" +
-			"(not example, sample and template; not in hidden folders or node_modules). Keys are recognised by their format, or by\\n" +
-			"their variable's name. With --replace all else in a file stays byte for byte; a key whose SDK cannot be\\n" +
-			"pointed at the gateway by a variable stays where it is.",
+		Description: "Without FILE it searches the environment, and .env and .env.* in this directory and up to five levels below it\n" +
+			"(not example, sample and template; not in hidden directories or node_modules). Keys are recognised by their format,\n" +
+			"or by their variable's name. --replace leaves the rest of a file as it is, byte for byte; a key whose SDK cannot be\n" +
+			"directed to the gateway by a variable is not replaced.",
 	}, 0, 256, e.keysImport)
 }
 
@@ -39,14 +39,14 @@ type foundKey struct {
 	From     string `json:"from"`              // a file and line, or "environment"
 	Variable string `json:"variable"`          //
 	Skipped  string `json:"skipped,omitempty"` // why it is not stored
-	Replaced bool   `json:"replaced"`          // in its file, by a bridge token
+	Replaced bool   `json:"replaced"`          // with a bridge token, in its file
 
 	value string
 	file  *envFile
 	at    assignment
 }
 
-// importResult is what --json prints.
+// importResult is the result of keys import.
 type importResult struct {
 	DryRun bool        `json:"dry_run"`
 	Keys   []*foundKey `json:"keys"`
@@ -112,7 +112,7 @@ func (e *env) showFound(found []*foundKey) error {
 	return e.table([]string{"PROVIDER", "KEY", "VARIABLE", "FROM", "WHAT"}, rows)
 }
 
-// confirmImport asks the person, unless --yes was given.
+// confirmImport asks for confirmation, unless --yes was given.
 func (e *env) confirmImport(cc *cli.Context, n int, replace bool) error {
 	if cc.Bool("yes") {
 		return nil
@@ -132,8 +132,8 @@ func (e *env) confirmImport(cc *cli.Context, n int, replace bool) error {
 	return nil
 }
 
-// findKeys looks at the files, or where none are named at the environment and what
-// is below this folder.
+// findKeys searches the files, or where none are named the environment and the .env
+// files of this directory.
 func (e *env) findKeys(paths []string) (found []*foundKey, err error) {
 	named := len(paths) > 0
 	if !named {
@@ -178,11 +178,11 @@ func (e *env) findKeys(paths []string) (found []*foundKey, err error) {
 	return found, nil
 }
 
-// placeholder is what examples have in a key's place.
+// placeholder matches what example files have in place of a key.
 var placeholder = regexp.MustCompile(`(?i)your|xxxx|\.\.\.|change.?me|example|placeholder|[<>{}$\s]`)
 
-// keyIn reports the key that a variable holds, or nil: known by its shape, or by a
-// catalogued provider's name in the variable's.
+// keyIn returns the key that a variable holds, or nil. A key is recognised by its
+// format, or by a variable named after a provider of the catalogue.
 func keyIn(name, value string) *foundKey {
 	value = strings.TrimSpace(value)
 	if len(value) < 16 || strings.HasPrefix(value, "sk_local_") || placeholder.MatchString(value) {
@@ -190,7 +190,7 @@ func keyIn(name, value string) *foundKey {
 	}
 	p := provider.Default().ByKey(value)
 	if owner := providerOfVariable(name); owner != nil && (p == nil || p.Name == "openai") {
-		p = owner // sk- opens the keys of many
+		p = owner // many providers' keys start with sk-
 	}
 	if p == nil || p.Builtin || p.BaseURL == "" {
 		return nil
@@ -198,7 +198,7 @@ func keyIn(name, value string) *foundKey {
 	return &foundKey{Provider: p.Name, Variable: name, Shown: "…" + value[len(value)-4:], value: value}
 }
 
-// variables are the names that do not follow NAME_API_KEY.
+// variables maps the variable names that do not follow NAME_API_KEY.
 var variables = map[string]string{
 	"GEMINI_API_KEY": "google", "GOOGLE_GENERATIVE_AI_API_KEY": "google", "GOOGLE_API_KEY": "google", "ANTHROPIC_AUTH_TOKEN": "anthropic",
 	"HF_TOKEN": "huggingface", "HUGGING_FACE_HUB_TOKEN": "huggingface", "CO_API_KEY": "cohere", "PPLX_API_KEY": "perplexity",
@@ -217,8 +217,8 @@ func providerOfVariable(name string) *provider.Provider {
 	return provider.Default().Get(strings.ToLower(strings.ReplaceAll(word, "_", "-")))
 }
 
-// skipStored marks what is not to be stored: providers that have a key, and a
-// second key of one that was found.
+// skipStored marks the keys that will not be stored: those of providers that have a
+// key already, and any further key found for the same provider.
 func skipStored(ctx context.Context, client *control.Client, found []*foundKey) error {
 	l, err := client.Keys(ctx)
 	if err != nil {
@@ -229,7 +229,7 @@ func skipStored(ctx context.Context, client *control.Client, found []*foundKey) 
 		i := slices.IndexFunc(l.Keys, func(i control.KeyInfo) bool { return i.Provider == k.Provider && i.HasKey })
 		switch first, dup := seen[k.Provider]; {
 		case i >= 0 && strings.HasSuffix(k.value, l.Keys[i].Hint) && l.Keys[i].Hint != "":
-			k.Skipped = "is stored already"
+			k.Skipped = "already stored"
 		case i >= 0:
 			k.Skipped = "another key is stored: hostless keys add " + k.Provider + " replaces it"
 		case dup && first == k.value:
@@ -243,8 +243,9 @@ func skipStored(ctx context.Context, client *control.Client, found []*foundKey) 
 	return nil
 }
 
-// gatewayVariable is how the SDK that reads a key is pointed at the gateway; keys
-// without one stay: their SDK would send a bridge token to the provider.
+// gatewayVariable returns the variable that directs the SDK which reads a key to the
+// gateway. A key without such a variable is not replaced, since its SDK would send the
+// bridge token to the provider.
 func gatewayVariable(name string) (base, path string) {
 	switch name {
 	case "OPENAI_API_KEY":
@@ -259,10 +260,11 @@ func gatewayVariable(name string) (base, path string) {
 	return "", ""
 }
 
-// replaceTTL is how long the tokens last that stand in files.
+// replaceTTL is the lifetime of the bridge tokens that are written into files, in seconds.
 const replaceTTL = 365 * 24 * 3600
 
-// replaceKeys puts a bridge token for its folder in the place of each key of a file.
+// replaceKeys replaces the keys of each file with a bridge token made for the file's
+// directory.
 func (e *env) replaceKeys(ctx context.Context, client *control.Client, found []*foundKey) error {
 	status, err := client.Status(ctx)
 	if err != nil {
@@ -272,7 +274,7 @@ func (e *env) replaceKeys(ctx context.Context, client *control.Client, found []*
 	for _, k := range found {
 		switch {
 		case k.file == nil:
-			e.note("%s stays in the environment: take it out of your shell's files", k.Variable)
+			e.note("%s is still in the environment: remove it from your shell's startup files", k.Variable)
 		case strings.HasPrefix(k.Skipped, "another key"):
 		default:
 			byFile[k.file] = append(byFile[k.file], k)
@@ -284,7 +286,7 @@ func (e *env) replaceKeys(ctx context.Context, client *control.Client, found []*
 		}
 	}
 	if len(byFile) > 0 && status.Persistence == "off" {
-		e.note("The tokens end with the daemon: hostless config set token-persistence file keeps them.")
+		e.note("The tokens end when the daemon ends: hostless config set token-persistence file keeps them.")
 	}
 	return nil
 }
@@ -298,10 +300,10 @@ func (e *env) replaceIn(ctx context.Context, client *control.Client, f *envFile,
 		i := slices.IndexFunc(f.assignments(), func(a assignment) bool { return a.name == base })
 		switch {
 		case base == "":
-			e.note("%s: %s stays: no variable points its SDK at the gateway", k.From, k.Variable)
+			e.note("%s: %s was not replaced: no variable directs its SDK to the gateway", k.From, k.Variable)
 			continue
 		case i >= 0 && f.assignments()[i].value != gateway+path:
-			e.note("%s: %s stays: %s leads elsewhere", k.From, k.Variable, base)
+			e.note("%s: %s was not replaced: %s has another address", k.From, k.Variable, base)
 			continue
 		}
 		take = append(take, k)
@@ -318,7 +320,7 @@ func (e *env) replaceIn(ctx context.Context, client *control.Client, f *envFile,
 	if err != nil {
 		return err
 	}
-	slices.SortFunc(take, func(a, b *foundKey) int { return cmp.Compare(b.at.line, a.at.line) }) // lines are added from the end
+	slices.SortFunc(take, func(a, b *foundKey) int { return cmp.Compare(b.at.line, a.at.line) }) // from the last line to the first, so that line numbers stay valid
 	for _, k := range take {
 		f.set(k.at, t.Token.Reveal())
 		base, path := gatewayVariable(k.Variable)
@@ -331,6 +333,6 @@ func (e *env) replaceIn(ctx context.Context, client *control.Client, f *envFile,
 		client.RevokeToken(context.WithoutCancel(ctx), t.Token)
 		return err
 	}
-	e.note("%s: %s replaced by the bridge token %s, for a year", f.shown, count(len(take), "key"), shortToken(t.Token.Reveal()))
+	e.note("%s: %s replaced with the bridge token %s, valid for a year", f.shown, count(len(take), "key"), shortToken(t.Token.Reveal()))
 	return nil
 }

@@ -20,8 +20,8 @@ import (
 	"github.com/urfave/cli/v2"
 )
 
-// testModel is a model that no provider has: one that accepts the key says that
-// it does not know the model, and charges nothing for it.
+// testModel is a model that no provider has: a provider that accepts the key answers
+// that it does not know the model, and charges nothing.
 const testModel = "hostless-key-test"
 
 // keyTest is the result for one key.
@@ -29,11 +29,11 @@ type keyTest struct {
 	Provider string `json:"provider"`
 	Label    string `json:"label,omitempty"`
 	OK       bool   `json:"ok"`
-	Status   int    `json:"status"` // of the provider's answer; 0 where none came
+	Status   int    `json:"status"` // of the provider's response; 0 if there was none
 	Millis   int64  `json:"ms"`
-	Message  string `json:"message"` // in the provider's words, where it refused
+	Message  string `json:"message"` // the provider's error message
 
-	problem error // why no provider was asked, or none answered
+	problem error // why no provider was asked, or why none answered
 }
 
 // keyTests are the results for several keys.
@@ -45,12 +45,12 @@ func keysTest(e *env) *cli.Command {
 	return leaf(&cli.Command{
 		Name: "test", Usage: "ask the providers whether they accept their keys", ArgsUsage: "[PROVIDER]",
 		Flags: []cli.Flag{
-			&cli.StringFlag{Name: "label", Usage: "of several keys, test the one labelled `L` alone"},
-			&cli.BoolFlag{Name: "json", Usage: "print the result as JSON: provider, ok, status, ms, message; of several keys as a list `keys`"},
+			&cli.StringFlag{Name: "label", Usage: "test only the key with the label `L`"},
+			&cli.BoolFlag{Name: "json", Usage: "print the result as JSON: provider, ok, status, ms, message; several results are in the list `keys`"},
 		},
-		Description: "Without PROVIDER every stored key is tested. It asks through the daemon for a model that does not exist,\n" +
-			"which costs nothing: a provider that accepts the key answers that the model is unknown. A key that was\n" +
-			"passed over because its provider refused it is in use again once it is accepted.",
+		Description: "Without PROVIDER every stored key is tested. The daemon asks the provider for a model that does not exist,\n" +
+		"which costs nothing: a provider that accepts the key answers that the model is unknown. A key that was set\n" +
+		"aside because its provider refused it is used again once it is accepted.",
 	}, 0, 1, e.keysTest)
 }
 
@@ -82,7 +82,7 @@ func (e *env) keysTest(cc *cli.Context) error {
 	return e.showKeyTests(keys)
 }
 
-// keysToTest finds the keys that are meant: a provider's, or all.
+// keysToTest returns the keys to test: those of one provider, or all.
 func keysToTest(ctx context.Context, client *control.Client, word, label string, labelled bool) (keys []keyTest, err error) {
 	name := canonical(word)
 	p := provider.Default().Get(name)
@@ -105,13 +105,13 @@ func keysToTest(ctx context.Context, client *control.Client, word, label string,
 	case len(keys) > 0 || word == "":
 		return keys, nil
 	case p != nil && !labelled:
-		return []keyTest{{Provider: name}}, nil // one that needs no entry, or the daemon's word on what is missing
+		return []keyTest{{Provider: name}}, nil // it may need no key; otherwise the daemon reports what is missing
 	}
-	// The name in front of a model would be taken for a part of the model's.
+	// The gateway would take an unknown name before the slash for a part of the model's name.
 	return nil, &fault.Error{Kind: fault.NotFound, Message: fmt.Sprintf("no key of provider %q is stored", keyName(name, label)), Next: "hostless keys list"}
 }
 
-// testKeys asks the gateway about each of the keys, at the same time.
+// testKeys tests the keys concurrently through the gateway.
 func testKeys(ctx context.Context, client *control.Client, keys []keyTest) error {
 	status, err := client.Status(ctx)
 	if err != nil {
@@ -156,7 +156,7 @@ func (e *env) showKeyTest(k keyTest) error {
 		add += " --label " + k.Label
 	}
 	if k.Status >= 500 {
-		return &fault.Error{Kind: fault.Upstream, Message: fmt.Sprintf("%s gave no clear answer (%d): %s", which, k.Status, k.Message), Next: "hostless keys test " + k.Provider + ", in a while"}
+		return &fault.Error{Kind: fault.Upstream, Message: fmt.Sprintf("%s gave no clear answer (%d): %s", which, k.Status, k.Message), Next: "hostless keys test " + k.Provider + ", later"}
 	}
 	if !k.OK {
 		return &fault.Error{Kind: fault.Upstream, Message: fmt.Sprintf("%s does not accept the key (%d): %s", which, k.Status, k.Message), Next: add}
@@ -167,8 +167,8 @@ func (e *env) showKeyTest(k keyTest) error {
 	return e.printLine("%s accepts the key (answered in %d ms)", which, k.Millis)
 }
 
-// showKeyTests prints the results for several keys. It is an error where one of them
-// does not do.
+// showKeyTests prints the results for several keys. It returns an error if one of them
+// is not accepted.
 func (e *env) showKeyTests(keys []keyTest) error {
 	var failed []string
 	var rows [][]string
@@ -201,7 +201,8 @@ func (e *env) showKeyTests(keys []keyTest) error {
 	return &fault.Error{Kind: fault.Upstream, Message: fmt.Sprintf("%d of %s not accepted: %s", len(failed), count(len(keys), "key"), strings.Join(failed, ", ")), Next: "hostless keys add " + keys[slices.IndexFunc(keys, func(k keyTest) bool { return !k.OK })].Provider}
 }
 
-// probe asks the gateway for the test's model with one key, and judges the answer.
+// probe requests the test's model from the gateway with one key, and sets the result
+// by the response.
 func probe(ctx context.Context, port int, token control.Secret, k *keyTest) error {
 	at := strconv.Itoa(port)
 	body := `{"model":"` + k.Provider + "/" + testModel + `","max_tokens":1,"messages":[{"role":"user","content":"hello"}]}`
@@ -225,7 +226,7 @@ func probe(ctx context.Context, port int, token control.Secret, k *keyTest) erro
 		return err
 	}
 	k.Status, k.Millis, k.Message = resp.StatusCode, time.Since(started).Milliseconds(), messageOf(text)
-	if resp.Header.Get("X-Hostless-Error") == "local" { // no provider was asked, or none answered
+	if resp.Header.Get("X-Hostless-Error") == "local" { // Hostless's own error: no provider was asked, or none answered
 		return &fault.Error{Kind: fault.KindOf(resp.StatusCode, ""), Message: k.Message}
 	}
 	if k.OK = accepted(resp.StatusCode, k.Message); k.OK {
@@ -234,8 +235,9 @@ func probe(ctx context.Context, port int, token control.Secret, k *keyTest) erro
 	return nil
 }
 
-// accepted judges a provider's answer: 401, 402 and 403 refuse the key. Google
-// refuses one with 400 and says so; any other 4xx is about the model.
+// accepted reports whether a provider's response means that it accepts the key: 401,
+// 402 and 403 refuse it. Google refuses a key with 400 and a message about it; any
+// other 4xx is about the model.
 func accepted(status int, message string) bool {
 	switch {
 	case status == http.StatusUnauthorized, status == http.StatusPaymentRequired, status == http.StatusForbidden, status >= 500:
@@ -247,7 +249,7 @@ func accepted(status int, message string) bool {
 	return true
 }
 
-// messageOf finds the message of an error body, whatever its dialect.
+// messageOf returns the message of an error body of any dialect.
 func messageOf(body []byte) string {
 	var doc struct {
 		Error   json.RawMessage `json:"error"`

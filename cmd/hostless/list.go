@@ -11,12 +11,12 @@ import (
 
 func listGroup(e *env) *cli.Command {
 	return leaf(&cli.Command{
-		Name: "list", Usage: "list the apps and where they are", Flags: []cli.Flag{jsonFlag()},
+		Name: "list", Usage: "list the apps with their URLs and targets", Flags: []cli.Flag{jsonFlag()},
 		Description: "The same as `hostless route list`.",
 	}, 0, 0, func(cc *cli.Context) error { return e.listRoutes(cc, func(control.Route) bool { return true }) })
 }
 
-// listRoutes prints the routes that are shown; with --json all that there are.
+// listRoutes prints the routes for which shown reports true; with --json all routes.
 func (e *env) listRoutes(cc *cli.Context, shown func(control.Route) bool) error {
 	ctx, cancel := context.WithTimeout(cc.Context, statusTimeout)
 	defer cancel()
@@ -47,7 +47,7 @@ func targetOf(r control.Route) string {
 	return "127.0.0.1:" + strconv.Itoa(r.TargetPort)
 }
 
-// ownerOf tells who keeps a route alive.
+// ownerOf returns what keeps a route registered.
 func ownerOf(r control.Route) string {
 	var words []string
 	switch {

@@ -15,25 +15,25 @@ import (
 
 func logGroup(e *env) *cli.Command {
 	return leaf(&cli.Command{
-		Name: "log", Usage: "AI requests: who asked which model, how long it took, what it cost, why it failed",
+		Name: "log", Usage: "AI requests: app, model, duration, cost and error of each",
 		Flags: []cli.Flag{
-			&cli.BoolFlag{Name: "follow", Aliases: []string{"f"}, Usage: "go on with each new request"},
-			&cli.IntFlag{Name: "n", Usage: "begin with the last `N` requests", Value: 50},
-			&cli.StringFlag{Name: "app", Usage: "of the app `NAME`"},
-			&cli.StringFlag{Name: "model", Usage: "of the model `M`, as asked for or as resolved; a closing * matches the rest of a name"},
-			&cli.StringFlag{Name: "provider", Usage: "to the provider `P`"},
-			&cli.StringFlag{Name: "token", Usage: "with the bridge token `T`: its shown prefix, or its name"},
-			&cli.StringFlag{Name: "status", Usage: "answered with `S`, such as 429 or 4xx"},
-			&cli.StringFlag{Name: "since", Usage: "no older than `D`, such as 1h or 7d, or a time"},
-			&cli.BoolFlag{Name: "apps", Usage: "requests to apps instead of AI requests; --app, --status and --since hold"},
+			&cli.BoolFlag{Name: "follow", Aliases: []string{"f"}, Usage: "print each new request as it ends"},
+			&cli.IntFlag{Name: "n", Usage: "start with the last `N` requests", Value: 50},
+			&cli.StringFlag{Name: "app", Usage: "only requests of the app `NAME`"},
+			&cli.StringFlag{Name: "model", Usage: "only requests for the model `M`, as requested or as resolved; a final * matches any ending"},
+			&cli.StringFlag{Name: "provider", Usage: "only requests to the provider `P`"},
+			&cli.StringFlag{Name: "token", Usage: "only requests with the bridge token `T`: its prefix or its name"},
+			&cli.StringFlag{Name: "status", Usage: "only requests with the response status `S`, such as 429 or 4xx"},
+			&cli.StringFlag{Name: "since", Usage: "only requests since `D`: a duration such as 1h or 7d, or a time (RFC 3339)"},
+			&cli.BoolFlag{Name: "apps", Usage: "list requests to apps instead; of the filters, --app, --status and --since apply"},
 			jsonFlag(),
 		},
-		Description: "Bodies are not in the log unless `hostless config set log-bodies on` or `errors` asks for them. With -f and --json there is one request a line; -f goes on\nwhen the daemon is restarted.\n\n  hostless log -f --app shop\n  hostless log --apps --status 5xx\n  hostless log --status 4xx --since 1d",
+		Description: "The log holds bodies only after `hostless config set log-bodies on` (or `errors`). With -f and --json each line is one\nrequest. -f continues when the daemon is restarted.\n\n  hostless log -f --app shop\n  hostless log --apps --status 5xx\n  hostless log --status 4xx --since 1d",
 		Subcommands: []*cli.Command{
 			leaf(&cli.Command{
-				Name: "show", Usage: "all that the log has of one request", ArgsUsage: "ID",
+				Name: "show", Usage: "show everything in the log about one request", ArgsUsage: "ID",
 				Flags: []cli.Flag{
-					&cli.BoolFlag{Name: "curl", Usage: "print a command that repeats it, with the token in HOSTLESS_TOKEN, and the body from standard input unless log-bodies has kept it"},
+					&cli.BoolFlag{Name: "curl", Usage: "print a curl command that repeats it; it takes the token from HOSTLESS_TOKEN, and a body that is not in the log from standard input"},
 					jsonFlag(),
 				},
 			}, 1, 1, e.logShow),
@@ -41,7 +41,7 @@ func logGroup(e *env) *cli.Command {
 	}, 0, 0, e.log)
 }
 
-// filled are the flags that were given, by the names of the control API's parameters.
+// filled returns the flags that are set as query parameters of the control API.
 func filled(cc *cli.Context, names ...string) url.Values {
 	q := url.Values{}
 	for _, name := range names {
@@ -64,7 +64,7 @@ func (e *env) log(cc *cli.Context) error {
 	return badArgument(ask(e, func(c *control.Client) (control.RequestList, error) { return c.Log(cc.Context, q) },
 		func(l control.RequestList) error {
 			if l.Dropped > 0 {
-				e.note("%s could not be written down since the daemon began.", count(int(l.Dropped), "request"))
+				e.note("%s could not be logged since the daemon started.", count(int(l.Dropped), "request"))
 			}
 			if len(l.Requests) == 0 {
 				e.note("No requests.")
@@ -91,20 +91,20 @@ func requestRow(r *reqlog.Row) []string {
 		status = strconv.Itoa(r.Status)
 	}
 	return []string{
-		r.Time.Local().Format("2006-01-02 15:04:05"), r.Who(), r.Client, r.Answered(), status, took(r.DurationMS),
+		r.Time.Local().Format("2006-01-02 15:04:05"), r.Who(), r.Client, r.Answered(), status, duration(r.DurationMS),
 		strconv.FormatInt(r.Tokens.Input, 10), strconv.FormatInt(r.Tokens.Output, 10), costOf(r), r.ID, string(r.ErrorKind),
 	}
 }
 
-// took writes milliseconds as people read them.
-func took(ms int64) string {
+// duration formats milliseconds for people.
+func duration(ms int64) string {
 	if ms < 10_000 {
 		return strconv.FormatInt(ms, 10) + "ms"
 	}
 	return span(ms / 1000)
 }
 
-// showRequest prints one row as it comes.
+// showRequest prints one row on one line.
 func (e *env) showRequest(r reqlog.Row) error {
 	if e.line.json {
 		return e.jsonLine(r)
@@ -134,20 +134,20 @@ func (e *env) logShow(cc *cli.Context) error {
 func (e *env) showDetail(r *reqlog.Row) error {
 	first := ""
 	if r.FirstByteMS != nil {
-		first = took(*r.FirstByteMS)
+		first = duration(*r.FirstByteMS)
 	}
 	t := r.Tokens
 	rows := [][2]string{
 		{"Request", r.ID}, {"Time", r.Time.Local().Format("2006-01-02 15:04:05.000 -0700")},
 		{"App", r.App}, {"Token", strings.TrimSpace(r.Token + " " + r.TokenName)}, {"Client", r.Client},
 		{"Asked for", strings.TrimSpace(r.Method + " " + r.Path + " " + r.Model)}, {"Dialect", r.Dialect}, {"Answered by", r.Answered()}, {"Key", r.KeyLabel},
-		{"Status", strconv.Itoa(r.Status)}, {"Error", string(r.ErrorKind)}, {"First byte", first}, {"Took", took(r.DurationMS)},
+		{"Status", strconv.Itoa(r.Status)}, {"Error", string(r.ErrorKind)}, {"First byte", first}, {"Took", duration(r.DurationMS)},
 		{"Tokens in", fmt.Sprintf("%d, of them %d cached, %d written to the cache (%d for 1h)", t.Input, t.Cached, t.CacheWrite, t.CacheWrite1h)},
 		{"Tokens out", fmt.Sprintf("%d, of them %d reasoning", t.Output, t.Reasoning)},
 		{"Tier", r.Tier}, {"Cost", costOf(r)}, {"Price", r.PriceText()}, {"Ignored", strings.Join(r.Ignored, ", ")},
 	}
 	for i, a := range r.Attempts {
-		what := fmt.Sprintf("%s/%s %d in %s", a.Provider, a.Model, a.Status, took(a.DurationMS))
+		what := fmt.Sprintf("%s/%s %d in %s", a.Provider, a.Model, a.Status, duration(a.DurationMS))
 		if a.KeyLabel != "" {
 			what += ", key " + a.KeyLabel
 		}
@@ -159,8 +159,8 @@ func (e *env) showDetail(r *reqlog.Row) error {
 	return e.pairs(rows)
 }
 
-// curlOf is a command that repeats a request: whole where its body was kept, else with
-// the body from standard input.
+// curlOf returns a curl command that repeats a request. It contains the body if the log
+// has it, else it reads the body from standard input.
 func curlOf(d control.RequestDetail) string {
 	auth := "Authorization: Bearer $HOSTLESS_TOKEN"
 	headers := map[string]string{}
@@ -198,7 +198,7 @@ func curlOf(d control.RequestDetail) string {
 	return strings.Join(words, " ")
 }
 
-// showBodies prints what was kept of a request's bodies.
+// showBodies prints what the log has of the bodies of a request and its response.
 func (e *env) showBodies(b *reqlog.Bodies) error {
 	if b == nil {
 		return nil
@@ -212,11 +212,11 @@ func (e *env) showBodies(b *reqlog.Bodies) error {
 		}
 		what := part.name
 		if part.body.Truncated {
-			what += fmt.Sprintf(" (the beginning, of %d bytes)", part.body.Size)
+			what += fmt.Sprintf(" (the start of %d bytes)", part.body.Size)
 		}
 		text := part.body.Text
 		if part.body.Binary {
-			text = fmt.Sprintf("(%d bytes that are no text)", part.body.Size)
+			text = fmt.Sprintf("(%d bytes, not text)", part.body.Size)
 		}
 		if err := e.printLine("\n%s\n%s", what, printable(text)); err != nil {
 			return err
@@ -225,5 +225,5 @@ func (e *env) showBodies(b *reqlog.Bodies) error {
 	return nil
 }
 
-// shellQuote is one word for a POSIX shell.
+// shellQuote quotes a word for a POSIX shell.
 func shellQuote(word string) string { return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'" }

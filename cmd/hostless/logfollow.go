@@ -23,7 +23,7 @@ func (e *env) logApps(cc *cli.Context, q url.Values) error {
 	return badArgument(ask(e, func(c *control.Client) (control.AppRequestList, error) { return c.AppLog(cc.Context, q) },
 		func(l control.AppRequestList) error {
 			if l.Dropped > 0 {
-				e.note("%s could not be written down since the daemon began.", count(int(l.Dropped), "request"))
+				e.note("%s could not be logged since the daemon started.", count(int(l.Dropped), "request"))
 			}
 			if len(l.Requests) == 0 {
 				e.note("No requests.")
@@ -42,10 +42,10 @@ func appRequestRow(r *reqlog.AppRow) []string {
 	if r.Status != 0 {
 		status = strconv.Itoa(r.Status)
 	}
-	return []string{r.Time.Local().Format("2006-01-02 15:04:05"), r.App, r.Method, status, took(r.DurationMS), r.Path}
+	return []string{r.Time.Local().Format("2006-01-02 15:04:05"), r.App, r.Method, status, duration(r.DurationMS), r.Path}
 }
 
-// showAppRequest prints one row as it comes.
+// showAppRequest prints one row on one line.
 func (e *env) showAppRequest(r reqlog.AppRow) error {
 	if e.line.json {
 		return e.jsonLine(r)
@@ -76,12 +76,13 @@ func endOfAppRequest(r reqlog.AppRow) (string, time.Time) {
 }
 
 const (
-	daemonRetry = 250 * time.Millisecond // how often a daemon that has ended is looked for
-	longRequest = time.Hour              // how long before its end a request of a later daemon may have arrived
+	daemonRetry = 250 * time.Millisecond // between attempts to reach a restarted daemon
+	longRequest = time.Hour              // how long before its end a logged request may have arrived
 )
 
-// followRows shows rows as they come. Where the daemon ends it goes on with the next one:
-// with what ended in between, each row once. end gives a row's id and when it ended.
+// followRows shows rows as they arrive. When the daemon ends it waits for the next one and
+// goes on with the rows that were added in between, each row once. end returns a row's id
+// and when its request ended.
 func followRows[T any](ctx context.Context, e *env, q url.Values, follow func(*control.Client, context.Context, url.Values, func(T) error) error,
 	end func(T) (string, time.Time), show func(T) error) error {
 	began, first, shown := time.Now(), true, map[string]bool{}

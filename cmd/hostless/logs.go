@@ -19,22 +19,22 @@ import (
 
 const (
 	logShown  = 200                    // lines of the log without -f
-	logReread = 250 * time.Millisecond // between two looks at a followed log
+	logReread = 250 * time.Millisecond // polling interval of a followed log
 )
 
 func logsGroup(e *env) *cli.Command {
 	return leaf(&cli.Command{
 		Name: "logs", Usage: "the daemon's log, or the output of a detached app", ArgsUsage: "[NAME]",
 		Flags: []cli.Flag{
-			&cli.BoolFlag{Name: "follow", Aliases: []string{"f"}, Usage: "follow the log from now on; -n N prints the last lines first"},
-			&cli.IntFlag{Name: "lines", Aliases: []string{"n"}, Usage: "print the last `N` lines; 200 where not given"},
+			&cli.BoolFlag{Name: "follow", Aliases: []string{"f"}, Usage: "print new lines as they are written; -n N prints the last lines first"},
+			&cli.IntFlag{Name: "lines", Aliases: []string{"n"}, Usage: "print the last `N` lines (default: 200)"},
 		},
-		Description: "A login service of systemd logs to the journal, any other daemon to ~/.hostless/logs.\n" +
-			"An app of `hostless run --detach` writes to ~/.hostless/logs/apps.",
+		Description: "The login service logs to the journal under systemd; any other daemon logs to ~/.hostless/logs.\n" +
+		"The output of an app of `hostless run --detach` is in ~/.hostless/logs/apps.",
 	}, 0, 1, e.logs)
 }
 
-// lines is how many of a log's last lines are printed.
+// lines returns how many of a log's last lines to print.
 func lines(cc *cli.Context) (int, error) {
 	switch n := cc.Int("lines"); {
 	case n < 0:
@@ -94,7 +94,7 @@ func (e *env) journalled(ctx context.Context) bool {
 	return status.Activation == "systemd"
 }
 
-// journal hands over to journalctl.
+// journal prints the daemon's journal with journalctl.
 func (e *env) journal(ctx context.Context, n int, follow bool) error {
 	path, err := e.lookPath("journalctl")
 	if err != nil {
@@ -126,7 +126,7 @@ func (e *env) tail(f *os.File, n int) error {
 	}
 	lines := strings.SplitAfter(string(text), "\n")
 	if from > 0 && len(lines) > 1 {
-		lines = lines[1:] // the first may be cut
+		lines = lines[1:] // the first may be incomplete
 	}
 	if text := len(lines) - 1; text > n {
 		lines = lines[text-n:]
@@ -134,7 +134,7 @@ func (e *env) tail(f *os.File, n int) error {
 	return e.print(strings.Join(lines, ""))
 }
 
-// print writes part of a log; what would steer a terminal is taken out.
+// print writes part of a log without its terminal control characters.
 func (e *env) print(text string) error {
 	if isTerminal(e.out) {
 		text = printable(strings.ReplaceAll(text, "\r\n", "\n"))
@@ -143,8 +143,8 @@ func (e *env) print(text string) error {
 	return err
 }
 
-// follow prints what is appended to f, from its beginning again where it was
-// truncated, until ctx ends.
+// follow prints what is appended to f until ctx ends. When f is truncated it starts
+// again at the beginning.
 func (e *env) follow(ctx context.Context, f *os.File) error {
 	tick := time.NewTicker(logReread)
 	defer tick.Stop()

@@ -1,9 +1,8 @@
 // Command hostless is the control client of hostlessd.
 //
-// It owns the command line: one file per command group, each command an options
-// struct and a function over the streams it is given. All it knows of the daemon
-// comes through control.Client; `hostless run` is package launch's, the login
-// service package service's.
+// It owns the command line, with one file for each command group. It reaches the daemon
+// through control.Client only. Package launch implements `hostless run`, package service
+// the login service.
 package main
 
 import (

@@ -9,11 +9,11 @@ import (
 	"github.com/urfave/cli/v2"
 )
 
-// manualCommand is what packages are made with: it writes the man pages of the
-// command tree into the directory that follows.
+// manualCommand is the hidden command that writes the man pages of the command tree
+// into the directory in its argument. Package builds use it.
 const manualCommand = "__man"
 
-// exitCodes are what `hostless` exits with.
+// exitCodes are the exit codes of `hostless` and their meaning.
 var exitCodes = [][2]string{
 	{"0", "done"},
 	{"1", "failed"},
@@ -47,7 +47,7 @@ func overviewPage(tree []*cli.Command, version string) string {
 	p.lines(synopsis(nil) + "\nhostless NAME CMD…")
 	p.section("DESCRIPTION")
 	p.text("Administers the daemon, hostlessd(1), over its control socket, and runs apps under names of their own.\n" +
-		"Flags stand before or after the arguments; nothing after -- is a flag. --json goes before or after any command that has an answer.")
+	"Flags can be given before or after the arguments; nothing after -- is a flag. --json works before or after any command that prints a result.")
 	p.section("COMMANDS")
 	for _, c := range tree {
 		if !c.Hidden {
@@ -59,9 +59,9 @@ func overviewPage(tree []*cli.Command, version string) string {
 		p.item(`\fB`+code[0]+`\fR`, code[1])
 	}
 	p.section("ENVIRONMENT")
-	p.item(`\fBHOSTLESS_HOME\fR`, "where keys, tokens and settings are; ~/.hostless where not set")
+	p.item(`\fBHOSTLESS_HOME\fR`, "the directory of keys, tokens and settings (default: ~/.hostless)")
 	p.item(`\fBHOSTLESS_SOCKET\fR`, "the control socket")
-	p.item(`\fBNO_COLOR\fR`, "no colours on terminals")
+	p.item(`\fBNO_COLOR\fR`, "if set, output has no colours")
 	p.section("SEE ALSO")
 	p.raw(`\fBhostlessd\fR(1)`)
 	return p.String()
@@ -102,7 +102,7 @@ func newPage(name, version, purpose string) *page {
 func (p *page) raw(line string)     { fmt.Fprintln(p, line) }
 func (p *page) section(name string) { fmt.Fprintf(p, ".SH %s\n", name) }
 
-// lines are kept as they are.
+// lines writes text with its line breaks.
 func (p *page) lines(text string) {
 	p.raw(".nf")
 	for line := range strings.SplitSeq(text, "\n") {
@@ -111,7 +111,7 @@ func (p *page) lines(text string) {
 	p.raw(".fi")
 }
 
-// text is filled; its indented lines are examples, which are kept.
+// text writes filled paragraphs. Indented lines are examples and keep their line breaks.
 func (p *page) text(text string) {
 	example := false
 	for line := range strings.SplitSeq(text, "\n") {
@@ -133,7 +133,7 @@ func (p *page) text(text string) {
 	}
 }
 
-// item is a term, in roff, and what it means.
+// item writes a term, in roff, and its meaning.
 func (p *page) item(term, meaning string) { fmt.Fprintf(p, ".TP\n%s\n%s\n", term, escape(meaning)) }
 
 func (p *page) flags(rows [][2]string) {
@@ -142,7 +142,7 @@ func (p *page) flags(rows [][2]string) {
 	}
 }
 
-// subcommands writes those below the last command of a path.
+// subcommands writes the subcommands of the last command of a path.
 func (p *page) subcommands(path []*cli.Command) {
 	for _, c := range path[len(path)-1].Subcommands {
 		if c.Hidden {
@@ -169,8 +169,8 @@ func firstLine(text string) string {
 	return line
 }
 
-// escape takes text literally: backslashes, the hyphens of what is typed, and a dot
-// or quote that would make the line a request.
+// escape makes roff print text literally: it escapes backslashes, hyphens, and a leading
+// dot or quote, which would make the line a request.
 func escape(text string) string {
 	text = strings.NewReplacer(`\`, `\e`, "-", `\-`, "'", `\(aq`, "`", `\(ga`, "^", `\(ha`, "~", `\(ti`).Replace(text)
 	if strings.HasPrefix(text, ".") {

@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// TestManual has a page for each command, with all flags of it and its subcommands,
-// and no line that roff would take for a request by mistake.
+// TestManual checks that each command has a page with all its flags and subcommands, and
+// that roff takes no line of text for a request.
 func TestManual(t *testing.T) {
 	tree := (&env{}).commands()
 	dir := filepath.Join(t.TempDir(), "man")

@@ -11,7 +11,7 @@ import (
 func mcpGroup(e *env) *cli.Command {
 	return leaf(&cli.Command{
 		Name: "mcp", Usage: "serve read-only tools for agents: apps, their output, requests, spend",
-		Description: "An MCP server on standard input and output, which the agent starts:\n\n  claude mcp add hostless -- hostless mcp\n\nStarted below `hostless run` it shows that app alone. It changes nothing.",
+		Description: "An MCP server on standard input and output, which the agent starts:\n\n  claude mcp add hostless -- hostless mcp\n\nInside `hostless run` it shows only that app. It changes nothing.",
 	}, 0, 0, e.mcp)
 }
 
@@ -32,7 +32,7 @@ func (e *env) mcp(cc *cli.Context) error {
 	}
 	defer client.CloseIdle()
 	if isTerminal(e.in) {
-		e.note("hostless: this speaks the Model Context Protocol with an agent; Ctrl-C ends it")
+		e.note("hostless: this is a Model Context Protocol server for an agent to start; Ctrl-C ends it")
 	}
 	return mcp.Serve(cc.Context, mcp.New(e.version, client), e.in, e.out)
 }

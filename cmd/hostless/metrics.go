@@ -10,9 +10,9 @@ import (
 
 func metricsCommand(e *env) *cli.Command {
 	return leaf(&cli.Command{
-		Name: "metrics", Usage: "counters and latencies of AI requests, in Prometheus' text format",
-		Flags: []cli.Flag{&cli.BoolFlag{Name: "scrape-config", Usage: "print what Prometheus needs to scrape them from metrics-port"}},
-		Description: "They count since the daemon began. A scraper gets them on a loopback port of their own, with a token:\n\n" +
+		Name: "metrics", Usage: "counters and latencies of AI requests, in Prometheus's text format",
+		Flags: []cli.Flag{&cli.BoolFlag{Name: "scrape-config", Usage: "print a Prometheus configuration that scrapes metrics-port"}},
+		Description: "The counters start at zero when the daemon starts. A scraper reads them on a separate loopback port, with a token:\n\n" +
 			"  hostless config set metrics-port 48283\n  hostless metrics --scrape-config",
 	}, 0, 0, e.metrics)
 }
@@ -29,7 +29,7 @@ func (e *env) metrics(cc *cli.Context) error {
 	return client.Metrics(cc.Context, e.out)
 }
 
-// scrapeConfig prints a job for Prometheus' scrape_configs.
+// scrapeConfig prints a job for scrape_configs of Prometheus.
 func (e *env) scrapeConfig(cc *cli.Context, client *control.Client) error {
 	values, err := client.Config(cc.Context)
 	if err != nil {

@@ -10,25 +10,25 @@ import (
 
 func modelGroup(e *env) *cli.Command {
 	return &cli.Command{
-		Name: "model", Usage: "names that stand for models, and what to fall back to",
+		Name: "model", Usage: "aliases of models, and models to fall back to",
 		Subcommands: []*cli.Command{
 			leaf(&cli.Command{
-				Name: "alias", Usage: "let a name stand for a model, and for others where that one fails", ArgsUsage: "NAME TARGET[,TARGET…]", Flags: []cli.Flag{aliasTokenFlag(), jsonFlag()},
-				Description: "The targets are tried in their order: the next one where a provider is rate-limited, out of credit or budget,\n" +
-					"down, or does not take the key, and as long as nothing of an answer was sent. NAME may end in * to match\n" +
-					"many, and may be a model's own name; a scoped token reaches the targets that it may use.\n\n" +
+				Name: "alias", Usage: "define a name for a model, with others to try if that one fails", ArgsUsage: "NAME TARGET[,TARGET…]", Flags: []cli.Flag{aliasTokenFlag(), jsonFlag()},
+				Description: "The targets are tried in order. The next one is tried where a provider is rate-limited, out of credit or\n" +
+				"budget, down, or refuses the key, until part of a response has been sent. NAME may end in * to match many\n" +
+				"names, and may be the name of a model. A scoped token reaches only the targets in its scope.\n\n" +
 					"  hostless model alias fast gpt-5-mini,claude-haiku-4-5,ollama/qwen3\n" +
 					"  hostless model alias 'claude-haiku*' openrouter/qwen/qwen3-coder\n" +
 					"  hostless model alias gpt-5 gpt-5,claude-sonnet-4-5",
 			}, 2, 64, e.modelAlias),
-			leaf(&cli.Command{Name: "unalias", Usage: "take an alias away", ArgsUsage: "NAME", Flags: []cli.Flag{aliasTokenFlag(), jsonFlag()}}, 1, 1, e.modelUnalias),
+			leaf(&cli.Command{Name: "unalias", Usage: "remove an alias", ArgsUsage: "NAME", Flags: []cli.Flag{aliasTokenFlag(), jsonFlag()}}, 1, 1, e.modelUnalias),
 			leaf(&cli.Command{Name: "list", Aliases: []string{"ls"}, Usage: "list the aliases", Flags: []cli.Flag{jsonFlag()}}, 0, 0, e.modelList),
 		},
 	}
 }
 
 func aliasTokenFlag() cli.Flag {
-	return &cli.StringFlag{Name: "token", Usage: "only for `TOKEN`, by its prefix or its name; it comes before an alias for all"}
+	return &cli.StringFlag{Name: "token", Usage: "an alias only for `TOKEN`, given by prefix or name; it takes precedence over one for all"}
 }
 
 func (e *env) modelAlias(cc *cli.Context) error {

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// TestNarrow: tables, help and findings fit a terminal's width, and words stay whole.
+// TestNarrow checks that tables, help and findings fit a terminal's width and break no word.
 func TestNarrow(t *testing.T) {
 	for _, width := range []string{"60", "80", "120"} {
 		var out bytes.Buffer

@@ -12,10 +12,10 @@ import (
 	"testing"
 )
 
-// TestNextStepsExist holds that every command which an error, a page or a note
-// tells people to type is one that this client has.
+// TestNextStepsExist checks that every command which an error, a page or a note
+// tells the user to type exists.
 func TestNextStepsExist(t *testing.T) {
-	later := map[string]bool{"unlock": true} // comes with the keychain, whose errors name it already
+	later := map[string]bool{"unlock": true} // errors about the keychain name it
 	tree := (&env{}).commands()
 	command := regexp.MustCompile(`(?:^|[\s(` + "`" + `])hostless ([a-z]+)(?: ([a-z-]+))?`)
 	prose := map[string]bool{"finds": true, "is": true, "nor": true, "alone": true}

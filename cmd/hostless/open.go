@@ -38,11 +38,11 @@ func (e *env) open(cc *cli.Context) error {
 			return e.printLine("%s", url)
 		}
 	}
-	e.note("hostless: no browser could be started here; the address is")
+	e.note("hostless: no browser could be started here; the URL is")
 	return e.printLine("%s", url)
 }
 
-// routeURL finds the address of an app; a near miss is named.
+// routeURL returns the URL of an app. The error for an unknown one suggests the nearest name.
 func routeURL(routes []control.Route, name string) (string, error) {
 	var names []string
 	for _, r := range routes {
@@ -58,7 +58,7 @@ func routeURL(routes []control.Route, name string) (string, error) {
 	return "", f
 }
 
-// opener is the program that shows a URL to the person, or "".
+// opener returns the program that opens a URL in a browser, or "".
 func (e *env) opener() string {
 	names := []string{"xdg-open", "wslview"}
 	if runtime.GOOS == "darwin" {

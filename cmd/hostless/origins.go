@@ -10,7 +10,7 @@ import (
 
 func originsGroup(e *env) *cli.Command {
 	return &cli.Command{
-		Name: "origins", Usage: "web origins that may call the gateway from a page",
+		Name: "origins", Usage: "web origins whose pages may call the gateway",
 		Description: "Bare localhost, *.localhost and the origins of live tokens are always allowed.",
 		Subcommands: []*cli.Command{
 			leaf(&cli.Command{
@@ -28,7 +28,7 @@ func originsGroup(e *env) *cli.Command {
 				func(cc *cli.Context) error {
 					return ask(e, func(c *control.Client) (control.OriginList, error) { return c.Origins(cc.Context) }, e.showOrigins)
 				}),
-			leaf(&cli.Command{Name: "remove", Aliases: []string{"rm"}, Usage: "remove an origin, and revoke the tokens that its app was given", ArgsUsage: "ORIGIN", Flags: []cli.Flag{jsonFlag()}}, 1, 1,
+			leaf(&cli.Command{Name: "remove", Aliases: []string{"rm"}, Usage: "remove an origin, and revoke its tokens", ArgsUsage: "ORIGIN", Flags: []cli.Flag{jsonFlag()}}, 1, 1,
 				func(cc *cli.Context) error {
 					origin, err := checkOrigin(cc.Args().First())
 					if err != nil {
@@ -41,7 +41,7 @@ func originsGroup(e *env) *cli.Command {
 	}
 }
 
-// checkOrigin gives an origin its one form; a bad one is wrong usage.
+// checkOrigin returns an origin in canonical form; a bad one is wrong usage.
 func checkOrigin(text string) (string, error) {
 	origin, err := config.NormalizeOrigin(text)
 	if err != nil {
@@ -63,10 +63,10 @@ func (e *env) showOrigins(l control.OriginList) error {
 		return e.table([]string{"ORIGIN"}, rows)
 	}
 	for _, o := range l.Origins {
-		rows = append(rows, []string{o, "may read answers", "", "", ""})
+		rows = append(rows, []string{o, "may read responses", "", "", ""})
 	}
 	for _, g := range l.Grants {
-		until := "gets tokens unasked"
+		until := "gets tokens without asking"
 		if g.ExpiresAt != nil {
 			until += " for " + span(int64(time.Until(*g.ExpiresAt).Seconds()))
 		}

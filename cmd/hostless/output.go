@@ -14,7 +14,7 @@ import (
 	"golang.org/x/term"
 )
 
-// The colours in use, as SGR parameters (ECMA-48 section 8.3.117).
+// Colours, as SGR parameters (ECMA-48 section 8.3.117).
 const (
 	bold = "1"
 	red  = "1;31"
@@ -32,9 +32,9 @@ func (e *env) paint(stream io.Writer, sgr, text string) string {
 	return "\x1b[" + sgr + "m" + text + "\x1b[0m"
 }
 
-// printable replaces what would steer a terminal: names and commands in a
-// listing come from whoever registered them. Line ends and tabs stay. Our own
-// colours are put around what this gives.
+// printable replaces terminal control characters except newlines and tabs: the names
+// and commands of a listing come from other programs. Colours are added to its result,
+// never passed through it.
 func printable(text string) string {
 	return strings.Map(func(r rune) rune {
 		if r == '\n' || r == '\t' {
@@ -55,8 +55,8 @@ func cell(text string) string {
 	return strings.NewReplacer("\n", "\ufffd", "\t", "\ufffd").Replace(printable(text))
 }
 
-// columns is how wide a stream is: its terminal's width, else COLUMNS, else no
-// limit, for programs that read it.
+// columns returns the width of a stream: that of its terminal, else COLUMNS, else no
+// limit, since a program reads it.
 func (e *env) columns(stream io.Writer) int {
 	if f, ok := stream.(*os.File); ok {
 		if w, _, err := term.GetSize(int(f.Fd())); err == nil && w > 0 {
@@ -69,8 +69,8 @@ func (e *env) columns(stream io.Writer) int {
 	return math.MaxInt32
 }
 
-// wrap breaks text between words into lines of at most width characters. A word
-// that is longer stays whole. It returns at least one line.
+// wrap breaks text between words into lines of at most width characters. A longer word
+// is not broken. It returns at least one line.
 func wrap(text string, width int) []string {
 	width = max(width, 20)
 	var lines []string
@@ -88,12 +88,12 @@ func wrap(text string, width int) []string {
 	return append(lines, line)
 }
 
-// leastLast is the least that a table's last column is cut to.
+// leastLast is the minimum width to which a table's last column is cut.
 const leastLast = 12
 
-// table prints aligned columns under their headings. The last one is not padded,
-// and cut where the terminal is too narrow for it; where that does not help each row
-// is printed as a block of its own.
+// table prints aligned columns under their headings. The last column is not padded, and
+// is cut to the terminal's width. Where the other columns alone are too wide, each row is
+// printed as a block.
 func (e *env) table(headings []string, rows [][]string) error {
 	widths := make([]int, len(headings))
 	for i, h := range headings {
@@ -139,8 +139,8 @@ func shorten(text string, n int) string {
 	return string([]rune(text)[:max(0, n-1)]) + "…"
 }
 
-// blocks prints a table's rows one below the other: the first cell, and under it
-// the others with their headings.
+// blocks prints each row of a table as a block: the first cell, and below it the
+// others with their headings.
 func (e *env) blocks(headings []string, rows [][]string) error {
 	var b strings.Builder
 	width := 0
@@ -195,12 +195,12 @@ func (e *env) printLine(format string, args ...any) error {
 	return err
 }
 
-// note prints one line that is no result, to standard error.
+// note prints a line that is not part of the result to standard error.
 func (e *env) note(format string, args ...any) {
 	fmt.Fprintln(e.err, printable(fmt.Sprintf(format, args...)))
 }
 
-// list joins values for a table; none is what "everything" is.
+// list joins values for a table; an empty list means that everything is allowed.
 func list(values []string) string {
 	if len(values) == 0 {
 		return "all"
@@ -208,7 +208,7 @@ func list(values []string) string {
 	return strings.Join(values, ",")
 }
 
-// span writes a number of seconds as people read it: 45s, 5m, 23h, 3d.
+// span formats a number of seconds for people: 45s, 5m, 23h, 3d.
 func span(seconds int64) string {
 	d := time.Duration(seconds) * time.Second
 	switch {
@@ -227,7 +227,7 @@ func span(seconds int64) string {
 	}
 }
 
-// expiry says when something expires that has so many seconds left.
+// expiry describes when something expires that has so many seconds left.
 func expiry(seconds int64) string {
 	if left := span(seconds); left != "never" {
 		return "expires in " + left
@@ -235,7 +235,7 @@ func expiry(seconds int64) string {
 	return "does not expire"
 }
 
-// perHour writes a rate limit.
+// perHour formats a rate limit.
 func perHour(n int) string {
 	if n == 0 {
 		return "none"
@@ -243,7 +243,7 @@ func perHour(n int) string {
 	return fmt.Sprintf("%d/h", n)
 }
 
-// count writes a number with its noun.
+// count formats a number with its noun.
 func count(n int, noun string) string {
 	if n == 1 {
 		return "1 " + noun

@@ -30,8 +30,8 @@ func TestSpan(t *testing.T) {
 	}
 }
 
-// TestReportShowsErrorsOnce holds the form of an error, and that what a stranger
-// put into a message steers no terminal.
+// TestReportShowsErrorsOnce checks the form of an error, and that control characters in
+// a message do not reach the terminal.
 func TestReportShowsErrorsOnce(t *testing.T) {
 	var out bytes.Buffer
 	e := &env{out: &out, err: &out, getenv: func(string) string { return "" }}

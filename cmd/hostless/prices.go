@@ -18,12 +18,12 @@ import (
 func pricesGroup(e *env) *cli.Command {
 	return leaf(&cli.Command{
 		Name: "prices", Usage: "what models cost, in US dollars per million tokens", Flags: []cli.Flag{jsonFlag()},
-		Description: "The list is that of models.dev as it was when this version was made. Prices of your own come first:\n" +
+		Description: "The built-in list is a copy of models.dev from the time of this version's release. Your own prices come first:\n" +
 			"config.json, \"prices\": {\"openai/my-model*\": {\"input\": 1.25, \"cached\": 0.125, \"output\": 10}}.",
 		Subcommands: []*cli.Command{
 			leaf(&cli.Command{
-				Name: "update", Usage: "put another list in its place, in the shape of models.dev's api.json", ArgsUsage: "FILE|URL", Flags: []cli.Flag{jsonFlag()},
-				Description: "  hostless prices update https://models.dev/api.json\n\nNothing is ever downloaded unless this is typed.",
+				Name: "update", Usage: "replace the list with one in the format of models.dev's api.json", ArgsUsage: "FILE|URL", Flags: []cli.Flag{jsonFlag()},
+				Description: "  hostless prices update https://models.dev/api.json\n\nHostless downloads prices only with this command.",
 			}, 1, 1, e.pricesUpdate),
 		},
 	}, 0, 0, e.prices)
@@ -61,7 +61,7 @@ func priceRow(p prices.Listed) []string {
 	return row
 }
 
-// maxPriceList bounds the list that is read.
+// maxPriceList limits the size of a price list, in bytes.
 const maxPriceList = 64 << 20
 
 func (e *env) pricesUpdate(cc *cli.Context) error {
@@ -80,7 +80,7 @@ func (e *env) pricesUpdate(cc *cli.Context) error {
 		})
 }
 
-// priceList reads a file, or downloads what an https address has.
+// priceList reads a file, or downloads an https URL.
 func priceList(ctx context.Context, from string) ([]byte, error) {
 	if !strings.Contains(from, "://") {
 		f, err := os.Open(from)
@@ -91,7 +91,7 @@ func priceList(ctx context.Context, from string) ([]byte, error) {
 		return limited(f, from)
 	}
 	if !strings.HasPrefix(from, "https://") {
-		return nil, usage("prices come over https:// or from a file, not from %.60q", from)
+		return nil, usage("prices are read from a file or an https:// URL, not from %.60q", from)
 	}
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
 	defer cancel()
@@ -111,7 +111,7 @@ func priceList(ctx context.Context, from string) ([]byte, error) {
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
-		return nil, &fault.Error{Kind: fault.Unconfigured, Message: fmt.Sprintf("%s cannot be downloaded: the answer is %s", from, resp.Status)}
+		return nil, &fault.Error{Kind: fault.Unconfigured, Message: fmt.Sprintf("%s cannot be downloaded: the server answered %s", from, resp.Status)}
 	}
 	return limited(resp.Body, from)
 }
@@ -122,7 +122,7 @@ func limited(r io.Reader, from string) ([]byte, error) {
 		return nil, &fault.Error{Kind: fault.Unconfigured, Message: fmt.Sprintf("%s cannot be read: %v", from, err), Err: err}
 	}
 	if len(data) > maxPriceList {
-		return nil, usage("%s is longer than a price list", from)
+		return nil, usage("%s is too large for a price list", from)
 	}
 	return data, nil
 }

@@ -23,11 +23,11 @@ import (
 )
 
 const (
-	startTimeout = 20 * time.Second      // for a started daemon to be healthy
-	startProbe   = 25 * time.Millisecond // between two looks at it
-	rivalTries   = 40                    // looks for another daemon once ours has ended
-	logTail      = 4 << 10               // of a daemon that ended at once
-	logLimit     = 16 << 20              // past it the log is put aside at a start
+	startTimeout = 20 * time.Second      // for a new daemon to become healthy
+	startProbe   = 25 * time.Millisecond // between health checks
+	rivalTries   = 40                    // health checks for another daemon once ours has ended
+	logTail      = 4 << 10               // bytes to read of the log of a daemon that ended at once
+	logLimit     = 16 << 20              // a longer log is rotated at the next start
 )
 
 func proxyGroup(e *env) *cli.Command {
@@ -35,10 +35,10 @@ func proxyGroup(e *env) *cli.Command {
 		Name: "proxy", Usage: "start and stop the daemon without a login service",
 		Subcommands: []*cli.Command{
 			leaf(&cli.Command{
-				Name: "start", Usage: "run the daemon in the background until the machine restarts",
+				Name: "start", Usage: "run the daemon in the background, until it is stopped or the machine restarts",
 				Flags: append(daemonFlags("https"),
 					&cli.BoolFlag{Name: "foreground", Usage: "stay in the foreground, as `serve` does"}, jsonFlag()),
-				Description: "It returns once the daemon answers. The log is in ~/.hostless/logs/hostlessd.log.",
+				Description: "The command returns once the daemon answers. The log is ~/.hostless/logs/hostlessd.log.",
 			}, 0, 0, func(cc *cli.Context) error {
 				o, err := daemonOptionsOf(cc, "https")
 				if err != nil {
@@ -50,15 +50,15 @@ func proxyGroup(e *env) *cli.Command {
 				return e.startBackground(cc.Context, o)
 			}),
 			leaf(&cli.Command{
-				Name: "restart", Usage: "replace the running daemon by the installed version, without refusing a connection", Flags: []cli.Flag{jsonFlag()},
-				Description: "Responses in progress continue in the old process, at most for the setting `linger`.",
+				Name: "restart", Usage: "replace the running daemon with the installed version, without refusing a connection", Flags: []cli.Flag{jsonFlag()},
+				Description: "Responses in progress continue in the old process, for at most the duration of the setting `linger`.",
 			}, 0, 0, e.proxyRestart),
 			leaf(&cli.Command{Name: "stop", Usage: "stop the daemon", Flags: []cli.Flag{jsonFlag()}}, 0, 0, e.stop),
 		},
 	}
 }
 
-// startBackground starts a daemon of its own session, unless one runs, and
+// startBackground starts a daemon in a new session, unless one is running, and
 // waits until it is healthy.
 func (e *env) startBackground(ctx context.Context, o daemonOptions) error {
 	client, err := e.client()
@@ -71,15 +71,15 @@ func (e *env) startBackground(ctx context.Context, o daemonOptions) error {
 	status, err := client.Status(ctx)
 	if err == nil {
 		if o.port > 0 && o.port != status.Port {
-			return &fault.Error{Kind: fault.Conflict, Message: fmt.Sprintf("a daemon runs already, on port %d (pid %d)", status.Port, status.PID), Next: "hostless stop"}
+			return &fault.Error{Kind: fault.Conflict, Message: fmt.Sprintf("a daemon is already running on port %d (pid %d)", status.Port, status.PID), Next: "hostless stop"}
 		}
 		if o.tls && !status.TLS {
-			return &fault.Error{Kind: fault.Conflict, Message: fmt.Sprintf("a daemon runs already, without https (pid %d)", status.PID), Next: "hostless config set tls on, or hostless stop first"}
+			return &fault.Error{Kind: fault.Conflict, Message: fmt.Sprintf("a daemon is already running without https (pid %d)", status.PID), Next: "hostless config set tls on, or hostless stop first"}
 		}
 		if o.verbose || o.devMode || o.persistence != "" || o.cert != "" {
-			e.note("The daemon runs already: --verbose, --dev-mode, --token-persistence, --cert and --key hold for one that starts. hostless stop first.")
+			e.note("The daemon is already running: --verbose, --dev-mode, --token-persistence, --cert and --key apply only to a new one. To start one: hostless stop")
 		}
-		return e.started(status, raw, "runs already")
+		return e.started(status, raw, "is already running")
 	}
 	if !notRunning(err) {
 		return err
@@ -92,14 +92,14 @@ func (e *env) startBackground(ctx context.Context, o daemonOptions) error {
 	if err != nil {
 		return err
 	}
-	if status.PID != child.pid { // another start was faster
+	if status.PID != child.pid { // another client started it first
 		child.withdraw()
-		return e.started(status, raw, "runs already")
+		return e.started(status, raw, "is already running")
 	}
 	return e.started(status, raw, "started")
 }
 
-// started says what runs.
+// started prints which daemon is running and its URL.
 func (e *env) started(s control.Status, raw []byte, what string) error {
 	if e.line.json {
 		_, err := e.out.Write(raw)
@@ -109,27 +109,29 @@ func (e *env) started(s control.Status, raw []byte, what string) error {
 	return e.printLine("%s", urlOf(s))
 }
 
-// proxyRestart has the daemon replaced by a successor, however it was started.
+// proxyRestart makes the daemon start a new process and hand over to it, however it was
+// started.
 func (e *env) proxyRestart(cc *cli.Context) error {
 	return ask(e, func(c *control.Client) (control.Restarted, error) { return c.Restart(cc.Context) },
 		func(r control.Restarted) error { return e.printLine("hostlessd restarted (pid %d)", r.PID) })
 }
 
-// notRunning tells an absent daemon from one that must not be spoken to.
+// notRunning reports whether err means that no daemon is running, rather than one that
+// cannot be used.
 func notRunning(err error) bool {
 	return fault.Is(err, fault.Unreachable) && (errors.Is(err, os.ErrNotExist) || errors.Is(err, syscall.ECONNREFUSED))
 }
 
-// background is a daemon that was started just now.
+// background is a daemon that this process has just started.
 type background struct {
 	pid   int
 	end   func() error  // asks it to end
 	ended chan struct{} // closed when it has ended
 	log   string
-	from  int64 // where its part of the log begins
+	from  int64 // offset of its part of the log
 }
 
-// spawn starts hostlessd in a session of its own, its output in the log file.
+// spawn starts hostlessd in a new session, with its output going to the log file.
 func (e *env) spawn(o daemonOptions) (*background, error) {
 	path, err := e.daemonBinary()
 	if err != nil {
@@ -167,8 +169,8 @@ func (e *env) spawn(o daemonOptions) (*background, error) {
 	return b, nil
 }
 
-// unsupervised takes from an environment what a service manager meant for this
-// process alone (sd_listen_fds(3), sd_notify(3), systemd.exec(5)).
+// unsupervised removes the variables from an environment that a service manager sets for
+// one process only (sd_listen_fds(3), sd_notify(3), systemd.exec(5)).
 func unsupervised(environ []string) []string {
 	return slices.DeleteFunc(environ, func(kv string) bool {
 		name, _, _ := strings.Cut(kv, "=")
@@ -180,10 +182,10 @@ func unsupervised(environ []string) []string {
 	})
 }
 
-// logFile is where a daemon in the background logs.
+// logFile returns the path of the log of a daemon in the background.
 func logFile(paths config.Paths) string { return filepath.Join(paths.Logs(), "hostlessd.log") }
 
-// openLog opens the log for appending, private, and puts a long one aside.
+// openLog opens the log for appending with mode 0600, and rotates a long one.
 func openLog(paths config.Paths) (*os.File, error) {
 	for _, dir := range []string{paths.Home, paths.Logs()} {
 		if err := config.EnsureDir(dir); err != nil {
@@ -202,13 +204,13 @@ func openLog(paths config.Paths) (*os.File, error) {
 	}
 	if err := f.Chmod(0o600); err != nil {
 		f.Close()
-		return nil, fmt.Errorf("close log to others: %w", err)
+		return nil, fmt.Errorf("set the log's mode: %w", err)
 	}
 	return f, nil
 }
 
-// healthy waits until the daemon answers on both its sockets, or says why it
-// ended.
+// healthy waits until the daemon answers on both its sockets. If the daemon ends, the
+// error has its last log line.
 func (b *background) healthy(ctx context.Context, client *control.Client) (control.Status, error) {
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
@@ -225,10 +227,10 @@ func (b *background) healthy(ctx context.Context, client *control.Client) (contr
 		select {
 		case <-b.ended:
 			if tries++; tries < rivalTries {
-				<-probe.C // another may have been started at the same time, and be not ready yet
+				<-probe.C // another client may have started one that is not ready yet
 				continue
 			}
-			return status, &fault.Error{Kind: fault.Internal, Message: "hostlessd ended at once: " + b.lastLogLine(), Next: "look into " + b.log}
+			return status, &fault.Error{Kind: fault.Internal, Message: "hostlessd ended at once: " + b.lastLogLine(), Next: "see " + b.log}
 		case <-ctx.Done():
 			if errors.Is(ctx.Err(), context.Canceled) {
 				return status, ctx.Err()
@@ -239,8 +241,8 @@ func (b *background) healthy(ctx context.Context, client *control.Client) (contr
 	}
 }
 
-// withdraw ends a daemon that came too late, and would take the place of the one
-// that runs once that is stopped.
+// withdraw ends this daemon because another one is running. If it is still starting, it
+// would otherwise take over when that one is stopped.
 func (b *background) withdraw() {
 	_ = b.end() // it may have ended by itself
 	select {
@@ -249,7 +251,7 @@ func (b *background) withdraw() {
 	}
 }
 
-// lastLogLine is the last line of the log that this daemon wrote.
+// lastLogLine returns the last line that this daemon logged.
 func (b *background) lastLogLine() string {
 	f, err := os.Open(b.log)
 	if err != nil {
@@ -272,7 +274,7 @@ func (b *background) lastLogLine() string {
 	return "it printed nothing"
 }
 
-// health asks the gateway's /health over TCP.
+// health requests /health over TCP.
 func health(ctx context.Context, s control.Status) error {
 	transport := &http.Transport{DisableKeepAlives: true}
 	defer transport.CloseIdleConnections()

@@ -14,12 +14,12 @@ import (
 
 func routeGroup(e *env) *cli.Command {
 	return &cli.Command{
-		Name: "route", Usage: "list, add and remove names for ports that are already in use",
+		Name: "route", Usage: "list, add and remove routes",
 		Subcommands: []*cli.Command{
 			leaf(&cli.Command{Name: "list", Usage: "list all routes", Flags: []cli.Flag{jsonFlag()}}, 0, 0,
 				func(cc *cli.Context) error { return e.listRoutes(cc, func(control.Route) bool { return true }) }),
 			leaf(&cli.Command{
-				Name: "add", Usage: "give a port a name that is kept across restarts", ArgsUsage: "NAME --port PORT",
+				Name: "add", Usage: "give a port a permanent name", ArgsUsage: "NAME --port PORT",
 				Flags: []cli.Flag{
 					&cli.IntFlag{Name: "port", Usage: "the app listens on `PORT`"},
 					&cli.BoolFlag{Name: "force", Usage: "take the name from its owner"}, jsonFlag(),
@@ -27,7 +27,7 @@ func routeGroup(e *env) *cli.Command {
 				Description: "  hostless route add db --port 5050      http://db.localhost:48282",
 			}, 1, 1, func(cc *cli.Context) error { return e.routeAdd(cc) }),
 			leaf(&cli.Command{
-				Name: "remove", Aliases: []string{"rm"}, Usage: "remove a route", ArgsUsage: "NAME", Flags: []cli.Flag{&cli.StringFlag{Name: "path", Usage: "the route below `PATH` alone"}, jsonFlag()},
+				Name: "remove", Aliases: []string{"rm"}, Usage: "remove a route", ArgsUsage: "NAME", Flags: []cli.Flag{&cli.StringFlag{Name: "path", Usage: "remove only the route below `PATH`"}, jsonFlag()},
 			}, 1, 1, func(cc *cli.Context) error { return e.routeRemove(cc, cc.Args().First()) }),
 		},
 	}
@@ -44,7 +44,7 @@ func (e *env) routeAdd(cc *cli.Context) error {
 	return e.register(cc, cc.Args().First(), control.RouteRequest{Port: port, Force: cc.Bool("force")})
 }
 
-// register adds a standing route under a checked name.
+// register adds a permanent route under a name that it validates.
 func (e *env) register(cc *cli.Context, name string, req control.RouteRequest) error {
 	name, err := appname.Check(name)
 	if err != nil {
@@ -75,9 +75,9 @@ func (e *env) routeRemove(cc *cli.Context, name string) error {
 	}, func(r control.Removed) error { return e.printLine("%s removed", r.Hostname+prefix) })
 }
 
-// parseTarget reads what a name may stand for: a port, host:port, an http or
-// https URL, or unix:PATH. A relative socket path is made absolute in dir,
-// which is asked for then alone: it may be gone.
+// parseTarget parses the target of a route: a port, host:port, an http or https URL, or
+// unix:PATH. A relative socket path is relative to dir, which is called for nothing
+// else, since the working directory may have been deleted.
 func parseTarget(text string, dir func() (string, error)) (req control.RouteRequest, err error) {
 	if port, err := strconv.Atoi(text); err == nil {
 		if port < 1 || port > 65535 {

@@ -14,7 +14,7 @@ import (
 	"github.com/urfave/cli/v2"
 )
 
-// runCommand is the name of the command whose line ends in another's.
+// runCommand is the name of the command whose line contains another command.
 const runCommand = "run"
 
 func runGroup(e *env) *cli.Command {
@@ -22,33 +22,33 @@ func runGroup(e *env) *cli.Command {
 		Name: runCommand, Usage: "run a command as an app with a name of its own", ArgsUsage: "[NAME]",
 		UsageText: "hostless run [NAME] [FLAGS] -- CMD…\nhostless run [NAME] [FLAGS]\nhostless NAME CMD…\nhostless run --all [FLAGS]",
 		Flags: append([]cli.Flag{
-			&cli.StringFlag{Name: "name", Usage: "the app's `NAME`, as the argument"},
+			&cli.StringFlag{Name: "name", Usage: "the app's `NAME`, the same as the argument"},
 			&cli.BoolFlag{Name: "infer-name", Usage: "find the name in the project's files (the default without NAME)"},
-			&cli.BoolFlag{Name: "worktree-prefix", Usage: "put a linked worktree's branch before an explicit name too"},
-			&cli.BoolFlag{Name: "no-worktree", Usage: "put no worktree's branch before the name"},
+			&cli.BoolFlag{Name: "worktree-prefix", Usage: "put the linked worktree's branch before an explicit name too"},
+			&cli.BoolFlag{Name: "no-worktree", Usage: "leave out the worktree's branch before the name"},
 			&cli.StringFlag{Name: "prefix", Usage: "put `LABEL` before the name instead of the worktree's branch"},
-			&cli.StringFlag{Name: "script", Usage: "without CMD: run the script `S` of package.json; the project's, or dev, where not given"},
-			&cli.IntFlag{Name: "app-port", Usage: "the app listens on `PORT`; else the daemon finds a free one"},
-			&cli.StringFlag{Name: "port-env", Usage: "put the port into the variable `VAR` too"},
-			&cli.BoolFlag{Name: "force", Usage: "end the run that has the name"},
+			&cli.StringFlag{Name: "script", Usage: "without CMD: run the script `S` of package.json (default: the project's, or dev)"},
+			&cli.IntFlag{Name: "app-port", Usage: "the app listens on `PORT` (default: a free one)"},
+			&cli.StringFlag{Name: "port-env", Usage: "also set the variable `VAR` to the port"},
+			&cli.BoolFlag{Name: "force", Usage: "end the run that holds the name, or replace the alias"},
 			&cli.BoolFlag{Name: "no-token", Usage: "give the app no bridge token"},
 			&cli.BoolFlag{Name: "no-ai-env", Usage: "leave OPENAI_API_KEY and similar variables unchanged"},
-			&cli.StringFlag{Name: "model", Usage: "CMD is claude, codex, gemini or aider: use `MODEL` of any provider for all of its models"},
+			&cli.StringFlag{Name: "model", Usage: "use `MODEL` of any provider for all models of CMD, which is claude, codex, gemini or aider"},
 			&cli.BoolFlag{Name: "detach", Usage: "run it in the background; see logs, stop, restart and wait NAME"},
-			&cli.BoolFlag{Name: "lazy", Usage: "start the command with the first request, end it when it is not used"},
-			&cli.DurationFlag{Name: "idle-timeout", Usage: "end a lazy app that was not used for `D`; 15m by default", Value: 15 * time.Minute},
+			&cli.BoolFlag{Name: "lazy", Usage: "start the command with the first request, and end it when it is idle"},
+			&cli.DurationFlag{Name: "idle-timeout", Usage: "end a lazy app that has been idle for `D` (default: 15m)", Value: 15 * time.Minute},
 			&cli.BoolFlag{Name: "all", Usage: "run all apps of hostless.json, or of a workspace's dev scripts, as PACKAGE.PROJECT"},
 		}, tokenFlags()...),
-		Description: "The app gets PORT, HOST, HOSTLESS_URL, HOSTLESS_TOKEN and HOSTLESS_API. When the command\n" +
+		Description: "The app's environment has PORT, HOST, HOSTLESS_URL, HOSTLESS_TOKEN and HOSTLESS_API. When the command\n" +
 			"ends, its name and token are removed. The exit code is the command's own. HOSTLESS=0 runs it without Hostless.\n\n" +
 			"  hostless run shop -- npm run dev\n" +
 			"  hostless shop npm run dev\n" +
 			"  hostless run --model gpt-5.6 claude\n\n" +
-			"Without CMD it runs the project's script, as hostless alone does in a package; in a project with\nseveral apps hostless alone is hostless run --all. {PORT}, {HOST} and {URL} in CMD are replaced.",
+			"Without CMD it runs the project's script. So does `hostless` without arguments in a package; in a project with\nseveral apps that is `hostless run --all`. {PORT}, {HOST} and {URL} in CMD are replaced.",
 	}, 0, 1, e.run)
 }
 
-// tokenFlags are the scopeFlags of the token that an app gets.
+// tokenFlags returns the scopeFlags of the token that an app gets.
 func tokenFlags() []cli.Flag {
 	flags := scopeFlags()
 	for _, f := range flags {
@@ -67,7 +67,7 @@ func (e *env) run(cc *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	// Signals are the run's own business: it hands them to the child.
+	// Interrupts do not cancel the run: it forwards signals to the child.
 	start := launch.Run
 	if cc.Bool("all") {
 		start = launch.RunAll
@@ -75,7 +75,7 @@ func (e *env) run(cc *cli.Context) error {
 	c.Autostart = e.autostart
 	ctx := context.WithoutCancel(cc.Context)
 	if c.Detach {
-		ctx = cc.Context // until the run is in the background an interrupt ends it
+		ctx = cc.Context // an interrupt cancels it until the run is in the background
 	}
 	code, err := start(ctx, c)
 	if err != nil {
@@ -91,8 +91,8 @@ func (e *env) run(cc *cli.Context) error {
 	return nil
 }
 
-// suggestRun looks at a command that was not found: the line may have been meant
-// otherwise.
+// suggestRun adds a suggestion to the error of a command that was not found: the line
+// may have been meant differently.
 func (e *env) suggestRun(err error, code int) error {
 	const notFound = 127
 	if code != notFound {
@@ -146,13 +146,13 @@ func (e *env) runConfig(cc *cli.Context) (c launch.Config, err error) {
 			return c, err
 		}
 		if cc.Bool("infer-name") {
-			return c, usage("--infer-name and a name exclude each other")
+			return c, usage("--infer-name cannot be combined with a name")
 		}
 	}
 	prefix := detect.PrefixAuto
 	switch always, never := cc.Bool("worktree-prefix"), cc.Bool("no-worktree"); {
 	case always && never:
-		return c, usage("--worktree-prefix and --no-worktree exclude each other")
+		return c, usage("--worktree-prefix and --no-worktree cannot be combined")
 	case always:
 		prefix = detect.PrefixAlways
 	case never:
@@ -168,23 +168,23 @@ func (e *env) runConfig(cc *cli.Context) (c launch.Config, err error) {
 	}
 	switch idle := cc.Duration("idle-timeout"); {
 	case cc.IsSet("idle-timeout") && !cc.Bool("lazy"):
-		return c, usage("--idle-timeout goes with --lazy")
+		return c, usage("--idle-timeout needs --lazy")
 	case idle <= 0:
-		return c, usage("--idle-timeout %v is not a time", idle)
+		return c, usage("--idle-timeout %v is not above zero", idle)
 	case cc.Bool("all") && (len(e.line.child) > 0 || name != ""):
-		return c, usage("--all takes names and commands from the project, not from the line")
+		return c, usage("--all takes names and commands from the project, not from the command line")
 	case cc.Bool("all") && cc.IsSet("app-port"):
-		return c, usage("--app-port goes with one app, not with --all")
+		return c, usage("--app-port is for a single app, not for --all")
 	case cc.Bool("all") && (cc.IsSet("script") || cc.IsSet("port-env") || cc.IsSet("model")):
-		return c, usage("--script, --port-env and --model go with one app, not with --all")
+		return c, usage("--script, --port-env and --model are for a single app, not for --all")
 	case cc.IsSet("model") && cc.String("model") == "":
 		return c, usage("--model needs a model, such as gpt-5.6 or openrouter/qwen/qwen3-coder")
 	case cc.IsSet("script") && len(e.line.child) > 0:
-		return c, usage("--script and a command exclude each other")
+		return c, usage("--script cannot be combined with a command")
 	case cc.IsSet("port-env") && !variableName.MatchString(cc.String("port-env")):
 		return c, usage("--port-env %q is not the name of a variable", cc.String("port-env"))
 	case cc.IsSet("prefix") && (cc.Bool("worktree-prefix") || cc.Bool("no-worktree")):
-		return c, usage("--prefix excludes --worktree-prefix and --no-worktree")
+		return c, usage("--prefix cannot be combined with --worktree-prefix or --no-worktree")
 	}
 	worktree := ""
 	if cc.IsSet("prefix") {
@@ -214,11 +214,11 @@ func (e *env) runConfig(cc *cli.Context) (c launch.Config, err error) {
 	}, nil
 }
 
-// variableName is a name that a shell takes for a variable's (POSIX, XBD 8.1).
+// variableName matches the name of a shell variable (POSIX, XBD 8.1).
 var variableName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 
-// runProject is `hostless` alone: in a project with several apps it runs all of
-// them, in a package with a dev script that one. It reports whether this is one.
+// runProject is `hostless` without arguments. In a project with several apps it runs all
+// of them, in a package with a dev script that one. ran is false outside of a project.
 func (e *env) runProject(ctx context.Context) (ran bool, err error) {
 	dir, err := e.dir()
 	if err != nil {

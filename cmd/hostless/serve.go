@@ -12,25 +12,25 @@ import (
 	"github.com/urfave/cli/v2"
 )
 
-// daemonOptions are the daemon's flags that a person can give here.
+// daemonOptions are the daemon's flags that serve and proxy start take.
 type daemonOptions struct {
 	port        int // -1 leaves it to the daemon
 	tls         bool
 	verbose     bool
 	devMode     bool
 	persistence string
-	cert, key   string // files of an own certificate, absolute
+	cert, key   string // absolute paths of the user's own certificate and key
 }
 
 // daemonFlags are the flags that serve and proxy start share.
 func daemonFlags(tls string) []cli.Flag {
 	return []cli.Flag{
-		&cli.IntFlag{Name: "port", Aliases: []string{"p"}, Usage: "listen on `PORT` of loopback; 0 is any free one", Value: -1},
+		&cli.IntFlag{Name: "port", Aliases: []string{"p"}, Usage: "listen on the loopback `PORT`; 0 for any free one", Value: -1},
 		&cli.BoolFlag{Name: tls, Usage: "serve https as well as http on the same port"},
-		&cli.StringFlag{Name: "cert", Usage: "serve https with the certificate in `FILE` for the names that it has; with --key"},
+		&cli.StringFlag{Name: "cert", Usage: "serve https with the certificate in `FILE` for the names in it; needs --key"},
 		&cli.StringFlag{Name: "key", Usage: "the private key of --cert, in `FILE`"},
-		&cli.BoolFlag{Name: "verbose", Aliases: []string{"v"}, Usage: "log each request"},
-		&cli.BoolFlag{Name: "dev-mode", Usage: "your own local callers need no token"},
+		&cli.BoolFlag{Name: "verbose", Aliases: []string{"v"}, Usage: "write each request to the log"},
+		&cli.BoolFlag{Name: "dev-mode", Usage: "accept requests of your own local programs without a token"},
 		&cli.StringFlag{Name: "token-persistence", Usage: "whether tokens are kept across restarts: `WHERE` is off, file or keychain"},
 	}
 }
@@ -45,7 +45,7 @@ func daemonOptionsOf(cc *cli.Context, https string) (o daemonOptions, err error)
 		return o, usage("--token-persistence %q is not one of %s", o.persistence, strings.Join(persistences(), ", "))
 	}
 	if o.cert, o.key = cc.String("cert"), cc.String("key"); (o.cert == "") != (o.key == "") {
-		return o, usage("--cert and --key go together")
+		return o, usage("--cert and --key need each other")
 	}
 	if o.cert == "" {
 		return o, nil
@@ -62,7 +62,7 @@ func daemonOptionsOf(cc *cli.Context, https string) (o daemonOptions, err error)
 	return o, nil
 }
 
-// args are the options as hostlessd takes them.
+// args returns the options as arguments of hostlessd.
 func (o daemonOptions) args() (args []string) {
 	if o.port >= 0 {
 		args = append(args, "--port", strconv.Itoa(o.port))
@@ -87,7 +87,7 @@ func (o daemonOptions) args() (args []string) {
 
 func serveGroup(e *env) *cli.Command {
 	return leaf(&cli.Command{
-		Name: "serve", Usage: "run the daemon here, in the foreground",
+		Name: "serve", Usage: "run the daemon in the foreground",
 		Flags: append(daemonFlags("tls"),
 			&cli.BoolFlag{Name: "daemon", Usage: "run it in the background, as `proxy start` does"}, jsonFlag()),
 		Description: "  hostless serve --port 48282\n  hostless serve --dev-mode --verbose",
@@ -103,11 +103,11 @@ func serveGroup(e *env) *cli.Command {
 	})
 }
 
-// becomeDaemon replaces this process by the daemon: signals, streams and exit
-// code are the daemon's own.
+// becomeDaemon replaces this process with the daemon, which gets its signals, standard
+// streams and exit code.
 func (e *env) becomeDaemon(o daemonOptions) error {
 	if e.line.json {
-		return usage("--json needs a daemon in the background: the foreground's output is its log")
+		return usage("--json needs a daemon in the background: in the foreground it prints its log")
 	}
 	path, err := e.daemonBinary()
 	if err != nil {

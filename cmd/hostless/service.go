@@ -22,17 +22,17 @@ func serviceGroup(e *env) *cli.Command {
 			leaf(&cli.Command{
 				Name: "install", Usage: "install the daemon as a login service, or update it",
 				Flags: []cli.Flag{
-					&cli.IntFlag{Name: "port", Usage: "listen on `PORT` of loopback; where not given, as installed before, else " + strconv.Itoa(config.DefaultPort)},
+					&cli.IntFlag{Name: "port", Usage: "listen on the loopback `PORT`; the default is the installed one, else " + strconv.Itoa(config.DefaultPort)},
 					&cli.BoolFlag{Name: "tls", Usage: "serve https as well as http on the port; --tls=off turns it off"},
 					&cli.BoolFlag{Name: "web", Usage: "listen on port 80 too, and on 443 with TLS, so that URLs need no port; --web=off turns it off"},
-					&cli.BoolFlag{Name: "sandbox", Usage: "mount all but your home read-only for the daemon, where this system can; --sandbox=off turns it off"},
-					&cli.StringFlag{Name: "idle-timeout", Usage: "end the daemon after `TIME` without anything to do, or never: off (the first time: " + service.DefaultIdleTimeout + ")"},
+					&cli.BoolFlag{Name: "sandbox", Usage: "make everything but your home read-only for the daemon, where the system supports it; --sandbox=off turns it off"},
+					&cli.StringFlag{Name: "idle-timeout", Usage: "end the daemon after `TIME` without work; off for never (default of a first installation: " + service.DefaultIdleTimeout + ")"},
 					own(),
 				},
-				Description: "The daemon starts with the first request, and ends when it has nothing to do. Tokens are kept\nas hashes in a file, unless you chose another token-persistence. Flags that are not given keep their\ninstalled values. With another HOSTLESS_HOME and --port a second service is installed next to the first.",
+				Description: "The daemon starts with the first request, and ends when it has no work. Hashes of tokens are kept in a\nfile, unless you chose another token-persistence. Flags that are not given keep their installed values.\nWith another HOSTLESS_HOME and --port a second service is installed beside the first.",
 			}, 0, 0, e.serviceInstall),
 			leaf(&cli.Command{
-				Name: "uninstall", Usage: "stop and remove the login service; keys and settings stay",
+				Name: "uninstall", Usage: "stop and remove the login service; keys and settings are kept",
 				Flags: []cli.Flag{&cli.BoolFlag{Name: "purge", Usage: "remove keys, tokens and settings too"}, own()},
 			}, 0, 0, e.serviceUninstall),
 			leaf(&cli.Command{Name: "status", Usage: "show the state of the login service", Flags: []cli.Flag{own()}}, 0, 0, e.serviceStatus),
@@ -40,14 +40,14 @@ func serviceGroup(e *env) *cli.Command {
 				func(cc *cli.Context) error { return e.serviceDo(cc, (*service.Manager).Start, "started") }),
 			leaf(&cli.Command{Name: "stop", Usage: "close the sockets and stop the daemon until the next login", Flags: []cli.Flag{own()}}, 0, 0,
 				func(cc *cli.Context) error { return e.serviceDo(cc, (*service.Manager).Stop, "stopped") }),
-			leaf(&cli.Command{Name: "restart", Usage: "restart the daemon; connections wait meanwhile", Flags: []cli.Flag{own()}}, 0, 0,
+			leaf(&cli.Command{Name: "restart", Usage: "restart the daemon; new connections wait until it is back", Flags: []cli.Flag{own()}}, 0, 0,
 				func(cc *cli.Context) error { return e.serviceDo(cc, (*service.Manager).Restart, "restarted") }),
 		},
 	}
 }
 
-// manager makes the service manager's client; program and port matter to an
-// installation alone.
+// manager returns a client of the service manager. Only an installation uses program
+// and port.
 func (e *env) manager(ctx context.Context, program string, port int) (*service.Manager, error) {
 	paths, err := config.Locate(e.sessionEnv)
 	if err != nil {
@@ -56,8 +56,8 @@ func (e *env) manager(ctx context.Context, program string, port int) (*service.M
 	return service.New(ctx, service.Config{Paths: paths, Program: program, Port: port, Getenv: e.sessionEnv})
 }
 
-// sessionEnv is the environment with the runtime directory that the user's
-// service manager has, where this process was given none or another user's.
+// sessionEnv is getenv, except that XDG_RUNTIME_DIR is that of the user's service manager
+// where this process has none or another user's.
 func (e *env) sessionEnv(name string) string {
 	if name == "XDG_RUNTIME_DIR" {
 		return config.RuntimeDir(e.getenv)
@@ -65,7 +65,7 @@ func (e *env) sessionEnv(name string) string {
 	return e.getenv(name)
 }
 
-// installed finds the login service of this home; nil where there is none.
+// installed returns the login service of this home, nil if there is none.
 func (e *env) installed(ctx context.Context) *service.Manager {
 	paths, err := e.paths()
 	if err != nil {
@@ -81,7 +81,7 @@ func (e *env) installed(ctx context.Context) *service.Manager {
 	return m
 }
 
-// startCommand is what brings the daemon back in this installation.
+// startCommand returns the command that starts the daemon in this installation.
 func (e *env) startCommand(ctx context.Context) string {
 	if e.installed(ctx) != nil {
 		return "hostless service start"
@@ -89,7 +89,7 @@ func (e *env) startCommand(ctx context.Context) string {
 	return "hostless proxy start"
 }
 
-// endsAtLogout is what an installation without a desktop and without lingering means.
+// endsAtLogout is the note for an installation without a desktop session and lingering.
 const endsAtLogout = "systemd ends the service when you log out, since this account has no desktop session and does not linger."
 
 func (e *env) serviceInstall(cc *cli.Context) error {
@@ -144,10 +144,10 @@ func (e *env) serviceInstall(cc *cli.Context) error {
 		return e.result(done)
 	}
 	if !done.Changed {
-		e.note("The service was installed already; it is up to date.")
+		e.note("The service was already installed and is up to date.")
 	}
 	if m.EndsWithSession(cc.Context) {
-		e.note("%s To have it stay, and start at boot: %s", endsAtLogout, service.LingerCommand)
+		e.note("%s To keep it running, and start it at boot: %s", endsAtLogout, service.LingerCommand)
 	}
 	scheme := "http"
 	if done.TLS {
@@ -160,8 +160,8 @@ func (e *env) serviceInstall(cc *cli.Context) error {
 	return e.printLine("installed: %s starts %s with the first request", address, done.Program)
 }
 
-// portAsBefore is the port of an installation where none was given: HOSTLESS_PORT,
-// else the one that is installed; 0 leaves it to the default.
+// portAsBefore returns the port for an installation without --port: HOSTLESS_PORT, else
+// the installed one, else 0 for the default.
 func (e *env) portAsBefore(ctx context.Context) (int, error) {
 	if text := e.getenv("HOSTLESS_PORT"); text != "" {
 		port, err := strconv.Atoi(text)
@@ -194,7 +194,7 @@ func (e *env) serviceUninstall(cc *cli.Context) error {
 	case e.line.json:
 		return e.result(done)
 	case done.Purged && done.Left != "":
-		return e.printLine("uninstalled; keys, tokens and settings are removed, %s has other files in it and stays", done.Left)
+		return e.printLine("uninstalled; keys, tokens and settings are removed; %s contains other files and is kept", done.Left)
 	case done.Purged:
 		return e.printLine("uninstalled; %s is removed", paths.Home)
 	case len(done.Units) == 0:
@@ -222,7 +222,7 @@ func (e *env) serviceStatus(cc *cli.Context) error {
 	state := "stopped; it returns at the next login or with `hostless service start`"
 	switch {
 	case s.Program != "" && !executable(s.Program):
-		state = s.Program + " is not there: `hostless service install` names another one"
+		state = s.Program + " does not exist: run `hostless service install` again"
 	case s.Running:
 		state = fmt.Sprintf("running (pid %d)", s.PID)
 	case s.Listening:
@@ -257,7 +257,7 @@ func (e *env) serviceDo(cc *cli.Context, do func(*service.Manager, context.Conte
 	return e.printLine("hostlessd %s", what)
 }
 
-// result prints a result that is not the control API's as JSON.
+// result prints a result that does not come from the control API as JSON.
 func (e *env) result(v any) error {
 	data, err := json.Marshal(v)
 	if err != nil {
@@ -267,5 +267,5 @@ func (e *env) result(v any) error {
 	return err
 }
 
-// noManager tells a machine without a service manager from one that failed.
+// noManager reports whether err means that this machine has no service manager.
 func noManager(err error) bool { return errors.Is(err, service.ErrNoManager) }

@@ -22,25 +22,25 @@ import (
 	"github.com/urfave/cli/v2"
 )
 
-// shareBeat is how often the daemon is notified that an app is shared, and asked whether it
-// is still there.
+// shareBeat is the interval of the heartbeat that reports a share to the daemon and
+// checks that the app is still registered.
 const shareBeat = time.Second
 
-// shareLost is how long the daemon may be away before a share ends.
+// shareLost is how long the daemon can be unreachable before a share ends.
 const shareLost = 30 * time.Second
 
 func shareGroup(e *env) *cli.Command {
 	return leaf(&cli.Command{
-		Name: "share", Usage: "show one app to others, through a tunnel tool that you have installed", ArgsUsage: "NAME",
+		Name: "share", Usage: "make one app reachable for others, through a tunnel tool that you have installed", ArgsUsage: "NAME",
 		UsageText: "hostless share NAME --tailscale|--funnel|--cloudflared|--ngrok",
 		Flags: []cli.Flag{
-			&cli.BoolFlag{Name: share.Tailscale, Usage: "in your own tailnet (tailscale serve)"},
+			&cli.BoolFlag{Name: share.Tailscale, Usage: "to your tailnet (tailscale serve)"},
 			&cli.BoolFlag{Name: share.Funnel, Usage: "to everybody on the Internet (tailscale funnel)"},
 			&cli.BoolFlag{Name: share.Cloudflared, Usage: "to everybody on the Internet (a quick tunnel of cloudflared)"},
 			&cli.BoolFlag{Name: share.Ngrok, Usage: "to everybody on the Internet (ngrok)"},
 		},
-		Description: "It lasts until Ctrl-C, or until the app or the tool ends. Others reach that app alone, never the\n" +
-			"gateway or another app. The URL is in hostless list, and hostless doctor names what is shared.\n\n  hostless share shop --cloudflared",
+		Description: "It lasts until Ctrl-C, or until the app or the tool ends. Others reach only that app, never the\n" +
+			"gateway or another app. hostless list shows the URL, and hostless doctor lists what is shared.\n\n  hostless share shop --cloudflared",
 	}, 1, 1, e.share)
 }
 
@@ -84,19 +84,19 @@ func (e *env) share(cc *cli.Context) error {
 	return e.keepShare(ctx, client, name, control.Share{URL: tunnel.URL.String(), Tool: tool, PID: os.Getpid()}, tunnel)
 }
 
-// shareTool is the one tool that the flags name.
+// shareTool returns the tool that the flags name; it is an error to name none or two.
 func (e *env) shareTool(cc *cli.Context) (tool string, err error) {
 	for _, name := range []string{share.Tailscale, share.Funnel, share.Cloudflared, share.Ngrok} {
 		switch {
 		case !cc.Bool(name):
 		case tool != "":
-			return "", usage("--%s and --%s exclude each other", tool, name)
+			return "", usage("--%s and --%s cannot be combined", tool, name)
 		default:
 			tool = name
 		}
 	}
 	if tool == "" {
-		f := usage("how to share it is missing: --tailscale, --funnel, --cloudflared or --ngrok")
+		f := usage("a flag is missing: --tailscale, --funnel, --cloudflared or --ngrok")
 		if found := share.Installed(e.lookPath); len(found) > 0 {
 			f.Next = "hostless share " + cc.Args().First() + " --" + found[0] + ", which is installed"
 		}
@@ -105,7 +105,7 @@ func (e *env) shareTool(cc *cli.Context) (tool string, err error) {
 	return tool, nil
 }
 
-// shareable finds the route of a name.
+// shareable returns the route of a name, and the daemon's status.
 func (e *env) shareable(ctx context.Context, client *control.Client, name string) (route control.Route, status control.Status, err error) {
 	ctx, cancel := context.WithTimeout(ctx, statusTimeout)
 	defer cancel()
@@ -121,10 +121,11 @@ func (e *env) shareable(ctx context.Context, client *control.Client, name string
 			return r, status, nil
 		}
 	}
-	return route, status, &fault.Error{Kind: fault.NotFound, Message: "there is no app called " + name, Next: "hostless list"}
+	return route, status, &fault.Error{Kind: fault.NotFound, Message: "there is no app " + strconv.Quote(name), Next: "hostless list"}
 }
 
-// shareFront is what the tool leads to: the one app, on a port of its own.
+// shareFront returns the front that the tool forwards to, and its listener: a separate
+// port that serves one app only.
 func (e *env) shareFront(route control.Route, status control.Status) (*share.Front, net.Listener, error) {
 	app, err := url.Parse(strings.TrimSuffix(route.URL, "/"))
 	if err != nil {
@@ -152,13 +153,12 @@ func (e *env) shareFront(route control.Route, status control.Status) (*share.Fro
 	return share.NewFront(app, net.JoinHostPort("127.0.0.1", strconv.Itoa(status.Port)), transport), l, nil
 }
 
-// keepShare tells the daemon of the share until it ends: by the person, with the app, or
-// with the tool.
+// keepShare reports the share to the daemon until the user, the app or the tool ends it.
 func (e *env) keepShare(ctx context.Context, client *control.Client, name string, s control.Share, tunnel *share.Tunnel) error {
 	defer func() {
 		limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), shareBeat)
 		defer cancel()
-		_ = client.EndShare(limited, name, s.PID) // it is forgotten without that, soon
+		_ = client.EndShare(limited, name, s.PID) // without it the share expires soon
 	}()
 	beat := time.NewTicker(shareBeat)
 	defer beat.Stop()
@@ -171,7 +171,7 @@ func (e *env) keepShare(ctx context.Context, client *control.Client, name string
 		case ctx.Err() != nil:
 			return nil
 		case err == nil && !live:
-			e.note("%s has ended, and so does the sharing", name)
+			e.note("%s has ended, so it is no longer shared", name)
 			return nil
 		case err == nil:
 			answered = time.Now()

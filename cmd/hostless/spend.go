@@ -12,14 +12,14 @@ import (
 
 func spendGroup(e *env) *cli.Command {
 	return leaf(&cli.Command{
-		Name: "spend", Usage: "what AI requests cost: today, or in a week, a month, a time", ArgsUsage: "[today|week|month]",
+		Name: "spend", Usage: "what AI requests cost: today, this week, this month, or since a time", ArgsUsage: "[today|week|month]",
 		Flags: []cli.Flag{
-			&cli.StringFlag{Name: "since", Usage: "from `D` ago, such as 1h or 7d, or from a time on"},
-			&cli.StringFlag{Name: "by", Usage: "a line for each `KEY`: app, model, provider, token, client or day", Value: "model"},
+			&cli.StringFlag{Name: "since", Usage: "since `D`: a duration such as 1h or 7d, or a time (RFC 3339)"},
+			&cli.StringFlag{Name: "by", Usage: "group by `KEY`: app, model, provider, token, client or day", Value: "model"},
 			&cli.BoolFlag{Name: "csv", Usage: "print comma-separated values"},
 			jsonFlag(),
 		},
-		Description: "Days are this machine's local ones, weeks begin on Monday. A model without a known price is\nunpriced and not in the sum: `hostless prices` tells which are known.",
+		Description: "Days are in this machine's time zone, weeks start on Monday. Requests to a model without a known price are\nlisted as unpriced and are not in the sum: `hostless prices` lists the known prices.",
 	}, 0, 1, e.spend)
 }
 
@@ -61,7 +61,7 @@ func spendRow(g spend.Group) []string {
 
 func number(n int64) string { return strconv.FormatInt(n, 10) }
 
-// spendCSV prints one line for each group, and none for the total.
+// spendCSV prints a line for each group, without the total.
 func (e *env) spendCSV(by string, r spend.Report) error {
 	w := encodingcsv.NewWriter(e.out)
 	w.Write([]string{by, "requests", "errors", "unpriced_requests", "input", "cached", "cache_write", "cache_write_1h", "output", "reasoning", "cost_usd", "saved_usd"})
@@ -76,7 +76,7 @@ func (e *env) spendCSV(by string, r spend.Report) error {
 	return w.Error()
 }
 
-// spreadsheet keeps a caller's name from being a formula where the values are opened.
+// spreadsheet keeps a spreadsheet from taking a client's name for a formula.
 func spreadsheet(text string) string {
 	if text != "" && (text[0] == '=' || text[0] == '+' || text[0] == '-' || text[0] == '@') {
 		return "'" + text

@@ -12,8 +12,8 @@ import (
 	"github.com/urfave/cli/v2"
 )
 
-// statusTimeout is how long a daemon that has just started on a busy machine may
-// take to answer; a person who asks how it is waits no longer.
+// statusTimeout is the timeout of requests for status and routes. A daemon that has just
+// started on a busy machine can be slow to answer.
 const statusTimeout = 10 * time.Second
 
 func statusGroup(e *env) *cli.Command {
@@ -51,10 +51,10 @@ func (e *env) showStatus(s control.Status) error {
 		{"Providers", providers},
 	}
 	if s.Killed {
-		rows = append(rows, [2]string{"AI traffic", "stopped, go on with: hostless unkill"})
+		rows = append(rows, [2]string{"AI traffic", "stopped; allow it again: hostless unkill"})
 	}
 	if s.DevMode {
-		rows = append(rows, [2]string{"Dev mode", "on: your own local callers need no token"})
+		rows = append(rows, [2]string{"Dev mode", "on: your own local programs need no token"})
 	}
 	for _, w := range s.Warnings {
 		rows = append(rows, [2]string{"Warning", w})
@@ -62,27 +62,27 @@ func (e *env) showStatus(s control.Status) error {
 	return e.pairs(rows)
 }
 
-// tokensOf is how many tokens there are, and what becomes of them.
+// tokensOf describes how many tokens there are, and whether they survive a restart.
 func tokensOf(s control.Status) string {
 	switch {
 	case s.Tokens == 0 || s.Persistence == "":
 		return strconv.Itoa(s.Tokens)
 	case s.Persistence == config.PersistOff:
-		return strconv.Itoa(s.Tokens) + ", until the daemon ends"
+		return strconv.Itoa(s.Tokens) + ", lost when the daemon ends"
 	}
-	return strconv.Itoa(s.Tokens) + ", kept over restarts"
+	return strconv.Itoa(s.Tokens) + ", kept across restarts"
 }
 
 func startedBy(activation string) string {
 	switch activation {
 	case "systemd", "launchd":
-		return "kept by " + activation
+		return "supervised by " + activation
 	default:
 		return "started by hand"
 	}
 }
 
-// urlOf is the gateway's address.
+// urlOf returns the gateway's URL.
 func urlOf(s control.Status) string {
 	if s.URL != "" {
 		return s.URL
@@ -94,8 +94,8 @@ func urlOf(s control.Status) string {
 	return scheme + "://localhost:" + strconv.Itoa(s.Port)
 }
 
-// statusLine is the daemon's state in one line; a daemon that does not answer
-// is no error here.
+// statusLine describes the daemon's state in one line, also that of one that does not
+// answer.
 func (e *env) statusLine(ctx context.Context) string {
 	client, err := e.client()
 	if err != nil {

@@ -16,25 +16,25 @@ import (
 	"github.com/urfave/cli/v2"
 )
 
-// stopPatience is a little more than the daemon takes to drain and end.
-const stopPatience = 30 * time.Second
+// stopTimeout is a little more than the daemon takes to drain and end.
+const stopTimeout = 30 * time.Second
 
 func stopGroup(e *env) *cli.Command {
 	return leaf(&cli.Command{
-		Name: "stop", Usage: "stop the daemon, or the app of that NAME", ArgsUsage: "[NAME]",
+		Name: "stop", Usage: "stop the daemon, or the app NAME", ArgsUsage: "[NAME]",
 		Flags: []cli.Flag{
-			&cli.BoolFlag{Name: "all", Usage: "stop every app that hostless run started, and leave the daemon"},
+			&cli.BoolFlag{Name: "all", Usage: "stop every app that hostless run started, but not the daemon"},
 			jsonFlag(),
 		},
-		Description: "NAME may hold *, as in '*.acme', and then stands for several apps. A login service stops with its sockets; it returns at the next login or with\n`hostless service start`. An app ends with its whole process tree.",
+		Description: "NAME can contain *, as in '*.acme', to stop several apps. An app ends with its whole process tree.\nA login service stops with its sockets; it starts again at the next login, or with `hostless service start`.",
 	}, 0, 1, e.stop)
 }
 
-// stop ends the daemon, however it was started, and waits for its end.
+// stop stops the daemon, however it was started, and waits until it has ended.
 func (e *env) stop(cc *cli.Context) error {
 	switch name := cc.Args().First(); {
 	case cc.Bool("all") && name != "":
-		return usage("--all and a name exclude each other")
+		return usage("--all cannot be combined with a name")
 	case cc.Bool("all"):
 		return e.stopApps(cc.Context, "*")
 	case strings.Contains(name, "*"):
@@ -68,7 +68,7 @@ func (e *env) stop(cc *cli.Context) error {
 	return e.printLine("hostlessd stopped (pid %d)", status.PID)
 }
 
-// stopApps ends all runs whose names match a pattern, side by side.
+// stopApps stops all runs whose names match a pattern, concurrently.
 func (e *env) stopApps(ctx context.Context, pattern string) error {
 	paths, err := e.paths()
 	if err != nil {
@@ -109,15 +109,15 @@ func (e *env) stopApps(ctx context.Context, pattern string) error {
 			Stopped []ended `json:"stopped"`
 		}{append([]ended{}, results...)})
 	case len(names) == 0 && pattern == "*":
-		e.note("No app runs.")
+		e.note("No app is running.")
 		return nil
 	case len(names) == 0:
-		return &fault.Error{Kind: fault.NotFound, Message: fmt.Sprintf("no app that runs has a name like %q", pattern), Next: "hostless list"}
+		return &fault.Error{Kind: fault.NotFound, Message: fmt.Sprintf("no running app has a name that matches %q", pattern), Next: "hostless list"}
 	}
 	return e.printLine("%s ended: %s", count(len(names), "app"), strings.Join(names, ", "))
 }
 
-// globs reports whether a name matches a pattern whose * stands for anything.
+// globs reports whether a name matches a pattern in which * matches any text.
 func globs(pattern, name string) bool {
 	parts := strings.Split(pattern, "*")
 	rest, ok := strings.CutPrefix(name, parts[0])
@@ -135,8 +135,8 @@ func globs(pattern, name string) bool {
 	return strings.HasSuffix(rest, parts[last])
 }
 
-// stopService stops a supervised daemon, its sockets first, or the next request
-// would bring it back.
+// stopService stops a supervised daemon. It stops the sockets first, since otherwise the
+// next request would start it again.
 func (e *env) stopService(ctx context.Context, m *service.Manager) error {
 	if err := m.Stop(ctx); err != nil {
 		return err
@@ -144,16 +144,16 @@ func (e *env) stopService(ctx context.Context, m *service.Manager) error {
 	if e.line.json {
 		return e.result(control.Outcome{Status: "stopped"})
 	}
-	if err := e.printLine("hostlessd stopped, the login service with its sockets"); err != nil {
+	if err := e.printLine("hostlessd and the sockets of the login service are stopped"); err != nil {
 		return err
 	}
-	e.note("It returns at the next login, or with: hostless service start")
+	e.note("It starts again at the next login, or with: hostless service start")
 	return nil
 }
 
 // awaitEnd waits until the daemon with that pid no longer answers.
 func awaitEnd(ctx context.Context, client *control.Client, pid int) error {
-	ctx, cancel := context.WithTimeout(ctx, stopPatience)
+	ctx, cancel := context.WithTimeout(ctx, stopTimeout)
 	defer cancel()
 	probe := time.NewTicker(startProbe)
 	defer probe.Stop()
@@ -165,7 +165,7 @@ func awaitEnd(ctx context.Context, client *control.Client, pid int) error {
 		}
 		select {
 		case <-ctx.Done():
-			return &fault.Error{Kind: fault.Internal, Message: "hostlessd is still draining what is in flight", Next: "hostless status"}
+			return &fault.Error{Kind: fault.Internal, Message: "hostlessd is still waiting for requests in flight", Next: "hostless status"}
 		case <-probe.C:
 		}
 	}

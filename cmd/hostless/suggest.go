@@ -1,8 +1,8 @@
 package main
 
-// nearest finds the one of names that was most likely meant, or "": the
-// smallest edit distance, of at most a third of the word's length, or a name
-// that the word begins.
+// nearest returns the name that was most likely meant, or "": the one with the smallest
+// edit distance, of at most a third of the word's length, or a name that starts with
+// the word.
 func nearest(word string, names []string) string {
 	best, found := max(1, len(word)/3)+1, ""
 	for _, name := range names {
@@ -17,8 +17,8 @@ func nearest(word string, names []string) string {
 	return found
 }
 
-// distance is the number of single-byte changes, insertions, deletions and
-// swaps of neighbours between two words (optimal string alignment).
+// distance returns the number of single-byte substitutions, insertions, deletions and
+// transpositions between two words (optimal string alignment).
 func distance(a, b string) int {
 	before, last := make([]int, len(b)+1), make([]int, len(b)+1)
 	for j := range last {

@@ -14,19 +14,19 @@ import (
 
 func tokenGroup(e *env) *cli.Command {
 	return &cli.Command{
-		Name: "token", Usage: "bridge tokens: what apps hold instead of a provider's key",
+		Name: "token", Usage: "bridge tokens: what apps use instead of a provider key",
 		Subcommands: []*cli.Command{
 			leaf(&cli.Command{
-				Name: "create", Usage: "make a token and print it, this once",
+				Name: "create", Usage: "make a token and print it; it is not shown again",
 				ArgsUsage: "[--name NAME] [--origin ORIGIN] [--providers CSV] [--models CSV] [--rate-limit N] [--ttl S]",
 				Flags: append([]cli.Flag{
-					&cli.StringFlag{Name: "name", Usage: "what it is for: `NAME` in the listing"},
-					&cli.StringFlag{Name: "origin", Usage: "accept it from this web `ORIGIN` only; * for any", Value: "*"},
+					&cli.StringFlag{Name: "name", Usage: "the token's `NAME` in listings"},
+					&cli.StringFlag{Name: "origin", Usage: "accept it only from this web `ORIGIN`; * for any", Value: "*"},
 				}, append(scopeFlags(), jsonFlag())...),
-				Description: "The token alone goes to standard output:\n\n  TOKEN=$(hostless token create --name notebook --models 'gpt-4o*' --ttl 3600)",
+				Description: "Standard output is only the token:\n\n  TOKEN=$(hostless token create --name notebook --models 'gpt-4o*' --ttl 3600)",
 			}, 0, 0, e.tokenCreate),
 			leaf(&cli.Command{Name: "list", Usage: "list the live tokens", Flags: []cli.Flag{jsonFlag()}}, 0, 0, e.tokenList),
-			leaf(&cli.Command{Name: "revoke", Usage: "end a token and its streams in flight", ArgsUsage: "TOKEN, PREFIX OR NAME", Flags: []cli.Flag{jsonFlag()}}, 1, 1,
+			leaf(&cli.Command{Name: "revoke", Usage: "revoke a token and end its streams in flight", ArgsUsage: "TOKEN, PREFIX OR NAME", Flags: []cli.Flag{jsonFlag()}}, 1, 1,
 				func(cc *cli.Context) error {
 					ref := cc.Args().First()
 					return ask(e, func(c *control.Client) (o control.Outcome, err error) {
@@ -36,7 +36,7 @@ func tokenGroup(e *env) *cli.Command {
 						return c.RevokeToken(cc.Context, control.NewSecret(ref))
 					}, func(control.Outcome) error { return e.printLine("%s revoked", shortToken(ref)) })
 				}),
-			leaf(&cli.Command{Name: "refresh", Usage: "extend a token by the time it was made for", ArgsUsage: "TOKEN, PREFIX OR NAME", Flags: []cli.Flag{jsonFlag()}}, 1, 1,
+			leaf(&cli.Command{Name: "refresh", Usage: "extend a token by its original lifetime", ArgsUsage: "TOKEN, PREFIX OR NAME", Flags: []cli.Flag{jsonFlag()}}, 1, 1,
 				func(cc *cli.Context) error {
 					ref := cc.Args().First()
 					return ask(e, func(c *control.Client) (r control.Refreshed, err error) {
@@ -52,8 +52,8 @@ func tokenGroup(e *env) *cli.Command {
 	}
 }
 
-// tokenNamed gives the prefix of the token that ref names, or ref where it is a token or
-// a prefix itself. A name that several tokens have is refused.
+// tokenNamed returns the prefix of the token that ref names, or ref itself if it is a
+// token or a prefix. It is an error if several tokens have the name.
 func tokenNamed(ctx context.Context, c *control.Client, ref string) (string, error) {
 	if strings.HasPrefix(ref, "sk_local_") {
 		return ref, nil
@@ -74,26 +74,26 @@ func tokenNamed(ctx context.Context, c *control.Client, ref string) (string, err
 	case 1:
 		return found[0], nil
 	case 0:
-		f := &fault.Error{Kind: fault.NotFound, Message: fmt.Sprintf("no token is called %q, and no token begins so", ref), Next: "hostless token list"}
+		f := &fault.Error{Kind: fault.NotFound, Message: fmt.Sprintf("no token has the name or prefix %q", ref), Next: "hostless token list"}
 		if near := nearest(ref, names); near != "" {
 			f.Next = "did you mean " + near + "?"
 		}
 		return "", f
 	}
-	return "", &fault.Error{Kind: fault.Conflict, Message: fmt.Sprintf("%d tokens are called %q: %s", len(found), ref, strings.Join(found, ", ")), Next: "give the prefix of one"}
+	return "", &fault.Error{Kind: fault.Conflict, Message: fmt.Sprintf("%d tokens have the name %q: %s", len(found), ref, strings.Join(found, ", ")), Next: "use the prefix of one"}
 }
 
-// scopeFlags say what a token may do.
+// scopeFlags returns the flags for the scope and lifetime of a token.
 func scopeFlags() []cli.Flag {
 	return []cli.Flag{
-		&cli.StringFlag{Name: "providers", Usage: "allow the providers in `CSV` alone"},
-		&cli.StringFlag{Name: "models", Usage: "allow the models in `CSV` alone; a closing * matches the rest of a name"},
-		&cli.IntFlag{Name: "rate-limit", Usage: "at most `N` requests an hour; 0 is no limit"},
-		&cli.StringFlag{Name: "ttl", Usage: "it lives `S` seconds, or a time such as 12h, 7d or never (ten years); a day where not given"},
+		&cli.StringFlag{Name: "providers", Usage: "allow only the providers in `CSV`"},
+		&cli.StringFlag{Name: "models", Usage: "allow only the models in `CSV`; a final * matches any ending"},
+		&cli.IntFlag{Name: "rate-limit", Usage: "at most `N` requests an hour; 0 for no limit"},
+		&cli.StringFlag{Name: "ttl", Usage: "valid for `S` seconds, or a duration such as 12h, 7d or never, which is ten years (default: one day)"},
 	}
 }
 
-// scope reads the scopeFlags.
+// scope parses the scopeFlags.
 func scope(cc *cli.Context) (s control.Scope, ttl time.Duration, err error) {
 	s.AllowedProviders, s.AllowedModels = csv(cc.String("providers")), csv(cc.String("models"))
 	if s.RateLimit = cc.Int("rate-limit"); s.RateLimit < 0 {
@@ -105,18 +105,18 @@ func scope(cc *cli.Context) (s control.Scope, ttl time.Duration, err error) {
 	return s, ttl, err
 }
 
-// forever is how long a token lives that is made to last: what the daemon takes at most.
+// forever is the lifetime for --ttl never: the longest that the daemon accepts.
 const forever = 10 * 365 * 24 * time.Hour
 
-// parseTTL reads a number of seconds, a time of at least one second such as 12h or 7d,
-// or "never".
+// parseTTL parses a number of seconds, a duration of at least one second such as 12h or
+// 7d, or "never".
 func parseTTL(text string) (time.Duration, error) {
 	if strings.EqualFold(text, "never") {
 		return forever, nil
 	}
 	d, err := config.ParseDuration(text)
 	if err != nil || d < time.Second || d > forever {
-		return 0, usage("--ttl %q is no time: give seconds, or one such as 12h, 7d or never (at most ten years)", text)
+		return 0, usage("--ttl %q is not a number of seconds or a duration such as 12h, 7d or never (at most ten years)", text)
 	}
 	return d, nil
 }
@@ -159,10 +159,10 @@ func (e *env) tokenList(cc *cli.Context) error {
 		})
 }
 
-// tokenShown is how much of a token may be shown: sk_local_ and 8 characters.
+// tokenShown is the length of a token's prefix that may be shown: sk_local_ and 8 characters.
 const tokenShown = len("sk_local_") + 8
 
-// shortToken cuts a token that was typed to what may be shown.
+// shortToken cuts a token to the prefix that may be shown.
 func shortToken(ref string) string {
 	if len(ref) > tokenShown && strings.HasPrefix(ref, "sk_local_") {
 		return ref[:tokenShown] + "…"

@@ -12,17 +12,17 @@ func topGroup(e *env) *cli.Command {
 	return leaf(&cli.Command{
 		Name: "top", Usage: "watch requests in flight, apps and spend",
 		Flags: []cli.Flag{
-			&cli.DurationFlag{Name: "interval", Usage: "look again after `D`: 1s on a terminal, else 2s"},
-			&cli.IntFlag{Name: "n", Usage: "end after `N` looks"},
+			&cli.DurationFlag{Name: "interval", Usage: "refresh every `D` (default: 1s on a terminal, else 2s)"},
+			&cli.IntFlag{Name: "n", Usage: "end after `N` refreshes"},
 		},
-		Description: "On a terminal, q quits. Elsewhere it prints a line at each look.",
+		Description: "On a terminal, q quits. Elsewhere it prints a line at each refresh.",
 	}, 0, 0, e.top)
 }
 
 func (e *env) top(cc *cli.Context) error {
 	every := cc.Duration("interval")
 	if n := cc.Int("n"); every < 0 || cc.IsSet("interval") && every < 100*time.Millisecond || n < 0 {
-		return usage("--interval is 100ms or more, and -n is not negative")
+		return usage("--interval must be at least 100ms, and -n must not be negative")
 	}
 	client, err := e.client()
 	if err != nil {

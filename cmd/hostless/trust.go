@@ -12,12 +12,12 @@ import (
 
 func trustGroup(e *env) *cli.Command {
 	return leaf(&cli.Command{
-		Name: "trust", Usage: "have browsers and the system trust the local certificate authority",
+		Name: "trust", Usage: "make browsers and the system trust the local certificate authority",
 		Flags: []cli.Flag{
-			&cli.BoolFlag{Name: "uninstall", Usage: "take it out of the trust stores again"},
+			&cli.BoolFlag{Name: "uninstall", Usage: "remove it from the trust stores"},
 			&cli.BoolFlag{Name: "json", Usage: "print the result as JSON"},
 		},
-		Description: "Needed for https:// only. The authority can vouch for localhost and names below it, nothing else; its key\nis in ca.key of this home and never leaves it. Stores: the system's, NSS (Chromium, Firefox), Java's.",
+		Description: "Only https:// needs it. The authority is limited to localhost and the names that Hostless serves; its key\nis in ca.key and never leaves the Hostless home. Stores: the system's, NSS (Chromium, Firefox), Java's.",
 	}, 0, 0, e.trust)
 }
 
@@ -25,7 +25,7 @@ func caGroup(e *env) *cli.Command {
 	return &cli.Command{
 		Name: "ca", Usage: "the local certificate authority",
 		Subcommands: []*cli.Command{
-			leaf(&cli.Command{Name: "path", Usage: "print the path of its certificate, making it first where there is none"}, 0, 0,
+			leaf(&cli.Command{Name: "path", Usage: "print the path of its certificate; create it first if there is none"}, 0, 0,
 				func(*cli.Context) error {
 					dir, err := e.authority()
 					if err != nil {
@@ -37,7 +37,7 @@ func caGroup(e *env) *cli.Command {
 	}
 }
 
-// authority makes sure that there is an authority and gives its directory.
+// authority creates the authority if there is none, and returns its directory.
 func (e *env) authority() (string, error) {
 	paths, err := e.paths()
 	if err != nil {
@@ -45,7 +45,7 @@ func (e *env) authority() (string, error) {
 	}
 	_, err = certs.Load(paths.Home)
 	if errors.Is(err, fs.ErrNotExist) {
-		var domains []string // of a daemon that runs, which would make it anew for them
+		var domains []string // of a running daemon, which would replace the authority if it did not cover them
 		if client, err := e.client(); err == nil {
 			ctx, cancel := context.WithTimeout(context.Background(), startProbe*10)
 			domains = domainsOf(ctx, client).Custom()
@@ -95,7 +95,7 @@ func (e *env) trust(cc *cli.Context) error {
 		return fault.New(fault.Internal, count(failed, "trust store")+" could not be changed")
 	}
 	if want == certs.Trusted && !e.line.json {
-		e.note("Node reads none of these: outside of hostless run it takes NODE_EXTRA_CA_CERTS=$(hostless ca path)")
+		e.note("Node reads none of these stores: outside of hostless run set NODE_EXTRA_CA_CERTS=$(hostless ca path)")
 	}
 	return nil
 }

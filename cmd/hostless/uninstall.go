@@ -19,17 +19,17 @@ import (
 
 func uninstallGroup(e *env) *cli.Command {
 	return leaf(&cli.Command{
-		Name: "uninstall", Usage: "remove what Hostless has put into this system; the programs are left to what brought them",
+		Name: "uninstall", Usage: "remove everything that Hostless has added to this system, except its programs",
 		Flags: []cli.Flag{
 			&cli.BoolFlag{Name: "purge", Usage: "remove keys, tokens, settings and the request log too"},
 			&cli.BoolFlag{Name: "yes", Usage: "do not ask"},
 			&cli.BoolFlag{Name: "json", Usage: "print what was removed as JSON"},
 		},
-		Description: "It shows what it would remove, and asks: apps in the background, the login service or the daemon,\nthe certificate authority in trust stores, the block in the hosts file, the handler of authmatic: links.",
+		Description: "It lists what it would remove, and asks: apps in the background, the login service or the daemon,\nthe certificate authority in trust stores, the block in the hosts file, the handler of authmatic: links.",
 	}, 0, 0, e.uninstall)
 }
 
-// removal is one thing that uninstall takes away.
+// removal is one thing that uninstall removes.
 type removal struct {
 	what string
 	do   func(context.Context) error
@@ -39,8 +39,8 @@ type removal struct {
 type uninstalled struct {
 	Removed  []string `json:"removed"`
 	Failed   []string `json:"failed"`
-	Programs string   `json:"programs"` // where the programs are, which stay
-	Home     string   `json:"home"`     // what is left of it, "" where it went
+	Programs string   `json:"programs"` // path of hostless, which is not removed
+	Home     string   `json:"home"`     // the home if it is kept, else ""
 }
 
 func (e *env) uninstall(cc *cli.Context) error {
@@ -57,7 +57,7 @@ func (e *env) uninstall(cc *cli.Context) error {
 		if _, err := os.Lstat(paths.Home); err == nil {
 			removals = append(removals, removal{"keys, tokens, settings and logs in " + paths.Home, func(context.Context) error {
 				if len(out.Failed) > 0 {
-					return errors.New("it stays until the rest is removed, which needs it")
+					return errors.New("it is kept, since the rest could not be removed and needs it")
 				}
 				whole, err := config.Purge(paths.Home)
 				if whole {
@@ -101,10 +101,10 @@ func (e *env) sayUninstalled(out uninstalled) error {
 	if out.Home != "" {
 		e.note("Keys, tokens and settings are still in %s: hostless uninstall --purge removes them.", out.Home)
 	}
-	return e.printLine("the programs stay: remove %s and hostlessd beside it with what installed them (make down, or the package manager)", out.Programs)
+	return e.printLine("the programs are kept: remove %s and the hostlessd beside it the way they were installed (make down, or the package manager)", out.Programs)
 }
 
-// confirmUninstall shows what would go and asks, unless --yes was given.
+// confirmUninstall lists what would be removed and asks, unless --yes was given.
 func (e *env) confirmUninstall(cc *cli.Context, removals []removal, home string) error {
 	if cc.Bool("yes") || len(removals) == 0 {
 		return nil
@@ -114,12 +114,12 @@ func (e *env) confirmUninstall(cc *cli.Context, removals []removal, home string)
 		fmt.Fprintln(e.err, "  - "+r.what)
 	}
 	if !cc.Bool("purge") {
-		fmt.Fprintln(e.err, "It keeps keys, tokens and settings in "+home+" (--purge removes them).")
+		fmt.Fprintln(e.err, "Keys, tokens and settings are kept in "+home+" (--purge removes them).")
 	}
 	if !isTerminal(e.in) {
-		return &fault.Error{Kind: fault.Invalid, Message: "nothing was removed: nobody can be asked here", Next: "hostless uninstall --yes"}
+		return &fault.Error{Kind: fault.Invalid, Message: "nothing was removed: there is no terminal to confirm on", Next: "hostless uninstall --yes"}
 	}
-	fmt.Fprint(e.err, "Go on? [y/N] ")
+	fmt.Fprint(e.err, "Continue? [y/N] ")
 	answer, _ := bufio.NewReader(e.in).ReadString('\n')
 	if a := strings.ToLower(strings.TrimSpace(answer)); a != "y" && a != "yes" {
 		return &fault.Error{Kind: fault.Invalid, Message: "nothing was removed"}
@@ -127,8 +127,8 @@ func (e *env) confirmUninstall(cc *cli.Context, removals []removal, home string)
 	return nil
 }
 
-// removals looks for what Hostless has put into this system, in the order in
-// which it goes.
+// removals returns what Hostless has added to this system, in the order in which it is
+// removed.
 func (e *env) removals(ctx context.Context, paths config.Paths) (all []removal) {
 	all = append(all, e.backgroundApps(ctx, paths)...)
 	if m := e.installed(ctx); m != nil {
@@ -149,7 +149,7 @@ func (e *env) removals(ctx context.Context, paths config.Paths) (all []removal) 
 	}
 	if _, err := os.Lstat(certs.CertPath(paths.Home)); err == nil {
 		t := certs.Trust{Dir: paths.Home, Getenv: e.getenv, Look: e.lookPath, Sudo: isTerminal(e.in)}
-		stores, _ := t.Status(ctx) // a store that cannot be read is not known to trust it
+		stores, _ := t.Status(ctx) // ignore stores that cannot be read
 		for _, s := range stores {
 			if s.State != certs.Trusted {
 				continue
@@ -176,8 +176,8 @@ func (e *env) removals(ctx context.Context, paths config.Paths) (all []removal) 
 	return all
 }
 
-// backgroundApps are the runs that no terminal holds: without the command that
-// stops them nobody would find them again.
+// backgroundApps returns the detached runs, which nothing could stop after Hostless is
+// removed.
 func (e *env) backgroundApps(ctx context.Context, paths config.Paths) (all []removal) {
 	client, err := e.client()
 	if err != nil {
@@ -204,14 +204,14 @@ func (e *env) backgroundApps(ctx context.Context, paths config.Paths) (all []rem
 	return all
 }
 
-// daemonAnswers reports whether a daemon runs: a service that only listens is not
-// started to be removed.
+// daemonAnswers reports whether a daemon is running. It does not start a service whose
+// sockets are only listening.
 func daemonAnswers(ctx context.Context, client *control.Client) bool {
 	_, err := client.Status(ctx)
 	return err == nil
 }
 
-// untrust takes the authority out of all stores.
+// untrust removes the authority from all stores.
 func untrust(ctx context.Context, t certs.Trust) error {
 	results, err := t.Uninstall(ctx)
 	for _, r := range results {

@@ -25,19 +25,19 @@ func urlHandlerGroup(e *env) *cli.Command {
 		Name: "url-handler", Usage: "open authmatic: links of web apps with Hostless",
 		Subcommands: []*cli.Command{
 			leaf(&cli.Command{
-				Name: "install", Usage: "have the desktop open authmatic: and hostless: links with Hostless (Linux)",
-				Description: "Writes a desktop entry and makes it the default of both schemes. On macOS a handler is an\napplication bundle: docs/connect.md shows how to make one.",
+				Name: "install", Usage: "make the desktop open authmatic: and hostless: links with Hostless (Linux)",
+				Description: "It writes a desktop entry and makes it the default of both schemes. On macOS a handler is an\napplication bundle: docs/connect.md shows how to make one.",
 			}, 0, 0, e.urlHandlerInstall),
-			leaf(&cli.Command{Name: "uninstall", Usage: "take that back"}, 0, 0, e.urlHandlerUninstall),
+			leaf(&cli.Command{Name: "uninstall", Usage: "remove the desktop entry and the defaults"}, 0, 0, e.urlHandlerUninstall),
 			leaf(&cli.Command{
-				Name: "open", Usage: "ask for what an authmatic: link wants, and go back to its app", ArgsUsage: "URL",
-				Description: "What the desktop entry runs. It waits for the answer, then opens the app's callback in the\nbrowser; it exits with 1 where the answer is no.",
+				Name: "open", Usage: "handle an authmatic: link: ask for the token, then open the app's callback", ArgsUsage: "URL",
+				Description: "The desktop entry runs this. It waits for your decision, then opens the app's callback in the\nbrowser. The exit code is 1 if you deny the request.",
 			}, 1, 1, e.urlHandlerOpen),
 		},
 	}
 }
 
-// registration is what a link asks for: the body of POST /auth/register.
+// registration is the request in a link: the body of POST /auth/register.
 type registration struct {
 	Origin    string   `json:"origin"`
 	Callback  string   `json:"callback"`
@@ -47,7 +47,8 @@ type registration struct {
 	RateLimit int      `json:"rate_limit,omitempty"`
 }
 
-// parseLink reads authmatic://register?data={…}, or the same as parameters.
+// parseLink parses authmatic://register?data={…}, or a link with the same fields as
+// query parameters.
 func parseLink(text string) (r registration, err error) {
 	u, err := url.Parse(text)
 	if err != nil || len(text) > 16<<10 || u.Scheme != "authmatic" && u.Scheme != "hostless" || strings.Trim(u.Host+u.Path, "/") != "register" {
@@ -90,21 +91,21 @@ func (e *env) urlHandlerOpen(cc *cli.Context) error {
 	if fault.Is(err, fault.Forbidden) {
 		fragment := "#" + url.Values{"error": {"denied"}, "state": {r.State}}.Encode()
 		if err := e.browse(cc.Context, r.Callback+fragment); err != nil {
-			e.note("hostless: the answer could not be delivered to the app: %v", err)
+			e.note("hostless: the decision could not be delivered to the app: %v", err)
 		}
 	}
 	if err != nil {
 		return err
 	}
 	if err := e.browse(cc.Context, back); err != nil {
-		return fmt.Errorf("go back to %s: %w", r.Origin, err)
+		return fmt.Errorf("open the callback of %s: %w", r.Origin, err)
 	}
 	return e.printLine("%s is connected", r.Origin)
 }
 
-// registerLink asks the daemon, found by its control socket, and waits
-// for the person as long as the request stays approvable. It gives the callback with
-// the token.
+// registerLink sends the registration to the daemon that answered on the control socket,
+// and waits for the user's decision while the request can be approved. It returns the
+// callback with the token.
 func (e *env) registerLink(ctx context.Context, status control.Status, r registration) (string, error) {
 	body, err := json.Marshal(r)
 	if err != nil {
@@ -141,8 +142,8 @@ func (e *env) registerLink(ctx context.Context, status control.Status, r registr
 	}
 }
 
-// answered sends one request: it gives the callback, or the id of a request that still
-// waits. A denial is fault.Forbidden.
+// answered sends the request once. It returns the callback, or the id of a request that
+// is still waiting. A denial is fault.Forbidden.
 func answered(client *http.Client, req *http.Request) (back, id string, err error) {
 	resp, err := client.Do(req)
 	if err != nil {
@@ -178,8 +179,8 @@ func answered(client *http.Client, req *http.Request) (back, id string, err erro
 	return "", "", fmt.Errorf("the daemon answered %s", resp.Status)
 }
 
-// browse opens an address in the person's browser. A link came from one, so there is
-// one, whatever the environment says.
+// browse opens a URL in the user's browser. It does not check for a display as opener
+// does: the link came from a browser.
 func (e *env) browse(ctx context.Context, address string) error {
 	opener := e.opener()
 	if opener == "" && runtime.GOOS != "darwin" {

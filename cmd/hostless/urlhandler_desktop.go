@@ -17,11 +17,11 @@ import (
 
 const desktopFile = "hostless-url-handler.desktop"
 
-// schemeTypes are the types that stand for the schemes
+// schemeTypes are the MIME types of the two schemes
 // (https://specifications.freedesktop.org/shared-mime-info-spec, "URI scheme handlers").
 var schemeTypes = []string{"x-scheme-handler/authmatic", "x-scheme-handler/hostless"}
 
-// desktopPaths are where the entry and the choice of defaults are
+// desktopPaths returns the paths of the desktop entry and of mimeapps.list
 // (https://specifications.freedesktop.org/basedir-spec, mime-apps-spec).
 func (e *env) desktopPaths() (entry, defaults string, err error) {
 	if runtime.GOOS != "linux" {
@@ -56,7 +56,7 @@ func (e *env) urlHandlerInstall(*cli.Context) error {
 	}
 	command := []string{self, "url-handler", "open"}
 	for _, name := range []string{"HOSTLESS_SOCKET", "HOSTLESS_HOME"} {
-		if value := e.getenv(name); value != "" { // another installation than the usual one
+		if value := e.getenv(name); value != "" { // not the default installation
 			command = append([]string{name + "=" + value}, command...)
 		}
 	}
@@ -114,15 +114,15 @@ func (e *env) urlHandlerUninstall(*cli.Context) error {
 	return e.printLine("authmatic: and hostless: links are no longer opened with Hostless")
 }
 
-// updateDesktop has the desktop's cache made anew, where there is one.
+// updateDesktop rebuilds the desktop's cache of entries, if it has one.
 func (e *env) updateDesktop(dir string) {
 	if path, err := e.lookPath("update-desktop-database"); err == nil {
-		exec.Command(path, "-q", dir).Run() // desktops without the cache read the entries
+		exec.Command(path, "-q", dir).Run() // without the cache the desktop reads the entries themselves
 	}
 }
 
-// execWord quotes an argument of Exec= (Desktop Entry Specification, "The Exec key"):
-// once for the argument, once for the value's own escapes.
+// execWord quotes an argument of Exec= (Desktop Entry Specification, "The Exec key")
+// twice: as an argument, and as a string value.
 func execWord(word string) string {
 	word = strings.ReplaceAll(word, "%", "%%")
 	if !strings.ContainsAny(word, " \t\n\"'\\><~|&;$*?#()`") {
@@ -140,7 +140,7 @@ func readText(path string) (string, error) {
 	return string(data), err
 }
 
-// replaceFile writes a file of the desktop whole or not at all; its mode stays.
+// replaceFile writes a file of the desktop atomically and keeps its mode.
 func replaceFile(path, text string) error {
 	dir := filepath.Dir(path)
 	if err := os.MkdirAll(dir, 0o700); err != nil {
@@ -165,8 +165,8 @@ func replaceFile(path, text string) error {
 	return os.Rename(f.Name(), path)
 }
 
-// setDefault sets a type's application in mimeapps.list, or with "" takes ours away.
-// All other lines stay as they are.
+// setDefault sets the default application of a type in mimeapps.list; "" removes ours.
+// All other lines are kept.
 func setDefault(text, kind, app string) string {
 	const group = "[Default Applications]"
 	var lines []string

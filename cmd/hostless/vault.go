@@ -11,9 +11,9 @@ import (
 func unlockGroup(e *env) *cli.Command {
 	return leaf(&cli.Command{
 		Name: "unlock", Usage: "open the key vault", Flags: []cli.Flag{jsonFlag()},
-		Description: "The system's keychain may ask for its password; the command waits up to a minute. Where the vault is opened\n" +
-			"with a passphrase, or a first one is to be made (key-storage keychain, and no keychain here), it is asked for,\n" +
-			"or read from standard input.",
+		Description: "The system's keychain may ask for its password; the command waits up to a minute. If the vault has a\n" +
+		"passphrase, or needs a first one (key-storage is keychain, but there is no keychain here), the command asks\n" +
+		"for it, or reads it from standard input.",
 	}, 0, 0, func(cc *cli.Context) error {
 		return ask(e, func(c *control.Client) (control.Outcome, error) {
 			return withPassphrase(e, func(p control.Secret) (control.Outcome, error) {
@@ -25,8 +25,8 @@ func unlockGroup(e *env) *cli.Command {
 
 func lockGroup(e *env) *cli.Command {
 	return leaf(&cli.Command{
-		Name: "lock", Usage: "forget the keys of the vault, and those kept elsewhere, until unlock", Flags: []cli.Flag{jsonFlag()},
-		Description: "Apps go on. Requests to a provider whose key is sealed, or kept elsewhere, get 503 until hostless unlock.",
+		Name: "lock", Usage: "remove the keys of the vault, and those from references, from memory until unlock", Flags: []cli.Flag{jsonFlag()},
+		Description: "Apps keep running. Requests to a provider whose key is in the vault or is a reference get 503 until\nhostless unlock.",
 	}, 0, 0, func(cc *cli.Context) error {
 		return ask(e, func(c *control.Client) (control.Outcome, error) { return c.Lock(cc.Context) },
 			func(control.Outcome) error { return e.printLine("locked; hostless unlock opens it again") })
@@ -35,12 +35,12 @@ func lockGroup(e *env) *cli.Command {
 
 func keysMigrateCommand(e *env) *cli.Command {
 	return leaf(&cli.Command{
-		Name: "migrate", Usage: "move all keys into the keychain's vault, or back into keys.env",
+		Name: "migrate", Usage: "move all keys into the vault, or back into keys.env",
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "to", Usage: "`WHERE` is keychain or file", Value: "keychain"}, jsonFlag(),
 		},
-		Description: "Each key is written, read back and compared before it is removed from where it was. The keys of an earlier\n" +
-			"version (keys.vault) come along. Keys that are added later are stored there too.",
+		Description: "Each key is written, read back and compared before the old copy is removed. Keys of an earlier version\n" +
+		"(keys.vault) are moved too. Later keys are stored in the same place.",
 	}, 0, 0, e.keysMigrate)
 }
 
@@ -58,7 +58,7 @@ func (e *env) keysMigrate(cc *cli.Context) error {
 		for _, k := range m.Keys {
 			if k.Problem != "" {
 				problems++
-				e.note("%s: stays in %s: %s", keyName(k.Provider, k.Label), k.From, k.Problem)
+				e.note("%s: not moved from %s: %s", keyName(k.Provider, k.Label), k.From, k.Problem)
 				continue
 			}
 			if err := e.printLine("%s: moved from %s to %s", keyName(k.Provider, k.Label), k.From, m.To); err != nil {
@@ -78,8 +78,8 @@ func (e *env) keysMigrate(cc *cli.Context) error {
 	})
 }
 
-// withPassphrase asks the daemon, and asks the person for a passphrase where the
-// daemon says that it needs one.
+// withPassphrase sends the request, and if the daemon needs a passphrase asks the user
+// for it and sends the request again.
 func withPassphrase[T any](e *env, request func(control.Secret) (T, error)) (T, error) {
 	answer, err := request(control.Secret{})
 	fresh := fault.From(err) != nil && fault.From(err).Code == control.CodeNewPassphrase
@@ -96,7 +96,7 @@ func withPassphrase[T any](e *env, request func(control.Secret) (T, error)) (T, 
 	return request(control.NewSecret(text))
 }
 
-// readPassphrase reads a passphrase; on a terminal a new one is asked for twice.
+// readPassphrase reads a passphrase. On a terminal it asks for a new one twice.
 func (e *env) readPassphrase(fresh bool) (string, error) {
 	text, err := e.readKey("Passphrase (not shown): ")
 	if err != nil {
@@ -106,12 +106,12 @@ func (e *env) readPassphrase(fresh bool) (string, error) {
 		return "", &fault.Error{Kind: fault.Invalid, Message: "no passphrase was given", Next: "hostless unlock"}
 	}
 	if fresh && isTerminal(e.in) {
-		again, err := e.readKey("The same again: ")
+		again, err := e.readKey("Passphrase again: ")
 		if err != nil {
 			return "", err
 		}
 		if again != text {
-			return "", &fault.Error{Kind: fault.Invalid, Message: "the two passphrases are not the same", Next: "hostless unlock"}
+			return "", &fault.Error{Kind: fault.Invalid, Message: "the two passphrases differ", Next: "hostless unlock"}
 		}
 	}
 	return text, nil
@@ -138,9 +138,9 @@ func commandGroup(e *env) *cli.Command {
 		Subcommands: []*cli.Command{
 			leaf(&cli.Command{
 				Name: "add", Usage: "declare a program", ArgsUsage: "NAME -- ARGV…", UsageText: "hostless command add NAME -- PROGRAM [ARG…]",
-				Flags: []cli.Flag{&cli.StringFlag{Name: "cache-ttl", Usage: "run it again after `S` seconds, or a duration such as 30m"}, jsonFlag()},
-				Description: "No shell reads the arguments. The program has five seconds, no terminal and an empty standard input, and\n" +
-					"prints the key alone:\n\n  hostless command add gcloud -- gcloud auth print-access-token\n  hostless keys add google --from cmd://gcloud",
+				Flags: []cli.Flag{&cli.StringFlag{Name: "cache-ttl", Usage: "use its output for `S` seconds, or a duration such as 30m"}, jsonFlag()},
+				Description: "No shell interprets the arguments. The program has five seconds, no terminal and an empty standard input, and\n" +
+				"must print only the key:\n\n  hostless command add gcloud -- gcloud auth print-access-token\n  hostless keys add google --from cmd://gcloud",
 			}, 2, 256, func(cc *cli.Context) error {
 				argv := cc.Args().Slice()
 				if argv[1] == "--" {
@@ -161,7 +161,7 @@ func commandGroup(e *env) *cli.Command {
 					l, err := cl.SetCommand(cc.Context, c)
 					return l, badArgument(err)
 				}, func(control.CommandList) error {
-					return e.printLine("%s: declared; hostless keys add PROVIDER --from cmd://%s", c.Name, c.Name)
+					return e.printLine("%s: declared. Use it: hostless keys add PROVIDER --from cmd://%s", c.Name, c.Name)
 				})
 			}),
 			leaf(&cli.Command{Name: "list", Aliases: []string{"ls"}, Usage: "list the declared programs", Flags: []cli.Flag{jsonFlag()}}, 0, 0,

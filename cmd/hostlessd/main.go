@@ -47,7 +47,8 @@ func main() {
 	os.Exit(f.Kind.Exit())
 }
 
-// keychainHelper is the process that asks the OS keychain for a daemon.
+// keychainHelper is the main function of the process that accesses the OS keychain for a
+// daemon. It returns the exit code.
 func keychainHelper() int {
 	if err := daemon.Harden(); err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -63,22 +64,22 @@ func app() *cli.App {
 		Name: "hostlessd", Usage: "the Hostless daemon", Version: build.Version(version),
 		UsageText:       "hostlessd [--port N] [--tls] [--cert FILE --key FILE] [--verbose] [--dev-mode] [--token-persistence off|file|keychain] [--idle-timeout TIME|off]",
 		HideHelpCommand: true, OnUsageError: wrong,
-		ExitErrHandler: func(*cli.Context, error) {}, // main alone exits
+		ExitErrHandler: func(*cli.Context, error) {}, // only main exits
 		Flags: []cli.Flag{
-			&cli.StringFlag{Name: "port", Aliases: []string{"p"}, EnvVars: []string{"HOSTLESS_PORT"}, Usage: "listen on `PORT` of loopback; 0 is any free one (default: the setting `port`, 48282)"},
-			&cli.StringFlag{Name: "cert", Usage: "serve https with the certificate in `FILE` for the names that it has (default: the setting)"},
+			&cli.StringFlag{Name: "port", Aliases: []string{"p"}, EnvVars: []string{"HOSTLESS_PORT"}, Usage: "listen on the loopback `PORT`; 0 for any free one (default: the setting port, 48282)"},
+			&cli.StringFlag{Name: "cert", Usage: "serve https with the certificate in `FILE` for the names in it; needs --key (default: the setting)"},
 			&cli.StringFlag{Name: "key", Usage: "the private key of --cert, in `FILE`"},
 			&cli.BoolFlag{Name: "tls", Usage: "serve https as well as http on the same port (default: the setting)"},
-			&cli.BoolFlag{Name: "verbose", Usage: "log each request"},
-			&cli.BoolFlag{Name: "dev-mode", Usage: "your own local callers need no token"},
-			&cli.StringFlag{Name: "idle-timeout", Usage: "end after `TIME` without anything to do, where a service manager holds the sockets: 30m, or off (default: the setting)"},
+			&cli.BoolFlag{Name: "verbose", Usage: "write each request to the log"},
+			&cli.BoolFlag{Name: "dev-mode", Usage: "accept requests of your own local programs without a token"},
+			&cli.StringFlag{Name: "idle-timeout", Usage: "end after `TIME` without work, where a service manager holds the sockets: 30m, or off (default: the setting)"},
 			&cli.StringFlag{Name: "token-persistence", Usage: "whether tokens are kept across restarts: `WHERE` is off, file or keychain (default: the setting)"},
 		},
 		Action: run,
 	}
 }
 
-// run starts the daemon with what the command line says.
+// run runs the daemon with the flags of the command line.
 func run(c *cli.Context) error {
 	if c.Args().Present() {
 		return fault.New(fault.Usage, fmt.Sprintf("unknown argument %q", c.Args().First()))
@@ -109,7 +110,7 @@ func run(c *cli.Context) error {
 	switch cfg.TokenPersistence {
 	case "", config.PersistOff, config.PersistFile, config.PersistKeychain:
 	default:
-		return fault.New(fault.Usage, fmt.Sprintf("token persistence is off, file or keychain, not %q", cfg.TokenPersistence))
+		return fault.New(fault.Usage, fmt.Sprintf("--token-persistence is off, file or keychain, not %q", cfg.TokenPersistence))
 	}
 	var err error
 	if cfg.Program, err = program(os.Args[0]); err != nil {
@@ -125,15 +126,15 @@ func run(c *cli.Context) error {
 	if cfg.Keychain, err = vault.NewProcess(os.Getenv); err != nil {
 		return err
 	}
-	signal.Ignore(syscall.SIGPIPE) // whoever read the log may go; the daemon stays
+	signal.Ignore(syscall.SIGPIPE) // the daemon survives the reader of its log
 	ctx, cancel := context.WithCancel(c.Context)
 	defer cancel()
 	cfg.Hangup = hangups(ctx, cancel)
 	return daemon.Run(ctx, cfg)
 }
 
-// program is the path that this process was started by, absolute: what is there
-// later may be a newer version, which a restart is to start.
+// program returns the absolute path by which this process was started. A restart runs
+// what is at that path then, which may be a newer version.
 func program(name string) (string, error) {
 	path, err := exec.LookPath(name)
 	if err != nil {
@@ -142,8 +143,8 @@ func program(name string) (string, error) {
 	return filepath.Abs(path)
 }
 
-// hangups passes SIGHUP on as the wish to reload. Where it means that the
-// terminal is gone in which the daemon was started, the daemon ends.
+// hangups returns a channel of the SIGHUPs that ask for a reload. If the terminal in
+// which the daemon was started has closed, it calls end instead.
 func hangups(ctx context.Context, end func()) <-chan os.Signal {
 	atTerminal := func() bool { return term.IsTerminal(int(os.Stderr.Fd())) }
 	started := atTerminal()

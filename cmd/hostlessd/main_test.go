@@ -24,7 +24,7 @@ import (
 
 func TestMain(m *testing.M) { harness.Main(m) }
 
-// run runs hostlessd until it ends by itself.
+// runDaemon runs hostlessd until it exits.
 func runDaemon(t *testing.T, env []string, args ...string) (code int, stdout, stderr string) {
 	t.Helper()
 	cmd := exec.Command(filepath.Join(harness.Bin(t), "hostlessd"), args...)
@@ -85,8 +85,8 @@ func TestSecondDaemonSaysWhoRuns(t *testing.T) {
 	}
 }
 
-// TestSecondSignalEndsAtOnce holds the daemon up in its drain, with a request
-// whose header never ends.
+// TestSecondSignalEndsAtOnce keeps the daemon draining with a request whose body never
+// arrives, and sends a second signal.
 func TestSecondSignalEndsAtOnce(t *testing.T) {
 	home := harness.Home(t)
 	cmd := exec.Command(filepath.Join(harness.Bin(t), "hostlessd"), "--port", "0", "--dev-mode")
@@ -106,8 +106,8 @@ func TestSecondSignalEndsAtOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	// A request in flight keeps the daemon from ending by the first signal; the
-	// interim answer says that it has been taken.
+	// A request in flight keeps the daemon from ending at the first signal. The 100
+	// Continue response shows that the daemon has accepted it.
 	io.WriteString(conn, "POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: 50\r\nExpect: 100-continue\r\n\r\n")
 	conn.SetReadDeadline(time.Now().Add(20 * time.Second))
 	if line, err := bufio.NewReader(conn).ReadString('\n'); err != nil || !strings.Contains(line, "100") {
@@ -121,7 +121,7 @@ func TestSecondSignalEndsAtOnce(t *testing.T) {
 		}
 		return err != nil
 	})
-	// The listener closes a moment before the next signal is the system's again.
+	// The listener closes shortly before signals have their default effect again.
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
@@ -140,7 +140,7 @@ func TestSecondSignalEndsAtOnce(t *testing.T) {
 	}
 }
 
-// TestClosedTerminalEndsTheDaemon tells the two meanings of SIGHUP apart.
+// TestClosedTerminalEndsTheDaemon checks the two meanings of SIGHUP.
 func TestClosedTerminalEndsTheDaemon(t *testing.T) {
 	home := harness.Home(t)
 	cmd := exec.Command(filepath.Join(harness.Bin(t), "hostlessd"), "--port", "0")
@@ -180,7 +180,7 @@ func TestClosedTerminalEndsTheDaemon(t *testing.T) {
 	}
 }
 
-// TestLostLogReaderIsNoReasonToEnd closes the pipe that the daemon logs to.
+// TestLostLogReaderIsNoReasonToEnd closes the pipe to which the daemon logs.
 func TestLostLogReaderIsNoReasonToEnd(t *testing.T) {
 	home := harness.Home(t)
 	cmd := exec.Command(filepath.Join(harness.Bin(t), "hostlessd"), "--port", "0", "--verbose")
@@ -223,7 +223,7 @@ func waitFor(t *testing.T, what string, ok func() bool) {
 	}
 }
 
-// TestProcessIsClosed looks at what the kernel lets others see of the process.
+// TestProcessIsClosed checks that the kernel shows other users nothing of the process.
 func TestProcessIsClosed(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("reads /proc")
@@ -248,7 +248,7 @@ func TestProcessIsClosed(t *testing.T) {
 	}
 }
 
-// TestAnotherUserIsKeptOut asks as another user, over TCP and the socket.
+// TestAnotherUserIsKeptOut connects as another user, over TCP and the control socket.
 func TestAnotherUserIsKeptOut(t *testing.T) {
 	harness.NeedRoot(t)
 	curl := harness.Need(t, "curl")

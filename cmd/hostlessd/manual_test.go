@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// TestManual holds hostlessd(1) to the flags that there are.
+// TestManual checks that hostlessd(1) describes exactly the flags that exist.
 func TestManual(t *testing.T) {
 	data, err := os.ReadFile("../../packaging/man/hostlessd.1")
 	if err != nil {

@@ -1,9 +1,9 @@
-// Package xconnect turns on extended CONNECT (RFC 8441), by which browsers open
-// WebSockets on HTTP/2. net/http reads its switch for it from the environment
-// when it is initialised and offers no other; this package must therefore be
-// initialised before. It is: packages are initialised in the order of their
-// import paths as soon as what they import is (Go 1.21), and this one imports
-// os alone. It owns nothing else; apps bridge such streams, in package apps.
+// Package xconnect turns on extended CONNECT (RFC 8441), with which browsers open
+// WebSockets over HTTP/2. The only switch that net/http has for it is in the
+// environment, and is read when that package is initialised. This package sets it, so it
+// must be initialised first. It is: since Go 1.21 packages whose imports are initialised
+// are initialised in the order of their import paths, and this one imports only os. It
+// owns nothing else; package apps bridges such streams.
 package xconnect
 
 import "os"
