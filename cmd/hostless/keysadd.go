@@ -35,9 +35,9 @@ func keysAddCommand(e *env) *cli.Command {
 			jsonFlag(),
 		},
 		Description: "Without KEY, or with -, the key is read from standard input; a terminal does not show it. Empty input\n" +
-		"changes nothing. A KEY given as an argument ends in the shell's history. PROVIDER can be left out where\n" +
-		"the key's format identifies it. A local server (ollama, lmstudio, vllm, llamacpp) is found on its port and\n" +
-		"needs no key. A new key keeps the stored base URL.\n\n" +
+			"changes nothing. A KEY given as an argument ends in the shell's history. PROVIDER can be left out where\n" +
+			"the key's format identifies it. A local server (ollama, lmstudio, vllm, llamacpp) is found on its port and\n" +
+			"needs no key. A new key keeps the stored base URL.\n\n" +
 			"With --from only a reference to the key is stored: op://VAULT/ITEM/FIELD, bw://ID/FIELD, pass://PATH,\n" +
 			"keyring://SERVICE/ACCOUNT, env://NAME (of the daemon), file:///PATH, cmd://NAME (hostless command add).\n\n" +
 			"  hostless keys add openai\n" +

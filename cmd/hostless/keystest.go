@@ -49,8 +49,8 @@ func keysTest(e *env) *cli.Command {
 			&cli.BoolFlag{Name: "json", Usage: "print the result as JSON: provider, ok, status, ms, message; several results are in the list `keys`"},
 		},
 		Description: "Without PROVIDER every stored key is tested. The daemon asks the provider for a model that does not exist,\n" +
-		"which costs nothing: a provider that accepts the key answers that the model is unknown. A key that was set\n" +
-		"aside because its provider refused it is used again once it is accepted.",
+			"which costs nothing: a provider that accepts the key answers that the model is unknown. A key that was set\n" +
+			"aside because its provider refused it is used again once it is accepted.",
 	}, 0, 1, e.keysTest)
 }
 

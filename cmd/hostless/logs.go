@@ -30,7 +30,7 @@ func logsGroup(e *env) *cli.Command {
 			&cli.IntFlag{Name: "lines", Aliases: []string{"n"}, Usage: "print the last `N` lines (default: 200)"},
 		},
 		Description: "The login service logs to the journal under systemd; any other daemon logs to ~/.hostless/logs.\n" +
-		"The output of an app of `hostless run --detach` is in ~/.hostless/logs/apps.",
+			"The output of an app of `hostless run --detach` is in ~/.hostless/logs/apps.",
 	}, 0, 1, e.logs)
 }
 

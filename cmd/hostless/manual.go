@@ -47,7 +47,7 @@ func overviewPage(tree []*cli.Command, version string) string {
 	p.lines(synopsis(nil) + "\nhostless NAME CMD…")
 	p.section("DESCRIPTION")
 	p.text("Administers the daemon, hostlessd(1), over its control socket, and runs apps under names of their own.\n" +
-	"Flags can be given before or after the arguments; nothing after -- is a flag. --json works before or after any command that prints a result.")
+		"Flags can be given before or after the arguments; nothing after -- is a flag. --json works before or after any command that prints a result.")
 	p.section("COMMANDS")
 	for _, c := range tree {
 		if !c.Hidden {

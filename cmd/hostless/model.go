@@ -15,8 +15,8 @@ func modelGroup(e *env) *cli.Command {
 			leaf(&cli.Command{
 				Name: "alias", Usage: "define a name for a model, with others to try if that one fails", ArgsUsage: "NAME TARGET[,TARGET…]", Flags: []cli.Flag{aliasTokenFlag(), jsonFlag()},
 				Description: "The targets are tried in order. The next one is tried where a provider is rate-limited, out of credit or\n" +
-				"budget, down, or refuses the key, until part of a response has been sent. NAME may end in * to match many\n" +
-				"names, and may be the name of a model. A scoped token reaches only the targets in its scope.\n\n" +
+					"budget, down, or refuses the key, until part of a response has been sent. NAME may end in * to match many\n" +
+					"names, and may be the name of a model. A scoped token reaches only the targets in its scope.\n\n" +
 					"  hostless model alias fast gpt-5-mini,claude-haiku-4-5,ollama/qwen3\n" +
 					"  hostless model alias 'claude-haiku*' openrouter/qwen/qwen3-coder\n" +
 					"  hostless model alias gpt-5 gpt-5,claude-sonnet-4-5",

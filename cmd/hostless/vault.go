@@ -12,8 +12,8 @@ func unlockGroup(e *env) *cli.Command {
 	return leaf(&cli.Command{
 		Name: "unlock", Usage: "open the key vault", Flags: []cli.Flag{jsonFlag()},
 		Description: "The system's keychain may ask for its password; the command waits up to a minute. If the vault has a\n" +
-		"passphrase, or needs a first one (key-storage is keychain, but there is no keychain here), the command asks\n" +
-		"for it, or reads it from standard input.",
+			"passphrase, or needs a first one (key-storage is keychain, but there is no keychain here), the command asks\n" +
+			"for it, or reads it from standard input.",
 	}, 0, 0, func(cc *cli.Context) error {
 		return ask(e, func(c *control.Client) (control.Outcome, error) {
 			return withPassphrase(e, func(p control.Secret) (control.Outcome, error) {
@@ -40,7 +40,7 @@ func keysMigrateCommand(e *env) *cli.Command {
 			&cli.StringFlag{Name: "to", Usage: "`WHERE` is keychain or file", Value: "keychain"}, jsonFlag(),
 		},
 		Description: "Each key is written, read back and compared before the old copy is removed. Keys of an earlier version\n" +
-		"(keys.vault) are moved too. Later keys are stored in the same place.",
+			"(keys.vault) are moved too. Later keys are stored in the same place.",
 	}, 0, 0, e.keysMigrate)
 }
 
@@ -140,7 +140,7 @@ func commandGroup(e *env) *cli.Command {
 				Name: "add", Usage: "declare a program", ArgsUsage: "NAME -- ARGV…", UsageText: "hostless command add NAME -- PROGRAM [ARG…]",
 				Flags: []cli.Flag{&cli.StringFlag{Name: "cache-ttl", Usage: "use its output for `S` seconds, or a duration such as 30m"}, jsonFlag()},
 				Description: "No shell interprets the arguments. The program has five seconds, no terminal and an empty standard input, and\n" +
-				"must print only the key:\n\n  hostless command add gcloud -- gcloud auth print-access-token\n  hostless keys add google --from cmd://gcloud",
+					"must print only the key:\n\n  hostless command add gcloud -- gcloud auth print-access-token\n  hostless keys add google --from cmd://gcloud",
 			}, 2, 256, func(cc *cli.Context) error {
 				argv := cc.Args().Slice()
 				if argv[1] == "--" {
