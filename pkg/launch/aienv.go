@@ -10,24 +10,24 @@ const (
 	anthropicToken = "ANTHROPIC_AUTH_TOKEN"
 )
 
-// aiEnv says for which providers the AI SDKs' variables are made.
+// aiEnv describes the variables of AI SDKs to set in the environment of an app.
 type aiEnv struct {
-	// keyed has Anthropic's key instead of its token: for clients that read the key
-	// alone, as the AI SDK and LangChain do.
+	// keyed sets Anthropic's key variable instead of its token variable, for clients that
+	// read only the key, such as the AI SDK and LangChain.
 	keyed   bool
-	codex   bool     // the command is Codex, which has a key variable of its own
-	held    []string // Hostless has a key or base URL of these
-	allowed []string // the token may use these: names or *-suffix globs; empty is all
-	// agent is the command, where it is a coding agent that is to use model, which may be
-	// another provider's than its SDK.
+	codex   bool     // the command is Codex, which reads its own key variable
+	held    []string // providers of which Hostless has a key or base URL
+	allowed []string // providers in the token's scope: names or *-suffix globs; empty is all
+	// agent is the command if it is a coding agent with a --model. The model may be of
+	// another provider than the agent's SDK.
 	agent, model string
 }
 
-// agentSDK names the provider whose SDK an agent is built on.
+// agentSDK maps an agent to the provider whose SDK it uses.
 var agentSDK = map[string]string{"claude": "anthropic", "codex": "openai", "gemini": "google", "aider": "openai"}
 
-// agentModels are the variables that an agent takes its models from: for Claude Code
-// those that its own names (opus, sonnet, haiku) stand for too, and that of the agents that it starts
+// agentModels are the variables from which an agent reads its models. Claude Code has
+// some for the models behind the names opus, sonnet and haiku, and for its subagents
 // (https://code.claude.com/docs/en/model-config).
 var agentModels = map[string][]string{
 	"claude": {
@@ -38,20 +38,20 @@ var agentModels = map[string][]string{
 	"aider":  {"AIDER_MODEL", "AIDER_WEAK_MODEL", "AIDER_EDITOR_MODEL"},
 }
 
-// lead has an agent use a model of any provider: its SDK leads to the gateway whether a
-// key of its own provider is held or not.
-func (a *aiEnv) lead(agent, model string) {
+// useModel makes an agent use a model of any provider. Its SDK is directed to the gateway
+// even if Hostless has no key of the SDK's provider.
+func (a *aiEnv) useModel(agent, model string) {
 	a.agent, a.model = agent, model
 	if p := agentSDK[agent]; !slices.Contains(a.held, p) {
 		a.held = append(a.held[:len(a.held):len(a.held)], p)
 	}
 }
 
-// models are the variables with the agent's model in them.
+// models returns the variables that set the agent's model.
 func (a aiEnv) models() map[string]string {
 	model := a.model
 	if a.agent == "aider" {
-		model = "openai/" + model // LiteLLM's word for whose API it is
+		model = "openai/" + model // LiteLLM takes the API from this prefix
 	}
 	set := map[string]string{}
 	for _, name := range agentModels[a.agent] {
@@ -60,21 +60,22 @@ func (a aiEnv) models() map[string]string {
 	return set
 }
 
-// sdk is what the SDKs of one provider read from the environment.
+// sdk lists the variables that the SDKs of one provider read.
 type sdk struct {
 	rooted []string // base URLs without a version path: the SDK adds it
 	v1     []string // base URLs that end in /v1
 	v1beta []string // base URLs that end in /v1beta
 	keys   []string // keys that are sent to one of these base URLs
-	// twins are second names of a key. SDKs warn where both are set, and Claude
-	// Code asks at each start which one is meant, so they are taken away.
-	twins []string
-	// stray keys have no variable that points their SDK at the gateway: the
-	// bridge token must not be put there, it would be sent to the provider.
-	stray []string
+	// duplicates are second names of a key. SDKs warn if both are set, and Claude Code
+	// asks at each start which one to use, so they are removed.
+	duplicates []string
+	// undirected keys have no variable that directs their SDK to the gateway. They are
+	// removed, and not replaced with the bridge token, which would be sent to the
+	// provider.
+	undirected []string
 }
 
-// sdks names the variables by provider. Sources: the SDKs' own documentation;
+// sdks maps a provider to its variables. Sources: the SDKs' own documentation;
 // openai-node and openai-python read OPENAI_BASE_URL with /v1, the Anthropic
 // SDKs and Claude Code ANTHROPIC_BASE_URL without, google-genai and the Gemini
 // CLI GOOGLE_GEMINI_BASE_URL without, aider OPENAI_API_BASE, Open WebUI
@@ -85,33 +86,33 @@ var sdks = map[string]sdk{
 		keys: []string{"OPENAI_API_KEY"},
 	},
 	"anthropic": {
-		rooted: []string{"ANTHROPIC_BASE_URL"},
-		keys:   []string{anthropicToken},
-		twins:  []string{anthropicKey},
+		rooted:     []string{"ANTHROPIC_BASE_URL"},
+		keys:       []string{anthropicToken},
+		duplicates: []string{anthropicKey},
 	},
 	"google": {
 		rooted: []string{"GOOGLE_GEMINI_BASE_URL"},
-		// The AI SDK has no variable for its base URL: GOOGLE_GENERATIVE_AI_BASE_URL is
-		// what its users hand to createGoogleGenerativeAI.
-		v1beta: []string{"GOOGLE_GENERATIVE_AI_BASE_URL"},
-		keys:   []string{"GEMINI_API_KEY", "GOOGLE_GENERATIVE_AI_API_KEY"},
-		twins:  []string{"GOOGLE_API_KEY"},
+		// The AI SDK reads no variable for its base URL: by convention its users pass
+		// GOOGLE_GENERATIVE_AI_BASE_URL to createGoogleGenerativeAI.
+		v1beta:     []string{"GOOGLE_GENERATIVE_AI_BASE_URL"},
+		keys:       []string{"GEMINI_API_KEY", "GOOGLE_GENERATIVE_AI_API_KEY"},
+		duplicates: []string{"GOOGLE_API_KEY"},
 	},
 	"ollama": {
 		rooted: []string{"OLLAMA_HOST"},
 		keys:   []string{"OLLAMA_API_KEY"},
 	},
-	"azure":       {stray: []string{"AZURE_OPENAI_API_KEY", "AZURE_API_KEY"}},
-	"bedrock":     {stray: []string{"AWS_BEARER_TOKEN_BEDROCK"}},
-	"cohere":      {stray: []string{"COHERE_API_KEY", "CO_API_KEY"}},
-	"huggingface": {stray: []string{"HF_TOKEN", "HUGGINGFACE_API_KEY", "HUGGING_FACE_HUB_TOKEN"}},
-	"perplexity":  {stray: []string{"PERPLEXITY_API_KEY", "PPLX_API_KEY"}},
-	"together":    {stray: []string{"TOGETHER_API_KEY", "TOGETHER_AI_API_KEY", "TOGETHERAI_API_KEY"}},
-	"zhipu":       {stray: []string{"ZHIPU_API_KEY", "ZHIPUAI_API_KEY", "ZAI_API_KEY"}},
+	"azure":       {undirected: []string{"AZURE_OPENAI_API_KEY", "AZURE_API_KEY"}},
+	"bedrock":     {undirected: []string{"AWS_BEARER_TOKEN_BEDROCK"}},
+	"cohere":      {undirected: []string{"COHERE_API_KEY", "CO_API_KEY"}},
+	"huggingface": {undirected: []string{"HF_TOKEN", "HUGGINGFACE_API_KEY", "HUGGING_FACE_HUB_TOKEN"}},
+	"perplexity":  {undirected: []string{"PERPLEXITY_API_KEY", "PPLX_API_KEY"}},
+	"together":    {undirected: []string{"TOGETHER_API_KEY", "TOGETHER_AI_API_KEY", "TOGETHERAI_API_KEY"}},
+	"zhipu":       {undirected: []string{"ZHIPU_API_KEY", "ZHIPUAI_API_KEY", "ZAI_API_KEY"}},
 }
 
-// sdkOf finds a provider's variables; one without a row of its own has a key by
-// the field's custom, NAME_API_KEY.
+// sdkOf returns a provider's variables. For a provider that is not in sdks it assumes
+// the usual name of a key variable, NAME_API_KEY.
 func sdkOf(provider string) sdk {
 	if s, ok := sdks[provider]; ok {
 		return s
@@ -122,13 +123,12 @@ func sdkOf(provider string) sdk {
 		}
 		return '_'
 	}, strings.ToUpper(provider))
-	return sdk{stray: []string{name + "_API_KEY"}}
+	return sdk{undirected: []string{name + "_API_KEY"}}
 }
 
-// apply points the SDKs of every held provider at the gateway with the token,
-// and takes away real keys that no variable leads there. It names the shell's
-// variables that it changed and removed, never their values, and not those with
-// the token of an outer run.
+// apply directs the SDKs of every held provider to the gateway with the token, and
+// removes provider keys whose SDK it cannot direct there. It returns the names of the
+// shell's variables that it changed and removed, except those that held a bridge token.
 func (a aiEnv) apply(env *environment, gateway, token string) (changed, removed []string) {
 	put := func(name, value string) {
 		if old := env.get(name); old != "" && old != value && !bridgeToken(old) {
@@ -147,13 +147,13 @@ func (a aiEnv) apply(env *environment, gateway, token string) (changed, removed 
 	for _, provider := range a.held {
 		s := sdkOf(provider)
 		if provider == "anthropic" && a.keyed {
-			s.keys, s.twins = s.twins, s.keys
+			s.keys, s.duplicates = s.duplicates, s.keys
 		}
 		if provider == "openai" && a.codex {
 			s.keys = append(s.keys[:len(s.keys):len(s.keys)], "CODEX_API_KEY")
 		}
-		drop(s.stray)
-		drop(s.twins)
+		drop(s.undirected)
+		drop(s.duplicates)
 		if !a.permits(provider) {
 			drop(s.keys)
 			continue
@@ -177,13 +177,14 @@ func (a aiEnv) apply(env *environment, gateway, token string) (changed, removed 
 	return changed, removed
 }
 
-// bridgeToken tells what Hostless itself put into an environment.
+// bridgeToken reports whether a value is a bridge token, which Hostless itself has set.
 func bridgeToken(value string) bool { return strings.HasPrefix(value, "sk_local_") }
 
-// permits mirrors the token's own rule: an exact name or a *-suffix glob.
+// permits reports whether the token's scope includes a provider, by the token's own
+// rule: an exact name or a *-suffix glob.
 func (a aiEnv) permits(provider string) bool {
 	if a.agent != "" && provider == agentSDK[a.agent] {
-		return true // the model decides where its requests go
+		return true // the model determines the provider
 	}
 	for _, rule := range a.allowed {
 		if prefix, glob := strings.CutSuffix(rule, "*"); rule == provider || glob && strings.HasPrefix(provider, prefix) {

@@ -77,8 +77,8 @@ func TestDetach(t *testing.T) {
 	}
 }
 
-// TestRestartOfACrash starts an app in the background again after it crashed, or was
-// killed with its run; one that was stopped is not.
+// TestRestartOfACrash restarts an app in the background that crashed, or was killed
+// together with its run. One that was stopped is not restarted.
 func TestRestartOfACrash(t *testing.T) {
 	d := newStandIn(t)
 	ctx := limited(t)
@@ -163,7 +163,7 @@ func TestWaitForOneThatEnds(t *testing.T) {
 		code, _ := WaitExit(ctx, d.paths(), "app")
 		ended <- code
 	}()
-	time.Sleep(20 * time.Millisecond) // either order is right; this one is the rule
+	time.Sleep(20 * time.Millisecond) // both orders are valid; this one is the usual
 	_ = os.WriteFile(go2, nil, 0o600)
 	if code := <-ended; code != 4 {
 		t.Errorf("WaitExit: %d, want 4", code)
@@ -247,7 +247,7 @@ func TestLazyIsUsed(t *testing.T) {
 	}
 }
 
-// TestRunAllCtrlZ: Ctrl-Z stops all apps and the run, fg continues them.
+// TestRunAllCtrlZ checks that Ctrl-Z stops all apps and the run, and fg continues them.
 func TestRunAllCtrlZ(t *testing.T) {
 	bash := harness.Need(t, "bash")
 	d := newStandIn(t)
@@ -291,7 +291,7 @@ func TestRunAllCtrlZ(t *testing.T) {
 	_ = shell.Wait()
 }
 
-// TestRunAllEnds: each app's end is reported, since the others go on.
+// TestRunAllEnds checks that each app's end is reported, since the others keep running.
 func TestRunAllEnds(t *testing.T) {
 	d := newStandIn(t)
 	dir := t.TempDir()

@@ -14,19 +14,18 @@ import (
 	"github.com/hostless/hostless/pkg/fault"
 )
 
-// The exit codes of a command that did not run, as POSIX gives a shell
+// The exit codes for a command that could not be run, as in a POSIX shell
 // (XCU 2.8.2).
 const (
 	exitNotFound      = 127
 	exitNotExecutable = 126
 )
 
-// shellSyntax is what makes one argument more than a program's name.
+// shellSyntax are the characters that make a single argument a shell command.
 const shellSyntax = " \t\n|&;<>()$`\\\"'*?[]#~{}!"
 
-// shellWrap gives a single argument with shell syntax to the shell; anything
-// else is left as it is, to be executed by its arguments. A single argument
-// that names a file is that file, whatever its characters.
+// shellWrap makes a shell run a single argument with shell syntax. Other arguments are
+// returned unchanged, and so is a single argument that is the name of a file.
 func shellWrap(args []string, dir string) []string {
 	if len(args) != 1 || !strings.ContainsAny(args[0], shellSyntax) {
 		return args
@@ -43,9 +42,9 @@ func shellWrap(args []string, dir string) []string {
 	return []string{"/bin/sh", "-c", args[0]}
 }
 
-// lookPath finds the file of a program's name as execvp(3) does, in the
-// child's PATH and from its working directory, which are not this process's.
-// The code is the exit code that an error stands for.
+// lookPath finds a program as execvp(3) does, with the PATH and working directory of
+// the child, which differ from this process's. With an error it returns the exit code
+// for it.
 func lookPath(name, dir, path string) (file string, code int, err error) {
 	if name == "" {
 		return "", exitNotFound, fault.New(fault.Usage, "the command is empty")
@@ -74,7 +73,7 @@ func lookPath(name, dir, path string) (file string, code int, err error) {
 			return file, 0, nil
 		}
 		if c == exitNotExecutable {
-			code, err = c, fmt.Errorf("%s: %w", file, e) // a later entry may still do
+			code, err = c, fmt.Errorf("%s: %w", file, e) // a later entry may be executable
 		}
 	}
 	return "", code, fault.New(fault.NotFound, fmt.Sprintf("%s: %v", name, err))
@@ -95,8 +94,7 @@ func checkExecutable(file string) (code int, err error) {
 	return 0, nil
 }
 
-// getenv finds a variable in an environment list; the last one wins, as in
-// os/exec.
+// getenv returns a variable of an environment list. The last entry wins, as in os/exec.
 func getenv(environ []string, name string) string {
 	for i := len(environ) - 1; i >= 0; i-- {
 		if value, ok := strings.CutPrefix(environ[i], name+"="); ok {
@@ -107,19 +105,19 @@ func getenv(environ []string, name string) string {
 }
 
 var (
-	// plainWord needs no quotes in a shell.
+	// plainWord matches words that need no quotes in a shell.
 	plainWord = regexp.MustCompile(`^[A-Za-z0-9_@%+=:,./-]+$`)
-	// secretName is a flag's or a variable's whose value is nobody's business.
+	// secretName matches names of flags and variables whose values may be secret.
 	secretName = regexp.MustCompile(`(?i)key|token|secret|passw|pwd|credential`)
-	// userInfo is a URL's.
+	// userInfo matches the user information of a URL.
 	userInfo = regexp.MustCompile(`://[^/@\s]+@`)
 )
 
-// mostCommand bounds a command line that is shown.
-const mostCommand = 300
+// maxCommand limits the length of a command line that is shown.
+const maxCommand = 300
 
-// shownCommand is what lists, pages and conflicts call a run: its command line
-// as a person can type it again, without what seems to be a secret.
+// shownCommand returns the command line of a run as listings, pages and errors show it:
+// quoted for a shell, without values that look like secrets.
 func shownCommand(args []string) string {
 	if len(args) == 3 && args[0] == "/bin/sh" && args[1] == "-c" {
 		return shorten(quoted(strings.Join(withoutSecrets(strings.Split(args[2], " ")), " ")))
@@ -146,7 +144,7 @@ func withoutSecrets(args []string) []string {
 	return words
 }
 
-// quoted is a word as a shell takes it for one.
+// quoted quotes a word for a shell where it needs it.
 func quoted(word string) string {
 	if plainWord.MatchString(strings.ReplaceAll(word, "…", "")) || word == "…" {
 		return word
@@ -154,7 +152,7 @@ func quoted(word string) string {
 	if !strings.ContainsFunc(word, unicode.IsControl) {
 		return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
 	}
-	var b strings.Builder // $'…' keeps a line of several lines one
+	var b strings.Builder // $'…' puts a word with line breaks on one line
 	for _, r := range word {
 		switch {
 		case r == '\n':
@@ -174,8 +172,8 @@ func quoted(word string) string {
 }
 
 func shorten(line string) string {
-	if len(line) <= mostCommand {
+	if len(line) <= maxCommand {
 		return line
 	}
-	return strings.ToValidUTF8(line[:mostCommand], "") + " …"
+	return strings.ToValidUTF8(line[:maxCommand], "") + " …"
 }

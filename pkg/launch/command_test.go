@@ -23,7 +23,7 @@ func TestShownCommand(t *testing.T) {
 			t.Errorf("%q: %q, want %q", tt.args, got, tt.want)
 		}
 	}
-	if got := shownCommand([]string{"x", strings.Repeat("é", 1000)}); len(got) > mostCommand+8 {
+	if got := shownCommand([]string{"x", strings.Repeat("é", 1000)}); len(got) > maxCommand+8 {
 		t.Errorf("%d bytes", len(got))
 	}
 }

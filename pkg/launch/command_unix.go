@@ -10,14 +10,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// executable asks the kernel, which knows of owners and access lists. Root may
-// access what no bit allows to execute, so a bit is asked for too.
+// executable asks the kernel, which respects owners and access lists, whether this
+// process may execute a file. For root access(2) always succeeds, so one execute bit is
+// required too.
 func executable(file string, info fs.FileInfo) bool {
 	return info.Mode().Perm()&0o111 != 0 && unix.Access(file, unix.X_OK) == nil
 }
 
-// execBare replaces this process by the command: nothing of Hostless remains
-// between it and its parent. It returns only where that failed.
+// execBare replaces this process with the command, without Hostless. It returns only if
+// that fails.
 func execBare(c Config) (code int, err error) {
 	args := shellWrap(c.Args, c.Dir)
 	file, code, err := lookPath(args[0], c.Dir, getenv(c.Environ, "PATH"))

@@ -22,26 +22,26 @@ import (
 	"github.com/hostless/hostless/pkg/launch/proctree"
 )
 
-// The commands that a run takes.
+// The commands that a run accepts on its command socket.
 const (
 	commandStop        = "stop"
 	commandRestart     = "restart"
-	commandWait        = "wait"        // until it listens
-	commandWaitExit    = "wait-end"    // until it has ended
-	commandEnvironment = "environment" // what its command was given
+	commandWait        = "wait"        // answered when the app listens
+	commandWaitExit    = "wait-end"    // answered when the run has ended
+	commandEnvironment = "environment" // the variables that its command got
 )
 
-// commandResult is what a run says to an order, when it is done.
+// commandResult is a run's response to a command, sent when the command is done.
 type commandResult struct {
 	Running Running  `json:"running"`
 	Exited  bool     `json:"exited"`
 	Code    int      `json:"code"`
-	Env     []string `json:"env,omitempty"` // the answer to commandEnvironment
+	Env     []string `json:"env,omitempty"` // the response to commandEnvironment
 }
 
-// commandSocket is where a run takes commands by its name: a socket in the state
-// directory, which is closed to others. The daemon has no part in it, so a run
-// can be ended while no daemon is there. A nil one takes none.
+// commandSocket is the Unix socket on which a run accepts commands. It is in the state
+// directory, which other users cannot enter, and is found by the run's name. It works
+// without a daemon. A nil commandSocket accepts no commands.
 type commandSocket struct {
 	listener net.Listener
 	path     string
@@ -52,35 +52,35 @@ type commandSocket struct {
 	change  chan struct{} // closed and replaced at each change
 	answer  commandResult
 	listen  bool
-	env     []string // what the command has that the run has not
+	env     []string // the variables that only the command has, not the run
 	serving sync.WaitGroup
 }
 
-// mostSocketPath is what a socket's path may have in bytes on every platform
-// (sun_path of unix(7) and unix(4), with its closing zero).
-const mostSocketPath = 103
+// maxSocketPath is the longest path of a socket on every platform, in bytes: sun_path of
+// unix(7) and unix(4) without the terminating zero.
+const maxSocketPath = 103
 
-// commandSocketPath is the path of a run's socket, short whatever the name is. Where
-// the state directory is too deep for a socket it is in a private directory below
-// /tmp, named for the state directory.
+// commandSocketPath returns the path of a run's socket, which is short for names of any
+// length. Where the state directory's path is too long for a socket, it is in a private
+// directory in /tmp that is derived from the state directory.
 func commandSocketPath(paths config.Paths, name string) string {
 	file := appname.Hash(name) + appname.Hash("2"+name) + ".sock"
 	path := filepath.Join(paths.Home, "runs", file)
-	if len(path) <= mostSocketPath {
+	if len(path) <= maxSocketPath {
 		return path
 	}
 	return filepath.Join("/tmp", fmt.Sprintf("hostless-%d-%s%s", os.Getuid(), appname.Hash(paths.Home), appname.Hash("2"+paths.Home)), file)
 }
 
-// openCommandSocket takes commands for a name from now on. A nil socket, which
-// takes none, comes with every error.
+// openCommandSocket starts to accept commands for a run. With an error the socket is
+// nil, which is valid and accepts none.
 func openCommandSocket(paths config.Paths, name string) (*commandSocket, error) {
 	path := commandSocketPath(paths, name)
 	if err := privateDir(filepath.Dir(path)); err != nil {
 		return nil, err
 	}
-	// The name is this run's: the daemon has just confirmed it. A run that
-	// listens here has lost the name, or has died.
+	// The daemon has just confirmed that this run holds the name. A run that listens
+	// here has lost the name, or has died.
 	_ = os.Remove(path)
 	l, err := net.Listen("unix", path)
 	if err != nil {
@@ -94,8 +94,8 @@ func openCommandSocket(paths config.Paths, name string) (*commandSocket, error) 
 	return d, nil
 }
 
-// privateDir makes a directory that is closed to others, or refuses one that
-// another user has put there.
+// privateDir creates a directory with mode 0700. It is an error if it exists and other
+// users own it or have access to it.
 func privateDir(dir string) error {
 	if err := config.EnsureDir(dir); err != nil {
 		return err
@@ -105,7 +105,7 @@ func privateDir(dir string) error {
 		return err
 	}
 	if st, ok := info.Sys().(*syscall.Stat_t); !info.IsDir() || ok && int(st.Uid) != os.Getuid() || info.Mode().Perm()&0o077 != 0 {
-		return fmt.Errorf("%s is not a directory of yours alone", dir)
+		return fmt.Errorf("%s is not a directory that only you can access", dir)
 	}
 	return nil
 }
@@ -125,7 +125,7 @@ func (d *commandSocket) serve() {
 	}
 }
 
-// serveConn takes one command and answers when it is carried out.
+// serveConn reads one command and responds when it is done.
 func (d *commandSocket) serveConn(conn net.Conn) {
 	line, err := bufio.NewReader(conn).ReadString('\n')
 	if err != nil {
@@ -142,10 +142,10 @@ func (d *commandSocket) serveConn(conn net.Conn) {
 	case commandStop, commandRestart:
 		select {
 		case d.inbox <- what:
-		default: // four orders wait already
+		default: // the inbox is full: earlier commands end the app anyway
 		}
 		if what == commandRestart {
-			<-change // it listens no more, or begins to
+			<-change // the app has stopped to listen, or has started
 		}
 	}
 	disconnected := make(chan struct{})
@@ -179,7 +179,7 @@ func (d *commandSocket) environment() []string {
 	return d.env
 }
 
-// setEnvironment notes the variables that a command got which shell does not have.
+// setEnvironment records the variables in env that shell does not have.
 func (d *commandSocket) setEnvironment(env, shell []string) {
 	has := map[string]bool{}
 	for _, entry := range shell {
@@ -213,14 +213,14 @@ func (d *commandSocket) setListening(r Running) {
 
 func (d *commandSocket) setIdle() { d.set(func() { d.listen = false }) }
 
-// exited takes no more orders and then answers all who wait.
+// setExited accepts no more commands and answers all waiting clients.
 func (d *commandSocket) setExited(code int) {
 	d.retire()
 	d.set(func() { d.answer.Exited, d.answer.Code = true, code })
 }
 
-// retire takes no more orders. The socket stays where another run of the name
-// has put its own. It may be called twice.
+// retire accepts no more commands. It removes the socket unless another run of the name
+// has replaced it. It may be called twice.
 func (d *commandSocket) retire() {
 	if d == nil {
 		return
@@ -241,7 +241,7 @@ func (d *commandSocket) close() {
 	d.serving.Wait()
 }
 
-// sendCommand gives a run a command and waits until it is carried out.
+// sendCommand sends a command to a run and waits until it is done.
 func sendCommand(ctx context.Context, paths config.Paths, name, what string) (commandResult, error) {
 	var answer commandResult
 	name, err := appname.Check(name)
@@ -252,13 +252,13 @@ func sendCommand(ctx context.Context, paths config.Paths, name, what string) (co
 	path := commandSocketPath(paths, name)
 	conn, err := dialer.DialContext(ctx, "unix", path)
 	if err == nil {
-		err = privateDir(filepath.Dir(path)) // in /tmp somebody else may listen
+		err = privateDir(filepath.Dir(path)) // in /tmp another user may listen
 	}
 	if err != nil {
 		if ctx.Err() != nil {
 			return answer, ctx.Err()
 		}
-		return answer, &fault.Error{Kind: fault.NotFound, Message: fmt.Sprintf("no app called %s runs", name), Next: "hostless list", Err: err}
+		return answer, &fault.Error{Kind: fault.NotFound, Message: fmt.Sprintf("no app %q is running", name), Next: "hostless list", Err: err}
 	}
 	defer conn.Close()
 	defer context.AfterFunc(ctx, func() { conn.Close() })()
@@ -269,23 +269,23 @@ func sendCommand(ctx context.Context, paths config.Paths, name, what string) (co
 		if ctx.Err() != nil {
 			return answer, ctx.Err()
 		}
-		// The run was killed: it has ended, with a status that was not recorded.
+		// The run was killed, so nothing has recorded its exit code.
 		return commandResult{Exited: true, Code: proctree.ExitSignal + 9}, nil
 	}
 	return answer, nil
 }
 
-// Stop ends the run of that name and its whole tree, and returns when it has
-// ended, with its exit code. No such run is fault.NotFound.
+// Stop ends the run of that name and its whole process tree, and returns its exit code
+// when it has ended. The error is fault.NotFound if there is no such run.
 func Stop(ctx context.Context, paths config.Paths, name string) (code int, err error) {
 	a, err := sendCommand(ctx, paths, name, commandStop)
 	return a.Code, err
 }
 
-// Restart ends the app and starts it again, with name, port and token as they
-// were. It returns when the app listens again; an app that has ended instead is
-// fault.Upstream. One that ran in the background and has crashed is started again, with
-// this process's environment.
+// Restart ends the app and starts it again with the same name, port and token. It
+// returns when the app listens again; the error is fault.Upstream if the app ends before
+// that. An app in the background that has crashed is started again, with this process's
+// environment.
 func Restart(ctx context.Context, paths config.Paths, name string) (Running, error) {
 	a, err := sendCommand(ctx, paths, name, commandRestart)
 	if fault.Is(err, fault.NotFound) {
@@ -294,14 +294,14 @@ func Restart(ctx context.Context, paths config.Paths, name string) (Running, err
 	return listening(paths, name, a, err)
 }
 
-// Wait returns when the app of that name listens; at once where it does. One
-// that ends first is fault.Upstream; no such run is fault.NotFound.
+// Wait returns when the app of that name listens, at once if it already does. The error
+// is fault.Upstream if the app ends before, and fault.NotFound if there is no such run.
 func Wait(ctx context.Context, paths config.Paths, name string) (Running, error) {
 	a, err := sendCommand(ctx, paths, name, commandWait)
 	return listening(paths, name, a, err)
 }
 
-// WaitExit returns when the run of that name has ended, with its exit code.
+// WaitExit returns the exit code of the run of that name when it has ended.
 func WaitExit(ctx context.Context, paths config.Paths, name string) (code int, err error) {
 	a, err := sendCommand(ctx, paths, name, commandWaitExit)
 	return a.Code, err

@@ -15,13 +15,13 @@ import (
 	"github.com/hostless/hostless/pkg/procinfo"
 )
 
-// TestCommandSocketOfADeepHome: a state directory too deep for a socket's path
-// still has runs that can be reached by name.
+// TestCommandSocketOfADeepHome checks that a run can be reached by name although its
+// state directory's path is too long for a socket.
 func TestCommandSocketOfADeepHome(t *testing.T) {
 	paths := config.Paths{Home: filepath.Join(t.TempDir(), strings.Repeat("d", 90), "home")}
 	path := commandSocketPath(paths, "shop")
 	t.Cleanup(func() { os.RemoveAll(filepath.Dir(path)) })
-	if len(path) > mostSocketPath {
+	if len(path) > maxSocketPath {
 		t.Fatalf("%s has %d bytes", path, len(path))
 	}
 	if other := commandSocketPath(config.Paths{Home: paths.Home + "2"}, "shop"); filepath.Dir(other) == filepath.Dir(path) {
@@ -44,7 +44,8 @@ func TestCommandSocketOfADeepHome(t *testing.T) {
 	}
 }
 
-// TestCommandSocketOfAStranger: a directory that others can write to is refused.
+// TestCommandSocketOfAStranger checks that a directory is refused to which others can
+// write.
 func TestCommandSocketOfAStranger(t *testing.T) {
 	home := t.TempDir()
 	if err := os.Mkdir(filepath.Join(home, "runs"), 0o777); err != nil {
@@ -58,7 +59,7 @@ func TestCommandSocketOfAStranger(t *testing.T) {
 	d.close()
 }
 
-// TestDetachIsInterrupted: Ctrl-C ends a start that waits for a hanging daemon.
+// TestDetachIsInterrupted checks that Ctrl-C ends a start that waits for a hanging daemon.
 func TestDetachIsInterrupted(t *testing.T) {
 	home, err := os.MkdirTemp("/tmp", "hl")
 	if err != nil {
@@ -79,7 +80,7 @@ func TestDetachIsInterrupted(t *testing.T) {
 		t.Fatal(err)
 	}
 	_ = hanging.(*net.UnixListener).SetDeadline(time.Now().Add(20 * time.Second))
-	conn, err := hanging.Accept() // the worker asks, and gets no answer
+	conn, err := hanging.Accept() // the worker sends a request and gets no response
 	if err != nil {
 		_ = cmd.Process.Kill()
 		_ = cmd.Wait()

@@ -1,12 +1,12 @@
-// Package launch owns `hostless run`: it makes the command's environment, holds the
-// route's lease, starts the command and supervises it to its end, keeps the
-// terminal the command's, and watches which port the command really opens.
+// Package launch owns `hostless run`: it builds the command's environment, holds the
+// route's lease, starts the command and supervises it until it ends, gives it the
+// terminal, and watches which port it opens.
 //
-// It leaves the route table and the proxying to package apps, the wire to
+// It leaves the route table and the proxying to package apps, the control protocol to
 // package control, and the parsing of the command line to cmd/hostless.
 //
-// What is concluded from files alone is package detect's; the process tree is
-// package proctree's. This package puts them together with the daemon's lease.
+// Package detect derives names, apps and flags from files. Package proctree owns the
+// process tree. This package combines both with the daemon's lease.
 package launch
 
 import (
@@ -19,65 +19,65 @@ import (
 	"github.com/hostless/hostless/pkg/launch/detect"
 )
 
-// GuardArg is the first argument with which this program runs Guard instead of
-// anything else. It is no command: only Run starts it.
+// GuardArg is the first argument that makes this program run Guard. It is not a command
+// for users: only Run starts it.
 const GuardArg = "__guard"
 
-// Config is one run. Args, Environ, Dir, Paths, Client and the three files are
-// required; the zero value of the rest is the default.
+// Config describes one run. Args, Environ, Dir, Paths, Client and the three files are
+// required; for all other fields the zero value is the default.
 type Config struct {
-	// Args are the command and its arguments, without a leading "--"; where there are
-	// none, Script of the package in Dir is run. {PORT}, {HOST} and {URL} in an
-	// argument are replaced.
+	// Args are the command and its arguments, without a leading "--". If there are none,
+	// Script of the package in Dir is run. {PORT}, {HOST} and {URL} in an argument are
+	// replaced.
 	Args    []string
-	Script  string // "" is the project's, else dev
-	PortEnv string // a variable that gets the port too
+	Script  string // "" is the project's script, else dev
+	PortEnv string // another variable to set to the port
 
-	Name   string // an explicit name, "" infers one
+	Name   string // an explicit name; "" infers one
 	Prefix detect.Prefix
-	// Worktree, where not "", is the sub-label before the name, instead of the
-	// worktree's branch.
+	// Worktree is the label before the name; "" uses the worktree's branch.
 	Worktree string
-	// Unrouted runs the command without name, port and token: it serves nothing.
+	// Unrouted runs the command without name, port and token, for one that serves nothing.
 	Unrouted bool
 	AppPort  int  // the app's port; 0 takes HOSTLESS_APP_PORT, else the daemon reserves one
-	Force    bool // take the name from its owner
+	Force    bool // take the name over from its current owner
 
-	Providers []string // what the child's token may use; empty is everything
+	Providers []string // the scope of the child's token; empty is everything
 	Models    []string
 	RateLimit int           // requests per hour, 0 is unlimited
 	TTL       time.Duration // of the token, 0 is the daemon's default
 	NoToken   bool          // mint no token
-	NoAIEnv   bool          // leave the SDK variables alone
-	Model     string        // what the coding agent that the command is uses, of any provider; "" is the agent's own
+	NoAIEnv   bool          // do not change the SDK variables
+	Model     string        // the model, of any provider, for a command that is a coding agent; "" is the agent's own
 
-	// Detach starts the run in a session of its own, its output in LogFile, and
-	// returns as soon as the command runs.
+	// Detach starts the run in a new session with its output in LogFile, and returns
+	// when the command is running.
 	Detach bool
-	// Lazy starts the command with the first request and ends it after
-	// IdleTimeout without a connection; 0 is 15 minutes.
+	// Lazy starts the command with the first request and ends it after IdleTimeout
+	// without a connection. An IdleTimeout of 0 is 15 minutes.
 	Lazy        bool
 	IdleTimeout time.Duration
-	// First marks one of several apps that run side by side: it says what concerns all.
+	// First is true for one of several apps that run together: it prints the notes that
+	// concern all of them.
 	First bool
-	// Label, where not "", begins each line of the command's output, which then
-	// is no terminal's.
+	// Label, if not "", is put before each line of the command's output, which then is
+	// not a terminal.
 	Label string
 
 	Environ []string        `json:"-"` // the environment, as os.Environ gives it
 	Dir     string          // the working directory, absolute
 	Paths   config.Paths    // where the daemon keeps its files
 	Client  *control.Client `json:"-"`
-	// Autostart, where not nil, is called once before the daemon is needed, when
-	// the command line has been found right: it may start one.
+	// Autostart, if not nil, is called once after the command line has been checked and
+	// before the daemon is needed. It may start one.
 	Autostart func(context.Context) `json:"-"`
 
 	Stdin, Stdout, Stderr *os.File `json:"-"`
 
-	// Grace is how long the tree may take to end before it is killed; 0 is 5 s.
+	// Grace is how long the process tree has to end before it is killed; 0 is 5 s.
 	Grace time.Duration
-	// Self is the command line that runs Guard in a new process of this program;
-	// nil is this executable with GuardArg.
+	// Self is the command line that runs Guard in a new process of this program; nil is
+	// this executable with GuardArg.
 	Self []string
 }
 
@@ -86,7 +86,7 @@ const (
 	defaultIdle  = 15 * time.Minute
 )
 
-// defaults fills in what was left zero.
+// defaults sets the defaults of zero fields.
 func (c *Config) defaults() error {
 	if c.Grace == 0 {
 		c.Grace = defaultGrace
@@ -104,5 +104,5 @@ func (c *Config) defaults() error {
 	return nil
 }
 
-// LogFile is where the output of a detached run of that name goes.
+// LogFile returns the file with the output of the detached run of that name.
 func LogFile(paths config.Paths, name string) string { return paths.AppLog(name) }

@@ -15,8 +15,8 @@ import (
 	"github.com/hostless/hostless/pkg/control"
 )
 
-// standIn is a daemon's control socket with leases alone, so that a run can be
-// tested without the packages below it.
+// standIn is a control socket that serves only leases, so that a run can be tested
+// without a daemon.
 type standIn struct {
 	t    *testing.T
 	home string
@@ -32,7 +32,7 @@ type standIn struct {
 	ends     map[string]leaseEnd
 }
 
-// leaseEnd ends a lease; gone is closed when it has ended.
+// leaseEnd ends a lease. gone is closed when it has ended.
 type leaseEnd struct {
 	end  func()
 	gone chan struct{}
@@ -82,7 +82,7 @@ func (d *standIn) start() {
 			return
 		}
 		lease.end()
-		<-lease.gone // as the daemon answers when the route is gone
+		<-lease.gone // the daemon responds when the route is removed
 		_, _ = w.Write([]byte("{}"))
 	})
 	server := &http.Server{Handler: mux}
@@ -90,7 +90,7 @@ func (d *standIn) start() {
 	go func() { _ = server.Serve(l) }()
 }
 
-// stop ends the daemon as a crash does: every connection breaks.
+// stop ends the daemon like a crash: it closes every connection.
 func (d *standIn) stop() {
 	d.mu.Lock()
 	server := d.server
@@ -146,7 +146,7 @@ func (d *standIn) change(do func()) {
 	d.changed = make(chan struct{})
 }
 
-// await blocks until ok holds; it is called with the lock held.
+// await blocks until ok returns true. ok is called with the lock held.
 func (d *standIn) await(what string, ok func() bool) {
 	d.t.Helper()
 	limit := time.After(20 * time.Second)
@@ -167,7 +167,7 @@ func (d *standIn) await(what string, ok func() bool) {
 	}
 }
 
-// awaitState blocks until the last update says so and gives it.
+// awaitState blocks until the last update has the state, and returns the update.
 func (d *standIn) awaitState(state string) (u control.LeaseUpdate) {
 	d.t.Helper()
 	d.await("state "+state, func() bool {

@@ -16,23 +16,22 @@ import (
 	"github.com/hostless/hostless/pkg/procinfo"
 )
 
-// runVariable tells what runs below a run of it: its pid and its name. The pid is
-// held against the process table, so that what outlives a run, as a terminal
-// multiplexer does, is not taken for a part of it.
+// runVariable is the variable with the pid and name of the run around a process. The pid
+// is checked against the process table, so that a process that outlives its run, such as
+// a terminal multiplexer, is not taken for a part of it.
 const runVariable = "HOSTLESS_RUN"
 
 // enclosing is the nearest run that this process is a part of.
 type enclosing struct {
 	pid  int
 	name string
-	env  []string // what its command was given, where this process has it no more
+	env  []string // variables of its command that this process does not have
 }
 
-// joinEnclosing runs the command as a part of the run around it, where there is one
-// for the same app: a package's script that says `hostless run web -- vite` may
-// itself be run by Hostless. It then replaces this process by the command, which
-// has port, token and name of the run around it already. A run of another name is
-// its own.
+// joinEnclosing runs the command as a part of the enclosing run, if there is one for the
+// same app: a package's script `hostless run web -- vite` may itself be run by Hostless.
+// It then replaces this process with the command, which uses the port, token and name of
+// the enclosing run. A run of another name does not join.
 func joinEnclosing(ctx context.Context, c Config) (joins bool, code int, err error) {
 	if c.Detach || c.Lazy {
 		return false, 0, nil
@@ -58,7 +57,7 @@ func joinEnclosing(ctx context.Context, c Config) (joins bool, code int, err err
 	if c.PortEnv != "" && port > 0 {
 		environ = append(environ[:len(environ):len(environ)], c.PortEnv+"="+strconv.Itoa(port))
 	}
-	fmt.Fprintf(c.Stderr, "hostless: a part of the run of %s (pid %d): it has its name and port\n", outer.name, outer.pid)
+	fmt.Fprintf(c.Stderr, "hostless: joined the run of %s (pid %d), with its name and port\n", outer.name, outer.pid)
 	set := newEnvironment(environ)
 	set.put("PATH", binPath(c.Dir, set.get("PATH")))
 	c.Args, c.Environ = args, set.list()
@@ -66,14 +65,14 @@ func joinEnclosing(ctx context.Context, c Config) (joins bool, code int, err err
 	return true, code, err
 }
 
-// sameApp reports whether a name typed in a run within one called outer means the
-// same app: no name, the same, or the outer's without its project or worktree.
+// sameApp reports whether the name of a run inside the run outer means the same app: no
+// name, the same name, or outer's without its project or worktree.
 func sameApp(name, outer string) bool {
 	return name == "" || name == outer || strings.HasPrefix(outer, name+".") || strings.HasSuffix(outer, "."+name)
 }
 
-// findEnclosing finds the run around this process: by the environment, else, where
-// a task runner has emptied that, by the process table and the daemon's routes.
+// findEnclosing finds the run around this process: by the environment, or, since task
+// runners may clear that, by the process table and the daemon's routes.
 func findEnclosing(ctx context.Context, c Config) (enclosing, bool) {
 	ancestors := selfAndAncestors()
 	pid, name, ok := strings.Cut(getenv(c.Environ, runVariable), " ")
@@ -84,7 +83,7 @@ func findEnclosing(ctx context.Context, c Config) (enclosing, bool) {
 	defer cancel()
 	list, err := c.Client.Routes(ctx)
 	if err != nil {
-		return enclosing{}, false // the run itself will report it
+		return enclosing{}, false // the run itself reports the error
 	}
 	best, at := control.Route{}, len(ancestors)
 	for _, route := range list.Routes {
@@ -102,14 +101,15 @@ func findEnclosing(ctx context.Context, c Config) (enclosing, bool) {
 	return enclosing{pid: best.PID, name: best.AppName, env: answer.Env}, true
 }
 
-// selfAndAncestors is this process, which may be the command of a run, and its ancestors.
+// selfAndAncestors returns the pids of this process, which may be the command of a run,
+// and of its ancestors.
 func selfAndAncestors() []int {
 	ancestors, _ := procinfo.Ancestors(os.Getpid())
 	return append([]int{os.Getpid()}, ancestors...)
 }
 
-// refuseEvictingOwn is for a run that would take by force the name of a run that it
-// is a part of: it would end itself.
+// refuseEvictingOwn returns an error if this run would take the name of a run around it
+// with --force, which would end this run too.
 func (r *run) refuseEvictingOwn(ctx context.Context) error {
 	if !r.Force {
 		return nil
@@ -121,7 +121,7 @@ func (r *run) refuseEvictingOwn(ctx context.Context) error {
 	ancestors := selfAndAncestors()
 	for _, route := range list.Routes {
 		if route.Leased && route.AppName == r.Name && slices.Contains(ancestors, route.PID) {
-			return &fault.Error{Kind: fault.Conflict, Message: fmt.Sprintf("%s is the run (pid %d) that this one is a part of: taking its name would end both", r.Name, route.PID), Next: "use another name"}
+			return &fault.Error{Kind: fault.Conflict, Message: fmt.Sprintf("%s is the run (pid %d) around this one: taking its name would end both", r.Name, route.PID), Next: "use another name"}
 		}
 	}
 	return nil

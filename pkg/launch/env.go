@@ -12,27 +12,26 @@ import (
 	"github.com/hostless/hostless/pkg/launch/detect"
 )
 
-// childEnv is what the child's environment is made of.
+// childEnv holds what is needed to build the child's environment.
 type childEnv struct {
 	port     int
 	hostname string // NAME.localhost
-	url      string // where the app is seen
+	url      string // the app's URL
 	gateway  string // the gateway's root, without /v1 and without a slash
 	token    string // the bridge token, "" for none
 	dir      string // the child's working directory
-	caCert   string // the local CA's certificate where TLS is on, else ""
-	bundle   string // the system's roots and the local CA in one file, or ""
+	caCert   string // path of the local CA's certificate if TLS is on, else ""
+	bundle   string // path of a file with the system's roots and the local CA, or ""
 	portEnv  string // another variable for the port, or ""
-	run      string // the run's pid and name: see enclosing
-	piped    bool   // the command's output is no terminal
+	run      string // the value of runVariable: the run's pid and name
+	piped    bool   // the command's output is not a terminal
 	peers    []peer // the apps of the project
-	turbo    bool   // turbo may run what is below
+	turbo    bool   // turbo may run tasks in the project
 	ai       aiEnv
 }
 
-// build makes the environment from the shell's. changed names the variables of
-// the shell that an AI SDK would have read and that are others now; removed
-// those that are gone.
+// build returns the child's environment, made from the shell's. changed and removed are
+// the names of the shell's variables for AI SDKs whose values were changed or removed.
 func (e childEnv) build(shell []string) (env, changed, removed []string) {
 	set := newEnvironment(shell)
 	set.put("PORT", strconv.Itoa(e.port))
@@ -53,7 +52,7 @@ func (e childEnv) build(shell []string) (env, changed, removed []string) {
 		set.put("HOSTLESS_TOKEN", e.token)
 		changed, removed = e.ai.apply(set, e.gateway, e.token)
 	} else {
-		outer := set.get("HOSTLESS_TOKEN") // of an outer run: not this app's
+		outer := set.get("HOSTLESS_TOKEN") // of an outer run, not for this app
 		for _, name := range set.names {
 			if set.get(name) == outer && bridgeToken(outer) {
 				set.drop(name)
@@ -73,11 +72,11 @@ func (e childEnv) build(shell []string) (env, changed, removed []string) {
 	return set.list(), changed, removed
 }
 
-// frameworks sets what servers read that PORT, HOST and Vite's variable do not
-// tell. What the shell has set stays.
+// frameworks sets variables for servers that need more than PORT, HOST and Vite's
+// variable. It does not change variables that the shell has set.
 func (e childEnv) frameworks(set *environment) {
-	// Angular's server-side rendering answers 400 to hosts that are not listed, and
-	// gives up rendering where a proxy's headers are not trusted (@angular/ssr).
+	// Angular's server-side rendering (@angular/ssr) responds with 400 to hosts that are
+	// not listed, and does not render if it does not trust the proxy's headers.
 	allowed := strings.FieldsFunc(set.get("NG_ALLOWED_HOSTS"), func(c rune) bool { return c == ',' || c == ' ' })
 	for _, host := range []string{e.hostname, e.shown()} {
 		if !slices.Contains(allowed, host) {
@@ -86,16 +85,16 @@ func (e childEnv) frameworks(set *environment) {
 	}
 	set.put("NG_ALLOWED_HOSTS", strings.Join(allowed, ","))
 	set.putNew("NG_TRUST_PROXY_HEADERS", "x-forwarded-host,x-forwarded-proto,x-forwarded-port,x-forwarded-for")
-	set.putNew("DENO_SERVE_ADDRESS", "tcp:127.0.0.1:"+strconv.Itoa(e.port)) // Deno.serve takes no PORT
+	set.putNew("DENO_SERVE_ADDRESS", "tcp:127.0.0.1:"+strconv.Itoa(e.port)) // Deno.serve does not read PORT
 	if e.turbo {
-		set.putNew("TURBO_ENV_MODE", "loose") // its strict mode keeps PORT and the token from its tasks
+		set.putNew("TURBO_ENV_MODE", "loose") // its strict mode hides PORT and the token from its tasks
 	}
 	if e.piped {
-		set.putNew("PYTHONUNBUFFERED", "1") // Python holds back what it writes to a pipe
+		set.putNew("PYTHONUNBUFFERED", "1") // Python buffers its output to a pipe
 	}
 }
 
-// shown is the host name of the app's URL, which the daemon's domains decide.
+// shown returns the host name in the app's URL, which depends on the daemon's domains.
 func (e childEnv) shown() string {
 	if u, err := url.Parse(e.url); err == nil && u.Hostname() != "" {
 		return u.Hostname()
@@ -103,12 +102,12 @@ func (e childEnv) shown() string {
 	return e.hostname
 }
 
-// peer is another app of the project, or this one: the variable that names its URL.
+// peer is the variable with the URL of an app of the project, this app included.
 type peer struct{ variable, url string }
 
-// peersOf makes the variables of a project's apps. own is the URL of the run that
-// has the host name hostname; the others differ from it in the name alone. An app
-// is called by its name within the project, which is the same in every worktree.
+// peersOf returns the variables with the URLs of a project's apps. own is the URL of the
+// run with the host name hostname; the other URLs differ from it only in the name. A
+// variable has the app's name within the project, which is the same in every worktree.
 func peersOf(apps []detect.App, own, hostname string) (peers []peer) {
 	shown := childEnv{url: own, hostname: hostname}.shown()
 	suffix := strings.TrimPrefix(shown, strings.TrimSuffix(hostname, appname.Suffix)) // .localhost, .test
@@ -119,8 +118,8 @@ func peersOf(apps []detect.App, own, hostname string) (peers []peer) {
 	return peers
 }
 
-// binPath puts the node_modules/.bin of the directory and of each of its
-// ancestors before the path, nearest first, as npm does for scripts.
+// binPath puts the node_modules/.bin of the directory and of each of its ancestors before
+// path, the nearest first, as npm does for scripts.
 func binPath(dir, path string) string {
 	have := map[string]bool{}
 	for entry := range strings.SplitSeq(path, string(os.PathListSeparator)) {
@@ -144,7 +143,7 @@ func binPath(dir, path string) string {
 	return strings.Join(entries, string(os.PathListSeparator))
 }
 
-// environment is a list of variables that keeps its order.
+// environment is an ordered list of variables.
 type environment struct {
 	names  []string
 	values map[string]string
@@ -175,7 +174,7 @@ func (e *environment) put(name, value string) {
 	e.values[name] = value
 }
 
-// putNew leaves a variable alone that has a value.
+// putNew sets a variable unless it has a value.
 func (e *environment) putNew(name, value string) {
 	if e.get(name) == "" {
 		e.put(name, value)

@@ -10,8 +10,8 @@ import (
 	"github.com/hostless/hostless/pkg/launch/detect"
 )
 
-// TestEnvironmentOfAnInnerRun: what an outer run put into the environment is
-// neither news nor the inner app's.
+// TestEnvironmentOfAnInnerRun checks that the variables that an outer run has set are not
+// reported as changed, and do not reach the inner app.
 func TestEnvironmentOfAnInnerRun(t *testing.T) {
 	outer := []string{"HOSTLESS_TOKEN=sk_local_outer", "OPENAI_API_KEY=sk_local_outer", "ANTHROPIC_API_KEY=sk_local_own", "GROQ_API_KEY=sk_local_outer"}
 	ai := aiEnv{held: []string{"openai", "groq"}}
@@ -32,7 +32,7 @@ func TestEnvironmentOfAnInnerRun(t *testing.T) {
 	}
 }
 
-// values picks variables out of an environment; an absent one is "-".
+// values returns variables of an environment; "-" for one that is absent.
 func values(env []string, names ...string) map[string]string {
 	got := map[string]string{}
 	for _, name := range names {
@@ -46,7 +46,8 @@ func values(env []string, names ...string) map[string]string {
 	return got
 }
 
-// TestOneKeyOfEachPair: an SDK that finds two names of a key warns, or asks.
+// TestOneKeyOfEachPair checks that only one name of a key is set: an SDK that finds two
+// warns, or asks.
 func TestOneKeyOfEachPair(t *testing.T) {
 	shell := []string{"ANTHROPIC_API_KEY=sk-ant-real", "GOOGLE_API_KEY=AIza-real"}
 	ai := aiEnv{held: []string{"openai", "anthropic", "google"}}
@@ -71,8 +72,9 @@ func TestOneKeyOfEachPair(t *testing.T) {
 	}
 }
 
-// TestAgentModels: an agent's own names for models stand for the one that was asked for,
-// and its SDK leads to the gateway though no key of its provider is held or allowed.
+// TestAgentModels checks that an agent's own names for models mean the requested model,
+// and that its SDK is directed to the gateway although no key of its provider is held or
+// allowed.
 func TestAgentModels(t *testing.T) {
 	for agent, want := range map[string]map[string]string{
 		"claude": {"ANTHROPIC_BASE_URL": "http://g", "ANTHROPIC_AUTH_TOKEN": "sk_local_t", "ANTHROPIC_MODEL": "gpt-5.6", "ANTHROPIC_DEFAULT_OPUS_MODEL": "gpt-5.6", "ANTHROPIC_DEFAULT_SONNET_MODEL": "gpt-5.6", "ANTHROPIC_DEFAULT_HAIKU_MODEL": "gpt-5.6", "CLAUDE_CODE_SUBAGENT_MODEL": "gpt-5.6", "GEMINI_MODEL": "-"},
@@ -81,7 +83,7 @@ func TestAgentModels(t *testing.T) {
 		"codex":  {"OPENAI_BASE_URL": "http://g/v1", "OPENAI_API_KEY": "sk_local_t", "ANTHROPIC_MODEL": "own"},
 	} {
 		ai := aiEnv{held: []string{"mistral"}, allowed: []string{"mistral"}}
-		ai.lead(agent, "gpt-5.6")
+		ai.useModel(agent, "gpt-5.6")
 		env, _, _ := childEnv{token: "sk_local_t", gateway: "http://g", ai: ai}.build([]string{"ANTHROPIC_MODEL=own"})
 		names := make([]string, 0, len(want))
 		for name := range want {
@@ -93,7 +95,8 @@ func TestAgentModels(t *testing.T) {
 	}
 }
 
-// TestFrameworkVariables: what PORT and HOST do not tell; the shell's own stays.
+// TestFrameworkVariables checks the variables for servers that need more than PORT and
+// HOST, and that the shell's own values are kept.
 func TestFrameworkVariables(t *testing.T) {
 	names := []string{"NG_ALLOWED_HOSTS", "NG_TRUST_PROXY_HEADERS", "DENO_SERVE_ADDRESS", "PYTHONUNBUFFERED"}
 	e := childEnv{port: 4123, hostname: "shop.localhost", piped: true}
@@ -115,7 +118,7 @@ func TestFrameworkVariables(t *testing.T) {
 	}
 }
 
-// TestPeers: apps of a project know each other by names that no branch changes.
+// TestPeers checks that the variables of a project's apps do not depend on the branch.
 func TestPeers(t *testing.T) {
 	apps := []detect.App{{Name: "api.login.shop", Label: "api"}, {Name: "my-web.login.shop", Label: "my-web"}}
 	want := []string{"HOSTLESS_URL_API=https://api.login.shop.localhost:1", "HOSTLESS_URL_MY_WEB=https://my-web.login.shop.localhost:1"}

@@ -13,17 +13,18 @@ import (
 )
 
 const (
-	// socketHintDelay is how long an app that opens no port may take until it is looked
-	// for a Unix socket.
+	// socketHintDelay is how long to wait for an app to open a port before looking for a
+	// Unix socket.
 	socketHintDelay = 5 * time.Second
-	// pageHintDelay is how long after an app is ready its other ports are looked at.
+	// pageHintDelay is how long after an app is ready its other ports are checked.
 	pageHintDelay = time.Second
-	// daemonizeLimit is how long a server that turns itself into a daemon may take, from
-	// where it listens, until its first process ends. One that ends later was interrupted.
+	// daemonizeLimit is the longest time between a server's start to listen and the end
+	// of its first process if it turns itself into a daemon. A process that ends later
+	// was interrupted.
 	daemonizeLimit = 500 * time.Millisecond
 )
 
-// hintAtSocket says, once, that the app listens on a Unix socket instead of a port.
+// hintAtSocket prints, once, that the app listens on a Unix socket instead of a port.
 func (a *supervisor) hintAtSocket() {
 	if a.ending || a.listens {
 		return
@@ -33,14 +34,14 @@ func (a *supervisor) hintAtSocket() {
 			if !strings.HasPrefix(path, "/") {
 				path = a.Dir + "/" + strings.TrimPrefix(path, "./")
 			}
-			a.note("the app listens on the Unix socket %s and on no port: have it listen on PORT, or start it without hostless run and give its socket the name: hostless alias %s unix:%[1]s", path, a.Name)
+			a.note("the app listens on the Unix socket %s and on no port: make it listen on PORT, or start it without hostless run and add an alias for the socket: hostless alias %s unix:%[1]s", path, a.Name)
 			return
 		}
 	}
 }
 
-// hintAtPage says, once, that another server of the same command shows a page, where the
-// one on PORT does not: an API and its front end started by one script.
+// hintAtPage prints, once, that another server of the same command serves a page and the
+// one on PORT does not, as with an API and its front end started by one script.
 func (a *supervisor) hintAtPage(planned int) {
 	if a.ending {
 		return
@@ -57,14 +58,14 @@ func (a *supervisor) hintAtPage(planned int) {
 	}
 	for _, l := range others {
 		if answers(l.Port) == answersHTML {
-			a.note("the app opened port %d too, which shows a page, where PORT does not: --app-port %[1]d leads %s there; hostless run --all gives each app a name", l.Port, a.lease.registered().URL)
+			a.note("the app also opened port %d, which serves a page, unlike PORT: --app-port %[1]d makes %s lead there; hostless run --all gives each app a name", l.Port, a.lease.registered().URL)
 			return
 		}
 	}
 }
 
-// hintAtForms says which frameworks refuse forms under https, because their server sees
-// http, and what they need.
+// hintAtForms returns a note for frameworks that refuse forms under https because their
+// server sees http, with the setting that they need.
 func (r *run) hintAtForms(tool, url string) string {
 	if !strings.HasPrefix(url, "https://") {
 		return ""

@@ -12,7 +12,8 @@ import (
 	"github.com/hostless/hostless/test/harness"
 )
 
-// TestHintAtForms names what a framework needs under https, and is silent else.
+// TestHintAtForms checks the note for each framework under https, and that there is none
+// otherwise.
 func TestHintAtForms(t *testing.T) {
 	kit := t.TempDir()
 	if err := os.WriteFile(filepath.Join(kit, "package.json"), []byte(`{"devDependencies":{"@sveltejs/kit":"2"}}`), 0o600); err != nil {
@@ -33,14 +34,14 @@ func TestHintAtForms(t *testing.T) {
 	}
 }
 
-// TestTerminalCtrlCWithAChildThatStays presses Ctrl-C once at a server that ends itself
-// well, and whose child in a session of its own neither sees nor minds it.
+// TestTerminalCtrlCWithAChildThatStays presses Ctrl-C once. The server ends with code 0,
+// but its child, in its own session, does not get the signal.
 func TestTerminalCtrlCWithAChildThatStays(t *testing.T) {
 	d := newStandIn(t)
 	mark := t.TempDir() + "/pid"
 	cmd := d.run(Config{Args: app(t, "catch", "daemon:deaf,pid:"+mark+",serve:0,wait", "serve:", "count"), Grace: 300 * time.Millisecond})
 	s := newScreen(t, cmd)
-	s.await("is ready", 0) // it listens for longer than a server that turns into a daemon
+	s.await("is ready", 0) // it listens for longer than daemonizeLimit
 	pids := awaitPIDs(t, mark, 1)
 	s.press("\x03")
 	if err := cmd.Wait(); err != nil {
@@ -49,7 +50,7 @@ func TestTerminalCtrlCWithAChildThatStays(t *testing.T) {
 	awaitGone(t, pids)
 }
 
-// TestHintAtPage names the other port of a command whose PORT shows no page.
+// TestHintAtPage checks the note for a command whose PORT serves no page.
 func TestHintAtPage(t *testing.T) {
 	d := newStandIn(t)
 	page := freePort(t)
@@ -58,12 +59,12 @@ func TestHintAtPage(t *testing.T) {
 	cmd := d.run(Config{Args: []string{harness.Need(t, "node"), "-e", script}})
 	s := newScreen(t, cmd)
 	d.awaitState(control.StateListening)
-	s.await("--app-port "+strconv.Itoa(page)+" leads", 0)
+	s.await("--app-port "+strconv.Itoa(page)+" makes", 0)
 	s.press("\x03")
 	_ = cmd.Wait()
 }
 
-// TestHintAtSocket names the Unix socket of an app that opens no port.
+// TestHintAtSocket checks the note for an app that opens no port.
 func TestHintAtSocket(t *testing.T) {
 	d := newStandIn(t)
 	path := filepath.Join(d.home, "app.sock")

@@ -13,22 +13,22 @@ import (
 	"github.com/hostless/hostless/pkg/procinfo"
 )
 
-// idle waits, the name held and nothing running, until the app is asked for. It
-// reports whether the run is over instead, with its exit code.
+// idle holds the name while nothing runs, until the app is requested. It reports whether
+// the run has ended instead, with its exit code.
 func (r *run) idle(ctx context.Context, sig *signals) (over bool, code int) {
-	rests := control.LeaseUpdate{State: control.StateIdle, PID: os.Getpid()}
-	if r.crashed != nil { // the page says how, until it is asked for again
-		rests.State, rests.Exit, rests.Log = control.StateExited, r.crashed, r.last
+	update := control.LeaseUpdate{State: control.StateIdle, PID: os.Getpid()}
+	if r.crashed != nil { // the error page shows how it ended, until the next request
+		update.State, update.Exit, update.Log = control.StateExited, r.crashed, r.last
 		r.crashed = nil
 	}
-	r.lease.update(rests)
+	r.lease.update(update)
 	r.reportStarted()
 	for {
 		select {
 		case <-ctx.Done():
 			return true, proctree.ExitSignal + int(syscall.SIGTERM)
 		case s := <-sig.ending:
-			r.wanted = true
+			r.endRequested = true
 			return true, proctree.ExitSignal + int(s.(syscall.Signal))
 		case <-sig.plain: // no command runs to pass it to
 		case <-sig.cont:
@@ -37,33 +37,32 @@ func (r *run) idle(ctx context.Context, sig *signals) (over bool, code int) {
 			case control.EventStart:
 				return false, 0
 			case control.EventEvicted:
-				r.wanted = true
+				r.endRequested = true
 				r.note("another run took the name %s", r.lease.registered().Hostname)
 				return true, proctree.ExitSignal + int(syscall.SIGTERM)
 			}
 		case o := <-r.commands.received():
 			if o == commandStop {
-				r.wanted = true
+				r.endRequested = true
 				return true, 0
 			}
-			return false, 0 // restart, and a client that waits, want it to run
+			return false, 0 // restart and wait start it
 		}
 	}
 }
 
-// use watches whether anybody is connected to a lazy app's port. A nil use
-// never ends.
+// use watches for connections to a lazy app's port. A nil use never ends.
 type use struct {
 	ports     chan int
-	done      chan struct{} // closed when there was no connection for the time
+	done      chan struct{} // closed after the time limit without a connection
 	connected func(port int, recently bool) bool
 }
 
 const (
-	// useEvery is how often connections are looked at.
-	useEvery = 2 * time.Second
-	// traceable is the shortest limit for which the trace of a connection that
-	// came and went between two looks counts: it stays for a minute.
+	// usePollInterval is how often connections are polled.
+	usePollInterval = 2 * time.Second
+	// traceable is the shortest limit for which connections count that were opened and
+	// closed between two polls: the kernel lists them for a minute.
 	traceable = 2 * time.Minute
 )
 
@@ -77,7 +76,7 @@ func watchUse(ctx context.Context, limit time.Duration) *use {
 	return u
 }
 
-// on tells which port the app has.
+// on sets the app's port.
 func (u *use) on(port int) {
 	if u == nil {
 		return
@@ -89,7 +88,7 @@ func (u *use) on(port int) {
 	u.ports <- port
 }
 
-// over is closed when the app was unused for long enough.
+// over returns a channel that is closed when the app has been unused for the limit.
 func (u *use) over() <-chan struct{} {
 	if u == nil {
 		return nil
@@ -100,7 +99,7 @@ func (u *use) over() <-chan struct{} {
 func (u *use) run(ctx context.Context, limit time.Duration) {
 	port := 0
 	last := time.Now()
-	tick := time.NewTicker(min(useEvery, max(limit/4, time.Millisecond)))
+	tick := time.NewTicker(min(usePollInterval, max(limit/4, time.Millisecond)))
 	defer tick.Stop()
 	for {
 		select {

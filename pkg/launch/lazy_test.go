@@ -12,8 +12,8 @@ import (
 	"github.com/hostless/hostless/pkg/control"
 )
 
-// TestUnusedAppEnds: a lazy app ends once nobody was connected to it for the
-// time, and neither before it listens nor while it is used.
+// TestUnusedAppEnds checks that a lazy app ends after the time limit without a
+// connection, but not before it listens or while it is used.
 func TestUnusedAppEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var used atomic.Bool
@@ -36,25 +36,25 @@ func TestUnusedAppEnds(t *testing.T) {
 			t.Fatal("an app that does not listen yet is unused")
 		}
 		u.on(4000)
-		time.Sleep(time.Hour + useEvery/2)
+		time.Sleep(time.Hour + usePollInterval/2)
 		if over() {
 			t.Fatal("an app that is used is unused")
 		}
 		used.Store(false)
-		time.Sleep(time.Minute - useEvery)
+		time.Sleep(time.Minute - usePollInterval)
 		if over() {
 			t.Fatal("the app is unused before its time is over")
 		}
-		time.Sleep(2 * useEvery)
+		time.Sleep(2 * usePollInterval)
 		if !over() {
 			t.Error("an app that nobody is connected to goes on")
 		}
 	})
 }
 
-// TestRetakenTokenKeepsItsEnd: a route that is taken up later asks for the time
-// that its token has left.
-func TestRetakenTokenKeepsItsEnd(t *testing.T) {
+// TestReacquiredTokenKeepsItsExpiry checks that a route that is registered again requests
+// only the remaining lifetime of its token.
+func TestReacquiredTokenKeepsItsExpiry(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var h leaseKeeper
 		h.rememberToken(&control.BoundToken{Fixed: true, ExpiresIn: 60})

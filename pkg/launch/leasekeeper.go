@@ -17,29 +17,29 @@ const (
 	updateLimit = 2 * time.Second
 )
 
-// leaseKeeper keeps a run's route and token alive over the daemon's restarts.
-// Its methods are safe for concurrent use.
+// leaseKeeper keeps a run's route and token alive across restarts of the daemon. Its
+// methods are safe for concurrent use.
 type leaseKeeper struct {
 	client *control.Client
 	req    control.RouteRequest
-	// events carries what the daemon asks for. It is buffered; the
-	// supervisor reads it.
+	// events has the daemon's requests, for the supervisor. It is buffered.
 	events chan control.LeaseEvent
-	// again is called when the daemon has the route again.
+	// onReacquired is called when the daemon has accepted the route again.
 	onReacquired func(control.Registered)
-	// refused is called once for each new reason why it does not take it.
+	// onRefused is called with the daemon's error if it does not accept the route, once
+	// for each new error.
 	onRefused func(error)
 
-	changed chan struct{} // capacity 1: the state is to be sent
+	changed chan struct{} // capacity 1: the state must be sent
 
 	mu    sync.Mutex
 	lease *control.Lease
 	state control.LeaseUpdate
 	token control.Secret
-	until time.Time // the token's end where it has one of its own
+	until time.Time // the token's expiry if it is fixed
 }
 
-// takeLease registers the route, once: what is wrong now is the person's to see.
+// takeLease registers the route. It does not retry: the user sees the error.
 func takeLease(ctx context.Context, client *control.Client, req control.RouteRequest) (*leaseKeeper, error) {
 	lease, err := leaseDetached(ctx, client, req)
 	if err != nil {
@@ -56,15 +56,15 @@ func takeLease(ctx context.Context, client *control.Client, req control.RouteReq
 	return h, nil
 }
 
-// rememberToken notes what the token is good for: no more is asked for when it is taken
-// up again. The daemon that comes back may know of our run before it knows of the
-// one that ours is within.
+// rememberToken records the token's scope and expiry, so that no more is requested when
+// it is registered again. A restarted daemon may learn of this run before it learns of
+// the enclosing one, which limits the scope.
 func (h *leaseKeeper) rememberToken(t *control.BoundToken) {
 	if t == nil {
 		return
 	}
 	h.token = t.Token
-	if t.AllowedProviders != nil { // an older daemon does not say
+	if t.AllowedProviders != nil { // an older daemon does not send it
 		h.req.Scope = t.Scope
 	}
 	if t.Fixed && h.until.IsZero() {
@@ -72,8 +72,8 @@ func (h *leaseKeeper) rememberToken(t *control.BoundToken) {
 	}
 }
 
-// leaseDetached takes a lease that stays when ctx has ended, so that how the child
-// ended can still be reported on it; ctx bounds only the taking.
+// leaseDetached takes a lease that does not end with ctx, so that the child's exit code
+// can still be reported on it. ctx limits only the registration.
 func leaseDetached(ctx context.Context, client *control.Client, req control.RouteRequest) (*control.Lease, error) {
 	own, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	stop := context.AfterFunc(ctx, cancel)
@@ -86,7 +86,7 @@ func leaseDetached(ctx context.Context, client *control.Client, req control.Rout
 	return lease, nil
 }
 
-// registered tells the route as the daemon last confirmed it.
+// registered returns the route as last confirmed by the daemon.
 func (h *leaseKeeper) registered() control.Registered { return h.current().Registered() }
 
 func (h *leaseKeeper) current() *control.Lease {
@@ -95,8 +95,8 @@ func (h *leaseKeeper) current() *control.Lease {
 	return h.lease
 }
 
-// update tells the daemon, now or after it has come back. Fields that are zero
-// stay as they are; the last state wins.
+// update sends an update to the daemon, now or after it is back. Zero fields are not
+// changed; of several states only the last is sent.
 func (h *leaseKeeper) update(u control.LeaseUpdate) {
 	h.mu.Lock()
 	if u.Port != 0 {
@@ -118,8 +118,8 @@ func (h *leaseKeeper) update(u control.LeaseUpdate) {
 	}
 }
 
-// run holds the lease until ctx ends; then it tells the last state and gives
-// the lease up. It returns after that.
+// run holds the lease until ctx ends, then sends the last state and releases the lease,
+// and returns.
 func (h *leaseKeeper) run(ctx context.Context) {
 	for {
 		lease := h.current()
@@ -130,7 +130,7 @@ func (h *leaseKeeper) run(ctx context.Context) {
 			return
 		}
 		lease.Close()
-		if errors.Is(err, control.ErrEvicted) || !h.retake(ctx) {
+		if errors.Is(err, control.ErrEvicted) || !h.reacquire(ctx) {
 			<-ctx.Done()
 			h.release(ctx, h.current())
 			return
@@ -138,23 +138,23 @@ func (h *leaseKeeper) run(ctx context.Context) {
 	}
 }
 
-// release gives a lease up. The name is free, and the token dead, when it returns,
-// so that the next command may take the name; a daemon that does not answer
-// sees the connection end.
+// release releases a lease. When it returns the name is free and the token is revoked, so
+// that the next command can take the name. A daemon that does not respond notices the
+// closed connection.
 func (h *leaseKeeper) release(ctx context.Context, lease *control.Lease) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), updateLimit/4)
 	defer cancel()
 	_ = lease.Release(ctx)
 }
 
-// hold serves one lease until it ends.
+// hold sends updates and receives events on one lease until it ends.
 func (h *leaseKeeper) hold(ctx context.Context, lease *control.Lease) error {
 	for {
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-h.changed:
-			// To its end: one that is cancelled may still arrive, after the last one.
+			// Not cancelled with ctx: a cancelled update might still arrive, after the last one.
 			h.sendState(context.WithoutCancel(ctx), lease, updateLimit)
 		case e, ok := <-lease.Events():
 			if !ok {
@@ -162,14 +162,14 @@ func (h *leaseKeeper) hold(ctx context.Context, lease *control.Lease) error {
 			}
 			select {
 			case h.events <- e:
-			default: // the buffer is full: the events before this one are acted on
+			default: // the buffer is full; the earlier events are enough
 			}
 		}
 	}
 }
 
-// sendState sends the state; a daemon that does not take it gets it again when
-// it has come back.
+// sendState sends the state. A daemon that does not accept it gets it again when it is
+// back.
 func (h *leaseKeeper) sendState(ctx context.Context, lease *control.Lease, limit time.Duration) {
 	h.mu.Lock()
 	state := h.state
@@ -182,8 +182,8 @@ func (h *leaseKeeper) sendState(ctx context.Context, lease *control.Lease, limit
 	_ = lease.Update(ctx, state)
 }
 
-// requestAgain is the request that takes the route up where it is now: a token
-// with an end of its own keeps that end.
+// requestAgain returns the request that registers the route again with its current port.
+// A token with a fixed expiry keeps it.
 func (h *leaseKeeper) requestAgain() control.RouteRequest {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -197,14 +197,14 @@ func (h *leaseKeeper) requestAgain() control.RouteRequest {
 	return req
 }
 
-// retake registers again, with the port that the child has and the token that
-// it knows, until it works or ctx ends.
-func (h *leaseKeeper) retake(ctx context.Context) bool {
+// reacquire registers the route again, with the child's port and token, until that
+// succeeds or ctx ends.
+func (h *leaseKeeper) reacquire(ctx context.Context) bool {
 	wait := retryFirst
 	lastError := ""
 	for {
 		req := h.requestAgain()
-		// A daemon that accepts and never answers is no reason to give up early.
+		// No timeout: a daemon that accepts the connection may respond late.
 		lease, err := leaseDetached(ctx, h.client, req)
 		if err == nil {
 			h.mu.Lock()

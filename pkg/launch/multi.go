@@ -18,25 +18,25 @@ import (
 	"github.com/hostless/hostless/pkg/launch/detect"
 )
 
-// RunAll runs every app of the project in c.Dir side by side, each with a name
-// of its own and its lines labelled with it, until all have ended; c.Args,
-// c.Name and c.AppPort are not used. It gives the first exit code that is not 0. With
-// c.Detach each goes to the background.
+// RunAll runs all apps of the project in c.Dir concurrently until all have ended. Each app
+// has its own name, which labels its output lines. c.Args, c.Name and c.AppPort are not
+// used. It returns the first exit code that is not 0. With c.Detach each app runs in the
+// background.
 //
-// HUP, INT, QUIT and TERM end all of them; so does the death of this process.
+// HUP, INT, QUIT and TERM end all of them, and so does the death of this process.
 func RunAll(ctx context.Context, c Config) (code int, err error) {
 	if err := c.defaults(); err != nil {
 		return failed(err)
 	}
 	if getenv(c.Environ, "HOSTLESS") == "0" {
-		return failed(fault.New(fault.Usage, "HOSTLESS=0 runs one command without Hostless, not several apps"))
+		return failed(fault.New(fault.Usage, "HOSTLESS=0 runs one command without Hostless; it cannot run several apps"))
 	}
 	apps, err := detect.Apps(detect.System(), c.Dir, getenv(c.Environ, "HOME"), c.Prefix)
 	if err != nil {
 		return failed(err)
 	}
 	if len(apps) == 0 {
-		return failed(&fault.Error{Kind: fault.Usage, Message: "there is no app here: hostless.json names none, and no package of a workspace has a dev script", Next: "hostless run NAME -- CMD…"})
+		return failed(&fault.Error{Kind: fault.Usage, Message: "no apps were found: hostless.json defines none, and no package of a workspace has a dev script", Next: "hostless run NAME -- CMD…"})
 	}
 	runs := make([]*run, len(apps))
 	labels := makeLabels(apps, c)
@@ -53,7 +53,7 @@ func RunAll(ctx context.Context, c Config) (code int, err error) {
 			return failed(err)
 		}
 		runs[i].AppPort = runs[i].planned
-		// Before any of them takes a name.
+		// Check the commands before any app takes a name.
 		if _, code, err := lookPath(runs[i].Args[0], app.Dir, binPath(app.Dir, getenv(c.Environ, "PATH"))); err != nil {
 			return code, err
 		}
@@ -80,13 +80,13 @@ func runTogether(ctx context.Context, c Config, runs []*run) (code int, err erro
 	defer sig.stop()
 	var mu sync.Mutex // of code and live
 	live := map[*worker]bool{}
-	var failures []string // who failed by itself, for the closing line
+	var failures []string // the apps that failed, for the last note
 	var ending atomic.Bool
 	var all sync.WaitGroup
 	for _, r := range runs {
 		one := r.Config
 		if term.IsTerminal(int(c.Stdout.Fd())) && getenv(c.Environ, "NO_COLOR") == "" && getenv(c.Environ, "FORCE_COLOR") == "" {
-			one.Environ = append(c.Environ[:len(c.Environ):len(c.Environ)], "FORCE_COLOR=1") // they see a pipe
+			one.Environ = append(c.Environ[:len(c.Environ):len(c.Environ)], "FORCE_COLOR=1") // their output is a pipe
 		}
 		wk, err := startWorker(one, "", c.Stdout)
 		if err != nil {
@@ -163,7 +163,7 @@ func runTogether(ctx context.Context, c Config, runs []*run) (code int, err erro
 	}
 }
 
-// makeLabels makes labels of one width, coloured on a terminal.
+// makeLabels returns labels of equal width, coloured on a terminal.
 func makeLabels(apps []detect.App, c Config) []string {
 	colours := []int{36, 35, 33, 32, 34, 31}
 	coloured := term.IsTerminal(int(c.Stdout.Fd())) && getenv(c.Environ, "NO_COLOR") == ""
@@ -183,11 +183,11 @@ func makeLabels(apps []detect.App, c Config) []string {
 	return labels
 }
 
-// labelled writes a note of the run, with its label where it has one.
+// labelled writes a note of the run, with its label if it has one.
 func (r *run) labelled(text string) {
 	out := r.Stderr
 	if r.Label != "" {
-		out = r.Stdout // in line with the app's own
+		out = r.Stdout // in order with the app's own lines
 	}
 	_, _ = io.WriteString(out, r.Label+text)
 }

@@ -18,15 +18,15 @@ import (
 	"github.com/hostless/hostless/pkg/hosts"
 )
 
-// How long the system's resolver may take, and the daemon to write the hosts file.
+// Timeouts for the system's resolver, and for the daemon to write the hosts file.
 const (
 	resolverTimeout = 2 * time.Second
 	hostsSyncLimit  = 2 * time.Second
 )
 
-// checkName finds out whether programs on this machine find the app by its name, as a
-// server that calls itself or another app must; browsers do so by themselves. Where
-// they do not, what helps is noted, or done where the person has chosen so.
+// checkName checks whether programs on this machine can resolve the app's name, which a
+// server that calls itself or another app needs; browsers resolve it by themselves. If
+// not, it writes the hosts file if hosts-sync is on, or returns a note.
 func (r *run) checkName(ctx context.Context, host string) (note string) {
 	if Resolves(ctx, host) {
 		return ""
@@ -34,14 +34,14 @@ func (r *run) checkName(ctx context.Context, host string) (note string) {
 	file := hosts.Locate("", func(name string) string { return getenv(r.Environ, name) })
 	if !r.hostsSync(ctx) {
 		if r.Label != "" && !r.First {
-			return "" // the first of several says it
+			return "" // the first app prints it
 		}
-		return "programs on this machine do not find " + host + ", as browsers do: hostless hosts sync, or for all names from now on: hostless config set hosts-sync on"
+		return "programs on this machine cannot resolve " + host + ", as browsers can: hostless hosts sync, or for all names from now on: hostless config set hosts-sync on"
 	}
 	for limit := time.Now().Add(hostsSyncLimit); ; {
 		status, err := file.Status([]string{host})
 		if err == nil && len(status.Missing) == 0 {
-			return "" // the daemon has written it
+			return "" // the daemon has written the hosts file
 		}
 		if err != nil || time.Now().After(limit) || ctx.Err() != nil {
 			break
@@ -63,7 +63,7 @@ func (r *run) checkName(ctx context.Context, host string) (note string) {
 	return ""
 }
 
-// hostOf is the host name of an app's URL.
+// hostOf returns the host name in an app's URL.
 func hostOf(got control.Registered) string {
 	return childEnv{url: got.URL, hostname: got.Hostname}.shown()
 }
@@ -80,7 +80,7 @@ func (r *run) hostsSync(ctx context.Context) bool {
 	return json.Unmarshal(values[config.HostsSync], &word) == nil && word == "on"
 }
 
-// allNames are the names of all routes.
+// allNames returns the host names of all routes.
 func (r *run) allNames(ctx context.Context) ([]string, error) {
 	ctx, cancel := context.WithTimeout(ctx, resolverTimeout)
 	defer cancel()
@@ -91,11 +91,12 @@ func (r *run) allNames(ctx context.Context) ([]string, error) {
 	return HostNames(list.Routes), nil
 }
 
-// HostNames are the names of routes that a hosts file can hold, sorted: a wildcard is none.
+// HostNames returns the host names of routes, sorted, without wildcards, which a hosts
+// file cannot hold.
 func HostNames(routes []control.Route) []string {
 	names := []string{}
 	for _, route := range routes {
-		if len(route.Hosts) == 0 { // of an older daemon
+		if len(route.Hosts) == 0 { // from an older daemon
 			route.Hosts = []string{route.Hostname}
 		}
 		for _, host := range route.Hosts {
@@ -106,7 +107,7 @@ func HostNames(routes []control.Route) []string {
 	return slices.Compact(names)
 }
 
-// sudoSync writes the hosts file as root where sudo asks for no password.
+// sudoSync writes the hosts file as root if sudo needs no password.
 func (r *run) sudoSync(ctx context.Context, file hosts.File, names []string) bool {
 	ctx, cancel := context.WithTimeout(ctx, hostsSyncLimit)
 	defer cancel()
@@ -114,8 +115,9 @@ func (r *run) sudoSync(ctx context.Context, file hosts.File, names []string) boo
 	return os.Geteuid() != 0 && cmd.Run() == nil
 }
 
-// Resolves asks the system's own resolver for a host name, through getent, which shows it
-// as programs see it; this program's may be another one (nsswitch.conf(5)).
+// Resolves reports whether the system's resolver knows a host name. It runs getent, which
+// uses the C library's resolver as other programs do; this program may use another one
+// (nsswitch.conf(5)).
 func Resolves(ctx context.Context, host string) bool {
 	ctx, cancel := context.WithTimeout(ctx, resolverTimeout)
 	defer cancel()

@@ -10,15 +10,15 @@ import (
 )
 
 const (
-	mostLog = 8 << 20 // a larger log is put aside when a run begins
+	maxLog = 8 << 20 // bytes; a larger log is rotated when a run starts
 )
 
-// openLog opens a detached run's log for appending, a large one put aside.
+// openLog opens the log of a detached run for appending, and rotates a large one.
 func openLog(path string) (*os.File, error) {
 	if err := config.EnsureDir(filepath.Dir(path)); err != nil {
 		return nil, err
 	}
-	if info, err := os.Stat(path); err == nil && info.Size() > mostLog {
+	if info, err := os.Stat(path); err == nil && info.Size() > maxLog {
 		_ = os.Rename(path, path+".1")
 	}
 	return os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)

@@ -14,13 +14,13 @@ import (
 	"github.com/hostless/hostless/pkg/fault"
 )
 
-// recordPath is where a run in the background is written down, by name: its command
-// line and directory, never its environment.
+// recordPath returns the path of the record of a run in the background: a file with its
+// command line and directory, but not its environment.
 func recordPath(paths config.Paths, name string) string {
 	return filepath.Join(paths.Home, "runs", appname.Hash(name)+appname.Hash("2"+name)+".json")
 }
 
-// record writes down what starts the run again if it crashes.
+// record writes the record from which the run can be started again after a crash.
 func (r *run) record() {
 	data, err := json.Marshal(specOf(r.Config, ""))
 	path := recordPath(r.Paths, r.Name)
@@ -31,15 +31,15 @@ func (r *run) record() {
 		err = config.WritePrivate(path, data)
 	}
 	if err != nil {
-		r.note("hostless restart %s will not start it after a crash: %v", r.Name, err)
+		r.note("hostless restart %s will not work after a crash: %v", r.Name, err)
 	}
 }
 
-// forget removes the record of a run that has ended as somebody wished.
+// forget removes the record of a run that was ended on request.
 func (r *run) forget() { _ = os.Remove(recordPath(r.Paths, r.Name)) }
 
-// restartCrashed starts a run of that name again that was in the background and has
-// crashed. It is fault.NotFound where there is none.
+// restartCrashed starts a crashed run in the background again. It returns notRunning if
+// there is no record of that name.
 func restartCrashed(ctx context.Context, paths config.Paths, name string, notRunning error) (Running, error) {
 	data, _, err := config.ReadPrivate(recordPath(paths, name))
 	var spec workerSpec
@@ -58,7 +58,7 @@ func restartCrashed(ctx context.Context, paths config.Paths, name string, notRun
 	}
 	got, err := Wait(ctx, paths, name)
 	if fault.Is(err, fault.NotFound) {
-		err = &fault.Error{Kind: fault.Upstream, Message: name + " was started again and has ended at once", Next: "hostless logs " + name}
+		err = &fault.Error{Kind: fault.Upstream, Message: name + " was started again but ended at once", Next: "hostless logs " + name}
 	}
 	return got, err
 }

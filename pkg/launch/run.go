@@ -23,15 +23,14 @@ import (
 	"github.com/hostless/hostless/pkg/launch/proctree"
 )
 
-// Run runs the command of c as an app of Hostless and returns its exit code:
-// the child's own, 128+n where signal n ended it, 127 for a command that is not
-// found, 126 for one that cannot be executed. An error is one of Hostless
-// itself, a *fault.Error, and comes with the exit code that it stands for;
-// nothing runs then.
+// Run runs the command of c as an app and returns the exit code: the command's own, 128+n
+// if signal n ended it, 127 if the command was not found, 126 if it cannot be executed. An
+// error is a *fault.Error of Hostless itself, returned with its exit code; nothing is
+// running then.
 //
-// With HOSTLESS=0 in the environment the command replaces this process, bare.
-// The end of ctx ends the tree as a TERM does. Run takes over the process's
-// signals: a process has one Run at a time, and no other children.
+// With HOSTLESS=0 in the environment the command replaces this process and runs without
+// Hostless. The end of ctx ends the tree as TERM does. Run handles the process's signals
+// and children: a process must not have another Run or other children meanwhile.
 func Run(ctx context.Context, c Config) (code int, err error) {
 	if len(c.Args) == 0 {
 		if c.Args, err = detect.ScriptCommand(detect.System(), c.Dir, c.Script); err != nil {
@@ -51,7 +50,7 @@ func Run(ctx context.Context, c Config) (code int, err error) {
 	if err := r.prepare(); err != nil {
 		return failed(err)
 	}
-	// A command that cannot start at all is reported before a name is taken for it.
+	// Report a command that cannot start before a name is taken for it.
 	if _, code, err := lookPath(r.Args[0], r.Dir, binPath(r.Dir, getenv(r.Environ, "PATH"))); err != nil {
 		return code, err
 	}
@@ -62,7 +61,7 @@ func Run(ctx context.Context, c Config) (code int, err error) {
 	return r.run(ctx)
 }
 
-// needDaemon is called when all that needs no daemon has been checked.
+// needDaemon must be called before the daemon is used, after all checks that need none.
 func (c Config) needDaemon(ctx context.Context) {
 	if c.Autostart != nil {
 		c.Autostart(ctx)
@@ -77,18 +76,18 @@ func failed(err error) (int, error) {
 // run is one Run.
 type run struct {
 	Config
-	planned        int // the port asked for, 0 where the daemon picks one
-	configuredPort int // the project's own, 0 for none
+	planned        int // the requested port, 0 if the daemon chooses one
+	configuredPort int // the project's port, 0 for none
 	status         control.Status
 	lease          *leaseKeeper
-	commands       *commandSocket // takes the orders of `hostless stop NAME` and its kin
-	log            string         // where a detached run's output goes, "" for this process's streams
-	last           []string       // of the output, of the turn that ended last
-	crashed        *int           // how a lazy run's command failed last; nil while it is not known to
-	wanted         bool           // somebody has asked for the end
-	nameChecked    bool           // whether programs find the app's name was looked at
-	// started, where not nil, is called once the run holds its name and, if it is
-	// not lazy, the command runs.
+	commands       *commandSocket // for `hostless stop NAME`, restart and wait
+	log            string         // file for the output of a detached run, "" for this process's streams
+	last           []string       // last lines of the output before the command last ended
+	crashed        *int           // exit code of a lazy run's command that failed; nil if it did not
+	endRequested   bool           // the end was requested
+	nameChecked    bool           // checkName has been started
+	// started, if not nil, is called once, when the run holds its name and, unless it is
+	// lazy, the command is running.
 	started func(Running)
 }
 
@@ -96,12 +95,12 @@ type run struct {
 type Running struct {
 	Name string `json:"name"`
 	URL  string `json:"url"`
-	Port int    `json:"port"`          // the app's
-	PID  int    `json:"pid"`           // of the run: its end is the app's
+	Port int    `json:"port"`          // the port of the app
+	PID  int    `json:"pid"`           // pid of the run, which ends with the app
 	Log  string `json:"log,omitempty"` // the file with the output of a detached run
 }
 
-// prepare finds name, command and port: everything that needs no daemon.
+// prepare determines name, command and port, everything that needs no daemon.
 func (r *run) prepare() (err error) {
 	fsys := detect.System()
 	explicit := r.Name != ""
@@ -113,7 +112,7 @@ func (r *run) prepare() (err error) {
 		r.Name = detect.Name(fsys, r.Dir, getenv(r.Environ, "HOME"))
 	}
 	switch app, ok := r.ofProject(fsys); {
-	case !explicit && r.Worktree == "" && ok: // as run --all at the root would call it
+	case !explicit && r.Worktree == "" && ok: // the name that run --all at the root would use
 		r.Name = app.Name
 	case r.Worktree == "":
 		r.Name = detect.FullName(fsys, r.Name, explicit, r.Prefix, r.Dir)
@@ -141,25 +140,25 @@ func (r *run) prepare() (err error) {
 	return r.checkModel(planned.Tool)
 }
 
-// checkModel refuses a model for a command that is no agent whose models can be set, or
-// that is not led to the gateway.
+// checkModel refuses --model for a command that is not an agent whose model can be set, or
+// whose environment does not direct it to the gateway.
 func (r *run) checkModel(tool string) error {
 	switch {
 	case r.Model == "":
 		return nil
 	case agentSDK[tool] == "":
-		return fault.New(fault.Usage, "--model is for "+strings.Join(detect.Agents(), ", ")+"; this command is none of them, or was given another place for its models")
+		return fault.New(fault.Usage, "--model is for "+strings.Join(detect.Agents(), ", ")+"; this command is none of them, or its arguments set another address for its models")
 	case r.NoToken || r.NoAIEnv || r.Unrouted:
-		return fault.New(fault.Usage, "--model needs a token and the agent's own variables: it goes with neither --no-token nor --no-ai-env, and with no project that sets \"routed\": false")
+		return fault.New(fault.Usage, "--model needs a token and the agent's own variables: it cannot be combined with --no-token, --no-ai-env or a project with \"proxy\": false")
 	}
 	return nil
 }
 
-// ofProject finds the app of an enclosing project whose directory is this run's.
+// ofProject returns the app of an enclosing project whose directory is this run's.
 func (r *run) ofProject(f detect.Files) (app detect.App, ok bool) {
 	apps, err := detect.Peers(f, r.Dir, getenv(r.Environ, "HOME"), r.Prefix)
 	if err != nil {
-		return app, false // the project's own run reports it
+		return app, false // a run of the project reports the error
 	}
 	apps = slices.DeleteFunc(apps, func(a detect.App) bool { return a.Dir != r.Dir })
 	if len(apps) != 1 {
@@ -183,7 +182,7 @@ func (r *run) preparePort() error {
 		from, r.planned = "appPort", r.configuredPort
 	}
 	if r.planned < 0 || r.planned > 65535 {
-		return fault.New(fault.Usage, from+" must be a port from 1 to 65535")
+		return fault.New(fault.Usage, from+" must be a port between 1 and 65535")
 	}
 	return nil
 }
@@ -201,10 +200,10 @@ func (r *run) run(ctx context.Context) (code int, err error) {
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	proctree.BecomeReaper() // of what a killed guard leaves
+	proctree.BecomeReaper() // adopts the processes that a killed guard leaves
 	signals := catchSignals()
 	defer signals.stop()
-	// The lease's own context: the tree ends first, and the route after it.
+	// The lease has its own context, since the tree ends before the route.
 	leaseCtx, endLease := context.WithCancel(context.WithoutCancel(ctx))
 	defer endLease()
 	r.lease, err = takeLease(leaseCtx, r.Client, control.RouteRequest{
@@ -213,7 +212,7 @@ func (r *run) run(ctx context.Context) (code int, err error) {
 		AutoToken: !r.NoToken, TTL: int64(r.TTL / time.Second),
 		Scope: control.Scope{AllowedProviders: r.Providers, AllowedModels: r.Models, RateLimit: r.RateLimit},
 	})
-	if fault.Is(err, fault.Invalid) { // what the person typed, and the daemon knows the rule of
+	if fault.Is(err, fault.Invalid) { // the daemon validates what the user typed
 		f := *fault.From(err)
 		f.Kind = fault.Usage
 		err = &f
@@ -222,10 +221,10 @@ func (r *run) run(ctx context.Context) (code int, err error) {
 		return failed(err)
 	}
 	if resting := r.lease.registered().Resting; resting != "" {
-		r.note("the alias %s to %s rests while this runs, and comes back after it", r.Name, resting)
+		r.note("the alias %s to %s is suspended while this runs, and restored after it", r.Name, resting)
 	}
-	r.lease.onReacquired = func(got control.Registered) { r.note("%s is back at %s", got.Hostname, got.URL) }
-	r.lease.onRefused = func(err error) { r.note("the daemon is back, but the route is not: %v", err) }
+	r.lease.onReacquired = func(got control.Registered) { r.note("%s is registered again at %s", got.Hostname, got.URL) }
+	r.lease.onRefused = func(err error) { r.note("the daemon is back, but does not accept the route: %v", err) }
 	leaseDone := make(chan struct{})
 	go func() {
 		defer close(leaseDone)
@@ -254,17 +253,16 @@ func (r *run) run(ctx context.Context) (code int, err error) {
 	}
 	r.lease.update(control.LeaseUpdate{State: control.StateExited, Exit: &code, Log: r.last})
 	endLease()
-	<-leaseDone // clients that wait for the end are answered when the name is free
+	<-leaseDone // answer waiting clients only when the name is free
 	r.commands.setExited(code)
 	return code, nil
 }
 
-// statusTimeout is how long a daemon that has just started, on a busy machine, may
-// take to answer.
+// statusTimeout is the timeout of a status request. A daemon that has just started on a
+// busy machine can be slow.
 const statusTimeout = 10 * time.Second
 
-// daemonStatus asks the daemon how it is, and waits for one that hangs no longer
-// than statusTimeout.
+// daemonStatus requests the daemon's status, with a timeout of statusTimeout.
 func daemonStatus(ctx context.Context, client *control.Client) (control.Status, error) {
 	limited, cancel := context.WithTimeout(ctx, statusTimeout)
 	defer cancel()
@@ -275,10 +273,10 @@ func daemonStatus(ctx context.Context, client *control.Client) (control.Status, 
 	return status, err
 }
 
-// background reports whether this is a detached run: it has a log, no terminal.
+// background reports whether this is a detached run, which has a log and no terminal.
 func (r *run) background() bool { return r.log != "" }
 
-// outputAt is where a person finds what the command prints, where that is known.
+// outputAt returns where the user finds the command's output, "" if that is not known.
 func (r *run) outputAt() string {
 	switch {
 	case r.background():
@@ -289,7 +287,7 @@ func (r *run) outputAt() string {
 	return ""
 }
 
-// restartLoop starts the command, and starts it again as often as that is wanted.
+// restartLoop starts the command, and starts it again whenever that is requested.
 func (r *run) restartLoop(ctx context.Context, tty *terminal, sig *signals) (code int, err error) {
 	again := false
 	for {
@@ -308,7 +306,7 @@ func (r *run) restartLoop(ctx context.Context, tty *terminal, sig *signals) (cod
 		case next == rest && r.Lazy:
 			r.note("stopped until the next request")
 		case r.Lazy && next == ended && code == 0:
-		case r.Lazy && next == ended && !r.wanted:
+		case r.Lazy && next == ended && !r.endRequested:
 			r.note("%s exited with code %d: the next request starts it again", r.Name, code)
 			r.crashed = &code
 		default:
@@ -317,7 +315,7 @@ func (r *run) restartLoop(ctx context.Context, tty *terminal, sig *signals) (cod
 	}
 }
 
-// running tells of this run.
+// running describes this run.
 func (r *run) running() Running {
 	got := r.lease.registered()
 	return Running{Name: r.Name, URL: got.URL, Port: got.TargetPort, PID: os.Getpid(), Log: r.log}
@@ -330,7 +328,7 @@ func (r *run) reportStarted() {
 	}
 }
 
-// start makes the child's environment and starts it.
+// start builds the child's environment and starts the child.
 func (r *run) start(front bool) (*proctree.Tree, int, error) {
 	got := r.lease.registered()
 	gateway := "http://localhost:" + strconv.Itoa(r.status.Port)
@@ -358,13 +356,13 @@ func (r *run) start(front bool) (*proctree.Tree, int, error) {
 		bundle, ok, err := certs.Bundle(r.Paths.Home, getenv(r.Environ, "SSL_CERT_FILE"))
 		switch {
 		case err != nil:
-			r.note("the app's programs may not trust https://: %v", err)
+			r.note("the app's programs may not trust Hostless's https:// certificates: %v", err)
 		case ok:
 			e.bundle = bundle
 		}
 	}
 	if r.Model != "" {
-		e.ai.lead(p.Tool, r.Model)
+		e.ai.useModel(p.Tool, r.Model)
 	}
 	if p.Tool == "codex" {
 		e.ai.codex = true
@@ -391,7 +389,7 @@ func (r *run) start(front bool) (*proctree.Tree, int, error) {
 		Path: file, Args: p.Args, Env: env, Dir: r.Dir, Foreground: front, Label: r.Label,
 	})
 	switch {
-	case errors.Is(err, syscall.ENOENT): // a script's interpreter
+	case errors.Is(err, syscall.ENOENT): // a script's interpreter is missing
 		return nil, exitNotFound, startError(r.Args[0], err)
 	case err != nil:
 		return nil, exitNotExecutable, startError(r.Args[0], err)
@@ -409,28 +407,29 @@ func fillIn(args []string, port int, url string) []string {
 	return filled
 }
 
-// leadCodex gives Codex the gateway's base URL, which it takes from no variable.
+// leadCodex adds the gateway's base URL to Codex's arguments, since Codex reads it from no
+// variable.
 func (r *run) leadCodex(p *detect.Command, e childEnv, gateway string) {
 	if r.NoAIEnv || e.token == "" {
 		return
 	}
 	if !slices.Contains(e.ai.held, "openai") || !e.ai.permits("openai") {
-		r.note("codex goes to its own servers and not through the gateway, which has no key of openai for it (hostless keys add openai)")
+		r.note("codex uses its own servers, not the gateway, which has no key of openai for it (hostless keys add openai)")
 		return
 	}
 	if line, ok := detect.WithCodexBaseURL(detect.System(), r.Dir, p.Args, gateway+"/v1", r.Model); ok {
 		p.Args = line
 		return
 	}
-	r.note("codex cannot be given the gateway's address through this command line: add -c openai_base_url=%s/v1 to it", gateway)
+	r.note("the gateway's address cannot be added to this command line of codex: add -c openai_base_url=%s/v1 to it", gateway)
 }
 
 func startError(name string, err error) error {
 	return &fault.Error{Kind: fault.Internal, Message: fmt.Sprintf("%s: cannot be executed: %v", name, err), Err: err}
 }
 
-// keepToken extends the child's token while it lives. A token whose time the
-// person chose ends when it should.
+// keepToken extends the child's token while the child runs. A token whose lifetime the
+// user chose is not extended.
 func (r *run) keepToken(ctx context.Context) {
 	got := r.lease.registered().Token
 	if got == nil || r.TTL != 0 || got.ExpiresIn <= 0 {
@@ -443,18 +442,19 @@ func (r *run) keepToken(ctx context.Context) {
 			return
 		case <-time.After(every):
 			if got := r.lease.registered().Token; got != nil {
-				_, _ = r.Client.RefreshToken(ctx, got.Token) // tried again in time
+				_, _ = r.Client.RefreshToken(ctx, got.Token) // the next round tries again
 			}
 		}
 	}
 }
 
-// note says one line on stderr: stdout is the child's alone.
+// note prints one line to stderr, since stdout is only for the child.
 func (r *run) note(format string, args ...any) {
 	r.labelled("hostless: " + fmt.Sprintf(format, args...) + "\n")
 }
 
-// noteVariables names what the environment no longer says, never the values.
+// noteVariables prints the names of the variables that were changed or removed, never
+// their values.
 func (r *run) noteVariables(changed, removed []string) {
 	var parts []string
 	if len(changed) > 0 {
@@ -464,6 +464,6 @@ func (r *run) noteVariables(changed, removed []string) {
 		parts = append(parts, "removed "+strings.Join(removed, ", "))
 	}
 	if len(parts) > 0 {
-		r.note("in the app's environment: %s (--no-ai-env leaves it alone)", strings.Join(parts, "; "))
+		r.note("in the app's environment: %s (--no-ai-env changes nothing)", strings.Join(parts, "; "))
 	}
 }

@@ -24,7 +24,7 @@ import (
 	"github.com/hostless/hostless/test/harness"
 )
 
-// TestMain makes the test's own binary the run, its guard and its apps.
+// TestMain makes the test binary also the run, its guard and its apps.
 func TestMain(m *testing.M) {
 	if len(os.Args) > 1 {
 		switch os.Args[1] {
@@ -40,7 +40,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// runMain is `hostless run` with its Config as JSON in the environment.
+// runMain is `hostless run` with a Config as JSON in the environment.
 func runMain() int {
 	var c Config
 	if err := json.Unmarshal([]byte(os.Getenv("RUN_CONFIG")), &c); err != nil {
@@ -52,7 +52,7 @@ func runMain() int {
 	if c.Dir == "" {
 		c.Dir, _ = os.Getwd()
 	}
-	if rawValue, ok := os.LookupEnv("RUN_ODD"); ok { // what JSON cannot hold
+	if rawValue, ok := os.LookupEnv("RUN_ODD"); ok { // bytes that JSON cannot represent
 		c.Args = append(c.Args, rawValue)
 	}
 	c.Client = control.NewClient(c.Paths.Socket)
@@ -74,7 +74,7 @@ func runMain() int {
 	return code
 }
 
-// appMain is an app: each word is a thing to do.
+// appMain is an app. Each word is an action.
 func appMain(words []string) int {
 	self, _ := os.Executable()
 	sigs := make(chan os.Signal, 8)
@@ -87,7 +87,7 @@ func appMain(words []string) int {
 			fmt.Println(arg + "=" + os.Getenv(arg))
 		case "pid":
 			_ = os.WriteFile(arg+"."+strconv.Itoa(os.Getpid()), nil, 0o600)
-		case "serve": // on a port, or on PORT
+		case "serve": // listen on a port, or on PORT
 			if arg == "" {
 				arg = os.Getenv("PORT")
 			}
@@ -95,13 +95,13 @@ func appMain(words []string) int {
 				fmt.Fprintln(os.Stderr, err)
 				return 1
 			}
-		case "fork": // another app, in this group
+		case "fork": // start another app in this process group
 			cmd := exec.Command(self, append([]string{"__app"}, strings.Split(arg, ",")...)...)
 			cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
 			if cmd.Start() != nil {
 				return 98
 			}
-		case "daemon": // another app, in a session of its own
+		case "daemon": // start another app in a new session
 			cmd := exec.Command(self, append([]string{"__app"}, strings.Split(arg, ",")...)...)
 			cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 			if cmd.Start() != nil {
@@ -111,7 +111,7 @@ func appMain(words []string) int {
 			signal.Ignore(syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP)
 		case "catch":
 			signal.Notify(sigs, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT)
-		case "count": // say each signal for a while after the first
+		case "count": // print each signal for a while after the first
 			s := <-sigs
 			n := 1
 			for quiet := false; !quiet; {
@@ -124,15 +124,15 @@ func appMain(words []string) int {
 			}
 			fmt.Println(s, n)
 		case "wait":
-			time.Sleep(time.Hour) // select {} is a deadlock to a runtime without cgo
+			time.Sleep(time.Hour) // not select {}, which a runtime without cgo reports as a deadlock
 		case "die":
 			n, _ := strconv.Atoi(arg)
 			_ = syscall.Kill(os.Getpid(), syscall.Signal(n))
-			time.Sleep(time.Hour) // select {} is a deadlock to a runtime without cgo
+			time.Sleep(time.Hour) // not select {}, which a runtime without cgo reports as a deadlock
 		case "exit":
 			n, _ := strconv.Atoi(arg)
 			return n
-		case "until": // a file is there
+		case "until": // wait until a file exists
 			for {
 				if _, err := os.Stat(arg); err == nil {
 					break
@@ -144,7 +144,7 @@ func appMain(words []string) int {
 	return 0
 }
 
-// app is the command line of an app.
+// app returns the command line of an app.
 func app(t *testing.T, words ...string) []string {
 	t.Helper()
 	self, err := os.Executable()
@@ -154,7 +154,7 @@ func app(t *testing.T, words ...string) []string {
 	return append([]string{self, "__app"}, words...)
 }
 
-// start starts a run against the stand-in, ended with the test.
+// run starts a run against the stand-in. It ends with the test.
 func (d *standIn) run(c Config, env ...string) *exec.Cmd {
 	d.t.Helper()
 	self, err := os.Executable()
@@ -379,9 +379,9 @@ func TestRunTakesItsRouteUpAgain(t *testing.T) {
 	if again.Port != u.Port || again.Reserve || again.Token.Reveal() != "sk_local_test" || again.Name != "app" {
 		t.Errorf("registered again with %+v", again)
 	}
-	// It was given less than it asked for, as within another run, and for a time.
+	// It got less than it requested, as within another run, and for a limited time.
 	if len(again.AllowedProviders) != 1 || again.RateLimit != 7 || again.TTL < 1 || again.TTL > 60 {
-		t.Errorf("asks for more than it was given: %+v, for %d seconds", again.Scope, again.TTL)
+		t.Errorf("requests more than it got: %+v, for %d seconds", again.Scope, again.TTL)
 	}
 	_ = cmd.Process.Signal(syscall.SIGTERM)
 	_ = cmd.Wait()
@@ -423,7 +423,7 @@ func TestRunPassesOneSignalOnce(t *testing.T) {
 	}
 }
 
-// awaitPIDs waits for n apps to have written their pid beside mark.
+// awaitPIDs waits until n apps have written their pid to a file beside mark.
 func awaitPIDs(t *testing.T, mark string, n int) (pids []int) {
 	t.Helper()
 	for limit := time.Now().Add(10 * time.Second); ; time.Sleep(5 * time.Millisecond) {
@@ -441,7 +441,7 @@ func awaitPIDs(t *testing.T, mark string, n int) (pids []int) {
 	}
 }
 
-// awaitGone waits for processes to be no more.
+// awaitGone waits until processes have ended.
 func awaitGone(t *testing.T, pids []int) {
 	t.Helper()
 	limit := time.Now().Add(5 * time.Second)
@@ -465,7 +465,8 @@ func awaitGone(t *testing.T, pids []int) {
 	}
 }
 
-// TestRunIsExactToTheByte: arguments, environment and directory need not be UTF-8.
+// TestRunIsExactToTheByte checks that arguments, environment and directory need not be
+// UTF-8.
 func TestRunIsExactToTheByte(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "d\xff")
 	if err := os.Mkdir(dir, 0o700); err != nil {
@@ -473,7 +474,7 @@ func TestRunIsExactToTheByte(t *testing.T) {
 	}
 	args := []string{"/bin/sh", "-c", `printf '%s %s %s' "$1" "$RUN_ODD" "${PWD##*/}"`, "sh"}
 	d := newStandIn(t)
-	cmd := d.run(Config{Args: args}, "RUN_ODD=a\xfe") // an argument too
+	cmd := d.run(Config{Args: args}, "RUN_ODD=a\xfe") // the argument is not UTF-8 either
 	cmd.Dir = dir
 	if out, err := cmd.Output(); err != nil || string(out) != "a\xfe a\xfe d\xff" {
 		t.Errorf("%q, %v", out, err)

@@ -22,7 +22,7 @@ import (
 	"github.com/hostless/hostless/pkg/control"
 )
 
-// lastLog is what the run printed at its end.
+// lastLog returns the last lines that the run reported when it ended.
 func (d *standIn) lastLog() []string { return d.awaitState(control.StateExited).Log }
 
 // waitWithin fails the test when a command has not ended in time.
@@ -40,8 +40,8 @@ func waitWithin(t *testing.T, cmd *exec.Cmd, limit time.Duration) {
 	}
 }
 
-// TestOutputIsKept: whatever the streams are, the bytes come as they are, and
-// the last lines are printed.
+// TestOutputIsKept checks for all kinds of streams that the bytes are forwarded unchanged
+// and the last lines are reported.
 func TestOutputIsKept(t *testing.T) {
 	const script = `echo one; printf 'two\377\n' >&2; printf end; exit 3`
 	const want = "one\ntwo\xff\nend"
@@ -136,8 +136,8 @@ func TestOutputIsPassedOnWhole(t *testing.T) {
 	}
 }
 
-// TestOutputEndsWithItsReader: a command that writes to nobody ends as it does
-// without a run around it.
+// TestOutputEndsWithItsReader checks that a command whose output has lost its reader ends
+// as it does without a run.
 func TestOutputEndsWithItsReader(t *testing.T) {
 	d := newStandIn(t)
 	cmd := d.run(Config{Args: []string{"yes"}})
@@ -158,8 +158,8 @@ func TestOutputEndsWithItsReader(t *testing.T) {
 	}
 }
 
-// TestOutputWaitsForItsReader: what a command wrote before it ended is read
-// whenever the reader likes, and whoever wants the end need not wait for that.
+// TestOutputWaitsForItsReader checks that a slow reader gets everything that a command
+// wrote before it ended, but does not delay a requested end.
 func TestOutputWaitsForItsReader(t *testing.T) {
 	const lines = 20000 // more than a pipe holds
 	for _, requested := range []bool{false, true} {
@@ -197,8 +197,8 @@ func TestOutputWaitsForItsReader(t *testing.T) {
 	}
 }
 
-// TestOutputHeldFromOutside: a process that is not of the tree has the pipe and
-// keeps it; the run ends without it.
+// TestOutputHeldFromOutside checks that the run ends although a process outside its tree
+// holds the pipe open.
 func TestOutputHeldFromOutside(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("needs /proc")
@@ -227,8 +227,8 @@ func TestOutputHeldFromOutside(t *testing.T) {
 	}
 }
 
-// TestOutputOutlivesTheRun: what a tree says while it ends, because its run was
-// killed, still arrives.
+// TestOutputOutlivesTheRun checks that the output of a tree that ends because its run was
+// killed still arrives.
 func TestOutputOutlivesTheRun(t *testing.T) {
 	d := newStandIn(t)
 	cmd := d.run(Config{Args: app(t, "catch", "say:up", "count")})
@@ -249,7 +249,8 @@ func TestOutputOutlivesTheRun(t *testing.T) {
 	waitWithin(t, cmd, 20*time.Second)
 }
 
-// TestOutputWhileStarting: an app that does not listen yet tells what it waits for.
+// TestOutputWhileStarting checks that the last lines of an app that does not listen yet
+// are reported.
 func TestOutputWhileStarting(t *testing.T) {
 	d := newStandIn(t)
 	gate := filepath.Join(t.TempDir(), "go")
@@ -264,7 +265,7 @@ func TestOutputWhileStarting(t *testing.T) {
 	})
 	_ = os.WriteFile(gate, nil, 0o600)
 	if u := d.awaitState(control.StateListening); len(u.Log) != 0 {
-		t.Errorf("it listens, and still tells %q", u.Log)
+		t.Errorf("it listens, and still reports %q", u.Log)
 	}
 	_ = cmd.Process.Signal(syscall.SIGTERM)
 	waitWithin(t, cmd, 20*time.Second)

@@ -18,30 +18,30 @@ import (
 )
 
 const (
-	// daemonizeGrace is how long a command that ended well may take until what it
-	// left behind listens.
+	// daemonizeGrace is how long the processes that a successful command has left have to
+	// listen.
 	daemonizeGrace = 2 * time.Second
-	// leftoverInterval is how often the leftovers of a command are looked at.
+	// leftoverInterval is how often the processes that a command has left are polled.
 	leftoverInterval = 200 * time.Millisecond
-	// logInterval is how often the page of an app that does not listen yet gets
-	// its last lines.
+	// logInterval is how often the last lines of an app that does not listen yet are sent
+	// for its page.
 	logInterval = time.Second
 )
 
-// announceDelay is how long after the app began to listen its URL is printed again:
-// dev servers clear the screen and print their own address first.
+// announceDelay is how long after the app has started to listen its URL is printed again,
+// since dev servers first clear the screen and print their own address.
 const announceDelay = 700 * time.Millisecond
 
-// signals are what this process passes on or acts on.
+// signals are the signals that this process forwards or acts on.
 type signals struct {
-	ending chan os.Signal // end the tree
-	plain  chan os.Signal // for the command alone
-	cont   chan os.Signal // this process was continued
-	pipe   chan os.Signal // never read: a note on a closed stderr ends no app
+	ending chan os.Signal // signals that end the tree
+	plain  chan os.Signal // signals for the command only
+	cont   chan os.Signal // SIGCONT: this process was continued
+	pipe   chan os.Signal // SIGPIPE, never read: a note to a closed stderr must not end the app
 }
 
-// catchSignals takes the signals over. One that the process was started to
-// ignore (nohup) stays ignored, for the child too.
+// catchSignals starts to handle signals. A signal that the process was started to ignore
+// (nohup) remains ignored, for the child too.
 func catchSignals() *signals {
 	s := &signals{ending: make(chan os.Signal, 8), plain: make(chan os.Signal, 8), cont: make(chan os.Signal, 8), pipe: make(chan os.Signal, 1)}
 	for _, sig := range []os.Signal{syscall.SIGHUP, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGTERM} {
@@ -64,23 +64,23 @@ func (s *signals) stop() {
 	signal.Stop(s.pipe)
 }
 
-// outcome is how a turn of the command ended.
+// outcome is what follows after the command has ended.
 type outcome int
 
 const (
-	ended   outcome = iota
-	restart         // somebody wants it to start again
-	rest            // a lazy one that is not used
+	ended   outcome = iota // the run ends
+	restart                // the command is started again
+	rest                   // a lazy command waits for the next request
 )
 
-// supervise starts the command and stays until its tree has ended.
+// supervise starts the command and returns when its tree has ended.
 func (r *run) supervise(ctx context.Context, tty *terminal, sig *signals) (next outcome, code int, err error) {
 	front := tty.mine() && tty.alone()
 	tree, code, err := r.start(front)
 	if err != nil {
 		return ended, code, err
 	}
-	r.wanted = false
+	r.endRequested = false
 	r.reportStarted()
 	r.lease.update(control.LeaseUpdate{PID: tree.PID(), State: control.StateStarting})
 	watchCtx, endWatch := context.WithCancel(ctx)
@@ -114,37 +114,37 @@ func (r *run) supervise(ctx context.Context, tty *terminal, sig *signals) (next 
 	}
 }
 
-// supervisor is a child and what has become of it so far.
+// supervisor is the state of a started command.
 type supervisor struct {
 	*run
 	tree  *proctree.Tree
 	tty   *terminal
-	front bool // the command has the terminal whenever this process's group would
+	front bool // the command is in the terminal's foreground whenever this process's group would be
 	sig   *signals
 	done  <-chan struct{}
 
 	next        outcome
-	unused      *use // of a lazy run, else nil
+	unused      *use // set for a lazy run
 	code        int
 	exited      bool
 	ending      bool             // the end of the tree was requested
-	announce    <-chan time.Time // the URL is printed again, now that the app listens
+	announce    <-chan time.Time // time to print the URL again
 	announced   bool
 	listens     bool
-	listensFrom time.Time        // when it last began to
-	pageHint    <-chan time.Time // look for a page on another port
-	socketHint  <-chan time.Time // look for a Unix socket
-	nameNote    <-chan string    // what is wrong with the app's name; "" is nothing
-	nameText    string           // that note, until it is printed
-	leftServing bool             // it was reported that what is left listens
-	leftover    <-chan time.Time // look at what the command left behind
-	listenBy    time.Time        // until when it may begin to listen
-	logTick     <-chan time.Time // what it prints while it does not listen; nil while it does
+	listensFrom time.Time        // when it last started to listen
+	pageHint    <-chan time.Time // time to look for a page on another port
+	socketHint  <-chan time.Time // time to look for a Unix socket
+	nameNote    <-chan string    // the result of checkName; "" is no note
+	nameText    string           // the note until it is printed
+	leftServing bool             // a note was printed that a process left by the command listens
+	leftover    <-chan time.Time // time to check the processes that the command has left
+	listenBy    time.Time        // when these must listen
+	logTick     <-chan time.Time // time to send the last lines; nil while the app listens
 	sentLog     []string
-	linesAsked  bool // the daemon waits for the last lines
+	linesAsked  bool // the daemon has requested the last lines
 }
 
-// step acts on one thing that happened; it reports whether the tree is gone.
+// step handles one event. It reports whether the tree has ended.
 func (a *supervisor) step(portChanges <-chan portChange) (finished bool) {
 	select {
 	case rep, ok := <-a.tree.Reports:
@@ -173,7 +173,7 @@ func (a *supervisor) step(portChanges <-chan portChange) (finished bool) {
 		a.announce, a.announced = nil, true
 		if !a.ending {
 			a.note("%s is ready", a.lease.registered().URL)
-			a.tellName()
+			a.noteName()
 			a.pageHint = time.After(pageHintDelay)
 		}
 	case <-a.pageHint:
@@ -184,11 +184,11 @@ func (a *supervisor) step(portChanges <-chan portChange) (finished bool) {
 		a.hintAtSocket()
 	case note := <-a.nameNote:
 		a.nameNote, a.nameText = nil, note
-		a.tellName()
+		a.noteName()
 	case <-a.leftover:
-		a.lookAtLeftover()
+		a.checkLeftover()
 	case <-a.unused.over():
-		a.unused = nil // it ends once
+		a.unused = nil // end it only once
 		a.goToRest()
 	case o := <-a.commands.received():
 		a.onCommand(o)
@@ -196,11 +196,11 @@ func (a *supervisor) step(portChanges <-chan portChange) (finished bool) {
 	return false
 }
 
-// goToRest ends the app until it is asked for again. Requests that come
-// meanwhile are held, not sent to it.
+// goToRest ends the app until it is requested again. Requests that arrive while it ends
+// are held.
 func (a *supervisor) goToRest() {
 	if a.ending {
-		return // somebody wants more than that
+		return // the end was already requested
 	}
 	a.next = rest
 	if a.Lazy {
@@ -209,7 +209,7 @@ func (a *supervisor) goToRest() {
 	a.end(syscall.SIGTERM)
 }
 
-// ordered does what a person asked for by the run's name.
+// onCommand handles a command from the run's command socket.
 func (a *supervisor) onCommand(what string) {
 	switch what {
 	case commandRestart:
@@ -236,15 +236,15 @@ func (a *supervisor) onReport(rep proctree.Report) {
 		a.tty.takeBack(a.tree.PID())
 		interrupted := rep.Signal != 0 || rep.Code > proctree.ExitSignal
 		if interrupted && !a.ending {
-			a.clear() // Ctrl-C was meant for all of it
+			a.clear() // Ctrl-C was meant for the whole tree
 			return
 		}
 		if rep.Code != 0 && !a.ending {
-			a.clear() // it failed: what is left of it is of no use
+			a.clear() // it failed, so end the rest of it
 			return
 		}
 		if a.front && a.listens && time.Since(a.listensFrom) > daemonizeLimit && !a.ending {
-			a.clear() // Ctrl-C as well: it served, and ended itself when it was asked to
+			a.clear() // it had served and ended after a Ctrl-C, with code 0
 			return
 		}
 		a.listenBy = time.Now().Add(daemonizeGrace)
@@ -252,13 +252,13 @@ func (a *supervisor) onReport(rep proctree.Report) {
 	}
 }
 
-// lookAtLeftover ends what a command left behind, unless that is a server: then
-// the run goes on until it listens no more.
-func (a *supervisor) lookAtLeftover() {
+// checkLeftover ends the processes that a command has left, unless one of them is a
+// server: then the run continues while it listens.
+func (a *supervisor) checkLeftover() {
 	tree := a.tree.Processes()
 	switch {
 	case a.ending || len(tree) == 0:
-		a.leftover = nil // the guard tells the rest
+		a.leftover = nil // the guard reports the end
 	case len(procinfo.Listeners(tree)) > 0:
 		if !a.leftServing {
 			a.leftServing = true
@@ -273,19 +273,19 @@ func (a *supervisor) lookAtLeftover() {
 	}
 }
 
-// clear ends what the command left behind.
+// clear ends the processes that the command has left.
 func (a *supervisor) clear() {
 	a.ending = true
 	a.tree.Clear(a.Grace)
 }
 
-// end signals the whole tree to end, each time that it is called; the first
-// time sets when it is killed.
+// end signals the whole tree at each call. The first call sets the deadline after which
+// it is killed.
 func (a *supervisor) end(s syscall.Signal) {
 	if a.exited && !a.ending && a.code == 0 && s != syscall.SIGTERM {
-		a.code = proctree.ExitSignal + int(s) // the command itself ended long ago
+		a.code = proctree.ExitSignal + int(s) // the command itself ended earlier
 	}
-	a.ending, a.wanted = true, true
+	a.ending, a.endRequested = true, true
 	a.tree.End(s, a.Grace)
 }
 
@@ -299,7 +299,7 @@ func (a *supervisor) event(e control.LeaseEvent) {
 		a.linesAsked = true
 		a.tree.RequestLines()
 	case control.EventStop:
-		a.goToRest() // a run that is not lazy ends by it
+		a.goToRest() // ends a run that is not lazy
 	}
 }
 
@@ -323,11 +323,11 @@ func (a *supervisor) onPortChange(s portChange) {
 		a.announced = true
 		also := ""
 		for _, port := range s.others {
-			also += fmt.Sprintf(" (--app-port %d would lead to the other port that it opened)", port)
+			also += fmt.Sprintf(" (it also opened another port: --app-port %d would use that)", port)
 			break
 		}
 		a.note("the app does not listen on PORT but on %d: %s leads there%s", s.port, a.lease.registered().URL, also)
-		a.tellName()
+		a.noteName()
 		if n := detect.DevPackages(detect.System(), a.Dir); n > 1 {
 			a.note("%d packages of this workspace have a dev script: hostless run --all gives each a name", n)
 		}
@@ -340,24 +340,24 @@ func (a *supervisor) onPortChange(s portChange) {
 	a.commands.setListening(now)
 }
 
-// tellName prints what is wrong with the app's name, once, when the app is up: a
-// command that is no server needs none.
-func (a *supervisor) tellName() {
+// noteName prints the note about the app's name once the app is ready, since only a
+// server needs its name.
+func (a *supervisor) noteName() {
 	if a.nameText != "" && a.announced && !a.ending {
 		a.note("%s", a.nameText)
 		a.nameText = ""
 	}
 }
 
-// stopped follows the command into a stop, as a shell's other jobs do: the
-// shell above sees this process's group stop, and later continues it.
+// stopped stops this process's group after the command was stopped, so that the shell sees
+// its job stop, and can continue it later.
 func (a *supervisor) stopped(by syscall.Signal) {
 	if a.tty == nil {
-		return // only the process that stopped it could continue it
+		return // without a terminal only the process that stopped it can continue it
 	}
 	asked := by == syscall.SIGTTIN || by == syscall.SIGTTOU
-	// Started or continued in the background and since brought forward: the
-	// terminal is ours to give, or already the command's.
+	// The run was started or continued in the background and has since been brought to the
+	// foreground: this process can give the terminal to the command, or already has.
 	a.front = a.front || asked
 	if asked && (a.tty.mine() || a.tty.foreground() == a.tree.PID()) {
 		a.resume()
@@ -368,8 +368,8 @@ func (a *supervisor) stopped(by syscall.Signal) {
 	a.resume()
 }
 
-// resume gives the terminal to the command, where this process's group has it,
-// and continues it.
+// resume continues the command. If this process's group has the terminal, the command's
+// gets it.
 func (a *supervisor) resume() {
 	if a.exited {
 		return

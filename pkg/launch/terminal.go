@@ -13,24 +13,22 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// stopTimeout is how long a stop of this process may take to arrive; it is
-// longer than any, and only passes where the stop was undone unseen.
+// stopTimeout is how long to wait for a stop of this process to take effect. It expires
+// only if another process has continued this one in between.
 const stopTimeout = 300 * time.Millisecond
 
-// terminal is the controlling terminal and who of this run is in its
-// foreground: the command while it runs, this process otherwise. A nil terminal
-// is none, and does nothing.
+// terminal is the controlling terminal. The command is in its foreground while it runs,
+// this process otherwise. The methods of a nil terminal do nothing.
 //
-// The command has a process group of its own, as below a shell: Ctrl-C reaches
-// it once and by the kernel alone, and every signal that reaches this process
-// was meant to be passed on.
+// The command has its own process group, as in a shell. It therefore gets a Ctrl-C once,
+// from the kernel, and every signal that this process gets must be forwarded.
 type terminal struct {
 	tty *os.File
 	own int // this process's group
 }
 
-// openTerminal finds the controlling terminal, nil where there is none. From
-// then on SIGTTOU is ignored: this process moves the foreground from the
+// openTerminal returns the controlling terminal, nil if there is none. It makes the
+// process ignore SIGTTOU, which it would get when it changes the foreground group from the
 // background.
 func openTerminal() *terminal {
 	tty, err := os.OpenFile("/dev/tty", os.O_RDWR, 0)
@@ -47,7 +45,7 @@ func (t *terminal) close() {
 	}
 }
 
-// foreground gives the terminal's foreground group, -1 for none.
+// foreground returns the terminal's foreground process group, -1 for none.
 func (t *terminal) foreground() int {
 	if t == nil {
 		return -1
@@ -62,24 +60,23 @@ func (t *terminal) foreground() int {
 // mine reports whether this process's group is in the foreground.
 func (t *terminal) mine() bool { return t != nil && t.foreground() == t.own }
 
-// give moves a group into the foreground.
+// give puts a group into the foreground.
 func (t *terminal) give(group int) {
 	if t != nil {
 		_ = unix.IoctlSetPointerInt(int(t.tty.Fd()), unix.TIOCSPGRP, group)
 	}
 }
 
-// takeBack moves this process's group into the foreground, where the group
-// given has it now.
+// takeBack puts this process's group into the foreground if the given group is there.
 func (t *terminal) takeBack(group int) {
 	if t != nil && t.foreground() == group {
 		t.give(t.own)
 	}
 }
 
-// alone reports whether nobody but this process, and those above it, is in its
-// group. Others beside it, as the `less` of a pipeline or what make -j runs, need
-// the terminal and its signals as much as the command does.
+// alone reports whether the process group contains only this process and its ancestors.
+// Other members, such as the `less` of a pipeline or the jobs of make -j, need the
+// terminal and its signals as much as the command does.
 func (t *terminal) alone() bool {
 	if t == nil {
 		return false
@@ -96,11 +93,11 @@ func (t *terminal) alone() bool {
 	return !slices.ContainsFunc(all, func(p procinfo.Process) bool { return p.PGRP == t.own && !p.Dead && !ancestors[p.PID] })
 }
 
-// stopSelf stops this process as Ctrl-Z does, for the shell above to see, and
-// returns when it was continued. cont carries its SIGCONT. With others the rest
-// of its group is stopped too, which the terminal did where the group is its
-// foreground. Without a shell above nothing could continue it, so it is not
-// stopped, as the kernel has it for the terminal's own stop signal.
+// stopSelf stops this process as Ctrl-Z does, so that the shell sees it, and returns when
+// it has been continued. cont has its SIGCONT. With others it also stops the rest of its
+// group, as the terminal does with its foreground group. Without a shell above nothing
+// could continue it, so it is not stopped; the kernel does the same with the terminal's
+// stop signal.
 func (t *terminal) stopSelf(cont <-chan os.Signal, others bool) {
 	if orphanedGroup() {
 		return
@@ -108,9 +105,9 @@ func (t *terminal) stopSelf(cont <-chan os.Signal, others bool) {
 	for len(cont) > 0 {
 		<-cont
 	}
-	// A Go program that ever asked for TSTP keeps the runtime's handler and does
-	// not stop by it any more, so its own stop is a STOP. It gets no TSTP from
-	// here: one that its handler saw only after the stop would stop it again.
+	// A Go program that has once handled TSTP keeps the runtime's handler and is no longer
+	// stopped by it, so this process stops itself with STOP. It sends itself no TSTP: a
+	// handler that ran only after the stop would stop it again.
 	for _, p := range procinfo.All() {
 		if others && p.PGRP == t.own && p.PID != os.Getpid() && !p.Dead {
 			_ = syscall.Kill(p.PID, syscall.SIGTSTP)
@@ -123,8 +120,8 @@ func (t *terminal) stopSelf(cont <-chan os.Signal, others bool) {
 	}
 }
 
-// orphanedGroup reports whether no process above this one's group is of its
-// session, such as a shell with job control would be.
+// orphanedGroup reports whether the group has no parent process in its session, such as a
+// shell with job control.
 func orphanedGroup() bool {
 	group := unix.Getpgrp()
 	session, err := unix.Getsid(0)

@@ -20,7 +20,7 @@ import (
 	"github.com/hostless/hostless/test/harness"
 )
 
-// screen is what a terminal showed so far.
+// screen is the output of a terminal.
 type screen struct {
 	t    *testing.T
 	tty  *os.File
@@ -35,7 +35,7 @@ func newScreen(t *testing.T, cmd *exec.Cmd) *screen {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// A descriptor that Close takes from under a reader: pty's own blocks.
+	// A descriptor whose Close unblocks a reader, unlike pty's own.
 	fd, err := unix.Dup(int(tty.Fd()))
 	if err != nil {
 		t.Fatal(err)
@@ -73,8 +73,8 @@ func (s *screen) shown() string {
 	return s.text.String()
 }
 
-// await waits until the text is shown after the first `after` bytes and gives
-// how much is shown then.
+// await waits until text appears after the first `after` bytes, and returns the number of
+// bytes up to its end.
 func (s *screen) await(text string, after int) int {
 	s.t.Helper()
 	limit := time.After(15 * time.Second)
@@ -138,7 +138,7 @@ func TestTerminalIsTheApps(t *testing.T) {
 	}
 }
 
-// TestTerminalCtrlZ works below a real shell, whose job the run is.
+// TestTerminalCtrlZ runs as a job of a real shell.
 func TestTerminalCtrlZ(t *testing.T) {
 	bash := harness.Need(t, "bash")
 	d := newStandIn(t)
@@ -171,13 +171,13 @@ func TestTerminalCtrlZ(t *testing.T) {
 	at = s.await("prompt> ", at)
 	s.press("bg\n")
 	at = s.await("prompt> ", at)
-	// It reads in the background, so it stops once more, and the run with it.
+	// It reads in the background, so it is stopped again, and the run with it.
 	at = s.awaitStopped(at)
 	s.press("fg\n")
 	at = s.await("__run", at)
 	s.press("three\n")
 	at = s.await("got three", at)
-	s.press("\x04") // the end of its input
+	s.press("\x04") // end of file
 	at = s.await("prompt> ", at)
 	s.press("echo code $?\n")
 	s.await("code 0", at)
@@ -185,9 +185,9 @@ func TestTerminalCtrlZ(t *testing.T) {
 	_ = shell.Wait()
 }
 
-// awaitStopped waits until the shell knows that its job, a run, is stopped: it
-// would else bring it forward without continuing it. It gives how much is shown
-// then.
+// awaitStopped waits until the shell knows that its job, a run, is stopped, since it would
+// otherwise bring it to the foreground without continuing it. It returns the number of
+// bytes shown.
 func (s *screen) awaitStopped(at int) int {
 	s.t.Helper()
 	for limit, n := time.Now().Add(15*time.Second), 1; time.Now().Before(limit); n++ {
@@ -226,8 +226,8 @@ func TestTerminalStartedInTheBackground(t *testing.T) {
 	_ = shell.Wait()
 }
 
-// TestTerminalInAPipeline: what stands beside the run may read the terminal, and
-// Ctrl-C ends both.
+// TestTerminalInAPipeline checks that another process of the pipeline can read the
+// terminal, and that Ctrl-C ends both.
 func TestTerminalInAPipeline(t *testing.T) {
 	bash := harness.Need(t, "bash")
 	d := newStandIn(t)
@@ -254,7 +254,7 @@ func TestTerminalInAPipeline(t *testing.T) {
 	_ = shell.Wait()
 }
 
-// TestTerminalHangup closes the terminal under the run.
+// TestTerminalHangup closes the terminal of a run.
 func TestTerminalHangup(t *testing.T) {
 	d := newStandIn(t)
 	mark := t.TempDir() + "/pid"
@@ -268,8 +268,8 @@ func TestTerminalHangup(t *testing.T) {
 	awaitGone(t, pids)
 }
 
-// TestStdoutIsPure checks that stdout has the app's bytes and nothing else, on
-// a pipe with the terminal elsewhere.
+// TestStdoutIsPure checks that stdout has only the app's bytes if it is a pipe and another
+// stream is the terminal.
 func TestStdoutIsPure(t *testing.T) {
 	d := newStandIn(t)
 	cmd := d.run(Config{Args: app(t, "say:only this")})

@@ -11,8 +11,8 @@ import (
 	"github.com/hostless/hostless/pkg/launch/proctree"
 )
 
-// runUnrouted runs a command that serves nothing: without name, port and token,
-// beside the apps of its project and ended with them.
+// runUnrouted runs a command that serves nothing, without name, port and token. It runs
+// beside the apps of its project and ends with them.
 func (r *run) runUnrouted(ctx context.Context) (code int, err error) {
 	proctree.BecomeReaper()
 	sig := catchSignals()

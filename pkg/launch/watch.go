@@ -12,41 +12,41 @@ import (
 )
 
 const (
-	watchFirst  = 20 * time.Millisecond  // between looks, while the app starts
-	watchSlow   = 250 * time.Millisecond // when it takes long to
+	watchFirst  = 20 * time.Millisecond  // between polls while the app starts
+	watchSlow   = 250 * time.Millisecond // when that takes long
 	watchSteady = time.Second            // once it listens
-	watchAnyway = 2 * time.Second        // without a change, while nothing listens
-	// settle is how long another port than the one agreed on must be open
-	// before it is taken for the app's: build tools open helpers first.
+	watchAnyway = 2 * time.Second        // even if the kernel's tables are unchanged, while nothing listens
+	// settle is how long a port other than the planned one must be open before it is taken
+	// for the app's, since build tools open helper ports first.
 	settle = 600 * time.Millisecond
 
-	// settleHelper is the same for a port that tools are known to open beside the
-	// app: it is the app's only where no other comes.
+	// settleHelper is the same for a port that tools are known to open in addition to the
+	// app's. It is taken for the app's only if no other port is opened.
 	settleHelper = 5 * time.Second
 
 	inspectorFirst, inspectorLast = 9229, 9239 // node --inspect
-	ephemeral                     = 32768      // the kernel's own choice begins here
+	ephemeral                     = 32768      // the kernel assigns ports from here
 )
 
-// helperPorts are ports of tools beside the app: Prometheus exporters, Vite's and
-// Nuxt's hot reloading, OpenTelemetry, LiveReload, Prisma Studio, Storybook's and
-// Drizzle's pages.
+// helperPorts are ports that tools open in addition to the app's: Prometheus exporters, hot
+// reloading of Vite and Nuxt, OpenTelemetry, LiveReload, Prisma Studio, and the pages of
+// Storybook and Drizzle.
 var helperPorts = []int{9464, 24678, 4317, 4318, 35729, 5555, 4983}
 
-// portChange is a change of what the tree listens on.
+// portChange is a change of the ports on which the tree listens.
 type portChange struct {
-	port      int // the app's, 0 when it listens no more
+	port      int // the app's port, 0 if it no longer listens
 	unplanned bool
-	others    []int // ports that the app could be meant by as well
+	others    []int // other ports that could be the app's
 }
 
-// watcher looks which port the tree really opens.
+// watcher watches which port the tree opens.
 type watcher struct {
 	tree func() []procinfo.Process
 	look func([]procinfo.Process) []procinfo.Listener // procinfo.Listeners
 	mark func() string                                // procinfo.ListenMark
-	// outside reports whether any process listens on a port (procinfo.Listening): a
-	// container's, or of another session. nil looks at the tree alone.
+	// outside reports whether any process listens on a port (procinfo.Listening), even one
+	// in a container or another session. nil checks only the tree.
 	outside func(port int) bool
 	ranker
 }
@@ -54,8 +54,8 @@ type watcher struct {
 // ranker orders ports.
 type ranker struct {
 	planned int
-	portOf  func(pid int) int  // the PORT that a process was given, 0 for none; may be nil
-	answers func(port int) int // how a port answers HTTP: answersHTML and worse; may be nil
+	portOf  func(pid int) int  // PORT in a process's environment, 0 for none; may be nil
+	answers func(port int) int // how a port answers HTTP: answersHTML, answersHTTP or answersNothing; may be nil
 }
 
 // How a port answers an HTTP request.
@@ -65,11 +65,11 @@ const (
 	answersNothing
 )
 
-// run looks until ctx ends and reports each change. It is cheap: the tree's
-// descriptors are read only after some listening socket came or went.
+// run polls until ctx ends and reports each change. It is cheap: the tree's descriptors
+// are read only after a listening socket was opened or closed.
 func (w watcher) run(ctx context.Context, report func(portChange)) {
 	t := portTracker{ranker: w.ranker}
-	before := w.outside != nil && w.planned != 0 && w.outside(w.planned) // somebody else's
+	before := w.outside != nil && w.planned != 0 && w.outside(w.planned) // of another program
 	mark, wait := "", watchFirst
 	var looked time.Time
 	for {
@@ -101,17 +101,17 @@ func (w watcher) run(ctx context.Context, report func(portChange)) {
 	}
 }
 
-// portTracker is the pure part of the watcher: it turns looks into changes.
+// portTracker is the part of the watcher without I/O. It derives changes from polls.
 type portTracker struct {
 	ranker
 	port      int       // the app's port as last reported
-	candidate int       // another port that must settle first
+	candidate int       // a port that must be open for a while first
 	since     time.Time // when the candidate was first seen
 }
 
-// next takes one look. The planned port wins at once and always; the port that
-// the app has is kept while it is open, unless a likelier one opens; any but the
-// planned one must settle.
+// next evaluates one poll. The planned port always wins, at once. Otherwise the current
+// port is kept while it is open, unless a likelier one is opened. Every port but the
+// planned one must have been open for a while.
 func (t *portTracker) next(found []procinfo.Listener, planned int, now time.Time) (seen portChange, changed bool) {
 	open := map[int]bool{}
 	for _, l := range found {
@@ -150,11 +150,11 @@ func (t *portTracker) next(found []procinfo.Listener, planned int, now time.Time
 
 // The ranks of a port that was not planned, the likeliest first.
 const (
-	rankOwn       = iota // its process was given this very port as PORT
-	rankOffset           // PORT and a multiple of 100, as foreman and overmind count
-	rankFixed            // any other below the kernel's own choice
-	rankEphemeral        // the kernel's own choice
-	rankHelper           // a tool's own
+	rankOwn       = iota // it is PORT in the environment of its process
+	rankOffset           // PORT plus a multiple of 100, as foreman and overmind assign
+	rankFixed            // any other below ephemeral
+	rankEphemeral        // probably assigned by the kernel
+	rankHelper           // in helperPorts
 	rankDebugger         // never the app's
 )
 
@@ -175,9 +175,9 @@ func (r ranker) rank(l procinfo.Listener) int {
 	return rankFixed
 }
 
-// choose picks the app's port among unplanned ones: by rank, then by how it
-// answers, then the one that the app has, then in the listeners' order. 0 is none;
-// helper says that only a tool's port is there.
+// choose returns the likeliest app port among unplanned ones: by rank, then by how it
+// answers, then the current one, then in the listeners' order. It returns 0 for none.
+// helper means that only a tool's port is open.
 func (t *portTracker) choose(found []procinfo.Listener) (best int, helper bool) {
 	rank := rankDebugger
 	var equal []int
@@ -190,9 +190,9 @@ func (t *portTracker) choose(found []procinfo.Listener) (best int, helper bool) 
 		}
 	}
 	if len(equal) == 0 {
-		return 0, false // a debugger alone is no app
+		return 0, false // only a debugger listens
 	}
-	if slices.Contains(equal, t.port) { // the one that it has stands first
+	if slices.Contains(equal, t.port) { // the current one comes first
 		equal = append([]int{t.port}, slices.DeleteFunc(equal, func(p int) bool { return p == t.port })...)
 	}
 	best = equal[0]
@@ -207,7 +207,7 @@ func (t *portTracker) choose(found []procinfo.Listener) (best int, helper bool) 
 	return best, rank == rankHelper
 }
 
-// alternatives are the ports besides the one taken that may have been meant.
+// alternatives returns other ports that could be the app's.
 func (r ranker) alternatives(found []procinfo.Listener, taken int) (ports []int) {
 	for _, l := range found {
 		if l.Port != taken && r.rank(l) <= rankFixed {
@@ -217,8 +217,8 @@ func (r ranker) alternatives(found []procinfo.Listener, taken int) (ports []int)
 	return ports
 }
 
-// answersOf asks a port of this machine for its first page, once; a port that does
-// not answer in time is asked again at the next look.
+// answersOf returns a function that requests the root page of a port of this machine. It
+// caches the result, but asks again if the port did not answer in time.
 func answersOf() func(port int) int {
 	known := map[int]int{}
 	client := &http.Client{
@@ -248,7 +248,7 @@ func answersOf() func(port int) int {
 	}
 }
 
-// givenPort is the PORT in a process's environment.
+// givenPort returns PORT in a process's environment.
 func givenPort(pid int) int {
 	n, _ := strconv.Atoi(procinfo.Variable(pid, "PORT"))
 	return n

@@ -10,7 +10,7 @@ import (
 	"github.com/hostless/hostless/pkg/procinfo"
 )
 
-// TestPortTracker: which of the ports that a tree opens is the app's.
+// TestPortTracker checks which of the ports that a tree opens is taken for the app's.
 func TestPortTracker(t *testing.T) {
 	type look struct {
 		at    time.Duration
@@ -57,7 +57,8 @@ func TestPortTracker(t *testing.T) {
 	}
 }
 
-// TestOutsideListener: a container's port counts though no process of the tree has it.
+// TestOutsideListener checks that a container's port counts although no process of the
+// tree has it.
 func TestOutsideListener(t *testing.T) {
 	for _, before := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
@@ -89,8 +90,8 @@ func TestOutsideListener(t *testing.T) {
 	}
 }
 
-// TestUnplannedPortSettles: another port than the planned one is the app's only
-// after it has been open for a while, to the watcher's own looks.
+// TestUnplannedPortSettles checks that the watcher takes a port other than the planned one
+// for the app's only after it has been open for a while.
 func TestUnplannedPortSettles(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		changes := make(chan portChange, 1)

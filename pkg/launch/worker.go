@@ -20,16 +20,16 @@ import (
 	"github.com/hostless/hostless/pkg/launch/proctree"
 )
 
-// workerArg is the word behind GuardArg that makes the process a run of its
-// own instead of a guard.
+// workerArg is the argument after GuardArg that makes the process a run instead of a
+// guard.
 const workerArg = "worker"
 
 // workerFD is the socket to the process that started a worker.
 const workerFD = 3
 
-// Guard is what a process started with GuardArg does instead of anything else: it
-// guards the command of a run, or is a run of its own, in the background or one of
-// several. It returns the process's exit code.
+// Guard is the main function of a process that is started with GuardArg. It guards the
+// command of a run, or is a run itself: in the background, or one of several. It returns
+// the process's exit code.
 func Guard() int {
 	if len(os.Args) > 2 && os.Args[2] == workerArg {
 		return workerMain()
@@ -40,9 +40,9 @@ func Guard() int {
 // workerSpec is what a worker receives over its socket.
 type workerSpec struct {
 	Config
-	Log string // of a detached run
+	Log string // log file of a detached run
 
-	// In the place of Config's: bytes, which JSON would take for UTF-8.
+	// They replace Config's fields, since they need not be UTF-8, which JSON requires.
 	Args [][]byte
 	Dir  []byte
 }
@@ -64,7 +64,7 @@ func (s workerSpec) config() Config {
 	return c
 }
 
-// workerReport is what it says: that it runs, or why it does not.
+// workerReport is a worker's report that it is running, or why it is not.
 type workerReport struct {
 	Running *Running   `json:"running,omitempty"`
 	Kind    fault.Kind `json:"kind,omitempty"`
@@ -74,15 +74,15 @@ type workerReport struct {
 	Ended   bool       `json:"ended,omitempty"`
 }
 
-// worker is a run in a process of its own, seen from the one that started it.
+// worker is a run in its own process, as seen by the process that started it.
 type worker struct {
 	cmd  *exec.Cmd
 	conn net.Conn
 	in   *json.Decoder
 }
 
-// startWorker starts a run in a new process. A detached one gets a session of
-// its own; any other ends when the connection, or this process, does.
+// startWorker starts a run in a new process. A detached one gets a new session; any other
+// ends when the connection is closed or this process ends.
 func startWorker(c Config, log string, out *os.File) (*worker, error) {
 	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM, 0)
 	if err != nil {
@@ -102,8 +102,8 @@ func startWorker(c Config, log string, out *os.File) (*worker, error) {
 	cmd.Env = c.Environ
 	cmd.Stdout, cmd.Stderr = out, out
 	cmd.ExtraFiles = []*os.File{theirs}
-	// In a group of its own the terminal's Ctrl-C reaches the starter alone,
-	// which passes it on.
+	// With its own process group, only the starter gets the terminal's Ctrl-C, and
+	// forwards it.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: c.Detach, Setpgid: !c.Detach}
 	if err := cmd.Start(); err != nil {
 		conn.Close()
@@ -118,7 +118,8 @@ func startWorker(c Config, log string, out *os.File) (*worker, error) {
 	return w, nil
 }
 
-// awaitStart waits until the worker runs; else it gives its exit code and why.
+// awaitStart waits until the worker is running. Otherwise it returns the exit code and the
+// error.
 func (w *worker) awaitStart() (Running, int, error) {
 	var rep workerReport
 	if err := w.in.Decode(&rep); err != nil {
@@ -127,13 +128,13 @@ func (w *worker) awaitStart() (Running, int, error) {
 	if rep.Running != nil {
 		return *rep.Running, 0, nil
 	}
-	if rep.Message == "" { // it has started and ended
+	if rep.Message == "" { // it started and has already ended
 		return Running{}, rep.Code, nil
 	}
 	return Running{}, rep.Code, &fault.Error{Kind: rep.Kind, Message: rep.Message, Next: rep.Next}
 }
 
-// workerMain is the process that startWorker starts.
+// workerMain is the main function of the process that startWorker starts.
 func workerMain() int {
 	syscall.CloseOnExec(workerFD)
 	file := os.NewFile(workerFD, "starter")
@@ -156,7 +157,7 @@ func workerMain() int {
 	defer cancel()
 	if !c.Detach {
 		go func() {
-			defer cancel() // the starter is gone, or wants the end
+			defer cancel() // the starter has ended, or requests the end
 			_, _ = io.Copy(io.Discard, conn)
 		}()
 	}
@@ -170,7 +171,7 @@ func workerMain() int {
 		_ = out.Encode(workerReport{Running: &got})
 	}
 	code, err := r.run(ctx)
-	if r.background() && (code == 0 || r.wanted) {
+	if r.background() && (code == 0 || r.endRequested) {
 		r.forget()
 	}
 	rep := workerReport{Code: code, Ended: true}
@@ -182,8 +183,8 @@ func workerMain() int {
 	return code
 }
 
-// detach starts the run in the background and reports where it is. Where ctx ends
-// before the run has its name, the run ends too.
+// detach starts the run in the background and prints where it is. If ctx ends before the
+// run has its name, the run ends too.
 func (r *run) detach(ctx context.Context) (code int, err error) {
 	path := LogFile(r.Paths, r.Name)
 	log, err := openLog(path)
@@ -209,15 +210,15 @@ func (r *run) detach(ctx context.Context) (code int, err error) {
 		return code, err
 	}
 	_ = w.cmd.Process.Release()
-	r.note("%s runs in the background (pid %d); hostless logs %s, hostless stop %s", got.URL, got.PID, got.Name, got.Name)
+	r.note("%s is running in the background (pid %d); hostless logs %s, hostless stop %s", got.URL, got.PID, got.Name, got.Name)
 	return 0, nil
 }
 
-// abandon ends a worker that is still starting, with whatever it has started.
+// abandon ends a worker that is still starting, and everything that it has started.
 func (w *worker) abandon() {
 	_ = w.cmd.Process.Signal(syscall.SIGTERM)
-	time.AfterFunc(abandonTimeout, func() { _ = w.cmd.Process.Kill() }) // its guard ends the rest
+	time.AfterFunc(abandonTimeout, func() { _ = w.cmd.Process.Kill() }) // its guard ends the command
 }
 
-// abandonTimeout is for a worker that has started its command already.
+// abandonTimeout is how long a worker that has already started its command has to end.
 const abandonTimeout = 2 * time.Second

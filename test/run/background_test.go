@@ -41,7 +41,7 @@ func TestDetached(t *testing.T) {
 		t.Errorf("left: %v, %d tokens", r, n)
 	}
 	for _, verb := range []string{"stop", "wait", "restart"} {
-		if r := d.CLI(verb, "shop"); r.Code != 1 || !strings.Contains(r.Stderr, "no app called shop runs") {
+		if r := d.CLI(verb, "shop"); r.Code != 1 || !strings.Contains(r.Stderr, "no app \"shop\" is running") {
 			t.Errorf("%s of none: %+v", verb, r)
 		}
 		if r := d.CLI(verb, "Bad_Name"); r.Code != 2 {

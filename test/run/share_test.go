@@ -110,8 +110,8 @@ func TestShareRefuses(t *testing.T) {
 		"share shop":                       "hostless share shop --cloudflared, which is installed",
 		"share shop --tailscale":           "tailscale is not installed",
 		"share shop --ngrok":               "ERR_NGROK_4018",
-		"share none --cloudflared":         "there is no app called none",
-		"share shop --ngrok --cloudflared": "exclude each other",
+		"share none --cloudflared":         `there is no app "none"`,
+		"share shop --ngrok --cloudflared": "cannot be combined",
 		"share localhost --cloudflared":    "gateway",
 	} {
 		r := d.CLI(strings.Fields(args)...)

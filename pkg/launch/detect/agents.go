@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// codexRuns reports whether Codex, with these arguments, talks to a model through
-// the provider that openai_base_url is of.
+// codexRuns reports whether Codex with these arguments uses a model of the openai
+// provider, to which openai_base_url applies.
 func codexRuns(args []string) bool {
 	for i, a := range args {
 		if a == "--" {
@@ -23,18 +23,18 @@ func codexRuns(args []string) bool {
 			value = args[i+1]
 		}
 		if strings.HasPrefix(value, "openai_base_url") || strings.HasPrefix(value, "model_provider") {
-			return false // the person's own choice
+			return false // the user has chosen
 		}
 	}
 	return !slices.Contains(codexOthers, subcommand(args))
 }
 
-// codexOthers are the subcommands that talk to no model.
+// codexOthers are the subcommands that use no model.
 var codexOthers = w("login", "logout", "mcp", "mcp-server", "app-server", "completion", "sandbox", "debug", "apply", "a", "cloud", "features", "help", "update", "plugin", "execpolicy", "doctor")
 
-// WithCodexBaseURL is the command line with Codex's setting openai_base_url in it and,
-// where model is not "" and the line names none, with the model.
-// ok is false where the line starts no Codex that needs it, or cannot take it.
+// WithCodexBaseURL adds Codex's setting openai_base_url to a command line, and the model
+// if it is not "" and the line names none. ok is false if the line does not start a Codex
+// that needs the setting, or if arguments cannot be added to it.
 func WithCodexBaseURL(f Files, dir string, args []string, baseURL, model string) (line []string, ok bool) {
 	found, ok := (&resolver{files: f}).resolve(dir, args)
 	if !ok || found.tool != "codex" {
@@ -60,15 +60,15 @@ func namesModel(args []string) bool {
 	return false
 }
 
-// Agents names the coding agents that Plan knows.
+// Agents returns the names of the coding agents that Plan knows.
 func Agents() []string { return slices.Clone(agents) }
 
-// keyReaders are clients that read ANTHROPIC_API_KEY and no ANTHROPIC_AUTH_TOKEN.
+// keyReaders are packages that read ANTHROPIC_API_KEY but not ANTHROPIC_AUTH_TOKEN.
 var keyReaders = w("@ai-sdk/anthropic", "@langchain/anthropic", "langchain-anthropic", "litellm", "pydantic-ai", "llama-index-llms-anthropic", "aider-chat")
 
-// ReadsAnthropicKey reports whether the tool, or a client that the project at dir
-// depends on, reads ANTHROPIC_API_KEY alone. Anthropic's own SDKs and Claude Code
-// read ANTHROPIC_AUTH_TOKEN too.
+// ReadsAnthropicKey reports whether the tool, or a package that the project at dir
+// depends on, reads ANTHROPIC_API_KEY only. Anthropic's own SDKs and Claude Code also
+// read ANTHROPIC_AUTH_TOKEN.
 func ReadsAnthropicKey(f Files, dir, tool string) bool {
 	switch tool {
 	case "claude":
@@ -98,7 +98,7 @@ func ReadsAnthropicKey(f Files, dir, tool string) bool {
 	}
 }
 
-// DependsOn reports whether the package at dir names another among its dependencies.
+// DependsOn reports whether the package at dir has a dependency of that name.
 func DependsOn(f Files, dir, name string) bool {
 	data, ok := f.read(path.Join(dir, "package.json"))
 	var m struct{ Dependencies, DevDependencies map[string]any }

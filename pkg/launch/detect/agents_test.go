@@ -36,7 +36,7 @@ func TestCodex(t *testing.T) {
 	}
 }
 
-// TestCodexModel: the model goes in where the line names none.
+// TestCodexModel checks that the model is added if the line names none.
 func TestCodexModel(t *testing.T) {
 	for in, want := range map[string]string{
 		"codex exec hi": "codex exec hi -c openai_base_url=\"http://g/v1\" -m m/x", "codex exec -m own hi": "codex exec -m own hi -c openai_base_url=\"http://g/v1\"",

@@ -11,15 +11,15 @@ import (
 	"github.com/hostless/hostless/pkg/fault"
 )
 
-// App is one app of a project with several.
+// App is one app of a project with several apps.
 type App struct {
 	Name    string   // <package>.<project>
-	Label   string   // of the app within the project: the same in every worktree
-	Dir     string   // where its command runs
-	Command []string // a single word with shell syntax is for the shell
-	Port    int      // 0 where the daemon picks one
+	Label   string   // the app's name within the project, the same in every worktree
+	Dir     string   // the working directory of its command
+	Command []string // a single word with shell syntax is a shell command
+	Port    int      // 0 if the daemon chooses one
 	Lazy    bool
-	Builds  bool // it serves nothing: no name, no port, no token
+	Builds  bool // it serves nothing, so it has no name, port or token
 }
 
 // projectFile is hostless.json.
@@ -29,17 +29,17 @@ type projectFile struct {
 }
 
 type projectApp struct {
-	Dir     string      `json:"dir"` // relative to the file
+	Dir     string      `json:"dir"` // relative to hostless.json
 	Command commandLine `json:"command"`
 	Port    int         `json:"port"`
 	AppPort int         `json:"appPort"` // the same as port
 	Lazy    bool        `json:"lazy"`
 	Name    string      `json:"name"`   // the whole name, instead of <app>.<project>
-	Script  string      `json:"script"` // of the package, instead of dev
+	Script  string      `json:"script"` // the package's script, instead of dev
 	Proxy   *bool       `json:"proxy"`  // false: it serves nothing
 }
 
-// commandLine is a line for the shell, or a list of arguments.
+// commandLine is a shell command, or a list of arguments.
 type commandLine []string
 
 // UnmarshalJSON implements json.Unmarshaler.
@@ -57,11 +57,11 @@ func (c *commandLine) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
-// Apps finds the apps of the project at dir, sorted by name: those of
-// hostless.json, else the packages of the JavaScript workspace whose root dir is
-// that have a dev script. A directory without either has none. home is where the
-// search for the project's name ends outside of git. A hostless.json that cannot
-// be read, or names no command, is fault.Usage.
+// Apps returns the apps of the project at dir, sorted by name: those of hostless.json,
+// else, if dir is the root of a JavaScript workspace, its packages with a dev script. A
+// directory without either has none. Outside of git the search for the project's name
+// ends at home. The error is fault.Usage if hostless.json cannot be read or names no
+// command.
 func Apps(f Files, dir, home string, mode Prefix) ([]App, error) {
 	project := FullName(f, Name(f, dir, home), false, mode, dir)
 	var apps []App
@@ -116,14 +116,14 @@ func Apps(f Files, dir, home string, mode Prefix) ([]App, error) {
 	sort.Slice(apps, func(i, j int) bool { return apps[i].Name < apps[j].Name })
 	for i := 1; i < len(apps); i++ {
 		if apps[i].Name == apps[i-1].Name {
-			return nil, &fault.Error{Kind: fault.Usage, Message: fmt.Sprintf("%s and %s would both be called %s", apps[i-1].Dir, apps[i].Dir, apps[i].Name),
-				Next: `give one of them a name of its own: "hostless": { "name": "NAME" } in its package.json`}
+			return nil, &fault.Error{Kind: fault.Usage, Message: fmt.Sprintf("%s and %s would both get the name %s", apps[i-1].Dir, apps[i].Dir, apps[i].Name),
+				Next: `give one of them another name: "hostless": { "name": "NAME" } in its package.json`}
 		}
 	}
 	return apps, nil
 }
 
-// tellApart names packages of a workspace that would have one name by their
+// tellApart renames packages of a workspace that have the same name after their
 // directories: apps/ui is apps-ui, packages/ui is packages-ui.
 func tellApart(apps []App, root, project string) {
 	count := map[string]int{}
@@ -138,8 +138,8 @@ func tellApart(apps []App, root, project string) {
 	}
 }
 
-// readProject reads the apps of a project's own file: those that it defines, by
-// name, and what it says of packages of the workspace, by their directories.
+// readProject reads the apps of a project's own file: the apps that it defines, by name,
+// and its settings for packages of the workspace, by their directories.
 func readProject(f Files, dir string) (apps, packages map[string]projectApp, err error) {
 	name, data := projectText(f, dir)
 	if name == "" {
@@ -161,21 +161,21 @@ func readProject(f Files, dir string) (apps, packages map[string]projectApp, err
 	return apps, packages, nil
 }
 
-// fileApp is an app that a project's own file defines.
+// fileApp returns an app that a project's own file defines.
 func fileApp(f Files, dir, name string, a projectApp) (App, error) {
 	bad := func(format string, args ...any) (App, error) {
 		return App{}, fault.New(fault.Usage, fmt.Sprintf("hostless.json: the app %q "+format, append([]any{name}, args...)...))
 	}
 	at := absolute(dir, a.Dir)
 	if !f.isDir(at) {
-		return bad("is in %s, which is no directory", at)
+		return bad("is in %s, which is not a directory", at)
 	}
 	port := a.Port
 	if port == 0 {
 		port = a.AppPort
 	}
 	if port < 0 || port > 65535 {
-		return bad("has the port %d: it must be from 1 to 65535", port)
+		return bad("has the port %d, which is not between 1 and 65535", port)
 	}
 	builds := a.Proxy != nil && !*a.Proxy
 	if len(a.Command) == 0 {
@@ -185,7 +185,7 @@ func fileApp(f Files, dir, name string, a projectApp) (App, error) {
 		}
 		text, _, ok := (&resolver{files: f}).script(at, script)
 		if !ok {
-			return bad("has no command, and %s no %s script", at, script)
+			return bad("has no command, and %s has no %s script", at, script)
 		}
 		a.Command = commandLine{manager(f, dir), "run", script}
 		builds = builds || a.Proxy == nil && Builds(f, at, text)
@@ -198,8 +198,8 @@ func fileApp(f Files, dir, name string, a projectApp) (App, error) {
 	return App{Dir: at, Command: a.Command, Port: port, Lazy: a.Lazy, Builds: builds}, nil
 }
 
-// Peers finds the apps of the project that dir is in, as Apps does for its root:
-// the nearest directory, dir included, that has any. Outside of one it is empty.
+// Peers returns the apps of the project that contains dir: what Apps returns for the
+// nearest directory, starting with dir, that has any. Outside of a project it is empty.
 func Peers(f Files, dir, home string, mode Prefix) ([]App, error) {
 	for at := dir; ; at = path.Dir(at) {
 		if apps, err := Apps(f, at, home, mode); err != nil || len(apps) > 0 {
@@ -211,8 +211,8 @@ func Peers(f Files, dir, home string, mode Prefix) ([]App, error) {
 	}
 }
 
-// manager finds a workspace's package manager: by package.json, else by the
-// lock file, else npm.
+// manager returns a workspace's package manager: from package.json, else by the lock
+// file, else npm.
 func manager(f Files, root string) string {
 	var m struct{ PackageManager string }
 	if data, ok := f.read(path.Join(root, "package.json")); ok && json.Unmarshal(data, &m) == nil {

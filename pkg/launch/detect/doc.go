@@ -1,7 +1,7 @@
-// Package detect owns what can be concluded about a project from its files: its
-// name and the sub-label of its worktree, its apps, and the tool that a command
-// line starts, with the flags that give that tool its port.
+// Package detect owns what can be derived from a project's files: its name and the label
+// of its worktree, its apps, and the tool that a command line starts, with the flags that
+// set that tool's port.
 //
-// It is pure: it reads the Files that it is handed, starts nothing and changes
-// nothing. What runs is package launch's.
+// It only reads the Files that it is given: it starts nothing and changes nothing.
+// Package launch runs the commands.
 package detect

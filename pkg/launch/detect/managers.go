@@ -7,22 +7,22 @@ import (
 	"strings"
 )
 
-// valued are the package managers' own flags that take the next word.
+// valued are the package managers' own flags that take a value.
 var valued = w("-C", "--dir", "--prefix", "--cwd", "-F", "--filter", "-w", "--workspace", "-p", "--package",
 	"--reporter", "--loglevel", "--registry", "--config", "--userconfig", "--script-shell")
 
-// call is a package manager's command line, taken apart.
+// call is the parsed command line of a package manager.
 type call struct {
 	manager string
-	dir     string // where it works
+	dir     string // the directory it works in
 	filter  string // the workspace package, "" for none
-	many    bool   // it runs in several packages at once
+	many    bool   // it runs in several packages
 	rest    []string
 	at      int // index of rest[0] in the line
 	last    string
 }
 
-// flags takes the manager's flags before its next word.
+// flags parses the manager's flags before its next word.
 func (c *call) flags() {
 	i := 0
 	for ; i < len(c.rest) && strings.HasPrefix(c.rest[i], "-") && c.rest[i] != "--"; i++ {
@@ -31,10 +31,10 @@ func (c *call) flags() {
 	c.drop(i)
 }
 
-// flagAt takes the manager's flag rest[i] and counts the words of its value.
+// flagAt parses the manager's flag rest[i] and returns how many more words its value has.
 func (c *call) flagAt(i int) (more int) {
 	name, value, joined := strings.Cut(c.rest[i], "=")
-	// pnpm's -w is the workspace's root and has no value.
+	// pnpm's -w selects the workspace's root and takes no value.
 	takes := slices.Contains(valued, name) && (name != "-w" || c.manager == "npm") && (name != "-p" || c.last == "exec")
 	if takes && !joined && i+1 < len(c.rest) {
 		value, more = c.rest[i+1], 1
@@ -58,11 +58,11 @@ func (c *call) flag(name, value string) {
 	case "-r", "--recursive", "--parallel", "--workspaces", "-ws", "--call", "--shell-mode":
 		c.many = true
 	case "-c":
-		c.many = c.many || c.last == "exec" // a text for the shell
+		c.many = c.many || c.last == "exec" // a shell command
 	}
 }
 
-// pick takes a workspace's package; a second one is more than one.
+// pick records a selected package of the workspace; a second one sets many.
 func (c *call) pick(name string) {
 	c.many = c.many || c.filter != "" || strings.ContainsAny(name, "*!{}[]") || strings.Contains(name, "...")
 	c.filter = name
@@ -74,7 +74,7 @@ func (c *call) drop(n int) {
 	c.rest = c.rest[n:]
 }
 
-// word takes the next word.
+// word returns and consumes the next word.
 func (c *call) word() string {
 	if len(c.rest) == 0 {
 		return ""
@@ -84,8 +84,8 @@ func (c *call) word() string {
 	return c.last
 }
 
-// resolveManager sees through a JavaScript package manager: to a program that it
-// fetches or finds (npx, dlx, exec), or to a script of package.json.
+// resolveManager resolves the command line of a JavaScript package manager to the program
+// that it fetches or finds (npx, dlx, exec), or to a script of package.json.
 func (s *resolver) resolveManager(name, dir string, line []string) (detectedTool, bool) {
 	if name == "corepack" {
 		return s.resolveAfter(dir, line, 1, 0)
@@ -115,12 +115,13 @@ func (s *resolver) resolveManager(name, dir string, line []string) (detectedTool
 		c.flags()
 		verb = c.word()
 	} else if name == "npm" && verb != "start" {
-		return detectedTool{}, false // npm's other verbs run nothing
+		return detectedTool{}, false // npm's other commands run nothing
 	}
 	return s.resolveScriptOf(c, verb, line)
 }
 
-// resolveProgram sees a program named on the line: all behind it is its own.
+// resolveProgram resolves a program named on the line; all following words are its
+// arguments.
 func (s *resolver) resolveProgram(c *call, line []string) (detectedTool, bool) {
 	c.flags()
 	if len(c.rest) > 0 && c.rest[0] == "--" {
@@ -133,8 +134,8 @@ func (s *resolver) resolveProgram(c *call, line []string) (detectedTool, bool) {
 	return s.resolveAfter(dir, line, c.at, 0)
 }
 
-// resolveNpmExec sees `npm exec`: flags are npm's own up to a "--", wherever the
-// program's name stands.
+// resolveNpmExec resolves `npm exec`: flags before a "--" are npm's own, also those after
+// the program's name.
 func (s *resolver) resolveNpmExec(c *call, line []string) (detectedTool, bool) {
 	c.flags()
 	if len(c.rest) > 0 && c.rest[0] == "--" {
@@ -148,8 +149,8 @@ func (s *resolver) resolveNpmExec(c *call, line []string) (detectedTool, bool) {
 	return s.appendable(dir, line, words, dashed, true)
 }
 
-// npmArgs gives the words that npm passes on: those that are no flags, and all
-// behind the first "--". The flags are npm's own, wherever they stand.
+// npmArgs returns the words that npm passes on: words that are not flags, and everything
+// after the first "--". Flags before it are npm's own, at any position.
 func (c *call) npmArgs() (words []string, dashed bool) {
 	for i := 0; i < len(c.rest); i++ {
 		switch a := c.rest[i]; {
@@ -164,8 +165,9 @@ func (c *call) npmArgs() (words []string, dashed bool) {
 	return words, false
 }
 
-// appendable sees a command that the line's end is appended to. dashed says that the
-// line has a "--" already; needs, that flags get through only behind one.
+// appendable resolves a command to which the words at the end of the line are appended.
+// dashed means that the line already has a "--", needs that flags are passed on only
+// after one.
 func (s *resolver) appendable(dir string, line, words []string, dashed, needs bool) (detectedTool, bool) {
 	found, ok := s.resolve(dir, words)
 	if !ok {
@@ -186,8 +188,8 @@ func (s *resolver) appendable(dir string, line, words []string, dashed, needs bo
 	return found, true
 }
 
-// resolveScriptOf sees a script of package.json, or a program where there is no
-// such script and the manager would look for one.
+// resolveScriptOf resolves a script of package.json, or the program of that name if there
+// is no such script and the manager would run one.
 func (s *resolver) resolveScriptOf(c *call, script string, line []string) (detectedTool, bool) {
 	var more []string
 	dashed, needs := false, false
@@ -196,7 +198,7 @@ func (s *resolver) resolveScriptOf(c *call, script string, line []string) (detec
 		more, dashed = c.npmArgs()
 		needs = true
 	case "pnpm":
-		// What follows goes on as it is, "--" included: it never needs one.
+		// The rest is passed on unchanged, "--" included, so flags need none.
 		more, dashed = c.rest, true
 	default: // yarn, bun: the first "--" is dropped
 		more = c.rest
@@ -231,9 +233,9 @@ func (s *resolver) resolveScriptOf(c *call, script string, line []string) (detec
 	return found, ok
 }
 
-// pastComment has the script's text run by the shell itself: what a manager appends to
-// it would become a part of the comment at its end. A script with others before
-// or after it is left to the manager.
+// pastComment makes the shell run the text of a script that ends in a comment: what the
+// manager appends would become a part of the comment. A script with pre or post scripts
+// is left to the manager.
 func (s *resolver) pastComment(found detectedTool, at, script, text string, more []string) detectedTool {
 	found.tail = func([]string) ([]string, bool) { return nil, false }
 	found.insert = func(words []string) ([]string, bool) {
@@ -248,7 +250,7 @@ func (s *resolver) pastComment(found detectedTool, at, script, text string, more
 	return found
 }
 
-// script finds a script in the nearest package.json, as the managers do.
+// script returns a script of the nearest package.json, as the managers do.
 func (s *resolver) script(dir, name string) (text, at string, ok bool) {
 	for at = dir; ; at = path.Dir(at) {
 		if data, found := s.files.read(path.Join(at, "package.json")); found {
@@ -265,8 +267,9 @@ func (s *resolver) script(dir, name string) (text, at string, ok bool) {
 	}
 }
 
-// programDir is where a program that the line names runs. Which it is does not
-// depend on the package: one that is not found here leaves only the place open.
+// programDir returns the directory in which a program of the line runs. The program
+// itself does not depend on the package, so a package that is not found leaves only the
+// directory unknown.
 func (s *resolver) programDir(c *call) (dir string, ok bool) {
 	if dir, ok := s.workspaceDir(c); ok {
 		return dir, true
@@ -274,8 +277,8 @@ func (s *resolver) programDir(c *call) (dir string, ok bool) {
 	return c.dir, !c.many
 }
 
-// workspaceDir is where the call runs: its directory, or that of the one
-// package that it picks.
+// workspaceDir returns the directory in which the call runs: its own, or that of the one
+// package that it selects.
 func (s *resolver) workspaceDir(c *call) (dir string, ok bool) {
 	switch {
 	case c.many:

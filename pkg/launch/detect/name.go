@@ -13,11 +13,11 @@ import (
 	"github.com/hostless/hostless/pkg/appname"
 )
 
-// Files is what this package reads: the whole file system, so that parents can be
-// looked at. Paths are given absolute.
+// Files is the file system that this package reads. It includes the root, so that parent
+// directories can be searched. Paths are absolute.
 type Files struct{ fs.FS }
 
-// System is the file system of this machine.
+// System returns the file system of this machine.
 func System() Files { return Files{os.DirFS("/")} }
 
 func (f Files) read(name string) ([]byte, bool) {
@@ -52,7 +52,7 @@ func (f Files) names(dir string) []string {
 	return names
 }
 
-// rooted makes an absolute path one of io/fs.
+// rooted converts an absolute path to a path of io/fs.
 func rooted(name string) string {
 	name = strings.TrimPrefix(path.Clean(name), "/")
 	if name == "" {
@@ -61,7 +61,7 @@ func rooted(name string) string {
 	return name
 }
 
-// manifests are what a project's name is read from, in this order.
+// manifests are the files from which a project's name is read, in this order.
 var manifests = []struct {
 	file string
 	name func(data []byte) string
@@ -74,10 +74,9 @@ var manifests = []struct {
 	{"Cargo.toml", cargoName},
 }
 
-// Name finds the name of the project that dir is in: the nearest manifest
-// that has one, up to the git root (or, outside of git, below home), then the
-// git root's own name, then the directory's. It is never empty, and a name that an
-// app may have.
+// Name returns the name of the project that contains dir: from the nearest manifest that
+// has one, up to the git root (outside of git, up to home), else the name of the git
+// root, else that of the directory. It is never empty and always a valid app name.
 func Name(f Files, dir, home string) string { return appname.Unreserved(projectName(f, dir, home)) }
 
 func projectName(f Files, dir, home string) string {
@@ -105,10 +104,10 @@ func projectName(f Files, dir, home string) string {
 	if name := appname.Label(path.Base(dir)); name != "" {
 		return name
 	}
-	return "app-" + appname.Hash(dir) // a name in a script that host names have not
+	return "app-" + appname.Hash(dir) // the directory's name has no character that a host name can have
 }
 
-// packageName is the name that package.json gives the app, else the package's.
+// packageName returns the name that package.json sets for the app, else the package's.
 func packageName(data []byte) string {
 	var m struct{ Hostless, Portless *Settings }
 	if json.Unmarshal(data, &m) == nil {
@@ -129,7 +128,7 @@ func jsonName(data []byte) string {
 	return m.Name
 }
 
-// dropScope drops npm's scope: @acme/web is web.
+// dropScope removes npm's scope: @acme/web is web.
 func dropScope(name string) string {
 	if strings.HasPrefix(name, "@") {
 		if _, rest, ok := strings.Cut(name, "/"); ok {
@@ -166,7 +165,7 @@ var (
 	majorVersion = regexp.MustCompile(`^v[0-9]+$`)
 )
 
-// goModName takes the module path's last element, without its major version.
+// goModName returns the last element of the module path, without the major version.
 func goModName(data []byte) string {
 	m := moduleLine.FindSubmatch(data)
 	if m == nil {

@@ -100,7 +100,7 @@ func TestWorktreeLabel(t *testing.T) {
 	}
 }
 
-// TestWorktreeOfRealGit holds the parser against git itself.
+// TestWorktreeOfRealGit compares the parser with git itself.
 func TestWorktreeOfRealGit(t *testing.T) {
 	harness.Need(t, "git")
 	base, err := filepath.EvalSymlinks(t.TempDir())
@@ -138,8 +138,8 @@ func TestWorktreeOfRealGit(t *testing.T) {
 	}
 }
 
-// TestWorktreeTemplate has a project say how its worktrees are named; what makes no name
-// of it is passed over.
+// TestWorktreeTemplate checks a project's own template for worktree names. A template that
+// gives no valid name is ignored.
 func TestWorktreeTemplate(t *testing.T) {
 	for template, want := range map[string]string{
 		"": "login.shop", "{branch}-{project}": "login-shop", "{project}.{branch}": "shop.login", "{project}": "shop", "dev": "dev",

@@ -5,20 +5,20 @@ import (
 	"strings"
 )
 
-// Command is what a command line becomes.
+// Command is the result of Plan.
 type Command struct {
 	Args  []string // the command line with the tool's flags
-	Port  int      // the port that it names already, 0 for none
-	Tool  string   // the row of the flag table that it was found in, or an agent; "" for none
-	Notes []string // for people
+	Port  int      // the port that the line already names, 0 for none
+	Tool  string   // the row of the flag table, or the agent, that it starts; "" for none
+	Notes []string // notes for the user
 }
 
-// Plan looks through package runners and scripts for the tool that will serve,
-// and gives it port and address where it would not take them from the
-// environment. A port that the line names already is left alone and reported:
-// it becomes the route's. With port 0 the line is only looked at.
+// Plan finds the tool that a command line starts, through package managers and scripts,
+// and adds flags for the port and address if the tool does not read them from the
+// environment. A port that the line already names is not changed but reported, for the
+// route. With port 0 nothing is added.
 //
-// It is pure: it reads f and changes nothing.
+// It only reads f and changes nothing.
 func Plan(f Files, dir string, args []string, port int) Command {
 	p := Command{Args: args}
 	s := &resolver{files: f}
@@ -87,27 +87,28 @@ func Plan(f Files, dir string, args []string, port int) Command {
 }
 
 func cannotBeGiven(tool string) string {
-	return tool + " cannot be given its port through this command line: following the port that it opens"
+	return tool + " cannot be given a port on this command line: Hostless uses the port that it opens"
 }
 
-// multiRunners start several commands, which are not looked into.
+// multiRunners start several commands, which are not resolved.
 var multiRunners = w("concurrently", "npm-run-all", "npm-run-all2", "run-p", "run-s", "run-pty", "mprocs", "foreman", "overmind", "hivemind", "honcho", "nf", "lerna", "wireit", "moon")
 
-// noteMissed says, once, that a server within the line gets no flags.
+// noteMissed returns a note if a server in the line gets no flags.
 func (s *resolver) noteMissed() []string {
 	switch {
 	case s.missed == "":
 		return nil
 	case slices.Contains(multiRunners, s.missed):
-		return []string{s.missed + " starts several commands, which get no flags: following the port that one of them opens (hostless run --all gives each app a name)"}
+		return []string{s.missed + " starts several commands, which get no flags: Hostless uses the port that one of them opens (hostless run --all gives each app a name)"}
 	}
 	return []string{cannotBeGiven(s.missed)}
 }
 
-// agents are programs that talk to a model and serve nothing.
+// agents are programs that use a model and serve nothing.
 var agents = w("claude", "codex", "gemini", "aider")
 
-// genericPortFlag is `--port` of a program that is in no row: likely where it listens.
+// genericPortFlag returns the value of `--port` of a program that is not in the flag
+// table, on which it probably listens.
 func genericPortFlag(args []string) int {
 	if v, ok := flagValue(args, "--port"); ok && isPort(v) {
 		return toPort(v)
@@ -115,20 +116,20 @@ func genericPortFlag(args []string) int {
 	return 0
 }
 
-// detectedTool is a tool within a command line.
+// detectedTool is a tool in a command line.
 type detectedTool struct {
 	tool    string
-	args    []string // all that the tool is given
-	dir     string   // where it runs
-	envPort int      // PORT as the line itself sets it
-	// insert makes the whole line with words for the tool.
+	args    []string // the tool's arguments
+	dir     string   // the directory in which it runs
+	envPort int      // PORT as set on the line
+	// insert returns the whole line with words added for the tool.
 	insert func(words []string) (line []string, ok bool)
-	// tail gives what must be appended to the line for the tool to get the
-	// words: for lines that only grow at their end, as a script's.
+	// tail returns what must be appended to the line so that the tool gets the words. It
+	// is used for lines that can only be appended to, such as a script.
 	tail func(words []string) (tail []string, ok bool)
 }
 
-// below makes what was seen in line[n:] something seen in line.
+// below converts a tool detected in line[n:] to one detected in line.
 func (s detectedTool) below(line []string, n int) detectedTool {
 	inner := s.insert
 	head := line[:n:n]
@@ -139,17 +140,17 @@ func (s detectedTool) below(line []string, n int) detectedTool {
 	return s
 }
 
-// resolver walks a command line inwards. It stops at a depth: scripts may call
-// themselves.
+// resolver resolves a command line, wrapper by wrapper. Its depth is limited, since
+// scripts may call themselves.
 type resolver struct {
 	files  Files
 	depth  int
-	missed string // a server that was seen where it can be given no flags
+	missed string // a server to which no flags can be added
 }
 
 const maxDepth = 12
 
-// see finds the tool of a command line.
+// resolve finds the tool that a command line starts.
 func (s *resolver) resolve(dir string, line []string) (detectedTool, bool) {
 	if s.depth++; s.depth > maxDepth || len(line) == 0 {
 		return detectedTool{}, false
@@ -171,7 +172,7 @@ func (s *resolver) resolve(dir string, line []string) (detectedTool, bool) {
 	return direct(name, dir, line, 1), true
 }
 
-// resolveAfter looks behind the first n words.
+// resolveAfter resolves the line without its first n words.
 func (s *resolver) resolveAfter(dir string, line []string, n, port int) (detectedTool, bool) {
 	if n >= len(line) {
 		return detectedTool{}, false
@@ -186,10 +187,10 @@ func (s *resolver) resolveAfter(dir string, line []string, n, port int) (detecte
 	return found.below(line, n), true
 }
 
-// direct is a tool whose arguments begin at line[n].
+// direct returns a tool whose arguments begin at line[n].
 func direct(name, dir string, line []string, n int) detectedTool {
 	args := line[n:]
-	at := len(line) // before a literal "--", which ends the tool's flags
+	at := len(line) // insert before a literal "--", which ends the tool's flags
 	for i, a := range args {
 		if a == "--" {
 			at = n + i
@@ -206,7 +207,7 @@ func direct(name, dir string, line []string, n int) detectedTool {
 	}
 }
 
-// assignments counts leading VAR=value words and reads PORT from them.
+// assignments counts the leading VAR=value words, and returns the PORT that they set.
 func assignments(line []string) (n, port int) {
 	for _, word := range line {
 		name, value, ok := strings.Cut(word, "=")
@@ -230,7 +231,7 @@ func isVariable(name string) bool {
 	return name != ""
 }
 
-// resolveShell looks into `sh -c 'text'`: the text grows at its end.
+// resolveShell resolves `sh -c 'text'`. Flags are appended to the text.
 func (s *resolver) resolveShell(dir string, line []string) (detectedTool, bool) {
 	if len(line) != 3 || line[1] != "-c" {
 		return detectedTool{}, false
@@ -249,8 +250,8 @@ func (s *resolver) resolveShell(dir string, line []string) (detectedTool, bool) 
 	return found, true
 }
 
-// resolveScript looks into a script's text with words appended to it: at its last
-// command, which is what gets them.
+// resolveScript resolves the last command of a script's text, which gets the words that
+// are appended to the text.
 func (s *resolver) resolveScript(dir, text string, more []string) (detectedTool, bool) {
 	words, ok := lastCommand(text)
 	if !ok {
@@ -264,8 +265,8 @@ func (s *resolver) resolveScript(dir, text string, more []string) (detectedTool,
 	return found, ok
 }
 
-// lookForServers notes a server that a script starts, but not as the one command
-// that could be given flags: `vite && echo done`, `vite | tee log`.
+// lookForServers records a server that a script starts in a place where it cannot be
+// given flags: `vite && echo done`, `vite | tee log`.
 func (s *resolver) lookForServers(dir, text string) {
 	for _, part := range strings.FieldsFunc(text, func(c rune) bool { return strings.ContainsRune("&|;\n()", c) }) {
 		words, ok := lastCommand(part)
@@ -283,8 +284,8 @@ func (s *resolver) lookForServers(dir, text string) {
 	}
 }
 
-// cutComment takes the comment off a script's end, to which nothing could be
-// appended. cut reports whether there was one.
+// cutComment removes the comment at the end of a script. cut reports whether there was
+// one.
 func cutComment(text string) (rest string, cut bool) {
 	quote, start := byte(0), true
 	for i := 0; i < len(text); i++ {
@@ -309,9 +310,9 @@ func cutComment(text string) (rest string, cut bool) {
 	return text, false
 }
 
-// lastCommand splits a script into words, as far as it is plain: commands
-// joined by && or ; of words, some in quotes. Anything that a shell would
-// expand, redirect or pipe in the last command is not plain.
+// lastCommand returns the words of a script's last command. ok is false if the script is
+// more than commands joined by && or ;, or if a shell would expand, redirect or pipe
+// something in the last command.
 func lastCommand(text string) (words []string, ok bool) {
 	var word strings.Builder
 	in := false
@@ -333,7 +334,7 @@ func lastCommand(text string) (words []string, ok bool) {
 			words, plain = nil, true
 		case '&':
 			if i+1 >= len(text) || text[i+1] != '&' {
-				return nil, false // runs in the background: no last command
+				return nil, false // it runs in the background, so there is no last command
 			}
 			i++
 			flush()
@@ -358,13 +359,13 @@ func lastCommand(text string) (words []string, ok bool) {
 				if end < 0 {
 					i = len(text)
 				} else {
-					i += end - 1 // the line's end is looked at next
+					i += end - 1 // continue at the end of the line
 				}
 				continue
 			}
 			word.WriteByte(c)
 		case '$', '*', '?', '[', ']', '~', '!', '\\':
-			plain = false // expands to what is not known here
+			plain = false // its expansion is not known here
 			word.WriteByte(c)
 			in = true
 		default:

@@ -7,7 +7,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// TestPlanRows has each row of the flag table, by its own name.
+// TestPlanRows tests each row of the flag table by the tool's own name.
 func TestPlanRows(t *testing.T) {
 	const strict = " --port 4123 --strictPort --host 127.0.0.1"
 	const plain = " --port 4123 --host 127.0.0.1"
@@ -53,8 +53,8 @@ func TestPlanRows(t *testing.T) {
 	}
 }
 
-// TestPlanWebpackSocket has the page's WebSocket go through the proxy, where the
-// installed server knows how to.
+// TestPlanWebpackSocket checks the flags that make the page's WebSocket go through the
+// proxy, for versions of the server that have them.
 func TestPlanWebpackSocket(t *testing.T) {
 	const plain, socket = " --port 4123 --host 127.0.0.1", " --client-web-socket-url-hostname 0.0.0.0 --client-web-socket-url-port 0"
 	for _, tt := range []struct{ version, in, flags string }{
@@ -74,7 +74,7 @@ func TestPlanWebpackSocket(t *testing.T) {
 	}
 }
 
-// TestPlanSeesThrough has each way to call a tool.
+// TestPlanSeesThrough tests each way to call a tool.
 func TestPlanSeesThrough(t *testing.T) {
 	const vite = "--port 4123 --strictPort --host 127.0.0.1"
 	project := tree(
@@ -167,7 +167,7 @@ func TestPlanSeesThrough(t *testing.T) {
 		{"npm run env", "npm run env -- " + vite},
 		{"npm run noted", "sh -c cd '/u/x' && vite " + vite},
 		{"npm run noted -- --mode x", "sh -c cd '/u/x' && vite --mode x " + vite},
-		{"npm run hooked", "npm run hooked"}, // others run before it
+		{"npm run hooked", "npm run hooked"}, // it has a pre script
 		{"npm run hash", "npm run hash -- " + vite},
 		{"npm run piped", "npm run piped"},
 		{"npm run bg", "npm run bg"},
@@ -201,7 +201,7 @@ func TestPlanSeesThrough(t *testing.T) {
 		// a literal "--" ends the flags
 		{"vite -- x", "vite " + vite + " -- x"},
 		{"npx vite dev -- x", "npx vite dev " + vite + " -- x"},
-		// what is there is respected
+		// existing flags are kept
 		{"vite --port 3000", "vite --port 3000"},
 		{"vite --port=3000", "vite --port=3000"},
 		{"next -p 3000", "next -p 3000"},
@@ -305,17 +305,18 @@ func FuzzPlan(f *testing.F) {
 	})
 }
 
-// TestPlanNotes has one line where a server gets no flags, and none where it needs none.
+// TestPlanNotes checks that there is one note if a server gets no flags, and none if it
+// needs none.
 func TestPlanNotes(t *testing.T) {
 	project := tree("/u/x/package.json", `{"scripts":{"multi":"concurrently \"vite\" \"node api.js\"", "nx":"nx serve web", "turbo":"turbo dev", "echo":"vite && echo done",
 		"piped":"vite | tee log", "bg":"vite & tsc -w", "own":"node server.js", "build":"vite build && node server.js", "fixed":"vite --port 3000 | tee log", "lazyturbo":"turbo dev | cat"}}`)
 	for _, tt := range []struct{ in, note string }{
 		{"npm run multi", "concurrently starts several commands"},
-		{"npm run nx", "nx runs commands of its own"},
-		{"npm run turbo", "--env-mode=loose was added"},
-		{"npm run echo", "vite cannot be given its port"},
-		{"npm run piped", "vite cannot be given its port"},
-		{"npm run bg", "vite cannot be given its port"},
+		{"npm run nx", "nx runs its own commands"},
+		{"npm run turbo", "added --env-mode=loose"},
+		{"npm run echo", "vite cannot be given a port"},
+		{"npm run piped", "vite cannot be given a port"},
+		{"npm run bg", "vite cannot be given a port"},
 		{"npm run own", ""}, {"npm run build", ""}, {"npm run fixed", ""}, {"vite", ""},
 	} {
 		p := Plan(project, "/u/x", strings.Fields(tt.in), 4123)
@@ -325,7 +326,7 @@ func TestPlanNotes(t *testing.T) {
 	}
 }
 
-// TestPlanNx gives nx a port where the server of the target takes one.
+// TestPlanNx checks that nx gets a port if the server of the target takes one.
 func TestPlanNx(t *testing.T) {
 	project := tree("/r/nx.json", "{}",
 		"/r/apps/web/project.json", `{"name":"web","targets":{"serve":{"executor":"@nx/vite:dev-server"},"dev":{"command":"vite"}}}`,

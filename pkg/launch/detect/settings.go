@@ -11,17 +11,17 @@ import (
 	"github.com/hostless/hostless/pkg/fault"
 )
 
-// Settings are what a project says about one of its apps: in hostless.json, or
-// under "hostless" in package.json, where a string is the name alone. Portless's
-// files are read where there are none of ours.
+// Settings are a project's settings for one of its apps: in hostless.json, or under
+// "hostless" in package.json, where a string is only the name. If there are none,
+// Portless's files are read.
 type Settings struct {
 	Name    string `json:"name"`
-	Script  string `json:"script"`  // of package.json, "dev" where it is ""
-	AppPort int    `json:"appPort"` // 0 where the daemon picks one
+	Script  string `json:"script"`  // a script of package.json; "" is dev
+	AppPort int    `json:"appPort"` // 0 if the daemon chooses one
 	Proxy   *bool  `json:"proxy"`   // false runs the app without name, port and token
 }
 
-// Routed reports whether the app gets a route, where the project says.
+// Routed reports whether the app gets a route, which is the default.
 func (s Settings) Routed() bool { return s.Proxy == nil || *s.Proxy }
 
 // UnmarshalJSON implements json.Unmarshaler.
@@ -33,7 +33,7 @@ func (s *Settings) UnmarshalJSON(data []byte) error {
 	return json.Unmarshal(data, (*plain)(s))
 }
 
-// merge takes what over says.
+// merge returns s with the fields that are set in over replaced.
 func (s Settings) merge(over Settings) Settings {
 	if over.Name != "" {
 		s.Name = over.Name
@@ -50,9 +50,9 @@ func (s Settings) merge(over Settings) Settings {
 	return s
 }
 
-// Configured reads the settings of the app at dir: those of the project file
-// there, with package.json's in front. One that cannot be read, or names no port
-// or name, is fault.Usage.
+// Configured reads the settings of the app at dir from the project file there and from
+// package.json, which takes precedence. The error is fault.Usage if one cannot be read,
+// or if its port or name is invalid.
 func Configured(f Files, dir string) (s Settings, err error) {
 	if name, data := projectText(f, dir); name != "" {
 		if err := json.Unmarshal(data, &s); err != nil {
@@ -72,7 +72,7 @@ func Configured(f Files, dir string) (s Settings, err error) {
 		}
 	}
 	if s.AppPort < 0 || s.AppPort > 65535 {
-		return s, fault.New(fault.Usage, fmt.Sprintf("appPort is %d: it must be from 1 to 65535", s.AppPort))
+		return s, fault.New(fault.Usage, fmt.Sprintf("appPort is %d, which is not between 1 and 65535", s.AppPort))
 	}
 	if s.Name != "" {
 		s.Name, err = appname.Check(s.Name)
@@ -80,7 +80,7 @@ func Configured(f Files, dir string) (s Settings, err error) {
 	return s, err
 }
 
-// projectText finds the project's own file in dir.
+// projectText returns the name and content of the project's own file in dir.
 func projectText(f Files, dir string) (name string, data []byte) {
 	for _, name := range w("hostless.json", "portless.json") {
 		if data, ok := f.read(path.Join(dir, name)); ok {
@@ -99,13 +99,13 @@ func unreadable(file string, err error) error {
 	return &fault.Error{Kind: fault.Usage, Message: file + " cannot be read: " + why, Err: err}
 }
 
-// ErrNoScript is in the error of ScriptCommand where there is nothing to run.
+// ErrNoScript is wrapped by the error of ScriptCommand if there is nothing to run.
 var ErrNoScript = errors.New("no script")
 
-// ScriptCommand is the command that runs a script of the package at dir: the one
-// named, else the project's, else "dev". The error is fault.Usage, with ErrNoScript
-// where the package has no such script; a script that would start Hostless without
-// a command again is refused.
+// ScriptCommand returns the command that runs a script of the package at dir: the script
+// given, else the project's, else "dev". The error is fault.Usage. It wraps ErrNoScript if
+// the package has no such script. A script that starts Hostless without a command is
+// refused, since it would run itself again.
 func ScriptCommand(f Files, dir, script string) ([]string, error) {
 	if script == "" {
 		s, err := Configured(f, dir)
@@ -125,8 +125,8 @@ func ScriptCommand(f Files, dir, script string) ([]string, error) {
 		return nil, &fault.Error{Kind: fault.Usage, Message: message, Next: "hostless run NAME -- CMD…", Err: ErrNoScript}
 	}
 	if startsItself(text) {
-		return nil, &fault.Error{Kind: fault.Usage, Message: fmt.Sprintf("the script %q would run itself for ever: it starts Hostless without a command", script),
-			Next: `put the real command into another script and name that one: "hostless": { "script": "dev:app" } in package.json`}
+		return nil, &fault.Error{Kind: fault.Usage, Message: fmt.Sprintf("the script %q would run itself endlessly: it starts Hostless without a command", script),
+			Next: `put the app's command into another script and set "hostless": { "script": "dev:app" } in package.json`}
 	}
 	root, _ := workspace(f, at)
 	if root == "" {
@@ -135,8 +135,8 @@ func ScriptCommand(f Files, dir, script string) ([]string, error) {
 	return []string{manager(f, root), "run", script}, nil
 }
 
-// startsItself reports whether a script is `hostless`, or `hostless run`, without a
-// command of its own: it would run itself for ever.
+// startsItself reports whether a script is `hostless` or `hostless run` without a
+// command, which would run the script again, endlessly.
 func startsItself(text string) bool {
 	words, ok := lastCommand(text)
 	if n, _ := assignments(words); ok {

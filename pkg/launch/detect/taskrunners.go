@@ -8,11 +8,11 @@ import (
 	"strings"
 )
 
-// passThrough is what turbo.json needs where turbo's tasks are to get their
-// environment without a flag.
+// passThrough is the setting of turbo.json with which turbo's tasks get the environment
+// without a flag.
 const passThrough = `"globalPassThroughEnv": ["PORT", "HOST", "HOSTLESS", "HOSTLESS_*", "OPENAI_*", "ANTHROPIC_*", "__VITE_*", "NODE_EXTRA_CA_CERTS"]`
 
-// taskRunners are rows like those of tools: programs that run a project's tasks.
+// taskRunners are rows of the flag table for programs that run a project's tasks.
 var taskRunners = map[string]tool{
 	"turbo": {serves: turboRuns, found: noPort, wrap: turboWords, note: turboNote},
 	"nx":    {serves: nxServes, wrap: nxWords, note: nxNote},
@@ -23,9 +23,9 @@ func noPort([]string) (int, bool) { return 0, false }
 // turboVerbs are turbo's own commands, which run no task.
 var turboVerbs = w("bin", "boundaries", "clone", "completion", "config", "daemon", "devtools", "docs", "generate", "gen", "g", "info", "link", "login", "logout", "ls", "prune", "query", "scan", "telemetry", "unlink", "watch")
 
-// turboRuns reports whether turbo runs tasks that may serve.
+// turboRuns reports whether turbo with these arguments runs tasks, which may serve.
 func turboRuns(_ Files, _ string, args []string) bool {
-	words := bareWords(args)
+	words := positionals(args)
 	if len(words) > 0 && words[0] == "run" {
 		words = words[1:]
 	}
@@ -35,8 +35,8 @@ func turboRuns(_ Files, _ string, args []string) bool {
 	return !slices.Contains(w("build", "lint", "test", "typecheck", "check-types", "format"), words[0])
 }
 
-// turboWords have turbo's tasks keep their environment, which its strict mode empties
-// (turbo 2; the first major version does so only where the project asks for it).
+// turboWords returns the flag with which turbo's tasks keep their environment. Turbo's
+// strict mode, the default of version 2, clears it.
 func turboWords(f Files, dir string, args []string, _ int) []string {
 	if _, given := flagValue(args, "--env-mode"); given {
 		return nil
@@ -61,13 +61,13 @@ func turboNote(words []string, given bool) []string {
 	case len(words) == 0:
 		return nil
 	case given:
-		return w("turbo keeps the environment from its tasks: --env-mode=loose was added, so that they get PORT and the token")
+		return w("turbo hides the environment from its tasks: added --env-mode=loose, so that they get PORT and the token")
 	}
-	return w("turbo keeps PORT and the token from its tasks; add to turbo.json: " + passThrough)
+	return w("turbo hides PORT and the token from its tasks; add to turbo.json: " + passThrough)
 }
 
-// UsesTurbo reports whether a turbo.json is above dir: tasks may be run by turbo
-// wherever the command line does not show it.
+// UsesTurbo reports whether there is a turbo.json in dir or above it. Turbo may then run
+// tasks even if the command line does not show it.
 func UsesTurbo(f Files, dir string) bool {
 	for at := dir; ; at = path.Dir(at) {
 		if f.exists(path.Join(at, "turbo.json")) || f.exists(path.Join(at, "turbo.jsonc")) {
@@ -79,9 +79,9 @@ func UsesTurbo(f Files, dir string) bool {
 	}
 }
 
-// nxTarget reads the project and target of `nx serve web` and `nx run web:serve`.
+// nxTarget parses the project and target of `nx serve web` and `nx run web:serve`.
 func nxTarget(args []string) (project, target string) {
-	words := bareWords(args)
+	words := positionals(args)
 	switch {
 	case len(words) == 2 && words[0] == "run":
 		project, target, _ = strings.Cut(words[1], ":")
@@ -99,13 +99,13 @@ func nxServes(_ Files, _ string, args []string) bool {
 	return slices.Contains(w("serve", "dev", "start", "preview", "serve-static"), target)
 }
 
-// nxServers are executors that take --port for the server that they start. That of
-// Node programs is not one: its --port is the debugger's.
+// nxServers are executors whose --port is the port of the server that they start. The
+// executor of Node programs is not among them, since its --port is the debugger's.
 var nxServers = w("@nx/vite:dev-server", "@nx/vite:preview-server", "@nx/webpack:dev-server", "@nx/rspack:dev-server", "@nx/angular:dev-server",
 	"@nx/next:server", "@nx/web:file-server", "@nx/storybook:storybook", "@angular-devkit/build-angular:dev-server", "@angular/build:dev-server",
 	"@nrwl/vite:dev-server", "@nrwl/webpack:dev-server", "@nrwl/angular:dev-server", "@nrwl/next:server")
 
-// nxWords give the port to a target whose server is known to take it.
+// nxWords returns the port flag for a target whose server is known to take it.
 func nxWords(f Files, dir string, args []string, port int) []string {
 	if _, given := flagValue(args, "--port"); given {
 		return nil
@@ -118,8 +118,8 @@ func nxWords(f Files, dir string, args []string, port int) []string {
 	return w("--port=" + strconv.Itoa(port))
 }
 
-// nxTakesPort reports whether a project's target starts a server that takes --port: by
-// its executor, by its command, or by the config file from which nx infers it.
+// nxTakesPort reports whether a project's target starts a server that takes --port, by
+// its executor, its command, or the config file from which nx infers the target.
 func nxTakesPort(f Files, at, target string) bool {
 	var m struct {
 		Targets map[string]struct {
@@ -152,7 +152,7 @@ func nxTakesPort(f Files, at, target string) bool {
 	return false
 }
 
-// servedByPort reports whether a script's server takes --port.
+// servedByPort reports whether the server that a script starts takes --port.
 func servedByPort(f Files, dir, script string) bool {
 	found, ok := (&resolver{files: f}).resolveScript(dir, script, nil)
 	t, known := tools[found.tool]
@@ -163,8 +163,8 @@ func servedByPort(f Files, dir, script string) bool {
 	return !given
 }
 
-// nxProject finds a project's directory below the workspace's root: by the name in its
-// project.json or package.json, or its directory's; without a name it is dir.
+// nxProject returns the directory of a project below the workspace's root, by the name in
+// its project.json or package.json, or by its directory's name. Without a name it is dir.
 func nxProject(f Files, dir, name string) string {
 	root := dir
 	for ; !f.exists(path.Join(root, "nx.json")); root = path.Dir(root) {
@@ -204,5 +204,5 @@ func nxNote(words []string, given bool) []string {
 	if len(words) > 0 && given {
 		return nil
 	}
-	return w("nx runs commands of its own, which get no flags: following the port that they open")
+	return w("nx runs its own commands, which get no flags: Hostless uses the port that they open")
 }

@@ -9,31 +9,30 @@ import (
 	"strings"
 )
 
-// tool is one row of the flag table: a dev server that does not obey PORT and
-// HOST, and what it reads instead.
+// tool is one row of the flag table: a dev server that does not read PORT and HOST, and
+// the flags that it takes instead.
 type tool struct {
-	// serves reports whether the arguments start a server at all: `vite build`
-	// gets no flags.
+	// serves reports whether the arguments start a server: `vite build` gets no flags.
 	serves func(f Files, dir string, args []string) bool
-	port   []string // before the port's number; nil where only place counts
-	extra  []string // that go with the port
+	port   []string // the words before the port's number; nil if place is used
+	extra  []string // words to add with the port
 	host   []string // the address flag and its value
-	hosts  []string // further flags that say where it listens
-	// socket, where not nil, has the page open its WebSocket at the page's own
-	// address instead of the port, whose host the server would not accept.
+	hosts  []string // further flags that set the address
+	// socket, if not nil, returns flags that make the page open its WebSocket at the
+	// page's own address instead of the port, whose Host the server would reject.
 	socket func(f Files, dir string, args []string) []string
-	// place, where not nil, makes all words from the port alone and finds the
-	// port that is there: for tools that take it as an argument.
+	// place, if not nil, returns all words for a tool that takes the port as an
+	// argument, and found the port that the arguments already name.
 	place func(args []string, port int) []string
 	found func(args []string) (port int, ok bool)
-	// wrap, where not nil, makes the words of a program that runs others, and note what
-	// a person reads about them, given or not.
+	// wrap, if not nil, returns the words for a program that runs others. note returns a
+	// note for the user about them.
 	wrap func(f Files, dir string, args []string, port int) []string
 	note func(words []string, given bool) []string
 }
 
-// Subcommands and flags are those of the tools' current versions; RUN.md's
-// table is the source of the rows up to hugo.
+// tools is the flag table. Subcommands and flags are those of the tools' current
+// versions.
 var tools = map[string]tool{
 	"vite":         {serves: unlessSub("build", "optimize", "create"), port: w("--port"), extra: w("--strictPort"), host: w("--host", loopback)},
 	"vp":           {serves: sub("dev", "serve", "preview"), port: w("--port"), extra: w("--strictPort"), host: w("--host", loopback)},
@@ -73,8 +72,8 @@ var tools = map[string]tool{
 
 const loopback = "127.0.0.1"
 
-// bins are packages whose program has another name, and programs that are
-// another row by a second name.
+// bins maps packages to the name of their program, and second names of programs to their
+// row.
 var bins = map[string]string{
 	"@angular/cli": "ng", "@react-router/dev": "react-router", "@remix-run/dev": "remix", "@rsbuild/core": "rsbuild",
 	"@react-native-community/cli": "react-native", "vite-plus": "vp", "nuxi": "nuxt", "@expo/cli": "expo", "@storybook/cli": "storybook",
@@ -89,7 +88,8 @@ type rule = func(f Files, dir string, args []string) bool
 
 func always(Files, string, []string) bool { return true }
 
-// onlyPrints are flags with which a tool tells something and ends.
+// onlyPrints reports whether the arguments have a flag with which a tool prints
+// something and exits.
 func onlyPrints(args []string) bool {
 	for i, a := range args {
 		switch a {
@@ -106,23 +106,23 @@ func onlyPrints(args []string) bool {
 	return false
 }
 
-// subcommand is the first argument that is neither a flag nor a common flag's
-// value; "" is none.
+// subcommand returns the first argument that is neither a flag nor the value of a
+// common flag, or "".
 func subcommand(args []string) string {
-	if words := bareWords(args); len(words) > 0 {
+	if words := positionals(args); len(words) > 0 {
 		return words[0]
 	}
 	return ""
 }
 
-// bareWords are the arguments up to a "--" that are neither flags nor a common flag's
-// value.
-func bareWords(args []string) (words []string) {
+// positionals returns the arguments before a "--" that are neither flags nor the value
+// of a common flag.
+func positionals(args []string) (words []string) {
 	for i := 0; i < len(args) && args[i] != "--"; i++ {
 		switch a := args[i]; {
 		case slices.Contains(valuedFlags, a):
 			if i+1 < len(args) && strings.HasPrefix(args[i+1], "-") {
-				continue // `--host` alone
+				continue // `--host` without a value
 			}
 			i++
 		case strings.HasPrefix(a, "-"):
@@ -136,17 +136,17 @@ func bareWords(args []string) (words []string) {
 	return words
 }
 
-// valuedFlags take the next word in every tool of the table that has them.
+// valuedFlags take a value in every tool of the table that has them.
 var valuedFlags = w("-p", "--port", "-H", "--host", "--hostname", "--ip", "--bind", "-c", "--config", "-m", "--mode", "--env", "--root", "--cwd", "--project", "--app",
 	"--base", "--logLevel", "--log-level", "--configLoader", "--configuration", "--outDir", "--filter", "--env-mode")
 
-// sub accepts these subcommands; with "" among them also none, or a directory
-// in its place (`next ./site`).
+// sub returns a rule that accepts these subcommands. "" accepts no subcommand, or a
+// directory in its place (`next ./site`).
 func sub(names ...string) rule {
 	return func(f Files, dir string, args []string) bool {
 		got := subcommand(args)
 		for _, name := range names {
-			// A bare word is a subcommand even where a directory is called so.
+			// A word without a dot or slash is a subcommand even if a directory has that name.
 			if got == name || name == "" && strings.ContainsAny(got, "./") && f.isDir(absolute(dir, got)) {
 				return true
 			}
@@ -157,8 +157,8 @@ func sub(names ...string) rule {
 
 func unlessSub(names ...string) rule {
 	return func(_ Files, _ string, args []string) bool {
-		// Wherever it stands: a flag before it may take a value or none.
-		for _, word := range bareWords(args) {
+		// At any position: whether a flag before it takes a value is not known.
+		for _, word := range positionals(args) {
 			if slices.Contains(names, word) {
 				return false
 			}
@@ -199,9 +199,9 @@ func wranglerServes(_ Files, _ string, args []string) bool {
 	return false
 }
 
-// flagValue finds `--name value` or `--name=value` (`-p3000` and `-p=3000` for
-// a short one), up to a literal "--". The value is "" where the flag ends the
-// line or another flag follows.
+// flagValue returns the value of `--name value` or `--name=value` (also `-p3000` and
+// `-p=3000` for a short flag) before a literal "--". The value is "" if the flag is last
+// or is followed by another flag.
 func flagValue(args []string, name string) (value string, ok bool) {
 	short := len(name) == 2
 	for i, a := range args {
@@ -234,7 +234,7 @@ func toPort(s string) int {
 	return int(n)
 }
 
-// givenPort finds the port that a tool's arguments name already.
+// givenPort returns the port that a tool's arguments already name.
 func (t tool) givenPort(args []string) (port int, ok bool) {
 	if t.found != nil {
 		return t.found(args)
@@ -248,8 +248,8 @@ func (t tool) givenPort(args []string) (port int, ok bool) {
 	return 0, false
 }
 
-// words are what tells the tool the port, and the address where the arguments
-// do not name one.
+// words returns the words that set the tool's port, and the address if the arguments do
+// not name one.
 func (t tool) words(args []string, port int) []string {
 	if t.place != nil {
 		return t.place(args, port)
@@ -272,9 +272,9 @@ func (t tool) words(args []string, port int) []string {
 	return append(words, t.host...)
 }
 
-// webpackSocket are flags of webpack-dev-server since version 4. A page that
-// connects to the port itself is refused as of another origin (5.2.1), or is
-// kept from it by https.
+// webpackSocket returns flags of webpack-dev-server 4 and later. A page that connects to
+// the port itself is refused as cross-origin (5.2.1), or blocked because the page is
+// https.
 func webpackSocket(f Files, dir string, args []string) []string {
 	for _, a := range args {
 		if strings.HasPrefix(a, "--client-web-socket-url") {
@@ -356,8 +356,8 @@ func httpServerFound(args []string) (int, bool) {
 	return 0, false
 }
 
-// toolName finds the row's name for a word of a command line: a program, a path
-// to one, or a package with its version.
+// toolName returns the name of the row for a word of a command line: a program, a path to
+// one, or a package with its version.
 func toolName(word string) string {
 	word = strings.TrimPrefix(word, "npm:")
 	if i := strings.LastIndexByte(word, '@'); i > 0 && i > strings.LastIndexByte(word, '/') {
@@ -366,7 +366,7 @@ func toolName(word string) string {
 	if bin, ok := bins[word]; ok {
 		return bin
 	}
-	// A path into a package: its program may be called bin.js.
+	// A path into a package, whose program may have a name such as bin.js.
 	if i := strings.LastIndex(word, "node_modules/"); i >= 0 {
 		parts := strings.Split(word[i+len("node_modules/"):], "/")
 		pkg := parts[0]

@@ -10,14 +10,14 @@ import (
 
 // workspacePackage is one package of a JavaScript workspace.
 type workspacePackage struct {
-	name    string // as package.json has it
+	name    string // from package.json
 	dir     string
 	scripts map[string]string
 }
 
-// workspace finds the workspace that dir is in (npm's, yarn's and bun's
-// `workspaces` of package.json, pnpm's pnpm-workspace.yaml) and its packages,
-// in the order of their directories. Without one, root is "".
+// workspace finds the workspace that contains dir (`workspaces` of package.json for npm,
+// yarn and bun, pnpm-workspace.yaml for pnpm) and its packages, sorted by directory. root
+// is "" if there is none.
 func workspace(f Files, dir string) (root string, packages []workspacePackage) {
 	for at := dir; ; at = path.Dir(at) {
 		if globs := workspaceGlobs(f, at); len(globs) > 0 {
@@ -29,8 +29,8 @@ func workspace(f Files, dir string) (root string, packages []workspacePackage) {
 	}
 }
 
-// DevPackages counts the packages with a dev script of the workspace whose root
-// dir is.
+// DevPackages returns the number of packages with a dev script in the workspace whose
+// root is dir.
 func DevPackages(f Files, dir string) (n int) {
 	for _, p := range packagesOf(f, dir, workspaceGlobs(f, dir)) {
 		if p.scripts["dev"] != "" {
@@ -56,13 +56,13 @@ func workspaceGlobs(f Files, dir string) []string {
 	if json.Unmarshal(m.Workspaces, &list) == nil {
 		return list
 	}
-	var object struct{ Packages []string } // yarn's longer form
+	var object struct{ Packages []string } // yarn's object form
 	_ = json.Unmarshal(m.Workspaces, &object)
 	return object.Packages
 }
 
-// yamlPackages reads the one list of pnpm-workspace.yaml that matters here: the
-// strings under `packages:`, as a block or in brackets.
+// yamlPackages returns the strings of `packages:` in pnpm-workspace.yaml, which can be a
+// block or a flow sequence.
 func yamlPackages(text string) (globs []string) {
 	in := false
 	for text != "" {
@@ -87,7 +87,8 @@ func yamlPackages(text string) (globs []string) {
 	return globs
 }
 
-// yamlFlow reads the strings of a list in brackets, behind its first.
+// yamlFlow returns the strings of a flow sequence, given the text after its opening
+// bracket.
 func yamlFlow(text string) (items []string) {
 	from, quote, comment := 0, byte(0), false
 	for i := 0; i < len(text); i++ {
@@ -127,8 +128,8 @@ func yamlString(item string) string {
 	return strings.TrimSpace(item)
 }
 
-// packagesOf resolves the globs: "*" within a segment, "**" over several,
-// "{a,b}" for either, "!" for exceptions, wherever they stand.
+// packagesOf returns the packages that match the globs: "*" matches within a segment,
+// "**" several segments, "{a,b}" either. "!" excludes, at any position of the list.
 func packagesOf(f Files, root string, globs []string) []workspacePackage {
 	dirs := map[string]bool{}
 	var exceptions [][]string
@@ -171,7 +172,7 @@ func packagesOf(f Files, root string, globs []string) []workspacePackage {
 	return packages
 }
 
-// braces gives the globs that one with "{a,b}" stands for, up to some depth.
+// braces expands "{a,b}" in a glob, up to a depth.
 func braces(glob string, depth int) (all []string) {
 	open := strings.IndexByte(glob, '{')
 	if open < 0 || depth == 0 {
@@ -195,10 +196,10 @@ func braces(glob string, depth int) (all []string) {
 			return all
 		}
 	}
-	return []string{glob} // never closed
+	return []string{glob} // the brace is not closed
 }
 
-// built are directories that "**" does not go into: copies of what was built.
+// built are directories of build output, which "**" does not enter.
 var built = w("dist", "build", "target")
 
 func expand(f Files, dir string, pattern []string, into map[string]bool) {

@@ -8,8 +8,8 @@ import (
 	"github.com/hostless/hostless/pkg/appname"
 )
 
-// Prefix says whether the name of a linked git worktree gets its branch as a
-// sub-label.
+// Prefix determines whether the branch of a linked git worktree is put before the app's
+// name as a label.
 type Prefix int
 
 // The prefix modes.
@@ -19,16 +19,16 @@ const (
 	PrefixNever                // none
 )
 
-// gitDir is a checkout, found without git: by its .git directory or file
+// gitDir is a checkout, found by its .git directory or file without running git
 // (gitrepository-layout(5)).
 type gitDir struct {
-	root   string // of the checkout
+	root   string // the checkout's root
 	dir    string // its git directory
 	common string // the repository's git directory
 	linked bool   // a linked worktree: "git worktree add"
 }
 
-// findGit finds the checkout that dir is in.
+// findGit finds the checkout that contains dir.
 func findGit(f Files, dir string) (gitDir, bool) {
 	for at := dir; ; at = path.Dir(at) {
 		dotGit := path.Join(at, ".git")
@@ -58,7 +58,7 @@ func absolute(base, name string) string {
 	return path.Join(base, name)
 }
 
-// project is the repository's own name, the same in all its worktrees.
+// project returns the repository's name, which is the same in all its worktrees.
 func (g gitDir) project() string {
 	if !g.linked {
 		return path.Base(g.root)
@@ -67,16 +67,16 @@ func (g gitDir) project() string {
 		return path.Base(path.Dir(g.common))
 	}
 	base := path.Base(g.common)
-	if strings.HasPrefix(base, ".") { // shop/.bare beside its worktrees
+	if strings.HasPrefix(base, ".") { // shop/.bare, next to its worktrees
 		return path.Base(path.Dir(g.common))
 	}
 	return strings.TrimSuffix(base, ".git") // a bare repository
 }
 
-// worktreeLabel is the sub-label of a linked worktree: the last segment of its
-// branch, or its directory where no branch is checked out. The main checkout
-// has none, nor have the branches main and master. Where another worktree of
-// the repository would have the same, both get a hash of their place.
+// worktreeLabel returns the label of a linked worktree: the last segment of its branch,
+// or its directory's name if no branch is checked out. It is "" for the main checkout and
+// for the branches main and master. If another worktree of the repository has the same
+// label, both get a hash of their path.
 func worktreeLabel(f Files, dir string) string {
 	g, ok := findGit(f, dir)
 	if !ok || !g.linked {
@@ -100,7 +100,7 @@ func worktreeLabel(f Files, dir string) string {
 	return label
 }
 
-// labelOf is the label by branch and directory alone.
+// labelOf returns the label without regard to other worktrees.
 func labelOf(f Files, dir, root string) string {
 	branch := branchOf(f, dir)
 	switch branch {
@@ -115,12 +115,12 @@ func labelOf(f Files, dir, root string) string {
 	return appname.Hash(branch)
 }
 
-// branchOf reads which branch is checked out, or being rebased; "" is none.
+// branchOf returns the branch that is checked out or being rebased, or "".
 func branchOf(f Files, dir string) string {
 	const heads = "refs/heads/"
 	if ref, ok := strings.CutPrefix(f.text(path.Join(dir, "HEAD")), "ref:"); ok {
 		branch, ok := strings.CutPrefix(strings.TrimSpace(ref), heads)
-		if ok && branch != ".invalid" { // what the reftable format writes there
+		if ok && branch != ".invalid" { // written by the reftable format
 			return branch
 		}
 		return ""
@@ -133,7 +133,7 @@ func branchOf(f Files, dir string) string {
 	return ""
 }
 
-// FullName puts a worktree's label before a name, where the mode asks for it.
+// FullName puts the worktree's label before a name if the mode requires it.
 func FullName(f Files, name string, explicit bool, mode Prefix, dir string) string {
 	if mode == PrefixNever || explicit && mode != PrefixAlways {
 		return name
@@ -152,9 +152,9 @@ func FullName(f Files, name string, explicit bool, mode Prefix, dir string) stri
 	return full
 }
 
-// worktreeTemplate is how a project names its worktrees: "worktreeName" of the nearest
-// project file or package.json up to the checkout's root. Without "{branch}" all of them
-// have one name, and so one origin.
+// worktreeTemplate returns the project's template for worktree names: "worktreeName" of
+// the nearest project file or package.json up to the checkout's root. Without "{branch}"
+// in it all worktrees have the same name, and so the same origin.
 func worktreeTemplate(f Files, dir string) string {
 	g, _ := findGit(f, dir)
 	for at := dir; ; at = path.Dir(at) {

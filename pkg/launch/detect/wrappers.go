@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// inner is where a wrapped command runs.
+// inner has the directory in which a wrapped command runs.
 type inner struct{ dir string }
 
 func (i inner) in(dir string) string {
@@ -16,8 +16,8 @@ func (i inner) in(dir string) string {
 	return absolute(dir, i.dir)
 }
 
-// wrapped counts the words of a program that runs another by its arguments:
-// `env A=b vite`, `python -m flask run`, `node node_modules/.bin/next`.
+// wrapped returns how many words precede the command that a program runs from its
+// arguments: `env A=b vite`, `python -m flask run`, `node node_modules/.bin/next`.
 func wrapped(name string, line []string) (n int, in inner, ok bool) {
 	if strings.HasPrefix(name, "python") || name == "py" || name == "pypy3" {
 		name = "python"
@@ -63,8 +63,8 @@ func wrapped(name string, line []string) (n int, in inner, ok bool) {
 	return 0, in, false
 }
 
-// after counts the program and its flags, those that take a value with it,
-// assignments left to be seen, and one "--".
+// after counts the program, its flags with their values, and one "--". It does not count
+// assignments.
 func after(args []string, valued []string) int {
 	for i := 0; i < len(args); i++ {
 		switch a := args[i]; {
@@ -79,7 +79,7 @@ func after(args []string, valued []string) int {
 	return len(args) + 1
 }
 
-// afterDashes counts up to a "--", else up to the word behind a subcommand and
+// afterDashes counts the words up to a "--", else those up to the end of a subcommand and
 // its flags.
 func afterDashes(args []string, subs []string) (int, inner, bool) {
 	if i := slices.Index(args, "--"); i >= 0 {
@@ -103,7 +103,7 @@ func indexOf(args []string, word string) int {
 	return -1
 }
 
-// wrappedPython sees `python -m module` and `python manage.py`.
+// wrappedPython handles `python -m module` and `python manage.py`.
 func wrappedPython(args []string) (int, inner, bool) {
 	for i := 0; i < len(args); i++ {
 		switch a := args[i]; {
@@ -121,8 +121,8 @@ func wrappedPython(args []string) (int, inner, bool) {
 	return 0, inner{}, false
 }
 
-// wrappedNode sees `node …/bin/vite` and `deno run npm:vite`: a tool's own
-// program, not a script of the project that happens to be called like one.
+// wrappedNode handles `node …/bin/vite` and `deno run npm:vite`, but not a script of the
+// project that happens to have the name of a tool.
 func wrappedNode(name string, args []string) (int, inner, bool) {
 	skip := 0
 	if name == "deno" {

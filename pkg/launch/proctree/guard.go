@@ -17,52 +17,52 @@ import (
 )
 
 const (
-	guardFD    = 3                      // the socket to the starter
-	lostGrace  = 500 * time.Millisecond // for a tree whose starter was killed
-	lookEvery  = 250 * time.Millisecond // at a tree that has no parent of ours
-	killEvery  = 20 * time.Millisecond  // between rounds of KILL: a tree may fork meanwhile
-	killRounds = 250                    // then what is left cannot be killed
-	drainGrace = 2 * time.Second        // for a reader of the output, once the end was requested
+	guardFD      = 3                      // the socket to the starter
+	lostGrace    = 500 * time.Millisecond // before KILL, for a tree whose starter was killed
+	pollInterval = 250 * time.Millisecond // for a tree of which this process is not the parent
+	killEvery    = 20 * time.Millisecond  // between rounds of KILL, since a tree may fork meanwhile
+	killRounds   = 250                    // after these, what is left cannot be killed
+	drainGrace   = 2 * time.Second        // for a slow reader of the output, once the end was requested
 )
 
-// Command is what the guard starts.
+// Command describes the command that the guard starts.
 type Command struct {
 	Path       string   // the program's file
-	Args       []string // its name first
+	Args       []string // including the program's name
 	Env        []string
 	Dir        string
-	Foreground bool   // make its process group the terminal's foreground
-	Label      string // begins each line of the output, which then is no terminal's; "" for none
+	Foreground bool   // make its process group the terminal's foreground group
+	Label      string // put before each line of the output, which then is not a terminal; "" for none
 }
 
-// order is a message to the guard. It is encoded by gob: arguments, environment
-// and paths are bytes, which JSON would take for UTF-8.
+// order is a message to the guard. It is encoded with gob, since arguments, environment
+// and paths need not be UTF-8, which JSON requires.
 type order struct {
 	Op      string
-	Command Command // of opSpawn
-	Signal  int     // of opSignal, opEnd and opClear
-	Grace   int64   // of opEnd and opClear, milliseconds before KILL
+	Command Command // for opSpawn
+	Signal  int     // for opSignal, opEnd and opClear
+	Grace   int64   // for opEnd and opClear: milliseconds before KILL
 }
 
 // The orders to the guard.
 const (
 	opSpawn  = "spawn"
-	opSignal = "signal" // to the child's process group alone
-	opResume = "resume" // CONT to the child's process group
+	opSignal = "signal" // to the child's process group only
+	opResume = "resume" // CONT, to the child's process group
 	opEnd    = "end"    // the signal to the whole tree, then KILL
-	opClear  = "clear"  // the same to what a command that has ended left behind
-	opLines  = "lines"  // the output's last lines
+	opClear  = "clear"  // the same, for the processes that an ended command has left
+	opLines  = "lines"  // report the output's last lines
 )
 
-// The guard's reports. Others are for this package alone.
+// The guard's reports. The unexported ones are for this package.
 const (
-	ReportStopped = "stopped" // the command was stopped, by Signal
-	ReportExited  = "exited"  // the command itself has ended, with Code; others of its tree may live
-	ReportLines   = "lines"   // what Tree.RequestLines asked for
+	ReportStopped = "stopped" // Signal has stopped the command
+	ReportExited  = "exited"  // the command has exited with Code; other processes of its tree may be running
+	ReportLines   = "lines"   // the response to Tree.RequestLines
 
 	reportStarted = "started"
 	reportFailed  = "failed"
-	reportEmpty   = "empty" // nothing of the tree is left
+	reportEmpty   = "empty" // no process of the tree is left
 )
 
 // ExitSignal is added to the number of the signal that ended a command, for its
@@ -73,22 +73,22 @@ const ExitSignal = 128
 type Report struct {
 	Kind   string
 	PID    int
-	Errno  int      // why a command could not be started
-	Code   int      // exit code, ExitSignal+n on signal n
-	Signal int      // that stopped or ended the command, else 0
+	Errno  int      // the error if the command could not be started
+	Code   int      // the exit code; ExitSignal+n after signal n
+	Signal int      // the signal that stopped or ended the command, else 0
 	Log    []string // the output's last lines
 }
 
-// Guard is the process between the one that called Start and the command. It
-// starts the command, passes signals on, and ends the whole tree when it is
-// ordered to, or when its starter has ended: the starter's death, a KILL included,
-// closes their socket. It is the parent of the command and, on Linux, of every
-// orphan below it, so that nothing of the tree gets away.
+// Guard is the main function of the process between the one that called Start and the
+// command. It starts the command, forwards signals, and ends the whole tree when it is
+// ordered to or when its starter has ended: the death of the starter, even by KILL, closes
+// their socket. It is the parent of the command and, on Linux, of every orphan of the
+// tree, so that no process escapes.
 //
-// It returns the process's exit code; 2 where Start did not start this process.
+// It returns the process's exit code, 2 if Start did not start this process.
 func Guard() int {
-	// The child dies with the thread that made it (PR_SET_PDEATHSIG), so this
-	// goroutine keeps its thread to the end of the process.
+	// The kernel kills the child when the thread that started it ends
+	// (PR_SET_PDEATHSIG), so this goroutine keeps its thread until the process ends.
 	runtime.LockOSThread()
 	syscall.CloseOnExec(guardFD)
 	file := os.NewFile(guardFD, "run")
@@ -123,13 +123,13 @@ func Guard() int {
 	return 0
 }
 
-// holdSignals keeps signals sent to every process of a name from ending the
-// guard before its tree. They are caught, not ignored: what is ignored stays so
-// in the command. What the starter ignores already is left so.
+// holdSignals keeps signals that are sent to all processes of this program from ending
+// the guard before its tree. It catches them, since the command would inherit an ignored
+// signal. Signals that the starter already ignores are not changed.
 func holdSignals() {
 	drain := make(chan os.Signal, 1)
 	for _, s := range []os.Signal{syscall.SIGHUP, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGTERM, syscall.SIGTSTP, syscall.SIGTTIN, syscall.SIGTTOU, syscall.SIGPIPE, syscall.SIGUSR1, syscall.SIGUSR2} {
-		if s == syscall.SIGTTOU || !signal.Ignored(s) { // the starter ignores TTOU for itself
+		if s == syscall.SIGTTOU || !signal.Ignored(s) { // the starter ignores TTOU only for itself
 			signal.Notify(drain, s)
 		}
 	}
@@ -148,10 +148,11 @@ type guard struct {
 	child  int        // its pid and process group
 
 	streams      *streams
-	endRequested bool // the tree is to end, whoever still reads its output
+	endRequested bool // the tree ends even if its output has not been read
 }
 
-// send reports to the starter; listen notices one that has ended.
+// send sends a report to the starter. It ignores errors: listen notices that the starter
+// has ended.
 func (g *guard) send(r Report) { _ = g.out.Encode(r) }
 
 func (g *guard) listen() {
@@ -184,7 +185,7 @@ func (g *guard) spawn(c Command) error {
 	return err
 }
 
-// reap collects the child and the orphans that came to the guard.
+// reap waits for the child and for the orphans that the guard has adopted.
 func (g *guard) reap() {
 	defer close(g.deaths)
 	for {
@@ -200,10 +201,10 @@ func (g *guard) reap() {
 	}
 }
 
-// serve runs until the tree is gone, or cannot be ended.
+// serve runs until the tree has ended or cannot be ended.
 func (g *guard) serve() {
-	var deadline <-chan time.Time // of the grace
-	var round <-chan time.Time    // of killing
+	var deadline <-chan time.Time // end of the grace period
+	var round <-chan time.Time    // next round of KILL
 	rounds := 0
 	orders, deaths := g.orders, g.deaths
 	for {
@@ -235,10 +236,10 @@ func (g *guard) serve() {
 				if len(g.tree()) == 0 {
 					return
 				}
-				// No parent of theirs, where there is no subreaper: look again.
+				// Without a subreaper this process is not their parent: poll.
 				deaths = nil
 				if round == nil {
-					round = time.After(lookEvery)
+					round = time.After(pollInterval)
 				}
 				continue
 			}
@@ -252,7 +253,7 @@ func (g *guard) serve() {
 				return
 			}
 			if rounds == 0 {
-				round = time.After(lookEvery)
+				round = time.After(pollInterval)
 				continue
 			}
 			for _, p := range tree {
@@ -266,7 +267,7 @@ func (g *guard) serve() {
 	}
 }
 
-// reportDeath reports what became of the command; orphans are of no interest.
+// reportDeath reports how the command has ended; orphans are not reported.
 func (g *guard) reportDeath(d death) {
 	if d.pid != g.child {
 		return
@@ -281,9 +282,8 @@ func (g *guard) reportDeath(d death) {
 	}
 }
 
-// drain waits until all that the tree wrote has been passed on. Only a reader
-// that takes its time holds that up, as it would have held up the command;
-// whoever ends the tree does not wait for it.
+// drain waits until the whole output of the tree has been forwarded. A slow reader delays
+// that, as it would have delayed the command, but not once the end was requested.
 func (g *guard) drain() {
 	g.streams.finish()
 	orders := g.orders
@@ -306,8 +306,8 @@ func (g *guard) drain() {
 	}
 }
 
-// signalTree signals the child's process group once, then whoever left it, and
-// wakes what is stopped so that it can act on it.
+// signalTree signals the child's process group once, then the processes outside of it,
+// and continues stopped processes so that they get the signal.
 func (g *guard) signalTree(sig syscall.Signal) {
 	tree := g.tree()
 	_ = syscall.Kill(-g.child, sig)
@@ -320,8 +320,8 @@ func (g *guard) signalTree(sig syscall.Signal) {
 	}
 }
 
-// tree is what lives of the child's tree: what is below the guard and, where
-// orphans go elsewhere, what is left in the child's process group.
+// tree returns the running processes of the child's tree: those below the guard and, where
+// orphans go to another parent, those in the child's process group.
 func (g *guard) tree() []procinfo.Process {
 	all := procinfo.All()
 	tree := procinfo.Below(all, os.Getpid())
@@ -337,7 +337,7 @@ func (g *guard) tree() []procinfo.Process {
 	return tree
 }
 
-// errno is what a failed Report means.
+// errno returns the error of a report.
 func (r Report) errno() error {
 	if r.Errno == 0 {
 		return io.ErrUnexpectedEOF

@@ -2,8 +2,8 @@ package proctree
 
 import "syscall"
 
-// BecomeReaper does nothing: macOS has no subreaper. Orphans of the child are
-// found by its process group.
+// BecomeReaper does nothing, since macOS has no subreaper. Orphans of the child are found
+// by its process group.
 func BecomeReaper() {}
 
 func childAttr() *syscall.SysProcAttr { return &syscall.SysProcAttr{} }

@@ -6,11 +6,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// BecomeReaper makes this process the parent of every orphan below it
-// (PR_SET_CHILD_SUBREAPER of prctl(2)), so that a server that turns itself into
-// a daemon stays within its tree.
+// BecomeReaper makes this process adopt the orphans of its descendants
+// (PR_SET_CHILD_SUBREAPER of prctl(2)), so that a server that turns itself into a daemon
+// stays in its tree.
 func BecomeReaper() { _ = unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) }
 
-// childAttr has the kernel kill the child when its guard dies. The thread that
-// forks must live as long as the guard: see Guard.
+// childAttr makes the kernel kill the child when its guard dies. The thread that forks must
+// not end before the guard: see Guard.
 func childAttr() *syscall.SysProcAttr { return &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} }

@@ -7,25 +7,25 @@ import (
 )
 
 const (
-	// lastCount is how many lines are kept for the page about a command that
-	// has ended. The error that matters stands before a stack and npm's own words.
+	// lastCount is how many lines are kept for the page about a command that has ended.
+	// The relevant error comes before a stack trace and npm's own output.
 	lastCount = 40
-	lastBytes = 8 << 10 // and no more than this of them
-	lastWidth = 1 << 10 // of a longer line only its beginning: a secret cut off in front is known no more
+	lastBytes = 8 << 10 // the limit for all lines
+	lastWidth = 1 << 10 // the limit for a line; its start is kept, since a secret without its start is not recognised
 )
 
-// lastLines keeps the last lines of one or several streams, in the order in
-// which they were finished. It is safe for concurrent use.
+// lastLines keeps the last lines of one or more streams, in the order in which they were
+// completed. It is safe for concurrent use.
 type lastLines struct {
 	mu    sync.Mutex
 	lines []string
 	parts []*linePart
 }
 
-// linePart takes one of the streams apart.
+// linePart splits one of the streams into lines.
 type linePart struct {
 	kept *lastLines
-	text []byte // of a line that has no end yet
+	text []byte // of the incomplete last line
 }
 
 // stream adds a stream.
@@ -37,7 +37,7 @@ func (l *lastLines) stream() *linePart {
 	return p
 }
 
-// add takes what the stream brought.
+// add adds data of the stream.
 func (p *linePart) add(data []byte) {
 	l := p.kept
 	l.mu.Lock()
@@ -59,7 +59,7 @@ func (p *linePart) add(data []byte) {
 	}
 }
 
-// beforeLast finds where the last n lines of data begin, 0 where it has no more.
+// beforeLast returns the offset of the last n lines of data, 0 if it has no more.
 func beforeLast(data []byte, n int) int {
 	end := len(data)
 	for range n + 1 {
@@ -71,8 +71,8 @@ func beforeLast(data []byte, n int) int {
 	return end + 1
 }
 
-// append adds to the line as a terminal shows it: after a carriage return it
-// begins anew, as bars of progress do.
+// append adds to the incomplete line as a terminal does: a carriage return starts the
+// line again, as in progress bars.
 func (p *linePart) append(text []byte) {
 	if len(text) > 0 && bytes.HasSuffix(p.text, []byte("\r")) {
 		p.text = p.text[:0]
@@ -87,7 +87,7 @@ func shown(line []byte) string {
 	return strings.ToValidUTF8(string(bytes.TrimRight(line, "\r")), "\uFFFD")
 }
 
-// last gives the lines, those without an end at last.
+// last returns the lines, the incomplete ones last.
 func (l *lastLines) last() []string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -100,7 +100,7 @@ func (l *lastLines) last() []string {
 	return bounded(lines)
 }
 
-// bounded gives the last lines of several, without what is empty at either end.
+// bounded returns the last lines, without empty ones at either end.
 func bounded(lines []string) []string {
 	for len(lines) > 0 && strings.TrimSpace(lines[len(lines)-1]) == "" {
 		lines = lines[:len(lines)-1]

@@ -16,24 +16,23 @@ import (
 
 const (
 	relayBuffer = 32 << 10
-	fileTail    = 64 << 10 // of a file, in which its last lines are looked for
-	// relayAfter bounds what is still taken from a pipe whose tree has ended: it
-	// is more than any pipe holds.
+	fileTail    = 64 << 10 // bytes at the end of a file that are searched for its last lines
+	// relayAfter limits what is read from a pipe after its tree has ended, in bytes. It is
+	// more than any pipe holds.
 	relayAfter = 2 << 20
-	// lastLook is how long a pipe that somebody outside the tree holds open is
-	// read when the tree has ended. What the tree wrote is in it by then.
-	lastLook = 50 * time.Millisecond
+	// lastRead is how long a pipe that a process outside the tree holds open is still read
+	// when the tree has ended. By then it contains everything that the tree wrote.
+	lastRead = 50 * time.Millisecond
 )
 
-// streams are the command's standard output and error as its guard sees them:
-// the guard's own, with the last lines kept for the page that tells how the run
-// ended.
+// streams are the command's standard output and error. They lead to the guard's own, and
+// their last lines are kept for the page that shows how the run ended.
 //
-// A terminal the command has itself, so that it is one, and nothing is kept. A
-// file it has itself too: it may ask for its kind, its size or its end, and the
-// lines are read from it afterwards. In the place of a pipe, a socket or
-// /dev/null it gets a pipe, whose bytes the guard passes on as they come. Two
-// streams that are one stay one, so that the order of what is written does.
+// A terminal is passed to the command itself, and none of its output is kept. A file is
+// also passed to the command itself, which may need its type, size or offset; its last
+// lines are read from it afterwards. In place of a pipe, a socket or /dev/null the command
+// gets a pipe, whose bytes the guard forwards. If both streams are the same one, the
+// command gets one stream too, so that the order of the output is kept.
 type streams struct {
 	files     [3]uintptr // the command's
 	kept      lastLines
@@ -43,9 +42,9 @@ type streams struct {
 	over      chan struct{} // closed when all relays have ended
 }
 
-// openStreams prepares descriptors 1 and 2 for a command. With a label both are
-// one stream, whose lines begin with it. Where a pipe cannot be had the command
-// gets the stream itself.
+// openStreams prepares file descriptors 1 and 2 for a command. With a label both are one
+// stream, whose lines begin with the label. If a pipe cannot be created the command gets
+// the stream itself.
 func openStreams(label string) *streams {
 	s := &streams{files: [3]uintptr{0, 1, 2}, over: make(chan struct{})}
 	for fd := 1; fd <= 2; fd++ {
@@ -75,22 +74,22 @@ func openStreams(label string) *streams {
 	return s
 }
 
-// handedOver is called once the command has its streams, or will have none.
+// handedOver must be called when the command has its streams, or could not be started.
 func (s *streams) handedOver() {
 	for _, r := range s.relays {
 		_ = unix.Close(int(r.theirs))
 	}
 }
 
-// finish is called when the tree has ended; s.over is closed when all that it
-// wrote has been passed on.
+// finish must be called when the tree has ended. s.over is closed when its whole output
+// has been forwarded.
 func (s *streams) finish() {
 	for _, r := range s.relays {
 		r.finish()
 	}
 }
 
-// last gives the last lines of both streams.
+// last returns the last lines of both streams.
 func (s *streams) last() []string {
 	var lines []string
 	for _, m := range s.fileMarks {
@@ -105,7 +104,7 @@ func sameFile(a, b int) bool {
 	return unix.Fstat(a, &x) == nil && unix.Fstat(b, &y) == nil && x.Dev == y.Dev && x.Ino == y.Ino && x.Rdev == y.Rdev
 }
 
-// relayed reports whether a stream is one for which a pipe can stand in.
+// relayed reports whether a pipe can replace a stream.
 func relayed(fd int) bool {
 	var st, null unix.Stat_t
 	if unix.Fstat(fd, &st) != nil {
@@ -114,7 +113,7 @@ func relayed(fd int) bool {
 	switch st.Mode & unix.S_IFMT {
 	case unix.S_IFIFO:
 		return true
-	case unix.S_IFSOCK: // packets would lose their bounds
+	case unix.S_IFSOCK: // packets would lose their boundaries
 		kind, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_TYPE)
 		return err == nil && kind == unix.SOCK_STREAM
 	case unix.S_IFCHR:
@@ -123,20 +122,20 @@ func relayed(fd int) bool {
 	return false
 }
 
-// relay passes on what the command writes to one stream.
+// relay forwards what the command writes to one stream.
 type relay struct {
 	in     *os.File
-	theirs uintptr // the pipe's other end, the command's
+	theirs uintptr // the command's end of the pipe
 	out    int
 	write  func([]byte) error
 	flush  func()
 	kept   *linePart
-	watch  bool // out tells when nobody reads it any more
+	watch  bool // the loss of out's reader can be detected
 	ended  atomic.Bool
 	wake   [2]int // ends the watch
 }
 
-// newRelay makes the pipe that stands in for fd, nil where there is none to be had.
+// newRelay returns a relay with the pipe that replaces fd, nil if it cannot be created.
 func newRelay(fd int, label string, kept *linePart) *relay {
 	r := &relay{out: fd, kept: kept, flush: func() {}}
 	r.write = func(p []byte) error { return writeAll(fd, p) }
@@ -156,16 +155,16 @@ func newRelay(fd int, label string, kept *linePart) *relay {
 	for _, end := range []int{ends[0], ends[1], r.wake[0], r.wake[1]} {
 		unix.CloseOnExec(end)
 	}
-	// Only the guard's end: the command's blocks, as any program expects.
+	// Only the guard's end: the command expects a blocking one.
 	_ = unix.SetNonblock(ends[0], true)
 	r.in, r.theirs = os.NewFile(uintptr(ends[0]), "output"), uintptr(ends[1])
 	r.watch = losesReaders(fd, ends[1])
 	return r
 }
 
-// losesReaders reports whether a stream that has lost its reader will never
-// have another: a pipe, which is of the same file system as ours, or a socket.
-// A FIFO may find a new one.
+// losesReaders reports whether a stream that has lost its reader cannot get a new one.
+// That holds for a socket and for a pipe, which is on the same file system as pipe, but
+// not for a FIFO.
 func losesReaders(fd, pipe int) bool {
 	var st, own unix.Stat_t
 	if unix.Fstat(fd, &st) != nil || unix.Fstat(pipe, &own) != nil {
@@ -174,9 +173,9 @@ func losesReaders(fd, pipe int) bool {
 	return st.Mode&unix.S_IFMT == unix.S_IFSOCK || st.Mode&unix.S_IFMT == unix.S_IFIFO && st.Dev == own.Dev
 }
 
-// run passes on until the pipe has ended. When nobody takes the bytes any more
-// it closes the pipe: the command's next write ends as one to the stream
-// itself would (SIGPIPE, or EPIPE).
+// run forwards until the pipe ends. When the stream has lost its reader it closes the
+// pipe, so that the command's next write fails as one to the stream itself would (SIGPIPE
+// or EPIPE).
 func (r *relay) run() {
 	var watching sync.WaitGroup
 	if r.watch {
@@ -208,23 +207,23 @@ func (r *relay) copy() {
 				}
 			}
 		case errors.Is(err, os.ErrDeadlineExceeded) && mayWait:
-			mayWait = false // the time may have passed while a write waited
-			_ = r.in.SetReadDeadline(time.Now().Add(lastLook))
+			mayWait = false // a write may have blocked past the deadline
+			_ = r.in.SetReadDeadline(time.Now().Add(lastRead))
 		default:
 			return
 		}
 	}
 }
 
-// finish has the relay end when the pipe is empty. Else it ends with the last
-// process that has the pipe, which need not be of the tree.
+// finish makes the relay end when the pipe is empty. Otherwise it ends when the last
+// process closes the pipe, which may be one outside the tree.
 func (r *relay) finish() {
 	r.ended.Store(true)
-	_ = r.in.SetReadDeadline(time.Now().Add(lastLook))
+	_ = r.in.SetReadDeadline(time.Now().Add(lastRead))
 }
 
-// watchReader closes the pipe as soon as nobody reads the stream any more, and
-// not one write later.
+// watchReader closes the pipe as soon as the stream loses its reader, without waiting for
+// the next write to fail.
 func (r *relay) watchReader() {
 	fds := []unix.PollFd{{Fd: int32(r.out)}, {Fd: int32(r.wake[0]), Events: unix.POLLIN}}
 	for {
@@ -240,7 +239,7 @@ func (r *relay) watchReader() {
 	}
 }
 
-// writeAll writes to a descriptor that may block, or not.
+// writeAll writes all of p to a blocking or non-blocking descriptor.
 func writeAll(fd int, p []byte) error {
 	for len(p) > 0 {
 		n, err := unix.Write(fd, p)
@@ -258,13 +257,13 @@ func writeAll(fd int, p []byte) error {
 	return nil
 }
 
-// fileMark is where in a file a command's output begins.
+// fileMark is the position in a file at which a command's output begins.
 type fileMark struct {
 	fd    int
 	start int64
 }
 
-// markFile notes where in a regular file the next byte will be written.
+// markFile records the position in a regular file at which the next byte is written.
 func markFile(fd int) (fileMark, bool) {
 	var st unix.Stat_t
 	if unix.Fstat(fd, &st) != nil || st.Mode&unix.S_IFMT != unix.S_IFREG {
@@ -278,7 +277,7 @@ func markFile(fd int) (fileMark, bool) {
 	return fileMark{fd, at}, err == nil
 }
 
-// last reads the file's last lines, where its owner may read it.
+// last returns the file's last lines, if this process can read it.
 func (m fileMark) last() []string {
 	f, err := reopen(m.fd)
 	if err != nil {
@@ -290,12 +289,12 @@ func (m fileMark) last() []string {
 		return nil
 	}
 	start := m.start
-	if info.Size() < start { // emptied meanwhile
+	if info.Size() < start { // the file was truncated
 		start = 0
 	}
 	from := max(start, info.Size()-fileTail)
 	text, _ := io.ReadAll(io.NewSectionReader(f, from, fileTail))
-	if from > start { // in a line, whose beginning is not there
+	if from > start { // drop the first line, which is incomplete
 		_, text, _ = bytes.Cut(text, []byte("\n"))
 	}
 	var kept lastLines

@@ -8,8 +8,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// reopen opens the file of a descriptor for reading, by the name that it has
-// (F_GETPATH of fcntl(2)): /dev/fd gives no more access than the descriptor.
+// reopen opens the file of a descriptor for reading, by its path (F_GETPATH of fcntl(2)),
+// since /dev/fd gives no more access than the descriptor.
 func reopen(fd int) (*os.File, error) {
 	path := make([]byte, unix.PathMax)
 	if _, _, errno := unix.Syscall(unix.SYS_FCNTL, uintptr(fd), unix.F_GETPATH, uintptr(unsafe.Pointer(&path[0]))); errno != 0 {

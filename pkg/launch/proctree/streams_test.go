@@ -13,7 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// TestMarkFile: only what the command itself wrote is its output.
+// TestMarkFile checks that only what the command itself wrote counts as its output.
 func TestMarkFile(t *testing.T) {
 	f, err := os.Create(filepath.Join(t.TempDir(), "out"))
 	if err != nil {

@@ -15,27 +15,27 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Tree is a started command with all that is below it, seen from its starter: the
-// guard is this process's own child, the command is the guard's. Its methods are
-// safe for concurrent use; orders to a tree that has ended do nothing.
+// Tree is a started command with all its descendants, as seen by its starter. The guard is
+// a child of this process, the command is a child of the guard. The methods are safe for
+// concurrent use. Orders to a tree that has ended do nothing.
 type Tree struct {
-	// Reports must be read until it is closed, which is after the whole tree and
-	// its guard have ended.
+	// Reports must be read until it is closed, after the whole tree and its guard have
+	// ended.
 	Reports <-chan Report
 
 	guard   *exec.Cmd
 	conn    net.Conn
 	reports chan Report
-	last    []string // the output's last lines, once reports is closed
-	pid     int      // of the command, and its process group
+	last    []string // the output's last lines, set before Reports is closed
+	pid     int      // of the command and its process group
 
 	mu  sync.Mutex // of out
 	out *gob.Encoder
 }
 
-// Start starts a guard, by the command line guardArgs whose program calls Guard,
-// with the three files as its standard streams, and has it start the command. It
-// returns when the command runs; an error is the kernel's reason.
+// Start starts a guard with the command line guardArgs, whose program must call Guard, and
+// the three files as its standard streams, and makes it start the command. It returns when
+// the command runs. The error wraps the syscall.Errno if the kernel refused to start it.
 func Start(guardArgs []string, files [3]*os.File, command Command) (*Tree, error) {
 	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM, 0)
 	if err != nil {
@@ -51,12 +51,12 @@ func Start(guardArgs []string, files [3]*os.File, command Command) (*Tree, error
 		return nil, err
 	}
 	cmd := exec.Command(guardArgs[0], guardArgs[1:]...)
-	// Not through exec's pipes: the files themselves, so that a terminal stays
-	// one. The guard's own group keeps the terminal's signals from it.
+	// The files themselves, not exec's pipes, so that a terminal remains a terminal. With
+	// its own process group the guard does not get the terminal's signals.
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = files[0], files[1], files[2]
 	cmd.ExtraFiles = []*os.File{theirs}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	cmd.Env = []string{} // it needs none; the command's comes over the socket
+	cmd.Env = []string{} // it needs none; the command's environment is sent over the socket
 	if err := cmd.Start(); err != nil {
 		conn.Close()
 		return nil, err
@@ -84,9 +84,9 @@ func (t *Tree) abandon() {
 	_ = t.guard.Wait()
 }
 
-// read passes the guard's reports on. A guard that ended without reporting
-// an empty tree was killed: its command died with it (see childAttr), and what it leaves is
-// this process's to end.
+// read forwards the guard's reports. A guard that ended without reporting an empty tree
+// was killed. Its command died with it (see childAttr), and this process ends the rest of
+// the tree.
 func (t *Tree) read(in *gob.Decoder) {
 	defer close(t.reports)
 	exited, empty := false, false
@@ -111,10 +111,10 @@ func (t *Tree) read(in *gob.Decoder) {
 	}
 }
 
-// killOrphans ends what is below this process, or in the group, after a guard
+// killOrphans kills the processes below this one, or in the process group, after a guard
 // was killed.
 func killOrphans(group int) {
-	quiet := 0 // looks at an empty tree: the table changes while it is read, so one is not enough
+	quiet := 0 // polls without a process: the table may change while it is read, so one is not enough
 	for round := 0; round < killRounds && quiet < 2; round++ {
 		_ = syscall.Kill(-group, syscall.SIGKILL)
 		tree := procinfo.Descendants(os.Getpid())
@@ -134,33 +134,33 @@ func (t *Tree) order(o order) error {
 	return t.out.Encode(o)
 }
 
-// PID is the command's process id and process group.
+// PID returns the command's process id, which is also its process group.
 func (t *Tree) PID() int { return t.pid }
 
-// LastLines are the last lines of the output, once Reports is closed. It is empty
-// for a terminal, which the command has itself.
+// LastLines returns the last lines of the output once Reports is closed. It is empty for a
+// terminal, to which the command writes directly.
 func (t *Tree) LastLines() []string { return t.last }
 
-// End signals the whole tree; what is left of it after the grace is killed.
+// End signals the whole tree, and kills what is left of it after the grace period.
 func (t *Tree) End(sig syscall.Signal, grace time.Duration) {
 	_ = t.order(order{Op: opEnd, Signal: int(sig), Grace: grace.Milliseconds()})
 }
 
-// Clear ends what the command, which has ended, left behind.
+// Clear ends the processes that the command has left after it ended.
 func (t *Tree) Clear(grace time.Duration) {
 	_ = t.order(order{Op: opClear, Signal: int(syscall.SIGTERM), Grace: grace.Milliseconds()})
 }
 
-// Signal passes a signal to the command's process group.
+// Signal sends a signal to the command's process group.
 func (t *Tree) Signal(sig syscall.Signal) {
 	_ = t.order(order{Op: opSignal, Signal: int(sig)})
 }
 
-// RequestLines asks for the output's last lines, which come as a ReportLines.
+// RequestLines requests a ReportLines with the output's last lines.
 func (t *Tree) RequestLines() { _ = t.order(order{Op: opLines}) }
 
 // Resume continues a stopped command.
 func (t *Tree) Resume() { _ = t.order(order{Op: opResume}) }
 
-// Processes are the command and what is below it, by a look at the process table.
+// Processes returns the command and its descendants from the process table.
 func (t *Tree) Processes() []procinfo.Process { return procinfo.Descendants(t.guard.Process.Pid) }
