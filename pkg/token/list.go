@@ -60,6 +60,7 @@ func (s *Store) OwnsOrigin(origin string) bool {
 // prune removes tokens that expired more than expiredRetention ago. s.mu must be held.
 func (s *Store) prune() {
 	now := s.now()
+	s.pruned = now
 	for hash, e := range s.entries {
 		e.mu.Lock()
 		expired := !now.Before(e.expires.Add(expiredRetention)) || (!e.ended.IsZero() && !now.Before(e.ended.Add(maxRevokedMemory)))
@@ -69,6 +70,10 @@ func (s *Store) prune() {
 		}
 	}
 }
+
+// pruneAlways is the number of tokens below which each new token prunes. Above it,
+// pruning happens at most once a minute, because it takes time for each token.
+const pruneAlways = 1024
 
 // maxRevokedMemory is how long the revoked token of a lease is remembered, so that the
 // lease's client cannot restore it. A client does not stay disconnected longer than that.

@@ -87,6 +87,7 @@ type Store struct {
 	mode    string        // persistence
 	pending chan struct{} // closed when a sealed file has been opened; nil if none is waiting
 	change  uint64        // counter of changes to the persisted state
+	pruned  time.Time     // when prune last ran
 
 	writing sync.Mutex // held while the file is written; locked before mu
 	written uint64     // the change that the file contains
@@ -295,7 +296,9 @@ func (s *Store) add(e *entry, text string) (Minted, error) {
 	e.prefix = text[:shown]
 	e.prefixHashes = s.hashPrefixes(text)
 	s.mu.Lock()
-	s.prune()
+	if len(s.entries) < pruneAlways || s.now().Sub(s.pruned) >= time.Minute {
+		s.prune()
+	}
 	old := s.entries[e.hash]
 	if old != nil {
 		old.mu.Lock()
