@@ -1,6 +1,7 @@
 package redact
 
 import (
+	"bytes"
 	"io"
 	"regexp"
 	"sync"
@@ -81,6 +82,9 @@ func (w *LogWriter) redact(text []byte) []byte {
 	if k := w.known.Load(); k != nil {
 		text = k.redactor.Bytes(text)
 	}
+	if !suspicious(text) {
+		return text
+	}
 	text = bridgeToken.ReplaceAll(text, []byte("${1}"+secret.Redacted))
 	text = providerKey.ReplaceAllFunc(text, func(m []byte) []byte {
 		if len(m) >= len(tokenPrefix) && string(m[:len(tokenPrefix)]) == tokenPrefix {
@@ -90,6 +94,14 @@ func (w *LogWriter) redact(text []byte) []byte {
 	})
 	text = userInfo.ReplaceAll(text, []byte("${1}"+secret.Redacted+"@"))
 	return credentials.ReplaceAll(text, []byte("${1} "+secret.Redacted))
+}
+
+// suspicious reports whether one of the patterns may match: keys and tokens have a
+// hyphen or an underscore, or begin with AIza or AQ., user information has :// before
+// it, and credentials have a space. The paths of most requests have none of these.
+func suspicious(text []byte) bool {
+	return bytes.ContainsAny(text, "-_ ") || bytes.Contains(text, []byte("AIza")) ||
+		bytes.Contains(text, []byte("AQ.")) || bytes.Contains(text, []byte("://"))
 }
 
 const tokenPrefix = "sk_local_"
