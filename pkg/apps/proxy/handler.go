@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/hostless/hostless/pkg/appname"
-	"github.com/hostless/hostless/pkg/apps/errpage"
 	"github.com/hostless/hostless/pkg/apps/http1"
 	"github.com/hostless/hostless/pkg/apps/routes"
 	"github.com/hostless/hostless/pkg/h2upgrade"
@@ -243,11 +242,7 @@ func inform(w http.ResponseWriter, r *http.Request, status int, h http.Header) {
 // roundTrip sends the request. If the app is expected to listen soon, it holds the
 // request and retries; nothing was sent before.
 func (h *Handler) roundTrip(r *http.Request, x *exchange, header http.Header) (in *http1.Response, err error) {
-	limit := h.cfg.Hold
-	if (x.Method == http.MethodGet || x.Method == http.MethodHead) && errpage.WantsHTML(r) {
-		limit = min(limit, pageAfter) // the page reloads itself; a submitted form could not
-	}
-	err = h.hold(r.Context(), x, limit, func() error {
+	err = h.hold(r.Context(), x, func() bool { return isPage(r) }, func() error {
 		in, err = x.route.Upstream().RoundTrip(r.Context(), &x.Request, header)
 		return err
 	})

@@ -3,9 +3,11 @@ package proxy
 import (
 	"context"
 	"errors"
+	"net/http"
 	"syscall"
 	"time"
 
+	"github.com/hostless/hostless/pkg/apps/errpage"
 	"github.com/hostless/hostless/pkg/apps/http1"
 	"github.com/hostless/hostless/pkg/apps/routes"
 )
@@ -17,9 +19,11 @@ const (
 )
 
 // hold calls try until it succeeds, fails for good, or the limit has passed. It retries
-// only while the app does not accept connections but is expected to soon. If limit is
-// Config.Hold, it is extended to twice the duration of the app's last start.
-func (h *Handler) hold(ctx context.Context, x *exchange, limit time.Duration, try func() error) error {
+// only while the app does not accept connections but is expected to soon. The limit is
+// Config.Hold, or twice the duration of the app's last start if that is longer, and
+// shorter if page reports that a browser asks for a page: the page that is served
+// instead reloads itself; a submitted form could not.
+func (h *Handler) hold(ctx context.Context, x *exchange, page func() bool, try func() error) error {
 	err := try()
 	if !h.expected(x.route, err) {
 		if err == nil {
@@ -27,7 +31,10 @@ func (h *Handler) hold(ctx context.Context, x *exchange, limit time.Duration, tr
 		}
 		return err
 	}
-	if limit == h.cfg.Hold {
+	limit := h.cfg.Hold
+	if limit > pageAfter && page() {
+		limit = pageAfter
+	} else {
 		limit = min(max(limit, 2*h.cfg.Table.StartTime(x.route.Name)), max(limit, maxHold))
 	}
 	ctx, cancel := context.WithTimeout(ctx, limit)
@@ -51,6 +58,11 @@ func (h *Handler) hold(ctx context.Context, x *exchange, limit time.Duration, tr
 		}
 	}
 	return err
+}
+
+// isPage reports whether r is a browser's request for a page.
+func isPage(r *http.Request) bool {
+	return (r.Method == http.MethodGet || r.Method == http.MethodHead) && errpage.WantsHTML(r)
 }
 
 // expected reports whether err comes from an app that will accept connections soon: its

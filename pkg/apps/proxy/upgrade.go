@@ -85,7 +85,7 @@ func (h *Handler) upgrade(s *serving, w http.ResponseWriter, r *http.Request, rt
 
 // connect connects to the app. It waits for an app whose run is starting.
 func (h *Handler) connect(ctx context.Context, x *exchange) (c *http1.Conn, err error) {
-	err = h.hold(ctx, x, h.cfg.Hold, func() error {
+	err = h.hold(ctx, x, func() bool { return false }, func() error {
 		c, err = x.route.Upstream().Connect(ctx, x.Target)
 		return err
 	})
