@@ -35,6 +35,7 @@ func main() {
 	flag.DurationVar(&o.each, "each", 3*time.Second, "length of a measurement")
 	flag.StringVar(&o.bin, "bin", "bin", "directory of hostless and hostlessd")
 	flag.StringVar(&o.only, "only", "", "proxies to run, by commas; all without")
+	flag.StringVar(&o.load, "load", "", "the one load to measure, by its title; all without")
 	flag.BoolVar(&o.long, "long", true, "measure 1 GiB down and up too")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -50,6 +51,7 @@ type options struct {
 	each   time.Duration
 	bin    string
 	only   string
+	load   string
 	long   bool
 }
 
@@ -87,7 +89,11 @@ func (b *bench) loads() []load {
 	if b.long {
 		all = append(all, load{titleDown, "MiB/s", "CPU s", false, b.down}, load{titleUp, "MiB/s", "CPU s", false, b.up})
 	}
-	return append(all, load{titleTLS, "handshakes/s", "CPU µs", true, b.handshakes})
+	all = append(all, load{titleTLS, "handshakes/s", "CPU µs", true, b.handshakes})
+	if b.load != "" {
+		all = slices.DeleteFunc(all, func(l load) bool { return l.title != b.load })
+	}
+	return all
 }
 
 func run(ctx context.Context, o options) error {
@@ -111,9 +117,13 @@ func run(ctx context.Context, o options) error {
 	}
 	backend := len(b.running)
 
+	loads := b.loads()
+	if len(loads) == 0 {
+		return fmt.Errorf("there is no load %q", b.load)
+	}
 	medians := results{}
 	var proxies []*proxy
-	for i, l := range b.loads() {
+	for i, l := range loads {
 		if i == 0 || l.secure {
 			b.stop(backend)
 			if proxies, err = b.startProxies(ctx, l.secure); err != nil {

@@ -4,6 +4,8 @@ package main
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -71,8 +73,9 @@ func (b *bench) startProxies(ctx context.Context, secure bool) (proxies []*proxy
 		start func(context.Context, site) (*process, error)
 	}{
 		{"nginx", b.nginx}, {"haproxy", b.haproxy}, {"hostless", b.hostless}, {"bare", b.bare}, {"caddy", b.caddy}, {"portless", b.portless},
+		{manyRoutes, b.withRoutes}, {manyTokens, b.withTokens},
 	} {
-		if b.only != "" && !slices.Contains(strings.Split(b.only, ","), p.name) {
+		if b.only != "" && !slices.Contains(strings.Split(b.only, ","), p.name) || secure && (p.name == manyRoutes || p.name == manyTokens) {
 			continue
 		}
 		if s.addr, err = free(); err != nil {
@@ -210,14 +213,65 @@ func (b *bench) bare(_ context.Context, s site) (*process, error) {
 	return b.start(proxyCore, s.addr, []string{"GOMAXPROCS=1"}, b.self, args...)
 }
 
+// Hostless with much in its tables.
+const (
+	manyRoutes = "10k routes"
+	manyTokens = "100k tokens"
+)
+
 // hostless is started as a person would; over https it has its own authority.
 func (b *bench) hostless(ctx context.Context, s site) (*process, error) {
-	bin, err := filepath.Abs(b.bin)
+	process, _, err := b.daemon(ctx, s, "home")
+	return process, err
+}
+
+// withRoutes has 10,000 more routes. They are written before the daemon starts: one
+// by one, each would write the whole file again.
+func (b *bench) withRoutes(ctx context.Context, s site) (*process, error) {
+	type route struct {
+		Name   string `json:"name"`
+		Target string `json:"target"`
+		Alias  bool   `json:"alias"`
+	}
+	file := struct {
+		Version int     `json:"version"`
+		Routes  []route `json:"routes"`
+	}{Version: 1}
+	for i := range 10_000 {
+		file.Routes = append(file.Routes, route{fmt.Sprintf("app-%d", i), b.backend, true})
+	}
+	text, err := json.Marshal(file)
 	if err != nil {
 		return nil, err
 	}
+	home := filepath.Join(b.dir, "routes")
+	if err := errors.Join(os.MkdirAll(home, 0o700), os.WriteFile(filepath.Join(home, "routes.json"), text, 0o600)); err != nil {
+		return nil, err
+	}
+	process, _, err := b.daemon(ctx, s, "routes")
+	return process, err
+}
+
+// withTokens has 100,000 bridge tokens.
+func (b *bench) withTokens(ctx context.Context, s site) (*process, error) {
+	process, client, err := b.daemon(ctx, s, "tokens")
+	for i := range 100_000 {
+		if err != nil {
+			break
+		}
+		err = client.post(ctx, "/auth/token", fmt.Sprintf(`{"name":"app-%d","origin":"http://app-%d.localhost"}`, i, i))
+	}
+	return process, err
+}
+
+// daemon starts hostlessd with the routes of the benchmark, in a home of its own.
+func (b *bench) daemon(ctx context.Context, s site, home string) (*process, *control, error) {
+	bin, err := filepath.Abs(b.bin)
+	if err != nil {
+		return nil, nil, err
+	}
 	_, port, _ := net.SplitHostPort(s.addr)
-	home, args := filepath.Join(b.dir, "home"), []string{"--port", port}
+	home, args := filepath.Join(b.dir, home), []string{"--port", port}
 	if s.cert != "" {
 		home, args = home+"-tls", append(args, "--tls")
 	}
@@ -225,27 +279,33 @@ func (b *bench) hostless(ctx context.Context, s site) (*process, error) {
 	env := []string{"HOSTLESS_HOME=" + home, "HOSTLESS_SOCKET=" + socket} // never the person's own
 	process, err := b.start(proxyCore, s.addr, env, filepath.Join(bin, "hostlessd"), args...)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
+	client := newControl(socket)
 	for name, target := range map[string]string{host: b.backend, filesHost: b.files} {
 		route := `{"name":"` + strings.TrimSuffix(name, ".localhost") + `","target":"` + target + `"}`
-		if err := control(ctx, socket, "/routes/register", route); err != nil {
-			return nil, err
+		if err := client.post(ctx, "/routes/register", route); err != nil {
+			return nil, nil, err
 		}
 	}
-	return process, nil
+	return process, client, nil
 }
 
 // control asks the daemon over its socket.
-func control(ctx context.Context, socket, path, body string) error {
-	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+type control struct{ client http.Client }
+
+func newControl(socket string) *control {
+	return &control{http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return (&net.Dialer{}).DialContext(ctx, "unix", socket)
-	}}}
+	}}}}
+}
+
+func (c *control) post(ctx context.Context, path, body string) error {
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://hostless"+path, strings.NewReader(body))
 	if err != nil {
 		return err
 	}
-	resp, err := client.Do(req)
+	resp, err := c.client.Do(req)
 	if err != nil {
 		return err
 	}
