@@ -10,8 +10,8 @@ import (
 	"github.com/hostless/hostless/pkg/peer"
 )
 
-// BenchmarkGate is what the gate adds to a request on a connection that has been
-// judged already.
+// BenchmarkGate measures the gate alone, for a request on a connection whose peer has been
+// checked already.
 func BenchmarkGate(b *testing.B) {
 	nothing := http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})
 	s, err := New(Config{Gateway: nothing, Apps: nothing})
@@ -34,8 +34,9 @@ func BenchmarkGate(b *testing.B) {
 	}
 }
 
-// BenchmarkRequest is a whole request over loopback, kept alive: net/http alone,
-// behind the gate, and behind the gate with a connection for each.
+// BenchmarkRequest measures a whole request over a kept-alive loopback connection: with
+// net/http alone, behind the gate, and behind the gate with a new connection for each
+// request.
 func BenchmarkRequest(b *testing.B) {
 	hello := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.Write([]byte("hello")) })
 	s, err := New(Config{Gateway: hello, Apps: hello, Peer: peer.TCPOwner})

@@ -38,7 +38,7 @@ func TestDrainAnswersWhatIsInFlight(t *testing.T) {
 		}
 		fmt.Fprint(w, "done")
 	})})
-	t.Cleanup(let) // or nothing would end after a failure
+	t.Cleanup(let) // otherwise nothing would end after a failure
 	slow, slowReader := dial(t, s.addr)
 	io.WriteString(slow, "GET /slow HTTP/1.1\r\nHost: localhost\r\n\r\n")
 	kept, keptReader := dial(t, s.addr)
@@ -56,7 +56,7 @@ func TestDrainAnswersWhatIsInFlight(t *testing.T) {
 		c.Close()
 		t.Error("the listener is open while the server drains")
 	}
-	// A kept-alive connection is still answered, for the last time.
+	// A request on a kept-alive connection still gets a response, the last one.
 	io.WriteString(kept, "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
 	resp, err := http.ReadResponse(keptReader, nil)
 	if err != nil || !resp.Close {
@@ -102,9 +102,9 @@ func TestDrainCutsWhatOutlastsTheDeadline(t *testing.T) {
 	<-ended
 }
 
-// TestDrainEndsUpgradedConnections covers a handler that ends with its context,
-// as the gateway's sockets do, and one that only ends with the connection, as
-// the relay of the apps plane does.
+// TestDrainEndsUpgradedConnections covers a handler that ends with its context, like the
+// gateway's WebSockets, and one that ends only with the connection, like the relay of the
+// apps plane.
 func TestDrainEndsUpgradedConnections(t *testing.T) {
 	for _, polite := range []bool{true, false} {
 		t.Run(fmt.Sprint("polite ", polite), func(t *testing.T) {
@@ -138,7 +138,7 @@ func TestDrainEndsUpgradedConnections(t *testing.T) {
 			go func() { stopped <- s.stop() }()
 			clock.Await(t, time.Hour)
 			clock.Advance(time.Hour)
-			if !polite { // it has all of its time
+			if !polite { // it may take the whole grace period
 				clock.Await(t, 2*time.Hour)
 				if len(s.members(s.upgraded)) != 1 {
 					t.Error("the connection was closed before its time was over")
@@ -175,8 +175,8 @@ func TestRunFailsWithItsListener(t *testing.T) {
 	}
 }
 
-// TestRetireKeepsWhatHasArrived holds back the server's reader, as a busy machine
-// does, and lets a request arrive meanwhile.
+// TestRetireKeepsWhatHasArrived delays the server's reader, as on a busy machine, while a
+// request arrives.
 func TestRetireKeepsWhatHasArrived(t *testing.T) {
 	clock := harness.NewClock()
 	s, err := New(Config{Clock: clock, Gateway: saying("g"), Apps: saying("a")})
@@ -208,7 +208,7 @@ func TestRetireKeepsWhatHasArrived(t *testing.T) {
 	if _, err := read.Read(make([]byte, 8)); err != nil {
 		t.Fatal(err)
 	}
-	for !arrived.pending() { // until the kernel has brought it over
+	for !arrived.pending() { // until the kernel has delivered it
 		time.Sleep(time.Millisecond)
 	}
 	if !s.retireIdle() || len(s.members(s.idle)) != 2 {
@@ -222,8 +222,7 @@ func TestRetireKeepsWhatHasArrived(t *testing.T) {
 			t.Errorf("a connection with a request was closed: %v", err)
 		}
 	}
-	// A request that was read is still not net/http's to forget, until its handler
-	// has it.
+	// A request that has been read must not be lost before its handler is called.
 	s.connState(arrived, http.StateActive)
 	s.connState(read, http.StateActive)
 	if !s.retireIdle() {
@@ -234,15 +233,16 @@ func TestRetireKeepsWhatHasArrived(t *testing.T) {
 	if s.retireIdle() {
 		t.Error("a handler is waited for as if its request had not arrived")
 	}
-	// One that never gets its handler holds nobody up for longer than the rest.
+	// One whose handler is never called must not delay the shutdown beyond the grace
+	// period.
 	read.handled.Store(false)
 	s.retired = clock.Now()
 	clock.Advance(partialReadGrace)
 	s.retire(t.Context())
 }
 
-// TestDrainEndsEventStreams has an app's events, which have no end, on both
-// servers, and a download beside them: it alone is waited for.
+// TestDrainEndsEventStreams has an endless event stream of an app and a download, on both
+// servers: the shutdown waits only for the download.
 func TestDrainEndsEventStreams(t *testing.T) {
 	entered, release := make(chan struct{}, 3), make(chan struct{})
 	s := start(t, Config{CloseDelay: time.Millisecond, Drain: time.Minute, Apps: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -267,7 +267,7 @@ func TestDrainEndsEventStreams(t *testing.T) {
 	stopped := make(chan error, 1)
 	go func() { stopped <- s.stop() }()
 	for name, r := range map[string]*bufio.Reader{"lane": lane, "net/http": stock} {
-		if _, err := io.ReadAll(r); err != nil { // within the connection's ten seconds
+		if _, err := io.ReadAll(r); err != nil { // within the ten seconds of the connection
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -291,7 +291,7 @@ func dialed(t *testing.T, addr, request string) (net.Conn, *bufio.Reader) {
 	return c, r
 }
 
-// TestDrainTakesUploadsWhole has an upload arrive while the server ends, on both
+// TestDrainTakesUploadsWhole has an upload that arrives while the server drains, on both
 // servers.
 func TestDrainTakesUploadsWhole(t *testing.T) {
 	entered := make(chan struct{}, 2)
@@ -311,7 +311,7 @@ func TestDrainTakesUploadsWhole(t *testing.T) {
 	for !s.retiring.Load() {
 		time.Sleep(time.Millisecond)
 	}
-	s.wakeLanes() // as the stop does, now or soon
+	s.wakeLanes() // as drain does at some point
 	for c, r := range map[net.Conn]*bufio.Reader{lane: fromLane, stock: fromStock} {
 		io.WriteString(c, "cd")
 		resp, err := http.ReadResponse(r, nil)
@@ -324,8 +324,8 @@ func TestDrainTakesUploadsWhole(t *testing.T) {
 	}
 }
 
-// TestLaneBodiesHaveNoDeadline has a lane serve an upload whose end comes after
-// the deadline for waiting for a request.
+// TestLaneBodiesHaveNoDeadline has an upload in a lane that takes longer than the deadline
+// for the next request.
 func TestLaneBodiesHaveNoDeadline(t *testing.T) {
 	s, err := New(Config{Gateway: saying("g"), Apps: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, err := io.ReadAll(r.Body)
@@ -370,11 +370,11 @@ func TestLaneBodiesHaveNoDeadline(t *testing.T) {
 	}
 }
 
-// TestDrainEndsHalfHeads has a client that sends a part of a long head and no more.
+// TestDrainEndsHalfHeads has a client that sends a part of a long head and nothing more.
 func TestDrainEndsHalfHeads(t *testing.T) {
 	s := start(t, Config{CloseDelay: time.Millisecond})
 	const head = "GET / HTTP/1.1\r\nHost: a.localhost\r\nX: "
-	_, r := dialed(t, s.addr, head+strings.Repeat("x", laneBuf-len(head))) // all that a lane reads at first
+	_, r := dialed(t, s.addr, head+strings.Repeat("x", laneBuf-len(head))) // the size of a lane's first read
 	for reading, limit := false, time.Now().Add(10*time.Second); !reading; time.Sleep(time.Millisecond) {
 		for _, own := range s.members(s.lanes) {
 			reading = own.lane.Load() == laneReading

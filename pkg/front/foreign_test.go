@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// TestForeign: hosts that are not ours, and only they, are answered by the
-// handler for them.
+// TestForeign checks that requests for other hosts, and only these, go to the Foreign
+// handler.
 func TestForeign(t *testing.T) {
 	page := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("X-Plane", "foreign")
@@ -25,7 +25,8 @@ func TestForeign(t *testing.T) {
 	}
 }
 
-// TestAbsoluteTargets come to the planes in origin-form, byte for byte.
+// TestAbsoluteTargets checks that planes get absolute-form targets in origin-form, byte for
+// byte.
 func TestAbsoluteTargets(t *testing.T) {
 	s := start(t, Config{Apps: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		io.WriteString(w, r.URL.Path+" "+r.RequestURI)

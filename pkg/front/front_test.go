@@ -19,7 +19,7 @@ import (
 	"time"
 )
 
-// saying is a plane that tells its name and what it was asked.
+// saying returns a plane that responds with its name and the request that it got.
 func saying(name string) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("X-Plane", name)
@@ -30,7 +30,7 @@ func saying(name string) http.Handler {
 type running struct {
 	*Server
 	addr string
-	stop func() error // ends Run and gives its error; may be called twice
+	stop func() error // ends Run and returns its error; may be called twice
 }
 
 // start runs a server on a free port.
@@ -58,7 +58,7 @@ func start(t *testing.T, cfg Config) running {
 	return running{s, l.Addr().String(), stop}
 }
 
-// raw sends bytes as they are and reads one answer.
+// raw sends bytes unchanged and reads one response.
 func raw(t *testing.T, addr, text string) (*http.Response, string) {
 	t.Helper()
 	c, err := net.Dial("tcp", addr)
@@ -83,7 +83,7 @@ func TestRawRequests(t *testing.T) {
 	for _, tt := range []struct {
 		name, text string
 		status     int
-		body       string // of a plane
+		body       string // from the plane
 	}{
 		{"gateway", "GET /v1 HTTP/1.1\r\nHost: LOCALHOST.:7\r\n\r\n", 200, "gateway localhost:7 /v1 /v1"},
 		{"app", "GET /a?b=1;c HTTP/1.1\r\nHost: My.App.LocalHost\r\n\r\n", 200, "apps My.App.LocalHost /a?b=1;c /a?b=1;c"},
@@ -135,8 +135,8 @@ func TestRawRequests(t *testing.T) {
 	}
 }
 
-// TestSmuggledBodies checks that a request with two lengths has one for those
-// behind the gate, and that nothing is left over as a second request.
+// TestSmuggledBodies checks that a request with two lengths has one for the planes, and
+// that nothing of it is read as a second request.
 func TestSmuggledBodies(t *testing.T) {
 	echo := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, err := io.ReadAll(r.Body)
@@ -252,8 +252,8 @@ func (b *syncBuffer) String() string {
 	return b.b.String()
 }
 
-// TestWithoutTLS serves plain requests on each of several listeners, whatever
-// net/http makes of its own TLS configuration meanwhile.
+// TestWithoutTLS serves plain requests on several listeners, whatever net/http changes in
+// its own TLS configuration meanwhile.
 func TestWithoutTLS(t *testing.T) {
 	s, err := New(Config{Gateway: saying("gateway"), Apps: saying("apps"), RedirectHTTPS: func() bool { return true }})
 	if err != nil {
@@ -314,7 +314,7 @@ func TestTLSAndPlainOnOnePort(t *testing.T) {
 			t.Errorf("%s: %s %q", tt.scheme, resp.Proto, body)
 		}
 	}
-	// One that says nothing holds nobody up, nor the end.
+	// A client that sends nothing must not delay others, nor the shutdown.
 	silent, err := net.Dial("tcp", s.addr)
 	if err != nil {
 		t.Fatal(err)
@@ -325,11 +325,12 @@ func TestTLSAndPlainOnOnePort(t *testing.T) {
 	if resp.StatusCode != 308 || resp.Header.Get("Location") != "https://App.localhost:9/p?q" {
 		t.Errorf("redirect: %d %q", resp.StatusCode, resp.Header.Get("Location"))
 	}
-	// One whose body is not read says that the connection ends, which it does.
+	// If the request body is not read, the response announces that the connection is
+	// closed.
 	if resp, _ := raw(t, s.addr, "POST /p HTTP/1.1\r\nHost: app.localhost\r\nContent-Length: 1\r\n\r\nx"); resp.StatusCode != 308 || !resp.Close {
 		t.Errorf("redirect with a body: %d, close %v", resp.StatusCode, resp.Close)
 	}
-	// What cannot follow a redirect gets none, nor does the gateway, whose clients are given http.
+	// Clients that cannot follow a redirect do not get one, nor do clients of the gateway.
 	for name, text := range map[string]string{
 		"upgrade":   "GET /p HTTP/1.1\r\nHost: app.localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n",
 		"preflight": "OPTIONS /p HTTP/1.1\r\nHost: app.localhost\r\nOrigin: http://web.localhost\r\nAccess-Control-Request-Method: POST\r\n\r\n",
@@ -348,8 +349,8 @@ func TestTLSAndPlainOnOnePort(t *testing.T) {
 	}
 }
 
-// TestUploadsDoNotStopEachOther: on HTTP/2 an upload that its app does not read
-// leaves the connection's window to the others.
+// TestUploadsDoNotStopEachOther checks that an upload which its app does not read leaves
+// room in the HTTP/2 window of the connection for other uploads.
 func TestUploadsDoNotStopEachOther(t *testing.T) {
 	cert := httptest.NewTLSServer(nil)
 	defer cert.Close()
@@ -374,7 +375,7 @@ func TestUploadsDoNotStopEachOther(t *testing.T) {
 		req.Host = "app.localhost"
 		return tr.RoundTrip(req)
 	}
-	if resp, err := post("/fast"); err != nil || resp.ProtoMajor != 2 { // the connection that all share
+	if resp, err := post("/fast"); err != nil || resp.ProtoMajor != 2 { // all requests share this connection
 		t.Fatal(resp, err)
 	}
 	for range 3 {

@@ -16,9 +16,8 @@ import (
 	"github.com/hostless/hostless/pkg/peer"
 )
 
-// FuzzGate compares where a request is let to with what an independent reading
-// of it says: the plane is never that of another authority than the one that
-// HTTP gives precedence.
+// FuzzGate compares the plane of a request with that of an independent parser: it must
+// never be the plane of another authority than the one to which HTTP gives precedence.
 func FuzzGate(f *testing.F) {
 	for _, seed := range [][2]string{
 		{"/", "localhost"}, {"/x?y", "app.localhost:1"}, {"http://localhost/", "app.localhost"}, {"http://app.localhost", "localhost"},
@@ -70,7 +69,7 @@ func FuzzGate(f *testing.F) {
 	})
 }
 
-// TestHTTP2Host checks the fields that HTTP/2 can carry beside :authority.
+// TestHTTP2Host checks the fields that HTTP/2 can have in addition to :authority.
 func TestHTTP2Host(t *testing.T) {
 	s, err := New(Config{Gateway: saying("gateway"), Apps: saying("apps")})
 	if err != nil {
@@ -96,8 +95,8 @@ func TestHTTP2Host(t *testing.T) {
 	}
 }
 
-// TestHTTP2Line checks that what cannot be written on a request line of HTTP/1.1
-// reaches no plane: an app would read another method and target from it.
+// TestHTTP2Line checks that an HTTP/2 request which is not valid on an HTTP/1.1 request
+// line reaches no plane: an app would read another method or target from it.
 func TestHTTP2Line(t *testing.T) {
 	s, err := New(Config{Gateway: saying("gateway"), Apps: saying("apps")})
 	if err != nil {
@@ -123,8 +122,8 @@ func TestHTTP2Line(t *testing.T) {
 	}
 }
 
-// TestRefusalsInTheLog: somebody else's connection is worth a warning, a client
-// that has left is not.
+// TestRefusalsInTheLog checks that a connection of another user is logged as a warning, and
+// a client that has disconnected is not.
 func TestRefusalsInTheLog(t *testing.T) {
 	for why, warned := range map[error]bool{errors.New("another user's"): true, fmt.Errorf("asked: %w", peer.ErrGone): false} {
 		var logged bytes.Buffer

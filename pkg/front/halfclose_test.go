@@ -12,11 +12,11 @@ import (
 	"time"
 )
 
-// TestClientThatEndedItsSide: it gets its answer as long as its socket is held,
-// and is gone once it is not.
+// TestClientThatEndedItsSide checks that a half-closed client gets its response as long as
+// its socket is open, and counts as disconnected afterwards.
 func TestClientThatEndedItsSide(t *testing.T) {
 	var gone atomic.Bool
-	asked := make(chan struct{}, 1) // for each look at who holds the other end
+	asked := make(chan struct{}, 1) // one value for each lookup of the peer
 	arrived, answer, cancelled := make(chan struct{}, 1), make(chan struct{}), make(chan struct{}, 1)
 	app := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		io.Copy(io.Discard, r.Body)
@@ -58,7 +58,7 @@ func TestClientThatEndedItsSide(t *testing.T) {
 		"GET / HTTP/1.0\r\nHost: a.localhost\r\n\r\n",
 	} {
 		c := ask(text)
-		for range 3 { // the first may be from before
+		for range 3 { // the first may be from an earlier lookup
 			select {
 			case <-cancelled:
 				t.Fatalf("%.4s: the request was cancelled", text)

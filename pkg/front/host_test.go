@@ -89,8 +89,8 @@ func TestClassify(t *testing.T) {
 	}
 }
 
-// FuzzClassify holds the boundary itself: only loopback names reach the gateway,
-// only names below .localhost the apps, and the normal form is final.
+// FuzzClassify checks that only loopback names reach the gateway, only names below
+// .localhost the apps, and that the normal form is stable.
 func FuzzClassify(f *testing.F) {
 	for _, seed := range []string{"localhost", "app.localhost:1", "[::1]:80", "localhost.", "a@localhost", "[::ffff:127.0.0.1]", "LOCALHOST.evil"} {
 		f.Add(seed)

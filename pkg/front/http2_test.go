@@ -20,9 +20,8 @@ import (
 	"golang.org/x/net/http2"
 )
 
-// TestSocketsOnHTTP2 has the gateway's plane take a WebSocket on HTTP/2 as it
-// takes any. It runs in a process of its own: net/http reads its switch for
-// extended CONNECT when it starts.
+// TestSocketsOnHTTP2 opens a WebSocket to the gateway over HTTP/2. It runs in a process of
+// its own, because net/http reads its switch for extended CONNECT at start.
 func TestSocketsOnHTTP2(t *testing.T) {
 	const on = "http2xconnect=1"
 	if !strings.Contains(os.Getenv("GODEBUG"), on) {
@@ -94,7 +93,7 @@ func TestSocketsOnHTTP2(t *testing.T) {
 			t.Errorf("%s %s: %d, want %d", tt.protocol, tt.path, resp.StatusCode, tt.status)
 		}
 	}
-	// A tunnel is none, on either version.
+	// CONNECT without :protocol is refused in either version.
 	c, err := net.Dial("tcp", s.addr)
 	if err != nil {
 		t.Fatal(err)

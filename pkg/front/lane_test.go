@@ -80,8 +80,8 @@ func TestPlainHead(t *testing.T) {
 	}
 }
 
-// FuzzPlainHead holds what a lane takes against net/http's reading of it: nothing
-// may be a request there that would not be the same to its server.
+// FuzzPlainHead compares plainHead with net/http: a head that a lane accepts must be the
+// same request for net/http's server.
 func FuzzPlainHead(f *testing.F) {
 	f.Add([]byte("GET / HTTP/1.1\r\nHost: a.localhost\r\n\r\n"))
 	f.Add([]byte("HEAD /0 HTTP/1.1\r\nhost:localhost\r\n\r\n"))
@@ -93,7 +93,7 @@ func FuzzPlainHead(f *testing.F) {
 		}
 		r, err := http.ReadRequest(bufio.NewReader(bytes.NewReader(head)))
 		if err != nil {
-			return // net/http answers it
+			return // net/http responds to it
 		}
 		if r.ContentLength < 0 || len(r.TransferEncoding) > 0 || r.Close || r.Header.Get("Upgrade") != "" || !r.ProtoAtLeast(1, 1) || r.ProtoMajor != 1 {
 			t.Errorf("%q is not plain: %+v", head, r)
@@ -111,8 +111,8 @@ func FuzzPlainHead(f *testing.F) {
 	})
 }
 
-// laneAnswers are handlers whose answers must be the same from a lane as from
-// net/http's server.
+// laneAnswers are handlers whose responses must be the same from a lane and from net/http's
+// server.
 var laneAnswers = map[string]http.HandlerFunc{
 	"/nothing": func(http.ResponseWriter, *http.Request) {},
 	"/short":   func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "short") },
@@ -201,7 +201,7 @@ var laneAnswers = map[string]http.HandlerFunc{
 
 func TestLaneAnswersAsNetHTTPDoes(t *testing.T) {
 	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		w.Header()["Content-Type"] = nil // the lane does not guess
+		w.Header()["Content-Type"] = nil // the lane does not detect a content type
 		laneAnswers[r.URL.Path](w, r)
 	})
 	lane := start(t, Config{Apps: handler})
@@ -215,7 +215,7 @@ func TestLaneAnswersAsNetHTTPDoes(t *testing.T) {
 				var got [2][]string
 				for i, addr := range []string{lane.addr, stock.Listener.Addr().String()} {
 					c, r := dial(t, addr)
-					// The second request shows whether the connection lives on.
+					// The second request shows whether the connection was kept.
 					fmt.Fprintf(c, "%s %s HTTP/1.1\r\nHost: a.localhost\r\n\r\n", method, path)
 					got[i] = append(answer(r, method), "then")
 					fmt.Fprintf(c, "%s %s HTTP/1.1\r\nHost: a.localhost\r\nConnection: close\r\n\r\n", method, path)
@@ -229,7 +229,7 @@ func TestLaneAnswersAsNetHTTPDoes(t *testing.T) {
 	}
 }
 
-// answer reads an answer and tells what is in it, interim ones included.
+// answer reads a response, including interim ones, and describes it.
 func answer(r *bufio.Reader, method string) (seen []string) {
 	resp, err := http.ReadResponse(r, &http.Request{Method: method})
 	if err != nil {
@@ -254,8 +254,8 @@ func headers(h http.Header) (lines []string) {
 	return lines
 }
 
-// TestLaneGivesWay sends requests of both kinds on one connection, all at once
-// and in pieces: the answers come whole and in order.
+// TestLaneGivesWay sends requests of both kinds on one connection, at once and in pieces.
+// The responses must be complete and in order.
 func TestLaneGivesWay(t *testing.T) {
 	s := start(t, Config{Apps: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, err := io.ReadAll(r.Body)
@@ -267,7 +267,7 @@ func TestLaneGivesWay(t *testing.T) {
 	}
 	for _, test := range []struct {
 		name string
-		send []string // with pauses between
+		send []string // with pauses between them
 		want []string
 	}{
 		{"pipelined", []string{plain(1) + plain(2) + plain(3)}, []string{`GET /1 "" <nil>`, `GET /2 "" <nil>`, `GET /3 "" <nil>`}},
@@ -320,7 +320,7 @@ func TestLaneRefusesAsTheGateDoes(t *testing.T) {
 	}
 }
 
-// TestGuestsReachApps has a user that is let in reach apps and never the gateway.
+// TestGuestsReachApps checks that a guest reaches apps and never the gateway.
 func TestGuestsReachApps(t *testing.T) {
 	ok := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(http.StatusTeapot) })
 	s := start(t, Config{
@@ -338,8 +338,8 @@ func TestGuestsReachApps(t *testing.T) {
 	}
 }
 
-// TestEagerPeerCheck opens more connections than a stranger may keep without asking for
-// anything; the log tells of it once.
+// TestEagerPeerCheck opens more connections than another user may hold without sending a
+// request. The log must mention it once.
 func TestEagerPeerCheck(t *testing.T) {
 	var logged bytes.Buffer
 	var asked atomic.Int32
@@ -355,7 +355,7 @@ func TestEagerPeerCheck(t *testing.T) {
 		}
 		defer c.Close()
 	}
-	// Which ones are ended depends on whose turn comes when, not how many stay.
+	// The order of the lanes decides which ones are closed, but not how many remain.
 	deadline := time.Now().Add(20 * time.Second)
 	for asked.Load() < more || s.open.Load() > eagerPeerCheckConns {
 		if time.Now().After(deadline) {
@@ -369,8 +369,8 @@ func TestEagerPeerCheck(t *testing.T) {
 	}
 }
 
-// TestClientsThatLeave holds both servers to it: a client that leaves ends the
-// request, one that has only finished sending gets its answer.
+// TestClientsThatLeave checks for both servers that a client which disconnects cancels its
+// request, and that one which only closes its sending side gets its response.
 func TestClientsThatLeave(t *testing.T) {
 	entered, ended := make(chan struct{}), make(chan error, 1)
 	release := make(chan struct{})
@@ -384,7 +384,7 @@ func TestClientsThatLeave(t *testing.T) {
 			io.WriteString(w, "whole")
 		}
 	})
-	looked := make(chan struct{}, 1) // for each look at who holds the other end
+	looked := make(chan struct{}, 1) // one value for each lookup of the peer
 	s := start(t, Config{Apps: h, Gateway: h, Peer: func(c net.Conn) (int, error) {
 		select {
 		case looked <- struct{}{}:
@@ -416,7 +416,7 @@ func TestClientsThatLeave(t *testing.T) {
 				io.WriteString(probe, request)
 				<-entered
 				probe.(*net.TCPConn).CloseWrite()
-				for range 3 { // the first may be from before
+				for range 3 { // the first may be from an earlier lookup
 					select {
 					case err := <-ended:
 						t.Fatalf("a client that waits was taken for gone: %v", err)
@@ -448,7 +448,7 @@ func TestClientsThatLeave(t *testing.T) {
 	}
 }
 
-// within waits for what must come soon.
+// within receives a value that must arrive soon.
 func within[T any](t *testing.T, c <-chan T) (v T) {
 	t.Helper()
 	select {
@@ -459,8 +459,8 @@ func within[T any](t *testing.T, c <-chan T) (v T) {
 	return v
 }
 
-// TestWatchedConnectionsLiveOn serves on after requests that took long enough to
-// be watched.
+// TestWatchedConnectionsLiveOn checks that a connection is kept after requests that took
+// long enough to be watched.
 func TestWatchedConnectionsLiveOn(t *testing.T) {
 	s := start(t, Config{Apps: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		time.Sleep(3 * watchFrom / 2)
@@ -469,7 +469,7 @@ func TestWatchedConnectionsLiveOn(t *testing.T) {
 	c, r := dial(t, s.addr)
 	for i := range 5 {
 		fmt.Fprintf(c, "GET /%d HTTP/1.1\r\nHost: a.localhost\r\n\r\n", i)
-		if i == 3 { // what is sent ahead is not lost to the watching
+		if i == 3 { // bytes that were sent ahead must not be lost to the watch
 			time.Sleep(watchFrom)
 			fmt.Fprintf(c, "GET /ahead HTTP/1.1\r\nHost: a.localhost\r\n\r\n")
 		}
@@ -483,7 +483,7 @@ func TestWatchedConnectionsLiveOn(t *testing.T) {
 	}
 }
 
-// starving is a listener that has no descriptors at first.
+// starving is a listener that fails at first, for lack of file descriptors.
 type starving struct {
 	net.Listener
 	times int
@@ -522,7 +522,7 @@ func TestAcceptOutlivesWant(t *testing.T) {
 	}
 }
 
-// TestDrainEndsLanes has connections in each state when the server ends.
+// TestDrainEndsLanes has connections in each state when the server shuts down.
 func TestDrainEndsLanes(t *testing.T) {
 	entered, release := make(chan struct{}), make(chan struct{})
 	let := sync.OnceFunc(func() { close(release) })
@@ -533,7 +533,7 @@ func TestDrainEndsLanes(t *testing.T) {
 		}
 		io.WriteString(w, r.URL.Path)
 	})})
-	t.Cleanup(let) // or nothing would end after a failure
+	t.Cleanup(let) // otherwise nothing would end after a failure
 	const plain = "GET /x HTTP/1.1\r\nHost: a.localhost\r\n\r\n"
 	slow, slowReader := dial(t, s.addr)
 	io.WriteString(slow, strings.Replace(plain, "/x", "/slow", 1))
@@ -553,7 +553,7 @@ func TestDrainEndsLanes(t *testing.T) {
 	fresh, freshReader := dial(t, s.addr)
 	gateway, gatewayReader := dial(t, s.addr)
 	<-entered
-	for s.open.Load() < 5 { // what waits to be accepted is lost with the listener
+	for s.open.Load() < 5 { // connections that wait to be accepted are lost with the listener
 		time.Sleep(time.Millisecond)
 	}
 	stopped := make(chan error, 1)
@@ -576,7 +576,7 @@ func TestDrainEndsLanes(t *testing.T) {
 	if _, err := idleReader.ReadByte(); err != io.EOF {
 		t.Errorf("the idle connection ended by %v", err)
 	}
-	io.WriteString(fresh, plain) // within the time that a first request has
+	io.WriteString(fresh, plain) // within the grace period for a first request
 	answered("fresh", freshReader)
 	io.WriteString(gateway, "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
 	answered("gateway", gatewayReader)
@@ -587,8 +587,8 @@ func TestDrainEndsLanes(t *testing.T) {
 	}
 }
 
-// TestBodyIsNoRequest: what a handler leaves of a request's body, or of the
-// length that it announced, is not taken for what comes next.
+// TestBodyIsNoRequest checks that an unread part of a request body, or of an announced
+// length, is not read as the next request or response.
 func TestBodyIsNoRequest(t *testing.T) {
 	for path, answer := range map[string]http.HandlerFunc{
 		"unread": func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, "first") },
@@ -623,8 +623,8 @@ func TestBodyIsNoRequest(t *testing.T) {
 	}
 }
 
-// TestLaneContextEndsWithItsRequest: what a handler of the gateway binds to its
-// request ends with it, though the connection lives on.
+// TestLaneContextEndsWithItsRequest checks that the context of a gateway request is
+// cancelled at its end, although the connection is kept.
 func TestLaneContextEndsWithItsRequest(t *testing.T) {
 	ended := make(chan struct{}, 2)
 	s := start(t, Config{Gateway: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -644,8 +644,8 @@ func TestLaneContextEndsWithItsRequest(t *testing.T) {
 	}
 }
 
-// TestLaneTellsLocalAddress: who is at the other end is looked up by both
-// addresses of a connection, also from a lane.
+// TestLaneTellsLocalAddress checks that a lane sets the local address, which is needed to
+// look up the peer.
 func TestLaneTellsLocalAddress(t *testing.T) {
 	seen := make(chan any, 1)
 	gateway := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -12,9 +12,9 @@ import (
 	"time"
 )
 
-// TestNothingInFlightIsIdle has a request's body and an answer that take longer
-// than a connection may be idle, on both servers: neither is cut, a client that
-// leaves is still noticed, and the connection lives on.
+// TestNothingInFlightIsIdle has a request body and a response that take longer than a
+// connection may be idle, on both servers. Neither is cut, a disconnect is still detected,
+// and the connection is kept.
 func TestNothingInFlightIsIdle(t *testing.T) {
 	const idle = 100 * time.Millisecond
 	ended := make(chan error, 1)
@@ -60,7 +60,7 @@ func TestNothingInFlightIsIdle(t *testing.T) {
 	})
 }
 
-// TestDrainWaitsForUploads ends the server while a request's body arrives.
+// TestDrainWaitsForUploads shuts the server down while a request body arrives.
 func TestDrainWaitsForUploads(t *testing.T) {
 	entered := make(chan struct{})
 	s := start(t, Config{CloseDelay: time.Millisecond, Apps: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -89,9 +89,9 @@ func TestDrainWaitsForUploads(t *testing.T) {
 	}
 }
 
-// TestDrainOutlastsHalfAHead ends the server while two heads that fill a lane's
-// buffer have arrived in part: the one that goes on is answered, the other does
-// not hold the server up.
+// TestDrainOutlastsHalfAHead shuts the server down when two heads as large as a lane's
+// buffer have arrived in part. The one that continues gets a response; the other must not
+// delay the shutdown.
 func TestDrainOutlastsHalfAHead(t *testing.T) {
 	s := start(t, Config{CloseDelay: time.Millisecond})
 	head := "GET / HTTP/1.1\r\nHost: a.localhost\r\nX: " + strings.Repeat("x", 2*laneBuf) + "\r\n\r\n"

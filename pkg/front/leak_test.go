@@ -11,8 +11,8 @@ import (
 	"github.com/hostless/hostless/test/harness"
 )
 
-// TestNothingRunsAfterTheEnd: of every kind of connection, and of the server, no
-// goroutine is left when Run has returned and the clients have left.
+// TestNothingRunsAfterTheEnd checks that no goroutine of the server or of any kind of
+// connection is left when Run has returned and the clients have disconnected.
 func TestNothingRunsAfterTheEnd(t *testing.T) {
 	harness.CheckGoroutines(t)
 	hold := make(chan struct{})
@@ -56,7 +56,7 @@ func TestNothingRunsAfterTheEnd(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
-	for s.InFlight() < 10 && ctx.Err() == nil { // all but the kept, the head and the silent
+	for s.InFlight() < 10 && ctx.Err() == nil { // all but the kept one, the partial head and the silent one
 		time.Sleep(time.Millisecond)
 	}
 	if err := s.stop(); err != nil {

@@ -12,8 +12,8 @@ import (
 	"time"
 )
 
-// TestEarlyAnswersAreReceived: a client that first sends all of its body gets
-// the answer that was given before it had.
+// TestEarlyAnswersAreReceived checks that a client which sends its whole body before it
+// reads gets a response that was sent early.
 func TestEarlyAnswersAreReceived(t *testing.T) {
 	answered := make(chan struct{}, 1)
 	app := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -57,8 +57,8 @@ func TestEarlyAnswersAreReceived(t *testing.T) {
 	}
 }
 
-// TestCutAnswersOfHTTP10: a client that knows a body's end by the connection's
-// sees a reset where the answer was cut, never a clean end.
+// TestCutAnswersOfHTTP10 checks that a client for which the end of the connection ends the
+// body sees a reset if the response was cut off, and not a regular end.
 func TestCutAnswersOfHTTP10(t *testing.T) {
 	app := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		io.WriteString(w, "half")

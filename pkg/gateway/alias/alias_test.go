@@ -103,7 +103,7 @@ func TestCheck(t *testing.T) {
 	}
 }
 
-// TestFor: a token's own aliases come before those of all, which hold for it otherwise.
+// TestFor checks that the aliases of a token take precedence over the general ones.
 func TestFor(t *testing.T) {
 	table, problems := alias.New(map[string][]string{"fast": {"gpt-5-mini"}, "cheap": {"fast"}, "odd": {"own"}}, map[string]map[string][]string{
 		"sk_local_00000001": {"fast": {"gpt-5-nano"}, "own": {"ollama/qwen3"}},

@@ -73,8 +73,8 @@ func TestRead(t *testing.T) {
 	}
 }
 
-// TestMemory: what does not fit waits in line, and is refused after a while; small
-// bodies alone overtake one that waits.
+// TestMemory checks that a body without room waits in order and is refused after a while,
+// and that only small bodies overtake it.
 func TestMemory(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const mb = 1 << 20
@@ -101,7 +101,7 @@ func TestMemory(t *testing.T) {
 			synctest.Wait()
 		}
 		grow("large", 90*mb)
-		grow("second", 15*mb) // would fit, but is not the first in line
+		grow("second", 15*mb) // would fit, but is not the first in the queue
 		grow("small", 1000)
 		if got := <-order; got != "small" || len(order) > 0 {
 			t.Fatalf("%s was let in, and %d more", got, len(order))

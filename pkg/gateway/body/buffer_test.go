@@ -41,8 +41,8 @@ func leased(t *testing.T, size int) (*Lease, []byte) {
 	return &lease, data
 }
 
-// TestBufferReuse: memory serves another body only when its lease has been released,
-// every reader is closed and nobody keeps a part of it.
+// TestBufferReuse checks that memory is reused only after its lease has been released,
+// every Reader is closed and nothing keeps a part of it.
 func TestBufferReuse(t *testing.T) {
 	for _, tt := range []struct {
 		name   string
@@ -85,8 +85,8 @@ func TestBufferReuse(t *testing.T) {
 	}
 }
 
-// TestCloseDuringWrite: a transport closes a body that is still being written; its
-// memory serves no other body before the write is over.
+// TestCloseDuringWrite closes a body while it is being written. Its memory must not be
+// reused before the write is over.
 func TestCloseDuringWrite(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -122,7 +122,7 @@ func TestCloseDuringWrite(t *testing.T) {
 	c.Close()
 }
 
-// TestConn: a body goes out whole and unchanged, however the transport wraps it.
+// TestConn checks that a body is sent whole and unchanged, however the transport wraps it.
 func TestConn(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -8,7 +8,7 @@ import (
 	"github.com/hostless/hostless/pkg/jsonscan"
 )
 
-// chopped gives data in pieces whose sizes cuts gives.
+// chopped returns data in pieces with the sizes in cuts.
 type chopped struct {
 	data, cuts []byte
 	i          int
@@ -28,7 +28,7 @@ func (c *chopped) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// FuzzForm holds that a form comes out as it went in, but for its model.
+// FuzzForm checks that Replay changes nothing in a form except its model.
 func FuzzForm(f *testing.F) {
 	f.Add([]byte("--B\r\nContent-Disposition: form-data; name=\"model\"\r\n\r\np/m\r\n--B\r\n\r\nx\r\n--B--\r\n"), []byte{7}, true)
 	f.Add([]byte("pre\r\n--B \r\nContent-Disposition: form-data; name=\"file\"; filename=x\r\n\r\n\r\n--B--"), []byte{1}, false)
@@ -50,7 +50,7 @@ func FuzzForm(f *testing.F) {
 	})
 }
 
-// FuzzMessage holds that a message is changed in its models alone.
+// FuzzMessage checks that WithModels changes only the models of a message.
 func FuzzMessage(f *testing.F) {
 	f.Add([]byte(`{"type":"response.create","model":"a/b","session":{"model":"c"}}`))
 	f.Fuzz(func(t *testing.T, data []byte) {

@@ -111,7 +111,7 @@ func FuzzWithModel(f *testing.F) {
 		if diff := cmp.Diff(was, is); diff != "" {
 			t.Fatalf("other members changed: %s", diff)
 		}
-		// With the same model and nothing to add, every byte stays.
+		// With the same model and nothing to add, no byte changes.
 		if same := b.WithModel(b.Model, false); !b.differ && !bytes.Equal(same, data) {
 			t.Fatalf("bytes lost: %q became %q", data, same)
 		}

@@ -9,8 +9,7 @@ import (
 	"github.com/hostless/hostless/pkg/dialect"
 )
 
-// TestDocumentedSurfaces holds the table of docs/proxy-api.md against the one
-// that is served by: each line stands in both.
+// TestDocumentedSurfaces compares the table of docs/proxy-api.md with the endpoint table.
 func TestDocumentedSurfaces(t *testing.T) {
 	doc, err := os.ReadFile("../../../docs/proxy-api.md")
 	if err != nil {

@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// FuzzMatch holds that no spelling of a path reaches a endpoint other than the
-// one that the provider would be asked for, and that the control API has none.
+// FuzzMatch checks that no spelling of a path reaches an endpoint other than the one at the
+// provider, and that no path of the control API is an endpoint.
 func FuzzMatch(f *testing.F) {
 	for _, s := range []string{"/v1/chat/completions", "/v1/files/%2e%2e/x", "/v1//models/a%2Fb", "/auth/token", "/v1beta/models/x:generateContent", "/upload/v1beta/files"} {
 		f.Add(s, "POST")

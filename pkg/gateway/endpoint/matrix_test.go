@@ -13,8 +13,8 @@ import (
 
 var update = flag.Bool("update", false, "rewrite the endpoint matrix of docs/auth-and-security.md")
 
-// matrixTests names, by endpoint kind, the tests that go beyond
-// TestEveryDocumentedPath, which all paths have.
+// matrixTests has, by endpoint kind, the tests in addition to TestEveryDocumentedPath,
+// which covers all paths.
 var matrixTests = map[Kind][]string{
 	Chat:        {"TestEveryDialectOnEveryProvider matrix", "TestEventsAreFlushedOneByOne stream"},
 	Embeddings:  {"TestEmbeddingsAndCounts matrix"},
@@ -26,7 +26,7 @@ var matrixTests = map[Kind][]string{
 	Metadata:    {"TestOllamaMetadata matrix"},
 }
 
-// matrixTestsOf adds those of single paths.
+// matrixTestsOf has the additional tests of single paths.
 var matrixTestsOf = map[string][]string{
 	"POST /v1/responses":                     {"TestNativeResponsesPass translate"},
 	"GET /v1/responses":                      {"TestResponsesSocket socket", "TestBridgedSocket socket"},
@@ -39,7 +39,7 @@ var matrixTestsOf = map[string][]string{
 	"GET, POST, PUT /upload/v1beta/files/**": {"TestGeminiUploadStaysHere matrix"},
 }
 
-// matrixRow renders a row of the table as a line of the endpoint matrix.
+// matrixRow formats a row of the endpoint table as a line of the matrix.
 func matrixRow(r *row) string {
 	auth := "token"
 	switch {

@@ -11,8 +11,8 @@ import (
 	"github.com/hostless/hostless/pkg/gateway/pipeline"
 )
 
-// TestAdmitSettles: admitters are asked in order and settled in the reverse order,
-// those before a refusal included, each once.
+// TestAdmitSettles checks that admitters are called in order and settled in reverse order,
+// once each, including those before a refusal.
 func TestAdmitSettles(t *testing.T) {
 	var events []string
 	admitter := func(name string, refusal error) pipeline.Admitter {
@@ -50,8 +50,8 @@ func TestAdmitSettles(t *testing.T) {
 	}
 }
 
-// TestEveryFaultHasAKind: no kind of fault is taken for an internal error but the
-// internal one and those of the control socket.
+// TestEveryFaultHasAKind checks that only the internal fault, and those of the control
+// socket, are classified as internal errors.
 func TestEveryFaultHasAKind(t *testing.T) {
 	for kind := fault.Invalid; kind <= fault.Usage; kind++ {
 		got := pipeline.KindOf(fmt.Errorf("call: %w", fault.New(kind, "x")))

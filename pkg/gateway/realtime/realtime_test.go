@@ -17,8 +17,8 @@ import (
 	"github.com/hostless/hostless/pkg/sock"
 )
 
-// pair makes both ends of a WebSocket: the accepted one, and the one that dialled,
-// whose connection can hold writes back as a provider's can.
+// pair returns both ends of a WebSocket: the accepted one, and the dialled one, whose
+// connection can batch writes like a provider's.
 func pair(t *testing.T) (accepted *Conn, dialled *websocket.Conn) {
 	t.Helper()
 	ready, done := make(chan *Conn, 1), make(chan struct{})
@@ -53,7 +53,7 @@ func read(t *testing.T, c *websocket.Conn) string {
 	return string(data)
 }
 
-// newRelay joins a caller to a provider, and gives the outer ends.
+// newRelay connects a caller to a provider through a Relay, and returns their ends.
 func newRelay(t *testing.T) (r *Relay, caller, provider *websocket.Conn) {
 	callerEnd, caller := pair(t)
 	provided, dialled := pair(t)

@@ -8,8 +8,8 @@ import (
 
 var eventDialects = []dialect.Name{dialect.OpenAI, dialect.Anthropic, dialect.Responses, dialect.Gemini, ""}
 
-// FuzzUneventful: an event that the quick search passes over says nothing when it is
-// parsed either.
+// FuzzUneventful checks that an event which the quick search skips has nothing when it is
+// parsed.
 func FuzzUneventful(f *testing.F) {
 	for _, data := range []string{
 		`[DONE]`, `{}`, `{`, `null`,
@@ -41,8 +41,8 @@ func FuzzUneventful(f *testing.F) {
 	})
 }
 
-// doubled reports what no provider sends and the search does not look for: a type that
-// is given twice, and names of members that are spelled with escapes.
+// doubled reports input that no provider sends and the search does not handle: a duplicate
+// type, or member names with escapes.
 func doubled(data []byte) bool {
 	escaped, types := false, 0
 	for i, c := range data {

@@ -43,7 +43,7 @@ func TestPingsWhileNothingComes(t *testing.T) {
 				if least := int(time.Minute / s.framing.every); first < least {
 					t.Errorf("%d pings in the minute before the first event, want %d", first, least)
 				}
-				for range 20 { // busy: no pings
+				for range 20 { // busy, so no pings
 					s.emit(sse.Event{Data: []byte("{}")})
 					if err := s.send(); err != nil {
 						t.Fatal(err)

@@ -14,7 +14,7 @@ import (
 	"github.com/hostless/hostless/pkg/secret"
 )
 
-// chopped gives data in pieces of the sizes that cuts tells.
+// chopped returns data in pieces with the sizes in cuts.
 type chopped struct {
 	data, cuts []byte
 	i          int
@@ -34,8 +34,8 @@ func (c *chopped) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// FuzzStream holds that however a stream is cut, what goes down is the same, and
-// that nothing is lost of it but the usage chunk that only Hostless asked for.
+// FuzzStream checks that the output does not depend on how a stream is split into reads,
+// and that nothing is lost except the usage chunk that only Hostless asked for.
 func FuzzStream(f *testing.F) {
 	f.Add([]byte("data: {\"a\":1}\n\ndata: [DONE]\n\n"), []byte{1}, false)
 	f.Add([]byte("event: x\r\ndata: 1\r\ndata: 2\r\n\r\n: c\r\rdata: {\"choices\":[],\"usage\":{\"prompt_tokens\":1}}\n\nrest"), []byte{3, 90}, true)
@@ -70,8 +70,8 @@ func FuzzStream(f *testing.F) {
 	})
 }
 
-// FuzzRelay holds that the key never passes and nothing else is lost, however the
-// answer is cut.
+// FuzzRelay checks that the key never passes and nothing else is lost, however the response
+// is split into reads.
 func FuzzRelay(f *testing.F) {
 	const key = "sk-abcabcabd-0"
 	f.Add([]byte("x"+key+"y"), []byte{5})

@@ -12,7 +12,8 @@ import (
 	"github.com/hostless/hostless/pkg/netguard"
 )
 
-// TestErrors: each cause has its status, and none its own words.
+// TestErrors checks the status of each kind of error, and that no message has the text of
+// its cause.
 func TestErrors(t *testing.T) {
 	for _, tt := range []struct {
 		err    error

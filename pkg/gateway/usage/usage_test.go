@@ -7,8 +7,7 @@ import (
 	"github.com/hostless/hostless/pkg/gateway/usage"
 )
 
-// TestParse: each provider's own counts, as its API reference shows them, in the
-// classes of Tokens.
+// TestParse checks the counts of each provider, as its API reference shows them.
 func TestParse(t *testing.T) {
 	tests := []struct {
 		name, data string
@@ -59,7 +58,7 @@ func TestParseNothing(t *testing.T) {
 	}
 }
 
-// TestMerge: the events of one stream.
+// TestMerge merges the events of one stream.
 func TestMerge(t *testing.T) {
 	var r usage.Report
 	for _, data := range []string{
@@ -92,7 +91,7 @@ func BenchmarkParse(b *testing.B) {
 	}
 }
 
-// TestEstimate: text by its bytes, an image flat, output by the events that came.
+// TestEstimate counts text by bytes, an image as a fixed number, and output by events.
 func TestEstimate(t *testing.T) {
 	image := `"` + strings.Repeat("A", 200_000) + `"`
 	for _, c := range []struct {
