@@ -17,7 +17,7 @@ import (
 	"github.com/hostless/hostless/test/standin"
 )
 
-// withAliases sets the aliases of a world: name=target,target.
+// withAliases sets the aliases of a world, each as name=target,target.
 func (w *world) withAliases(all ...string) {
 	w.t.Helper()
 	m := map[string][]string{}
@@ -32,7 +32,7 @@ func (w *world) withAliases(all ...string) {
 	w.settings.Aliases = table
 }
 
-// aliasWorld is a world with strict stand-ins of three dialects.
+// aliasWorld returns a world with strict stand-ins for three dialects.
 func aliasWorld(t *testing.T, change ...func(*gateway.Config)) (w *world, byProvider map[string]*standin.Server) {
 	w = newWorld(t, change...)
 	byProvider = map[string]*standin.Server{
@@ -48,8 +48,8 @@ func aliasWorld(t *testing.T, change ...func(*gateway.Config)) (w *world, byProv
 	return w, byProvider
 }
 
-// TestAliasDialects: an alias is a model in every dialect, and its fallbacks are
-// reached from each, whatever they speak; the bytes of a native call stay.
+// TestAliasDialects checks that an alias can be used in every dialect, that its fallbacks
+// work from each, and that the bytes of a native call are unchanged.
 func TestAliasDialects(t *testing.T) {
 	w, at := aliasWorld(t)
 	w.withAliases("fast=openai/err-503,groq/err-429,claude-haiku-4-5", "mini=gpt-4o-mini", "flash=gemini-2.5-flash", "haiku=claude-haiku-4-5", "claude-haiku-9*=claude-haiku-4-5", "emb=text-embedding-3-small")
@@ -63,7 +63,7 @@ func TestAliasDialects(t *testing.T) {
 		{"/v1/messages", `{"model":"fast[1m]","max_tokens":99,"stream":true,"messages":[{"role":"user","content":"ping"}]}`, "3", "claude-haiku-4-5"},
 		{"/v1/messages/count_tokens", `{"model":"haiku","messages":[{"role":"user","content":"ping"}]}`, "", "claude-haiku-4-5"},
 		{"/v1/messages", `{"model":"claude-haiku-9-20990101","max_tokens":99,"messages":[{"role":"user","content":"ping"}]}`, "", "claude-haiku-4-5"},
-		{"/v1/responses", `{"model":"fast","input":"ping"}`, "4", "claude-haiku-4-5"}, // groq's base URL was asked for responses first
+		{"/v1/responses", `{"model":"fast","input":"ping"}`, "4", "claude-haiku-4-5"}, // groq's base URL was tried with Responses first
 		{"/v1/responses", `{"model":"mini","input":"ping"}`, "", "gpt-4o-mini"},
 		{"/v1beta/models/fast:generateContent", `{"contents":[{"role":"user","parts":[{"text":"ping"}]}]}`, "3", "claude-haiku-4-5"},
 		{"/v1beta/models/flash:streamGenerateContent?alt=sse", `{"contents":[{"role":"user","parts":[{"text":"ping"}]}]}`, "", "gemini-2.5-flash"},
@@ -83,7 +83,7 @@ func TestAliasDialects(t *testing.T) {
 			t.Errorf("%s %s: x-hostless-model %q, want %q", tt.path, tt.body, got, tt.model)
 		}
 	}
-	// The model alone is another one.
+	// Only the model is replaced.
 	odd := "{ \"messages\" : [{\"role\":\"user\",\"content\":\"p\\u0069ng\"}],\n\t\"model\":\"mini\" , \"x\": 1e2}"
 	w.do("POST", "/v1/chat/completions", strings.Replace(odd, `, "x": 1e2`, "", 1)).want(t, 200, "")
 	if got, want := string(at["openai"].Last(t).Body), strings.Replace(strings.Replace(odd, "mini", "gpt-4o-mini", 1), `, "x": 1e2`, "", 1); got != want {
@@ -95,7 +95,7 @@ func TestAliasDialects(t *testing.T) {
 	}
 }
 
-// TestAliasFallback: what has the next target tried, and what does not.
+// TestAliasFallback checks which outcomes make the next target be tried.
 func TestAliasFallback(t *testing.T) {
 	seen := newRecorder()
 	var now time.Time
@@ -153,7 +153,7 @@ func TestAliasFallback(t *testing.T) {
 			t.Errorf("%s: outcome %+v", tt.name, o)
 		}
 	}
-	// The last target's answer is the caller's; and the number of attempts goes with it.
+	// The caller gets the last target's response, with the number of attempts.
 	w.withAliases("fast=mistral/a,mistral/b")
 	first = func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }
 	if a := w.do("POST", "/v1/messages", `{"model":"fast","max_tokens":9,"messages":[{"role":"user","content":"ping"}]}`); a.status != 502 || a.header.Get("X-Hostless-Attempts") != "2" {
@@ -161,8 +161,8 @@ func TestAliasFallback(t *testing.T) {
 	}
 }
 
-// TestAliasScope: a token reaches the targets that it may use, and no others; a target
-// without a key is passed over.
+// TestAliasScope checks that a token can use only the targets in its scope, and that a
+// target without a key is skipped.
 func TestAliasScope(t *testing.T) {
 	w, _ := aliasWorld(t)
 	w.withAliases("fast=mistral/none,claude-haiku-4-5,gpt-4o-mini", "gpt-5=gpt-5-secret", "gone=mistral/none", "only=claude-haiku-4-5", "flash=gemini-2.5-flash")
@@ -183,21 +183,21 @@ func TestAliasScope(t *testing.T) {
 		{"fast", scoped(nil, []string{"fast"}), 403, "scope_error"},
 		{"fast", scoped([]string{"groq"}, nil), 403, "model_not_allowed"},
 		{"only", scoped([]string{"groq"}, nil), 403, "provider_not_allowed"},
-		{"gpt-5", scoped(nil, []string{"gpt-5"}), 403, "gpt-5-secret"}, // the alias hides the model of its name
+		{"gpt-5", scoped(nil, []string{"gpt-5"}), 403, "gpt-5-secret"}, // the alias hides the model with its name
 		{"gone", "Bearer " + w.token, 400, "hostless keys add mistral"},
 	} {
 		ask(tt.model, tt.auth).want(t, tt.status, tt.text)
 	}
 	w.do("POST", "/v1beta/models/flash:generateContent", `{"contents":[{"role":"user","parts":[{"text":"ping"}]}]}`, "Authorization", scoped(nil, []string{"gemini-2.5-flash"})).want(t, 200, "ping")
 	w.do("POST", "/v1beta/models/flash:generateContent", `{"contents":[]}`, "Authorization", scoped(nil, []string{"flash"})).want(t, 403, "")
-	// A model within the body is no alias: what is checked is what the provider reads.
+	// A further model in the body is never an alias: the provider reads the name as it is.
 	w.withAliases("gpt-4o=gpt-4o-mini", "mine=gpt-4o-mini")
 	nested := `{"model":"mine","input":"x","tools":[{"type":"image_generation","model":"gpt-4o"}]}`
 	w.do("POST", "/v1/responses", nested, "Authorization", scoped(nil, []string{"gpt-4o-mini"})).want(t, 403, "model_not_allowed")
 
 }
 
-// TestAliasLists: an alias is listed, in each dialect, where it can be called.
+// TestAliasLists checks that an alias is listed in each dialect, if it can be used.
 func TestAliasLists(t *testing.T) {
 	w, _ := aliasWorld(t)
 	w.withAliases("fast=mistral/none,claude-haiku-4-5,gpt-4o-mini", "gone=mistral/none", "claude-x*=claude-haiku-4-5", "gpt-5=gpt-4o-mini")
@@ -239,7 +239,7 @@ func TestAliasLists(t *testing.T) {
 	w.do("POST", "/api/show", `{"model":"fast"}`).want(t, 200, "capabilities")
 }
 
-// TestAliasSockets: WebSockets take an alias, in the query and in messages.
+// TestAliasSockets uses an alias on WebSockets, in the query and in messages.
 func TestAliasSockets(t *testing.T) {
 	w, at := aliasWorld(t)
 	w.withAliases("fast=claude-haiku-4-5,gpt-4o-mini", "mini=gpt-4o-mini", "voice=gpt-4o-realtime-preview")

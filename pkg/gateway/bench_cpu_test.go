@@ -32,11 +32,11 @@ import (
 	"github.com/hostless/hostless/pkg/token"
 )
 
-// peerEnv makes the test binary a peer of a CPU benchmark, so that its own process
-// holds nothing but the proxies.
+// peerEnv makes the test binary a peer of a CPU benchmark, so that the benchmark's own
+// process runs only the proxies.
 const peerEnv = "HOSTLESS_BENCH_PEER"
 
-// benchUpstream answers every request with a small JSON text, once it has read it.
+// benchUpstream reads each request and responds with a small JSON text.
 func benchUpstream() {
 	reply := []byte(`{"id":"chatcmpl-1","object":"chat.completion","created":1,"model":"m","choices":[{"index":0,"message":{"role":"assistant","content":"pong"},"finish_reason":"stop"}],"usage":{"prompt_tokens":10,"completion_tokens":200,"total_tokens":210}}`)
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -44,7 +44,7 @@ func benchUpstream() {
 			benchSocketUpstream(w, r)
 			return
 		}
-		var asked [512]byte // says what is wanted, where it is a stream
+		var asked [512]byte // names the stream to send, if one is wanted
 		n, _ := io.ReadFull(r.Body, asked[:])
 		io.Copy(io.Discard, r.Body)
 		for name, pace := range streamPaces {
@@ -60,7 +60,7 @@ func benchUpstream() {
 	io.Copy(io.Discard, os.Stdin) // until the parent closes it
 }
 
-// benchLoad reads lines of "URL TOKEN CONNECTIONS REQUESTS BODYFILE" and writes one
+// benchLoad reads lines of "URL TOKEN CONNECTIONS REQUESTS BODYFILE" and writes one line
 // when the requests are done.
 func benchLoad() {
 	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 256, DisableCompression: true, WriteBufferSize: 64 << 10}}
@@ -99,7 +99,7 @@ func benchLoad() {
 	}
 }
 
-// peer is a child process that takes lines and gives lines.
+// peer is a child process that reads and writes lines.
 type peer struct {
 	in  io.Writer
 	out *bufio.Reader
@@ -138,15 +138,15 @@ func (p *peer) line(b *testing.B) string {
 	return strings.TrimSpace(line)
 }
 
-// cpu is what this process has used so far.
+// cpu returns the CPU time that this process has used so far.
 func cpu() time.Duration {
 	var u syscall.Rusage
 	syscall.Getrusage(syscall.RUSAGE_SELF, &u)
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
-// agentBody is a chat request of about size bytes, of prose and of code as agents
-// send it, with tools.
+// agentBody returns a chat request of about size bytes with prose, code and tools, like
+// those of agents.
 func agentBody(size int) []byte {
 	texts := []string{
 		strings.Repeat("The quick brown fox jumps over the lazy dog, and then it rests for a while in the shade. ", 40),
@@ -171,8 +171,8 @@ func agentBody(size int) []byte {
 	return b.Bytes()
 }
 
-// newCPUBench starts the peers, the gateway, and a bare tuned ReverseProxy that swaps
-// the key. The token is limited to a model and in its rate.
+// newCPUBench starts the peers, the gateway, and a plain tuned ReverseProxy that replaces
+// the key. The token is limited to a model and has a rate limit.
 func newCPUBench(b *testing.B) (w *world, proxyURL string, load *peer, limited string) {
 	b.Helper()
 	upstream := newPeer(b, "upstream").line(b)
@@ -196,9 +196,9 @@ func newCPUBench(b *testing.B) (w *world, proxyURL string, load *peer, limited s
 	return w, proxy.URL, load, limited
 }
 
-// newSeenBench makes a gateway beside w, with the same provider, that has on what the
-// daemon has on: the request log with its metrics, ten budgets, and the list of requests
-// in flight.
+// newSeenBench creates a second gateway with the same provider and everything that the
+// daemon has enabled: the request log with its metrics, ten budgets, and the list of
+// requests in flight.
 func newSeenBench(b *testing.B, w *world) (seen *world, limited string) {
 	b.Helper()
 	dir, book := b.TempDir(), prices.NewBook(prices.Own{}, prices.Default())
@@ -239,10 +239,9 @@ func newSeenBench(b *testing.B, w *world) (seen *world, limited string) {
 	return seen, seen.mint(token.Request{RateLimit: 1 << 30, Scope: token.Scope{Models: []string{"gpt-4o-mini"}}})
 }
 
-// BenchmarkCPU measures what a request costs the proxy alone, in CPU time of its own
-// process: the gateway with a token that is limited to a model and in its rate,
-// beside a bare tuned ReverseProxy that swaps the key. The rate of one core is the
-// inverse.
+// BenchmarkCPU measures the CPU time that a request costs the proxy process: the gateway
+// with a token that is limited to a model and has a rate limit, and a plain tuned
+// ReverseProxy that replaces the key. The request rate of one core is the inverse.
 func BenchmarkCPU(b *testing.B) {
 	w, proxy, load, limited := newCPUBench(b)
 	seen, seenToken := newSeenBench(b, w)
@@ -291,7 +290,7 @@ func BenchmarkCPU(b *testing.B) {
 	}
 }
 
-// buffers is the pool of the tuned ReverseProxy.
+// buffers is the buffer pool of the tuned ReverseProxy.
 type buffers struct{ pool sync.Pool }
 
 func (p *buffers) Get() []byte {
@@ -303,10 +302,11 @@ func (p *buffers) Get() []byte {
 
 func (p *buffers) Put(b []byte) { p.pool.Put(&b) }
 
-// socketEvents is how many events answer each message of the socket benchmark.
+// socketEvents is the number of events in the response to each message of the socket
+// benchmark.
 const socketEvents = 100
 
-// benchSocketUpstream answers each message of a WebSocket with a stream of events.
+// benchSocketUpstream responds to each message of a WebSocket with a stream of events.
 func benchSocketUpstream(w http.ResponseWriter, r *http.Request) {
 	c, err := (&websocket.Upgrader{}).Upgrade(w, r, nil)
 	if err != nil {
@@ -335,7 +335,7 @@ func benchSocketUpstream(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// messagesOf is how many messages answer one.
+// messagesOf returns the number of messages in the response to an input.
 func messagesOf(input string) int {
 	if input == "single" {
 		return 1
@@ -370,7 +370,7 @@ func benchSockets(target, bearer, input string, sockets, turns int) error {
 	return failed
 }
 
-// bareRelay passes messages between two WebSockets without a look at them.
+// bareRelay relays messages between two WebSockets without inspecting them.
 func bareRelay(target string) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		up, _, err := websocket.DefaultDialer.Dial("ws"+strings.TrimPrefix(target, "http")+r.URL.Path, http.Header{"Authorization": {"Bearer " + canary}})
@@ -397,9 +397,9 @@ func bareRelay(target string) http.Handler {
 	})
 }
 
-// BenchmarkSocketCPU measures what a message of a Responses WebSocket costs the
-// proxy alone, beside a ReverseProxy that relays the upgraded connection's bytes and
-// a bare relay of messages.
+// BenchmarkSocketCPU measures the CPU time that a message of a Responses WebSocket costs
+// the proxy, next to a ReverseProxy that relays the bytes of the upgraded connection and to
+// a plain relay of messages.
 func BenchmarkSocketCPU(b *testing.B) {
 	w, proxy, load, limited := newCPUBench(b)
 	cred, _, err := w.keys.Get(b.Context(), "openai")
@@ -441,11 +441,10 @@ func BenchmarkSocketCPU(b *testing.B) {
 	}
 }
 
-// streamPaces are the streams of a benchmark, by what their requests say: how long
-// the upstream waits between two events.
+// streamPaces has the streams of a benchmark by name, with the delay between two events.
 var streamPaces = map[string]time.Duration{"burst": 0, "paced": 2 * time.Millisecond}
 
-// benchStreamUpstream answers with a stream of events, each in a packet of its own.
+// benchStreamUpstream responds with a stream of events, each in a packet of its own.
 func benchStreamUpstream(w http.ResponseWriter, pace time.Duration) {
 	event := []byte(`data: {"id":"chatcmpl-1","object":"chat.completion.chunk","created":1,"model":"gpt-4o-mini","choices":[{"index":0,"delta":{"content":"word "},"logprobs":null,"finish_reason":null}],"usage":null}` + "\n\n")
 	w.Header().Set("Content-Type", "text/event-stream")
@@ -459,9 +458,8 @@ func benchStreamUpstream(w http.ResponseWriter, pace time.Duration) {
 	io.WriteString(w, "data: [DONE]\n\n")
 }
 
-// BenchmarkStreamCPU measures what an event of a stream costs the proxy alone, beside
-// a bare tuned ReverseProxy: events that come as fast as they can, and events that
-// come one by one.
+// BenchmarkStreamCPU measures the CPU time that an event of a stream costs the proxy, next
+// to a plain tuned ReverseProxy: events in a burst, and events that arrive one by one.
 func BenchmarkStreamCPU(b *testing.B) {
 	w, proxy, load, limited := newCPUBench(b)
 	for name := range streamPaces {

@@ -19,11 +19,11 @@ import (
 	"github.com/hostless/hostless/pkg/gateway"
 )
 
-// benchEvents is how many events a benchmark's stream has.
+// benchEvents is the number of events in a benchmark's stream.
 const benchEvents = 50
 
-// bench is one upstream and three ways to it: straight, through a bare
-// httputil.ReverseProxy, and through the gateway with token, scope and usage on.
+// bench is an upstream with three ways to reach it: directly, through a plain
+// httputil.ReverseProxy, and through the gateway with a scoped token and usage reporting.
 type bench struct {
 	ways  [3]string // URLs
 	token string
@@ -59,7 +59,7 @@ func newBench(b *testing.B) *bench {
 			rw.Write(event)
 			rw.(http.Flusher).Flush()
 		}
-		switch { // each dialect's true end
+		switch { // the final event of each dialect
 		case strings.HasSuffix(r.URL.Path, "/messages"):
 			io.WriteString(rw, "event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n")
 		case strings.HasSuffix(r.URL.Path, "/responses"):
@@ -88,7 +88,7 @@ func newBench(b *testing.B) *bench {
 
 var benchBody = `{"model":%q,"stream":%v,"stream_options":{"include_usage":true},"messages":[{"role":"system","content":"` + strings.Repeat("be brief ", 100) + `"},{"role":"user","content":"` + strings.Repeat("hello ", 150) + `"}]}`
 
-// family is one kind of endpoint.
+// family is a group of endpoints.
 type family struct{ name, path, streamPath, model string }
 
 var families = []family{
@@ -121,7 +121,7 @@ func benchClient() *http.Client {
 	return &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 256, DisableCompression: true}}
 }
 
-// quantiles are of one way's times.
+// quantiles are the sorted times of one way.
 type quantiles []time.Duration
 
 func (q quantiles) at(p float64) float64 {
@@ -132,8 +132,8 @@ func (q quantiles) at(p float64) float64 {
 	return float64(q[min(len(q)-1, int(p*float64(len(q))))].Nanoseconds()) / 1000
 }
 
-// BenchmarkJSON times one request at a time, the three ways in turn, so that
-// whatever else the machine does falls on all of them alike.
+// BenchmarkJSON measures one request at a time, alternating between the three ways, so that
+// other load on the machine affects all of them equally.
 func BenchmarkJSON(b *testing.B) {
 	for _, f := range families {
 		b.Run(f.name, func(b *testing.B) { benchJSON(b, f) })
@@ -175,7 +175,8 @@ func benchJSON(b *testing.B, f family) {
 	b.ReportMetric(0, "ns/op")
 }
 
-// BenchmarkSSE times the first event and the whole of a stream sent at full speed.
+// BenchmarkSSE measures the time to the first event and the total time of a stream at full
+// speed.
 func BenchmarkSSE(b *testing.B) {
 	for _, f := range families {
 		if f.streamPath != "" {
@@ -221,8 +222,8 @@ func benchSSE(b *testing.B, f family) {
 	b.ReportMetric(0, "ns/op")
 }
 
-// BenchmarkThroughput measures requests per second at 16 callers, the three ways
-// in turns of a hundred requests each.
+// BenchmarkThroughput measures requests per second with 16 callers, alternating between the
+// three ways every hundred requests.
 func BenchmarkThroughput(b *testing.B) {
 	s := newBench(b)
 	client := benchClient()
@@ -263,11 +264,11 @@ func BenchmarkThroughput(b *testing.B) {
 	b.ReportMetric(0, "ns/op")
 }
 
-// benchStart is where the clock of paced events begins.
+// benchStart is the origin of the time stamps in paced events.
 var benchStart = time.Now()
 
-// BenchmarkEvent times each event of a paced stream from the upstream's write to
-// the caller's read, the three ways in turn.
+// BenchmarkEvent measures the latency of each event of a paced stream, from the upstream's
+// write to the caller's read, alternating between the three ways.
 func BenchmarkEvent(b *testing.B) {
 	s := newBench(b)
 	client := benchClient()
@@ -305,7 +306,7 @@ func BenchmarkEvent(b *testing.B) {
 	b.ReportMetric(0, "ns/op")
 }
 
-// sink is a ResponseWriter without a socket.
+// sink is a ResponseWriter without a connection.
 type sink struct {
 	header http.Header
 	n      int
@@ -316,8 +317,8 @@ func (s *sink) WriteHeader(int)             {}
 func (s *sink) Write(p []byte) (int, error) { s.n += len(p); return len(p), nil }
 func (s *sink) Flush()                      {}
 
-// BenchmarkHandler shows the allocations of the handler itself, its upstream
-// included, beside those of the bare ReverseProxy.
+// BenchmarkHandler measures the allocations of the handler with its upstream, and those of
+// the plain ReverseProxy.
 func BenchmarkHandler(b *testing.B) {
 	for _, stream := range []bool{false, true} {
 		name := map[bool]string{false: "json", true: "sse"}[stream]

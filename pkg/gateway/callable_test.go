@@ -9,7 +9,8 @@ import (
 	"time"
 )
 
-// A redirect comes as it is on translated ways too, and is not followed.
+// TestRedirectOfTranslatedRequest checks that a redirect in response to a translated
+// request is forwarded unchanged and not followed.
 func TestRedirectOfTranslatedRequest(t *testing.T) {
 	w := newWorld(t)
 	asked := 0
@@ -26,8 +27,8 @@ func TestRedirectOfTranslatedRequest(t *testing.T) {
 	}
 }
 
-// A model of openai's that its name does not give away leads to openai under the
-// name that Gemini's list has for it.
+// TestGeminiListIsCallable checks that an OpenAI model without a telling name can be used
+// under the name in Gemini's list.
 func TestGeminiListIsCallable(t *testing.T) {
 	w := newWorld(t)
 	w.upstream("google", func(w http.ResponseWriter, r *http.Request) {
@@ -52,7 +53,8 @@ func TestGeminiListIsCallable(t *testing.T) {
 	w.do("GET", "/v1/models", "").want(t, 200, `"id":"odd-name"`)
 }
 
-// The provider's administration is refused however its path is spelt.
+// TestAdministrationInDisguise checks that administration paths are refused in every
+// spelling.
 func TestAdministrationInDisguise(t *testing.T) {
 	w := newWorld(t)
 	w.upstream("openai", func(w http.ResponseWriter, r *http.Request) { t.Errorf("the provider was asked for %s", r.URL) })
@@ -63,7 +65,8 @@ func TestAdministrationInDisguise(t *testing.T) {
 	}
 }
 
-// A body whose framing is broken is the caller's error, not the gateway's.
+// TestBrokenChunks checks that a body with broken framing is the caller's error, not the
+// gateway's.
 func TestBrokenChunks(t *testing.T) {
 	w := newWorld(t)
 	conn, err := net.Dial("tcp", w.server.Listener.Addr().String())

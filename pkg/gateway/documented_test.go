@@ -14,7 +14,7 @@ import (
 	"github.com/hostless/hostless/pkg/token"
 )
 
-// documentedRow is one line of the table of paths in docs/proxy-api.md.
+// documentedRow is a row of the table of paths in docs/proxy-api.md.
 type documentedRow struct {
 	methods               []string
 	pattern, model, scope string
@@ -53,10 +53,10 @@ func documentedRows(t *testing.T) []documentedRow {
 	return rows
 }
 
-// arrival is what a stand-in was asked.
+// arrival is a request as a stand-in received it.
 type arrival struct{ provider, method, path, body string }
 
-// arrivals is a stand-in for the three providers that have endpoints of their own.
+// arrivals is a stand-in for the three providers with endpoints of their own.
 type arrivals struct {
 	mu  sync.Mutex
 	all []arrival
@@ -104,16 +104,16 @@ func (a *arrivals) serve(t *testing.T, name, token string) http.HandlerFunc {
 	}
 }
 
-// documentedCase is a request that stands for one method of one row.
+// documentedCase is a request for one method of one row.
 type documentedCase struct {
 	row        documentedRow
 	method     string
 	path, body string
-	model      string  // that it names, "" for none
-	want       arrival // what must come to a provider; zero where Hostless answers itself
+	model      string  // "" for none
+	want       arrival // expected at the provider; zero if Hostless responds itself
 }
 
-// documentedCases makes the request of a row and what must become of it.
+// documentedCases returns the requests of a row with their expected results.
 func documentedCases(row documentedRow) []documentedCase {
 	var cases []documentedCase
 	provider, model := "openai", "gpt-4o-mini"
@@ -172,8 +172,8 @@ func documentedCases(row documentedRow) []documentedCase {
 	return cases
 }
 
-// TestEveryDocumentedPath sends a request to each method of each documented path
-// and checks what arrives at the provider, with a token of each kind.
+// TestEveryDocumentedPath sends a request to each method of each documented path, with
+// tokens of each kind, and checks what arrives at the provider.
 func TestEveryDocumentedPath(t *testing.T) {
 	w := newWorld(t)
 	seen := &arrivals{}
@@ -184,7 +184,7 @@ func TestEveryDocumentedPath(t *testing.T) {
 	all := w.token
 	inScope := w.mint(token.Request{Scope: token.Scope{Models: []string{"gpt-4o*", "claude*", "gemini*", "ft:gpt-4o-mini:acme::id1"}}})
 	elsewhere := w.mint(token.Request{Scope: token.Scope{Models: []string{"mistral/*"}}})
-	w.do("GET", "/v1/models", "") // so that the lists are there
+	w.do("GET", "/v1/models", "") // so that the lists are cached
 	seen.take()
 	for _, row := range documentedRows(t) {
 		for _, c := range documentedCases(row) {

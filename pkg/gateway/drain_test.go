@@ -13,7 +13,8 @@ import (
 	"github.com/hostless/hostless/pkg/gateway"
 )
 
-// A client that sends all of its body before it reads must still get its refusal.
+// TestRefusalOutlivesLargeBody checks that a client which sends its whole body before it
+// reads gets the error response.
 func TestRefusalOutlivesLargeBody(t *testing.T) {
 	w := newWorld(t, func(c *gateway.Config) { c.MaxBody = 1 << 20 })
 	w.upstream("openai", func(w http.ResponseWriter, r *http.Request) { io.Copy(io.Discard, r.Body) })
@@ -58,7 +59,8 @@ func TestRefusalOutlivesLargeBody(t *testing.T) {
 	}
 }
 
-// A body that never comes does not hold up the refusal.
+// TestRefusalDoesNotWaitForBody checks that a body which never arrives does not delay the
+// error.
 func TestRefusalDoesNotWaitForBody(t *testing.T) {
 	w := newWorld(t)
 	conn, err := net.Dial("tcp", w.server.Listener.Addr().String())

@@ -18,9 +18,9 @@ import (
 	"github.com/hostless/hostless/pkg/token"
 )
 
-// TestEndDuringAWholeAnswer: an answer of which nothing was sent, when the daemon
-// stops or the token is revoked, becomes an error that says so: no empty 200 with the
-// provider's headers, and no 502 that blames the provider.
+// TestEndDuringAWholeAnswer checks a response of which nothing was sent when the daemon
+// stops or the token is revoked: it becomes an error with that reason, not an empty 200
+// with the provider's headers, and not a 502 that blames the provider.
 func TestEndDuringAWholeAnswer(t *testing.T) {
 	turns := `"messages":[{"role":"user","content":"x"}]`
 	for _, path := range []string{"/v1/chat/completions", "/v1/messages", "/v1/embeddings"} {
@@ -80,7 +80,7 @@ func TestEndDuringAWholeAnswer(t *testing.T) {
 						return
 					}
 					if p != nil && how == "chunked" && path != "/v1/messages" {
-						return // passed on as it came: cut off, as it must be
+						return // forwarded piece by piece, and therefore truncated
 					}
 					if p != nil || got.Code != status || !strings.Contains(got.Body.String(), text) || got.Header().Get("X-Provider") != "" {
 						t.Errorf("%v: %d %v %s; want %d with %q", p, got.Code, got.Header(), got.Body, status, text)
@@ -91,7 +91,7 @@ func TestEndDuringAWholeAnswer(t *testing.T) {
 	}
 }
 
-// secondRead tells when it is read from again after it gave something.
+// secondRead reports when it is read again after it has returned data.
 type secondRead struct {
 	net.Conn
 	gave   bool
@@ -108,8 +108,8 @@ func (c *secondRead) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// TestLongEventIsRedacted: an event past what is held of one passes in pieces, each
-// without the key, wherever the pieces are cut.
+// TestLongEventIsRedacted checks that an event above holdLimit is forwarded in pieces
+// without the key, wherever the pieces are split.
 func TestLongEventIsRedacted(t *testing.T) {
 	w := newWorld(t)
 	const held = 8 << 20
@@ -124,8 +124,8 @@ func TestLongEventIsRedacted(t *testing.T) {
 	}
 }
 
-// TestCrossSite: what a page of another site makes a browser ask for without an
-// Origin is refused on every endpoint, whatever token comes with it.
+// TestCrossSite checks that requests of pages of another site without an Origin are refused
+// on every endpoint, with any token.
 func TestCrossSite(t *testing.T) {
 	served := 0
 	w := newWorld(t, func(c *gateway.Config) {
@@ -151,10 +151,11 @@ func TestCrossSite(t *testing.T) {
 	for _, site := range []string{"none", "same-origin", ""} {
 		w.do("GET", "/api/version", "", "Sec-Fetch-Site", site).want(t, 200, "version")
 	}
-	w.do("GET", "/v1/models", "", "Sec-Fetch-Site", "cross-site", "Origin", "https://app.example").want(t, 200, "") // judged by its Origin
+	w.do("GET", "/v1/models", "", "Sec-Fetch-Site", "cross-site", "Origin", "https://app.example").want(t, 200, "") // the Origin decides
 }
 
-// TestModelNameInAURL: a name that would be another path, or a query, goes nowhere.
+// TestModelNameInAURL checks that a model name that would change the path or the query is
+// refused.
 func TestModelNameInAURL(t *testing.T) {
 	w := newWorld(t)
 	asked := ""
@@ -181,7 +182,8 @@ func TestModelNameInAURL(t *testing.T) {
 	}
 }
 
-// TestUnknownPrefix: a prompt for a provider that does not exist goes to no other.
+// TestUnknownPrefix checks that a prompt for an unknown provider is not sent to any other
+// one.
 func TestUnknownPrefix(t *testing.T) {
 	openai := listOf("org/listed")
 	w := newWorld(t, func(c *gateway.Config) {
@@ -220,14 +222,14 @@ func TestUnknownPrefix(t *testing.T) {
 	cred.AllowPrivate = true
 	w.keys.creds["openai"] = cred
 	w.keys.mu.Unlock()
-	ask("acme/m").want(t, 200, "") // a server of the user's own may have it
+	ask("acme/m").want(t, 200, "") // the user's own server may have it
 	w.keys.mu.Lock()
 	w.keys.err = fault.New(fault.Locked, "the keychain is locked")
 	w.keys.mu.Unlock()
 	ask("mine/secret").want(t, 503, "locked")
 }
 
-// listOf is a provider over TLS that lists one model and answers any request.
+// listOf returns a TLS provider that lists one model and responds to any request.
 func listOf(id string) *httptest.Server {
 	return httptest.NewTLSServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		rw.Header().Set("Content-Type", "application/json")
@@ -239,8 +241,8 @@ func listOf(id string) *httptest.Server {
 	}))
 }
 
-// TestBodiesHaveABudget: bodies that are held at the same time are bounded together,
-// whatever their requests wait for.
+// TestBodiesHaveABudget checks that all bodies together are limited, whatever their
+// requests wait for.
 func TestBodiesHaveABudget(t *testing.T) {
 	w := newWorld(t, func(c *gateway.Config) { c.BodyMemory, c.BodyWait = 3<<20, 20*time.Millisecond })
 	arrived, respond := make(chan struct{}), make(chan struct{})
@@ -284,5 +286,5 @@ func TestBodiesHaveABudget(t *testing.T) {
 		t.Errorf("the first one: %d %s", a.status, a.body)
 	}
 	go func() { <-arrived }()
-	w.do("POST", "/v1/chat/completions", large).want(t, 200, "") // the room is free again
+	w.do("POST", "/v1/chat/completions", large).want(t, 200, "") // the memory is free again
 }

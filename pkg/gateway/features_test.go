@@ -13,7 +13,7 @@ import (
 
 var update = flag.Bool("update", false, "rewrite the feature matrix of docs/proxy-api.md")
 
-// The features of the matrix, in its columns' order.
+// features are the columns of the matrix.
 var features = []string{"tools", "streamed tools", "thinking replayed", "images", "PDFs", "structured output", "web search", "cached tokens", "usage"}
 
 const (
@@ -22,16 +22,16 @@ const (
 	aSchema  = `{"type":"object","properties":{"city_of_light":{"type":"string"}},"required":["city_of_light"],"additionalProperties":false}`
 )
 
-// speaker writes requests of one dialect for the features; "" stands for one that the
-// dialect has no words for. MODEL is the model.
+// speaker has the requests of one dialect for the features. "" means that the dialect does
+// not have the feature. MODEL stands for the model.
 type speaker struct {
 	name     string
-	path     string // of a request that is not streamed
-	streamed string // the path of a streamed one, where that differs
+	path     string // of a request without streaming
+	streamed string // of a streamed request, if different
 	requests map[string]string
-	calls    string // by which an answer's call of a tool is known
-	cached   string // likewise the tokens that came from the provider's cache
-	used     string // likewise those of an answer
+	calls    string // text that shows a tool call in a response
+	cached   string // text that shows cached tokens
+	used     string // text that shows the usage
 	replay   func(request, answer map[string]any) map[string]any
 }
 
@@ -135,15 +135,15 @@ var speakers = []speaker{
 	},
 }
 
-// featureProvider is a provider of the matrix: its stand-in, and what of its thinking has
-// to come back to it.
+// featureProvider is a provider of the matrix: its stand-in, and the parts of its thinking
+// that must be sent back to it.
 type featureProvider struct {
 	name, model string
 	server      *standin.Server
 	thinking    string
 }
 
-// at walks down an answer.
+// at returns the value at a path of a decoded response.
 func at(v any, path ...any) any {
 	for _, step := range path {
 		switch k := step.(type) {
@@ -161,7 +161,7 @@ func at(v any, path ...any) any {
 	return v
 }
 
-// cell runs what a feature is and gives what became of it.
+// cell tries a feature and returns its entry in the matrix.
 func (s *speaker) cell(t *testing.T, w *world, p *featureProvider, feature string) string {
 	request := s.requests[feature]
 	switch feature {
@@ -211,7 +211,7 @@ func (s *speaker) cell(t *testing.T, w *world, p *featureProvider, feature strin
 	case "cached tokens":
 		works = strings.Contains(a.body, s.cached)
 	case "usage":
-		works = strings.Contains(a.body, s.used) || strings.Contains(a.body, strings.Replace(s.used, ":4", ":6", 1)) // with thoughts
+		works = strings.Contains(a.body, s.used) || strings.Contains(a.body, strings.Replace(s.used, ":4", ":6", 1)) // with thinking
 	}
 	switch {
 	case a.status == 400:
@@ -225,8 +225,8 @@ func (s *speaker) cell(t *testing.T, w *world, p *featureProvider, feature strin
 	return "no"
 }
 
-// TestFeatureMatrix asks each provider's strict stand-in for each feature in each dialect
-// and holds the matrix of docs/proxy-api.md against what became of it. -update rewrites it.
+// TestFeatureMatrix tries each feature in each dialect on each provider's strict stand-in,
+// and compares the results with the matrix of docs/proxy-api.md. -update rewrites it.
 func TestFeatureMatrix(t *testing.T) {
 	w := newWorld(t)
 	providers := []featureProvider{

@@ -8,9 +8,9 @@ import (
 	"github.com/hostless/hostless/test/standin"
 )
 
-// TestPromptCache: Claude caches no prompt unless it is asked to, which clients of the
-// other APIs cannot: each way to it asks, where the caller did not, and what one turn
-// sent is the beginning of the next.
+// TestPromptCache checks that Claude is asked to cache the prompt. Claude does so only on
+// request, which clients of other APIs cannot make; so every translation requests it unless
+// the caller did, and each turn must be a prefix of the next one.
 func TestPromptCache(t *testing.T) {
 	w := newWorld(t)
 	claude, chat := standin.Anthropic(t, canary), standin.Chat(t, canary)
@@ -29,7 +29,7 @@ func TestPromptCache(t *testing.T) {
 			{"Ollama", "/api/chat", `{"model":"` + model + `","stream":false,"messages":[{"role":"system","content":"` + system + `"},{"role":"user","content":"a"}`, `,{"role":"assistant","content":"b"},{"role":"user","content":"c"}`},
 		} {
 			if c.name == "Responses" && upstream == chat {
-				continue // OpenRouter has responses of its own
+				continue // OpenRouter has the Responses API itself
 			}
 			send := func(body string) (got map[string]any) {
 				if a := w.do("POST", c.path, body); a.status != 200 {
@@ -53,7 +53,7 @@ func TestPromptCache(t *testing.T) {
 			}
 		}
 	}
-	// A caller that marks knows better.
+	// A caller's own cache marks are left alone.
 	w.do("POST", "/v1/chat/completions", `{"model":"claude-sonnet-4-5","messages":[{"role":"system","content":[{"type":"text","text":"x","cache_control":{"type":"ephemeral"}}]},{"role":"user","content":"a"}]}`)
 	if body := string(claude.Last(t).Body); strings.Count(body, "cache_control") != 1 {
 		t.Errorf("a caller's mark got company: %s", body)
@@ -63,7 +63,7 @@ func TestPromptCache(t *testing.T) {
 	if got := string(chat.Last(t).Body); strings.Count(got, "cache_control") != 1 {
 		t.Errorf("a caller's mark got company: %s", got)
 	}
-	// What the cache gave comes back in each dialect.
+	// Cached tokens are reported in each dialect.
 	for path, body := range map[string][2]string{
 		"/v1/chat/completions": {`{"model":"claude-sonnet-4-5","messages":[{"role":"user","content":"a"}]}`, `"cached_tokens":3`},
 		"/v1/responses":        {`{"model":"claude-sonnet-4-5","input":"a"}`, `"cached_tokens":3`},
@@ -75,7 +75,7 @@ func TestPromptCache(t *testing.T) {
 	}
 }
 
-// TestSessionCacheKey: what Claude Code says of its session keeps it at one cache.
+// TestSessionCacheKey checks that Claude Code's session ID becomes the prompt cache key.
 func TestSessionCacheKey(t *testing.T) {
 	w := newWorld(t)
 	chat := standin.Chat(t, canary)

@@ -9,7 +9,7 @@ import (
 	"github.com/hostless/hostless/test/standin"
 )
 
-// TestMistralIDs: Mistral takes tool call ids of nine letters and digits alone.
+// TestMistralIDs checks tool call IDs for Mistral, which must have nine letters and digits.
 func TestMistralIDs(t *testing.T) {
 	w := newWorld(t)
 	chat := standin.Chat(t, canary)
@@ -31,7 +31,8 @@ func TestMistralIDs(t *testing.T) {
 	w.survive([]session{{"chat, in its own bytes", "/v1/chat/completions", `{"model":"mistral-large-latest","messages":[{"role":"user","content":"go"},{"role":"assistant","content":null,"tool_calls":[{"id":"toolu_01","type":"function","function":{"name":"f","arguments":"{}"}}]},{"role":"tool","tool_call_id":"toolu_01","content":"ok"}]}`, ""}})
 }
 
-// TestStopSequences: models that take no stop sequences stop at them all the same.
+// TestStopSequences checks that responses stop at stop sequences that the model does not
+// support.
 func TestStopSequences(t *testing.T) {
 	w := newWorld(t)
 	chat := standin.Chat(t, canary)
@@ -55,7 +56,7 @@ func TestStopSequences(t *testing.T) {
 			}
 		}
 	}
-	// Text that only begins like one is held back, and comes.
+	// Text that is only the start of a stop sequence is held back and then sent.
 	a := w.do("POST", "/v1/messages", `{"model":"gpt-5.2","max_tokens":100,"stream":true,"stop_sequences":["</block>"],"messages":[{"role":"user","content":"a</bloc"}]}`)
 	text := ""
 	for _, event := range eventsOf(t, a) {
@@ -66,15 +67,15 @@ func TestStopSequences(t *testing.T) {
 	if text != "You said: a</bloc" {
 		t.Errorf("the text is %q", text)
 	}
-	// More than a provider takes.
+	// More stop sequences than the provider accepts.
 	a = w.do("POST", "/v1/messages", `{"model":"gpt-4o","max_tokens":100,"stop_sequences":["1","2","3","4","5","</block>"],"messages":[{"role":"user","content":"`+said+`"}]}`)
 	if a.status != 200 || !strings.Contains(a.body, `"stop_sequence":"</block>"`) {
 		t.Errorf("six sequences: %d %s", a.status, a.body)
 	}
 }
 
-// TestEventsWithoutType: servers that stream without saying so, or saying something
-// else, are streamed on, each event at once.
+// TestEventsWithoutType checks that a stream without a Content-Type, or with a wrong one,
+// is forwarded event by event.
 func TestEventsWithoutType(t *testing.T) {
 	w := newWorld(t)
 	const chunk = `{"choices":[{"index":0,"delta":{"role":"assistant","content":"hi"}}]}`
@@ -110,7 +111,7 @@ func TestEventsWithoutType(t *testing.T) {
 					t.Fatalf("%s, %q: %v after %q", path, contentType, err, got)
 				}
 			}
-			sent <- true // the rest comes only once the first event was there
+			sent <- true // send the rest only after the first event has arrived
 			rest, _ := io.ReadAll(resp.Body)
 			resp.Body.Close()
 			if kind := resp.Header.Get("Content-Type"); !strings.HasPrefix(kind, "text/event-stream") || !strings.Contains(string(rest), "7") {
@@ -120,8 +121,8 @@ func TestEventsWithoutType(t *testing.T) {
 	}
 }
 
-// TestEstimateOfInput: the first event of a stream tells the input's tokens, as
-// count_tokens estimates them.
+// TestEstimateOfInput checks that the first event of a stream has the estimated input
+// tokens, like count_tokens.
 func TestEstimateOfInput(t *testing.T) {
 	w := newWorld(t)
 	w.keys.put("openai", standin.Chat(t, canary).URL+"/v1")
@@ -137,7 +138,7 @@ func TestEstimateOfInput(t *testing.T) {
 	}
 }
 
-// TestFoundTools: what a search for tools found reaches other models as text.
+// TestFoundTools checks that the results of a tool search reach other models as text.
 func TestFoundTools(t *testing.T) {
 	w := newWorld(t)
 	chat := standin.Chat(t, canary)
@@ -149,7 +150,8 @@ func TestFoundTools(t *testing.T) {
 	}
 }
 
-// TestCustomTools: chat's custom tools work on providers that have functions alone.
+// TestCustomTools uses custom tools of chat completions on providers that only have
+// functions.
 func TestCustomTools(t *testing.T) {
 	w := newWorld(t)
 	w.strictProviders()
@@ -167,7 +169,7 @@ func TestCustomTools(t *testing.T) {
 	}
 }
 
-// TestNamedAsLeftOut: all that is dropped is named.
+// TestNamedAsLeftOut checks that everything that is dropped is named.
 func TestNamedAsLeftOut(t *testing.T) {
 	w := newWorld(t)
 	w.strictProviders()

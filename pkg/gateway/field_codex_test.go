@@ -11,7 +11,7 @@ import (
 	"github.com/hostless/hostless/test/standin"
 )
 
-// compacted is the one compaction in an answer, whole or streamed.
+// compacted returns the only compaction in a response, whole or streamed.
 func compacted(t *testing.T, body string) string {
 	t.Helper()
 	if n := strings.Count(body, `"type":"response.output_item.done"`); strings.Contains(body, "event: ") && n != 1 {
@@ -30,8 +30,8 @@ const longTalk = `{"type":"message","role":"user","content":[{"type":"input_text
 	{"type":"function_call","call_id":"c1","name":"shell","arguments":"{\"command\":\"ls\"}"},{"type":"function_call_output","call_id":"c1","output":"cart.go"},
 	{"type":"message","role":"assistant","content":[{"type":"output_text","text":"Cart done."}]}`
 
-// TestCompaction: Codex asks a model of any provider for a compaction, in each of the two
-// forms, and the conversation goes on from it.
+// TestCompaction asks models of any provider for a compaction, in both forms that Codex
+// uses, and continues the conversation from it.
 func TestCompaction(t *testing.T) {
 	w := newWorld(t)
 	w.strictProviders()
@@ -65,8 +65,8 @@ func TestCompaction(t *testing.T) {
 	}
 }
 
-// TestCompactionIsSeen: the model is asked for a summary in text alone, and the summary
-// stands in the user's words of the next request.
+// TestCompactionIsSeen checks that the model is asked for a summary as text only, and that
+// the next request has the summary as a user message.
 func TestCompactionIsSeen(t *testing.T) {
 	w := newWorld(t)
 	var got string
@@ -106,7 +106,7 @@ func idOf(body string) json.RawMessage {
 	return m.ID
 }
 
-// TestCompactionOverSocket: the same in Codex's own transport.
+// TestCompactionOverSocket does the same over Codex's WebSocket.
 func TestCompactionOverSocket(t *testing.T) {
 	w := newWorld(t)
 	w.strictProviders()
@@ -130,8 +130,8 @@ func TestCompactionOverSocket(t *testing.T) {
 	}
 }
 
-// TestSealedOverSocket: what Hostless sealed while another model answered does not reach
-// OpenAI over its own WebSocket either, and a summary made here does, as text.
+// TestSealedOverSocket checks that reasoning which Hostless encoded for another model is
+// not sent to OpenAI over its WebSocket, while a summary made by Hostless is sent as text.
 func TestSealedOverSocket(t *testing.T) {
 	w := newWorld(t)
 	openai := standin.OpenAI(t, canary)
@@ -158,8 +158,8 @@ func TestSealedOverSocket(t *testing.T) {
 	}
 }
 
-// TestItemsOfOpenAI: a session that began on OpenAI, with tools of its own in its
-// history, goes on with any other model.
+// TestItemsOfOpenAI continues a session that started on OpenAI, with OpenAI's own tools in
+// its history, on any other model.
 func TestItemsOfOpenAI(t *testing.T) {
 	w := newWorld(t)
 	w.strictProviders()
@@ -176,8 +176,8 @@ func TestItemsOfOpenAI(t *testing.T) {
 	}
 }
 
-// TestLocalTools: tools that the client runs itself are functions to other models, and
-// their calls come back in the client's form.
+// TestLocalTools checks that tools which the client runs itself are functions for other
+// models, and that their calls are returned in the client's format.
 func TestLocalTools(t *testing.T) {
 	w := newWorld(t)
 	args := map[string]string{"local_shell": `{"command":["ls"],"timeout_ms":5}`, "shell": `{"commands":["ls"]}`, "apply_patch": `{"type":"delete_file","path":"a"}`}
@@ -214,8 +214,8 @@ func TestLocalTools(t *testing.T) {
 	}
 }
 
-// TestPreviousResponseByDefault: programs of the SDK name the response before, without
-// having asked that it be stored, since that is the API's default.
+// TestPreviousResponseByDefault refers to the previous response without having set `store`,
+// since storing is the default of the API.
 func TestPreviousResponseByDefault(t *testing.T) {
 	w := newWorld(t)
 	w.strictProviders()
@@ -227,8 +227,9 @@ func TestPreviousResponseByDefault(t *testing.T) {
 	w.do("POST", "/v1/responses", `{"model":"claude-sonnet-4-5","previous_response_id":`+string(idOf(a.body))+`,"input":"and now?"}`).want(t, 400, "previous_response_not_found")
 }
 
-// TestOverflowOfCodex: whatever a provider says of a conversation that is too long, a
-// stream tells Codex by the code that makes it compact, and other answers do by theirs.
+// TestOverflowOfCodex checks that a conversation that is too long is reported to Codex with
+// the code for which it compacts, in a stream, and with an error status otherwise, whatever
+// the provider's message is.
 func TestOverflowOfCodex(t *testing.T) {
 	w := newWorld(t)
 	for name, said := range map[string]string{
@@ -260,9 +261,8 @@ func TestOverflowOfCodex(t *testing.T) {
 	}
 }
 
-// TestModelsOfCodex: Codex's own request for the models is answered in its own shape, in
-// which each entry has every member, and tells the context by the provider's list or by
-// the model facts.
+// TestModelsOfCodex checks Codex's list of models: each entry has every member, and the
+// context window comes from the provider's list or the embedded model data.
 func TestModelsOfCodex(t *testing.T) {
 	w := newWorld(t)
 	w.strictProviders()
@@ -300,7 +300,8 @@ func TestModelsOfCodex(t *testing.T) {
 	}
 }
 
-// TestInputTokens: counted by the provider where it can, else estimated.
+// TestInputTokens counts with the provider's counter if it has one, and otherwise by an
+// estimate.
 func TestInputTokens(t *testing.T) {
 	w := newWorld(t)
 	w.strictProviders()
@@ -311,8 +312,8 @@ func TestInputTokens(t *testing.T) {
 	}
 }
 
-// TestClientToolsOfAnthropic: tools of Anthropic's that the client runs itself are
-// functions to other models, under the client's names.
+// TestClientToolsOfAnthropic checks that Anthropic's client-side tools are functions for
+// other models, with the client's names.
 func TestClientToolsOfAnthropic(t *testing.T) {
 	w := newWorld(t)
 	w.strictProviders()
@@ -328,7 +329,7 @@ func TestClientToolsOfAnthropic(t *testing.T) {
 	}
 }
 
-// TestEfforts: whatever effort Codex offers, each model gets one that it takes.
+// TestEfforts checks that each model gets an effort that it accepts, whatever Codex offers.
 func TestEfforts(t *testing.T) {
 	w := newWorld(t)
 	w.strictProviders()

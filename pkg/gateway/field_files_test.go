@@ -15,7 +15,7 @@ import (
 	"github.com/hostless/hostless/test/standin"
 )
 
-// withSite is a gateway for which every public name leads to a site with files.
+// withSite returns a gateway for which every public name resolves to a site with files.
 func withSite(t *testing.T) *world {
 	t.Helper()
 	site := httptest.NewTLSServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
@@ -50,8 +50,8 @@ func withSite(t *testing.T) *world {
 	})
 }
 
-// TestFilesByURL: a file that a message names by URL reaches each provider as it takes
-// files: by URL where it fetches them itself, else downloaded, within the guard.
+// TestFilesByURL checks that a file by URL reaches each provider in the way it supports: by
+// URL if it fetches files itself, otherwise downloaded, with the address rules.
 func TestFilesByURL(t *testing.T) {
 	w := withSite(t)
 	servers := map[string]*standin.Server{

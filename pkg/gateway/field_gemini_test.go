@@ -24,8 +24,8 @@ const brokenHistory = `[{"role":"user","content":"write"},
 	{"role":"tool","tool_call_id":"c0","content":"of a turn that was cut off"},
 	{"role":"user","content":"never mind; continue"}]`
 
-// TestBrokenHistoryOnGemini: calls that were cut off or interrupted, results
-// without a call and names that Gemini refuses do not end a session.
+// TestBrokenHistoryOnGemini checks that a session continues with tool calls that were cut
+// off or interrupted, results without a call, and names that Gemini refuses.
 func TestBrokenHistoryOnGemini(t *testing.T) {
 	w := newWorld(t)
 	w.google()
@@ -49,8 +49,8 @@ func TestBrokenHistoryOnGemini(t *testing.T) {
 	}
 }
 
-// TestMalformedCallIsAnError: a turn in which the model did not bring about its
-// call does not end an agent's run as if it were done.
+// TestMalformedCallIsAnError checks that a turn with a malformed tool call does not look
+// like the end of the work.
 func TestMalformedCallIsAnError(t *testing.T) {
 	w := newWorld(t)
 	const answer = `{"candidates":[{"index":0,"content":{"role":"model","parts":[{"text":"","thoughtSignature":"c2ln"}]},"finishReason":"MALFORMED_FUNCTION_CALL","finishMessage":"Malformed function call: print(default_api.read("}],"usageMetadata":{"promptTokenCount":9}}`
@@ -80,7 +80,7 @@ func TestMalformedCallIsAnError(t *testing.T) {
 	}
 }
 
-// TestWaitOfGemini: how long to wait stands in the body alone.
+// TestWaitOfGemini checks the retry delay, which Gemini reports only in the body.
 func TestWaitOfGemini(t *testing.T) {
 	w := newWorld(t)
 	for details, want := range map[string][3]string{
@@ -104,8 +104,8 @@ func TestWaitOfGemini(t *testing.T) {
 	}
 }
 
-// TestOllamaOnOllama: Ollama's client reaches Ollama itself in its own bytes, so
-// that what its OpenAI layer has no place for holds.
+// TestOllamaOnOllama checks that requests of Ollama clients reach Ollama unchanged, so that
+// options work which its OpenAI-compatible API does not have.
 func TestOllamaOnOllama(t *testing.T) {
 	for _, base := range []string{"/v1", ""} {
 		w := newWorld(t)
@@ -127,16 +127,16 @@ func TestOllamaOnOllama(t *testing.T) {
 				t.Errorf("base %q: %d %s\n got %s\nwant %s", base, a.status, a.body, got, want)
 			}
 		}
-		// A model is loaded by Ollama itself.
+		// Ollama itself loads a model.
 		if a := w.do("POST", "/api/generate", `{"model":"ollama/q","keep_alive":0}`); a.status != 200 || got != `/api/generate {"model":"q","keep_alive":0}` {
 			t.Errorf("%d %s: %s", a.status, a.body, got)
 		}
 	}
 }
 
-// TestUnsignedCalls: Gemini's client goes on with Gemini after another provider's model
-// called its tools, whose calls nobody signed, and after a call that was stopped: as
-// Gemini CLI does to make room.
+// TestUnsignedCalls continues a session on Gemini after tool calls of another provider's
+// model, which have no signature, and after an interrupted call, as Gemini CLI does when it
+// compresses a chat.
 func TestUnsignedCalls(t *testing.T) {
 	w := newWorld(t)
 	google := w.google()
@@ -157,7 +157,7 @@ func TestUnsignedCalls(t *testing.T) {
 		t.Errorf("twice: %d %s, ignored %q", a.status, a.body, a.header.Get("X-Hostless-Ignored"))
 	}
 	const body = `{"contents":[{"role":"user","parts":[{"text":"x"}]},{"role":"model","parts":[{"text":"y"},{"functionCall":{"name":"f","args":{}}},{"functionCall":{"name":"g","args":{}}}]},{"role":"user","parts":[{"functionResponse":{"name":"f","response":{}}},{"functionResponse":{"name":"g","response":{}}}]},{"role":"model","parts":[{"functionCall":{"name":"f","args":{}},"thoughtSignature":""}]},{"role":"user","parts":[{"functionResponse":{"name":"f","response":{}}}]}]}`
-	for turn, want := range []int{2, 3} { // the second turn goes up mended at once
+	for turn, want := range []int{2, 3} { // the second turn is corrected at once
 		a := w.do("POST", "/v1beta/models/gemini-3-pro:generateContent", body)
 		if asked := len(google.Generations()); a.status != 200 || asked != want || a.header.Get("X-Hostless-Ignored") != "contents.thoughtSignature" {
 			t.Errorf("turn %d: %d %s, asked %d times, ignored %q", turn+1, a.status, a.body, asked, a.header.Get("X-Hostless-Ignored"))
@@ -165,7 +165,7 @@ func TestUnsignedCalls(t *testing.T) {
 	}
 }
 
-// newGoogle is a gateway that has learnt nothing of Google yet.
+// newGoogle returns a gateway that has not learnt anything about Google yet.
 func newGoogle(t *testing.T) *world {
 	w := newWorld(t)
 	w.google()

@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// TestPictures: a picture that Gemini made reaches each caller in its own form, or is at
-// least spoken of.
+// TestPictures checks that an image that Gemini generated reaches each caller in its own
+// format, or is at least mentioned.
 func TestPictures(t *testing.T) {
 	w := newWorld(t)
 	var asked string
@@ -44,7 +44,7 @@ func TestPictures(t *testing.T) {
 			t.Errorf("%s: Google was asked %s", c.name, asked)
 		}
 	}
-	// The picture goes back to a model that goes on with it.
+	// The image is sent back to a model that continues with it.
 	w.survive([]session{
 		{"Responses", "/v1/responses", `{"model":"gemini-2.5-flash-image","input":[{"role":"user","content":"draw"},{"type":"image_generation_call","id":"ig_1","status":"completed","result":"iVBORw0KGgo="},{"role":"user","content":"bluer"}]}`, ""},
 	})
@@ -59,7 +59,8 @@ func TestPictures(t *testing.T) {
 	}
 }
 
-// TestOwnPictureOnOthers: Gemini's client goes on with another model after a picture.
+// TestOwnPictureOnOthers continues a Gemini client's session with another model after an
+// image.
 func TestOwnPictureOnOthers(t *testing.T) {
 	w := newWorld(t)
 	w.strictProviders()
@@ -68,8 +69,8 @@ func TestOwnPictureOnOthers(t *testing.T) {
 	}
 }
 
-// TestEmptyAnswer: an answer with nothing in it is an error that clients retry, and no
-// clean end of an agent's work.
+// TestEmptyAnswer checks that an empty response is an error that clients retry, and not the
+// end of an agent's work.
 func TestEmptyAnswer(t *testing.T) {
 	w := newWorld(t)
 	for _, answer := range []string{
@@ -101,13 +102,13 @@ func TestEmptyAnswer(t *testing.T) {
 				t.Errorf("%s as a stream: %s", path, a.body)
 			}
 		}
-		// A stop sequence may end an answer at once.
+		// A stop sequence may end a response at once.
 		w.do("POST", "/v1/messages", `{"model":"gemini-2.5-flash","max_tokens":9,"stop_sequences":["</b>"],"messages":[{"role":"user","content":"x"}]}`).want(t, 200, `"end_turn"`)
 	}
 }
 
-// TestOverflowInEachDialect: a prompt that is too long is told in the caller's own
-// dialect's words.
+// TestOverflowInEachDialect checks that a prompt that is too long is reported in the words
+// of the caller's dialect.
 func TestOverflowInEachDialect(t *testing.T) {
 	w := newWorld(t)
 	for provider, message := range map[string]string{
@@ -126,8 +127,8 @@ func TestOverflowInEachDialect(t *testing.T) {
 	}
 }
 
-// TestAnswerOfAList: an answer that is one word of a list, in Gemini's dialect, on models
-// whose schemas are of objects.
+// TestAnswerOfAList requests one value of an enum, in Gemini's dialect, from models whose
+// schemas must be objects.
 func TestAnswerOfAList(t *testing.T) {
 	w := newWorld(t)
 	var got map[string]any
@@ -152,8 +153,8 @@ func TestAnswerOfAList(t *testing.T) {
 	}
 }
 
-// TestSmallRefusals: an embedding of nothing is nothing, and errors name the path as it
-// was sent.
+// TestSmallRefusals checks that an empty embeddings request has an empty result, and that
+// errors name the path as sent.
 func TestSmallRefusals(t *testing.T) {
 	w := newWorld(t)
 	w.strictProviders()
@@ -166,8 +167,8 @@ func TestSmallRefusals(t *testing.T) {
 	}
 }
 
-// TestSignaturesOfParallelCalls: of two parallel calls Gemini 3 signs the first, which
-// comes back signed; after a restart, which forgets, the placeholder does.
+// TestSignaturesOfParallelCalls checks two parallel calls, of which Gemini 3 signs the
+// first. It is sent back signed; after a restart, a placeholder is sent.
 func TestSignaturesOfParallelCalls(t *testing.T) {
 	var asked string
 	run := func(w *world) {

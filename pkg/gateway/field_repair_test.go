@@ -12,8 +12,8 @@ import (
 	"github.com/hostless/hostless/pkg/gateway"
 )
 
-// refusing makes a provider that refuses what refuse complains of, and answers all else;
-// bodies gives what it was asked.
+// refusing creates a provider that refuses requests for which refuse returns a message, and
+// responds to all others. bodies returns the request bodies that it received.
 func (w *world) refusing(name string, speaks dialect.Name, refuse func(body string) (status int, message string), answer string) (bodies func() []string) {
 	var mu sync.Mutex
 	var seen []string
@@ -55,8 +55,8 @@ func contains(text, status string) func(string) (int, string) {
 
 const message = `{"id":"m","type":"message","role":"assistant","model":"m","content":[{"type":"text","text":"ok"}],"stop_reason":"end_turn","usage":{"input_tokens":1,"output_tokens":1}}`
 
-// TestRefusedThinking: thinking that the provider does not know, whoever made it, is
-// left out by a second try, and at once in the turns that follow.
+// TestRefusedThinking checks that thinking which the provider does not accept is removed in
+// a second attempt, and at once in the following turns.
 func TestRefusedThinking(t *testing.T) {
 	w := newWorld(t)
 	anthropics := w.refusing("anthropic", "", contains(`Zm9yZWlnbg`, "{\"type\":\"error\",\"error\":{\"type\":\"invalid_request_error\",\"message\":\"messages.1.content.0: Invalid `signature` in `thinking` block\"}}"), message)
@@ -87,8 +87,8 @@ func TestRefusedThinking(t *testing.T) {
 	}
 }
 
-// TestNewestFields: Claude Code's newest fields do not end its sessions at servers that
-// speak Messages and know none of them, whatever words they refuse them in.
+// TestNewestFields checks that the newest fields of Claude Code do not end its sessions at
+// other servers with the Messages API, whatever the text of their refusal.
 func TestNewestFields(t *testing.T) {
 	const request = `{"model":"%/m","max_tokens":32000,"thinking":{"type":"adaptive"},"output_config":{"effort":"high"},"context_management":{"edits":[]},
 		"system":[{"type":"text","text":"s","cache_control":{"type":"ephemeral","ttl":"1h"}}],
@@ -124,7 +124,7 @@ func TestNewestFields(t *testing.T) {
 			}
 		}
 	}
-	// An older Claude answers with fewer tokens than the client asks for.
+	// An older Claude model has a lower output limit than the client asks for.
 	older := newWorld(t)
 	asked := older.refusing("anthropic", "", contains(`64000`, `{"type":"error","error":{"type":"invalid_request_error","message":"max_tokens: 64000 > 8192, which is the maximum allowed number of output tokens for claude-3-5-haiku-latest"}}`), message)
 	for turn, tries := range []int{2, 1} {
@@ -133,7 +133,7 @@ func TestNewestFields(t *testing.T) {
 			t.Errorf("turn %d: %d %s by %v", turn, a.status, a.body, got)
 		}
 	}
-	// To Anthropic it goes as it came.
+	// A request to Anthropic is unchanged.
 	w := newWorld(t)
 	bodies := w.refusing("anthropic", "", func(string) (int, string) { return 0, "" }, message)
 	body := strings.ReplaceAll(request, "%/", "claude-")
@@ -142,8 +142,8 @@ func TestNewestFields(t *testing.T) {
 	}
 }
 
-// TestOutputLimit: a client that asks for more than the model answers gets what there
-// is; the provider's list, its refusal and the model facts tell how much.
+// TestOutputLimit checks that a limit above the model's maximum is lowered to it. The
+// maximum comes from the provider's list, its refusal or the embedded model data.
 func TestOutputLimit(t *testing.T) {
 	w := newWorld(t)
 	chat := `{"choices":[{"index":0,"message":{"role":"assistant","content":"ok"},"finish_reason":"stop"}]}`
@@ -176,8 +176,8 @@ func TestOutputLimit(t *testing.T) {
 	}
 }
 
-// TestModelFacts: what is known of a model decides without a refusal, and the provider's
-// own list wins.
+// TestModelFacts checks that known properties of a model are used without a refusal, and
+// that the provider's own list takes precedence.
 func TestModelFacts(t *testing.T) {
 	w := newWorld(t)
 	var last string
@@ -218,8 +218,8 @@ func TestModelFacts(t *testing.T) {
 	}
 }
 
-// TestRefusedPictures: a model that reads no pictures answers the text around them, in
-// the caller's own dialect too, and the session goes on.
+// TestRefusedPictures checks that a model which reads no images responds to the text around
+// them, also in the caller's own dialect, and that the session continues.
 func TestRefusedPictures(t *testing.T) {
 	w := newWorld(t)
 	bodies := w.refusing("mine", "", contains(`"image_url"`, "{\"error\":{\"message\":\"Failed to deserialize the JSON body into the target type: messages[0]: unknown variant `image_url`, expected `text`\"}}"), `{"choices":[{"index":0,"message":{"role":"assistant","content":"ok"},"finish_reason":"stop"}]}`)

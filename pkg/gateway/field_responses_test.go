@@ -12,17 +12,17 @@ import (
 )
 
 // conversation is a client of one dialect that uses a tool: it sends its first request,
-// echoes what it was given, and adds the tool's result.
+// then echoes the response and adds the tool's result.
 type conversation struct {
 	name, path   string
-	first        string                     // the request, %s for the model, %t for stream
-	second       func(answer string) string // the turns of the second request, from those of the first answer
-	tool, thinks string                     // what stands in the first answer
+	first        string                     // the first request; %s for the model, %t for stream
+	second       func(answer string) string // returns the turns of the second request, given the first response
+	tool, thinks string                     // text expected in the first response
 }
 
 const weather = `{"type":"object","properties":{"city":{"type":"string"}},"required":["city"]}`
 
-// toolUsers are clients of each dialect but OpenAI's Responses, in whole answers.
+// toolUsers are clients of each dialect except OpenAI's Responses, without streaming.
 var toolUsers = []conversation{
 	{
 		name: "Messages", path: "/v1/messages", tool: `"type":"tool_use"`, thinks: `"thinking":"Let me think."`,
@@ -90,7 +90,7 @@ var toolUsers = []conversation{
 	},
 }
 
-// withTurns is a request with other turns.
+// withTurns returns a request with other turns.
 func withTurns(t *testing.T, request, turns string) string {
 	t.Helper()
 	var a, b map[string]json.RawMessage
@@ -104,9 +104,9 @@ func withTurns(t *testing.T, request, turns string) string {
 	return string(out)
 }
 
-// TestToolsByResponses: a model that refuses tools beside thinking in chat completions is
-// asked by the Responses API in whatever dialect the caller speaks, keeps nothing, and
-// gets its own reasoning back on the next turn.
+// TestToolsByResponses checks a model that refuses tools with reasoning in chat
+// completions: it is used through the Responses API from any dialect, nothing is stored,
+// and it gets its own reasoning back on the next turn.
 func TestToolsByResponses(t *testing.T) {
 	w := newWorld(t)
 	up := standin.OpenAI(t, canary)
@@ -160,7 +160,8 @@ func TestToolsByResponses(t *testing.T) {
 	}
 }
 
-// TestStreamsByResponses: events come in the caller's dialect, and end as it ends.
+// TestStreamsByResponses checks that events come in the caller's dialect with its final
+// event.
 func TestStreamsByResponses(t *testing.T) {
 	w := newWorld(t)
 	w.keys.put("openai", standin.OpenAI(t, canary).URL+"/v1")
@@ -185,9 +186,9 @@ func TestStreamsByResponses(t *testing.T) {
 	}
 }
 
-// TestChatRefusedOnce: a provider that says that a model belongs to the Responses API is
-// believed, and remembered; one that cannot read reasoning, or gives no summaries, is
-// asked without.
+// TestChatRefusedOnce checks that a provider's error which refers to the Responses API is
+// followed and remembered, and that a provider which refuses encrypted reasoning or
+// summaries is used without them.
 func TestChatRefusedOnce(t *testing.T) {
 	w := newWorld(t)
 	var asked []string
@@ -231,7 +232,8 @@ func TestChatRefusedOnce(t *testing.T) {
 	}
 }
 
-// TestChosenAPI: config.json decides by which API a model is asked, whatever its name says.
+// TestChosenAPI checks that model_apis in config.json decides the API of a model, whatever
+// its name.
 func TestChosenAPI(t *testing.T) {
 	w := newWorld(t)
 	up := standin.OpenAI(t, canary)
@@ -247,8 +249,8 @@ func TestChosenAPI(t *testing.T) {
 	}
 }
 
-// TestThinkingOfOthersInChat: a chat client that echoes what another provider's model
-// thought lives on with a model that is asked in the client's own bytes.
+// TestThinkingOfOthersInChat checks that a chat client which echoes the thinking of another
+// provider's model can continue with a model in its own dialect.
 func TestThinkingOfOthersInChat(t *testing.T) {
 	w := newWorld(t)
 	var got string

@@ -10,12 +10,11 @@ import (
 	"github.com/hostless/hostless/test/standin"
 )
 
-// websearch is Claude Code's WebSearch, which is a request of its own.
+// websearch is Claude Code's WebSearch, which is a separate request.
 const websearch = `"max_tokens":2000,"tools":[{"type":"web_search_20250305","name":"web_search","max_uses":8,"user_location":{"type":"approximate","city":"Brest","country":"FR"}}],"tool_choice":{"type":"tool","name":"web_search"},"messages":[{"role":"user","content":"Perform a web search for the query: tides at Brest"}]`
 
-// TestWebSearch: a search of the web that a client asks for in its dialect is made by
-// the provider of any other, and its answer tells of it in the client's words: the
-// model's own query, what was found, and what of it is cited.
+// TestWebSearch checks that a web search is made by any provider, and that the response has
+// the model's query, the results and the citations in the client's dialect.
 func TestWebSearch(t *testing.T) {
 	w := newWorld(t)
 	w.strictProviders()
@@ -95,8 +94,8 @@ func TestWebSearch(t *testing.T) {
 	}
 }
 
-// TestWebSearchLeftOut: beside tools of the caller's own, a search that the provider
-// does not make there is left out by name; demanded, it is refused in plain words.
+// TestWebSearchLeftOut checks that a web search among the caller's own tools is dropped and
+// named if the provider does not support it, and refused if it is required.
 func TestWebSearchLeftOut(t *testing.T) {
 	w := newWorld(t)
 	w.strictProviders()
@@ -122,7 +121,7 @@ func TestWebSearchLeftOut(t *testing.T) {
 	}
 }
 
-// TestWebSearchByPlugin: OpenRouter searches by its plugin.
+// TestWebSearchByPlugin checks the web search plugin of OpenRouter.
 func TestWebSearchByPlugin(t *testing.T) {
 	w := newWorld(t)
 	var got map[string]any
@@ -138,8 +137,8 @@ func TestWebSearchByPlugin(t *testing.T) {
 	}
 }
 
-// TestSearchedHistory: what Hostless showed of another provider's search does not end
-// the session when it goes on with Claude, whose results are encrypted.
+// TestSearchedHistory continues a session with Claude, whose search results are encrypted,
+// after a search of another provider.
 func TestSearchedHistory(t *testing.T) {
 	w := newWorld(t)
 	w.strictProviders()
@@ -163,7 +162,7 @@ func TestSearchedHistory(t *testing.T) {
 	}
 }
 
-// messageOf puts a message together from its events.
+// messageOf assembles a message from its events.
 func messageOf(t *testing.T, stream string) string {
 	t.Helper()
 	var content []map[string]any
@@ -207,8 +206,8 @@ func messageOf(t *testing.T, stream string) string {
 	return string(out)
 }
 
-// TestLinksOfChatProviders: the sources that a provider of chat completions names, in its
-// message or beside it, reach callers of the other dialects.
+// TestLinksOfChatProviders checks that the sources which a provider of chat completions
+// names, in its message or beside it, reach callers of the other dialects.
 func TestLinksOfChatProviders(t *testing.T) {
 	w := newWorld(t)
 	const cited = `"annotations":[{"type":"url_citation","url_citation":{"url":"https://tides.example/brest","title":"Tides","start_index":0,"end_index":7}}]`
@@ -242,8 +241,9 @@ func TestLinksOfChatProviders(t *testing.T) {
 	}
 }
 
-// TestWebSearchNotAllowed: an account, or a model, without the search of the web that a
-// client offers unasked does not end its session; asked for, the refusal is the answer.
+// TestWebSearchNotAllowed checks an account or model without web search: if the client
+// offers it by default, the session continues; if it is required, the caller gets the
+// refusal.
 func TestWebSearchNotAllowed(t *testing.T) {
 	w := newWorld(t)
 	refuse := contains(`"web_search`, `{"type":"error","error":{"type":"invalid_request_error","message":"Web search is not enabled for this organization"}}`)

@@ -9,16 +9,16 @@ import (
 	"github.com/hostless/hostless/test/standin"
 )
 
-// strictProviders starts stand-ins that refuse what Anthropic and OpenAI refuse.
-// DeepSeek has chat completions only, so that Responses are translated to it.
+// strictProviders starts stand-ins that refuse what Anthropic and OpenAI refuse. DeepSeek
+// has chat completions only, so that Responses are translated.
 func (w *world) strictProviders() {
 	w.keys.put("anthropic", standin.Anthropic(w.t, canary).URL+"/v1")
 	w.keys.put("openai", standin.OpenAI(w.t, canary).URL+"/v1")
 	w.keys.put("deepseek", standin.Chat(w.t, canary).URL+"/v1")
 }
 
-// session is one request that ended a session for ever at a provider that refuses
-// it, and what is named as left out.
+// session is a request that a provider refuses, which would end a session for good, and the
+// fields that are named as dropped.
 type session struct{ name, path, body, ignored string }
 
 func (w *world) survive(sessions []session) {
@@ -37,8 +37,8 @@ func (w *world) survive(sessions []session) {
 	}
 }
 
-// TestBrokenHistory: a history with calls that were cut off or interrupted, results
-// without a call and ids that occur twice does not end a session.
+// TestBrokenHistory checks that a session continues with tool calls that were cut off or
+// interrupted, results without a call, and duplicate IDs.
 func TestBrokenHistory(t *testing.T) {
 	w := newWorld(t)
 	w.strictProviders()
@@ -64,7 +64,8 @@ func TestBrokenHistory(t *testing.T) {
 	})
 }
 
-// TestEndsWithTheAssistant: newer Claude models refuse a conversation that does.
+// TestEndsWithTheAssistant checks a conversation that ends with the assistant, which newer
+// Claude models refuse.
 func TestEndsWithTheAssistant(t *testing.T) {
 	w := newWorld(t)
 	w.strictProviders()
@@ -78,7 +79,8 @@ func TestEndsWithTheAssistant(t *testing.T) {
 	}
 }
 
-// TestToolSchemas: one tool whose schema a provider refuses does not end a session.
+// TestToolSchemas checks that one tool with a schema that a provider refuses does not end a
+// session.
 func TestToolSchemas(t *testing.T) {
 	w := newWorld(t)
 	w.strictProviders()
@@ -104,9 +106,9 @@ func TestToolSchemas(t *testing.T) {
 	}
 }
 
-// TestToolsOrEffort: OpenAI's newest models take function tools in chat completions
-// only without an effort, which their default is too. A base URL without the Responses
-// API has no other way.
+// TestToolsOrEffort checks OpenAI's newest models, which accept function tools in chat
+// completions only without an effort, not even the default one. A base URL without the
+// Responses API has no other way.
 func TestToolsOrEffort(t *testing.T) {
 	w := newWorld(t)
 	w.keys.put("openai", standin.Chat(t, canary).URL+"/v1")
@@ -120,8 +122,9 @@ func TestToolsOrEffort(t *testing.T) {
 	}
 }
 
-// TestChangeOfModel: what one provider's model thought, as Hostless sent it to the client,
-// is taken out on the way to another in the client's own dialect; all else stays.
+// TestChangeOfModel checks that thinking of one provider's model, as Hostless sent it to
+// the client, is removed from requests to another one in the client's own dialect, and
+// nothing else.
 func TestChangeOfModel(t *testing.T) {
 	w := newWorld(t)
 	var got string
@@ -164,8 +167,8 @@ func TestChangeOfModel(t *testing.T) {
 	}
 }
 
-// TestContextOverflow: whatever a provider says of a conversation that is too long,
-// Claude Code hears the words by which it compacts it.
+// TestContextOverflow checks that Claude Code gets the message for which it compacts a
+// conversation that is too long, whatever the provider's message is.
 func TestContextOverflow(t *testing.T) {
 	w := newWorld(t)
 	for name, message := range map[string]string{
@@ -187,8 +190,8 @@ func TestContextOverflow(t *testing.T) {
 	}
 }
 
-// TestHostedTools: Codex offers tools of OpenAI's own unasked; they are left out, and
-// so is what they left in a history.
+// TestHostedTools checks that OpenAI's hosted tools, which Codex offers by default, are
+// dropped, and their items in a history too.
 func TestHostedTools(t *testing.T) {
 	w := newWorld(t)
 	w.strictProviders()

@@ -9,8 +9,8 @@ import (
 	"github.com/hostless/hostless/test/standin"
 )
 
-// TestInterleavedThinking: thinking that stands between tool calls comes back there,
-// by whatever a client keeps of an answer.
+// TestInterleavedThinking checks that thinking between tool calls is sent back in its
+// place, whatever parts of a response a client keeps.
 func TestInterleavedThinking(t *testing.T) {
 	w := newWorld(t)
 	w.strictProviders()
@@ -52,7 +52,7 @@ func TestInterleavedThinking(t *testing.T) {
 
 func compactJSON(v any) string { b, _ := json.Marshal(v); return string(b) }
 
-// events are the data of a stream's events.
+// eventsOf returns the data of a stream's events.
 func eventsOf(t *testing.T, a answer) (events []map[string]any) {
 	t.Helper()
 	if a.status != 200 {
@@ -78,7 +78,7 @@ func objectOf(t *testing.T, a answer) (v map[string]any) {
 	return v
 }
 
-// chatMessageOf is the message of a chat completion as a client sends it back.
+// chatMessageOf returns the message of a chat completion as a client sends it back.
 func chatMessageOf(t *testing.T, a answer, stream bool) map[string]any {
 	t.Helper()
 	if !stream {
@@ -114,7 +114,7 @@ func chatMessageOf(t *testing.T, a answer, stream bool) map[string]any {
 	return map[string]any{"role": "assistant", "content": content, "reasoning_details": details, "tool_calls": list}
 }
 
-// itemsOf are the items of a response, in the order in which a stream's are done.
+// itemsOf returns the items of a response; of a stream in the order in which they are done.
 func itemsOf(t *testing.T, a answer, stream bool) (items []any) {
 	t.Helper()
 	if !stream {
@@ -128,7 +128,7 @@ func itemsOf(t *testing.T, a answer, stream bool) (items []any) {
 	return items
 }
 
-// partsOf are the parts of Gemini's answer.
+// partsOf returns the parts of a Gemini response.
 func partsOf(t *testing.T, a answer, stream bool) (parts []any) {
 	t.Helper()
 	events := []map[string]any{}
@@ -146,8 +146,8 @@ func partsOf(t *testing.T, a answer, stream bool) (parts []any) {
 	return parts
 }
 
-// TestThinkingGoesBack: a model that refuses a call without the thinking before it gets
-// it, whatever its client kept; after a restart, a placeholder.
+// TestThinkingGoesBack checks that a model which refuses a tool call without the thinking
+// before it gets it, whatever its client kept; after a restart it gets a placeholder.
 func TestThinkingGoesBack(t *testing.T) {
 	w := newWorld(t)
 	chat := standin.Chat(t, canary)
@@ -174,7 +174,7 @@ func TestThinkingGoesBack(t *testing.T) {
 			} {
 				native := strings.HasPrefix(model, "openrouter") && c.name != "Gemini"
 				if native {
-					continue // it has Messages and responses of its own
+					continue // it has the Messages and Responses APIs itself
 				}
 				if a := w.do("POST", c.path, c.one+`]}`); a.status != 200 {
 					t.Fatalf("%s on %s: %d %s", c.name, model, a.status, a.body)
@@ -189,8 +189,8 @@ func TestThinkingGoesBack(t *testing.T) {
 	}
 }
 
-// TestLostThinkingOfClaude: a client that keeps no reasoning_details gets Claude its own
-// signed thinking back all the same.
+// TestLostThinkingOfClaude checks that Claude gets its own signed thinking back from a
+// client that does not keep reasoning_details.
 func TestLostThinkingOfClaude(t *testing.T) {
 	w := newWorld(t)
 	claude := standin.Anthropic(t, canary)

@@ -237,8 +237,8 @@ func TestMissingKeyAndOrder(t *testing.T) {
 	w.do("POST", "/v1/chat/completions", `{"model":"gpt-4o"}`).want(t, 503, "hostless unlock")
 }
 
-// TestRoutingFailsClosed has the stored providers unknown: a name with a prefix
-// that could be one of them goes to nobody else.
+// TestRoutingFailsClosed checks that a name with a prefix is not sent anywhere if the
+// stored providers are unknown, since it could belong to one of them.
 func TestRoutingFailsClosed(t *testing.T) {
 	w := newWorld(t)
 	up := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
@@ -359,8 +359,8 @@ func TestModels(t *testing.T) {
 	w.do("GET", "/v1/models", "", "Authorization", "").want(t, 401, "Invalid")
 }
 
-// A model is deleted by its whole name, whatever colons it has, and the token's
-// scope is checked against that name.
+// TestDeleteModel checks that a model is deleted by its whole name, including colons, and
+// that this name is checked against the scope of the token.
 func TestDeleteModel(t *testing.T) {
 	w := newWorld(t)
 	var asked string

@@ -17,8 +17,8 @@ import (
 	"github.com/hostless/hostless/pkg/token"
 )
 
-// canary is the provider key of these tests: it must never be seen anywhere but
-// at its provider.
+// canary is the provider key of these tests. It must never appear anywhere but at its
+// provider.
 const canary = "sk-canary-3f9c1d7e5b2a4860"
 
 // keyring is a gateway.Keys in memory.
@@ -27,7 +27,7 @@ type keyring struct {
 	creds map[string]gateway.Credential
 	err   error
 
-	listErr error // of Stored alone
+	listErr error // of Stored only
 }
 
 func (k *keyring) Get(ctx context.Context, name string) (gateway.Credential, bool, error) {
@@ -59,7 +59,7 @@ func (k *keyring) putCred(name string, c gateway.Credential) {
 	k.creds[name] = c
 }
 
-// world is a gateway on a real socket with stand-ins behind it.
+// world is a gateway with a real listener and stand-ins as providers.
 type world struct {
 	t        testing.TB
 	tokens   *token.Store
@@ -126,7 +126,7 @@ func (w *world) mint(req token.Request) string {
 	return m.Secret.Reveal()
 }
 
-// upstream starts a stand-in and makes it a provider.
+// upstream starts a stand-in for a provider.
 func (w *world) upstream(provider string, h http.HandlerFunc) *httptest.Server {
 	w.t.Helper()
 	s := httptest.NewServer(h)
@@ -162,8 +162,8 @@ func (w *world) request(method, path, body string, headers ...string) *http.Requ
 	return req
 }
 
-// do sends a request and reads the answer whole; a header without value is left
-// out of the request.
+// do sends a request and reads the whole response. A header with an empty value is removed
+// from the request.
 func (w *world) do(method, path, body string, headers ...string) answer {
 	w.t.Helper()
 	resp, err := noRedirects.Do(w.request(method, path, body, headers...))

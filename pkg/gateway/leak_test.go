@@ -16,9 +16,9 @@ import (
 	"github.com/hostless/hostless/test/harness"
 )
 
-// TestNothingRunsAfterTheEnd: of plain requests, streams that end, are cut by
-// their caller or outlast the server, and sockets that do, no goroutine is left
-// when the server has ended and the gateway is closed.
+// TestNothingRunsAfterTheEnd checks that no goroutine is left when the server has shut down
+// and the gateway is closed: of plain requests, of streams that end, are cut by their
+// caller or outlast the server, and of WebSockets.
 func TestNothingRunsAfterTheEnd(t *testing.T) {
 	harness.CheckGoroutines(t)
 	t.Cleanup(noRedirects.CloseIdleConnections)

@@ -13,7 +13,7 @@ import (
 	"github.com/hostless/hostless/pkg/gateway"
 )
 
-// messagesOnly is a provider that speaks Anthropic's dialect alone.
+// messagesOnly is a provider with Anthropic's dialect only.
 func messagesOnly(t *testing.T) http.HandlerFunc {
 	return func(rw http.ResponseWriter, r *http.Request) {
 		b, _ := io.ReadAll(r.Body)
@@ -38,7 +38,7 @@ func messagesOnly(t *testing.T) http.HandlerFunc {
 	}
 }
 
-// geminiOnly is a provider that speaks Gemini's dialect alone.
+// geminiOnly is a provider with Gemini's dialect only.
 func geminiOnly(t *testing.T) http.HandlerFunc {
 	return func(rw http.ResponseWriter, r *http.Request) {
 		if r.Header.Get("X-Goog-Api-Key") != canary || r.URL.Query().Get("key") != "" {
@@ -66,8 +66,8 @@ func geminiOnly(t *testing.T) http.HandlerFunc {
 	}
 }
 
-// TestEveryDialectOnEveryProvider sends each caller's dialect to a provider of
-// each, plain and streamed.
+// TestEveryDialectOnEveryProvider sends requests in each dialect to a provider of each
+// dialect, with and without streaming.
 func TestEveryDialectOnEveryProvider(t *testing.T) {
 	w := newWorld(t)
 	w.upstream("mistral", chatOnly(t))
@@ -202,8 +202,8 @@ func TestFilesAreNotFetchedFromHere(t *testing.T) {
 	}
 }
 
-// TestCallerGoneInEveryDialect holds that a caller that leaves ends the upstream
-// within a second, before its answer and in the middle of it.
+// TestCallerGoneInEveryDialect checks that the upstream request is cancelled within a
+// second after the caller disconnects, before the response or in the middle of it.
 func TestCallerGoneInEveryDialect(t *testing.T) {
 	for _, tt := range []struct{ path, body string }{
 		{"/v1/chat/completions", `{"model":"mistral/m","stream":true,"messages":[{"role":"user","content":"x"}]}`},
@@ -253,8 +253,8 @@ func TestCallerGoneInEveryDialect(t *testing.T) {
 	}
 }
 
-// TestGeminiUploadStaysHere follows a resumable upload: the address of its second
-// step must lead back here, or the bridge token would go to Google.
+// TestGeminiUploadStaysHere follows a resumable upload: the URL of its second step must be
+// one of Hostless, or the bridge token would be sent to Google.
 func TestGeminiUploadStaysHere(t *testing.T) {
 	w := newWorld(t)
 	var up *httptest.Server

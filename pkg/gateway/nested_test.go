@@ -11,8 +11,8 @@ import (
 	"github.com/hostless/hostless/pkg/token"
 )
 
-// TestScopeWithinBodies: a token that is limited to certain models does not get
-// round it by what stands deeper in a body than `model`.
+// TestScopeWithinBodies checks that a token which is limited to certain models cannot use
+// others through nested members of a body.
 func TestScopeWithinBodies(t *testing.T) {
 	w := newWorld(t)
 	called := 0
@@ -63,7 +63,7 @@ func TestScopeWithinBodies(t *testing.T) {
 		{"/v1/realtime/calls", `{"session":{"model":"gpt-4o-mini"}}`, 403},
 		{"/v1/fine_tuning/alpha/graders/run", `{"grader":{"model":"o3"}}`, 403},
 
-		// What a translation brings in.
+		// Members that a translation adds.
 		{"/v1/responses", `{"model":"mistral/m","input":"hi","extra_body":{"mistral":{"safe_prompt":true}}}`, 200},
 		{"/v1/responses", `{"model":"mistral/m","input":"hi","extra_body":{"mistral":{"model":"big"}}}`, 400},
 		{"/v1/responses", `{"model":"mistral/m","input":"hi","extra_body":{"mistral":{"models":["big"]}}}`, 403},
@@ -77,14 +77,13 @@ func TestScopeWithinBodies(t *testing.T) {
 			t.Errorf("%s %s = %d %s, want %d; upstream called: %v", tt.path, tt.body, a.status, a.body, tt.status, reached)
 		}
 	}
-	// Without such a limit, all of it is the caller's business.
+	// Without such a limit, nothing of it is checked.
 	w.do("POST", gemini, `{"requests":[{"model":"models/text-embedding-004"}]}`).want(t, 200, "")
 	w.do("POST", "/v1/responses", `{"model":"gpt-4o-mini","tools":[{"type":"image_generation","model":"gpt-image-1"}]}`).want(t, 200, "")
 }
 
-// TestStrictProviders: what a translation knows beyond chat completions does not
-// reach a provider that would refuse it; a chat request of the caller's own goes
-// up as it is.
+// TestStrictProviders checks that fields of the intermediate form do not reach a provider
+// that would refuse them, and that a caller's own chat request is unchanged.
 func TestStrictProviders(t *testing.T) {
 	w := newWorld(t)
 	var saw string
@@ -132,8 +131,8 @@ func TestStrictProviders(t *testing.T) {
 	}
 }
 
-// TestOutputOfTheProvidersList: where a model's name tells nothing, the
-// provider's own list says how long its answers may be.
+// TestOutputOfTheProvidersList checks that the provider's list sets the output limit of a
+// model with an unknown name.
 func TestOutputOfTheProvidersList(t *testing.T) {
 	w := newWorld(t)
 	var saw string

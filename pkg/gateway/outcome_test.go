@@ -8,8 +8,8 @@ import (
 	"github.com/hostless/hostless/pkg/gateway/pipeline"
 )
 
-// TestStreamOutcomes: a stream is recorded as what became of it, in each dialect that
-// it passes in or is translated to.
+// TestStreamOutcomes checks the recorded outcome of streams, in each dialect, forwarded and
+// translated.
 func TestStreamOutcomes(t *testing.T) {
 	const (
 		chatText  = `data: {"id":"1","choices":[{"index":0,"delta":{"content":"po"}}]}` + "\n\n"

@@ -19,7 +19,7 @@ import (
 	"github.com/hostless/hostless/pkg/token"
 )
 
-// recorder is an Observer that keeps what it hears.
+// recorder is an Observer that keeps the outcomes.
 type recorder struct {
 	mu        sync.Mutex
 	attempts  []pipeline.Outcome
@@ -43,7 +43,7 @@ func (r *recorder) Done(call *pipeline.Call, o pipeline.Outcome) {
 	r.concluded <- struct{}{}
 }
 
-// last waits for the next call to be concluded and gives it.
+// last waits until the next call has ended and returns it.
 func (r *recorder) last(t testing.TB) (pipeline.Call, pipeline.Outcome) {
 	t.Helper()
 	select {
@@ -56,7 +56,7 @@ func (r *recorder) last(t testing.TB) (pipeline.Call, pipeline.Outcome) {
 	return r.calls[len(r.calls)-1], r.done[len(r.done)-1]
 }
 
-// pool is a Planner that lists several places for each call.
+// pool is a Planner that returns several candidates for each call.
 type pool struct {
 	own    pipeline.Planner
 	models []string
@@ -88,8 +88,8 @@ func (p *pool) Candidates(ctx context.Context, call *pipeline.Call) ([]pipeline.
 	return all, nil
 }
 
-// TestNextCandidate: what a candidate that was not accepted answered never reaches
-// the caller, and after something has, no other is tried.
+// TestNextCandidate checks that the response of a candidate that was not accepted never
+// reaches the caller, and that no other candidate is tried after something was sent.
 func TestNextCandidate(t *testing.T) {
 	seen := newRecorder()
 	p := &pool{retry: func(o pipeline.Outcome) bool { return o.Status == 0 || o.Status == 429 || o.Status >= 500 }}
@@ -106,7 +106,7 @@ func TestNextCandidate(t *testing.T) {
 		asked = append(asked, name)
 		return string(body)
 	}
-	w.upstream("mistral", func(rw http.ResponseWriter, r *http.Request) { // limited, with an early hint
+	w.upstream("mistral", func(rw http.ResponseWriter, r *http.Request) { // rate-limited, with an early hint
 		note("mistral", r)
 		rw.Header().Set("Link", "</secret>; rel=preload")
 		rw.WriteHeader(103)
@@ -114,7 +114,7 @@ func TestNextCandidate(t *testing.T) {
 		rw.Header().Set("X-Limited", "yes")
 		rw.WriteHeader(429)
 	})
-	w.upstream("groq", func(rw http.ResponseWriter, r *http.Request) { // ends within its answer
+	w.upstream("groq", func(rw http.ResponseWriter, r *http.Request) { // disconnects in the middle of its response
 		note("groq", r)
 		rw.Header().Set("Content-Length", "1000")
 		rw.Header().Set("X-Cut", "yes")
@@ -127,7 +127,7 @@ func TestNextCandidate(t *testing.T) {
 		rw.Header().Set("Content-Type", "application/json")
 		io.WriteString(rw, `{"type":"message","role":"assistant","content":[{"type":"text","text":"pong"}],"stop_reason":"end_turn","usage":{"input_tokens":5,"cache_read_input_tokens":3,"output_tokens":2}}`)
 	})
-	w.upstream("xai", func(rw http.ResponseWriter, r *http.Request) { // a stream that breaks after its beginning
+	w.upstream("xai", func(rw http.ResponseWriter, r *http.Request) { // breaks a stream off after its start
 		note("xai", r)
 		events(rw)(`data: {"choices":[{"index":0,"delta":{"content":"po"}}]}` + "\n\n")
 		panic(http.ErrAbortHandler)
@@ -175,13 +175,13 @@ func TestNextCandidate(t *testing.T) {
 		t.Errorf("%d attempts observed: %+v", n, seen.attempts)
 	}
 
-	// The last one's answer is the caller's, whatever it is.
+	// The caller gets the response of the last candidate in any case.
 	ask("groq/b", "mistral/a").want(t, 429, "")
 	if _, o := seen.last(t); o.Status != 429 || o.Kind != pipeline.ProviderRateLimited || len(o.Attempts) != 2 {
 		t.Errorf("outcome %+v", o)
 	}
 
-	// Nothing after the beginning of a stream.
+	// After a stream has started, nothing else is tried.
 	p.models = []string{"xai/a", "anthropic/claude-x"}
 	asked = nil
 	s := w.do("POST", "/v1/chat/completions", `{"model":"fast","stream":true,"messages":[{"role":"user","content":"ping"}]}`)
@@ -190,7 +190,7 @@ func TestNextCandidate(t *testing.T) {
 		t.Errorf("asked %v, outcome %+v", asked, o)
 	}
 
-	// Out of scope and out of use: passed over.
+	// Candidates out of scope or not usable are skipped.
 	p.usable = func(model string) bool { return model != "mistral/a" }
 	limited := w.mint(token.Request{Scope: token.Scope{Providers: []string{"mistral", "anthropic"}}})
 	p.models = []string{"groq/b", "mistral/a", "anthropic/claude-x"}
@@ -203,8 +203,8 @@ func TestNextCandidate(t *testing.T) {
 	w.do("POST", "/v1/chat/completions", `{"model":"fast","messages":[]}`, "Authorization", "Bearer "+limited).want(t, 403, "scope_error")
 }
 
-// TestPlannerIsNotTrusted: a candidate outside of the token's scope is not tried even
-// where the planner forgot to hold it against the token.
+// TestPlannerIsNotTrusted checks that a candidate outside the scope of the token is not
+// tried, even if the planner returns it.
 func TestPlannerIsNotTrusted(t *testing.T) {
 	w := newWorld(t, func(c *gateway.Config) {
 		c.Planner = func(own pipeline.Planner) pipeline.Planner {
@@ -221,8 +221,9 @@ func TestPlannerIsNotTrusted(t *testing.T) {
 	w.do("POST", "/v1/chat/completions", `{"model":"groq/../m","messages":[]}`).want(t, 400, "model")
 }
 
-// TestAdmitters: they are asked after the plan and before the provider, and settled
-// once with the outcome; a refusal goes to the caller in its dialect and is observed.
+// TestAdmitters checks that admitters are called after planning and before the provider,
+// and settled once with the outcome, and that a refusal is sent in the caller's dialect and
+// observed.
 func TestAdmitters(t *testing.T) {
 	var refusal *fault.Error
 	settled := make(chan pipeline.Outcome, 1)
@@ -265,7 +266,7 @@ func TestAdmitters(t *testing.T) {
 			t.Errorf("%s: call %+v, outcome %+v", path, call, o)
 		}
 	}
-	// What is refused before it is admitted is observed as well.
+	// A call that is refused before it is admitted is observed too.
 	refusal = nil
 	for _, tt := range []struct {
 		bearer, body string
@@ -283,8 +284,8 @@ func TestAdmitters(t *testing.T) {
 	}
 }
 
-// TestEnd: every call in flight ends with the cause, which its caller and the
-// observers hear.
+// TestEnd checks that every call in flight ends with the cause, for its caller and the
+// observers.
 func TestEnd(t *testing.T) {
 	seen := newRecorder()
 	w := newWorld(t, func(c *gateway.Config) { c.Observers = []pipeline.Observer{seen} })
@@ -313,7 +314,7 @@ func TestEnd(t *testing.T) {
 			}
 			defer resp.Body.Close()
 			if tt.stream == "true" {
-				resp.Body.Read(make([]byte, 1)) // its first event is here
+				resp.Body.Read(make([]byte, 1)) // the first event has arrived
 				close(started)
 			}
 			data, _ := io.ReadAll(resp.Body)

@@ -20,7 +20,8 @@ import (
 	"github.com/hostless/hostless/pkg/secret"
 )
 
-// ring holds several keys of providers: keypool.Keys, over a world's keyring.
+// ring has several keys for each provider. It implements keypool.Keys on top of a world's
+// keyring.
 type ring struct {
 	mu   sync.Mutex
 	more map[string][]gateway.Credential
@@ -38,15 +39,15 @@ func (r *ring) All(_ context.Context, provider string) ([]gateway.Credential, er
 	return slices.Clone(r.more[provider]), nil
 }
 
-// account is a stand-in of one provider with several accounts: each key has a
-// behaviour, and keeps what it stored.
+// account is a stand-in for a provider with several accounts. Each key has a behaviour, and
+// an account that remembers what it stored.
 type account struct {
 	*httptest.Server
 	mu    sync.Mutex
-	asked []string                                       // the key of each request
-	by    map[string]func(http.ResponseWriter, int) bool // by key: whether it answered the nth request itself
+	asked []string                                       // key of each request
+	by    map[string]func(http.ResponseWriter, int) bool // by key; reports whether it responded to the nth request itself
 	n     map[string]int
-	ids   map[string]string // of responses, by key
+	ids   map[string]string // response IDs, by key
 	size  int               // of the last body
 }
 
@@ -92,7 +93,7 @@ func (a *account) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// keysAsked gives the keys of the requests since the last time.
+// keysAsked returns the keys of the requests since the last call.
 func (a *account) keysAsked() []string {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -101,7 +102,7 @@ func (a *account) keysAsked() []string {
 	return asked
 }
 
-// answering makes a behaviour of a status.
+// answering returns a behaviour that responds with a status.
 func answering(status int, header ...string) func(http.ResponseWriter, int) bool {
 	return func(w http.ResponseWriter, _ int) bool {
 		for i := 0; i+1 < len(header); i += 2 {
@@ -113,7 +114,7 @@ func answering(status int, header ...string) func(http.ResponseWriter, int) bool
 	}
 }
 
-// newPool makes a world whose provider openai has a key for each label.
+// newPool returns a world whose provider openai has a key for each label.
 func newPool(t testing.TB, labels ...string) (*world, *account, *keypool.Pool, *recorder, *testClock) {
 	a, r, seen, clock := newAccount(t), &ring{more: map[string][]gateway.Credential{}}, &recorder{concluded: make(chan struct{}, 1024)}, newTestClock()
 	pool, err := keypool.New(keypool.Config{Keys: r, Now: clock.now})
@@ -150,8 +151,8 @@ func (c *testClock) pass(d time.Duration) {
 	c.at = c.at.Add(d)
 }
 
-// TestPoolUnderLoad: with a dead, a rate-limited and a good key under 32 clients no
-// error reaches a caller, and conversations stay on their key.
+// TestPoolUnderLoad checks that with a dead, a rate-limited and a good key under 32
+// clients, no error reaches a caller and conversations stay on their key.
 func TestPoolUnderLoad(t *testing.T) {
 	w, a, pool, _, _ := newPool(t, "dead", "good", "limited")
 	a.by["k-dead"] = answering(401)
@@ -204,13 +205,13 @@ func TestPoolUnderLoad(t *testing.T) {
 	}
 }
 
-// TestPoolKeys: what takes a key out, for how long, and what does not.
+// TestPoolKeys checks which outcomes disable a key, and for how long.
 func TestPoolKeys(t *testing.T) {
 	for _, tt := range []struct {
 		name  string
 		first func(http.ResponseWriter, int) bool
-		asked []string // by key, a for the first one that is asked, b for the other
-		again []string // by the next call
+		asked []string // by key: a for the first one that is used, b for the other
+		again []string // in the next call
 		state string
 		pass  time.Duration
 	}{
@@ -263,7 +264,7 @@ func TestPoolKeys(t *testing.T) {
 			if tt.pass == 0 {
 				return
 			}
-			// It is tried again after its time, and is in use again where it works.
+			// After that time the key is tried again, and used again if it works.
 			a.by[first] = nil
 			clock.pass(tt.pass)
 			w.do("POST", "/v1/chat/completions", ask, keypool.KeyHeader, label).want(t, 200, "pong")
@@ -274,7 +275,8 @@ func TestPoolKeys(t *testing.T) {
 	}
 }
 
-// TestPoolAllDown: where no key works, one is tried, and its answer is the caller's.
+// TestPoolAllDown checks that one key is tried if none works, and that the caller gets its
+// response.
 func TestPoolAllDown(t *testing.T) {
 	w, a, _, _, _ := newPool(t, "one", "two", "three")
 	for _, key := range []string{"k-one", "k-two", "k-three"} {
@@ -296,7 +298,7 @@ func TestPoolAllDown(t *testing.T) {
 	w.do("POST", "/v1/chat/completions", ask, keypool.KeyHeader, "four").want(t, 400, "unknown_key")
 }
 
-// TestPoolSessions: what names a conversation keeps it on its key.
+// TestPoolSessions checks which properties of a request keep a conversation on its key.
 func TestPoolSessions(t *testing.T) {
 	labels := []string{"a", "b", "c", "d", "e", "f", "g", "h"}
 	w, a, _, _, _ := newPool(t, labels...)
@@ -335,7 +337,7 @@ func TestPoolSessions(t *testing.T) {
 	}
 }
 
-// TestPoolStored: what one key's account stores is found, whichever key it is.
+// TestPoolStored checks that an object stored in the account of one key is found.
 func TestPoolStored(t *testing.T) {
 	w, a, _, _, clock := newPool(t, "a", "b", "c", "good")
 	for chain := range 8 {
@@ -352,7 +354,7 @@ func TestPoolStored(t *testing.T) {
 			first, previous = keys[0], fmt.Sprintf(`,"previous_response_id":%q`, r.ID)
 		}
 	}
-	// One that is not known here, after a restart, is asked for with each key.
+	// An object that is unknown after a restart is looked up with each key.
 	a.ids["resp_before"] = "k-good"
 	w.do("POST", "/v1/responses", `{"model":"gpt-5","input":"x","previous_response_id":"resp_before"}`).want(t, 200, "resp_")
 	w.do("POST", "/v1/responses", `{"model":"gpt-5","input":"x","previous_response_id":"resp_nobody"}`).want(t, 400, "previous_response_not_found")
@@ -361,7 +363,7 @@ func TestPoolStored(t *testing.T) {
 	w.do("POST", "/v1/batches", `{"input_file_id":"x"}`).want(t, 200, "")
 	a.keysAsked()
 	clock.pass(time.Minute)
-	// A form is sent again, whole, where the key that it went to is refused.
+	// A form is sent again as a whole if its first key is refused.
 	form := "--b\r\nContent-Disposition: form-data; name=\"model\"\r\n\r\nwhisper-1\r\n--b\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a.wav\"\r\n\r\n" + strings.Repeat("RIFF", 40<<10) + "\r\n--b--\r\n"
 	for _, key := range []string{"k-a", "k-b", "k-c"} {
 		a.by[key] = answering(401)
@@ -371,7 +373,7 @@ func TestPoolStored(t *testing.T) {
 		t.Errorf("asked %v; the last one got %d bytes of %d", keys, a.size, len(form))
 	}
 	clear(a.by)
-	// A batch is not made twice where nobody knows what became of it.
+	// A batch is not created twice if the outcome of the first attempt is unknown.
 	for _, key := range []string{"k-a", "k-b", "k-c", "k-good"} {
 		a.by[key] = answering(502)
 	}
@@ -381,8 +383,8 @@ func TestPoolStored(t *testing.T) {
 	}
 }
 
-// TestPoolSockets: a WebSocket is opened with the next key, or to the next target,
-// where the first one is refused; what was refused is passed over from then on.
+// TestPoolSockets checks that a WebSocket is opened with the next key, or to the next
+// target, if the first one is refused, and that a refused one is skipped afterwards.
 func TestPoolSockets(t *testing.T) {
 	w, a, pool, seen, _ := newPool(t, "one", "two")
 	upgrader := websocket.Upgrader{}
@@ -440,7 +442,7 @@ func TestPoolSockets(t *testing.T) {
 	if len(asked) != 3 || asked[2] != "k-xai grok-voice" || resp.Header.Get("X-Hostless-Attempts") != "3" {
 		t.Errorf("asked %q, headers %v", asked, resp.Header)
 	}
-	// All refused: the last refusal is the caller's.
+	// If all are refused, the caller gets the last refusal.
 	mu.Lock()
 	status["k-xai"] = 503
 	mu.Unlock()

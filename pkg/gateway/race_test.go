@@ -2,5 +2,5 @@
 
 package gateway_test
 
-// raceEnabled is whether the race detector is on, which multiplies memory.
+// raceEnabled reports whether the race detector is on, which multiplies the memory in use.
 const raceEnabled = true

@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// TestLargeBodiesAreGivenBack sends JSON bodies of the largest size in chunks, two
-// at the same time: what they took is given back to the system soon after.
+// TestLargeBodiesAreGivenBack sends chunked JSON bodies of the largest size, two at the
+// same time: their memory must be returned to the system soon after.
 func TestLargeBodiesAreGivenBack(t *testing.T) {
 	if raceEnabled {
 		t.Skip("the race detector keeps memory of its own") // it runs without the detector, too

@@ -22,8 +22,8 @@ import (
 	"github.com/hostless/hostless/test/harness"
 )
 
-// The gateway of these tests runs in a process of its own, so that its memory is
-// its own: the test binary started again with soakEnv set.
+// The gateway of these tests is a process of its own, so that its memory can be measured:
+// the test binary, started again with soakEnv set.
 const soakEnv = "HOSTLESS_GATEWAY_SOAK_UPSTREAM"
 
 func TestMain(m *testing.M) {
@@ -44,8 +44,8 @@ func TestMain(m *testing.M) {
 	}
 }
 
-// soakServer serves a gateway until standard input ends, and tells its address
-// and a token on standard output.
+// soakServer serves a gateway until the end of standard input, and writes its address and a
+// token to standard output.
 func soakServer(upstream string) error {
 	tokens, _, err := token.New(token.Config{})
 	if err != nil {
@@ -101,8 +101,7 @@ func startSoak(t *testing.T, upstream string) *soak {
 	return &soak{t: t, url: "http://" + addr, token: bearer, pid: cmd.Process.Pid}
 }
 
-// memory reads a figure of /proc/PID/status in bytes: VmRSS, or VmHWM for the
-// highest so far.
+// memory returns a value of /proc/PID/status in bytes: VmRSS, or VmHWM for the peak.
 func (s *soak) memory(name string) int64 {
 	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", s.pid))
 	if err != nil {
@@ -137,7 +136,7 @@ type zeros struct{}
 
 func (zeros) Read(p []byte) (int, error) { clear(p); return len(p), nil }
 
-// TestMemoryStaysFlat sends 1 GiB up and 200 MB down; short runs send less.
+// TestMemoryStaysFlat sends 1 GiB up and 200 MB down; in short mode less.
 func TestMemoryStaysFlat(t *testing.T) {
 	up, down := int64(1<<30), int64(200e6)
 	if testing.Short() {
@@ -173,8 +172,8 @@ func TestMemoryStaysFlat(t *testing.T) {
 	}
 }
 
-// TestManySlowStreams holds a thousand streams open at the same time (fewer in
-// short runs) and sends ten thousand events through one.
+// TestManySlowStreams keeps a thousand streams open at the same time (fewer in short mode)
+// and sends ten thousand events through one.
 func TestManySlowStreams(t *testing.T) {
 	streams, burst := 1000, 10000
 	if testing.Short() {
@@ -236,7 +235,7 @@ func TestManySlowStreams(t *testing.T) {
 	wait.Wait()
 }
 
-// newUpstream starts a stand-in and gives its address.
+// newUpstream starts a stand-in and returns its address.
 func newUpstream(t *testing.T, h http.HandlerFunc) string {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

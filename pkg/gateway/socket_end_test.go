@@ -10,10 +10,10 @@ import (
 	"github.com/gorilla/websocket"
 )
 
-const closeWithin = 10 * time.Second // far beyond the grace that an end is given
+const closeWithin = 10 * time.Second // far more than the timeout for closing
 
-// TestSocketsEnd: nothing of a WebSocket is left once either end has closed it,
-// with a word or without.
+// TestSocketsEnd checks that nothing of a WebSocket is left after either end has closed it,
+// with or without a close frame.
 func TestSocketsEnd(t *testing.T) {
 	w := newWorld(t)
 	ended := make(chan struct{}, 1)
@@ -21,7 +21,7 @@ func TestSocketsEnd(t *testing.T) {
 		defer func() { ended <- struct{}{} }()
 		for {
 			if _, _, err := c.ReadMessage(); err != nil {
-				return // a close has been answered
+				return // the close was acknowledged
 			}
 			c.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(1000, ""), time.Now().Add(time.Second))
 		}
@@ -56,8 +56,8 @@ func TestSocketsEnd(t *testing.T) {
 	}
 }
 
-// TestCallerThatReadsNothing: its close is seen all the same, and ends what is
-// being sent to it.
+// TestCallerThatReadsNothing checks that the close of a caller that does not read is
+// noticed, and ends what is being sent to it.
 func TestCallerThatReadsNothing(t *testing.T) {
 	w := newWorld(t)
 	piece := strings.Repeat("a", 64<<10)

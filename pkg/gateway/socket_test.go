@@ -18,7 +18,7 @@ import (
 	"github.com/hostless/hostless/pkg/token"
 )
 
-// wsUpstream makes a provider whose WebSocket is served by f.
+// wsUpstream creates a provider whose WebSocket is served by f.
 func (w *world) wsUpstream(name string, f func(r *http.Request, c *websocket.Conn)) {
 	w.upstream(name, func(rw http.ResponseWriter, r *http.Request) {
 		up := websocket.Upgrader{Subprotocols: []string{"realtime"}}
@@ -162,7 +162,7 @@ func TestOfferedSubprotocolIsChosen(t *testing.T) {
 	w := newWorld(t)
 	w.upstream("openai", func(rw http.ResponseWriter, r *http.Request) {
 		up := websocket.Upgrader{}
-		c, err := up.Upgrade(rw, r, http.Header{"Sec-Websocket-Protocol": {"realtime"}}) // asked for or not
+		c, err := up.Upgrade(rw, r, http.Header{"Sec-Websocket-Protocol": {"realtime"}}) // requested or not
 		if err != nil {
 			t.Error(err)
 			return
@@ -306,7 +306,7 @@ func TestRevocationAndDeathCloseSockets(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c.NetConn().Close() // the caller goes without a word
+	c.NetConn().Close() // disconnects without a close frame
 	select {
 	case <-ended:
 	case <-time.After(10 * time.Second):
@@ -389,9 +389,9 @@ func TestBridgedSocketEndsTheUpstream(t *testing.T) {
 	}
 }
 
-// TestBridgedSocketGoesOn: a warm-up asks no model, and what it brought, or a
-// response that nobody stored, comes before the next request's own input, also
-// for a provider that speaks responses itself, over HTTP.
+// TestBridgedSocketGoesOn checks that a warm-up does not call the model, and that its
+// input, or a response that is not stored, precedes the input of the next request. It also
+// covers a provider that has the Responses API over HTTP only.
 func TestBridgedSocketGoesOn(t *testing.T) {
 	w := newWorld(t)
 	var mu sync.Mutex
@@ -497,7 +497,8 @@ func TestCustomProvidersRefusal(t *testing.T) {
 	}
 }
 
-// TestSocketControlFramesHideTheKey: a close has a reason, a ping a payload.
+// TestSocketControlFramesHideTheKey checks the reason of a close frame and the payload of a
+// ping.
 func TestSocketControlFramesHideTheKey(t *testing.T) {
 	w := newWorld(t)
 	w.wsUpstream("openai", func(r *http.Request, c *websocket.Conn) {

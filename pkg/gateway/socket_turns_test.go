@@ -13,9 +13,9 @@ import (
 	"github.com/hostless/hostless/pkg/gateway/pipeline"
 )
 
-// TestRealtimeTurns: each response of a realtime session is admitted, settled and
-// observed as a call, also those that the provider begins by itself; what belongs to
-// none is the session's.
+// TestRealtimeTurns checks that each response of a Realtime session is admitted, settled
+// and observed as a call, including those that the provider starts by itself, and that all
+// other usage belongs to the session.
 func TestRealtimeTurns(t *testing.T) {
 	seen := newRecorder()
 	refuse := make(chan bool, 16)

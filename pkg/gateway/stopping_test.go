@@ -14,8 +14,8 @@ import (
 	"github.com/hostless/hostless/pkg/gateway/pipeline"
 )
 
-// TestStopEndsStreams: a stream that the daemon's own end cuts ends with an error
-// event, and never like a whole one.
+// TestStopEndsStreams checks that a stream which the daemon's shutdown cuts off ends with
+// an error event, and never looks complete.
 func TestStopEndsStreams(t *testing.T) {
 	w := newWorld(t)
 	sent := make(chan struct{}, 1)
@@ -55,8 +55,8 @@ func TestStopEndsStreams(t *testing.T) {
 	}
 }
 
-// TestEndWhileAdmitted: End reaches a call that was let in and has not been sent yet, and
-// none that comes later.
+// TestEndWhileAdmitted checks that End ends a call that was admitted but not sent yet, and
+// no later one.
 func TestEndWhileAdmitted(t *testing.T) {
 	var once sync.Once
 	var w *world

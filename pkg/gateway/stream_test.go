@@ -41,7 +41,7 @@ func TestEventsAreFlushedOneByOne(t *testing.T) {
 		send := events(rw)
 		for i := range 3 {
 			send(fmt.Sprintf("data: {\"n\":%d}\n\n", i))
-			<-next // sent only when the one before has arrived
+			<-next // sent only after the previous one has arrived
 		}
 		send("data: [DONE]\n\n")
 	})
@@ -76,7 +76,7 @@ func TestUsageChunkStaysHere(t *testing.T) {
 		b, _ := io.ReadAll(r.Body)
 		saw = string(b)
 		send := events(rw)
-		for _, c := range chunk + end + usage + done { // every byte on its own
+		for _, c := range chunk + end + usage + done { // one byte at a time
 			send(string(c))
 		}
 	}
@@ -401,11 +401,11 @@ func TestKeyIsTakenOutAcrossChunks(t *testing.T) {
 	}
 }
 
-// TestKeyInOversizedEvent: an event too large to be held passes in pieces, and
-// the key is taken out of each of them and where two of them meet.
+// TestKeyInOversizedEvent checks that an event too large to be buffered is forwarded in
+// pieces, and that the key is redacted in each piece and across two of them.
 func TestKeyInOversizedEvent(t *testing.T) {
 	w := newWorld(t)
-	const held = 8 << 20 // when the first piece goes out
+	const held = 8 << 20 // the size of the first piece
 	for _, at := range []int{100, held - len(canary)/2, held + 5000} {
 		filler := strings.Repeat("x", at-len("data: "))
 		event := "data: " + filler + canary + strings.Repeat("y", 1<<20) + "\n\n"
@@ -485,7 +485,7 @@ func TestUploadsAreStreamed(t *testing.T) {
 	go func() {
 		chunk := make([]byte, 1<<20)
 		writer.Write(chunk)
-		<-first // the upstream has the beginning before the end exists
+		<-first // the upstream gets the start before the rest exists
 		for range size>>20 - 1 {
 			writer.Write(chunk)
 		}
@@ -530,9 +530,8 @@ func TestHugeEventsPass(t *testing.T) {
 	}
 }
 
-// TestCallersOtherCredentials: other credentials that a caller brings beside its
-// token, a stream that ends within a line, and an answer that is no HTTP, which
-// the log quotes.
+// TestCallersOtherCredentials covers other credentials in a request, a stream that ends in
+// the middle of a line, and a response that is not HTTP, which the log quotes.
 func TestCallersOtherCredentials(t *testing.T) {
 	w := newWorld(t)
 	var header http.Header
@@ -562,7 +561,7 @@ func TestCallersOtherCredentials(t *testing.T) {
 	if a := w.do("POST", "/v1/chat/completions", `{"model":"groq/x"}`); a.status != 502 || strings.Contains(a.body, canary) {
 		t.Errorf("no HTTP: %d %s", a.status, a.body)
 	}
-	if log := w.log.String(); !strings.Contains(log, "[redacted]") { // newWorld looks for the key itself
+	if log := w.log.String(); !strings.Contains(log, "[redacted]") { // newWorld searches for the key itself
 		t.Errorf("the cause is not in the log:\n%s", log)
 	}
 }

@@ -19,7 +19,7 @@ import (
 	"github.com/hostless/hostless/pkg/token"
 )
 
-// chatOnly is a provider that speaks nothing but chat completions.
+// chatOnly is a provider that has chat completions only.
 func chatOnly(t *testing.T) http.HandlerFunc {
 	return func(rw http.ResponseWriter, r *http.Request) {
 		if r.URL.Path != "/v1/chat/completions" {
@@ -84,7 +84,8 @@ func TestResponsesOnAChatProvider(t *testing.T) {
 	}
 }
 
-// TestRevokedTokenInEveryDialect: it is not reported as the provider's failure.
+// TestRevokedTokenInEveryDialect checks that a revoked token is not reported as an error of
+// the provider.
 func TestRevokedTokenInEveryDialect(t *testing.T) {
 	w := newWorld(t)
 	w.upstream("mistral", func(rw http.ResponseWriter, r *http.Request) {
@@ -263,8 +264,8 @@ func TestShortKeysAreTakenOutToo(t *testing.T) {
 	}
 }
 
-// TestEscapedKeyIsNotTranslated: what JSON writes for the key would be the key
-// itself in a translation.
+// TestEscapedKeyIsNotTranslated checks a key with JSON escapes, which a translation would
+// decode.
 func TestEscapedKeyIsNotTranslated(t *testing.T) {
 	w := newWorld(t)
 	w.upstream("openai", func(rw http.ResponseWriter, r *http.Request) {
@@ -296,7 +297,7 @@ func TestEscapedKeyIsNotTranslated(t *testing.T) {
 	}
 }
 
-// TestErrorThatCameAsASuccess: OpenRouter says 200 and then what went wrong.
+// TestErrorThatCameAsASuccess checks OpenRouter's errors with status 200.
 func TestErrorThatCameAsASuccess(t *testing.T) {
 	w := newWorld(t)
 	says := ""
@@ -321,7 +322,7 @@ func TestErrorThatCameAsASuccess(t *testing.T) {
 	}
 }
 
-// TestIgnoredNamesAreBounded: they are the caller's own, and may be anything.
+// TestIgnoredNamesAreBounded checks the length of the names, which come from the caller.
 func TestIgnoredNamesAreBounded(t *testing.T) {
 	w := newWorld(t)
 	w.upstream("anthropic", func(rw http.ResponseWriter, r *http.Request) {
@@ -334,8 +335,8 @@ func TestIgnoredNamesAreBounded(t *testing.T) {
 	}
 }
 
-// TestWholeAnswerToAStream: a provider that knows no streams answers whole, and
-// the caller gets its events all the same.
+// TestWholeAnswerToAStream checks that the caller gets events even if the provider does not
+// support streams and sends a whole response.
 func TestWholeAnswerToAStream(t *testing.T) {
 	w := newWorld(t)
 	w.upstream("mistral", func(rw http.ResponseWriter, r *http.Request) {
@@ -362,8 +363,8 @@ func TestWholeAnswerToAStream(t *testing.T) {
 	}
 }
 
-// TestItemReference: an item of an answer may be named by its own token, unless
-// nothing was to be kept.
+// TestItemReference checks that an item of a response can be referred to with the same
+// token, unless the response was not to be stored.
 func TestItemReference(t *testing.T) {
 	w := newWorld(t)
 	ask := func(store string) string {
@@ -381,8 +382,8 @@ func TestItemReference(t *testing.T) {
 	w.do("POST", "/v1/responses", ask(`,"store":false`)).want(t, 400, "is not known here")
 }
 
-// TestModelAsAPath: a client that takes a model with a slash for a path of its
-// own asks the provider that the model names.
+// TestModelAsAPath checks a client that uses a model with a slash as a path: the request
+// goes to the provider that the model names.
 func TestModelAsAPath(t *testing.T) {
 	w := newWorld(t)
 	var saw, body string
@@ -399,8 +400,8 @@ func TestModelAsAPath(t *testing.T) {
 	w.do("POST", "/v1beta/openai/gpt-x:countTokens", `{"contents":[{"parts":[{"text":"ping"}]}]}`).want(t, 400, "hostless keys add openai")
 }
 
-// TestRequestID: an answer of another dialect names its request where the
-// caller's SDK looks.
+// TestRequestID checks that a translated response has the provider's request ID in the
+// header in which the caller's SDK looks for it.
 func TestRequestID(t *testing.T) {
 	w := newWorld(t)
 	for provider, name := range map[string]string{"anthropic": "Request-Id", "mine": "X-Request-Id"} {
@@ -420,7 +421,8 @@ func TestRequestID(t *testing.T) {
 	}
 }
 
-// Files that a request points at are bounded all together, not one by one.
+// TestRemoteFilesHaveATotal checks that the files of a request are limited together, not
+// one by one.
 func TestRemoteFilesHaveATotal(t *testing.T) {
 	const size = 1 << 20
 	files := httptest.NewTLSServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
