@@ -90,6 +90,9 @@ func (c *exchange) attempt(ctx context.Context, p *plan.Plan, more bool, fallbac
 		return accepted, 0, c.write(answer)
 	}
 	req, call, err := c.Prepare(p)
+	if i := plan.Anyway(fallbacks); err != nil && i >= 0 {
+		return refused, i, nil
+	}
 	if err != nil {
 		return accepted, 0, err
 	}
@@ -123,6 +126,9 @@ func (c *exchange) tryOnce(ctx context.Context, p *plan.Plan, req *upstream.Requ
 	o := &c.outcome
 	early := respond.Informational{Writer: c.w, Redactor: a.RedactError, Hold: more || slices.ContainsFunc(fallbacks, func(p plan.Plan) bool { return !p.Repairs() })}
 	resp, err := c.g.up.Do(ctx, req, p.To.Credential.Key, early.Got)
+	if i := plan.Anyway(fallbacks); err != nil && i >= 0 && ctx.Err() == nil {
+		return refused, i, nil
+	}
 	if err != nil {
 		return accepted, 0, respond.Canceled(ctx, upstream.Error(p.To.Provider.Name, err))
 	}

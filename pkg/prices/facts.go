@@ -3,6 +3,8 @@ package prices
 import (
 	"slices"
 	"sync"
+
+	"github.com/hostless/hostless/pkg/dialect"
 )
 
 // Facts are what the embedded snapshot knows about a model besides its price. The
@@ -11,12 +13,13 @@ type Facts struct {
 	Context int // tokens of prompt and response together; 0 if not known
 	Output  int // maximum tokens of a response; 0 if not known
 
-	TextOnly   bool // known to accept nothing but text
-	Sees       bool // known to accept images
-	Thinks     bool // known to think
-	ThinksNot  bool // known not to think
-	CallsTools bool // known to call tools
-	Known      bool // anything of the above is known
+	TextOnly   bool            // known to accept nothing but text
+	Sees       bool            // known to accept images
+	Thinks     bool            // known to think
+	ThinksNot  bool            // known not to think
+	CallsTools bool            // known to call tools
+	Efforts    dialect.Efforts // the efforts that it supports; "" if not known
+	Known      bool            // anything of the above is known
 }
 
 var facts = sync.OnceValue(func() *Book { return NewBook(nil, Default()) })
@@ -36,6 +39,7 @@ func FactsOf(provider, model string) (f Facts) {
 	if m.Reasoning != nil {
 		f.Thinks, f.ThinksNot = *m.Reasoning, !*m.Reasoning
 	}
+	f.Efforts = m.efforts()
 	f.CallsTools = m.ToolCall != nil && *m.ToolCall
 	return f
 }

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+
+	"github.com/hostless/hostless/pkg/dialect"
 )
 
 //go:embed snapshot.json
@@ -30,7 +32,26 @@ type Model struct {
 	Modalities   *modalities   `json:"modalities,omitempty"` // nil if not known
 	Reasoning    *bool         `json:"reasoning,omitempty"`
 	ToolCall     *bool         `json:"tool_call,omitempty"`
+	Options      []option      `json:"reasoning_options,omitempty"` // nil if not known
 	Experimental *experimental `json:"experimental,omitempty"`
+}
+
+// option is a way to control a model's reasoning. Type is "effort" (one of Values),
+// "toggle" or "budget_tokens".
+type option struct {
+	Type   string   `json:"type"`
+	Values []string `json:"values,omitempty"`
+}
+
+// efforts returns the efforts that the model supports; "" if the list does not say.
+func (m *Model) efforts() dialect.Efforts {
+	for _, o := range m.Options {
+		if o.Type != "effort" || len(o.Values) == 0 {
+			continue
+		}
+		return dialect.EffortsIn(o.Values)
+	}
+	return ""
 }
 
 // modalities are the kinds of input that a model reads: text, image, audio, video, pdf.

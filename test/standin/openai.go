@@ -156,7 +156,9 @@ func openAIChat(w http.ResponseWriter, r *http.Request) {
 		why = badForModel(req)
 	}
 	if why != "" {
-		reply(w, 400, openAIError("invalid_request_error", why))
+		e := openAIError("invalid_request_error", why)
+		object(e["error"])["param"] = paramOf(why, "reasoning_effort")
+		reply(w, 400, e)
 		return
 	}
 	answer, tool, args := openAITurn(req)
@@ -213,6 +215,14 @@ func openAIChat(w http.ResponseWriter, r *http.Request) {
 		s.send("", map[string]any{"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1700000000, "model": model, "choices": []any{}, "usage": usage})
 	}
 	s.send("", "[DONE]")
+}
+
+// paramOf is the param of an error that does not name the field that it is about.
+func paramOf(why, field string) any {
+	if strings.Contains(why, "Supported values are: ") {
+		return field
+	}
+	return nil
 }
 
 // tooLongHere is OpenAI's error of a conversation that is too long.

@@ -43,6 +43,15 @@ func badForModel(req map[string]any) string {
 	case len(stop) > 4:
 		return fmt.Sprintf("Invalid 'stop': array too long. Expected an array with maximum length 4, but got an array with length %d instead.", len(stop))
 	}
+	if why := badWord(model, "reasoning_effort", req["reasoning_effort"]); why != "" {
+		return why
+	}
+	if req["max_tokens"] != nil && noStopping.MatchString(model) {
+		return "Unsupported parameter: 'max_tokens' is not supported with this model. Use 'max_completion_tokens' instead."
+	}
+	if t, given := req["temperature"]; given && t != 1.0 && noStopping.MatchString(model) {
+		return fmt.Sprintf("Unsupported value: 'temperature' does not support %v with this model. Only the default (1) value is supported.", t)
+	}
 	if most, _ := req["max_tokens"].(float64); strings.Contains(model, "8b-instant") && most > 8192 {
 		return "Invalid max_tokens param: max_tokens must be less than or equal to 8192"
 	}

@@ -13,7 +13,7 @@ import (
 const encryptedMark = "gAAAAstandin"
 
 // responsesOnly are the models that chat completions refuse.
-var responsesOnly = regexp.MustCompile(`-codex|-pro\b|^codex-|deep-research`)
+var responsesOnly = regexp.MustCompile(`^(gpt|o[1-9])[^/]*(-codex|-pro\b|deep-research)|^codex-`)
 
 // reasons tells the models that think.
 func reasons(model string) bool {
@@ -187,6 +187,7 @@ func openAIResponses(w http.ResponseWriter, r *http.Request) {
 	}
 	if why := badResponses(req); why != "" {
 		e := openAIError("invalid_request_error", why)
+		object(e["error"])["param"] = paramOf(why, "reasoning.effort")
 		if strings.Contains(why, "could not be verified") {
 			object(e["error"])["code"] = "invalid_encrypted_content"
 		}
@@ -256,6 +257,9 @@ func badResponses(req map[string]any) string {
 		if _, ok := req[name].(float64); ok && reasons(str(req, "model")) {
 			return fmt.Sprintf("Unsupported parameter: '%s' is not supported with this model.", name)
 		}
+	}
+	if why := badWord(str(req, "model"), "reasoning.effort", object(req["reasoning"])["effort"]); why != "" {
+		return why
 	}
 	for _, t := range objects(req["tools"]) {
 		if str(t, "type") != "function" {

@@ -190,6 +190,9 @@ func badMessages(req map[string]any) string {
 	} else if str(turns[len(turns)-1], "role") == "assistant" && noPrefill.MatchString(str(req, "model")) {
 		return "This model does not support assistant message prefill. The conversation must end with a user message."
 	}
+	if why := badThinking(req); why != "" {
+		return why
+	}
 	budget, _ := object(req["thinking"])["budget_tokens"].(float64)
 	if most, _ := req["max_tokens"].(float64); budget > 0 && budget >= most {
 		return "`max_tokens` must be greater than `thinking.budget_tokens`"
@@ -254,6 +257,9 @@ func badContents(model string, req map[string]any) string {
 		return "Please ensure that function call turn is followed by a function response turn."
 	}
 	if why := badGrounding(req); why != "" {
+		return why
+	}
+	if why := badGenerationConfig(model, req); why != "" {
 		return why
 	}
 	for i, group := range objects(req["tools"]) {

@@ -13,7 +13,7 @@ import (
 func BenchmarkToChat(b *testing.B) {
 	facts := provider.Default().Get("openai").ChatFacts()
 	options := anthropic.Options{Takes: func(string) openai.Facts { return facts }}
-	dialecttest.BenchRequests(b, "anthropic", "gpt-4.1", openai.Restrict(anthropic.ToChat(options), facts))
+	dialecttest.BenchRequests(b, "anthropic", "gpt-4.1", openai.Restrict(anthropic.ToChat(options), facts, ""))
 }
 
 // BenchmarkFromChat translates a chat client's request to Anthropic.

@@ -94,6 +94,23 @@ func (l *lean) thinking(at, most jsonscan.Span) {
 	l.ignore("thinking.type")
 }
 
+// WithThinking returns the edits that change the type of thinking of a Messages request
+// to way, "adaptive" or "enabled" (with a budget), if it has the other one.
+func WithThinking(data []byte, way string) (edits []jsonscan.Edit, names []string) {
+	whole := jsonscan.Span{End: len(bytes.TrimRight(data, " \t\r\n"))}
+	f := jsonscan.Fields(data, whole, "thinking", "max_tokens", "output_config")
+	l := lean{data: data}
+	switch kind := string(jsonscan.Fields(data, f[0], "type")[0].Of(data)); {
+	case way == "enabled" && kind == `"adaptive"`:
+		l.thinking(f[0], f[1])
+		l.cut(f[2], "output_config.", func(name string, _ []byte) bool { return name == "effort" })
+	case way == "adaptive" && kind == `"enabled"`:
+		l.edits = append(l.edits, jsonscan.Edit{At: f[0], Text: []byte(`{"type":"adaptive"}`)})
+		l.ignore("thinking.type")
+	}
+	return l.edits, l.names
+}
+
 // WithoutThinking returns the edits that remove the thinking whose signature, or
 // sealed data, refused selects from a Messages request. If a tool result then
 // follows a turn that does not begin with thinking, thinking with a budget is

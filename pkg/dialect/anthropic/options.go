@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/hostless/hostless/pkg/dialect"
 	"github.com/hostless/hostless/pkg/dialect/openai"
 )
 
@@ -61,6 +62,19 @@ type Model struct {
 	OneSampler bool // supports temperature or top_p, not both
 	Structured bool // supports output_config.format and strict tools
 	Prefill    bool // supports a conversation that ends with an assistant turn
+}
+
+// Efforts returns the efforts that the model supports.
+func (m Model) Efforts() dialect.Efforts {
+	switch {
+	case !m.Thinking:
+		return dialect.NoEffort
+	case !m.Adaptive: // each has a budget of tokens
+		return "none minimal low medium high xhigh max"
+	case !m.XHigh:
+		return "none low medium high max"
+	}
+	return "none low medium high xhigh max"
 }
 
 // ModelByName returns what a model's name alone implies. The rules for Claude

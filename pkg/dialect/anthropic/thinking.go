@@ -2,7 +2,6 @@ package anthropic
 
 import (
 	"encoding/json"
-	"fmt"
 	"strconv"
 
 	"github.com/hostless/hostless/pkg/dialect"
@@ -29,11 +28,14 @@ func (t *fromChat) thinking() (bool, error) {
 	if t.req.ReasoningEffort == nil || *t.req.ReasoningEffort == "" {
 		return false, nil
 	}
-	effort := *t.req.ReasoningEffort
-	budget, known := budgets[effort]
+	effort, known := dialect.Effort(*t.req.ReasoningEffort)
+	if !known {
+		t.ignore("reasoning_effort")
+	}
+	budget := budgets[effort]
 	switch {
-	case !known && effort != "none":
-		return false, dialect.Invalid("reasoning_effort", fmt.Sprintf("reasoning_effort must be none, minimal, low, medium, high, xhigh or max, not %q", effort))
+	case effort == "":
+		return false, nil
 	case !t.model.Thinking:
 		if effort != "none" {
 			t.ignore("reasoning_effort")
@@ -47,13 +49,15 @@ func (t *fromChat) thinking() (bool, error) {
 		t.put("thinking", jsonscan.Lit(`{"type":"disabled"}`))
 		return false, nil
 	case t.model.Adaptive:
-		if effort == "minimal" {
-			effort = "low"
+		takes := t.model.Efforts()
+		if off {
+			takes = "low medium high" // without thinking there is no more
 		}
-		if effort == "xhigh" && !t.model.XHigh || off && (effort == "xhigh" || effort == "max") {
-			effort = "high" // the highest effort without thinking
+		nearest := takes.Nearest(effort)
+		if nearest != effort {
+			t.ignore("reasoning_effort")
 		}
-		t.effort(effort)
+		t.effort(nearest)
 		if t.forced() {
 			return false, nil
 		}

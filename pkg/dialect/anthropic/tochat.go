@@ -4,7 +4,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
-	"fmt"
 	"math"
 	"net/http"
 	"strconv"
@@ -183,7 +182,11 @@ func (t *toChat) limits() error {
 
 // thinking translates thinking and output_config.effort into reasoning_effort.
 func (t *toChat) thinking() error {
-	effort := t.req.OutputConfig.Effort
+	takes := dialect.EffortsOf(t.in.Provider, t.in.Model)
+	effort, known := dialect.Effort(t.req.OutputConfig.Effort)
+	if !known {
+		t.ignore("output_config.effort")
+	}
 	switch t.req.Thinking.Type {
 	case "enabled":
 		if effort == "" {
@@ -199,22 +202,21 @@ func (t *toChat) thinking() error {
 		}
 	case "":
 	default:
-		return dialect.Invalid("thinking.type", fmt.Sprintf("thinking.type cannot be %q", t.req.Thinking.Type))
+		t.ignore("thinking.type")
 	}
 	switch {
 	case effort == "":
 		return nil
-	case !t.model.Thinking && !t.ownDetails():
+	case !t.model.Thinking && len(takes.Words()) == 0 && !t.ownDetails():
 		if t.req.Thinking.Type != "" {
 			t.ignore("thinking")
 		} else {
 			t.ignore("output_config.effort")
 		}
 		return nil
-	case (effort == "xhigh" || effort == "max") && !t.up.All():
-		if effort = "high"; t.model.XHigh {
-			effort = "xhigh"
-		}
+	case (effort == "xhigh" || effort == "max") && !t.up.All() && !t.ownDetails() && takes == "":
+		t.ignore("output_config.effort") // others than the known ones have no such word
+		effort = "high"
 	}
 	t.out.PutText("reasoning_effort", effort)
 	return nil

@@ -41,6 +41,21 @@ func CountTokens(body []byte) ([]byte, error) {
 	return append(total, '}'), nil
 }
 
+// CountToChat returns the translator from a countTokens request to a chat completion.
+func CountToChat(o Options) dialect.Translator {
+	whole := ToChat(o)
+	return func(in dialect.Request) (*dialect.Call, error) {
+		var req countRequest
+		if err := jsonscan.Decode(camel(in.JSON()), &req); err != nil {
+			return nil, dialect.Unreadable("countTokens", err)
+		}
+		if inner := rawjson.Set(req.Generate); inner != nil {
+			in.Body = inner
+		}
+		return whole(in)
+	}
+}
+
 // weigh counts the characters and the media in a value.
 func weigh(raw json.RawMessage, depth int) (characters, media int) {
 	if depth > 64 {

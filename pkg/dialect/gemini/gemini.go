@@ -17,6 +17,8 @@ import (
 	"encoding/hex"
 	"strings"
 	"time"
+
+	"github.com/hostless/hostless/pkg/dialect"
 )
 
 // Options configure a translation. The zero value is usable.
@@ -68,9 +70,9 @@ func (o Options) withDefaults() Options {
 
 // Facts are what the translation needs to know about a model.
 type Facts struct {
-	// Levels are the thinkingLevels that the model supports, lowest first; empty if
-	// it supports none (https://ai.google.dev/gemini-api/docs/thinking).
-	Levels []string
+	// Levels are the thinkingLevels that the model supports; "" or dialect.NoEffort if it
+	// supports none (https://ai.google.dev/gemini-api/docs/thinking).
+	Levels dialect.Efforts
 	// MinBudget and MaxBudget limit its thinkingBudget, in tokens. A MaxBudget of 0
 	// means that it supports none.
 	MinBudget, MaxBudget int
@@ -98,10 +100,6 @@ func FactsOf(model string) Facts {
 			return Facts{MinBudget: 128, MaxBudget: 32768}
 		}
 		return Facts{MaxBudget: 24576}
-	case strings.HasPrefix(rest, "3-pro"):
-		return Facts{Levels: []string{"low", "high"}, Signed: true}
-	case strings.Contains(rest, "pro"):
-		return Facts{Levels: []string{"low", "medium", "high"}, Signed: true}
 	}
-	return Facts{Levels: []string{"minimal", "low", "medium", "high"}, Signed: true}
+	return Facts{Levels: dialect.EffortsOf("google", name), Signed: true}
 }

@@ -130,8 +130,8 @@ func TestFactsOf(t *testing.T) {
 		f := gemini.FactsOf(model)
 		got := "none"
 		switch {
-		case len(f.Levels) > 0:
-			got = strings.Join(f.Levels, ",")
+		case f.Levels != "":
+			got = strings.Join(f.Levels.Words(), ",")
 		case f.MaxBudget > 0:
 			got = fmt.Sprintf("%d-%d", f.MinBudget, f.MaxBudget)
 		}

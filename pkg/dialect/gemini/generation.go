@@ -167,35 +167,27 @@ func (t *toGemini) modalities(out *generationConfig) error {
 var budgets = map[string]int{"none": 0, "minimal": 1024, "low": 1024, "medium": 8192, "high": 24576, "xhigh": 24576, "max": 32768}
 
 func (t *toGemini) thinking(out *generationConfig) error {
-	effort := t.req.ReasoningEffort
+	effort, known := dialect.Effort(t.req.ReasoningEffort)
+	if !known {
+		t.ignore("reasoning_effort")
+	}
 	if effort == "" {
 		return nil
 	}
-	budget, known := budgets[effort]
-	if !known {
-		return dialect.Invalid("reasoning_effort", fmt.Sprintf("reasoning_effort %q is unknown: use none, minimal, low, medium, high or xhigh", effort))
-	}
-	switch {
-	case len(t.facts.Levels) > 0:
-		out.ThinkingConfig = &thinkingConfig{IncludeThoughts: effort != "none", ThinkingLevel: nearest(t.facts.Levels, effort)}
+	switch level := t.facts.Levels.Nearest(effort); {
 	case t.facts.MaxBudget > 0:
-		budget = min(max(budget, t.facts.MinBudget), t.facts.MaxBudget)
+		budget := min(max(budgets[effort], t.facts.MinBudget), t.facts.MaxBudget)
+		if effort == "none" && budget > 0 {
+			t.ignore("reasoning_effort") // it always thinks
+		}
 		out.ThinkingConfig = &thinkingConfig{IncludeThoughts: effort != "none", ThinkingBudget: &budget}
+	case t.facts.Levels != "" && level != "":
+		if level != effort {
+			t.ignore("reasoning_effort")
+		}
+		out.ThinkingConfig = &thinkingConfig{IncludeThoughts: effort != "none", ThinkingLevel: level}
 	case effort != "none":
 		t.ignore("reasoning_effort")
 	}
 	return nil
-}
-
-// nearest returns the level that a model has for an effort: the same one, or the
-// next higher one, or its highest. An effort of none gives the lowest level,
-// because these models always think.
-func nearest(levels []string, effort string) string {
-	order := []string{"none", "minimal", "low", "medium", "high", "xhigh", "max"}
-	for _, level := range levels {
-		if slices.Index(order, level) >= slices.Index(order, effort) {
-			return level
-		}
-	}
-	return levels[len(levels)-1]
 }

@@ -139,3 +139,46 @@ func SignCalls(data []byte) (edits []jsonscan.Edit, ignored []string) {
 	}
 	return edits, ignored
 }
+
+// PlainInstructions returns the edits that turn the system instruction of a request into a
+// user turn, for models that do not support one.
+func PlainInstructions(data []byte) (edits []jsonscan.Edit, names []string) {
+	whole := jsonscan.Span{End: len(bytes.TrimRight(data, " \t\r\n"))}
+	contents := jsonscan.Fields(data, whole, "contents")[0]
+	for _, name := range [...]string{"systemInstruction", "system_instruction"} {
+		at := jsonscan.Fields(data, whole, name)[0]
+		parts := bytes.TrimSpace(jsonscan.Fields(data, at, "parts")[0].Of(data))
+		if len(parts) == 0 || contents.End <= contents.Start || data[contents.Start] != '[' {
+			continue
+		}
+		turn := append(append([]byte(`{"role":"user","parts":`), parts...), '}')
+		if len(jsonscan.Spans(data, contents)) > 0 {
+			turn = append(turn, ',')
+		}
+		edits = append(edits, jsonscan.CutMembers(data, whole, func(member string) bool { return member == name })...)
+		return append(edits, jsonscan.Edit{At: jsonscan.Span{Start: contents.Start + 1, End: contents.Start + 1}, Text: turn}), []string{name}
+	}
+	return nil, nil
+}
+
+// WithoutMembers returns the edits that remove members, in camel or snake case, from a
+// request or, if within is not empty, from its member of that name.
+func WithoutMembers(data []byte, within string, members ...string) (edits []jsonscan.Edit, names []string) {
+	at, prefix := jsonscan.Span{End: len(bytes.TrimRight(data, " \t\r\n"))}, ""
+	if within != "" {
+		whole := at
+		if at, prefix = jsonscan.Fields(data, whole, within)[0], within+"."; at.End <= at.Start {
+			at = jsonscan.Fields(data, whole, snakeName(within))[0]
+		}
+	}
+	edits = jsonscan.CutMembers(data, at, func(member string) bool {
+		for _, name := range members {
+			if member == name || member == snakeName(name) {
+				names = append(names, prefix+name)
+				return true
+			}
+		}
+		return false
+	})
+	return edits, names
+}

@@ -252,9 +252,9 @@ func (f *fromGemini) thinking(out *jsonscan.Value) error {
 	switch {
 	case t == nil:
 	case t.ThinkingLevel != "" && t.ThinkingLevel != "THINKING_LEVEL_UNSPECIFIED":
-		effort = strings.ToLower(t.ThinkingLevel)
-		if _, ok := budgets[effort]; !ok {
-			return dialect.Invalid("generationConfig.thinkingConfig.thinkingLevel", fmt.Sprintf("thinkingLevel %q is unknown", t.ThinkingLevel))
+		known := false
+		if effort, known = dialect.Effort(t.ThinkingLevel); !known {
+			f.ignored = dialect.Ignore(f.ignored, "generationConfig.thinkingConfig.thinkingLevel")
 		}
 	case t.ThinkingBudget == nil || *t.ThinkingBudget < 0: // the model decides
 	case *t.ThinkingBudget == 0:

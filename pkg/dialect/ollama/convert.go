@@ -18,6 +18,7 @@ import (
 type converter struct {
 	req      request
 	provider string
+	model    string
 	messages []jsonscan.Value
 	tools    []jsonscan.Value
 	ignored  []string
@@ -402,13 +403,19 @@ func (c *converter) think(out *jsonscan.Value) error {
 		out.PutText("reasoning_effort", "medium")
 	case string(raw) == "false":
 		c.silent = true
-		if slices.Contains(thinkingOff, c.provider) {
+		if slices.Contains(thinkingOff, c.provider) || slices.Contains(dialect.EffortsOf(c.provider, c.model).Words(), "none") {
 			out.PutText("reasoning_effort", "none")
 		} else {
 			c.ignore("think") // models that do not think may refuse the field
 		}
-	case isText && slices.Contains([]string{"low", "medium", "high", "max"}, word):
-		out.PutText("reasoning_effort", word)
+	case isText:
+		effort, known := dialect.Effort(word)
+		if !known {
+			c.ignore("think")
+		}
+		if effort != "" {
+			out.PutText("reasoning_effort", effort)
+		}
 	default:
 		return dialect.Invalid("think", "think must be true, false, low, medium, high or max")
 	}

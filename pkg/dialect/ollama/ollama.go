@@ -78,7 +78,7 @@ func GenerateToChat(options Options) dialect.Translator {
 func translator(options Options, generate bool) dialect.Translator {
 	options = options.withDefaults()
 	return func(in dialect.Request) (*dialect.Call, error) {
-		c := &converter{provider: in.Provider}
+		c := &converter{provider: in.Provider, model: in.Model}
 		if err := jsonscan.Decode(in.Body, &c.req); err != nil {
 			return nil, dialect.Unreadable("Ollama", err)
 		}

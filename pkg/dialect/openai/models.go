@@ -12,11 +12,9 @@ import (
 type family int
 
 const (
-	unknown  family = iota // not OpenAI's, or a name that implies nothing
-	chats                  // does not think: no reasoning_effort
-	thinks                 // the o series: no sampling, efforts low to high
-	thinks5                // gpt-5: the same, and minimal
-	thinks51               // gpt-5.1 and later: none instead of minimal
+	unknown family = iota // not OpenAI's, or a name that implies nothing
+	chats                 // does not think: no reasoning_effort
+	thinks                // the o series, and gpt-5 and later: no sampling
 )
 
 func familyOf(model string) family {
@@ -27,10 +25,8 @@ func familyOf(model string) family {
 	case strings.HasPrefix(bare, "gpt-3.5"), strings.HasPrefix(bare, "gpt-4"), strings.HasPrefix(bare, "chatgpt-"),
 		strings.HasPrefix(bare, "gpt-5") && strings.Contains(bare, "chat"):
 		return chats
-	case strings.HasPrefix(bare, "gpt-5."), strings.HasPrefix(bare, "gpt-6"):
-		return thinks51
-	case strings.HasPrefix(bare, "gpt-5"):
-		return thinks5
+	case strings.HasPrefix(bare, "gpt-5"), strings.HasPrefix(bare, "gpt-6"):
+		return thinks
 	}
 	return unknown
 }
@@ -116,21 +112,6 @@ func EffortByDefault(model string) bool {
 	return ToolsOrEffort(model) && !strings.HasPrefix(bare, "gpt-5.4") && !strings.HasPrefix(bare, "gpt-5.5")
 }
 
-// effort is the family's word nearest to a reasoning_effort.
-func (f family) effort(word string) string {
-	switch {
-	case f == thinks && (word == "none" || word == "minimal"), f == thinks51 && word == "minimal":
-		return "low"
-	case f == thinks5 && word == "none":
-		return "minimal"
-	case (f == thinks || f == thinks5) && (word == "xhigh" || word == "max"):
-		return "high"
-	case f == thinks51 && word == "max":
-		return "xhigh"
-	}
-	return word
-}
-
 // samplers are the fields that models that think refuse, with the values that
 // say nothing.
 var samplers = map[string]float64{"temperature": 1, "top_p": 1, "presence_penalty": 0, "frequency_penalty": 0}
@@ -140,16 +121,6 @@ var samplers = map[string]float64{"temperature": 1, "top_p": 1, "presence_penalt
 func (f family) suits(name string, value jsonscan.Value) (suited jsonscan.Value, loss bool) {
 	if f == unknown || !value.Set() {
 		return value, false
-	}
-	if name == "reasoning_effort" {
-		effort := value.String()
-		switch {
-		case effort == nil:
-			return value, false
-		case f == chats:
-			return jsonscan.Value{}, effort.Text() != "none"
-		}
-		return jsonscan.Quoted(f.effort(effort.Text())), false
 	}
 	idle, sampler := samplers[name]
 	if !sampler || f == chats {

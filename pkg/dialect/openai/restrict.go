@@ -17,8 +17,9 @@ import (
 //   - fields of the middle, and of OpenAI's own, that the provider does not take
 //     are left out; those that the caller gave are named in Ignored;
 //   - the limit of tokens and the role of instructions get the names it knows;
-//   - so does reasoning_effort, where the model's name implies what it takes, and
-//     sampling is left out for models that refuse it;
+//   - reasoning_effort becomes the nearest that the model supports: of efforts or, if
+//     these are "", of dialect.EffortsOf;
+//   - sampling is left out for models that refuse it;
 //   - a wish for a search of the web becomes what the provider has for it, and is a
 //     fault where it was demanded and the provider has none;
 //   - tools get schemas that OpenAI takes (dialect.ToolSchema), and a history that
@@ -26,7 +27,7 @@ import (
 //
 // Answers are first's business: they come back as they did without Restrict, but for
 // stop sequences that the provider does not take, at which they are cut off here.
-func Restrict(first dialect.Translator, facts Facts) dialect.Translator {
+func Restrict(first dialect.Translator, facts Facts, efforts dialect.Efforts) dialect.Translator {
 	if facts.All() {
 		return first
 	}
@@ -37,7 +38,7 @@ func Restrict(first dialect.Translator, facts Facts) dialect.Translator {
 		if err != nil {
 			return nil, err
 		}
-		p := &restriction{facts: facts, in: in, ignored: call.Ignored}
+		p := &restriction{facts: facts, efforts: efforts, in: in, ignored: call.Ignored}
 		chat := call.Chat
 		if call.Body != nil {
 			chat = jsonscan.Raw(call.Body)
@@ -57,6 +58,7 @@ func Restrict(first dialect.Translator, facts Facts) dialect.Translator {
 // restriction leaves out of one request what its provider does not take.
 type restriction struct {
 	facts   Facts
+	efforts dialect.Efforts
 	in      dialect.Request
 	ignored []string
 	cut     []string // stop sequences that are looked for here
@@ -73,13 +75,15 @@ func (p *restriction) request(body jsonscan.Value) (out jsonscan.Value, err erro
 	for name, value := range body.Members() {
 		suited, loss := value, false
 		if !p.facts.itself() { // such a provider does all this itself
-			suited, loss = model.suits(name, value)
-		}
-		switch {
-		case suited.Absent():
+			if suited, loss = model.suits(name, value); name == "reasoning_effort" {
+				suited, loss = p.effort(value)
+			}
 			if loss {
 				p.ignore(name)
 			}
+		}
+		switch {
+		case suited.Absent():
 			continue
 		case name == "extra_body":
 			extra = value
@@ -120,10 +124,35 @@ func (p *restriction) request(body jsonscan.Value) (out jsonscan.Value, err erro
 	return out, nil
 }
 
+// effort returns the nearest reasoning_effort that the model supports. loss reports
+// whether it is another one.
+func (p *restriction) effort(value jsonscan.Value) (suited jsonscan.Value, loss bool) {
+	word := value.String()
+	if word == nil {
+		return value, false
+	}
+	asked, known := dialect.Effort(word.Text())
+	takes := p.efforts
+	if takes == "" {
+		takes = dialect.EffortsOf(p.in.Provider, p.in.Model)
+	}
+	if takes == "" && !known {
+		takes = "low medium high"
+	}
+	switch nearest := takes.Nearest(asked); {
+	case asked == "":
+		return jsonscan.Value{}, false
+	case nearest == "":
+		return jsonscan.Value{}, asked != "none"
+	default:
+		return jsonscan.Quoted(nearest), !known || nearest != asked
+	}
+}
+
 // limit is the name of the limit of tokens. OpenAI's reasoning models know but
 // one, whoever serves them.
 func (p *restriction) limit() string {
-	if familyOf(p.in.Model) >= thinks || p.facts.Takes(MaxCompletionTokens) {
+	if familyOf(p.in.Model) == thinks || p.facts.Takes(MaxCompletionTokens) {
 		return MaxCompletionTokens
 	}
 	return "max_tokens"

@@ -58,7 +58,7 @@ func run(t *testing.T, name string, request []byte, got map[string][]byte) {
 	if err := json.Unmarshal(request, &asked); err != nil {
 		t.Fatal(err)
 	}
-	call, err := openai.Restrict(asIs, p.ChatFacts())(dialect.Request{Model: asked.Model, Provider: name, Body: request})
+	call, err := openai.Restrict(asIs, p.ChatFacts(), "")(dialect.Request{Model: asked.Model, Provider: name, Body: request})
 	if err != nil {
 		got[name+" error"] = dialecttest.Refused(t, err)
 		return
@@ -74,13 +74,13 @@ func run(t *testing.T, name string, request []byte, got map[string][]byte) {
 func TestUntouched(t *testing.T) {
 	const body = `{"model":"m","messages":[{"role":"user","content":"a <b> \"cache_control\" 1.0","x":1.50}],"tools":[ {"a": 1e3} ],"temperature":1.0}`
 	for _, facts := range []openai.Facts{nil, openai.Everything(), {openai.User}} {
-		call, err := openai.Restrict(asIs, facts)(dialect.Request{Model: "m", Provider: "p", Body: []byte(body)})
+		call, err := openai.Restrict(asIs, facts, "")(dialect.Request{Model: "m", Provider: "p", Body: []byte(body)})
 		if err != nil || string(call.Body) != body {
 			t.Errorf("%v: %v\n%s, want\n%s", facts, err, call.Body, body)
 		}
 	}
 	refused := func(dialect.Request) (*dialect.Call, error) { return nil, fault.New(fault.Invalid, "no") }
-	if _, err := openai.Restrict(refused, nil)(dialect.Request{}); err == nil {
+	if _, err := openai.Restrict(refused, nil, "")(dialect.Request{}); err == nil {
 		t.Error("the first translation's error is lost")
 	}
 }
@@ -105,7 +105,7 @@ func FuzzRestrict(f *testing.F) {
 		json.Unmarshal(body, &asked)
 		facts := kinds[uint(kind)%uint(len(kinds))]
 		in := dialect.Request{Model: asked.Model, Provider: "p", Body: body}
-		call, err := openai.Restrict(asIs, facts)(in)
+		call, err := openai.Restrict(asIs, facts, "")(in)
 		if err != nil {
 			if e := fault.From(err); e.Kind != fault.Invalid || e.Param == "" {
 				t.Errorf("%v is no fault of the request with a param", err)
@@ -133,7 +133,7 @@ func FuzzRestrict(f *testing.F) {
 			}
 		}
 		in.Body = call.Body
-		again, err := openai.Restrict(asIs, facts)(in)
+		again, err := openai.Restrict(asIs, facts, "")(in)
 		if err != nil {
 			if !bytes.Contains(call.Body, []byte("extra_body")) { // one within the other
 				t.Fatal(err)

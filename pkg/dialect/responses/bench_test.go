@@ -12,7 +12,7 @@ import (
 
 // BenchmarkToChat is a Responses client's request to a provider of chat completions.
 func BenchmarkToChat(b *testing.B) {
-	dialecttest.BenchRequests(b, "responses", "m", openai.Restrict(responses.ToChat(responses.Options{}), nil))
+	dialecttest.BenchRequests(b, "responses", "m", openai.Restrict(responses.ToChat(responses.Options{}), nil, ""))
 }
 
 // BenchmarkToMessages is the same to Anthropic, through the middle.

@@ -66,3 +66,14 @@ func ForeignMessage(data []byte) []byte {
 	edits, _ := Foreign(data, fields[0])
 	return jsonscan.Apply(data, edits)
 }
+
+// WithoutEncrypted returns the edits that remove encrypted reasoning from the include of a
+// request, which models without reasoning refuse.
+func WithoutEncrypted(data []byte, include jsonscan.Span) (edits []jsonscan.Edit, names []string) {
+	all := jsonscan.Spans(data, include)
+	edits = jsonscan.Cut(all, func(i int) bool { return string(all[i].Of(data)) == `"reasoning.encrypted_content"` })
+	if len(edits) > 0 {
+		names = []string{"include"}
+	}
+	return edits, names
+}

@@ -234,19 +234,18 @@ func (c *converter) reasoning(v jsonscan.Value, out *jsonscan.Value) error {
 	if v.Set() && v.Decode(&r) != nil {
 		return dialect.Invalid("reasoning", "reasoning must be an object")
 	}
-	switch {
-	case r.Effort.Empty():
-	case efforts[r.Effort.Text()]:
-		out.Put("reasoning_effort", jsonscan.Str(r.Effort))
-	default: // newer than this table: whoever asks for such a one wants much
+	if r.Effort.Empty() {
+		return nil
+	}
+	effort, known := dialect.Effort(r.Effort.Text())
+	if !known {
 		c.ignore("reasoning.effort")
-		out.PutText("reasoning_effort", "max")
+	}
+	if effort != "" {
+		out.PutText("reasoning_effort", effort)
 	}
 	return nil
 }
-
-// efforts are those that the middle knows.
-var efforts = map[string]bool{"none": true, "minimal": true, "low": true, "medium": true, "high": true, "xhigh": true, "max": true}
 
 // text maps text.format and text.verbosity.
 func (c *converter) text(v jsonscan.Value, out *jsonscan.Value) error {

@@ -1,6 +1,7 @@
 package modelist
 
 import (
+	"slices"
 	"strings"
 	"sync"
 
@@ -78,7 +79,7 @@ Answers: plain, short and in the user's language. Name files with path and line 
 func codexModels(all []Model) []codexModel {
 	list := []codexModel{}
 	for _, m := range all {
-		if !writes(m.Info.ID) {
+		if !writes(m) {
 			continue
 		}
 		list = append(list, codexEntry(m, len(list)))
@@ -128,19 +129,12 @@ func window(m Model) int {
 	return 0
 }
 
-// notText has parts of the names of models that do not generate text.
-var notText = []string{
-	"embed", "whisper", "tts", "dall-e", "moderation", "realtime", "transcribe", "image", "imagen", "sora", "veo", "lyria", "audio", "speech", "rerank",
-	"guard", "babbage", "davinci", "-live", "aqa", "nano-banana",
-}
+// notForAgents has parts of the names of models that generate text but are of no use to
+// agents.
+var notForAgents = []string{"tts", "image", "audio", "speech", "guard", "-live", "aqa", "nano-banana", "transcribe", "realtime"}
 
-// writes reports whether a model, by its name, generates text, so that agents can use it.
-func writes(id string) bool {
-	id = strings.ToLower(id)
-	for _, word := range notText {
-		if strings.Contains(id, word) {
-			return false
-		}
-	}
-	return true
+// writes reports whether agents can use a model.
+func writes(m Model) bool {
+	id := strings.ToLower(m.Info.ID)
+	return m.makes() == prices.Text && !slices.ContainsFunc(notForAgents, func(word string) bool { return strings.Contains(id, word) })
 }

@@ -5,6 +5,7 @@ import (
 	"sync"
 
 	"github.com/hostless/hostless/pkg/gateway/pipeline"
+	"github.com/hostless/hostless/pkg/prices"
 	"github.com/hostless/hostless/pkg/provider"
 )
 
@@ -13,6 +14,14 @@ type Model struct {
 	ID       string // its name in this list
 	Provider string // canonical name
 	Info
+}
+
+// makes returns the model's purpose, from its provider's list or else by its name.
+func (m *Model) makes() prices.Purpose {
+	if m.Purpose != nil {
+		return *m.Purpose
+	}
+	return prices.PurposeOf(m.Provider, m.Info.ID)
 }
 
 // Source is a provider whose models are listed.

@@ -19,6 +19,7 @@ import (
 	"github.com/hostless/hostless/pkg/dialect"
 	"github.com/hostless/hostless/pkg/gateway/pipeline"
 	"github.com/hostless/hostless/pkg/gateway/upstream"
+	"github.com/hostless/hostless/pkg/prices"
 	"github.com/hostless/hostless/pkg/provider"
 	"github.com/hostless/hostless/pkg/redact"
 )
@@ -39,6 +40,7 @@ type Info struct {
 	Owner   string
 	Input   int             // context window in tokens; 0 if unknown
 	Output  int             // maximum output tokens; 0 if unknown
+	Purpose *prices.Purpose // what the provider's list says that it is for; nil if it does not say
 	Raw     json.RawMessage // the entry in Gemini's format, if it came from Gemini
 }
 
@@ -135,16 +137,34 @@ func (l *Lists) Has(ctx context.Context, p *provider.Provider, cred pipeline.Cre
 // Limits returns the context window and the maximum output of a model, in tokens, from the
 // provider's cached list; 0 if unknown. It never fetches.
 func (l *Lists) Limits(provider, model string) (input, output int) {
+	if m := l.find(provider, model); m != nil {
+		return m.Input, m.Output
+	}
+	return 0, 0
+}
+
+// Purpose returns the purpose of a model from the provider's cached list; nil if unknown. It
+// never fetches.
+func (l *Lists) Purpose(provider, model string) *prices.Purpose {
+	if m := l.find(provider, model); m != nil {
+		return m.Purpose
+	}
+	return nil
+}
+
+// find returns a model of a cached list; nil if there is none. The result must not be
+// changed.
+func (l *Lists) find(provider, model string) *Info {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if e := l.entries[provider]; e != nil {
 		for i := range e.models {
 			if e.models[i].ID == model {
-				return e.models[i].Input, e.models[i].Output
+				return &e.models[i]
 			}
 		}
 	}
-	return 0, 0
+	return nil
 }
 
 // The minimum lengths of keys that are redacted in responses and in errors.

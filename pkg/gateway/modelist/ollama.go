@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/hostless/hostless/pkg/dialect/ollama"
@@ -45,7 +44,7 @@ func (s *Service) Metadata(ctx context.Context, r *plan.Request) ([]byte, error)
 		return nil, err
 	}
 	for _, m := range s.ollamaModels(ctx, r.Settings) {
-		if m.Name == name || m.Name == ollama.ID(target.Provider, target.Model) {
+		if m.Name == name || ollama.Name(m.Name) == name || m.Name == ollama.ID(target.Provider, target.Model) {
 			m.Name = name
 			return ollama.Show(m), nil
 		}
@@ -91,7 +90,7 @@ func ollamaModel(m Model, modified time.Time) ollama.Model {
 		out.Context = facts.Context
 	}
 	switch {
-	case strings.Contains(m.Info.ID, "embed"):
+	case m.makes() == prices.Embeddings:
 		out.Capabilities = []string{"embedding"}
 	case facts.Known:
 		out.Capabilities = []string{"completion"}

@@ -3,8 +3,11 @@ package modelist
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
+
+	"github.com/hostless/hostless/pkg/prices"
 )
 
 // parse decodes a list of models: {"data":[…]} from OpenAI and Anthropic, {"models":[…]}
@@ -38,7 +41,7 @@ func parse(data []byte) ([]Info, error) {
 				MaxOut int `json:"max_completion_tokens"`
 			} `json:"top_provider"` // OpenRouter
 		}
-		if json.Unmarshal(raw, &m) != nil || m.ID == "" {
+		if json.Unmarshal(raw, &m); m.ID == "" { // what has another type is as if it were not there
 			continue
 		}
 		info := Info{ID: m.ID, Title: m.DisplayName, Owner: m.OwnedBy, Input: max(m.Context, m.Window, m.MaxIn, m.Served), Output: max(m.MaxOut, m.MaxTokens, m.Top.MaxOut)}
@@ -51,6 +54,7 @@ func parse(data []byte) ([]Info, error) {
 		} else if at, err := time.Parse(time.RFC3339, m.CreatedAt); err == nil {
 			info.Created = at.Unix()
 		}
+		info.Purpose = purpose(raw)
 		models = append(models, info)
 	}
 	for _, raw := range doc.Models {
@@ -60,12 +64,69 @@ func parse(data []byte) ([]Info, error) {
 			Input       int    `json:"inputTokenLimit"`
 			Output      int    `json:"outputTokenLimit"`
 		}
-		if json.Unmarshal(raw, &m) != nil || m.Name == "" {
+		if json.Unmarshal(raw, &m); m.Name == "" {
 			continue
 		}
 		models = append(models, Info{
-			ID: strings.TrimPrefix(m.Name, "models/"), Title: m.DisplayName, Owner: "google", Input: m.Input, Output: m.Output, Raw: raw,
+			ID: strings.TrimPrefix(m.Name, "models/"), Title: m.DisplayName, Owner: "google", Input: m.Input, Output: m.Output, Purpose: purpose(raw), Raw: raw,
 		})
 	}
 	return models, nil
+}
+
+// told has the members of a list's entry that say what its model is for.
+type told struct {
+	Kind         string `json:"type"`          // Together's
+	SupportsChat *bool  `json:"supports_chat"` // Fireworks'
+	Capabilities struct {
+		Chat *bool `json:"completion_chat"`
+	} `json:"capabilities"` // Mistral's
+	Architecture struct {
+		Output []string `json:"output_modalities"`
+	} `json:"architecture"` // OpenRouter's
+	Methods []string `json:"supportedGenerationMethods"` // Google's
+}
+
+// kinds maps Together's types of models that generate no text.
+var kinds = map[string]prices.Purpose{
+	"embedding": prices.Embeddings, "image": prices.Pictures, "video": prices.Films, "audio": prices.Speech, "transcribe": prices.Transcripts, "rerank": prices.Ranking,
+}
+
+// purpose returns the purpose of the model of an entry; nil if the entry does not say.
+func purpose(entry json.RawMessage) *prices.Purpose {
+	var t told
+	json.Unmarshal(entry, &t) // what has another type is as if it were not there
+	p := prices.Text
+	switch writes := t.SupportsChat; {
+	case len(t.Methods) > 0:
+		switch {
+		case slices.Contains(t.Methods, "generateContent"):
+		case slices.Contains(t.Methods, "embedContent"):
+			p = prices.Embeddings
+		case slices.Contains(t.Methods, "bidiGenerateContent"):
+			p = prices.Realtime
+		default:
+			p = prices.Other
+		}
+	case len(t.Architecture.Output) > 0:
+		if !slices.Contains(t.Architecture.Output, "text") {
+			if p = prices.Other; slices.Contains(t.Architecture.Output, "embeddings") {
+				p = prices.Embeddings
+			}
+		}
+	case t.Kind == "chat" || t.Kind == "language" || t.Kind == "code":
+	case kinds[t.Kind] != prices.Text:
+		p = kinds[t.Kind]
+	case t.Capabilities.Chat != nil:
+		writes = t.Capabilities.Chat
+		fallthrough
+	default:
+		if writes == nil {
+			return nil
+		}
+		if !*writes {
+			p = prices.Other
+		}
+	}
+	return &p
 }

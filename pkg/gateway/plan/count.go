@@ -8,6 +8,8 @@ import (
 
 	"github.com/hostless/hostless/pkg/dialect"
 	"github.com/hostless/hostless/pkg/dialect/anthropic"
+	"github.com/hostless/hostless/pkg/dialect/gemini"
+	"github.com/hostless/hostless/pkg/dialect/openai"
 	"github.com/hostless/hostless/pkg/dialect/responses"
 	"github.com/hostless/hostless/pkg/gateway/pipeline"
 	"github.com/hostless/hostless/pkg/gateway/upstream"
@@ -52,14 +54,50 @@ func (r *Request) planCount(to *pipeline.Candidate) ([]Plan, error) {
 	if native != nil {
 		return r.orElse(to, native, withoutCounting, []Plan{r.estimate(to, first, answer)}), nil
 	}
-	return r.planCounter(to, first, answer)
+	return r.planCounter(to, first, answer, r.estimate(to, first, answer))
+}
+
+// planMessagesCount plans Anthropic's count_tokens: by the provider's endpoint of the same
+// dialect, by its token counter in another one, or by an estimate.
+func (r *Request) planMessagesCount(to *pipeline.Candidate) ([]Plan, error) {
+	answer := func(n int64) []byte { return fmt.Appendf(nil, `{"input_tokens":%d}`, n) }
+	estimate := Plan{To: to, Estimate: func() ([]byte, error) {
+		n, err := anthropic.EstimateTokens(r.Call.Body)
+		if err != nil {
+			return nil, err
+		}
+		return answer(int64(n)), nil
+	}}
+	native, err := r.Endpoint(to, dialect.Anthropic)
+	switch {
+	case err != nil:
+		return nil, err
+	case native != nil && to.Provider.Name == "anthropic":
+		return own(to, native), nil
+	case native != nil && !r.Planner.knows(ruleOf(withoutCounting, to, "")):
+		estimate.Anyway = true
+		return r.orElse(to, native, withoutCounting, []Plan{estimate}), nil // other providers of the Messages API may not count
+	case native != nil:
+		return []Plan{estimate}, nil
+	}
+	return r.planCounter(to, r.messagesToChat(openai.Everything()), answer, estimate)
+}
+
+// planGeminiCount plans Gemini's countTokens likewise.
+func (r *Request) planGeminiCount(to *pipeline.Candidate) ([]Plan, error) {
+	native, err := r.Endpoint(to, dialect.Gemini)
+	if native != nil || err != nil {
+		return own(to, native), err
+	}
+	answer := func(n int64) []byte { return fmt.Appendf(nil, `{"totalTokens":%d}`, n) }
+	estimate := Plan{To: to, Estimate: func() ([]byte, error) { return gemini.CountTokens(r.Call.Body) }}
+	return r.planCounter(to, gemini.CountToChat(r.geminiOptions()), answer, estimate)
 }
 
 // planCounter plans a count by the token counter of a provider with another dialect, with
-// an estimate as fallback. Other providers get the estimate only. first translates the
+// estimate as fallback. Other providers get the estimate only. first translates the
 // caller's request to chat completions; answer encodes the count.
-func (r *Request) planCounter(to *pipeline.Candidate, first dialect.Translator, answer func(int64) []byte) ([]Plan, error) {
-	estimate := r.estimate(to, first, answer)
+func (r *Request) planCounter(to *pipeline.Candidate, first dialect.Translator, answer func(int64) []byte, estimate Plan) ([]Plan, error) {
 	speaks := to.Provider.Primary()
 	if speaks != dialect.Anthropic && speaks != dialect.Gemini {
 		return []Plan{estimate}, nil
@@ -68,14 +106,14 @@ func (r *Request) planCounter(to *pipeline.Candidate, first dialect.Translator, 
 	if err != nil || e == nil {
 		return []Plan{estimate}, err
 	}
-	estimate.Fallback, estimate.Mends = true, func([]byte) bool { return true }
+	estimate.Fallback, estimate.Anyway = true, true
 	count := func(in dialect.Request) (*dialect.Call, error) {
 		in.Stream = false
 		call, err := dialect.Chain(first, r.fromChatTranslator(to, speaks))(in)
 		if err != nil {
 			return nil, err
 		}
-		call.Reply, call.Stream = counted{call.Reply, answer}, false
+		call.Reply, call.Stream = counted{call.Reply, answer, estimate.Estimate}, false
 		if speaks == dialect.Anthropic {
 			call.Path, call.Body = "/messages/count_tokens", only(call.Body, "model", "messages", "system", "tools", "tool_choice", "thinking")
 			return call, nil
@@ -120,7 +158,8 @@ func only(object []byte, names ...string) []byte {
 // counted is a dialect.Reply that converts the response of a token counter.
 type counted struct {
 	dialect.Reply
-	answer func(int64) []byte
+	answer   func(int64) []byte
+	estimate func() ([]byte, error) // for a response that cannot be read
 }
 
 // Body reads the count, in the format of either provider.
@@ -129,8 +168,8 @@ func (c counted) Body(body []byte) ([]byte, error) {
 		Input int64 `json:"input_tokens"`
 		Total int64 `json:"totalTokens"`
 	}
-	if err := jsonscan.Decode(body, &count); err != nil {
-		return nil, fmt.Errorf("read token count: %w", err)
+	if err := jsonscan.Decode(body, &count); err != nil || max(count.Input, count.Total) == 0 {
+		return c.estimate()
 	}
 	return c.answer(max(count.Input, count.Total)), nil
 }

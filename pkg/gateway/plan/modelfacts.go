@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"github.com/hostless/hostless/pkg/dialect"
 	"github.com/hostless/hostless/pkg/dialect/openai"
 	"github.com/hostless/hostless/pkg/gateway/pipeline"
 	"github.com/hostless/hostless/pkg/prices"
@@ -11,6 +12,12 @@ import (
 func (r *Request) model(to *pipeline.Candidate) openai.Model {
 	facts := prices.FactsOf(to.Provider.Name, to.Model)
 	return openai.Model{Output: r.outputLimit(to.Provider.Name, to.Model), TextOnly: facts.TextOnly, ThinksNot: facts.ThinksNot}
+}
+
+// efforts returns the efforts that a candidate's model supports by the model facts; "" if
+// they do not say.
+func (r *Request) efforts(to *pipeline.Candidate) dialect.Efforts {
+	return prices.FactsOf(to.Provider.Name, to.Model).Efforts
 }
 
 // outputLimit returns the maximum number of output tokens of a model; 0 if it is unknown.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -38,6 +39,8 @@ type Plan struct {
 	Learn func()
 	// Missing means that a plan with Mends is a fallback for a missing endpoint too.
 	Missing bool
+	// Anyway means that the fallback is tried after any failure of the plan before it.
+	Anyway bool
 
 	repair *repair // corrections of its request that may be tried after a refusal; nil for none
 	mended bool    // a copy of another plan, with its repair applied
@@ -53,9 +56,20 @@ func Fallbacks(rest []Plan) []Plan {
 	return rest
 }
 
+// Anyway returns the index of the fallback for any failure; -1 if there is none.
+func Anyway(fallbacks []Plan) int {
+	return slices.IndexFunc(fallbacks, func(p Plan) bool { return p.Anyway })
+}
+
 // Instead returns the index of the fallback that avoids the refusal resp of a plan, after
 // calling its Learn; -1 if there is none. It reads a part of resp.Body and puts it back.
 func (pl *Planner) Instead(ctx context.Context, resp *http.Response, refused *Plan, fallbacks []Plan) int {
+	if i := Anyway(fallbacks); i >= 0 && resp.StatusCode >= 400 {
+		if f := &fallbacks[i]; f.Learn != nil && upstream.PathMissing(ctx, resp) {
+			f.Learn()
+		}
+		return i
+	}
 	if resp.StatusCode < 400 || resp.StatusCode >= 500 && resp.StatusCode != http.StatusNotImplemented || len(fallbacks) == 0 {
 		return -1
 	}
@@ -110,6 +124,9 @@ func (r *Request) Plans(candidates []pipeline.Candidate) ([]Plan, error) {
 }
 
 func (r *Request) plansFor(to *pipeline.Candidate) ([]Plan, error) {
+	if err := r.checkPurpose(to); err != nil {
+		return nil, err
+	}
 	plans, err := r.unrepaired(to)
 	return r.withRepairs(plans), err
 }
@@ -137,7 +154,12 @@ func (r *Request) unrepaired(to *pipeline.Candidate) ([]Plan, error) {
 		return r.planText(to, nil)
 	case endpoint.Embeddings:
 		return one(r.planEmbed(to, nil))
-	case endpoint.Generate, endpoint.CountTokens:
+	case endpoint.CountTokens:
+		return r.planMessagesCount(to)
+	case endpoint.Generate:
+		if r.Verb == "countTokens" {
+			return r.planGeminiCount(to)
+		}
 		return r.planGenerate(to)
 	}
 	e, err := r.Endpoint(to, s.Dialect)

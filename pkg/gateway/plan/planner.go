@@ -18,6 +18,7 @@ import (
 	"github.com/hostless/hostless/pkg/gateway/pipeline"
 	"github.com/hostless/hostless/pkg/gateway/upstream"
 	"github.com/hostless/hostless/pkg/netguard"
+	"github.com/hostless/hostless/pkg/prices"
 	"github.com/hostless/hostless/pkg/provider"
 )
 
@@ -64,6 +65,9 @@ type Lists interface {
 	// Limits returns the context window and the maximum output of a model in tokens; 0 if
 	// unknown. It never fetches.
 	Limits(provider, model string) (input, output int)
+	// Purpose returns the purpose of a model from the provider's list; nil if unknown. It
+	// never fetches.
+	Purpose(provider, model string) *prices.Purpose
 }
 
 // Config is the configuration for New. All fields are required.

@@ -23,21 +23,30 @@ import (
 // fix is a correction of a request that a provider has refused.
 type fix struct {
 	kind  fixKind
-	limit int64 // for limitOutput
+	limit int64           // for limitOutput
+	takes dialect.Efforts // for fitEffort
+	field string          // for fieldOut, fitThinking and fitEffort
 }
 
 type fixKind int
 
 const (
-	leanFields    fixKind = iota // Messages API: without the newest fields
-	thinkingOut                  // without the thinking that was refused
-	limitOutput                  // with the limit as the maximum of output tokens
-	thoughtsBack                 // chat completions: with reasoning before each tool call
-	shortIDs                     // chat completions: with tool call IDs in Mistral's format
-	answeredCalls                // Gemini: with a response to each call
-	signedCalls                  // Gemini: with a placeholder for missing signatures of calls
-	searchOut                    // without the provider's web search, if there are other tools
-	picturesOut                  // with text in place of images
+	leanFields     fixKind = iota // Messages API: without the newest fields
+	thinkingOut                   // without the thinking that was refused
+	limitOutput                   // with the limit as the maximum of output tokens
+	thoughtsBack                  // chat completions: with reasoning before each tool call
+	shortIDs                      // chat completions: with tool call IDs in Mistral's format
+	answeredCalls                 // Gemini: with a response to each call
+	signedCalls                   // Gemini: with a placeholder for missing signatures of calls
+	searchOut                     // without the provider's web search, if there are other tools
+	picturesOut                   // with text in place of images
+	encryptedOut                  // Responses API: without the request for encrypted reasoning
+	instructionsIn                // Gemini: with the system instruction as a user turn
+	functionsOut                  // Gemini: without functions
+	jsonOut                       // Gemini: without a response format
+	fitEffort                     // with an effort that the model supports, or none
+	fitThinking                   // Messages API: with the other of the two types of thinking
+	fieldOut                      // without an option that the model does not support
 )
 
 // repair holds the corrections of one plan's request. It belongs to one call.
@@ -47,20 +56,21 @@ type repair struct {
 	speaks dialect.Name // dialect of the request
 	native bool         // the request is in the caller's own dialect
 	sent   []byte
-	fixes  []fix // corrections for the refusal of sent
+	fixes  []fix // corrections for the refusals so far
 }
 
 // Repairs reports whether the plan is a corrected copy of another plan. Its refusal does
 // not replace the earlier one as the response to the caller.
 func (p *Plan) Repairs() bool { return p.mended }
 
-// withRepairs adds a corrected copy for each plan, to be tried after a refusal: directly
-// after a native plan, and at the end for translated ones.
+// withRepairs adds two corrected copies for each plan, to be tried after a refusal, and
+// after a second refusal for another reason: directly after a native plan, and at the end
+// for translated ones.
 func (r *Request) withRepairs(plans []Plan) []Plan {
 	if !r.BodyRead || r.Call.Model == "" || r.Matched.Kind != endpoint.Chat && r.Matched.Kind != endpoint.Generate {
 		return plans
 	}
-	out := make([]Plan, 0, 2*len(plans))
+	out := make([]Plan, 0, 3*len(plans))
 	var behind []Plan
 	for _, p := range plans {
 		if p.Endpoint == nil {
@@ -74,9 +84,9 @@ func (r *Request) withRepairs(plans []Plan) []Plan {
 		mended := p
 		mended.Fallback, mended.mended, mended.Mends, mended.Learn = true, true, nil, nil
 		if out = append(out, p); p.repair.native {
-			out = append(out, mended)
+			out = append(out, mended, mended)
 		} else {
-			behind = append(behind, mended)
+			behind = append(behind, mended, mended)
 		}
 	}
 	return append(out, behind...)
@@ -86,13 +96,13 @@ func (r *Request) withRepairs(plans []Plan) []Plan {
 // corrections.
 func (m *repair) mends(body []byte) bool {
 	known := m.r.Planner.repairs.of(m)
-	m.fixes = nil
+	before := len(m.fixes)
 	for _, f := range m.find(string(body)) {
-		if !slices.Contains(known, f) || f.kind == thinkingOut {
+		if (!slices.Contains(known, f) || f.kind == thinkingOut) && !slices.Contains(m.fixes, f) {
 			m.fixes = append(m.fixes, f)
 		}
 	}
-	return len(m.fixes) > 0
+	return len(m.fixes) > before
 }
 
 // find returns the corrections for a refusal, by the text of its error message.
@@ -120,12 +130,20 @@ func (m *repair) find(message string) (fixes []fix) {
 			}
 		}
 		fixes = append(fixes, m.repairCalls(lower)...)
+		for kind, refuses := range plainGemini {
+			if strings.Contains(lower, refuses) && m.changes(fix{kind: kind}) {
+				fixes = append(fixes, fix{kind: kind})
+			}
+		}
 	case dialect.Responses:
 		if openai.RefusesEncrypted([]byte(message)) && m.changes(fix{kind: thinkingOut}) {
 			fixes = append(fixes, fix{kind: thinkingOut})
 		}
 		if refusesPictures(lower) && m.changes(fix{kind: picturesOut}) {
 			fixes = append(fixes, fix{kind: picturesOut})
+		}
+		if m.native && openai.RefusesEncrypted([]byte(message)) && len(fixes) == 0 && m.changes(fix{kind: encryptedOut}) {
+			fixes = append(fixes, fix{kind: encryptedOut})
 		}
 	case dialect.OpenAI:
 		if openai.WantsThoughts(lower) {
@@ -138,8 +156,9 @@ func (m *repair) find(message string) (fixes []fix) {
 			fixes = append(fixes, fix{kind: shortIDs})
 		}
 	}
-	if limit, once := openai.OutputLimit(message, m.asked()); limit > 0 && !(m.native && m.speaks == dialect.OpenAI) {
-		f := fix{limitOutput, limit}
+	fixes = append(fixes, m.findFields(lower)...)
+	if limit, once := openai.OutputLimit(message, m.asked()); limit > 0 {
+		f := fix{kind: limitOutput, limit: limit}
 		if fixes = append(fixes, f); once {
 			return fixes
 		}
@@ -148,6 +167,12 @@ func (m *repair) find(message string) (fixes []fix) {
 		m.r.Planner.repairs.learn(m, f)
 	}
 	return fixes
+}
+
+// plainGemini maps what Google's smaller models, such as Gemma 3, do not support to the
+// text of the error, in lower case.
+var plainGemini = map[fixKind]string{
+	instructionsIn: "developer instruction is not enabled", functionsOut: "function calling is not enabled", jsonOut: "json mode is not enabled",
 }
 
 // repairCalls returns the corrections for tool calls in the history of a Gemini request
@@ -205,6 +230,11 @@ var unknownField = []string{
 // value.
 func RefusesField(lower string) bool {
 	return slices.ContainsFunc(unknownField, func(words string) bool { return strings.Contains(lower, words) })
+}
+
+// outputLimits has the name of the output token limit in each dialect.
+var outputLimits = map[dialect.Name]string{
+	dialect.OpenAI: "max_tokens", dialect.Anthropic: "max_tokens", dialect.Responses: "max_output_tokens", dialect.Gemini: "generationConfig.maxOutputTokens",
 }
 
 // outputLimit returns the positions of the output token limit in a body of the request's
@@ -280,8 +310,25 @@ func (m *repair) apply(body []byte, f fix, refusedNow bool) (out []byte, names [
 		for _, at := range m.outputLimit(body) {
 			if n, err := strconv.ParseInt(string(at.Of(body)), 10, 64); err == nil && n > f.limit {
 				edits = append(edits, jsonscan.Edit{At: at, Text: strconv.AppendInt(nil, f.limit, 10)})
+				if m.native {
+					names = []string{outputLimits[m.speaks]}
+				}
 			}
 		}
+	case instructionsIn:
+		edits, names = gemini.PlainInstructions(body)
+	case functionsOut:
+		edits, names = gemini.WithoutMembers(body, "", "tools", "toolConfig")
+	case jsonOut:
+		edits, names = gemini.WithoutMembers(body, "generationConfig", "responseMimeType", "responseSchema", "responseJsonSchema")
+	case encryptedOut:
+		edits, names = responses.WithoutEncrypted(body, jsonscan.Fields(body, whole, "include")[0])
+	case fitEffort:
+		edits, names = m.withEffort(body, f.takes, f.field)
+	case fitThinking:
+		edits, names = anthropic.WithThinking(body, f.field)
+	case fieldOut:
+		edits, names = m.withoutField(body, f.field)
 	case answeredCalls:
 		edits, names = gemini.AnswerCalls(body)
 	case signedCalls:
@@ -342,7 +389,7 @@ func (k *repairs) learn(m *repair, f fix) {
 	if f.kind == thinkingOut {
 		return
 	}
-	fixes := slices.DeleteFunc(slices.Clone(k.of(m)), func(old fix) bool { return old.kind == f.kind })
+	fixes := slices.DeleteFunc(slices.Clone(k.of(m)), func(old fix) bool { return old.kind == f.kind && old.field == f.field })
 	k.byModel.Store(m.key(), &learned{append(fixes, f), m.r.Planner.cfg.Now()})
 }
 

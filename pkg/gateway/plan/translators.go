@@ -1,15 +1,12 @@
 package plan
 
 import (
-	"fmt"
-
 	"github.com/hostless/hostless/pkg/dialect"
 	"github.com/hostless/hostless/pkg/dialect/anthropic"
 	"github.com/hostless/hostless/pkg/dialect/gemini"
 	"github.com/hostless/hostless/pkg/dialect/ollama"
 	"github.com/hostless/hostless/pkg/dialect/openai"
 	"github.com/hostless/hostless/pkg/dialect/responses"
-	"github.com/hostless/hostless/pkg/gateway/endpoint"
 	"github.com/hostless/hostless/pkg/gateway/pipeline"
 )
 
@@ -78,22 +75,10 @@ func (r *Request) messagesToChat(facts openai.Facts) dialect.Translator {
 }
 
 // answerLocally answers requests that need no provider, unless the provider supports them
-// itself: token counts, which are estimated, and Ollama's requests to load a model.
+// itself: Ollama's requests to load a model, and embeddings of no text.
 func (r *Request) answerLocally(to *pipeline.Candidate) (answer []byte, ok bool, err error) {
 	s, body := r.Matched, r.Call.Body
 	switch {
-	case s.Kind == endpoint.CountTokens:
-		if native, err := r.Endpoint(to, dialect.Anthropic); native != nil || err != nil {
-			return nil, false, err
-		}
-		answer, err = countTokens(body)
-		return answer, true, err
-	case r.Verb == "countTokens":
-		if native, err := r.Endpoint(to, dialect.Gemini); native != nil || err != nil {
-			return nil, false, err
-		}
-		answer, err = gemini.CountTokens(body)
-		return answer, true, err
 	case s.Pattern == "/api/chat" || s.Pattern == "/api/generate":
 		if native, err := r.Endpoint(to, dialect.Ollama); native != nil || err != nil {
 			return nil, false, err
@@ -108,13 +93,4 @@ func (r *Request) answerLocally(to *pipeline.Candidate) (answer []byte, ok bool,
 		return answer, ok, nil
 	}
 	return nil, false, nil
-}
-
-// countTokens answers count_tokens with an estimate.
-func countTokens(body []byte) ([]byte, error) {
-	n, err := anthropic.EstimateTokens(body)
-	if err != nil {
-		return nil, err
-	}
-	return fmt.Appendf(nil, `{"input_tokens":%d}`, n), nil
 }

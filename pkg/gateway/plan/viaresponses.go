@@ -31,7 +31,7 @@ func (r *Request) planText(to *pipeline.Candidate, first dialect.Translator) ([]
 		chat.Translate = dialect.Chain(first, chat.Translate)
 	case first != nil:
 		facts, needed := r.chatFacts(to)
-		chat.Translate = openai.Restrict(openai.Recall(openai.Fit(r.inlineFiles(first, nil), r.model(to)), r.thoughts(to), needed), facts)
+		chat.Translate = openai.Restrict(openai.Recall(openai.Fit(r.inlineFiles(first, nil), r.model(to)), r.thoughts(to), needed), facts, r.efforts(to))
 	}
 	if to.Provider.Primary() != dialect.OpenAI || r.Matched.Dialect == dialect.Responses || r.Call.Model == "" {
 		return []Plan{chat}, nil
@@ -138,7 +138,7 @@ func (v *viaResponses) plan(summary, plain bool) Plan {
 			Options: responses.Options{Now: r.Planner.cfg.Now}, Summary: summary && r.showsThoughts(), Plain: plain,
 			Recall: recall{r.Planner.reasoning, r.owner()}, Skip: v.skip,
 		})
-		return dialect.Chain(openai.Restrict(openai.Fit(r.wholeMiddle(v.to), r.model(v.to)), v.to.Provider.ChatFacts().Responses()), onward)(in)
+		return dialect.Chain(openai.Restrict(openai.Fit(r.wholeMiddle(v.to), r.model(v.to)), v.to.Provider.ChatFacts().Responses(), r.efforts(v.to)), onward)(in)
 	}}
 }
 
