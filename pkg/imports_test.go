@@ -16,7 +16,7 @@ const module = "github.com/hostless/hostless/"
 // order is the import table of docs/architecture.md: a package imports only
 // packages of earlier rows. Packages of one row do not know each other.
 var order = [][]string{
-	{"secret", "fault", "sse", "jsonscan", "build", "procinfo", "httpx", "h2upgrade", "clock", "guide"},
+	{"secret", "fault", "sse", "jsonscan", "build", "procinfo", "httpx", "h2upgrade", "clock", "guide", "mdns"},
 	{"appname"},
 	{"listen", "peer", "sock", "config", "redact"},
 	{"netguard"},
@@ -42,8 +42,8 @@ var order = [][]string{
 	{"front"},
 	{"control"},
 	{"dashboard", "mcp", "top"},
-	{"launch/detect", "launch/proctree"},
-	{"launch", "share"},
+	{"launch/detect", "launch/proctree", "share"},
+	{"launch"},
 	{"service"},
 	{"daemon"},
 }
@@ -59,6 +59,7 @@ var homes = map[string][]string{
 	"github.com/klauspost/compress":          {"pkg/gateway/body"},
 	"github.com/BurntSushi/toml":             {"pkg/launch/detect"},
 	"github.com/modelcontextprotocol/go-sdk": {"pkg/mcp"},
+	"golang.org/x/net":                       {"pkg/mdns"},
 }
 
 // TestImports holds the code against the import table and the dependency homes.

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/hostless/hostless/pkg/fault"
+	"github.com/hostless/hostless/pkg/share"
 	"github.com/urfave/cli/v2"
 )
 
@@ -182,6 +183,9 @@ func (p *parser) flag(cmd *cli.Command, word string) error {
 		f := usage("unknown flag %s", word)
 		if near := nearestFlag(name, cmd); near != "" {
 			f.Next = "did you mean --" + near + "?"
+		}
+		if slices.Contains(share.Ways, name) {
+			f.Next = "hostless share NAME --" + name + " shows one app to others"
 		}
 		return f
 	case isBool(defined) && inline && (value == "on" || value == "off"):

@@ -18,6 +18,7 @@ import (
 	"github.com/hostless/hostless/pkg/control"
 	"github.com/hostless/hostless/pkg/launch"
 	"github.com/hostless/hostless/pkg/listen"
+	"github.com/hostless/hostless/pkg/share"
 )
 
 // port checks on IPv4 and IPv6 who answers: another program on one of them would get
@@ -141,7 +142,11 @@ func (x *examination) routing() {
 func (x *examination) sharing() {
 	for _, r := range x.routes {
 		for _, s := range r.Shares {
-			x.add("share", warning, "", "%s is reachable from outside: %s, through %s (Ctrl-C in hostless share, pid %d, ends it)", r.AppName, s.URL, s.Tool, s.PID)
+			how := "through " + s.Tool
+			if s.Tool == share.LAN {
+				how = "on the local network"
+			}
+			x.add("share", warning, "", "%s is reachable from outside: %s, %s (Ctrl-C in the terminal of pid %d ends it)", r.AppName, s.URL, how, s.PID)
 		}
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/hostless/hostless/pkg/fault"
 	"github.com/hostless/hostless/pkg/launch"
 	"github.com/hostless/hostless/pkg/launch/detect"
+	"github.com/hostless/hostless/pkg/share"
 	"github.com/urfave/cli/v2"
 )
 
@@ -34,11 +35,12 @@ func runGroup(e *env) *cli.Command {
 			&cli.BoolFlag{Name: "no-token", Usage: "give the app no bridge token"},
 			&cli.BoolFlag{Name: "no-ai-env", Usage: "leave OPENAI_API_KEY and similar variables unchanged"},
 			&cli.StringFlag{Name: "model", Usage: "use `MODEL` of any provider for all models of CMD, which is claude, codex, gemini or aider"},
+			&cli.StringFlag{Name: "share", Usage: "make the app reachable for others: `LIST` of lan, tailscale, funnel, cloudflared and ngrok (default: HOSTLESS_SHARE)"},
 			&cli.BoolFlag{Name: "detach", Usage: "run it in the background; see logs, stop, restart and wait NAME"},
 			&cli.BoolFlag{Name: "lazy", Usage: "start the command with the first request, and end it when it is idle"},
 			&cli.DurationFlag{Name: "idle-timeout", Usage: "end a lazy app that has been idle for `D` (default: 15m)", Value: 15 * time.Minute},
 			&cli.BoolFlag{Name: "all", Usage: "run all apps of hostless.json, or of a workspace's dev scripts, as PACKAGE.PROJECT"},
-		}, tokenFlags()...),
+		}, append(shareFlags(), tokenFlags()...)...),
 		Description: "The app's environment has PORT, HOST, HOSTLESS_URL, HOSTLESS_TOKEN and HOSTLESS_API. When the command\n" +
 			"ends, its name and token are removed. The exit code is the command's own. HOSTLESS=0 runs it without Hostless.\n\n" +
 			"  hostless run shop -- npm run dev\n" +
@@ -186,6 +188,10 @@ func (e *env) runConfig(cc *cli.Context) (c launch.Config, err error) {
 	case cc.IsSet("prefix") && (cc.Bool("worktree-prefix") || cc.Bool("no-worktree")):
 		return c, usage("--prefix cannot be combined with --worktree-prefix or --no-worktree")
 	}
+	ways, err := e.ways(cc)
+	if err != nil {
+		return c, err
+	}
 	worktree := ""
 	if cc.IsSet("prefix") {
 		if worktree, err = appname.Check(cc.String("prefix")); err != nil {
@@ -207,11 +213,29 @@ func (e *env) runConfig(cc *cli.Context) (c launch.Config, err error) {
 	return launch.Config{
 		Args: e.line.child, Script: cc.String("script"), PortEnv: cc.String("port-env"), Worktree: worktree, Name: name, Prefix: prefix, AppPort: port, Force: cc.Bool("force"),
 		Providers: s.AllowedProviders, Models: s.AllowedModels, RateLimit: s.RateLimit, TTL: ttl,
-		NoToken: cc.Bool("no-token"), NoAIEnv: cc.Bool("no-ai-env"), Model: cc.String("model"),
+		NoToken: cc.Bool("no-token"), NoAIEnv: cc.Bool("no-ai-env"), Model: cc.String("model"), Share: ways,
 		Detach: cc.Bool("detach"), Lazy: cc.Bool("lazy"), IdleTimeout: cc.Duration("idle-timeout"),
 		Environ: e.environ(), Dir: dir, Paths: paths, Client: client,
 		Stdin: e.files[0], Stdout: e.files[1], Stderr: e.files[2],
 	}, nil
+}
+
+// ways returns the ways in which a run's app is shared.
+func (e *env) ways(cc *cli.Context) ([]string, error) {
+	words := csv(cc.String("share"))
+	for _, way := range share.Ways {
+		if cc.Bool(way) {
+			words = append(words, way)
+		}
+	}
+	all := cc.Bool("all")
+	if len(words) > 0 && all {
+		return nil, usage("--share is for one app, not for --all")
+	}
+	if len(words) == 0 && !cc.IsSet("share") && !all {
+		words = csv(e.getenv("HOSTLESS_SHARE"))
+	}
+	return launch.CheckWays(words)
 }
 
 // variableName matches the name of a shell variable (POSIX, XBD 8.1).
@@ -225,12 +249,16 @@ func (e *env) runProject(ctx context.Context) (ran bool, err error) {
 		return false, nil
 	}
 	start := launch.RunAll
+	var ways []string
 	// The run reports a project file that cannot be read.
 	if apps, err := detect.Apps(detect.System(), dir, e.getenv("HOME"), detect.PrefixAuto); err == nil && len(apps) == 0 {
 		if _, err := detect.ScriptCommand(detect.System(), dir, ""); errors.Is(err, detect.ErrNoScript) {
 			return false, nil
 		}
 		start = launch.Run
+		if ways, err = launch.CheckWays(csv(e.getenv("HOSTLESS_SHARE"))); err != nil {
+			return true, err
+		}
 	}
 	paths, err := e.paths()
 	if err != nil {
@@ -241,7 +269,7 @@ func (e *env) runProject(ctx context.Context) (ran bool, err error) {
 		return true, err
 	}
 	code, err := start(context.WithoutCancel(ctx), launch.Config{
-		Autostart: e.autostart, Environ: e.environ(), Dir: dir, Paths: paths, Client: client,
+		Autostart: e.autostart, Environ: e.environ(), Dir: dir, Paths: paths, Client: client, Share: ways,
 		Stdin: e.files[0], Stdout: e.files[1], Stderr: e.files[2],
 	})
 	if err == nil && code != 0 {

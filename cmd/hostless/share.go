@@ -2,15 +2,10 @@ package main
 
 import (
 	"context"
-	"crypto/tls"
-	"crypto/x509"
-	"net"
-	"net/http"
-	"net/url"
+	"errors"
 	"os"
 	"os/signal"
 	"strconv"
-	"strings"
 	"syscall"
 	"time"
 
@@ -18,39 +13,57 @@ import (
 	"github.com/hostless/hostless/pkg/certs"
 	"github.com/hostless/hostless/pkg/control"
 	"github.com/hostless/hostless/pkg/fault"
+	"github.com/hostless/hostless/pkg/launch"
 	"github.com/hostless/hostless/pkg/share"
 	"github.com/urfave/cli/v2"
 )
-
-// shareBeat is the interval of the heartbeat that reports a share to the daemon and
-// checks that the app is still registered.
-const shareBeat = time.Second
 
 // shareLost is how long the daemon can be unreachable before a share ends.
 const shareLost = 30 * time.Second
 
 func shareGroup(e *env) *cli.Command {
 	return leaf(&cli.Command{
-		Name: "share", Usage: "make one app reachable for others, through a tunnel tool that you have installed", ArgsUsage: "NAME",
-		UsageText: "hostless share NAME --tailscale|--funnel|--cloudflared|--ngrok",
-		Flags: []cli.Flag{
-			&cli.BoolFlag{Name: share.Tailscale, Usage: "to your tailnet (tailscale serve)"},
-			&cli.BoolFlag{Name: share.Funnel, Usage: "to everybody on the Internet (tailscale funnel)"},
-			&cli.BoolFlag{Name: share.Cloudflared, Usage: "to everybody on the Internet (a quick tunnel of cloudflared)"},
-			&cli.BoolFlag{Name: share.Ngrok, Usage: "to everybody on the Internet (ngrok)"},
-		},
+		Name: "share", Usage: "make one app reachable for others: on the local network, or through a tunnel tool", ArgsUsage: "NAME",
+		UsageText: "hostless share NAME --lan [--ip ADDRESS] [--port P]\nhostless share NAME --tailscale|--funnel|--cloudflared|--ngrok",
+		Flags: append(shareFlags(),
+			&cli.StringFlag{Name: "ip", Usage: "with --lan: listen only on this `ADDRESS` of the machine (default: HOSTLESS_LAN_IP, or all private ones)"},
+			&cli.IntFlag{Name: "port", Usage: "with --lan: the first `PORT` to try (default: the daemon's)"},
+		),
 		Description: "It lasts until Ctrl-C, or until the app or the tool ends. Others reach only that app, never the\n" +
-			"gateway or another app. hostless list shows the URL, and hostless doctor lists what is shared.\n\n  hostless share shop --cloudflared",
+			"gateway or another app. hostless list shows the URL, and hostless doctor lists what is shared.\n" +
+			"A tool must be installed and signed in. --lan needs no tool: it announces NAME.local with multicast\n" +
+			"DNS and accepts private addresses. hostless run has the same flags, for the time of the run.\n\n" +
+			"  hostless share shop --lan\n  hostless share shop --cloudflared",
 	}, 1, 1, e.share)
 }
 
-// share runs a tunnel to one app.
+// shareFlags are the ways of sharing as flags.
+func shareFlags() []cli.Flag {
+	usages := map[string]string{
+		share.Tailscale:   "to your tailnet (tailscale serve)",
+		share.Funnel:      "to everybody on the Internet (tailscale funnel)",
+		share.Cloudflared: "to everybody on the Internet (a quick tunnel of cloudflared)",
+		share.Ngrok:       "to everybody on the Internet (ngrok)",
+		share.LAN:         "to the local network, as NAME.local",
+	}
+	var flags []cli.Flag
+	for _, way := range share.Ways {
+		flags = append(flags, &cli.BoolFlag{Name: way, Usage: usages[way]})
+	}
+	return flags
+}
+
+// share shows one app to others until it is ended.
 func (e *env) share(cc *cli.Context) error {
 	name, err := appname.Check(cc.Args().First())
 	if err != nil {
 		return err
 	}
-	tool, err := e.shareTool(cc)
+	way, err := e.shareWay(cc)
+	if err != nil {
+		return err
+	}
+	c, err := e.shareConfig(cc, way, name)
 	if err != nil {
 		return err
 	}
@@ -63,46 +76,75 @@ func (e *env) share(cc *cli.Context) error {
 	if err != nil {
 		return err
 	}
+	c.App, c.Daemon = route.URL, status.Port
 	ctx, stop := signal.NotifyContext(cc.Context, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
-	front, l, err := e.shareFront(route, status)
+	session, err := share.Open(ctx, c)
 	if err != nil {
 		return err
 	}
-	defer l.Close()
-	go func() { _ = front.Serve(l) }()
-	tunnel, err := share.Start(ctx, tool, l.Addr().(*net.TCPAddr).Port, e.lookPath, e.environ())
-	if err != nil {
+	defer session.Stop()
+	if err := e.printLine("%s", session.URL); err != nil {
 		return err
 	}
-	defer tunnel.Stop()
-	front.SetPublic(tunnel.URL)
-	if err := e.printLine("%s", tunnel.URL); err != nil {
-		return err
+	if way == share.LAN {
+		e.note("%s is reachable from the local network until Ctrl-C", name)
+		if session.URL.Scheme == "https" {
+			e.note("other devices trust it when %s is installed there; http:// works on the same port", certs.LANCertPath(c.Home))
+		}
+	} else {
+		e.note("%s is reachable from outside until Ctrl-C, through %s", name, way)
 	}
-	e.note("%s is reachable from outside until Ctrl-C, through %s", name, tool)
-	return e.keepShare(ctx, client, name, control.Share{URL: tunnel.URL.String(), Tool: tool, PID: os.Getpid()}, tunnel)
+	err = session.Keep(ctx, client, name, shareLost)
+	if errors.Is(err, share.ErrAppEnded) {
+		e.note("%s has ended, so it is no longer shared", name)
+		return nil
+	}
+	return err
 }
 
-// shareTool returns the tool that the flags name; it is an error to name none or two.
-func (e *env) shareTool(cc *cli.Context) (tool string, err error) {
-	for _, name := range []string{share.Tailscale, share.Funnel, share.Cloudflared, share.Ngrok} {
-		switch {
-		case !cc.Bool(name):
-		case tool != "":
-			return "", usage("--%s and --%s cannot be combined", tool, name)
-		default:
-			tool = name
+// shareConfig reads the command line and the environment.
+func (e *env) shareConfig(cc *cli.Context, way, name string) (c share.Config, err error) {
+	for _, flag := range []string{"ip", "port"} {
+		if cc.IsSet(flag) && way != share.LAN {
+			return c, usage("--%s requires --lan", flag)
 		}
 	}
-	if tool == "" {
-		f := usage("a flag is missing: --tailscale, --funnel, --cloudflared or --ngrok")
+	if p := cc.Int("port"); cc.IsSet("port") && (p < 1 || p > 65535) {
+		return c, usage("--port %d is not between 1 and 65535", p)
+	}
+	ip, err := launch.LANAddress(cc.String("ip"), e.getenv)
+	if err != nil {
+		return c, err
+	}
+	paths, err := e.paths()
+	if err != nil {
+		return c, err
+	}
+	return share.Config{
+		Way: way, Name: name, Home: paths.Home, Look: e.lookPath, Environ: e.environ(), IP: ip, Port: cc.Int("port"), Note: e.note,
+	}, nil
+}
+
+// shareWay returns the way that the flags name; it is an error to name none or two.
+func (e *env) shareWay(cc *cli.Context) (way string, err error) {
+	for _, name := range share.Ways {
+		switch {
+		case !cc.Bool(name):
+		case way != "":
+			return "", usage("--%s and --%s cannot be combined", way, name)
+		default:
+			way = name
+		}
+	}
+	if way == "" {
+		f := usage("a flag is missing: --lan, --tailscale, --funnel, --cloudflared or --ngrok")
 		if found := share.Installed(e.lookPath); len(found) > 0 {
 			f.Next = "hostless share " + cc.Args().First() + " --" + found[0] + ", which is installed"
 		}
 		return "", f
 	}
-	return tool, nil
+	return way, nil
 }
 
 // shareable returns the route of a name, and the daemon's status.
@@ -122,68 +164,4 @@ func (e *env) shareable(ctx context.Context, client *control.Client, name string
 		}
 	}
 	return route, status, &fault.Error{Kind: fault.NotFound, Message: "there is no app " + strconv.Quote(name), Next: "hostless list"}
-}
-
-// shareFront returns the front that the tool forwards to, and its listener: a separate
-// port that serves one app only.
-func (e *env) shareFront(route control.Route, status control.Status) (*share.Front, net.Listener, error) {
-	app, err := url.Parse(strings.TrimSuffix(route.URL, "/"))
-	if err != nil {
-		return nil, nil, err
-	}
-	transport := &http.Transport{MaxIdleConnsPerHost: 32, IdleConnTimeout: time.Minute, DisableCompression: true}
-	if app.Scheme == "https" {
-		paths, err := e.paths()
-		if err != nil {
-			return nil, nil, err
-		}
-		roots, err := x509.SystemCertPool()
-		if err != nil {
-			roots = x509.NewCertPool()
-		}
-		if own, err := certs.Load(paths.Home); err == nil {
-			roots.AddCert(own)
-		}
-		transport.TLSClientConfig = &tls.Config{RootCAs: roots, ServerName: app.Hostname(), MinVersion: tls.VersionTLS12}
-	}
-	l, err := share.Listen(os.Getuid())
-	if err != nil {
-		return nil, nil, err
-	}
-	return share.NewFront(app, net.JoinHostPort("127.0.0.1", strconv.Itoa(status.Port)), transport), l, nil
-}
-
-// keepShare reports the share to the daemon until the user, the app or the tool ends it.
-func (e *env) keepShare(ctx context.Context, client *control.Client, name string, s control.Share, tunnel *share.Tunnel) error {
-	defer func() {
-		limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), shareBeat)
-		defer cancel()
-		_ = client.EndShare(limited, name, s.PID) // without it the share expires soon
-	}()
-	beat := time.NewTicker(shareBeat)
-	defer beat.Stop()
-	answered := time.Now()
-	for {
-		limited, cancel := context.WithTimeout(ctx, shareBeat*5)
-		live, err := client.KeepShare(limited, name, s)
-		cancel()
-		switch {
-		case ctx.Err() != nil:
-			return nil
-		case err == nil && !live:
-			e.note("%s has ended, so it is no longer shared", name)
-			return nil
-		case err == nil:
-			answered = time.Now()
-		case time.Since(answered) > shareLost:
-			return err
-		}
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-tunnel.Done():
-			return &fault.Error{Kind: fault.Upstream, Message: s.Tool + " has ended", Err: tunnel.Err()}
-		case <-beat.C:
-		}
-	}
 }

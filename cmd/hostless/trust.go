@@ -25,8 +25,20 @@ func caGroup(e *env) *cli.Command {
 	return &cli.Command{
 		Name: "ca", Usage: "the local certificate authority",
 		Subcommands: []*cli.Command{
-			leaf(&cli.Command{Name: "path", Usage: "print the path of its certificate; create it first if there is none"}, 0, 0,
-				func(*cli.Context) error {
+			leaf(&cli.Command{Name: "path", Usage: "print the path of its certificate; create it first if there is none", Flags: []cli.Flag{
+				&cli.BoolFlag{Name: "lan", Usage: "of the CA of hostless share --lan, to install on other devices"},
+			}}, 0, 0,
+				func(cc *cli.Context) error {
+					if cc.Bool("lan") {
+						paths, err := e.paths()
+						if err == nil {
+							_, err = certs.NewLAN(paths.Home)
+						}
+						if err != nil {
+							return err
+						}
+						return e.printLine("%s", certs.LANCertPath(paths.Home))
+					}
 					dir, err := e.authority()
 					if err != nil {
 						return err

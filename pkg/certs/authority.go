@@ -52,6 +52,8 @@ type Config struct {
 	Domains []string
 	Now     func() time.Time // nil: time.Now
 	Logger  *slog.Logger     // nil: none
+
+	lan bool // of NewLAN
 }
 
 // Authority signs leaf certificates. It is safe for concurrent use.
@@ -86,7 +88,7 @@ func New(cfg Config) (*Authority, error) {
 	}
 	if !errors.Is(err, fs.ErrNotExist) {
 		cfg.Logger.Warn("certificate authority cannot be used and is replaced; run `hostless trust` again", "err", err)
-		for _, path := range []string{CertPath(cfg.Dir), keyPath(cfg.Dir)} {
+		for _, path := range []string{a.certPath(), a.keyPath()} {
 			if _, err := config.KeepAside(path, cfg.Now()); err != nil && !errors.Is(err, fs.ErrNotExist) {
 				return nil, err
 			}
@@ -98,7 +100,14 @@ func New(cfg Config) (*Authority, error) {
 // CertPath returns the path of the authority's certificate in dir.
 func CertPath(dir string) string { return filepath.Join(dir, "ca.crt") }
 
-func keyPath(dir string) string { return filepath.Join(dir, "ca.key") }
+func (a *Authority) certPath() string {
+	if a.cfg.lan {
+		return LANCertPath(a.cfg.Dir)
+	}
+	return CertPath(a.cfg.Dir)
+}
+
+func (a *Authority) keyPath() string { return strings.TrimSuffix(a.certPath(), ".crt") + ".key" }
 
 // Fingerprint returns the SHA-256 of the authority's certificate, in hex.
 func (a *Authority) Fingerprint() string { return Fingerprint(a.cert) }
@@ -114,24 +123,26 @@ func (a *Authority) Expires() time.Time { return a.cert.NotAfter }
 
 // Load reads the authority's certificate without its key, for callers that only install
 // or check trust. The error is fs.ErrNotExist if there is no authority.
-func Load(dir string) (*x509.Certificate, error) {
-	data, err := os.ReadFile(CertPath(dir))
+func Load(dir string) (*x509.Certificate, error) { return loadFile(CertPath(dir)) }
+
+func loadFile(path string) (*x509.Certificate, error) {
+	data, err := os.ReadFile(path)
 	if err != nil {
 		return nil, err
 	}
 	block, _ := pem.Decode(data)
 	if block == nil || block.Type != "CERTIFICATE" {
-		return nil, fmt.Errorf("%s contains no certificate", CertPath(dir))
+		return nil, fmt.Errorf("%s contains no certificate", path)
 	}
 	return x509.ParseCertificate(block.Bytes)
 }
 
 func (a *Authority) load() error {
-	cert, err := Load(a.cfg.Dir)
+	cert, err := loadFile(a.certPath())
 	if err != nil {
 		return err
 	}
-	data, _, err := config.ReadPrivate(keyPath(a.cfg.Dir))
+	data, _, err := config.ReadPrivate(a.keyPath())
 	if err != nil {
 		if errors.Is(err, fs.ErrNotExist) {
 			return fmt.Errorf("the certificate's private key is missing")
@@ -140,11 +151,11 @@ func (a *Authority) load() error {
 	}
 	block, _ := pem.Decode(data)
 	if block == nil {
-		return fmt.Errorf("%s contains no key", keyPath(a.cfg.Dir))
+		return fmt.Errorf("%s contains no key", a.keyPath())
 	}
 	parsed, err := x509.ParsePKCS8PrivateKey(block.Bytes)
 	if err != nil {
-		return fmt.Errorf("read %s: %w", keyPath(a.cfg.Dir), err)
+		return fmt.Errorf("read %s: %w", a.keyPath(), err)
 	}
 	key, ok := parsed.(*ecdsa.PrivateKey)
 	if !ok || !key.PublicKey.Equal(cert.PublicKey) {
@@ -162,7 +173,27 @@ func (a *Authority) load() error {
 
 // permitted lists the domains below which the authority may sign names.
 func (a *Authority) permitted() []string {
+	if a.cfg.lan {
+		return []string{localDomain}
+	}
 	return append([]string{localhostName}, a.cfg.Domains...)
+}
+
+// The addresses that an authority may vouch for.
+var (
+	loopback = networks("127.0.0.0/8", "::1/128")
+	private  = networks("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "169.254.0.0/16", "fc00::/7", "fe80::/10", "127.0.0.0/8", "::1/128")
+)
+
+func networks(list ...string) (out []*net.IPNet) {
+	for _, text := range list {
+		_, network, err := net.ParseCIDR(text)
+		if err != nil {
+			panic(err) // a constant
+		}
+		out = append(out, network)
+	}
+	return out
 }
 
 func (a *Authority) create() error {
@@ -172,9 +203,13 @@ func (a *Authority) create() error {
 	}
 	now := a.cfg.Now()
 	host, _ := os.Hostname()
+	title, ranges := "Hostless local CA", loopback
+	if a.cfg.lan {
+		title, ranges = "Hostless LAN CA", private
+	}
 	template := &x509.Certificate{
 		SerialNumber:          serial(),
-		Subject:               pkix.Name{Organization: []string{"Hostless local CA"}, CommonName: "Hostless local CA " + host + " " + now.Format("2006-01-02")},
+		Subject:               pkix.Name{Organization: []string{title}, CommonName: title + " " + host + " " + now.Format("2006-01-02")},
 		NotBefore:             now.Add(-backdate),
 		NotAfter:              now.Add(authorityLife),
 		IsCA:                  true,
@@ -184,10 +219,7 @@ func (a *Authority) create() error {
 		// A dNSName constraint permits the name itself and all names below it.
 		PermittedDNSDomainsCritical: true,
 		PermittedDNSDomains:         a.permitted(),
-		PermittedIPRanges: []*net.IPNet{
-			{IP: net.IPv4(127, 0, 0, 0).To4(), Mask: net.CIDRMask(8, 32)},
-			{IP: net.IPv6loopback, Mask: net.CIDRMask(128, 128)},
-		},
+		PermittedIPRanges:           ranges,
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
 	if err != nil {
@@ -201,11 +233,11 @@ func (a *Authority) create() error {
 	if err != nil {
 		return err
 	}
-	if err := config.WritePrivate(keyPath(a.cfg.Dir), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: pkcs8})); err != nil {
+	if err := config.WritePrivate(a.keyPath(), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: pkcs8})); err != nil {
 		return err
 	}
 	// The certificate is written last, so that it never exists without its key.
-	return config.WritePrivate(CertPath(a.cfg.Dir), encode(der))
+	return config.WritePrivate(a.certPath(), encode(der))
 }
 
 func encode(der []byte) []byte {

@@ -108,9 +108,24 @@ func (a *Authority) makeRoom() {
 }
 
 func (a *Authority) sign(name string, now time.Time) (*tls.Certificate, error) {
+	var addrs []net.IP
+	if name == localhostName {
+		addrs = []net.IP{net.IPv4(127, 0, 0, 1), net.IPv6loopback}
+	}
+	cert, key, err := a.signFor(name, addrs, now)
+	if err == nil && name == localhostName {
+		if err := a.keep(cert.Leaf.Raw, key); err != nil {
+			a.cfg.Logger.Warn("cannot store the certificate of localhost", "err", err)
+		}
+	}
+	return cert, err
+}
+
+// signFor makes a certificate of a name and addresses.
+func (a *Authority) signFor(name string, addrs []net.IP, now time.Time) (*tls.Certificate, *ecdsa.PrivateKey, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	template := &x509.Certificate{
 		SerialNumber: serial(),
@@ -120,24 +135,17 @@ func (a *Authority) sign(name string, now time.Time) (*tls.Certificate, error) {
 		KeyUsage:     x509.KeyUsageDigitalSignature,
 		ExtKeyUsage:  []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
 		DNSNames:     []string{name},
-	}
-	if name == localhostName {
-		template.IPAddresses = []net.IP{net.IPv4(127, 0, 0, 1), net.IPv6loopback}
+		IPAddresses:  addrs,
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, a.cert, key.Public(), a.key)
 	if err != nil {
-		return nil, fmt.Errorf("sign certificate of %s: %w", name, err)
+		return nil, nil, fmt.Errorf("sign certificate of %s: %w", name, err)
 	}
 	parsed, err := x509.ParseCertificate(der)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	if name == localhostName {
-		if err := a.keep(der, key); err != nil {
-			a.cfg.Logger.Warn("cannot store the certificate of localhost", "err", err)
-		}
-	}
-	return &tls.Certificate{Certificate: [][]byte{der, a.cert.Raw}, PrivateKey: key, Leaf: parsed}, nil
+	return &tls.Certificate{Certificate: [][]byte{der, a.cert.Raw}, PrivateKey: key, Leaf: parsed}, key, nil
 }
 
 // keep stores the certificate of localhost on disk, for other local servers.

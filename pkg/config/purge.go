@@ -14,7 +14,7 @@ var kept = []string{
 	"audit.jsonl", "audit.jsonl.1", "audit.jsonl.2", "audit.jsonl.3",
 	"config.json", "keys.env", "vault.json", "tokens.json", "routes.json", "approvals.json", "logins.json", "prices.json", "budgets.json", "killed", "requests", "metrics.token",
 	"hostless.port", "hostless.pid", "hostless.lock", "hostless.socket", "control.sock", "control.sock.lock",
-	"ca.crt", "ca.key", "ca-bundle.crt", "localhost.crt", "localhost.key",
+	"ca.crt", "ca.key", "lan-ca.crt", "lan-ca.key", "ca-bundle.crt", "localhost.crt", "localhost.key",
 	"runs", "logs/apps", "logs/hostlessd.log", "logs/hostlessd.log.1",
 }
 

@@ -97,10 +97,10 @@ type Server struct {
 	version   string
 
 	mu     sync.Mutex
-	leases map[string]RouteLease        // by id
-	shares map[string]map[int]keptShare // by name and pid
-	ends   map[string]leaseEnd          // by id, until route and token are gone
-	runs   map[string]run               // by id, as long as the lease's stream
+	leases map[string]RouteLease             // by id
+	shares map[string]map[shareKey]keptShare // by name
+	ends   map[string]leaseEnd               // by id, until route and token are gone
+	runs   map[string]run                    // by id, as long as the lease's stream
 
 	owning sync.Mutex              // held while a lease's token is taken up or released
 	owners map[[32]byte]RouteLease // the token's hash: the lease that answers for it
@@ -115,7 +115,7 @@ func NewServer(cfg ServerConfig) (*Server, error) {
 		tokens: cfg.Tokens, keys: cfg.Keys, routes: cfg.Routes, settings: cfg.Settings, daemon: cfg.Daemon, approvals: cfg.Approvals, audit: cfg.Audit, logins: cfg.Logins, requests: cfg.Requests, appRows: cfg.AppRequests, prices: cfg.Prices, metrics: cfg.Metrics,
 		budgets: cfg.Budgets, killer: cfg.Switch, dashboard: cfg.Dashboard, output: cfg.Output, inFlight: cfg.InFlight,
 		peer: cfg.Peer, uid: os.Geteuid(), log: cfg.Logger,
-		leases: map[string]RouteLease{}, shares: map[string]map[int]keptShare{}, ends: map[string]leaseEnd{}, runs: map[string]run{}, owners: map[[32]byte]RouteLease{},
+		leases: map[string]RouteLease{}, shares: map[string]map[shareKey]keptShare{}, ends: map[string]leaseEnd{}, runs: map[string]run{}, owners: map[[32]byte]RouteLease{},
 	}
 	s.version = cfg.Version
 	if cfg.UID != nil {

@@ -1,9 +1,12 @@
 package control
 
 import (
+	"cmp"
 	"context"
+	"maps"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"time"
 
@@ -13,8 +16,8 @@ import (
 // Share is one way by which an app is reached from outside of this machine.
 type Share struct {
 	URL  string `json:"url"`
-	Tool string `json:"tool"` // tailscale, funnel, cloudflared, ngrok
-	PID  int    `json:"pid"`  // of hostless share
+	Tool string `json:"tool"` // tailscale, funnel, cloudflared, ngrok; lan is the local network
+	PID  int    `json:"pid"`  // of hostless share, or of the run that shares its app
 }
 
 // Shared answers PUT /shares/{name}.
@@ -24,6 +27,12 @@ type Shared struct {
 
 // shareLife is how long a share is believed in without being told again.
 const shareLife = 5 * time.Second
+
+// shareKey is a share of an app: a process may have one of each kind.
+type shareKey struct {
+	pid  int
+	tool string
+}
 
 // keptShare is a share and until when it counts.
 type keptShare struct {
@@ -62,21 +71,25 @@ func (s *Server) keepShare(w http.ResponseWriter, name string, share Share) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.shares[name] == nil {
-		s.shares[name] = map[int]keptShare{}
+		s.shares[name] = map[shareKey]keptShare{}
 	}
-	if _, again := s.shares[name][share.PID]; again {
+	key := shareKey{share.PID, share.Tool}
+	if _, again := s.shares[name][key]; again {
 		if a, ok := w.(*auditWriter); ok {
 			a.done = true
 		}
 	}
-	s.shares[name][share.PID] = keptShare{share, time.Now().Add(shareLife)}
+	s.shares[name][key] = keptShare{share, time.Now().Add(shareLife)}
 }
 
-// deleteShare forgets a share.
+// deleteShare forgets a share; without a tool all of the process.
 func (s *Server) deleteShare(w http.ResponseWriter, r *http.Request) {
 	pid, _ := strconv.Atoi(r.URL.Query().Get("pid"))
+	tool := r.URL.Query().Get("tool")
 	s.mu.Lock()
-	delete(s.shares[r.PathValue("name")], pid)
+	maps.DeleteFunc(s.shares[r.PathValue("name")], func(k shareKey, _ keptShare) bool {
+		return k.pid == pid && (tool == "" || k.tool == tool)
+	})
 	s.mu.Unlock()
 	answer(w, Outcome{Status: "ended"})
 }
@@ -85,13 +98,14 @@ func (s *Server) deleteShare(w http.ResponseWriter, r *http.Request) {
 func (s *Server) sharesOf(name string) (shares []Share) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for pid, share := range s.shares[name] {
+	for key, share := range s.shares[name] {
 		if time.Now().After(share.until) {
-			delete(s.shares[name], pid)
+			delete(s.shares[name], key)
 			continue
 		}
 		shares = append(shares, share.Share)
 	}
+	slices.SortFunc(shares, func(a, b Share) int { return cmp.Or(cmp.Compare(a.Tool, b.Tool), cmp.Compare(a.PID, b.PID)) })
 	return shares
 }
 
@@ -103,8 +117,9 @@ func (c *Client) KeepShare(ctx context.Context, name string, share Share) (live 
 	return got.Live, err
 }
 
-// EndShare tells the daemon that an app is shared no more.
-func (c *Client) EndShare(ctx context.Context, name string, pid int) error {
-	_, err := c.Do(ctx, http.MethodDelete, "/shares/"+url.PathEscape(name)+"?pid="+strconv.Itoa(pid), nil, &Outcome{})
+// EndShare notifies the daemon that an app is no longer shared by a process through a tool.
+func (c *Client) EndShare(ctx context.Context, name string, pid int, tool string) error {
+	query := url.Values{"pid": {strconv.Itoa(pid)}, "tool": {tool}}
+	_, err := c.Do(ctx, http.MethodDelete, "/shares/"+url.PathEscape(name)+"?"+query.Encode(), nil, &Outcome{})
 	return err
 }

@@ -50,6 +50,9 @@ type Config struct {
 	NoAIEnv   bool          // do not change the SDK variables
 	Model     string        // the model, of any provider, for a command that is a coding agent; "" is the agent's own
 
+	// Share lists the ways in which others reach the app while it runs (share.Ways).
+	Share []string
+
 	// Detach starts the run in a new session with its output in LogFile, and returns
 	// when the command is running.
 	Detach bool

@@ -58,6 +58,9 @@ func joinEnclosing(ctx context.Context, c Config) (joins bool, code int, err err
 		environ = append(environ[:len(environ):len(environ)], c.PortEnv+"="+strconv.Itoa(port))
 	}
 	fmt.Fprintf(c.Stderr, "hostless: joined the run of %s (pid %d), with its name and port\n", outer.name, outer.pid)
+	if len(c.Share) > 0 {
+		fmt.Fprintf(c.Stderr, "hostless: the outer run decides how it is shared; to share it now: hostless share %s --%s\n", outer.name, c.Share[0])
+	}
 	set := newEnvironment(environ)
 	set.put("PATH", binPath(c.Dir, set.get("PATH")))
 	c.Args, c.Environ = args, set.list()

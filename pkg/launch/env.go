@@ -1,6 +1,7 @@
 package launch
 
 import (
+	"maps"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -10,23 +11,25 @@ import (
 
 	"github.com/hostless/hostless/pkg/appname"
 	"github.com/hostless/hostless/pkg/launch/detect"
+	"github.com/hostless/hostless/pkg/share"
 )
 
 // childEnv holds what is needed to build the child's environment.
 type childEnv struct {
 	port     int
-	hostname string // NAME.localhost
-	url      string // the app's URL
-	gateway  string // the gateway's root, without /v1 and without a slash
-	token    string // the bridge token, "" for none
-	dir      string // the child's working directory
-	caCert   string // path of the local CA's certificate if TLS is on, else ""
-	bundle   string // path of a file with the system's roots and the local CA, or ""
-	portEnv  string // another variable for the port, or ""
-	run      string // the value of runVariable: the run's pid and name
-	piped    bool   // the command's output is not a terminal
-	peers    []peer // the apps of the project
-	turbo    bool   // turbo may run tasks in the project
+	hostname string           // NAME.localhost
+	url      string           // the app's URL
+	gateway  string           // the gateway's root, without /v1 and without a slash
+	token    string           // the bridge token, "" for none
+	dir      string           // the child's working directory
+	caCert   string           // path of the local CA's certificate if TLS is on, else ""
+	bundle   string           // path of a file with the system's roots and the local CA, or ""
+	portEnv  string           // another variable for the port, or ""
+	run      string           // the value of runVariable: the run's pid and name
+	piped    bool             // the command's output is not a terminal
+	peers    []peer           // the apps of the project
+	shares   []*share.Session // how others reach the app
+	turbo    bool             // turbo may run tasks in the project
 	ai       aiEnv
 }
 
@@ -41,6 +44,13 @@ func (e childEnv) build(shell []string) (env, changed, removed []string) {
 	}
 	set.put("HOSTLESS_URL", e.url)
 	set.put(runVariable, e.run)
+	for _, name := range append(slices.Collect(maps.Values(shareVariables)), "HOSTLESS_SHARE_URL") {
+		set.drop(name) // of a run around this one
+	}
+	for _, s := range e.shares {
+		set.putNew("HOSTLESS_SHARE_URL", s.URL.String())
+		set.put(shareVariables[s.Way], s.URL.String())
+	}
 	set.put("HOSTLESS_API", e.gateway+"/v1")
 	set.put("__VITE_ADDITIONAL_SERVER_ALLOWED_HOSTS", e.shown())
 	e.frameworks(set)

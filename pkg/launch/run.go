@@ -21,6 +21,7 @@ import (
 	"github.com/hostless/hostless/pkg/fault"
 	"github.com/hostless/hostless/pkg/launch/detect"
 	"github.com/hostless/hostless/pkg/launch/proctree"
+	"github.com/hostless/hostless/pkg/share"
 )
 
 // Run runs the command of c as an app and returns the exit code: the command's own, 128+n
@@ -86,6 +87,7 @@ type run struct {
 	crashed        *int           // exit code of a lazy run's command that failed; nil if it did not
 	endRequested   bool           // the end was requested
 	nameChecked    bool           // checkName has been started
+	shares         []*share.Session
 	// started, if not nil, is called once, when the run holds its name and, unless it is
 	// lazy, the command is running.
 	started func(Running)
@@ -128,6 +130,9 @@ func (r *run) prepare() (err error) {
 		}
 		r.Unrouted = !s.Routed()
 		r.configuredPort = s.AppPort
+	}
+	if r.Unrouted && len(r.Share) > 0 {
+		return fault.New(fault.Usage, "there is nothing to share: the project says that it serves nothing (\"routed\": false)")
 	}
 	if err := r.preparePort(); err != nil {
 		return err
@@ -223,7 +228,10 @@ func (r *run) run(ctx context.Context) (code int, err error) {
 	if resting := r.lease.registered().Resting; resting != "" {
 		r.note("the alias %s to %s is suspended while this runs, and restored after it", r.Name, resting)
 	}
-	r.lease.onReacquired = func(got control.Registered) { r.note("%s is registered again at %s", got.Hostname, got.URL) }
+	r.lease.onReacquired = func(got control.Registered) {
+		r.note("%s is registered again at %s", got.Hostname, got.URL)
+		go r.moveShares(ctx, got.URL)
+	}
 	r.lease.onRefused = func(err error) { r.note("the daemon is back, but does not accept the route: %v", err) }
 	leaseDone := make(chan struct{})
 	go func() {
@@ -243,6 +251,10 @@ func (r *run) run(ctx context.Context) (code int, err error) {
 	if r.Label == "" && !r.background() {
 		tty = openTerminal()
 		defer tty.close()
+	}
+	defer r.closeShares()
+	if over, code, err := r.openShares(ctx, signals); over {
+		return code, err
 	}
 	code, err = r.restartLoop(ctx, tty, signals)
 	if err != nil {
@@ -368,6 +380,7 @@ func (r *run) start(front bool) (*proctree.Tree, int, error) {
 		e.ai.codex = true
 		r.leadCodex(&p, e, gateway)
 	}
+	e.shares = r.shares
 	e.turbo = detect.UsesTurbo(fsys, r.Dir)
 	e.portEnv, e.run = r.PortEnv, fmt.Sprintf("%d %s", os.Getpid(), r.Name)
 	env, changed, removed := e.build(r.Environ)

@@ -1,12 +1,15 @@
 // Package share owns what makes one app reachable from outside of this machine for as long as
-// somebody asks for it: the tunnel tools that a person has installed, started and
-// ended here, and the front that leads to the one app and to nothing else.
+// somebody asks for it: the tunnel tools that a person has installed, started and ended here,
+// a listener on the local network, and the front that leads to the one app and to nothing else.
 //
-// Which app that is, and the telling of it, are the caller's business.
+// Which app that is, and the list of what is shared, are the caller's business.
 package share
 
 import (
+	"context"
 	"errors"
+	"io"
+	"log"
 	"net"
 	"net/http"
 	"net/http/httputil"
@@ -21,43 +24,77 @@ import (
 // Front leads requests to one app, whatever host they name. It is safe for concurrent
 // use.
 type Front struct {
-	app    *url.URL // the app's URL, as people see it here
+	app    atomic.Pointer[place]
 	public atomic.Pointer[url.URL]
 	proxy  httputil.ReverseProxy
 }
 
+// place is where an app is: its URL, as people see it here, and the daemon (host:port) that
+// serves it.
+type place struct {
+	url    *url.URL
+	daemon string
+}
+
+// publicKey is the context's key of a request's own public URL, where a front has several.
+type publicKey struct{}
+
 // NewFront makes the front of the app at appURL, which daemon (host:port) serves.
 // transport is used as it is; it must trust the daemon's certificate where appURL is https.
 func NewFront(appURL *url.URL, daemon string, transport http.RoundTripper) *Front {
-	f := &Front{app: appURL}
+	f := &Front{}
+	f.SetApp(appURL, daemon)
 	f.proxy = httputil.ReverseProxy{
 		Rewrite: func(r *httputil.ProxyRequest) {
-			r.Out.URL.Scheme, r.Out.URL.Host = appURL.Scheme, daemon
-			r.Out.Host = appURL.Host
+			app := f.app.Load()
+			r.Out.URL.Scheme, r.Out.URL.Host = app.url.Scheme, app.daemon
+			r.Out.Host = app.url.Host
 			r.Out.URL.RawQuery = r.In.URL.RawQuery // also what does not parse
-			f.inbound(r.Out.Header)
+			f.inbound(r.Out.Header, f.publicOf(r.In.Context()))
 		},
-		ModifyResponse: func(resp *http.Response) error { f.outbound(resp.Header); return nil },
-		Transport:      transport,
-		FlushInterval:  -1,
+		ModifyResponse: func(resp *http.Response) error {
+			f.outbound(resp.Header, f.publicOf(resp.Request.Context()))
+			return nil
+		},
+		Transport:     transport,
+		FlushInterval: -1,
+		ErrorLog:      silent,
+		ErrorHandler: func(w http.ResponseWriter, r *http.Request, _ error) {
+			if r.Context().Err() == nil {
+				http.Error(w, "The app cannot be reached: Hostless's daemon does not answer.", http.StatusBadGateway)
+			}
+		},
 	}
 	return f
 }
 
-// SetPublic says at which URL the front is seen from outside, once that is known.
+// silent is the log of servers whose clients are strangers: what they do wrong is theirs.
+var silent = log.New(io.Discard, "", 0)
+
+// SetApp sets where the app is, after the daemon has moved.
+func (f *Front) SetApp(appURL *url.URL, daemon string) { f.app.Store(&place{appURL, daemon}) }
+
+// SetPublic sets the URL at which the front is seen from outside, once that is known.
 func (f *Front) SetPublic(u *url.URL) { f.public.Store(u) }
+
+// publicOf is the URL at which a request's client sees the front; nil is not known.
+func (f *Front) publicOf(ctx context.Context) *url.URL {
+	if u, ok := ctx.Value(publicKey{}).(*url.URL); ok {
+		return u
+	}
+	return f.public.Load()
+}
 
 // ServeHTTP implements http.Handler.
 func (f *Front) ServeHTTP(w http.ResponseWriter, r *http.Request) { f.proxy.ServeHTTP(w, r) }
 
 // inbound has the app see its own origin where a page of its public one asks: servers
 // compare it with the host that they have.
-func (f *Front) inbound(h http.Header) {
-	public := f.public.Load()
+func (f *Front) inbound(h http.Header, public *url.URL) {
 	if public == nil {
 		return
 	}
-	from, to := origin(public), origin(f.app)
+	from, to := origin(public), origin(f.app.Load().url)
 	if h.Get("Origin") == from {
 		h.Set("Origin", to)
 	}
@@ -68,12 +105,12 @@ func (f *Front) inbound(h http.Header) {
 
 // outbound has redirects to the app's own origin stay at the public one, and cookies for
 // the app's host be the public host's.
-func (f *Front) outbound(h http.Header) {
-	public := f.public.Load()
+func (f *Front) outbound(h http.Header, public *url.URL) {
 	if public == nil {
 		return
 	}
-	if rest, ok := strings.CutPrefix(h.Get("Location"), origin(f.app)); ok && (rest == "" || rest[0] == '/') {
+	app := f.app.Load().url
+	if rest, ok := strings.CutPrefix(h.Get("Location"), origin(app)); ok && (rest == "" || rest[0] == '/') {
 		h.Set("Location", origin(public)+rest)
 	}
 	cookies := h["Set-Cookie"]
@@ -82,7 +119,7 @@ func (f *Front) outbound(h http.Header) {
 		kept := parts[:1]
 		for _, part := range parts[1:] {
 			name, value, _ := strings.Cut(strings.TrimSpace(part), "=")
-			if strings.EqualFold(name, "domain") && strings.EqualFold(strings.TrimPrefix(value, "."), f.app.Hostname()) {
+			if strings.EqualFold(name, "domain") && strings.EqualFold(strings.TrimPrefix(value, "."), app.Hostname()) {
 				continue
 			}
 			kept = append(kept, part)
@@ -125,6 +162,13 @@ func (l *ownListener) Accept() (net.Conn, error) {
 
 // Serve answers on a listener until it is closed.
 func (f *Front) Serve(l net.Listener) error {
-	server := &http.Server{Handler: f, ReadHeaderTimeout: 15 * time.Second, IdleTimeout: 2 * time.Minute}
+	server := newServer(f)
 	return server.Serve(l)
 }
+
+func newServer(h http.Handler) *http.Server {
+	return &http.Server{Handler: h, ReadHeaderTimeout: headLimit, IdleTimeout: 2 * time.Minute, ErrorLog: silent}
+}
+
+// headLimit is how long a client may take with the head of a request.
+const headLimit = 15 * time.Second

@@ -17,13 +17,17 @@ import (
 	"github.com/hostless/hostless/pkg/fault"
 )
 
-// The tools that are known.
+// The ways of sharing.
 const (
 	Tailscale   = "tailscale" // the person's own tailnet
 	Funnel      = "funnel"    // Tailscale, for everybody
 	Cloudflared = "cloudflared"
 	Ngrok       = "ngrok"
+	LAN         = "lan" // the local network, without a tool
 )
+
+// Ways are all ways of sharing.
+var Ways = []string{Tailscale, Funnel, Cloudflared, Ngrok, LAN}
 
 // tool is how one is started and where it prints its URL.
 type tool struct {
@@ -85,8 +89,8 @@ const (
 	keptLines  = 20
 )
 
-// Start starts a tool for a port of loopback and returns once its URL is known. program is
-// its file; "" looks in PATH. An error is a *fault.Error with what the tool printed last.
+// Start starts a tool for a port of loopback and returns once its URL is known. look finds
+// its program (exec.LookPath). An error is a *fault.Error with what the tool printed last.
 // The end of ctx ends the tool.
 func Start(ctx context.Context, name string, port int, look func(string) (string, error), environ []string) (*Tunnel, error) {
 	t, ok := tools[name]
