@@ -161,10 +161,10 @@ func TestShareLAN(t *testing.T) {
 		"share shop --lan --ip 8.8.8.8":              "no address of a local network",
 		"share shop --lan --ip 10.99.88.77":          "has no address 10.99.88.77",
 		"share shop --lan --ip x":                    "is no IP address",
-		"share shop --ngrok --ip 127.0.0.1":          "goes with --lan",
+		"share shop --ngrok --ip 127.0.0.1":          "requires --lan",
 		"run shop2 --share pigeon -- true":           "no way of sharing",
 		"run shop2 --tailscale --funnel -- true":     "name one of them",
-		"run --all --lan":                            "goes with one app",
+		"run --all --lan":                            "is for one app",
 		"proxy start --lan":                          "hostless share NAME --lan",
 		"run shop3 --share cloudflared -- echo runs": "cloudflared is not installed",
 	} {
