@@ -177,7 +177,7 @@ func curlOf(d control.RequestDetail) string {
 		headers["content-type"] = "application/json"
 	}
 	for _, name := range []string{"anthropic-version", "anthropic-beta", "openai-beta", "content-type", "x-hostless-provider"} {
-		if v := d.Request.Headers[name]; v != "" && (name != "content-type" || withBody) {
+		if v := d.Request.Headers.Get(name); v != "" && (name != "content-type" || withBody) {
 			headers[name] = v
 		}
 	}

@@ -67,7 +67,10 @@ func (d *daemon) followPredecessors(ctx context.Context) {
 			d.tokens.ChargeHash(m.Charged)
 		}
 		d.budgets.Import(m.Held...)
-	}, ended)
+	}, func() {
+		d.recoverRows() // of one that was killed
+		ended()
+	})
 	go func() { // ends with them, or with this process
 		d.budgets.Follow(ctx)
 		d.budgets.Forget()

@@ -31,6 +31,7 @@ func (d *daemon) openRequests(log *slog.Logger, held []budget.Held) (err error) 
 	d.prices = &priceBook{path: d.cfg.Paths.Prices(), settings: d.settings, warnings: &d.warnings}
 	d.prices.load()
 	d.metrics = metrics.New(metrics.Config{Version: d.cfg.Version, Started: d.started, InFlight: d.inFlight, Dropped: d.droppedRows})
+	d.recoverRows()
 	if err := d.openBudgets(log, held); err != nil {
 		return err
 	}
@@ -45,6 +46,24 @@ func (d *daemon) openRequests(log *slog.Logger, held []budget.Held) (err error) 
 	}
 	d.appRequests, err = reqlog.NewApps(reqlog.AppsConfig{Dir: d.cfg.Paths.AppRequests(), Redact: d.redactor.String, Logger: log, Observe: d.metrics.App})
 	return err
+}
+
+// recoverRows writes the rows that a killed daemon has left unwritten. It must be called
+// before the budgets read the request log.
+func (d *daemon) recoverRows() {
+	if err := reqlog.Recover(d.cfg.Paths.Requests()); err != nil {
+		d.log.Error("cannot write rows of the request log that a kill has left unwritten", "error", err)
+	}
+}
+
+// requestWarnings returns the warnings of the request logs.
+func (d *daemon) requestWarnings() (all []string) {
+	for _, w := range []string{d.requests.Warning(), d.appRequests.Warning()} {
+		if w != "" {
+			all = append(all, w)
+		}
+	}
+	return all
 }
 
 // startOTLP starts the exporter, which stopOTLP ends, and gives who tells it of requests.

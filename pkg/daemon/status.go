@@ -17,7 +17,7 @@ func (c controlDaemon) Status(ctx context.Context) (control.Status, error) {
 	s := control.Status{
 		Version: c.cfg.Version, PID: os.Getpid(), Port: c.sockets.Port, TLS: c.tls, Web: len(c.sockets.Web) > 0, StartedAt: c.started.UTC(),
 		Activation: c.sockets.Activation, IdleTimeout: int64(c.idleTimeout() / time.Second), Binary: c.cfg.Program, Routes: c.routes.Len(), Tokens: c.tokens.Live(), InFlight: c.front.InFlight(), Killed: c.killer.Stopped(),
-		URL: c.url(), Home: c.cfg.Paths.Home, DevMode: c.cfg.DevMode, Persistence: c.persistence(), Warnings: slices.Concat(c.daemon.warnings.list(), c.vault.Warnings(), c.budgets.Warnings(), c.pool.Problems()), Providers: []control.ProviderStatus{},
+		URL: c.url(), Home: c.cfg.Paths.Home, DevMode: c.cfg.DevMode, Persistence: c.persistence(), Warnings: slices.Concat(c.daemon.warnings.list(), c.vault.Warnings(), c.budgets.Warnings(), c.requestWarnings(), c.pool.Problems()), Providers: []control.ProviderStatus{},
 	}
 	// What is wrong with the stored keys is among the warnings.
 	entries, _, _ := c.keys.List(ctx)

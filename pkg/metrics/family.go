@@ -61,8 +61,8 @@ func (f *family) add(n int64, values ...string) {
 	f.get(values...).count += n
 }
 
-func (f *family) observe(seconds float64, values ...string) {
-	s := f.get(values...)
+// observe takes a value into a series of f.
+func (f *family) observe(s *series, seconds float64) {
 	s.count++
 	s.sum += seconds
 	i, _ := slices.BinarySearch(f.bounds, seconds)

@@ -44,7 +44,29 @@ type Metrics struct {
 	overhead *family
 	first    *family
 	all      []*family
+
+	// Series that were found before: a request is counted in about ten.
+	byAnswer   map[answer]*answered
+	byProvider map[string]*timed
 }
+
+// answer identifies the series of a request.
+type answer struct {
+	app, provider, model string
+	status               int
+}
+
+// answered holds the series of an answer. Those without a count are nil.
+type answered struct {
+	requests, cost, unpriced *series
+	tokens                   [len(classes)]*series
+}
+
+// timed holds the series of a provider. first is nil until it has streamed.
+type timed struct{ upstream, first *series }
+
+// classes are the values of the label class.
+var classes = [...]string{"input", "cached", "cache_write", "output", "reasoning"}
 
 // Bounds of the histograms, in seconds.
 var (
@@ -54,7 +76,7 @@ var (
 
 // New returns metrics that have counted nothing.
 func New(cfg Config) *Metrics {
-	m := &Metrics{cfg: cfg}
+	m := &Metrics{cfg: cfg, byAnswer: map[answer]*answered{}, byProvider: map[string]*timed{}}
 	m.requests = m.counter("hostless_requests_total", "AI requests by requesting app, provider and model that answered, and status.", "app", "provider", "model", "status").opened(0, 2)
 	m.apps = m.counter("hostless_app_requests_total", "Requests to apps by app and status.", "app", "status").opened(0)
 	m.errors = m.counter("hostless_errors_total", "AI requests that failed, by the kind of error.", "kind")
@@ -95,37 +117,68 @@ func (m *Metrics) Request(e reqlog.Event) {
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.requests.add(1, r.App, r.Provider, model, strconv.Itoa(r.Status))
+	of := m.answered(answer{r.App, r.Provider, model, r.Status})
+	of.requests.count++
 	if r.ErrorKind != "" {
 		m.errors.add(1, string(r.ErrorKind))
 	}
-	for _, c := range []struct {
-		class string
-		n     int64
-	}{
-		{"input", r.Tokens.Input}, {"cached", r.Tokens.Cached}, {"cache_write", r.Tokens.CacheWrite},
-		{"output", r.Tokens.Output}, {"reasoning", r.Tokens.Reasoning},
-	} {
-		if c.n > 0 {
-			m.tokens.add(c.n, r.Provider, model, c.class)
+	for i, n := range [len(classes)]int64{r.Tokens.Input, r.Tokens.Cached, r.Tokens.CacheWrite, r.Tokens.Output, r.Tokens.Reasoning} {
+		if n <= 0 {
+			continue
 		}
+		if of.tokens[i] == nil {
+			of.tokens[i] = m.tokens.get(r.Provider, model, classes[i])
+		}
+		of.tokens[i].count += n
 	}
 	switch {
 	case !r.Priced:
-		m.unpriced.add(1, r.Provider, model)
+		if of.unpriced == nil {
+			of.unpriced = m.unpriced.get(r.Provider, model)
+		}
+		of.unpriced.count++
 	case r.CostUSD != nil:
-		m.cost.add(int64(*r.CostUSD), r.App, r.Provider, model)
+		if of.cost == nil {
+			of.cost = m.cost.get(r.App, r.Provider, model)
+		}
+		of.cost.count += int64(*r.CostUSD)
 	}
 	var upstream time.Duration
 	for i := range e.Attempts {
 		a := &e.Attempts[i]
 		upstream += a.Duration
-		m.upstream.observe(latency(a).Seconds(), a.Provider)
+		m.upstream.observe(m.timed(a.Provider).upstream, latency(a).Seconds())
 	}
-	m.overhead.observe(max(0, e.End.Sub(e.Start)-upstream).Seconds())
+	m.overhead.observe(m.overhead.get(), max(0, e.End.Sub(e.Start)-upstream).Seconds())
 	if r.Stream && !e.FirstByte.IsZero() {
-		m.first.observe(e.FirstByte.Sub(e.Start).Seconds(), r.Provider)
+		of := m.timed(r.Provider)
+		if of.first == nil {
+			of.first = m.first.get(r.Provider)
+		}
+		m.first.observe(of.first, e.FirstByte.Sub(e.Start).Seconds())
 	}
+}
+
+// answered returns the series of an answer. m.mu must be held.
+func (m *Metrics) answered(to answer) *answered {
+	of := m.byAnswer[to]
+	if of == nil {
+		of = &answered{requests: m.requests.get(to.app, to.provider, to.model, strconv.Itoa(to.status))}
+		if len(m.byAnswer) < maxSeries { // clients choose some of it
+			m.byAnswer[to] = of
+		}
+	}
+	return of
+}
+
+// timed returns the series of a provider. m.mu must be held.
+func (m *Metrics) timed(provider string) *timed {
+	of := m.byProvider[provider]
+	if of == nil {
+		of = &timed{upstream: m.upstream.get(provider)}
+		m.byProvider[provider] = of
+	}
+	return of
 }
 
 // latency returns the time until the first byte of a provider's response, or until

@@ -16,16 +16,25 @@ type Nano int64
 const Dollar Nano = 1_000_000_000
 
 // String writes the amount in dollars.
-func (n Nano) String() string {
-	sign, u := "", uint64(n)
+func (n Nano) String() string { return string(n.Append(make([]byte, 0, 24))) }
+
+// Append appends the amount in dollars, as String writes it.
+func (n Nano) Append(b []byte) []byte {
+	u := uint64(n)
 	if n < 0 {
-		sign, u = "-", -u
+		b, u = append(b, '-'), -u
 	}
-	text := sign + strconv.FormatUint(u/uint64(Dollar), 10)
-	if frac := u % uint64(Dollar); frac != 0 {
-		text += "." + strings.TrimRight(fmt.Sprintf("%09d", frac), "0")
+	b = strconv.AppendUint(b, u/uint64(Dollar), 10)
+	frac := u % uint64(Dollar)
+	if frac == 0 {
+		return b
 	}
-	return text
+	b = append(b, '.')
+	for unit := uint64(Dollar) / 10; frac > 0; unit /= 10 {
+		b = append(b, byte('0'+frac/unit))
+		frac %= unit
+	}
+	return b
 }
 
 // ParseNano parses an amount in dollars, such as "0.075" or "1e-7". It rounds to
@@ -74,7 +83,9 @@ func plain(text string) (Nano, bool) {
 }
 
 // MarshalJSON implements json.Marshaler.
-func (n Nano) MarshalJSON() ([]byte, error) { return []byte(`"` + n.String() + `"`), nil }
+func (n Nano) MarshalJSON() ([]byte, error) {
+	return append(n.Append(append(make([]byte, 0, 24), '"')), '"'), nil
+}
 
 // UnmarshalJSON implements json.Unmarshaler. It accepts numbers as well as strings.
 func (n *Nano) UnmarshalJSON(data []byte) error {

@@ -57,7 +57,8 @@ type AppsConfig struct {
 // Apps is the request log of the apps plane. It gives the same guarantees as Log.
 type Apps struct {
 	journal[*AppRow]
-	ids    string // prefix of this process's row IDs
+	redact func(string) string // may be nil
+	ids    string              // prefix of this process's row IDs
 	serial atomic.Uint64
 }
 
@@ -78,27 +79,34 @@ func NewApps(cfg AppsConfig) (*Apps, error) {
 	orDefault(&cfg.TotalSize, appTotalSize)
 	orDefault(&cfg.MaxAge, appMaxAge)
 	a := &Apps{ids: "app_" + strings.ToLower(rand.Text()[:12]) + "-"}
-	a.what, a.log, a.decode = "request log of the apps", cfg.Logger, decodeApp
-	a.finish = func(r *AppRow) {
-		r.ID = a.ids + strconv.FormatUint(a.serial.Add(1), 10)
-		if len(r.Path) > maxPath {
-			r.Path = r.Path[:maxPath]
-		}
-		r.Path = strings.ToValidUTF8(r.Path, "\ufffd")
-		if cfg.Redact != nil {
-			r.Path = cfg.Redact(r.Path)
-		}
-		if cfg.Observe != nil {
-			cfg.Observe(r)
-		}
+	a.what, a.log, a.decode, a.encode, a.done, a.redact = appsName, cfg.Logger, decodeApp, appendAppRow, cfg.Observe, cfg.Redact
+	limits := limits{cfg.Rows, cfg.Queue, cfg.SegmentSize, cfg.TotalSize, cfg.MaxAge}
+	if err := recoverSpools(&segments{dir: cfg.Dir, now: cfg.Now, size: limits.segment, total: limits.total, age: limits.age}); err != nil {
+		cfg.Logger.Error("cannot write rows of the "+appsName+" that a kill has left unwritten", "error", err)
 	}
-	a.start(cfg.Dir, cfg.Now, limits{cfg.Rows, cfg.Queue, cfg.SegmentSize, cfg.TotalSize, cfg.MaxAge})
+	a.start(cfg.Dir, cfg.Now, limits)
 	return a, nil
 }
 
+// appsName is the log's name in messages.
+const appsName = "request log of the apps"
+
+// Warning describes what is wrong with the log; "" means that nothing is.
+func (a *Apps) Warning() string { return a.trouble.warning(appsName) }
+
 // Note adds the row of a request that was answered, and sets its ID. It never
 // blocks: if the writer is too far behind, the row is dropped and counted.
-func (a *Apps) Note(r AppRow) { a.offer(&r) }
+func (a *Apps) Note(r AppRow) {
+	r.ID = a.ids + strconv.FormatUint(a.serial.Add(1), 10)
+	if len(r.Path) > maxPath {
+		r.Path = r.Path[:maxPath]
+	}
+	r.Path = strings.ToValidUTF8(r.Path, "\ufffd")
+	if a.redact != nil {
+		r.Path = a.redact(r.Path)
+	}
+	a.offer(&r)
+}
 
 // Last returns the last n rows that match, by arrival, newest last.
 func (a *Apps) Last(n int, f Filter) ([]*AppRow, error) {

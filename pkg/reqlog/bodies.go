@@ -122,7 +122,11 @@ func (b *bodies) write(kept *Bodies, cfg *Config) {
 		}
 	}
 	b.segments.age = cfg.BodiesAge()
-	if _, err := appendRows(&b.segments, []*Bodies{kept}); err != nil {
+	line, err := json.Marshal(kept)
+	if err == nil {
+		_, err = b.segments.append(day(kept.Time), append(line, '\n'))
+	}
+	if err != nil {
 		b.dropped.Add(1)
 		cfg.Logger.Error("cannot write bodies of the request log", "error", err)
 	}

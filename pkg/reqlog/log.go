@@ -24,7 +24,6 @@ const (
 	segmentSize = 8 << 20
 	totalSize   = 256 << 20
 	maxAge      = 92 * 24 * time.Hour // a quarter
-	batchRows   = 256                 // rows per write
 )
 
 // Config is what New needs. Sizes that are 0 get their default.
@@ -39,7 +38,7 @@ type Config struct {
 	// row or parts of it.
 	Count func(*Row)
 	// Observe are called for each row, in the writer's goroutine, after the row was
-	// finished. They must not block for long. They do not see rows that are
+	// written. They must not block for long. They do not see rows that are
 	// dropped.
 	Observe []func(Event)
 
@@ -92,7 +91,7 @@ func New(cfg Config) (*Log, error) {
 	orDefault(&cfg.TotalSize, totalSize)
 	orDefault(&cfg.MaxAge, maxAge)
 	l := &Log{cfg: cfg}
-	l.what, l.log, l.decode, l.finish = "request log", cfg.Logger, decode, l.finishRow
+	l.what, l.log, l.decode, l.encode, l.done = logName, cfg.Logger, decode, appendRow, l.rowDone
 	if cfg.Bodies != nil && cfg.BodiesDir != "" && cfg.BodiesAge != nil {
 		l.bodies.open(&l.cfg)
 	} else {
@@ -100,6 +99,20 @@ func New(cfg Config) (*Log, error) {
 	}
 	l.start(cfg.Dir, cfg.Now, limits{cfg.Rows, cfg.Queue, cfg.SegmentSize, cfg.TotalSize, cfg.MaxAge})
 	return l, nil
+}
+
+// logName is the log's name in messages.
+const logName = "request log"
+
+// Warning describes what is wrong with the log, such as a full disk; "" means that
+// nothing is.
+func (l *Log) Warning() string { return l.trouble.warning(logName) }
+
+// Recover writes the rows to the segments that killed processes have left in the
+// spools of a log. It must be called before the segments are read; New does not call
+// it. Rows that cannot be written stay for the next call.
+func Recover(dir string) error {
+	return recoverSpools(&segments{dir: dir, now: time.Now, size: segmentSize, total: totalSize, age: maxAge})
 }
 
 func orDefault[T int | int64 | time.Duration](v *T, def T) {
@@ -128,10 +141,15 @@ func (l *Log) Done(call *pipeline.Call, o pipeline.Outcome) {
 	if v := call.Header["Traceparent"]; len(v) == 1 {
 		row.pending.traceparent = v[0]
 	}
-	if l.cfg.wanted(o.Kind != "") {
+	l.redact(row)
+	bodies := l.cfg.wanted(o.Kind != "")
+	if bodies {
 		row.bodies = l.bodies.take(call, &o)
 	}
 	l.offer(row)
+	if bodies {
+		signal(l.hurry) // they are in no spool
+	}
 }
 
 // Event is a row together with details of the request that the log does not store.
@@ -147,23 +165,30 @@ type Event struct {
 // Trace returns the request's trace context.
 func (e *Event) Trace() pipeline.Trace { return pipeline.TraceOf(e.Row.ID, e.traceparent) }
 
-// finishRow does the work on a row that is left to the writer's goroutine.
-func (l *Log) finishRow(r *Row) {
+// redact removes secrets from text that clients chose.
+func (l *Log) redact(r *Row) {
 	r.Client = l.cfg.Redact(ClientName(r.Client))
 	r.TokenName, r.Path = l.cfg.Redact(r.TokenName), l.cfg.Redact(r.Path)
 	model := l.cfg.Redact(r.Model)
-	if r.ResolvedModel == r.Model {
-		r.ResolvedModel = model
-	} else {
-		r.ResolvedModel = l.cfg.Redact(r.ResolvedModel)
+	resolved := model
+	if r.ResolvedModel != r.Model {
+		resolved = l.cfg.Redact(r.ResolvedModel)
 	}
-	r.Model = model
 	for i := range r.Attempts {
-		r.Attempts[i].Model = l.cfg.Redact(r.Attempts[i].Model)
+		if a := &r.Attempts[i]; a.Model == r.ResolvedModel {
+			a.Model = resolved
+		} else {
+			a.Model = l.cfg.Redact(a.Model)
+		}
 	}
-	for name, value := range r.Headers {
-		r.Headers[name] = l.cfg.Redact(value)
+	r.Model, r.ResolvedModel = model, resolved
+	for i := range r.Headers {
+		r.Headers[i].Value = l.cfg.Redact(r.Headers[i].Value)
 	}
+}
+
+// rowDone does the work on a written row that is left to the writer's goroutine.
+func (l *Log) rowDone(r *Row) {
 	if r.bodies != nil {
 		l.bodies.write(r.bodies, &l.cfg)
 		r.bodies = nil

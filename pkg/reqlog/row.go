@@ -1,7 +1,6 @@
 package reqlog
 
 import (
-	"net/http"
 	"strings"
 	"time"
 
@@ -24,7 +23,7 @@ type Row struct {
 	Dialect       string             `json:"dialect"`  // the client's
 	Endpoint      string             `json:"endpoint"` // the documented path pattern
 	Path          string             `json:"path"`     // as sent, without the query
-	Headers       map[string]string  `json:"headers"`  // those of headerNames, as sent; never null
+	Headers       Headers            `json:"headers"`  // those of headerNames, as sent; never null
 	Model         string             `json:"model"`    // as the client named it
 	ResolvedModel string             `json:"resolved_model"`
 	Provider      string             `json:"provider"` // the last one tried, or ""
@@ -98,22 +97,6 @@ func newRow(call *pipeline.Call, o *pipeline.Outcome) *Row {
 		r.Attempts[i] = Attempt{a.Provider, model, a.KeyLabel, a.Status, a.Kind, millis(a.Duration)}
 	}
 	return r
-}
-
-// headerNames are the request headers that a row contains, in canonical form. They
-// describe the request and hold no secrets.
-var headerNames = []string{
-	"Accept", "Content-Type", "User-Agent", "Anthropic-Version", "Anthropic-Beta", "Openai-Beta", "X-Stainless-Retry-Count", "X-Hostless-Provider",
-}
-
-func headersOf(h http.Header) map[string]string {
-	out := make(map[string]string, 4)
-	for _, name := range headerNames {
-		if v := h[name]; len(v) > 0 {
-			out[strings.ToLower(name)] = text(strings.Join(v, ", "))
-		}
-	}
-	return out
 }
 
 // text truncates a client's text and copies it, so that it does not retain the body

@@ -2,9 +2,9 @@ package reqlog
 
 import (
 	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -75,39 +75,60 @@ func list(dir string) (all []segment, err error) {
 // day returns the segment's day of a row.
 func day(t time.Time) string { return t.UTC().Format(time.DateOnly) }
 
-// appendRows writes rows, with one write for the rows of a day. written is the
-// number of rows, from the first on, that are in a file.
-func appendRows[R record](s *segments, rows []R) (written int, err error) {
-	for written < len(rows) {
-		end, today := written, day(rows[written].when())
-		var lines bytes.Buffer
-		ends := []int{}
-		for end < len(rows) && day(rows[end].when()) == today {
-			line, err := json.Marshal(rows[end])
-			if err != nil {
-				return written, err
-			}
-			lines.Write(append(line, '\n'))
-			ends = append(ends, lines.Len())
+// appendBatch writes n lines, with one write for the lines of a day and a segment.
+// Line i ends at lines[ends[i]] and belongs to the time when(i). written is the number
+// of lines, from the first on, that are in a file.
+func (s *segments) appendBatch(n int, when func(int) time.Time, lines []byte, ends []int) (written int, err error) {
+	start := 0
+	for written < n {
+		today, end := dayNumber(when(written)), written+1
+		for end < n && dayNumber(when(end)) == today && int64(ends[end]-start) <= s.size {
 			end++
 		}
-		if err := s.open(today, int64(lines.Len())); err != nil {
-			return written, err
-		}
-		n, err := s.file.Write(lines.Bytes())
-		s.used += int64(n)
+		done, err := s.append(day(when(written)), lines[start:ends[end-1]])
 		if err != nil {
-			s.close() // the next write ends the incomplete line
-			for _, e := range ends {
-				if e <= n {
-					written++
-				}
+			for written < end && ends[written]-start <= done {
+				written++
 			}
 			return written, err
 		}
-		written = end
+		written, start = end, ends[end-1]
 	}
 	return written, nil
+}
+
+// dayNumber numbers UTC days.
+func dayNumber(t time.Time) int64 {
+	const day = 24 * 60 * 60
+	return (t.Unix() - (t.Unix()%day+day)%day) / day
+}
+
+// append writes whole lines of a day with one write. n is the number of bytes, from
+// the first on, that are in the file, also if there is an error. append removes a line
+// again that was written in part, if possible.
+func (s *segments) append(today string, lines []byte) (n int, err error) {
+	if err := s.open(today, int64(len(lines))); err != nil {
+		return 0, err
+	}
+	n, err = s.file.Write(lines)
+	s.used += int64(n)
+	if err != nil {
+		whole := bytes.LastIndexByte(lines[:n], '\n') + 1
+		s.cut(int64(n - whole))
+		s.close()
+		n = whole
+	}
+	return n, err
+}
+
+// cut removes the last n bytes that were written, unless another process has appended
+// to the file since.
+func (s *segments) cut(n int64) {
+	end, err := s.file.Seek(0, io.SeekCurrent)
+	info, failed := s.file.Stat()
+	if n > 0 && err == nil && failed == nil && info.Size() == end {
+		s.file.Truncate(end - n) // otherwise the next write ends the incomplete line
+	}
 }
 
 // open opens the day's file, with room for more bytes.
