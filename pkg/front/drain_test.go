@@ -63,7 +63,7 @@ func TestDrainAnswersWhatIsInFlight(t *testing.T) {
 		t.Fatalf("while draining: %+v, %v; want an answer with Connection: close", resp, err)
 	}
 	if s.retiring.Load() {
-		t.Error("connections are ended before the delay is over")
+		t.Error("connections are closed before CloseDelay has passed")
 	}
 	clock.Advance(time.Hour)
 	let()
@@ -89,7 +89,7 @@ func TestDrainCutsWhatOutlastsTheDeadline(t *testing.T) {
 		close(entered)
 		<-r.Context().Done()
 		if cause := context.Cause(r.Context()); !fault.Is(cause, fault.Stopping) {
-			t.Errorf("the cause is %v, and says nothing to the caller", cause)
+			t.Errorf("the cause is %v, which is no message for the client", cause)
 		}
 		close(ended)
 	})})
@@ -141,7 +141,7 @@ func TestDrainEndsUpgradedConnections(t *testing.T) {
 			if !polite { // it may take the whole grace period
 				clock.Await(t, 2*time.Hour)
 				if len(s.members(s.upgraded)) != 1 {
-					t.Error("the connection was closed before its time was over")
+					t.Error("the connection was closed before UpgradeGrace had passed")
 				}
 				clock.Advance(2 * time.Hour)
 			}
@@ -226,12 +226,12 @@ func TestRetireKeepsWhatHasArrived(t *testing.T) {
 	s.connState(arrived, http.StateActive)
 	s.connState(read, http.StateActive)
 	if !s.retireIdle() {
-		t.Error("a request was left between its reading and its handler")
+		t.Error("a request was dropped after it was read and before its handler was called")
 	}
 	arrived.handled.Store(true)
 	read.handled.Store(true)
 	if s.retireIdle() {
-		t.Error("a handler is waited for as if its request had not arrived")
+		t.Error("the server waits for a handler as if its request had not arrived")
 	}
 	// One whose handler is never called must not delay the shutdown beyond the grace
 	// period.

@@ -225,10 +225,10 @@ func TestPanics(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := io.ReadAll(resp.Body); err == nil {
-		t.Error("a panic after the answer began ended it as if it were whole")
+		t.Error("after a panic, a response that had started looks complete")
 	}
 	if _, err := http.Get("http://" + s.addr + "/abort"); err == nil {
-		t.Error("ErrAbortHandler was answered")
+		t.Error("ErrAbortHandler got a response")
 	}
 	if text := log.String(); !strings.Contains(text, "early") || !strings.Contains(text, "late") || strings.Contains(text, "canary") {
 		t.Errorf("log: %s", text)
@@ -397,6 +397,6 @@ func TestUploadsDoNotStopEachOther(t *testing.T) {
 			t.Errorf("the other upload: %s", got)
 		}
 	case <-time.After(20 * time.Second):
-		t.Error("an upload waits for others that are not read")
+		t.Error("an upload is blocked by others that are not read")
 	}
 }

@@ -77,6 +77,6 @@ func TestClientThatEndedItsSide(t *testing.T) {
 	select {
 	case <-cancelled:
 	case <-ctx.Done():
-		t.Error("a client that has gone did not cancel its request")
+		t.Error("a client that disconnected did not cancel its request")
 	}
 }

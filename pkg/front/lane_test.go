@@ -316,7 +316,7 @@ func TestLaneRefusesAsTheGateDoes(t *testing.T) {
 		t.Errorf("got %v, %v", resp, err)
 	}
 	if body, _ := io.ReadAll(resp.Body); !strings.Contains(string(body), "uid 7") || !strings.Contains(string(body), "hostless config set allowed-uids 7") {
-		t.Errorf("who is refused, and what would help, is not in %s", body)
+		t.Errorf("the refused user and the command that helps are not in %s", body)
 	}
 }
 
@@ -359,7 +359,7 @@ func TestEagerPeerCheck(t *testing.T) {
 	deadline := time.Now().Add(20 * time.Second)
 	for asked.Load() < more || s.open.Load() > eagerPeerCheckConns {
 		if time.Now().After(deadline) {
-			t.Fatalf("%d connections are open, %d were judged", s.open.Load(), asked.Load())
+			t.Fatalf("%d connections are open, %d peers were checked", s.open.Load(), asked.Load())
 		}
 		time.Sleep(time.Millisecond)
 	}
@@ -411,7 +411,7 @@ func TestClientsThatLeave(t *testing.T) {
 					if runtime.GOOS == "linux" {
 						t.Fatal(err)
 					}
-					t.Skip("this system does not report who holds a connection:", err) // fails on Linux, above
+					t.Skip("this system does not report the owner of a connection:", err) // fails on Linux, above
 				}
 				io.WriteString(probe, request)
 				<-entered
@@ -419,7 +419,7 @@ func TestClientsThatLeave(t *testing.T) {
 				for range 3 { // the first may be from an earlier lookup
 					select {
 					case err := <-ended:
-						t.Fatalf("a client that waits was taken for gone: %v", err)
+						t.Fatalf("a waiting client was treated as disconnected: %v", err)
 					case <-looked:
 					}
 				}
@@ -454,7 +454,7 @@ func within[T any](t *testing.T, c <-chan T) (v T) {
 	select {
 	case v = <-c:
 	case <-time.After(10 * time.Second):
-		t.Fatal("it does not come")
+		t.Fatal("timeout: nothing was received")
 	}
 	return v
 }

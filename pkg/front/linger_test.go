@@ -52,7 +52,7 @@ func TestEarlyAnswersAreReceived(t *testing.T) {
 			t.Errorf("%s: %d %q %v", framing, resp.StatusCode, text, err)
 		}
 		if _, err := c.Read(chunk); err != io.EOF {
-			t.Errorf("%s: after the answer: %v, want the connection's end", framing, err)
+			t.Errorf("%s: after the response: %v, want the end of the connection", framing, err)
 		}
 	}
 }

@@ -143,7 +143,7 @@ func BenchmarkJSON(b *testing.B) {
 func benchJSON(b *testing.B, f family) {
 	s := newBench(b)
 	client := benchClient()
-	var took [3]quantiles
+	var times [3]quantiles
 	one := func(way int) {
 		start := time.Now()
 		resp, err := client.Do(s.request(b, s.ways[way], f, false))
@@ -155,11 +155,11 @@ func benchJSON(b *testing.B, f family) {
 		if resp.StatusCode != 200 {
 			b.Fatal(resp.Status)
 		}
-		took[way] = append(took[way], time.Since(start))
+		times[way] = append(times[way], time.Since(start))
 	}
 	for way := range s.ways {
 		one(way)
-		took[way] = nil
+		times[way] = nil
 	}
 	for b.Loop() {
 		for way := range s.ways {
@@ -167,11 +167,11 @@ func benchJSON(b *testing.B, f family) {
 		}
 	}
 	for way, name := range wayNames {
-		b.ReportMetric(took[way].at(0.5), name+"-p50-µs")
-		b.ReportMetric(took[way].at(0.99), name+"-p99-µs")
+		b.ReportMetric(times[way].at(0.5), name+"-p50-µs")
+		b.ReportMetric(times[way].at(0.99), name+"-p99-µs")
 	}
-	b.ReportMetric(took[2].at(0.5)/took[1].at(0.5), "p50-ratio")
-	b.ReportMetric(took[2].at(0.5)-took[0].at(0.5), "added-p50-µs")
+	b.ReportMetric(times[2].at(0.5)/times[1].at(0.5), "p50-ratio")
+	b.ReportMetric(times[2].at(0.5)-times[0].at(0.5), "added-p50-µs")
 	b.ReportMetric(0, "ns/op")
 }
 
@@ -272,7 +272,7 @@ var benchStart = time.Now()
 func BenchmarkEvent(b *testing.B) {
 	s := newBench(b)
 	client := benchClient()
-	var took [3]quantiles
+	var times [3]quantiles
 	one := func(way int) {
 		req := s.request(b, s.ways[way], families[0], true)
 		req.Header.Set("X-Stainless-Pace", "1")
@@ -285,13 +285,13 @@ func BenchmarkEvent(b *testing.B) {
 		for lines.Scan() {
 			var sent int64
 			if n, _ := fmt.Sscanf(lines.Text(), `data: {"sent":%d`, &sent); n == 1 {
-				took[way] = append(took[way], time.Since(benchStart)-time.Duration(sent))
+				times[way] = append(times[way], time.Since(benchStart)-time.Duration(sent))
 			}
 		}
 	}
 	for way := range s.ways {
 		one(way)
-		took[way] = nil
+		times[way] = nil
 	}
 	for b.Loop() {
 		for way := range s.ways {
@@ -299,10 +299,10 @@ func BenchmarkEvent(b *testing.B) {
 		}
 	}
 	for way, name := range wayNames {
-		b.ReportMetric(took[way].at(0.5), name+"-p50-µs")
-		b.ReportMetric(took[way].at(0.99), name+"-p99-µs")
+		b.ReportMetric(times[way].at(0.5), name+"-p50-µs")
+		b.ReportMetric(times[way].at(0.99), name+"-p99-µs")
 	}
-	b.ReportMetric(took[2].at(0.5)-took[0].at(0.5), "added-p50-µs")
+	b.ReportMetric(times[2].at(0.5)-times[0].at(0.5), "added-p50-µs")
 	b.ReportMetric(0, "ns/op")
 }
 

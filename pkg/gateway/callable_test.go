@@ -23,7 +23,7 @@ func TestRedirectOfTranslatedRequest(t *testing.T) {
 	a := w.do("POST", "/v1/chat/completions", `{"model":"claude-x","messages":[{"role":"user","content":"x"}]}`)
 	a.want(t, http.StatusTemporaryRedirect, "moved")
 	if got := a.header.Get("Location"); got != "https://elsewhere.example/v1/messages" || asked != 1 {
-		t.Errorf("got Location %q after %d requests, want it as it came after one", got, asked)
+		t.Errorf("got Location %q after %d requests, want it unchanged after one request", got, asked)
 	}
 }
 
@@ -33,7 +33,7 @@ func TestGeminiListIsCallable(t *testing.T) {
 	w := newWorld(t)
 	w.upstream("google", func(w http.ResponseWriter, r *http.Request) {
 		if r.Method != "GET" {
-			t.Error("google was asked for the model of openai")
+			t.Error("the request for OpenAI's model was sent to Google")
 		}
 		fmt.Fprint(w, `{"models":[]}`)
 	})

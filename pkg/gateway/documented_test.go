@@ -48,7 +48,7 @@ func documentedRows(t *testing.T) []documentedRow {
 		rows = append(rows, r)
 	}
 	if len(rows) < 80 {
-		t.Fatalf("%d rows were read", len(rows))
+		t.Fatalf("found only %d rows", len(rows))
 	}
 	return rows
 }
@@ -78,7 +78,7 @@ func (a *arrivals) serve(t *testing.T, name, token string) http.HandlerFunc {
 		a.mu.Unlock()
 		key := map[string]string{"openai": "Authorization", "anthropic": "X-Api-Key", "google": "X-Goog-Api-Key"}[name]
 		if got := strings.TrimPrefix(r.Header.Get(key), "Bearer "); got != canary && r.Header.Get("Authorization") != "Bearer "+canary {
-			t.Errorf("%s %s came to %s without its key", r.Method, r.URL, name)
+			t.Errorf("%s %s arrived at %s without its key", r.Method, r.URL, name)
 		}
 		for _, values := range r.Header {
 			if strings.Contains(strings.Join(values, " "), token) {
@@ -210,12 +210,12 @@ func TestEveryDocumentedPath(t *testing.T) {
 					got := seen.take()
 					if c.want.path == "" {
 						if len(got) != 0 {
-							t.Errorf("%s came to a provider", got[0].path)
+							t.Errorf("%s was sent to a provider", got[0].path)
 						}
 						return
 					}
 					if len(got) != 1 || status >= 300 {
-						t.Fatalf("answered %d %s; %d requests came to a provider", status, body, len(got))
+						t.Fatalf("got %d %s; %d requests were sent to a provider", status, body, len(got))
 					}
 					if c.want.body == "" {
 						got[0].body = ""

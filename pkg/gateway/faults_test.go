@@ -144,7 +144,7 @@ func TestCrossSite(t *testing.T) {
 		}
 	}
 	if served != 0 || asked != 0 {
-		t.Errorf("a page was served %d times, the provider asked %d times", served, asked)
+		t.Errorf("the page was served %d times, the provider got %d requests", served, asked)
 	}
 	w.do("GET", "/callback?code=1", "", "Sec-Fetch-Site", "cross-site", "Sec-Fetch-Mode", "navigate", "Sec-Fetch-Dest", "iframe").want(t, 403, "")
 	w.do("GET", "/callback?code=1", "", "Sec-Fetch-Site", "cross-site", "Sec-Fetch-Mode", "navigate", "Sec-Fetch-Dest", "document").want(t, 200, "")
@@ -280,10 +280,10 @@ func TestBodiesHaveABudget(t *testing.T) {
 	go func() { small <- w.do("POST", "/v1/chat/completions", `{"model":"mistral/m","messages":[]}`) }()
 	close(respond)
 	if a := <-small; a.status != 200 {
-		t.Errorf("a small one beside it: %d %s", a.status, a.body)
+		t.Errorf("a small body at the same time: %d %s", a.status, a.body)
 	}
 	if a := <-done; a.status != 200 {
-		t.Errorf("the first one: %d %s", a.status, a.body)
+		t.Errorf("the first request: %d %s", a.status, a.body)
 	}
 	go func() { <-arrived }()
 	w.do("POST", "/v1/chat/completions", large).want(t, 200, "") // the memory is free again

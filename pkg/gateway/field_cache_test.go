@@ -40,7 +40,7 @@ func TestPromptCache(t *testing.T) {
 			}
 			one, two := send(c.first+`]}`), send(c.first+c.more+`]}`)
 			if one["cache_control"] == nil || two["cache_control"] == nil {
-				t.Errorf("%s on %s: nothing asks for the prompt cache: %v", c.name, model, one)
+				t.Errorf("%s on %s: the prompt cache is not requested: %v", c.name, model, one)
 			}
 			delete(one, "messages")
 			before, after := compactJSON(one), two["messages"]
@@ -56,12 +56,12 @@ func TestPromptCache(t *testing.T) {
 	// A caller's own cache marks are left alone.
 	w.do("POST", "/v1/chat/completions", `{"model":"claude-sonnet-4-5","messages":[{"role":"system","content":[{"type":"text","text":"x","cache_control":{"type":"ephemeral"}}]},{"role":"user","content":"a"}]}`)
 	if body := string(claude.Last(t).Body); strings.Count(body, "cache_control") != 1 {
-		t.Errorf("a caller's mark got company: %s", body)
+		t.Errorf("cache marks were added to the caller's: %s", body)
 	}
 	body := `{"model":"openrouter/anthropic/claude-sonnet-4.5","messages":[{"role":"system","content":[{"type":"text","text":"x","cache_control":{"type":"ephemeral"}}]},{"role":"user","content":"a"}]}`
 	w.do("POST", "/v1/chat/completions", body)
 	if got := string(chat.Last(t).Body); strings.Count(got, "cache_control") != 1 {
-		t.Errorf("a caller's mark got company: %s", got)
+		t.Errorf("cache marks were added to the caller's: %s", got)
 	}
 	// Cached tokens are reported in each dialect.
 	for path, body := range map[string][2]string{

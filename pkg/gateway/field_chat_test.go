@@ -37,20 +37,20 @@ func TestStopSequences(t *testing.T) {
 	w := newWorld(t)
 	chat := standin.Chat(t, canary)
 	w.keys.put("openai", chat.URL+"/v1")
-	const said = `a</block>b`
+	const input = `a</block>b`
 	for _, model := range []string{"gpt-5.2", "o3"} {
 		for _, stream := range []string{"false", "true"} {
-			body := `{"model":"` + model + `","max_tokens":100,"stream":` + stream + `,"stop_sequences":["</block>","zz"],"messages":[{"role":"user","content":"` + said + `"}]}`
+			body := `{"model":"` + model + `","max_tokens":100,"stream":` + stream + `,"stop_sequences":["</block>","zz"],"messages":[{"role":"user","content":"` + input + `"}]}`
 			a := w.do("POST", "/v1/messages", body)
 			if a.status != 200 || strings.Contains(a.body, `: a<`) || strings.Contains(a.body, `block>b`) || !strings.Contains(a.body, `"stop_reason":"stop_sequence","stop_sequence":"</block>"`) || a.header.Get("X-Hostless-Ignored") != "" {
 				t.Errorf("Messages on %s: %d %s, ignored %q", model, a.status, a.body, a.header.Get("X-Hostless-Ignored"))
 			}
 			verb := map[string]string{"false": "generateContent", "true": "streamGenerateContent?alt=sse"}[stream]
-			a = w.do("POST", "/v1beta/models/"+model+":"+verb, `{"contents":[{"role":"user","parts":[{"text":"`+said+`"}]}],"generationConfig":{"stopSequences":["</block>"]}}`)
+			a = w.do("POST", "/v1beta/models/"+model+":"+verb, `{"contents":[{"role":"user","parts":[{"text":"`+input+`"}]}],"generationConfig":{"stopSequences":["</block>"]}}`)
 			if a.status != 200 || strings.Contains(a.body, "</b") || !strings.Contains(a.body, `"finishReason":"STOP"`) {
 				t.Errorf("Gemini on %s: %d %s", model, a.status, a.body)
 			}
-			a = w.do("POST", "/api/chat", `{"model":"openai/`+model+`","stream":`+stream+`,"options":{"stop":["</block>"]},"messages":[{"role":"user","content":"`+said+`"}]}`)
+			a = w.do("POST", "/api/chat", `{"model":"openai/`+model+`","stream":`+stream+`,"options":{"stop":["</block>"]},"messages":[{"role":"user","content":"`+input+`"}]}`)
 			if a.status != 200 || strings.Contains(a.body, "</b") || strings.Contains(a.body, `lock`) {
 				t.Errorf("Ollama on %s: %d %s", model, a.status, a.body)
 			}
@@ -68,7 +68,7 @@ func TestStopSequences(t *testing.T) {
 		t.Errorf("the text is %q", text)
 	}
 	// More stop sequences than the provider accepts.
-	a = w.do("POST", "/v1/messages", `{"model":"gpt-4o","max_tokens":100,"stop_sequences":["1","2","3","4","5","</block>"],"messages":[{"role":"user","content":"`+said+`"}]}`)
+	a = w.do("POST", "/v1/messages", `{"model":"gpt-4o","max_tokens":100,"stop_sequences":["1","2","3","4","5","</block>"],"messages":[{"role":"user","content":"`+input+`"}]}`)
 	if a.status != 200 || !strings.Contains(a.body, `"stop_sequence":"</block>"`) {
 		t.Errorf("six sequences: %d %s", a.status, a.body)
 	}

@@ -232,7 +232,7 @@ func TestPreviousResponseByDefault(t *testing.T) {
 // the provider's message is.
 func TestOverflowOfCodex(t *testing.T) {
 	w := newWorld(t)
-	for name, said := range map[string]string{
+	for name, failure := range map[string]string{
 		"anthropic": `{"type":"error","error":{"type":"invalid_request_error","message":"prompt is too long: 250000 tokens > 200000 maximum"}}`,
 		"google":    `{"error":{"code":400,"message":"The input token count (1200000) exceeds the maximum number of tokens allowed (1048576).","status":"INVALID_ARGUMENT"}}`,
 		"deepseek":  `{"error":{"message":"This model's maximum context length is 32768 tokens. However, you requested 40000 tokens","type":"invalid_request_error","code":null}}`,
@@ -242,7 +242,7 @@ func TestOverflowOfCodex(t *testing.T) {
 		w.upstream(name, func(rw http.ResponseWriter, r *http.Request) {
 			rw.Header().Set("Content-Type", "application/json")
 			rw.WriteHeader(400)
-			io.WriteString(rw, said)
+			io.WriteString(rw, failure)
 		})
 		model := map[string]string{"anthropic": "claude-sonnet-4-5", "google": "gemini-2.5-flash"}[name]
 		if model == "" {
@@ -293,7 +293,7 @@ func TestModelsOfCodex(t *testing.T) {
 		}
 	}
 	if _, there := windows["mine/my-embed"]; there {
-		t.Error("a model that writes nothing is offered")
+		t.Error("a model that does not generate text is listed")
 	}
 	if a := w.do("GET", "/v1/models", ""); strings.Contains(a.body, `"models"`) {
 		t.Errorf("without client_version: %s", a.body)

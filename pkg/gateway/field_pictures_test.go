@@ -49,13 +49,13 @@ func TestPictures(t *testing.T) {
 		{"Responses", "/v1/responses", `{"model":"gemini-2.5-flash-image","input":[{"role":"user","content":"draw"},{"type":"image_generation_call","id":"ig_1","status":"completed","result":"iVBORw0KGgo="},{"role":"user","content":"bluer"}]}`, ""},
 	})
 	if !strings.Contains(asked, `"data":"iVBORw0KGgo="`) {
-		t.Errorf("the picture did not go back: %s", asked)
+		t.Errorf("the image was not sent back: %s", asked)
 	}
 	w.survive([]session{
 		{"chat", "/v1/chat/completions", `{"model":"gemini-2.5-flash-image","messages":[{"role":"user","content":"draw"},{"role":"assistant","content":"Here.","images":[{"type":"image_url","image_url":{"url":"data:image/png;base64,iVBORw0KGgo="}}]},{"role":"user","content":"bluer"}]}`, ""},
 	})
 	if !strings.Contains(asked, `{"text":"Here."},{"inlineData":{"mimeType":"image/png","data":"iVBORw0KGgo="}}`) {
-		t.Errorf("the picture did not go back: %s", asked)
+		t.Errorf("the image was not sent back: %s", asked)
 	}
 }
 
@@ -201,7 +201,7 @@ func TestSignaturesOfParallelCalls(t *testing.T) {
 	second := `{"model":"gemini-3-pro","input":` + string(input) + `,` + tools + `}`
 	w.do("POST", "/v1/responses", second).want(t, 200, "Done.")
 	if strings.Count(asked, `"thoughtSignature"`) != 1 || !strings.Contains(asked, `"thoughtSignature":"c2lnLWY="`) {
-		t.Errorf("the signature did not come back: %s", asked)
+		t.Errorf("the signature was not sent back: %s", asked)
 	}
 	again := newWorld(t)
 	run(again)

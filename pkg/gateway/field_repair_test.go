@@ -81,7 +81,7 @@ func TestRefusedThinking(t *testing.T) {
 				continue
 			}
 			if last := got[len(got)-1]; c.without != "" && last != c.without {
-				t.Errorf("%s went up as\n%s\nwant\n%s", c.path, last, c.without)
+				t.Errorf("%s was sent as\n%s\nwant\n%s", c.path, last, c.without)
 			}
 		}
 	}
@@ -198,11 +198,11 @@ func TestModelFacts(t *testing.T) {
 	w.do("GET", "/v1/models", "")
 	w.do("POST", "/v1/messages", `{"model":"groq/llama-3.1-8b-instant","max_tokens":64000,"messages":[{"role":"user","content":"x"}]}`)
 	if !strings.Contains(last, `tokens":8192`) {
-		t.Errorf("the list's limit does not hold: %s", last)
+		t.Errorf("the limit of the provider's list was not applied: %s", last)
 	}
 	w.do("POST", "/v1/messages", `{"model":"groq/llama-3.3-70b-versatile","max_tokens":64000,"messages":[{"role":"user","content":"x"}]}`)
 	if !strings.Contains(last, `tokens":32768`) {
-		t.Errorf("the model facts' limit does not hold: %s", last)
+		t.Errorf("the limit of the embedded model data was not applied: %s", last)
 	}
 	a := w.do("POST", "/v1/messages", `{"model":"groq/llama-3.3-70b-versatile","max_tokens":9,"messages":[{"role":"user","content":[{"type":"image","source":{"type":"base64","media_type":"image/png","data":"aGk="}},{"type":"text","text":"what is it?"}]}]}`)
 	if a.status != 200 || strings.Contains(last, "image_url") || !strings.Contains(last, "picture left out") || !strings.Contains(a.header.Get("X-Hostless-Ignored"), "messages.image_url") {
@@ -210,11 +210,11 @@ func TestModelFacts(t *testing.T) {
 	}
 	show := objectOf(t, w.do("POST", "/api/show", `{"model":"groq/llama-3.1-8b-instant"}`))
 	if info := show["model_info"].(map[string]any); info["groq.context_length"] != 131072.0 {
-		t.Errorf("show tells %v", info)
+		t.Errorf("show returned %v", info)
 	}
 	show = objectOf(t, w.do("POST", "/api/show", `{"model":"deepseek/deepseek-chat"}`))
 	if info := show["model_info"].(map[string]any); info["deepseek.context_length"] != 1000000.0 {
-		t.Errorf("show tells %v", info)
+		t.Errorf("show returned %v", info)
 	}
 }
 

@@ -149,11 +149,11 @@ func TestToolsByResponses(t *testing.T) {
 				kinds = append(kinds, item.Type)
 			}
 			if strings.Join(kinds, " ") != "message reasoning function_call function_call_output" || !strings.HasPrefix(got.Input[1].Encrypted, "gAAAA") {
-				t.Errorf("%s on %s: upstream got back %s", c.name, model, up.Last(t).Body)
+				t.Errorf("%s on %s: upstream got the turns %s", c.name, model, up.Last(t).Body)
 			}
 			for _, name := range []string{"reasoning_effort", "tools"} {
 				if strings.Contains(a.header.Get("X-Hostless-Ignored"), name) {
-					t.Errorf("%s on %s: %q was left out", c.name, model, a.header.Get("X-Hostless-Ignored"))
+					t.Errorf("%s on %s: %q was dropped", c.name, model, a.header.Get("X-Hostless-Ignored"))
 				}
 			}
 		}

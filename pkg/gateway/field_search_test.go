@@ -211,7 +211,7 @@ func messageOf(t *testing.T, stream string) string {
 func TestLinksOfChatProviders(t *testing.T) {
 	w := newWorld(t)
 	const cited = `"annotations":[{"type":"url_citation","url_citation":{"url":"https://tides.example/brest","title":"Tides","start_index":0,"end_index":7}}]`
-	for provider, told := range map[string][2]string{
+	for provider, extra := range map[string][2]string{
 		"deepseek":   {cited, ""},
 		"perplexity": {`"refusal":null`, `,"citations":["https://tides.example/brest"],"search_results":[{"title":"Tides","url":"https://tides.example/brest","date":null}]`},
 	} {
@@ -219,13 +219,13 @@ func TestLinksOfChatProviders(t *testing.T) {
 			var req map[string]any
 			json.NewDecoder(r.Body).Decode(&req)
 			if req["stream"] != true {
-				rw.Write([]byte(`{"id":"c","model":"m","choices":[{"index":0,"message":{"role":"assistant","content":"At four",` + told[0] + `},"finish_reason":"stop"}]` + told[1] + `}`))
+				rw.Write([]byte(`{"id":"c","model":"m","choices":[{"index":0,"message":{"role":"assistant","content":"At four",` + extra[0] + `},"finish_reason":"stop"}]` + extra[1] + `}`))
 				return
 			}
 			send := events(rw)
 			for _, chunk := range []string{
-				`{"id":"c","model":"m","choices":[{"index":0,"delta":{"role":"assistant","content":"At "}}]` + told[1] + `}`, `{"choices":[{"index":0,"delta":{"content":"four"}}]}`,
-				`{"choices":[{"index":0,"delta":{` + told[0] + `}}]` + told[1] + `}`, `{"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}`, `[DONE]`,
+				`{"id":"c","model":"m","choices":[{"index":0,"delta":{"role":"assistant","content":"At "}}]` + extra[1] + `}`, `{"choices":[{"index":0,"delta":{"content":"four"}}]}`,
+				`{"choices":[{"index":0,"delta":{` + extra[0] + `}}]` + extra[1] + `}`, `{"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}`, `[DONE]`,
 			} {
 				send("data: " + chunk + "\n\n")
 			}

@@ -88,11 +88,11 @@ func TestBodyGoesUpByteForByte(t *testing.T) {
 		"Idempotency-Key": {"i"}, "User-Agent": {"sdk/1"}, "X-Stainless-Lang": {"js"}, "Accept-Encoding": {"identity"},
 	}
 	if diff := cmp.Diff(want, header); diff != "" {
-		t.Errorf("headers that went up: %s", diff)
+		t.Errorf("headers that were sent upstream: %s", diff)
 	}
 	if a.header.Get("X-Request-Id") != "req_1" || a.header.Get("Set-Cookie") != "" || a.header.Get("X-Hostless-Error") != "" || a.header.Get("Access-Control-Allow-Origin") != "http://localhost:3000" ||
 		a.header.Get("X-Hostless-Provider") != "openai" || a.header.Get("X-Hostless-Model") != "gpt-4o" {
-		t.Errorf("headers that came down: %v", a.header)
+		t.Errorf("headers that were sent to the caller: %v", a.header)
 	}
 	w.do("POST", "/v1/chat/completions", `{"model":"groq/llama-3","x":1}`).want(t, 200, "ok")
 	if got != `{"model":"llama-3","x":1}` {
@@ -383,7 +383,7 @@ func TestDeleteModel(t *testing.T) {
 	w.token = w.mint(token.Request{Scope: token.Scope{Models: []string{"ft:gpt-4o:acme::id1"}}})
 	w.do("DELETE", "/v1/models/ft:gpt-4o:acme::id2", "").want(t, 403, "model_not_allowed")
 	if asked != "" {
-		t.Errorf("a model out of scope came to the provider: %s", asked)
+		t.Errorf("a request for a model out of scope reached the provider: %s", asked)
 	}
 	w.do("DELETE", "/v1/models/ft:gpt-4o:acme::id1", "").want(t, 200, "deleted")
 	w.do("DELETE", "/v1/models/", "").want(t, 404, "has no model")

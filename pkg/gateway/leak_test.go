@@ -112,7 +112,7 @@ func TestNothingRunsAfterTheEnd(t *testing.T) {
 	for _, resp := range outlasting {
 		text, _ := io.ReadAll(resp.Body)
 		if strings.Contains(string(text), "[DONE]") || strings.Contains(string(text), "message_stop") {
-			t.Errorf("a cut stream ends like a whole one: %s", text)
+			t.Errorf("a truncated stream looks complete: %s", text)
 		}
 	}
 }

@@ -221,7 +221,7 @@ func TestCallerGoneInEveryDialect(t *testing.T) {
 		for _, when := range []string{"before the answer", "in the middle"} {
 			t.Run(tt.path+" "+tt.body[:17]+" "+when, func(t *testing.T) {
 				w := newWorld(t)
-				asked, gone := make(chan struct{}), make(chan struct{})
+				asked, disconnected := make(chan struct{}), make(chan struct{})
 				for _, name := range []string{"mistral", "anthropic", "google", "openai"} {
 					w.upstream(name, func(rw http.ResponseWriter, r *http.Request) {
 						io.Copy(io.Discard, r.Body)
@@ -230,7 +230,7 @@ func TestCallerGoneInEveryDialect(t *testing.T) {
 						}
 						close(asked)
 						<-r.Context().Done()
-						close(gone)
+						close(disconnected)
 					})
 				}
 				ctx, cancel := context.WithCancel(context.Background())
@@ -244,9 +244,9 @@ func TestCallerGoneInEveryDialect(t *testing.T) {
 				<-asked
 				cancel()
 				select {
-				case <-gone:
+				case <-disconnected:
 				case <-time.After(10 * time.Second):
-					t.Fatal("the upstream was not ended")
+					t.Fatal("the upstream request was not cancelled")
 				}
 			})
 		}
@@ -272,7 +272,7 @@ func TestGeminiUploadStaysHere(t *testing.T) {
 	own := a.header.Get("X-Goog-Upload-Url")
 	path, ok := strings.CutPrefix(own, w.server.URL)
 	if !ok {
-		t.Fatalf("the upload leads to %q", own)
+		t.Fatalf("the upload URL is %q", own)
 	}
 	w.do("POST", path, "bytes", "Content-Type", "application/octet-stream", "X-Goog-Upload-Command", "upload, finalize").want(t, 200, "{}")
 	want := `/upload/v1beta/files {"file":{}} start|/upload/v1beta/files?upload_id=7&upload_protocol=resumable bytes upload, finalize`

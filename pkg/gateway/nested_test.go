@@ -112,7 +112,7 @@ func TestStrictProviders(t *testing.T) {
 			w.do("POST", strings.ReplaceAll(path, "MODEL", model), strings.ReplaceAll(body, "MODEL", model)).want(t, 200, "pong")
 			for _, name := range []string{"reasoning_content", "reasoning_details", "extra_content", "cache_control", "max_completion_tokens", "developer", "prompt_cache_key"} {
 				if strings.Contains(saw, name) {
-					t.Errorf("%s on %s: %s goes up in %s", path, model, name, saw)
+					t.Errorf("%s on %s: %s is in the upstream request %s", path, model, name, saw)
 				}
 			}
 			if !strings.Contains(saw, `"max_tokens":9`) || !json.Valid([]byte(saw)) {
@@ -127,7 +127,7 @@ func TestStrictProviders(t *testing.T) {
 	const own = `{"model":"m","max_completion_tokens":9,"messages":[{"role":"developer","content":"x","reasoning_content":"y","cache_control":{}}],"extra_body":{"a":1}}`
 	w.do("POST", "/v1/chat/completions", strings.Replace(own, `"m"`, `"mistral/m"`, 1)).want(t, 200, "pong")
 	if saw != own {
-		t.Errorf("the caller's own request became %s", saw)
+		t.Errorf("the caller's own request was changed to %s", saw)
 	}
 }
 

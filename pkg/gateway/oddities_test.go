@@ -54,7 +54,7 @@ func TestProtocolsAreNotSwitchedUnasked(t *testing.T) {
 func TestLocalhostIsNeverLookedUp(t *testing.T) {
 	w := newWorld(t, func(c *gateway.Config) {
 		c.Resolve = func(ctx context.Context, host string) ([]net.IPAddr, error) {
-			t.Errorf("%s was looked up", host)
+			t.Errorf("the name %s was resolved", host)
 			return nil, errors.New("no")
 		}
 	})

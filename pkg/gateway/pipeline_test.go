@@ -49,7 +49,7 @@ func (r *recorder) last(t testing.TB) (pipeline.Call, pipeline.Outcome) {
 	select {
 	case <-r.concluded:
 	case <-time.After(10 * time.Second):
-		t.Fatal("no call was concluded")
+		t.Fatal("no call has ended")
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -147,7 +147,7 @@ func TestNextCandidate(t *testing.T) {
 		defer resp.Body.Close()
 		data, _ := io.ReadAll(resp.Body)
 		if resp.StatusCode == 200 && len(early) > 0 {
-			t.Errorf("the caller got %v of a candidate that was not accepted", early)
+			t.Errorf("the caller got the headers %v of a candidate that was not accepted", early)
 		}
 		return answer{resp.StatusCode, resp.Header, string(data)}
 	}

@@ -13,7 +13,7 @@ import (
 // same time: their memory must be returned to the system soon after.
 func TestLargeBodiesAreGivenBack(t *testing.T) {
 	if raceEnabled {
-		t.Skip("the race detector keeps memory of its own") // it runs without the detector, too
+		t.Skip("the race detector uses memory of its own") // it runs without the detector, too
 	}
 	size := int64(64 << 20)
 	upstream := newUpstream(t, func(rw http.ResponseWriter, r *http.Request) {
@@ -56,7 +56,7 @@ func TestLargeBodiesAreGivenBack(t *testing.T) {
 		t.Errorf("%d MiB are kept", after>>20)
 	}
 	if one > 110<<20 || two > 300<<20 {
-		t.Errorf("more is held of bodies than they have: one took %d MiB, two %d MiB", one>>20, two>>20)
+		t.Errorf("bodies use more memory than their size: one %d MiB, two %d MiB", one>>20, two>>20)
 	}
 }
 

@@ -27,12 +27,12 @@ func TestSocketsEnd(t *testing.T) {
 		}
 	})
 	for name, end := range map[string]func(*websocket.Conn){
-		"the caller says so": func(c *websocket.Conn) {
+		"the caller closes": func(c *websocket.Conn) {
 			c.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(1000, "bye"), time.Now().Add(time.Second))
 			c.ReadMessage()
 		},
-		"the caller goes":      func(c *websocket.Conn) { c.NetConn().Close() },
-		"the provider says so": func(c *websocket.Conn) { send(t, c, `{"type":"hang.up"}`); c.ReadMessage() },
+		"the caller disconnects": func(c *websocket.Conn) { c.NetConn().Close() },
+		"the provider closes":    func(c *websocket.Conn) { send(t, c, `{"type":"hang.up"}`); c.ReadMessage() },
 	} {
 		c, _, err := w.dial("/v1/realtime?model=m")
 		if err != nil {

@@ -154,7 +154,7 @@ func TestSocketScope(t *testing.T) {
 		t.Errorf("upstream saw %s", got)
 	}
 	if len(saw) != 0 {
-		t.Errorf("an offending frame went up: %s", <-saw)
+		t.Errorf("a refused message was sent upstream: %s", <-saw)
 	}
 }
 
@@ -368,12 +368,12 @@ func TestBridgedSocket(t *testing.T) {
 
 func TestBridgedSocketEndsTheUpstream(t *testing.T) {
 	w := newWorld(t)
-	gone := make(chan struct{})
+	disconnected := make(chan struct{})
 	w.upstream("mistral", func(rw http.ResponseWriter, r *http.Request) {
 		io.Copy(io.Discard, r.Body)
 		events(rw)(`data: {"id":"c","choices":[{"index":0,"delta":{"content":"po"}}]}` + "\n\n")
 		<-r.Context().Done()
-		close(gone)
+		close(disconnected)
 	})
 	c, _, err := w.dial("/v1/responses?model=mistral/m")
 	if err != nil {
@@ -383,9 +383,9 @@ func TestBridgedSocketEndsTheUpstream(t *testing.T) {
 	receive(t, c)
 	c.Close()
 	select {
-	case <-gone:
+	case <-disconnected:
 	case <-time.After(10 * time.Second):
-		t.Fatal("the upstream was not ended")
+		t.Fatal("the upstream request was not cancelled")
 	}
 }
 
@@ -452,7 +452,7 @@ func TestBridgedSocketGoesOn(t *testing.T) {
 		`"previous_response_id":"elsewhere"`,
 	} {
 		if !strings.Contains(bodies[i], want) || i < 2 && strings.Contains(bodies[i], "previous_response_id") || strings.Contains(bodies[i], "generate") {
-			t.Errorf("request %d went up as %s, want %s", i, bodies[i], want)
+			t.Errorf("request %d was sent as %s, want %s", i, bodies[i], want)
 		}
 	}
 
@@ -484,7 +484,7 @@ func TestCustomProvidersRefusal(t *testing.T) {
 		chatOnly(t)(rw, r)
 	})
 	if _, resp, err := w.dial("/v1/responses?model=mine/m"); err == nil || resp.StatusCode != 401 {
-		t.Errorf("a refusal was not handed on: %v %v", resp, err)
+		t.Errorf("a refusal was not forwarded: %v %v", resp, err)
 	}
 	status = 405
 	c, resp, err := w.dial("/v1/responses?model=mine/m")

@@ -122,7 +122,7 @@ func TestRealtimeTurns(t *testing.T) {
 		select {
 		case <-seen.concluded:
 		case <-time.After(10 * time.Second):
-			t.Fatal("the session was not concluded")
+			t.Fatal("the call of the session has not ended")
 		}
 	}
 	seen.mu.Lock()

@@ -106,12 +106,12 @@ func TestUsageChunkStaysHere(t *testing.T) {
 
 func TestCallerGoneEndsTheUpstream(t *testing.T) {
 	w := newWorld(t)
-	gone := make(chan struct{})
+	disconnected := make(chan struct{})
 	w.upstream("openai", func(rw http.ResponseWriter, r *http.Request) {
 		io.Copy(io.Discard, r.Body)
 		events(rw)("data: {}\n\n")
 		<-r.Context().Done()
-		close(gone)
+		close(disconnected)
 	})
 	ctx, cancel := context.WithCancel(context.Background())
 	resp, err := noRedirects.Do(w.request("POST", "/v1/chat/completions", streamBody).WithContext(ctx))
@@ -122,9 +122,9 @@ func TestCallerGoneEndsTheUpstream(t *testing.T) {
 	io.ReadFull(resp.Body, make([]byte, 10))
 	cancel()
 	select {
-	case <-gone:
+	case <-disconnected:
 	case <-time.After(10 * time.Second):
-		t.Fatal("the upstream was not ended")
+		t.Fatal("the upstream request was not cancelled")
 	}
 }
 
@@ -248,7 +248,7 @@ func TestUpstreamDeathInTheMiddle(t *testing.T) {
 		}
 		defer resp.Body.Close()
 		if data, err := io.ReadAll(resp.Body); err == nil {
-			t.Errorf("a broken download looked whole: %q", data)
+			t.Errorf("a broken download looks complete: %q", data)
 		}
 	})
 }
@@ -271,7 +271,7 @@ func TestUnreachableProviders(t *testing.T) {
 				return []net.IPAddr{{IP: net.IPv4(169, 254, 169, 254)}}, nil
 			}
 			c.Dial = func(ctx context.Context, network, addr string) (net.Conn, error) {
-				t.Errorf("%s was dialled", addr)
+				t.Errorf("the address %s was dialled", addr)
 				return nil, errors.New("no")
 			}
 		})
@@ -343,9 +343,9 @@ func TestBodyLimitsAndEncodings(t *testing.T) {
 func TestCompressedAnswers(t *testing.T) {
 	w := newWorld(t)
 	plain := "data: {\"choices\":[{\"finish_reason\":\"stop\"}],\"usage\":{\"prompt_tokens\":2}}\n\ndata: [DONE]\n\n"
-	wished := ""
+	encoding := ""
 	w.upstream("openai", func(rw http.ResponseWriter, r *http.Request) {
-		wished = r.Header.Get("Accept-Encoding")
+		encoding = r.Header.Get("Accept-Encoding")
 		rw.Header().Set("Content-Encoding", "gzip")
 		rw.Header().Set("Content-Type", "text/event-stream")
 		if strings.HasPrefix(r.URL.Path, "/v1/files") {
@@ -366,11 +366,11 @@ func TestCompressedAnswers(t *testing.T) {
 	if a.header.Get("Content-Encoding") != "gzip" || a.body == plain {
 		t.Errorf("a download's own encoding was changed: %v", a.header)
 	}
-	if wished != "gzip" {
-		t.Errorf("asked for %q, of which some cannot be read on its way", wished)
+	if encoding != "gzip" {
+		t.Errorf("Accept-Encoding %q, want only codings that the gateway can decode", encoding)
 	}
-	if w.do("GET", "/v1/files/f", "", "Accept-Encoding", "br, deflate"); wished != "identity" {
-		t.Errorf("asked for %q", wished)
+	if w.do("GET", "/v1/files/f", "", "Accept-Encoding", "br, deflate"); encoding != "identity" {
+		t.Errorf("asked for %q", encoding)
 	}
 }
 
@@ -546,7 +546,7 @@ func TestCallersOtherCredentials(t *testing.T) {
 	}
 	for _, name := range []string{"X-Api-Key", "X-Goog-Api-Key", "Api-Key"} {
 		if header.Get(name) != "" {
-			t.Errorf("%s went up", name)
+			t.Errorf("%s was sent upstream", name)
 		}
 	}
 	w.upstream("groq", func(rw http.ResponseWriter, r *http.Request) {
@@ -559,7 +559,7 @@ func TestCallersOtherCredentials(t *testing.T) {
 		c.Close()
 	})
 	if a := w.do("POST", "/v1/chat/completions", `{"model":"groq/x"}`); a.status != 502 || strings.Contains(a.body, canary) {
-		t.Errorf("no HTTP: %d %s", a.status, a.body)
+		t.Errorf("not HTTP: %d %s", a.status, a.body)
 	}
 	if log := w.log.String(); !strings.Contains(log, "[redacted]") { // newWorld searches for the key itself
 		t.Errorf("the cause is not in the log:\n%s", log)

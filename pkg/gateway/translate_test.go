@@ -117,12 +117,12 @@ func TestRevokedTokenInEveryDialect(t *testing.T) {
 		}
 		defer resp.Body.Close()
 		in := bufio.NewReader(resp.Body)
-		for heard := ""; !strings.HasSuffix(heard, "pong"); {
+		for received := ""; !strings.HasSuffix(received, "pong"); {
 			c, err := in.ReadByte()
 			if err != nil {
-				t.Fatalf("%s: %v after %s", tt.path, err, heard)
+				t.Fatalf("%s: %v after %s", tt.path, err, received)
 			}
-			heard += string(c)
+			received += string(c)
 		}
 		if err := w.tokens.Revoke(context.Background(), secret.New(bearer)); err != nil {
 			t.Fatal(err)
@@ -285,10 +285,10 @@ func TestEscapedKeyIsNotTranslated(t *testing.T) {
 		}
 	})
 	for _, path := range []string{"/v1/chat/completions", "/v1/messages"} {
-		for _, says := range []string{`"err"`, `"ok"`, `"ok"}],"stream":true,"x":[{"y":1`} {
-			a := w.do("POST", path, `{"model":"gpt-4o","max_tokens":9,"messages":[{"role":"user","content":`+says+`}]}`)
+		for _, content := range []string{`"err"`, `"ok"`, `"ok"}],"stream":true,"x":[{"y":1`} {
+			a := w.do("POST", path, `{"model":"gpt-4o","max_tokens":9,"messages":[{"role":"user","content":`+content+`}]}`)
 			if !strings.Contains(a.body, "[redacted]") || strings.Contains(a.body, canary) || strings.Contains(a.body, `\u0073`) {
-				t.Errorf("%s %s: %d %s", path, says, a.status, a.body)
+				t.Errorf("%s %s: %d %s", path, content, a.status, a.body)
 			}
 		}
 	}
@@ -300,23 +300,23 @@ func TestEscapedKeyIsNotTranslated(t *testing.T) {
 // TestErrorThatCameAsASuccess checks OpenRouter's errors with status 200.
 func TestErrorThatCameAsASuccess(t *testing.T) {
 	w := newWorld(t)
-	says := ""
-	w.upstream("openrouter", func(rw http.ResponseWriter, r *http.Request) { io.WriteString(rw, says) })
-	w.upstream("mistral", func(rw http.ResponseWriter, r *http.Request) { io.WriteString(rw, says) })
+	response := ""
+	w.upstream("openrouter", func(rw http.ResponseWriter, r *http.Request) { io.WriteString(rw, response) })
+	w.upstream("mistral", func(rw http.ResponseWriter, r *http.Request) { io.WriteString(rw, response) })
 	for _, tt := range []struct {
-		says string
-		want int
-		text string
+		response string
+		want     int
+		text     string
 	}{
 		{`{"error":{"message":"slow down","code":429}}`, 429, "rate_limit_error"},
 		{`{"error":{"message":"slow down","code":"overloaded"}}`, 502, "slow down"},
 		{`{"error":{"message":"slow down","code":200}}`, 502, "slow down"},
 		{`{"error":null,"choices":[{"message":{"content":"pong"},"finish_reason":"stop"}]}`, 200, "pong"},
 	} {
-		says = tt.says
+		response = tt.response
 		a := w.do("POST", "/v1/messages", `{"model":"mistral/m","max_tokens":9,"messages":[{"role":"user","content":"x"}]}`)
 		if a.want(t, tt.want, tt.text); (a.header.Get("X-Hostless-Error") == "upstream") != (tt.want != 200) {
-			t.Errorf("%s: headers %v", tt.says, a.header)
+			t.Errorf("%s: headers %v", tt.response, a.header)
 		}
 		w.do("POST", "/api/chat", `{"model":"openrouter/m","stream":false,"messages":[{"role":"user","content":"x"}]}`).want(t, tt.want, strings.TrimSuffix(tt.text, "rate_limit_error"))
 	}

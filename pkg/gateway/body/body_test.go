@@ -57,12 +57,12 @@ func TestRead(t *testing.T) {
 				t.Errorf("%d bytes, %v; want %d, kind %v", len(data), err, tt.want, tt.refuse)
 			}
 			if used := memory.Used(); used < int64(len(data)) {
-				t.Errorf("%d bytes are taken for %d", used, len(data))
+				t.Errorf("%d bytes are reserved for %d", used, len(data))
 			}
 			lease.Release()
 			lease.Release()
 			if used := memory.Used(); used != 0 {
-				t.Errorf("%d bytes are still taken", used)
+				t.Errorf("%d bytes are still reserved", used)
 			}
 		})
 	}
@@ -104,18 +104,18 @@ func TestMemory(t *testing.T) {
 		grow("second", 15*mb) // would fit, but is not the first in the queue
 		grow("small", 1000)
 		if got := <-order; got != "small" || len(order) > 0 {
-			t.Fatalf("%s was let in, and %d more", got, len(order))
+			t.Fatalf("%s was admitted, and %d more", got, len(order))
 		}
 		first.Release()
 		synctest.Wait()
 		if got := <-order; got != "large" || len(order) > 0 {
-			t.Fatalf("%s was let in, and %d more", got, len(order))
+			t.Fatalf("%s was admitted, and %d more", got, len(order))
 		}
 		proceed <- struct{}{}
 		proceed <- struct{}{}
 		synctest.Wait()
 		if got := <-order; got != "second" {
-			t.Fatalf("%s was let in", got)
+			t.Fatalf("%s was admitted", got)
 		}
 		proceed <- struct{}{}
 		synctest.Wait()
@@ -135,11 +135,11 @@ func TestMemory(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
 		if err := first.Grow(ctx, 1); err != context.Canceled {
-			t.Errorf("after the caller's end: %v", err)
+			t.Errorf("after the context was cancelled: %v", err)
 		}
 		whole.Release()
 		if memory.Used() != 0 {
-			t.Errorf("%d bytes are still taken", memory.Used())
+			t.Errorf("%d bytes are still reserved", memory.Used())
 		}
 	})
 }

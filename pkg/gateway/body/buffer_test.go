@@ -158,7 +158,7 @@ func TestConn(t *testing.T) {
 	}
 	out.Close()
 	if !bytes.Equal(<-got, append(data, '!')) {
-		t.Error("what came is not what was sent")
+		t.Error("the received bytes differ from the sent ones")
 	}
 	if pipe, _ := net.Pipe(); Conn(pipe) != pipe {
 		t.Error("a pipe is no TCP connection")

@@ -68,10 +68,10 @@ func (r *Request) chosenAPI(to *pipeline.Candidate) (api string) {
 		return ""
 	}
 	model, longest := to.Provider.Name+"/"+to.Model, -1
-	for name, says := range r.Settings.ModelAPIs {
+	for name, value := range r.Settings.ModelAPIs {
 		prefix, glob := strings.CutSuffix(name, "*")
 		if (name == model || glob && strings.HasPrefix(model, prefix)) && len(name) > longest {
-			api, longest = says, len(name)
+			api, longest = value, len(name)
 		}
 	}
 	return api
@@ -255,20 +255,20 @@ func chatRule(to *pipeline.Candidate, tools bool) rule {
 
 // rules has the learnt rules with the time of each. It is safe for concurrent use.
 type rules struct {
-	some  atomic.Bool
-	heard sync.Map // rule → time.Time
+	some   atomic.Bool
+	learnt sync.Map // rule → time.Time
 }
 
-func (pl *Planner) learn(heard rule) {
-	pl.rules.heard.Store(heard, pl.cfg.Now())
+func (pl *Planner) learn(r rule) {
+	pl.rules.learnt.Store(r, pl.cfg.Now())
 	pl.rules.some.Store(true)
 }
 
-func (pl *Planner) knows(about rule) bool {
+func (pl *Planner) knows(r rule) bool {
 	if !pl.rules.some.Load() {
 		return false
 	}
-	at, ok := pl.rules.heard.Load(about)
+	at, ok := pl.rules.learnt.Load(r)
 	return ok && pl.cfg.Now().Sub(at.(time.Time)) < learntFor
 }
 

@@ -69,17 +69,17 @@ func (e *echo) RoundTrip(r *http.Request) (*http.Response, error) {
 	if len(req.Messages) == 0 {
 		return echoError(http.StatusBadRequest, "messages must not be empty", "messages"), nil
 	}
-	answer, heard := "", 0
+	answer, promptTokens := "", 0
 	for _, m := range req.Messages {
 		text := contentText(m.Content)
-		heard += len(strings.Fields(text))
+		promptTokens += len(strings.Fields(text))
 		if m.Role == "user" {
 			answer = text
 		}
 	}
 	a := echoAnswer{
 		id: "chatcmpl-" + e.id(), model: "echo/" + req.Model, created: e.now().Unix(),
-		words: splitWords(answer), heard: heard,
+		words: splitWords(answer), promptTokens: promptTokens,
 	}
 	if req.Model == "slow" {
 		a.pace = echoPace
@@ -110,15 +110,15 @@ func (e *echo) RoundTrip(r *http.Request) (*http.Response, error) {
 
 // echoAnswer is a response in progress.
 type echoAnswer struct {
-	id, model string
-	created   int64
-	words     []string
-	heard     int
-	pace      time.Duration
+	id, model    string
+	created      int64
+	words        []string
+	promptTokens int
+	pace         time.Duration
 }
 
 func (a *echoAnswer) usage() string {
-	return fmt.Sprintf(`{"prompt_tokens":%d,"completion_tokens":%d,"total_tokens":%d}`, a.heard, len(a.words), a.heard+len(a.words))
+	return fmt.Sprintf(`{"prompt_tokens":%d,"completion_tokens":%d,"total_tokens":%d}`, a.promptTokens, len(a.words), a.promptTokens+len(a.words))
 }
 
 func (a *echoAnswer) head(object string) string {

@@ -95,10 +95,10 @@ var identityOnly = []string{"identity"}
 // LimitAcceptEncoding leaves only content codings that Hostless can decode, because it must
 // be able to read the response if it turns out to be an error, JSON or an event stream.
 func LimitAcceptEncoding(h http.Header) {
-	wished, ok := h["Accept-Encoding"]
+	accepted, ok := h["Accept-Encoding"]
 	switch {
 	case !ok:
-	case strings.Contains(strings.ToLower(strings.Join(wished, ",")), "gzip"):
+	case strings.Contains(strings.ToLower(strings.Join(accepted, ",")), "gzip"):
 		h["Accept-Encoding"] = gzipOnly
 	default:
 		h["Accept-Encoding"] = identityOnly
