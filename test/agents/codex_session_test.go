@@ -67,7 +67,7 @@ func TestCodexSession(t *testing.T) {
 	}
 }
 
-// models is what the gateway answers Codex of its models.
+// models returns the gateway's model list for Codex.
 func (w *world) models(t *testing.T) string {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), "GET", w.URL+"/v1/models?client_version=0.169.0", nil)

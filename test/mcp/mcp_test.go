@@ -1,5 +1,5 @@
-// Package mcp uses `hostless mcp` as an agent does: with the SDK's own client, over
-// the streams of the built binary.
+// Package mcp uses `hostless mcp` as an agent does: with the MCP SDK's client, over the
+// standard streams of the built binary.
 package mcp
 
 import (
@@ -18,7 +18,7 @@ import (
 	sdk "github.com/modelcontextprotocol/go-sdk/mcp"
 )
 
-// TestMain is also an MCP client below a `hostless run`, and an app of one.
+// TestMain also runs an MCP client below a `hostless run`, and the app of a run.
 func TestMain(m *testing.M) {
 	if bin := os.Getenv("MCP_CLIENT_OF"); bin != "" {
 		below(bin)
@@ -41,7 +41,7 @@ func connect(t *testing.T, d *harness.Daemon) *sdk.ClientSession {
 	return session
 }
 
-// call calls a tool and gives its text.
+// call calls a tool and returns its text.
 func call(t *testing.T, s *sdk.ClientSession, tool string, args map[string]any) (text string, failed bool) {
 	t.Helper()
 	r, err := s.CallTool(t.Context(), &sdk.CallToolParams{Name: tool, Arguments: args})
@@ -70,7 +70,7 @@ func ask(t *testing.T, d *harness.Daemon) {
 	resp.Body.Close()
 }
 
-// TestTools reads everything that the tools have.
+// TestTools calls every tool.
 func TestTools(t *testing.T) {
 	d := harness.Start(t)
 	d.Must("run", "worker", "--detach", "--", "sh", "-c", "echo it cannot connect to the database; exec sleep 600")
@@ -143,7 +143,7 @@ func below(bin string) {
 	os.Exit(0)
 }
 
-// TestBelowARun: an agent below a run sees that run's app alone.
+// TestBelowARun: an agent below a run sees only that run's app.
 func TestBelowARun(t *testing.T) {
 	d := harness.Start(t)
 	ask(t, d)
@@ -159,7 +159,8 @@ func TestBelowARun(t *testing.T) {
 	d.Must("stop", "other")
 }
 
-// TestSkill: the page for agents is the same in the terminal and at the page's name.
+// TestSkill: the page for agents is the same in the terminal and under the dashboard's
+// host name.
 func TestSkill(t *testing.T) {
 	d := harness.Start(t)
 	text := d.CLI("skill").Stdout
@@ -180,8 +181,8 @@ func TestSkill(t *testing.T) {
 	}
 }
 
-// TestOutputOfATerminal: what a run prints after it listens is asked for when somebody
-// looks.
+// TestOutputOfATerminal: the output of a run after it listens is requested when it is
+// needed.
 func TestOutputOfATerminal(t *testing.T) {
 	d := harness.Start(t)
 	cmd := exec.Command(filepath.Join(harness.Bin(t), "hostless"), "run", "chatty", "--", os.Args[0])

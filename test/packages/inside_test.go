@@ -17,12 +17,12 @@ const packaged = "/usr/lib/systemd/user/"
 
 var units = []string{"hostlessd-http.socket", "hostlessd-control.socket", "hostlessd.service"}
 
-// TestInside is a user's side of the package: the service installed from its units, with
-// another port and back, over an upgrade and the removal.
+// TestInside uses the package as a user does: the service installed from its units, with
+// another port and back, across an upgrade and the removal.
 func TestInside(t *testing.T) {
 	dir := os.Getenv(inside)
 	if dir == "" {
-		t.Skip("run by TestSandbox, under a manager") // TestSandbox fails with it
+		t.Skip("run by TestSandbox, under a manager") // TestSandbox fails if it fails
 	}
 	must(t, "hostless", "service", "install")
 	wantUnits(t, packaged)
@@ -34,7 +34,8 @@ func TestInside(t *testing.T) {
 		t.Errorf("service status: %s", out)
 	}
 
-	// Another port is the user's own; without it the package's units are back.
+	// Another port needs the user's own units; without it the package's units are used
+	// again.
 	must(t, "hostless", "service", "install", "--port", "48399")
 	wantUnits(t, own())
 	health(t, "48399")
@@ -42,7 +43,8 @@ func TestInside(t *testing.T) {
 	wantUnits(t, packaged)
 	health(t, "48282")
 
-	// A build of one's own takes over and gives back behind sockets that stay open.
+	// The user's own build takes over, and the package's returns, while the sockets stay
+	// open.
 	bin := filepath.Join(os.Getenv("HOME"), ".local", "bin")
 	must(t, "mkdir", "-p", bin)
 	must(t, "cp", "/usr/bin/hostless", "/usr/bin/hostlessd", bin)
@@ -56,7 +58,7 @@ func TestInside(t *testing.T) {
 		t.Errorf("the sockets were opened at %q, and again at %q", opened, again)
 	}
 
-	// Uninstalled, nothing is enabled and the package's files stay.
+	// After uninstalling, nothing is enabled and the package's files are still there.
 	must(t, "hostless", "service", "uninstall")
 	if out := must(t, "hostless", "service", "status"); !strings.Contains(out, "not installed") {
 		t.Errorf("after uninstall: %s", out)
@@ -66,7 +68,7 @@ func TestInside(t *testing.T) {
 	}
 	must(t, "hostless", "service", "install")
 
-	// The upgrade leaves the running daemon alone until it is restarted.
+	// The upgrade does not affect the running daemon until it is restarted.
 	health(t, "48282")
 	first := status(t)
 	if first.Version != older {
@@ -79,7 +81,7 @@ func TestInside(t *testing.T) {
 		t.Errorf("the client is %s", out)
 	}
 	if s := status(t); s != first {
-		t.Errorf("the daemon was %+v, is %+v before anybody restarted it", first, s)
+		t.Errorf("the daemon was %+v, is %+v before a restart", first, s)
 	}
 	wantVersionFinding(t, "warn", "hostless service restart")
 	must(t, "hostless", "service", "restart")
@@ -91,7 +93,7 @@ func TestInside(t *testing.T) {
 		t.Errorf("the manager has not read the new units: NeedDaemonReload=%s", out)
 	}
 
-	// The removal stops nothing, and says what does.
+	// The removal stops nothing, and prints the command that does.
 	out := asRoot(t, dir, "remove")
 	if _, err := os.Stat("/usr/bin/hostlessd"); err == nil {
 		t.Error("hostlessd is still there")
@@ -114,7 +116,7 @@ func TestInside(t *testing.T) {
 
 func own() string { return filepath.Join(os.Getenv("HOME"), ".config", "systemd", "user") + "/" }
 
-// must runs a command and gives its output, on both streams.
+// must runs a command and returns its output, stdout and stderr.
 func must(t *testing.T, name string, args ...string) string {
 	t.Helper()
 	out, err := exec.Command(name, args...).CombinedOutput()
@@ -124,8 +126,8 @@ func must(t *testing.T, name string, args ...string) string {
 	return string(out)
 }
 
-// wantUnits checks from which directory the manager has the units, and that the user has
-// files of their own there or none.
+// wantUnits checks from which directory the service manager loads the units, and whether
+// the user has unit files of their own.
 func wantUnits(t *testing.T, dir string) {
 	t.Helper()
 	for _, unit := range units {
@@ -172,10 +174,10 @@ func status(t *testing.T) (s daemonStatus) {
 	return s
 }
 
-// wantVersionFinding checks what doctor says of client's and daemon's versions.
+// wantVersionFinding checks doctor's finding about the versions of client and daemon.
 func wantVersionFinding(t *testing.T, verdict, fix string) {
 	t.Helper()
-	out, _ := exec.Command("hostless", "doctor", "--json").Output() // its exit code is of all findings
+	out, _ := exec.Command("hostless", "doctor", "--json").Output() // the exit code depends on all findings
 	var answer struct {
 		Findings []struct{ Check, Verdict, Detail, Fix string }
 	}
@@ -193,7 +195,7 @@ func wantVersionFinding(t *testing.T, verdict, fix string) {
 	t.Errorf("doctor says nothing of the version:\n%s", out)
 }
 
-// asRoot has the test outside run dpkg, and gives what that wrote.
+// asRoot makes the outer test run dpkg, and returns its output.
 func asRoot(t *testing.T, dir, what string) string {
 	t.Helper()
 	request := filepath.Join(dir, what)

@@ -1,6 +1,6 @@
-// Package packages builds the packages and uses them as people do: dpkg installs,
-// upgrades and removes one for real, in mounts of its own, under a running login
-// service; rpm, apk and pacman packages are read; shells complete and man shows pages.
+// Package packages builds the packages and uses them as people do: dpkg really installs,
+// upgrades and removes one, in a separate mount namespace, under a running login service;
+// rpm, apk and pacman packages are read; shells complete commands and man shows pages.
 package packages
 
 import (
@@ -41,8 +41,8 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// built makes the packages of both versions, below a directory, and those of the newer
-// one again from a copy of the sources elsewhere.
+// built builds the packages of two versions below a directory, and the packages of the
+// newer one again from a copy of the sources in another place.
 var built = sync.OnceValues(func() (string, error) {
 	if runtime.GOOS != "linux" || os.Getenv(sandboxed) != "" || os.Getenv(inside) != "" {
 		return "", errors.ErrUnsupported
@@ -51,7 +51,7 @@ var built = sync.OnceValues(func() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	os.Chmod(dir, 0o777) // a throwaway user asks for things in it
+	os.Chmod(dir, 0o777) // a temporary user needs access
 	again := filepath.Join(dir, "sources")
 	if err := copySources(harness.Root(), again); err != nil {
 		return dir, err
@@ -91,11 +91,11 @@ func copySources(from, to string) error {
 	return nil
 }
 
-// packages gives the directory of all results.
+// packages returns the directory of all results.
 func packages(t *testing.T) string {
 	t.Helper()
 	if runtime.GOOS != "linux" {
-		t.Skip("the packages are Linux's")
+		t.Skip("the packages are for Linux")
 	}
 	dir, err := built()
 	if err != nil {
@@ -104,7 +104,8 @@ func packages(t *testing.T) string {
 	return dir
 }
 
-// TestReproducible compares the two builds of one version, and the checksums with both.
+// TestReproducible compares the two builds of one version with each other and with the
+// checksums.
 func TestReproducible(t *testing.T) {
 	dir := packages(t)
 	sums := sumsOf(t, filepath.Join(dir, "newer"))
@@ -114,7 +115,7 @@ func TestReproducible(t *testing.T) {
 	}
 	for name, sum := range sums {
 		if again[name] != sum {
-			t.Errorf("%s: the second build gives %s, the first %s", name, again[name], sum)
+			t.Errorf("%s: the second build has %s, the first %s", name, again[name], sum)
 		}
 	}
 	list, err := os.ReadFile(filepath.Join(dir, "newer", "checksums.txt"))
@@ -152,7 +153,7 @@ func sumsOf(t *testing.T, dir string) map[string]string {
 	return sums
 }
 
-// one finds the only file of a directory with a suffix.
+// one returns the only file in a directory with a suffix.
 func one(t *testing.T, dir, suffix string) string {
 	t.Helper()
 	found, err := filepath.Glob(filepath.Join(dir, "*"+suffix))
@@ -162,7 +163,7 @@ func one(t *testing.T, dir, suffix string) string {
 	return found[0]
 }
 
-// usual are files that each package has, with their modes.
+// usual contains the files in each package, with their modes.
 var usual = map[string]int64{
 	"usr/bin/hostless":                                  0o755,
 	"usr/bin/hostlessd":                                 0o755,
@@ -182,7 +183,7 @@ const (
 	zshVendor = "usr/share/zsh/vendor-completions/_hostless"
 )
 
-// wantFiles checks a package's regular files: those of usual and more, and nothing
+// wantFiles checks a package's regular files: those in usual and more, and nothing
 // outside /usr.
 func wantFiles(t *testing.T, have map[string]int64, more ...string) {
 	t.Helper()
@@ -203,7 +204,7 @@ func wantFiles(t *testing.T, have map[string]int64, more ...string) {
 	}
 }
 
-// TestRPM reads the package with rpm itself.
+// TestRPM reads the package with rpm.
 func TestRPM(t *testing.T) {
 	rpm, file := harness.Need(t, "rpm"), one(t, filepath.Join(packages(t), "newer"), ".rpm")
 	ask := func(args ...string) string {
@@ -234,8 +235,8 @@ func TestRPM(t *testing.T) {
 	}
 }
 
-// wantScripts holds scripts to printing: whatever enables, starts or stops is a
-// person's to type.
+// wantScripts checks that the scripts only print text: enabling, starting and stopping is
+// left to the user.
 func wantScripts(t *testing.T, text string) {
 	t.Helper()
 	if !strings.Contains(text, "hostless service install") {
@@ -296,8 +297,8 @@ func TestArchlinux(t *testing.T) {
 	}
 }
 
-// readTar gives the modes of an archive's regular files, and the text of those whose
-// names start with a dot, which are the package manager's own.
+// readTar returns the modes of an archive's regular files, and the text of those whose
+// names begin with a dot, which are for the package manager.
 func readTar(t *testing.T, in io.Reader) (files map[string]int64, control map[string]string) {
 	t.Helper()
 	files, control = map[string]int64{}, map[string]string{}
@@ -328,7 +329,7 @@ func readTar(t *testing.T, in io.Reader) (files map[string]int64, control map[st
 	}
 }
 
-// TestArchive unpacks one over a prefix and runs what is in it.
+// TestArchive unpacks an archive over a prefix and runs its programs.
 func TestArchive(t *testing.T) {
 	path := one(t, filepath.Join(packages(t), "newer"), ".tar.gz")
 	prefix := t.TempDir()
@@ -375,7 +376,7 @@ func TestArchive(t *testing.T) {
 	}
 }
 
-// TestSBOM holds the SBOM to the modules that `go version -m` finds in the programs.
+// TestSBOM compares the SBOM with the modules that `go version -m` finds in the programs.
 func TestSBOM(t *testing.T) {
 	dir := filepath.Join(packages(t), "newer")
 	data, err := os.ReadFile(one(t, dir, ".cdx.json"))

@@ -17,15 +17,15 @@ import (
 	"github.com/hostless/hostless/test/harness"
 )
 
-// sandboxed is set for the copy of this test that has /usr and /var of its own, inside
-// for the one below it in a user manager: the directory of the packages.
+// sandboxed is set for the copy of this test with its own /usr and /var, and inside for
+// the copy below it under a user manager. The value is the directory of the packages.
 const (
 	sandboxed = "HOSTLESS_PACKAGES_SANDBOX"
 	inside    = "HOSTLESS_PACKAGES_INSIDE"
 )
 
-// overlay gives what follows it a /usr and a /var of its own, in memory above the
-// machine's, so that dpkg installs for real and nothing of it stays.
+// overlay gives the following commands their own /usr and /var, as an overlay in memory,
+// so that dpkg really installs and nothing remains.
 const overlay = `set -e
 upper=$1; shift
 mount -t tmpfs tmpfs "$upper"
@@ -35,13 +35,14 @@ for dir in usr var; do
 done
 exec "$@"`
 
-// TestDpkg runs TestSandbox where dpkg can install without touching the machine.
+// TestDpkg runs TestSandbox in a place where dpkg can install without changing the
+// machine.
 func TestDpkg(t *testing.T) {
 	if os.Getenv(sandboxed) != "" || os.Getenv(inside) != "" {
-		t.Skip("this is the inner run") // the outer run fails with it
+		t.Skip("this is the inner run") // the outer run fails if it fails
 	}
 	if runtime.GOOS != "linux" || os.Getuid() != 0 {
-		harness.Missing(t, "mounts can be made by root on Linux alone")
+		harness.Missing(t, "only root on Linux can mount")
 	}
 	for _, program := range []string{"dpkg", "unshare", "systemctl", "setpriv", "useradd", "ip", "bash", "zsh", "fish", "man"} {
 		harness.Need(t, program)
@@ -80,7 +81,7 @@ func TestDpkg(t *testing.T) {
 func TestSandbox(t *testing.T) {
 	dir := os.Getenv(sandboxed)
 	if dir == "" {
-		t.Skip("run by TestDpkg, in mounts of its own") // TestDpkg fails with it
+		t.Skip("run by TestDpkg, in mounts of its own") // TestDpkg fails if it fails
 	}
 	output := dpkg(t, "-i", one(t, filepath.Join(dir, "older"), ".deb"))
 	if !strings.Contains(output, "hostless service install") || strings.Contains(output, "restart") {
@@ -97,7 +98,7 @@ func TestSandbox(t *testing.T) {
 	}
 	wantFiles(t, have, zshVendor, "usr/share/doc/hostless/copyright")
 	if links, _ := filepath.Glob("/etc/systemd/user/*/hostless*"); len(links) > 0 {
-		t.Errorf("enabled behind everybody's back: %v", links)
+		t.Errorf("enabled without being asked: %v", links)
 	}
 	if out := dpkg(t, "--verify", "hostless"); out != "" {
 		t.Errorf("dpkg --verify: %s", out)
@@ -126,7 +127,7 @@ func TestSandbox(t *testing.T) {
 	}
 }
 
-// dpkg runs it; images without documentation have it leave that out else.
+// dpkg runs dpkg. It includes the documentation, which some container images exclude.
 func dpkg(t *testing.T, args ...string) string {
 	t.Helper()
 	out, err := exec.Command("dpkg", append([]string{"--no-triggers", "--path-include=/usr/share/man/*", "--path-include=/usr/share/doc/*"}, args...)...).CombinedOutput()
@@ -152,8 +153,7 @@ func manPages(t *testing.T) {
 	}
 }
 
-// complete types into an interactive shell on a terminal, and waits for what the shell
-// makes of it.
+// complete types into an interactive shell on a terminal and waits for the completion.
 func complete(t *testing.T, shell *exec.Cmd, setUp, typed, want string) {
 	t.Helper()
 	shell.Env = []string{"HOME=" + t.TempDir(), "PATH=/usr/bin:/bin", "TERM=dumb", "PS1=ready> ", "LC_ALL=C.UTF-8"}
@@ -195,14 +195,14 @@ func complete(t *testing.T, shell *exec.Cmd, setUp, typed, want string) {
 		}
 	}
 	wait("ready> ")
-	// Its answer is in the output alone, not in the echo of what was typed.
+	// The result is only in the output, not in the echo of the typed text.
 	fmt.Fprint(tty, setUp+"echo set-$((6*7))-up\n")
 	wait("set-42-up")
 	fmt.Fprint(tty, typed)
 	wait(want)
 }
 
-// underManager runs TestInside under a user manager, and does what it asks root for.
+// underManager runs TestInside under a user manager, and performs its requests to root.
 func underManager(t *testing.T, dir string) {
 	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
 	defer cancel()
@@ -225,7 +225,7 @@ func underManager(t *testing.T, dir string) {
 				t.Fatalf("inside the manager: %v", err)
 			}
 			return
-		case <-time.After(50 * time.Millisecond): // the other side is a file
+		case <-time.After(50 * time.Millisecond): // the other side communicates through files
 		}
 		for name, args := range map[string][]string{
 			"upgrade": {"-i", one(t, filepath.Join(dir, "newer"), ".deb")},

@@ -11,11 +11,11 @@ import (
 	"time"
 )
 
-// A load generator and a backend that are two programs on one core cost as much as
-// nginx does as a proxy, so that they would be what is measured. The driver is both
-// in one loop: it gives small requests to a proxy and answers them behind it.
+// A load generator and a backend as two programs on one core cost as much as nginx does
+// as a proxy, so they would limit the result. The driver combines both in one loop: it
+// sends small requests to a proxy and answers them behind it.
 
-// order is what the driver is to do; outcome what it did.
+// order tells the driver what to do; outcome is its result.
 type order struct {
 	Addr        string
 	Connections int
@@ -26,11 +26,11 @@ type order struct {
 type outcome struct {
 	Count    int
 	Took     time.Duration
-	P50, P99 time.Duration // of one
+	P50, P99 time.Duration // latency of one request
 	Failed   string
 }
 
-// made is the outcome of answers that took so long each.
+// made returns the outcome for answers with the given latencies.
 func made(started time.Time, each []time.Duration) outcome {
 	out := outcome{Count: len(each), Took: time.Since(started)}
 	if len(each) == 0 {
@@ -42,7 +42,7 @@ func made(started time.Time, each []time.Duration) outcome {
 	return out
 }
 
-// driver is the loop's process.
+// driver is the process that runs the loop.
 type driver struct {
 	to   io.Writer
 	from *json.Decoder
@@ -66,7 +66,7 @@ func (b *bench) startDriver() error {
 	return process.listens(b.backend)
 }
 
-// drive has the driver load a proxy.
+// drive makes the driver put load on a proxy.
 func (b *bench) drive(p *proxy, o order) (s sample, err error) {
 	m := begin(p)
 	if err := json.NewEncoder(b.driver.to).Encode(o); err != nil {

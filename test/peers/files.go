@@ -17,11 +17,11 @@ import (
 
 const gib = 1 << 30
 
-// serveFiles gives what is in a file to a GET and tells a POST how much it has sent.
+// serveFiles responds to GET with a file, and to POST with the number of bytes received.
 func serveFiles(addr, path string) error {
 	return http.ListenAndServe(addr, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method == http.MethodGet {
-			http.ServeFile(w, r, path) // by sendfile: the least work beside the proxy's
+			http.ServeFile(w, r, path) // uses sendfile, so that the proxy's work dominates
 			return
 		}
 		n, err := drain(r.Body)
@@ -33,7 +33,7 @@ func serveFiles(addr, path string) error {
 	}))
 }
 
-// drain reads to the end with a large buffer; io.Discard's own is small.
+// drain reads to the end with a large buffer; that of io.Discard is small.
 func drain(r io.Reader) (n int64, err error) {
 	buf := make([]byte, 256<<10)
 	for {
@@ -48,7 +48,7 @@ func drain(r io.Reader) (n int64, err error) {
 	}
 }
 
-// transfer moves 1 GiB through a proxy, down or up, and prints how long it took.
+// transfer moves 1 GiB through a proxy, down or up, and prints the duration.
 func transfer(direction, addr, path string) error {
 	c, err := net.Dial("tcp", addr)
 	if err != nil {
@@ -69,7 +69,7 @@ func transfer(direction, addr, path string) error {
 			return err
 		}
 		defer file.Close()
-		if n, err := io.Copy(c, file); err != nil { // by sendfile
+		if n, err := io.Copy(c, file); err != nil { // uses sendfile
 			return fmt.Errorf("sent %d bytes: %w", n, err)
 		}
 	}

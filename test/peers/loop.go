@@ -17,7 +17,7 @@ import (
 	"time"
 )
 
-// What goes over the wire.
+// The bytes of requests and responses.
 var (
 	request    = []byte("GET / HTTP/1.1\r\nHost: " + host + "\r\nUser-Agent: peers\r\nAccept: */*\r\n\r\n")
 	bodyEnd    = []byte("the end of it.")
@@ -34,35 +34,35 @@ func makeAnswer(extra string) []byte {
 	return fmt.Appendf(nil, "HTTP/1.1 200 OK\r\nServer: peers\r\nContent-Type: text/plain\r\nDate: Thu, 01 Jan 2026 00:00:00 GMT\r\n%sContent-Length: %d\r\n\r\n%s", extra, len(body), body)
 }
 
-// role is what a connection of the loop is for.
+// role is the purpose of a connection in the loop.
 type role int
 
 const (
 	accepting role = iota
 	orders         // standard input
-	serving        // a proxy's connection, of requests
-	echoing        // … of WebSocket messages
-	asking         // a connection to the proxy
-	upgrading      // … that waits for its 101
-	talking        // … of WebSocket messages
+	serving        // connection from a proxy, for requests
+	echoing        // … for WebSocket messages
+	asking         // connection to the proxy, for requests
+	upgrading      // … waiting for a 101
+	talking        // … for WebSocket messages
 )
 
 type peer struct {
 	fd   int
 	role role
-	rest []byte // of what came, not yet whole
+	rest []byte // received but incomplete
 	sent time.Time
 }
 
-// loop is the driver's one thread: it waits for any connection to be readable, and
-// writes what comes next. A write is never more than a kilobyte, so it never blocks.
+// loop is the driver's only thread. It waits until a connection is readable and writes
+// what comes next. A write has at most one kilobyte, so it never blocks.
 type loop struct {
 	poll    int
 	peers   map[int]*peer
 	orders  *json.Decoder
 	buf     []byte
-	order   *order           // that is being carried out
-	proxy   syscall.Sockaddr // that it is for
+	order   *order           // the order in progress
+	proxy   syscall.Sockaddr // the proxy of the order
 	started time.Time
 	took    []time.Duration
 	failed  error
@@ -105,7 +105,7 @@ func drive(addr string) error {
 		for _, e := range events[:max(n, 0)] {
 			p := l.peers[int(e.Fd)]
 			if p == nil {
-				continue // closed since
+				continue // closed in the meantime
 			}
 			if p.role == orders {
 				if err := l.take(); err != nil {
@@ -137,7 +137,7 @@ func (l *loop) drop(p *peer) {
 	syscall.Close(p.fd)
 }
 
-// take reads an order and begins it.
+// take reads an order and starts it.
 func (l *loop) take() error {
 	var o order
 	if err := l.orders.Decode(&o); err != nil {
@@ -167,7 +167,7 @@ func sockaddr(addr string) (syscall.Sockaddr, error) {
 	return &syscall.SockaddrInet4{Port: int(at.Port()), Addr: at.Addr().As4()}, nil
 }
 
-// ask connects to the proxy and sends the first that it is asked for.
+// ask connects to the proxy and sends the first request.
 func (l *loop) ask(r role, first []byte) {
 	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
 	if err == nil {
@@ -186,7 +186,7 @@ func noDelay(fd int) {
 	syscall.SetsockoptInt(fd, syscall.IPPROTO_TCP, syscall.TCP_NODELAY, 1)
 }
 
-// report tells what became of the order and forgets it.
+// report writes the outcome of the order and clears it.
 func (l *loop) report() {
 	out := made(l.started, l.took)
 	if l.failed != nil {
@@ -210,8 +210,8 @@ func (l *loop) send(p *peer, data []byte) {
 	}
 }
 
-// lost ends a connection; that a proxy closes one of its own to the backend is its
-// right, that it closes one of ours is not.
+// lost handles the end of a connection. A proxy may close its own connections to the
+// backend, but not ours.
 func (l *loop) lost(p *peer, err error) {
 	if p.role >= asking && l.failed == nil {
 		l.failed = err
@@ -247,7 +247,7 @@ func (l *loop) readable(p *peer) {
 	p.rest = append(p.rest[:0], data[used:]...)
 }
 
-// consume acts on what is whole in data and says how much that was.
+// consume processes the complete messages in data and returns their length.
 func (l *loop) consume(p *peer, data []byte) (used int) {
 	switch p.role {
 	case serving:
@@ -308,7 +308,7 @@ func (l *loop) consume(p *peer, data []byte) (used int) {
 	return len(data)
 }
 
-// count notes an answer, or that it is none.
+// count records a correct answer, or an error.
 func (l *loop) count(p *peer, right bool, data []byte) {
 	if !right {
 		l.lost(p, fmt.Errorf("not the backend's answer: %.60q", data))
@@ -317,12 +317,13 @@ func (l *loop) count(p *peer, right bool, data []byte) {
 	l.took = append(l.took, time.Since(p.sent))
 }
 
-// closes tells whether a message is the last of its connection.
+// closes reports whether a message is the last one on its connection.
 func closes(head []byte) bool {
 	return bytes.Contains(head, []byte("onnection: close"))
 }
 
-// accept answers a WebSocket's opening; proxies write its header's name as they like.
+// accept returns the response to a WebSocket handshake. Proxies spell the name of the
+// key's header differently.
 func accept(head []byte) []byte {
 	var key string
 	for line := range strings.SplitSeq(string(head), "\r\n") {

@@ -1,11 +1,11 @@
 //go:build linux
 
-// Command peers runs Hostless beside other reverse proxies: the same backend, the
-// proxy on one core, everything else on the other, rounds taken in turns. It
-// prints what each did and how that stands to nginx in the same run; figures of
-// different runs do not compare. It needs nginx and taskset; haproxy, Go's module
-// proxy (for Caddy) and npm (for portless) make it complete. docs/benchmarks.md
-// says what is measured and how to read it.
+// Command peers runs Hostless beside other reverse proxies: the same backend, the proxy
+// on one core, everything else on another, with interleaved rounds. It prints the results
+// of each and the ratio to nginx in the same run; results of different runs are not
+// comparable. It needs nginx and taskset; with haproxy, Go's module proxy (for Caddy) and
+// npm (for portless) the comparison is complete. docs/benchmarks.md explains what is
+// measured and how to read it.
 package main
 
 import (
@@ -23,7 +23,7 @@ import (
 )
 
 func main() {
-	if len(os.Args) > 2 && os.Args[1] == "serve" { // a part of the comparison, in a process of its own
+	if len(os.Args) > 2 && os.Args[1] == "serve" { // a part of the comparison, in its own process
 		if err := serve(os.Args[2], os.Args[3:]); err != nil {
 			fmt.Fprintln(os.Stderr, "peers:", err)
 			os.Exit(1)
@@ -34,9 +34,9 @@ func main() {
 	flag.IntVar(&o.rounds, "rounds", 3, "rounds of each measurement")
 	flag.DurationVar(&o.each, "each", 3*time.Second, "length of a measurement")
 	flag.StringVar(&o.bin, "bin", "bin", "directory of hostless and hostlessd")
-	flag.StringVar(&o.only, "only", "", "proxies to run, by commas; all without")
-	flag.StringVar(&o.load, "load", "", "the one load to measure, by its title; all without")
-	flag.BoolVar(&o.long, "long", true, "measure 1 GiB down and up too")
+	flag.StringVar(&o.only, "only", "", "comma-separated proxies to run; default all")
+	flag.StringVar(&o.load, "load", "", "title of the only load to measure; default all")
+	flag.BoolVar(&o.long, "long", true, "also measure 1 GiB down and up")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -55,16 +55,16 @@ type options struct {
 	long   bool
 }
 
-// load is one kind of work that every proxy is given.
+// load is a kind of work that every proxy gets.
 type load struct {
 	title   string
-	unit    string // of the rate
-	cpu     string // of the proxy's CPU
+	unit    string // unit of the rate
+	cpu     string // unit of the proxy's CPU time
 	secure  bool   // over https
 	measure func(context.Context, *proxy) (sample, error)
 }
 
-// Titles that the aims name.
+// Titles used by the aims.
 const (
 	title32   = "32 connections"
 	titleTLS  = "TLS handshakes"
@@ -103,7 +103,7 @@ func run(ctx context.Context, o options) error {
 		}
 	}
 	if _, err := os.Stat("/proc/self/schedstat"); err != nil {
-		return fmt.Errorf("a kernel that tells a thread's time is needed: %w", err)
+		return fmt.Errorf("a kernel that reports a thread's time is needed: %w", err)
 	}
 	dir, err := os.MkdirTemp("/tmp", "peers-")
 	if err != nil {
@@ -133,7 +133,7 @@ func run(ctx context.Context, o options) error {
 		samples := map[string][]sample{}
 		able := slices.Clone(proxies)
 		for range b.rounds {
-			// In turns, so that a busy moment of the machine meets all alike.
+			// Interleaved, so that other activity on the machine affects all alike.
 			able = slices.DeleteFunc(able, func(p *proxy) bool {
 				if ctx.Err() != nil {
 					return false

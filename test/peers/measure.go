@@ -4,18 +4,18 @@ package main
 
 import "time"
 
-// sample is one measurement of one proxy, or the medians of several.
+// sample is one measurement of a proxy, or the medians of several.
 type sample struct {
-	rate     float64 // units a second
-	p50, p99 float64 // milliseconds; 0 where a load tells none
-	cpu      float64 // the proxy's CPU for a unit, in the load's own measure
-	ran      float64 // part of the time that the proxy was on its core
-	wanted   float64 // … or waited for it
+	rate     float64 // units per second
+	p50, p99 float64 // milliseconds; 0 if the load does not measure them
+	cpu      float64 // the proxy's CPU time per unit of work, in the load's unit
+	ran      float64 // fraction of the time that the proxy was running
+	wanted   float64 // … or was ready to run
 	rss      float64 // MiB afterwards
-	peak     float64 // MiB at most
+	peak     float64 // peak in MiB
 }
 
-// meter reads a proxy before a measurement and after.
+// meter reads a proxy's counters before and after a measurement.
 type meter struct {
 	p           *proxy
 	ran, waited time.Duration
@@ -28,8 +28,8 @@ func begin(p *proxy) meter {
 	return meter{p, ran, waited, time.Now()}
 }
 
-// end makes a sample of what was done meanwhile; cpu is what the proxy's CPU for one
-// unit of it is given in.
+// end returns the sample for the work since the start of the measurement. cpu is the unit
+// for the CPU time per unit of work.
 func (m meter) end(out outcome, cpu time.Duration) (s sample) {
 	took := time.Since(m.started)
 	ran, waited := m.p.time()

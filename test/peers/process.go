@@ -18,30 +18,30 @@ import (
 	"time"
 )
 
-// The cores: the proxy has the first for itself.
+// Cores: the proxy has the first one for itself.
 const (
 	proxyCore = "0"
 	otherCore = "1"
 )
 
-// bench is a comparison that runs.
+// bench is a running comparison.
 type bench struct {
 	options
 	dir     string
-	self    string // this program
+	self    string // path of this program
 	backend string // host:port of small answers and of the WebSocket echo
-	files   string // host:port of the 1 GiB
+	files   string // host:port of the 1 GiB file
 	driver  *driver
 	running []*process
 }
 
-// process is a program that was started and is to be ended.
+// process is a program that was started and must be stopped.
 type process struct {
 	cmd   *exec.Cmd
 	ended chan struct{}
 }
 
-// launch starts a command that stop ends.
+// launch starts a command that stop will stop.
 func (b *bench) launch(cmd *exec.Cmd) (*process, error) {
 	if err := cmd.Start(); err != nil {
 		return nil, err
@@ -52,7 +52,7 @@ func (b *bench) launch(cmd *exec.Cmd) (*process, error) {
 	return p, nil
 }
 
-// stop ends what was started, but for the first few, the last first, each by its
+// stop stops the started programs, except the first few, in reverse order, each with its
 // process group.
 func (b *bench) stop(but int) {
 	for len(b.running) > but {
@@ -68,7 +68,7 @@ func (b *bench) stop(but int) {
 	}
 }
 
-// pinned is a command that runs on one core, in a process group of its own.
+// pinned returns a command that runs on one core, in its own process group.
 func (b *bench) pinned(ctx context.Context, core string, env []string, name string, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, "taskset", append([]string{"-c", core, name}, args...)...)
 	cmd.Dir, cmd.Env = b.dir, append(os.Environ(), env...)
@@ -76,7 +76,7 @@ func (b *bench) pinned(ctx context.Context, core string, env []string, name stri
 	return cmd
 }
 
-// start runs a program on a core and waits until the address takes connections.
+// start runs a program on a core and waits until the address accepts connections.
 func (b *bench) start(core, addr string, env []string, name string, args ...string) (*process, error) {
 	cmd := b.pinned(context.Background(), core, env, name, args...)
 	var text bytes.Buffer
@@ -86,13 +86,13 @@ func (b *bench) start(core, addr string, env []string, name string, args ...stri
 		return nil, err
 	}
 	if err := p.listens(addr); err != nil {
-		b.stop(len(b.running) - 1) // after it nothing writes to text
+		b.stop(len(b.running) - 1) // afterwards nothing writes to text
 		return nil, fmt.Errorf("%s: %w: %s", filepath.Base(name), err, strings.TrimSpace(text.String()))
 	}
 	return p, nil
 }
 
-// listens waits until the process takes connections.
+// listens waits until the process accepts connections.
 func (p *process) listens(addr string) error {
 	for range 1000 {
 		if c, err := net.Dial("tcp", addr); err == nil {
@@ -100,14 +100,14 @@ func (p *process) listens(addr string) error {
 		}
 		select {
 		case <-p.ended:
-			return errors.New("ended by itself")
+			return errors.New("exited")
 		case <-time.After(20 * time.Millisecond):
 		}
 	}
 	return fmt.Errorf("nothing listens on %s", addr)
 }
 
-// client runs a part of this program beside the backend, which prints what it did.
+// client runs a part of this program on the backend's core, which prints its outcome.
 func (b *bench) client(ctx context.Context, args ...string) (out outcome, err error) {
 	cmd := b.pinned(ctx, otherCore, []string{"GOMAXPROCS=1"}, b.self, append([]string{"serve"}, args...)...)
 	var why bytes.Buffer
@@ -119,7 +119,7 @@ func (b *bench) client(ctx context.Context, args ...string) (out outcome, err er
 	return out, json.Unmarshal(text, &out)
 }
 
-// free gives a port that nobody has.
+// free returns an unused port.
 func free() (string, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -137,7 +137,7 @@ func (b *bench) write(name, text string) string {
 	return path
 }
 
-// command runs a program that prepares something.
+// command runs a program for preparations.
 func command(ctx context.Context, dir string, env []string, name string, args ...string) error {
 	cmd := exec.CommandContext(ctx, name, args...)
 	cmd.Dir, cmd.Env = dir, append(os.Environ(), env...)
@@ -147,14 +147,14 @@ func command(ctx context.Context, dir string, env []string, name string, args ..
 	return nil
 }
 
-// proxy is one that runs.
+// proxy is a running proxy.
 type proxy struct {
 	name string
 	addr string
 	*process
 }
 
-// pids are the proxy's processes: what was started and its children.
+// pids returns the proxy's processes: the started one and its children.
 func (p *proxy) pids() []int {
 	all := []int{p.cmd.Process.Pid}
 	text, _ := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", all[0], all[0]))
@@ -166,8 +166,8 @@ func (p *proxy) pids() []int {
 	return all
 }
 
-// time is how long the proxy's threads have been on a core, and how long they were
-// ready for one that somebody else had.
+// time returns how long the proxy's threads have been running, and how long they were
+// ready to run but waiting for the core.
 func (p *proxy) time() (ran, waited time.Duration) {
 	for _, pid := range p.pids() {
 		threads, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", pid))
@@ -183,7 +183,7 @@ func (p *proxy) time() (ran, waited time.Duration) {
 	return ran, waited
 }
 
-// memory is the proxy's resident memory in MiB, and the most since forgetPeak.
+// memory returns the proxy's resident memory in MiB, and its peak since forgetPeak.
 func (p *proxy) memory() (now, peak float64) {
 	for _, pid := range p.pids() {
 		text, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
@@ -204,7 +204,7 @@ func (p *proxy) memory() (now, peak float64) {
 	return now, peak
 }
 
-// forgetPeak has the kernel count the most from now on.
+// forgetPeak resets the kernel's peak counter.
 func (p *proxy) forgetPeak() {
 	for _, pid := range p.pids() {
 		os.WriteFile(fmt.Sprintf("/proc/%d/clear_refs", pid), []byte("5"), 0)

@@ -18,7 +18,7 @@ import (
 	"time"
 )
 
-// The names that the proxies are asked for: small answers and WebSockets, 1 GiB.
+// Host names that the proxies serve: small answers and WebSockets, and 1 GiB.
 const (
 	host      = "bench.localhost"
 	filesHost = "files.localhost"
@@ -50,17 +50,17 @@ func (b *bench) startBackend(ctx context.Context) (err error) {
 	return err
 }
 
-// big is the file of 1 GiB, all of it a hole.
+// big is the path of a sparse file of 1 GiB.
 func (b *bench) big() string { return filepath.Join(b.dir, "big") }
 
-// site is what a proxy is to serve; with a certificate over https.
+// site is what a proxy must serve; with a certificate over https.
 type site struct {
 	addr      string
 	cert, key string
 }
 
-// startProxies starts those that can be had, nginx first; of the others it says
-// why not.
+// startProxies starts the available proxies, nginx first, and prints why the others are
+// not available.
 func (b *bench) startProxies(ctx context.Context, secure bool) (proxies []*proxy, err error) {
 	var s site
 	if secure {
@@ -101,8 +101,8 @@ func (b *bench) startProxies(ctx context.Context, secure bool) (proxies []*proxy
 	return proxies, nil
 }
 
-// ready waits until a proxy serves both names; some learn of their routes later than
-// they listen.
+// ready waits until a proxy serves both names, because some load their routes after they
+// listen.
 func (s site) ready() error {
 	scheme := "http"
 	if s.cert != "" {
@@ -142,7 +142,8 @@ func answers(client *http.Client, req *http.Request) error {
 	return nil
 }
 
-// nginxHead is an nginx of one process in the foreground.
+// nginxHead returns the beginning of an nginx configuration for one process in the
+// foreground.
 func nginxHead(dir, name string) string {
 	user := ""
 	if os.Geteuid() == 0 {
@@ -213,20 +214,20 @@ func (b *bench) bare(_ context.Context, s site) (*process, error) {
 	return b.start(proxyCore, s.addr, []string{"GOMAXPROCS=1"}, b.self, args...)
 }
 
-// Hostless with much in its tables.
+// Names of Hostless with large tables.
 const (
 	manyRoutes = "10k routes"
 	manyTokens = "100k tokens"
 )
 
-// hostless is started as a person would; over https it has its own authority.
+// hostless starts Hostless as a user would; over https it uses its own authority.
 func (b *bench) hostless(ctx context.Context, s site) (*process, error) {
 	process, _, err := b.daemon(ctx, s, "home")
 	return process, err
 }
 
-// withRoutes has 10,000 more routes. They are written before the daemon starts: one
-// by one, each would write the whole file again.
+// withRoutes starts Hostless with 10,000 additional routes. They are written before the
+// daemon starts, because each registration would write the whole file again.
 func (b *bench) withRoutes(ctx context.Context, s site) (*process, error) {
 	type route struct {
 		Name   string `json:"name"`
@@ -276,7 +277,7 @@ func (b *bench) daemon(ctx context.Context, s site, home string) (*process, *con
 		home, args = home+"-tls", append(args, "--tls")
 	}
 	socket := filepath.Join(home, "control.sock")
-	env := []string{"HOSTLESS_HOME=" + home, "HOSTLESS_SOCKET=" + socket} // never the person's own
+	env := []string{"HOSTLESS_HOME=" + home, "HOSTLESS_SOCKET=" + socket} // never the user's own
 	process, err := b.start(proxyCore, s.addr, env, filepath.Join(bin, "hostlessd"), args...)
 	if err != nil {
 		return nil, nil, err
@@ -291,7 +292,7 @@ func (b *bench) daemon(ctx context.Context, s site, home string) (*process, *con
 	return process, client, nil
 }
 
-// control asks the daemon over its socket.
+// control sends requests to the daemon's control socket.
 type control struct{ client http.Client }
 
 func newControl(socket string) *control {

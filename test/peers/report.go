@@ -10,7 +10,7 @@ import (
 	"text/tabwriter"
 )
 
-// results are the medians, by a load's title and a proxy's name.
+// results contains the medians by a load's title and a proxy's name.
 type results map[string]map[string]sample
 
 func (r results) add(l load, proxies []*proxy, samples map[string][]sample) {
@@ -35,13 +35,13 @@ func (r results) add(l load, proxies []*proxy, samples map[string][]sample) {
 	}
 }
 
-// titleWidth is that of the first column, the only one that begins at the left.
+// titleWidth is the width of the first column, the only left-aligned one.
 const titleWidth = 22
 
-// saturated is the part of the time from which on a proxy was what the rate measures.
+// saturated is the fraction of running time from which the rate measures the proxy.
 const saturated = 0.9
 
-// table prints what the proxies did under one load.
+// table prints the results for one load.
 func (r results) table(w io.Writer, l load, proxies []*proxy) {
 	if len(proxies) == 0 {
 		return
@@ -67,7 +67,7 @@ func (r results) table(w io.Writer, l load, proxies []*proxy) {
 	}
 }
 
-// limit marks a rate that is not the proxy's own.
+// limit marks a rate that was not limited by the proxy.
 func (s sample) limit() string {
 	switch {
 	case s.wanted < saturated:
@@ -78,7 +78,7 @@ func (s sample) limit() string {
 	return " "
 }
 
-// aims prints what Hostless is meant to reach beside what it did.
+// aims prints Hostless's aims next to its results.
 func (r results) aims(w io.Writer) {
 	fmt.Fprint(w, `
 core %: how much of the time the proxy was on its core.

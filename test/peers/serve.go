@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// serve is what runs in processes of its own.
+// serve runs the parts that have their own process.
 func serve(what string, args []string) error {
 	switch what {
 	case "driver":
@@ -28,10 +28,10 @@ func serve(what string, args []string) error {
 	case "bare":
 		return bare(args[0], args[1], args[2], args[3:])
 	}
-	return fmt.Errorf("nothing is called %q", what)
+	return fmt.Errorf("there is no part called %q", what)
 }
 
-// bare is a ReverseProxy as a careful user of the standard library would make it.
+// bare is a ReverseProxy as a careful user of the standard library would write it.
 func bare(addr, backend, files string, pair []string) error {
 	target := func(addr string) http.Handler {
 		u := &url.URL{Scheme: "http", Host: addr}

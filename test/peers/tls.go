@@ -23,20 +23,22 @@ import (
 	"time"
 )
 
-const bufSize = 4 << 10 // more than an answer
+const bufSize = 4 << 10 // more than a response
 
-// The handshake that every proxy is asked for: nothing but a full one of TLS 1.3.
+// clientTLS returns the configuration for the handshake that every proxy is measured
+// with: always a full TLS 1.3 handshake.
 func clientTLS() *tls.Config {
 	return &tls.Config{
 		ServerName: host, MinVersion: tls.VersionTLS13, MaxVersion: tls.VersionTLS13,
 		CurvePreferences:       []tls.CurveID{tls.X25519},
 		SessionTicketsDisabled: true,
 		NextProtos:             []string{"http/1.1"},
-		InsecureSkipVerify:     true, // each proxy has an authority of its own; what it costs is asked here
+		InsecureSkipVerify:     true, // each proxy has its own authority; only the cost of the handshake is measured
 	}
 }
 
-// certificate makes the pair that the proxies without an authority of their own serve.
+// certificate creates the certificate and key for the proxies without their own
+// authority.
 func (b *bench) certificate() (cert, key string, err error) {
 	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -57,13 +59,12 @@ func (b *bench) certificate() (cert, key string, err error) {
 	}
 	certPEM := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
 	keyPEM := pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: keyDER})
-	b.write("pair.pem", string(certPEM)+string(keyPEM)) // haproxy wants both in one
+	b.write("pair.pem", string(certPEM)+string(keyPEM)) // haproxy needs both in one file
 	return b.write("cert.pem", string(certPEM)), b.write("key.pem", string(keyPEM)), nil
 }
 
-// shake opens one connection, has a request answered over it and closes it, with as
-// little work as there can be: a client that costs more than the proxy would be what
-// is measured.
+// shake opens a connection, sends a request and closes the connection, with as little
+// work as possible: a client that costs more than the proxy would limit the result.
 func shake(addr string, config *tls.Config, buf []byte) (state tls.ConnectionState, err error) {
 	tcp, err := net.Dial("tcp", addr)
 	if err != nil {
@@ -71,7 +72,7 @@ func shake(addr string, config *tls.Config, buf []byte) (state tls.ConnectionSta
 	}
 	c := tls.Client(tcp, config)
 	defer c.Close()
-	if _, err := c.Write(request); err != nil { // and the handshake before it
+	if _, err := c.Write(request); err != nil { // which performs the handshake first
 		return state, err
 	}
 	got := 0
@@ -87,7 +88,7 @@ func shake(addr string, config *tls.Config, buf []byte) (state tls.ConnectionSta
 	return c.ConnectionState(), nil
 }
 
-// sameTLS checks that a proxy does the handshake that all are measured by.
+// sameTLS checks that a proxy performs the handshake that all are measured with.
 func sameTLS(addr string) error {
 	state, err := shake(addr, clientTLS(), make([]byte, bufSize))
 	if err != nil {
@@ -95,12 +96,12 @@ func sameTLS(addr string) error {
 	}
 	key, _ := state.PeerCertificates[0].PublicKey.(*ecdsa.PublicKey)
 	if state.CipherSuite != tls.TLS_AES_128_GCM_SHA256 || key == nil || key.Curve != elliptic.P256() {
-		return fmt.Errorf("does another handshake: %s, key %T", tls.CipherSuiteName(state.CipherSuite), state.PeerCertificates[0].PublicKey)
+		return fmt.Errorf("uses a different handshake: %s, key %T", tls.CipherSuiteName(state.CipherSuite), state.PeerCertificates[0].PublicKey)
 	}
 	return nil
 }
 
-// handshakes opens connections, uses and closes them, sixteen at a time.
+// handshakes opens, uses and closes connections, sixteen at a time.
 func handshakes(addr string, each time.Duration) error {
 	var (
 		running sync.WaitGroup

@@ -1,5 +1,5 @@
-// Package pool runs the real daemon and client with several keys of a provider and with
-// aliases of models, behind real stand-ins.
+// Package pool runs the real daemon and client with several keys per provider and with
+// model aliases, with real stand-ins.
 package pool
 
 import (
@@ -20,7 +20,7 @@ import (
 
 func TestMain(m *testing.M) { harness.Main(m) }
 
-// provider is a stand-in whose keys each have a status; 0 answers.
+// provider is a stand-in whose keys each have a status; with 0 it responds.
 type provider struct {
 	*httptest.Server
 	mu     sync.Mutex
@@ -74,7 +74,7 @@ func (p *provider) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// ask sends a chat completion; the token is a new one.
+// ask sends a chat completion with the token.
 func ask(t testing.TB, d *harness.Daemon, token, model, prompt string) (status int, header http.Header, body string) {
 	t.Helper()
 	req, err := http.NewRequest("POST", "http://127.0.0.1:"+d.Port+"/v1/chat/completions", strings.NewReader(fmt.Sprintf(`{"model":%q,"messages":[{"role":"user","content":%q}]}`, model, prompt)))
@@ -101,8 +101,8 @@ func token(t testing.TB, d *harness.Daemon, args ...string) string {
 	return out.Token
 }
 
-// TestPool: a dead, a limited and a good key serve 32 clients without an error; the dead
-// one is in list and status until it is tested again, and after a restart.
+// TestPool: a dead, a limited and a good key serve 32 clients without an error. The dead
+// key is shown in list and status until it is tested again, also after a restart.
 func TestPool(t *testing.T) {
 	keys := map[string]string{"dead": "sk-dead-0123456789abcdefghij", "limited": "sk-limited-0123456789abcdefg", "good": "sk-good-0123456789abcdefghij"}
 	p := newProvider(t, map[string]int{keys["dead"]: 401, keys["limited"]: 429})
@@ -160,7 +160,7 @@ func TestPool(t *testing.T) {
 		}
 	}
 
-	// Tested all at once; one that is accepted again is used again.
+	// All keys are tested; one that is accepted again is used again.
 	r := d.CLI("keys", "test")
 	if r.Code != 1 || !strings.Contains(r.Stdout, "openai (good)") || !strings.Contains(r.Stdout, "not accepted (401)") || !strings.Contains(r.Stderr, "1 of 3 keys not accepted: openai") {
 		t.Errorf("keys test: exit %d\n%s%s", r.Code, r.Stdout, r.Stderr)
@@ -176,7 +176,7 @@ func TestPool(t *testing.T) {
 	if out := d.Must("keys", "test", "openai", "--label", "good"); !strings.HasPrefix(out, "openai (good) accepts the key") {
 		t.Errorf("keys test: %s", out)
 	}
-	// Removed one at a time; the rest goes on.
+	// Removed one at a time; the others stay.
 	d.Must("keys", "remove", "openai", "--label", "good")
 	if r := d.CLI("keys", "remove", "openai", "--label", "good"); r.Code != 1 {
 		t.Errorf("removed twice: exit %d", r.Code)
@@ -192,9 +192,9 @@ func TestPool(t *testing.T) {
 	}
 }
 
-// TestAliases: over the control socket and the command line; strict stand-ins of three
-// dialects answer through one alias; it survives a restart, and a program below a run
-// cannot change it.
+// TestAliases uses the control socket and the command line: strict stand-ins with three
+// dialects respond through one alias; it is kept across a restart; and a program below a
+// run cannot change it.
 func TestAliases(t *testing.T) {
 	const key = "sk-canary-3f9c1d7e5b2a4860"
 	home := harness.Home(t)
@@ -206,7 +206,7 @@ func TestAliases(t *testing.T) {
 		t.Errorf("model alias: %s", out)
 	}
 	d.Must("model", "alias", "claude-haiku*", "gpt-4o-mini")
-	d.Must("model", "alias", "claude-haiku*", "gpt-4o-mini") // a second time
+	d.Must("model", "alias", "claude-haiku*", "gpt-4o-mini") // repeated
 	info, err := os.Stat(filepath.Join(home, "config.json"))
 	if err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("config.json: %v %v", info, err)
@@ -251,7 +251,8 @@ func TestAliases(t *testing.T) {
 
 	check := func() {
 		t.Helper()
-		// The pattern's target is what fast falls back to: claude-haiku-4-5 is an alias.
+		// The pattern's target is the fallback of fast: claude-haiku-4-5 is an alias
+		// itself.
 		status, header, body := ask(t, d, token(t, d), "fast", "ping")
 		if status != 200 || header.Get("X-Hostless-Attempts") != "2" || header.Get("X-Hostless-Model") != "gpt-4o-mini" || !strings.Contains(body, "ping") {
 			t.Errorf("%d %v %s", status, header, body)
@@ -264,7 +265,7 @@ func TestAliases(t *testing.T) {
 		}
 	}
 	check()
-	// One token's own comes before everybody's, until it is taken away.
+	// A token's own alias takes precedence over the one for all, until it is removed.
 	if out := d.Must("model", "alias", "fast", "gpt-4o-mini", "--token", "agent", "--json"); !strings.Contains(out, `{"name":"fast","targets":["gpt-4o-mini"],"token":"agent"}`) {
 		t.Errorf("model alias --token: %s", out)
 	}
@@ -272,15 +273,15 @@ func TestAliases(t *testing.T) {
 	if status, header, body := ask(t, d, agent, "fast", "ping"); status != 200 || header.Get("X-Hostless-Attempts") != "" || header.Get("X-Hostless-Model") != "gpt-4o-mini" {
 		t.Errorf("the agent's own alias: %d %v %s", status, header, body)
 	}
-	d.Must("model", "alias", "own", "gpt-4o-mini", "--token", agent) // kept by what may be shown of it
+	d.Must("model", "alias", "own", "gpt-4o-mini", "--token", agent) // stored under the token's shown prefix
 	if out := d.Must("model", "list"); strings.Contains(out, agent) || !strings.Contains(out, agent[:17]) {
 		t.Errorf("model list: %s", out)
 	}
 	if _, _, body := ask(t, d, token(t, d), "own", "ping"); !strings.Contains(body, `"model":"own"`) {
-		t.Errorf("another token's alias is taken: %s", body)
+		t.Errorf("another token's alias is accepted: %s", body)
 	}
 	if r := d.CLI("model", "unalias", "own"); r.Code != 1 {
-		t.Errorf("an alias of one token is none of all: exit %d", r.Code)
+		t.Errorf("an alias for one token can be removed as one for all: exit %d", r.Code)
 	}
 	d.Must("model", "unalias", "own", "--token", agent)
 	check()
@@ -301,7 +302,7 @@ func TestAliases(t *testing.T) {
 	if out := d.Must("log", "--json", "-n", "10", "--model", "fast", "--status", "200"); !strings.Contains(out, `"model":"fast","resolved_model":"gpt-4o-mini","provider":"openai"`) || !strings.Contains(out, `"model":"err-503","key_label":"","status":503,"error_kind":"provider_error"`) {
 		t.Errorf("log: %s", out)
 	}
-	// Edited by hand, badly: the others hold, and status says so.
+	// An invalid manual edit: the other aliases stay in effect, and status reports it.
 	data, err := os.ReadFile(filepath.Join(home, "config.json"))
 	if err != nil {
 		t.Fatal(err)
@@ -319,8 +320,8 @@ func TestAliases(t *testing.T) {
 	}
 }
 
-// TestBudgetFallback: where a provider's budget is spent, an alias goes on to the next
-// target without asking that provider.
+// TestBudgetFallback: if a provider's budget is spent, an alias uses the next target
+// without a request to that provider.
 func TestBudgetFallback(t *testing.T) {
 	const key = "sk-canary-3f9c1d7e5b2a4860"
 	d := harness.Start(t)
@@ -337,7 +338,7 @@ func TestBudgetFallback(t *testing.T) {
 		}
 	}
 	if n := len(openai.Generations()); n != 1 {
-		t.Errorf("the provider without a budget left was asked %d times", n)
+		t.Errorf("the provider whose budget is spent got %d requests", n)
 	}
 	if status, _, body := ask(t, d, bearer, "gpt-4o-mini", "ping"); !strings.Contains(body, "budget_exceeded") {
 		t.Errorf("by its own name: %d %s", status, body)

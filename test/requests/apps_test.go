@@ -35,7 +35,7 @@ func (w *world) appRows(query string) []appRow {
 	return list.Requests
 }
 
-// webApp starts an app and gives it a name.
+// webApp starts an app and registers it under a name.
 func (w *world) webApp(name string) {
 	up := websocket.Upgrader{CheckOrigin: func(*http.Request) bool { return true }}
 	app := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
@@ -70,7 +70,7 @@ func (w *world) visit(name, method, path string) {
 	resp.Body.Close()
 }
 
-// TestAppRequests: each request to an app has a row, over restarts too.
+// TestAppRequests: each request to an app has a row, also across restarts.
 func TestAppRequests(t *testing.T) {
 	w := start(t)
 	w.webApp("shop")
@@ -156,7 +156,7 @@ func (w *world) follow(args ...string) follower {
 	return f
 }
 
-// next is the model of the next row.
+// next returns the model of the next row.
 func (f follower) next(t *testing.T) string {
 	t.Helper()
 	select {
@@ -172,8 +172,8 @@ func (f follower) next(t *testing.T) string {
 	return ""
 }
 
-// TestFollowOverRestarts: log -f goes on after the daemon was killed, restarted, and
-// replaced; each row is shown once.
+// TestFollowOverRestarts: log -f continues after the daemon was killed, restarted and
+// replaced, and prints each row once.
 func TestFollowOverRestarts(t *testing.T) {
 	w := start(t)
 	ask := func(model string) { w.ask("POST", "/v1/chat/completions", chat("echo/"+model, false)) }
@@ -202,7 +202,7 @@ func TestFollowOverRestarts(t *testing.T) {
 		t.Errorf("after a stop %s, %s", a, b)
 	}
 	w.Must("proxy", "restart")
-	defer w.Must("proxy", "stop") // the successor holds the output that the harness waits for
+	defer w.Must("proxy", "stop") // the successor holds the output for which the harness waits
 	ask("five")
 	if m := f.next(t); m != "echo/five" {
 		t.Errorf("after a handover %s", m)

@@ -12,10 +12,10 @@ import (
 	"github.com/hostless/hostless/test/harness"
 )
 
-// showCurl is what `log show ID --curl` prints.
+// showCurl returns the output of `log show ID --curl`.
 func (w *world) showCurl(id string) string { return w.Must("log", "show", id, "--curl") }
 
-// everything is all that is in the daemon's home, as one text.
+// everything returns the contents of all files in the daemon's home.
 func (w *world) everything(except ...string) string {
 	var b strings.Builder
 	filepath.Walk(w.Home, func(path string, info os.FileInfo, err error) error {
@@ -33,8 +33,8 @@ func (w *world) everything(except ...string) string {
 	return b.String()
 }
 
-// TestBodies: none unless asked for; then capped, redacted, apart from the rows, and a
-// command that repeats the request as it was.
+// TestBodies: bodies are stored only if enabled, and then limited in size, redacted, and
+// apart from the rows; the printed command repeats the request exactly.
 func TestBodies(t *testing.T) {
 	w := start(t)
 	say := func(text string) string {
@@ -77,14 +77,14 @@ func TestBodies(t *testing.T) {
 		t.Errorf("%s: %v\n%s", curl, err, out)
 	}
 
-	// Streams, and what is longer than the cap.
+	// Streams, and bodies that exceed the limit.
 	w.ask("POST", "/v1/chat/completions", chat("gpt-4o-mini", true))
 	if out := w.Must("log", "show", w.last().ID); !strings.Contains(out, "data: [DONE]") {
 		t.Errorf("a stream: %s", out)
 	}
 	w.ask("POST", "/v1/chat/completions", say(strings.Repeat("é", 600_000)))
 	if r := w.last(); !strings.HasSuffix(w.showCurl(r.ID), "@-") {
-		t.Error("a command with a part of a body")
+		t.Error("a command with an incomplete body")
 	}
 
 	var files []string
@@ -100,7 +100,7 @@ func TestBodies(t *testing.T) {
 	if len(files) != 1 {
 		t.Fatalf("files %v", files)
 	}
-	// Another day: they are gone when their time is over, and the rows stay.
+	// Days later: old bodies are removed, and the rows stay.
 	w.Must("config", "set", "log-bodies-days", "2")
 	w.Stop()
 	old := filepath.Join(filepath.Dir(files[0]), "2026-01-02.jsonl")
@@ -109,14 +109,14 @@ func TestBodies(t *testing.T) {
 	}
 	w.Daemon = harness.StartIn(t, w.Home)
 	if _, err := os.Stat(old); !os.IsNotExist(err) {
-		t.Errorf("old bodies are kept: %v", err)
+		t.Errorf("old bodies were not removed: %v", err)
 	}
 	if n := len(w.rows("")); n != 8 {
 		t.Errorf("%d rows, want 8", n)
 	}
 }
 
-// TestHeaders: a row has what says what was asked, and no credential.
+// TestHeaders: a row has the headers that define the request, but no credentials.
 func TestHeaders(t *testing.T) {
 	w := start(t)
 	w.ask("POST", "/v1/messages", `{"model":"claude-haiku-4-5","max_tokens":9,"messages":[{"role":"user","content":"hi"}]}`, "anthropic-beta", "context-1m", "Cookie", "canary-cookie", "X-Other", "canary-other")

@@ -1,5 +1,5 @@
-// Package requests_test drives the request log, spend, prices and metrics of the real
-// binaries as programs outside would: over the control socket and the command line.
+// Package requests_test tests the request log, spend, prices and metrics of the real
+// binaries from outside: over the control socket and the command line.
 package requests_test
 
 import (
@@ -23,14 +23,14 @@ func TestMain(m *testing.M) { harness.Main(m) }
 
 const key = "sk-provider-key-of-this-test-0001"
 
-// world is a daemon with stand-ins of three providers.
+// world is a daemon with stand-ins for three providers.
 type world struct {
 	*harness.Daemon
 	t     *testing.T
 	token string
 }
 
-// start runs a daemon in a fresh home; config is config.json, or "".
+// start runs a daemon in a new home; config is the content of config.json, or "".
 func start(t *testing.T) *world {
 	t.Helper()
 	w := &world{Daemon: harness.Start(t), t: t}
@@ -60,7 +60,7 @@ func (w *world) decode(text string, into any) {
 	}
 }
 
-// ask sends a request with the token and reads the whole answer.
+// ask sends a request with the token and reads the whole response.
 func (w *world) ask(method, path, body string, header ...string) (int, string) {
 	w.t.Helper()
 	resp, err := w.send(context.Background(), method, path, body, header...)
@@ -92,7 +92,7 @@ func (w *world) send(ctx context.Context, method, path, body string, header ...s
 	return http.DefaultClient.Do(req)
 }
 
-// get asks the control API.
+// get sends a GET request to the control API.
 func (w *world) get(path string, into any) {
 	w.t.Helper()
 	resp, err := w.Control().Get("http://hostless" + path)
@@ -109,7 +109,7 @@ func (w *world) get(path string, into any) {
 	}
 }
 
-// row is a ROW of the log, as its documentation has it.
+// row is a row of the log in its documented form.
 type row struct {
 	ID, App, Token, Client, Dialect, Endpoint, Model, Provider string
 
@@ -149,7 +149,7 @@ func (w *world) rows(query string) []row {
 	return list.Requests
 }
 
-// last is the newest row.
+// last returns the newest row.
 func (w *world) last() row {
 	w.t.Helper()
 	rows := w.rows("n=1")
@@ -159,7 +159,7 @@ func (w *world) last() row {
 	return rows[0]
 }
 
-// sum is a SUM of spend.
+// sum is a sum of spend in its documented form.
 type sum struct {
 	Key                        string
 	Requests, Errors, Unpriced int64
@@ -175,7 +175,7 @@ type report struct {
 	Groups   []sum
 }
 
-// provider is a stand-in that answers what a test wants and counts.
+// scripted is a stand-in with responses from the test, which counts its requests.
 type scripted struct {
 	*httptest.Server
 	asked  atomic.Int64

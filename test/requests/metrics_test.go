@@ -14,7 +14,8 @@ import (
 	"github.com/hostless/hostless/test/harness"
 )
 
-// sample is the value of a series in Prometheus text; the labels may stand in any order.
+// sample returns the value of a series in Prometheus's text format, with its labels in
+// any order.
 func sample(text, name string, labels ...string) string {
 	for line := range strings.Lines(text) {
 		series, value, _ := strings.Cut(strings.TrimSpace(line), " ")
@@ -33,11 +34,11 @@ func sample(text, name string, labels ...string) string {
 	return ""
 }
 
-// series is one line of Prometheus' text format 0.0.4 that is no comment.
+// series matches a line of Prometheus's text format 0.0.4 that is not a comment.
 var series = regexp.MustCompile(`^[a-zA-Z_:][a-zA-Z0-9_:]*(\{([a-zA-Z_][a-zA-Z0-9_]*="([^"\\\n]|\\["\\n])*",?)*\})? (\+Inf|[0-9.e+-]+)\n$`)
 
-// TestMetrics: the control socket shows what was asked, exactly and at once, and no
-// listener does without the token.
+// TestMetrics: the control socket shows exact values without delay, and no listener shows
+// them without the token.
 func TestMetrics(t *testing.T) {
 	w := start(t)
 	w.webApp("shop")
@@ -87,7 +88,8 @@ func TestMetrics(t *testing.T) {
 	w.onPort()
 }
 
-// onPort: metrics-port is followed at once, wants its token, and survives a restart.
+// onPort: a change of metrics-port takes effect at once, its port requires the token, and
+// it is kept across a restart.
 func (w *world) onPort() {
 	t := w.t
 	t.Helper()
@@ -99,7 +101,7 @@ func (w *world) onPort() {
 		t.Fatal(err)
 	}
 	port := fmt.Sprint(l.Addr().(*net.TCPAddr).Port)
-	w.Must("config", "set", "metrics-port", port) // which is taken: the daemon waits for it
+	w.Must("config", "set", "metrics-port", port) // another program uses it: the daemon waits for it
 	l.Close()
 	scrape := func(token, path string) (int, string) {
 		req, _ := http.NewRequest("GET", "http://127.0.0.1:"+port+path, nil)

@@ -12,12 +12,12 @@ import (
 	"github.com/hostless/hostless/test/standin"
 )
 
-// collector is a receiver of OTLP/HTTP that takes JSON and nothing else.
+// collector is an OTLP/HTTP receiver that only accepts JSON.
 type collector struct {
 	*httptest.Server
 	mu     sync.Mutex
 	spans  []otlpSpan
-	points map[string]int64 // count by metric
+	points map[string]int64 // number of data points by metric
 	bad    []string
 }
 
@@ -103,8 +103,9 @@ func (c *collector) all() []otlpSpan {
 	return append([]otlpSpan{}, c.spans...)
 }
 
-// TestOTLP: a collector gets a span for each request and one for each call of a provider,
-// by the GenAI conventions, in the caller's trace; a collector that is away delays nothing.
+// TestOTLP: a collector gets a span for each request and one for each call to a provider,
+// with the GenAI conventions, in the client's trace. An unreachable collector delays
+// nothing.
 func TestOTLP(t *testing.T) {
 	t.Setenv("OTEL_EXPORTER_OTLP_HEADERS", "authorization=Basic%20abc%3D")
 	w := start(t)
@@ -117,17 +118,17 @@ func TestOTLP(t *testing.T) {
 	}
 	ask("gpt-4o-mini")
 	if got := provider.Last(t).Header.Get("Traceparent"); got != "00-"+traceID+"-"+parent+"-01" {
-		t.Errorf("without a collector the caller's traceparent becomes %q", got)
+		t.Errorf("without a collector the client's traceparent becomes %q", got)
 	}
 	if r := w.CLI("config", "set", "otlp-endpoint", "ftp://x"); r.Code != 2 && r.Code != 1 {
-		t.Errorf("a bad endpoint is taken: %+v", r)
+		t.Errorf("an invalid endpoint is accepted: %+v", r)
 	}
 	w.Must("config", "set", "otlp-endpoint", c.URL+"/")
 	ask("gpt-4o-mini")
 	up := provider.Last(t).Header
 	w.ask("POST", "/v1/chat/completions", chat("err-500", false))
 	if got := provider.Last(t).Header.Get("Traceparent"); got != "" {
-		t.Errorf("a caller without a trace: %q goes up", got)
+		t.Errorf("a client without a trace: %q is sent", got)
 	}
 	w.ask("POST", "/v1/chat/completions", chat("gpt-4o-mini", false), "traceparent", "00-"+traceID+"-"+parent+"-00") // not sampled
 	eventually(t, "spans", func() bool { return len(c.all()) >= 4 })
@@ -152,7 +153,7 @@ func TestOTLP(t *testing.T) {
 		}
 	}
 	if got := up.Get("Traceparent"); got != "00-"+traceID+"-"+own.SpanID+"-01" || up.Get("Tracestate") != "a=1" {
-		t.Errorf("traceparent %q goes up, want the span %s", got, own.SpanID)
+		t.Errorf("traceparent %q is sent, want the span %s", got, own.SpanID)
 	}
 	if failed.TraceID == traceID || failed.ParentSpanID != "" || failed.Status.Code != 2 || failedCall.attribute("error.type") != "provider_error" || failedCall.Status.Code != 2 {
 		t.Errorf("the failed request %+v, %+v", failed, failedCall)
@@ -162,7 +163,7 @@ func TestOTLP(t *testing.T) {
 		t.Error("a body or a secret is in a span")
 	}
 
-	// What ended right before a stop is sent, metrics too.
+	// What ended just before a stop is sent, including metrics.
 	ask("gpt-4o-mini")
 	w.Stop()
 	if n := len(c.all()); n != 6 {
@@ -170,7 +171,8 @@ func TestOTLP(t *testing.T) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	// Four requests reached a provider since; three of them reported tokens, of two types.
+	// Four requests reached a provider since then. Three of them reported tokens, of two
+	// types.
 	if c.points["gen_ai.client.operation.duration"] != 4 || c.points["gen_ai.client.token.usage"] != 6 {
 		t.Errorf("metrics %v", c.points)
 	}

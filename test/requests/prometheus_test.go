@@ -16,7 +16,7 @@ import (
 	"github.com/hostless/hostless/test/harness"
 )
 
-// freePort is a port that nobody listens on.
+// freePort returns an unused port.
 func freePort(t *testing.T) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -27,8 +27,8 @@ func freePort(t *testing.T) string {
 	return fmt.Sprint(l.Addr().(*net.TCPAddr).Port)
 }
 
-// TestPrometheus: the real one scrapes the metrics with the job that Hostless prints, and
-// its checker finds nothing to complain of.
+// TestPrometheus: the real Prometheus scrapes the metrics with the job that Hostless
+// prints, and its checker reports no problems.
 func TestPrometheus(t *testing.T) {
 	prometheus, promtool := harness.Need(t, "prometheus"), harness.Need(t, "promtool")
 	w := start(t)

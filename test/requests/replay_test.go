@@ -15,12 +15,12 @@ import (
 	"github.com/hostless/hostless/test/harness"
 )
 
-// TestReplay: a day of mixed traffic, with kills, stops and handovers in between. The
-// log has every request that the provider answered and its caller saw the end of, once,
-// and log, spend and the stand-in's own count agree to the nano-dollar.
+// TestReplay: a day of mixed traffic, with kills, stops and handovers in between. The log
+// contains every request whose response the client received completely, exactly once, and
+// log, spend and the stand-in's own count agree to the nano-dollar.
 //
-// A kill may lose the rows of requests that ended right before it: the clients pause for
-// it, and what was shown by the log before is there after.
+// A kill may lose the rows of requests that ended just before it. So the clients pause
+// for a kill, and rows that the log showed before it must still be there afterwards.
 func TestReplay(t *testing.T) {
 	total := 10_000
 	if testing.Short() {
@@ -33,7 +33,7 @@ func TestReplay(t *testing.T) {
 	w.provider("openai", s.URL+"/v1")
 	w.token = w.mint("--name", "replay")
 	w.webApp("shop")
-	w.Must("budget", "set", "100000usd/month", "--all") // far above: they only count
+	w.Must("budget", "set", "100000usd/month", "--all") // high enough that they only count
 	w.Must("budget", "set", "1000000000tokens/month", "--token", "replay")
 	w.Must("budget", "set", "1000000requests/month", "--all")
 	const phases, clients = 8, 8
@@ -72,7 +72,7 @@ func TestReplay(t *testing.T) {
 			return
 		}
 		switch {
-		case restarted: // the last daemon is nobody's child here
+		case restarted: // the last daemon is not a child of this process
 		case phase == phases-1:
 		case phase == phases-2:
 			w.Must("proxy", "restart")
@@ -91,7 +91,7 @@ func TestReplay(t *testing.T) {
 	}
 }
 
-// sums are what the clients count by themselves.
+// sums contains the clients' own counts.
 type sums struct {
 	requests, errors, asked int64
 	tokens                  tokens
@@ -107,8 +107,8 @@ func (s *sums) add(o sums) {
 	s.tokens.Output += o.tokens.Output
 }
 
-// oneRequest sends one of the mix and counts what it must have cost: at prices in
-// nano-dollars a token that are written here, not asked of the daemon.
+// oneRequest sends a random request and counts what it must cost, with prices in
+// nano-dollars per token that are written here instead of queried from the daemon.
 func (w *world) oneRequest(client *http.Client, rnd *rand.Rand) (one sums, isApp bool, err error) {
 	in, out := rnd.IntN(5000)+10, rnd.IntN(800)+1
 	cached, write, write1h := rnd.IntN(in/2), rnd.IntN(300), rnd.IntN(200)
@@ -116,7 +116,7 @@ func (w *world) oneRequest(client *http.Client, rnd *rand.Rand) (one sums, isApp
 	path, body, status := "", "", 200
 	one.requests, one.asked = 1, 1
 	switch kind := rnd.IntN(10); kind {
-	case 0, 1, 2: // claude-sonnet-4-5: 3, 0.30, 3.75, 6 and 15 dollars a million
+	case 0, 1, 2: // claude-sonnet-4-5: 3, 0.30, 3.75, 6 and 15 dollars per million
 		path, body = "/v1/messages", use("claude-sonnet-4-5", "/v1/messages", stream, in, cached, write, write1h, out)
 		one.tokens = tokens{Input: int64(in + cached + write + write1h), Cached: int64(cached), CacheWrite: int64(write + write1h), CacheWrite1h: int64(write1h), Output: int64(out)}
 		one.cost = prices.Nano(in*3000 + cached*300 + write*3750 + write1h*6000 + out*15000)
@@ -165,7 +165,7 @@ func finish(client *http.Client, req *http.Request, status int) error {
 	return err
 }
 
-// agrees holds spend, and the log where it can be asked for all, against the count.
+// agrees compares spend, and the log if all rows are available, with the clients' count.
 func (w *world) agrees(when string, want *sums, apps int) {
 	t := w.t
 	t.Helper()
@@ -203,7 +203,7 @@ func (w *world) agrees(when string, want *sums, apps int) {
 	}
 }
 
-// budgetsAgree holds the budgets of the replay to what the clients count.
+// budgetsAgree compares the budgets with the clients' count.
 func (w *world) budgetsAgree(when string, want *sums) {
 	t := w.t
 	t.Helper()

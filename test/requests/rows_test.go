@@ -12,8 +12,8 @@ import (
 	"github.com/gorilla/websocket"
 )
 
-// TestEveryDialect: each dialect, whole and streamed, leaves one row with what it was,
-// what it used and what it cost.
+// TestEveryDialect: each dialect, whole and streamed, leaves one row with the request,
+// its usage and its cost.
 func TestEveryDialect(t *testing.T) {
 	w := start(t)
 	type want struct {
@@ -63,7 +63,7 @@ func TestEveryDialect(t *testing.T) {
 	}
 }
 
-// TestSocketTurns: each response of a WebSocket is a row.
+// TestSocketTurns: each response on a WebSocket has a row.
 func TestSocketTurns(t *testing.T) {
 	w := start(t)
 	c, _, err := websocket.DefaultDialer.Dial("ws"+strings.TrimPrefix(w.URL, "http")+"/v1/responses", http.Header{"Authorization": {"Bearer " + w.token}})
@@ -91,7 +91,7 @@ func TestSocketTurns(t *testing.T) {
 	}
 }
 
-// eventually waits for what a row's end brings about.
+// eventually waits for an effect of a row.
 func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
 	deadline := time.Now().Add(10 * time.Second)
@@ -103,7 +103,7 @@ func eventually(t *testing.T, what string, ok func() bool) {
 	}
 }
 
-// TestErrorKinds: whose fault it is.
+// TestErrorKinds: a row says who caused an error.
 func TestErrorKinds(t *testing.T) {
 	w := start(t)
 	s := script(t, func(rw http.ResponseWriter, r *http.Request, body []byte) {
@@ -214,8 +214,8 @@ func TestErrorKinds(t *testing.T) {
 	}
 }
 
-// TestAborted: a caller that leaves pays for what the provider reported before, or an
-// estimate that is marked.
+// TestAborted: for a client that disconnects, a row has the usage that the provider
+// reported before, or an estimate that is marked as such.
 func TestAborted(t *testing.T) {
 	w := start(t)
 	hold := make(chan struct{})

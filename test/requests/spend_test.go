@@ -14,8 +14,9 @@ import (
 	"github.com/hostless/hostless/test/harness"
 )
 
-// reporting is a provider whose answers report the usage that the prompt says, in the
-// dialect of the path: input, cached, written for five minutes, written for an hour, output.
+// reporting is a provider whose responses report the usage given in the prompt, in the
+// dialect of the path: input, cached, written for five minutes, written for an hour,
+// output.
 func reporting(t *testing.T) *scripted {
 	return script(t, func(w http.ResponseWriter, r *http.Request, body []byte) {
 		var in, cached, write, write1h, out, reasoning int
@@ -65,11 +66,12 @@ func use(model, path string, stream bool, n ...int) string {
 	return fmt.Sprintf(`{"model":%q,"max_tokens":9,"stream":%t,"messages":[{"role":"user","content":"use %s"}]}`, model, stream, words)
 }
 
-// TestSessions: what a session of Claude Code and one of Codex cost, by hand. Prices of
-// the embedded list, dollars a million tokens: claude-sonnet-4-5 3 in, 0.30 read, 3.75
-// written, 15 out, and 6 written for an hour (twice the input:
-// https://docs.claude.com/en/docs/build-with-claude/prompt-caching#pricing); gpt-5.3-codex
-// 1.75 in, 0.175 read, 14 out (https://openai.com/api/pricing).
+// TestSessions: the cost of a session of Claude Code and one of Codex, calculated by
+// hand. Prices of the embedded list in dollars per million tokens: claude-sonnet-4-5 3
+// input, 0.30 cache read, 3.75 cache write, 15 output, and 6 for a write for one hour
+// (twice the input price:
+// https://docs.claude.com/en/docs/build-with-claude/prompt-caching#pricing);
+// gpt-5.3-codex 1.75 input, 0.175 cache read, 14 output (https://openai.com/api/pricing).
 func TestSessions(t *testing.T) {
 	w := start(t)
 	s := reporting(t)
@@ -119,8 +121,8 @@ func TestSessions(t *testing.T) {
 	}
 }
 
-// TestOwnPrices: config.json's come first, with a closing *; what has no price is
-// unpriced, and counted so.
+// TestOwnPrices: prices in config.json take precedence, also with a trailing *. A model
+// without a price is unpriced and counted as such.
 func TestOwnPrices(t *testing.T) {
 	home := harness.Home(t)
 	config := `{"prices":{"openai/gpt-4o-mini":{"input":100,"cached":10,"output":200},"groq/tiny*":{"input":0.5,"output":"1.25"},"openai/free":{"input":0,"output":0}}}`
@@ -152,7 +154,7 @@ func TestOwnPrices(t *testing.T) {
 		r := ask(c.model, c.n...)
 		switch {
 		case c.cost == "" && (r.Priced || r.Cost != nil || r.Price != nil):
-			t.Errorf("%s is priced: %v", c.model, *r.Cost)
+			t.Errorf("%s has a price: %v", c.model, *r.Cost)
 		case c.cost != "" && (r.Cost == nil || *r.Cost != c.cost || !r.Priced || r.Price == nil):
 			t.Errorf("%s cost %v, want %s", c.model, r.Cost, c.cost)
 		}
@@ -162,7 +164,7 @@ func TestOwnPrices(t *testing.T) {
 	if got.Total.Cost != "0.1861125" || got.Total.UnpricedRequests != 1 || got.Total.Requests != 5 || len(got.Groups) != 4 || got.Groups[0].Key != "gpt-4o-mini" {
 		t.Errorf("spend %+v", got)
 	}
-	// A change of config.json holds from then on; past rows keep their price.
+	// A changed config.json is in effect from then on; earlier rows keep their price.
 	changed := strings.Replace(config, `"input":100`, `"input":1`, 1)
 	if err := os.WriteFile(filepath.Join(home, "config.json"), []byte(changed), 0o600); err != nil {
 		t.Fatal(err)
@@ -188,14 +190,15 @@ func TestOwnPrices(t *testing.T) {
 	}
 }
 
-// TestLocalDays: groups by day and the period today are this machine's local days.
+// TestLocalDays: days are this machine's local days, in groups by day and for the period
+// today.
 func TestLocalDays(t *testing.T) {
 	zone, now := "Pacific/Kiritimati", time.Now() // UTC+14
 	loc, err := time.LoadLocation(zone)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if now.In(loc).Day() == now.UTC().Day() { // then it is earlier than 10:00 UTC
+	if now.In(loc).Day() == now.UTC().Day() { // before 10:00 UTC
 		zone = "Pacific/Pago_Pago" // UTC-11
 		if loc, err = time.LoadLocation(zone); err != nil {
 			t.Fatal(err)

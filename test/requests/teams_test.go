@@ -12,8 +12,8 @@ import (
 	"github.com/hostless/hostless/test/standin"
 )
 
-// TestAttributes: a team's gateway is told which app asks, and no app can pass for
-// another; other providers are told nothing.
+// TestAttributes: a team's gateway is told which app sends a request, and no app can
+// pretend to be another; other providers are not told.
 func TestAttributes(t *testing.T) {
 	w := start(t)
 	team, other := standin.OpenAI(t, key), standin.OpenAI(t, key)
@@ -23,7 +23,7 @@ func TestAttributes(t *testing.T) {
 	w.ask("POST", "/v1/chat/completions", chat("team/gpt-5", false), "x-litellm-tags", "somebody-else")
 	seen := team.Last(t).Header
 	if got := seen["X-Litellm-Tags"]; len(got) != 1 || got[0] != "shop frontend" {
-		t.Errorf("the team's gateway is told %q", got)
+		t.Errorf("the team's gateway gets %q", got)
 	}
 	if got := seen.Get("X-Request-Source"); got != w.last().ID {
 		t.Errorf("request %q, want %q", got, w.last().ID)
@@ -34,9 +34,9 @@ func TestAttributes(t *testing.T) {
 	}
 	w.ask("POST", "/v1/chat/completions", chat("openai/gpt-5", false))
 	if got := other.Last(t).Header.Get("X-Litellm-Tags"); got != "" {
-		t.Errorf("another provider is told %q", got)
+		t.Errorf("another provider gets %q", got)
 	}
-	// A run's app is its NAME.
+	// The app of a run is its NAME.
 	script := filepath.Join(t.TempDir(), "ask")
 	text := `curl -s -o /dev/null "$HOSTLESS_API/chat/completions" -H "Authorization: Bearer $HOSTLESS_TOKEN" -H 'Content-Type: application/json' -d '` + chat("team/gpt-5", false) + `'`
 	if err := os.WriteFile(script, []byte(text), 0o600); err != nil {
@@ -45,9 +45,9 @@ func TestAttributes(t *testing.T) {
 	harness.Need(t, "curl")
 	w.Must("run", "blog", "--", "sh", script)
 	if got := team.Last(t).Header.Get("X-Litellm-Tags"); got != "blog" {
-		t.Errorf("a run is told as %q", got)
+		t.Errorf("for a run the gateway gets %q", got)
 	}
-	// WebSockets too.
+	// WebSockets, too.
 	c, _, err := websocket.DefaultDialer.Dial("ws"+strings.TrimPrefix(w.URL, "http")+"/v1/realtime?model=team/gpt-4o-realtime-preview", http.Header{"Authorization": {"Bearer " + w.token}, "X-Litellm-Tags": {"x"}})
 	if err != nil {
 		t.Fatal(err)
@@ -63,13 +63,13 @@ func TestAttributes(t *testing.T) {
 	}
 	for _, bad := range []string{"app=Authorization", "app=x-hostless-app", "mood=x-mood", "app=a b", "app"} {
 		if r := w.CLI("keys", "add", "team", "--keep-key", "--attribute", bad); r.Code == 0 {
-			t.Errorf("--attribute %s is taken", bad)
+			t.Errorf("--attribute %s is accepted", bad)
 		}
 	}
 	w.Must("keys", "add", "team", "--keep-key", "--attribute", "app=")
 	w.ask("POST", "/v1/chat/completions", chat("team/gpt-5", false))
 	if got := team.Last(t).Header; got.Get("X-Litellm-Tags") != "" || got.Get("X-Request-Source") == "" {
-		t.Errorf("after taking one back: %v", got)
+		t.Errorf("after removing one: %v", got)
 	}
 	w.Must("keys", "remove", "team")
 	if data, _ := os.ReadFile(filepath.Join(w.Home, "config.json")); strings.Contains(string(data), "X-Request-Source") {

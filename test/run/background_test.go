@@ -61,12 +61,13 @@ func TestLazyApp(t *testing.T) {
 	}
 	waitWithin(t, 10*time.Second, "idle", state("idle"))
 	for range 2 {
-		status, body := get(t, d, "shop.localhost", "/") // held until it listens
+		status, body := get(t, d, "shop.localhost", "/") // held until the app listens
 		if status != http.StatusOK || !strings.HasPrefix(body, "sk_local_") {
 			t.Fatalf("the first request: %d %q", status, body)
 		}
 		waitWithin(t, 10*time.Second, "listening", state("listening"))
-		// The proxy keeps its connection for a while: end it as the app would.
+		// The proxy keeps its connection for a while, so stop the app as it would stop by
+		// itself.
 		if code := d.CLI("restart", "shop", "--timeout", "20s"); code.Code != 0 {
 			t.Fatalf("%+v", code)
 		}
@@ -77,8 +78,8 @@ func TestLazyApp(t *testing.T) {
 	}
 }
 
-// TestLazyAppThatCrashed is started again by the next request, when what crashed it has
-// been mended, and not by those that a crash leaves behind.
+// TestLazyAppThatCrashed: after the cause is fixed, the next request starts the app
+// again, but not the requests that follow a crash.
 func TestLazyAppThatCrashed(t *testing.T) {
 	d := harness.Start(t)
 	dir := t.TempDir()

@@ -12,8 +12,8 @@ import (
 	"github.com/hostless/hostless/test/harness"
 )
 
-// TestDomains serves apps below names of the person's own, with their URLs, tokens and
-// lines in the hosts file; the gateway has none of them.
+// TestDomains serves apps below the user's own domains, with their URLs, tokens and lines
+// in the hosts file. The gateway is not served there.
 func TestDomains(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "hosts")
 	if err := os.WriteFile(file, []byte("127.0.0.1 localhost\n"), 0o644); err != nil {

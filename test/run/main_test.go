@@ -1,5 +1,5 @@
-// Package run tests `hostless run` with the real binaries, the real daemon and
-// real processes. This binary is its own app: see TestMain.
+// Package run tests `hostless run` with the real binaries, the real daemon and real
+// processes. The test binary is also the app: see TestMain.
 package run
 
 import (
@@ -20,7 +20,7 @@ import (
 	"github.com/hostless/hostless/test/harness"
 )
 
-// mark is the variable by which the processes of one test are found.
+// mark is the environment variable that identifies the processes of a test.
 const mark = "RUN_TEST_MARK"
 
 func TestMain(m *testing.M) {
@@ -30,8 +30,8 @@ func TestMain(m *testing.M) {
 	harness.Main(m)
 }
 
-// app serves on PORT, beside a child that went away from it into a session of
-// its own and does not hear of TERM. Its root tells token and environment.
+// app serves on PORT. It has a child process in a session of its own that ignores
+// SIGTERM. Its page / shows the token and the environment.
 func app(words []string) int {
 	if len(words) > 0 && words[0] == "deaf" {
 		signalIgnore()
@@ -54,7 +54,7 @@ func app(words []string) int {
 	return 1
 }
 
-// started is a `hostless run` of a test.
+// started is a `hostless run` started by a test.
 type started struct {
 	*exec.Cmd
 	t    *testing.T
@@ -77,7 +77,7 @@ func (s *started) output() string {
 	return s.out.String()
 }
 
-// start runs the client with args in dir and kills it with the test.
+// start runs the client with args in dir and kills it at the end of the test.
 func start(t *testing.T, d *harness.Daemon, dir string, args ...string) *started {
 	t.Helper()
 	s := &started{t: t, mark: fmt.Sprintf("%d-%d", os.Getpid(), time.Now().UnixNano()), done: make(chan struct{})}
@@ -117,8 +117,8 @@ func (s *started) end(sig syscall.Signal) int {
 	return s.ProcessState.ExitCode()
 }
 
-// left are the processes that carry the run's mark in their environment, which
-// no change of session, group or parent takes away.
+// left returns the processes with the run's mark in their environment, which a process
+// keeps when its session, group or parent changes.
 func (s *started) left() (pids []int) {
 	want := []byte(mark + "=" + s.mark + "\x00")
 	procs, _ := filepath.Glob("/proc/[0-9]*/environ")
@@ -131,7 +131,7 @@ func (s *started) left() (pids []int) {
 	return pids
 }
 
-// waitWithin waits for ok, for no longer than the limit.
+// waitWithin waits for ok, at most for limit.
 func waitWithin(t *testing.T, limit time.Duration, what string, ok func() bool) time.Duration {
 	t.Helper()
 	begin := time.Now()
@@ -144,7 +144,7 @@ func waitWithin(t *testing.T, limit time.Duration, what string, ok func() bool) 
 	return time.Since(begin)
 }
 
-// control asks the control API.
+// control sends a GET request to the control API.
 func control(t *testing.T, d *harness.Daemon, path string, out any) {
 	t.Helper()
 	client := d.Control()
@@ -181,7 +181,7 @@ func tokens(t *testing.T, d *harness.Daemon) int {
 	return len(l.Tokens)
 }
 
-// get asks an app by its name: the status and the body.
+// get sends a GET request to an app by its name and returns the status and the body.
 func get(t *testing.T, d *harness.Daemon, host, path string, header ...string) (int, string) {
 	t.Helper()
 	req, err := http.NewRequest(http.MethodGet, "http://127.0.0.1:"+d.Port+path, nil)

@@ -11,8 +11,8 @@ import (
 	"github.com/hostless/hostless/test/harness"
 )
 
-// TestHostsSync keeps the names of apps in the hosts file while the setting is on, and
-// nothing else of it changes.
+// TestHostsSync: while the setting is on, the names of apps are in the hosts file, and
+// nothing else in it changes.
 func TestHostsSync(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "hosts")
 	const own = "127.0.0.1 localhost\n"

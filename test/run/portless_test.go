@@ -10,8 +10,8 @@ import (
 	"github.com/hostless/hostless/test/harness"
 )
 
-// turboStandIn runs the dev script of each package with the environment that turbo's
-// strict mode leaves, or with all of it.
+// turboStandIn runs each package's dev script with the environment that turbo's strict
+// mode passes, or with all of it.
 const turboStandIn = `#!/bin/sh
 for p in apps/*; do
   case "$*" in
@@ -21,8 +21,8 @@ for p in apps/*; do
 done
 `
 
-// TestFromPortless has portless's documented projects run with only the command's name
-// changed: the names are the same.
+// TestFromPortless runs portless's documented projects with only the command's name
+// changed: the host names are the same.
 func TestFromPortless(t *testing.T) {
 	harness.Need(t, "npm")
 	git := harness.Need(t, "git")

@@ -28,7 +28,7 @@ func TestAnAppHasItsNameAndToken(t *testing.T) {
 	d := harness.Start(t)
 	s := start(t, d, t.TempDir(), "run", "shop", "--", self(t), "__app")
 	status, body := get(t, d, "shop.localhost", "/")
-	if status == http.StatusNotFound { // asked before the run had its name
+	if status == http.StatusNotFound { // before the run had its name
 		waitWithin(t, 10*time.Second, "the route", func() bool { return len(routes(t, d)) == 1 })
 		status, body = get(t, d, "shop.localhost", "/")
 	}
@@ -50,8 +50,8 @@ func TestAnAppHasItsNameAndToken(t *testing.T) {
 	}
 }
 
-// TestKilledAtEveryPoint kills the client with KILL after ever longer times, so
-// at every point of a run's life.
+// TestKilledAtEveryPoint kills the client with SIGKILL after increasing times, so at
+// every point of a run's life.
 func TestKilledAtEveryPoint(t *testing.T) {
 	needProc(t)
 	rounds := 100
@@ -63,7 +63,7 @@ func TestKilledAtEveryPoint(t *testing.T) {
 	var slowest time.Duration
 	for i := range rounds {
 		s := start(t, d, dir, "run", "victim", "--", self(t), "__app")
-		// From before its first system call to well after it listens.
+		// From before its first system call until well after the app listens.
 		time.Sleep(time.Duration(i) * 200 * time.Millisecond / time.Duration(rounds))
 		s.end(syscall.SIGKILL)
 		slowest = max(slowest, waitWithin(t, 10*time.Second, "no route and no token", func() bool { return len(routes(t, d)) == 0 && tokens(t, d) == 0 }))

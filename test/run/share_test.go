@@ -14,7 +14,8 @@ import (
 	"github.com/hostless/hostless/test/harness"
 )
 
-// tunnels are what the tools print when they have a URL, and how they are told the port.
+// tunnels lists, for each tool, its output when it has a URL, and the argument with the
+// port.
 var tunnels = []struct{ tool, program, prints, url, port string }{
 	{"cloudflared", "cloudflared", `2026-01-01T00:00:00Z INF |  https://quick-fox.trycloudflare.com        |`, "https://quick-fox.trycloudflare.com", `--url http://127\.0\.0\.1:(\d+)`},
 	{"ngrok", "ngrok", `{"lvl":"info","msg":"started tunnel","obj":"tunnels","name":"command_line","addr":"http://localhost:1","url":"https://abcd.ngrok-free.app"}`, "https://abcd.ngrok-free.app", `^http (\d+) `},
@@ -22,7 +23,8 @@ var tunnels = []struct{ tool, program, prints, url, port string }{
 	{"funnel", "tailscale", "Available on the internet:\n\nhttps://devbox.tail1234.ts.net/\n|-- proxy http://127.0.0.1:1\n", "https://devbox.tail1234.ts.net", `^funnel --https=443 http://127\.0\.0\.1:(\d+)`},
 }
 
-// fakeTool puts a program into dir that notes its arguments, prints and stays.
+// fakeTool creates a program in dir that records its arguments, prints a text and keeps
+// running.
 func fakeTool(t *testing.T, dir, program, prints string) {
 	t.Helper()
 	script := "#!/bin/sh\necho \"$@\" >" + dir + "/args\ncat <<'X'\n" + prints + "\nX\nexec sleep 999\n"
@@ -31,8 +33,9 @@ func fakeTool(t *testing.T, dir, program, prints string) {
 	}
 }
 
-// TestShare shows one app through each tool: what comes in reaches that app whatever host
-// it names, the daemon lists it, and it ends with the app and with the tool's process.
+// TestShare shares one app with each tool: requests reach only that app, whatever host
+// they name; the daemon lists it; and sharing ends with the app and with the tool's
+// process.
 func TestShare(t *testing.T) {
 	d := harness.Start(t)
 	app := start(t, d, t.TempDir(), "run", "shop", "--", self(t), "__app")
@@ -89,14 +92,15 @@ func TestShare(t *testing.T) {
 	select {
 	case <-last.done:
 	case <-time.After(20 * time.Second):
-		t.Fatal("the sharing outlives the app")
+		t.Fatal("the app is still shared after it has stopped")
 	}
 	if left := last.left(); len(left) > 0 {
-		t.Errorf("the tool outlives the app: %v", left)
+		t.Errorf("the tool is still running after the app has stopped: %v", left)
 	}
 }
 
-// TestShareRefuses names what is missing, and what a tool says that fails.
+// TestShareRefuses: errors name what is missing, and contain the message of a tool that
+// fails.
 func TestShareRefuses(t *testing.T) {
 	d := harness.Start(t)
 	d.Must("alias", "shop", d.Port)

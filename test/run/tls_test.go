@@ -9,8 +9,8 @@ import (
 	"github.com/hostless/hostless/test/harness"
 )
 
-// TestChildTrustsTheAuthority: with TLS on, an app's programs find the local
-// authority beside the system's, and a bundle of the user's own stays in it.
+// TestChildTrustsTheAuthority: with TLS on, programs of an app trust the local authority
+// besides the system's authorities, and a bundle configured by the user stays included.
 func TestChildTrustsTheAuthority(t *testing.T) {
 	d := harness.Start(t, "--tls")
 	ca, err := os.ReadFile(certs.CertPath(d.Home))
@@ -18,7 +18,7 @@ func TestChildTrustsTheAuthority(t *testing.T) {
 		t.Fatal(err)
 	}
 	own := d.Home + "/own.pem"
-	if err := os.WriteFile(own, ca, 0o600); err != nil { // any certificate will do for the user's own
+	if err := os.WriteFile(own, ca, 0o600); err != nil { // any certificate will do
 		t.Fatal(err)
 	}
 	d.Env = append(d.Env, "SSL_CERT_FILE=", "NODE_EXTRA_CA_CERTS=", "REQUESTS_CA_BUNDLE="+own)

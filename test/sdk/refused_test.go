@@ -11,13 +11,13 @@ import (
 	"github.com/hostless/hostless/test/standin"
 )
 
-// TestRefusedOnce: a spent budget and the switch for all AI traffic are told to each SDK
-// once, with the command that helps: none of them tries again by itself, and nothing
-// goes to a provider.
+// TestRefusedOnce: each SDK reports a spent budget, or `hostless kill`, after one
+// request, with the command that helps. None of them retries, and nothing is sent to a
+// provider.
 //
-// Of the statuses that could be it, measured with the versions of the lock files: 402 and
-// 403 are repeated by none; 429 is repeated three times by the AI SDK and by google-genai
-// with retries, whatever x-should-retry says.
+// The status codes were chosen by measurements with the versions in the lock files: no
+// SDK retries 402 and 403. The AI SDK, and google-genai with retries, retry 429 three
+// times, whatever x-should-retry says.
 func TestRefusedOnce(t *testing.T) {
 	dir, bin := node(t), venv(t)
 	w := newWorld(t)
@@ -42,7 +42,7 @@ func TestRefusedOnce(t *testing.T) {
 					out, err := cmd.Output()
 					status := refusal.status
 					if call == "responses" || call == "aisdk openai" {
-						status = "400" // in the Responses API: Codex repeats the others
+						status = "400" // in the Responses API, because Codex retries the others
 					}
 					if err != nil || !strings.HasPrefix(string(out), status+" ") || !strings.Contains(string(out), refusal.command) {
 						t.Errorf("%v: %s", err, out)
@@ -61,7 +61,7 @@ func TestRefusedOnce(t *testing.T) {
 	}
 }
 
-// refusals are the ids of the requests that were refused for a kind of reason.
+// refusals returns the ids of the requests that were refused for a kind of reason.
 func (w *world) refusals(t *testing.T, kind string) (ids []string) {
 	t.Helper()
 	var l struct {

@@ -1,5 +1,5 @@
-// Package sdk runs the providers' own SDKs against the real binaries and the
-// stand-ins of the providers: each works by its base URL and key alone.
+// Package sdk runs the providers' own SDKs with the real binaries and stand-ins for the
+// providers: each must work with only a base URL and a key.
 package sdk
 
 import (
@@ -24,7 +24,7 @@ import (
 
 func TestMain(m *testing.M) { harness.Main(m) }
 
-// world is a daemon with a key of each stand-in.
+// world is a daemon with a key for each stand-in.
 type world struct {
 	*harness.Daemon
 	openai, mine, anthropic, gemini *standin.Server
@@ -40,7 +40,7 @@ func newWorld(t *testing.T) *world {
 	}
 	w.Daemon = harness.Start(t)
 	for name, s := range map[string]*standin.Server{"openai": w.openai, "mine": w.mine, "anthropic": w.anthropic, "google": w.gemini} {
-		base := s.URL // with or without the version path: both reach the same place
+		base := s.URL // with or without the version path
 		if name == "mine" || name == "google" {
 			base += map[string]string{"mine": "/v1", "google": "/v1beta"}[name]
 		}
@@ -55,8 +55,8 @@ func newWorld(t *testing.T) *world {
 	return w
 }
 
-// noKeyLeaks checks that no provider's key is in the output and no bridge token
-// went up.
+// noKeyLeaks checks that no provider key is in the output and no bridge token was sent to
+// a provider.
 func (w *world) noKeyLeaks(t *testing.T, outputs ...string) {
 	t.Helper()
 	all := strings.Join(append(outputs, w.Log()), "\n")
@@ -70,7 +70,7 @@ func (w *world) noKeyLeaks(t *testing.T, outputs ...string) {
 				text += "\n" + name + ": " + strings.Join(values, ",")
 			}
 			if strings.Contains(text, "sk_local_") {
-				t.Errorf("a bridge token went up in %s %s", seen.Method, seen.Path)
+				t.Errorf("a bridge token was sent in %s %s", seen.Method, seen.Path)
 			}
 		}
 	}
@@ -102,7 +102,7 @@ var npm = sync.OnceValue(func() error {
 	return err
 })
 
-// node gives the directory with the SDKs, installed at the first call.
+// node returns the directory with the SDKs, which the first call installs.
 func node(t *testing.T) string {
 	t.Helper()
 	harness.Need(t, "node")
@@ -131,7 +131,7 @@ func TestNode(t *testing.T) {
 	}
 }
 
-// failures cuts a report down to what failed.
+// failures reduces a report to the failures.
 func failures(out string) string {
 	if _, rest, ok := strings.Cut(out, "failing tests:"); ok {
 		return rest
@@ -166,7 +166,7 @@ var python = sync.OnceValues(func() (string, error) {
 	return bin, os.WriteFile(filepath.Join(dir, "ready"), nil, 0o644)
 })
 
-// venv gives a Python that has the SDKs.
+// venv returns a Python with the SDKs.
 func venv(t *testing.T) string {
 	t.Helper()
 	harness.Need(t, "python3")
@@ -190,7 +190,7 @@ func TestPython(t *testing.T) {
 	w.noKeyLeaks(t, out)
 }
 
-// TestReadmeWebSocket runs the two programs of the README as they are printed.
+// TestReadmeWebSocket runs the two programs in the README as they are printed.
 func TestReadmeWebSocket(t *testing.T) {
 	readme, err := os.ReadFile(filepath.Join(harness.Root(), "README.md"))
 	if err != nil {
@@ -215,7 +215,7 @@ func TestReadmeWebSocket(t *testing.T) {
 			}
 		}
 		if got := second.Header.Get("Authorization"); got != "Bearer "+w.openai.Key {
-			t.Error("the socket went up without the provider's key")
+			t.Error("the socket was opened without the provider's key")
 		}
 		w.noKeyLeaks(t, out)
 	}
@@ -242,8 +242,8 @@ func TestReadmeWebSocket(t *testing.T) {
 	})
 }
 
-// TestBytesGoUpUnchanged: what a client sends on a provider's own dialect is
-// what the provider gets, but for the prefix of the model.
+// TestBytesGoUpUnchanged: a request in a provider's own dialect reaches the provider byte
+// for byte, except for the model's prefix.
 func TestBytesGoUpUnchanged(t *testing.T) {
 	w := newWorld(t)
 	for _, c := range []struct {

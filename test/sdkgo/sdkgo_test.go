@@ -1,5 +1,5 @@
-// Package sdkgo runs the tests of test/sdk/go, which are a module of their own,
-// against the real binaries and the stand-ins of the providers.
+// Package sdkgo runs the tests of test/sdk/go, which are a separate module, with the real
+// binaries and stand-ins for the providers.
 package sdkgo
 
 import (
@@ -58,11 +58,11 @@ func TestGoSDK(t *testing.T) {
 		}
 		for _, seen := range s.Requests() {
 			if !s.Authorized(seen) {
-				t.Errorf("%s: %s %s went up without the provider's key", name, seen.Method, seen.Path)
+				t.Errorf("%s: %s %s was sent without the provider's key", name, seen.Method, seen.Path)
 			}
 		}
 		if len(s.Generations()) == 0 {
-			t.Errorf("%s was never asked", name)
+			t.Errorf("%s never got a request", name)
 		}
 	}
 }

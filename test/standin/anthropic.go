@@ -8,10 +8,10 @@ import (
 	"testing"
 )
 
-// AnthropicModels are what the stand-in lists.
+// AnthropicModels are the models that the stand-in lists.
 var AnthropicModels = []string{"claude-sonnet-4-5", "claude-haiku-4-5"}
 
-// Anthropic starts a stand-in of api.anthropic.com.
+// Anthropic starts a stand-in for api.anthropic.com.
 func Anthropic(t testing.TB, key string) *Server {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /v1/models", func(w http.ResponseWriter, r *http.Request) {
@@ -156,11 +156,11 @@ func messages(w http.ResponseWriter, r *http.Request) {
 	send("message_stop", map[string]any{})
 }
 
-// Interleaved is what a prompt says to get an answer whose thinking stands between its
-// tool calls, which a request with it must bring back in the same order.
+// Interleaved in a prompt makes the response contain thinking between its tool calls. A
+// later request must return them in the same order.
 const Interleaved = "think between the calls"
 
-// order is that of such an answer, as inOrder tells it.
+// order is the order of the blocks in such a response, in the format of inOrder.
 const order = "thinking:c0E= text tool_use:toolu_i1 thinking:c0I= tool_use:toolu_i2"
 
 func interleaved(prompt string, tools []any) []any {
@@ -177,7 +177,7 @@ func interleaved(prompt string, tools []any) []any {
 	}
 }
 
-// inOrder checks the blocks of a turn that is an interleaved answer.
+// inOrder checks the blocks of a turn that is an interleaved response.
 func inOrder(blocks []map[string]any) bool {
 	got, ours := []string{}, false
 	for _, b := range blocks {
@@ -194,7 +194,7 @@ func inOrder(blocks []map[string]any) bool {
 	return !ours || strings.Join(got, " ") == order
 }
 
-// messagesTool passes over Anthropic's own tools, which have no schema.
+// messagesTool skips Anthropic's own tools, which have no schema.
 func messagesTool(t map[string]any) (string, any) {
 	if t["input_schema"] == nil {
 		return "", nil

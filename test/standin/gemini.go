@@ -7,11 +7,11 @@ import (
 	"testing"
 )
 
-// GeminiModels are what the stand-in lists.
+// GeminiModels are the models that the stand-in lists.
 var GeminiModels = []string{"gemini-2.5-flash", "gemini-3-pro"}
 
-// Gemini starts a stand-in of generativelanguage.googleapis.com; its base URL is
-// URL + "/v1beta". A key in the query is refused: it belongs in the header.
+// Gemini starts a stand-in for generativelanguage.googleapis.com. Its base URL is URL +
+// "/v1beta". A key in the query is refused: it belongs in the header.
 func Gemini(t testing.TB, key string) *Server {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /v1beta/models", func(w http.ResponseWriter, r *http.Request) {

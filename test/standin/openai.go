@@ -12,11 +12,11 @@ import (
 	"github.com/gorilla/websocket"
 )
 
-// OpenAIModels are what the stand-in lists.
+// OpenAIModels are the models that the stand-in lists.
 var OpenAIModels = []string{"gpt-4o-mini", "gpt-5", "text-embedding-3-small", "gpt-4o-realtime-preview"}
 
-// OpenAI starts a stand-in of api.openai.com; its base URL is URL + "/v1". The
-// models `err-STATUS` answer with that status.
+// OpenAI starts a stand-in for api.openai.com. Its base URL is URL + "/v1". The models
+// `err-STATUS` respond with that status.
 func OpenAI(t testing.TB, key string) *Server {
 	mux := chatMux()
 	mux.HandleFunc("POST /v1/responses", openAIResponses)
@@ -72,7 +72,7 @@ func OpenAI(t testing.TB, key string) *Server {
 	return startOpenAI(t, key, mux)
 }
 
-// Chat starts a stand-in of a server that has chat completions and models only.
+// Chat starts a stand-in for a server that only has chat completions and models.
 func Chat(t testing.TB, key string) *Server { return startOpenAI(t, key, chatMux()) }
 
 func chatMux() *http.ServeMux {
@@ -116,7 +116,7 @@ func failing(w http.ResponseWriter, model string) bool {
 	return true
 }
 
-// openAITurn says what the model answers: a text, or a call of a tool.
+// openAITurn returns the model's answer: a text or a tool call.
 func openAITurn(req map[string]any) (answer, tool, args string) {
 	messages, _ := req["messages"].([]any)
 	last := lastTurn(messages)
@@ -217,7 +217,7 @@ func openAIChat(w http.ResponseWriter, r *http.Request) {
 	s.send("", "[DONE]")
 }
 
-// paramOf is the param of an error that does not name the field that it is about.
+// paramOf returns the param of an error that does not name its field.
 func paramOf(why, field string) any {
 	if strings.Contains(why, "Supported values are: ") {
 		return field
@@ -225,7 +225,7 @@ func paramOf(why, field string) any {
 	return nil
 }
 
-// tooLongHere is OpenAI's error of a conversation that is too long.
+// tooLongHere returns OpenAI's error for a conversation that is too long.
 func tooLongHere() map[string]any {
 	e := openAIError("invalid_request_error", "Your input exceeds the context window of this model. Please adjust your input and try again.")
 	object(e["error"])["code"], object(e["error"])["param"] = "context_length_exceeded", "input"
@@ -234,8 +234,8 @@ func tooLongHere() map[string]any {
 
 var upgrader = websocket.Upgrader{CheckOrigin: func(*http.Request) bool { return true }, Subprotocols: []string{"realtime"}}
 
-// openAISocket is the Responses API's WebSocket mode: a response's successor
-// must name one of this connection.
+// openAISocket implements the Responses API's WebSocket mode. previous_response_id must
+// name a response of the same connection.
 func openAISocket(w http.ResponseWriter, r *http.Request) {
 	conn, err := upgrader.Upgrade(w, r, nil)
 	if err != nil {
@@ -261,7 +261,7 @@ func openAISocket(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// openAIRealtime opens a session and echoes what it gets, text and binary.
+// openAIRealtime opens a session and echoes what it receives, text and binary.
 func openAIRealtime(w http.ResponseWriter, r *http.Request) {
 	if r.URL.Query().Get("model") == "refused" {
 		reply(w, 403, openAIError("invalid_request_error", "no realtime for you"))

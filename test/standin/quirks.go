@@ -6,14 +6,15 @@ import (
 	"strings"
 )
 
-// What single models of chat completions refuse, by their names.
+// Requests that particular models refuse in chat completions.
 
 var (
 	mistralID  = regexp.MustCompile(`^[a-zA-Z0-9]{9}$`)
 	noStopping = regexp.MustCompile(`^(gpt-5|gpt-6|o[1-9])`)
 )
 
-// thinks are models that answer reasoning_content, and want it back with their calls.
+// thinks reports whether a model responds with reasoning_content and requires it in the
+// next request with a tool call.
 func thinks(model string) bool {
 	for _, name := range []string{"thinker", "deepseek-v4", "kimi-k2-thinking", "mimo"} {
 		if strings.Contains(model, name) {
@@ -23,7 +24,7 @@ func thinks(model string) bool {
 	return false
 }
 
-// badForModel gives what the model named in a chat completion refuses of it, or "".
+// badForModel returns the error of the model named in a chat completion, or "".
 func badForModel(req map[string]any) string {
 	model := str(req, "model")
 	for _, m := range objects(req["messages"]) {
@@ -58,7 +59,7 @@ func badForModel(req map[string]any) string {
 	return ""
 }
 
-// toolCallID is the id of the call of a model.
+// toolCallID returns the id of a model's tool call.
 func toolCallID(model string) string {
 	if strings.Contains(model, "mistral") {
 		return "aB3dE6gH9"

@@ -9,13 +9,13 @@ import (
 	"strings"
 )
 
-// encryptedMark begins the encrypted reasoning that the stand-in made.
+// encryptedMark is the beginning of encrypted reasoning made by the stand-in.
 const encryptedMark = "gAAAAstandin"
 
-// responsesOnly are the models that chat completions refuse.
+// responsesOnly matches the models that chat completions refuse.
 var responsesOnly = regexp.MustCompile(`^(gpt|o[1-9])[^/]*(-codex|-pro\b|deep-research)|^codex-`)
 
-// reasons tells the models that think.
+// reasons reports whether a model thinks.
 func reasons(model string) bool {
 	return regexp.MustCompile(`^(gpt-[56]|o[1-9]|codex-)`).MatchString(model)
 }
@@ -52,8 +52,8 @@ func responsesTurn(req map[string]any) (answer, tool, args string) {
 	return answer, "", ""
 }
 
-// responseEvents sends the events of one response through send. A model that thinks
-// does so where the caller takes its reasoning encrypted.
+// responseEvents sends the events of a response with send. A model that thinks only does
+// so if the client accepts encrypted reasoning.
 func responseEvents(req map[string]any, id string, sc *scene, send func(map[string]any)) {
 	r := responding{req: req, model: str(req, "model"), send: send}
 	answer, tool, args := responsesTurn(req)
@@ -62,7 +62,7 @@ func responseEvents(req map[string]any, id string, sc *scene, send func(map[stri
 	}
 	r.emit("response.created", map[string]any{"response": responseObject(id, r.model, "in_progress", []any{})})
 	r.emit("response.in_progress", map[string]any{"response": responseObject(id, r.model, "in_progress", []any{})})
-	if req["generate"] == false { // a WebSocket's warm-up: what is asked is kept, nothing answered
+	if req["generate"] == false { // a WebSocket's warm-up: the request is stored without a response
 		r.emit("response.completed", map[string]any{"response": responseObject(id, r.model, "completed", []any{})})
 		return
 	}
@@ -92,14 +92,14 @@ func responseEvents(req map[string]any, id string, sc *scene, send func(map[stri
 	r.emit("response.completed", map[string]any{"response": responseObject(id, r.model, "completed", r.output)})
 }
 
-// responding is one response on its way.
+// responding is a response in progress.
 type responding struct {
 	req    map[string]any
 	model  string
 	send   func(map[string]any)
 	seq    int
 	output []any
-	id     int // of the call of a script
+	id     int // id of the tool call in a script
 }
 
 func (r *responding) emit(kind string, fields map[string]any) {
@@ -108,7 +108,7 @@ func (r *responding) emit(kind string, fields map[string]any) {
 	r.send(fields)
 }
 
-// open announces an item, done ends it.
+// open announces an item; done ends it.
 func (r *responding) open(item map[string]any) {
 	r.emit("response.output_item.added", map[string]any{"output_index": len(r.output), "item": item})
 }
@@ -232,15 +232,15 @@ func responsesTool(t map[string]any) (string, any) {
 	return str(t, "name"), t["parameters"]
 }
 
-// parameters are the members that the Responses API takes
-// (https://platform.openai.com/docs/api-reference/responses/create), those of Codex and
-// of WebSocket messages among them.
+// parameters lists the members that the Responses API accepts
+// (https://platform.openai.com/docs/api-reference/responses/create), including those of
+// Codex and of WebSocket messages.
 var parameters = strings.Fields(`background client_metadata context_management conversation generate include input instructions
 	max_output_tokens max_tool_calls metadata model parallel_tool_calls previous_response_id prompt prompt_cache_key prompt_cache_retention
 	reasoning safety_identifier service_tier store stream stream_options temperature text tool_choice tools top_logprobs top_p truncation type user`)
 
 // badResponses checks a request: parameters are known, outputs belong to calls and calls
-// have outputs, tools are flat and their schemas complete, reasoning is OpenAI's own.
+// have outputs, tools are flat and their schemas complete, and reasoning is OpenAI's own.
 func badResponses(req map[string]any) string {
 	for name := range req {
 		if !slices.Contains(parameters, name) {

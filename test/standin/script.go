@@ -9,76 +9,75 @@ import (
 	"sync"
 )
 
-// Script has the models of several stand-ins work on one task together: each request that
-// offers a shell is answered with the next step's command, until the steps that are due
-// are done. A request for a summary of the conversation, by which agents make room, gets
-// one. It is safe for concurrent use.
+// Script makes the models of several stand-ins work on one task: each request that offers
+// a shell gets the command of the next step, until the current steps are done. A request
+// to summarize the conversation, which agents send to free context, gets a summary. It is
+// safe for concurrent use.
 type Script struct {
-	// Command is the shell's command of a step, which counts from 1.
+	// Command returns the shell command for a step, counted from 1.
 	Command func(step int) string
-	// Tool names a tool that is called instead of the shell; "" is the shell.
+	// Tool is the name of a tool that is called instead of the shell; "" means the shell.
 	Tool string
 
 	mu       sync.Mutex
 	step     int
 	until    int
-	overflow int // before which step the conversation is too long
+	overflow int // the step before which the conversation is too long
 	tooLong  bool
-	large    int // behind which step the context is told to be nearly full
+	large    int // the step after which the context is reported as nearly full
 	summed   int
 }
 
-// Until has the models work up to a step.
+// Until makes the models work up to a step.
 func (s *Script) Until(step int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.until = step
 }
 
-// OverflowBefore has the conversation be too long before a step, until it was summed up.
+// OverflowBefore makes the conversation too long before a step, until it is summarized.
 func (s *Script) OverflowBefore(step int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.overflow = step
 }
 
-// LargeBehind has the context be told to be nearly full, in the usage of a step's answer,
-// by which agents that count make room themselves.
+// LargeBehind reports a nearly full context in the usage of a step's response, which
+// makes agents that count tokens compact the conversation.
 func (s *Script) LargeBehind(step int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.large = step
 }
 
-// largePrompt are the tokens of a context that is nearly full.
+// largePrompt is the number of tokens of a nearly full context.
 const largePrompt = 900_000
 
-// Progress gives the steps that were begun and how often the conversation was summed up.
+// Progress returns the number of steps that were started and of summaries.
 func (s *Script) Progress() (steps, summaries int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.step, s.summed
 }
 
-// Follow has a stand-in follow a script.
+// Follow makes a stand-in follow a script.
 func (s *Server) Follow(script *Script) { s.script = script }
 
-// scene is what a script says of one request.
+// scene is a script's answer to one request.
 type scene struct {
-	text    string // the answer, where there is no call
+	text    string // the text, if there is no call
 	tool    string
 	args    map[string]any
-	id      int // of the call
+	id      int // id of the call
 	tooLong bool
 	large   bool
 }
 
-// summaries are the words of agents that ask for a summary: Claude Code's, Codex's and
-// Gemini CLI's.
+// summaries are the texts with which Claude Code, Codex and Gemini CLI ask for a summary.
 var summaries = []string{"detailed summary of", "CONTEXT CHECKPOINT COMPACTION", "state_snapshot"}
 
-// scripted gives what a script says of a request; ok is false where there is none, or the
-// request is none of an agent's turns.
+// scripted returns the script's answer to a request. ok is false if there is none, or the
+// request is not a turn of an agent.
 func scripted(r *http.Request, req map[string]any, tools []any, read func(map[string]any) (string, any)) (sc scene, ok bool) {
 	server, _ := r.Context().Value(serverKey{}).(*Server)
 	if server == nil || server.script == nil {
@@ -115,7 +114,7 @@ func scripted(r *http.Request, req map[string]any, tools []any, read func(map[st
 	return scene{tool: name, args: toolArguments("run: `"+s.Command(s.step)+"`", name, schema), id: s.step, large: large}, true
 }
 
-// asksForSummary looks at the instructions and the last turn of a request.
+// asksForSummary examines the instructions and the last turn of a request.
 func asksForSummary(req map[string]any) bool {
 	var turns []any
 	for _, name := range []string{"messages", "contents", "input"} {

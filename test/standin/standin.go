@@ -1,8 +1,7 @@
-// Package standin holds stand-ins for the providers, written from their public
-// documentation, for tests with real clients. Each answers a prompt with what
-// was said, a prompt that offers tools with a call of the first, and a tool's
-// answer with what the tool said; each demands its key and keeps what it was
-// asked.
+// Package standin contains stand-ins for the providers, written from their public
+// documentation, for tests with real clients. Each answers a prompt by repeating it, a
+// prompt that offers tools with a call of the first tool, and a tool's result by
+// repeating the result. Each requires its key and records its requests.
 package standin
 
 import (
@@ -21,19 +20,19 @@ import (
 	"testing"
 )
 
-// Seen is one request as the provider got it.
+// Seen is a request as the provider received it.
 type Seen struct {
 	Method, Path, Query string
 	Header              http.Header
 	Body                []byte
 }
 
-// Server is one stand-in.
+// Server is a stand-in.
 type Server struct {
 	*httptest.Server
-	Key string // what the provider takes for its key
+	Key string // the key that the provider accepts
 
-	Cached int // tokens of each prompt that are told to come from the cache; set it before the first request
+	Cached int // number of tokens in each prompt reported as cached; set it before the first request
 
 	authorized func(*http.Request, string) bool
 	script     *Script
@@ -43,14 +42,14 @@ type Server struct {
 	refused []string
 }
 
-// Refused gives the refusals so far, as "STATUS PATH body".
+// Refused returns the refusals so far, as "STATUS PATH body".
 func (s *Server) Refused() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return append([]string{}, s.refused...)
 }
 
-// watched keeps what was refused.
+// watched records refusals.
 type watched struct {
 	http.ResponseWriter
 	server *Server
@@ -83,28 +82,28 @@ func (w *watched) Flush() { w.ResponseWriter.(http.Flusher).Flush() }
 // Unwrap is for http.ResponseController, and WebSockets.
 func (w *watched) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
-// Requests gives what was asked so far.
+// Requests returns the requests so far.
 func (s *Server) Requests() []Seen {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return append([]Seen{}, s.seen...)
 }
 
-// Last gives the newest request.
+// Last returns the newest request.
 func (s *Server) Last(t testing.TB) Seen {
 	t.Helper()
 	all := s.Requests()
 	if len(all) == 0 {
-		t.Fatal("the provider was never asked")
+		t.Fatal("the provider got no request")
 	}
 	return all[len(all)-1]
 }
 
-// frame is the Method of a WebSocket's message among what was seen.
+// frame is the Method of a recorded WebSocket message.
 const frame = "FRAME"
 
-// Generations gives the requests for an answer of a model so far; a WebSocket's
-// messages count, its handshake and warm-up do not.
+// Generations returns the requests for a model's answer so far. The messages of a
+// WebSocket count; its handshake and warm-up do not.
 func (s *Server) Generations() []Seen {
 	var out []Seen
 	for _, seen := range s.Requests() {
@@ -120,8 +119,7 @@ func (s *Server) Generations() []Seen {
 	return out
 }
 
-// Authorized reports whether a request brought the provider's key, where and as
-// the provider wants it.
+// Authorized reports whether a request had the provider's key in the right place.
 func (s *Server) Authorized(seen Seen) bool {
 	return s.authorized(&http.Request{Header: seen.Header, URL: &url.URL{Path: seen.Path, RawQuery: seen.Query}}, s.Key)
 }
@@ -134,7 +132,7 @@ func (s *Server) keep(seen Seen) {
 
 type serverKey struct{}
 
-// cached are the tokens that the server of a request tells to come from its cache.
+// cached returns the number of tokens that a request's server reports as cached.
 func cached(r *http.Request) int {
 	if s, ok := r.Context().Value(serverKey{}).(*Server); ok {
 		return s.Cached
@@ -142,7 +140,7 @@ func cached(r *http.Request) int {
 	return 0
 }
 
-// keepFrame keeps a WebSocket's message as a request of its own.
+// keepFrame records a WebSocket message as a request.
 func keepFrame(r *http.Request, data []byte) {
 	if s, ok := r.Context().Value(serverKey{}).(*Server); ok {
 		s.keep(Seen{frame, r.URL.Path, r.URL.RawQuery, r.Header.Clone(), data})
@@ -179,7 +177,7 @@ func reply(w http.ResponseWriter, status int, v any) {
 	json.NewEncoder(w).Encode(v)
 }
 
-// stream writes server-sent events, each flushed.
+// stream writes server-sent events and flushes each.
 type stream struct{ w http.ResponseWriter }
 
 func newStream(w http.ResponseWriter) stream {
@@ -202,7 +200,7 @@ func (s stream) send(name string, v any) {
 	s.w.(http.Flusher).Flush()
 }
 
-// pieces cuts a text where no client should care.
+// pieces splits a text at places that should not matter to a client.
 func pieces(text string) []string {
 	var out []string
 	for _, r := range text {
@@ -214,8 +212,7 @@ func pieces(text string) []string {
 	return out
 }
 
-// lastTurn gives the last message that is no instruction; an empty one where
-// there is none.
+// lastTurn returns the last message that is not an instruction, or an empty one.
 func lastTurn(turns []any) map[string]any {
 	for _, raw := range slices.Backward(turns) {
 		if m, _ := raw.(map[string]any); m != nil && str(m, "role") != "system" && str(m, "role") != "developer" {
@@ -225,8 +222,8 @@ func lastTurn(turns []any) map[string]any {
 	return map[string]any{}
 }
 
-// text gives the text of a content that is a string or a list of parts, and how
-// many parts were something else.
+// text returns the text of a content, which is a string or a list of parts, and the
+// number of parts of other types.
 func text(content any) (string, int) {
 	switch c := content.(type) {
 	case string:
@@ -246,7 +243,7 @@ func text(content any) (string, int) {
 	return "", 0
 }
 
-// arguments makes up a tool's arguments: "Paris" for each required string.
+// arguments returns arguments for a tool: "Paris" for each required string.
 func arguments(schema any) map[string]any {
 	out := map[string]any{}
 	m, _ := schema.(map[string]any)
@@ -275,13 +272,12 @@ func arguments(schema any) map[string]any {
 	return out
 }
 
-// shells are the names that coding agents give their shell, and codex's list
-// form among them.
+// shells lists the names of coding agents' shell tools, including codex's list form.
 var shells = []string{"Bash", "exec_command", "shell_command", "shell", "run_shell_command"}
 
-// pick gives the name and schema of the tool to call: a coding agent's shell,
-// else the first. read gives them for one entry of a list of tools; no name
-// where it is nothing that can be called.
+// pick returns the name and schema of the tool to call: a coding agent's shell, or else
+// the first tool. read returns them for one entry of a list of tools, and "" for an entry
+// that cannot be called.
 func pick(tools []any, read func(map[string]any) (string, any)) (string, any) {
 	first, schema := "", any(nil)
 	for _, raw := range tools {
@@ -297,14 +293,14 @@ func pick(tools []any, read func(map[string]any) (string, any)) (string, any) {
 	return first, schema
 }
 
-// asks reports whether a prompt beside a tool's result asks for another command, as the
-// one does that follows an interrupted call.
+// asks reports whether a prompt next to a tool's result asks for another command, like
+// the one after an interrupted call.
 func asks(prompt string) bool { return strings.Contains(prompt, "Please run: `") }
 
 var asked = regexp.MustCompile("run: `([^`]+)`")
 
-// toolArguments gives a shell the command that the prompt asks for ("run:
-// `cat x`"), or a harmless one; any other tool gets made-up arguments.
+// toolArguments returns arguments for a shell with the command in the prompt ("run: `cat
+// x`"), or a harmless one; for other tools it calls arguments.
 func toolArguments(prompt, name string, schema any) map[string]any {
 	args := arguments(schema)
 	command := "echo standin-ran"
@@ -323,8 +319,8 @@ func toolArguments(prompt, name string, schema any) map[string]any {
 	return args
 }
 
-// Overflow at the end of a prompt has the provider say that the conversation is too long,
-// in its own words.
+// Overflow at the end of a prompt makes the provider respond that the conversation is too
+// long, in its own words.
 const Overflow = "overflow the context"
 
 func overflows(prompt string) bool { return strings.HasSuffix(strings.TrimSpace(prompt), Overflow) }

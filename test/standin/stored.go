@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// stored serves families of stored things: they can be made and changed, listed,
-// read and deleted, and are all the same.
+// stored serves families of stored objects, which can be created, changed, listed, read
+// and deleted, all in the same way.
 func stored(mux *http.ServeMux, families ...string) {
 	for _, family := range families {
 		object := objectOf(family)
@@ -25,7 +25,7 @@ func stored(mux *http.ServeMux, families ...string) {
 	}
 }
 
-// kept is stored without the making.
+// kept is stored without creation.
 func kept(mux *http.ServeMux, families ...string) {
 	for _, family := range families {
 		object := objectOf(family)
@@ -46,7 +46,7 @@ func objectOf(family string) string {
 	return strings.TrimSuffix(family[strings.LastIndexByte(family, '/')+1:], "s")
 }
 
-// openAIRest is what OpenAI's surface has beside generation.
+// openAIRest serves OpenAI's API apart from generation.
 func openAIRest(mux *http.ServeMux) {
 	answer := func(pattern string, v any) {
 		mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
@@ -74,8 +74,8 @@ func openAIRest(mux *http.ServeMux) {
 		"/v1/skills", "/v1/evals", "/v1/fine_tuning/jobs", "/v1/assistants", "/v1/threads", "/v1/audio/voices")
 }
 
-// geminiRest is what Gemini's surface has beside generation. A file comes in two
-// steps: the first answer names where the bytes go.
+// geminiRest serves Gemini's API apart from generation. A file is uploaded in two steps:
+// the first response contains the URL for the bytes.
 func geminiRest(mux *http.ServeMux) {
 	cached := map[string]any{"name": "cachedContents/1", "model": "models/gemini-2.5-flash"}
 	mux.HandleFunc("POST /v1beta/cachedContents", func(w http.ResponseWriter, r *http.Request) { reply(w, 200, cached) })

@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// What the providers refuse, so that a translation that a lenient stand-in would
-// let pass fails here as it would there. Each check gives "" or the complaint.
+// These checks refuse what the providers refuse, so that a wrong translation fails here
+// as it would there. Each returns "" or an error message.
 
 var toolName = regexp.MustCompile(`^[a-zA-Z0-9_-]{1,64}$`)
 
@@ -38,8 +38,8 @@ func badTool(name string, schema any) string {
 	return ""
 }
 
-// badEffort checks what newer models say of tools beside an effort, which their
-// default is too.
+// badEffort checks that tools are not combined with a reasoning effort, which newer
+// models refuse, even for their default.
 func badEffort(model string, req map[string]any) string {
 	if !strings.HasPrefix(model, "gpt-5.6") && !strings.HasPrefix(model, "gpt-6") || len(list(req["tools"])) == 0 || str(req, "reasoning_effort") == "none" {
 		return ""
@@ -47,8 +47,8 @@ func badEffort(model string, req map[string]any) string {
 	return fmt.Sprintf("Function tools with reasoning_effort are not supported for %s in /v1/chat/completions. To use function tools, use /v1/responses or set reasoning_effort to 'none'.", model)
 }
 
-// badChat checks a chat completion's turns: each call of a tool is answered, at
-// once, and nothing else is.
+// badChat checks the turns of a chat completion: each tool call is answered immediately,
+// and only tool calls are answered.
 func badChat(req map[string]any) string {
 	open := map[string]bool{}
 	for i, m := range objects(req["messages"]) {
@@ -95,13 +95,13 @@ func badChat(req map[string]any) string {
 	return badEffort(str(req, "model"), req)
 }
 
-// noPrefill are the models whose conversations must end with the user.
+// noPrefill matches the models whose conversations must end with the user.
 var noPrefill = regexp.MustCompile(`^claude-(opus|sonnet)-(4-[6-9]|5)|^claude-fable`)
 
-// badMessages checks a Messages request: results follow the calls that they
-// answer, first in their turn; no text is empty; schemas are objects; thinking
-// leaves room for an answer and is Anthropic's own; at most four cache marks; newer
-// models take no prefill.
+// badMessages checks a Messages request: results follow their calls and come first in
+// their turn; no text is empty; schemas are objects; thinking leaves room for an answer
+// and is Anthropic's own; there are at most four cache marks; newer models accept no
+// prefill.
 func badMessages(req map[string]any) string {
 	var open map[string]bool
 	ids := map[string]bool{}
@@ -200,13 +200,13 @@ func badMessages(req map[string]any) string {
 	return ""
 }
 
-// geminiName is what Gemini takes for the name of a function.
+// geminiName matches the function names that Gemini accepts.
 var geminiName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_.:-]{0,63}$`)
 
-// badContents checks a Gemini request: a turn of calls comes behind one of the
-// user and is followed by a turn of as many answers, a call of Gemini 3 carries a
-// signature, which must be Google's, arguments and responses are objects, names
-// are Gemini's, and no turn is empty.
+// badContents checks a Gemini request: a turn with calls follows a user's turn and is
+// followed by a turn with as many responses; a call of Gemini 3 has a signature, which
+// must be Google's; arguments and responses are objects; names are valid; and no turn is
+// empty.
 func badContents(model string, req map[string]any) string {
 	calls := 0
 	if contents := objects(req["contents"]); len(contents) > 0 && str(contents[0], "role") == "model" {

@@ -6,15 +6,15 @@ import (
 	"strings"
 )
 
-// The stand-ins search the web where they are asked to: for a query of the model's own,
-// with one result, which the answer's first three characters cite.
+// The stand-ins search the web if asked to: with a query of the model, and one result
+// that the first three characters of the answer cite.
 const (
 	SearchQuery = "tide table brest harbour"
 	SearchURL   = "https://tides.example/brest"
 	SearchTitle = "Tides at Brest"
 )
 
-// searchModel are OpenAI's models that take web_search_options in chat completions.
+// searchModel matches OpenAI's models that accept web_search_options in chat completions.
 var searchModel = regexp.MustCompile(`-search-(preview|api)`)
 
 // badSearchOptions checks the web_search_options of a chat completion.
@@ -33,11 +33,11 @@ func badSearchOptions(req map[string]any) string {
 	return ""
 }
 
-// serverTools are the tools that Anthropic runs, or knows the schema of.
+// serverTools matches the tools that Anthropic runs, or whose schema it knows.
 var serverTools = regexp.MustCompile(`^(web_search|web_fetch|code_execution|bash|text_editor|memory|computer|tool_search_tool_[a-z0-9]+)_\d{8}$`)
 
-// badServerTools checks the tools of a Messages request that have no schema of the
-// caller's, and what a history holds of them: it is Anthropic's own.
+// badServerTools checks the tools in a Messages request that have no schema from the
+// client, and their results in the history, which must be Anthropic's own.
 func badServerTools(req map[string]any) string {
 	names := map[string]bool{}
 	for i, t := range objects(req["tools"]) {
@@ -76,8 +76,8 @@ func badServerTools(req map[string]any) string {
 	return ""
 }
 
-// searchBlocks are Anthropic's blocks of a search and the cited text behind it; none
-// where the request has no tool for one.
+// searchBlocks returns Anthropic's blocks for a search and the cited text after it; none
+// if the request has no search tool.
 func searchBlocks(req map[string]any, answer string) []any {
 	for _, t := range objects(req["tools"]) {
 		if !strings.HasPrefix(str(t, "type"), "web_search_") {
@@ -94,7 +94,8 @@ func searchBlocks(req map[string]any, answer string) []any {
 	return nil
 }
 
-// badGrounding checks Google's own tools, which it takes without functions only.
+// badGrounding checks Google's own tools, which it does not accept together with
+// functions.
 func badGrounding(req map[string]any) string {
 	functions, own := false, ""
 	for i, t := range objects(req["tools"]) {
@@ -115,7 +116,7 @@ func badGrounding(req map[string]any) string {
 	return ""
 }
 
-// groundingOf is what Gemini says of its search; nil where it was not asked for one.
+// groundingOf returns Gemini's information about its search; nil if none was requested.
 func groundingOf(req map[string]any) map[string]any {
 	for _, t := range objects(req["tools"]) {
 		if t["googleSearch"] != nil {
@@ -129,11 +130,11 @@ func groundingOf(req map[string]any) map[string]any {
 	return nil
 }
 
-// hostedTool are the types of tools of the Responses API that are no functions.
+// hostedTool matches the tool types in the Responses API other than functions.
 var hostedTool = regexp.MustCompile(`^(custom|namespace|web_search(_preview)?(_\d{4}_\d{2}_\d{2})?|file_search|code_interpreter|image_generation|computer(_use_preview)?|local_shell|shell|apply_patch|mcp|tool_search)$`)
 
-// search makes the item of a search where the request has a tool for one, and gives the
-// annotations of the text behind it.
+// search creates a search item if the request has a tool for one, and returns the
+// annotations for the following text.
 func (r *responding) search() []any {
 	for _, t := range objects(r.req["tools"]) {
 		if !strings.HasPrefix(str(t, "type"), "web_search") {

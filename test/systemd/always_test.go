@@ -20,8 +20,8 @@ import (
 	"time"
 )
 
-// echoServer is an app that echoes bodies, and on upgraded connections whatever
-// comes, as a hot reload socket would.
+// echoServer is an app that echoes bodies, and everything on upgraded connections, like a
+// hot reload socket.
 func echoServer() *httptest.Server {
 	return httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch {
@@ -49,19 +49,19 @@ func echoServer() *httptest.Server {
 	}))
 }
 
-// closeServer ends an app whose connections may still be open.
+// closeServer stops an app whose connections may still be open.
 func closeServer(s *httptest.Server) {
 	s.CloseClientConnections()
 	s.Close()
 }
 
-// kept is a connection that must outlive restarts.
+// kept is a connection that must survive restarts.
 type kept struct {
 	conn net.Conn
 	in   *bufio.Reader
 }
 
-// keep opens a connection to the app and reads the answer's head.
+// keep opens a connection to the app and reads the head of the response.
 func keep(t *testing.T, head string) *kept {
 	t.Helper()
 	conn, err := net.Dial("tcp", "127.0.0.1:"+port)
@@ -89,8 +89,8 @@ func (k *kept) echo(line string) error {
 	return err
 }
 
-// noGap restarts the daemon, and replaces its program, under a load on both planes
-// with hot reload sockets and event streams open: nothing is refused or cut.
+// noGap restarts the daemon, and replaces its program, under load on both planes with
+// open hot reload sockets and event streams: nothing is refused or cut.
 func noGap(t *testing.T) {
 	restarts, replaced, sockets := 30, 10, 20
 	if testing.Short() {
@@ -161,7 +161,7 @@ func noGap(t *testing.T) {
 	}
 	l.end(t, fmt.Sprintf("%d restarts, %d replacements", restarts, replaced))
 	for i, k := range streams {
-		for range 5 { // what has been sent meanwhile is buffered: a cut stream ends here
+		for range 5 { // buffered events come first: a stream that was cut ends here
 			if _, err := k.in.ReadString('\n'); err != nil {
 				t.Errorf("stream %d: %v", i, err)
 				cut++
@@ -189,7 +189,7 @@ func noGap(t *testing.T) {
 	}
 }
 
-// goesOn reads what is buffered of a stream and then one event more.
+// goesOn reads the buffered part of a stream and one more event.
 func goesOn(k *kept) bool {
 	deadline := time.Now().Add(300 * time.Millisecond)
 	for time.Now().Before(deadline) {
@@ -200,8 +200,8 @@ func goesOn(k *kept) bool {
 	return true
 }
 
-// https turns TLS on for the service, and off again, while an upgraded connection
-// stays.
+// https turns TLS on for the service, and off again, while an upgraded connection is
+// open.
 func https(t *testing.T) {
 	app := echoServer()
 	defer closeServer(app)
@@ -237,7 +237,7 @@ func https(t *testing.T) {
 			t.Errorf("%s://%s: %v", target[0], target[1], err)
 		}
 	}
-	// What was chosen stays over an installation that does not say it.
+	// A setting is kept by an installation that does not mention it.
 	must(t, "service", "install")
 	var s struct {
 		TLS         bool
@@ -267,8 +267,8 @@ func https(t *testing.T) {
 	k.conn.Close()
 }
 
-// idle ends the daemon when nothing uses it, and not before; the next byte starts
-// it with all that it knew.
+// idle: the daemon stops when it is not used, and not before; the next byte starts it
+// again with its whole state.
 func idle(t *testing.T) {
 	must(t, "config", "set", "idle-timeout", "1s")
 	token := strings.TrimSpace(must(t, "token", "create", "--name", "idle", "--rate-limit", "3"))
@@ -310,7 +310,7 @@ func idle(t *testing.T) {
 	health(t, "127.0.0.1")
 	t.Logf("first answer after an idle end: %v", time.Since(started).Round(time.Millisecond))
 	t.Logf("first answers from cold, by curl: %v", coldCurl(t, gone))
-	// A run holds it.
+	// A run keeps it running.
 	run := exec.Command(client(), "run", "--name", "held", "--", os.Args[0])
 	run.Env = append(os.Environ(), beApp+"=1")
 	if err := run.Start(); err != nil {
@@ -338,7 +338,7 @@ func idle(t *testing.T) {
 	must(t, "config", "set", "idle-timeout", "off")
 }
 
-// failedInstall leaves what was there running.
+// failedInstall: a failed installation leaves the running service alone.
 func failedInstall(t *testing.T) {
 	health(t, "127.0.0.1")
 	squatter, err := net.Listen("tcp", "127.0.0.1:0")
@@ -358,7 +358,7 @@ func failedInstall(t *testing.T) {
 	}
 }
 
-// stopped has the watchdog restart a daemon that hangs.
+// stopped: the watchdog restarts a daemon that hangs.
 func stopped(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes half a minute")
@@ -377,8 +377,8 @@ func stopped(t *testing.T) {
 	}
 }
 
-// web opens port 80, and 443 with TLS, where the system lets a user, and closes
-// them again.
+// web opens port 80, and 443 with TLS, if the system allows it for users, and closes them
+// again.
 func web(t *testing.T) {
 	must(t, "service", "install", "--web")
 	app := echoServer()
@@ -419,8 +419,8 @@ func web(t *testing.T) {
 	}
 }
 
-// reboot ends everything of the manager's as a restart of the machine does, and
-// logs in again: what people and apps had is there.
+// reboot stops everything of the service manager as a reboot does, and logs in again:
+// everything is as before.
 func reboot(t *testing.T) {
 	app := echoServer()
 	defer closeServer(app)
@@ -460,7 +460,7 @@ func reboot(t *testing.T) {
 	}
 	wantListening(t)
 	if mainPID() != 0 {
-		t.Error("the daemon runs before anybody asked")
+		t.Error("the daemon is running before the first request")
 	}
 	for i, want := range []int{200, 429} {
 		if code := chat(); code != want {

@@ -13,12 +13,13 @@ import (
 	"time"
 )
 
-// logins is where the inner run asks the outer one, which is root, for a login of its
-// user, and reads what a command printed there.
+// logins is the directory through which the inner run asks the outer one, which is root,
+// to log in its user and run a command, and through which it reads the output.
 func logins(dir string) string { return filepath.Join(dir, "logins") }
 
-// serveLogins answers what the inner run asks for until ctx ends: the command in `ask`
-// is run by `su -` in the inner run's namespaces, its output is the file `answer`.
+// serveLogins serves the inner run's requests until ctx ends: it runs the command in the
+// file `ask` with `su -` in the inner run's namespaces, and writes the output to the file
+// `answer`.
 func serveLogins(ctx context.Context, dir string) error {
 	if err := os.Mkdir(logins(dir), 0o777); err != nil {
 		return err
@@ -47,7 +48,7 @@ func serveLogins(ctx context.Context, dir string) error {
 	return nil
 }
 
-// innerRun finds the inner run's process, as this namespace counts, and its user.
+// innerRun returns the inner run's process id in this namespace, and its user.
 func innerRun(dir string) (pid int, user string) {
 	environs, _ := filepath.Glob("/proc/[0-9]*/environ")
 	for _, path := range environs {
@@ -66,7 +67,7 @@ func innerRun(dir string) (pid int, user string) {
 	return pid, user
 }
 
-// found has the client find the service's daemon whatever the environment says.
+// found: the client finds the service's daemon in any environment.
 func found(t *testing.T) {
 	health(t, "127.0.0.1")
 	want := mainPID()
@@ -96,7 +97,7 @@ func found(t *testing.T) {
 	}
 }
 
-// login runs a command line in a login of this user that root has opened.
+// login runs a command line in a login of this user opened by root.
 func login(t *testing.T, line string) (out string) {
 	t.Helper()
 	dir := logins(os.Getenv(inside))
@@ -119,8 +120,8 @@ func login(t *testing.T, line string) (out string) {
 	return out
 }
 
-// sandbox turns the mount sandbox on, which stays where this system can do it, and is
-// refused without a change where it cannot; and off again.
+// sandbox turns the mount sandbox on, which works if this system supports it, and
+// otherwise is refused without a change; and then off again.
 func sandbox(t *testing.T) {
 	health(t, "127.0.0.1")
 	before := mainPID()
@@ -157,7 +158,7 @@ func sandbox(t *testing.T) {
 		t.Errorf("install again: %s", out)
 	}
 	if _, err := os.Stat(dropIn); err != nil {
-		t.Errorf("a later installation took the sandbox away: %v", err)
+		t.Errorf("a later installation removed the sandbox: %v", err)
 	}
 	must(t, "service", "install", "--sandbox=off")
 	health(t, "127.0.0.1")
@@ -166,7 +167,7 @@ func sandbox(t *testing.T) {
 	}
 }
 
-// rootMount gives the options of the last mount on / (proc_pid_mountinfo(5)).
+// rootMount returns the options of the last mount on / (proc_pid_mountinfo(5)).
 func rootMount(mountinfo string) (options string) {
 	for line := range strings.SplitSeq(mountinfo, "\n") {
 		if fields := strings.Fields(line); len(fields) > 5 && fields[4] == "/" {

@@ -20,7 +20,7 @@ import (
 	"github.com/hostless/hostless/test/harness"
 )
 
-// TestHardening runs TestInsideHardening under the manager.
+// TestHardening runs TestInsideHardening under the service manager.
 func TestHardening(t *testing.T) {
 	if os.Getenv(inside) == "" {
 		harness.Need(t, "systemd-run")
@@ -30,8 +30,8 @@ func TestHardening(t *testing.T) {
 	runInside(t, "TestInsideHardening")
 }
 
-// beProbe makes this program do one thing that a line of the unit forbids, and
-// print how that went.
+// beProbe makes this program do one thing that a line of the unit forbids, and print the
+// result.
 const beProbe = "HOSTLESS_SYSTEMD_TEST_PROBE"
 
 func init() {
@@ -48,7 +48,7 @@ func init() {
 	os.Exit(0)
 }
 
-// probes try what a line of the unit's forbids; nil is that it went well.
+// probes do what a line of the unit forbids; nil means success.
 var probes = map[string]func() error{
 	"UMask=0077": func() error {
 		path := filepath.Join(os.TempDir(), fmt.Sprintf("hl-umask-%d", os.Getpid()))
@@ -67,7 +67,7 @@ var probes = map[string]func() error{
 	"LimitCORE=0": func() error {
 		return unix.Setrlimit(unix.RLIMIT_CORE, &unix.Rlimit{Cur: 1 << 20, Max: 1 << 20})
 	},
-	// chage is set-gid: it may read /etc/shadow for its caller.
+	// chage is set-gid: it may read /etc/shadow on behalf of its caller.
 	"NoNewPrivileges=yes": func() error {
 		user, err := user.Current()
 		if err != nil {
@@ -80,8 +80,8 @@ var probes = map[string]func() error{
 		_, _, errno := unix.RawSyscall(unix.SYS_PERSONALITY, addrNoRandomize, 0, 0)
 		return failure(errno)
 	},
-	// Of a process that does not exist: the kernel says so before it looks for the
-	// right to a real-time priority, which a test's user does not have.
+	// For a process that does not exist: the kernel reports that before it checks the
+	// permission for a real-time priority, which the test's user does not have.
 	"RestrictRealtime=yes": func() error {
 		priority := int32(1)
 		_, _, errno := unix.RawSyscall(unix.SYS_SCHED_SETSCHEDULER, 1<<30, unix.SCHED_RR, uintptr(unsafe.Pointer(&priority)))
@@ -104,8 +104,8 @@ var probes = map[string]func() error{
 		cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWUSER}
 		return cmd.Run()
 	},
-	// The kernel refuses this one a user without privileges by EPERM, and
-	// somebody in a user namespace of his own not at all.
+	// For this family, the kernel returns EPERM to an unprivileged user, but not to one
+	// in a user namespace.
 	"RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK": func() error {
 		fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_RAW, 0)
 		if err == nil {
@@ -116,8 +116,8 @@ var probes = map[string]func() error{
 		}
 		return err
 	},
-	// x32 on amd64: a kernel without it says ENOSYS. What is forbidden ends the
-	// thread, and leaves the process.
+	// x32 on amd64: a kernel without it returns ENOSYS. A forbidden call kills the
+	// thread, but not the process.
 	"SystemCallArchitectures=native": func() error {
 		thread, result := make(chan int, 1), make(chan syscall.Errno, 1)
 		go func() {
@@ -142,7 +142,7 @@ var probes = map[string]func() error{
 		}
 	},
 	"SystemCallFilter=@system-service": func() error {
-		// Of a process that does not exist, which the kernel says.
+		// For a process that does not exist, which the kernel reports.
 		_, _, errno := unix.RawSyscall6(unix.SYS_PTRACE, unix.PTRACE_ATTACH, 1<<30, 0, 0, 0, 0)
 		if errno == unix.ESRCH {
 			return nil
@@ -167,15 +167,15 @@ func failure(errno syscall.Errno) error {
 	return errno
 }
 
-// works are the lines of the unit's [Service] that forbid nothing.
+// works lists the lines of the unit's [Service] section that forbid nothing.
 var works = []string{"Type", "NotifyAccess", "ExecStart", "ExecReload", "Environment", "Restart", "RestartSec", "WatchdogSec", "TimeoutStopSec", "LimitNOFILE", "SystemCallErrorNumber"}
 
-// TestInsideHardening tries what each line of the unit forbids: with none of them
-// it goes well, with that line alone and with all of them it does not. A line
-// that changes nothing is not to be there.
+// TestInsideHardening tries what each line of the unit forbids: it works without these
+// lines, and fails with that line alone and with all of them. A line without an effect
+// must not be in the unit.
 func TestInsideHardening(t *testing.T) {
 	if os.Getenv(inside) == "" {
-		t.Skip("run by TestHardening, under a manager") // TestHardening fails with it
+		t.Skip("run by TestHardening, under a manager") // TestHardening fails if it fails
 	}
 	must(t, "service", "install")
 	t.Cleanup(func() { must(t, "service", "uninstall") })
@@ -201,7 +201,7 @@ func TestInsideHardening(t *testing.T) {
 			t.Errorf("%s forbids nothing: alone %s, with all %s", line, one, every)
 		}
 	}
-	// Without the number a forbidden call ends the process.
+	// Without the error number a forbidden call kills the process.
 	filter := "SystemCallFilter=@system-service"
 	if got := probe(filter, filter); !strings.Contains(got, "signal") {
 		t.Errorf("without %s a forbidden call is answered: %s", number, got)
@@ -210,8 +210,8 @@ func TestInsideHardening(t *testing.T) {
 		t.Errorf("with %s a forbidden call is answered %s", number, got)
 	}
 
-	// What the daemon starts: a successor, and programs that hold keys, some of
-	// which bring a compiler along (Bitwarden's is made of Node).
+	// Programs that the daemon starts: a successor, and key managers, some of which have
+	// a JIT compiler (Bitwarden's uses Node).
 	health(t, "localhost")
 	before := daemonStatus(t).PID
 	must(t, "service", "restart")
@@ -224,7 +224,7 @@ func TestInsideHardening(t *testing.T) {
 	}
 }
 
-// hardening gives the lines of the installed unit that forbid something.
+// hardening returns the lines of the installed unit that forbid something.
 func hardening(t *testing.T) (lines []string) {
 	t.Helper()
 	data, err := os.ReadFile(filepath.Join(os.Getenv("HOME"), ".config", "systemd", "user", "hostlessd.service"))
@@ -259,7 +259,7 @@ func properties(lines []string) []string {
 	return args
 }
 
-// probe runs a probe as a unit with some lines, and gives what became of it.
+// probe runs a probe as a unit with some lines, and returns its result.
 func probe(line string, lines ...string) string {
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
@@ -267,7 +267,7 @@ func probe(line string, lines ...string) string {
 	out, err := cmd.CombinedOutput()
 	text := strings.TrimSpace(string(out))
 	if err != nil {
-		// systemd-run ends with 255 for a signal.
+		// systemd-run exits with 255 for a signal.
 		if text, _, _ = strings.Cut(text, "\n"); cmd.ProcessState.ExitCode() == 255 {
 			return "signal: " + text
 		}
@@ -276,7 +276,7 @@ func probe(line string, lines ...string) string {
 	return text
 }
 
-// exposure is systemd's own estimate of the unit, the last line of it.
+// exposure returns the last line of systemd's own rating of the unit.
 func exposure() string {
 	out := command("systemd-analyze", "--user", "security", "--no-pager", "hostlessd.service")
 	return out[strings.LastIndex(out, "\n")+1:]

@@ -22,7 +22,7 @@ import (
 	"github.com/hostless/hostless/test/harness"
 )
 
-// TestKeychain runs TestInsideKeychain beside a real Secret Service.
+// TestKeychain runs TestInsideKeychain with a real Secret Service.
 func TestKeychain(t *testing.T) {
 	if os.Getenv(inside) == "" {
 		harness.Need(t, "gnome-keyring-daemon")
@@ -31,21 +31,21 @@ func TestKeychain(t *testing.T) {
 	runInside(t, "TestInsideKeychain", "-k")
 }
 
-// TestNoKeychain runs TestInsideWithoutKeychain, where there is none.
+// TestNoKeychain runs TestInsideWithoutKeychain, without a Secret Service.
 func TestNoKeychain(t *testing.T) { runInside(t, "TestInsideWithoutKeychain") }
 
-// beSecrets makes this program a Secret Service that never answers.
+// beSecrets makes this program a Secret Service that never responds.
 const beSecrets = "HOSTLESS_SYSTEMD_TEST_SECRETS"
 
 const secretsName = "org.freedesktop.secrets"
 
-// neverAnswer takes the Secret Service's name, says so, and answers nothing.
+// neverAnswer takes the name of the Secret Service, reports that, and never responds.
 func neverAnswer() {
 	conn, err := dbus.ConnectSessionBus()
 	if err == nil {
 		var reply dbus.RequestNameReply
 		if reply, err = conn.RequestName(secretsName, dbus.NameFlagDoNotQueue); err == nil && reply == dbus.RequestNameReplyPrimaryOwner {
-			conn.Eavesdrop(make(chan *dbus.Message, 1<<10)) // all that comes, and nothing answers it
+			conn.Eavesdrop(make(chan *dbus.Message, 1<<10)) // receives all messages without responding
 			fmt.Println("owner")
 			select {}
 		}
@@ -56,7 +56,7 @@ func neverAnswer() {
 
 const canary = "sk-canary-0123456789abcdef"
 
-// try runs the client and gives all that it printed, and its exit code.
+// try runs the client and returns its whole output and its exit code.
 func try(args ...string) (string, int) {
 	out, err := exec.Command(client(), args...).CombinedOutput()
 	if exit, ok := err.(*exec.ExitError); ok {
@@ -65,7 +65,7 @@ func try(args ...string) (string, int) {
 	return string(out), 0
 }
 
-// provider is a stand-in that answers with the key that it was asked with.
+// standIn is a provider that responds with the key of the request.
 func standIn(t *testing.T) string {
 	t.Helper()
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -76,7 +76,7 @@ func standIn(t *testing.T) string {
 	return s.URL
 }
 
-// chat asks for an answer of the stand-in and gives status, body and time taken.
+// chat sends a request to the stand-in and returns the status, the body and the duration.
 func chat(t *testing.T, token string) (int, string, time.Duration) {
 	t.Helper()
 	req, err := http.NewRequest(http.MethodPost, "http://localhost:"+port+"/v1/chat/completions", strings.NewReader(`{"model":"gpt-4o","messages":[]}`))
@@ -94,7 +94,7 @@ func chat(t *testing.T, token string) (int, string, time.Duration) {
 	return resp.StatusCode, string(body), time.Since(start)
 }
 
-// wantKey has a request reach the stand-in with the stored key.
+// wantKey checks that a request reaches the stand-in with the stored key.
 func wantKey(t *testing.T, token, when string) {
 	t.Helper()
 	if status, body, _ := chat(t, token); status != 200 || !strings.Contains(body, `"key_is_right":true`) {
@@ -102,7 +102,7 @@ func wantKey(t *testing.T, token, when string) {
 	}
 }
 
-// wantLocked has a request refused at once, with the command that unlocks.
+// wantLocked checks that a request is refused at once, with the command that unlocks.
 func wantLocked(t *testing.T, token, when string) {
 	t.Helper()
 	status, body, took := chat(t, token)
@@ -114,7 +114,7 @@ func wantLocked(t *testing.T, token, when string) {
 	}
 }
 
-// onDisk gives all that is in the home.
+// onDisk returns the contents of all files in the home.
 func onDisk(t *testing.T) string {
 	t.Helper()
 	home, err := os.UserHomeDir()
@@ -132,7 +132,7 @@ func onDisk(t *testing.T) string {
 	return all.String()
 }
 
-// restart restarts the service with a whole start, as a login does.
+// restart restarts the service with a complete start, as a login does.
 func restart(t *testing.T) (took time.Duration) {
 	t.Helper()
 	if out := command("systemctl", "--user", "stop", "hostlessd-http.socket", "hostlessd-control.socket", "hostlessd.service"); out != "" {
@@ -156,7 +156,7 @@ func lockCollection(t *testing.T) {
 	}
 }
 
-// unlockCollection opens the keyring as a person's answer to its prompt would.
+// unlockCollection unlocks the keyring, like a user's answer to its prompt.
 func unlockCollection(t *testing.T) {
 	t.Helper()
 	conn, err := dbus.ConnectSessionBus()
@@ -171,7 +171,7 @@ func unlockCollection(t *testing.T) {
 		t.Fatal(err)
 	}
 	const collection = dbus.ObjectPath("/org/freedesktop/secrets/collection/login")
-	for _, password := range []string{"\n", ""} { // what with-systemd-user made it with
+	for _, password := range []string{"\n", ""} { // the password set by with-systemd-user
 		secret := struct {
 			Session     dbus.ObjectPath
 			Parameters  []byte
@@ -186,10 +186,10 @@ func unlockCollection(t *testing.T) {
 	t.Fatal(err)
 }
 
-// TestInsideKeychain is the life of a key beside a real Secret Service.
+// TestInsideKeychain is the life of a key with a real Secret Service.
 func TestInsideKeychain(t *testing.T) {
 	if os.Getenv(inside) == "" {
-		t.Skip("run by TestKeychain, under a manager") // TestKeychain fails with it
+		t.Skip("run by TestKeychain, under a manager") // TestKeychain fails if it fails
 	}
 	defer func() {
 		if t.Failed() {
@@ -250,7 +250,8 @@ func TestInsideKeychain(t *testing.T) {
 	silentService(t, token)
 }
 
-// refusedBelowRun has a program below `hostless run` try what is a person's.
+// refusedBelowRun: a program below `hostless run` cannot use commands that are reserved
+// for the user.
 func refusedBelowRun(t *testing.T) {
 	for _, args := range [][]string{{"token", "create"}, {"keys", "migrate", "--to", "file"}, {"unlock"}, {"lock"}, {"keys", "add", "openai", "x"}, {"command", "add", "x", "--", "cat"}} {
 		out, code := try(append([]string{"run", "agent", "--", client()}, args...)...)
@@ -263,7 +264,7 @@ func refusedBelowRun(t *testing.T) {
 	}
 }
 
-// silentService puts a Secret Service in the real one's place that never answers.
+// silentService replaces the real Secret Service with one that never responds.
 func silentService(t *testing.T, token string) {
 	out := command("busctl", "--user", "call", "org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus", "GetConnectionUnixProcessID", "s", secretsName)
 	pid, err := strconv.Atoi(strings.TrimPrefix(out, "u "))
@@ -309,14 +310,14 @@ func silentService(t *testing.T, token string) {
 	if status != 503 || !strings.Contains(text, "hostless unlock") || took > 5*time.Second {
 		t.Errorf("a request while the keychain says nothing: %d after %s, %s", status, took, text)
 	}
-	eventually(t, "the keychain was given up", func() bool { return strings.Contains(must(t, "status"), "did not respond within") })
-	wantLocked(t, token, "once it was given up")
+	eventually(t, "the keychain timed out", func() bool { return strings.Contains(must(t, "status"), "did not respond within") })
+	wantLocked(t, token, "after the timeout")
 }
 
-// TestInsideWithoutKeychain has the key in the file, and says so.
+// TestInsideWithoutKeychain: the key is stored in the file, and the output says so.
 func TestInsideWithoutKeychain(t *testing.T) {
 	if os.Getenv(inside) == "" {
-		t.Skip("run by TestNoKeychain, under a manager") // TestNoKeychain fails with it
+		t.Skip("run by TestNoKeychain, under a manager") // TestNoKeychain fails if it fails
 	}
 	must(t, "service", "install")
 	out, code := try("keys", "add", "openai", canary, "--base-url", standIn(t)+"/v1")

@@ -18,9 +18,9 @@ import (
 	"time"
 )
 
-// load is a steady stream of requests on connections that are kept alive. It
-// retries nothing: a request that was written and got no whole answer is broken,
-// even on a connection that was closed meanwhile.
+// load is a steady stream of requests on kept-alive connections. It never retries: a
+// request that was written without a complete response counts as broken, even if the
+// connection was closed in the meantime.
 type load struct {
 	answered, redialled, refused, broken atomic.Int64
 	slowest                              atomic.Int64 // nanoseconds
@@ -47,7 +47,7 @@ var (
 	postToApp = "POST /health HTTP/1.1\r\nHost: loaded.localhost:" + port + "\r\nContent-Length: 5\r\n\r\nhello"
 )
 
-// client sends one request after the other.
+// client sends requests one after the other.
 func (l *load) client(ctx context.Context, pause time.Duration, request string) {
 	var conn net.Conn
 	var reader *bufio.Reader
@@ -93,7 +93,7 @@ func (l *load) note(err error) {
 	}
 }
 
-// ask sends a request and reads its answer.
+// ask sends a request and reads its response.
 func ask(conn net.Conn, reader *bufio.Reader, request string) (closed bool, err error) {
 	conn.SetDeadline(time.Now().Add(20 * time.Second))
 	if _, err := io.WriteString(conn, request); err != nil {
@@ -110,7 +110,7 @@ func ask(conn net.Conn, reader *bufio.Reader, request string) (closed bool, err 
 	return resp.Close, err
 }
 
-// end stops the load and tells what it saw.
+// end stops the load and checks its results.
 func (l *load) end(t *testing.T, what string) {
 	t.Helper()
 	l.stop()
@@ -151,8 +151,8 @@ func restartUnderLoad(t *testing.T) {
 	}
 }
 
-// streamOverRestart restarts the daemon amid an answer; the token is good before
-// and after.
+// streamOverRestart restarts the daemon during a response. The token is valid before and
+// after.
 func streamOverRestart(t *testing.T) {
 	token := strings.TrimSpace(must(t, "token", "create", "--name", "stream"))
 	chat := func(model, text string) *http.Response {
@@ -198,8 +198,8 @@ func streamOverRestart(t *testing.T) {
 	http.DefaultClient.CloseIdleConnections()
 }
 
-// killUnderLoad kills the daemon: what it had in its hands is lost, but nobody
-// is refused, and it comes back by itself.
+// killUnderLoad kills the daemon: the requests in progress are lost, but no connection is
+// refused, and it starts again by itself.
 func killUnderLoad(t *testing.T) {
 	l := startLoad(4, time.Millisecond, toGateway)
 	kills := int64(20)
@@ -229,7 +229,7 @@ func killUnderLoad(t *testing.T) {
 	if l.refused.Load() != 0 {
 		t.Error("connections were refused: the sockets went away")
 	}
-	// At most what was in the daemon's hands: one request a connection and kill.
+	// At most the requests in progress: one per connection and kill.
 	if l.broken.Load() > 4*kills {
 		t.Error("more requests were lost than were in flight")
 	}

@@ -15,8 +15,8 @@ import (
 	"github.com/gorilla/websocket"
 )
 
-// responsesServer is a provider that answers each turn of a Responses WebSocket with
-// what was asked.
+// responsesServer is a provider that answers each turn on a Responses WebSocket by
+// repeating it.
 func responsesServer() *httptest.Server {
 	return httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !websocket.IsWebSocketUpgrade(r) {
@@ -43,11 +43,11 @@ func responsesServer() *httptest.Server {
 	}))
 }
 
-// agentSocket is a Responses WebSocket as an agent keeps it over its whole session.
+// agentSocket is a Responses WebSocket that an agent keeps open during its whole session.
 type agentSocket struct{ *websocket.Conn }
 
-// openAgentSocket connects through the daemon to a provider of the test's own, which
-// end removes.
+// openAgentSocket connects through the daemon to the test's own provider, which end
+// removes.
 func openAgentSocket(t *testing.T) (s agentSocket, end func()) {
 	t.Helper()
 	provider := responsesServer()
@@ -85,8 +85,8 @@ func (s agentSocket) turn(input string) error {
 	return nil
 }
 
-// coldCurl asks for the health page by curl over both schemes, each time with no
-// process of the daemon's, and gives how long the answers took.
+// coldCurl requests the health page with curl over both schemes, each time without a
+// running daemon, and returns the durations.
 func coldCurl(t *testing.T, gone func() bool) (took []string) {
 	must(t, "config", "set", "tls", "on")
 	defer must(t, "config", "set", "tls", "off")

@@ -1,5 +1,5 @@
-// Package systemd runs the real binaries under a real `systemd --user` manager,
-// made by test/with-systemd-user: a throwaway user, a network of its own, the
+// Package systemd runs the real binaries under a real `systemd --user` manager, started
+// by test/with-systemd-user: with a temporary user, its own network namespace and the
 // default port.
 package systemd
 
@@ -24,7 +24,7 @@ import (
 	"github.com/hostless/hostless/test/harness"
 )
 
-// inside is set for the copy of this test that runs within the manager.
+// inside is set for the copy of this test that runs under the service manager.
 const inside = "HOSTLESS_SYSTEMD_TEST_BIN"
 
 const port = "48282"
@@ -42,10 +42,10 @@ func TestMain(m *testing.M) {
 	harness.Main(m)
 }
 
-// beApp makes this program an app for `hostless run`, which gives it its token.
+// beApp makes this program an app for `hostless run`, which passes it its token.
 const beApp = "HOSTLESS_SYSTEMD_TEST_APP"
 
-// serveApp answers each request with the token that the app was started with.
+// serveApp responds to each request with the token that the app was started with.
 func serveApp() {
 	err := http.ListenAndServe(net.JoinHostPort(os.Getenv("HOST"), os.Getenv("PORT")), http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		io.WriteString(w, os.Getenv("HOSTLESS_TOKEN"))
@@ -54,21 +54,22 @@ func serveApp() {
 	os.Exit(1)
 }
 
-// TestService runs TestInside under the manager.
+// TestService runs TestInside under the service manager.
 func TestService(t *testing.T) { runInside(t, "TestInside") }
 
-// runInside runs a test of this program under the manager, which flags are for.
+// runInside runs a test of this program under the service manager; flags are for
+// with-systemd-user.
 func runInside(t *testing.T, test string, flags ...string) {
 	t.Helper()
 	if os.Getenv(inside) != "" {
-		t.Skip("this is the inner run") // the outer run fails with it
+		t.Skip("this is the inner run") // the outer run fails if it fails
 	}
 	missing := ""
 	switch _, err := os.Stat("/lib/systemd/systemd"); {
 	case runtime.GOOS != "linux" || err != nil:
 		missing = "systemd is not installed"
 	case os.Getuid() != 0:
-		missing = "a throwaway user can be made by root alone"
+		missing = "only root can create a temporary user"
 	}
 	for _, program := range []string{"systemctl", "setpriv", "unshare", "nsenter", "su", "curl", "useradd", "ip"} {
 		if _, err := exec.LookPath(program); err != nil && missing == "" {
@@ -78,7 +79,7 @@ func runInside(t *testing.T, test string, flags ...string) {
 	if missing != "" {
 		harness.Missing(t, missing)
 	}
-	// Where the other user can read it.
+	// In a place where the other user can read it.
 	dir, err := os.MkdirTemp("/tmp", "hl-systemd-")
 	if err != nil {
 		t.Fatal(err)
@@ -125,7 +126,7 @@ func copyProgram(t *testing.T, from, to string) {
 // TestInside is the life of an installation, step by step.
 func TestInside(t *testing.T) {
 	if os.Getenv(inside) == "" {
-		t.Skip("run by TestService, under a manager") // TestService fails with it
+		t.Skip("run by TestService, under a manager") // TestService fails if it fails
 	}
 	for _, step := range []struct {
 		name string
@@ -162,7 +163,7 @@ func TestInside(t *testing.T) {
 	}
 }
 
-// command runs a program and gives what it printed, whether it failed or not.
+// command runs a program and returns its output, whether it failed or not.
 func command(name string, args ...string) string {
 	out, err := exec.Command(name, args...).CombinedOutput()
 	if err != nil {
@@ -173,7 +174,7 @@ func command(name string, args ...string) string {
 
 func client() string { return filepath.Join(os.Getenv(inside), "hostless") }
 
-// must runs the client and gives its standard output.
+// must runs the client and returns its standard output.
 func must(t *testing.T, args ...string) string {
 	t.Helper()
 	cmd := exec.Command(client(), args...)
@@ -186,7 +187,7 @@ func must(t *testing.T, args ...string) string {
 	return string(out)
 }
 
-// property reads one property of a unit.
+// property returns a property of a unit.
 func property(unit, name string) string {
 	return command("systemctl", "--user", "show", "--value", "--property="+name, unit)
 }
@@ -196,7 +197,7 @@ func mainPID() int {
 	return pid
 }
 
-// eventually waits for a condition on another process, which gives no signal.
+// eventually waits for a condition of another process that gives no signal.
 func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
 	deadline := time.Now().Add(20 * time.Second)
@@ -249,7 +250,7 @@ func install(t *testing.T) {
 	must(t, "service", "install")
 	wantListening(t)
 	if pid := mainPID(); pid != 0 {
-		t.Errorf("the daemon runs (pid %d) before anybody asked", pid)
+		t.Errorf("the daemon is running (pid %d) before the first request", pid)
 	}
 	for _, unit := range []string{"hostlessd.service", "hostlessd-http.socket", "hostlessd-control.socket"} {
 		if state := property(unit, "UnitFileState"); state != "enabled" {
@@ -363,7 +364,7 @@ func stopAndStart(t *testing.T) {
 			t.Errorf("%s is open after stop", network[1])
 		}
 	}
-	// systemd would take the control socket of one that runs by hand meanwhile.
+	// systemd would take over the control socket of a daemon that was started by hand.
 	must(t, "proxy", "start", "--port", "48390")
 	if out, err := exec.Command(client(), "service", "start").CombinedOutput(); err == nil || !strings.Contains(string(out), "by hand") {
 		t.Errorf("start beside a daemon by hand: %v\n%s", err, out)
@@ -404,13 +405,13 @@ func uninstall(t *testing.T) {
 		t.Errorf("the control socket is left: %v", err)
 	}
 	if _, err := os.Stat(filepath.Join(os.Getenv("HOME"), ".hostless")); err != nil {
-		t.Errorf("the home went without --purge: %v", err)
+		t.Errorf("the home was removed without --purge: %v", err)
 	}
-	must(t, "service", "uninstall") // nothing to do is no error
+	must(t, "service", "uninstall") // no error if there is nothing to do
 }
 
-// elsewhere installs with a home whose path needs quoting, and another port,
-// beside a program that holds the usual one; then purges it.
+// elsewhere installs with a home whose path needs quoting, and with another port while
+// another program uses the default one; then it purges the home.
 func elsewhere(t *testing.T) {
 	squatter, err := net.Listen("tcp", "[::1]:"+port)
 	if err != nil {
@@ -436,8 +437,8 @@ func elsewhere(t *testing.T) {
 	}
 }
 
-// beside installs a second home's service next to the first one, and takes it away
-// again: neither touches the other.
+// beside installs the service of a second home next to the first one, and removes it:
+// neither affects the other.
 func beside(t *testing.T) {
 	must(t, "service", "install")
 	first := daemonStatus(t)
@@ -449,7 +450,7 @@ func beside(t *testing.T) {
 	}
 	must(t, "stop")
 	must(t, "service", "start")
-	// A socket's file that somebody removed comes back.
+	// A socket file that was removed is created again.
 	if err := os.Remove(filepath.Join(os.Getenv("HOSTLESS_HOME"), "control.sock")); err != nil {
 		t.Error(err)
 	}
@@ -471,8 +472,8 @@ func beside(t *testing.T) {
 	}
 }
 
-// appOutlives runs an app through the daemon's end and return: its route comes
-// back, and its token is good.
+// appOutlives runs an app while the daemon stops and starts: its route comes back, and
+// its token is valid.
 func appOutlives(t *testing.T) {
 	run := exec.Command(client(), "run", "--name", "survivor", "--", os.Args[0])
 	run.Env = append(os.Environ(), beApp+"=1")
@@ -529,7 +530,7 @@ func appOutlives(t *testing.T) {
 		})
 		took := time.Since(started)
 		if code, body := ask("localhost", token); code != 200 {
-			t.Errorf("after %s the app's token is no good: %d %s", end.how, code, body)
+			t.Errorf("after %s the app's token is not valid: %d %s", end.how, code, body)
 		}
 		t.Logf("the app is back after %s: %v", end.how, took.Round(time.Millisecond))
 	}

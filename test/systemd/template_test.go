@@ -10,7 +10,7 @@ import (
 	"github.com/hostless/hostless/test/harness"
 )
 
-// TestTemplateUnit has systemd read the unit for the system's own manager.
+// TestTemplateUnit makes systemd check the unit for the system's service manager.
 func TestTemplateUnit(t *testing.T) {
 	analyze := harness.Need(t, "systemd-analyze")
 	data, err := os.ReadFile(filepath.Join(harness.Root(), "init", "systemd", "hostlessd@.service"))
@@ -26,7 +26,7 @@ func TestTemplateUnit(t *testing.T) {
 		}
 		out, err := exec.Command(analyze, "verify", "--man=no", path).CombinedOutput()
 		var own []string
-		for line := range strings.Lines(string(out)) { // others' units are read too
+		for line := range strings.Lines(string(out)) { // other units are read too
 			if strings.Contains(line, "hostlessd@") {
 				own = append(own, line)
 			}

@@ -1,5 +1,4 @@
-// Package users has a second user of the machine try what the daemon of another
-// holds.
+// Package users makes a second user of the machine try to access another user's daemon.
 package users
 
 import (
@@ -22,7 +21,7 @@ import (
 	"github.com/hostless/hostless/test/harness"
 )
 
-// intruder has the test's own program act as the second user.
+// intruder makes the test program act as the second user.
 const intruder = "HOSTLESS_TEST_INTRUDER"
 
 // prey is what the second user has learned.
@@ -44,8 +43,8 @@ func TestMain(m *testing.M) {
 	harness.Main(m)
 }
 
-// try makes each attempt and gives how it went: "" is refused, anything else got
-// through.
+// try makes each attempt and returns the results: "" means refused, anything else means
+// success.
 func (p prey) try() map[string]string {
 	got := map[string]string{}
 	client := &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
@@ -95,8 +94,8 @@ func (p prey) try() map[string]string {
 	return got
 }
 
-// TestSecondUser has another user of the machine, with a stolen token, try the
-// port, the control socket, the files and the process.
+// TestSecondUser: another user of the machine, with a stolen token, tries the port, the
+// control socket, the files and the process.
 func TestSecondUser(t *testing.T) {
 	harness.NeedRoot(t)
 	d := harness.Start(t)
@@ -119,7 +118,7 @@ func TestSecondUser(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// The owner gets through everywhere, so that a refusal is one.
+	// The owner succeeds everywhere, so a refusal is caused by the user.
 	if resp, err := http.Get(d.URL + "/health"); err != nil || resp.StatusCode != http.StatusOK {
 		t.Fatalf("%v %v", resp, err)
 	}
@@ -135,8 +134,8 @@ func TestSecondUser(t *testing.T) {
 	}
 }
 
-// TestAllowedUser has a user whom the owner lets reach apps reach those alone, and no
-// longer once the setting is gone.
+// TestAllowedUser: a user whom the owner allows to reach apps reaches only these, and not
+// after the setting is removed.
 func TestAllowedUser(t *testing.T) {
 	harness.NeedRoot(t)
 	d := harness.Start(t)

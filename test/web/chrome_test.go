@@ -19,8 +19,8 @@ import (
 	"github.com/hostless/hostless/test/harness"
 )
 
-// browser is a headless Chromium with a profile of its own, driven over the
-// DevTools protocol.
+// browser is a headless Chromium with its own profile, controlled with the DevTools
+// protocol.
 type browser struct {
 	t    *testing.T
 	conn *websocket.Conn
@@ -35,7 +35,7 @@ type answer struct {
 	Error  *struct{ Message string }
 }
 
-// page is one tab.
+// page is a tab.
 type page struct {
 	*browser
 	session string
@@ -51,7 +51,7 @@ func chromium(t *testing.T) string {
 	return harness.Need(t, "chromium")
 }
 
-// startBrowser starts Chromium and ends it, its whole group, with the test.
+// startBrowser starts Chromium and kills its process group at the end of the test.
 func startBrowser(t *testing.T) *browser {
 	t.Helper()
 	profile := t.TempDir()
@@ -64,7 +64,7 @@ func startBrowser(t *testing.T) *browser {
 	t.Cleanup(func() {
 		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
 		_ = cmd.Wait()
-		// Its helpers may still write: what is left is removed by TempDir.
+		// Its child processes may still be writing. TempDir removes what is left.
 		for range 50 {
 			if os.RemoveAll(profile) == nil {
 				break
@@ -156,8 +156,8 @@ func (b *browser) open(url string) *page {
 	return &page{b, attached.SessionID}
 }
 
-// eval evaluates an expression in the page, a promise awaited; a page that is
-// between two documents gives an error.
+// eval evaluates an expression in the page and awaits promises. While the page is being
+// replaced, it returns an error.
 func (p *page) eval(expression string) (string, error) {
 	var out struct {
 		Result           struct{ Value any }
@@ -187,7 +187,7 @@ func (p *page) shows(expression, want string) {
 	}
 }
 
-// comesToShow reports whether an expression comes to have a value in that time.
+// comesToShow reports whether an expression gets a value within the time.
 func (p *page) comesToShow(expression, want string, within time.Duration) bool {
 	for deadline := time.Now().Add(within); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
 		if got, err := p.eval(expression); err == nil && got == want {

@@ -9,14 +9,13 @@ import (
 	"github.com/hostless/hostless/test/harness"
 )
 
-// project makes a directory with the given files in which the dev servers are
-// installed.
+// project creates a directory with the given files and the installed dev servers.
 func project(t *testing.T, files map[string]string) string {
 	t.Helper()
 	from := harness.NPM(t)
 	dir := t.TempDir()
-	// Linked packages would lie outside of the project, which dev servers
-	// refuse to serve; hard links are quick and lie within.
+	// Symbolic links lead outside the project, and dev servers refuse to serve from
+	// there. Hard links are fast and inside.
 	modules := filepath.Join(dir, "node_modules")
 	if exec.Command("cp", "-al", filepath.Join(from, "node_modules"), modules).Run() != nil {
 		os.RemoveAll(modules)

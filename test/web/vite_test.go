@@ -1,5 +1,5 @@
-// Package web sees real dev servers through a real browser: started by
-// `hostless run`, opened at NAME.localhost, changed while they are looked at.
+// Package web tests real dev servers with a real browser: started by `hostless run`,
+// opened at NAME.localhost, and changed meanwhile.
 package web
 
 import (
@@ -36,7 +36,7 @@ func (l *log) String() string {
 	return l.text.String()
 }
 
-// run starts the client with args in dir and ends it with the test.
+// run starts the client with args in dir and stops it at the end of the test.
 func run(t *testing.T, d *harness.Daemon, dir string, args ...string) *log {
 	t.Helper()
 	out := &log{}
@@ -68,8 +68,8 @@ import.meta.hot?.accept("./text.js", (m) => show(m.text));
 	"text.js": "export const text = \"first\";\n",
 }
 
-// TestViteHotReplacement edits a module and sees the page change without being
-// loaded again: the WebSocket of Vite is alive through the proxy.
+// TestViteHotReplacement edits a module and sees the page change without a reload: Vite's
+// WebSocket works through the proxy.
 func TestViteHotReplacement(t *testing.T) {
 	for _, command := range [][]string{
 		{"npm", "run", "dev"},
@@ -89,7 +89,7 @@ func TestViteHotReplacement(t *testing.T) {
 				t.Fatal(err)
 			}
 			for _, text := range []string{"second", "third"} {
-				// A watcher may take two saves within a moment for one: a person
+				// A file watcher may combine two saves in quick succession; a person
 				// would save again.
 				await(t, 30*time.Second, "the page shows "+text, func() bool {
 					write(t, filepath.Join(dir, "text.js"), "export const text = \""+text+"\";\n")
