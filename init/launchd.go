@@ -15,20 +15,20 @@ import (
 //go:embed launchd/hostlessd.plist
 var agent embed.FS
 
-// Launchd are the values of the agent. Rendering escapes them.
+// Launchd contains the values of the agent. RenderLaunchd escapes them.
 type Launchd struct {
 	Label   string // dev.hostless.hostlessd
 	Program string // absolute path
 	Home    string // absolute path
 	Control string // the control socket's absolute path
-	Log     string // absolute path of the file that standard error goes to
+	Log     string // absolute path of the log file for standard error
 	Port    int
 
-	WebPorts []int // 80, and 443 with TLS, where they are wanted
+	WebPorts []int // 80, and 443 with TLS, if requested
 }
 
-// RenderLaunchd fills in the agent's property list (launchd.plist(5)). A value
-// that XML 1.0 cannot hold, as one with a control character, is an error.
+// RenderLaunchd returns the agent's property list (launchd.plist(5)). A value that XML
+// 1.0 cannot represent, for example with a control character, is an error.
 func RenderLaunchd(values Launchd) (string, error) {
 	t, err := template.New("hostlessd.plist").Funcs(template.FuncMap{"xml": escapeXML}).ParseFS(agent, "launchd/hostlessd.plist")
 	if err != nil {
@@ -46,8 +46,8 @@ func escapeXML(text string) (string, error) {
 	if err := xml.EscapeText(&b, []byte(text)); err != nil {
 		return "", err
 	}
-	if back, err := unescapeXML(b.String()); err != nil || back != text { // EscapeText replaces what XML has no form for
-		return "", fmt.Errorf("%q cannot go into a property list", text)
+	if back, err := unescapeXML(b.String()); err != nil || back != text { // EscapeText replaces what XML cannot represent
+		return "", fmt.Errorf("%q cannot be used in a property list", text)
 	}
 	return b.String(), nil
 }
@@ -57,9 +57,9 @@ func unescapeXML(text string) (out string, err error) {
 	return out, err
 }
 
-// ParsePlist reads a property list in XML: dictionaries as map[string]any,
-// arrays as []any, strings, integers as int, booleans as bool. Other types, and
-// the binary format, are an error.
+// ParsePlist parses a property list in XML: dictionaries as map[string]any, arrays as
+// []any, strings, integers as int, booleans as bool. Other types and the binary format
+// are errors.
 func ParsePlist(data []byte) (map[string]any, error) {
 	d := xml.NewDecoder(bytes.NewReader(data))
 	for {
@@ -68,7 +68,7 @@ func ParsePlist(data []byte) (map[string]any, error) {
 			return nil, fmt.Errorf("read the property list: %w", err)
 		}
 		if start == nil {
-			return nil, errors.New("read the property list: it holds no dictionary")
+			return nil, errors.New("read the property list: it contains no dictionary")
 		}
 		if start.Name.Local == "plist" {
 			continue
@@ -79,14 +79,14 @@ func ParsePlist(data []byte) (map[string]any, error) {
 		}
 		dict, ok := value.(map[string]any)
 		if !ok {
-			return nil, fmt.Errorf("read the property list: it is no dictionary, but %s", start.Name.Local)
+			return nil, fmt.Errorf("read the property list: expected a dictionary, got %s", start.Name.Local)
 		}
 		return dict, nil
 	}
 }
 
-// nextElement gives the next start tag before the end tag of what is around it,
-// nil where there is none.
+// nextElement returns the next start tag before the end tag of the enclosing element, nil
+// if there is none.
 func nextElement(d *xml.Decoder) (*xml.StartElement, error) {
 	for {
 		t, err := d.Token()
@@ -116,7 +116,7 @@ func plistValue(d *xml.Decoder, start xml.StartElement) (any, error) {
 			}
 			var key string
 			if element.Name.Local != "key" {
-				return nil, fmt.Errorf("%s in place of a key", element.Name.Local)
+				return nil, fmt.Errorf("expected a key, got %s", element.Name.Local)
 			}
 			if err := d.DecodeElement(&key, element); err != nil {
 				return nil, err
@@ -150,5 +150,5 @@ func plistValue(d *xml.Decoder, start xml.StartElement) (any, error) {
 		}
 		return strconv.Atoi(strings.TrimSpace(text))
 	}
-	return nil, fmt.Errorf("%s is no type of this reader's", start.Name.Local)
+	return nil, fmt.Errorf("type %s is not supported", start.Name.Local)
 }

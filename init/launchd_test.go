@@ -16,7 +16,7 @@ var agentValues = units.Launchd{
 	Log: "/Users/a/h/logs/hostlessd.log", Port: 4567, WebPorts: []int{80, 443},
 }
 
-// agentWant is what launchd is to see.
+// agentWant returns the expected content of the agent.
 func agentWant() map[string]any {
 	tcp := func(family, node, port string) map[string]any {
 		return map[string]any{"SockFamily": family, "SockNodeName": node, "SockServiceName": port, "SockType": "stream"}
@@ -55,7 +55,7 @@ func TestLaunchdReadsBack(t *testing.T) {
 	}
 }
 
-// TestLaunchdAsOthersReadIt has Python's parser of property lists read the agent.
+// TestLaunchdAsOthersReadIt parses the agent with Python's plistlib.
 func TestLaunchdAsOthersReadIt(t *testing.T) {
 	python := harness.Need(t, "python3")
 	text, err := units.RenderLaunchd(agentValues)
@@ -89,7 +89,7 @@ func TestLaunchdRefusesWhatXMLCannotHold(t *testing.T) {
 		v := agentValues
 		v.Home = home
 		if text, err := units.RenderLaunchd(v); err == nil {
-			t.Errorf("%q went in:\n%s", home, text)
+			t.Errorf("%q was accepted:\n%s", home, text)
 		}
 	}
 }

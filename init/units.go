@@ -1,6 +1,6 @@
-// Package units holds the service definitions that `hostless service install`
-// writes and that packages install. It owns their text; filling it in for a user and
-// installing it is pkg/service's business.
+// Package units contains the service definitions that `hostless service install` writes
+// and that packages install. It owns their text; pkg/service fills it in for a user and
+// installs it.
 package units
 
 import (
@@ -12,26 +12,26 @@ import (
 //go:embed systemd
 var files embed.FS
 
-// Systemd are the values of the systemd units. Strings go in as systemd reads
-// them, so the caller escapes what needs it (systemd.syntax(7)).
+// Systemd contains the values of the systemd units. Strings are inserted as they are, so
+// the caller must escape them (systemd.syntax(7)).
 type Systemd struct {
-	Name        string   // the units' common name: hostlessd
-	Program     string   // ExecStart's first word
+	Name        string   // common beginning of the units' names: hostlessd
+	Program     string   // first word of ExecStart
 	Arguments   string   // the rest of ExecStart, with a leading space, or ""
 	Environment []string // quoted assignments
 	Port        int
-	WebPorts    []int  // 80, and 443 with TLS, where they are wanted
+	WebPorts    []int  // 80, and 443 with TLS, if requested
 	IPv6        bool   // whether [::1] exists on this machine
-	Control     string // the control socket's path; may use specifiers such as %t
+	Control     string // path of the control socket; may contain specifiers such as %t
 }
 
-// Names are the systemd units' files, as Render takes them.
+// Names returns the file names of the systemd units, for Render.
 func Names() []string {
 	return []string{"hostlessd-http.socket", "hostlessd-control.socket", "hostlessd.service"}
 }
 
-// Packaged are the values of the units that a package installs, which are every
-// user's: paths below a home or a runtime directory are specifiers (systemd.unit(5)).
+// Packaged returns the values of the units that a package installs for all users: paths
+// below a home or a runtime directory are specifiers (systemd.unit(5)).
 func Packaged(port int) Systemd {
 	const control = "%t/hostless/control.sock"
 	return Systemd{
@@ -40,7 +40,8 @@ func Packaged(port int) Systemd {
 	}
 }
 
-// Render fills in a unit by its file name in this package, as "hostlessd.service".
+// Render returns the text of a unit. Its file name in this package is, for example,
+// "hostlessd.service".
 func Render(name string, values Systemd) (string, error) {
 	t, err := template.New(name).Option("missingkey=error").ParseFS(files, "systemd/"+name)
 	if err != nil {

@@ -10,8 +10,8 @@ import (
 
 var markdownLink = regexp.MustCompile(`\[([^\]]*)\]\(([^)\s]+)\)`)
 
-// TestDocumentLinks checks the links of the documentation: each file that is linked
-// exists, and a link whose text is the name of a test leads to a file that has it.
+// TestDocumentLinks checks the links in the documentation: each linked file exists, and a
+// link whose text is the name of a test leads to a file that contains the test.
 func TestDocumentLinks(t *testing.T) {
 	docs, err := filepath.Glob("../docs/*.md")
 	if err != nil {

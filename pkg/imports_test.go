@@ -13,8 +13,8 @@ import (
 
 const module = "github.com/hostless/hostless/"
 
-// order is the import table of docs/architecture.md: a package imports only
-// packages of earlier rows. Packages of one row do not know each other.
+// order is the import table of docs/architecture.md: a package may only import packages
+// in earlier rows. Packages in the same row do not import each other.
 var order = [][]string{
 	{"secret", "fault", "sse", "jsonscan", "build", "procinfo", "httpx", "h2upgrade", "clock", "guide", "mdns"},
 	{"appname"},
@@ -48,7 +48,7 @@ var order = [][]string{
 	{"daemon"},
 }
 
-// homes names the one package that an outside dependency may be used in.
+// homes names the only packages that may use an external dependency.
 var homes = map[string][]string{
 	"github.com/coreos/go-systemd":           {"pkg/listen", "pkg/daemon"},
 	"github.com/kardianos/service":           {"pkg/service"},
@@ -62,7 +62,7 @@ var homes = map[string][]string{
 	"golang.org/x/net":                       {"pkg/mdns"},
 }
 
-// TestImports holds the code against the import table and the dependency homes.
+// TestImports compares the imports with the import table and the homes of dependencies.
 func TestImports(t *testing.T) {
 	rank := map[string]int{}
 	for i, row := range order {
@@ -120,7 +120,7 @@ func TestImports(t *testing.T) {
 	}
 }
 
-// TestPackageComments checks that each package says what it owns.
+// TestPackageComments checks that each package has a package comment.
 func TestPackageComments(t *testing.T) {
 	dirs, err := filepath.Glob("../pkg/*")
 	if err != nil {

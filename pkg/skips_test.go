@@ -9,9 +9,9 @@ import (
 	"testing"
 )
 
-// TestSkipsHideNothing: what a test needs of the machine it asks the harness for,
-// which fails in CI. Any other skip is one of a short run or of another system, or
-// says beside itself why it cannot hide a regression.
+// TestSkipsHideNothing: a test asks the harness for what it needs of the machine, and the
+// harness fails in CI. Any other skip must be for short mode or another operating system,
+// or have a comment that says why it cannot hide a regression.
 func TestSkipsHideNothing(t *testing.T) {
 	skip := regexp.MustCompile(`\bt\.Skip(f|Now)?\(`)
 	harmless := regexp.MustCompile(`testing\.Short\(\)|runtime\.GOOS (!=|==) "\w+" \{`)

@@ -1,6 +1,6 @@
-// Command chat is an example web app for `hostless run chat`: a page that talks
-// to language models from the browser through the gateway, with the app's own
-// bridge token. It holds no provider key and proxies nothing.
+// Command chat is an example web app for `hostless run chat`: a page that talks to
+// language models from the browser through the gateway, with the app's own bridge token.
+// It has no provider key and proxies nothing.
 package main
 
 import (
@@ -21,8 +21,8 @@ import (
 //go:embed page
 var page embed.FS
 
-// settings are what the page gets. The token works from the app's own origin
-// alone, and ends with the app.
+// settings are passed to the page. The token only works from the app's own origin, and is
+// revoked when the app stops.
 type settings struct {
 	API   string `json:"api"`
 	Token string `json:"token"`
@@ -68,7 +68,8 @@ func serve(ctx context.Context) error {
 	return server.Shutdown(ctx)
 }
 
-// newHandler serves the page with its settings, and its script and style.
+// newHandler returns a handler that serves the page with its settings, and its script and
+// style.
 func newHandler(s settings) (http.Handler, error) {
 	index, err := template.ParseFS(page, "page/index.html")
 	if err != nil {
@@ -84,7 +85,7 @@ func newHandler(s settings) (http.Handler, error) {
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
 		h.Set("Content-Type", "text/html; charset=utf-8")
-		h.Set("Cache-Control", "no-store") // it holds the token
+		h.Set("Cache-Control", "no-store") // it contains the token
 		h.Set("Referrer-Policy", "no-referrer")
 		h.Set("Content-Security-Policy", "default-src 'none'; script-src 'self'; style-src 'self'; img-src data:; connect-src "+origin(s.API)+"; frame-ancestors 'none'; base-uri 'none'; form-action 'none'")
 		index.Execute(w, s)
@@ -92,7 +93,7 @@ func newHandler(s settings) (http.Handler, error) {
 	return mux, nil
 }
 
-// origin is the scheme and host of a URL's text.
+// origin returns the scheme and host of a URL.
 func origin(api string) string {
 	slashes := 0
 	for i, c := range api {

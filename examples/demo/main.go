@@ -1,8 +1,8 @@
-// Command demo shows Hostless without installing anything: a throwaway home, a
-// daemon on a free port, the chat example run through `hostless run`, and a
-// token to try with curl. Ctrl-C ends and removes all of it.
+// Command demo shows Hostless without installing anything: a temporary home, a daemon on
+// a free port, the chat example run with `hostless run`, and a token to try with curl.
+// Ctrl-C stops and removes everything.
 //
-// It uses the binaries of `make build` and is what `make demo` runs.
+// It uses the binaries of `make build`. `make demo` runs it.
 package main
 
 import (
@@ -19,7 +19,7 @@ import (
 
 func main() {
 	bin := flag.String("bin", "bin", "`folder` with hostless, hostlessd and chat")
-	check := flag.Bool("check", false, "try what is shown, then end")
+	check := flag.Bool("check", false, "run the printed commands, then exit")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
@@ -29,13 +29,13 @@ func main() {
 	}
 }
 
-// run brings everything up, shows it, waits for ctx and takes it down.
+// run starts everything, prints what to try, waits for ctx and stops everything.
 func run(ctx context.Context, bin string, check bool) (err error) {
 	bin, err = filepath.Abs(bin)
 	if err != nil {
 		return err
 	}
-	home, err := os.MkdirTemp("/tmp", "hostless-demo-") // short: a socket's path is
+	home, err := os.MkdirTemp("/tmp", "hostless-demo-") // short, because it is part of a socket's path
 	if err != nil {
 		return err
 	}
@@ -54,7 +54,7 @@ func run(ctx context.Context, bin string, check bool) (err error) {
 	if check {
 		return nil
 	}
-	parent := os.Getppid() // `go run` and `make` may go without telling
+	parent := os.Getppid() // `go run` and `make` may exit without a signal to us
 	orphan := time.NewTicker(time.Second)
 	defer orphan.Stop()
 	for {
@@ -63,9 +63,9 @@ func run(ctx context.Context, bin string, check bool) (err error) {
 			fmt.Println("\nCleaning up.")
 			return nil
 		case <-s.daemon.ended:
-			return fmt.Errorf("hostlessd ended: %s", s.daemon.lastLine())
+			return fmt.Errorf("hostlessd exited: %s", s.daemon.lastLine())
 		case <-s.app.ended:
-			return fmt.Errorf("the chat app ended: %s", s.app.lastLine())
+			return fmt.Errorf("the chat app exited: %s", s.app.lastLine())
 		case <-orphan.C:
 			if os.Getppid() != parent {
 				return nil

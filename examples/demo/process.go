@@ -11,15 +11,15 @@ import (
 	"time"
 )
 
-// process is a program that the demo started, in a session of its own: Ctrl-C
-// reaches the demo alone, which ends things in order.
+// process is a program started by the demo in its own session, so that Ctrl-C only
+// reaches the demo, which stops the programs in order.
 type process struct {
 	cmd   *exec.Cmd
 	log   string
 	ended chan struct{}
 }
 
-// start runs a program with its output in a file.
+// start runs a program whose output goes to a file.
 func start(log string, env []string, name string, args ...string) (*process, error) {
 	out, err := os.OpenFile(log, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
 	if err != nil {
@@ -30,7 +30,7 @@ func start(log string, env []string, name string, args ...string) (*process, err
 	p.cmd.Env, p.cmd.Stdout, p.cmd.Stderr = env, out, out
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	if err := p.cmd.Start(); err != nil {
-		return nil, fmt.Errorf("%w (make build makes it)", err)
+		return nil, fmt.Errorf("%w (build it with: make build)", err)
 	}
 	go func() {
 		p.cmd.Wait()
@@ -39,7 +39,7 @@ func start(log string, env []string, name string, args ...string) (*process, err
 	return p, nil
 }
 
-// stop ends the program: TERM, and KILL where that does not help.
+// stop stops the program with SIGTERM, or with SIGKILL if it does not exit.
 func (p *process) stop() {
 	if p == nil {
 		return
@@ -53,7 +53,7 @@ func (p *process) stop() {
 	}
 }
 
-// lastLine is the last line that the program wrote.
+// lastLine returns the last line of the program's output.
 func (p *process) lastLine() string {
 	text, err := os.ReadFile(p.log)
 	if err != nil {
@@ -63,7 +63,7 @@ func (p *process) lastLine() string {
 	return lines[len(lines)-1]
 }
 
-// output runs a program to its end and gives what it printed.
+// output runs a program and returns its output.
 func output(env []string, name string, args ...string) (string, error) {
 	cmd := exec.Command(name, args...)
 	cmd.Env = env

@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// stage is everything that the demo brought up.
+// stage is everything that the demo has started.
 type stage struct {
 	bin, home   string
 	env         []string
@@ -21,7 +21,7 @@ type stage struct {
 	daemon, app *process
 }
 
-// up starts the daemon, makes a token and runs the chat app.
+// up starts the daemon, makes a token and starts the chat app.
 func (s *stage) up(ctx context.Context) (err error) {
 	for _, kv := range os.Environ() {
 		if !strings.HasPrefix(kv, "HOSTLESS") && !strings.HasPrefix(kv, "LISTEN_") && !strings.HasPrefix(kv, "NOTIFY_SOCKET") {
@@ -59,13 +59,13 @@ func (s *stage) up(ctx context.Context) (err error) {
 	})
 }
 
-// down ends the app, then the daemon.
+// down stops the app, then the daemon.
 func (s *stage) down() {
 	s.app.stop()
 	s.daemon.stop()
 }
 
-// await tries until it works, p has ended or ctx is over.
+// await calls try until it succeeds, p has exited or ctx ends.
 func (s *stage) await(ctx context.Context, p *process, try func() error) error {
 	for {
 		err := try()
@@ -74,7 +74,7 @@ func (s *stage) await(ctx context.Context, p *process, try func() error) error {
 		}
 		select {
 		case <-p.ended:
-			return fmt.Errorf("%s ended: %s", filepath.Base(p.cmd.Path), p.lastLine())
+			return fmt.Errorf("%s exited: %s", filepath.Base(p.cmd.Path), p.lastLine())
 		case <-ctx.Done():
 			return errors.Join(ctx.Err(), err)
 		case <-time.After(50 * time.Millisecond):
@@ -82,8 +82,8 @@ func (s *stage) await(ctx context.Context, p *process, try func() error) error {
 	}
 }
 
-// get asks the daemon's port for a path of a host; names below localhost are
-// not resolved, so that the demo starts on any machine.
+// get sends a GET request for a host and path to the daemon's port. It does not resolve
+// names below localhost, so that the demo works on any machine.
 func (s *stage) get(ctx context.Context, host, path string) (string, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://127.0.0.1:"+s.port+path, nil)
 	if err != nil {
@@ -109,7 +109,7 @@ func answer(req *http.Request) (string, error) {
 	return string(body), nil
 }
 
-// request is the body of the curl lines that are shown.
+// request returns the body for the printed curl commands.
 func request(stream bool) string {
 	if stream {
 		return `{"model":"echo/text","stream":true,"messages":[{"role":"user","content":"hello"}]}`
@@ -117,7 +117,8 @@ func request(stream bool) string {
 	return `{"model":"echo/text","messages":[{"role":"user","content":"hello"}]}`
 }
 
-// try does what the curl lines do, so that none is shown that does not work.
+// try does what the printed curl commands do, so that no command is printed that does not
+// work.
 func (s *stage) try(ctx context.Context) error {
 	for _, stream := range []bool{false, true} {
 		req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://127.0.0.1:"+s.port+"/v1/chat/completions", strings.NewReader(request(stream)))
@@ -134,13 +135,13 @@ func (s *stage) try(ctx context.Context) error {
 			return fmt.Errorf("the stream did not end as it should: %.200q", body)
 		}
 		if !stream && !json.Valid([]byte(body)) {
-			return fmt.Errorf("the answer is no JSON: %.200q", body)
+			return fmt.Errorf("the response is not JSON: %.200q", body)
 		}
 	}
 	return nil
 }
 
-// show says what there is to see.
+// show prints what to try.
 func (s *stage) show(w io.Writer) {
 	fmt.Fprintf(w, `
 Hostless runs on port %[1]s, with a throwaway home in %[2]s.

@@ -13,13 +13,14 @@ import (
 	"strings"
 )
 
-// archiveName is an archive's name without its suffix, and its one top directory.
+// archiveName returns an archive's name without its suffix, which is also its only top
+// directory.
 func (r *release) archiveName(p platform) string {
 	return fmt.Sprintf("hostless_%s_%s", r.name(), p)
 }
 
-// archive writes one platform's .tar.gz. It unpacks over a prefix:
-// tar -xzf … --strip-components=1 -C ~/.local.
+// archive writes a platform's .tar.gz. It can be unpacked into a prefix: tar -xzf …
+// --strip-components=1 -C ~/.local.
 func (r *release) archive(p platform, bin string) error {
 	list, err := r.files(bin)
 	if err != nil {
@@ -58,7 +59,8 @@ func (r *release) archive(p platform, bin string) error {
 	return os.WriteFile(filepath.Join(r.out, top+".tar.gz"), b.Bytes(), 0o644)
 }
 
-// checksums writes checksums.txt, as sha256sum -c reads it, and gives the sums by name.
+// checksums writes checksums.txt in the format of sha256sum, and returns the checksums by
+// file name.
 func (r *release) checksums() (map[string]string, error) {
 	found, err := filepath.Glob(filepath.Join(r.out, "hostless*"))
 	if err != nil {
@@ -66,9 +68,9 @@ func (r *release) checksums() (map[string]string, error) {
 	}
 	sums := map[string]string{}
 	var b strings.Builder
-	for _, path := range found { // Glob sorts
+	for _, path := range found { // sorted by Glob
 		name := filepath.Base(path)
-		if !strings.Contains(name, r.number) { // of another version
+		if !strings.Contains(name, r.number) { // another version's
 			continue
 		}
 		data, err := os.ReadFile(path)

@@ -17,15 +17,15 @@ import (
 
 var programs = []string{"hostless", "hostlessd"}
 
-// shells have the name of each shell's completion file, below share in an archive.
+// shells maps each shell to its completion file below share in an archive.
 var shells = map[string]string{
 	"bash": "bash-completion/completions/hostless",
 	"zsh":  "zsh/site-functions/_hostless",
 	"fish": "fish/vendor_completions.d/hostless.fish",
 }
 
-// build compiles both programs. Nothing of the machine, the directory or the caller's
-// environment gets into them.
+// build compiles both programs. The results do not depend on the machine, the directory
+// or the environment.
 func (r *release) build(p platform, dir string) error {
 	args := []string{"build", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w -X main.version=" + r.version, "-o", dir + "/"}
 	for _, program := range programs {
@@ -37,8 +37,8 @@ func (r *release) build(p platform, dir string) error {
 	return err
 }
 
-// common makes what is the same for all platforms, below share, units and text of the
-// working directory.
+// common creates what is the same for all platforms: the files below share, the units and
+// the texts.
 func (r *release) common() error {
 	host := platform{runtime.GOOS, runtime.GOARCH}
 	bin := filepath.Join(r.work, host.String())
@@ -90,7 +90,8 @@ func (r *release) common() error {
 	return compress("CHANGELOG.md", filepath.Join(r.work, "changelog.gz"))
 }
 
-// scripts copies the packages' scripts: into some of them go the times of the files.
+// scripts copies the packages' scripts, because some formats include the modification
+// times.
 func (r *release) scripts() error {
 	for _, name := range []string{"postinstall", "postupgrade", "preremove"} {
 		data, err := os.ReadFile("packaging/scripts/" + name)
@@ -107,10 +108,10 @@ func (r *release) scripts() error {
 	return nil
 }
 
-// script is the path of a package's script.
+// script returns the path of a package's script.
 func (r *release) script(name string) string { return filepath.Join(r.work, "scripts", name) }
 
-// put writes a file, and the directories above it.
+// put writes a file and creates the directories above it.
 func put(path, text string) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return err
@@ -118,7 +119,7 @@ func put(path, text string) error {
 	return os.WriteFile(path, []byte(text), 0o644)
 }
 
-// compress writes a file's gzip, which holds neither name nor time.
+// compress writes a file's gzip, without its name and time.
 func compress(from, to string) error {
 	data, err := os.ReadFile(from)
 	if err != nil {
@@ -138,15 +139,15 @@ func compress(from, to string) error {
 	return put(to, b.String())
 }
 
-// file is one of an archive or package.
+// file is a file in an archive or package.
 type file struct {
-	path string // in it
-	from string // on this machine
+	path string // path in the archive or package
+	from string // path on this machine
 	mode int64
 }
 
-// files are those of the archives and packages: programs below bin, the rest below
-// share, sorted.
+// files returns the sorted files for archives and packages: programs below bin,
+// everything else below share.
 func (r *release) files(bin string) ([]file, error) {
 	var list []file
 	for _, program := range programs {
@@ -160,7 +161,7 @@ func (r *release) files(bin string) ([]file, error) {
 		return nil, err
 	}
 	if len(pages) == 0 {
-		return nil, fmt.Errorf("no man page was made")
+		return nil, fmt.Errorf("no man page was created")
 	}
 	for _, page := range pages {
 		list = append(list, file{"share/man/man1/" + filepath.Base(page), page, 0o644})

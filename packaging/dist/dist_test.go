@@ -33,8 +33,8 @@ func TestPackageVersion(t *testing.T) {
 	}
 }
 
-// TestFormula fills in the formula: nothing is left to fill in, and each checksum stands
-// under the archive that it is of.
+// TestFormula fills in the formula: no placeholder is left, and each checksum belongs to
+// the URL before it.
 func TestFormula(t *testing.T) {
 	t.Chdir("../..")
 	r := &release{out: t.TempDir(), version: "v1.2.3", number: "1.2.3"}
@@ -58,7 +58,7 @@ func TestFormula(t *testing.T) {
 	}
 	text := string(data)
 	if strings.Contains(text, "@") {
-		t.Errorf("something is left to fill in:\n%s", text)
+		t.Errorf("a placeholder is left:\n%s", text)
 	}
 	pairs := regexp.MustCompile(`url "https://github.com/hostless/hostless/releases/download/v1.2.3/([^"]+)"\s+sha256 "([^"]+)"`).FindAllStringSubmatch(text, -1)
 	if len(pairs) != len(platforms) {
@@ -77,12 +77,12 @@ func TestFormula(t *testing.T) {
 }
 
 // TestScripts runs the packages' scripts with the arguments that each package manager
-// gives them.
+// passes.
 func TestScripts(t *testing.T) {
-	const upgraded, removed = "hostless service restart", "daemons that run go on"
+	const upgraded, removed = "hostless service restart", "running daemons are not stopped"
 	for _, test := range []struct {
 		call string
-		want string // "": nothing is printed; "start": what starts it
+		want string // "": prints nothing; "start": prints how to start it
 	}{
 		{"postinstall configure", "start"},        // dpkg
 		{"postinstall configure 1.0.0", upgraded}, //
@@ -108,7 +108,7 @@ func TestScripts(t *testing.T) {
 		text := string(out)
 		if test.want == "start" {
 			if !strings.Contains(text, "hostless service install") && !strings.Contains(text, "hostless proxy start") || strings.Contains(text, upgraded) {
-				t.Errorf("%s prints %q, not what starts it", test.call, text)
+				t.Errorf("%s prints %q, not how to start it", test.call, text)
 			}
 			continue
 		}

@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// formula writes the Homebrew formula with this release's version and checksums, where
-// all platforms were built.
+// formula writes the Homebrew formula with this release's version and checksums, if all
+// platforms were built.
 func (r *release) formula(sums map[string]string) error {
 	data, err := os.ReadFile("packaging/homebrew/hostless.rb")
 	if err != nil {
@@ -26,7 +26,7 @@ func (r *release) formula(sums map[string]string) error {
 		}
 		marker := "@SHA256_" + strings.ToUpper(p.String()) + "@"
 		if strings.Count(text, marker) != 1 {
-			return fmt.Errorf("packaging/homebrew/hostless.rb: %s must stand there once", marker)
+			return fmt.Errorf("packaging/homebrew/hostless.rb: %s must occur exactly once", marker)
 		}
 		text = strings.Replace(text, marker, sum, 1)
 	}

@@ -1,10 +1,11 @@
-// Command dist builds what a release is made of: packages for Linux (deb, rpm, apk,
-// archlinux), archives for Linux and macOS, a Homebrew formula, an SBOM for each
-// platform and the checksums of them all.
+// Command dist builds a release: packages for Linux (deb, rpm, apk, archlinux), archives
+// for Linux and macOS, a Homebrew formula, an SBOM for each platform and the checksums of
+// them all.
 //
-// Two runs over one commit with one Go toolchain give the same bytes: times are the
-// commit's (SOURCE_DATE_EPOCH), owners are root, entries are sorted. Packages are made
-// by nfpm, which runs as a program of its own; nothing of it gets into a binary.
+// Builds are reproducible: two runs on the same commit with the same Go toolchain create
+// the same bytes. Times are the commit's (SOURCE_DATE_EPOCH), owners are root, and
+// entries are sorted. Packages are built by nfpm, which runs as a separate program and is
+// not linked into a binary.
 package main
 
 import (
@@ -19,26 +20,26 @@ import (
 	"time"
 )
 
-// platform is what a binary runs on, in Go's words.
+// platform is a target platform, as Go names it.
 type platform struct{ os, arch string }
 
 func (p platform) String() string { return p.os + "_" + p.arch }
 
 var platforms = []platform{{"darwin", "amd64"}, {"darwin", "arm64"}, {"linux", "amd64"}, {"linux", "arm64"}}
 
-// formats are nfpm's packagers, for Linux; archives are for all platforms.
+// formats are nfpm's packagers, for Linux; archives are built for all platforms.
 var formats = []string{archives, "deb", "rpm", "apk", "archlinux"}
 
 const archives = "archive"
 
-// release is one run.
+// release is one run of the command.
 type release struct {
-	out     string    // where the results go, absolute
-	work    string    // what is removed afterwards
-	version string    // as the binaries say it: v1.2.3, v1.2.3-4-gabcdef0, abcdef0
-	number  string    // as packages have it: digits and dots
-	pre     string    // a prerelease's part: rc1
-	epoch   time.Time // of the commit
+	out     string    // absolute directory for the results
+	work    string    // temporary directory
+	version string    // version reported by the binaries: v1.2.3, v1.2.3-4-gabcdef0, abcdef0
+	number  string    // version of the packages: digits and dots
+	pre     string    // prerelease part: rc1
+	epoch   time.Time // time of the commit
 }
 
 func main() {
@@ -49,10 +50,10 @@ func main() {
 }
 
 func run() error {
-	version := flag.String("version", "", "the `VERSION`: a tag or what git describe says")
+	version := flag.String("version", "", "the `VERSION`: a tag or the output of git describe")
 	out := flag.String("out", "dist", "the `DIRECTORY` of the results")
-	only := flag.String("platforms", "", "build these alone: `OS_ARCH,…`")
-	kinds := flag.String("formats", strings.Join(formats, ","), "make these `KINDS` alone")
+	only := flag.String("platforms", "", "only build these: `OS_ARCH,…`")
+	kinds := flag.String("formats", strings.Join(formats, ","), "only make these `KINDS`")
 	flag.Parse()
 	r, err := newRelease(*version, *out)
 	if err != nil {
@@ -111,18 +112,19 @@ func newRelease(version, out string) (*release, error) {
 	return r, err
 }
 
-// commitTime is SOURCE_DATE_EPOCH (reproducible-builds.org), else the commit's time.
+// commitTime returns SOURCE_DATE_EPOCH (reproducible-builds.org), or else the commit's
+// time.
 func commitTime() (time.Time, error) {
 	text := os.Getenv("SOURCE_DATE_EPOCH")
 	if text == "" {
 		var err error
 		if text, err = git("log", "-1", "--format=%ct"); err != nil {
-			return time.Time{}, fmt.Errorf("without SOURCE_DATE_EPOCH the time is the commit's: %w", err)
+			return time.Time{}, fmt.Errorf("get the commit's time, because SOURCE_DATE_EPOCH is not set: %w", err)
 		}
 	}
 	seconds, err := strconv.ParseInt(text, 10, 64)
 	if err != nil {
-		return time.Time{}, fmt.Errorf("SOURCE_DATE_EPOCH %q is no number of seconds", text)
+		return time.Time{}, fmt.Errorf("SOURCE_DATE_EPOCH %q is not a number of seconds", text)
 	}
 	return time.Unix(seconds, 0).UTC(), nil
 }
@@ -131,7 +133,7 @@ func git(args ...string) (string, error) {
 	return output(exec.Command("git", args...))
 }
 
-// output runs a command and gives what it wrote, without the last newline.
+// output runs a command and returns its output without the last newline.
 func output(cmd *exec.Cmd) (string, error) {
 	var stderr strings.Builder
 	cmd.Stderr = &stderr
@@ -142,7 +144,7 @@ func output(cmd *exec.Cmd) (string, error) {
 	return strings.TrimSpace(string(out)), nil
 }
 
-// platform builds one platform's binaries and everything that is made of them.
+// platform builds a platform's binaries and everything made from them.
 func (r *release) platform(p platform, kinds []string) error {
 	bin := filepath.Join(r.work, p.String())
 	if err := r.build(p, bin); err != nil {
@@ -165,7 +167,7 @@ func (r *release) platform(p platform, kinds []string) error {
 	return nil
 }
 
-// finish writes what speaks of the other results.
+// finish writes the files that depend on the other results.
 func (r *release) finish() error {
 	sums, err := r.checksums()
 	if err != nil {

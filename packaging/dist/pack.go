@@ -11,17 +11,17 @@ import (
 	"strings"
 )
 
-// nfpm makes the packages.
+// nfpm builds the packages.
 const nfpm = "github.com/goreleaser/nfpm/v2/cmd/nfpm@v2.48.0"
 
-// content is a file of a package, as nfpm's configuration has it (nfpm.goreleaser.com).
+// content is a file of a package in nfpm's configuration (nfpm.goreleaser.com).
 type content struct {
 	Src      string         `json:"src,omitempty"`
 	Dst      string         `json:"dst"`
 	FileInfo map[string]any `json:"file_info,omitempty"`
 }
 
-// pack makes one platform's package of one kind.
+// pack builds a package of one kind for a platform.
 func (r *release) pack(p platform, kind, bin string) error {
 	contents, err := r.contents(kind, bin)
 	if err != nil {
@@ -42,11 +42,11 @@ func (r *release) pack(p platform, kind, bin string) error {
 		"rpm":         map[string]string{"buildhost": "localhost", "summary": summary, "group": "Development/Tools"},
 	}
 	if kind == "archlinux" || kind == "apk" {
-		// They call a script of its own at an upgrade.
+		// These formats have a separate script for upgrades.
 		info["archlinux"] = map[string]any{"packager": "Hostless", "scripts": map[string]string{"postupgrade": r.script("postupgrade")}}
 		info["apk"] = map[string]any{"scripts": map[string]string{"postupgrade": r.script("postupgrade")}}
 	}
-	data, err := json.MarshalIndent(info, "", "  ") // which YAML is a superset of
+	data, err := json.MarshalIndent(info, "", "  ") // YAML is a superset of JSON
 	if err != nil {
 		return err
 	}
@@ -56,7 +56,7 @@ func (r *release) pack(p platform, kind, bin string) error {
 	}
 	target := filepath.Join(r.out, fmt.Sprintf("hostless_%s_%s.%s", r.name(), p.arch, suffix(kind)))
 	cmd := exec.Command("go", "run", nfpm, "package", "--config", config, "--packager", kind, "--target", target)
-	// It runs here, whatever the binaries are for.
+	// nfpm runs on this machine, whatever the binaries' platform is.
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=", "GOOS="+runtime.GOOS, "GOARCH="+runtime.GOARCH,
 		fmt.Sprintf("SOURCE_DATE_EPOCH=%d", r.epoch.Unix()))
 	_, err = output(cmd)
@@ -65,7 +65,7 @@ func (r *release) pack(p platform, kind, bin string) error {
 
 const summary = "Local AI gateway and names for local apps"
 
-// description is one line where the package's metadata has no other form.
+// description returns a single line for formats that only allow one.
 func description(kind string) string {
 	if kind == "apk" || kind == "archlinux" {
 		return summary
@@ -81,8 +81,8 @@ func suffix(kind string) string {
 	return kind
 }
 
-// contents are the files of a package: those of the archives below /usr, the units, and
-// the documents where the distribution has them.
+// contents returns the files of a package: those of the archives below /usr, the units,
+// and the documents where the distribution expects them.
 func (r *release) contents(kind, bin string) ([]content, error) {
 	list, err := r.files(bin)
 	if err != nil {
@@ -91,7 +91,7 @@ func (r *release) contents(kind, bin string) ([]content, error) {
 	for i := range list {
 		list[i].path = "/usr/" + list[i].path
 		if kind == "deb" && strings.HasSuffix(list[i].path, "/_hostless") {
-			list[i].path = "/usr/share/zsh/vendor-completions/_hostless" // Debian's place of packages
+			list[i].path = "/usr/share/zsh/vendor-completions/_hostless" // Debian's directory for packages
 		}
 	}
 	units, err := filepath.Glob(filepath.Join(r.work, "units", "*"))

@@ -17,7 +17,7 @@ import (
 	"strings"
 )
 
-// The parts of a CycloneDX 1.6 document that say what is in a binary
+// Types for the parts of a CycloneDX 1.6 document about the contents of a binary
 // (cyclonedx.org/docs/1.6/json).
 type (
 	bom struct {
@@ -51,9 +51,9 @@ type (
 	}
 )
 
-// sbom writes what one platform's programs are made of: the modules that the linker
-// put into them, with the checksums that Go verified (h1 of go.sum is SHA-256 over a
-// module's files), and who requires whom.
+// sbom writes the SBOM of a platform's programs: the modules that are linked into them,
+// with the checksums that Go verified (h1 in go.sum is SHA-256 over a module's files),
+// and their dependencies.
 func (r *release) sbom(p platform, bin string) error {
 	modules, goVersion, err := linked(bin)
 	if err != nil {
@@ -106,7 +106,7 @@ func (r *release) sbom(p platform, bin string) error {
 	return os.WriteFile(filepath.Join(r.out, r.archiveName(p)+".cdx.json"), append(data, '\n'), 0o644)
 }
 
-// linked are the modules in the programs of a directory, sorted, and Go's version.
+// linked returns the sorted modules in the programs of a directory, and Go's version.
 func linked(bin string) (modules []*debug.Module, goVersion string, err error) {
 	found := map[string]*debug.Module{}
 	for _, program := range programs {
@@ -127,8 +127,8 @@ func linked(bin string) (modules []*debug.Module, goVersion string, err error) {
 	return modules, goVersion, nil
 }
 
-// moduleGraph gives the modules that each module requires, whatever their versions:
-// one version of each is linked.
+// moduleGraph returns the modules that each module requires, without versions, because
+// only one version of each is linked.
 func moduleGraph() (map[string][]string, error) {
 	cmd := exec.Command("go", "mod", "graph")
 	cmd.Env = append(os.Environ(), "GOFLAGS=")
@@ -140,7 +140,7 @@ func moduleGraph() (map[string][]string, error) {
 	for line := range strings.SplitSeq(text, "\n") {
 		from, to, ok := strings.Cut(line, " ")
 		if !ok {
-			return nil, fmt.Errorf("go mod graph: %q is no requirement", line)
+			return nil, fmt.Errorf("go mod graph: %q is not a requirement", line)
 		}
 		from, _, _ = strings.Cut(from, "@")
 		to, _, _ = strings.Cut(to, "@")
@@ -154,7 +154,8 @@ func moduleGraph() (map[string][]string, error) {
 	return graph, nil
 }
 
-// serial is a UUID that the document's content alone decides (RFC 9562, version 8).
+// serial returns a UUID that only depends on the document's content (RFC 9562, version
+// 8).
 func serial(doc bom, p platform) (string, error) {
 	data, err := json.Marshal(doc)
 	if err != nil {

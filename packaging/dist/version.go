@@ -12,9 +12,10 @@ var (
 	commit = regexp.MustCompile(`^[0-9a-f]{7,40}$`)
 )
 
-// packageVersion turns what git describe says into a version that dpkg, rpm, apk and
-// pacman all accept and order alike: 1.2.3 of a tag, 1.2.3.4 four commits after it,
-// 0.0.0.N of a history of N commits without one. pre is a prerelease's part, as rc1.
+// packageVersion converts the output of git describe to a version that dpkg, rpm, apk and
+// pacman all accept and sort alike: 1.2.3 for a tag, 1.2.3.4 four commits after it, and
+// 0.0.0.N for a history of N commits without a tag. pre is the prerelease part, such as
+// rc1.
 func packageVersion(described string, commits func() (string, error)) (number, pre string, err error) {
 	described = strings.TrimSuffix(described, "-dirty")
 	if m := tagged.FindStringSubmatch(described); m != nil {
@@ -27,10 +28,10 @@ func packageVersion(described string, commits func() (string, error)) (number, p
 		n, err := commits()
 		return "0.0.0." + n, "", err
 	}
-	return "", "", fmt.Errorf("VERSION %q is neither a version (v1.2.3, v1.2.3-rc.1) nor what git describe says", described)
+	return "", "", fmt.Errorf("VERSION %q is neither a version (v1.2.3, v1.2.3-rc.1) nor an output of git describe", described)
 }
 
-// name is the version in the names of files.
+// name returns the version in file names.
 func (r *release) name() string {
 	if r.pre != "" {
 		return r.number + "-" + r.pre

@@ -39,7 +39,7 @@ class Hostless < Formula
       Start the daemon now and at each login, one of:
         brew services start hostless
         hostless service install
-      After an upgrade the running daemon stays what it is until it is restarted:
+      An upgrade does not restart the running daemon; to restart it, one of:
         brew services restart hostless
         hostless service restart
     EOS

@@ -5,13 +5,13 @@ const [log, model, text, send, status, form, clear] =
   ["log", "model", "text", "send", "status", "ask", "clear"].map((id) => document.getElementById(id));
 
 let messages = [];
-let running = null; // the AbortController of the answer that streams
+let running = null; // the AbortController of the response in progress
 
 function call(path, init = {}) {
   return fetch(api + path, { ...init, headers: { Authorization: `Bearer ${token}`, ...init.headers } });
 }
 
-// failure tells what went wrong in the words of the gateway.
+// failure returns the gateway's error message.
 async function failure(response) {
   try {
     return (await response.json()).error.message;
