@@ -1,5 +1,5 @@
-// Package sdk runs OpenAI's Go SDK through Hostless with only the base URL and the key
-// set. It is a separate module, so that the main module does not depend on the SDK.
+// Package sdk runs OpenAI's Go SDK through Hostless: only base URL and key are
+// set. It is a module of its own, so that the main one stays free of it;
 // test/sdkgo runs it.
 package sdk
 
@@ -20,7 +20,7 @@ import (
 	"github.com/openai/openai-go/v3/responses"
 )
 
-// all contains models of each provider's dialect.
+// all are models of each provider's dialect.
 var all = []string{"gpt-4o-mini", "openai/gpt-4o-mini", "mine/any-model", "claude-sonnet-4-5", "anthropic/claude-haiku-4-5", "gemini-2.5-flash", "google/gemini-3-pro"}
 
 func client(t *testing.T, key string) openai.Client {
