@@ -1,10 +1,10 @@
-// Package guide owns the page for coding agents: what `hostless skill` prints and
-// /llms.txt at hostless.localhost serves. It is text alone.
+// Package guide owns the instructions for coding agents that `hostless skill` prints and
+// hostless.localhost serves at /llms.txt.
 package guide
 
 import _ "embed"
 
-// Text is the page, as a skill: YAML front matter and Markdown.
+// Text contains the instructions as a skill: YAML front matter and Markdown.
 //
 //go:embed guide.md
 var Text string
