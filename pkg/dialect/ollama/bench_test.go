@@ -10,7 +10,7 @@ import (
 	"github.com/hostless/hostless/pkg/dialect/ollama"
 )
 
-// BenchmarkRequest translates the turn of an agent; the yardstick is one
+// BenchmarkRequest translates a turn of an agent. The yardstick is one
 // json.Unmarshal of the same body into typed structs.
 func BenchmarkRequest(b *testing.B) {
 	code := strings.Repeat("\tif err := s.check(\"read\", name); err != nil {\n\t\treturn nil, fmt.Errorf(\"get %q: %w\", name, err) // größer\n\t}\n", 40)

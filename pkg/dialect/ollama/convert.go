@@ -14,7 +14,8 @@ import (
 	"github.com/hostless/hostless/pkg/jsonscan"
 )
 
-// converter collects one chat request. Its values are spans of the caller's body.
+// converter is the state of the translation of one request. Its values are spans of
+// the client's body.
 type converter struct {
 	req      request
 	provider string
@@ -22,19 +23,18 @@ type converter struct {
 	messages []jsonscan.Value
 	tools    []jsonscan.Value
 	ignored  []string
-	silent   bool // the caller wants no thinking
+	silent   bool // the client wants no thinking in the response
 	calls    []openCall
 }
 
-// openCall is a call whose result is to come.
+// openCall is a call that has no result yet.
 type openCall struct{ id, name string }
 
 func (c *converter) ignore(name string) {
 	c.ignored = dialect.Ignore(c.ignored, name)
 }
 
-// stream reports whether a stream is asked for, as it is unless the caller says
-// that none is.
+// stream reports whether the client asked for a stream, which is the default.
 func (c *converter) stream() bool { return c.req.Stream == nil || *c.req.Stream }
 
 func (c *converter) translate(in dialect.Request, generate bool) (out jsonscan.Value, err error) {
@@ -71,7 +71,7 @@ func (c *converter) translate(in dialect.Request, generate bool) (out jsonscan.V
 	return out, nil
 }
 
-// member is one member of an object to be written.
+// member returns a member of an object to be written.
 func member(name string, value jsonscan.Value) jsonscan.Field {
 	return jsonscan.Field{Name: name, Value: value}
 }
@@ -81,7 +81,7 @@ func (c *converter) message(role string, content jsonscan.Value, more ...jsonsca
 	c.messages = append(c.messages, jsonscan.Obj(append(fields, more...)...))
 }
 
-// str is a string of the caller's; "" where there is none.
+// str returns a string of the client's request, or "" if there is none.
 func str(s jsonscan.String) jsonscan.Value {
 	if s == nil {
 		return jsonscan.Lit(`""`)
@@ -89,17 +89,17 @@ func str(s jsonscan.String) jsonscan.Value {
 	return jsonscan.Str(s)
 }
 
-// generate makes the messages of /api/generate.
+// generate translates the prompt of /api/generate into messages.
 func (c *converter) generate() error {
 	switch {
 	case c.req.Suffix != "":
-		return dialect.Invalid("suffix", "filling in before a suffix cannot be done with this provider")
+		return dialect.Invalid("suffix", "suffix cannot be used with this provider: it does not complete text before a suffix")
 	case c.req.Raw:
 		return dialect.Invalid("raw", "a raw prompt cannot be used with this provider: it has its own template")
 	case c.req.Template != "":
 		return dialect.Invalid("template", "a template cannot be used with this provider: it has its own")
 	case len(c.req.Context) > 0:
-		return dialect.Invalid("context", "a context of tokens cannot be used with this provider; send the conversation to /api/chat")
+		return dialect.Invalid("context", "context cannot be used with this provider: send the conversation to /api/chat")
 	case c.req.Prompt.Empty() && len(c.req.Images) == 0:
 		return dialect.Invalid("prompt", "prompt is missing")
 	}
@@ -126,7 +126,7 @@ type message struct {
 	} `json:"tool_calls"`
 }
 
-// chat makes the messages and tools of /api/chat.
+// chat translates the messages and tools of /api/chat.
 func (c *converter) chat() error {
 	if len(c.req.Messages) == 0 {
 		return dialect.Invalid("messages", "messages must be a list of at least one message")
@@ -196,7 +196,8 @@ func (c *converter) user(text jsonscan.String, images []jsonscan.String, at stri
 	return nil
 }
 
-// dataURL makes a data: URL of an image, whose type is known by its first bytes.
+// dataURL returns a data: URL for an image. The type is detected from its first
+// bytes.
 func dataURL(image jsonscan.String, at string) (v jsonscan.Value, err error) {
 	if bytes.HasPrefix(image, []byte(`"data:image/`)) {
 		return jsonscan.Str(image), nil
@@ -206,7 +207,7 @@ func dataURL(image jsonscan.String, at string) (v jsonscan.Value, err error) {
 		inner := image[1 : len(image)-1]
 		head = jsonscan.String(append(append([]byte{'"'}, inner[:whole(inner, 1024)]...), '"')).Text()
 	}
-	head = head[:min(len(head), 684)] // 512 bytes and a bit, as base64
+	head = head[:min(len(head), 684)] // at least 512 bytes in base64
 	head = strings.TrimRight(head[:len(head)/4*4], "=")
 	data, err := base64.RawStdEncoding.DecodeString(head)
 	if err != nil || len(data) == 0 {
@@ -214,15 +215,15 @@ func dataURL(image jsonscan.String, at string) (v jsonscan.Value, err error) {
 	}
 	mime := http.DetectContentType(data)
 	if !strings.HasPrefix(mime, "image/") {
-		return v, dialect.Invalid(at, "the image is of no known type; use PNG, JPEG, GIF or WebP")
+		return v, dialect.Invalid(at, "the image has an unknown type: use PNG, JPEG, GIF or WebP")
 	}
 	b := append(make([]byte, 0, len(image)+len(mime)+16), `"data:`...)
 	b = append(append(b, mime...), ";base64,"...)
 	return jsonscan.Raw(append(jsonscan.AppendInner(b, image), '"')), nil
 }
 
-// whole is the largest length up to n at which inner, what stands between the
-// quotes of a JSON string, can be cut without cutting an escape.
+// whole returns the largest length, up to n, at which inner, the content of a JSON
+// string, can be cut without splitting an escape.
 func whole(inner []byte, n int) int {
 	if len(inner) <= n {
 		return len(inner)
@@ -248,12 +249,14 @@ func (c *converter) assistant(m *message, turn int, at string) error {
 				raw = text // some clients send the text of an object
 			}
 			if args = raw; !rawjson.IsObject(raw) || !jsonscan.Valid(raw) {
-				// A call that was cut off stays in the history; the session goes on.
+				// A call that was cut off stays in the history, so that the session
+				// can continue.
 				args = append(append([]byte(`{"invalid_arguments":`), given...), '}')
 				c.ignore("messages.tool_calls.arguments")
 			}
 		}
-		// Without an id, its place: the same each time the conversation comes again.
+		// A call without an id gets one from its position, so that it is the same
+		// in every later request.
 		id := call.ID
 		if id == "" {
 			id = fmt.Sprintf("call_%d_%d", turn, i)
@@ -279,8 +282,8 @@ func (c *converter) assistant(m *message, turn int, at string) error {
 	return nil
 }
 
-// interrupted answers the calls that have no result in the history, since their
-// user stopped them: chat completions refuse calls without.
+// interrupted adds results for the calls that have none in the history because
+// their user stopped them: chat completions require one for each call.
 func (c *converter) interrupted() {
 	for _, call := range c.calls {
 		c.message("tool", jsonscan.Lit(`"no result: the call was interrupted"`), member("tool_call_id", jsonscan.Quoted(call.id)))
@@ -289,8 +292,8 @@ func (c *converter) interrupted() {
 	c.calls = nil
 }
 
-// tool finds the call that a result answers: by id, by name, else the next one. A
-// result without a call becomes text of the user's.
+// tool adds the result of a tool. It finds the call by id, by name, or else takes
+// the next one. A result without a call becomes text of the user.
 func (c *converter) tool(m *message) {
 	name := m.ToolName
 	if name == "" {
@@ -313,8 +316,8 @@ func (c *converter) tool(m *message) {
 	c.message("tool", str(m.Content), member("tool_call_id", jsonscan.Quoted(id)))
 }
 
-// mentionJSON adds an instruction where no message has the word JSON: without it,
-// OpenAI refuses its JSON mode.
+// mentionJSON adds an instruction if no message contains the word JSON, because
+// OpenAI's JSON mode requires it.
 func (c *converter) mentionJSON(out *jsonscan.Value) {
 	texts := append(c.req.Messages[:len(c.req.Messages):len(c.req.Messages)], json.RawMessage(c.req.Prompt), json.RawMessage(c.req.System))
 	for _, text := range texts {
@@ -369,7 +372,7 @@ func (c *converter) options(out *jsonscan.Value) error {
 		case "temperature", "top_p", "seed", "presence_penalty", "frequency_penalty":
 			given[m.Name] = m.Value
 		case "num_predict":
-			// Negative ones ask for as much as there is.
+			// Negative values mean no limit.
 			if m.Value[0] != '-' {
 				given["max_completion_tokens"] = m.Value
 			}
@@ -391,8 +394,8 @@ func (c *converter) options(out *jsonscan.Value) error {
 	return nil
 }
 
-// thinkingOff are the providers whose translations know which models thinking can
-// be switched off for.
+// thinkingOff are the providers whose translations know for which models thinking
+// can be switched off.
 var thinkingOff = []string{"openai", "anthropic", "google"}
 
 func (c *converter) think(out *jsonscan.Value) error {

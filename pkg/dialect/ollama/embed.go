@@ -17,8 +17,8 @@ import (
 // EmbedToOpenAI translates /api/embed into OpenAI's /v1/embeddings.
 func EmbedToOpenAI(options Options) dialect.Translator { return embedder(options, "input") }
 
-// EmbeddingsToOpenAI translates the older /api/embeddings, which takes one
-// prompt and answers with one embedding.
+// EmbeddingsToOpenAI translates the older /api/embeddings, which has one prompt and
+// returns one embedding.
 func EmbeddingsToOpenAI(options Options) dialect.Translator { return embedder(options, "prompt") }
 
 func embedder(options Options, field string) dialect.Translator {
@@ -52,7 +52,8 @@ func embedder(options Options, field string) dialect.Translator {
 		call := &dialect.Call{Path: "/embeddings", Body: out.JSON(), Reply: reply}
 		all, _ := rawjson.Members(in.Body)
 		for _, m := range all {
-			// truncate is what providers do or refuse by themselves.
+			// truncate needs no translation: providers either truncate or refuse
+			// long input by themselves.
 			if !slices.Contains([]string{"model", field, "dimensions", "keep_alive"}, m.Name) && rawjson.Set(m.Value) != nil {
 				call.Ignored = append(call.Ignored, m.Name)
 			}
@@ -61,8 +62,8 @@ func embedder(options Options, field string) dialect.Translator {
 	}
 }
 
-// NothingToEmbed answers /api/embed with an empty list, which needs no provider; ok is
-// false for any other request.
+// NothingToEmbed returns the response to an /api/embed request with an empty list,
+// which needs no provider. ok is false for any other request.
 func NothingToEmbed(body []byte) (answer []byte, ok bool) {
 	var req struct {
 		Model string         `json:"model"`
@@ -124,7 +125,7 @@ func (r *embedReply) Body(body []byte) ([]byte, error) {
 
 func (r *embedReply) Stream() dialect.Stream { return noStream{} }
 
-// noStream answers for calls whose answer never is a stream.
+// noStream returns an error for calls whose response is never a stream.
 type noStream struct{}
 
 func (noStream) Event(sse.Event, func(sse.Event)) error {

@@ -11,12 +11,12 @@ import (
 	"github.com/hostless/hostless/pkg/dialect/rawjson"
 )
 
-// APIVersion is the version of Ollama whose API is spoken here; /api/version
-// tells it, for clients refuse older ones.
+// APIVersion is the version of Ollama whose API this package implements.
+// /api/version returns it, because clients refuse older ones.
 const APIVersion = "0.12.6"
 
-// ID is a model's name in Ollama's lists: always `provider/id`, and Google's
-// under `gemini`.
+// ID returns a model's name in Ollama's lists: `provider/id`, with `gemini` as the
+// provider for Google.
 func ID(provider, id string) string {
 	if provider == "google" {
 		provider = "gemini"
@@ -24,16 +24,16 @@ func ID(provider, id string) string {
 	return provider + "/" + strings.TrimPrefix(id, "models/")
 }
 
-// Name is a model's name without the `:latest` that Ollama's clients add.
+// Name returns a model's name without the `:latest` that Ollama's clients add.
 func Name(name string) string { return strings.TrimSuffix(name, ":latest") }
 
-// Model is what the lists show of a model. Name and Provider are required.
+// Model is what the lists contain about a model. Name and Provider are required.
 type Model struct {
-	Name         string    // as listed and called: ID's
-	Provider     string    // the provider's name, given as its family
-	Modified     time.Time // when it was made or learnt of
-	Context      int       // the most tokens of a prompt, 0 for unknown
-	Capabilities []string  // completion, tools, vision, thinking, embedding; nil is completion and tools
+	Name         string    // as in lists and requests; see ID
+	Provider     string    // the provider's name, used as the model family
+	Modified     time.Time // when it was created or first seen
+	Context      int       // maximum tokens of a prompt; 0 if unknown
+	Capabilities []string  // completion, tools, vision, thinking, embedding; nil means completion and tools
 }
 
 type details struct {
@@ -49,7 +49,7 @@ func (m Model) details() details {
 	return details{Format: "remote", Family: m.Provider, Families: []string{m.Provider}}
 }
 
-// digest is a name's own: there are no weights to hash.
+// digest returns a digest of the name, because there are no weights to hash.
 func (m Model) digest() string {
 	sum := sha256.Sum256([]byte(m.Name))
 	return hex.EncodeToString(sum[:])
@@ -71,7 +71,7 @@ type tag struct {
 	Details  details `json:"details"`
 }
 
-// Tags is the answer of GET /api/tags: {"models":[…]}, never null.
+// Tags returns the response of GET /api/tags: {"models":[…]}, never null.
 func Tags(models []Model) []byte {
 	out := struct {
 		Models []tag `json:"models"`
@@ -82,7 +82,7 @@ func Tags(models []Model) []byte {
 	return rawjson.Must(out)
 }
 
-// Show is the answer of POST /api/show.
+// Show returns the response of POST /api/show.
 func Show(m Model) []byte {
 	info := rawjson.Object{
 		rawjson.T("general.architecture", m.Provider),
@@ -106,8 +106,8 @@ func Show(m Model) []byte {
 	}.JSON()
 }
 
-// ShowRequest reads the model that POST /api/show asks for: `model`, or `name`
-// as older clients write it. An error is fault.Invalid.
+// ShowRequest returns the model that POST /api/show asks for: `model`, or `name` as
+// older clients send it. The error is fault.Invalid.
 func ShowRequest(body []byte) (string, error) {
 	list, ok := rawjson.Members(body)
 	if !ok {
@@ -123,13 +123,13 @@ func ShowRequest(body []byte) (string, error) {
 	return "", dialect.Invalid("model", "model is required")
 }
 
-// Active is a model that was used lately.
+// Active is a model that was used recently.
 type Active struct {
 	Model
-	Expires time.Time // when it will be listed no longer
+	Expires time.Time // when it will no longer be listed
 }
 
-// PS is the answer of GET /api/ps: {"models":[…]}, never null.
+// PS returns the response of GET /api/ps: {"models":[…]}, never null.
 func PS(active []Active) []byte {
 	type running struct {
 		Name    string  `json:"name"`
@@ -150,7 +150,7 @@ func PS(active []Active) []byte {
 	return rawjson.Must(out)
 }
 
-// Version is the answer of GET /api/version; "" is APIVersion.
+// Version returns the response of GET /api/version. "" means APIVersion.
 func Version(version string) []byte {
 	if version == "" {
 		version = APIVersion

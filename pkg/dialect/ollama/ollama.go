@@ -1,15 +1,15 @@
-// Package ollama translates Ollama's API (https://docs.ollama.com/api) to
-// OpenAI's chat completions and embeddings and back, so that Ollama's clients
-// run on any provider: ToChat for /api/chat, GenerateToChat for /api/generate,
-// EmbedToOpenAI for /api/embed and EmbeddingsToOpenAI for /api/embeddings.
+// Package ollama translates Ollama's API (https://docs.ollama.com/api) to OpenAI's
+// chat completions and embeddings and back, so that Ollama's clients can use any
+// provider: ToChat for /api/chat, GenerateToChat for /api/generate, EmbedToOpenAI
+// for /api/embed and EmbeddingsToOpenAI for /api/embeddings.
 //
-// It owns those mappings, the shapes of what Ollama tells of its models
-// (/api/tags, /api/show, /api/ps, /api/version) and its errors. Which models
-// there are, and all I/O, is the gateway's business.
+// It owns these mappings, the responses of Ollama's model endpoints (/api/tags,
+// /api/show, /api/ps, /api/version) and its errors. Which models there are, and all
+// I/O, is up to the gateway.
 //
 // Streams: each event that a Stream emits has one JSON object as its Data. The
 // gateway writes it as one line (newline-delimited JSON), and leaves out events
-// without Data: there is no place for comments.
+// without Data, because there is no place for comments.
 package ollama
 
 import (
@@ -20,12 +20,12 @@ import (
 	"github.com/hostless/hostless/pkg/jsonscan"
 )
 
-// ContentType is that of Ollama's whole answers.
+// ContentType is the media type of Ollama's responses that are not streams.
 const ContentType = "application/json; charset=utf-8"
 
-// Options are what a translation needs from outside. The zero value works.
+// Options configure a translation. The zero value is usable.
 type Options struct {
-	// Now is the clock of created_at and of the durations; nil is time.Now.
+	// Now is the clock for created_at and the durations. The default is time.Now.
 	Now func() time.Time
 }
 
@@ -36,7 +36,8 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
-// request is what /api/chat and /api/generate have in common.
+// request has the members that /api/chat and /api/generate share, and those of
+// either.
 type request struct {
 	Model       string          `json:"model"`
 	Stream      *bool           `json:"stream"`
@@ -60,12 +61,12 @@ type request struct {
 	Raw      bool              `json:"raw"`
 	Context  []json.RawMessage `json:"context"`
 
-	Rest jsonscan.Rest `json:"-"` // dropped and reported
+	Rest jsonscan.Rest `json:"-"` // ignored and reported
 }
 
-// ToChat translates /api/chat. Whether the answer is a stream is read from the
-// body (Streams), not from dialect.Request. A request without messages only
-// loads or unloads a model: answer it with Idle.
+// ToChat translates /api/chat. Whether the response is a stream is read from the
+// body and not from dialect.Request. A request without messages only loads or
+// unloads a model: answer it with Idle.
 func ToChat(options Options) dialect.Translator {
 	return translator(options, false)
 }
@@ -104,8 +105,10 @@ func translator(options Options, generate bool) dialect.Translator {
 	}
 }
 
-// Idle answers a request without a prompt, by which clients load a model (or, with keep_alive 0, unload it). ok is false for all others. path is
-// the request's; the answer is one object, whether or not a stream was asked for.
+// Idle answers a request without a prompt, with which clients load a model (or,
+// with keep_alive 0, unload it). path is the request's path. The response is one
+// object, whether or not a stream was requested. ok is false for all other
+// requests.
 func Idle(path string, body []byte, now time.Time) (answer []byte, ok bool) {
 	var req request
 	if err := jsonscan.Decode(body, &req); err != nil || req.Model == "" {

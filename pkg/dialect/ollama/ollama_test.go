@@ -21,13 +21,13 @@ import (
 	"github.com/hostless/hostless/pkg/sse"
 )
 
-// options have a clock that goes a millisecond at each look.
+// options returns options with a clock that advances a millisecond with each call.
 func options() ollama.Options {
 	now := time.Date(2025, 1, 2, 3, 4, 5, 0, time.UTC)
 	return ollama.Options{Now: func() time.Time { now = now.Add(time.Millisecond); return now }}
 }
 
-// translators are chosen by the beginning of a case's file name.
+// translators maps the beginning of a case's file name to the translator.
 var translators = map[string]func(ollama.Options) dialect.Translator{
 	"chat":       ollama.ToChat,
 	"generate":   ollama.GenerateToChat,
@@ -35,7 +35,7 @@ var translators = map[string]func(ollama.Options) dialect.Translator{
 	"embeddings": ollama.EmbeddingsToOpenAI,
 }
 
-// TestGolden: request in, call out; then reply in, response out; a failure; a stream.
+// TestGolden runs cases of a request, a response, a failure and a stream.
 func TestGolden(t *testing.T) {
 	dialecttest.Golden{
 		Glob:   "testdata/*.txtar",
@@ -90,7 +90,7 @@ func translate(s dialect.Stream, events io.Reader) []byte {
 	return dialecttest.Translate(s, events, appendLine)
 }
 
-// seed returns the fuzz targets the golden cases of some translators.
+// seed adds the golden cases of some translators to a fuzz corpus.
 func seed(f *testing.F, kinds ...string) {
 	for _, c := range dialecttest.Cases(f, "testdata/*.txtar") {
 		if kind, _, _ := strings.Cut(c.Name, "-"); slices.Contains(kinds, kind) {
@@ -99,8 +99,8 @@ func seed(f *testing.F, kinds ...string) {
 	}
 }
 
-// FuzzToChat: no input panics, JSON comes out, chunking makes no difference, and
-// a stream ends once.
+// FuzzToChat: no input panics, the output is JSON, chunking makes no difference,
+// and a stream ends once.
 func FuzzToChat(f *testing.F) {
 	seed(f, "chat", "generate")
 	f.Fuzz(func(t *testing.T, request, reply, events []byte) {
@@ -235,7 +235,7 @@ func TestShowRequest(t *testing.T) {
 	}
 }
 
-// TestCauseIsPrivate: why a stream broke is not shown.
+// TestCauseIsPrivate: the reason why a stream broke is not shown.
 func TestCauseIsPrivate(t *testing.T) {
 	call, err := ollama.ToChat(ollama.Options{})(dialect.Request{Model: "m", Body: []byte(`{"messages":[{"role":"user","content":"x"}]}`)})
 	if err != nil {

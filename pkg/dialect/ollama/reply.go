@@ -13,10 +13,10 @@ import (
 	"github.com/hostless/hostless/pkg/jsonscan"
 )
 
-// reply turns chat completions into Ollama's answers.
+// reply translates chat completions into Ollama's responses.
 type reply struct {
 	options  Options
-	model    string // as the caller named it
+	model    string // as the client named it
 	generate bool
 	silent   bool
 	start    time.Time
@@ -40,7 +40,8 @@ type usage struct {
 	Completion int `json:"completion_tokens"`
 }
 
-// chatMessage is a message or a delta. Texts stay JSON: they are copied as they are.
+// chatMessage is a message or a delta. Texts stay JSON, because they are copied
+// unchanged.
 type chatMessage struct {
 	openai.MessageText
 	dialect.Pictured
@@ -55,10 +56,10 @@ type chatMessage struct {
 	} `json:"tool_calls"`
 }
 
-// partialCall is a tool call that is put together from its pieces.
+// partialCall is a tool call that is assembled from pieces.
 type partialCall struct {
 	id, name  string
-	arguments []byte // JSON strings without their quotes, joined
+	arguments []byte // joined JSON strings without their quotes
 }
 
 func (r *reply) Stream() dialect.Stream { return &stream{reply: r} }
@@ -91,7 +92,7 @@ func (r *reply) Body(body []byte) ([]byte, error) {
 	return r.close(b, choice.FinishReason, c.Usage, r.options.Now()), nil
 }
 
-// content is the text, or else the refusal; nil for neither.
+// content returns the text, or else the refusal, or nil.
 func (s *chatMessage) content() json.RawMessage {
 	if text := s.Text(); text != nil {
 		return text
@@ -109,7 +110,7 @@ func (r *reply) thinking(s *chatMessage) json.RawMessage {
 	return s.Thought()
 }
 
-// open writes the members that every object begins with.
+// open writes the members that begin every object.
 func (r *reply) open(b []byte) []byte {
 	b = jsonscan.AppendQuote(append(b, `{"model":`...), r.model)
 	b = append(b, `,"created_at":"`...)
@@ -117,13 +118,14 @@ func (r *reply) open(b []byte) []byte {
 	return append(b, '"')
 }
 
-// payload is what an object brings of the answer; nil is none.
+// payload is the part of a response that an object contains. nil members are left
+// out.
 type payload struct {
 	content, thinking, calls json.RawMessage
 	images                   []dialect.Picture
 }
 
-// payload writes text, thinking, calls and pictures, in the endpoint's own place.
+// payload writes text, thinking, calls and images in the endpoint's format.
 func (r *reply) payload(b []byte, p payload) []byte {
 	content, thinking, calls := p.content, p.thinking, p.calls
 	if content == nil {
@@ -149,8 +151,8 @@ func (r *reply) payload(b []byte, p payload) []byte {
 	return append(appendPictures(b, "images", p.images), '}')
 }
 
-// appendPictures writes pictures as bare base64: images of a message, or the image of a
-// generated response, which has one.
+// appendPictures writes images as plain base64: images of a message, or the image
+// of a generated response, which has only one.
 func appendPictures(b []byte, name string, list []dialect.Picture) []byte {
 	n := 0
 	for i := range list {
@@ -175,8 +177,8 @@ func appendPictures(b []byte, name string, list []dialect.Picture) []byte {
 	return b
 }
 
-// close writes the end of the last object. Durations are in nanoseconds, never
-// 0 where clients divide by them; the provider's own are not known.
+// close writes the end of the last object. Durations are in nanoseconds. Those that
+// clients divide by are never 0. The provider's own durations are not known.
 func (r *reply) close(b []byte, reason string, u *usage, first time.Time) []byte {
 	now := r.options.Now()
 	if first.IsZero() || first.Before(r.start) {
@@ -198,7 +200,7 @@ func (r *reply) close(b []byte, reason string, u *usage, first time.Time) []byte
 	number("eval_count", int64(u.Completion))
 	number("eval_duration", max(1, int64(now.Sub(first))))
 	if r.generate {
-		b = append(b, `,"context":[]`...) // clients read it; there are no tokens to give
+		b = append(b, `,"context":[]`...) // clients read it, but there are no tokens to return
 	}
 	return append(b, '}')
 }
@@ -211,16 +213,16 @@ func doneReason(reason string) string {
 	return "stop"
 }
 
-// maxCalls bounds the arguments of calls that are gathered, in bytes.
+// maxCalls is the maximum size, in bytes, of the call arguments that are collected.
 const maxCalls = 16 << 20
 
-// partialCalls are the tool calls of an answer, put together from their pieces.
+// partialCalls are the tool calls of a response, assembled from pieces.
 type partialCalls struct {
 	numbering openai.Numbering
 	list      []partialCall
 }
 
-// add adds the pieces of calls that a message, or a delta, has.
+// add adds the pieces of calls in a message or delta.
 func (p *partialCalls) add(m *chatMessage) error {
 	for i := range m.ToolCalls {
 		in := &m.ToolCalls[i]
@@ -245,7 +247,7 @@ func (p *partialCalls) add(m *chatMessage) error {
 	return nil
 }
 
-// object returns the arguments as an object; ok is false if they are none.
+// object returns the arguments as an object. ok is false if they are not one.
 func (c *partialCall) object() (args json.RawMessage, ok bool) {
 	raw := jsonscan.String(append(append(append(make([]byte, 0, len(c.arguments)+2), '"'), c.arguments...), '"'))
 	if raw.Blank() {
@@ -255,7 +257,8 @@ func (c *partialCall) object() (args json.RawMessage, ok bool) {
 	return text, rawjson.IsObject(text) && jsonscan.Valid(text)
 }
 
-// appendCalls writes whole calls, their arguments as objects; nil for none.
+// appendCalls appends complete calls with their arguments as objects. It returns nil
+// if there are none.
 func appendCalls(b []byte, calls []partialCall) (json.RawMessage, error) {
 	if len(calls) == 0 {
 		return nil, nil
@@ -268,7 +271,7 @@ func appendCalls(b []byte, calls []partialCall) (json.RawMessage, error) {
 		c := &calls[i]
 		args, ok := c.object()
 		if !ok || c.name == "" {
-			return nil, fault.New(fault.Upstream, "the model called a tool with arguments that are no JSON object")
+			return nil, fault.New(fault.Upstream, "the model called a tool with arguments that are not a JSON object")
 		}
 		b = append(b, '{')
 		if c.id != "" {
@@ -282,7 +285,7 @@ func appendCalls(b []byte, calls []partialCall) (json.RawMessage, error) {
 	return append(b, ']'), nil
 }
 
-// appendLogprobs passes on the list that Ollama has in the same shape.
+// appendLogprobs passes on the list, which Ollama has in the same form.
 func appendLogprobs(b []byte, raw json.RawMessage) []byte {
 	var l struct {
 		Content json.RawMessage `json:"content"`

@@ -12,18 +12,19 @@ import (
 	"github.com/hostless/hostless/pkg/sse"
 )
 
-// stream turns chunks of chat completions into Ollama's objects: text as it
-// comes, calls whole, counts and durations in the last one.
+// stream translates chunks of chat completions into Ollama's objects: text as it
+// arrives, calls once they are complete, and counts and durations in the last
+// object.
 type stream struct {
 	reply   *reply
 	buf     []byte
-	first   time.Time // when the first piece came
+	first   time.Time // arrival of the first piece
 	calls   partialCalls
 	reason  string
 	usage   *usage
 	failure string
 	done    bool
-	err     error // how it ended
+	err     error // why the stream ended
 }
 
 // Event translates one chunk.
@@ -32,7 +33,7 @@ func (s *stream) Event(ev sse.Event, emit func(sse.Event)) error {
 		return nil
 	}
 	if string(ev.Data) == "[DONE]" {
-		s.End(nil, emit) // which it remembers
+		s.End(nil, emit) // End remembers that it was called
 		return nil
 	}
 	var c completion
@@ -49,7 +50,7 @@ func (s *stream) Event(ev sse.Event, emit func(sse.Event)) error {
 	for i := range c.Choices {
 		choice := &c.Choices[i]
 		if choice.Index != 0 {
-			continue // Ollama has one answer
+			continue // Ollama has only one choice
 		}
 		if err := s.calls.add(&choice.Delta); err != nil {
 			return err
@@ -72,7 +73,7 @@ func (s *stream) Event(ev sse.Event, emit func(sse.Event)) error {
 	return nil
 }
 
-// End tells how the stream ended.
+// End reports how the stream ended.
 func (s *stream) End(cause error, emit func(sse.Event)) error {
 	if s.done {
 		return s.err
@@ -102,10 +103,11 @@ func (s *stream) End(cause error, emit func(sse.Event)) error {
 	return nil
 }
 
-// tooLong are Ollama's words for a prompt that does not fit in the model's context.
+// tooLong is Ollama's message for a prompt that does not fit in the model's
+// context.
 const tooLong = "the input length exceeds the context length"
 
-// messageOf reads an error's message in whichever dialect it comes.
+// messageOf returns an error's message, whatever its dialect.
 func messageOf(status int, body []byte) string {
 	if list, ok := rawjson.Elements(body); ok && len(list) > 0 {
 		body = list[0]
@@ -122,10 +124,10 @@ func messageOf(status int, body []byte) string {
 	return "the provider answered " + http.StatusText(status)
 }
 
-// errorBody is Ollama's error.
+// errorBody returns Ollama's error body.
 func errorBody(message string) []byte {
 	return append(jsonscan.AppendQuote([]byte(`{"error":`), message), '}')
 }
 
-// Fault is the body of one of Hostless's own errors: {"error":"…"}.
+// Fault returns the body of one of Hostless's own errors: {"error":"…"}.
 func Fault(err *fault.Error) []byte { return errorBody(err.Error()) }

@@ -2,8 +2,9 @@ package openai
 
 import "github.com/hostless/hostless/pkg/jsonscan"
 
-// AsStream returns a chat completion that came whole, though a stream was asked
-// for, as the stream of one chunk that it stands for; ok is false if it is not one.
+// AsStream converts a complete chat completion, sent although a stream was
+// requested, to the equivalent stream of one chunk. ok is false if it is not a
+// completion.
 func AsStream(completion []byte) (events []byte, ok bool) {
 	if _, err := jsonscan.Object(completion, func([]byte, jsonscan.Span) error { return nil }); err != nil {
 		return nil, false

@@ -9,20 +9,21 @@ import (
 	"github.com/hostless/hostless/pkg/jsonscan"
 )
 
-// shortID is how long Mistral's tool call ids are: letters and digits, no more, no less.
+// shortID is the exact length of Mistral's tool call ids, which consist of letters
+// and digits.
 const shortID = 9
 
 var mistrals = []string{"mistral", "mixtral", "codestral", "magistral", "pixtral", "devstral", "voxtral"}
 
-// NineCharacterIDs reports whether tool call ids must be Mistral's: at Mistral, and for
-// its models wherever they run, whose templates check it.
+// NineCharacterIDs reports whether tool call ids must be in Mistral's format: at
+// Mistral, and for its models at other providers, whose chat templates check it.
 func NineCharacterIDs(provider, model string) bool {
 	bare := strings.ToLower(model)
 	return provider == "mistral" || slices.ContainsFunc(mistrals, func(name string) bool { return strings.Contains(bare, name) }) || strings.HasPrefix(bare, "ministral")
 }
 
-// shortCallID returns an id as Mistral takes it: one that fits as it is, any other
-// by its hash, the same each time.
+// shortCallID returns an id in Mistral's format: the id itself if it fits, and
+// otherwise a hash of it, which is always the same.
 func shortCallID(id string) string {
 	if fitsShort(id) {
 		return id
@@ -38,8 +39,8 @@ func fitsShort(id string) bool {
 	}) < 0
 }
 
-// ShortCallIDs returns messages whose calls and results have Mistral's ids; ok is
-// false if they have them.
+// ShortCallIDs returns messages whose calls and results have ids in Mistral's
+// format. ok is false if all of them already have.
 func ShortCallIDs(list jsonscan.Value) (out jsonscan.Value, ok bool) {
 	var messages []jsonscan.Value
 	for _, m := range list.Elements() {

@@ -10,10 +10,11 @@ import (
 	"github.com/hostless/hostless/pkg/sse"
 )
 
-// CustomTools returns the translation from chat completions that second is, with
-// custom tools, whose input is free text, as functions of one string: other
-// providers have functions alone. The caller gets its custom calls back as it knows
-// them (https://platform.openai.com/docs/guides/function-calling#custom-tools).
+// CustomTools returns second, a translator from chat completions, with one
+// addition: it turns custom tools, whose input is free text, into functions with
+// one string, because other providers have only functions. The client gets its
+// calls back as calls of custom tools
+// (https://platform.openai.com/docs/guides/function-calling#custom-tools).
 func CustomTools(second dialect.Translator) dialect.Translator {
 	return func(in dialect.Request) (*dialect.Call, error) {
 		if raw, whole := in.Value().Bytes(); whole && !bytes.Contains(raw, []byte(`"custom"`)) {
@@ -31,7 +32,8 @@ func CustomTools(second dialect.Translator) dialect.Translator {
 
 type customTools struct{ names []string }
 
-// CustomSchema is how a custom tool's free text travels through a function.
+// CustomSchema is the schema of the function that carries a custom tool's free
+// text.
 var CustomSchema = jsonscan.Lit(`{"type":"object","properties":{"input":{"type":"string"}},"required":["input"],"additionalProperties":false}`)
 
 var functionType = jsonscan.Field{Name: "type", Value: jsonscan.Lit(`"function"`)}
@@ -58,7 +60,7 @@ func (c *customTools) request(chat jsonscan.Value) jsonscan.Value {
 	return out
 }
 
-// eachObject changes the objects of a list.
+// eachObject applies change to each object of a list.
 func eachObject(list jsonscan.Value, change func(jsonscan.Value) jsonscan.Value) jsonscan.Value {
 	if list.Kind() != '[' {
 		return list
@@ -73,7 +75,7 @@ func eachObject(list jsonscan.Value, change func(jsonscan.Value) jsonscan.Value)
 	return jsonscan.Arr(elements)
 }
 
-// tool makes a function of a custom tool; its grammar is told in the description.
+// tool returns a function for a custom tool. Its grammar goes into the description.
 func (c *customTools) tool(tool jsonscan.Value) jsonscan.Value {
 	custom := tool.Get("custom")
 	if !tool.Get("type").Is(`"custom"`) || custom.Kind() != '{' {
@@ -93,7 +95,7 @@ func (c *customTools) tool(tool jsonscan.Value) jsonscan.Value {
 	return jsonscan.Obj(functionType, jsonscan.Field{Name: "function", Value: f}, jsonscan.Field{Name: CacheControl, Value: tool.Get(CacheControl)})
 }
 
-// choiceOf names functions for the custom tools that a tool_choice names.
+// choiceOf replaces the custom tools in a tool_choice by functions.
 func choiceOf(choice jsonscan.Value) jsonscan.Value {
 	if choice.Kind() != '{' {
 		return choice
@@ -107,7 +109,7 @@ func choiceOf(choice jsonscan.Value) jsonscan.Value {
 	return jsonscan.Obj(functionType, jsonscan.Field{Name: "function", Value: choice.Get("custom")})
 }
 
-// customCall makes a function's call of a custom tool's in a history.
+// customCall returns a function call for a custom tool's call in a history.
 func customCall(call jsonscan.Value) jsonscan.Value {
 	custom := call.Get("custom")
 	if !call.Get("type").Is(`"custom"`) || custom.Kind() != '{' {
@@ -122,7 +124,7 @@ func customCall(call jsonscan.Value) jsonscan.Value {
 		jsonscan.Field{Name: "name", Value: custom.Get("name")}, jsonscan.Field{Name: "arguments", Value: jsonscan.Quoted(string(arguments))})})
 }
 
-// customReply gives calls of custom tools back as such.
+// customReply turns calls of custom tools back into such calls.
 type customReply struct {
 	dialect.Reply
 	tools *customTools
@@ -143,7 +145,7 @@ func (r customReply) Body(body []byte) ([]byte, error) {
 	})).JSON(), nil
 }
 
-// back makes a custom tool's call of a function's.
+// back returns a custom tool's call for a function call.
 func (c *customTools) back(call jsonscan.Value) jsonscan.Value {
 	f := call.Get("function")
 	if name := f.Get("name").String().Text(); !slices.Contains(c.names, name) {
@@ -153,8 +155,8 @@ func (c *customTools) back(call jsonscan.Value) jsonscan.Value {
 		jsonscan.Field{Name: "custom", Value: jsonscan.Obj(jsonscan.Field{Name: "name", Value: f.Get("name")}, jsonscan.Field{Name: "input", Value: jsonscan.Quoted(CustomInput(f.Get("arguments").String().Text()))})})
 }
 
-// CustomInput takes a custom tool's text out of a function's arguments. A model that
-// ignores the schema is taken at its word.
+// CustomInput returns a custom tool's text from a function's arguments. If a model
+// ignored the schema, it returns the arguments themselves.
 func CustomInput(arguments string) string {
 	var v struct {
 		Input *string `json:"input"`
@@ -169,7 +171,8 @@ func (r customReply) Stream() dialect.Stream {
 	return &customStream{Stream: r.Reply.Stream(), tools: r.tools}
 }
 
-// customStream keeps the arguments of custom tools' calls until they are whole.
+// customStream holds the arguments of custom tools' calls back until they are
+// complete.
 type customStream struct {
 	dialect.Stream
 	tools *customTools
@@ -218,7 +221,8 @@ func (s *customStream) pass(ev sse.Event, emit func(sse.Event)) {
 	}
 }
 
-// piece passes a piece of a call on; absent for arguments that are kept.
+// piece returns the piece of a call to pass on. It is absent if the arguments are
+// held back.
 func (s *customStream) piece(piece jsonscan.Value) jsonscan.Value {
 	index, f := string(piece.Get("index").JSON()), piece.Get("function")
 	name, arguments := f.Get("name").String().Text(), f.Get("arguments").String().Text()
@@ -236,7 +240,7 @@ func (s *customStream) piece(piece jsonscan.Value) jsonscan.Value {
 		jsonscan.Field{Name: "custom", Value: jsonscan.Obj(jsonscan.Field{Name: "name", Value: f.Get("name")}, jsonscan.Field{Name: "input", Value: jsonscan.Lit(`""`)})})
 }
 
-// flush sends what was kept, before the chunk that ends the answer.
+// flush sends what was held back, before the chunk that ends the response.
 func (s *customStream) flush(last jsonscan.Value, emit func(sse.Event)) {
 	for _, o := range s.open {
 		piece := jsonscan.Obj(jsonscan.Field{Name: "index", Value: jsonscan.Raw([]byte(o.index))},

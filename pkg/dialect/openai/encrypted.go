@@ -6,20 +6,21 @@ import (
 	"github.com/hostless/hostless/pkg/jsonscan"
 )
 
-// encryptedFormat is the format, in OpenRouter's words, of reasoning that the Responses
-// API encrypted.
+// encryptedFormat is OpenRouter's name for the format of reasoning that the
+// Responses API encrypted.
 const encryptedFormat = "openai-responses-v1"
 
-// Encrypted is a reasoning item of the Responses API as it travels through the middle, an
-// element of reasoning_details: {"type":"reasoning.encrypted","data","format","provider",
-// "before"}. Its provider alone can read it.
+// Encrypted is a reasoning item of the Responses API in the intermediate form, an
+// element of reasoning_details:
+// {"type":"reasoning.encrypted","data","format","provider","before"}. Only its
+// provider can read it.
 type Encrypted struct {
-	Provider string // whose it is, by its catalogue name
+	Provider string // the provider's name in the catalogue
 	Data     string // the item's encrypted_content
-	Before   string // the id of the tool call that the item came right before, or ""
+	Before   string // id of the tool call that the item came right before, or ""
 }
 
-// Detail is the element.
+// Detail returns the element.
 func (e Encrypted) Detail() jsonscan.Value {
 	o := jsonscan.Obj(
 		jsonscan.Field{Name: "type", Value: jsonscan.Lit(`"reasoning.encrypted"`)}, jsonscan.Field{Name: "data", Value: jsonscan.Quoted(e.Data)},
@@ -30,7 +31,7 @@ func (e Encrypted) Detail() jsonscan.Value {
 	return o
 }
 
-// EncryptedOf reads an element of reasoning_details; ok is false if it is of
+// EncryptedOf reads an element of reasoning_details. ok is false if it is of
 // another kind.
 func EncryptedOf(detail jsonscan.Value) (e Encrypted, ok bool) {
 	if detail.Kind() != '{' || !strings.HasPrefix(detail.Get("format").String().Text(), "openai-responses") {

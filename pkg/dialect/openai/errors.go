@@ -6,14 +6,15 @@ import (
 )
 
 // Error is an error of OpenAI's dialects
-// (https://platform.openai.com/docs/guides/error-codes). Its object has all four
-// members, null where they are empty: client libraries read each without asking.
+// (https://platform.openai.com/docs/guides/error-codes). Its object always has all
+// four members, null if they are empty, because client libraries read each without
+// checking.
 type Error struct {
 	Message, Type string
-	Param, Code   jsonscan.Value // absent stands for null
+	Param, Code   jsonscan.Value // absent is written as null
 }
 
-// ErrorOf is the error that a fault of Hostless's own is.
+// ErrorOf returns the Error for a fault of Hostless.
 func ErrorOf(f *fault.Error) Error {
 	e := Error{Message: f.Error(), Type: f.Kind.Type()}
 	if f.Param != "" {
@@ -25,24 +26,25 @@ func ErrorOf(f *fault.Error) Error {
 	return e
 }
 
-// Fault is the body of an error answer to a fault of Hostless's own.
+// Fault returns the body of an error response for a fault of Hostless.
 func Fault(f *fault.Error) []byte { return ErrorOf(f).Body() }
 
-// Value is the error object.
+// Value returns the error object.
 func (e Error) Value() jsonscan.Value {
 	return jsonscan.Obj(
 		jsonscan.Field{Name: "message", Value: jsonscan.Quoted(e.Message)}, jsonscan.Field{Name: "type", Value: jsonscan.Quoted(e.Type)},
 		jsonscan.Field{Name: "param", Value: orNull(e.Param)}, jsonscan.Field{Name: "code", Value: orNull(e.Code)})
 }
 
-// Body is the error in its envelope, {"error":{…}}.
+// Body returns the error in its envelope, {"error":{…}}.
 func (e Error) Body() []byte {
 	return jsonscan.Obj(jsonscan.Field{Name: "error", Value: e.Value()}).JSON()
 }
 
-// StreamBody is the data of an event or a frame of the Responses API that ends its
-// stream: {"type":"error", …, "error":{…}}. Hostless puts the error's own members
-// where OpenAI has them and, for SDKs that look for an envelope, within one too.
+// StreamBody returns the data of the event or frame of the Responses API that ends
+// a stream with an error: {"type":"error", …, "error":{…}}. It has the error's
+// members where OpenAI has them and, for SDKs that expect an envelope, in an
+// envelope as well.
 func (e Error) StreamBody() []byte {
 	o := e.Value()
 	o.Put("error", e.Value())

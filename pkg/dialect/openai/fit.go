@@ -7,15 +7,15 @@ import (
 	"github.com/hostless/hostless/pkg/jsonscan"
 )
 
-// Model is what is known of a model, by its provider's list or the model facts. The
-// zero value is one of which nothing is known.
+// Model is what the provider's list or the model facts say about a model. The zero
+// value is a model about which nothing is known.
 type Model struct {
-	Output    int  // most tokens of an answer, 0 if it is not known
-	TextOnly  bool // it reads nothing but text
-	ThinksNot bool // it takes no reasoning_effort
+	Output    int  // maximum tokens of a response; 0 if not known
+	TextOnly  bool // it accepts only text
+	ThinksNot bool // it does not accept reasoning_effort
 }
 
-// leftOut stands for a picture or a file that a model cannot read.
+// leftOut replaces an image or file that a model cannot read.
 var leftOut = map[string]string{
 	"image_url":   "[picture left out: this model reads text only]",
 	"input_audio": "[sound left out: this model reads text only]",
@@ -23,9 +23,9 @@ var leftOut = map[string]string{
 	"file":        "[file left out: this model reads text only]",
 }
 
-// Fit returns the translation to chat completions that first is, with its requests
-// as the model takes them: no more output tokens than it gives, a line of text for
-// each picture that it cannot read, and no effort where it does not think.
+// Fit returns first, a translator to chat completions, with its requests adapted to
+// the model: at most as many output tokens as the model supports, a line of text
+// for each image that it cannot read, and no effort if it does not think.
 func Fit(first dialect.Translator, m Model) dialect.Translator {
 	if m == (Model{}) {
 		return first
@@ -49,8 +49,8 @@ func Fit(first dialect.Translator, m Model) dialect.Translator {
 	}
 }
 
-// FitFrom returns the translation from chat completions that second is, with its
-// requests as Fit makes them.
+// FitFrom returns second, a translator from chat completions, with its requests
+// adapted as Fit does.
 func FitFrom(second dialect.Translator, m Model) dialect.Translator {
 	if m == (Model{}) {
 		return second
@@ -66,8 +66,8 @@ func FitFrom(second dialect.Translator, m Model) dialect.Translator {
 	}
 }
 
-// WithoutPictures returns a request for chat completions with a line of text for
-// each picture and file, and what was replaced.
+// WithoutPictures returns a chat request with a line of text in place of each image
+// and file, and the names of what was replaced.
 func WithoutPictures(body []byte) (out []byte, ignored []string) {
 	f := fitting{model: Model{TextOnly: true}, files: true}
 	return f.request(jsonscan.Raw(body)).JSON(), f.ignored
@@ -75,7 +75,7 @@ func WithoutPictures(body []byte) (out []byte, ignored []string) {
 
 type fitting struct {
 	model   Model
-	files   bool // are left out too; some providers read them out where the model cannot
+	files   bool // replace files too; some providers extract their text for models that cannot read them
 	ignored []string
 }
 
@@ -127,8 +127,8 @@ func (f *fitting) messages(list jsonscan.Value) jsonscan.Value {
 	return jsonscan.Arr(messages)
 }
 
-// content replaces the parts that the model cannot read; where text alone is left, it
-// becomes a string, which every provider takes.
+// content replaces the parts that the model cannot read. If only text remains, it
+// becomes a string, which every provider accepts.
 func (f *fitting) content(list jsonscan.Value) (out jsonscan.Value, changed bool) {
 	if list.Kind() != '[' {
 		return list, false

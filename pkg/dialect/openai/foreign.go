@@ -7,12 +7,12 @@ import (
 	"github.com/hostless/hostless/pkg/jsonscan"
 )
 
-// Foreign returns the edits that take out of a chat request, whose messages are at
-// a place in data, the thinking that Hostless put into the conversation while
-// another provider's model answered: providers refuse members of a message that
-// they do not know, and cannot read what they did not make. What a provider of
-// these facts made itself stays, as does all that was not made here. ignored names
-// what was taken out.
+// Foreign returns the edits that remove from a chat request the thinking that
+// Hostless added to the conversation while another provider's model responded:
+// providers refuse message members that they do not know, and cannot read what they
+// did not produce. It keeps what a provider of these facts produced itself, and
+// everything that was not made here. messages is the span of the messages in data.
+// ignored names what was removed.
 func Foreign(data []byte, messages jsonscan.Span, provider string, facts Facts) (edits []jsonscan.Edit, ignored []string) {
 	if !holdsDetails(messages.Of(data)) {
 		return nil, nil
@@ -40,9 +40,9 @@ func Foreign(data []byte, messages jsonscan.Span, provider string, facts Facts) 
 	return edits, ignored
 }
 
-// holdsDetails reports whether reasoning_details stands in a text, wherever. It looks for
-// the one byte of the name that is rare, which is many times faster than a search for the
-// name in a text that is full of quotes.
+// holdsDetails reports whether reasoning_details occurs anywhere in a text. It
+// searches for the one rare byte of the name, which is many times faster than
+// searching for the name in a text that is full of quotes.
 func holdsDetails(text []byte) bool {
 	before, after, _ := strings.Cut(ReasoningDetails, "_")
 	for {
@@ -58,8 +58,8 @@ func holdsDetails(text []byte) bool {
 	}
 }
 
-// madeHere reports whether a list of reasoning_details holds an element in Hostless's own
-// words, or one that another provider encrypted.
+// madeHere reports whether a list of reasoning_details has an element in Hostless's
+// own format, or one that another provider encrypted.
 func madeHere(list jsonscan.Value, provider string) bool {
 	for _, e := range list.Elements() {
 		if encrypted, ok := EncryptedOf(e); ok && encrypted.Provider != "" && encrypted.Provider != provider {
@@ -72,16 +72,16 @@ func madeHere(list jsonscan.Value, provider string) bool {
 	return false
 }
 
-// adjoin reports whether two members stand side by side.
+// adjoin reports whether two members are adjacent.
 func adjoin(data []byte, a, b jsonscan.Span) bool {
 	return bytes.Count(bytes.Trim(data[a.End:b.Start], " \t\r\n:,"), []byte(`"`)) == 2
 }
 
-// cutMembers returns the edit that cuts the members from the one with the value
-// first to the one with the value last out of the object at a place, with a comma.
+// cutMembers returns the edit that removes the members from the one with the value
+// first to the one with the value last from an object, with a comma.
 func cutMembers(data []byte, object, first, last jsonscan.Span) jsonscan.Edit {
 	start := first.Start - 1
-	for quotes := 0; quotes < 2 && start > object.Start; start-- { // the name's
+	for quotes := 0; quotes < 2 && start > object.Start; start-- { // those of the name
 		if data[start] == '"' {
 			quotes++
 		}

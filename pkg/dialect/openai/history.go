@@ -7,9 +7,9 @@ import (
 	"github.com/hostless/hostless/pkg/jsonscan"
 )
 
-// history returns the messages in the order that chat completions insist on: a tool
-// message for each call, right behind the calls, and none else. What is not so is
-// repaired and named, so that a session survives it: see dialect.Pair.
+// history returns the messages in the order that chat completions require: one tool
+// message for each call, right after the calls, and no others. It repairs and
+// reports everything else, so that a session can continue: see dialect.Pair.
 func (p *restriction) history(list jsonscan.Value) jsonscan.Value {
 	if list.Kind() != '[' {
 		return list
@@ -61,8 +61,8 @@ func (p *restriction) history(list jsonscan.Value) jsonscan.Value {
 	return jsonscan.Arr(out)
 }
 
-// turnOf is what Pair has to know of a message. The older function_call, which no
-// translation makes, is left to the provider.
+// turnOf returns what Pair needs to know about a message. It ignores the older
+// function_call, which no translation produces.
 func turnOf(m jsonscan.Value) (turn dialect.Turn) {
 	if m.Kind() != '{' {
 		return turn
@@ -82,8 +82,8 @@ func turnOf(m jsonscan.Value) (turn dialect.Turn) {
 	return turn
 }
 
-// inOrder reports whether an order is the one that the messages came in, with no
-// result missing and none without its call.
+// inOrder reports whether order is the order of turns, with no result missing and
+// none without its call.
 func inOrder(order []dialect.Placed, turns []dialect.Turn) bool {
 	for i, placed := range order {
 		if placed.Turn != i || turns[i].Result != placed.Result || placed.Result && turns[i].Of.ID != placed.Call.ID {
@@ -93,8 +93,8 @@ func inOrder(order []dialect.Placed, turns []dialect.Turn) bool {
 	return true
 }
 
-// calls returns a message's tool calls the ids of refs, and arguments that are an
-// object: those of a call that was cut off are shown as they are.
+// calls returns a message with the ids of refs for its tool calls, and with
+// arguments that are objects: those of a call that was cut off are wrapped.
 func (p *restriction) calls(m jsonscan.Value, refs []dialect.ToolRef) jsonscan.Value {
 	var calls []jsonscan.Value
 	for i, call := range m.Get("tool_calls").Elements() {
@@ -122,7 +122,7 @@ func cutOff(calls jsonscan.Value, at int) bool {
 }
 
 // isCutOff reports whether a function's arguments cannot be the text of an object.
-// It looks at both ends alone: providers that read arguments do the rest.
+// It only checks both ends, because providers that read arguments check the rest.
 func isCutOff(function jsonscan.Value) bool {
 	if function.Kind() != '{' {
 		return false
@@ -135,8 +135,8 @@ func isCutOff(function jsonscan.Value) bool {
 	return inner[0] != '{' && inner[0] != '\\' || inner[len(inner)-1] != '}'
 }
 
-// trimSpace cuts space, and the escapes of space, off a string's inner bytes, which
-// are not blank.
+// trimSpace removes white space, and its escapes, from both ends of a string's
+// content, which must not be blank.
 func trimSpace(inner []byte) []byte {
 	for {
 		was := len(inner)
@@ -153,7 +153,7 @@ func trimSpace(inner []byte) []byte {
 	}
 }
 
-// invalidArguments are the arguments of a call whose own are not an object.
+// invalidArguments wraps the arguments of a call that are not an object.
 func invalidArguments(s jsonscan.String) jsonscan.Value {
 	if s.Text() == "null" {
 		return jsonscan.Lit(`"{}"`)
@@ -169,7 +169,7 @@ func resultMessage(id string, content jsonscan.Value) jsonscan.Value {
 		jsonscan.Field{Name: "content", Value: content})
 }
 
-// replaced is a copy of an object with another value of one member.
+// replaced returns a copy of an object with another value for one member.
 func replaced(v jsonscan.Value, name string, value jsonscan.Value) jsonscan.Value {
 	out := jsonscan.Obj()
 	for n, old := range v.Members() {

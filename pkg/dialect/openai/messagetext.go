@@ -7,16 +7,16 @@ import (
 	"github.com/hostless/hostless/pkg/jsonscan"
 )
 
-// MessageText is the text and the thinking of an answer's message, or of a piece of one, in
-// whichever form its provider has for them. It is to be embedded.
+// MessageText is the text and the thinking of a message or delta, in any of the
+// forms that providers use. It is meant to be embedded.
 type MessageText struct {
 	Content          json.RawMessage `json:"content"` // a string, or Mistral's parts
 	ReasoningContent json.RawMessage `json:"reasoning_content"`
-	Reasoning        json.RawMessage `json:"reasoning"` // OpenRouter's, Groq's and vLLM's word, beside the other or alone
+	Reasoning        json.RawMessage `json:"reasoning"` // used by OpenRouter, Groq and vLLM, in addition to reasoning_content or instead of it
 }
 
-// Text is the answer's text, as a JSON string, which is the provider's own bytes
-// where it is one already; nil if nothing is.
+// Text returns the text as a JSON string, sharing the provider's bytes if it
+// already is one. It returns nil if there is none.
 func (s *MessageText) Text() json.RawMessage {
 	if text := filled(s.Content); text != nil {
 		return text
@@ -25,7 +25,7 @@ func (s *MessageText) Text() json.RawMessage {
 	return quoted(text)
 }
 
-// Thought is the thinking in clear, as Text is.
+// Thought returns the readable thinking, in the same way as Text.
 func (s *MessageText) Thought() json.RawMessage {
 	for _, raw := range [...]json.RawMessage{s.ReasoningContent, s.Reasoning} {
 		if thought := filled(raw); thought != nil {
@@ -36,7 +36,8 @@ func (s *MessageText) Thought() json.RawMessage {
 	return quoted(thought)
 }
 
-// parts reads content that is a list: text, and thinking with text in it.
+// parts reads content that is a list of text parts, and of thinking parts that
+// contain text.
 func (s *MessageText) parts() (text, thought string) {
 	if len(s.Content) == 0 || s.Content[0] != '[' {
 		return "", ""
@@ -60,7 +61,7 @@ func (s *MessageText) parts() (text, thought string) {
 	return answer.String(), thinks.String()
 }
 
-// filled returns a string that is not empty.
+// filled returns raw if it is a string that is not empty, and nil otherwise.
 func filled(raw json.RawMessage) json.RawMessage {
 	if len(raw) > 2 && raw[0] == '"' {
 		return raw

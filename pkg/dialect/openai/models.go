@@ -7,8 +7,8 @@ import (
 	"github.com/hostless/hostless/pkg/jsonscan"
 )
 
-// family is what the name of one of OpenAI's models implies for its requests,
-// whoever serves it.
+// family is what the name of one of OpenAI's models implies for its requests, at
+// any provider.
 type family int
 
 const (
@@ -31,17 +31,17 @@ func familyOf(model string) family {
 	return unknown
 }
 
-// Searches reports whether a model of that name is one of OpenAI's that search the web
-// in chat completions, and take web_search_options there; all others refuse them.
+// Searches reports whether a model with that name is one of OpenAI's that search
+// the web in chat completions and accept web_search_options. All others refuse it.
 func Searches(model string) bool {
 	bare := strings.ToLower(model[strings.LastIndexByte(model, '/')+1:])
 	return strings.Contains(bare, "-search-preview") || strings.Contains(bare, "-search-api")
 }
 
-// ToolsOrEffort reports whether a model of that name takes function tools in chat
-// completions only with reasoning_effort none: gpt-5.4 and later, which refuse both
-// together ("To use function tools, use /v1/responses or set reasoning_effort to
-// 'none'"). It is a rule of OpenAI's own endpoint.
+// ToolsOrEffort reports whether a model with that name accepts function tools in
+// chat completions only with reasoning_effort none. These are gpt-5.4 and later,
+// which refuse both together ("To use function tools, use /v1/responses or set
+// reasoning_effort to 'none'"). It is a rule of OpenAI's own endpoint.
 func ToolsOrEffort(model string) bool {
 	bare := strings.ToLower(model[strings.LastIndexByte(model, '/')+1:])
 	rest, five := strings.CutPrefix(bare, "gpt-5.")
@@ -56,12 +56,12 @@ func ToolsOrEffort(model string) bool {
 	return strings.HasPrefix(bare, "gpt-6")
 }
 
-// Reasons reports whether a model of that name may think before it answers.
+// Reasons reports whether a model with that name may think before it responds.
 func Reasons(model string) bool { return familyOf(model) != chats }
 
-// ResponsesOnly reports whether OpenAI serves a model of that name by its Responses API
-// alone (https://platform.openai.com/docs/models): the coding, pro and deep research ones
-// and computer-use-preview.
+// ResponsesOnly reports whether OpenAI serves a model with that name only by its
+// Responses API (https://platform.openai.com/docs/models): the codex, pro and deep
+// research models and computer-use-preview.
 func ResponsesOnly(model string) bool {
 	bare := strings.ToLower(model[strings.LastIndexByte(model, '/')+1:])
 	if familyOf(bare) == unknown && !strings.HasPrefix(bare, "codex") {
@@ -75,12 +75,12 @@ func ResponsesOnly(model string) bool {
 	return false
 }
 
-// wantsResponses are the words in which OpenAI, and those that follow it, say that a
-// model, or what is asked of it, is not for chat completions.
+// wantsResponses are the messages with which OpenAI and compatible providers report
+// that a model, or a request, is not for chat completions.
 var wantsResponses = []string{"v1/responses", "responses api", "not a chat model", "not supported in the v1/chat/completions"}
 
-// RefusesChat reports whether an error's body says that a request belongs to the Responses
-// API; tools says that it is only so with tools.
+// RefusesChat reports whether an error body says that a request belongs to the
+// Responses API. tools reports that this only holds with tools.
 func RefusesChat(body []byte) (refuses, tools bool) {
 	lower := strings.ToLower(string(body))
 	for _, words := range wantsResponses {
@@ -91,33 +91,34 @@ func RefusesChat(body []byte) (refuses, tools bool) {
 	return false, false
 }
 
-// RefusesSummary reports whether an error's body says that the model, or the account, gets
-// no summaries of its reasoning.
+// RefusesSummary reports whether an error body says that the model, or the account,
+// gets no reasoning summaries.
 func RefusesSummary(body []byte) bool {
 	lower := strings.ToLower(string(body))
 	return strings.Contains(lower, "reasoning.summary") || strings.Contains(lower, "reasoning summar")
 }
 
-// RefusesEncrypted reports whether an error's body says that encrypted reasoning cannot be
-// read, or that the model has none.
+// RefusesEncrypted reports whether an error body says that encrypted reasoning
+// cannot be read, or that the model has none.
 func RefusesEncrypted(body []byte) bool {
 	lower := strings.ToLower(string(body))
 	return strings.Contains(lower, "encrypted content") || strings.Contains(lower, "encrypted_content")
 }
 
-// EffortByDefault reports whether a model of that name thinks where no effort is asked
-// for, so that ToolsOrEffort refuses its tools then too: gpt-5.6 and later.
+// EffortByDefault reports whether a model with that name thinks if no effort is
+// requested, so that the rule of ToolsOrEffort applies without an effort too:
+// gpt-5.6 and later.
 func EffortByDefault(model string) bool {
 	bare := strings.ToLower(model[strings.LastIndexByte(model, '/')+1:])
 	return ToolsOrEffort(model) && !strings.HasPrefix(bare, "gpt-5.4") && !strings.HasPrefix(bare, "gpt-5.5")
 }
 
-// samplers are the fields that models that think refuse, with the values that
-// say nothing.
+// samplers are the sampling fields that thinking models refuse, with their default
+// values.
 var samplers = map[string]float64{"temperature": 1, "top_p": 1, "presence_penalty": 0, "frequency_penalty": 0}
 
-// suits returns a field's value as the model takes it; absent if it takes none, and
-// whether that is worth a word to the caller.
+// suits returns a field's value as the model accepts it, absent if it accepts none.
+// loss reports whether removing it should be reported to the client.
 func (f family) suits(name string, value jsonscan.Value) (suited jsonscan.Value, loss bool) {
 	if f == unknown || !value.Set() {
 		return value, false

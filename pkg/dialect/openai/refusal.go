@@ -11,13 +11,15 @@ import (
 	"github.com/hostless/hostless/pkg/jsonscan"
 )
 
-// WantsThoughts reports whether an error says that a call lacks the thinking before it.
+// WantsThoughts reports whether an error says that a call lacks the thinking before
+// it.
 func WantsThoughts(message string) bool {
 	return strings.Contains(message, ReasoningContent) && !strings.Contains(message, "not permitted") && !strings.Contains(message, "unsupported") &&
 		(strings.Contains(message, "pass") || strings.Contains(message, "missing") || strings.Contains(message, "required") || strings.Contains(message, "must"))
 }
 
-// WantsShortIDs reports whether an error says that tool call ids must be Mistral's.
+// WantsShortIDs reports whether an error says that tool call ids must be in
+// Mistral's format.
 func WantsShortIDs(message string) bool {
 	return strings.Contains(strings.ToLower(message), "tool call id") && strings.Contains(message, "length of 9")
 }
@@ -28,14 +30,14 @@ var (
 	contextOf = regexp.MustCompile(`(?i)maximum context length (?:is|of) (\d+)`)
 )
 
-// leastTokens is the least that counts as a limit of an answer's tokens; smaller numbers
-// in an error are something else.
+// leastTokens is the smallest number in an error that counts as a limit of output
+// tokens.
 const leastTokens = 256
 
-// OutputLimit returns the most tokens that an answer may have, as the error of a
-// request that asked for more tells; 0 if it is about something else. once is
-// whether it holds for this request alone, whose prompt takes up the rest of the
-// context.
+// OutputLimit returns the maximum number of output tokens according to the error
+// for a request that asked for more, or 0 if the error is about something else.
+// once reports whether the limit only holds for this request, because its prompt
+// takes up the rest of the context.
 func OutputLimit(message string, asked int64) (limit int64, once bool) {
 	lower := strings.ToLower(message)
 	if asked <= 0 || !strings.Contains(lower, "max_tokens") && !strings.Contains(lower, "max_completion_tokens") && !strings.Contains(lower, "completion tokens") &&
@@ -63,8 +65,8 @@ func OutputLimit(message string, asked int64) (limit int64, once bool) {
 	return limit, false
 }
 
-// WithThoughts returns a request for chat completions whose calls have thinking
-// before them, a placeholder where there is none.
+// WithThoughts returns a chat request whose calls have thinking before them, with a
+// placeholder if there is none.
 func WithThoughts(body []byte) []byte { return recalled(jsonscan.Raw(body), noThoughts{}, true).JSON() }
 
 type noThoughts struct{}
@@ -74,8 +76,7 @@ func (noThoughts) Get(string) json.RawMessage  { return nil }
 func (noThoughts) Put(string, json.RawMessage) {}
 func (noThoughts) Spoke()                      {}
 
-// WithShortIDs returns a request for chat completions whose calls have Mistral's
-// ids.
+// WithShortIDs returns a chat request whose calls have ids in Mistral's format.
 func WithShortIDs(body []byte) []byte {
 	chat := jsonscan.Raw(body)
 	list, changed := ShortCallIDs(chat.Get("messages"))

@@ -2,8 +2,8 @@ package openai
 
 import "encoding/json"
 
-// Request is a chat request as a translation makes it, before Restrict. Values that
-// pass as the caller wrote them stay raw; nil and zero ones are left out.
+// Request is a chat request as translations produce it, before Restrict. Values
+// that are passed on unchanged stay raw. nil and zero values are left out.
 type Request struct {
 	Model               string            `json:"model"`
 	Messages            []json.RawMessage `json:"messages"`
@@ -28,8 +28,8 @@ type Request struct {
 	StreamOptions       json.RawMessage   `json:"stream_options,omitempty"`
 }
 
-// ToolCallDelta is a tool call, or a piece of one in a stream: the pieces of one
-// Index belong together, and a piece without ends the one before.
+// ToolCallDelta is a tool call, or a piece of one in a stream. Pieces with the same
+// Index belong together; see Numbering for pieces without one.
 type ToolCallDelta struct {
 	Index    *int   `json:"index"`
 	ID       string `json:"id"`

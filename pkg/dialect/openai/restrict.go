@@ -9,24 +9,26 @@ import (
 	"github.com/hostless/hostless/pkg/jsonscan"
 )
 
-// Restrict returns the translator to chat completions that first is, with its
-// requests as a provider of these facts takes them:
+// Restrict returns first, a translator to chat completions, with its requests
+// adapted to what a provider of these facts accepts:
 //
-//   - extra_body's members for the provider are merged in, and win; it is a fault
-//     to name there what decides where a request goes (model, messages, stream);
-//   - fields of the middle, and of OpenAI's own, that the provider does not take
-//     are left out; those that the caller gave are named in Ignored;
-//   - the limit of tokens and the role of instructions get the names it knows;
-//   - reasoning_effort becomes the nearest that the model supports: of efforts or, if
-//     these are "", of dialect.EffortsOf;
-//   - sampling is left out for models that refuse it;
-//   - a wish for a search of the web becomes what the provider has for it, and is a
-//     fault where it was demanded and the provider has none;
-//   - tools get schemas that OpenAI takes (dialect.ToolSchema), and a history that
-//     it would refuse is repaired, what was repaired being named in Ignored.
+//   - It merges the members of extra_body for the provider, which take precedence.
+//     They must not contain the fields that decide where a request goes (model,
+//     messages, stream).
+//   - It removes fields of the intermediate form, and of OpenAI's own, that the
+//     provider does not accept, and names those that the client sent in Ignored.
+//   - It renames the token limit and the role of instructions to what the provider
+//     supports.
+//   - It replaces reasoning_effort by the nearest one that the model supports:
+//     according to efforts or, if that is "", to dialect.EffortsOf.
+//   - It removes sampling parameters for models that refuse them.
+//   - It translates a web search to what the provider has for it. A required search
+//     is a fault if the provider has none.
+//   - It gives tools schemas that OpenAI accepts (dialect.ToolSchema), and repairs
+//     histories that OpenAI would refuse. Ignored names the repairs.
 //
-// Answers are first's business: they come back as they did without Restrict, but for
-// stop sequences that the provider does not take, at which they are cut off here.
+// Responses are translated by first, with one exception: stop sequences that the
+// provider does not accept are applied here.
 func Restrict(first dialect.Translator, facts Facts, efforts dialect.Efforts) dialect.Translator {
 	if facts.All() {
 		return first
@@ -55,13 +57,13 @@ func Restrict(first dialect.Translator, facts Facts, efforts dialect.Efforts) di
 	}
 }
 
-// restriction leaves out of one request what its provider does not take.
+// restriction removes from one request what its provider does not accept.
 type restriction struct {
 	facts   Facts
 	efforts dialect.Efforts
 	in      dialect.Request
 	ignored []string
-	cut     []string // stop sequences that are looked for here
+	cut     []string // stop sequences to apply here
 }
 
 func (p *restriction) ignore(name string) {
@@ -96,7 +98,7 @@ func (p *restriction) request(body jsonscan.Value) (out jsonscan.Value, err erro
 		case name == "max_tokens" || name == MaxCompletionTokens:
 			name = p.limit()
 		case slices.Contains(hints, name) && !p.facts.Takes(name):
-			if name != StreamOptions && value.Set() { // which the translation made
+			if name != StreamOptions && value.Set() { // the translation added it
 				p.ignore(name)
 			}
 			continue
@@ -149,8 +151,8 @@ func (p *restriction) effort(value jsonscan.Value) (suited jsonscan.Value, loss 
 	}
 }
 
-// limit is the name of the limit of tokens. OpenAI's reasoning models know but
-// one, whoever serves them.
+// limit returns the name of the token limit. OpenAI's reasoning models accept only
+// one, at any provider.
 func (p *restriction) limit() string {
 	if familyOf(p.in.Model) == thinks || p.facts.Takes(MaxCompletionTokens) {
 		return MaxCompletionTokens
@@ -158,8 +160,8 @@ func (p *restriction) limit() string {
 	return "max_tokens"
 }
 
-// extra merges extra_body's members for this provider; those for others are
-// not its business.
+// extra merges the members of extra_body for this provider, and ignores those for
+// others.
 func (p *restriction) extra(out *jsonscan.Value, all jsonscan.Value) error {
 	if !all.Set() {
 		return nil
@@ -180,7 +182,7 @@ func (p *restriction) extra(out *jsonscan.Value, all jsonscan.Value) error {
 		}
 		for field, value := range fields.Members() {
 			for _, own := range [...]string{"model", "messages", "stream"} {
-				if strings.EqualFold(field, own) { // as some decoders read it
+				if strings.EqualFold(field, own) { // some decoders ignore case
 					return dialect.Invalid("extra_body."+name+"."+field, field+" cannot be set by extra_body")
 				}
 			}
@@ -190,7 +192,8 @@ func (p *restriction) extra(out *jsonscan.Value, all jsonscan.Value) error {
 	return nil
 }
 
-// each changes the objects of a list; a list that nothing changes stays as it is.
+// each applies change to the objects of a list. It returns list itself if nothing
+// changes.
 func (p *restriction) each(list jsonscan.Value, change func(jsonscan.Value) jsonscan.Value) jsonscan.Value {
 	if list.Kind() != '[' || !p.concerned(list) {
 		return list
@@ -205,8 +208,8 @@ func (p *restriction) each(list jsonscan.Value, change func(jsonscan.Value) json
 	return jsonscan.Arr(elements)
 }
 
-// concerned reports whether there may be something in a value to change. Names as
-// the translators write them need no escapes.
+// concerned reports whether there may be something to change in a value. The names
+// need no escapes, because translators wrote them.
 func (p *restriction) concerned(v jsonscan.Value) bool {
 	if raw, ok := v.Bytes(); ok {
 		return jsonscan.KindOf(raw) != '"' && slices.ContainsFunc(middleOnly, func(name string) bool {
@@ -226,7 +229,7 @@ func (p *restriction) concerned(v jsonscan.Value) bool {
 	return false
 }
 
-// mentions reports whether a member of that name may be anywhere in a value.
+// mentions reports whether a member with that name may be anywhere in a value.
 func mentions(v jsonscan.Value, name string) bool {
 	if raw, ok := v.Bytes(); ok {
 		return jsonscan.KindOf(raw) != '"' && bytes.Contains(raw, []byte(`"`+name+`"`))
@@ -244,14 +247,16 @@ func mentions(v jsonscan.Value, name string) bool {
 	return false
 }
 
-// middleOnly are the names of what only some providers take within messages and tools.
+// middleOnly are the fields within messages and tools that only some providers
+// accept.
 var middleOnly = []string{CacheControl, ReasoningContent, ReasoningDetails, ExtraContent, Refusal, Developer}
 
 func (p *restriction) changes(name string) bool {
 	return slices.Contains(middleOnly, name) && (name == ReasoningDetails && !p.facts.onward() || !p.facts.Takes(name))
 }
 
-// without leaves the given members out of an object, where they are not taken.
+// without removes the named members from an object unless the provider accepts
+// them.
 func (p *restriction) without(v jsonscan.Value, names ...string) jsonscan.Value {
 	out := jsonscan.Obj()
 	for name, value := range v.Members() {
@@ -296,14 +301,15 @@ func (p *restriction) message(v jsonscan.Value) jsonscan.Value {
 		out.Put(name, value)
 	}
 	if !content.Set() && refusal.Set() {
-		out.Put("content", refusal) // the model's answer, after all
+		out.Put("content", refusal) // it is the model's response
 	}
 	return out
 }
 
-// OwnDetails returns a list of reasoning details in the words of the provider that
-// takes them, OpenRouter (https://openrouter.ai/docs/use-cases/reasoning-tokens):
-// reasoning.text and reasoning.encrypted for the middle's thinking and redacted.
+// OwnDetails converts a list of reasoning details to the form of the provider that
+// accepts them, OpenRouter (https://openrouter.ai/docs/use-cases/reasoning-tokens):
+// reasoning.text and reasoning.encrypted for thinking and redacted of the
+// intermediate form.
 func OwnDetails(list jsonscan.Value) jsonscan.Value {
 	if list.Kind() != '[' {
 		return list
@@ -328,7 +334,7 @@ func ownDetail(v jsonscan.Value) jsonscan.Value {
 		case name == "type" && value.Is(`"thinking"`):
 			value = jsonscan.Lit(`"reasoning.text"`)
 		case name == "after":
-			continue // of the middle
+			continue // of the intermediate form
 		case name == "type" && value.Is(`"redacted"`):
 			value = jsonscan.Lit(`"reasoning.encrypted"`)
 		}

@@ -13,13 +13,14 @@ import (
 	"github.com/hostless/hostless/pkg/provider"
 )
 
-// asIs stands for a translation to chat completions.
+// asIs is a translator to chat completions that changes nothing.
 func asIs(in dialect.Request) (*dialect.Call, error) {
 	return &dialect.Call{Path: "/chat/completions", Body: in.Body}, nil
 }
 
-// TestGolden: a case's `request` is the middle's; `call` is what each provider
-// named in the comment takes of it, `ignored` and `error` what the caller hears.
+// TestGolden: a case's `request` is in the intermediate form, `call` is the request
+// for each provider named in the comment, and `ignored` and `error` are what the
+// client gets.
 func TestGolden(t *testing.T) {
 	dialecttest.Golden{
 		Glob: "testdata/*.txtar", Min: 6, Inputs: []string{"request"},
@@ -69,8 +70,8 @@ func run(t *testing.T, name string, request []byte, got map[string][]byte) {
 	}
 }
 
-// TestUntouched: what need not change keeps its bytes, and a provider that takes
-// everything gets the first translation's own request.
+// TestUntouched: what need not change keeps its bytes, and a provider that accepts
+// everything gets the first translator's own request.
 func TestUntouched(t *testing.T) {
 	const body = `{"model":"m","messages":[{"role":"user","content":"a <b> \"cache_control\" 1.0","x":1.50}],"tools":[ {"a": 1e3} ],"temperature":1.0}`
 	for _, facts := range []openai.Facts{nil, openai.Everything(), {openai.User}} {
@@ -85,9 +86,9 @@ func TestUntouched(t *testing.T) {
 	}
 }
 
-// FuzzRestrict: what comes out is JSON, holds nothing that the provider does not
-// take where it would be refused, asks the model that was asked, and stays as it
-// is when it goes through once more.
+// FuzzRestrict: the output is JSON, contains nothing that the provider would
+// refuse, asks for the same model, and does not change if it is restricted once
+// more.
 func FuzzRestrict(f *testing.F) {
 	for _, c := range dialecttest.Cases(f, "testdata/*.txtar") {
 		f.Add(c.In["request"], 0)
@@ -117,7 +118,8 @@ func FuzzRestrict(f *testing.F) {
 			t.Fatalf("%v in %s", err, call.Body)
 		}
 		for _, name := range []string{openai.User, openai.SafetyIdentifier, openai.PromptCacheKey, openai.ServiceTier, openai.Verbosity} {
-			// extra_body alone may set it, for it is the caller's word for this provider.
+			// Only extra_body may set it, because the client wrote that for this
+			// provider.
 			if _, there := out[name]; there && !bytes.Contains(body, []byte("extra")) && !bytes.Contains(body, []byte(`\u`)) {
 				t.Errorf("%s stays in %s", name, call.Body)
 			}
@@ -135,7 +137,7 @@ func FuzzRestrict(f *testing.F) {
 		in.Body = call.Body
 		again, err := openai.Restrict(asIs, facts, "")(in)
 		if err != nil {
-			if !bytes.Contains(call.Body, []byte("extra_body")) { // one within the other
+			if !bytes.Contains(call.Body, []byte("extra_body")) { // one may be nested in the other
 				t.Fatal(err)
 			}
 			return

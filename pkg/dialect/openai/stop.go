@@ -9,10 +9,10 @@ import (
 	"github.com/hostless/hostless/pkg/sse"
 )
 
-// maxStops is how many stop sequences OpenAI and most others take.
+// maxStops is the number of stop sequences that OpenAI and most others accept.
 const maxStops = 4
 
-// stops are the stop sequences of a request; nil if it has none.
+// stops returns the stop sequences of a request, or nil if it has none.
 func stops(v jsonscan.Value) (list []string) {
 	if s := v.String(); s != nil {
 		v = jsonscan.Arr([]jsonscan.Value{v})
@@ -25,13 +25,13 @@ func stops(v jsonscan.Value) (list []string) {
 	return list
 }
 
-// stop returns the stop sequences that go to the provider; absent for none. What it
-// does not take is cut off here: models that think and the Responses API take none,
-// others four.
+// stop returns the stop sequences to send to the provider, absent if there are
+// none. Those that it does not accept are applied here: thinking models and the
+// Responses API accept none, others four.
 func (p *restriction) stop(v jsonscan.Value) jsonscan.Value {
 	list := stops(v)
 	switch {
-	case p.facts.onward() || !p.facts.itself() && familyOf(p.in.Model) >= thinks: // responses know no stop
+	case p.facts.onward() || !p.facts.itself() && familyOf(p.in.Model) >= thinks: // the Responses API has no stop
 		p.cut = list
 		return jsonscan.Value{}
 	case len(list) > maxStops:
@@ -45,7 +45,7 @@ func (p *restriction) stop(v jsonscan.Value) jsonscan.Value {
 	return v
 }
 
-// stopping cuts answers off at a stop sequence, which the provider did not look for.
+// stopping cuts responses off at a stop sequence that the provider did not apply.
 type stopping struct {
 	dialect.Reply
 	stops []string
@@ -81,10 +81,11 @@ type cutter struct {
 	stops    []string
 	streamed bool
 	held     string
-	found    string // the sequence, once it was found
+	found    string // the sequence, once found
 }
 
-// take returns what of the text so far may be shown; last is whether no more comes.
+// take returns the part of the text that may be shown. last reports that no more
+// text follows.
 func (c *cutter) take(text string, last bool) string {
 	if c.found != "" {
 		return ""
@@ -114,8 +115,8 @@ func (c *cutter) take(text string, last bool) string {
 	return text[:len(text)-hold]
 }
 
-// completion cuts a completion, or a chunk of one, whose messages are members of that
-// name.
+// completion cuts a completion, or a chunk of one. part is the member with the
+// message.
 func (c *cutter) completion(v jsonscan.Value, part string) jsonscan.Value {
 	list := v.Get("choices")
 	if list.Kind() != '[' {

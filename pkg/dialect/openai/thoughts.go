@@ -11,27 +11,28 @@ import (
 	"github.com/hostless/hostless/pkg/sse"
 )
 
-// Thoughts remembers what a model thought before its tool calls, by the calls' ids,
-// for clients that send the calls back without it. Implementations are safe for
+// Thoughts remembers the thinking before a model's tool calls, by the calls' ids,
+// for clients that send the calls back without it. Implementations must be safe for
 // concurrent use.
 type Thoughts interface {
-	// Any reports whether anything is remembered, so that none need be looked for.
+	// Any reports whether anything is remembered; if not, calls need not be looked
+	// up.
 	Any() bool
-	// Get gives the members reasoning_content and reasoning_details, as an object,
-	// of the message that a call belongs to; nil if they are not known.
+	// Get returns reasoning_content and reasoning_details of the message that a
+	// call belongs to, as an object, or nil if they are not known.
 	Get(callID string) json.RawMessage
-	// Put remembers them.
+	// Put remembers them for a call.
 	Put(callID string, thought json.RawMessage)
-	// Spoke is called for each answer that has reasoning_content by that very name.
+	// Spoke is called for each response that has a member named reasoning_content.
 	Spoke()
 }
 
-// placeholder stands for thinking that is lost: some providers refuse a call without
-// any, and an empty one.
+// placeholder replaces thinking that is lost, because some providers refuse a call
+// with no thinking or with an empty one.
 const placeholder = " "
 
-// ThinksBack reports whether a model of that name wants the thinking before its tool
-// calls back: DeepSeek, Kimi and MiMo, whoever serves them.
+// ThinksBack reports whether a model with that name requires the thinking before
+// its tool calls to be sent back: DeepSeek, Kimi and MiMo, at any provider.
 func ThinksBack(model string) bool {
 	bare := strings.ToLower(model)
 	for _, name := range [...]string{"deepseek", "kimi", "mimo"} {
@@ -42,9 +43,10 @@ func ThinksBack(model string) bool {
 	return false
 }
 
-// Recall returns the translation to a provider of chat completions that first is,
-// with the thinking that its client lost put back, and with a placeholder where
-// needed says so. What the provider's answers think is remembered.
+// Recall returns first, a translator to a provider of chat completions, with one
+// addition: it restores the thinking that the client lost, and adds a placeholder
+// if needed is set and none is known. It remembers the thinking in the provider's
+// responses.
 func Recall(first dialect.Translator, thoughts Thoughts, needed bool) dialect.Translator {
 	return func(in dialect.Request) (*dialect.Call, error) {
 		unwritten := in.Unwritten
@@ -64,9 +66,9 @@ func Recall(first dialect.Translator, thoughts Thoughts, needed bool) dialect.Tr
 	}
 }
 
-// RecallDetails returns the translation from chat completions that second is, with
-// the signed thinking that its client lost put back. What its answers think is
-// remembered.
+// RecallDetails returns second, a translator from chat completions, with one
+// addition: it restores the signed thinking that the client lost. It remembers the
+// thinking in its responses.
 func RecallDetails(second dialect.Translator, thoughts Thoughts) dialect.Translator {
 	return func(in dialect.Request) (*dialect.Call, error) {
 		in.Chat, in.Body = recalled(in.Value(), thoughts, false), nil
@@ -78,7 +80,7 @@ func RecallDetails(second dialect.Translator, thoughts Thoughts) dialect.Transla
 	}
 }
 
-// recalled is a request whose calls have the thinking before them.
+// recalled returns a request whose calls have the thinking before them.
 func recalled(chat jsonscan.Value, thoughts Thoughts, needed bool) jsonscan.Value {
 	if raw, whole := chat.Bytes(); whole && !bytes.Contains(raw, []byte(`"tool_calls"`)) {
 		return chat
@@ -101,8 +103,8 @@ func recalled(chat jsonscan.Value, thoughts Thoughts, needed bool) jsonscan.Valu
 	return replaced(chat, "messages", jsonscan.Arr(messages))
 }
 
-// thoughtless returns a message of calls its thinking; ok is false if it has it, or
-// has no calls, or none is known.
+// thoughtless returns a message of calls with its thinking. ok is false if the
+// message already has it, has no calls, or none is known.
 func thoughtless(m jsonscan.Value, thoughts Thoughts, needed bool) (out jsonscan.Value, ok bool) {
 	if m.Kind() != '{' || !m.Get("role").Is(`"assistant"`) {
 		return m, false
@@ -133,7 +135,8 @@ func thoughtless(m jsonscan.Value, thoughts Thoughts, needed bool) (out jsonscan
 	return out, ok
 }
 
-// remembering remembers what a provider of chat completions answers.
+// remembering remembers the thinking in responses of a provider of chat
+// completions.
 type remembering struct {
 	dialect.Reply
 	thoughts Thoughts
@@ -158,7 +161,8 @@ func (s *rememberingStream) Event(ev sse.Event, emit func(sse.Event)) error {
 	return s.Stream.Event(ev, emit)
 }
 
-// rememberingOut remembers what a translation to chat completions gives.
+// rememberingOut remembers the thinking in responses that a translator returns as
+// chat completions.
 type rememberingOut struct {
 	dialect.Reply
 	thoughts Thoughts
@@ -189,13 +193,14 @@ func (s *rememberingOutStream) End(cause error, emit func(sse.Event)) error {
 	return s.Stream.End(cause, func(ev sse.Event) { s.thinking.event(ev.Data); emit(ev) })
 }
 
-// maxThought bounds what is remembered of one turn's thinking.
+// maxThought is the maximum size, in bytes, of the thinking that is remembered for
+// a turn.
 const maxThought = 256 << 10
 
-// thinking gathers what a turn thinks, up to its calls.
+// thinking collects the thinking of a turn, up to its calls.
 type thinking struct {
 	thoughts Thoughts
-	text     []byte // as it stands between the quotes of a JSON string
+	text     []byte // as the content of a JSON string
 	details  []json.RawMessage
 	size     int
 	spoke    bool
@@ -220,7 +225,7 @@ func rememberWhole(body []byte, thoughts Thoughts) {
 	t.event(body)
 }
 
-// event takes a completion, or a chunk of one.
+// event adds a completion, or a chunk of one.
 func (t *thinking) event(data []byte) {
 	if !bytes.Contains(data, []byte(`"reasoning`)) && !bytes.Contains(data, []byte(`"tool_calls"`)) {
 		return
@@ -238,7 +243,7 @@ func (t *thinking) event(data []byte) {
 	}
 }
 
-// add takes what a piece has of thinking and of calls; news is whether it had any.
+// add adds the thinking and the calls of a piece. news reports whether it had any.
 func (t *thinking) add(m *thinkingMessage) (news bool) {
 	if thought := jsonscan.String(m.Thought()); thought != nil && t.size <= maxThought {
 		t.text, news = jsonscan.AppendInner(t.text, thought), true

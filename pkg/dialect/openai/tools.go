@@ -5,7 +5,7 @@ import (
 	"github.com/hostless/hostless/pkg/jsonscan"
 )
 
-// tools returns the tools as the provider takes them.
+// tools returns the tools as the provider accepts them.
 func (p *restriction) tools(list jsonscan.Value) jsonscan.Value {
 	if list.Kind() != '[' {
 		return list
@@ -29,9 +29,9 @@ func (p *restriction) tools(list jsonscan.Value) jsonscan.Value {
 	return jsonscan.Arr(tools)
 }
 
-// withSchema returns a function a schema that OpenAI takes, where its own is
-// refused: one of an object without properties, or with a combinator at the root.
-// ok is false if nothing is to be done.
+// withSchema returns a function with a schema that OpenAI accepts, if its own would
+// be refused: an object without properties, or a combinator at the root. ok is
+// false if no change is needed.
 func withSchema(function jsonscan.Value) (out jsonscan.Value, ok bool) {
 	if function.Kind() != '{' {
 		return out, false
@@ -44,7 +44,7 @@ func withSchema(function jsonscan.Value) (out jsonscan.Value, ok bool) {
 	out = jsonscan.Obj()
 	for name, value := range function.Members() {
 		if name == "strict" && rule != "" {
-			continue // strict mode wants each property required
+			continue // strict mode requires every property
 		}
 		out.Put(name, value)
 	}
@@ -55,9 +55,9 @@ func withSchema(function jsonscan.Value) (out jsonscan.Value, ok bool) {
 	return out, true
 }
 
-// withoutEffort switches the thinking of models off that take no function tools
-// beside it in chat completions: there the tools are what a session lives by. The
-// default counts as an effort for some of them, so that none has to be said.
+// withoutEffort disables the thinking of models that accept no function tools with
+// it in chat completions, because a session depends on its tools. It always sends
+// none, because for some of these models the default counts as an effort.
 func (p *restriction) withoutEffort(out *jsonscan.Value) {
 	if p.facts.Takes(ReasoningDetails) || p.facts.onward() || !ToolsOrEffort(p.in.Model) || out.Get("tools").Kind() != '[' {
 		return

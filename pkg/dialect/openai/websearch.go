@@ -8,9 +8,10 @@ import (
 	"github.com/hostless/hostless/pkg/jsonscan"
 )
 
-// webSearch writes what the provider has for a search of the web. OpenRouter's plugin
-// searches each time, not as the model sees fit: beside tools it would search at each
-// of an agent's turns, and is left out unless it was demanded.
+// webSearch writes the provider's form of a web search. OpenRouter's plugin
+// searches with every request instead of letting the model decide. With tools it
+// would search in each of an agent's turns, so it is left out unless the search is
+// required.
 func (p *restriction) webSearch(out *jsonscan.Value, options jsonscan.Value, tools bool) error {
 	w, err := dialect.ReadWebSearch(options)
 	if w == nil || err != nil {
