@@ -10,12 +10,14 @@ import (
 	"github.com/hostless/hostless/pkg/dialect/responses"
 )
 
-// BenchmarkToChat is a Responses client's request to a provider of chat completions.
+// BenchmarkToChat translates a Responses client's request to a provider of chat
+// completions.
 func BenchmarkToChat(b *testing.B) {
 	dialecttest.BenchRequests(b, "responses", "m", openai.Restrict(responses.ToChat(responses.Options{}), nil, ""))
 }
 
-// BenchmarkToMessages is the same to Anthropic, through the middle.
+// BenchmarkToMessages translates the same request to Anthropic, through the
+// intermediate form.
 func BenchmarkToMessages(b *testing.B) {
 	dialecttest.BenchRequests(b, "responses", "claude-sonnet-4-5", dialect.Chain(responses.ToChat(responses.Options{}), anthropic.FromChat(anthropic.Options{})))
 }

@@ -11,13 +11,13 @@ import (
 	"github.com/hostless/hostless/pkg/jsonscan"
 )
 
-// chatReply turns a response into a chat completion.
+// chatReply translates a response into a chat completion.
 type chatReply struct {
 	options  UpstreamOptions
-	model    string // as it was asked for
+	model    string // as the client requested it
 	provider string
-	legacy   bool // calls go back as function_call
-	usage    bool // the stream closes with its usage
+	legacy   bool // calls are returned as function_call
+	usage    bool // the stream ends with the usage
 }
 
 // upResponse is the part of a response that the translation reads.
@@ -45,7 +45,7 @@ type upItem struct {
 	Input     jsonscan.String `json:"input"`
 	Encrypted jsonscan.String `json:"encrypted_content"`
 	Summary   []upPart        `json:"summary"`
-	Action    searchAction    `json:"action"` // of a search of the web
+	Action    searchAction    `json:"action"` // of a web search
 	Content   []upPart        `json:"content"`
 }
 
@@ -57,7 +57,7 @@ type upPart struct {
 	Logprobs    jsonscan.Value  `json:"logprobs"`
 }
 
-// usageCounts are the Responses API's.
+// usageCounts is the usage of the Responses API.
 type usageCounts struct {
 	Input   int64 `json:"input_tokens"`
 	Output  int64 `json:"output_tokens"`
@@ -71,8 +71,8 @@ type usageCounts struct {
 	} `json:"output_tokens_details"`
 }
 
-// appendChat writes the counts as chat completions have them, with the searches of the
-// web that the answer shows.
+// appendChat appends the usage in the form of chat completions. searches is the
+// number of web searches in the response.
 func (u *usageCounts) appendChat(b []byte, searches int) []byte {
 	if u == nil {
 		return append(b, "null"...)
@@ -97,7 +97,7 @@ func (u *usageCounts) appendChat(b []byte, searches int) []byte {
 	return append(b, '}')
 }
 
-// finishReason is the chat's word for how a response ended.
+// finishReason returns chat's finish reason for the end of a response.
 func (r *upResponse) finishReason(calls, legacy bool) string {
 	switch {
 	case r.Incomplete.Reason == "content_filter":
@@ -112,14 +112,14 @@ func (r *upResponse) finishReason(calls, legacy bool) string {
 	return "stop"
 }
 
-// spokenTurn gathers the message of a completion from the items of a response.
+// spokenTurn collects the message of a completion from the items of a response.
 type spokenTurn struct {
 	reply                     *chatReply
 	texts, refusals, thoughts []jsonscan.String
 	details, annotations      []jsonscan.Value
 	logprobs, calls           []jsonscan.Value
-	pending                   []string // encrypted reasoning whose next item has not come
-	characters                int      // of texts, for the places of annotations
+	pending                   []string // encrypted reasoning before an item that has not arrived yet
+	characters                int      // number of characters of text, for the positions of annotations
 	searches                  []dialect.Search
 	hasText                   bool
 }
@@ -145,7 +145,7 @@ func (t *spokenTurn) item(it *upItem) {
 	}
 }
 
-// appendThoughts adds the text of an item's summary, or of its reasoning where a
+// appendThoughts appends the text of an item's summary, or of its reasoning if the
 // provider shows that, in paragraphs.
 func appendThoughts(thoughts []jsonscan.String, it *upItem) []jsonscan.String {
 	parts := it.Summary
@@ -180,14 +180,14 @@ func (t *spokenTurn) part(p *upPart) {
 	t.characters += len([]rune(p.Text.Text()))
 }
 
-// flush places the reasoning that came before an item.
+// flush adds the reasoning that came before an item.
 func (t *spokenTurn) flush(before string) {
 	t.details = append(t.details, t.reply.encrypted(t.pending, before)...)
 	t.pending = nil
 }
 
 // encrypted returns pieces of reasoning as elements of reasoning_details, and
-// remembers them by the call behind them.
+// remembers them by the call that follows them.
 func (r *chatReply) encrypted(pieces []string, before string) (details []jsonscan.Value) {
 	for _, data := range pieces {
 		details = append(details, openai.Encrypted{Provider: r.provider, Data: data, Before: before}.Detail())
@@ -198,7 +198,7 @@ func (r *chatReply) encrypted(pieces []string, before string) (details []jsonsca
 	return details
 }
 
-// chatCallOf is a call as chat has it.
+// chatCallOf returns a call in the form of chat completions.
 func chatCallOf(it *upItem, legacy bool) jsonscan.Value {
 	if it.Type == "custom_tool_call" {
 		custom := jsonscan.Obj(member("name", orEmpty(it.Name)), member("input", orEmpty(it.Input)))
@@ -215,8 +215,8 @@ func chatCallOf(it *upItem, legacy bool) jsonscan.Value {
 	return jsonscan.Obj(member("id", jsonscan.Quoted(it.CallID)), member("type", jsonscan.Lit(`"function"`)), member("function", function))
 }
 
-// chatAnnotation wraps a link as chat has it; from is where its text begins. Others are
-// left out.
+// chatAnnotation converts a link to the form of chat completions. from is the
+// position of its text. The value is absent for other annotations.
 func chatAnnotation(a jsonscan.Value, from int) jsonscan.Value {
 	if !a.Get("type").Is(`"url_citation"`) {
 		return jsonscan.Value{}
@@ -235,7 +235,7 @@ func chatAnnotation(a jsonscan.Value, from int) jsonscan.Value {
 	return jsonscan.Obj(member("type", jsonscan.Lit(`"url_citation"`)), member("url_citation", citation))
 }
 
-// message is the completion's message.
+// message returns the completion's message.
 func (t *spokenTurn) message() jsonscan.Value {
 	m := jsonscan.Obj(member("role", jsonscan.Lit(`"assistant"`)), member("content", jsonscan.Lit("null")), member("refusal", jsonscan.Lit("null")))
 	if t.hasText || len(t.calls) == 0 && len(t.refusals) == 0 {
@@ -310,8 +310,8 @@ func (r *chatReply) created(at float64) int64 {
 	return int64(at)
 }
 
-// Error passes the body: both dialects have the same envelope.
+// Error returns the body unchanged, because both dialects have the same envelope.
 func (r *chatReply) Error(_ int, _ http.Header, body []byte) []byte { return body }
 
-// Stream begins the translation of response events into chat chunks.
+// Stream starts the translation of response events into chat chunks.
 func (r *chatReply) Stream() dialect.Stream { return &chatStream{r: r, model: r.model} }

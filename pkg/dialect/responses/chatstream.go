@@ -10,7 +10,7 @@ import (
 	"github.com/hostless/hostless/pkg/sse"
 )
 
-// upEvent is one event of a response's stream; only what its type has is filled.
+// upEvent is one event of a response's stream. Only the fields of its type are set.
 type upEvent struct {
 	Type     string          `json:"type"`
 	Index    int             `json:"output_index"`
@@ -23,8 +23,8 @@ type upEvent struct {
 	Error    jsonscan.Value  `json:"error"`
 }
 
-// chatStream turns the events of a response into chat chunks. Chunks are written by
-// appending to one buffer: the parts that never change are made once.
+// chatStream translates the events of a response into chat chunks. It writes chunks
+// by appending to one buffer; the parts that never change are made once.
 type chatStream struct {
 	r     *chatReply
 	model string
@@ -33,14 +33,14 @@ type chatStream struct {
 
 	started    bool
 	terminated bool
-	err        error // how it ended
+	err        error // why the stream ended
 
 	items   map[int]*streamedItem
-	calls   int      // tool calls so far
+	calls   int      // number of tool calls so far
 	thought bool     // thinking was passed on
-	pending []string // encrypted reasoning whose next item has not come
-	at      int      // characters of text in parts that are done
-	length  int      // characters of text so far
+	pending []string // encrypted reasoning before an item that has not arrived yet
+	at      int      // number of characters in finished parts of text
+	length  int      // number of characters of text so far
 
 	searches int
 }
@@ -48,8 +48,8 @@ type chatStream struct {
 // streamedItem is an item of the output that is, or was, open.
 type streamedItem struct {
 	kind string
-	call int  // the number of the call
-	sent bool // some of its text, or arguments, went out
+	call int  // number of the call
+	sent bool // some of its text, or arguments, was sent
 	done bool
 }
 
@@ -129,7 +129,7 @@ func (s *chatStream) delta(e *upEvent, emit func(sse.Event)) {
 	case "response.custom_tool_call_input.delta":
 		s.input(it, piece, emit)
 	default:
-		return // of a tool that the provider runs itself, or of a kind that is not known yet
+		return // of a tool that the provider runs itself, or of an unknown kind
 	}
 	it.sent = true
 }
@@ -144,14 +144,14 @@ func (s *chatStream) item(index int) *streamedItem {
 	return s.items[index]
 }
 
-// paragraph parts the paragraphs of a summary, and the summaries of an answer.
+// paragraph separates the paragraphs of a summary, and the summaries of a response.
 func (s *chatStream) paragraph(_ *upEvent, emit func(sse.Event)) {
 	if s.thought {
 		s.text("reasoning_content", jsonscan.String(`"\n\n"`), jsonscan.Value{}, emit)
 	}
 }
 
-// open begins an item: a call is told of at once.
+// open handles the beginning of an item. It sends the beginning of a call at once.
 func (s *chatStream) open(e *upEvent, emit func(sse.Event)) error {
 	var it upItem
 	if err := e.Item.Decode(&it); err != nil {
@@ -192,7 +192,7 @@ func (s *chatStream) beginCall(o *streamedItem, it *upItem, emit func(sse.Event)
 	}
 }
 
-// close takes what only a whole item tells.
+// close handles the end of an item, with the members that only a complete item has.
 func (s *chatStream) close(e *upEvent, emit func(sse.Event)) error {
 	var it upItem
 	if err := e.Item.Decode(&it); err != nil {
@@ -241,7 +241,7 @@ func (s *chatStream) close(e *upEvent, emit func(sse.Event)) error {
 	return nil
 }
 
-// whole passes a message on that came without deltas.
+// whole passes on a message that arrived without deltas.
 func (s *chatStream) whole(it *upItem, emit func(sse.Event)) {
 	for i := range it.Content {
 		if p := &it.Content[i]; !p.Text.Empty() {
@@ -270,7 +270,7 @@ func (s *chatStream) call(o *streamedItem, fields []jsonscan.Field, emit func(ss
 	s.value("tool_calls", jsonscan.Arr([]jsonscan.Value{call}), emit)
 }
 
-// flush passes the reasoning on that came before an item.
+// flush passes on the reasoning that came before an item.
 func (s *chatStream) flush(before string, emit func(sse.Event)) {
 	if details := s.r.encrypted(s.pending, before); details != nil {
 		s.value("reasoning_details", jsonscan.Arr(details), emit)
@@ -278,7 +278,7 @@ func (s *chatStream) flush(before string, emit func(sse.Event)) {
 	s.pending = nil
 }
 
-// start begins the completion with what is known of the response.
+// start begins the completion with what is known about the response.
 func (s *chatStream) start(response jsonscan.Value, emit func(sse.Event)) error {
 	if s.started {
 		return nil
@@ -301,7 +301,7 @@ func (s *chatStream) start(response jsonscan.Value, emit func(sse.Event)) error 
 	return nil
 }
 
-// delta0 begins a chunk, up to its delta; send closes it.
+// delta0 starts a chunk, up to its delta; send completes it.
 func (s *chatStream) delta0() []byte {
 	return append(append(s.buf[:0], s.head...), `{"index":0,"delta":`...)
 }
@@ -321,7 +321,7 @@ func (s *chatStream) send(finish string, logprobs jsonscan.Value, emit func(sse.
 	emit(sse.Event{Data: s.buf})
 }
 
-// text emits one chunk whose delta has a single string.
+// text emits one chunk whose delta is a single string.
 func (s *chatStream) text(name string, value jsonscan.String, logprobs jsonscan.Value, emit func(sse.Event)) {
 	s.buf = append(append(append(s.delta0(), `{"`...), name...), `":`...)
 	s.buf = append(jsonscan.AppendString(s.buf, value), '}')
@@ -335,7 +335,7 @@ func (s *chatStream) value(name string, value jsonscan.Value, emit func(sse.Even
 	s.send(`null`, jsonscan.Value{}, emit)
 }
 
-// finish ends the completion in good order.
+// finish ends the completion normally.
 func (s *chatStream) finish(response jsonscan.Value, emit func(sse.Event)) error {
 	var resp upResponse
 	if err := response.Decode(&resp); err != nil {
@@ -364,7 +364,7 @@ func (s *chatStream) fail(raw jsonscan.Value, emit func(sse.Event)) {
 	emit(sse.Event{Data: openai.Error{Message: message, Type: code, Param: raw.Get("param"), Code: jsonscan.Quoted(code)}.Body()})
 }
 
-// End reports how the stream ended where no event of it did.
+// End reports how the stream ended, unless an event already did.
 func (s *chatStream) End(cause error, emit func(sse.Event)) error {
 	if s.terminated {
 		return s.err

@@ -14,19 +14,19 @@ import (
 	"github.com/hostless/hostless/pkg/sse"
 )
 
-// compactionPrompt asks a model for what goes on in the place of a conversation.
+// compactionPrompt asks a model for a summary that replaces a conversation.
 const compactionPrompt = `Write a summary of the conversation above. It will replace the conversation: whoever goes on with the work sees the summary and nothing else.
 State the user's goal and instructions, what was decided and why, what was done (with the exact names of files, functions, commands and identifiers), what was learnt from the tools, what failed, what is unfinished, and the next step.
 Answer with the summary alone. Call no tool and do not go on with the work itself.`
 
-// summaryIntro stands before a summary where a conversation goes on from it.
+// summaryIntro precedes a summary when a conversation continues from it.
 const summaryIntro = "The conversation up to here was replaced by this summary of it:\n\n"
 
-// clipped is how much of one tool's arguments or result a model sees that is asked for a
-// summary: such requests come when the context is full.
+// clipped is how much of a tool's arguments or result is included in a request for
+// a summary, in bytes, because the context is full when a summary is requested.
 const clipped = 16 << 10
 
-// summary is what the encrypted_content of a compaction made here holds.
+// summary is the decoded encrypted_content of a compaction made here.
 type summary struct {
 	Summary string `json:"summary"`
 }
@@ -35,7 +35,7 @@ func sealSummary(text string) string {
 	return sealedPrefix + base64.StdEncoding.EncodeToString(rawjson.Must(summary{text}))
 }
 
-// unsealSummary reads a compaction's encrypted_content; ok is false if it was not
+// unsealSummary reads a compaction's encrypted_content. ok is false if it was not
 // made here.
 func unsealSummary(content string) (text string, ok bool) {
 	sealed, ok := strings.CutPrefix(content, sealedPrefix)
@@ -50,11 +50,11 @@ func unsealSummary(content string) (text string, ok bool) {
 	return s.Summary, true
 }
 
-// compaction brings a summary back that an earlier compaction made, as the user's text.
+// compaction restores a summary from an earlier compaction, as text of the user.
 func (c *converter) compaction(it *item) {
 	text, ok := unsealSummary(it.EncryptedContent.Text())
 	if !ok {
-		c.ignore(it.Type) // OpenAI's own, which it alone can read
+		c.ignore(it.Type) // only OpenAI can read its own
 		return
 	}
 	c.endTurn()
@@ -72,8 +72,8 @@ func isCompaction(input jsonscan.Value) bool {
 	return false
 }
 
-// transcript returns a conversation as text alone, without tools and thinking, and
-// behind it what asks for a summary: any model takes that, and none goes on with
+// transcript returns a conversation as plain text, without tools and thinking,
+// followed by the prompt for a summary: any model accepts that, and none continues
 // the work.
 func transcript(messages []jsonscan.Value) []jsonscan.Value {
 	names := map[string]string{}
@@ -119,7 +119,7 @@ func textMessage(role, text string) jsonscan.Value {
 	return jsonscan.Obj(member("content", jsonscan.Quoted(text)), member("role", jsonscan.Quoted(role)))
 }
 
-// clip keeps both ends of a long text.
+// clip shortens a long text, keeping both ends.
 func clip(text string) string {
 	if len(text) <= clipped {
 		return text
@@ -128,25 +128,26 @@ func clip(text string) string {
 	return strings.ToValidUTF8(head, "") + fmt.Sprintf("\n[%d bytes left out]\n", len(text)-clipped) + strings.ToValidUTF8(tail, "")
 }
 
-// compactionItem is the output of a compaction.
+// compactionItem is the output item of a compaction.
 type compactionItem struct {
 	ID               string `json:"id"`
 	Type             string `json:"type"`
 	EncryptedContent string `json:"encrypted_content"`
 }
 
-// compactReply turns the model's summary into a response whose one item is a compaction.
+// compactReply translates the model's summary into a response whose only item is a
+// compaction.
 type compactReply struct {
 	*reply
-	users []any // for /responses/compact: the user's messages, before the compaction
-	whole bool  // it is /responses/compact
+	users []any // for /responses/compact: the user's messages, which precede the compaction
+	whole bool  // the request is for /responses/compact
 }
 
 func (r *compactReply) item(text string) compactionItem {
 	return compactionItem{"cmp_" + r.options.NewID(), "compaction", sealSummary(text)}
 }
 
-// keep remembers what the conversation goes on from.
+// keep remembers what the conversation continues from.
 func (r *compactReply) keep(id, text string) {
 	if r.store != nil {
 		r.store.Put(id, []json.RawMessage{textMessage("user", summaryIntro+text).JSON()})
@@ -154,7 +155,7 @@ func (r *compactReply) keep(id, text string) {
 }
 
 func noSummary() error {
-	return &fault.Error{Kind: fault.Upstream, Code: "server_error", Message: "the model gave no summary of the conversation"}
+	return &fault.Error{Kind: fault.Upstream, Code: "server_error", Message: "the model returned no summary of the conversation"}
 }
 
 // Body implements dialect.Reply.
@@ -191,14 +192,14 @@ func (r *compactReply) Body(body []byte) ([]byte, error) {
 // Stream implements dialect.Reply.
 func (r *compactReply) Stream() dialect.Stream {
 	inner := *r.reply
-	inner.store = nil // what is remembered is the summary
+	inner.store = nil // the summary is what is remembered
 	s := &compactStream{r: r}
 	s.inner = &stream{r: &inner, id: "resp_" + r.options.NewID(), calls: map[int]*openCall{}}
 	return s
 }
 
-// compactStream gathers the summary while it is written, and passes the response's
-// beginning on, the one compaction, and its end.
+// compactStream collects the summary while it is written, and sends the response's
+// beginning, the single compaction, and the end.
 type compactStream struct {
 	r     *compactReply
 	inner *stream
@@ -289,7 +290,7 @@ func Compact(options Options) dialect.Translator {
 	}
 }
 
-// userItem is a user's message as an item of output.
+// userItem returns a user message as an output item.
 func userItem(it jsonscan.Value, newID func() string) json.RawMessage {
 	content := it.Get("content")
 	if text := content.String(); text != nil {

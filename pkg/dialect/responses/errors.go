@@ -8,9 +8,9 @@ import (
 	"github.com/hostless/hostless/pkg/jsonscan"
 )
 
-// errorBody returns a provider's error in OpenAI's envelope, whatever its server's
-// form, and a conversation that is too long with OpenAI's code for that, by which
-// Codex knows that it has to compact it.
+// errorBody returns a provider's error in OpenAI's envelope, whatever its form. An
+// error for a conversation that is too long gets OpenAI's code, because Codex then
+// compacts the conversation.
 func errorBody(status int, body []byte) []byte {
 	if jsonscan.KindOf(body) == '{' && jsonscan.Valid(body) {
 		raw := jsonscan.Raw(body).Get("error")
@@ -35,8 +35,8 @@ func errorBody(status int, body []byte) []byte {
 	return e.Body()
 }
 
-// overflowed returns the code of an error of a stream: OpenAI's for a conversation
-// that is too long, else its own.
+// overflowed returns the code for an error in a stream: OpenAI's if the
+// conversation is too long, and the error's own otherwise.
 func overflowed(code, message string) string {
 	if dialect.IsContextOverflow(code, message) {
 		return dialect.ContextLengthExceeded

@@ -7,17 +7,17 @@ import (
 	"github.com/hostless/hostless/pkg/jsonscan"
 )
 
-// Foreign returns the edits that take out of a Responses request, whose input is at
-// a place in data, what Hostless sealed while another provider's model answered:
-// OpenAI refuses encrypted content that is not its own on each further turn.
-// Reasoning is cut, the summary of a compaction becomes a message of the user.
-// ignored names what was cut.
+// Foreign returns the edits that remove from a Responses request what Hostless
+// sealed while another provider's model responded: OpenAI refuses foreign encrypted
+// content in each later turn. Reasoning is removed, and the summary of a compaction
+// becomes a user message. input is the span of the input in data. ignored names
+// what was removed.
 func Foreign(data []byte, input jsonscan.Span) (edits []jsonscan.Edit, ignored []string) {
 	return WithoutReasoning(data, input, func(sealed []byte) bool { return bytes.HasPrefix(sealed[1:], []byte(sealedPrefix)) })
 }
 
-// WithoutReasoning is Foreign for the encrypted content that refused chooses, a JSON
-// string.
+// WithoutReasoning is Foreign for the encrypted content, a JSON string, that
+// refused selects.
 func WithoutReasoning(data []byte, input jsonscan.Span, refused func(sealed []byte) bool) (edits []jsonscan.Edit, ignored []string) {
 	all := jsonscan.Spans(data, input)
 	var summaries []jsonscan.Edit
@@ -49,15 +49,16 @@ func WithoutReasoning(data []byte, input jsonscan.Span, refused func(sealed []by
 	return append(edits, summaries...), ignored
 }
 
-// ForeignMessage returns a response.create of a WebSocket without what Foreign
-// takes out of a request: its own slice where there is nothing of that.
+// ForeignMessage returns a response.create message of a WebSocket without what
+// Foreign removes from a request. It returns data itself if there is nothing to
+// remove.
 func ForeignMessage(data []byte) []byte {
 	if !bytes.Contains(data, []byte(sealedPrefix)) {
 		return data
 	}
 	whole := jsonscan.Span{End: len(data)}
 	for whole.Start < whole.End && data[whole.Start] != '{' {
-		whole.Start++ // space
+		whole.Start++ // white space
 	}
 	fields := jsonscan.Fields(data, whole, "input", "response")
 	if fields[0].End == 0 {

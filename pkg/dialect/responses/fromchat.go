@@ -12,23 +12,24 @@ import (
 	"github.com/hostless/hostless/pkg/jsonscan"
 )
 
-// UpstreamOptions are what FromChat needs from outside. The zero value works.
+// UpstreamOptions configure FromChat. The zero value is usable.
 type UpstreamOptions struct {
-	Options // of which Store is not used
-	// Summary asks for a summary of the reasoning, which the caller shows.
+	Options // Store is not used
+	// Summary asks for a summary of the reasoning, for clients that show it.
 	Summary bool
-	// Plain leaves encrypted reasoning out, of the request and of what is asked for:
-	// the provider has refused it.
+	// Plain neither sends nor requests encrypted reasoning, because the provider
+	// has refused it.
 	Plain bool
-	// Recall remembers reasoning by the tool call behind it, for clients that give back
-	// the call alone; nil remembers nothing.
+	// Recall remembers reasoning by the tool call after it, for clients that only
+	// send the call back. nil remembers nothing.
 	Recall Recall
-	// Skip reports whether a piece of encrypted reasoning is left out, because the
-	// provider has refused it; nil leaves nothing out.
+	// Skip reports whether a piece of encrypted reasoning should be left out
+	// because the provider has refused it. nil leaves nothing out.
 	Skip func(data string) bool
 }
 
-// Recall remembers one text by a tool call's id. It is safe for concurrent use.
+// Recall remembers a text for each tool call id. Implementations must be safe for
+// concurrent use.
 type Recall interface {
 	Get(id string) string
 	Put(id, text string)
@@ -60,23 +61,23 @@ type chatRequest struct {
 	Rest jsonscan.Rest `json:"-"`
 }
 
-// passing are the members that mean the same in both APIs, and those of the Responses
-// API alone, which extra_body may bring.
+// passing are the members that mean the same in both APIs, and those of the
+// Responses API that extra_body may contain.
 var passing = []string{
 	"temperature", "top_p", "parallel_tool_calls", "safety_identifier", "prompt_cache_key", "prompt_cache_retention", "service_tier", "metadata",
 	"truncation", "max_tool_calls", "context_management",
 }
 
-// leastOutput is the smallest max_output_tokens that OpenAI takes.
+// leastOutput is the smallest max_output_tokens that OpenAI accepts.
 const leastOutput = 16
 
-// maxUser is how many bytes of `user` OpenAI takes.
+// maxUser is the maximum length of `user`, in bytes, that OpenAI accepts.
 const maxUser = 64
 
-// FromChat translates chat requests into requests to a provider's Responses API, which
-// is asked to keep nothing: reasoning travels encrypted, through the client's own field
-// for thinking, as an element of the middle's reasoning_details (openai.Encrypted).
-// Call.Path is "/responses".
+// FromChat translates chat requests into requests to a provider's Responses API.
+// The provider is asked to store nothing: reasoning is passed encrypted through the
+// client's own field for thinking, as an element of reasoning_details of the
+// intermediate form (openai.Encrypted). Call.Path is "/responses".
 func FromChat(options UpstreamOptions) dialect.Translator {
 	options.Options = options.withDefaults()
 	return func(in dialect.Request) (*dialect.Call, error) {
@@ -89,7 +90,7 @@ func FromChat(options UpstreamOptions) dialect.Translator {
 	}
 }
 
-// fromChat is one request under translation.
+// fromChat is the state of the translation of one request.
 type fromChat struct {
 	in      dialect.Request
 	req     *chatRequest
@@ -99,7 +100,7 @@ type fromChat struct {
 	input   []jsonscan.Value
 	out     jsonscan.Value
 	include []jsonscan.Value
-	legacy  bool // the caller speaks functions, not tools
+	legacy  bool // the client uses functions, not tools
 }
 
 func (t *fromChat) ignore(name string) { t.ignored = dialect.Ignore(t.ignored, name) }
@@ -137,17 +138,17 @@ func (t *fromChat) call() (*dialect.Call, error) {
 	}, nil
 }
 
-// refuse names what the Responses API cannot do.
+// refuse returns an error for what the Responses API cannot do.
 func (t *fromChat) refuse() error {
 	if t.req.N != nil && *t.req.N != 1 {
-		return dialect.Invalid("n", "this model gives one choice only; n must be 1")
+		return dialect.Invalid("n", "this model returns only one choice: n must be 1")
 	}
 	if t.req.Audio.Set() {
-		return dialect.Invalid("audio", "audio output cannot be had from this model")
+		return dialect.Invalid("audio", "this model does not support audio output")
 	}
 	for _, m := range t.req.Modalities {
 		if m != "text" {
-			return dialect.Invalid("modalities", fmt.Sprintf("this model gives text only; modalities cannot hold %q", m))
+			return dialect.Invalid("modalities", fmt.Sprintf("this model returns only text: modalities cannot contain %q", m))
 		}
 	}
 	return nil
@@ -168,7 +169,7 @@ func (t *fromChat) limits() {
 	t.out.Put("max_output_tokens", jsonscan.Raw(strconv.AppendInt(nil, max(*limit, leastOutput), 10)))
 }
 
-// reasoning asks for the effort, and for reasoning that can be given back.
+// reasoning requests the effort, and reasoning that can be sent back.
 func (t *fromChat) reasoning() {
 	t.out.Put("store", jsonscan.Lit("false"))
 	if !openai.Reasons(t.in.Model) {
@@ -189,11 +190,11 @@ func (t *fromChat) reasoning() {
 	}
 }
 
-// rest passes what is alike and names what is left out.
+// rest copies the fields that are the same, and notes those that are left out.
 func (t *fromChat) rest() {
 	if user := t.req.User; !user.Empty() {
 		if text := user.Text(); len(text) > maxUser {
-			sum := sha256.Sum256([]byte(text)) // as many characters stand for one user as well
+			sum := sha256.Sum256([]byte(text)) // a hash of that length identifies a user as well
 			t.out.PutText("user", hex.EncodeToString(sum[:]))
 		} else {
 			t.out.Put("user", jsonscan.Str(user))
@@ -208,11 +209,11 @@ func (t *fromChat) rest() {
 		case !f.Value.Set() || f.Name == "model":
 		case slices.Contains(passing, f.Name):
 			t.out.Put(f.Name, f.Value.Compact())
-		case f.Name == "include": // of extra_body
+		case f.Name == "include": // from extra_body
 			for _, e := range f.Value.Elements() {
 				t.include = append(t.include, e)
 			}
-		case f.Name == "reasoning" || f.Name == "text": // of extra_body, which wins
+		case f.Name == "reasoning" || f.Name == "text": // from extra_body, which takes precedence
 			for name, value := range f.Value.Members() {
 				merged := t.out.Get(f.Name)
 				merged.Put(name, value)
@@ -228,7 +229,7 @@ func (t *fromChat) rest() {
 	}
 }
 
-// format carries structured output and verbosity.
+// format translates structured output and verbosity.
 func (t *fromChat) format() error {
 	text := jsonscan.Obj()
 	if f := t.req.ResponseFormat; f.Set() {
@@ -245,7 +246,7 @@ func (t *fromChat) format() error {
 			}
 			text.Put("format", format)
 		default:
-			return dialect.Invalid("response_format.type", fmt.Sprintf("response_format.type %q cannot be used with this model; use text, json_object or json_schema", kind))
+			return dialect.Invalid("response_format.type", fmt.Sprintf("response_format.type %q cannot be used with this model: use text, json_object or json_schema", kind))
 		}
 	}
 	put(&text, "verbosity", t.req.Verbosity)
@@ -255,10 +256,10 @@ func (t *fromChat) format() error {
 	return nil
 }
 
-// unreadableResponse is the error of an answer that is no response.
+// unreadableResponse returns the error for a body that is not a response.
 func unreadableResponse(err error) error { return fmt.Errorf("read response: %w", err) }
 
-// failed reads the error of a response that failed, in the provider's words.
+// failed returns the code and message of a failed response.
 func failed(raw jsonscan.Value) (code, message string) {
 	if !raw.Set() {
 		return "server_error", "the model failed without a reason"

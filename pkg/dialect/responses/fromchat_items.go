@@ -67,7 +67,7 @@ func (t *fromChat) message(m *chatMessage, at string) error {
 	return dialect.Invalid(at+".role", fmt.Sprintf("role must be system, developer, user, assistant or tool, not %q", m.Role))
 }
 
-// content maps a message's content: a string stays one.
+// content translates a message's content. A string stays a string.
 func (t *fromChat) content(v jsonscan.Value, at, text string) (jsonscan.Value, error) {
 	if s, ok := textOf(v); ok {
 		return s, nil
@@ -113,8 +113,8 @@ func contentPart(p *chatPart, at, text string) (jsonscan.Value, error) {
 	return jsonscan.Value{}, dialect.Invalid(at+".type", fmt.Sprintf("content parts of type %q cannot be used with this model", p.Type))
 }
 
-// assistant returns a turn of the model as its items: each piece of reasoning right
-// before what it led to.
+// assistant adds the items of a turn of the model, with each piece of reasoning
+// right before what it led to.
 func (t *fromChat) assistant(m *chatMessage, at string) error {
 	before := t.replay(m)
 	for _, item := range before[""] {
@@ -153,10 +153,10 @@ func (t *fromChat) assistant(m *chatMessage, at string) error {
 	return nil
 }
 
-// replay returns the reasoning that the provider encrypted in a turn, by the call
-// that it came before; what came before the text, or a call that is gone, is under
-// "". Reasoning of other providers is left out, being of no use to this one. What
-// the client did not give back is recalled.
+// replay returns the encrypted reasoning of a turn by the call that follows it.
+// Reasoning before the text, or before a call that is missing, is under "".
+// Reasoning of other providers is left out, because this one cannot read it. If the
+// client sent none back, it is recalled.
 func (t *fromChat) replay(m *chatMessage) map[string][]jsonscan.Value {
 	if t.options.Plain {
 		return nil
@@ -195,7 +195,7 @@ func (t *fromChat) replay(m *chatMessage) map[string][]jsonscan.Value {
 	return found
 }
 
-// result is the answer of a tool.
+// result adds the result of a tool.
 func (t *fromChat) result(m *chatMessage, at string) error {
 	id := m.ToolCallID
 	if m.Role == "function" {

@@ -9,8 +9,8 @@ import (
 	"github.com/hostless/hostless/pkg/dialect/responses"
 )
 
-// TestUpstreamGolden: a chat request in, the Responses request out, then its answer in,
-// the chat answer out.
+// TestUpstreamGolden translates a chat request into a Responses request, and its
+// response into a chat completion.
 func TestUpstreamGolden(t *testing.T) {
 	dialecttest.Golden{
 		Glob:   "testdata/upstream/*.txtar",

@@ -21,8 +21,8 @@ type chatFunction struct {
 	Strict      jsonscan.Value  `json:"strict"`
 }
 
-// tools returns the tools flat. The Responses API takes a function for strict where
-// nothing is said; chat completions do not.
+// tools converts the tools to the flat form. In the Responses API functions are
+// strict by default; in chat completions they are not.
 func (t *fromChat) tools() error {
 	var tools []jsonscan.Value
 	for i := range t.req.Tools {
@@ -75,7 +75,8 @@ func flat(f *chatFunction) jsonscan.Value {
 	return o
 }
 
-// flatCustom returns a custom tool, whose grammar chat completions wrap once more.
+// flatCustom returns a custom tool in the flat form. Chat completions wrap its
+// grammar in another object.
 func flatCustom(custom jsonscan.Value) jsonscan.Value {
 	o := jsonscan.Obj(member("type", jsonscan.Lit(`"custom"`)))
 	for name, value := range custom.Members() {
@@ -91,7 +92,7 @@ func flatCustom(custom jsonscan.Value) jsonscan.Value {
 	return o
 }
 
-// searchTool is OpenAI's search of the web, which also opens pages.
+// searchTool returns OpenAI's web search, which also opens pages.
 func (t *fromChat) searchTool(w *dialect.WebSearch) jsonscan.Value {
 	o := jsonscan.Obj(member("type", jsonscan.Lit(`"web_search"`)))
 	if w.Size != "" {
@@ -114,13 +115,13 @@ func (t *fromChat) searchTool(w *dialect.WebSearch) jsonscan.Value {
 		t.out.Put("max_tool_calls", jsonscan.Raw(strconv.AppendInt(nil, w.MaxUses, 10)))
 	}
 	if t.req.ReasoningEffort.Text() == "minimal" {
-		t.req.ReasoningEffort = jsonscan.String(`"low"`) // the least that searches
+		t.req.ReasoningEffort = jsonscan.String(`"low"`) // the lowest effort that allows searches
 	}
 	t.include = append(t.include, jsonscan.Lit(`"web_search_call.action.sources"`))
 	return o
 }
 
-// flatChoice returns a tool_choice flat; a string stays one.
+// flatChoice returns a tool_choice in the flat form. A string stays a string.
 func flatChoice(choice jsonscan.Value) jsonscan.Value {
 	if choice.Kind() != '{' {
 		return choice

@@ -10,38 +10,40 @@ import (
 	"github.com/hostless/hostless/pkg/jsonscan"
 )
 
-// sealedPrefix marks encrypted_content made here: the reasoning_details of the
-// middle, not secret, only carried through a client that keeps it opaque.
+// sealedPrefix begins encrypted_content made here. It contains reasoning_details of
+// the intermediate form, which are not secret, for a client that sends it back
+// unread.
 const sealedPrefix = "hostless1:"
 
-// converter gathers the chat request from the parts of a Responses request.
+// converter assembles the chat request from the parts of a Responses request.
 type converter struct {
 	messages []jsonscan.Value
 	ignored  []string
-	kinds    map[string]tool // by the function name that the model sees
+	kinds    map[string]tool // by the name of the function that the model sees
 	search   *dialect.WebSearch
 	model    string
-	pictures bool  // the model is asked for pictures
-	store    Store // where items that are only named are found; may be nil
+	pictures bool  // the model is asked for images
+	store    Store // stores the items that are only referenced; may be nil
 
-	turn   *assistantTurn   // the assistant turn under construction
-	images []jsonscan.Value // images and files of tool outputs, for the user turn behind them
+	turn   *assistantTurn   // the assistant turn that is being assembled
+	images []jsonscan.Value // images and files of tool outputs, for the user turn after them
 }
 
-// assistantTurn is one turn of the model, gathered from neighbouring items. Its
-// texts are pieces, which become one.
+// assistantTurn is one turn of the model, assembled from adjacent items. Its texts
+// are lists of pieces.
 type assistantTurn struct {
 	text, refusal, reasoning []jsonscan.String
 	details                  []json.RawMessage
 	calls                    []toolCall
-	after                    dialect.Gap // what came of it since its last reasoning item
+	after                    dialect.Gap // what followed its last reasoning item
 }
 
-// message is the turn as chat has it; absent if nothing of it can stand alone.
+// message returns the turn in the form of chat completions. It is absent if the
+// turn has nothing that makes a message.
 func (t *assistantTurn) message() jsonscan.Value {
 	text, refusal, reasoning := joined(t.text), joined(t.refusal), joined(t.reasoning)
 	if text.Absent() && refusal.Absent() && len(t.calls) == 0 {
-		return jsonscan.Value{} // thinking alone is no turn that a chat provider takes
+		return jsonscan.Value{} // a message with only thinking is not accepted by chat providers
 	}
 	o := jsonscan.Obj(member("role", jsonscan.Lit(`"assistant"`)), member("content", jsonscan.Lit("null")))
 	o.Put("content", text)
@@ -61,7 +63,7 @@ func (t *assistantTurn) message() jsonscan.Value {
 	return o
 }
 
-// joined is the text of the pieces; absent if they hold none.
+// joined returns the text of the pieces. It is absent if they are empty.
 func joined(pieces []jsonscan.String) jsonscan.Value {
 	var filled []jsonscan.String
 	for _, s := range pieces {
@@ -83,12 +85,12 @@ func rawList(list []json.RawMessage) jsonscan.Value {
 	return jsonscan.Arr(values)
 }
 
-// member is one member of an object to be written.
+// member returns a member of an object to be written.
 func member(name string, value jsonscan.Value) jsonscan.Field {
 	return jsonscan.Field{Name: name, Value: value}
 }
 
-// orEmpty is a string to be written, "" where there is none.
+// orEmpty returns a string to be written, "" if there is none.
 func orEmpty(s jsonscan.String) jsonscan.Value {
 	if s == nil {
 		return jsonscan.Lit(`""`)
@@ -120,7 +122,7 @@ type item struct {
 	Output           jsonscan.Value  `json:"output"`
 	Summary          []part          `json:"summary"`
 	EncryptedContent jsonscan.String `json:"encrypted_content"`
-	Action           jsonscan.Value  `json:"action"`    // of a shell's call
+	Action           jsonscan.Value  `json:"action"`    // of a shell call
 	Operation        jsonscan.Value  `json:"operation"` // of apply_patch_call
 	Status           string          `json:"status"`
 	Result           jsonscan.String `json:"result"` // of image_generation_call
@@ -145,7 +147,7 @@ func (c *converter) ignore(name string) {
 	c.ignored = dialect.Ignore(c.ignored, name)
 }
 
-// addText adds a message of that role that is a string.
+// addText adds a message with a role and a string.
 func (c *converter) addText(role string, content jsonscan.Value) {
 	c.messages = append(c.messages, jsonscan.Obj(member("content", content), member("role", jsonscan.Quoted(role))))
 }
@@ -164,7 +166,7 @@ func (c *converter) instructions(v jsonscan.Value) error {
 	return nil
 }
 
-// input takes a string or a list of items.
+// input translates a string or a list of items.
 func (c *converter) input(v jsonscan.Value) error {
 	if !v.Set() {
 		return dialect.Invalid("input", "input is missing")
@@ -177,7 +179,7 @@ func (c *converter) input(v jsonscan.Value) error {
 		return dialect.Invalid("input", "input must be a string or a list of items")
 	}
 	for i, raw := range v.Elements() {
-		// What is left out may have members of any shape.
+		// Items that are left out may have members of any type.
 		if kind := raw.Get("type").String().Text(); raw.Kind() == '{' && kind != "" && !understood[kind] {
 			c.ignore(kind)
 			continue
@@ -195,9 +197,9 @@ func (c *converter) input(v jsonscan.Value) error {
 	return nil
 }
 
-// understood are the types of the items that are carried over. Others are of tools that
-// OpenAI ran, or offered, while its model answered, or of a kind that is not known yet:
-// without them the session goes on.
+// understood are the types of the items that are translated. Other items belong to
+// tools that OpenAI ran, or offered, while its model responded, or their type is
+// unknown. The session can continue without them.
 var understood = map[string]bool{
 	"message": true, "reasoning": true, "function_call": true, "function_call_output": true, "custom_tool_call": true, "custom_tool_call_output": true,
 	"local_shell_call": true, "local_shell_call_output": true, "shell_call": true, "shell_call_output": true,
@@ -239,7 +241,7 @@ func (c *converter) item(it *item, at string) error {
 	return nil
 }
 
-// reference takes an item of an earlier answer for the name that stands for it.
+// reference replaces an item_reference by the item of an earlier response.
 func (c *converter) reference(id, at string) error {
 	if c.store != nil {
 		if raw, ok := c.store.Item(id); ok {
@@ -250,7 +252,7 @@ func (c *converter) reference(id, at string) error {
 			return c.item(&kept, at)
 		}
 	}
-	return dialect.Invalid(at, fmt.Sprintf("item %q is not known here: this provider keeps no responses, send the item itself", id))
+	return dialect.Invalid(at, fmt.Sprintf("item %q is unknown: this provider stores no responses, send the item itself", id))
 }
 
 func (c *converter) message(it *item, at string) error {
@@ -265,7 +267,7 @@ func (c *converter) message(it *item, at string) error {
 	c.endOutputs()
 	role := it.Role
 	if role == "developer" {
-		role = "system" // what every chat provider knows
+		role = "system" // supported by every chat provider
 	}
 	if text, ok := textOf(it.Content); ok {
 		c.addText(role, text)
@@ -279,7 +281,7 @@ func (c *converter) message(it *item, at string) error {
 	return nil
 }
 
-// textOf is content that is a string; null stands for an empty one.
+// textOf returns content that is a string. null counts as an empty string.
 func textOf(v jsonscan.Value) (text jsonscan.Value, ok bool) {
 	if v.Kind() == 'n' {
 		return jsonscan.Lit(`""`), true
@@ -318,8 +320,8 @@ func partsOf(v jsonscan.Value, at, name string) (parts []part, err error) {
 	return parts, nil
 }
 
-// contentOf maps a user's content to chat's: one plain text part to a string,
-// which every provider takes.
+// contentOf translates a user's content. A single plain text part becomes a string,
+// which every provider accepts.
 func contentOf(v jsonscan.Value, at string) (jsonscan.Value, error) {
 	parts, err := partsOf(v, at+".content", "content")
 	if err != nil {
@@ -337,7 +339,7 @@ func contentOf(v jsonscan.Value, at string) (jsonscan.Value, error) {
 			o = jsonscan.Obj(member("type", jsonscan.Lit(`"text"`)), member("text", orEmpty(p.Text)), member("cache_control", p.Cache.Compact()))
 		case "input_image":
 			if p.ImageURL.Empty() {
-				return v, dialect.Invalid(where+".file_id", "an image by file id cannot be used with this provider; send image_url")
+				return v, dialect.Invalid(where+".file_id", "an image by file id cannot be used with this provider: send image_url")
 			}
 			image := jsonscan.Obj(filled("detail", p.Detail), filled("url", p.ImageURL))
 			o = jsonscan.Obj(member("image_url", image), member("type", jsonscan.Lit(`"image_url"`)))
@@ -357,13 +359,13 @@ func contentOf(v jsonscan.Value, at string) (jsonscan.Value, error) {
 	return jsonscan.Arr(out), nil
 }
 
-// filePart is a file as the middle has it.
+// filePart returns a file in the intermediate form.
 func filePart(p *part) jsonscan.Value {
 	file := jsonscan.Obj(filled("file_data", p.FileData), filled("file_id", p.FileID), filled("file_url", p.FileURL), filled("filename", p.Filename))
 	return jsonscan.Obj(member("file", file), member("type", jsonscan.Lit(`"file"`)))
 }
 
-// filled is a member that is left out where its text is empty.
+// filled returns a member that is left out if its text is empty.
 func filled(name string, s jsonscan.String) jsonscan.Field {
 	if s.Empty() {
 		s = nil
@@ -371,8 +373,8 @@ func filled(name string, s jsonscan.String) jsonscan.Field {
 	return member(name, jsonscan.Str(s))
 }
 
-// reasoningItem brings a turn's thinking back. Another provider's encrypted
-// thinking means nothing to this one and is left out, as OpenAI does itself.
+// reasoningItem restores a turn's thinking. Encrypted thinking of another provider
+// is left out, because this one cannot read it. OpenAI does the same.
 func (c *converter) reasoningItem(it *item) {
 	t := c.openTurn()
 	if it.EncryptedContent.HasPrefix(sealedPrefix) {
@@ -401,8 +403,8 @@ func (c *converter) call(id, name string, arguments jsonscan.String) {
 	t.calls = append(t.calls, toolCall{ID: id, Type: "function", Function: callFunction{name, arguments}})
 }
 
-// output adds a tool's answer. Chat's tool messages hold text only: images and files
-// follow in a user turn of their own, behind all answers of this turn.
+// output adds a tool's result. Tool messages of chat completions contain only text:
+// images and files follow in a separate user turn after all results of this turn.
 func (c *converter) output(it *item, at string) error {
 	c.endTurn()
 	text, ok := textOf(it.Output)
@@ -431,7 +433,8 @@ func (c *converter) output(it *item, at string) error {
 	return nil
 }
 
-// openTurn returns the assistant turn under construction, a new one if need be.
+// openTurn returns the assistant turn that is being assembled, and starts one if
+// necessary.
 func (c *converter) openTurn() *assistantTurn {
 	if c.turn == nil {
 		c.endOutputs()

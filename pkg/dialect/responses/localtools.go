@@ -8,14 +8,15 @@ import (
 	"github.com/hostless/hostless/pkg/jsonscan"
 )
 
-// localTool is a tool of OpenAI's that the client runs itself: other models call it as a
-// function of a schema that is known
-// (https://platform.openai.com/docs/guides/tools-local-shell, -shell, -apply-patch).
+// localTool is a tool of OpenAI's that the client runs itself. Other models call it
+// as a function with a fixed schema
+// (https://platform.openai.com/docs/guides/tools-local-shell, -shell,
+// -apply-patch).
 type localTool struct {
 	description, schema string
-	item                string // the type of its calls; of their results with _output behind it
+	item                string // type of its calls; with _output appended, of their results
 	prefix              string // of the ids of its calls
-	action              string // the member of a call that holds the arguments
+	action              string // member of a call with the arguments
 }
 
 var localTools = map[string]localTool{
@@ -45,8 +46,8 @@ func (s *toolSpec) isLocal() bool {
 	return environment == "" || environment == "local"
 }
 
-// local returns the function that stands for a local tool; one of the client's own
-// of that name keeps it.
+// local returns the function for a local tool. If a function of the client has the
+// same name, the local tool gets another one.
 func (c *converter) local(kind string) jsonscan.Value {
 	name := c.localName(kind)
 	t := localTools[kind]
@@ -62,7 +63,7 @@ func (c *converter) localName(kind string) string {
 	return kind
 }
 
-// localCall brings a call of a local tool back as one of its function.
+// localCall translates a call of a local tool into a call of its function.
 func (c *converter) localCall(it *item) {
 	kind := strings.TrimSuffix(it.Type, "_call")
 	t := localTools[kind]
@@ -83,11 +84,11 @@ func (c *converter) localCall(it *item) {
 	c.call(id, c.localName(kind), jsonscan.AppendQuote(nil, []byte(given.JSON())))
 }
 
-// localOutput adds the result of a local tool. A shell's is a list, of each command's
-// output and how it ended.
+// localOutput adds the result of a local tool. A shell's result is a list with each
+// command's output and exit status.
 func (c *converter) localOutput(it *item, at string) error {
 	if it.CallID == "" {
-		it.CallID = it.ID // as local_shell_call_output names the call
+		it.CallID = it.ID // in local_shell_call_output, the id names the call
 	}
 	if it.Type == "shell_call_output" {
 		var b strings.Builder
@@ -106,15 +107,14 @@ func (c *converter) localOutput(it *item, at string) error {
 		}
 		it.Output = jsonscan.Quoted(strings.TrimSpace(b.String()))
 	}
-	if !it.Output.Set() { // of apply_patch
+	if !it.Output.Set() { // from apply_patch
 		it.Output = jsonscan.Quoted(it.Status)
 	}
 	return c.output(it, at)
 }
 
-// localItem is a call of a local tool in the client's form. Arguments that are not an
-// object, which a model may write all the same, make a call of nothing, which the client
-// refuses in its own words.
+// localItem is a call of a local tool in the client's form. If a model wrote
+// arguments that are not an object, the call is empty, and the client refuses it.
 type localItem struct {
 	ID        string         `json:"id"`
 	Type      string         `json:"type"`
@@ -124,7 +124,7 @@ type localItem struct {
 	Operation map[string]any `json:"operation,omitempty"`
 }
 
-// newLocalItem makes the item of a finished call.
+// newLocalItem returns the item of a finished call.
 func newLocalItem(kind, id, callID, arguments, status string) localItem {
 	t := localTools[kind]
 	it := localItem{ID: t.prefix + id, Type: t.item, Status: status, CallID: callID}
@@ -158,7 +158,7 @@ func newLocalItem(kind, id, callID, arguments, status string) localItem {
 	return it
 }
 
-// validObject returns arguments that are an object, {} for others.
+// validObject returns arguments if they are an object, and {} otherwise.
 func validObject(arguments string) []byte {
 	raw := []byte(arguments)
 	if !jsonscan.Valid(raw) || jsonscan.KindOf(raw) != '{' {

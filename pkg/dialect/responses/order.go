@@ -8,12 +8,12 @@ import (
 	"github.com/hostless/hostless/pkg/jsonscan"
 )
 
-// output makes the items of a whole answer, in the order in which the model made its
-// parts: thinking that came between tool calls is an item of its own between them.
+// output returns the items of a complete response, in the order in which the model
+// produced them: thinking between tool calls becomes an item between them.
 func (r *reply) output(m *answer, status string) (items []any) {
 	text, thought := jsonscan.String(m.Text()).Text(), jsonscan.String(m.Thought()).Text()
 	calls := m.ToolCalls
-	at := 0 // characters of the text so far
+	at := 0 // number of characters of text so far
 	message := func(text, refusal string) {
 		var content []any
 		if text != "" {
@@ -69,9 +69,9 @@ func (r *reply) output(m *answer, status string) (items []any) {
 	return items
 }
 
-// group is thinking that nothing else stands between.
+// group is thinking that is not interrupted by anything else.
 type group struct {
-	after   dialect.Gap // what stands before it
+	after   dialect.Gap // what precedes it
 	text    string
 	details []json.RawMessage
 }
@@ -91,7 +91,7 @@ func groupsOf(details []json.RawMessage) (groups []group) {
 	return groups
 }
 
-// cutChars cuts a text behind so many characters.
+// cutChars splits a text after n characters.
 func cutChars(text string, n int) (first, rest string) {
 	for i := range text {
 		if n == 0 {
@@ -108,9 +108,9 @@ func (t *assistantTurn) say(s jsonscan.String) {
 	t.after.Text(utf8.RuneCountInString(s.Text()))
 }
 
-// place returns the details of a reasoning item the place in the turn where the
-// item stands: behind what came of the turn since the thinking before. Where
-// nothing did, and that thinking is in the turn, the item's own word counts.
+// place records in the details of a reasoning item its position in the turn: after
+// what followed the previous thinking. If nothing followed it, the position that
+// the item itself has is kept.
 func (t *assistantTurn) place(details []json.RawMessage) {
 	after := t.after
 	t.after = nil

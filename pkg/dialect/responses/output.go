@@ -9,7 +9,7 @@ import (
 	"github.com/hostless/hostless/pkg/jsonscan"
 )
 
-// response is the Responses object. Fields that echo the request are raw.
+// response is the Response object. Fields that echo the request are raw.
 type response struct {
 	ID                 string          `json:"id"`
 	Object             string          `json:"object"`
@@ -71,8 +71,8 @@ type callItem struct {
 	CallID    string  `json:"call_id"`
 	Namespace string  `json:"namespace,omitempty"`
 	Name      string  `json:"name"`
-	Arguments *string `json:"arguments,omitempty"` // a function's
-	Input     *string `json:"input,omitempty"`     // a custom tool's
+	Arguments *string `json:"arguments,omitempty"` // of a function
+	Input     *string `json:"input,omitempty"`     // of a custom tool
 }
 
 type reasoningItem struct {
@@ -81,7 +81,7 @@ type reasoningItem struct {
 	Summary          []summaryPart `json:"summary"`
 	EncryptedContent *string       `json:"encrypted_content,omitempty"`
 
-	details []json.RawMessage // what encrypted_content holds where the client asked for it
+	details []json.RawMessage // content of encrypted_content, if the client asked for it
 }
 
 type summaryPart struct {
@@ -105,7 +105,7 @@ type outputDetails struct {
 	ReasoningTokens int64 `json:"reasoning_tokens"`
 }
 
-// chatUsage is the middle's.
+// chatUsage is the usage of the intermediate form.
 type chatUsage struct {
 	Prompt        int64 `json:"prompt_tokens"`
 	Completion    int64 `json:"completion_tokens"`
@@ -129,7 +129,7 @@ func (u *chatUsage) responses() any {
 	return usage{u.Prompt, inputDetails{u.PromptDetails.Cached}, u.Completion, outputDetails{u.CompletionDetails.Reasoning}, total}
 }
 
-// call makes the client's item of a finished tool call.
+// call returns the client's item for a finished tool call.
 func (r *reply) call(id, callID, name, arguments, status string) callItem {
 	kind, known := r.tools[name]
 	it := callItem{ID: "fc_" + id, Type: "function_call", Status: status, CallID: callID, Name: name, Arguments: &arguments}
@@ -143,7 +143,8 @@ func (r *reply) call(id, callID, name, arguments, status string) callItem {
 	return it
 }
 
-// callItem makes the client's item of a call, which the client may run itself.
+// callItem returns the client's item for a call, which may be one that the client
+// runs itself.
 func (r *reply) callItem(id, callID, name, arguments, status string) any {
 	if kind := r.tools[name].local; kind != "" {
 		return newLocalItem(kind, id, callID, arguments, status)
@@ -151,12 +152,12 @@ func (r *reply) callItem(id, callID, name, arguments, status string) any {
 	return r.call(id, callID, name, arguments, status)
 }
 
-// seal packs reasoning_details so that a client can hand them back.
+// seal encodes reasoning_details so that a client can send them back.
 func seal(details []json.RawMessage) string {
 	return sealedPrefix + base64.StdEncoding.EncodeToString(rawjson.Must(details))
 }
 
-// finish maps a finish reason to status and incomplete_details.
+// finish translates a finish reason to status and incomplete_details.
 func finish(reason string) (status string, details any) {
 	switch reason {
 	case "length":
@@ -167,7 +168,7 @@ func finish(reason string) (status string, details any) {
 	return "completed", nil
 }
 
-// frame is the response object with the request echoed, before any output.
+// frame returns the Response object with the echoed request and no output.
 func (r *reply) frame(id string, created int64, model, status string) response {
 	req := r.req
 	if model == "" {
@@ -188,7 +189,7 @@ func (r *reply) frame(id string, created int64, model, status string) response {
 		Truncation: or(req.Truncation, `"disabled"`), User: or(req.User, "null"), Metadata: or(req.Metadata, "{}"),
 	}
 	if r.store == nil {
-		f.Store = false // nothing is kept, whatever was asked for
+		f.Store = false // nothing is stored, whatever the request says
 	}
 	if req.PreviousResponseID != "" {
 		f.PreviousResponseID = req.PreviousResponseID
@@ -196,8 +197,8 @@ func (r *reply) frame(id string, created int64, model, status string) response {
 	return f
 }
 
-// remember keeps the conversation so far under the response's id, and the items
-// of the answer under theirs.
+// remember stores the conversation so far under the response's id, and the items of
+// the response under their ids.
 func (r *reply) remember(id string, turn assistantTurn, items []any) {
 	if r.store == nil {
 		return
@@ -215,8 +216,8 @@ func (r *reply) remember(id string, turn assistantTurn, items []any) {
 	r.store.Put(id, messages)
 }
 
-// rememberItem keeps an item whole: its thinking can be handed back by name even
-// where the client was not given it.
+// rememberItem stores a complete item, so that a reference to it includes its
+// thinking even if the client did not get that.
 func (r *reply) rememberItem(it any) {
 	var id string
 	switch v := it.(type) {

@@ -7,10 +7,10 @@ import (
 	"github.com/hostless/hostless/pkg/jsonscan"
 )
 
-// imageTool is the type of OpenAI's tool that makes pictures.
+// imageTool is the type of OpenAI's tool that makes images.
 const imageTool = "image_generation"
 
-// pictureItem is a picture that the model made.
+// pictureItem is an image that the model made.
 type pictureItem struct {
 	ID     string  `json:"id"`
 	Type   string  `json:"type"`
@@ -19,8 +19,8 @@ type pictureItem struct {
 	Result *string `json:"result"`                  // base64
 }
 
-// picture makes the client's item of one. A picture that is only named by its address
-// stands as that.
+// picture returns the client's item for an image. If there is only a URL, the
+// result is the URL.
 func picture(id string, p *dialect.Picture) pictureItem {
 	it := pictureItem{ID: id, Type: "image_generation_call", Status: "completed"}
 	media, data, ok := dialect.DataURL(p.URL())
@@ -32,7 +32,7 @@ func picture(id string, p *dialect.Picture) pictureItem {
 	return it
 }
 
-// pictures shows pictures that the model made, each in an item of its own.
+// pictures sends images that the model made, each as a separate item.
 func (s *stream) pictures(emit emitter, list []dialect.Picture) {
 	for i := range list {
 		s.closeReasoning(emit)
@@ -46,8 +46,8 @@ func (s *stream) pictures(emit emitter, list []dialect.Picture) {
 	}
 }
 
-// pictureBack returns a picture of an earlier answer to a model that makes them, so
-// that it can go on with it; all others do without.
+// pictureBack sends an image of an earlier response back to a model that makes
+// images, so that it can work on it. It is left out for all other models.
 func (c *converter) pictureBack(it *item) {
 	if !dialect.MakesPictures(c.model) || it.Result.Empty() {
 		c.ignore(it.Type)

@@ -11,20 +11,20 @@ import (
 	"github.com/hostless/hostless/pkg/jsonscan"
 )
 
-// reply turns chat's answer into a Responses object.
+// reply translates a chat completion into a Response object.
 type reply struct {
 	options   Options
 	req       *request
 	tools     map[string]tool
 	history   []jsonscan.Value
 	store     Store
-	encrypted bool // the client asked for reasoning that it can hand back
-	sources   bool // the client asked for what searches found
+	encrypted bool // the client asked for reasoning that it can send back
+	sources   bool // the client asked for the sources of searches
 }
 
 type completion struct {
 	ID      string     `json:"id"`
-	Created float64    `json:"created"` // some have fractions
+	Created float64    `json:"created"` // some providers send fractions
 	Model   string     `json:"model"`
 	Choices []choice   `json:"choices"`
 	Usage   *chatUsage `json:"usage"`

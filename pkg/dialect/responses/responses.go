@@ -1,12 +1,11 @@
-// Package responses translates OpenAI's Responses API to and from chat
-// completions, so that a client of the one (Codex, the Agents SDK) runs on
-// providers that offer only the other, or, by dialect.Chain, on Anthropic's and
-// Gemini's own dialects.
+// Package responses translates OpenAI's Responses API to and from chat completions,
+// so that a client of the one (Codex, the Agents SDK) can use providers that offer
+// only the other, or, with dialect.Chain, the dialects of Anthropic and Gemini.
 //
 // It owns the mapping of items, tools and events
-// (https://platform.openai.com/docs/api-reference/responses) and the memory
-// that previous_response_id needs where the provider keeps none. Whether there
-// is such a memory, and for whom, is the gateway's decision.
+// (https://platform.openai.com/docs/api-reference/responses) and the store that
+// previous_response_id needs if the provider has none. Whether there is such a
+// store, and for which requests, is up to the gateway.
 package responses
 
 import (
@@ -23,13 +22,15 @@ import (
 	"github.com/hostless/hostless/pkg/jsonscan"
 )
 
-// Options are what a translation needs from outside. The zero value works.
+// Options configure a translation. The zero value is usable.
 type Options struct {
-	// Store answers previous_response_id and item_reference; nil refuses both with 400.
+	// Store resolves previous_response_id and item_reference. If it is nil, both
+	// are refused with status 400.
 	Store Store
-	// Now is the clock of created_at; nil is time.Now.
+	// Now is the clock for created_at. The default is time.Now.
 	Now func() time.Time
-	// NewID makes the random part of an id; nil is 16 bytes of crypto/rand in hex.
+	// NewID returns the random part of an id. The default is 16 bytes of
+	// crypto/rand in hex.
 	NewID func() string
 }
 
@@ -162,7 +163,7 @@ func translate(in dialect.Request, req *request, options Options) (*dialect.Call
 	}
 	c.ignoreRest(req)
 	if len(c.messages) == 0 {
-		return nil, dialect.Invalid("input", "input holds nothing")
+		return nil, dialect.Invalid("input", "input is empty")
 	}
 	call := &dialect.Call{
 		Path: "/chat/completions", Stream: req.Stream, Ignored: c.ignored,
@@ -176,7 +177,7 @@ func translate(in dialect.Request, req *request, options Options) (*dialect.Call
 	return call, nil
 }
 
-// ignoreRest names what no provider but OpenAI has an equal for.
+// ignoreRest notes the fields for which only OpenAI has an equivalent.
 func (c *converter) ignoreRest(req *request) {
 	for _, f := range req.Rest {
 		if f.Value.Set() && f.Name != "stream_options" {
@@ -190,27 +191,27 @@ func (c *converter) ignoreRest(req *request) {
 	}
 }
 
-// put sets a field that passes as the caller wrote it; null is left out.
+// put sets a field that is passed on unchanged. null is left out.
 func put(out *jsonscan.Value, name string, value jsonscan.Value) {
 	if value.Set() {
 		out.Put(name, value.Compact())
 	}
 }
 
-// refuse names what has no meaning on a provider without the Responses API.
+// refuse returns an error for fields that need a provider's own Responses API.
 func refuse(req *request) error {
 	for _, f := range []jsonscan.Field{member("conversation", req.Conversation), member("prompt", req.Prompt)} {
 		if name := f.Name; f.Value.Set() {
-			return dialect.Invalid(name, name+" is kept by OpenAI itself and cannot be used with this provider")
+			return dialect.Invalid(name, name+" is stored by OpenAI and cannot be used with this provider")
 		}
 	}
 	if req.Background {
-		return dialect.Invalid("background", "background responses cannot be run with this provider")
+		return dialect.Invalid("background", "background responses cannot be used with this provider")
 	}
 	return nil
 }
 
-// previous finds the turns that previous_response_id stands for.
+// previous returns the turns that previous_response_id stands for.
 func previous(req *request, store Store) ([]json.RawMessage, error) {
 	if req.PreviousResponseID == "" {
 		return nil, nil
@@ -222,11 +223,12 @@ func previous(req *request, store Store) ([]json.RawMessage, error) {
 	}
 	return nil, &fault.Error{
 		Kind: fault.Invalid, Param: "previous_response_id", Code: "previous_response_not_found",
-		Message: fmt.Sprintf("previous response %q is not known here: this provider keeps no responses, send the whole input", req.PreviousResponseID),
+		Message: fmt.Sprintf("previous response %q is unknown: this provider stores no responses, send the whole input", req.PreviousResponseID),
 	}
 }
 
-// reasoning maps reasoning.effort; a summary comes whenever the model thinks aloud.
+// reasoning translates reasoning.effort. A summary is returned whenever the model
+// shows its thinking.
 func (c *converter) reasoning(v jsonscan.Value, out *jsonscan.Value) error {
 	var r struct {
 		Effort jsonscan.String `json:"effort"`
@@ -247,7 +249,7 @@ func (c *converter) reasoning(v jsonscan.Value, out *jsonscan.Value) error {
 	return nil
 }
 
-// text maps text.format and text.verbosity.
+// text translates text.format and text.verbosity.
 func (c *converter) text(v jsonscan.Value, out *jsonscan.Value) error {
 	if !v.Set() {
 		return nil
@@ -293,5 +295,5 @@ func (c *converter) format(v jsonscan.Value, out *jsonscan.Value) error {
 		out.Put("response_format", jsonscan.Obj(member("type", jsonscan.Lit(`"json_schema"`)), member("json_schema", schema)))
 		return nil
 	}
-	return dialect.Invalid("text.format.type", fmt.Sprintf("text.format.type %q cannot be used with this provider; use text, json_object or json_schema", f.Type))
+	return dialect.Invalid("text.format.type", fmt.Sprintf("text.format.type %q cannot be used with this provider: use text, json_object or json_schema", f.Type))
 }

@@ -24,7 +24,7 @@ func options(store responses.Store) responses.Options {
 	}
 }
 
-// TestGolden: request in, request out, then reply in, reply out, or a stream.
+// TestGolden runs cases of a request and a response or a stream.
 func TestGolden(t *testing.T) {
 	dialecttest.Golden{
 		Glob:   "testdata/*.txtar",
@@ -60,8 +60,8 @@ func run(t *testing.T, c dialecttest.Case) map[string][]byte {
 	return got
 }
 
-// TestPreviousResponse: a stored turn comes back in front of the next input,
-// without the instructions of the first.
+// TestPreviousResponse: a stored turn precedes the next input, without the
+// instructions of the first request.
 func TestPreviousResponse(t *testing.T) {
 	store := responses.NewMemory(10, 1<<20)
 	tr := responses.ToChat(options(store))
@@ -89,8 +89,9 @@ func TestPreviousResponse(t *testing.T) {
 	}
 }
 
-// TestItemReference: the items of an answer may be named in the next request,
-// their thinking too where the client was not given it; streamed and not.
+// TestItemReference: the next request may refer to the items of a response,
+// including their thinking even if the client did not get it. This holds with and
+// without streaming.
 func TestItemReference(t *testing.T) {
 	thought := `"reasoning_content":"hm","reasoning_details":[{"type":"thinking","text":"hm","signature":"s"}]`
 	call := `"tool_calls":[{"index":0,"id":"c1","type":"function","function":{"name":"f","arguments":"{}"}}]`
@@ -166,7 +167,7 @@ func TestMemoryForgets(t *testing.T) {
 	}
 }
 
-// FuzzToChat: no input panics, and what comes out is JSON.
+// FuzzToChat: no input panics, and the output is JSON.
 func FuzzToChat(f *testing.F) {
 	for _, c := range dialecttest.Cases(f, "testdata/*.txtar") {
 		f.Add(c.In["request"], c.In["reply"], c.In["events"])

@@ -7,20 +7,20 @@ import (
 )
 
 // Store remembers conversations for previous_response_id, and the items of
-// answers for item_reference.
+// responses for item_reference. Implementations must be safe for concurrent use.
 type Store interface {
-	// Get gives the chat messages up to and including the response.
+	// Get returns the chat messages up to and including the response.
 	Get(id string) ([]json.RawMessage, bool)
-	// Put keeps the chat messages up to and including the response.
+	// Put stores the chat messages up to and including the response.
 	Put(id string, messages []json.RawMessage)
-	// Item gives an item of an earlier answer.
+	// Item returns an item of an earlier response.
 	Item(id string) (json.RawMessage, bool)
-	// PutItem keeps an item of an answer.
+	// PutItem stores an item of a response.
 	PutItem(id string, item json.RawMessage)
 }
 
-// Memory is a Store that forgets the least recently used conversations past its
-// bounds. It is safe for concurrent use and lives no longer than the process.
+// Memory is an in-memory Store with limits. It evicts the least recently used
+// entries. It is safe for concurrent use.
 type Memory struct {
 	maxEntries, maxBytes int
 
@@ -36,7 +36,8 @@ type memoryEntry struct {
 	size     int
 }
 
-// NewMemory makes a Memory of at most so many conversations and bytes.
+// NewMemory returns a Memory for at most maxEntries conversations and items and
+// maxBytes bytes.
 func NewMemory(maxEntries, maxBytes int) *Memory {
 	return &Memory{maxEntries: maxEntries, maxBytes: maxBytes, byID: map[string]*list.Element{}, order: list.New()}
 }
@@ -53,7 +54,7 @@ func (m *Memory) Get(id string) ([]json.RawMessage, bool) {
 	return e.Value.(*memoryEntry).messages, true
 }
 
-// Put implements Store. A conversation larger than the whole bound is not kept.
+// Put implements Store. It ignores a conversation that is larger than the limit.
 func (m *Memory) Put(id string, messages []json.RawMessage) {
 	entry := &memoryEntry{id: id, messages: messages, size: len(id)}
 	for _, raw := range messages {

@@ -15,9 +15,9 @@ import (
 	"github.com/hostless/hostless/pkg/sse"
 )
 
-// stream turns chat's chunks into the Responses events. One item of thinking or
-// of text is open at a time; tool calls stay open until the model has finished,
-// since their pieces may come interleaved.
+// stream translates chat chunks into events of the Responses API. Only one item of
+// thinking or text is open at a time. Tool calls stay open until the model has
+// finished, because their pieces may arrive interleaved.
 type stream struct {
 	r          *reply
 	id         string
@@ -26,20 +26,20 @@ type stream struct {
 	model      string
 	started    bool
 	terminated bool
-	err        error // how it ended
+	err        error // why the stream ended
 	reason     string
 	usage      *chatUsage
 	buf        []byte
-	done       bool // chat's [DONE] was seen
+	done       bool // [DONE] has arrived
 
-	items     []any // by output index; filled when an item is done
+	items     []any // by output index; set when an item is done
 	reasoning *openReasoning
 	message   *openMessage
-	calls     map[int]*openCall // by place; nil for one that was closed
+	calls     map[int]*openCall // by position; nil for a closed one
 	numbering openai.Numbering
 	turn      assistantTurn
-	before    int               // characters of text in parts that are closed
-	sources   []json.RawMessage // that the provider named beside the message
+	before    int               // number of characters in closed parts of text
+	sources   []json.RawMessage // named by the provider outside of the message
 }
 
 type openReasoning struct {
@@ -49,13 +49,13 @@ type openReasoning struct {
 	details []json.RawMessage
 	summary bool // the summary part was announced
 
-	after    dialect.Gap     // what the turn had before the open detail
-	signed   strings.Builder // thinking that came in details since the last signature
-	unsigned strings.Builder // thinking that came as text since the last signature
+	after    dialect.Gap     // what the turn contained before the open detail
+	signed   strings.Builder // thinking in details since the last signature
+	unsigned strings.Builder // thinking as text since the last signature
 }
 
-// detail keeps one piece of reasoning_details. A signature that comes without
-// the text it signs, which was streamed as reasoning_content, gets it back.
+// detail adds one piece of reasoning_details. A signature without the text that it
+// signs, which was streamed as reasoning_content, is joined with that text.
 func (o *openReasoning) detail(raw json.RawMessage) {
 	var t thinkingDetail
 	if jsonscan.Decode(raw, &t) != nil || t.Type != "thinking" {
@@ -76,7 +76,7 @@ func (o *openReasoning) detail(raw json.RawMessage) {
 	o.unsigned.Reset()
 }
 
-// rest keeps thinking that ended without a signature.
+// rest adds thinking that ended without a signature.
 func (o *openReasoning) rest() {
 	if o.signed.Len() > 0 {
 		o.details = append(o.details, rawjson.Must(thinkingDetail{Type: "thinking", Text: o.signed.String(), After: o.after}))
@@ -94,7 +94,7 @@ type openMessage struct {
 	index         int
 	id            string
 	text, refusal strings.Builder
-	part          string // the kind of the open part
+	part          string // type of the open part
 	content       []any
 	annotations   []any // of the open part
 }
@@ -131,7 +131,7 @@ type chunk struct {
 
 type emitter func(sse.Event)
 
-// send emits one event: its type, the fields, the rising sequence number.
+// send emits one event with its type, the fields and the next sequence number.
 func (s *stream) send(emit emitter, kind string, fields map[string]any) {
 	fields["type"] = kind
 	fields["sequence_number"] = s.seq
@@ -139,10 +139,10 @@ func (s *stream) send(emit emitter, kind string, fields map[string]any) {
 	emit(sse.Event{Name: kind, Data: rawjson.Must(fields)})
 }
 
-// delta is a piece of text or of arguments: most events are one.
+// delta is a piece of text or of arguments. Most events are deltas.
 type delta struct {
 	kind, text, item string
-	output, content  int // content is -1 where there is no index of a part
+	output, content  int // content is -1 if there is no part index
 	logprobs         bool
 	summary          bool
 }
@@ -223,7 +223,7 @@ func (s *stream) Event(ev sse.Event, emit func(sse.Event)) error {
 	return nil
 }
 
-// errorOf reads an error: OpenAI's object, or less.
+// errorOf reads an error: OpenAI's object, or a part of it.
 func errorOf(raw json.RawMessage) (code, message string) {
 	var e struct {
 		Message string          `json:"message"`
@@ -292,7 +292,7 @@ func (s *stream) passThinking(emit emitter, text string, details []json.RawMessa
 	}
 }
 
-// summarise shows a piece of thinking.
+// summarise sends a piece of thinking.
 func (s *stream) summarise(emit emitter, text string) {
 	o := s.reasoning
 	if !o.summary {
@@ -326,7 +326,7 @@ func (s *stream) closeReasoning(emit emitter) {
 	s.doneItem(emit, o.index, s.r.reasoning(o.id, text, details))
 }
 
-// passText adds text to the open message; kind is the part's type.
+// passText adds text to the open message. kind is the part's type.
 func (s *stream) passText(emit emitter, kind, text string) {
 	if text == "" {
 		return
@@ -357,7 +357,7 @@ func (s *stream) passText(emit emitter, kind, text string) {
 	s.sendDelta(emit, d)
 }
 
-// partFields adds the place of the open message's open part.
+// partFields adds the position of the open part of the open message.
 func (s *stream) partFields(fields map[string]any) map[string]any {
 	fields["item_id"], fields["output_index"], fields["content_index"] = s.message.id, s.message.index, len(s.message.content)
 	return fields
@@ -401,7 +401,7 @@ func (s *stream) closeMessage(emit emitter, status string) {
 func (s *stream) callDelta(emit emitter, place int, id, name, arguments string) {
 	o, known := s.calls[place]
 	if known && o == nil {
-		return // it was closed when its arguments were whole
+		return // it was closed when its arguments were complete
 	}
 	if o == nil {
 		s.closeReasoning(emit)
@@ -423,14 +423,16 @@ func (s *stream) callDelta(emit emitter, place int, id, name, arguments string) 
 		return
 	}
 	o.arguments.WriteString(arguments)
-	// A custom tool's text, and the action of a local one, come whole, at their end.
+	// The text of a custom tool, and the action of a local tool, are sent when
+	// complete.
 	if t := s.r.tools[o.name]; o.announced && !t.custom && t.local == "" {
 		s.sendDelta(emit, delta{kind: "response.function_call_arguments.delta", text: arguments, item: "fc_" + o.id, output: o.index, content: -1})
 	}
 }
 
-// closeWholeCalls closes the calls whose arguments are whole, before an item of
-// another kind begins: clients keep the items in the order in which they are done.
+// closeWholeCalls closes the calls whose arguments are complete before an item of
+// another kind begins, because clients store the items in the order in which they
+// are done.
 func (s *stream) closeWholeCalls(emit emitter) {
 	s.close(emit, "completed", func(o *openCall) bool {
 		return jsonscan.KindOf([]byte(o.arguments.String())) == '{' && jsonscan.Valid([]byte(o.arguments.String()))
@@ -441,7 +443,7 @@ func (s *stream) closeCalls(emit emitter, status string) {
 	s.close(emit, status, func(*openCall) bool { return true })
 }
 
-// close closes the open calls that are chosen.
+// close closes the open calls that chosen selects.
 func (s *stream) close(emit emitter, status string, chosen func(*openCall) bool) {
 	var places []int
 	for place, o := range s.calls {

@@ -2,9 +2,9 @@ package responses
 
 import "github.com/hostless/hostless/pkg/jsonscan"
 
-// WithoutPictures returns the edits that put a line of text in the place of each
-// picture of a Responses request, whose input is at a place in data, and the names
-// of what was replaced.
+// WithoutPictures returns the edits that replace each image of a Responses request
+// by a line of text, and the names of what was replaced. input is the span of the
+// input in data.
 func WithoutPictures(data []byte, input jsonscan.Span) (edits []jsonscan.Edit, ignored []string) {
 	for _, item := range jsonscan.Spans(data, input) {
 		for _, list := range jsonscan.Fields(data, item, "content", "output") {

@@ -8,12 +8,12 @@ import (
 	"github.com/hostless/hostless/pkg/jsonscan"
 )
 
-// tool remembers what a function that the model sees was to the client.
+// tool describes the client's tool behind a function that the model sees.
 type tool struct {
 	custom    bool   // a custom tool: free text in, free text out
-	namespace string // the namespace that the client grouped it in
+	namespace string // the client's namespace for it
 	name      string // the name within the namespace
-	local     string // the tool of OpenAI's that the client runs itself, or ""
+	local     string // type of OpenAI's tool that the client runs itself, or ""
 }
 
 type toolSpec struct {
@@ -29,10 +29,10 @@ type toolSpec struct {
 	searchSpec
 }
 
-// tools maps the client's tools to functions. A hosted tool that is offered among
-// others and not demanded is left out and reported: Codex offers web_search,
-// image_generation and tool_search without being asked. Alone it is what the request
-// is about, and is refused, since it has no equal.
+// tools translates the client's tools to functions. A hosted tool that is neither
+// the only tool nor forced is left out and reported: Codex offers web_search,
+// image_generation and tool_search without being asked. If it is the only tool, the
+// request depends on it and is refused, because there is no equivalent.
 func (c *converter) tools(list, choice jsonscan.Value) ([]jsonscan.Value, error) {
 	if !list.Set() {
 		return nil, nil
@@ -75,7 +75,7 @@ func (c *converter) tools(list, choice jsonscan.Value) ([]jsonscan.Value, error)
 				continue
 			}
 			if forced(choice) == spec.Type {
-				return nil, dialect.Invalid("tool_choice", fmt.Sprintf("this provider has no tool %q to be demanded", spec.Type))
+				return nil, dialect.Invalid("tool_choice", fmt.Sprintf("this provider does not have the tool %q", spec.Type))
 			}
 			c.ignore("tools." + spec.Type)
 			if left == "" {
@@ -96,7 +96,7 @@ func (c *converter) tools(list, choice jsonscan.Value) ([]jsonscan.Value, error)
 }
 
 func hosted(at, kind string) error {
-	return dialect.Invalid(at+".type", fmt.Sprintf("hosted tool %q is OpenAI's own and cannot be used with this provider", kind))
+	return dialect.Invalid(at+".type", fmt.Sprintf("the hosted tool %q is OpenAI's own and cannot be used with this provider", kind))
 }
 
 func (c *converter) function(spec toolSpec, namespace string) jsonscan.Value {
@@ -132,7 +132,7 @@ func (c *converter) function(spec toolSpec, namespace string) jsonscan.Value {
 	return jsonscan.Obj(member("type", jsonscan.Lit(`"function"`)), member("function", f))
 }
 
-// joinName makes one function name of a namespace and a name within it.
+// joinName returns one function name for a namespace and a name within it.
 func joinName(namespace, name string) string {
 	if len(namespace) > 2 && namespace[len(namespace)-2:] == "__" {
 		return namespace + name
@@ -173,7 +173,8 @@ func (c *converter) toolChoice(v jsonscan.Value) (jsonscan.Value, error) {
 	}
 }
 
-// functionChoice names the function that an object of the client's names.
+// functionChoice returns the tool_choice for the function that an object of the
+// client's names.
 func functionChoice(v jsonscan.Value) jsonscan.Value {
 	function := jsonscan.Obj(member("name", orEmpty(v.Get("name").String())))
 	return jsonscan.Obj(member("function", function), member("type", jsonscan.Lit(`"function"`)))

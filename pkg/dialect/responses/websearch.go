@@ -9,13 +9,14 @@ import (
 	"github.com/hostless/hostless/pkg/jsonscan"
 )
 
-// isSearch reports whether a tool's type is OpenAI's search of the web, by its name or
-// a dated or earlier one (https://platform.openai.com/docs/guides/tools-web-search).
+// isSearch reports whether a tool's type is OpenAI's web search, under its current,
+// a dated or an earlier name
+// (https://platform.openai.com/docs/guides/tools-web-search).
 func isSearch(kind string) bool {
 	return kind == "web_search" || strings.HasPrefix(kind, "web_search_preview") || strings.HasPrefix(kind, "web_search_20")
 }
 
-// searchSpec is what OpenAI's web_search has beside its type.
+// searchSpec holds the members of OpenAI's web_search besides its type.
 type searchSpec struct {
 	Size    string `json:"search_context_size"`
 	Filters struct {
@@ -25,7 +26,7 @@ type searchSpec struct {
 	Location dialect.Place `json:"user_location"`
 }
 
-// webSearch is the wish for a search that a tool is.
+// webSearch returns the web search that a tool stands for.
 func (s *toolSpec) webSearch() *dialect.WebSearch {
 	return &dialect.WebSearch{
 		Size: s.Size, Allowed: s.Filters.Allowed, Blocked: s.Filters.Blocked,
@@ -33,7 +34,7 @@ func (s *toolSpec) webSearch() *dialect.WebSearch {
 	}
 }
 
-// searchItem is a search, or the opening of a page, that the provider made.
+// searchItem is a search, or the opening of a page, by the provider.
 type searchItem struct {
 	ID     string       `json:"id"`
 	Type   string       `json:"type"`
@@ -54,7 +55,8 @@ type searchSource struct {
 	URL  string `json:"url"`
 }
 
-// search makes the client's item of a search; sources are given to those that ask.
+// search returns the client's item for a search. Its sources are only included if
+// the client asked for them.
 func (r *reply) search(id string, s *dialect.Search, status string) searchItem {
 	it := searchItem{ID: id, Type: "web_search_call", Status: status, Action: searchAction{Type: "search", Query: &s.Query}}
 	if s.Page != "" {
@@ -68,8 +70,8 @@ func (r *reply) search(id string, s *dialect.Search, status string) searchItem {
 	return it
 }
 
-// entries are what an item of the provider's tells: a search for each query, what was
-// found standing with the first, or a page that was opened.
+// entries returns what a provider's item describes: a search for each query, with
+// all results added to the first one, or a page that was opened.
 func (a *searchAction) entries() (out []dialect.Search) {
 	switch {
 	case a.Type == "open_page" && a.URL != "":
@@ -94,7 +96,7 @@ func (a *searchAction) entries() (out []dialect.Search) {
 	return out
 }
 
-// queries counts the searches among entries.
+// queries returns the number of searches among entries.
 func queries(list []dialect.Search) (n int) {
 	for i := range list {
 		if list[i].Page == "" {
@@ -104,7 +106,7 @@ func queries(list []dialect.Search) (n int) {
 	return n
 }
 
-// titled returns the results of searches the titles that citations of them have.
+// titled adds the titles of citations to the results of searches.
 func titled(list []dialect.Search, annotations []jsonscan.Value) []dialect.Search {
 	titles := map[string]string{}
 	for _, a := range annotations {
@@ -131,8 +133,8 @@ type citation struct {
 	Title string `json:"title"`
 }
 
-// citationsOf are the annotations of a part of an answer's text, which begins behind so
-// many characters of it, in the words of the Responses API.
+// citationsOf returns the annotations, in the form of the Responses API, of a part
+// of a response's text that begins after from characters of the text.
 func citationsOf(annotations []json.RawMessage, from int, text string) (out []any) {
 	if len(annotations) == 0 {
 		return nil
@@ -140,7 +142,7 @@ func citationsOf(annotations []json.RawMessage, from int, text string) (out []an
 	length := utf8.RuneCountInString(text)
 	for _, c := range dialect.ReadCitations(annotations) {
 		if c.End <= c.Start {
-			c.Start, c.End = from, from+length // it has no place of its own
+			c.Start, c.End = from, from+length // it has no position
 		}
 		start, end := c.Start-from, c.End-from
 		if end <= 0 && from > 0 || start >= length && start > 0 {
@@ -164,7 +166,7 @@ func citationsOf(annotations []json.RawMessage, from int, text string) (out []an
 	return out
 }
 
-// searched shows searches that the provider made, each in an item of its own.
+// searched sends the searches that the provider made, each as a separate item.
 func (s *stream) searched(emit emitter, list []dialect.Search) {
 	for i := range list {
 		if s.message == nil {
