@@ -378,8 +378,8 @@ func TestItemReference(t *testing.T) {
 	}
 	kept := ask("")
 	w.do("POST", "/v1/responses", kept).want(t, 200, `"text":"and"`)
-	w.do("POST", "/v1/responses", kept, "Authorization", "Bearer "+w.mint(token.Request{Name: "other"})).want(t, 400, "is not known here")
-	w.do("POST", "/v1/responses", ask(`,"store":false`)).want(t, 400, "is not known here")
+	w.do("POST", "/v1/responses", kept, "Authorization", "Bearer "+w.mint(token.Request{Name: "other"})).want(t, 400, "is unknown")
+	w.do("POST", "/v1/responses", ask(`,"store":false`)).want(t, 400, "is unknown")
 }
 
 // TestModelAsAPath checks a client that uses a model with a slash as a path: the request
