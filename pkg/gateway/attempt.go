@@ -42,13 +42,13 @@ func (c *exchange) attempts(plans []plan.Plan) error {
 			wait(ctx, p.To.Wait)
 		}
 		var result verdict
-		var instead int
-		if result, instead, err = c.attempt(ctx, p, more, fallbacks); result == accepted {
+		var fallback int
+		if result, fallback, err = c.attempt(ctx, p, more, fallbacks); result == accepted {
 			break
 		}
 		i++
 		if result == refused {
-			i += instead
+			i += fallback
 		} else {
 			i += len(fallbacks)
 		}
@@ -77,8 +77,8 @@ func otherCandidate(rest []plan.Plan) bool {
 }
 
 // attempt sends the call to one candidate. more means that another candidate may be tried
-// after it. If the verdict is refused, instead is the index of the fallback to try.
-func (c *exchange) attempt(ctx context.Context, p *plan.Plan, more bool, fallbacks []plan.Plan) (result verdict, instead int, err error) {
+// after it. If the verdict is refused, fallback is the index of the fallback to try.
+func (c *exchange) attempt(ctx context.Context, p *plan.Plan, more bool, fallbacks []plan.Plan) (result verdict, fallback int, err error) {
 	c.outcome = pipeline.Outcome{Candidate: *p.To, Start: c.g.cfg.Now(), Attempts: c.outcome.Attempts}
 	if answer := p.Answer; answer != nil || p.Estimate != nil {
 		if p.Estimate != nil {
@@ -99,7 +99,7 @@ func (c *exchange) attempt(ctx context.Context, p *plan.Plan, more bool, fallbac
 	o := &c.outcome
 	o.Ignored = c.Ignored
 	a := c.answer(p.To, o.Ignored)
-	result, instead, err = c.tryOnce(ctx, p, req, call, a, more, fallbacks)
+	result, fallback, err = c.tryOnce(ctx, p, req, call, a, more, fallbacks)
 	o.Err, o.End, o.Committed, o.Sent = err, c.g.cfg.Now(), c.w.Committed(), c.w.Sent()
 	if o.Kind == "" {
 		o.Kind = respond.KindOf(err)
@@ -118,7 +118,7 @@ func (c *exchange) attempt(ctx context.Context, p *plan.Plan, more bool, fallbac
 	one := *o
 	one.Attempts = nil
 	c.g.seams.Attempt(&c.Call, one)
-	return result, instead, err
+	return result, fallback, err
 }
 
 // tryOnce sends the request and, if the response is accepted, forwards it.
@@ -136,7 +136,7 @@ func (c *exchange) tryOnce(ctx context.Context, p *plan.Plan, req *upstream.Requ
 	resp.Body = first
 	defer resp.Body.Close()
 	defer func() { o.FirstByte = first.At }()
-	if i := c.Planner.Instead(ctx, resp, p, fallbacks); i >= 0 {
+	if i := c.Planner.ChooseFallback(ctx, resp, p, fallbacks); i >= 0 {
 		o.Status, o.Kind = resp.StatusCode, pipeline.KindOfStatus(resp.StatusCode)
 		return refused, i, nil
 	}

@@ -35,7 +35,7 @@ func (r *Request) planCompact(to *pipeline.Candidate) ([]Plan, error) {
 	if err != nil || native == nil {
 		return translated, err
 	}
-	return r.orElse(to, native, withoutCompaction, translated), nil
+	return r.withFallbacks(to, native, withoutCompaction, translated), nil
 }
 
 // planCount plans a request to input_tokens: OpenAI's own endpoint, another provider's
@@ -52,7 +52,7 @@ func (r *Request) planCount(to *pipeline.Candidate) ([]Plan, error) {
 		return fmt.Appendf(nil, `{"object":"response.input_tokens","input_tokens":%d}`, n)
 	}
 	if native != nil {
-		return r.orElse(to, native, withoutCounting, []Plan{r.estimate(to, first, answer)}), nil
+		return r.withFallbacks(to, native, withoutCounting, []Plan{r.estimate(to, first, answer)}), nil
 	}
 	return r.planCounter(to, first, answer, r.estimate(to, first, answer))
 }
@@ -76,7 +76,7 @@ func (r *Request) planMessagesCount(to *pipeline.Candidate) ([]Plan, error) {
 		return own(to, native), nil
 	case native != nil && !r.Planner.knows(ruleOf(withoutCounting, to, "")):
 		estimate.Anyway = true
-		return r.orElse(to, native, withoutCounting, []Plan{estimate}), nil // other providers of the Messages API may not count
+		return r.withFallbacks(to, native, withoutCounting, []Plan{estimate}), nil // other providers of the Messages API may not count
 	case native != nil:
 		return []Plan{estimate}, nil
 	}
@@ -187,14 +187,14 @@ func (r *Request) nativeResponses(to *pipeline.Candidate, lacks string) (*upstre
 	return e, err
 }
 
-// orElse returns the native plan followed by others, which are tried if the native endpoint
+// withFallbacks returns the native plan followed by others, which are tried if the native endpoint
 // turns out not to exist.
-func (r *Request) orElse(to *pipeline.Candidate, native *upstream.Endpoint, lacks string, others []Plan) []Plan {
+func (r *Request) withFallbacks(to *pipeline.Candidate, native *upstream.Endpoint, lacks string, others []Plan) []Plan {
 	for i := range others {
 		others[i].Fallback = true
 	}
 	if len(others) > 0 {
-		others[0].Mends = nil
+		others[0].AppliesTo = nil
 		others[0].Learn = func() { r.Planner.learn(ruleOf(lacks, to, "")) }
 	}
 	return append(own(to, native), others...)

@@ -30,20 +30,20 @@ type Plan struct {
 	// Fallback means that the plan is tried only if a preceding plan of the same candidate
 	// was refused in a way that this plan avoids.
 	Fallback bool
-	// Mends reports whether this fallback avoids a refusal with the given error body. If it
+	// AppliesTo reports whether this fallback avoids a refusal with the given error body. If it
 	// is nil, the fallback is for an endpoint that does not exist; for a base URL that the
 	// user configured, only a request can find that out.
-	Mends func(body []byte) bool
+	AppliesTo func(body []byte) bool
 	// Learn, if not nil, is called when the plan is chosen as a fallback. It remembers the
 	// refusal, so that the next call uses this plan first.
 	Learn func()
-	// Missing means that a plan with Mends is a fallback for a missing endpoint too.
+	// Missing means that a plan with AppliesTo is a fallback for a missing endpoint too.
 	Missing bool
 	// Anyway means that the fallback is tried after any failure of the plan before it.
 	Anyway bool
 
-	repair *repair // corrections of its request that may be tried after a refusal; nil for none
-	mended bool    // a copy of another plan, with its repair applied
+	repair    *repair // corrections of its request that may be tried after a refusal; nil for none
+	corrected bool    // a copy of another plan, with its repair applied
 }
 
 // Fallbacks returns the fallbacks at the start of rest, the plans that follow a plan.
@@ -61,9 +61,9 @@ func Anyway(fallbacks []Plan) int {
 	return slices.IndexFunc(fallbacks, func(p Plan) bool { return p.Anyway })
 }
 
-// Instead returns the index of the fallback that avoids the refusal resp of a plan, after
+// ChooseFallback returns the index of the fallback that avoids the refusal resp of a plan, after
 // calling its Learn; -1 if there is none. It reads a part of resp.Body and puts it back.
-func (pl *Planner) Instead(ctx context.Context, resp *http.Response, refused *Plan, fallbacks []Plan) int {
+func (pl *Planner) ChooseFallback(ctx context.Context, resp *http.Response, refused *Plan, fallbacks []Plan) int {
 	if i := Anyway(fallbacks); i >= 0 && resp.StatusCode >= 400 {
 		if f := &fallbacks[i]; f.Learn != nil && upstream.PathMissing(ctx, resp) {
 			f.Learn()
@@ -83,15 +83,15 @@ func (pl *Planner) Instead(ctx context.Context, resp *http.Response, refused *Pl
 	for i := range fallbacks {
 		f := &fallbacks[i]
 		switch {
-		case f.mended:
-			if !ok || f.repair != refused.repair || !f.repair.mends(head) {
+		case f.corrected:
+			if !ok || f.repair != refused.repair || !f.repair.corrects(head) {
 				continue
 			}
-		case (f.Mends == nil || f.Missing) && missing:
+		case (f.AppliesTo == nil || f.Missing) && missing:
 			if f.Learn == nil {
 				pl.NoteMissing(refused.Endpoint)
 			}
-		case f.Mends == nil || !ok || !f.Mends(head):
+		case f.AppliesTo == nil || !ok || !f.AppliesTo(head):
 			continue
 		}
 		if f.Learn != nil {
@@ -127,12 +127,12 @@ func (r *Request) plansFor(to *pipeline.Candidate) ([]Plan, error) {
 	if err := r.checkPurpose(to); err != nil {
 		return nil, err
 	}
-	plans, err := r.unrepaired(to)
+	plans, err := r.basePlans(to)
 	return r.withRepairs(plans), err
 }
 
-// unrepaired returns the plans for a candidate without repairs, best first.
-func (r *Request) unrepaired(to *pipeline.Candidate) ([]Plan, error) {
+// basePlans returns the plans for a candidate without repairs, best first.
+func (r *Request) basePlans(to *pipeline.Candidate) ([]Plan, error) {
 	if r.BodyRead && r.Call.Model != "" {
 		if answer, ok, err := r.answerLocally(to); err != nil {
 			return nil, err
@@ -292,7 +292,7 @@ func (r *Request) planGenerate(to *pipeline.Candidate) ([]Plan, error) {
 				other[i].Fallback = true
 			}
 			if refusable {
-				other[0].Mends, other[0].Missing = func(body []byte) bool { return RefusesField(strings.ToLower(string(body))) }, true
+				other[0].AppliesTo, other[0].Missing = func(body []byte) bool { return RefusesField(strings.ToLower(string(body))) }, true
 			}
 			plans = append(plans, other...)
 		}

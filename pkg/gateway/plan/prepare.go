@@ -18,7 +18,7 @@ import (
 func (r *Request) Prepare(p *Plan) (req *upstream.Request, call *dialect.Call, err error) {
 	r.DropUsage, r.Ignored = false, nil
 	header := upstream.RequestHeader(r.HTTP.Header)
-	r.SetFacts(p.To.Provider.Name, header)
+	r.SetAttributes(p.To.Provider.Name, header)
 	if p.Translate != nil {
 		return r.prepareTranslated(p, header)
 	}

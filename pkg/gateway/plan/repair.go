@@ -25,28 +25,28 @@ type fix struct {
 	kind  fixKind
 	limit int64           // for limitOutput
 	takes dialect.Efforts // for fitEffort
-	field string          // for fieldOut, fitThinking and fitEffort
+	field string          // for dropField, fitThinking and fitEffort
 }
 
 type fixKind int
 
 const (
-	leanFields     fixKind = iota // Messages API: without the newest fields
-	thinkingOut                   // without the thinking that was refused
-	limitOutput                   // with the limit as the maximum of output tokens
-	thoughtsBack                  // chat completions: with reasoning before each tool call
-	shortIDs                      // chat completions: with tool call IDs in Mistral's format
-	answeredCalls                 // Gemini: with a response to each call
-	signedCalls                   // Gemini: with a placeholder for missing signatures of calls
-	searchOut                     // without the provider's web search, if there are other tools
-	picturesOut                   // with text in place of images
-	encryptedOut                  // Responses API: without the request for encrypted reasoning
-	instructionsIn                // Gemini: with the system instruction as a user turn
-	functionsOut                  // Gemini: without functions
-	jsonOut                       // Gemini: without a response format
-	fitEffort                     // with an effort that the model supports, or none
-	fitThinking                   // Messages API: with the other of the two types of thinking
-	fieldOut                      // without an option that the model does not support
+	dropNewFields      fixKind = iota // Messages API: without the newest fields
+	dropThinking                      // without the thinking that was refused
+	limitOutput                       // with the limit as the maximum of output tokens
+	restoreThinking                   // chat completions: with reasoning before each tool call
+	shortenIDs                        // chat completions: with tool call IDs in Mistral's format
+	answerCalls                       // Gemini: with a response to each call
+	signCalls                         // Gemini: with a placeholder for missing signatures of calls
+	dropSearch                        // without the provider's web search, if there are other tools
+	dropImages                        // with text in place of images
+	dropEncrypted                     // Responses API: without the request for encrypted reasoning
+	inlineInstructions                // Gemini: with the system instruction as a user turn
+	dropFunctions                     // Gemini: without functions
+	dropFormat                        // Gemini: without a response format
+	fitEffort                         // with an effort that the model supports, or none
+	fitThinking                       // Messages API: with the other of the two types of thinking
+	dropField                         // without an option that the model does not support
 )
 
 // repair holds the corrections of one plan's request. It belongs to one call.
@@ -61,7 +61,7 @@ type repair struct {
 
 // Repairs reports whether the plan is a corrected copy of another plan. Its refusal does
 // not replace the earlier one as the response to the caller.
-func (p *Plan) Repairs() bool { return p.mended }
+func (p *Plan) Repairs() bool { return p.corrected }
 
 // withRepairs adds two corrected copies for each plan, to be tried after a refusal, and
 // after a second refusal for another reason: directly after a native plan, and at the end
@@ -71,7 +71,7 @@ func (r *Request) withRepairs(plans []Plan) []Plan {
 		return plans
 	}
 	out := make([]Plan, 0, 3*len(plans))
-	var behind []Plan
+	var last []Plan
 	for _, p := range plans {
 		if p.Endpoint == nil {
 			out = append(out, p)
@@ -81,24 +81,24 @@ func (r *Request) withRepairs(plans []Plan) []Plan {
 		if p.Translate == nil {
 			p.repair.speaks = r.Matched.Dialect
 		}
-		mended := p
-		mended.Fallback, mended.mended, mended.Mends, mended.Learn = true, true, nil, nil
+		corrected := p
+		corrected.Fallback, corrected.corrected, corrected.AppliesTo, corrected.Learn = true, true, nil, nil
 		if out = append(out, p); p.repair.native {
-			out = append(out, mended, mended)
+			out = append(out, corrected, corrected)
 		} else {
-			behind = append(behind, mended, mended)
+			last = append(last, corrected, corrected)
 		}
 	}
-	return append(out, behind...)
+	return append(out, last...)
 }
 
-// mends reports whether a refusal with that error body can be corrected, and remembers the
+// corrects reports whether a refusal with that error body can be corrected, and remembers the
 // corrections.
-func (m *repair) mends(body []byte) bool {
+func (m *repair) corrects(body []byte) bool {
 	known := m.r.Planner.repairs.of(m)
 	before := len(m.fixes)
 	for _, f := range m.find(string(body)) {
-		if (!slices.Contains(known, f) || f.kind == thinkingOut) && !slices.Contains(m.fixes, f) {
+		if (!slices.Contains(known, f) || f.kind == dropThinking) && !slices.Contains(m.fixes, f) {
 			m.fixes = append(m.fixes, f)
 		}
 	}
@@ -108,25 +108,25 @@ func (m *repair) mends(body []byte) bool {
 // find returns the corrections for a refusal, by the text of its error message.
 func (m *repair) find(message string) (fixes []fix) {
 	lower := strings.ToLower(message)
-	if !m.native && refusesSearch(lower) && m.changes(fix{kind: searchOut}) {
-		fixes = append(fixes, fix{kind: searchOut})
+	if !m.native && refusesSearch(lower) && m.changes(fix{kind: dropSearch}) {
+		fixes = append(fixes, fix{kind: dropSearch})
 	}
 	switch m.speaks {
 	case dialect.Anthropic:
 		switch {
 		case refusesThinking(lower):
-			if m.changes(fix{kind: thinkingOut}) {
-				fixes = append(fixes, fix{kind: thinkingOut})
+			if m.changes(fix{kind: dropThinking}) {
+				fixes = append(fixes, fix{kind: dropThinking})
 			}
-		case refusesPictures(lower) && m.changes(fix{kind: picturesOut}):
-			fixes = append(fixes, fix{kind: picturesOut})
-		case m.to.Provider.Name != "anthropic" && RefusesField(lower) && m.changes(fix{kind: leanFields}):
-			fixes = append(fixes, fix{kind: leanFields})
+		case refusesPictures(lower) && m.changes(fix{kind: dropImages}):
+			fixes = append(fixes, fix{kind: dropImages})
+		case m.to.Provider.Name != "anthropic" && RefusesField(lower) && m.changes(fix{kind: dropNewFields}):
+			fixes = append(fixes, fix{kind: dropNewFields})
 		}
 	case dialect.Gemini:
 		if strings.Contains(lower, "thought signature") || strings.Contains(lower, "thought_signature") {
-			if !strings.Contains(lower, "missing") && m.changes(fix{kind: thinkingOut}) {
-				fixes = append(fixes, fix{kind: thinkingOut})
+			if !strings.Contains(lower, "missing") && m.changes(fix{kind: dropThinking}) {
+				fixes = append(fixes, fix{kind: dropThinking})
 			}
 		}
 		fixes = append(fixes, m.repairCalls(lower)...)
@@ -136,24 +136,24 @@ func (m *repair) find(message string) (fixes []fix) {
 			}
 		}
 	case dialect.Responses:
-		if openai.RefusesEncrypted([]byte(message)) && m.changes(fix{kind: thinkingOut}) {
-			fixes = append(fixes, fix{kind: thinkingOut})
+		if openai.RefusesEncrypted([]byte(message)) && m.changes(fix{kind: dropThinking}) {
+			fixes = append(fixes, fix{kind: dropThinking})
 		}
-		if refusesPictures(lower) && m.changes(fix{kind: picturesOut}) {
-			fixes = append(fixes, fix{kind: picturesOut})
+		if refusesPictures(lower) && m.changes(fix{kind: dropImages}) {
+			fixes = append(fixes, fix{kind: dropImages})
 		}
-		if m.native && openai.RefusesEncrypted([]byte(message)) && len(fixes) == 0 && m.changes(fix{kind: encryptedOut}) {
-			fixes = append(fixes, fix{kind: encryptedOut})
+		if m.native && openai.RefusesEncrypted([]byte(message)) && len(fixes) == 0 && m.changes(fix{kind: dropEncrypted}) {
+			fixes = append(fixes, fix{kind: dropEncrypted})
 		}
 	case dialect.OpenAI:
 		if openai.WantsThoughts(lower) {
-			fixes = append(fixes, fix{kind: thoughtsBack})
+			fixes = append(fixes, fix{kind: restoreThinking})
 		}
-		if refusesPictures(lower) && m.changes(fix{kind: picturesOut}) {
-			fixes = append(fixes, fix{kind: picturesOut})
+		if refusesPictures(lower) && m.changes(fix{kind: dropImages}) {
+			fixes = append(fixes, fix{kind: dropImages})
 		}
 		if openai.WantsShortIDs(message) {
-			fixes = append(fixes, fix{kind: shortIDs})
+			fixes = append(fixes, fix{kind: shortenIDs})
 		}
 	}
 	fixes = append(fixes, m.findFields(lower)...)
@@ -172,7 +172,7 @@ func (m *repair) find(message string) (fixes []fix) {
 // plainGemini maps what Google's smaller models, such as Gemma 3, do not support to the
 // text of the error, in lower case.
 var plainGemini = map[fixKind]string{
-	instructionsIn: "developer instruction is not enabled", functionsOut: "function calling is not enabled", jsonOut: "json mode is not enabled",
+	inlineInstructions: "developer instruction is not enabled", dropFunctions: "function calling is not enabled", dropFormat: "json mode is not enabled",
 }
 
 // repairCalls returns the corrections for tool calls in the history of a Gemini request
@@ -183,8 +183,8 @@ func (m *repair) repairCalls(lower string) (fixes []fix) {
 	if !unsigned && !strings.Contains(lower, "function response") && !strings.Contains(lower, "function call turn") {
 		return nil
 	}
-	for _, f := range []fix{{kind: answeredCalls}, {kind: signedCalls}} {
-		if f.kind == signedCalls && !unsigned && !gemini.FactsOf(m.to.Model).Signed {
+	for _, f := range []fix{{kind: answerCalls}, {kind: signCalls}} {
+		if f.kind == signCalls && !unsigned && !gemini.FactsOf(m.to.Model).Signed {
 			continue
 		}
 		if m.changes(f) {
@@ -271,14 +271,14 @@ func (r *Request) repaired(p *Plan, body []byte) []byte {
 		return body
 	}
 	known := r.Planner.repairs.of(p.repair)
-	if p.mended {
+	if p.corrected {
 		known = append(known[:len(known):len(known)], p.repair.fixes...)
-	} else if r.Planner.repairs.thinking.Load() && !slices.Contains(known, fix{kind: thinkingOut}) {
-		known = append(known[:len(known):len(known)], fix{kind: thinkingOut})
+	} else if r.Planner.repairs.thinking.Load() && !slices.Contains(known, fix{kind: dropThinking}) {
+		known = append(known[:len(known):len(known)], fix{kind: dropThinking})
 	}
 	for _, f := range known {
 		var names []string
-		if body, names = p.repair.apply(body, f, p.mended); names != nil {
+		if body, names = p.repair.apply(body, f, p.corrected); names != nil {
 			for _, name := range names {
 				r.Ignored = dialect.Ignore(r.Ignored, name)
 			}
@@ -294,9 +294,9 @@ func (m *repair) apply(body []byte, f fix, refusedNow bool) (out []byte, names [
 	whole := jsonscan.Span{End: len(bytes.TrimRight(body, " \t\r\n"))}
 	var edits []jsonscan.Edit
 	switch f.kind {
-	case leanFields:
+	case dropNewFields:
 		edits, names = anthropic.Lean(body)
-	case thinkingOut:
+	case dropThinking:
 		refused := func(signature []byte) bool { return m.r.Planner.repairs.refused(m, signature, refusedNow) }
 		switch m.speaks {
 		case dialect.Anthropic:
@@ -315,27 +315,27 @@ func (m *repair) apply(body []byte, f fix, refusedNow bool) (out []byte, names [
 				}
 			}
 		}
-	case instructionsIn:
+	case inlineInstructions:
 		edits, names = gemini.PlainInstructions(body)
-	case functionsOut:
+	case dropFunctions:
 		edits, names = gemini.WithoutMembers(body, "", "tools", "toolConfig")
-	case jsonOut:
+	case dropFormat:
 		edits, names = gemini.WithoutMembers(body, "generationConfig", "responseMimeType", "responseSchema", "responseJsonSchema")
-	case encryptedOut:
+	case dropEncrypted:
 		edits, names = responses.WithoutEncrypted(body, jsonscan.Fields(body, whole, "include")[0])
 	case fitEffort:
 		edits, names = m.withEffort(body, f.takes, f.field)
 	case fitThinking:
 		edits, names = anthropic.WithThinking(body, f.field)
-	case fieldOut:
+	case dropField:
 		edits, names = m.withoutField(body, f.field)
-	case answeredCalls:
+	case answerCalls:
 		edits, names = gemini.AnswerCalls(body)
-	case signedCalls:
+	case signCalls:
 		edits, names = gemini.SignCalls(body)
-	case searchOut:
+	case dropSearch:
 		edits, names = withoutSearch(body, jsonscan.Fields(body, whole, "tools", "tool_choice"))
-	case picturesOut:
+	case dropImages:
 		switch m.speaks {
 		case dialect.Anthropic:
 			edits, names = anthropic.WithoutPictures(body)
@@ -344,9 +344,9 @@ func (m *repair) apply(body []byte, f fix, refusedNow bool) (out []byte, names [
 		default:
 			return openai.WithoutPictures(body)
 		}
-	case thoughtsBack:
+	case restoreThinking:
 		return openai.WithThoughts(body), nil
-	case shortIDs:
+	case shortenIDs:
 		return openai.WithShortIDs(body), nil
 	}
 	return jsonscan.Apply(body, edits), names
@@ -386,7 +386,7 @@ func (k *repairs) of(m *repair) []fix {
 // learn remembers a correction for a model. Refused thinking is remembered by its signature
 // instead.
 func (k *repairs) learn(m *repair, f fix) {
-	if f.kind == thinkingOut {
+	if f.kind == dropThinking {
 		return
 	}
 	fixes := slices.DeleteFunc(slices.Clone(k.of(m)), func(old fix) bool { return old.kind == f.kind && old.field == f.field })

@@ -33,7 +33,7 @@ func (m *repair) findFields(lower string) (fixes []fix) {
 		return nil
 	}
 	for _, name := range openai.Options {
-		if f := (fix{kind: fieldOut, field: name}); openai.NamesField(lower, name) && m.changes(f) {
+		if f := (fix{kind: dropField, field: name}); openai.NamesField(lower, name) && m.changes(f) {
 			fixes = append(fixes, f)
 		}
 	}

@@ -53,7 +53,7 @@ func (r *Request) planText(to *pipeline.Candidate, first dialect.Translator) ([]
 		plans[i].Fallback = true
 	}
 	toolsAlone := false
-	plans[0].Mends = func(body []byte) (refuses bool) {
+	plans[0].AppliesTo = func(body []byte) (refuses bool) {
 		refuses, toolsAlone = openai.RefusesChat(body)
 		return refuses
 	}
@@ -104,13 +104,13 @@ func (r *Request) responsesPlans(to *pipeline.Candidate, native *upstream.Endpoi
 	plans := []Plan{v.plan(!noSummary, noReasoning)}
 	if !noSummary && r.showsThoughts() {
 		p := v.plan(false, noReasoning)
-		p.Fallback, p.Mends = true, openai.RefusesSummary
+		p.Fallback, p.AppliesTo = true, openai.RefusesSummary
 		p.Learn = func() { r.Planner.learn(v.noSummary()) }
 		plans = append(plans, p)
 	}
 	if !noReasoning {
 		p := v.plan(false, true)
-		p.Fallback, p.Mends, p.Learn = true, openai.RefusesEncrypted, v.learnUnreadable
+		p.Fallback, p.AppliesTo, p.Learn = true, openai.RefusesEncrypted, v.learnUnreadable
 		plans = append(plans, p)
 	}
 	return plans
@@ -138,7 +138,7 @@ func (v *viaResponses) plan(summary, plain bool) Plan {
 			Options: responses.Options{Now: r.Planner.cfg.Now}, Summary: summary && r.showsThoughts(), Plain: plain,
 			Recall: recall{r.Planner.reasoning, r.owner()}, Skip: v.skip,
 		})
-		return dialect.Chain(openai.Restrict(openai.Fit(r.wholeMiddle(v.to), r.model(v.to)), v.to.Provider.ChatFacts().Responses(), r.efforts(v.to)), onward)(in)
+		return dialect.Chain(openai.Restrict(openai.Fit(r.toFullChat(v.to), r.model(v.to)), v.to.Provider.ChatFacts().Responses(), r.efforts(v.to)), onward)(in)
 	}}
 }
 
@@ -151,12 +151,12 @@ func (v *viaResponses) skip(data string) bool {
 	return false
 }
 
-// wholeMiddle returns the translator of the caller's request to chat completions with all
+// toFullChat returns the translator of the caller's request to chat completions with all
 // fields of the intermediate form. For a chat request it is the identity.
-func (r *Request) wholeMiddle(to *pipeline.Candidate) dialect.Translator {
+func (r *Request) toFullChat(to *pipeline.Candidate) dialect.Translator {
 	switch r.Matched.Dialect {
 	case dialect.OpenAI:
-		return asItIs
+		return identity
 	case dialect.Anthropic:
 		return r.messagesToChat(append(openai.Everything(), openai.PromptCacheKey))
 	}
@@ -164,8 +164,8 @@ func (r *Request) wholeMiddle(to *pipeline.Candidate) dialect.Translator {
 	return first
 }
 
-// asItIs is the identity translator of chat requests.
-func asItIs(in dialect.Request) (*dialect.Call, error) {
+// identity is the identity translator of chat requests.
+func identity(in dialect.Request) (*dialect.Call, error) {
 	call := &dialect.Call{Path: "/chat/completions", Stream: in.Stream, Reply: dialect.Same{}}
 	call.SetChat(in, in.Value())
 	return call, nil

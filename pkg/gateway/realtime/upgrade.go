@@ -16,7 +16,7 @@ import (
 // dialProvider opens the provider's side of a WebSocket.
 func (s *Session) dialProvider(ctx context.Context, e *upstream.Endpoint, query string) (*websocket.Conn, *http.Response, error) {
 	header := s.HTTP.Header.Clone()
-	s.SetFacts(s.to.Provider.Name, header)
+	s.SetAttributes(s.to.Provider.Name, header)
 	return s.Upstream.DialWebSocket(ctx, &upstream.Socket{Endpoint: e, Path: s.Matched.Path, Query: query, Header: header, Protocols: offered(s.HTTP)}, s.to.Credential.Key)
 }
 

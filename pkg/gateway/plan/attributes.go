@@ -7,18 +7,18 @@ import (
 	"github.com/hostless/hostless/pkg/gateway/pipeline"
 )
 
-// maxFact limits the length of an attribute's header value.
-const maxFact = 128
+// maxAttribute limits the length of an attribute's header value.
+const maxAttribute = 128
 
-// SetFacts sets the headers that the settings add to requests for a provider: its
+// SetAttributes sets the headers that the settings add to requests for a provider: its
 // attributes and, if the caller sent a traceparent, the span of this call. A header that is
 // used for an attribute is never forwarded from the caller, which could otherwise pass for
 // another app.
-func (r *Request) SetFacts(provider string, header http.Header) {
+func (r *Request) SetAttributes(provider string, header http.Header) {
 	for name, field := range r.Settings.Attributes[provider] {
 		field = http.CanonicalHeaderKey(field)
 		delete(header, field)
-		if v := factValue(r.fact(name)); v != "" {
+		if v := attributeValue(r.attribute(name)); v != "" {
 			header[field] = []string{v}
 		}
 	}
@@ -29,9 +29,9 @@ func (r *Request) SetFacts(provider string, header http.Header) {
 	}
 }
 
-// fact returns the value of an attribute, or "". The app of a token that does not belong to
+// attribute returns the value of an attribute, or "". The app of a token that does not belong to
 // a run is the name of the token.
-func (r *Request) fact(name string) string {
+func (r *Request) attribute(name string) string {
 	grant := r.Call.Grant
 	switch {
 	case name == "request":
@@ -46,13 +46,13 @@ func (r *Request) fact(name string) string {
 	return ""
 }
 
-// factValue converts text to a header value: printable ASCII of limited length.
-func factValue(text string) string {
+// attributeValue converts text to a header value: printable ASCII of limited length.
+func attributeValue(text string) string {
 	text = strings.Map(func(c rune) rune {
 		if c < ' ' || c > '~' {
 			return '_'
 		}
 		return c
 	}, text)
-	return strings.TrimSpace(text[:min(len(text), maxFact)])
+	return strings.TrimSpace(text[:min(len(text), maxAttribute)])
 }
