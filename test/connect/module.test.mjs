@@ -1,4 +1,4 @@
-// The connect SDK by itself: everything that a browser gives it is handed in.
+// The connect SDK alone: the test provides everything that a browser provides.
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
@@ -73,7 +73,7 @@ test("modes", () => {
   assert.equal(sdk.buildLocalApiBase(place("http://a.localhost/")), "http://localhost");
 });
 
-test("a token is never shown whole", () => {
+test("a token is never shown in full", () => {
   assert.equal(sdk.shortToken(token), "sk_local_01234567…");
   assert.equal(sdk.shortToken(""), "none");
   assert.equal(sdk.shortToken("secret"), "…");
@@ -127,7 +127,7 @@ test("denied, refused, unreachable", async () => {
   }
 });
 
-test("an answer that can only be given in a terminal is waited for", async () => {
+test("waits for an answer given in a terminal", async () => {
   const pending = () => json(403, { error: "run hostless approvals", approval_id: "id1", command: "hostless approve id1" });
   const shown = [];
   const { client, seen } = page("http://a.localhost/", { answers: [pending(), approved()], client: { onPending: (p) => shown.push(p) } });
@@ -144,7 +144,7 @@ test("an answer that can only be given in a terminal is waited for", async () =>
   assert.equal(unheld.seen.asked.length, 2, "a daemon that does not hold is not asked for ever");
 });
 
-test("a hosted page goes away and comes back", async () => {
+test("a hosted page navigates away and comes back", async () => {
   const kept = storage();
   const first = page("https://app.example/chat?q=1#top", { client: { storage: kept } });
   const result = await first.client.connect({ allowedModels: ["gpt-4o"] });
@@ -167,7 +167,7 @@ test("a hosted page goes away and comes back", async () => {
   assert.equal(page("https://app.example/", { client: { storage: kept } }).client.initialize().mode, "remote-connected");
 });
 
-test("without a launcher a hosted page goes to the daemon's own page", async () => {
+test("without a launcher a hosted page opens the daemon's page", async () => {
   const location = place("https://app.example/");
   const { client } = page("https://app.example/", { client: { location, launcher: undefined } });
   await client.connect({ state: "mine", callback: "https://app.example/back" });
@@ -177,7 +177,7 @@ test("without a launcher a hosted page goes to the daemon's own page", async () 
   assert.ok(native.href.startsWith("hostless://register?data="));
 });
 
-test("answers that are not this page's are dropped", () => {
+test("responses with another state are ignored", () => {
   const query = "?port=1&local_url=http%3A%2F%2Flocalhost%3A1&state=";
   for (const [why, href, entries, code] of [
     ["another state", `https://app.example/${query}other#token=${token}`, { hostless_state: "mine" }, "state_mismatch"],
@@ -216,14 +216,14 @@ test("fetchWithBridge", async () => {
   for (const elsewhere of ["https://evil.example/v1", "http://localhost:48283/v1", "http://localhost:48282@evil.example/"]) {
     await assert.rejects(client.fetchWithBridge(elsewhere), (e) => e.code === "elsewhere");
   }
-  // A path that would be another host's stays a path.
+  // A path that could be read as another host stays a path.
   const paths = page("https://app.example/", { answers: [json(200, {})], client: { storage: connected() } });
   await paths.client.fetchWithBridge("//evil.example/v1");
   assert.equal(new URL(paths.seen.asked[0].url).origin, "http://localhost:48282");
   await assert.rejects(page("https://app.example/").client.fetchWithBridge("v1/models"), (e) => e.code === "not_connected");
 });
 
-test("a token that no longer holds is forgotten", async () => {
+test("a token that is no longer valid is removed", async () => {
   for (const text of ["Invalid or unknown bridge token", "Bridge token has expired"]) {
     const { client } = page("https://app.example/", { answers: [json(401, { error: { message: text } })], client: { storage: connected() } });
     await assert.rejects(client.fetchWithBridge("v1/models"), (e) => e.code === "expired");
@@ -240,7 +240,7 @@ test("SDK options", () => {
   assert.throws(() => client.openai(), (e) => e.code === "not_connected");
 });
 
-test("a page whose storage is taken away still connects", async () => {
+test("a page without storage still connects", async () => {
   const { client } = page("http://a.localhost/", {
     answers: [approved()],
     client: { storage: { getItem() { throw new Error("no"); }, setItem() { throw new Error("no"); }, removeItem() { throw new Error("no"); } } },

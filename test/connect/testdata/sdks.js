@@ -4,7 +4,7 @@ import OpenAI from "openai";
 
 const hostless = createHostlessClient();
 
-// What the person allowed is used through the providers' own SDKs.
+// The granted access is used with the providers' own SDKs.
 window.chat = async () => {
   await hostless.connect();
   const openai = new OpenAI(hostless.openai());
@@ -21,7 +21,7 @@ window.chat = async () => {
   return text + " | " + (await stream.finalText());
 };
 
-// A token that was revoked meanwhile is forgotten by either.
+// A token that was revoked in the meantime is removed.
 window.again = async () => {
   const openai = new OpenAI({ ...hostless.openai(), maxRetries: 0 });
   const error = await openai.models.list().then(() => "listed", (e) => e.cause?.code ?? e.code ?? String(e));

@@ -1,4 +1,4 @@
-// Compiled, never run: what an app in TypeScript writes.
+// Code of an app in TypeScript. It is compiled but never run.
 import Anthropic from "@anthropic-ai/sdk";
 import OpenAI from "openai";
 import {

@@ -1,5 +1,5 @@
-// The AI SDK: its OpenAI provider names what was said before instead of sending
-// it, and its Google provider takes a model with a slash for a path.
+// The AI SDK: its OpenAI provider refers to earlier items instead of sending them,
+// and its Google provider treats a model with a slash as a path.
 import assert from 'node:assert/strict'
 import test from 'node:test'
 import { createAnthropic } from '@ai-sdk/anthropic'

@@ -1,4 +1,4 @@
-// Anthropic's SDK through Hostless: on its own dialect and on other providers.
+// Anthropic's SDK through Hostless, with its own dialect and with other providers.
 import { test } from "node:test";
 import assert from "node:assert/strict";
 import Anthropic from "@anthropic-ai/sdk";

@@ -1,4 +1,4 @@
-// Google's GenAI SDK through Hostless, on Gemini's own dialect.
+// Google's GenAI SDK through Hostless, with Gemini's own dialect.
 import { test } from "node:test";
 import assert from "node:assert/strict";
 import { GoogleGenAI } from "@google/genai";

@@ -1,4 +1,4 @@
-// The OpenAI SDK through Hostless: only base URL and key are set.
+// The OpenAI SDK through Hostless, with only the base URL and the key set.
 import { test } from "node:test";
 import assert from "node:assert/strict";
 import OpenAI, { toFile, NotFoundError, RateLimitError, AuthenticationError, PermissionDeniedError, BadRequestError } from "openai";
@@ -8,7 +8,7 @@ const hi = [{ role: "user", content: "hi <you> é😀" }];
 const tools = [{ type: "function", function: { name: "weather", description: "d", parameters: { type: "object", properties: { city: { type: "string" } }, required: ["city"] } } }];
 const png = "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==";
 
-// The same client and code on each provider's dialect.
+// The same client and code with each provider's dialect.
 for (const model of ["gpt-4o-mini", "openai/gpt-4o-mini", "mine/any-model", "claude-sonnet-4-5", "anthropic/claude-haiku-4-5", "gemini-2.5-flash", "google/gemini-3-pro"]) {
   test(`chat on ${model}`, async () => {
     const c = await client.chat.completions.create({ model, messages: hi, max_completion_tokens: 100 });

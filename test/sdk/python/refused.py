@@ -1,5 +1,5 @@
-"""One call of the SDK that the argument names, with its own defaults for retries, to a
-gateway that refuses it. Prints the status and the message that its caller gets."""
+"""Makes one call with the SDK named in the argument, with its default retries, to a
+gateway that refuses it, and prints the resulting status and message."""
 
 import os
 import sys

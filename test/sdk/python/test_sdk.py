@@ -1,4 +1,4 @@
-"""OpenAI's and Anthropic's Python SDKs through Hostless: only base URL and key are set."""
+"""OpenAI's and Anthropic's Python SDKs through Hostless, with only the base URL and the key set."""
 
 import os
 import unittest
