@@ -28,13 +28,13 @@ const (
 	Ollama    Name = "ollama"    // /api/chat, /api/generate
 )
 
-// Request is one request in the caller's dialect, to be translated.
+// Request is one request in the client's dialect, to be translated.
 type Request struct {
 	Model    string      // as the upstream names it, without the prefix
 	Provider string      // the provider's catalogue name, for extra_body.<provider>
-	Stream   bool        // whether the caller asked for a stream
-	Header   http.Header // the caller's headers; read only
-	Body     []byte      // the caller's JSON body; read only
+	Stream   bool        // whether the client asked for a stream
+	Header   http.Header // the client's headers; read only
+	Body     []byte      // the client's JSON body; read only
 
 	// Chat is the body of a chat request that was not written as JSON yet. Body is
 	// nil then.
@@ -77,7 +77,7 @@ func (c *Call) SetChat(req Request, chat jsonscan.Value) {
 	}
 }
 
-// Reply translates one response into the caller's dialect. It belongs to one Call
+// Reply translates one response into the client's dialect. It belongs to one Call
 // and is not safe for concurrent use.
 type Reply interface {
 	// Body translates the body of a successful response that is not a stream.
@@ -88,7 +88,7 @@ type Reply interface {
 	Stream() Stream
 }
 
-// Stream translates events one by one. It passes each event for the caller to emit,
+// Stream translates events one by one. It passes each event for the client to emit,
 // in order. The event's bytes are only valid until emit returns.
 type Stream interface {
 	// Event translates one upstream event. The event's bytes are only valid during
@@ -98,7 +98,7 @@ type Stream interface {
 	// the stream normally. The stream itself knows whether it was complete: if it
 	// was not, or cause is not nil, it emits one error event and no finish.
 	//
-	// It returns nil if the caller got a complete response. Otherwise it returns
+	// It returns nil if the client got a complete response. Otherwise it returns
 	// ErrProvider if the provider reported a failure within the stream, cause if
 	// that ended the stream, and ErrIncomplete if neither did.
 	End(cause error, emit func(sse.Event)) error
@@ -124,7 +124,7 @@ func Incomplete(cause error) error {
 type Translator func(Request) (*Call, error)
 
 // Chain returns the translator that applies both: first translates from the
-// caller's dialect to chat completions, and second from chat completions to the
+// client's dialect to chat completions, and second from chat completions to the
 // upstream's dialect.
 func Chain(first, second Translator) Translator {
 	return func(req Request) (*Call, error) {
@@ -150,7 +150,7 @@ func Chain(first, second Translator) Translator {
 	}
 }
 
-// Same is the Reply for a request that already was in the caller's dialect: it
+// Same is the Reply for a request that already was in the client's dialect: it
 // changes nothing.
 type Same struct{}
 
@@ -168,7 +168,7 @@ type sameStream struct{}
 func (sameStream) Event(ev sse.Event, emit func(sse.Event)) error { emit(ev); return nil }
 func (sameStream) End(error, func(sse.Event)) error               { return nil }
 
-// Outermost returns the Reply of the caller's dialect, also from a Reply that Chain
+// Outermost returns the Reply of the client's dialect, also from a Reply that Chain
 // has made.
 func Outermost(r Reply) Reply {
 	if c, ok := r.(chained); ok {

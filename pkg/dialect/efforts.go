@@ -6,13 +6,13 @@ import (
 	"strings"
 )
 
-// efforts are the reasoning efforts of the middle, lowest first. A model supports some of
-// them.
+// efforts are the reasoning efforts of the intermediate form, lowest first. A model
+// supports some of them.
 var efforts = []string{"none", "minimal", "low", "medium", "high", "xhigh", "max"}
 
-// Effort returns the effort for a caller's word, in any case: "" if the word leaves the
-// choice to the model. For an unknown word it returns "max" and false, because newer words
-// have always meant more.
+// Effort returns the effort for a client's value, in any case. It returns "" if the
+// value leaves the choice to the model. For an unknown value it returns "max" and
+// false, because newer values have always meant more.
 func Effort(word string) (effort string, known bool) {
 	word = strings.ToLower(word)
 	switch word {
@@ -34,8 +34,8 @@ type Efforts string
 // NoEffort is for models that refuse the field, whatever its value.
 const NoEffort Efforts = " "
 
-// EffortsIn returns the efforts among words, such as those of an error message; NoEffort
-// if there are none.
+// EffortsIn returns the efforts among words, such as those of an error message, or
+// NoEffort if there are none.
 func EffortsIn(words []string) Efforts {
 	var out []string
 	for _, e := range efforts {
@@ -52,9 +52,9 @@ func EffortsIn(words []string) Efforts {
 // Words returns the efforts one by one.
 func (e Efforts) Words() []string { return strings.Fields(string(e)) }
 
-// Nearest returns the supported effort for an effort: the same one, or the next higher
-// one, or the highest. If "none" is not supported, it becomes the lowest. The result is ""
-// if no effort is supported.
+// Nearest returns the supported effort closest to an effort: the same one, or the
+// next higher one, or the highest. If "none" is not supported, it becomes the
+// lowest. The result is "" if no effort is supported.
 func (e Efforts) Nearest(effort string) string {
 	if e == "" {
 		return effort
@@ -81,21 +81,21 @@ const everyEffort Efforts = "none minimal low medium high xhigh max"
 // https://docs.x.ai/docs/guides/reasoning, https://console.groq.com/docs/reasoning,
 // https://docs.mistral.ai/capabilities/reasoning.
 func EffortsOf(provider, model string) Efforts {
-	bare := strings.ToLower(model[strings.LastIndexByte(model, '/')+1:])
+	base := strings.ToLower(model[strings.LastIndexByte(model, '/')+1:])
 	begins := func(any ...string) bool {
-		return slices.ContainsFunc(any, func(p string) bool { return strings.HasPrefix(bare, p) })
+		return slices.ContainsFunc(any, func(p string) bool { return strings.HasPrefix(base, p) })
 	}
 	switch {
 	case begins("gpt-oss"):
 		return "low medium high"
-	case begins("gpt-", "chatgpt-", "codex-", "computer-use") || len(bare) > 1 && bare[0] == 'o' && bare[1] >= '1' && bare[1] <= '9':
-		return openAIs(bare)
+	case begins("gpt-", "chatgpt-", "codex-", "computer-use") || len(base) > 1 && base[0] == 'o' && base[1] >= '1' && base[1] <= '9':
+		return openAIs(base)
 	case begins("gemini-"):
-		return googles(bare[len("gemini-"):])
+		return googles(base[len("gemini-"):])
 	case begins("gemma-"):
 		return NoEffort
 	case begins("grok-"):
-		return xAIs(bare)
+		return xAIs(base)
 	}
 	switch provider {
 	case "groq":
@@ -116,27 +116,27 @@ func EffortsOf(provider, model string) Efforts {
 	return ""
 }
 
-// openAIs returns the efforts of OpenAI's models, whoever serves them.
-func openAIs(bare string) Efforts {
+// openAIs returns the efforts of OpenAI's models, at any provider.
+func openAIs(base string) Efforts {
 	version := func(prefix string) float64 { // 5.2 of gpt-5.2-pro
-		rest := bare[len(prefix):]
+		rest := base[len(prefix):]
 		end := strings.IndexFunc(rest+"-", func(r rune) bool { return r != '.' && (r < '0' || r > '9') })
 		n, _ := strconv.ParseFloat(rest[:end], 64)
 		return n
 	}
-	has := func(word string) bool { return slices.Contains(strings.Split(bare, "-"), word) }
+	has := func(word string) bool { return slices.Contains(strings.Split(base, "-"), word) }
 	switch {
-	case bare[0] == 'o':
+	case base[0] == 'o':
 		switch {
-		case strings.HasPrefix(bare, "o1-mini"), strings.HasPrefix(bare, "o1-preview"):
+		case strings.HasPrefix(base, "o1-mini"), strings.HasPrefix(base, "o1-preview"):
 			return NoEffort
 		case has("research"):
 			return "medium"
 		}
 		return "low medium high"
-	case strings.HasPrefix(bare, "codex-"):
+	case strings.HasPrefix(base, "codex-"):
 		return "low medium high"
-	case !strings.HasPrefix(bare, "gpt-") || has("chat") || strings.HasPrefix(bare, "gpt-4") || strings.HasPrefix(bare, "gpt-3"):
+	case !strings.HasPrefix(base, "gpt-") || has("chat") || strings.HasPrefix(base, "gpt-4") || strings.HasPrefix(base, "gpt-3"):
 		return NoEffort
 	}
 	switch v := version("gpt-"); {
@@ -190,14 +190,14 @@ func googles(rest string) Efforts {
 }
 
 // xAIs returns the efforts of xAI's models. Most of them refuse the field.
-func xAIs(bare string) Efforts {
+func xAIs(base string) Efforts {
 	switch {
-	case strings.HasPrefix(bare, "grok-3-mini"):
+	case strings.HasPrefix(base, "grok-3-mini"):
 		return "low high"
-	case strings.Contains(bare, "multi-agent"):
+	case strings.Contains(base, "multi-agent"):
 		return "low medium high xhigh"
-	case strings.HasPrefix(bare, "grok-4.20"), strings.HasPrefix(bare, "grok-4-"), bare == "grok-4", strings.HasPrefix(bare, "grok-3"), strings.HasPrefix(bare, "grok-2"),
-		strings.HasPrefix(bare, "grok-code"), strings.HasPrefix(bare, "grok-build"):
+	case strings.HasPrefix(base, "grok-4.20"), strings.HasPrefix(base, "grok-4-"), base == "grok-4", strings.HasPrefix(base, "grok-3"), strings.HasPrefix(base, "grok-2"),
+		strings.HasPrefix(base, "grok-code"), strings.HasPrefix(base, "grok-build"):
 		return NoEffort
 	}
 	return "none low medium high"

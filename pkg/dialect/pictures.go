@@ -38,8 +38,8 @@ func (p *Picture) InWords() string {
 
 // MakesPictures reports whether a model with that name responds with images.
 func MakesPictures(model string) bool {
-	bare := strings.ToLower(model[strings.LastIndexByte(model, '/')+1:])
-	return strings.Contains(bare, "image") || strings.Contains(bare, "nano-banana")
+	base := strings.ToLower(model[strings.LastIndexByte(model, '/')+1:])
+	return strings.Contains(base, "image") || strings.Contains(base, "nano-banana")
 }
 
 // DataURL splits a base64 data: URL. The media type is in lower case and without

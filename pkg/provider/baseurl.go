@@ -21,7 +21,7 @@ func ParseBaseURL(text string) (*url.URL, error) {
 	}
 	u, err := url.Parse(strings.TrimSpace(text))
 	if err != nil || u.Scheme != "" && u.Host == "" && u.Opaque != "" { // 127.0.0.1:9100, localhost:9100
-		if with, bare := url.Parse("http://" + strings.TrimSpace(text)); bare == nil && with.Port() != "" && !strings.Contains(text, "://") {
+		if withScheme, err := url.Parse("http://" + strings.TrimSpace(text)); err == nil && withScheme.Port() != "" && !strings.Contains(text, "://") {
 			return nil, bad("must begin with http:// or https://: http://" + strings.TrimSpace(text))
 		}
 	}

@@ -83,8 +83,7 @@ var Default = sync.OnceValue(func() *Catalogue {
 	return c
 })
 
-// Parse reads a catalogue and checks that its names and key shapes are
-// unambiguous.
+// Parse parses a catalogue and checks that its names are unique.
 func Parse(data []byte) (*Catalogue, error) {
 	var doc struct {
 		Providers []*Provider `json:"providers"`
@@ -104,10 +103,10 @@ func Parse(data []byte) (*Catalogue, error) {
 
 func (c *Catalogue) add(p *Provider) error {
 	if !ValidName(p.Name) {
-		return fmt.Errorf("bad provider name %q", p.Name)
+		return fmt.Errorf("invalid provider name %q", p.Name)
 	}
 	if len(p.Dialects) == 0 {
-		return fmt.Errorf("provider %s speaks no dialect", p.Name)
+		return fmt.Errorf("provider %s has no dialect", p.Name)
 	}
 	for _, field := range p.Takes {
 		if !slices.Contains(openai.Names(), field) {
@@ -124,7 +123,7 @@ func (c *Catalogue) add(p *Provider) error {
 	}
 	for _, name := range append([]string{p.Name}, p.Aliases...) {
 		if c.byName[name] != nil {
-			return fmt.Errorf("provider name %q is given twice", name)
+			return fmt.Errorf("provider name %q is used twice", name)
 		}
 		c.byName[name] = p
 	}
@@ -140,7 +139,8 @@ func (c *Catalogue) add(p *Provider) error {
 }
 
 func (c *Catalogue) sortGlobs() {
-	// Insertion sort: few, and stable so that the catalogue's order decides.
+	// Insertion sort is enough for a few elements. It is stable, so that the
+	// catalogue's order decides between equal lengths.
 	for i := 1; i < len(c.globs); i++ {
 		for j := i; j > 0 && len(c.globs[j].prefix) > len(c.globs[j-1].prefix); j-- {
 			c.globs[j], c.globs[j-1] = c.globs[j-1], c.globs[j]
@@ -148,10 +148,12 @@ func (c *Catalogue) sortGlobs() {
 	}
 }
 
-// All returns every provider in the catalogue's order. The slice is the caller's.
+// All returns every provider in the catalogue's order. The slice belongs to the
+// caller.
 func (c *Catalogue) All() []*Provider { return append([]*Provider(nil), c.all...) }
 
-// Get finds a provider by its name or alias, in any case; nil if there is none.
+// Get returns the provider with a name or alias, in any case, or nil if there is
+// none.
 func (c *Catalogue) Get(name string) *Provider {
 	if p := c.byName[name]; p != nil {
 		return p
@@ -159,8 +161,9 @@ func (c *Catalogue) Get(name string) *Provider {
 	return c.byName[strings.ToLower(name)]
 }
 
-// Canonical is the name that a provider's key is stored under: its own for an
-// alias, the lower-cased name for one that the catalogue does not know.
+// Canonical returns the name under which a provider's key is stored: the provider's
+// own name for an alias, and the name in lower case if the catalogue does not know
+// it.
 func (c *Catalogue) Canonical(name string) string {
 	if p := c.Get(name); p != nil {
 		return p.Name
@@ -168,8 +171,8 @@ func (c *Catalogue) Canonical(name string) string {
 	return strings.ToLower(name)
 }
 
-// Listed finds the provider whose catalogue entry lists a bare model name; nil
-// if none does.
+// Listed returns the provider whose catalogue entry lists a model name without a
+// prefix, or nil if none does.
 func (c *Catalogue) Listed(model string) *Provider {
 	if p := c.exact[model]; p != nil {
 		return p
@@ -182,8 +185,8 @@ func (c *Catalogue) Listed(model string) *Provider {
 	return nil
 }
 
-// ByKey returns the provider whose keys are shaped like the given one; nil if the
-// shape is not a known one.
+// ByKey returns the provider whose keys have the form of the given one, or nil if
+// the form is unknown.
 func (c *Catalogue) ByKey(key string) *Provider {
 	var found *Provider
 	longest := 0
@@ -197,8 +200,8 @@ func (c *Catalogue) ByKey(key string) *Provider {
 	return found
 }
 
-// Custom makes the provider of a user's own base URL: name as it is stored,
-// speaking one dialect (OpenAI where it is "").
+// Custom returns a provider for a user's own base URL. name must be in stored form.
+// It has one dialect, which is OpenAI if speaks is "".
 func Custom(name string, speaks dialect.Name) *Provider {
 	if speaks == "" {
 		speaks = dialect.OpenAI
@@ -216,8 +219,8 @@ func Custom(name string, speaks dialect.Name) *Provider {
 	return p
 }
 
-// With returns a provider as it is when its owner set the dialect that its base URL
-// speaks: the provider itself if that is "" or what it speaks anyway.
+// With returns the provider with the dialect that its owner has set for its base
+// URL. It returns p itself if that is "" or already p's dialect.
 func (p *Provider) With(speaks dialect.Name) *Provider {
 	if speaks == "" || p.Builtin {
 		return p
@@ -231,9 +234,10 @@ func (p *Provider) With(speaks dialect.Name) *Provider {
 	return changed
 }
 
-// ChatFacts returns what the provider takes of a translation to chat completions:
-// all of the middle where it speaks another dialect, to which the translation goes
-// on. A custom one is asked for usage, without which some clients are blind.
+// ChatFacts returns what the provider accepts of a translation to chat completions.
+// If it has another dialect, that is all of the intermediate form, because another
+// translation follows. Custom providers are asked to report usage, because some
+// clients depend on it.
 func (p *Provider) ChatFacts() openai.Facts {
 	if p.Primary() != dialect.OpenAI {
 		return openai.Everything()
@@ -244,7 +248,7 @@ func (p *Provider) ChatFacts() openai.Facts {
 	return p.Takes
 }
 
-// Primary is the dialect of the base URL itself.
+// Primary returns the dialect of the base URL itself.
 func (p *Provider) Primary() dialect.Name {
 	for _, name := range []dialect.Name{dialect.OpenAI, dialect.Anthropic, dialect.Gemini, dialect.Ollama} {
 		if e, ok := p.Dialects[name]; ok && e.Path == "" {
@@ -254,9 +258,10 @@ func (p *Provider) Primary() dialect.Name {
 	return dialect.OpenAI
 }
 
-// ValidName reports whether a provider may be called so: lower-case letters,
-// digits, '-', '_' and '.', at most 64, beginning with a letter or digit. It is
-// also a safe path segment and environment variable stem.
+// ValidName reports whether a name is valid for a provider: lower-case letters,
+// digits, '-', '_' and '.', at most 64 characters, beginning with a letter or
+// digit. It is then also a safe path segment, and safe in the name of an
+// environment variable.
 func ValidName(name string) bool {
 	if name == "" || len(name) > 64 {
 		return false

@@ -31,7 +31,7 @@ func (t *trouble) note(log *slog.Logger, what string, lost int, err error) bool 
 	defer t.mu.Unlock()
 	if err == nil {
 		if t.err != nil {
-			log.Info("rows of the "+what+" can be written again", "lost", t.lost)
+			log.Info("writing rows of the "+what+" works again", "lost", t.lost)
 		}
 		t.err = nil
 		return false

@@ -84,8 +84,8 @@ func (u *chatUsage) appendMessages(b []byte, searches int) []byte {
 
 // ended returns the stop reason and the stop sequence (null if there is none) of a
 // response.
-func (r *messageReply) ended(finish, native string, said, reason jsonscan.Value, calls, refused bool) (stop string, sequence jsonscan.Value) {
-	for _, v := range [...]jsonscan.Value{said, reason} {
+func (r *messageReply) ended(finish, native string, stopSequence, stopReason jsonscan.Value, calls, refused bool) (stop string, sequence jsonscan.Value) {
+	for _, v := range [...]jsonscan.Value{stopSequence, stopReason} {
 		if s := v.String(); !s.Empty() && finish == "stop" && !calls && slices.Contains(r.stops, s.Text()) {
 			return "stop_sequence", jsonscan.Str(s)
 		}

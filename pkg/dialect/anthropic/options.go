@@ -83,27 +83,27 @@ func (m Model) Efforts() dialect.Efforts {
 // effort xhigh since 4.7, thinking by default since 5, no prefill since 4.6. A name
 // that matches no rule gets the most common values.
 func ModelByName(name string) Model {
-	bare := strings.ToLower(name[strings.LastIndexByte(name, '/')+1:])
-	if i := strings.Index(bare, "claude"); i >= 0 {
-		return claude(bare[i:])
+	base := strings.ToLower(name[strings.LastIndexByte(name, '/')+1:])
+	if i := strings.Index(base, "claude"); i >= 0 {
+		return claude(base[i:])
 	}
 	m := Model{Sampling: true, Prefill: true}
 	switch {
-	case (strings.HasPrefix(bare, "gpt-5") || strings.HasPrefix(bare, "gpt-6")) && !strings.Contains(bare, "chat"):
-		m = Model{MaxOutput: 128000, Thinking: true, XHigh: !(bare == "gpt-5" || strings.HasPrefix(bare, "gpt-5-") || strings.HasPrefix(bare, "gpt-5.1")) || strings.Contains(bare, "codex-max")}
-	case len(bare) > 1 && bare[0] == 'o' && bare[1] >= '1' && bare[1] <= '9':
+	case (strings.HasPrefix(base, "gpt-5") || strings.HasPrefix(base, "gpt-6")) && !strings.Contains(base, "chat"):
+		m = Model{MaxOutput: 128000, Thinking: true, XHigh: !(base == "gpt-5" || strings.HasPrefix(base, "gpt-5-") || strings.HasPrefix(base, "gpt-5.1")) || strings.Contains(base, "codex-max")}
+	case len(base) > 1 && base[0] == 'o' && base[1] >= '1' && base[1] <= '9':
 		m = Model{MaxOutput: 100000, Thinking: true}
-	case strings.HasPrefix(bare, "gpt-oss"):
+	case strings.HasPrefix(base, "gpt-oss"):
 		m.Thinking = true
-	case strings.HasPrefix(bare, "gemini-2.5"), strings.HasPrefix(bare, "gemini-3"):
+	case strings.HasPrefix(base, "gemini-2.5"), strings.HasPrefix(base, "gemini-3"):
 		m.Thinking = true
-	case strings.HasPrefix(bare, "gpt-4.1"):
+	case strings.HasPrefix(base, "gpt-4.1"):
 		m.MaxOutput = 32768
-	case strings.HasPrefix(bare, "gpt-4o"), strings.HasPrefix(bare, "chatgpt-4o"), strings.HasPrefix(bare, "gpt-5"):
+	case strings.HasPrefix(base, "gpt-4o"), strings.HasPrefix(base, "chatgpt-4o"), strings.HasPrefix(base, "gpt-5"):
 		m.MaxOutput = 16384
-	case strings.HasPrefix(bare, "gpt-4-turbo"), strings.HasPrefix(bare, "gpt-3.5"):
+	case strings.HasPrefix(base, "gpt-4-turbo"), strings.HasPrefix(base, "gpt-3.5"):
 		m.MaxOutput = 4096
-	case strings.HasPrefix(bare, "grok-3-mini"):
+	case strings.HasPrefix(base, "grok-3-mini"):
 		m.Thinking = true
 	}
 	return m
@@ -111,10 +111,10 @@ func ModelByName(name string) Model {
 
 // claude reads the family and the version from names such as claude-opus-4-6,
 // claude-sonnet-4-5-20250929, claude-opus-4@20250514 and claude-3-5-haiku-latest.
-func claude(bare string) Model {
+func claude(base string) Model {
 	family, version := "", 0.0
 	digits := 0
-	for _, word := range strings.FieldsFunc(bare, func(r rune) bool { return r == '-' || r == '@' || r == '.' || r == ':' }) {
+	for _, word := range strings.FieldsFunc(base, func(r rune) bool { return r == '-' || r == '@' || r == '.' || r == ':' }) {
 		n, err := strconv.Atoi(word)
 		switch {
 		case err == nil && len(word) <= 2 && digits == 0:

@@ -154,13 +154,13 @@ func (r *messageReply) searchBlocks(s *dialect.Search) (use, result jsonscan.Val
 // searches returns the searches of a response. A provider that reports no search,
 // but cites sources, has made one search; only clients that asked for a search get
 // it.
-func (r *messageReply) searches(told []dialect.Search, cited []dialect.URLCitation) (out []dialect.Search) {
-	for _, s := range told {
+func (r *messageReply) searches(reported []dialect.Search, cited []dialect.URLCitation) (out []dialect.Search) {
+	for _, s := range reported {
 		if s.Page == "" {
 			out = append(out, s)
 		}
 	}
-	if len(told) > 0 || len(cited) == 0 || !r.searching {
+	if len(reported) > 0 || len(cited) == 0 || !r.searching {
 		return out
 	}
 	var one dialect.Search

@@ -52,7 +52,7 @@ type yardPart struct {
 }
 
 // BenchRequests measures a translation of an agent's requests of 16 KB, 256 KB and
-// 1 MB in the caller's dialect, and one json.Unmarshal of the same body for
+// 1 MB in the client's dialect, and one json.Unmarshal of the same body for
 // comparison. cpu-ms is the CPU time of the process, garbage collection included:
 // it varies less than wall time if other processes use the machine.
 func BenchRequests(b *testing.B, caller, model string, translate dialect.Translator) {

@@ -153,7 +153,7 @@ func Indent(t testing.TB, data []byte) []byte {
 }
 
 // Translate runs events through a stream as the gateway does. write appends one
-// event for the caller; it defaults to sse.Append.
+// event for the client; it defaults to sse.Append.
 func Translate(s dialect.Stream, events io.Reader, write func([]byte, sse.Event) []byte) []byte {
 	if write == nil {
 		write = sse.Append

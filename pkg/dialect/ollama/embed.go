@@ -119,8 +119,8 @@ func (r *embedReply) Body(body []byte) ([]byte, error) {
 	}
 	b := jsonscan.AppendQuote([]byte(`{"model":`), r.model)
 	b = append(append(b, `,"embeddings":`...), rawjson.Array(list)...)
-	took := max(1, int64(r.options.Now().Sub(r.start)))
-	return append(b, fmt.Sprintf(`,"total_duration":%d,"load_duration":0,"prompt_eval_count":%d}`, took, a.Usage.Prompt)...), nil
+	elapsed := max(1, int64(r.options.Now().Sub(r.start)))
+	return append(b, fmt.Sprintf(`,"total_duration":%d,"load_duration":0,"prompt_eval_count":%d}`, elapsed, a.Usage.Prompt)...), nil
 }
 
 func (r *embedReply) Stream() dialect.Stream { return noStream{} }

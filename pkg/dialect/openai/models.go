@@ -18,14 +18,14 @@ const (
 )
 
 func familyOf(model string) family {
-	bare := strings.ToLower(model[strings.LastIndexByte(model, '/')+1:])
+	base := strings.ToLower(model[strings.LastIndexByte(model, '/')+1:])
 	switch {
-	case len(bare) > 1 && bare[0] == 'o' && bare[1] >= '1' && bare[1] <= '9':
+	case len(base) > 1 && base[0] == 'o' && base[1] >= '1' && base[1] <= '9':
 		return thinks
-	case strings.HasPrefix(bare, "gpt-3.5"), strings.HasPrefix(bare, "gpt-4"), strings.HasPrefix(bare, "chatgpt-"),
-		strings.HasPrefix(bare, "gpt-5") && strings.Contains(bare, "chat"):
+	case strings.HasPrefix(base, "gpt-3.5"), strings.HasPrefix(base, "gpt-4"), strings.HasPrefix(base, "chatgpt-"),
+		strings.HasPrefix(base, "gpt-5") && strings.Contains(base, "chat"):
 		return chats
-	case strings.HasPrefix(bare, "gpt-5"), strings.HasPrefix(bare, "gpt-6"):
+	case strings.HasPrefix(base, "gpt-5"), strings.HasPrefix(base, "gpt-6"):
 		return thinks
 	}
 	return unknown
@@ -34,8 +34,8 @@ func familyOf(model string) family {
 // Searches reports whether a model with that name is one of OpenAI's that search
 // the web in chat completions and accept web_search_options. All others refuse it.
 func Searches(model string) bool {
-	bare := strings.ToLower(model[strings.LastIndexByte(model, '/')+1:])
-	return strings.Contains(bare, "-search-preview") || strings.Contains(bare, "-search-api")
+	base := strings.ToLower(model[strings.LastIndexByte(model, '/')+1:])
+	return strings.Contains(base, "-search-preview") || strings.Contains(base, "-search-api")
 }
 
 // ToolsOrEffort reports whether a model with that name accepts function tools in
@@ -43,17 +43,17 @@ func Searches(model string) bool {
 // which refuse both together ("To use function tools, use /v1/responses or set
 // reasoning_effort to 'none'"). It is a rule of OpenAI's own endpoint.
 func ToolsOrEffort(model string) bool {
-	bare := strings.ToLower(model[strings.LastIndexByte(model, '/')+1:])
-	rest, five := strings.CutPrefix(bare, "gpt-5.")
+	base := strings.ToLower(model[strings.LastIndexByte(model, '/')+1:])
+	rest, five := strings.CutPrefix(base, "gpt-5.")
 	switch {
-	case strings.Contains(bare, "chat"):
+	case strings.Contains(base, "chat"):
 		return false
 	case five:
 		digits := strings.IndexFunc(rest+"-", func(r rune) bool { return r < '0' || r > '9' })
 		minor, err := strconv.Atoi(rest[:digits])
 		return err == nil && minor >= 4
 	}
-	return strings.HasPrefix(bare, "gpt-6")
+	return strings.HasPrefix(base, "gpt-6")
 }
 
 // Reasons reports whether a model with that name may think before it responds.
@@ -63,11 +63,11 @@ func Reasons(model string) bool { return familyOf(model) != chats }
 // Responses API (https://platform.openai.com/docs/models): the codex, pro and deep
 // research models and computer-use-preview.
 func ResponsesOnly(model string) bool {
-	bare := strings.ToLower(model[strings.LastIndexByte(model, '/')+1:])
-	if familyOf(bare) == unknown && !strings.HasPrefix(bare, "codex") {
-		return strings.HasPrefix(bare, "computer-use-preview")
+	base := strings.ToLower(model[strings.LastIndexByte(model, '/')+1:])
+	if familyOf(base) == unknown && !strings.HasPrefix(base, "codex") {
+		return strings.HasPrefix(base, "computer-use-preview")
 	}
-	for _, word := range strings.Split(bare, "-") {
+	for _, word := range strings.Split(base, "-") {
 		if word == "codex" || word == "pro" || word == "research" {
 			return true
 		}
@@ -109,8 +109,8 @@ func RefusesEncrypted(body []byte) bool {
 // requested, so that the rule of ToolsOrEffort applies without an effort too:
 // gpt-5.6 and later.
 func EffortByDefault(model string) bool {
-	bare := strings.ToLower(model[strings.LastIndexByte(model, '/')+1:])
-	return ToolsOrEffort(model) && !strings.HasPrefix(bare, "gpt-5.4") && !strings.HasPrefix(bare, "gpt-5.5")
+	base := strings.ToLower(model[strings.LastIndexByte(model, '/')+1:])
+	return ToolsOrEffort(model) && !strings.HasPrefix(base, "gpt-5.4") && !strings.HasPrefix(base, "gpt-5.5")
 }
 
 // samplers are the sampling fields that thinking models refuse, with their default
