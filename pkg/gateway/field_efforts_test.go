@@ -9,7 +9,7 @@ import (
 	"github.com/hostless/hostless/test/standin"
 )
 
-// effortAsked gives how a request that went to a provider asks the model to think.
+// effortAsked returns the effort in a request that was sent to a provider, in any dialect.
 func effortAsked(body []byte) string {
 	var req map[string]any
 	json.Unmarshal(body, &req)
@@ -21,8 +21,8 @@ func effortAsked(body []byte) string {
 	return ""
 }
 
-// TestEveryEffortWord: whatever word a client has for how much to think, each model gets
-// one that it takes, and where that is another one the answer says so.
+// TestEveryEffortWord checks that each model gets an effort that it accepts, whatever the
+// client sends, and that a changed effort is named in the response.
 func TestEveryEffortWord(t *testing.T) {
 	w := newWorld(t)
 	servers := map[string]*standin.Server{"openai": standin.OpenAI(t, canary), "anthropic": standin.Anthropic(t, canary), "google": standin.Gemini(t, canary)}
@@ -64,10 +64,10 @@ func TestEveryEffortWord(t *testing.T) {
 	}
 }
 
-// TestNativeFieldsAreMended: a field of a request in the caller's own dialect that the
-// model refuses is mended by a second try, named, and not sent again the next time; all
-// other bytes stay.
-func TestNativeFieldsAreMended(t *testing.T) {
+// TestNativeFieldsAreCorrected checks that a field which the model refuses is corrected in a
+// second attempt, also in the caller's own dialect, that it is named, and that the next
+// request is corrected at once. All other bytes are unchanged.
+func TestNativeFieldsAreCorrected(t *testing.T) {
 	for _, c := range []struct {
 		name, provider, path string
 		start                func(testing.TB, string) *standin.Server
@@ -142,8 +142,8 @@ func TestNativeFieldsAreMended(t *testing.T) {
 	}
 }
 
-// TestCountsByTheProvider: a count of tokens in one dialect is made by the counter of the
-// provider, in whatever dialect that is, and estimated where there is none or it fails.
+// TestCountsByTheProvider checks that tokens are counted by the provider's counter, in any
+// dialect, and estimated if there is none or it fails.
 func TestCountsByTheProvider(t *testing.T) {
 	w := newWorld(t)
 	claude, gemini := standin.Anthropic(t, canary), standin.Gemini(t, canary)

@@ -12,15 +12,15 @@ import (
 	"github.com/hostless/hostless/test/standin"
 )
 
-// listing is what a provider of TestEveryListedModel lists: entries as the provider
-// writes them, or ids, those behind "!" being of models that write no text.
+// listing is the model list of a provider: entries in the provider's format, or ids, with
+// "!" before models that do not generate text.
 type listing struct {
 	provider string
 	base     string // path of the base URL
 	start    func(testing.TB, string) *standin.Server
 	ids      string // by ID
-	entries  string // whole, for lists that tell more
-	refused  string // the ids among entries that write no text
+	entries  string // whole entries, for lists with more members
+	refused  string // the ids in entries that do not generate text
 }
 
 var listings = []listing{
@@ -66,7 +66,7 @@ var listings = []listing{
 	{provider: "mine", base: "/v1", start: standin.Chat, ids: "any/model:tag embed-everything"},
 }
 
-// data is the list as the provider answers it.
+// data returns the list in the provider's format.
 func (l *listing) data() string {
 	if l.entries != "" {
 		return l.entries
@@ -82,7 +82,7 @@ func (l *listing) data() string {
 	return `{"object":"list","data":[` + strings.Join(entries, ",") + `]}`
 }
 
-// writesNot are the listed ids of models that write no text.
+// writesNot returns the listed ids of models that do not generate text.
 func (l *listing) writesNot() map[string]bool {
 	out := map[string]bool{}
 	for _, id := range strings.Fields(l.refused) {
@@ -99,8 +99,8 @@ func (l *listing) writesNot() map[string]bool {
 	return out
 }
 
-// provider starts a provider that lists what it is told to, and answers as its strict
-// stand-in does.
+// provider starts a provider with the given list that otherwise responds like its strict
+// stand-in.
 func (w *world) listed(l *listing) {
 	inner := l.start(w.t, canary).Config.Handler
 	s := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
@@ -123,8 +123,8 @@ func (w *world) listed(l *listing) {
 	w.keys.put(l.provider, s.URL+l.base)
 }
 
-// sweeps are requests of every dialect such as agents send them: instructions, a tool, a
-// wish for thinking and a limit.
+// sweeps are requests in every dialect like those of agents, with instructions, a tool,
+// thinking and an output limit.
 var sweeps = []struct{ name, path, body string }{
 	{"chat", "/v1/chat/completions", `{"model":"MODEL","stream":STREAM,"max_completion_tokens":2000,"messages":[{"role":"system","content":"Be kind."},{"role":"user","content":"go"}]}`},
 	{"Responses", "/v1/responses", `{"model":"MODEL","stream":STREAM,"store":false,"instructions":"Be kind.","reasoning":{"effort":"high","summary":"auto"},"include":["reasoning.encrypted_content"],"input":[{"type":"message","role":"user","content":[{"type":"input_text","text":"go"}]}],
@@ -137,9 +137,9 @@ var sweeps = []struct{ name, path, body string }{
 	{"Ollama's generate", "/api/generate", `{"model":"MODEL","stream":STREAM,"prompt":"go"}`},
 }
 
-// TestEveryListedModel: each model of GET /v1/models, of Gemini's list and of Ollama's is
-// answered in each dialect, whole and streamed; one that writes no text is refused here,
-// in plain words.
+// TestEveryListedModel uses each model of GET /v1/models, of Gemini's list and of Ollama's
+// in each dialect, with and without streaming. Hostless must refuse those that do not
+// generate text.
 func TestEveryListedModel(t *testing.T) {
 	w := newWorld(t)
 	writesNot := map[string]bool{}

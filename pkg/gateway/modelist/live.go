@@ -40,7 +40,7 @@ type Info struct {
 	Owner   string
 	Input   int             // context window in tokens; 0 if unknown
 	Output  int             // maximum output tokens; 0 if unknown
-	Purpose *prices.Purpose // what the provider's list says that it is for; nil if it does not say
+	Purpose *prices.Purpose // from the provider's list; nil if the list does not show it
 	Raw     json.RawMessage // the entry in Gemini's format, if it came from Gemini
 }
 

@@ -41,7 +41,7 @@ func parse(data []byte) ([]Info, error) {
 				MaxOut int `json:"max_completion_tokens"`
 			} `json:"top_provider"` // OpenRouter
 		}
-		if json.Unmarshal(raw, &m); m.ID == "" { // what has another type is as if it were not there
+		if json.Unmarshal(raw, &m); m.ID == "" { // members of another type are ignored
 			continue
 		}
 		info := Info{ID: m.ID, Title: m.DisplayName, Owner: m.OwnedBy, Input: max(m.Context, m.Window, m.MaxIn, m.Served), Output: max(m.MaxOut, m.MaxTokens, m.Top.MaxOut)}
@@ -74,17 +74,17 @@ func parse(data []byte) ([]Info, error) {
 	return models, nil
 }
 
-// told has the members of a list's entry that say what its model is for.
-type told struct {
-	Kind         string `json:"type"`          // Together's
-	SupportsChat *bool  `json:"supports_chat"` // Fireworks'
+// purposeFields has the members of a list entry that show the purpose of its model.
+type purposeFields struct {
+	Kind         string `json:"type"`          // Together
+	SupportsChat *bool  `json:"supports_chat"` // Fireworks
 	Capabilities struct {
 		Chat *bool `json:"completion_chat"`
-	} `json:"capabilities"` // Mistral's
+	} `json:"capabilities"` // Mistral
 	Architecture struct {
 		Output []string `json:"output_modalities"`
-	} `json:"architecture"` // OpenRouter's
-	Methods []string `json:"supportedGenerationMethods"` // Google's
+	} `json:"architecture"` // OpenRouter
+	Methods []string `json:"supportedGenerationMethods"` // Google
 }
 
 // kinds maps Together's types of models that generate no text.
@@ -92,10 +92,10 @@ var kinds = map[string]prices.Purpose{
 	"embedding": prices.Embeddings, "image": prices.Pictures, "video": prices.Films, "audio": prices.Speech, "transcribe": prices.Transcripts, "rerank": prices.Ranking,
 }
 
-// purpose returns the purpose of the model of an entry; nil if the entry does not say.
+// purpose returns the purpose of the model of an entry; nil if the entry does not show it.
 func purpose(entry json.RawMessage) *prices.Purpose {
-	var t told
-	json.Unmarshal(entry, &t) // what has another type is as if it were not there
+	var t purposeFields
+	json.Unmarshal(entry, &t) // members of another type are ignored
 	p := prices.Text
 	switch writes := t.SupportsChat; {
 	case len(t.Methods) > 0:

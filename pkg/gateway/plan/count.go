@@ -83,7 +83,7 @@ func (r *Request) planMessagesCount(to *pipeline.Candidate) ([]Plan, error) {
 	return r.planCounter(to, r.messagesToChat(openai.Everything()), answer, estimate)
 }
 
-// planGeminiCount plans Gemini's countTokens likewise.
+// planGeminiCount plans Gemini's countTokens in the same way.
 func (r *Request) planGeminiCount(to *pipeline.Candidate) ([]Plan, error) {
 	native, err := r.Endpoint(to, dialect.Gemini)
 	if native != nil || err != nil {

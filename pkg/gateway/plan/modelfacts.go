@@ -14,8 +14,8 @@ func (r *Request) model(to *pipeline.Candidate) openai.Model {
 	return openai.Model{Output: r.outputLimit(to.Provider.Name, to.Model), TextOnly: facts.TextOnly, ThinksNot: facts.ThinksNot}
 }
 
-// efforts returns the efforts that a candidate's model supports by the model facts; "" if
-// they do not say.
+// efforts returns the efforts that a candidate's model supports, from the embedded model
+// data; "" if they are unknown.
 func (r *Request) efforts(to *pipeline.Candidate) dialect.Efforts {
 	return prices.FactsOf(to.Provider.Name, to.Model).Efforts
 }

@@ -26,7 +26,7 @@ func (r *Request) checkPurpose(to *pipeline.Candidate) error {
 	return &fault.Error{Kind: fault.Invalid, Message: message, Param: "model", Code: "unsupported_endpoint"}
 }
 
-// converses reports whether the request is for the next turn of a conversation.
+// converses reports whether the request asks for the next turn of a conversation.
 func (r *Request) converses() bool {
 	switch r.Matched.Kind {
 	case endpoint.Chat:
@@ -44,8 +44,8 @@ func (r *Request) converses() bool {
 // purpose returns the purpose of a candidate's model. The provider's list takes precedence
 // over the model's name, which says nothing about the models of a custom provider.
 func (r *Request) purpose(to *pipeline.Candidate) prices.Purpose {
-	if told := r.Planner.cfg.Lists.Purpose(to.Provider.Name, to.Model); told != nil {
-		return *told
+	if listed := r.Planner.cfg.Lists.Purpose(to.Provider.Name, to.Model); listed != nil {
+		return *listed
 	}
 	if to.Provider.Custom {
 		return prices.Text

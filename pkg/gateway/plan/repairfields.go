@@ -81,7 +81,7 @@ func (m *repair) withEffort(body []byte, takes dialect.Efforts, field string) (e
 	return edits, names
 }
 
-// fitted is withEffort for one member of an object. A number of tokens is removed.
+// fitted is withEffort for one member of an object. A token budget is removed.
 func fitted(body []byte, object jsonscan.Span, name, prefix string, takes dialect.Efforts) (edits []jsonscan.Edit, names []string) {
 	at := jsonscan.Fields(body, object, name)[0]
 	if at.End <= at.Start {
