@@ -53,7 +53,7 @@ type Config struct {
 	Now     func() time.Time // nil: time.Now
 	Logger  *slog.Logger     // nil: none
 
-	lan bool // of NewLAN
+	lan bool // made by NewLAN
 }
 
 // Authority signs leaf certificates. It is safe for concurrent use.
@@ -179,7 +179,7 @@ func (a *Authority) permitted() []string {
 	return append([]string{localhostName}, a.cfg.Domains...)
 }
 
-// The addresses that an authority may vouch for.
+// Addresses that an authority may sign.
 var (
 	loopback = networks("127.0.0.0/8", "::1/128")
 	private  = networks("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "169.254.0.0/16", "fc00::/7", "fe80::/10", "127.0.0.0/8", "::1/128")

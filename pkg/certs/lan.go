@@ -8,21 +8,21 @@ import (
 	"sync"
 )
 
-// localDomain is where multicast DNS has its names (RFC 6762).
+// localDomain is the domain of multicast DNS (RFC 6762).
 const localDomain = "local"
 
-// LANCertPath is where the certificate of NewLAN's authority is kept.
+// LANCertPath returns the path of the certificate of NewLAN's authority in dir.
 func LANCertPath(dir string) string { return filepath.Join(dir, "lan-ca.crt") }
 
-// NewLAN opens the authority for what is shown on the local network, or makes one. It
-// vouches for names below .local and private addresses alone, and is apart from the
-// authority that this machine trusts: other machines that trust it learn nothing of
-// localhost, and this machine does not trust it.
+// NewLAN opens or creates the authority for apps that are shared on the local network. It
+// can only sign for names below .local and private addresses. It is separate from the
+// authority that this machine trusts: another machine that trusts it does not trust
+// certificates for localhost, and this machine does not trust it.
 func NewLAN(dir string) (*Authority, error) { return New(Config{Dir: dir, lan: true}) }
 
-// For is the server side of TLS for a name and addresses, as current gives them when a
-// client connects, whichever of them the client asks for. Its certificate is renewed in
-// time.
+// For returns a server's configuration with a certificate for the name and addresses that
+// current returns when a client connects, whatever name the client sends. The certificate
+// is renewed in time.
 func (a *Authority) For(current func() (name string, addrs []netip.Addr)) *tls.Config {
 	var mu sync.Mutex
 	var cert *tls.Certificate
@@ -50,7 +50,7 @@ func (a *Authority) For(current func() (name string, addrs []netip.Addr)) *tls.C
 	}
 }
 
-// covers reports whether a certificate has the name and every one of the addresses.
+// covers reports whether a certificate is valid for the name and all of the addresses.
 func covers(cert *tls.Certificate, name string, addrs []netip.Addr) bool {
 	for _, addr := range addrs {
 		if cert.Leaf.VerifyHostname("["+addr.String()+"]") != nil {

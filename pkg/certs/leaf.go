@@ -121,7 +121,7 @@ func (a *Authority) sign(name string, now time.Time) (*tls.Certificate, error) {
 	return cert, err
 }
 
-// signFor makes a certificate of a name and addresses.
+// signFor makes a certificate for a name and addresses.
 func (a *Authority) signFor(name string, addrs []net.IP, now time.Time) (*tls.Certificate, *ecdsa.PrivateKey, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {

@@ -21,7 +21,7 @@ var (
 
 // link is the multicast DNS port of this machine, shared with its other responders.
 type link struct {
-	v4   *ipv4.PacketConn // nil without an interface that has such an address
+	v4   *ipv4.PacketConn // nil if no interface has an IPv4 address
 	v6   *ipv6.PacketConn
 	has4 map[int]bool
 	has6 map[int]bool
@@ -36,8 +36,8 @@ type packet struct {
 	from netip.AddrPort
 }
 
-// Open opens the multicast DNS port on interfaces. It fails where none takes part in
-// multicast.
+// Open opens the multicast DNS port on the interfaces. It is an error if none of them
+// supports multicast.
 func Open(interfaces []Interface) (Link, error) {
 	l := &link{has4: map[int]bool{}, has6: map[int]bool{}, received: make(chan packet, 16), closed: make(chan struct{})}
 	for _, i := range interfaces {
@@ -57,7 +57,7 @@ func Open(interfaces []Interface) (Link, error) {
 		errs = append(errs, l.open6())
 	}
 	if l.v4 == nil && l.v6 == nil {
-		return nil, errors.Join(append(errs, errors.New("no network interface takes part in multicast DNS"))...)
+		return nil, errors.Join(append(errs, errors.New("no network interface supports multicast DNS"))...)
 	}
 	if l.v4 != nil {
 		go l.receive(func(p []byte) (int, int, net.Addr, error) {
@@ -110,8 +110,8 @@ func (l *link) open6() error {
 	return nil
 }
 
-// join joins a group on each interface. One that cannot be is forgotten; it is an error
-// where that is every one.
+// join joins a multicast group on each interface. An interface that fails is removed; it
+// is an error if all fail.
 func join(on map[int]bool, group func(*net.Interface) error) error {
 	var errs []error
 	for index := range on {
@@ -130,8 +130,8 @@ func join(on map[int]bool, group func(*net.Interface) error) error {
 	return errors.Join(errs...)
 }
 
-// bound opens a socket of the group's own address, beside those of other responders. One
-// of the wildcard address would take unicast responses away from them.
+// bound opens a socket on the group's address, next to those of other responders. A
+// socket on the wildcard address would receive their unicast responses.
 func bound(family int, address unix.Sockaddr) (net.PacketConn, error) {
 	fd, err := unix.Socket(family, unix.SOCK_DGRAM, 0)
 	if err != nil {
@@ -139,7 +139,7 @@ func bound(family int, address unix.Sockaddr) (net.PacketConn, error) {
 	}
 	unix.CloseOnExec(fd)
 	f := os.NewFile(uintptr(fd), "mdns")
-	defer f.Close() // FilePacketConn has its own
+	defer f.Close() // FilePacketConn duplicates the descriptor
 	if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1); err != nil {
 		return nil, os.NewSyscallError("setsockopt", err)
 	}
@@ -221,7 +221,7 @@ func (l *link) Unicast(p []byte, on int, to netip.AddrPort) error {
 	return err
 }
 
-// Close implements Link. It is called once.
+// Close implements Link. It must only be called once.
 func (l *link) Close() error {
 	close(l.closed)
 	var errs []error

@@ -11,8 +11,8 @@ import (
 	"golang.org/x/net/dns/dnsmessage"
 )
 
-// TestMulticast asks for a name over the loopback interface, as a resolver does that knows
-// no multicast DNS.
+// TestMulticast queries a name on the loopback interface, like a resolver without
+// multicast DNS.
 func TestMulticast(t *testing.T) {
 	lo, err := net.InterfaceByName("lo")
 	if err != nil {

@@ -11,16 +11,16 @@ import (
 )
 
 const (
-	addressTTL = 120 // seconds: of records with a host's addresses (RFC 6762, section 10)
-	legacyTTL  = 10  // the most for a resolver that knows no multicast (section 6.7)
+	addressTTL = 120 // TTL in seconds of a host's address records (RFC 6762, section 10)
+	legacyTTL  = 10  // maximum TTL for a resolver without multicast DNS (section 6.7)
 
-	flush   = 1 << 15 // of a record's class: it replaces what is cached (section 10.2)
-	unicast = 1 << 15 // of a question's class: a unicast response is preferred (section 5.4)
+	flush   = 1 << 15 // in a record's class: it replaces cached records (section 10.2)
+	unicast = 1 << 15 // in a question's class: a unicast response is preferred (section 5.4)
 
 	typeNSEC = dnsmessage.Type(47)
 )
 
-// records are the address records of a name on one interface: A and AAAA.
+// records returns the address records (A and AAAA) of a name on one interface.
 func records(name dnsmessage.Name, addrs []netip.Addr, ttl uint32, class dnsmessage.Class) (list []dnsmessage.Resource) {
 	for _, addr := range addrs {
 		header := dnsmessage.ResourceHeader{Name: name, Class: class, TTL: ttl}
@@ -33,15 +33,16 @@ func records(name dnsmessage.Name, addrs []netip.Addr, ttl uint32, class dnsmess
 	return list
 }
 
-// negative is the NSEC record which says that a name has records of no other type than
-// its addresses' (section 6.1); without it a resolver waits for the other family in vain.
+// negative returns the NSEC record, which says that a name only has address records of
+// these types (section 6.1). Without it, a resolver would wait for the other address
+// family.
 func negative(name dnsmessage.Name, addrs []netip.Addr, ttl uint32, class dnsmessage.Class) dnsmessage.Resource {
 	var data []byte
 	for label := range strings.SplitSeq(strings.TrimSuffix(name.String(), "."), ".") {
 		data = append(append(data, byte(len(label))), label...)
 	}
 	data = append(data, 0)
-	bitmap := make([]byte, 4) // of window 0: types 0 to 31
+	bitmap := make([]byte, 4) // window 0: types 0 to 31
 	for _, addr := range addrs {
 		t := typeOf(addr)
 		bitmap[t/8] |= 0x80 >> (t % 8)
@@ -61,7 +62,7 @@ func typeOf(addr netip.Addr) dnsmessage.Type {
 	return dnsmessage.TypeAAAA
 }
 
-// addressOf is the address in a record; ok is false where it has none.
+// addressOf returns the address in a record; ok is false if it has none.
 func addressOf(r dnsmessage.Resource) (addr netip.Addr, ok bool) {
 	switch body := r.Body.(type) {
 	case *dnsmessage.AResource:
@@ -76,8 +77,9 @@ func same(a dnsmessage.Name, b dnsmessage.Name) bool {
 	return strings.EqualFold(a.String(), b.String())
 }
 
-// later reports whether the records of one who probes for the same name at the same time
-// win over ours: their type and data, sorted, come later (section 8.2).
+// later reports whether the records of a host that probes for the same name at the same
+// time win over ours. The records that come later when sorted by type and data win
+// (section 8.2).
 func later(theirs, ours []netip.Addr) bool {
 	order := func(a, b netip.Addr) int {
 		return cmp.Or(cmp.Compare(typeOf(a), typeOf(b)), bytes.Compare(a.AsSlice(), b.AsSlice()))

@@ -1,7 +1,8 @@
-// Package mdns owns a host name below .local: it is claimed with multicast DNS (RFC 6762),
-// so that other machines on the local network find it, defended, and given up.
+// Package mdns owns a host name below .local: it claims the name with multicast DNS (RFC
+// 6762), so that other machines on the local network find it, defends it, and releases
+// it.
 //
-// What is served under the name is the caller's business.
+// The caller decides what is served under the name.
 package mdns
 
 import (
@@ -16,40 +17,41 @@ import (
 	"golang.org/x/net/dns/dnsmessage"
 )
 
-// port is the one of multicast DNS.
+// port is the port of multicast DNS.
 const port = 5353
 
-// The times of RFC 6762, sections 6, 8 and 9.
+// Intervals and counts in RFC 6762, sections 6, 8 and 9.
 const (
 	probes        = 3
 	probeInterval = 250 * time.Millisecond
 	loserDelay    = time.Second
-	maxLost       = 5 // simultaneous probes lost until the name counts as taken
+	maxLost       = 5 // simultaneous probes that may be lost before the name counts as taken
 	announcements = 2
 	announceAgain = time.Second
-	repeatLimit   = time.Second // a record is multicast no more often on an interface
+	repeatLimit   = time.Second // minimum interval between multicasts of a record on an interface
 	defendFor     = 10 * time.Second
 )
 
-// Interface is one of the machine's network interfaces, and its addresses there that the
-// name leads to.
+// Interface is a network interface of this machine, with the addresses on it that the
+// name resolves to.
 type Interface struct {
 	Index int
 	Name  string
 	Addrs []netip.Addr
 }
 
-// Link carries messages on the interfaces that a name is announced on. Read returns an
-// error once it is closed; the other methods are called by one goroutine.
+// Link sends and receives messages on the interfaces on which a name is announced. Read
+// returns an error after Close. The other methods are called by one goroutine.
 type Link interface {
-	// Read waits for a message: on is the index of its interface, from its sender.
+	// Read waits for a message. on is the index of the interface on which it was
+	// received.
 	Read(p []byte) (n, on int, from netip.AddrPort, err error)
 	Multicast(p []byte, on int) error
 	Unicast(p []byte, on int, to netip.AddrPort) error
 	Close() error
 }
 
-// TakenError is a name that another host has.
+// TakenError means that another host has the name.
 type TakenError struct {
 	Name string
 	By   netip.Addr
@@ -57,7 +59,7 @@ type TakenError struct {
 
 func (e *TakenError) Error() string { return fmt.Sprintf("%s is the name of %s", e.Name, e.By) }
 
-// Name is a name that is claimed. Its methods are safe for concurrent use.
+// Name is a claimed name. Its methods are safe for concurrent use.
 type Name struct {
 	host   string
 	name   dnsmessage.Name
@@ -65,12 +67,12 @@ type Name struct {
 	on     map[int]Interface
 	heard  chan message
 	lost   chan struct{}
-	err    error // valid once lost is closed
+	err    error // valid after lost is closed
 	stop   chan struct{}
 	done   chan struct{}
 	closed sync.Once
-	sent   map[int]time.Time // when the records were multicast last, by interface
-	fought time.Time         // when the name was defended last
+	sent   map[int]time.Time // time of the last multicast of the records, by interface
+	fought time.Time         // time of the last defense
 }
 
 type message struct {
@@ -79,14 +81,14 @@ type message struct {
 	from netip.AddrPort
 }
 
-// Claim claims host, such as shop.local, on the interfaces, and returns once it is
-// announced: after about a second. It is a *TakenError where another host has the name. The
-// link is closed with the name, also where Claim fails.
+// Claim claims host, such as shop.local, on the interfaces. It returns when the name has
+// been announced, which takes about a second. If another host has the name, the error is
+// a *TakenError. The link is closed together with the name, or if Claim fails.
 func Claim(ctx context.Context, link Link, host string, interfaces []Interface) (*Name, error) {
 	wire, err := dnsmessage.NewName(host + ".")
 	if err != nil {
 		link.Close()
-		return nil, fmt.Errorf("%s is no host name: %w", host, err)
+		return nil, fmt.Errorf("%s is not a host name: %w", host, err)
 	}
 	n := &Name{
 		host: host, name: wire, link: link, on: map[int]Interface{}, heard: make(chan message, 16),
@@ -106,20 +108,20 @@ func Claim(ctx context.Context, link Link, host string, interfaces []Interface) 
 	return n, nil
 }
 
-// Lost is closed when another host has taken the name, or the link has failed; Err then
-// says which.
+// Lost returns a channel that is closed when another host has taken the name or the link
+// has failed. Err then returns which.
 func (n *Name) Lost() <-chan struct{} { return n.lost }
 
-// Err is why the name was lost, once Lost is closed.
+// Err returns why the name was lost. It is valid after Lost is closed.
 func (n *Name) Err() error { return n.err }
 
-// Close gives the name up and tells the network. It may be called twice.
+// Close releases the name and announces that. Further calls do nothing.
 func (n *Name) Close() {
 	n.closed.Do(func() { close(n.stop) })
 	<-n.done
 }
 
-// read passes on what is received and can be parsed, until the link is closed.
+// read passes on all valid messages until the link is closed.
 func (n *Name) read() {
 	defer close(n.heard)
 	p := make([]byte, 9000) // section 17
@@ -140,14 +142,14 @@ func (n *Name) read() {
 	}
 }
 
-// Near reports whether an address is one of a local network: private, or good on its link
-// alone. Those of this machine's loopback are.
+// Near reports whether an address belongs to a local network: private or link-local.
+// Loopback addresses count, too.
 func Near(addr netip.Addr) bool {
 	addr = addr.Unmap()
 	return addr.IsPrivate() || addr.IsLinkLocalUnicast() || addr.IsLoopback()
 }
 
-// probe asks three times whether somebody has the name (section 8.1).
+// probe asks three times whether another host has the name (section 8.1).
 func (n *Name) probe(ctx context.Context) error {
 	timer := time.NewTimer(rand.N(probeInterval))
 	defer timer.Stop()
@@ -169,7 +171,7 @@ func (n *Name) probe(ctx context.Context) error {
 		case m, ok := <-n.heard:
 			switch {
 			case !ok:
-				return fmt.Errorf("the network was lost while %s was claimed", n.host)
+				return fmt.Errorf("the network connection was lost while %s was being claimed", n.host)
 			case n.conflicts(m) || lost == maxLost:
 				return &TakenError{n.host, m.from.Addr()}
 			case !m.Response && later(n.foreign(m.Authorities), n.on[m.on].Addrs):
@@ -181,12 +183,12 @@ func (n *Name) probe(ctx context.Context) error {
 	}
 }
 
-// conflicts reports whether a response gives the name to another host.
+// conflicts reports whether a response assigns the name to another host.
 func (n *Name) conflicts(m message) bool {
 	return m.Response && len(n.foreign(m.Answers)) > 0
 }
 
-// foreign are the addresses that records give the name and that are not this machine's.
+// foreign returns the addresses in the name's records that are not this machine's.
 func (n *Name) foreign(list []dnsmessage.Resource) (addrs []netip.Addr) {
 	for _, r := range list {
 		addr, ok := addressOf(r)
@@ -206,7 +208,7 @@ func (n *Name) ours(addr netip.Addr) bool {
 	return false
 }
 
-// serve answers for the name until it is closed or lost.
+// serve responds for the name until it is closed or lost.
 func (n *Name) serve() {
 	defer close(n.done)
 	defer n.link.Close()
@@ -224,7 +226,7 @@ func (n *Name) serve() {
 			}
 		case m, ok := <-n.heard:
 			if !ok {
-				n.lose(fmt.Errorf("%s is no longer announced: the network was lost", n.host))
+				n.lose(fmt.Errorf("%s is no longer announced: the network connection was lost", n.host))
 				return
 			}
 			switch {
@@ -234,7 +236,7 @@ func (n *Name) serve() {
 			case n.conflicts(m):
 				n.fought = time.Now()
 				n.announce(addressTTL)
-			case m.Response && n.forgets(m.Answers): // another process here gave the same name up
+			case m.Response && n.forgets(m.Answers): // another process on this machine released the same name
 				again.Reset(announceAgain)
 				left = max(left, 1)
 			case !m.Response:
@@ -249,7 +251,7 @@ func (n *Name) lose(err error) {
 	close(n.lost)
 }
 
-// forgets reports whether records say that one of ours is gone.
+// forgets reports whether the records remove one of ours.
 func (n *Name) forgets(list []dnsmessage.Resource) bool {
 	return slices.ContainsFunc(list, func(r dnsmessage.Resource) bool {
 		addr, ok := addressOf(r)
@@ -257,7 +259,8 @@ func (n *Name) forgets(list []dnsmessage.Resource) bool {
 	})
 }
 
-// announce multicasts the name's records on every interface; a ttl of 0 takes them back.
+// announce multicasts the name's records on every interface. With a ttl of 0 it removes
+// them.
 func (n *Name) announce(ttl uint32) {
 	const class = dnsmessage.ClassINET | flush
 	for on, i := range n.on {
@@ -270,7 +273,7 @@ func (n *Name) announce(ttl uint32) {
 	}
 }
 
-// respond answers the questions of a message that are about the name (section 6).
+// respond answers the questions about the name in a message (section 6).
 func (n *Name) respond(m message) {
 	legacy := m.from.Port() != port
 	ttl, class := uint32(addressTTL), dnsmessage.ClassINET|dnsmessage.Class(flush)
@@ -278,7 +281,7 @@ func (n *Name) respond(m message) {
 		ttl, class = legacyTTL, dnsmessage.ClassINET
 	}
 	var wanted []dnsmessage.Resource
-	asked, alone := false, true // whether every question wants its response by unicast
+	asked, alone := false, true // whether every question prefers a unicast response
 	var questions []dnsmessage.Question
 	for _, q := range m.Questions {
 		if !same(q.Name, n.name) || q.Class&^unicast != dnsmessage.ClassINET && q.Class&^unicast != dnsmessage.ClassANY {
@@ -307,7 +310,8 @@ func (n *Name) respond(m message) {
 	}
 }
 
-// answers are the records of one type on an interface: the addresses, or that there are none.
+// answers returns the records of a type on an interface: the addresses, or a record that
+// there are none.
 func (n *Name) answers(t dnsmessage.Type, on int, ttl uint32, class dnsmessage.Class) []dnsmessage.Resource {
 	addrs := n.on[on].Addrs
 	if t != dnsmessage.TypeALL {
@@ -319,8 +323,8 @@ func (n *Name) answers(t dnsmessage.Type, on int, ttl uint32, class dnsmessage.C
 	return []dnsmessage.Resource{negative(n.name, n.on[on].Addrs, ttl, class)}
 }
 
-// known reports whether who asks has a record already, for half of its life at least
-// (section 7.1).
+// known reports whether the sender of a question has a record already, with at least half
+// of its TTL (section 7.1).
 func known(answers []dnsmessage.Resource, r dnsmessage.Resource) bool {
 	addr, ok := addressOf(r)
 	return ok && slices.ContainsFunc(answers, func(has dnsmessage.Resource) bool {
@@ -331,7 +335,7 @@ func known(answers []dnsmessage.Resource, r dnsmessage.Resource) bool {
 
 func (n *Name) multicast(on int, m dnsmessage.Message) {
 	if p, err := m.Pack(); err == nil {
-		_ = n.link.Multicast(p, on) // what is lost is asked for again
+		_ = n.link.Multicast(p, on) // a lost message is requested again
 	}
 }
 

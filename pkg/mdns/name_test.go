@@ -14,13 +14,13 @@ import (
 	"golang.org/x/net/dns/dnsmessage"
 )
 
-// network is a local network in memory: each message reaches everybody on it.
+// network is an in-memory local network: each message reaches all hosts.
 type network struct {
 	mu    sync.Mutex
 	peers []*host
 }
 
-// host is one machine's Link; what it hears, sends and is sent alone is kept.
+// host is the Link of one machine. It records what it receives and sends.
 type host struct {
 	net    *network
 	addr   netip.AddrPort
@@ -84,7 +84,7 @@ func (h *host) Close() error {
 func (n *network) send(from *host, p []byte) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	for _, peer := range n.peers { // the sender hears itself too
+	for _, peer := range n.peers { // including the sender
 		select {
 		case peer.in <- packetOf{append([]byte(nil), p...), from.addr}:
 		default:
@@ -130,7 +130,7 @@ func query(t dnsmessage.Type, class dnsmessage.Class, known ...dnsmessage.Resour
 	return p
 }
 
-// TestClaim probes, announces, answers and says goodbye.
+// TestClaim: a name is probed, announced, answered for and released.
 func TestClaim(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		lan := &network{}
@@ -195,7 +195,7 @@ func TestClaim(t *testing.T) {
 	})
 }
 
-// answers holds a response against the addresses that it should have.
+// answers compares a response with the expected addresses.
 func answers(t *testing.T, m dnsmessage.Message, id uint16, ttl uint32, want ...string) {
 	t.Helper()
 	var got []string
@@ -209,8 +209,8 @@ func answers(t *testing.T, m dnsmessage.Message, id uint16, ttl uint32, want ...
 	}
 }
 
-// TestNoSuchType says which types a name has: a resolver that asks for another family does
-// not wait for it.
+// TestNoSuchType: a response says which types a name has, so that a resolver does not
+// wait for another address family.
 func TestNoSuchType(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		lan := &network{}
@@ -235,7 +235,7 @@ func TestNoSuchType(t *testing.T) {
 	})
 }
 
-// TestTaken gives up a name that another host has, before it is announced and after.
+// TestTaken: a name that another host has is given up, before and after the announcement.
 func TestTaken(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		lan := &network{}
@@ -249,7 +249,7 @@ func TestTaken(t *testing.T) {
 		if !errors.As(err, &taken) || taken.By.String() != "192.168.1.4" {
 			t.Errorf("a second host claims it: %v", err)
 		}
-		// One that does not probe: the name is defended once, then lost.
+		// A host that does not probe: the name is defended once, then lost.
 		claim := dnsmessage.Message{Header: dnsmessage.Header{Response: true, Authoritative: true}, Answers: records(dnsmessage.MustNewName("shop.local."), on("192.168.1.6")[0].Addrs, addressTTL, dnsmessage.ClassINET)}
 		p, _ := claim.Pack()
 		rude := lan.join("192.168.1.6:5353")
@@ -268,8 +268,8 @@ func TestTaken(t *testing.T) {
 	})
 }
 
-// TestTogether has two hosts claim one name at the same time: exactly one has it. A second
-// process of the same host is no conflict.
+// TestTogether: if two hosts claim a name at the same time, exactly one gets it. A second
+// process on the same host does not conflict.
 func TestTogether(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		lan := &network{}

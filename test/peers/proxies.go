@@ -253,7 +253,7 @@ func (b *bench) withRoutes(ctx context.Context, s site) (*process, error) {
 	return process, err
 }
 
-// withTokens has 100,000 bridge tokens.
+// withTokens starts Hostless with 100,000 bridge tokens.
 func (b *bench) withTokens(ctx context.Context, s site) (*process, error) {
 	process, client, err := b.daemon(ctx, s, "tokens")
 	for i := range 100_000 {
@@ -265,7 +265,7 @@ func (b *bench) withTokens(ctx context.Context, s site) (*process, error) {
 	return process, err
 }
 
-// daemon starts hostlessd with the routes of the benchmark, in a home of its own.
+// daemon starts hostlessd with the benchmark's routes and its own home.
 func (b *bench) daemon(ctx context.Context, s site, home string) (*process, *control, error) {
 	bin, err := filepath.Abs(b.bin)
 	if err != nil {

@@ -21,7 +21,7 @@ import (
 	"github.com/hostless/hostless/test/harness"
 )
 
-// resolver asks for names over the loopback interface's multicast.
+// resolver queries names with multicast DNS on the loopback interface.
 type resolver struct {
 	t    *testing.T
 	link mdns.Link
@@ -61,7 +61,7 @@ func newResolver(t *testing.T) *resolver {
 	return r
 }
 
-// address asks for a name until it has an address; "" where there is none for a while.
+// address queries a name until it has an address; "" if it has none within the limit.
 func (r *resolver) address(name string, limit time.Duration) string {
 	r.t.Helper()
 	question := dnsmessage.Message{Questions: []dnsmessage.Question{{Name: dnsmessage.MustNewName(name + "."), Type: dnsmessage.TypeA, Class: dnsmessage.ClassINET}}}
@@ -88,7 +88,7 @@ func (r *resolver) address(name string, limit time.Duration) string {
 	return ""
 }
 
-// askLAN sends one request as it stands.
+// askLAN sends a request byte for byte.
 func askLAN(t *testing.T, address, request string) (status int, body string) {
 	t.Helper()
 	c, err := net.DialTimeout("tcp", address, 5*time.Second)
@@ -109,8 +109,8 @@ func askLAN(t *testing.T, address, request string) (status int, body string) {
 	return resp.StatusCode, string(data)
 }
 
-// TestShareLAN shows one app on the local network, here the loopback interface: it is found
-// by its name, and neither the gateway nor another app is reached by any request.
+// TestShareLAN shares one app on the local network, here the loopback interface: it is
+// found by its name, and no request reaches the gateway or another app.
 func TestShareLAN(t *testing.T) {
 	d := harness.Start(t)
 	start(t, d, t.TempDir(), "run", "shop", "--", self(t), "__app")
@@ -178,7 +178,7 @@ func TestShareLAN(t *testing.T) {
 	}
 }
 
-// TestRunShared shows an app to others for as long as it runs; the app learns where.
+// TestRunShared shares an app for as long as it runs, and the app learns its URL.
 func TestRunShared(t *testing.T) {
 	d := harness.Start(t)
 	dir := t.TempDir()
@@ -187,7 +187,7 @@ func TestRunShared(t *testing.T) {
 	d.Env = append(d.Env, "PATH="+dir+":"+os.Getenv("PATH"), "HOSTLESS_LAN_IP=127.0.0.1")
 	for _, tt := range []struct {
 		args []string
-		urls map[string]string // by variable; a pattern
+		urls map[string]string // variable → pattern
 	}{
 		{[]string{"run", "pair", "--share", "lan,cloudflared", "--", "sh", "-c"}, map[string]string{
 			"HOSTLESS_SHARE_URL": `http://pair(-\d)?\.local:\d+`, "HOSTLESS_LAN_URL": `http://pair(-\d)?\.local:\d+`, "HOSTLESS_CLOUDFLARED_URL": `https://quick-fox\.trycloudflare\.com`,

@@ -7,10 +7,11 @@ import (
 	"strings"
 )
 
-// How much a model is to think, and in which way: what single models refuse of that, in
-// their providers' words. Each check gives "" or the complaint.
+// The reasoning efforts and ways of thinking that particular models refuse, with their
+// providers' messages. Each check returns "" or an error message.
 
-// efforts are the words that models of chat completions and of the Responses API take.
+// efforts lists the reasoning efforts that models accept in chat completions and the
+// Responses API.
 var efforts = []struct {
 	model *regexp.Regexp
 	takes string
@@ -30,7 +31,7 @@ var efforts = []struct {
 	{regexp.MustCompile(`^(llama|codestral|mistral-large)`), ""},
 }
 
-// badWord checks a reasoning effort of a model, named as the API names it.
+// badWord checks a model's reasoning effort; field is its name in the API.
 func badWord(model, field string, effort any) string {
 	if effort == nil {
 		return ""
@@ -63,7 +64,7 @@ var (
 	takesXHigh   = adaptiveOnly
 )
 
-// badThinking checks how a Messages request asks a model to think.
+// badThinking checks the thinking options of a Messages request.
 func badThinking(req map[string]any) string {
 	model := str(req, "model")
 	effort, kind := str(object(req["output_config"]), "effort"), str(object(req["thinking"]), "type")
@@ -90,8 +91,8 @@ func badThinking(req map[string]any) string {
 	return ""
 }
 
-// badGenerationConfig checks what a model of Google's takes of thinkingConfig and the
-// like.
+// badGenerationConfig checks thinkingConfig and other options that Google's models may
+// refuse.
 func badGenerationConfig(model string, req map[string]any) string {
 	if strings.HasPrefix(model, "gemma-3") {
 		switch {

@@ -8,12 +8,12 @@ import (
 	"testing"
 )
 
-// OllamaModels are what the stand-in lists; the first one thinks, the last one makes
-// embeddings.
+// OllamaModels are the models that the stand-in lists. The first one thinks, the last one
+// makes embeddings.
 var OllamaModels = []string{"qwen3.5:9b", "llama3.2:latest", "nomic-embed-text:latest"}
 
-// Ollama starts a stand-in of Ollama: its own API, and chat completions below /v1, which
-// is where its base URL ends.
+// Ollama starts a stand-in for Ollama with its own API, and chat completions below /v1,
+// where its base URL ends.
 func Ollama(t testing.TB, key string) *Server {
 	mux := chatMux()
 	mux.HandleFunc("POST /api/chat", ollamaChat)
@@ -21,7 +21,7 @@ func Ollama(t testing.TB, key string) *Server {
 	return startOpenAI(t, key, mux)
 }
 
-// ollamaRefusal gives what Ollama refuses of a request for /api/chat, or "".
+// ollamaRefusal returns Ollama's error for an invalid request to /api/chat, or "".
 func ollamaRefusal(req map[string]any) (status int, why string) {
 	model := str(req, "model")
 	known := false
