@@ -1,6 +1,10 @@
 package control
 
-import "time"
+import (
+	"fmt"
+	"net/http"
+	"time"
+)
 
 // KeyRequest is the body of PUT /keys/{provider}. What it leaves out of an entry
 // that is there already stays: its key or reference (unless NoKey), its base URL
@@ -38,6 +42,25 @@ type KeyInfo struct {
 	StateUntil  *time.Time `json:"state_until,omitempty"`  // when it is tried again
 
 	Attributes map[string]string `json:"attributes,omitempty"`
+}
+
+// Trouble says what keeps a key from being used, "" where nothing is known against it.
+func (k *KeyInfo) Trouble() string {
+	text := ""
+	switch {
+	case k.Locked:
+		return "locked"
+	case k.StateStatus == 0:
+		return ""
+	case k.StateStatus == http.StatusTooManyRequests:
+		text = "rate-limited"
+	default:
+		text = fmt.Sprintf("refused with %d", k.StateStatus)
+	}
+	if k.StateUntil != nil {
+		text += ", tried again at " + k.StateUntil.Local().Format("15:04:05")
+	}
+	return text
 }
 
 // KeyList answers GET /keys.

@@ -254,7 +254,7 @@ func (d *daemon) open() (err error) {
 	if err := d.openApps(component("apps"), handed.Runs); err != nil {
 		return err
 	}
-	if err := d.openDashboard(component("dashboard")); err != nil {
+	if err := d.openDashboard(component("dashboard"), handed.Sessions); err != nil {
 		return err
 	}
 	if err := d.openFront(component("front")); err != nil {

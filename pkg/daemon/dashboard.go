@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"context"
+	"encoding/json"
 	"log/slog"
 	"net/http"
 	"time"
@@ -11,12 +12,14 @@ import (
 	"github.com/hostless/hostless/pkg/dashboard"
 	"github.com/hostless/hostless/pkg/front"
 	"github.com/hostless/hostless/pkg/guide"
+	"github.com/hostless/hostless/pkg/inflight"
 )
 
-// openDashboard makes the page at hostless.localhost.
-func (d *daemon) openDashboard(log *slog.Logger) (err error) {
+// openDashboard makes the page at hostless.localhost, with the sessions that a
+// predecessor had.
+func (d *daemon) openDashboard(log *slog.Logger, sessions json.RawMessage) (err error) {
 	d.dashboard, err = dashboard.New(dashboard.Config{
-		Log: d.requests, Sources: dashboardSources{d}, Guide: guide.Text, Logger: log,
+		Log: d.requests, AppLog: d.appRequests, Sources: dashboardSources{d}, Guide: guide.Text, Logger: log,
 		// Where the kernel tells nobody's connections apart, the link is what counts.
 		Owned: func(r *http.Request) bool {
 			uid := front.PeerUID(r)
@@ -27,6 +30,9 @@ func (d *daemon) openDashboard(log *slog.Logger) (err error) {
 			return run
 		},
 	})
+	if err == nil && sessions != nil {
+		err = d.dashboard.Import(sessions)
+	}
 	return err
 }
 
@@ -45,7 +51,17 @@ func (s dashboardSources) Status(ctx context.Context) (control.Status, error) {
 }
 
 // InFlight implements dashboard.Sources.
-func (s dashboardSources) InFlight() int { return s.flights.Len() }
+func (s dashboardSources) InFlight() []inflight.Request { return s.flights.List() }
+
+// Keys implements dashboard.Sources.
+func (s dashboardSources) Keys(ctx context.Context) ([]control.KeyInfo, error) {
+	return s.controlKeys().List(ctx)
+}
+
+// Aliases implements dashboard.Sources.
+func (s dashboardSources) Aliases(ctx context.Context) ([]control.Alias, error) {
+	return controlSettings{s.settings}.Aliases(ctx)
+}
 
 // Budgets implements dashboard.Sources.
 func (s dashboardSources) Budgets(ctx context.Context) ([]budget.Budget, error) {

@@ -49,6 +49,7 @@ type handoverMessage struct {
 	Tokens   json.RawMessage `json:"tokens,omitempty"`
 	Runs     []string        `json:"runs,omitempty"` // hostnames whose clients will register again
 	Vault    *vault.Handover `json:"vault,omitempty"`
+	Sessions json.RawMessage `json:"sessions,omitempty"` // of the page, as hashes
 	Serving  bool            `json:"serving,omitempty"`
 	Charged  string          `json:"charged,omitempty"` // a token's hash, by its predecessor
 	Held     []budget.Held   `json:"held,omitempty"`    // what calls of the predecessor hold of budgets
@@ -208,7 +209,7 @@ func (d *daemon) handOver(ctx context.Context, quiesce func()) error {
 	}
 	d.tokens.OnCharge(func(hash string) { tell(handoverMessage{Charged: hash}) })
 	d.budgets.OnHold(func(h budget.Held) { tell(handoverMessage{Held: []budget.Held{h}}) })
-	if err := next.channel.send(handoverMessage{Go: true, Held: d.budgets.Export(), Tokens: d.tokens.Export(), Runs: d.routes.Runs(), Vault: &sealed}); err != nil {
+	if err := next.channel.send(handoverMessage{Go: true, Held: d.budgets.Export(), Tokens: d.tokens.Export(), Runs: d.routes.Runs(), Vault: &sealed, Sessions: d.dashboard.Export()}); err != nil {
 		return fmt.Errorf("hand over: %w", err)
 	}
 	d.notify.main(next.pid)

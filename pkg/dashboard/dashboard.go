@@ -15,6 +15,7 @@ import (
 	"github.com/hostless/hostless/pkg/budget"
 	"github.com/hostless/hostless/pkg/control"
 	"github.com/hostless/hostless/pkg/fault"
+	"github.com/hostless/hostless/pkg/inflight"
 	"github.com/hostless/hostless/pkg/reqlog"
 	"github.com/hostless/hostless/pkg/secret"
 )
@@ -31,10 +32,14 @@ type Sources interface {
 	Status(ctx context.Context) (control.Status, error)
 	// Apps lists the routes with the last lines of what their apps printed.
 	Apps(ctx context.Context) ([]App, error)
-	// InFlight counts the AI requests that are being answered.
-	InFlight() int
+	// InFlight lists the AI requests that are being answered, oldest first.
+	InFlight() []inflight.Request
 	// Budgets lists the budgets, none where there are none.
 	Budgets(ctx context.Context) ([]budget.Budget, error)
+	// Keys lists the stored keys and how calls with each went, without the keys.
+	Keys(ctx context.Context) ([]control.KeyInfo, error)
+	// Aliases lists the names that stand for other models.
+	Aliases(ctx context.Context) ([]control.Alias, error)
 }
 
 // App is one route.
@@ -48,9 +53,10 @@ type App struct {
 	Log               []string // the last lines, oldest first
 }
 
-// Config is what New needs. Log, Sources and Owned are required.
+// Config is what New needs. Log, AppLog, Sources and Owned are required.
 type Config struct {
-	Log     *reqlog.Log
+	Log     *reqlog.Log  // requests to models
+	AppLog  *reqlog.Apps // requests to apps
 	Sources Sources
 	// Owned reports whether a request's connection is of the person whose daemon it is,
 	// as far as the kernel tells.
@@ -76,8 +82,8 @@ type Dashboard struct {
 
 // New makes the page; it serves nothing by itself.
 func New(cfg Config) (*Dashboard, error) {
-	if cfg.Log == nil || cfg.Sources == nil || cfg.Owned == nil {
-		return nil, errors.New("dashboard: Log, Sources and Owned are required")
+	if cfg.Log == nil || cfg.AppLog == nil || cfg.Sources == nil || cfg.Owned == nil {
+		return nil, errors.New("dashboard: Log, AppLog, Sources and Owned are required")
 	}
 	if cfg.Run == nil {
 		cfg.Run = func(*http.Request) string { return "" }
@@ -111,6 +117,13 @@ func (d *Dashboard) Close() error {
 	d.end()
 	return nil
 }
+
+// Export gives the links and sessions that are good, as hashes, for the daemon that
+// takes over: a tab that is open goes on there.
+func (d *Dashboard) Export() json.RawMessage { return d.sessions.export() }
+
+// Import takes what the predecessor's Export gave.
+func (d *Dashboard) Import(data json.RawMessage) error { return d.sessions.adopt(data) }
 
 // NewLink makes the secret of a link, and says for how long it is good.
 func (d *Dashboard) NewLink() (secret.String, time.Duration) { return d.sessions.newLink(), linkLife }

@@ -1,11 +1,13 @@
 package dashboard
 
 import (
+	"bufio"
 	"context"
 	"crypto/tls"
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -13,6 +15,7 @@ import (
 	"github.com/hostless/hostless/pkg/budget"
 	"github.com/hostless/hostless/pkg/control"
 	"github.com/hostless/hostless/pkg/gateway/pipeline"
+	"github.com/hostless/hostless/pkg/inflight"
 	"github.com/hostless/hostless/pkg/prices"
 	"github.com/hostless/hostless/pkg/reqlog"
 	"github.com/hostless/hostless/pkg/spend"
@@ -26,7 +29,23 @@ func (f fakeSources) Status(context.Context) (control.Status, error) {
 	return control.Status{Providers: []control.ProviderStatus{{Provider: "openai", Locked: true}}, Warnings: []string{"a <warning>"}}, nil
 }
 func (f fakeSources) Apps(context.Context) ([]App, error) { return f.apps, nil }
-func (f fakeSources) InFlight() int                       { return 0 }
+func (f fakeSources) InFlight() []inflight.Request {
+	first := int64(80)
+	return []inflight.Request{
+		{ID: "f1", Time: time.Now(), App: "shop", Model: "gpt-5", Provider: "openai", Client: "Codex", ElapsedMS: 2100, FirstMS: &first, Tokens: 84, PerSecond: 41.6},
+		{ID: "f2", Time: time.Now(), TokenName: "<b>ci</b>", Model: "claude-haiku-4-5"},
+	}
+}
+func (f fakeSources) Keys(context.Context) ([]control.KeyInfo, error) {
+	at := time.Now().Add(time.Hour)
+	return []control.KeyInfo{
+		{Provider: "openai", Label: "home", Hint: "a1b2"}, {Provider: "openai", Label: "work", State: "refused", StateStatus: 401, StateUntil: &at},
+		{Provider: "openai", State: "limited", StateStatus: 429, StateUntil: &at},
+	}, nil
+}
+func (f fakeSources) Aliases(context.Context) ([]control.Alias, error) {
+	return []control.Alias{{Name: "fast", Targets: []string{"gpt-5-mini", "ollama/qwen3"}, Token: "<i>ci</i>"}}, nil
+}
 func (f fakeSources) Budgets(context.Context) ([]budget.Budget, error) {
 	return []budget.Budget{{ID: "b1", Scope: budget.Scope{App: "shop"}, Unit: "usd", Period: "day", Limit: budget.Amount{N: 5e9, USD: true}, Used: budget.Amount{N: 6e9, USD: true}}}, nil
 }
@@ -38,6 +57,7 @@ type page struct {
 	owned bool
 	run   string
 	log   *reqlog.Log
+	apps  *reqlog.Apps
 }
 
 func newPage(t *testing.T) *page {
@@ -49,14 +69,17 @@ func newPage(t *testing.T) *page {
 		t.Fatal(err)
 	}
 	p.log = log
+	if p.apps, err = reqlog.NewApps(reqlog.AppsConfig{Dir: t.TempDir()}); err != nil {
+		t.Fatal(err)
+	}
 	p.Dashboard, err = New(Config{
-		Log: log, Sources: fakeSources{[]App{{Name: "shop", State: "exited", Exit: new(int), Log: []string{"<script>alert(1)</script>"}}}},
+		Log: log, AppLog: p.apps, Sources: fakeSources{[]App{{Name: "shop", State: "exited", Exit: new(int), Log: []string{"<script>alert(1)</script>"}}}},
 		Owned: func(*http.Request) bool { return p.owned }, Run: func(*http.Request) string { return p.run }, Now: func() time.Time { return p.now }, Guide: "the guide",
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { p.Close(); log.Close() })
+	t.Cleanup(func() { p.Close(); log.Close(); p.apps.Close() })
 	return p
 }
 
@@ -262,11 +285,117 @@ func TestRowsEndWithTheDaemon(t *testing.T) {
 	p.Close()
 	select {
 	case w := <-answered:
-		if body := w.Body.String(); body != "" && (strings.Count(body, "\n") != 1 || !strings.Contains(body, `data-id="x1"`)) {
-			t.Errorf("%q", body)
+		for line := range strings.Lines(w.Body.String()) {
+			if !strings.Contains(line, `data-id="x1"`) && !strings.HasPrefix(line, "=2=<tr>") {
+				t.Errorf("%q", line)
+			}
 		}
 	case <-time.After(10 * time.Second):
 		t.Fatal("the stream goes on")
+	}
+}
+
+// follow reads the live rows of a query until they hold the words.
+func (p *page) follow(query string, words ...string) string {
+	p.t.Helper()
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		r.Host = at
+		p.ServeHTTP(w, r)
+	}))
+	defer srv.Close()
+	ctx, cancel := context.WithTimeout(p.t.Context(), 20*time.Second)
+	defer cancel()
+	req, _ := http.NewRequestWithContext(ctx, "GET", srv.URL+"/rows?"+query, nil)
+	req.Header.Set(sessionHeader, p.session())
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	var text strings.Builder
+	for in := bufio.NewScanner(resp.Body); in.Scan(); {
+		text.WriteString(in.Text() + "\n")
+		if !slices.ContainsFunc(words, func(w string) bool { return !strings.Contains(text.String(), w) }) {
+			return text.String()
+		}
+	}
+	p.t.Fatalf("%s: never %q: %s", query, words, text.String())
+	return ""
+}
+
+// TestInFlight lists what is being answered, by the filters of the rows.
+func TestInFlight(t *testing.T) {
+	p := newPage(t)
+	text := p.follow("", "=2=<tr>", "claude-haiku-4-5", "openai/gpt-5", "shop · Codex", "2.1 s", "84 tokens", "42/s", "waits", "answers", "&lt;b&gt;ci")
+	if strings.Contains(text, "<b>ci") {
+		t.Errorf("not escaped: %s", text)
+	}
+	if text := p.follow("app=shop", "=1=<tr>"); strings.Contains(text, "haiku") {
+		t.Errorf("of another app: %s", text)
+	}
+	p.follow("status=4xx", "=0=\n")
+}
+
+// TestAppRows shows the other plane: live, in detail, and escaped.
+func TestAppRows(t *testing.T) {
+	p := newPage(t)
+	p.log.Done(&pipeline.Call{ID: "x1", Start: time.Now(), Model: "gpt-5"}, pipeline.Outcome{Status: 200, End: time.Now()})
+	p.apps.Note(reqlog.AppRow{Time: time.Now(), App: "shop", Method: "GET", Path: "/<img>", Status: 502, DurationMS: 12})
+	text := p.follow("plane=apps", "GET /&lt;img&gt;", "12 ms", "502", `class="failed"`, "shop")
+	if strings.Contains(text, "gpt-5") || strings.Contains(text, "\n=") {
+		t.Errorf("of the other plane: %s", text)
+	}
+	_, id, _ := strings.Cut(text, `data-id="`)
+	id, _, _ = strings.Cut(id, `"`)
+	session := p.session()
+	if w := p.ask("GET", "/rows/"+id, "", sessionHeader, session); w.Code != 200 || strings.Contains(w.Body.String(), "<img>") || !strings.Contains(w.Body.String(), "hostless log --apps --app shop") {
+		t.Errorf("in detail: %d %s", w.Code, w.Body)
+	}
+	if w := p.ask("GET", "/rows/app_none-1", "", sessionHeader, session); w.Code != 404 {
+		t.Errorf("one that is none: %d", w.Code)
+	}
+	if w := p.ask("GET", "/rows?plane=apps&model=x", "", sessionHeader, session); w.Code != 400 {
+		t.Errorf("a filter of the other plane: %d", w.Code)
+	}
+}
+
+// TestKeysAndAliases shows which keys of a provider work, and what names stand for.
+func TestKeysAndAliases(t *testing.T) {
+	p := newPage(t)
+	text := p.ask("GET", "/parts", "", sessionHeader, p.session()).Body.String()
+	for _, words := range []string{"home", "…a1b2", "good", "refused with 401, tried again at ", "no label", "rate-limited, tried again at ", "<code>fast</code>", "<code>gpt-5-mini</code>, then <code>ollama/qwen3</code>", "&lt;i&gt;ci"} {
+		if !strings.Contains(text, words) {
+			t.Errorf("it does not say %q: %s", words, text)
+		}
+	}
+}
+
+// TestHandover: the daemon that takes over knows the sessions and links, by their hashes.
+func TestHandover(t *testing.T) {
+	p, next := newPage(t), newPage(t)
+	session := p.session()
+	link, _ := p.NewLink()
+	data := p.Export()
+	if strings.Contains(string(data), session) || strings.Contains(string(data), link.Reveal()) {
+		t.Errorf("it holds a secret: %s", data)
+	}
+	if err := next.Import(data); err != nil {
+		t.Fatal(err)
+	}
+	if w := next.ask("GET", "/parts", "", sessionHeader, session); w.Code != 200 {
+		t.Errorf("the session: %d %s", w.Code, w.Body)
+	}
+	if w := next.exchange(link.Reveal()); w.Code != 200 {
+		t.Errorf("the link: %d %s", w.Code, w.Body)
+	}
+	next.now = next.now.Add(sessionIdle)
+	if w := next.ask("GET", "/parts", "", sessionHeader, session); w.Code != 401 {
+		t.Errorf("an idle session: %d", w.Code)
+	}
+	for _, bad := range []string{`{"open":{"x":"2026-01-01T00:00:00Z"}}`, `[]`} {
+		if err := next.Import(json.RawMessage(bad)); err == nil {
+			t.Errorf("%s is taken", bad)
+		}
 	}
 }
 

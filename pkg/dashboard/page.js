@@ -3,7 +3,7 @@
 
 const $ = (id) => document.getElementById(id);
 const KEY = "hostless-session", MOST = 500, EVERY = 5000;
-const rows = $("rows"), filters = $("filters"), detail = $("detail");
+const rows = $("rows"), flights = $("flights"), filters = $("filters"), plane = $("plane"), detail = $("detail");
 let session = sessionStorage.getItem(KEY);
 let stream = null; // the AbortController of the live rows
 let timer = 0;
@@ -71,20 +71,24 @@ async function refresh() {
   if (!document.hidden && session) timer = setTimeout(refresh, EVERY);
 }
 
+const typed = () => [...new FormData(filters)].filter(([, value]) => value.trim());
+
 /** The rows that pass the filters, newest first, and then each new one. */
 async function follow() {
   stream?.abort();
   const mine = (stream = new AbortController());
-  const query = new URLSearchParams([...new FormData(filters)].filter(([, value]) => value.trim()));
-  query.set("n", "200");
-  let wait = 500, first = true;
+  const shown = plane.elements.plane.value;
+  for (const name of ["model", "provider", "token"]) filters.elements[name].disabled = shown === "apps";
+  const query = new URLSearchParams([...typed(), ["plane", shown], ["n", "200"]]);
+  let wait = 100, first = true;
   while (session && !mine.signal.aborted) {
     try {
       const body = (await read("/rows?" + query, mine.signal)).body.pipeThrough(new TextDecoderStream()).getReader();
       rows.replaceChildren();
+      fly(0, "");
       $("notice").hidden = true;
       live("Live", "on");
-      wait = 500;
+      wait = 100;
       let rest = "";
       for (;;) {
         empty();
@@ -92,7 +96,8 @@ async function follow() {
         if (done) break;
         const lines = (rest + value).split("\n");
         rest = lines.pop();
-        add(lines.filter((line) => line));
+        for (const line of lines) if (line[0] === "=") fly(...line.slice(1).split(/=(.*)/));
+        add(lines.filter((line) => line && line[0] !== "="));
       }
     } catch (error) {
       if (mine.signal.aborted || !session) return;
@@ -105,10 +110,16 @@ async function follow() {
     }
     first = false;
     if (mine.signal.aborted || !session) return;
-    live("The daemon does not answer, trying again…", "off");
+    if (wait > 100) live("The daemon does not answer, trying again…", "off"); // a restart is over by then
     await new Promise((done) => setTimeout(done, wait));
     wait = Math.min(wait * 2, 8000);
   }
+}
+
+/** Lists the requests in flight. */
+function fly(count, html) {
+  flights.replaceChildren(fragment(html));
+  $("flying").textContent = count > 0 ? count + " in flight" : "";
 }
 
 function add(lines) {
@@ -122,7 +133,7 @@ function add(lines) {
 }
 
 function empty() {
-  $("none").hidden = rows.children.length > 0 || [...new FormData(filters)].some(([, value]) => value);
+  $("none").hidden = rows.children.length + flights.children.length > 0 || typed().length > 0;
 }
 
 async function show(row) {
@@ -165,6 +176,7 @@ let typing = 0;
 filters.addEventListener("input", () => { clearTimeout(typing); typing = setTimeout(follow, 250); });
 filters.addEventListener("reset", () => setTimeout(follow));
 filters.addEventListener("submit", (e) => { e.preventDefault(); follow(); });
+plane.addEventListener("input", follow);
 document.addEventListener("visibilitychange", () => {
   if (!session) return;
   if (document.hidden) { stream?.abort(); clearTimeout(timer); } else { follow(); refresh(); }

@@ -3,6 +3,9 @@ package dashboard
 import (
 	"crypto/rand"
 	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
 	"sync"
 	"time"
 
@@ -17,8 +20,9 @@ const (
 	maxSessions = 16
 )
 
-// sessions are the links and sessions that are good. They hold hashes alone and end
-// with the process. It is safe for concurrent use.
+// sessions are the links and sessions that are good. They hold hashes alone. They are
+// never on disk: they end with the process, unless a successor takes them over. It is
+// safe for concurrent use.
 type sessions struct {
 	now func() time.Time
 
@@ -101,4 +105,54 @@ func makeRoom(m map[[32]byte]time.Time, most int) {
 		}
 		delete(m, oldest)
 	}
+}
+
+// exported is what a successor takes over: times by the hash of each secret, in hex.
+type exported struct {
+	Links map[string]time.Time `json:"links"` // when each expires
+	Open  map[string]time.Time `json:"open"`  // when each was last used
+}
+
+func (s *sessions) export() json.RawMessage {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.prune()
+	e := exported{Links: map[string]time.Time{}, Open: map[string]time.Time{}}
+	for key, t := range s.links {
+		e.Links[hex.EncodeToString(key[:])] = t
+	}
+	for key, t := range s.open {
+		e.Open[hex.EncodeToString(key[:])] = t
+	}
+	data, err := json.Marshal(e)
+	if err != nil {
+		panic(err) // hashes and times always marshal
+	}
+	return data
+}
+
+// adopt adds what another process exported, within the same bounds.
+func (s *sessions) adopt(data json.RawMessage) error {
+	var e exported
+	if err := json.Unmarshal(data, &e); err != nil {
+		return fmt.Errorf("sessions of the page: %w", err)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, part := range []struct {
+		from map[string]time.Time
+		into map[[32]byte]time.Time
+		most int
+	}{{e.Links, s.links, maxLinks}, {e.Open, s.open, maxSessions}} {
+		for text, t := range part.from {
+			key, err := hex.DecodeString(text)
+			if err != nil || len(key) != sha256.Size {
+				return fmt.Errorf("sessions of the page: %.80q is no hash", text)
+			}
+			makeRoom(part.into, part.most)
+			part.into[[32]byte(key)] = t
+		}
+	}
+	s.prune()
+	return nil
 }

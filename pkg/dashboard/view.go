@@ -1,7 +1,6 @@
 package dashboard
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"fmt"
@@ -18,47 +17,18 @@ import (
 	"github.com/hostless/hostless/pkg/spend"
 )
 
-// writeLimit is how long a browser may take for what is written to it at once.
-const writeLimit = 10 * time.Second
-
-// rows streams the rows of the request log that pass the filters of the query, one
-// line of HTML each: first the last ones, oldest first, and then each new one.
-func (d *Dashboard) rows(w http.ResponseWriter, r *http.Request) {
-	filter, n, err := reqlog.ParseQuery(r.URL.Query(), d.cfg.Now())
-	if err != nil {
-		writeError(w, err)
-		return
-	}
-	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-	w.Header().Set("X-Accel-Buffering", "no")
-	w.WriteHeader(http.StatusOK)
-	rc := http.NewResponseController(w)
-	if r.Method == http.MethodHead || rc.Flush() != nil {
-		return
-	}
-	ctx, cancel := context.WithCancel(r.Context())
-	defer cancel()
-	defer context.AfterFunc(d.closing, cancel)()
-	err = d.cfg.Log.Follow(ctx, n, filter, func(row *reqlog.Row) error {
-		var b bytes.Buffer
-		if err := templates.ExecuteTemplate(&b, "row", row); err != nil {
-			return err
-		}
-		line := bytes.ReplaceAll(b.Bytes(), []byte("\n"), []byte(" "))
-		rc.SetWriteDeadline(time.Now().Add(writeLimit)) // not every writer has deadlines
-		if _, err := w.Write(append(line, '\n')); err != nil {
-			return err
-		}
-		return rc.Flush()
-	})
-	if err != nil {
-		d.log.Debug("a reader of the live rows was let go", "error", err)
-	}
-}
-
-// row shows one request in detail.
+// row shows one request in detail, of either plane.
 func (d *Dashboard) row(w http.ResponseWriter, r *http.Request) {
-	row, err := d.cfg.Log.Find(r.PathValue("id"))
+	id := r.PathValue("id")
+	app, err := d.cfg.AppLog.Find(id)
+	if err == nil && app != nil {
+		d.render(w, r, "app-detail", app)
+		return
+	}
+	var row *reqlog.Row
+	if err == nil {
+		row, err = d.cfg.Log.Find(id)
+	}
 	if err == nil && row == nil {
 		err = fault.New(fault.NotFound, "the log has no such request any more")
 	}
@@ -71,34 +41,54 @@ func (d *Dashboard) row(w http.ResponseWriter, r *http.Request) {
 
 // parts shows all but the requests.
 func (d *Dashboard) parts(w http.ResponseWriter, r *http.Request) {
-	status, err := d.cfg.Sources.Status(r.Context())
-	var apps []App
-	if err == nil {
-		apps, err = d.cfg.Sources.Apps(r.Context())
-	}
-	var budgets []budget.Budget
-	if err == nil {
-		budgets, err = d.cfg.Sources.Budgets(r.Context())
-	}
-	var days []spend.Report
-	if err == nil {
-		days, err = d.spending.days()
-	}
-	var last []*reqlog.Row
-	if err == nil {
-		last, err = d.cfg.Log.Last(healthRows, reqlog.Filter{Since: d.cfg.Now().Add(-time.Hour)})
-	}
+	now, err := d.look(r.Context())
 	if err != nil {
 		d.log.Error("the page cannot be shown", "error", err)
 		writeError(w, err)
 		return
 	}
-	providers := health(status.Providers, last)
-	shown := viewApps(apps, d.cfg.Now())
+	providers := health(now.status.Providers, now.last)
+	addKeys(providers, now.keys)
+	apps := viewApps(now.apps, d.cfg.Now())
 	d.render(w, r, "parts", map[string]any{
-		"Summary": newSummary(status, shown, days[len(days)-1].Total, d.cfg.Sources.InFlight()), "Spend": newChart(days), "Budgets": viewBudgets(budgets), "Apps": shown,
-		"Providers": providers, "Findings": findings(status, shown, providers, d.cfg.Log.Dropped()),
+		"Summary": newSummary(now.status, apps, now.days[len(now.days)-1].Total), "Spend": newChart(now.days), "Budgets": viewBudgets(now.budgets), "Apps": apps,
+		"Providers": providers, "Aliases": now.aliases, "Findings": findings(now.status, apps, providers, d.cfg.Log.Dropped()+d.cfg.AppLog.Dropped()),
 	})
+}
+
+// state is what the parts are made of.
+type state struct {
+	status  control.Status
+	apps    []App
+	budgets []budget.Budget
+	keys    []control.KeyInfo
+	aliases []control.Alias
+	days    []spend.Report
+	last    []*reqlog.Row // of the last hour
+}
+
+// look reads the state, up to the first error.
+func (d *Dashboard) look(ctx context.Context) (s state, err error) {
+	if s.status, err = d.cfg.Sources.Status(ctx); err != nil {
+		return s, err
+	}
+	if s.apps, err = d.cfg.Sources.Apps(ctx); err != nil {
+		return s, err
+	}
+	if s.budgets, err = d.cfg.Sources.Budgets(ctx); err != nil {
+		return s, err
+	}
+	if s.keys, err = d.cfg.Sources.Keys(ctx); err != nil {
+		return s, err
+	}
+	if s.aliases, err = d.cfg.Sources.Aliases(ctx); err != nil {
+		return s, err
+	}
+	if s.days, err = d.spending.days(); err != nil {
+		return s, err
+	}
+	s.last, err = d.cfg.Log.Last(healthRows, reqlog.Filter{Since: d.cfg.Now().Add(-time.Hour)})
+	return s, err
 }
 
 // summary is the line above all.
@@ -106,23 +96,21 @@ type summary struct {
 	Today     spend.Sum
 	Tokens    int64
 	CacheRate string
-	InFlight  int
-	Running   string
+	Running   int // apps
+	Apps      int
 	Killed    bool
 }
 
-func newSummary(status control.Status, apps []appView, today spend.Sum, inFlight int) summary {
-	s := summary{Killed: status.Killed, Today: today, Tokens: today.Tokens.Input + today.Tokens.Output, InFlight: inFlight}
+func newSummary(status control.Status, apps []appView, today spend.Sum) summary {
+	s := summary{Killed: status.Killed, Today: today, Tokens: today.Tokens.Input + today.Tokens.Output, Apps: len(apps)}
 	if today.Tokens.Cached > 0 && today.Tokens.Input > 0 {
 		s.CacheRate = fmt.Sprintf("%d %%", today.Tokens.Cached*100/today.Tokens.Input)
 	}
-	running := 0
 	for _, a := range apps {
 		if a.Tone == "ok" {
-			running++
+			s.Running++
 		}
 	}
-	s.Running = fmt.Sprintf("%d of %d apps", running, len(apps))
 	return s
 }
 
@@ -199,6 +187,34 @@ type providerView struct {
 	Requests, Failed int64
 	FirstByte        *int64 // the median, in milliseconds
 	LastError        string
+	Keys             []keyView // where there are several, or one that does not work
+}
+
+// keyView is a stored key and how calls with it went.
+type keyView struct{ Label, Hint, Word, Tone string }
+
+// addKeys puts the stored keys beside their providers.
+func addKeys(providers []providerView, keys []control.KeyInfo) {
+	for i := range providers {
+		p := &providers[i]
+		trouble := false
+		for _, k := range keys {
+			if k.Provider != p.Name {
+				continue
+			}
+			v := keyView{Label: cmp.Or(k.Label, "no label"), Hint: k.Hint, Word: cmp.Or(k.Trouble(), "good"), Tone: "ok"}
+			if k.Trouble() != "" {
+				trouble, v.Tone = true, "bad"
+			}
+			if !k.Locked && k.StateStatus == http.StatusTooManyRequests {
+				v.Tone = "wait"
+			}
+			p.Keys = append(p.Keys, v)
+		}
+		if len(p.Keys) == 1 && !trouble {
+			p.Keys = nil
+		}
+	}
 }
 
 // health looks at the attempts of the last hour: a request that another provider

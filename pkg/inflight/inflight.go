@@ -80,13 +80,6 @@ func (r *Room) Admit(_ context.Context, call *pipeline.Call, candidates []pipeli
 	}, nil
 }
 
-// Len returns the number of requests in flight.
-func (r *Room) Len() int {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return len(r.open)
-}
-
 // List returns the requests in flight, oldest first.
 func (r *Room) List() []Request {
 	now := r.cfg.Now()

@@ -78,7 +78,7 @@ func NewApps(cfg AppsConfig) (*Apps, error) {
 	orDefault(&cfg.SegmentSize, appSegmentSize)
 	orDefault(&cfg.TotalSize, appTotalSize)
 	orDefault(&cfg.MaxAge, appMaxAge)
-	a := &Apps{ids: "app_" + strings.ToLower(rand.Text()[:12]) + "-"}
+	a := &Apps{ids: appPrefix + strings.ToLower(rand.Text()[:12]) + "-"}
 	a.what, a.log, a.decode, a.encode, a.done, a.redact = appsName, cfg.Logger, decodeApp, appendAppRow, cfg.Observe, cfg.Redact
 	limits := limits{cfg.Rows, cfg.Queue, cfg.SegmentSize, cfg.TotalSize, cfg.MaxAge}
 	if err := recoverSpools(&segments{dir: cfg.Dir, now: cfg.Now, size: limits.segment, total: limits.total, age: limits.age}); err != nil {
@@ -112,6 +112,17 @@ func (a *Apps) Note(r AppRow) {
 func (a *Apps) Last(n int, f Filter) ([]*AppRow, error) {
 	a.Sync()
 	return a.last(n, f.Since, f.MatchApp)
+}
+
+// appPrefix opens the id of every request to an app.
+const appPrefix = "app_"
+
+// Find gives the row of an id, or nil; that of another plane's row is not looked for.
+func (a *Apps) Find(id string) (*AppRow, error) {
+	if !strings.HasPrefix(id, appPrefix) {
+		return nil, nil
+	}
+	return a.find(id)
 }
 
 // Follow calls yield with the last n rows that match and then with each new one,

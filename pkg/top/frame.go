@@ -2,6 +2,7 @@ package top
 
 import (
 	"fmt"
+	"net/http"
 	"slices"
 	"strconv"
 	"strings"
@@ -20,10 +21,20 @@ type State struct {
 	Status   control.Status
 	InFlight []inflight.Request
 	Apps     []control.Route
-	Today    spend.Report // by model
-	Last     []*reqlog.Row
-	Err      error // why the daemon cannot be asked, or nil
+	Keys     []control.KeyInfo
+	Aliases  []control.Alias
+	Today    spend.Report     // by model
+	Last     []*reqlog.Row    // requests to models
+	LastApps []*reqlog.AppRow // requests to apps
+	Err      error            // why the daemon cannot be asked, or nil
 	At       time.Time
+	View     View
+}
+
+// View is what a person chose to see.
+type View struct {
+	ToApps bool // the last requests to apps in place of those to models
+	Keys   bool // all keys and aliases, not only the keys that do not work
 }
 
 // The colours, as SGR parameters (ECMA-48 section 8.3.117).
@@ -42,8 +53,18 @@ func Frame(s State, width, height int, colour bool) []string {
 	left := max(0, height-len(p.lines)-1)
 	p.part(fmt.Sprintf("IN FLIGHT  %d", len(s.InFlight)), flights(s), max(3, left/3))
 	p.part(fmt.Sprintf("APPS  %d", len(s.Apps)), apps(s), max(3, left/4))
+	if rows := keys(s); len(rows) > 0 {
+		p.part("KEYS", rows, max(3, left/4))
+	}
+	if s.View.Keys {
+		p.part("ALIASES", aliases(s), max(3, left/4))
+	}
 	p.part("SPEND TODAY", costs(s), max(3, left/5))
-	p.part("LAST REQUESTS", last(s), max(3, height-len(p.lines)-1))
+	if s.View.ToApps {
+		p.part("LAST REQUESTS TO APPS", lastToApps(s), max(3, height-len(p.lines)-1))
+	} else {
+		p.part("LAST REQUESTS TO MODELS", last(s), max(3, height-len(p.lines)-1))
+	}
 	if len(p.lines) > height {
 		p.lines = p.lines[:height]
 	}
@@ -107,6 +128,31 @@ func apps(s State) (rows []row) {
 	return rows
 }
 
+// keys are all keys where they are to be shown, else those that do not work.
+func keys(s State) (rows []row) {
+	for i := range s.Keys {
+		k := &s.Keys[i]
+		trouble, colour := k.Trouble(), red
+		switch {
+		case trouble == "" && !s.View.Keys:
+			continue
+		case trouble == "":
+			colour = ""
+		case k.StateStatus == http.StatusTooManyRequests:
+			colour = yellow
+		}
+		rows = append(rows, row{[]string{k.Provider, or(k.Label, "-"), or(trouble, "good")}, colour})
+	}
+	return rows
+}
+
+func aliases(s State) (rows []row) {
+	for _, a := range s.Aliases {
+		rows = append(rows, row{[]string{a.Name, strings.Join(a.Targets, ", "), a.Token}, ""})
+	}
+	return rows
+}
+
 func costs(s State) (rows []row) {
 	for _, g := range s.Today.Groups {
 		rows = append(rows, row{[]string{"$" + g.CostUSD.String(), or(g.Key, "-"), count(g.Requests, "request"), short(g.Tokens.Input) + " in", short(g.Tokens.Output) + " out"}, ""})
@@ -131,6 +177,17 @@ func last(s State) (rows []row) {
 	return rows
 }
 
+func lastToApps(s State) (rows []row) {
+	for _, r := range slices.Backward(s.LastApps) {
+		colour := ""
+		if r.Status >= 400 {
+			colour = red
+		}
+		rows = append(rows, row{[]string{r.Time.Local().Format("15:04:05"), r.App, r.Method, r.Path, strconv.Itoa(r.Status), took(r.DurationMS), r.Upgrade}, colour})
+	}
+	return rows
+}
+
 // painter puts lines together.
 type painter struct {
 	width  int
@@ -143,7 +200,10 @@ func (p *painter) heading(s State) {
 	if s.Status.Killed {
 		text += "  ALL AI TRAFFIC IS STOPPED"
 	}
-	end := s.At.Local().Format("15:04:05") + "  q quits"
+	end := s.At.Local().Format("15:04:05") + "  a apps, k keys, q quits"
+	if s.View.ToApps {
+		end = strings.Replace(end, "a apps", "a models", 1)
+	}
 	if gap := p.width - utf8.RuneCountInString(text) - utf8.RuneCountInString(end); gap >= 2 {
 		text += strings.Repeat(" ", gap) + end
 	}

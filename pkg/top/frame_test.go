@@ -22,6 +22,9 @@ func full() State {
 		s.Apps = append(s.Apps, control.Route{AppName: "shop", State: "listening", URL: "http://shop.localhost:48282", Target: "localhost:4000"})
 		s.Last = append(s.Last, &reqlog.Row{Model: "gpt-5", ResolvedModel: "gpt-5", Provider: "openai", Status: 429, ErrorKind: "provider_rate_limited", DurationMS: 12_345, CostUSD: &cost, Priced: true})
 	}
+	s.Keys = []control.KeyInfo{{Provider: "openai", Label: "work", State: "refused", StateStatus: 401}, {Provider: "openai", Label: "home"}}
+	s.Aliases = []control.Alias{{Name: "fast", Targets: []string{"gpt-5-mini", "claude-haiku-4-5"}}}
+	s.LastApps = []*reqlog.AppRow{{App: "shop", Method: "GET", Path: "/cart\x1b[2J", Status: 502, DurationMS: 7}}
 	s.Today = spend.Report{Total: spend.Sum{Requests: 143, Errors: 2, CostUSD: 220_000_000}, Groups: []spend.Group{{Key: "gpt-5", Sum: spend.Sum{Requests: 12, CostUSD: cost}}}}
 	return s
 }
@@ -40,7 +43,7 @@ func TestFrame(t *testing.T) {
 		}
 	}
 	text := strings.Join(Frame(full(), 120, 40, false), "\n")
-	for _, words := range []string{"hostless 1.2.3", "$0.22", "143 requests, 2 failed", "q quits", "something is degraded", "IN FLIGHT  2", "openai/gpt-5", "143 tokens  52.1/s", "waiting", "APPS  30", "more", "shop.localhost", "12 requests", "provider_rate_limited", "12s"} {
+	for _, words := range []string{"hostless 1.2.3", "$0.22", "143 requests, 2 failed", "q quits", "something is degraded", "IN FLIGHT  2", "LAST REQUESTS TO MODELS", "KEYS", "refused with 401", "openai/gpt-5", "143 tokens  52.1/s", "waiting", "APPS  30", "more", "shop.localhost", "12 requests", "provider_rate_limited", "12s"} {
 		if !strings.Contains(text, words) {
 			t.Errorf("it does not say %q:\n%s", words, text)
 		}
@@ -48,9 +51,35 @@ func TestFrame(t *testing.T) {
 	if text := strings.Join(Frame(full(), 120, 40, true), "\n"); !strings.Contains(text, "\x1b[31m") || !strings.Contains(text, "\x1b[0m") {
 		t.Error("it has no colours")
 	}
+	other := full()
+	other.View = View{ToApps: true, Keys: true}
+	text = strings.Join(Frame(other, 120, 50, false), "\n")
+	for _, words := range []string{"a models", "home", "good", "ALIASES", "gpt-5-mini, claude-haiku-4-5", "LAST REQUESTS TO APPS", "GET", "/cart\ufffd[2J", "502"} {
+		if !strings.Contains(text, words) {
+			t.Errorf("after a and k it does not say %q:\n%s", words, text)
+		}
+	}
 	empty := strings.Join(Frame(State{At: time.Now(), Err: errors.New("it has ended")}, 80, 24, false), "\n")
 	if !strings.Contains(empty, "does not answer: it has ended") || !strings.Contains(empty, "none") {
 		t.Errorf("%s", empty)
+	}
+}
+
+// TestKeys follows what is typed.
+func TestKeys(t *testing.T) {
+	var v View
+	for _, key := range []byte("ak") {
+		if !v.press(key) {
+			t.Errorf("%q ends the view", key)
+		}
+	}
+	if !v.ToApps || !v.Keys || !v.press('\t') || v.ToApps {
+		t.Errorf("%+v", v)
+	}
+	for _, key := range []byte("q\x03\x04") {
+		if v.press(key) {
+			t.Errorf("%q does not end the view", key)
+		}
 	}
 }
 

@@ -25,6 +25,9 @@ type Source interface {
 	Routes(ctx context.Context) (control.RouteList, error)
 	Spend(ctx context.Context, query url.Values) (spend.Report, error)
 	Log(ctx context.Context, query url.Values) (control.RequestList, error)
+	AppLog(ctx context.Context, query url.Values) (control.AppRequestList, error)
+	Keys(ctx context.Context) (control.KeyList, error)
+	Aliases(ctx context.Context) (control.AliasList, error)
 }
 
 // Config is what Run needs. From and Out are required.
@@ -79,6 +82,13 @@ func (c *Config) look(ctx context.Context, s *State, all bool) (err error) {
 	if err != nil {
 		return err
 	}
+	if s.View.ToApps {
+		apps, err := c.From.AppLog(ctx, url.Values{"n": {"50"}})
+		if err != nil {
+			return err
+		}
+		s.LastApps = apps.Requests
+	}
 	ended := len(rows.Requests) > 0 && (len(s.Last) == 0 || s.Last[len(s.Last)-1].ID != rows.Requests[len(rows.Requests)-1].ID)
 	s.Last = rows.Requests
 	if !all && !ended {
@@ -92,6 +102,16 @@ func (c *Config) look(ctx context.Context, s *State, all bool) (err error) {
 		return err
 	}
 	s.Apps = routes.Routes
+	keys, err := c.From.Keys(ctx)
+	if err != nil {
+		return err
+	}
+	s.Keys = keys.Keys
+	aliases, err := c.From.Aliases(ctx)
+	if err != nil {
+		return err
+	}
+	s.Aliases = aliases.Aliases
 	s.Today, err = c.From.Spend(ctx, url.Values{"by": {"model"}})
 	return err
 }
@@ -129,14 +149,14 @@ const (
 // screen draws until somebody has seen enough. The terminal is as it was when it
 // returns.
 func (c *Config) screen(ctx context.Context, s State) (err error) {
-	quit := make(chan struct{})
+	typed := make(chan byte)
 	if c.Keys != nil {
 		before, err := term.MakeRaw(int(c.Keys.Fd()))
 		if err != nil {
 			return &fault.Error{Kind: fault.Internal, Message: "the terminal cannot be read key by key", Err: err}
 		}
 		defer term.Restore(int(c.Keys.Fd()), before)
-		go readKeys(c.Keys, quit) // ends with the process, or a key
+		go readKeys(ctx, c.Keys, typed) // ends with the process, or a key after the view
 	}
 	resized := make(chan os.Signal, 1)
 	signal.Notify(resized, syscall.SIGWINCH)
@@ -160,8 +180,12 @@ func (c *Config) screen(ctx context.Context, s State) (err error) {
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-quit:
-			return nil
+		case key := <-typed:
+			if !s.View.press(key) {
+				return nil
+			}
+			_ = c.look(ctx, &s, true) // the frame says why
+			n--
 		case <-resized:
 			n--
 		case <-tick.C:
@@ -189,16 +213,44 @@ func (c *Config) draw(s State) error {
 	return err
 }
 
-// readKeys closes quit at q, Q, Ctrl-C, Ctrl-D or the end of the terminal.
-func readKeys(keys io.Reader, quit chan<- struct{}) {
-	defer close(quit)
-	var one [1]byte
+// The keys that end the view, beside q: Ctrl-C and Ctrl-D, which a terminal in raw mode
+// passes on.
+const ctrlC, ctrlD = 3, 4
+
+const escape = 27
+
+// press follows a key, and reports false for one that ends the view.
+func (v *View) press(key byte) bool {
+	switch key {
+	case 'q', 'Q', ctrlC, ctrlD:
+		return false
+	case 'a', 'A', '\t':
+		v.ToApps = !v.ToApps
+	case 'k', 'K':
+		v.Keys = !v.Keys
+	}
+	return true
+}
+
+// readKeys passes on what is typed until ctx ends; the end of the terminal is Ctrl-D.
+func readKeys(ctx context.Context, keys io.Reader, typed chan<- byte) {
+	var some [64]byte
 	for {
-		if _, err := keys.Read(one[:]); err != nil {
-			return
+		n, err := keys.Read(some[:])
+		if err != nil {
+			some[0], n = ctrlD, 1
 		}
-		switch one[0] {
-		case 'q', 'Q', 3, 4:
+		if some[0] == escape { // an arrow, say: a sequence whose letters are no keys
+			continue
+		}
+		for _, key := range some[:n] {
+			select {
+			case typed <- key:
+			case <-ctx.Done():
+				return
+			}
+		}
+		if err != nil {
 			return
 		}
 	}

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -155,31 +154,6 @@ func TestSocket(t *testing.T) {
 	}
 }
 
-// trust adds the daemon's authority to a home's NSS database, as a user would. PATH
-// contains only certutil, so that no store of the system is changed.
-func trust(t *testing.T, d *harness.Daemon, home string) {
-	t.Helper()
-	certutil := harness.Need(t, "certutil")
-	db, bin := filepath.Join(home, ".pki", "nssdb"), filepath.Join(home, "bin")
-	for _, dir := range []string{db, bin} {
-		if err := os.MkdirAll(dir, 0o700); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if out, err := exec.Command(certutil, "-N", "-d", "sql:"+db, "--empty-password").CombinedOutput(); err != nil {
-		t.Fatalf("certutil: %v: %s", err, out)
-	}
-	if err := os.Symlink(certutil, filepath.Join(bin, "certutil")); err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.Command(filepath.Join(harness.Bin(t), "hostless"), "trust", "--json")
-	cmd.Env = append(append([]string{}, d.Env...), "HOME="+home, "PATH="+bin, "JAVA_HOME=")
-	out, err := cmd.CombinedOutput()
-	if err != nil || !strings.Contains(string(out), db) || !strings.Contains(string(out), `"trusted"`) {
-		t.Fatalf("hostless trust: %v\n%s", err, out)
-	}
-}
-
 // TestSecure opens an app at https://NAME.localhost with a trusted certificate, over
 // HTTP/2, and uses a WebSocket there. Plain http still works.
 func TestSecure(t *testing.T) {
@@ -195,7 +169,7 @@ func TestSecure(t *testing.T) {
 	}
 
 	home := harness.Home(t)
-	trust(t, d, home)
+	chromium.Trust(t, d, home)
 	tab := chromium.Start(t, chromium.Options{Home: home}).Open(secure)
 	tab.WaitText("ws.localhost:" + d.Port + " https")
 	if got := tab.Eval(`performance.getEntriesByType("navigation")[0].nextHopProtocol`); got != "h2" {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -240,4 +241,112 @@ func TestClosed(t *testing.T) {
 	harness.StartIn(t, d.Home, "--port", d.Port)
 	tab.Call("Page.bringToFront", nil, nil) // a hidden tab does not poll
 	tab.WaitText("The session has ended")
+}
+
+// TestPlanes switches to the requests to apps and back, and lists a request to a model
+// while it is answered.
+func TestPlanes(t *testing.T) {
+	home := harness.Home(t)
+	history(t, home)
+	d := harness.StartIn(t, home)
+	done := make(chan struct{})
+	slow := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "text/event-stream")
+		for range 20 {
+			fmt.Fprint(w, "data: {\"id\":\"c\",\"object\":\"chat.completion.chunk\",\"created\":1,\"model\":\"gpt-4o-mini\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\"x \"},\"finish_reason\":null}]}\n\n")
+		}
+		w.(http.Flusher).Flush()
+		select {
+		case <-done:
+		case <-r.Context().Done():
+		}
+		fmt.Fprint(w, "data: {\"id\":\"c\",\"object\":\"chat.completion.chunk\",\"created\":1,\"model\":\"gpt-4o-mini\",\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]}\n\ndata: [DONE]\n\n")
+	}))
+	t.Cleanup(slow.Close)
+	app := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(http.StatusTeapot) }))
+	t.Cleanup(app.Close)
+	d.Must("keys", "add", "openai", "sk-real", "--base-url", slow.URL)
+	d.Must("keys", "add", "openai", "sk-other", "--label", "work", "--base-url", slow.URL)
+	d.Must("model", "alias", "fast", "gpt-5-mini,claude-haiku-4-5,ollama/qwen3")
+	d.Must("alias", "shop", app.URL[strings.LastIndexByte(app.URL, ':')+1:])
+	var token struct{ Token string }
+	if err := json.Unmarshal([]byte(d.Must("token", "create", "--name", "tester", "--json")), &token); err != nil {
+		t.Fatal(err)
+	}
+	tab := chromium.Start(t, chromium.Options{}).Open(d.Must("dashboard", "--print"))
+	tab.Wait(`document.querySelectorAll("#rows tr").length > 100`)
+	asked := make(chan int)
+	go func() { asked <- chat(t, d, token.Token, "gpt-4o-mini") }()
+	tab.Wait(`document.querySelector("#flights")?.innerText.includes("openai/gpt-4o-mini") && document.querySelector("#flights").innerText.includes("tester")`)
+	tab.Wait(`document.querySelector("#flights").innerText.includes("20") && document.getElementById("flying").innerText === "1 in flight"`)
+	tab.Wait(`document.getElementById("aliases").innerText.includes("ollama/qwen3") && document.getElementById("providers").innerText.includes("work")`)
+	shoot(t, tab, "flight")
+	close(done)
+	<-asked
+	tab.Wait(`document.querySelector("#flights").children.length === 0 && document.getElementById("flying").innerText === ""`)
+	tab.Wait(rowsWith("tester") + `.length === 1`)
+
+	tab.Eval(`(document.querySelector('#plane [value="apps"]').click(), "")`)
+	tab.Wait(`document.querySelectorAll("#rows tr").length === 0 && document.querySelector("#none").innerText.includes("hostless run")`)
+	for i := range 12 {
+		if code, text := ask(t, d, "GET", "shop.localhost:"+d.Port, fmt.Sprintf("/cart/%d?secret=1", i), ""); code != http.StatusTeapot {
+			t.Fatalf("%d %s", code, text)
+		}
+	}
+	tab.Wait(rowsWith("GET /cart/11") + `.length === 1`)
+	if text := tab.Text(); strings.Contains(text, "secret") || strings.Contains(text, "FIRST BYTE") || strings.Contains(text, "First byte\tTook") {
+		t.Errorf("the apps' list shows %s", text)
+	}
+	tab.Wait(`document.querySelector("#filters [name=model]").disabled && !document.querySelector("#filters [name=model]").checkVisibility()`)
+	shoot(t, tab, "apps-plane")
+	tab.Eval(`(document.querySelector("#rows button").click(), "")`)
+	tab.Wait(`document.getElementById("detail").open && document.getElementById("detail").innerText.includes("hostless log --apps --app shop")`)
+	press(tab, "Escape", "Escape", 27)
+	tab.Eval(`(document.querySelector('#plane [value="ai"]').click(), "")`)
+	tab.Wait(rowsWith("tester") + `.length === 1`)
+}
+
+// TestRestart: a tab that is open goes on in the daemon that takes over, with the rows
+// that come then.
+func TestRestart(t *testing.T) {
+	d, token := start(t, false)
+	tab := chromium.Start(t, chromium.Options{}).Open(d.Must("dashboard", "--print"))
+	tab.Call("Page.bringToFront", nil, nil)
+	tab.Wait(`document.getElementById("live").textContent === "Live"`)
+	for i, model := range []string{"gpt-4o-mini", "gpt-4o"} {
+		before := d.Must("status", "--json")
+		d.Must("proxy", "restart")
+		if after := d.Must("status", "--json"); after == before {
+			t.Fatalf("no other daemon serves: %s", after)
+		}
+		if code := chat(t, d, token, model); code != http.StatusOK {
+			t.Fatalf("restart %d: status %d", i, code)
+		}
+		tab.Wait(`[...document.querySelectorAll("#rows b")].filter((b) => b.innerText === "openai/` + model + `").length === 1`)
+		tab.Wait(`document.getElementById("live").textContent === "Live" && !document.getElementById("open").hidden`)
+	}
+}
+
+// TestSecure opens the page over https: the link, the session and the live rows.
+func TestSecure(t *testing.T) {
+	d, token := start(t, false)
+	d.Must("config", "set", "tls", "on")
+	d.Must("proxy", "restart")
+	home := harness.Home(t)
+	chromium.Trust(t, d, home)
+	link := d.Must("dashboard", "--print")
+	if want := "https://hostless.localhost:" + d.Port + "/#"; !strings.HasPrefix(link, want) {
+		t.Fatalf("the link is %q, want %s…", link, want)
+	}
+	tab := chromium.Start(t, chromium.Options{Home: home}).Open(link)
+	tab.Wait(`document.getElementById("live").textContent === "Live"`)
+	if got := tab.Eval(`performance.getEntriesByType("navigation")[0].nextHopProtocol`); got != "h2" {
+		t.Errorf("the page came over %s, want h2", got)
+	}
+	chat(t, d, token, "gpt-4o-mini")
+	tab.Wait(rowsWith("gpt-4o-mini") + `.length === 1`)
+	d.Must("proxy", "restart")
+	chat(t, d, token, "gpt-4o")
+	tab.Wait(`[...document.querySelectorAll("#rows b")].some((b) => b.innerText === "openai/gpt-4o")`)
+	tab.Wait(`document.getElementById("live").textContent === "Live"`)
 }
