@@ -10,12 +10,12 @@ import (
 
 func topGroup(e *env) *cli.Command {
 	return leaf(&cli.Command{
-		Name: "top", Usage: "watch requests in flight, apps and spend",
+		Name: "top", Usage: "watch requests in flight, keys, apps and spend",
 		Flags: []cli.Flag{
 			&cli.DurationFlag{Name: "interval", Usage: "refresh every `D` (default: 1s on a terminal, else 2s)"},
 			&cli.IntFlag{Name: "n", Usage: "end after `N` refreshes"},
 		},
-		Description: "On a terminal, q quits. Elsewhere it prints a line at each refresh.",
+		Description: "On a terminal, a shows the last requests to apps or to models, k all keys and aliases, and q quits.\nElsewhere it prints a line at each refresh.",
 	}, 0, 0, e.top)
 }
 

@@ -16,7 +16,7 @@ import (
 // helpers write values as people read them. Times are this machine's.
 var helpers = template.FuncMap{
 	"model": modelOf, "clock": clock, "stamp": stamp, "took": took, "cost": costOf, "exact": exactCost, "money": money,
-	"grouped": grouped, "short": short, "speed": speed, "fault": faultOf, "when": when,
+	"grouped": grouped, "short": short, "speed": speed, "fault": faultOf, "when": when, "rate": rate,
 }
 
 // modelOf is the model that answered, else what was asked for.
@@ -121,6 +121,9 @@ func speed(r *reqlog.Row) string {
 	}
 	return strconv.FormatFloat(float64(r.Tokens.Output)*1000/float64(r.DurationMS-*r.FirstByteMS), 'f', 0, 64)
 }
+
+// rate is how many tokens a second come now.
+func rate(perSecond float64) string { return strconv.FormatFloat(perSecond, 'f', 0, 64) }
 
 // faultOf says by whose fault a request failed.
 func faultOf(kind pipeline.ErrorKind) string {

@@ -5,6 +5,7 @@ package dashboard
 import (
 	"encoding/json"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
@@ -12,6 +13,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -83,17 +85,21 @@ func start(t *testing.T, past bool, args ...string) (*harness.Daemon, string) {
 	return d, token.Token
 }
 
-// chat sends a request to a model through the gateway.
+// chat asks a model through the gateway, and reads all of its answer.
 func chat(t *testing.T, d *harness.Daemon, token, model string) int {
 	t.Helper()
-	req, _ := http.NewRequest("POST", d.URL+"/v1/chat/completions", strings.NewReader(`{"model":"`+model+`","messages":[{"role":"user","content":"hello"}]}`))
+	req, _ := http.NewRequest("POST", d.URL+"/v1/chat/completions", strings.NewReader(`{"model":"`+model+`","stream":true,"messages":[{"role":"user","content":"hello"}]}`))
 	req.Header.Set("Authorization", "Bearer "+token)
 	req.Header.Set("Content-Type", "application/json")
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
-		t.Fatal(err)
+		t.Error(err)
+		return 0
 	}
-	resp.Body.Close()
+	defer resp.Body.Close()
+	if _, err := io.Copy(io.Discard, resp.Body); err != nil {
+		t.Error(err)
+	}
 	return resp.StatusCode
 }
 
@@ -104,7 +110,7 @@ var looks = []struct {
 	scheme        string
 }{
 	{"wide-light", 1440, 1000, "light"}, {"wide-dark", 1440, 1000, "dark"}, {"phone-light", 360, 780, "light"}, {"phone-dark", 360, 780, "dark"},
-	{"narrow", 320, 640, "light"}, {"tablet", 900, 1100, "dark"}, {"4k", 3840, 2160, "light"},
+	{"narrow-light", 320, 640, "light"}, {"narrow-dark", 320, 640, "dark"}, {"tablet", 900, 1100, "dark"}, {"4k-light", 3840, 2160, "light"}, {"4k-dark", 3840, 2160, "dark"},
 }
 
 // legible fails for text with a contrast below 4.5 to its background (WCAG 2.2, 1.4.3),
@@ -263,6 +269,8 @@ func TestPlanes(t *testing.T) {
 		fmt.Fprint(w, "data: {\"id\":\"c\",\"object\":\"chat.completion.chunk\",\"created\":1,\"model\":\"gpt-4o-mini\",\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]}\n\ndata: [DONE]\n\n")
 	}))
 	t.Cleanup(slow.Close)
+	answer := sync.OnceFunc(func() { close(done) })
+	t.Cleanup(answer) // before the stand-in waits for it
 	app := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(http.StatusTeapot) }))
 	t.Cleanup(app.Close)
 	d.Must("keys", "add", "openai", "sk-real", "--base-url", slow.URL)
@@ -275,14 +283,16 @@ func TestPlanes(t *testing.T) {
 	}
 	tab := chromium.Start(t, chromium.Options{}).Open(d.Must("dashboard", "--print"))
 	tab.Wait(`document.querySelectorAll("#rows tr").length > 100`)
-	asked := make(chan int)
+	asked := make(chan int, 1)
 	go func() { asked <- chat(t, d, token.Token, "gpt-4o-mini") }()
 	tab.Wait(`document.querySelector("#flights")?.innerText.includes("openai/gpt-4o-mini") && document.querySelector("#flights").innerText.includes("tester")`)
 	tab.Wait(`document.querySelector("#flights").innerText.includes("20") && document.getElementById("flying").innerText === "1 in flight"`)
 	tab.Wait(`document.getElementById("aliases").innerText.includes("ollama/qwen3") && document.getElementById("providers").innerText.includes("work")`)
 	shoot(t, tab, "flight")
-	close(done)
-	<-asked
+	answer()
+	if code := <-asked; code != http.StatusOK {
+		t.Fatalf("status %d", code)
+	}
 	tab.Wait(`document.querySelector("#flights").children.length === 0 && document.getElementById("flying").innerText === ""`)
 	tab.Wait(rowsWith("tester") + `.length === 1`)
 
@@ -310,6 +320,7 @@ func TestPlanes(t *testing.T) {
 // that come then.
 func TestRestart(t *testing.T) {
 	d, token := start(t, false)
+	t.Cleanup(func() { d.CLI("stop") })
 	tab := chromium.Start(t, chromium.Options{}).Open(d.Must("dashboard", "--print"))
 	tab.Call("Page.bringToFront", nil, nil)
 	tab.Wait(`document.getElementById("live").textContent === "Live"`)
@@ -330,6 +341,7 @@ func TestRestart(t *testing.T) {
 // TestSecure opens the page over https: the link, the session and the live rows.
 func TestSecure(t *testing.T) {
 	d, token := start(t, false)
+	t.Cleanup(func() { d.CLI("stop") })
 	d.Must("config", "set", "tls", "on")
 	d.Must("proxy", "restart")
 	home := harness.Home(t)
