@@ -4,7 +4,9 @@
 package bench
 
 import (
+	"io"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"strconv"
 	"strings"
@@ -68,5 +70,54 @@ func BenchmarkHealth(b *testing.B) {
 			b.Fatal(err)
 		}
 		resp.Body.Close()
+	}
+}
+
+// BenchmarkOpenStreams holds 1,000 streams of chat completions open, each after its
+// first event, and reports how much the daemon's resident memory has grown.
+func BenchmarkOpenStreams(b *testing.B) {
+	const streams = 1000
+	const event = "data: {\"id\":\"c\",\"object\":\"chat.completion.chunk\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\"word \"},\"finish_reason\":null}]}\n\n"
+	release := make(chan struct{})
+	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		io.Copy(io.Discard, r.Body)
+		w.Header().Set("Content-Type", "text/event-stream")
+		io.WriteString(w, event)
+		http.NewResponseController(w).Flush()
+		<-release
+		io.WriteString(w, "data: [DONE]\n\n")
+	}))
+	b.Cleanup(upstream.Close)
+	d := harness.Start(b)
+	d.Must("keys", "add", "openai", "sk-test-0123456789", "--base-url", upstream.URL+"/v1")
+	token := strings.TrimSpace(d.Must("token", "create", "--rate-limit", "1000000", "--models", "gpt-*"))
+	for b.Loop() {
+		before := resident(d.PID())
+		var bodies []*http.Response
+		for range streams {
+			req, err := http.NewRequest("POST", d.URL+"/v1/chat/completions", strings.NewReader(`{"model":"gpt-4o","stream":true,"messages":[{"role":"user","content":"hi"}]}`))
+			if err != nil {
+				b.Fatal(err)
+			}
+			req.Header.Set("Authorization", "Bearer "+token)
+			resp, err := http.DefaultClient.Do(req)
+			if err != nil {
+				b.Fatal(err)
+			}
+			first := make([]byte, 6)
+			if _, err := io.ReadFull(resp.Body, first); err != nil || string(first) != "data: " {
+				b.Fatalf("a stream began with %q, %v", first, err)
+			}
+			bodies = append(bodies, resp)
+		}
+		b.ReportMetric((resident(d.PID())-before)/(1<<20), "MiB-growth")
+		close(release)
+		for _, resp := range bodies {
+			if rest, err := io.ReadAll(resp.Body); err != nil || !strings.HasSuffix(string(rest), "data: [DONE]\n\n") {
+				b.Fatalf("a stream ended with %q, %v", rest, err)
+			}
+			resp.Body.Close()
+		}
+		release = make(chan struct{})
 	}
 }
