@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/hostless/hostless/pkg/fault"
+	"github.com/hostless/hostless/pkg/sock"
 	"github.com/hostless/hostless/test/harness"
 )
 
@@ -374,7 +375,7 @@ func TestLaneBodiesHaveNoDeadline(t *testing.T) {
 func TestDrainEndsHalfHeads(t *testing.T) {
 	s := start(t, Config{CloseDelay: time.Millisecond})
 	const head = "GET / HTTP/1.1\r\nHost: a.localhost\r\nX: "
-	_, r := dialed(t, s.addr, head+strings.Repeat("x", laneBuf-len(head))) // the size of a lane's first read
+	_, r := dialed(t, s.addr, head+strings.Repeat("x", sock.BufferSize-len(head))) // the size of a lane's first read
 	for reading, limit := false, time.Now().Add(10*time.Second); !reading; time.Sleep(time.Millisecond) {
 		for _, own := range s.members(s.lanes) {
 			reading = own.lane.Load() == laneReading

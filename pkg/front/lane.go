@@ -16,7 +16,6 @@ import (
 
 // The sizes and times of a lane.
 const (
-	laneBuf   = 4 << 10
 	laneMax   = 16 << 10 // of a head; a longer one goes to net/http
 	watchFrom = 20 * time.Millisecond
 )
@@ -43,7 +42,6 @@ type lane struct {
 	in       []byte
 	r, w     int // in[r:w] has been read but not used
 	src      bytes.Reader
-	br       *bufio.Reader
 	deadline time.Time // read deadline of the connection
 	out      laneWriter
 	body     laneBody
@@ -111,14 +109,11 @@ func (l *lane) await(first bool) (head []byte, ok bool) {
 			}
 			l.in = append(l.in, make([]byte, len(l.in))...)
 		} else {
-			l.r, l.w = 0, 0
+			l.release()
 			if first {
 				l.conn.lane.Store(laneFresh)
 			} else {
 				l.conn.lane.Store(laneWaiting)
-			}
-			if l.in == nil {
-				l.in = make([]byte, laneBuf)
 			}
 		}
 		if !l.fill() {
@@ -148,8 +143,8 @@ func (l *lane) fill() bool {
 				return false
 			}
 		}
-		n, err := l.out.conn.Read(l.in[l.w:])
-		if l.w += n; n > 0 {
+		n, err := l.read()
+		if n > 0 {
 			return true
 		}
 		if err == nil {
@@ -159,6 +154,23 @@ func (l *lane) fill() bool {
 			return false
 		}
 	}
+}
+
+// read reads once, into a pooled buffer if nothing is buffered.
+func (l *lane) read() (n int, err error) {
+	if l.in == nil {
+		l.in, n, err = l.out.conn.ReadBuffer()
+	} else {
+		n, err = l.out.conn.Read(l.in[l.w:])
+	}
+	l.w += n
+	return n, err
+}
+
+// release returns the read buffer, which must be empty.
+func (l *lane) release() {
+	sock.PutBuffer(l.in)
+	l.in, l.r, l.w = nil, 0, 0
 }
 
 // pass returns the connection with the unread bytes, for net/http. The connection is moved
@@ -173,18 +185,24 @@ func (l *lane) pass() net.Conn {
 	return l.conn
 }
 
+// readers pools what net/http needs to read a head. It keeps none of it: a body is read
+// by laneBody.
+var readers = sync.Pool{New: func() any { return bufio.NewReaderSize(nil, 1<<10) }}
+
 // parse parses a head with net/http.
 func (l *lane) parse(head []byte) (*http.Request, error) {
 	l.src.Reset(head)
-	if l.br == nil {
-		l.br = bufio.NewReaderSize(&l.src, 1<<10)
-		l.remote = l.conn.RemoteAddr().String()
-	} else {
-		l.br.Reset(&l.src)
-	}
-	r, err := http.ReadRequest(l.br)
+	br := readers.Get().(*bufio.Reader)
+	br.Reset(&l.src)
+	r, err := http.ReadRequest(br)
+	br.Reset(nil)
+	readers.Put(br)
+	l.src.Reset(nil)
 	if err != nil {
 		return nil, err
+	}
+	if l.remote == "" {
+		l.remote = l.conn.RemoteAddr().String()
 	}
 	r.RemoteAddr = l.remote
 	if l.body.left = r.ContentLength; r.ContentLength > 0 {
@@ -202,6 +220,9 @@ func (l *lane) serve(r *http.Request) (keep bool) {
 	}
 	if r.ContentLength == 0 {
 		l.watch.begin()
+		if l.r == l.w {
+			l.release() // the response may be a long stream
+		}
 	}
 	defer func() {
 		if l.watch.stop() || l.out.timed {

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/hostless/hostless/pkg/sock"
 )
 
 // TestNothingInFlightIsIdle has a request body and a response that take longer than a
@@ -94,9 +96,9 @@ func TestDrainWaitsForUploads(t *testing.T) {
 // delay the shutdown.
 func TestDrainOutlastsHalfAHead(t *testing.T) {
 	s := start(t, Config{CloseDelay: time.Millisecond})
-	head := "GET / HTTP/1.1\r\nHost: a.localhost\r\nX: " + strings.Repeat("x", 2*laneBuf) + "\r\n\r\n"
-	c, r := dialed(t, s.addr, head[:laneBuf])
-	_, stalled := dialed(t, s.addr, head[:laneBuf])
+	head := "GET / HTTP/1.1\r\nHost: a.localhost\r\nX: " + strings.Repeat("x", 2*sock.BufferSize) + "\r\n\r\n"
+	c, r := dialed(t, s.addr, head[:sock.BufferSize])
+	_, stalled := dialed(t, s.addr, head[:sock.BufferSize])
 	reading := func() (n int) {
 		for _, c := range s.members(s.lanes) {
 			if c.lane.Load() == laneReading {
@@ -113,7 +115,7 @@ func TestDrainOutlastsHalfAHead(t *testing.T) {
 	for !s.retiring.Load() {
 		time.Sleep(time.Millisecond)
 	}
-	io.WriteString(c, head[laneBuf:])
+	io.WriteString(c, head[sock.BufferSize:])
 	if resp, err := http.ReadResponse(r, nil); err != nil || !resp.Close {
 		t.Errorf("got %v, %v", resp, err)
 	}

@@ -26,7 +26,9 @@ func (b *laneBody) Read(p []byte) (n int, err error) {
 	}
 	if l.r < l.w {
 		n = copy(p, l.in[l.r:l.w])
-		l.r += n
+		if l.r += n; l.r == l.w {
+			l.release()
+		}
 	} else if n, err = l.out.conn.Read(p); err == io.EOF {
 		err = io.ErrUnexpectedEOF
 	}

@@ -18,9 +18,8 @@ import (
 
 // The buffer sizes of a response. A short response is sent with one write.
 const (
-	outBuf    = 4 << 10
-	outMax    = 64 << 10 // a larger buffer is not kept
-	shortBody = 2 << 10  // a body of unknown length up to this size is buffered, and gets a Content-Length
+	outBuf    = sock.BufferSize
+	shortBody = 2 << 10 // a body of unknown length up to this size is buffered, and gets a Content-Length
 )
 
 // laneWriter writes the responses of a lane (RFC 9112). It is an http.ResponseWriter.
@@ -52,12 +51,12 @@ var errTooMuch = errors.New("the response is longer than its Content-Length")
 func (w *laneWriter) begin(isHead bool) {
 	if w.header == nil {
 		w.header = make(http.Header, 16)
-		w.out = make([]byte, 0, outBuf)
 	}
 	clear(w.header)
 	w.isHead, w.status, w.noBody, w.length, w.left = isHead, 0, false, -1, 0
 	w.open, w.chunked, w.last, w.timed = false, false, false, false
-	w.body, w.trailer, w.out = w.body[:0], w.trailer[:0], w.out[:0]
+	w.body, w.trailer = w.body[:0], w.trailer[:0]
+	w.release()
 }
 
 // Header implements http.ResponseWriter.
@@ -68,6 +67,7 @@ func (w *laneWriter) WriteHeader(status int) {
 	if w.status != 0 {
 		return
 	}
+	w.grab()
 	if status >= 100 && status < 200 {
 		w.fields(status)
 		w.out = append(w.out, '\r', '\n')
@@ -196,6 +196,7 @@ func (w *laneWriter) Write(p []byte) (int, error) {
 
 // put frames a part of the body, and sends it unless it is small.
 func (w *laneWriter) put(p []byte) {
+	w.grab()
 	if w.chunked {
 		w.out = strconv.AppendInt(w.out, int64(len(p)), 16)
 		w.out = append(w.out, '\r', '\n')
@@ -222,9 +223,21 @@ func (w *laneWriter) send() {
 	if len(w.out) > 0 && w.failed == nil {
 		_, w.failed = w.conn.Write(w.out)
 	}
-	if w.out = w.out[:0]; cap(w.out) > outMax {
-		w.out = make([]byte, 0, outBuf)
+	w.out = w.out[:0]
+}
+
+// grab makes sure that there is a buffer.
+func (w *laneWriter) grab() {
+	if w.out == nil {
+		w.out = sock.GetBuffer()[:0]
 	}
+}
+
+// release returns the buffer with what is in it. A stream does not hold one between its
+// events.
+func (w *laneWriter) release() {
+	sock.PutBuffer(w.out)
+	w.out = nil
 }
 
 // ReadFrom implements io.ReaderFrom. The kernel copies a body of known length.
@@ -256,6 +269,7 @@ func (w *laneWriter) FlushError() error {
 		w.chunk()
 	}
 	w.send()
+	w.release()
 	return w.failed
 }
 
@@ -275,6 +289,7 @@ func (w *laneWriter) finish() error {
 	if w.status == 0 {
 		w.WriteHeader(http.StatusOK)
 	}
+	w.grab()
 	switch {
 	case w.open && (w.promised() || w.isHead && len(w.body) == 0):
 		w.chunk()
@@ -295,6 +310,7 @@ func (w *laneWriter) finish() error {
 		w.out = append(w.out, '\r', '\n')
 	}
 	w.send()
+	w.release()
 	return w.failed
 }
 
@@ -330,4 +346,5 @@ func (w *laneWriter) abort() {
 		w.out = w.out[:0]
 	}
 	w.send()
+	w.release()
 }

@@ -31,6 +31,7 @@ type transfer struct {
 	n    int
 	errn syscall.Errno
 	try  func(fd uintptr) (done bool) // created once, because a closure per call would need an allocation
+	into func(fd uintptr) (done bool) // like try, with a pooled buffer
 }
 
 // New returns a Conn for a connection. The caller keeps the ownership of c.
@@ -40,7 +41,7 @@ func New(c *net.TCPConn) (*Conn, error) {
 		return nil, err
 	}
 	q := &Conn{tcp: c, raw: raw}
-	q.read.try, q.write.try, q.look = q.read.receive, q.write.send, q.seen.peek
+	q.read.try, q.read.into, q.write.try, q.look = q.read.receive, q.read.receivePooled, q.write.send, q.seen.peek
 	return q, nil
 }
 
@@ -53,6 +54,11 @@ func (c *Conn) Read(p []byte) (int, error) {
 	t.p, t.n, t.errn = p, 0, 0
 	err := c.raw.Read(t.try)
 	t.p = nil
+	return t.result(err)
+}
+
+// result returns the outcome of a read whose wait returned err.
+func (t *transfer) result(err error) (int, error) {
 	switch {
 	case err != nil:
 		return 0, err
@@ -62,6 +68,37 @@ func (c *Conn) Read(p []byte) (int, error) {
 		return 0, io.EOF
 	}
 	return t.n, nil
+}
+
+// ReadBuffer waits until data arrives and reads it into a buffer from GetBuffer, of which
+// the first n bytes are the data. A connection that waits holds no buffer. The caller
+// returns the buffer with PutBuffer. It is nil if there is an error.
+func (c *Conn) ReadBuffer() (buf []byte, n int, err error) {
+	if !direct {
+		buf = GetBuffer()
+		n, err = c.tcp.Read(buf)
+	} else {
+		t := &c.read
+		t.n, t.errn = 0, 0
+		n, err = t.result(c.raw.Read(t.into))
+		buf, t.p = t.p, nil
+	}
+	if n == 0 && buf != nil {
+		PutBuffer(buf)
+		buf = nil
+	}
+	return buf, n, err
+}
+
+// receivePooled is receive with a buffer that is held only while there are data.
+func (t *transfer) receivePooled(fd uintptr) bool {
+	t.p = GetBuffer()
+	if t.receive(fd) {
+		return true
+	}
+	PutBuffer(t.p)
+	t.p = nil
+	return false
 }
 
 // Write implements io.Writer.

@@ -128,3 +128,27 @@ func TestLooking(t *testing.T) {
 		t.Error("Ends does not report the end")
 	}
 }
+
+// TestReadBuffer checks the data, the deadline and the end of a connection that is read
+// with pooled buffers.
+func TestReadBuffer(t *testing.T) {
+	near, far := pair(t)
+	q := quick(t, near)
+	for _, want := range []string{"first", "second, longer"} {
+		time.AfterFunc(10*time.Millisecond, func() { io.WriteString(far, want) })
+		buf, n, err := q.ReadBuffer()
+		if err != nil || string(buf[:n]) != want {
+			t.Fatalf("read %q, %v; want %q", buf[:n], err, want)
+		}
+		sock.PutBuffer(buf)
+	}
+	near.SetReadDeadline(time.Now().Add(-time.Second))
+	if buf, n, err := q.ReadBuffer(); buf != nil || n != 0 || !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Fatalf("after the deadline: %d bytes of %p, %v", n, buf, err)
+	}
+	near.SetReadDeadline(time.Time{})
+	far.CloseWrite()
+	if buf, n, err := q.ReadBuffer(); buf != nil || n != 0 || err != io.EOF {
+		t.Fatalf("at the end: %d bytes of %p, %v", n, buf, err)
+	}
+}

@@ -91,32 +91,39 @@ func BenchmarkOpenStreams(b *testing.B) {
 	d := harness.Start(b)
 	d.Must("keys", "add", "openai", "sk-test-0123456789", "--base-url", upstream.URL+"/v1")
 	token := strings.TrimSpace(d.Must("token", "create", "--rate-limit", "1000000", "--models", "gpt-*"))
+	open := func() *http.Response {
+		req, err := http.NewRequest("POST", d.URL+"/v1/chat/completions", strings.NewReader(`{"model":"gpt-4o","stream":true,"messages":[{"role":"user","content":"hi"}]}`))
+		if err != nil {
+			b.Fatal(err)
+		}
+		req.Header.Set("Authorization", "Bearer "+token)
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			b.Fatal(err)
+		}
+		first := make([]byte, 6)
+		if _, err := io.ReadFull(resp.Body, first); err != nil || string(first) != "data: " {
+			b.Fatalf("a stream starts with %q, %v", first, err)
+		}
+		return resp
+	}
+	finish := func(resp *http.Response) {
+		defer resp.Body.Close()
+		if rest, err := io.ReadAll(resp.Body); err != nil || !strings.HasSuffix(string(rest), "data: [DONE]\n\n") {
+			b.Fatalf("a stream ends with %q, %v", rest, err)
+		}
+	}
 	for b.Loop() {
+		warm := open()
 		before := resident(d.PID())
-		var bodies []*http.Response
+		var responses []*http.Response
 		for range streams {
-			req, err := http.NewRequest("POST", d.URL+"/v1/chat/completions", strings.NewReader(`{"model":"gpt-4o","stream":true,"messages":[{"role":"user","content":"hi"}]}`))
-			if err != nil {
-				b.Fatal(err)
-			}
-			req.Header.Set("Authorization", "Bearer "+token)
-			resp, err := http.DefaultClient.Do(req)
-			if err != nil {
-				b.Fatal(err)
-			}
-			first := make([]byte, 6)
-			if _, err := io.ReadFull(resp.Body, first); err != nil || string(first) != "data: " {
-				b.Fatalf("a stream began with %q, %v", first, err)
-			}
-			bodies = append(bodies, resp)
+			responses = append(responses, open())
 		}
 		b.ReportMetric((resident(d.PID())-before)/(1<<20), "MiB-growth")
 		close(release)
-		for _, resp := range bodies {
-			if rest, err := io.ReadAll(resp.Body); err != nil || !strings.HasSuffix(string(rest), "data: [DONE]\n\n") {
-				b.Fatalf("a stream ended with %q, %v", rest, err)
-			}
-			resp.Body.Close()
+		for _, resp := range append(responses, warm) {
+			finish(resp)
 		}
 		release = make(chan struct{})
 	}

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"strconv"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -16,7 +17,7 @@ import (
 
 // Limits on the head and the framing of a response.
 const (
-	readSize = 4 << 10
+	readSize = sock.BufferSize
 	maxHead  = 1 << 20
 	maxLine  = 16 << 10 // line with a chunk size and its extensions
 )
@@ -26,9 +27,8 @@ type Conn struct {
 	net.Conn
 	quick  *sock.Conn // the same connection for plain TCP, or nil
 	target Target
-	buf    []byte
+	buf    []byte // nil while nothing is buffered
 	r, w   int    // buf[r:w] is buffered and unread
-	head   []byte // the last request's head, for reuse
 	abort  func() // makes all reads and writes fail at once
 
 	aborted   atomic.Bool
@@ -42,7 +42,7 @@ type Conn struct {
 
 // NewConn returns a Conn for an open connection to a target.
 func NewConn(c net.Conn, t Target) *Conn {
-	u := &Conn{Conn: c, target: t, buf: make([]byte, readSize), head: make([]byte, 0, 1024)}
+	u := &Conn{Conn: c, target: t}
 	if tcp, ok := c.(*net.TCPConn); ok {
 		u.quick, _ = sock.New(tcp)
 	}
@@ -75,29 +75,44 @@ func (u *Conn) setReadDeadline(t time.Time) {
 	}
 }
 
-func (u *Conn) receive(p []byte) (int, error) {
+// endHeadDeadline ends the deadline of a response head when its body is read.
+func (u *Conn) endHeadDeadline() {
 	if u.streaming && !u.timed.IsZero() {
 		u.timed = time.Time{}
 		u.setReadDeadline(u.timed)
 	}
+}
+
+func (u *Conn) receive(p []byte) (int, error) {
+	u.endHeadDeadline()
 	if u.quick != nil {
 		return u.quick.Read(p)
 	}
 	return u.Conn.Read(p)
 }
 
-// send writes a request head. Nothing else may be written at the same time.
-func (u *Conn) send(head []byte) (int, error) {
+// heads pools the buffers for request heads, so that a connection does not hold one while
+// it waits for the response, which may be a long stream.
+var heads = sync.Pool{New: func() any { b := make([]byte, 0, 1024); return &b }}
+
+// sendHead writes a request head and Data with one write, which is one segment if it fits.
+// Nothing else may be written at the same time.
+func (u *Conn) sendHead(x *Request) (err error) {
+	b := heads.Get().(*[]byte)
+	defer heads.Put(b)
+	*b = append(x.AppendHead((*b)[:0]), x.Data...)
 	if u.quick != nil {
-		return u.quick.Write(head)
+		_, err = u.quick.Write(*b)
+	} else {
+		_, err = u.Conn.Write(*b)
 	}
-	return u.Conn.Write(head)
+	return err
 }
 
 // Read implements io.Reader. It uses the buffer only for small reads.
 func (u *Conn) Read(p []byte) (int, error) {
 	if u.r == u.w {
-		if len(p) >= len(u.buf) {
+		if len(p) >= readSize {
 			return u.receive(p)
 		}
 		if err := u.fill(); err != nil {
@@ -112,7 +127,14 @@ func (u *Conn) Read(p []byte) (int, error) {
 // fill reads more data into the buffer and keeps what is unread.
 func (u *Conn) fill() error {
 	if u.r == u.w {
-		u.r, u.w = 0, 0
+		u.release()
+		if u.quick != nil {
+			u.endHeadDeadline()
+			var err error
+			u.buf, u.w, err = u.quick.ReadBuffer()
+			return err
+		}
+		u.buf = sock.GetBuffer()
 	} else if u.w == len(u.buf) {
 		if u.r > 0 {
 			u.w = copy(u.buf, u.buf[u.r:u.w])
@@ -132,6 +154,12 @@ func (u *Conn) fill() error {
 		}
 	}
 	return io.ErrNoProgress
+}
+
+// release returns the buffer, which must be empty.
+func (u *Conn) release() {
+	sock.PutBuffer(u.buf)
+	u.buf, u.r, u.w = nil, 0, 0
 }
 
 // line returns the next line without its LF. It is valid until the next read.

@@ -71,9 +71,8 @@ var errStale = errors.New("connection closed before a response")
 func (f *directTransport) try(ctx context.Context, u *Conn, x *Request, header http.Header) (*Response, error) {
 	b := &directBody{transport: f, up: u}
 	b.watch(ctx)
-	u.head = append(x.AppendHead(u.head[:0]), x.Data...) // one write, and one segment if it fits
 	u.awaitHead(f.upstream.cfg.HeaderTimeout)
-	if _, err := u.send(u.head); err != nil {
+	if err := u.sendHead(x); err != nil {
 		if x.Data != nil && ctx.Err() == nil { // the app may have responded early and closed the connection
 			if early, readErr := u.ReadHead(); readErr == nil && early.Status >= 200 {
 				return b.respond(early, x, header)

@@ -29,7 +29,6 @@ type pool struct {
 
 const (
 	sweepEvery       = 5 * time.Second
-	maxKeptBuf       = 64 << 10
 	maxUncheckedIdle = time.Second // for a connection that cannot be checked
 	minKeepAlive     = time.Second // an app that closes a connection sooner does not support keep-alive
 	closeRaceWindow  = 10 * time.Millisecond
@@ -86,10 +85,7 @@ func (p *pool) put(u *Conn) {
 	if u.idle > 0 {
 		keep = min(keep, u.idle-time.Second)
 	}
-	if len(u.buf) > maxKeptBuf {
-		u.buf = make([]byte, readSize)
-	}
-	u.r, u.w = 0, 0
+	u.release()
 	u.since, u.expires = now, now.Add(keep)
 	p.mu.Lock()
 	if p.closed || keep <= 0 || len(p.idle) >= p.maxIdle {

@@ -13,7 +13,7 @@ var eventFields = [...]string{"data:", "event:", "id:", "retry:", ":"}
 // sniffEvents reports whether a response is an event stream by its first bytes, for servers
 // that send no Content-Type or a wrong one. The response must then be read from in.
 func sniffEvents(body io.Reader) (in io.Reader, events bool) {
-	r := bufio.NewReaderSize(body, eventSize)
+	r := bufio.NewReaderSize(body, burstSize)
 	skip := 0 // length of the byte order mark and blank lines
 	for {
 		head, err := r.Peek(skip + 1)

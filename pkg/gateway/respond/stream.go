@@ -17,7 +17,8 @@ import (
 
 const (
 	chunkSize = 32 << 10
-	eventSize = 4 << 10 // initial buffer size of an event stream
+	eventSize = 1 << 10 // initial buffer size of an event stream; most streams need no more
+	burstSize = 4 << 10 // buffer size once events arrive together
 	// holdLimit is the size up to which an event is buffered until it is complete. A larger
 	// event is forwarded in pieces and not parsed.
 	holdLimit = 8 << 20
@@ -74,6 +75,7 @@ func (s *stream) run(ctx context.Context, body io.Reader) error {
 		}
 		n, err := body.Read(buf[len(buf):cap(buf)])
 		buf = buf[:len(buf)+n]
+		burst := len(buf) == cap(buf) && cap(buf) < burstSize
 		if n > 0 {
 			from, end := 0, 0
 			var cut []byte // the bytes before an event that was dropped
@@ -109,7 +111,11 @@ func (s *stream) run(ctx context.Context, body io.Reader) error {
 						return err
 					}
 				}
-				buf = buf[:copy(buf, buf[end:])]
+				if rest := buf[end:]; burst {
+					buf = append(make([]byte, 0, burstSize), rest...)
+				} else {
+					buf = buf[:copy(buf, rest)]
+				}
 				split.Shift(end)
 			}
 		}
