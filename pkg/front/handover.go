@@ -7,8 +7,8 @@ import (
 	"github.com/hostless/hostless/pkg/clock"
 )
 
-// HandOver sets how long requests in flight, event streams and upgraded connections may
-// take to end by themselves after the context of Run is cancelled, because another process
+// HandOver gives requests in flight, event streams and upgraded connections the time linger
+// to end by themselves after the context of Run is cancelled, for when another process
 // serves new requests. It must be called before that.
 func (s *Server) HandOver(linger time.Duration) { s.linger.Store(int64(linger)) }
 

@@ -398,8 +398,8 @@ func bareRelay(target string) http.Handler {
 }
 
 // BenchmarkSocketCPU measures the CPU time that a message of a Responses WebSocket costs
-// the proxy, next to a ReverseProxy that relays the bytes of the upgraded connection and to
-// a plain relay of messages.
+// the proxy. For comparison it measures a ReverseProxy, which relays the bytes of the
+// upgraded connection, and a plain relay of messages.
 func BenchmarkSocketCPU(b *testing.B) {
 	w, proxy, load, limited := newCPUBench(b)
 	cred, _, err := w.keys.Get(b.Context(), "openai")

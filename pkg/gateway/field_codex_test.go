@@ -227,9 +227,9 @@ func TestPreviousResponseByDefault(t *testing.T) {
 	w.do("POST", "/v1/responses", `{"model":"claude-sonnet-4-5","previous_response_id":`+string(idOf(a.body))+`,"input":"and now?"}`).want(t, 400, "previous_response_not_found")
 }
 
-// TestOverflowOfCodex checks that a conversation that is too long is reported to Codex with
-// the code for which it compacts, in a stream, and with an error status otherwise, whatever
-// the provider's message is.
+// TestOverflowOfCodex checks how a conversation that is too long is reported to Codex,
+// whatever the provider's message is: in a stream with the code for which Codex compacts,
+// otherwise with an error status.
 func TestOverflowOfCodex(t *testing.T) {
 	w := newWorld(t)
 	for name, failure := range map[string]string{

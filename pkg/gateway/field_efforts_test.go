@@ -64,9 +64,9 @@ func TestEveryEffortWord(t *testing.T) {
 	}
 }
 
-// TestNativeFieldsAreCorrected checks that a field which the model refuses is corrected in a
-// second attempt, also in the caller's own dialect, that it is named, and that the next
-// request is corrected at once. All other bytes are unchanged.
+// TestNativeFieldsAreCorrected checks fields that the model refuses, in the caller's own
+// dialect. They are corrected in a second attempt and named, and the next request is
+// corrected at once. All other bytes are unchanged.
 func TestNativeFieldsAreCorrected(t *testing.T) {
 	for _, c := range []struct {
 		name, provider, path string

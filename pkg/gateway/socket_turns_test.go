@@ -14,8 +14,8 @@ import (
 )
 
 // TestRealtimeTurns checks that each response of a Realtime session is admitted, settled
-// and observed as a call, including those that the provider starts by itself, and that all
-// other usage belongs to the session.
+// and observed as a call, even if the provider starts it by itself. All other usage must
+// belong to the session.
 func TestRealtimeTurns(t *testing.T) {
 	seen := newRecorder()
 	refuse := make(chan bool, 16)

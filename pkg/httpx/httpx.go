@@ -54,7 +54,7 @@ func IsVisible(s string) bool {
 
 // HopByHop reports whether a field, given in canonical form, applies to one connection only
 // and must not be forwarded (RFC 9110 section 7.6.1; Proxy-Connection is sent by old
-// clients). Content-Length is included, because each connection frames its messages anew.
+// clients). Content-Length is included, because each connection has its own framing.
 func HopByHop(name string) bool {
 	switch name {
 	case "Connection", "Keep-Alive", "Proxy-Connection", "Proxy-Authenticate", "Proxy-Authorization",

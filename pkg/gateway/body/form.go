@@ -33,9 +33,9 @@ type Form struct {
 }
 
 // ReadForm reads a multipart/form-data body up to its model part. With whole it reads all
-// of the form, at most limit bytes, and refuses a second model, so that a token that is
-// limited to certain models cannot be used to send another one after the first. The memory
-// is held under the lease. The errors are fault.Invalid, TooLarge and Busy.
+// of the form, at most limit bytes, and refuses a second model. This is for a token that is
+// limited to certain models, which must not be able to send another one after the first.
+// The memory is held under the lease. The errors are fault.Invalid, TooLarge and Busy.
 func ReadForm(r *http.Request, boundary string, limit int64, whole bool, lease *Lease) (*Form, error) {
 	if !whole {
 		limit = formPeek

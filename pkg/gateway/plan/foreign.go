@@ -12,9 +12,9 @@ import (
 	"github.com/hostless/hostless/pkg/jsonscan"
 )
 
-// withoutForeignThinking returns the edits that remove thinking from the history which
-// Hostless added while a model of another provider answered, for a request that is sent in
-// the caller's own dialect. The removed parts are listed in r.Ignored.
+// withoutForeignThinking returns the edits that remove thinking of another provider's model
+// from the history of a request in the caller's own dialect. Hostless had added it to the
+// responses of that model. The removed parts are listed in r.Ignored.
 func (r *Request) withoutForeignThinking(p *Plan) (edits []jsonscan.Edit) {
 	data, turns := r.Envelope.Bytes(), r.Envelope.Turns()
 	switch {

@@ -48,9 +48,9 @@ func (r *Request) Target(model string) (provider.Target, error) {
 	return r.Planner.Target(model, r.Settings)
 }
 
-// CheckModels refuses a body that may name a model other than the one that was checked,
-// such as a second `model` in other letter case or a nested one, if the token is limited to
-// certain models.
+// CheckModels refuses a body that may name another model than the checked one, such as a
+// second `model` in other letter case or a nested one. It does so only for a token that is
+// limited to certain models.
 func (r *Request) CheckModels(b *body.Body) error {
 	if !r.Limited() {
 		return nil

@@ -19,8 +19,8 @@ type ModelRef struct {
 // ModelRefs returns the models that the holders of a body or message name: the models of
 // tools, and any in `method`. Member names are compared as the most lenient decoder reads
 // them, and every duplicate counts. The error is fault.Scope if a member's models cannot be
-// determined from the request, and fault.Invalid if a member is not JSON, since a provider
-// could read something else in it.
+// determined from the request. It is fault.Invalid if a member is not JSON, since a
+// provider could read something else in it.
 func ModelRefs(holders []body.Member) (refs []ModelRef, err error) {
 	for _, m := range holders {
 		switch strings.ToLower(m.Name) {

@@ -124,7 +124,7 @@ func (a *Answer) Pass(ctx context.Context, w *Writer, resp *http.Response) (Resu
 }
 
 // decompress decodes the body of a response that must be read but is compressed. ok is
-// false if there is nothing to decode.
+// false if the body is not compressed or its coding is not supported.
 func (a *Answer) decompress(resp *http.Response) (io.ReadCloser, bool) {
 	encoding := strings.ToLower(resp.Header.Get("Content-Encoding"))
 	if encoding == "" || encoding == "identity" || a.Request.Method == http.MethodHead {
