@@ -371,10 +371,10 @@ func TestWaits(t *testing.T) {
 	if b := p.list()[0]; b.Reserved.N < b.Limit.N {
 		t.Fatalf("reserved %s", b.Reserved)
 	}
-	gone, leave := context.WithCancel(t.Context())
-	leave()
-	if _, err := p.room.Admit(gone, p.call(nil, 100, 100), []pipeline.Candidate{to("openai", "gpt-x")}); err != context.Canceled {
-		t.Errorf("a caller that has gone: %v", err)
+	canceled, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := p.room.Admit(canceled, p.call(nil, 100, 100), []pipeline.Candidate{to("openai", "gpt-x")}); err != context.Canceled {
+		t.Errorf("a canceled call: %v", err)
 	}
 	second := make(chan error, 1)
 	go func() {

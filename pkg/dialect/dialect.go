@@ -107,7 +107,7 @@ type Stream interface {
 // Reasons why a stream failed, if no other error gives one. They are never shown.
 var (
 	ErrProvider   = errors.New("the provider ended its stream with an error")
-	ErrIncomplete = errors.New("the provider's stream ended before the answer was complete")
+	ErrIncomplete = errors.New("the provider's stream ended before the response was complete")
 )
 
 // Incomplete returns the error of Stream.End for a stream that was not complete:

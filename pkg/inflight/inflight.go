@@ -114,8 +114,8 @@ func (f *flight) view(now time.Time) Request {
 	if v.Tokens = n; !first.IsZero() {
 		ms := max(0, first.Sub(c.Start).Milliseconds())
 		v.FirstMS = &ms
-		if took := now.Sub(first).Seconds(); took > 0 && n > 1 {
-			v.PerSecond = float64(int64(float64(n-1)/took*10+0.5)) / 10
+		if elapsed := now.Sub(first).Seconds(); elapsed > 0 && n > 1 {
+			v.PerSecond = float64(int64(float64(n-1)/elapsed*10+0.5)) / 10
 		}
 	}
 	return v

@@ -13,13 +13,13 @@ import (
 	"github.com/hostless/hostless/pkg/reqlog"
 )
 
-func event(app, model string, took time.Duration) reqlog.Event {
+func event(app, model string, elapsed time.Duration) reqlog.Event {
 	start := time.Unix(0, 0)
 	cost := prices.Nano(1_500_000_001)
 	return reqlog.Event{
-		Start: start, FirstByte: start.Add(took / 2), End: start.Add(took),
+		Start: start, FirstByte: start.Add(elapsed / 2), End: start.Add(elapsed),
 		Row:      &reqlog.Row{App: app, Provider: "openai", ResolvedModel: model, Status: 200, Stream: true, Priced: true, CostUSD: &cost, Tokens: usage.Tokens{Input: 10, Cached: 4, Output: 3}},
-		Attempts: []pipeline.Attempt{{Provider: "openai", Start: start, FirstByte: start.Add(took / 4), Duration: took - time.Millisecond}},
+		Attempts: []pipeline.Attempt{{Provider: "openai", Start: start, FirstByte: start.Add(elapsed / 4), Duration: elapsed - time.Millisecond}},
 	}
 }
 

@@ -33,16 +33,16 @@ var (
 // Text for names of models that can generate text too, such as gpt-4o-audio-preview and
 // gemini-2.5-flash-image.
 func PurposeOf(provider, model string) Purpose {
-	bare := strings.ToLower(model[strings.LastIndexByte(model, '/')+1:])
-	words := strings.FieldsFunc(bare, func(r rune) bool { return r == '-' || r == '.' || r == '_' || r == ':' })
+	base := strings.ToLower(model[strings.LastIndexByte(model, '/')+1:])
+	words := strings.FieldsFunc(base, func(r rune) bool { return r == '-' || r == '.' || r == '_' || r == ':' })
 	word := func(any ...string) bool {
 		return slices.ContainsFunc(any, func(w string) bool { return slices.Contains(words, w) })
 	}
 	begins := func(any ...string) bool {
-		return slices.ContainsFunc(any, func(p string) bool { return strings.HasPrefix(bare, p) })
+		return slices.ContainsFunc(any, func(p string) bool { return strings.HasPrefix(base, p) })
 	}
 	switch {
-	case strings.Contains(bare, "embed") && !strings.Contains(bare, "embedded"):
+	case strings.Contains(base, "embed") && !strings.Contains(base, "embedded"):
 		return Embeddings
 	case word("rerank", "reranker"):
 		return Ranking

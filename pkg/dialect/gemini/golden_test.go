@@ -51,7 +51,7 @@ var translators = map[string]func(gemini.Options) dialect.Translator{
 func TestGolden(t *testing.T) {
 	dialecttest.Golden{
 		Glob:   "testdata/*.txtar",
-		Parts:  []string{"model", "request", "error", "path", "call", "ignored", "reply", "response", "status", "failure", "told", "events", "stream"},
+		Parts:  []string{"model", "request", "error", "path", "call", "ignored", "reply", "response", "status", "failure", "client-error", "events", "stream"},
 		Inputs: []string{"model", "request", "reply", "status", "failure", "events"},
 		Run: func(t *testing.T, c dialecttest.Case) map[string][]byte {
 			kind, _, _ := strings.Cut(c.Name, "-")
@@ -86,7 +86,7 @@ func run(t *testing.T, tr dialect.Translator, in map[string][]byte) map[string][
 	}
 	if failure, ok := in["failure"]; ok {
 		status, _ := strconv.Atoi(strings.TrimSpace(string(in["status"])))
-		got["told"] = dialecttest.Indent(t, call.Reply.Error(status, http.Header{"Retry-After": {"7"}}, failure))
+		got["client-error"] = dialecttest.Indent(t, call.Reply.Error(status, http.Header{"Retry-After": {"7"}}, failure))
 	}
 	if events, ok := in["events"]; ok {
 		got["stream"] = dialecttest.Translate(call.Reply.Stream(), bytes.NewReader(events), nil)

@@ -39,7 +39,7 @@ var translators = map[string]func(ollama.Options) dialect.Translator{
 func TestGolden(t *testing.T) {
 	dialecttest.Golden{
 		Glob:   "testdata/*.txtar",
-		Parts:  []string{"request", "error", "call", "ignored", "reply", "response", "status", "failure", "told", "events", "stream"},
+		Parts:  []string{"request", "error", "call", "ignored", "reply", "response", "status", "failure", "client-error", "events", "stream"},
 		Inputs: []string{"request", "reply", "status", "failure", "events"},
 		Run: func(t *testing.T, c dialecttest.Case) map[string][]byte {
 			kind, _, _ := strings.Cut(c.Name, "-")
@@ -69,7 +69,7 @@ func run(t *testing.T, tr dialect.Translator, in map[string][]byte) map[string][
 	}
 	if failure, ok := in["failure"]; ok {
 		status, _ := strconv.Atoi(strings.TrimSpace(string(in["status"])))
-		got["told"] = dialecttest.Indent(t, call.Reply.Error(status, nil, failure))
+		got["client-error"] = dialecttest.Indent(t, call.Reply.Error(status, nil, failure))
 	}
 	if events, ok := in["events"]; ok {
 		got["stream"] = translate(call.Reply.Stream(), bytes.NewReader(events))

@@ -18,8 +18,8 @@ var mistrals = []string{"mistral", "mixtral", "codestral", "magistral", "pixtral
 // NineCharacterIDs reports whether tool call ids must be in Mistral's format: at
 // Mistral, and for its models at other providers, whose chat templates check it.
 func NineCharacterIDs(provider, model string) bool {
-	bare := strings.ToLower(model)
-	return provider == "mistral" || slices.ContainsFunc(mistrals, func(name string) bool { return strings.Contains(bare, name) }) || strings.HasPrefix(bare, "ministral")
+	base := strings.ToLower(model)
+	return provider == "mistral" || slices.ContainsFunc(mistrals, func(name string) bool { return strings.Contains(base, name) }) || strings.HasPrefix(base, "ministral")
 }
 
 // shortCallID returns an id in Mistral's format: the id itself if it fits, and

@@ -34,10 +34,10 @@ const placeholder = " "
 // ThinksBack reports whether a model with that name requires the thinking before
 // its tool calls to be sent back: DeepSeek, Kimi and MiMo, at any provider.
 func ThinksBack(model string) bool {
-	bare := strings.ToLower(model)
+	base := strings.ToLower(model)
 	for _, name := range [...]string{"deepseek", "kimi", "mimo"} {
-		if strings.Contains(bare, name) {
-			return !strings.Contains(bare, "distill")
+		if strings.Contains(base, name) {
+			return !strings.Contains(base, "distill")
 		}
 	}
 	return false
