@@ -248,7 +248,7 @@ func check(t *testing.T, p *process) {
 		if b.Scope.All && b.Unit == budget.USD {
 			sum, err := spend.Of(p.log, spend.Query{From: from, To: time.Now().Add(time.Hour)})
 			if err != nil || int64(sum.Total.CostUSD) != b.Used.N || b.Used.N == 0 {
-				t.Errorf("spend says %s, the budget %s; %v", sum.Total.CostUSD, b.Used, err)
+				t.Errorf("spend has %s, the budget %s; %v", sum.Total.CostUSD, b.Used, err)
 			}
 		}
 	}
@@ -537,7 +537,7 @@ func TestKill(t *testing.T) {
 		}
 	}
 	if budget.NewSwitch(path, nil).Stopped() {
-		t.Error("it is stopped still")
+		t.Error("it is still stopped")
 	}
 	if err := budget.NewSwitch(filepath.Join(path, "no", "directory"), nil).Kill(); err == nil || !strings.Contains(err.Error(), "only until the daemon ends") {
 		t.Errorf("a file that cannot be written: %v", err)

@@ -16,7 +16,7 @@ func TestIsContextOverflow(t *testing.T) {
 		"the request exceeds the available context size, try increasing it",
 	} {
 		if !dialect.IsContextOverflow("", message) {
-			t.Errorf("not taken for an overflow: %s", message)
+			t.Errorf("not recognized as an overflow: %s", message)
 		}
 	}
 	if !dialect.IsContextOverflow("context_length_exceeded", "x") || !dialect.IsContextOverflow("exceed_context_size_error", "x") {
@@ -24,7 +24,7 @@ func TestIsContextOverflow(t *testing.T) {
 	}
 	for _, message := range []string{"", "max_tokens must be at most 8192", "Rate limit reached: too many tokens per minute"} {
 		if dialect.IsContextOverflow("", message) {
-			t.Errorf("taken for an overflow: %s", message)
+			t.Errorf("recognized as an overflow: %s", message)
 		}
 	}
 }

@@ -46,7 +46,7 @@ func TestToolSchema(t *testing.T) {
 	}
 	for _, in := range []string{`"x"`, "[]", "1"} {
 		if _, _, ok := dialect.ToolSchema(jsonscan.Raw([]byte(in))); ok {
-			t.Errorf("%s is taken for a schema", in)
+			t.Errorf("%s is accepted as a schema", in)
 		}
 	}
 }

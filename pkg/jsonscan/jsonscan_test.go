@@ -75,7 +75,7 @@ func TestObject(t *testing.T) {
 		}
 	}
 	if v, ok := jsonscan.Member([]byte(in), "a"); !ok || string(v.Of([]byte(in))) != `"x"` {
-		t.Errorf("Member gave %v, %v; the last one counts", v, ok)
+		t.Errorf("Member = %v, %v, want the last one", v, ok)
 	}
 	for n, e := range jsonscan.Elements([]byte(` [ 1 , {"a":[2]}]`)) {
 		if want := []string{"1", `{"a":[2]}`}[n]; string(e) != want {
@@ -146,10 +146,10 @@ func TestDecode(t *testing.T) {
 	}
 	var o outer
 	if err := jsonscan.Decode([]byte(`{"n":1.5,"model":"m"}`), &o); err == nil || o.Model != "m" {
-		t.Errorf("what stands behind a wrong type is not read: %+v, %v", o, err)
+		t.Errorf("the member after a wrong type was not read: %+v, %v", o, err)
 	}
 	if err := jsonscan.Decode([]byte(`{"one":{"role":"a"},"one":{"text":"b"}}`), &o); err != nil || o.One.Role != "" {
-		t.Errorf("of two members of one name something of the first stays: %+v, %v", o.One, err)
+		t.Errorf("of two members with the same name, a part of the first remained: %+v, %v", o.One, err)
 	}
 }
 
@@ -221,7 +221,7 @@ func walk(t *testing.T, in []byte) {
 		t.Fatalf("AppendCompact(%s) = %s, want %s", in, got, b.Bytes())
 	}
 	if got, ok := jsonscan.Text(jsonscan.AppendCompactQuoted(nil, in)); !ok || got != b.String() {
-		t.Fatalf("AppendCompactQuoted(%s) says %s, want %s", in, got, b.Bytes())
+		t.Fatalf("AppendCompactQuoted(%s) = %s, want %s", in, got, b.Bytes())
 	}
 	switch jsonscan.KindOf(in) {
 	case '"':
@@ -253,7 +253,7 @@ func walk(t *testing.T, in []byte) {
 			walk(t, value)
 		}
 		if dec.More() {
-			t.Fatalf("members are missing of %s", in)
+			t.Fatalf("members of %s are missing", in)
 		}
 	case '[':
 		var want []json.RawMessage
@@ -287,7 +287,7 @@ func FuzzQuote(f *testing.F) {
 			t.Fatalf("%s reads as %q, want %q", quoted, text, want)
 		}
 		if string(jsonscan.AppendQuote(nil, []byte(s))) != string(quoted) {
-			t.Fatal("bytes are quoted otherwise than a string")
+			t.Fatal("bytes are quoted differently from a string")
 		}
 		if string(jsonscan.AppendString(nil, quoted)) != string(quoted) && !strings.Contains(string(quoted), `\u`) {
 			t.Fatalf("%s changes when it is copied", quoted)
@@ -338,7 +338,7 @@ func TestValue(t *testing.T) {
 		t.Fatalf("wrote %s, want %s", written, want)
 	}
 	if n := all.Size(); n < len(written) {
-		t.Errorf("a size of %d is too little for %d bytes", n, len(written))
+		t.Errorf("a size of %d is too small for %d bytes", n, len(written))
 	}
 	var before, after outer
 	if err := all.Decode(&before); err != nil {
@@ -348,7 +348,7 @@ func TestValue(t *testing.T) {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff(after, before, cmp.AllowUnexported(outer{}, jsonscan.Value{})); diff != "" {
-		t.Errorf("decoded otherwise before it was written (-after +before):\n%s", diff)
+		t.Errorf("decoded differently before it was written (-after +before):\n%s", diff)
 	}
 	var wrong struct {
 		One struct {
@@ -357,7 +357,7 @@ func TestValue(t *testing.T) {
 	}
 	var te *json.UnmarshalTypeError
 	if err := all.Decode(&wrong); !errors.As(err, &te) || te.Field != "one.content" || te.Value != "array" {
-		t.Errorf("got %v for a list where text belongs", err)
+		t.Errorf("got %v for a list instead of text", err)
 	}
 	for _, v := range []jsonscan.Value{all, jsonscan.Raw(written)} {
 		names := ""

@@ -36,7 +36,7 @@ func TestSkim(t *testing.T) {
 		`{"a":` + strings.Repeat("[", MaxDepth) + strings.Repeat("]", MaxDepth) + `}`,
 	} {
 		if got, err := skimmed([]byte(in)); err == nil {
-			t.Errorf("%.60s was taken: %v", in, got)
+			t.Errorf("%.60s was accepted: %v", in, got)
 		}
 	}
 	deep := `{"a":` + strings.Repeat("[", MaxDepth-1) + strings.Repeat("]", MaxDepth-1) + `}`
@@ -61,7 +61,7 @@ func TestSkimElements(t *testing.T) {
 	}
 	for _, in := range []string{``, `{}`, `[`, `[1`, `[1,`, `[1,]`, `[,1]`, `[1 2]`, `[1]x`, `[{]}`, `["x]`, `["\u1"]`, "[\"\xff\"]", `[1/**/]`} {
 		if got, err := elements(in); err == nil {
-			t.Errorf("%s was taken: %s", in, got)
+			t.Errorf("%s was accepted: %s", in, got)
 		}
 	}
 }

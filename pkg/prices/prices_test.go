@@ -11,7 +11,7 @@ import (
 	"github.com/hostless/hostless/pkg/prices"
 )
 
-var update = flag.String("update", "", "a file in the shape of models.dev's api.json to make the snapshot of")
+var update = flag.String("update", "", "the `file`, in the shape of models.dev's api.json, to make the snapshot from")
 
 // TestSnapshot: Parse keeps the embedded snapshot unchanged, and it has prices for
 // the models that agents use.
@@ -48,7 +48,7 @@ func TestSnapshot(t *testing.T) {
 		t.Fatal(err)
 	}
 	if string(again)+"\n" != string(data) {
-		t.Error("the snapshot is not in its own form: make prices FILE=…")
+		t.Error("the snapshot is not in reduced form: run make prices FILE=…")
 	}
 	if len(data) > 512<<10 {
 		t.Errorf("the snapshot has %d bytes: too many to embed", len(data))
@@ -106,7 +106,7 @@ func TestCost(t *testing.T) {
 		// Priority has its own price in the list: 1,000 × 2.5 + 200 × 20.
 		{"priority", "openai/gpt-x", "priority", usage.Tokens{Input: 1000, Output: 200}, "0.0065"},
 		{"priority without one", "openai/voice", "priority", usage.Tokens{Input: 1000}, ""},
-		{"a tier nobody knows", "openai/gpt-x", "turbo", usage.Tokens{Input: 1000}, ""},
+		{"an unknown tier", "openai/gpt-x", "turbo", usage.Tokens{Input: 1000}, ""},
 		// A turn of Claude Code: 4 fresh × 3, 20,000 read × 0.3, 1,000 written for 5m × 3.75, 500 for 1h × 6 (twice the
 		// input, https://docs.claude.com/en/docs/build-with-claude/prompt-caching#pricing), 300 × 15:
 		// 12 + 6,000 + 3,750 + 3,000 + 4,500 = 17,262 millionths.
@@ -154,7 +154,7 @@ func TestSaved(t *testing.T) {
 		t.Errorf("saved %s", got)
 	}
 	if got := p.Saved(usage.Tokens{Input: 1000, CacheWrite: 1000}); got.String() != "-0.00075" {
-		t.Errorf("a write that nobody read saved %s", got)
+		t.Errorf("a cache write without a read saved %s", got)
 	}
 }
 
@@ -201,7 +201,7 @@ func TestParseOwn(t *testing.T) {
 func TestParseRefuses(t *testing.T) {
 	for _, bad := range []string{`[]`, `{}`, `{"openai":{"models":{}}}`, `{"openai":{"models":{"a":{"cost":{"input":-1,"output":1}}}}}`, `<html>`} {
 		if _, err := prices.Parse([]byte(bad)); err == nil {
-			t.Errorf("%s is taken for a price list", bad)
+			t.Errorf("%s is accepted as a price list", bad)
 		}
 	}
 }

@@ -134,7 +134,7 @@ func TestCatalogue(t *testing.T) {
 		}
 	}
 	if p := c.ByKey("something"); p != nil {
-		t.Errorf("ByKey of no shape = %s", p.Name)
+		t.Errorf("ByKey of an unknown form = %s", p.Name)
 	}
 	for _, p := range c.All() {
 		for _, e := range p.Dialects {

@@ -26,7 +26,7 @@ func TestLogWriter(t *testing.T) {
 		}
 	}
 	if !strings.Contains(out.String(), "sk_local_abcdefgh"+secret.Redacted) || !strings.Contains(out.String(), "x marks") {
-		t.Errorf("too much or too little: %s", out.String())
+		t.Errorf("redacted too much or too little: %s", out.String())
 	}
 	for in, want := range map[string]string{
 		"token=sk_local_abcdefgh": "token=sk_local_abcdefgh",

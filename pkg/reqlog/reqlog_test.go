@@ -160,7 +160,7 @@ func TestRestart(t *testing.T) {
 		t.Errorf("Find: %v, %v", r, err)
 	}
 	if r, err := second.Find("torn"); err != nil || r != nil {
-		t.Errorf("Find of a torn row: %v, %v", r, err)
+		t.Errorf("Find of a partial row: %v, %v", r, err)
 	}
 	for name, want := range map[string]os.FileMode{dir: 0o700, path: 0o600} {
 		if info, err := os.Stat(name); err != nil || info.Mode().Perm() != want {
@@ -201,7 +201,7 @@ func TestFilters(t *testing.T) {
 	for _, bad := range []string{"n=-1", "n=10001", "n=x", "status=4x", "status=9xx", "status=abc", "since=soon", "since=-1h", "plane=other", "plane=apps&model=x"} {
 		q, _ := url.ParseQuery(bad)
 		if _, _, err := reqlog.ParseQuery(q, noon); err == nil {
-			t.Errorf("%s is taken", bad)
+			t.Errorf("%s is accepted", bad)
 		}
 	}
 }
@@ -237,7 +237,7 @@ func TestCaps(t *testing.T) {
 		t.Errorf("%d files have %d bytes", len(files), sum)
 	}
 	if _, err := os.Stat(filepath.Join(dir, "notes.txt")); err != nil {
-		t.Error("a file that is no segment was removed")
+		t.Error("a file that is not a segment was removed")
 	}
 }
 
@@ -314,7 +314,7 @@ func TestFollowOthers(t *testing.T) {
 				t.Errorf("%s, want %s", id, want)
 			}
 		case <-time.After(10 * time.Second):
-			t.Fatalf("%s does not come", want)
+			t.Fatalf("%s does not arrive", want)
 		}
 	}
 	next("old-1")

@@ -146,7 +146,7 @@ func TestPeriods(t *testing.T) {
 	for _, bad := range []string{"period=year", "by=mood", "since=x", "since=1h&period=week"} {
 		v, _ := url.ParseQuery(bad)
 		if _, err := spend.Parse(v, now, zone); err == nil {
-			t.Errorf("%s is taken", bad)
+			t.Errorf("%s is accepted", bad)
 		}
 	}
 }

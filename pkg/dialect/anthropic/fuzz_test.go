@@ -110,7 +110,7 @@ func FuzzFromChat(f *testing.F) {
 			}
 		})
 		if ends+failures != 1 || finishes != ends || after != 0 {
-			t.Errorf("%d ends, %d errors, %d finish reasons, %d events behind in %s", ends, failures, finishes, after, stream)
+			t.Errorf("%d ends, %d errors, %d finish reasons, %d events after them in %s", ends, failures, finishes, after, stream)
 		}
 	})
 }

@@ -107,7 +107,7 @@ func run(t *testing.T, folder, provider string, in map[string][]byte) map[string
 		for _, r := range []io.Reader{iotest.OneByteReader(bytes.NewReader(events)), iotest.HalfReader(bytes.NewReader(events))} {
 			again, _ := directions()[folder](dialect.Request{Model: asked.Model, Provider: provider, Stream: asked.Stream, Body: in["request"]})
 			if diff := cmp.Diff(string(got["stream"]), string(dialecttest.Translate(again.Reply.Stream(), r, nil))); diff != "" {
-				t.Errorf("chunked otherwise (-whole +chunked):\n%s", diff)
+				t.Errorf("chunked differently (-whole +chunked):\n%s", diff)
 			}
 		}
 		dialecttest.CheckEvents(t, got["stream"])

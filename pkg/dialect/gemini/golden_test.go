@@ -142,7 +142,7 @@ func check(t *testing.T, make func() dialect.Translator, request, reply, events 
 				t.Errorf("invalid event %s", ev.Data)
 			}
 			if failed > 0 {
-				t.Errorf("an event behind the error: %s", whole)
+				t.Errorf("an event after the error: %s", whole)
 			}
 			a, b := ended(ev.Data)
 			if a {

@@ -144,7 +144,7 @@ func FuzzToChat(f *testing.F) {
 				if o.Done || o.Error != nil {
 					ends++
 					if i != len(lines)-1 {
-						t.Errorf("lines behind the end: %s", whole)
+						t.Errorf("lines after the end: %s", whole)
 					}
 				}
 			}

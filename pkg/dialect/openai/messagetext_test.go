@@ -14,9 +14,9 @@ func TestMessageTextInEveryForm(t *testing.T) {
 		{"null", `{"content":null,"reasoning":null}`, "", ""},
 		{"none", `{}`, "", ""},
 		{"thinking", `{"content":"a","reasoning_content":"t"}`, `"a"`, `"t"`},
-		{"the other word", `{"reasoning":"t"}`, "", `"t"`},
+		{"the other name", `{"reasoning":"t"}`, "", `"t"`},
 		{"both words", `{"reasoning_content":"t","reasoning":"t"}`, "", `"t"`},
-		{"an object for a word", `{"content":"a","reasoning":{"x":1}}`, `"a"`, ""},
+		{"an object instead of a name", `{"content":"a","reasoning":{"x":1}}`, `"a"`, ""},
 		{"parts", `{"content":[{"type":"thinking","thinking":[{"type":"text","text":"t1"},{"type":"text","text":"t2"}]},{"type":"text","text":"a"},{"type":"text","text":"<b>"}]}`, `"a<b>"`, `"t1t2"`},
 		{"no parts", `{"content":[1]}`, "", ""},
 	} {

@@ -109,7 +109,7 @@ func FuzzRestrict(f *testing.F) {
 		call, err := openai.Restrict(asIs, facts, "")(in)
 		if err != nil {
 			if e := fault.From(err); e.Kind != fault.Invalid || e.Param == "" {
-				t.Errorf("%v is no fault of the request with a param", err)
+				t.Errorf("%v is not an invalid-request fault with a param", err)
 			}
 			return
 		}
@@ -121,7 +121,7 @@ func FuzzRestrict(f *testing.F) {
 			// Only extra_body may set it, because the client wrote that for this
 			// provider.
 			if _, there := out[name]; there && !bytes.Contains(body, []byte("extra")) && !bytes.Contains(body, []byte(`\u`)) {
-				t.Errorf("%s stays in %s", name, call.Body)
+				t.Errorf("%s remains in %s", name, call.Body)
 			}
 		}
 		var messages []map[string]json.RawMessage
@@ -129,7 +129,7 @@ func FuzzRestrict(f *testing.F) {
 			for _, m := range messages {
 				for _, name := range []string{openai.CacheControl, openai.ReasoningContent, openai.ReasoningDetails, openai.ExtraContent, openai.Refusal} {
 					if _, there := m[name]; there && !facts.Takes(name) {
-						t.Errorf("%s stays in %s", name, call.Body)
+						t.Errorf("%s remains in %s", name, call.Body)
 					}
 				}
 			}

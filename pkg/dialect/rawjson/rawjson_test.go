@@ -14,7 +14,7 @@ func TestObjectKeepsWhatItIsGiven(t *testing.T) {
 	const in = ` { "b" : 1.50e+3 , "a":"<é\u00e9>", "b":[ 1 ,2]}`
 	o, ok := rawjson.Members(json.RawMessage(in))
 	if !ok {
-		t.Fatal("not taken for an object")
+		t.Fatal("not recognized as an object")
 	}
 	if got, want := string(o.JSON()), `{"b":1.50e+3,"a":"<é\u00e9>","b":[ 1 ,2]}`; got != want {
 		t.Errorf("got %s, want %s", got, want)
@@ -39,10 +39,10 @@ func TestValues(t *testing.T) {
 		}
 	}
 	if rawjson.Set(json.RawMessage("null")) != nil || rawjson.Set(nil) != nil || string(rawjson.Set(json.RawMessage("0"))) != "0" {
-		t.Error("Set takes null for something, or something for null")
+		t.Error("Set confuses null with another value")
 	}
 	if list, ok := rawjson.Elements(json.RawMessage(" [1.0, {}]")); !ok || string(rawjson.Array(list)) != `[1.0,{}]` {
-		t.Errorf("Elements gave %s, %v", list, ok)
+		t.Errorf("Elements = %s, %v", list, ok)
 	}
 	for _, bad := range []string{"", "{}", "[1", "null"} {
 		if _, ok := rawjson.Elements(json.RawMessage(bad)); ok {
@@ -50,16 +50,16 @@ func TestValues(t *testing.T) {
 		}
 	}
 	if s, ok := rawjson.Text(json.RawMessage(`"a\u00e9"`)); !ok || s != "aé" {
-		t.Errorf("Text gave %q, %v", s, ok)
+		t.Errorf("Text = %q, %v", s, ok)
 	}
 	if _, ok := rawjson.Text(json.RawMessage(`1`)); ok {
-		t.Error("Text takes a number")
+		t.Error("Text accepts a number")
 	}
 	if got := string(rawjson.Must(map[string]any{"a": "<&>"})); got != `{"a":"<&>"}` {
-		t.Errorf("Must gave %s", got)
+		t.Errorf("Must = %s", got)
 	}
 	if got := string(rawjson.Must(func() {})); got != "null" {
-		t.Errorf("Must gave %s for what has no JSON", got)
+		t.Errorf("Must = %s for a value without JSON", got)
 	}
 }
 
