@@ -184,8 +184,8 @@ func (p *parser) flag(cmd *cli.Command, word string) error {
 		if near := nearestFlag(name, cmd); near != "" {
 			f.Next = "did you mean --" + near + "?"
 		}
-		if slices.Contains(share.Ways, name) {
-			f.Next = "hostless share NAME --" + name + " shows one app to others"
+		if next := replacement(name); next != "" {
+			f.Next = next
 		}
 		return f
 	case isBool(defined) && inline && (value == "on" || value == "off"):
@@ -203,6 +203,18 @@ func (p *parser) flag(cmd *cli.Command, word string) error {
 // synonyms maps a flag to the names that it has in other commands or tools.
 var synonyms = map[string][]string{
 	"port": {"app-port"}, "app-port": {"port"}, "tls": {"https"}, "https": {"tls"}, "tail": {"lines"}, "background": {"detach"}, "d": {"detach"},
+}
+
+// replacement returns the command that does what a flag of similar tools does.
+func replacement(flag string) string {
+	if slices.Contains(share.Ways, flag) {
+		return "hostless share NAME --" + flag + " makes one app reachable for others"
+	}
+	return map[string]string{
+		"tld":      "hostless config set tld NAME,…",
+		"wildcard": "hostless config set wildcard-routes on",
+		"no-tls":   "hostless config set tls off, which is the default",
+	}[flag]
 }
 
 // nearestFlag returns the flag of cmd that was most likely meant, or "".

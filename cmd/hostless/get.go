@@ -18,6 +18,7 @@ func getGroup(e *env) *cli.Command {
 		Name: "get", Aliases: []string{"url"}, Usage: "print the URL of an app, whether it runs or not", ArgsUsage: "NAME",
 		Flags: []cli.Flag{
 			&cli.BoolFlag{Name: "no-worktree", Usage: "leave out the worktree's branch before the name"},
+			&cli.StringFlag{Name: "prefix", Usage: "put `LABEL` before the name instead of the worktree's branch"},
 			&cli.BoolFlag{Name: "json", Usage: "print name and URL as JSON"},
 		},
 		Description: "NAME is an app of this project (web), or a whole name. In a linked worktree it is\nthe worktree's own.\n\n" +
@@ -36,8 +37,16 @@ func (e *env) get(cc *cli.Context) error {
 	if err != nil {
 		return err
 	}
+	if cc.IsSet("prefix") && cc.Bool("no-worktree") {
+		return usage("--prefix cannot be combined with --no-worktree")
+	}
 	if dir, err := e.dir(); err == nil {
-		name = e.fullName(dir, name, cc.Bool("no-worktree"))
+		name = e.fullName(dir, name, cc.Bool("no-worktree") || cc.IsSet("prefix"))
+	}
+	if cc.IsSet("prefix") {
+		if name, err = appname.Check(cc.String("prefix") + "." + name); err != nil {
+			return err
+		}
 	}
 	client, err := e.client()
 	if err != nil {

@@ -23,7 +23,7 @@ func runGroup(e *env) *cli.Command {
 		Name: runCommand, Usage: "run a command as an app with a name of its own", ArgsUsage: "[NAME]",
 		UsageText: "hostless run [NAME] [FLAGS] -- CMD…\nhostless run [NAME] [FLAGS]\nhostless NAME CMD…\nhostless run --all [FLAGS]",
 		Flags: append([]cli.Flag{
-			&cli.StringFlag{Name: "name", Usage: "the app's `NAME`, the same as the argument"},
+			&cli.StringFlag{Name: "name", Usage: "the app's `NAME`; a linked worktree's branch is put before it, unlike with the argument"},
 			&cli.BoolFlag{Name: "infer-name", Usage: "find the name in the project's files (the default without NAME)"},
 			&cli.BoolFlag{Name: "worktree-prefix", Usage: "put the linked worktree's branch before an explicit name too"},
 			&cli.BoolFlag{Name: "no-worktree", Usage: "leave out the worktree's branch before the name"},
@@ -155,7 +155,7 @@ func (e *env) runConfig(cc *cli.Context) (c launch.Config, err error) {
 	switch always, never := cc.Bool("worktree-prefix"), cc.Bool("no-worktree"); {
 	case always && never:
 		return c, usage("--worktree-prefix and --no-worktree cannot be combined")
-	case always:
+	case always, cc.IsSet("name") && !never: // a base name, as Portless takes it
 		prefix = detect.PrefixAlways
 	case never:
 		prefix = detect.PrefixNever

@@ -4,8 +4,10 @@ package launch
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"os/exec"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -58,6 +60,9 @@ func RunAll(ctx context.Context, c Config) (code int, err error) {
 			return code, err
 		}
 	}
+	if code, err := c.runDependencies(ctx, apps); code != 0 || err != nil {
+		return code, err
+	}
 	c.needDaemon(ctx)
 	if _, err := daemonStatus(ctx, c.Client); err != nil {
 		return failed(err)
@@ -72,6 +77,34 @@ func RunAll(ctx context.Context, c Config) (code int, err error) {
 		return code, nil
 	}
 	return runTogether(ctx, c, runs)
+}
+
+// runDependencies has turbo run what the apps' scripts depend on, one after the other.
+func (c Config) runDependencies(ctx context.Context, apps []detect.App) (code int, err error) {
+	commands := detect.TurboDependencies(detect.System(), c.Dir, apps)
+	if len(commands) == 0 {
+		return 0, nil
+	}
+	set := newEnvironment(c.Environ)
+	set.put("PATH", binPath(c.Dir, set.get("PATH")))
+	turbo, _, err := lookPath("turbo", c.Dir, set.get("PATH"))
+	if err != nil {
+		fmt.Fprintf(c.Stderr, "hostless: turbo is not installed: the tasks that the apps' scripts depend on in turbo.json are not run (\"turbo\": false in hostless.json accepts this)\n")
+		return 0, nil
+	}
+	for _, args := range commands {
+		fmt.Fprintf(c.Stderr, "hostless: turbo %s\n", strings.Join(args, " "))
+		cmd := exec.CommandContext(ctx, turbo, args...)
+		cmd.Dir, cmd.Env = c.Dir, set.list()
+		cmd.Stdin, cmd.Stdout, cmd.Stderr = c.Stdin, c.Stdout, c.Stderr
+		var failed *exec.ExitError
+		if err := cmd.Run(); errors.As(err, &failed) && failed.ExitCode() > 0 {
+			return failed.ExitCode(), nil
+		} else if err != nil {
+			return 1, startError("turbo", err)
+		}
+	}
+	return 0, nil
 }
 
 // runTogether runs the workers until all have ended.

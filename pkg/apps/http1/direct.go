@@ -167,9 +167,15 @@ func (x *Request) AppendHead(b []byte) []byte {
 	return append(b, '\r', '\n')
 }
 
-// rfcSpelling returns a WebSocket field name as RFC 6455 spells it instead of in Go's
+// rfcSpelling returns a field name as its specification spells it instead of in Go's
 // canonical form: some small servers compare names case-sensitively.
 func rfcSpelling(name string) string {
+	switch name {
+	case "Soapaction":
+		return "SOAPAction"
+	case "Dnt":
+		return "DNT"
+	}
 	if rest, ok := strings.CutPrefix(name, "Sec-Websocket-"); ok {
 		return "Sec-WebSocket-" + rest
 	}

@@ -63,7 +63,11 @@ func (c *commandLine) UnmarshalJSON(data []byte) error {
 // ends at home. The error is fault.Usage if hostless.json cannot be read or names no
 // command.
 func Apps(f Files, dir, home string, mode Prefix) ([]App, error) {
-	project := FullName(f, Name(f, dir, home), false, mode, dir)
+	base := scopeName(f, dir)
+	if base == "" {
+		base = Name(f, dir, home)
+	}
+	project := FullName(f, base, false, mode, dir)
 	var apps []App
 	add := func(label, name string, app App) {
 		if label = appname.Label(dropScope(label)); label == "" {
@@ -121,6 +125,50 @@ func Apps(f Files, dir, home string, mode Prefix) ([]App, error) {
 		}
 	}
 	return apps, nil
+}
+
+// scopeName returns the npm scope that most packages of a workspace have if the project is
+// named after it: if it has no name of its own, or is set up for Portless, whose names it
+// then keeps. Else it is "".
+func scopeName(f Files, dir string) string {
+	if len(workspaceGlobs(f, dir)) == 0 {
+		return ""
+	}
+	data, _ := f.read(path.Join(dir, "package.json"))
+	var m struct {
+		Name     string
+		Hostless json.RawMessage
+		Portless *Settings
+	}
+	_ = json.Unmarshal(data, &m)
+	file, text := projectText(f, dir)
+	if jsonName(text) != "" || file == "hostless.json" || m.Hostless != nil || m.Portless != nil && m.Portless.Name != "" {
+		return ""
+	}
+	if m.Name != "" && file == "" && m.Portless == nil {
+		return ""
+	}
+	count := map[string]int{}
+	best, tie := "", false
+	for _, p := range packagesOf(f, dir, workspaceGlobs(f, dir)) {
+		scope, _, scoped := strings.Cut(strings.TrimPrefix(p.name, "@"), "/")
+		if !scoped || !strings.HasPrefix(p.name, "@") {
+			continue
+		}
+		count[scope]++
+		switch {
+		case scope == best:
+			tie = false
+		case count[scope] > count[best]:
+			best, tie = scope, false
+		case count[scope] == count[best]:
+			tie = true
+		}
+	}
+	if tie || count[best] < 2 {
+		return "" // no scope stands for the project
+	}
+	return appname.Unreserved(appname.Label(best))
 }
 
 // tellApart renames packages of a workspace that have the same name after their
