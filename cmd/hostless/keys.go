@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -38,7 +39,16 @@ func (e *env) keysRemove(cc *cli.Context) error {
 			return c.DeleteLabelledKey(cc.Context, name, label)
 		}
 	}
-	return ask(e, request, func(r control.KeyRemoved) error { return e.printLine("%s: key removed", keyName(name, r.Label)) })
+	return ask(e, request, func(r control.KeyRemoved) error {
+		if len(r.Labels) < 2 {
+			return e.printLine("%s: key removed", keyName(name, r.Label))
+		}
+		var all []string
+		for _, label := range r.Labels {
+			all = append(all, cmp.Or(label, "one without a label"))
+		}
+		return e.printLine("%s: %d keys removed: %s", name, len(all), strings.Join(all, ", "))
+	})
 }
 
 // keyName returns a provider's name with the label of one of its keys, for messages.

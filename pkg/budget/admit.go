@@ -19,7 +19,15 @@ const maxWait = 5 * time.Second
 // The reserve is released with the call's row (Count), or at the latest when the
 // call is done.
 func (r *Room) Admit(ctx context.Context, call *pipeline.Call, candidates []pipeline.Candidate) (func(pipeline.Outcome), error) {
-	if call.List || len(candidates) == 0 || !r.some.Load() {
+	if call.List || len(candidates) == 0 {
+		return nil, nil
+	}
+	if r.bad.Load() != nil {
+		if err := r.refuseAll(call); err != nil {
+			return nil, err
+		}
+	}
+	if !r.some.Load() {
 		return nil, nil
 	}
 	if err := r.await(ctx); err != nil {

@@ -109,6 +109,7 @@ func (r *Room) Adopt(data []byte) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.set(budgets, s.Next)
+	r.bad.Store(nil)
 	r.wake()
 	return nil
 }

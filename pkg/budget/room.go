@@ -33,8 +33,9 @@ type Config struct {
 // after the log is called. It is safe for concurrent use.
 type Room struct {
 	cfg   Config
-	ready chan struct{} // closed when the request log has been read
-	some  atomic.Bool   // there are budgets
+	ready chan struct{}            // closed when the request log has been read
+	bad   atomic.Pointer[unusable] // what is wrong with budgets.json, or nil
+	some  atomic.Bool              // there are budgets
 
 	changing sync.Mutex // held while budgets.json is written; taken before mu
 	syncing  sync.Mutex // held while the segments are read; taken before mu
@@ -116,9 +117,7 @@ func New(cfg Config) (*Room, error) {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
 	r := &Room{cfg: cfg, ready: make(chan struct{}), days: days{}, next: 1, calls: map[string]*held{}, released: make(chan struct{})}
-	if err := r.read(); err != nil {
-		return nil, err
-	}
+	r.open()
 	r.Import(cfg.Held...)
 	go r.load() // ends when the log has been read
 	return r, nil

@@ -444,8 +444,8 @@ func TestPeriods(t *testing.T) {
 	want(0, 0, 5)
 }
 
-// TestFiles: an unusable budgets.json is kept aside and reported; unusable totals
-// are computed again.
+// TestFiles: with an unusable budgets.json calls are refused until it is corrected or
+// budgets are set anew, which keeps a copy; unusable totals are computed again.
 func TestFiles(t *testing.T) {
 	home := t.TempDir()
 	p := start(t, home, nil)
@@ -466,15 +466,54 @@ func TestFiles(t *testing.T) {
 		t.Errorf("used %s", b.Used)
 	}
 	p.stop()
+	path := filepath.Join(home, "budgets.json")
+	good, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, bad := range []string{`{`, `{"budgets":[{"id":"b1","scope":{},"unit":"usd","limit":"1","period":"day"}]}`, `{"budgets":[{"id":"b1","scope":{"all":true},"unit":"usd","limit":"-1","period":"day"}]}`} {
-		if err := os.WriteFile(filepath.Join(home, "budgets.json"), []byte(bad), 0o600); err != nil {
+		if err := os.WriteFile(path, []byte(bad), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		p = start(t, home, nil)
-		if w := p.room.Warnings(); len(p.list()) != 0 || len(w) != 1 || !strings.Contains(w[0], "budgets.json.corrupt-") {
+		var now atomic.Int64
+		now.Store(time.Now().UnixNano())
+		p = start(t, home, func(c *budget.Config) { c.Now = func() time.Time { return time.Unix(0, now.Load()) } })
+		ask := func() error {
+			return p.run(t.Context(), p.call(nil, 0, 10), to("openai", "gpt-x"), usage.Tokens{Input: 1000}, "", nil)
+		}
+		err := fault.From(ask())
+		if err == nil || err.Code != pipeline.CodeBudgetExceeded || !err.NoRetry || !strings.Contains(err.Message, path) || err.Next != "hostless budget set AMOUNT/PERIOD" {
+			t.Errorf("%s: a call gets %v", bad, err)
+		}
+		if w := p.room.Warnings(); len(w) != 1 || !strings.Contains(w[0], path) {
 			t.Errorf("%s: %q", bad, w)
 		}
+		if _, err := p.room.List(t.Context()); !fault.Is(err, fault.Unconfigured) {
+			t.Errorf("%s: List: %v", bad, err)
+		}
+		if err := p.room.Remove(t.Context(), "b1"); !fault.Is(err, fault.Unconfigured) {
+			t.Errorf("%s: Remove: %v", bad, err)
+		}
+		if err := os.WriteFile(path, good, 0o600); err != nil { // correct the file
+			t.Fatal(err)
+		}
+		now.Add(int64(2 * time.Second))
+		if err := ask(); err != nil || len(p.list()) != 1 || len(p.room.Warnings()) != 0 {
+			t.Errorf("%s: corrected: %v, %v", bad, err, p.room.Warnings())
+		}
 		p.stop()
+	}
+	if err := os.WriteFile(path, []byte("{"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p = start(t, home, nil)
+	p.put(budget.Scope{All: true}, "7", budget.USD, "day")
+	if err := p.run(t.Context(), p.call(nil, 0, 10), to("openai", "gpt-x"), usage.Tokens{Input: 1000}, "", nil); err != nil {
+		t.Error(err)
+	}
+	kept, _ := filepath.Glob(path + ".corrupt-*")
+	if w := p.room.Warnings(); len(kept) != 1 || len(w) != 1 || !strings.Contains(w[0], kept[0]) || len(p.list()) != 1 {
+		t.Errorf("set anew: kept %s, %q", kept, w)
 	}
 }
 

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
 	"slices"
 	"strconv"
 	"strings"
@@ -27,43 +26,6 @@ type entry struct {
 	Unit   string `json:"unit"`
 	Limit  Amount `json:"limit"`
 	Period string `json:"period"`
-}
-
-// read reads budgets.json. A file that cannot be used is kept aside and reported in
-// the warnings.
-func (r *Room) read() error {
-	data, _, err := config.ReadPrivate(r.cfg.Path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return fmt.Errorf("read budgets: %w", err)
-	}
-	if err = r.decode(data); err == nil {
-		return nil
-	}
-	kept, asideErr := config.KeepAside(r.cfg.Path, r.cfg.Now())
-	if asideErr != nil {
-		return fmt.Errorf("read budgets: %w", errors.Join(err, asideErr))
-	}
-	r.cfg.Logger.Error("cannot use budgets.json, so no budget applies: the file was kept aside", "kept", kept, "error", err)
-	r.problems = append(r.problems, "budgets.json could not be read, so no budget applies until you set it again: the file was kept as "+kept)
-	return nil
-}
-
-// decode loads budgets.json. It changes nothing if the data cannot be used. It is
-// called before the room is shared.
-func (r *Room) decode(data []byte) error {
-	var s stored
-	if err := json.Unmarshal(data, &s); err != nil {
-		return err
-	}
-	budgets, err := made(s.Budgets)
-	if err != nil {
-		return err
-	}
-	r.set(budgets, s.Next)
-	return nil
 }
 
 // made validates entries and makes budgets of them, with nothing counted yet.
@@ -119,6 +81,7 @@ func (r *Room) write(budgets []*budget, next int) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.set(budgets, next)
+	r.bad.Store(nil)
 	r.wake()
 	if r.onChange != nil {
 		r.onChange(data)
@@ -131,6 +94,9 @@ func (r *Room) write(budgets []*budget, next int) error {
 func (r *Room) List(ctx context.Context) ([]Budget, error) {
 	if err := r.await(ctx); err != nil {
 		return nil, err
+	}
+	if bad := r.unreadable(); bad != nil {
+		return nil, bad.fault(fault.Unconfigured)
 	}
 	r.Sync()
 	r.mu.Lock()
@@ -175,6 +141,9 @@ func (r *Room) Put(ctx context.Context, req Request) (Budget, error) {
 		set.id = "b" + strconv.Itoa(next)
 		budgets, next = append(budgets, set), next+1
 	}
+	if err := r.keepAside(); err != nil {
+		return Budget{}, err
+	}
 	if err := r.write(budgets, next); err != nil {
 		return Budget{}, err
 	}
@@ -186,6 +155,9 @@ func (r *Room) Put(ctx context.Context, req Request) (Budget, error) {
 
 // Remove removes a budget. The error for an unknown id is fault.NotFound.
 func (r *Room) Remove(_ context.Context, id string) error {
+	if bad := r.unreadable(); bad != nil {
+		return bad.fault(fault.Unconfigured)
+	}
 	r.changing.Lock()
 	defer r.changing.Unlock()
 	r.mu.Lock()
@@ -208,6 +180,9 @@ func (r *Room) Warnings() []string {
 	defer r.mu.Unlock()
 	r.roll(r.cfg.Now())
 	out := slices.Clone(r.problems)
+	if bad := r.bad.Load(); bad != nil {
+		out = append(out, bad.fault(fault.Unconfigured).Message)
+	}
 	for _, b := range r.budgets {
 		percent := b.percent()
 		if percent < warnAt {

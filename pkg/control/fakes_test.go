@@ -99,11 +99,12 @@ func (k keyStore) Put(ctx context.Context, provider string, req control.KeyReque
 	return control.KeyStored{KeyInfo: infoOf(e), Note: note}, err
 }
 
-func (k keyStore) Delete(ctx context.Context, provider, label string, all bool) error {
+func (k keyStore) Delete(ctx context.Context, provider, label string, all bool) ([]string, error) {
+	labels := []string{label}
 	if all {
 		label = keys.AllLabels
 	}
-	return k.Store.Delete(ctx, provider, label)
+	return labels, k.Store.Delete(ctx, provider, label)
 }
 
 func (k keyStore) Migrate(ctx context.Context, req control.MigrateRequest) (control.Migrated, error) {

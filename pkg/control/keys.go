@@ -40,11 +40,17 @@ func (s *Server) putKey(w http.ResponseWriter, r *http.Request) {
 func (s *Server) deleteKey(w http.ResponseWriter, r *http.Request) {
 	provider, query := r.PathValue("provider"), r.URL.Query()
 	removed := KeyRemoved{Status: "removed", Provider: provider, Label: query.Get("label")}
-	if err := s.keys.Delete(r.Context(), provider, removed.Label, !query.Has("label")); err != nil {
+	labels, err := s.keys.Delete(r.Context(), provider, removed.Label, !query.Has("label"))
+	if err != nil {
 		s.fail(w, r, err)
 		return
 	}
-	s.log.Info("provider key removed", "provider", provider, "label", removed.Label)
+	if len(labels) == 1 {
+		removed.Label = labels[0]
+	} else {
+		removed.Labels = labels
+	}
+	s.log.Info("provider keys removed", "provider", provider, "labels", labels)
 	answer(w, removed)
 }
 

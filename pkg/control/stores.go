@@ -76,9 +76,9 @@ type Keys interface {
 	// Put stores a key or reference. What the request leaves out of an entry that is
 	// there already stays as it is.
 	Put(ctx context.Context, provider string, req KeyRequest) (KeyStored, error)
-	// Delete removes a provider's entry with a label, or all of them; none is
-	// fault.NotFound.
-	Delete(ctx context.Context, provider, label string, all bool) error
+	// Delete removes a provider's entry with a label, or all of them, and returns their
+	// labels; none is fault.NotFound.
+	Delete(ctx context.Context, provider, label string, all bool) (labels []string, err error)
 	// Migrate moves all keys to another storage.
 	Migrate(ctx context.Context, req MigrateRequest) (Migrated, error)
 	// Unlock waits for the person's keychain, or takes the passphrase.

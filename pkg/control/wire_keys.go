@@ -80,6 +80,9 @@ type KeyRemoved struct {
 	Status   string `json:"status"` // "removed"
 	Provider string `json:"provider"`
 	Label    string `json:"label,omitempty"`
+	// Labels are those of the removed keys, if there were several; "" is that of a key
+	// without one.
+	Labels []string `json:"labels,omitempty"`
 }
 
 // MigrateRequest is the body of POST /keys/migrate.

@@ -10,6 +10,7 @@ import (
 	"github.com/hostless/hostless/pkg/budget"
 	"github.com/hostless/hostless/pkg/control"
 	"github.com/hostless/hostless/pkg/dashboard"
+	"github.com/hostless/hostless/pkg/fault"
 	"github.com/hostless/hostless/pkg/front"
 	"github.com/hostless/hostless/pkg/guide"
 	"github.com/hostless/hostless/pkg/inflight"
@@ -65,7 +66,11 @@ func (s dashboardSources) Aliases(ctx context.Context) ([]control.Alias, error) 
 
 // Budgets implements dashboard.Sources.
 func (s dashboardSources) Budgets(ctx context.Context) ([]budget.Budget, error) {
-	return s.budgets.List(ctx)
+	list, err := s.budgets.List(ctx)
+	if fault.Is(err, fault.Unconfigured) {
+		return nil, nil // the status has a warning about it
+	}
+	return list, err
 }
 
 // Apps implements dashboard.Sources.

@@ -280,22 +280,35 @@ func plainHTTP(req control.KeyRequest) string {
 	return fmt.Sprintf("the key goes to %s unencrypted, for all on the way to read: use https:// where the provider has it", u.Host)
 }
 
-func (c controlKeys) Delete(ctx context.Context, name, label string, all bool) error {
-	if all {
-		label = keys.AllLabels
-	}
+func (c controlKeys) Delete(ctx context.Context, name, label string, all bool) ([]string, error) {
 	name = provider.Default().Canonical(name)
+	labels := []string{label}
+	if all {
+		label, labels = keys.AllLabels, c.labelsOf(ctx, name)
+	}
 	if err := c.store.Delete(ctx, name, label); err != nil {
-		return err
+		return nil, err
 	}
 	c.pool.Forget(name)
 	if all {
 		if err := c.settings.SetAttributes(name, nil); err != nil {
-			return err
+			return nil, err
 		}
 	}
 	c.changed()
-	return nil
+	return labels, nil
+}
+
+// labelsOf returns the labels of a provider's keys.
+func (c controlKeys) labelsOf(ctx context.Context, name string) []string {
+	labels := []string{}
+	entries, _, _ := c.store.List(ctx) // what cannot be listed is removed all the same
+	for _, e := range entries {
+		if e.Provider == name {
+			labels = append(labels, e.Label)
+		}
+	}
+	return labels
 }
 
 // Migrate moves all keys, and has those that come later stored there too.

@@ -16,7 +16,10 @@ func (d *daemon) openLogins() error {
 	l, found, err := oauth.New(oauth.Config{
 		Path: d.cfg.Paths.Logins(), Clients: d.settings.OAuthClients, Getenv: d.cfg.Getenv, Logger: d.log.With("component", "oauth"),
 		Store: d.storeLogin, Find: d.findLogin,
-		Remove:   func(ctx context.Context, name string) error { return d.controlKeys().Delete(ctx, name, "", false) },
+		Remove: func(ctx context.Context, name string) error {
+			_, err := d.controlKeys().Delete(ctx, name, "", false)
+			return err
+		},
 		Callback: func() string { return fmt.Sprintf("http://localhost:%d/callback", d.sockets.Port) },
 	})
 	d.logins = l

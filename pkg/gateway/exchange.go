@@ -92,6 +92,7 @@ func (c *exchange) process() error {
 
 // dispatch admits a planned call and tries its candidates.
 func (c *exchange) dispatch(candidates []pipeline.Candidate) error {
+	c.outcome.Planned = candidates[0].Model
 	plans, err := c.Plans(candidates)
 	if err != nil {
 		return err

@@ -7,6 +7,7 @@ import (
 	"github.com/hostless/hostless/pkg/gateway/pipeline"
 	"github.com/hostless/hostless/pkg/gateway/usage"
 	"github.com/hostless/hostless/pkg/prices"
+	"github.com/hostless/hostless/pkg/provider"
 )
 
 // Row is one AI request, as the control API and the segments represent it. It
@@ -79,6 +80,8 @@ func newRow(call *pipeline.Call, o *pipeline.Outcome) *Row {
 		if r.ResolvedModel = r.Model; o.Candidate.Model != call.Model {
 			r.ResolvedModel = text(o.Candidate.Model)
 		}
+	} else {
+		r.ResolvedModel = planned(r.Model, o.Planned)
 	}
 	if !o.FirstByte.IsZero() {
 		first := millis(o.FirstByte.Sub(call.Start))
@@ -97,6 +100,22 @@ func newRow(call *pipeline.Call, o *pipeline.Outcome) *Row {
 		r.Attempts[i] = Attempt{a.Provider, model, a.KeyLabel, a.Status, a.Kind, millis(a.Duration)}
 	}
 	return r
+}
+
+// planned returns the resolved model of a call that reached no provider: that of its first
+// candidate or, if it was refused before it was planned, what its prefix tells. Sums by model
+// then count it with the answered ones.
+func planned(model, candidate string) string {
+	if candidate == model {
+		return model
+	}
+	if candidate != "" {
+		return text(candidate)
+	}
+	if name, rest, ok := strings.Cut(model, "/"); ok && provider.Default().Get(name) != nil {
+		return rest
+	}
+	return ""
 }
 
 // text truncates a client's text and copies it, so that it does not retain the body

@@ -51,8 +51,16 @@ const (
 	pageSize  = 4 << 10 // the smallest one of any supported machine
 )
 
-// newSpool creates a spool in an existing directory.
+// newSpool creates a spool in an existing directory. It leaves the last space of a disk to
+// the rows.
 func newSpool(dir string) (*spool, error) {
+	var disk syscall.Statfs_t
+	if err := syscall.Statfs(dir, &disk); err != nil {
+		return nil, err
+	}
+	if uint64(disk.Bavail)*uint64(disk.Bsize) < 8*spoolHalf {
+		return nil, syscall.ENOSPC
+	}
 	for range 3 {
 		path := filepath.Join(dir, strings.ToLower(rand.Text()[:12]))
 		f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL|syscall.O_NOFOLLOW, 0o600)

@@ -19,8 +19,7 @@ import (
 // contains every request whose response the client received completely, exactly once, and
 // log, spend and the stand-in's own count agree to the nano-dollar.
 //
-// A kill may lose the rows of requests that ended just before it. So the clients pause
-// for a kill, and rows that the log showed before it must still be there afterwards.
+// The clients pause while the daemon is killed; TestKillUnderLoad does not.
 func TestReplay(t *testing.T) {
 	total := 10_000
 	if testing.Short() {

@@ -45,7 +45,7 @@ func (s *Session) beginTurn(ctx context.Context, model string, data []byte) (*tu
 	}
 	settle, err := s.Seams.Admit(ctx, &t.call, []pipeline.Candidate{t.to})
 	if err != nil {
-		s.Seams.Done(&t.call, pipeline.Outcome{Kind: pipeline.KindOf(err), Err: err, Start: t.call.Start, End: s.Now(), Stream: true})
+		s.Seams.Done(&t.call, pipeline.Outcome{Kind: pipeline.KindOf(err), Err: err, Start: t.call.Start, End: s.Now(), Stream: true, Planned: t.to.Model})
 		return nil, err
 	}
 	t.settle = settle
