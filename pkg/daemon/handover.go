@@ -149,7 +149,7 @@ func (d *daemon) startSuccessor() (*successor, error) {
 		cmd.Stdout, cmd.Stderr = f, f // the journal knows its writers by the stream
 	}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: d.sockets.Activation == listen.Self}
-	conn, release, err := d.sockets.Bequeath(cmd, d.lock, d.earlier()...)
+	conn, release, err := d.sockets.PassTo(cmd, d.lock, d.earlier()...)
 	if err != nil {
 		return nil, failed(err)
 	}
@@ -192,7 +192,7 @@ func (d *daemon) handOver(ctx context.Context, quiesce func()) error {
 	case next = <-d.successors:
 	}
 	d.routes.AwaitRuns(ctx)
-	d.sockets.Leave()
+	d.sockets.KeepSocket()
 	quiesce()
 	d.approvals.Close() // who waits for a person asks the successor again
 	if err := d.tokens.Close(); err != nil {

@@ -28,7 +28,7 @@ const (
 	nameControlLock = "control-lock"
 )
 
-// Bequeath makes cmd, which must not have been started, inherit the sockets, their lock
+// PassTo makes cmd, which must not have been started, inherit the sockets, their lock
 // and the lock of the home. This process keeps them too, and both processes can accept
 // until one closes its listeners. A lock is held until both have closed it (flock(2): it
 // belongs to the open file description).
@@ -36,7 +36,7 @@ const (
 // The returned connection leads to the Channel of the successor's Inheritance; the caller
 // must close it. The successor also gets earlier, the channels to processes before this
 // one. The caller must call release after cmd was started or failed to start.
-func (s *Sockets) Bequeath(cmd *exec.Cmd, home *Lock, earlier ...net.Conn) (channel net.Conn, release func(), err error) {
+func (s *Sockets) PassTo(cmd *exec.Cmd, home *Lock, earlier ...net.Conn) (channel net.Conn, release func(), err error) {
 	var files []*os.File
 	release = func() {
 		for _, f := range files {
@@ -102,9 +102,9 @@ func (s *Sockets) Bequeath(cmd *exec.Cmd, home *Lock, earlier ...net.Conn) (chan
 	return channel, release, nil
 }
 
-// Leave makes Close keep the control socket's file, because it belongs to a successor
+// KeepSocket makes Close keep the control socket's file, because it belongs to a successor
 // from now on.
-func (s *Sockets) Leave() {
+func (s *Sockets) KeepSocket() {
 	if c, ok := s.Control.(*controlListener); ok {
 		c.left.Store(true)
 	}
@@ -114,7 +114,7 @@ func (s *Sockets) Leave() {
 // locked.
 func (s *Sockets) Unlock() error { return s.lock.Close() }
 
-// Inheritance is what a predecessor passed on with Bequeath. A nil Inheritance is empty;
+// Inheritance is what a predecessor passed on with PassTo. A nil Inheritance is empty;
 // its methods may be called.
 type Inheritance struct {
 	Channel net.Conn   // to the predecessor

@@ -81,15 +81,15 @@ func (u *upstream) got() string {
 	return u.seen.String()
 }
 
-// hunt collects texts by where they were found and searches them for secrets.
-type hunt struct {
+// leakScan collects texts by where they were found and searches them for secrets.
+type leakScan struct {
 	t       *testing.T
 	secrets map[string]string // description → secret
 }
 
 // look fails the test for each secret that text contains, plain or in a common encoding,
 // except those in except.
-func (h *hunt) look(where, text string, except ...string) {
+func (h *leakScan) look(where, text string, except ...string) {
 	h.t.Helper()
 	for what, secret := range h.secrets {
 		skip := false
@@ -111,7 +111,7 @@ func (h *hunt) look(where, text string, except ...string) {
 // TestNoSecretLeaves uses every interface, correctly and incorrectly, and then searches
 // everything that came out.
 func TestNoSecretLeaves(t *testing.T) {
-	h := &hunt{t: t, secrets: map[string]string{
+	h := &leakScan{t: t, secrets: map[string]string{
 		"key of openai": "sk-canary-openai-" + strings.Repeat("a1B2", 8),
 		"key of groq":   "gsk_canary-groq-" + strings.Repeat("c3D4", 8),
 		"key of mine":   "canary-mine-" + strings.Repeat("e5F6", 8),
@@ -276,7 +276,7 @@ func TestNoSecretLeaves(t *testing.T) {
 }
 
 // raw sends bytes as they are and searches the response.
-func raw(t *testing.T, h *hunt, d *harness.Daemon, text string) {
+func raw(t *testing.T, h *leakScan, d *harness.Daemon, text string) {
 	t.Helper()
 	conn, err := net.Dial("tcp", "127.0.0.1:"+d.Port)
 	if err != nil {
@@ -290,7 +290,7 @@ func raw(t *testing.T, h *hunt, d *harness.Daemon, text string) {
 }
 
 // proc searches what the system shows of the process, if it does.
-func proc(h *hunt, pid int) {
+func proc(h *leakScan, pid int) {
 	for _, name := range []string{"cmdline", "environ"} {
 		if data, err := os.ReadFile(fmt.Sprintf("/proc/%d/%s", pid, name)); err == nil {
 			h.look("the daemon's "+name, string(data))
@@ -299,7 +299,7 @@ func proc(h *hunt, pid int) {
 }
 
 // files searches the home: only keys.env contains keys, and nothing contains a token.
-func files(t *testing.T, h *hunt, home string) {
+func files(t *testing.T, h *leakScan, home string) {
 	t.Helper()
 	keysSeen := false
 	err := filepath.WalkDir(home, func(path string, e fs.DirEntry, err error) error {

@@ -24,8 +24,8 @@ import (
 // intruder makes the test program act as the second user.
 const intruder = "HOSTLESS_TEST_INTRUDER"
 
-// prey is what the second user has learned.
-type prey struct {
+// knowledge is what the second user has learned.
+type knowledge struct {
 	Port, Token, Home, Socket string
 	PID                       int
 	Files                     []string
@@ -33,7 +33,7 @@ type prey struct {
 
 func TestMain(m *testing.M) {
 	if text := os.Getenv(intruder); text != "" {
-		var p prey
+		var p knowledge
 		if err := json.Unmarshal([]byte(text), &p); err != nil {
 			panic(err)
 		}
@@ -45,7 +45,7 @@ func TestMain(m *testing.M) {
 
 // try makes each attempt and returns the results: "" means refused, anything else means
 // success.
-func (p prey) try() map[string]string {
+func (p knowledge) try() map[string]string {
 	got := map[string]string{}
 	client := &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
 	for name, host := range map[string]string{"gateway with a stolen token": "localhost", "an app": "shop.localhost"} {
@@ -103,7 +103,7 @@ func TestSecondUser(t *testing.T) {
 		t.Fatal(r.Stderr)
 	}
 	d.Must("config", "set-token-persistence", "file")
-	p := prey{Port: d.Port, Token: d.Must("token", "create", "--name", "stolen"), Home: d.Home, Socket: filepath.Join(d.Home, "control.sock"), PID: d.PID()}
+	p := knowledge{Port: d.Port, Token: d.Must("token", "create", "--name", "stolen"), Home: d.Home, Socket: filepath.Join(d.Home, "control.sock"), PID: d.PID()}
 	d.Must("alias", "shop", d.Port)
 	err := filepath.WalkDir(d.Home, func(path string, e fs.DirEntry, err error) error {
 		if err == nil && e.Type().IsRegular() {
@@ -143,7 +143,7 @@ func TestAllowedUser(t *testing.T) {
 	defer app.Close()
 	_, port, _ := net.SplitHostPort(app.Listener.Addr().String())
 	d.Must("alias", "shop", port)
-	text, err := json.Marshal(prey{Port: d.Port, Token: d.Must("token", "create", "--name", "stolen"), Home: d.Home, Socket: filepath.Join(d.Home, "control.sock"), PID: d.PID()})
+	text, err := json.Marshal(knowledge{Port: d.Port, Token: d.Must("token", "create", "--name", "stolen"), Home: d.Home, Socket: filepath.Join(d.Home, "control.sock"), PID: d.PID()})
 	if err != nil {
 		t.Fatal(err)
 	}

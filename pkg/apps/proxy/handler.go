@@ -107,7 +107,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		h.fail(&s, w, r, &proxyError{status: http.StatusNotFound, host: host})
 		return
 	}
-	s.of(rt)
+	s.setRoute(rt)
 	switch rt.CurrentState() {
 	case routes.StateIdle:
 		rt.Start()

@@ -40,8 +40,8 @@ func (h *Handler) begin(r *http.Request, host string) serving {
 	return serving{h: h, Served: Served{Time: h.cfg.Now(), App: strings.TrimSuffix(host, appname.Suffix), Method: r.Method, Path: path}}
 }
 
-// of records the route.
-func (s *serving) of(rt *routes.Entry) { s.App, s.Known = rt.Name, true }
+// setRoute records the route.
+func (s *serving) setRoute(rt *routes.Entry) { s.App, s.Known = rt.Name, true }
 
 // switched reports an upgrade as soon as it has happened, because the connection may last
 // for hours.

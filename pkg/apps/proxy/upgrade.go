@@ -67,7 +67,7 @@ func (h *Handler) upgrade(s *serving, w http.ResponseWriter, r *http.Request, rt
 	// because it would treat a half-close as the end of the request.
 	ahead, _ := rw.Reader.Peek(rw.Reader.Buffered())
 	from := io.MultiReader(bytes.NewReader(bytes.Clone(ahead)), client)
-	t := &tunnel{serving: s, protocol: protocol, client: client, from: from, app: c, again: func(err error) *http1.Conn { return rt.Upstream().Reconnect(alive, x.Target, err) }, switched: make(chan bool, 1), received: make(chan struct{})}
+	t := &tunnel{serving: s, protocol: protocol, client: client, from: from, app: c, reconnect: func(err error) *http1.Conn { return rt.Upstream().Reconnect(alive, x.Target, err) }, switched: make(chan bool, 1), received: make(chan struct{})}
 	defer t.end()
 	defer context.AfterFunc(h.closing, t.end)()
 	if ctx := r.Context(); ctx.Err() == nil {
@@ -94,14 +94,14 @@ func (h *Handler) connect(ctx context.Context, x *exchange) (c *http1.Conn, err 
 
 // tunnel is an upgraded connection, or one whose upgrade is in progress.
 type tunnel struct {
-	serving  *serving
-	protocol string // the requested protocol
-	client   net.Conn
-	from     io.Reader               // the client's data, including what was buffered
-	again    func(error) *http1.Conn // reconnects with another protocol; returns nil if there is none
-	switched chan bool               // capacity 1: whether the app has accepted
-	received chan struct{}           // closed when the app has closed its side
-	cut      bool                    // the app's connection failed; written by open's goroutine
+	serving   *serving
+	protocol  string // the requested protocol
+	client    net.Conn
+	from      io.Reader               // the client's data, including what was buffered
+	reconnect func(error) *http1.Conn // reconnects with another protocol; returns nil if there is none
+	switched  chan bool               // capacity 1: whether the app has accepted
+	received  chan struct{}           // closed when the app has closed its side
+	cut       bool                    // the app's connection failed; written by open's goroutine
 
 	mu    sync.Mutex  // guards the replacement of app, which is only possible before its response
 	app   *http1.Conn // does not change after switched was sent
@@ -163,7 +163,7 @@ func (t *tunnel) ask(x *exchange) error {
 // retry switches to a connection with the protocol that the app actually speaks. Nothing
 // was read on the first one.
 func (t *tunnel) retry(err error) bool {
-	c := t.again(err)
+	c := t.reconnect(err)
 	if c == nil {
 		return false
 	}
