@@ -33,7 +33,7 @@ type Entry struct {
 	Result  string    `json:"result"`  // "ok", or the type of the error
 }
 
-// Number of files, the current one included, and the default size of one.
+// The default maximum size of a file, and the number of older files that are kept.
 const (
 	maxFile = 4 << 20
 	keep    = 3
