@@ -24,7 +24,7 @@ import (
 type Scope struct {
 	App      string `json:"app,omitempty"`      // NAME of a run
 	Provider string `json:"provider,omitempty"` // canonical
-	Token    string `json:"token,omitempty"`    // the visible prefix, or the name
+	Token    string `json:"token,omitempty"`    // the shown prefix, or the name
 	All      bool   `json:"all,omitempty"`
 }
 

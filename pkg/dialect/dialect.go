@@ -180,11 +180,11 @@ func Outermost(r Reply) Reply {
 type chained struct{ outer, inner Reply }
 
 func (c chained) Body(body []byte) ([]byte, error) {
-	middle, err := c.inner.Body(body)
+	chat, err := c.inner.Body(body)
 	if err != nil {
 		return nil, err
 	}
-	return c.outer.Body(middle)
+	return c.outer.Body(chat)
 }
 
 func (c chained) Error(status int, header http.Header, body []byte) []byte {

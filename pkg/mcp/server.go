@@ -44,7 +44,7 @@ type (
 		App      string `json:"app,omitempty" jsonschema:"only requests of this app"`
 		Model    string `json:"model,omitempty" jsonschema:"the requested or the resolved model; a * at the end matches any rest"`
 		Provider string `json:"provider,omitempty" jsonschema:"only requests to this provider"`
-		Token    string `json:"token,omitempty" jsonschema:"the visible prefix or the name of a bridge token"`
+		Token    string `json:"token,omitempty" jsonschema:"the prefix or the name of a bridge token"`
 		Status   string `json:"status,omitempty" jsonschema:"a status such as 429, or 4xx"`
 		Since    string `json:"since,omitempty" jsonschema:"a duration such as 1h or 7d, or an RFC 3339 time"`
 		Limit    int    `json:"limit,omitempty" jsonschema:"maximum number of requests, newest last: 20 by default, at most 200"`

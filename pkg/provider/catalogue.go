@@ -15,7 +15,7 @@ import (
 //go:embed catalogue.json
 var catalogueJSON []byte
 
-// Auth is how a provider takes its key.
+// Auth is the authentication scheme of a provider.
 type Auth string
 
 // The authentication schemes.
@@ -27,7 +27,7 @@ const (
 	NoAuth       Auth = "none"
 )
 
-// Endpoint is where and how a provider speaks one dialect.
+// Endpoint is the location and the authentication of one of a provider's dialects.
 type Endpoint struct {
 	// Path is "" for the provider's base URL itself, "/suffix" for a path below it,
 	// "/.." for the parent of its version path, or an absolute URL, which only

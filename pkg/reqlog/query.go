@@ -22,7 +22,7 @@ type Filter struct {
 	App      string    // the NAME of a run
 	Model    string    // the requested or the resolved name; a * at the end matches any rest
 	Provider string    // canonical
-	Token    string    // the visible prefix or the name
+	Token    string    // the shown prefix or the name
 	Status   string    // "429" or "4xx"
 	Since    time.Time // rows that arrived then or later
 	Apps     []string  // only rows of these apps; nil for all

@@ -17,7 +17,7 @@ type Row struct {
 	ID            string             `json:"id"`
 	Time          time.Time          `json:"time"`       // arrival, UTC
 	App           string             `json:"app"`        // NAME of the run that owns the token, or ""
-	Token         string             `json:"token"`      // visible prefix of the token, or ""
+	Token         string             `json:"token"`      // shown prefix of the token, or ""
 	TokenName     string             `json:"token_name"` // the token's name
 	Client        string             `json:"client"`     // the client's name, from User-Agent
 	Method        string             `json:"method"`

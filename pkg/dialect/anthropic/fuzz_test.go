@@ -137,16 +137,16 @@ func FuzzChain(f *testing.F) {
 		// A body of the intermediate form that is passed on unwritten equals the
 		// written one.
 		in := dialect.Request{Model: "claude-sonnet-4-5", Provider: "p", Body: request}
-		middle, err := anthropic.ToChat(options())(in)
+		chat, err := anthropic.ToChat(options())(in)
 		if err != nil {
 			return
 		}
-		in.Body = middle.Body
+		in.Body = chat.Body
 		want, wantErr := anthropic.FromChat(options())(in)
 		in.Body = request
 		got, gotErr := chain()(in)
 		if (wantErr == nil) != (gotErr == nil) || wantErr == nil && !bytes.Equal(want.Body, got.Body) {
-			t.Errorf("through a written middle %v (%v), unwritten %v (%v)", want, wantErr, got, gotErr)
+			t.Errorf("with a written chat request %v (%v), with an unwritten one %v (%v)", want, wantErr, got, gotErr)
 		}
 	})
 }

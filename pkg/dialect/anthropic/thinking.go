@@ -51,7 +51,7 @@ func (t *fromChat) thinking() (bool, error) {
 	case t.model.Adaptive:
 		takes := t.model.Efforts()
 		if off {
-			takes = "low medium high" // without thinking there is no more
+			takes = "low medium high" // the efforts without thinking
 		}
 		nearest := takes.Nearest(effort)
 		if nearest != effort {

@@ -308,7 +308,7 @@ func appendDataURL(b []byte, mime string, data *blob) []byte {
 }
 
 // finish maps a finish reason. native is Google's reason if the mapping loses it.
-func finish(reason string, called bool) (middle, native string) {
+func finish(reason string, called bool) (chatReason, native string) {
 	switch reason {
 	case "STOP", "", "FINISH_REASON_UNSPECIFIED":
 		if called {

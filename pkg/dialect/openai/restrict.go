@@ -212,7 +212,7 @@ func (p *restriction) each(list jsonscan.Value, change func(jsonscan.Value) json
 // need no escapes, because translators wrote them.
 func (p *restriction) concerned(v jsonscan.Value) bool {
 	if raw, ok := v.Bytes(); ok {
-		return jsonscan.KindOf(raw) != '"' && slices.ContainsFunc(middleOnly, func(name string) bool {
+		return jsonscan.KindOf(raw) != '"' && slices.ContainsFunc(optionalFields, func(name string) bool {
 			return p.changes(name) && bytes.Contains(raw, []byte(`"`+name+`"`))
 		})
 	}
@@ -247,12 +247,12 @@ func mentions(v jsonscan.Value, name string) bool {
 	return false
 }
 
-// middleOnly are the fields within messages and tools that only some providers
+// optionalFields are the fields within messages and tools that only some providers
 // accept.
-var middleOnly = []string{CacheControl, ReasoningContent, ReasoningDetails, ExtraContent, Refusal, Developer}
+var optionalFields = []string{CacheControl, ReasoningContent, ReasoningDetails, ExtraContent, Refusal, Developer}
 
 func (p *restriction) changes(name string) bool {
-	return slices.Contains(middleOnly, name) && (name == ReasoningDetails && !p.facts.onward() || !p.facts.Takes(name))
+	return slices.Contains(optionalFields, name) && (name == ReasoningDetails && !p.facts.onward() || !p.facts.Takes(name))
 }
 
 // without removes the named members from an object unless the provider accepts
