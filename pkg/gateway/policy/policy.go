@@ -76,7 +76,7 @@ func AuthorizeGemini(b *body.Body, model string, resolve Resolve) error {
 	}
 	for _, ref := range refs {
 		if to, err := resolve(strings.TrimPrefix(ref.Name, "models/")); err != nil || ref.Name == "" || to.Model != model {
-			return &fault.Error{Kind: fault.Scope, Message: fmt.Sprintf("model %q is not the path's, and this bridge token is limited to certain models", ref.Name), Param: ref.Param, Code: "model_not_allowed"}
+			return &fault.Error{Kind: fault.Scope, Message: fmt.Sprintf("model %q in the body is not the model of the path, and this bridge token is limited to certain models", ref.Name), Param: ref.Param, Code: "model_not_allowed"}
 		}
 	}
 	return nil
