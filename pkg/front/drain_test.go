@@ -107,8 +107,8 @@ func TestDrainCutsWhatOutlastsTheDeadline(t *testing.T) {
 // gateway's WebSockets, and one that ends only with the connection, like the relay of the
 // apps plane.
 func TestDrainEndsUpgradedConnections(t *testing.T) {
-	for _, polite := range []bool{true, false} {
-		t.Run(fmt.Sprint("polite ", polite), func(t *testing.T) {
+	for _, endsWithContext := range []bool{true, false} {
+		t.Run(fmt.Sprint("endsWithContext ", endsWithContext), func(t *testing.T) {
 			handlerEnded := make(chan struct{})
 			clock := harness.NewClock()
 			s := start(t, Config{Clock: clock, CloseDelay: time.Hour, UpgradeGrace: 2 * time.Hour, Apps: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -120,7 +120,7 @@ func TestDrainEndsUpgradedConnections(t *testing.T) {
 				}
 				defer c.Close()
 				io.WriteString(c, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n")
-				if polite {
+				if endsWithContext {
 					<-r.Context().Done()
 					io.WriteString(c, "bye")
 					return
@@ -139,7 +139,7 @@ func TestDrainEndsUpgradedConnections(t *testing.T) {
 			go func() { stopped <- s.stop() }()
 			clock.Await(t, time.Hour)
 			clock.Advance(time.Hour)
-			if !polite { // it may take the whole grace period
+			if !endsWithContext { // it may take the whole grace period
 				clock.Await(t, 2*time.Hour)
 				if len(s.members(s.upgraded)) != 1 {
 					t.Error("the connection was closed before UpgradeGrace had passed")
@@ -151,7 +151,7 @@ func TestDrainEndsUpgradedConnections(t *testing.T) {
 			}
 			<-handlerEnded
 			rest, err := io.ReadAll(reader)
-			if err != nil && !strings.Contains(err.Error(), "reset") || polite != (string(rest) == "bye") {
+			if err != nil && !strings.Contains(err.Error(), "reset") || endsWithContext != (string(rest) == "bye") {
 				t.Errorf("the client got %q, %v", rest, err)
 			}
 		})
@@ -159,7 +159,7 @@ func TestDrainEndsUpgradedConnections(t *testing.T) {
 }
 
 func TestRunFailsWithItsListener(t *testing.T) {
-	s, err := New(Config{Gateway: saying("g"), Apps: saying("a"), CloseDelay: time.Millisecond})
+	s, err := New(Config{Gateway: namedPlane("g"), Apps: namedPlane("a"), CloseDelay: time.Millisecond})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -171,7 +171,7 @@ func TestRunFailsWithItsListener(t *testing.T) {
 	if err := s.Run(context.Background(), l); err == nil {
 		t.Error("Run on a closed listener ended without an error")
 	}
-	if _, err := New(Config{Gateway: saying("g")}); err == nil {
+	if _, err := New(Config{Gateway: namedPlane("g")}); err == nil {
 		t.Error("New without a plane succeeded")
 	}
 }
@@ -180,7 +180,7 @@ func TestRunFailsWithItsListener(t *testing.T) {
 // request arrives.
 func TestRetireKeepsWhatHasArrived(t *testing.T) {
 	clock := harness.NewClock()
-	s, err := New(Config{Clock: clock, Gateway: saying("g"), Apps: saying("a")})
+	s, err := New(Config{Clock: clock, Gateway: namedPlane("g"), Apps: namedPlane("a")})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -328,7 +328,7 @@ func TestDrainTakesUploadsWhole(t *testing.T) {
 // TestLaneBodiesHaveNoDeadline has an upload in a lane that takes longer than the deadline
 // for the next request.
 func TestLaneBodiesHaveNoDeadline(t *testing.T) {
-	s, err := New(Config{Gateway: saying("g"), Apps: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	s, err := New(Config{Gateway: namedPlane("g"), Apps: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, err := io.ReadAll(r.Body)
 		fmt.Fprintf(w, "%s %v", body, err)
 	})})

@@ -264,7 +264,7 @@ func (s *Server) await(ctx context.Context, mayStay func(lane int32) bool) {
 		if len(left) == 0 {
 			return
 		}
-		after(ctx, s.drainLook())
+		after(ctx, s.drainPollInterval())
 	}
 }
 
@@ -321,15 +321,15 @@ func (s *Server) retireIdle() (arrived bool) {
 		slices.ContainsFunc(s.members(s.active), func(c *conn) bool { return !c.handled.Load() })
 }
 
-// note adds a connection to one of the server's sets.
-func (s *Server) note(set map[*conn]struct{}, c *conn) {
+// add adds a connection to one of the server's sets.
+func (s *Server) add(set map[*conn]struct{}, c *conn) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	set[c] = struct{}{}
 }
 
-// forget removes a connection from one of the server's sets.
-func (s *Server) forget(set map[*conn]struct{}, c *conn) {
+// remove removes a connection from one of the server's sets.
+func (s *Server) remove(set map[*conn]struct{}, c *conn) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(set, c)

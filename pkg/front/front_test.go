@@ -19,8 +19,8 @@ import (
 	"time"
 )
 
-// saying returns a plane that responds with its name and the request that it got.
-func saying(name string) http.Handler {
+// namedPlane returns a plane that responds with its name and the request that it got.
+func namedPlane(name string) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("X-Plane", name)
 		fmt.Fprintf(w, "%s %s %s %s", name, r.Host, r.URL.String(), r.RequestURI)
@@ -37,10 +37,10 @@ type running struct {
 func start(t *testing.T, cfg Config) running {
 	t.Helper()
 	if cfg.Gateway == nil {
-		cfg.Gateway = saying("gateway")
+		cfg.Gateway = namedPlane("gateway")
 	}
 	if cfg.Apps == nil {
-		cfg.Apps = saying("apps")
+		cfg.Apps = namedPlane("apps")
 	}
 	s, err := New(cfg)
 	if err != nil {
@@ -255,7 +255,7 @@ func (b *syncBuffer) String() string {
 // TestWithoutTLS serves plain requests on several listeners, whatever net/http changes in
 // its own TLS configuration meanwhile.
 func TestWithoutTLS(t *testing.T) {
-	s, err := New(Config{Gateway: saying("gateway"), Apps: saying("apps"), RedirectHTTPS: func() bool { return true }})
+	s, err := New(Config{Gateway: namedPlane("gateway"), Apps: namedPlane("apps"), RedirectHTTPS: func() bool { return true }})
 	if err != nil {
 		t.Fatal(err)
 	}

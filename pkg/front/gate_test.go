@@ -71,7 +71,7 @@ func FuzzGate(f *testing.F) {
 
 // TestHTTP2Host checks the fields that HTTP/2 can have in addition to :authority.
 func TestHTTP2Host(t *testing.T) {
-	s, err := New(Config{Gateway: saying("gateway"), Apps: saying("apps")})
+	s, err := New(Config{Gateway: namedPlane("gateway"), Apps: namedPlane("apps")})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -98,7 +98,7 @@ func TestHTTP2Host(t *testing.T) {
 // TestHTTP2Line checks that an HTTP/2 request which is not valid on an HTTP/1.1 request
 // line reaches no plane: an app would read another method or target from it.
 func TestHTTP2Line(t *testing.T) {
-	s, err := New(Config{Gateway: saying("gateway"), Apps: saying("apps")})
+	s, err := New(Config{Gateway: namedPlane("gateway"), Apps: namedPlane("apps")})
 	if err != nil {
 		t.Fatal(err)
 	}

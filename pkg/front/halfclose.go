@@ -25,19 +25,19 @@ func (c *conn) awaitPeerClose(p []byte, n int, err error) (int, error) {
 	return n, err
 }
 
-// awaitPeerLeft waits until the client of a lane has disconnected. It returns false if that
+// awaitDisconnect waits until the client of a lane has disconnected. It returns false if that
 // cannot be detected because the client has sent more data, and after quit is closed and
 // the read deadline has passed.
-func (c *conn) awaitPeerLeft(quit <-chan struct{}) bool {
+func (c *conn) awaitDisconnect(quit <-chan struct{}) bool {
 	if !sock.Ends(c.TCPConn) {
 		return false
 	}
-	passed, look := clock.NewTimer(c.server.cfg.Clock, halfClosedCheckEvery)
-	defer look.Stop()
+	passed, timer := clock.NewTimer(c.server.cfg.Clock, halfClosedCheckEvery)
+	defer timer.Stop()
 	for c.peerAlive() {
 		select {
 		case <-passed:
-			look.Reset(halfClosedCheckEvery)
+			timer.Reset(halfClosedCheckEvery)
 		case <-quit:
 			return false
 		}

@@ -19,7 +19,7 @@ func (s *Server) EndLinger() { s.lingerEnd.Do(func() { close(s.lingerCut) }) }
 // drainContext returns a context that is cancelled when the time for draining is over.
 func (s *Server) drainContext(base context.Context) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancel(base)
-	timer := clock.AfterFunc(s.cfg.Clock, s.drainTime(), cancel)
+	timer := clock.AfterFunc(s.cfg.Clock, s.drainTimeout(), cancel)
 	go func() { // ends with ctx
 		select {
 		case <-s.lingerCut:
@@ -31,16 +31,16 @@ func (s *Server) drainContext(base context.Context) (context.Context, context.Ca
 	return ctx, cancel
 }
 
-// drainLook is how often a draining server checks whether connections have ended.
-func (s *Server) drainLook() time.Duration {
+// drainPollInterval is how often a draining server checks whether connections have ended.
+func (s *Server) drainPollInterval() time.Duration {
 	if s.linger.Load() > 0 { // it may take minutes
 		return 50 * time.Millisecond
 	}
 	return time.Millisecond
 }
 
-// drainTime returns how long requests in flight may take to end.
-func (s *Server) drainTime() time.Duration {
+// drainTimeout returns how long requests in flight may take to end.
+func (s *Server) drainTimeout() time.Duration {
 	return max(s.cfg.Drain, time.Duration(s.linger.Load()))
 }
 

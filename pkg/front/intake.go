@@ -53,7 +53,7 @@ func (s *Server) accept(ctx context.Context, l net.Listener, lanes *sync.WaitGro
 		own := &conn{TCPConn: tcp, server: s}
 		own.ctx, own.cancel = context.WithCancel(sock.WithOnDisconnect(laneContext(ctx, own), &own.onDisconnect))
 		s.open.Add(1)
-		s.note(s.lanes, own)
+		s.add(s.lanes, own)
 		lanes.Go(func() { s.receive(ctx, own) })
 	}
 }
@@ -72,7 +72,7 @@ func exhausted(err error) bool {
 // receive runs the lane of a connection, and hands the connection over to net/http if the
 // lane returns it.
 func (s *Server) receive(ctx context.Context, c *conn) {
-	defer s.forget(s.lanes, c)
+	defer s.remove(s.lanes, c)
 	// Otherwise another user could exhaust the file descriptors with connections that send
 	// nothing.
 	if s.open.Load() > eagerPeerCheckConns && c.admitted() != nil && !c.guest() {
@@ -83,7 +83,7 @@ func (s *Server) receive(ctx context.Context, c *conn) {
 	if l, err := newLane(s, c); err == nil {
 		next = l.run()
 	}
-	if next == nil || !s.handover.give(ctx, next) {
+	if next == nil || !s.handover.offer(ctx, next) {
 		c.Close()
 	}
 }
@@ -100,9 +100,9 @@ func newHandover() *handover {
 	return &handover{ready: make(chan net.Conn), closed: make(chan struct{})}
 }
 
-// give passes a connection to Accept. It returns false if the listener is closed or ctx is
+// offer passes a connection to Accept. It returns false if the listener is closed or ctx is
 // done.
-func (h *handover) give(ctx context.Context, c net.Conn) bool {
+func (h *handover) offer(ctx context.Context, c net.Conn) bool {
 	select {
 	case h.ready <- c:
 		return true

@@ -254,7 +254,7 @@ type watch struct {
 
 	mu     sync.Mutex
 	active bool          // a request is being handled
-	quit   chan struct{} // stops a running look; nil if there is none
+	quit   chan struct{} // stops run; nil if it is not running
 	done   chan struct{}
 }
 
@@ -263,14 +263,14 @@ func (w *watch) begin() {
 	w.active = true
 	w.mu.Unlock()
 	if w.timer == nil {
-		w.timer = clock.AfterFunc(w.conn.server.cfg.Clock, watchFrom, w.look)
+		w.timer = clock.AfterFunc(w.conn.server.cfg.Clock, watchFrom, w.run)
 	} else {
 		w.timer.Reset(watchFrom)
 	}
 }
 
-// look waits for a disconnect. It runs in the goroutine of the timer.
-func (w *watch) look() {
+// run waits for a disconnect. It runs in the goroutine of the timer.
+func (w *watch) run() {
 	w.mu.Lock()
 	if !w.active || w.quit != nil {
 		w.mu.Unlock()
@@ -281,12 +281,12 @@ func (w *watch) look() {
 	w.conn.SetReadDeadline(time.Time{}) // before the one of stop; a handler may take long
 	w.mu.Unlock()
 	defer close(done)
-	if w.conn.awaitPeerLeft(quit) {
+	if w.conn.awaitDisconnect(quit) {
 		w.left()
 	}
 }
 
-// stop ends the watch. It reports whether look has run, which changed the read deadline of
+// stop ends the watch. It reports whether run was called, which changed the read deadline of
 // the connection.
 func (w *watch) stop() (looked bool) {
 	w.end()

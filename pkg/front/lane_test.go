@@ -498,7 +498,7 @@ func (l *starving) Accept() (net.Conn, error) {
 }
 
 func TestAcceptOutlivesWant(t *testing.T) {
-	s, err := New(Config{Gateway: saying("g"), Apps: saying("a")})
+	s, err := New(Config{Gateway: namedPlane("g"), Apps: namedPlane("a")})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -291,7 +291,7 @@ func (w *laneWriter) finish() error {
 	}
 	w.grab()
 	switch {
-	case w.open && (w.promised() || w.isHead && len(w.body) == 0):
+	case w.open && (w.hasLateTrailers() || w.isHead && len(w.body) == 0):
 		w.chunk()
 	case w.open:
 		w.open = false
@@ -314,8 +314,8 @@ func (w *laneWriter) finish() error {
 	return w.failed
 }
 
-// promised reports whether there are trailers with http.TrailerPrefix.
-func (w *laneWriter) promised() bool {
+// hasLateTrailers reports whether there are trailers with http.TrailerPrefix.
+func (w *laneWriter) hasLateTrailers() bool {
 	for name := range w.header {
 		if strings.HasPrefix(name, http.TrailerPrefix) {
 			return true

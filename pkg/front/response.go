@@ -81,6 +81,6 @@ func (w *response) noteStatus(status int) {
 	w.status = status
 	if w.conn != nil && strings.HasPrefix(w.Header().Get("Content-Type"), "text/event-stream") {
 		w.endless = true
-		w.conn.server.note(w.conn.server.endless, w.conn)
+		w.conn.server.add(w.conn.server.endless, w.conn)
 	}
 }

@@ -70,7 +70,7 @@ func (s *Server) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 		}
 		s.cfg.Apps.ServeHTTP(w, r)
 	}
-	s.early(w, r)
+	s.markEarlyResponse(w, r)
 }
 
 // redirectable reports whether a client can follow a redirect. Clients that upgrade a
@@ -84,7 +84,7 @@ func redirectable(r *http.Request) bool {
 func (s *Server) finish(w *response, r *http.Request, started time.Time, method string) {
 	caught := recover()
 	if w.endless {
-		s.forget(s.endless, w.conn)
+		s.remove(s.endless, w.conn)
 	}
 	if caught != nil && caught != http.ErrAbortHandler {
 		s.log.Error("panic in a request handler", "method", method, "path", r.URL.Path, "panic", caught, "stack", string(debug.Stack()))
