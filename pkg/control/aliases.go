@@ -10,22 +10,23 @@ import (
 	"github.com/hostless/hostless/pkg/fault"
 )
 
-// tokenPrefix is how a bridge token begins, and shownToken how much of one may be shown.
+// tokenPrefix is the prefix of every bridge token. shownToken is the length of the part
+// that may be shown.
 const (
 	tokenPrefix = "sk_local_"
 	shownToken  = len(tokenPrefix) + 8
 )
 
-// Alias is a name that stands for other models: one row of GET /models/aliases. The
-// body of PUT /models/aliases/{name} has the targets, and the token where it is of one.
+// Alias is a name for other models: one row of GET /models/aliases. The body of PUT
+// /models/aliases/{name} has the targets, and the token if the alias is for one only.
 type Alias struct {
 	Name    string   `json:"name"`
-	Targets []string `json:"targets"`         // best first, as they were given
-	Token   string   `json:"token,omitempty"` // the shown prefix or the name of the one token that it holds for; "" is all
+	Targets []string `json:"targets"`         // in order of preference, as given
+	Token   string   `json:"token,omitempty"` // the prefix or the name of the only token that it is for; "" is all tokens
 }
 
-// AliasList answers every request for /models/aliases; GET /models/aliases/{name} has
-// the one alias in it.
+// AliasList is the response to every request for /models/aliases. For GET
+// /models/aliases/{name} it has one alias.
 type AliasList struct {
 	Aliases []Alias `json:"aliases"`
 }
@@ -70,7 +71,7 @@ func (s *Server) putAlias(w http.ResponseWriter, r *http.Request) {
 	err := decode(w, r, &a)
 	name := r.PathValue("name")
 	if err == nil && a.Name != "" && a.Name != name {
-		err = &fault.Error{Kind: fault.Invalid, Message: "the body names another alias than the path", Param: "name"}
+		err = &fault.Error{Kind: fault.Invalid, Message: "the name in the body differs from the name in the path", Param: "name"}
 	}
 	if a.Name = name; err == nil {
 		a.Token, err = aliasToken(a.Token)
@@ -102,8 +103,8 @@ func (s *Server) deleteAlias(w http.ResponseWriter, r *http.Request) {
 	s.getAliases(w, r)
 }
 
-// aliasToken brings what names a token into the form that is kept: of a whole token
-// that is no more than may be shown.
+// aliasToken returns a token's name or prefix in the form in which it is stored. A whole
+// token is cut to the part that may be shown.
 func aliasToken(text string) (string, error) {
 	if !strings.HasPrefix(text, tokenPrefix) {
 		return text, nil
@@ -117,19 +118,20 @@ func aliasToken(text string) (string, error) {
 	return text[:shownToken], nil
 }
 
-// Aliases lists the names that stand for other models.
+// Aliases lists the model aliases.
 func (c *Client) Aliases(ctx context.Context) (l AliasList, err error) {
 	_, err = c.Do(ctx, http.MethodGet, "/models/aliases", nil, &l)
 	return l, err
 }
 
-// SetAlias sets what a name stands for.
+// SetAlias adds or replaces an alias.
 func (c *Client) SetAlias(ctx context.Context, a Alias) (l AliasList, err error) {
 	_, err = c.Do(ctx, http.MethodPut, "/models/aliases/"+url.PathEscape(a.Name), map[string]any{"targets": a.Targets, "token": a.Token}, &l)
 	return l, err
 }
 
-// RemoveAlias takes an alias away, of one token where that is not "".
+// RemoveAlias removes an alias: that of the token if token is not "", else the one for
+// all.
 func (c *Client) RemoveAlias(ctx context.Context, token, name string) (l AliasList, err error) {
 	path := "/models/aliases/" + url.PathEscape(name)
 	if token != "" {

@@ -9,17 +9,17 @@ import (
 	"github.com/hostless/hostless/pkg/fault"
 )
 
-// Approvals is the server's need of the requests of web apps for a token.
+// Approvals is what the server needs of the token requests of web apps.
 type Approvals interface {
-	// Pending lists the requests that wait for an answer.
+	// Pending lists the requests that wait for a decision.
 	Pending(ctx context.Context) ([]Approval, error)
-	// Decide answers one; none of that id is fault.NotFound, terms that are wider
-	// than what was asked for are fault.Invalid.
+	// Decide decides a request. The error is fault.NotFound if there is none of that id,
+	// and fault.Invalid for a scope wider than the requested one.
 	Decide(ctx context.Context, id string, d Decision) (Decided, error)
-	// Grants lists what was remembered of origins.
+	// Grants lists the remembered approvals.
 	Grants(ctx context.Context) ([]OriginGrant, error)
-	// Forget ends what was remembered of an origin and revokes the tokens that it
-	// was given. It reports whether there was anything.
+	// Forget removes the remembered approval of an origin and revokes its tokens. It
+	// reports whether there was any.
 	Forget(ctx context.Context, origin string) (bool, error)
 }
 
@@ -29,34 +29,34 @@ type Approval struct {
 	Origin   string `json:"origin"`
 	Callback string `json:"callback"`
 	Scope
-	Process   string    `json:"process"` // the calling program and its pid, "" where the kernel does not tell
+	Process   string    `json:"process"` // the calling program and its pid, "" if the kernel does not report it
 	Run       string    `json:"run,omitempty"`
 	CreatedAt time.Time `json:"created_at"`
 	ExpiresAt time.Time `json:"expires_at"`
 }
 
-// ApprovalList answers GET /approvals.
+// ApprovalList is the response to GET /approvals.
 type ApprovalList struct {
 	Approvals []Approval `json:"approvals"`
 }
 
-// Decision is the body of POST /approvals/{id}. Absent members leave what was asked
-// for.
+// Decision is the body of POST /approvals/{id}. For absent members the request's own values
+// apply.
 type Decision struct {
 	Decision string `json:"decision"` // approve or deny
 	Scope
-	TTL      int64  `json:"ttl,omitempty"`      // seconds that the token lasts; 0 is an hour
+	TTL      int64  `json:"ttl,omitempty"`      // lifetime of the token in seconds; 0 is an hour
 	Remember string `json:"remember,omitempty"` // a duration such as "720h", or "forever"
 }
 
-// The words of Decision.
+// The values of Decision.Decision and Decided.Status.
 const (
 	DecisionApprove = "approve"
 	DecisionDeny    = "deny"
 	RememberForever = "forever"
 )
 
-// Decided answers POST /approvals/{id} with what was allowed.
+// Decided is the response to POST /approvals/{id}: what was allowed.
 type Decided struct {
 	Status string `json:"status"` // approved or denied
 	ID     string `json:"id"`
@@ -64,10 +64,10 @@ type Decided struct {
 	Scope
 	TTL        int64      `json:"ttl,omitempty"` // seconds
 	Remembered bool       `json:"remembered"`
-	ExpiresAt  *time.Time `json:"expires_at"` // of what is remembered; null is never
+	ExpiresAt  *time.Time `json:"expires_at"` // end of the remembered approval; null is never
 }
 
-// OriginGrant is what a person remembered of an origin.
+// OriginGrant is a remembered approval of an origin.
 type OriginGrant struct {
 	Origin string `json:"origin"`
 	Scope
@@ -110,7 +110,7 @@ func (s *Server) postApproval(w http.ResponseWriter, r *http.Request) {
 	answer(w, decided)
 }
 
-// originList puts the origins list and the grants together.
+// originList returns the allowed origins and the remembered approvals.
 func (s *Server) originList(ctx context.Context) (OriginList, error) {
 	origins, err := s.settings.Origins(ctx)
 	list := OriginList{Origins: append([]string{}, origins...), Grants: []OriginGrant{}}
@@ -125,7 +125,7 @@ func (s *Server) originList(ctx context.Context) (OriginList, error) {
 	return list, err
 }
 
-// removeOrigin takes an origin off the list and ends what was remembered of it.
+// removeOrigin removes an origin from the list, and its remembered approval.
 func (s *Server) removeOrigin(ctx context.Context, origin string) error {
 	forgot := false
 	if s.approvals != nil {
@@ -141,13 +141,13 @@ func (s *Server) removeOrigin(ctx context.Context, origin string) error {
 	return err
 }
 
-// Approvals lists the requests of apps that wait for an answer.
+// Approvals lists the requests of web apps that wait for a decision.
 func (c *Client) Approvals(ctx context.Context) (l ApprovalList, err error) {
 	_, err = c.Do(ctx, http.MethodGet, "/approvals", nil, &l)
 	return l, err
 }
 
-// Decide answers a request of an app.
+// Decide approves or denies a request of a web app.
 func (c *Client) Decide(ctx context.Context, id string, d Decision) (out Decided, err error) {
 	_, err = c.Do(ctx, http.MethodPost, "/approvals/"+url.PathEscape(id), d, &out)
 	return out, err

@@ -12,13 +12,13 @@ import (
 	"github.com/hostless/hostless/pkg/procinfo"
 )
 
-// AuditList answers GET /audit.
+// AuditList is the response to GET /audit.
 type AuditList struct {
 	Entries []audit.Entry `json:"entries"`
 }
 
-// auditWriter notes what becomes of a request. The entry is written with the
-// answer's first byte: a lease's answer lasts as long as its app.
+// auditWriter records the outcome of a request. The entry is written at the start of the
+// response, since the response to a lease lasts as long as its app.
 type auditWriter struct {
 	http.ResponseWriter
 	server *Server
@@ -28,7 +28,7 @@ type auditWriter struct {
 	done   bool
 }
 
-// audited records what changes something, and whatever is refused.
+// audited records every request that changes something, and every refused one.
 func (s *Server) audited(next http.Handler) http.Handler {
 	if s.audit == nil {
 		return next
@@ -53,14 +53,14 @@ func (w *auditWriter) Write(p []byte) (int, error) {
 // Unwrap lets http.ResponseController reach the connection.
 func (w *auditWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
-// target names what a request acts upon, where its path does not.
+// target records what a request acts upon, if its path does not name it.
 func target(w http.ResponseWriter, what string) {
 	if a, ok := w.(*auditWriter); ok && a.target == "" {
 		a.target = what
 	}
 }
 
-// failed names the error that a request ends with.
+// failed records the error with which a request ends.
 func failed(w http.ResponseWriter, f *fault.Error) {
 	if a, ok := w.(*auditWriter); ok {
 		a.result = f.Kind.Type()
@@ -75,7 +75,7 @@ func (w *auditWriter) record(status int) {
 	w.done = true
 	refused := status == http.StatusForbidden
 	reading := w.r.Method == http.MethodGet || w.r.Method == http.MethodHead
-	report := strings.HasPrefix(w.r.Pattern, "PATCH /routes/lease/") // a client's word on its own child
+	report := strings.HasPrefix(w.r.Pattern, "PATCH /routes/lease/") // a client's report about its own child
 	if (reading || report) && !refused {
 		return
 	}
@@ -105,11 +105,11 @@ func (w *auditWriter) record(status int) {
 	}
 }
 
-// plainName is what a part of a path may be to be written down: a key may have been
-// given for a provider's name.
+// plainName matches the path segments that may be logged: the user may have typed a key in
+// place of a provider's name.
 var plainName = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]{0,63}$`)
 
-// shownPath is a request's path as it may be written down.
+// shownPath returns a request's path as it may be logged.
 func shownPath(r *http.Request) string {
 	_, pattern, _ := strings.Cut(r.Pattern, " ")
 	if pattern == "" {
@@ -127,14 +127,14 @@ func shownPath(r *http.Request) string {
 	return r.URL.Path
 }
 
-// The entries that GET /audit gives.
+// The number of entries that GET /audit returns.
 const (
 	defaultEntries = 100
 	maxEntries     = 10_000
 )
 
-// getAudit gives the last n entries; with follow=1, one a line, and then each new
-// one.
+// getAudit returns the last n entries. With follow=1 it returns one per line, and then
+// each new one.
 func (s *Server) getAudit(w http.ResponseWriter, r *http.Request) {
 	n := defaultEntries
 	if text := r.URL.Query().Get("n"); text != "" {

@@ -12,15 +12,15 @@ import (
 	"github.com/hostless/hostless/pkg/secret"
 )
 
-// run is what a lease gave to the processes below its client: they have the
-// person's uid, but may ask for no more than that.
+// run is what a lease grants to the processes of its run. They have the user's uid, but
+// may request no more than that.
 type run struct {
 	hostname string
-	pid      int // of the client
+	pid      int // pid of the client
 	token    bool
-	secret   Secret // the token, once there is one
+	secret   Secret // the token, once it exists
 	scope    Scope
-	until    time.Time // the token's end, or zero
+	until    time.Time // the token's expiry, or zero
 }
 
 func callerOf(r *http.Request) peer.Cred {
@@ -28,7 +28,7 @@ func callerOf(r *http.Request) peer.Cred {
 	return caller.Cred
 }
 
-// running notes a lease for above, until the function that it returns is called.
+// running registers a lease for enclosingRuns until ended is called.
 func (s *Server) running(caller peer.Cred, req RouteRequest, reg Registered) (ended func()) {
 	r := run{hostname: reg.Hostname, pid: caller.PID, token: req.AutoToken || !req.Token.IsZero(), scope: req.Scope}
 	if req.TTL > 0 {
@@ -44,7 +44,7 @@ func (s *Server) running(caller peer.Cred, req RouteRequest, reg Registered) (en
 	}
 }
 
-// hasToken notes the token that a run was given.
+// hasToken records the token that a run got.
 func (s *Server) hasToken(reg Registered) {
 	if reg.Token == nil {
 		return
@@ -57,11 +57,11 @@ func (s *Server) hasToken(reg Registered) {
 	}
 }
 
-// enclosingRuns gives the runs that a process is a part of: what was started below
-// `hostless run`, by the kernel's word. It keeps honest programs and overeager
-// agents to what they were given; a program of the same user that means harm can
-// leave its parents. One that has sent its request and ended, or has left its
-// connection to another, could be any run's: while there are runs it is an error.
+// enclosingRuns returns the runs that a process is a part of: those among its ancestors,
+// as the kernel reports them. It limits honest programs and overeager agents to what they
+// were granted; a malicious program of the same user can detach from its parents. A caller
+// that has ended after it sent its request, or has passed its connection on, could belong
+// to any run: that is an error while there are runs.
 func (s *Server) enclosingRuns(caller peer.Cred) (found []run, err error) {
 	if caller.PID <= 0 {
 		return nil, nil
@@ -75,17 +75,17 @@ func (s *Server) enclosingRuns(caller peer.Cred) (found []run, err error) {
 		switch below, err := peer.Below(caller.PID, r.pid); {
 		case below:
 			found = append(found, r)
-		case errors.Is(err, peer.ErrGone) && caller.UID == s.uid: // root's may be hidden from us
+		case errors.Is(err, peer.ErrGone) && caller.UID == s.uid: // processes of root may be hidden from this one
 			return nil, &fault.Error{Kind: fault.Forbidden,
-				Message: "the program that asks for this has ended: whether `hostless run` started it cannot be determined",
-				Next:    "let it wait for the answer"}
+				Message: "the program that sent this request has ended, so Hostless cannot determine whether `hostless run` started it",
+				Next:    "make it wait for the response"}
 		}
 	}
 	return found, nil
 }
 
-// RunOf gives the hostname of the run that a process of the daemon's own user is
-// below, or "".
+// RunOf returns the hostname of the innermost run that contains a process of the daemon's
+// own user, or "".
 func (s *Server) RunOf(pid int) string {
 	enclosing, err := s.enclosingRuns(peer.Cred{UID: s.uid, PID: pid})
 	if err != nil || len(enclosing) == 0 {
@@ -94,7 +94,7 @@ func (s *Server) RunOf(pid int) string {
 	return enclosing[0].hostname
 }
 
-// denyFromRuns keeps what administers the daemon from the processes of runs.
+// denyFromRuns refuses requests that administer the daemon if they come from a run.
 func (s *Server) denyFromRuns(next http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		if err := s.refuseBelow(r, "change tokens, keys or settings"); err != nil {
@@ -111,12 +111,12 @@ func (s *Server) refuseBelow(r *http.Request, what string) error {
 		return err
 	}
 	return &fault.Error{Kind: fault.Forbidden,
-		Message: fmt.Sprintf("a program that `hostless run` started (%s) may not %s", enclosing[0].hostname, what),
-		Next:    "type it in a terminal that is not below hostless run"}
+		Message: fmt.Sprintf("a program inside `hostless run` (%s) may not %s", enclosing[0].hostname, what),
+		Next:    "type it in a terminal outside of hostless run"}
 }
 
-// clampScope brings what a run within runs asks for into what those were given. It
-// gives their tokens, whose rate limits are to be shared.
+// clampScope limits the request of an inner run to the scope of the enclosing ones. It
+// returns their tokens, whose rate limits the inner run shares.
 func (s *Server) clampScope(caller peer.Cred, req *RouteRequest) (outer []secret.String, err error) {
 	enclosing, err := s.enclosingRuns(caller)
 	if err != nil {
@@ -149,7 +149,7 @@ func (s *Server) clampScope(caller peer.Cred, req *RouteRequest) (outer []secret
 	return outer, nil
 }
 
-// clampList holds a list of names and globs against the outer run's.
+// clampList limits a list of names and globs to that of the outer run.
 func clampList(r run, param string, outer, asked []string) ([]string, error) {
 	if len(outer) == 0 {
 		return asked, nil
@@ -160,14 +160,13 @@ func clampList(r run, param string, outer, asked []string) ([]string, error) {
 	for _, name := range asked {
 		if !covered(name, outer) {
 			return nil, &fault.Error{Kind: fault.Forbidden, Param: param,
-				Message: fmt.Sprintf("%.80q is more than the run it is started from (%s) was given: %s", name, r.hostname, strings.Join(outer, ","))}
+				Message: fmt.Sprintf("%.80q exceeds the scope of the enclosing run (%s): %s", name, r.hostname, strings.Join(outer, ","))}
 		}
 	}
 	return asked, nil
 }
 
-// covered reports whether all that a name or glob matches is matched by one of
-// the globs.
+// covered reports whether one of the globs matches everything that a name or glob matches.
 func covered(name string, globs []string) bool {
 	for _, g := range globs {
 		prefix, open := strings.CutSuffix(g, "*")

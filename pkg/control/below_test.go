@@ -18,10 +18,10 @@ import (
 	"github.com/hostless/hostless/pkg/token"
 )
 
-// TestBelowARun asks as a process below the client of a lease does: it may look,
-// and run apps with no more than its own run was given, and change nothing.
+// TestBelowARun sends requests as a process inside a run. It may read, and run apps with no
+// more than its own run's scope, but change nothing.
 func TestBelowARun(t *testing.T) {
-	child := exec.Command("cat") // waits for the end of its input
+	child := exec.Command("cat") // waits for end of file
 	in, err := child.StdinPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -41,7 +41,7 @@ func TestBelowARun(t *testing.T) {
 			return cred, err
 		}
 	})
-	// Each with connections of its own, since a connection's process is asked for once.
+	// A new client each time: the process of a connection is determined once.
 	client := func() *control.Client { return control.NewClient(w.socket) }
 	outer, err := client().Lease(t.Context(), control.RouteRequest{Name: "outer", Port: 4001, AutoToken: true, TTL: 3600,
 		Scope: control.Scope{AllowedProviders: []string{"openai"}, AllowedModels: []string{"gpt-4o*"}, RateLimit: 10}})
@@ -113,12 +113,12 @@ func TestBelowARun(t *testing.T) {
 		}
 	}
 	if _, err := client().Lease(t.Context(), control.RouteRequest{Name: "more", Port: 4003, AutoToken: true, Scope: control.Scope{AllowedModels: []string{"gpt-*"}}}); !fault.Is(err, fault.Forbidden) || !strings.Contains(err.Error(), "gpt-*") {
-		t.Errorf("more than it was given: %v", err)
+		t.Errorf("more than its scope: %v", err)
 	}
 }
 
-// TestEndedCaller has a process ask that is gone before it is looked for: it
-// sends and ends, or leaves its connection to another.
+// TestEndedCaller sends requests from a process that has ended before it is looked up: it
+// exits after sending, or passes its connection to another process.
 func TestEndedCaller(t *testing.T) {
 	ended := exec.Command("true")
 	if err := ended.Run(); err != nil {

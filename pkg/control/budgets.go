@@ -9,35 +9,36 @@ import (
 	"github.com/hostless/hostless/pkg/budget"
 )
 
-// Budgets is the server's need of the budgets.
+// Budgets is what the server needs of the budgets.
 type Budgets interface {
 	List(ctx context.Context) ([]budget.Budget, error)
-	// Put sets a budget: one of the same scope, unit and period gets the new limit.
+	// Put sets a budget. An existing one of the same scope, unit and period gets the new
+	// limit.
 	Put(ctx context.Context, req budget.Request) (budget.Budget, error)
-	// Remove removes a budget; an id that none has is fault.NotFound.
+	// Remove removes a budget. The error is fault.NotFound if none has the id.
 	Remove(ctx context.Context, id string) error
 }
 
-// Switch is the server's need of what stops all AI traffic.
+// Switch is what the server needs of the kill switch.
 type Switch interface {
-	// Kill stops it, over restarts too, and ends what is in flight.
+	// Kill stops all AI traffic, also across restarts, and ends requests in flight.
 	Kill(ctx context.Context) error
-	// Unkill lets it go on.
+	// Unkill allows AI traffic again.
 	Unkill(ctx context.Context) error
 }
 
-// BudgetList answers GET /budgets.
+// BudgetList is the response to GET /budgets.
 type BudgetList struct {
 	Budgets []budget.Budget `json:"budgets"`
 }
 
-// BudgetRemoved answers DELETE /budgets/{id}.
+// BudgetRemoved is the response to DELETE /budgets/{id}.
 type BudgetRemoved struct {
 	Removed bool   `json:"removed"`
 	ID      string `json:"id"`
 }
 
-// Killed answers POST /kill and POST /unkill.
+// Killed is the response to POST /kill and POST /unkill.
 type Killed struct {
 	Killed bool `json:"killed"`
 }
@@ -48,7 +49,7 @@ func (s *Server) budgetRoutes(mux *http.ServeMux) {
 	mux.HandleFunc("DELETE /budgets/{id}", s.denyFromRuns(s.deleteBudget))
 }
 
-// getBudgets lists the budgets: below runs, those of their apps alone.
+// getBudgets lists the budgets. Inside runs it lists only those of the runs' apps.
 func (s *Server) getBudgets(w http.ResponseWriter, r *http.Request) {
 	apps, err := s.appsFor(r, "")
 	var list []budget.Budget
@@ -104,11 +105,11 @@ func (s *Server) postUnkill(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, err)
 		return
 	}
-	s.log.Info("AI traffic goes on")
+	s.log.Info("AI traffic is allowed again")
 	answer(w, Killed{Killed: false})
 }
 
-// Budgets lists the budgets and how they stand.
+// Budgets lists the budgets and how much of each is used.
 func (c *Client) Budgets(ctx context.Context) (l BudgetList, err error) {
 	_, err = c.Do(ctx, http.MethodGet, "/budgets", nil, &l)
 	return l, err
@@ -132,7 +133,7 @@ func (c *Client) Kill(ctx context.Context) (k Killed, err error) {
 	return k, err
 }
 
-// Unkill lets it go on.
+// Unkill allows AI traffic again.
 func (c *Client) Unkill(ctx context.Context) (k Killed, err error) {
 	_, err = c.Do(ctx, http.MethodPost, "/unkill", nil, &k)
 	return k, err

@@ -17,18 +17,17 @@ import (
 
 const (
 	restartWait = time.Minute
-	maxAnswer   = 16 << 20         // bounds what the client reads of one answer
-	suspectWait = 8 * time.Second  // without an answer, the daemon is asked for its status, and given as long again
-	answerWait  = 90 * time.Second // for one answer: longer than a person's keychain prompt
+	maxAnswer   = 16 << 20         // the largest response that the client reads, in bytes
+	suspectWait = 8 * time.Second  // without a response for so long, the client probes the daemon's status, for as long again
+	answerWait  = 90 * time.Second // for one response: longer than a prompt of the keychain
 )
 
-// Client speaks to the daemon over its control socket. It is safe for
-// concurrent use. Its methods and the wire types are the stable surface of this
-// package: they change only by addition.
+// Client is a client of the daemon on its control socket. It is safe for concurrent use.
+// Its methods and the wire types are the stable API of this package: they change only by
+// addition.
 //
-// Every error is a *fault.Error: the daemon's own with its kind, message and
-// next step, or fault.Unreachable with why the daemon cannot be reached and
-// what to type.
+// Every error is a *fault.Error: the daemon's own with its kind, message and next step, or
+// fault.Unreachable with the reason and the command to type.
 type Client struct {
 	socket  string
 	http    *http.Client
@@ -53,26 +52,24 @@ type options struct {
 // versionHeader carries the daemon's version.
 const versionHeader = "Hostless-Version"
 
-// WithVersionHook has fn called with the daemon's version after each answer that
-// tells it. It may be called by several goroutines at once.
+// WithVersionHook makes the client call fn with the daemon's version after each response
+// that has it. Several goroutines may call fn at once.
 func WithVersionHook(fn func(version string)) Option { return func(o *options) { o.onVersion = fn } }
 
-// WithSuspectAfter replaces how long a request waits before the daemon is asked
-// whether it answers at all, which is given as long again: 8 s.
+// WithSuspectAfter replaces the default of 8 s that a request waits before the client
+// probes whether the daemon responds at all. The probe has the same timeout.
 func WithSuspectAfter(d time.Duration) Option { return func(o *options) { o.suspect = d } }
 
-// WithDialer replaces how the socket is checked and dialled.
+// WithDialer replaces Dial.
 func WithDialer(dial func(ctx context.Context, socket string) (net.Conn, error)) Option {
 	return func(o *options) { o.dial = dial }
 }
 
-// WithUserAgent names the program that asks, as in "hostless/1.0".
+// WithUserAgent sets the User-Agent, as in "hostless/1.0".
 func WithUserAgent(agent string) Option { return func(o *options) { o.version = agent } }
 
-// NewClient makes a client of the daemon whose control socket is at the path.
-// Nothing is dialled before the first request. Socket and folder must be the
-// caller's own and closed to others, no symbolic link, and the daemon must run
-// as the caller or as root: see Dial.
+// NewClient returns a client of the daemon whose control socket is at the path. It does not
+// connect before the first request. Dial describes the conditions for the socket.
 func NewClient(socket string, opts ...Option) *Client {
 	o := options{dial: Dial, version: "hostless", suspect: suspectWait}
 	for _, opt := range opts {
@@ -97,23 +94,23 @@ func NewClient(socket string, opts ...Option) *Client {
 	}
 }
 
-// Socket is the path that the client dials.
+// Socket returns the path of the control socket.
 func (c *Client) Socket() string { return c.socket }
 
-// Keep returns a client that also stores the daemon's answer, unchanged, at
-// *raw: the words of --json. The copy is for use by one goroutine at a time.
+// Keep returns a client that also stores each response body, unchanged, in *raw, as --json
+// prints it. The returned client must be used by one goroutine at a time.
 func (c *Client) Keep(raw *[]byte) *Client {
 	kept := *c
 	kept.raw = raw
 	return &kept
 }
 
-// CloseIdle closes connections that wait for reuse.
+// CloseIdle closes idle connections.
 func (c *Client) CloseIdle() { c.http.CloseIdleConnections() }
 
-// Do sends one request with body as JSON (none when nil), decodes the answer
-// into out (unless nil) and returns the answer's bytes unchanged. A daemon that
-// hangs is given up after a while.
+// Do sends one request with body as JSON (no body if nil), decodes the response into out
+// (unless nil) and returns the response body unchanged. It returns an error after a while
+// if the daemon hangs.
 func (c *Client) Do(ctx context.Context, method, path string, body, out any) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, answerWait)
 	defer cancel()
@@ -134,13 +131,13 @@ func (c *Client) Do(ctx context.Context, method, path string, body, out any) ([]
 	}
 	if out != nil {
 		if err := json.Unmarshal(raw, out); err != nil {
-			return raw, &fault.Error{Kind: fault.Internal, Message: fmt.Sprintf("the daemon's answer to %s %s cannot be read", method, path), Err: err}
+			return raw, &fault.Error{Kind: fault.Internal, Message: fmt.Sprintf("the daemon's response to %s %s cannot be parsed", method, path), Err: err}
 		}
 	}
 	return raw, nil
 }
 
-// send sends one request and returns the answer with its body unread.
+// send sends one request and returns the response with its body unread.
 func (c *Client) send(ctx context.Context, method, path string, body any) (*http.Response, error) {
 	var content io.Reader
 	if body != nil {
@@ -173,13 +170,13 @@ func (c *Client) send(ctx context.Context, method, path string, body any) (*http
 	return resp, nil
 }
 
-// errUnresponsive is in the chain of the error for a socket that is listened on
-// by a daemon that answers nothing, or by a manager that cannot start one.
+// errUnresponsive is wrapped by the error for a socket on which a daemon listens that does
+// not respond, or a service manager that cannot start one.
 var errUnresponsive = errors.New("no answer to a status request")
 
-// watch has a request given up where the daemon answers nothing at all: some
-// answers take their time, since a person is asked, but then others come at once.
-// The function that it returns ends the watch.
+// watch cancels a request if the daemon does not respond at all. Some responses take long
+// because the user is asked, but then the probe still gets its response. stop ends the
+// watch.
 func (c *Client) watch(ctx context.Context, req **http.Request) (stop func()) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	*req = (*req).WithContext(ctx)
@@ -194,7 +191,7 @@ func (c *Client) watch(ctx context.Context, req **http.Request) (stop func()) {
 	return func() { timer.Stop() }
 }
 
-// probe asks for the daemon's status on a connection of its own.
+// probe requests the daemon's status on a new connection.
 func (c *Client) probe(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, c.suspect)
 	defer cancel()
@@ -214,8 +211,8 @@ func (c *Client) probe(ctx context.Context) error {
 	return resp.Body.Close()
 }
 
-// unreachable turns a transport's error into one for people. A context's own
-// end stays what it is.
+// unreachable turns a transport's error into one for users. A context's error is not
+// changed.
 func (c *Client) unreachable(err error) error {
 	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 		return &fault.Error{Kind: fault.Unreachable, Message: fmt.Sprintf("the daemon at %s did not answer in time", c.socket), Next: "hostless logs", Err: err}
@@ -227,7 +224,7 @@ func (c *Client) unreachable(err error) error {
 	return diagnose(c.socket, err)
 }
 
-// decodeError makes the daemon's error the client's own.
+// decodeError returns the daemon's error from the response.
 func decodeError(resp *http.Response, raw []byte) error {
 	var body wireError
 	if json.Unmarshal(raw, &body) != nil || body.Error.Message == "" {
@@ -243,21 +240,20 @@ func (b errorBody) fault(status int) *fault.Error {
 	}
 }
 
-// Status tells how the daemon is.
+// Status returns the daemon's status.
 func (c *Client) Status(ctx context.Context) (s Status, err error) {
 	_, err = c.Do(ctx, http.MethodGet, "/status", nil, &s)
 	return s, err
 }
 
-// Stop asks an unsupervised daemon to end gracefully; it has not ended yet when
-// Stop returns.
+// Stop tells an unsupervised daemon to shut down gracefully. It does not wait for its end.
 func (c *Client) Stop(ctx context.Context) error {
 	_, err := c.Do(ctx, http.MethodPost, "/stop", nil, nil)
 	return err
 }
 
-// Restart has the daemon start a successor and waits until another process
-// answers on the control socket, for a minute at most.
+// Restart tells the daemon to start a successor and waits until another process responds on
+// the control socket, for at most a minute.
 func (c *Client) Restart(ctx context.Context) (Restarted, error) {
 	ctx, cancel := context.WithTimeout(ctx, restartWait)
 	defer cancel()
@@ -286,7 +282,7 @@ func (c *Client) Restart(ctx context.Context) (Restarted, error) {
 	}
 }
 
-// Reload has the daemon read its settings and keys again.
+// Reload tells the daemon to read its settings and keys again.
 func (c *Client) Reload(ctx context.Context) error {
 	_, err := c.Do(ctx, http.MethodPost, "/reload", nil, nil)
 	return err
@@ -304,7 +300,7 @@ func (c *Client) RefreshToken(ctx context.Context, ref Secret) (r Refreshed, err
 	return r, err
 }
 
-// RevokeToken ends a token, given whole or by its prefix, and its streams.
+// RevokeToken revokes a token, given whole or by its prefix, and ends its streams.
 func (c *Client) RevokeToken(ctx context.Context, ref Secret) (o Outcome, err error) {
 	_, err = c.Do(ctx, http.MethodPost, "/auth/revoke", TokenRef{ref}, &o)
 	return o, err
@@ -322,7 +318,7 @@ func (c *Client) Routes(ctx context.Context) (l RouteList, err error) {
 	return l, err
 }
 
-// Register adds a standing route, or one that a pid owns.
+// Register adds a permanent route, or one that belongs to a process.
 func (c *Client) Register(ctx context.Context, req RouteRequest) (r Registered, err error) {
 	_, err = c.Do(ctx, http.MethodPost, "/routes/register", req, &r)
 	return r, err
@@ -346,19 +342,19 @@ func (c *Client) AddOrigin(ctx context.Context, origin string) (l OriginList, er
 	return l, err
 }
 
-// RemoveOrigin takes an origin back.
+// RemoveOrigin removes an allowed origin.
 func (c *Client) RemoveOrigin(ctx context.Context, origin string) (l OriginList, err error) {
 	_, err = c.Do(ctx, http.MethodDelete, "/origins", OriginRequest{origin}, &l)
 	return l, err
 }
 
-// Config tells the settings.
+// Config returns the settings.
 func (c *Client) Config(ctx context.Context) (v ConfigValues, err error) {
 	_, err = c.Do(ctx, http.MethodGet, "/config", nil, &v)
 	return v, err
 }
 
-// SetConfig changes settings by their names; a null value puts the default back.
+// SetConfig changes settings by their names. A null value resets one to its default.
 func (c *Client) SetConfig(ctx context.Context, values ConfigValues) (v ConfigValues, err error) {
 	_, err = c.Do(ctx, http.MethodPatch, "/config", values, &v)
 	return v, err

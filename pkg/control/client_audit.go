@@ -11,19 +11,20 @@ import (
 	"github.com/hostless/hostless/pkg/audit"
 )
 
-// Audit gives the last n entries of the audit log, oldest first.
+// Audit returns the last n entries of the audit log, oldest first.
 func (c *Client) Audit(ctx context.Context, n int) (l AuditList, err error) {
 	_, err = c.Do(ctx, http.MethodGet, fmt.Sprintf("/audit?n=%d", n), nil, &l)
 	return l, err
 }
 
-// FollowAudit gives the last n entries and then each new one, until ctx ends, yield
-// fails, or the daemon ends.
+// FollowAudit calls yield with the last n entries and then each new one, until ctx ends,
+// yield returns an error, or the daemon ends.
 func (c *Client) FollowAudit(ctx context.Context, n int, yield func(audit.Entry) error) error {
 	return followLines(ctx, c, fmt.Sprintf("/audit?n=%d&follow=1", n), yield)
 }
 
-// followLines gives the values of an answer that has one a line, as they come.
+// followLines calls yield with each value of a response that has one per line, as it
+// arrives.
 func followLines[T any](ctx context.Context, c *Client, path string, yield func(T) error) error {
 	resp, err := c.send(ctx, http.MethodGet, path, nil)
 	if err != nil {

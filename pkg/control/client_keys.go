@@ -36,32 +36,31 @@ func (c *Client) MigrateKeys(ctx context.Context, req MigrateRequest) (m Migrate
 	return m, err
 }
 
-// Unlock opens the key vault. It may take as long as a person needs to answer the
-// keychain's prompt.
+// Unlock opens the key vault. It may wait for the user to answer the keychain's prompt.
 func (c *Client) Unlock(ctx context.Context, req UnlockRequest) (o Outcome, err error) {
 	_, err = c.Do(ctx, http.MethodPost, "/unlock", req, &o)
 	return o, err
 }
 
-// Lock has the daemon forget the vault's key and what references gave.
+// Lock makes the daemon forget the vault's key and the keys from references.
 func (c *Client) Lock(ctx context.Context) (o Outcome, err error) {
 	_, err = c.Do(ctx, http.MethodPost, "/lock", nil, &o)
 	return o, err
 }
 
-// Commands lists what key references may run.
+// Commands lists the programs that cmd:// references may run.
 func (c *Client) Commands(ctx context.Context) (l CommandList, err error) {
 	_, err = c.Do(ctx, http.MethodGet, "/commands", nil, &l)
 	return l, err
 }
 
-// SetCommand declares what cmd://NAME runs.
+// SetCommand declares the program that cmd://NAME runs.
 func (c *Client) SetCommand(ctx context.Context, cmd Command) (l CommandList, err error) {
 	_, err = c.Do(ctx, http.MethodPut, "/commands/"+url.PathEscape(cmd.Name), cmd, &l)
 	return l, err
 }
 
-// RemoveCommand takes a declared command away.
+// RemoveCommand removes a declared program.
 func (c *Client) RemoveCommand(ctx context.Context, name string) (l CommandList, err error) {
 	_, err = c.Do(ctx, http.MethodDelete, "/commands/"+url.PathEscape(name), nil, &l)
 	return l, err

@@ -94,12 +94,12 @@ func TestUnreachableSaysWhy(t *testing.T) {
 	for name, says := range map[string]string{
 		"absent":         "there is no control socket",
 		"no/such/folder": "there is no control socket",
-		"stale":          "nothing answers",
+		"stale":          "nothing listens on",
 		"file":           "a plain file",
 		"link":           "a symbolic link",
 		"open":           "written to by others",
-		"hangup":         "before it answered",
-		"folder/hangup":  "its folder is a symbolic link",
+		"hangup":         "before it responded",
+		"folder/hangup":  "its directory is a symbolic link",
 		"theirs/socket":  "belongs to uid 12345",
 	} {
 		if name == "theirs/socket" && !another(t, at("theirs")) {
@@ -113,8 +113,8 @@ func TestUnreachableSaysWhy(t *testing.T) {
 	}
 }
 
-// another makes a folder with a socket that another user could have made. Only
-// root can arrange that.
+// another makes a directory with a socket as another user would own it. Only root can do
+// that.
 func another(t *testing.T, folder string) bool {
 	if os.Getuid() != 0 {
 		return false
@@ -169,8 +169,8 @@ func TestLeaseLivesAsLongAsItsConnection(t *testing.T) {
 	}
 }
 
-// TestLeaseReleaseIsOver holds that after Release the name is free and the token
-// dead, without waiting.
+// TestLeaseReleaseIsOver checks that when Release returns the name is free and the token is
+// revoked.
 func TestLeaseReleaseIsOver(t *testing.T) {
 	w := newWorld(t, nil)
 	c := control.NewClient(w.socket)
@@ -180,7 +180,7 @@ func TestLeaseReleaseIsOver(t *testing.T) {
 		if err != nil {
 			t.Fatalf("the name is not free: %v", err)
 		}
-		cancel() // as a run does: its stream ends first
+		cancel() // as a run does, which ends its stream first
 		if err := l.Release(t.Context()); err != nil {
 			t.Fatal(err)
 		}
@@ -240,7 +240,7 @@ func TestLeaseSurvivesItsDaemon(t *testing.T) {
 	if _, err := now.tokens.Verify(held.String, "http://app.localhost:48282"); err != nil {
 		t.Errorf("the old token: %v", err)
 	}
-	// A newer lease that takes the token up keeps it when the older one ends.
+	// A newer lease that has restored the token keeps it when the older one ends.
 	newer, err := c.Lease(t.Context(), control.RouteRequest{Name: "app", Port: 1, Token: held, Force: true})
 	if err != nil {
 		t.Fatal(err)

@@ -16,13 +16,12 @@ import (
 	"github.com/hostless/hostless/pkg/fault"
 )
 
-// decode reads a request's JSON object into out. Members that are not known are
-// passed over; one of a wrong type is fault.Invalid and named. An empty body
-// stands for an empty object. The error never quotes the body, which may hold a
-// secret.
+// decode reads a request's JSON object into out. It ignores unknown members, and takes an
+// empty body for an empty object. The error is fault.Invalid and names a member of the
+// wrong type. It never quotes the body, which may contain a secret.
 func decode(w http.ResponseWriter, r *http.Request, out any) error {
 	rc := http.NewResponseController(w)
-	rc.SetReadDeadline(time.Now().Add(anyRequestTime)) // not every writer has deadlines
+	rc.SetReadDeadline(time.Now().Add(anyRequestTime)) // not every ResponseWriter supports deadlines
 	data, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
 	rc.SetReadDeadline(time.Time{})
 	var tooLarge *http.MaxBytesError
@@ -55,10 +54,10 @@ func decode(w http.ResponseWriter, r *http.Request, out any) error {
 	return fault.New(fault.Invalid, "the request's body is not valid JSON")
 }
 
-// maxTTL is ten years in seconds: far past any use, far from overflowing.
+// maxTTL is ten years in seconds, which cannot overflow a time.Duration.
 const maxTTL = 10 * 365 * 24 * 3600
 
-// checkTTL refuses a time that no token can last for.
+// checkTTL returns an error for a lifetime out of range.
 func checkTTL(ttl int64) error {
 	if ttl < 0 || ttl > maxTTL {
 		return &fault.Error{Kind: fault.Invalid, Message: "ttl is a number of seconds, at most ten years", Param: "ttl"}
@@ -66,7 +65,7 @@ func checkTTL(ttl int64) error {
 	return nil
 }
 
-// typeName says what JSON type a Go type stands for.
+// typeName describes the JSON type of a Go type.
 func typeName(t reflect.Type) string {
 	switch t.Kind() {
 	case reflect.Bool:
@@ -84,8 +83,8 @@ func typeName(t reflect.Type) string {
 	return "an object"
 }
 
-// inList reports whether a member of out is a list: of a wrong entry, the
-// decoder tells the list's name and the entry's type.
+// inList reports whether a member of out is a list. For a wrong entry of a list the decoder
+// reports the list's name and the entry's type.
 func inList(out any, name string) bool {
 	t := reflect.TypeOf(out).Elem()
 	if t.Kind() != reflect.Struct {
@@ -111,7 +110,7 @@ func answer(w http.ResponseWriter, v any) {
 	w.Write(append(data, '\n'))
 }
 
-// fail writes an error; what is the daemon's own fault is logged with its cause.
+// fail writes an error. Internal errors are logged with their cause.
 func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
 	f := fault.From(err)
 	if f.Kind == fault.Internal {
@@ -141,10 +140,10 @@ func bodyOf(f *fault.Error) errorBody {
 	}
 }
 
-// seconds rounds up, so that no caller comes back too early.
+// seconds rounds up, so that no client retries too early.
 func seconds(d time.Duration) int64 { return int64(math.Ceil(d.Seconds())) }
 
-// filled makes empty lists of missing ones.
+// filled replaces nil lists with empty ones.
 func filled(s Scope) Scope {
 	if s.AllowedProviders == nil {
 		s.AllowedProviders = []string{}

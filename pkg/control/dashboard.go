@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// DashboardLink answers POST /dashboard: an address that opens the page once.
+// DashboardLink is the response to POST /dashboard: a URL that opens the page once.
 type DashboardLink struct {
 	URL       Secret `json:"url"`
 	ExpiresIn int64  `json:"expires_in"` // seconds
@@ -14,7 +14,7 @@ type DashboardLink struct {
 
 // postDashboard makes a link that opens the page at hostless.localhost.
 func (s *Server) postDashboard(w http.ResponseWriter, r *http.Request) {
-	if err := s.refuseBelow(r, "open the page that shows all apps' requests"); err != nil {
+	if err := s.refuseBelow(r, "open the page with the requests of all apps"); err != nil {
 		s.fail(w, r, err)
 		return
 	}

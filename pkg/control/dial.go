@@ -14,11 +14,11 @@ import (
 	"github.com/hostless/hostless/pkg/peer"
 )
 
-// Dial checks the control socket and connects to it. Before anything is sent it
-// makes sure that the socket and its folder belong to the caller (or to root),
-// that neither is a symbolic link nor open to others, and that the process
-// behind it runs as the caller or as root: an impostor's socket would receive
-// keys. What is wrong is a fault.Unreachable with what to type.
+// Dial checks the control socket and connects to it. It ensures that the socket and its
+// directory belong to this user or root, that neither is a symbolic link or writable by
+// others, and that the listening process runs as this user or root. Without these checks
+// another user's socket could receive keys. The error is fault.Unreachable with the reason
+// and the command to type.
 func Dial(ctx context.Context, socket string) (net.Conn, error) {
 	if err := checkSocket(socket, os.Geteuid()); err != nil {
 		return nil, err
@@ -26,11 +26,11 @@ func Dial(ctx context.Context, socket string) (net.Conn, error) {
 	var d net.Dialer
 	conn, err := d.DialContext(ctx, "unix", socket)
 	if err != nil {
-		return nil, err // diagnosed by the client, which sees all causes
+		return nil, err // the client finds the cause: see diagnose
 	}
 	uid, err := peerUID(conn)
 	if err == nil && uid != os.Geteuid() && uid != 0 {
-		err = untrusted(socket, fmt.Sprintf("a process of uid %d answers there", uid), "set HOSTLESS_HOME or HOSTLESS_SOCKET to your own")
+		err = untrusted(socket, fmt.Sprintf("a process of uid %d listens on it", uid), "set HOSTLESS_HOME or HOSTLESS_SOCKET to your own")
 	}
 	if err != nil {
 		conn.Close()
@@ -39,14 +39,14 @@ func Dial(ctx context.Context, socket string) (net.Conn, error) {
 	return conn, nil
 }
 
-// peerUID is the user behind a connection, by the kernel's word.
+// peerUID returns the uid of the process at the other end, as the kernel reports it.
 func peerUID(conn net.Conn) (int, error) {
 	cred, err := peer.Unix(conn)
 	return cred.UID, err
 }
 
-// checkSocket holds the socket's file and folder against what a private socket
-// of uid looks like. A missing one is left to the dialler.
+// checkSocket checks the owner and mode of the socket and its directory. A missing socket
+// is no error; connecting to it fails.
 func checkSocket(socket string, uid int) error {
 	info, err := os.Lstat(socket)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -56,7 +56,7 @@ func checkSocket(socket string, uid int) error {
 		return err
 	}
 	if info.Mode()&fs.ModeSymlink != 0 || info.Mode()&fs.ModeSocket == 0 {
-		return untrusted(socket, "it is not a socket but "+kindOf(info.Mode()), "look who made it, then remove it")
+		return untrusted(socket, "it is not a socket but "+kindOf(info.Mode()), "find out who created it, then remove it")
 	}
 	folder := filepath.Dir(socket)
 	dir, err := os.Lstat(folder)
@@ -64,7 +64,7 @@ func checkSocket(socket string, uid int) error {
 		return err
 	}
 	if dir.Mode()&fs.ModeSymlink != 0 || !dir.IsDir() {
-		return untrusted(socket, "its folder is "+kindOf(dir.Mode()), "set HOSTLESS_SOCKET to the real path")
+		return untrusted(socket, "its directory is "+kindOf(dir.Mode()), "set HOSTLESS_SOCKET to the real path")
 	}
 	for _, f := range []struct {
 		what string
@@ -106,28 +106,28 @@ func untrusted(socket, why, next string) error {
 	return &fault.Error{Kind: fault.Unreachable, Message: fmt.Sprintf("the control socket %s is not trusted: %s", socket, why), Next: next}
 }
 
-// startHint is what brings a daemon that does not run.
+// startHint is the next step if no daemon is running.
 const startHint = "hostless service start, or hostless proxy start"
 
-// diagnose says why the daemon at the socket cannot be reached.
+// diagnose returns an error with the reason why the daemon cannot be reached.
 func diagnose(socket string, cause error) error {
 	e := &fault.Error{Kind: fault.Unreachable, Next: startHint, Err: cause}
 	switch {
 	case errors.Is(cause, fs.ErrNotExist):
 		e.Message = fmt.Sprintf("the daemon is not running: there is no control socket at %s", socket)
 	case errors.Is(cause, syscall.ENOTDIR):
-		e.Message = fmt.Sprintf("the daemon is not running: a part of %s is no folder", socket)
+		e.Message = fmt.Sprintf("the daemon is not running: a part of %s is not a directory", socket)
 		e.Next = "set HOSTLESS_HOME or HOSTLESS_SOCKET to a path of your own"
 	case errors.Is(cause, syscall.ECONNREFUSED):
-		e.Message = fmt.Sprintf("the daemon is not running: nothing answers at %s, which an earlier one left behind", socket)
+		e.Message = fmt.Sprintf("the daemon is not running: nothing listens on %s, which an earlier daemon has left", socket)
 	case errors.Is(cause, fs.ErrPermission):
-		e.Message = fmt.Sprintf("the control socket %s may not be opened by you", socket)
-		e.Next = "run this as the user whose daemon it is"
+		e.Message = fmt.Sprintf("you have no access to the control socket %s", socket)
+		e.Next = "run this as the daemon's user"
 	case errors.Is(cause, syscall.EAGAIN):
 		e.Message = fmt.Sprintf("the daemon at %s is too busy to answer", socket)
 		e.Next = "hostless status"
 	default:
-		e.Message = fmt.Sprintf("the daemon at %s ended before it answered", socket)
+		e.Message = fmt.Sprintf("the daemon at %s ended before it responded", socket)
 		e.Next = "hostless status"
 	}
 	return e

@@ -23,7 +23,7 @@ import (
 // tokens adapts the real token store.
 type tokens struct {
 	*token.Store
-	full *atomic.Bool // no token can be made
+	full *atomic.Bool // Mint fails
 }
 
 func request(req control.MintRequest) token.Request {
@@ -158,7 +158,7 @@ func (s settings) RemoveAlias(_ context.Context, token, name string) error {
 }
 func (s settings) RemoveOrigin(_ context.Context, o string) error { return s.Settings.RemoveOrigin(o) }
 
-// routes is a table in memory.
+// routes is a route table in memory.
 type routes struct {
 	mu       sync.Mutex
 	n        int
@@ -254,7 +254,7 @@ func (l *lease) Release() {
 	})
 }
 
-// process stands in for the daemon.
+// process is a fake daemon.
 type process struct{ stopped, reloaded chan struct{} }
 
 func (p process) Status(context.Context) (control.Status, error) {

@@ -12,9 +12,9 @@ import (
 	"github.com/hostless/hostless/pkg/fault"
 )
 
-// guarded lets on only what the daemon's own user, or root, sends with a program
-// of theirs. A browser cannot reach a Unix socket by itself; what relays for one
-// would carry the headers that are refused here.
+// guarded accepts only requests from programs of the daemon's own user or root. A browser
+// cannot reach a Unix socket, but a relay could forward its requests: they have the headers
+// that are refused here.
 func (s *Server) guarded(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if err := s.refuse(r); err != nil {
@@ -38,13 +38,13 @@ func (s *Server) refuse(r *http.Request) error {
 	}
 	for name := range r.Header {
 		if name == "Origin" || name == "Referer" || strings.HasPrefix(name, "Sec-Fetch-") {
-			return fault.New(fault.Forbidden, "the control socket refuses requests of web pages: this one has "+name)
+			return fault.New(fault.Forbidden, "the control socket refuses requests from web pages: this one has "+name)
 		}
 	}
 	return nil
 }
 
-// ownHost reports whether a Host is one that a program sends to a local socket.
+// ownHost reports whether a program may send this Host to the control socket.
 func ownHost(host string) bool {
 	if h, _, err := net.SplitHostPort(host); err == nil {
 		host = h
@@ -56,8 +56,8 @@ func ownHost(host string) bool {
 	return false
 }
 
-// strict answers what the mux has no handler for with this API's errors, and
-// never with a redirect.
+// strict responds to requests for which the mux has no handler with an error of this API,
+// and never with a redirect.
 func strict(mux *http.ServeMux) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if _, pattern := mux.Handler(r); pattern != "" && path.Clean(r.URL.Path) == r.URL.Path {
@@ -68,14 +68,14 @@ func strict(mux *http.ServeMux) http.Handler {
 		mux.ServeHTTP(probe, r)
 		if probe.status == http.StatusMethodNotAllowed {
 			w.Header().Set("Allow", probe.header.Get("Allow"))
-			writeFault(w, fault.New(fault.Method, fmt.Sprintf("%.16s is not a method of this control path", r.Method)))
+			writeFault(w, fault.New(fault.Method, fmt.Sprintf("this control path does not support %.16s", r.Method)))
 			return
 		}
 		writeFault(w, fault.New(fault.NotFound, "no such control path"))
 	})
 }
 
-// blindWriter takes an answer for its status and header alone.
+// blindWriter records only the status and header of a response.
 type blindWriter struct {
 	header http.Header
 	status int
@@ -85,7 +85,7 @@ func (w *blindWriter) Header() http.Header         { return w.header }
 func (w *blindWriter) Write(p []byte) (int, error) { return len(p), nil }
 func (w *blindWriter) WriteHeader(status int)      { w.status = status }
 
-// recovered keeps a handler's panic from ending more than its request.
+// recovered limits a panic of a handler to its request.
 func (s *Server) recovered(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		defer func() {
@@ -94,7 +94,7 @@ func (s *Server) recovered(next http.Handler) http.Handler {
 			case http.ErrAbortHandler:
 				panic(p)
 			default:
-				// The value could quote what was asked for: its type must do.
+				// Only the type: the value could quote the request.
 				s.log.Error("control handler panicked", "type", fmt.Sprintf("%T", p), "stack", string(debug.Stack()))
 				writeFault(w, fault.From(fmt.Errorf("panic of type %T", p)))
 			}
@@ -103,8 +103,8 @@ func (s *Server) recovered(next http.Handler) http.Handler {
 	})
 }
 
-// logged notes each request by its route: even a path may hold a secret, where a
-// person gave a key for a provider's name.
+// logged logs each request by its route, not its path, which may contain a secret: the user
+// may have typed a key in place of a provider's name.
 func (s *Server) logged(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		start := time.Now()
@@ -114,7 +114,7 @@ func (s *Server) logged(next http.Handler) http.Handler {
 	})
 }
 
-// statusWriter remembers the status of an answer.
+// statusWriter records the status of a response.
 type statusWriter struct {
 	http.ResponseWriter
 	status int

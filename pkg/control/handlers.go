@@ -63,17 +63,17 @@ func (s *Server) postToken(w http.ResponseWriter, r *http.Request) {
 	}
 	t.Scope = filled(t.Scope)
 	target(w, shownOf(t.Token))
-	s.log.Info("bridge token made", "token", shownOf(t.Token), "name", t.Name, "origin", t.Origin, "expires_in", t.ExpiresIn)
+	s.log.Info("bridge token created", "token", shownOf(t.Token), "name", t.Name, "origin", t.Origin, "expires_in", t.ExpiresIn)
 	answer(w, t)
 }
 
-// shownOf is as much of a token as may be shown.
+// shownOf returns the part of a token that may be shown.
 func shownOf(t Secret) string {
 	text := t.Reveal()
 	return text[:min(len(text), shownToken)]
 }
 
-// tokenRef reads a body that names a token.
+// tokenRef reads a request body that names a token.
 func tokenRef(w http.ResponseWriter, r *http.Request) (Secret, error) {
 	var ref TokenRef
 	if err := decode(w, r, &ref); err != nil {

@@ -8,12 +8,12 @@ import (
 	"github.com/hostless/hostless/pkg/inflight"
 )
 
-// InFlight answers GET /inflight.
+// InFlight is the response to GET /inflight.
 type InFlight struct {
 	Requests []inflight.Request `json:"requests"` // oldest first
 }
 
-// getInFlight lists the AI requests that are being answered: below runs, those of their
+// getInFlight lists the AI requests in flight. Inside runs it lists only those of the runs'
 // apps.
 func (s *Server) getInFlight(w http.ResponseWriter, r *http.Request) {
 	apps, err := s.appsFor(r, "")
@@ -28,7 +28,7 @@ func (s *Server) getInFlight(w http.ResponseWriter, r *http.Request) {
 	answer(w, InFlight{Requests: append([]inflight.Request{}, list...)})
 }
 
-// InFlight lists the AI requests that are being answered.
+// InFlight lists the AI requests in flight.
 func (c *Client) InFlight(ctx context.Context) (f InFlight, err error) {
 	_, err = c.Do(ctx, http.MethodGet, "/inflight", nil, &f)
 	return f, err

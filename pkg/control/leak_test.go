@@ -10,8 +10,8 @@ import (
 	"github.com/hostless/hostless/test/harness"
 )
 
-// TestNothingRunsAfterTheEnd: of plain requests, leases that end in each way,
-// followers and a server that ends below them, no goroutine is left.
+// TestNothingRunsAfterTheEnd checks that no goroutine is left of requests, leases that end
+// in each way, followers, and a server that ends before them.
 func TestNothingRunsAfterTheEnd(t *testing.T) {
 	harness.CheckGoroutines(t)
 	log, err := audit.New(audit.Config{Path: filepath.Join(t.TempDir(), "audit.jsonl")})

@@ -14,15 +14,14 @@ import (
 	"github.com/hostless/hostless/pkg/fault"
 )
 
-// maxLine bounds one line of a lease's stream.
+// maxLine limits one line of a lease's stream, in bytes.
 const maxLine = 1 << 20
 
-// ErrEvicted is why a lease ended when another took its name by force.
+// ErrEvicted is the error of a lease whose name another lease took with --force.
 var ErrEvicted = errors.New("another run took the name with --force")
 
-// Lease is a route, and its token, held by an open connection to the daemon.
-// It lasts until Close, the end of the context it was made with, or the end of
-// the daemon. It is safe for concurrent use.
+// Lease is a route with its token that exists while a connection to the daemon is open. It
+// ends with Close, with its context, or with the daemon. It is safe for concurrent use.
 type Lease struct {
 	client     *Client
 	registered Registered
@@ -34,10 +33,10 @@ type Lease struct {
 	err        error
 }
 
-// Lease registers a route that lives as long as the lease and returns once the
-// daemon has it. ctx bounds the whole lease, not just its beginning. A client
-// whose lease ended with the daemon calls Lease again, with the token of
-// Registered in req.Token: its child's token then goes on working.
+// Lease registers a route for the lifetime of the lease and returns when the daemon has
+// confirmed it. ctx applies to the whole lease, not only to the registration. A client
+// whose lease ended with the daemon calls Lease again with the token of Registered in
+// req.Token, so that its child's token keeps working.
 func (c *Client) Lease(ctx context.Context, req RouteRequest) (*Lease, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	resp, err := c.send(ctx, http.MethodPost, "/routes/lease", req)
@@ -61,7 +60,7 @@ func (c *Client) Lease(ctx context.Context, req RouteRequest) (*Lease, error) {
 	}
 	var first leaseLine
 	if err := json.Unmarshal(lines.Bytes(), &first); err != nil || first.Registered == nil {
-		return fail(&fault.Error{Kind: fault.Internal, Message: "the daemon's answer to a lease cannot be read", Err: err})
+		return fail(&fault.Error{Kind: fault.Internal, Message: "the daemon's response to a lease cannot be parsed", Err: err})
 	}
 	l := &Lease{
 		client: c, registered: *first.Registered, cancel: cancel,
@@ -71,7 +70,7 @@ func (c *Client) Lease(ctx context.Context, req RouteRequest) (*Lease, error) {
 	return l, nil
 }
 
-// read passes the stream's events on until the stream ends.
+// read forwards the events of the stream until it ends.
 func (l *Lease) read(ctx context.Context, body io.Closer, lines *bufio.Scanner) {
 	defer close(l.done)
 	defer close(l.events)
@@ -102,25 +101,25 @@ func (l *Lease) read(ctx context.Context, body io.Closer, lines *bufio.Scanner) 
 	}
 }
 
-// Registered tells the route, its token and the lease's id.
+// Registered returns the route, its token and the lease's id.
 func (l *Lease) Registered() Registered { return l.registered }
 
-// Events yields the daemon's events and is closed when the lease has ended.
-// Whoever holds a lease reads it.
+// Events returns a channel with the daemon's events, which the caller must read. It is
+// closed when the lease has ended.
 func (l *Lease) Events() <-chan LeaseEvent { return l.events }
 
-// Done is closed when the lease has ended; Err then says why.
+// Done returns a channel that is closed when the lease has ended. Err then returns why.
 func (l *Lease) Done() <-chan struct{} { return l.done }
 
-// Err is nil while the lease lasts and after Close; else ErrEvicted, the
-// context's error, or fault.Unreachable when the daemon went: register again.
+// Err returns nil during the lease and after Close, otherwise ErrEvicted, the context's
+// error, or fault.Unreachable if the daemon ended; the client should then register again.
 func (l *Lease) Err() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.err
 }
 
-// Update tells the daemon about the child. It may still be called after an
+// Update sends the state of the child to the daemon. It may also be called after an
 // eviction, until Close.
 func (l *Lease) Update(ctx context.Context, u LeaseUpdate) error {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
@@ -129,9 +128,9 @@ func (l *Lease) Update(ctx context.Context, u LeaseUpdate) error {
 	return err
 }
 
-// Release ends the lease and returns when the daemon has taken its route and
-// token away, at the latest when ctx ends. A lease that is gone already is no
-// error. It may be called after the lease's own context has ended.
+// Release ends the lease and returns when the daemon has removed the route and the token,
+// or when ctx ends. It is no error if the lease has already ended. It may be called after
+// the lease's own context has ended.
 func (l *Lease) Release(ctx context.Context) error {
 	_, err := l.client.Do(ctx, http.MethodDelete, "/routes/lease/"+url.PathEscape(l.registered.LeaseID), nil, nil)
 	l.Close()
@@ -141,9 +140,8 @@ func (l *Lease) Release(ctx context.Context) error {
 	return err
 }
 
-// Close ends the lease: the route and its token are gone when the daemon has
-// seen the connection close. It waits for the reader to end, and may be called
-// twice.
+// Close ends the lease by closing its connection; the daemon then removes the route and the
+// token. It waits for the reading goroutine, and may be called twice.
 func (l *Lease) Close() error {
 	l.mu.Lock()
 	l.closed = true

@@ -9,14 +9,14 @@ import (
 	"github.com/hostless/hostless/pkg/fault"
 )
 
-// Logins is the server's need of logins with providers.
+// Logins is what the server needs of logins with providers.
 type Logins interface {
-	// Begin starts one. Errors: fault.NotFound for a provider without logins.
+	// Begin starts a login. The error is fault.NotFound for a provider without logins.
 	Begin(ctx context.Context, provider string) (Login, error)
-	// Wait gives its outcome, or that it is pending after a while.
+	// Wait returns the outcome of a login, or after a while that it is pending.
 	Wait(ctx context.Context, id string) (LoginOutcome, error)
 	List(ctx context.Context) ([]LoginStatus, error)
-	// Logout removes the key that a login gave.
+	// Logout removes the key that a login stored.
 	Logout(ctx context.Context, provider string) error
 }
 
@@ -25,7 +25,7 @@ type LoginRequest struct {
 	Provider string `json:"provider"`
 }
 
-// Login answers POST /auth/logins: the person signs in at URL.
+// Login is the response to POST /auth/logins. The user signs in at URL.
 type Login struct {
 	ID        string `json:"id"`
 	Provider  string `json:"provider"`
@@ -33,16 +33,16 @@ type Login struct {
 	ExpiresIn int64  `json:"expires_in"` // seconds
 }
 
-// LoginOutcome answers GET /auth/logins/{id}, which is held for a while.
+// LoginOutcome is the response to GET /auth/logins/{id}, a long poll.
 type LoginOutcome struct {
 	Status   string `json:"status"` // pending, stored or failed
 	Provider string `json:"provider"`
 	Storage  string `json:"storage,omitempty"`
 	Hint     string `json:"hint,omitempty"`
-	Reason   string `json:"reason,omitempty"` // of a failure
+	Reason   string `json:"reason,omitempty"` // why it failed
 }
 
-// The words of LoginOutcome.
+// The values of LoginOutcome.Status.
 const (
 	LoginPending = "pending"
 	LoginStored  = "stored"
@@ -54,10 +54,10 @@ type LoginStatus struct {
 	LoggedInAt time.Time `json:"logged_in_at"`
 	Storage    string    `json:"storage"`
 	Hint       string    `json:"hint"`
-	Current    bool      `json:"current"` // the key is still the one that the login gave
+	Current    bool      `json:"current"` // the stored key is still that of the login
 }
 
-// LoginList answers GET /auth/logins.
+// LoginList is the response to GET /auth/logins.
 type LoginList struct {
 	Logins []LoginStatus `json:"logins"`
 }
@@ -96,7 +96,7 @@ func (s *Server) postLogin(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, err)
 		return
 	}
-	s.log.Info("a login was started", "provider", login.Provider)
+	s.log.Info("login started", "provider", login.Provider)
 	answer(w, login)
 }
 
@@ -115,7 +115,7 @@ func (s *Server) deleteLogin(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, err)
 		return
 	}
-	s.log.Info("a login was ended", "provider", provider)
+	s.log.Info("login key removed", "provider", provider)
 	answer(w, Outcome{Status: "removed"})
 }
 
@@ -125,19 +125,19 @@ func (c *Client) BeginLogin(ctx context.Context, provider string) (l Login, err 
 	return l, err
 }
 
-// WaitLogin gives a login's outcome; one that is pending is to be asked for again.
+// WaitLogin returns a login's outcome. Call it again if that is pending.
 func (c *Client) WaitLogin(ctx context.Context, id string) (o LoginOutcome, err error) {
 	_, err = c.Do(ctx, http.MethodGet, "/auth/logins/"+url.PathEscape(id), nil, &o)
 	return o, err
 }
 
-// Logins lists the logins that gave a key.
+// Logins lists the logins that stored a key.
 func (c *Client) Logins(ctx context.Context) (l LoginList, err error) {
 	_, err = c.Do(ctx, http.MethodGet, "/auth/logins", nil, &l)
 	return l, err
 }
 
-// Logout removes the key that a login gave.
+// Logout removes the key that a login stored.
 func (c *Client) Logout(ctx context.Context, provider string) (o Outcome, err error) {
 	_, err = c.Do(ctx, http.MethodDelete, "/auth/logins/"+url.PathEscape(provider), nil, &o)
 	return o, err

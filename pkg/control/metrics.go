@@ -9,9 +9,9 @@ import (
 	"github.com/hostless/hostless/pkg/metrics"
 )
 
-// Metrics is the server's need of the metrics.
+// Metrics is what the server needs of the metrics.
 type Metrics interface {
-	// WriteMetrics writes them in Prometheus' text format.
+	// WriteMetrics writes them in Prometheus's text format.
 	WriteMetrics(w io.Writer) error
 }
 
@@ -25,7 +25,7 @@ func (s *Server) getMetrics(w http.ResponseWriter, r *http.Request) {
 	w.Write(text.Bytes())
 }
 
-// Metrics writes the daemon's metrics to w in Prometheus' text format.
+// Metrics writes the daemon's metrics to w in Prometheus's text format.
 func (c *Client) Metrics(ctx context.Context, w io.Writer) error {
 	resp, err := c.send(ctx, http.MethodGet, "/metrics", nil)
 	if err != nil {

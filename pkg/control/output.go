@@ -6,15 +6,16 @@ import (
 	"net/url"
 )
 
-// AppOutput answers GET /apps/{name}/output.
+// AppOutput is the response to GET /apps/{name}/output.
 type AppOutput struct {
 	Name  string   `json:"name"`
-	State string   `json:"state"` // as in GET /routes; exited for the last run of a name that has no route any more
-	Exit  *int     `json:"exit"`  // how it ended, where it has
+	State string   `json:"state"` // as in GET /routes; exited for the last run of a name without a route
+	Exit  *int     `json:"exit"`  // the exit code, if it has ended
 	Lines []string `json:"lines"` // oldest first, at most 40
 }
 
-// getOutput gives the last lines that an app printed: below a run, those of its own app.
+// getOutput returns the last lines that an app printed. Inside a run only its own app is
+// allowed.
 func (s *Server) getOutput(w http.ResponseWriter, r *http.Request) {
 	_, err := s.appsFor(r, r.PathValue("name"))
 	var out AppOutput
@@ -29,8 +30,8 @@ func (s *Server) getOutput(w http.ResponseWriter, r *http.Request) {
 	answer(w, out)
 }
 
-// Output gives the last lines that an app printed. An app that is not known is
-// fault.NotFound.
+// Output returns the last lines that an app printed. The error is fault.NotFound for an
+// unknown app.
 func (c *Client) Output(ctx context.Context, name string) (o AppOutput, err error) {
 	_, err = c.Do(ctx, http.MethodGet, "/apps/"+url.PathEscape(name)+"/output", nil, &o)
 	return o, err

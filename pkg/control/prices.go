@@ -7,17 +7,17 @@ import (
 	"github.com/hostless/hostless/pkg/prices"
 )
 
-// Prices is the server's need of the price list.
+// Prices is what the server needs of the price list.
 type Prices interface {
-	// List gives what is known now.
+	// List returns the prices in use.
 	List(ctx context.Context) (PriceList, error)
-	// Replace puts another snapshot in the place of the one in use, for good.
+	// Replace replaces the snapshot in use, permanently.
 	Replace(ctx context.Context, s prices.Snapshot) error
 }
 
-// PriceList answers GET /prices, and PUT /prices after the change.
+// PriceList is the response to GET /prices, and PUT /prices after the change.
 type PriceList struct {
-	Source string          `json:"source"` // "built-in", or the path of the file that was put in its place
+	Source string          `json:"source"` // "built-in", or the path of the file that replaced it
 	Prices []prices.Listed `json:"prices"`
 }
 
@@ -43,13 +43,13 @@ func (s *Server) putPrices(w http.ResponseWriter, r *http.Request) {
 	s.getPrices(w, r)
 }
 
-// Prices gives what models cost.
+// Prices returns what models cost.
 func (c *Client) Prices(ctx context.Context) (l PriceList, err error) {
 	_, err = c.Do(ctx, http.MethodGet, "/prices", nil, &l)
 	return l, err
 }
 
-// PutPrices puts a snapshot in the place of the one in use.
+// PutPrices replaces the price snapshot.
 func (c *Client) PutPrices(ctx context.Context, s prices.Snapshot) (l PriceList, err error) {
 	_, err = c.Do(ctx, http.MethodPut, "/prices", s, &l)
 	return l, err

@@ -7,8 +7,8 @@ import (
 	"github.com/hostless/hostless/pkg/fault"
 )
 
-// TestRegisterIsBothOrNone has a route with a token replace another one and fail:
-// what stood there stands there again, and its token lives.
+// TestRegisterIsBothOrNone checks that if the registration of a route with a token fails,
+// the route that it replaced is restored and its token remains valid.
 func TestRegisterIsBothOrNone(t *testing.T) {
 	w := newWorld(t, nil)
 	c := control.NewClient(w.socket)
@@ -49,6 +49,6 @@ func TestRegisterIsBothOrNone(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := w.tokens.Verify(old.Token.Token.String, ""); err == nil {
-		t.Error("the token of the route that was replaced lives on")
+		t.Error("the token of the replaced route is still valid")
 	}
 }

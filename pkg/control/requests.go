@@ -15,28 +15,28 @@ import (
 	"github.com/hostless/hostless/pkg/spend"
 )
 
-// RequestList answers GET /log.
+// RequestList is the response to GET /log.
 type RequestList struct {
 	Requests []*reqlog.Row `json:"requests"` // newest last
-	Dropped  int64         `json:"dropped"`  // rows that this daemon could not write down
+	Dropped  int64         `json:"dropped"`  // rows that this daemon could not write
 }
 
-// AppRequestList answers GET /log?plane=apps.
+// AppRequestList is the response to GET /log?plane=apps.
 type AppRequestList struct {
 	Requests []*reqlog.AppRow `json:"requests"` // newest last
-	Dropped  int64            `json:"dropped"`  // rows that this daemon could not write down
+	Dropped  int64            `json:"dropped"`  // rows that this daemon could not write
 }
 
-// RequestDetail answers GET /log/{id}.
+// RequestDetail is the response to GET /log/{id}.
 type RequestDetail struct {
 	Request *reqlog.Row `json:"request"`
-	URL     string      `json:"url"` // where it can be repeated
-	// Bodies are null where none are kept.
+	URL     string      `json:"url"` // the URL at which it can be repeated
+	// Bodies is null if the log has none.
 	Bodies *reqlog.Bodies `json:"bodies"`
 }
 
-// appsFor are the apps whose requests a caller may see: those of the runs that it is
-// below, or all, which is nil. Asking for another's is an error.
+// appsFor returns the apps whose requests a client may see: those of the runs that contain
+// it, or nil for all. It is an error to ask for another app.
 func (s *Server) appsFor(r *http.Request, asked string) ([]string, error) {
 	above, err := s.enclosingRuns(callerOf(r))
 	if err != nil || len(above) == 0 {
@@ -49,14 +49,14 @@ func (s *Server) appsFor(r *http.Request, asked string) ([]string, error) {
 	slices.Sort(apps)
 	if asked != "" && !slices.Contains(apps, asked) {
 		return nil, &fault.Error{Kind: fault.Forbidden, Param: "app",
-			Message: "a program that `hostless run` started (" + strings.Join(apps, ", ") + ") may see the requests of its own app alone",
-			Next:    "type it in a terminal that is not below hostless run"}
+			Message: "a program inside `hostless run` (" + strings.Join(apps, ", ") + ") may see only the requests of its own app",
+			Next:    "type it in a terminal outside of hostless run"}
 	}
 	return apps, nil
 }
 
-// getLog gives the last rows of the request log that are asked for; with follow=1,
-// one a line, and then each new one.
+// getLog returns the last rows of the request log that match the query. With follow=1 it
+// returns one per line, and then each new one.
 func (s *Server) getLog(w http.ResponseWriter, r *http.Request) {
 	filter, n, err := reqlog.ParseQuery(r.URL.Query(), time.Now())
 	if err == nil {
@@ -105,7 +105,7 @@ func (s *Server) getAppLog(w http.ResponseWriter, r *http.Request, n int, filter
 	})
 }
 
-// getRequest gives one row.
+// getRequest returns one row.
 func (s *Server) getRequest(w http.ResponseWriter, r *http.Request) {
 	apps, err := s.appsFor(r, "")
 	if err != nil {
@@ -133,7 +133,7 @@ func (s *Server) getRequest(w http.ResponseWriter, r *http.Request) {
 	answer(w, RequestDetail{Request: row, URL: status.URL + (&url.URL{Path: row.Path}).EscapedPath(), Bodies: bodies})
 }
 
-// getSpend adds up the rows of the request log.
+// getSpend returns the spend that the request log adds up to.
 func (s *Server) getSpend(w http.ResponseWriter, r *http.Request) {
 	query, err := spend.Parse(r.URL.Query(), time.Now(), time.Local)
 	if err == nil {
@@ -150,8 +150,8 @@ func (s *Server) getSpend(w http.ResponseWriter, r *http.Request) {
 	answer(w, report)
 }
 
-// streamLines answers with one line of JSON for each value that follow yields, until
-// either side ends it.
+// streamLines responds with one line of JSON for each value that follow yields, until
+// either side ends the stream.
 func (s *Server) streamLines(w http.ResponseWriter, r *http.Request, what string, follow func(context.Context, func(any) error) error) {
 	rc := http.NewResponseController(w)
 	w.Header().Set("Content-Type", "application/jsonl")
@@ -174,24 +174,24 @@ func (s *Server) streamLines(w http.ResponseWriter, r *http.Request, what string
 		if err != nil {
 			return err
 		}
-		rc.SetWriteDeadline(time.Now().Add(writeTimeout)) // not every writer has deadlines
+		rc.SetWriteDeadline(time.Now().Add(writeTimeout)) // not every ResponseWriter supports deadlines
 		if _, err := w.Write(append(line, '\n')); err != nil {
 			return err
 		}
 		return rc.Flush()
 	})
 	if err != nil {
-		s.log.Debug("a follower was let go", "of", what, "error", err)
+		s.log.Debug("log stream ended", "of", what, "error", err)
 	}
 }
 
-// Log gives rows of the request log; query is that of GET /log.
+// Log returns rows of the request log. query is that of GET /log.
 func (c *Client) Log(ctx context.Context, query url.Values) (l RequestList, err error) {
 	_, err = c.Do(ctx, http.MethodGet, "/log?"+query.Encode(), nil, &l)
 	return l, err
 }
 
-// AppLog gives rows of the apps plane's log; query is that of GET /log.
+// AppLog returns rows of the apps plane's log. query is that of GET /log.
 func (c *Client) AppLog(ctx context.Context, query url.Values) (l AppRequestList, err error) {
 	query.Set("plane", reqlog.PlaneApps)
 	_, err = c.Do(ctx, http.MethodGet, "/log?"+query.Encode(), nil, &l)
@@ -205,22 +205,22 @@ func (c *Client) FollowAppLog(ctx context.Context, query url.Values, yield func(
 	return followLines(ctx, c, "/log?"+query.Encode(), yield)
 }
 
-// FollowLog gives rows and then each new one, until ctx ends, yield fails, or the
-// daemon ends.
+// FollowLog calls yield with matching rows and then each new one, until ctx ends, yield
+// returns an error, or the daemon ends.
 func (c *Client) FollowLog(ctx context.Context, query url.Values, yield func(reqlog.Row) error) error {
 	query.Set("follow", "1")
 	return followLines(ctx, c, "/log?"+query.Encode(), yield)
 }
 
-// Request gives one row of the request log.
+// Request returns one row of the request log.
 func (c *Client) Request(ctx context.Context, id string) (d RequestDetail, err error) {
 	if _, err = c.Do(ctx, http.MethodGet, "/log/"+url.PathEscape(id), nil, &d); err == nil && d.Request == nil {
-		err = errors.New("the daemon's answer has no request")
+		err = errors.New("the daemon's response has no request")
 	}
 	return d, err
 }
 
-// Spend adds up the request log; query is that of GET /spend.
+// Spend returns the spend report. query is that of GET /spend.
 func (c *Client) Spend(ctx context.Context, query url.Values) (r spend.Report, err error) {
 	_, err = c.Do(ctx, http.MethodGet, "/spend?"+query.Encode(), nil, &r)
 	return r, err

@@ -30,8 +30,8 @@ func (s *Server) getRoutes(w http.ResponseWriter, r *http.Request) {
 	answer(w, RouteList{Routes: append([]Route{}, routes...)})
 }
 
-// routeRequest reads a request and checks all of it that can be checked before a
-// name is taken for it: the table looks at the rest before it evicts anybody.
+// routeRequest reads a request and validates everything that it can before a name is taken.
+// The table validates the rest before it evicts another route.
 func routeRequest(w http.ResponseWriter, r *http.Request) (RouteRequest, error) {
 	var req RouteRequest
 	if err := decode(w, r, &req); err != nil {
@@ -62,7 +62,7 @@ func routeRequest(w http.ResponseWriter, r *http.Request) (RouteRequest, error) 
 	}.Validate()
 }
 
-// postRegister registers a route and, where asked for, its token: both or none.
+// postRegister registers a route and, if requested, creates its token: both or none.
 func (s *Server) postRegister(w http.ResponseWriter, r *http.Request) {
 	ctx := r.Context()
 	req, err := routeRequest(w, r)
@@ -71,8 +71,8 @@ func (s *Server) postRegister(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if req.AutoToken {
-		// Its token would outlive the run that asks.
-		if err := s.refuseBelow(r, "make a token that stays"); err != nil {
+		// Its token would outlive the run that requests it.
+		if err := s.refuseBelow(r, "create a permanent token"); err != nil {
 			s.fail(w, r, err)
 			return
 		}
@@ -94,8 +94,8 @@ func (s *Server) postRegister(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	if err == nil {
-		// The tokens of what the route replaced go with it, once nothing can fail that
-		// would have it stand again.
+		// Revoke the tokens of the replaced route only when nothing can fail any more, since
+		// a failure restores that route.
 		err = s.tokens.RevokeBound(ctx, reg.Hostname, t.Token)
 	}
 	if err != nil {
@@ -108,7 +108,7 @@ func (s *Server) postRegister(w http.ResponseWriter, r *http.Request) {
 	answer(w, reg)
 }
 
-// unregister undoes a registration: the route that it replaced stands again.
+// unregister undoes a registration and restores the route that it replaced.
 func (s *Server) unregister(ctx context.Context, req RouteRequest, reg Registered, before []Route) error {
 	for _, old := range before {
 		if old.Hostname != reg.Hostname || old.PathPrefix != req.PathPrefix || old.Leased || old.PID != 0 {
@@ -128,7 +128,7 @@ func (s *Server) unregister(ctx context.Context, req RouteRequest, reg Registere
 	return err
 }
 
-// mintFor is the token that goes with a route: bound to the app's own origin.
+// mintFor returns the request for a route's token, which is bound to the app's own origin.
 func mintFor(req RouteRequest, reg Registered, lease bool) MintRequest {
 	return MintRequest{
 		TokenRequest: TokenRequest{Origin: originOf(reg.URL), Name: req.Name, TTL: req.TTL, Scope: req.Scope},
@@ -137,11 +137,11 @@ func mintFor(req RouteRequest, reg Registered, lease bool) MintRequest {
 	}
 }
 
-// originOf is the origin of a route's address.
+// originOf returns the origin of a route's URL.
 func originOf(address string) string {
 	u, err := url.Parse(address)
 	if err != nil {
-		return address // which no origin is, and so refused
+		return address // not a valid origin, so it is refused
 	}
 	return u.Scheme + "://" + u.Host
 }
@@ -172,7 +172,7 @@ func (s *Server) postDeregister(w http.ResponseWriter, r *http.Request) {
 	answer(w, removed)
 }
 
-// postLease holds a route, and its token, for as long as the connection lasts.
+// postLease holds a route and its token while the connection is open.
 func (s *Server) postLease(w http.ResponseWriter, r *http.Request) {
 	ctx := r.Context()
 	req, err := routeRequest(w, r)
@@ -224,9 +224,8 @@ func (s *Server) postLease(w http.ResponseWriter, r *http.Request) {
 	s.stream(w, ctx, closing, req, reg, lease)
 }
 
-// defaultScope narrows the token of a run to what the settings say, where the run asks
-// for nothing of the kind: "*" asks for everything. A token that is taken up again keeps
-// its own scope.
+// defaultScope sets the scope of a run's token from the settings where the run requests
+// none; "*" requests everything. A restored token keeps its own scope.
 func (s *Server) defaultScope(ctx context.Context, req *RouteRequest) error {
 	if !req.AutoToken || !req.Token.IsZero() {
 		return nil
@@ -250,14 +249,14 @@ func (s *Server) defaultScope(ctx context.Context, req *RouteRequest) error {
 	return nil
 }
 
-// leaseEnd is how a lease is ended from outside its stream.
+// leaseEnd ends a lease from outside of its stream.
 type leaseEnd struct {
 	cancel   context.CancelFunc
-	released chan struct{} // closed when route and token are gone
+	released chan struct{} // closed when route and token have been removed
 }
 
-// endable lets a lease be ended by deleteLease; the function that it returns is
-// called when nothing of it is left.
+// endable registers a lease for deleteLease. released must be called when the route and the
+// token have been removed.
 func (s *Server) endable(id string, cancel context.CancelFunc) (released func()) {
 	end := leaseEnd{cancel, make(chan struct{})}
 	s.mu.Lock()
@@ -271,8 +270,8 @@ func (s *Server) endable(id string, cancel context.CancelFunc) (released func())
 	}
 }
 
-// deleteLease ends a lease and answers when its route and token are gone: the
-// end of a connection alone is seen some time later.
+// deleteLease ends a lease and responds when its route and token have been removed. The end
+// of a connection would be noticed only some time later.
 func (s *Server) deleteLease(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
 	end, ok := s.ends[r.PathValue("id")]
@@ -289,8 +288,8 @@ func (s *Server) deleteLease(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// leaseToken takes up the client's old token, or makes one. An old one that was
-// revoked meanwhile stays so: the route then has none.
+// leaseToken restores the client's old token or creates a new one. If the old one was
+// revoked meanwhile, the route has no token.
 func (s *Server) leaseToken(ctx context.Context, req RouteRequest, reg Registered, lease RouteLease, outer []secret.String) (*BoundToken, error) {
 	mint := mintFor(req, reg, true)
 	mint.Parents = outer
@@ -303,7 +302,7 @@ func (s *Server) leaseToken(ctx context.Context, req RouteRequest, reg Registere
 	} else {
 		t, err = s.tokens.Restore(ctx, req.Token, mint)
 		if fault.Is(err, fault.Unauthenticated) {
-			s.log.Warn("a lease came back with a revoked token", "hostname", reg.Hostname)
+			s.log.Warn("lease registered again with a revoked token", "hostname", reg.Hostname)
 			return nil, nil
 		}
 	}
@@ -316,8 +315,8 @@ func (s *Server) leaseToken(ctx context.Context, req RouteRequest, reg Registere
 	return given, nil
 }
 
-// release ends a lease: its token, unless a newer lease has taken that up, then
-// its route.
+// release ends a lease. It releases the token, unless a newer lease has restored it, and
+// then the route.
 func (s *Server) release(lease RouteLease, reg Registered) {
 	s.forget(lease, reg)
 	if reg.Token != nil {
@@ -326,7 +325,7 @@ func (s *Server) release(lease RouteLease, reg Registered) {
 		if s.owners[hash] == lease {
 			delete(s.owners, hash)
 			if err := s.tokens.Release(context.Background(), reg.Token.Token); err != nil {
-				s.log.Error("the token of an ended lease could not be revoked", "hostname", reg.Hostname, "error", err)
+				s.log.Error("token of an ended lease could not be revoked", "hostname", reg.Hostname, "error", err)
 			}
 		}
 		s.owning.Unlock()
@@ -334,7 +333,7 @@ func (s *Server) release(lease RouteLease, reg Registered) {
 	lease.Release()
 }
 
-// forget takes a lease out of those that can be updated.
+// forget removes a lease from those that can be updated.
 func (s *Server) forget(lease RouteLease, reg Registered) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -343,7 +342,7 @@ func (s *Server) forget(lease RouteLease, reg Registered) {
 	}
 }
 
-// stream writes a lease's lines until either side ends it.
+// stream writes a lease's lines until either side ends the stream.
 func (s *Server) stream(w http.ResponseWriter, ctx context.Context, closing <-chan struct{}, req RouteRequest, reg Registered, lease RouteLease) {
 	rc := http.NewResponseController(w)
 	write := func(line any) bool {
@@ -351,7 +350,7 @@ func (s *Server) stream(w http.ResponseWriter, ctx context.Context, closing <-ch
 		if err != nil {
 			return false
 		}
-		rc.SetWriteDeadline(time.Now().Add(writeTimeout)) // not every writer has deadlines
+		rc.SetWriteDeadline(time.Now().Add(writeTimeout)) // not every ResponseWriter supports deadlines
 		_, err = w.Write(append(data, '\n'))
 		return err == nil && rc.Flush() == nil
 	}
@@ -381,7 +380,7 @@ func (s *Server) stream(w http.ResponseWriter, ctx context.Context, closing <-ch
 				return
 			}
 		case <-renew.C:
-			// A token without a time of its own lasts as long as its lease.
+			// A token without a requested lifetime is valid as long as its lease.
 			if reg.Token != nil && req.TTL == 0 {
 				if _, err := s.tokens.Refresh(ctx, reg.Token.Token); err != nil {
 					s.log.Debug("token of a lease was not renewed", "hostname", reg.Hostname, "error", err)
@@ -391,7 +390,7 @@ func (s *Server) stream(w http.ResponseWriter, ctx context.Context, closing <-ch
 	}
 }
 
-// patchLease takes a lease client's word on its child.
+// patchLease handles a client's report about its child.
 func (s *Server) patchLease(w http.ResponseWriter, r *http.Request) {
 	var u LeaseUpdate
 	if err := decode(w, r, &u); err != nil {

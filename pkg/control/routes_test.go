@@ -8,8 +8,8 @@ import (
 	"github.com/hostless/hostless/pkg/fault"
 )
 
-// TestBadRequestTakesNoName: whatever is wrong with a registration is found
-// before the owner of its name loses it.
+// TestBadRequestTakesNoName checks that an invalid registration is refused before the
+// owner of the name loses it.
 func TestBadRequestTakesNoName(t *testing.T) {
 	bad := map[string]func(*control.RouteRequest){
 		"a star in the middle": func(r *control.RouteRequest) { r.AllowedModels = []string{"a*b"} },

@@ -16,58 +16,58 @@ import (
 	"github.com/hostless/hostless/pkg/reqlog"
 )
 
-// Limits of the server. A lease's stream has no end of its own.
+// Limits of the server. A lease's stream has no time limit.
 const (
 	maxBody        = 1 << 20
 	maxHeader      = 64 << 10
 	headerTimeout  = 10 * time.Second
 	idleTimeout    = 2 * time.Minute
 	shutdownGrace  = 5 * time.Second
-	silentGrace    = time.Second // of a connection that has sent nothing
+	silentGrace    = time.Second // for a connection that has sent nothing
 	writeTimeout   = 10 * time.Second
 	pingEvery      = 30 * time.Second
 	renewEvery     = time.Hour
 	contentType    = "application/json"
-	anyRequestTime = 2 * time.Minute // for a body to arrive and an answer to leave
+	anyRequestTime = 2 * time.Minute // to read a request body and to write a response
 )
 
-// ServerConfig is what NewServer needs. The stores and the daemon are required.
+// ServerConfig is the configuration of NewServer. The stores and Daemon are required.
 type ServerConfig struct {
 	Tokens   Tokens
 	Keys     Keys
 	Routes   Routes
 	Settings Settings
 	Daemon   Daemon
-	// Approvals are the requests of web apps; without them the paths answer 404.
+	// Approvals are the requests of web apps; if nil, the paths respond with 404.
 	Approvals Approvals
-	// Logins are those with providers; without them the paths answer 404.
+	// Logins are the logins with providers; if nil, the paths respond with 404.
 	Logins Logins
 	Audit  Audit // nil records nothing
-	// Version is the daemon's, which every answer carries; "" is left out.
+	// Version is the daemon's version, sent with every response unless it is "".
 	Version string
-	// Requests is the request log; without it the paths answer 404.
+	// Requests is the request log; if nil, the paths respond with 404.
 	Requests *reqlog.Log
-	// AppRequests is that of the apps plane; without it GET /log?plane=apps has no rows.
+	// AppRequests is the log of the apps plane; if nil, GET /log?plane=apps has no rows.
 	AppRequests *reqlog.Apps
-	// Metrics are written for GET /metrics; without them the path answers 404.
+	// Metrics is for GET /metrics; if nil, the path responds with 404.
 	Metrics Metrics
-	// Prices are what models cost; without them the paths answer 404.
+	// Prices is the price list; if nil, the paths respond with 404.
 	Prices Prices
-	// Budgets limit what requests cost; without them the paths answer 404.
+	// Budgets are the budgets; if nil, the paths respond with 404.
 	Budgets Budgets
-	// Switch stops all AI traffic; without it the paths answer 404.
+	// Switch is the kill switch; if nil, the paths respond with 404.
 	Switch Switch
-	// Dashboard makes a link that opens the page once, and says for how long it is good;
-	// without it the path answers 404.
+	// Dashboard returns a link that opens the page once, and its lifetime; if nil, the path
+	// responds with 404.
 	Dashboard func() (url Secret, life time.Duration)
-	// InFlight are the AI requests that are being answered; without it the path answers 404.
+	// InFlight are the AI requests in flight; if nil, the path responds with 404.
 	InFlight *inflight.Room
-	// Output gives the last lines that an app printed; without it the path answers 404.
+	// Output returns the last lines that an app printed; if nil, the path responds with 404.
 	Output func(ctx context.Context, name string) (AppOutput, error)
-	// Peer tells the user and process behind a connection; peer.Unix when nil.
+	// Peer returns the user and process at the other end of a connection; nil is peer.Unix.
 	Peer   func(net.Conn) (peer.Cred, error)
-	UID    *int         // whose daemon it is; the process's user when nil
-	Logger *slog.Logger // discards when nil
+	UID    *int         // the daemon's user; nil is that of the process
+	Logger *slog.Logger // nil discards
 }
 
 // Server serves the control API. It is safe for concurrent use.
@@ -93,20 +93,20 @@ type Server struct {
 	uid       int
 	log       *slog.Logger
 	handler   http.Handler
-	served    atomic.Uint64 // requests
+	served    atomic.Uint64 // number of requests
 	version   string
 
 	mu     sync.Mutex
 	leases map[string]RouteLease             // by id
 	shares map[string]map[shareKey]keptShare // by name
-	ends   map[string]leaseEnd               // by id, until route and token are gone
-	runs   map[string]run                    // by id, as long as the lease's stream
+	ends   map[string]leaseEnd               // by id, until route and token have been removed
+	runs   map[string]run                    // by id, while the lease's stream is open
 
-	owning sync.Mutex              // held while a lease's token is taken up or released
-	owners map[[32]byte]RouteLease // the token's hash: the lease that answers for it
+	owning sync.Mutex              // held while a lease's token is restored or released
+	owners map[[32]byte]RouteLease // by the token's hash: the lease that holds it
 }
 
-// NewServer makes a server; nothing is served yet.
+// NewServer returns a server. It serves nothing until Serve is called.
 func NewServer(cfg ServerConfig) (*Server, error) {
 	if cfg.Tokens == nil || cfg.Keys == nil || cfg.Routes == nil || cfg.Settings == nil || cfg.Daemon == nil {
 		return nil, errors.New("control server: Tokens, Keys, Routes, Settings and Daemon are required")
@@ -199,8 +199,7 @@ func NewServer(cfg ServerConfig) (*Server, error) {
 	return s, nil
 }
 
-// ServeHTTP serves one request of a connection that ConnContext has seen; any
-// other is refused.
+// ServeHTTP serves one request. It refuses requests of connections without ConnContext.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.served.Add(1)
 	if s.version != "" {
@@ -209,7 +208,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.handler.ServeHTTP(w, r)
 }
 
-// Served counts the requests that have started since the server was made.
+// Served returns the number of requests that have started.
 func (s *Server) Served() uint64 { return s.served.Load() }
 
 type contextKey int
@@ -224,18 +223,17 @@ type peerResult struct {
 	err error
 }
 
-// ConnContext asks the kernel who is at the other end of a connection, once:
-// for http.Server.ConnContext.
+// ConnContext is for http.Server.ConnContext. It asks the kernel, once per connection, who
+// is at the other end.
 func (s *Server) ConnContext(ctx context.Context, conn net.Conn) context.Context {
 	cred, err := s.peer(conn)
 	return context.WithValue(ctx, peerKey, peerResult{cred, err})
 }
 
-// Serve serves a listener until ctx ends. Then leases' streams are ended without
-// ending their routes and tokens, which the process's end does: what is being
-// drained meanwhile still needs them. Requests in flight are let finish for a
-// few seconds. The listener is closed when Serve returns; the error is nil after
-// an end by ctx.
+// Serve serves a listener until ctx ends. It then ends the streams of leases, but not their
+// routes and tokens, which requests that are being drained still need; they end with the
+// process. Requests in flight have a few seconds to finish. Serve closes the listener and
+// returns nil after ctx has ended.
 func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 	var unused silent
 	server := &http.Server{
@@ -245,7 +243,7 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeader,
 
-		DisableGeneralOptionsHandler: true, // OPTIONS * is asked who it is, too
+		DisableGeneralOptionsHandler: true, // OPTIONS * is authorised like any request
 		ConnContext:                  s.ConnContext,
 		BaseContext: func(net.Listener) context.Context {
 			return context.WithValue(context.Background(), closingKey, ctx.Done())
@@ -271,7 +269,7 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 	return err
 }
 
-// Leases counts the leases that are held now.
+// Leases returns the number of current leases.
 func (s *Server) Leases() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()

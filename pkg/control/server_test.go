@@ -19,7 +19,7 @@ import (
 	"github.com/hostless/hostless/pkg/peer"
 )
 
-// raw sends one request as a stranger's program would.
+// raw sends one request without the client.
 func (w *world) raw(t *testing.T, method, path, body string, edit func(*http.Request)) (int, string, http.Header) {
 	t.Helper()
 	tr := &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
@@ -186,7 +186,7 @@ func TestRouteAndTokenAreOne(t *testing.T) {
 		t.Fatal(err)
 	}
 	<-g.Done()
-	// Of a token that cannot be made, no route is left.
+	// If the token cannot be created, no route is left.
 	if _, err := c.Register(t.Context(), control.RouteRequest{Name: "b", Port: 1, AutoToken: true, TTL: -1}); !fault.Is(err, fault.Invalid) {
 		t.Errorf("bad ttl: %v", err)
 	}

@@ -13,34 +13,34 @@ import (
 	"github.com/hostless/hostless/pkg/fault"
 )
 
-// Share is one way by which an app is reached from outside of this machine.
+// Share is one way to reach an app from outside of this machine.
 type Share struct {
 	URL  string `json:"url"`
 	Tool string `json:"tool"` // tailscale, funnel, cloudflared, ngrok; lan is the local network
 	PID  int    `json:"pid"`  // of hostless share, or of the run that shares its app
 }
 
-// Shared answers PUT /shares/{name}.
+// Shared is the response to PUT /shares/{name}.
 type Shared struct {
-	Live bool `json:"live"` // the name has its app still
+	Live bool `json:"live"` // the app is still registered
 }
 
-// shareLife is how long a share is believed in without being told again.
+// shareLife is how long a share is listed after its last heartbeat.
 const shareLife = 5 * time.Second
 
-// shareKey is a share of an app: a process may have one of each kind.
+// shareKey identifies a share of an app: a process may have one for each tool.
 type shareKey struct {
 	pid  int
 	tool string
 }
 
-// keptShare is a share and until when it counts.
+// keptShare is a share with its expiry.
 type keptShare struct {
 	Share
 	until time.Time
 }
 
-// putShare notes that an app is shared, for some seconds.
+// putShare records that an app is shared, for shareLife.
 func (s *Server) putShare(w http.ResponseWriter, r *http.Request) {
 	var share Share
 	if err := decode(w, r, &share); err != nil {
@@ -66,7 +66,7 @@ func (s *Server) putShare(w http.ResponseWriter, r *http.Request) {
 	answer(w, Shared{Live: live})
 }
 
-// keepShare notes a share. The audit log has its first time alone.
+// keepShare records a share. Only its first heartbeat is written to the audit log.
 func (s *Server) keepShare(w http.ResponseWriter, name string, share Share) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -82,7 +82,7 @@ func (s *Server) keepShare(w http.ResponseWriter, name string, share Share) {
 	s.shares[name][key] = keptShare{share, time.Now().Add(shareLife)}
 }
 
-// deleteShare forgets a share; without a tool all of the process.
+// deleteShare removes a share of a process, or without a tool all its shares.
 func (s *Server) deleteShare(w http.ResponseWriter, r *http.Request) {
 	pid, _ := strconv.Atoi(r.URL.Query().Get("pid"))
 	tool := r.URL.Query().Get("tool")
@@ -94,7 +94,7 @@ func (s *Server) deleteShare(w http.ResponseWriter, r *http.Request) {
 	answer(w, Outcome{Status: "ended"})
 }
 
-// sharesOf are the shares of a name that count now.
+// sharesOf returns the shares of a name that have not expired.
 func (s *Server) sharesOf(name string) (shares []Share) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -109,15 +109,15 @@ func (s *Server) sharesOf(name string) (shares []Share) {
 	return shares
 }
 
-// KeepShare tells the daemon that an app is shared, for some seconds, and reports whether
-// the app is still there.
+// KeepShare tells the daemon that an app is shared; the share expires after some seconds.
+// live reports whether the app is still registered.
 func (c *Client) KeepShare(ctx context.Context, name string, share Share) (live bool, err error) {
 	var got Shared
 	_, err = c.Do(ctx, http.MethodPut, "/shares/"+url.PathEscape(name), share, &got)
 	return got.Live, err
 }
 
-// EndShare notifies the daemon that an app is no longer shared by a process through a tool.
+// EndShare tells the daemon that a process no longer shares an app through a tool.
 func (c *Client) EndShare(ctx context.Context, name string, pid int, tool string) error {
 	query := url.Values{"pid": {strconv.Itoa(pid)}, "tool": {tool}}
 	_, err := c.Do(ctx, http.MethodDelete, "/shares/"+url.PathEscape(name)+"?"+query.Encode(), nil, &Outcome{})

@@ -6,8 +6,9 @@ import (
 	"sync"
 )
 
-// silent are the connections on which nothing was sent yet. http.Server.Shutdown waits
-// five seconds for those. The zero value is ready, and safe for concurrent use.
+// silent is the set of connections on which nothing has been received yet, for which
+// http.Server.Shutdown would wait five seconds. The zero value is ready to use. It is safe
+// for concurrent use.
 type silent struct {
 	mu    sync.Mutex
 	conns map[net.Conn]struct{}
@@ -27,7 +28,7 @@ func (s *silent) connState(c net.Conn, state http.ConnState) {
 	s.conns[c] = struct{}{}
 }
 
-// close closes them.
+// close closes the connections.
 func (s *silent) close() {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -8,8 +8,8 @@ import (
 	"github.com/hostless/hostless/pkg/control"
 )
 
-// TestSilentClientDoesNotDelayTheEnd: net/http would wait five seconds for a
-// connection on which nothing was sent.
+// TestSilentClientDoesNotDelayTheEnd checks that the server does not wait for a connection
+// on which nothing was sent, as net/http does for five seconds.
 func TestSilentClientDoesNotDelayTheEnd(t *testing.T) {
 	w := newWorld(t, nil)
 	conn, err := net.Dial("unix", w.socket)

@@ -12,8 +12,8 @@ import (
 	"github.com/hostless/hostless/pkg/fault"
 )
 
-// TestUnresponsive has each kind of request give up on a socket that is listened
-// on and never served, as a manager's is whose service cannot start.
+// TestUnresponsive checks that each kind of request gives up on a socket that listens but
+// is never served, like that of a service manager whose service cannot start.
 func TestUnresponsive(t *testing.T) {
 	dir := t.TempDir()
 	socket := filepath.Join(dir, "c.sock")

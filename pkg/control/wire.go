@@ -7,17 +7,17 @@ import (
 	"github.com/hostless/hostless/pkg/secret"
 )
 
-// Secret is a secret that must cross the control socket: fmt and slog redact it
-// like any secret.String, JSON alone carries its text. Only wire types hold it.
+// Secret is a secret that is sent over the control socket. fmt and slog redact it like any
+// secret.String; only JSON has its text. Only wire types contain it.
 type Secret struct{ secret.String }
 
-// NewSecret wraps text for the wire.
+// NewSecret returns a Secret with the text.
 func NewSecret(text string) Secret { return Secret{secret.New(text)} }
 
-// MarshalText gives the text itself: the one place where a secret is written.
+// MarshalText returns the text itself, unlike secret.String.
 func (s Secret) MarshalText() ([]byte, error) { return []byte(s.Reveal()), nil }
 
-// Status answers GET /status.
+// Status is the response to GET /status.
 type Status struct {
 	Version     string           `json:"version"`
 	PID         int              `json:"pid"`
@@ -34,19 +34,19 @@ type Status struct {
 	Killed      bool             `json:"killed"`        // all AI traffic is stopped
 	URL         string           `json:"url,omitempty"` // the gateway's address on bare localhost
 	Home        string           `json:"home,omitempty"`
-	Binary      string           `json:"binary,omitempty"`            // the program that the daemon was started by
-	Persistence string           `json:"token_persistence,omitempty"` // off, file or keychain, as in use
+	Binary      string           `json:"binary,omitempty"`            // the path of the daemon's program
+	Persistence string           `json:"token_persistence,omitempty"` // off, file or keychain: the value in use
 	DevMode     bool             `json:"dev_mode,omitempty"`
-	Warnings    []string         `json:"warnings,omitempty"` // what is degraded, one sentence each
+	Warnings    []string         `json:"warnings,omitempty"` // what is degraded, a sentence each
 }
 
-// Restarted answers POST /restart: the daemon with this process id takes over.
+// Restarted is the response to POST /restart: the daemon with this process id takes over.
 type Restarted struct {
 	Status string `json:"status"` // restarting
 	PID    int    `json:"pid"`
 }
 
-// ProviderStatus is one provider that the daemon holds a key or base URL of.
+// ProviderStatus is a provider of which the daemon has a key or base URL.
 type ProviderStatus struct {
 	Provider string `json:"provider"`
 	BaseURL  string `json:"base_url"`
@@ -69,7 +69,7 @@ type TokenRequest struct {
 	Scope
 }
 
-// Token answers POST /auth/token: the only time that the whole token is shown.
+// Token is the response to POST /auth/token: the only time that the whole token is shown.
 type Token struct {
 	Token     Secret `json:"token"`
 	Origin    string `json:"origin"`
@@ -84,13 +84,13 @@ type TokenRef struct {
 	Token Secret `json:"token"`
 }
 
-// Refreshed answers POST /auth/refresh.
+// Refreshed is the response to POST /auth/refresh.
 type Refreshed struct {
 	Status    string `json:"status"` // "refreshed"
 	ExpiresIn int64  `json:"expires_in"`
 }
 
-// Outcome answers requests that have nothing to tell but that they are done.
+// Outcome is the response to requests whose only result is that they were done.
 type Outcome struct {
 	Status string `json:"status"`
 }
@@ -104,64 +104,64 @@ type TokenInfo struct {
 	Scope
 }
 
-// TokenList answers GET /auth/tokens.
+// TokenList is the response to GET /auth/tokens.
 type TokenList struct {
 	Tokens []TokenInfo `json:"tokens"`
 }
 
 // RouteRequest is the body of POST /routes/register and POST /routes/lease.
-// Port or Target say where to; with Reserve and no Port the daemon picks a free
-// port, keeps it for this route and tells it in the answer.
+// Port or Target is where it leads. With Reserve and without Port the daemon chooses a
+// free port, reserves it for this route and returns it in the response.
 type RouteRequest struct {
 	Name       string `json:"name"`
 	Port       int    `json:"port,omitempty"`
 	Target     string `json:"target,omitempty"`      // host:port, http(s)://…, unix:PATH
-	PID        int    `json:"pid,omitempty"`         // the owner; a dead one frees the name
-	Reserve    bool   `json:"reserve,omitempty"`     // pick and reserve a port
-	Force      bool   `json:"force,omitempty"`       // take the name from its owner
-	KeepHost   bool   `json:"keep_host,omitempty"`   // pass the asked Host to a URL target
-	Insecure   bool   `json:"insecure,omitempty"`    // accept the target's certificate unchecked
+	PID        int    `json:"pid,omitempty"`         // the owner; the name is free when it ends
+	Reserve    bool   `json:"reserve,omitempty"`     // choose and reserve a port
+	Force      bool   `json:"force,omitempty"`       // take the name from its current owner
+	KeepHost   bool   `json:"keep_host,omitempty"`   // send the client's Host to a URL target
+	Insecure   bool   `json:"insecure,omitempty"`    // do not verify the target's certificate
 	Wildcard   bool   `json:"wildcard,omitempty"`    // serve every name below this one too
 	PathPrefix string `json:"path_prefix,omitempty"` // serve only paths below it
-	Alias      bool   `json:"alias,omitempty"`       // a standing route that a person named
+	Alias      bool   `json:"alias,omitempty"`       // a permanent route that the user has named
 	Lazy       bool   `json:"lazy,omitempty"`        // lease: started by the first request
-	Command    string `json:"command,omitempty"`     // what a person typed, for pages and conflicts
-	Directory  string `json:"directory,omitempty"`   // where it runs, for the same
-	Output     string `json:"output,omitempty"`      // lease: where the app prints: terminal, log
+	Command    string `json:"command,omitempty"`     // the command line, for pages and errors
+	Directory  string `json:"directory,omitempty"`   // its working directory, for pages and errors
+	Output     string `json:"output,omitempty"`      // lease: where the app's output is: terminal, log
 
-	AutoToken bool   `json:"auto_token,omitempty"` // mint a bridge token bound to the app
-	Token     Secret `json:"token,omitzero"`       // lease: take up this token again
+	AutoToken bool   `json:"auto_token,omitempty"` // create a bridge token bound to the app
+	Token     Secret `json:"token,omitzero"`       // lease: restore this token
 	TTL       int64  `json:"ttl,omitempty"`        // seconds; 0 is the default
 	Scope
 }
 
-// Where the output of a leased app is, for pages. Any other place is left out.
+// Where the output of a leased app is, for pages. "" is any other place.
 const (
-	OutputTerminal = "terminal" // that it was started in
-	OutputLog      = "log"      // that `hostless logs NAME` shows
+	OutputTerminal = "terminal" // the terminal in which it was started
+	OutputLog      = "log"      // the log that `hostless logs NAME` shows
 )
 
-// BoundToken is the bridge token that came with a route.
+// BoundToken is the bridge token of a route.
 type BoundToken struct {
 	Token     Secret `json:"token"`
 	Origin    string `json:"origin"`
 	ExpiresIn int64  `json:"expires_in"`
-	// Scope is the token's own: it may be less than was asked for.
+	// Scope is the token's scope, which may be narrower than the requested one.
 	Scope
-	// Fixed says that it ends after ExpiresIn even if its lease does not.
+	// Fixed means that the token expires after ExpiresIn, even during its lease.
 	Fixed bool `json:"fixed,omitempty"`
 }
 
-// Registered answers POST /routes/register and opens a lease's stream.
+// Registered is the response to POST /routes/register and opens a lease's stream.
 type Registered struct {
 	Hostname   string      `json:"hostname"`
 	URL        string      `json:"url"`
 	Target     string      `json:"target,omitempty"`
 	TargetPort int         `json:"target_port"`
 	PID        int         `json:"pid"`
-	Token      *BoundToken `json:"token"` // null without auto_token, or where the old one was revoked
+	Token      *BoundToken `json:"token"` // null without auto_token, or if the old one was revoked
 	LeaseID    string      `json:"lease_id,omitempty"`
-	Resting    string      `json:"resting,omitempty"` // where the alias leads whose name the run took, until it ends
+	Resting    string      `json:"resting,omitempty"` // the target of the alias that is suspended while the run holds its name
 }
 
 // RouteName is the body of POST /routes/deregister.
@@ -170,7 +170,7 @@ type RouteName struct {
 	PathPrefix string `json:"path_prefix,omitempty"`
 }
 
-// Removed answers POST /routes/deregister.
+// Removed is the response to POST /routes/deregister.
 type Removed struct {
 	Removed  bool   `json:"removed"`
 	Hostname string `json:"hostname"`
@@ -186,7 +186,7 @@ type Route struct {
 	AppName    string   `json:"app_name"`
 	URL        string   `json:"url"`
 	Hosts      []string `json:"hosts,omitempty"`  // every name of the app, hostname first
-	Shares     []Share  `json:"shares,omitempty"` // how it is reached from outside
+	Shares     []Share  `json:"shares,omitempty"` // how it is reachable from outside
 	Leased     bool     `json:"leased"`
 	State      string   `json:"state,omitempty"` // of a lease: starting, listening, exited, idle
 	PathPrefix string   `json:"path_prefix,omitempty"`
@@ -198,41 +198,41 @@ type Route struct {
 	Output     string   `json:"output,omitempty"` // of a run: terminal, log
 }
 
-// RouteList answers GET /routes.
+// RouteList is the response to GET /routes.
 type RouteList struct {
 	Routes []Route `json:"routes"`
 }
 
-// The states that a lease's client tells.
+// The states of a leased app, as its client reports them.
 const (
 	StateStarting  = "starting"
 	StateListening = "listening"
 	StateExited    = "exited"
-	StateIdle      = "idle" // lazy: it runs when it is asked for
+	StateIdle      = "idle" // lazy: started by the next request
 )
 
-// LeaseUpdate is the body of PATCH /routes/lease/{id}. What is absent stays.
+// LeaseUpdate is the body of PATCH /routes/lease/{id}. Absent fields are not changed.
 type LeaseUpdate struct {
-	Port  int      `json:"port,omitempty"`  // the port that the child really opened
+	Port  int      `json:"port,omitempty"`  // the port that the child opened
 	PID   int      `json:"pid,omitempty"`   // the child
 	State string   `json:"state,omitempty"` // starting, listening, exited, idle
-	Exit  *int     `json:"exit,omitempty"`  // the child's exit code, 128+n on a signal
-	Log   []string `json:"log,omitempty"`   // its last log lines
+	Exit  *int     `json:"exit,omitempty"`  // the child's exit code; 128+n after signal n
+	Log   []string `json:"log,omitempty"`   // the last lines of its output
 }
 
 // The events of a lease's stream.
 const (
 	EventEvicted = "evicted" // another run took the name with --force: end the tree
-	EventStart   = "start"   // a lazy app is asked for
-	EventStop    = "stop"    // a person, or idleness, wants the app to end
-	EventLines   = "lines"   // somebody looks: send the last lines of the output
-	EventPing    = "ping"    // the daemon lives; never shown to the lease's user
+	EventStart   = "start"   // a lazy app was requested: start it
+	EventStop    = "stop"    // the user stopped the app, or it is idle: end it
+	EventLines   = "lines"   // send the last lines of the output
+	EventPing    = "ping"    // keepalive of the connection; not passed to the client's caller
 )
 
 // LeaseEvent is one line of a lease's stream after the first.
 type LeaseEvent struct {
 	Event  string `json:"event"`
-	Reason string `json:"reason,omitempty"` // a sentence for people
+	Reason string `json:"reason,omitempty"` // a sentence for the user
 }
 
 // OriginRequest is the body of PUT and DELETE /origins.
@@ -240,17 +240,17 @@ type OriginRequest struct {
 	Origin string `json:"origin"`
 }
 
-// OriginList answers every request for /origins.
+// OriginList is the response to every request for /origins.
 type OriginList struct {
 	Origins []string      `json:"origins"`
-	Grants  []OriginGrant `json:"grants"` // what was remembered when an app was approved
+	Grants  []OriginGrant `json:"grants"` // the remembered approvals
 }
 
-// ConfigValues answers GET and PATCH /config: each setting by its kebab-case
-// name, with its JSON value. In a PATCH a null puts the default back.
+// ConfigValues is the body of GET and PATCH /config: each setting by its kebab-case name,
+// with its JSON value. In a PATCH null resets a setting to its default.
 type ConfigValues map[string]json.RawMessage
 
-// wireError is the body of every error.
+// wireError is the body of every error response.
 type wireError struct {
 	Error errorBody `json:"error"`
 }

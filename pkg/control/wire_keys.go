@@ -6,19 +6,19 @@ import (
 	"time"
 )
 
-// KeyRequest is the body of PUT /keys/{provider}. What it leaves out of an entry
-// that is there already stays: its key or reference (unless NoKey), its base URL
-// and dialect. The daemon checks that a new entry has what it needs.
+// KeyRequest is the body of PUT /keys/{provider}. Fields of an existing entry that it
+// leaves out are kept: key or reference (unless NoKey), base URL and dialect. The daemon
+// validates that a new entry is complete.
 type KeyRequest struct {
 	Key          Secret `json:"key,omitzero"`
-	Reference    string `json:"reference,omitempty"` // where the key is held, as in op://vault/item/field
-	NoKey        bool   `json:"no_key,omitempty"`    // the provider takes none: a stored one is dropped
+	Reference    string `json:"reference,omitempty"` // where the key is kept, as in op://vault/item/field
+	NoKey        bool   `json:"no_key,omitempty"`    // the provider needs no key: a stored one is removed
 	BaseURL      string `json:"base_url,omitempty"`
 	Dialect      string `json:"dialect,omitempty"` // openai, anthropic or gemini
 	AllowPrivate bool   `json:"allow_private,omitempty"`
-	Label        string `json:"label,omitempty"` // tells several keys of a provider apart
-	// Attributes change what the provider is told of requests: by what (app, token,
-	// request) the header that carries it; "" takes one back.
+	Label        string `json:"label,omitempty"` // distinguishes several keys of a provider
+	// Attributes set the headers that tell the provider about a request, by attribute
+	// (app, token, request). "" removes one.
 	Attributes map[string]string `json:"attributes,omitempty"`
 }
 
@@ -35,11 +35,11 @@ type KeyInfo struct {
 	Dialect      string `json:"dialect,omitempty"`
 	AllowPrivate bool   `json:"allow_private,omitempty"`
 
-	// State is how calls with the key went: ok, limited (429) or refused (401, 402 or
-	// 403: it is passed over while the provider has another one).
+	// State is the result of calls with the key: ok, limited (429) or refused (401, 402
+	// or 403: the key is skipped while the provider has another one).
 	State       string     `json:"state,omitempty"`
-	StateStatus int        `json:"state_status,omitempty"` // that the provider answered
-	StateUntil  *time.Time `json:"state_until,omitempty"`  // when it is tried again
+	StateStatus int        `json:"state_status,omitempty"` // the provider's response status
+	StateUntil  *time.Time `json:"state_until,omitempty"`  // when the key is tried again
 
 	Attributes map[string]string `json:"attributes,omitempty"`
 }
@@ -68,14 +68,14 @@ type KeyList struct {
 	Keys []KeyInfo `json:"keys"`
 }
 
-// KeyStored answers PUT /keys/{provider}.
+// KeyStored is the response to PUT /keys/{provider}.
 type KeyStored struct {
 	Status string `json:"status"` // "stored"
 	KeyInfo
-	Note string `json:"note,omitempty"` // a sentence: why the key is where it is, or what else to know
+	Note string `json:"note,omitempty"` // a sentence about the storage, or something else to know
 }
 
-// KeyRemoved answers DELETE /keys/{provider}.
+// KeyRemoved is the response to DELETE /keys/{provider}.
 type KeyRemoved struct {
 	Status   string `json:"status"` // "removed"
 	Provider string `json:"provider"`
@@ -88,10 +88,10 @@ type KeyRemoved struct {
 // MigrateRequest is the body of POST /keys/migrate.
 type MigrateRequest struct {
 	To         string `json:"to,omitempty"`        // keychain (the default) or file
-	Passphrase Secret `json:"passphrase,omitzero"` // of a vault that is opened with one
+	Passphrase Secret `json:"passphrase,omitzero"` // for a vault with a passphrase
 }
 
-// Migrated answers POST /keys/migrate.
+// Migrated is the response to POST /keys/migrate.
 type Migrated struct {
 	Status string        `json:"status"` // "migrated"
 	To     string        `json:"to"`
@@ -99,12 +99,12 @@ type Migrated struct {
 	Note   string        `json:"note,omitempty"`
 }
 
-// MigratedKey is what became of one key.
+// MigratedKey is the result for one key.
 type MigratedKey struct {
 	Provider string `json:"provider"`
 	Label    string `json:"label"`
 	From     string `json:"from"`              // file, keychain or keys.vault
-	Problem  string `json:"problem,omitempty"` // why it stays where it was
+	Problem  string `json:"problem,omitempty"` // why it was not moved
 }
 
 // UnlockRequest is the body of POST /unlock.
@@ -112,21 +112,21 @@ type UnlockRequest struct {
 	Passphrase Secret `json:"passphrase,omitzero"`
 }
 
-// The codes of errors that ask for a passphrase.
+// The codes of errors that require a passphrase.
 const (
-	CodePassphrase    = "passphrase_required"     // the vault's
-	CodeNewPassphrase = "new_passphrase_required" // of a vault to be made
+	CodePassphrase    = "passphrase_required"     // of an existing vault
+	CodeNewPassphrase = "new_passphrase_required" // of a new vault
 )
 
 // Command is a program that cmd:// references may run: one row of GET /commands,
 // and the body of PUT /commands/{name}.
 type Command struct {
 	Name     string   `json:"name"`
-	Argv     []string `json:"argv"`                // no shell reads it
+	Argv     []string `json:"argv"`                // executed without a shell
 	CacheTTL int64    `json:"cache_ttl,omitempty"` // seconds
 }
 
-// CommandList answers every request for /commands.
+// CommandList is the response to every request for /commands.
 type CommandList struct {
 	Commands []Command `json:"commands"`
 }

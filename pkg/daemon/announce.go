@@ -14,12 +14,13 @@ import (
 	"github.com/hostless/hostless/pkg/procinfo"
 )
 
-// announcement is hostless.port and hostless.pid, by which other programs find
-// the daemon: one number and a newline each.
+// announcement holds the content, by path, of hostless.port and hostless.pid, by which
+// other programs find the daemon: a number and a newline each.
 type announcement map[string]string // path: content
 
-// announce writes the files; those that a killed daemon left are replaced. The
-// word of where the control socket is stays: a manager may hold it.
+// announce writes the files, replacing those that a killed daemon has left. The file with
+// the path of the control socket is kept when the daemon ends, since a service manager may
+// hold that socket.
 func announce(paths config.Paths, port int) (announcement, error) {
 	if err := paths.Point(); err != nil {
 		return nil, err
@@ -34,7 +35,7 @@ func announce(paths config.Paths, port int) (announcement, error) {
 	return a, nil
 }
 
-// withdraw removes the files that are still as announce wrote them.
+// withdraw removes the files unless another daemon has replaced them.
 func (a announcement) withdraw() {
 	for path, content := range a {
 		if found, err := os.ReadFile(path); err == nil && string(found) == content {
@@ -43,20 +44,19 @@ func (a announcement) withdraw() {
 	}
 }
 
-// orphanTime is how long a lock of a daemon that is no more is waited for.
+// orphanTime is how long to wait for the lock of a daemon that has ended.
 const orphanTime = 2 * time.Second
 
-// lockHome makes this daemon the only one of its home. The error says who runs.
+// lockHome locks the home for this daemon. The error names the daemon that holds the lock.
 func lockHome(paths config.Paths) (*listen.Lock, error) {
 	lock, err := listen.Acquire(paths.Lock())
-	// A child that a killed daemon was just starting holds its descriptors until it
-	// has become another program.
+	// A child that a killed daemon was starting holds its descriptors until it calls exec.
 	for end := time.Now().Add(orphanTime); errors.Is(err, listen.ErrLocked) && !procinfo.Alive(number(paths.PID())) && time.Now().Before(end); {
 		time.Sleep(10 * time.Millisecond)
 		lock, err = listen.Acquire(paths.Lock())
 	}
 	if !errors.Is(err, listen.ErrLocked) {
-		if err == nil { // the daemon named in these files did not end in order
+		if err == nil { // the daemon of these files was killed
 			os.Remove(paths.PID())
 			os.Remove(paths.Port())
 		}
@@ -65,12 +65,12 @@ func lockHome(paths config.Paths) (*listen.Lock, error) {
 	who := "is starting or stopping"
 	pid, port := number(paths.PID()), number(paths.Port())
 	if pid != 0 && port != 0 {
-		who = fmt.Sprintf("runs already (pid %d, port %d)", pid, port)
+		who = fmt.Sprintf("is already running (pid %d, port %d)", pid, port)
 	}
 	return nil, &fault.Error{Kind: fault.Conflict, Message: fmt.Sprintf("a daemon for %s %s", paths.Home, who), Next: "hostless status", Err: err}
 }
 
-// number reads a file that announce wrote; 0 where there is none.
+// number reads a file that announce wrote; 0 if there is none.
 func number(path string) int {
 	data, err := os.ReadFile(path)
 	if err != nil {

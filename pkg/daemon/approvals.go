@@ -19,10 +19,10 @@ import (
 	"github.com/hostless/hostless/pkg/token"
 )
 
-// connectName is the name of the tokens that apps were given on asking.
+// connectName is the name of the tokens that web apps get after an approval.
 const connectName = "connect"
 
-// openApprovals makes the queue of requests of web apps.
+// openApprovals creates the queue of the token requests of web apps.
 func (d *daemon) openApprovals() error {
 	q, found, err := approval.New(approval.Config{
 		Path: d.cfg.Paths.Approvals(), Asker: d.asker(), OnDialog: d.auditDialog, Logger: d.log.With("component", "approval"),
@@ -32,8 +32,8 @@ func (d *daemon) openApprovals() error {
 	return err
 }
 
-// auditDialog notes an answer that the person gave on the desktop, in the words of
-// the control socket's.
+// auditDialog writes a decision that the user made in a desktop dialog to the audit log, in
+// the form of a decision over the control socket.
 func (d *daemon) auditDialog(a approval.Approval, allowed bool) {
 	decision := control.DecisionDeny
 	if allowed {
@@ -43,11 +43,11 @@ func (d *daemon) auditDialog(a approval.Approval, allowed bool) {
 		Time: time.Now().UTC(), UID: d.uid, PID: os.Getpid(), Program: "dialog on the desktop", Action: "POST /approvals/" + a.ID + " " + decision, Target: a.ID, Result: "ok",
 	})
 	if err != nil {
-		d.log.Error("an answer cannot be written to the audit log", "id", a.ID, "error", err)
+		d.log.Error("a decision cannot be written to the audit log", "id", a.ID, "error", err)
 	}
 }
 
-// asker is the desktop of the person, unless dialogs are turned off.
+// asker returns the user's desktop, unless dialogs are turned off.
 func (d *daemon) asker() approval.Asker {
 	return settingAsker{&approval.Desktop{GOOS: runtime.GOOS, Getenv: d.cfg.Getenv}, d.settings.ApprovalDialog}
 }
@@ -59,13 +59,13 @@ type settingAsker struct {
 
 func (a settingAsker) Available(ctx context.Context) bool { return a.on() && a.Asker.Available(ctx) }
 
-// mintForApp makes the token that an app was allowed.
+// mintForApp creates the token of an approved request.
 func (d *daemon) mintForApp(ctx context.Context, origin string, t approval.Terms) (approval.Minted, error) {
 	m, err := d.tokens.MintForOrigin(ctx, token.Request{Origin: origin, Name: connectName, Scope: t.Scope, RateLimit: t.RateLimit, TTL: t.TTL})
 	return approval.Minted{Secret: m.Secret, ExpiresIn: m.ExpiresIn}, err
 }
 
-// caller tells whose program sent a request over TCP, and below which run it is.
+// caller returns the program that sent a request over TCP, and the run that contains it.
 func (d *daemon) caller(r *http.Request) (process, run string) {
 	local, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
 	if !ok {
@@ -83,7 +83,7 @@ func (d *daemon) caller(r *http.Request) (process, run string) {
 	return approval.ProcessName(program, pid), d.control.RunOf(pid)
 }
 
-// controlApprovals shows the queue as the control server needs it.
+// controlApprovals adapts the queue to control.Approvals.
 type controlApprovals struct {
 	queue  *approval.Queue
 	tokens *token.Store
@@ -137,7 +137,7 @@ func (c controlApprovals) Decide(_ context.Context, id string, d control.Decisio
 	return out, nil
 }
 
-// expiry is nil for what never expires.
+// expiry returns nil for a zero time, which never expires.
 func expiry(t time.Time) *time.Time {
 	if t.IsZero() {
 		return nil

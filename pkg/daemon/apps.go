@@ -12,8 +12,8 @@ import (
 	"github.com/hostless/hostless/pkg/secret"
 )
 
-// openApps makes the reverse plane. Returning are the hostnames of runs whose
-// clients will register again.
+// openApps creates the apps plane. returning are the hostnames of runs whose clients will
+// register again.
 func (d *daemon) openApps(log *slog.Logger, returning []string) error {
 	table, found, err := routes.New(routes.Config{
 		Path: d.cfg.Paths.Routes(), Logger: log, Returning: returning, Changed: d.routesChanged,
@@ -37,7 +37,7 @@ func (d *daemon) openApps(log *slog.Logger, returning []string) error {
 	return d.revokeUnbound()
 }
 
-// revokeUnbound ends the tokens of routes that went while no daemon ran.
+// revokeUnbound revokes the tokens of routes that were removed while no daemon was running.
 func (d *daemon) revokeUnbound() error {
 	hosts := map[string]bool{}
 	for _, r := range d.routes.List() {
@@ -46,25 +46,25 @@ func (d *daemon) revokeUnbound() error {
 	return d.tokens.RevokeUnbound(context.Background(), func(hostname string) bool { return hosts[hostname] })
 }
 
-// wildcardsAsked reports whether the environment turns wildcard routes on.
+// wildcardsAsked reports whether the environment turns on wildcard routes.
 func wildcardsAsked(getenv func(string) string) bool {
 	return getenv("HOSTLESS_ENABLE_WILDCARD_ROUTES") == "1"
 }
 
-// appURL is an app's address for people.
+// appURL returns an app's URL for users.
 func (d *daemon) appURL(hostname string) string {
 	return d.address(d.settings.Domains().Shown(hostname))
 }
 
-// appHosts are all names of an app.
+// appHosts returns all host names of an app.
 func (d *daemon) appHosts(hostname string) []string { return d.settings.Domains().All(hostname) }
 
-// controlRoutes shows the reverse plane as the control server needs it.
+// controlRoutes adapts the route table to control.Routes.
 type controlRoutes struct {
 	table  *routes.Table
 	url    func(hostname string) string
-	hosts  func(hostname string) []string // every name of an app
-	redact func(string) string            // of what clients tell, which pages show
+	hosts  func(hostname string) []string // every host name of an app
+	redact func(string) string            // for texts of clients that pages show
 }
 
 func (c controlRoutes) registration(req control.RouteRequest) routes.Registration {
@@ -119,14 +119,15 @@ func (c controlRoutes) Lease(ctx context.Context, req control.RouteRequest) (con
 	return l, nil
 }
 
-// routeLease shows a lease as the control server needs it.
+// routeLease adapts a lease to control.RouteLease.
 type routeLease struct {
 	lease  *routes.Lease
 	routes controlRoutes
 	events chan control.LeaseEvent
 }
 
-// forward ends with the lease, whose events close.
+// forward forwards the events of the lease. It returns when the lease ends, which closes
+// them.
 func (l *routeLease) forward() {
 	defer close(l.events)
 	for ev := range l.lease.Events() {

@@ -2,8 +2,8 @@ package daemon
 
 import "github.com/hostless/hostless/pkg/audit"
 
-// auditLog is the audit log as the control server needs it: whatever a person typed
-// in a wrong place, no key is written down.
+// auditLog adapts the audit log to control.Audit. It redacts keys that the user has typed in
+// a wrong place.
 type auditLog struct {
 	*audit.Log
 	redact func(string) string

@@ -7,8 +7,8 @@ import (
 	"github.com/hostless/hostless/pkg/budget"
 )
 
-// openBudgets reads the budgets and the switch for all AI traffic. held is what calls of
-// predecessors hold.
+// openBudgets reads the budgets and the kill switch. held are the reservations of
+// predecessors' requests.
 func (d *daemon) openBudgets(log *slog.Logger, held []budget.Held) (err error) {
 	d.killer = budget.NewSwitch(d.cfg.Paths.Killed(), nil)
 	d.budgets, err = budget.New(budget.Config{
@@ -16,34 +16,34 @@ func (d *daemon) openBudgets(log *slog.Logger, held []budget.Held) (err error) {
 		Redact: d.redactor.String, Logger: log, Held: held,
 	})
 	if err == nil {
-		d.budgets.OnChange(func(data []byte) { go d.tellPredecessors(handoverMessage{Budgets: data}) })
+		d.budgets.OnChange(func(data []byte) { go d.notifyPredecessors(handoverMessage{Budgets: data}) })
 	}
 	return err
 }
 
-// controlSwitch is the switch as the control server needs it.
+// controlSwitch adapts the kill switch to control.Switch.
 type controlSwitch struct{ *daemon }
 
-// Kill stops all AI traffic, and ends what is in flight, here and in predecessors.
+// Kill stops all AI traffic and ends the requests in flight, here and in predecessors.
 func (c controlSwitch) Kill(context.Context) error {
 	err := c.killer.Kill()
 	c.setKilled(true)
 	killed := true
-	c.tellPredecessors(handoverMessage{Killed: &killed})
+	c.notifyPredecessors(handoverMessage{Killed: &killed})
 	return err
 }
 
-// Unkill lets it go on.
+// Unkill allows AI traffic again.
 func (c controlSwitch) Unkill(context.Context) error {
 	if err := c.killer.Unkill(); err != nil {
 		return err
 	}
 	var killed bool
-	c.tellPredecessors(handoverMessage{Killed: &killed})
+	c.notifyPredecessors(handoverMessage{Killed: &killed})
 	return nil
 }
 
-// setKilled stops the traffic of this process, or lets it go on.
+// setKilled stops or allows the AI traffic of this process.
 func (d *daemon) setKilled(killed bool) {
 	d.killer.Set(killed)
 	if killed {
@@ -51,15 +51,15 @@ func (d *daemon) setKilled(killed bool) {
 	}
 }
 
-// tellPredecessors passes a change on to the daemons that may still be answering.
-func (d *daemon) tellPredecessors(m handoverMessage) {
+// notifyPredecessors sends a change to the daemons that may still serve requests.
+func (d *daemon) notifyPredecessors(m handoverMessage) {
 	for _, p := range d.predecessors.all() {
-		_ = p.send(m) // one that has ended needs no message
+		_ = p.send(m) // a predecessor that has ended needs no message
 	}
 }
 
-// followPredecessors takes into account what the daemons before this one still take,
-// until the last one has ended.
+// followPredecessors counts the requests that predecessors still accept, until the last one
+// has ended.
 func (d *daemon) followPredecessors(ctx context.Context) {
 	ctx, ended := context.WithCancel(ctx)
 	d.predecessors.forgetEnded(func(m handoverMessage) {

@@ -41,36 +41,35 @@ import (
 	"github.com/hostless/hostless/pkg/token"
 )
 
-// Config is what Run needs.
+// Config is the configuration of Run.
 type Config struct {
 	Paths   config.Paths // required
-	Version string       // what /health and /status tell
+	Version string       // for /health and /status
 
-	Port             int            // TCP port to bind; 0 picks one, negative takes the setting's
-	TLS              *bool          // serve https:// beside http:// on the port; nil takes the setting's
-	CertFile         string         // an own certificate, for the names that it has; "" takes the setting's
+	Port             int            // TCP port to bind; 0 chooses a free one, negative uses the setting
+	TLS              *bool          // serve https and http on the port; nil uses the setting
+	CertFile         string         // the user's own certificate, served for the names in it; "" uses the setting
 	KeyFile          string         // its private key
-	Verbose          bool           // log each request, whatever the setting says
-	DevMode          bool           // the owner's own local callers need no token
-	IdleTimeout      *time.Duration // when to end without anything to do, 0 never; nil takes the setting's
-	TokenPersistence string         // overrides the setting, unless ""
+	Verbose          bool           // log each request, even if the setting is off
+	DevMode          bool           // local programs of the daemon's user need no token
+	IdleTimeout      *time.Duration // end after this time without work, 0 is never; nil uses the setting
+	TokenPersistence string         // overrides the setting unless ""
 
-	// Program and Arguments are what a restart starts: the program's path, which
-	// may lead to a newer one by then, and what follows it. Environ gives its
-	// environment; os.Environ when nil. Without a Program there is no restart
-	// but by the manager or by hand.
+	// Program and Arguments are the command line of a restart. The path may then lead to a
+	// newer version. Environ returns the environment; nil is os.Environ. If Program is ""
+	// the daemon cannot restart itself.
 	Program   string
 	Arguments []string
 	Environ   func() []string
 
-	Keychain vault.Keychain // the OS keychain; none when nil
+	Keychain vault.Keychain // the OS keychain; nil is none
 
-	Hangup <-chan os.Signal // each value has settings and keys read again; nil is none
+	Hangup <-chan os.Signal // each value reloads settings and keys; nil is none
 	Getenv func(string) string
-	Output io.Writer // the log; os.Stderr when nil
+	Output io.Writer // the log; nil is os.Stderr
 }
 
-// Daemon is a hostlessd that runs.
+// daemon is a running hostlessd.
 type daemon struct {
 	cfg      Config
 	log      *slog.Logger
@@ -86,7 +85,7 @@ type daemon struct {
 	audit        *audit.Log
 	vault        *vault.Vault
 	keychainWork sync.WaitGroup
-	keychainCtx  context.Context    // of keychainWork
+	keychainCtx  context.Context    // for keychainWork
 	stopKeychain context.CancelFunc // nil before openVault
 	resolver     *reference.Resolver
 	approvals    *approval.Queue
@@ -109,30 +108,30 @@ type daemon struct {
 	notify       notifier
 	warnings     warnings
 
-	hostsChanged chan struct{}       // capacity 1: the hosts file is to be looked at
+	hostsChanged chan struct{}       // capacity 1: the hosts file must be checked
 	lock         *listen.Lock        // of the home
 	inherited    *listen.Inheritance // nil without a predecessor
 	predecessors predecessors
 	successors   chan *successor // capacity 1
 	restarting   atomic.Bool     // a successor has been started
-	handedOver   atomic.Bool     // it serves: files and sockets are its own
+	handedOver   atomic.Bool     // the successor serves, and owns the files and sockets
 	handedTo     atomic.Pointer[successor]
 
-	idleChanged chan struct{} // capacity 1: the idle timeout may be another
-	metricsPort chan struct{} // capacity 1: metrics-port may be another
-	selfChecks  atomic.Uint64 // requests that this process made to itself
+	idleChanged chan struct{} // capacity 1: the idle timeout may have changed
+	metricsPort chan struct{} // capacity 1: metrics-port may have changed
+	selfChecks  atomic.Uint64 // requests of the watchdog to this process
 
-	tls      bool           // https is served
+	tls      bool           // https is on
 	logLevel *slog.LevelVar // follows the setting
 
 	gatewaySettings *gatewaySettings
-	wildcards       bool // asked for in the environment
+	wildcards       bool // turned on in the environment
 }
 
-// Run runs the daemon until ctx ends and everything has been stopped in order:
-// accepting, requests in flight, upgraded connections, stores. It is nil after
-// an end by ctx or over the control socket. Where it cannot start, or another
-// daemon runs for the same home, it is a fault.Error that says what to do.
+// Run runs the daemon until ctx ends, and returns when everything has been stopped in order:
+// listeners, requests in flight, upgraded connections, stores. It returns nil after an end
+// by ctx or over the control socket. If it cannot start, or another daemon is running for
+// the same home, the error is a *fault.Error with the next step.
 func Run(ctx context.Context, cfg Config) error {
 	if cfg.Getenv == nil {
 		cfg.Getenv = os.Getenv
@@ -180,8 +179,8 @@ func Run(ctx context.Context, cfg Config) error {
 	return errors.Join(d.serve(ctx), d.close(), d.standFor(asked))
 }
 
-// open takes the sockets and makes the parts, without serving yet. What it has
-// opened before it fails is closed by close.
+// open takes the sockets and creates the parts, but does not serve yet. After an error close
+// closes what was opened.
 func (d *daemon) open() (err error) {
 	component := func(name string) *slog.Logger { return d.log.With("component", name) }
 	var found []string
@@ -218,7 +217,7 @@ func (d *daemon) open() (err error) {
 		return err
 	}
 	if d.tokens, found, err = token.New(token.Config{
-		Path: d.cfg.Paths.Tokens(), Persistence: d.persistence(), Sealer: d.vault, Logger: component("token"), Revoked: d.tellRevoked, Ports: d.sockets.Ports(), Domains: d.settings.Domains,
+		Path: d.cfg.Paths.Tokens(), Persistence: d.persistence(), Sealer: d.vault, Logger: component("token"), Revoked: d.notifyRevoked, Ports: d.sockets.Ports(), Domains: d.settings.Domains,
 	}); err != nil {
 		return err
 	}
@@ -275,7 +274,7 @@ func (d *daemon) open() (err error) {
 	return err
 }
 
-// persistence is where tokens are kept: the flag's word, else the setting's.
+// persistence returns where tokens are kept: by the flag, else by the setting.
 func (d *daemon) persistence() string {
 	if d.cfg.TokenPersistence != "" {
 		return d.cfg.TokenPersistence
@@ -295,13 +294,12 @@ func (d *daemon) serve(ctx context.Context) error {
 		}
 	}()
 
-	// Reported before anything is answered: to a manager that takes the daemon for
-	// still starting, a reload that somebody asks for is part of the start. The
-	// sockets listen already.
+	// Report readiness before serving. Otherwise a service manager would take a reload that
+	// a client requests for a part of the start. The sockets already listen.
 	d.notify.ready(fmt.Sprintf("Serving on port %d", d.sockets.Port))
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return d.front.Run(ctx, slices.Concat(d.sockets.HTTP, d.sockets.Web)...) })
-	// What changes files ends before a successor may begin to.
+	// Goroutines that change files end before a successor may change them.
 	writers, quiesce := context.WithCancel(ctx)
 	defer quiesce()
 	var writing sync.WaitGroup
@@ -319,20 +317,20 @@ func (d *daemon) serve(ctx context.Context) error {
 	group.Go(func() error { return d.budgets.Run(ctx) })
 	if before := d.predecessors.all(); len(before) > 0 {
 		if err := before[0].send(handoverMessage{Serving: true}); err != nil {
-			d.log.Warn("the predecessor cannot be notified that its successor serves", "error", err)
+			d.log.Warn("the predecessor cannot be notified of the handover", "error", err)
 		}
 		d.followPredecessors(ctx)
 	}
 	group.Go(func() error { return d.hangups(ctx) })
 	group.Go(func() error {
 		<-ctx.Done()
-		d.dashboard.Close() // its streams would be waited for
+		d.dashboard.Close() // or shutdown would wait for its streams
 		if d.handedOver.Load() {
 			return nil
 		}
 		d.notify.stopping()
 		d.stopPredecessors()
-		d.approvals.Close() // who waits for a person is let go
+		d.approvals.Close() // or shutdown would wait for requests that wait for a decision
 		d.log.Info("stopping", "in_flight", d.front.InFlight())
 		return nil
 	})
@@ -343,7 +341,7 @@ func (d *daemon) serve(ctx context.Context) error {
 	return err
 }
 
-// close closes what open opened, stores last.
+// close closes what open has opened, the stores last.
 func (d *daemon) close() error {
 	var errs []error
 	if d.sockets != nil {
@@ -359,11 +357,11 @@ func (d *daemon) close() error {
 		d.gateway.Close()
 	}
 	if d.requests != nil {
-		errs = append(errs, d.requests.Close()) // what a predecessor still answered is in it too
+		errs = append(errs, d.requests.Close()) // contains requests that a predecessor served, too
 		d.budgets.Save()
 	}
 	if d.stopOTLP != nil {
-		d.stopOTLP() // with what was just written
+		d.stopOTLP() // after the last rows were written
 	}
 	if d.appRequests != nil {
 		errs = append(errs, d.appRequests.Close())
@@ -378,7 +376,7 @@ func (d *daemon) close() error {
 	return errors.Join(errs...)
 }
 
-// hangups reads settings and keys again at each SIGHUP.
+// hangups reloads settings and keys at each SIGHUP.
 func (d *daemon) hangups(ctx context.Context) error {
 	for {
 		select {
@@ -386,29 +384,29 @@ func (d *daemon) hangups(ctx context.Context) error {
 			return nil
 		case <-d.cfg.Hangup:
 			if err := d.reload(); err != nil {
-				d.log.Error("reload failed, the previous values stay in use", "error", err)
+				d.log.Error("reload failed; the previous values stay in use", "error", err)
 			}
 		}
 	}
 }
 
-// reload reads what may have been edited by hand.
+// reload reads the files that the user may have edited.
 func (d *daemon) reload() error {
 	d.notify.reloading()
 	defer d.notify.ready(fmt.Sprintf("Serving on port %d", d.sockets.Port))
 	found, err := d.settings.Reload()
 	d.warnings.set("config", found)
 	more, keysErr := d.keys.Reload()
-	d.pool.Forget("") // keys may be others now
+	d.pool.Forget("") // the keys may have changed
 	d.warnings.set("keys", more)
 	if err := errors.Join(err, keysErr); err != nil {
 		return err
 	}
-	d.log.Info("settings and keys were read again")
+	d.log.Info("settings and keys reloaded")
 	return nil
 }
 
-// settingsChanged follows a change of config.json, whoever made it.
+// settingsChanged applies a change of config.json.
 func (d *daemon) settingsChanged() {
 	d.gatewaySettings.refresh()
 	d.prices.refresh()
@@ -419,7 +417,7 @@ func (d *daemon) settingsChanged() {
 		default:
 		}
 	}
-	if found, err := d.settings.Reload(); err == nil { // tells no change twice
+	if found, err := d.settings.Reload(); err == nil { // does not report a change twice
 		d.warnings.set("config", found)
 	}
 	if err := d.tokens.SetPersistence(d.persistence()); err != nil {
@@ -429,7 +427,7 @@ func (d *daemon) settingsChanged() {
 	d.routesChanged()
 }
 
-// setLogLevel has each request logged where the flag or the setting asks for it.
+// setLogLevel turns on the logging of each request if the flag or the setting does.
 func (d *daemon) setLogLevel() {
 	level := slog.LevelInfo
 	if d.cfg.Verbose || d.settings.Verbose() {
@@ -438,7 +436,7 @@ func (d *daemon) setLogLevel() {
 	d.logLevel.Set(level)
 }
 
-// keysChanged follows a change of the stored keys.
+// keysChanged applies a change of the stored keys.
 func (d *daemon) keysChanged() {
 	if found, err := d.keys.Reload(); err == nil {
 		d.warnings.set("keys", found)
@@ -448,16 +446,16 @@ func (d *daemon) keysChanged() {
 // owner reports whether a request came from a process of the daemon's own user.
 func (d *daemon) owner(r *http.Request) bool { return front.PeerUID(r) == d.uid }
 
-// controlDaemon is the process as the control server needs it.
+// controlDaemon adapts the daemon to control.Daemon.
 type controlDaemon struct{ *daemon }
 
-// Reload is what SIGHUP does.
+// Reload does the same as SIGHUP.
 func (c controlDaemon) Reload(context.Context) error { return c.reload() }
 
-// Stop begins the end, unless a supervisor would bring the daemon back.
+// Stop starts the shutdown, unless a service manager would start the daemon again.
 func (c controlDaemon) Stop(context.Context) error {
 	if c.sockets.Activation != listen.Self || c.notify.supervised() {
-		return &fault.Error{Kind: fault.Conflict, Message: "this daemon is a login service: the next connection would bring it back", Next: "hostless service stop"}
+		return &fault.Error{Kind: fault.Conflict, Message: "this daemon is a login service: the next connection would start it again", Next: "hostless service stop"}
 	}
 	c.stop(errors.New("requested over the control socket"))
 	return nil

@@ -25,7 +25,7 @@ import (
 	"github.com/hostless/hostless/pkg/secret"
 )
 
-// syncBuffer is a log that is read while it is written.
+// syncBuffer is a log that can be read while it is written.
 type syncBuffer struct {
 	mu sync.Mutex
 	b  bytes.Buffer
@@ -43,7 +43,7 @@ func (b *syncBuffer) String() string {
 	return b.b.String()
 }
 
-// manager stands in for systemd: it receives the daemon's words.
+// manager is a fake systemd that receives the daemon's notifications.
 type manager struct{ conn *net.UnixConn }
 
 func newManager(t *testing.T) manager {
@@ -58,7 +58,7 @@ func newManager(t *testing.T) manager {
 	return manager{conn}
 }
 
-// wait gives the next message that begins with word.
+// wait returns the next message that starts with word.
 func (m manager) wait(t *testing.T, word string) string {
 	t.Helper()
 	m.conn.SetReadDeadline(time.Now().Add(10 * time.Second))
@@ -97,7 +97,7 @@ type running struct {
 	stop   func() error // may be called twice
 }
 
-// start runs a daemon and waits for its word that it is ready.
+// start runs a daemon and waits until it reports readiness.
 func start(t *testing.T, change func(*Config)) running {
 	t.Helper()
 	r := running{manager: newManager(t), paths: pathsIn(home(t)), log: &syncBuffer{}, hangup: make(chan os.Signal)}
@@ -153,7 +153,7 @@ func get(t *testing.T, url string) (int, string) {
 }
 
 func TestLifeOfADaemon(t *testing.T) {
-	// What a daemon left that was killed.
+	// The files of a killed daemon.
 	dir := home(t)
 	stale, err := net.ListenUnix("unix", &net.UnixAddr{Name: filepath.Join(dir, "control.sock"), Net: "unix"})
 	if err != nil {
@@ -321,7 +321,7 @@ func TestKeysMustBeUsable(t *testing.T) {
 	for _, tt := range []struct {
 		name string
 		req  control.KeyRequest
-		want string // the name stored under, or "" for a refusal
+		want string // the provider name in the store, or "" if it is refused
 	}{
 		{"openai", control.KeyRequest{Key: key}, "openai"},
 		{"gemini", control.KeyRequest{Key: key}, "google"},

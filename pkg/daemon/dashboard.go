@@ -37,13 +37,13 @@ func (d *daemon) openDashboard(log *slog.Logger, sessions json.RawMessage) (err 
 	return err
 }
 
-// dashboardLink is an address that opens the page once.
+// dashboardLink returns a URL that opens the page once, and its lifetime.
 func (d *daemon) dashboardLink() (url control.Secret, life time.Duration) {
 	link, life := d.dashboard.NewLink()
 	return control.NewSecret(d.address(dashboard.Host) + "/#" + link.Reveal()), life
 }
 
-// dashboardSources is the daemon as the page needs it.
+// dashboardSources adapts the daemon to dashboard.Sources.
 type dashboardSources struct{ *daemon }
 
 // Status implements dashboard.Sources.

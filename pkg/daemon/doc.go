@@ -1,5 +1,5 @@
-// Package daemon puts the parts of hostlessd together and keeps them running:
-// sockets, the two planes, the control server and their stores; readiness,
-// watchdog, reload, drain. It adapts the concrete stores to the interfaces that
-// the planes and the control server declare, and owns nothing that they own.
+// Package daemon assembles and runs the parts of hostlessd: sockets, the two planes, the
+// control server and their stores. It owns readiness, watchdog, reload and drain, and adapts
+// the stores to the interfaces that the planes and the control server declare. Everything
+// else belongs to these packages.
 package daemon

@@ -15,7 +15,7 @@ import (
 	"github.com/hostless/hostless/pkg/peer"
 )
 
-// openFront makes the gate before both planes.
+// openFront creates the front, which dispatches requests to both planes.
 func (d *daemon) openFront(log *slog.Logger) (err error) {
 	cfg := front.Config{
 		Gateway: d.apps.Home(d.gateway), Apps: d.apps, Page: d.dashboard, Foreign: http.HandlerFunc(d.apps.Misdirected),
@@ -33,8 +33,8 @@ func (d *daemon) openFront(log *slog.Logger) (err error) {
 	return err
 }
 
-// useOwnCertificate has the person's own certificate served for the names that it has.
-// Where its files cannot be used the local authority's leaves go on, with a warning.
+// useOwnCertificate serves the user's own certificate for the names in it. If its files
+// cannot be used, it sets a warning, and leaves of the local authority are served.
 func (d *daemon) useOwnCertificate(cfg *tls.Config) {
 	cert, key := d.cfg.CertFile, d.cfg.KeyFile
 	if cert == "" {
@@ -46,24 +46,23 @@ func (d *daemon) useOwnCertificate(cfg *tls.Config) {
 	own := &certs.Own{CertFile: cert, KeyFile: key, Failed: func(err error) {
 		var found []string
 		if err != nil {
-			found = []string{"the own certificate is not served: " + err.Error()}
+			found = []string{"your own certificate is not served: " + err.Error()}
 		}
 		d.warnings.set("certificate", found)
 	}}
 	cfg.GetCertificate = own.Before(cfg.GetCertificate)
 }
 
-// serves reports whether a host name, below localhost or another domain, has something
-// behind it.
+// serves reports whether a host name, below localhost or another domain, leads to an app or
+// to the page.
 func (d *daemon) serves(host string) bool {
 	canonical, ok := d.settings.Domains().Canonical(host)
 	return host == dashboard.Host || ok && d.routes.Serves(canonical)
 }
 
-// peerPolicy admits the daemon's own user, that one's subordinate users (of rootless
-// containers), and root. Where the kernel does not tell
-// who connects, as on macOS, everybody on this machine is admitted, which is
-// logged once.
+// peerPolicy accepts connections of the daemon's own user, of that user's subordinate users
+// (rootless containers), and of root. Where the kernel does not report the owner of a
+// connection, as on macOS, it accepts all users of this machine and logs that once.
 func (d *daemon) peerPolicy(log *slog.Logger) func(net.Conn) (int, error) {
 	var once sync.Once
 	return func(c net.Conn) (int, error) {

@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// TestJudge lets in whose connection it is by the kernel's word, and nobody whose
-// owner has left: the kernel gives those to root.
+// TestJudge checks that a connection is accepted by the uid that the kernel reports, and is
+// refused if its owner has closed it: the kernel then reports root.
 func TestJudge(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("the owner of a TCP connection cannot be found here")

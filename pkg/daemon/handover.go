@@ -23,40 +23,40 @@ import (
 	"github.com/hostless/hostless/pkg/listen"
 )
 
-// How long the two processes of a handover wait for each other.
+// Timeouts of the two processes of a handover.
 const (
-	prepareTime  = 10 * time.Second // for a started successor to have taken the sockets
+	prepareTime  = 10 * time.Second // for a started successor to take the sockets
 	takeOverTime = 30 * time.Second // for it to serve, once it may
 )
 
-// lateCharges is how many requests a predecessor may take before its successor
-// hears of them.
+// lateCharges is how many requests a predecessor may accept before its successor learns of
+// them.
 const lateCharges = 4096
 
-// errHandedOver is the cause of an end after which a successor serves.
+// errHandedOver is the cancellation cause after a handover.
 var errHandedOver = errors.New("a successor has taken over")
 
 // handoverMessage is a line of JSON between a daemon and its successor.
 //
-// The successor says that it is prepared: it runs and has the sockets. The
-// predecessor stops to change what is on disk, then says go, with what it has in
-// memory alone. The successor says that it serves. From then on it tells which
-// tokens are revoked, whose answers the predecessor may still be giving, and when it ends.
+// The successor sends that it is prepared: it is running and has the sockets. The
+// predecessor stops changing files, then sends go, with the state that is only in its
+// memory. The successor sends that it serves. From then on it sends which tokens are
+// revoked, since the predecessor may still be serving their requests, and when it ends.
 type handoverMessage struct {
 	Prepared bool            `json:"prepared,omitempty"`
-	PID      int             `json:"pid,omitempty"` // of who is prepared
+	PID      int             `json:"pid,omitempty"` // of the prepared successor
 	Go       bool            `json:"go,omitempty"`
 	Tokens   json.RawMessage `json:"tokens,omitempty"`
 	Runs     []string        `json:"runs,omitempty"` // hostnames whose clients will register again
 	Vault    *vault.Handover `json:"vault,omitempty"`
 	Sessions json.RawMessage `json:"sessions,omitempty"` // of the page, as hashes
 	Serving  bool            `json:"serving,omitempty"`
-	Charged  string          `json:"charged,omitempty"` // a token's hash, by its predecessor
-	Held     []budget.Held   `json:"held,omitempty"`    // what calls of the predecessor hold of budgets
-	Budgets  json.RawMessage `json:"budgets,omitempty"` // that the successor was set
-	Killed   *bool           `json:"killed,omitempty"`  // whether the successor was asked to stop all AI traffic
+	Charged  string          `json:"charged,omitempty"` // from the predecessor: the hash of the token of a request that it has accepted
+	Held     []budget.Held   `json:"held,omitempty"`    // budget reservations of the predecessor's requests
+	Budgets  json.RawMessage `json:"budgets,omitempty"` // changed in the successor
+	Killed   *bool           `json:"killed,omitempty"`  // state of the kill switch in the successor
 	Revoked  string          `json:"revoked,omitempty"` // a token's hash
-	Stop     bool            `json:"stop,omitempty"`    // the successor ends, and nothing is to go on
+	Stop     bool            `json:"stop,omitempty"`    // the successor ends, and the predecessor must too
 }
 
 // handoverChannel carries handoverMessages. Sending is safe for concurrent use.
@@ -70,7 +70,7 @@ func newHandoverChannel(conn net.Conn) *handoverChannel {
 	return &handoverChannel{conn: conn, in: json.NewDecoder(bufio.NewReader(conn))}
 }
 
-// send writes a message; a peer that does not read is not waited for.
+// send writes a message. It does not wait for a peer that does not read.
 func (c *handoverChannel) send(m handoverMessage) error {
 	data, err := json.Marshal(m)
 	if err != nil {
@@ -83,7 +83,7 @@ func (c *handoverChannel) send(m handoverMessage) error {
 	return err
 }
 
-// receive reads the next message; limit 0 waits for as long as it takes.
+// receive reads the next message. A limit of 0 is no timeout.
 func (c *handoverChannel) receive(limit time.Duration) (m handoverMessage, err error) {
 	deadline := time.Time{}
 	if limit > 0 {
@@ -94,22 +94,21 @@ func (c *handoverChannel) receive(limit time.Duration) (m handoverMessage, err e
 	return m, err
 }
 
-// successor is a daemon that was started to take over from this one.
+// successor is the daemon that takes over from this one.
 type successor struct {
 	pid     int
 	process *os.Process
 	channel *handoverChannel
 	ended   chan struct{} // closed when its process has ended
-	err     error         // why it ended; set before ended is closed
+	err     error         // its exit error; set before ended is closed
 }
 
-// Restart starts a successor, which takes over the sockets: no connection is
-// refused meanwhile, and this process stays until what it answers has ended. It
-// returns once the successor is prepared; where it cannot start, nothing has
-// changed.
+// Restart starts a successor that takes over the sockets. No connection is refused, and this
+// process runs until its requests in flight have ended. Restart returns when the successor
+// is prepared. If that cannot start, nothing has changed.
 func (c controlDaemon) Restart(ctx context.Context) (control.Restarted, error) {
 	if !c.restarting.CompareAndSwap(false, true) {
-		return control.Restarted{}, fault.New(fault.Conflict, "the daemon is restarting already")
+		return control.Restarted{}, fault.New(fault.Conflict, "the daemon is already restarting")
 	}
 	next, err := c.startSuccessor()
 	if err != nil {
@@ -121,10 +120,10 @@ func (c controlDaemon) Restart(ctx context.Context) (control.Restarted, error) {
 	return control.Restarted{Status: "restarting", PID: next.pid}, nil
 }
 
-// successorCommand is the command line of a successor. Under systemd a shell that
-// ends at once stands between: the successor is then the manager's child by the
-// time that it becomes the main process, and systemd waits for its end when it
-// stops the unit. Of a process that is not its child it would not learn.
+// successorCommand returns the command line of a successor. Under systemd it is started by a
+// shell that exits at once, so that the successor is a child of systemd before it becomes
+// the main process. systemd notices only the end of its own children, which it needs when it
+// stops the unit.
 func (d *daemon) successorCommand() *exec.Cmd {
 	if d.sockets.Activation != listen.Systemd {
 		return exec.Command(d.cfg.Program, d.cfg.Arguments...)
@@ -132,21 +131,21 @@ func (d *daemon) successorCommand() *exec.Cmd {
 	return exec.Command("/bin/sh", append([]string{"-c", `"$0" "$@" &`, d.cfg.Program}, d.cfg.Arguments...)...)
 }
 
-// startSuccessor starts the program that this process was started from, as it is
-// on disk now, with the same arguments.
+// startSuccessor starts the program of this process, as it is on disk now, with the same
+// arguments.
 func (d *daemon) startSuccessor() (*successor, error) {
 	failed := func(err error) error {
 		return &fault.Error{Kind: fault.Internal, Message: "the new daemon does not start, the running one stays: " + err.Error(), Next: "hostless logs", Err: err}
 	}
 	cmd := d.successorCommand()
 	cmd.Env = slices.DeleteFunc(d.cfg.Environ(), func(assignment string) bool {
-		return strings.HasPrefix(assignment, "WATCHDOG_PID=") // this process: sd_watchdog_enabled(3)
+		return strings.HasPrefix(assignment, "WATCHDOG_PID=") // it names this process: sd_watchdog_enabled(3)
 	})
 	cmd.Dir = "/"
 	s := &successor{ended: make(chan struct{})}
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
 	if f, ok := d.cfg.Output.(*os.File); ok {
-		cmd.Stdout, cmd.Stderr = f, f // the journal knows its writers by the stream
+		cmd.Stdout, cmd.Stderr = f, f // the journal attributes lines by their stream
 	}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: d.sockets.Activation == listen.Self}
 	conn, release, err := d.sockets.PassTo(cmd, d.lock, d.earlier()...)
@@ -173,7 +172,7 @@ func (d *daemon) startSuccessor() (*successor, error) {
 	}
 	if err != nil {
 		cmd.Process.Signal(syscall.SIGTERM)
-		conn.Close() // which ends one that waits
+		conn.Close() // ends a successor that waits
 		if errors.Is(err, io.EOF) {
 			err = fmt.Errorf("%s ended before it could take the sockets", d.cfg.Program)
 		}
@@ -182,8 +181,8 @@ func (d *daemon) startSuccessor() (*successor, error) {
 	return s, nil
 }
 
-// handOver waits for a successor and lets it take over. quiesce ends what changes
-// files and returns when nothing does any more.
+// handOver waits for a successor and lets it take over. quiesce must stop all changes of
+// files before it returns.
 func (d *daemon) handOver(ctx context.Context, quiesce func()) error {
 	var next *successor
 	select {
@@ -194,7 +193,7 @@ func (d *daemon) handOver(ctx context.Context, quiesce func()) error {
 	d.routes.AwaitRuns(ctx)
 	d.sockets.KeepSocket()
 	quiesce()
-	d.approvals.Close() // who waits for a person asks the successor again
+	d.approvals.Close() // waiting clients ask the successor again
 	if err := d.tokens.Close(); err != nil {
 		d.log.Error("rate-limit usage cannot be written", "error", err)
 	}
@@ -204,7 +203,7 @@ func (d *daemon) handOver(ctx context.Context, quiesce func()) error {
 	tell := func(m handoverMessage) {
 		select {
 		case late <- m:
-		default: // more than a drain can take
+		default: // more requests than a drain can have
 		}
 	}
 	d.tokens.OnCharge(func(hash string) { tell(handoverMessage{Charged: hash}) })
@@ -219,7 +218,7 @@ func (d *daemon) handOver(ctx context.Context, quiesce func()) error {
 	}
 	d.handedOver.Store(true)
 	d.handedTo.Store(next)
-	if err := errors.Join(d.lock.Close(), d.sockets.Unlock()); err != nil { // they hold for the successor's copies
+	if err := errors.Join(d.lock.Close(), d.sockets.Unlock()); err != nil { // the successor's copies keep the locks
 		d.log.Warn("a lock cannot be released", "error", err)
 	}
 	d.log.Info("a successor has taken over", "pid", next.pid, "in_flight", d.front.InFlight(), "linger", d.settings.Linger())
@@ -227,7 +226,7 @@ func (d *daemon) handOver(ctx context.Context, quiesce func()) error {
 	go d.budgets.Follow(context.WithoutCancel(ctx)) // ends with this process
 	go func() {                                     // ends with this process
 		for m := range late {
-			_ = next.channel.send(m) // a successor that has ended counts no more
+			_ = next.channel.send(m) // a successor that has ended does not count
 		}
 	}()
 	d.predecessors.leave()
@@ -236,7 +235,7 @@ func (d *daemon) handOver(ctx context.Context, quiesce func()) error {
 	return nil
 }
 
-// follow does in a predecessor what its successor tells it to.
+// follow handles the messages of the successor in its predecessor.
 func (d *daemon) follow(channel *handoverChannel) {
 	for {
 		m, err := channel.receive(0)
@@ -260,8 +259,8 @@ func (d *daemon) follow(channel *handoverChannel) {
 	}
 }
 
-// takeOver is the successor's part, once it has the sockets: it waits until it
-// alone may change what is on disk, and returns what was not there.
+// takeOver is the successor's side of a handover, when it has the sockets. It waits until
+// only this process may change files, and returns the state that was not in files.
 func (d *daemon) takeOver() (m handoverMessage, err error) {
 	direct := newHandoverChannel(d.inherited.Channel)
 	d.predecessors.list = []*handoverChannel{direct}
@@ -278,8 +277,8 @@ func (d *daemon) takeOver() (m handoverMessage, err error) {
 	return m, nil
 }
 
-// predecessors are the daemons before this one that still answer something, the
-// direct one first. It is safe for concurrent use.
+// predecessors are earlier daemons that still serve requests, the latest first. It is safe
+// for concurrent use.
 type predecessors struct {
 	mu   sync.Mutex
 	list []*handoverChannel
@@ -291,15 +290,16 @@ func (p *predecessors) all() []*handoverChannel {
 	return slices.Clone(p.list)
 }
 
-// leave closes the channels here: a successor has them now, and alone may read.
+// leave closes this process's channels to them: a successor has them now, and only it may
+// read them.
 func (p *predecessors) leave() {
 	for _, channel := range p.all() {
 		channel.conn.Close()
 	}
 }
 
-// forgetEnded hears of what each still takes, and forgets it when it has ended. gone is
-// called when the last one has.
+// forgetEnded calls hear with the messages of each predecessor and removes it when it has
+// ended. It calls gone when the last one has ended.
 func (p *predecessors) forgetEnded(hear func(handoverMessage), gone func()) {
 	for _, channel := range p.all() {
 		go func() { // ends with the predecessor, or with this process
@@ -322,7 +322,7 @@ func (p *predecessors) forgetEnded(hear func(handoverMessage), gone func()) {
 	}
 }
 
-// earlier are the connections to the daemons before this one.
+// earlier returns the connections to the predecessors.
 func (d *daemon) earlier() (conns []net.Conn) {
 	for _, p := range d.predecessors.all() {
 		conns = append(conns, p.conn)
@@ -330,17 +330,17 @@ func (d *daemon) earlier() (conns []net.Conn) {
 	return conns
 }
 
-// stopPredecessors ends what earlier daemons still answer.
+// stopPredecessors ends the requests that predecessors still serve.
 func (d *daemon) stopPredecessors() {
 	for _, p := range d.predecessors.all() {
-		_ = p.send(handoverMessage{Stop: true}) // one that has ended needs no message
+		_ = p.send(handoverMessage{Stop: true}) // a predecessor that has ended needs no message
 	}
 }
 
-// tellRevoked passes a revocation on to the predecessors that may still be
-// answering.
-func (d *daemon) tellRevoked(hash string) {
+// notifyRevoked sends a revocation to the predecessors, which may still serve requests of
+// the token.
+func (d *daemon) notifyRevoked(hash string) {
 	for _, p := range d.predecessors.all() {
-		go p.send(handoverMessage{Revoked: hash}) // the store is locked: nothing is waited for
+		go p.send(handoverMessage{Revoked: hash}) // do not block: the store is locked
 	}
 }

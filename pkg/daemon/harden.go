@@ -6,9 +6,9 @@ import (
 	"syscall"
 )
 
-// Harden changes this process for good: files are private from the start, and
-// its memory, which holds keys, is in no core dump and no other process's sight.
-// Call it once, before Run, after the environment has been read.
+// Harden changes this process permanently: it sets the umask so that files are private, and
+// keeps its memory, which contains keys, out of core dumps and from other processes. It must
+// be called once, before Run and after the environment has been read.
 func Harden() error {
 	syscall.Umask(0o077)
 	return errors.Join(

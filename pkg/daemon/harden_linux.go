@@ -7,13 +7,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// hideMemory makes the process undumpable: no core, no ptrace by its own user's
-// other processes (PR_SET_DUMPABLE, prctl(2)).
+// hideMemory makes the process undumpable: no core dump, and no ptrace by other processes of
+// its user (PR_SET_DUMPABLE, prctl(2)).
 func hideMemory() error {
 	return os.NewSyscallError("prctl PR_SET_DUMPABLE", unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0))
 }
 
-// monotonic is the clock that systemd compares reloads by.
+// monotonic returns the time of CLOCK_MONOTONIC, which systemd compares.
 func monotonic() time.Duration {
 	var ts unix.Timespec
 	if unix.ClockGettime(unix.CLOCK_MONOTONIC, &ts) != nil {

@@ -11,7 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// TestHarden hardens a process of its own and looks at it from within.
+// TestHarden hardens another process, which checks itself.
 func TestHarden(t *testing.T) {
 	if os.Getenv("HOSTLESS_TEST_HARDEN") == "" {
 		cmd := exec.Command(os.Args[0], "-test.run=^TestHarden$")

@@ -6,5 +6,5 @@ import "time"
 
 func hideMemory() error { return nil }
 
-// monotonic is of use to systemd alone.
+// monotonic is needed only under systemd.
 func monotonic() time.Duration { return 0 }

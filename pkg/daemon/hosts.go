@@ -9,10 +9,10 @@ import (
 	"github.com/hostless/hostless/pkg/hosts"
 )
 
-// hostsDelay gathers the changes of several apps that start together.
+// hostsDelay combines the changes of apps that start at the same time.
 const hostsDelay = 50 * time.Millisecond
 
-// routesChanged has the hosts file looked at soon. It never blocks.
+// routesChanged makes syncHosts check the hosts file soon. It never blocks.
 func (d *daemon) routesChanged() {
 	select {
 	case d.hostsChanged <- struct{}{}:
@@ -20,8 +20,8 @@ func (d *daemon) routesChanged() {
 	}
 }
 
-// syncHosts keeps the names of apps in the hosts file while the setting hosts-sync
-// is on, until ctx ends. What it has written stays then: the names lead to loopback.
+// syncHosts keeps the names of apps in the hosts file while the setting hosts-sync is on,
+// until ctx ends. It leaves its entries there, which lead to loopback.
 func (d *daemon) syncHosts(ctx context.Context) error {
 	getenv := d.cfg.Getenv
 	if getenv == nil {

@@ -9,14 +9,14 @@ import (
 	"github.com/hostless/hostless/pkg/listen"
 )
 
-// idleLooks is how often in an idle timeout the daemon looks whether it was used.
-const idleLooks = 8
+// idlePolls is how many times per idle timeout the daemon checks whether it was used.
+const idlePolls = 8
 
-// errIdle is the cause of an end that nobody asked for.
+// errIdle is the cancellation cause after the idle timeout.
 var errIdle = errors.New("nothing to do")
 
-// idleTimeout is after how long without anything to do this daemon ends; 0 is
-// never. Without a supervisor nothing would start it again.
+// idleTimeout returns after how long without work this daemon ends. It is 0, for never,
+// without a service manager, since nothing would start the daemon again.
 func (d *daemon) idleTimeout() time.Duration {
 	switch {
 	case d.sockets.Activation == listen.Self:
@@ -27,8 +27,8 @@ func (d *daemon) idleTimeout() time.Duration {
 	return d.settings.IdleTimeout()
 }
 
-// endWhenIdle ends the daemon once it has had nothing to do for the idle timeout:
-// the supervisor keeps the sockets and starts it with the next connection.
+// endWhenIdle ends the daemon after it has had no work for the idle timeout. The service
+// manager keeps the sockets and starts it with the next connection.
 func (d *daemon) endWhenIdle(ctx context.Context) error {
 	if d.sockets.Activation == listen.Self {
 		return nil
@@ -49,26 +49,26 @@ func (d *daemon) endWhenIdle(ctx context.Context) error {
 			used, since = now, time.Now()
 		}
 		if timeout > 0 && time.Since(since) >= timeout && time.Since(d.started) >= d.leastUptime() {
-			d.log.Info("ending, nothing to do: the next connection starts it again", "idle", time.Since(since).Round(time.Second))
+			d.log.Info("idle, ending: the next connection starts the daemon again", "idle", time.Since(since).Round(time.Second))
 			d.stop(errIdle)
 			return nil
 		}
-		next := time.Hour // until the setting changes
+		next := time.Hour // off: wait until the setting changes
 		if timeout > 0 {
-			next = min(max(timeout/idleLooks, 100*time.Millisecond), time.Minute)
+			next = min(max(timeout/idlePolls, 100*time.Millisecond), time.Minute)
 		}
 		look.Reset(next)
 	}
 }
 
-// uses counts requests of others on all sockets.
+// uses returns the number of requests on all sockets, without those of the watchdog.
 func (d *daemon) uses() uint64 {
 	return d.front.Served() + d.control.Served() - d.selfChecks.Load()
 }
 
-// busy reports whether something would be lost, or missed, by an end: requests
-// and upgraded connections, logins, runs and lazy apps (which hold leases), and tokens
-// that are not persisted.
+// busy reports whether the end of the daemon would lose something: requests and upgraded
+// connections, logins, runs and lazy apps (which hold leases), and tokens that are not
+// persisted.
 func (d *daemon) busy() bool {
 	return d.front.InFlight() > 0 || d.control.Leases() > 0 || d.logins.InProgress() ||
 		d.persistence() == config.PersistOff && d.tokens.Live() > 0

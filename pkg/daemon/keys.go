@@ -21,7 +21,7 @@ import (
 	"github.com/hostless/hostless/pkg/secret"
 )
 
-// openKeys makes the key store and begins to open its vault: nothing waits for the
+// openKeys opens the key store and starts to open its vault. It does not wait for the
 // keychain.
 func (d *daemon) openKeys(log *slog.Logger, handed *vault.Handover) error {
 	credential, err := vault.Credential(d.cfg.Getenv)
@@ -34,7 +34,7 @@ func (d *daemon) openKeys(log *slog.Logger, handed *vault.Handover) error {
 	}
 	if handed != nil {
 		if err := d.vault.Resume(*handed); err != nil {
-			log.Warn("the key vault is opened anew", "reason", err)
+			log.Warn("the key vault is opened again", "reason", err)
 		}
 	}
 	d.resolver = reference.New(reference.Config{
@@ -59,8 +59,8 @@ func (d *daemon) openKeys(log *slog.Logger, handed *vault.Handover) error {
 	return nil
 }
 
-// openVault begins to open the vault, or to make one where tokens are to be
-// sealed: nothing waits for the keychain. Once it is open, sealed tokens are read.
+// openVault starts to open the vault, or to create one if tokens must be sealed. It does not
+// wait for the keychain. When the vault is open, sealed tokens are read.
 func (d *daemon) openVault(log *slog.Logger) {
 	d.vault.OnOpen(d.tokensUnlocked)
 	d.vault.Open()
@@ -68,8 +68,7 @@ func (d *daemon) openVault(log *slog.Logger) {
 	d.sealWhereWanted(log)
 }
 
-// sealWhereWanted begins to make a vault where tokens are to be sealed and there is
-// none.
+// sealWhereWanted starts to create a vault if tokens must be sealed and there is none.
 func (d *daemon) sealWhereWanted(log *slog.Logger) {
 	if d.stopKeychain == nil || d.persistence() != config.PersistKeychain || d.vault.Exists() {
 		return
@@ -77,8 +76,8 @@ func (d *daemon) sealWhereWanted(log *slog.Logger) {
 	d.keychainWork.Go(func() { d.sealTokens(d.keychainCtx, log) })
 }
 
-// sealTokens makes a vault for the tokens. Without a keychain their hashes are not
-// sealed, and status says so.
+// sealTokens creates a vault for the tokens. Without a keychain their hashes are not sealed,
+// and it sets a warning.
 func (d *daemon) sealTokens(ctx context.Context, log *slog.Logger) {
 	if err := d.vault.Create(ctx); err != nil {
 		d.warnings.set("sealing", []string{fmt.Sprintf("tokens.json holds hashes, unsealed: %v", err)})
@@ -89,7 +88,7 @@ func (d *daemon) sealTokens(ctx context.Context, log *slog.Logger) {
 	d.tokensUnlocked()
 }
 
-// tokensUnlocked follows the vault's opening.
+// tokensUnlocked reads sealed tokens when the vault has been opened.
 func (d *daemon) tokensUnlocked() {
 	err := d.tokens.Unlocked()
 	if err == nil {
@@ -100,7 +99,7 @@ func (d *daemon) tokensUnlocked() {
 	}
 }
 
-// readKeychain reads an item of a person's own, for keyring:// references.
+// readKeychain reads an item of the user's keychain, for keyring:// references.
 func (d *daemon) readKeychain(ctx context.Context, service, account string) (secret.String, error) {
 	if d.cfg.Keychain == nil {
 		return secret.String{}, &vault.KeychainError{Reason: vault.Absent}
@@ -108,7 +107,7 @@ func (d *daemon) readKeychain(ctx context.Context, service, account string) (sec
 	return d.cfg.Keychain.Get(ctx, service, account)
 }
 
-// closeKeys waits for what is under way to end.
+// closeKeys waits for pending keychain work.
 func (d *daemon) closeKeys() {
 	if d.stopKeychain != nil {
 		d.stopKeychain()
@@ -122,8 +121,7 @@ func (d *daemon) closeKeys() {
 	}
 }
 
-// controlKeys shows the key store as the control server needs it. No key ever
-// leaves through it.
+// controlKeys adapts the key store to control.Keys. It never returns a key.
 type controlKeys struct {
 	store    *keys.Store
 	settings *config.Settings
@@ -194,9 +192,9 @@ func (c controlKeys) Put(ctx context.Context, name string, req control.KeyReques
 	return control.KeyStored{KeyInfo: c.info(e), Note: strings.Join(notes, "; ")}, nil
 }
 
-// complete adds to a request what it leaves out of an entry that is there already:
-// a new base URL keeps the key, a new key keeps the base URL. A new label takes the
-// base URL of the provider's other keys: none may go elsewhere for want of a word.
+// complete fills the fields that a request leaves out from the existing entry: a new base
+// URL keeps the key, a new key keeps the base URL. A new label gets the base URL of the
+// provider's other keys, so that its requests go to the same place.
 func (c controlKeys) complete(ctx context.Context, name string, req *control.KeyRequest) (note string, err error) {
 	old, there, err := c.store.Find(ctx, name, req.Label)
 	if err != nil {
@@ -204,7 +202,7 @@ func (c controlKeys) complete(ctx context.Context, name string, req *control.Key
 	}
 	changes := !req.Key.IsZero() || req.Reference != "" || req.NoKey || req.BaseURL != "" || req.Dialect != "" || req.AllowPrivate || req.Attributes != nil
 	if there && !changes {
-		return "", &fault.Error{Kind: fault.Invalid, Message: fmt.Sprintf("no key was given for %s, which is stored already", name), Next: "hostless keys add " + name, Param: "key"}
+		return "", &fault.Error{Kind: fault.Invalid, Message: fmt.Sprintf("no key was given for %s, which already has one", name), Next: "hostless keys add " + name, Param: "key"}
 	}
 	if there && req.Key.IsZero() && req.Reference == "" && !req.NoKey && old.HasKey() {
 		if req.Reference = old.Reference; req.Reference == "" {
@@ -234,12 +232,12 @@ func (c controlKeys) complete(ctx context.Context, name string, req *control.Key
 			req.Dialect = old.Dialect
 		}
 		req.AllowPrivate = req.AllowPrivate || old.AllowPrivate
-		note = fmt.Sprintf("%s keeps its base URL; hostless keys remove %s first takes it away", name, name)
+		note = fmt.Sprintf("%s keeps its base URL; to reset it, first run: hostless keys remove %s", name, name)
 	}
 	return note, nil
 }
 
-// check holds a whole request against what its provider needs.
+// check validates a complete request against what its provider needs.
 func check(name string, req control.KeyRequest) error {
 	p := provider.Default().Get(name)
 	noKey := strings.TrimSpace(req.Key.Reveal()) == "" && req.Reference == ""
@@ -253,18 +251,18 @@ func check(name string, req control.KeyRequest) error {
 		}
 	case p != nil && p.BaseURL == "" && req.BaseURL == "":
 		return &fault.Error{
-			Kind: fault.Invalid, Message: fmt.Sprintf("provider %s has a base URL for each customer, as in %s", name, p.BaseURLForm),
+			Kind: fault.Invalid, Message: fmt.Sprintf("provider %s has a different base URL for each customer, such as %s", name, p.BaseURLForm),
 			Next: fmt.Sprintf("hostless keys add %s --base-url …", name), Param: "base_url",
 		}
 	case p != nil && !p.KeyOptional && req.BaseURL == "" && noKey:
-		return &fault.Error{Kind: fault.Invalid, Message: fmt.Sprintf("provider %s needs a key", name), Next: "hostless keys add " + name + ", and type the key", Param: "key"}
+		return &fault.Error{Kind: fault.Invalid, Message: fmt.Sprintf("provider %s needs a key", name), Next: "hostless keys add " + name + ", then type the key", Param: "key"}
 	case req.BaseURL != "":
 		return provider.CheckBaseURL(req.BaseURL, req.AllowPrivate)
 	}
 	return nil
 }
 
-// plainHTTP warns of a key that goes over an open network as it is.
+// plainHTTP returns a warning about a key that is sent unencrypted over a network.
 func plainHTTP(req control.KeyRequest) string {
 	u, err := url.Parse(req.BaseURL)
 	if err != nil || u.Scheme != "http" || req.Key.IsZero() && req.Reference == "" {
@@ -277,7 +275,7 @@ func plainHTTP(req control.KeyRequest) string {
 	if host == "localhost" || strings.HasSuffix(host, ".localhost") || !strings.Contains(host, ".") {
 		return ""
 	}
-	return fmt.Sprintf("the key goes to %s unencrypted, for all on the way to read: use https:// where the provider has it", u.Host)
+	return fmt.Sprintf("the key goes to %s unencrypted, so others on the network can read it: use https:// if the provider supports it", u.Host)
 }
 
 func (c controlKeys) Delete(ctx context.Context, name, label string, all bool) ([]string, error) {
@@ -311,7 +309,7 @@ func (c controlKeys) labelsOf(ctx context.Context, name string) []string {
 	return labels
 }
 
-// Migrate moves all keys, and has those that come later stored there too.
+// Migrate moves all keys, and sets key-storage so that later keys are stored there too.
 func (c controlKeys) Migrate(ctx context.Context, req control.MigrateRequest) (control.Migrated, error) {
 	moved, err := c.store.Migrate(ctx, req.To, req.Passphrase.String)
 	c.changed()

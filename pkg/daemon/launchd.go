@@ -10,12 +10,12 @@ import (
 	"github.com/hostless/hostless/pkg/listen"
 )
 
-// launchdUptime is how long a daemon runs at least before it ends for idleness:
-// launchd puts off starting again what ran for less than ten seconds
-// (ThrottleInterval in launchd.plist(5)).
+// launchdUptime is the minimum run time before the idle timeout may end a daemon. launchd
+// delays the restart of a job that ran for less than ten seconds (ThrottleInterval in
+// launchd.plist(5)).
 const launchdUptime = 15 * time.Second
 
-// leastUptime is the least that the service manager expects of a process.
+// leastUptime returns the minimum run time that the service manager expects.
 func (d *daemon) leastUptime() time.Duration {
 	if d.sockets.Activation == listen.Launchd {
 		return launchdUptime
@@ -23,11 +23,10 @@ func (d *daemon) leastUptime() time.Duration {
 	return 0
 }
 
-// standFor keeps this process after a handover for as long as its successor runs,
-// where launchd is the manager: it knows a job by the process that it started,
-// and cannot take another. The end of one is the end of the other, whichever
-// comes first; the error is the successor's failure. Elsewhere, and without a
-// handover, it returns at once.
+// standFor keeps this process running after a handover while its successor runs, if launchd
+// is the service manager: launchd identifies a job by the process that it started. When one
+// of both processes ends, so does the other. The error is the successor's failure. Under
+// other managers, and without a handover, it returns at once.
 func (d *daemon) standFor(ctx context.Context) error {
 	if d.sockets == nil || d.sockets.Activation != listen.Launchd {
 		return nil
@@ -36,10 +35,10 @@ func (d *daemon) standFor(ctx context.Context) error {
 	if next == nil {
 		return nil
 	}
-	if ctx.Err() != nil { // asked for while the successor took over
+	if ctx.Err() != nil { // requested while the successor took over
 		d.passOnEnd()
 	}
-	d.log.Info("nothing left to answer: waiting for the successor's end, for launchd", "pid", next.pid)
+	d.log.Info("drained; staying until the successor ends, for launchd", "pid", next.pid)
 	debug.FreeOSMemory()
 	<-next.ended
 	if next.err != nil {
@@ -48,10 +47,10 @@ func (d *daemon) standFor(ctx context.Context) error {
 	return nil
 }
 
-// passOnEnd has a successor end when this process is asked to, at once: both
-// finish what they answer at the same time, within what launchd allows.
+// passOnEnd ends the successor at once when this process must end, so that both drain
+// concurrently, within launchd's time limit.
 func (d *daemon) passOnEnd() {
 	if next := d.handedTo.Load(); next != nil && d.sockets.Activation == listen.Launchd {
-		_ = next.process.Signal(syscall.SIGTERM) // or it has ended
+		_ = next.process.Signal(syscall.SIGTERM) // fails if it has ended
 	}
 }

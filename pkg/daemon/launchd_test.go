@@ -6,7 +6,7 @@ import (
 	"github.com/hostless/hostless/pkg/listen"
 )
 
-// TestLeastUptime holds the daemon to what launchd's ThrottleInterval needs.
+// TestLeastUptime checks that the daemon runs for longer than launchd's ThrottleInterval.
 func TestLeastUptime(t *testing.T) {
 	for activation, want := range map[string]bool{listen.Launchd: true, listen.Systemd: false, listen.Self: false} {
 		d := &daemon{sockets: &listen.Sockets{Activation: activation}}

@@ -11,10 +11,10 @@ import (
 	"github.com/hostless/hostless/pkg/redact"
 )
 
-// newLogger makes the daemon's log: lines of key=value. On the journal, which
-// notes the time by itself, a line has its priority in front (sd-daemon(3)).
+// newLogger returns the daemon's logger, which writes lines of key=value. For the journal,
+// which records the time itself, a line starts with its priority (sd-daemon(3)) instead.
 //
-// The redact.LogWriter is the last writer that sees what a line was made of.
+// The redact.LogWriter is the last writer before w.
 func newLogger(w io.Writer, level *slog.LevelVar, journal bool) (*slog.Logger, *redact.LogWriter) {
 	opts := &slog.HandlerOptions{Level: level}
 	if journal {
@@ -30,8 +30,8 @@ func newLogger(w io.Writer, level *slog.LevelVar, journal bool) (*slog.Logger, *
 	return slog.New(slog.NewTextHandler(out, opts)), out
 }
 
-// onJournal reports whether w is the stream that systemd connected to its
-// journal: JOURNAL_STREAM is inherited by children whose own stream it is not.
+// onJournal reports whether w is the stream that systemd has connected to the journal. It
+// compares JOURNAL_STREAM with w, since children with other streams inherit the variable.
 func onJournal(w io.Writer, getenv func(string) string) bool {
 	f, ok := w.(*os.File)
 	if !ok || getenv("JOURNAL_STREAM") == "" {
@@ -45,7 +45,7 @@ func onJournal(w io.Writer, getenv func(string) string) bool {
 	return ok && fmt.Sprintf("%d:%d", st.Dev, st.Ino) == getenv("JOURNAL_STREAM")
 }
 
-// journalWriter marks each line with the journal's priority of its level.
+// journalWriter puts the journal's priority before each line, by the line's level.
 type journalWriter struct{ out io.Writer }
 
 func (w journalWriter) Write(line []byte) (int, error) {
@@ -55,7 +55,7 @@ func (w journalWriter) Write(line []byte) (int, error) {
 	return len(line), nil
 }
 
-// priority turns a line's level into the journal's.
+// priority returns the journal's priority for a line's level.
 func priority(line []byte) []byte {
 	for level, number := range map[string]string{"DEBUG": "7", "INFO": "6", "WARN": "4", "ERROR": "3"} {
 		if rest, ok := bytes.CutPrefix(line, []byte("level="+level+" ")); ok {

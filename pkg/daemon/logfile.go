@@ -7,14 +7,14 @@ import (
 	"os"
 )
 
-// logLimit is how long the log's file may be when the daemon starts. launchd opens
-// that file itself and never shortens it; the journal, and a daemon started by
-// `hostless proxy start`, have limits of their own.
+// logLimit is the largest size of the log file when the daemon starts, in bytes. launchd
+// opens that file and never truncates it. The journal, and `hostless proxy start`, have
+// their own limits.
 const logLimit = 16 << 20
 
-// shortenLog moves what a log's file holds to a file beside it, and empties it, where
-// it is longer than limit. It writes in place, since another process holds it open. What
-// is no regular file stays as it is.
+// shortenLog copies the content of a log file that is longer than limit to a second file and
+// truncates the first, which another process holds open. It ignores what is not a regular
+// file.
 func shortenLog(path string, limit int64) error {
 	info, err := os.Lstat(path)
 	if errors.Is(err, fs.ErrNotExist) {

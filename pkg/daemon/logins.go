@@ -11,7 +11,7 @@ import (
 	"github.com/hostless/hostless/pkg/secret"
 )
 
-// openLogins makes the logins with providers, whose keys go into the key store.
+// openLogins creates the logins with providers, which store keys in the key store.
 func (d *daemon) openLogins() error {
 	l, found, err := oauth.New(oauth.Config{
 		Path: d.cfg.Paths.Logins(), Clients: d.settings.OAuthClients, Getenv: d.cfg.Getenv, Logger: d.log.With("component", "oauth"),
@@ -31,7 +31,7 @@ func (d *daemon) controlKeys() controlKeys {
 	return controlKeys{d.keys, d.settings, d.pool, d.keysChanged}
 }
 
-// storeLogin keeps a key as the provider's own; where its requests go stays as it was.
+// storeLogin stores a key for the provider and keeps the base URL.
 func (d *daemon) storeLogin(ctx context.Context, name string, key secret.String) (oauth.Stored, error) {
 	d.redactor.Learn(key)
 	k, err := d.controlKeys().Put(ctx, name, control.KeyRequest{Key: control.Secret{String: key}})
@@ -48,10 +48,10 @@ func (d *daemon) findLogin(ctx context.Context, name string) (oauth.Stored, bool
 	return oauth.Stored{}, false, err
 }
 
-// loginWait is how long the question for a login's outcome is held.
+// loginWait is the time limit of a long poll for a login's outcome.
 const loginWait = 30 * time.Second
 
-// controlLogins shows the logins as the control server needs them.
+// controlLogins adapts the logins to control.Logins.
 type controlLogins struct{ logins *oauth.Logins }
 
 func (c controlLogins) Begin(_ context.Context, name string) (control.Login, error) {

@@ -17,12 +17,12 @@ import (
 	"github.com/hostless/hostless/pkg/metrics"
 )
 
-// metricsRetry is after how long the metrics' port is tried again where it is taken, as
-// by a predecessor that is about to leave it.
+// metricsRetry is the interval at which a metrics port that is in use is tried again. A
+// predecessor may be about to close it.
 const metricsRetry = time.Second
 
-// serveMetrics serves GET /metrics on the loopback port of the setting metrics-port, to
-// who has the token of metrics.token. It follows the setting and ends with ctx.
+// serveMetrics serves GET /metrics on the loopback port of the setting metrics-port to
+// clients with the token of metrics.token. It follows the setting and ends with ctx.
 func (d *daemon) serveMetrics(ctx context.Context) error {
 	warned := false
 	for {
@@ -61,7 +61,7 @@ func (d *daemon) serveMetrics(ctx context.Context) error {
 	}
 }
 
-// listenMetrics serves the port until stop, which ends connections too.
+// listenMetrics serves the port until stop is called, which also closes connections.
 func (d *daemon) listenMetrics(port int) (stop func(), err error) {
 	token, err := d.metricsToken()
 	if err != nil {
@@ -81,14 +81,14 @@ func (d *daemon) listenMetrics(port int) (stop func(), err error) {
 	return func() { server.Close(); <-served }, nil
 }
 
-// metricsHandler answers GET /metrics with the token, and nothing else.
+// metricsHandler serves GET /metrics for requests with the token, and nothing else.
 func (d *daemon) metricsHandler(token string) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		scheme, given, _ := strings.Cut(r.Header.Get("Authorization"), " ")
 		switch {
 		case !strings.EqualFold(scheme, "Bearer") || subtle.ConstantTimeCompare([]byte(strings.TrimSpace(given)), []byte(token)) != 1:
 			w.Header().Set("WWW-Authenticate", `Bearer realm="hostless metrics"`)
-			http.Error(w, "the token of metrics.token in Hostless's home is needed: hostless metrics --scrape-config", http.StatusUnauthorized)
+			http.Error(w, "the request needs the token of metrics.token in the Hostless home: hostless metrics --scrape-config", http.StatusUnauthorized)
 		case r.URL.Path != "/metrics":
 			http.NotFound(w, r)
 		case r.Method != http.MethodGet && r.Method != http.MethodHead:
@@ -106,7 +106,7 @@ func (d *daemon) metricsHandler(token string) http.Handler {
 	})
 }
 
-// metricsToken reads the token of the metrics' port; the first time it is made.
+// metricsToken reads the token of the metrics port, and creates it the first time.
 func (d *daemon) metricsToken() (string, error) {
 	path := d.cfg.Paths.MetricsToken()
 	data, _, err := config.ReadPrivate(path)

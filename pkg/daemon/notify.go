@@ -12,23 +12,23 @@ import (
 	systemd "github.com/coreos/go-systemd/v22/daemon"
 )
 
-// notifier speaks sd_notify(3) with the service manager, where there is one.
-// What cannot be sent is left: the manager sees that by itself.
+// notifier sends sd_notify(3) messages to the service manager, if there is one. It ignores
+// errors, since the manager notices missing messages itself.
 type notifier struct{}
 
 func (notifier) send(state string) { systemd.SdNotify(false, state) }
 
-// supervised reports whether a service manager waits for our word.
+// supervised reports whether a service manager waits for notifications.
 func (notifier) supervised() bool { return os.Getenv("NOTIFY_SOCKET") != "" }
 
 func (n notifier) ready(status string) { n.send(systemd.SdNotifyReady + "\nSTATUS=" + status) }
 func (n notifier) stopping()           { n.send(systemd.SdNotifyStopping + "\nSTATUS=Stopping") }
 
-// main tells that another process of the unit is the main one from now on.
+// main reports that another process of the unit is now the main process.
 func (n notifier) main(pid int) { n.send(fmt.Sprintf("MAINPID=%d", pid)) }
 
-// reloading tells the monotonic time too, without which Type=notify-reload
-// would not know this reload from an earlier one.
+// reloading reports a reload with the monotonic time, by which Type=notify-reload
+// distinguishes it from an earlier one.
 func (n notifier) reloading() {
 	state := systemd.SdNotifyReloading
 	if t := monotonic(); t > 0 {
@@ -37,8 +37,8 @@ func (n notifier) reloading() {
 	n.send(state)
 }
 
-// watchdog tells the manager that the daemon is alive, as often as it wants to
-// hear it, and only after a request has come through the daemon's own port.
+// watchdog notifies the manager at the required interval that the daemon is alive, but only
+// after a request to the daemon's own port has succeeded.
 func (d *daemon) watchdog(ctx context.Context) error {
 	interval, err := systemd.SdWatchdogEnabled(false)
 	if err != nil || interval == 0 {
@@ -46,7 +46,7 @@ func (d *daemon) watchdog(ctx context.Context) error {
 	}
 	beat := time.NewTicker(interval / 3)
 	defer beat.Stop()
-	for { // at once: the manager's time runs on over handovers
+	for { // start at once: the manager's timeout continues across handovers
 		if err := d.check(ctx, interval/4); err == nil {
 			d.notify.send(systemd.SdNotifyWatchdog)
 		} else if ctx.Err() == nil {
@@ -60,7 +60,7 @@ func (d *daemon) watchdog(ctx context.Context) error {
 	}
 }
 
-// check asks for GET /health over TCP.
+// check requests GET /health over TCP.
 func (d *daemon) check(ctx context.Context, timeout time.Duration) error {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()

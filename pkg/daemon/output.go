@@ -14,15 +14,15 @@ import (
 	"github.com/hostless/hostless/pkg/fault"
 )
 
-// The part of an app's output that is shown.
+// Limits of the output of an app that is shown.
 const (
 	shownLines = 40
 	tailBytes  = 32 << 10
 )
 
-// lastLines are the last lines that an app printed, as far as they are known here:
-// those in the log of a detached run, else those that its client has sent. They hold
-// no secret that Hostless knows and nothing that would steer a terminal.
+// lastLines returns the last lines that an app printed, as far as the daemon knows them:
+// from the log of a detached run, else those that its client has sent. Secrets that Hostless
+// knows are redacted, and terminal control characters are removed.
 func (d *daemon) lastLines(r routes.Route) []string {
 	lines := r.Log
 	if r.Output == routes.OutputLog {
@@ -38,7 +38,7 @@ func (d *daemon) lastLines(r routes.Route) []string {
 	return out
 }
 
-// appOutput gives the last lines of an app that runs, else of the last run of its name.
+// appOutput returns the last lines of a running app, else of the last run of that name.
 func (d *daemon) appOutput(ctx context.Context, name string) (control.AppOutput, error) {
 	name, err := appname.Check(name)
 	if err != nil {
@@ -56,7 +56,7 @@ func (d *daemon) appOutput(ctx context.Context, name string) (control.AppOutput,
 	return control.AppOutput{}, &fault.Error{Kind: fault.NotFound, Message: "there is no app " + name, Next: "hostless list"}
 }
 
-// tailOf reads the last whole lines of a file.
+// tailOf returns the last complete lines of a file.
 func tailOf(path string) (string, error) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -73,7 +73,7 @@ func tailOf(path string) (string, error) {
 	}
 	text := string(data)
 	if end > tailBytes {
-		_, text, _ = strings.Cut(text, "\n") // the first line may be cut, and a secret in it
+		_, text, _ = strings.Cut(text, "\n") // the first line may be incomplete, so that a secret in it is not recognised
 	}
 	return text, nil
 }

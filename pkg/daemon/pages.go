@@ -6,7 +6,7 @@ import (
 	"github.com/hostless/hostless/pkg/approval"
 )
 
-// pages serves what is no part of the AI plane on bare localhost.
+// pages returns the handler for the paths of bare localhost that are not the AI gateway's.
 func (d *daemon) pages() (http.Handler, error) {
 	apps := approval.NewHandler(approval.HandlerConfig{
 		Queue: d.approvals, Mint: d.mintForApp, Port: func() int { return d.sockets.Port }, Caller: d.caller, Logger: d.log.With("component", "approval"),

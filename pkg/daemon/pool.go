@@ -13,30 +13,30 @@ import (
 	"github.com/hostless/hostless/pkg/secret"
 )
 
-// openPool makes what spreads calls over the keys of a provider.
+// openPool creates the pool that distributes requests over the keys of a provider.
 func (d *daemon) openPool(log *slog.Logger) (err error) {
 	d.pool, err = keypool.New(keypool.Config{Keys: d.gatewayKeys(), Logger: log})
 	return err
 }
 
-// gatewayKeys shows the key store as the gateway needs it.
+// gatewayKeys returns the key store as gateway.Keys.
 func (d *daemon) gatewayKeys() gatewayKeys {
 	return gatewayKeys{store: d.keys, used: d.redactor.Learn, urls: providerURLs{d.settings}}
 }
 
-// poolKeys are the gateway's keys, of several the first that works.
+// poolKeys returns gateway.Keys that select a working key of a provider with several.
 func (d *daemon) poolKeys() gatewayKeys {
 	k := d.gatewayKeys()
 	k.pool = d.pool
 	return k
 }
 
-// gatewayKeys shows the key store as the gateway and the key pool need it.
+// gatewayKeys adapts the key store to gateway.Keys and keypool.Keys.
 type gatewayKeys struct {
 	store *keys.Store
-	used  func(secret.String) // is called with each key before the gateway has it
+	used  func(secret.String) // called with each key before the gateway gets it
 	urls  providerURLs
-	pool  *keypool.Pool // nil for the pool itself
+	pool  *keypool.Pool // nil in the pool itself
 }
 
 // Get implements gateway.Keys.
@@ -80,7 +80,7 @@ func (g gatewayKeys) All(ctx context.Context, provider string) ([]gateway.Creden
 	return out, nil
 }
 
-// credential is what the gateway uses of an entry.
+// credential returns an entry in the form that the gateway uses.
 func (g gatewayKeys) credential(e keys.Entry) (gateway.Credential, error) {
 	if err := g.urls.fill(&e); err != nil {
 		return gateway.Credential{}, err

@@ -11,10 +11,10 @@ import (
 	"github.com/hostless/hostless/pkg/provider"
 )
 
-// providerURLs are config.json's provider_urls: base URLs for providers whose entry in
-// keys.env has none, and for those that need no key. A key of the vault is bound to
-// the base URL that it was sealed with: no file that others can edit leads it
-// elsewhere.
+// providerURLs are the provider_urls of config.json: base URLs for providers whose entry in
+// keys.env has none, and for those that need no key. They do not apply to a key of the
+// vault, which is bound to the base URL with which it was sealed, so that an edited file
+// cannot send it elsewhere.
 type providerURLs struct{ settings *config.Settings }
 
 func (p providerURLs) of(name string) (string, error) {
@@ -28,7 +28,7 @@ func (p providerURLs) of(name string) (string, error) {
 	return base, nil
 }
 
-// fill gives a stored entry its base URL.
+// fill sets the base URL of a stored entry that has none.
 func (p providerURLs) fill(e *keys.Entry) error {
 	if e.BaseURL != "" || e.Storage != keys.StorageFile {
 		return nil
@@ -38,7 +38,7 @@ func (p providerURLs) fill(e *keys.Entry) error {
 	return err
 }
 
-// keyless is a provider that has a base URL alone.
+// keyless returns the credential of a provider that has only a base URL.
 func (p providerURLs) keyless(name string) (gateway.Credential, bool, error) {
 	if !needsNoKey(name) {
 		return gateway.Credential{}, false, nil
@@ -47,7 +47,7 @@ func (p providerURLs) keyless(name string) (gateway.Credential, bool, error) {
 	return gateway.Credential{Provider: name, BaseURL: base}, base != "", err
 }
 
-// add names the providers that have a base URL alone.
+// add appends the names of the providers that have only a base URL.
 func (p providerURLs) add(stored []string) []string {
 	for _, name := range p.settings.ProviderURLs() {
 		if base, err := p.of(name); err == nil && base != "" && needsNoKey(name) && !slices.Contains(stored, name) {
@@ -58,8 +58,8 @@ func (p providerURLs) add(stored []string) []string {
 	return stored
 }
 
-// needsNoKey reports whether a provider works without a key: a local one, or one of
-// the person's own.
+// needsNoKey reports whether a provider works without a key: a local one, or one that is not
+// in the catalogue.
 func needsNoKey(name string) bool {
 	known := provider.Default().Get(name)
 	return keys.ValidProvider(name) == nil && (known == nil || known.KeyOptional)

@@ -11,8 +11,8 @@ import (
 	"github.com/hostless/hostless/pkg/keys"
 )
 
-// TestProviderURLs: config.json leads a key of keys.env to a base URL, never one of
-// the vault or one that has its own.
+// TestProviderURLs checks that config.json sets the base URL of a key of keys.env, but not
+// that of a key of the vault, or of one that has its own.
 func TestProviderURLs(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "config.json")
 	if err := os.WriteFile(path, []byte(`{"provider_urls":{"openai":"https://o.example/v1","ollama":"http://localhost:11434","mine":"http://127.0.0.1:9/v1","groq":"ftp://x"}}`), 0o600); err != nil {

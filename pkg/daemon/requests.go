@@ -26,7 +26,7 @@ import (
 	"github.com/hostless/hostless/pkg/reqlog"
 )
 
-// openRequests makes the price book, the budgets and the request log.
+// openRequests opens the price book, the budgets and the request log.
 func (d *daemon) openRequests(log *slog.Logger, held []budget.Held) (err error) {
 	d.prices = &priceBook{path: d.cfg.Paths.Prices(), settings: d.settings, warnings: &d.warnings}
 	d.prices.load()
@@ -79,7 +79,7 @@ func (d *daemon) startOTLP(log *slog.Logger) func(reqlog.Event) {
 	return exporter.Request
 }
 
-// noteApp puts a request to an app into its log.
+// noteApp logs a request to an app.
 func (d *daemon) noteApp(s proxy.Served) {
 	d.appRequests.Note(reqlog.AppRow{
 		Time: s.Time.UTC(), App: s.App, Method: s.Method, Path: s.Path, Status: s.Status,
@@ -87,7 +87,7 @@ func (d *daemon) noteApp(s proxy.Served) {
 	})
 }
 
-// inFlight counts the AI requests that are being served.
+// inFlight returns the number of AI requests in flight.
 func (d *daemon) inFlight() int {
 	if d.gateway == nil {
 		return 0
@@ -95,18 +95,18 @@ func (d *daemon) inFlight() int {
 	return d.gateway.InFlight()
 }
 
-// droppedRows counts the rows of both planes that could not be written.
+// droppedRows returns the number of rows of both planes that could not be written.
 func (d *daemon) droppedRows() int64 { return d.requests.Dropped() + d.appRequests.Dropped() }
 
-// WriteMetrics writes the metrics with all requests that have ended by now.
+// WriteMetrics writes the metrics, including all requests that have ended.
 func (d *daemon) WriteMetrics(w io.Writer) error {
 	d.requests.Sync()
 	d.appRequests.Sync()
 	return d.metrics.WriteText(w)
 }
 
-// priceBook is the prices in use: of config.json, and of prices.json or the embedded
-// snapshot. It is safe for concurrent use.
+// priceBook holds the prices in use: those of config.json, and those of prices.json or the
+// embedded snapshot. It is safe for concurrent use.
 type priceBook struct {
 	path     string // of prices.json
 	settings *config.Settings
@@ -122,7 +122,7 @@ type priceBook struct {
 
 const builtInPrices = "built-in"
 
-// load reads prices.json, where there is one, and makes the book.
+// load reads prices.json, if there is one, and builds the book.
 func (p *priceBook) load() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -135,7 +135,7 @@ func (p *priceBook) load() {
 	case err == nil:
 		p.source = p.path
 	case !errors.Is(err, fs.ErrNotExist):
-		p.problems = []string{p.path + " cannot be read, the built-in prices hold: " + err.Error()}
+		p.problems = []string{p.path + " cannot be read, so the built-in prices are used: " + err.Error()}
 	}
 	if p.snapshot == nil {
 		p.snapshot = prices.Default()
@@ -143,7 +143,7 @@ func (p *priceBook) load() {
 	p.make()
 }
 
-// refresh follows config.json.
+// refresh applies a change of config.json.
 func (p *priceBook) refresh() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -152,7 +152,7 @@ func (p *priceBook) refresh() {
 	}
 }
 
-// make makes the book anew; p.mu is held.
+// make builds the book. p.mu must be held.
 func (p *priceBook) make() {
 	p.own = p.settings.Prices()
 	own, problems := prices.ParseOwn(p.own)

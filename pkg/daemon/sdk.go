@@ -11,10 +11,10 @@ import (
 	"github.com/hostless/hostless/web"
 )
 
-// sdkTypes are the content types of the connect SDK's files, by their ends.
+// sdkTypes are the content types of the connect SDK's files, by extension.
 var sdkTypes = map[string]string{".js": "text/javascript; charset=utf-8", ".ts": "text/plain; charset=utf-8"}
 
-// serveSDK adds the modules of the connect SDK, which any page may load.
+// serveSDK registers the modules of the connect SDK, which any page may load.
 func serveSDK(mux *http.ServeMux) error {
 	files, err := fs.Glob(web.Files, "*")
 	if err != nil {
@@ -31,7 +31,7 @@ func serveSDK(mux *http.ServeMux) error {
 	return nil
 }
 
-// sdkFile serves one module: the same for everybody, so readable by every origin.
+// sdkFile serves one module. It is the same for everybody, so every origin may read it.
 type sdkFile struct {
 	data []byte
 	kind string

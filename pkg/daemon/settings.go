@@ -14,7 +14,7 @@ import (
 	"github.com/hostless/hostless/pkg/reqlog"
 )
 
-// controlSettings shows config.json as the control server needs it.
+// controlSettings adapts config.json to control.Settings.
 type controlSettings struct{ *config.Settings }
 
 func (c controlSettings) Values(context.Context) (control.ConfigValues, error) {
@@ -82,8 +82,8 @@ func (c controlSettings) RemoveAlias(_ context.Context, token, name string) erro
 	return c.RemoveModelAlias(token, name)
 }
 
-// gatewaySettings gives the gateway its settings without copying them for each
-// request: they are put together once at each change.
+// gatewaySettings provides the gateway's settings. They are built once after each change,
+// and not copied for each request.
 type gatewaySettings struct {
 	settings *config.Settings
 	warnings *warnings

@@ -12,14 +12,14 @@ import (
 	"github.com/hostless/hostless/pkg/control"
 )
 
-// Status tells how the daemon is.
+// Status returns the daemon's status.
 func (c controlDaemon) Status(ctx context.Context) (control.Status, error) {
 	s := control.Status{
 		Version: c.cfg.Version, PID: os.Getpid(), Port: c.sockets.Port, TLS: c.tls, Web: len(c.sockets.Web) > 0, StartedAt: c.started.UTC(),
 		Activation: c.sockets.Activation, IdleTimeout: int64(c.idleTimeout() / time.Second), Binary: c.cfg.Program, Routes: c.routes.Len(), Tokens: c.tokens.Live(), InFlight: c.front.InFlight(), Killed: c.killer.Stopped(),
 		URL: c.url(), Home: c.cfg.Paths.Home, DevMode: c.cfg.DevMode, Persistence: c.persistence(), Warnings: slices.Concat(c.daemon.warnings.list(), c.vault.Warnings(), c.budgets.Warnings(), c.requestWarnings(), c.pool.Problems()), Providers: []control.ProviderStatus{},
 	}
-	// What is wrong with the stored keys is among the warnings.
+	// Problems with the stored keys are among the warnings.
 	entries, _, _ := c.keys.List(ctx)
 	for _, e := range entries {
 		if !slices.ContainsFunc(s.Providers, func(p control.ProviderStatus) bool { return p.Provider == e.Provider }) {
@@ -29,11 +29,11 @@ func (c controlDaemon) Status(ctx context.Context) (control.Status, error) {
 	return s, nil
 }
 
-// url is the gateway's address on bare localhost.
+// url returns the gateway's URL on bare localhost.
 func (d *daemon) url() string { return d.address("localhost") }
 
-// address is a host's URL for people: https where it is served, without a port
-// where that is the scheme's own.
+// address returns a host's URL for users: https if that is on, and without the port if it
+// is the scheme's default.
 func (d *daemon) address(host string) string {
 	scheme := "http"
 	if d.tls {
@@ -45,14 +45,14 @@ func (d *daemon) address(host string) string {
 	return fmt.Sprintf("%s://%s:%d", scheme, host, d.sockets.Port)
 }
 
-// warnings are what is degraded, by the part that says so. It is safe for
-// concurrent use.
+// warnings holds descriptions of what is degraded, by the part that reports them. It is safe
+// for concurrent use.
 type warnings struct {
 	mu     sync.Mutex
 	byPart map[string][]string
 }
 
-// set replaces what a part says.
+// set replaces the warnings of a part.
 func (w *warnings) set(part string, found []string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -62,7 +62,7 @@ func (w *warnings) set(part string, found []string) {
 	w.byPart[part] = slices.Clone(found)
 }
 
-// list tells all, nil where there are none.
+// list returns all warnings, nil if there are none.
 func (w *warnings) list() (all []string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -10,28 +10,27 @@ import (
 	"github.com/hostless/hostless/pkg/token"
 )
 
-// gatewayTokens shows the token store as the gateway needs it.
+// gatewayTokens adapts the token store to gateway.Tokens.
 type gatewayTokens struct {
 	*token.Store
-	returning func() bool // runs of an earlier daemon may still bring their tokens
+	returning func() bool // runs of an earlier daemon may still register their tokens
 }
 
-// returnLook is how often a token that is not known yet is looked for again.
-const returnLook = 10 * time.Millisecond
+// returnPoll is how often an unknown token is looked up again.
+const returnPoll = 10 * time.Millisecond
 
-// Verify is the store's, but for the first moments of a daemon whose predecessor
-// had runs: their clients register again within moments, and a token that is not
-// known is waited for.
+// Verify calls the store's Verify. Shortly after the start of a daemon whose predecessor had
+// runs, it waits for an unknown token, since the clients of the runs register again.
 func (g gatewayTokens) Verify(bearer secret.String, origin string) (*token.Grant, error) {
 	grant, err := g.Store.Verify(bearer, origin)
 	for fault.Is(err, fault.Unauthenticated) && g.returning() {
-		time.Sleep(returnLook)
+		time.Sleep(returnPoll)
 		grant, err = g.Store.Verify(bearer, origin)
 	}
 	return grant, err
 }
 
-// controlTokens shows the token store as the control server needs it.
+// controlTokens adapts the token store to control.Tokens.
 type controlTokens struct{ store *token.Store }
 
 func (c controlTokens) request(req control.MintRequest) token.Request {
@@ -46,7 +45,7 @@ func scope(s token.Scope, rate int) control.Scope {
 	return control.Scope{AllowedProviders: orEmpty(s.Providers), AllowedModels: orEmpty(s.Models), RateLimit: rate}
 }
 
-// orEmpty makes a list that marshals as [] and never as null.
+// orEmpty replaces a nil list with one that marshals as [].
 func orEmpty(list []string) []string {
 	if list == nil {
 		return []string{}

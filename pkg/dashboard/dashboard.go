@@ -207,7 +207,7 @@ func (d *Dashboard) postSession(w http.ResponseWriter, r *http.Request) {
 	}
 	if run := d.cfg.Run(r); run != "" {
 		d.log.Warn("a program below a run tried to open the page", "run", run)
-		writeError(w, &fault.Error{Kind: fault.Forbidden, Message: "a program that `hostless run` started (" + run + ") may not open this page", Next: "hostless dashboard, in a terminal that is not below hostless run"})
+		writeError(w, &fault.Error{Kind: fault.Forbidden, Message: "a program inside `hostless run` (" + run + ") may not open this page", Next: "hostless dashboard, in a terminal outside of hostless run"})
 		return
 	}
 	session, ok := d.sessions.exchange(body.Link)

@@ -21,8 +21,7 @@ import (
 	"github.com/hostless/hostless/pkg/peer"
 )
 
-// Front leads requests to one app, whatever host they name. It is safe for concurrent
-// use.
+// Front forwards all requests to one app, whatever their Host. It is safe for concurrent use.
 type Front struct {
 	app    atomic.Pointer[place]
 	public atomic.Pointer[url.URL]
@@ -39,8 +38,8 @@ type place struct {
 // publicKey is the context's key of a request's own public URL, where a front has several.
 type publicKey struct{}
 
-// NewFront makes the front of the app at appURL, which daemon (host:port) serves.
-// transport is used as it is; it must trust the daemon's certificate where appURL is https.
+// NewFront returns the front of the app at appURL, which daemon (host:port) serves. If
+// appURL is https, transport must trust the daemon's certificate.
 func NewFront(appURL *url.URL, daemon string, transport http.RoundTripper) *Front {
 	f := &Front{}
 	f.SetApp(appURL, daemon)
@@ -49,7 +48,7 @@ func NewFront(appURL *url.URL, daemon string, transport http.RoundTripper) *Fron
 			app := f.app.Load()
 			r.Out.URL.Scheme, r.Out.URL.Host = app.url.Scheme, app.daemon
 			r.Out.Host = app.url.Host
-			r.Out.URL.RawQuery = r.In.URL.RawQuery // also what does not parse
+			r.Out.URL.RawQuery = r.In.URL.RawQuery // unchanged, even if it does not parse
 			f.inbound(r.Out.Header, f.publicOf(r.In.Context()))
 		},
 		ModifyResponse: func(resp *http.Response) error {
@@ -88,8 +87,8 @@ func (f *Front) publicOf(ctx context.Context) *url.URL {
 // ServeHTTP implements http.Handler.
 func (f *Front) ServeHTTP(w http.ResponseWriter, r *http.Request) { f.proxy.ServeHTTP(w, r) }
 
-// inbound has the app see its own origin where a page of its public one asks: servers
-// compare it with the host that they have.
+// inbound replaces the public origin in request headers with the app's own, since servers
+// compare it with their Host.
 func (f *Front) inbound(h http.Header, public *url.URL) {
 	if public == nil {
 		return
@@ -103,8 +102,8 @@ func (f *Front) inbound(h http.Header, public *url.URL) {
 	}
 }
 
-// outbound has redirects to the app's own origin stay at the public one, and cookies for
-// the app's host be the public host's.
+// outbound replaces the app's own origin in redirects with the public one, and the app's
+// host in the domains of cookies with the public host.
 func (f *Front) outbound(h http.Header, public *url.URL) {
 	if public == nil {
 		return
@@ -130,8 +129,8 @@ func (f *Front) outbound(h http.Header, public *url.URL) {
 
 func origin(u *url.URL) string { return u.Scheme + "://" + u.Host }
 
-// Listen opens a port of loopback that only this user's processes, and root's, reach: those
-// of the tunnel tools.
+// Listen listens on a free loopback port that accepts connections only of processes of the
+// user uid and of root, such as the tunnel tools.
 func Listen(uid int) (net.Listener, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -160,7 +159,7 @@ func (l *ownListener) Accept() (net.Conn, error) {
 	}
 }
 
-// Serve answers on a listener until it is closed.
+// Serve serves a listener until it is closed.
 func (f *Front) Serve(l net.Listener) error {
 	server := newServer(f)
 	return server.Serve(l)

@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// TestFront leads every host to the one app, and has origins, redirects and cookies be
-// those of the side that sees them.
+// TestFront checks that every Host leads to the app, and that origins, redirects and cookies
+// are rewritten for each side.
 func TestFront(t *testing.T) {
 	daemon := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("X-Host", r.Host)

@@ -19,8 +19,8 @@ import (
 
 // The ways of sharing.
 const (
-	Tailscale   = "tailscale" // the person's own tailnet
-	Funnel      = "funnel"    // Tailscale, for everybody
+	Tailscale   = "tailscale" // to the user's own tailnet
+	Funnel      = "funnel"    // Tailscale, to the Internet
 	Cloudflared = "cloudflared"
 	Ngrok       = "ngrok"
 	LAN         = "lan" // the local network, without a tool
@@ -29,13 +29,13 @@ const (
 // Ways are all ways of sharing.
 var Ways = []string{Tailscale, Funnel, Cloudflared, Ngrok, LAN}
 
-// tool is how one is started and where it prints its URL.
+// tool describes how a tool is started and how its URL is found in its output.
 type tool struct {
 	program string
 	args    func(port, public int) []string
-	url     *regexp.Regexp // its first group
-	ports   []int          // public ports to try; nil where the tool chooses
-	from    string         // where it comes from
+	url     *regexp.Regexp // the URL is its first group
+	ports   []int          // public ports to try; nil if the tool chooses
+	from    string         // where to get it
 }
 
 var tools = map[string]tool{
@@ -65,7 +65,7 @@ var tools = map[string]tool{
 	},
 }
 
-// Installed are the tools that PATH has, by look (exec.LookPath).
+// Installed returns the tools that look (such as exec.LookPath) finds.
 func Installed(look func(string) (string, error)) (names []string) {
 	for _, name := range []string{Tailscale, Funnel, Cloudflared, Ngrok} {
 		if _, err := look(tools[name].program); err == nil {
@@ -75,9 +75,9 @@ func Installed(look func(string) (string, error)) (names []string) {
 	return names
 }
 
-// Tunnel is a tool that runs.
+// Tunnel is a running tool.
 type Tunnel struct {
-	URL  *url.URL // where the port is seen from outside
+	URL  *url.URL // the public URL of the port
 	done chan struct{}
 	cmd  *exec.Cmd
 	err  error
@@ -95,7 +95,7 @@ const (
 func Start(ctx context.Context, name string, port int, look func(string) (string, error), environ []string) (*Tunnel, error) {
 	t, ok := tools[name]
 	if !ok {
-		return nil, fault.New(fault.Usage, fmt.Sprintf("%q is no tool for sharing", name))
+		return nil, fault.New(fault.Usage, fmt.Sprintf("%q is not a supported tool for sharing", name))
 	}
 	path, err := look(t.program)
 	if err != nil {
@@ -117,7 +117,7 @@ func Start(ctx context.Context, name string, port int, look func(string) (string
 func start(ctx context.Context, t tool, path string, port, public int, environ []string) (*Tunnel, error) {
 	cmd := exec.Command(path, t.args(port, public)...)
 	cmd.Env = environ
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // Ctrl-C is ours to pass on
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // this process forwards Ctrl-C
 	out, in := io.Pipe()
 	cmd.Stdout, cmd.Stderr = in, in
 	if err := cmd.Start(); err != nil {
@@ -154,7 +154,7 @@ func start(ctx context.Context, t tool, path string, port, public int, environ [
 	case text := <-found:
 		u, err := url.Parse(text)
 		if err != nil {
-			return fail("printed a URL that cannot be read")
+			return fail("printed a URL that cannot be parsed")
 		}
 		tunnel.URL = u
 		context.AfterFunc(ctx, tunnel.Stop)
@@ -169,14 +169,14 @@ func start(ctx context.Context, t tool, path string, port, public int, environ [
 	}
 }
 
-// Done is closed when the tool has ended.
+// Done returns a channel that is closed when the tool has ended.
 func (t *Tunnel) Done() <-chan struct{} { return t.done }
 
-// Err is how the tool ended, once Done is closed.
+// Err returns the tool's exit error once Done is closed.
 func (t *Tunnel) Err() error { return t.err }
 
-// Stop ends the tool and what it has started, and returns when it has ended. It may be
-// called twice.
+// Stop ends the tool and its children, and returns when it has ended. It may be called
+// twice.
 func (t *Tunnel) Stop() {
 	_ = syscall.Kill(-t.cmd.Process.Pid, syscall.SIGTERM)
 	select {
@@ -187,7 +187,7 @@ func (t *Tunnel) Stop() {
 	}
 }
 
-// lines are the last lines that a tool has printed.
+// lines keeps the last lines that a tool has printed.
 type lines struct {
 	mu   sync.Mutex
 	last []string

@@ -1,6 +1,6 @@
 // Package top owns the live view in a terminal: requests in flight, apps, spend and the
-// last requests, drawn anew as they change.
+// last requests, redrawn at each refresh.
 //
-// It draws with ECMA-48 sequences that every terminal has and reads one key; a library
-// for it would be larger than all of this. Without a terminal it prints a line now and then.
+// It draws with ECMA-48 sequences that every terminal supports and reads single keys, which
+// needs no library. Without a terminal it prints a line at each refresh.
 package top

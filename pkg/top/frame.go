@@ -16,7 +16,7 @@ import (
 	"github.com/hostless/hostless/pkg/spend"
 )
 
-// State is what a frame shows.
+// State is the content of a frame.
 type State struct {
 	Status   control.Status
 	InFlight []inflight.Request
@@ -37,19 +37,19 @@ type View struct {
 	Keys   bool // all keys and aliases, not only the keys that do not work
 }
 
-// The colours, as SGR parameters (ECMA-48 section 8.3.117).
+// Colours, as SGR parameters (ECMA-48 section 8.3.117).
 const (
 	bold, dim, red, green, yellow = "1", "2", "31", "32", "33"
 )
 
-// Frame draws a state into lines of at most width characters, at most height of them.
+// Frame returns at most height lines of at most width characters that show a state.
 func Frame(s State, width, height int, colour bool) []string {
 	p := &painter{width: max(20, width), colour: colour}
 	p.heading(s)
 	if s.Err != nil {
 		p.line(red, "The daemon does not answer: "+s.Err.Error())
 	}
-	// What moves comes first; each part may have so many lines of what is left.
+	// Parts that change often come first. Each part has a share of the remaining lines.
 	left := max(0, height-len(p.lines)-1)
 	p.part(fmt.Sprintf("IN FLIGHT  %d", len(s.InFlight)), flights(s), max(3, left/3))
 	p.part(fmt.Sprintf("APPS  %d", len(s.Apps)), apps(s), max(3, left/4))
@@ -71,7 +71,7 @@ func Frame(s State, width, height int, colour bool) []string {
 	return p.lines
 }
 
-// Line is a state in one line, for where there is no terminal.
+// Line returns a state in one line, for output without a terminal.
 func Line(s State) string {
 	if s.Err != nil {
 		return s.At.Local().Format("15:04:05") + "  the daemon does not answer: " + s.Err.Error()
@@ -96,7 +96,7 @@ func speed(s State) (sum float64) {
 // row is one line of a part, in columns.
 type row struct {
 	cells  []string
-	colour string // of the whole, or ""
+	colour string // of the whole line, or ""
 }
 
 func flights(s State) (rows []row) {
@@ -222,8 +222,8 @@ func (p *painter) line(sgr, text string) {
 	p.lines = append(p.lines, text)
 }
 
-// part adds a heading and rows in columns, as many as most allows with the heading and
-// an empty line.
+// part adds a heading and rows in columns. With the heading and an empty line these are at
+// most `most` lines.
 func (p *painter) part(title string, rows []row, most int) {
 	p.line("", "")
 	p.line(dim, title)
@@ -258,7 +258,7 @@ func (p *painter) part(title string, rows []row, most int) {
 	}
 }
 
-// printable replaces what would steer the terminal.
+// printable replaces terminal control characters.
 func printable(text string) string {
 	return strings.Map(func(r rune) rune {
 		if unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) {

@@ -29,7 +29,7 @@ func full() State {
 	return s
 }
 
-// TestFrame fits every window, and says all that it has room for.
+// TestFrame checks that a frame fits windows of every size, and shows everything that fits.
 func TestFrame(t *testing.T) {
 	for _, size := range [][2]int{{80, 24}, {200, 60}, {40, 10}, {20, 5}, {1, 1}, {80, 2}} {
 		lines := Frame(full(), size[0], size[1], false)

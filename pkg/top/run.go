@@ -18,7 +18,7 @@ import (
 	"golang.org/x/term"
 )
 
-// Source is where the numbers come from; *control.Client is one.
+// Source provides the numbers. *control.Client implements it.
 type Source interface {
 	Status(ctx context.Context) (control.Status, error)
 	InFlight(ctx context.Context) (control.InFlight, error)
@@ -30,25 +30,25 @@ type Source interface {
 	Aliases(ctx context.Context) (control.AliasList, error)
 }
 
-// Config is what Run needs. From and Out are required.
+// Config is the configuration of Run. From and Out are required.
 type Config struct {
 	From   Source
 	Out    io.Writer
-	Keys   *os.File      // the terminal that is read; nil reads none
-	Screen *os.File      // the terminal that is drawn on; nil prints lines to Out
-	Colour bool          // the terminal takes colours
-	Every  time.Duration // between two looks: a second when zero, two for lines
-	Times  int           // ends after so many looks; 0 never
+	Keys   *os.File      // the terminal to read keys from; nil reads none
+	Screen *os.File      // the terminal to draw on; nil prints lines to Out
+	Colour bool          // use colours
+	Every  time.Duration // refresh interval; 0 is one second, or two for lines
+	Times  int           // number of refreshes; 0 is no limit
 }
 
-// slowEvery is how many looks pass between two at what changes slowly.
+// slowEvery is how many refreshes pass between two of the parts that change slowly.
 const slowEvery = 4
 
-// askLimit bounds one look.
-const askLimit = 5 * time.Second
+// refreshTimeout is the timeout of one refresh.
+const refreshTimeout = 5 * time.Second
 
-// Run shows the view until `q` is typed, ctx ends, or it has been shown Times times. An
-// error of the first look ends it; later ones are shown, and it goes on.
+// Run shows the view until `q` is typed, ctx ends, or it has been refreshed Times times. It
+// returns an error of the first refresh; later ones are shown in the view.
 func Run(ctx context.Context, c Config) error {
 	if c.Every <= 0 {
 		c.Every = time.Second
@@ -66,9 +66,9 @@ func Run(ctx context.Context, c Config) error {
 	return c.screen(ctx, s)
 }
 
-// look reads the state: what moves each time, the rest where all is.
+// look reads the state: the parts that change often, and with all also the others.
 func (c *Config) look(ctx context.Context, s *State, all bool) (err error) {
-	ctx, cancel := context.WithTimeout(ctx, askLimit)
+	ctx, cancel := context.WithTimeout(ctx, refreshTimeout)
 	defer cancel()
 	s.At = time.Now()
 	defer func() { s.Err = err }()
@@ -116,7 +116,7 @@ func (c *Config) look(ctx context.Context, s *State, all bool) (err error) {
 	return err
 }
 
-// lines prints a line a look.
+// lines prints a line at each refresh.
 func (c *Config) lines(ctx context.Context, s State) error {
 	for n := 1; ; n++ {
 		if _, err := fmt.Fprintln(c.Out, printable(Line(s))); err != nil {
@@ -125,7 +125,7 @@ func (c *Config) lines(ctx context.Context, s State) error {
 		if n == c.Times || !sleep(ctx, c.Every) {
 			return nil
 		}
-		_ = c.look(ctx, &s, true) // the line says why
+		_ = c.look(ctx, &s, true) // the line shows the error
 	}
 }
 
@@ -140,20 +140,20 @@ func sleep(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// The screen: the alternate one without a cursor, and back (xterm's private modes).
+// Sequences that switch to the alternate screen without a cursor, and back (xterm's private
+// modes).
 const (
 	enter = "\x1b[?1049h\x1b[?25l"
 	leave = "\x1b[?25h\x1b[?1049l"
 )
 
-// screen draws until somebody has seen enough. The terminal is as it was when it
-// returns.
+// screen draws the view until the user quits, and restores the terminal.
 func (c *Config) screen(ctx context.Context, s State) (err error) {
 	typed := make(chan byte)
 	if c.Keys != nil {
 		before, err := term.MakeRaw(int(c.Keys.Fd()))
 		if err != nil {
-			return &fault.Error{Kind: fault.Internal, Message: "the terminal cannot be read key by key", Err: err}
+			return &fault.Error{Kind: fault.Internal, Message: "the terminal cannot be set to raw mode", Err: err}
 		}
 		defer term.Restore(int(c.Keys.Fd()), before)
 		go readKeys(ctx, c.Keys, typed) // ends with the process, or a key after the view
@@ -189,12 +189,12 @@ func (c *Config) screen(ctx context.Context, s State) (err error) {
 		case <-resized:
 			n--
 		case <-tick.C:
-			_ = c.look(ctx, &s, n%slowEvery == 0) // the frame says why
+			_ = c.look(ctx, &s, n%slowEvery == 0) // the frame shows the error
 		}
 	}
 }
 
-// draw writes a frame in one piece, over the one before.
+// draw writes a frame over the previous one, in one write.
 func (c *Config) draw(s State) error {
 	width, height, err := term.GetSize(int(c.Screen.Fd()))
 	if err != nil || width <= 0 || height <= 0 {
