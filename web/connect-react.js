@@ -1,4 +1,4 @@
-// React components for connect.js. React itself is the page's own.
+// React components for connect.js. The page provides React.
 
 import * as React from "react";
 import { createHostlessClient, shortToken } from "./connect.js";
@@ -17,8 +17,8 @@ export function useHostlessConnect(options = {}) {
   }, []);
 
   React.useEffect(() => {
-    // Made here and not while rendering: there is no window on a server. Strict mode
-    // runs effects twice; what the address held must be taken up once.
+    // Created here and not while rendering, since there is no window on a server. Strict
+    // mode runs effects twice, but the data in the URL must be used once.
     if (!client.current) {
       client.current = createHostlessClient(latest.current.clientOptions);
       const { callbackData, connection, error } = client.current.initialize();
@@ -80,7 +80,7 @@ export function useHostlessConnect(options = {}) {
   };
 }
 
-/** A button that connects, with its state and errors below it. */
+/** A button that connects, with state and errors below it. */
 export function ConnectToHostlessButton(props) {
   const hostless = useHostlessConnect(props);
   const label = hostless.connected ? (props.connectedLabel ?? "Reconnect Hostless") : (props.label ?? "Connect to Hostless");

@@ -20,9 +20,9 @@ export class HostlessError extends Error {
     details?: { approvalId?: string; command?: string; status?: number; cause?: unknown },
   );
   code: HostlessErrorCode;
-  /** Of a request that nobody has answered yet. */
+  /** The id of a request that the user has not answered yet. */
   approvalId?: string;
-  /** What to type to allow it. */
+  /** The command that approves it. */
   command?: string;
   status?: number;
 }
@@ -30,7 +30,7 @@ export class HostlessError extends Error {
 export interface Connection {
   token: string;
   proxyBase: string;
-  /** Seconds that the token lasts from when this page got it; absent where it did not. */
+  /** Lifetime of the token in seconds, from when this page received it; absent otherwise. */
   expiresIn?: number | null;
 }
 
@@ -75,12 +75,12 @@ export interface ClientOptions {
   fetch?: typeof globalThis.fetch;
   storage?: StorageLike;
   crypto?: CryptoLike;
-  /** Opens the URL of a hosted page's handshake; with it, and without `schemeBase`, that is an `authmatic:` URL. */
+  /** Opens the URL of a hosted page's handshake. Without `schemeBase` that is then an `authmatic:` URL. */
   launcher?: (url: string) => void;
   storageKeys?: Partial<StorageKeys>;
-  /** The daemon, for the handshake of a hosted page: where this module came from, else http://localhost:48282. */
+  /** The daemon for the handshake of a hosted page; by default where this module was loaded from, else http://localhost:48282. */
   base?: string;
-  /** Is told what to type when nobody could be asked on the desktop. */
+  /** Called with the command to type when the user cannot be asked on the desktop. */
   onPending?: (pending: PendingApproval) => void;
 }
 
@@ -89,12 +89,12 @@ export interface ConnectOptions {
   allowedModels?: string[];
   /** Requests an hour. */
   rateLimit?: number;
-  /** Where a hosted page is sent back to; itself by default. */
+  /** The URL to which a hosted page returns; by default itself. */
   callback?: string;
   state?: string;
   /** `authmatic://register` or `hostless://register` for the native handler. */
   schemeBase?: string;
-  /** Whether to wait for an answer given in a terminal; true by default. */
+  /** Whether to wait for an answer in a terminal; true by default. */
   wait?: boolean;
   signal?: AbortSignal;
   onPending?: (pending: PendingApproval) => void;

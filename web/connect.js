@@ -1,10 +1,10 @@
-// Connect to Hostless: lets a page ask the person at this machine for a bridge token
+// Connect to Hostless: lets a page request a bridge token from the user of this machine
 // and use their AI models with it. No dependencies, no build step.
 //
-// The person answers outside of the page: in a notification, or by typing
-// `hostless approve ID`. The page never sees a provider's key.
+// The user answers outside of the page: in a notification, or by typing
+// `hostless approve ID`. The page never sees a provider key.
 
-/** The version of this module; that of the npm package is the same. */
+/** The version of this module and of the npm package. */
 export const version = "1.0.0";
 
 const defaultStorageKeys = {
@@ -16,15 +16,15 @@ const defaultStorageKeys = {
 const defaultBase = "http://localhost:48282";
 const defaultScheme = "authmatic://register";
 
-/** How long a request of a page stays approvable, as the daemon has it. */
+/** How long a request can be approved, the same as in the daemon. */
 const approvableMs = 5 * 60 * 1000;
 
-/** What the daemon adds to the query of a callback. */
+/** The query parameters that the daemon adds to a callback. */
 const callbackNames = ["port", "local_url", "state", "expires_in"];
 
 /**
- * An error whose `code` says what to do: "denied", "pending" (nobody has answered),
- * "state_mismatch", "expired" (the token was forgotten), "not_connected", "unreachable",
+ * An error with a `code`: "denied", "pending" (the user has not answered yet),
+ * "state_mismatch", "expired" (the token was removed), "not_connected", "unreachable",
  * "elsewhere" (a URL that is not the gateway's) or "refused".
  */
 export class HostlessError extends Error {
@@ -43,25 +43,25 @@ export class HostlessError extends Error {
   }
 }
 
-/** As much of a token as may be shown. */
+/** The part of a token that may be shown. */
 export function shortToken(token) {
   if (!token) return "none";
   const shown = "sk_local_".length + 8;
   return token.length > shown ? `${token.slice(0, shown)}…` : "…";
 }
 
-/** Whether a page is one of NAME.localhost. */
+/** Whether a page is on NAME.localhost. */
 export function isLocalhostSubdomain(location = window.location) {
   return (location.hostname || "").toLowerCase().endsWith(".localhost");
 }
 
-/** How a page of that location reaches Hostless. */
+/** How a page at a location reaches Hostless. */
 export function inferHostlessMode(location = window.location, connected = false) {
   if (isLocalhostSubdomain(location)) return "local-direct";
   return connected ? "remote-connected" : "remote-handshake";
 }
 
-/** The gateway's address for a page of NAME.localhost: the same port on bare localhost. */
+/** The gateway's URL for a page on NAME.localhost: the same port on bare localhost. */
 export function buildLocalApiBase(location = window.location) {
   const scheme = location.protocol === "https:" ? "https" : "http";
   return `${scheme}://localhost${location.port ? `:${location.port}` : ""}`;
@@ -80,7 +80,7 @@ function registrationQuery(payload) {
   return query;
 }
 
-/** The URL that hands a registration to the native handler (`hostless url-handler install`). */
+/** The URL that passes a registration to the native handler (`hostless url-handler install`). */
 export function buildSchemeRegistrationUrl(payload, schemeBase = defaultScheme) {
   const query = new URLSearchParams({ data: JSON.stringify(payload) });
   for (const [name, value] of registrationQuery(payload)) query.set(name, value);
@@ -94,7 +94,7 @@ export function buildConnectPageUrl(payload, base = defaultBase) {
 
 const fragment = (location) => new URLSearchParams((location.hash || "").replace(/^#/, ""));
 
-/** A gateway is on this machine, whatever a callback's query says. */
+/** The origin of a URL on this machine, or "": a callback's query is not trusted. */
 function loopbackBase(text) {
   try {
     const url = new URL(text);
@@ -105,7 +105,7 @@ function loopbackBase(text) {
   }
 }
 
-/** What the daemon has sent back to this page, or null. */
+/** The data that the daemon has sent back to this page, or null. */
 export function readHostlessCallback(location = window.location) {
   const query = new URLSearchParams(location.search || "");
   const token = fragment(location).get("token");
@@ -117,7 +117,7 @@ export function readHostlessCallback(location = window.location) {
   return { token, proxyBase, localUrl, port, state: query.get("state"), expiresIn: expiresIn > 0 ? expiresIn : null };
 }
 
-/** Takes a callback's data out of the page's address. */
+/** Removes a callback's data from the page's URL. */
 function cleanAddress(location, history) {
   const url = new URL(location.href);
   const rest = fragment(location);
@@ -127,12 +127,12 @@ function cleanAddress(location, history) {
   history.replaceState(history.state ?? null, "", `${url.pathname}${url.search}${hash ? `#${hash}` : ""}`);
 }
 
-/** The daemon that this module came from, where it came from one. */
+/** The daemon that this module was loaded from, if it was. */
 function ownBase() {
   return loopbackBase(import.meta.url) || defaultBase;
 }
 
-/** A storage that always works: a browser may have taken it away from the page. */
+/** A storage that always works, even if the browser denies the page its own. */
 function memoryOver(storage) {
   const memory = new Map();
   return {
@@ -163,12 +163,12 @@ function randomState(crypto) {
   return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
-/** Members that are null or undefined are not sent. */
+/** Removes members that are null or undefined. */
 const present = (payload) => Object.fromEntries(Object.entries(payload).filter(([, value]) => value !== undefined && value !== null));
 
 const forgottenTexts = ["Invalid or unknown bridge token", "Bridge token has expired"];
 
-/** Makes the client of one page. */
+/** Creates the client of a page. */
 export function createHostlessClient(options = {}) {
   const location = options.location ?? window.location;
   const history = options.history ?? window.history;
@@ -177,7 +177,7 @@ export function createHostlessClient(options = {}) {
   const crypto = options.crypto ?? globalThis.crypto;
   const storageKeys = { ...defaultStorageKeys, ...options.storageKeys };
   const base = options.base ?? ownBase();
-  let lifetime = {}; // known of a token that this page has got itself
+  let lifetime = {}; // known only for a token that this page has received itself
 
   const getConnection = () => ({
     token: storage.getItem(storageKeys.token) || "",
@@ -205,7 +205,7 @@ export function createHostlessClient(options = {}) {
     return getConnection();
   }
 
-  /** Takes up what the daemon sent back. What another's state came with is dropped. */
+  /** Uses the data that the daemon sent back, unless its state is not this page's. */
   function initialize() {
     const back = fragment(location);
     const callback = readHostlessCallback(location);
@@ -258,7 +258,7 @@ export function createHostlessClient(options = {}) {
     throw new HostlessError(code, message, { approvalId: data?.approval_id, command: data?.command, status: response.status });
   }
 
-  /** Asks, and asks again while a person who can only be asked in a terminal may answer. */
+  /** Sends the request, and repeats it while the user may approve it in a terminal. */
   async function register(apiBase, payload, { wait = true, signal, onPending } = {}) {
     const until = Date.now() + approvableMs;
     for (let held = 0; ; held = 100) {
@@ -267,7 +267,7 @@ export function createHostlessClient(options = {}) {
         return await post(apiBase, payload, held, signal);
       } catch (error) {
         if (error.code !== "pending" || !wait || started > until) throw error;
-        if (held && Date.now() - started < 1000) throw error; // nobody holds us there
+        if (held && Date.now() - started < 1000) throw error; // the daemon does not hold the request
         onPending?.({ approvalId: error.approvalId, command: error.command, message: error.message });
       }
     }
@@ -301,7 +301,7 @@ export function createHostlessClient(options = {}) {
       ...asked,
     });
     storage.setItem(storageKeys.state, state);
-    // The daemon's page works everywhere; a native handler must have been installed.
+    // The daemon's page works everywhere; a native handler must be installed first.
     const native = connectOptions.schemeBase || (options.launcher ? defaultScheme : "");
     const url = native ? buildSchemeRegistrationUrl(payload, native) : buildConnectPageUrl(payload, base);
     const launcher = options.launcher ?? ((target) => {
@@ -311,7 +311,7 @@ export function createHostlessClient(options = {}) {
     return { launched: true, mode: getMode(), url, source: "remote-handshake" };
   }
 
-  /** The address of a path of the gateway; the token goes nowhere else. */
+  /** The URL of a path of the gateway; the token is sent nowhere else. */
   function target(input) {
     const { proxyBase } = getConnection();
     const text = typeof input === "string" ? input : input instanceof URL ? input.href : input.url;
@@ -322,7 +322,7 @@ export function createHostlessClient(options = {}) {
     return url.href;
   }
 
-  /** fetch with the bridge token. A token that no longer holds is forgotten. */
+  /** Calls fetch with the bridge token. A token that is no longer valid is removed. */
   async function fetchWithBridge(input, init = {}) {
     if (!isConnected()) {
       throw new HostlessError("not_connected", "Connect to Hostless first to get a bridge token.");

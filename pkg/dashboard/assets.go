@@ -13,7 +13,7 @@ import (
 //go:embed page.html parts.html page.css page.js icon.svg
 var files embed.FS
 
-// assets are the files that the page loads, by name, with their types.
+// assets maps the files that the page loads to their content types.
 var assets = map[string]string{
 	"page.css": "text/css; charset=utf-8",
 	"page.js":  "text/javascript; charset=utf-8",
@@ -22,7 +22,7 @@ var assets = map[string]string{
 
 var templates = template.Must(template.New("").Funcs(helpers).ParseFS(files, "page.html", "parts.html"))
 
-// asset is one file, the same for everybody.
+// asset is an embedded file.
 type asset struct {
 	data      []byte
 	kind, tag string
@@ -53,7 +53,8 @@ func (a asset) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// page serves the page: the same for everybody, with nothing in it but how to open it.
+// page serves the page itself. It is the same for everybody and contains no data, only how
+// to open it.
 func (d *Dashboard) page(w http.ResponseWriter, r *http.Request) { d.render(w, r, "page", nil) }
 
 // guide serves /llms.txt.
@@ -65,11 +66,11 @@ func (d *Dashboard) guide(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// render writes a template whole, or an error.
+// render executes a template and writes the whole result, or an error.
 func (d *Dashboard) render(w http.ResponseWriter, r *http.Request, name string, data any) {
 	var b bytes.Buffer
 	if err := templates.ExecuteTemplate(&b, name, data); err != nil {
-		d.log.Error("the page cannot be made", "part", name, "error", err)
+		d.log.Error("the page cannot be rendered", "part", name, "error", err)
 		writeError(w, err)
 		return
 	}

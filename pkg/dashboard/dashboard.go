@@ -23,14 +23,14 @@ import (
 // Host is the page's host name.
 const Host = appname.Own + appname.Suffix
 
-// sessionHeader carries the session. It is no cookie: a page of another origin cannot
-// send it without a preflight, which nobody here answers.
+// sessionHeader carries the session. Unlike a cookie, a page of another origin cannot send
+// it without a preflight request, which this server refuses.
 const sessionHeader = "X-Hostless-Session"
 
-// Sources is the page's need of the daemon.
+// Sources is what the page needs of the daemon.
 type Sources interface {
 	Status(ctx context.Context) (control.Status, error)
-	// Apps lists the routes with the last lines of what their apps printed.
+	// Apps lists the routes, with the last lines of their apps' output.
 	Apps(ctx context.Context) ([]App, error)
 	// InFlight lists the AI requests that are being answered, oldest first.
 	InFlight() []inflight.Request
@@ -45,7 +45,7 @@ type Sources interface {
 // App is one route.
 type App struct {
 	Name, URL, Target string
-	State             string // of a run: starting, listening, exited, idle; else ""
+	State             string // for a run: starting, listening, exited, idle; else ""
 	Command           string
 	Directory         string
 	Since             time.Time
@@ -58,15 +58,15 @@ type Config struct {
 	Log     *reqlog.Log  // requests to models
 	AppLog  *reqlog.Apps // requests to apps
 	Sources Sources
-	// Owned reports whether a request's connection is of the person whose daemon it is,
-	// as far as the kernel tells.
+	// Owned reports whether a request's connection is of the daemon's own user, as far as
+	// the kernel reports it.
 	Owned func(*http.Request) bool
-	// Run gives the name of the `hostless run` that the program behind a connection is
-	// below, or ""; nil is nobody.
+	// Run returns the name of the run that contains the program at the other end of a
+	// request's connection, or ""; nil is never.
 	Run    func(*http.Request) string
-	Guide  string           // /llms.txt: what a coding agent should know
-	Now    func() time.Time // time.Now when nil
-	Logger *slog.Logger     // discards when nil
+	Guide  string           // the content of /llms.txt, for coding agents
+	Now    func() time.Time // nil is time.Now
+	Logger *slog.Logger     // nil discards
 }
 
 // Dashboard is the page's handler. It is safe for concurrent use.
@@ -80,7 +80,7 @@ type Dashboard struct {
 	end      context.CancelFunc
 }
 
-// New makes the page; it serves nothing by itself.
+// New returns the page's handler.
 func New(cfg Config) (*Dashboard, error) {
 	if cfg.Log == nil || cfg.AppLog == nil || cfg.Sources == nil || cfg.Owned == nil {
 		return nil, errors.New("dashboard: Log, AppLog, Sources and Owned are required")
@@ -112,7 +112,7 @@ func New(cfg Config) (*Dashboard, error) {
 	return d, nil
 }
 
-// Close ends the streams that are open.
+// Close ends all open streams.
 func (d *Dashboard) Close() error {
 	d.end()
 	return nil
@@ -128,7 +128,7 @@ func (d *Dashboard) Import(data json.RawMessage) error { return d.sessions.adopt
 // NewLink makes the secret of a link, and says for how long it is good.
 func (d *Dashboard) NewLink() (secret.String, time.Duration) { return d.sessions.newLink(), linkLife }
 
-// ServeHTTP serves one request. The Host was compared before, and is compared again.
+// ServeHTTP serves one request. The front has checked the Host, and refuse checks it again.
 func (d *Dashboard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	protect(w.Header())
 	if err := d.refuse(r); err != nil {
@@ -138,8 +138,8 @@ func (d *Dashboard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	d.mux.ServeHTTP(w, r)
 }
 
-// protect sets what holds for every answer: nothing but the page's own files is
-// loaded, nobody frames it, no other origin reads it, nothing is kept.
+// protect sets the security headers of every response: only the page's own files are loaded,
+// no page can frame it, no other origin can read it, and nothing is cached.
 func protect(h http.Header) {
 	h.Set("Content-Security-Policy", "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
 	h.Set("X-Frame-Options", "DENY")
@@ -150,8 +150,8 @@ func protect(h http.Header) {
 	h.Set("Cache-Control", "no-store")
 }
 
-// refuse compares Host, owner, Origin and Fetch Metadata. Only opening the page may
-// come from elsewhere, as a navigation of a whole tab.
+// refuse checks Host, owner, Origin and Fetch Metadata. Only a top-level navigation that
+// opens the page may come from another site.
 func (d *Dashboard) refuse(r *http.Request) error {
 	scheme := "http"
 	if r.TLS != nil {
@@ -168,7 +168,7 @@ func (d *Dashboard) refuse(r *http.Request) error {
 	}
 	for _, origin := range r.Header["Origin"] {
 		if origin != scheme+"://"+r.Host {
-			return fault.New(fault.Origin, "another page may not ask this one")
+			return fault.New(fault.Origin, "requests of other pages are refused")
 		}
 	}
 	site, dest := r.Header.Get("Sec-Fetch-Site"), r.Header.Get("Sec-Fetch-Dest")
@@ -177,12 +177,12 @@ func (d *Dashboard) refuse(r *http.Request) error {
 	}
 	opened := dest == "document" && r.Header.Get("Sec-Fetch-Mode") == "navigate" && (r.URL.Path == "/" || r.URL.Path == "/llms.txt")
 	if !opened && (site != "none" || r.Method == http.MethodPost) {
-		return fault.New(fault.Origin, "another page may not ask this one")
+		return fault.New(fault.Origin, "requests of other pages are refused")
 	}
 	return nil
 }
 
-// withSession serves what shows something: without a session it is 401.
+// withSession wraps the handlers of data. Without a session they respond with 401.
 func (d *Dashboard) withSession(next http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		if sent := r.Header[sessionHeader]; len(sent) != 1 || !d.sessions.valid(sent[0]) {
@@ -206,14 +206,14 @@ func (d *Dashboard) postSession(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if run := d.cfg.Run(r); run != "" {
-		d.log.Warn("a program below a run tried to open the page", "run", run)
-		writeError(w, &fault.Error{Kind: fault.Forbidden, Message: "a program inside `hostless run` (" + run + ") may not open this page", Next: "hostless dashboard, in a terminal outside of hostless run"})
+		d.log.Warn("a program inside a run tried to open the page", "run", run)
+		writeError(w, &fault.Error{Kind: fault.Forbidden, Message: "a program that `hostless run` started (" + run + ") may not open this page", Next: "hostless dashboard, in a terminal outside of hostless run"})
 		return
 	}
 	session, ok := d.sessions.exchange(body.Link)
 	if !ok {
-		d.log.Info("a link to the page was refused: it is unknown, expired or used")
-		writeError(w, &fault.Error{Kind: fault.Unauthenticated, Message: "this link was used already, or has expired", Next: "hostless dashboard"})
+		d.log.Info("a link to the page was refused: it is unknown, expired or already used")
+		writeError(w, &fault.Error{Kind: fault.Unauthenticated, Message: "this link has already been used, or has expired", Next: "hostless dashboard"})
 		return
 	}
 	writeJSON(w, http.StatusOK, map[string]string{"session": session.Reveal()})

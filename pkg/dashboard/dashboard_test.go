@@ -83,7 +83,7 @@ func newPage(t *testing.T) *page {
 	return p
 }
 
-// ask sends one request; fields are name and value in turn.
+// ask sends one request. fields are alternating names and values of headers.
 func (p *page) ask(method, path, body string, fields ...string) *httptest.ResponseRecorder {
 	p.t.Helper()
 	r := httptest.NewRequest(method, path, strings.NewReader(body))
@@ -174,7 +174,7 @@ func TestSessionsAreBounded(t *testing.T) {
 	}
 }
 
-// TestWhoIsLetIn holds the page against what other pages, users and names may send.
+// TestWhoIsLetIn checks which requests of other pages, users and host names are refused.
 func TestWhoIsLetIn(t *testing.T) {
 	p := newPage(t)
 	session := p.session()
@@ -229,7 +229,7 @@ func TestWhoIsLetIn(t *testing.T) {
 	}
 }
 
-// TestHTTPS takes the page's own origin in either scheme.
+// TestHTTPS checks that the page's own origin is accepted with either scheme.
 func TestHTTPS(t *testing.T) {
 	p := newPage(t)
 	session := p.session()
@@ -257,7 +257,7 @@ func TestSize(t *testing.T) {
 	}
 }
 
-// TestEscapes shows what apps and callers chose as text.
+// TestEscapes checks that texts of apps and clients are escaped.
 func TestEscapes(t *testing.T) {
 	p := newPage(t)
 	now := time.Now()
@@ -267,7 +267,7 @@ func TestEscapes(t *testing.T) {
 		!strings.Contains(w.Body.String(), "budget raise b1") {
 		t.Errorf("not escaped: %s", w.Body)
 	}
-	if w := p.ask("GET", "/rows/x1", "", sessionHeader, session); w.Code != 200 || strings.Contains(w.Body.String(), "<img") || !strings.Contains(w.Body.String(), "The caller is at fault") {
+	if w := p.ask("GET", "/rows/x1", "", sessionHeader, session); w.Code != 200 || strings.Contains(w.Body.String(), "<img") || !strings.Contains(w.Body.String(), "The client is at fault") {
 		t.Errorf("%d %s", w.Code, w.Body)
 	}
 	if w := p.ask("GET", "/rows/none", "", sessionHeader, session); w.Code != 404 {
@@ -275,7 +275,7 @@ func TestEscapes(t *testing.T) {
 	}
 }
 
-// TestRowsEndWithTheDaemon: a page that is open does not keep a daemon that stops.
+// TestRowsEndWithTheDaemon checks that an open page does not delay the end of the daemon.
 func TestRowsEndWithTheDaemon(t *testing.T) {
 	p := newPage(t)
 	p.log.Done(&pipeline.Call{ID: "x1", Start: time.Now(), Model: "gpt-5"}, pipeline.Outcome{Status: 200, End: time.Now()})

@@ -1,10 +1,9 @@
-// Package dashboard owns the page at hostless.localhost: who may see it, and what it
-// shows. It changes nothing: there is no form, and no path that takes more than the
-// link by which a session begins.
+// Package dashboard owns the page at hostless.localhost: who may see it, and what it shows.
+// The page is read-only: no path accepts anything but the link that starts a session.
 //
-// A link is made over the control socket, works once and within minutes, and carries
-// its secret in the fragment of its address. The page exchanges it for a session that
-// its tab keeps in sessionStorage and sends as a header; there is no cookie, which
-// every port and every app of this machine would share. The numbers are those of
-// packages reqlog, spend and control, rendered as HTML here.
+// A link is created over the control socket, works once and for some minutes, and has its
+// secret in the fragment of its URL. The page exchanges it for a session, which the tab keeps
+// in sessionStorage and sends as a header. It is not a cookie, since all ports and apps of
+// this machine share cookies. The data comes from packages reqlog, spend and control and is
+// rendered as HTML here.
 package dashboard

@@ -13,16 +13,16 @@ import (
 	"github.com/hostless/hostless/pkg/reqlog"
 )
 
-// helpers write values as people read them. Times are this machine's.
+// helpers format values for people. Times are in this machine's time zone.
 var helpers = template.FuncMap{
 	"model": modelOf, "clock": clock, "stamp": stamp, "took": took, "cost": costOf, "exact": exactCost, "money": money,
 	"grouped": grouped, "short": short, "speed": speed, "fault": faultOf, "when": when, "rate": rate,
 }
 
-// modelOf is the model that answered, else what was asked for.
+// modelOf returns the model that responded, else the requested path.
 func modelOf(r *reqlog.Row) string { return cmp.Or(r.Answered(), r.Path) }
 
-// clock is the time of day, with the date where that is not today.
+// clock formats the time of day, with the date unless that is today.
 func clock(t time.Time) string {
 	t = t.Local()
 	if t.Format(time.DateOnly) == time.Now().Format(time.DateOnly) {
@@ -33,7 +33,7 @@ func clock(t time.Time) string {
 
 func stamp(t time.Time) string { return t.Local().Format("2006-01-02 15:04:05.000 -0700") }
 
-// when is a time to come.
+// when formats a time in the future.
 func when(t time.Time) string {
 	t = t.Local()
 	if now := time.Now(); t.Sub(now) < 24*time.Hour {
@@ -42,7 +42,7 @@ func when(t time.Time) string {
 	return "on " + t.Format("Mon 2 Jan, 15:04")
 }
 
-// took writes milliseconds.
+// took formats milliseconds.
 func took(ms int64) string {
 	switch {
 	case ms < 1000:
@@ -55,7 +55,7 @@ func took(ms int64) string {
 	return fmt.Sprintf("%d:%02d h", ms/3_600_000, ms/60_000%60)
 }
 
-// money rounds to what can be read at a glance; the log has the nano-dollars.
+// money formats a rounded amount; the log has exact nano-dollars.
 func money(n prices.Nano) string {
 	dollars := float64(n) / float64(prices.Dollar)
 	switch abs := max(dollars, -dollars); {
@@ -85,7 +85,7 @@ func exactCost(r *reqlog.Row) string {
 	return "$" + r.CostUSD.String()
 }
 
-// grouped writes a number with thin spaces between its thousands.
+// grouped formats a number with thin spaces between groups of three digits.
 func grouped(n int64) string {
 	if n < 0 {
 		return "-" + grouped(-n)
@@ -97,7 +97,7 @@ func grouped(n int64) string {
 	return text
 }
 
-// short writes a number in three digits: 950, 12.4k, 3.1M.
+// short formats a number with three digits: 950, 12.4k, 3.1M.
 func short(n int64) string {
 	f := float64(n)
 	switch {
@@ -113,8 +113,7 @@ func short(n int64) string {
 	return strconv.FormatFloat(f/1e9, 'f', 1, 64) + "G"
 }
 
-// speed is how many tokens a second came after the first byte, "" where that is not
-// known.
+// speed returns the tokens per second after the first byte, "" if they are not known.
 func speed(r *reqlog.Row) string {
 	if r.FirstByteMS == nil || r.Tokens.Output == 0 || r.DurationMS <= *r.FirstByteMS {
 		return ""
@@ -130,13 +129,13 @@ func faultOf(kind pipeline.ErrorKind) string {
 	whose, _, _ := strings.Cut(string(kind), "_")
 	switch whose {
 	case "caller":
-		return "The caller is at fault."
+		return "The client is at fault."
 	case "policy":
-		return "A rule of yours refused it."
+		return "One of your rules refused it."
 	case "provider":
 		return "The provider is at fault."
 	case "hostless":
-		return "Hostless could not do it."
+		return "Hostless failed."
 	}
 	return ""
 }

@@ -1,5 +1,5 @@
 // The page at hostless.localhost. It exchanges its link for a session, follows the
-// request log, and shows what the daemon renders. It changes nothing anywhere.
+// request log, and shows what the daemon renders. It is read-only.
 
 const $ = (id) => document.getElementById(id);
 const KEY = "hostless-session", MOST = 500, EVERY = 5000;
@@ -8,15 +8,15 @@ let session = sessionStorage.getItem(KEY);
 let stream = null; // the AbortController of the live rows
 let timer = 0;
 
-/** What is read with the session. A 401 ends it. */
+/** Fetches with the session. A 401 ends it. */
 async function read(path, signal) {
   const answer = await fetch(path, { headers: { "X-Hostless-Session": session }, signal, cache: "no-store" });
-  if (answer.status === 401) close("The session has ended: the daemon was started anew, or nothing was shown for long.");
+  if (answer.status === 401) close("The session has ended: the daemon was restarted, or the page was idle for long.");
   if (!answer.ok) throw new Error((await answer.json()).error.message);
   return answer;
 }
 
-/** HTML that the daemon has escaped. */
+/** Parses HTML that the daemon has escaped. */
 function fragment(html) {
   const t = document.createElement("template");
   t.innerHTML = html;
@@ -43,7 +43,7 @@ function live(word, state) {
   $("live").className = state;
 }
 
-/** Puts a part in place where it has changed; what was unfolded stays so. */
+/** Replaces a part if it has changed, and keeps open details open. */
 function place(part) {
   const at = $(part.dataset.part);
   if (at.last === part.innerHTML) return;
@@ -101,7 +101,7 @@ async function follow() {
       }
     } catch (error) {
       if (mine.signal.aborted || !session) return;
-      if (!(error instanceof TypeError) && first) { // an answer: what was typed is no filter
+      if (!(error instanceof TypeError) && first) { // an error response: the filter is invalid
         rows.replaceChildren();
         complain(error);
         live("Live", "on");
@@ -123,12 +123,12 @@ function fly(count, html) {
 }
 
 function add(lines) {
-  const fresh = fragment(lines.reverse().join("")); // the newest comes last
+  const fresh = fragment(lines.reverse().join("")); // the stream has the newest last
   for (const row of fresh.children) if (rows.children.length) row.classList.add("new");
   const list = $("list"), before = list.scrollHeight;
   rows.prepend(fresh);
   while (rows.children.length > MOST) rows.lastChild.remove();
-  if (list.scrollTop > 0) list.scrollTop += list.scrollHeight - before; // what is read stays in place
+  if (list.scrollTop > 0) list.scrollTop += list.scrollHeight - before; // keep the scroll position
   if (!rows.querySelector('[tabindex="0"]')) rows.querySelector("button")?.setAttribute("tabindex", "0");
 }
 
@@ -185,18 +185,18 @@ document.addEventListener("visibilitychange", () => {
 async function open() {
   const link = location.hash.slice(1);
   if (/^[A-Z2-7]{40,}$/.test(link)) {
-    history.replaceState(null, "", location.pathname); // out of the address and the history
+    history.replaceState(null, "", location.pathname); // removes it from the URL and the history
     const answer = await fetch("/session", { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify({ link }) });
-    const told = await answer.json();
-    if (!answer.ok) return close("This link does not open the page: " + told.error.message + ".");
-    session = told.session;
+    const body = await answer.json();
+    if (!answer.ok) return close("This link does not open the page: " + body.error.message + ".");
+    session = body.session;
     sessionStorage.setItem(KEY, session);
-  } else if (!$("open").hidden) return; // a section was gone to
+  } else if (!$("open").hidden) return; // a link to a section
   if (!session) return;
   $("closed").hidden = true;
   $("open").hidden = false;
   follow();
   refresh();
 }
-addEventListener("hashchange", open); // a second link in the same tab
+addEventListener("hashchange", open); // a new link in the same tab
 open();

@@ -12,10 +12,10 @@ import (
 	"github.com/hostless/hostless/pkg/secret"
 )
 
-// The bounds of links and sessions. Past them the oldest one ends.
+// The limits of links and sessions. Beyond them the oldest one ends.
 const (
 	linkLife    = 2 * time.Minute
-	sessionIdle = 12 * time.Hour // since its last request
+	sessionIdle = 12 * time.Hour // after its last request
 	maxLinks    = 16
 	maxSessions = 16
 )
@@ -27,15 +27,15 @@ type sessions struct {
 	now func() time.Time
 
 	mu    sync.Mutex
-	links map[[32]byte]time.Time // when each expires
-	open  map[[32]byte]time.Time // when each was last used
+	links map[[32]byte]time.Time // expiry by hash
+	open  map[[32]byte]time.Time // time of the last use by hash
 }
 
 func newSessions(now func() time.Time) *sessions {
 	return &sessions{now: now, links: map[[32]byte]time.Time{}, open: map[[32]byte]time.Time{}}
 }
 
-// newLink makes the secret of a link.
+// newLink returns the secret of a new link.
 func (s *sessions) newLink() secret.String {
 	text := rand.Text() + rand.Text() // 260 bits
 	s.mu.Lock()
@@ -46,7 +46,7 @@ func (s *sessions) newLink() secret.String {
 	return secret.New(text)
 }
 
-// exchange gives a session for a link, once.
+// exchange returns a new session for a link, which then ends.
 func (s *sessions) exchange(link string) (session secret.String, ok bool) {
 	key := sha256.Sum256([]byte(link))
 	s.mu.Lock()
@@ -62,7 +62,7 @@ func (s *sessions) exchange(link string) (session secret.String, ok bool) {
 	return secret.New(text), true
 }
 
-// valid reports whether a session is good, and notes that it was used.
+// valid reports whether a session is valid, and records its use.
 func (s *sessions) valid(session string) bool {
 	if session == "" {
 		return false
@@ -78,7 +78,7 @@ func (s *sessions) valid(session string) bool {
 	return true
 }
 
-// prune drops what has expired; s.mu is held.
+// prune removes what has expired. s.mu must be held.
 func (s *sessions) prune() {
 	now := s.now()
 	for key, until := range s.links {
@@ -93,7 +93,7 @@ func (s *sessions) prune() {
 	}
 }
 
-// makeRoom drops the oldest until there is room for one more.
+// makeRoom removes the oldest entries until there is room for one more.
 func makeRoom(m map[[32]byte]time.Time, most int) {
 	for len(m) >= most {
 		var oldest [32]byte

@@ -13,12 +13,12 @@ import (
 
 const (
 	shownDays = 30
-	seriesMax = 5                // apps with a colour of their own
-	freshFor  = 10 * time.Second // how old today's sums may be
+	seriesMax = 5                // number of apps with their own colour
+	freshFor  = 10 * time.Second // how long today's sums are cached
 )
 
-// spending adds the request log up by day and app. Days that are over are read once.
-// It is safe for concurrent use.
+// spending adds up the request log by day and app. It reads past days only once. It is safe
+// for concurrent use.
 type spending struct {
 	rows spend.Rows
 	now  func() time.Time
@@ -30,7 +30,7 @@ type spending struct {
 	readAt time.Time
 }
 
-// days gives the reports of the last days by app, today's last.
+// days returns the reports of the last days by app, today's last.
 func (s *spending) days() ([]spend.Report, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -48,7 +48,7 @@ func (s *spending) days() ([]spend.Report, error) {
 				return nil, err
 			}
 		}
-		// A request that began before midnight may have ended after it.
+		// A request that started before midnight may have ended after it.
 		if ago > 1 || now.Hour() >= 2 {
 			kept[date] = report
 		}
@@ -71,8 +71,8 @@ func (s *spending) read(from, to time.Time) (spend.Report, error) {
 
 // chart is the spend of the last days, as bars.
 type chart struct {
-	Days        []chartDay // oldest first; nil where nothing was asked
-	Table       []chartDay // those with requests, newest first
+	Days        []chartDay // oldest first; nil without requests
+	Table       []chartDay // the days with requests, newest first
 	Apps        []chartApp
 	First, Last string
 	Top, Total  string
@@ -95,8 +95,8 @@ type chartApp struct {
 	Cost         prices.Nano
 }
 
-// series are the colours of a chart's apps, most expensive first; the last one is what
-// the others have in common.
+// newChart returns the chart of some days. The most expensive apps have their own colours;
+// all others share the last one.
 func newChart(days []spend.Report) chart {
 	byApp := map[string]prices.Nano{}
 	var total spend.Sum
@@ -133,7 +133,7 @@ func newChart(days []spend.Report) chart {
 	return c
 }
 
-// rank gives the apps of the legend, and each app's colour.
+// rank returns the apps of the legend, and each app's colour.
 func rank(byApp map[string]prices.Nano) (apps []chartApp, series map[string]int) {
 	var names []string
 	for name := range byApp {
@@ -158,7 +158,7 @@ func rank(byApp map[string]prices.Nano) (apps []chartApp, series map[string]int)
 	return apps, series
 }
 
-// stack puts a day's apps on top of each other, in the order of their colours.
+// stack returns the bars of a day, stacked in the order of their colours.
 func stack(x int, groups []spend.Group, series map[string]int, top prices.Nano) (bars []bar) {
 	var sums [seriesMax + 1]prices.Nano
 	for _, g := range groups {

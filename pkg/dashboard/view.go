@@ -30,7 +30,7 @@ func (d *Dashboard) row(w http.ResponseWriter, r *http.Request) {
 		row, err = d.cfg.Log.Find(id)
 	}
 	if err == nil && row == nil {
-		err = fault.New(fault.NotFound, "the log has no such request any more")
+		err = fault.New(fault.NotFound, "the log no longer has this request")
 	}
 	if err != nil {
 		writeError(w, err)
@@ -39,11 +39,11 @@ func (d *Dashboard) row(w http.ResponseWriter, r *http.Request) {
 	d.render(w, r, "detail", row)
 }
 
-// parts shows all but the requests.
+// parts renders everything except the requests.
 func (d *Dashboard) parts(w http.ResponseWriter, r *http.Request) {
 	now, err := d.look(r.Context())
 	if err != nil {
-		d.log.Error("the page cannot be shown", "error", err)
+		d.log.Error("the page cannot be rendered", "error", err)
 		writeError(w, err)
 		return
 	}
@@ -114,10 +114,10 @@ func newSummary(status control.Status, apps []appView, today spend.Sum) summary 
 	return s
 }
 
-// budgetView is a budget as the page shows it.
+// budgetView is the view of a budget.
 type budgetView struct {
 	ID, Scope, Used, Limit, Period string
-	Share                          float64 // of the limit that is used or reserved, 1 is all
+	Share                          float64 // used and reserved part of the limit; 1 is all
 	ResetsAt                       time.Time
 }
 
@@ -137,13 +137,13 @@ func viewBudgets(list []budget.Budget) (out []budgetView) {
 	return out
 }
 
-// appView is an app as the page shows it.
+// appView is the view of an app.
 type appView struct {
 	App
-	Path string // the prefix that it serves
-	Word string // its state
-	Tone string // of the state: ok, wait, bad or ""
-	Up   string // since when
+	Path string // the path prefix of its route
+	Word string // the state in words
+	Tone string // colour of the state: ok, wait, bad or ""
+	Up   string // start time
 }
 
 func viewApps(apps []App, now time.Time) (out []appView) {
@@ -155,7 +155,7 @@ func viewApps(apps []App, now time.Time) (out []appView) {
 		case control.StateStarting:
 			v.Tone = "wait"
 		case control.StateIdle:
-			v.Word = "starts when it is asked for"
+			v.Word = "starts with the next request"
 		case control.StateExited:
 			v.Tone = "bad"
 			if a.Exit != nil {
@@ -178,14 +178,14 @@ func viewApps(apps []App, now time.Time) (out []appView) {
 	return out
 }
 
-// healthRows bounds what a provider's health is judged by.
+// healthRows limits the number of requests that determine the health of providers.
 const healthRows = 2000
 
-// providerView is a provider and how it did in the last hour.
+// providerView is a provider with its health in the last hour.
 type providerView struct {
 	Name, Word, Tone string
 	Requests, Failed int64
-	FirstByte        *int64 // the median, in milliseconds
+	FirstByte        *int64 // median in milliseconds
 	LastError        string
 	Keys             []keyView // where there are several, or one that does not work
 }
@@ -217,8 +217,8 @@ func addKeys(providers []providerView, keys []control.KeyInfo) {
 	}
 }
 
-// health looks at the attempts of the last hour: a request that another provider
-// answered counts with both.
+// health evaluates the attempts of the last hour. A request that fell back to another
+// provider counts for both.
 func health(configured []control.ProviderStatus, rows []*reqlog.Row) []providerView {
 	byName := map[string]*providerView{}
 	firstBytes := map[string][]int64{}
@@ -261,7 +261,7 @@ func health(configured []control.ProviderStatus, rows []*reqlog.Row) []providerV
 		case lastFailed[name]:
 			v.Tone, v.Word = "bad", "fails"
 		case v.Failed*10 >= v.Requests:
-			v.Tone, v.Word = "wait", "fails at times"
+			v.Tone, v.Word = "wait", "fails sometimes"
 		default:
 			v.Tone, v.Word = "ok", "answers"
 		}
@@ -271,10 +271,11 @@ func health(configured []control.ProviderStatus, rows []*reqlog.Row) []providerV
 	return out
 }
 
-// finding is something that a person should know.
+// finding is a problem that the user should know of.
 type finding struct{ Tone, Text, Fix string }
 
-// findings are what the daemon itself can see of what doctor looks at.
+// findings returns the problems that the daemon can see by itself, a part of what doctor
+// checks.
 func findings(status control.Status, apps []appView, providers []providerView, dropped int64) (out []finding) {
 	for _, warning := range status.Warnings {
 		out = append(out, finding{"wait", warning, ""})

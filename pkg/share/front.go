@@ -1,8 +1,8 @@
-// Package share owns what makes one app reachable from outside of this machine for as long as
-// somebody asks for it: the tunnel tools that a person has installed, started and ended here,
-// a listener on the local network, and the front that leads to the one app and to nothing else.
+// Package share makes one app reachable from outside of this machine for the length of a
+// session. It owns the tunnel tools that the user has installed, which it starts and stops, a
+// listener on the local network, and the front that forwards to that app and to nothing else.
 //
-// Which app that is, and the list of what is shared, are the caller's business.
+// The caller chooses the app. The daemon lists what is shared.
 package share
 
 import (
@@ -28,14 +28,13 @@ type Front struct {
 	proxy  httputil.ReverseProxy
 }
 
-// place is where an app is: its URL, as people see it here, and the daemon (host:port) that
-// serves it.
+// place is an app's URL on this machine, and the daemon (host:port) that serves it.
 type place struct {
 	url    *url.URL
 	daemon string
 }
 
-// publicKey is the context's key of a request's own public URL, where a front has several.
+// publicKey is the context key of a request's public URL, for a front with several.
 type publicKey struct{}
 
 // NewFront returns the front of the app at appURL, which daemon (host:port) serves. If
@@ -67,16 +66,17 @@ func NewFront(appURL *url.URL, daemon string, transport http.RoundTripper) *Fron
 	return f
 }
 
-// silent is the log of servers whose clients are strangers: what they do wrong is theirs.
+// silent discards the log of servers for clients on a network, whose errors are not the
+// user's.
 var silent = log.New(io.Discard, "", 0)
 
-// SetApp sets where the app is, after the daemon has moved.
+// SetApp sets where the app is, after a restart of the daemon on another port.
 func (f *Front) SetApp(appURL *url.URL, daemon string) { f.app.Store(&place{appURL, daemon}) }
 
-// SetPublic sets the URL at which the front is seen from outside, once that is known.
+// SetPublic sets the public URL of the front when it is known.
 func (f *Front) SetPublic(u *url.URL) { f.public.Store(u) }
 
-// publicOf is the URL at which a request's client sees the front; nil is not known.
+// publicOf returns the public URL of a request, nil if it is not known.
 func (f *Front) publicOf(ctx context.Context) *url.URL {
 	if u, ok := ctx.Value(publicKey{}).(*url.URL); ok {
 		return u
@@ -169,5 +169,5 @@ func newServer(h http.Handler) *http.Server {
 	return &http.Server{Handler: h, ReadHeaderTimeout: headLimit, IdleTimeout: 2 * time.Minute, ErrorLog: silent}
 }
 
-// headLimit is how long a client may take with the head of a request.
+// headLimit is the timeout for the header of a request.
 const headLimit = 15 * time.Second

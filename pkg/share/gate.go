@@ -10,17 +10,17 @@ import (
 	"github.com/hostless/hostless/pkg/mdns"
 )
 
-// maxConns is how many connections the local network may have open at a time.
+// maxConns is the largest number of open connections from the local network.
 const maxConns = 512
 
-// acceptAgain is the time until a listener that has failed is tried again.
+// acceptAgain is the delay before Accept is retried after an error.
 const acceptAgain = 100 * time.Millisecond
 
-// gate is a listener for peers of the local network alone. Where TLS is on, the first byte
-// of a connection tells whether it is TLS or plain HTTP.
+// gate is a listener that accepts only peers on local networks. If TLS is on, the first byte
+// of a connection determines whether it is TLS or plain HTTP.
 type gate struct {
 	net.Listener
-	tls    *tls.Config // nil: none
+	tls    *tls.Config // nil is plain HTTP only
 	ready  chan net.Conn
 	closed chan struct{}
 	once   sync.Once
@@ -46,7 +46,7 @@ func (g *gate) run() {
 			select {
 			case <-g.closed:
 				return
-			case <-time.After(acceptAgain): // no descriptor was free
+			case <-time.After(acceptAgain): // such as no free file descriptor
 				continue
 			}
 		}
@@ -62,7 +62,7 @@ func (g *gate) run() {
 	}
 }
 
-// enter counts a connection; ok is false where there are too many.
+// enter counts a connection. ok is false if there are too many.
 func (g *gate) enter(c net.Conn) (conn *gateConn, ok bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -74,7 +74,7 @@ func (g *gate) enter(c net.Conn) (conn *gateConn, ok bool) {
 	return conn, true
 }
 
-// end closes the listener and every connection, upgraded ones too.
+// end closes the listener and all connections, upgraded ones included.
 func (g *gate) end() {
 	g.Close()
 	g.mu.Lock()
@@ -90,7 +90,7 @@ func near(a net.Addr) bool {
 	return ok && mdns.Near(tcp.AddrPort().Addr())
 }
 
-// admit hands a connection on when its first byte is there.
+// admit passes a connection to Accept when its first byte has arrived.
 func (g *gate) admit(c *gateConn) {
 	first := make([]byte, 1)
 	_ = c.SetReadDeadline(time.Now().Add(headLimit))
@@ -128,7 +128,7 @@ func (g *gate) Close() error {
 	return g.Listener.Close()
 }
 
-// gateConn is a connection of a gate. Its first byte was read already.
+// gateConn is a connection of a gate whose first byte has been read.
 type gateConn struct {
 	net.Conn
 	first []byte

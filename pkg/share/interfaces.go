@@ -10,19 +10,18 @@ import (
 	"github.com/hostless/hostless/pkg/mdns"
 )
 
-// apart are how the names of interfaces begin that lead to no local network of people:
-// containers', virtual machines', tunnels'.
+// apart are the name prefixes of interfaces that are not on a local network: those of
+// containers, virtual machines and tunnels.
 var apart = []string{
 	"docker", "br-", "veth", "virbr", "cni", "flannel", "podman", "lxc", "lxd", "incus", "vmnet", "vboxnet", "bridge",
 	"tailscale", "utun", "wg", "tun", "tap", "zt", "ppp", "ipsec", "awdl", "llw", "anpi",
 }
 
-// machineInterfaces are this machine's interfaces on local networks, with their private
-// addresses. only, where it is valid, is the one address that is wanted, on whichever
-// interface.
+// machineInterfaces returns this machine's interfaces on local networks, with their private
+// addresses. If only is valid, it returns just that address, on any interface.
 func machineInterfaces(only netip.Addr) (list []mdns.Interface, err error) {
 	if only.IsValid() && !mdns.Near(only) {
-		return nil, fault.New(fault.Usage, fmt.Sprintf("%s is no address of a local network: the whole Internet might reach it", only))
+		return nil, fault.New(fault.Usage, fmt.Sprintf("%s is not an address of a local network: the Internet might reach it", only))
 	}
 	all, err := net.Interfaces()
 	if err != nil {
@@ -41,7 +40,7 @@ func machineInterfaces(only netip.Addr) (list []mdns.Interface, err error) {
 			}
 			addr, _ := netip.AddrFromSlice(network.IP)
 			addr = addr.Unmap()
-			// One of IPv6 that is good on the link alone cannot stand in a URL.
+			// A link-local IPv6 address cannot be used in a URL.
 			if addr == only || !only.IsValid() && mdns.Near(addr) && (addr.Is4() || !addr.IsLinkLocalUnicast()) {
 				found.Addrs = append(found.Addrs, addr)
 			}

@@ -22,9 +22,9 @@ import (
 )
 
 const (
-	pollInterval = 3 * time.Second // how often the machine's addresses are looked at
+	pollInterval = 3 * time.Second // how often the machine's addresses are polled
 	portTries    = 20
-	nameTries    = 9 // shop.local, shop-2.local, … where others have them
+	nameTries    = 9 // shop.local, then shop-2.local, … if other hosts have the names
 	endGrace     = 2 * time.Second
 )
 
@@ -34,21 +34,21 @@ type lan struct {
 	scheme string
 	front  *Front
 	server *http.Server
-	tls    *tls.Config // nil: plain http alone
+	tls    *tls.Config // nil is plain HTTP only
 	port   int
 	cancel context.CancelFunc
 	done   chan struct{}
 	err    error // valid once done is closed
 
 	mu        sync.Mutex
-	host      string // the name, "" while there is none
+	host      string // the announced name, "" while there is none
 	on        []mdns.Interface
 	listeners map[netip.Addr]*gate
 	name      *mdns.Name
 }
 
-// openLAN serves the front on this machine's addresses on the local network, under the
-// app's name below .local.
+// openLAN serves the front on this machine's addresses on the local network, and announces
+// the app's name below .local.
 func openLAN(ctx context.Context, c Config, app *url.URL, front *Front) (*lan, error) {
 	if c.interfaces == nil {
 		c.interfaces = machineInterfaces
@@ -90,7 +90,8 @@ func openLAN(ctx context.Context, c Config, app *url.URL, front *Front) (*lan, e
 	return l, nil
 }
 
-// url is where others see the app: by its name, or by the first address without one.
+// url returns the app's URL for others: with its name, or with the first address if it has
+// none.
 func (l *lan) url() *url.URL {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -101,7 +102,7 @@ func (l *lan) url() *url.URL {
 	return &url.URL{Scheme: l.scheme, Host: net.JoinHostPort(host, strconv.Itoa(l.port))}
 }
 
-// served are the name and the addresses that the app has now.
+// served returns the app's current name and addresses.
 func (l *lan) served() (name string, addrs []netip.Addr) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -114,8 +115,8 @@ func (l *lan) served() (name string, addrs []netip.Addr) {
 	return name, addrs
 }
 
-// listenFirst opens the port on every address: the wished one, or the next that is free
-// on all of them.
+// listenFirst listens on all addresses with the requested port, or with the next one that is
+// free on all of them.
 func (l *lan) listenFirst(on []mdns.Interface) (err error) {
 	for try := range portTries + 1 {
 		l.port = l.cfg.Port + try
@@ -133,7 +134,7 @@ func (l *lan) listenFirst(on []mdns.Interface) (err error) {
 	return &fault.Error{Kind: fault.Internal, Message: "no port can be opened on the local network: " + err.Error(), Err: err}
 }
 
-// rebind listens on the addresses that are there now, and on no other.
+// rebind starts to listen on new addresses, and stops on those that are gone.
 func (l *lan) rebind(on []mdns.Interface) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -173,8 +174,7 @@ func (l *lan) closeListeners() {
 	}
 }
 
-// claim announces the name: the app's, or with a number behind it where another host has
-// that.
+// claim announces the app's name, or the name with a number if another host has it.
 func (l *lan) claim(ctx context.Context, on []mdns.Interface) error {
 	for n := 1; ; n++ {
 		host := l.cfg.Name + ".local"
@@ -201,7 +201,7 @@ func (l *lan) claim(ctx context.Context, on []mdns.Interface) error {
 	}
 }
 
-// run follows the machine's addresses until ctx ends or the name is lost.
+// run follows the machine's addresses until ctx ends or another host takes the name.
 func (l *lan) run(ctx context.Context) {
 	defer close(l.done)
 	defer l.close()
@@ -221,7 +221,7 @@ func (l *lan) run(ctx context.Context) {
 		case <-poll.C:
 			on, err := l.cfg.interfaces(l.cfg.IP)
 			if err != nil || slices.EqualFunc(on, l.on, sameInterface) {
-				continue // without a network the old one is kept: it mostly comes back
+				continue // without a network keep the addresses, which mostly come back
 			}
 			if l.name != nil {
 				l.name.Close()
@@ -241,7 +241,7 @@ func sameInterface(a, b mdns.Interface) bool {
 	return a.Index == b.Index && slices.Equal(a.Addrs, b.Addrs)
 }
 
-// Stop ends it: the name is given up and no connection is left.
+// Stop withdraws the name and closes all listeners and connections.
 func (l *lan) Stop() {
 	l.cancel()
 	<-l.done
@@ -260,8 +260,8 @@ func (l *lan) close() {
 	l.closeListeners()
 }
 
-// ServeHTTP leads requests that name what is served to the app. A page of another site,
-// whose name was made to lead here (DNS rebinding), names that site.
+// ServeHTTP forwards requests whose Host is the app's. A page of another site whose name was
+// made to resolve to this machine (DNS rebinding) sends the Host of that site.
 func (l *lan) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch r.Method {
 	case http.MethodConnect, http.MethodTrace:
@@ -280,8 +280,8 @@ func (l *lan) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	l.front.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), publicKey{}, public)))
 }
 
-// serves reports whether a Host names this app here: its name below .local or an address
-// of this machine, with the port.
+// serves reports whether a Host is this app's: its name below .local or an address of this
+// machine, with the port.
 func (l *lan) serves(hostport string) bool {
 	host, port, err := net.SplitHostPort(hostport)
 	if err != nil {

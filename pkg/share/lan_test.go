@@ -23,7 +23,7 @@ import (
 	"github.com/hostless/hostless/pkg/mdns"
 )
 
-// quiet is a network on which nobody is heard.
+// quiet is a network without other hosts.
 type quiet struct {
 	closed chan struct{}
 	once   sync.Once
@@ -37,7 +37,7 @@ func (q *quiet) Multicast([]byte, int) error               { return nil }
 func (q *quiet) Unicast([]byte, int, netip.AddrPort) error { return nil }
 func (q *quiet) Close() error                              { q.once.Do(func() { close(q.closed) }); return nil }
 
-// changing are interfaces that a test changes.
+// changing is a list of interfaces that a test can change.
 type changing struct {
 	mu   sync.Mutex
 	list []mdns.Interface
@@ -59,7 +59,7 @@ func (c *changing) get(netip.Addr) ([]mdns.Interface, error) {
 	return c.list, nil
 }
 
-// shareOnLAN shares a server on loopback addresses that stand for a local network's.
+// shareOnLAN shares a server on loopback addresses in place of those of a local network.
 func shareOnLAN(t *testing.T, app http.Handler, scheme string) (*Session, *changing, Config) {
 	t.Helper()
 	daemon := httptest.NewUnstartedServer(app)
@@ -90,7 +90,7 @@ func shareOnLAN(t *testing.T, app http.Handler, scheme string) (*Session, *chang
 	return s, on, c
 }
 
-// ask sends one request as it stands and gives the status and the body.
+// ask sends one raw request and returns the status and body of the response.
 func ask(t *testing.T, address, request string) (status int, body string) {
 	t.Helper()
 	c, err := net.DialTimeout("tcp", address, 5*time.Second)
@@ -111,7 +111,8 @@ func ask(t *testing.T, address, request string) (status int, body string) {
 	return resp.StatusCode, string(data)
 }
 
-// TestLANHosts lets nobody reach anything but the one app, whatever a request names.
+// TestLANHosts checks that a request can reach nothing but the app, whatever its Host or
+// target is.
 func TestLANHosts(t *testing.T) {
 	s, _, _ := shareOnLAN(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprintf(w, "app %s %s %s", r.Host, r.URL, r.Header.Get("Origin"))
@@ -144,7 +145,7 @@ func TestLANHosts(t *testing.T) {
 	}
 }
 
-// TestLANOrigins has origins and redirects be those of the side that sees them, by name and
+// TestLANOrigins checks that origins and redirects are rewritten for each side, by name and
 // by address.
 func TestLANOrigins(t *testing.T) {
 	s, _, _ := shareOnLAN(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -167,7 +168,8 @@ func TestLANOrigins(t *testing.T) {
 	}
 }
 
-// TestLANTLS serves https with a certificate of its own authority, and http, on one port.
+// TestLANTLS checks that one port serves https, with a certificate of a separate authority,
+// and http.
 func TestLANTLS(t *testing.T) {
 	s, _, c := shareOnLAN(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, "app") }), "https")
 	pem, err := os.ReadFile(certs.LANCertPath(c.Home))
@@ -208,7 +210,7 @@ func TestLANTLS(t *testing.T) {
 	}
 }
 
-// TestLANMoves follows the machine's addresses; what was served there is closed.
+// TestLANMoves checks that the listeners follow the machine's addresses.
 func TestLANMoves(t *testing.T) {
 	s, on, _ := shareOnLAN(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, "app") }), "http")
 	port := s.URL.Port()
@@ -240,7 +242,7 @@ func TestLANMoves(t *testing.T) {
 	}
 }
 
-// TestGate lets in peers of local networks alone.
+// TestGate checks that only peers on local networks are accepted.
 func TestGate(t *testing.T) {
 	for addr, want := range map[string]bool{
 		"192.168.1.7": true, "10.1.2.3": true, "172.16.0.1": true, "169.254.1.1": true, "fd00::7": true, "fe80::1%eth0": true, "127.0.0.1": true, "::ffff:10.0.0.1": true,
@@ -262,7 +264,7 @@ func TestGate(t *testing.T) {
 	}
 }
 
-// scripted is a listener of prepared connections.
+// scripted is a listener with prepared connections.
 type scripted struct{ conns chan net.Conn }
 
 func (s *scripted) Accept() (net.Conn, error) {
@@ -282,7 +284,7 @@ type remote struct {
 
 func (r remote) RemoteAddr() net.Addr { return r.addr }
 
-// TestLANAddress refuses addresses that are on no local network.
+// TestLANAddress checks that addresses outside of local networks are refused.
 func TestLANAddress(t *testing.T) {
 	for _, bad := range []string{"8.8.8.8", "2001:db8::1", "100.64.0.1", "10.99.88.77"} {
 		if _, err := machineInterfaces(netip.MustParseAddr(bad)); err == nil {
@@ -298,7 +300,7 @@ func TestLANAddress(t *testing.T) {
 	}
 }
 
-// TestLANNameTaken goes on under another name where another host has the app's.
+// TestLANNameTaken checks that a share gets another name if another host has the app's.
 func TestLANNameTaken(t *testing.T) {
 	u := &url.URL{Scheme: "http", Host: "shop.localhost:1"}
 	l := &lan{cfg: Config{Name: "shop", Note: t.Logf}, scheme: u.Scheme}

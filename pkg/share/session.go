@@ -21,31 +21,31 @@ import (
 	"github.com/hostless/hostless/pkg/mdns"
 )
 
-// Config is one app and one way of showing it to others.
+// Config describes an app and the way in which it is shared.
 type Config struct {
 	Way    string // one of Ways
-	Name   string // the app's
-	App    string // its URL
+	Name   string // the app's name
+	App    string // the app's URL
 	Daemon int    // the daemon's port on loopback
-	Home   string // where the authorities' files are
+	Home   string // the directory of the certificate authorities
 
 	Look    func(string) (string, error) // finds a tool's program (exec.LookPath)
-	Environ []string                     // of the tool
-	// IP and Port are for LAN: the only address to serve on, where it is valid, and the
-	// first port to try; 0 is the daemon's.
+	Environ []string                     // the tool's environment
+	// IP and Port are for LAN. If IP is valid, it is the only address to listen on. Port is
+	// the first port to try; 0 is the daemon's.
 	IP   netip.Addr
 	Port int
-	// Note prints one line for the person.
+	// Note prints one line for the user.
 	Note func(format string, args ...any)
 
-	interfaces func(netip.Addr) ([]mdns.Interface, error) // nil: this machine's
-	open       func([]mdns.Interface) (mdns.Link, error)  // nil: mdns.Open
-	poll       time.Duration                              // how often the interfaces are looked at; 0: pollInterval
+	interfaces func(netip.Addr) ([]mdns.Interface, error) // nil is this machine's
+	open       func([]mdns.Interface) (mdns.Link, error)  // nil is mdns.Open
+	poll       time.Duration                              // how often the interfaces are polled; 0 is pollInterval
 }
 
-// Session is one app that is shared.
+// Session is a shared app.
 type Session struct {
-	URL *url.URL // where others see the app
+	URL *url.URL // the app's URL for others
 	Way string
 
 	front *Front
@@ -54,11 +54,11 @@ type Session struct {
 	stop  func()
 }
 
-// Open shares an app until ctx ends, Stop is called, or what carries it fails: the tool
-// ends, or another host takes the name. An error is a *fault.Error.
+// Open shares an app until ctx ends, Stop is called, the tool ends, or another host takes
+// the name. The error is a *fault.Error.
 func Open(ctx context.Context, c Config) (*Session, error) {
 	if !slices.Contains(Ways, c.Way) {
-		return nil, &fault.Error{Kind: fault.Usage, Message: fmt.Sprintf("%q is no way of sharing", c.Way), Next: "one of " + strings.Join(Ways, ", ")}
+		return nil, &fault.Error{Kind: fault.Usage, Message: fmt.Sprintf("%q is not a way of sharing", c.Way), Next: "one of " + strings.Join(Ways, ", ")}
 	}
 	app, err := url.Parse(strings.TrimSuffix(c.App, "/"))
 	if err != nil {
@@ -91,7 +91,8 @@ func Open(ctx context.Context, c Config) (*Session, error) {
 
 func daemonAt(port int) string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)) }
 
-// transport asks the daemon; over https it trusts the local authority beside the system's.
+// transport returns the transport for requests to the daemon. For https it trusts the local
+// authority and the system's.
 func transport(app *url.URL, home string) http.RoundTripper {
 	t := &http.Transport{MaxIdleConnsPerHost: 32, IdleConnTimeout: time.Minute, DisableCompression: true}
 	if app.Scheme == "https" {
@@ -107,33 +108,33 @@ func transport(app *url.URL, home string) http.RoundTripper {
 	return t
 }
 
-// Moved sets where the app is after its daemon was restarted.
+// Moved sets where the app is after its daemon has been restarted.
 func (s *Session) Moved(app string, daemon int) {
 	if u, err := url.Parse(strings.TrimSuffix(app, "/")); err == nil {
 		s.front.SetApp(u, daemonAt(daemon))
 	}
 }
 
-// Stop ends the session and returns when nothing is reachable through it. It may be called
-// twice.
+// Stop ends the session and returns when the app is no longer reachable through it. It may be
+// called twice.
 func (s *Session) Stop() { s.stop() }
 
-// beat is how often the daemon is notified that an app is shared, and asked whether it
-// is still there.
+// beat is the interval of the heartbeat that reports the share to the daemon and checks that
+// the app is still registered.
 const beat = time.Second
 
-// ErrAppEnded is how Keep ends with the app.
+// ErrAppEnded is returned by Keep when the app has ended.
 var ErrAppEnded = fault.New(fault.NotFound, "the app has ended")
 
-// Keep notifies the daemon of the session until ctx ends (nil), what carries the session
-// ends, the daemon was away for longer than lost (0 is for ever), or the app's name has gone
-// (ErrAppEnded).
+// Keep reports the session to the daemon. It returns nil when ctx ends, an error when the
+// session ends or the daemon has been unreachable for longer than lost (0 is no limit), and
+// ErrAppEnded when the app has ended.
 func (s *Session) Keep(ctx context.Context, client *control.Client, name string, lost time.Duration) error {
 	shared := control.Share{URL: s.URL.String(), Tool: s.Way, PID: os.Getpid()}
 	defer func() {
 		limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), beat)
 		defer cancel()
-		_ = client.EndShare(limited, name, shared.PID, shared.Tool) // it is forgotten without that, soon
+		_ = client.EndShare(limited, name, shared.PID, shared.Tool) // without it the share expires soon
 	}()
 	ticker := time.NewTicker(beat)
 	defer ticker.Stop()

@@ -23,10 +23,10 @@ const (
 	Funnel      = "funnel"    // Tailscale, to the Internet
 	Cloudflared = "cloudflared"
 	Ngrok       = "ngrok"
-	LAN         = "lan" // the local network, without a tool
+	LAN         = "lan" // on the local network, without a tool
 )
 
-// Ways are all ways of sharing.
+// Ways are the ways of sharing.
 var Ways = []string{Tailscale, Funnel, Cloudflared, Ngrok, LAN}
 
 // tool describes how a tool is started and how its URL is found in its output.
@@ -89,9 +89,9 @@ const (
 	keptLines  = 20
 )
 
-// Start starts a tool for a port of loopback and returns once its URL is known. look finds
-// its program (exec.LookPath). An error is a *fault.Error with what the tool printed last.
-// The end of ctx ends the tool.
+// Start starts a tool for a loopback port and returns when its URL is known. look finds the
+// program, as exec.LookPath does. The error is a *fault.Error with the last line that the
+// tool printed. The end of ctx ends the tool.
 func Start(ctx context.Context, name string, port int, look func(string) (string, error), environ []string) (*Tunnel, error) {
 	t, ok := tools[name]
 	if !ok {

@@ -242,7 +242,7 @@ func TestClosed(t *testing.T) {
 	tab.Go(address) // the tab has a session
 	tab.Wait(`document.getElementById("live").textContent === "Live"`)
 	stolen := b.Open(link)
-	stolen.WaitText("used already")
+	stolen.WaitText("already been used")
 	d.Stop()
 	harness.StartIn(t, d.Home, "--port", d.Port)
 	tab.Call("Page.bringToFront", nil, nil) // a hidden tab does not poll

@@ -153,7 +153,7 @@ func TestBelowARun(t *testing.T) {
 	if !strings.Contains(r.Stdout, `"id":2`) || strings.Contains(r.Stdout, "tester") {
 		t.Errorf("it sees the requests of others: %s%s", r.Stdout, r.Stderr)
 	}
-	if !strings.Contains(r.Stdout, `"id":3`) || strings.Contains(r.Stdout, "of another app") || !strings.Contains(r.Stdout, "its own app alone") {
+	if !strings.Contains(r.Stdout, `"id":3`) || strings.Contains(r.Stdout, "of another app") || !strings.Contains(r.Stdout, "only the requests of its own app") {
 		t.Errorf("it sees the output of others: %s%s", r.Stdout, r.Stderr)
 	}
 	d.Must("stop", "other")

@@ -158,7 +158,7 @@ func TestShareLAN(t *testing.T) {
 		t.Errorf("still listed: %s", out)
 	}
 	for args, want := range map[string]string{
-		"share shop --lan --ip 8.8.8.8":              "no address of a local network",
+		"share shop --lan --ip 8.8.8.8":              "not an address of a local network",
 		"share shop --lan --ip 10.99.88.77":          "has no address 10.99.88.77",
 		"share shop --lan --ip x":                    "is no IP address",
 		"share shop --ngrok --ip 127.0.0.1":          "requires --lan",
