@@ -71,7 +71,7 @@ func (d *daemon) followPredecessors(ctx context.Context) {
 		d.recoverRows() // of one that was killed
 		ended()
 	})
-	go func() { // ends with them, or with this process
+	go func() { // ends with the predecessors, or with this process
 		d.budgets.Follow(ctx)
 		d.budgets.Forget()
 	}()

@@ -21,7 +21,7 @@ import (
 func (d *daemon) openDashboard(log *slog.Logger, sessions json.RawMessage) (err error) {
 	d.dashboard, err = dashboard.New(dashboard.Config{
 		Log: d.requests, AppLog: d.appRequests, Sources: dashboardSources{d}, Guide: guide.Text, Logger: log,
-		// Where the kernel tells nobody's connections apart, the link is what counts.
+		// Where the kernel does not report the owner of a connection, only the link protects the page.
 		Owned: func(r *http.Request) bool {
 			uid := front.PeerUID(r)
 			return uid == d.uid || uid == front.UnknownUID

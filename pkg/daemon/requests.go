@@ -66,7 +66,8 @@ func (d *daemon) requestWarnings() (all []string) {
 	return all
 }
 
-// startOTLP starts the exporter, which stopOTLP ends, and gives who tells it of requests.
+// startOTLP starts the exporter, which stopOTLP stops, and returns the function that passes
+// events to it.
 func (d *daemon) startOTLP(log *slog.Logger) func(reqlog.Event) {
 	exporter := otlp.New(otlp.Config{
 		Version: d.cfg.Version, Instance: strconv.Itoa(os.Getpid()), Endpoint: d.settings.OTLPEndpoint,

@@ -34,7 +34,7 @@ type Sources interface {
 	Apps(ctx context.Context) ([]App, error)
 	// InFlight lists the AI requests that are being answered, oldest first.
 	InFlight() []inflight.Request
-	// Budgets lists the budgets, none where there are none.
+	// Budgets lists the budgets.
 	Budgets(ctx context.Context) ([]budget.Budget, error)
 	// Keys lists the stored keys and how calls with each went, without the keys.
 	Keys(ctx context.Context) ([]control.KeyInfo, error)
@@ -125,7 +125,7 @@ func (d *Dashboard) Export() json.RawMessage { return d.sessions.export() }
 // Import takes what the predecessor's Export gave.
 func (d *Dashboard) Import(data json.RawMessage) error { return d.sessions.adopt(data) }
 
-// NewLink makes the secret of a link, and says for how long it is good.
+// NewLink returns the secret of a new link, and its lifetime.
 func (d *Dashboard) NewLink() (secret.String, time.Duration) { return d.sessions.newLink(), linkLife }
 
 // ServeHTTP serves one request. The front has checked the Host, and refuse checks it again.

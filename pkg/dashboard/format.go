@@ -124,7 +124,7 @@ func speed(r *reqlog.Row) string {
 // rate is how many tokens a second come now.
 func rate(perSecond float64) string { return strconv.FormatFloat(perSecond, 'f', 0, 64) }
 
-// faultOf says by whose fault a request failed.
+// faultOf describes whose fault an error is.
 func faultOf(kind pipeline.ErrorKind) string {
 	whose, _, _ := strings.Cut(string(kind), "_")
 	switch whose {

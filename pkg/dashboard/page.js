@@ -73,7 +73,7 @@ async function refresh() {
 
 const typed = () => [...new FormData(filters)].filter(([, value]) => value.trim());
 
-/** The rows that pass the filters, newest first, and then each new one. */
+/** Shows the rows that match the filters, newest first, and then each new one. */
 async function follow() {
   stream?.abort();
   const mine = (stream = new AbortController());
@@ -110,7 +110,7 @@ async function follow() {
     }
     first = false;
     if (mine.signal.aborted || !session) return;
-    if (wait > 100) live("The daemon does not answer, trying again…", "off"); // a restart is over by then
+    if (wait > 100) live("The daemon does not respond. Trying again…", "off"); // a restart is over by then
     await new Promise((done) => setTimeout(done, wait));
     wait = Math.min(wait * 2, 8000);
   }

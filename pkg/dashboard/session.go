@@ -109,8 +109,8 @@ func makeRoom(m map[[32]byte]time.Time, most int) {
 
 // exported is what a successor takes over: times by the hash of each secret, in hex.
 type exported struct {
-	Links map[string]time.Time `json:"links"` // when each expires
-	Open  map[string]time.Time `json:"open"`  // when each was last used
+	Links map[string]time.Time `json:"links"` // expiry by hash
+	Open  map[string]time.Time `json:"open"`  // time of the last use by hash
 }
 
 func (s *sessions) export() json.RawMessage {

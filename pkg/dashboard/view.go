@@ -91,7 +91,7 @@ func (d *Dashboard) look(ctx context.Context) (s state, err error) {
 	return s, err
 }
 
-// summary is the line above all.
+// summary is the line at the top.
 type summary struct {
 	Today     spend.Sum
 	Tokens    int64

@@ -26,7 +26,7 @@ type State struct {
 	Today    spend.Report     // by model
 	Last     []*reqlog.Row    // requests to models
 	LastApps []*reqlog.AppRow // requests to apps
-	Err      error            // why the daemon cannot be asked, or nil
+	Err      error            // the error of the last refresh, or nil
 	At       time.Time
 	View     View
 }
@@ -188,7 +188,7 @@ func lastToApps(s State) (rows []row) {
 	return rows
 }
 
-// painter puts lines together.
+// painter builds the lines of a frame.
 type painter struct {
 	width  int
 	colour bool

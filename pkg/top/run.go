@@ -156,7 +156,7 @@ func (c *Config) screen(ctx context.Context, s State) (err error) {
 			return &fault.Error{Kind: fault.Internal, Message: "the terminal cannot be set to raw mode", Err: err}
 		}
 		defer term.Restore(int(c.Keys.Fd()), before)
-		go readKeys(ctx, c.Keys, typed) // ends with the process, or a key after the view
+		go readKeys(ctx, c.Keys, typed) // ends with a key, or with the process after the view
 	}
 	resized := make(chan os.Signal, 1)
 	signal.Notify(resized, syscall.SIGWINCH)
@@ -184,7 +184,7 @@ func (c *Config) screen(ctx context.Context, s State) (err error) {
 			if !s.View.press(key) {
 				return nil
 			}
-			_ = c.look(ctx, &s, true) // the frame says why
+			_ = c.look(ctx, &s, true) // the frame shows the error
 			n--
 		case <-resized:
 			n--
