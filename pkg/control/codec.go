@@ -60,7 +60,7 @@ const maxTTL = 10 * 365 * 24 * 3600
 // checkTTL returns an error for a lifetime out of range.
 func checkTTL(ttl int64) error {
 	if ttl < 0 || ttl > maxTTL {
-		return &fault.Error{Kind: fault.Invalid, Message: "ttl is a number of seconds, at most ten years", Param: "ttl"}
+		return &fault.Error{Kind: fault.Invalid, Message: "ttl must be a number of seconds, at most ten years", Param: "ttl"}
 	}
 	return nil
 }
