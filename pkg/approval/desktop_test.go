@@ -164,7 +164,7 @@ func TestBus(t *testing.T) {
 	env := map[string]string{"XDG_RUNTIME_DIR": dir}
 	server := map[string]string{"gdbus": `[ "$DBUS_SESSION_BUS_ADDRESS" = "unix:path=` + dir + `/bus" ] && echo "(['actions'],)"`}
 	if d, _ := newFakeDesktop(t, server, env); d.Available(t.Context()) {
-		t.Error("a bus that is not there is asked")
+		t.Error("a bus that does not exist is used")
 	}
 	l, err := net.Listen("unix", filepath.Join(dir, "bus"))
 	if err != nil {

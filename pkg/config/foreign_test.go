@@ -21,7 +21,7 @@ func TestRefuseForeign(t *testing.T) {
 	}{
 		{"own home", mine, uid, nil, false},
 		{"home not there yet", filepath.Join(mine, "a", "b"), uid, nil, false},
-		{"somebody else's home", mine, uid + 1, nil, true},
+		{"another user's home", mine, uid + 1, nil, true},
 		{"root by sudo", mine, 0, map[string]string{"SUDO_USER": "ann"}, true},
 		{"root by doas", mine, 0, map[string]string{"DOAS_USER": "ann"}, true},
 		{"below root's own directory", "/does-not-exist/x", uid + 1, nil, false},

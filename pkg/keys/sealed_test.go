@@ -291,7 +291,7 @@ func TestTakesOverKeysVault(t *testing.T) {
 		t.Errorf("the old vault replaced the key of groq by %q", e.Key.Reveal())
 	}
 	if h.read("keys.vault") == "" {
-		t.Error("keys.vault is gone, though one key did not open")
+		t.Error("keys.vault was removed, though one key could not be decrypted")
 	}
 	write(sealed("xai-old"))
 	if _, err := s.Migrate(t.Context(), keys.StorageFile, secret.String{}); err != nil {

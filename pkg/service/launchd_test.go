@@ -93,7 +93,7 @@ func (f *fakeLaunchctl) run(_ context.Context, name string, args ...string) (str
 		f.pids[label]++
 		return "", nil
 	}
-	f.t.Errorf("launchctl %s: nobody says so", strings.Join(args, " "))
+	f.t.Errorf("launchctl %s: unexpected command", strings.Join(args, " "))
 	return "", errors.New("usage")
 }
 

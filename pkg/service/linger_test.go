@@ -29,7 +29,7 @@ func TestEndsWithSession(t *testing.T) {
 				return "", errors.New("System has not been booted with systemd as init system")
 			}
 			if args[0] == "show-session" && !strings.Contains(c.user, args[1]) {
-				t.Errorf("asked for session %s", args[1])
+				t.Errorf("unexpected session %s", args[1])
 			}
 			return out, nil
 		}}}

@@ -145,10 +145,10 @@ func (w *world) check(t *testing.T, out string, to *standin.Server, want int) {
 	for _, s := range []*standin.Server{w.openai, w.mine, w.anthropic, w.gemini} {
 		calls := s.Generations()
 		if s != to && len(calls) > 0 {
-			t.Errorf("another provider was asked: %s %s", calls[0].Method, calls[0].Path)
+			t.Errorf("another provider got a request: %s %s", calls[0].Method, calls[0].Path)
 		}
 		if s == to && len(calls) != want {
-			t.Errorf("the provider was asked %d times, want %d", len(calls), want)
+			t.Errorf("the provider got %d requests, want %d", len(calls), want)
 			for _, c := range calls {
 				t.Logf("%s %s %.1500s … %s", c.Method, c.Path, c.Body, c.Body[max(0, len(c.Body)-1500):])
 			}

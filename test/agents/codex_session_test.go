@@ -52,7 +52,7 @@ func TestCodexSession(t *testing.T) {
 			t.Errorf("turn %d on %s: the overflow is not recognized:\n%s", turn, leg.model, out)
 		}
 		works(leg.model, "Please run: `cat proof.txt`", w.proof)
-		t.Logf("%s was asked %d times after the overflow", leg.model, len(leg.to.Generations())-before)
+		t.Logf("%s got %d requests after the overflow", leg.model, len(leg.to.Generations())-before)
 	}
 	compacted := 0
 	for _, s := range []*standin.Server{w.anthropic, w.gemini, w.openai} {

@@ -49,7 +49,7 @@ func TestRefusalsAreShown(t *testing.T) {
 				t.Errorf("the agent does not say what to do:\n%s", out)
 			}
 			if n := strings.Count(w.Log(), "component=gateway"); n > 8 {
-				t.Errorf("the agent asked %d times", n)
+				t.Errorf("the agent sent %d requests", n)
 			}
 		})
 	}
@@ -98,7 +98,7 @@ func TestRefusedOnce(t *testing.T) {
 				}
 				for what, n := range asked {
 					if n > most {
-						t.Errorf("%s was asked %d times", what, n)
+						t.Errorf("%s got %d requests", what, n)
 					}
 				}
 				if len(asked) == 0 {
@@ -106,7 +106,7 @@ func TestRefusedOnce(t *testing.T) {
 				}
 				for _, s := range []*standin.Server{w.openai, w.mine, w.anthropic, w.gemini} {
 					if seen := s.Generations(); len(seen) > 0 {
-						t.Errorf("a provider was asked: %s %s", seen[0].Method, seen[0].Path)
+						t.Errorf("a provider got a request: %s %s", seen[0].Method, seen[0].Path)
 					}
 				}
 			})

@@ -63,8 +63,8 @@ func TestLogsFollow(t *testing.T) {
 	if err := log.Truncate(0); err != nil {
 		t.Fatal(err)
 	}
-	write("anew")
-	expect("anew")
+	write("again")
+	expect("again")
 	cmd.Process.Signal(os.Interrupt)
 	for range lines {
 	}

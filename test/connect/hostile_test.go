@@ -170,7 +170,7 @@ echo "asks: $(ask '{"origin":"https://own.example"}')"
 		t.Errorf("what waits:\n%s", list)
 	}
 	if !strings.Contains(d.Must("origins", "list"), "https://granted.example") {
-		t.Error("a grant was taken back")
+		t.Error("a grant was removed")
 	}
 	if t.Failed() {
 		t.Log(text)

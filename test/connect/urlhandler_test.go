@@ -93,7 +93,7 @@ func TestURLHandler(t *testing.T) {
 		}
 		for end := time.Now().Add(30 * time.Second); len(waiting(t, h.Daemon)) == 0; time.Sleep(20 * time.Millisecond) {
 			if time.Now().After(end) {
-				t.Fatal("nobody is asked")
+				t.Fatal("the request is not pending")
 			}
 		}
 		h.Must(c.answer, waiting(t, h.Daemon)[0].ID)

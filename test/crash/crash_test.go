@@ -254,7 +254,7 @@ func (l *ledger) check(t *testing.T, c *control.Client) {
 	wantBetween := func(what string, s span, got int) {
 		t.Helper()
 		if s.acked > 0 && (got < s.acked || got > s.asked) {
-			t.Errorf("%s is %d, acknowledged was %d and asked for %d", what, got, s.acked, s.asked)
+			t.Errorf("%s is %d, %d was acknowledged and %d requested", what, got, s.acked, s.asked)
 		}
 	}
 	comesAndGoes := func(what string, have map[string]int) {

@@ -266,7 +266,7 @@ func TestRevokedBehindASuccessor(t *testing.T) {
 			t.Error("the stream ended as if it were whole")
 		}
 	case <-time.After(30 * time.Second):
-		t.Error("the stream goes on after its token was revoked")
+		t.Error("the stream continues after its token was revoked")
 	}
 }
 
@@ -305,7 +305,7 @@ func TestRestartFails(t *testing.T) {
 	for range 2 {
 		out, err := hostless("proxy", "restart")
 		if err == nil || !strings.Contains(out, "the running one stays") {
-			t.Fatalf("a broken version was taken: %v\n%s", err, out)
+			t.Fatalf("a broken version was accepted: %v\n%s", err, out)
 		}
 	}
 	if out, err := hostless("status"); err != nil {
@@ -336,6 +336,6 @@ func TestStopEndsPredecessors(t *testing.T) {
 	select {
 	case <-ended:
 	case <-time.After(30 * time.Second):
-		t.Error("the first daemon's stream goes on after a stop")
+		t.Error("the first daemon's stream continues after a stop")
 	}
 }

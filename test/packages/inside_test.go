@@ -208,7 +208,7 @@ func asRoot(t *testing.T, dir, what string) string {
 			return string(out)
 		}
 		if time.Now().After(deadline) {
-			t.Fatalf("nobody did %s", what)
+			t.Fatalf("%s was not done", what)
 		}
 		time.Sleep(20 * time.Millisecond)
 	}

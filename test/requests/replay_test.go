@@ -86,7 +86,7 @@ func TestReplay(t *testing.T) {
 		}
 	}
 	if asked := s.asked.Load(); asked != count.asked {
-		t.Errorf("the provider was asked %d times, the clients count %d", asked, count.asked)
+		t.Errorf("the provider got %d requests, the clients count %d", asked, count.asked)
 	}
 }
 

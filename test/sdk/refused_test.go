@@ -48,7 +48,7 @@ func TestRefusedOnce(t *testing.T) {
 						t.Errorf("%v: %s", err, out)
 					}
 					if n := len(w.refusals(t, refusal.kind)) - before; n != 1 {
-						t.Errorf("it asked %d times", n)
+						t.Errorf("it sent %d requests", n)
 					}
 				})
 			}
@@ -56,7 +56,7 @@ func TestRefusedOnce(t *testing.T) {
 	}
 	for _, s := range []*standin.Server{w.openai, w.mine, w.anthropic, w.gemini} {
 		if seen := s.Generations(); len(seen) > 0 {
-			t.Errorf("a provider was asked: %s %s", seen[0].Method, seen[0].Path)
+			t.Errorf("a provider got a request: %s %s", seen[0].Method, seen[0].Path)
 		}
 	}
 }

@@ -86,7 +86,7 @@ func TestProxy(t *testing.T) {
 			t.Fatalf("%s: %d, %v", tt.url, resp.StatusCode, err)
 		}
 		if got.URI != tt.uri || got.Host != tt.host {
-			t.Errorf("%s: asked %q of %q, want %q of %q", tt.url, got.URI, got.Host, tt.uri, tt.host)
+			t.Errorf("%s: got %q for %q, want %q for %q", tt.url, got.URI, got.Host, tt.uri, tt.host)
 		}
 		if f := got.Header.Get("X-Forwarded-For"); f != "127.0.0.1" {
 			t.Errorf("%s: X-Forwarded-For %q", tt.url, f)

@@ -275,12 +275,12 @@ func TestRequestWait(t *testing.T) {
 			t.Errorf("later request: %v after %s, want Locked at once", err, took)
 		}
 		if k.asked() != calls {
-			t.Error("the keychain was asked again at once")
+			t.Error("the keychain was tried again at once")
 		}
 		k.set(nil, false)
 		time.Sleep(31 * time.Second)
 		if took, err := asked(); took != 0 || !fault.Is(err, fault.Locked) { // retries in the background
-			t.Errorf("request that has it asked again: %v after %s", err, took)
+			t.Errorf("request that causes a retry: %v after %s", err, took)
 		}
 		synctest.Wait()
 		if _, err := asked(); err != nil {
