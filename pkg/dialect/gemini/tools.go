@@ -75,8 +75,8 @@ func (t *toGemini) tools() (tools, config json.RawMessage, err error) {
 
 // search returns Google's own tools for web_search_options as a list without its
 // closing bracket, or nil if there are none. Google accepts either these or
-// functions: if there are functions, the search is left out unless it is required,
-// and otherwise the functions are.
+// functions. If a request has both, the functions are left out if the search is
+// required, and the search otherwise.
 func (t *toGemini) search(functions bool) ([]byte, error) {
 	w, err := dialect.ReadWebSearch(t.req.WebSearch)
 	switch {
