@@ -12,8 +12,8 @@ import (
 	"github.com/hostless/hostless/pkg/gateway/pipeline"
 )
 
-// unusable is a budgets.json that cannot be read or is invalid. As long as it is there, all
-// calls that would go to a provider are refused: nobody knows what they may spend.
+// unusable describes a budgets.json that cannot be read or is invalid. As long as it is
+// there, all calls to providers are refused, because their limits are unknown.
 type unusable struct {
 	path    string
 	why     error
@@ -23,11 +23,11 @@ type unusable struct {
 // checkEvery is how often an unusable budgets.json is read again.
 const checkEvery = time.Second
 
-// fault returns the error for callers and for people.
+// fault returns the error for clients and for people.
 func (u *unusable) fault(kind fault.Kind) *fault.Error {
 	return &fault.Error{
 		Kind:    kind,
-		Message: fmt.Sprintf("%s cannot be used (%v), so nobody knows what AI requests may spend, and all are refused until the file is corrected or removed, or budgets are set anew by the command", u.path, u.why),
+		Message: fmt.Sprintf("%s cannot be used (%v), so all AI requests are refused: correct or remove the file, or set budgets again", u.path, u.why),
 		Next:    "hostless budget set AMOUNT/PERIOD",
 	}
 }
@@ -66,7 +66,7 @@ func (r *Room) open() {
 }
 
 // unreadable returns what is wrong with budgets.json, or nil. It reads an unusable file
-// again now and then.
+// again every checkEvery.
 func (r *Room) unreadable() *unusable {
 	if r.bad.Load() == nil {
 		return nil

@@ -102,9 +102,9 @@ func newRow(call *pipeline.Call, o *pipeline.Outcome) *Row {
 	return r
 }
 
-// planned returns the resolved model of a call that reached no provider: that of its first
-// candidate or, if it was refused before it was planned, what its prefix tells. Sums by model
-// then count it with the answered ones.
+// planned returns the resolved model of a call that reached no provider: that of its
+// first candidate or, if it was refused before it was planned, the one that its prefix
+// implies. Sums by model then count it with the answered ones.
 func planned(model, candidate string) string {
 	if candidate == model {
 		return model
