@@ -9,9 +9,9 @@ import (
 // lingerTime is how long a client may go on sending after an early response.
 const lingerTime = 3 * time.Second
 
-// markEarlyResponse marks a connection that is closed after a response while the request body is still
-// arriving. Closing it at once would reset it, which could discard the response before the
-// client has read it (RFC 9112 section 9.6).
+// markEarlyResponse marks a connection that is closed after a response while the request
+// body is still arriving. Closing it at once would reset it, which could discard the
+// response before the client has read it (RFC 9112 section 9.6).
 func (s *Server) markEarlyResponse(w *response, r *http.Request) {
 	c := connOf(r.Context())
 	if c == nil || r.ProtoMajor != 1 || r.ContentLength == 0 || w.Header().Get("Connection") != "close" {

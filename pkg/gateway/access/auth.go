@@ -14,11 +14,11 @@ import (
 // browser, which cannot set the Authorization header of a WebSocket.
 const SubprotocolPrefix = "openai-insecure-api-key."
 
-// presented returns the bridge token of a request. Some clients send the key in several
+// presentedToken returns the bridge token of a request. Some clients send the key in several
 // places, or another key beside it, so a value with the prefix of a bridge token takes
 // precedence; otherwise it is the first value found. The query parameter key counts only if
 // gemini is set.
-func presented(r *http.Request, gemini bool) secret.String {
+func presentedToken(r *http.Request, gemini bool) secret.String {
 	first := ""
 	for _, candidate := range [...]string{
 		bearer(r.Header.Get("Authorization")),
@@ -76,7 +76,7 @@ func (a *Access) Authenticate(r *http.Request, gemini bool) (*token.Grant, error
 	if err != nil {
 		return nil, err
 	}
-	bearer := presented(r, gemini)
+	bearer := presentedToken(r, gemini)
 	if a.DevMode && !strings.HasPrefix(bearer.Reveal(), token.Prefix) && a.ownCaller(r, origin) {
 		return nil, nil
 	}

@@ -29,8 +29,8 @@ func (r *Request) SetAttributes(provider string, header http.Header) {
 	}
 }
 
-// attribute returns the value of an attribute, or "". The app of a token that does not belong to
-// a run is the name of the token.
+// attribute returns the value of an attribute, or "". The app of a token that does not
+// belong to a run is the name of the token.
 func (r *Request) attribute(name string) string {
 	grant := r.Call.Grant
 	switch {

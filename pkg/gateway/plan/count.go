@@ -187,8 +187,8 @@ func (r *Request) nativeResponses(to *pipeline.Candidate, lacks string) (*upstre
 	return e, err
 }
 
-// withFallbacks returns the native plan followed by others, which are tried if the native endpoint
-// turns out not to exist.
+// withFallbacks returns the native plan followed by others, which are tried if the native
+// endpoint turns out not to exist.
 func (r *Request) withFallbacks(to *pipeline.Candidate, native *upstream.Endpoint, lacks string, others []Plan) []Plan {
 	for i := range others {
 		others[i].Fallback = true

@@ -61,8 +61,9 @@ func Anyway(fallbacks []Plan) int {
 	return slices.IndexFunc(fallbacks, func(p Plan) bool { return p.Anyway })
 }
 
-// ChooseFallback returns the index of the fallback that avoids the refusal resp of a plan, after
-// calling its Learn; -1 if there is none. It reads a part of resp.Body and puts it back.
+// ChooseFallback returns the index of the fallback that avoids the refusal resp of a plan,
+// after calling its Learn; -1 if there is none. It reads a part of resp.Body and puts it
+// back.
 func (pl *Planner) ChooseFallback(ctx context.Context, resp *http.Response, refused *Plan, fallbacks []Plan) int {
 	if i := Anyway(fallbacks); i >= 0 && resp.StatusCode >= 400 {
 		if f := &fallbacks[i]; f.Learn != nil && upstream.PathMissing(ctx, resp) {

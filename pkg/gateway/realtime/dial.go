@@ -18,7 +18,7 @@ import (
 // supports HTTP only.
 func (s *duplex) dial(ctx context.Context, query func() string) (*websocket.Conn, *http.Response, error) {
 	for {
-		if s.responses && !s.speaksSockets() {
+		if s.responses && !s.mayHaveWebSockets() {
 			return nil, nil, nil
 		}
 		e, err := s.socketEndpoint()
@@ -32,18 +32,18 @@ func (s *duplex) dial(ctx context.Context, query func() string) (*websocket.Conn
 		case err != nil:
 			err = respond.Canceled(ctx, upstream.Error(s.to.Provider.Name, err))
 			s.attempted(respond.Result{}, err)
-			next := s.after(ctx, s.Outcome)
+			next := s.nextCandidate(ctx, s.Outcome)
 			if next == nil {
 				return nil, nil, err
 			}
 			s.to = *next
 			continue
-		case s.responses && s.hasNone(resp):
+		case s.responses && s.lacksWebSockets(resp):
 			resp.Body.Close()
 			return nil, nil, nil
 		}
 		kind := pipeline.KindOfStatus(resp.StatusCode)
-		next := s.after(ctx, pipeline.Outcome{
+		next := s.nextCandidate(ctx, pipeline.Outcome{
 			Candidate: s.to, Status: resp.StatusCode, Kind: kind, RetryAfter: upstream.RetryAfter(resp.Header, s.Now()), Start: s.Call.Start, End: s.Now(),
 		})
 		if next == nil {
@@ -56,8 +56,9 @@ func (s *duplex) dial(ctx context.Context, query func() string) (*websocket.Conn
 	}
 }
 
-// after returns the candidate to try after the given outcome of the current one, or nil.
-func (s *Session) after(ctx context.Context, o pipeline.Outcome) *pipeline.Candidate {
+// nextCandidate returns the candidate to try after the given outcome of the current one, or
+// nil.
+func (s *Session) nextCandidate(ctx context.Context, o pipeline.Outcome) *pipeline.Candidate {
 	if ctx.Err() != nil || len(s.others) == 0 || s.to.Retry == nil || !s.to.Retry(o) {
 		return nil
 	}

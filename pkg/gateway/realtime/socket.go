@@ -66,15 +66,15 @@ func (s *duplex) connectByQuery(asked string) error {
 		return err
 	}
 	s.named = true
-	if s.responses && !s.speaksSockets() {
+	if s.responses && !s.mayHaveWebSockets() {
 		return s.bridge(nil)
 	}
 	return s.dialUpstream(!s.responses)
 }
 
-// speaksSockets reports whether to try a WebSocket to the provider: it is known to support
+// mayHaveWebSockets reports whether to try a WebSocket to the provider: it is known to support
 // them, or it is a custom provider, which may.
-func (s *duplex) speaksSockets() bool {
+func (s *duplex) mayHaveWebSockets() bool {
 	p := s.to.Provider
 	if p.Builtin {
 		return false
@@ -82,10 +82,10 @@ func (s *duplex) speaksSockets() bool {
 	return p.WebSockets || p.Custom && p.Primary() == dialect.OpenAI
 }
 
-// hasNone reports whether a refused upgrade means that the provider has no WebSockets at
-// all, which is possible at a base URL of the user's. Any other refusal concerns the
-// request.
-func (s *duplex) hasNone(resp *http.Response) bool {
+// lacksWebSockets reports whether a refused upgrade means that the provider has no
+// WebSockets at all, which is possible at a base URL of the user's. Any other refusal
+// concerns the request.
+func (s *duplex) lacksWebSockets(resp *http.Response) bool {
 	if s.to.Credential.BaseURL == "" {
 		return false
 	}
@@ -184,7 +184,7 @@ func (s *duplex) first(data []byte) (body.Message, error) {
 
 // connect connects to the provider for a caller that is already connected.
 func (s *duplex) connect(ctx context.Context, first body.Message) error {
-	if !s.speaksSockets() {
+	if !s.mayHaveWebSockets() {
 		return s.bridge(&first)
 	}
 	conn, resp, err := s.dial(ctx, s.upstreamQuery)

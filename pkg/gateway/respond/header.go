@@ -11,9 +11,9 @@ import (
 	"github.com/hostless/hostless/pkg/redact"
 )
 
-// neverDown has the response headers that are not forwarded: cookies, headers of one
+// unforwardedHeaders has the response headers that are not forwarded: cookies, headers of one
 // connection, and those that would set policies for Hostless's origin.
-var neverDown = set(
+var unforwardedHeaders = set(
 	"Set-Cookie", "Set-Cookie2",
 	"Connection", "Keep-Alive", "Proxy-Connection", "Proxy-Authenticate", "Proxy-Authentication-Info", "Te", "Trailer", "Transfer-Encoding", "Upgrade",
 	"Content-Length", "Alt-Svc", "Strict-Transport-Security", "Public-Key-Pins", "Clear-Site-Data", "Nel", "Report-To", "Reporting-Endpoints",
@@ -30,7 +30,7 @@ func set(names ...string) map[string]struct{} {
 // CopyHeader copies the provider's headers that may be forwarded, with the key redacted.
 func CopyHeader(out, in http.Header, key redact.Redactor) {
 	for name, values := range in {
-		if _, never := neverDown[name]; never || strings.HasPrefix(name, "Access-Control-") || strings.HasPrefix(name, "X-Hostless-") {
+		if _, never := unforwardedHeaders[name]; never || strings.HasPrefix(name, "Access-Control-") || strings.HasPrefix(name, "X-Hostless-") {
 			continue
 		}
 		for i, v := range values {
@@ -53,9 +53,9 @@ func CopyHeader(out, in http.Header, key redact.Redactor) {
 	}
 }
 
-// nameRequest copies the provider's request ID to the header in which the caller's SDK
+// copyRequestID copies the provider's request ID to the header in which the caller's SDK
 // looks for it.
-func nameRequest(h http.Header, caller dialect.Name) {
+func copyRequestID(h http.Header, caller dialect.Name) {
 	from, to := "Request-Id", "X-Request-Id"
 	if caller == dialect.Anthropic {
 		from, to = to, from
@@ -65,9 +65,9 @@ func nameRequest(h http.Header, caller dialect.Name) {
 	}
 }
 
-// ownUploads redirects the second step of a Gemini upload to Hostless. Otherwise the caller
-// would send its bridge token to the address that Google returned.
-func (a *Answer) ownUploads(h http.Header) {
+// rewriteUploadURL redirects the second step of a Gemini upload to Hostless. Otherwise the
+// caller would send its bridge token to the address that Google returned.
+func (a *Answer) rewriteUploadURL(h http.Header) {
 	values := h["X-Goog-Upload-Url"]
 	if !a.Upload || len(values) != 1 {
 		return

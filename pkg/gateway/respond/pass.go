@@ -90,7 +90,7 @@ func (a *Answer) Pass(ctx context.Context, w *Writer, resp *http.Response) (Resu
 		}
 	}
 	a.SetHeaders(h)
-	a.ownUploads(h)
+	a.rewriteUploadURL(h)
 	if failed {
 		h[ErrorHeader] = []string{ErrorUpstream}
 	}

@@ -40,7 +40,7 @@ func (a *Answer) Translate(ctx context.Context, w *Writer, resp *http.Response, 
 	}
 	h := w.Header()
 	CopyHeader(h, resp.Header, key)
-	nameRequest(h, a.Caller)
+	copyRequestID(h, a.Caller)
 	for _, name := range []string{"Content-Type", "Content-Encoding", "Etag", "Content-Md5", "Digest", "Content-Digest"} {
 		delete(h, name) // these describe the original body
 	}
@@ -59,7 +59,7 @@ func (a *Answer) Translate(ctx context.Context, w *Writer, resp *http.Response, 
 	}
 	data = key.Bytes(data)
 	status := resp.StatusCode
-	if within := errorWithin(data); !failed && within != 0 {
+	if within := embeddedErrorStatus(data); !failed && within != 0 {
 		status, failed = within, true
 		result.Kind = pipeline.KindOfStatus(within)
 	}
@@ -114,10 +114,10 @@ func (a *Answer) overflowEvents(ctx context.Context, w *Writer, failure []byte, 
 	return result, err
 }
 
-// errorWithin returns the status of an error inside a response with a success status, as
-// OpenRouter sends it once a model has started: the code of the error, or 502. It returns 0
-// if there is none.
-func errorWithin(data []byte) int {
+// embeddedErrorStatus returns the status of an error inside a response with a success
+// status, as OpenRouter sends it once a model has started: the code of the error, or 502.
+// It returns 0 if there is none.
+func embeddedErrorStatus(data []byte) int {
 	if !bytes.Contains(data, errorMark) {
 		return 0
 	}

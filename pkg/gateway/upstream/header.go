@@ -11,10 +11,10 @@ import (
 	"github.com/hostless/hostless/pkg/token"
 )
 
-// neverUp has the request headers that are not forwarded: the caller's credentials, headers
-// that reveal the page or network of the caller, headers of one connection (RFC 9110
-// section 7.6.1), and those that Hostless sets itself.
-var neverUp = set(
+// unforwardedHeaders has the request headers that are not forwarded: the caller's
+// credentials, headers that reveal the page or network of the caller, headers of one
+// connection (RFC 9110 section 7.6.1), and those that Hostless sets itself.
+var unforwardedHeaders = set(
 	"Authorization", "X-Api-Key", "X-Goog-Api-Key", "Api-Key", "Cookie", "Cookie2", "Origin", "Referer",
 	"Connection", "Keep-Alive", "Proxy-Connection", "Proxy-Authenticate", "Proxy-Authorization", "Te", "Trailer", "Transfer-Encoding", "Upgrade",
 	"Content-Length", "Host", "Forwarded", "Via", "X-Real-Ip", "X-Client-Ip", "True-Client-Ip", "Cf-Connecting-Ip",
@@ -34,7 +34,7 @@ func set(names ...string) map[string]struct{} {
 func RequestHeader(in http.Header) http.Header {
 	out := make(http.Header, len(in)+2)
 	for name, values := range in {
-		if _, never := neverUp[name]; never || len(values) == 0 {
+		if _, never := unforwardedHeaders[name]; never || len(values) == 0 {
 			continue
 		}
 		switch name[0] {
