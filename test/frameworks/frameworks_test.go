@@ -107,7 +107,10 @@ func (f framework) test(t *testing.T) {
 	}
 	dir, command := f.project(t)
 	installed := lap()
-	d, tab := harness.Start(t), chromium.Start(t, chromium.Options{}).Tab()
+	d, home := harness.Start(t, "--tls"), harness.Home(t)
+	chromium.Trust(t, d, home)
+	browser := chromium.Start(t, chromium.Options{Home: home})
+	tab, secure := browser.Tab(), browser.Tab()
 	lap()
 
 	out := &output{}
@@ -140,8 +143,21 @@ func (f framework) test(t *testing.T) {
 	if err := tab.TryEval(`window.kept = "kept"`, nil); err != nil {
 		t.Fatal(err)
 	}
-	f.change(t, dir, tab)
+	secure.Go("https://" + f.name + ".localhost:" + d.Port + "/" + f.path)
+	if !secure.Within(time.Minute, f.reads("first words")) {
+		t.Fatalf("the page over https never shows its words:\n%s", secure.Text())
+	}
+	if !f.live {
+		f.poll(t, secure)
+	}
+	last := f.change(t, dir, tab)
 	changed := lap()
+	if f.live && !secure.Within(30*time.Second, f.reads(last)) {
+		t.Errorf("the page over https does not show the change:\n%s", secure.Text())
+	}
+	if !f.live {
+		f.polled(t, secure)
+	}
 	var kept bool
 	if err := tab.TryEval(`window.kept === "kept"`, &kept); err != nil {
 		t.Fatal(err)
@@ -201,9 +217,48 @@ func (f framework) reads(words string) string {
 	return fmt.Sprintf(`document.querySelector(%q)?.contentDocument?.body?.innerText.includes(%q)`, f.frame, words)
 }
 
-// change writes new words into the source and waits until the page shows them. A change
-// while the page's socket is being opened may be lost, so it tries again.
-func (f framework) change(t *testing.T, dir string, tab *chromium.Page) {
+// poll has the page request itself, by turns with GET and with the POST of a form, while
+// its server restarts because its source was saved.
+func (f framework) poll(t *testing.T, page *chromium.Page) {
+	t.Helper()
+	err := page.TryEval(`window.polls = {answers: 0, failures: []};
+		window.poller = (async () => {
+			for (let i = 0; !window.enough; i++) {
+				const form = i % 2 ? {method: "POST", body: new URLSearchParams({line: "kept"})} : {};
+				try {
+					const answer = await fetch(location.href, {cache: "no-store", ...form});
+					window.polls.answers++;
+					if (answer.status >= 500) window.polls.failures.push(i + ": " + answer.status);
+				} catch (e) {
+					window.polls.failures.push(i + ": " + e);
+				}
+				await new Promise(next => setTimeout(next, 20));
+			}
+		})(); true`, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// polled checks that each of these requests got the app's own response.
+func (f framework) polled(t *testing.T, page *chromium.Page) {
+	t.Helper()
+	var polls struct {
+		Answers  int      `json:"answers"`
+		Failures []string `json:"failures"`
+	}
+	if err := page.TryEval(`window.enough = true, window.poller.then(() => window.polls)`, &polls); err != nil {
+		t.Fatal(err)
+	}
+	if polls.Answers < 3 || len(polls.Failures) > 0 {
+		t.Errorf("while the server restarted: %d responses, failures %v", polls.Answers, polls.Failures)
+	}
+	t.Logf("%d requests while the server restarted", polls.Answers)
+}
+
+// change writes new words into the source and waits until the page shows them, and returns
+// them. A change while the page's socket is being opened may be lost, so it tries again.
+func (f framework) change(t *testing.T, dir string, tab *chromium.Page) (words string) {
 	t.Helper()
 	path, last := filepath.Join(dir, filepath.FromSlash(f.source)), "first words"
 	for i := range 4 {
@@ -223,18 +278,19 @@ func (f framework) change(t *testing.T, dir string, tab *chromium.Page) {
 		last = next
 		if f.live {
 			if tab.Within(10*time.Second, f.reads(next)) {
-				return
+				return next
 			}
 			continue
 		}
 		for end := time.Now().Add(10 * time.Second); time.Now().Before(end); {
 			tab.TryEval("location.reload()", nil)
 			if tab.Within(500*time.Millisecond, f.reads(next)) {
-				return
+				return next
 			}
 		}
 	}
 	t.Fatalf("the page does not change:\n%s", tab.Text())
+	return ""
 }
 
 // processesIn lists the processes whose working directory is below dir.
