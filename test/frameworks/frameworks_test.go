@@ -22,7 +22,12 @@ import (
 	"github.com/hostless/hostless/test/harness"
 )
 
-func TestMain(m *testing.M) { harness.Main(m) }
+func TestMain(m *testing.M) {
+	if os.Getenv(inside) != "" {
+		os.Exit(m.Run())
+	}
+	harness.Main(m)
+}
 
 // framework describes a minimal app in testdata and how it is run and changed.
 type framework struct {
@@ -44,6 +49,7 @@ var frameworks = []framework{
 	{name: "webpack", source: "main.js", live: true},
 	{name: "django", command: []string{"python:python", "manage.py", "runserver"}, source: "urls.py"},
 	{name: "flask", command: []string{"python:flask", "--app", "app", "run", "--debug"}, source: "app.py"},
+	{name: "watch", command: []string{"node", "--watch", "server.js"}, source: "server.js"},
 
 	{name: "vue", source: "App.vue", live: true, rest: true},
 	{name: "rsbuild", source: "src/index.js", live: true, rest: true},
@@ -98,24 +104,38 @@ func TestFrameworks(t *testing.T) {
 	}
 }
 
+// gateway is a running Hostless that a framework is tested with.
+type gateway struct {
+	env  []string // of its client
+	port string
+	list func() string // of its routes
+	home string        // of a browser that trusts its certificates
+}
+
 func (f framework) test(t *testing.T) {
+	began := time.Now()
+	dir, command := f.project(t)
+	t.Logf("installed in %v", time.Since(began).Round(10*time.Millisecond))
+	d, home := harness.Start(t, "--tls"), harness.Home(t)
+	chromium.Trust(t, d, home)
+	f.check(t, gateway{d.Env, d.Port, func() string { return d.Must("list") }, home}, dir, command)
+}
+
+// check runs the command in dir and changes its source while pages show it over http and
+// https.
+func (f framework) check(t *testing.T, g gateway, dir string, command []string) {
+	browser := chromium.Start(t, chromium.Options{Home: g.home})
+	tab, secure := browser.Tab(), browser.Tab()
 	began := time.Now()
 	lap := func() time.Duration {
 		d := time.Since(began).Round(10 * time.Millisecond)
 		began = time.Now()
 		return d
 	}
-	dir, command := f.project(t)
-	installed := lap()
-	d, home := harness.Start(t, "--tls"), harness.Home(t)
-	chromium.Trust(t, d, home)
-	browser := chromium.Start(t, chromium.Options{Home: home})
-	tab, secure := browser.Tab(), browser.Tab()
-	lap()
 
 	out := &output{}
 	run := exec.Command(filepath.Join(harness.Bin(t), "hostless"), append([]string{"run", f.name, "--"}, command...)...)
-	run.Dir, run.Env = dir, append(append([]string{}, d.Env...), quiet...)
+	run.Dir, run.Env = dir, append(append([]string{}, g.env...), quiet...)
 	run.Stdout, run.Stderr = out, out
 	if err := run.Start(); err != nil {
 		t.Fatal(err)
@@ -129,10 +149,10 @@ func (f framework) test(t *testing.T) {
 			t.Logf("hostless run %s -- %s:\n%s", f.name, strings.Join(command, " "), out)
 		}
 	})
-	await(t, "the route", func() bool { return strings.Contains(d.Must("list"), f.name) })
+	await(t, "the route", func() bool { return strings.Contains(g.list(), f.name) })
 
 	// The app may still be starting: the page for a starting app then turns into it.
-	tab.Go("http://" + f.name + ".localhost:" + d.Port + "/" + f.path)
+	tab.Go("http://" + f.name + ".localhost:" + g.port + "/" + f.path)
 	if !tab.Within(2*time.Minute, f.reads("first words")) {
 		t.Fatalf("the page never shows its words:\n%s", tab.Text())
 	}
@@ -143,7 +163,7 @@ func (f framework) test(t *testing.T) {
 	if err := tab.TryEval(`window.kept = "kept"`, nil); err != nil {
 		t.Fatal(err)
 	}
-	secure.Go("https://" + f.name + ".localhost:" + d.Port + "/" + f.path)
+	secure.Go("https://" + f.name + ".localhost:" + g.port + "/" + f.path)
 	if !secure.Within(time.Minute, f.reads("first words")) {
 		t.Fatalf("the page over https never shows its words:\n%s", secure.Text())
 	}
@@ -173,10 +193,10 @@ func (f framework) test(t *testing.T) {
 	if left := processesIn(dir); len(left) > 0 {
 		t.Errorf("processes are left: %v", left)
 	}
-	if list := d.Must("list"); strings.Contains(list, f.name) {
+	if list := g.list(); strings.Contains(list, f.name) {
 		t.Errorf("the route is left:\n%s", list)
 	}
-	t.Logf("installed in %v, page shown in %v, changed in %v (page kept: %v), ended in %v with %d", installed, opened, changed, kept, gone, run.ProcessState.ExitCode())
+	t.Logf("page shown in %v, changed in %v (page kept: %v), ended in %v with %d", opened, changed, kept, gone, run.ProcessState.ExitCode())
 }
 
 // project copies the app to a directory that has its dependencies, and returns the

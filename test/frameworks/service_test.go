@@ -1,0 +1,95 @@
+package frameworks
+
+import (
+	"bytes"
+	"context"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/hostless/hostless/test/chromium"
+	"github.com/hostless/hostless/test/harness"
+)
+
+// inside is set for the copy of this test that runs under the service manager, to the
+// projects that it tests: NAME=DIRECTORY, separated by commas.
+const inside = "HOSTLESS_FRAMEWORKS_PROJECTS"
+
+// TestLoginService runs TestInside under a real `systemd --user` manager.
+func TestLoginService(t *testing.T) {
+	if testing.Short() {
+		t.Skip("no frameworks in a short run")
+	}
+	switch _, err := os.Stat("/lib/systemd/systemd"); {
+	case runtime.GOOS != "linux" || err != nil:
+		harness.Missing(t, "systemd is not installed")
+	case os.Getuid() != 0:
+		harness.Missing(t, "only root can create a temporary user")
+	}
+	var projects []string
+	for _, f := range frameworks {
+		if f.name == "react" || f.name == "watch" {
+			dir, _ := f.project(t)
+			projects = append(projects, f.name+"="+dir)
+			// Another user runs it.
+			if out, err := exec.Command("chmod", "-R", "a+rwX", dir).CombinedOutput(); err != nil {
+				t.Fatalf("chmod: %v: %s", err, out)
+			}
+		}
+	}
+	bin := harness.Home(t)
+	os.Chmod(bin, 0o755)
+	for _, path := range []string{filepath.Join(harness.Bin(t), "hostless"), filepath.Join(harness.Bin(t), "hostlessd"), os.Args[0]} {
+		if out, err := exec.Command("install", "-m", "755", path, bin).CombinedOutput(); err != nil {
+			t.Fatalf("install: %v: %s", err, out)
+		}
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 6*time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, filepath.Join(harness.Root(), "test", "with-systemd-user"), "-n", "-e", inside, "-e", "HOSTLESS_TEST_BIN", "-e", "CI",
+		filepath.Join(bin, filepath.Base(os.Args[0])), "-test.run=^TestInside$", "-test.v", "-test.timeout=5m")
+	cmd.Dir = bin
+	cmd.Env = append(os.Environ(), inside+"="+strings.Join(projects, ","), "HOSTLESS_TEST_BIN="+bin)
+	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
+	out, err := cmd.CombinedOutput()
+	t.Logf("%s", out)
+	if err != nil || !bytes.Contains(out, []byte("--- PASS: TestInside")) {
+		t.Fatalf("inside the manager: %v", err)
+	}
+}
+
+// TestInside installs the login service and tests the projects with it.
+func TestInside(t *testing.T) {
+	if os.Getenv(inside) == "" {
+		t.Skip("run by TestLoginService, under a manager") // TestLoginService fails if it fails
+	}
+	client := func(args ...string) string {
+		out, err := exec.Command(filepath.Join(harness.Bin(t), "hostless"), args...).CombinedOutput()
+		if err != nil {
+			t.Fatalf("hostless %s: %v\n%s", strings.Join(args, " "), err, out)
+		}
+		return string(out)
+	}
+	client("service", "install", "--tls")
+	home := os.Getenv("HOME") // the login service has its authority there
+	chromium.Trust(t, &harness.Daemon{Env: os.Environ()}, home)
+	g := gateway{os.Environ(), "48282", func() string { return client("list") }, home}
+	for project := range strings.SplitSeq(os.Getenv(inside), ",") {
+		name, dir, _ := strings.Cut(project, "=")
+		for _, f := range frameworks {
+			if f.name != name {
+				continue
+			}
+			command := f.command
+			if command == nil {
+				command = []string{"npm", "run", "dev"}
+			}
+			t.Run(name, func(t *testing.T) { f.check(t, g, dir, command) })
+		}
+	}
+}
