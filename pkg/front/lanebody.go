@@ -57,6 +57,9 @@ func (b *laneBody) Took(n int64) {
 	}
 }
 
+// Buffered returns the number of bytes that Read returns without waiting.
+func (b *laneBody) Buffered() int64 { return min(int64(b.lane.w-b.lane.r), b.left) }
+
 // Left returns the number of unread bytes of the body.
 func (b *laneBody) Left() int64 { return b.left }
 

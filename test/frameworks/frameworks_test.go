@@ -267,6 +267,7 @@ func (f framework) polled(t *testing.T, page *chromium.Page) {
 		Answers  int      `json:"answers"`
 		Failures []string `json:"failures"`
 	}
+	page.Within(20*time.Second, "window.polls.answers >= 3")
 	if err := page.TryEval(`window.enough = true, window.poller.then(() => window.polls)`, &polls); err != nil {
 		t.Fatal(err)
 	}

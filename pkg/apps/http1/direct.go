@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/hostless/hostless/pkg/httpx"
@@ -65,6 +66,14 @@ const lastWrite = 50 * time.Millisecond
 
 // errStale means that the connection was closed before the first byte of a response.
 var errStale = errors.New("connection closed before a response")
+
+// NotRead reports whether err means that the app closed the connection without having read
+// the whole request: TCP then resets the connection instead of closing it in order (RFC
+// 9293 section 3.6.1), also if the app never accepted it. Of a short request that was sent
+// with one write, an app has then read nothing, unless it reads a few bytes at a time.
+func NotRead(err error) bool {
+	return errors.Is(err, errStale) && (errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE))
+}
 
 // try sends the request on u. Afterwards u belongs to the response body; on an error it
 // is closed.

@@ -242,11 +242,15 @@ func inform(w http.ResponseWriter, r *http.Request, status int, h http.Header) {
 // roundTrip sends the request. If the app is expected to listen soon, it holds the
 // request and retries; nothing was sent before.
 func (h *Handler) roundTrip(r *http.Request, x *exchange, header http.Header) (in *http1.Response, err error) {
-	err = h.hold(r.Context(), x, func() bool { return isPage(r) }, func() error {
-		in, err = x.route.Upstream().RoundTrip(r.Context(), &x.Request, header)
-		return err
-	})
-	return in, err
+	for resent := 0; ; resent++ {
+		err = h.hold(r.Context(), x, func() bool { return isPage(r) }, func() error {
+			in, err = x.route.Upstream().RoundTrip(r.Context(), &x.Request, header)
+			return err
+		})
+		if err == nil || !h.resend(r.Context(), x, err, resent) {
+			return in, err
+		}
+	}
 }
 
 var errExited = errors.New("the app has exited")

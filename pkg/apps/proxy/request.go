@@ -42,8 +42,6 @@ func (h *Handler) newRequest(r *http.Request, rt *routes.Entry) *exchange {
 	x.origin = ownAddress{target: t}
 	x.Add, x.origin.scheme, x.origin.host = forwarded(x.Add, r, h.cfg.TrustedProxies())
 	x.Add = append(x.Add, http1.Field{Name: headerHops, Value: strconv.Itoa(hops(r.Header) + 1)})
-	if r.ContentLength != 0 && r.Body != nil && r.Body != http.NoBody {
-		x.Body = &http1.RequestBody{Reader: r.Body, Length: r.ContentLength}
-	}
+	x.setBody(r)
 	return x
 }

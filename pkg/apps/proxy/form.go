@@ -1,0 +1,103 @@
+package proxy
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"time"
+
+	"github.com/hostless/hostless/pkg/apps/http1"
+)
+
+const (
+	formSize  = 4 << 10              // length of a request body that is sent together with its head
+	formWait  = 2 * time.Millisecond // time for such a body to arrive, which is usually with its head
+	maxResend = 2                    // how often a request that an app did not read is sent again
+)
+
+// setBody sets the body of the request to the app. A short one is sent with the head in
+// one write if it has arrived. An app then reads both or nothing, so that a request which
+// it did not read can be sent again (see resend).
+func (x *exchange) setBody(r *http.Request) {
+	length := r.ContentLength
+	if length == 0 || r.Body == nil || r.Body == http.NoBody {
+		return
+	}
+	if length < 0 || length > formSize || len(r.Header["Expect"]) > 0 {
+		x.Body = &http1.RequestBody{Reader: r.Body, Length: length}
+		return
+	}
+	f := &form{data: make([]byte, length), done: make(chan struct{})}
+	if ahead, ok := r.Body.(interface{ Buffered() int64 }); ok && ahead.Buffered() >= length {
+		f.read(r.Body)
+	} else {
+		go f.read(r.Body)
+		wait := time.NewTimer(formWait)
+		select {
+		case <-f.done:
+		case <-wait.C:
+		}
+		wait.Stop()
+	}
+	if f.complete() {
+		x.Data = f.data
+	} else {
+		x.Body = &http1.RequestBody{Reader: f, Length: length}
+	}
+}
+
+// form is a short body. It is an io.Reader, for one that arrives slowly.
+type form struct {
+	data []byte // what has been read, after done
+	used int
+	err  error
+	done chan struct{} // closed when the client has sent everything, or has disconnected
+}
+
+func (f *form) read(body io.Reader) {
+	n, err := io.ReadFull(body, f.data)
+	f.data, f.err = f.data[:n], err
+	close(f.done)
+}
+
+// complete reports whether the whole body has been read, without waiting.
+func (f *form) complete() bool {
+	select {
+	case <-f.done:
+		return f.err == nil
+	default:
+		return false
+	}
+}
+
+// Read implements io.Reader.
+func (f *form) Read(p []byte) (int, error) {
+	<-f.done
+	if f.used < len(f.data) {
+		n := copy(p, f.data[f.used:])
+		f.used += n
+		return n, nil
+	}
+	if f.err != nil {
+		return 0, f.err
+	}
+	return 0, io.EOF
+}
+
+// resend waits and reports whether a request is to be sent again because the app closed
+// the connection before reading it. That happens while a dev server restarts: until the
+// process ends, its socket still accepts connections, which nobody reads.
+func (h *Handler) resend(ctx context.Context, x *exchange, err error, resent int) bool {
+	if resent == maxResend || x.Body != nil || !x.route.Alive() || !http1.NotRead(err) {
+		return false
+	}
+	wait := time.NewTimer(retryWait)
+	defer wait.Stop()
+	select {
+	case <-wait.C:
+		return true
+	case <-ctx.Done():
+	case <-h.closing.Done():
+	}
+	return false
+}

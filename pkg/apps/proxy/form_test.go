@@ -1,0 +1,138 @@
+package proxy
+
+import (
+	"bufio"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/hostless/hostless/pkg/apps/routes"
+)
+
+// leased returns a plane with app.localhost as a run that listens on the port of l, and a
+// server for the plane.
+func leased(t *testing.T, l net.Listener) *httptest.Server {
+	t.Helper()
+	p := newPlane(t, func(c *Config) { c.Hold = 20 * time.Second })
+	lease, err := p.Lease(t.Context(), routes.Registration{Name: "app", Port: l.Addr().(*net.TCPAddr).Port, Command: "node app.js"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(lease.Release)
+	if err := lease.Update(routes.Update{State: routes.StateListening}); err != nil {
+		t.Fatal(err)
+	}
+	s := httptest.NewServer(p)
+	t.Cleanup(s.Close)
+	return s
+}
+
+// queued waits until a connection waits to be accepted.
+func queued(t *testing.T, l net.Listener) {
+	t.Helper()
+	raw, err := l.(*net.TCPListener).SyscallConn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for end := time.Now().Add(20 * time.Second); ; time.Sleep(time.Millisecond) {
+		n := 0
+		raw.Control(func(fd uintptr) { n, _ = unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, 0) })
+		if n == 1 {
+			return
+		}
+		if time.Now().After(end) {
+			t.Fatal("no connection arrives")
+		}
+	}
+}
+
+// TestNotReadIsSentAgain closes the socket of an app that has not accepted the connection
+// of a request, as when a dev server restarts, and starts the app again.
+func TestNotReadIsSentAgain(t *testing.T) {
+	for _, request := range []struct{ method, body string }{{"GET", ""}, {"POST", "line=kept"}, {"DELETE", ""}} {
+		t.Run(request.method, func(t *testing.T) {
+			l, err := net.Listen("tcp", "127.0.0.1:0")
+			if err != nil {
+				t.Fatal(err)
+			}
+			s := leased(t, l)
+			type result struct {
+				status int
+				body   string
+				err    error
+			}
+			done := make(chan result)
+			go func() {
+				req, _ := http.NewRequest(request.method, s.URL, strings.NewReader(request.body))
+				req.Host = "app.localhost"
+				resp, err := http.DefaultClient.Do(req)
+				if err != nil {
+					done <- result{err: err}
+					return
+				}
+				defer resp.Body.Close()
+				text, err := io.ReadAll(resp.Body)
+				done <- result{resp.StatusCode, string(text), err}
+			}()
+			queued(t, l)
+			l.Close()
+			if l, err = net.Listen("tcp", l.Addr().String()); err != nil {
+				t.Fatal(err)
+			}
+			var requests atomic.Int32
+			app := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if r.Method == request.method { // and not a probe of the protocol
+					requests.Add(1)
+				}
+				text, _ := io.ReadAll(r.Body)
+				io.WriteString(w, r.Method+" "+string(text))
+			})}
+			go app.Serve(l)
+			t.Cleanup(func() { app.Close() })
+			if got, want := <-done, (result{200, request.method + " " + request.body, nil}); got != want || requests.Load() != 1 {
+				t.Errorf("%+v after %d requests, want %+v after one", got, requests.Load(), want)
+			}
+		})
+	}
+}
+
+// TestReadIsNotSentAgain closes the connection of a request that the app has read.
+func TestReadIsNotSentAgain(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	var requests atomic.Int32
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			if r, err := http.ReadRequest(bufio.NewReader(c)); err == nil && r.Method == "POST" {
+				requests.Add(1)
+				io.ReadAll(r.Body)
+			}
+			c.Close()
+		}
+	}()
+	s := leased(t, l)
+	req, _ := http.NewRequest("POST", s.URL, strings.NewReader("order=1"))
+	req.Host = "app.localhost"
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	if resp.StatusCode != http.StatusBadGateway || requests.Load() != 1 {
+		t.Errorf("status %d after %d requests, want 502 after one", resp.StatusCode, requests.Load())
+	}
+}
