@@ -111,7 +111,7 @@ func (s *Server) refuseBelow(r *http.Request, what string) error {
 		return err
 	}
 	return &fault.Error{Kind: fault.Forbidden,
-		Message: fmt.Sprintf("a program inside `hostless run` (%s) may not %s", enclosing[0].hostname, what),
+		Message: fmt.Sprintf("a program that `hostless run` started (%s) may not %s", enclosing[0].hostname, what),
 		Next:    "type it in a terminal outside of hostless run"}
 }
 

@@ -49,7 +49,7 @@ func (s *Server) appsFor(r *http.Request, asked string) ([]string, error) {
 	slices.Sort(apps)
 	if asked != "" && !slices.Contains(apps, asked) {
 		return nil, &fault.Error{Kind: fault.Forbidden, Param: "app",
-			Message: "a program inside `hostless run` (" + strings.Join(apps, ", ") + ") may see only the requests of its own app",
+			Message: "a program that `hostless run` started (" + strings.Join(apps, ", ") + ") may see only the requests of its own app",
 			Next:    "type it in a terminal outside of hostless run"}
 	}
 	return apps, nil

@@ -32,13 +32,13 @@ type Sources interface {
 	Status(ctx context.Context) (control.Status, error)
 	// Apps lists the routes, with the last lines of their apps' output.
 	Apps(ctx context.Context) ([]App, error)
-	// InFlight lists the AI requests that are being answered, oldest first.
+	// InFlight lists the AI requests in flight, oldest first.
 	InFlight() []inflight.Request
 	// Budgets lists the budgets.
 	Budgets(ctx context.Context) ([]budget.Budget, error)
-	// Keys lists the stored keys and how calls with each went, without the keys.
+	// Keys lists the stored keys with their states, without the keys themselves.
 	Keys(ctx context.Context) ([]control.KeyInfo, error)
-	// Aliases lists the names that stand for other models.
+	// Aliases lists the model aliases.
 	Aliases(ctx context.Context) ([]control.Alias, error)
 }
 
@@ -53,7 +53,7 @@ type App struct {
 	Log               []string // the last lines, oldest first
 }
 
-// Config is what New needs. Log, AppLog, Sources and Owned are required.
+// Config is the configuration of New. Log, AppLog, Sources and Owned are required.
 type Config struct {
 	Log     *reqlog.Log  // requests to models
 	AppLog  *reqlog.Apps // requests to apps
@@ -118,11 +118,11 @@ func (d *Dashboard) Close() error {
 	return nil
 }
 
-// Export gives the links and sessions that are good, as hashes, for the daemon that
-// takes over: a tab that is open goes on there.
+// Export returns the valid links and sessions, as hashes, for the successor of this daemon,
+// so that open tabs keep their sessions.
 func (d *Dashboard) Export() json.RawMessage { return d.sessions.export() }
 
-// Import takes what the predecessor's Export gave.
+// Import adds the links and sessions of the predecessor's Export.
 func (d *Dashboard) Import(data json.RawMessage) error { return d.sessions.adopt(data) }
 
 // NewLink returns the secret of a new link, and its lifetime.

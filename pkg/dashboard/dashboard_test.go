@@ -295,7 +295,7 @@ func TestRowsEndWithTheDaemon(t *testing.T) {
 	}
 }
 
-// follow reads the live rows of a query until they hold the words.
+// follow reads the live rows of a query until they contain the words.
 func (p *page) follow(query string, words ...string) string {
 	p.t.Helper()
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -323,7 +323,7 @@ func (p *page) follow(query string, words ...string) string {
 	return ""
 }
 
-// TestInFlight lists what is being answered, by the filters of the rows.
+// TestInFlight checks the list of requests in flight and its filters.
 func TestInFlight(t *testing.T) {
 	p := newPage(t)
 	text := p.follow("", "=2=<tr>", "claude-haiku-4-5", "openai/gpt-5", "shop · Codex", "2.1 s", "84 tokens", "42/s", "waits", "answers", "&lt;b&gt;ci")
@@ -336,7 +336,7 @@ func TestInFlight(t *testing.T) {
 	p.follow("status=4xx", "=0=\n")
 }
 
-// TestAppRows shows the other plane: live, in detail, and escaped.
+// TestAppRows checks the rows of the apps plane: live, in detail, and escaped.
 func TestAppRows(t *testing.T) {
 	p := newPage(t)
 	p.log.Done(&pipeline.Call{ID: "x1", Start: time.Now(), Model: "gpt-5"}, pipeline.Outcome{Status: 200, End: time.Now()})
@@ -359,7 +359,7 @@ func TestAppRows(t *testing.T) {
 	}
 }
 
-// TestKeysAndAliases shows which keys of a provider work, and what names stand for.
+// TestKeysAndAliases checks that the page shows the states of keys, and the aliases.
 func TestKeysAndAliases(t *testing.T) {
 	p := newPage(t)
 	text := p.ask("GET", "/parts", "", sessionHeader, p.session()).Body.String()
@@ -370,7 +370,7 @@ func TestKeysAndAliases(t *testing.T) {
 	}
 }
 
-// TestHandover: the daemon that takes over knows the sessions and links, by their hashes.
+// TestHandover checks that the successor accepts the sessions and links.
 func TestHandover(t *testing.T) {
 	p, next := newPage(t), newPage(t)
 	session := p.session()

@@ -121,7 +121,7 @@ func speed(r *reqlog.Row) string {
 	return strconv.FormatFloat(float64(r.Tokens.Output)*1000/float64(r.DurationMS-*r.FirstByteMS), 'f', 0, 64)
 }
 
-// rate is how many tokens a second come now.
+// rate formats a number of tokens per second.
 func rate(perSecond float64) string { return strconv.FormatFloat(perSecond, 'f', 0, 64) }
 
 // faultOf describes whose fault an error is.

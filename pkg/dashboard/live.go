@@ -15,15 +15,14 @@ import (
 )
 
 const (
-	writeLimit   = 10 * time.Second // for a browser to take what is written to it at once
+	writeLimit   = 10 * time.Second // timeout of one write to a browser
 	flightsEvery = time.Second      // between two lists of the requests in flight
-	maxFlights   = 100              // that are listed; all are counted
+	maxFlights   = 100              // listed at most; all are counted
 )
 
-// rows streams the rows of the request log that pass the filters of the query, one
-// line of HTML each: first the last ones, oldest first, and then each new one. A line
-// that begins with "=" is the list of the requests in flight: how many they are, "=", and
-// a row for each.
+// rows streams the rows of the request log that match the filters of the query, one line of
+// HTML each: first the latest ones, oldest first, and then each new one. A line that starts
+// with "=" is the list of the requests in flight: their number, "=", and a row for each.
 func (d *Dashboard) rows(w http.ResponseWriter, r *http.Request) {
 	filter, n, err := reqlog.ParseQuery(r.URL.Query(), d.cfg.Now())
 	if err != nil {
@@ -50,22 +49,22 @@ func (d *Dashboard) rows(w http.ResponseWriter, r *http.Request) {
 		})
 		err = d.cfg.Log.Follow(ctx, n, filter, func(row *reqlog.Row) error { return out.write("", "row", row) })
 		cancel()
-		listing.Wait() // nothing writes to an answer that has ended
+		listing.Wait() // nothing may write after the handler has returned
 	}
 	if err != nil {
 		d.log.Debug("a reader of the live rows was let go", "error", err)
 	}
 }
 
-// flights lists the requests in flight that pass a filter each time that they have
-// changed, until ctx ends or nobody reads.
+// flights writes the list of the requests in flight that match a filter whenever it has
+// changed, until ctx ends or the client disconnects.
 func (d *Dashboard) flights(ctx context.Context, filter reqlog.Filter, out *lines) {
 	tick := time.NewTicker(flightsEvery)
 	defer tick.Stop()
 	shown := -1
 	for {
 		list := viewFlights(d.cfg.Sources.InFlight(), filter)
-		if len(list) > 0 || shown != 0 { // they move while there are any
+		if len(list) > 0 || shown != 0 { // their values change while there are any
 			shown = len(list)
 			if out.write("="+strconv.Itoa(shown)+"=", "flights", list[:min(shown, maxFlights)]) != nil {
 				return
@@ -79,14 +78,15 @@ func (d *Dashboard) flights(ctx context.Context, filter reqlog.Filter, out *line
 	}
 }
 
-// flightView is a request in flight as the page shows it.
+// flightView is the view of a request in flight.
 type flightView struct {
 	inflight.Request
 	Model string // with its provider
 	Who   string
 }
 
-// viewFlights gives those that pass a filter, newest first. None has a status yet.
+// viewFlights returns the requests that match a filter, newest first. A request in flight
+// has no status yet.
 func viewFlights(list []inflight.Request, filter reqlog.Filter) []flightView {
 	out := []flightView{}
 	for i := len(list) - 1; i >= 0; i-- {
@@ -111,7 +111,7 @@ type lines struct {
 	rc *http.ResponseController
 }
 
-// write writes a template as one line behind a prefix.
+// write writes the result of a template as one line after a prefix.
 func (l *lines) write(prefix, name string, data any) error {
 	b := bytes.NewBufferString(prefix)
 	if err := templates.ExecuteTemplate(b, name, data); err != nil {
@@ -120,7 +120,7 @@ func (l *lines) write(prefix, name string, data any) error {
 	line := bytes.ReplaceAll(b.Bytes(), []byte("\n"), []byte(" "))
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.rc.SetWriteDeadline(time.Now().Add(writeLimit)) // not every writer has deadlines
+	l.rc.SetWriteDeadline(time.Now().Add(writeLimit)) // not every ResponseWriter supports deadlines
 	if _, err := l.w.Write(append(line, '\n')); err != nil {
 		return err
 	}

@@ -20,9 +20,8 @@ const (
 	maxSessions = 16
 )
 
-// sessions are the links and sessions that are good. They hold hashes alone. They are
-// never on disk: they end with the process, unless a successor takes them over. It is
-// safe for concurrent use.
+// sessions holds the valid links and sessions, as hashes in memory only. They end with the
+// process unless a successor takes them over. It is safe for concurrent use.
 type sessions struct {
 	now func() time.Time
 
@@ -131,7 +130,7 @@ func (s *sessions) export() json.RawMessage {
 	return data
 }
 
-// adopt adds what another process exported, within the same bounds.
+// adopt adds what another process has exported, within the same limits.
 func (s *sessions) adopt(data json.RawMessage) error {
 	var e exported
 	if err := json.Unmarshal(data, &e); err != nil {

@@ -56,7 +56,7 @@ func (d *Dashboard) parts(w http.ResponseWriter, r *http.Request) {
 	})
 }
 
-// state is what the parts are made of.
+// state is the data of the parts.
 type state struct {
 	status  control.Status
 	apps    []App
@@ -187,13 +187,13 @@ type providerView struct {
 	Requests, Failed int64
 	FirstByte        *int64 // median in milliseconds
 	LastError        string
-	Keys             []keyView // where there are several, or one that does not work
+	Keys             []keyView // set if there are several, or one that does not work
 }
 
-// keyView is a stored key and how calls with it went.
+// keyView is the view of a stored key and its state.
 type keyView struct{ Label, Hint, Word, Tone string }
 
-// addKeys puts the stored keys beside their providers.
+// addKeys adds the stored keys to their providers.
 func addKeys(providers []providerView, keys []control.KeyInfo) {
 	for i := range providers {
 		p := &providers[i]

@@ -31,10 +31,10 @@ type State struct {
 	View     View
 }
 
-// View is what a person chose to see.
+// View holds what the user has chosen to see.
 type View struct {
-	ToApps bool // the last requests to apps in place of those to models
-	Keys   bool // all keys and aliases, not only the keys that do not work
+	ToApps bool // show the last requests to apps instead of those to models
+	Keys   bool // show all keys and aliases, not only the keys that do not work
 }
 
 // Colours, as SGR parameters (ECMA-48 section 8.3.117).
@@ -128,7 +128,7 @@ func apps(s State) (rows []row) {
 	return rows
 }
 
-// keys are all keys where they are to be shown, else those that do not work.
+// keys returns rows for all keys if they are shown, else for those that do not work.
 func keys(s State) (rows []row) {
 	for i := range s.Keys {
 		k := &s.Keys[i]

@@ -65,7 +65,7 @@ func TestFrame(t *testing.T) {
 	}
 }
 
-// TestKeys follows what is typed.
+// TestKeys checks the keys that change the view.
 func TestKeys(t *testing.T) {
 	var v View
 	for _, key := range []byte("ak") {

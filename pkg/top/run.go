@@ -213,13 +213,13 @@ func (c *Config) draw(s State) error {
 	return err
 }
 
-// The keys that end the view, beside q: Ctrl-C and Ctrl-D, which a terminal in raw mode
-// passes on.
+// Keys that end the view besides q: Ctrl-C and Ctrl-D, which a terminal in raw mode sends as
+// bytes.
 const ctrlC, ctrlD = 3, 4
 
 const escape = 27
 
-// press follows a key, and reports false for one that ends the view.
+// press changes the view by a key. It reports false for a key that ends the view.
 func (v *View) press(key byte) bool {
 	switch key {
 	case 'q', 'Q', ctrlC, ctrlD:
