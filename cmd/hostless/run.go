@@ -34,7 +34,7 @@ func runGroup(e *env) *cli.Command {
 			&cli.BoolFlag{Name: "force", Usage: "end the run that holds the name, or replace the alias"},
 			&cli.BoolFlag{Name: "no-token", Usage: "give the app no bridge token"},
 			&cli.BoolFlag{Name: "no-ai-env", Usage: "leave OPENAI_API_KEY and similar variables unchanged"},
-			&cli.StringFlag{Name: "model", Usage: "use `MODEL` of any provider for all models of CMD, which is claude, codex, gemini or aider"},
+			&cli.StringFlag{Name: "model", Usage: "use `MODEL` of any provider for all models of CMD, which is claude, codex, gemini, aider or opencode"},
 			&cli.StringFlag{Name: "share", Usage: "make the app reachable for others: `LIST` of lan, tailscale, funnel, cloudflared and ngrok (default: HOSTLESS_SHARE)"},
 			&cli.BoolFlag{Name: "detach", Usage: "run it in the background; see logs, stop, restart and wait NAME"},
 			&cli.BoolFlag{Name: "lazy", Usage: "start the command with the first request, and end it when it is idle"},

@@ -36,6 +36,7 @@ import (
 	"github.com/hostless/hostless/pkg/listen"
 	"github.com/hostless/hostless/pkg/metrics"
 	"github.com/hostless/hostless/pkg/oauth"
+	"github.com/hostless/hostless/pkg/prices"
 	"github.com/hostless/hostless/pkg/redact"
 	"github.com/hostless/hostless/pkg/reqlog"
 	"github.com/hostless/hostless/pkg/token"
@@ -246,6 +247,7 @@ func (d *daemon) open() (err error) {
 	if d.gateway, err = gateway.New(gateway.Config{
 		Tokens: gatewayTokens{d.tokens, func() bool { return d.routes.Returning() }}, Keys: d.poolKeys(), Settings: d.gatewaySettings.get,
 		Version: d.cfg.Version, DevMode: d.cfg.DevMode, Owner: d.owner, Pages: pages, Logger: component("gateway"),
+		Facts:   func(provider, model string) prices.Facts { return d.prices.book.Load().Facts(provider, model) },
 		Planner: d.pool.Planner, Admitters: []pipeline.Admitter{d.killer, d.budgets, d.flights}, Stopped: d.killer.Stopped, Observers: []pipeline.Observer{d.requests, d.budgets, d.pool},
 	}); err != nil {
 		return err

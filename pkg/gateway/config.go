@@ -12,6 +12,7 @@ import (
 	"github.com/hostless/hostless/pkg/gateway/access"
 	"github.com/hostless/hostless/pkg/gateway/pipeline"
 	"github.com/hostless/hostless/pkg/gateway/plan"
+	"github.com/hostless/hostless/pkg/prices"
 )
 
 // Tokens verifies bridge tokens. *token.Store implements it.
@@ -56,6 +57,9 @@ type Config struct {
 	// Stopped reports whether an Admitter currently refuses all calls, so that providers
 	// must not be asked for their model lists either. Nil means never.
 	Stopped func() bool
+	// Facts returns what is known about a provider's model; nil uses prices.FactsOf. It is
+	// called for each request, so it must be fast.
+	Facts func(provider, model string) prices.Facts
 	// Observers receive the outcome of every call.
 	Observers []pipeline.Observer
 
@@ -81,6 +85,9 @@ func (c *Config) withDefaults() error {
 	}
 	if c.Settings == nil {
 		c.Settings = func() Settings { return Settings{} }
+	}
+	if c.Facts == nil {
+		c.Facts = prices.FactsOf
 	}
 	if c.Owner == nil {
 		c.Owner = func(*http.Request) bool { return false }

@@ -62,8 +62,8 @@ func New(cfg Config) (*Gateway, error) {
 	stopping, cancelSockets := context.WithCancel(context.Background())
 	g.cancelSockets = cancelSockets
 	g.lists = modelist.New(modelist.Config{Client: g.up, Version: cfg.Version, Now: cfg.Now, Logger: cfg.Logger, Stopped: cfg.Stopped})
-	g.plan = plan.New(plan.Config{Keys: cfg.Keys, Settings: cfg.Settings, Lists: g.lists, Upstream: g.up, Fetcher: g.fetcher, Now: cfg.Now})
-	g.models = modelist.Service{Lists: g.lists, Planner: g.plan, Keys: cfg.Keys, Made: cfg.Now().UTC(), Active: func() []ollama.Active { return g.ledger.Active(g.models.Made) }, Logger: cfg.Logger}
+	g.plan = plan.New(plan.Config{Keys: cfg.Keys, Settings: cfg.Settings, Lists: g.lists, Upstream: g.up, Fetcher: g.fetcher, Facts: cfg.Facts, Now: cfg.Now})
+	g.models = modelist.Service{Lists: g.lists, Planner: g.plan, Keys: cfg.Keys, Facts: cfg.Facts, Made: cfg.Now().UTC(), Active: func() []ollama.Active { return g.ledger.Active(g.models.Made) }, Logger: cfg.Logger}
 	g.plugIn(&cfg)
 	g.ids.prefix = "req_" + strings.ToLower(rand.Text()[:12])
 	g.realtime = realtime.Config{

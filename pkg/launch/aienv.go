@@ -21,10 +21,11 @@ type aiEnv struct {
 	// agent is the command if it is a coding agent with a --model. The model may be of
 	// another provider than the agent's SDK.
 	agent, model string
+	opens        bool // the command is opencode, which reads a configuration instead of variables
 }
 
 // agentSDK maps an agent to the provider whose SDK it uses.
-var agentSDK = map[string]string{"claude": "anthropic", "codex": "openai", "gemini": "google", "aider": "openai"}
+var agentSDK = map[string]string{"claude": "anthropic", "codex": "openai", "gemini": "google", "aider": "openai", "opencode": "openai"}
 
 // agentModels are the variables from which an agent reads its models. Claude Code has
 // some for the models behind the names opus, sonnet and haiku, and for its subagents
@@ -173,6 +174,9 @@ func (a aiEnv) apply(env *environment, gateway, token string) (changed, removed 
 	}
 	for _, name := range agentModels[a.agent] {
 		put(name, a.models()[name])
+	}
+	if a.opens {
+		env.put(opencodeConfig, a.opencode(env.get(opencodeConfig), gateway, token))
 	}
 	return changed, removed
 }

@@ -95,6 +95,31 @@ func TestAgentModels(t *testing.T) {
 	}
 }
 
+// TestOpencodeConfig checks the configuration for opencode: its providers are directed to
+// the gateway, with the run's token alone, and what the shell has set is kept.
+func TestOpencodeConfig(t *testing.T) {
+	ai := aiEnv{held: []string{"anthropic", "google", "groq"}, opens: true}
+	build := func(shell ...string) string {
+		env, _, _ := childEnv{token: "sk_local_t", gateway: "http://g", ai: ai}.build(shell)
+		return values(env, opencodeConfig)[opencodeConfig]
+	}
+	const providers = `"anthropic":{"options":{"apiKey":"sk_local_t","baseURL":"http://g/v1"}},"google":{"options":{"apiKey":"sk_local_t","baseURL":"http://g/v1beta"}}`
+	if got, want := build(), `{"provider":{`+providers+`}}`; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+	if got, want := build(`OPENCODE_CONFIG_CONTENT={"share":"disabled","provider":{"mine":{"name":"m"}}}`), `{"provider":{`+providers+`,"mine":{"name":"m"}},"share":"disabled"}`; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+	if got := build("OPENCODE_CONFIG_CONTENT=broken"); got != "broken" {
+		t.Errorf("got %s", got)
+	}
+	ai.held = nil
+	ai.useModel("opencode", "groq/openai/gpt-oss-120b")
+	if got := build(); !strings.HasPrefix(got, `{"model":"hostless/groq/openai/gpt-oss-120b","provider":{"hostless":{"models":{"groq/openai/gpt-oss-120b":{`) || !strings.Contains(got, `"apiKey":"sk_local_t","baseURL":"http://g/v1"`) {
+		t.Errorf("got %s", got)
+	}
+}
+
 // TestFrameworkVariables checks the variables for servers that need more than PORT and
 // HOST, and that the shell's own values are kept.
 func TestFrameworkVariables(t *testing.T) {

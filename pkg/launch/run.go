@@ -359,6 +359,7 @@ func (r *run) start(front bool) (*proctree.Tree, int, error) {
 	if !r.NoAIEnv {
 		e.ai.allowed = r.Providers
 		e.ai.keyed = detect.ReadsAnthropicKey(fsys, r.Dir, p.Tool)
+		e.ai.opens = p.Tool == "opencode"
 		for _, p := range r.status.Providers {
 			e.ai.held = append(e.ai.held, p.Provider)
 		}

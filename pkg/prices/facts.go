@@ -7,7 +7,7 @@ import (
 	"github.com/hostless/hostless/pkg/dialect"
 )
 
-// Facts are what the embedded snapshot knows about a model besides its price. The
+// Facts are what a snapshot knows about a model besides its price. The
 // zero value means that nothing is known.
 type Facts struct {
 	Context int // tokens of prompt and response together; 0 if not known
@@ -22,13 +22,20 @@ type Facts struct {
 	Known      bool            // anything of the above is known
 }
 
-var facts = sync.OnceValue(func() *Book { return NewBook(nil, Default()) })
+var embeddedBook = sync.OnceValue(func() *Book { return NewBook(nil, Default()) })
 
-// FactsOf returns the facts about a provider's model (canonical name).
-func FactsOf(provider, model string) (f Facts) {
-	m := facts().Find(provider, model)
+// FactsOf returns the facts about a provider's model (canonical name) from the embedded
+// snapshot.
+func FactsOf(provider, model string) Facts { return embeddedBook().Facts(provider, model) }
+
+// Facts returns the facts about a provider's model (canonical name) from the book's
+// snapshot, or from the embedded one if the model is not in it.
+func (b *Book) Facts(provider, model string) (f Facts) {
+	m := b.Find(provider, model)
 	if m == nil {
-		return f
+		if m = embeddedBook().Find(provider, model); m == nil {
+			return f
+		}
 	}
 	f.Context, f.Output = m.Limit.Context, m.Limit.Output
 	if m.Modalities != nil && len(m.Modalities.Input) > 0 {

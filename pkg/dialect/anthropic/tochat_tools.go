@@ -41,20 +41,28 @@ func (t *toChat) shortName(name string) string {
 	return short
 }
 
-// tools translates tools and tool_choice. Tools that Anthropic runs are refused,
-// because no other model has them. The exceptions are web search, which other
-// providers have too, and tools that the client runs itself, which become
-// functions.
+// tools translates tools and tool_choice. Tools that Anthropic runs are left out and
+// reported if there are others, and refused if there are none or tool_choice requires
+// them, because no other model has them. The exceptions are web search and the reading
+// of web pages, which other providers have too, and tools that the client runs itself,
+// which become functions.
 func (t *toChat) tools() error {
 	list, names := make([]jsonscan.Value, 0, len(t.req.Tools)), make([]string, 0, len(t.req.Tools))
+	hosted, hostedAt := "", 0
 	for i := range t.req.Tools {
 		tool := &t.req.Tools[i]
-		if search := tool.webSearch(); search != nil {
-			t.search = search
+		if tool.web(&t.search) {
 			continue
 		}
 		if tool.Type != "" && tool.Type != "custom" && !tool.clientSide() {
-			return dialect.Invalid(fmt.Sprintf("tools[%d].type", i), fmt.Sprintf("tools of type %q are Anthropic's own and cannot be used with this provider", tool.Type))
+			if hosted == "" {
+				hosted, hostedAt = tool.Type, i
+			}
+			if tool.Name != "" && t.chosen() == tool.Name {
+				return notOffered(i, tool.Type)
+			}
+			t.ignore("tools." + tool.Type)
+			continue
 		}
 		if tool.Name == "" {
 			return dialect.Invalid(fmt.Sprintf("tools[%d].name", i), "a tool needs a name")
@@ -82,6 +90,9 @@ func (t *toChat) tools() error {
 		}
 		list, names = append(list, o), append(names, tool.Name)
 	}
+	if hosted != "" && len(list) == 0 && t.search == nil {
+		return notOffered(hostedAt, hosted)
+	}
 	if len(list) > 0 {
 		t.out.Put("tools", jsonscan.Arr(list))
 	}
@@ -93,6 +104,16 @@ func (t *toChat) tools() error {
 		t.out.Put("web_search_options", s.Value())
 	}
 	return nil
+}
+
+// notOffered is the error for a tool that Anthropic runs.
+func notOffered(i int, kind string) error {
+	return dialect.Invalid(fmt.Sprintf("tools[%d].type", i), fmt.Sprintf("tools of type %q are Anthropic's own and cannot be used with this provider", kind))
+}
+
+// chosen returns the name of the tool that tool_choice requires; "" if there is none.
+func (t *toChat) chosen() string {
+	return jsonscan.Raw(t.req.ToolChoice).Get("name").String().Text()
 }
 
 func (t *toChat) toolChoice(names []string) error {
@@ -108,7 +129,7 @@ func (t *toChat) toolChoice(names []string) error {
 	if jsonscan.Decode(raw, &c) != nil {
 		return dialect.Invalid("tool_choice", "tool_choice must be an object")
 	}
-	if t.search != nil && (c.Type == "tool" && c.Name == searchTool && !slices.Contains(names, searchTool) || c.Type == "any" && len(names) == 0) {
+	if t.search != nil && (c.Type == "tool" && (c.Name == searchTool || c.Name == fetchTool && t.search.Fetch) && !slices.Contains(names, c.Name) || c.Type == "any" && len(names) == 0) {
 		t.search.Required, t.search.Forced = true, true
 		return nil
 	}

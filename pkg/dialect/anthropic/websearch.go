@@ -38,15 +38,25 @@ type inSearch struct {
 	Location dialect.Place `json:"user_location"`
 }
 
-// webSearch returns the web search that a tool stands for, or nil for any other
-// tool.
-func (t *inTool) webSearch() *dialect.WebSearch {
-	if !strings.HasPrefix(t.Type, "web_search_") {
-		return nil
+// web adds a tool that searches the web or reads its pages to w. It returns false for
+// any other tool.
+func (t *inTool) web(w **dialect.WebSearch) bool {
+	search := strings.HasPrefix(t.Type, "web_search_")
+	switch {
+	case search:
+		fetch := *w != nil && (*w).Fetch
+		*w = &dialect.WebSearch{
+			MaxUses: t.MaxUses, Allowed: t.Allowed, Blocked: t.Blocked, Location: dialect.At(t.Location), Fetch: fetch, From: "tools." + searchTool,
+		}
+	case strings.HasPrefix(t.Type, "web_fetch_"):
+		if *w == nil {
+			*w = &dialect.WebSearch{NoSearch: true, MaxUses: t.MaxUses, Allowed: t.Allowed, Blocked: t.Blocked, From: "tools." + fetchTool}
+		}
+		(*w).Fetch = true
+	default:
+		return false
 	}
-	return &dialect.WebSearch{
-		MaxUses: t.MaxUses, Allowed: t.Allowed, Blocked: t.Blocked, Location: dialect.At(t.Location), From: "tools." + searchTool,
-	}
+	return true
 }
 
 // putSearch adds Anthropic's own tools for a search that the client wants. If a

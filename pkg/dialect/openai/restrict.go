@@ -105,7 +105,10 @@ func (p *restriction) request(body jsonscan.Value) (out jsonscan.Value, err erro
 		case name == "messages":
 			value = p.each(p.history(value), p.message)
 			if NineCharacterIDs(p.in.Provider, p.in.Model) {
-				value, _ = ShortCallIDs(value)
+				changed := false
+				if value, changed = ShortCallIDs(value); changed {
+					p.ignore("messages.tool_calls.id")
+				}
 			}
 		case name == "stop":
 			value = p.stop(value)

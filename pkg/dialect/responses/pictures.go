@@ -19,6 +19,26 @@ type pictureItem struct {
 	Result *string `json:"result"`                  // base64
 }
 
+// ignoreOptions reports the options of an image_generation tool, of which other models
+// have none.
+func (c *converter) ignoreOptions(tool jsonscan.Value) {
+	for name, value := range tool.Members() {
+		if name != "type" && value.Set() {
+			c.ignore("tools." + imageTool + "." + name)
+		}
+	}
+}
+
+// elementAt returns an element of an array.
+func elementAt(list jsonscan.Value, at int) (found jsonscan.Value) {
+	for i, v := range list.Elements() {
+		if i == at {
+			return v
+		}
+	}
+	return found
+}
+
 // picture returns the client's item for an image. If there is only a URL, the
 // result is the URL.
 func picture(id string, p *dialect.Picture) pictureItem {

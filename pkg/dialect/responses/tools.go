@@ -45,7 +45,7 @@ func (c *converter) tools(list, choice jsonscan.Value) ([]jsonscan.Value, error)
 	out := make([]jsonscan.Value, 0, len(specs))
 	left := ""
 	var locals []string
-	for _, spec := range specs {
+	for i, spec := range specs {
 		if spec.isLocal() {
 			locals = append(locals, spec.Type)
 			continue
@@ -72,6 +72,7 @@ func (c *converter) tools(list, choice jsonscan.Value) ([]jsonscan.Value, error)
 			}
 			if spec.Type == imageTool && dialect.MakesPictures(c.model) {
 				c.pictures = true
+				c.ignoreOptions(elementAt(list, i))
 				continue
 			}
 			if forced(choice) == spec.Type {

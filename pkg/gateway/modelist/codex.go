@@ -3,8 +3,8 @@ package modelist
 import (
 	"slices"
 	"strings"
-	"sync"
 
+	"github.com/hostless/hostless/pkg/dialect"
 	"github.com/hostless/hostless/pkg/dialect/anthropic"
 	"github.com/hostless/hostless/pkg/prices"
 )
@@ -76,18 +76,18 @@ Plans: for work in several steps keep a plan with update_plan if you have it, wi
 Answers: plain, short and in the user's language. Name files with path and line (src/app.ts:42). Do not print large files that you wrote, since the user has them. End with the remaining work, if any.`
 
 // codexModels returns the models that generate text, in the order of the list.
-func codexModels(all []Model) []codexModel {
+func (s *Service) codexModels(all []Model) []codexModel {
 	list := []codexModel{}
 	for _, m := range all {
 		if !writes(m) {
 			continue
 		}
-		list = append(list, codexEntry(m, len(list)))
+		list = append(list, s.codexEntry(m, len(list)))
 	}
 	return list
 }
 
-func codexEntry(m Model, priority int) codexModel {
+func (s *Service) codexEntry(m Model, priority int) codexModel {
 	title := m.Title
 	if title == "" {
 		title = m.ID
@@ -97,17 +97,13 @@ func codexEntry(m Model, priority int) codexModel {
 		Priority: priority, BaseInstructions: codexInstructions, DefaultSummary: "auto", WebSearch: "text", Truncation: codexTruncation{"bytes", 10_000}, ParallelCalls: true,
 		EffectivePercent: 95, ExperimentalTools: []string{}, AdditionalSpeedTiers: []string{}, InputModalities: []string{"text", "image"},
 	}
-	if window := window(m); window > 0 {
+	if window := s.window(m); window > 0 {
 		c.ContextWindow, c.MaxContextWindow = &window, &window
 	}
-	if known := anthropic.ModelByName(m.Info.ID); known.Thinking {
-		medium := "medium"
-		c.DefaultEffort, c.Summaries = &medium, true
-		c.Efforts = []codexEffort{{"low", "Fast responses with little reasoning"}, {"medium", "Balanced reasoning for most tasks"}, {"high", "Deep reasoning for difficult tasks"}}
-		if known.XHigh {
-			c.Efforts = append(c.Efforts, codexEffort{"xhigh", "Deepest reasoning for the most difficult tasks"})
-		}
+	if s.Facts(m.Provider, m.Info.ID).TextOnly {
+		c.InputModalities = []string{"text"}
 	}
+	c.setEfforts(s.efforts(m))
 	if m.Provider == "openai" {
 		freeform := "freeform"
 		c.ApplyPatch, c.Verbosity = &freeform, strings.HasPrefix(m.Info.ID, "gpt-5")
@@ -115,18 +111,50 @@ func codexEntry(m Model, priority int) codexModel {
 	return c
 }
 
-var book = sync.OnceValue(func() *prices.Book { return prices.NewBook(nil, prices.Default()) })
+// codexEfforts are the efforts that Codex offers, lowest first. There are more, which not
+// every version of it knows.
+var codexEfforts = []codexEffort{
+	{"low", "Fast responses with little reasoning"}, {"medium", "Balanced reasoning for most tasks"}, {"high", "Deep reasoning for difficult tasks"},
+	{"xhigh", "Deepest reasoning for the most difficult tasks"},
+}
+
+// setEfforts sets the efforts that the model supports, and the default among them.
+func (c *codexModel) setEfforts(supported []string) {
+	for _, e := range codexEfforts {
+		if slices.Contains(supported, e.Effort) {
+			c.Efforts = append(c.Efforts, e)
+		}
+	}
+	if len(c.Efforts) == 0 {
+		return
+	}
+	c.Summaries, c.DefaultEffort = true, &c.Efforts[0].Effort
+	for i := range c.Efforts {
+		if c.Efforts[i].Effort == "medium" {
+			c.DefaultEffort = &c.Efforts[i].Effort
+		}
+	}
+}
+
+// efforts returns the efforts that a model supports, as far as they are known.
+func (s *Service) efforts(m Model) []string {
+	known := s.Facts(m.Provider, m.Info.ID).Efforts
+	if known == "" {
+		known = dialect.EffortsOf(m.Provider, m.Info.ID)
+	}
+	if byName := anthropic.ModelByName(m.Info.ID); known == "" && byName.Thinking {
+		known = byName.Efforts()
+	}
+	return known.Words()
+}
 
 // window returns the context window of a model in tokens, from the provider's list or else
-// from the embedded model data; 0 if it is unknown.
-func window(m Model) int {
+// from the model facts; 0 if it is unknown.
+func (s *Service) window(m Model) int {
 	if m.Input > 0 {
 		return m.Input
 	}
-	if known := book().Find(m.Provider, m.Info.ID); known != nil {
-		return known.Limit.Context
-	}
-	return 0
+	return s.Facts(m.Provider, m.Info.ID).Context
 }
 
 // notForAgents has parts of the names of models that generate text but are of no use to

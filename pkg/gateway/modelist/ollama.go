@@ -59,7 +59,7 @@ func (s *Service) ollamaModels(ctx context.Context, settings plan.Settings) []ol
 	var out []ollama.Model
 	all := s.union(ctx, settings, everything, func(p *provider.Provider, id string) string { return ollama.ID(p.Name, id) })
 	for _, m := range append(all, s.aliases(settings, everything, all)...) {
-		out = append(out, ollamaModel(m, s.modified(m.Created)))
+		out = append(out, s.ollamaModel(m, s.modified(m.Created)))
 	}
 	for _, added := range settings.OllamaModels {
 		target, err := s.Planner.Target(added.Name, settings)
@@ -83,8 +83,8 @@ func (s *Service) ollamaModels(ctx context.Context, settings plan.Settings) []ol
 
 // ollamaModel converts a model. Members that the provider's list lacks come from the
 // embedded model data.
-func ollamaModel(m Model, modified time.Time) ollama.Model {
-	facts := prices.FactsOf(m.Provider, m.Info.ID)
+func (s *Service) ollamaModel(m Model, modified time.Time) ollama.Model {
+	facts := s.Facts(m.Provider, m.Info.ID)
 	out := ollama.Model{Name: m.ID, Provider: m.Provider, Modified: modified, Context: m.Input}
 	if out.Context == 0 {
 		out.Context = facts.Context

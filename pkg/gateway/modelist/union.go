@@ -11,6 +11,7 @@ import (
 	"github.com/hostless/hostless/pkg/gateway/endpoint"
 	"github.com/hostless/hostless/pkg/gateway/plan"
 	"github.com/hostless/hostless/pkg/gateway/respond"
+	"github.com/hostless/hostless/pkg/prices"
 	"github.com/hostless/hostless/pkg/provider"
 )
 
@@ -20,6 +21,7 @@ type Service struct {
 	Lists   *Lists
 	Planner *plan.Planner
 	Keys    plan.Keys
+	Facts   func(provider, model string) prices.Facts
 	Made    time.Time              // modification date of models without one
 	Active  func() []ollama.Active // recently used models, last used first
 	Logger  *slog.Logger
@@ -112,7 +114,7 @@ func (s *Service) Answer(ctx context.Context, r *plan.Request, shape dialect.Nam
 		}
 		value := Encode(shape, part)
 		if list, ok := value.(map[string]any); ok && shape == dialect.OpenAI && r.HTTP.URL.Query().Has("client_version") {
-			list["models"] = codexModels(part.Models) // for Codex, which reads a format of its own
+			list["models"] = s.codexModels(part.Models) // for Codex, which reads a format of its own
 		}
 		return value, nil
 	}

@@ -76,6 +76,7 @@ type Config struct {
 	Settings func() Settings
 	Lists    Lists
 	Upstream *upstream.Client
+	Facts    func(provider, model string) prices.Facts
 	Fetcher  *netguard.Fetcher // fetches files that a translated request refers to by URL
 	Now      func() time.Time
 }

@@ -75,7 +75,10 @@ func (r *Request) editBody(p *Plan, req *upstream.Request) {
 	}
 	edits := r.withoutForeignThinking(p)
 	if r.Matched.Kind == endpoint.Chat && p.To.Provider.ChatFacts().MarksCache(p.To.Model) {
-		edits = append(edits, r.Envelope.MarksCache()...)
+		if marks := r.Envelope.MarksCache(); marks != nil {
+			edits = append(edits, marks...)
+			r.Ignored = dialect.Ignore(r.Ignored, "cache_control")
+		}
 	}
 	req.Body = r.Envelope.WithModel(model, usage, edits...)
 }

@@ -347,7 +347,11 @@ func (m *repair) apply(body []byte, f fix, refusedNow bool) (out []byte, names [
 	case restoreThinking:
 		return openai.WithThoughts(body), nil
 	case shortenIDs:
-		return openai.WithShortIDs(body), nil
+		out = openai.WithShortIDs(body)
+		if !bytes.Equal(out, body) {
+			names = []string{"messages.tool_calls.id"}
+		}
+		return out, names
 	}
 	return jsonscan.Apply(body, edits), names
 }

@@ -73,7 +73,7 @@ func ReadsAnthropicKey(f Files, dir, tool string) bool {
 	switch tool {
 	case "claude":
 		return false
-	case "aider":
+	case "aider", "opencode":
 		return true
 	}
 	for at := dir; ; at = path.Dir(at) {

@@ -105,7 +105,7 @@ func (s *resolver) noteMissed() []string {
 }
 
 // agents are programs that use a model and serve nothing.
-var agents = w("claude", "codex", "gemini", "aider")
+var agents = w("claude", "codex", "gemini", "aider", "opencode")
 
 // genericPortFlag returns the value of `--port` of a program that is not in the flag
 // table, on which it probably listens.
