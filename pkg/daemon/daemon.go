@@ -252,6 +252,11 @@ func (d *daemon) open() (err error) {
 	}); err != nil {
 		return err
 	}
+	if handed.Memory != nil {
+		if err := d.gateway.Import(handed.Memory); err != nil {
+			d.log.Error("what the gateway remembered is lost", "error", err)
+		}
+	}
 	if err := d.openApps(component("apps"), handed.Runs); err != nil {
 		return err
 	}

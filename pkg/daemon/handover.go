@@ -50,6 +50,7 @@ type handoverMessage struct {
 	Runs     []string        `json:"runs,omitempty"` // hostnames whose clients will register again
 	Vault    *vault.Handover `json:"vault,omitempty"`
 	Sessions json.RawMessage `json:"sessions,omitempty"` // of the page, as hashes
+	Memory   json.RawMessage `json:"memory,omitempty"`   // what the gateway remembers of conversations
 	Serving  bool            `json:"serving,omitempty"`
 	Charged  string          `json:"charged,omitempty"` // from the predecessor: the hash of the token of a request that it has accepted
 	Held     []budget.Held   `json:"held,omitempty"`    // budget reservations of the predecessor's requests
@@ -208,7 +209,11 @@ func (d *daemon) handOver(ctx context.Context, quiesce func()) error {
 	}
 	d.tokens.OnCharge(func(hash string) { tell(handoverMessage{Charged: hash}) })
 	d.budgets.OnHold(func(h budget.Held) { tell(handoverMessage{Held: []budget.Held{h}}) })
-	if err := next.channel.send(handoverMessage{Go: true, Held: d.budgets.Export(), Tokens: d.tokens.Export(), Runs: d.routes.Runs(), Vault: &sealed, Sessions: d.dashboard.Export()}); err != nil {
+	memory, err := d.gateway.Export()
+	if err != nil {
+		d.log.Error("what the gateway remembers cannot be handed over", "error", err)
+	}
+	if err := next.channel.send(handoverMessage{Go: true, Memory: memory, Held: d.budgets.Export(), Tokens: d.tokens.Export(), Runs: d.routes.Runs(), Vault: &sealed, Sessions: d.dashboard.Export()}); err != nil {
 		return fmt.Errorf("hand over: %w", err)
 	}
 	d.notify.main(next.pid)

@@ -193,7 +193,7 @@ func (c *exchange) repeatable() bool {
 func (c *exchange) answer(to *pipeline.Candidate, ignored []string) *respond.Answer {
 	a := &respond.Answer{
 		Request: c.HTTP, Caller: c.Call.Dialect, Provider: to.Credential.Provider, Model: to.Model,
-		Attempts: len(c.outcome.Attempts) + 1, Upload: c.Matched.Upload, DropUsage: c.DropUsage, Ignored: ignored, Progress: &c.progress,
+		Attempts: len(c.outcome.Attempts) + 1, Upload: c.Matched.Upload, DropUsage: c.DropUsage, Watch: c.Watch, Ignored: ignored, Progress: &c.progress,
 	}
 	a.Redact, a.RedactError = c.g.redactors.Get(to)
 	switch c.Matched.Kind {

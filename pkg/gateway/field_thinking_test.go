@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/hostless/hostless/pkg/gateway"
 	"github.com/hostless/hostless/test/standin"
 )
 
@@ -180,7 +181,7 @@ func TestThinkingGoesBack(t *testing.T) {
 					t.Fatalf("%s on %s: %d %s", c.name, model, a.status, a.body)
 				}
 				w.survive([]session{{c.name + " on " + model, c.path, c.one + c.two, ""}})
-				if body := string(chat.Last(t).Body); c.name != "chat" && !strings.Contains(body, `"reasoning_content":"Look first."`) {
+				if body := string(chat.Last(t).Body); !strings.Contains(body, `"reasoning_content":"Look first."`) {
 					t.Errorf("%s on %s, stream %s: the thinking is not in %s", c.name, model, stream, body)
 				}
 				fresh.survive([]session{{c.name + " on " + model + ", restarted", c.path, c.one + c.two, ""}})
@@ -202,5 +203,47 @@ func TestLostThinkingOfClaude(t *testing.T) {
 	w.survive([]session{{"chat", "/v1/chat/completions", one + `,{"role":"assistant","content":null,"tool_calls":[{"id":"toolu_1","type":"function","function":{"name":"f","arguments":"{}"}}]},{"role":"tool","tool_call_id":"toolu_1","content":"ok"}]}`, ""}})
 	if body := string(claude.Last(t).Body); !strings.Contains(body, `{"type":"thinking","thinking":"Let me think.","signature":"c2lnbmF0dXJl"},{"type":"tool_use","id":"toolu_1"`) {
 		t.Errorf("the thinking is not in %s", body)
+	}
+}
+
+// TestMemoryIsHandedOver checks that what a gateway remembers for its clients is known to
+// the one that takes over from it.
+func TestMemoryIsHandedOver(t *testing.T) {
+	chat, gemini := standin.Chat(t, canary), standin.Gemini(t, canary)
+	w := newWorld(t)
+	next := newWorld(t, func(cfg *gateway.Config) { cfg.Tokens = w.tokens })
+	next.token = w.token
+	for _, one := range []*world{w, next} {
+		one.keys.put("mine", chat.URL+"/v1")
+		one.keys.put("google", gemini.URL+"/v1beta")
+	}
+	const tools = `"tools":[{"type":"function","function":{"name":"f","parameters":{"type":"object","properties":{}}}}],"messages":[{"role":"user","content":"go"}`
+	const result = `,{"role":"assistant","content":null,"tool_calls":[{"id":"%s","type":"function","function":{"name":"f","arguments":"{}"}}]},{"role":"tool","tool_call_id":"%s","content":"ok"}]}`
+	w.do("POST", "/v1/chat/completions", `{"model":"mine/thinker",`+tools+`]}`).want(t, 200, "call_1")
+	first := w.do("POST", "/v1/chat/completions", `{"model":"gemini-3-pro",`+tools+`]}`)
+	id := at(objectOf(t, first), "choices", 0, "message", "tool_calls", 0, "id").(string)
+	var answer struct{ ID string }
+	json.Unmarshal([]byte(w.do("POST", "/v1/responses", `{"model":"mine/m","input":"remember me"}`).body), &answer)
+	memory, err := w.gw.Export()
+	if err == nil {
+		err = next.gw.Import(memory)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	next.survive([]session{{"thinking", "/v1/chat/completions", `{"model":"mine/thinker",` + tools + fmt.Sprintf(result, "call_1", "call_1"), "messages.reasoning_content"}})
+	if body := string(chat.Last(t).Body); !strings.Contains(body, `"reasoning_content":"Look first."`) {
+		t.Errorf("the thinking is not in %s", body)
+	}
+	next.survive([]session{{"a signature", "/v1/chat/completions", `{"model":"gemini-3-pro",` + tools + fmt.Sprintf(result, id, id), ""}})
+	if body := string(gemini.Last(t).Body); !strings.Contains(body, `"thoughtSignature":"dGhvdWdodA=="`) {
+		t.Errorf("the signature is not in %s", body)
+	}
+	next.do("POST", "/v1/responses", `{"model":"mine/m","previous_response_id":"`+answer.ID+`","input":"again"}`).want(t, 200, "again")
+	if body := string(chat.Last(t).Body); !strings.Contains(body, "remember me") {
+		t.Errorf("the conversation is not in %s", body)
+	}
+	if err := next.gw.Import([]byte("broken")); err == nil {
+		t.Error("a broken memory was imported")
 	}
 }

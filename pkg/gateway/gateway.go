@@ -228,3 +228,10 @@ func aliasesFor(all *alias.Table, grant *token.Grant) *alias.Table {
 	}
 	return all.For(grant.Prefix(), grant.Name())
 }
+
+// Export returns what the gateway remembers of conversations, as JSON for Import in another
+// process: thinking, signatures and responses that clients do not send back themselves.
+func (g *Gateway) Export() (json.RawMessage, error) { return g.plan.Export() }
+
+// Import adds what Export returned.
+func (g *Gateway) Import(data json.RawMessage) error { return g.plan.Import(data) }

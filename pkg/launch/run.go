@@ -376,6 +376,9 @@ func (r *run) start(front bool) (*proctree.Tree, int, error) {
 	}
 	if r.Model != "" {
 		e.ai.useModel(p.Tool, r.Model)
+		if line, ok := detect.WithOpencodeModel(fsys, r.Dir, p.Args, "hostless/"+r.Model); ok {
+			p.Args = line // a session that goes on would use its last model
+		}
 	}
 	if p.Tool == "codex" {
 		e.ai.codex = true

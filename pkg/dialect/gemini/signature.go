@@ -83,3 +83,23 @@ func (c *SignatureCache) Put(id, signature string) {
 		delete(c.entries, last.Value.(*signed).id)
 	}
 }
+
+// Export returns the signatures by tool call, most recently used last, for Import in
+// another process.
+func (c *SignatureCache) Export() [][2]string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	out := make([][2]string, 0, c.order.Len())
+	for e := c.order.Back(); e != nil; e = e.Prev() {
+		s := e.Value.(*signed)
+		out = append(out, [2]string{s.id, s.signature})
+	}
+	return out
+}
+
+// Import remembers signatures that Export returned.
+func (c *SignatureCache) Import(entries [][2]string) {
+	for _, e := range entries {
+		c.Put(e[0], e[1])
+	}
+}

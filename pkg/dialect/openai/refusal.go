@@ -1,7 +1,6 @@
 package openai
 
 import (
-	"encoding/json"
 	"regexp"
 	"slices"
 	"strconv"
@@ -67,14 +66,9 @@ func OutputLimit(message string, asked int64) (limit int64, once bool) {
 
 // WithThoughts returns a chat request whose calls have thinking before them, with a
 // placeholder if there is none.
-func WithThoughts(body []byte) []byte { return recalled(jsonscan.Raw(body), noThoughts{}, true).JSON() }
-
-type noThoughts struct{}
-
-func (noThoughts) Any() bool                   { return false }
-func (noThoughts) Get(string) json.RawMessage  { return nil }
-func (noThoughts) Put(string, json.RawMessage) {}
-func (noThoughts) Spoke()                      {}
+func WithThoughts(body []byte, thoughts Thoughts) []byte {
+	return recalled(jsonscan.Raw(body), thoughts, true).JSON()
+}
 
 // WithShortIDs returns a chat request whose calls have ids in Mistral's format.
 func WithShortIDs(body []byte) []byte {

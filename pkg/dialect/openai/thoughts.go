@@ -43,6 +43,14 @@ func ThinksBack(model string) bool {
 	return false
 }
 
+// WatchThoughts returns a function that remembers what a model thinks before its tool
+// calls, in a response that is forwarded as it is. It is called with each event's data of
+// a stream, or with the body of another response.
+func WatchThoughts(thoughts Thoughts) func(data []byte) {
+	t := &thinking{thoughts: thoughts}
+	return t.event
+}
+
 // Recall returns first, a translator to a provider of chat completions, with one
 // addition: it restores the thinking that the client lost, and adds a placeholder
 // if needed is set and none is known. It remembers the thinking in the provider's

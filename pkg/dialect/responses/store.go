@@ -3,6 +3,7 @@ package responses
 import (
 	"container/list"
 	"encoding/json"
+	"slices"
 	"sync"
 )
 
@@ -92,4 +93,35 @@ func (m *Memory) drop(e *list.Element) {
 	entry := m.order.Remove(e).(*memoryEntry)
 	delete(m.byID, entry.id)
 	m.size -= entry.size
+}
+
+// Remembered is an entry of a Memory, for Export and Import.
+type Remembered struct {
+	ID       string            `json:"id"`
+	Messages []json.RawMessage `json:"messages"`
+}
+
+// Export returns the most recently used entries, of at most maxBytes together, oldest
+// first.
+func (m *Memory) Export(maxBytes int) []Remembered {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var out []Remembered
+	size := 0
+	for e := m.order.Front(); e != nil; e = e.Next() {
+		entry := e.Value.(*memoryEntry)
+		if size += entry.size; size > maxBytes {
+			break
+		}
+		out = append(out, Remembered{entry.id, entry.messages})
+	}
+	slices.Reverse(out)
+	return out
+}
+
+// Import stores entries that Export returned, in another process.
+func (m *Memory) Import(entries []Remembered) {
+	for _, e := range entries {
+		m.Put(e.ID, e.Messages)
+	}
 }

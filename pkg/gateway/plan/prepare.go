@@ -16,7 +16,7 @@ import (
 // Prepare builds the request for a plan: the caller's own bytes with the model replaced, or
 // a translation. In the latter case, call translates the response back.
 func (r *Request) Prepare(p *Plan) (req *upstream.Request, call *dialect.Call, err error) {
-	r.DropUsage, r.Ignored = false, nil
+	r.DropUsage, r.Ignored, r.Watch = false, nil, r.watch(p)
 	header := upstream.RequestHeader(r.HTTP.Header)
 	r.SetAttributes(p.To.Provider.Name, header)
 	if p.Translate != nil {

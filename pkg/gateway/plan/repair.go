@@ -345,7 +345,11 @@ func (m *repair) apply(body []byte, f fix, refusedNow bool) (out []byte, names [
 			return openai.WithoutPictures(body)
 		}
 	case restoreThinking:
-		return openai.WithThoughts(body), nil
+		out = openai.WithThoughts(body, m.r.thoughts(m.to))
+		if m.native && !bytes.Equal(out, body) {
+			names = []string{"messages.reasoning_content"}
+		}
+		return out, names
 	case shortenIDs:
 		out = openai.WithShortIDs(body)
 		if !bytes.Equal(out, body) {

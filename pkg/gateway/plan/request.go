@@ -36,8 +36,9 @@ type Request struct {
 	Connection string
 
 	// Set by Prepare.
-	DropUsage bool     // the usage chunk must not be forwarded to the caller
-	Ignored   []string // what was removed from the request
+	DropUsage bool              // the usage chunk must not be forwarded to the caller
+	Ignored   []string          // what was removed from the request
+	Watch     func(data []byte) // is shown the response, if not nil; see respond.Answer
 }
 
 // Limited reports whether the token is limited to certain models.

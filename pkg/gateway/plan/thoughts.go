@@ -3,7 +3,9 @@ package plan
 import (
 	"encoding/json"
 
+	"github.com/hostless/hostless/pkg/dialect"
 	"github.com/hostless/hostless/pkg/dialect/openai"
+	"github.com/hostless/hostless/pkg/gateway/endpoint"
 	"github.com/hostless/hostless/pkg/gateway/pipeline"
 )
 
@@ -40,6 +42,20 @@ func (t callThoughts) Get(callID string) json.RawMessage {
 func (t callThoughts) Put(callID string, thought json.RawMessage) {
 	t.p.thought.Store(true)
 	t.p.thoughts.PutItem(t.key(callID), thought)
+}
+
+// watch returns a function that remembers the thinking in the response to a plan; nil if
+// the plan is not a chat completion in the caller's own bytes, or the provider is not
+// known to ever want the thinking back.
+func (r *Request) watch(p *Plan) func(data []byte) {
+	if r.Matched.Kind != endpoint.Chat || p.Translate != nil || p.To.Provider.Primary() != dialect.OpenAI {
+		return nil
+	}
+	facts := p.To.Provider.ChatFacts()
+	if !p.To.Provider.Custom && !facts.Takes(openai.ReasoningContent) && !openai.ThinksBack(p.To.Model) {
+		return nil
+	}
+	return openai.WatchThoughts(r.thoughts(p.To))
 }
 
 // Spoke implements openai.Thoughts.

@@ -30,6 +30,10 @@ type Answer struct {
 
 	Progress *pipeline.Progress // counts the events of a stream; may be nil
 
+	// Watch, if not nil, is called with the data of each event of a stream, and with the
+	// body of another response that is forwarded as a whole. data is valid during the call.
+	Watch func(data []byte)
+
 	DropUsage   bool            // do not forward the chunk of a stream that has only the usage
 	Redact      redact.Redactor // for successful responses
 	RedactError redact.Redactor // for errors, in which shorter keys are redacted too
@@ -152,7 +156,7 @@ func (a *Answer) incomplete(ctx context.Context, w *Writer, err error) error {
 }
 
 func (a *Answer) passEvents(ctx context.Context, w *Writer, status int, in io.Reader) (Result, error) {
-	s := stream{w: w, upstream: a.Events, caller: a.Caller, key: a.Redact, dropUsage: a.DropUsage, provider: a.Provider, progress: a.Progress}
+	s := stream{w: w, upstream: a.Events, caller: a.Caller, key: a.Redact, dropUsage: a.DropUsage, provider: a.Provider, progress: a.Progress, watch: a.Watch}
 	w.Header()["X-Accel-Buffering"] = []string{"no"}
 	w.WriteHeader(status)
 	if body, ok := in.(interface{ Ready() bool }); !ok || !body.Ready() {
@@ -188,6 +192,9 @@ func (a *Answer) passWhole(ctx context.Context, w *Writer, status int, in io.Rea
 	}
 	if !failed {
 		result.see(usage.Parse(data))
+		if a.Watch != nil {
+			a.Watch(data)
+		}
 	}
 	h := w.Header()
 	result.Status = status
@@ -220,6 +227,9 @@ func (a *Answer) passPieces(ctx context.Context, w *Writer, resp *http.Response,
 	w.Flush()
 	err := r.run(in)
 	result.see(usage.Parse(r.kept))
+	if a.Watch != nil && len(r.kept) > 0 {
+		a.Watch(r.kept)
+	}
 	return result, truncated(ctx, err)
 }
 

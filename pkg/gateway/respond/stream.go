@@ -42,6 +42,7 @@ type stream struct {
 	key       redact.Redactor
 	dropUsage bool // the caller did not ask for the usage chunk
 	provider  string
+	watch     func(data []byte) // may be nil
 
 	result Result
 	end    ending
@@ -177,6 +178,9 @@ func (s *stream) see(ev []byte) (drop bool) {
 	}
 	s.result.Events++
 	s.progress.Event()
+	if s.watch != nil {
+		s.watch(data)
+	}
 	e := readEvent(s.upstream, data)
 	if e.reported {
 		s.result.see(e.report, true)

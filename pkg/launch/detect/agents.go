@@ -47,6 +47,20 @@ func WithCodexBaseURL(f Files, dir string, args []string, baseURL, model string)
 	return found.insert(words)
 }
 
+// WithOpencodeModel adds a model to a command line of opencode, as its configuration names
+// it. ok is false if the line does not start opencode with a model, if it names one itself,
+// or if arguments cannot be added to it.
+func WithOpencodeModel(f Files, dir string, args []string, model string) (line []string, ok bool) {
+	found, ok := (&resolver{files: f}).resolve(dir, args)
+	if !ok || found.tool != "opencode" || namesModel(found.args) {
+		return nil, false
+	}
+	if sub := subcommand(found.args); sub != "" && sub != "run" && !strings.ContainsAny(sub, "./") {
+		return nil, false // opencode alone takes a directory
+	}
+	return found.insert(w("-m", model))
+}
+
 // namesModel reports whether an agent's arguments name a model.
 func namesModel(args []string) bool {
 	for _, a := range args {

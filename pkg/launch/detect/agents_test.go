@@ -68,3 +68,15 @@ func TestReadsAnthropicKey(t *testing.T) {
 		}
 	}
 }
+
+func TestWithOpencodeModel(t *testing.T) {
+	for line, want := range map[string]string{
+		"opencode": "opencode -m hostless/m", "opencode run hi": "opencode run hi -m hostless/m", "opencode ./app": "opencode ./app -m hostless/m",
+		"opencode run -m own/x hi": "", "opencode auth login": "", "claude": "",
+	} {
+		got, _ := WithOpencodeModel(Files{}, "/", strings.Fields(line), "hostless/m")
+		if strings.Join(got, " ") != want {
+			t.Errorf("%s: got %q, want %q", line, got, want)
+		}
+	}
+}
