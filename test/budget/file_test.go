@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// TestUnusableFile: while budgets.json cannot be used, nothing goes to a provider, and the
-// error names the file and the command.
+// TestUnusableFile: while budgets.json cannot be used, nothing is sent to a provider, and
+// the error names the file and the command.
 func TestUnusableFile(t *testing.T) {
 	w := newWorld(t)
 	w.Must("budget", "set", "5usd/day")

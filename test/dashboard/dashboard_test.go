@@ -85,7 +85,7 @@ func start(t *testing.T, past bool, args ...string) (*harness.Daemon, string) {
 	return d, token.Token
 }
 
-// chat asks a model through the gateway, and reads all of its answer.
+// chat sends a request to a model through the gateway and reads the whole response.
 func chat(t *testing.T, d *harness.Daemon, token, model string) int {
 	t.Helper()
 	req, _ := http.NewRequest("POST", d.URL+"/v1/chat/completions", strings.NewReader(`{"model":"`+model+`","stream":true,"messages":[{"role":"user","content":"hello"}]}`))
@@ -249,8 +249,8 @@ func TestClosed(t *testing.T) {
 	tab.WaitText("The session has ended")
 }
 
-// TestPlanes switches to the requests to apps and back, and lists a request to a model
-// while it is answered.
+// TestPlanes switches to the requests to apps and back, and shows a request to a model
+// while it is in progress.
 func TestPlanes(t *testing.T) {
 	home := harness.Home(t)
 	history(t, home)
@@ -316,8 +316,8 @@ func TestPlanes(t *testing.T) {
 	tab.Wait(rowsWith("tester") + `.length === 1`)
 }
 
-// TestRestart: a tab that is open goes on in the daemon that takes over, with the rows
-// that come then.
+// TestRestart: an open tab continues with the daemon that takes over, and shows its new
+// rows.
 func TestRestart(t *testing.T) {
 	d, token := start(t, false)
 	t.Cleanup(func() { d.CLI("stop") })

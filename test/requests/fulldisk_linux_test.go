@@ -14,8 +14,9 @@ import (
 	"github.com/hostless/hostless/test/harness"
 )
 
-// TestFullDisk: with no room for the request log, answers and streams go on, lost rows are
-// counted and reported, and once there is room again, rows are written again, whole.
+// TestFullDisk: while the disk of the request log is full, responses and streams continue,
+// and lost rows are counted and reported. When there is space again, complete rows are
+// written again.
 func TestFullDisk(t *testing.T) {
 	harness.NeedRoot(t)
 	home := harness.Home(t)
@@ -72,7 +73,7 @@ func TestFullDisk(t *testing.T) {
 		t.Fatal(err)
 	}
 	ask(20)
-	rows := w.rows("n=1000") // which waits for the rows
+	rows := w.rows("n=1000") // waits for the rows
 	if len(rows) != asked || dropped() != lost {
 		t.Errorf("%d rows of %d, %d lost, %d before", len(rows), asked, dropped(), lost)
 	}

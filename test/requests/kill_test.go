@@ -11,8 +11,8 @@ import (
 	"github.com/hostless/hostless/test/harness"
 )
 
-// TestKillUnderLoad: a kill in the middle of traffic loses no row of a request whose
-// complete answer its client has, and doubles none.
+// TestKillUnderLoad: a kill under load loses no row of a request whose client has received
+// the complete response, and duplicates none.
 func TestKillUnderLoad(t *testing.T) {
 	home := harness.Home(t)
 	w := &world{Daemon: harness.StartIn(t, home, "--token-persistence", "file"), t: t}

@@ -120,8 +120,8 @@ func TestFromPortless(t *testing.T) {
 	}
 }
 
-// TestTurboFirst has turbo run what the dev scripts depend on before the apps start, unless
-// the project does without.
+// TestTurboFirst: turbo runs the dependencies of the dev scripts before the apps start,
+// unless the project turns that off.
 func TestTurboFirst(t *testing.T) {
 	harness.Need(t, "npm")
 	d := harness.Start(t)
