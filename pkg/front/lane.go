@@ -167,7 +167,7 @@ func (l *lane) read() (n int, err error) {
 	return n, err
 }
 
-// release returns the read buffer, which must be empty.
+// release returns the read buffer to its pool. All of it must have been used.
 func (l *lane) release() {
 	sock.PutBuffer(l.in)
 	l.in, l.r, l.w = nil, 0, 0
@@ -185,8 +185,8 @@ func (l *lane) pass() net.Conn {
 	return l.conn
 }
 
-// readers pools what net/http needs to read a head. It keeps none of it: a body is read
-// by laneBody.
+// readers pools the readers with which net/http parses a head. They are empty afterwards,
+// since laneBody reads the body.
 var readers = sync.Pool{New: func() any { return bufio.NewReaderSize(nil, 1<<10) }}
 
 // parse parses a head with net/http.

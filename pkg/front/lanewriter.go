@@ -226,15 +226,15 @@ func (w *laneWriter) send() {
 	w.out = w.out[:0]
 }
 
-// grab makes sure that there is a buffer.
+// grab takes a write buffer from the pool if there is none.
 func (w *laneWriter) grab() {
 	if w.out == nil {
 		w.out = sock.GetBuffer()[:0]
 	}
 }
 
-// release returns the buffer with what is in it. A stream does not hold one between its
-// events.
+// release returns the write buffer to its pool and drops its content, so that a stream holds
+// no buffer between its events.
 func (w *laneWriter) release() {
 	sock.PutBuffer(w.out)
 	w.out = nil

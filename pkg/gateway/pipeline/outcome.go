@@ -12,8 +12,8 @@ type Outcome struct {
 	// Candidate is the candidate of the attempt, or the last one of the call. Its Provider
 	// is nil if nothing was tried.
 	Candidate Candidate
-	// Planned is the model of the first candidate, by the provider's name for it, of a call
-	// that was planned; "" of an attempt.
+	// Planned is the first candidate's model, in the provider's naming. It is "" for a call
+	// that was not planned and for an attempt.
 	Planned string
 	// Status is the HTTP status that the provider returned (attempt) or that the caller
 	// received (call). It is 0 if there was no response, or the caller disconnected first.
