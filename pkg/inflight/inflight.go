@@ -45,12 +45,13 @@ type Config struct {
 type Room struct {
 	cfg  Config
 	mu   sync.Mutex
-	open map[*flight]struct{}
+	open []*flight // in no particular order
 }
 
 type flight struct {
 	call     *pipeline.Call
 	provider string
+	at       int // its index in Room.open; -1 once it is removed
 }
 
 // New returns a Room.
@@ -61,7 +62,7 @@ func New(cfg Config) *Room {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	return &Room{cfg: cfg, open: map[*flight]struct{}{}}
+	return &Room{cfg: cfg}
 }
 
 // Admit implements pipeline.Admitter.
@@ -72,12 +73,23 @@ func (r *Room) Admit(_ context.Context, call *pipeline.Call, candidates []pipeli
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.open[f] = struct{}{}
-	return func(pipeline.Outcome) {
-		r.mu.Lock()
-		defer r.mu.Unlock()
-		delete(r.open, f)
-	}, nil
+	f.at = len(r.open)
+	r.open = append(r.open, f)
+	return func(pipeline.Outcome) { r.remove(f) }, nil
+}
+
+// remove forgets a request. Further calls do nothing.
+func (r *Room) remove(f *flight) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if f.at < 0 {
+		return
+	}
+	end := len(r.open) - 1
+	r.open[f.at] = r.open[end]
+	r.open[f.at].at = f.at
+	r.open[end] = nil
+	r.open, f.at = r.open[:end], -1
 }
 
 // List returns the requests in flight, oldest first.
@@ -85,7 +97,7 @@ func (r *Room) List() []Request {
 	now := r.cfg.Now()
 	r.mu.Lock()
 	out := make([]Request, 0, len(r.open))
-	for f := range r.open {
+	for _, f := range r.open {
 		out = append(out, f.view(now))
 	}
 	r.mu.Unlock()

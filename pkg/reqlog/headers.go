@@ -17,26 +17,40 @@ type Header struct{ Name, Value string }
 
 // headerNames are the request headers that a row contains, in canonical form and in lower
 // case, sorted. They describe the request and hold no secrets.
-var headerNames = []struct{ canonical, name string }{
+var headerNames = [...]struct{ canonical, name string }{
 	{"Accept", "accept"}, {"Anthropic-Beta", "anthropic-beta"}, {"Anthropic-Version", "anthropic-version"}, {"Content-Type", "content-type"},
 	{"Openai-Beta", "openai-beta"}, {"User-Agent", "user-agent"}, {"X-Hostless-Provider", "x-hostless-provider"},
 	{"X-Stainless-Retry-Count", "x-stainless-retry-count"},
 }
 
-func headersOf(h http.Header) Headers {
+// headersOf returns the headers of a request. It returns before, those of another request,
+// if they are the same.
+func headersOf(h http.Header, before Headers) Headers {
 	if len(h) == 0 {
 		return nil
 	}
-	var found [8]Header
-	n := 0
+	var found [len(headerNames)]Header
+	n, same := 0, true
 	for _, one := range headerNames {
-		if v := h[one.canonical]; len(v) == 1 {
-			found[n] = Header{one.name, text(v[0])}
-			n++
-		} else if len(v) > 1 {
-			found[n] = Header{one.name, text(strings.Join(v, ", "))}
-			n++
+		v := h[one.canonical]
+		if len(v) == 0 {
+			continue
 		}
+		value := v[0]
+		if len(v) > 1 {
+			value = strings.Join(v, ", ")
+		}
+		if n < len(before) && before[n].Name == one.name {
+			value = reuse(before[n].Value, value)
+			same = same && value == before[n].Value
+		} else {
+			value, same = text(value), false
+		}
+		found[n] = Header{one.name, value}
+		n++
+	}
+	if same && n == len(before) {
+		return before
 	}
 	return slices.Clone(found[:n])
 }

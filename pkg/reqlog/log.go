@@ -9,6 +9,7 @@ package reqlog
 import (
 	"errors"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -68,6 +69,7 @@ type Log struct {
 	cfg    Config
 	bodies bodies
 	own    atomic.Pointer[string] // prefix of the IDs of this process
+	before atomic.Pointer[Row]    // the latest row, for its texts
 }
 
 // New returns a log and starts its writer, which Close stops. No file is touched
@@ -91,6 +93,7 @@ func New(cfg Config) (*Log, error) {
 	orDefault(&cfg.TotalSize, totalSize)
 	orDefault(&cfg.MaxAge, maxAge)
 	l := &Log{cfg: cfg}
+	l.before.Store(&Row{})
 	l.what, l.log, l.decode, l.encode, l.done = logName, cfg.Logger, decode, appendRow, l.rowDone
 	if cfg.Bodies != nil && cfg.BodiesDir != "" && cfg.BodiesAge != nil {
 		l.bodies.open(&l.cfg)
@@ -128,25 +131,27 @@ func (l *Log) Attempt(*pipeline.Call, pipeline.Outcome) {}
 // Done implements pipeline.Observer. It never blocks: if the writer is too far
 // behind, the row is dropped and counted.
 func (l *Log) Done(call *pipeline.Call, o pipeline.Outcome) {
-	row := newRow(call, &o)
+	row := newRow(call, &o, l.before.Load())
 	if l.own.Load() == nil {
 		prefix := row.ID[:strings.LastIndexByte(row.ID, '-')+1]
 		l.own.Store(&prefix)
 	}
 	charge(row, &o, l.cfg.Prices())
 	if l.cfg.Count != nil {
-		l.cfg.Count(row)
+		l.cfg.Count(&row.Row)
 	}
-	row.pending = &Event{Start: call.Start, FirstByte: o.FirstByte, End: o.End, Attempts: o.Attempts}
+	row.event = Event{Start: call.Start, FirstByte: o.FirstByte, End: o.End, Attempts: o.Attempts}
+	row.pending = &row.event
 	if v := call.Header["Traceparent"]; len(v) == 1 {
 		row.pending.traceparent = v[0]
 	}
-	l.redact(row)
+	l.redact(&row.Row)
+	l.before.Store(&row.Row)
 	bodies := l.cfg.wanted(o.Kind != "")
 	if bodies {
 		row.bodies = l.bodies.take(call, &o)
 	}
-	l.offer(row)
+	l.offer(&row.Row)
 	if bodies {
 		signal(l.hurry) // they are in no spool
 	}
@@ -167,7 +172,7 @@ func (e *Event) Trace() pipeline.Trace { return pipeline.TraceOf(e.Row.ID, e.tra
 
 // redact removes secrets from text that clients chose.
 func (l *Log) redact(r *Row) {
-	r.Client = l.cfg.Redact(ClientName(r.Client))
+	r.Client = l.cfg.Redact(r.Client)
 	r.TokenName, r.Path = l.cfg.Redact(r.TokenName), l.cfg.Redact(r.Path)
 	model := l.cfg.Redact(r.Model)
 	resolved := model
@@ -182,8 +187,16 @@ func (l *Log) redact(r *Row) {
 		}
 	}
 	r.Model, r.ResolvedModel = model, resolved
+	own := false // other rows may share the headers
 	for i := range r.Headers {
-		r.Headers[i].Value = l.cfg.Redact(r.Headers[i].Value)
+		value := l.cfg.Redact(r.Headers[i].Value)
+		if value == r.Headers[i].Value {
+			continue
+		}
+		if !own {
+			r.Headers, own = slices.Clone(r.Headers), true
+		}
+		r.Headers[i].Value = value
 	}
 }
 
@@ -194,6 +207,7 @@ func (l *Log) rowDone(r *Row) {
 		r.bodies = nil
 	}
 	e := *r.pending
+	*r.pending = Event{}
 	e.Row, r.pending = r, nil
 	for _, observe := range l.cfg.Observe {
 		observe(e)

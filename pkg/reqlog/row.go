@@ -64,13 +64,25 @@ type Attempt struct {
 // model names and the User-Agent's product.
 const maxText = 200
 
-// newRow returns a call's row without its cost. Nothing in it shares memory with
-// the call's body.
-func newRow(call *pipeline.Call, o *pipeline.Outcome) *Row {
-	r := &Row{
-		ID: call.ID, Time: call.Start.UTC(), Client: call.Client, Method: call.Method, Dialect: string(call.Dialect), Endpoint: call.Endpoint, Path: text(call.Path),
-		Model: text(call.Model), Status: o.Status, ErrorKind: o.Kind, Stream: o.Stream || call.Stream,
-		Headers: headersOf(call.Header), DurationMS: millis(o.End.Sub(call.Start)), Tokens: o.Usage.Tokens, Estimated: o.Estimated, Tier: text(o.Usage.Tier), Ignored: o.Ignored,
+// rowParts is a row with what it usually points to: one allocation for all.
+type rowParts struct {
+	Row
+	first   int64
+	cost    prices.Nano
+	attempt [1]Attempt
+	event   Event
+}
+
+// newRow returns a call's row without its cost. Nothing in it shares memory with the call's
+// body. It reuses the texts of another row, which are often the same.
+func newRow(call *pipeline.Call, o *pipeline.Outcome, before *Row) *rowParts {
+	r := &rowParts{Row: Row{
+		ID: call.ID, Time: call.Start.UTC(), Method: call.Method, Dialect: string(call.Dialect), Endpoint: call.Endpoint, Path: reuse(before.Path, call.Path),
+		Model: reuse(before.Model, call.Model), Status: o.Status, ErrorKind: o.Kind, Stream: o.Stream || call.Stream,
+		Headers: headersOf(call.Header, before.Headers), DurationMS: millis(o.End.Sub(call.Start)), Tokens: o.Usage.Tokens, Estimated: o.Estimated, Tier: reuse(before.Tier, o.Usage.Tier), Ignored: o.Ignored,
+	}}
+	if r.Client = before.Client; call.Client == "" || call.Client != before.Headers.Get("user-agent") {
+		r.Client = ClientName(call.Client)
 	}
 	if g := call.Grant; g != nil {
 		r.App, r.Token, r.TokenName = g.Run(), g.Prefix(), g.Name()
@@ -78,19 +90,21 @@ func newRow(call *pipeline.Call, o *pipeline.Outcome) *Row {
 	if p := o.Candidate.Provider; p != nil {
 		r.Provider, r.KeyLabel = p.Name, o.Candidate.Credential.Label
 		if r.ResolvedModel = r.Model; o.Candidate.Model != call.Model {
-			r.ResolvedModel = text(o.Candidate.Model)
+			r.ResolvedModel = reuse(before.ResolvedModel, o.Candidate.Model)
 		}
 	} else {
 		r.ResolvedModel = planned(r.Model, o.Planned)
 	}
 	if !o.FirstByte.IsZero() {
-		first := millis(o.FirstByte.Sub(call.Start))
-		r.FirstByteMS = &first
+		r.first = millis(o.FirstByte.Sub(call.Start))
+		r.FirstByteMS = &r.first
 	}
 	if r.Ignored == nil {
 		r.Ignored = []string{}
 	}
-	r.Attempts = make([]Attempt, len(o.Attempts))
+	if r.Attempts = r.attempt[:min(len(o.Attempts), 1)]; len(o.Attempts) > 1 {
+		r.Attempts = make([]Attempt, len(o.Attempts))
+	}
 	for i := range o.Attempts {
 		a := &o.Attempts[i]
 		model := r.ResolvedModel
@@ -118,6 +132,14 @@ func planned(model, candidate string) string {
 	return ""
 }
 
+// reuse returns text(s), without a copy if that is equal to before.
+func reuse(before, s string) string {
+	if s == before {
+		return before
+	}
+	return text(s)
+}
+
 // text truncates a client's text and copies it, so that it does not retain the body
 // it was read from.
 func text(s string) string {
@@ -136,25 +158,29 @@ func millis(d time.Duration) int64 {
 // without a report or an estimate, or requested something without a price;
 // otherwise what the price book says. It leaves a request unpriced if the model
 // answered without reporting usage.
-func charge(r *Row, o *pipeline.Outcome, book *prices.Book) {
+func charge(r *rowParts, o *pipeline.Outcome, book *prices.Book) {
 	nothing := func(p *prices.Price) {
-		r.CostUSD, r.Priced, r.Price = new(prices.Nano), true, p
+		r.CostUSD, r.Priced, r.Price = &r.cost, true, p
 	}
 	p := o.Candidate.Provider
 	switch {
 	case p == nil || len(o.Attempts) == 0:
-		nothing(&prices.Price{})
+		nothing(noPrice)
 	case p.Builtin || p.Port != 0: // answered on this machine
 		nothing(prices.Free)
 	case !o.Reported && !o.Estimated && (o.Kind != "" || r.ResolvedModel == "" || counts(r.Path)):
-		nothing(&prices.Price{})
+		nothing(noPrice)
 	case !o.Reported && !o.Estimated:
 	default:
 		if cost, applied := book.Cost(r.Provider, r.ResolvedModel, o.Usage); applied != nil {
-			r.CostUSD, r.Priced, r.Price = &cost, true, applied
+			r.cost = cost
+			r.CostUSD, r.Priced, r.Price = &r.cost, true, applied
 		}
 	}
 }
+
+// noPrice is the price of a request that is charged for nothing.
+var noPrice = &prices.Price{}
 
 // counts reports whether a path only counts tokens, which no provider charges for:
 // Anthropic's count_tokens, Gemini's countTokens, OpenAI's input_tokens.

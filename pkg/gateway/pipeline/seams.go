@@ -18,7 +18,7 @@ type Seams struct {
 // once with the final outcome of the call. If an Admitter refuses, those before it have
 // already been settled with the refusal.
 func (s *Seams) Admit(ctx context.Context, call *Call, candidates []Candidate) (settle func(Outcome), err error) {
-	var settles []func(Outcome)
+	settles := make([]func(Outcome), 0, len(s.Admitters))
 	for _, a := range s.Admitters {
 		one, err := a.Admit(ctx, call, candidates)
 		if err != nil {
@@ -29,7 +29,7 @@ func (s *Seams) Admit(ctx context.Context, call *Call, candidates []Candidate) (
 			settles = append(settles, one)
 		}
 	}
-	if settles == nil {
+	if len(settles) == 0 {
 		return nothingToSettle, nil
 	}
 	return inReverse(settles), nil
