@@ -67,6 +67,7 @@ type load struct {
 // Titles used by the aims.
 const (
 	title32   = "32 connections"
+	titleNew  = "new connections"
 	titleTLS  = "TLS handshakes"
 	titleDown = "1 GiB down"
 	titleUp   = "1 GiB up"
@@ -86,6 +87,7 @@ func (b *bench) loads() []load {
 	all = append(all, load{"WebSocket, 32 sockets", "messages/s", "CPU µs", false, func(_ context.Context, p *proxy) (sample, error) {
 		return b.drive(p, order{Addr: p.addr, Connections: 32, Each: b.each, Sockets: true})
 	}})
+	all = append(all, load{titleNew, "connections/s", "CPU µs", false, b.newConnections})
 	if b.long {
 		all = append(all, load{titleDown, "MiB/s", "CPU s", false, b.down}, load{titleUp, "MiB/s", "CPU s", false, b.up})
 	}

@@ -96,7 +96,7 @@ what a second of CPU does.
 		least      float64
 	}{
 		{title32, "nginx", 0.7}, {title32, "bare", 1.7}, {title32, "caddy", 3}, {title32, "portless", 9},
-		{titleTLS, "caddy", 1}, {titleDown, "nginx", 1}, {titleUp, "nginx", 1},
+		{titleNew, "nginx", 1}, {titleTLS, "caddy", 1}, {titleDown, "nginx", 1}, {titleUp, "nginx", 1},
 	} {
 		us, they, ok := r.pair(a.load, a.peer)
 		if !ok {

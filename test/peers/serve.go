@@ -19,12 +19,12 @@ func serve(what string, args []string) error {
 		return serveFiles(args[0], args[1])
 	case "transfer":
 		return transfer(args[0], args[1], args[2])
-	case "handshakes":
+	case "handshakes", "connections":
 		each, err := time.ParseDuration(args[1])
 		if err != nil {
 			return err
 		}
-		return handshakes(args[0], each)
+		return connections(args[0], each, what == "handshakes")
 	case "bare":
 		return bare(args[0], args[1], args[2], args[3:])
 	}

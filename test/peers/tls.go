@@ -64,13 +64,20 @@ func (b *bench) certificate() (cert, key string, err error) {
 }
 
 // shake opens a connection, sends a request and closes the connection, with as little
-// work as possible: a client that costs more than the proxy would limit the result.
+// work as possible: a client that costs more than the proxy would limit the result. Without
+// config, it uses plain HTTP.
 func shake(addr string, config *tls.Config, buf []byte) (state tls.ConnectionState, err error) {
 	tcp, err := net.Dial("tcp", addr)
 	if err != nil {
 		return state, err
 	}
-	c := tls.Client(tcp, config)
+	c, secure := net.Conn(tcp), (*tls.Conn)(nil)
+	if config != nil {
+		secure = tls.Client(tcp, config)
+		c = secure
+	} else {
+		_ = tcp.(*net.TCPConn).SetLinger(0) // ports in TIME-WAIT would run out
+	}
 	defer c.Close()
 	if _, err := c.Write(request); err != nil { // which performs the handshake first
 		return state, err
@@ -85,7 +92,10 @@ func shake(addr string, config *tls.Config, buf []byte) (state tls.ConnectionSta
 	if !bytes.HasPrefix(buf, []byte("HTTP/1.1 200")) {
 		return state, fmt.Errorf("not the backend's answer: %.60q", buf[:got])
 	}
-	return c.ConnectionState(), nil
+	if secure != nil {
+		state = secure.ConnectionState()
+	}
+	return state, nil
 }
 
 // sameTLS checks that a proxy performs the handshake that all are measured with.
@@ -101,8 +111,9 @@ func sameTLS(addr string) error {
 	return nil
 }
 
-// handshakes opens, uses and closes connections, sixteen at a time.
-func handshakes(addr string, each time.Duration) error {
+// connections opens, uses and closes connections, sixteen at a time: with a TLS handshake
+// each if secure.
+func connections(addr string, each time.Duration, secure bool) error {
 	var (
 		running sync.WaitGroup
 		mu      sync.Mutex
@@ -113,7 +124,11 @@ func handshakes(addr string, each time.Duration) error {
 	started := time.Now()
 	for range 16 {
 		running.Go(func() {
-			config, buf := clientTLS(), make([]byte, bufSize)
+			buf := make([]byte, bufSize)
+			var config *tls.Config
+			if secure {
+				config = clientTLS()
+			}
 			for time.Since(started) < each {
 				at := time.Now()
 				_, err := shake(addr, config, buf)
@@ -134,8 +149,17 @@ func handshakes(addr string, each time.Duration) error {
 }
 
 func (b *bench) handshakes(ctx context.Context, p *proxy) (s sample, err error) {
+	return b.connections(ctx, p, "handshakes")
+}
+
+func (b *bench) newConnections(ctx context.Context, p *proxy) (s sample, err error) {
+	return b.connections(ctx, p, "connections")
+}
+
+// connections measures the client of that name.
+func (b *bench) connections(ctx context.Context, p *proxy, client string) (s sample, err error) {
 	m := begin(p)
-	out, err := b.client(ctx, "handshakes", p.addr, b.each.String())
+	out, err := b.client(ctx, client, p.addr, b.each.String())
 	if err != nil {
 		return s, err
 	}
