@@ -57,21 +57,29 @@ func keychainHelper() int {
 	return vault.Helper(os.Args[2:], os.Stdin, os.Stdout, os.Stderr)
 }
 
+// help has the layout of the client's help.
+const help = `{{.Usage}}
+
+usage: {{.UsageText}}
+
+{{range .VisibleFlags}}  {{.}}
+{{end}}`
+
 func app() *cli.App {
 	cli.VersionPrinter = func(c *cli.Context) { fmt.Fprintln(c.App.Writer, "hostlessd "+c.App.Version) }
 	wrong := func(_ *cli.Context, err error, _ bool) error { return fault.New(fault.Usage, err.Error()) }
 	return &cli.App{
 		Name: "hostlessd", Usage: "the Hostless daemon", Version: build.Version(version),
-		UsageText:       "hostlessd [--port N] [--tls] [--cert FILE --key FILE] [--verbose] [--dev-mode] [--token-persistence off|file|keychain] [--idle-timeout TIME|off]",
-		HideHelpCommand: true, OnUsageError: wrong,
+		UsageText:       "hostlessd [FLAGS]",
+		HideHelpCommand: true, OnUsageError: wrong, CustomAppHelpTemplate: help,
 		ExitErrHandler: func(*cli.Context, error) {}, // only main exits
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "port", Aliases: []string{"p"}, EnvVars: []string{"HOSTLESS_PORT"}, Usage: "listen on the loopback `PORT`; 0 for any free one (default: the setting port, 48282)"},
 			&cli.StringFlag{Name: "cert", Usage: "serve https with the certificate in `FILE` for the names in it; needs --key (default: the setting)"},
 			&cli.StringFlag{Name: "key", Usage: "the private key of --cert, in `FILE`"},
-			&cli.BoolFlag{Name: "tls", Usage: "serve https as well as http on the same port (default: the setting)"},
-			&cli.BoolFlag{Name: "verbose", Usage: "write each request to the log"},
-			&cli.BoolFlag{Name: "dev-mode", Usage: "accept requests of your own local programs without a token"},
+			&cli.BoolFlag{Name: "tls", DisableDefaultText: true, Usage: "serve https as well as http on the same port (default: the setting)"},
+			&cli.BoolFlag{Name: "verbose", DisableDefaultText: true, Usage: "write each request to the log"},
+			&cli.BoolFlag{Name: "dev-mode", DisableDefaultText: true, Usage: "accept requests of your own local programs without a token"},
 			&cli.StringFlag{Name: "idle-timeout", Usage: "end after `TIME` without work, where a service manager holds the sockets: 30m, or off (default: the setting)"},
 			&cli.StringFlag{Name: "token-persistence", Usage: "whether tokens are kept across restarts: `WHERE` is off, file or keychain (default: the setting)"},
 		},
@@ -130,7 +138,19 @@ func run(c *cli.Context) error {
 	ctx, cancel := context.WithCancel(c.Context)
 	defer cancel()
 	cfg.Hangup = hangups(ctx, cancel)
+	if term.IsTerminal(int(os.Stdout.Fd())) {
+		cfg.Ready = announce
+	}
 	return daemon.Run(ctx, cfg)
+}
+
+// announce prints where the daemon serves, for a person at a terminal.
+func announce(port int, tls bool) {
+	scheme := "http"
+	if tls {
+		scheme = "https"
+	}
+	fmt.Printf("Hostless is up on %s://localhost:%d (Ctrl-C ends it)\n", scheme, port)
 }
 
 // program returns the absolute path by which this process was started. A restart runs

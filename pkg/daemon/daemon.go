@@ -65,6 +65,8 @@ type Config struct {
 
 	Keychain vault.Keychain // the OS keychain; nil is none
 
+	// Ready, if not nil, is called once, when requests are served.
+	Ready  func(port int, tls bool)
 	Hangup <-chan os.Signal // each value reloads settings and keys; nil is none
 	Getenv func(string) string
 	Output io.Writer // the log; nil is os.Stderr
@@ -343,6 +345,9 @@ func (d *daemon) serve(ctx context.Context) error {
 	})
 	d.log.Info("serving", "version", d.cfg.Version, "pid", os.Getpid(), "port", d.sockets.Port, "activation", d.sockets.Activation,
 		"control", d.cfg.Paths.Socket, "home", d.cfg.Paths.Home, "tls", d.tls, "dev_mode", d.cfg.DevMode)
+	if d.cfg.Ready != nil {
+		d.cfg.Ready(d.sockets.Port, d.tls)
+	}
 	err = group.Wait()
 	d.log.Info("stopped")
 	return err
