@@ -46,7 +46,7 @@ func (e *env) auditLog(cc *cli.Context) error {
 			for _, entry := range l.Entries {
 				rows = append(rows, auditRow(entry))
 			}
-			return e.table([]string{"TIME", "RUN", "RESULT", "TARGET", "BY", "ACTION"}, rows)
+			return e.table([]string{"TIME", "RUN", "RESULT", "TARGET", "BY", "ACTION"}, rows, "TARGET", "BY")
 		})
 }
 

@@ -116,7 +116,7 @@ func (e *env) budgetList(cc *cli.Context) error {
 					b.ResetsAt.Local().Format("2006-01-02 15:04"),
 				})
 			}
-			return e.table([]string{"ID", "FOR", "LIMIT", "USED", "", "RESERVED", "RESETS"}, rows)
+			return e.table([]string{"ID", "FOR", "LIMIT", "USED", "", "RESERVED", "RESETS"}, rows, "RESERVED")
 		})
 }
 

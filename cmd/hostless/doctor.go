@@ -99,28 +99,50 @@ func (e *env) doctor(cc *cli.Context) error {
 }
 
 func (e *env) showFindings(findings []finding) error {
-	colours := map[string]string{fine: green, warning: yellow, broken: red}
-	width, found := 0, map[string]int{}
+	found := map[string]int{}
 	for _, f := range findings {
-		width = max(width, len(f.Check))
 		found[f.Verdict]++
 	}
-	var b strings.Builder
-	indent := 6 + width + 2
+	text := e.layOut(findings) + fmt.Sprintf("\n%s, %s\n", count(found[broken], "failure"), count(found[warning], "warning"))
+	_, err := io.WriteString(e.out, text)
+	return err
+}
+
+// leastDetail is the minimum width for a finding's detail next to its check.
+const leastDetail = 30
+
+// layOut formats findings as rows of verdict, check and detail. Where the terminal is too
+// narrow for that, the detail is below the check.
+func (e *env) layOut(findings []finding) string {
+	colours := map[string]string{fine: green, warning: yellow, broken: red}
+	width := 0
 	for _, f := range findings {
-		verdict := e.paint(e.out, colours[f.Verdict], fmt.Sprintf("%-4s", f.Verdict))
-		lines := wrap(cell(f.Detail), e.columns(e.out)-indent)
-		fmt.Fprintf(&b, "%s  %-*s  %s\n", verdict, width, f.Check, lines[0])
-		for _, line := range lines[1:] {
+		width = max(width, len(f.Check))
+	}
+	var b strings.Builder
+	const verdict = 6
+	indent, limit := verdict+width+2, e.columns(e.out)
+	below := limit-indent < leastDetail
+	if below {
+		indent = verdict
+	}
+	for _, f := range findings {
+		head := e.paint(e.out, colours[f.Verdict], fmt.Sprintf("%-4s", f.Verdict)) + "  "
+		lines := wrap(cell(f.Detail), limit-indent)
+		if below {
+			fmt.Fprintf(&b, "%s%s\n", head, f.Check)
+		} else {
+			fmt.Fprintf(&b, "%s%-*s  %s\n", head, width, f.Check, lines[0])
+			lines = lines[1:]
+		}
+		for _, line := range lines {
 			fmt.Fprintf(&b, "%*s%s\n", indent, "", line)
 		}
 		if f.Fix != "" { // a command is not wrapped, so that it can be copied
 			fmt.Fprintf(&b, "%*s→ %s\n", indent, "", cell(f.Fix))
 		}
 	}
-	fmt.Fprintf(&b, "\n%s, %s\n", count(found[broken], "failure"), count(found[warning], "warning"))
-	_, err := io.WriteString(e.out, b.String())
-	return err
+	return b.String()
 }
 
 func (x *examination) daemon() {

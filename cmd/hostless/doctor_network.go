@@ -189,8 +189,8 @@ func (x *examination) names() {
 		}
 	}
 	if len(lost) > 0 {
-		x.add("names", warning, "hostless hosts sync, or for all names from now on: hostless config set hosts-sync on",
-			"the system does not resolve %s: servers that call each other, tests and Safari need that (Chrome, Edge and Firefox do not)", strings.Join(lost, ", "))
+		x.add("names", warning, "hostless hosts sync",
+			"the system does not resolve %s: servers that call each other, tests and Safari need that (Chrome, Edge and Firefox do not); hostless config set hosts-sync on does it for all names", strings.Join(lost, ", "))
 	}
 }
 

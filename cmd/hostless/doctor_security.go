@@ -96,7 +96,7 @@ func (e *env) doctorSecurity(cc *cli.Context) error {
 }
 
 func (e *env) showProbes(probes []securityProbe) error {
-	rows := make([][2]string, 0, 2*len(probes))
+	rows := make([]finding, 0, len(probes))
 	for _, p := range probes {
 		verdict := fine
 		switch {
@@ -105,12 +105,10 @@ func (e *env) showProbes(probes []securityProbe) error {
 		case !p.OK:
 			verdict = broken
 		}
-		rows = append(rows, [2]string{fmt.Sprintf("%-4s  %s", verdict, p.Name), p.Evidence})
-		if p.Fix != "" {
-			rows = append(rows, [2]string{"", "→ " + p.Fix})
-		}
+		rows = append(rows, finding{Check: p.Name, Verdict: verdict, Detail: p.Evidence, Fix: p.Fix})
 	}
-	return e.pairs(rows)
+	_, err := io.WriteString(e.out, e.layOut(rows))
+	return err
 }
 
 // ask sends one request to the daemon's port.

@@ -3,7 +3,9 @@ package main
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/urfave/cli/v2"
 )
@@ -36,13 +38,13 @@ func (e *env) help(tree, path []*cli.Command) error {
 	if len(path) == 0 {
 		fmt.Fprintf(&b, "%s\n       hostless NAME CMD…     run CMD as the app NAME\n\n", "usage: "+synopsis(nil))
 		commandTable(&b, tree, e.columns(e.out))
-		b.WriteString("\n`hostless COMMAND --help` shows more. --json works before or after any command that prints a result.\n")
-		b.WriteString("Exit codes: 0 done, 1 failed, 2 wrong usage, 3 the daemon cannot be reached.\n")
+		b.WriteString("\n" + reflow("`hostless COMMAND --help` shows more. --json works before or after any command that prints a result.", e.columns(e.out)))
+		b.WriteString(reflow("Exit codes: 0 done, 1 failed, 2 wrong usage, 3 the daemon cannot be reached.", e.columns(e.out)))
 		_, err := io.WriteString(e.out, b.String())
 		return err
 	}
 	cmd := path[len(path)-1]
-	fmt.Fprintf(&b, "%s\n\nusage: %s\n", cmd.Usage, indentAfterFirst(synopsis(path), "       "))
+	fmt.Fprintf(&b, "%s\nusage: %s\n", reflow(cmd.Usage, e.columns(e.out)), indentAfterFirst(synopsis(path), "       "))
 	if len(cmd.Subcommands) > 0 {
 		b.WriteByte('\n')
 		commandTable(&b, cmd.Subcommands, e.columns(e.out))
@@ -52,10 +54,37 @@ func (e *env) help(tree, path []*cli.Command) error {
 		twoColumns(&b, flags, e.columns(e.out))
 	}
 	if cmd.Description != "" {
-		b.WriteString("\n" + cmd.Description + "\n")
+		b.WriteString("\n" + reflow(cmd.Description, e.columns(e.out)))
 	}
 	_, err := io.WriteString(e.out, b.String())
 	return err
+}
+
+// reflow fits text to a width, paragraph by paragraph. Lines that begin with a blank, such
+// as commands to copy, stay as they are, as does everything that fits already.
+func reflow(text string, limit int) string {
+	var b strings.Builder
+	var paragraph []string
+	flush := func() {
+		fits := !slices.ContainsFunc(paragraph, func(line string) bool { return utf8.RuneCountInString(line) > limit })
+		if !fits {
+			paragraph = wrap(strings.Join(paragraph, " "), limit)
+		}
+		for _, line := range paragraph {
+			b.WriteString(line + "\n")
+		}
+		paragraph = nil
+	}
+	for line := range strings.SplitSeq(text, "\n") {
+		if line != "" && line[0] != ' ' {
+			paragraph = append(paragraph, line)
+			continue
+		}
+		flush()
+		b.WriteString(line + "\n")
+	}
+	flush()
+	return b.String()
 }
 
 func indentAfterFirst(text, indent string) string {

@@ -36,7 +36,7 @@ func (e *env) listRoutes(cc *cli.Context, shown func(control.Route) bool) error 
 				e.note("No apps. Start one: hostless run NAME -- CMD…")
 				return nil
 			}
-			return e.table([]string{"NAME", "URL", "TARGET", "OWNER", "COMMAND"}, rows)
+			return e.table([]string{"NAME", "URL", "TARGET", "OWNER", "COMMAND"}, rows, "COMMAND", "TARGET")
 		})
 }
 

@@ -74,7 +74,7 @@ func (e *env) log(cc *cli.Context) error {
 			for _, r := range l.Requests {
 				rows = append(rows, requestRow(r))
 			}
-			return e.table([]string{"TIME", "APP", "CLIENT", "MODEL", "STATUS", "TOOK", "IN", "OUT", "COST", "ID", "ERROR"}, rows)
+			return e.table([]string{"TIME", "APP", "CLIENT", "MODEL", "STATUS", "TOOK", "IN", "OUT", "COST", "ID", "ERROR"}, rows, "CLIENT", "IN", "OUT", "TOOK", "ID")
 		}))
 }
 

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"strings"
 	"testing"
+
+	"github.com/urfave/cli/v2"
 )
 
 // TestNarrow checks that tables, help and findings fit a terminal's width and break no word.
@@ -33,5 +35,36 @@ func TestNarrow(t *testing.T) {
 				t.Errorf("at %s: no %q in\n%s", width, want, text)
 			}
 		}
+	}
+}
+
+// TestHelpIsNarrow checks the help of every command: prose and flags fit the width; commands
+// to copy, and words without a blank, are not broken.
+func TestHelpIsNarrow(t *testing.T) {
+	for _, width := range []string{"60", "80", "120"} {
+		e := &env{getenv: func(name string) string { return map[string]string{"COLUMNS": width}[name] }}
+		tree := e.commands()
+		var walk func(level, path []*cli.Command)
+		walk = func(level, path []*cli.Command) {
+			for _, c := range level {
+				var out bytes.Buffer
+				e.out, e.err = &out, &out
+				at := append(path[:len(path):len(path)], c)
+				if err := e.help(tree, at); err != nil {
+					t.Fatal(err)
+				}
+				limit := e.columns(&out)
+				for line := range strings.Lines(out.String()) {
+					line = strings.TrimSuffix(line, "\n")
+					text := strings.TrimLeft(line, " ")
+					command := strings.HasPrefix(line, "  ") && !strings.HasPrefix(text, "-") || strings.Contains(line, "usage:") || strings.Contains(line, "hostless ")
+					if n := len([]rune(line)); n > limit && strings.Contains(text, " ") && !command {
+						t.Errorf("at %s, %s: %d characters: %s", width, c.Name, n, line)
+					}
+				}
+				walk(c.Subcommands, at)
+			}
+		}
+		walk(tree, nil)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"io"
 	"math"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -91,44 +92,98 @@ func wrap(text string, width int) []string {
 // leastLast is the minimum width to which a table's last column is cut.
 const leastLast = 12
 
+// wholeLast is the width up to which a last column is not cut.
+const wholeLast = 26
+
 // table prints aligned columns under their headings. The last column is not padded, and
-// is cut to the terminal's width. Where the other columns alone are too wide, each row is
-// printed as a block.
-func (e *env) table(headings []string, rows [][]string) error {
-	widths := make([]int, len(headings))
-	for i, h := range headings {
-		widths[i] = utf8.RuneCountInString(h)
-	}
+// is cut to the terminal's width. Where the other columns alone are too wide, columns
+// without a value are left out, then those in spare, in that order; if that is not enough,
+// each row is printed as a block.
+func (e *env) table(headings []string, rows [][]string, spare ...string) error {
 	for _, row := range rows {
 		for i := range row {
 			row[i] = cell(row[i])
-			widths[i] = max(widths[i], utf8.RuneCountInString(row[i]))
 		}
-	}
-	last := len(widths) - 1
-	before := 2 * last
-	for _, w := range widths[:last] {
-		before += w
 	}
 	limit := e.columns(e.out)
-	switch {
-	case before+widths[last] <= limit:
-	case before+leastLast <= limit || before+len(headings[last]) <= limit && widths[last] <= leastLast:
-		for _, row := range rows {
-			row[last] = shorten(row[last], limit-before)
-		}
-	default:
+	shown := fitting(headings, rows, spare, limit)
+	if shown == nil {
 		return e.blocks(headings, rows)
 	}
+	headings, rows = only(shown, headings), onlyRows(shown, rows)
+	widths, before := columnWidths(headings, rows)
+	last := len(widths) - 1
 	var b strings.Builder
 	b.WriteString(e.paint(e.out, bold, columns(headings, widths)))
 	b.WriteByte('\n')
 	for _, row := range rows {
+		row[last] = shorten(row[last], max(limit-before, leastLast))
 		b.WriteString(columns(row, widths))
 		b.WriteByte('\n')
 	}
 	_, err := io.WriteString(e.out, b.String())
 	return err
+}
+
+// fitting returns the indexes of the columns with which a table fits a width; nil if no
+// choice does.
+func fitting(headings []string, rows [][]string, spare []string, limit int) []int {
+	shown := make([]int, len(headings))
+	for i := range shown {
+		shown[i] = i
+	}
+	fits := func() bool {
+		widths, before := columnWidths(only(shown, headings), onlyRows(shown, rows))
+		last := widths[len(widths)-1]
+		return before+last <= limit || last > wholeLast && before+leastLast <= limit
+	}
+	drop := func(heading func(int) bool) bool {
+		shown = slices.DeleteFunc(shown, heading)
+		return fits()
+	}
+	if fits() || drop(func(i int) bool {
+		return i > 0 && !slices.ContainsFunc(rows, func(row []string) bool { return row[i] != "-" })
+	}) {
+		return shown
+	}
+	for _, name := range spare {
+		if drop(func(i int) bool { return headings[i] == name }) {
+			return shown
+		}
+	}
+	return nil
+}
+
+func only(shown []int, row []string) []string {
+	out := make([]string, len(shown))
+	for i, at := range shown {
+		out[i] = row[at]
+	}
+	return out
+}
+
+func onlyRows(shown []int, rows [][]string) [][]string {
+	out := make([][]string, len(rows))
+	for i, row := range rows {
+		out[i] = only(shown, row)
+	}
+	return out
+}
+
+// columnWidths returns the width of each column, and where the last one begins.
+func columnWidths(headings []string, rows [][]string) (widths []int, before int) {
+	widths = make([]int, len(headings))
+	for i, h := range headings {
+		widths[i] = utf8.RuneCountInString(h)
+		for _, row := range rows {
+			widths[i] = max(widths[i], utf8.RuneCountInString(row[i]))
+		}
+	}
+	before = 2 * (len(widths) - 1)
+	for _, w := range widths[:len(widths)-1] {
+		before += w
+	}
+	return widths, before
 }
 
 // shorten cuts text to n characters, the last of them an ellipsis.
@@ -150,8 +205,18 @@ func (e *env) blocks(headings []string, rows [][]string) error {
 	for _, row := range rows {
 		b.WriteString(e.paint(e.out, bold, row[0]) + "\n")
 		for i, value := range row[1:] {
-			if value != "-" {
-				fmt.Fprintf(&b, "  %-*s  %s\n", width, strings.ToLower(headings[i+1]), value)
+			if value == "-" {
+				continue
+			}
+			heading := strings.ToLower(headings[i+1])
+			if i+2 < len(headings) && headings[i+2] == "" { // a column that goes with this one
+				value += " (" + row[i+2] + ")"
+			} else if heading == "" {
+				continue
+			}
+			for _, line := range wrap(value, e.columns(e.out)-width-4) {
+				fmt.Fprintf(&b, "  %-*s  %s\n", width, heading, line)
+				heading = ""
 			}
 		}
 	}
@@ -182,7 +247,11 @@ func (e *env) pairs(rows [][2]string) error {
 	for _, r := range rows {
 		if r[1] != "" {
 			name := r[0] + strings.Repeat(" ", width-utf8.RuneCountInString(r[0])+2)
-			b.WriteString(e.paint(e.out, dim, name) + cell(r[1]) + "\n")
+			lines := wrap(cell(r[1]), e.columns(e.out)-width-2)
+			b.WriteString(e.paint(e.out, dim, name) + lines[0] + "\n")
+			for _, line := range lines[1:] {
+				fmt.Fprintf(&b, "%*s%s\n", width+2, "", line)
+			}
 		}
 	}
 	_, err := io.WriteString(e.out, b.String())

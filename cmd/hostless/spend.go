@@ -44,7 +44,7 @@ func (e *env) spend(cc *cli.Context) error {
 			for _, g := range append(r.Groups, spend.Group{Key: "total", Sum: r.Total}) {
 				rows = append(rows, spendRow(g))
 			}
-			return e.table([]string{"KEY", "COST", "SAVED", "REQUESTS", "ERRORS", "UNPRICED", "IN", "CACHED", "OUT"}, rows)
+			return e.table([]string{"KEY", "COST", "SAVED", "REQUESTS", "ERRORS", "UNPRICED", "IN", "CACHED", "OUT"}, rows, "UNPRICED", "SAVED", "CACHED")
 		}))
 }
 
