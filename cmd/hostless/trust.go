@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"runtime"
 
 	"github.com/hostless/hostless/pkg/certs"
 	"github.com/hostless/hostless/pkg/fault"
@@ -97,6 +98,9 @@ func (e *env) trust(cc *cli.Context) error {
 		}{results})
 	} else if len(results) > 0 {
 		err = e.table([]string{"STORE", "STATE", "PATH", "DETAIL"}, rows)
+	}
+	if want == certs.Trusted && runtime.GOOS == "linux" && !t.CoversChromium() {
+		e.note("Chrome and Chromium are not covered: they have no certificate database yet. Start the browser once, then run hostless trust again.")
 	}
 	switch {
 	case err != nil:

@@ -178,7 +178,9 @@ func sameCertificate(data []byte, cert *x509.Certificate) bool {
 	}
 }
 
+// exists reports whether there is a file at path, also one that cannot be accessed. There
+// is none below a file that is no directory.
 func exists(path string) bool {
 	_, err := os.Stat(path)
-	return !errors.Is(err, fs.ErrNotExist)
+	return err == nil || errors.Is(err, fs.ErrPermission)
 }

@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"encoding/hex"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -16,29 +17,67 @@ func sha1Of(cert *x509.Certificate) string {
 	return strings.ToUpper(hex.EncodeToString(sum[:]))
 }
 
+// chromiumStores are the NSS databases of Chromium and browsers made from it, below the
+// home directory. The first two are its own: with the older one in place it uses that, else,
+// from version 146 on, the one in XDG_DATA_HOME.
+var chromiumStores = []string{
+	".pki/nssdb",
+	".local/share/pki/nssdb",
+	"snap/*/current/.pki/nssdb", "snap/*/current/.local/share/pki/nssdb",
+	".var/app/*/.pki/nssdb", ".var/app/*/data/pki/nssdb",
+}
+
+// firefoxStores are the profiles of Firefox and browsers made from it, below the home
+// directory. From version 147 on it uses XDG_CONFIG_HOME where ~/.mozilla does not exist.
+var firefoxStores = []string{
+	".mozilla/firefox/*", ".config/mozilla/firefox/*",
+	"snap/firefox/common/.mozilla/firefox/*", "snap/firefox/common/.config/mozilla/firefox/*",
+	".var/app/org.mozilla.firefox/.mozilla/firefox/*", ".var/app/org.mozilla.firefox/config/mozilla/firefox/*",
+	".librewolf/*", ".var/app/io.gitlab.librewolf-community/.librewolf/*", ".zen/*", ".waterfox/*", ".floorp/*",
+	"Library/Application Support/Firefox/Profiles/*",
+}
+
 // nssStores finds the NSS databases of Chromium and of each Firefox profile.
 func (t *Trust) nssStores() []store {
-	home := t.Getenv("HOME")
-	if home == "" {
-		return nil
-	}
+	patterns := slices.Concat(t.below("XDG_DATA_HOME", "pki/nssdb"), t.below("HOME", chromiumStores...),
+		t.below("HOME", firefoxStores...), t.below("XDG_CONFIG_HOME", "mozilla/firefox/*"))
 	var out []store
-	for _, pattern := range []string{
-		".pki/nssdb",
-		"snap/chromium/current/.pki/nssdb",
-		".mozilla/firefox/*",
-		"snap/firefox/common/.mozilla/firefox/*",
-		".var/app/org.mozilla.firefox/.mozilla/firefox/*",
-		"Library/Application Support/Firefox/Profiles/*",
-	} {
-		dirs, _ := filepath.Glob(filepath.Join(home, pattern))
-		for _, dir := range dirs {
-			if exists(filepath.Join(dir, "cert9.db")) {
-				out = append(out, nssStore{t, dir})
-			}
+	for _, dir := range databases(patterns) {
+		out = append(out, nssStore{t, dir})
+	}
+	return out
+}
+
+// CoversChromium reports whether Chromium has a database that Install reaches. It makes
+// one when it is first started.
+func (t Trust) CoversChromium() bool {
+	t.defaults()
+	own := append(t.below("XDG_DATA_HOME", "pki/nssdb"), t.below("HOME", chromiumStores...)...)
+	return len(databases(own)) > 0
+}
+
+// below returns patterns below the directory in a variable, or none if it is not set.
+func (t *Trust) below(variable string, patterns ...string) (out []string) {
+	if dir := t.Getenv(variable); dir != "" {
+		for _, pattern := range patterns {
+			out = append(out, filepath.Join(dir, pattern))
 		}
 	}
 	return out
+}
+
+// databases returns the directories with an NSS database that match the patterns, each
+// once.
+func databases(patterns []string) (found []string) {
+	for _, pattern := range patterns {
+		dirs, _ := filepath.Glob(pattern)
+		for _, dir := range dirs {
+			if exists(filepath.Join(dir, "cert9.db")) && !slices.Contains(found, dir) {
+				found = append(found, dir)
+			}
+		}
+	}
+	return found
 }
 
 // nssStore is one NSS database (Chromium's or a Firefox profile's).

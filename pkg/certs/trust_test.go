@@ -107,6 +107,59 @@ func TestTrustNSS(t *testing.T) {
 	}
 }
 
+// TestTrustBrowsers finds the databases of browsers in their old and new places, and takes
+// no other file beside a profile for one.
+func TestTrustBrowsers(t *testing.T) {
+	certutil := harness.Need(t, "certutil")
+	dir, now := t.TempDir(), time.Now()
+	open(t, dir, &now)
+	empty := t.TempDir()
+	if out, err := exec.Command(certutil, "-d", "sql:"+empty, "-N", "--empty-password").CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	for _, tt := range []struct {
+		dirs     []string // databases, in the home or, with a leading slash, in XDG_DATA_HOME or XDG_CONFIG_HOME
+		chromium bool
+	}{
+		{[]string{".local/share/pki/nssdb"}, true},
+		{[]string{".pki/nssdb", ".local/share/pki/nssdb"}, true},
+		{[]string{"/data/pki/nssdb"}, true},
+		{[]string{"snap/chromium/current/.local/share/pki/nssdb", ".var/app/com.google.Chrome/data/pki/nssdb"}, true},
+		{[]string{".config/mozilla/firefox/abc.default"}, false},
+		{[]string{"/config/mozilla/firefox/abc.default"}, false},
+		{[]string{".mozilla/firefox/abc.default-release"}, false},
+	} {
+		home := t.TempDir()
+		for _, name := range tt.dirs {
+			at := filepath.Join(home, name)
+			if err := os.MkdirAll(at, 0o700); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.CopyFS(at, os.DirFS(empty)); err != nil {
+				t.Fatal(err)
+			}
+			for _, other := range []string{"profiles.ini", "installs.ini"} {
+				if err := os.WriteFile(filepath.Join(filepath.Dir(at), other), nil, 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		trust := certs.Trust{Dir: dir, Root: t.TempDir(), Getenv: func(name string) string {
+			return map[string]string{"HOME": home, "XDG_DATA_HOME": filepath.Join(home, "data"), "XDG_CONFIG_HOME": filepath.Join(home, "config")}[name]
+		}}
+		results, err := trust.Install(t.Context())
+		if err != nil || len(results) != len(tt.dirs) || trust.CoversChromium() != tt.chromium {
+			t.Errorf("%q: %+v, %v; Chromium is covered: %v", tt.dirs, results, err, trust.CoversChromium())
+		}
+		for _, r := range results {
+			out, err := exec.Command(certutil, "-L", "-d", "sql:"+r.Path).CombinedOutput()
+			if r.State != certs.Trusted || err != nil || !strings.Contains(string(out), "C,,") {
+				t.Errorf("%q: %+v, %s", tt.dirs, r, out)
+			}
+		}
+	}
+}
+
 // TestTrustJava runs the real keytool on its own store.
 func TestTrustJava(t *testing.T) {
 	if testing.Short() {
