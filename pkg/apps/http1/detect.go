@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"strings"
@@ -30,6 +31,7 @@ const (
 // which such a server closes the connection, so that the body can be sent again.
 func (u *Upstream) roundTripDetected(ctx context.Context, x *Request, header http.Header) (*Response, error) {
 	x.holdBody = bodyHold
+	before := maps.Clone(header)
 	in, err := u.transport.roundTrip(ctx, x, header)
 	x.holdBody = 0
 	if err == nil && !refusesPlainHTTP(in) {
@@ -49,7 +51,8 @@ func (u *Upstream) roundTripDetected(ctx context.Context, x *Request, header htt
 			return in, err
 		}
 		in.Body.Finish()
-		clear(header)
+		clear(header) // of the refusal's fields
+		maps.Copy(header, before)
 	}
 	if x.Body != nil && !x.Body.rewind() {
 		return in, err
