@@ -3,14 +3,20 @@ package budget
 import (
 	"context"
 	"encoding/json"
+	"strings"
 	"time"
 )
 
 // While a daemon hands over to its successor, both accept requests for a time and
-// write to the same request log. Each reads the other's rows from it (Follow). The
-// predecessor passes the reserves of its calls in flight on: all of them when it
-// hands over, and then each new one (Export, OnHold, Import). Only the successor
+// write to the same request log. Each reads the other's rows from it (Follow), and
+// tells the other the reserves of its calls: the predecessor all of them when it
+// hands over, and both each new one (Export, OnHold, Import). Only the successor
 // changes budgets; it passes them on to its predecessors (OnChange, Adopt).
+//
+// A message takes less than a millisecond. Only calls that are admitted within that time
+// by both can exceed a budget together, by one estimate for each daemon. A reserve that the
+// other daemon releases without a row, since the call failed early, stays here until Forget:
+// a predecessor may refuse more than it must.
 
 // Held is the reserve of a call in flight, for another process.
 type Held struct {
@@ -45,8 +51,8 @@ func (r *Room) Import(all ...Held) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, one := range all {
-		if r.calls[one.ID] != nil || r.seen[one.ID] {
-			continue
+		if r.calls[one.ID] != nil || r.seen[one.ID] || r.own != "" && strings.HasPrefix(one.ID, r.own) {
+			continue // it is known, has a row already, or is a call of this process
 		}
 		h := &held{key: one.key, more: one.More, counts: one.counts, foreign: true}
 		r.calls[one.ID] = h

@@ -641,9 +641,20 @@ func TestHandover(t *testing.T) {
 	}
 	want("the new one's", next, 3, 1)
 	want("the new one's, in the old", old, 3, 1)
+	var told []budget.Held
+	next.room.OnHold(func(h budget.Held) { told = append(told, h) })
+	four := inFlight(next)
+	old.room.Import(append(told, late[0], handed[0])...) // its own ones are not told anew
+	want("in flight at the new one, in the old", old, 3, 2)
+	if _, err := old.room.Admit(t.Context(), old.call(nil, 0, 10), []pipeline.Candidate{to("openai", "gpt-x")}); err == nil {
+		t.Error("the predecessor admits what its successor has reserved")
+	}
+	four()
+	next.log.Last(0, reqlog.Filter{})
+	want("counted in the old", old, 4, 1)
 	var budgets []byte
 	next.room.OnChange(func(data []byte) { budgets = data })
-	next.put(budget.Scope{All: true}, "4", budget.Requests, "day")
+	next.put(budget.Scope{All: true}, "5", budget.Requests, "day")
 	if err := old.room.Adopt(budgets); err != nil {
 		t.Fatal(err)
 	}
@@ -657,5 +668,5 @@ func TestHandover(t *testing.T) {
 	next.room.Import(budget.Held{ID: "req_gone-1"})
 	next.room.Follow(ctx)
 	next.room.Forget()
-	want("the end", next, 4, 0)
+	want("the end", next, 5, 0)
 }

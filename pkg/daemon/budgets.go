@@ -62,11 +62,15 @@ func (d *daemon) notifyPredecessors(m handoverMessage) {
 // has ended.
 func (d *daemon) followPredecessors(ctx context.Context) {
 	ctx, ended := context.WithCancel(ctx)
+	tell := d.tellHeld(ctx)
 	d.predecessors.forgetEnded(func(m handoverMessage) {
 		if m.Charged != "" {
 			d.tokens.ChargeHash(m.Charged)
 		}
 		d.budgets.Import(m.Held...)
+		for _, h := range m.Held {
+			tell(h) // there may be several predecessors
+		}
 	}, func() {
 		d.recoverRows() // of one that was killed
 		ended()
@@ -75,4 +79,32 @@ func (d *daemon) followPredecessors(ctx context.Context) {
 		d.budgets.Follow(ctx)
 		d.budgets.Forget()
 	}()
+}
+
+// tellHeld tells the predecessors, until ctx ends, what calls of this daemon reserve in
+// budgets, and what the returned function is called with: WebSockets that they still serve
+// use the same budgets.
+func (d *daemon) tellHeld(ctx context.Context) func(budget.Held) {
+	queue := make(chan budget.Held, lateCharges)
+	tell := func(h budget.Held) {
+		if ctx.Err() != nil {
+			return
+		}
+		select {
+		case queue <- h:
+		default: // more than a predecessor needs to know: its budgets are full
+		}
+	}
+	d.budgets.OnHold(tell)
+	go func() { // ends with the predecessors, or with this process
+		for {
+			select {
+			case h := <-queue:
+				d.tellPredecessors(handoverMessage{Held: []budget.Held{h}})
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	return tell
 }

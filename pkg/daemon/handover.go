@@ -53,7 +53,7 @@ type handoverMessage struct {
 	Memory   json.RawMessage `json:"memory,omitempty"`   // what the gateway remembers of conversations
 	Serving  bool            `json:"serving,omitempty"`
 	Charged  string          `json:"charged,omitempty"` // from the predecessor: the hash of the token of a request that it has accepted
-	Held     []budget.Held   `json:"held,omitempty"`    // budget reservations of the predecessor's requests
+	Held     []budget.Held   `json:"held,omitempty"`    // budget reservations of the sender's requests, or of another daemon's
 	Budgets  json.RawMessage `json:"budgets,omitempty"` // changed in the successor
 	Killed   *bool           `json:"killed,omitempty"`  // state of the kill switch in the successor
 	Revoked  string          `json:"revoked,omitempty"` // a token's hash
@@ -255,6 +255,7 @@ func (d *daemon) follow(channel *handoverChannel) {
 				d.log.Error("the successor's budgets cannot be taken over", "error", err)
 			}
 		}
+		d.budgets.Import(m.Held...)
 		if m.Killed != nil {
 			d.setKilled(*m.Killed)
 		}

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -404,6 +405,59 @@ func TestHandover(t *testing.T) {
 		t.Errorf("the predecessor's stream ended with %s", rest)
 	}
 	await("ended", is("3", "0"))
+}
+
+// TestHandoverReserves: a session that a predecessor still serves does not get what the
+// successor has reserved for a request in flight.
+func TestHandoverReserves(t *testing.T) {
+	w := newWorld(t)
+	t.Cleanup(func() { w.CLI("stop") })
+	w.Must("budget", "set", "100requests/day")
+	c := w.dial()
+	turn := func() string {
+		c.WriteMessage(websocket.TextMessage, []byte(`{"type":"response.create"}`))
+		got := read(t, c)
+		if strings.Contains(got, "response.created") {
+			got = read(t, c)
+		}
+		return got
+	}
+	if got := turn(); !strings.Contains(got, "response.done") {
+		t.Fatal(got)
+	}
+	w.Must("proxy", "restart")
+	standing := func() (used, reserved int) {
+		b := w.budgets()[0]
+		used, _ = strconv.Atoi(string(b.Used))
+		reserved, _ = strconv.Atoi(string(b.Reserved))
+		return used, reserved
+	}
+	used, before := standing()
+	release := w.up.wait()
+	var held sync.WaitGroup
+	held.Go(func() {
+		if resp, body := w.chat(1); resp.StatusCode != 200 {
+			t.Errorf("in flight: %s", body)
+		}
+	})
+	for limit := time.Now().Add(15 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+		if _, reserved := standing(); reserved == before+1 {
+			break
+		} else if time.Now().After(limit) {
+			t.Fatalf("%d reserved, want %d", reserved, before+1)
+		}
+	}
+	w.Must("budget", "raise", "b1", strconv.Itoa(used+before+3)) // one for the request, two turns
+	for n := range 2 {
+		if got := turn(); !strings.Contains(got, "response.done") {
+			t.Errorf("turn %d: %s", n, got)
+		}
+	}
+	if got := turn(); !strings.Contains(got, "budget_exceeded") {
+		t.Errorf("the predecessor admits what its successor has reserved: %s", got)
+	}
+	release()
+	held.Wait()
 }
 
 // TestFallback: if a budget for the first target's provider is spent, an alias uses the
