@@ -136,13 +136,17 @@ func (e *env) showDetail(r *reqlog.Row) error {
 	if r.FirstByteMS != nil {
 		first = duration(*r.FirstByteMS)
 	}
-	t := r.Tokens
+	t, searches := r.Tokens, ""
+	if t.WebSearches > 0 {
+		searches = strconv.FormatInt(t.WebSearches, 10)
+	}
 	rows := [][2]string{
 		{"Request", r.ID}, {"Time", r.Time.Local().Format("2006-01-02 15:04:05.000 -0700")},
 		{"App", r.App}, {"Token", strings.TrimSpace(r.Token + " " + r.TokenName)}, {"Client", r.Client},
 		{"Request", strings.TrimSpace(r.Method + " " + r.Path + " " + r.Model)}, {"Dialect", r.Dialect}, {"Answered by", r.Answered()}, {"Key", r.KeyLabel},
 		{"Status", strconv.Itoa(r.Status)}, {"Error", string(r.ErrorKind)}, {"First byte", first}, {"Took", duration(r.DurationMS)},
 		{"Tokens in", fmt.Sprintf("%d, of them %d cached, %d written to the cache (%d for 1h)", t.Input, t.Cached, t.CacheWrite, t.CacheWrite1h)},
+		{"Web searches", searches},
 		{"Tokens out", fmt.Sprintf("%d, of them %d reasoning", t.Output, t.Reasoning)},
 		{"Tier", r.Tier}, {"Cost", costOf(r)}, {"Price", r.PriceText()}, {"Ignored", strings.Join(r.Ignored, ", ")},
 	}

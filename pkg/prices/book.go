@@ -86,11 +86,26 @@ func (b *Book) Cost(provider, model string, r usage.Report) (cost Nano, applied 
 	if p == nil {
 		return 0, nil
 	}
+	if r.Tokens.WebSearches > 0 && p.WebSearch == nil {
+		priced := *p
+		priced.WebSearch = searchPrices[provider]
+		p = &priced
+	}
 	cost, ok := p.Cost(r.Tokens)
 	if !ok {
 		return 0, nil
 	}
 	return cost, p
+}
+
+// searchPrices are the prices of a thousand web searches, which lists do not have. Sources:
+// https://docs.claude.com/en/docs/agents-and-tools/tool-use/web-search-tool#usage-and-pricing
+// and https://openai.com/api/pricing (web search; the found text is counted as input).
+var searchPrices = map[string]*Nano{"anthropic": dollars(10), "openai": dollars(10)}
+
+func dollars(n Nano) *Nano {
+	n *= Dollar
+	return &n
 }
 
 // dated matches the end of a model's name that gives its release date. Names with

@@ -20,6 +20,7 @@ type Price struct {
 	Reasoning    *Nano `json:"reasoning,omitempty"` // Output if nil
 	AudioInput   *Nano `json:"audio_input,omitempty"`
 	AudioOutput  *Nano `json:"audio_output,omitempty"`
+	WebSearch    *Nano `json:"web_search,omitempty"` // per thousand searches, not per million tokens
 }
 
 // split is the number of tokens that are charged at the price of each class. The
@@ -53,6 +54,7 @@ func (p *Price) Cost(t usage.Tokens) (cost Nano, ok bool) {
 	}{
 		{s.input, p.Input}, {s.cached, p.Cached}, {s.write, p.CacheWrite}, {s.write1h, p.CacheWrite1h},
 		{s.output, p.Output}, {s.reasoning, p.Reasoning}, {s.audioInput, p.AudioInput}, {s.audioOutput, p.AudioOutput},
+		{min(t.WebSearches, maxSearches) * (million / 1000), p.WebSearch},
 	} {
 		if part.n <= 0 {
 			continue
@@ -79,7 +81,10 @@ func (p *Price) Cost(t usage.Tokens) (cost Nano, ok bool) {
 	return Nano(q), true
 }
 
-const million = 1_000_000
+const (
+	million     = 1_000_000
+	maxSearches = 1_000_000_000 // more than any response has, so that no product overflows
+)
 
 // Saved returns what prompt caching saved: the cached reads at the input price,
 // minus their cost, minus the surcharge of the cache writes over the input price.
@@ -145,18 +150,19 @@ func (p Price) completed(model string) *Price {
 	return &p
 }
 
-// times returns the price with every class multiplied by a fraction.
+// times returns the price with every class of tokens multiplied by a fraction.
 func (p *Price) times(numerator, denominator Nano) *Price {
 	scaled := &Price{}
 	from, to := p.fields(), scaled.fields()
 	for i := range from {
 		*to[i] = ratio(*from[i], numerator, denominator)
 	}
+	scaled.WebSearch = p.WebSearch
 	return scaled
 }
 
-func (p *Price) fields() [8]**Nano {
-	return [8]**Nano{&p.Input, &p.Cached, &p.CacheWrite, &p.CacheWrite1h, &p.Output, &p.Reasoning, &p.AudioInput, &p.AudioOutput}
+func (p *Price) fields() [9]**Nano {
+	return [9]**Nano{&p.Input, &p.Cached, &p.CacheWrite, &p.CacheWrite1h, &p.Output, &p.Reasoning, &p.AudioInput, &p.AudioOutput, &p.WebSearch}
 }
 
 func ratio(n *Nano, numerator, denominator Nano) *Nano {
@@ -191,7 +197,7 @@ func free() *Price {
 	for _, f := range p.fields() {
 		*f = &zero
 	}
-	p.Reasoning = nil
+	p.Reasoning, p.WebSearch = nil, nil
 	return p
 }
 
@@ -213,7 +219,7 @@ func ParseOwn(data json.RawMessage) (own Own, problems []string) {
 		var p Price
 		provider, model, ok := strings.Cut(name, "/")
 		if json.Unmarshal(entry, &p) != nil || !p.valid() || !ok || provider == "" || model == "" {
-			problems = append(problems, `config.json: "prices" has a bad entry for `+name+`: write "PROVIDER/MODEL": {"input","cached","cache_write","cache_write_1h","output"} with US dollars per million tokens`)
+			problems = append(problems, `config.json: "prices" has a bad entry for `+name+`: write "PROVIDER/MODEL": {"input","cached","cache_write","cache_write_1h","output","web_search"} with US dollars per million tokens`)
 			continue
 		}
 		own[name] = p

@@ -214,3 +214,40 @@ func BenchmarkCost(b *testing.B) {
 		book.Cost("openai", "gpt-5-mini", r)
 	}
 }
+
+// TestWebSearches: Anthropic and OpenAI charge $10 per 1,000 searches beside the tokens, also
+// in batches (https://docs.claude.com/en/docs/agents-and-tools/tool-use/web-search-tool#usage-and-pricing,
+// https://openai.com/api/pricing). A price of config.json takes precedence; elsewhere the cost is
+// not known.
+func TestWebSearches(t *testing.T) {
+	own, problems := prices.ParseOwn(json.RawMessage(`{"openai/mine":{"input":1,"output":2,"web_search":2.5},"groq/*":{"input":1,"output":2}}`))
+	if problems != nil {
+		t.Fatal(problems)
+	}
+	book := prices.NewBook(own, prices.Default())
+	for _, c := range []struct {
+		provider, model, tier string
+		searches              int64
+		want                  string // "" if not known
+	}{
+		{"anthropic", "claude-sonnet-4-5", "", 0, "0.018"}, // 1,000 tokens at $3 and as many at $15
+		{"anthropic", "claude-sonnet-4-5", "", 3, "0.048"},
+		{"anthropic", "claude-sonnet-4-5", "batch", 3, "0.039"},
+		{"openai", "gpt-5", "", 1, "0.02125"}, // $1.25 and $10
+		{"openai", "mine", "", 2, "0.008"},
+		{"groq", "any", "", 0, "0.003"},
+		{"groq", "any", "", 1, ""},
+	} {
+		cost, applied := book.Cost(c.provider, c.model, usage.Report{Tokens: usage.Tokens{Input: 1000, Output: 1000, WebSearches: c.searches}, Tier: c.tier})
+		got := ""
+		if applied != nil {
+			got = cost.String()
+		}
+		if got != c.want {
+			t.Errorf("%d searches of %s/%s %s cost %q, want %q", c.searches, c.provider, c.model, c.tier, got, c.want)
+		}
+		if applied != nil && (applied.WebSearch != nil) != (c.searches > 0 || c.model == "mine") {
+			t.Errorf("%s/%s: applied %+v", c.provider, c.model, applied)
+		}
+	}
+}

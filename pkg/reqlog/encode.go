@@ -81,6 +81,9 @@ func appendTokens(b []byte, t *usage.Tokens) []byte {
 	b = appendInt(append(b, `,"output":`...), t.Output)
 	b = appendInt(append(b, `,"reasoning":`...), t.Reasoning)
 	b = appendInt(append(b, `,"audio_output":`...), t.AudioOutput)
+	if t.WebSearches != 0 {
+		b = appendInt(append(b, `,"web_searches":`...), t.WebSearches)
+	}
 	return append(b, '}')
 }
 
@@ -96,6 +99,7 @@ func appendPrice(b []byte, p *prices.Price) []byte {
 	}{
 		{`"input":`, p.Input}, {`"cached":`, p.Cached}, {`"cache_write":`, p.CacheWrite}, {`"cache_write_1h":`, p.CacheWrite1h},
 		{`"output":`, p.Output}, {`"reasoning":`, p.Reasoning}, {`"audio_input":`, p.AudioInput}, {`"audio_output":`, p.AudioOutput},
+		{`"web_search":`, p.WebSearch},
 	} {
 		if class.price == nil {
 			continue

@@ -15,6 +15,7 @@ var (
 	metadata = []byte(`"usageMetadata"`)
 
 	responseMark = []byte(`"resp_`)
+	searchMark   = []byte(`"web_search_call"`)
 )
 
 // Parse reads the usage report in the JSON of a response, or of one event of a stream, in
@@ -38,7 +39,7 @@ func Parse(data []byte) (r Report, ok bool) {
 // parseObject reads the report of one response: a member of the object, or of the object in
 // which an event of the Responses or Messages API wraps the response.
 func parseObject(data []byte, depth int) (r Report, ok bool) {
-	var usage, outer, id jsonscan.Span
+	var usage, outer, id, output jsonscan.Span
 	var tier string
 	_, err := jsonscan.Object(data, func(key []byte, v jsonscan.Span) error {
 		switch string(key) {
@@ -56,6 +57,8 @@ func parseObject(data []byte, depth int) (r Report, ok bool) {
 			tier, _ = jsonscan.Text(v.Of(data))
 		case "id":
 			id = v
+		case "output":
+			output = v
 		}
 		return nil
 	})
@@ -70,6 +73,7 @@ func parseObject(data []byte, depth int) (r Report, ok bool) {
 		if r.Tier == "" {
 			r.Tier = tier
 		}
+		r.Tokens.WebSearches += searches(output.Of(data))
 		return r, ok
 	case outer.End > 0 && depth == 0:
 		return parseObject(outer.Of(data), 1)
@@ -118,6 +122,7 @@ type counts struct {
 	audioIn, audioOut         int64
 	gPrompt, gCandidates      int64 // Gemini
 	gThoughts, gCached, gTool int64
+	searches                  int64 // web searches
 }
 
 // parseCounts maps a provider's usage object to the token classes.
@@ -164,6 +169,8 @@ func parseCounts(text []byte) (r Report, ok bool) {
 			c.audioOut = audioOf(raw)
 		case "service_tier":
 			r.Tier, _ = jsonscan.Text(raw)
+		case "server_tool_use": // Messages
+			c.searches = member(raw, "web_search_requests")
 		}
 		return nil
 	})
@@ -210,7 +217,7 @@ func (c *counts) tokens() Tokens {
 	t := Tokens{
 		Input: c.prompt + c.gPrompt + c.gTool, Cached: max(c.cached, c.gCached), CacheWrite: c.written,
 		AudioInput: c.audioIn, Output: c.completion + c.output + c.gCandidates + c.gThoughts,
-		Reasoning: max(c.reasoning, c.gThoughts), AudioOutput: c.audioOut,
+		Reasoning: max(c.reasoning, c.gThoughts), AudioOutput: c.audioOut, WebSearches: c.searches,
 	}
 	if c.reasoning > 0 && c.completion > 0 && c.total == c.prompt+c.completion+c.reasoning {
 		t.Output += c.reasoning // xAI's completion_tokens exclude reasoning
@@ -252,6 +259,35 @@ func audioOf(list []byte) (n int64) {
 			}
 		}
 	}
+}
+
+// searches counts the web searches among the output items of a response of the Responses
+// API. Opening a page and searching in it are items too, but are not charged for
+// (https://platform.openai.com/docs/guides/tools-web-search).
+func searches(output []byte) (n int64) {
+	if !bytes.Contains(output, searchMark) {
+		return 0
+	}
+	for _, item := range jsonscan.Elements(output) {
+		if textOf(item, "type") != "web_search_call" {
+			continue
+		}
+		action, ok := jsonscan.Member(item, "action")
+		if !ok || textOf(action.Of(item), "type") == "search" {
+			n++
+		}
+	}
+	return n
+}
+
+// textOf returns a string member of an object, or "".
+func textOf(object []byte, name string) string {
+	span, ok := jsonscan.Member(object, name)
+	if !ok {
+		return ""
+	}
+	text, _ := jsonscan.Text(span.Of(object))
+	return text
 }
 
 func member(object []byte, name string) int64 {

@@ -27,6 +27,9 @@ type Tokens struct {
 	Reasoning int64 `json:"reasoning"`
 	// AudioOutput is the part of Output that is audio.
 	AudioOutput int64 `json:"audio_output"`
+	// WebSearches is the number of web searches that the provider made. They are not tokens,
+	// but are charged for as well.
+	WebSearches int64 `json:"web_searches,omitempty"`
 }
 
 // IsZero reports whether all counts are zero.
@@ -42,6 +45,7 @@ func (t *Tokens) Add(o Tokens) {
 	t.Output += o.Output
 	t.Reasoning += o.Reasoning
 	t.AudioOutput += o.AudioOutput
+	t.WebSearches += o.WebSearches
 }
 
 // Merge combines the reports of two events of one stream. Providers repeat earlier counts
@@ -55,6 +59,7 @@ func (t *Tokens) Merge(o Tokens) {
 	t.Output = max(t.Output, o.Output)
 	t.Reasoning = max(t.Reasoning, o.Reasoning)
 	t.AudioOutput = max(t.AudioOutput, o.AudioOutput)
+	t.WebSearches = max(t.WebSearches, o.WebSearches)
 }
 
 // Report is the usage report of a response, or of one event of a stream.

@@ -34,6 +34,10 @@ func TestParse(t *testing.T) {
 			usage.Tokens{Input: 100, Cached: 60, CacheWrite: 20, Output: 5}, ""},
 		{"realtime", `{"type":"response.done","response":{"usage":{"input_tokens":127,"output_tokens":148,"input_token_details":{"cached_tokens":64,"audio_tokens":8},"output_token_details":{"audio_tokens":112}}}}`,
 			usage.Tokens{Input: 127, Cached: 64, AudioInput: 8, Output: 148, AudioOutput: 112}, ""},
+		{"messages with web searches", `{"type":"message","usage":{"input_tokens":105,"output_tokens":6039,"cache_read_input_tokens":7123,"cache_creation_input_tokens":7345,"server_tool_use":{"web_search_requests":2,"web_fetch_requests":1}}}`,
+			usage.Tokens{Input: 14573, Cached: 7123, CacheWrite: 7345, Output: 6039, WebSearches: 2}, ""},
+		{"a response with web searches", `{"type":"response.completed","response":{"id":"resp_1","output":[{"type":"web_search_call","id":"ws_1","status":"completed","action":{"type":"search","query":"a \"web_search_call\""}},{"type":"web_search_call","id":"ws_2","action":{"type":"open_page","url":"https://x"}},{"type":"web_search_call","id":"ws_3","status":"completed"},{"type":"message","content":[{"type":"output_text","text":"\"web_search_call\""}]}],"usage":{"input_tokens":328,"output_tokens":356}}}`,
+			usage.Tokens{Input: 328, Output: 356, WebSearches: 2}, ""},
 		{"nonsense stays consistent", `{"usage":{"prompt_tokens":-5,"completion_tokens":1.0,"prompt_tokens_details":{"cached_tokens":7},"completion_tokens_details":null}}`,
 			usage.Tokens{Input: 7, Cached: 7, Output: 1}, ""},
 	}
