@@ -62,14 +62,14 @@ func (d *daemon) notifyPredecessors(m handoverMessage) {
 // has ended.
 func (d *daemon) followPredecessors(ctx context.Context) {
 	ctx, ended := context.WithCancel(ctx)
-	tell := d.tellHeld(ctx)
+	share := d.shareReservations(ctx)
 	d.predecessors.forgetEnded(func(m handoverMessage) {
 		if m.Charged != "" {
 			d.tokens.ChargeHash(m.Charged)
 		}
 		d.budgets.Import(m.Held...)
 		for _, h := range m.Held {
-			tell(h) // there may be several predecessors
+			share(h) // there may be several predecessors
 		}
 	}, func() {
 		d.recoverRows() // of one that was killed
@@ -81,30 +81,30 @@ func (d *daemon) followPredecessors(ctx context.Context) {
 	}()
 }
 
-// tellHeld tells the predecessors, until ctx ends, what calls of this daemon reserve in
-// budgets, and what the returned function is called with: WebSockets that they still serve
-// use the same budgets.
-func (d *daemon) tellHeld(ctx context.Context) func(budget.Held) {
+// shareReservations sends the budget reservations of this daemon's requests to its
+// predecessors until ctx ends, because WebSockets that they still serve use the same budgets.
+// The returned function sends another daemon's reservation.
+func (d *daemon) shareReservations(ctx context.Context) func(budget.Held) {
 	queue := make(chan budget.Held, lateCharges)
-	tell := func(h budget.Held) {
+	share := func(h budget.Held) {
 		if ctx.Err() != nil {
 			return
 		}
 		select {
 		case queue <- h:
-		default: // more than a predecessor needs to know: its budgets are full
+		default: // the predecessors do not read; their sessions end soon
 		}
 	}
-	d.budgets.OnHold(tell)
+	d.budgets.OnHold(share)
 	go func() { // ends with the predecessors, or with this process
 		for {
 			select {
 			case h := <-queue:
-				d.tellPredecessors(handoverMessage{Held: []budget.Held{h}})
+				d.notifyPredecessors(handoverMessage{Held: []budget.Held{h}})
 			case <-ctx.Done():
 				return
 			}
 		}
 	}()
-	return tell
+	return share
 }
