@@ -305,10 +305,20 @@ func unknown(level []*cli.Command, under, word string) *fault.Error {
 	f := usage("there is no command %q", word)
 	if near := nearest(word, commandNames(level)); near != "" {
 		f.Next = "did you mean hostless " + strings.TrimSpace(under+" "+near) + "?"
+	} else if next := otherCommands[word]; under == "" && next != "" {
+		f.Next = next
 	} else if under == "" {
 		f.Next = "hostless --help, or hostless " + word + " CMD… to run a command as an app"
 	}
 	return f
+}
+
+// otherCommands are the commands that do what those of similar tools do.
+var otherCommands = map[string]string{
+	"clean": "hostless uninstall --purge removes everything; hostless hosts clean and hostless trust --uninstall only their part",
+	"prune": "hostless list; a name and its processes end with the command that was run",
+	"start": "hostless run, hostless proxy start, or hostless service start",
+	"ps":    "hostless list",
 }
 
 func find(level []*cli.Command, name string) *cli.Command {

@@ -210,6 +210,7 @@ func (e *env) runConfig(cc *cli.Context) (c launch.Config, err error) {
 	if err != nil {
 		return c, err
 	}
+	e.noteUnknown(cc.Context, client, s.AllowedProviders)
 	return launch.Config{
 		Args: e.line.child, Script: cc.String("script"), PortEnv: cc.String("port-env"), Worktree: worktree, Name: name, Prefix: prefix, AppPort: port, Force: cc.Bool("force"),
 		Providers: s.AllowedProviders, Models: s.AllowedModels, RateLimit: s.RateLimit, TTL: ttl,

@@ -139,6 +139,7 @@ func (e *env) shareWay(cc *cli.Context) (way string, err error) {
 	}
 	if way == "" {
 		f := usage("a flag is missing: --lan, --tailscale, --funnel, --cloudflared or --ngrok")
+		f.Next = "hostless share " + cc.Args().First() + " --lan"
 		if found := share.Installed(e.lookPath); len(found) > 0 {
 			f.Next = "hostless share " + cc.Args().First() + " --" + found[0] + ", which is installed"
 		}

@@ -3,12 +3,14 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/hostless/hostless/pkg/config"
 	"github.com/hostless/hostless/pkg/control"
 	"github.com/hostless/hostless/pkg/fault"
+	"github.com/hostless/hostless/pkg/provider"
 	"github.com/urfave/cli/v2"
 )
 
@@ -93,6 +95,28 @@ func scopeFlags() []cli.Flag {
 	}
 }
 
+// noteUnknown prints a note for each provider that is probably misspelled: it is neither
+// in the catalogue nor has a key, but a similar one is.
+func (e *env) noteUnknown(ctx context.Context, client *control.Client, names []string) {
+	var known []string
+	for _, p := range provider.Default().All() {
+		known = append(append(known, p.Name), p.Aliases...)
+	}
+	for _, name := range names {
+		near := nearest(name, known)
+		if slices.Contains(known, name) || near == "" || strings.HasSuffix(name, "*") {
+			continue
+		}
+		limited, cancel := context.WithTimeout(ctx, statusTimeout)
+		list, err := client.Keys(limited)
+		cancel()
+		if err != nil || slices.ContainsFunc(list.Keys, func(k control.KeyInfo) bool { return k.Provider == name }) {
+			continue
+		}
+		e.note("There is no provider %q: did you mean %s?", name, near)
+	}
+}
+
 // scope parses the scopeFlags.
 func scope(cc *cli.Context) (s control.Scope, ttl time.Duration, err error) {
 	s.AllowedProviders, s.AllowedModels = csv(cc.String("providers")), csv(cc.String("models"))
@@ -133,6 +157,7 @@ func (e *env) tokenCreate(cc *cli.Context) error {
 		}
 	}
 	return ask(e, func(c *control.Client) (control.Token, error) {
+		e.noteUnknown(cc.Context, c, s.AllowedProviders)
 		t, err := c.CreateToken(cc.Context, req)
 		return t, badArgument(err)
 	},

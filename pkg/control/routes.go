@@ -207,7 +207,7 @@ func (s *Server) postLease(w http.ResponseWriter, r *http.Request) {
 			s.forget(lease, reg)
 		default:
 			s.release(lease, reg)
-			s.log.Info("lease ended", "hostname", reg.Hostname, "lease", reg.LeaseID)
+			s.log.Debug("lease connection ended", "hostname", reg.Hostname, "lease", reg.LeaseID)
 		}
 	}()
 	if req.AutoToken || !req.Token.IsZero() {
@@ -220,7 +220,7 @@ func (s *Server) postLease(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
 	s.leases[reg.LeaseID] = lease
 	s.mu.Unlock()
-	s.log.Info("lease began", "hostname", reg.Hostname, "lease", reg.LeaseID)
+	s.log.Debug("lease connection accepted", "hostname", reg.Hostname, "lease", reg.LeaseID)
 	s.stream(w, ctx, closing, req, reg, lease)
 }
 

@@ -36,3 +36,21 @@ func TestKeysAddFindsALocalServer(t *testing.T) {
 		t.Errorf("without a server: exit %d\n%s", r.Code, r.Stderr)
 	}
 }
+
+// TestMisspelledProvider: a provider in a token's scope that is probably misspelled is
+// pointed out; one that has a key is not.
+func TestMisspelledProvider(t *testing.T) {
+	d := harness.Start(t)
+	d.Must("keys", "add", "openai2", "x123", "--base-url", "http://127.0.0.1:9/v1")
+	for providers, want := range map[string]string{"opnai": `"opnai": did you mean openai?`, "antropic,openai": `"antropic": did you mean anthropic?`, "openai": "", "openai2": "", "mine": ""} {
+		r := d.CLI("token", "create", "--providers", providers)
+		if r.Code != 0 || strings.Contains(r.Stderr, "did you mean") != (want != "") || !strings.Contains(r.Stderr, want) {
+			t.Errorf("%s: exit %d, %q; want %q", providers, r.Code, r.Stderr, want)
+		}
+	}
+	for args, want := range map[string]string{"clean": "hostless uninstall --purge", "share shop": "hostless share shop --lan"} {
+		if r := d.CLI(strings.Fields(args)...); r.Code != 2 || !strings.Contains(r.Stderr, want) {
+			t.Errorf("%s: exit %d, %q; want %q", args, r.Code, r.Stderr, want)
+		}
+	}
+}
