@@ -157,7 +157,8 @@ func TestClosedTerminalEndsTheDaemon(t *testing.T) {
 	read := func(until string) {
 		t.Helper()
 		buf := make([]byte, 4096)
-		terminal.SetReadDeadline(time.Now().Add(10 * time.Second))
+		limit := time.AfterFunc(20*time.Second, func() { cmd.Process.Kill() }) // a terminal has no deadlines
+		defer limit.Stop()
 		for !strings.Contains(log.String(), until) {
 			n, err := terminal.Read(buf)
 			if err != nil {
@@ -168,7 +169,7 @@ func TestClosedTerminalEndsTheDaemon(t *testing.T) {
 	}
 	read("serving")
 	cmd.Process.Signal(syscall.SIGHUP)
-	read("read again")
+	read("reloaded")
 	terminal.Close()
 	select {
 	case <-ended:

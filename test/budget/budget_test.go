@@ -141,10 +141,10 @@ func TestCommands(t *testing.T) {
 	w := newWorld(t)
 	for line, want := range map[string]string{
 		"budget set 5":                          "has no period",
-		"budget set 5eur/day":                   "is no amount",
+		"budget set 5eur/day":                   "is not an amount",
 		"budget set 1.5tokens/day":              "whole number",
 		"budget set 5/day --app x --provider y": "scope must be one of",
-		"budget set $5tokens/day":               "is no amount",
+		"budget set $5tokens/day":               "is not an amount",
 		"budget raise b1":                       "an argument is missing",
 	} {
 		if r := w.CLI(strings.Fields(line)...); r.Code != 2 || !strings.Contains(r.Stderr, want) {

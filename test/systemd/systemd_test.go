@@ -327,7 +327,7 @@ func reload(t *testing.T) {
 		t.Error(out)
 	}
 	eventually(t, "the log tells of the reload", func() bool {
-		return strings.Contains(command("journalctl", "--user", "--unit=hostlessd.service", "--output=cat"), "read again")
+		return strings.Contains(command("journalctl", "--user", "--unit=hostlessd.service", "--output=cat"), "reloaded")
 	})
 	if mainPID() != before {
 		t.Error("a reload restarted the daemon")
