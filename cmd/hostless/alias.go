@@ -19,8 +19,8 @@ func aliasGroup(e *env) *cli.Command {
 			&cli.StringFlag{Name: "remove", Usage: "remove `NAME`, as `alias remove` does"},
 			&cli.BoolFlag{Name: "keep-host", Usage: "send a URL target the client's Host header, not the target's own"},
 			&cli.BoolFlag{Name: "insecure", Usage: "do not verify this target's certificate"},
-			&cli.StringFlag{Name: "path", Usage: "serve only paths below `PATH`; other routes of the name stay"},
-			&cli.BoolFlag{Name: "force", Usage: "take the name from its owner"},
+			&cli.StringFlag{Name: "path", Usage: "serve only paths below `PATH`; other routes of the name are kept"},
+			&cli.BoolFlag{Name: "force", Usage: "take the name from its current owner"},
 			jsonFlag(),
 		},
 		Description: "  hostless alias db 5050\n" +
@@ -85,7 +85,7 @@ func exactly(args []string, n int) error {
 	case len(args) > n:
 		return usage("one argument too many: %q", args[n])
 	case len(args) < n:
-		return usage("an argument is missing")
+		return usage("an argument is missing: %s", strings.Join([]string{"NAME", "PORT|URL|unix:PATH"}[len(args):n], " "))
 	}
 	return nil
 }

@@ -128,9 +128,9 @@ func leaf(c *cli.Command, atLeast, atMost int, do func(*cli.Context) error) *cli
 	return c
 }
 
-// jsonFlag marks a command that can print the control API's answer.
+// jsonFlag returns the flag of a command that can print the control API's response.
 func jsonFlag() cli.Flag {
-	return &cli.BoolFlag{Name: "json", Usage: "print the control API's answer, unchanged"}
+	return &cli.BoolFlag{Name: "json", Usage: "print the response of the control API as JSON, unchanged"}
 }
 
 // csv splits a comma-separated value, trims blanks and drops empty parts.

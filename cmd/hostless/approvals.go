@@ -14,7 +14,7 @@ import (
 func approvalsGroup(e *env) *cli.Command {
 	approve, deny := approveCommand(e), denyCommand(e)
 	return leaf(&cli.Command{
-		Name: "approvals", Usage: "requests of web apps for a bridge token", Flags: []cli.Flag{jsonFlag()},
+		Name: "approvals", Usage: "requests of web apps for a bridge token", UsageText: "hostless approvals [list]\nhostless approvals approve ID\nhostless approvals deny ID", Flags: []cli.Flag{jsonFlag()},
 		Description: "An app's request stays in the list for five minutes. `hostless approve` and `hostless deny` answer it.",
 		Subcommands: []*cli.Command{
 			leaf(&cli.Command{Name: "list", Usage: "list the requests that wait for your decision", Flags: []cli.Flag{jsonFlag()}}, 0, 0, e.approvalsList),

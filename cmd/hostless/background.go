@@ -34,7 +34,7 @@ func waitGroup(e *env) *cli.Command {
 }
 
 func timeoutFlag() cli.Flag {
-	return &cli.DurationFlag{Name: "timeout", Usage: "give up after `D`, also where no such run has started yet; 0 waits without limit for a run that exists"}
+	return &cli.DurationFlag{Name: "timeout", Usage: "give up after `D`, and until then also wait for a run that has not started yet (default: no limit)"}
 }
 
 // withTimeout limits a context by --timeout.

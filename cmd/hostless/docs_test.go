@@ -23,8 +23,8 @@ const docsHead = `# Commands
 <!-- Generated from the command tree: make docs -->
 
 Results go to standard output, everything else to standard error. An error is one line,
-` + "`hostless: what failed: why`" + `, and a line with the next step where there is one. Colours are
-for terminals alone, and not where ` + "`NO_COLOR`" + ` is set.
+` + "`hostless: what failed: why`" + `, followed by a line with the next step if there is one. Colours are
+used only on terminals, and not if ` + "`NO_COLOR`" + ` is set.
 
 | exit code | meaning |
 |---|---|
@@ -32,13 +32,13 @@ EXITCODES
 ` + "`hostless run`" + ` exits as its command did: its code, 128+n where signal n ended it, 127 for a
 command that is not found, 126 for one that cannot be executed.
 
-Flags stand before or after the arguments; nothing after ` + "`--`" + ` is a flag. ` + "`--json`" + ` stands
-anywhere and prints the control API's answer, unchanged, and nothing else; its fields are
+Flags can be given before or after the arguments; nothing after ` + "`--`" + ` is a flag. ` + "`--json`" + ` works
+anywhere and prints only the response of the control API, unchanged; its fields are
 [below](#json). ` + "`--daemon-port`" + ` of older scripts is accepted and ignored with a warning.
 
 `
 
-// TestDocs holds docs/cli-commands.md against the command tree.
+// TestDocs compares docs/cli-commands.md with the command tree.
 func TestDocs(t *testing.T) {
 	var b strings.Builder
 	codes := ""
@@ -98,7 +98,7 @@ func document(b *strings.Builder, path []*cli.Command) {
 	}
 }
 
-// documentText writes a description: indented lines are examples.
+// documentText writes a description. Indented lines are examples.
 func documentText(b *strings.Builder, text string) {
 	fenced := false
 	b.WriteByte('\n')
@@ -118,7 +118,7 @@ func documentText(b *strings.Builder, text string) {
 	}
 }
 
-// answers are the control API's answers by the commands that print them.
+// answers are the responses of the control API by the commands that print them.
 var answers = []struct {
 	commands string
 	answer   any
@@ -143,14 +143,14 @@ var answers = []struct {
 }
 
 func documentJSON(b *strings.Builder) {
-	b.WriteString("\n## JSON\n\nThe fields of each answer. More may be added, none is renamed; a list is never null.\n" +
+	b.WriteString("\n## JSON\n\nThe fields of each response. More may be added, none is renamed; a list is never null.\n" +
 		"`config …` prints an object of all settings by their names.\n\n| command | fields |\n|---|---|\n")
 	for _, a := range answers {
 		fmt.Fprintf(b, "| %s | %s |\n", a.commands, strings.Join(fields(reflect.TypeOf(a.answer)), ", "))
 	}
 }
 
-// fields names the JSON members of a struct, those of a list's rows in brackets.
+// fields returns the names of a struct's JSON members, those of a list's rows in brackets.
 func fields(t reflect.Type) (names []string) {
 	for i := range t.NumField() {
 		f := t.Field(i)

@@ -16,6 +16,7 @@ import (
 func logGroup(e *env) *cli.Command {
 	return leaf(&cli.Command{
 		Name: "log", Usage: "AI requests: app, model, duration, cost and error of each",
+		UsageText: "hostless log [FLAGS]\nhostless log show ID",
 		Flags: []cli.Flag{
 			&cli.BoolFlag{Name: "follow", Aliases: []string{"f"}, Usage: "print each new request as it ends"},
 			&cli.IntFlag{Name: "n", Usage: "start with the last `N` requests", Value: 50},

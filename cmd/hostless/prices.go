@@ -17,7 +17,7 @@ import (
 
 func pricesGroup(e *env) *cli.Command {
 	return leaf(&cli.Command{
-		Name: "prices", Usage: "what models cost, in US dollars per million tokens", Flags: []cli.Flag{jsonFlag()},
+		Name: "prices", Usage: "what models cost, in US dollars per million tokens", UsageText: "hostless prices\nhostless prices update FILE|URL", Flags: []cli.Flag{jsonFlag()},
 		Description: "The built-in list is a copy of models.dev from the time of this version's release. Your own prices come first:\n" +
 			"config.json, \"prices\": {\"openai/my-model*\": {\"input\": 1.25, \"cached\": 0.125, \"output\": 10}}.",
 		Subcommands: []*cli.Command{

@@ -22,7 +22,7 @@ func routeGroup(e *env) *cli.Command {
 				Name: "add", Usage: "give a port a permanent name", ArgsUsage: "NAME --port PORT",
 				Flags: []cli.Flag{
 					&cli.IntFlag{Name: "port", Usage: "the app listens on `PORT`"},
-					&cli.BoolFlag{Name: "force", Usage: "take the name from its owner"}, jsonFlag(),
+					&cli.BoolFlag{Name: "force", Usage: "take the name from its current owner"}, jsonFlag(),
 				},
 				Description: "  hostless route add db --port 5050      http://db.localhost:48282",
 			}, 1, 1, func(cc *cli.Context) error { return e.routeAdd(cc) }),

@@ -56,7 +56,8 @@ func tokenFlags() []cli.Flag {
 	for _, f := range flags {
 		switch f := f.(type) {
 		case *cli.StringFlag:
-			f.Usage = "of its token: " + f.Usage
+			// A run's token is extended while the run lasts, unless --ttl is given.
+			f.Usage = "of its token: " + strings.Replace(f.Usage, "(default: one day)", "(default: as long as the run)", 1)
 		case *cli.IntFlag:
 			f.Usage = "of its token: " + f.Usage
 		}

@@ -40,11 +40,11 @@ func shareGroup(e *env) *cli.Command {
 // shareFlags are the ways of sharing as flags.
 func shareFlags() []cli.Flag {
 	usages := map[string]string{
-		share.Tailscale:   "to your tailnet (tailscale serve)",
-		share.Funnel:      "to everybody on the Internet (tailscale funnel)",
-		share.Cloudflared: "to everybody on the Internet (a quick tunnel of cloudflared)",
-		share.Ngrok:       "to everybody on the Internet (ngrok)",
-		share.LAN:         "to the local network, as NAME.local",
+		share.Tailscale:   "share with your tailnet (tailscale serve)",
+		share.Funnel:      "share with everybody on the Internet (tailscale funnel)",
+		share.Cloudflared: "share with everybody on the Internet (a quick tunnel of cloudflared)",
+		share.Ngrok:       "share with everybody on the Internet (ngrok)",
+		share.LAN:         "share on the local network, as NAME.local",
 	}
 	var flags []cli.Flag
 	for _, way := range share.Ways {

@@ -37,7 +37,7 @@ func keysMigrateCommand(e *env) *cli.Command {
 	return leaf(&cli.Command{
 		Name: "migrate", Usage: "move all keys into the vault, or back into keys.env",
 		Flags: []cli.Flag{
-			&cli.StringFlag{Name: "to", Usage: "`WHERE` is keychain or file", Value: "keychain"}, jsonFlag(),
+			&cli.StringFlag{Name: "to", Usage: "move the keys to `WHERE`: keychain (the default) or file", Value: "keychain"}, jsonFlag(),
 		},
 		Description: "Each key is written, read back and compared before the old copy is removed. Keys of an earlier version\n" +
 			"(keys.vault) are moved too. Later keys are stored in the same place.",
