@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"io/fs"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -195,5 +196,48 @@ func TestBundle(t *testing.T) {
 	}
 	if _, ok, _ := certs.Bundle(dir, filepath.Join(other, "missing")); ok {
 		t.Error("a bundle with only our certificate was written")
+	}
+}
+
+// TestLAN opens one authority again and again. It signs names below .local and private
+// addresses, and a certificate that it signs for anything else is not accepted.
+func TestLAN(t *testing.T) {
+	dir := t.TempDir()
+	a, err := certs.NewLAN(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, err := certs.NewLAN(dir)
+	if err != nil || again.Fingerprint() != a.Fingerprint() {
+		t.Fatalf("another authority: %v", err)
+	}
+	data, err := os.ReadFile(certs.LANCertPath(dir))
+	if err != nil {
+		t.Fatal(err)
+	}
+	roots := x509.NewCertPool()
+	roots.AppendCertsFromPEM(data)
+	if _, err := certs.Load(dir); err == nil {
+		t.Error("it is taken for this machine's own authority")
+	}
+	for _, tt := range []struct {
+		name, addr, check string
+		ok                bool
+	}{
+		{"shop.local", "192.168.1.4", "shop.local", true}, {"api.shop.local", "fd00::4", "fd00::4", true}, {"shop.local", "192.168.1.4", "192.168.1.4", true},
+		{"shop.localhost", "192.168.1.4", "shop.localhost", false}, {"example.com", "192.168.1.4", "example.com", false}, {"shop.local", "8.8.8.8", "shop.local", false},
+	} {
+		config := a.For(func() (string, []netip.Addr) { return tt.name, []netip.Addr{netip.MustParseAddr(tt.addr)} })
+		cert, err := config.GetCertificate(nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = cert.Leaf.Verify(x509.VerifyOptions{Roots: roots, DNSName: tt.check})
+		if (err == nil) != tt.ok {
+			t.Errorf("%s with %s, checked as %s: %v", tt.name, tt.addr, tt.check, err)
+		}
+		if same, _ := config.GetCertificate(nil); same != cert {
+			t.Error("each client gets a new certificate")
+		}
 	}
 }

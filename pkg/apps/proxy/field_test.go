@@ -36,6 +36,7 @@ func TestOwnAddressIsRewritten(t *testing.T) {
 			{"Location", "//OWN/x%2Fy", "http://app.localhost/x%2Fy"},
 			{"Location", "https://localhost:PORT?next=http://OWN/", "http://app.localhost?next=http://OWN/"},
 			{"Content-Location", "http://OWN/a", "http://app.localhost/a"},
+			{"Link", `<http://OWN/a?page=2>; rel="next", </b>; rel=x, <http://localhost:PORT/c>; rel="last"`, `<http://app.localhost/a?page=2>; rel="next", </b>; rel=x, <http://app.localhost/c>; rel="last"`},
 			{"Refresh", "0; url=http://OWN/a", "0; url=http://app.localhost/a"},
 			{"Refresh", "5;URL='http://localhost:PORT/a'", "5; url='http://app.localhost/a'"},
 			{"Set-Cookie", "a=b; Domain=127.0.0.1; Path=/", "a=b; Path=/"},
@@ -45,6 +46,7 @@ func TestOwnAddressIsRewritten(t *testing.T) {
 			{"Location", "/login", ""}, {"Location", "?a=http://OWN/", ""}, {"Location", "http://127.0.0.1:1/x", ""},
 			{"Location", "http://example.com:PORT/x", ""}, {"Location", "http://user@OWN/x", ""}, {"Location", "http://OWN.example.com/", ""},
 			{"Location", "ftp://OWN/x", ""}, {"Location", "http://app.localhost/x", ""}, {"Location", "https://login.example/?r=http://OWN/", ""},
+			{"Link", "<http://example.com/?u=http://OWN/a>; rel=next", ""}, {"Link", "<http://OWN/a", ""}, {"Link", "</style.css>; rel=preload; as=style", ""},
 			{"Refresh", "5", ""}, {"Refresh", "5; url=/x", ""}, {"Set-Cookie", "a=b; Domain=app.localhost", ""}, {"Set-Cookie", "a=Domain=localhost", ""},
 		} {
 			value := strings.ReplaceAll(tt.value, "PORT", port)

@@ -21,7 +21,7 @@ type ownAddress struct {
 	host   string // as sent by the client
 }
 
-// rewrite changes the response fields Location, Content-Location, Refresh and Set-Cookie
+// rewrite changes the response fields Location, Content-Location, Link, Refresh and Set-Cookie
 // if they contain exactly the app's own address. It drops Strict-Transport-Security,
 // which would force https for a local name on every port, and for apps below it, long
 // after the app has stopped.
@@ -31,6 +31,9 @@ func (o ownAddress) rewrite(header http.Header) {
 		for i, value := range header[name] {
 			header[name][i] = o.url(value)
 		}
+	}
+	for i, value := range header["Link"] {
+		header["Link"][i] = o.link(value)
 	}
 	for i, value := range header["Refresh"] {
 		header["Refresh"][i] = o.refresh(value)
@@ -97,6 +100,21 @@ func (o ownAddress) is(host, port string) bool {
 func loopback(host string) bool {
 	addr, err := netip.ParseAddr(host)
 	return strings.EqualFold(host, "localhost") || err == nil && (addr.IsLoopback() || addr.IsUnspecified())
+}
+
+// link rewrites the targets in `<http://127.0.0.1:4123/items?page=2>; rel="next"`
+// (RFC 8288), by which APIs lead to their next page.
+func (o ownAddress) link(value string) string {
+	var b strings.Builder
+	for rest := value; ; {
+		before, after, ok := strings.Cut(rest, "<")
+		target, behind, closed := strings.Cut(after, ">")
+		if !ok || !closed {
+			return b.String() + rest
+		}
+		b.WriteString(before + "<" + o.url(target) + ">")
+		rest = behind
+	}
 }
 
 // refresh rewrites the URL in `5; url=http://127.0.0.1:4123/`.
