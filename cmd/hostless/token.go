@@ -20,10 +20,11 @@ func tokenGroup(e *env) *cli.Command {
 		Subcommands: []*cli.Command{
 			leaf(&cli.Command{
 				Name: "create", Usage: "make a token and print it; it is not shown again",
-				ArgsUsage: "[--name NAME] [--origin ORIGIN] [--providers CSV] [--models CSV] [--rate-limit N] [--ttl S]",
+				ArgsUsage: "[--name NAME] [--origin ORIGIN] [--providers CSV] [--models CSV] [--rate-limit N] [--ttl S] [--mcp]",
 				Flags: append([]cli.Flag{
 					&cli.StringFlag{Name: "name", Usage: "the token's `NAME` in listings"},
 					&cli.StringFlag{Name: "origin", Usage: "accept it only from this web `ORIGIN`; * for any", Value: "*"},
+					&cli.BoolFlag{Name: "mcp", Usage: "only for the MCP server at /mcp, which reads the output of apps and the log; it reaches no model"},
 				}, append(scopeFlags(), jsonFlag())...),
 				Description: "Standard output is only the token:\n\n  TOKEN=$(hostless token create --name notebook --models 'gpt-4o*' --ttl 3600)",
 			}, 0, 0, e.tokenCreate),
@@ -150,7 +151,7 @@ func (e *env) tokenCreate(cc *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	req := control.TokenRequest{Name: cc.String("name"), Origin: cc.String("origin"), TTL: int64(ttl / time.Second), Scope: s}
+	req := control.TokenRequest{Name: cc.String("name"), Origin: cc.String("origin"), TTL: int64(ttl / time.Second), MCP: cc.Bool("mcp"), Scope: s}
 	if req.Origin != "*" {
 		if req.Origin, err = checkOrigin(req.Origin); err != nil {
 			return err
@@ -162,6 +163,10 @@ func (e *env) tokenCreate(cc *cli.Context) error {
 		return t, badArgument(err)
 	},
 		func(t control.Token) error {
+			if t.MCP {
+				e.note("only for /mcp, rate limit %s, %s", perHour(t.RateLimit), expiry(t.ExpiresIn))
+				return e.printLine("%s", t.Token.Reveal())
+			}
 			e.note("origin %s, providers %s, models %s, rate limit %s, %s",
 				t.Origin, list(t.AllowedProviders), list(t.AllowedModels), perHour(t.RateLimit), expiry(t.ExpiresIn))
 			_, err := fmt.Fprintln(e.out, t.Token.Reveal())
@@ -178,7 +183,11 @@ func (e *env) tokenList(cc *cli.Context) error {
 			}
 			var rows [][]string
 			for _, t := range l.Tokens {
-				rows = append(rows, []string{t.Prefix, t.AppName, t.Origin, list(t.AllowedProviders), list(t.AllowedModels), perHour(t.RateLimit), span(t.ExpiresIn)})
+				providers, models := list(t.AllowedProviders), list(t.AllowedModels)
+				if t.MCP {
+					providers, models = "none", "none: for /mcp"
+				}
+				rows = append(rows, []string{t.Prefix, t.AppName, t.Origin, providers, models, perHour(t.RateLimit), span(t.ExpiresIn)})
 			}
 			return e.table([]string{"TOKEN", "NAME", "ORIGIN", "PROVIDERS", "MODELS", "LIMIT", "EXPIRES"}, rows)
 		})

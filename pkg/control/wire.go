@@ -66,6 +66,7 @@ type TokenRequest struct {
 	Origin string `json:"origin,omitempty"` // exact, or "*" (the default)
 	Name   string `json:"name,omitempty"`
 	TTL    int64  `json:"ttl,omitempty"` // seconds; 0 is the default, a day
+	MCP    bool   `json:"mcp,omitempty"` // only for the MCP server at /mcp, and no model
 	Scope
 }
 
@@ -74,7 +75,8 @@ type Token struct {
 	Token     Secret `json:"token"`
 	Origin    string `json:"origin"`
 	Name      string `json:"name"`
-	ExpiresIn int64  `json:"expires_in"` // seconds
+	ExpiresIn int64  `json:"expires_in"`    // seconds
+	MCP       bool   `json:"mcp,omitempty"` // only for /mcp
 	Scope
 }
 
@@ -101,6 +103,7 @@ type TokenInfo struct {
 	Origin    string `json:"origin"`
 	AppName   string `json:"app_name"`
 	ExpiresIn int64  `json:"expires_in_secs"`
+	MCP       bool   `json:"mcp,omitempty"` // only for /mcp
 	Scope
 }
 

@@ -67,20 +67,30 @@ func (d *daemon) mintForApp(ctx context.Context, origin string, t approval.Terms
 
 // caller returns the program that sent a request over TCP, and the run that contains it.
 func (d *daemon) caller(r *http.Request) (process, run string) {
+	pid, program := sender(r)
+	if pid == 0 {
+		return "", ""
+	}
+	return approval.ProcessName(program, pid), d.control.RunOf(pid)
+}
+
+// sender returns the process at the other end of a request's connection, or 0 if the
+// kernel does not report it.
+func sender(r *http.Request) (pid int, program string) {
 	local, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
 	if !ok {
-		return "", ""
+		return 0, ""
 	}
 	near, err1 := netip.ParseAddrPort(local.String())
 	far, err2 := netip.ParseAddrPort(r.RemoteAddr)
 	if err1 != nil || err2 != nil {
-		return "", ""
+		return 0, ""
 	}
 	pid, program, err := procinfo.SocketHolder(far, near)
 	if err != nil || pid == os.Getpid() {
-		return "", ""
+		return 0, ""
 	}
-	return approval.ProcessName(program, pid), d.control.RunOf(pid)
+	return pid, program
 }
 
 // controlApprovals adapts the queue to control.Approvals.

@@ -12,13 +12,24 @@ import (
 	"github.com/hostless/hostless/pkg/certs"
 	"github.com/hostless/hostless/pkg/dashboard"
 	"github.com/hostless/hostless/pkg/front"
+	"github.com/hostless/hostless/pkg/mcp"
 	"github.com/hostless/hostless/pkg/peer"
 )
 
 // openFront creates the front, which dispatches requests to both planes.
 func (d *daemon) openFront(log *slog.Logger) (err error) {
+	tools, err := mcp.NewHTTP(mcp.HTTPConfig{
+		Version: d.cfg.Version, Tokens: d.tokens, Logger: log,
+		Source: func(r *http.Request) mcp.Source {
+			pid, _ := sender(r)
+			return d.control.Reader(pid)
+		},
+	})
+	if err != nil {
+		return err
+	}
 	cfg := front.Config{
-		Gateway: d.apps.Home(d.gateway), Apps: d.apps, Page: d.dashboard, Foreign: http.HandlerFunc(d.apps.Misdirected),
+		Gateway: d.apps.Home(tools.Before(d.gateway)), Apps: d.apps, Page: d.dashboard, Foreign: http.HandlerFunc(d.apps.Misdirected),
 		Peer: d.peerPolicy(log), Guest: d.settings.AllowsUID, Domains: d.settings.Domains, Logger: log, RedirectHTTPS: d.settings.HTTPSRedirect,
 	}
 	if d.tls {

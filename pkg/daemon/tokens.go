@@ -36,7 +36,7 @@ type controlTokens struct{ store *token.Store }
 func (c controlTokens) request(req control.MintRequest) token.Request {
 	return token.Request{
 		Origin: req.Origin, Name: req.Name, RateLimit: req.RateLimit, TTL: time.Duration(req.TTL) * time.Second,
-		Scope: token.Scope{Providers: req.AllowedProviders, Models: req.AllowedModels}, Bound: req.Bound, Lease: req.Lease,
+		Scope: token.Scope{Providers: req.AllowedProviders, Models: req.AllowedModels}, Bound: req.Bound, Lease: req.Lease, MCP: req.MCP,
 		Parents: req.Parents,
 	}
 }
@@ -59,7 +59,7 @@ func minted(m token.Minted, err error) (control.Token, error) {
 	}
 	return control.Token{
 		Token: control.Secret{String: m.Secret}, Origin: m.Origin, Name: m.Name,
-		ExpiresIn: int64(m.ExpiresIn / time.Second), Scope: scope(m.Scope, m.RateLimit),
+		ExpiresIn: int64(m.ExpiresIn / time.Second), MCP: m.MCP, Scope: scope(m.Scope, m.RateLimit),
 	}, nil
 }
 
@@ -93,7 +93,7 @@ func (c controlTokens) List(context.Context) ([]control.TokenInfo, error) {
 	for _, i := range c.store.List() {
 		left := time.Until(i.Expires)
 		out = append(out, control.TokenInfo{
-			Prefix: i.Prefix, Origin: i.Origin, AppName: i.Name, ExpiresIn: max(0, int64(left/time.Second)), Scope: scope(i.Scope, i.RateLimit),
+			Prefix: i.Prefix, Origin: i.Origin, AppName: i.Name, ExpiresIn: max(0, int64(left/time.Second)), MCP: i.MCP, Scope: scope(i.Scope, i.RateLimit),
 		})
 	}
 	return out, nil

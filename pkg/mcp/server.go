@@ -67,8 +67,12 @@ func New(version string, from Source) *sdk.Server {
 		func(ctx context.Context, in appArgs) (any, error) { return from.Output(ctx, in.Name) })
 	add(s, "list_requests", "AI requests from the log, newest last: client, model, status, error_kind, duration, tokens, cost. Bodies are not included.",
 		func(ctx context.Context, in logArgs) (any, error) { return from.Log(ctx, in.query()) })
-	add(s, "get_request", "Everything the log has about one AI request, with each attempt.",
-		func(ctx context.Context, in idArgs) (any, error) { return from.Request(ctx, in.ID) })
+	add(s, "get_request", "Everything the log has about one AI request except its bodies, with each attempt.",
+		func(ctx context.Context, in idArgs) (any, error) {
+			detail, err := from.Request(ctx, in.ID)
+			detail.Bodies = nil // stored bodies are for the user
+			return detail, err
+		})
 	add(s, "spend", "The cost of AI requests in a period, in total and by group, in US dollars, with tokens and the savings of prompt caching.",
 		func(ctx context.Context, in spendArgs) (any, error) {
 			return from.Spend(ctx, filled("period", in.Period, "since", in.Since, "by", in.By))

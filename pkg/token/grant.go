@@ -147,7 +147,7 @@ func (e *entry) info() Info {
 	defer e.mu.Unlock()
 	return Info{
 		Prefix: e.prefix, Origin: e.origin, Name: e.name, Scope: e.scope, RateLimit: e.rate,
-		Expires: e.expires, Created: e.created, Bound: e.bound,
+		Expires: e.expires, Created: e.created, Bound: e.bound, MCP: e.mcp,
 	}
 }
 

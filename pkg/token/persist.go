@@ -44,6 +44,7 @@ type record struct {
 	Created   time.Time `json:"created_at"`
 	Expires   time.Time `json:"expires_at"`
 	Bound     string    `json:"bound,omitempty"`
+	MCP       bool      `json:"mcp,omitempty"`
 	Revoked   time.Time `json:"revoked_at,omitzero"`
 	Recent    []int64   `json:"recent,omitempty"` // requests in the last hour, as Unix milliseconds
 	// RecentRuns replaces Recent if there are many requests: the time of the last request
@@ -99,7 +100,7 @@ func (s *Store) encode(all bool) []byte {
 			r := record{
 				Hash: hex.EncodeToString(e.hash[:]), Prefix: e.prefix, Origin: e.origin, Name: e.name,
 				Providers: list(e.scope.Providers), Models: list(e.scope.Models), RateLimit: e.rate,
-				TTL: int64(e.ttl / time.Second), Created: e.created, Expires: e.expires, Bound: e.bound, Revoked: e.ended, Lease: all && e.lease,
+				TTL: int64(e.ttl / time.Second), Created: e.created, Expires: e.expires, Bound: e.bound, MCP: e.mcp, Revoked: e.ended, Lease: all && e.lease,
 			}
 			if recent := e.limiter.recent(now); all || len(recent) <= maxWindow {
 				r.Recent = recent
@@ -189,7 +190,7 @@ func decode(data []byte) ([]*entry, error) {
 		e := &entry{
 			hash: [32]byte(hash), prefix: r.Prefix, origin: r.Origin, name: r.Name, rate: r.RateLimit,
 			scope: Scope{Providers: r.Providers, Models: r.Models}, ttl: time.Duration(r.TTL) * time.Second,
-			created: r.Created, expires: r.Expires, bound: r.Bound, ended: r.Revoked, lease: r.Lease,
+			created: r.Created, expires: r.Expires, bound: r.Bound, mcp: r.MCP, ended: r.Revoked, lease: r.Lease,
 			revocation: newRevocation(), limiter: limiter{limit: r.RateLimit},
 		}
 		if err := e.scope.Validate(); err != nil {

@@ -107,6 +107,7 @@ type entry struct {
 	created      time.Time
 	bound        string
 	lease        bool
+	mcp          bool       // only for the MCP server
 	revocation   revocation // canceled when the token is revoked
 	parents      []*entry   // tokens whose limits are charged as well
 	prefixHashes []uint64   // hashes of the token's beginnings longer than prefix, see hashPrefixes; nil if unknown
@@ -126,6 +127,7 @@ type Request struct {
 	TTL       time.Duration // 0 means DefaultTTL
 	Bound     string        // host name; the token is revoked when its routes are removed; or ""
 	Lease     bool          // belongs to a lease: never written to disk
+	MCP       bool          // only for the MCP server, and for no model; see VerifyMCP
 	// Parents are tokens whose rate limits are charged as well. Unknown ones are ignored.
 	Parents []secret.String
 }
@@ -147,6 +149,7 @@ type Info struct {
 	Expires   time.Time
 	Created   time.Time
 	Bound     string
+	MCP       bool
 }
 
 // New returns a store with the persisted tokens. A file that cannot be read is kept
@@ -250,6 +253,10 @@ func (req Request) Validate() error {
 		return &fault.Error{Kind: fault.Invalid, Message: "ttl must be a number of seconds, at most ten years", Param: "ttl"}
 	case len(req.Name) > maxName:
 		return &fault.Error{Kind: fault.Invalid, Message: fmt.Sprintf("name is longer than %d bytes", maxName), Param: "name"}
+	case req.MCP && (req.Lease || req.Bound != "" || req.Origin != "" && req.Origin != AnyOrigin):
+		return &fault.Error{Kind: fault.Invalid, Message: "a token for /mcp is of no app and no web page: it has no origin", Param: "origin"}
+	case req.MCP && len(req.Scope.Providers)+len(req.Scope.Models) > 0:
+		return &fault.Error{Kind: fault.Invalid, Message: "a token for /mcp reaches no model: it has no providers and models", Param: "mcp"}
 	}
 	return nil
 }
@@ -286,7 +293,7 @@ func (s *Store) prepare(req Request) (*entry, error) {
 	return &entry{
 		origin: origin, name: req.Name, rate: req.RateLimit, ttl: ttl, created: now, expires: now.Add(ttl),
 		scope: Scope{Providers: slices.Clone(req.Scope.Providers), Models: slices.Clone(req.Scope.Models)},
-		bound: req.Bound, lease: req.Lease, parents: parents, revocation: newRevocation(), limiter: limiter{limit: req.RateLimit},
+		bound: req.Bound, lease: req.Lease, mcp: req.MCP, parents: parents, revocation: newRevocation(), limiter: limiter{limit: req.RateLimit},
 	}, nil
 }
 
@@ -305,7 +312,7 @@ func (s *Store) add(e *entry, text string) (Minted, error) {
 		revoked := !old.ended.IsZero()
 		e.limiter.times = append([]time.Time(nil), old.limiter.times[old.limiter.head:]...)
 		old.mu.Unlock()
-		if revoked {
+		if revoked || old.mcp {
 			s.mu.Unlock()
 			return Minted{}, fault.New(fault.Unauthenticated, MessageUnknown)
 		}
@@ -330,10 +337,48 @@ func (s *Store) add(e *entry, text string) (Minted, error) {
 	return Minted{Secret: secret.New(text), ExpiresIn: e.ttl, Info: e.info()}, nil
 }
 
-// Verify authenticates a client by its token and its Origin header ("" if it sent none).
-// The error is fault.Unauthenticated, fault.Expired or fault.Origin. It does not count a
-// request; see Grant.Admit.
+// Verify authenticates a client of the AI plane by its token and its Origin header ("" if
+// it sent none). The error is fault.Unauthenticated, fault.Expired, fault.Origin, or
+// fault.Scope for a token of the MCP server. It does not count a request; see Grant.Admit.
 func (s *Store) Verify(bearer secret.String, origin string) (*Grant, error) {
+	g, err := s.known(bearer, origin)
+	if err != nil {
+		return nil, err
+	}
+	if g.entry.mcp {
+		return nil, fault.New(fault.Scope, "This bridge token is only for /mcp")
+	}
+	if !originMatches(g.entry.origin, origin, s.ports, s.domains()) {
+		return nil, fault.New(fault.Origin, fmt.Sprintf("Origin %q is not the one that this bridge token is bound to", cut(origin)))
+	}
+	return g, nil
+}
+
+// VerifyMCP authenticates a client of the MCP server by a token that was created for it.
+// For every other token, known or not, the error is the same fault.Unauthenticated.
+func (s *Store) VerifyMCP(bearer secret.String) (*Grant, error) {
+	g, err := s.known(bearer, "")
+	if err != nil || !g.entry.mcp {
+		return nil, fault.New(fault.Unauthenticated, MessageUnknown)
+	}
+	return g, nil
+}
+
+// HasMCP reports whether there is a live token for the MCP server.
+func (s *Store) HasMCP() bool {
+	now := s.now()
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	for _, e := range s.entries {
+		if e.mcp && e.live(now) {
+			return true
+		}
+	}
+	return s.pending != nil // the tokens in the sealed file are not known yet
+}
+
+// known returns the live token that a client sent.
+func (s *Store) known(bearer secret.String, origin string) (*Grant, error) {
 	hash := sha256.Sum256([]byte(bearer.Reveal()))
 	s.mu.RLock()
 	e := s.entries[hash]
@@ -354,9 +399,6 @@ func (s *Store) Verify(bearer secret.String, origin string) (*Grant, error) {
 	g := &Grant{store: s, entry: e, presented: origin}
 	if err := g.Check(); err != nil {
 		return nil, err
-	}
-	if !originMatches(e.origin, origin, s.ports, s.domains()) {
-		return nil, fault.New(fault.Origin, fmt.Sprintf("Origin %q is not the one that this bridge token is bound to", cut(origin)))
 	}
 	return g, nil
 }
