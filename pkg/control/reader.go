@@ -3,17 +3,17 @@ package control
 import (
 	"bytes"
 	"context"
-	"errors"
 	"io"
 	"net/http"
 
+	"github.com/hostless/hostless/pkg/fault"
 	"github.com/hostless/hostless/pkg/peer"
 )
 
-// Reader is a client within this process that asks on behalf of a process of the
-// daemon's own user, or of nobody known where pid is 0. It gets what that process would
-// get over the socket, and can ask for nothing but GETs: what would change something
-// fails before the server sees it.
+// Reader returns a client within this process that acts for a process of the daemon's
+// own user, or for an unknown one if pid is 0. It gets what that process would get over
+// the socket. It can only send GET requests without a body; for others the error is
+// fault.Forbidden, and the server does not see them.
 func (s *Server) Reader(pid int) *Client {
 	return &Client{
 		socket: "this process", version: "hostlessd", suspect: answerWait,
@@ -21,18 +21,16 @@ func (s *Server) Reader(pid int) *Client {
 	}
 }
 
-// reader has the server answer in the caller's goroutine.
+// reader is a transport to the server in the same process.
 type reader struct {
 	server *Server
 	caller peer.Cred
 }
 
-var errReadOnly = errors.New("this client only reads")
-
 // RoundTrip implements http.RoundTripper.
 func (r reader) RoundTrip(req *http.Request) (*http.Response, error) {
 	if req.Method != http.MethodGet || req.Body != nil {
-		return nil, errReadOnly
+		return nil, fault.New(fault.Forbidden, "this client can only read")
 	}
 	req = req.Clone(context.WithValue(req.Context(), peerKey, peerResult{Cred: r.caller}))
 	req.Body = http.NoBody
@@ -41,7 +39,7 @@ func (r reader) RoundTrip(req *http.Request) (*http.Response, error) {
 	return &http.Response{StatusCode: w.status, Status: http.StatusText(w.status), Header: w.header, Body: io.NopCloser(&w.body), Request: req}, nil
 }
 
-// recorder keeps an answer.
+// recorder stores a response.
 type recorder struct {
 	header  http.Header
 	body    bytes.Buffer

@@ -16,7 +16,7 @@ import (
 	sdk "github.com/modelcontextprotocol/go-sdk/mcp"
 )
 
-// Path is where the server is on the gateway's address.
+// Path is the path of the MCP server on the gateway's address.
 const Path = "/mcp"
 
 // Limits of one request.
@@ -25,9 +25,10 @@ const (
 	callLimit = 2 * time.Minute
 )
 
-// Tokens lets callers of Path in; *token.Store is one.
+// Tokens authenticates clients of Path; *token.Store implements it.
 type Tokens interface {
-	// VerifyMCP checks a token that was made for Path; any other is fault.Unauthenticated.
+	// VerifyMCP checks a token that was created for Path. For any other, the error is
+	// fault.Unauthenticated.
 	VerifyMCP(bearer secret.String) (*token.Grant, error)
 	// HasMCP reports whether there is such a token.
 	HasMCP() bool
@@ -37,25 +38,25 @@ type Tokens interface {
 type HTTPConfig struct {
 	Version string
 	Tokens  Tokens
-	// Source is where the tools read on behalf of the program that sent a request: no
-	// more than that program would see over the control socket.
+	// Source returns where the tools read for the program that sent a request: only what
+	// that program could read over the control socket.
 	Source func(*http.Request) Source
-	Logger *slog.Logger // discards when nil
+	Logger *slog.Logger // default discards
 }
 
-// HTTP serves the tools at Path, by the Streamable HTTP transport without sessions: each
-// request is answered with one JSON document, so that a restart of the daemon loses
-// nothing. It is safe for concurrent use.
+// HTTP serves the tools at Path, over Streamable HTTP without sessions: each request is
+// answered with one JSON document, so that a restart of the daemon loses nothing. It is
+// safe for concurrent use.
 //
-// Bridge tokens are often in web pages. Path therefore takes only tokens that were made for
-// it, which are good for nothing else, and refuses whatever a browser sends, with any token.
-// While there is no such token the path does not exist.
+// Bridge tokens are often in web pages. Path therefore only accepts tokens that were
+// created for it, which are good for nothing else, and refuses every request of a browser,
+// even with such a token. While there is no such token, the path does not exist.
 type HTTP struct {
 	cfg    HTTPConfig
 	server *sdk.StreamableHTTPHandler
 }
 
-// NewHTTP makes the handler.
+// NewHTTP returns the handler.
 func NewHTTP(cfg HTTPConfig) (*HTTP, error) {
 	if cfg.Tokens == nil || cfg.Source == nil {
 		return nil, errors.New("mcp: Tokens and Source are required")
@@ -71,10 +72,10 @@ func NewHTTP(cfg HTTPConfig) (*HTTP, error) {
 	return h, nil
 }
 
-// serverKey is the context's key of the server for one request.
+// serverKey is the context key of the server for one request.
 type serverKey struct{}
 
-// Before serves Path while a token is good there; all else goes to next.
+// Before serves Path while there is a token for it. All other requests go to next.
 func (h *HTTP) Before(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path != Path || !h.cfg.Tokens.HasMCP() {
@@ -87,7 +88,7 @@ func (h *HTTP) Before(next http.Handler) http.Handler {
 	})
 }
 
-// serve answers one request, or says why not.
+// serve answers one request, or returns why it is refused.
 func (h *HTTP) serve(w http.ResponseWriter, r *http.Request) error {
 	if err := refuseBrowser(r.Header); err != nil {
 		return err
@@ -114,19 +115,19 @@ func (h *HTTP) serve(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// refuseBrowser turns away what carries a header that browsers set and no page can leave
-// out: there is no origin that could be allowed. Sec-Fetch-Mode alone is no such mark, since
-// Node's fetch sends it.
+// refuseBrowser refuses requests with headers that browsers set and that no page can
+// remove: no origin may read this. Sec-Fetch-Mode alone does not count, because Node's
+// fetch sends it.
 func refuseBrowser(h http.Header) error {
 	for name := range h {
 		if name == "Origin" || name == "Referer" || name == "Cookie" || strings.HasPrefix(name, "Sec-") && name != "Sec-Fetch-Mode" {
-			return fault.New(fault.Origin, "no web page may ask for this: the request has "+name)
+			return fault.New(fault.Origin, "web pages cannot use this path: the request has the header "+name)
 		}
 	}
 	return nil
 }
 
-// bearerOf reads the token, which is nowhere but in Authorization.
+// bearerOf returns the token. It is only accepted in the Authorization header.
 func bearerOf(h http.Header) (secret.String, error) {
 	sent := h["Authorization"]
 	if len(sent) == 1 {
