@@ -36,6 +36,7 @@ import (
 	"github.com/hostless/hostless/pkg/listen"
 	"github.com/hostless/hostless/pkg/metrics"
 	"github.com/hostless/hostless/pkg/oauth"
+	"github.com/hostless/hostless/pkg/otlp"
 	"github.com/hostless/hostless/pkg/prices"
 	"github.com/hostless/hostless/pkg/redact"
 	"github.com/hostless/hostless/pkg/reqlog"
@@ -100,6 +101,7 @@ type daemon struct {
 	appRequests  *reqlog.Apps
 	metrics      *metrics.Metrics
 	pool         *keypool.Pool
+	otlp         *otlp.Exporter
 	stopOTLP     func() // nil before openRequests
 	gateway      *gateway.Gateway
 	routes       *routes.Table

@@ -30,7 +30,7 @@ import (
 func (d *daemon) openRequests(log *slog.Logger, held []budget.Held) (err error) {
 	d.prices = &priceBook{path: d.cfg.Paths.Prices(), settings: d.settings, warnings: &d.warnings}
 	d.prices.load()
-	d.metrics = metrics.New(metrics.Config{Version: d.cfg.Version, Started: d.started, InFlight: d.inFlight, Dropped: d.droppedRows})
+	d.metrics = metrics.New(metrics.Config{Version: d.cfg.Version, Started: d.started, InFlight: d.inFlight, Dropped: d.droppedRows, Unsent: func() int64 { return d.otlp.Dropped() }})
 	d.recoverRows()
 	if err := d.openBudgets(log, held); err != nil {
 		return err
@@ -56,9 +56,9 @@ func (d *daemon) recoverRows() {
 	}
 }
 
-// requestWarnings returns the warnings of the request logs.
+// requestWarnings returns the warnings of the request logs and of the OTLP exporter.
 func (d *daemon) requestWarnings() (all []string) {
-	for _, w := range []string{d.requests.Warning(), d.appRequests.Warning()} {
+	for _, w := range []string{d.requests.Warning(), d.appRequests.Warning(), d.otlp.Warning()} {
 		if w != "" {
 			all = append(all, w)
 		}
@@ -69,15 +69,15 @@ func (d *daemon) requestWarnings() (all []string) {
 // startOTLP starts the exporter, which stopOTLP stops, and returns the function that passes
 // events to it.
 func (d *daemon) startOTLP(log *slog.Logger) func(reqlog.Event) {
-	exporter := otlp.New(otlp.Config{
+	d.otlp = otlp.New(otlp.Config{
 		Version: d.cfg.Version, Instance: strconv.Itoa(os.Getpid()), Endpoint: d.settings.OTLPEndpoint,
 		Headers: otlp.ParseHeaders(d.cfg.Getenv("OTEL_EXPORTER_OTLP_HEADERS")), Logger: log,
 	})
 	ctx, end := context.WithCancel(context.Background())
 	ended := make(chan struct{})
-	go func() { defer close(ended); exporter.Run(ctx) }()
+	go func() { defer close(ended); d.otlp.Run(ctx) }()
 	d.stopOTLP = func() { end(); <-ended }
-	return exporter.Request
+	return d.otlp.Request
 }
 
 // noteApp logs a request to an app.

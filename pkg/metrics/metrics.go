@@ -27,6 +27,7 @@ type Config struct {
 	Started  time.Time           // when the daemon started
 	InFlight func() int          // number of AI requests being served; nil omits the metric
 	Dropped  func() (rows int64) // rows that the request log could not write; nil omits the metric
+	Unsent   func() int64        // requests that the OTLP collector did not get; nil omits the metric
 }
 
 // Metrics counts requests. It is safe for concurrent use.
@@ -216,6 +217,9 @@ func (m *Metrics) WriteText(w io.Writer) error {
 	}
 	if m.cfg.Dropped != nil {
 		gauge("hostless_log_dropped_total", "Rows of the request log that could not be written.", "counter", "", m.cfg.Dropped())
+	}
+	if m.cfg.Unsent != nil {
+		gauge("hostless_otlp_dropped_total", "AI requests whose spans the OTLP collector did not get.", "counter", "", m.cfg.Unsent())
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -1,7 +1,7 @@
 // Package otlp sends traces and metrics of AI requests to a collector, over
 // OTLP/HTTP with JSON (https://opentelemetry.io/docs/specs/otlp/#otlphttp),
 // following the GenAI semantic conventions
-// (https://opentelemetry.io/docs/specs/semconv/gen-ai/).
+// (https://github.com/open-telemetry/semantic-conventions-genai).
 //
 // The request log passes it each request, after the row was written. The package
 // owns what is sent and when; it never makes a request wait. It sends no body and
@@ -9,10 +9,8 @@
 package otlp
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
-	"io"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"net/url"
@@ -25,11 +23,11 @@ import (
 
 // Limits of an exporter.
 const (
-	queueEvents = 2048
-	batchEvents = 256
-	keepSpans   = 4096 // kept for a collector that does not respond
-	sendTimeout = 10 * time.Second
-	endTimeout  = 3 * time.Second // for the rest, at shutdown
+	queueEvents   = 2048
+	batchRequests = 256  // sent together
+	keepRequests  = 2048 // kept for a collector that does not respond
+	sendTimeout   = 10 * time.Second
+	endTimeout    = 3 * time.Second // for the rest, at shutdown
 )
 
 // Intervals at which data is sent.
@@ -54,13 +52,14 @@ type Exporter struct {
 	cfg     Config
 	events  chan reqlog.Event
 	dropped atomic.Int64
+	warning atomic.Pointer[string]
 	started time.Time
 
 	// Used only by Run.
-	spans   []span
-	metrics histograms
-	changed bool // metrics changed since they were last sent
-	failing bool
+	pending         [][]span // of each request that was not sent yet, oldest first
+	metrics         histograms
+	changed         bool // metrics changed since they were last sent
+	traces, metered signal
 }
 
 // New returns an exporter. Run sends the data.
@@ -74,7 +73,10 @@ func New(cfg Config) *Exporter {
 	if cfg.Client == nil {
 		cfg.Client = &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	}
-	return &Exporter{cfg: cfg, events: make(chan reqlog.Event, queueEvents), started: cfg.Now(), metrics: histograms{}}
+	return &Exporter{
+		cfg: cfg, events: make(chan reqlog.Event, queueEvents), started: cfg.Now(), metrics: histograms{},
+		traces: signal{path: "/v1/traces"}, metered: signal{path: "/v1/metrics"},
+	}
 }
 
 // Request adds a request that has ended. It never blocks: if the collector is too
@@ -90,8 +92,17 @@ func (e *Exporter) Request(ev reqlog.Event) {
 	}
 }
 
-// Dropped returns the number of requests that were not sent.
+// Dropped returns the number of requests whose spans were not sent.
 func (e *Exporter) Dropped() int64 { return e.dropped.Load() }
+
+// Warning returns a sentence for the user if the collector does not accept telemetry,
+// otherwise "".
+func (e *Exporter) Warning() string {
+	if w := e.warning.Load(); w != nil && e.cfg.Endpoint() != "" {
+		return *w
+	}
+	return ""
+}
 
 // Run sends data until ctx ends, and then the rest.
 func (e *Exporter) Run(ctx context.Context) error {
@@ -101,7 +112,7 @@ func (e *Exporter) Run(ctx context.Context) error {
 	for {
 		select {
 		case ev := <-e.events:
-			if e.add(ev); len(e.spans) >= batchEvents && !e.failing {
+			if e.add(ev); len(e.pending) >= batchRequests {
 				e.sendSpans(ctx)
 			}
 		case <-spans.C:
@@ -115,7 +126,7 @@ func (e *Exporter) Run(ctx context.Context) error {
 	}
 }
 
-// finish sends the rest.
+// finish sends the rest. The collector gets one last try, even if it asked to wait.
 func (e *Exporter) finish() {
 	for {
 		select {
@@ -128,43 +139,55 @@ func (e *Exporter) finish() {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), endTimeout)
 	defer cancel()
+	e.traces.next, e.metered.next = time.Time{}, time.Time{}
 	e.sendSpans(ctx)
 	e.sendMetrics(ctx)
+	e.dropped.Add(int64(len(e.pending)))
 }
 
 func (e *Exporter) add(ev reqlog.Event) {
-	e.spans = append(e.spans, spansOf(ev)...)
-	if over := len(e.spans) - keepSpans; over > 0 {
-		e.spans = e.spans[over:]
+	if spans := spansOf(ev); len(spans) > 0 {
+		e.pending = append(e.pending, spans)
+	}
+	if over := len(e.pending) - keepRequests; over > 0 {
+		clear(e.pending[:over])
+		e.pending = e.pending[over:]
 		e.dropped.Add(int64(over))
 	}
 	e.metrics.add(ev)
 	e.changed = true
 }
 
+// sendSpans sends what is pending in batches, until one is not accepted.
 func (e *Exporter) sendSpans(ctx context.Context) {
-	if len(e.spans) == 0 {
-		return
-	}
-	sent, again := e.send(ctx, "/v1/traces", map[string]any{"resourceSpans": []any{map[string]any{
-		"resource": e.resource(), "scopeSpans": []any{map[string]any{"scope": e.scope(), "spans": e.spans}},
-	}}})
-	if sent || !again {
-		if !sent {
-			e.dropped.Add(int64(len(e.spans)))
+	for len(e.pending) > 0 && e.ready(&e.traces) {
+		batch := e.pending[:min(len(e.pending), batchRequests)]
+		spans := []span{}
+		for _, request := range batch {
+			spans = append(spans, request...)
 		}
-		e.spans = nil
+		sent := e.send(ctx, &e.traces, map[string]any{"resourceSpans": []any{map[string]any{
+			"resource": e.resource(), "scopeSpans": []any{map[string]any{"scope": e.scope(), "spans": spans}},
+		}}})
+		if sent == retryLater {
+			return
+		}
+		if sent == refused {
+			e.dropped.Add(int64(len(batch)))
+		}
+		if e.pending = e.pending[len(batch):]; len(e.pending) == 0 {
+			e.pending = nil
+		}
 	}
 }
 
 func (e *Exporter) sendMetrics(ctx context.Context) {
-	if !e.changed {
+	if !e.changed || !e.ready(&e.metered) {
 		return
 	}
-	sent, _ := e.send(ctx, "/v1/metrics", map[string]any{"resourceMetrics": []any{map[string]any{
+	e.changed = e.send(ctx, &e.metered, map[string]any{"resourceMetrics": []any{map[string]any{
 		"resource": e.resource(), "scopeMetrics": []any{map[string]any{"scope": e.scope(), "metrics": e.metrics.json(e.started, e.cfg.Now())}},
-	}}})
-	e.changed = !sent
+	}}}) != accepted
 }
 
 func (e *Exporter) resource() any {
@@ -175,46 +198,16 @@ func (e *Exporter) scope() any {
 	return map[string]any{"name": "github.com/hostless/hostless", "version": e.cfg.Version}
 }
 
-// send posts one document. again reports whether it should be sent again
-// (OTLP/HTTP, retryable response codes).
-func (e *Exporter) send(ctx context.Context, path string, document any) (sent, again bool) {
-	base := e.cfg.Endpoint()
-	if base == "" {
-		return false, false
+// warn sets what Warning returns.
+func (e *Exporter) warn() {
+	for _, s := range []*signal{&e.traces, &e.metered} {
+		if s.problem != "" {
+			text := fmt.Sprintf("the OTLP collector does not accept telemetry (%s): %s; %d requests were not sent", s.path, s.problem, e.Dropped())
+			e.warning.Store(&text)
+			return
+		}
 	}
-	data, err := json.Marshal(document)
-	if err != nil {
-		e.cfg.Logger.Error("cannot encode telemetry", "error", err)
-		return false, false
-	}
-	ctx, cancel := context.WithTimeout(ctx, sendTimeout)
-	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, strings.TrimRight(base, "/")+path, bytes.NewReader(data))
-	if err != nil {
-		return false, false
-	}
-	for name, values := range e.cfg.Headers {
-		req.Header[name] = values
-	}
-	req.Header.Set("Content-Type", "application/json")
-	req.Header.Set("User-Agent", "hostless/"+e.cfg.Version)
-	resp, err := e.cfg.Client.Do(req)
-	status := 0
-	if err == nil {
-		io.Copy(io.Discard, io.LimitReader(resp.Body, 64<<10))
-		resp.Body.Close()
-		status = resp.StatusCode
-	}
-	sent = status >= 200 && status < 300
-	if !sent && !e.failing {
-		e.cfg.Logger.Warn("the collector does not accept telemetry", "endpoint", base, "path", path, "status", status, "error", err)
-	}
-	e.failing = !sent
-	switch status {
-	case 0, http.StatusTooManyRequests, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
-		return sent, true
-	}
-	return sent, false
+	e.warning.Store(nil)
 }
 
 // ParseHeaders parses OTEL_EXPORTER_OTLP_HEADERS: name=value pairs separated by

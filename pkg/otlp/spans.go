@@ -32,6 +32,18 @@ func (a attributes) int(key string, n int64) attributes {
 	return append(a, attribute{key, map[string]any{"intValue": strconv.FormatInt(n, 10)}})
 }
 
+// nonZero adds a number, unless it is 0.
+func (a attributes) nonZero(key string, n int64) attributes {
+	if n == 0 {
+		return a
+	}
+	return a.int(key, n)
+}
+
+func (a attributes) seconds(key string, d time.Duration) attributes {
+	return append(a, attribute{key, map[string]any{"doubleValue": d.Seconds()}})
+}
+
 func (a attributes) bool(key string, v bool) attributes {
 	return append(a, attribute{key, map[string]any{"boolValue": v}})
 }
@@ -128,11 +140,16 @@ func attemptSpan(ev reqlog.Event, i int) span {
 	}
 	if !a.FirstByte.IsZero() {
 		s.Events = []event{{nanos(a.FirstByte), "first byte"}}
+		if r.Stream {
+			s.Attributes = s.Attributes.seconds("gen_ai.response.time_to_first_chunk", a.FirstByte.Sub(start))
+		}
 	}
 	if i == len(ev.Attempts)-1 {
 		t := r.Tokens
 		s.Attributes = s.Attributes.int("gen_ai.usage.input_tokens", t.Input).int("gen_ai.usage.output_tokens", t.Output).
-			int("gen_ai.usage.cache_read.input_tokens", t.Cached).int("gen_ai.usage.cache_creation.input_tokens", t.CacheWrite).
+			int("gen_ai.usage.cache_read.input_tokens", t.Cached).int("gen_ai.usage.cache_write.input_tokens", t.CacheWrite).
+			int("gen_ai.usage.cache_creation.input_tokens", t.CacheWrite). // its name up to version 1.41
+			nonZero("gen_ai.usage.reasoning.output_tokens", t.Reasoning).
 			bool("gen_ai.request.stream", r.Stream)
 		if r.CostUSD != nil {
 			s.Attributes = s.Attributes.text("hostless.cost_usd", r.CostUSD.String())
@@ -149,6 +166,8 @@ func operation(endpoint string) string {
 		return "embeddings"
 	case strings.HasSuffix(endpoint, "/chat/completions"), strings.HasSuffix(endpoint, "/responses"), strings.HasSuffix(endpoint, "/messages"), endpoint == "/api/chat":
 		return "chat"
+	case endpoint == "/v1/responses/*":
+		return "fetch_response"
 	case strings.HasSuffix(endpoint, "/completions"), endpoint == "/api/generate":
 		return "text_completion"
 	case strings.HasPrefix(endpoint, "/v1beta/"):
