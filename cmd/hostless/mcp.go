@@ -31,13 +31,13 @@ func (e *env) mcpConfig(cc *cli.Context) error {
 		return e.printLine(`# Over standard input and output: the agent starts it, and no token is needed.
 claude mcp add hostless -- hostless mcp
 codex mcp add hostless -- hostless mcp
-gemini mcp add hostless hostless mcp
+gemini mcp add %[2]s hostless mcp
 
 # Over HTTP, with a token that is only for this.
 export HOSTLESS_MCP_TOKEN=$(hostless token create --mcp --name agent --ttl 30d)
 claude mcp add --transport http hostless %[1]s --header "Authorization: Bearer $HOSTLESS_MCP_TOKEN"
 codex mcp add hostless --url %[1]s --bearer-token-env-var HOSTLESS_MCP_TOKEN
-gemini mcp add --transport http --header "Authorization: Bearer $HOSTLESS_MCP_TOKEN" hostless %[1]s`, url)
+gemini mcp add --transport http --header "Authorization: Bearer $HOSTLESS_MCP_TOKEN" hostless %[1]s`, url, mcp.Name)
 	})
 }
 

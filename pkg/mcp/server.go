@@ -56,9 +56,12 @@ type (
 	}
 )
 
+// Name is the server's name in the settings of agents.
+const Name = "hostless"
+
 // New returns a server whose tools read from a source.
 func New(version string, from Source) *sdk.Server {
-	s := sdk.NewServer(&sdk.Implementation{Name: "hostless", Title: "Hostless", Version: version}, &sdk.ServerOptions{Instructions: instructions})
+	s := sdk.NewServer(&sdk.Implementation{Name: Name, Title: "Hostless", Version: version}, &sdk.ServerOptions{Instructions: instructions})
 	add(s, "status", "The daemon's version and port, the providers that have a key, warnings, and whether AI traffic is stopped.",
 		func(ctx context.Context, _ none) (any, error) { return from.Status(ctx) })
 	add(s, "list_apps", "The apps that run or have a name: address, target, state (starting, listening, exited, idle), command and directory.",
