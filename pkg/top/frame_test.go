@@ -2,6 +2,7 @@ package top
 
 import (
 	"errors"
+	"io"
 	"strings"
 	"testing"
 	"time"
@@ -79,6 +80,24 @@ func TestKeys(t *testing.T) {
 	for _, key := range []byte("q\x03\x04") {
 		if v.press(key) {
 			t.Errorf("%q does not end the view", key)
+		}
+	}
+}
+
+// TestReadKeys passes on letters, and not those of an escape sequence.
+func TestReadKeys(t *testing.T) {
+	keys, keyboard := io.Pipe()
+	typed := make(chan byte)
+	go readKeys(t.Context(), keys, typed)
+	go func() {
+		for _, some := range []string{"\x1b[A", "ak", "\x1b"} {
+			keyboard.Write([]byte(some))
+		}
+		keyboard.Close()
+	}()
+	for _, want := range []byte{'a', 'k', ctrlD} {
+		if got := <-typed; got != want {
+			t.Errorf("%q, want %q", got, want)
 		}
 	}
 }

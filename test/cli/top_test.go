@@ -118,6 +118,24 @@ func TestTop(t *testing.T) {
 	close(done)
 	<-asked
 	out.await(t, at, "IN FLIGHT  0")
+	if err := pty.Setsize(screen, &pty.Winsize{Rows: 40, Cols: 120}); err != nil {
+		t.Fatal(err)
+	}
+	out.await(t, at, "LAST REQUESTS TO MODELS")
+	req, _ := http.NewRequest("GET", "http://127.0.0.1:"+d.Port+"/cart", nil)
+	req.Host = "shop.localhost:" + d.Port
+	if resp, err := http.DefaultClient.Do(req); err == nil {
+		resp.Body.Close()
+	}
+	for key, words := range map[string]string{"a": "LAST REQUESTS TO APPS", "k": "ALIASES"} {
+		at = len(out.String())
+		if _, err := screen.Write([]byte(key)); err != nil {
+			t.Fatal(err)
+		}
+		out.await(t, at, words)
+	}
+	out.await(t, at, "/cart")
+	at = len(out.String())
 	if _, err := screen.Write([]byte("q")); err != nil {
 		t.Fatal(err)
 	}
