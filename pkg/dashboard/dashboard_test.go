@@ -326,7 +326,7 @@ func (p *page) follow(query string, words ...string) string {
 // TestInFlight checks the list of requests in flight and its filters.
 func TestInFlight(t *testing.T) {
 	p := newPage(t)
-	text := p.follow("", "=2=<tr>", "claude-haiku-4-5", "openai/gpt-5", "shop · Codex", "2.1 s", "84 tokens", "42/s", "waits", "answers", "&lt;b&gt;ci")
+	text := p.follow("", "=2=<tr>", "claude-haiku-4-5", "openai/<wbr>gpt-5", "shop · Codex", "2.1 s", "84 tokens", "42/s", "waits", "answers", "&lt;b&gt;ci")
 	if strings.Contains(text, "<b>ci") {
 		t.Errorf("not escaped: %s", text)
 	}
@@ -341,7 +341,7 @@ func TestAppRows(t *testing.T) {
 	p := newPage(t)
 	p.log.Done(&pipeline.Call{ID: "x1", Start: time.Now(), Model: "gpt-5"}, pipeline.Outcome{Status: 200, End: time.Now()})
 	p.apps.Note(reqlog.AppRow{Time: time.Now(), App: "shop", Method: "GET", Path: "/<img>", Status: 502, DurationMS: 12})
-	text := p.follow("plane=apps", "GET /&lt;img&gt;", "12 ms", "502", `class="failed"`, "shop")
+	text := p.follow("plane=apps", "GET /<wbr>&lt;img&gt;", "12 ms", "502", `class="failed"`, "shop")
 	if strings.Contains(text, "gpt-5") || strings.Contains(text, "\n=") {
 		t.Errorf("of the other plane: %s", text)
 	}

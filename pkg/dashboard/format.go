@@ -16,7 +16,7 @@ import (
 // helpers format values for people. Times are in this machine's time zone.
 var helpers = template.FuncMap{
 	"model": modelOf, "clock": clock, "stamp": stamp, "took": took, "cost": costOf, "exact": exactCost, "money": money,
-	"grouped": grouped, "short": short, "speed": speed, "fault": faultOf, "when": when, "rate": rate,
+	"grouped": grouped, "short": short, "speed": speed, "fault": faultOf, "when": when, "rate": rate, "breakable": breakable,
 }
 
 // modelOf returns the model that responded, else the requested path.
@@ -119,6 +119,14 @@ func speed(r *reqlog.Row) string {
 		return ""
 	}
 	return strconv.FormatFloat(float64(r.Tokens.Output)*1000/float64(r.DurationMS-*r.FirstByteMS), 'f', 0, 64)
+}
+
+// breaks are the places at which a long name may wrap.
+var breaks = strings.NewReplacer("/", "/<wbr>", "_", "_<wbr>")
+
+// breakable escapes a name and lets it wrap after slashes and underscores.
+func breakable(text any) template.HTML {
+	return template.HTML(breaks.Replace(template.HTMLEscapeString(fmt.Sprint(text))))
 }
 
 // rate formats a number of tokens per second.
