@@ -125,8 +125,8 @@ func (e *env) table(headings []string, rows [][]string, spare ...string) error {
 	return err
 }
 
-// fitting returns the indexes of the columns with which a table fits a width; nil if no
-// choice does.
+// fitting returns the indexes of the columns with which a table fits a width, nil if none
+// do.
 func fitting(headings []string, rows [][]string, spare []string, limit int) []int {
 	shown := make([]int, len(headings))
 	for i := range shown {

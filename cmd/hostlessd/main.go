@@ -144,7 +144,7 @@ func run(c *cli.Context) error {
 	return daemon.Run(ctx, cfg)
 }
 
-// announce prints where the daemon serves, for a person at a terminal.
+// announce prints the daemon's URL. It is called if standard output is a terminal.
 func announce(port int, tls bool) {
 	scheme := "http"
 	if tls {

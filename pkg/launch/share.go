@@ -17,13 +17,12 @@ import (
 	"github.com/hostless/hostless/pkg/share"
 )
 
-// lanVariable is the address that apps are served on on the local network, where no flag
-// gives one.
+// lanVariable is the environment variable with the address on which apps are served on the
+// local network if no flag sets one.
 const lanVariable = "HOSTLESS_LAN_IP"
 
-// LANAddress is the address to serve an app on on the local network: text, else the one of
-// the environment. It is the zero Addr where there is neither, and fault.Usage for what is
-// no address.
+// LANAddress returns the address on which to serve an app on the local network: text, else
+// that of the environment, else the zero Addr. The error is fault.Usage for an invalid one.
 func LANAddress(text string, getenv func(string) string) (addr netip.Addr, err error) {
 	from := "--ip"
 	if text == "" {
@@ -33,20 +32,20 @@ func LANAddress(text string, getenv func(string) string) (addr netip.Addr, err e
 		return addr, nil
 	}
 	if addr, err = netip.ParseAddr(text); err != nil {
-		return addr, fault.New(fault.Usage, from+" "+text+" is no IP address")
+		return addr, fault.New(fault.Usage, from+" "+text+" is not an IP address")
 	}
 	return addr.Unmap(), nil
 }
 
-// shareVariables are the variables with the URLs of what is shared, by the way of sharing.
+// shareVariables are the variables with the public URLs of an app, by the way of sharing.
 var shareVariables = map[string]string{
 	share.LAN: "HOSTLESS_LAN_URL", share.Tailscale: "HOSTLESS_TAILSCALE_URL", share.Funnel: "HOSTLESS_TAILSCALE_URL",
 	share.Cloudflared: "HOSTLESS_CLOUDFLARED_URL", share.Ngrok: "HOSTLESS_NGROK_URL",
 }
 
-// openShares shows the app to others in each way that is asked for, before its command
-// starts, which learns the URLs. over is true where a signal came meanwhile: code is then
-// the run's.
+// openShares shares the app in each requested way before its command starts, so that the
+// command's environment has the URLs. over is true if a signal ended the run meanwhile; code
+// is then its exit code.
 func (r *run) openShares(ctx context.Context, sig *signals) (over bool, code int, err error) {
 	if len(r.Share) == 0 {
 		return false, 0, nil
@@ -69,7 +68,7 @@ func (r *run) openShares(ctx context.Context, sig *signals) (over bool, code int
 	return err != nil, code, err
 }
 
-// openEach opens the sessions one after the other; they end with ctx.
+// openEach opens the sessions one after the other. They end with ctx.
 func (r *run) openEach(ctx context.Context) error {
 	ip, err := LANAddress("", func(name string) string { return getenv(r.Environ, name) })
 	if err != nil {
@@ -86,7 +85,7 @@ func (r *run) openEach(ctx context.Context) error {
 		r.shares = append(r.shares, session)
 		r.note("%s is reachable at %s (%s)", r.Name, session.URL, way)
 		if way == share.LAN && session.URL.Scheme == "https" {
-			r.note("other devices trust it once they have %s; http:// works on the same port", certs.LANCertPath(r.Paths.Home))
+			r.note("other devices trust its certificate after they have installed %s; http:// works on the same port", certs.LANCertPath(r.Paths.Home))
 		}
 		go func() {
 			if err := session.Keep(ctx, r.Client, r.Name, 0); err != nil {
@@ -109,14 +108,14 @@ func lookIn(path, program string) (string, error) {
 	return "", &exec.Error{Name: program, Err: exec.ErrNotFound}
 }
 
-// moveShares leads what is shared to where the daemon has the app now.
+// moveShares updates the shares after a restart of the daemon, which may have another port.
 func (r *run) moveShares(ctx context.Context, app string) {
 	if len(r.shares) == 0 {
 		return
 	}
 	status, err := daemonStatus(ctx, r.Client)
 	if err != nil {
-		return // the next restart of the daemon is another chance
+		return // the next restart of the daemon tries again
 	}
 	for _, s := range r.shares {
 		s.Moved(app, status.Port)
@@ -129,7 +128,7 @@ func (r *run) closeShares() {
 	}
 }
 
-// CheckWays checks words that name ways of sharing; a double one counts once.
+// CheckWays validates the names of ways of sharing, and removes duplicates.
 func CheckWays(words []string) (ways []string, err error) {
 	have := map[string]bool{}
 	for _, word := range words {
@@ -138,7 +137,7 @@ func CheckWays(words []string) (ways []string, err error) {
 			known = known || way == word
 		}
 		if !known {
-			return nil, &fault.Error{Kind: fault.Usage, Message: word + " is no way of sharing", Next: "one of " + strings.Join(share.Ways, ", ")}
+			return nil, &fault.Error{Kind: fault.Usage, Message: word + " is not a way of sharing", Next: "one of " + strings.Join(share.Ways, ", ")}
 		}
 		if !have[word] {
 			ways = append(ways, word)
@@ -146,7 +145,7 @@ func CheckWays(words []string) (ways []string, err error) {
 		have[word] = true
 	}
 	if have[share.Tailscale] && have[share.Funnel] {
-		return nil, fault.New(fault.Usage, "tailscale and funnel are the same port of the same tool: name one of them")
+		return nil, fault.New(fault.Usage, "tailscale and funnel use the same port of the same tool: choose one of them")
 	}
 	return ways, nil
 }

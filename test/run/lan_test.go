@@ -160,7 +160,7 @@ func TestShareLAN(t *testing.T) {
 	for args, want := range map[string]string{
 		"share shop --lan --ip 8.8.8.8":              "not an address of a local network",
 		"share shop --lan --ip 10.99.88.77":          "has no address 10.99.88.77",
-		"share shop --lan --ip x":                    "is no IP address",
+		"share shop --lan --ip x":                    "is not an IP address",
 		"share shop --ngrok --ip 127.0.0.1":          "requires --lan",
 		"run shop2 --share pigeon -- true":           "no way of sharing",
 		"run shop2 --tailscale --funnel -- true":     "name one of them",

@@ -166,7 +166,7 @@ func scopeName(f Files, dir string) string {
 		}
 	}
 	if tie || count[best] < 2 {
-		return "" // no scope stands for the project
+		return "" // no scope is the most common one
 	}
 	return appname.Unreserved(appname.Label(best))
 }

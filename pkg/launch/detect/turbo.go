@@ -85,7 +85,7 @@ func turboTasks(f Files, root string) map[string]turboTask {
 	return nil
 }
 
-// turboWanted reports whether the project does without "turbo": false.
+// turboWanted reports whether the project has not set "turbo": false.
 func turboWanted(f Files, root string) bool {
 	var s struct {
 		Turbo    *bool

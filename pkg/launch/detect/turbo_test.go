@@ -62,8 +62,8 @@ func FuzzWithoutComments(f *testing.F) {
 	})
 }
 
-// TestScopeNames has a project that is set up for Portless keep its names: its apps are
-// below the most common npm scope.
+// TestScopeNames checks that a project that is set up for Portless keeps its names: its apps
+// are below the most common npm scope.
 func TestScopeNames(t *testing.T) {
 	for name, tt := range map[string]struct{ root, project, want string }{
 		"portless.json":  {`{"name":"mono","workspaces":["apps/*"]}`, `{}`, "acme web.acme"},
