@@ -24,10 +24,20 @@ type chatFunction struct {
 	Cache       jsonscan.Value  `json:"cache_control"`
 }
 
+// offersFunctions reports whether a function is among tools, so that the others can be
+// left out.
+func offersFunctions(tools []chatTool) bool {
+	return slices.ContainsFunc(tools, func(tool chatTool) bool { return tool.Type == "function" || tool.Type == "" })
+}
+
 func (t *fromChat) toolsAndChoice() error {
 	for i := range t.req.Tools {
 		tool := &t.req.Tools[i]
 		if tool.Type != "function" && tool.Type != "" {
+			if offersFunctions(t.req.Tools) {
+				t.ignore("tools." + tool.Type)
+				continue
+			}
 			return dialect.Invalid(fmt.Sprintf("tools[%d].type", i), fmt.Sprintf("tools of type %q cannot be used with this provider", tool.Type))
 		}
 		cache := tool.Cache

@@ -117,10 +117,11 @@ func (t *toChat) call() (*dialect.Call, error) {
 // checkFields returns an error for top-level fields that change the meaning of the
 // request, and notes the ignored ones that do not.
 func (t *toChat) checkFields() error {
-	for _, f := range []jsonscan.Field{member("container", t.req.Container), member("inference_geo", t.req.InferenceGeo)} {
-		if name := f.Name; f.Value.Set() {
-			return dialect.Invalid(name, name+" is only offered by Anthropic and cannot be used with this provider")
-		}
+	if t.req.InferenceGeo.Set() {
+		return dialect.Invalid("inference_geo", "inference_geo is only offered by Anthropic and cannot be used with this provider")
+	}
+	if t.req.Container.Set() {
+		t.ignore("container") // of Anthropic's code execution, in an earlier turn
 	}
 	t.ignoreRest(t.req.Rest, nothingLost)
 	if servers := rawjson.Set(t.req.Servers); servers != nil && string(rawjson.Compact(servers)) != "[]" {

@@ -439,8 +439,8 @@ func (t *toChat) assistant(blocks []inBlock, at string) error {
 			calls = append(calls, call)
 		case slices.Contains(serverSide, b.Type):
 			t.ignore(b.Type)
-		default:
-			return dialect.Invalid(where+".type", fmt.Sprintf("an assistant's content block of type %q cannot be used with this provider", b.Type))
+		default: // newer than this translation: the conversation goes on without it
+			t.ignore("messages." + b.Type)
 		}
 	}
 	if len(texts) == 0 && len(calls) == 0 {
@@ -501,10 +501,11 @@ func sealedDetail(raw []byte) string {
 func (t *toChat) toolCall(b *inBlock, at string) (jsonscan.Value, error) {
 	arguments := jsonscan.Lit(`"{}"`)
 	if b.Input.Set() {
-		if b.Input.Kind() != '{' {
-			return arguments, dialect.Invalid(at+".input", "input must be an object")
-		}
 		raw := b.Input.JSON()
+		if b.Input.Kind() != '{' {
+			raw = jsonscan.Obj(member("invalid_arguments", b.Input)).JSON()
+			t.ignore("messages.tool_use.input")
+		}
 		arguments = jsonscan.Raw(jsonscan.AppendCompactQuoted(make([]byte, 0, len(raw)+len(raw)/8+16), raw))
 	}
 	id, thought := t.ownID(b.ID)

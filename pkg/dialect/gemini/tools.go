@@ -23,6 +23,17 @@ type declaration struct {
 	Strict      bool            `json:"strict"`
 }
 
+// offersFunctions reports whether a function is among the tools, so that the others can be
+// left out.
+func (t *toGemini) offersFunctions() bool {
+	for _, raw := range t.req.Tools {
+		if kind := raw.Get("type"); kind.Absent() || kind.Is(`"function"`) {
+			return true
+		}
+	}
+	return len(t.req.Functions) > 0
+}
+
 // tools translates tools and tool_choice. Both results are nil if there are none.
 func (t *toGemini) tools() (tools, config json.RawMessage, err error) {
 	d := declarations{t: t}
@@ -36,6 +47,10 @@ func (t *toGemini) tools() (tools, config json.RawMessage, err error) {
 			t.ignore("cache_control")
 		}
 		if tool.Type != "function" && tool.Type != "" {
+			if t.offersFunctions() {
+				t.ignore("tools." + tool.Type)
+				continue
+			}
 			return nil, nil, dialect.Invalid(at+".type", fmt.Sprintf("tools of type %q cannot be used with this provider", tool.Type))
 		}
 		if err := d.add(&tool.Function, at+".function"); err != nil {

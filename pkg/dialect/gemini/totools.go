@@ -14,6 +14,7 @@ import (
 
 // functions translates tools and toolConfig.
 func (f *fromGemini) functions(out *jsonscan.Value) error {
+	hosted, hostedAt := "", ""
 	for i, raw := range f.req.Tools {
 		if !rawjson.IsObject(raw) {
 			return dialect.Invalid("tools", fmt.Sprintf("tools[%d] must be an object", i))
@@ -38,9 +39,15 @@ func (f *fromGemini) functions(out *jsonscan.Value) error {
 			case "urlContext":
 				f.web("urlContext").Fetch = true
 			default:
-				return dialect.Invalid(at, string(name)+" is run by Google and cannot be used with this provider")
+				if hosted == "" {
+					hosted, hostedAt = string(name), at
+				}
+				f.ignored = dialect.Ignore(f.ignored, "tools."+string(name))
 			}
 		}
+	}
+	if hosted != "" && len(f.tools) == 0 && f.search == nil { // what the request is about
+		return dialect.Invalid(hostedAt, hosted+" is run by Google and cannot be used with this provider")
 	}
 	if f.search != nil {
 		f.search.Required = len(f.tools) == 0

@@ -44,6 +44,7 @@ type Plan struct {
 
 	repair    *repair // corrections of its request that may be tried after a refusal; nil for none
 	corrected bool    // a copy of another plan, with its repair applied
+	rewrites  bool    // the fallback of a native plan that writes the request anew
 }
 
 // Fallbacks returns the fallbacks at the start of rest, the plans that follow a plan.
@@ -293,12 +294,13 @@ func (r *Request) planGenerate(to *pipeline.Candidate) ([]Plan, error) {
 				other[i].Fallback = true
 			}
 			if refusable {
-				other[0].AppliesTo, other[0].Missing = func(body []byte) bool { return RefusesField(strings.ToLower(string(body))) }, true
+				other[0].AppliesTo = func(body []byte) bool { return RefusesField(strings.ToLower(string(body))) || refusesMalformed(body) }
+				other[0].Missing = true
 			}
 			plans = append(plans, other...)
 		}
 	}
-	return plans, nil
+	return append(plans, r.rewritten(to, native)...), nil
 }
 
 func (r *Request) planTranslated(to *pipeline.Candidate) ([]Plan, error) {

@@ -59,9 +59,9 @@ type repair struct {
 	fixes  []fix // corrections for the refusals so far
 }
 
-// Repairs reports whether the plan is a corrected copy of another plan. Its refusal does
-// not replace the earlier one as the response to the caller.
-func (p *Plan) Repairs() bool { return p.corrected }
+// Repairs reports whether the plan is a corrected copy of another plan, or writes its
+// request anew. Its refusal does not replace the earlier one as the response to the caller.
+func (p *Plan) Repairs() bool { return p.corrected || p.rewrites }
 
 // withRepairs adds two corrected copies for each plan, to be tried after a refusal, and
 // after a second refusal for another reason: directly after a native plan, and at the end
@@ -78,8 +78,12 @@ func (r *Request) withRepairs(plans []Plan) []Plan {
 			continue
 		}
 		p.repair = &repair{r: r, to: p.To, speaks: p.Endpoint.Dialect, native: p.Translate == nil}
-		if p.Translate == nil {
+		if p.Translate == nil || p.rewrites {
 			p.repair.speaks = r.Matched.Dialect
+		}
+		if p.rewrites {
+			out = append(out, p)
+			continue
 		}
 		corrected := p
 		corrected.Fallback, corrected.corrected, corrected.AppliesTo, corrected.Learn = true, true, nil, nil

@@ -33,8 +33,12 @@ func (r *Request) planText(to *pipeline.Candidate, first dialect.Translator) ([]
 		facts, needed := r.chatFacts(to)
 		chat.Translate = openai.Restrict(openai.Recall(openai.Fit(r.inlineFiles(first, nil), r.model(to)), r.thoughts(to), needed), facts, r.efforts(to))
 	}
+	plans := []Plan{chat}
+	if chat.Translate == nil {
+		plans = append(plans, r.rewritten(to, chat.Endpoint)...)
+	}
 	if to.Provider.Primary() != dialect.OpenAI || r.Matched.Dialect == dialect.Responses || r.Call.Model == "" {
-		return []Plan{chat}, nil
+		return plans, nil
 	}
 	native, err := r.responsesEndpoint(to)
 	if err != nil {
@@ -42,23 +46,23 @@ func (r *Request) planText(to *pipeline.Candidate, first dialect.Translator) ([]
 	}
 	chosen := r.chosenAPI(to)
 	if native == nil || r.Planner.endpointMissing(native) || chosen == "chat" {
-		return []Plan{chat}, nil
+		return plans, nil
 	}
-	plans := r.responsesPlans(to, native)
+	others := r.responsesPlans(to, native)
 	if chosen == "responses" || r.wantsResponses(to) {
 		chat.Fallback = true
-		return append(plans, chat), nil
+		return append(others, chat), nil
 	}
-	for i := range plans {
-		plans[i].Fallback = true
+	for i := range others {
+		others[i].Fallback = true
 	}
 	toolsAlone := false
-	plans[0].AppliesTo = func(body []byte) (refuses bool) {
+	others[0].AppliesTo = func(body []byte) (refuses bool) {
 		refuses, toolsAlone = openai.RefusesChat(body)
 		return refuses
 	}
-	plans[0].Learn = func() { r.Planner.learn(chatRule(to, toolsAlone)) }
-	return append([]Plan{chat}, plans...), nil
+	others[0].Learn = func() { r.Planner.learn(chatRule(to, toolsAlone)) }
+	return append(plans, others...), nil
 }
 
 // chosenAPI returns the API that config.json sets for a model, or "". The longest matching
