@@ -36,6 +36,11 @@ type world struct {
 	blockedHosts                    blockedHosts
 }
 
+// servers returns the stand-ins.
+func (w *world) servers() []*standin.Server {
+	return []*standin.Server{w.openai, w.mine, w.anthropic, w.gemini}
+}
+
 // blockedHosts is a proxy that refuses all connections and records the requested hosts.
 type blockedHosts struct {
 	mu    sync.Mutex

@@ -83,8 +83,17 @@ func (w *world) interrupt(t *testing.T, file string, env []string, name string, 
 // summarized, and no provider refused anything else.
 func (w *world) checkSession(t *testing.T, script *standin.Script, out string) {
 	t.Helper()
-	if did, summed := script.Progress(); did != steps || summed == 0 {
-		t.Errorf("%d steps were started and the conversation was summarized %d times; want %d and at least once", did, summed, steps)
+	if _, summed := script.Progress(); summed == 0 {
+		t.Error("the conversation was not summarized")
+	}
+	w.checkSteps(t, script, out)
+}
+
+// checkSteps verifies a session without regard to summaries.
+func (w *world) checkSteps(t *testing.T, script *standin.Script, out string) {
+	t.Helper()
+	if did, _ := script.Progress(); did != steps {
+		t.Errorf("%d steps were started, want %d", did, steps)
 	}
 	for n := 1; n <= steps; n++ {
 		if _, err := os.Stat(filepath.Join(w.dir, fmt.Sprintf("step-%d", n))); err != nil {
@@ -94,7 +103,7 @@ func (w *world) checkSession(t *testing.T, script *standin.Script, out string) {
 	if want := fmt.Sprintf("The steps up to %d are done.", steps); !strings.Contains(out, want) {
 		t.Errorf("the agent does not say %q:\n%s", want, out)
 	}
-	for _, s := range []*standin.Server{w.openai, w.mine, w.anthropic, w.gemini} {
+	for _, s := range w.servers() {
 		for _, refusal := range s.Refused() {
 			// The script causes the full context. Google's refusals of Gemini CLI's
 			// requests were repaired.

@@ -273,7 +273,7 @@ func arguments(schema any) map[string]any {
 }
 
 // shells lists the names of coding agents' shell tools, including codex's list form.
-var shells = []string{"Bash", "exec_command", "shell_command", "shell", "run_shell_command"}
+var shells = []string{"Bash", "exec_command", "shell_command", "shell", "run_shell_command", "bash"}
 
 // pick returns the name and schema of the tool to call: a coding agent's shell, or else
 // the first tool. read returns them for one entry of a list of tools, and "" for an entry
