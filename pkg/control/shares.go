@@ -22,7 +22,8 @@ type Share struct {
 
 // Shared is the response to PUT /shares/{name}.
 type Shared struct {
-	Live bool `json:"live"` // the app is still registered
+	Live bool   `json:"live"` // the app is still registered
+	URL  string `json:"url"`  // where it is now; "" if only a path of its name is
 }
 
 // shareLife is how long a share is listed after its last heartbeat.
@@ -56,14 +57,20 @@ func (s *Server) putShare(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, err)
 		return
 	}
-	name, live := r.PathValue("name"), false
+	name, got := r.PathValue("name"), Shared{}
 	for _, route := range list {
-		live = live || route.AppName == name
+		if route.AppName != name {
+			continue
+		}
+		got.Live = true
+		if route.PathPrefix == "" {
+			got.URL = route.URL
+		}
 	}
-	if live {
+	if got.Live {
 		s.keepShare(w, name, share)
 	}
-	answer(w, Shared{Live: live})
+	answer(w, got)
 }
 
 // keepShare records a share. Only its first heartbeat is written to the audit log.
@@ -110,11 +117,10 @@ func (s *Server) sharesOf(name string) (shares []Share) {
 }
 
 // KeepShare tells the daemon that an app is shared; the share expires after some seconds.
-// live reports whether the app is still registered.
-func (c *Client) KeepShare(ctx context.Context, name string, share Share) (live bool, err error) {
-	var got Shared
+// The answer tells whether the app is still registered, and where.
+func (c *Client) KeepShare(ctx context.Context, name string, share Share) (got Shared, err error) {
 	_, err = c.Do(ctx, http.MethodPut, "/shares/"+url.PathEscape(name), share, &got)
-	return got.Live, err
+	return got, err
 }
 
 // EndShare tells the daemon that a process no longer shares an app through a tool.

@@ -228,10 +228,7 @@ func (r *run) run(ctx context.Context) (code int, err error) {
 	if resting := r.lease.registered().Resting; resting != "" {
 		r.note("the alias %s to %s is suspended while this runs, and restored after it", r.Name, resting)
 	}
-	r.lease.onReacquired = func(got control.Registered) {
-		r.note("%s is registered again at %s", got.Hostname, got.URL)
-		go r.moveShares(ctx, got.URL)
-	}
+	r.lease.onReacquired = func(got control.Registered) { r.note("%s is registered again at %s", got.Hostname, got.URL) }
 	r.lease.onRefused = func(err error) { r.note("the daemon is back, but does not accept the route: %v", err) }
 	leaseDone := make(chan struct{})
 	go func() {

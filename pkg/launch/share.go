@@ -108,20 +108,6 @@ func lookIn(path, program string) (string, error) {
 	return "", &exec.Error{Name: program, Err: exec.ErrNotFound}
 }
 
-// moveShares updates the shares after a restart of the daemon, which may have another port.
-func (r *run) moveShares(ctx context.Context, app string) {
-	if len(r.shares) == 0 {
-		return
-	}
-	status, err := daemonStatus(ctx, r.Client)
-	if err != nil {
-		return // the next restart of the daemon tries again
-	}
-	for _, s := range r.shares {
-		s.Moved(app, status.Port)
-	}
-}
-
 func (r *run) closeShares() {
 	for _, s := range r.shares {
 		s.Stop()

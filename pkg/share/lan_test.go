@@ -330,3 +330,16 @@ func (c *claimed) Read(p []byte) (int, int, netip.AddrPort, error) {
 	response := "\x00\x00\x84\x00\x00\x00\x00\x01\x00\x00\x00\x00\x04shop\x05local\x00\x00\x01\x80\x01\x00\x00\x00\x78\x00\x04\xc0\xa8\x01\x09"
 	return copy(p, response), 1, netip.MustParseAddrPort("192.168.1.9:5353"), nil
 }
+
+// TestMoved leads to the app where its daemon serves it after a restart.
+func TestMoved(t *testing.T) {
+	s, _, _ := shareOnLAN(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, "before") }), "http")
+	after := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, "after ", r.Host) }))
+	defer after.Close()
+	port := after.Listener.Addr().(*net.TCPAddr).Port
+	s.moved(fmt.Sprintf("http://shop.localhost:%d/", port))
+	_, body := ask(t, "127.0.0.1:"+s.URL.Port(), "GET / HTTP/1.1\r\nHost: "+s.URL.Host+"\r\nConnection: close\r\n\r\n")
+	if want := fmt.Sprintf("after shop.localhost:%d", port); body != want {
+		t.Errorf("got %q, want %q", body, want)
+	}
+}

@@ -49,6 +49,7 @@ type Session struct {
 	Way string
 
 	front *Front
+	app   string // the app's URL; only Keep changes it
 	done  <-chan struct{}
 	err   func() error
 	stop  func()
@@ -70,7 +71,7 @@ func Open(ctx context.Context, c Config) (*Session, error) {
 		if err != nil {
 			return nil, err
 		}
-		return &Session{URL: l.url(), Way: c.Way, front: front, done: l.done, err: func() error { return l.err }, stop: l.Stop}, nil
+		return &Session{URL: l.url(), Way: c.Way, app: c.App, front: front, done: l.done, err: func() error { return l.err }, stop: l.Stop}, nil
 	}
 	l, err := Listen(os.Getuid())
 	if err != nil {
@@ -83,7 +84,7 @@ func Open(ctx context.Context, c Config) (*Session, error) {
 		return nil, err
 	}
 	front.SetPublic(tunnel.URL)
-	return &Session{URL: tunnel.URL, Way: c.Way, front: front, done: tunnel.Done(), err: tunnel.Err, stop: func() {
+	return &Session{URL: tunnel.URL, Way: c.Way, app: c.App, front: front, done: tunnel.Done(), err: tunnel.Err, stop: func() {
 		tunnel.Stop()
 		l.Close()
 	}}, nil
@@ -108,11 +109,19 @@ func transport(app *url.URL, home string) http.RoundTripper {
 	return t
 }
 
-// Moved sets where the app is after its daemon has been restarted.
-func (s *Session) Moved(app string, daemon int) {
-	if u, err := url.Parse(strings.TrimSuffix(app, "/")); err == nil {
-		s.front.SetApp(u, daemonAt(daemon))
+// moved leads to where the app is after its daemon was started again, on another port
+// perhaps.
+func (s *Session) moved(app string) {
+	u, err := url.Parse(strings.TrimSuffix(app, "/"))
+	if err != nil {
+		return
 	}
+	port, err := strconv.Atoi(u.Port())
+	if err != nil {
+		port = map[string]int{"http": 80, "https": 443}[u.Scheme]
+	}
+	s.app = app
+	s.front.SetApp(u, daemonAt(port))
 }
 
 // Stop ends the session and returns when the app is no longer reachable through it. It may be
@@ -141,12 +150,15 @@ func (s *Session) Keep(ctx context.Context, client *control.Client, name string,
 	answered := time.Now()
 	for {
 		limited, cancel := context.WithTimeout(ctx, beat*5)
-		live, err := client.KeepShare(limited, name, shared)
+		got, err := client.KeepShare(limited, name, shared)
 		cancel()
+		if err == nil && got.URL != "" && got.URL != s.app {
+			s.moved(got.URL)
+		}
 		switch {
 		case ctx.Err() != nil:
 			return nil
-		case err == nil && !live && lost > 0:
+		case err == nil && !got.Live && lost > 0:
 			return ErrAppEnded
 		case err == nil:
 			answered = time.Now()
