@@ -32,7 +32,7 @@ type Entry struct {
 	Dialect      string        // dialect of a custom provider: openai, anthropic, gemini or ""
 	AllowPrivate bool          // allows a private address in the base URL
 	Storage      string        // StorageFile or StorageKeychain
-	Locked       bool          // sealed in a locked vault, so Key is unknown
+	Locked       bool          // Key is unknown: in a locked vault, or a reference while the keys are locked
 
 	hint string // hint of a sealed key
 }

@@ -8,10 +8,11 @@ import (
 	"github.com/hostless/hostless/pkg/secret"
 )
 
-// errNothingSealed is the error of Lock and Unlock if there is nothing to lock.
-func errNothingSealed() error {
+// errNothingSealed is the error of Lock and Unlock, named by verb, if there is nothing
+// to lock.
+func errNothingSealed(verb string) error {
 	return &fault.Error{
-		Kind: fault.Conflict, Message: "there is nothing to lock: no key is sealed or resolved from a reference",
+		Kind: fault.Conflict, Message: "there is nothing to " + verb + ": no key is sealed or resolved from a reference",
 		Next: "hostless keys migrate --to keychain",
 	}
 }
@@ -20,7 +21,7 @@ func errNothingSealed() error {
 // neither a vault nor a reference, the error is fault.Conflict.
 func (s *Store) Lock(ctx context.Context) error {
 	if !s.lockable(ctx) {
-		return errNothingSealed()
+		return errNothingSealed("lock")
 	}
 	s.mu.Lock()
 	s.locked = true
@@ -73,7 +74,7 @@ func (s *Store) Unlock(ctx context.Context, passphrase secret.String) error {
 	wanted := s.storage() == config.StorageKeychain
 	exists := s.vault != nil && s.vault.Exists()
 	if !exists && !wanted && !s.lockable(ctx) {
-		return errNothingSealed()
+		return errNothingSealed("unlock")
 	}
 	if s.vault != nil && (exists || wanted) {
 		if err := s.vault.Unlock(ctx, passphrase, wanted); err != nil {

@@ -313,9 +313,10 @@ func TestLockForgetsReferences(t *testing.T) {
 	if err := s.Lock(t.Context()); !fault.Is(err, fault.Conflict) {
 		t.Errorf("nothing to lock: %v", err)
 	}
-	if err := s.Unlock(t.Context(), secret.String{}); !fault.Is(err, fault.Conflict) {
+	if err := s.Unlock(t.Context(), secret.String{}); !fault.Is(err, fault.Conflict) || !strings.Contains(err.Error(), "nothing to unlock") {
 		t.Errorf("nothing to unlock: %v", err)
 	}
+	put(t, s, keys.Entry{Provider: "groq", Key: secret.New("gsk-1")})
 	put(t, s, keys.Entry{Provider: "openai", Reference: "env://IN_ENV"})
 	if text := h.read("keys.env"); !strings.Contains(text, "HOSTLESS_REF_OPENAI=") || strings.Contains(text, canary) {
 		t.Errorf("keys.env: %q", text)
@@ -329,10 +330,17 @@ func TestLockForgetsReferences(t *testing.T) {
 	if _, err := s.Get(t.Context(), "openai"); !fault.Is(err, fault.Locked) {
 		t.Errorf("locked: %v", err)
 	}
+	// Only the reference is locked: the key of groq is in keys.env and still used.
+	if list, _, err := s.List(t.Context()); err != nil || len(list) != 2 || list[0].Locked || !list[1].Locked {
+		t.Errorf("List while locked = %+v, %v", list, err)
+	}
 	if err := s.Unlock(t.Context(), secret.String{}); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := s.Get(t.Context(), "openai"); err != nil {
 		t.Errorf("unlocked: %v", err)
+	}
+	if list, _, _ := s.List(t.Context()); list[1].Locked {
+		t.Errorf("List after unlock = %+v", list)
 	}
 }

@@ -158,10 +158,7 @@ func (s *Store) All(ctx context.Context, provider string) ([]Entry, error) {
 
 // resolve returns the key for a reference.
 func (s *Store) resolve(ctx context.Context, e Entry) (secret.String, error) {
-	s.mu.Lock()
-	locked := s.locked
-	s.mu.Unlock()
-	if locked {
+	if s.Locked() {
 		return secret.String{}, &fault.Error{Kind: fault.Locked, Message: "the keys are locked: hostless lock locked them", Next: "hostless unlock", Code: "vault_locked"}
 	}
 	ref, err := reference.Parse(e.Reference)
@@ -189,11 +186,14 @@ func (e Entry) item() vault.Item {
 }
 
 // List returns all entries sorted by provider and label, without resolving references and
-// without sealed keys. locked reports that the vault is locked. An error means that some
-// entries are unknown.
+// without sealed keys. locked reports that the vault is locked; an entry's Locked is also
+// set for a reference that is not resolved until Unlock. An error means that some entries
+// are unknown.
 func (s *Store) List(context.Context) (entries []Entry, locked bool, err error) {
 	all := map[entryID]Entry{}
+	byUser := s.Locked()
 	for k, e := range s.file.known() {
+		e.Locked = byUser && e.Reference != ""
 		all[k] = e
 	}
 	if s.vault != nil {
