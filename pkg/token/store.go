@@ -355,9 +355,13 @@ func (s *Store) Verify(bearer secret.String, origin string) (*Grant, error) {
 }
 
 // VerifyMCP authenticates a client of the MCP server by a token that was created for it.
-// For every other token, known or not, the error is the same fault.Unauthenticated.
+// For every other token, known or not, the error is the same fault.Unauthenticated. It is
+// fault.Locked while the tokens are sealed in a locked vault.
 func (s *Store) VerifyMCP(bearer secret.String) (*Grant, error) {
 	g, err := s.known(bearer, "")
+	if fault.Is(err, fault.Locked) {
+		return nil, err
+	}
 	if err != nil || !g.entry.mcp {
 		return nil, fault.New(fault.Unauthenticated, MessageUnknown)
 	}
