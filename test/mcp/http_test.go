@@ -189,7 +189,7 @@ func TestBelowARunOverHTTP(t *testing.T) {
 	if text := calls("list_requests", "{}"); !strings.Contains(text, `"id":7`) || strings.Contains(text, "tester") || !strings.Contains(text, "requests") {
 		t.Errorf("it sees the requests of others: %s", text)
 	}
-	if text := calls("app_output", `{"name":"other"}`); !strings.Contains(text, "its own app alone") {
+	if text := calls("app_output", `{"name":"other"}`); !strings.Contains(text, "only the requests of its own app") {
 		t.Errorf("it sees the output of others: %s", text)
 	}
 	if r := d.CLI("run", "sly", "--", filepath.Join(harness.Bin(t), "hostless"), "token", "create", "--mcp"); r.Code == 0 || strings.Contains(r.Stdout, "sk_local_") {
