@@ -121,6 +121,30 @@ func TestCharge(t *testing.T) {
 	}
 }
 
+// TestRefusedModel: a call that reached no provider has the model that it would have gone to,
+// so that sums by model count it with the answered ones.
+func TestRefusedModel(t *testing.T) {
+	l := open(t, reqlog.Config{})
+	for i, c := range []struct{ model, planned, want string }{
+		{"echo/text", "text", "text"},        // refused after it was planned, as by a budget
+		{"fast", "gpt-5-mini", "gpt-5-mini"}, // an alias
+		{"gpt-5", "gpt-5", "gpt-5"},
+		{"echo/text", "", "text"}, // refused before, as by the token's scope
+		{"openrouter/anthropic/claude-x", "", "anthropic/claude-x"},
+		{"nobody/x", "", ""},
+		{"", "", ""},
+	} {
+		id := fmt.Sprint("r-", i)
+		call, _ := done(id, noon)
+		call.Model = c.model
+		l.Done(call, pipeline.Outcome{Planned: c.planned, Kind: pipeline.PolicyScope, Status: 403, Start: noon, End: noon})
+		r, err := l.Find(id)
+		if err != nil || r == nil || r.ResolvedModel != c.want || r.Provider != "" || r.Model != c.model {
+			t.Errorf("%q, planned for %q: %+v, %v", c.model, c.planned, r, err)
+		}
+	}
+}
+
 // TestRestart: a line that was cut off is skipped and damages no other; the rows of
 // an earlier log are there, and those of another process that writes to the same
 // file.
