@@ -321,7 +321,7 @@ func TestInsideWithoutKeychain(t *testing.T) {
 	}
 	must(t, "service", "install")
 	out, code := try("keys", "add", "openai", canary, "--base-url", standIn(t)+"/v1")
-	if code != 0 || !strings.Contains(out, "file") || !strings.Contains(out, "not sealed: ") {
+	if code != 0 || !strings.Contains(out, "file") || !strings.Contains(out, "not encrypted: ") {
 		t.Errorf("exit %d, %s", code, out)
 	}
 	restart(t)
