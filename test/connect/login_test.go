@@ -187,7 +187,7 @@ func TestLogin(t *testing.T) {
 	if status, _ := visit(t, page); status != 502 {
 		t.Errorf("no key: %d", status)
 	}
-	if out, code = end(); code != 1 || !strings.Contains(out, "answered 400") {
+	if out, code = end(); code != 1 || !strings.Contains(out, "responded with status 400") {
 		t.Errorf("no key: exit %d\n%s", code, out)
 	}
 	outputs = append(outputs, out)

@@ -233,7 +233,7 @@ func TestAliases(t *testing.T) {
 		{"GET", "/models/aliases/none", "", 404, "error"},
 		{"PUT", "/models/aliases/x", `{"targets":[]}`, 400, "targets"},
 		{"PUT", "/models/aliases/x", `{"targets":["y"]}`, 200, ""},
-		{"PUT", "/models/aliases/y", `{"targets":["x"]}`, 409, "circle"},
+		{"PUT", "/models/aliases/y", `{"targets":["x"]}`, 409, "cycle"},
 		{"PUT", "/models/aliases/z", `{"targets":["z"]}`, 409, "itself"},
 		{"DELETE", "/models/aliases/x", "", 200, ""},
 		{"GET", "/models/aliases", "", 200, `{"aliases":[{"name":"claude-haiku*","targets":["gpt-4o-mini"]},{"name":"fast",`},
