@@ -112,9 +112,11 @@ func shownState(k control.KeyInfo) string {
 }
 
 // shownKey returns what listings show of a key: its reference, its last characters, or
-// only that there is one.
+// only that there is one; and that it is locked.
 func shownKey(k control.KeyInfo) string {
 	switch {
+	case k.Reference != "" && k.Locked:
+		return k.Reference + " (locked)"
 	case k.Reference != "":
 		return k.Reference
 	case k.Locked:
