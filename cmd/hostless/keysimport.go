@@ -107,7 +107,7 @@ func (e *env) showFound(found []*foundKey) error {
 	}
 	var rows [][]string
 	for _, k := range found {
-		rows = append(rows, []string{k.Provider, k.Shown, k.Variable, k.From, cmp.Or(k.Skipped, "is taken")})
+		rows = append(rows, []string{k.Provider, k.Shown, k.Variable, k.From, cmp.Or(k.Skipped, "new")})
 	}
 	return e.table([]string{"PROVIDER", "KEY", "VARIABLE", "FROM", "WHAT"}, rows)
 }

@@ -23,7 +23,7 @@ func tokenGroup(e *env) *cli.Command {
 				ArgsUsage: "[--name NAME] [--origin ORIGIN] [--providers CSV] [--models CSV] [--rate-limit N] [--ttl S] [--mcp]",
 				Flags: append([]cli.Flag{
 					&cli.StringFlag{Name: "name", Usage: "the token's `NAME` in listings"},
-					&cli.StringFlag{Name: "origin", Usage: "accept it only from this web `ORIGIN`; * for any", Value: "*"},
+					&cli.StringFlag{Name: "origin", Usage: "refuse it from web pages of any other origin than `ORIGIN`; * for none", Value: "*"},
 					&cli.BoolFlag{Name: "mcp", Usage: "only for the MCP server at /mcp, which reads the output of apps and the log; it reaches no model"},
 				}, append(scopeFlags(), jsonFlag())...),
 				Description: "Standard output is only the token:\n\n  TOKEN=$(hostless token create --name notebook --models 'gpt-4o*' --ttl 3600)",

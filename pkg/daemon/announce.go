@@ -67,7 +67,7 @@ func lockHome(paths config.Paths) (*listen.Lock, error) {
 	if pid != 0 && port != 0 {
 		who = fmt.Sprintf("is already running (pid %d, port %d)", pid, port)
 	}
-	return nil, &fault.Error{Kind: fault.Conflict, Message: fmt.Sprintf("a daemon for %s %s", paths.Home, who), Next: "hostless status", Err: err}
+	return nil, &fault.Error{Kind: fault.Conflict, Message: fmt.Sprintf("a daemon for %s %s", paths.Home, who), Next: "hostless status, or hostless stop first", Err: err}
 }
 
 // number reads a file that announce wrote; 0 if there is none.
