@@ -102,6 +102,8 @@ type successor struct {
 	channel *handoverChannel
 	ended   chan struct{} // closed when its process has ended
 	err     error         // its exit error; set before ended is closed
+
+	terminate sync.Once // sends SIGTERM: a second one would end it before it has drained
 }
 
 // Restart starts a successor that takes over the sockets. No connection is refused, and this

@@ -51,6 +51,6 @@ func (d *daemon) standFor(ctx context.Context) error {
 // concurrently, within launchd's time limit.
 func (d *daemon) passOnEnd() {
 	if next := d.handedTo.Load(); next != nil && d.sockets.Activation == listen.Launchd {
-		_ = next.process.Signal(syscall.SIGTERM) // fails if it has ended
+		next.terminate.Do(func() { _ = next.process.Signal(syscall.SIGTERM) }) // fails if it has ended
 	}
 }

@@ -330,6 +330,7 @@ func TestRestart(t *testing.T) {
 		if after := d.Must("status", "--json"); after == before {
 			t.Fatalf("no other daemon serves: %s", after)
 		}
+		http.DefaultClient.CloseIdleConnections() // the earlier daemon may close them while a request is sent
 		if code := chat(t, d, token, model); code != http.StatusOK {
 			t.Fatalf("restart %d: status %d", i, code)
 		}
