@@ -1,6 +1,7 @@
 package reqlog
 
 import (
+	"bytes"
 	"log/slog"
 	"sync"
 	"sync/atomic"
@@ -48,7 +49,7 @@ type journal[R record] struct {
 	closed  bool      // further rows are dropped
 
 	reading   sync.Mutex
-	ring      []kept[R] // the oldest is at next once it is full
+	ring      []kept // the oldest is at next once it is full
 	next      int
 	followers map[chan R]bool
 }
@@ -70,8 +71,10 @@ func (b *batch[R]) wait() <-chan struct{} {
 	return b.written
 }
 
-type kept[R record] struct {
-	row     R
+// kept is a row in memory, as its line: rows themselves would cost each garbage collection
+// more than writing them.
+type kept struct {
+	line    []byte
 	written bool // whether it is in a segment
 }
 
@@ -96,7 +99,7 @@ func (j *journal[R]) start(dir string, now func() time.Time, l limits) {
 	j.quit, j.ended = make(chan struct{}), make(chan struct{})
 	j.segments = segments{dir: dir, now: now, size: l.segment, total: l.total, age: l.age}
 	j.filling, j.empty = &batch[R]{}, &batch[R]{}
-	j.ring, j.followers = make([]kept[R], 0, l.rows), map[chan R]bool{}
+	j.ring, j.followers = make([]kept, 0, l.rows), map[chan R]bool{}
 	go j.write()
 }
 
@@ -217,7 +220,7 @@ func (j *journal[R]) flush() {
 			j.done(row)
 		}
 	}
-	j.show(b.rows, written)
+	j.show(b, written)
 	j.mu.Lock()
 	j.writing = nil
 	done := b.written
@@ -255,17 +258,13 @@ func (j *journal[R]) respool() {
 
 // show puts rows into memory, the first ones of which are in segments, and sends them to
 // the followers.
-func (j *journal[R]) show(rows []R, written int) {
+func (j *journal[R]) show(b *batch[R], written int) {
 	j.reading.Lock()
 	defer j.reading.Unlock()
-	for i, r := range rows {
-		k := kept[R]{r, i < written}
-		if len(j.ring) < cap(j.ring) {
-			j.ring = append(j.ring, k)
-		} else {
-			j.ring[j.next] = k
-			j.next = (j.next + 1) % len(j.ring)
-		}
+	start := 0
+	for i, r := range b.rows {
+		j.keep(b.lines[start:b.ends[i]], i < written)
+		start = b.ends[i]
 		for f := range j.followers {
 			select {
 			case f <- r:
@@ -275,4 +274,15 @@ func (j *journal[R]) show(rows []R, written int) {
 			}
 		}
 	}
+}
+
+// keep puts a line into memory, in place of the oldest one. j.reading must be held.
+func (j *journal[R]) keep(line []byte, written bool) {
+	if len(j.ring) < cap(j.ring) {
+		j.ring = append(j.ring, kept{bytes.Clone(line), written})
+		return
+	}
+	k := &j.ring[j.next]
+	k.line, k.written = append(k.line[:0], line...), written
+	j.next = (j.next + 1) % len(j.ring)
 }

@@ -14,21 +14,31 @@ import (
 )
 
 // memory returns the rows in memory that pass, oldest first.
-func (j *journal[R]) memory(pass func(kept[R]) bool) (rows []R) {
+func (j *journal[R]) memory(pass func(*kept) bool) (rows []R) {
 	j.reading.Lock()
 	defer j.reading.Unlock()
-	for _, k := range slices.Concat(j.ring[j.next:], j.ring[:j.next]) {
-		if pass(k) {
-			rows = append(rows, k.row)
+	for i := range j.ring {
+		k := &j.ring[(j.next+i)%len(j.ring)]
+		if !pass(k) {
+			continue
+		}
+		if r, ok := j.decode(k.line); ok {
+			rows = append(rows, r)
 		}
 	}
 	return rows
 }
 
+// unwritten returns the rows in memory that are in no segment and match.
+func (j *journal[R]) unwritten(match func(R) bool) []R {
+	rows := j.memory(func(k *kept) bool { return !k.written })
+	return slices.DeleteFunc(rows, func(r R) bool { return !match(r) })
+}
+
 // last returns the last n rows since a time that match, by time, newest last. It
 // skips lines that cannot be read, such as one that was cut off by a crash.
 func (j *journal[R]) last(n int, since time.Time, match func(R) bool) ([]R, error) {
-	rows := j.memory(func(k kept[R]) bool { return !k.written && match(k.row) })
+	rows := j.unwritten(match)
 	all, err := list(j.segments.dir)
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", j.what, err)
@@ -69,7 +79,7 @@ func (j *journal[R]) read(name segment) ([]byte, error) {
 // find returns the row with an id.
 func (j *journal[R]) find(id string) (row R, err error) {
 	j.Sync()
-	if rows := j.memory(func(k kept[R]) bool { return k.row.key() == id }); len(rows) > 0 {
+	if rows := j.memory(func(k *kept) bool { own, ok := idOf(k.line); return ok && own == id }); len(rows) > 0 {
 		return rows[len(rows)-1], nil
 	}
 	all, err := list(j.segments.dir)
@@ -112,7 +122,7 @@ func (j *journal[R]) each(from, to time.Time, yield func(R)) error {
 	in := func(r R) bool {
 		return !r.when().Before(from) && (to.IsZero() || r.when().Before(to))
 	}
-	for _, r := range j.memory(func(k kept[R]) bool { return !k.written && in(k.row) }) {
+	for _, r := range j.unwritten(in) {
 		yield(r)
 	}
 	all, err := list(j.segments.dir)

@@ -161,6 +161,9 @@ func (s *spool) clear() {
 // first write to a page that the kernel has written back may block on the disk. It is for
 // the writer only, which may block.
 func (s *spool) touch() {
+	if s == nil || time.Duration(s.warmUntil.Load())-time.Since(s.epoch) > spoolWarm*3/4 {
+		return // they were touched lately
+	}
 	s.guarded(func() {
 		for at := 0; at < len(s.memory); at += pageSize {
 			atomic.AddUint32((*uint32)(unsafe.Pointer(&s.memory[at])), 0) // keeps what a request writes there at the same time
