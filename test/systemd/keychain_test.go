@@ -326,7 +326,7 @@ func TestInsideWithoutKeychain(t *testing.T) {
 	}
 	restart(t)
 	wantKey(t, strings.TrimSpace(must(t, "token", "create")), "after a start")
-	if out, code := try("unlock"); code != 1 || !strings.Contains(out, "nothing to lock") {
+	if out, code := try("unlock"); code != 1 || !strings.Contains(out, "nothing to unlock") {
 		t.Errorf("unlock: exit %d, %s", code, out)
 	}
 	if out, code := try("keys", "migrate"); code != 1 || !strings.Contains(out, "keychain") {
