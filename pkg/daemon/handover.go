@@ -26,7 +26,7 @@ import (
 // Timeouts of the two processes of a handover.
 const (
 	prepareTime  = 10 * time.Second // for a started successor to take the sockets
-	takeOverTime = 30 * time.Second // for it to serve, once it may
+	takeOverTime = 30 * time.Second // for it to serve after the go
 )
 
 // lateCharges is how many requests a predecessor may accept before its successor learns of
@@ -40,8 +40,11 @@ var errHandedOver = errors.New("a successor has taken over")
 //
 // The successor sends that it is prepared: it is running and has the sockets. The
 // predecessor stops changing files, then sends go, with the state that is only in its
-// memory. The successor sends that it serves. From then on it sends which tokens are
-// revoked, since the predecessor may still be serving their requests, and when it ends.
+// memory. The successor sends that it serves.
+//
+// From then on, the successor sends revoked tokens, changed budgets and the state of the
+// kill switch, since the predecessor may still be serving requests, and stop when it ends.
+// The predecessor sends which tokens its requests use. Both send budget reservations.
 type handoverMessage struct {
 	Prepared bool            `json:"prepared,omitempty"`
 	PID      int             `json:"pid,omitempty"` // of the prepared successor
@@ -71,7 +74,7 @@ func newHandoverChannel(conn net.Conn) *handoverChannel {
 	return &handoverChannel{conn: conn, in: json.NewDecoder(bufio.NewReader(conn))}
 }
 
-// send writes a message. It does not wait for a peer that does not read.
+// send writes a message. It fails if the peer has not read it after prepareTime.
 func (c *handoverChannel) send(m handoverMessage) error {
 	data, err := json.Marshal(m)
 	if err != nil {
@@ -98,17 +101,17 @@ func (c *handoverChannel) receive(limit time.Duration) (m handoverMessage, err e
 // successor is the daemon that takes over from this one.
 type successor struct {
 	pid     int
-	process *os.Process
+	process *os.Process // that this process started; under systemd, the shell
 	channel *handoverChannel
-	ended   chan struct{} // closed when its process has ended
-	err     error         // its exit error; set before ended is closed
+	ended   chan struct{} // closed when process has ended
+	err     error         // exit error of process; set before ended is closed
 
 	terminate sync.Once // sends SIGTERM: a second one would end it before it has drained
 }
 
 // Restart starts a successor that takes over the sockets. No connection is refused, and this
 // process runs until its requests in flight have ended. Restart returns when the successor
-// is prepared. If that cannot start, nothing has changed.
+// is prepared. If it cannot be started, nothing has changed.
 func (c controlDaemon) Restart(ctx context.Context) (control.Restarted, error) {
 	if !c.restarting.CompareAndSwap(false, true) {
 		return control.Restarted{}, fault.New(fault.Conflict, "the daemon is already restarting")
@@ -125,8 +128,8 @@ func (c controlDaemon) Restart(ctx context.Context) (control.Restarted, error) {
 
 // successorCommand returns the command line of a successor. Under systemd it is started by a
 // shell that exits at once, so that the successor is a child of systemd before it becomes
-// the main process. systemd notices only the end of its own children, which it needs when it
-// stops the unit.
+// the main process. systemd notices only the end of its own children, and must notice that
+// the main process ends when it stops the unit.
 func (d *daemon) successorCommand() *exec.Cmd {
 	if d.sockets.Activation != listen.Systemd {
 		return exec.Command(d.cfg.Program, d.cfg.Arguments...)
@@ -162,7 +165,7 @@ func (d *daemon) startSuccessor() (*successor, error) {
 		return nil, failed(err)
 	}
 	s.pid, s.process, s.channel = cmd.Process.Pid, cmd.Process, newHandoverChannel(conn)
-	go func() { // ends with the successor, or with this process
+	go func() { // ends with process, or with this process
 		s.err = cmd.Wait()
 		close(s.ended)
 	}()
@@ -184,7 +187,7 @@ func (d *daemon) startSuccessor() (*successor, error) {
 	return s, nil
 }
 
-// handOver waits for a successor and lets it take over. quiesce must stop all changes of
+// handOver waits for a successor and lets it take over. quiesce must stop all changes to
 // files before it returns.
 func (d *daemon) handOver(ctx context.Context, quiesce func()) error {
 	var next *successor
@@ -233,7 +236,7 @@ func (d *daemon) handOver(ctx context.Context, quiesce func()) error {
 	go d.budgets.Follow(context.WithoutCancel(ctx)) // ends with this process
 	go func() {                                     // ends with this process
 		for m := range late {
-			_ = next.channel.send(m) // a successor that has ended does not count
+			_ = next.channel.send(m) // a successor that has ended needs no message
 		}
 	}()
 	d.predecessors.leave()
@@ -298,16 +301,16 @@ func (p *predecessors) all() []*handoverChannel {
 	return slices.Clone(p.list)
 }
 
-// leave closes this process's channels to them: a successor has them now, and only it may
-// read them.
+// leave closes this process's channels to the predecessors. The successor has copies, and
+// only it may read from them.
 func (p *predecessors) leave() {
 	for _, channel := range p.all() {
 		channel.conn.Close()
 	}
 }
 
-// forgetEnded calls hear with the messages of each predecessor and removes it when it has
-// ended. It calls gone when the last one has ended.
+// forgetEnded calls hear with the messages of each predecessor, and removes a predecessor
+// from the list when it has ended. It calls gone when the last one has ended.
 func (p *predecessors) forgetEnded(hear func(handoverMessage), gone func()) {
 	for _, channel := range p.all() {
 		go func() { // ends with the predecessor, or with this process

@@ -25,8 +25,8 @@ func (d *daemon) leastUptime() time.Duration {
 
 // standFor keeps this process running after a handover while its successor runs, if launchd
 // is the service manager: launchd identifies a job by the process that it started. When one
-// of both processes ends, so does the other. The error is the successor's failure. Under
-// other managers, and without a handover, it returns at once.
+// of the two processes ends, so does the other. standFor returns an error if the successor
+// failed. Under other managers, and without a handover, it returns at once.
 func (d *daemon) standFor(ctx context.Context) error {
 	if d.sockets == nil || d.sockets.Activation != listen.Launchd {
 		return nil
@@ -35,7 +35,7 @@ func (d *daemon) standFor(ctx context.Context) error {
 	if next == nil {
 		return nil
 	}
-	if ctx.Err() != nil { // requested while the successor took over
+	if ctx.Err() != nil { // the end was requested while the successor took over
 		d.passOnEnd()
 	}
 	d.log.Info("drained; staying until the successor ends, for launchd", "pid", next.pid)
@@ -47,8 +47,8 @@ func (d *daemon) standFor(ctx context.Context) error {
 	return nil
 }
 
-// passOnEnd ends the successor at once when this process must end, so that both drain
-// concurrently, within launchd's time limit.
+// passOnEnd sends SIGTERM to the successor under launchd. It is called as soon as this
+// process must end, so that both drain concurrently, within launchd's time limit.
 func (d *daemon) passOnEnd() {
 	if next := d.handedTo.Load(); next != nil && d.sockets.Activation == listen.Launchd {
 		next.terminate.Do(func() { _ = next.process.Signal(syscall.SIGTERM) }) // fails if it has ended

@@ -16,8 +16,8 @@ import (
 
 // The sizes and times of a lane.
 const (
-	laneMax   = 16 << 10 // of a head; a longer one goes to net/http
-	watchFrom = 20 * time.Millisecond
+	laneMax   = 16 << 10              // length of a head; a longer one goes to net/http
+	watchFrom = 20 * time.Millisecond // when the watch for a disconnect starts
 )
 
 // The states of a lane, for drain.
@@ -185,8 +185,8 @@ func (l *lane) pass() net.Conn {
 	return l.conn
 }
 
-// readers pools the readers with which net/http parses a head. They are empty afterwards,
-// since laneBody reads the body.
+// readers pools the readers with which net/http parses a head. A reader gets only the head,
+// and nothing keeps it: laneBody reads the body.
 var readers = sync.Pool{New: func() any { return bufio.NewReaderSize(nil, 1<<10) }}
 
 // parse parses a head with net/http.

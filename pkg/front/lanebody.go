@@ -7,14 +7,14 @@ import (
 	"github.com/hostless/hostless/pkg/sock"
 )
 
-// laneBody is a request body of known length in a lane. The lane does not read while the
-// handler may.
+// laneBody is a request body of known length in a lane. The lane does not read from the
+// connection while the handler may.
 type laneBody struct {
 	lane *lane
 	left int64
 }
 
-// Read returns the bytes that the lane has read ahead first. If the client disconnects or
+// Read first returns the bytes that the lane has read ahead. If the client disconnects or
 // closes its side early, the error is io.ErrUnexpectedEOF or that of the connection.
 func (b *laneBody) Read(p []byte) (n int, err error) {
 	l := b.lane
@@ -49,8 +49,8 @@ func (b *laneBody) Direct() (ahead []byte, rest *net.TCPConn) {
 	return ahead, l.conn.TCPConn
 }
 
-// Took records that n bytes of the body were read. At its end, the watch for a disconnect
-// starts; until then a failed read shows it.
+// Took records that n bytes of the body were read. After the last one, the watch for a
+// disconnect starts; before that, a failed read shows a disconnect.
 func (b *laneBody) Took(n int64) {
 	if b.left -= n; b.left == 0 && n > 0 {
 		b.lane.watch.begin()

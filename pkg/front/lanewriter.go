@@ -233,8 +233,8 @@ func (w *laneWriter) grab() {
 	}
 }
 
-// release returns the write buffer to its pool and drops its content, so that a stream holds
-// no buffer between its events.
+// release returns the write buffer to its pool. What has not been sent is lost. A stream
+// therefore holds no buffer between its events.
 func (w *laneWriter) release() {
 	sock.PutBuffer(w.out)
 	w.out = nil

@@ -96,9 +96,9 @@ func (w *LogWriter) redact(text []byte) []byte {
 	return credentials.ReplaceAll(text, []byte("${1} "+secret.Redacted))
 }
 
-// suspicious reports whether one of the patterns may match: keys and tokens have a
-// hyphen or an underscore, or begin with AIza or AQ., user information has :// before
-// it, and credentials have a space. The paths of most requests have none of these.
+// suspicious reports whether one of the patterns may match. Keys and tokens have a
+// hyphen or an underscore, or begin with AIza or AQ.; user information follows ://;
+// credentials have a space. Many request paths have none of these, and need no search.
 func suspicious(text []byte) bool {
 	return bytes.ContainsAny(text, "-_ ") || bytes.Contains(text, []byte("AIza")) ||
 		bytes.Contains(text, []byte("AQ.")) || bytes.Contains(text, []byte("://"))

@@ -11,7 +11,7 @@ import (
 // record is a row of a journal.
 type record interface {
 	comparable
-	when() time.Time // decides about the segment's day and the order of rows
+	when() time.Time // determines the day of the row's segment and the order of rows
 	key() string     // unique; "" means that the line was not a row
 }
 
@@ -40,7 +40,7 @@ type journal[R record] struct {
 	trouble trouble
 
 	segments segments  // used by the writer only
-	empty    *batch[R] // used by the writer only
+	empty    *batch[R] // the next filling; used by the writer only
 
 	mu      sync.Mutex
 	filling *batch[R] // waiting rows
@@ -71,8 +71,8 @@ func (b *batch[R]) wait() <-chan struct{} {
 	return b.written
 }
 
-// kept is a row in memory, as its line: rows themselves would cost each garbage collection
-// more than writing them.
+// kept is a row in memory, stored as its line. The pointers in decoded rows would cost each
+// garbage collection more than writing the rows.
 type kept struct {
 	line    []byte
 	written bool // whether it is in a segment
@@ -88,7 +88,7 @@ type limits struct {
 // Limits of waiting.
 const (
 	gatherFor   = 20 * time.Millisecond // how long spooled rows wait for others
-	gatherBytes = spoolHalf / 8         // how many bytes of rows wait
+	gatherBytes = spoolHalf / 8         // how many bytes of rows wait for others
 	syncTime    = 5 * time.Second       // how long a reader waits for the disk
 )
 
@@ -256,8 +256,8 @@ func (j *journal[R]) respool() {
 	j.spool.touch()
 }
 
-// show puts rows into memory, the first ones of which are in segments, and sends them to
-// the followers.
+// show puts the rows of a batch into memory and sends them to the followers. The first
+// written rows are in segments.
 func (j *journal[R]) show(b *batch[R], written int) {
 	j.reading.Lock()
 	defer j.reading.Unlock()
@@ -276,7 +276,8 @@ func (j *journal[R]) show(b *batch[R], written int) {
 	}
 }
 
-// keep puts a line into memory, in place of the oldest one. j.reading must be held.
+// keep puts a line into memory, in place of the oldest one if the ring is full. j.reading
+// must be held.
 func (j *journal[R]) keep(line []byte, written bool) {
 	if len(j.ring) < cap(j.ring) {
 		j.ring = append(j.ring, kept{bytes.Clone(line), written})

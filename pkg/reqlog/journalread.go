@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// memory returns the rows in memory that pass, oldest first.
+// memory returns the rows in memory for which pass reports true, oldest first.
 func (j *journal[R]) memory(pass func(*kept) bool) (rows []R) {
 	j.reading.Lock()
 	defer j.reading.Unlock()
@@ -35,8 +35,9 @@ func (j *journal[R]) unwritten(match func(R) bool) []R {
 	return slices.DeleteFunc(rows, func(r R) bool { return !match(r) })
 }
 
-// last returns the last n rows since a time that match, by time, newest last. It
-// skips lines that cannot be read, such as one that was cut off by a crash.
+// last returns the last n rows that match, ordered by time, newest last. It does not
+// read segments of days before since; match must check the time of each row. It skips
+// lines that cannot be read, such as one that was cut off by a crash.
 func (j *journal[R]) last(n int, since time.Time, match func(R) bool) ([]R, error) {
 	rows := j.unwritten(match)
 	all, err := list(j.segments.dir)
@@ -76,7 +77,7 @@ func (j *journal[R]) read(name segment) ([]byte, error) {
 	return data, nil
 }
 
-// find returns the row with an id.
+// find returns the row with an id, or the zero value if there is none.
 func (j *journal[R]) find(id string) (row R, err error) {
 	j.Sync()
 	if rows := j.memory(func(k *kept) bool { own, ok := idOf(k.line); return ok && own == id }); len(rows) > 0 {

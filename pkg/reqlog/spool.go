@@ -47,12 +47,12 @@ const (
 	spoolDir  = "spool" // below the directory of the segments
 	spoolHalf = 512 << 10
 	spoolHead = 16
-	spoolWarm = time.Second
-	pageSize  = 4 << 10 // the smallest one of any supported machine
+	spoolWarm = time.Second // how long rows may be added after touch
+	pageSize  = 4 << 10     // the smallest one of all supported machines
 )
 
-// newSpool creates a spool in an existing directory. It leaves the last space of a disk to
-// the rows.
+// newSpool creates a spool in an existing directory. If the disk is almost full, it fails
+// with ENOSPC, to leave the space to the segments.
 func newSpool(dir string) (*spool, error) {
 	var disk syscall.Statfs_t
 	if err := syscall.Statfs(dir, &disk); err != nil {
@@ -84,6 +84,7 @@ func newSpool(dir string) (*spool, error) {
 // one.
 var errTaken = errors.New("the file was removed by another process")
 
+// mapSpool locks the file of a new spool, allocates its space and maps it into memory.
 func mapSpool(f *os.File) (*spool, error) {
 	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
 		return nil, errTaken
@@ -110,8 +111,7 @@ func (s *spool) head(half, word int) *uint64 {
 	return (*uint64)(unsafe.Pointer(&s.memory[half*spoolHalf+8*word]))
 }
 
-// keep adds lines. It reports false if it cannot; then they are not in the spool. The
-// journal's mu must be held.
+// keep adds lines, and reports whether they are in the spool. The journal's mu must be held.
 func (s *spool) keep(lines []byte, now time.Time) (kept bool) {
 	if s == nil || s.broken || int64(now.Sub(s.epoch)) > s.warmUntil.Load() {
 		return false
@@ -157,22 +157,23 @@ func (s *spool) clear() {
 	})
 }
 
-// touch makes all pages writable, so that requests can write to them without blocking: the
-// first write to a page that the kernel has written back may block on the disk. It is for
-// the writer only, which may block.
+// touch writes to all pages, so that requests can write to them without blocking: the first
+// write to a page after the kernel has written it back may block on the disk. It is for the
+// writer only, which may block.
 func (s *spool) touch() {
 	if s == nil || time.Duration(s.warmUntil.Load())-time.Since(s.epoch) > spoolWarm*3/4 {
 		return // they were touched lately
 	}
 	s.guarded(func() {
 		for at := 0; at < len(s.memory); at += pageSize {
-			atomic.AddUint32((*uint32)(unsafe.Pointer(&s.memory[at])), 0) // keeps what a request writes there at the same time
+			atomic.AddUint32((*uint32)(unsafe.Pointer(&s.memory[at])), 0) // adding 0 keeps what a request writes at the same time
 		}
 		s.warmUntil.Store(int64(time.Since(s.epoch) + spoolWarm))
 	})
 }
 
-// guarded calls a function that writes to the pages. After a fault the spool takes no rows.
+// guarded calls a function that writes to the pages. After a fault the spool takes no rows
+// until a later touch succeeds.
 func (s *spool) guarded(write func()) {
 	if s == nil {
 		return
@@ -196,8 +197,8 @@ func (s *spool) close() {
 	s.file.Close()
 }
 
-// recoverSpools writes the rows to the segments that killed processes have left in their
-// spools. It skips the spools of running processes.
+// recoverSpools moves the rows that killed processes have left in their spools to the
+// segments. It skips the spools of running processes.
 func recoverSpools(to *segments) error {
 	left, err := filepath.Glob(filepath.Join(to.dir, spoolDir, "*"))
 	if err != nil || len(left) == 0 {

@@ -7,9 +7,9 @@ const BufferSize = 4 << 10
 
 var buffers = sync.Pool{New: func() any { return new([BufferSize]byte) }}
 
-// GetBuffer returns a buffer of BufferSize bytes with any content. Most connections wait
-// most of the time: with pooled buffers, they do not hold one meanwhile. GetBuffer and
-// PutBuffer are safe for concurrent use.
+// GetBuffer returns a buffer of BufferSize bytes, whose content is undefined. Buffers are
+// pooled because most connections are idle most of the time, and then hold none. GetBuffer
+// and PutBuffer are safe for concurrent use.
 func GetBuffer() []byte { return buffers.Get().(*[BufferSize]byte)[:] }
 
 // PutBuffer takes back a buffer, which must not be used afterwards. A slice with another

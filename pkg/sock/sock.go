@@ -70,9 +70,9 @@ func (t *transfer) result(err error) (int, error) {
 	return t.n, nil
 }
 
-// ReadBuffer waits until data arrives and reads it into a buffer from GetBuffer, of which
-// the first n bytes are the data. A connection that waits holds no buffer. The caller
-// returns the buffer with PutBuffer. It is nil if there is an error.
+// ReadBuffer waits until data arrives and reads it into the first n bytes of a buffer from
+// GetBuffer, which the caller returns with PutBuffer. On Linux, a connection holds no buffer
+// while it waits. buf is nil if err is not.
 func (c *Conn) ReadBuffer() (buf []byte, n int, err error) {
 	if !direct {
 		buf = GetBuffer()
@@ -90,7 +90,7 @@ func (c *Conn) ReadBuffer() (buf []byte, n int, err error) {
 	return buf, n, err
 }
 
-// receivePooled is receive with a buffer that is held only while there are data.
+// receivePooled is receive with a pooled buffer, which it returns if there is no data yet.
 func (t *transfer) receivePooled(fd uintptr) bool {
 	t.p = GetBuffer()
 	if t.receive(fd) {

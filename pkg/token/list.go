@@ -57,7 +57,8 @@ func (s *Store) OwnsOrigin(origin string) bool {
 	return false
 }
 
-// prune removes tokens that expired more than expiredRetention ago. s.mu must be held.
+// prune removes tokens that expired at least expiredRetention ago or were revoked at least
+// maxRevokedMemory ago. s.mu must be held.
 func (s *Store) prune() {
 	now := s.now()
 	s.pruned = now
@@ -71,8 +72,9 @@ func (s *Store) prune() {
 	}
 }
 
-// pruneAlways is the number of tokens below which each new token prunes. Above it,
-// pruning happens at most once a minute, because it takes time for each token.
+// pruneAlways is the number of tokens below which the store is pruned for each new token.
+// From this number on, it is pruned at most once a minute, because pruning visits every
+// token.
 const pruneAlways = 1024
 
 // maxRevokedMemory is how long the revoked token of a lease is remembered, so that the

@@ -1,6 +1,7 @@
-// Package bench measures the built binaries from outside: the duration of a start and the
-// cost of an idle daemon. pkg/gateway and pkg/front measure the cost of a request,
-// compared with a direct call and a plain ReverseProxy.
+// Package bench measures the built binaries from outside: the duration of a start, of a
+// command and of a request to /health, and the memory of a daemon that is idle or has many
+// open streams. pkg/gateway and pkg/front measure the cost of a request, compared with a
+// direct call and a plain ReverseProxy.
 package bench
 
 import (
@@ -74,7 +75,7 @@ func BenchmarkHealth(b *testing.B) {
 }
 
 // BenchmarkOpenStreams holds 1,000 streams of chat completions open, each after its
-// first event, and reports how much the daemon's resident memory has grown.
+// first event, and reports by how much the daemon's resident memory has grown.
 func BenchmarkOpenStreams(b *testing.B) {
 	const streams = 1000
 	const event = "data: {\"id\":\"c\",\"object\":\"chat.completion.chunk\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\"word \"},\"finish_reason\":null}]}\n\n"

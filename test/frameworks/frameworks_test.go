@@ -2,7 +2,7 @@
 // tests them with a real browser: opened at NAME.localhost while they start, with live
 // changes, and stopped as by Ctrl-C.
 //
-// HOSTLESS_TEST_FRAMEWORKS=all includes those that take long to install.
+// HOSTLESS_TEST_FRAMEWORKS=all includes the frameworks that take long to install.
 package frameworks
 
 import (
@@ -151,7 +151,7 @@ func (f framework) check(t *testing.T, g gateway, dir string, command []string) 
 	})
 	await(t, "the route", func() bool { return strings.Contains(g.list(), f.name) })
 
-	// The app may still be starting: the page for a starting app then turns into it.
+	// The app may still be starting: its page then replaces the page for a starting app.
 	tab.Go("http://" + f.name + ".localhost:" + g.port + "/" + f.path)
 	if !tab.Within(2*time.Minute, f.reads("first words")) {
 		t.Fatalf("the page never shows its words:\n%s", tab.Text())
@@ -209,8 +209,8 @@ func (f framework) project(t *testing.T) (dir string, command []string) {
 		t.Fatal(err)
 	}
 	if f.command == nil {
-		// Symbolic links lead outside the project, and dev servers refuse to serve from
-		// there. Hard links are fast and inside.
+		// With symbolic links, the modules would be outside the project, and dev servers
+		// refuse to serve such files. Hard links are as fast.
 		modules := harness.Modules(t, from)
 		if exec.Command("cp", "-al", modules, dir).Run() != nil {
 			os.RemoveAll(filepath.Join(dir, "node_modules"))
@@ -237,8 +237,8 @@ func (f framework) reads(words string) string {
 	return fmt.Sprintf(`document.querySelector(%q)?.contentDocument?.body?.innerText.includes(%q)`, f.frame, words)
 }
 
-// poll has the page request itself, by turns with GET and with the POST of a form, while
-// its server restarts because its source was saved.
+// poll makes the page request its own URL repeatedly until polled is called, alternately with
+// GET and with the POST of a form. The server restarts meanwhile, when its source is saved.
 func (f framework) poll(t *testing.T, page *chromium.Page) {
 	t.Helper()
 	err := page.TryEval(`window.polls = {answers: 0, failures: []};
@@ -260,7 +260,8 @@ func (f framework) poll(t *testing.T, page *chromium.Page) {
 	}
 }
 
-// polled checks that each of these requests got the app's own response.
+// polled ends the requests of poll. It checks that there were at least three responses, and
+// that no request failed or got a status of 500 or above.
 func (f framework) polled(t *testing.T, page *chromium.Page) {
 	t.Helper()
 	var polls struct {
@@ -277,8 +278,9 @@ func (f framework) polled(t *testing.T, page *chromium.Page) {
 	t.Logf("%d requests while the server restarted", polls.Answers)
 }
 
-// change writes new words into the source and waits until the page shows them, and returns
-// them. A change while the page's socket is being opened may be lost, so it tries again.
+// change writes new words into the source, waits until the page shows them, and returns
+// them. It tries again because a change that is saved while the page opens its connection
+// for updates may be lost.
 func (f framework) change(t *testing.T, dir string, tab *chromium.Page) (words string) {
 	t.Helper()
 	path, last := filepath.Join(dir, filepath.FromSlash(f.source)), "first words"
@@ -288,7 +290,7 @@ func (f framework) change(t *testing.T, dir string, tab *chromium.Page) (words s
 			t.Fatal(err)
 		}
 		next := "words of change " + strconv.Itoa(i)
-		// Write like an editor, so that nobody reads an incomplete file.
+		// Write and rename, so that the dev server never reads an incomplete file.
 		draft := path + "~"
 		if err := os.WriteFile(draft, []byte(strings.Replace(string(text), last, next, 1)), 0o644); err != nil {
 			t.Fatal(err)

@@ -16,8 +16,8 @@ import (
 	"github.com/hostless/hostless/test/harness"
 )
 
-// inside is set for the copy of this test that runs under the service manager, to the
-// projects that it tests: NAME=DIRECTORY, separated by commas.
+// inside names an environment variable. For the copy of this test that runs under the
+// service manager, it contains the projects to test: NAME=DIRECTORY, separated by commas.
 const inside = "HOSTLESS_FRAMEWORKS_PROJECTS"
 
 // TestLoginService runs TestInside under a real `systemd --user` manager.
@@ -36,7 +36,7 @@ func TestLoginService(t *testing.T) {
 		if f.name == "react" || f.name == "watch" {
 			dir, _ := f.project(t)
 			projects = append(projects, f.name+"="+dir)
-			// Another user runs it.
+			// The copy runs as another user, who must be able to change the project.
 			if out, err := exec.Command("chmod", "-R", "a+rwX", dir).CombinedOutput(); err != nil {
 				t.Fatalf("chmod: %v: %s", err, out)
 			}
@@ -66,7 +66,7 @@ func TestLoginService(t *testing.T) {
 // TestInside installs the login service and tests the projects with it.
 func TestInside(t *testing.T) {
 	if os.Getenv(inside) == "" {
-		t.Skip("run by TestLoginService, under a manager") // TestLoginService fails if it fails
+		t.Skip("run by TestLoginService, under a manager") // TestLoginService fails unless TestInside passes
 	}
 	client := func(args ...string) string {
 		out, err := exec.Command(filepath.Join(harness.Bin(t), "hostless"), args...).CombinedOutput()
@@ -76,7 +76,7 @@ func TestInside(t *testing.T) {
 		return string(out)
 	}
 	client("service", "install", "--tls")
-	home := os.Getenv("HOME") // the login service has its authority there
+	home := os.Getenv("HOME") // the login service has its certificate authority there
 	chromium.Trust(t, &harness.Daemon{Env: os.Environ()}, home)
 	g := gateway{os.Environ(), "48282", func() string { return client("list") }, home}
 	for project := range strings.SplitSeq(os.Getenv(inside), ",") {

@@ -2,10 +2,10 @@
 
 // Command peers runs Hostless beside other reverse proxies: the same backend, the proxy
 // on one core, everything else on another, with interleaved rounds. It prints the results
-// of each and the ratio to nginx in the same run; results of different runs are not
-// comparable. It needs nginx and taskset; with haproxy, Go's module proxy (for Caddy) and
-// npm (for portless) the comparison is complete. docs/benchmarks.md explains what is
-// measured and how to read it.
+// of each and its ratio to nginx in the same run; results of different runs are not
+// comparable. It needs nginx and taskset. A complete comparison also needs haproxy, Go's
+// module proxy (for Caddy) and npm (for portless). docs/benchmarks.md explains what is
+// measured and how to read the results.
 package main
 
 import (
@@ -55,7 +55,7 @@ type options struct {
 	long   bool
 }
 
-// load is a kind of work that every proxy gets.
+// load is a kind of work that is measured for every proxy.
 type load struct {
 	title   string
 	unit    string // unit of the rate
@@ -135,7 +135,8 @@ func run(ctx context.Context, o options) error {
 		samples := map[string][]sample{}
 		able := slices.Clone(proxies)
 		for range b.rounds {
-			// Interleaved, so that other activity on the machine affects all alike.
+			// The rounds are interleaved, so that other activity on the machine affects all
+			// proxies alike.
 			able = slices.DeleteFunc(able, func(p *proxy) bool {
 				if ctx.Err() != nil {
 					return false

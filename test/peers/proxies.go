@@ -18,13 +18,14 @@ import (
 	"time"
 )
 
-// Host names that the proxies serve: small answers and WebSockets, and 1 GiB.
+// Host names that the proxies serve. The first has small responses and WebSockets, the
+// second has transfers of 1 GiB.
 const (
 	host      = "bench.localhost"
 	filesHost = "files.localhost"
 )
 
-// startBackend runs the apps behind the proxies.
+// startBackend builds this program and starts the apps behind the proxies with it.
 func (b *bench) startBackend(ctx context.Context) (err error) {
 	if err := command(ctx, "", []string{"CGO_ENABLED=0"}, "go", "build", "-o", b.self, "./test/peers"); err != nil {
 		return err
@@ -53,7 +54,7 @@ func (b *bench) startBackend(ctx context.Context) (err error) {
 // big is the path of a sparse file of 1 GiB.
 func (b *bench) big() string { return filepath.Join(b.dir, "big") }
 
-// site is what a proxy must serve; with a certificate over https.
+// site is what a proxy must serve: http, or https if there is a certificate.
 type site struct {
 	addr      string
 	cert, key string
@@ -214,19 +215,20 @@ func (b *bench) bare(_ context.Context, s site) (*process, error) {
 	return b.start(proxyCore, s.addr, []string{"GOMAXPROCS=1"}, b.self, args...)
 }
 
-// Names of Hostless with large tables.
+// Names of the daemons with many routes or tokens.
 const (
 	manyRoutes = "10k routes"
 	manyTokens = "100k tokens"
 )
 
-// hostless starts Hostless as a user would; over https it uses its own authority.
+// hostless starts Hostless as a user would. Over https, it uses its own certificate
+// authority.
 func (b *bench) hostless(ctx context.Context, s site) (*process, error) {
 	process, _, err := b.daemon(ctx, s, "home")
 	return process, err
 }
 
-// withRoutes starts Hostless with 10,000 additional routes. They are written before the
+// withRoutes starts Hostless with 10,000 additional routes. Their file is written before the
 // daemon starts, because each registration would write the whole file again.
 func (b *bench) withRoutes(ctx context.Context, s site) (*process, error) {
 	type route struct {

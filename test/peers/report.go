@@ -38,7 +38,8 @@ func (r results) add(l load, proxies []*proxy, samples map[string][]sample) {
 // titleWidth is the width of the first column, the only left-aligned one.
 const titleWidth = 22
 
-// saturated is the fraction of running time from which the rate measures the proxy.
+// saturated is the smallest share of its time that a proxy must run, or want to run, to
+// count as the bottleneck.
 const saturated = 0.9
 
 // table prints the results for one load.
@@ -67,7 +68,7 @@ func (r results) table(w io.Writer, l load, proxies []*proxy) {
 	}
 }
 
-// limit marks a rate that was not limited by the proxy.
+// limit marks a rate that was not limited by the proxy; see aims.
 func (s sample) limit() string {
 	switch {
 	case s.wanted < saturated:

@@ -15,19 +15,19 @@ import (
 	"github.com/hostless/hostless/pkg/sock"
 )
 
-// Limits on the head and the framing of a response.
+// The size of the read buffer, and limits on the head and the framing of a response.
 const (
 	readSize = sock.BufferSize
 	maxHead  = 1 << 20
 	maxLine  = 16 << 10 // line with a chunk size and its extensions
 )
 
-// Conn is a connection to an app with a read buffer.
+// Conn is a connection to an app. It has a read buffer.
 type Conn struct {
 	net.Conn
-	quick  *sock.Conn // the same connection for plain TCP, or nil
+	quick  *sock.Conn // the same connection if it is plain TCP, or nil
 	target Target
-	buf    []byte // nil while nothing is buffered
+	buf    []byte // from a pool; may be nil if nothing is buffered
 	r, w   int    // buf[r:w] is buffered and unread
 	abort  func() // makes all reads and writes fail at once
 
@@ -54,8 +54,8 @@ func NewConn(c net.Conn, t Target) *Conn {
 }
 
 // awaitHead limits the wait for a response head to timeout, if that is not zero. It moves
-// the deadline only after a quarter of it has passed, because setting one costs as much
-// as a read.
+// the deadline only after a quarter of timeout has passed, because setting one costs as
+// much as a read.
 func (u *Conn) awaitHead(timeout time.Duration) {
 	u.streaming = false
 	if timeout == 0 {
@@ -95,8 +95,8 @@ func (u *Conn) receive(p []byte) (int, error) {
 // it waits for the response, which may be a long stream.
 var heads = sync.Pool{New: func() any { b := make([]byte, 0, 1024); return &b }}
 
-// sendHead writes a request head and Data with one write, which is one segment if it fits.
-// Nothing else may be written at the same time.
+// sendHead writes a request head and Data with one write, which is one TCP segment if they
+// fit. It must not be called concurrently with another write.
 func (u *Conn) sendHead(x *Request) (err error) {
 	b := heads.Get().(*[]byte)
 	defer heads.Put(b)
@@ -124,7 +124,7 @@ func (u *Conn) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// fill reads more data into the buffer and keeps what is unread.
+// fill reads more data into the buffer, after the unread data.
 func (u *Conn) fill() error {
 	if u.r == u.w {
 		u.release()
@@ -156,7 +156,7 @@ func (u *Conn) fill() error {
 	return io.ErrNoProgress
 }
 
-// release returns the buffer, which must be empty.
+// release returns the buffer to the pool. All of it must have been read.
 func (u *Conn) release() {
 	sock.PutBuffer(u.buf)
 	u.buf, u.r, u.w = nil, 0, 0

@@ -10,8 +10,8 @@ import (
 	"github.com/hostless/hostless/pkg/apps/http1"
 )
 
-// TestDetectKeepsTheHeader finds out that an app speaks TLS from its refusal of plain
-// HTTP. The fields of the refusal must go, and those that were there before must stay.
+// TestDetectKeepsTheHeader detects that an app speaks TLS, from its refusal of plain HTTP.
+// The header must not keep the refusal's fields, and must keep those that it had before.
 func TestDetectKeepsTheHeader(t *testing.T) {
 	app := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("X-App", "yes")

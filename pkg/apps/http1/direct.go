@@ -67,10 +67,12 @@ const lastWrite = 50 * time.Millisecond
 // errStale means that the connection was closed before the first byte of a response.
 var errStale = errors.New("connection closed before a response")
 
-// NotRead reports whether err means that the app closed the connection without having read
-// the whole request: TCP then resets the connection instead of closing it in order (RFC
-// 9293 section 3.6.1), also if the app never accepted it. Of a short request that was sent
-// with one write, an app has then read nothing, unless it reads a few bytes at a time.
+// NotRead reports whether err means that the app has not read the whole request: the
+// connection was reset before the first byte of a response. TCP resets a connection that
+// still has unread data when the app closes it, even if the app never accepted it (RFC 9293
+// section 3.6.1). If a short request was sent with one write, the app has then read nothing
+// of it, unless it reads a few bytes at a time. An app that reads the request and then
+// resets the connection on purpose (SO_LINGER with a timeout of 0) looks the same.
 func NotRead(err error) bool {
 	return errors.Is(err, errStale) && (errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE))
 }

@@ -11,7 +11,7 @@ import (
 
 const (
 	formSize  = 4 << 10              // length of a request body that is sent together with its head
-	formWait  = 2 * time.Millisecond // time for such a body to arrive, which is usually with its head
+	formWait  = 2 * time.Millisecond // how long to wait for such a body, which usually arrives with its head
 	maxResend = 2                    // how often a request that an app did not read is sent again
 )
 
@@ -46,7 +46,8 @@ func (x *exchange) setBody(r *http.Request) {
 	}
 }
 
-// form is a short body. It is an io.Reader, for one that arrives slowly.
+// form is a short request body. It is an io.Reader for the case that the body has not
+// arrived within formWait.
 type form struct {
 	data []byte // what has been read, after done
 	used int
@@ -86,7 +87,7 @@ func (f *form) Read(p []byte) (int, error) {
 
 // resend waits and reports whether a request is to be sent again because the app closed
 // the connection before reading it. That happens while a dev server restarts: until the
-// process ends, its socket still accepts connections, which nobody reads.
+// process ends, the kernel still accepts connections on its socket, which it never reads.
 func (h *Handler) resend(ctx context.Context, x *exchange, err error, resent int) bool {
 	if resent == maxResend || x.Body != nil || !x.route.Alive() || !http1.NotRead(err) {
 		return false

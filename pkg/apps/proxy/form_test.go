@@ -16,8 +16,8 @@ import (
 	"github.com/hostless/hostless/pkg/apps/routes"
 )
 
-// leased returns a plane with app.localhost as a run that listens on the port of l, and a
-// server for the plane.
+// leased starts a server for a plane on which app.localhost is a run that listens on the
+// port of l.
 func leased(t *testing.T, l net.Listener) *httptest.Server {
 	t.Helper()
 	p := newPlane(t, func(c *Config) { c.Hold = 20 * time.Second })
@@ -34,7 +34,7 @@ func leased(t *testing.T, l net.Listener) *httptest.Server {
 	return s
 }
 
-// queued waits until a connection waits to be accepted.
+// queued waits until l has a connection that has not been accepted yet.
 func queued(t *testing.T, l net.Listener) {
 	t.Helper()
 	raw, err := l.(*net.TCPListener).SyscallConn()
@@ -88,7 +88,7 @@ func TestNotReadIsSentAgain(t *testing.T) {
 			}
 			var requests atomic.Int32
 			app := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-				if r.Method == request.method { // and not a probe of the protocol
+				if r.Method == request.method { // do not count probes of the protocol
 					requests.Add(1)
 				}
 				text, _ := io.ReadAll(r.Body)

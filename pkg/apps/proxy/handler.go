@@ -239,8 +239,8 @@ func inform(w http.ResponseWriter, r *http.Request, status int, h http.Header) {
 	}
 }
 
-// roundTrip sends the request. If the app is expected to listen soon, it holds the
-// request and retries; nothing was sent before.
+// roundTrip sends the request. If the app is expected to listen soon, it holds the request
+// and retries (see hold). It sends a request again that the app has not read (see resend).
 func (h *Handler) roundTrip(r *http.Request, x *exchange, header http.Header) (in *http1.Response, err error) {
 	for resent := 0; ; resent++ {
 		err = h.hold(r.Context(), x, func() bool { return isPage(r) }, func() error {

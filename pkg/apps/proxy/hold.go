@@ -20,9 +20,10 @@ const (
 
 // hold calls try until it succeeds, fails for good, or the limit has passed. It retries
 // only while the app does not accept connections but is expected to soon. The limit is
-// Config.Hold, or twice the duration of the app's last start if that is longer, and
-// shorter if page reports that a browser asks for a page: the page that is served
-// instead reloads itself; a submitted form could not.
+// Config.Hold, or twice the duration of the app's last start if that is longer, but at
+// most maxHold unless Config.Hold is longer. If page reports that a browser asks for a
+// page, the limit is at most pageAfter: the page that is then served reloads itself, which
+// would lose a submitted form.
 func (h *Handler) hold(ctx context.Context, x *exchange, page func() bool, try func() error) error {
 	err := try()
 	if !h.expected(x.route, err) {

@@ -16,9 +16,9 @@ import (
 )
 
 const (
-	chunkSize = 32 << 10
-	eventSize = 1 << 10 // initial buffer size of an event stream; most streams need no more
-	burstSize = 4 << 10 // buffer size once events arrive together
+	chunkSize = 32 << 10 // buffer size for other responses
+	eventSize = 1 << 10  // initial buffer size of an event stream; most streams need no more
+	burstSize = 4 << 10  // buffer size once events arrive together
 	// holdLimit is the size up to which an event is buffered until it is complete. A larger
 	// event is forwarded in pieces and not parsed.
 	holdLimit = 8 << 20

@@ -1,5 +1,5 @@
 // A server that `node --watch` restarts each time this file is saved. It takes half a
-// second to start, as larger ones do.
+// second to start, as larger servers do.
 const http = require("node:http");
 
 const server = http.createServer((request, response) => {
