@@ -2,8 +2,10 @@ package proxy
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net/http"
+	"syscall"
 	"time"
 
 	"github.com/hostless/hostless/pkg/apps/http1"
@@ -88,10 +90,17 @@ func (f *form) Read(p []byte) (int, error) {
 // resend waits and reports whether a request is to be sent again because the app closed
 // the connection before reading it. That happens while a dev server restarts: until the
 // process ends, the kernel still accepts connections on its socket, which it never reads.
+// If sending a request twice could do harm, the app must now refuse connections: then its
+// socket was closed, which resets the connections that it had not accepted. Otherwise it
+// may have reset this one on purpose, after reading the request.
 func (h *Handler) resend(ctx context.Context, x *exchange, err error, resent int) bool {
 	if resent == maxResend || x.Body != nil || !x.route.Alive() || !http1.NotRead(err) {
 		return false
 	}
+	if !safe(x.Method) && !refuses(ctx, x) {
+		return false
+	}
+	h.log.Debug("a request that the app did not read is sent again", "hostname", x.route.Name, "method", x.Method)
 	wait := time.NewTimer(retryWait)
 	defer wait.Stop()
 	select {
@@ -101,4 +110,18 @@ func (h *Handler) resend(ctx context.Context, x *exchange, err error, resent int
 	case <-h.closing.Done():
 	}
 	return false
+}
+
+// safe reports whether a method changes nothing (RFC 9110 section 9.2.1).
+func safe(method string) bool {
+	return method == http.MethodGet || method == http.MethodHead || method == http.MethodOptions
+}
+
+// refuses reports whether the app refuses connections.
+func refuses(ctx context.Context, x *exchange) bool {
+	c, err := x.route.Upstream().Connect(ctx, x.Target)
+	if err == nil {
+		c.Close()
+	}
+	return errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, syscall.ENOENT)
 }

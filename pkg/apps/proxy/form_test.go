@@ -3,6 +3,7 @@ package proxy
 import (
 	"bufio"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -18,9 +19,9 @@ import (
 
 // leased starts a server for a plane on which app.localhost is a run that listens on the
 // port of l.
-func leased(t *testing.T, l net.Listener) *httptest.Server {
+func leased(t *testing.T, l net.Listener, logger *slog.Logger) *httptest.Server {
 	t.Helper()
-	p := newPlane(t, func(c *Config) { c.Hold = 20 * time.Second })
+	p := newPlane(t, func(c *Config) { c.Hold, c.Logger = 20*time.Second, logger })
 	lease, err := p.Lease(t.Context(), routes.Registration{Name: "app", Port: l.Addr().(*net.TCPAddr).Port, Command: "node app.js"})
 	if err != nil {
 		t.Fatal(err)
@@ -53,6 +54,17 @@ func queued(t *testing.T, l net.Listener) {
 	}
 }
 
+// signals is a writer that sends each log line to a channel.
+type signals chan string
+
+func (s signals) Write(line []byte) (int, error) {
+	select {
+	case s <- string(line):
+	default:
+	}
+	return len(line), nil
+}
+
 // TestNotReadIsSentAgain closes the socket of an app that has not accepted the connection
 // of a request, as when a dev server restarts, and starts the app again.
 func TestNotReadIsSentAgain(t *testing.T) {
@@ -62,7 +74,8 @@ func TestNotReadIsSentAgain(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			s := leased(t, l)
+			logged := make(signals, 10)
+			s := leased(t, l, slog.New(slog.NewTextHandler(logged, &slog.HandlerOptions{Level: slog.LevelDebug})))
 			type result struct {
 				status int
 				body   string
@@ -83,6 +96,14 @@ func TestNotReadIsSentAgain(t *testing.T) {
 			}()
 			queued(t, l)
 			l.Close()
+			for sent := false; !sent; {
+				select {
+				case line := <-logged:
+					sent = strings.Contains(line, "is sent again")
+				case got := <-done:
+					t.Fatalf("not sent again: %+v", got)
+				}
+			}
 			if l, err = net.Listen("tcp", l.Addr().String()); err != nil {
 				t.Fatal(err)
 			}
@@ -103,36 +124,44 @@ func TestNotReadIsSentAgain(t *testing.T) {
 	}
 }
 
-// TestReadIsNotSentAgain closes the connection of a request that the app has read.
+// TestReadIsNotSentAgain closes and resets the connection of a request that the app has
+// read.
 func TestReadIsNotSentAgain(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	var requests atomic.Int32
-	go func() {
-		for {
-			c, err := l.Accept()
+	for name, reset := range map[string]bool{"closed": false, "reset": true} {
+		t.Run(name, func(t *testing.T) {
+			l, err := net.Listen("tcp", "127.0.0.1:0")
 			if err != nil {
-				return
+				t.Fatal(err)
 			}
-			if r, err := http.ReadRequest(bufio.NewReader(c)); err == nil && r.Method == "POST" {
-				requests.Add(1)
-				io.ReadAll(r.Body)
+			defer l.Close()
+			var requests atomic.Int32
+			go func() {
+				for {
+					c, err := l.Accept()
+					if err != nil {
+						return
+					}
+					if r, err := http.ReadRequest(bufio.NewReader(c)); err == nil && r.Method == "POST" {
+						requests.Add(1)
+						io.ReadAll(r.Body)
+					}
+					if reset {
+						c.(*net.TCPConn).SetLinger(0)
+					}
+					c.Close()
+				}
+			}()
+			s := leased(t, l, nil)
+			req, _ := http.NewRequest("POST", s.URL, strings.NewReader("order=1"))
+			req.Host = "app.localhost"
+			resp, err := http.DefaultClient.Do(req)
+			if err != nil {
+				t.Fatal(err)
 			}
-			c.Close()
-		}
-	}()
-	s := leased(t, l)
-	req, _ := http.NewRequest("POST", s.URL, strings.NewReader("order=1"))
-	req.Host = "app.localhost"
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		t.Fatal(err)
-	}
-	resp.Body.Close()
-	if resp.StatusCode != http.StatusBadGateway || requests.Load() != 1 {
-		t.Errorf("status %d after %d requests, want 502 after one", resp.StatusCode, requests.Load())
+			resp.Body.Close()
+			if resp.StatusCode != http.StatusBadGateway || requests.Load() != 1 {
+				t.Errorf("status %d after %d requests, want 502 after one", resp.StatusCode, requests.Load())
+			}
+		})
 	}
 }
