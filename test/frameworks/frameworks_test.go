@@ -200,8 +200,18 @@ func (f framework) check(t *testing.T, g gateway, dir string, command []string) 
 }
 
 // project copies the app to a directory that has its dependencies, and returns the
-// command that runs it.
+// command that runs it. A missing program skips the test.
 func (f framework) project(t *testing.T) (dir string, command []string) {
+	t.Helper()
+	dir, command, err := f.find(t)
+	if err != nil {
+		harness.Missing(t, err)
+	}
+	return dir, command
+}
+
+// find is project with an error for a missing program.
+func (f framework) find(t *testing.T) (dir string, command []string, err error) {
 	t.Helper()
 	name, _, _ := strings.Cut(f.name, "-")
 	from, dir := filepath.Join("testdata", name), harness.Home(t)
@@ -218,15 +228,15 @@ func (f framework) project(t *testing.T) (dir string, command []string) {
 				t.Fatalf("%v: %s", err, out)
 			}
 		}
-		return dir, []string{"npm", "run", "dev"}
+		return dir, []string{"npm", "run", "dev"}, nil
 	}
 	command = append([]string{}, f.command...)
 	if program, ok := strings.CutPrefix(command[0], "python:"); ok {
 		command[0] = filepath.Join(harness.Python(t, from), program)
-	} else if _, err := exec.LookPath(command[0]); err != nil {
-		harness.Missing(t, err)
+	} else {
+		_, err = exec.LookPath(command[0])
 	}
-	return dir, command
+	return dir, command, err
 }
 
 // reads returns an expression that is true if the page shows the words.
