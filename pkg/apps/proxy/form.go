@@ -45,6 +45,15 @@ func (x *exchange) setBody(r *http.Request) {
 		x.Data = f.data
 	} else {
 		x.Body = &http1.RequestBody{Reader: f, Length: length}
+		x.form = f
+	}
+}
+
+// endForm stops reading a body that has not arrived, and waits until nothing reads it.
+func (x *exchange) endForm() {
+	if x.form != nil {
+		x.Body.Stop()
+		<-x.form.done
 	}
 }
 

@@ -150,6 +150,7 @@ func (h *Handler) forward(s *serving, w http.ResponseWriter, r *http.Request, rt
 		// not wait.
 		_ = rc.EnableFullDuplex() // always on for HTTP/2
 		x.Body.Unblock = func() { _ = rc.SetReadDeadline(time.Unix(1, 0)) }
+		defer x.endForm()
 	}
 	x.OnInformational = func(status int, fields http.Header) { inform(w, r, status, fields) }
 	in, err := h.roundTrip(r, x, header)

@@ -14,6 +14,7 @@ type exchange struct {
 	http1.Request
 	route  *routes.Entry
 	origin ownAddress
+	form   *form          // a short body that had not arrived in time, or nil
 	own    [8]http1.Field // initial storage of Add
 }
 
