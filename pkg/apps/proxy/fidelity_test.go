@@ -558,14 +558,16 @@ func TestClientGoneCancelsTheApp(t *testing.T) {
 // body.
 func TestBrokenUploadIsNoWholeOne(t *testing.T) {
 	bothTransports(t, func(t *testing.T, e *env) {
-		got := make(chan error, 1)
+		reached, got := make(chan struct{}, 1), make(chan error, 1)
 		e.app(func(w http.ResponseWriter, r *http.Request) {
+			reached <- struct{}{}
 			_, err := io.ReadAll(r.Body)
 			got <- err
 		})
 		for _, head := range []string{"Content-Length: 100\r\n\r\nhalf", "Transfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n"} {
 			c, _ := e.raw("POST / HTTP/1.1\r\nHost: app.localhost\r\n" + head)
-			time.AfterFunc(50*time.Millisecond, func() { c.Close() })
+			<-reached
+			c.Close()
 			if err := <-got; err == nil {
 				t.Errorf("%q was accepted as a complete body", head)
 			}

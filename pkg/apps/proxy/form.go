@@ -12,9 +12,9 @@ import (
 )
 
 const (
-	formSize  = 4 << 10                // length of a request body that is sent together with its head
-	formWait  = 100 * time.Millisecond // how long to wait for such a body, which usually arrives with its head
-	maxResend = 2                      // how often a request that an app did not read is sent again
+	formSize  = 4 << 10               // length of a request body that is sent together with its head
+	formWait  = 25 * time.Millisecond // how long to wait for such a body, which usually arrives with its head
+	maxResend = 2                     // how often a request that an app did not read is sent again
 )
 
 // setBody sets the body of the request to the app. A short one is sent with the head in
