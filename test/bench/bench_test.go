@@ -114,6 +114,7 @@ func BenchmarkOpenStreams(b *testing.B) {
 			b.Fatalf("a stream ends with %q, %v", rest, err)
 		}
 	}
+	growth := 0.0
 	for b.Loop() {
 		warm := open()
 		before := resident(d.PID())
@@ -121,11 +122,12 @@ func BenchmarkOpenStreams(b *testing.B) {
 		for range streams {
 			responses = append(responses, open())
 		}
-		b.ReportMetric((resident(d.PID())-before)/(1<<20), "MiB-growth")
+		growth = max(growth, resident(d.PID())-before) // later iterations reuse memory
 		close(release)
 		for _, resp := range append(responses, warm) {
 			finish(resp)
 		}
 		release = make(chan struct{})
 	}
+	b.ReportMetric(growth/(1<<20), "MiB-growth")
 }
