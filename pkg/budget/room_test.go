@@ -641,10 +641,10 @@ func TestHandover(t *testing.T) {
 	}
 	want("the new one's", next, 3, 1)
 	want("the new one's, in the old", old, 3, 1)
-	var told []budget.Held
-	next.room.OnHold(func(h budget.Held) { told = append(told, h) })
+	var sent []budget.Held
+	next.room.OnHold(func(h budget.Held) { sent = append(sent, h) })
 	four := inFlight(next)
-	old.room.Import(append(told, late[0], handed[0])...) // its own ones are not told anew
+	old.room.Import(append(sent, late[0], handed[0])...) // its own ones are not sent back
 	want("in flight at the new one, in the old", old, 3, 2)
 	if _, err := old.room.Admit(t.Context(), old.call(nil, 0, 10), []pipeline.Candidate{to("openai", "gpt-x")}); err == nil {
 		t.Error("the predecessor admits what its successor has reserved")

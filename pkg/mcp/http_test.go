@@ -143,7 +143,7 @@ func TestHTTPTokens(t *testing.T) {
 	}
 }
 
-// TestHTTPBrowsers: what a browser sends is refused, with the right token too, and is told
+// TestHTTPBrowsers: what a browser sends is refused, with the right token too, and the response has
 // nothing that a page could read.
 func TestHTTPBrowsers(t *testing.T) {
 	s := open(t)

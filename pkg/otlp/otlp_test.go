@@ -146,7 +146,7 @@ func TestMetrics(t *testing.T) {
 	}
 }
 
-// collector is one that answers as it is told, without a network.
+// collector returns the responses that the test sets, without a network.
 type collector struct {
 	mu     sync.Mutex
 	status map[string]int // by path; 0 is no connection

@@ -12,8 +12,8 @@ import (
 	"github.com/hostless/hostless/test/standin"
 )
 
-// TestAttributes: a team's gateway is told which app sends a request, and no app can
-// pretend to be another; other providers are not told.
+// TestAttributes: a team's gateway receives the name of the app that sends a request, and no app can
+// pretend to be another; other providers do not receive it.
 func TestAttributes(t *testing.T) {
 	w := start(t)
 	team, other := standin.OpenAI(t, key), standin.OpenAI(t, key)

@@ -227,7 +227,7 @@ func (l *Lease) Update(u Update) error {
 }
 
 // apply changes the route's state. took is the duration of the app's start if it has just
-// begun to listen.
+// started to listen.
 func (l *Lease) apply(u Update) (next state, took time.Duration, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
