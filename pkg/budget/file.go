@@ -47,6 +47,12 @@ func (r *Room) read() error {
 			return err
 		}
 	}
+	return r.use(s)
+}
+
+// use replaces the budgets by stored ones. After an error nothing has changed. r.mu must
+// not be held.
+func (r *Room) use(s stored) error {
 	budgets, err := made(s.Budgets)
 	if err != nil {
 		return err

@@ -108,14 +108,12 @@ func (r *Room) Adopt(data []byte) error {
 	if err := json.Unmarshal(data, &s); err != nil {
 		return err
 	}
-	budgets, err := made(s.Budgets)
-	if err != nil {
+	if err := r.use(s); err != nil {
 		return err
 	}
+	r.bad.Store(nil)
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.set(budgets, s.Next)
-	r.bad.Store(nil)
 	r.wake()
 	return nil
 }

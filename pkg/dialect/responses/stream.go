@@ -3,7 +3,6 @@ package responses
 import (
 	"encoding/json"
 	"fmt"
-	"sort"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -42,47 +41,6 @@ type stream struct {
 	sources   []json.RawMessage // named by the provider outside of the message
 }
 
-type openReasoning struct {
-	index   int
-	id      string
-	text    strings.Builder
-	details []json.RawMessage
-	summary bool // the summary part was announced
-
-	after    dialect.Gap     // what the turn contained before the open detail
-	signed   strings.Builder // thinking in details since the last signature
-	unsigned strings.Builder // thinking as text since the last signature
-}
-
-// detail adds one piece of reasoning_details. A signature without the text that it
-// signs, which was streamed as reasoning_content, is joined with that text.
-func (o *openReasoning) detail(raw json.RawMessage) {
-	var t thinkingDetail
-	if jsonscan.Decode(raw, &t) != nil || t.Type != "thinking" {
-		o.details = append(o.details, append(json.RawMessage{}, raw...))
-		return
-	}
-	o.signed.WriteString(t.Text)
-	o.after = append(o.after, t.After...)
-	if t.Signature == "" {
-		return
-	}
-	if t.Text = o.signed.String(); t.Text == "" {
-		t.Text = o.unsigned.String()
-	}
-	t.After, o.after = o.after, nil
-	o.details = append(o.details, rawjson.Must(t))
-	o.signed.Reset()
-	o.unsigned.Reset()
-}
-
-// rest adds thinking that ended without a signature.
-func (o *openReasoning) rest() {
-	if o.signed.Len() > 0 {
-		o.details = append(o.details, rawjson.Must(thinkingDetail{Type: "thinking", Text: o.signed.String(), After: o.after}))
-	}
-}
-
 type thinkingDetail struct {
 	Type      string      `json:"type"`
 	Text      string      `json:"text"`
@@ -97,15 +55,6 @@ type openMessage struct {
 	part          string // type of the open part
 	content       []any
 	annotations   []any // of the open part
-}
-
-type openCall struct {
-	index     int
-	id        string
-	callID    string
-	name      string
-	arguments strings.Builder
-	announced bool
 }
 
 type chunk struct {
@@ -273,59 +222,6 @@ func (s *stream) doneItem(emit emitter, index int, item any) {
 	s.send(emit, "response.output_item.done", map[string]any{"output_index": index, "item": item})
 }
 
-func (s *stream) passThinking(emit emitter, text string, details []json.RawMessage) {
-	if text == "" && len(details) == 0 {
-		return
-	}
-	if s.reasoning == nil {
-		s.closeWholeCalls(emit)
-		s.closeMessage(emit, "completed")
-		s.reasoning = &openReasoning{index: s.next(), id: "rs_" + s.r.options.NewID()}
-		s.added(emit, s.reasoning.index, s.r.reasoning(s.reasoning.id, "", nil))
-	}
-	o := s.reasoning
-	if text != "" {
-		s.summarise(emit, text)
-	}
-	for _, raw := range details {
-		o.detail(raw)
-	}
-}
-
-// summarise sends a piece of thinking.
-func (s *stream) summarise(emit emitter, text string) {
-	o := s.reasoning
-	if !o.summary {
-		o.summary = true
-		s.send(emit, "response.reasoning_summary_part.added", map[string]any{"item_id": o.id, "output_index": o.index, "summary_index": 0, "part": summaryPart{"summary_text", ""}})
-	}
-	o.text.WriteString(text)
-	o.unsigned.WriteString(text)
-	s.sendDelta(emit, delta{kind: "response.reasoning_summary_text.delta", text: text, item: o.id, output: o.index, content: -1, summary: true})
-}
-
-func (s *stream) closeReasoning(emit emitter) {
-	o := s.reasoning
-	if o == nil {
-		return
-	}
-	s.reasoning = nil
-	text := o.text.String()
-	if o.summary {
-		at := func(more map[string]any) map[string]any {
-			more["item_id"], more["output_index"], more["summary_index"] = o.id, o.index, 0
-			return more
-		}
-		s.send(emit, "response.reasoning_summary_text.done", at(map[string]any{"text": text}))
-		s.send(emit, "response.reasoning_summary_part.done", at(map[string]any{"part": summaryPart{"summary_text", text}}))
-	}
-	o.rest()
-	details := o.details
-	s.turn.reasoning = append(s.turn.reasoning, jsonscan.Quote(text))
-	s.turn.details = append(s.turn.details, details...)
-	s.doneItem(emit, o.index, s.r.reasoning(o.id, text, details))
-}
-
 // passText adds text to the open message. kind is the part's type.
 func (s *stream) passText(emit emitter, kind, text string) {
 	if text == "" {
@@ -396,86 +292,6 @@ func (s *stream) closeMessage(emit emitter, status string) {
 	s.closePart(emit)
 	s.message = nil
 	s.doneItem(emit, m.index, messageItem{m.id, "message", status, "assistant", m.content})
-}
-
-func (s *stream) callDelta(emit emitter, place int, id, name, arguments string) {
-	o, known := s.calls[place]
-	if known && o == nil {
-		return // it was closed when its arguments were complete
-	}
-	if o == nil {
-		s.closeReasoning(emit)
-		s.closeMessage(emit, "completed")
-		o = &openCall{index: s.next(), id: s.r.options.NewID()}
-		s.calls[place] = o
-	}
-	if id != "" {
-		o.callID = id
-	}
-	if o.name == "" {
-		o.name = name
-	}
-	if !o.announced && o.name != "" {
-		o.announced = true
-		s.added(emit, o.index, s.r.callItem(o.id, o.callID, o.name, "", "in_progress"))
-	}
-	if arguments == "" {
-		return
-	}
-	o.arguments.WriteString(arguments)
-	// The text of a custom tool, and the action of a local tool, are sent when
-	// complete.
-	if t := s.r.tools[o.name]; o.announced && !t.custom && t.local == "" {
-		s.sendDelta(emit, delta{kind: "response.function_call_arguments.delta", text: arguments, item: "fc_" + o.id, output: o.index, content: -1})
-	}
-}
-
-// closeWholeCalls closes the calls whose arguments are complete before an item of
-// another kind begins, because clients store the items in the order in which they
-// are done.
-func (s *stream) closeWholeCalls(emit emitter) {
-	s.close(emit, "completed", func(o *openCall) bool {
-		return jsonscan.KindOf([]byte(o.arguments.String())) == '{' && jsonscan.Valid([]byte(o.arguments.String()))
-	})
-}
-
-func (s *stream) closeCalls(emit emitter, status string) {
-	s.close(emit, status, func(*openCall) bool { return true })
-}
-
-// close closes the open calls that chosen selects.
-func (s *stream) close(emit emitter, status string, chosen func(*openCall) bool) {
-	var places []int
-	for place, o := range s.calls {
-		if o != nil && chosen(o) {
-			places = append(places, place)
-		}
-	}
-	sort.Slice(places, func(i, j int) bool { return s.calls[places[i]].index < s.calls[places[j]].index })
-	for _, place := range places {
-		o := s.calls[place]
-		s.calls[place] = nil
-		arguments := o.arguments.String()
-		if !o.announced {
-			s.added(emit, o.index, s.r.callItem(o.id, o.callID, o.name, "", "in_progress"))
-		}
-		s.turn.calls = append(s.turn.calls, toolCall{ID: o.callID, Type: "function", Function: callFunction{o.name, jsonscan.Quote(arguments)}})
-		if s.r.tools[o.name].local != "" {
-			s.doneItem(emit, o.index, s.r.callItem(o.id, o.callID, o.name, arguments, status))
-			continue
-		}
-		it := s.r.call(o.id, o.callID, o.name, arguments, status)
-		at := map[string]any{"item_id": it.ID, "output_index": o.index}
-		if it.Input != nil {
-			s.send(emit, "response.custom_tool_call_input.delta", map[string]any{"item_id": it.ID, "output_index": o.index, "delta": *it.Input})
-			at["input"] = *it.Input
-			s.send(emit, "response.custom_tool_call_input.done", at)
-		} else {
-			at["arguments"], at["name"] = arguments, it.Name
-			s.send(emit, "response.function_call_arguments.done", at)
-		}
-		s.doneItem(emit, o.index, it)
-	}
 }
 
 func (s *stream) End(cause error, emit func(sse.Event)) error {
