@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"sync"
 	"syscall"
 	"time"
 
@@ -29,7 +30,7 @@ func (x *exchange) setBody(r *http.Request) {
 		x.Body = &http1.RequestBody{Reader: r.Body, Length: length}
 		return
 	}
-	f := &form{data: make([]byte, length), done: make(chan struct{})}
+	f := newForm(length)
 	if ahead, ok := r.Body.(interface{ Buffered() int64 }); ok && ahead.Buffered() >= length {
 		f.read(r.Body)
 	} else {
@@ -58,35 +59,64 @@ func (x *exchange) endForm() {
 }
 
 // form is a short request body. It is an io.Reader for the case that the body has not
-// arrived within formWait.
+// arrived within formWait: then its parts are forwarded as they arrive.
 type form struct {
-	data []byte // what has been read, after done
-	used int
-	err  error
+	data []byte
 	done chan struct{} // closed when the client has sent everything, or has disconnected
+
+	mu    sync.Mutex
+	more  sync.Cond // n or ended has changed
+	n     int       // data[:n] has arrived
+	ended bool
+	err   error // why the body is incomplete
+	used  int   // data[:used] has been returned by Read
 }
 
+func newForm(length int64) *form {
+	f := &form{data: make([]byte, length), done: make(chan struct{})}
+	f.more.L = &f.mu
+	return f
+}
+
+// read reads the body until its end or an error.
 func (f *form) read(body io.Reader) {
-	n, err := io.ReadFull(body, f.data)
-	f.data, f.err = f.data[:n], err
-	close(f.done)
+	defer close(f.done)
+	for at := 0; ; {
+		n, err := body.Read(f.data[at:])
+		at += n
+		if err == io.EOF {
+			err = io.ErrUnexpectedEOF
+		}
+		f.mu.Lock()
+		f.n = at
+		if f.ended = at == len(f.data) || err != nil; at < len(f.data) {
+			f.err = err
+		}
+		ended := f.ended
+		f.mu.Unlock()
+		f.more.Broadcast()
+		if ended {
+			return
+		}
+	}
 }
 
 // complete reports whether the whole body has been read, without waiting.
 func (f *form) complete() bool {
-	select {
-	case <-f.done:
-		return f.err == nil
-	default:
-		return false
-	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.ended && f.err == nil
 }
 
 // Read implements io.Reader.
 func (f *form) Read(p []byte) (int, error) {
-	<-f.done
-	if f.used < len(f.data) {
-		n := copy(p, f.data[f.used:])
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for f.used == f.n && !f.ended {
+		f.more.Wait()
+	}
+	if f.used < f.n {
+		n := copy(p, f.data[f.used:f.n])
 		f.used += n
 		return n, nil
 	}

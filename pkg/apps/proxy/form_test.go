@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"bufio"
+	"context"
 	"io"
 	"log/slog"
 	"net"
@@ -96,8 +97,10 @@ func TestNotReadIsSentAgain(t *testing.T) {
 			}()
 			queued(t, l)
 			l.Close()
-			for sent := false; !sent; {
+			for sent, limit := false, time.After(5*time.Second); !sent; {
 				select {
+				case <-limit: // another program's connection was queued, and this request is held
+					sent = true
 				case line := <-logged:
 					sent = strings.Contains(line, "is sent again")
 				case got := <-done:
@@ -163,5 +166,48 @@ func TestReadIsNotSentAgain(t *testing.T) {
 				t.Errorf("status %d after %d requests, want 502 after one", resp.StatusCode, requests.Load())
 			}
 		})
+	}
+}
+
+// TestSlowFormInParts sends a short body in two parts. The app gets the first one without
+// waiting for the second.
+func TestSlowFormInParts(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	first := make(chan string, 1)
+	app := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		part := make([]byte, 4)
+		io.ReadFull(r.Body, part)
+		if r.Method == "POST" { // and not a probe of the protocol
+			first <- string(part)
+		}
+		rest, _ := io.ReadAll(r.Body)
+		w.Write(append(part, rest...))
+	})}
+	go app.Serve(l)
+	t.Cleanup(func() { app.Close() })
+	s := leased(t, l, nil)
+	body, send := io.Pipe()
+	go func() {
+		io.WriteString(send, "half")
+		if got := <-first; got != "half" {
+			t.Errorf("the first part is %q", got)
+		}
+		io.WriteString(send, "rest")
+		send.Close()
+	}()
+	req, _ := http.NewRequest("POST", s.URL, body)
+	req.Host, req.ContentLength = "app.localhost", 8
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	resp, err := http.DefaultClient.Do(req.WithContext(ctx))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if text, err := io.ReadAll(resp.Body); resp.StatusCode != 200 || string(text) != "halfrest" || err != nil {
+		t.Errorf("status %d, %q, %v", resp.StatusCode, text, err)
 	}
 }
